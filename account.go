@@ -1,0 +1,31 @@
+package kycbridge
+
+import "net/netip"
+
+// Account is one set of credentials at one provider and all that an operator said of it.
+type Account struct {
+	Name           string // token: lower-case letters, digits, '-' and '_'
+	Provider       Provider
+	Environment    Environment
+	Profile        Profile
+	Credentials    Credentials
+	AllowIPs       []netip.Prefix // empty: any address
+	RejectInvalid  bool           // answer 400 or 422 where a payload is quarantined
+	TrustFramework string         // named: verified_claims on final approvals
+	Settings       Settings
+}
+
+// Accounts finds an account by provider and name.
+type Accounts map[AccountKey]*Account
+
+// AccountKey names an account.
+type AccountKey struct{ Provider, Account string }
+
+// Find returns the account, or ErrNotFound.
+func (a Accounts) Find(provider, account string) (*Account, error) {
+	found, ok := a[AccountKey{provider, account}]
+	if !ok {
+		return nil, ErrNotFound
+	}
+	return found, nil
+}

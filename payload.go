@@ -1,0 +1,51 @@
+package kycbridge
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+)
+
+// Payload is one body as it was received or fetched, with where, when and how.
+type Payload struct {
+	ID             string // <provider>.<account>.<the provider's event id, or the body's digest>
+	Provider       string
+	Account        string
+	VerificationID string // "" while no reference has been found
+	Via            Via
+	ReceivedAt     time.Time
+	ContentType    string
+	Digest         string            // sha256:<64 hex> of Body
+	Event          string            // what the provider calls the message; may be ""
+	Header         map[string]string // allow-listed request headers, never a credential or signature
+	Body           []byte            // untouched
+}
+
+// Digest returns the SHA-256 of body as it stands in payload.digest: sha256:<64 hex>.
+func Digest(body []byte) string {
+	sum := sha256.Sum256(body)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// PayloadID names a payload after what it is, so that a redelivery has the name of the first
+// delivery: the provider's event id where there is one that can stand in a header, else the digest.
+func PayloadID(provider, account, eventID, digest string) string {
+	if !plainID(eventID) {
+		eventID = digest
+	}
+	return provider + "." + account + "." + eventID
+}
+
+// plainID reports whether s is short and of letters, digits, '.', '_' and '-' only.
+func plainID(s string) bool {
+	if s == "" || len(s) > 128 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}

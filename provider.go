@@ -1,0 +1,78 @@
+package kycbridge
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Provider is all that differs between providers: a struct of functions, one value a provider, in
+// one table (internal/app/providers.go).
+type Provider struct {
+	Name string
+
+	// Verify authenticates a callback against an account's credentials and returns the placement
+	// that matched ("basic", "bearer", "hmac", ...). It fails closed: no credential, an empty
+	// secret or an absent header never admit.
+	Verify func(Credentials, Request) (placement string, err error)
+
+	// Identify finds in a decoded body what is needed to validate and store it.
+	Identify func(doc any) Identity
+
+	// Validate checks a part of a body against the named schema of this provider.
+	Validate func(schema string, doc any) []FieldError
+
+	// Map turns a stored payload into an observation.
+	Map Mapping
+
+	// AnyMediaType admits callbacks whatever their Content-Type says.
+	AnyMediaType bool
+
+	// ConfirmByDefault: callbacks are only triggers, verdicts come from a fetched result.
+	ConfirmByDefault bool
+}
+
+// Identity is what a body says about itself.
+type Identity struct {
+	Schema    string // which schema of the provider describes Document
+	At        string // JSON pointer to Document within the body; "" is the whole
+	Document  any    // the part that the schema describes
+	Reference string // the provider's id of the verification; "" if none was found
+	EventID   string // the provider's id of the message; "" if none
+	Event     string // what the provider calls the message; "" if nothing
+	Missing   string // JSON pointer where the reference was looked for, for the error message
+}
+
+// Request is a callback as it came in.
+type Request struct {
+	Header     http.Header
+	Query      url.Values
+	Body       []byte
+	ReceivedAt time.Time
+}
+
+// Credentials are what an account accepts on a callback. Any one of them admits; several of a kind
+// serve rotation; none at all refuses everything.
+type Credentials struct {
+	Basic      []BasicCredential
+	Bearer     []string
+	Headers    []HeaderCredential
+	HMAC       HMACCredential
+	Keys       []string // Signzy's authKeyForCallback
+	Placements []string // where Keys may stand; empty: every documented placement
+	KeyHeaders []string // names of the custom headers that may carry a key; empty: the sheet's candidates
+	URLTokens  []string // the value of ?token= in the callback URL
+}
+
+// BasicCredential is a user and password of HTTP Basic.
+type BasicCredential struct{ Username, Password string }
+
+// HeaderCredential is a static header of the operator's choice.
+type HeaderCredential struct{ Name, Value string }
+
+// HMACCredential is a signature over timestamp and raw body.
+type HMACCredential struct {
+	Secrets   []string
+	Header    string        // empty: the provider's default
+	Tolerance time.Duration // how old a signature may be; zero: the provider's default
+}
