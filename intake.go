@@ -1,8 +1,13 @@
 package kycbridge
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+)
 
-// Outcome words of a receipt.
+// Words of a receipt.
 const (
 	ReceiptAccepted    = "accepted"
 	ReceiptDuplicate   = "duplicate"
@@ -28,7 +33,140 @@ type Receipt struct {
 	Errors         []FieldError // what is wrong with a quarantined one
 }
 
-// Receive is the callback's entrance: authenticate, then Ingest.
-type receiver interface {
-	Receive(ctx context.Context, account *Account, req Request) (Receipt, error)
+// Stored says how the payload log took a payload.
+type Stored struct {
+	Duplicate bool
+	Digest    string // of the payload that is kept under the id; "" if not known
+}
+
+// PayloadLog keeps payloads. Append returns when the payload is durable; any error means that it
+// may not be.
+type PayloadLog interface {
+	Append(ctx context.Context, p Payload) (Stored, error)
+}
+
+// Quarantine keeps what cannot be processed, durably, with the reason and the errors.
+type Quarantine interface {
+	Quarantine(ctx context.Context, p Payload, reason string, errors []FieldError) error
+}
+
+// Refusals keeps, bounded and without a promise, what failed authentication.
+type Refusals interface {
+	Refuse(ctx context.Context, p Payload, r Request)
+}
+
+// Intake is the one way in: callbacks, polled and replayed payloads all pass Ingest.
+type Intake struct {
+	Decode     func(body []byte) (doc any, faults []FieldError)
+	Log        PayloadLog
+	Quarantine Quarantine
+	Refusals   Refusals
+}
+
+// Receive takes a callback: it authenticates the request over its raw bytes, then ingests the body.
+// It returns ErrUnauthenticated if no credential of the account admits the request, and
+// ErrUnavailable if the payload could not be made durable.
+func (in *Intake) Receive(ctx context.Context, a *Account, r Request) (Receipt, error) {
+	p := Payload{
+		Via:         ViaCallback,
+		ReceivedAt:  r.ReceivedAt,
+		ContentType: r.Header.Get("Content-Type"),
+		Header:      keptHeaders(r.Header),
+		Body:        r.Body,
+	}
+	placement, err := a.Provider.Verify(a.Credentials, r)
+	if err != nil {
+		in.Refusals.Refuse(ctx, named(p, a), r)
+		return Receipt{}, fmt.Errorf("authenticate callback: %w", ErrUnauthenticated)
+	}
+	receipt, err := in.Ingest(ctx, a, p)
+	receipt.Placement = placement
+	return receipt, err
+}
+
+// Ingest takes a body whose origin is trusted: it validates, identifies and stores it. Body, Via,
+// ReceivedAt and ContentType of p are the caller's; the rest is filled in.
+func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, error) {
+	p = named(p, a)
+	doc, faults := in.Decode(p.Body)
+	if len(faults) > 0 {
+		return in.quarantine(ctx, p, QuarantineMalformed, faults)
+	}
+	id := a.Provider.Identify(doc)
+	p.Event = id.Event
+	if id.Reference == "" {
+		return in.quarantine(ctx, p, QuarantineUnidentified,
+			[]FieldError{{Path: id.Missing, Message: "names no verification: a non-empty string is expected here"}})
+	}
+	if faults := a.Provider.Validate(id.Schema, id.Document); len(faults) > 0 {
+		return in.quarantine(ctx, p, QuarantineSchema, below(id.At, faults))
+	}
+	p.VerificationID = VerificationID(p.Provider, p.Account, id.Reference)
+	p.ID = PayloadID(p.Provider, p.Account, id.EventID, p.Digest)
+	return in.store(ctx, p)
+}
+
+// store appends p. A provider that sends another body under an id it has used before loses nothing:
+// the second body is kept under its digest.
+func (in *Intake) store(ctx context.Context, p Payload) (Receipt, error) {
+	stored, err := in.Log.Append(ctx, p)
+	if err == nil && stored.Duplicate && stored.Digest != "" && stored.Digest != p.Digest {
+		p.ID = PayloadID(p.Provider, p.Account, "", p.Digest)
+		stored, err = in.Log.Append(ctx, p)
+	}
+	if err != nil {
+		return Receipt{Event: p.Event, PayloadID: p.ID, VerificationID: p.VerificationID}, fmt.Errorf("store payload: %w: %w", ErrUnavailable, err)
+	}
+	receipt := Receipt{Status: ReceiptAccepted, PayloadID: p.ID, VerificationID: p.VerificationID, Event: p.Event}
+	if stored.Duplicate {
+		receipt.Status = ReceiptDuplicate
+	}
+	return receipt, nil
+}
+
+func (in *Intake) quarantine(ctx context.Context, p Payload, reason string, faults []FieldError) (Receipt, error) {
+	receipt := Receipt{Status: ReceiptQuarantined, PayloadID: p.ID, Event: p.Event, Reason: reason, Errors: faults}
+	if err := in.Quarantine.Quarantine(ctx, p, reason, faults); err != nil {
+		return receipt, fmt.Errorf("quarantine payload: %w: %w", ErrUnavailable, err)
+	}
+	return receipt, nil
+}
+
+// named fills in what a payload is called before anything in it has been read.
+func named(p Payload, a *Account) Payload {
+	p.Provider, p.Account = a.Provider.Name, a.Name
+	p.Digest = Digest(p.Body)
+	p.ID = PayloadID(p.Provider, p.Account, "", p.Digest)
+	if p.ReceivedAt.IsZero() {
+		p.ReceivedAt = time.Now()
+	}
+	p.ReceivedAt = p.ReceivedAt.UTC()
+	return p
+}
+
+// keptHeaders picks the request headers that are stored with a payload; none of them can hold a
+// credential or a signature.
+func keptHeaders(h http.Header) map[string]string {
+	var kept map[string]string
+	for _, name := range []string{"User-Agent", "X-Request-Id", "Traceparent"} {
+		if v := h.Get(name); v != "" {
+			if kept == nil {
+				kept = map[string]string{}
+			}
+			kept[name] = v
+		}
+	}
+	return kept
+}
+
+// below puts faults found in a part of a body where they stand in the whole.
+func below(at string, faults []FieldError) []FieldError {
+	if at == "" {
+		return faults
+	}
+	moved := make([]FieldError, len(faults))
+	for i, f := range faults {
+		moved[i] = FieldError{Path: at + f.Path, Message: f.Message}
+	}
+	return moved
 }

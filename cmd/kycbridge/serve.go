@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"kycbridge/internal/app"
+)
+
+func serveCommand(environ []string) *cobra.Command {
+	var file string
+	var roles []string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Receive callbacks and publish events",
+		Long: `Receive callbacks and publish events until a signal comes.
+
+Without --config it runs with an embedded NATS server in ./data and no accounts.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			want, err := parseRoles(roles)
+			if err != nil {
+				return err
+			}
+			config, err := app.LoadConfig(file, environ)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), config, want, cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file` (YAML)")
+	cmd.Flags().StringSliceVar(&roles, "role", []string{"receive", "normalize"}, "what this process does: receive, normalize")
+	return cmd
+}
+
+// serve runs an app until ctx ends or a part of it fails.
+func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.Writer) error {
+	log, err := newLogger(config.Log, stderr)
+	if err != nil {
+		return err
+	}
+	for _, warning := range app.Warnings(config) {
+		log.Warn(warning)
+	}
+	a, err := app.Start(ctx, config, roles, log)
+	if err != nil {
+		return err
+	}
+	defer a.Stop()
+	fields := []zap.Field{zap.String("admin", "http://"+a.AdminAddr()), zap.Int("accounts", len(a.Accounts()))}
+	if roles.Receive {
+		fields = append(fields, zap.String("callbacks", "http://"+a.CallbackAddr()+"/webhooks/{provider}/{account}"))
+	}
+	if a.ClientURL() != "" {
+		fields = append(fields, zap.String("events", a.ClientURL()))
+	}
+	log.Info("kycbridge is up", fields...)
+	if len(a.Accounts()) == 0 {
+		log.Warn("no account is configured, so every callback is answered 404: " +
+			"write a file with an accounts list (see docs/configure.md) and start with --config FILE")
+	}
+	select {
+	case <-ctx.Done():
+		log.Info("stopping")
+		return nil
+	case err := <-a.Failed():
+		return err
+	}
+}
+
+func parseRoles(names []string) (app.Roles, error) {
+	known := []string{"receive", "normalize"}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return app.Roles{}, fmt.Errorf("--role %s: there is no such role; write %s", name, strings.Join(known, ", "))
+		}
+	}
+	return app.Roles{Receive: slices.Contains(names, "receive"), Normalize: slices.Contains(names, "normalize")}, nil
+}
+
+func newLogger(c app.Log, to io.Writer) (*zap.Logger, error) {
+	level, err := zapcore.ParseLevel(c.Level)
+	if err != nil {
+		return nil, fmt.Errorf("log level %q: write debug, info, warn or error", c.Level)
+	}
+	ec := zap.NewProductionEncoderConfig()
+	ec.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	ec.EncodeDuration = zapcore.StringDurationEncoder
+	encoder := zapcore.NewJSONEncoder(ec)
+	if c.Format == "console" {
+		encoder = zapcore.NewConsoleEncoder(ec)
+	}
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(to)), level)), nil
+}

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"kycbridge"
+	"kycbridge/internal/app"
+)
+
+// version is set by the linker in a release (-ldflags "-X main.version=v1.2.3").
+var version = ""
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the versions of program, mappings and event schema",
+		Args:  cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) {
+			fmt.Fprintf(cmd.OutOrStdout(), "kycbridge %s\nmapping %s\nevent schema %s\n%s %s/%s\n",
+				programVersion(), app.Mapping, kycbridge.DataSchema, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		},
+	}
+}
+
+func programVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				return "devel-" + s.Value[:12]
+			}
+		}
+	}
+	return "devel"
+}

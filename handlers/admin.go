@@ -1,0 +1,154 @@
+package handlers
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"go.uber.org/zap"
+
+	"kycbridge"
+)
+
+// DefaultReadyTimeout is how long the readiness checks may take together.
+const DefaultReadyTimeout = 2 * time.Second
+
+// AdminOptions configures NewAdmin. Its zero value serves /healthz and a /readyz that is always ready.
+type AdminOptions struct {
+	// Ready are the parts without which the service cannot work, by name. A check returns an error
+	// while its part is not ready and keeps to the deadline of its context.
+	Ready        map[string]func(context.Context) error
+	ReadyTimeout time.Duration // 0: DefaultReadyTimeout
+	Metrics      http.Handler  // of /metrics; nil: 404
+	Logger       *zap.Logger   // nil: no log
+}
+
+// NewAdmin returns the routes for operators: /healthz, /readyz and /metrics, all without
+// credentials. Routes that are added to it belong behind RequireBearer; errors that their handlers
+// return are answered by the same table as those of callbacks.
+func NewAdmin(o AdminOptions) *echo.Echo {
+	if o.ReadyTimeout <= 0 {
+		o.ReadyTimeout = DefaultReadyTimeout
+	}
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	e := newEcho()
+	e.Use(recovery(o.Logger))
+	read := []string{http.MethodGet, http.MethodHead}
+	e.Match(read, "/healthz", healthy)
+	e.Match(read, "/readyz", ready(o))
+	if o.Metrics != nil {
+		e.Match(read, "/metrics", echo.WrapHandler(o.Metrics))
+	}
+	return e
+}
+
+// healthy says that the process lives and nothing more.
+func healthy(c echo.Context) error {
+	writeBody(c.Response(), http.StatusOK, "application/json", []byte(`{"status":"ok"}`))
+	return nil
+}
+
+// ready answers 200, or 503 with the names of the parts that are not ready. Why they are not stands
+// in the log only.
+func ready(o AdminOptions) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), o.ReadyTimeout)
+		defer cancel()
+		failing := failingParts(ctx, o.Ready)
+		if len(failing) == 0 {
+			return healthy(c)
+		}
+		names := make([]string, 0, len(failing))
+		fields := make([]zap.Field, 0, len(failing))
+		for name, err := range failing {
+			names = append(names, name)
+			fields = append(fields, zap.String(name, err.Error()))
+		}
+		slices.Sort(names)
+		o.Logger.Warn("not ready", zap.Dict("failing", fields...))
+		problemFor(errNotReady).write(c.Response(), appendNames(nil, "failing", names))
+		return nil
+	}
+}
+
+// failingParts runs all checks at once and waits for all of them.
+func failingParts(ctx context.Context, checks map[string]func(context.Context) error) map[string]error {
+	var (
+		mu      sync.Mutex
+		wg      sync.WaitGroup
+		failing = map[string]error{}
+	)
+	for name, check := range checks {
+		wg.Go(func() {
+			if err := checked(ctx, check); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failing[name] = err
+			}
+		})
+	}
+	wg.Wait()
+	return failing
+}
+
+// checked runs one check; a panic in it means that the part is not ready.
+func checked(ctx context.Context, check func(context.Context) error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = panicked(cause)
+		}
+	}()
+	return check(ctx)
+}
+
+// appendNames appends ,"member":["a","b"].
+func appendNames(b []byte, member string, names []string) []byte {
+	b = append(b, ',')
+	b = appendString(b, member)
+	b = append(b, ':', '[')
+	for i, name := range names {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, name)
+	}
+	return append(b, ']')
+}
+
+// recovery answers a panic of a handler as a fault of ours and logs it.
+func recovery(log *zap.Logger) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) (err error) {
+			defer func() {
+				if cause := recover(); cause != nil {
+					err = panicked(cause)
+					log.Error("admin request", zap.String("route", c.Path()), zap.Error(err), zap.StackSkip("stack", 2))
+				}
+			}()
+			return next(c)
+		}
+	}
+}
+
+// RequireBearer admits requests that carry one of tokens as Authorization: Bearer and answers 401
+// to the others. Without any token that is not empty there is nothing to be admitted to: 404.
+func RequireBearer(tokens []string) echo.MiddlewareFunc {
+	tokens = slices.DeleteFunc(slices.Clone(tokens), func(token string) bool { return token == "" })
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if len(tokens) == 0 {
+				return kycbridge.ErrNotFound
+			}
+			token, _ := schemeValue(headerValue(c.Request().Header, "Authorization"), "Bearer")
+			if !matchAny(token, tokens) {
+				return errToken
+			}
+			return next(c)
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package handlers
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"kycbridge"
+)
+
+// unknown stands in logs and metrics for whatever a caller named that we do not have.
+const unknown = "unknown"
+
+// longest is how much of a provider's event name a log line holds, in bytes.
+const longest = 100
+
+// Outcome is what became of one request, for metrics. No field ever holds a value that a caller
+// made up.
+type Outcome struct {
+	Provider string // "unknown" where no account was found
+	Account  string // "unknown" where no account was found
+	Outcome  string // accepted, duplicate, quarantined, or the end of a problem's type
+	Duration time.Duration
+}
+
+// trip gathers what is known of a request on its way, for the one log line at its end.
+type trip struct {
+	account *kycbridge.Account // nil while none has been found
+	bytes   int
+	outcome string
+	status  int
+	took    time.Duration
+	stack   []byte // of a panic
+}
+
+func (t *trip) names() (provider, account string) {
+	if t.account == nil {
+		return unknown, unknown
+	}
+	return t.account.Provider.Name, t.account.Name
+}
+
+// step is one way to work on a request.
+type step func(echo.Context, *trip) (kycbridge.Receipt, error)
+
+// edge runs a step, answers, logs one line and reports the outcome.
+func (h *Callbacks) edge(s step) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		start := time.Now()
+		var t trip
+		receipt, err := s.recovered(c, &t)
+		t.outcome, t.status = answer(c.Response(), t.account, receipt, err)
+		t.took = time.Since(start)
+		h.log(&t, receipt, err)
+		provider, account := t.names()
+		h.options.Observe(Outcome{Provider: provider, Account: account, Outcome: t.outcome, Duration: t.took})
+		return nil
+	}
+}
+
+// recovered turns a panic of the step into an error.
+func (s step) recovered(c echo.Context, t *trip) (receipt kycbridge.Receipt, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			receipt, err, t.stack = kycbridge.Receipt{}, panicked(cause), debug.Stack()
+		}
+	}()
+	return s(c, t)
+}
+
+// panicked describes a panic by its type: its value may hold anything, a payload too. Only what the
+// runtime itself says is repeated.
+func panicked(cause any) error {
+	if err, ok := cause.(runtime.Error); ok {
+		return fmt.Errorf("panic: %w: %w", errFault, err)
+	}
+	return fmt.Errorf("panic with a %T: %w", cause, errFault)
+}
+
+// log writes the line of a payload. It holds no part of the body, header, query or path.
+func (h *Callbacks) log(t *trip, receipt kycbridge.Receipt, err error) {
+	entry := h.options.Logger.Check(t.level(), "callback")
+	if entry == nil {
+		return
+	}
+	provider, account := t.names()
+	fields := [...]zap.Field{
+		zap.String("provider", provider),
+		zap.String("account", account),
+		zap.String("payload_id", receipt.PayloadID),
+		zap.String("verification_id", receipt.VerificationID),
+		zap.String("event", receipt.Event[:min(len(receipt.Event), longest)]),
+		zap.String("placement", receipt.Placement),
+		zap.Int("bytes", t.bytes),
+		zap.String("outcome", t.outcome),
+		zap.String("reason", receipt.Reason),
+		zap.Int("errors", len(receipt.Errors)),
+		zap.Int("status", t.status),
+		zap.Duration("took", t.took),
+		zap.Skip(),
+		zap.Skip(),
+	}
+	if err != nil {
+		fields[len(fields)-2] = zap.String("error", err.Error())
+	}
+	if t.stack != nil {
+		fields[len(fields)-1] = zap.ByteString("stack", t.stack)
+	}
+	entry.Write(fields[:]...)
+}
+
+// level is debug for what met no account, such as a scanner's requests.
+func (t *trip) level() zapcore.Level {
+	switch {
+	case t.status >= http.StatusInternalServerError:
+		return zapcore.ErrorLevel
+	case t.account == nil:
+		return zapcore.DebugLevel
+	case t.status == http.StatusOK && t.outcome != kycbridge.ReceiptQuarantined:
+		return zapcore.InfoLevel
+	}
+	return zapcore.WarnLevel
+}
+
+// newEcho returns an echo that is silent and answers every error with a problem document.
+func newEcho() *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.Logger.SetOutput(io.Discard)
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		if !c.Response().Committed {
+			problemFor(routing(err)).write(c.Response(), nil)
+		}
+	}
+	return e
+}
+
+// routing turns echo's own errors into ours.
+func routing(err error) error {
+	var e *echo.HTTPError
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code {
+	case http.StatusNotFound:
+		return kycbridge.ErrNotFound
+	case http.StatusMethodNotAllowed:
+		return errMethod
+	}
+	return err
+}

@@ -1,0 +1,254 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"kycbridge"
+)
+
+// CallbackPath is the route that providers post to.
+const CallbackPath = "/webhooks/:provider/:account"
+
+// The defaults of CallbackOptions.
+const (
+	DefaultMaxBody     = 1 << 20 // bytes
+	DefaultConcurrency = 256
+	DefaultTimeout     = 10 * time.Second
+)
+
+const (
+	slotWait = 100 * time.Millisecond // how long a request waits for another to finish
+	sizeHint = 64 << 10               // a declared Content-Length is believed up to here
+)
+
+// Receiver authenticates, validates and stores a callback. It returns a receipt only when the
+// payload is durable, an error that wraps ErrUnauthenticated if no credential admits it, and keeps
+// to the deadline of its context. Any other error is taken for a fault of ours. It may keep the body.
+type Receiver interface {
+	Receive(ctx context.Context, account *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error)
+}
+
+// CallbackOptions configures NewCallbacks. Accounts and Receiver are needed, the rest has defaults.
+type CallbackOptions struct {
+	Accounts       kycbridge.Accounts
+	Receiver       Receiver
+	Logger         *zap.Logger      // nil: no log
+	MaxBody        int64            // bytes; 0: DefaultMaxBody
+	Concurrency    int              // payloads at the Receiver at once; 0: DefaultConcurrency
+	RatePerSecond  float64          // requests a second over all accounts; 0: no limit
+	Burst          int              // requests at once under RatePerSecond; 0: one second's worth
+	Timeout        time.Duration    // for the Receiver; 0: DefaultTimeout
+	TrustedProxies []netip.Prefix   // whose X-Forwarded-For is believed
+	Now            func() time.Time // nil: time.Now
+	Observe        func(Outcome)    // called once a request, for metrics; nil: nobody
+}
+
+// Callbacks serves POST /webhooks/{provider}/{account}. How long a caller may take to send is up to
+// the http.Server around it (ReadTimeout).
+type Callbacks struct {
+	echo     *echo.Echo
+	options  CallbackOptions
+	limiter  *rate.Limiter // nil: no limit
+	slots    chan struct{}
+	draining atomic.Bool
+}
+
+// NewCallbacks returns the callback handler.
+func NewCallbacks(o CallbackOptions) *Callbacks {
+	h := &Callbacks{echo: newEcho(), options: o.withDefaults()}
+	h.slots = make(chan struct{}, h.options.Concurrency)
+	if o.RatePerSecond > 0 {
+		h.limiter = rate.NewLimiter(rate.Limit(o.RatePerSecond), h.options.Burst)
+	}
+	h.echo.POST(CallbackPath, h.edge(h.receive))
+	h.echo.RouteNotFound(CallbackPath, h.edge(wrongMethod)) // the path fits, the method does not
+	missed := h.edge(noRoute)
+	h.echo.HTTPErrorHandler = func(_ error, c echo.Context) { _ = missed(c) } // edge answers itself: only the router gets here
+	return h
+}
+
+func (o CallbackOptions) withDefaults() CallbackOptions {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.MaxBody <= 0 {
+		o.MaxBody = DefaultMaxBody
+	}
+	if o.Concurrency <= 0 {
+		o.Concurrency = DefaultConcurrency
+	}
+	if o.Burst <= 0 {
+		o.Burst = max(1, int(o.RatePerSecond))
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Observe == nil {
+		o.Observe = func(Outcome) {}
+	}
+	return o
+}
+
+// ServeHTTP makes Callbacks the handler of an http.Server.
+func (h *Callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.echo.ServeHTTP(w, r) }
+
+// Drain answers every request from now on with 503 and Connection: close. Those under way go on to
+// their end. It cannot be undone.
+func (h *Callbacks) Drain() { h.draining.Store(true) }
+
+// Ready returns an error while draining; it fits into AdminOptions.Ready.
+func (h *Callbacks) Ready(context.Context) error {
+	if h.draining.Load() {
+		return errDraining
+	}
+	return nil
+}
+
+// receive is the whole path of a callback at the edge. It notes in t what the log line needs.
+func (h *Callbacks) receive(c echo.Context, t *trip) (kycbridge.Receipt, error) {
+	r, receivedAt := c.Request(), h.options.Now().UTC()
+	if h.draining.Load() {
+		return kycbridge.Receipt{}, errDraining
+	}
+	if h.limiter != nil && !h.limiter.Allow() {
+		return kycbridge.Receipt{}, errBusy
+	}
+	account, err := h.options.Accounts.Find(c.Param("provider"), c.Param("account"))
+	if err != nil {
+		return kycbridge.Receipt{}, err
+	}
+	t.account = account
+	if !addressAllowed(r, account.AllowIPs, h.options.TrustedProxies) {
+		return kycbridge.Receipt{}, errAddress
+	}
+	if !account.Provider.AnyMediaType && !isJSON(r.Header) {
+		return kycbridge.Receipt{}, errMediaType
+	}
+	body, err := readBody(c.Response().Writer, r, h.options.MaxBody)
+	t.bytes = len(body)
+	if err != nil {
+		return kycbridge.Receipt{}, err
+	}
+	if err := h.acquire(r.Context()); err != nil {
+		return kycbridge.Receipt{}, err
+	}
+	defer h.release()
+	return h.store(r.Context(), account, kycbridge.Request{Header: r.Header, Query: query(r.URL), Body: body, ReceivedAt: receivedAt})
+}
+
+// store hands the callback to the Receiver. The body is here in full, so a caller that hangs up no
+// longer stops it: a provider may never send again. A failure other than of authentication is ours,
+// and so is a receipt of a kind that says nothing.
+func (h *Callbacks) store(ctx context.Context, account *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.options.Timeout)
+	defer cancel()
+	receipt, err := h.options.Receiver.Receive(ctx, account, r)
+	if err == nil && !settled(receipt) {
+		return receipt, fmt.Errorf("receipt without a known status: %w", errFault)
+	}
+	if errors.Is(err, kycbridge.ErrNotFound) {
+		return receipt, fmt.Errorf("receive: %w: %w", errFault, err)
+	}
+	return receipt, err
+}
+
+func settled(receipt kycbridge.Receipt) bool {
+	switch receipt.Status {
+	case kycbridge.ReceiptAccepted, kycbridge.ReceiptDuplicate, kycbridge.ReceiptQuarantined:
+		return true
+	}
+	return false
+}
+
+// acquire takes one of the slots at the Receiver. It returns errBusy if none comes free soon.
+func (h *Callbacks) acquire(ctx context.Context) error {
+	select {
+	case h.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	wait := time.NewTimer(slotWait)
+	defer wait.Stop()
+	select {
+	case h.slots <- struct{}{}:
+		return nil
+	case <-wait.C:
+		return errBusy
+	case <-ctx.Done():
+		return fmt.Errorf("wait for a slot: %w", errInterrupted)
+	}
+}
+
+func (h *Callbacks) release() { <-h.slots }
+
+// isJSON reports whether a request says that its body is JSON, or says nothing.
+func isJSON(h http.Header) bool {
+	contentType := h.Get("Content-Type")
+	if contentType == "" {
+		return true
+	}
+	mediaType, _, _ := strings.Cut(contentType, ";")
+	mediaType = strings.TrimSpace(mediaType)
+	const suffix = "+json"
+	return strings.EqualFold(mediaType, "application/json") || strings.EqualFold(mediaType, "text/json") ||
+		len(mediaType) > len(suffix) && strings.EqualFold(mediaType[len(mediaType)-len(suffix):], suffix)
+}
+
+// readBody reads a body of at most limit bytes. It returns errTooLarge for a longer one, as soon as
+// the length is known, and errInterrupted for one that breaks off.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, errTooLarge
+	}
+	body := make([]byte, 0, min(max(r.ContentLength, 511), sizeHint)+1)
+	reader := http.MaxBytesReader(w, r.Body, limit)
+	for {
+		n, err := reader.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if err == io.EOF {
+			return body, nil
+		}
+		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+			return body, errTooLarge
+		}
+		if err != nil {
+			return body, fmt.Errorf("read body: %w", errInterrupted)
+		}
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
+	}
+}
+
+// query parses the query of a URL, most of which have none.
+func query(u *url.URL) url.Values {
+	if u.RawQuery == "" {
+		return nil
+	}
+	return u.Query()
+}
+
+func wrongMethod(c echo.Context, _ *trip) (kycbridge.Receipt, error) {
+	c.Response().Header().Set("Allow", http.MethodPost)
+	return kycbridge.Receipt{}, errMethod
+}
+
+func noRoute(echo.Context, *trip) (kycbridge.Receipt, error) {
+	return kycbridge.Receipt{}, kycbridge.ErrNotFound
+}

@@ -1,0 +1,415 @@
+package handlers
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kycbridge"
+)
+
+const acme = "/webhooks/ondato/acme"
+
+// give is a Receiver that gives one answer.
+func give(receipt kycbridge.Receipt, err error) receiverFunc {
+	return func(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt, error) {
+		return receipt, err
+	}
+}
+
+// TestReceiptAnswers covers the rows of DESIGN section 4 for what was received.
+func TestReceiptAnswers(t *testing.T) {
+	faults := []kycbridge.FieldError{{Path: "/a", Message: "must be \"x\""}, {Path: "", Message: "ü"}}
+	quarantined := func(reason string) kycbridge.Receipt {
+		return kycbridge.Receipt{Status: "quarantined", PayloadID: "ondato.acme.1", Reason: reason, Errors: faults}
+	}
+	const list = `,"errors":[{"path":"/a","message":"must be \"x\""},{"path":"","message":"ü"}]}`
+	const rejected = `"detail":"The payload was put into quarantine. Correct what errors names and send it again.","payload_id":"ondato.acme.1","reason":`
+	for _, c := range []struct {
+		name    string
+		receipt kycbridge.Receipt
+		reject  bool
+		status  int
+		body    string
+	}{
+		{"stored", kycbridge.Receipt{Status: "accepted", PayloadID: "ondato.acme.1", VerificationID: "v", Event: "e", Placement: "basic"}, false,
+			200, `{"status":"accepted","payload_id":"ondato.acme.1","verification_id":"v"}`},
+		{"stored before", kycbridge.Receipt{Status: "duplicate", PayloadID: "ondato.acme.1", VerificationID: "v"}, true,
+			200, `{"status":"duplicate","payload_id":"ondato.acme.1","verification_id":"v"}`},
+		{"stored, no verification", kycbridge.Receipt{Status: "accepted", PayloadID: "p"}, false, 200, `{"status":"accepted","payload_id":"p"}`},
+		{"schema", quarantined("schema"), false, 200, `{"status":"quarantined","payload_id":"ondato.acme.1","reason":"schema"` + list},
+		{"malformed", quarantined("malformed"), false, 200, `{"status":"quarantined","payload_id":"ondato.acme.1","reason":"malformed"` + list},
+		{"quarantined without errors", kycbridge.Receipt{Status: "quarantined", Reason: "unidentified"}, false,
+			200, `{"status":"quarantined","reason":"unidentified","errors":[]}`},
+		{"schema, rejected", quarantined("schema"), true,
+			422, `{"type":"urn:kycbridge:problem:invalid","title":"Payload does not fit","status":422,` + rejected + `"schema"` + list},
+		{"unidentified, rejected", quarantined("unidentified"), true,
+			422, `{"type":"urn:kycbridge:problem:invalid","title":"Payload does not fit","status":422,` + rejected + `"unidentified"` + list},
+		{"malformed, rejected", quarantined("malformed"), true,
+			400, `{"type":"urn:kycbridge:problem:malformed","title":"Payload is not JSON","status":400,` + rejected + `"malformed"` + list},
+		{"unmapped is never rejected", quarantined("unmapped"), true, 200, `{"status":"quarantined","payload_id":"ondato.acme.1","reason":"unmapped"` + list},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			accounts := account("ondato", "acme", func(a *kycbridge.Account) { a.RejectInvalid = c.reject })
+			got := post(t, serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: give(c.receipt, nil)}))+acme, "{}", nil)
+			if diff := cmp.Diff(c.body, got.body); diff != "" || got.status != c.status || !json.Valid([]byte(got.body)) {
+				t.Errorf("status %d, want %d; body (-want +got):\n%s", got.status, c.status, diff)
+			}
+			want := "application/json"
+			if c.status != 200 {
+				want = "application/problem+json"
+			}
+			if got.header.Get("Content-Type") != want {
+				t.Errorf("content type %q", got.header.Get("Content-Type"))
+			}
+		})
+	}
+}
+
+// TestReceiverErrors: only a failed authentication is the caller's fault.
+func TestReceiverErrors(t *testing.T) {
+	for _, c := range []struct {
+		name       string
+		receiver   receiverFunc
+		status     int
+		kind       string
+		retryAfter string
+	}{
+		{"unauthenticated", give(kycbridge.Receipt{}, fmt.Errorf("x: %w", kycbridge.ErrUnauthenticated)), 401, "unauthenticated", ""},
+		{"unavailable", give(kycbridge.Receipt{}, fmt.Errorf("x: %w", kycbridge.ErrUnavailable)), 503, "unavailable", "5"},
+		{"deadline", give(kycbridge.Receipt{}, fmt.Errorf("x: %w", context.DeadlineExceeded)), 503, "timeout", "5"},
+		{"canceled", give(kycbridge.Receipt{}, context.Canceled), 503, "timeout", "5"},
+		{"ours and theirs at once", give(kycbridge.Receipt{}, errors.Join(kycbridge.ErrUnauthenticated, kycbridge.ErrUnavailable)), 503, "unavailable", "5"},
+		{"not found inside", give(kycbridge.Receipt{}, kycbridge.ErrNotFound), 503, "fault", "5"},
+		{"unknown", give(kycbridge.Receipt{Status: "accepted"}, io.ErrUnexpectedEOF), 503, "fault", "5"},
+		{"no receipt", give(kycbridge.Receipt{}, nil), 503, "fault", "5"},
+		{"panic", func(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt, error) { panic("p") }, 503, "fault", "5"},
+		{"slower than the deadline", func(ctx context.Context, _ *kycbridge.Account, _ kycbridge.Request) (kycbridge.Receipt, error) {
+			<-ctx.Done()
+			return kycbridge.Receipt{}, ctx.Err()
+		}, 503, "timeout", "5"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: c.receiver, Timeout: 30 * time.Millisecond})
+			got := post(t, serve(t, h)+acme, "{}", nil)
+			wantProblem(t, got, c.status, c.kind)
+			if got.header.Get("Retry-After") != c.retryAfter {
+				t.Errorf("Retry-After %q", got.header.Get("Retry-After"))
+			}
+			if challenged := len(got.header.Values("WWW-Authenticate")) == 2; challenged != (c.status == 401) {
+				t.Errorf("WWW-Authenticate %q", got.header.Values("WWW-Authenticate"))
+			}
+		})
+	}
+}
+
+// wantProblem checks that an answer is a problem document and says nothing but what the table says.
+func wantProblem(t *testing.T, got reply, status int, kind string) {
+	t.Helper()
+	var doc struct {
+		Type, Title, Detail string
+		Status              int
+	}
+	if err := json.Unmarshal([]byte(got.body), &doc); err != nil {
+		t.Fatalf("%v: %s", err, got.body)
+	}
+	if got.status != status || doc.Status != status || doc.Type != "urn:kycbridge:problem:"+kind || doc.Title == "" || doc.Detail == "" ||
+		got.header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("status %d, want %d %s: %s", got.status, status, kind, got.body)
+	}
+}
+
+// TestRefusedBeforeReceive covers what never gets to the Receiver.
+func TestRefusedBeforeReceive(t *testing.T) {
+	accounts := account("ondato", "acme", nil)
+	accounts[kycbridge.AccountKey{Provider: "ondato", Account: "far"}] = &kycbridge.Account{
+		Name: "far", Provider: kycbridge.Provider{Name: "ondato"}, AllowIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+	reached := 0
+	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+		reached++
+		return accept(ctx, a, r)
+	})
+	base := serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: receiver, MaxBody: 100}))
+	chunked := func(n int) io.Reader { return io.MultiReader(strings.NewReader(strings.Repeat(" ", n))) } // hides the length
+	typed := func(contentType string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set("Content-Type", contentType) }
+	}
+	for _, c := range []struct {
+		name, method, path string
+		body               io.Reader
+		edit               func(*http.Request)
+		status             int
+		kind               string
+	}{
+		{"unknown provider", "POST", "/webhooks/nobody/acme", nil, nil, 404, "not_found"},
+		{"unknown account", "POST", "/webhooks/ondato/nobody", nil, nil, 404, "not_found"},
+		{"account under another provider", "POST", "/webhooks/signzy/acme", nil, nil, 404, "not_found"},
+		{"longer path", "POST", acme + "/more", nil, nil, 404, "not_found"},
+		{"no account", "POST", "/webhooks/ondato", nil, nil, 404, "not_found"},
+		{"root", "GET", "/", nil, nil, 404, "not_found"},
+		{"other path", "OPTIONS", "/x", nil, nil, 404, "not_found"},
+		{"address", "POST", "/webhooks/ondato/far", nil, nil, 403, "address_refused"},
+		{"address, claimed", "POST", "/webhooks/ondato/far", nil, func(r *http.Request) { r.Header.Set("X-Forwarded-For", "10.1.1.1") }, 403, "address_refused"},
+		{"get", "GET", acme, nil, nil, 405, "method_not_allowed"},
+		{"put", "PUT", acme, strings.NewReader("{}"), nil, 405, "method_not_allowed"},
+		{"options", "OPTIONS", acme, nil, nil, 405, "method_not_allowed"},
+		{"no method at all", "FOO", acme, nil, nil, 405, "method_not_allowed"},
+		{"form", "POST", acme, strings.NewReader("{}"), typed("application/x-www-form-urlencoded"), 415, "media_type"},
+		{"text", "POST", acme, strings.NewReader("{}"), typed("text/plain; charset=json"), 415, "media_type"},
+		{"suffix alone", "POST", acme, strings.NewReader("{}"), typed("+json"), 415, "media_type"},
+		{"101 bytes, length declared", "POST", acme, strings.NewReader(strings.Repeat(" ", 101)), nil, 413, "too_large"},
+		{"101 bytes, length unknown", "POST", acme, chunked(101), nil, 413, "too_large"},
+		{"many bytes, length unknown", "POST", acme, chunked(100_000), nil, 413, "too_large"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := do(t, c.method, base+c.path, c.body, c.edit)
+			wantProblem(t, got, c.status, c.kind)
+			if allow := got.header.Get("Allow"); (allow == "POST") != (c.status == 405) {
+				t.Errorf("Allow %q", allow)
+			}
+		})
+	}
+	if head := do(t, "HEAD", base+acme, nil, nil); head.status != 405 || head.body != "" {
+		t.Errorf("HEAD: %+v", head)
+	}
+	if reached != 0 {
+		t.Errorf("the receiver was reached %d times", reached)
+	}
+	for _, contentType := range []string{"application/json", "Application/JSON; charset=utf-8", "application/cloudevents+json", "text/json", ""} {
+		if got := do(t, "POST", base+acme, chunked(100), typed(contentType)); got.status != 200 {
+			t.Errorf("%q: %d", contentType, got.status)
+		}
+	}
+}
+
+// TestUnknownAnswersAreAlike: nobody learns which providers or accounts there are.
+func TestUnknownAnswersAreAlike(t *testing.T) {
+	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept)}))
+	a, b := post(t, base+"/webhooks/ondato/x", "{}", nil), post(t, base+"/webhooks/x/acme", "{}", nil)
+	a.header.Del("Date")
+	b.header.Del("Date")
+	if diff := cmp.Diff(a.body, b.body); diff != "" || !cmp.Equal(a.header, b.header) {
+		t.Errorf("%s\n%v\n%v", diff, a.header, b.header)
+	}
+}
+
+func TestTooLargeBeforeAuthentication(t *testing.T) {
+	accounts := account("ondato", "acme", func(a *kycbridge.Account) { a.Provider.Verify = VerifyOndato })
+	base := serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: &verifying{}}))
+	if got := post(t, base+acme, strings.Repeat(" ", DefaultMaxBody+1), nil); got.status != 413 {
+		t.Errorf("over the limit: %d", got.status)
+	}
+	if got := post(t, base+acme, strings.Repeat(" ", DefaultMaxBody), nil); got.status != 401 {
+		t.Errorf("at the limit: %d", got.status)
+	}
+}
+
+// TestRequestIsHandedOverUntouched: every byte of the body, header, query and the time of arrival.
+func TestRequestIsHandedOverUntouched(t *testing.T) {
+	accounts := account("ondato", "acme", func(a *kycbridge.Account) { a.Provider.AnyMediaType = true })
+	var got kycbridge.Request
+	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+		got = r
+		if _, ok := ctx.Deadline(); !ok || a.Name != "acme" {
+			t.Errorf("no deadline, or account %q", a.Name)
+		}
+		return accept(ctx, a, r)
+	})
+	base := serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: receiver, Now: func() time.Time { return noon }}))
+	for _, size := range []int{0, 1, 511, 512, 513, sizeHint, sizeHint + 1, 300_000} {
+		for _, known := range []bool{true, false} {
+			body := strings.Repeat("\x00\xff\r\nx", size/5+1)[:size]
+			var reader io.Reader = strings.NewReader(body)
+			if !known {
+				reader = io.MultiReader(reader)
+			}
+			a := do(t, "POST", base+acme+"?token=a%20b", reader, func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") })
+			if a.status != 200 || string(got.Body) != body || got.Query.Get("token") != "a b" || !got.ReceivedAt.Equal(noon) || got.Header.Get("Content-Type") != "text/plain" {
+				t.Errorf("%d bytes, length known %v: status %d, got %d bytes", size, known, a.status, len(got.Body))
+			}
+		}
+	}
+}
+
+func TestConcurrencyLimit(t *testing.T) {
+	entered, leave := make(chan struct{}, 1), make(chan struct{})
+	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+		entered <- struct{}{}
+		<-leave
+		return accept(ctx, a, r)
+	})
+	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiver, Concurrency: 1}))
+	first := make(chan int, 1)
+	go func() { first <- post(t, base+acme, "{}", nil).status }()
+	<-entered
+	got := post(t, base+acme, "{}", nil)
+	wantProblem(t, got, 503, "busy")
+	if got.header.Get("Retry-After") != "1" {
+		t.Errorf("Retry-After %q", got.header.Get("Retry-After"))
+	}
+	close(leave)
+	if status := <-first; status != 200 {
+		t.Errorf("the one under way: %d", status)
+	}
+	if got := post(t, base+acme, "{}", nil); got.status != 200 {
+		t.Errorf("after it: %d", got.status)
+	}
+}
+
+// TestPanicsFreeTheirSlots: a slot that a panic kept would close the service for good.
+func TestPanicsFreeTheirSlots(t *testing.T) {
+	receiver := receiverFunc(func(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt, error) { panic("p") })
+	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiver, Concurrency: 1}))
+	for range 3 {
+		wantProblem(t, post(t, base+acme, "{}", nil), 503, "fault")
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	o := CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept), RatePerSecond: 0.001, Burst: 2}
+	base := serve(t, NewCallbacks(o))
+	for range 2 {
+		if got := post(t, base+acme, "{}", nil); got.status != 200 {
+			t.Errorf("within the burst: %d", got.status)
+		}
+	}
+	wantProblem(t, post(t, base+acme, "{}", nil), 503, "busy")
+}
+
+func TestDrain(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+		close(entered)
+		<-leave
+		return accept(ctx, a, r)
+	})
+	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiver})
+	base := serve(t, h)
+	first := make(chan int, 1)
+	go func() { first <- post(t, base+acme, "{}", nil).status }()
+	<-entered
+	if err := h.Ready(context.Background()); err != nil {
+		t.Errorf("not ready before: %v", err)
+	}
+	h.Drain()
+	if err := h.Ready(context.Background()); err == nil {
+		t.Error("ready while draining")
+	}
+	r, err := http.NewRequest("POST", base+acme, strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !resp.Close {
+		t.Errorf("status %d, Retry-After %q, close %v", resp.StatusCode, resp.Header.Get("Retry-After"), resp.Close)
+	}
+	close(leave)
+	if status := <-first; status != 200 {
+		t.Errorf("the one under way: %d", status)
+	}
+}
+
+// TestBrokenBodyIsNeverAccepted: a caller that stops sending but still listens must not read a 2xx.
+func TestBrokenBodyIsNeverAccepted(t *testing.T) {
+	outcomes := make(chan Outcome, 1)
+	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept), Observe: func(o Outcome) { outcomes <- o }})
+	for _, sent := range []string{
+		"Content-Length: 10\r\n\r\n{}",
+		"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
+		"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(serve(t, h), "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\n%s", acme, sent)
+		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		conn.Close()
+		if o := <-outcomes; resp.StatusCode != 503 || o.Outcome != "interrupted" || o.Account != "acme" {
+			t.Errorf("%q: %d, %+v", sent, resp.StatusCode, o)
+		}
+	}
+}
+
+// TestHangingUpDoesNotStopTheReceiver: what has arrived in full is stored, for the provider may
+// never send it again.
+func TestHangingUpDoesNotStopTheReceiver(t *testing.T) {
+	entered, stored := make(chan struct{}), make(chan error, 1)
+	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+		close(entered)
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+		stored <- ctx.Err()
+		return accept(ctx, a, r)
+	})
+	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiver}))
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { <-entered; cancel() }()
+	r, err := http.NewRequestWithContext(ctx, "POST", base+acme, strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := http.DefaultClient.Do(r); err == nil {
+		resp.Body.Close()
+	}
+	if err := <-stored; err != nil {
+		t.Errorf("the receiver was stopped: %v", err)
+	}
+}
+
+func TestObserve(t *testing.T) {
+	var got []Outcome
+	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept),
+		Observe: func(o Outcome) { o.Duration = 0; got = append(got, o) }})
+	for _, path := range []string{acme, "/webhooks/ondato/made-up", "/made-up"} {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", path, strings.NewReader("{}")))
+	}
+	want := []Outcome{{Provider: "ondato", Account: "acme", Outcome: "accepted"},
+		{Provider: "unknown", Account: "unknown", Outcome: "not_found"}, {Provider: "unknown", Account: "unknown", Outcome: "not_found"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func BenchmarkReceive(b *testing.B) {
+	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept)})
+	for _, size := range []int{1536, 12288} {
+		body := string(benchBody(size))
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r := httptest.NewRequest("POST", acme, strings.NewReader(body))
+				r.Header.Set("Content-Type", "application/json")
+				w := httptest.NewRecorder()
+				if h.ServeHTTP(w, r); w.Code != 200 {
+					b.Fatal(w.Code)
+				}
+			}
+		})
+	}
+}

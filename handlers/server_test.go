@@ -1,0 +1,117 @@
+package handlers
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"kycbridge"
+)
+
+// receiverFunc is a Receiver made of a function.
+type receiverFunc func(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt, error)
+
+func (f receiverFunc) Receive(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+	return f(ctx, a, r)
+}
+
+// verifying authenticates and stores nothing; the placements it saw are kept by account.
+type verifying struct {
+	mu         sync.Mutex
+	placements map[string]string
+}
+
+func (v *verifying) Receive(_ context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+	placement, err := a.Provider.Verify(a.Credentials, r)
+	if err != nil {
+		return kycbridge.Receipt{}, err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.placements == nil {
+		v.placements = map[string]string{}
+	}
+	v.placements[a.Name] = placement
+	return kycbridge.Receipt{Status: kycbridge.ReceiptAccepted, PayloadID: "p", Placement: placement}, nil
+}
+
+func (v *verifying) placement(account string) string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.placements[account]
+}
+
+// accept is a Receiver that takes everything.
+func accept(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt, error) {
+	return kycbridge.Receipt{Status: kycbridge.ReceiptAccepted, PayloadID: "ondato.acme.1", VerificationID: "v-1"}, nil
+}
+
+// reply is an answer with its body read.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// post sends one callback; edit may change the request before it goes.
+func post(t testing.TB, url, body string, edit func(*http.Request)) reply {
+	t.Helper()
+	return do(t, http.MethodPost, url, strings.NewReader(body), edit)
+}
+
+func do(t testing.TB, method, url string, body io.Reader, edit func(*http.Request)) reply {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if edit != nil {
+		edit(r)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply{resp.StatusCode, resp.Header, string(bytes.TrimSpace(raw))}
+}
+
+// serve runs a handler behind a real listener until the test ends.
+func serve(t testing.TB, h http.Handler) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// account makes an account and the table that holds it alone.
+func account(provider, name string, edit func(*kycbridge.Account)) kycbridge.Accounts {
+	a := &kycbridge.Account{Name: name, Provider: kycbridge.Provider{Name: provider}}
+	if edit != nil {
+		edit(a)
+	}
+	return kycbridge.Accounts{{Provider: provider, Account: name}: a}
+}
+
+func fixture(t testing.TB, path string) []byte {
+	t.Helper()
+	body, err := os.ReadFile("../test/fixture/testdata/" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}

@@ -1,0 +1,10 @@
+package handlers
+
+import "kycbridge"
+
+// VerifyIDWise admits what IDWise's portal offers (sheet 2.2): Basic, a bearer token, custom
+// headers; and besides them a URL token. IDWise documents no signature, so none is looked for. It
+// returns an error that wraps ErrUnauthenticated if nothing matches.
+func VerifyIDWise(c kycbridge.Credentials, r kycbridge.Request) (placement string, err error) {
+	return Verify(c, r, Basic, Bearer, StaticHeader, URLToken)
+}

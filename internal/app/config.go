@@ -1,0 +1,259 @@
+// Package app puts kycbridge together: it reads the configuration, holds the one table of providers
+// and starts and stops what serves them.
+//
+// The configuration is a YAML file (DESIGN section 9), read once and strictly: an unknown key is a
+// fault, and all faults are reported together, each with its line. Three things stand in for a
+// value written in the file:
+//
+//   - ${NAME} anywhere in a value is the environment variable NAME; $${ is a literal ${. In keys and
+//     in the contents of secret files nothing is replaced.
+//   - Every secret has a twin with _file behind its name: password_file, bearer_file. The file holds
+//     the secret, or one a line where the key takes several. Relative names are relative to the
+//     working directory, as every file name of the configuration is.
+//   - KYCBRIDGE_ and the key in capitals, its levels joined by _ or __, overrides a key outside the
+//     accounts: KYCBRIDGE_DATA_DIR, KYCBRIDGE_STORE_URL, KYCBRIDGE_ADMIN__TOKENS_FILE. The names are
+//     matched with the keys that exist, so underscores within a key need no care. Lists are separated
+//     by commas, the value is taken as it stands, and an empty variable counts as unset. A variable
+//     of this prefix that names no key is a fault, unless the file refers to it, it is
+//     KYCBRIDGE_CONFIG, or Kubernetes made it for a service called kycbridge.
+package app
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// Config is the effective configuration: defaults, file and environment. It prints, logs and
+// encodes without its secrets.
+type Config struct {
+	Listen         string    `yaml:"listen"`
+	Admin          Admin     `yaml:"admin"`
+	PublicURL      string    `yaml:"public_url,omitempty"`
+	DataDir        string    `yaml:"data_dir"`
+	Embedded       Embedded  `yaml:"embedded"`
+	Store          Server    `yaml:"store"`
+	Bus            Server    `yaml:"bus"`
+	TrustedProxies []string  `yaml:"trusted_proxies,omitempty"` // CIDRs or addresses
+	Receive        Receive   `yaml:"receive"`
+	Normalize      Normalize `yaml:"normalize"`
+	Names          Names     `yaml:"names"`
+	Log            Log       `yaml:"log"`
+	Accounts       []Account `yaml:"accounts"`
+}
+
+// Admin is the operators' listener. Without tokens it has only health and metrics.
+type Admin struct {
+	Listen string   `yaml:"listen"`
+	Tokens []Secret `yaml:"tokens,omitempty"`
+}
+
+// Embedded is the client port of the embedded NATS server.
+type Embedded struct {
+	Listen string `yaml:"listen"`
+	Users  []User `yaml:"users,omitempty"`
+}
+
+// User may connect to the embedded server. Publish and Subscribe are the subjects allowed.
+type User struct {
+	Username  string   `yaml:"username"`
+	Password  Secret   `yaml:"password"`
+	Publish   []string `yaml:"publish,omitempty"`
+	Subscribe []string `yaml:"subscribe,omitempty"`
+}
+
+// embeddedURL stands in Server.URL for the server within the process.
+const embeddedURL = "embedded"
+
+// Server is one NATS connection. URL is "embedded" or one or more addresses separated by commas.
+type Server struct {
+	URL             string `yaml:"url"`
+	CredentialsFile string `yaml:"credentials_file,omitempty"` // as nats.go reads it: JWT and seed
+	Username        string `yaml:"username,omitempty"`
+	Password        Secret `yaml:"password,omitempty"`
+	Token           Secret `yaml:"token,omitempty"`
+	TLS             TLS    `yaml:"tls,omitempty"`
+}
+
+// IsEmbedded reports whether s is the server within the process.
+func (s Server) IsEmbedded() bool { return s.URL == embeddedURL }
+
+// TLS names PEM files.
+type TLS struct {
+	CA   string `yaml:"ca,omitempty"`
+	Cert string `yaml:"cert,omitempty"`
+	Key  string `yaml:"key,omitempty"`
+}
+
+// Receive bounds what callbacks may cost.
+type Receive struct {
+	MaxBody           int           `yaml:"max_body"` // bytes
+	Concurrency       int           `yaml:"concurrency"`
+	RequestsPerSecond float64       `yaml:"requests_per_second"` // an account; 0: no limit
+	Timeout           time.Duration `yaml:"timeout"`
+	Drain             time.Duration `yaml:"drain"` // how long a shutdown waits for callbacks in flight
+}
+
+// Normalize sizes the work on stored payloads.
+type Normalize struct {
+	Workers     int `yaml:"workers"`
+	MaxAttempts int `yaml:"max_attempts"` // of one payload, before it is quarantined
+}
+
+// Names are the prefixes of what consumers see.
+type Names struct {
+	SubjectPrefix string `yaml:"subject_prefix"`
+	StreamPrefix  string `yaml:"stream_prefix"`
+	TypePrefix    string `yaml:"type_prefix"`
+	SourcePrefix  string `yaml:"source_prefix"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string `yaml:"level"`  // debug, info, warn, error
+	Format string `yaml:"format"` // json, console
+}
+
+// Account is one set of credentials at one provider.
+type Account struct {
+	Name           string             `yaml:"name"`
+	Provider       string             `yaml:"provider"`
+	Environment    string             `yaml:"environment"`
+	Auth           Auth               `yaml:"auth"`
+	AllowIPs       []string           `yaml:"allow_ips,omitempty"` // CIDRs or addresses
+	API            API                `yaml:"api,omitempty"`
+	PII            string             `yaml:"pii"`
+	Confirm        *bool              `yaml:"confirm,omitempty"` // unset: as the provider needs it
+	RejectInvalid  bool               `yaml:"reject_invalid"`
+	Poll           Poll               `yaml:"poll,omitempty"`
+	Limits         Limits             `yaml:"limits"`
+	Checker        bool               `yaml:"checker,omitempty"`
+	ManualReview   bool               `yaml:"manual_review,omitempty"`
+	RenewalOverdue string             `yaml:"renewal_overdue,omitempty"` // expire, keep
+	TrustFramework string             `yaml:"trust_framework,omitempty"`
+	Policy         map[string]float64 `yaml:"policy,omitempty"`
+	FlowStatuses   map[string]string  `yaml:"flow_statuses,omitempty"`
+}
+
+// Auth lists the credentials that admit a callback.
+type Auth struct {
+	Basic      []Basic  `yaml:"basic,omitempty"`
+	Bearer     []Secret `yaml:"bearer,omitempty"`
+	Headers    []Header `yaml:"headers,omitempty"`
+	HMAC       HMAC     `yaml:"hmac,omitempty"`
+	Keys       []Secret `yaml:"keys,omitempty"`
+	Placements []string `yaml:"placements,omitempty"`
+	KeyHeaders []string `yaml:"key_headers,omitempty"`
+	URLTokens  []Secret `yaml:"url_tokens,omitempty"`
+}
+
+// Basic is a user of HTTP Basic.
+type Basic struct {
+	Username string `yaml:"username"`
+	Password Secret `yaml:"password"`
+}
+
+// Header is a static header.
+type Header struct {
+	Name  string `yaml:"name"`
+	Value Secret `yaml:"value"`
+}
+
+// HMAC is a signature. An empty Header and a zero Tolerance are the provider's own.
+type HMAC struct {
+	Secrets   []Secret      `yaml:"secrets,omitempty"`
+	Header    string        `yaml:"header,omitempty"`
+	Tolerance time.Duration `yaml:"tolerance,omitempty"`
+}
+
+// Poll says how often an open session is asked for. What is zero is the provider's default.
+type Poll struct {
+	Interval  time.Duration            `yaml:"interval,omitempty"`
+	Intervals map[string]time.Duration `yaml:"intervals,omitempty"` // by the provider's status
+	Jitter    float64                  `yaml:"jitter,omitempty"`    // share of the interval, 0 to 1
+	Deadline  time.Duration            `yaml:"deadline,omitempty"`
+}
+
+// Limits bound the calls to a provider's API.
+type Limits struct {
+	RequestsPerSecond float64 `yaml:"requests_per_second"`
+	Concurrency       int     `yaml:"concurrency"`
+}
+
+// Catalog is what the table of providers says about configuration, so that no provider's name
+// stands in the loader.
+type Catalog struct {
+	Names            []string
+	APIKeys          map[string][]string // by provider; timeout is known to all
+	PolicyKeys       map[string][]string // by provider
+	ConfirmByDefault map[string]bool
+}
+
+// defaults is the configuration without a file: usable as it is.
+func defaults() Config {
+	return Config{
+		Listen:    "127.0.0.1:8080",
+		Admin:     Admin{Listen: "127.0.0.1:8081"},
+		DataDir:   "./data",
+		Embedded:  Embedded{Listen: "127.0.0.1:4222"},
+		Store:     Server{URL: embeddedURL},
+		Bus:       Server{URL: embeddedURL},
+		Receive:   Receive{MaxBody: 1 << 20, Concurrency: 512, Timeout: 10 * time.Second, Drain: 15 * time.Second},
+		Normalize: Normalize{Workers: 16, MaxAttempts: 5},
+		Names:     Names{SubjectPrefix: "kyc", StreamPrefix: "KYC", TypePrefix: "io.kycbridge.verification", SourcePrefix: "/kycbridge"},
+		Log:       Log{Level: "info", Format: "json"},
+	}
+}
+
+// complete fills in what an account left out.
+func (a *Account) complete(catalog Catalog) {
+	if a.PII == "" {
+		a.PII = "full"
+	}
+	if a.Confirm == nil {
+		confirm := catalog.ConfirmByDefault[a.Provider]
+		a.Confirm = &confirm
+	}
+	if a.Limits.RequestsPerSecond == 0 {
+		a.Limits.RequestsPerSecond = 5
+	}
+	if a.Limits.Concurrency == 0 {
+		a.Limits.Concurrency = 4
+	}
+}
+
+// Redacted is the effective configuration as YAML, every secret as [redacted].
+func (c *Config) Redacted() ([]byte, error) { return yaml.Marshal(c) }
+
+// Proxies are the trusted proxies, parsed; LoadConfig has checked them.
+func (c *Config) Proxies() []netip.Prefix { return prefixes(c.TrustedProxies) }
+
+// prefixes parses what is well formed.
+func prefixes(texts []string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range texts {
+		if p, ok := prefix(s); ok {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// prefix reads a CIDR, or an address as the prefix of itself.
+func prefix(s string) (netip.Prefix, bool) {
+	if !strings.Contains(s, "/") {
+		addr, err := netip.ParseAddr(s)
+		if err != nil || addr.Zone() != "" {
+			return netip.Prefix{}, false
+		}
+		addr = addr.Unmap()
+		return netip.PrefixFrom(addr, addr.BitLen()), true
+	}
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, false
+	}
+	return p.Masked(), true
+}

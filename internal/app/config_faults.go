@@ -1,0 +1,159 @@
+package app
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Fault is one thing that is wrong with a configuration. It names keys and variables, never the
+// value that stands there: any value may be a secret.
+type Fault struct {
+	File     string // "" if the fault is not in a file
+	Line     int    // of the key, or of the section where a key is missing
+	Variable string // the environment variable whose value is wrong
+	Key      string // such as accounts[0].auth.hmac.tolerance
+	Problem  string
+	Remedy   string // what to write instead
+}
+
+// String is the fault on one line: file:line: key: what is wrong; what to write instead.
+func (f Fault) String() string {
+	var parts []string
+	switch {
+	case f.Variable != "":
+		parts = append(parts, f.Variable)
+	case f.File != "" && f.Line > 0:
+		parts = append(parts, f.File+":"+strconv.Itoa(f.Line))
+	case f.File != "":
+		parts = append(parts, f.File)
+	}
+	if f.Key != "" {
+		parts = append(parts, f.Key)
+	}
+	text := f.Problem
+	if f.Remedy != "" {
+		text += "; " + f.Remedy
+	}
+	return strings.Join(append(parts, text), ": ")
+}
+
+// ConfigError holds all faults of a configuration, in the order of the file.
+type ConfigError struct{ Faults []Fault }
+
+// Error is one fault a line.
+func (e *ConfigError) Error() string {
+	lines := make([]string, len(e.Faults))
+	for i, f := range e.Faults {
+		lines[i] = f.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// source is where a value came from.
+type source struct {
+	line     int
+	variable string
+}
+
+// report collects faults and knows where each key stands.
+type report struct {
+	file    string
+	sources map[string]source // by key
+	faults  []Fault
+}
+
+// add reports a fault at key, or at the nearest section around it that was written.
+func (r *report) add(key, problem, remedy string) {
+	f := Fault{File: r.file, Key: key, Problem: problem, Remedy: remedy}
+	for at := key; ; at = parent(at) {
+		if s, ok := r.sources[at]; ok {
+			f.Line, f.Variable = s.line, s.variable
+			break
+		}
+		if at == "" {
+			break
+		}
+	}
+	r.faults = append(r.faults, f)
+}
+
+// unsound reports whether what stands at key could not be read as a whole, so that nothing more
+// should be said of it: a fault was found at key, within it or around it.
+func (r *report) unsound(key string) bool {
+	within := func(inner, outer string) bool {
+		rest, ok := strings.CutPrefix(inner, outer)
+		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	}
+	return slices.ContainsFunc(r.faults, func(f Fault) bool { return within(f.Key, key) || within(key, f.Key) && f.Key != "" })
+}
+
+// err is nil without faults.
+func (r *report) err() error {
+	if len(r.faults) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(r.faults, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Variable, b.Variable), cmp.Compare(a.Line, b.Line))
+	})
+	return &ConfigError{Faults: r.faults}
+}
+
+// join appends a key to the path of its section.
+func join(section, key string) string {
+	if section == "" {
+		return key
+	}
+	return section + "." + key
+}
+
+// item is the path of the i-th element of a list.
+func item(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
+
+// parent is the path of the section or list around key; "" is the whole file.
+func parent(key string) string { return key[:max(strings.LastIndexAny(key, ".["), 0)] }
+
+// instead is the remedy for a word that is not among those known: the one that was probably meant,
+// else all of them.
+func instead(word string, known []string) string {
+	known = slices.Sorted(slices.Values(known))
+	best, least := "", 1+max(2, len(word)/3)
+	for _, k := range known {
+		if d := distance(strings.ToLower(word), k); d < least && d < len(k) {
+			best, least = k, d
+		}
+	}
+	switch {
+	case best != "":
+		return "did you mean " + best + "?"
+	case len(known) == 0:
+		return "remove it"
+	}
+	return "write one of " + strings.Join(known, ", ")
+}
+
+// distance is the number of letters to insert, drop or replace to make b of a. Words longer than
+// any key are far from all.
+func distance(a, b string) int {
+	if len(a) > 64 {
+		return len(a)
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

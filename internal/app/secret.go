@@ -1,0 +1,86 @@
+package app
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+)
+
+// redacted stands wherever a secret would.
+const redacted = "[redacted]"
+
+// Secret is a string that no printer, encoder or logger shows. Reveal gives it to the code that
+// needs it.
+type Secret string
+
+// Reveal returns the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// String hides the secret; an empty one may be seen to be empty.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return redacted
+}
+
+// Format hides the secret from every verb of fmt, %x and %#v included.
+func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
+
+// GoString hides the secret.
+func (s Secret) GoString() string { return s.String() }
+
+// MarshalText hides the secret from JSON and whatever else writes text.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// MarshalYAML hides the secret.
+func (s Secret) MarshalYAML() (any, error) { return s.String(), nil }
+
+// LogValue hides the secret.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// API is what the REST client of one account needs, by key. Which keys there are is the provider's
+// matter (Catalog.APIKeys); those that name a credential are hidden like a Secret.
+type API map[string]string
+
+// secretAPIKey reports whether the value of an api key is a credential.
+func secretAPIKey(key string) bool {
+	for _, word := range []string{"password", "token", "secret", "key"} {
+		if key == word || strings.HasSuffix(key, "_"+word) {
+			return true
+		}
+	}
+	return false
+}
+
+// visible is a with its credentials hidden.
+func (a API) visible() map[string]string {
+	out := make(map[string]string, len(a))
+	for k, v := range a {
+		if secretAPIKey(k) {
+			v = Secret(v).String()
+		}
+		out[k] = v
+	}
+	return out
+}
+
+// String hides the credentials.
+func (a API) String() string { return fmt.Sprint(a.visible()) }
+
+// Format hides the credentials from every verb of fmt.
+func (a API) Format(f fmt.State, _ rune) { io.WriteString(f, a.String()) }
+
+// GoString hides the credentials.
+func (a API) GoString() string { return a.String() }
+
+// MarshalJSON hides the credentials.
+func (a API) MarshalJSON() ([]byte, error) { return json.Marshal(a.visible()) }
+
+// MarshalYAML hides the credentials.
+func (a API) MarshalYAML() (any, error) { return a.visible(), nil }
+
+// LogValue hides the credentials.
+func (a API) LogValue() slog.Value { return slog.AnyValue(a.visible()) }

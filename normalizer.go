@@ -1,0 +1,215 @@
+package kycbridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// State is the last published revision of a verification, and where it stands in the event log.
+type State struct {
+	Data *Data  // nil: nothing has been published
+	Seq  uint64 // sequence of the last event; 0: none
+	Read bool   // read from the log just now, not remembered
+}
+
+// Key names a verification within the streams.
+type Key struct{ Provider, Account, VerificationID string }
+
+// EventLog is the canonical history. Last may answer from memory unless fresh is set. Publish
+// appends e if the last event of its verification is still the one at seq after; otherwise it
+// returns ErrConflict and forgets what it remembered.
+type EventLog interface {
+	Last(ctx context.Context, k Key, fresh bool) (State, error)
+	Publish(ctx context.Context, k Key, kind Kind, e *Event, body []byte, after uint64) error
+}
+
+// History reads the stored payloads of one verification in the order in which they were stored.
+type History interface {
+	History(ctx context.Context, k Key, each func(Payload) error) error
+}
+
+// Normalizer turns stored payloads into published events.
+type Normalizer struct {
+	Accounts     Accounts
+	Events       EventLog
+	Log          History
+	Quarantine   Quarantine
+	Validate     func(body []byte) []FieldError // a written event against its schema
+	Mapping      string                         // version of the mappings, for payload.mapping
+	TypePrefix   string                         // io.kycbridge.verification
+	SourcePrefix string                         // /kycbridge
+	MaxAttempts  int                            // deliveries after which an unmappable payload is quarantined
+	Now          func() time.Time
+}
+
+// Processed says what became of a payload: an event, or why there is none.
+type Processed struct {
+	Event   *Event
+	Kind    Kind
+	NoEvent string
+}
+
+// Work processes one delivery of a payload and says whether it is done with or to be delivered
+// again, and how long to wait before. Only what no retry can mend is ever given up, to quarantine;
+// a bus that is away is waited for.
+func (n *Normalizer) Work(ctx context.Context, p Payload, attempt int) (done Processed, retryIn time.Duration, err error) {
+	done, err = n.Process(ctx, p)
+	if err == nil {
+		return done, 0, nil
+	}
+	if errors.Is(err, ErrUnmappable) && attempt >= n.MaxAttempts {
+		if qerr := n.Quarantine.Quarantine(ctx, p, QuarantineUnmapped, []FieldError{{Message: err.Error()}}); qerr == nil {
+			return done, 0, err
+		}
+	}
+	return done, backoff(attempt), err
+}
+
+// backoff is 100 ms, doubled with every attempt, 30 s at most.
+func backoff(attempt int) time.Duration {
+	return min(100*time.Millisecond<<min(max(attempt-1, 0), 10), 30*time.Second)
+}
+
+// Process maps a stored payload and publishes what follows from it. It may be called any number of
+// times with the same payload and by several processes at once: an event is published only if the
+// last one is still the one it was computed from, else it is computed again.
+func (n *Normalizer) Process(ctx context.Context, p Payload) (Processed, error) {
+	account, err := n.Accounts.Find(p.Provider, p.Account)
+	if err != nil {
+		return Processed{}, fmt.Errorf("account of the payload is not configured: %w", ErrUnmappable)
+	}
+	fact, err := n.fact(account, p)
+	if err != nil {
+		return Processed{}, err
+	}
+	k := Key{p.Provider, p.Account, p.VerificationID}
+	for fresh := false; ; fresh = true {
+		done, late, err := n.try(ctx, k, p, fact, fresh)
+		if errors.Is(err, ErrConflict) && ctx.Err() == nil {
+			continue
+		}
+		if err == nil && late && done.Event != nil {
+			err = n.settle(ctx, k, p, fact)
+		}
+		return done, err
+	}
+}
+
+// fact maps a payload. A mapping that panics has met a body it cannot read.
+func (n *Normalizer) fact(a *Account, p Payload) (f Fact, err error) {
+	defer func() {
+		if recover() != nil {
+			err = fmt.Errorf("mapping panicked: %w", ErrUnmappable)
+		}
+	}()
+	o, err := a.Provider.Map(p, a.Settings)
+	if err != nil {
+		return Fact{}, fmt.Errorf("map payload: %s: %w", withoutValue(err), ErrUnmappable)
+	}
+	protected := Data{Documents: o.Documents, ExtractedClaims: o.ExtractedClaims, Media: o.Media, Session: o.Session}
+	Protect(&protected, a.Profile)
+	o.Documents, o.ExtractedClaims, o.Media = protected.Documents, protected.ExtractedClaims, protected.Media
+	return Fact{
+		Observation:    o,
+		Account:        a,
+		VerificationID: p.VerificationID,
+		Payload:        PayloadRef{ID: p.ID, Digest: p.Digest, Mapping: n.Mapping},
+		Via:            p.Via,
+		ReceivedAt:     p.ReceivedAt,
+	}, nil
+}
+
+// withoutValue says what a mapping stumbled over, without the value that stood there.
+func withoutValue(err error) string {
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) {
+		return "field " + wrongType.Field + " must be readable as " + wrongType.Type.String()
+	}
+	return "the mapping cannot read it"
+}
+
+// try computes the next revision once. late reports that it was decided with the stored history.
+func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bool) (done Processed, late bool, err error) {
+	last, err := n.Events.Last(ctx, k, fresh)
+	if err != nil {
+		return Processed{}, false, fmt.Errorf("read last event: %w", err)
+	}
+	next, kind, noEvent := Next(last.Data, f)
+	if noEvent == "" && Late(last.Data, f) {
+		late = true
+		newer, err := n.outranked(ctx, k, p, f)
+		if err != nil {
+			return Processed{}, false, fmt.Errorf("read stored payloads: %w", err)
+		}
+		if newer != nil {
+			noEvent = NoEventOld
+		}
+	}
+	switch {
+	case noEvent == NoEventOld || noEvent == NoEventUnchanged:
+		if !last.Read {
+			return Processed{}, false, ErrConflict // a remembered state may be behind: judge by the log
+		}
+		fallthrough
+	case noEvent != "":
+		return Processed{NoEvent: noEvent}, late, nil
+	}
+	e := n.seal(next, kind, f)
+	body, err := json.Marshal(e)
+	if err != nil {
+		return Processed{}, late, fmt.Errorf("write event: %w: %w", ErrUnmappable, err)
+	}
+	if faults := n.Validate(body); len(faults) > 0 {
+		return Processed{}, late, fmt.Errorf("event breaks its schema at %q: %s: %w", faults[0].Path, faults[0].Message, ErrUnmappable)
+	}
+	if err := n.Events.Publish(ctx, k, kind, e, body, last.Seq); err != nil {
+		return Processed{}, late, fmt.Errorf("publish event: %w", err)
+	}
+	return Processed{Event: e, Kind: kind}, late, nil
+}
+
+// outranked looks among the stored payloads of the verification for one that f must give way to.
+func (n *Normalizer) outranked(ctx context.Context, k Key, p Payload, f Fact) (*Payload, error) {
+	var newer *Payload
+	err := n.Log.History(ctx, k, func(other Payload) error {
+		if other.ID == p.ID {
+			return nil
+		}
+		if g, err := n.fact(f.Account, other); err == nil && Outranks(g, f) {
+			newer = &other
+		}
+		return nil
+	})
+	return newer, err
+}
+
+// settle closes the gap between looking at the stored payloads and publishing: a verdict that was
+// stored in between may have been judged by another process against the state before this one.
+func (n *Normalizer) settle(ctx context.Context, k Key, p Payload, f Fact) error {
+	newer, err := n.outranked(ctx, k, p, f)
+	if err != nil || newer == nil {
+		return err
+	}
+	_, err = n.Process(ctx, *newer)
+	return err
+}
+
+// seal puts the envelope around a revision.
+func (n *Normalizer) seal(d Data, kind Kind, f Fact) *Event {
+	return &Event{
+		SpecVersion:     "1.0",
+		Type:            n.TypePrefix + "." + string(kind) + ".v1",
+		Source:          n.SourcePrefix + "/" + d.Provider.Name + "/" + d.Account,
+		ID:              EventID(d.VerificationID, d.Revision),
+		Subject:         d.VerificationID,
+		Time:            Instant(f.At()),
+		DataContentType: "application/json",
+		DataSchema:      DataSchema,
+		PartitionKey:    d.VerificationID,
+		RecordedTime:    Instant(n.Now()),
+		Data:            d,
+	}
+}

@@ -1,0 +1,238 @@
+package publisher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+const (
+	batchMessages = 256     // members of one batch at most; the server allows 1000
+	batchBytes    = 4 << 20 // bytes of one batch at most
+	batchesAtOnce = 2       // one is written to disk while the next is sent
+	waiting       = 4096    // messages that may wait for a batch
+)
+
+// committer publishes to one stream with group commit: messages that wait at the same moment go as
+// one atomic batch, so one fsync serves them all. A batch that the server refuses (one member was
+// known already, or lost its compare-and-set) is published again member by member.
+type committer struct {
+	nc     *nats.Conn
+	in     chan *pending
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// pending is one message on its way to the stream.
+type pending struct {
+	msg *nats.Msg
+	ctx context.Context
+	ack chan ack // buffered: the committer never waits for a caller that has left
+}
+
+type ack struct {
+	pub jetstream.PubAck
+	err error
+}
+
+func newCommitter(nc *nats.Conn) *committer {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &committer{nc: nc, in: make(chan *pending, waiting), ctx: ctx, cancel: cancel}
+	for range batchesAtOnce {
+		c.done.Add(1)
+		go c.run()
+	}
+	return c
+}
+
+// Publish returns when the message is durable or known not to be acknowledged. An error leaves open
+// whether the message was stored.
+func (c *committer) Publish(ctx context.Context, msg *nats.Msg) (jetstream.PubAck, error) {
+	if !c.nc.IsConnected() {
+		return jetstream.PubAck{}, nats.ErrDisconnected
+	}
+	p := &pending{msg: msg, ctx: ctx, ack: make(chan ack, 1)}
+	select {
+	case c.in <- p:
+	case <-ctx.Done():
+		return jetstream.PubAck{}, ctx.Err()
+	case <-c.ctx.Done():
+		return jetstream.PubAck{}, nats.ErrConnectionClosed
+	}
+	select {
+	case a := <-p.ack:
+		return a.pub, a.err
+	case <-ctx.Done():
+		return jetstream.PubAck{}, ctx.Err()
+	case <-c.ctx.Done():
+		return jetstream.PubAck{}, nats.ErrConnectionClosed
+	}
+}
+
+// Close ends the committer. Callers must have left.
+func (c *committer) Close() {
+	c.cancel()
+	c.done.Wait()
+}
+
+func (c *committer) run() {
+	defer c.done.Done()
+	var held *pending // did not fit into the batch before
+	for {
+		batch := c.gather(&held)
+		if batch == nil {
+			return
+		}
+		c.commit(batch)
+	}
+}
+
+// gather waits for a message and takes along all that wait behind it. A message whose id is in the
+// batch already is held back for the next one.
+func (c *committer) gather(held **pending) []*pending {
+	var batch []*pending
+	ids := map[string]bool{}
+	size := 0
+	add := func(p *pending) (full bool) {
+		id := p.msg.Header.Get(nats.MsgIdHdr)
+		if ids[id] || len(batch) > 0 && size+len(p.msg.Data) > batchBytes {
+			*held = p
+			return true
+		}
+		ids[id] = true
+		size += len(p.msg.Data)
+		batch = append(batch, p)
+		return len(batch) == batchMessages
+	}
+	if first := *held; first != nil {
+		*held = nil
+		add(first)
+	} else {
+		select {
+		case first := <-c.in:
+			add(first)
+		case <-c.ctx.Done():
+			return nil
+		}
+	}
+	for {
+		select {
+		case p := <-c.in:
+			if add(p) {
+				return batch
+			}
+		default:
+			return batch
+		}
+	}
+}
+
+// commit publishes a batch and answers its callers.
+func (c *committer) commit(batch []*pending) {
+	if len(batch) == 1 {
+		c.single(batch[0])
+		return
+	}
+	last, err := c.atomic(batch)
+	var refused *jetstream.APIError
+	switch {
+	case err == nil:
+		for i, p := range batch {
+			p.ack <- ack{pub: jetstream.PubAck{Stream: last.Stream, Sequence: last.Sequence - uint64(len(batch)-1-i)}}
+		}
+	case errors.As(err, &refused):
+		// The server took none of them. One by one, each gets its own answer.
+		var all sync.WaitGroup
+		for _, p := range batch {
+			all.Add(1)
+			go func() { defer all.Done(); c.single(p) }()
+		}
+		all.Wait()
+	default:
+		for _, p := range batch {
+			p.ack <- ack{err: err}
+		}
+	}
+}
+
+// atomic sends the batch; the answer to its last message is the acknowledgement of all.
+func (c *committer) atomic(batch []*pending) (*jetstream.PubAck, error) {
+	id := nuid.Next()
+	for i, p := range batch {
+		m := copyOf(p.msg)
+		m.Header["Nats-Batch-Id"] = []string{id}
+		m.Header["Nats-Batch-Sequence"] = []string{strconv.Itoa(i + 1)}
+		if i == len(batch)-1 {
+			m.Header["Nats-Batch-Commit"] = []string{"1"}
+			return c.request(c.longest(batch), m)
+		}
+		if err := c.nc.PublishMsg(m); err != nil {
+			return nil, fmt.Errorf("publish batch: %w", err)
+		}
+	}
+	return nil, errors.New("publish batch: it is empty")
+}
+
+// longest is the context of the member that may wait longest: members that leave earlier do not
+// spoil the batch for the others.
+func (c *committer) longest(batch []*pending) context.Context {
+	longest := batch[0].ctx
+	for _, p := range batch[1:] {
+		a, bounded := longest.Deadline()
+		if b, ok := p.ctx.Deadline(); bounded && (!ok || b.After(a)) {
+			longest = p.ctx
+		}
+	}
+	return longest
+}
+
+func (c *committer) single(p *pending) {
+	pub, err := c.request(p.ctx, p.msg)
+	if err != nil {
+		p.ack <- ack{err: err}
+		return
+	}
+	p.ack <- ack{pub: *pub}
+}
+
+// request publishes one message and reads the stream's answer.
+func (c *committer) request(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	stop := context.AfterFunc(c.ctx, cancel)
+	defer stop()
+	reply, err := c.nc.RequestMsgWithContext(ctx, m)
+	if err != nil {
+		return nil, fmt.Errorf("publish: %w", err)
+	}
+	var answer struct {
+		jetstream.PubAck
+		Error *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return nil, fmt.Errorf("publish: the answer is not an acknowledgement: %w", err)
+	}
+	if answer.Error != nil {
+		return nil, answer.Error
+	}
+	if answer.Stream == "" {
+		return nil, errors.New("publish: the answer names no stream")
+	}
+	return &answer.PubAck, nil
+}
+
+func copyOf(m *nats.Msg) *nats.Msg {
+	h := make(nats.Header, len(m.Header)+3)
+	for k, v := range m.Header {
+		h[k] = v
+	}
+	return &nats.Msg{Subject: m.Subject, Header: h, Data: m.Data}
+}

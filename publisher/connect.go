@@ -1,0 +1,121 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+)
+
+// Dial says how to reach one NATS system.
+type Dial struct {
+	URL     string        // nats://, tls://, ws://, several by comma; ignored with in-process options
+	Options []nats.Option // credentials, TLS, or an embedded server's in-process connection
+	Name    string        // "store" or "bus", for log lines and the server's connection list
+}
+
+// Connection is a NATS connection with JetStream.
+type Connection struct {
+	nc   *nats.Conn
+	js   jetstream.JetStream
+	name string
+}
+
+// oldestServer knows atomic batches and scheduled messages.
+const oldestServer = "2.12"
+
+// Connect dials and checks that the server can keep our promises. A connection that is lost later
+// is taken up again for as long as the process lives; while it is away every publish fails at once.
+func Connect(d Dial, maxMessage int, log *zap.Logger) (*Connection, error) {
+	log = log.With(zap.String("connection", d.Name))
+	options := append([]nats.Option{
+		nats.Name("kycbridge " + d.Name),
+		nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
+		// No buffering while away: what is not on the wire must not look sent.
+		nats.ReconnectBufSize(-1),
+		nats.PingInterval(5 * time.Second),
+		nats.MaxPingsOutstanding(2),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("nats connection lost", zap.Error(err))
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("nats connection back", zap.String("url", Redacted(nc.ConnectedUrl()))) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			log.Warn("nats reports an error", zap.Error(err))
+		}),
+	}, d.Options...)
+	nc, err := nats.Connect(d.URL, options...)
+	if err != nil {
+		return nil, fmt.Errorf("connect %s to NATS at %s: %w", d.Name, Redacted(d.URL), err)
+	}
+	if err := fit(nc, maxMessage); err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("%s at %s: %w", d.Name, Redacted(d.URL), err)
+	}
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(10*time.Second))
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("%s: %w", d.Name, err)
+	}
+	return &Connection{nc: nc, js: js, name: d.Name}, nil
+}
+
+// fit refuses a server that is too old or takes too little in one message.
+func fit(nc *nats.Conn, maxMessage int) error {
+	if !atLeast(nc.ConnectedServerVersion(), 2, 12) {
+		return fmt.Errorf("nats-server %s is too old: atomic batches and scheduled messages need %s or newer", nc.ConnectedServerVersion(), oldestServer)
+	}
+	if nc.MaxPayload() < int64(maxMessage) {
+		return fmt.Errorf("max_payload is %d bytes, must be at least %d: raise it in the server's configuration, or lower receive.max_body", nc.MaxPayload(), maxMessage)
+	}
+	return nil
+}
+
+func atLeast(version string, major, minor int) bool {
+	var a, b int
+	if _, err := fmt.Sscanf(version, "%d.%d", &a, &b); err != nil {
+		return false
+	}
+	return a > major || a == major && b >= minor
+}
+
+// Ready reports whether the connection is up and JetStream answers.
+func (c *Connection) Ready(ctx context.Context) error {
+	if !c.nc.IsConnected() {
+		return errors.New("not connected")
+	}
+	if _, err := c.js.AccountInfo(ctx); err != nil {
+		return errors.New("JetStream does not answer")
+	}
+	return nil
+}
+
+// Connected reports whether the connection is up.
+func (c *Connection) Connected() bool { return c.nc.IsConnected() }
+
+// Close flushes what is on its way and closes.
+func (c *Connection) Close() {
+	if c.nc.IsConnected() {
+		// Acknowledgements of worked messages may still be in the buffer; losing them costs only a redelivery.
+		_ = c.nc.FlushTimeout(2 * time.Second)
+	}
+	c.nc.Close()
+}
+
+// Redacted is a NATS address without user, password or token.
+func Redacted(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "[unreadable address]"
+	}
+	u.User = nil
+	return u.String()
+}

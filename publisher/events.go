@@ -1,0 +1,118 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+)
+
+// remembered is how many verifications' last events are kept in memory. The compare-and-set keeps
+// the memory honest.
+const remembered = 8192
+
+// Bus publishes canonical events and reads them back.
+type Bus struct {
+	*Connection
+	names  Names
+	events *committer
+	last   *lru.Cache[kycbridge.Key, kycbridge.State]
+	stream jetstream.Stream
+}
+
+// OpenBus creates the event stream, or brings it up to date, and opens it.
+func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas int) (*Bus, error) {
+	for _, want := range busStreams(names, maxBody, replicas) {
+		if err := ensure(ctx, c.js, want); err != nil {
+			return nil, err
+		}
+	}
+	stream, err := c.js.Stream(ctx, names.events())
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", names.events(), err)
+	}
+	last, err := lru.New[kycbridge.Key, kycbridge.State](remembered)
+	if err != nil {
+		return nil, err
+	}
+	return &Bus{Connection: c, names: names, events: newCommitter(c.nc), last: last, stream: stream}, nil
+}
+
+// Close ends publishing and the connection.
+func (b *Bus) Close() {
+	b.events.Close()
+	b.Connection.Close()
+}
+
+// Last returns the last published revision of a verification.
+func (b *Bus) Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.State, error) {
+	if known, ok := b.last.Get(k); ok && !fresh {
+		return known, nil
+	}
+	raw, err := b.stream.GetLastMsgForSubject(ctx, b.names.anyEvent(k))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return kycbridge.State{Read: true}, nil
+	}
+	if err != nil {
+		return kycbridge.State{}, err
+	}
+	e, err := kycbridge.DecodeEvent(raw.Data)
+	if err != nil {
+		return kycbridge.State{}, fmt.Errorf("event at sequence %d of %s cannot be read back", raw.Sequence, b.names.events())
+	}
+	state := kycbridge.State{Data: &e.Data, Seq: raw.Sequence}
+	b.last.Add(k, state)
+	state.Read = true
+	return state, nil
+}
+
+// Publish appends e if the last event of its verification is still the one at seq after.
+func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, kind kycbridge.Kind, e *kycbridge.Event, body []byte, after uint64) error {
+	m := &nats.Msg{
+		Subject: b.names.event(k, kind),
+		Header: nats.Header{
+			"Content-Type":                          {"application/cloudevents+json"},
+			nats.MsgIdHdr:                           {e.ID},
+			jetstream.ExpectedLastSubjSeqHeader:     {strconv.FormatUint(after, 10)},
+			jetstream.ExpectedLastSubjSeqSubjHeader: {b.names.anyEvent(k)},
+		},
+		Data: body,
+	}
+	ack, err := b.events.Publish(ctx, m)
+	var refused *jetstream.APIError
+	switch {
+	case errors.As(err, &refused) && wrongLast(refused):
+		b.last.Remove(k)
+		return kycbridge.ErrConflict
+	case err != nil:
+		b.last.Remove(k)
+		return err
+	case ack.Duplicate:
+		// An event of this revision exists; whether it says the same, only reading it tells.
+		b.last.Remove(k)
+		return kycbridge.ErrConflict
+	}
+	b.last.Add(k, kycbridge.State{Data: &e.Data, Seq: ack.Sequence})
+	return nil
+}
+
+// Events is how many events the stream holds.
+func (b *Bus) Events(ctx context.Context) (int, error) {
+	info, err := b.stream.Info(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return int(info.State.Msgs), nil
+}
+
+// wrongLast reports whether the compare-and-set failed.
+func wrongLast(e *jetstream.APIError) bool {
+	const wrongLastSequence, wrongLastSequenceConstant = 10071, 10164
+	return e.ErrorCode == wrongLastSequence || e.ErrorCode == wrongLastSequenceConstant
+}

@@ -1,0 +1,52 @@
+// Package publisher keeps payloads and publishes events on NATS JetStream: the embedded server,
+// connections, streams, the payload log with group commit, the event log with compare-and-set.
+package publisher
+
+import (
+	"strings"
+
+	"kycbridge"
+)
+
+// Names are the prefixes under which streams and subjects stand. Tokens that follow them are our
+// own (provider, account, UUIDs), never a byte from outside.
+type Names struct {
+	Subject string // "kyc"
+	Stream  string // "KYC"
+}
+
+// Stream names.
+func (n Names) payloads() string   { return n.Stream + "_PAYLOADS" }
+func (n Names) events() string     { return n.Stream + "_EVENTS" }
+func (n Names) quarantine() string { return n.Stream + "_QUARANTINE" }
+func (n Names) refused() string    { return n.Stream + "_REFUSED" }
+func (n Names) polls() string      { return n.Stream + "_POLLS" }
+
+// EventStream is the name of the stream that consumers read.
+func (n Names) EventStream() string { return n.events() }
+
+// EventSubjects matches every event.
+func (n Names) EventSubjects() string { return n.Subject + ".event.v1.>" }
+
+func (n Names) payload(k kycbridge.Key) string {
+	return n.join("payload", k.Provider, k.Account, k.VerificationID)
+}
+
+func (n Names) event(k kycbridge.Key, kind kycbridge.Kind) string {
+	return n.join("event.v1", k.Provider, k.Account, string(kind), k.VerificationID)
+}
+
+// anyEvent matches the events of one verification, whatever their kind.
+func (n Names) anyEvent(k kycbridge.Key) string { return n.event(k, "*") }
+
+func (n Names) quarantined(provider, account, reason string) string {
+	return n.join("quarantine", provider, account, reason)
+}
+
+func (n Names) refusal(provider, account string) string {
+	return n.join("refused", provider, account)
+}
+
+func (n Names) join(tokens ...string) string {
+	return n.Subject + "." + strings.Join(tokens, ".")
+}

@@ -1,0 +1,213 @@
+package publisher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+)
+
+const publishTimeout = 10 * time.Second
+
+// Headers of a stored payload.
+const (
+	headerReceived = "Kyc-Received-At"
+	headerVia      = "Kyc-Via"
+	headerDigest   = "Kyc-Digest"
+	headerEvent    = "Kyc-Event"
+	headerErrors   = "Kyc-Errors"
+	headerQuery    = "Kyc-Query"
+	headerType     = "Content-Type"
+	// headerRequest goes before the name of a request header that is kept.
+	headerRequest = "Http-"
+)
+
+// Store keeps payloads, and what could not be processed, on the store connection.
+type Store struct {
+	*Connection
+	names      Names
+	log        jetstream.Stream // the payload log
+	payloads   *committer
+	quarantine *committer
+	refused    chan *nats.Msg
+	refusing   sync.WaitGroup
+}
+
+// OpenStore creates the streams of the store, or brings them up to date, and opens them.
+func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replicas int) (*Store, error) {
+	for _, want := range storeStreams(names, maxBody, replicas) {
+		if err := ensure(ctx, c.js, want); err != nil {
+			return nil, err
+		}
+	}
+	log, err := c.js.Stream(ctx, names.payloads())
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", names.payloads(), err)
+	}
+	s := &Store{Connection: c, names: names, log: log, payloads: newCommitter(c.nc), quarantine: newCommitter(c.nc), refused: make(chan *nats.Msg, 64)}
+	s.refusing.Add(1)
+	go s.keepRefused()
+	return s, nil
+}
+
+// Close ends publishing and the connection.
+func (s *Store) Close() {
+	close(s.refused)
+	s.refusing.Wait()
+	s.payloads.Close()
+	s.quarantine.Close()
+	s.Connection.Close()
+}
+
+// Append stores p durably under its id. A payload whose id is known already is not stored again;
+// the answer then carries the digest of the one that is kept.
+func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stored, error) {
+	k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
+	ack, err := s.payloads.Publish(ctx, message(s.names.payload(k), p))
+	if err != nil {
+		return kycbridge.Stored{}, err
+	}
+	if !ack.Duplicate {
+		return kycbridge.Stored{Digest: p.Digest}, nil
+	}
+	stored := kycbridge.Stored{Duplicate: true}
+	if kept, err := s.at(ctx, ack.Sequence); err == nil {
+		stored.Digest = kept.Digest
+	} else if !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return kycbridge.Stored{}, fmt.Errorf("read the payload stored before: %w", err)
+	}
+	return stored, nil
+}
+
+// at reads the payload at a sequence of the log.
+func (s *Store) at(ctx context.Context, seq uint64) (kycbridge.Payload, error) {
+	raw, err := s.log.GetMsg(ctx, seq)
+	if err != nil {
+		return kycbridge.Payload{}, err
+	}
+	return payloadOf(raw.Subject, raw.Header, raw.Data), nil
+}
+
+// Quarantine stores p with the reason and the errors, durably.
+func (s *Store) Quarantine(ctx context.Context, p kycbridge.Payload, reason string, faults []kycbridge.FieldError) error {
+	m := message(s.names.quarantined(p.Provider, p.Account, reason), p)
+	if p.VerificationID != "" {
+		m.Header["Kyc-Verification-Id"] = []string{p.VerificationID}
+	}
+	if list, err := json.Marshal(faults); err == nil && len(list) < headRoom/4 {
+		m.Header[headerErrors] = []string{string(list)}
+	}
+	// The same body may break for one reason today and for another tomorrow.
+	m.Header[nats.MsgIdHdr] = []string{p.ID + "." + reason}
+	_, err := s.quarantine.Publish(ctx, m)
+	return err
+}
+
+// Refuse keeps a callback that failed authentication, with what is needed to authenticate it again
+// once the secrets are mended. It never waits: under a flood of refusals the surplus is dropped.
+func (s *Store) Refuse(_ context.Context, p kycbridge.Payload, r kycbridge.Request) {
+	m := message(s.names.refusal(p.Provider, p.Account), p)
+	m.Header.Del(nats.MsgIdHdr)
+	size := 0
+	for name, values := range r.Header {
+		if v := plain(strings.Join(values, ",")); size+len(name)+len(v) < headRoom/2 {
+			m.Header[headerRequest+name] = []string{v}
+			size += len(name) + len(v)
+		}
+	}
+	if token := r.Query.Get("token"); token != "" && len(token) < 4096 {
+		m.Header[headerQuery] = []string{url.Values{"token": {token}}.Encode()}
+	}
+	select {
+	case s.refused <- m:
+	default:
+	}
+}
+
+func (s *Store) keepRefused() {
+	defer s.refusing.Done()
+	for m := range s.refused {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		// Best effort by contract: the caller was answered 401 and no promise was made.
+		_, _ = s.js.PublishMsg(ctx, m)
+		cancel()
+	}
+}
+
+// History reads the stored payloads of one verification, oldest first.
+func (s *Store) History(ctx context.Context, k kycbridge.Key, each func(kycbridge.Payload) error) error {
+	subject := s.names.payload(k)
+	for seq := uint64(1); ; {
+		raw, err := s.log.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := each(payloadOf(raw.Subject, raw.Header, raw.Data)); err != nil {
+			return err
+		}
+		seq = raw.Sequence + 1
+	}
+}
+
+// message writes a payload as it lies in a stream: the body untouched, the rest in headers.
+func message(subject string, p kycbridge.Payload) *nats.Msg {
+	h := nats.Header{
+		nats.MsgIdHdr:  {p.ID},
+		headerReceived: {kycbridge.Instant(p.ReceivedAt)},
+		headerVia:      {string(p.Via)},
+		headerDigest:   {p.Digest},
+	}
+	if p.ContentType != "" {
+		h[headerType] = []string{plain(p.ContentType)}
+	}
+	if p.Event != "" {
+		h[headerEvent] = []string{plain(p.Event)}
+	}
+	for name, v := range p.Header {
+		h[headerRequest+name] = []string{plain(v)}
+	}
+	return &nats.Msg{Subject: subject, Header: h, Data: p.Body}
+}
+
+// payloadOf reads what message wrote.
+func payloadOf(subject string, h nats.Header, body []byte) kycbridge.Payload {
+	p := kycbridge.Payload{
+		ID:          h.Get(nats.MsgIdHdr),
+		Via:         kycbridge.Via(h.Get(headerVia)),
+		ReceivedAt:  kycbridge.ParseInstant(h.Get(headerReceived)),
+		ContentType: h.Get(headerType),
+		Digest:      h.Get(headerDigest),
+		Event:       h.Get(headerEvent),
+		Body:        body,
+	}
+	tokens := strings.Split(subject, ".")
+	if n := len(tokens); n >= 4 {
+		p.Provider, p.Account, p.VerificationID = tokens[n-3], tokens[n-2], tokens[n-1]
+	}
+	return p
+}
+
+// plain makes s fit for a header: printable ASCII, bounded.
+func plain(s string) string {
+	if len(s) > 8192 {
+		s = s[:8192]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+}

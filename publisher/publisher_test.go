@@ -1,0 +1,369 @@
+package publisher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap/zaptest"
+
+	"kycbridge"
+)
+
+var testNames = Names{Subject: "kyc", Stream: "KYC"}
+
+const testMaxBody = 1 << 20
+
+// start runs a real server in process and opens the store and the bus on it.
+func start(t testing.TB, dir string) (*Embedded, *Store, *Bus) {
+	t.Helper()
+	server, err := StartEmbedded(EmbeddedOptions{Dir: dir, Listen: "127.0.0.1:0", Names: testNames, MaxBody: testMaxBody})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	store, err := OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	bus, err := OpenBus(t.Context(), connect(t, server, "bus"), testNames, testMaxBody, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(bus.Close)
+	return server, store, bus
+}
+
+func connect(t testing.TB, server *Embedded, name string) *Connection {
+	t.Helper()
+	c, err := Connect(Dial{Name: name, Options: server.Dial()}, testMaxBody, zaptest.NewLogger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func payload(reference, event, body string) kycbridge.Payload {
+	digest := kycbridge.Digest([]byte(body))
+	return kycbridge.Payload{
+		ID:             kycbridge.PayloadID("ondato", "acme", event, digest),
+		Provider:       "ondato",
+		Account:        "acme",
+		VerificationID: kycbridge.VerificationID("ondato", "acme", reference),
+		Via:            kycbridge.ViaCallback,
+		ReceivedAt:     time.Date(2026, 3, 2, 9, 0, 0, 123456789, time.UTC),
+		ContentType:    "application/json",
+		Digest:         digest,
+		Event:          "KycIdentification.Approved",
+		Header:         map[string]string{"User-Agent": "provider/1.0"},
+		Body:           []byte(body),
+	}
+}
+
+func key(p kycbridge.Payload) kycbridge.Key {
+	return kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
+}
+
+func TestAppendKeepsAPayloadOnceAndAsItCame(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	p := payload("idv-1", "event-1", `{"a": 1}`)
+	for i, wantDuplicate := range []bool{false, true, true} {
+		stored, err := store.Append(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stored.Duplicate != wantDuplicate || stored.Digest != p.Digest {
+			t.Errorf("append %d: got %+v, want duplicate %v of digest %s", i, stored, wantDuplicate, p.Digest)
+		}
+	}
+	other := payload("idv-1", "event-1", `{"a": 2}`)
+	stored, err := store.Append(t.Context(), other)
+	if err != nil || !stored.Duplicate || stored.Digest != p.Digest {
+		t.Errorf("another body under a known id: got %+v, %v; want a duplicate with the digest of the first", stored, err)
+	}
+	var read []kycbridge.Payload
+	if err := store.History(t.Context(), key(p), func(q kycbridge.Payload) error { read = append(read, q); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	p.Header = nil // request headers are kept for people, not read back
+	if len(read) != 1 || fmt.Sprint(read[0]) != fmt.Sprint(p) {
+		t.Errorf("read back %+v, want %+v", read, p)
+	}
+}
+
+func TestGroupCommitAnswersEveryMemberItself(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	const posts, distinct = 600, 200
+	var duplicates atomic.Int64
+	var wg sync.WaitGroup
+	for i := range posts {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			p := payload(fmt.Sprint("idv-", i%distinct), fmt.Sprint("event-", i%distinct), fmt.Sprintf(`{"n":%d}`, i%distinct))
+			stored, err := store.Append(context.Background(), p)
+			if err != nil {
+				t.Error(err)
+			}
+			if stored.Duplicate {
+				duplicates.Add(1)
+			}
+			if stored.Digest != p.Digest {
+				t.Errorf("post %d: digest %s, want %s", i, stored.Digest, p.Digest)
+			}
+		}()
+	}
+	wg.Wait()
+	if got := duplicates.Load(); got != posts-distinct {
+		t.Errorf("%d duplicates, want %d", got, posts-distinct)
+	}
+	info, err := store.log.Info(t.Context())
+	if err != nil || info.State.Msgs != distinct {
+		t.Errorf("%d payloads stored (%v), want %d", info.State.Msgs, err, distinct)
+	}
+}
+
+func TestStoredPayloadsSurviveARestart(t *testing.T) {
+	dir := t.TempDir()
+	p := payload("idv-1", "event-1", `{}`)
+	t.Run("before", func(t *testing.T) { // its clean-ups stop the server
+		_, store, _ := start(t, dir)
+		if _, err := store.Append(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	})
+	_, again, _ := start(t, dir)
+	stored, err := again.Append(t.Context(), p)
+	if err != nil || !stored.Duplicate {
+		t.Errorf("after a restart: %+v, %v; want the duplicate to be known", stored, err)
+	}
+}
+
+func event(p kycbridge.Payload, revision int) (*kycbridge.Event, []byte) {
+	e := &kycbridge.Event{ID: kycbridge.EventID(p.VerificationID, revision), Data: kycbridge.Data{VerificationID: p.VerificationID, Revision: revision}}
+	body, _ := json.Marshal(e)
+	return e, body
+}
+
+func TestPublishIsACompareAndSet(t *testing.T) {
+	server, _, bus := start(t, t.TempDir())
+	other, err := OpenBus(t.Context(), connect(t, server, "bus"), testNames, testMaxBody, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(other.Close)
+	ctx, p := t.Context(), payload("idv-1", "", "{}")
+	publish := func(b *Bus, kind kycbridge.Kind, revision int, after uint64) error {
+		e, body := event(p, revision)
+		return b.Publish(ctx, key(p), kind, e, body, after)
+	}
+	if err := publish(bus, kycbridge.KindUpdated, 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := publish(other, kycbridge.KindCompleted, 1, 0); !errors.Is(err, kycbridge.ErrConflict) {
+		t.Errorf("a second revision 1 of another kind: %v, want ErrConflict", err)
+	}
+	last, err := other.Last(ctx, key(p), false)
+	if err != nil || last.Data == nil || last.Data.Revision != 1 || !last.Read {
+		t.Fatalf("last event: %+v, %v", last, err)
+	}
+	if err := publish(other, kycbridge.KindCompleted, 2, last.Seq); err != nil {
+		t.Fatal(err)
+	}
+	remembered, _ := bus.Last(ctx, key(p), false)
+	if remembered.Data.Revision != 1 || remembered.Read {
+		t.Errorf("the other bus remembers %+v, want its own revision 1", remembered)
+	}
+	if err := publish(bus, kycbridge.KindUpdated, 2, remembered.Seq); !errors.Is(err, kycbridge.ErrConflict) {
+		t.Errorf("publish after a stale memory: %v, want ErrConflict", err)
+	}
+	if fresh, _ := bus.Last(ctx, key(p), false); fresh.Data.Revision != 2 {
+		t.Errorf("after a conflict the memory says revision %d, want 2", fresh.Data.Revision)
+	}
+}
+
+func TestConsumeWorksInOrderAndRetries(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	for i := range 40 {
+		body := fmt.Sprintf(`{"n":%d}`, i)
+		if _, err := store.Append(t.Context(), payload(fmt.Sprint("idv-", i%4), fmt.Sprint("e", i), body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var mu sync.Mutex
+	seen := map[string][]string{}
+	failed := map[string]bool{}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	worked := make(chan struct{}, 100)
+	go func() {
+		done <- store.Consume(ctx, 3, func(_ context.Context, p kycbridge.Payload, attempt int) time.Duration {
+			mu.Lock()
+			defer mu.Unlock()
+			if p.ID == "ondato.acme.e39" && !failed[p.ID] {
+				failed[p.ID] = true
+				return 50 * time.Millisecond
+			}
+			seen[p.VerificationID] = append(seen[p.VerificationID], string(p.Body))
+			worked <- struct{}{}
+			return 0
+		}, zaptest.NewLogger(t))
+	}()
+	for range 40 {
+		select {
+		case <-worked:
+		case <-time.After(20 * time.Second):
+			t.Fatal("not all payloads were worked")
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for i := range 4 {
+		id := kycbridge.VerificationID("ondato", "acme", fmt.Sprint("idv-", i))
+		for n, body := range seen[id] {
+			if want := fmt.Sprintf(`{"n":%d}`, n*4+i); body != want {
+				t.Errorf("verification %d, delivery %d: %s, want %s", i, n, body, want)
+			}
+		}
+	}
+}
+
+func TestQuarantineAndRefusals(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	p := payload("", "", `not json`)
+	p.VerificationID = ""
+	if err := store.Quarantine(t.Context(), p, kycbridge.QuarantineMalformed, []kycbridge.FieldError{{Path: "", Message: "must be JSON"}}); err != nil {
+		t.Fatal(err)
+	}
+	quarantine, _ := store.js.Stream(t.Context(), "KYC_QUARANTINE")
+	m, err := quarantine.GetLastMsgForSubject(t.Context(), "kyc.quarantine.ondato.acme.malformed")
+	if err != nil || string(m.Data) != "not json" || !strings.Contains(m.Header.Get(headerErrors), "must be JSON") {
+		t.Errorf("quarantined message: %+v, %v", m, err)
+	}
+	store.Refuse(t.Context(), p, kycbridge.Request{Header: map[string][]string{"Authorization": {"Basic abc"}}})
+	refused, _ := store.js.Stream(t.Context(), "KYC_REFUSED")
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		m, err = refused.GetLastMsgForSubject(t.Context(), "kyc.refused.ondato.acme")
+		if err == nil || time.Now().After(deadline) {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if err != nil || m.Header.Get("Http-Authorization") != "Basic abc" {
+		t.Errorf("refused message: %+v, %v", m, err)
+	}
+}
+
+func TestSecondProcessOnTheDirectoryIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	start(t, dir)
+	_, err := StartEmbedded(EmbeddedOptions{Dir: dir, Names: testNames, MaxBody: testMaxBody})
+	if err == nil || !strings.Contains(err.Error(), "in use by another kycbridge") {
+		t.Errorf("got %v, want the directory to be named as in use", err)
+	}
+}
+
+func TestConsumersReadEventsAndNothingElse(t *testing.T) {
+	server, store, bus := start(t, t.TempDir())
+	p := payload("idv-1", "e1", `{}`)
+	if _, err := store.Append(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	e, body := event(p, 1)
+	if err := bus.Publish(t.Context(), key(p), kycbridge.KindUpdated, e, body, 0); err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect(server.ClientURL(), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, _ := jetstream.New(nc, jetstream.WithDefaultTimeout(500*time.Millisecond))
+	consumer, err := js.OrderedConsumer(t.Context(), "KYC_EVENTS", jetstream.OrderedConsumerConfig{FilterSubjects: []string{"kyc.event.v1.ondato.>"}})
+	if err != nil {
+		t.Fatalf("an event consumer: %v", err)
+	}
+	if m, err := consumer.Next(jetstream.FetchMaxWait(5 * time.Second)); err != nil || m.Headers().Get(nats.MsgIdHdr) != e.ID {
+		t.Errorf("reading an event: %v, %v", m, err)
+	}
+	if _, err := js.Stream(t.Context(), "KYC_PAYLOADS"); err == nil {
+		t.Error("a consumer can look at the payload stream")
+	}
+	if _, err := js.Publish(t.Context(), "kyc.event.v1.ondato.acme.completed."+p.VerificationID, []byte("{}")); err == nil {
+		t.Error("a consumer can publish an event")
+	}
+	if _, err := nc.Request("$JS.API.STREAM.MSG.GET.KYC_PAYLOADS", []byte(`{"seq":1}`), 500*time.Millisecond); err == nil {
+		t.Error("a consumer can read a payload")
+	}
+}
+
+func TestStreamsThatWouldBreakAPromiseStopTheStart(t *testing.T) {
+	want := storeStreams(testNames, testMaxBody, 1)[0]
+	cases := map[string]struct {
+		change func(*jetstream.StreamConfig)
+		says   string
+	}{
+		"as we make it":         {func(*jetstream.StreamConfig) {}, ""},
+		"older features off":    {func(c *jetstream.StreamConfig) { c.AllowDirect, c.AllowAtomicPublish = false, false }, ""},
+		"other subjects":        {func(c *jetstream.StreamConfig) { c.Subjects = []string{"legacy.payload.>"} }, ""},
+		"duplicate window":      {func(c *jetstream.StreamConfig) { c.Duplicates = 2 * time.Minute }, "--dupe-window=48h"},
+		"discard old with size": {func(c *jetstream.StreamConfig) { c.Discard, c.MaxBytes = jetstream.DiscardOld, 1<<30 }, "--discard=new"},
+		"work queue":            {func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }, "retention is"},
+		"small messages":        {func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1024 }, "--max-msg-size="},
+		"memory":                {func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }, "storage is memory"},
+		"one a subject":         {func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 1 }, "--max-msgs-per-subject=-1"},
+		"a day only":            {func(c *jetstream.StreamConfig) { c.MaxAge, c.Duplicates = 24*time.Hour, 24*time.Hour }, "--max-age="},
+		"no ack":                {func(c *jetstream.StreamConfig) { c.NoAck, c.AllowAtomicPublish = true, false }, "--ack"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Names: testNames, MaxBody: testMaxBody})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(server.Close)
+			c := connect(t, server, "store")
+			t.Cleanup(c.Close)
+			existing := want.config
+			tc.change(&existing)
+			if _, err := c.js.CreateStream(t.Context(), existing); err != nil {
+				t.Fatal(err)
+			}
+			store, err := OpenStore(t.Context(), c, testNames, testMaxBody, 1)
+			if tc.says == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				store.Close()
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("got %v, want it to say %q", err, tc.says)
+			}
+		})
+	}
+}
+
+func TestRedacted(t *testing.T) {
+	for in, want := range map[string]string{
+		"nats://user:pass@host:4222": "nats://host:4222",
+		"nats://token@host:4222":     "nats://host:4222",
+		"nats://host:4222":           "nats://host:4222",
+	} {
+		if got := Redacted(in); got != want {
+			t.Errorf("Redacted(%q) = %q, want %q", in, got, want)
+		}
+	}
+}

@@ -1,0 +1,243 @@
+package schemas
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
+)
+
+// maxFaults is how many faults are told of one body.
+const maxFaults = 20
+
+// library is the text of the schemas by $id. Messages are written from it: the validator's own ones
+// quote values.
+type library map[string]any
+
+// check validates doc and turns whatever comes of it into faults. The validator panics on some
+// numbers; Decode keeps those out, but a tree need not have come through Decode.
+func (l library) check(schema *jsonschema.Schema, doc any) (found []Fault) {
+	defer func() {
+		if recover() != nil {
+			found = []Fault{{"", "cannot be checked: the validator failed"}}
+		}
+	}()
+	err := schema.Validate(doc)
+	if err == nil {
+		return nil
+	}
+	var invalid *jsonschema.ValidationError
+	if !errors.As(err, &invalid) {
+		return []Fault{{"", "cannot be checked: holds what is not JSON"}}
+	}
+	seen := map[Fault]struct{}{}
+	l.collect(invalid, doc, seen)
+	return slices.SortedFunc(maps.Keys(seen), byPlace)[:min(len(seen), maxFaults)]
+}
+
+func byPlace(a, b Fault) int {
+	return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
+}
+
+// collect walks the tree of errors to its leaves. Alternatives are told as one fault, since what is
+// wrong with each of them contradicts the others.
+func (l library) collect(e *jsonschema.ValidationError, doc any, seen map[Fault]struct{}) {
+	base, tokens := schemaPlace(e.AbsoluteKeywordLocation)
+	keyword := ""
+	if len(tokens) > 0 {
+		keyword = tokens[len(tokens)-1]
+	}
+	if len(e.Causes) > 0 && keyword != "anyOf" && keyword != "oneOf" {
+		for _, cause := range e.Causes {
+			l.collect(cause, doc, seen)
+		}
+		return
+	}
+	place := unescape(e.InstanceLocation)
+	switch rule := walk(l[base], tokens); keyword {
+	case "required":
+		for _, missing := range absent(rule, walk(doc, place)) {
+			seen[Fault{join(pointer(place), missing), "is required"}] = struct{}{}
+		}
+	case "additionalProperties":
+		known := walk(l[base], append(slices.Clone(tokens[:len(tokens)-1]), "properties"))
+		for _, extra := range unknown(known, walk(doc, place)) {
+			seen[Fault{join(pointer(place), extra), "is not a known member"}] = struct{}{}
+		}
+	default:
+		seen[Fault{pointer(place), expectation(keyword, rule)}] = struct{}{}
+	}
+}
+
+// schemaPlace splits the address of a keyword into the $id of its schema and the place in it.
+func schemaPlace(location string) (id string, tokens []string) {
+	id, place, _ := strings.Cut(location, "#")
+	return id, unescape(place)
+}
+
+// unescape splits the validator's form of a JSON pointer, whose tokens are also percent-encoded.
+func unescape(place string) []string {
+	if place == "" || place == "/" {
+		return nil
+	}
+	tokens := strings.Split(strings.TrimPrefix(place, "/"), "/")
+	for i, token := range tokens {
+		if plain, err := url.PathUnescape(token); err == nil {
+			token = plain
+		}
+		tokens[i] = strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
+	}
+	return tokens
+}
+
+// walk follows tokens down a tree; it returns nil where there is no such place.
+func walk(tree any, tokens []string) any {
+	for _, token := range tokens {
+		switch node := tree.(type) {
+		case map[string]any:
+			tree = node[token]
+		case []any:
+			i, err := strconv.Atoi(token)
+			if err != nil || i < 0 || i >= len(node) {
+				return nil
+			}
+			tree = node[i]
+		default:
+			return nil
+		}
+	}
+	return tree
+}
+
+// absent lists the names of required that object lacks.
+func absent(required, object any) []string {
+	members, _ := object.(map[string]any)
+	list, _ := required.([]any)
+	var missing []string
+	for _, item := range list {
+		if n, ok := item.(string); ok {
+			if _, there := members[n]; !there {
+				missing = append(missing, n)
+			}
+		}
+	}
+	return missing
+}
+
+// unknown lists the members of object that a schema's properties do not name.
+func unknown(properties, object any) []string {
+	named, _ := properties.(map[string]any)
+	members, _ := object.(map[string]any)
+	var extra []string
+	for n := range members {
+		if _, ok := named[n]; !ok {
+			extra = append(extra, n)
+		}
+	}
+	return extra
+}
+
+// expectation says in words what a keyword of a schema asks for.
+func expectation(keyword string, rule any) string {
+	switch keyword {
+	case "type":
+		return "must be " + kinds(rule)
+	case "enum":
+		return "must be one of " + written(rule)
+	case "const":
+		return "must be " + written(rule)
+	case "pattern":
+		return fmt.Sprintf("must match %v", rule)
+	case "format":
+		return fmt.Sprintf("must be a valid %v", rule)
+	case "minLength", "minItems", "minProperties":
+		if fmt.Sprint(rule) == "1" {
+			return "must not be empty"
+		}
+		return fmt.Sprintf("must have at least %v %s", rule, counted(keyword))
+	case "maxLength", "maxItems", "maxProperties":
+		return fmt.Sprintf("must have at most %v %s", rule, counted(keyword))
+	case "minimum":
+		return fmt.Sprintf("must be at least %v", rule)
+	case "maximum":
+		return fmt.Sprintf("must be at most %v", rule)
+	case "anyOf", "oneOf":
+		return "has none of the allowed forms"
+	}
+	return "is not allowed in this form"
+}
+
+// counted names what a length keyword counts.
+func counted(keyword string) string {
+	switch keyword[len("min"):] {
+	case "Length":
+		return "characters"
+	case "Items":
+		return "items"
+	}
+	return "members"
+}
+
+// kinds writes a type keyword out: "a string, a number or null".
+func kinds(rule any) string {
+	list, ok := rule.([]any)
+	if !ok {
+		list = []any{rule}
+	}
+	text := ""
+	for i, kind := range list {
+		switch {
+		case i > 0 && i == len(list)-1:
+			text += " or "
+		case i > 0:
+			text += ", "
+		}
+		text += kindName(kind)
+	}
+	return text
+}
+
+func kindName(kind any) string {
+	switch kind {
+	case "null":
+		return "null"
+	case "object", "array", "integer":
+		return fmt.Sprintf("an %v", kind)
+	}
+	return fmt.Sprintf("a %v", kind)
+}
+
+func written(rule any) string {
+	list, ok := rule.([]any)
+	if !ok {
+		list = []any{rule}
+	}
+	words := make([]string, len(list))
+	for i, v := range list {
+		raw, err := json.Marshal(v)
+		if err != nil {
+			continue
+		}
+		words[i] = string(raw)
+	}
+	return strings.Join(words, ", ")
+}
+
+// names groups the names of schemas by folder.
+func names(files map[name][]byte) map[string][]string {
+	grouped := map[string][]string{}
+	for n := range files {
+		grouped[n.folder] = append(grouped[n.folder], n.schema)
+	}
+	for _, list := range grouped {
+		slices.Sort(list)
+	}
+	return grouped
+}

@@ -1,0 +1,145 @@
+// Package schemas holds the JSON Schemas (2020-12) of what providers send and of the event that
+// consumers receive, and checks decoded bodies against them.
+//
+// There is one folder a provider and one file a shape; adding a provider means adding a folder. The
+// provider schemas are open: members and values that they do not know pass, since a provider may add
+// some on any day. They are strict about what names a verification and about the types of what the
+// mappings read, and about nothing else: the validator's cost grows with every object that it
+// enters.
+//
+// What is wrong is told as faults, which name a place and what was expected there. No fault repeats
+// a value.
+package schemas
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
+)
+
+//go:embed */*.json
+var files embed.FS
+
+// The event's schemas lie in a folder of their own beside the providers'.
+const (
+	eventFolder   = "event"
+	eventEnvelope = "event"
+	eventData     = "data"
+)
+
+// Fault is one thing that is wrong with a body.
+type Fault struct {
+	Path    string // JSON pointer to the place; "" is the whole body
+	Message string // what was expected there; never the value
+}
+
+// Set is every schema, compiled. It may be used by several goroutines.
+type Set struct {
+	files    map[name][]byte
+	compiled map[name]*jsonschema.Schema
+	library  library
+}
+
+// name is a folder and a schema in it.
+type name struct{ folder, schema string }
+
+// New compiles every schema. It fails only if a file of this package is at fault.
+func New() (*Set, error) {
+	found, err := readFiles()
+	if err != nil {
+		return nil, err
+	}
+	sources := make(map[name]map[string]any, len(found))
+	for n, raw := range found {
+		var source map[string]any
+		if err := json.Unmarshal(raw, &source); err != nil {
+			return nil, fmt.Errorf("read schema %s/%s: %w", n.folder, n.schema, err)
+		}
+		sources[n] = source
+	}
+	compiled, lib, err := compile(sources)
+	if err != nil {
+		return nil, err
+	}
+	return &Set{files: found, compiled: compiled, library: lib}, nil
+}
+
+// Validate checks doc, a tree as Decode makes it, against a schema of a provider. It returns nil if
+// nothing is wrong, else at most 20 faults in the order of their paths.
+func (s *Set) Validate(provider, schema string, doc any) []Fault {
+	compiled, ok := s.compiled[name{provider, schema}]
+	if !ok {
+		return []Fault{{"", "cannot be checked: there is no such schema"}}
+	}
+	return s.library.check(compiled, doc)
+}
+
+// ValidateEvent checks a whole CloudEvent as a consumer may: unknown members pass.
+func (s *Set) ValidateEvent(event any) []Fault {
+	return s.Validate(eventFolder, eventEnvelope, event)
+}
+
+// Names lists the schemas of each folder, sorted: the providers' and the event's.
+func (s *Set) Names() map[string][]string { return names(s.files) }
+
+// Source returns the text of a schema as it lies in its file.
+func (s *Set) Source(provider, schema string) ([]byte, bool) {
+	raw, ok := s.files[name{provider, schema}]
+	return bytes.Clone(raw), ok
+}
+
+// readFiles reads every embedded schema. Its name is its file's up to the first dot.
+func readFiles() (map[name][]byte, error) {
+	paths, err := fs.Glob(files, "*/*.json")
+	if err != nil {
+		return nil, fmt.Errorf("list schemas: %w", err)
+	}
+	found := make(map[name][]byte, len(paths))
+	for _, p := range paths {
+		raw, err := files.ReadFile(p)
+		if err != nil {
+			return nil, fmt.Errorf("read schema: %w", err)
+		}
+		stem, _, _ := strings.Cut(path.Base(p), ".")
+		found[name{path.Dir(p), stem}] = raw
+	}
+	return found, nil
+}
+
+// compile compiles schemas that may refer to each other by $id, and to nothing else.
+func compile(sources map[name]map[string]any) (map[name]*jsonschema.Schema, library, error) {
+	compiler := jsonschema.NewCompiler()
+	compiler.Draft = jsonschema.Draft2020
+	compiler.AssertFormat = true
+	compiler.LoadURL = func(string) (io.ReadCloser, error) { return nil, errors.New("not among the schemas") }
+	lib := make(library, len(sources))
+	for n, source := range sources {
+		raw, err := json.Marshal(source)
+		if err != nil {
+			return nil, nil, fmt.Errorf("write schema %s/%s: %w", n.folder, n.schema, err)
+		}
+		id, _ := source["$id"].(string)
+		if err := compiler.AddResource(id, bytes.NewReader(raw)); err != nil {
+			return nil, nil, fmt.Errorf("add schema %s/%s: %w", n.folder, n.schema, err)
+		}
+		lib[id] = source
+	}
+	compiled := make(map[name]*jsonschema.Schema, len(sources))
+	for n, source := range sources {
+		id, _ := source["$id"].(string)
+		schema, err := compiler.Compile(id)
+		if err != nil {
+			return nil, nil, fmt.Errorf("compile schema %s/%s: %w", n.folder, n.schema, err)
+		}
+		compiled[n] = schema
+	}
+	return compiled, lib, nil
+}

@@ -1,0 +1,295 @@
+package schemas
+
+import (
+	"encoding/json"
+	"io/fs"
+	"path"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Valid bodies that the tables change in one place.
+const (
+	signzyValid = `{"journeyId": "AB12", "currentStatus": "COMPLETED", "createdAt": 1772442000000, "startedAt": null}`
+	kycValid    = `{"id": "c1", "identityVerificationId": "b1", "status": "Approved"}`
+	idvValid    = `{"id": "b1", "status": "Completed", "step": {"kycIdentification": {"id": "c1"}}}`
+	hookValid   = `{"event": "Finished Journey", "body": {"eventId": "e1", "journeyId": "j1", "systemDecision": "Complete"}}`
+	resultValid = `{"journey_id": "j1", "system_decision": "Complete", "manual_decision": null}`
+)
+
+func callback(kind, payload string) string {
+	return `{"id": "e1", "applicationId": "a1", "createdUtc": "2026-03-02T09:00:12Z", "payload": ` + payload + `, "type": "` + kind + `"}`
+}
+
+func session(members string) string { return `{"session_data": {` + members + `}, "status": 200}` }
+
+func TestAccepted(t *testing.T) {
+	long := strings.Repeat("r", 2000)
+	tests := map[string]struct{ provider, schema, body string }{
+		"signzy: only the id":             {"signzy", "result", `{"journeyId": "1234567"}`},
+		"signzy: unknown values":          {"signzy", "result", `{"journeyId": "A", "currentStatus": "NEW_ONE", "step": "", "new": {"x": [1]}}`},
+		"signzy: nulls":                   {"signzy", "result", `{"journeyId": "A", "flow": null, "selfieAnalysis": null, "ipAddresses": null, "externalApiResponses": null}`},
+		"signzy: booleans as text":        {"signzy", "result", `{"journeyId": "A", "documentIntelligence": {"idExpired": false, "imageQuality": {"result": "NA"}}}`},
+		"signzy: numbers as text":         {"signzy", "result", `{"journeyId": "A", "completedAt": "1772442000000", "selfieAnalysis": {"passiveLiveliness": {"score": "0.9"}}}`},
+		"signzy: long reference":          {"signzy", "result", `{"journeyId": "A", "userId": 17, "userInfo": {"externalReferenceId": "` + long + `"}}`},
+		"signzy: IP check not enabled":    {"signzy", "result", `{"journeyId": "A", "ipAddresses": {"203.0.113.7": {"message": "IP Check is not Enabled"}}}`},
+		"ondato: kyc":                     {"ondato", "callback", callback("KycIdentification.Approved", kycValid)},
+		"ondato: idv":                     {"ondato", "callback", callback("IdentityVerification.StatusChanged", idvValid)},
+		"ondato: old name":                {"ondato", "callback", callback("Idv.StatusChanged", idvValid)},
+		"ondato: another type":            {"ondato", "callback", callback("Form.Created", `{"anything": 1}`)},
+		"ondato: type that begins alike":  {"ondato", "callback", callback("IdvSetup.Changed", `{}`)},
+		"ondato: age as number":           {"ondato", "kyc", `{"id": "c1", "identityVerificationId": "b1", "status": "x", "face": {"ageEstimation": 30}}`},
+		"ondato: document of two members": {"ondato", "kyc", `{"id": "c1", "identityVerificationId": "b1", "status": "Rejected", "document": {"type": "Passport", "mrzVerified": false}}`},
+		"ondato: long reference":          {"ondato", "idv", `{"id": "b1", "status": "", "externalReferenceId": "` + long + `"}`},
+		"idwise: unknown event":           {"idwise", "webhook", `{"event": "Some New Event", "body": {"journeyId": "j1", "new": {}}}`},
+		"idwise: no event id":             {"idwise", "webhook", `{"event": "Step Submitted", "body": {"journeyId": "j1", "stepId": 1}}`},
+		"idwise: spot check":              {"idwise", "webhook", `{"event": "Finished Spot Check", "body": {"spotCheckJourneyId": "s1", "journeyId": null}}`},
+		"idwise: spot check by old id":    {"idwise", "webhook", `{"event": "FINISHED_SPOT_CHECK", "body": {"ongoingCheckId": "s1"}}`},
+		"idwise: ongoing check":           {"idwise", "webhook", `{"event": "Finished Ongoing Check", "body": {"ongoingCheckId": "s1", "journeyId": "j1"}}`},
+		"idwise: numeric step":            {"idwise", "summary", `{"journey_id": "j1", "step_summaries": [{"definition": {"step_id": 0}, "result": null}]}`},
+		"idwise: nullable parts":          {"idwise", "result", `{"journey_id": "j1", "documents": {"0": null}, "selfie": {"is_live": null}, "aml": {"matches": null}}`},
+		"kwikid: any object":              {"kwikid", "webhook", `{"x": {"y": []}}`},
+		"kwikid: only the id":             {"kwikid", "session", session(`"session_id": "s1"`)},
+		"kwikid: scalars of other kinds":  {"kwikid", "session", session(`"session_id": 77, "session_status": "waiting", "user_id": 5, "agent_tl": "x", "start_time": 1772442000.5, "user_ack": "1", "feedback": null`)},
+		"kwikid: nulls in a summary":      {"kwikid", "session", session(`"session_id": "s1", "summary_data": {"overall_summary": [null], "docs": [null]}, "extras": null`)},
+	}
+	set := newSet(t)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if faults := set.Validate(test.provider, test.schema, decoded(t, []byte(test.body))); faults != nil {
+				t.Error(faults)
+			}
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	type faults = []Fault
+	huge := strings.Repeat("s", 1025)
+	tests := map[string]struct {
+		provider, schema, body string
+		want                   faults
+	}{
+		"signzy: no id":              {"signzy", "result", `{"currentStatus": "COMPLETED"}`, faults{{"/journeyId", "is required"}}},
+		"signzy: null id":            {"signzy", "result", `{"journeyId": null}`, faults{{"/journeyId", "must be a string"}}},
+		"signzy: empty id":           {"signzy", "result", `{"journeyId": ""}`, faults{{"/journeyId", "must not be empty"}}},
+		"signzy: long id":            {"signzy", "result", `{"journeyId": "` + huge + `"}`, faults{{"/journeyId", "must have at most 256 characters"}}},
+		"signzy: status object":      {"signzy", "result", `{"journeyId": "A", "currentStatus": {}}`, faults{{"/currentStatus", "must be a string or null"}}},
+		"signzy: long status":        {"signzy", "result", `{"journeyId": "A", "currentStatus": "` + huge + `"}`, faults{{"/currentStatus", "must have at most 1024 characters"}}},
+		"signzy: evidence as list":   {"signzy", "result", `{"journeyId": "A", "documentIntelligence": []}`, faults{{"/documentIntelligence", "must be an object or null"}}},
+		"signzy: liveness number":    {"signzy", "result", `{"journeyId": "A", "selfieAnalysis": {"passiveLiveliness": {"liveness": 1}}}`, faults{{"/selfieAnalysis/passiveLiveliness/liveness", "must be a string, a boolean or null"}}},
+		"signzy: address withheld":   {"signzy", "result", `{"journeyId": "A", "ipAddresses": {"203.0.113.7": "x"}}`, faults{{"/ipAddresses/*", "must be an object or null"}}},
+		"ondato: empty envelope":     {"ondato", "callback", `{}`, faults{{"/createdUtc", "is required"}, {"/id", "is required"}, {"/payload", "is required"}, {"/type", "is required"}}},
+		"ondato: payload null":       {"ondato", "callback", callback("Form.Created", "null"), faults{{"/payload", "must be an object"}}},
+		"ondato: payload list":       {"ondato", "callback", callback("KycIdentification.Approved", "[]"), faults{{"/payload", "must be an object"}}},
+		"ondato: kyc without idv id": {"ondato", "callback", callback("KycIdentification.Approved", `{"id": "c1", "status": "Approved"}`), faults{{"/payload/identityVerificationId", "is required"}}},
+		"ondato: type spelled loose": {"ondato", "callback", callback(" KYC_IDENTIFICATION.APPROVED", `{"id": "c1", "status": "x"}`), faults{{"/payload/identityVerificationId", "is required"}}},
+		"ondato: idv without id":     {"ondato", "callback", callback("identityVerification.statusChanged", `{"status": 1}`), faults{{"/payload/id", "is required"}, {"/payload/status", "must be a string"}}},
+		"ondato: type number":        {"ondato", "callback", `{"id": "e", "createdUtc": "x", "payload": {}, "type": 1}`, faults{{"/type", "must be a string"}}},
+		"ondato: numeric id":         {"ondato", "kyc", `{"id": 1, "identityVerificationId": "b", "status": "x"}`, faults{{"/id", "must be a string"}}},
+		"ondato: rule status":        {"ondato", "kyc", `{"id": "1", "identityVerificationId": "b", "status": "x", "rules": [{}, {"status": []}]}`, faults{{"/rules/1/status", "must be a string or null"}}},
+		"ondato: document text":      {"ondato", "kyc", `{"id": "1", "identityVerificationId": "b", "status": "x", "document": "d"}`, faults{{"/document", "must be an object or null"}}},
+		"ondato: consent text":       {"ondato", "idv", `{"id": "1", "status": "x", "step": {"consent": {"isConsented": "yes"}}}`, faults{{"/step/consent/isConsented", "must be a boolean or null"}}},
+		"idwise: no event":           {"idwise", "webhook", `{"body": {"journeyId": "j"}}`, faults{{"/event", "is required"}}},
+		"idwise: no body":            {"idwise", "webhook", `{"event": "Finished Journey"}`, faults{{"/body", "is required"}}},
+		"idwise: no journey":         {"idwise", "webhook", `{"event": "Finished Journey", "body": {"spotCheckJourneyId": "s"}}`, faults{{"/body/journeyId", "is required"}}},
+		"idwise: unknown, no id":     {"idwise", "webhook", `{"event": "New", "body": {}}`, faults{{"/body/journeyId", "is required"}}},
+		"idwise: spot check, no id":  {"idwise", "webhook", `{"event": "Finished Spot Check", "body": {"journeyId": "j"}}`, faults{{"/body/spotCheckJourneyId", "is required"}}},
+		"idwise: ongoing, no id":     {"idwise", "webhook", `{"event": "Finished Ongoing Check", "body": {"journeyId": "j"}}`, faults{{"/body/ongoingCheckId", "is required"}}},
+		"idwise: decision boolean":   {"idwise", "webhook", `{"event": "Finished Journey", "body": {"journeyId": "j", "systemDecision": true}}`, faults{{"/body/systemDecision", "must be a string or null"}}},
+		"idwise: steps object":       {"idwise", "webhook", `{"event": "New", "body": {"journeyId": "j", "requiredSteps": {}}}`, faults{{"/body/requiredSteps", "must be an array or null"}}},
+		"idwise: result without id":  {"idwise", "result", `{"system_decision": "Complete"}`, faults{{"/journey_id", "is required"}}},
+		"idwise: documents list":     {"idwise", "result", `{"journey_id": "j", "documents": []}`, faults{{"/documents", "must be an object or null"}}},
+		"idwise: rule text":          {"idwise", "result", `{"journey_id": "j", "rule_results": {"a/b c": "Passed"}}`, faults{{"/rule_results/a~1b c", "must be an object or null"}}},
+		"idwise: summary step text":  {"idwise", "summary", `{"journey_id": "j", "step_summaries": ["0"]}`, faults{{"/step_summaries/0", "must be an object or null"}}},
+		"kwikid: error body":         {"kwikid", "session", `{"e": "x", "msg": "Invalid session id", "status": 400}`, faults{{"/session_data", "is required"}}},
+		"kwikid: no session id":      {"kwikid", "session", session(`"session_status": "waiting"`), faults{{"/session_data/session_id", "is required"}}},
+		"kwikid: null session id":    {"kwikid", "session", session(`"session_id": null`), faults{{"/session_data/session_id", "must be a string or a number"}}},
+		"kwikid: status object":      {"kwikid", "session", session(`"session_id": "s", "session_status": {}`), faults{{"/session_data/session_status", "must be a string, a number, a boolean or null"}}},
+		"kwikid: feedback list":      {"kwikid", "session", session(`"session_id": "s", "feedback": ["Reject"]`), faults{{"/session_data/feedback", "must be a string, a number, a boolean, an object or null"}}},
+		"no such provider":           {"nobody", "result", `{}`, faults{{"", "cannot be checked: there is no such schema"}}},
+		"no such schema":             {"signzy", "webhook", `{}`, faults{{"", "cannot be checked: there is no such schema"}}},
+	}
+	set := newSet(t)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := set.Validate(test.provider, test.schema, decoded(t, []byte(test.body)))
+			if !reflect.DeepEqual(got, test.want) {
+				t.Errorf("got  %v\nwant %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestFaultsAreSortedDistinctAndFew(t *testing.T) {
+	bad := make([]any, 100)
+	for i := range bad {
+		bad[i] = "text"
+	}
+	doc := map[string]any{"id": "c", "identityVerificationId": "b", "status": "x", "rules": bad, "fraudChecks": bad}
+	got := newSet(t).Validate("ondato", "kyc", doc)
+	if len(got) != maxFaults {
+		t.Errorf("%d faults", len(got))
+	}
+	for i := 1; i < len(got); i++ {
+		if byPlace(got[i-1], got[i]) >= 0 {
+			t.Errorf("out of order: %v, %v", got[i-1], got[i])
+		}
+	}
+}
+
+// A tree that did not come through Decode must not bring the service down.
+func TestTreesThatAreNotJSON(t *testing.T) {
+	set := newSet(t)
+	for name, doc := range map[string]any{
+		"panics":       map[string]any{"data": map[string]any{"revision": json.Number("1e1000001")}},
+		"not JSON":     map[string]any{"id": struct{}{}},
+		"nil":          nil,
+		"text":         "text",
+		"empty number": map[string]any{"data": map[string]any{"revision": json.Number("")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if faults := set.ValidateEvent(doc); len(faults) == 0 {
+				t.Error("no fault")
+			}
+			if faults := set.Validate("ondato", "kyc", doc); len(faults) == 0 {
+				t.Error("no fault of a provider's body")
+			}
+		})
+	}
+}
+
+// Every leaf of every fixture is turned into a text and a list that give themselves away.
+func TestNoFaultRepeatsAValue(t *testing.T) {
+	const seed = "SECRET-4711-jane@example.com"
+	set := newSet(t)
+	check := func(provider, schema string, doc any) {
+		for _, fault := range set.Validate(provider, schema, doc) {
+			if strings.Contains(fault.Path+fault.Message, "SECRET") {
+				t.Errorf("%s/%s: %v", provider, schema, fault)
+			}
+		}
+	}
+	seeds := []any{seed + strings.Repeat("x", 70000), []any{seed}, map[string]any{seed: seed}, json.Number("47114711.4711")}
+	for provider, schemas := range set.Names() {
+		for _, schema := range schemas {
+			source, _ := set.Source(provider, schema)
+			for _, value := range seeds {
+				check(provider, schema, value)
+				check(provider, schema, filled(decoded(t, source), value))
+			}
+		}
+	}
+	body := `{"a": "` + seed + `", "b": SECRET, "` + seed + `": 1e4711}`
+	for i := range len(body) {
+		_, faults := Decode([]byte(body[:i] + body[min(i+1, len(body)):]))
+		for _, fault := range faults {
+			if strings.Contains(fault.Path+fault.Message, "SECRET") {
+				t.Errorf("decode: %v", fault)
+			}
+		}
+	}
+}
+
+// filled makes a body in which every member that an object schema lists has the given value.
+func filled(schema map[string]any, value any) any {
+	members, ok := schema["properties"].(map[string]any)
+	if !ok {
+		return value
+	}
+	object := map[string]any{}
+	for name, member := range members {
+		object[name] = value
+		if m, ok := member.(map[string]any); ok && m["properties"] != nil {
+			object[name] = filled(m, value)
+		}
+	}
+	return object
+}
+
+// Provider schemas stay open: a new value or member is no reason to turn a payload away.
+func TestProviderSchemasAreOpen(t *testing.T) {
+	set := newSet(t)
+	for provider, schemas := range set.Names() {
+		if provider == eventFolder {
+			continue
+		}
+		for _, schema := range schemas {
+			source, _ := set.Source(provider, schema)
+			for _, key := range closing(decoded(t, source)) {
+				t.Errorf("%s/%s uses %s", provider, schema, key)
+			}
+		}
+	}
+}
+
+// closing lists the keywords below node that shut out the unknown.
+func closing(node any) []string {
+	var found []string
+	switch node := node.(type) {
+	case map[string]any:
+		for key, value := range node {
+			shut := key == "enum" || key == "const" || key == "unevaluatedProperties" || key == "maxProperties"
+			if shut || key == "additionalProperties" && value == false {
+				found = append(found, key)
+			}
+			found = append(found, closing(value)...)
+		}
+	case []any:
+		for _, value := range node {
+			found = append(found, closing(value)...)
+		}
+	}
+	return found
+}
+
+func TestNamesAndSources(t *testing.T) {
+	set := newSet(t)
+	want := map[string][]string{
+		"signzy": {"result"}, "ondato": {"callback", "idv", "kyc"}, "idwise": {"result", "summary", "webhook"},
+		"kwikid": {"session", "webhook"}, "event": {"data", "event"},
+	}
+	if got := set.Names(); !reflect.DeepEqual(got, want) {
+		t.Errorf("names %v", got)
+	}
+	raw, ok := set.Source("event", "data")
+	onDisk, err := fs.ReadFile(files, path.Join("event", "data.schema.json"))
+	if err != nil || !ok || string(raw) != string(onDisk) {
+		t.Errorf("source differs from its file: %v", err)
+	}
+	if _, ok := set.Source("event", "nothing"); ok {
+		t.Error("there is a schema of that name")
+	}
+}
+
+// FuzzValidate tries every schema with every object: it ends, and what it tells is bounded.
+func FuzzValidate(f *testing.F) {
+	for _, body := range []string{
+		signzyValid, kycValid, idvValid, hookValid, resultValid, callback("KycIdentification.Approved", kycValid),
+		session(`"session_id": 1`), minimalEvent, `{"ipAddresses": {"::1": {"proxy": 1e300}}}`, `{"data": {"revision": 1e308}}`,
+	} {
+		f.Add([]byte(body))
+	}
+	set := newSet(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		doc, faults := Decode(body)
+		if faults != nil {
+			return
+		}
+		start := time.Now()
+		for provider, schemas := range set.Names() {
+			for _, schema := range schemas {
+				for _, fault := range set.Validate(provider, schema, doc) {
+					if fault.Message == "" || strings.HasPrefix(fault.Message, "cannot be checked") {
+						t.Errorf("%s/%s: %v", provider, schema, fault)
+					}
+				}
+			}
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("took %v for %d bytes", took, len(body))
+		}
+	})
+}
