@@ -16,6 +16,13 @@ const (
 	maxClaim = 1024 // a claim; an address is the longest
 )
 
+// atMost bounds a list whose entries become entries of an event: what a body of the allowed size
+// could hold would make an event that no bus takes.
+func atMost[T any](list []T) []T {
+	const most = 100
+	return list[:min(len(list), most)]
+}
+
 // member finds a member of a decoded object, the exact name first, then without regard to case; of
 // several spellings the least one is taken, so that the answer never depends on map order.
 func member(object map[string]any, name string) (any, bool) {

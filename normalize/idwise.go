@@ -576,6 +576,7 @@ func (j *idwiseJourney) observe() kycbridge.Observation {
 	j.documentChecks(&o)
 	j.liveness(&o)
 	j.otherChecks(&o)
+	distinct(o.Checks)
 	j.documents(&o)
 	o.ExtractedClaims = j.claims(o.Documents)
 	o.Media = j.media()
@@ -825,12 +826,8 @@ func (v *idwiseValidation) checks(prefix, document string) []kycbridge.Check {
 	if v.Outcome != "" {
 		add("", idwiseRules["document_validation"], "validation_outcome", v.Outcome)
 	}
-	seen := map[string]int{}
 	for _, check := range v.Checks {
-		id := "." + snake(string(check.Name))
-		if seen[id]++; seen[id] > 1 {
-			id += "_" + strconv.Itoa(seen[id])
-		}
+		id := "." + cmp.Or(snake(string(check.Name)), "check")
 		folded := fold(string(check.Name))
 		for _, row := range idwiseValidationKinds {
 			if strings.Contains(folded, row.word) {

@@ -375,6 +375,7 @@ func (d *kwikidData) observe(s kycbridge.Settings) kycbridge.Observation {
 		unmapped(&o, string(d.SessionStatus))
 	}
 	o.Checks = append(o.Checks, d.checks(o.Documents)...)
+	distinct(o.Checks)
 	return o
 }
 
@@ -461,7 +462,8 @@ var kwikidDocuments = map[string]string{"pancard": kwikidPAN, "aadhaarcard": kwi
 func (d *kwikidData) documents() []kycbridge.Document {
 	shown := map[string]kwikidDoc{}
 	for _, doc := range d.Summary.Docs {
-		if id := kwikidDocuments[fold(string(doc.Name))]; id != "" {
+		id := kwikidDocuments[fold(string(doc.Name))]
+		if _, ok := shown[id]; !ok && id != "" {
 			shown[id] = doc
 		}
 	}
@@ -505,13 +507,7 @@ func kwikidLastFour(details map[string]text) string {
 // checks are the summary's: the overall results first, then those of single documents.
 func (d *kwikidData) checks(documents []kycbridge.Document) []kycbridge.Check {
 	var checks []kycbridge.Check
-	seen := map[string]int{}
-	add := func(c kycbridge.Check) {
-		if seen[c.CheckID]++; seen[c.CheckID] > 1 {
-			c.CheckID += "_" + strconv.Itoa(seen[c.CheckID])
-		}
-		checks = append(checks, c)
-	}
+	add := func(c kycbridge.Check) { checks = append(checks, c) }
 	of := func(title text) []string {
 		id := kwikidDocuments[fold(string(title))]
 		if slices.ContainsFunc(documents, func(doc kycbridge.Document) bool { return doc.DocumentID == id }) {

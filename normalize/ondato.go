@@ -212,7 +212,7 @@ func Ondato(p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, e
 	case r.IdentityVerificationID != "":
 		return r.fetchedKYC(s), nil
 	case r.ID != "" && r.Status != "":
-		return r.fetchedIDV(s), nil
+		return r.fetchedIDV(), nil
 	}
 	return kycbridge.Observation{}, fmt.Errorf("ondato: %w", errOndatoShape)
 }
@@ -321,7 +321,7 @@ func (r *ondatoResource) fetchedKYC(s kycbridge.Settings) kycbridge.Observation 
 }
 
 // fetchedIDV maps the answer to a GET of an IDV.
-func (r *ondatoResource) fetchedIDV(_ kycbridge.Settings) kycbridge.Observation {
+func (r *ondatoResource) fetchedIDV() kycbridge.Observation {
 	o := r.idv(ondatoSessions[fold(string(r.Status))])
 	o.EventName = ondatoGetIDV
 	o.OccurredAt = instant(string(r.ModifiedUTC))
@@ -571,10 +571,10 @@ func (r *ondatoResource) checks(hasDocument bool) []kycbridge.Check {
 			checks = append(checks, c.check(list))
 		}
 	}
-	for _, rule := range r.Rules {
+	for _, rule := range atMost(r.Rules) {
 		add("rule", rule)
 	}
-	for _, fraud := range r.FraudChecks {
+	for _, fraud := range atMost(r.FraudChecks) {
 		add("fraud_check", fraud)
 	}
 	checks = append(checks, r.Document.checks()...)
@@ -625,7 +625,7 @@ func (d *ondatoDocument) checks() []kycbridge.Check {
 		})
 	}
 	var fields []kycbridge.CheckField
-	for _, v := range d.OCRValidations {
+	for _, v := range atMost(d.OCRValidations) {
 		result, sent := triState(v.IsValid)
 		if !sent {
 			result = kycbridge.ResultUndetermined
@@ -661,7 +661,7 @@ var ondatoKinds = map[string]string{
 func (r *ondatoResource) media() []kycbridge.Media {
 	var media []kycbridge.Media
 	add := func(list string, files []ondatoFile) {
-		for i, f := range files {
+		for i, f := range atMost(files) {
 			if f.FileID == "" {
 				continue
 			}

@@ -269,6 +269,18 @@ func unmapped(o *kycbridge.Observation, raw string) {
 	o.Reasons = []kycbridge.Reason{{Code: kycbridge.ReasonUnmappedStatus, ProviderCode: clip(raw, maxCode)}}
 }
 
+// distinct numbers the checks that a provider gives one name to, in their order.
+func distinct(checks []kycbridge.Check) {
+	seen := map[string]bool{}
+	for i := range checks {
+		id := checks[i].CheckID
+		for n := 2; seen[checks[i].CheckID]; n++ {
+			checks[i].CheckID = id + "_" + strconv.Itoa(n)
+		}
+		seen[checks[i].CheckID] = true
+	}
+}
+
 // The phrases that say why a payload leads to no event.
 const (
 	ignoredFetched   = "result is fetched"

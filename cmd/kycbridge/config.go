@@ -16,7 +16,7 @@ func configCommand(environ []string) *cobra.Command {
 		Short: "Name all faults of a configuration, or print what is in force with the secrets redacted",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			config, err := app.LoadConfig(file, environ)
+			config, err := app.LoadConfig(file, environ, app.Known())
 			if err != nil {
 				return err
 			}

@@ -29,7 +29,7 @@ Without --config it runs with an embedded NATS server in ./data and no accounts.
 			if err != nil {
 				return err
 			}
-			config, err := app.LoadConfig(file, environ)
+			config, err := app.LoadConfig(file, environ, app.Known())
 			if err != nil {
 				return err
 			}

@@ -58,13 +58,13 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger) (_
 	if a.schemas, err = schemas.New(); err != nil {
 		return nil, fmt.Errorf("compile schemas: %w", err)
 	}
-	if a.accounts, err = config.BuildAccounts(a.table()); err != nil {
+	if a.accounts, err = config.BuildAccounts(Providers(a.schemas)); err != nil {
 		return nil, err
 	}
 	if err = a.openStreams(ctx); err != nil {
 		return nil, err
 	}
-	a.intake = &kycbridge.Intake{Decode: decode, Log: a.store, Quarantine: a.store, Refusals: a.store}
+	a.intake = &kycbridge.Intake{Decode: Decode, Log: a.store, Quarantine: a.store, Refusals: a.store}
 	a.metrics.watch(a.store.Backlog, map[string]func() bool{"store": a.store.Connected, "bus": a.bus.Connected})
 	if roles.Normalize {
 		a.startNormalizer()
@@ -124,8 +124,8 @@ func (a *App) Progress(ctx context.Context) (backlog, events int, err error) {
 	return backlog, events, err
 }
 
-// catalog tells the configuration what the table of providers knows.
-func catalog() Catalog {
+// Known tells the configuration what the table of providers knows.
+func Known() Catalog {
 	c := Catalog{APIKeys: map[string][]string{}, PolicyKeys: map[string][]string{}, ConfirmByDefault: map[string]bool{}}
 	for _, p := range providers() {
 		c.Names = append(c.Names, p.Name)
@@ -134,15 +134,14 @@ func catalog() Catalog {
 	return c
 }
 
-// table is the provider table with the schemas put in.
-func (a *App) table() map[string]kycbridge.Provider {
+// Providers is the table of providers by name, with their schemas put in.
+func Providers(set *schemas.Set) map[string]kycbridge.Provider {
 	table := map[string]kycbridge.Provider{}
 	for _, p := range providers() {
-		name := p.Name
 		p.Validate = func(schema string, doc any) []kycbridge.FieldError {
-			return fieldErrors(a.schemas.Validate(name, schema, doc))
+			return fieldErrors(set.Validate(p.Name, schema, doc))
 		}
-		table[name] = p.Provider
+		table[p.Name] = p.Provider
 	}
 	return table
 }
@@ -200,7 +199,7 @@ func (a *App) startNormalizer() {
 		Events:       a.bus,
 		Log:          a.store,
 		Quarantine:   a.store,
-		Validate:     a.validateEvent,
+		Validate:     EventValidator(a.schemas),
 		Mapping:      Mapping,
 		TypePrefix:   a.config.Names.TypePrefix,
 		SourcePrefix: a.config.Names.SourcePrefix,
@@ -312,15 +311,19 @@ func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func
 	return listener.Addr().String(), stop, nil
 }
 
-func (a *App) validateEvent(body []byte) []kycbridge.FieldError {
-	doc, faults := schemas.Decode(body)
-	if len(faults) == 0 {
-		faults = a.schemas.ValidateEvent(doc)
+// EventValidator checks a written event against the open event schema.
+func EventValidator(set *schemas.Set) func(body []byte) []kycbridge.FieldError {
+	return func(body []byte) []kycbridge.FieldError {
+		doc, faults := schemas.Decode(body)
+		if len(faults) == 0 {
+			faults = set.ValidateEvent(doc)
+		}
+		return fieldErrors(faults)
 	}
-	return fieldErrors(faults)
 }
 
-func decode(body []byte) (any, []kycbridge.FieldError) {
+// Decode reads a body for Intake.
+func Decode(body []byte) (any, []kycbridge.FieldError) {
 	doc, faults := schemas.Decode(body)
 	return doc, fieldErrors(faults)
 }

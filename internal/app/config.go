@@ -75,6 +75,7 @@ type Server struct {
 	Password        Secret `yaml:"password,omitempty"`
 	Token           Secret `yaml:"token,omitempty"`
 	TLS             TLS    `yaml:"tls,omitempty"`
+	Replicas        int    `yaml:"replicas,omitempty"` // of streams made on an external cluster; 0: 1
 }
 
 // IsEmbedded reports whether s is the server within the process.

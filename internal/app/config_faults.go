@@ -108,6 +108,20 @@ func join(section, key string) string {
 	return section + "." + key
 }
 
+// shown is as much of a key as may stand in a message: without a space behind its colon, what was
+// meant to be a value is read as part of the key.
+func shown(key string) string {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_- "
+	end := 0
+	for end < len(key) && end < 40 && strings.IndexByte(letters, key[end]) >= 0 {
+		end++
+	}
+	if end < len(key) || end == 0 {
+		return key[:end] + "…"
+	}
+	return key
+}
+
 // item is the path of the i-th element of a list.
 func item(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 

@@ -42,7 +42,7 @@ func parseConfig(path string, raw []byte, environ []string, catalog Catalog) (*C
 		r.add("", "cannot be read", "write YAML")
 	}
 	config := defaults()
-	if !decode(k, &config) && len(r.faults) == 0 {
+	if !lay(k, &config) && len(r.faults) == 0 {
 		r.add("", "holds a value of a wrong type", "compare it with the documentation") // the reader has looked at every type
 	}
 	check(&r.report, &config, catalog)
@@ -55,8 +55,8 @@ func parseConfig(path string, raw []byte, environ []string, catalog Catalog) (*C
 	return &config, nil
 }
 
-// decode lays what k has over config. The decoder's own messages quote values, so they stay here.
-func decode(k *koanf.Koanf, config *Config) bool {
+// lay puts what k holds over config. The decoder's own messages quote values, so they stay here.
+func lay(k *koanf.Koanf, config *Config) bool {
 	return k.UnmarshalWithConf("", config, koanf.UnmarshalConf{
 		Tag:           "yaml",
 		DecoderConfig: &mapstructure.DecoderConfig{TagName: "yaml", ErrorUnused: true, Result: config},

@@ -66,7 +66,7 @@ func (r *reader) syntax(err error) {
 
 // value reads n as a t; ok is false where there is nothing, or nothing sound.
 func (r *reader) value(key string, n *yaml.Node, t reflect.Type) (v any, ok bool) {
-	if key != "" || r.sources[key].line == 0 {
+	if _, known := r.sources[key]; !known {
 		r.sources[key] = source{line: n.Line}
 	}
 	if t.Kind() == reflect.Pointer {
@@ -217,7 +217,7 @@ func (r *reader) table(key string, n *yaml.Node, t reflect.Type) (any, bool) {
 func (r *reader) list(key string, n *yaml.Node, t reflect.Type) (any, bool) {
 	out := []any{}
 	if n.Kind != yaml.SequenceNode {
-		r.add(key, "wants a list", "write ["+"…]")
+		r.add(key, "wants a list", "write its elements below it, each after a dash")
 		return out, false
 	}
 	for i, element := range n.Content {
@@ -256,7 +256,7 @@ func (r *reader) entries(key string, n *yaml.Node) (out []entryNode, ok bool) {
 			r.add(key, "holds a key that is no word", "write key: value")
 			continue
 		}
-		path := join(key, name.Value)
+		path := join(key, shown(name.Value))
 		if first, twice := lines[name.Value]; twice {
 			r.faults = append(r.faults, Fault{File: r.file, Line: name.Line, Key: path,
 				Problem: "stands on line " + strconv.Itoa(first) + " already", Remedy: "write it once"})

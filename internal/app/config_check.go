@@ -1,0 +1,225 @@
+package app
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// checker looks at what a configuration says, after the reader has looked at how it is written.
+type checker struct {
+	*report
+	config  *Config
+	catalog Catalog
+}
+
+// check reports every fault of config.
+func check(r *report, config *Config, catalog Catalog) {
+	c := checker{r, config, catalog}
+	c.listeners()
+	c.publicURL()
+	c.require("data_dir", config.DataDir, "write a directory, such as ./data")
+	c.server("store", config.Store)
+	c.server("bus", config.Bus)
+	c.cidrs("trusted_proxies", config.TrustedProxies)
+	c.secrets("admin.tokens", config.Admin.Tokens)
+	c.limits()
+	c.names()
+	c.oneOf("log.level", config.Log.Level, "debug", "info", "warn", "error")
+	c.oneOf("log.format", config.Log.Format, "json", "console")
+	c.accounts()
+}
+
+// fault reports unless what stands at key is known to be unsound.
+func (c checker) fault(key, problem, remedy string) {
+	if !c.unsound(key) {
+		c.add(key, problem, remedy)
+	}
+}
+
+func (c checker) require(key, value, remedy string) {
+	if value == "" {
+		c.fault(key, "is missing", remedy)
+	}
+}
+
+func (c checker) oneOf(key, value string, known ...string) {
+	if !slices.Contains(known, value) {
+		c.fault(key, "is none of the words known here", instead(value, known))
+	}
+}
+
+func (c checker) atLeast(key string, value, least float64) {
+	if value < least {
+		c.fault(key, "is too small", "write "+strconv.FormatFloat(least, 'f', -1, 64)+" or more")
+	}
+}
+
+// positive is for durations; zero is allowed where it means the default.
+func (c checker) positive(key string, d time.Duration, zero bool) {
+	if d < 0 || d == 0 && !zero {
+		c.fault(key, "is no time span that can pass", "write a positive duration such as 30s")
+	}
+}
+
+// secrets reports the empty ones of a list: an empty secret would be matched by an empty header.
+func (c checker) secrets(key string, list []Secret) {
+	for i, s := range list {
+		if s == "" {
+			c.fault(item(key, i), "is an empty secret", "write the secret or remove it")
+		}
+	}
+}
+
+func (c checker) cidrs(key string, list []string) {
+	for i, s := range list {
+		if _, ok := prefix(s); !ok {
+			c.fault(item(key, i), "is neither a CIDR nor an address", "write one such as 192.0.2.0/24")
+		}
+	}
+}
+
+// listeners checks the three ports, and that nobody enters the embedded server from elsewhere
+// without a name.
+func (c checker) listeners() {
+	listen := map[string]string{}
+	for _, l := range []struct{ key, address string }{
+		{"listen", c.config.Listen}, {"admin.listen", c.config.Admin.Listen}, {"embedded.listen", c.config.Embedded.Listen},
+	} {
+		_, port, ok := hostPort(l.address)
+		if !ok {
+			c.fault(l.key, "is not host:port", "write one such as 127.0.0.1:8080")
+			continue
+		}
+		if other, taken := listen[l.address]; taken && port != 0 {
+			c.fault(l.key, "is the address of "+other, "write another port")
+		}
+		listen[l.address] = l.key
+	}
+	host, _, ok := hostPort(c.config.Embedded.Listen)
+	if ok && !loopback(host) && len(c.config.Embedded.Users) == 0 {
+		c.fault("embedded.listen", "is open to other machines, and embedded.users is empty", "write 127.0.0.1 or give users")
+	}
+	seen := map[string]bool{}
+	for i, u := range c.config.Embedded.Users {
+		key := item("embedded.users", i)
+		c.require(key+".username", u.Username, "write a name")
+		c.require(key+".password", string(u.Password), "write password or password_file")
+		if seen[u.Username] && u.Username != "" {
+			c.fault(key+".username", "is another user's already", "write another name")
+		}
+		seen[u.Username] = true
+		c.subjects(key+".publish", u.Publish)
+		c.subjects(key+".subscribe", u.Subscribe)
+	}
+}
+
+func (c checker) subjects(key string, list []string) {
+	for i, s := range list {
+		if s == "" || strings.ContainsAny(s, " \t\r\n") || slices.Contains(strings.Split(s, "."), "") {
+			c.fault(item(key, i), "is not a subject", "write one such as kyc.event.>")
+		}
+	}
+}
+
+// hostPort splits an address to listen at.
+func hostPort(address string) (host string, port int, ok bool) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil || strings.ContainsAny(host, " /@") {
+		return "", 0, false
+	}
+	n, err := strconv.ParseUint(text, 10, 16)
+	return host, int(n), err == nil
+}
+
+// loopback reports whether host is reached from this machine only.
+func loopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+func (c checker) publicURL() {
+	if c.config.PublicURL != "" && !webURL(c.config.PublicURL) {
+		c.fault("public_url", "is not the address of a web server", "write one such as https://kyc.example.com, without user and query")
+	}
+}
+
+// webURL reports whether s is an http or https address with a host and nothing secret in it.
+func webURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+}
+
+// server checks a NATS connection.
+func (c checker) server(key string, s Server) {
+	if !s.IsEmbedded() {
+		c.natsURL(key+".url", s.URL)
+	}
+	kinds := 0
+	for _, given := range []bool{s.CredentialsFile != "", s.Username != "" || s.Password != "", s.Token != ""} {
+		if given {
+			kinds++
+		}
+	}
+	switch {
+	case kinds > 1:
+		c.fault(key, "has several kinds of credentials", "write one of credentials_file, username with password, token")
+	case s.IsEmbedded() && kinds > 0:
+		c.fault(key, "has credentials for the embedded server, which asks for none", "remove them, or write the server's url")
+	case s.Username == "" && s.Password != "":
+		c.fault(key+".username", "is missing beside the password", "write it")
+	case s.Username != "" && s.Password == "":
+		c.fault(key+".password", "is missing beside the username", "write password or password_file")
+	}
+	if (s.TLS.Cert == "") != (s.TLS.Key == "") {
+		c.fault(key+".tls", "has only one of cert and key", "write both or neither")
+	}
+}
+
+func (c checker) natsURL(key, addresses string) {
+	for address := range strings.SplitSeq(addresses, ",") {
+		u, err := url.Parse(strings.TrimSpace(address))
+		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			c.fault(key, "is not the address of a NATS server", "write embedded or one such as nats://nats.example.com:4222")
+			return
+		}
+		if u.User != nil {
+			c.fault(key, "holds a credential", "write it as username and password, token or credentials_file")
+			return
+		}
+	}
+}
+
+// limits checks the numbers of receiving and of the work on payloads.
+func (c checker) limits() {
+	r, n := c.config.Receive, c.config.Normalize
+	c.atLeast("receive.max_body", float64(r.MaxBody), 1024)
+	if r.MaxBody > 64<<20 {
+		c.fault("receive.max_body", "is more than a message can hold", "write 67108864 (64 MiB) or less")
+	}
+	c.atLeast("receive.concurrency", float64(r.Concurrency), 1)
+	c.atLeast("receive.requests_per_second", r.RequestsPerSecond, 0)
+	c.positive("receive.timeout", r.Timeout, false)
+	c.positive("receive.drain", r.Drain, true)
+	c.atLeast("normalize.workers", float64(n.Workers), 1)
+	c.atLeast("normalize.max_attempts", float64(n.MaxAttempts), 1)
+}
+
+// names checks the prefixes that stand in subjects, streams, types and sources.
+func (c checker) names() {
+	for _, n := range []struct{ key, value, pattern, example string }{
+		{"names.subject_prefix", c.config.Names.SubjectPrefix, `^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`, "kyc"},
+		{"names.stream_prefix", c.config.Names.StreamPrefix, `^[A-Za-z0-9_-]{1,32}$`, "KYC"},
+		{"names.type_prefix", c.config.Names.TypePrefix, `^[a-z0-9-]+(\.[a-z0-9_-]+)*$`, "io.kycbridge.verification"},
+		{"names.source_prefix", c.config.Names.SourcePrefix, `^(/[A-Za-z0-9._~-]+)+$|^https?://[A-Za-z0-9._~/:-]*[A-Za-z0-9._~-]$`, "/kycbridge"},
+	} {
+		if !regexp.MustCompile(n.pattern).MatchString(n.value) {
+			c.fault(n.key, "holds characters that cannot stand there", "write one such as "+n.example)
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package app
+
+import (
+	"maps"
+	"net/textproto"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// accounts checks each account, and that no two share provider and name.
+func (c checker) accounts() {
+	seen := map[[2]string]bool{}
+	for i, a := range c.config.Accounts {
+		key := item("accounts", i)
+		c.identity(key, a)
+		id := [2]string{a.Provider, a.Name}
+		if seen[id] && a.Name != "" && a.Provider != "" {
+			c.fault(key+".name", "is another account's of this provider already", "write another name")
+		}
+		seen[id] = true
+		c.auth(key+".auth", a.Auth)
+		c.cidrs(key+".allow_ips", a.AllowIPs)
+		c.api(key+".api", a)
+		c.confirm(key+".confirm", a)
+		c.pii(key+".pii", a.PII)
+		c.pace(key, a)
+		c.reading(key, a)
+	}
+}
+
+// identity checks what an account is.
+func (c checker) identity(key string, a Account) {
+	if !regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`).MatchString(a.Name) {
+		problem := "is not a token"
+		if a.Name == "" {
+			problem = "is missing"
+		}
+		c.fault(key+".name", problem, "write lower-case letters, digits, - and _, at most 63, the first a letter or digit")
+	}
+	switch {
+	case a.Provider == "":
+		c.fault(key+".provider", "is missing", instead("", c.catalog.Names))
+	case !slices.Contains(c.catalog.Names, a.Provider):
+		c.fault(key+".provider", "is none of the providers", instead(a.Provider, c.catalog.Names))
+	}
+	switch a.Environment {
+	case "test", "live":
+	case "":
+		c.fault(key+".environment", "is missing", "write test or live")
+	default:
+		c.fault(key+".environment", "is neither test nor live", "write one of the two")
+	}
+}
+
+// auth checks that an account admits anybody, and nobody by an empty secret.
+func (c checker) auth(key string, a Auth) {
+	for i, b := range a.Basic {
+		c.require(item(key+".basic", i)+".username", b.Username, "write it")
+		c.require(item(key+".basic", i)+".password", string(b.Password), "write password or password_file")
+		if strings.Contains(b.Username, ":") {
+			c.fault(item(key+".basic", i)+".username", "holds a colon, which HTTP Basic cannot carry", "write another name")
+		}
+	}
+	for i, h := range a.Headers {
+		c.headerName(item(key+".headers", i)+".name", h.Name)
+		c.require(item(key+".headers", i)+".value", string(h.Value), "write value or value_file")
+	}
+	for i, name := range a.KeyHeaders {
+		c.headerName(item(key+".key_headers", i), name)
+	}
+	for i, placement := range a.Placements {
+		c.require(item(key+".placements", i), placement, "write a placement or remove it")
+	}
+	c.secrets(key+".bearer", a.Bearer)
+	c.secrets(key+".keys", a.Keys)
+	c.secrets(key+".url_tokens", a.URLTokens)
+	c.hmac(key+".hmac", a.HMAC)
+	if len(a.Keys) == 0 && (len(a.Placements) > 0 || len(a.KeyHeaders) > 0) {
+		c.fault(key+".keys", "is missing beside placements or key_headers", "write keys or keys_file")
+	}
+	if len(a.Basic)+len(a.Bearer)+len(a.Headers)+len(a.HMAC.Secrets)+len(a.Keys)+len(a.URLTokens) == 0 {
+		c.fault(key, "has no credential, so every callback would be refused", "write one of basic, bearer, headers, hmac, keys, url_tokens")
+	}
+}
+
+func (c checker) hmac(key string, h HMAC) {
+	c.secrets(key+".secrets", h.Secrets)
+	c.positive(key+".tolerance", h.Tolerance, true)
+	if h.Header != "" {
+		c.headerName(key+".header", h.Header)
+	}
+	if len(h.Secrets) == 0 && (h.Header != "" || h.Tolerance != 0) {
+		c.fault(key+".secrets", "is missing beside header or tolerance", "write secrets or secrets_file")
+	}
+}
+
+func (c checker) headerName(key, name string) {
+	switch {
+	case name == "":
+		c.fault(key, "is missing", "write the name of a header")
+	case strings.Trim(textproto.TrimString(name), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!#$%&'*+^`|~") != "":
+		c.fault(key, "is not the name of a header", "write one such as X-Api-Key")
+	}
+}
+
+// api checks the keys of the section, which are the provider's, and the shape of what they hold.
+func (c checker) api(key string, a Account) {
+	known, ok := c.catalog.APIKeys[a.Provider]
+	known = append(slices.Clip(known), "timeout")
+	for _, name := range slices.Sorted(maps.Keys(a.API)) {
+		at, value := join(key, shown(name)), a.API[name]
+		switch {
+		case ok && !slices.Contains(known, name):
+			c.fault(at, "unknown key", instead(name, known))
+		case secretAPIKey(name) && value == "":
+			c.fault(at, "is an empty secret", "write the secret or remove it")
+		case strings.HasSuffix(name, "_url") && !webURL(value):
+			c.fault(at, "is not the address of a web server", "write one such as https://api.example.com, without user and query")
+		case name == "timeout":
+			if d, err := time.ParseDuration(value); err != nil || d <= 0 {
+				c.fault(at, "is not a duration", "write one such as 30s, 5m or 25h")
+			}
+		}
+	}
+}
+
+// confirm checks that nobody waits for results that are not fetched.
+func (c checker) confirm(key string, a Account) {
+	confirm := c.catalog.ConfirmByDefault[a.Provider]
+	if a.Confirm != nil {
+		confirm = *a.Confirm
+	}
+	switch {
+	case !confirm:
+	case len(a.API) == 0 && a.Confirm == nil:
+		c.fault(key, "is true for this provider unless written, and api is missing", "write confirm: false or give api credentials")
+	case len(a.API) == 0:
+		c.fault(key, "is true, and api is missing", "write confirm: false or give api credentials")
+	default:
+		c.fault(key, "confirm: true needs the fetching of results, which is not available yet", "write confirm: false")
+	}
+}
+
+func (c checker) pii(key, profile string) {
+	switch profile {
+	case "", "full", "masked", "none":
+	case "encrypted":
+		c.fault(key, "encrypted is not available yet", "write full, masked or none")
+	default:
+		c.fault(key, "is none of the profiles", instead(profile, []string{"full", "masked", "none"}))
+	}
+}
+
+// pace checks how often a provider is asked.
+func (c checker) pace(key string, a Account) {
+	c.positive(key+".poll.interval", a.Poll.Interval, true)
+	c.positive(key+".poll.deadline", a.Poll.Deadline, true)
+	for _, status := range slices.Sorted(maps.Keys(a.Poll.Intervals)) {
+		c.positive(join(key+".poll.intervals", shown(status)), a.Poll.Intervals[status], false)
+	}
+	if a.Poll.Jitter < 0 || a.Poll.Jitter > 1 {
+		c.fault(key+".poll.jitter", "is out of 0 to 1", "write a share such as 0.2")
+	}
+	c.atLeast(key+".limits.requests_per_second", a.Limits.RequestsPerSecond, 0)
+	c.atLeast(key+".limits.concurrency", float64(a.Limits.Concurrency), 0)
+}
+
+// reading checks what decides how payloads are understood.
+func (c checker) reading(key string, a Account) {
+	if a.RenewalOverdue != "" {
+		c.oneOf(key+".renewal_overdue", a.RenewalOverdue, "expire", "keep")
+	}
+	known := c.catalog.PolicyKeys[a.Provider]
+	for _, name := range slices.Sorted(maps.Keys(a.Policy)) {
+		at := join(key+".policy", shown(name))
+		switch v := a.Policy[name]; {
+		case slices.Contains(c.catalog.Names, a.Provider) && len(known) == 0:
+			c.fault(at, "unknown key: this provider takes no policy", "remove it")
+		case slices.Contains(c.catalog.Names, a.Provider) && !slices.Contains(known, name):
+			c.fault(at, "unknown key", instead(name, known))
+		case v < 0 || v > 1:
+			c.fault(at, "is out of 0 to 1", "write a threshold such as 0.8")
+		}
+	}
+	for _, word := range slices.Sorted(maps.Keys(a.FlowStatuses)) {
+		c.flowStatus(join(key+".flow_statuses", shown(word)), a.FlowStatuses[word])
+	}
+}
+
+// flowStatus refuses completed: a word of the operator's must never stand for a verdict.
+func (c checker) flowStatus(key, status string) {
+	known := []string{"created", "in_progress", "processing", "in_review", "requires_input", "expired", "abandoned", "canceled", "failed"}
+	switch {
+	case status == "completed":
+		c.fault(key, "completed is the provider's to say", "write one of "+strings.Join(known, ", "))
+	case !slices.Contains(known, status):
+		c.fault(key, "is none of our statuses", instead(status, known))
+	}
+}
