@@ -861,7 +861,7 @@ func (d *idwiseDocument) reading(prefix, document string) (kycbridge.Check, bool
 			continue
 		}
 		result := cmp.Or(idwiseAccuracy[fold(string(field.Accuracy))], kycbridge.ResultUndetermined)
-		c.Fields = append(c.Fields, kycbridge.CheckField{Field: fieldName(label), Result: result})
+		c.Fields = append(c.Fields, kycbridge.CheckField{Field: cmp.Or(fieldName(label), "other"), Result: result})
 		if result != kycbridge.ResultPassed {
 			c.Result = kycbridge.ResultWarning
 		}
@@ -872,7 +872,8 @@ func (d *idwiseDocument) reading(prefix, document string) (kycbridge.Check, bool
 // check is a comparison of faces; none if nothing was compared.
 func (m *idwiseFaceMatch) check() (kycbridge.Check, bool) {
 	c := kycbridge.Check{
-		Type: kycbridge.CheckFaceMatch, Result: kycbridge.ResultUndetermined, Method: checkMethod(kycbridge.CheckFaceMatch), ProviderCheck: "face_match_result",
+		Type: kycbridge.CheckFaceMatch, Result: kycbridge.ResultUndetermined,
+		Method: checkMethod(kycbridge.CheckFaceMatch), ProviderCheck: "face_match_result",
 	}
 	if m.word != "" {
 		c.Result, c.ProviderResult = idwiseCheckResult(text(m.word)), clip(m.word, maxCode)
@@ -893,7 +894,7 @@ func (m *idwiseFaceMatch) check() (kycbridge.Check, bool) {
 }
 
 // idwiseSelfie are the words of selfie.status, folded. The vendor says to decide on it and not on
-// is_live, which is false too where no selfie was taken.
+// is_live (https://developers.idwise.com).
 var idwiseSelfie = map[string]kycbridge.Result{
 	"complete":   kycbridge.ResultPassed,
 	"refer":      kycbridge.ResultFailed,
@@ -993,7 +994,7 @@ func (j *idwiseJourney) documents(o *kycbridge.Observation) {
 }
 
 // claims are those of the documents, the first step's before the next one's, and over them the
-// applicant's, which the vendor has put together from all steps.
+// applicant's, which stand for the journey as a whole.
 func (j *idwiseJourney) claims(documents []kycbridge.Document) kycbridge.Claims {
 	claims := kycbridge.Claims{}
 	for _, id := range slices.Backward(sorted(j.Documents)) {

@@ -147,7 +147,7 @@ func TestIDWiseIdentity(t *testing.T) {
 		"journey-summary-completed":        {Schema: "summary", Reference: "65f000000000000000000001", Event: "get-journey-summary"},
 		"journey-result-refer":             {Schema: "result", Reference: "65f000000000000000000001", Event: "get-journey-result"},
 	} {
-		got := IdentifyIDWise(tree(t, fixtureBody(t, "idwise", name)))
+		got := IdentifyIDWise(docTree(t, fixtureBody(t, "idwise", name)))
 		if got.Document == nil {
 			t.Errorf("%s: no document", name)
 		}
@@ -168,7 +168,7 @@ func TestIDWiseIdentity(t *testing.T) {
 		`{"event":7,"body":{"journey":"j"}}`:                                "/body/journeyId",
 		`{}`:                                                                "/body/journeyId", `[]`: "/body/journeyId", `null`: "/body/journeyId", `"x"`: "/body/journeyId", `3`: "/body/journeyId",
 	} {
-		if got := IdentifyIDWise(tree(t, []byte(body))); got.Reference != "" || got.Missing != missing || got.Schema == "" {
+		if got := IdentifyIDWise(docTree(t, []byte(body))); got.Reference != "" || got.Missing != missing || got.Schema == "" {
 			t.Errorf("identify %s = %+v, want %s missing", body, got, missing)
 		}
 	}

@@ -208,6 +208,8 @@ func kwikidHook(root map[string]any, s kycbridge.Settings) kycbridge.Observation
 		fetch(&o)
 	case !known:
 		o.Effect, o.Ignored = kycbridge.EffectNone, "no known event label"
+	case len(o.References) == 0:
+		o.Effect, o.Ignored = kycbridge.EffectNone, "no session id" // a verdict, but on nobody
 	default:
 		step := kycbridge.DecisionStep{
 			Stage: label.stage, Outcome: label.outcome, ActorType: kycbridge.ActorHuman, ProviderValue: label.name,

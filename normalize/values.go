@@ -293,12 +293,12 @@ func fetch(o *kycbridge.Observation) {
 	o.Effect, o.Ignored = kycbridge.EffectFetch, ignoredFetched
 }
 
-// statusOf keeps the fields that are there.
+// statusOf keeps the fields that are there, as they are unless of an absurd length.
 func statusOf(fields map[string]text) map[string]any {
 	status := map[string]any{}
 	for k, v := range fields {
 		if v != "" {
-			status[k] = string(v)
+			status[k] = clip(string(v), maxValue)
 		}
 	}
 	return status

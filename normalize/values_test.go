@@ -136,6 +136,11 @@ func TestWords(t *testing.T) {
 	if len(m) != 1 || m["a"] != "1" {
 		t.Errorf("set made %v", m)
 	}
+	for want, in := range map[string]any{"x": "x", "12": json.Number("12"), "13": 13.0, "": []any{"x"}} {
+		if got := scalarText(in); got != want {
+			t.Errorf("scalarText(%v) = %q, want %q", in, got, want)
+		}
+	}
 	if p := ptr(3); *p != 3 {
 		t.Errorf("ptr = %d", *p)
 	}
@@ -207,8 +212,8 @@ func seedFixtures(f *testing.F, provider string) {
 	}
 }
 
-// tree decodes a body as the intake does.
-func tree(t testing.TB, body []byte) any {
+// docTree decodes a body as the intake does.
+func docTree(t testing.TB, body []byte) any {
 	t.Helper()
 	var doc any
 	if err := json.Unmarshal(body, &doc); err != nil {

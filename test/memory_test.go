@@ -40,7 +40,9 @@ func (m *memory) Publish(_ context.Context, _ kycbridge.Key, _ kycbridge.Kind, _
 	return nil
 }
 
-func (m *memory) History(context.Context, kycbridge.Key, func(kycbridge.Payload) error) error { return nil }
+func (m *memory) History(context.Context, kycbridge.Key, func(kycbridge.Payload) error) error {
+	return nil
+}
 
 // path is Intake and Normalizer around a memory, with one account made for a fixture.
 type path struct {

@@ -176,6 +176,12 @@ func (c checker) server(key string, s Server) {
 	case s.Username != "" && s.Password == "":
 		c.fault(key+".password", "is missing beside the username", "write password or password_file")
 	}
+	switch {
+	case s.Replicas < 0 || s.Replicas > 5:
+		c.fault(key+".replicas", "is not a number of replicas", "write 1, 3 or 5")
+	case s.IsEmbedded() && s.Replicas > 1:
+		c.fault(key+".replicas", "is more than the embedded server, which is one, can keep", "write 1, or the url of a cluster")
+	}
 	if (s.TLS.Cert == "") != (s.TLS.Key == "") {
 		c.fault(key+".tls", "has only one of cert and key", "write both or neither")
 	}

@@ -132,7 +132,8 @@ func parent(key string) string { return key[:max(strings.LastIndexAny(key, ".[")
 // else all of them.
 func instead(word string, known []string) string {
 	known = slices.Sorted(slices.Values(known))
-	best, least := "", 1+max(2, len(word)/3)
+	word = strings.TrimSuffix(shown(word), "…")
+	best, least := "", 1+max(1, len(word)/3)
 	for _, k := range known {
 		if d := distance(strings.ToLower(word), k); d < least && d < len(k) {
 			best, least = k, d

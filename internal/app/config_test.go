@@ -1,0 +1,527 @@
+package app
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"gopkg.in/yaml.v3"
+
+	"kycbridge"
+)
+
+// testCatalog stands in for the table of providers.
+func testCatalog() Catalog {
+	return Catalog{
+		Names: []string{"signzy", "ondato", "kwikid", "idwise"},
+		APIKeys: map[string][]string{
+			"signzy": {"base_url", "token", "flow_id", "prefix", "result_method", "file_hosts"},
+			"ondato": {"token_url", "idv_url", "kyc_url", "client_id", "client_secret", "setup_id"},
+			"idwise": {"base_url", "key", "secret", "flow_id", "prefix", "result_path"},
+			"kwikid": {"base_url", "username", "password", "agent_prefix", "app_prefix"},
+		},
+		PolicyKeys:       map[string][]string{"signzy": {"face_match", "liveness"}},
+		ConfirmByDefault: map[string]bool{"idwise": true, "kwikid": true},
+	}
+}
+
+// load reads text as the file kyc.yaml.
+func load(text string, environ ...string) (*Config, error) {
+	return parseConfig("kyc.yaml", []byte(text), environ, testCatalog())
+}
+
+func TestLoadConfigFull(t *testing.T) {
+	c, err := LoadConfig("testdata/full.yaml", nil, testCatalog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if warnings := Warnings(c); warnings != nil {
+		t.Errorf("warnings: %q", warnings)
+	}
+	ondato, signzy := c.Accounts[0], c.Accounts[1]
+	if ondato.Auth.HMAC.Tolerance != 25*time.Hour || ondato.Poll.Intervals["kyc_request_accepted"] != 10*time.Second || ondato.API["client_secret"] != "client-secret-1" {
+		t.Errorf("ondato: %+v", ondato)
+	}
+	if signzy.API["file_hosts"] != "a.example.com,b.example.com" || signzy.Limits != (Limits{5, 4}) || *signzy.Confirm {
+		t.Errorf("signzy: %+v", signzy)
+	}
+	if diff := cmp.Diff([]string{"10.0.0.0/8", "192.0.2.7/32"}, texts(c.Proxies())); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"_INBOX.>"}, c.Embedded.Users[1].Subscribe); diff != "" || c.Embedded.Users[1].Password != "starter-password" {
+		t.Errorf("users: %+v", c.Embedded.Users)
+	}
+	if !c.Store.IsEmbedded() || c.Bus.IsEmbedded() || c.Bus.Password.Reveal() != "bus-password" || c.Bus.Replicas != 3 {
+		t.Errorf("bus: %+v", c.Bus)
+	}
+}
+
+func texts(prefixes []netip.Prefix) (out []string) {
+	for _, p := range prefixes {
+		out = append(out, p.String())
+	}
+	return out
+}
+
+func TestLoadConfigWithoutFile(t *testing.T) {
+	for _, text := range []string{"", "# nothing\n", "null\n", "{}\n", "accounts: []\nstore:\n"} {
+		c, err := load(text)
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		c.Accounts = nil
+		want := defaults()
+		if diff := cmp.Diff(&want, c); diff != "" {
+			t.Errorf("%q: %s", text, diff)
+		}
+	}
+	c, err := LoadConfig("", nil, Catalog{})
+	if err != nil || c.Listen != "127.0.0.1:8080" || c.Receive.MaxBody != 1048576 || !c.Store.IsEmbedded() {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// account is a sound account to which lines are added, indented by four.
+func account(lines ...string) string {
+	return "accounts:\n  - name: acme\n    provider: ondato\n    environment: test\n" +
+		"    auth: {bearer: [token-long-enough]}\n    " + strings.Join(lines, "\n    ") + "\n"
+}
+
+// TestFaults: one fault each, word for word. The added line of account is line 6.
+func TestFaults(t *testing.T) {
+	const statuses = "abandoned, canceled, created, expired, failed, in_progress, in_review, processing, requires_input"
+	for _, c := range []struct{ name, text, want string }{
+		{"unknown key", "listn: x", "kyc.yaml:1: listn: unknown key; did you mean listen?"},
+		{"unknown key, nothing near", "log: {colour_scheme: x}", "kyc.yaml:1: log.colour_scheme: unknown key; write one of format, level"},
+		{"unknown key of an account", account("enviroment: live"), "kyc.yaml:6: accounts[0].enviroment: unknown key; did you mean environment?"},
+		{"value read as key", "admin: {listen: ':1', tokens:hunter2-secret}", "kyc.yaml:1: admin.tokens…: unknown key; did you mean tokens?"},
+		{"duplicate key", "listen: :1\nadmin: {}\nlisten: :2", "kyc.yaml:3: listen: stands on line 1 already; write it once"},
+		{"not YAML", "listen: [", "kyc.yaml:1: is not YAML: did not find expected node content; look for wrong indentation, a tab or an open quote there"},
+		{"a list at the top", "- a", "kyc.yaml:1: wants keys with values; write them indented below it, as key: value"},
+		{"second document", "listen: :1\n---\nlisten: :2", "kyc.yaml:2: holds a second document; write one document a file"},
+		{"alias", "listen: &a :1\ndata_dir: *a", "kyc.yaml:2: data_dir: is an alias; write the value itself"},
+		{"section as text", "admin: x", "kyc.yaml:1: admin: wants keys with values; write them indented below it, as key: value"},
+		{"list as text", "trusted_proxies: 10.0.0.0/8", "kyc.yaml:1: trusted_proxies: wants a list; write its elements below it, each after a dash"},
+		{"text as list", "data_dir: [a]", "kyc.yaml:1: data_dir: wants a single value; write key: value"},
+		{"bool", account("reject_invalid: maybe"), "kyc.yaml:6: accounts[0].reject_invalid: is neither true nor false; write one of the two"},
+		{"whole number", "receive:\n  max_body: 1.5", "kyc.yaml:2: receive.max_body: is not a whole number; write one in digits"},
+		{"number", "receive: {requests_per_second: .nan}", "kyc.yaml:1: receive.requests_per_second: is not a number; write one such as 0.5"},
+		{"duration", "receive: {timeout: 10}", "kyc.yaml:1: receive.timeout: is not a duration; write one such as 30s, 5m or 25h"},
+		{"negative duration", "receive: {timeout: -10s}", "kyc.yaml:1: receive.timeout: is no time span that can pass; write a positive duration such as 30s"},
+		{"too small", "normalize: {workers: 0}", "kyc.yaml:1: normalize.workers: is too small; write 1 or more"},
+		{"too large", "receive: {max_body: 999999999}", "kyc.yaml:1: receive.max_body: is more than a message can hold; write 67108864 (64 MiB) or less"},
+		{"host and port", "listen: localhost", "kyc.yaml:1: listen: is not host:port; write one such as 127.0.0.1:8080"},
+		{"port", "listen: :70000", "kyc.yaml:1: listen: is not host:port; write one such as 127.0.0.1:8080"},
+		{"one port twice", "admin:\n  listen: 127.0.0.1:8080", "kyc.yaml:2: admin.listen: is the address of listen; write another port"},
+		{"open without users", "embedded: {listen: 0.0.0.0:4222}", "kyc.yaml:1: embedded.listen: is open to other machines, and embedded.users is empty; write 127.0.0.1 or give users"},
+		{"open without users, no host", "embedded: {listen: ':4222'}", "kyc.yaml:1: embedded.listen: is open to other machines, and embedded.users is empty; write 127.0.0.1 or give users"},
+		{"user without password", "embedded:\n  users:\n    - {username: u}", "kyc.yaml:3: embedded.users[0].password: is missing; write password or password_file"},
+		{"subject", "embedded: {users: [{username: u, password: long-enough, subscribe: [a..b]}]}", "kyc.yaml:1: embedded.users[0].subscribe[0]: is not a subject; write one such as kyc.event.>"},
+		{"server", "store: {url: example.com}", "kyc.yaml:1: store.url: is not the address of a NATS server; write embedded or one such as nats://nats.example.com:4222"},
+		{"server with credential", "bus: {url: 'nats://u:hunter2-secret@example.com'}", "kyc.yaml:1: bus.url: holds a credential; write it as username and password, token or credentials_file"},
+		{"credentials for embedded", "store: {token: long-enough}", "kyc.yaml:1: store: has credentials for the embedded server, which asks for none; remove them, or write the server's url"},
+		{"several credentials", "bus: {url: 'nats://h', token: long-enough, credentials_file: f}", "kyc.yaml:1: bus: has several kinds of credentials; write one of credentials_file, username with password, token"},
+		{"half of TLS", "bus: {url: 'tls://h', tls: {cert: f}}", "kyc.yaml:1: bus.tls: has only one of cert and key; write both or neither"},
+		{"CIDR", "trusted_proxies:\n  - 10.0.0.0/8\n  - 10.0.0.0/33", "kyc.yaml:3: trusted_proxies[1]: is neither a CIDR nor an address; write one such as 192.0.2.0/24"},
+		{"allowed address", account("allow_ips: [example.com]"), "kyc.yaml:6: accounts[0].allow_ips[0]: is neither a CIDR nor an address; write one such as 192.0.2.0/24"},
+		{"public address", "public_url: kyc.example.com", "kyc.yaml:1: public_url: is not the address of a web server; write one such as https://kyc.example.com, without user and query"},
+		{"subject prefix", "names: {subject_prefix: kyc.>}", "kyc.yaml:1: names.subject_prefix: holds characters that cannot stand there; write one such as kyc"},
+		{"log level", "log: {level: inf}", "kyc.yaml:1: log.level: is none of the words known here; did you mean info?"},
+		{"empty admin token", "admin: {tokens: ['']}", "kyc.yaml:1: admin.tokens[0]: is an empty secret; write the secret or remove it"},
+
+		{"account name", "accounts:\n  - {name: Acme, provider: ondato, environment: test, auth: {keys: [key-long-enough]}}", "kyc.yaml:2: accounts[0].name: is not a token; write lower-case letters, digits, - and _, at most 63, the first a letter or digit"},
+		{"same account", account("confirm: false") + strings.TrimPrefix(account("pii: none"), "accounts:\n"), "kyc.yaml:7: accounts[1].name: is another account's of this provider already; write another name"},
+		{"provider", "accounts:\n  - {name: a, provider: somebody, environment: test, auth: {keys: [key-long-enough]}}", "kyc.yaml:2: accounts[0].provider: is none of the providers; write one of idwise, kwikid, ondato, signzy"},
+		{"provider, near", "accounts:\n  - {name: a, provider: ondatto, environment: test, auth: {keys: [key-long-enough]}}", "kyc.yaml:2: accounts[0].provider: is none of the providers; did you mean ondato?"},
+		{"no provider", "accounts:\n  - {name: a, environment: test, auth: {keys: [key-long-enough]}}", "kyc.yaml:2: accounts[0].provider: is missing; write one of idwise, kwikid, ondato, signzy"},
+		{"no environment", "accounts:\n  - name: a\n    provider: ondato\n    auth: {keys: [key-long-enough]}", "kyc.yaml:2: accounts[0].environment: is missing; write test or live"},
+		{"environment", "accounts:\n  - name: a\n    provider: ondato\n    environment: prod\n    auth: {keys: [key-long-enough]}", "kyc.yaml:4: accounts[0].environment: is neither test nor live; write one of the two"},
+		{"no credential", "accounts:\n  - {name: a, provider: ondato, environment: test}", "kyc.yaml:2: accounts[0].auth: has no credential, so every callback would be refused; write one of basic, bearer, headers, hmac, keys, url_tokens"},
+		{"empty secret", "accounts:\n  - name: a\n    provider: ondato\n    environment: test\n    auth:\n      bearer:\n        - ''", "kyc.yaml:7: accounts[0].auth.bearer[0]: is an empty secret; write the secret or remove it"},
+		{"null secret", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [~]}}", "kyc.yaml:2: accounts[0].auth.bearer[0]: is empty; write a value or remove it"},
+		{"basic without password", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {basic: [{username: u}]}}", "kyc.yaml:2: accounts[0].auth.basic[0].password: is missing; write password or password_file"},
+		{"header name", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {headers: [{name: 'X Key', value: long-enough}]}}", "kyc.yaml:2: accounts[0].auth.headers[0].name: is not the name of a header; write one such as X-Api-Key"},
+		{"hmac without secrets", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough], hmac: {tolerance: 1h}}}", "kyc.yaml:2: accounts[0].auth.hmac.secrets: is missing beside header or tolerance; write secrets or secrets_file"},
+		{"tolerance", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {hmac: {secrets: [long-enough], tolerance: -1h}}}", "kyc.yaml:2: accounts[0].auth.hmac.tolerance: is no time span that can pass; write a positive duration such as 30s"},
+		{"encrypted", account("pii: encrypted"), "kyc.yaml:6: accounts[0].pii: encrypted is not available yet; write full, masked or none"},
+		{"profile", account("pii: all"), "kyc.yaml:6: accounts[0].pii: is none of the profiles; write one of full, masked, none"},
+		{"confirm without api", account("confirm: true"), "kyc.yaml:6: accounts[0].confirm: is true, and api is missing; write confirm: false or give api credentials"},
+		{"confirm by default", "accounts:\n  - {name: a, provider: idwise, environment: test, auth: {keys: [key-long-enough]}}", "kyc.yaml:2: accounts[0].confirm: is true for this provider unless written, and api is missing; write confirm: false or give api credentials"},
+		{"confirm with api", account("confirm: true", "api: {client_id: c}"), "kyc.yaml:6: accounts[0].confirm: confirm: true needs the fetching of results, which is not available yet; write confirm: false"},
+		{"api key", account("api: {client_secrt: hunter2-secret}"), "kyc.yaml:6: accounts[0].api.client_secrt: unknown key; did you mean client_secret?"},
+		{"api key of another provider", account("api: {base_url: 'https://h'}"), "kyc.yaml:6: accounts[0].api.base_url: unknown key; write one of client_id, client_secret, idv_url, kyc_url, setup_id, timeout, token_url"},
+		{"api address", account("api: {token_url: 'https://u:hunter2-secret@h'}"), "kyc.yaml:6: accounts[0].api.token_url: is not the address of a web server; write one such as https://api.example.com, without user and query"},
+		{"api timeout", account("api: {timeout: soon}"), "kyc.yaml:6: accounts[0].api.timeout: is not a duration; write one such as 30s, 5m or 25h"},
+		{"empty api secret", account("api: {client_secret: ''}"), "kyc.yaml:6: accounts[0].api.client_secret: is an empty secret; write the secret or remove it"},
+		{"poll", account("poll: {intervals: {waiting: 0s}}"), "kyc.yaml:6: accounts[0].poll.intervals.waiting: is no time span that can pass; write a positive duration such as 30s"},
+		{"jitter", account("poll: {jitter: 2}"), "kyc.yaml:6: accounts[0].poll.jitter: is out of 0 to 1; write a share such as 0.2"},
+		{"renewal", account("renewal_overdue: kep"), "kyc.yaml:6: accounts[0].renewal_overdue: is none of the words known here; did you mean keep?"},
+		{"policy where there is none", account("policy: {face_match: 0.5}"), "kyc.yaml:6: accounts[0].policy.face_match: unknown key: this provider takes no policy; remove it"},
+		{"policy key", strings.Replace(account("policy: {face_mach: 0.5}"), "ondato", "signzy", 1), "kyc.yaml:6: accounts[0].policy.face_mach: unknown key; did you mean face_match?"},
+		{"policy range", strings.Replace(account("policy: {face_match: 50}"), "ondato", "signzy", 1), "kyc.yaml:6: accounts[0].policy.face_match: is out of 0 to 1; write a threshold such as 0.8"},
+		{"flow status", account("flow_statuses: {Done: finished}"), "kyc.yaml:6: accounts[0].flow_statuses.Done: is none of our statuses; write one of " + statuses},
+		{"flow status completed", account("flow_statuses: {Done: completed}"), "kyc.yaml:6: accounts[0].flow_statuses.Done: completed is the provider's to say; write one of created, in_progress, processing, in_review, requires_input, expired, abandoned, canceled, failed"},
+
+		{"unset variable", "data_dir: /srv/${NOT_THERE}", "kyc.yaml:1: data_dir: the variable NOT_THERE is not set; set it, or write $${ for the characters ${"},
+		{"broken variable", "data_dir: ${NOT THERE}", "kyc.yaml:1: data_dir: ${ begins no variable; write ${NAME}, or $${ for the characters themselves"},
+		{"twins", "admin:\n  tokens: [long-enough]\n  tokens_file: f", "kyc.yaml:3: admin.tokens_file: stands beside tokens; write one of the two"},
+		{"missing secret file", account("api: {client_secret_file: testdata/none}"), "kyc.yaml:6: accounts[0].api.client_secret_file: the file cannot be read: no such file or directory; name a readable file"},
+		{"file twin of no secret", account("api: {client_id_file: testdata/full.yaml}"), "kyc.yaml:6: accounts[0].api.client_id_file: unknown key; write one of client_id, client_secret, idv_url, kyc_url, setup_id, timeout, token_url"},
+	} {
+		config, err := load(c.text)
+		if err == nil || config != nil || err.Error() != c.want {
+			t.Errorf("%s:\n got %v\nwant %s", c.name, err, c.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: quotes a secret", c.name)
+		}
+	}
+}
+
+func TestFaultsAllAtOnce(t *testing.T) {
+	_, err := load(`listen: nowhere
+accounts:
+  - name: acme
+    provider: idwise
+    auth: {bearer: [], bearr: [hunter2-secret]}
+    confirm: false
+    pii: encrypted
+  - provider: ondato
+    environment: test
+    auth: {hmac: {secrets: ["${HMAC_SECRET}"]}}
+`, "KYCBRIDGE_RECEIVE_TIMEOUT=hunter2", "KYCBRIDGE_ADMN_TOKENS=hunter2")
+	var faults *ConfigError
+	if !errors.As(err, &faults) || len(faults.Faults) != 8 {
+		t.Fatalf("%v", err)
+	}
+	want := `kyc.yaml:1: listen: is not host:port; write one such as 127.0.0.1:8080
+kyc.yaml:3: accounts[0].environment: is missing; write test or live
+kyc.yaml:5: accounts[0].auth.bearr: unknown key; did you mean bearer?
+kyc.yaml:7: accounts[0].pii: encrypted is not available yet; write full, masked or none
+kyc.yaml:8: accounts[1].name: is missing; write lower-case letters, digits, - and _, at most 63, the first a letter or digit
+kyc.yaml:10: accounts[1].auth.hmac.secrets[0]: the variable HMAC_SECRET is not set; set it, or write $${ for the characters ${
+KYCBRIDGE_ADMN_TOKENS: names no key; did you mean KYCBRIDGE_ADMIN_TOKENS?
+KYCBRIDGE_RECEIVE_TIMEOUT: receive.timeout: is not a duration; write one such as 30s, 5m or 25h`
+	if diff := cmp.Diff(want, err.Error()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMissingFile(t *testing.T) {
+	_, err := LoadConfig("testdata/none.yaml", nil, testCatalog())
+	if err == nil || err.Error() != "testdata/none.yaml: cannot be read: no such file or directory; name a readable file" {
+		t.Error(err)
+	}
+	if _, err = LoadConfig("testdata", nil, testCatalog()); err == nil {
+		t.Error("a directory was read")
+	}
+}
+
+func TestEnvironmentOverrides(t *testing.T) {
+	tokens := write(t, "from-file-1\n\nfrom-file-2\r\n")
+	c, err := load("listen: 127.0.0.1:1\nadmin: {listen: 127.0.0.1:2, tokens: [of-the-file]}\nbus: {url: 'nats://h'}\n",
+		"KYCBRIDGE_LISTEN=127.0.0.1:9001", "KYCBRIDGE_DATA_DIR=/srv/${X}", "KYCBRIDGE_STORE_URL=nats://store:4222",
+		"KYCBRIDGE_STORE__TOKEN=store-token", "KYCBRIDGE_ADMIN_TOKENS_FILE="+tokens, "KYCBRIDGE_TRUSTED_PROXIES=10.0.0.0/8, 192.0.2.1",
+		"KYCBRIDGE_RECEIVE_MAX_BODY=2048", "KYCBRIDGE_RECEIVE_REQUESTS_PER_SECOND=2.5", "KYCBRIDGE_RECEIVE_DRAIN=1s", "KYCBRIDGE_BUS_TLS_CA=/ca.pem",
+		"KYCBRIDGE_PUBLIC_URL=", "KYCBRIDGE_SERVICE_HOST=10.1.1.1", "KYCBRIDGE_PORT_8080_TCP=x", "KYCBRIDGE_CONFIG=kyc.yaml", "OTHER_LISTEN=x", "KYCBRIDGE_LOG_LEVEL=debug")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []any{c.Listen, c.Admin.Listen, c.DataDir, c.Store.URL, c.Store.Token.Reveal(), reveal(c.Admin.Tokens), c.TrustedProxies,
+		c.Receive.MaxBody, c.Receive.RequestsPerSecond, c.Receive.Drain, c.Receive.Timeout, c.Bus.URL, c.Bus.TLS.CA, c.Log}
+	want := []any{"127.0.0.1:9001", "127.0.0.1:2", "/srv/${X}", "nats://store:4222", "store-token", []string{"from-file-1", "from-file-2"}, []string{"10.0.0.0/8", "192.0.2.1"},
+		2048, 2.5, time.Second, 10 * time.Second, "nats://h", "/ca.pem", Log{"debug", "json"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+
+	for name, want := range map[string]string{
+		"KYCBRIDGE_LISTEN=nowhere":              "KYCBRIDGE_LISTEN: listen: is not host:port; write one such as 127.0.0.1:8080",
+		"KYCBRIDGE_TRUSTED_PROXIES=10.0.0.0/8,": "KYCBRIDGE_TRUSTED_PROXIES: trusted_proxies[1]: is neither a CIDR nor an address; write one such as 192.0.2.0/24",
+		"KYCBRIDGE_ADMIN_TOKENS_FILE=/none":     "KYCBRIDGE_ADMIN_TOKENS_FILE: admin.tokens: the file cannot be read: no such file or directory; name a readable file",
+		"KYCBRIDGE_ZZZ=1":                       "KYCBRIDGE_ZZZ: names no key; remove it, or correct its name",
+		"KYCBRIDGE_ACCOUNTS=1":                  "KYCBRIDGE_ACCOUNTS: names no key; remove it, or correct its name",
+	} {
+		if _, err := load("", name); err == nil || err.Error() != want {
+			t.Errorf("%s:\n got %v\nwant %s", name, err, want)
+		}
+	}
+	_, err = load("", "KYCBRIDGE_BUS_PASSWORD=a", "KYCBRIDGE_BUS_PASSWORD_FILE="+tokens)
+	if err == nil || !strings.Contains(err.Error(), "KYCBRIDGE_BUS_PASSWORD_FILE: bus.password: is set by KYCBRIDGE_BUS_PASSWORD too; set one of them") {
+		t.Error(err)
+	}
+}
+
+// TestVariablesAreUnambiguous: levels and underscores look alike in a variable's name, so no two
+// keys may end up with one name.
+func TestVariablesAreUnambiguous(t *testing.T) {
+	seen := map[string]string{}
+	for name, k := range variableKeys() {
+		if other, twice := seen[name]; twice {
+			t.Errorf("%s is %s and %s", name, other, k.key)
+		}
+		seen[name] = k.key
+		if plain := strings.ToUpper(strings.ReplaceAll(k.key, ".", "_")); name != plain && name != plain+"_FILE" {
+			t.Errorf("%s is %s", name, k.key)
+		}
+	}
+	if len(seen) < 35 || seen["STORE_URL"] != "store.url" || seen["STORE_CREDENTIALS_FILE"] != "store.credentials_file" {
+		t.Errorf("%d variables: %v", len(seen), seen)
+	}
+}
+
+func TestVariablesInValues(t *testing.T) {
+	c, err := load(account(`api: {client_secret: "${KYCBRIDGE_ACME_SECRET}", setup_id: "a$${b}c${EMPTY}d$e"}`, "reject_invalid: ${YES}", "limits: {concurrency: '${TWO}'}"),
+		"KYCBRIDGE_ACME_SECRET=${YES}=x", "EMPTY=", "YES=true", "TWO=2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := c.Accounts[0]
+	if a.API["client_secret"] != "${YES}=x" || a.API["setup_id"] != "a${b}cd$e" || !a.RejectInvalid || a.Limits.Concurrency != 2 {
+		t.Errorf("%q %+v", a.API.visible(), a)
+	}
+	_, err = load(strings.Replace(account("confirm: false"), "token-long-enough", "'${EMPTY}'", 1), "EMPTY=")
+	if err == nil || err.Error() != "kyc.yaml:5: accounts[0].auth.bearer[0]: is an empty secret; write the secret or remove it" {
+		t.Error(err)
+	}
+}
+
+// write makes a secret file.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestSecretFiles(t *testing.T) {
+	one, several := write(t, "secret-one\n"), write(t, "secret-a\nsecret-b\n")
+	c, err := load(`
+bus: {url: "nats://h", username: u, password_file: `+one+`}
+embedded: {users: [{username: u, password_file: `+one+`}]}
+accounts:
+  - name: acme
+    provider: idwise
+    environment: test
+    confirm: false
+    auth:
+      basic: [{username: u, password_file: `+one+`}]
+      headers: [{name: X, value_file: "${WHERE}"}]
+      bearer_file: `+several+`
+      hmac: {secrets_file: `+several+`}
+      keys_file: `+several+`
+      url_tokens_file: `+several+`
+    api: {key_file: `+one+`, secret_file: `+one+`}
+`, "WHERE="+one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	auth, both := c.Accounts[0].Auth.credentials(), []string{"secret-a", "secret-b"}
+	want := kycbridge.Credentials{
+		Basic: []kycbridge.BasicCredential{{Username: "u", Password: "secret-one"}}, Headers: []kycbridge.HeaderCredential{{Name: "X", Value: "secret-one"}},
+		Bearer: both, HMAC: kycbridge.HMACCredential{Secrets: both}, Keys: both, URLTokens: both,
+	}
+	if diff := cmp.Diff(want, auth); diff != "" {
+		t.Error(diff)
+	}
+	if c.Bus.Password != "secret-one" || c.Embedded.Users[0].Password != "secret-one" || c.Accounts[0].API["key"] != "secret-one" || c.Accounts[0].API["secret"] != "secret-one" {
+		t.Error("a secret of a file is missing")
+	}
+
+	for file, want := range map[string]string{
+		write(t, "\n\n"): "kyc.yaml:1: bus.token_file: the file is empty; write the secret into it",
+		several:          "kyc.yaml:1: bus.token_file: the file holds several lines; write one secret into it",
+		t.TempDir():      "kyc.yaml:1: bus.token_file: the file cannot be read: is a directory; name a readable file",
+	} {
+		if _, err := load("bus: {url: 'nats://h', token_file: " + file + "}"); err == nil || err.Error() != want {
+			t.Errorf("got %v\nwant %s", err, want)
+		}
+	}
+}
+
+// TestNoSecretIsShown seeds every place that holds a secret and looks for the seed in whatever a
+// configuration may be written to.
+func TestNoSecretIsShown(t *testing.T) {
+	const seed = "s33d"
+	raw, err := os.ReadFile("testdata/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(raw)
+	seeded := 0
+	for _, secret := range []string{
+		"ops-token-1", "reader-password", "starter-password", "bus-password", "basic-password", "bearer-token-1", "bearer-token-2", "header-value", "hmac-secret-1",
+		"url-token-1", "client-secret-1", "callback-key-1", "signzy-token-1", "kwikid-token-1", "kwikid-password", "idwise-password", "idwise-key-1", "idwise-secret-1",
+	} {
+		seeded += strings.Count(text, secret)
+		text = strings.ReplaceAll(text, secret, seed+secret)
+	}
+	c, err := load(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	yamlText, err := c.Redacted()
+	if err != nil {
+		t.Fatal(err)
+	}
+	jsonText, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logged, err := zapcore.NewJSONEncoder(zapcore.EncoderConfig{}).EncodeEntry(zapcore.Entry{}, []zap.Field{
+		zap.Any("config", c), zap.Any("secret", c.Bus.Password), zap.Any("secrets", c.Admin.Tokens), zap.Any("api", c.Accounts[0].API), zap.Reflect("auth", c.Accounts[0].Auth),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]string{"YAML": string(yamlText), "JSON": string(jsonText), "zap": logged.String(), "warnings": strings.Join(Warnings(c), "\n")}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		shown[verb] = fmt.Sprintf(verb, *c) + fmt.Sprintf(verb, c.Accounts) + fmt.Sprintf(verb, c.Bus.Password) + fmt.Sprintf(verb, c.Accounts[1].API) + fmt.Sprintf(verb, &c.Accounts[2])
+	}
+	for where, text := range shown {
+		if strings.Contains(text, seed) || strings.Contains(text, fmt.Sprintf("%x", seed)) {
+			t.Errorf("%s shows a secret: %s", where, text)
+		}
+	}
+	if n := strings.Count(string(yamlText), redacted); n != seeded {
+		t.Errorf("%d of %d secrets in\n%s", n, seeded, yamlText)
+	}
+	for _, word := range []string{"https://kyc.example.com", "tolerance: 25h0m0s", "username: reader", "base_url: https://api.example.com", "pii: masked", "flow_id: f"} {
+		if !strings.Contains(string(yamlText), word) {
+			t.Errorf("%s is missing in\n%s", word, yamlText)
+		}
+	}
+
+	// Break every line in turn: whatever is said of it must not quote it.
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		for _, broken := range []string{"   " + lines[i], strings.Replace(lines[i], ": ", ":", 1), strings.ReplaceAll(lines[i], ": ", ":"), strings.ReplaceAll(lines[i], "[", "{"), strings.ReplaceAll(lines[i], "[", ""), lines[i] + "}", strings.Replace(lines[i], ": ", ": *", 1)} {
+			bad := slices.Clone(lines)
+			bad[i] = broken
+			if _, err := load(strings.Join(bad, "\n")); err != nil && strings.Contains(err.Error(), seed) {
+				t.Errorf("line %d as %q: %v", i+1, broken, err)
+			}
+		}
+	}
+}
+
+// TestRedactedCanBeRead: the effective configuration is itself a configuration.
+func TestRedactedCanBeRead(t *testing.T) {
+	c, err := LoadConfig("testdata/full.yaml", nil, testCatalog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := c.Redacted()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := load(string(first))
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := again.Redacted()
+	if diff := cmp.Diff(string(first), string(second)); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	if err := yaml.Unmarshal(first, &map[string]any{}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	c, err := load("admin: {tokens: [short]}\n" + account("api: {client_secret: x}", "pii: none", "trust_framework: t") + "bus: {url: 'nats://h', token: y}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"admin.tokens: a secret is shorter than 8 characters",
+		"bus.token: a secret is shorter than 8 characters",
+		"accounts[0].api.client_secret: a secret is shorter than 8 characters",
+		"accounts[0].trust_framework: has no effect with pii: none",
+	}
+	if diff := cmp.Diff(want, Warnings(c)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBuildAccounts(t *testing.T) {
+	c, err := LoadConfig("testdata/full.yaml", nil, testCatalog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := map[string]kycbridge.Provider{}
+	for _, name := range testCatalog().Names {
+		table[name] = kycbridge.Provider{Name: name, ConfirmByDefault: true}
+	}
+	accounts, err := c.BuildAccounts(table)
+	if err != nil || len(accounts) != 4 {
+		t.Fatal(accounts, err)
+	}
+	ondato, err := accounts.Find("ondato", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &kycbridge.Account{
+		Name: "acme", Provider: table["ondato"], Environment: kycbridge.EnvironmentTest, Profile: kycbridge.ProfileFull,
+		Credentials: kycbridge.Credentials{
+			Basic: []kycbridge.BasicCredential{{Username: "u", Password: "basic-password"}}, Bearer: []string{"bearer-token-1", "bearer-token-2"},
+			Headers:   []kycbridge.HeaderCredential{{Name: "X-Key", Value: "header-value"}},
+			HMAC:      kycbridge.HMACCredential{Secrets: []string{"hmac-secret-1"}, Header: "Ondato-Signature", Tolerance: 25 * time.Hour},
+			URLTokens: []string{"url-token-1"},
+		},
+		AllowIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, RejectInvalid: true, TrustFramework: "de_test",
+		Settings: kycbridge.Settings{ManualReview: true},
+	}
+	if diff := cmp.Diff(want, ondato, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+		t.Error(diff)
+	}
+	signzy, _ := accounts.Find("signzy", "acme")
+	if signzy.Settings.FlowStatuses["In Review"] != "in_review" || signzy.Settings.Policy["face_match"] != 0.9 || signzy.Settings.Confirm || signzy.Profile != kycbridge.ProfileMasked {
+		t.Errorf("%+v", signzy)
+	}
+	if _, err := c.BuildAccounts(nil); err == nil {
+		t.Error("accounts without providers")
+	}
+}
+
+// FuzzLoadConfig: no panic, every fault on a line of its own, and nothing that came from a secret's
+// variable in what is said.
+func FuzzLoadConfig(f *testing.F) {
+	full, err := os.ReadFile("testdata/full.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(full)
+	f.Add([]byte("accounts: [{name: a, provider: ${S}, auth: {bearer: ${S}}, api: {x: [${S}]}}]"))
+	f.Add([]byte("a: &x [*x]\n? [b]\n: c\n<<: *x\n"))
+	f.Add([]byte("listen: ${S}\nadmin: {tokens: [${S}, ~]}\nreceive: {timeout: ${S}, max_body: ${S}}"))
+	const secret = "hunter2-of-the-environment"
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		c, err := parseConfig("kyc.yaml", raw, []string{"S=" + secret, "KYCBRIDGE_BUS_TOKEN=" + secret}, testCatalog())
+		if err == nil {
+			if text, err := c.Redacted(); err != nil || strings.Contains(fmt.Sprintf("%+v", c.Bus)+fmt.Sprintf("%#v", c.Accounts), "TOKEN="+secret) {
+				t.Fatalf("%v: %s", err, text)
+			}
+			return
+		}
+		var faults *ConfigError
+		if !errors.As(err, &faults) || c != nil {
+			t.Fatalf("%T: %v", err, err)
+		}
+		if strings.Contains(err.Error(), secret) || strings.Count(err.Error(), "\n") != len(faults.Faults)-1 {
+			t.Fatalf("%d faults: %q", len(faults.Faults), err)
+		}
+	})
+}

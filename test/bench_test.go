@@ -1,0 +1,276 @@
+package test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge"
+	"kycbridge/internal/app"
+	"kycbridge/publisher"
+	"kycbridge/schemas"
+	"kycbridge/test/fixture"
+)
+
+// benchBody is a payload whose ids can be made new: size as in real traffic.
+type benchBody struct {
+	provider string
+	body     string
+	ids      []string // texts in body that name this one payload and its verification
+}
+
+// benchBodies are a 1.5 KB Ondato webhook and a 12 KB Signzy result.
+func benchBodies(tb testing.TB) []benchBody {
+	tb.Helper()
+	cases, err := fixture.Load()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var out []benchBody
+	for _, c := range cases {
+		switch c.Dir() {
+		case "ondato/kyc-identification-updated":
+			body := strings.ReplaceAll(compact(tb, c.Body), "KycIdentification.Updated", "KycIdentification.Approved")
+			out = append(out, benchBody{c.Provider, body, []string{`"e0000000-0000-4000-8000-000000000015"`, `"b0000000-0000-4000-8000-000000000001"`}})
+		case "signzy/get-journey-completed-full":
+			body := strings.Replace(compact(tb, c.Body), `"graphicFields":{"fieldList":[`, `"graphicFields":{"fieldList":[`+strings.Repeat(graphicField+",", 34), 1)
+			out = append(out, benchBody{c.Provider, body, []string{`"AB12CD34EF"`}})
+		}
+	}
+	return out
+}
+
+const graphicField = `[{"fieldType":"portrait","value":"https://files.example.com/api/files/1000008/download/00000008.png","docSide":"front","source":"visual","containerType":"visual graphics"}]`
+
+func compact(tb testing.TB, body []byte) string {
+	tb.Helper()
+	var b bytes.Buffer
+	if err := json.Compact(&b, body); err != nil {
+		tb.Fatal(err)
+	}
+	return b.String()
+}
+
+// next makes the n-th payload: a verification of its own.
+func (b benchBody) next(n int) []byte {
+	s := b.body
+	for i, id := range b.ids {
+		s = strings.ReplaceAll(s, id, fmt.Sprintf(`"%08d-%04d-4000-8000-%012d"`, i, i, n))
+	}
+	return []byte(s)
+}
+
+func benchConfig(dir, key string) *app.Config {
+	return app.DemoConfig(dir, key, []fixture.Case{
+		{Provider: "ondato", Name: "acme", Profile: kycbridge.ProfileFull},
+		{Provider: "signzy", Name: "acme", Profile: kycbridge.ProfileFull},
+	})
+}
+
+// BenchmarkPath sends payloads over 64 connections to a whole process with an fsync before every
+// answer, and counts the events that come of them. The load generator shares the processors.
+func BenchmarkPath(b *testing.B) {
+	for _, body := range benchBodies(b) {
+		b.Run(fmt.Sprintf("%s_%dB", body.provider, len(body.body)), func(b *testing.B) {
+			dir, err := os.MkdirTemp("", "kycbridge-bench-")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer os.RemoveAll(dir)
+			a, err := app.Start(b.Context(), benchConfig(dir, "bench-key-bench-key"), app.AllRoles(), zap.NewNop())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer a.Stop()
+			requests := make([][]byte, b.N)
+			for i := range requests {
+				payload := body.next(i)
+				requests[i] = fmt.Appendf(nil, "POST /webhooks/%s/acme HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer bench-key-bench-key\r\nContent-Length: %d\r\n\r\n%s", body.provider, len(payload), payload)
+			}
+			b.SetBytes(int64(len(body.body)))
+			b.ResetTimer()
+			start := time.Now()
+			blast(b, a.CallbackAddr(), requests, 64)
+			sent := time.Since(start)
+			for {
+				_, events, err := a.Progress(context.Background())
+				if err == nil && events == b.N {
+					break
+				}
+				if time.Since(start) > 5*time.Minute {
+					b.Fatalf("%d of %d events", events, b.N)
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			b.ReportMetric(float64(b.N)/sent.Seconds(), "payloads/s")
+			b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "events/s")
+		})
+	}
+}
+
+// blast sends every request and fails on any answer but 200.
+func blast(b *testing.B, addr string, requests [][]byte, connections int) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range connections {
+		wg.Go(func() {
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			defer conn.Close()
+			r := bufio.NewReader(conn)
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(requests) {
+					return
+				}
+				if _, err := conn.Write(requests[i]); err != nil {
+					b.Error(err)
+					return
+				}
+				if status := readAnswer(r); status != 200 {
+					b.Errorf("answered %d", status)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// readAnswer reads one HTTP answer and returns its status; 0 if the connection broke.
+func readAnswer(r *bufio.Reader) int {
+	line, err := r.ReadString('\n')
+	if err != nil || len(line) < 12 {
+		return 0
+	}
+	status, _ := strconv.Atoi(line[9:12])
+	length := 0
+	for {
+		if line, err = r.ReadString('\n'); err != nil {
+			return 0
+		}
+		if line == "\r\n" {
+			break
+		}
+		if v, ok := strings.CutPrefix(line, "Content-Length: "); ok {
+			length, _ = strconv.Atoi(strings.TrimSpace(v))
+		}
+	}
+	if _, err := r.Discard(length); err != nil {
+		return 0
+	}
+	return status
+}
+
+// BenchmarkSteps times each step of the path on its own.
+func BenchmarkSteps(b *testing.B) {
+	set, err := schemas.New()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, body := range benchBodies(b) {
+		raw := body.next(1)
+		c := fixture.Case{Provider: body.provider, Profile: kycbridge.ProfileFull, Via: kycbridge.ViaCallback, Body: raw}
+		p := newPath(set, c)
+		p.account.Credentials.Bearer = []string{"bench-key-bench-key"}
+		request := kycbridge.Request{Header: map[string][]string{"Authorization": {"Bearer bench-key-bench-key"}}, Body: raw, ReceivedAt: received}
+		ctx := context.Background()
+		if _, err := p.intake.Ingest(ctx, p.account, kycbridge.Payload{Body: raw, Via: c.Via}); err != nil {
+			b.Fatal(err)
+		}
+		step := func(name string, work func() error) {
+			b.Run(body.provider+"/"+name, func(b *testing.B) {
+				b.SetBytes(int64(len(raw)))
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := work(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+		step("authenticate", func() error { _, err := p.account.Provider.Verify(p.account.Credentials, request); return err })
+		step("validate", func() error {
+			doc, _ := app.Decode(raw)
+			id := p.account.Provider.Identify(doc)
+			if faults := p.account.Provider.Validate(id.Schema, id.Document); len(faults) > 0 {
+				return fmt.Errorf("%v", faults)
+			}
+			return nil
+		})
+		step("map", func() error { _, err := p.account.Provider.Map(*p.memory.stored, p.account.Settings); return err })
+		step("map_merge_write_check", func() error { _, err := p.normalizer.Process(ctx, *p.memory.stored); return err })
+		benchStreams(b, body)
+	}
+}
+
+// benchStreams times storing a payload and publishing an event, 64 at a time, on a real server with
+// an fsync before every acknowledgement.
+func benchStreams(b *testing.B, body benchBody) {
+	names := publisher.Names{Subject: "kyc", Stream: "KYC"}
+	server, err := publisher.StartEmbedded(publisher.EmbeddedOptions{Dir: b.TempDir(), Names: names, MaxBody: 1 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(server.Close)
+	dial := func(name string) *publisher.Connection {
+		c, err := publisher.Connect(publisher.Dial{Name: name, Options: server.Dial()}, 1<<20, zap.NewNop())
+		if err != nil {
+			b.Fatal(err)
+		}
+		return c
+	}
+	store, err := publisher.OpenStore(b.Context(), dial("store"), names, 1<<20, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(store.Close)
+	bus, err := publisher.OpenBus(b.Context(), dial("bus"), names, 1<<20, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(bus.Close)
+	var n atomic.Int64
+	payload := func() kycbridge.Payload {
+		i := int(n.Add(1))
+		raw := body.next(i)
+		digest := kycbridge.Digest(raw)
+		return kycbridge.Payload{ID: fmt.Sprint("bench.", i), Provider: body.provider, Account: "acme", Digest: digest,
+			VerificationID: kycbridge.VerificationID(body.provider, "acme", strconv.Itoa(i)), Via: kycbridge.ViaCallback, ReceivedAt: received, Body: raw}
+	}
+	parallel := func(name string, work func(context.Context) error) {
+		b.Run(body.provider+"/"+name, func(b *testing.B) {
+			b.SetBytes(int64(len(body.body)))
+			b.SetParallelism(32) // times two processors
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := work(context.Background()); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+	parallel("store_64", func(ctx context.Context) error { _, err := store.Append(ctx, payload()); return err })
+	parallel("publish_64", func(ctx context.Context) error {
+		p := payload()
+		k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
+		e := &kycbridge.Event{ID: kycbridge.EventID(p.VerificationID, 1)}
+		return bus.Publish(ctx, k, kycbridge.KindCompleted, e, p.Body, 0)
+	})
+}
