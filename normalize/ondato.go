@@ -204,20 +204,23 @@ func Ondato(p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, e
 	if err := decode(p.Body, &body); err != nil {
 		return kycbridge.Observation{}, fmt.Errorf("ondato: %w", err)
 	}
-	if body.Type != "" || body.Payload != nil {
-		return body.webhook(s), nil
-	}
+	var o kycbridge.Observation
 	r := &body.ondatoResource
 	switch {
+	case body.Type != "" || body.Payload != nil:
+		o = body.webhook(s)
 	case r.IdentityVerificationID != "":
-		return r.fetchedKYC(s), nil
-	case r.ID != "" && r.Status != "":
-		return r.fetchedIDV(), nil
+		o = r.fetchedKYC(s)
+	default:
+		o = r.fetchedIDV()
 	}
-	return kycbridge.Observation{}, fmt.Errorf("ondato: %w", errOndatoShape)
+	if o.Effect != kycbridge.EffectNone && o.References["idv_id"] == "" {
+		return kycbridge.Observation{}, fmt.Errorf("ondato: %w", errOndatoShape)
+	}
+	return o, nil
 }
 
-var errOndatoShape = errors.New("neither a webhook nor a resource")
+var errOndatoShape = errors.New("names no identity verification")
 
 // ondatoState is what one value of the provider means.
 type ondatoState struct {

@@ -315,7 +315,9 @@ func TestOndatoSession(t *testing.T) {
 }
 
 func TestOndatoTimeOfFetchedBodies(t *testing.T) {
-	at := func(body string) string { return kycbridge.Instant(mapOndato(t, body, kycbridge.Settings{}).OccurredAt) }
+	at := func(body string) string {
+		return kycbridge.Instant(mapOndato(t, body, kycbridge.Settings{}).OccurredAt)
+	}
 	for _, c := range []struct{ body, want string }{
 		{ondatoBareIDV(`"status":"Completed","createdUtc":"2026-03-02T08:55:00Z","modifiedUtc":"2026-03-02T09:00:03.973Z"`), "2026-03-02T09:00:03.973Z"},
 		{ondatoBareIDV(`"status":"Completed","createdUtc":"2026-03-02T08:55:00Z"`), ""},
@@ -371,7 +373,8 @@ func TestIdentifyOndatoWritesEnvelopeKeysOneWay(t *testing.T) {
 }
 
 func TestOndatoRefusesWhatCannotBeRead(t *testing.T) {
-	for _, body := range []string{"", "null", "[]", `"x"`, "7", "{", "{}", `{"id":"1"}`, `{"id":"secret-value",}`} {
+	for _, body := range []string{"", "null", "[]", `"x"`, "7", "{", "{}", `{"status":"Approved"}`, `{"id":"secret-value",}`,
+		`{"type":"KycIdentification.Approved","payload":{"id":"1","status":"Approved"}}`, `{"type":"Idv.StatusChanged"}`} {
 		_, err := Ondato(kycbridge.Payload{Body: []byte(body)}, kycbridge.Settings{})
 		if err == nil || strings.Contains(err.Error(), "secret-value") {
 			t.Errorf("%q: error %v", body, err)

@@ -179,6 +179,9 @@ func (a *App) openStreams(ctx context.Context) error {
 		return err
 	}
 	a.stops = append(a.stops, a.bus.Close)
+	if a.embedded != nil {
+		a.embedded.Staged(names)
+	}
 	return nil
 }
 

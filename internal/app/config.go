@@ -6,7 +6,8 @@
 // value written in the file:
 //
 //   - ${NAME} anywhere in a value is the environment variable NAME; $${ is a literal ${. In keys and
-//     in the contents of secret files nothing is replaced.
+//     in the contents of secret files nothing is replaced. Within [ ] and { } YAML wants quotes
+//     around it: ["${NAME}"].
 //   - Every secret has a twin with _file behind its name: password_file, bearer_file. The file holds
 //     the secret, or one a line where the key takes several. Relative names are relative to the
 //     working directory, as every file name of the configuration is.

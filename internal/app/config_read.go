@@ -35,7 +35,7 @@ func (r *reader) Unmarshal(raw []byte) (map[string]any, error) {
 		}
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		r.syntax(err)
+		r.syntax(raw, err)
 		return nil, nil
 	}
 	if len(doc.Content) == 0 {
@@ -53,15 +53,19 @@ func (r *reader) Marshal(map[string]any) ([]byte, error) {
 
 // syntax reports that the file is no YAML. The parser's message is cut to what it says of the kind
 // of error, as it may quote the file.
-func (r *reader) syntax(err error) {
-	found := regexp.MustCompile(`^yaml: (?:line ([0-9]+): )?([a-zA-Z ,]+)`).FindStringSubmatch(err.Error())
-	problem := "is not YAML"
+func (r *reader) syntax(raw []byte, err error) {
+	found := regexp.MustCompile(`^yaml: (?:line ([0-9]+): )?(did not find expected [^$]{1,40}$|[a-zA-Z ,]+)`).FindStringSubmatch(err.Error())
+	problem, line := "is not YAML", 1
 	if found != nil {
-		line, _ := strconv.Atoi(found[1])
-		r.sources[""] = source{line: line}
 		problem += ": " + strings.TrimSpace(found[2])
+		line, _ = strconv.Atoi(found[1])
+		if strings.HasPrefix(found[2], "did not find expected") {
+			line++ // the grammar counts its lines from zero, the scanner from one
+		}
+		line = max(1, min(line, bytes.Count(bytes.TrimRight(raw, "\n"), []byte("\n"))+1))
 	}
-	r.add("", problem, "look for wrong indentation, a tab or an open quote there")
+	r.sources[""] = source{line: line}
+	r.add("", problem, "look there for wrong indentation, a tab, an open quote, or ${NAME} without quotes within [ ] or { }")
 }
 
 // value reads n as a t; ok is false where there is nothing, or nothing sound.
