@@ -222,7 +222,7 @@ func (w *idwiseHook) observe(s kycbridge.Settings) kycbridge.Observation {
 
 // status names the decision fields like those of a result, so that both tell one fact alike.
 func (b *idwiseHookBody) status() map[string]any {
-	return statusOf(map[string]text{
+	return withoutReview(statusOf(map[string]text{
 		"system_decision":          b.SystemDecision,
 		"manual_decision":          b.ManualDecision,
 		"final_decision":           b.FinalDecision,
@@ -230,7 +230,18 @@ func (b *idwiseHookBody) status() map[string]any {
 		"manual_review_decision":   b.ManualReviewDecision,
 		"action":                   b.Action,
 		"trigger":                  b.Trigger,
-	})
+	}))
+}
+
+// withoutReview says null for a manual decision where the provider does: a body that states the
+// final decision and no manual one must clear what an earlier body said.
+func withoutReview(status map[string]any) map[string]any {
+	if _, stated := status["final_decision"]; stated {
+		if _, reviewed := status["manual_decision"]; !reviewed {
+			status["manual_decision"] = nil
+		}
+	}
+	return status
 }
 
 func (w *idwiseHook) stepDone(_ kycbridge.Settings, o *kycbridge.Observation) {
@@ -548,11 +559,11 @@ func (j *idwiseJourney) observe() kycbridge.Observation {
 		FlowID:            string(j.FlowID),
 		ExternalReference: externalReference(string(cmp.Or(j.ReferenceNumber, j.ReferenceNo))),
 		References:        map[string]string{},
-		ProviderStatus: statusOf(map[string]text{
+		ProviderStatus: withoutReview(statusOf(map[string]text{
 			"system_decision": j.SystemDecision,
 			"manual_decision": j.ManualDecision,
 			"final_decision":  j.FinalDecision,
-		}),
+		})),
 	}
 	set(o.References, "journey_id", string(j.JourneyID))
 	set(o.References, "applicant_id", string(j.Applicant.ApplicantID))

@@ -16,7 +16,8 @@ import (
 const (
 	batchMessages = 256     // members of one batch at most; the server allows 1000
 	batchBytes    = 4 << 20 // bytes of one batch at most
-	batchesAtOnce = 2       // one is written to disk while the next is sent
+	batchWorth    = 4       // fewer messages are as fast one by one: the server sets up a batch with file operations of its own
+	batchesAtOnce = 1       // while one is written, the next gathers: two at once halve each other
 	waiting       = 4096    // messages that may wait for a batch
 )
 
@@ -137,8 +138,8 @@ func (c *committer) gather(held **pending) []*pending {
 
 // commit publishes a batch and answers its callers.
 func (c *committer) commit(batch []*pending) {
-	if len(batch) == 1 {
-		c.single(batch[0])
+	if len(batch) < batchWorth {
+		c.each(batch)
 		return
 	}
 	last, err := c.atomic(batch)
@@ -149,13 +150,7 @@ func (c *committer) commit(batch []*pending) {
 			p.ack <- ack{pub: jetstream.PubAck{Stream: last.Stream, Sequence: last.Sequence - uint64(len(batch)-1-i)}}
 		}
 	case errors.As(err, &refused):
-		// The server took none of them. One by one, each gets its own answer.
-		var all sync.WaitGroup
-		for _, p := range batch {
-			all.Add(1)
-			go func() { defer all.Done(); c.single(p) }()
-		}
-		all.Wait()
+		c.each(batch) // the server took none of them; one by one, each gets its own answer
 	default:
 		for _, p := range batch {
 			p.ack <- ack{err: err}
@@ -192,6 +187,16 @@ func (c *committer) longest(batch []*pending) context.Context {
 		}
 	}
 	return longest
+}
+
+// each publishes the members one by one, all under way at once.
+func (c *committer) each(batch []*pending) {
+	var all sync.WaitGroup
+	for _, p := range batch[1:] {
+		all.Go(func() { c.single(p) })
+	}
+	c.single(batch[0])
+	all.Wait()
 }
 
 func (c *committer) single(p *pending) {

@@ -40,6 +40,8 @@ type Embedded struct {
 	server   *server.Server
 	lock     *os.File
 	password string
+	dir      string
+	unstage  func() // removes what stages batches in memory
 }
 
 // StartEmbedded locks the data directory and starts the server. It returns an error that names
@@ -52,7 +54,7 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Embedded{lock: lock}
+	e := &Embedded{lock: lock, dir: o.Dir, unstage: func() {}}
 	if err := e.start(o); err != nil {
 		e.Close()
 		return nil, err
@@ -71,6 +73,7 @@ func (e *Embedded) start(o EmbeddedOptions) (err error) {
 	if e.server, err = server.NewServer(opts); err != nil {
 		return fmt.Errorf("set up embedded NATS server: %w", err)
 	}
+	left := leftStaging(o.Dir, o.Names.payloads())
 	e.server.Start()
 	if !e.server.ReadyForConnections(30 * time.Second) {
 		return fmt.Errorf("embedded NATS server did not start: is %s free and %s writable?", o.Listen, o.Dir)
@@ -78,7 +81,15 @@ func (e *Embedded) start(o EmbeddedOptions) (err error) {
 	if !e.server.JetStreamEnabled() {
 		return fmt.Errorf("embedded NATS server could not open its store in %s", o.Dir)
 	}
+	if left != "" {
+		os.RemoveAll(left) // the server has taken from it what it could
+	}
 	return nil
+}
+
+// Staged makes group commit fast on the streams that exist by now.
+func (e *Embedded) Staged(n Names) {
+	e.unstage = stageInMemory(e.dir, n.payloads(), n.events(), n.quarantine())
 }
 
 // serverOptions: SyncAlways is the promise; the rest is size and access.
@@ -176,6 +187,7 @@ func (e *Embedded) Close() {
 		e.server.Shutdown()
 		e.server.WaitForShutdown()
 	}
+	e.unstage()
 	e.lock.Close() // closing releases the lock
 }
 

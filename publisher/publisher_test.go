@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -365,5 +367,55 @@ func TestRedacted(t *testing.T) {
 		if got := Redacted(in); got != want {
 			t.Errorf("Redacted(%q) = %q, want %q", in, got, want)
 		}
+	}
+}
+
+func TestBatchesAreStagedInMemoryAndCleanedUp(t *testing.T) {
+	dir := t.TempDir()
+	var staged string
+	t.Run("first process", func(t *testing.T) {
+		server, store, _ := start(t, dir)
+		server.Staged(testNames)
+		if staged = leftStaging(dir, "KYC_PAYLOADS"); staged == "" {
+			t.Skip("no memory file system at " + memoryRoot)
+		}
+		var all sync.WaitGroup
+		for i := range 200 {
+			all.Go(func() {
+				if _, err := store.Append(context.Background(), payload(fmt.Sprint("idv-", i), fmt.Sprint("e", i), "{}")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if info, err := store.log.Info(t.Context()); err != nil || info.State.Msgs != 200 {
+			t.Errorf("%d payloads stored (%v), want 200", info.State.Msgs, err)
+		}
+	})
+	if staged == "" {
+		t.Skip("no memory file system at " + memoryRoot)
+	}
+	if _, err := os.Stat(staged); !os.IsNotExist(err) {
+		t.Errorf("%s is left after a clean stop: %v", staged, err)
+	}
+	// A process that was killed leaves folder and links; the next one takes over and cleans up.
+	killed, err := os.MkdirTemp(memoryRoot, memoryPrefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := stagingFolder(dir, "KYC_PAYLOADS")
+	_ = os.Remove(link)
+	if err := errors.Join(os.Mkdir(filepath.Join(killed, "KYC_PAYLOADS"), 0o700), os.Symlink(filepath.Join(killed, "KYC_PAYLOADS"), link)); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("next process", func(t *testing.T) {
+		server, store, _ := start(t, dir)
+		server.Staged(testNames)
+		if info, err := store.log.Info(t.Context()); err != nil || info.State.Msgs != 200 {
+			t.Errorf("%d payloads after the restart (%v), want 200", info.State.Msgs, err)
+		}
+	})
+	if _, err := os.Stat(killed); !os.IsNotExist(err) {
+		t.Errorf("%s is left by the killed process: %v", killed, err)
 	}
 }

@@ -43,7 +43,7 @@ func benchBodies(tb testing.TB) []benchBody {
 		switch c.Dir() {
 		case "ondato/kyc-identification-updated":
 			body := strings.ReplaceAll(compact(tb, c.Body), "KycIdentification.Updated", "KycIdentification.Approved")
-			out = append(out, benchBody{c.Provider, body, []string{`"e0000000-0000-4000-8000-000000000015"`, `"b0000000-0000-4000-8000-000000000001"`}})
+			out = append(out, benchBody{c.Provider, body, []string{`"e0000000-0000-4000-8000-000000000016"`, `"b0000000-0000-4000-8000-000000000001"`}})
 		case "signzy/get-journey-completed-full":
 			body := strings.Replace(compact(tb, c.Body), `"graphicFields":{"fieldList":[`, `"graphicFields":{"fieldList":[`+strings.Repeat(graphicField+",", 34), 1)
 			out = append(out, benchBody{c.Provider, body, []string{`"AB12CD34EF"`}})
@@ -67,6 +67,9 @@ func compact(tb testing.TB, body []byte) string {
 func (b benchBody) next(n int) []byte {
 	s := b.body
 	for i, id := range b.ids {
+		if !strings.Contains(s, id) {
+			panic("benchmark body holds no " + id)
+		}
 		s = strings.ReplaceAll(s, id, fmt.Sprintf(`"%08d-%04d-4000-8000-%012d"`, i, i, n))
 	}
 	return []byte(s)

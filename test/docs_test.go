@@ -1,0 +1,459 @@
+package test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats-server/v2/server"
+	"go.uber.org/zap"
+
+	"kycbridge/internal/app"
+)
+
+// docsRoot is the folder of the module, seen from this one.
+const docsRoot = ".."
+
+// page is one file of documentation.
+type page struct {
+	path string // from the module's folder
+	text string
+}
+
+// sample is a fenced block with the word of its mark, <!-- test: word -->; most have none.
+type sample struct {
+	page, mark, language, text string
+}
+
+// pages reads README.md and all below docs.
+func pages(t *testing.T) []page {
+	t.Helper()
+	files := []string{"README.md"}
+	for _, pattern := range []string{"docs/*.md", "docs/decisions/*.md"} {
+		found, err := filepath.Glob(filepath.Join(docsRoot, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			files = append(files, strings.TrimPrefix(filepath.ToSlash(f), docsRoot+"/"))
+		}
+	}
+	out := make([]page, 0, len(files))
+	for _, f := range files {
+		raw, err := os.ReadFile(filepath.Join(docsRoot, f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, page{f, string(raw)})
+	}
+	return out
+}
+
+// samples are the blocks of all pages with the mark, at least one.
+func samples(t *testing.T, mark string) []sample {
+	t.Helper()
+	block := regexp.MustCompile("(?ms)(?:^<!-- test: ([a-z]+) -->\n)?^```([a-z]*)\n(.*?)^```$")
+	var out []sample
+	for _, p := range pages(t) {
+		for _, m := range block.FindAllStringSubmatch(p.text, -1) {
+			if m[1] == mark {
+				out = append(out, sample{p.path, m[1], m[2], m[3]})
+			}
+		}
+	}
+	if len(out) == 0 {
+		t.Fatalf("no page has a block marked %q", mark)
+	}
+	return out
+}
+
+// TestDocsConfigurations loads every configuration of the documentation, with the variables and
+// secret files that it names.
+func TestDocsConfigurations(t *testing.T) {
+	configs := samples(t, "config")
+	t.Chdir(t.TempDir())
+	for _, s := range configs {
+		var environ []string
+		for _, m := range regexp.MustCompile(`\$\{(\w+)\}`).FindAllStringSubmatch(s.text, -1) {
+			environ = append(environ, m[1]+"=a-synthetic-secret")
+		}
+		for _, m := range regexp.MustCompile(`\w+_file: (\./[\w.-]+)`).FindAllStringSubmatch(s.text, -1) {
+			writeSample(t, m[1], "a-synthetic-secret\n")
+		}
+		c := loadSample(t, s, environ)
+		if warnings := app.Warnings(c); len(warnings) > 0 {
+			t.Errorf("%s: a configuration leads to warnings: %v", s.page, warnings)
+		}
+	}
+}
+
+// loadSample loads a configuration sample from a file in the working directory.
+func loadSample(t *testing.T, s sample, environ []string) *app.Config {
+	t.Helper()
+	writeSample(t, "kycbridge.yaml", s.text)
+	c, err := app.LoadConfig("kycbridge.yaml", environ, app.Known())
+	if err != nil {
+		t.Fatalf("%s:\n%s\n%v", s.page, s.text, err)
+	}
+	return c
+}
+
+func writeSample(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDocsNameEveryKey holds the tables of keys against the configuration's types.
+func TestDocsNameEveryKey(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(docsRoot, "docs", "configure.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range configKeys("", reflect.TypeFor[app.Config]()) {
+		if !bytes.Contains(raw, []byte("`"+key+"`")) {
+			t.Errorf("docs/configure.md does not name the key %s", key)
+		}
+	}
+}
+
+// TestDocsNameEveryDefault holds the defaults of the tables against those in force without a file.
+func TestDocsNameEveryDefault(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(docsRoot, "docs", "configure.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := app.LoadConfig("", nil, app.Known())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range map[string]any{
+		"listen": c.Listen, "admin.listen": c.Admin.Listen, "data_dir": c.DataDir, "embedded.listen": c.Embedded.Listen,
+		"receive.max_body": c.Receive.MaxBody, "receive.concurrency": c.Receive.Concurrency,
+		"receive.requests_per_second": c.Receive.RequestsPerSecond, "receive.timeout": c.Receive.Timeout, "receive.drain": c.Receive.Drain,
+		"normalize.workers": c.Normalize.Workers, "normalize.max_attempts": c.Normalize.MaxAttempts,
+		"names.subject_prefix": c.Names.SubjectPrefix, "names.stream_prefix": c.Names.StreamPrefix,
+		"names.type_prefix": c.Names.TypePrefix, "names.source_prefix": c.Names.SourcePrefix,
+		"log.level": c.Log.Level, "log.format": c.Log.Format,
+	} {
+		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(key) + "` \\| `?([^`|]*?)`? \\|").FindSubmatch(raw)
+		if row == nil || string(row[1]) != fmt.Sprint(value) {
+			t.Errorf("docs/configure.md gives %s another default than %v: %q", key, value, row)
+		}
+	}
+}
+
+// configKeys are the paths of all keys below a section; elements of a list are written [].
+func configKeys(section string, t reflect.Type) []string {
+	var out []string
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
+		key := strings.TrimPrefix(section+"."+name, ".")
+		switch ft := t.Field(i).Type; {
+		case ft.Kind() == reflect.Struct:
+			out = append(out, configKeys(key, ft)...)
+		case ft.Kind() == reflect.Slice && ft.Elem().Kind() == reflect.Struct:
+			out = append(out, configKeys(key+"[]", ft.Elem())...)
+		default:
+			out = append(out, key)
+		}
+	}
+	return slices.DeleteFunc(out, func(key string) bool { return key == "accounts[].auth" })
+}
+
+// TestDocsNATSConfiguration reads the external server's configuration as nats-server does.
+func TestDocsNATSConfiguration(t *testing.T) {
+	for _, s := range samples(t, "nats") {
+		file := filepath.Join(t.TempDir(), "nats.conf")
+		writeSample(t, file, s.text)
+		options, err := server.ProcessConfigFile(file)
+		if err != nil {
+			t.Fatalf("%s: %v", s.page, err)
+		}
+		if !options.SyncAlways || !options.JetStream || options.MaxPayload != 2<<20+64<<10 {
+			t.Errorf("%s: sync always %t, JetStream %t, max_payload %d", s.page, options.SyncAlways, options.JetStream, options.MaxPayload)
+		}
+	}
+}
+
+// TestDocsCommands asks the program for help on every command that the documentation gives, with the
+// flags that it gives; what is not known leads to an error. Then it runs the demo and looks for the
+// lines that the README shows.
+func TestDocsCommands(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "kycbridge")
+	if out, err := exec.Command("go", "build", "-o", binary, "kycbridge/cmd/kycbridge").CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	seen := 0
+	for _, s := range samples(t, "commands") {
+		for _, words := range commands(s.text) {
+			if len(words) < 3 || !slices.Equal(words[:3], []string{"go", "run", "./cmd/kycbridge"}) {
+				continue
+			}
+			seen++
+			args := words[3:]
+			out, err := exec.Command(binary, append(slices.Clone(args), "--help")...).CombinedOutput()
+			command := strings.Join(slices.Concat([]string{"kycbridge"}, subcommands(args)), " ")
+			if err != nil || !strings.Contains(string(out), "Usage:\n  "+command+" [flags]") {
+				t.Errorf("%s: %s: %v\n%s", s.page, strings.Join(words, " "), err, out)
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("the documentation runs no command of kycbridge")
+	}
+
+	out, err := exec.Command(binary, "demo", "--once").CombinedOutput()
+	if err != nil {
+		t.Fatalf("demo --once: %v\n%s", err, out)
+	}
+	ran := withoutTime(string(out))
+	for _, s := range samples(t, "demo") {
+		for _, line := range withoutTime(s.text) {
+			if !slices.Contains(ran, line) {
+				t.Errorf("%s shows a line that the demo does not print:\n%s", s.page, line)
+			}
+		}
+	}
+}
+
+// subcommands are the words before the first flag.
+func subcommands(args []string) []string {
+	if i := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "-") }); i >= 0 {
+		return args[:i]
+	}
+	return args
+}
+
+// withoutTime cuts the time off lines that begin with one: where a provider sends none it is that of
+// the receipt.
+func withoutTime(text string) []string {
+	stamp := regexp.MustCompile(`^\d{4}-\d\d-\d\dT[\d:.]+Z +`)
+	var out []string
+	for line := range strings.Lines(text) {
+		out = append(out, stamp.ReplaceAllString(strings.TrimRight(line, "\n"), ""))
+	}
+	return out
+}
+
+// commands splits a shell sample into commands and words: quotes and continued lines, no more.
+func commands(text string) [][]string {
+	text = strings.ReplaceAll(text, "\\\n", " ")
+	word := regexp.MustCompile(`'[^']*'|"[^"]*"|[^\s'"]+`)
+	var out [][]string
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, " #")
+		words := word.FindAllString(strings.TrimSpace(line), -1)
+		for i, w := range words {
+			words[i] = strings.Trim(w, `'"`)
+		}
+		if len(words) > 0 {
+			out = append(out, words)
+		}
+	}
+	return out
+}
+
+// TestDocsFirstCallback does what the README tells a newcomer: its configuration, its callback, its
+// answer, its event.
+func TestDocsFirstCallback(t *testing.T) {
+	folder, err := filepath.Abs(docsRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := func(mark string) sample {
+		for _, s := range samples(t, mark) {
+			if s.page == "README.md" {
+				return s
+			}
+		}
+		t.Fatalf("README.md has no block marked %q", mark)
+		return sample{}
+	}
+	config, wantAnswer, wantEvent := first("config"), first("answer"), first("event")
+	var callback *http.Request
+	for _, s := range samples(t, "commands") {
+		for _, words := range commands(s.text) {
+			if s.page == "README.md" && words[0] == "curl" {
+				callback = requestOf(t, folder, words[1:])
+			}
+		}
+	}
+	if callback == nil {
+		t.Fatal("README.md sends no callback")
+	}
+
+	t.Chdir(t.TempDir())
+	a := startSample(t, loadSample(t, config, []string{
+		"KYCBRIDGE_LISTEN=127.0.0.1:0", "KYCBRIDGE_ADMIN_LISTEN=127.0.0.1:0", "KYCBRIDGE_EMBEDDED_LISTEN=127.0.0.1:0"}))
+	callback.URL.Host, callback.Host = a.CallbackAddr(), ""
+	answer, err := http.DefaultClient.Do(callback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var got, want map[string]any
+	if err := json.NewDecoder(answer.Body).Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(wantAnswer.text), &want); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the answer is another one than in README.md (-README +answer):\n%s", diff)
+	}
+	checkEvent(t, a, wantEvent.text)
+}
+
+// startSample runs a configuration until the end of the test.
+func startSample(t *testing.T, c *app.Config) *app.App {
+	t.Helper()
+	a, err := app.Start(t.Context(), c, app.AllRoles(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Stop)
+	return a
+}
+
+// checkEvent waits for the first event and looks for its words in a line of the README.
+func checkEvent(t *testing.T, a *app.App, line string) {
+	t.Helper()
+	var e struct {
+		Data struct {
+			VerificationID string `json:"verification_id"`
+			Account        string `json:"account"`
+			Status         string `json:"status"`
+			Decision       struct {
+				Outcome string `json:"outcome"`
+			} `json:"decision"`
+		} `json:"data"`
+	}
+	for range 200 {
+		err := app.ReadEvents(t.Context(), app.ReadOptions{URL: a.ClientURL(), Stream: "KYC_EVENTS"}, func(body []byte) error {
+			return json.Unmarshal(body, &e)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Data.Status != "" {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	words := strings.Fields(line)
+	for _, want := range []string{e.Data.VerificationID[:min(8, len(e.Data.VerificationID))], e.Data.Account, e.Data.Status, e.Data.Decision.Outcome} {
+		if !slices.Contains(words, want) {
+			t.Errorf("README.md shows another event than there is: no %q in\n%s", want, line)
+		}
+	}
+}
+
+// requestOf makes a request of the few options of curl that the documentation uses.
+func requestOf(t *testing.T, folder string, words []string) *http.Request {
+	t.Helper()
+	r := &http.Request{Method: http.MethodPost, Header: http.Header{}}
+	for len(words) > 0 {
+		option, value := words[0], ""
+		words = words[1:]
+		if strings.HasPrefix(option, "-") && len(words) > 0 {
+			value, words = words[0], words[1:]
+		}
+		switch option {
+		case "-u":
+			user, password, _ := strings.Cut(value, ":")
+			r.SetBasicAuth(user, password)
+		case "-H":
+			name, content, _ := strings.Cut(value, ": ")
+			r.Header.Set(name, content)
+		case "--data-binary":
+			setBody(t, r, filepath.Join(folder, strings.TrimPrefix(value, "@")))
+		default:
+			u, err := url.Parse(option)
+			if err != nil || u.Host == "" {
+				t.Fatalf("curl with %q: this test does not know it", option)
+			}
+			r.URL = u
+		}
+	}
+	return r
+}
+
+func setBody(t *testing.T, r *http.Request, file string) {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	r.Body = f
+}
+
+// TestDocsGo vets the programs of the documentation, as part of this module so that its
+// dependencies are there.
+func TestDocsGo(t *testing.T) {
+	for _, s := range samples(t, "go") {
+		dir, err := os.MkdirTemp(".", "docs-sample-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		writeSample(t, filepath.Join(dir, "main.go"), s.text)
+		if out, err := exec.Command("go", "vet", "./"+dir).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", s.page, err, out)
+		}
+	}
+}
+
+// TestDocsLinks follows the links between the pages, headings included.
+func TestDocsLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	for _, p := range pages(t) {
+		for _, m := range link.FindAllStringSubmatch(p.text, -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			file, anchor, _ := strings.Cut(m[1], "#")
+			target := filepath.Join(docsRoot, p.path)
+			if file != "" {
+				target = filepath.Join(filepath.Dir(target), file)
+			}
+			info, err := os.Stat(target)
+			if err != nil {
+				t.Errorf("%s: the link %s leads nowhere", p.path, m[1])
+				continue
+			}
+			if anchor != "" && (info.IsDir() || !slices.Contains(anchors(t, target), anchor)) {
+				t.Errorf("%s: %s has no heading #%s", p.path, target, anchor)
+			}
+		}
+	}
+}
+
+// anchors are the headings of a page as links name them.
+func anchors(t *testing.T, file string) []string {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drop := regexp.MustCompile(`[^a-z0-9 _-]`)
+	var out []string
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(string(raw), -1) {
+		out = append(out, strings.ReplaceAll(drop.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return out
+}

@@ -1,0 +1,118 @@
+package test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"kycbridge"
+)
+
+// TestReplicas gives two processes on one NATS the same thousand payloads in any order, each
+// twice, and finds one history a verification that ends as if all had come in order.
+func TestReplicas(t *testing.T) {
+	long(t, "30 s")
+	t.Parallel()
+	source := random(t)
+	for range 3 {
+		seed := source.Uint64()
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { replicas(t, rand.New(rand.NewPCG(seed, 0))) })
+	}
+}
+
+func replicas(t *testing.T, source *rand.Rand) {
+	server := newNATS(t)
+	external := fmt.Sprintf("store: {url: %q}\nbus: {url: %q}\n%s", server.url(), server.url(), oneAccount)
+	both := [2]*bridge{newBridge(t, external), newBridge(t, external)}
+	for _, b := range both {
+		b.start(t)
+	}
+	newest, payloads := crowd(source, 50, 20)
+	began := time.Now()
+	duplicates := deliverTwice(t, both, payloads, source)
+	sent := time.Since(began)
+	both[0].settled(t, 75*time.Second)
+	worked := time.Since(began)
+
+	all := histories(t, server.url())
+	events := sound(t, all)
+	for vid, w := range newest {
+		history := all[vid]
+		if len(history) == 0 {
+			t.Errorf("verification %s has no event", vid)
+			continue
+		}
+		last := history[len(history)-1].Data
+		if last.Status != kycbridge.StatusCompleted || last.Decision.Outcome != w.verdict || !last.Decision.Final || last.Decision.DecidedAt != w.decidedAt {
+			t.Errorf("verification %s ends as %s %+v, its newest verdict is %s of %s", vid, last.Status, last.Decision, w.verdict, w.decidedAt)
+		}
+		if explained := len(last.Reasons) > 0; explained != (w.verdict == kycbridge.OutcomeRejected) {
+			t.Errorf("verification %s ends %s with reasons %v", vid, w.verdict, last.Reasons)
+		}
+	}
+	if len(all) != len(newest) || duplicates != len(payloads) {
+		t.Errorf("%d histories of %d verifications; %d duplicates of %d payloads", len(all), len(newest), duplicates, len(payloads))
+	}
+	t.Logf("%d payloads sent twice in %s, all worked after %s; %d events, %d verifications", len(payloads), round(sent), round(worked), events, len(all))
+}
+
+// crowd writes lives of steps payloads each: the usual beginning, and then anything, most of it
+// verdicts. It returns them with the newest verdict of each.
+func crowd(source *rand.Rand, lives, steps int) (newest map[string]webhook, payloads [][]byte) {
+	newest = map[string]webhook{}
+	later := []string{sayRejected, sayApproved, sayRejected, sayApproved, sayUpdated, sayProcessed, sayCompleted}
+	run := source.Uint32()
+	for n := range lives {
+		one := &life{run: run, n: n}
+		for step := range steps {
+			say := wholeLife[min(step, len(wholeLife)-1)]
+			if step >= len(wholeLife) {
+				say = later[source.IntN(len(later))]
+			}
+			w := one.next(say)
+			if w.verdict != "" {
+				newest[one.verificationID()] = w
+			}
+			payloads = append(payloads, w.body)
+		}
+	}
+	return newest, payloads
+}
+
+// deliverTwice posts every payload twice, shuffled, to either process, with sixteen callers, and
+// returns how many were known already.
+func deliverTwice(t *testing.T, both [2]*bridge, payloads [][]byte, source *rand.Rand) (duplicates int) {
+	t.Helper()
+	type delivery struct {
+		to   *bridge
+		body []byte
+	}
+	queue := make(chan delivery, 2*len(payloads))
+	for _, i := range source.Perm(2 * len(payloads)) {
+		queue <- delivery{both[source.IntN(2)], payloads[i%len(payloads)]}
+	}
+	close(queue)
+	var mu sync.Mutex
+	var callers sync.WaitGroup
+	for range 16 {
+		callers.Go(func() {
+			for d := range queue {
+				r, err := d.to.post(context.Background(), d.body)
+				if err != nil || r.code != http.StatusOK {
+					t.Errorf("callback: %d %s %v", r.code, r.text, err)
+				}
+				if r.Status == kycbridge.ReceiptDuplicate {
+					mu.Lock()
+					duplicates++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	callers.Wait()
+	return duplicates
+}
