@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -18,7 +19,7 @@ func TestProblemTable(t *testing.T) {
 		} else if refusals || p.status != 503 || p.retryAfter < 1 {
 			t.Errorf("%s: a fault of ours is 503 with Retry-After and stands first", p.name)
 		}
-		if problemFor(fmt.Errorf("wrapped: %w", p.kind)).kind != p.kind {
+		if !errors.Is(problemFor(fmt.Errorf("wrapped: %w", p.kind)).kind, p.kind) {
 			t.Errorf("%s is not found by its kind", p.name)
 		}
 	}

@@ -29,9 +29,10 @@ type Connection struct {
 // oldestServer knows atomic batches and scheduled messages.
 const oldestServer = "2.12"
 
-// Connect dials and checks that the server can keep our promises. A connection that is lost later
-// is taken up again for as long as the process lives; while it is away every publish fails at once.
-func Connect(d Dial, maxMessage int, log *zap.Logger) (*Connection, error) {
+// Connect dials, again and again until ctx ends while no server answers, and checks that the server
+// can keep our promises. A connection that is lost later is taken up again for as long as the
+// process lives; while it is away every publish fails at once.
+func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Connection, error) {
 	log = log.With(zap.String("connection", d.Name))
 	options := append([]nats.Option{
 		nats.Name("kycbridge " + d.Name),
@@ -53,6 +54,11 @@ func Connect(d Dial, maxMessage int, log *zap.Logger) (*Connection, error) {
 		}),
 	}, d.Options...)
 	nc, err := nats.Connect(d.URL, options...)
+	for errors.Is(err, nats.ErrNoServers) && ctx.Err() == nil {
+		log.Warn("no NATS server answers yet, trying again", zap.String("url", Redacted(d.URL)))
+		pause(ctx, time.Second)
+		nc, err = nats.Connect(d.URL, options...)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect %s to NATS at %s: %w", d.Name, Redacted(d.URL), err)
 	}

@@ -108,7 +108,13 @@ func (s *Store) workOne(ctx context.Context, m jetstream.Msg, work Work, log *za
 	if meta, err := m.Metadata(); err == nil {
 		attempt = int(meta.NumDelivered)
 	}
-	retryIn := work(ctx, payloadOf(m.Subject(), m.Headers(), m.Data()), attempt)
+	p := payloadOf(m.Subject(), m.Headers(), m.Data())
+	if !whole(p) {
+		log.Error("a message in the payload log is not ours, or was altered; it is passed over", zap.String("provider", p.Provider), zap.String("account", p.Account))
+		_ = m.Term()
+		return
+	}
+	retryIn := work(ctx, p, attempt)
 	var err error
 	if retryIn > 0 {
 		err = m.NakWithDelay(retryIn)

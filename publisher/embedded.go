@@ -94,78 +94,35 @@ func (e *Embedded) Staged(n Names) {
 
 // serverOptions: SyncAlways is the promise; the rest is size and access.
 func serverOptions(o EmbeddedOptions, password string) (*server.Options, error) {
-	opts := &server.Options{
-		ServerName: "kycbridge",
-		JetStream:  true,
-		StoreDir:   o.Dir,
-		SyncAlways: true,
-		// The default of 1 MB would refuse the largest payload that we accept.
-		MaxPayload:                 int32(2*o.MaxBody + 2*headRoom),
-		JetStreamMaxStore:          1 << 50, // the disk is the limit
-		JetStreamMaxMemory:         64 << 20,
-		NoSigs:                     true,
-		NoLog:                      true,
-		DisableShortFirstPing:      true,
-		MaxPending:                 256 << 20,
-		NoSystemAccount:            false,
-		JetStreamRequestQueueLimit: 0,
+	opts := &server.Options{}
+	if err := opts.ProcessConfigString(accounts(o, password)); err != nil {
+		return nil, fmt.Errorf("set up users of the embedded NATS server: %w", err)
 	}
+	opts.ServerName = "kycbridge"
+	opts.JetStream = true
+	opts.StoreDir = o.Dir
+	opts.SyncAlways = true
+	opts.MaxPayload = int32(LargestMessage(o.MaxBody) + headRoom) // the default of 1 MB refuses the largest payload we accept
+	opts.JetStreamMaxStore = 1 << 50                              // the disk is the limit
+	opts.JetStreamMaxMemory = 64 << 20
+	opts.MaxPending = 256 << 20
+	opts.NoSigs, opts.NoLog = true, true
 	if o.Listen == "" {
 		opts.DontListen = true
-	} else {
-		host, port, err := net.SplitHostPort(o.Listen)
-		if err != nil {
-			return nil, fmt.Errorf("embedded.listen %q: %w", o.Listen, err)
-		}
-		opts.Host = host
-		if opts.Port, err = strconv.Atoi(port); err != nil {
-			return nil, fmt.Errorf("embedded.listen %q: the port must be a number", o.Listen)
-		}
-		if opts.Port == 0 {
-			opts.Port = server.RANDOM_PORT
-		}
+		return opts, nil
 	}
-	opts.Users = users(o, password)
-	if len(o.Users) == 0 {
-		opts.NoAuthUser = "consumer"
+	host, port, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("embedded.listen %q: %w", o.Listen, err)
+	}
+	opts.Host = host
+	if opts.Port, err = strconv.Atoi(port); err != nil {
+		return nil, fmt.Errorf("embedded.listen %q: the port must be a number", o.Listen)
+	}
+	if opts.Port == 0 {
+		opts.Port = server.RANDOM_PORT
 	}
 	return opts, nil
-}
-
-// users are the operator, and the consumers that the configuration names, or one without a password.
-func users(o EmbeddedOptions, password string) []*server.User {
-	all := []*server.User{{Username: operator, Password: password}}
-	for _, u := range o.Users {
-		p := consumerPermissions(o.Names)
-		if len(u.Subscribe) > 0 {
-			p.Subscribe.Allow = append(u.Subscribe, "_INBOX.>")
-		}
-		if len(u.Publish) > 0 {
-			p.Publish.Allow = append(p.Publish.Allow, u.Publish...)
-		}
-		all = append(all, &server.User{Username: u.Username, Password: u.Password, Permissions: p})
-	}
-	if len(o.Users) == 0 {
-		all = append(all, &server.User{Username: "consumer", Password: rand.Text(), Permissions: consumerPermissions(o.Names)})
-	}
-	return all
-}
-
-// consumerPermissions let a consumer read events, live or from the stream, and nothing else: not
-// the payloads, and no publishing.
-func consumerPermissions(n Names) *server.Permissions {
-	s := n.events()
-	return &server.Permissions{
-		Subscribe: &server.SubjectPermission{Allow: []string{n.EventSubjects(), "_INBOX.>"}},
-		Publish: &server.SubjectPermission{Allow: []string{
-			"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO." + s,
-			"$JS.API.STREAM.MSG.GET." + s, "$JS.API.DIRECT.GET." + s, "$JS.API.DIRECT.GET." + s + ".>",
-			"$JS.API.CONSUMER.CREATE." + s, "$JS.API.CONSUMER.CREATE." + s + ".>",
-			"$JS.API.CONSUMER.DURABLE.CREATE." + s + ".>", "$JS.API.CONSUMER.DELETE." + s + ".>",
-			"$JS.API.CONSUMER.INFO." + s + ".>", "$JS.API.CONSUMER.NAMES." + s, "$JS.API.CONSUMER.LIST." + s,
-			"$JS.API.CONSUMER.MSG.NEXT." + s + ".>", "$JS.ACK." + s + ".>", "$JS.FC." + s + ".>",
-		}},
-	}
 }
 
 // Dial gives the options that connect this process to the server, without a socket.

@@ -90,6 +90,8 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, kind kycbridge.Kind,
 	case errors.As(err, &refused) && wrongLast(refused):
 		b.last.Remove(k)
 		return kycbridge.ErrConflict
+	case errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &refused) && refused.ErrorCode == messageTooLarge:
+		return fmt.Errorf("event of %d bytes is larger than the bus takes: %w", len(body), kycbridge.ErrUnmappable)
 	case err != nil:
 		b.last.Remove(k)
 		return err
@@ -110,6 +112,9 @@ func (b *Bus) Events(ctx context.Context) (int, error) {
 	}
 	return int(info.State.Msgs), nil
 }
+
+// messageTooLarge is the server's code for a message over the stream's limit.
+const messageTooLarge = 10054
 
 // wrongLast reports whether the compare-and-set failed.
 func wrongLast(e *jetstream.APIError) bool {

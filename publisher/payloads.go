@@ -154,8 +154,10 @@ func (s *Store) History(ctx context.Context, k kycbridge.Key, each func(kycbridg
 		if err != nil {
 			return err
 		}
-		if err := each(payloadOf(raw.Subject, raw.Header, raw.Data)); err != nil {
-			return err
+		if p := payloadOf(raw.Subject, raw.Header, raw.Data); whole(p) {
+			if err := each(p); err != nil {
+				return err
+			}
 		}
 		seq = raw.Sequence + 1
 	}
@@ -197,6 +199,13 @@ func payloadOf(subject string, h nats.Header, body []byte) kycbridge.Payload {
 		p.Provider, p.Account, p.VerificationID = tokens[n-3], tokens[n-2], tokens[n-1]
 	}
 	return p
+}
+
+// whole reports whether a message of the payload log is one that we wrote, unaltered: its digest is
+// that of its body and its id names its provider and account. Whoever else may write to the stream,
+// by rights or by a trick, makes no event.
+func whole(p kycbridge.Payload) bool {
+	return p.Digest == kycbridge.Digest(p.Body) && strings.HasPrefix(p.ID, p.Provider+"."+p.Account+".")
 }
 
 // plain makes s fit for a header: printable ASCII, bounded.

@@ -47,7 +47,7 @@ func start(t testing.TB, dir string) (*Embedded, *Store, *Bus) {
 
 func connect(t testing.TB, server *Embedded, name string) *Connection {
 	t.Helper()
-	c, err := Connect(Dial{Name: name, Options: server.Dial()}, testMaxBody, zaptest.NewLogger(t))
+	c, err := Connect(t.Context(), Dial{Name: name, Options: server.Dial()}, testMaxBody, zaptest.NewLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,6 +308,57 @@ func TestConsumersReadEventsAndNothingElse(t *testing.T) {
 	}
 	if _, err := nc.Request("$JS.API.STREAM.MSG.GET.KYC_PAYLOADS", []byte(`{"seq":1}`), 500*time.Millisecond); err == nil {
 		t.Error("a consumer can read a payload")
+	}
+}
+
+// TestConsumersCannotWriteByAnswers tries to have answers of the server stored as payloads or events.
+func TestConsumersCannotWriteByAnswers(t *testing.T) {
+	server, store, bus := start(t, t.TempDir())
+	p := payload("idv-1", "e1", `{"name":"Testa"}`)
+	e, body := event(p, 1)
+	if err := bus.Publish(t.Context(), key(p), kycbridge.KindUpdated, e, body, 0); err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect(server.ClientURL(), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	overheard, err := nc.SubscribeSync("_INBOX.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := "kyc.payload.ondato.acme." + p.VerificationID
+	for _, reply := range []string{target, "kyc.event.v1.ondato.acme.completed." + p.VerificationID, "kyc.poll.due.x"} {
+		for _, request := range []string{"$JS.API.INFO", "$JS.API.DIRECT.GET.KYC_EVENTS", "$JS.API.STREAM.INFO.KYC_EVENTS"} {
+			if err := nc.PublishRequest(request, reply, []byte(`{"seq":1}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	push, _ := json.Marshal(map[string]any{"stream_name": "KYC_EVENTS", "config": map[string]any{
+		"name": "push", "deliver_subject": target, "ack_policy": "none", "deliver_policy": "all"}})
+	if _, err := nc.Request("$JS.API.CONSUMER.CREATE.KYC_EVENTS.push", push, 2*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Append(t.Context(), p); err != nil { // its acknowledgement goes to an inbox of ours
+		t.Fatal(err)
+	}
+	if err := nc.FlushTimeout(2 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	var seen []string
+	if err := store.History(t.Context(), key(p), func(q kycbridge.Payload) error { seen = append(seen, q.ID); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(seen) != 1 || seen[0] != p.ID {
+		t.Errorf("payloads of the verification: %v, want ours alone", seen)
+	}
+	if n, err := bus.Events(t.Context()); err != nil || n != 1 {
+		t.Errorf("%d events (%v), want 1", n, err)
+	}
+	if m, err := overheard.NextMsg(200 * time.Millisecond); err == nil && strings.Contains(string(m.Data), "KYC_PAYLOADS") {
+		t.Errorf("overheard an answer that was not for the client: %s", m.Data)
 	}
 }
 

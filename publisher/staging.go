@@ -5,8 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-
-	"github.com/nats-io/nats-server/v2/server"
 )
 
 // The server writes the members of an atomic batch to a folder of their own before it appends them
@@ -52,7 +50,7 @@ func leftStaging(dir, stream string) string {
 	return filepath.Dir(target)
 }
 
-// stagingFolder is where the server stages batches of a stream of the global account.
+// stagingFolder is where the server stages batches of a stream of ours.
 func stagingFolder(dir, stream string) string {
-	return filepath.Join(dir, "jetstream", server.DEFAULT_GLOBAL_ACCOUNT, "streams", stream, "batches")
+	return filepath.Join(dir, "jetstream", ownAccount, "streams", stream, "batches")
 }

@@ -132,7 +132,7 @@ func brokenPromises(have jetstream.StreamConfig, want stream) (broken []string) 
 		return broken
 	}
 	say(have.Discard != w.Discard && (have.MaxBytes > 0 || have.MaxMsgs > 0), "discard policy is old with a size limit, must be new, or acknowledged messages vanish when it is full: %s--discard=new`", edit)
-	say(have.MaxMsgsPerSubject > 0 && !(have.Discard == jetstream.DiscardNew && have.DiscardNewPerSubject), "messages per subject are limited to %d, must be unlimited: %s--max-msgs-per-subject=-1`", have.MaxMsgsPerSubject, edit)
+	say(have.MaxMsgsPerSubject > 0 && (have.Discard != jetstream.DiscardNew || !have.DiscardNewPerSubject), "messages per subject are limited to %d, must be unlimited: %s--max-msgs-per-subject=-1`", have.MaxMsgsPerSubject, edit)
 	return broken
 }
 

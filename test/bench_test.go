@@ -87,6 +87,7 @@ func benchConfig(dir, key string) *app.Config {
 func BenchmarkPath(b *testing.B) {
 	for _, body := range benchBodies(b) {
 		b.Run(fmt.Sprintf("%s_%dB", body.provider, len(body.body)), func(b *testing.B) {
+			app.TuneMemory()
 			dir, err := os.MkdirTemp("", "kycbridge-bench-")
 			if err != nil {
 				b.Fatal(err)
@@ -232,7 +233,7 @@ func benchStreams(b *testing.B, body benchBody) {
 	}
 	b.Cleanup(server.Close)
 	dial := func(name string) *publisher.Connection {
-		c, err := publisher.Connect(publisher.Dial{Name: name, Options: server.Dial()}, 1<<20, zap.NewNop())
+		c, err := publisher.Connect(b.Context(), publisher.Dial{Name: name, Options: server.Dial()}, 1<<20, zap.NewNop())
 		if err != nil {
 			b.Fatal(err)
 		}

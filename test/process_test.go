@@ -588,6 +588,16 @@ func readRecord(t *testing.T, messages jetstream.MessagesContext) (r record, lef
 	return record{Event: e, subject: m.Subject(), seq: meta.Sequence.Stream}, meta.NumPending
 }
 
+// told is a history for the message of a failed test.
+func told(history []record) string {
+	var b strings.Builder
+	for _, r := range history {
+		d := r.Data
+		fmt.Fprintf(&b, "\n  r%d %s %s %s %s/%s payload %s", d.Revision, r.Time, d.Provider.Event.Name, d.Status, d.Decision.Outcome, d.Provider.Status["kyc_status"], d.Payload.ID)
+	}
+	return b.String()
+}
+
 // sound checks what holds of every history, whatever happened: one line of revisions from 1
 // without fork or gap, each superseding the one before, no id twice, no payload told twice.
 func sound(t *testing.T, all map[string][]record) (events int) {
@@ -605,7 +615,7 @@ func sound(t *testing.T, all map[string][]record) (events int) {
 				t.Errorf("verification %s: event %d of the stream is revision %d, id %s, supersedes %q", v, i+1, r.Data.Revision, r.ID, r.Data.Supersedes)
 			}
 			if ids[r.ID] || payloads[r.Data.Payload.ID] {
-				t.Errorf("verification %s: revision %d repeats an event id or payload %s", v, r.Data.Revision, r.Data.Payload.ID)
+				t.Errorf("verification %s: revision %d repeats an event id or the payload of another:%s", v, r.Data.Revision, told(history))
 			}
 			ids[r.ID], payloads[r.Data.Payload.ID] = true, true
 			kind := strings.TrimSuffix(strings.TrimPrefix(r.Type, "io.kycbridge.verification."), ".v1")

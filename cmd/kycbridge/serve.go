@@ -50,6 +50,7 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 	for _, warning := range app.Warnings(config) {
 		log.Warn(warning)
 	}
+	app.TuneMemory()
 	a, err := app.Start(ctx, config, roles, log)
 	if err != nil {
 		return err

@@ -162,7 +162,7 @@ func (a *App) openStreams(ctx context.Context) error {
 		a.embedded = server
 		a.stops = append(a.stops, server.Close)
 	}
-	connection, err := a.connect("store", c.Store, maxBody)
+	connection, err := a.connect(ctx, "store", c.Store, maxBody)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (a *App) openStreams(ctx context.Context) error {
 		return err
 	}
 	a.stops = append(a.stops, a.store.Close)
-	if connection, err = a.connect("bus", c.Bus, maxBody); err != nil {
+	if connection, err = a.connect(ctx, "bus", c.Bus, maxBody); err != nil {
 		return err
 	}
 	if a.bus, err = publisher.OpenBus(ctx, connection, names, maxBody, max(c.Bus.Replicas, 1)); err != nil {
@@ -185,14 +185,14 @@ func (a *App) openStreams(ctx context.Context) error {
 	return nil
 }
 
-func (a *App) connect(name string, c Server, maxBody int) (*publisher.Connection, error) {
+func (a *App) connect(ctx context.Context, name string, c Server, maxBody int) (*publisher.Connection, error) {
 	d := publisher.Dial{Name: name, URL: c.URL}
 	if c.IsEmbedded() {
 		d.URL, d.Options = "", a.embedded.Dial()
 	} else {
 		d.Options = natsOptions(c)
 	}
-	return publisher.Connect(d, publisher.LargestMessage(maxBody), a.log)
+	return publisher.Connect(ctx, d, publisher.LargestMessage(maxBody), a.log)
 }
 
 // startNormalizer turns stored payloads into events until Stop.
@@ -284,7 +284,8 @@ func (a *App) startAdmin(ready map[string]func(context.Context) error) error {
 
 // serve runs an HTTP server until stop, which waits for the requests under way.
 func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func(), err error) {
-	listener, err := net.Listen("tcp", listen)
+	var lc net.ListenConfig
+	listener, err := lc.Listen(context.Background(), "tcp", listen)
 	if err != nil {
 		return "", nil, fmt.Errorf("listen for %s: %w", name, err)
 	}

@@ -65,13 +65,12 @@ func orderedFrom(o ReadOptions) jetstream.OrderedConsumerConfig {
 
 // readOrdered hands out messages until there are none left, or without end.
 func readOrdered(ctx context.Context, consumer jetstream.Consumer, follow bool, each func([]byte) error) error {
-	left := uint64(1)
 	if !follow {
 		info, err := consumer.Info(ctx)
 		if err != nil {
 			return fmt.Errorf("count events: %w", err)
 		}
-		if left = info.NumPending + uint64(info.NumAckPending); left == 0 {
+		if info.NumPending+uint64(info.NumAckPending) == 0 {
 			return nil
 		}
 	}

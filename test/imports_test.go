@@ -1,0 +1,82 @@
+package test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestImports holds who may import whom: the root knows nobody of ours and nothing but the standard
+// library, each technology stands behind one folder, and only commands and tests see the wiring.
+func TestImports(t *testing.T) {
+	allowed := map[string][]string{
+		"kycbridge/internal/app":         {"cmd", "test"},
+		"github.com/labstack/echo":       {"handlers"},
+		"github.com/nats-io/nats.go":     {"publisher", "internal/app", "test"},
+		"github.com/nats-io/nats-server": {"publisher"},
+		"github.com/santhosh-tekuri":     {"schemas"},
+		"github.com/spf13/cobra":         {"cmd"},
+		"github.com/knadh/koanf":         {"internal/app"},
+		"kycbridge/test/fixture":         {"cmd", "test", "internal/app"},
+		"github.com/cloudevents/sdk-go":  {"test"},
+		"github.com/prometheus":          {"internal/app"},
+		"kycbridge/handlers":             {"internal/app"},
+		"kycbridge/publisher":            {"internal/app", "test"},
+		"kycbridge/normalize":            {"internal/app"},
+	}
+	imports(t, func(file, dir, imported string) {
+		for prefix, rooms := range allowed {
+			if !strings.HasPrefix(imported, prefix) {
+				continue
+			}
+			if !slices.ContainsFunc(rooms, func(room string) bool { return dir == room || strings.HasPrefix(dir, room+"/") }) {
+				t.Errorf("%s imports %s; only %v may", file, imported, rooms)
+			}
+		}
+		switch dir {
+		case ".":
+			if strings.Contains(imported, ".") || strings.HasPrefix(imported, "kycbridge") {
+				t.Errorf("%s imports %s; the domain uses the standard library only", file, imported)
+			}
+		case "normalize":
+			if strings.Contains(imported, ".") || imported == "math/rand" || imported == "net/http" {
+				t.Errorf("%s imports %s; mappings are pure", file, imported)
+			}
+		case "schemas":
+			if strings.HasPrefix(imported, "kycbridge") {
+				t.Errorf("%s imports %s; schemas know nobody of ours", file, imported)
+			}
+		}
+	})
+}
+
+// imports calls each for every import of every file that is not a test's.
+func imports(t *testing.T, each func(file, dir, imported string)) {
+	t.Helper()
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		file := filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator)))
+		for _, spec := range f.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			each(file, filepath.ToSlash(filepath.Dir(file)), imported)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
