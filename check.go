@@ -51,12 +51,10 @@ func (e *Event) Check() []FieldError {
 	f.want(isEventType(e.Type), "/type", "must end in .verification. and updated.v1, completed.v1 or closed.v1")
 	f.want(isSource(e.Source), "/source", "must end in /provider/account")
 	f.want(isUUID(e.ID), "/id", wantUUID)
-	f.want(isUUID(e.Subject), "/subject", wantUUID)
 	f.want(e.Subject == e.Data.VerificationID, "/subject", wantSubject)
 	f.want(isInstant(e.Time), "/time", wantInstant)
 	f.want(e.DataContentType == "application/json", "/datacontenttype", `must be "application/json"`)
 	f.want(isDataSchema(e.DataSchema), "/dataschema", "must be "+dataSchemaPrefix+" and the minor version")
-	f.want(isUUID(e.PartitionKey), "/partitionkey", wantUUID)
 	f.want(e.PartitionKey == e.Data.VerificationID, "/partitionkey", wantSubject)
 	f.want(isInstant(e.RecordedTime), "/recordedtime", wantInstant)
 	before := len(f)
@@ -334,16 +332,16 @@ func (s *Session) check(f *faults) {
 	}
 }
 
-// checkApproval holds verified claims to a final approval, and a final verdict to a completed
+// checkApproval holds verified claims to a final approval, and any final verdict to a completed
 // verification that it approves or rejects.
 func (d *Data) checkApproval(f *faults) {
-	completed, outcome := d.Status == StatusCompleted, d.Decision.Outcome
+	outcome := d.Decision.Outcome
 	if d.VerifiedClaims != nil {
-		approved := completed && outcome == OutcomeApproved && d.Decision.Final
-		f.want(approved, "/verified_claims", "must be absent without a final approval")
+		f.want(outcome == OutcomeApproved, "/decision/outcome", `must be "approved" where there are verified claims`)
+		f.want(d.Decision.Final, "/decision/final", "must be true where there are verified claims")
 	}
 	if d.Decision.Final {
-		f.want(completed, "/status", `must be "completed" where the decision is final`)
+		f.want(d.Status == StatusCompleted, "/status", `must be "completed" where the decision is final`)
 		verdict := outcome == OutcomeApproved || outcome == OutcomeRejected
 		f.want(verdict, "/decision/outcome", `must be "approved" or "rejected" where the decision is final`)
 	}
