@@ -50,6 +50,11 @@ type Data struct {
 	PII               PII              `json:"pii"`
 	Payload           PayloadRef       `json:"payload"`
 	Extensions        map[string]any   `json:"extensions,omitempty"`
+
+	// Until is the instant of the newest fact that has been applied. It never goes back, where the
+	// instant of Provider.Event does with a verdict that comes late. It lies beside the event, in a
+	// header; the zero value stands for At.
+	Until time.Time `json:"-"`
 }
 
 // ProviderData is what the provider itself said and calls things.

@@ -35,8 +35,11 @@ func (f Fact) At() time.Time {
 	return f.OccurredAt
 }
 
-// At is the instant of the fact that d was last revised by.
-func (d *Data) At() time.Time {
+// NewestAt is the instant of the newest fact that d knows.
+func (d *Data) NewestAt() time.Time {
+	if !d.Until.IsZero() {
+		return d.Until
+	}
 	if t := ParseInstant(d.Provider.Event.OccurredAt); !t.IsZero() {
 		return t
 	}
@@ -51,7 +54,7 @@ func Late(last *Data, f Fact) bool {
 	if last == nil || !f.Effect.Decisive() {
 		return false
 	}
-	return f.At().Before(last.At()) || last.Decision.Outcome != OutcomeNone || last.Status.Terminal()
+	return f.At().Before(last.NewestAt()) || last.Decision.Outcome != OutcomeNone || last.Status.Terminal()
 }
 
 // Outranks reports whether a is a verdict, resubmission or renewal that b must give way to: newer,
@@ -94,8 +97,8 @@ func Next(last *Data, f Fact) (next Data, kind Kind, noEvent string) {
 	if last == nil {
 		return first(f)
 	}
-	stale := f.At().Before(last.At())
-	if stale && !f.Effect.Decisive() {
+	stale := f.At().Before(last.NewestAt())
+	if stale && (!f.Effect.Decisive() || stands(last, f.Observation)) {
 		return Data{}, "", NoEventOld
 	}
 	next = clone(*last)
@@ -109,6 +112,10 @@ func Next(last *Data, f Fact) (next Data, kind Kind, noEvent string) {
 	finish(&next, f)
 	if same(last, &next) {
 		return Data{}, "", NoEventUnchanged
+	}
+	next.Until = last.NewestAt()
+	if !stale {
+		next.Until = f.At()
 	}
 	next.Revision = last.Revision + 1
 	next.Supersedes = EventID(last.VerificationID, last.Revision)
@@ -133,7 +140,17 @@ func first(f Fact) (Data, Kind, string) {
 	}
 	applyState(&d, o)
 	finish(&d, f)
+	d.Until = f.At()
 	return d, kindOf(nil, &d), ""
+}
+
+// stands reports whether the verdict of o is the one that last carries already.
+func stands(last *Data, o Observation) bool {
+	decision := o.Decision
+	if decision.Outcome == "" {
+		decision = Decision{Outcome: OutcomeNone}
+	}
+	return last.Status == o.Status && last.Decision == decision
 }
 
 // mayChange reports whether f may touch status and decision of last.

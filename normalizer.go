@@ -37,11 +37,10 @@ type Normalizer struct {
 	Events       EventLog
 	Log          History
 	Quarantine   Quarantine
-	Validate     func(body []byte) []FieldError // a written event against its schema
-	Mapping      string                         // version of the mappings, for payload.mapping
-	TypePrefix   string                         // io.kycbridge.verification
-	SourcePrefix string                         // /kycbridge
-	MaxAttempts  int                            // deliveries after which an unmappable payload is quarantined
+	Mapping      string // version of the mappings, for payload.mapping
+	TypePrefix   string // io.kycbridge.verification
+	SourcePrefix string // /kycbridge
+	MaxAttempts  int    // deliveries after which an unmappable payload is quarantined
 	Now          func() time.Time
 }
 
@@ -68,9 +67,9 @@ func (n *Normalizer) Work(ctx context.Context, p Payload, attempt int) (done Pro
 	return done, backoff(attempt), err
 }
 
-// backoff is 100 ms, doubled with every attempt, 30 s at most.
+// backoff is 100 ms, doubled with every attempt, 5 s at most: a bus that is back is soon noticed.
 func backoff(attempt int) time.Duration {
-	return min(100*time.Millisecond<<min(max(attempt-1, 0), 10), 30*time.Second)
+	return min(100*time.Millisecond<<min(max(attempt-1, 0), 10), 5*time.Second)
 }
 
 // Process maps a stored payload and publishes what follows from it. It may be called any number of
@@ -158,12 +157,12 @@ func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bo
 		return Processed{NoEvent: noEvent}, late, nil
 	}
 	e := n.seal(next, kind, f)
+	if faults := e.Check(); len(faults) > 0 {
+		return Processed{}, late, fmt.Errorf("event breaks its schema at %q: %s: %w", faults[0].Path, faults[0].Message, ErrUnmappable)
+	}
 	body, err := json.Marshal(e)
 	if err != nil {
-		return Processed{}, late, fmt.Errorf("write event: %w: %w", ErrUnmappable, err)
-	}
-	if faults := n.Validate(body); len(faults) > 0 {
-		return Processed{}, late, fmt.Errorf("event breaks its schema at %q: %s: %w", faults[0].Path, faults[0].Message, ErrUnmappable)
+		return Processed{}, late, fmt.Errorf("write event: %w", ErrUnmappable)
 	}
 	if err := n.Events.Publish(ctx, k, kind, e, body, last.Seq); err != nil {
 		return Processed{}, late, fmt.Errorf("publish event: %w", err)

@@ -25,7 +25,7 @@ const (
 // one atomic batch, so one fsync serves them all. A batch that the server refuses (one member was
 // known already, or lost its compare-and-set) is published again member by member.
 type committer struct {
-	nc     *nats.Conn
+	conn   *Connection
 	in     chan *pending
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -44,9 +44,9 @@ type ack struct {
 	err error
 }
 
-func newCommitter(nc *nats.Conn) *committer {
+func newCommitter(connection *Connection) *committer {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &committer{nc: nc, in: make(chan *pending, waiting), ctx: ctx, cancel: cancel}
+	c := &committer{conn: connection, in: make(chan *pending, waiting), ctx: ctx, cancel: cancel}
 	for range batchesAtOnce {
 		c.done.Add(1)
 		go c.run()
@@ -57,7 +57,7 @@ func newCommitter(nc *nats.Conn) *committer {
 // Publish returns when the message is durable or known not to be acknowledged. An error leaves open
 // whether the message was stored.
 func (c *committer) Publish(ctx context.Context, msg *nats.Msg) (jetstream.PubAck, error) {
-	if !c.nc.IsConnected() {
+	if !c.conn.nc.IsConnected() {
 		return jetstream.PubAck{}, nats.ErrDisconnected
 	}
 	p := &pending{msg: msg, ctx: ctx, ack: make(chan ack, 1)}
@@ -169,7 +169,7 @@ func (c *committer) atomic(batch []*pending) (*jetstream.PubAck, error) {
 			m.Header["Nats-Batch-Commit"] = []string{"1"}
 			return c.request(c.longest(batch), m)
 		}
-		if err := c.nc.PublishMsg(m); err != nil {
+		if err := c.conn.nc.PublishMsg(m); err != nil {
 			return nil, fmt.Errorf("publish batch: %w", err)
 		}
 	}
@@ -210,11 +210,13 @@ func (c *committer) single(p *pending) {
 
 // request publishes one message and reads the stream's answer.
 func (c *committer) request(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	ctx, cancel := c.conn.whileUp(ctx)
 	defer cancel()
-	stop := context.AfterFunc(c.ctx, cancel)
+	ctx, cancelTimeout := context.WithTimeout(ctx, publishTimeout)
+	defer cancelTimeout()
+	stop := context.AfterFunc(c.ctx, cancelTimeout)
 	defer stop()
-	reply, err := c.nc.RequestMsgWithContext(ctx, m)
+	reply, err := c.conn.nc.RequestMsgWithContext(ctx, m)
 	if err != nil {
 		return nil, fmt.Errorf("publish: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,6 +25,11 @@ type Connection struct {
 	nc   *nats.Conn
 	js   jetstream.JetStream
 	name string
+
+	mu sync.Mutex
+	up context.Context // ends when the connection is lost; a new one begins when it is back
+	// down ends up.
+	down context.CancelFunc
 }
 
 // oldestServer knows atomic batches and scheduled messages.
@@ -34,6 +40,8 @@ const oldestServer = "2.12"
 // process lives; while it is away every publish fails at once.
 func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Connection, error) {
 	log = log.With(zap.String("connection", d.Name))
+	c := &Connection{name: d.Name}
+	c.begin()
 	options := append([]nats.Option{
 		nats.Name("kycbridge " + d.Name),
 		nats.MaxReconnects(-1),
@@ -44,11 +52,15 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 		nats.PingInterval(5 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			c.end()
 			if err != nil {
 				log.Warn("nats connection lost", zap.Error(err))
 			}
 		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) { log.Info("nats connection back", zap.String("url", Redacted(nc.ConnectedUrl()))) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			c.begin()
+			log.Info("nats connection back", zap.String("url", Redacted(nc.ConnectedUrl())))
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			log.Warn("nats reports an error", zap.Error(err))
 		}),
@@ -71,7 +83,33 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 		nc.Close()
 		return nil, fmt.Errorf("%s: %w", d.Name, err)
 	}
-	return &Connection{nc: nc, js: js, name: d.Name}, nil
+	c.nc, c.js = nc, js
+	return c, nil
+}
+
+func (c *Connection) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.up == nil || c.up.Err() != nil {
+		c.up, c.down = context.WithCancel(context.Background())
+	}
+}
+
+func (c *Connection) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.down()
+}
+
+// whileUp is ctx, ended as well when the connection is lost: the answer to a request that was under
+// way then will never come.
+func (c *Connection) whileUp(ctx context.Context) (context.Context, context.CancelFunc) {
+	c.mu.Lock()
+	up := c.up
+	c.mu.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(up, func() { cancel(nats.ErrDisconnected) })
+	return ctx, func() { stop(); cancel(nil) }
 }
 
 // fit refuses a server that is too old or takes too little in one message.
@@ -114,6 +152,7 @@ func (c *Connection) Close() {
 		_ = c.nc.FlushTimeout(2 * time.Second)
 	}
 	c.nc.Close()
+	c.end()
 }
 
 // Redacted is a NATS address without user, password or token.

@@ -18,20 +18,32 @@ import (
 const Consumer = "normalizer"
 
 const (
-	ackWait    = 60 * time.Second // a worker that has not answered by then is taken for dead
-	inFlight   = 4096             // unacknowledged payloads over all replicas
-	pulled     = 512              // payloads on their way to this process
-	perWorker  = 32               // payloads that may wait for one worker
-	retryPause = time.Second
+	ackWait    = 15 * time.Second // a worker that has not answered by then is taken for dead
+	heartbeat  = 5 * time.Second  // how often a worker that waits says that it lives
+	inFlight   = 1024             // unacknowledged payloads over all replicas
+	pulled     = 256              // payloads on their way to this process
+	perWorker  = 8                // payloads that may wait for one worker
+	retryPause = 250 * time.Millisecond
 )
 
-// Work processes one delivery: done when retryIn is zero, else to be delivered again after it.
+// Work processes one payload: done when retryIn is zero, else to be tried again after it.
 type Work func(ctx context.Context, p kycbridge.Payload, attempt int) (retryIn time.Duration)
 
+// ConsumeOptions say how stored payloads are worked.
+type ConsumeOptions struct {
+	Workers int
+	// Alone: no other process works this log. What a process before this one had taken and not
+	// finished is then delivered again at once, not after a while.
+	Alone bool
+	Work  Work
+	Log   *zap.Logger
+}
+
 // Consume works stored payloads until ctx ends, with several workers. Payloads of one verification
-// always meet the same worker of this process, in the order in which they were stored. When it
-// returns, no worker is running.
-func (s *Store) Consume(ctx context.Context, workers int, work Work, log *zap.Logger) error {
+// meet the same worker of this process, in the order in which they were stored, and one that cannot
+// be processed yet holds up those behind it: a verification's history has one order. When Consume
+// returns, no worker is running, and what was not worked is free for others.
+func (s *Store) Consume(ctx context.Context, o ConsumeOptions) error {
 	consumer, err := s.js.CreateOrUpdateConsumer(ctx, s.names.payloads(), jetstream.ConsumerConfig{
 		Durable:       Consumer,
 		Description:   "Turns stored payloads into canonical events",
@@ -43,86 +55,108 @@ func (s *Store) Consume(ctx context.Context, workers int, work Work, log *zap.Lo
 	if err != nil {
 		return fmt.Errorf("create consumer %s: %w", Consumer, err)
 	}
-	lanes := make([]chan jetstream.Msg, workers)
+	if o.Alone {
+		if err := s.takeOver(ctx); err != nil {
+			return err
+		}
+	}
+	lanes := make([]chan jetstream.Msg, o.Workers)
 	var running sync.WaitGroup
 	for i := range lanes {
 		lanes[i] = make(chan jetstream.Msg, perWorker)
-		running.Add(1)
-		go func() {
-			defer running.Done()
+		running.Go(func() {
 			for m := range lanes[i] {
-				s.workOne(ctx, m, work, log)
+				s.workOne(ctx, m, o)
 			}
-		}()
+		})
 	}
-	defer running.Wait()
-	defer func() {
-		for _, lane := range lanes {
-			close(lane)
-		}
-	}()
-	return s.dispatch(ctx, consumer, lanes, log)
+	s.dispatch(ctx, consumer, lanes, o.Log)
+	for _, lane := range lanes {
+		close(lane)
+	}
+	running.Wait()
+	return nil
 }
 
-// dispatch hands messages to the lanes, and takes the subscription up again if it ends.
-func (s *Store) dispatch(ctx context.Context, consumer jetstream.Consumer, lanes []chan jetstream.Msg, log *zap.Logger) error {
+// takeOver makes deliveries begin behind the last payload up to which all are answered.
+func (s *Store) takeOver(ctx context.Context) error {
+	consumer, err := s.js.Consumer(ctx, s.names.payloads(), Consumer)
+	if err != nil {
+		return fmt.Errorf("look up consumer %s: %w", Consumer, err)
+	}
+	info := consumer.CachedInfo()
+	if info.NumAckPending == 0 {
+		return nil
+	}
+	if _, err := s.log.ResetConsumer(ctx, Consumer); err != nil {
+		return fmt.Errorf("take over the deliveries of consumer %s: %w", Consumer, err)
+	}
+	return nil
+}
+
+// dispatch hands messages to the lanes, and takes the subscription up again if it ends. When ctx
+// ends it gives back what has been pulled already.
+func (s *Store) dispatch(ctx context.Context, consumer jetstream.Consumer, lanes []chan jetstream.Msg, log *zap.Logger) {
 	seed := maphash.MakeSeed()
 	for ctx.Err() == nil {
-		messages, err := consumer.Messages(jetstream.PullMaxMessages(pulled), jetstream.PullHeartbeat(5*time.Second))
+		messages, err := consumer.Messages(jetstream.PullMaxMessages(pulled), jetstream.PullHeartbeat(heartbeat))
 		if err != nil {
 			log.Warn("cannot read stored payloads, trying again", zap.Error(err))
 			pause(ctx, retryPause)
 			continue
 		}
-		stop := context.AfterFunc(ctx, messages.Stop)
-		for {
-			m, err := messages.Next()
-			if errors.Is(err, jetstream.ErrNoHeartbeat) {
-				continue // the pull is renewed by the library
-			}
-			if err != nil {
-				if ctx.Err() == nil {
-					log.Warn("reading stored payloads was interrupted, trying again", zap.Error(err))
-				}
-				break
-			}
-			lane := lanes[maphash.String(seed, m.Subject())%uint64(len(lanes))]
-			select {
-			case lane <- m:
-			case <-ctx.Done():
-			}
-		}
+		stop := context.AfterFunc(ctx, messages.Drain)
+		err = forward(messages, func(m jetstream.Msg) {
+			lanes[maphash.String(seed, m.Subject())%uint64(len(lanes))] <- m
+		})
 		stop()
 		messages.Stop()
-		pause(ctx, retryPause)
+		if ctx.Err() == nil {
+			log.Warn("reading stored payloads was interrupted, trying again", zap.Error(err))
+			pause(ctx, retryPause)
+		}
 	}
-	return nil
 }
 
-// workOne processes a message and answers it. An answer that is lost costs only a redelivery.
-func (s *Store) workOne(ctx context.Context, m jetstream.Msg, work Work, log *zap.Logger) {
-	if ctx.Err() != nil {
-		return // another delivery will do it
+// forward passes messages on until there are no more.
+func forward(messages jetstream.MessagesContext, pass func(jetstream.Msg)) error {
+	for {
+		m, err := messages.Next()
+		if errors.Is(err, jetstream.ErrNoHeartbeat) {
+			continue // the pull is renewed by the library
+		}
+		if err != nil {
+			return err
+		}
+		pass(m)
 	}
-	attempt := 1
-	if meta, err := m.Metadata(); err == nil {
-		attempt = int(meta.NumDelivered)
-	}
+}
+
+// workOne works a message until it is done, or gives it back when ctx ends. An answer that is lost
+// costs only a redelivery.
+func (s *Store) workOne(ctx context.Context, m jetstream.Msg, o ConsumeOptions) {
 	p := payloadOf(m.Subject(), m.Headers(), m.Data())
 	if !whole(p) {
-		log.Error("a message in the payload log is not ours, or was altered; it is passed over", zap.String("provider", p.Provider), zap.String("account", p.Account))
+		o.Log.Error("a message in the payload log is not ours, or was altered; it is passed over", zap.String("provider", p.Provider), zap.String("account", p.Account))
 		_ = m.Term()
 		return
 	}
-	retryIn := work(ctx, p, attempt)
-	var err error
-	if retryIn > 0 {
-		err = m.NakWithDelay(retryIn)
-	} else {
-		err = m.Ack()
+	for attempt := 1; ctx.Err() == nil; attempt++ {
+		retryIn := o.Work(ctx, p, attempt)
+		if retryIn == 0 {
+			_ = m.Ack()
+			return
+		}
+		wait(ctx, m, retryIn)
 	}
-	if err != nil && ctx.Err() == nil {
-		log.Debug("answer to a delivery was not sent", zap.Error(err))
+	_ = m.Nak()
+}
+
+// wait lets time pass and tells the server that the message is still held.
+func wait(ctx context.Context, m jetstream.Msg, d time.Duration) {
+	for ; d > 0 && ctx.Err() == nil; d -= heartbeat {
+		_ = m.InProgress()
+		pause(ctx, min(d, heartbeat))
 	}
 }
 

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -41,7 +43,9 @@ type Embedded struct {
 	lock     *os.File
 	password string
 	dir      string
-	unstage  func() // removes what stages batches in memory
+
+	stageOnce sync.Once
+	staging   string // where batches are staged in memory; "" if they are staged on disk
 }
 
 // StartEmbedded locks the data directory and starts the server. It returns an error that names
@@ -54,7 +58,7 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Embedded{lock: lock, dir: o.Dir, unstage: func() {}}
+	e := &Embedded{lock: lock, dir: o.Dir}
 	if err := e.start(o); err != nil {
 		e.Close()
 		return nil, err
@@ -73,6 +77,9 @@ func (e *Embedded) start(o EmbeddedOptions) (err error) {
 	if e.server, err = server.NewServer(opts); err != nil {
 		return fmt.Errorf("set up embedded NATS server: %w", err)
 	}
+	if err := listenable(o.Listen); err != nil {
+		return err
+	}
 	left := leftStaging(o.Dir, o.Names.payloads())
 	e.server.Start()
 	if !e.server.ReadyForConnections(30 * time.Second) {
@@ -87,9 +94,17 @@ func (e *Embedded) start(o EmbeddedOptions) (err error) {
 	return nil
 }
 
-// Staged makes group commit fast on the streams that exist by now.
-func (e *Embedded) Staged(n Names) {
-	e.unstage = stageInMemory(e.dir, n.payloads(), n.events(), n.quarantine())
+// listenable finds out at once what the server would try for half a minute.
+func listenable(listen string) error {
+	if listen == "" {
+		return nil
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(context.Background(), "tcp", listen)
+	if err != nil {
+		return fmt.Errorf("embedded.listen: %w", err)
+	}
+	return l.Close()
 }
 
 // serverOptions: SyncAlways is the promise; the rest is size and access.

@@ -17,6 +17,9 @@ import (
 // the memory honest.
 const remembered = 8192
 
+// headerUntil is the instant of the newest fact that an event knows (kycbridge.Data.Until).
+const headerUntil = "Kyc-Until"
+
 // Bus publishes canonical events and reads them back.
 type Bus struct {
 	*Connection
@@ -41,7 +44,7 @@ func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas 
 	if err != nil {
 		return nil, err
 	}
-	return &Bus{Connection: c, names: names, events: newCommitter(c.nc), last: last, stream: stream}, nil
+	return &Bus{Connection: c, names: names, events: newCommitter(c), last: last, stream: stream}, nil
 }
 
 // Close ends publishing and the connection.
@@ -55,6 +58,8 @@ func (b *Bus) Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.
 	if known, ok := b.last.Get(k); ok && !fresh {
 		return known, nil
 	}
+	ctx, cancel := b.whileUp(ctx)
+	defer cancel()
 	raw, err := b.stream.GetLastMsgForSubject(ctx, b.names.anyEvent(k))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return kycbridge.State{Read: true}, nil
@@ -66,6 +71,7 @@ func (b *Bus) Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.
 	if err != nil {
 		return kycbridge.State{}, fmt.Errorf("event at sequence %d of %s cannot be read back", raw.Sequence, b.names.events())
 	}
+	e.Data.Until = kycbridge.ParseInstant(raw.Header.Get(headerUntil))
 	state := kycbridge.State{Data: &e.Data, Seq: raw.Sequence}
 	b.last.Add(k, state)
 	state.Read = true
@@ -79,6 +85,7 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, kind kycbridge.Kind,
 		Header: nats.Header{
 			"Content-Type":                          {"application/cloudevents+json"},
 			nats.MsgIdHdr:                           {e.ID},
+			headerUntil:                             {kycbridge.Instant(e.Data.NewestAt())},
 			jetstream.ExpectedLastSubjSeqHeader:     {strconv.FormatUint(after, 10)},
 			jetstream.ExpectedLastSubjSeqSubjHeader: {b.names.anyEvent(k)},
 		},

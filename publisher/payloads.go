@@ -53,7 +53,7 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", names.payloads(), err)
 	}
-	s := &Store{Connection: c, names: names, log: log, payloads: newCommitter(c.nc), quarantine: newCommitter(c.nc), refused: make(chan *nats.Msg, 64)}
+	s := &Store{Connection: c, names: names, log: log, payloads: newCommitter(c), quarantine: newCommitter(c), refused: make(chan *nats.Msg, 64)}
 	s.refusing.Add(1)
 	go s.keepRefused()
 	return s, nil
@@ -90,6 +90,8 @@ func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stor
 
 // at reads the payload at a sequence of the log.
 func (s *Store) at(ctx context.Context, seq uint64) (kycbridge.Payload, error) {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
 	raw, err := s.log.GetMsg(ctx, seq)
 	if err != nil {
 		return kycbridge.Payload{}, err
@@ -145,6 +147,8 @@ func (s *Store) keepRefused() {
 
 // History reads the stored payloads of one verification, oldest first.
 func (s *Store) History(ctx context.Context, k kycbridge.Key, each func(kycbridge.Payload) error) error {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
 	subject := s.names.payload(k)
 	for seq := uint64(1); ; {
 		raw, err := s.log.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))

@@ -208,7 +208,7 @@ func TestConsumeWorksInOrderAndRetries(t *testing.T) {
 	done := make(chan error, 1)
 	worked := make(chan struct{}, 100)
 	go func() {
-		done <- store.Consume(ctx, 3, func(_ context.Context, p kycbridge.Payload, attempt int) time.Duration {
+		done <- store.Consume(ctx, ConsumeOptions{Workers: 3, Log: zaptest.NewLogger(t), Work: func(_ context.Context, p kycbridge.Payload, attempt int) time.Duration {
 			mu.Lock()
 			defer mu.Unlock()
 			if p.ID == "ondato.acme.e39" && !failed[p.ID] {
@@ -218,7 +218,7 @@ func TestConsumeWorksInOrderAndRetries(t *testing.T) {
 			seen[p.VerificationID] = append(seen[p.VerificationID], string(p.Body))
 			worked <- struct{}{}
 			return 0
-		}, zaptest.NewLogger(t))
+		}})
 	}()
 	for range 40 {
 		select {

@@ -20,25 +20,37 @@ const (
 	tmpfsMagic   = 0x01021994
 )
 
-// stageInMemory makes the staging folder of each stream a link into memory. Where there is no
-// memory file system, or a link cannot be made, batches are staged on disk: slower, not less safe.
-// The returned function removes the folder in memory.
-func stageInMemory(dir string, streams ...string) (remove func()) {
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(memoryRoot, &fs); err != nil || fs.Type != tmpfsMagic {
-		return func() {}
+// Staged makes the staging folder of every stream that exists by now a link into memory; it may be
+// called again when there are more. Where there is no memory file system, or a link cannot be made,
+// batches are staged on disk: slower, not less safe.
+func (e *Embedded) Staged(n Names) {
+	e.stageOnce.Do(func() {
+		var fs syscall.Statfs_t
+		if err := syscall.Statfs(memoryRoot, &fs); err != nil || fs.Type != tmpfsMagic {
+			return
+		}
+		if dir, err := os.MkdirTemp(memoryRoot, memoryPrefix); err == nil { // mode 0700
+			e.staging = dir
+		}
+	})
+	if e.staging == "" {
+		return
 	}
-	staging, err := os.MkdirTemp(memoryRoot, memoryPrefix) // mode 0700
-	if err != nil {
-		return func() {}
-	}
-	for _, stream := range streams {
-		target := filepath.Join(staging, stream)
+	for _, stream := range []string{n.payloads(), n.events(), n.quarantine()} {
+		target := filepath.Join(e.staging, stream)
 		if os.Mkdir(target, 0o700) == nil {
-			_ = os.Symlink(target, stagingFolder(dir, stream)) // if it fails, the disk serves
+			if os.Symlink(target, stagingFolder(e.dir, stream)) != nil {
+				_ = os.Remove(target) // there is no such stream yet, or it stages on disk already
+			}
 		}
 	}
-	return func() { os.RemoveAll(staging) }
+}
+
+// unstage removes what Staged has made in memory.
+func (e *Embedded) unstage() {
+	if e.staging != "" {
+		os.RemoveAll(e.staging)
+	}
 }
 
 // leftStaging is the memory folder that a process which was killed has left behind; "" if none.

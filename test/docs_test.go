@@ -103,7 +103,7 @@ func TestDocsConfigurations(t *testing.T) {
 func loadSample(t *testing.T, s sample, environ []string) *app.Config {
 	t.Helper()
 	writeSample(t, "kycbridge.yaml", s.text)
-	c, err := app.LoadConfig("kycbridge.yaml", environ, app.Known())
+	c, err := app.LoadConfig("kycbridge.yaml", environ, app.ProviderCatalog())
 	if err != nil {
 		t.Fatalf("%s:\n%s\n%v", s.page, s.text, err)
 	}
@@ -136,7 +136,7 @@ func TestDocsNameEveryDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := app.LoadConfig("", nil, app.Known())
+	c, err := app.LoadConfig("", nil, app.ProviderCatalog())
 	if err != nil {
 		t.Fatal(err)
 	}

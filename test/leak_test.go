@@ -41,10 +41,10 @@ var unseen = []string{mark, "5550187342", "203.0.113.187", "1977-11-23"}
 // leakAccounts admits the fixtures of every provider; every credential holds the mark.
 const leakAccounts = `log: {level: debug}
 accounts:
-  - {name: acme, provider: ondato, environment: test, auth: {bearer: [zqxv-bearer], basic: [{username: zqxv-user, password: zqxv-password}]}, confirm: false}
+  - {name: acme, provider: ondato, environment: test, auth: {bearer: [zqxv-bearer], basic: [{username: zqxv-user, password: zqxv-password}], hmac: {secrets: [zqxv-hmac]}}, confirm: false}
   - {name: acme, provider: signzy, environment: test, auth: {bearer: [zqxv-bearer], keys: [zqxv-callback-key], url_tokens: [zqxv-url-token]}, confirm: false}
   - {name: acme, provider: idwise, environment: test, auth: {bearer: [zqxv-bearer], headers: [{name: X-Key, value: zqxv-header}]}, confirm: false}
-  - {name: acme, provider: kwikid, environment: test, auth: {bearer: [zqxv-bearer], hmac: {secrets: [zqxv-hmac]}}, confirm: false}
+  - {name: acme, provider: kwikid, environment: test, auth: {bearer: [zqxv-bearer], url_tokens: [zqxv-url-token]}, confirm: false}
 `
 
 // TestLeak sends every fixture with planted personal values, whole, broken and unauthenticated,

@@ -61,7 +61,7 @@ func newPath(set *schemas.Set, c fixture.Case) *path {
 	p.normalizer = kycbridge.Normalizer{
 		Accounts: kycbridge.Accounts{{Provider: c.Provider, Account: "acme"}: p.account},
 		Events:   &p.memory, Log: &p.memory, Quarantine: &p.memory,
-		Validate: app.EventValidator(set), Mapping: app.Mapping,
+		Mapping:    app.Mapping,
 		TypePrefix: "io.kycbridge.verification", SourcePrefix: "/kycbridge", MaxAttempts: 1,
 		Now: func() time.Time { return recorded },
 	}

@@ -116,7 +116,12 @@ func startProcess(t *testing.T, name string, args ...string) *process {
 		_ = p.cmd.Wait() // the exit code is read from ProcessState
 		close(p.ended)
 	}()
-	t.Cleanup(p.kill)
+	t.Cleanup(func() {
+		p.kill()
+		if strings.Contains(p.stderr.String(), "WARNING: DATA RACE") {
+			t.Errorf("%s %v has a data race:\n%s", name, args, p.stderr.tail())
+		}
+	})
 	return p
 }
 
@@ -342,7 +347,7 @@ func (b *bridge) settled(t *testing.T, patience time.Duration) time.Duration {
 	t.Helper()
 	began, left := time.Now(), -1.0
 	defer func() {
-		if t.Failed() {
+		if left != 0 {
 			t.Logf("%.0f payloads left; the end of the log:\n%s", left, b.stderr.tail())
 		}
 	}()
@@ -602,7 +607,7 @@ func told(history []record) string {
 // without fork or gap, each superseding the one before, no id twice, no payload told twice.
 func sound(t *testing.T, all map[string][]record) (events int) {
 	t.Helper()
-	ids := map[string]bool{}
+	ids, doubled := map[string]bool{}, 0
 	for v, history := range all {
 		payloads := map[string]bool{}
 		for i, r := range history {
@@ -615,7 +620,9 @@ func sound(t *testing.T, all map[string][]record) (events int) {
 				t.Errorf("verification %s: event %d of the stream is revision %d, id %s, supersedes %q", v, i+1, r.Data.Revision, r.ID, r.Data.Supersedes)
 			}
 			if ids[r.ID] || payloads[r.Data.Payload.ID] {
-				t.Errorf("verification %s: revision %d repeats an event id or the payload of another:%s", v, r.Data.Revision, told(history))
+				if doubled++; doubled <= 3 {
+					t.Errorf("verification %s: revision %d repeats an event id or the payload of another:%s", v, r.Data.Revision, told(history))
+				}
 			}
 			ids[r.ID], payloads[r.Data.Payload.ID] = true, true
 			kind := strings.TrimSuffix(strings.TrimPrefix(r.Type, "io.kycbridge.verification."), ".v1")
@@ -623,6 +630,9 @@ func sound(t *testing.T, all map[string][]record) (events int) {
 				t.Errorf("subject %s, expected %s", r.subject, want)
 			}
 		}
+	}
+	if doubled > 0 {
+		t.Errorf("%d events repeat an event id or the payload of another", doubled)
 	}
 	return events
 }

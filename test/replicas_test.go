@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -115,4 +116,39 @@ func deliverTwice(t *testing.T, both [2]*bridge, payloads [][]byte, source *rand
 	}
 	callers.Wait()
 	return duplicates
+}
+
+// TestLateVerdict sends a verdict after newer facts, and what follows it: a late verdict does not
+// make room for facts that are older than those already told, and a repeated one tells nothing.
+func TestLateVerdict(t *testing.T) {
+	b := newBridge(t, oneAccount)
+	b.start(t)
+	for n, c := range []struct {
+		name    string
+		order   []int // of the webhooks 0, 1: approved; 2, 3: processed
+		events  int
+		address string // of the last event
+	}{
+		{"older facts after it", []int{3, 0, 2}, 2, "4 Example Street"},
+		{"repeated", []int{2, 1, 1}, 2, "3 Example Street"},
+		{"repeated after newer facts", []int{1, 2, 1}, 2, "3 Example Street"},
+	} {
+		one := &life{run: 0x1a, n: n}
+		webhooks := []webhook{one.next(sayApproved), one.next(sayApproved), one.next(sayProcessed), one.next(sayProcessed)}
+		for i, at := range c.order {
+			// A provider that repeats itself gives the repetition an id of its own, so it is stored again.
+			body := bytes.Replace(webhooks[at].body, []byte(`"id":"e`), fmt.Appendf(nil, `"id":"e%d`, i), 1)
+			if r, err := b.post(t.Context(), body); err != nil || r.Status != kycbridge.ReceiptAccepted {
+				t.Fatalf("%s: %d %s %v", c.name, r.code, r.text, err)
+			}
+		}
+		b.settled(t, 20*time.Second)
+		history := histories(t, b.eventsURL())[one.verificationID()]
+		last := history[len(history)-1].Data
+		claim, _ := last.ExtractedClaims["address"].(map[string]any)
+		if len(history) != c.events || last.Decision.Outcome != kycbridge.OutcomeApproved || claim["formatted"] != c.address {
+			t.Errorf("%s: %d events, expected %d; the last says %s, address %v, expected %s:%s",
+				c.name, len(history), c.events, last.Decision.Outcome, claim["formatted"], c.address, told(history))
+		}
+	}
 }

@@ -9,14 +9,19 @@ import (
 )
 
 func configCommand(environ []string) *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Look at the configuration", Args: cobra.NoArgs}
+	cmd := group(&cobra.Command{Use: "config", Short: "Look at the configuration"})
 	var file string
 	check := &cobra.Command{
 		Use:   "check",
 		Short: "Name all faults of a configuration, or print what is in force with the secrets redacted",
-		Args:  cobra.NoArgs,
+		Long: `Name all faults of a configuration, each with its line and what to write instead.
+Without a fault, print what is in force: file, environment and defaults, with the
+secrets redacted. Warnings go to standard error.
+
+Without --config these are the defaults and the environment.`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			config, err := app.LoadConfig(file, environ, app.Known())
+			config, err := app.LoadConfig(file, environ, app.ProviderCatalog())
 			if err != nil {
 				return err
 			}
@@ -30,6 +35,7 @@ func configCommand(environ []string) *cobra.Command {
 			for _, warning := range app.Warnings(config) {
 				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
 			}
+			fmt.Fprintln(cmd.ErrOrStderr(), "configuration is valid")
 			return nil
 		},
 	}

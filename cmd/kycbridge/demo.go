@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"errors"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,10 +28,11 @@ func demoCommand() *cobra.Command {
 		Long: `Start kycbridge with an embedded NATS server in a temporary folder, send it the
 synthetic payloads of every provider, and print every event that comes of them.
 
-Each payload has an account of its own, named after what it shows.`,
-		Args: cobra.NoArgs,
+Each payload has an account of its own, named after what it shows. The columns are those
+of kycbridge events.`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return quietPipe(demo(cmd.Context(), once, asJSON, cmd.OutOrStdout(), cmd.ErrOrStderr()))
+			return demo(cmd.Context(), once, asJSON, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "end when every payload has been worked")
@@ -56,23 +57,34 @@ func demo(ctx context.Context, once, asJSON bool, stdout, stderr io.Writer) erro
 	}
 	defer a.Stop()
 
-	out := &counter{w: stdout, asJSON: asJSON}
-	reading, stopReading := context.WithCancel(ctx)
+	out := &counter{printer: printer{w: stdout, asJSON: asJSON}}
+	for _, c := range cases {
+		out.account = columnFor(out.account, c.Name)
+	}
+	// Whoever reads ends the rest: nobody is left to show it to.
+	showing, end := context.WithCancelCause(ctx)
 	var reader sync.WaitGroup
-	var readErr error
 	reader.Go(func() {
-		readErr = app.ReadEvents(reading, app.ReadOptions{URL: a.ClientURL(), Stream: "KYC_EVENTS", Follow: true}, out.print)
+		end(app.ReadEvents(showing, app.ReadOptions{URL: a.ClientURL(), Stream: "KYC_EVENTS", Follow: true}, out.print))
 	})
 	defer reader.Wait()
-	defer stopReading()
+	defer end(nil)
+	err = show(showing, a, cases, key, out, once, stderr)
+	if showing.Err() != nil {
+		return context.Cause(showing)
+	}
+	return err
+}
 
+// show sends the cases and waits for their events; without once it goes on until ctx ends.
+func show(ctx context.Context, a *app.App, cases []fixture.Case, key string, out *counter, once bool, stderr io.Writer) error {
 	tally, err := send(ctx, a, cases, key)
 	if err != nil {
 		return err
 	}
 	events, err := settle(ctx, a, out)
 	if err != nil {
-		return errors.Join(err, readErr)
+		return err
 	}
 	fmt.Fprintf(stderr, "\n%d payloads: %d accepted, %d quarantined; %d events, the other accepted payloads ask for none.\n",
 		len(cases), tally[kycbridge.ReceiptAccepted], tally[kycbridge.ReceiptQuarantined], events)
@@ -150,21 +162,29 @@ func settle(ctx context.Context, a *app.App, out *counter) (events int, err erro
 
 // counter prints events and counts them.
 type counter struct {
-	w      io.Writer
-	asJSON bool
-	mu     sync.Mutex
-	n      int
+	printer
+	mu sync.Mutex
+	n  int
 }
 
 func (c *counter) print(body []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.n++
-	return printEvent(c.w, body, c.asJSON)
+	return c.printer.print(body)
 }
 
 func (c *counter) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.n
+}
+
+// statusWord reads the status of an answered callback.
+func statusWord(r io.Reader) (string, error) {
+	var answer struct {
+		Status string `json:"status"`
+	}
+	err := json.NewDecoder(r).Decode(&answer)
+	return answer.Status, err
 }

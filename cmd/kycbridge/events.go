@@ -1,16 +1,12 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"kycbridge"
 	"kycbridge/internal/app"
 )
 
@@ -21,31 +17,50 @@ func eventsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Read published events, as any consumer would",
-		Long: `Read published events from NATS, as any consumer would.
+		Long: `Read published events from NATS, as any consumer would: oldest first, one a line.
+
+The columns are time, provider, account, the beginning of the verification id, revision,
+status, outcome of the decision, and why: the provider's event, status detail, reasons.
+--json prints the whole event.
 
 Without --follow it prints what is there and ends.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			from, err := parseSince(since, time.Now())
-			if err != nil {
-				return err
+		Example: `  kycbridge events --subject 'kyc.event.v1.*.*.completed.>' --since 24h
+  kycbridge events --url nats://nats.example.com:4222 --user onboarding --password-file ./password --follow --json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Since, err = parseSince(since, time.Now()); err != nil {
+				return usage(cmd, err.Error())
 			}
-			o.Since = from
-			out := cmd.OutOrStdout()
-			return quietPipe(app.ReadEvents(cmd.Context(), o, func(body []byte) error {
-				return printEvent(out, body, asJSON)
-			}))
+			if err = oneCredential(o); err != nil {
+				return usage(cmd, err.Error())
+			}
+			out := printer{w: cmd.OutOrStdout(), asJSON: asJSON, account: 12}
+			return app.ReadEvents(cmd.Context(), o, out.print)
 		},
 	}
 	f := cmd.Flags()
+	f.SortFlags = false
 	f.StringVar(&o.URL, "url", "nats://127.0.0.1:4222", "NATS `server` to read from")
-	f.StringVar(&o.CredentialsFile, "creds", "", "credentials `file` for NATS")
+	f.StringVar(&o.User, "user", "", "`name` of a NATS user")
+	f.StringVar(&o.PasswordFile, "password-file", "", "`file` with the password of --user")
+	f.StringVar(&o.CredentialsFile, "creds", "", "NATS credentials `file` (JWT and seed)")
 	f.StringVar(&o.Stream, "stream", "KYC_EVENTS", "event `stream`")
-	f.StringVar(&o.Subject, "subject", "", "only events on this `subject`, wildcards allowed (kyc.event.v1.*.*.completed.>)")
-	f.StringVar(&since, "since", "", "only events since this `time`: RFC 3339, or an age such as 24h")
+	f.StringVar(&o.Subject, "subject", "", "only events on this `subject`; wildcards are * and >")
+	f.StringVar(&since, "since", "", "only events published since this `time`: RFC 3339, or an age such as 24h")
 	f.BoolVarP(&o.Follow, "follow", "f", false, "go on with events as they come")
 	f.BoolVar(&asJSON, "json", false, "print each event as its CloudEvent, one a line")
 	return cmd
+}
+
+// oneCredential refuses half a credential and two of them.
+func oneCredential(o app.ReadOptions) error {
+	switch {
+	case (o.User == "") != (o.PasswordFile == ""):
+		return errors.New("--user and --password-file go together")
+	case o.User != "" && o.CredentialsFile != "":
+		return errors.New("--creds stands beside --user; write one of the two")
+	}
+	return nil
 }
 
 // parseSince reads an instant or an age. An empty text is the beginning.
@@ -54,65 +69,13 @@ func parseSince(s string, now time.Time) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		if t.After(now) {
+			return time.Time{}, fmt.Errorf("--since %s lies ahead; leave it away to read everything, write --follow to wait for more", s)
+		}
 		return t, nil
 	}
 	if age, err := time.ParseDuration(s); err == nil && age >= 0 {
 		return now.Add(-age), nil
 	}
 	return time.Time{}, fmt.Errorf("--since %s: write an RFC 3339 time such as 2026-03-02T09:00:00Z, or an age such as 24h", s)
-}
-
-// printEvent writes one event as a line.
-func printEvent(w io.Writer, body []byte, asJSON bool) error {
-	if asJSON {
-		_, err := fmt.Fprintf(w, "%s\n", body)
-		return err
-	}
-	e, err := kycbridge.DecodeEvent(body)
-	if err != nil {
-		_, err = fmt.Fprintln(w, "an event that cannot be read; look at it with --json")
-		return err
-	}
-	_, err = fmt.Fprintln(w, eventLine(e))
-	return err
-}
-
-// eventLine is an event for a person's eyes: no person data, whatever the profile.
-func eventLine(e kycbridge.Event) string {
-	d := e.Data
-	verdict := string(d.Decision.Outcome)
-	if d.Decision.Final {
-		verdict += " (final)"
-	}
-	line := fmt.Sprintf("%-20s  %-7s %-10s %s r%-2d  %-14s %-18s %s", shortTime(e.Time), d.Provider.Name, d.Account,
-		d.VerificationID[:min(8, len(d.VerificationID))], d.Revision, d.Status, verdict, d.Provider.Event.Name)
-	if d.StatusDetail != "" {
-		line += " · " + d.StatusDetail
-	}
-	for _, r := range d.Reasons {
-		line += " · " + r.Code
-	}
-	return line
-}
-
-func shortTime(s string) string {
-	t := kycbridge.ParseInstant(s)
-	return t.Format(time.RFC3339)
-}
-
-// quietPipe takes the end of a reader (| head) for the end of the work.
-func quietPipe(err error) error {
-	if errors.Is(err, context.Canceled) || isBrokenPipe(err) {
-		return nil
-	}
-	return err
-}
-
-// statusWord reads the status of an answered callback.
-func statusWord(r io.Reader) (string, error) {
-	var answer struct {
-		Status string `json:"status"`
-	}
-	err := json.NewDecoder(r).Decode(&answer)
-	return answer.Status, err
 }

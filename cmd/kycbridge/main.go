@@ -1,29 +1,51 @@
 // Command kycbridge receives the results of identity verifications from many providers and
 // publishes them as one canonical event on NATS.
+//
+// It ends with 0 when its work is done, a signal included, and with 1 and a message on standard
+// error otherwise.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"kycbridge/internal/app"
 )
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // a reader that has gone shows as an error of the write
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "kycbridge:", err)
+		fmt.Fprintln(os.Stderr, message(err))
 		os.Exit(1)
 	}
 }
 
-// run is the whole program but for signals and the exit code.
+// message is what is said of an error: the faults of a configuration one a line behind their number.
+func message(err error) string {
+	var config *app.ConfigError
+	switch {
+	case !errors.As(err, &config):
+		return "kycbridge: " + err.Error()
+	case len(config.Faults) == 1:
+		return "1 fault:\n" + config.Error()
+	default:
+		return fmt.Sprintf("%d faults:\n%s", len(config.Faults), config.Error())
+	}
+}
+
+// run is the whole program but for signals and the exit code. A reader that has gone (| head) is
+// the end of the work and no error.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	root := &cobra.Command{
 		Use:   "kycbridge",
@@ -33,13 +55,73 @@ payload as it came, and publishes one canonical event on NATS.
 
   kycbridge demo --once          see it work: no configuration, no other server
   kycbridge serve --config FILE  run it`,
+		Version:       programVersion(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 	}
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
+	// A group of commands runs in order to refuse what is none of them; that is no use of it.
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
+	root.SetHelpCommand(helpCommand())
+	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(serveCommand(environ), demoCommand(), eventsCommand(), configCommand(environ), versionCommand())
-	return root.ExecuteContext(ctx)
+	return quietPipe(group(root).ExecuteContext(ctx))
+}
+
+// usage is the error of a command line that cannot be meant, with where to look.
+func usage(cmd *cobra.Command, problem string) error {
+	return fmt.Errorf("%s (see: %s --help)", problem, cmd.CommandPath())
+}
+
+// noArgs refuses words behind a command that takes none.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usage(cmd, fmt.Sprintf("%s takes flags only, not %q", cmd.Name(), args[0]))
+}
+
+// group makes cmd print its help, and refuse a word that is none of its commands.
+func group(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		return unknownCommand(cmd, args[0])
+	}
+	return cmd
+}
+
+func unknownCommand(cmd *cobra.Command, name string) error {
+	problem := fmt.Sprintf("unknown command %q", strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath()+" "+name, cmd.Root().Name())))
+	if cmd.SuggestionsMinimumDistance <= 0 {
+		cmd.SuggestionsMinimumDistance = 2
+	}
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		problem += ", did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usage(cmd, problem)
+}
+
+// helpCommand prints the help of another command.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [command]",
+		Short: "Print help about a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return err
+			}
+			if len(rest) > 0 {
+				return unknownCommand(about, rest[0])
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
 }

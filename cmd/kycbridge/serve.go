@@ -22,22 +22,27 @@ func serveCommand(environ []string) *cobra.Command {
 		Short: "Receive callbacks and publish events",
 		Long: `Receive callbacks and publish events until a signal comes.
 
-Without --config it runs with an embedded NATS server in ./data and no accounts.`,
-		Args: cobra.NoArgs,
+Without --config it runs with an embedded NATS server in ./data and no accounts.
+With an external store, several processes may share the work: --role receive takes
+callbacks, --role normalize makes events of them.`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			want, err := parseRoles(roles)
 			if err != nil {
+				return usage(cmd, err.Error())
+			}
+			config, err := app.LoadConfig(file, environ, app.ProviderCatalog())
+			if err != nil {
 				return err
 			}
-			config, err := app.LoadConfig(file, environ, app.Known())
-			if err != nil {
+			if err := config.Serves(want); err != nil {
 				return err
 			}
 			return serve(cmd.Context(), config, want, cmd.ErrOrStderr())
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file` (YAML)")
-	cmd.Flags().StringSliceVar(&roles, "role", []string{"receive", "normalize"}, "what this process does: receive, normalize")
+	cmd.Flags().StringSliceVar(&roles, "role", []string{"receive", "normalize"}, "what this process does: receive, normalize; one alone wants an external store")
 	return cmd
 }
 
@@ -83,6 +88,9 @@ func parseRoles(names []string) (app.Roles, error) {
 		if !slices.Contains(known, name) {
 			return app.Roles{}, fmt.Errorf("--role %s: there is no such role; write %s", name, strings.Join(known, ", "))
 		}
+	}
+	if len(names) == 0 {
+		return app.Roles{}, fmt.Errorf("--role names none; write %s", strings.Join(known, ", "))
 	}
 	return app.Roles{Receive: slices.Contains(names, "receive"), Normalize: slices.Contains(names, "normalize")}, nil
 }

@@ -18,10 +18,11 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the versions of program, mappings and event schema",
-		Args:  cobra.NoArgs,
-		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintf(cmd.OutOrStdout(), "kycbridge %s\nmapping %s\nevent schema %s\n%s %s/%s\n",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "kycbridge %s\nmapping %s\nevent schema %s\n%s %s/%s\n",
 				programVersion(), app.Mapping, kycbridge.DataSchema, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
 		},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,8 +22,12 @@ import (
 // Mapping is the version of the mappings; it stands in every event and changes when a mapping does.
 const Mapping = "1"
 
-// connectPatience is how long a start waits for streams and consumers to be ready.
-const connectPatience = 30 * time.Second
+const (
+	// connectPatience is how long a start waits for NATS.
+	connectPatience = 30 * time.Second
+	// apartPatience is how long it waits for a bus without which payloads can be accepted.
+	apartPatience = 3 * time.Second
+)
 
 // Roles are what a process does. The zero value does nothing; AllRoles is the default.
 type Roles struct{ Receive, Normalize bool }
@@ -39,15 +44,15 @@ type App struct {
 	metrics  *metrics
 	embedded *publisher.Embedded
 	store    *publisher.Store
-	bus      *publisher.Bus
+	bus      atomic.Pointer[publisher.Bus] // nil until it has been reached
 	intake   *kycbridge.Intake
 	addr     struct{ callbacks, admin string }
 	failed   chan error // a server or worker that ended by itself
 	stops    []func()   // last in, first out
 }
 
-// Start brings everything up in the order of the path: store, bus, normalizer, receiver. On an
-// error whatever had started is stopped again.
+// Start brings everything up in the order of the path: store, normalizer with its bus, receiver. On
+// an error whatever had started is stopped again.
 func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger) (_ *App, err error) {
 	a := &App{config: config, log: log, metrics: newMetrics(), failed: make(chan error, 4)}
 	defer func() {
@@ -61,15 +66,19 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger) (_
 	if a.accounts, err = config.BuildAccounts(Providers(a.schemas)); err != nil {
 		return nil, err
 	}
-	if err = a.openStreams(ctx); err != nil {
+	if err = a.openStore(ctx); err != nil {
 		return nil, err
 	}
 	a.intake = &kycbridge.Intake{Decode: Decode, Log: a.store, Quarantine: a.store, Refusals: a.store}
-	a.metrics.watch(a.store.Backlog, map[string]func() bool{"store": a.store.Connected, "bus": a.bus.Connected})
+	ready := map[string]func(context.Context) error{"store": a.store.Ready}
+	connected := map[string]func() bool{"store": a.store.Connected}
 	if roles.Normalize {
-		a.startNormalizer()
+		ready["bus"], connected["bus"] = a.busReady, a.busConnected
+		if err = a.startNormalizer(ctx); err != nil {
+			return nil, err
+		}
 	}
-	ready := map[string]func(context.Context) error{"store": a.store.Ready, "bus": a.bus.Ready}
+	a.metrics.watch(a.store.Backlog, connected)
 	if roles.Receive {
 		if err = a.startReceiver(ready); err != nil {
 			return nil, err
@@ -120,7 +129,11 @@ func (a *App) Progress(ctx context.Context) (backlog, events int, err error) {
 	if backlog, err = a.store.Backlog(ctx); err != nil {
 		return 0, 0, err
 	}
-	events, err = a.bus.Events(ctx)
+	bus := a.bus.Load()
+	if bus == nil {
+		return backlog, 0, errors.New("the bus has not been reached yet")
+	}
+	events, err = bus.Events(ctx)
 	return backlog, events, err
 }
 
@@ -146,83 +159,146 @@ func Providers(set *schemas.Set) map[string]kycbridge.Provider {
 	return table
 }
 
-// openStreams starts the embedded server if either side wants it, and opens both sides.
-func (a *App) openStreams(ctx context.Context) error {
+// openStore starts the embedded server if either side wants it, and opens the store.
+func (a *App) openStore(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()
 	c := a.config
-	names := publisher.Names{Subject: c.Names.SubjectPrefix, Stream: c.Names.StreamPrefix}
-	maxBody := c.Receive.MaxBody
 	if c.Store.IsEmbedded() || c.Bus.IsEmbedded() {
 		server, err := publisher.StartEmbedded(publisher.EmbeddedOptions{
-			Dir: c.DataDir, Listen: c.Embedded.Listen, Users: embeddedUsers(c.Embedded), Names: names, MaxBody: maxBody})
+			Dir: c.DataDir, Listen: c.Embedded.Address(), Users: embeddedUsers(c.Embedded), Names: a.names(), MaxBody: c.Receive.MaxBody})
 		if err != nil {
 			return err
 		}
 		a.embedded = server
 		a.stops = append(a.stops, server.Close)
 	}
-	connection, err := a.connect(ctx, "store", c.Store, maxBody)
+	connection, err := a.connect(ctx, "store", c.Store)
 	if err != nil {
 		return err
 	}
-	if a.store, err = publisher.OpenStore(ctx, connection, names, maxBody, max(c.Store.Replicas, 1)); err != nil {
+	if a.store, err = publisher.OpenStore(ctx, connection, a.names(), c.Receive.MaxBody, max(c.Store.Replicas, 1)); err != nil {
 		connection.Close()
 		return err
 	}
 	a.stops = append(a.stops, a.store.Close)
-	if connection, err = a.connect(ctx, "bus", c.Bus, maxBody); err != nil {
-		return err
-	}
-	if a.bus, err = publisher.OpenBus(ctx, connection, names, maxBody, max(c.Bus.Replicas, 1)); err != nil {
-		connection.Close()
-		return err
-	}
-	a.stops = append(a.stops, a.bus.Close)
-	if a.embedded != nil {
-		a.embedded.Staged(names)
-	}
+	a.stage()
 	return nil
 }
 
-func (a *App) connect(ctx context.Context, name string, c Server, maxBody int) (*publisher.Connection, error) {
+// stage makes group commit fast on the embedded streams that exist by now.
+func (a *App) stage() {
+	if a.embedded != nil {
+		a.embedded.Staged(a.names())
+	}
+}
+
+// openBus opens the bus; it waits for as long as ctx lasts while no server answers.
+func (a *App) openBus(ctx context.Context) (*publisher.Bus, error) {
+	connection, err := a.connect(ctx, "bus", a.config.Bus)
+	if err != nil {
+		return nil, err
+	}
+	bus, err := publisher.OpenBus(ctx, connection, a.names(), a.config.Receive.MaxBody, max(a.config.Bus.Replicas, 1))
+	if err != nil {
+		connection.Close()
+		return nil, err
+	}
+	a.stage()
+	return bus, nil
+}
+
+func (a *App) names() publisher.Names {
+	return publisher.Names{Subject: a.config.Names.SubjectPrefix, Stream: a.config.Names.StreamPrefix}
+}
+
+func (a *App) busReady(ctx context.Context) error {
+	if bus := a.bus.Load(); bus != nil {
+		return bus.Ready(ctx)
+	}
+	return errors.New("not reached yet")
+}
+
+func (a *App) busConnected() bool {
+	bus := a.bus.Load()
+	return bus != nil && bus.Connected()
+}
+
+func (a *App) connect(ctx context.Context, name string, c Server) (*publisher.Connection, error) {
 	d := publisher.Dial{Name: name, URL: c.URL}
 	if c.IsEmbedded() {
 		d.URL, d.Options = "", a.embedded.Dial()
 	} else {
 		d.Options = natsOptions(c)
 	}
-	return publisher.Connect(ctx, d, publisher.LargestMessage(maxBody), a.log)
+	return publisher.Connect(ctx, d, publisher.LargestMessage(a.config.Receive.MaxBody), a.log)
 }
 
-// startNormalizer turns stored payloads into events until Stop.
-func (a *App) startNormalizer() {
+// startNormalizer turns stored payloads into events until Stop. A bus that cannot be reached does
+// not hold up the start where the store is another system: payloads are accepted and wait.
+func (a *App) startNormalizer(ctx context.Context) error {
+	life, end := context.WithCancel(context.Background())
+	opened := make(chan error, 1)
+	var running sync.WaitGroup
+	running.Go(func() {
+		bus, err := a.openBus(life)
+		if err == nil {
+			a.bus.Store(bus)
+			defer bus.Close()
+		}
+		opened <- err
+		if err == nil {
+			err = a.normalize(life, bus)
+		}
+		if err != nil && life.Err() == nil {
+			a.failed <- fmt.Errorf("normalizer: %w", err)
+		}
+	})
+	a.stops = append(a.stops, func() { end(); running.Wait() })
+	patience := connectPatience
+	if a.config.Store.URL != a.config.Bus.URL {
+		patience = apartPatience
+	}
+	select {
+	case err := <-opened:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(patience):
+	}
+	if a.config.Store.URL == a.config.Bus.URL {
+		return fmt.Errorf("the bus at %s does not answer", publisher.Redacted(a.config.Bus.URL))
+	}
+	a.log.Warn("the bus is away: payloads are accepted, their events wait for it")
+	return nil
+}
+
+// normalize works the payload log until ctx ends.
+func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
 	n := &kycbridge.Normalizer{
 		Accounts:     a.accounts,
-		Events:       a.bus,
+		Events:       bus,
 		Log:          a.store,
 		Quarantine:   a.store,
-		Validate:     EventValidator(a.schemas),
 		Mapping:      Mapping,
 		TypePrefix:   a.config.Names.TypePrefix,
 		SourcePrefix: a.config.Names.SourcePrefix,
 		MaxAttempts:  a.config.Normalize.MaxAttempts,
 		Now:          time.Now,
 	}
-	work := func(ctx context.Context, p kycbridge.Payload, attempt int) time.Duration {
-		done, retryIn, err := n.Work(ctx, p, attempt)
-		a.metrics.processed(p, done, err)
-		a.logProcessed(p, done, attempt, retryIn, err)
-		return retryIn
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := a.store.Consume(ctx, a.config.Normalize.Workers, work, a.log); err != nil {
-			a.failed <- fmt.Errorf("normalizer: %w", err)
-		}
+	return a.store.Consume(ctx, publisher.ConsumeOptions{
+		Workers: a.config.Normalize.Workers,
+		Alone:   a.config.Store.IsEmbedded(), // the lock on its directory says so
+		Log:     a.log,
+		Work: func(ctx context.Context, p kycbridge.Payload, attempt int) time.Duration {
+			done, retryIn, err := n.Work(ctx, p, attempt)
+			if err == nil || ctx.Err() == nil { // what a shutdown interrupts is no failure
+				a.metrics.processed(p, done, err)
+				a.logProcessed(p, done, attempt, retryIn, err)
+			}
+			return retryIn
+		},
 	})
-	a.stops = append(a.stops, func() { cancel(); running.Wait() })
 }
 
 // logProcessed says what became of a payload; what went as it should is said at debug level only,
@@ -313,17 +389,6 @@ func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func
 		running.Wait()
 	}
 	return listener.Addr().String(), stop, nil
-}
-
-// EventValidator checks a written event against the open event schema.
-func EventValidator(set *schemas.Set) func(body []byte) []kycbridge.FieldError {
-	return func(body []byte) []kycbridge.FieldError {
-		doc, faults := schemas.Decode(body)
-		if len(faults) == 0 {
-			faults = set.ValidateEvent(doc)
-		}
-		return fieldErrors(faults)
-	}
 }
 
 // Decode reads a body for Intake.

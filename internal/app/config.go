@@ -20,6 +20,7 @@
 package app
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"time"
@@ -53,8 +54,19 @@ type Admin struct {
 
 // Embedded is the client port of the embedded NATS server.
 type Embedded struct {
-	Listen string `yaml:"listen"`
+	Listen string `yaml:"listen"` // host:port, or none for no port
 	Users  []User `yaml:"users,omitempty"`
+}
+
+// noPort stands in Embedded.Listen where nobody outside the process may connect.
+const noPort = "none"
+
+// Address is where the client port listens; "" if there is to be none.
+func (e Embedded) Address() string {
+	if e.Listen == noPort {
+		return ""
+	}
+	return e.Listen
 }
 
 // User may connect to the embedded server. Publish and Subscribe are the subjects allowed.
@@ -93,7 +105,7 @@ type TLS struct {
 type Receive struct {
 	MaxBody           int           `yaml:"max_body"` // bytes
 	Concurrency       int           `yaml:"concurrency"`
-	RequestsPerSecond float64       `yaml:"requests_per_second"` // an account; 0: no limit
+	RequestsPerSecond float64       `yaml:"requests_per_second"` // of all accounts together; 0: no limit
 	Timeout           time.Duration `yaml:"timeout"`
 	Drain             time.Duration `yaml:"drain"` // how long a shutdown waits for callbacks in flight
 }
@@ -130,7 +142,7 @@ type Account struct {
 	Confirm        *bool              `yaml:"confirm,omitempty"` // unset: as the provider needs it
 	RejectInvalid  bool               `yaml:"reject_invalid"`
 	Poll           Poll               `yaml:"poll,omitempty"`
-	Limits         Limits             `yaml:"limits"`
+	Limits         Limits             `yaml:"limits,omitempty"`
 	Checker        bool               `yaml:"checker,omitempty"`
 	ManualReview   bool               `yaml:"manual_review,omitempty"`
 	RenewalOverdue string             `yaml:"renewal_overdue,omitempty"` // expire, keep
@@ -178,16 +190,19 @@ type Poll struct {
 	Deadline  time.Duration            `yaml:"deadline,omitempty"`
 }
 
-// Limits bound the calls to a provider's API.
+// Limits bound the calls to a provider's API. What is zero is the provider's default.
 type Limits struct {
-	RequestsPerSecond float64 `yaml:"requests_per_second"`
-	Concurrency       int     `yaml:"concurrency"`
+	RequestsPerSecond float64 `yaml:"requests_per_second,omitempty"`
+	Concurrency       int     `yaml:"concurrency,omitempty"`
 }
 
 // Catalog is what the table of providers says about configuration, so that no provider's name
 // stands in the loader.
 type Catalog struct {
 	Names            []string
+	AuthKeys         map[string][]string // by provider: the kinds of credential that its Verify reads
+	Placements       map[string][]string // by provider: where a key of auth.keys may stand
+	Settings         map[string][]string // by provider: the keys of an account that its mapping reads
 	APIKeys          map[string][]string // by provider; timeout is known to all
 	PolicyKeys       map[string][]string // by provider
 	ConfirmByDefault map[string]bool
@@ -218,11 +233,18 @@ func (a *Account) complete(catalog Catalog) {
 		confirm := catalog.ConfirmByDefault[a.Provider]
 		a.Confirm = &confirm
 	}
-	if a.Limits.RequestsPerSecond == 0 {
-		a.Limits.RequestsPerSecond = 5
-	}
-	if a.Limits.Concurrency == 0 {
-		a.Limits.Concurrency = 4
+}
+
+// Serves reports whether a process of these roles has somebody who does the other half of the work:
+// only this process reaches an embedded store.
+func (c *Config) Serves(r Roles) error {
+	switch {
+	case !c.Store.IsEmbedded() || r == AllRoles():
+		return nil
+	case r.Receive:
+		return errors.New("receive alone with store.url: embedded: nobody else can normalize what this store takes; write the url of an external NATS, or leave --role away")
+	default:
+		return errors.New("normalize alone with store.url: embedded: nobody else can put payloads into this store; write the url of an external NATS, or leave --role away")
 	}
 }
 

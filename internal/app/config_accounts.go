@@ -4,13 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"kycbridge"
 )
-
-// shortSecret is the length below which a secret is warned of.
-const shortSecret = 8
 
 // BuildAccounts makes the domain's accounts of c, each with its provider out of table.
 func (c *Config) BuildAccounts(table map[string]kycbridge.Provider) (kycbridge.Accounts, error) {
@@ -78,56 +74,49 @@ func (a Auth) credentials() kycbridge.Credentials {
 	return out
 }
 
+// kinds are the keys of a that hold credentials.
+func (a Auth) kinds() []string {
+	return written([]writtenKey{
+		{"basic", len(a.Basic) > 0},
+		{"bearer", len(a.Bearer) > 0},
+		{"headers", len(a.Headers) > 0},
+		{"url_tokens", len(a.URLTokens) > 0},
+		{"hmac", len(a.HMAC.Secrets) > 0 || a.HMAC.Header != "" || a.HMAC.Tolerance != 0},
+		{"keys", len(a.Keys) > 0},
+	})
+}
+
+// settings are the keys of a that a mapping may read.
+func (a Account) settings() []string {
+	return written([]writtenKey{
+		{"checker", a.Checker},
+		{"manual_review", a.ManualReview},
+		{"renewal_overdue", a.RenewalOverdue != ""},
+		{"policy", len(a.Policy) > 0},
+		{"flow_statuses", len(a.FlowStatuses) > 0},
+	})
+}
+
+// writtenKey is a key and whether the configuration says anything there.
+type writtenKey struct {
+	name string
+	is   bool
+}
+
+func written(keys []writtenKey) []string {
+	var out []string
+	for _, k := range keys {
+		if k.is {
+			out = append(out, k.name)
+		}
+	}
+	return out
+}
+
 func reveal(secrets []Secret) []string {
 	var out []string
 	for _, s := range secrets {
 		out = append(out, s.Reveal())
 	}
 	return out
-}
-
-// Warnings are what is allowed in c but hardly meant, one sentence each, without any value.
-func Warnings(c *Config) []string {
-	var out []string
-	short := func(key string, secrets ...Secret) {
-		for _, s := range secrets {
-			if s != "" && len(s) < shortSecret {
-				out = append(out, fmt.Sprintf("%s: a secret is shorter than %d characters", key, shortSecret))
-			}
-		}
-	}
-	short("admin.tokens", c.Admin.Tokens...)
-	for i, u := range c.Embedded.Users {
-		short(item("embedded.users", i)+".password", u.Password)
-	}
-	short("store.password", c.Store.Password)
-	short("store.token", c.Store.Token)
-	short("bus.password", c.Bus.Password)
-	short("bus.token", c.Bus.Token)
-	for i, a := range c.Accounts {
-		a.warn(item("accounts", i), short)
-		if a.TrustFramework != "" && a.PII == string(kycbridge.ProfileNone) {
-			out = append(out, item("accounts", i)+".trust_framework: has no effect with pii: none")
-		}
-	}
-	return out
-}
-
-// warn hands every secret of a to short.
-func (a Account) warn(key string, short func(string, ...Secret)) {
-	for i, b := range a.Auth.Basic {
-		short(item(key+".auth.basic", i)+".password", b.Password)
-	}
-	for i, h := range a.Auth.Headers {
-		short(item(key+".auth.headers", i)+".value", h.Value)
-	}
-	short(key+".auth.bearer", a.Auth.Bearer...)
-	short(key+".auth.hmac.secrets", a.Auth.HMAC.Secrets...)
-	short(key+".auth.keys", a.Auth.Keys...)
-	short(key+".auth.url_tokens", a.Auth.URLTokens...)
-	for _, name := range slices.Sorted(maps.Keys(a.API)) {
-		if secretAPIKey(name) {
-			short(strings.Join([]string{key, "api", name}, "."), Secret(a.API[name]))
-		}
-	}
 }

@@ -22,6 +22,7 @@ type checker struct {
 func check(r *report, config *Config, catalog Catalog) {
 	c := checker{r, config, catalog}
 	c.listeners()
+	c.embedded()
 	c.publicURL()
 	c.require("data_dir", config.DataDir, "write a directory, such as ./data")
 	c.server("store", config.Store)
@@ -84,33 +85,50 @@ func (c checker) cidrs(key string, list []string) {
 	}
 }
 
-// listeners checks the three ports, and that nobody enters the embedded server from elsewhere
-// without a name.
+// listeners checks that there are three ports, the embedded server's only if it has one.
 func (c checker) listeners() {
-	listen := map[string]string{}
-	for _, l := range []struct{ key, address string }{
-		{"listen", c.config.Listen}, {"admin.listen", c.config.Admin.Listen}, {"embedded.listen", c.config.Embedded.Listen},
-	} {
-		_, port, ok := hostPort(l.address)
+	ports := []struct{ key, address, remedy string }{
+		{"listen", c.config.Listen, "write one such as 127.0.0.1:8080"},
+		{"admin.listen", c.config.Admin.Listen, "write one such as 127.0.0.1:8081"},
+		{"embedded.listen", c.config.Embedded.Listen, "write one such as 127.0.0.1:4222, or none"},
+	}
+	if c.config.Embedded.Listen == noPort {
+		ports = ports[:2]
+	}
+	seen := map[string]string{}
+	for _, p := range ports {
+		_, port, ok := hostPort(p.address)
 		if !ok {
-			c.fault(l.key, "is not host:port", "write one such as 127.0.0.1:8080")
+			c.fault(p.key, "is not host:port", p.remedy)
 			continue
 		}
-		if other, taken := listen[l.address]; taken && port != 0 {
-			c.fault(l.key, "is the address of "+other, "write another port")
+		if other, taken := seen[p.address]; taken && port != 0 {
+			c.fault(p.key, "is the address of "+other, "write another port")
 		}
-		listen[l.address] = l.key
+		seen[p.address] = p.key
 	}
-	host, _, ok := hostPort(c.config.Embedded.Listen)
-	if ok && !loopback(host) && len(c.config.Embedded.Users) == 0 {
+}
+
+// operatorName is the user of the embedded server that is the process itself.
+const operatorName = "kycbridge"
+
+// embedded checks the users of the embedded server, and that nobody enters it from elsewhere
+// without a name.
+func (c checker) embedded() {
+	e := c.config.Embedded
+	host, _, ok := hostPort(e.Address())
+	if ok && !loopback(host) && len(e.Users) == 0 {
 		c.fault("embedded.listen", "is open to other machines, and embedded.users is empty", "write 127.0.0.1 or give users")
 	}
 	seen := map[string]bool{}
-	for i, u := range c.config.Embedded.Users {
+	for i, u := range e.Users {
 		key := item("embedded.users", i)
 		c.require(key+".username", u.Username, "write a name")
 		c.require(key+".password", string(u.Password), "write password or password_file")
-		if seen[u.Username] && u.Username != "" {
+		switch {
+		case u.Username == operatorName:
+			c.fault(key+".username", "is the name of the server's own user", "write another name")
+		case seen[u.Username] && u.Username != "":
 			c.fault(key+".username", "is another user's already", "write another name")
 		}
 		seen[u.Username] = true
@@ -121,10 +139,15 @@ func (c checker) listeners() {
 
 func (c checker) subjects(key string, list []string) {
 	for i, s := range list {
-		if s == "" || strings.ContainsAny(s, " \t\r\n") || slices.Contains(strings.Split(s, "."), "") {
+		if !subject(s) {
 			c.fault(item(key, i), "is not a subject", "write one such as kyc.event.>")
 		}
 	}
+}
+
+// subject reports whether s may be subscribed to.
+func subject(s string) bool {
+	return !strings.ContainsAny(s, " \t\r\n") && !slices.Contains(strings.Split(s, "."), "")
 }
 
 // hostPort splits an address to listen at.

@@ -20,12 +20,14 @@ func (c checker) accounts() {
 			c.fault(key+".name", "is another account's of this provider already", "write another name")
 		}
 		seen[id] = true
+		c.readable(key+".auth", a)
 		c.auth(key+".auth", a.Auth)
 		c.cidrs(key+".allow_ips", a.AllowIPs)
 		c.api(key+".api", a)
 		c.confirm(key+".confirm", a)
 		c.pii(key+".pii", a.PII)
 		c.pace(key, a)
+		c.settings(key, a)
 		c.reading(key, a)
 	}
 }
@@ -54,6 +56,40 @@ func (c checker) identity(key string, a Account) {
 	}
 }
 
+// knows reports whether the provider of a is one of the table, so that its keys are known.
+func (c checker) knows(a Account) bool { return slices.Contains(c.catalog.Names, a.Provider) }
+
+// readable checks that the provider looks for the credentials that were written: what it does not
+// look for would admit nobody.
+func (c checker) readable(key string, a Account) {
+	if !c.knows(a) {
+		return
+	}
+	known := c.catalog.AuthKeys[a.Provider]
+	for _, kind := range a.Auth.kinds() {
+		if !slices.Contains(known, kind) {
+			c.fault(join(key, kind), a.Provider+" does not read it, so it admits nobody", "write one of "+strings.Join(known, ", "))
+		}
+	}
+	if !slices.Contains(known, "keys") {
+		for _, about := range []struct {
+			name string
+			list []string
+		}{{"placements", a.Auth.Placements}, {"key_headers", a.Auth.KeyHeaders}} {
+			if len(about.list) > 0 {
+				c.fault(join(key, about.name), "is about keys, and "+a.Provider+" reads none", "remove it")
+			}
+		}
+		return
+	}
+	words := c.catalog.Placements[a.Provider]
+	for i, word := range a.Auth.Placements {
+		if !slices.Contains(words, word) {
+			c.fault(item(key+".placements", i), "is no placement of "+a.Provider, instead(word, words))
+		}
+	}
+}
+
 // auth checks that an account admits anybody, and nobody by an empty secret.
 func (c checker) auth(key string, a Auth) {
 	for i, b := range a.Basic {
@@ -70,17 +106,15 @@ func (c checker) auth(key string, a Auth) {
 	for i, name := range a.KeyHeaders {
 		c.headerName(item(key+".key_headers", i), name)
 	}
-	for i, placement := range a.Placements {
-		c.require(item(key+".placements", i), placement, "write a placement or remove it")
-	}
 	c.secrets(key+".bearer", a.Bearer)
 	c.secrets(key+".keys", a.Keys)
 	c.secrets(key+".url_tokens", a.URLTokens)
 	c.hmac(key+".hmac", a.HMAC)
-	if len(a.Keys) == 0 && (len(a.Placements) > 0 || len(a.KeyHeaders) > 0) {
+	about := len(a.Placements) > 0 || len(a.KeyHeaders) > 0
+	if about && len(a.Keys) == 0 && !c.unsound(key+".placements") && !c.unsound(key+".key_headers") {
 		c.fault(key+".keys", "is missing beside placements or key_headers", "write keys or keys_file")
 	}
-	if len(a.Basic)+len(a.Bearer)+len(a.Headers)+len(a.HMAC.Secrets)+len(a.Keys)+len(a.URLTokens) == 0 {
+	if len(a.kinds()) == 0 {
 		c.fault(key, "has no credential, so every callback would be refused", "write one of basic, bearer, headers, hmac, keys, url_tokens")
 	}
 }
@@ -167,6 +201,15 @@ func (c checker) pace(key string, a Account) {
 	c.atLeast(key+".limits.concurrency", float64(a.Limits.Concurrency), 0)
 }
 
+// settings checks that the mapping reads what was written for it.
+func (c checker) settings(key string, a Account) {
+	for _, name := range a.settings() {
+		if c.knows(a) && !slices.Contains(c.catalog.Settings[a.Provider], name) {
+			c.fault(join(key, name), a.Provider+" has no "+name, "remove it")
+		}
+	}
+}
+
 // reading checks what decides how payloads are understood.
 func (c checker) reading(key string, a Account) {
 	if a.RenewalOverdue != "" {
@@ -176,9 +219,7 @@ func (c checker) reading(key string, a Account) {
 	for _, name := range slices.Sorted(maps.Keys(a.Policy)) {
 		at := join(key+".policy", shown(name))
 		switch v := a.Policy[name]; {
-		case slices.Contains(c.catalog.Names, a.Provider) && len(known) == 0:
-			c.fault(at, "unknown key: this provider takes no policy", "remove it")
-		case slices.Contains(c.catalog.Names, a.Provider) && !slices.Contains(known, name):
+		case c.knows(a) && !slices.Contains(known, name):
 			c.fault(at, "unknown key", instead(name, known))
 		case v < 0 || v > 1:
 			c.fault(at, "is out of 0 to 1", "write a threshold such as 0.8")

@@ -24,6 +24,16 @@ import (
 func testCatalog() Catalog {
 	return Catalog{
 		Names: []string{"signzy", "ondato", "kwikid", "idwise"},
+		AuthKeys: map[string][]string{
+			"signzy": {"basic", "bearer", "headers", "url_tokens", "keys"},
+			"ondato": {"basic", "bearer", "headers", "url_tokens", "hmac"},
+			"idwise": {"basic", "bearer", "headers", "url_tokens"},
+			"kwikid": {"basic", "bearer", "headers", "url_tokens"},
+		},
+		Placements: map[string][]string{"signzy": {"authorization", "bearer", "header", "body", "url_token"}},
+		Settings: map[string][]string{
+			"signzy": {"policy", "flow_statuses"}, "ondato": {"manual_review"}, "idwise": {"renewal_overdue"}, "kwikid": {"checker"},
+		},
 		APIKeys: map[string][]string{
 			"signzy": {"base_url", "token", "flow_id", "prefix", "result_method", "file_hosts"},
 			"ondato": {"token_url", "idv_url", "kyc_url", "client_id", "client_secret", "setup_id"},
@@ -45,14 +55,11 @@ func TestLoadConfigFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if warnings := Warnings(c); warnings != nil {
-		t.Errorf("warnings: %q", warnings)
-	}
 	ondato, signzy := c.Accounts[0], c.Accounts[1]
 	if ondato.Auth.HMAC.Tolerance != 25*time.Hour || ondato.Poll.Intervals["kyc_request_accepted"] != 10*time.Second || ondato.API["client_secret"] != "client-secret-1" {
 		t.Errorf("ondato: %+v", ondato)
 	}
-	if signzy.API["file_hosts"] != "a.example.com,b.example.com" || signzy.Limits != (Limits{5, 4}) || *signzy.Confirm {
+	if signzy.API["file_hosts"] != "a.example.com,b.example.com" || signzy.Limits != (Limits{}) || *signzy.Confirm {
 		t.Errorf("signzy: %+v", signzy)
 	}
 	if diff := cmp.Diff([]string{"10.0.0.0/8", "192.0.2.7/32"}, texts(c.Proxies())); diff != "" {
@@ -97,6 +104,11 @@ func account(lines ...string) string {
 		"    auth: {bearer: [token-long-enough]}\n    " + strings.Join(lines, "\n    ") + "\n"
 }
 
+// at is account at another provider.
+func at(provider string, lines ...string) string {
+	return strings.Replace(account(lines...), "ondato", provider, 1)
+}
+
 // TestFaults: one fault each, word for word. The added line of account is line 6.
 func TestFaults(t *testing.T) {
 	const statuses = "abandoned, canceled, created, expired, failed, in_progress, in_review, processing, requires_input"
@@ -128,6 +140,8 @@ func TestFaults(t *testing.T) {
 		{"open without users, no host", "embedded: {listen: ':4222'}", "kyc.yaml:1: embedded.listen: is open to other machines, and embedded.users is empty; write 127.0.0.1 or give users"},
 		{"user without password", "embedded:\n  users:\n    - {username: u}", "kyc.yaml:3: embedded.users[0].password: is missing; write password or password_file"},
 		{"subject", "embedded: {users: [{username: u, password: long-enough, subscribe: [a..b]}]}", "kyc.yaml:1: embedded.users[0].subscribe[0]: is not a subject; write one such as kyc.event.>"},
+		{"no client port is none", "embedded: {listen: ''}", "kyc.yaml:1: embedded.listen: is not host:port; write one such as 127.0.0.1:4222, or none"},
+		{"the server's own user", "embedded: {users: [{username: kycbridge, password: long-enough}]}", "kyc.yaml:1: embedded.users[0].username: is the name of the server's own user; write another name"},
 		{"server", "store: {url: example.com}", "kyc.yaml:1: store.url: is not the address of a NATS server; write embedded or one such as nats://nats.example.com:4222"},
 		{"server with credential", "bus: {url: 'nats://u:hunter2-secret@example.com'}", "kyc.yaml:1: bus.url: holds a credential; write it as username and password, token or credentials_file"},
 		{"credentials for embedded", "store: {token: long-enough}", "kyc.yaml:1: store: has credentials for the embedded server, which asks for none; remove them, or write the server's url"},
@@ -140,13 +154,13 @@ func TestFaults(t *testing.T) {
 		{"log level", "log: {level: inf}", "kyc.yaml:1: log.level: is none of the words known here; did you mean info?"},
 		{"empty admin token", "admin: {tokens: ['']}", "kyc.yaml:1: admin.tokens[0]: is an empty secret; write the secret or remove it"},
 
-		{"account name", "accounts:\n  - {name: Acme, provider: ondato, environment: test, auth: {keys: [key-long-enough]}}", "kyc.yaml:2: accounts[0].name: is not a token; write lower-case letters, digits, - and _, at most 63, the first a letter or digit"},
+		{"account name", "accounts:\n  - {name: Acme, provider: ondato, environment: test, auth: {bearer: [token-long-enough]}}", "kyc.yaml:2: accounts[0].name: is not a token; write lower-case letters, digits, - and _, at most 63, the first a letter or digit"},
 		{"same account", account("confirm: false") + strings.TrimPrefix(account("pii: none"), "accounts:\n"), "kyc.yaml:7: accounts[1].name: is another account's of this provider already; write another name"},
-		{"provider", "accounts:\n  - {name: a, provider: somebody, environment: test, auth: {keys: [key-long-enough]}}", "kyc.yaml:2: accounts[0].provider: is none of the providers; write one of idwise, kwikid, ondato, signzy"},
-		{"provider, near", "accounts:\n  - {name: a, provider: ondatto, environment: test, auth: {keys: [key-long-enough]}}", "kyc.yaml:2: accounts[0].provider: is none of the providers; did you mean ondato?"},
-		{"no provider", "accounts:\n  - {name: a, environment: test, auth: {keys: [key-long-enough]}}", "kyc.yaml:2: accounts[0].provider: is missing; write one of idwise, kwikid, ondato, signzy"},
-		{"no environment", "accounts:\n  - name: a\n    provider: ondato\n    auth: {keys: [key-long-enough]}", "kyc.yaml:2: accounts[0].environment: is missing; write test or live"},
-		{"environment", "accounts:\n  - name: a\n    provider: ondato\n    environment: prod\n    auth: {keys: [key-long-enough]}", "kyc.yaml:4: accounts[0].environment: is neither test nor live; write one of the two"},
+		{"provider", "accounts:\n  - {name: a, provider: somebody, environment: test, auth: {bearer: [token-long-enough]}}", "kyc.yaml:2: accounts[0].provider: is none of the providers; write one of idwise, kwikid, ondato, signzy"},
+		{"provider, near", "accounts:\n  - {name: a, provider: ondatto, environment: test, auth: {bearer: [token-long-enough]}}", "kyc.yaml:2: accounts[0].provider: is none of the providers; did you mean ondato?"},
+		{"no provider", "accounts:\n  - {name: a, environment: test, auth: {bearer: [token-long-enough]}}", "kyc.yaml:2: accounts[0].provider: is missing; write one of idwise, kwikid, ondato, signzy"},
+		{"no environment", "accounts:\n  - name: a\n    provider: ondato\n    auth: {bearer: [token-long-enough]}", "kyc.yaml:2: accounts[0].environment: is missing; write test or live"},
+		{"environment", "accounts:\n  - name: a\n    provider: ondato\n    environment: prod\n    auth: {bearer: [token-long-enough]}", "kyc.yaml:4: accounts[0].environment: is neither test nor live; write one of the two"},
 		{"no credential", "accounts:\n  - {name: a, provider: ondato, environment: test}", "kyc.yaml:2: accounts[0].auth: has no credential, so every callback would be refused; write one of basic, bearer, headers, hmac, keys, url_tokens"},
 		{"empty secret", "accounts:\n  - name: a\n    provider: ondato\n    environment: test\n    auth:\n      bearer:\n        - ''", "kyc.yaml:7: accounts[0].auth.bearer[0]: is an empty secret; write the secret or remove it"},
 		{"null secret", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [~]}}", "kyc.yaml:2: accounts[0].auth.bearer[0]: is empty; write a value or remove it"},
@@ -157,7 +171,7 @@ func TestFaults(t *testing.T) {
 		{"encrypted", account("pii: encrypted"), "kyc.yaml:6: accounts[0].pii: encrypted is not available yet; write full, masked or none"},
 		{"profile", account("pii: all"), "kyc.yaml:6: accounts[0].pii: is none of the profiles; write one of full, masked, none"},
 		{"confirm without api", account("confirm: true"), "kyc.yaml:6: accounts[0].confirm: is true, and api is missing; write confirm: false or give api credentials"},
-		{"confirm by default", "accounts:\n  - {name: a, provider: idwise, environment: test, auth: {keys: [key-long-enough]}}", "kyc.yaml:2: accounts[0].confirm: is true for this provider unless written, and api is missing; write confirm: false or give api credentials"},
+		{"confirm by default", "accounts:\n  - {name: a, provider: idwise, environment: test, auth: {bearer: [token-long-enough]}}", "kyc.yaml:2: accounts[0].confirm: is true for this provider unless written, and api is missing; write confirm: false or give api credentials"},
 		{"confirm with api", account("confirm: true", "api: {client_id: c}"), "kyc.yaml:6: accounts[0].confirm: confirm: true needs the fetching of results, which is not available yet; write confirm: false"},
 		{"api key", account("api: {client_secrt: hunter2-secret}"), "kyc.yaml:6: accounts[0].api.client_secrt: unknown key; did you mean client_secret?"},
 		{"api key of another provider", account("api: {base_url: 'https://h'}"), "kyc.yaml:6: accounts[0].api.base_url: unknown key; write one of client_id, client_secret, idv_url, kyc_url, setup_id, timeout, token_url"},
@@ -166,12 +180,23 @@ func TestFaults(t *testing.T) {
 		{"empty api secret", account("api: {client_secret: ''}"), "kyc.yaml:6: accounts[0].api.client_secret: is an empty secret; write the secret or remove it"},
 		{"poll", account("poll: {intervals: {waiting: 0s}}"), "kyc.yaml:6: accounts[0].poll.intervals.waiting: is no time span that can pass; write a positive duration such as 30s"},
 		{"jitter", account("poll: {jitter: 2}"), "kyc.yaml:6: accounts[0].poll.jitter: is out of 0 to 1; write a share such as 0.2"},
-		{"renewal", account("renewal_overdue: kep"), "kyc.yaml:6: accounts[0].renewal_overdue: is none of the words known here; did you mean keep?"},
-		{"policy where there is none", account("policy: {face_match: 0.5}"), "kyc.yaml:6: accounts[0].policy.face_match: unknown key: this provider takes no policy; remove it"},
-		{"policy key", strings.Replace(account("policy: {face_mach: 0.5}"), "ondato", "signzy", 1), "kyc.yaml:6: accounts[0].policy.face_mach: unknown key; did you mean face_match?"},
-		{"policy range", strings.Replace(account("policy: {face_match: 50}"), "ondato", "signzy", 1), "kyc.yaml:6: accounts[0].policy.face_match: is out of 0 to 1; write a threshold such as 0.8"},
-		{"flow status", account("flow_statuses: {Done: finished}"), "kyc.yaml:6: accounts[0].flow_statuses.Done: is none of our statuses; write one of " + statuses},
-		{"flow status completed", account("flow_statuses: {Done: completed}"), "kyc.yaml:6: accounts[0].flow_statuses.Done: completed is the provider's to say; write one of created, in_progress, processing, in_review, requires_input, expired, abandoned, canceled, failed"},
+		{"renewal", at("idwise", "confirm: false", "renewal_overdue: kep"), "kyc.yaml:7: accounts[0].renewal_overdue: is none of the words known here; did you mean keep?"},
+		{"policy where there is none", account("policy: {face_match: 0.5}"), "kyc.yaml:6: accounts[0].policy: ondato has no policy; remove it"},
+		{"checker where there is none", account("checker: true"), "kyc.yaml:6: accounts[0].checker: ondato has no checker; remove it"},
+		{"manual review where there is none", at("idwise", "confirm: false", "manual_review: true"), "kyc.yaml:7: accounts[0].manual_review: idwise has no manual_review; remove it"},
+		{"renewal where there is none", account("renewal_overdue: kep"), "kyc.yaml:6: accounts[0].renewal_overdue: ondato has no renewal_overdue; remove it"},
+		{"flow statuses where there are none", account("flow_statuses: {Done: completed}"), "kyc.yaml:6: accounts[0].flow_statuses: ondato has no flow_statuses; remove it"},
+		{"credential that is not read", "accounts:\n  - {name: a, provider: idwise, environment: test, confirm: false, auth: {hmac: {secrets: [''], header: 'X Y'}}}", "kyc.yaml:2: accounts[0].auth.hmac: idwise does not read it, so it admits nobody; write one of basic, bearer, headers, url_tokens"},
+		{"credential that is not read, beside another", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough], keys: [long-enough]}}", "kyc.yaml:2: accounts[0].auth.keys: ondato does not read it, so it admits nobody; write one of basic, bearer, headers, url_tokens, hmac"},
+		{"placement", "accounts:\n  - name: a\n    provider: signzy\n    environment: test\n    auth:\n      keys: [long-enough]\n      placements: [header, authorisation]", "kyc.yaml:7: accounts[0].auth.placements[1]: is no placement of signzy; did you mean authorization?"},
+		{"placement, nothing near", "accounts:\n  - {name: a, provider: signzy, environment: test, auth: {keys: [long-enough], placements: [cookie]}}", "kyc.yaml:2: accounts[0].auth.placements[0]: is no placement of signzy; write one of authorization, bearer, body, header, url_token"},
+		{"placement without keys", "accounts:\n  - {name: a, provider: signzy, environment: test, auth: {bearer: [long-enough], placements: [body]}}", "kyc.yaml:2: accounts[0].auth.keys: is missing beside placements or key_headers; write keys or keys_file"},
+		{"placement where there are no keys", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough], placements: [header]}}", "kyc.yaml:2: accounts[0].auth.placements: is about keys, and ondato reads none; remove it"},
+		{"key headers where there are no keys", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough], key_headers: [X-Key]}}", "kyc.yaml:2: accounts[0].auth.key_headers: is about keys, and ondato reads none; remove it"},
+		{"policy key", at("signzy", "policy: {face_mach: 0.5}"), "kyc.yaml:6: accounts[0].policy.face_mach: unknown key; did you mean face_match?"},
+		{"policy range", at("signzy", "policy: {face_match: 50}"), "kyc.yaml:6: accounts[0].policy.face_match: is out of 0 to 1; write a threshold such as 0.8"},
+		{"flow status", at("signzy", "flow_statuses: {Done: finished}"), "kyc.yaml:6: accounts[0].flow_statuses.Done: is none of our statuses; write one of " + statuses},
+		{"flow status completed", at("signzy", "flow_statuses: {Done: completed}"), "kyc.yaml:6: accounts[0].flow_statuses.Done: completed is the provider's to say; write one of created, in_progress, processing, in_review, requires_input, expired, abandoned, canceled, failed"},
 
 		{"unset variable", "data_dir: /srv/${NOT_THERE}", "kyc.yaml:1: data_dir: the variable NOT_THERE is not set; set it, or write $${ for the characters ${"},
 		{"broken variable", "data_dir: ${NOT THERE}", "kyc.yaml:1: data_dir: ${ begins no variable; write ${NAME}, or $${ for the characters themselves"},
@@ -309,7 +334,9 @@ func write(t *testing.T, text string) string {
 
 func TestSecretFiles(t *testing.T) {
 	one, several := write(t, "secret-one\n"), write(t, "secret-a\nsecret-b\n")
-	c, err := load(`
+	catalog := testCatalog()
+	catalog.AuthKeys["idwise"] = []string{"basic", "headers", "bearer", "hmac", "keys", "url_tokens"}
+	c, err := parseConfig("kyc.yaml", []byte(`
 bus: {url: "nats://h", username: u, password_file: `+one+`}
 embedded: {users: [{username: u, password_file: `+one+`}]}
 accounts:
@@ -325,7 +352,7 @@ accounts:
       keys_file: `+several+`
       url_tokens_file: `+several+`
     api: {key_file: `+one+`, secret_file: `+one+`}
-`, "WHERE="+one)
+`), []string{"WHERE=" + one}, catalog)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -442,18 +469,77 @@ func TestRedactedCanBeRead(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	c, err := load("admin: {tokens: [short]}\n" + account("api: {client_secret: x}", "pii: none", "trust_framework: t") + "bus: {url: 'nats://h', token: y}")
+	c, err := load("public_url: 'https://h'\nadmin: {tokens: [short]}\n" +
+		account("api: {client_secret: x}", "pii: none", "trust_framework: t", "poll: {jitter: 0.1}", "limits: {concurrency: 4}") +
+		"bus: {url: 'nats://h', token: y}\nembedded: {listen: none, users: [{username: u, password: long-enough}]}")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
+		"public_url: not used yet: nobody is told an address of ours",
+		"admin.tokens: not used yet: the admin routes there are ask for none",
 		"admin.tokens: a secret is shorter than 8 characters",
+		"embedded.users: has no effect with embedded.listen: none",
 		"bus.token: a secret is shorter than 8 characters",
+		"accounts[0].api: not used yet: fetching results is not available",
 		"accounts[0].api.client_secret: a secret is shorter than 8 characters",
+		"accounts[0].poll: not used yet: polling is not available",
+		"accounts[0].limits: not used yet: they bound fetching and polling, which are not available",
 		"accounts[0].trust_framework: has no effect with pii: none",
 	}
 	if diff := cmp.Diff(want, Warnings(c)); diff != "" {
 		t.Error(diff)
+	}
+	c, err = load("embedded: {listen: none}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = []string{"embedded.listen: none, and the events are in this server: nobody can read them"}
+	if diff := cmp.Diff(want, Warnings(c)); diff != "" {
+		t.Error(diff)
+	}
+	c, err = load(account("confirm: false") + "embedded: {listen: none}\nbus: {url: 'nats://h'}")
+	if err != nil || Warnings(c) != nil {
+		t.Errorf("%v, %q", err, c)
+	}
+}
+
+// TestNoClientPort: none is a word for no address, and is printed as it was written.
+func TestNoClientPort(t *testing.T) {
+	for listen, want := range map[string]string{"none": "", "127.0.0.1:4222": "127.0.0.1:4222"} {
+		c, err := load("embedded: {listen: '" + listen + "'}")
+		if err != nil || c.Embedded.Address() != want {
+			t.Fatalf("%s: address %q, %v", listen, c.Embedded.Address(), err)
+		}
+		if text, err := c.Redacted(); err != nil || !strings.Contains(string(text), "listen: "+listen) {
+			t.Errorf("%s: %v\n%s", listen, err, text)
+		}
+	}
+}
+
+// TestServes: who receives without normalizing, or the other way round, shares a store with others.
+func TestServes(t *testing.T) {
+	receive, normalize := Roles{Receive: true}, Roles{Normalize: true}
+	for _, c := range []struct {
+		name, config string
+		roles        Roles
+		refused      bool
+	}{
+		{"both, embedded", "", AllRoles(), false},
+		{"receive, embedded", "", receive, true},
+		{"normalize, embedded", "", normalize, true},
+		{"normalize, only the bus external", "bus: {url: 'nats://h'}", normalize, true},
+		{"receive, external", "store: {url: 'nats://h'}", receive, false},
+		{"normalize, external", "store: {url: 'nats://h'}", normalize, false},
+	} {
+		config, err := load(c.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = config.Serves(c.roles)
+		if (err != nil) != c.refused || err != nil && strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", c.name, err)
+		}
 	}
 }
 

@@ -4,50 +4,155 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"kycbridge/publisher"
 )
 
 // ReadOptions say which events to read and from where.
 type ReadOptions struct {
 	URL             string
 	CredentialsFile string
+	User            string // with PasswordFile
+	PasswordFile    string // holds the password and nothing else
 	Stream          string
 	Subject         string    // "" is every event
-	Since           time.Time // zero is the beginning
+	Since           time.Time // when it was published; zero is the beginning
 	Follow          bool      // go on with what comes; else end with the last event there is
 }
+
+// readPatience is how long a reader waits for any answer of the server.
+const readPatience = 4 * time.Second
 
 // ReadEvents gives every event to each, oldest first, as any consumer would read them. It ends
 // without an error when ctx ends, and with the first error of each.
 func ReadEvents(ctx context.Context, o ReadOptions, each func(body []byte) error) error {
-	options := []nats.Option{nats.Name("kycbridge events"), nats.MaxReconnects(-1)}
-	if o.CredentialsFile != "" {
-		options = append(options, nats.UserCredentials(o.CredentialsFile))
+	if o.Subject != "" && !subject(o.Subject) {
+		return fmt.Errorf("--subject %s: not a subject; write one such as kyc.event.v1.ondato.>", o.Subject)
 	}
-	nc, err := nats.Connect(o.URL, options...)
-	if err != nil {
-		return fmt.Errorf("connect to NATS at %s: %w (is kycbridge running, and is this its embedded.listen or your NATS?)", publisher.Redacted(o.URL), err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
+	reading, refuse := context.WithCancelCause(ctx)
+	defer refuse(nil)
+	nc, err := dialReader(o, refuse)
 	if err != nil {
 		return err
 	}
-	stream, err := js.Stream(ctx, o.Stream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("there is no stream %s at %s: name the right one with --stream", o.Stream, publisher.Redacted(o.URL))
+	defer nc.Close()
+	err = readStream(reading, nc, o, each)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case errors.Is(context.Cause(reading), nats.ErrPermissionViolation):
+		return fmt.Errorf("this user may not read stream %s at %s: name one who may with --user and --password-file, or --creds", o.Stream, addresses(o.URL))
+	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("stream %s at %s does not answer: this user may not read it, or JetStream is away", o.Stream, addresses(o.URL))
 	}
+	return err
+}
+
+// dialReader connects. The server tells of a missing permission beside the answers, which then
+// never come: refuse ends the wait for them.
+func dialReader(o ReadOptions, refuse context.CancelCauseFunc) (*nats.Conn, error) {
+	options := []nats.Option{
+		nats.Name("kycbridge events"), nats.MaxReconnects(-1),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			// Who may not remove a consumer leaves it to the server, which does so by itself.
+			if errors.Is(err, nats.ErrPermissionViolation) && !strings.Contains(err.Error(), ".CONSUMER.DELETE.") {
+				refuse(err)
+			}
+		}),
+	}
+	if o.CredentialsFile != "" {
+		options = append(options, nats.UserCredentials(o.CredentialsFile))
+	}
+	if o.User != "" {
+		password, err := passwordOf(o.PasswordFile)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, nats.UserInfo(o.User, password))
+	}
+	if strings.Contains(addresses(o.URL), unreadable) {
+		return nil, errors.New("--url: not the address of a NATS server; write one such as nats://127.0.0.1:4222")
+	}
+	nc, err := nats.Connect(o.URL, options...)
+	switch {
+	case errors.Is(err, nats.ErrAuthorization):
+		return nil, fmt.Errorf("connect to NATS at %s: the server does not know this user or password: name one with --user and --password-file, or --creds", addresses(o.URL))
+	case err != nil:
+		return nil, fmt.Errorf("connect to NATS at %s: %w (is kycbridge running, and is this its embedded.listen or your NATS?)", addresses(o.URL), err)
+	}
+	return nc, nil
+}
+
+// passwordOf reads a file with one password.
+func passwordOf(file string) (string, error) {
+	raw, err := readFile(file)
 	if err != nil {
+		return "", fmt.Errorf("read password file %s: %s", file, reason(err))
+	}
+	password := strings.TrimRight(string(raw), "\r\n")
+	if password == "" || strings.ContainsAny(password, "\r\n") {
+		return "", fmt.Errorf("password file %s: it must hold one line, the password", file)
+	}
+	return password, nil
+}
+
+// unreadable stands for an address that is none: it may hold a password all the same.
+const unreadable = "[unreadable]"
+
+// addresses are the servers of a list without users, passwords and tokens.
+func addresses(list string) string {
+	parts := strings.Split(list, ",")
+	for i, part := range parts {
+		part = strings.TrimSpace(part)
+		if !strings.Contains(part, "://") {
+			part = "nats://" + part
+		}
+		u, err := url.Parse(part)
+		if err != nil || u.Host == "" {
+			parts[i] = unreadable
+			continue
+		}
+		parts[i] = u.Scheme + "://" + u.Host
+	}
+	return strings.Join(parts, ",")
+}
+
+// readStream reads a stream from where the options say.
+func readStream(ctx context.Context, nc *nats.Conn, o ReadOptions, each func([]byte) error) error {
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(readPatience))
+	if err != nil {
+		return err
+	}
+	looking, stop := context.WithTimeout(ctx, readPatience)
+	defer stop()
+	stream, err := js.Stream(looking, o.Stream)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrInvalidStreamName):
+		return fmt.Errorf("there is no stream %s at %s: name the right one with --stream", o.Stream, addresses(o.URL))
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return fmt.Errorf("NATS at %s has no JetStream for this user: is it the server that kycbridge publishes to?", addresses(o.URL))
+	case err != nil:
 		return fmt.Errorf("look up stream %s: %w", o.Stream, err)
 	}
-	consumer, err := stream.OrderedConsumer(ctx, orderedFrom(o))
+	if held := stream.CachedInfo().Config.Subjects; o.Subject != "" && !anyMeets(held, o.Subject) {
+		return fmt.Errorf("--subject %s: stream %s holds %s and nothing else", o.Subject, o.Stream, strings.Join(held, ", "))
+	}
+	consumer, err := stream.OrderedConsumer(looking, orderedFrom(o))
 	if err != nil {
 		return fmt.Errorf("read stream %s: %w", o.Stream, err)
+	}
+	if !o.Follow {
+		info, err := consumer.Info(looking)
+		if err != nil {
+			return fmt.Errorf("count events: %w", err)
+		}
+		if info.NumPending+uint64(info.NumAckPending) == 0 {
+			return nil
+		}
 	}
 	return readOrdered(ctx, consumer, o.Follow, each)
 }
@@ -63,17 +168,33 @@ func orderedFrom(o ReadOptions) jetstream.OrderedConsumerConfig {
 	return c
 }
 
-// readOrdered hands out messages until there are none left, or without end.
-func readOrdered(ctx context.Context, consumer jetstream.Consumer, follow bool, each func([]byte) error) error {
-	if !follow {
-		info, err := consumer.Info(ctx)
-		if err != nil {
-			return fmt.Errorf("count events: %w", err)
-		}
-		if info.NumPending+uint64(info.NumAckPending) == 0 {
-			return nil
+// anyMeets reports whether some subject is matched by wanted and by one of held; a stream that
+// names no subjects may hold any.
+func anyMeets(held []string, wanted string) bool {
+	for _, h := range held {
+		if meets(strings.Split(h, "."), strings.Split(wanted, ".")) {
+			return true
 		}
 	}
+	return len(held) == 0
+}
+
+// meets reports whether two subjects with wildcards have one in common.
+func meets(a, b []string) bool {
+	for i := range min(len(a), len(b)) {
+		switch {
+		case a[i] == ">" || b[i] == ">":
+			return true
+		case a[i] != b[i] && a[i] != "*" && b[i] != "*":
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// readOrdered hands out messages: without follow until the last that there is, which must come in
+// time; else without end.
+func readOrdered(ctx context.Context, consumer jetstream.Consumer, follow bool, each func([]byte) error) error {
 	messages, err := consumer.Messages()
 	if err != nil {
 		return fmt.Errorf("read events: %w", err)
@@ -81,8 +202,12 @@ func readOrdered(ctx context.Context, consumer jetstream.Consumer, follow bool, 
 	stop := context.AfterFunc(ctx, messages.Stop)
 	defer stop()
 	defer messages.Stop()
+	var patience []jetstream.NextOpt
+	if !follow {
+		patience = append(patience, jetstream.NextMaxWait(readPatience))
+	}
 	for {
-		m, err := messages.Next()
+		m, err := messages.Next(patience...)
 		if ctx.Err() != nil {
 			return nil
 		}

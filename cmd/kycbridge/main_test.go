@@ -1,0 +1,210 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// beKycbridge makes the test program be kycbridge itself, so that exit codes, signals and pipes are
+// those of a process.
+const beKycbridge = "TEST_BE_KYCBRIDGE"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(beKycbridge) != "" {
+		os.Unsetenv(beKycbridge)
+		main()
+		return
+	}
+	m.Run()
+}
+
+// command is a kycbridge process, in an empty folder and without our variables.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, args...)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KYCBRIDGE_") }), beKycbridge+"=1")
+	return cmd
+}
+
+// said is what a process wrote and how it ended.
+type said struct {
+	code           int
+	stdout, stderr string
+}
+
+func finish(t *testing.T, cmd *exec.Cmd) said {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return said{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// TestScripts is what an operator types and what comes of it. A stdout or stderr that is not "" has
+// to occur; one line of error is expected unless the case says how many.
+func TestScripts(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	account := "accounts:\n  - name: acme\n    provider: %\n    environment: test\n    confirm: false\n    auth: {bearer: [hunter2-secret]}\n"
+	good := file("good.yaml", strings.Replace(account, "%", "idwise", 1))
+	warned := file("warned.yaml", strings.Replace(account, "%", "ondato", 1)+"    poll: {jitter: 0.2}\n")
+	hmac := file("hmac.yaml", strings.Replace(strings.Replace(account, "%", "idwise", 1), "bearer: [hunter2-secret]", "hmac: {secrets: [hunter2-secret]}", 1))
+	bad := file("bad.yaml", "listn: x\nlog: {level: loud}\ndata_dir: ''\n")
+	for _, c := range []struct {
+		args           string
+		code           int
+		stdout, stderr string
+		lines          int // of stderr
+	}{
+		{"", 0, "Usage:\n  kycbridge [command]\n", "", 0},
+		{"help", 0, "Usage:\n  kycbridge [command]\n", "", 0},
+		{"--help", 0, "kycbridge demo --once", "", 0},
+		{"help config check", 0, "Usage:\n  kycbridge config check [flags]\n", "", 0},
+		{"help nothing", 1, "", "kycbridge: unknown command \"nothing\" (see: kycbridge --help)\n", 1},
+		{"config", 0, "Usage:\n  kycbridge config [command]\n", "", 0},
+		{"version", 0, "kycbridge devel", "", 0},
+		{"--version", 0, "kycbridge version devel", "", 0},
+		{"version now", 1, "", "kycbridge: version takes flags only, not \"now\" (see: kycbridge version --help)\n", 1},
+		{"sevre", 1, "", "kycbridge: unknown command \"sevre\", did you mean serve? (see: kycbridge --help)\n", 1},
+		{"nothing", 1, "", "kycbridge: unknown command \"nothing\" (see: kycbridge --help)\n", 1},
+		{"config chek", 1, "", "kycbridge: unknown command \"config chek\", did you mean check? (see: kycbridge config --help)\n", 1},
+		{"serve --foo", 1, "", "kycbridge: unknown flag: --foo (see: kycbridge serve --help)\n", 1},
+		{"--foo", 1, "", "kycbridge: unknown flag: --foo (see: kycbridge --help)\n", 1},
+		{"serve --config", 1, "", "kycbridge: flag needs an argument: --config (see: kycbridge serve --help)\n", 1},
+		{"serve --role recieve", 1, "", "--role recieve: there is no such role; write receive, normalize (see: kycbridge serve --help)\n", 1},
+		{"serve --role=", 1, "", "--role names none", 1},
+		{"serve --role receive", 1, "", "receive alone with store.url: embedded", 1},
+		{"serve --role normalize", 1, "", "normalize alone with store.url: embedded", 1},
+		{"serve --config none.yaml", 1, "", "1 fault:\nnone.yaml: cannot be read: no such file or directory; name a readable file\n", 2},
+		{"serve --config " + bad, 1, "", "3 faults:\n" + bad + ":1: listn: unknown key", 4},
+		{"config check", 0, "listen: 127.0.0.1:8080\n", "configuration is valid\n", 1},
+		{"config check --config " + good, 0, "bearer:\n            - '[redacted]'\n", "configuration is valid\n", 1},
+		{"config check -c " + warned, 0, "provider: ondato\n", "warning: accounts[0].poll: not used yet: polling is not available\nconfiguration is valid\n", 2},
+		{"config check --config " + hmac, 1, "", "1 fault:\n" + hmac + ":6: accounts[0].auth.hmac: idwise does not read it, so it admits nobody; write one of basic, bearer, headers, url_tokens\n", 2},
+		{"config check --config " + bad, 1, "", "3 faults:\n" + bad + ":1: listn: unknown key; did you mean listen?\n" + bad + ":2: log.level: ", 4},
+		{"config check " + good, 1, "", "check takes flags only, not", 1},
+		{"events now", 1, "", "events takes flags only, not \"now\"", 1},
+		{"events --since yesterday", 1, "", "--since yesterday: write an RFC 3339 time such as", 1},
+		{"events --since -1h", 1, "", "--since -1h: write an RFC 3339 time such as", 1},
+		{"events --since 2999-01-01T00:00:00Z", 1, "", "lies ahead", 1},
+		{"events --subject kyc..x", 1, "", "--subject kyc..x: not a subject", 1},
+		{"events --user u", 1, "", "--user and --password-file go together", 1},
+		{"events --password-file f", 1, "", "--user and --password-file go together", 1},
+		{"events --user u --password-file none", 1, "", "read password file none: no such file or directory", 1},
+		{"events --user u --password-file f --creds c", 1, "", "--creds stands beside --user", 1},
+		{"events --url nats://u:hunter2-secret@/", 1, "", "--url: not the address of a NATS server", 1},
+		{"events --url nats://u:hunter2-secret@127.0.0.1:1,nats://v:hunter2-secret@127.0.0.1:1", 1, "", "connect to NATS at nats://127.0.0.1:1,nats://127.0.0.1:1: ", 1},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			got := finish(t, command(t, strings.Fields(c.args)...))
+			if got.code != c.code || !strings.Contains(got.stdout, c.stdout) || !strings.Contains(got.stderr, c.stderr) || strings.Count(got.stderr, "\n") != c.lines {
+				t.Errorf("code %d, stdout:\n%s\nstderr:\n%s", got.code, got.stdout, got.stderr)
+			}
+			if c.code != 0 && got.stdout != "" {
+				t.Errorf("an error with output:\n%s", got.stdout)
+			}
+			if strings.Contains(got.stdout+got.stderr, "hunter2") {
+				t.Error("it shows a secret")
+			}
+		})
+	}
+}
+
+// TestPipes: a reader that goes early ends the work, quietly and with 0.
+func TestPipes(t *testing.T) {
+	for _, args := range [][]string{{"demo"}, {"demo", "--once", "--json"}, {"config", "check"}, {"version"}, {"--help"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			cmd := command(t, args...)
+			reader, writer, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			reader.Close()
+			quietEnd(t, cmd, writer)
+		})
+	}
+}
+
+// quietEnd runs cmd with a stdout whose reader has gone or will go.
+func quietEnd(t *testing.T, cmd *exec.Cmd, stdout *os.File) {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = stdout, &stderr
+	began := time.Now()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stdout.Close()
+	if err := cmd.Wait(); err != nil || stderr.Len() > 0 || time.Since(began) > 15*time.Second {
+		t.Errorf("%v after %s\n%s", err, time.Since(began), &stderr)
+	}
+}
+
+// interrupted sends Ctrl-C once the process has written a line, and wants it to end with 0.
+func interrupted(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatalf("nothing was written: %v\n%s", err, &stderr)
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, out)
+	if err := cmd.Wait(); err != nil || strings.Contains(stderr.String(), "kycbridge:") {
+		t.Errorf("%v\n%s", err, &stderr)
+	}
+}
+
+// TestInterruptedDemo: Ctrl-C is how the demo ends.
+func TestInterruptedDemo(t *testing.T) { interrupted(t, command(t, "demo")) }
+
+// TestDemoColumns: every event is one line of bounded length, and its columns stand below each other.
+func TestDemoColumns(t *testing.T) {
+	got := finish(t, command(t, "demo", "--once"))
+	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
+	if got.code != 0 || len(lines) < 60 || !strings.Contains(got.stderr, "payloads: ") {
+		t.Fatalf("code %d, %d lines\n%s", got.code, len(lines), got.stderr)
+	}
+	column := strings.Index(lines[0], "  r1 ")
+	for _, line := range lines {
+		r := []rune(line)
+		if len(r) > lineWidth || len(r) < 130 || !strings.HasPrefix(line, "20") || string(r[20:22]) != "  " {
+			t.Errorf("%d characters: %s", len(r), line)
+		} else if got := string(r[column : column+5]); got != "  r1 " {
+			t.Errorf("the revision does not stand at %d: %s", column, line)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"kycbridge"
+)
+
+const (
+	lineWidth    = 170 // of an event for a person's eyes, in characters
+	accountWidth = 40  // at most; of a longer name the middle is left out
+)
+
+// printer writes events, one a line: as they are, or in columns for a person's eyes.
+type printer struct {
+	w       io.Writer
+	asJSON  bool
+	account int // width of the account column; it grows with the names that come
+}
+
+func (p *printer) print(body []byte) error {
+	if p.asJSON {
+		_, err := fmt.Fprintf(p.w, "%s\n", body)
+		return err
+	}
+	e, err := kycbridge.DecodeEvent(body)
+	if err != nil {
+		_, err = fmt.Fprintln(p.w, "an event that cannot be read; look at it with --json")
+		return err
+	}
+	p.account = columnFor(p.account, e.Data.Account)
+	_, err = fmt.Fprintln(p.w, eventLine(e, p.account))
+	return err
+}
+
+// columnFor is the width of an account column that was so wide and has to take name.
+func columnFor(width int, name string) int {
+	return max(width, min(utf8.RuneCountInString(name), accountWidth))
+}
+
+// eventLine is an event in columns: no person data, whatever the profile.
+func eventLine(e kycbridge.Event, account int) string {
+	d := e.Data
+	verdict := string(d.Decision.Outcome)
+	if d.Decision.Final {
+		verdict += " (final)"
+	}
+	line := fmt.Sprintf("%-20s  %-6s  %-*s  %s  r%-2d  %-14s  %-16s  ", shortTime(e.Time), d.Provider.Name, account, squeeze(d.Account, account),
+		d.VerificationID[:min(8, len(d.VerificationID))], d.Revision, d.Status, verdict)
+	why := []string{d.Provider.Event.Name}
+	if d.StatusDetail != "" {
+		why = append(why, d.StatusDetail)
+	}
+	for _, r := range d.Reasons {
+		why = append(why, r.Code)
+	}
+	return strings.TrimRight(printable(line+fit(why, lineWidth-utf8.RuneCountInString(line))), " ")
+}
+
+// fit is as many of the words as there is room for, and the number of those left out.
+func fit(words []string, room int) string {
+	const between = " · "
+	for n := len(words); n > 1; n-- {
+		text := strings.Join(words[:n], between)
+		if n < len(words) {
+			text += between + "+" + strconv.Itoa(len(words)-n)
+		}
+		if utf8.RuneCountInString(text) <= room {
+			return text
+		}
+	}
+	if len(words) == 1 {
+		return cut(words[0], max(room, 20))
+	}
+	more := between + "+" + strconv.Itoa(len(words)-1)
+	return cut(words[0], max(room-utf8.RuneCountInString(more), 20)) + more
+}
+
+// cut is s in at most n characters.
+func cut(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return string(r[:n-1]) + "…"
+}
+
+// squeeze is s in at most n characters, its beginning and its end.
+func squeeze(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return string(r[:n/2]) + "…" + string(r[len(r)-(n-n/2-1):])
+}
+
+// printable keeps what a provider named from steering a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+func shortTime(s string) string { return kycbridge.ParseInstant(s).UTC().Format(time.RFC3339) }

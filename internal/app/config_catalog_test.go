@@ -1,0 +1,190 @@
+package app
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"kycbridge"
+	"kycbridge/schemas"
+	"kycbridge/test/fixture"
+)
+
+// catalogSecret is what the requests of this file present, and whoever has it configured admits.
+const catalogSecret = "a-secret-of-some-length"
+
+// presented are callbacks that carry catalogSecret in one way each, with what admits them, by the
+// key of an account's auth section.
+func presented(now time.Time) map[string]struct {
+	credentials kycbridge.Credentials
+	request     kycbridge.Request
+} {
+	body := []byte(`{"a":1}`)
+	basic := http.Request{Header: http.Header{}}
+	basic.SetBasicAuth("user", catalogSecret)
+	with := func(h http.Header, query url.Values) kycbridge.Request {
+		return kycbridge.Request{Header: h, Query: query, Body: body, ReceivedAt: now}
+	}
+	type pair = struct {
+		credentials kycbridge.Credentials
+		request     kycbridge.Request
+	}
+	return map[string]pair{
+		"basic":      {kycbridge.Credentials{Basic: []kycbridge.BasicCredential{{Username: "user", Password: catalogSecret}}}, with(basic.Header, nil)},
+		"bearer":     {kycbridge.Credentials{Bearer: []string{catalogSecret}}, with(http.Header{"Authorization": {"Bearer " + catalogSecret}}, nil)},
+		"headers":    {kycbridge.Credentials{Headers: []kycbridge.HeaderCredential{{Name: "X-Own", Value: catalogSecret}}}, with(http.Header{"X-Own": {catalogSecret}}, nil)},
+		"url_tokens": {kycbridge.Credentials{URLTokens: []string{catalogSecret}}, with(http.Header{}, url.Values{"token": {catalogSecret}})},
+		"hmac": {kycbridge.Credentials{HMAC: kycbridge.HMACCredential{Secrets: []string{catalogSecret}, Header: "X-Signature"}},
+			with(http.Header{"X-Signature": {signature(now, body)}}, nil)},
+		"keys": {kycbridge.Credentials{Keys: []string{catalogSecret}}, with(http.Header{"Authorization": {catalogSecret}}, nil)},
+	}
+}
+
+func signature(now time.Time, body []byte) string {
+	mac := hmac.New(sha256.New, []byte(catalogSecret))
+	fmt.Fprintf(mac, "%d.%s", now.Unix(), body)
+	return fmt.Sprintf("t=%d, s=%s", now.Unix(), hex.EncodeToString(mac.Sum(nil)))
+}
+
+// TestCatalogAuth: a provider admits by exactly the kinds of credential that the table names, and
+// every key of the auth section is such a kind or about one.
+func TestCatalogAuth(t *testing.T) {
+	ways := presented(time.Now())
+	for _, p := range providers() {
+		for kind, way := range ways {
+			_, err := p.Verify(way.credentials, way.request)
+			if named := slices.Contains(p.auth, kind); named != (err == nil) {
+				t.Errorf("%s: the table names %s: %t; Verify says %v", p.Name, kind, named, err)
+			}
+		}
+		if (len(p.placements) > 0) != slices.Contains(p.auth, "keys") {
+			t.Errorf("%s: placements %v with auth %v", p.Name, p.placements, p.auth)
+		}
+	}
+	for _, k := range keysOf(reflect.TypeFor[Auth]()) {
+		if _, ok := ways[k.key]; !ok && k.key != "placements" && k.key != "key_headers" {
+			t.Errorf("this test presents no %s", k.key)
+		}
+	}
+}
+
+// TestCatalogPlacements: a key admits in each placement of the table if the account allows that one,
+// and not if it allows a word that the table lacks.
+func TestCatalogPlacements(t *testing.T) {
+	request := kycbridge.Request{ReceivedAt: time.Now()}
+	carrying := map[string]kycbridge.Request{}
+	for word, header := range map[string]http.Header{
+		"authorization": {"Authorization": {catalogSecret}}, "bearer": {"Authorization": {"Bearer " + catalogSecret}}, "header": {"X-Own": {catalogSecret}},
+	} {
+		r := request
+		r.Header = header
+		carrying[word] = r
+	}
+	inURL, inBody := request, request
+	inURL.Query = url.Values{"token": {catalogSecret}}
+	inBody.Body = []byte(`{"processingConfig":{"authKeyForCallback":"` + catalogSecret + `"}}`)
+	carrying["url_token"], carrying["body"] = inURL, inBody
+	for _, p := range providers() {
+		if len(p.placements) == 0 {
+			continue
+		}
+		for _, word := range slices.Concat(p.placements, []string{"cookie", "headers", "basic", "hmac", "url_tokens", ""}) {
+			c := kycbridge.Credentials{Keys: []string{catalogSecret}, Placements: []string{word}, KeyHeaders: []string{"X-Own"}}
+			var admitted []string
+			for where, r := range carrying {
+				if _, err := p.Verify(c, r); err == nil {
+					admitted = append(admitted, where)
+				}
+			}
+			var want []string
+			if slices.Contains(p.placements, word) {
+				want = []string{word}
+			}
+			if !slices.Equal(admitted, want) {
+				t.Errorf("%s: with placements [%s] a key admits in %v", p.Name, word, admitted)
+			}
+		}
+		if known := slices.Sorted(maps.Keys(carrying)); !slices.Equal(known, slices.Sorted(slices.Values(p.placements))) {
+			t.Errorf("%s: placements %v, this test knows %v", p.Name, p.placements, known)
+		}
+	}
+}
+
+// TestCatalogSettings: a setting changes what a mapping makes of some fixture exactly where the
+// table names it.
+func TestCatalogSettings(t *testing.T) {
+	cases, err := fixture.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := schemas.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := Providers(set)
+	changes := map[string]func(*kycbridge.Settings){
+		"checker":         func(s *kycbridge.Settings) { s.Checker = !s.Checker },
+		"manual_review":   func(s *kycbridge.Settings) { s.ManualReview = !s.ManualReview },
+		"renewal_overdue": func(s *kycbridge.Settings) { s.RenewalOverdue = "keep" },
+		"policy":          func(s *kycbridge.Settings) { s.Policy = map[string]float64{"min_face_match": 0.9} },
+		"flow_statuses": func(s *kycbridge.Settings) {
+			s.FlowStatuses = map[string]string{"IN_PROGRESS": "requires_input", "EXPIRED": "requires_input"}
+		},
+	}
+	for _, p := range providers() {
+		for setting, change := range changes {
+			read := slices.ContainsFunc(cases, func(c fixture.Case) bool {
+				return c.Provider == p.Name && mapsOtherwise(t, table[p.Name], c, change)
+			})
+			if named := slices.Contains(p.settings, setting); named != read {
+				t.Errorf("%s: the table names %s: %t; its mapping reads it: %t", p.Name, setting, named, read)
+			}
+		}
+	}
+	for field := range reflect.TypeFor[kycbridge.Settings]().Fields() {
+		if key := snake(field.Name); key != "confirm" && changes[key] == nil {
+			t.Errorf("this test does not change %s", key)
+		}
+	}
+}
+
+// mapsOtherwise reports whether a change of the settings changes the observation of a payload.
+func mapsOtherwise(t *testing.T, p kycbridge.Provider, c fixture.Case, change func(*kycbridge.Settings)) bool {
+	t.Helper()
+	payload := kycbridge.Payload{Provider: c.Provider, Account: c.Name, Via: c.Via, Body: c.Body, ReceivedAt: time.Unix(1772442005, 0)}
+	before, errBefore := p.Map(payload, c.Settings)
+	s := c.Settings
+	change(&s)
+	after, errAfter := p.Map(payload, s)
+	return (errBefore == nil) != (errAfter == nil) || !reflect.DeepEqual(before, after)
+}
+
+// snake is a Go name as a key of the configuration.
+func snake(name string) string {
+	var out strings.Builder
+	for i, r := range name {
+		if i > 0 && r >= 'A' && r <= 'Z' {
+			out.WriteByte('_')
+		}
+		out.WriteRune(r)
+	}
+	return strings.ToLower(out.String())
+}
+
+// TestCatalogPolicyKeys: who takes a policy names its keys, and nobody else does.
+func TestCatalogPolicyKeys(t *testing.T) {
+	for _, p := range providers() {
+		if (len(p.policyKeys) > 0) != slices.Contains(p.settings, "policy") {
+			t.Errorf("%s: policy keys %v with settings %v", p.Name, p.policyKeys, p.settings)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package app
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"kycbridge"
+)
+
+// shortSecret is the length below which a secret is warned of.
+const shortSecret = 8
+
+// Warnings are what is allowed in c but hardly meant, or has no effect yet: one sentence each,
+// without any value.
+func Warnings(c *Config) []string {
+	var w warnings
+	w.unused("public_url", c.PublicURL != "", "nobody is told an address of ours")
+	w.unused("admin.tokens", len(c.Admin.Tokens) > 0, "the admin routes there are ask for none")
+	w.short("admin.tokens", c.Admin.Tokens...)
+	w.embedded(c)
+	w.short("store.password", c.Store.Password)
+	w.short("store.token", c.Store.Token)
+	w.short("bus.password", c.Bus.Password)
+	w.short("bus.token", c.Bus.Token)
+	for i, a := range c.Accounts {
+		w.account(item("accounts", i), a)
+	}
+	return w
+}
+
+// warnings collects sentences.
+type warnings []string
+
+func (w *warnings) add(key, problem string) { *w = append(*w, key+": "+problem) }
+
+// unused warns of a key that is read and checked and does nothing yet.
+func (w *warnings) unused(key string, written bool, why string) {
+	if written {
+		w.add(key, "not used yet: "+why)
+	}
+}
+
+func (w *warnings) short(key string, secrets ...Secret) {
+	for _, s := range secrets {
+		if s != "" && len(s) < shortSecret {
+			w.add(key, fmt.Sprintf("a secret is shorter than %d characters", shortSecret))
+		}
+	}
+}
+
+func (w *warnings) embedded(c *Config) {
+	if c.Embedded.Address() == "" && c.Bus.IsEmbedded() {
+		w.add("embedded.listen", "none, and the events are in this server: nobody can read them")
+	}
+	if c.Embedded.Address() == "" && len(c.Embedded.Users) > 0 {
+		w.add("embedded.users", "has no effect with embedded.listen: none")
+	}
+	for i, u := range c.Embedded.Users {
+		w.short(item("embedded.users", i)+".password", u.Password)
+	}
+}
+
+func (w *warnings) account(key string, a Account) {
+	for i, b := range a.Auth.Basic {
+		w.short(item(key+".auth.basic", i)+".password", b.Password)
+	}
+	for i, h := range a.Auth.Headers {
+		w.short(item(key+".auth.headers", i)+".value", h.Value)
+	}
+	w.short(key+".auth.bearer", a.Auth.Bearer...)
+	w.short(key+".auth.hmac.secrets", a.Auth.HMAC.Secrets...)
+	w.short(key+".auth.keys", a.Auth.Keys...)
+	w.short(key+".auth.url_tokens", a.Auth.URLTokens...)
+	w.unused(key+".api", len(a.API) > 0, "fetching results is not available")
+	for _, name := range slices.Sorted(maps.Keys(a.API)) {
+		if secretAPIKey(name) {
+			w.short(strings.Join([]string{key, "api", name}, "."), Secret(a.API[name]))
+		}
+	}
+	w.unused(key+".poll", a.Poll.written(), "polling is not available")
+	w.unused(key+".limits", a.Limits != Limits{}, "they bound fetching and polling, which are not available")
+	if a.TrustFramework != "" && a.PII == string(kycbridge.ProfileNone) {
+		w.add(key+".trust_framework", "has no effect with pii: none")
+	}
+}
+
+// written reports whether the configuration says anything about polling.
+func (p Poll) written() bool {
+	return p.Interval != 0 || len(p.Intervals) > 0 || p.Jitter != 0 || p.Deadline != 0
+}
