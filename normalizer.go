@@ -38,9 +38,9 @@ type Normalizer struct {
 	Log          History
 	Quarantine   Quarantine
 	Mapping      string // version of the mappings, for payload.mapping
-	TypePrefix   string // io.kycbridge.verification
+	TypePrefix   string // io.kycbridge
 	SourcePrefix string // /kycbridge
-	MaxAttempts  int    // deliveries after which an unmappable payload is quarantined
+	MaxAttempts  int    // attempts after which an unmappable payload is quarantined
 	Now          func() time.Time
 }
 
@@ -51,7 +51,7 @@ type Processed struct {
 	NoEvent string
 }
 
-// Work processes one delivery of a payload and says whether it is done with or to be delivered
+// Work makes one attempt at a payload and says whether it is done with or to be tried
 // again, and how long to wait before. Only what no retry can mend is ever given up, to quarantine;
 // a bus that is away is waited for.
 func (n *Normalizer) Work(ctx context.Context, p Payload, attempt int) (done Processed, retryIn time.Duration, err error) {
@@ -200,7 +200,7 @@ func (n *Normalizer) settle(ctx context.Context, k Key, p Payload, f Fact) error
 func (n *Normalizer) seal(d Data, kind Kind, f Fact) *Event {
 	return &Event{
 		SpecVersion:     "1.0",
-		Type:            n.TypePrefix + "." + string(kind) + ".v1",
+		Type:            n.TypePrefix + ".verification." + string(kind) + ".v1",
 		Source:          n.SourcePrefix + "/" + d.Provider.Name + "/" + d.Account,
 		ID:              EventID(d.VerificationID, d.Revision),
 		Subject:         d.VerificationID,

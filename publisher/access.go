@@ -71,7 +71,12 @@ func user(name, password, permissions string) string {
 }
 
 func permissions(publish, subscribe []string) string {
-	return fmt.Sprintf(", permissions: {publish: {allow: [%s]}, subscribe: {allow: [%s]}}", quoted(publish), quoted(append(subscribe, "_INBOX.>")))
+	// An empty list would allow everything.
+	may := "deny: [\">\"]"
+	if len(publish) > 0 {
+		may = "allow: [" + quoted(publish) + "]"
+	}
+	return fmt.Sprintf(", permissions: {publish: {%s}, subscribe: {allow: [%s]}}", may, quoted(append(subscribe, "_INBOX.>")))
 }
 
 func quoted(subjects []string) string {

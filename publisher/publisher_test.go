@@ -311,6 +311,69 @@ func TestConsumersReadEventsAndNothingElse(t *testing.T) {
 	}
 }
 
+func TestUserWithOwnSubjectsGetsThoseAndNothingElse(t *testing.T) {
+	const password = "synthetic-password"
+	server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames, MaxBody: testMaxBody,
+		Users: []User{{Username: "live", Password: password, Subscribe: []string{"kyc.event.v1.ondato.>"}}, {Username: "full", Password: password}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	bus, err := OpenBus(t.Context(), connect(t, server, "bus"), testNames, testMaxBody, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(bus.Close)
+	silent := nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
+	if nc, err := nats.Connect(server.ClientURL(), silent); err == nil {
+		nc.Close()
+		t.Error("a client without a user is let in")
+	}
+	live, err := nats.Connect(server.ClientURL(), silent, nats.UserInfo("live", password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	full, err := nats.Connect(server.ClientURL(), silent, nats.UserInfo("full", password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	mine, _ := live.SubscribeSync("kyc.event.v1.ondato.>")
+	other, _ := live.SubscribeSync("kyc.event.v1.signzy.>")
+	if err := live.FlushTimeout(2 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	for _, provider := range []string{"signzy", "ondato"} {
+		p := payload("idv-1", "", "{}")
+		p.Provider = provider
+		e, body := event(p, 1)
+		e.ID = kycbridge.EventID(provider, 1)
+		if err := bus.Publish(t.Context(), key(p), kycbridge.KindUpdated, e, body, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := mine.NextMsg(5 * time.Second); err != nil {
+		t.Errorf("the subject of its own: %v", err)
+	}
+	if _, err := other.NextMsg(100 * time.Millisecond); err == nil {
+		t.Error("a subject that is not its own")
+	}
+	for _, request := range []string{"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO.KYC_EVENTS", "$JS.API.STREAM.MSG.GET.KYC_EVENTS", "$JS.API.STREAM.PURGE.KYC_EVENTS", "$JS.API.STREAM.DELETE.KYC_EVENTS"} {
+		if m, err := live.Request(request, []byte(`{"seq":1}`), 200*time.Millisecond); err == nil {
+			t.Errorf("live may ask %s: %s", request, m.Data)
+		}
+	}
+	for _, request := range []string{"$JS.API.STREAM.INFO.KYC_PAYLOADS", "$JS.API.STREAM.PURGE.KYC_EVENTS", "$JS.API.STREAM.DELETE.KYC_EVENTS", "$JS.API.STREAM.UPDATE.KYC_EVENTS"} {
+		if m, err := full.Request(request, nil, 200*time.Millisecond); err == nil {
+			t.Errorf("full may ask %s: %s", request, m.Data)
+		}
+	}
+	if m, err := full.Request("$JS.API.STREAM.INFO.KYC_EVENTS", nil, 2*time.Second); err != nil || strings.Contains(string(m.Data), `"error"`) {
+		t.Errorf("full may not ask for the event stream: %v", err)
+	}
+}
+
 // TestConsumersCannotWriteByAnswers tries to have answers of the server stored as payloads or events.
 func TestConsumersCannotWriteByAnswers(t *testing.T) {
 	server, store, bus := start(t, t.TempDir())

@@ -62,7 +62,7 @@ func newPath(set *schemas.Set, c fixture.Case) *path {
 		Accounts: kycbridge.Accounts{{Provider: c.Provider, Account: "acme"}: p.account},
 		Events:   &p.memory, Log: &p.memory, Quarantine: &p.memory,
 		Mapping:    app.Mapping,
-		TypePrefix: "io.kycbridge.verification", SourcePrefix: "/kycbridge", MaxAttempts: 1,
+		TypePrefix: "io.kycbridge", SourcePrefix: "/kycbridge", MaxAttempts: 1,
 		Now: func() time.Time { return recorded },
 	}
 	return p

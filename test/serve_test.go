@@ -470,7 +470,7 @@ func serveSecond(t *testing.T, b *bridge) {
 	for _, c := range []struct{ name, old, new, says string }{
 		{"data directory", "data_dir: " + other.dir, "data_dir: " + b.dir, "data directory " + b.dir + " is in use by another kycbridge"},
 		{"callback port", "listen: " + local(other.callbacks), "listen: " + local(b.callbacks), "listen for callbacks: listen tcp " + local(b.callbacks) + ": bind: address already in use"},
-		{"consumer port", "embedded: {listen: \"" + local(other.events), "embedded: {listen: \"" + local(b.events), "is " + local(b.events) + " free"},
+		{"consumer port", "embedded: {listen: \"" + local(other.events), "embedded: {listen: \"" + local(b.events), "embedded.listen: listen tcp " + local(b.events) + ": bind: address already in use"},
 		{"admin port", local(other.admin), local(b.admin), "listen for admin: listen tcp " + local(b.admin) + ": bind: address already in use"},
 	} {
 		config, err := os.ReadFile(other.config)

@@ -20,7 +20,6 @@ const beKycbridge = "TEST_BE_KYCBRIDGE"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(beKycbridge) != "" {
-		os.Unsetenv(beKycbridge)
 		main()
 		return
 	}

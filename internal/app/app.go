@@ -137,16 +137,6 @@ func (a *App) Progress(ctx context.Context) (backlog, events int, err error) {
 	return backlog, events, err
 }
 
-// Known tells the configuration what the table of providers knows.
-func Known() Catalog {
-	c := Catalog{APIKeys: map[string][]string{}, PolicyKeys: map[string][]string{}, ConfirmByDefault: map[string]bool{}}
-	for _, p := range providers() {
-		c.Names = append(c.Names, p.Name)
-		c.APIKeys[p.Name], c.PolicyKeys[p.Name], c.ConfirmByDefault[p.Name] = p.apiKeys, p.policyKeys, p.ConfirmByDefault
-	}
-	return c
-}
-
 // Providers is the table of providers by name, with their schemas put in.
 func Providers(set *schemas.Set) map[string]kycbridge.Provider {
 	table := map[string]kycbridge.Provider{}

@@ -219,7 +219,7 @@ func defaults() Config {
 		Bus:       Server{URL: embeddedURL},
 		Receive:   Receive{MaxBody: 1 << 20, Concurrency: 512, Timeout: 10 * time.Second, Drain: 15 * time.Second},
 		Normalize: Normalize{Workers: 64, MaxAttempts: 5},
-		Names:     Names{SubjectPrefix: "kyc", StreamPrefix: "KYC", TypePrefix: "io.kycbridge.verification", SourcePrefix: "/kycbridge"},
+		Names:     Names{SubjectPrefix: "kyc", StreamPrefix: "KYC", TypePrefix: "io.kycbridge", SourcePrefix: "/kycbridge"},
 		Log:       Log{Level: "info", Format: "json"},
 	}
 }

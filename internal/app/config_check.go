@@ -244,7 +244,7 @@ func (c checker) names() {
 	for _, n := range []struct{ key, value, pattern, example string }{
 		{"names.subject_prefix", c.config.Names.SubjectPrefix, `^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`, "kyc"},
 		{"names.stream_prefix", c.config.Names.StreamPrefix, `^[A-Za-z0-9_-]{1,32}$`, "KYC"},
-		{"names.type_prefix", c.config.Names.TypePrefix, `^[a-z0-9-]+(\.[a-z0-9_-]+)*$`, "io.kycbridge.verification"},
+		{"names.type_prefix", c.config.Names.TypePrefix, `^[a-z0-9-]+(\.[a-z0-9_-]+)*$`, "io.kycbridge"},
 		{"names.source_prefix", c.config.Names.SourcePrefix, `^(/[A-Za-z0-9._~-]+)+$|^https?://[A-Za-z0-9._~/:-]*[A-Za-z0-9._~-]$`, "/kycbridge"},
 	} {
 		if !regexp.MustCompile(n.pattern).MatchString(n.value) {

@@ -500,7 +500,7 @@ func TestWarnings(t *testing.T) {
 	}
 	c, err = load(account("confirm: false") + "embedded: {listen: none}\nbus: {url: 'nats://h'}")
 	if err != nil || Warnings(c) != nil {
-		t.Errorf("%v, %q", err, c)
+		t.Errorf("warnings beside an external bus: %v", err)
 	}
 }
 
@@ -514,6 +514,25 @@ func TestNoClientPort(t *testing.T) {
 		if text, err := c.Redacted(); err != nil || !strings.Contains(string(text), "listen: "+listen) {
 			t.Errorf("%s: %v\n%s", listen, err, text)
 		}
+	}
+}
+
+// TestStartWithoutClientPort: with none the embedded server runs, and nobody can connect to it.
+func TestStartWithoutClientPort(t *testing.T) {
+	c, err := load("listen: 127.0.0.1:0\nadmin: {listen: 127.0.0.1:0}\nembedded: {listen: none}\ndata_dir: " + t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := Start(t.Context(), c, AllRoles(), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Stop()
+	if url := a.ClientURL(); url != "" {
+		t.Errorf("it listens at %s", url)
+	}
+	if _, events, err := a.Progress(t.Context()); err != nil || events != 0 {
+		t.Errorf("%d events, %v", events, err)
 	}
 }
 
