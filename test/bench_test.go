@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,50 +83,73 @@ func benchConfig(dir, key string) *app.Config {
 	})
 }
 
-// BenchmarkPath sends payloads over 64 connections to a whole process with an fsync before every
-// answer, and counts the events that come of them. The load generator shares the processors.
+// BenchmarkPath sends payloads over 64 connections to a whole process, with an fsync before every
+// answer, as fast as they are answered, and waits for all events. The load generator shares the
+// processors.
 func BenchmarkPath(b *testing.B) {
 	for _, body := range benchBodies(b) {
-		b.Run(fmt.Sprintf("%s_%dB", body.provider, len(body.body)), func(b *testing.B) {
-			app.TuneMemory()
-			dir, err := os.MkdirTemp("", "kycbridge-bench-")
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer os.RemoveAll(dir)
-			a, err := app.Start(b.Context(), benchConfig(dir, "bench-key-bench-key"), app.AllRoles(), zap.NewNop())
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer a.Stop()
-			requests := make([][]byte, b.N)
-			for i := range requests {
-				payload := body.next(i)
-				requests[i] = fmt.Appendf(nil, "POST /webhooks/%s/acme HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer bench-key-bench-key\r\nContent-Length: %d\r\n\r\n%s", body.provider, len(payload), payload)
-			}
-			b.SetBytes(int64(len(body.body)))
-			b.ResetTimer()
-			start := time.Now()
-			blast(b, a.CallbackAddr(), requests, 64)
-			sent := time.Since(start)
-			for {
-				_, events, err := a.Progress(context.Background())
-				if err == nil && events == b.N {
-					break
-				}
-				if time.Since(start) > 5*time.Minute {
-					b.Fatalf("%d of %d events", events, b.N)
-				}
-				time.Sleep(5 * time.Millisecond)
-			}
-			b.ReportMetric(float64(b.N)/sent.Seconds(), "payloads/s")
-			b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "events/s")
-		})
+		b.Run(fmt.Sprintf("%s_%dB", body.provider, len(body.body)), func(b *testing.B) { benchPath(b, body, 0) })
 	}
 }
 
-// blast sends every request and fails on any answer but 200.
-func blast(b *testing.B, addr string, requests [][]byte, connections int) {
+// BenchmarkPaced offers payloads at a steady rate and reports how far the events were behind when
+// the last payload had been answered, and how long the answers took.
+func BenchmarkPaced(b *testing.B) {
+	rates := map[string]int{"ondato": 4500, "signzy": 1500}
+	for _, body := range benchBodies(b) {
+		rate := rates[body.provider]
+		b.Run(fmt.Sprintf("%s_%dB_%d_a_second", body.provider, len(body.body), rate), func(b *testing.B) { benchPath(b, body, rate) })
+	}
+}
+
+// benchPath sends b.N payloads, rate a second or, with 0, as fast as they are answered.
+func benchPath(b *testing.B, body benchBody, rate int) {
+	app.TuneMemory()
+	dir, err := os.MkdirTemp("", "kycbridge-bench-")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	a, err := app.Start(b.Context(), benchConfig(dir, "bench-key-bench-key"), app.AllRoles(), zap.NewNop())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer a.Stop()
+	requests := make([][]byte, b.N)
+	for i := range requests {
+		payload := body.next(i)
+		requests[i] = fmt.Appendf(nil, "POST /webhooks/%s/acme HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer bench-key-bench-key\r\nContent-Length: %d\r\n\r\n%s", body.provider, len(payload), payload)
+	}
+	b.SetBytes(int64(len(body.body)))
+	b.ResetTimer()
+	start := time.Now()
+	took := blast(b, a.CallbackAddr(), requests, 64, rate)
+	sent := time.Since(start)
+	_, events, err := a.Progress(context.Background())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(b.N-events), "events-behind")
+	for events < b.N {
+		if time.Since(start) > 5*time.Minute {
+			b.Fatalf("%d of %d events", events, b.N)
+		}
+		time.Sleep(5 * time.Millisecond)
+		if _, events, err = a.Progress(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(b.N)/sent.Seconds(), "payloads/s")
+	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "events/s")
+	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
+}
+
+// blast sends every request, fails on any answer but 200 and returns how long each answer took.
+func blast(b *testing.B, addr string, requests [][]byte, connections, rate int) []time.Duration {
+	took := make([]time.Duration, len(requests))
+	start := time.Now()
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range connections {
@@ -142,6 +166,10 @@ func blast(b *testing.B, addr string, requests [][]byte, connections int) {
 				if i >= len(requests) {
 					return
 				}
+				if rate > 0 {
+					time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / time.Duration(rate))))
+				}
+				began := time.Now()
 				if _, err := conn.Write(requests[i]); err != nil {
 					b.Error(err)
 					return
@@ -150,10 +178,12 @@ func blast(b *testing.B, addr string, requests [][]byte, connections int) {
 					b.Errorf("answered %d", status)
 					return
 				}
+				took[i] = time.Since(began)
 			}
 		})
 	}
 	wg.Wait()
+	return took
 }
 
 // readAnswer reads one HTTP answer and returns its status; 0 if the connection broke.
