@@ -22,6 +22,9 @@ type Event struct {
 	PartitionKey    string `json:"partitionkey"`
 	RecordedTime    string `json:"recordedtime"`
 	Data            Data   `json:"data"`
+
+	// Traceparent is the W3C trace context of the callback, if it brought one. It travels in a header.
+	Traceparent string `json:"-"`
 }
 
 // Data is the whole state of one verification as far as it is known (EVENT section 3).

@@ -24,6 +24,7 @@ type Fact struct {
 	Payload        PayloadRef
 	Via            Via
 	ReceivedAt     time.Time
+	Traceparent    string
 }
 
 // At is the instant by which facts of one verification are ordered: the provider's time, or ours

@@ -67,6 +67,10 @@ func (n *Normalizer) Work(ctx context.Context, p Payload, attempt int) (done Pro
 	return done, backoff(attempt), err
 }
 
+// maxConflicts is how often an event is computed again at once before the payload waits for its
+// next attempt.
+const maxConflicts = 16
+
 // backoff is 100 ms, doubled with every attempt, 5 s at most: a bus that is back is soon noticed.
 func backoff(attempt int) time.Duration {
 	return min(100*time.Millisecond<<min(max(attempt-1, 0), 10), 5*time.Second)
@@ -85,9 +89,9 @@ func (n *Normalizer) Process(ctx context.Context, p Payload) (Processed, error) 
 		return Processed{}, err
 	}
 	k := Key{p.Provider, p.Account, p.VerificationID}
-	for fresh := false; ; fresh = true {
-		done, late, err := n.try(ctx, k, p, fact, fresh)
-		if errors.Is(err, ErrConflict) && ctx.Err() == nil {
+	for tries := 0; ; tries++ {
+		done, late, err := n.try(ctx, k, p, fact, tries > 0)
+		if errors.Is(err, ErrConflict) && tries < maxConflicts && ctx.Err() == nil {
 			continue
 		}
 		if err == nil && late && done.Event != nil {
@@ -118,6 +122,7 @@ func (n *Normalizer) fact(a *Account, p Payload) (f Fact, err error) {
 		Payload:        PayloadRef{ID: p.ID, Digest: p.Digest, Mapping: n.Mapping},
 		Via:            p.Via,
 		ReceivedAt:     p.ReceivedAt,
+		Traceparent:    p.Traceparent(),
 	}, nil
 }
 
@@ -210,5 +215,6 @@ func (n *Normalizer) seal(d Data, kind Kind, f Fact) *Event {
 		PartitionKey:    d.VerificationID,
 		RecordedTime:    Instant(n.Now()),
 		Data:            d,
+		Traceparent:     f.Traceparent,
 	}
 }

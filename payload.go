@@ -21,6 +21,20 @@ type Payload struct {
 	Body           []byte            // untouched
 }
 
+// Traceparent is the W3C trace context that the callback brought, or "".
+func (p *Payload) Traceparent() string {
+	t := p.Header["Traceparent"]
+	if len(t) != len("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01") {
+		return ""
+	}
+	for i := range len(t) {
+		if c := t[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') && c != '-' {
+			return ""
+		}
+	}
+	return t
+}
+
 // Digest returns the SHA-256 of body as it stands in payload.digest: sha256:<64 hex>.
 func Digest(body []byte) string {
 	sum := sha256.Sum256(body)

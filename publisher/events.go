@@ -91,6 +91,9 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, kind kycbridge.Kind,
 		},
 		Data: body,
 	}
+	if e.Traceparent != "" {
+		m.Header["Traceparent"] = []string{e.Traceparent}
+	}
 	ack, err := b.events.Publish(ctx, m)
 	var refused *jetstream.APIError
 	switch {

@@ -198,6 +198,9 @@ func payloadOf(subject string, h nats.Header, body []byte) kycbridge.Payload {
 		Event:       h.Get(headerEvent),
 		Body:        body,
 	}
+	if t := h.Get(headerRequest + "Traceparent"); t != "" {
+		p.Header = map[string]string{"Traceparent": t}
+	}
 	tokens := strings.Split(subject, ".")
 	if n := len(tokens); n >= 4 {
 		p.Provider, p.Account, p.VerificationID = tokens[n-3], tokens[n-2], tokens[n-1]

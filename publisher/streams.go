@@ -62,7 +62,8 @@ func busStreams(n Names, maxBody int, replicas int) []stream {
 		Name: n.events(), Description: "Canonical verification events, one revision a message", Subjects: []string{n.EventSubjects()},
 		Storage: jetstream.FileStorage, Replicas: replicas,
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
-		MaxMsgSize: int32(2*maxBody + headRoom), Duplicates: duplicateWindow,
+		// The compare-and-set keeps events apart; the window only spares a retried publish the conflict.
+		MaxMsgSize: int32(LargestMessage(maxBody)), Duplicates: 2 * time.Minute,
 		AllowDirect: true, AllowAtomicPublish: true,
 	}}}
 }
