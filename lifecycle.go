@@ -27,9 +27,20 @@ type Fact struct {
 	Traceparent    string
 }
 
+// clockSlack is how far a provider's clock may be ahead of ours.
+const clockSlack = 5 * time.Minute
+
 // At is the instant by which facts of one verification are ordered: the provider's time, or ours
-// where it sends none.
+// where it sends none or one that lies ahead, which would hold off all that follows.
 func (f Fact) At() time.Time {
+	if f.OccurredAt.IsZero() || f.OccurredAt.After(f.ReceivedAt.Add(clockSlack)) {
+		return f.ReceivedAt
+	}
+	return f.OccurredAt
+}
+
+// eventTime is the time of the event as the provider states it, or ours where it states none.
+func (f Fact) eventTime() time.Time {
 	if f.OccurredAt.IsZero() {
 		return f.ReceivedAt
 	}
@@ -74,7 +85,7 @@ func Outranks(a, b Fact) bool {
 // machine's word never replaces a person's, a maker's never a checker's. Providers repeat both
 // after the higher decision was made.
 func (f Fact) yields(to Decision) bool {
-	if f.Effect != EffectVerdict || to.Outcome == OutcomeNone {
+	if f.Effect != EffectVerdict && f.Effect != EffectDoubt || to.Outcome == OutcomeNone {
 		return false
 	}
 	bySystem := f.Decision.Stage == StageSystem && f.Decision.ActorType == ActorSystem
@@ -148,7 +159,7 @@ func first(f Fact) (Data, Kind, string) {
 // stands reports whether the verdict of o is the one that last carries already.
 func stands(last *Data, o Observation) bool {
 	decision := o.Decision
-	if decision.Outcome == "" {
+	if decision.Outcome == "" || o.Effect == EffectDoubt {
 		decision = Decision{Outcome: OutcomeNone}
 	}
 	return last.Status == o.Status && last.Decision == decision
@@ -161,6 +172,11 @@ func mayChange(last *Data, f Fact) bool {
 		return !f.yields(last.Decision)
 	case EffectReopen:
 		return true
+	case EffectDoubt:
+		if last.Decision.Outcome == OutcomeApproved {
+			return !f.yields(last.Decision)
+		}
+		return !last.Status.Terminal() && last.Decision.Outcome != OutcomeReview
 	case EffectProgress:
 		return !last.Status.Terminal() && last.Decision.Outcome != OutcomeReview
 	case EffectEnd:
@@ -173,7 +189,7 @@ func mayChange(last *Data, f Fact) bool {
 func applyState(d *Data, o Observation) {
 	d.Status, d.StatusDetail = o.Status, o.StatusDetail
 	d.Decision = o.Decision
-	if d.Decision.Outcome == "" {
+	if d.Decision.Outcome == "" || o.Effect == EffectDoubt {
 		d.Decision = Decision{Outcome: OutcomeNone}
 	}
 	d.Decisions = mergeDecisions(d.Decisions, o.Decisions)
@@ -295,9 +311,29 @@ func finish(d *Data, f Fact) {
 	}
 	d.Payload = f.Payload
 	d.VerifiedClaims = nil
+	withoutNumbers(d)
 	Protect(d, f.Account.Profile)
 	if f.Account.TrustFramework != "" && f.Account.Profile != ProfileNone {
 		d.VerifiedClaims = NewVerifiedClaims(d, f.Account.TrustFramework)
+	}
+}
+
+// withoutNumbers keeps Aadhaar numbers and VIDs out of the provider's codes and words, which are
+// carried verbatim otherwise.
+func withoutNumbers(d *Data) {
+	if !indianEvent(d.Documents) {
+		return
+	}
+	for i, reason := range d.Reasons {
+		if code := maskNumbersIn(reason.ProviderCode, identityNumber); code != reason.ProviderCode {
+			d.Reasons = slices.Clone(d.Reasons) // the last event keeps its own
+			d.Reasons[i].ProviderCode = code
+		}
+	}
+	for k, v := range d.Provider.Status {
+		if s, ok := v.(string); ok {
+			d.Provider.Status[k] = maskNumbersIn(s, identityNumber)
+		}
 	}
 }
 

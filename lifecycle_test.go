@@ -43,6 +43,17 @@ func byHuman(outcome Outcome) Observation  { return verdict(outcome, StageManual
 func maker(outcome Outcome) Observation    { return verdict(outcome, StageMaker, ActorHuman) }
 func checker(outcome Outcome) Observation  { return verdict(outcome, StageChecker, ActorHuman) }
 
+func doubtBy(stage Stage, actor ActorType) Observation {
+	return Observation{Effect: EffectDoubt, Status: StatusUnknown, Decision: Decision{Outcome: OutcomeNone, Stage: stage, ActorType: actor},
+		Reasons: []Reason{{Code: ReasonUnmappedStatus}}}
+}
+
+// ahead is o as a provider sends it whose clock is wrong by decades.
+func ahead(o Observation) Observation {
+	o.OccurredAt = noon.AddDate(100, 0, 0)
+	return o
+}
+
 func resubmit() Observation {
 	return Observation{Effect: EffectReopen, Status: StatusRequiresInput,
 		Decision:        Decision{Outcome: OutcomeResubmit, Stage: StageManualReview, ActorType: ActorHuman},
@@ -85,6 +96,7 @@ func run(t *testing.T, facts ...Fact) (*Data, []string) {
 		if err := json.Unmarshal(body, last); err != nil {
 			t.Fatal(err)
 		}
+		last.Until = next.Until // travels in a header
 		kinds = append(kinds, string(kind))
 	}
 	return last, kinds
@@ -176,6 +188,21 @@ func TestNext(t *testing.T) {
 		"unknown is never a success and never hides one": {
 			[]Fact{fact(0, progress(StatusUnknown)), fact(1, bySystem(OutcomeApproved)), fact(2, progress(StatusUnknown))},
 			"[updated completed unchanged]", StatusCompleted, OutcomeApproved, true},
+		"a decision in an unknown word takes back an approval": {
+			[]Fact{fact(0, bySystem(OutcomeApproved)), fact(1, doubtBy(StageManualReview, ActorHuman)), fact(1, doubtBy(StageManualReview, ActorHuman))},
+			"[completed updated unchanged]", StatusUnknown, OutcomeNone, false},
+		"a machine's unknown word leaves a person's approval": {
+			[]Fact{fact(0, byHuman(OutcomeApproved)), fact(1, doubtBy(StageSystem, ActorSystem))},
+			"[completed unchanged]", StatusCompleted, OutcomeApproved, true},
+		"an unknown word leaves a rejection": {
+			[]Fact{fact(0, bySystem(OutcomeRejected)), fact(1, doubtBy(StageManualReview, ActorHuman))},
+			"[completed unchanged]", StatusCompleted, OutcomeRejected, true},
+		"a verdict that comes late makes nothing twice": {
+			[]Fact{fact(3, progress(StatusProcessing)), fact(2, bySystem(OutcomeApproved)), fact(2, bySystem(OutcomeApproved)), fact(1, progress(StatusInProgress))},
+			"[updated completed old old]", StatusCompleted, OutcomeApproved, true},
+		"a provider's clock ahead of ours holds off nothing": {
+			[]Fact{fact(0, ahead(bySystem(OutcomeApproved))), fact(10, bySystem(OutcomeRejected))},
+			"[completed completed]", StatusCompleted, OutcomeRejected, true},
 		"nothing to say": {
 			[]Fact{fact(0, Observation{Effect: EffectNone}), fact(1, Observation{Effect: EffectFetch}), fact(2, progress(StatusCreated))},
 			"[ignored trigger updated]", StatusCreated, OutcomeNone, false},
@@ -236,6 +263,7 @@ func TestOutranks(t *testing.T) {
 		"newer maker against a checker":    {fact(2, maker(OutcomeApproved)), fact(1, checker(OutcomeRejected)), false},
 		"newer person against the machine": {fact(2, byHuman(OutcomeApproved)), fact(1, bySystem(OutcomeRejected)), true},
 		"newer resubmission":               {fact(2, resubmit()), fact(1, byHuman(OutcomeApproved)), true},
+		"newer unknown word":               {fact(2, doubtBy(StageManualReview, ActorHuman)), fact(1, bySystem(OutcomeApproved)), true},
 		"a tie is decided with care":       {fact(1, bySystem(OutcomeRejected)), fact(1, bySystem(OutcomeApproved)), true},
 		"a tie does not approve":           {fact(1, bySystem(OutcomeApproved)), fact(1, bySystem(OutcomeRejected)), false},
 	}

@@ -71,9 +71,9 @@ func (n *Normalizer) Work(ctx context.Context, p Payload, attempt int) (done Pro
 // next attempt.
 const maxConflicts = 16
 
-// backoff is 100 ms, doubled with every attempt, 5 s at most: a bus that is back is soon noticed.
+// backoff is 100 ms, doubled with every attempt, 30 s at most.
 func backoff(attempt int) time.Duration {
-	return min(100*time.Millisecond<<min(max(attempt-1, 0), 10), 5*time.Second)
+	return min(100*time.Millisecond<<min(max(attempt-1, 0), 10), 30*time.Second)
 }
 
 // Process maps a stored payload and publishes what follows from it. It may be called any number of
@@ -82,7 +82,8 @@ func backoff(attempt int) time.Duration {
 func (n *Normalizer) Process(ctx context.Context, p Payload) (Processed, error) {
 	account, err := n.Accounts.Find(p.Provider, p.Account)
 	if err != nil {
-		return Processed{}, fmt.Errorf("account of the payload is not configured: %w", ErrUnmappable)
+		// Another process may know it already, or this one may soon: wait, never give up.
+		return Processed{}, fmt.Errorf("account of the payload is not configured here: %w", err)
 	}
 	fact, err := n.fact(account, p)
 	if err != nil {
@@ -209,7 +210,7 @@ func (n *Normalizer) seal(d Data, kind Kind, f Fact) *Event {
 		Source:          n.SourcePrefix + "/" + d.Provider.Name + "/" + d.Account,
 		ID:              EventID(d.VerificationID, d.Revision),
 		Subject:         d.VerificationID,
-		Time:            Instant(f.At()),
+		Time:            Instant(f.eventTime()),
 		DataContentType: "application/json",
 		DataSchema:      DataSchema,
 		PartitionKey:    d.VerificationID,

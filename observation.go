@@ -20,6 +20,10 @@ const (
 	// EffectVerdict: carries a decision of the provider; a newer one overwrites anything but a
 	// person's decision by a machine's.
 	EffectVerdict
+	// EffectDoubt: a decision was made and its word is not known. It takes back an approval, because
+	// what replaced it may be anything, and is progress to an unknown status otherwise. Stage and
+	// ActorType of the observation's decision say whose word it was.
+	EffectDoubt
 	// EffectReopen: an explicit resubmission, renewal or new attempt; takes back what was decided.
 	EffectReopen
 	// EffectNote: facts only; status and decision stay as they are. Status and StatusDetail of the
@@ -29,7 +33,9 @@ const (
 )
 
 // Decisive reports whether e is about the verdict itself and so ordered among its like only.
-func (e Effect) Decisive() bool { return e == EffectVerdict || e == EffectReopen }
+func (e Effect) Decisive() bool {
+	return e == EffectVerdict || e == EffectReopen || e == EffectDoubt
+}
 
 // Observation is what one payload says about one verification. A mapping makes it from the payload
 // alone: no clock, no history.

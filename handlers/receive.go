@@ -63,6 +63,7 @@ type Callbacks struct {
 	options  CallbackOptions
 	limiter  *rate.Limiter // nil: no limit
 	slots    chan struct{}
+	bodies   budget
 	draining atomic.Bool
 }
 
@@ -70,6 +71,7 @@ type Callbacks struct {
 func NewCallbacks(o CallbackOptions) *Callbacks {
 	h := &Callbacks{echo: newEcho(), options: o.withDefaults()}
 	h.slots = make(chan struct{}, h.options.Concurrency)
+	h.bodies.left.Store(max(bodyBudget, 2*h.options.MaxBody))
 	if o.RatePerSecond > 0 {
 		h.limiter = rate.NewLimiter(rate.Limit(o.RatePerSecond), h.options.Burst)
 	}
@@ -140,7 +142,9 @@ func (h *Callbacks) receive(c echo.Context, t *trip) (kycbridge.Receipt, error) 
 	if !account.Provider.AnyMediaType && !isJSON(r.Header) {
 		return kycbridge.Receipt{}, errMediaType
 	}
-	body, err := readBody(c.Response().Writer, r, h.options.MaxBody)
+	memory := share{of: &h.bodies}
+	defer memory.release()
+	body, err := readBody(c.Response().Writer, r, h.options.MaxBody, &memory)
 	t.bytes = len(body)
 	if err != nil {
 		return kycbridge.Receipt{}, err
@@ -210,13 +214,18 @@ func isJSON(h http.Header) bool {
 		len(mediaType) > len(suffix) && strings.EqualFold(mediaType[len(mediaType)-len(suffix):], suffix)
 }
 
-// readBody reads a body of at most limit bytes. It returns errTooLarge for a longer one, as soon as
-// the length is known, and errInterrupted for one that breaks off.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+// readBody reads a body of at most limit bytes into memory that it takes from a share. It returns
+// errTooLarge for a longer one, as soon as the length is known, errInterrupted for one that breaks
+// off, and errBusy if there is no memory for it.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, memory *share) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, errTooLarge
 	}
-	body := make([]byte, 0, min(max(r.ContentLength, 511), sizeHint)+1)
+	size := int(min(max(r.ContentLength, 511), sizeHint) + 1)
+	if !memory.take(size) {
+		return nil, errBusy
+	}
+	body := make([]byte, 0, size)
 	reader := http.MaxBytesReader(w, r.Body, limit)
 	for {
 		n, err := reader.Read(body[len(body):cap(body)])
@@ -231,7 +240,10 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 			return body, fmt.Errorf("read body: %w", errInterrupted)
 		}
 		if len(body) == cap(body) {
-			body = append(body, 0)[:len(body)]
+			if !memory.take(cap(body)) {
+				return body, errBusy
+			}
+			body = append(make([]byte, 0, 2*cap(body)), body...)
 		}
 	}
 }

@@ -16,10 +16,12 @@ const (
 	maxClaim = 1024 // a claim; an address is the longest
 )
 
+// most is how many members of a list go into an event.
+const most = 100
+
 // atMost bounds a list whose entries become entries of an event: what a body of the allowed size
 // could hold would make an event that no bus takes.
 func atMost[T any](list []T) []T {
-	const most = 100
 	return list[:min(len(list), most)]
 }
 

@@ -96,9 +96,23 @@ func IDWise(p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, e
 		if err := decode(p.Body, &j); err != nil {
 			return kycbridge.Observation{}, err
 		}
-		return j.observe(), nil
+		o := j.observe()
+		if p.Via == kycbridge.ViaCallback {
+			unfetched(&o, s)
+		}
+		return o, nil
 	}
 	return kycbridge.Observation{}, errors.New("read body: neither webhook, journey summary nor journey result")
+}
+
+// unfetched treats a result that was posted to us, not fetched, as what it is: a callback's word.
+func unfetched(o *kycbridge.Observation, s kycbridge.Settings) {
+	switch {
+	case s.Confirm:
+		fetch(o)
+	case o.Effect.Decisive():
+		o.StatusDetail = kycbridge.DetailUnconfirmed
+	}
 }
 
 // idwiseHook is a webhook. No payload carries a time or a sequence number.
@@ -381,7 +395,7 @@ func idwiseDecide(o *kycbridge.Observation, system, manual text) {
 	}
 	row, known := rows[fold(string(raw))]
 	if !known {
-		unmapped(o, string(raw))
+		doubt(o, string(raw), decision.Stage, decision.ActorType)
 		return
 	}
 	o.Effect, o.Status = row.effect, row.status

@@ -149,8 +149,9 @@ func (j *idwiseJourney) observe() kycbridge.Observation {
 	j.documentChecks(&o)
 	j.liveness(&o)
 	j.otherChecks(&o)
-	distinct(o.Checks)
+	o.Checks = distinct(o.Checks)
 	j.documents(&o)
+	o.Documents = atMost(o.Documents)
 	o.ExtractedClaims = j.claims(o.Documents)
 	o.Media = j.media()
 	return o
@@ -291,7 +292,7 @@ type gallery []kycbridge.Media
 
 // add keeps the place in the body only for an address: an opaque path opens nothing.
 func (g *gallery) add(kind, ref, field string) {
-	if ref == "" || slices.ContainsFunc(*g, func(m kycbridge.Media) bool { return m.ProviderRef == ref }) {
+	if ref = mediaRef(ref, field); ref == "" || len(*g) >= most || slices.ContainsFunc(*g, func(m kycbridge.Media) bool { return m.ProviderRef == ref }) {
 		return
 	}
 	m := kycbridge.Media{Kind: kind, ProviderRef: ref}

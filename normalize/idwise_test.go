@@ -14,7 +14,7 @@ import (
 )
 
 var effectNames = map[kycbridge.Effect]string{
-	kycbridge.EffectNone: "none", kycbridge.EffectFetch: "fetch", kycbridge.EffectProgress: "progress",
+	kycbridge.EffectNone: "none", kycbridge.EffectFetch: "fetch", kycbridge.EffectProgress: "progress", kycbridge.EffectDoubt: "doubt",
 	kycbridge.EffectEnd: "end", kycbridge.EffectVerdict: "verdict", kycbridge.EffectReopen: "reopen", kycbridge.EffectNote: "note",
 }
 
@@ -47,7 +47,11 @@ func brief(o kycbridge.Observation) string {
 
 func mapIDWise(t testing.TB, body string, s kycbridge.Settings) kycbridge.Observation {
 	t.Helper()
-	o, err := IDWise(kycbridge.Payload{Provider: "idwise", Via: kycbridge.ViaCallback, Body: []byte(body)}, s)
+	via := kycbridge.ViaCallback
+	if !strings.Contains(body, `"event"`) {
+		via = kycbridge.ViaFetch // a result or a summary
+	}
+	o, err := IDWise(kycbridge.Payload{Provider: "idwise", Via: via, Body: []byte(body)}, s)
 	if err != nil {
 		t.Fatalf("map %s: %v", body, err)
 	}
@@ -190,11 +194,11 @@ func TestIDWiseDecisions(t *testing.T) {
 			"verdict completed unconfirmed rejected manual_review human final [system approved system] [manual_review rejected human]",
 		},
 		"an unknown reviewer's word hides the system's": {
-			hook("Manually Reviewed", `"systemDecision":"Complete","manualDecision":"Escalated"`), "progress unknown system.unmapped_status",
+			hook("Manually Reviewed", `"systemDecision":"Complete","manualDecision":"Escalated"`), "doubt unknown unconfirmed none manual_review human system.unmapped_status",
 		},
-		"an unknown system decision": {hook("Finished Journey", `"systemDecision":"Reassess"`), "progress unknown system.unmapped_status"},
+		"an unknown system decision": {hook("Finished Journey", `"systemDecision":"Reassess"`), "doubt unknown unconfirmed none system system system.unmapped_status"},
 		"Approved is no word of the system": {
-			hook("Finished Journey", `"systemDecision":"Approved"`), "progress unknown system.unmapped_status",
+			hook("Finished Journey", `"systemDecision":"Approved"`), "doubt unknown unconfirmed none system system system.unmapped_status",
 		},
 		"resubmission in a review": {
 			hook("Manually Reviewed", `"systemDecision":"Complete","manualDecision":"Resubmission Requested"`),
@@ -219,7 +223,7 @@ func TestIDWiseDecisions(t *testing.T) {
 		"result without a decision": {
 			`{"journey_id":"j","documents":{},"system_decision":null,"manual_decision":null,"final_decision":"Approved"}`, "progress in_progress",
 		},
-		"result with an unknown decision": {`{"journey_id":"j","system_decision":"Reassess"}`, "progress unknown system.unmapped_status"},
+		"result with an unknown decision": {`{"journey_id":"j","system_decision":"Reassess"}`, "doubt unknown none system system system.unmapped_status"},
 		"result that asks for resubmission": {
 			`{"journey_id":"j","system_decision":"Refer","manual_decision":"Resubmission Requested","selfie":{"status":"Refer"},
 			  "documents":{"0":{"has_passed_rules":false},"1":{"has_passed_rules":true}}}`,

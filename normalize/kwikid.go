@@ -377,7 +377,7 @@ func (d *kwikidData) observe(s kycbridge.Settings) kycbridge.Observation {
 		unmapped(&o, string(d.SessionStatus))
 	}
 	o.Checks = append(o.Checks, d.checks(o.Documents)...)
-	distinct(o.Checks)
+	o.Checks = distinct(o.Checks)
 	return o
 }
 
@@ -596,9 +596,11 @@ func e164(s string) bool {
 func (d *kwikidData) media() []kycbridge.Media {
 	var media []kycbridge.Media
 	add := func(kind string, url text, field string) {
-		known := func(m kycbridge.Media) bool { return m.ProviderRef == string(url) }
-		if url != "" && !slices.ContainsFunc(media, known) {
-			media = append(media, kycbridge.Media{Kind: kind, ProviderRef: string(url), Field: "session_data." + field})
+		field = "session_data." + field
+		ref := mediaRef(string(url), field)
+		known := func(m kycbridge.Media) bool { return m.ProviderRef == ref }
+		if ref != "" && len(media) < most && !slices.ContainsFunc(media, known) {
+			media = append(media, kycbridge.Media{Kind: kind, ProviderRef: ref, Field: field})
 		}
 	}
 	add("selfie", d.SelfieURL, "selfie_url")

@@ -211,6 +211,9 @@ func Ondato(p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, e
 		o = body.webhook(s)
 	case r.IdentityVerificationID != "":
 		o = r.fetchedKYC(s)
+		if p.Via == kycbridge.ViaCallback && o.Effect == kycbridge.EffectReopen {
+			o.Effect = kycbridge.EffectProgress // only a fetch takes back a verdict; a webhook comes in an envelope
+		}
 	default:
 		o = r.fetchedIDV()
 	}
@@ -421,7 +424,11 @@ func (r *ondatoResource) note() kycbridge.Observation {
 func (r *ondatoResource) kyc(state ondatoState, s kycbridge.Settings) kycbridge.Observation {
 	o := r.kycFacts()
 	if state.status == "" || !slices.Contains(state.kyc, fold(string(r.Status))) {
-		unmapped(&o, string(r.Status))
+		if state.status == "" || state.effect == kycbridge.EffectVerdict {
+			doubt(&o, string(r.Status), kycbridge.StageSystem, kycbridge.ActorUnspecified)
+		} else {
+			unmapped(&o, string(r.Status))
+		}
 		return o
 	}
 	o.Effect, o.Status, o.StatusDetail = state.effect, state.status, state.detail

@@ -36,7 +36,11 @@ func ondatoBareIDV(members string) string { return `{"id":"` + testIDV + `",` + 
 
 func mapOndato(t *testing.T, body string, s kycbridge.Settings) kycbridge.Observation {
 	t.Helper()
-	o, err := Ondato(kycbridge.Payload{Body: []byte(body), Via: kycbridge.ViaCallback}, s)
+	via := kycbridge.ViaCallback
+	if !strings.Contains(body, `"payload"`) {
+		via = kycbridge.ViaFetch // the answer to a GET
+	}
+	o, err := Ondato(kycbridge.Payload{Body: []byte(body), Via: via}, s)
 	if err != nil {
 		t.Fatalf("Ondato: %v", err)
 	}
@@ -64,6 +68,7 @@ func outcomeOf(o kycbridge.Observation) kycbridge.Outcome {
 func TestOndatoStatuses(t *testing.T) {
 	const (
 		progress, end, verdict = kycbridge.EffectProgress, kycbridge.EffectEnd, kycbridge.EffectVerdict
+		doubtful               = kycbridge.EffectDoubt
 		reopen, note           = kycbridge.EffectReopen, kycbridge.EffectNote
 		changed                = "IdentityVerification.StatusChanged"
 	)
@@ -107,15 +112,15 @@ func TestOndatoStatuses(t *testing.T) {
 		{name: "kyc approved by a person", body: ondatoHook("KycIdentification.Approved", `"status":"Approved","statusReason":"ManuallyIdentified"`), effect: verdict, status: "completed", outcome: "approved", final: true, actor: "human"},
 		{name: "kyc approved, no reason", body: ondatoHook("KycIdentification.Approved", `"status":"Approved"`), effect: verdict, status: "completed", outcome: "approved", final: true, actor: "unspecified"},
 		{name: "kyc approved, stale reason", body: ondatoHook("KycIdentification.Approved", `"status":"Approved","statusReason":"PoorPhotoQuality"`), effect: verdict, status: "completed", outcome: "approved", final: true, actor: "unspecified"},
-		{name: "kyc approved disagrees", body: ondatoHook("KycIdentification.Approved", `"status":"Rejected","statusReason":"Sanctioned"`), effect: progress, status: "unknown", reasons: "system.unmapped_status"},
-		{name: "kyc approved without status", body: ondatoHook("KycIdentification.Approved", `"x":1`), effect: progress, status: "unknown", reasons: "system.unmapped_status"},
-		{name: "kyc rejected disagrees", body: ondatoHook("KycIdentification.Rejected", `"status":"Approved"`), effect: progress, status: "unknown", reasons: "system.unmapped_status"},
+		{name: "kyc approved disagrees", body: ondatoHook("KycIdentification.Approved", `"status":"Rejected","statusReason":"Sanctioned"`), effect: doubtful, status: "unknown", actor: "unspecified", reasons: "system.unmapped_status"},
+		{name: "kyc approved without status", body: ondatoHook("KycIdentification.Approved", `"x":1`), effect: doubtful, status: "unknown", actor: "unspecified", reasons: "system.unmapped_status"},
+		{name: "kyc rejected disagrees", body: ondatoHook("KycIdentification.Rejected", `"status":"Approved"`), effect: doubtful, status: "unknown", actor: "unspecified", reasons: "system.unmapped_status"},
 		{name: "kyc rejected", body: ondatoHook("KycIdentification.Rejected", `"status":"Rejected","statusReason":"PoorPhotoQuality"`), effect: verdict, status: "completed", outcome: "rejected", final: true, actor: "unspecified", reasons: "image.poor_quality"},
 		{name: "kyc rejected, leftover reason", body: ondatoHook("KycIdentification.Rejected", `"status":"Rejected","statusReason":"AutomaticallyIdentified"`), effect: verdict, status: "completed", outcome: "rejected", final: true, actor: "unspecified", reasons: "review.other"},
 		{name: "kyc rejected, no reason", body: ondatoHook("KycIdentification.Rejected", `"status":"Rejected"`), effect: verdict, status: "completed", outcome: "rejected", final: true, actor: "unspecified"},
 		{name: "kyc updated", body: ondatoHook("KycIdentification.Updated", `"status":"Approved","statusReason":"ManuallyIdentified"`), effect: note, status: "processing", detail: "steps_submitted"},
 		{name: "kyc expired, old", body: ondatoHook("KycIdentification.Expired", `"status":"Unfinished"`), effect: end, status: "expired"},
-		{name: "kyc unknown status", body: ondatoHook("KycIdentification.Approved", `"status":"Approvedish"`), effect: progress, status: "unknown", reasons: "system.unmapped_status"},
+		{name: "kyc unknown status", body: ondatoHook("KycIdentification.Approved", `"status":"Approvedish"`), effect: doubtful, status: "unknown", actor: "unspecified", reasons: "system.unmapped_status"},
 
 		{name: "fetched idv", body: ondatoBareIDV(`"status":"Completed"`), effect: progress, status: "processing", detail: "steps_submitted"},
 		{name: "fetched idv unknown", body: ondatoBareIDV(`"status":"Approved"`), effect: progress, status: "unknown", reasons: "system.unmapped_status"},
@@ -124,8 +129,8 @@ func TestOndatoStatuses(t *testing.T) {
 		{name: "fetched kyc awaiting a reviewer", body: ondatoBareKYC(`"status":"awaiting"`), settings: manual, effect: reopen, status: "in_review", detail: "steps_submitted"},
 		{name: "fetched kyc approved", body: ondatoBareKYC(`"status":"Approved","statusReason":"ManuallyIdentified"`), effect: verdict, status: "completed", outcome: "approved", final: true, actor: "human"},
 		{name: "fetched kyc rejected", body: ondatoBareKYC(`"status":"Rejected","statusReason":"DuplicatedInfo"`), effect: verdict, status: "completed", outcome: "rejected", final: true, actor: "unspecified", reasons: "risk.duplicate_applicant"},
-		{name: "fetched kyc unknown", body: ondatoBareKYC(`"status":"Escalated"`), effect: progress, status: "unknown", reasons: "system.unmapped_status"},
-		{name: "fetched kyc without status", body: ondatoBareKYC(`"x":1`), effect: progress, status: "unknown", reasons: "system.unmapped_status"},
+		{name: "fetched kyc unknown", body: ondatoBareKYC(`"status":"Escalated"`), effect: doubtful, status: "unknown", actor: "unspecified", reasons: "system.unmapped_status"},
+		{name: "fetched kyc without status", body: ondatoBareKYC(`"x":1`), effect: doubtful, status: "unknown", actor: "unspecified", reasons: "system.unmapped_status"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := mapOndato(t, c.body, c.settings)

@@ -274,16 +274,37 @@ func unmapped(o *kycbridge.Observation, raw string) {
 	o.Reasons = []kycbridge.Reason{{Code: kycbridge.ReasonUnmappedStatus, ProviderCode: clip(raw, maxCode)}}
 }
 
-// distinct numbers the checks that a provider gives one name to, in their order.
-func distinct(checks []kycbridge.Check) {
-	seen := map[string]bool{}
+// doubt makes o say that a decision was made whose word no mapping knows; stage and actor say whose.
+func doubt(o *kycbridge.Observation, raw string, stage kycbridge.Stage, actor kycbridge.ActorType) {
+	unmapped(o, raw)
+	o.Effect = kycbridge.EffectDoubt
+	o.Decision = kycbridge.Decision{Outcome: kycbridge.OutcomeNone, Stage: stage, ActorType: actor}
+}
+
+// distinct bounds the checks and numbers those that a provider gives one name to, in their order.
+func distinct(checks []kycbridge.Check) []kycbridge.Check {
+	checks = atMost(checks)
+	seen := map[string]int{}
 	for i := range checks {
 		id := checks[i].CheckID
-		for n := 2; seen[checks[i].CheckID]; n++ {
-			checks[i].CheckID = id + "_" + strconv.Itoa(n)
+		for n := seen[id]; n > 0 && seen[checks[i].CheckID] > 0; n++ {
+			checks[i].CheckID = id + "_" + strconv.Itoa(n+1)
+			seen[id] = n + 1
 		}
-		seen[checks[i].CheckID] = true
+		seen[checks[i].CheckID]++
 	}
+	return checks
+}
+
+// mediaRef is ref if it is a reference: short, and not the image itself. Else it is field, the place
+// in the body where the image stands.
+func mediaRef(ref, field string) string {
+	const longestAddress, longestPath = 2048, 512
+	isAddress := strings.Contains(ref, "://")
+	if len(ref) > longestAddress || !isAddress && len(ref) > longestPath || len(ref) >= 5 && strings.EqualFold(ref[:5], "data:") {
+		return field
+	}
+	return ref
 }
 
 // The phrases that say why a payload leads to no event.

@@ -30,6 +30,7 @@ type committer struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+	health health
 }
 
 // pending is one message on its way to the stream.
@@ -209,7 +210,8 @@ func (c *committer) single(p *pending) {
 }
 
 // request publishes one message and reads the stream's answer.
-func (c *committer) request(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
+func (c *committer) request(ctx context.Context, m *nats.Msg) (_ *jetstream.PubAck, err error) {
+	defer func() { c.health.note(err) }()
 	ctx, cancel := c.conn.whileUp(ctx)
 	defer cancel()
 	ctx, cancelTimeout := context.WithTimeout(ctx, publishTimeout)

@@ -131,8 +131,8 @@ func atLeast(version string, major, minor int) bool {
 	return a > major || a == major && b >= minor
 }
 
-// Ready reports whether the connection is up and JetStream answers.
-func (c *Connection) Ready(ctx context.Context) error {
+// ready reports whether the connection is up and JetStream answers.
+func (c *Connection) ready(ctx context.Context) error {
 	if !c.nc.IsConnected() {
 		return errors.New("not connected")
 	}
@@ -153,6 +153,20 @@ func (c *Connection) Close() {
 	}
 	c.nc.Close()
 	c.end()
+}
+
+// reader opens a stream for reads that must see every write that was acknowledged before. Where a
+// stream has replicas, a direct get may be answered by one that lags behind, so the leader is asked;
+// the handle must not be used for anything that refreshes its information.
+func (c *Connection) reader(ctx context.Context, name string) (jetstream.Stream, error) {
+	stream, err := c.js.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", name, err)
+	}
+	if info := stream.CachedInfo(); info.Config.Replicas > 1 {
+		info.Config.AllowDirect = false
+	}
+	return stream, nil
 }
 
 // Redacted is a NATS address without user, password or token.

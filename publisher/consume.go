@@ -35,25 +35,20 @@ type ConsumeOptions struct {
 	// Alone: no other process works this log. What a process before this one had taken and not
 	// finished is then delivered again at once, not after a while.
 	Alone bool
-	Work  Work
-	Log   *zap.Logger
+	// Hold reports whether NATS is away, so that nothing can be done with any payload. One that fails
+	// then is held, and those behind it wait: their order is kept. One that fails by itself is given
+	// back and stands in nobody's way.
+	Hold func() bool
+	Work Work
+	Log  *zap.Logger
 }
 
 // Consume works stored payloads until ctx ends, with several workers. Payloads of one verification
-// meet the same worker of this process, in the order in which they were stored, and one that cannot
-// be processed yet holds up those behind it: a verification's history has one order. When Consume
-// returns, no worker is running, and what was not worked is free for others.
+// meet the same worker of this process, in the order in which they were stored. When Consume returns,
+// no worker is running, and what was not worked is free for others.
 func (s *Store) Consume(ctx context.Context, o ConsumeOptions) error {
-	consumer, err := s.js.CreateOrUpdateConsumer(ctx, s.names.payloads(), jetstream.ConsumerConfig{
-		Durable:       Consumer,
-		Description:   "Turns stored payloads into canonical events",
-		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       ackWait,
-		MaxDeliver:    -1,
-		MaxAckPending: inFlight,
-	})
-	if err != nil {
-		return fmt.Errorf("create consumer %s: %w", Consumer, err)
+	if _, err := s.consumer(ctx); err != nil {
+		return err
 	}
 	if o.Alone {
 		if err := s.takeOver(ctx); err != nil {
@@ -70,12 +65,28 @@ func (s *Store) Consume(ctx context.Context, o ConsumeOptions) error {
 			}
 		})
 	}
-	s.dispatch(ctx, consumer, lanes, o.Log)
+	s.dispatch(ctx, lanes, o.Log)
 	for _, lane := range lanes {
 		close(lane)
 	}
 	running.Wait()
 	return nil
+}
+
+// consumer creates the durable consumer, or brings it up to date.
+func (s *Store) consumer(ctx context.Context) (jetstream.Consumer, error) {
+	consumer, err := s.js.CreateOrUpdateConsumer(ctx, s.names.payloads(), jetstream.ConsumerConfig{
+		Durable:       Consumer,
+		Description:   "Turns stored payloads into canonical events",
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       ackWait,
+		MaxDeliver:    -1,
+		MaxAckPending: inFlight,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create consumer %s: %w", Consumer, err)
+	}
+	return consumer, nil
 }
 
 // takeOver makes deliveries begin behind the last payload up to which all are answered.
@@ -96,10 +107,10 @@ func (s *Store) takeOver(ctx context.Context) error {
 
 // dispatch hands messages to the lanes, and takes the subscription up again if it ends. When ctx
 // ends it gives back what has been pulled already.
-func (s *Store) dispatch(ctx context.Context, consumer jetstream.Consumer, lanes []chan jetstream.Msg, log *zap.Logger) {
+func (s *Store) dispatch(ctx context.Context, lanes []chan jetstream.Msg, log *zap.Logger) {
 	seed := maphash.MakeSeed()
 	for ctx.Err() == nil {
-		messages, err := consumer.Messages(jetstream.PullMaxMessages(pulled), jetstream.PullHeartbeat(heartbeat))
+		messages, err := s.messages(ctx)
 		if err != nil {
 			log.Warn("cannot read stored payloads, trying again", zap.Error(err))
 			pause(ctx, retryPause)
@@ -116,6 +127,15 @@ func (s *Store) dispatch(ctx context.Context, consumer jetstream.Consumer, lanes
 			pause(ctx, retryPause)
 		}
 	}
+}
+
+// messages begins to pull. The consumer is made anew should somebody have deleted it.
+func (s *Store) messages(ctx context.Context) (jetstream.MessagesContext, error) {
+	consumer, err := s.consumer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return consumer.Messages(jetstream.PullMaxMessages(pulled), jetstream.PullHeartbeat(heartbeat))
 }
 
 // forward passes messages on until there are no more.
@@ -141,13 +161,21 @@ func (s *Store) workOne(ctx context.Context, m jetstream.Msg, o ConsumeOptions) 
 		_ = m.Term()
 		return
 	}
-	for attempt := 1; ctx.Err() == nil; attempt++ {
+	attempt := 1
+	if meta, err := m.Metadata(); err == nil {
+		attempt = int(meta.NumDelivered)
+	}
+	for ; ctx.Err() == nil; attempt++ {
 		retryIn := o.Work(ctx, p, attempt)
 		if retryIn == 0 {
 			_ = m.Ack()
 			return
 		}
-		wait(ctx, m, retryIn)
+		if ctx.Err() == nil && !o.Hold() {
+			_ = m.NakWithDelay(retryIn)
+			return
+		}
+		wait(ctx, m, min(retryIn, heartbeat))
 	}
 	_ = m.Nak()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/nats-io/nats.go"
@@ -13,9 +14,13 @@ import (
 	"kycbridge"
 )
 
-// remembered is how many verifications' last events are kept in memory. The compare-and-set keeps
-// the memory honest.
-const remembered = 8192
+const (
+	// remembered is how many verifications' last events are kept in memory. The compare-and-set keeps
+	// the memory honest.
+	remembered = 8192
+	// memorable is the size up to which an event is kept in memory, bytes.
+	memorable = 64 << 10
+)
 
 // headerUntil is the instant of the newest fact that an event knows (kycbridge.Data.Until).
 const headerUntil = "Kyc-Until"
@@ -36,9 +41,9 @@ func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas 
 			return nil, err
 		}
 	}
-	stream, err := c.js.Stream(ctx, names.events())
+	stream, err := c.reader(ctx, names.events())
 	if err != nil {
-		return nil, fmt.Errorf("open stream %s: %w", names.events(), err)
+		return nil, err
 	}
 	last, err := lru.New[kycbridge.Key, kycbridge.State](remembered)
 	if err != nil {
@@ -52,6 +57,17 @@ func (b *Bus) Close() {
 	b.events.Close()
 	b.Connection.Close()
 }
+
+// Ready reports whether the bus is there and has taken what was last tried.
+func (b *Bus) Ready(ctx context.Context) error {
+	if b.events.health.failed() {
+		return errors.New("the last event was not acknowledged")
+	}
+	return b.ready(ctx)
+}
+
+// FailingFor is for how long every event that was tried has failed; 0 while all is well.
+func (b *Bus) FailingFor() time.Duration { return b.events.health.failingFor() }
 
 // Last returns the last published revision of a verification.
 func (b *Bus) Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.State, error) {
@@ -73,7 +89,9 @@ func (b *Bus) Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.
 	}
 	e.Data.Until = kycbridge.ParseInstant(raw.Header.Get(headerUntil))
 	state := kycbridge.State{Data: &e.Data, Seq: raw.Sequence}
-	b.last.Add(k, state)
+	if len(raw.Data) <= memorable {
+		b.last.Add(k, state)
+	}
 	state.Read = true
 	return state, nil
 }
@@ -110,17 +128,20 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, kind kycbridge.Kind,
 		b.last.Remove(k)
 		return kycbridge.ErrConflict
 	}
-	b.last.Add(k, kycbridge.State{Data: &e.Data, Seq: ack.Sequence})
+	b.last.Remove(k)
+	if len(body) <= memorable {
+		b.last.Add(k, kycbridge.State{Data: &e.Data, Seq: ack.Sequence})
+	}
 	return nil
 }
 
 // Events is how many events the stream holds.
 func (b *Bus) Events(ctx context.Context) (int, error) {
-	info, err := b.stream.Info(ctx)
+	stream, err := b.js.Stream(ctx, b.names.events())
 	if err != nil {
 		return 0, err
 	}
-	return int(info.State.Msgs), nil
+	return int(stream.CachedInfo().State.Msgs), nil
 }
 
 // messageTooLarge is the server's code for a message over the stream's limit.

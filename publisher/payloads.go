@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,7 +17,12 @@ import (
 	"kycbridge"
 )
 
-const publishTimeout = 10 * time.Second
+const (
+	publishTimeout = 10 * time.Second
+	refusedWaiting = 1024      // refused callbacks that may wait to be kept
+	refusedAtOnce  = 16        // so many go into one batch
+	refusedBody    = 128 << 10 // larger than any genuine callback; what strangers send must not push out those
+)
 
 // Headers of a stored payload.
 const (
@@ -38,8 +44,10 @@ type Store struct {
 	log        jetstream.Stream // the payload log
 	payloads   *committer
 	quarantine *committer
+	refusals   *committer
 	refused    chan *nats.Msg
 	refusing   sync.WaitGroup
+	dropped    atomic.Int64 // refused callbacks that were not kept
 }
 
 // OpenStore creates the streams of the store, or brings them up to date, and opens them.
@@ -49,19 +57,21 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 			return nil, err
 		}
 	}
-	log, err := c.js.Stream(ctx, names.payloads())
+	log, err := c.reader(ctx, names.payloads())
 	if err != nil {
-		return nil, fmt.Errorf("open stream %s: %w", names.payloads(), err)
+		return nil, err
 	}
-	s := &Store{Connection: c, names: names, log: log, payloads: newCommitter(c), quarantine: newCommitter(c), refused: make(chan *nats.Msg, 64)}
-	s.refusing.Add(1)
-	go s.keepRefused()
+	s := &Store{Connection: c, names: names, log: log, payloads: newCommitter(c), quarantine: newCommitter(c), refusals: newCommitter(c),
+		refused: make(chan *nats.Msg, refusedWaiting)}
+	for range refusedAtOnce {
+		s.refusing.Go(s.keepRefused)
+	}
 	return s, nil
 }
 
-// Close ends publishing and the connection.
+// Close ends publishing and the connection. What is refused from then on is not kept.
 func (s *Store) Close() {
-	close(s.refused)
+	s.refusals.Close()
 	s.refusing.Wait()
 	s.payloads.Close()
 	s.quarantine.Close()
@@ -117,8 +127,11 @@ func (s *Store) Quarantine(ctx context.Context, p kycbridge.Payload, reason stri
 // Refuse keeps a callback that failed authentication, with what is needed to authenticate it again
 // once the secrets are mended. It never waits: under a flood of refusals the surplus is dropped.
 func (s *Store) Refuse(_ context.Context, p kycbridge.Payload, r kycbridge.Request) {
-	m := message(s.names.refusal(p.Provider, p.Account), p)
-	m.Header.Del(nats.MsgIdHdr)
+	if len(p.Body) > refusedBody {
+		s.dropped.Add(1)
+		return
+	}
+	m := message(s.names.refusal(p.Provider, p.Account), p) // by its digest, so that retries are kept once
 	size := 0
 	for name, values := range r.Header {
 		if v := plain(strings.Join(values, ",")); size+len(name)+len(v) < headRoom/2 {
@@ -132,16 +145,38 @@ func (s *Store) Refuse(_ context.Context, p kycbridge.Payload, r kycbridge.Reque
 	select {
 	case s.refused <- m:
 	default:
+		s.dropped.Add(1)
 	}
 }
 
+// Ready reports whether the store is there and has taken what was last tried.
+func (s *Store) Ready(ctx context.Context) error {
+	if s.payloads.health.failed() || s.quarantine.health.failed() {
+		return errors.New("the last write was not acknowledged")
+	}
+	return s.ready(ctx)
+}
+
+// FailingFor is for how long everything that was tried has failed; 0 while all is well.
+func (s *Store) FailingFor() time.Duration {
+	return max(s.payloads.health.failingFor(), s.quarantine.health.failingFor())
+}
+
+// Dropped is how many refused callbacks were not kept: too large, too many at once, or the store away.
+func (s *Store) Dropped() int64 { return s.dropped.Load() }
+
+// keepRefused stores refused callbacks until the store is closed. Best effort by contract: the
+// caller was answered 401 and no promise was made.
 func (s *Store) keepRefused() {
-	defer s.refusing.Done()
-	for m := range s.refused {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		// Best effort by contract: the caller was answered 401 and no promise was made.
-		_, _ = s.js.PublishMsg(ctx, m)
-		cancel()
+	for {
+		select {
+		case m := <-s.refused:
+			if _, err := s.refusals.Publish(s.refusals.ctx, m); err != nil {
+				s.dropped.Add(1)
+			}
+		case <-s.refusals.ctx.Done():
+			return
+		}
 	}
 }
 

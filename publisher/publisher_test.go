@@ -208,7 +208,7 @@ func TestConsumeWorksInOrderAndRetries(t *testing.T) {
 	done := make(chan error, 1)
 	worked := make(chan struct{}, 100)
 	go func() {
-		done <- store.Consume(ctx, ConsumeOptions{Workers: 3, Log: zaptest.NewLogger(t), Work: func(_ context.Context, p kycbridge.Payload, attempt int) time.Duration {
+		done <- store.Consume(ctx, ConsumeOptions{Workers: 3, Log: zaptest.NewLogger(t), Hold: func() bool { return true }, Work: func(_ context.Context, p kycbridge.Payload, attempt int) time.Duration {
 			mu.Lock()
 			defer mu.Unlock()
 			if p.ID == "ondato.acme.e39" && !failed[p.ID] {
@@ -238,6 +238,45 @@ func TestConsumeWorksInOrderAndRetries(t *testing.T) {
 				t.Errorf("verification %d, delivery %d: %s, want %s", i, n, body, want)
 			}
 		}
+	}
+}
+
+func TestOneStuckPayloadStopsNobodyElse(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	stuck := payload("idv-stuck", "stuck", `{}`)
+	if _, err := store.Append(t.Context(), stuck); err != nil {
+		t.Fatal(err)
+	}
+	const healthy = 300
+	for i := range healthy {
+		if _, err := store.Append(t.Context(), payload(fmt.Sprint("idv-", i), fmt.Sprint("e", i), "{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	worked := make(chan struct{}, healthy)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- store.Consume(ctx, ConsumeOptions{Workers: 2, Log: zaptest.NewLogger(t), Hold: func() bool { return false },
+			Work: func(_ context.Context, p kycbridge.Payload, _ int) time.Duration {
+				if p.ID == stuck.ID {
+					return 50 * time.Millisecond
+				}
+				worked <- struct{}{}
+				return 0
+			}})
+	}()
+	for range healthy {
+		select {
+		case <-worked:
+		case <-time.After(20 * time.Second):
+			t.Fatal("the healthy payloads wait behind the stuck one")
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 

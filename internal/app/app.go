@@ -27,6 +27,8 @@ const (
 	connectPatience = 30 * time.Second
 	// apartPatience is how long it waits for a bus without which payloads can be accepted.
 	apartPatience = 3 * time.Second
+	// diskPatience is how long an embedded store may refuse everything.
+	diskPatience = 30 * time.Second
 )
 
 // Roles are what a process does. The zero value does nothing; AllRoles is the default.
@@ -78,7 +80,7 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger) (_
 			return nil, err
 		}
 	}
-	a.metrics.watch(a.store.Backlog, connected)
+	a.metrics.watch(a.store.Backlog, a.store.Dropped, connected)
 	if roles.Receive {
 		if err = a.startReceiver(ready); err != nil {
 			return nil, err
@@ -86,6 +88,9 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger) (_
 	}
 	if err = a.startAdmin(ready); err != nil {
 		return nil, err
+	}
+	if a.embedded != nil {
+		a.watchDisk()
 	}
 	return a, nil
 }
@@ -280,6 +285,7 @@ func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
 		Workers: a.config.Normalize.Workers,
 		Alone:   a.config.Store.IsEmbedded(), // the lock on its directory says so
 		Log:     a.log,
+		Hold:    func() bool { return !bus.Connected() || !a.store.Connected() },
 		Work: func(ctx context.Context, p kycbridge.Payload, attempt int) time.Duration {
 			done, retryIn, err := n.Work(ctx, p, attempt)
 			if err == nil || ctx.Err() == nil { // what a shutdown interrupts is no failure
@@ -289,6 +295,33 @@ func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
 			return retryIn
 		},
 	})
+}
+
+// watchDisk ends the app when the embedded server has taken nothing for a while: once a write of it
+// has failed, a full disk for one, it refuses all others until it is started again.
+func (a *App) watchDisk() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		tick := time.NewTicker(diskPatience / 6)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+			failing := a.store.FailingFor()
+			if bus := a.bus.Load(); bus != nil && a.config.Bus.IsEmbedded() {
+				failing = max(failing, bus.FailingFor())
+			}
+			if failing > diskPatience {
+				a.failed <- fmt.Errorf("the embedded store in %s has taken nothing for %s: is the disk full? It has to be started again", a.config.DataDir, diskPatience)
+				return
+			}
+		}
+	})
+	a.stops = append(a.stops, func() { cancel(); running.Wait() })
 }
 
 // logProcessed says what became of a payload; what went as it should is said at debug level only,

@@ -53,7 +53,7 @@ func newMetrics() *metrics {
 }
 
 // watch adds gauges that are read when they are asked for.
-func (m *metrics) watch(backlog func(context.Context) (int, error), connected map[string]func() bool) {
+func (m *metrics) watch(backlog func(context.Context) (int, error), dropped func() int64, connected map[string]func() bool) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kycbridge_backlog_payloads",
 		Help: "Stored payloads that have not been processed yet; -1 while the store does not tell."}, func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -64,6 +64,8 @@ func (m *metrics) watch(backlog func(context.Context) (int, error), connected ma
 		}
 		return float64(n)
 	}))
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kycbridge_refused_dropped_total",
+		Help: "Refused callbacks that were not kept: too large, too many at once, or the store away."}, func() float64 { return float64(dropped()) }))
 	for name, up := range connected {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kycbridge_nats_connected",
 			Help: "1 while the connection is up.", ConstLabels: prometheus.Labels{"connection": name}}, func() float64 {
