@@ -55,9 +55,10 @@ type Data struct {
 	Extensions        map[string]any   `json:"extensions,omitempty"`
 
 	// Until is the instant of the newest fact that has been applied. It never goes back, where the
-	// instant of Provider.Event does with a verdict that comes late. It lies beside the event, in a
-	// header; the zero value stands for At.
-	Until time.Time `json:"-"`
+	// instant of Provider.Event does with a verdict that comes late. UntilID is the payload that told
+	// it. They lie beside the event, in headers; the zero values stand for At and nothing.
+	Until   time.Time `json:"-"`
+	UntilID string    `json:"-"`
 }
 
 // ProviderData is what the provider itself said and calls things.

@@ -109,6 +109,9 @@ func Next(last *Data, f Fact) (next Data, kind Kind, noEvent string) {
 	if last == nil {
 		return first(f)
 	}
+	if f.Payload.ID == last.UntilID && f.Payload.Mapping == last.Payload.Mapping && f.Via != ViaReplay {
+		return Data{}, "", NoEventUnchanged // the newest fact itself, delivered again
+	}
 	stale := f.At().Before(last.NewestAt())
 	if stale && (!f.Effect.Decisive() || stands(last, f.Observation)) {
 		return Data{}, "", NoEventOld
@@ -127,7 +130,7 @@ func Next(last *Data, f Fact) (next Data, kind Kind, noEvent string) {
 	}
 	next.Until = last.NewestAt()
 	if !stale {
-		next.Until = f.At()
+		next.Until, next.UntilID = f.At(), f.Payload.ID
 	}
 	next.Revision = last.Revision + 1
 	next.Supersedes = EventID(last.VerificationID, last.Revision)
@@ -152,7 +155,7 @@ func first(f Fact) (Data, Kind, string) {
 	}
 	applyState(&d, o)
 	finish(&d, f)
-	d.Until = f.At()
+	d.Until, d.UntilID = f.At(), f.Payload.ID
 	return d, kindOf(nil, &d), ""
 }
 

@@ -96,7 +96,7 @@ func run(t *testing.T, facts ...Fact) (*Data, []string) {
 		if err := json.Unmarshal(body, last); err != nil {
 			t.Fatal(err)
 		}
-		last.Until = next.Until // travels in a header
+		last.Until, last.UntilID = next.Until, next.UntilID // travel in headers
 		kinds = append(kinds, string(kind))
 	}
 	return last, kinds

@@ -22,8 +22,11 @@ const (
 	memorable = 64 << 10
 )
 
-// headerUntil is the instant of the newest fact that an event knows (kycbridge.Data.Until).
-const headerUntil = "Kyc-Until"
+// The instant of the newest fact that an event knows, and the payload that told it (kycbridge.Data).
+const (
+	headerUntil   = "Kyc-Until"
+	headerUntilID = "Kyc-Until-Payload"
+)
 
 // Bus publishes canonical events and reads them back.
 type Bus struct {
@@ -87,6 +90,7 @@ func (b *Bus) Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.
 	if err != nil {
 		return kycbridge.State{}, fmt.Errorf("event at sequence %d of %s cannot be read back", raw.Sequence, b.names.events())
 	}
+	e.Data.UntilID = raw.Header.Get(headerUntilID)
 	e.Data.Until = kycbridge.ParseInstant(raw.Header.Get(headerUntil))
 	state := kycbridge.State{Data: &e.Data, Seq: raw.Sequence}
 	if len(raw.Data) <= memorable {
@@ -111,6 +115,9 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, kind kycbridge.Kind,
 	}
 	if e.Traceparent != "" {
 		m.Header["Traceparent"] = []string{e.Traceparent}
+	}
+	if e.Data.UntilID != "" {
+		m.Header[headerUntilID] = []string{plain(e.Data.UntilID)}
 	}
 	ack, err := b.events.Publish(ctx, m)
 	var refused *jetstream.APIError
