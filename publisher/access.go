@@ -70,11 +70,15 @@ func user(name, password, permissions string) string {
 	return fmt.Sprintf("{user: %s, password: %s%s}", strconv.Quote(name), strconv.Quote(password), permissions)
 }
 
+// neverAllowed is what no consumer may ask, whatever the configuration lets it publish: it would
+// change or end a stream of ours.
+const neverAllowed = `"$JS.API.STREAM.CREATE.>", "$JS.API.STREAM.UPDATE.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.PURGE.>", "$JS.API.STREAM.MSG.DELETE.>", "$JS.API.STREAM.RESTORE.>", "$JS.API.STREAM.SNAPSHOT.>"`
+
 func permissions(publish, subscribe []string) string {
 	// An empty list would allow everything.
-	may := "deny: [\">\"]"
+	may := `deny: [">"]`
 	if len(publish) > 0 {
-		may = "allow: [" + quoted(publish) + "]"
+		may = "allow: [" + quoted(publish) + "], deny: [" + neverAllowed + "]"
 	}
 	return fmt.Sprintf(", permissions: {publish: {%s}, subscribe: {allow: [%s]}}", may, quoted(append(subscribe, "_INBOX.>")))
 }

@@ -353,7 +353,8 @@ func TestConsumersReadEventsAndNothingElse(t *testing.T) {
 func TestUserWithOwnSubjectsGetsThoseAndNothingElse(t *testing.T) {
 	const password = "synthetic-password"
 	server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames, MaxBody: testMaxBody,
-		Users: []User{{Username: "live", Password: password, Subscribe: []string{"kyc.event.v1.ondato.>"}}, {Username: "full", Password: password}}})
+		Users: []User{{Username: "live", Password: password, Subscribe: []string{"kyc.event.v1.ondato.>"}}, {Username: "full", Password: password},
+			{Username: "wide", Password: password, Publish: []string{">"}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -406,6 +407,16 @@ func TestUserWithOwnSubjectsGetsThoseAndNothingElse(t *testing.T) {
 	for _, request := range []string{"$JS.API.STREAM.INFO.KYC_PAYLOADS", "$JS.API.STREAM.PURGE.KYC_EVENTS", "$JS.API.STREAM.DELETE.KYC_EVENTS", "$JS.API.STREAM.UPDATE.KYC_EVENTS"} {
 		if m, err := full.Request(request, nil, 200*time.Millisecond); err == nil {
 			t.Errorf("full may ask %s: %s", request, m.Data)
+		}
+	}
+	wide, err := nats.Connect(server.ClientURL(), silent, nats.UserInfo("wide", password))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wide.Close()
+	for _, request := range []string{"$JS.API.STREAM.PURGE.KYC_EVENTS", "$JS.API.STREAM.DELETE.KYC_EVENTS", "$JS.API.STREAM.MSG.DELETE.KYC_EVENTS"} {
+		if m, err := wide.Request(request, nil, 200*time.Millisecond); err == nil {
+			t.Errorf("a user who may publish anything may ask %s: %s", request, m.Data)
 		}
 	}
 	if m, err := full.Request("$JS.API.STREAM.INFO.KYC_EVENTS", nil, 2*time.Second); err != nil || strings.Contains(string(m.Data), `"error"`) {
