@@ -1,0 +1,126 @@
+package publisher
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"go.uber.org/zap"
+
+	"kycbridge"
+)
+
+// TestReadsOnAClusterSeeEveryAcknowledgedWrite runs three servers with streams of three replicas and
+// reads through one what was just acknowledged through another. A replica that lags behind must not
+// answer: it would have a newer verdict taken for news, or a second body for a known one.
+func TestReadsOnAClusterSeeEveryAcknowledgedWrite(t *testing.T) {
+	urls := cluster(t, 3)
+	store0, bus0 := join(t, urls[0])
+	store1, bus1 := join(t, urls[1])
+	store2, bus2 := join(t, urls[2])
+	// A lagging replica cannot be had to order, so the way of asking is held as well.
+	if store1.log.CachedInfo().Config.AllowDirect || bus1.stream.CachedInfo().Config.AllowDirect {
+		t.Error("reads may be answered by any replica")
+	}
+	for i := range 150 {
+		p := payload(fmt.Sprint("idv-", i), fmt.Sprint("e", i), fmt.Sprintf(`{"n":%d}`, i))
+		if _, err := store0.Append(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		for n, s := range []*Store{store1, store2} {
+			seen := 0
+			if err := s.History(t.Context(), key(p), func(kycbridge.Payload) error { seen++; return nil }); err != nil || seen != 1 {
+				t.Errorf("payload %d: server %d sees %d stored payloads (%v), want 1", i, n+1, seen, err)
+			}
+		}
+		second := p
+		second.Body = fmt.Appendf(nil, `{"other":%d}`, i)
+		second.Digest = kycbridge.Digest(second.Body)
+		if stored, err := store1.Append(t.Context(), second); err != nil || !stored.Duplicate || stored.Digest != p.Digest {
+			t.Errorf("payload %d: another body under its id: %+v, %v; want the digest of the first", i, stored, err)
+		}
+		e, body := event(p, 1)
+		if err := bus0.Publish(t.Context(), key(p), kycbridge.KindUpdated, e, body, 0); err != nil {
+			t.Fatal(err)
+		}
+		for n, b := range []*Bus{bus1, bus2} {
+			if last, err := b.Last(t.Context(), key(p), true); err != nil || last.Data == nil {
+				t.Errorf("event %d: server %d does not see it (%v)", i, n+1, err)
+			}
+		}
+	}
+}
+
+// cluster starts n servers that know each other and returns their addresses.
+func cluster(t *testing.T, n int) (urls []string) {
+	t.Helper()
+	ports, routes := make([]int, n), make([]string, n)
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+		routes[i] = fmt.Sprintf("nats://127.0.0.1:%d", ports[i])
+		l.Close()
+	}
+	for i, port := range ports {
+		o := &server.Options{
+			ServerName: fmt.Sprint("node-", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(),
+			NoLog: true, NoSigs: true, MaxPayload: 8 << 20, Routes: server.RoutesFromStr(strings.Join(routes, ",")),
+		}
+		o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}
+		urls = append(urls, startNode(t, o))
+	}
+	return urls
+}
+
+func startNode(t *testing.T, o *server.Options) string {
+	t.Helper()
+	s, err := server.NewServer(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(20 * time.Second) {
+		t.Fatal("a node did not start")
+	}
+	return s.ClientURL()
+}
+
+// join opens store and bus through one node, as soon as the cluster has found its leader.
+func join(t *testing.T, url string) (*Store, *Bus) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	dial := func(name string) *Connection {
+		c, err := Connect(ctx, Dial{Name: name, URL: url}, testMaxBody, zap.NewNop())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	atStore, atBus := dial("store"), dial("bus")
+	var store *Store
+	err := context.DeadlineExceeded
+	for err != nil && ctx.Err() == nil { // while there is no leader nobody answers
+		try, end := context.WithTimeout(ctx, 3*time.Second)
+		store, err = OpenStore(try, atStore, testNames, testMaxBody, 3)
+		end()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	bus, err := OpenBus(ctx, atBus, testNames, testMaxBody, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(bus.Close)
+	return store, bus
+}
