@@ -200,6 +200,13 @@ func pause(ctx context.Context, d time.Duration) {
 // Backlog is how many stored payloads have not been worked yet, waiting or under way.
 func (s *Store) Backlog(ctx context.Context) (int, error) {
 	c, err := s.js.Consumer(ctx, s.names.payloads(), Consumer)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) { // no normalizer has been here yet
+		stream, err := s.js.Stream(ctx, s.names.payloads())
+		if err != nil {
+			return 0, err
+		}
+		return int(stream.CachedInfo().State.Msgs), nil
+	}
 	if err != nil {
 		return 0, err
 	}
