@@ -75,7 +75,10 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger) (_
 	ready := map[string]func(context.Context) error{"store": a.store.Ready}
 	connected := map[string]func() bool{"store": a.store.Connected}
 	if roles.Normalize {
-		ready["bus"], connected["bus"] = a.busReady, a.busConnected
+		connected["bus"] = a.busConnected
+		if !roles.Receive || config.Store.URL == config.Bus.URL {
+			ready["bus"] = a.busReady // else callbacks can be taken without it, and shall come
+		}
 		if err = a.startNormalizer(ctx); err != nil {
 			return nil, err
 		}
