@@ -110,7 +110,7 @@ const (
 	EnvironmentTest Environment = "test"
 )
 
-// Kind is the last but two token of an event's type and the fourth from last of its subject.
+// Kind is the last token but one of an event's type and of its subject.
 type Kind string
 
 // The kinds of event.
