@@ -13,6 +13,7 @@ type Account struct {
 	RejectInvalid  bool           // answer 400 or 422 where a payload is quarantined
 	TrustFramework string         // named: verified_claims on final approvals
 	Settings       Settings
+	API            API // empty: the provider cannot be asked
 }
 
 // Accounts finds an account by provider and name.

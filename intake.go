@@ -85,7 +85,9 @@ func (in *Intake) Receive(ctx context.Context, a *Account, r Request) (Receipt, 
 }
 
 // Ingest takes a body whose origin is trusted: it validates, identifies and stores it. Body, Via,
-// ReceivedAt and ContentType of p are the caller's; the rest is filled in.
+// ReceivedAt and ContentType of p are the caller's, and of a fetched one Reference, Trigger and
+// After; the rest is filled in. A body that speaks of another verification than the one that was
+// asked about is quarantined.
 func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, error) {
 	p = named(p, a)
 	doc, faults := in.Decode(p.Body)
@@ -101,8 +103,24 @@ func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, e
 	if faults := a.Provider.Validate(id.Schema, id.Document); len(faults) > 0 {
 		return in.quarantine(ctx, p, QuarantineSchema, below(id.At, faults))
 	}
+	if p.Reference != "" && p.Reference != id.Reference {
+		return in.quarantine(ctx, p, QuarantineUnidentified,
+			[]FieldError{{Path: id.Missing, Message: "names another verification than the one that was asked about"}})
+	}
+	p.Reference = id.Reference
 	p.VerificationID = VerificationID(p.Provider, p.Account, id.Reference)
-	p.ID = PayloadID(p.Provider, p.Account, id.EventID, p.Digest)
+	if p.ID = fetchedID(p); id.EventID != "" {
+		p.ID = PayloadID(p.Provider, p.Account, id.EventID, p.Digest)
+	}
+	return in.store(ctx, p)
+}
+
+// Record stores a notice of ours.
+func (in *Intake) Record(ctx context.Context, a *Account, n Notice, via Via) (Receipt, error) {
+	p, err := n.Payload(a, via)
+	if err != nil {
+		return Receipt{}, err
+	}
 	return in.store(ctx, p)
 }
 

@@ -37,10 +37,11 @@ type Normalizer struct {
 	Events       EventLog
 	Log          History
 	Quarantine   Quarantine
-	Mapping      string // version of the mappings, for payload.mapping
-	TypePrefix   string // io.kycbridge
-	SourcePrefix string // /kycbridge
-	MaxAttempts  int    // attempts after which an unmappable payload is quarantined
+	Triggers     Triggers // asked where a payload is only a trigger; nil: nobody fetches
+	Mapping      string   // version of the mappings, for payload.mapping
+	TypePrefix   string   // io.kycbridge
+	SourcePrefix string   // /kycbridge
+	MaxAttempts  int      // attempts after which an unmappable payload is quarantined
 	Now          func() time.Time
 }
 
@@ -89,6 +90,11 @@ func (n *Normalizer) Process(ctx context.Context, p Payload) (Processed, error) 
 	if err != nil {
 		return Processed{}, err
 	}
+	if fact.Effect == EffectFetch && n.Triggers != nil && account.API.Fetch != nil {
+		if err := n.trigger(ctx, p, fact); err != nil {
+			return Processed{}, fmt.Errorf("ask for the result: %w", err)
+		}
+	}
 	k := Key{p.Provider, p.Account, p.VerificationID}
 	for tries := 0; ; tries++ {
 		done, late, err := n.try(ctx, k, p, fact, tries > 0)
@@ -102,6 +108,15 @@ func (n *Normalizer) Process(ctx context.Context, p Payload) (Processed, error) 
 	}
 }
 
+// trigger has the result fetched that a payload only announces.
+func (n *Normalizer) trigger(ctx context.Context, p Payload, f Fact) error {
+	word := f.Trigger
+	if word == "" {
+		word = NoTrigger
+	}
+	return n.Triggers.Trigger(ctx, Watch{Provider: p.Provider, Account: p.Account, Reference: p.Reference, Trigger: word, Since: p.ReceivedAt})
+}
+
 // fact maps a payload. A mapping that panics has met a body it cannot read.
 func (n *Normalizer) fact(a *Account, p Payload) (f Fact, err error) {
 	defer func() {
@@ -109,7 +124,12 @@ func (n *Normalizer) fact(a *Account, p Payload) (f Fact, err error) {
 			err = fmt.Errorf("mapping panicked: %w", ErrUnmappable)
 		}
 	}()
-	o, err := a.Provider.Map(p, a.Settings)
+	var o Observation
+	if p.Notice {
+		o, err = observeNotice(p, a.Provider.Silent)
+	} else {
+		o, err = a.Provider.Map(p, a.Settings)
+	}
 	if err != nil {
 		return Fact{}, fmt.Errorf("map payload: %s: %w", withoutValue(err), ErrUnmappable)
 	}

@@ -44,6 +44,8 @@ type Observation struct {
 	// Ignored says why there is nothing to publish, for EffectNone and EffectFetch: a short fixed
 	// phrase without data of the payload.
 	Ignored string
+	// Trigger is, for EffectFetch, a fixed word that the fetched body will lack and its mapping needs.
+	Trigger string
 
 	EventName  string    // what the provider calls this message, or "get_details" and the like for a fetched body
 	EventID    string    // the provider's id of the message; "" if it has none

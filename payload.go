@@ -17,6 +17,10 @@ type Payload struct {
 	ContentType    string
 	Digest         string            // sha256:<64 hex> of Body
 	Event          string            // what the provider calls the message; may be ""
+	Reference      string            // the provider's id of the verification; "" while none has been found
+	Trigger        string            // of a fetched body: the word of the callback that asked for it, where the body lacks it
+	After          string            // of a fetched body: id of the different one that was stored before it
+	Notice         bool              // a Notice of ours, not the provider's words
 	Header         map[string]string // allow-listed request headers, never a credential or signature
 	Body           []byte            // untouched
 }
@@ -48,6 +52,15 @@ func PayloadID(provider, account, eventID, digest string) string {
 		eventID = digest
 	}
 	return provider + "." + account + "." + eventID
+}
+
+// fetchedID names a fetched body that has no id of its own after what it is and what it came after:
+// a session that goes back to where it was before is a new fact with the same body.
+func fetchedID(p Payload) string {
+	if p.After == "" && p.Trigger == "" {
+		return PayloadID(p.Provider, p.Account, "", p.Digest)
+	}
+	return PayloadID(p.Provider, p.Account, "", Digest([]byte(p.After+"\n"+p.Trigger+"\n"+p.Digest)))
 }
 
 // plainID reports whether s is short and of letters, digits, '.', '_' and '-' only.

@@ -28,8 +28,25 @@ type Provider struct {
 	// AnyMediaType admits callbacks whatever their Content-Type says.
 	AnyMediaType bool
 
+	// CanonicalReference writes a reference as Identify does, where two spellings mean one; nil: as it is.
+	CanonicalReference func(string) string
+
+	// Polled: the provider is always asked, its callbacks do not tell everything.
+	Polled bool
+
+	// Silent is what a verification is that ended without a word: expired, or abandoned.
+	Silent Status
+
 	// ConfirmByDefault: callbacks are only triggers, verdicts come from a fetched result.
 	ConfirmByDefault bool
+}
+
+// Canonical writes a reference that a caller gave as Identify would find it.
+func (p Provider) Canonical(reference string) string {
+	if p.CanonicalReference == nil {
+		return reference
+	}
+	return p.CanonicalReference(reference)
 }
 
 // Identity is what a body says about itself.

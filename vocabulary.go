@@ -129,6 +129,7 @@ const (
 	DetailLinkSent             = "link_sent"
 	DetailRenewalDue           = "renewal_due"
 	DetailRenewalOverdue       = "renewal_overdue"
+	DetailUnknownToProvider    = "unknown_to_provider"
 )
 
 // ReasonUnmappedStatus marks a provider value that the mapping does not know.

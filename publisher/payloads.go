@@ -31,6 +31,9 @@ const (
 	headerDigest   = "Kyc-Digest"
 	headerEvent    = "Kyc-Event"
 	headerErrors   = "Kyc-Errors"
+	headerRef      = "Kyc-Reference" // escaped as in a query: it is the provider's
+	headerTrigger  = "Kyc-Trigger"
+	headerNotice   = "Kyc-Notice"
 	headerQuery    = "Kyc-Query"
 	headerType     = "Content-Type"
 	// headerRequest goes before the name of a request header that is kept.
@@ -216,6 +219,15 @@ func message(subject string, p kycbridge.Payload) *nats.Msg {
 	if p.Event != "" {
 		h[headerEvent] = []string{plain(p.Event)}
 	}
+	if p.Reference != "" {
+		h[headerRef] = []string{url.QueryEscape(p.Reference)}
+	}
+	if p.Trigger != "" {
+		h[headerTrigger] = []string{plain(p.Trigger)}
+	}
+	if p.Notice {
+		h[headerNotice] = []string{"1"}
+	}
 	for name, v := range p.Header {
 		h[headerRequest+name] = []string{plain(v)}
 	}
@@ -231,8 +243,11 @@ func payloadOf(subject string, h nats.Header, body []byte) kycbridge.Payload {
 		ContentType: h.Get(headerType),
 		Digest:      h.Get(headerDigest),
 		Event:       h.Get(headerEvent),
+		Trigger:     h.Get(headerTrigger),
+		Notice:      h.Get(headerNotice) != "",
 		Body:        body,
 	}
+	p.Reference, _ = url.QueryUnescape(h.Get(headerRef))
 	if t := h.Get(headerRequest + "Traceparent"); t != "" {
 		p.Header = map[string]string{"Traceparent": t}
 	}

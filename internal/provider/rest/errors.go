@@ -1,0 +1,61 @@
+package rest
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"kycbridge"
+)
+
+// kindOf is what a status means where the provider's sheet says nothing else.
+func kindOf(status int) kycbridge.ProviderErrorKind {
+	switch {
+	case status == http.StatusUnauthorized:
+		return kycbridge.ProviderCredentials
+	case status == http.StatusForbidden:
+		return kycbridge.ProviderForbidden
+	case status == http.StatusNotFound, status == http.StatusGone:
+		return kycbridge.ProviderNotFound
+	case status == http.StatusTooManyRequests:
+		return kycbridge.ProviderRateLimited
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status >= 500:
+		return kycbridge.ProviderUnavailable
+	case status < 400:
+		return kycbridge.ProviderMalformed // a redirect, which is not followed
+	}
+	return kycbridge.ProviderInvalid
+}
+
+func malformed(call Call, status int, err error) error {
+	return &kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Call: call.Name, Status: status, Sent: true, Err: err}
+}
+
+// maxMessage bounds what is repeated of a provider's words, in bytes.
+const maxMessage = 300
+
+// Clean makes a provider's words one short line of printable text; an HTML page is none.
+func Clean(s string) string {
+	s = strings.TrimSpace(s)
+	if strings.HasPrefix(s, "<") {
+		return ""
+	}
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }), " ")
+	if len(s) > maxMessage {
+		s = strings.ToValidUTF8(s[:maxMessage], "")
+	}
+	return strings.ToValidUTF8(s, "?")
+}
+
+// retryAfter reads seconds or a date; 0 where there is neither.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	v := h.Get("Retry-After")
+	if seconds, err := strconv.Atoi(v); err == nil && seconds > 0 {
+		return time.Duration(min(seconds, 86400)) * time.Second
+	}
+	if at, err := http.ParseTime(v); err == nil && at.After(now) {
+		return min(at.Sub(now), 24*time.Hour)
+	}
+	return 0
+}

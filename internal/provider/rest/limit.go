@@ -1,0 +1,100 @@
+package rest
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"kycbridge"
+)
+
+// limit bounds the calls of one account. Paced by a token bucket, and on top of it strictly: a call
+// counts from its beginning until one window after its end. Whatever the network does to the times
+// in between, the provider never sees more than the limit within any window, because it sees a call
+// some time between its beginning and its end.
+type limit struct {
+	pace   *rate.Limiter
+	slots  chan struct{} // calls under way
+	window time.Duration
+	counts chan struct{} // calls that count in the window
+
+	mu    sync.Mutex
+	until time.Time // the provider asked for a pause
+}
+
+func newLimit(perSecond float64, concurrency int) *limit {
+	n := max(1, int(math.Floor(perSecond)))
+	return &limit{
+		pace:   rate.NewLimiter(rate.Limit(perSecond), 1),
+		slots:  make(chan struct{}, concurrency),
+		window: time.Duration(float64(n) / perSecond * float64(time.Second)),
+		counts: make(chan struct{}, n),
+	}
+}
+
+// patience is how long a call may wait for its turn, beside its own timeout.
+func (l *limit) patience() time.Duration { return max(10*time.Second, 2*l.window) }
+
+// hold lets no call begin for d.
+func (l *limit) hold(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if until := time.Now().Add(d); until.After(l.until) {
+		l.until = until
+	}
+}
+
+func (l *limit) held() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Until(l.until)
+}
+
+// acquire waits for a turn. release ends the call.
+func (l *limit) acquire(ctx context.Context, call string) (release func(), err error) {
+	busy := func() error {
+		return &kycbridge.ProviderError{Kind: kycbridge.ProviderRateLimited, Call: call, RetryAfter: max(l.held(), time.Second), Err: context.Cause(ctx)}
+	}
+	for wait := l.held(); wait > 0; wait = l.held() {
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+			return nil, busy()
+		}
+		if !sleep(ctx, wait) {
+			return nil, busy()
+		}
+	}
+	select {
+	case l.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, busy()
+	}
+	select {
+	case l.counts <- struct{}{}:
+	case <-ctx.Done():
+		<-l.slots
+		return nil, busy()
+	}
+	if err := l.pace.Wait(ctx); err != nil {
+		<-l.slots
+		<-l.counts
+		return nil, busy()
+	}
+	return func() {
+		<-l.slots
+		time.AfterFunc(l.window, func() { <-l.counts })
+	}, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,308 @@
+// Package rest is how providers' APIs are called: bounded in time, size, rate and number, repeated
+// only where that is safe, and failing with one error type that says whose fault it was. One Client
+// serves one account.
+package rest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go"
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	"github.com/failsafe-go/failsafe-go/retrypolicy"
+
+	"kycbridge"
+)
+
+const (
+	defaultTimeout     = 15 * time.Second
+	defaultRate        = 5
+	defaultConcurrency = 4
+
+	maxAnswer  = 8 << 20 // bytes; answers are documents of some KB
+	maxRetries = 2
+	firstPause = 200 * time.Millisecond
+	longPause  = 3 * time.Second // a provider that wants a longer pause is not waited for
+
+	breakerShare   = 0.5 // of the calls within breakerPeriod that failed
+	breakerCalls   = 10
+	breakerPeriod  = 30 * time.Second
+	breakerPause   = 10 * time.Second
+	mediaTimeout   = 5 * time.Minute
+	errorBodyBytes = 64 << 10
+)
+
+// Options bound the calls of one account. What is zero is a careful default.
+type Options struct {
+	Timeout           time.Duration // of one attempt
+	RequestsPerSecond float64       // never exceeded in any second, as the provider counts
+	Concurrency       int           // calls under way at once
+	Transport         http.RoundTripper
+	// Observe is told of every attempt: the provider's name of the call, how it ended (ok, or a
+	// kycbridge.ProviderErrorKind) and how long it took.
+	Observe func(call, outcome string, took time.Duration)
+}
+
+// Client calls one provider with one account's limits. It may be used by several goroutines.
+type Client struct {
+	http    *http.Client
+	options Options
+	limit   *limit
+	breaker circuitbreaker.CircuitBreaker[any]
+}
+
+// New makes a client.
+func New(o Options) *Client {
+	if o.Timeout <= 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.RequestsPerSecond <= 0 {
+		o.RequestsPerSecond = defaultRate
+	}
+	if o.Concurrency <= 0 {
+		o.Concurrency = defaultConcurrency
+	}
+	if o.Transport == nil {
+		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.MaxIdleConnsPerHost, t.MaxConnsPerHost = o.Concurrency, 0
+		t.ResponseHeaderTimeout = o.Timeout
+		o.Transport = t
+	}
+	return &Client{
+		http: &http.Client{
+			Transport: o.Transport,
+			// A redirect would turn a POST into a GET and carry credentials elsewhere.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		options: o,
+		limit:   newLimit(o.RequestsPerSecond, o.Concurrency),
+		breaker: circuitbreaker.NewBuilder[any]().
+			WithFailureRateThreshold(breakerShare, breakerCalls, breakerPeriod).
+			WithDelay(breakerPause).WithJitterFactor(.2).WithSuccessThreshold(1).Build(),
+	}
+}
+
+// Paused reports whether so many calls have failed that none is sent for now.
+func (c *Client) Paused() bool { return c.breaker.IsOpen() }
+
+// Call is one call of a provider's API.
+type Call struct {
+	Name   string // the provider's: get_details
+	Method string
+	URL    string
+	Header http.Header // credentials included
+	Body   []byte
+	// Repeat: a second call does no harm, so passing failures are tried again.
+	Repeat bool
+	// RepeatOn lists statuses on which a call that is not Repeat may be sent again all the same,
+	// because the provider says that nothing was done.
+	RepeatOn []int
+	// Explain reads the provider's error body into e, whose Kind and Status are set already from the
+	// HTTP status. It may change the kind. nil: the body is not read.
+	Explain func(e *kycbridge.ProviderError, body []byte)
+	// Check reads a 2xx answer and says what is wrong with it; nil: anything goes. An error that is no
+	// *kycbridge.ProviderError becomes one of kind malformed.
+	Check func(Answer) error
+}
+
+// Answer is a provider's 2xx.
+type Answer struct {
+	Status      int
+	ContentType string
+	Body        []byte
+}
+
+// Decode reads the answer as JSON into v.
+func (a Answer) Decode(v any) error {
+	if err := json.Unmarshal(a.Body, v); err != nil {
+		return errors.New("the answer is not the JSON that was expected") // err may quote it
+	}
+	return nil
+}
+
+// Do sends a call and returns the answer, or a *kycbridge.ProviderError. Where ctx ends while the
+// call waits for its turn, the error says so too.
+func (c *Client) Do(ctx context.Context, call Call) (Answer, error) {
+	retry := retrypolicy.NewBuilder[Answer]().
+		HandleIf(func(_ Answer, err error) bool { return c.again(call, err) }).
+		WithMaxRetries(maxRetries).
+		WithBackoff(firstPause, longPause).WithJitterFactor(.5).
+		ReturnLastFailure().
+		Build()
+	return failsafe.With[Answer](retry).WithContext(ctx).Get(func() (Answer, error) { return c.once(ctx, call) })
+}
+
+// again reports whether a failed call is to be sent once more now.
+func (c *Client) again(call Call, err error) bool {
+	var e *kycbridge.ProviderError
+	if !errors.As(err, &e) || !e.Passing() || e.RetryAfter > longPause {
+		return false
+	}
+	switch e.Kind {
+	case kycbridge.ProviderPaused, kycbridge.ProviderPending:
+		return false
+	}
+	return call.Repeat || !e.Sent || slices.Contains(call.RepeatOn, e.Status)
+}
+
+// once makes one attempt within the limits.
+func (c *Client) once(ctx context.Context, call Call) (Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout+c.limit.patience())
+	defer cancel()
+	res, done, err := c.send(ctx, call, c.options.Timeout)
+	if err != nil {
+		return Answer{}, err
+	}
+	body, readErr := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	res.Body.Close()
+	answer := Answer{Status: res.StatusCode, ContentType: res.Header.Get("Content-Type"), Body: body}
+	switch {
+	case readErr != nil:
+		err = &kycbridge.ProviderError{Kind: kycbridge.ProviderUnreachable, Call: call.Name, Status: res.StatusCode, Sent: true, Err: bare(readErr)}
+	case len(body) > maxAnswer:
+		err = malformed(call, res.StatusCode, fmt.Errorf("the answer is larger than %d bytes", maxAnswer))
+	case call.Check != nil:
+		if err = call.Check(answer); err != nil {
+			var e *kycbridge.ProviderError
+			if !errors.As(err, &e) {
+				err = malformed(call, res.StatusCode, err)
+			}
+		}
+	}
+	done(err)
+	if err != nil {
+		return Answer{}, err
+	}
+	return answer, nil
+}
+
+// Open sends a call whose answer is a stream: an image or a video. The caller closes its body.
+func (c *Client) Open(ctx context.Context, call Call) (*http.Response, error) {
+	ctx, cancel := context.WithTimeout(ctx, mediaTimeout)
+	res, done, err := c.send(ctx, call, mediaTimeout)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	res.Body = &stream{ReadCloser: res.Body, end: func() { done(nil); cancel() }}
+	return res, nil
+}
+
+// stream tells when it is closed.
+type stream struct {
+	io.ReadCloser
+	end func()
+}
+
+func (s *stream) Close() error {
+	err := s.ReadCloser.Close()
+	if s.end != nil {
+		s.end()
+		s.end = nil
+	}
+	return err
+}
+
+// send waits for the account's turn and sends the call. A status that is no 2xx is an error. done
+// must be called when the answer has been read.
+func (c *Client) send(ctx context.Context, call Call, timeout time.Duration) (_ *http.Response, done func(error), err error) {
+	paused := func() error {
+		return &kycbridge.ProviderError{Kind: kycbridge.ProviderPaused, Call: call.Name, RetryAfter: max(c.breaker.RemainingDelay(), time.Second)}
+	}
+	if c.breaker.IsOpen() && c.breaker.RemainingDelay() > 0 {
+		return nil, nil, paused()
+	}
+	release, err := c.limit.acquire(ctx, call.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !c.breaker.TryAcquirePermit() {
+		release()
+		return nil, nil, paused()
+	}
+	start := time.Now()
+	done = func(err error) {
+		release()
+		c.record(call, err, time.Since(start))
+	}
+	defer func() {
+		if err != nil {
+			done(err)
+		}
+	}()
+	var sent atomic.Bool
+	trace := &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }}
+	ctx, cancel := context.WithTimeout(httptrace.WithClientTrace(ctx, trace), timeout)
+	req, err := http.NewRequestWithContext(ctx, call.Method, call.URL, bytes.NewReader(call.Body))
+	if err != nil {
+		cancel()
+		return nil, nil, &kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: call.Name, Err: errors.New("the address of the call cannot be built")}
+	}
+	for name, values := range call.Header {
+		req.Header[name] = values
+	}
+	req.Header.Set("User-Agent", "kycbridge")
+	res, err := c.http.Do(req)
+	if err != nil {
+		cancel()
+		return nil, nil, &kycbridge.ProviderError{Kind: kycbridge.ProviderUnreachable, Call: call.Name, Sent: sent.Load(), Err: bare(err)}
+	}
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		defer cancel()
+		return nil, nil, c.refusal(call, res)
+	}
+	res.Body = &stream{ReadCloser: res.Body, end: cancel}
+	return res, done, nil
+}
+
+// refusal reads an answer that is no 2xx.
+func (c *Client) refusal(call Call, res *http.Response) error {
+	defer res.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(res.Body, errorBodyBytes))
+	e := &kycbridge.ProviderError{Kind: kindOf(res.StatusCode), Call: call.Name, Status: res.StatusCode, RetryAfter: retryAfter(res.Header, time.Now()), Sent: true}
+	if call.Explain != nil {
+		call.Explain(e, body)
+	}
+	e.Message, e.Code = Clean(e.Message), Clean(e.Code)
+	if e.Kind == kycbridge.ProviderRateLimited {
+		c.limit.hold(max(e.RetryAfter, firstPause))
+	}
+	return e
+}
+
+// record tells the breaker and the observer how an attempt ended.
+func (c *Client) record(call Call, err error, took time.Duration) {
+	outcome := "ok"
+	var e *kycbridge.ProviderError
+	if errors.As(err, &e) {
+		outcome = string(e.Kind)
+	}
+	switch kycbridge.ProviderErrorKind(outcome) {
+	case kycbridge.ProviderUnavailable, kycbridge.ProviderUnreachable, kycbridge.ProviderMalformed:
+		c.breaker.RecordFailure()
+	default:
+		c.breaker.RecordSuccess()
+	}
+	if c.options.Observe != nil {
+		c.options.Observe(call.Name, outcome, took)
+	}
+}
+
+// bare takes the URL out of an error of net/http: it may hold a token.
+func bare(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}

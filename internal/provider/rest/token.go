@@ -1,0 +1,66 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"kycbridge"
+)
+
+// Token is a cached credential. It is renewed by one caller at a time: before it expires, and once
+// when the provider refuses it.
+type Token struct {
+	// Renew asks the provider for a token. A zero time: the provider does not say when it expires.
+	Renew func(ctx context.Context) (value string, expires time.Time, err error)
+
+	turn  chan struct{}
+	value string
+	until time.Time // renewed from then on; zero: until it is refused
+}
+
+// NewToken makes an empty cache.
+func NewToken(renew func(ctx context.Context) (string, time.Time, error)) *Token {
+	return &Token{Renew: renew, turn: make(chan struct{}, 1)}
+}
+
+// With calls do with a token, and once more with a new one if the provider refused it.
+func (t *Token) With(ctx context.Context, do func(token string) (Answer, error)) (Answer, error) {
+	token, err := t.get(ctx, "")
+	if err != nil {
+		return Answer{}, err
+	}
+	answer, err := do(token)
+	var e *kycbridge.ProviderError
+	if !errors.As(err, &e) || e.Kind != kycbridge.ProviderCredentials {
+		return answer, err
+	}
+	if token, err = t.get(ctx, token); err != nil {
+		return Answer{}, err
+	}
+	return do(token)
+}
+
+// get returns a token other than refused.
+func (t *Token) get(ctx context.Context, refused string) (string, error) {
+	select {
+	case t.turn <- struct{}{}:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	defer func() { <-t.turn }()
+	if t.value != "" && t.value != refused && (t.until.IsZero() || time.Now().Before(t.until)) {
+		return t.value, nil
+	}
+	now := time.Now()
+	value, expires, err := t.Renew(ctx)
+	if err != nil {
+		t.value = ""
+		return "", err
+	}
+	t.value, t.until = value, time.Time{}
+	if !expires.IsZero() {
+		t.until = expires.Add(-min(30*time.Second, expires.Sub(now)/10))
+	}
+	return value, nil
+}

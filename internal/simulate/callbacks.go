@@ -1,0 +1,132 @@
+package simulate
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"time"
+)
+
+// Message is a callback ready to be sent.
+type Message struct {
+	URL    string
+	Header http.Header // Content-Type and credentials
+	Body   []byte
+	// Sign, if set, adds what depends on the time of the delivery.
+	Sign func(h http.Header, body []byte, at time.Time)
+}
+
+// delivery is a message on its way.
+type delivery struct {
+	message Message
+	after   time.Duration // of life time from now, or from the release
+}
+
+// send delivers a callback after so much life time, on the provider's schedule of retries until it is
+// taken. The caller does not hold mu; deliveries run on their own until Close.
+func (s *Server) send(m Message, after time.Duration) {
+	if m.URL == "" {
+		return
+	}
+	s.mu.Lock()
+	o := s.Callbacks
+	copies := 1
+	if s.rand.Float64() < o.Duplicates {
+		copies = 2
+	}
+	if s.rand.Float64() < o.Late {
+		after += time.Minute
+	}
+	if o.Shuffle {
+		after += time.Duration(s.rand.Float64() * float64(30*time.Second))
+	}
+	var begin []*delivery
+	for range copies {
+		d := &delivery{message: m, after: after}
+		s.stats.Waiting++
+		if s.released {
+			begin = append(begin, d)
+		} else {
+			s.withheld = append(s.withheld, d)
+		}
+	}
+	s.mu.Unlock()
+	for _, d := range begin {
+		s.run(d)
+	}
+}
+
+// Release sends what was withheld, and everything that comes later.
+func (s *Server) Release() {
+	s.mu.Lock()
+	waiting := s.withheld
+	s.withheld, s.released = nil, true
+	s.mu.Unlock()
+	for _, d := range waiting {
+		s.run(d)
+	}
+}
+
+// run delivers until the callback is taken or its schedule ends.
+func (s *Server) run(d *delivery) {
+	if s.life.Err() != nil {
+		return
+	}
+	s.running.Go(func() {
+		taken, wait := false, d.after
+		for attempt := 0; ; attempt++ {
+			if !s.pause(wait) {
+				return
+			}
+			if taken = s.deliver(d.message); taken || attempt >= len(s.provider.Retries) {
+				break
+			}
+			wait = s.provider.Retries[attempt]
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.stats.Waiting--
+		if taken {
+			s.stats.Accepted++
+		} else {
+			s.stats.GivenUp++
+		}
+	})
+}
+
+// deliver sends a callback once.
+func (s *Server) deliver(m Message) bool {
+	ctx, cancel := context.WithTimeout(s.life, 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.URL, bytes.NewReader(m.Body))
+	if err != nil {
+		return false
+	}
+	for name, values := range m.Header {
+		req.Header[name] = values
+	}
+	if m.Sign != nil {
+		m.Sign(req.Header, m.Body, time.Now())
+	}
+	s.mu.Lock()
+	s.stats.Callbacks++
+	s.mu.Unlock()
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	res.Body.Close()
+	return s.provider.Delivered(res.StatusCode)
+}
+
+// pause lets life time pass; false when the server was closed.
+func (s *Server) pause(d time.Duration) bool {
+	t := time.NewTimer(s.clock(d))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-s.life.Done():
+		return false
+	}
+}

@@ -1,0 +1,44 @@
+package kycbridge
+
+import (
+	"context"
+	"time"
+)
+
+// Watch is an open session that is asked about: what to ask, until when, and what is known of it.
+// It lies in the store as the timer of its next question, so it survives restarts and any process
+// may take it up.
+type Watch struct {
+	Provider  string `json:"provider"`
+	Account   string `json:"account"`
+	Reference string `json:"reference"`
+	// Trigger is set where a callback said that there is a result: the word of it that the fetched
+	// body lacks, or "-" for none.
+	Trigger  string          `json:"trigger,omitempty"`
+	Since    time.Time       `json:"since"`
+	Deadline time.Time       `json:"deadline"`
+	Status   Status          `json:"status,omitempty"`   // at the last look
+	Failures int             `json:"failures,omitempty"` // looks in a row that failed
+	Missing  int             `json:"missing,omitempty"`  // looks in a row at which the provider did not know it
+	Looks    int             `json:"looks,omitempty"`    // further looks since a trigger that nothing new has followed
+	Seen     map[string]Seen `json:"seen,omitempty"`     // by part: what was stored last
+}
+
+// Seen is the body of a part that was stored last.
+type Seen struct {
+	PayloadID string `json:"payload_id"`
+	Digest    string `json:"digest"`
+}
+
+// NoTrigger stands in Watch.Trigger for a callback whose words do not matter.
+const NoTrigger = "-"
+
+// Key is the verification of w.
+func (w Watch) Key() Key {
+	return Key{w.Provider, w.Account, VerificationID(w.Provider, w.Account, w.Reference)}
+}
+
+// Triggers takes note that a result is to be fetched now. When it returns, that is durable.
+type Triggers interface {
+	Trigger(ctx context.Context, w Watch) error
+}
