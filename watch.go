@@ -28,6 +28,7 @@ type Watch struct {
 type Seen struct {
 	PayloadID string `json:"payload_id"`
 	Digest    string `json:"digest"`
+	Trigger   string `json:"trigger,omitempty"`
 }
 
 // NoTrigger stands in Watch.Trigger for a callback whose words do not matter.

@@ -97,6 +97,9 @@ func IDWise(p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, e
 			return kycbridge.Observation{}, err
 		}
 		o := j.observe()
+		if idwiseOwnReference[p.Trigger] != "" {
+			o.Product = productSpotCheck
+		}
 		if p.Via == kycbridge.ViaCallback {
 			unfetched(&o, s)
 		}
@@ -225,6 +228,9 @@ func (w *idwiseHook) observe(s kycbridge.Settings) kycbridge.Observation {
 		fetch(&o) // whatever happened, the result tells
 	default:
 		o.Effect, o.Ignored = kycbridge.EffectNone, ignoredType
+	}
+	if o.Product != "" {
+		o.Trigger = event // a result does not say that it is a spot check's
 	}
 	return o
 }

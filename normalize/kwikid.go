@@ -185,7 +185,28 @@ func KwikID(p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, e
 	if err := decode(p.Body, &answer); err != nil {
 		return kycbridge.Observation{}, err
 	}
-	return answer.Session.observe(s), nil
+	o := answer.Session.observe(s)
+	kwikidChecked(&o, kwikidLabels[fold(p.Trigger)])
+	return o, nil
+}
+
+// kwikidChecked adds the checker's word, which only a webhook tells, to the session that was fetched
+// because of it. It stands where the session holds a maker's verdict; an approval stands only on an
+// approval, because a maker's rejection that a checker overrules is nothing the vendor describes.
+func kwikidChecked(o *kycbridge.Observation, label kwikidVerdict) {
+	if label.stage != kycbridge.StageChecker || len(o.Decisions) != 1 {
+		return
+	}
+	if label.outcome == kycbridge.OutcomeApproved && o.Decisions[0].Outcome != kycbridge.OutcomeApproved {
+		return
+	}
+	step := kycbridge.DecisionStep{Stage: label.stage, Outcome: label.outcome, ActorType: kycbridge.ActorHuman, ProviderValue: label.name}
+	o.Effect, o.Status, o.StatusDetail = kycbridge.EffectVerdict, kycbridge.StatusCompleted, ""
+	o.Decision = kycbridge.Decision{Outcome: label.outcome, Final: true, Stage: label.stage, ActorType: kycbridge.ActorHuman}
+	o.Decisions = append(o.Decisions, step)
+	if label.reason != "" {
+		o.Reasons = []kycbridge.Reason{{Code: label.reason}}
+	}
 }
 
 // kwikidHook maps a webhook. With s.Confirm it is a trigger; without, its label decides.
@@ -206,6 +227,9 @@ func kwikidHook(root map[string]any, s kycbridge.Settings) kycbridge.Observation
 	switch {
 	case s.Confirm:
 		fetch(&o)
+		if label.stage == kycbridge.StageChecker {
+			o.Trigger = label.name // no field of a session is known to hold a checker's word
+		}
 	case !known:
 		o.Effect, o.Ignored = kycbridge.EffectNone, "no known event label"
 	case len(o.References) == 0:

@@ -217,6 +217,7 @@ func Ondato(p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, e
 	default:
 		o = r.fetchedIDV()
 	}
+	confirm(&o, p, s)
 	if o.Effect != kycbridge.EffectNone && o.References["idv_id"] == "" {
 		return kycbridge.Observation{}, fmt.Errorf("ondato: %w", errOndatoShape)
 	}

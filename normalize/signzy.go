@@ -273,6 +273,7 @@ func Signzy(p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, e
 	e := j.evidence(s)
 	o.Checks, o.Risk = e.checks, e.risk
 	j.apply(&o, &e, s)
+	confirm(&o, p, s)
 	return o, nil
 }
 

@@ -319,6 +319,13 @@ func fetch(o *kycbridge.Observation) {
 	o.Effect, o.Ignored = kycbridge.EffectFetch, ignoredFetched
 }
 
+// confirm makes a verdict that was posted to us a trigger where the account wants it fetched.
+func confirm(o *kycbridge.Observation, p kycbridge.Payload, s kycbridge.Settings) {
+	if s.Confirm && p.Via == kycbridge.ViaCallback && o.Effect.Decisive() {
+		fetch(o)
+	}
+}
+
 // statusOf keeps the fields that are there, as they are unless of an absurd length.
 func statusOf(fields map[string]text) map[string]any {
 	status := map[string]any{}

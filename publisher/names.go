@@ -47,6 +47,18 @@ func (n Names) refusal(provider, account string) string {
 	return n.join("refused", provider, account)
 }
 
+// due is where the timer of a watch puts its message when its time has come; "*" and ">" match.
+func (n Names) due(provider, account, verification string) string {
+	return n.join("poll.due", provider, account, verification)
+}
+
+func (n Names) timer(k kycbridge.Key) string {
+	return n.join("poll.at", k.Provider, k.Account, k.VerificationID)
+}
+
+// watches matches what others ask us to watch.
+func (n Names) watches() string { return n.join("watch.*.*") }
+
 func (n Names) join(tokens ...string) string {
 	return n.Subject + "." + strings.Join(tokens, ".")
 }

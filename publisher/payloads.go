@@ -32,6 +32,7 @@ const (
 	headerEvent    = "Kyc-Event"
 	headerErrors   = "Kyc-Errors"
 	headerRef      = "Kyc-Reference" // escaped as in a query: it is the provider's
+	headerPart     = "Kyc-Part"
 	headerTrigger  = "Kyc-Trigger"
 	headerNotice   = "Kyc-Notice"
 	headerQuery    = "Kyc-Query"
@@ -45,6 +46,7 @@ type Store struct {
 	*Connection
 	names      Names
 	log        jetstream.Stream // the payload log
+	polls      jetstream.Stream // timers and due watches
 	payloads   *committer
 	quarantine *committer
 	refusals   *committer
@@ -64,7 +66,11 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Connection: c, names: names, log: log, payloads: newCommitter(c), quarantine: newCommitter(c), refusals: newCommitter(c),
+	polls, err := c.reader(ctx, names.polls())
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{Connection: c, names: names, log: log, polls: polls, payloads: newCommitter(c), quarantine: newCommitter(c), refusals: newCommitter(c),
 		refused: make(chan *nats.Msg, refusedWaiting)}
 	for range refusedAtOnce {
 		s.refusing.Go(s.keepRefused)
@@ -222,6 +228,9 @@ func message(subject string, p kycbridge.Payload) *nats.Msg {
 	if p.Reference != "" {
 		h[headerRef] = []string{url.QueryEscape(p.Reference)}
 	}
+	if p.Part != "" {
+		h[headerPart] = []string{plain(p.Part)}
+	}
 	if p.Trigger != "" {
 		h[headerTrigger] = []string{plain(p.Trigger)}
 	}
@@ -243,6 +252,7 @@ func payloadOf(subject string, h nats.Header, body []byte) kycbridge.Payload {
 		ContentType: h.Get(headerType),
 		Digest:      h.Get(headerDigest),
 		Event:       h.Get(headerEvent),
+		Part:        h.Get(headerPart),
 		Trigger:     h.Get(headerTrigger),
 		Notice:      h.Get(headerNotice) != "",
 		Body:        body,

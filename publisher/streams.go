@@ -46,6 +46,7 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 	refused.config.Discard, refused.config.MaxBytes = jetstream.DiscardOld, refusedMax
 	polls := keep(n.polls(), "poll.>", "Open sessions to be asked about, one timer each", 0)
 	// Scheduled messages cannot be combined with discard new; without a size limit nothing is discarded.
+	polls.config.Subjects = append(polls.config.Subjects, n.watches())
 	polls.config.AllowMsgSchedules, polls.config.Discard = true, jetstream.DiscardOld
 	polls.config.Duplicates, refused.config.Duplicates = 2*time.Minute, 2*time.Minute // their messages carry no id
 	return []stream{

@@ -1,0 +1,255 @@
+package publisher
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+
+	"kycbridge"
+)
+
+// Headers of JetStream's scheduled messages (server 2.12+). A message published on the subject of
+// another schedule replaces it; a time that has passed fires at once.
+const (
+	headerSchedule = "Nats-Schedule"
+	headerTarget   = "Nats-Schedule-Target"
+)
+
+const (
+	dueAckWait = 30 * time.Second // a poller that has not spoken by then is taken for dead
+	dueRetry   = 5 * time.Second  // before a due message is tried again whose work could not be written down
+)
+
+// Schedule sets the timer of w: its message becomes due at the given time. An earlier timer of the
+// same verification is replaced.
+func (s *Store) Schedule(ctx context.Context, w kycbridge.Watch, at time.Time) error {
+	k := w.Key()
+	m := nats.NewMsg(s.names.timer(k))
+	m.Header.Set(headerSchedule, "@at "+at.UTC().Format(time.RFC3339Nano))
+	m.Header.Set(headerTarget, s.names.due(k.Provider, k.Account, k.VerificationID))
+	return s.putWatch(ctx, m, w)
+}
+
+// Trigger makes w due now, beside the timer that its verification may have.
+func (s *Store) Trigger(ctx context.Context, w kycbridge.Watch) error {
+	k := w.Key()
+	return s.putWatch(ctx, nats.NewMsg(s.names.due(k.Provider, k.Account, k.VerificationID)), w)
+}
+
+func (s *Store) putWatch(ctx context.Context, m *nats.Msg, w kycbridge.Watch) error {
+	body, err := json.Marshal(w)
+	if err != nil {
+		return fmt.Errorf("write watch: %w", err)
+	}
+	m.Data = body
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	if _, err := s.js.PublishMsg(ctx, m); err != nil {
+		return fmt.Errorf("store watch: %w", err)
+	}
+	return nil
+}
+
+// Timer reads the timer of a verification; nil if there is none.
+func (s *Store) Timer(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, error) {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	raw, err := s.polls.GetLastMsgForSubject(ctx, s.names.timer(k))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read timer: %w", err)
+	}
+	w, ok := watchOf(k, raw.Data)
+	if !ok {
+		return nil, nil
+	}
+	return &w, nil
+}
+
+// watchOf reads a watch of this verification. Whoever else may write to the stream, by rights or by
+// a trick, does not make us ask about another one.
+func watchOf(k kycbridge.Key, body []byte) (kycbridge.Watch, bool) {
+	var w kycbridge.Watch
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if d.Decode(&w) != nil || d.Decode(&struct{}{}) != io.EOF {
+		return w, false
+	}
+	return w, w.Key() == k
+}
+
+// PollOptions say how due watches of one account are worked.
+type PollOptions struct {
+	Account kycbridge.AccountKey
+	Workers int
+	Alone   bool // no other process polls: what one before this had taken is due again at once
+	// Work asks about one session and sets its next timer, or none where it has ended. On an error the
+	// watch stays due and is tried again.
+	Work func(ctx context.Context, w kycbridge.Watch) error
+	Log  *zap.Logger
+}
+
+// ConsumeDue works due watches of one account until ctx ends. Each account has a consumer of its own,
+// so that a slow or limited provider holds up no other.
+func (s *Store) ConsumeDue(ctx context.Context, o PollOptions) error {
+	config := jetstream.ConsumerConfig{
+		Durable: pollerName(o.Account), Description: "Asks the provider about open sessions",
+		FilterSubject: s.names.due(o.Account.Provider, o.Account.Account, ">"),
+		AckPolicy:     jetstream.AckExplicitPolicy, AckWait: dueAckWait, MaxDeliver: -1, MaxAckPending: inFlight,
+	}
+	return s.consumePolls(ctx, config, o.Workers, o.Alone, o.Log, func(ctx context.Context, m jetstream.Msg) error {
+		tokens := strings.Split(m.Subject(), ".")
+		k := kycbridge.Key{Provider: o.Account.Provider, Account: o.Account.Account, VerificationID: tokens[len(tokens)-1]}
+		w, ok := watchOf(k, m.Data())
+		if !ok {
+			o.Log.Error("a due message is not ours; it is passed over", zap.String("provider", k.Provider), zap.String("account", k.Account))
+			return nil
+		}
+		return o.Work(ctx, w)
+	})
+}
+
+// WatchOptions say how requests to watch are taken.
+type WatchOptions struct {
+	Alone bool
+	// Take sets up a watch. An error is tried again; a request that makes no sense is Take's to report.
+	Take func(ctx context.Context, a kycbridge.AccountKey, body []byte) error
+	Log  *zap.Logger
+}
+
+// ConsumeWatches takes requests that others publish on <prefix>.watch.<provider>.<account>.
+func (s *Store) ConsumeWatches(ctx context.Context, o WatchOptions) error {
+	config := jetstream.ConsumerConfig{
+		Durable: "watcher", Description: "Takes requests to watch a verification",
+		FilterSubject: s.names.watches(),
+		AckPolicy:     jetstream.AckExplicitPolicy, AckWait: dueAckWait, MaxDeliver: -1, MaxAckPending: inFlight,
+	}
+	return s.consumePolls(ctx, config, 4, o.Alone, o.Log, func(ctx context.Context, m jetstream.Msg) error {
+		tokens := strings.Split(m.Subject(), ".")
+		n := len(tokens)
+		return o.Take(ctx, kycbridge.AccountKey{Provider: tokens[n-2], Account: tokens[n-1]}, m.Data())
+	})
+}
+
+// consumePolls works messages of the poll stream with several workers and deletes each when it is
+// done. A message is pulled only when a worker is free for it.
+func (s *Store) consumePolls(ctx context.Context, config jetstream.ConsumerConfig, workers int, alone bool, log *zap.Logger, work func(context.Context, jetstream.Msg) error) error {
+	consumer, err := s.js.CreateOrUpdateConsumer(ctx, s.names.polls(), config)
+	if err != nil {
+		return fmt.Errorf("create consumer %s: %w", config.Durable, err)
+	}
+	if alone && consumer.CachedInfo().NumAckPending > 0 {
+		if _, err := s.polls.ResetConsumer(ctx, config.Durable); err != nil {
+			return fmt.Errorf("take over the deliveries of consumer %s: %w", config.Durable, err)
+		}
+	}
+	free := make(chan jetstream.Msg)
+	var running sync.WaitGroup
+	for range workers {
+		running.Go(func() {
+			for m := range free {
+				s.workPoll(ctx, m, work)
+			}
+		})
+	}
+	for ctx.Err() == nil {
+		err := s.pullPolls(ctx, config, free)
+		if ctx.Err() == nil {
+			log.Warn("cannot read due watches, trying again", zap.String("consumer", config.Durable), zap.Error(err))
+			pause(ctx, retryPause)
+		}
+	}
+	close(free)
+	running.Wait()
+	return nil
+}
+
+// pullPolls hands messages to free workers until the subscription or ctx ends.
+func (s *Store) pullPolls(ctx context.Context, config jetstream.ConsumerConfig, free chan<- jetstream.Msg) error {
+	consumer, err := s.js.CreateOrUpdateConsumer(ctx, s.names.polls(), config)
+	if err != nil {
+		return err
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(1), jetstream.PullHeartbeat(heartbeat))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	stop := context.AfterFunc(ctx, messages.Stop)
+	defer stop()
+	return forward(messages, func(m jetstream.Msg) {
+		select {
+		case free <- m:
+		case <-ctx.Done():
+			_ = m.Nak()
+		}
+	})
+}
+
+// workPoll works one message. While it does, the server is told that it is held.
+func (s *Store) workPoll(ctx context.Context, m jetstream.Msg, work func(context.Context, jetstream.Msg) error) {
+	held, release := context.WithCancel(ctx)
+	var holding sync.WaitGroup
+	holding.Go(func() {
+		for {
+			pause(held, dueAckWait/3)
+			if held.Err() != nil {
+				return
+			}
+			_ = m.InProgress()
+		}
+	})
+	err := work(ctx, m)
+	release()
+	holding.Wait()
+	if err != nil {
+		_ = m.NakWithDelay(dueRetry)
+		return
+	}
+	// Deleted before it is acknowledged: one that is lost in between is not delivered again.
+	if meta, err := m.Metadata(); err == nil {
+		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+		_ = s.polls.DeleteMsg(clean, meta.Sequence.Stream)
+		cancel()
+	}
+	_ = m.Ack()
+}
+
+// Watched is how many watches there are: timers, and those that are due.
+func (s *Store) Watched(ctx context.Context) (int, error) {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	stream, err := s.js.Stream(ctx, s.names.polls())
+	if err != nil {
+		return 0, err
+	}
+	return int(stream.CachedInfo().State.Msgs), nil
+}
+
+// Due is how many watches of an account are due and not yet worked.
+func (s *Store) Due(ctx context.Context, a kycbridge.AccountKey) (int, error) {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	consumer, err := s.js.Consumer(ctx, s.names.polls(), pollerName(a))
+	if err != nil {
+		return 0, err
+	}
+	info := consumer.CachedInfo()
+	return int(info.NumPending) + info.NumAckPending, nil
+}
+
+// pollerName is the consumer of an account's due watches. No token holds the equals sign, so no two
+// accounts share a name.
+func pollerName(a kycbridge.AccountKey) string { return "poller-" + a.Provider + "=" + a.Account }

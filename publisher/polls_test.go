@@ -1,0 +1,146 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap/zaptest"
+
+	"kycbridge"
+)
+
+func watch(reference string) kycbridge.Watch {
+	return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: reference, Since: time.Now().UTC().Truncate(time.Second), Deadline: time.Now().Add(time.Hour).UTC().Truncate(time.Second)}
+}
+
+// consumeDue hands due watches to work until the test ends.
+func consumeDue(t *testing.T, s *Store, work func(context.Context, kycbridge.Watch) error) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- s.ConsumeDue(ctx, PollOptions{Account: kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}, Workers: 4, Alone: true, Work: work, Log: zaptest.NewLogger(t)})
+	}()
+	stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		done <- nil
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func TestATimerComesDueOnceWithTheWatchThatSetItLast(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	w := watch("session-1")
+	must(t, store.Schedule(t.Context(), w, time.Now().Add(time.Hour)))
+	if timer, err := store.Timer(t.Context(), w.Key()); err != nil || timer == nil || timer.Reference != "session-1" {
+		t.Fatalf("timer %v, %v", timer, err)
+	}
+	w.Failures = 7
+	at := time.Now().Add(300 * time.Millisecond)
+	must(t, store.Schedule(t.Context(), w, at))
+	due := make(chan kycbridge.Watch, 10)
+	consumeDue(t, store, func(_ context.Context, w kycbridge.Watch) error { due <- w; return nil })
+	select {
+	case got := <-due:
+		if got.Failures != 7 || got.Key() != w.Key() {
+			t.Errorf("due %+v", got)
+		}
+		if early := time.Until(at); early > 0 {
+			t.Errorf("due %s early", early)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("never due")
+	}
+	eventually(t, "nothing is left of it", func() bool { n, err := store.Watched(t.Context()); return err == nil && n == 0 })
+	if timer, err := store.Timer(t.Context(), w.Key()); err != nil || timer != nil {
+		t.Errorf("timer %v, %v after it was due", timer, err)
+	}
+	if len(due) > 0 {
+		t.Error("due twice")
+	}
+}
+
+func TestTimersAndDueWatchesSurviveARestart(t *testing.T) {
+	dir := t.TempDir()
+	server, store, bus := start(t, dir)
+	for i := range 20 {
+		must(t, store.Schedule(t.Context(), watch(fmt.Sprint("later-", i)), time.Now().Add(700*time.Millisecond)))
+		must(t, store.Trigger(t.Context(), watch(fmt.Sprint("now-", i))))
+	}
+	// A poller takes some and dies with them: it never answers.
+	taken := make(chan struct{}, 100)
+	stop := consumeDue(t, store, func(ctx context.Context, _ kycbridge.Watch) error {
+		taken <- struct{}{}
+		<-ctx.Done()
+		return errors.New("died")
+	})
+	<-taken
+	stop()
+	store.Close()
+	bus.Close()
+	server.Close()
+
+	_, store, _ = start(t, dir)
+	var worked atomic.Int32
+	consumeDue(t, store, func(context.Context, kycbridge.Watch) error { worked.Add(1); return nil })
+	eventually(t, "all are worked", func() bool { n, err := store.Watched(t.Context()); return err == nil && n == 0 })
+	if worked.Load() < 40 {
+		t.Errorf("%d worked of 40", worked.Load())
+	}
+}
+
+func TestAWatchThatCannotBeWrittenDownStaysDue(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	must(t, store.Trigger(t.Context(), watch("session-1")))
+	var tries atomic.Int32
+	consumeDue(t, store, func(context.Context, kycbridge.Watch) error {
+		if tries.Add(1) == 1 {
+			return errors.New("store is away")
+		}
+		return nil
+	})
+	eventually(t, "tried again", func() bool { return tries.Load() == 2 })
+	eventually(t, "gone then", func() bool { n, err := store.Watched(t.Context()); return err == nil && n == 0 })
+}
+
+func TestADueMessageThatIsNotOursIsPassedOver(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	k := watch("session-1").Key()
+	subject := store.names.due(k.Provider, k.Account, k.VerificationID)
+	for _, body := range []string{
+		``, `{}`, `not json`, `{"specversion":"1.0","data":{}}`,
+		`{"provider":"kwikid","account":"acme","reference":"another","since":"2026-03-02T09:00:00Z","deadline":"2026-03-02T09:00:00Z"}`,
+		`{"provider":"kwikid","account":"other","reference":"session-1","since":"2026-03-02T09:00:00Z","deadline":"2026-03-02T09:00:00Z"}`,
+	} {
+		_, err := store.js.PublishMsg(t.Context(), &nats.Msg{Subject: subject, Data: []byte(body)})
+		must(t, err)
+	}
+	consumeDue(t, store, func(_ context.Context, w kycbridge.Watch) error { t.Errorf("worked %+v", w); return nil })
+	eventually(t, "all passed over", func() bool { n, err := store.Watched(t.Context()); return err == nil && n == 0 })
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
