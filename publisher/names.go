@@ -21,6 +21,7 @@ func (n Names) events() string     { return n.Stream + "_EVENTS" }
 func (n Names) quarantine() string { return n.Stream + "_QUARANTINE" }
 func (n Names) refused() string    { return n.Stream + "_REFUSED" }
 func (n Names) polls() string      { return n.Stream + "_POLLS" }
+func (n Names) starts() string     { return n.Stream + "_STARTS" }
 
 // EventStream is the name of the stream that consumers read.
 func (n Names) EventStream() string { return n.events() }

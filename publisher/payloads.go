@@ -47,6 +47,7 @@ type Store struct {
 	names      Names
 	log        jetstream.Stream // the payload log
 	polls      jetstream.Stream // timers and due watches
+	starts     jetstream.Stream // idempotency keys
 	payloads   *committer
 	quarantine *committer
 	refusals   *committer
@@ -70,7 +71,11 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{Connection: c, names: names, log: log, polls: polls, payloads: newCommitter(c), quarantine: newCommitter(c), refusals: newCommitter(c),
+	starts, err := c.reader(ctx, names.starts())
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{Connection: c, names: names, log: log, polls: polls, starts: starts, payloads: newCommitter(c), quarantine: newCommitter(c), refusals: newCommitter(c),
 		refused: make(chan *nats.Msg, refusedWaiting)}
 	for range refusedAtOnce {
 		s.refusing.Go(s.keepRefused)

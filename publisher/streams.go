@@ -18,6 +18,7 @@ const (
 	duplicateWindow = 48 * time.Hour
 
 	payloadAge = 30 * 24 * time.Hour
+	startAge   = 24 * time.Hour
 	refusedAge = 72 * time.Hour
 	refusedMax = 64 << 20
 )
@@ -48,12 +49,16 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 	// Scheduled messages cannot be combined with discard new; without a size limit nothing is discarded.
 	polls.config.Subjects = append(polls.config.Subjects, n.watches())
 	polls.config.AllowMsgSchedules, polls.config.Discard = true, jetstream.DiscardOld
+	starts := keep(n.starts(), "start.>", "Verifications started under an idempotency key, for a day", startAge)
+	starts.bounded, starts.config.MaxMsgsPerSubject, starts.config.Discard = true, 1, jetstream.DiscardOld
+	starts.config.Duplicates = 2 * time.Minute
 	polls.config.Duplicates, refused.config.Duplicates = 2*time.Minute, 2*time.Minute // their messages carry no id
 	return []stream{
 		keep(n.payloads(), "payload.>", "Payloads as received: the outbox of everything", payloadAge),
 		keep(n.quarantine(), "quarantine.>", "Authentic payloads that could not be processed, with the errors", payloadAge),
 		refused,
 		polls,
+		starts,
 	}
 }
 
@@ -129,7 +134,7 @@ func brokenPromises(have jetstream.StreamConfig, want stream) (broken []string) 
 	say(have.Mirror != nil, "it mirrors another stream and takes no message: point kycbridge at the origin")
 	say(have.Duplicates < w.Duplicates, "duplicate window is %s, must be at least %s: %s--dupe-window=%s`", have.Duplicates, w.Duplicates, edit, w.Duplicates)
 	say(have.MaxMsgSize > 0 && have.MaxMsgSize < w.MaxMsgSize, "max message size is %d, must be at least %d: %s--max-msg-size=%d`", have.MaxMsgSize, w.MaxMsgSize, edit, w.MaxMsgSize)
-	say(have.MaxAge > 0 && (w.MaxAge == 0 || have.MaxAge < duplicateWindow), "max age is %s, must be %s: %s--max-age=%s`", have.MaxAge, ageWord(w.MaxAge), edit, ageFlag(w.MaxAge))
+	say(have.MaxAge > 0 && (w.MaxAge == 0 || have.MaxAge < leastAge(w.MaxAge)), "max age is %s, must be %s: %s--max-age=%s`", have.MaxAge, ageWord(w.MaxAge), edit, ageFlag(w.MaxAge))
 	if want.bounded {
 		return broken
 	}
@@ -142,8 +147,11 @@ func ageWord(d time.Duration) string {
 	if d == 0 {
 		return "unlimited"
 	}
-	return "at least " + duplicateWindow.String()
+	return "at least " + leastAge(d).String()
 }
+
+// leastAge is how short an operator may make the age of a stream that keeps messages for d.
+func leastAge(d time.Duration) time.Duration { return min(d, duplicateWindow) }
 
 func ageFlag(d time.Duration) string {
 	if d == 0 {

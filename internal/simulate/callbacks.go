@@ -14,6 +14,9 @@ type Message struct {
 	Body   []byte
 	// Sign, if set, adds what depends on the time of the delivery.
 	Sign func(h http.Header, body []byte, at time.Time)
+	// Void, if set, is asked before each delivery: true ends the callback, because what it tells never
+	// came to pass. It is called without mu.
+	Void func() bool
 }
 
 // delivery is a message on its way.
@@ -76,6 +79,12 @@ func (s *Server) run(d *delivery) {
 		taken, wait := false, d.after
 		for attempt := 0; ; attempt++ {
 			if !s.pause(wait) {
+				return
+			}
+			if d.message.Void != nil && d.message.Void() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.stats.Waiting--
 				return
 			}
 			if taken = s.deliver(d.message); taken || attempt >= len(s.provider.Retries) {

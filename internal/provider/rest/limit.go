@@ -30,7 +30,8 @@ func newLimit(perSecond float64, concurrency int) *limit {
 	return &limit{
 		pace:   rate.NewLimiter(rate.Limit(perSecond), 1),
 		slots:  make(chan struct{}, concurrency),
-		window: time.Duration(float64(n) / perSecond * float64(time.Second)),
+		// 2.5 a second are 2 in any second, 0.5 a second are one in any two.
+		window: max(time.Second, time.Duration(float64(n)/perSecond*float64(time.Second))),
 		counts: make(chan struct{}, n),
 	}
 }
@@ -58,14 +59,6 @@ func (l *limit) acquire(ctx context.Context, call string) (release func(), err e
 	busy := func() error {
 		return &kycbridge.ProviderError{Kind: kycbridge.ProviderRateLimited, Call: call, RetryAfter: max(l.held(), time.Second), Err: context.Cause(ctx)}
 	}
-	for wait := l.held(); wait > 0; wait = l.held() {
-		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-			return nil, busy()
-		}
-		if !sleep(ctx, wait) {
-			return nil, busy()
-		}
-	}
 	select {
 	case l.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -77,7 +70,7 @@ func (l *limit) acquire(ctx context.Context, call string) (release func(), err e
 		<-l.slots
 		return nil, busy()
 	}
-	if err := l.pace.Wait(ctx); err != nil {
+	if !l.turn(ctx) {
 		<-l.slots
 		<-l.counts
 		return nil, busy()
@@ -86,6 +79,23 @@ func (l *limit) acquire(ctx context.Context, call string) (release func(), err e
 		<-l.slots
 		time.AfterFunc(l.window, func() { <-l.counts })
 	}, nil
+}
+
+// turn waits for the pace and until no pause is asked for; one may begin during the wait.
+func (l *limit) turn(ctx context.Context) bool {
+	for {
+		for wait := l.held(); wait > 0; wait = l.held() {
+			if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait || !sleep(ctx, wait) {
+				return false
+			}
+		}
+		if l.pace.Wait(ctx) != nil {
+			return false
+		}
+		if l.held() <= 0 {
+			return true
+		}
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -231,13 +231,13 @@ func (c *Client) send(ctx context.Context, call Call, timeout time.Duration) (_ 
 		return nil, nil, paused()
 	}
 	start := time.Now()
-	done = func(err error) {
+	end := func(err error) {
 		release()
 		c.record(call, err, time.Since(start))
 	}
 	defer func() {
 		if err != nil {
-			done(err)
+			end(err)
 		}
 	}()
 	var sent atomic.Bool
@@ -262,7 +262,7 @@ func (c *Client) send(ctx context.Context, call Call, timeout time.Duration) (_ 
 		return nil, nil, c.refusal(call, res)
 	}
 	res.Body = &stream{ReadCloser: res.Body, end: cancel}
-	return res, done, nil
+	return res, end, nil
 }
 
 // refusal reads an answer that is no 2xx.
@@ -274,8 +274,11 @@ func (c *Client) refusal(call Call, res *http.Response) error {
 		call.Explain(e, body)
 	}
 	e.Message, e.Code = Clean(e.Message), Clean(e.Code)
-	if e.Kind == kycbridge.ProviderRateLimited {
+	switch {
+	case e.Kind == kycbridge.ProviderRateLimited:
 		c.limit.hold(max(e.RetryAfter, firstPause))
+	case e.RetryAfter > 0 && e.RetryAfter <= longPause:
+		c.limit.hold(e.RetryAfter) // a longer one ends the call, which then is the caller's to repeat
 	}
 	return e
 }
@@ -289,6 +292,9 @@ func (c *Client) record(call Call, err error, took time.Duration) {
 	}
 	switch kycbridge.ProviderErrorKind(outcome) {
 	case kycbridge.ProviderUnavailable, kycbridge.ProviderUnreachable, kycbridge.ProviderMalformed:
+		if errors.Is(err, context.Canceled) && c.breaker.IsClosed() {
+			break // the caller left; that says nothing of the provider
+		}
 		c.breaker.RecordFailure()
 	default:
 		c.breaker.RecordSuccess()

@@ -1,0 +1,80 @@
+package poll
+
+import (
+	"time"
+
+	"kycbridge"
+)
+
+// Policy says how often a session is asked about, and for how long.
+type Policy struct {
+	Interval  time.Duration
+	Intervals map[string]time.Duration // by a status of the provider, or by ours
+	Jitter    float64                  // share of the interval, 0 to 1
+	Deadline  time.Duration            // from the start of the watch
+	First     time.Duration            // from a start to the first look
+	Rechecks  []time.Duration          // further looks after a trigger that nothing new followed
+}
+
+const (
+	firstBackoff = time.Second
+	maxBackoff   = 15 * time.Minute
+)
+
+// Over returns p with what is set in own, key by key.
+func (p Policy) Over(own Policy) Policy {
+	if own.Interval > 0 {
+		p.Interval = own.Interval
+		p.Intervals = nil // the provider's defaults stand around its own interval
+		p.First = min(p.First, own.Interval)
+	}
+	if len(own.Intervals) > 0 {
+		merged := map[string]time.Duration{}
+		for status, d := range p.Intervals {
+			merged[status] = d
+		}
+		for status, d := range own.Intervals {
+			merged[status] = d
+		}
+		p.Intervals = merged
+	}
+	if own.Jitter > 0 {
+		p.Jitter = own.Jitter
+	}
+	if own.Deadline > 0 {
+		p.Deadline = own.Deadline
+	}
+	if len(own.Rechecks) > 0 {
+		p.Rechecks = own.Rechecks
+	}
+	return p
+}
+
+// interval is the wait after a look that showed o: the shortest that its statuses name.
+func (p Policy) interval(o kycbridge.Observation) time.Duration {
+	shortest := time.Duration(0)
+	see := func(status string) {
+		if d, ok := p.Intervals[status]; ok && (shortest == 0 || d < shortest) {
+			shortest = d
+		}
+	}
+	for _, v := range o.ProviderStatus {
+		if status, ok := v.(string); ok {
+			see(status)
+		}
+	}
+	if shortest == 0 {
+		see(string(o.Status))
+	}
+	if shortest == 0 {
+		return p.Interval
+	}
+	return shortest
+}
+
+// backoff grows with the failures in a row, from a second to a quarter of an hour, and is never
+// shorter than the provider wishes.
+func (p Policy) backoff(failures int, wish time.Duration) time.Duration {
+	d := min(firstBackoff<<min(failures-1, 12), maxBackoff, max(10*p.Interval, 10*firstBackoff))
+	return max(spread(d, .5), wish)
+}

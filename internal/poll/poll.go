@@ -1,0 +1,288 @@
+// Package poll asks providers about open sessions: when a timer says so, and at once when a callback
+// is only a trigger. What comes back goes the way of every payload; this package publishes nothing.
+//
+// A watch is worked like this: ask, hand what is new to Intake, set the next timer, or none where
+// the session has ended. The timer is written before the message that woke us is deleted, so a
+// process that dies in between costs one more question and nothing else.
+package poll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge"
+)
+
+// Ingester is where fetched bodies and our own notices go.
+type Ingester interface {
+	Ingest(ctx context.Context, a *kycbridge.Account, p kycbridge.Payload) (kycbridge.Receipt, error)
+	Record(ctx context.Context, a *kycbridge.Account, n kycbridge.Notice, via kycbridge.Via) (kycbridge.Receipt, error)
+}
+
+// Timers keep the one timer of each watched verification, durably.
+type Timers interface {
+	Schedule(ctx context.Context, w kycbridge.Watch, at time.Time) error
+	Timer(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, error)
+}
+
+// Poller asks about the sessions of every account.
+type Poller struct {
+	Accounts kycbridge.Accounts
+	Policies map[kycbridge.AccountKey]Policy
+	Intake   Ingester
+	Timers   Timers
+	History  kycbridge.History
+	// State is the last published state; nil where nothing is, or nobody knows.
+	State func(ctx context.Context, k kycbridge.Key) *kycbridge.Data
+	Now   func() time.Time
+	Log   *zap.Logger
+	// Observe is told how each look ended: news, unchanged, ended, unknown, deadline, or the kind of a
+	// kycbridge.ProviderError; late is how long the watch had been due.
+	Observe func(a kycbridge.AccountKey, outcome string)
+}
+
+// unknownAfter is how many looks in a row a provider must not know a session before that is its end:
+// some answer so for a moment after they made it.
+const unknownAfter = 3
+
+// reviewPatience is how long a session that lies with the provider is watched past its deadline.
+const reviewPatience = 30 * 24 * time.Hour
+
+// outagePatience is how long past its deadline a session is asked about that nobody answers for.
+const outagePatience = 24 * time.Hour
+
+// Work asks about one session and sets its next timer, or none where it has ended. It returns an
+// error only where that could not be written down; the watch then stays due.
+func (p *Poller) Work(ctx context.Context, w kycbridge.Watch) error {
+	a, err := p.Accounts.Find(w.Provider, w.Account)
+	if err != nil || a.API.Fetch == nil {
+		return fmt.Errorf("account of the watch cannot be asked here: %w", errors.Join(err, kycbridge.ErrUnsupported))
+	}
+	if w.Deadline.IsZero() {
+		if w, err = p.adopt(ctx, w); err != nil {
+			return err
+		}
+	} else if w.Trigger == "" && p.ended(ctx, w) {
+		p.tell(w, "ended")
+		return nil
+	}
+	bodies, err := a.API.Fetch(ctx, kycbridge.Query{Reference: w.Reference, Triggered: w.Trigger != ""})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return p.failed(ctx, a, w, err)
+	}
+	w.Failures, w.Missing = 0, 0
+	return p.answered(ctx, a, w, bodies)
+}
+
+// adopt completes a trigger with what is known of its session: from the timer, else from the stored
+// payloads.
+func (p *Poller) adopt(ctx context.Context, w kycbridge.Watch) (kycbridge.Watch, error) {
+	timer, err := p.Timers.Timer(ctx, w.Key())
+	if err != nil {
+		return w, err
+	}
+	if timer != nil {
+		trigger := w.Trigger
+		if trigger == kycbridge.NoTrigger && timer.Trigger != "" {
+			trigger = timer.Trigger // that one is still to be followed
+		}
+		w = *timer
+		w.Trigger, w.Looks = trigger, 0
+		return w, nil
+	}
+	w.Deadline = w.Since.Add(p.policy(w).Deadline)
+	w.Seen = map[string]kycbridge.Seen{}
+	err = p.History.History(ctx, w.Key(), func(stored kycbridge.Payload) error {
+		if stored.Part != "" {
+			w.Seen[stored.Part] = kycbridge.Seen{PayloadID: stored.ID, Digest: stored.Digest, Trigger: stored.Trigger}
+		}
+		return nil
+	})
+	return w, err
+}
+
+// ended reports whether an event has told the end of the session, so that there is nothing to ask.
+func (p *Poller) ended(ctx context.Context, w kycbridge.Watch) bool {
+	last := p.State(ctx, w.Key())
+	return last != nil && last.Status.Terminal()
+}
+
+// answered hands in what is new and decides what comes next.
+func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch, bodies []kycbridge.Fetched) error {
+	var last kycbridge.Observation
+	news := false
+	w.Seen = maps.Clone(w.Seen)
+	if w.Seen == nil {
+		w.Seen = map[string]kycbridge.Seen{}
+	}
+	for _, body := range bodies {
+		payload := p.payload(a, w, body)
+		if seen := w.Seen[body.Part]; seen.Digest != kycbridge.Digest(body.Body) || payload.Trigger != "" && payload.Trigger != seen.Trigger {
+			receipt, err := p.Intake.Ingest(ctx, a, payload)
+			if err != nil {
+				return err
+			}
+			news = true
+			w.Seen[body.Part] = seenOf(receipt, payload)
+		}
+		last = kycbridge.Observation{}
+		if w.Seen[body.Part].PayloadID != "" {
+			last = observe(a, payload)
+		}
+	}
+	w.Status = last.Status
+	policy := p.policy(w)
+	if w.Trigger != "" && !news && w.Looks < len(policy.Rechecks) {
+		// The callback knows more than the API shows: it may take a moment until it does.
+		w.Looks++
+		p.tell(w, "unchanged")
+		return p.Timers.Schedule(ctx, w, p.Now().Add(policy.Rechecks[w.Looks-1]))
+	}
+	w.Trigger, w.Looks = "", 0
+	switch {
+	case last.Status.Terminal():
+		p.tell(w, "ended")
+		return nil
+	case !p.Now().Before(w.Deadline):
+		return p.overdue(ctx, a, w)
+	case news:
+		p.tell(w, "news")
+	default:
+		p.tell(w, "unchanged")
+	}
+	return p.next(ctx, w, policy.interval(last))
+}
+
+// seenOf remembers a body that was handed in. One that went into quarantine has no payload id: what
+// it says does not count, its end neither.
+func seenOf(r kycbridge.Receipt, p kycbridge.Payload) kycbridge.Seen {
+	seen := kycbridge.Seen{PayloadID: r.PayloadID, Digest: kycbridge.Digest(p.Body), Trigger: p.Trigger}
+	if r.Status == kycbridge.ReceiptQuarantined {
+		seen.PayloadID = ""
+	}
+	return seen
+}
+
+// payload is a fetched body on its way to Intake.
+func (p *Poller) payload(a *kycbridge.Account, w kycbridge.Watch, body kycbridge.Fetched) kycbridge.Payload {
+	via := kycbridge.ViaFetch
+	if a.Provider.Polled && w.Trigger == "" {
+		via = kycbridge.ViaPoll
+	}
+	seen := w.Seen[body.Part]
+	out := kycbridge.Payload{
+		Via: via, ReceivedAt: p.Now(), ContentType: body.ContentType, Body: body.Body,
+		Provider: w.Provider, Account: w.Account, Reference: w.Reference, Part: body.Part,
+	}
+	if w.Trigger != kycbridge.NoTrigger {
+		out.Trigger = w.Trigger
+	}
+	if seen.Digest != kycbridge.Digest(body.Body) {
+		out.After = seen.PayloadID
+	}
+	return out
+}
+
+// observe maps a body to see where the session is. One that cannot be mapped leaves it open.
+func observe(a *kycbridge.Account, p kycbridge.Payload) (o kycbridge.Observation) {
+	defer func() {
+		if recover() != nil {
+			o = kycbridge.Observation{}
+		}
+	}()
+	o, err := a.Provider.Map(p, a.Settings)
+	if err != nil {
+		return kycbridge.Observation{}
+	}
+	return o
+}
+
+// failed decides what follows from a question that was not answered.
+func (p *Poller) failed(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch, err error) error {
+	var e *kycbridge.ProviderError
+	if !errors.As(err, &e) {
+		e = &kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Err: err}
+	}
+	p.tell(w, string(e.Kind))
+	policy, now := p.policy(w), p.Now()
+	switch {
+	case e.Kind == kycbridge.ProviderNotFound:
+		if w.Missing++; w.Missing >= unknownAfter {
+			return p.end(ctx, a, w, kycbridge.NoticeUnknown)
+		}
+		return p.next(ctx, w, policy.Interval)
+	case e.Kind == kycbridge.ProviderPending:
+		// No answer is an answer here: the session is not over.
+		w.Failures = 0
+		if !now.Before(w.Deadline) {
+			return p.overdue(ctx, a, w)
+		}
+		return p.next(ctx, w, policy.Interval)
+	case now.After(w.Deadline.Add(outagePatience)):
+		return p.end(ctx, a, w, kycbridge.NoticeDeadline)
+	case e.Kind == kycbridge.ProviderPaused, e.Kind == kycbridge.ProviderRateLimited && !e.Sent:
+		// The provider was not even asked.
+		return p.Timers.Schedule(ctx, w, now.Add(spread(max(e.RetryAfter, time.Second), 1)))
+	}
+	w.Failures++
+	if w.Failures == 1 || w.Failures%10 == 0 {
+		p.Log.Warn("provider did not answer about an open session, trying again", zap.String("provider", w.Provider), zap.String("account", w.Account),
+			zap.String("verification_id", w.Key().VerificationID), zap.Int("failures", w.Failures), zap.Error(e))
+	}
+	return p.Timers.Schedule(ctx, w, now.Add(policy.backoff(w.Failures, e.RetryAfter)))
+}
+
+// overdue ends a session whose deadline has passed, or gives it more time where it lies with the provider.
+func (p *Poller) overdue(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch) error {
+	withProvider := w.Status == kycbridge.StatusProcessing || w.Status == kycbridge.StatusInReview
+	if withProvider && p.Now().Before(w.Since.Add(reviewPatience)) {
+		w.Deadline = p.Now().Add(p.policy(w).Deadline)
+		return p.next(ctx, w, p.policy(w).Interval)
+	}
+	return p.end(ctx, a, w, kycbridge.NoticeDeadline)
+}
+
+// end records why a session is not asked about any more. No timer follows.
+func (p *Poller) end(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch, kind kycbridge.NoticeKind) error {
+	via := kycbridge.ViaDeadline
+	if kind == kycbridge.NoticeUnknown {
+		via = kycbridge.ViaFetch
+	}
+	if _, err := p.Intake.Record(ctx, a, kycbridge.Notice{Notice: kind, Reference: w.Reference, At: p.Now().UTC()}, via); err != nil {
+		return err
+	}
+	p.tell(w, string(kind))
+	return nil
+}
+
+// next sets the timer for the next look; the last one falls on the deadline.
+func (p *Poller) next(ctx context.Context, w kycbridge.Watch, in time.Duration) error {
+	now := p.Now()
+	at := now.Add(spread(in, p.policy(w).Jitter))
+	if now.Before(w.Deadline) && at.After(w.Deadline) {
+		at = w.Deadline
+	}
+	return p.Timers.Schedule(ctx, w, at)
+}
+
+// spread makes d longer or shorter by up to the share, so that sessions begun together do not stay so.
+func spread(d time.Duration, share float64) time.Duration {
+	return time.Duration(float64(d) * (1 + share*(2*rand.Float64()-1)))
+}
+
+func (p *Poller) policy(w kycbridge.Watch) Policy {
+	return p.Policies[kycbridge.AccountKey{Provider: w.Provider, Account: w.Account}]
+}
+
+func (p *Poller) tell(w kycbridge.Watch, outcome string) {
+	p.Observe(kycbridge.AccountKey{Provider: w.Provider, Account: w.Account}, outcome)
+}

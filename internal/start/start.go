@@ -1,0 +1,130 @@
+// Package start begins verifications at providers: one call that is never repeated blindly, then a
+// watch and an event, then the answer.
+package start
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"kycbridge"
+)
+
+// Receipts remember starts by their idempotency key. What Reserve returned nil for is the caller's to
+// start, and to Complete or Release afterwards.
+type Receipts interface {
+	// Reserve returns the receipt of a start that was made under this key, kycbridge.ErrKeyReused if
+	// that was another request, and kycbridge.ErrKeyPending if it has not been completed.
+	Reserve(ctx context.Context, a kycbridge.AccountKey, key, fingerprint string) (*kycbridge.StartReceipt, error)
+	Complete(ctx context.Context, a kycbridge.AccountKey, key, fingerprint string, r kycbridge.StartReceipt) error
+	Release(ctx context.Context, a kycbridge.AccountKey, key string) error
+}
+
+// Watcher takes what was started under watch, durably.
+type Watcher interface {
+	Started(ctx context.Context, a *kycbridge.Account, s kycbridge.Started, externalReference string) (verificationID string, err error)
+}
+
+// Starter starts verifications.
+type Starter struct {
+	Receipts  Receipts
+	Watcher   Watcher
+	PublicURL string // our address for providers; "" if none is configured
+}
+
+const (
+	storePatience = 20 * time.Second // for writing down what the provider has made already
+	storePause    = 250 * time.Millisecond
+)
+
+// Start makes a verification at the provider of a. With a key, a repeated start returns the first
+// receipt. Errors: kycbridge.ErrUnsupported, ErrKeyReused, ErrKeyPending, ErrUnavailable, a
+// *kycbridge.ProviderError, or a *kycbridge.UnwatchedError.
+func (s *Starter) Start(ctx context.Context, a *kycbridge.Account, r kycbridge.StartRequest, key, fingerprint string) (kycbridge.StartReceipt, error) {
+	if a.API.Start == nil {
+		return kycbridge.StartReceipt{}, fmt.Errorf("start: %w", kycbridge.ErrUnsupported)
+	}
+	at := kycbridge.AccountKey{Provider: a.Provider.Name, Account: a.Name}
+	if key != "" {
+		first, err := s.Receipts.Reserve(ctx, at, key, fingerprint)
+		if err != nil {
+			return kycbridge.StartReceipt{}, err
+		}
+		if first != nil {
+			first.Repeated = true
+			return *first, nil
+		}
+	}
+	s.address(a, &r)
+	started, err := a.API.Start(ctx, r)
+	// From here on somebody else's leaving must not leave anything half done.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storePatience)
+	defer cancel()
+	if err != nil {
+		if key != "" && certainlyNot(err) {
+			_ = s.Receipts.Release(ctx, at, key) // else the key stays pending until it is forgotten
+		}
+		return kycbridge.StartReceipt{}, err
+	}
+	return s.keep(ctx, a, at, started, r.ExternalReference, key, fingerprint)
+}
+
+// address tells the provider where to call back, and with what.
+func (s *Starter) address(a *kycbridge.Account, r *kycbridge.StartRequest) {
+	if s.PublicURL != "" {
+		r.CallbackURL = strings.TrimRight(s.PublicURL, "/") + "/webhooks/" + a.Provider.Name + "/" + a.Name
+	}
+	if keys := a.Credentials.Keys; len(keys) > 0 {
+		r.CallbackKey = keys[0]
+	}
+}
+
+// keep writes down what was started: the watch and its event, then the receipt.
+func (s *Starter) keep(ctx context.Context, a *kycbridge.Account, at kycbridge.AccountKey, started kycbridge.Started, externalReference, key, fingerprint string) (kycbridge.StartReceipt, error) {
+	receipt := kycbridge.StartReceipt{
+		VerificationID: kycbridge.VerificationID(at.Provider, at.Account, a.Provider.Canonical(started.Reference)),
+		Reference:      started.Reference, URL: started.URL, ExpiresAt: kycbridge.Instant(started.ExpiresAt),
+	}
+	err := persist(ctx, func() error {
+		_, err := s.Watcher.Started(ctx, a, started, externalReference)
+		return err
+	})
+	if err == nil && key != "" {
+		err = persist(ctx, func() error { return s.Receipts.Complete(ctx, at, key, fingerprint, receipt) })
+	}
+	if err != nil {
+		return receipt, &kycbridge.UnwatchedError{Receipt: receipt, Err: err}
+	}
+	return receipt, nil
+}
+
+// certainlyNot reports whether a failed start has made nothing.
+func certainlyNot(err error) bool {
+	var e *kycbridge.ProviderError
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Kind {
+	case kycbridge.ProviderCredentials, kycbridge.ProviderForbidden, kycbridge.ProviderInvalid, kycbridge.ProviderNotFound,
+		kycbridge.ProviderRateLimited, kycbridge.ProviderPaused:
+		return true
+	}
+	return !e.Sent
+}
+
+// persist tries until it is done or ctx ends: the provider has acted, and only we know.
+func persist(ctx context.Context, try func() error) error {
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(storePause):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package publisher
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+)
+
+// reservation is what is remembered of a start under its idempotency key.
+type reservation struct {
+	Fingerprint string                  `json:"fingerprint"`
+	Receipt     *kycbridge.StartReceipt `json:"receipt,omitempty"` // nil: under way, or interrupted
+}
+
+// Reserve takes an idempotency key for a start. It returns the receipt of a start that was completed
+// under it, kycbridge.ErrKeyReused if that was another request, and kycbridge.ErrKeyPending if it is
+// under way or was interrupted. Keys are forgotten after a day.
+func (s *Store) Reserve(ctx context.Context, a kycbridge.AccountKey, key, fingerprint string) (*kycbridge.StartReceipt, error) {
+	subject := s.names.start(a, key)
+	err := s.putStart(ctx, subject, reservation{Fingerprint: fingerprint}, 0)
+	var refused *jetstream.APIError
+	if !errors.As(err, &refused) || !wrongLast(refused) {
+		return nil, err
+	}
+	before, _, err := s.readStart(ctx, subject)
+	switch {
+	case err != nil:
+		return nil, err
+	case before.Fingerprint != fingerprint:
+		return nil, kycbridge.ErrKeyReused
+	case before.Receipt == nil:
+		return nil, kycbridge.ErrKeyPending
+	}
+	return before.Receipt, nil
+}
+
+// Complete remembers the receipt of a reserved start.
+func (s *Store) Complete(ctx context.Context, a kycbridge.AccountKey, key, fingerprint string, r kycbridge.StartReceipt) error {
+	subject := s.names.start(a, key)
+	_, seq, err := s.readStart(ctx, subject)
+	if err != nil {
+		return err
+	}
+	return s.putStart(ctx, subject, reservation{Fingerprint: fingerprint, Receipt: &r}, seq)
+}
+
+// Release gives a key back whose start made nothing.
+func (s *Store) Release(ctx context.Context, a kycbridge.AccountKey, key string) error {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	return s.starts.Purge(ctx, jetstream.WithPurgeSubject(s.names.start(a, key)))
+}
+
+func (s *Store) putStart(ctx context.Context, subject string, value reservation, after uint64) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("write start: %w", err)
+	}
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	_, err = s.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: body}, jetstream.WithExpectLastSequencePerSubject(after))
+	if err != nil {
+		return fmt.Errorf("remember start: %w: %w", kycbridge.ErrUnavailable, err)
+	}
+	return nil
+}
+
+func (s *Store) readStart(ctx context.Context, subject string) (reservation, uint64, error) {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	raw, err := s.starts.GetLastMsgForSubject(ctx, subject)
+	if err != nil {
+		return reservation{}, 0, fmt.Errorf("read start: %w: %w", kycbridge.ErrUnavailable, err)
+	}
+	var value reservation
+	if err := json.Unmarshal(raw.Data, &value); err != nil {
+		return reservation{}, 0, errors.New("read start: it is not ours")
+	}
+	return value, raw.Sequence, nil
+}
+
+// start is the subject of an idempotency key; the key itself, which callers make of anything, stands
+// nowhere.
+func (n Names) start(a kycbridge.AccountKey, key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return n.join("start", a.Provider, a.Account, hex.EncodeToString(sum[:]))
+}
