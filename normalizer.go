@@ -117,21 +117,30 @@ func (n *Normalizer) trigger(ctx context.Context, p Payload, f Fact) error {
 	return n.Triggers.Trigger(ctx, Watch{Provider: p.Provider, Account: p.Account, Reference: p.Reference, Trigger: word, Since: p.ReceivedAt})
 }
 
-// fact maps a payload. A mapping that panics has met a body it cannot read.
-func (n *Normalizer) fact(a *Account, p Payload) (f Fact, err error) {
+// Observe maps a stored payload of a. A mapping that panics has met a body it cannot read. Errors
+// wrap ErrUnmappable and hold no value of the body.
+func (a *Account) Observe(p Payload) (o Observation, err error) {
 	defer func() {
 		if recover() != nil {
 			err = fmt.Errorf("mapping panicked: %w", ErrUnmappable)
 		}
 	}()
-	var o Observation
 	if p.Notice {
-		o, err = observeNotice(p, a.Provider.Silent)
+		o, err = observeNotice(p, a.Provider)
 	} else {
 		o, err = a.Provider.Map(p, a.Settings)
 	}
 	if err != nil {
-		return Fact{}, fmt.Errorf("map payload: %s: %w", withoutValue(err), ErrUnmappable)
+		return Observation{}, fmt.Errorf("map payload: %s: %w", withoutValue(err), ErrUnmappable)
+	}
+	return o, nil
+}
+
+// fact maps a payload for the lifecycle.
+func (n *Normalizer) fact(a *Account, p Payload) (Fact, error) {
+	o, err := a.Observe(p)
+	if err != nil {
+		return Fact{}, err
 	}
 	protected := Data{Documents: o.Documents, ExtractedClaims: o.ExtractedClaims, Media: o.Media, Session: o.Session}
 	Protect(&protected, a.Profile)

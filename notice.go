@@ -3,6 +3,7 @@ package kycbridge
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 )
 
@@ -41,9 +42,8 @@ func (n Notice) Payload(a *Account, via Via) (Payload, error) {
 	return p, nil
 }
 
-// observeNotice maps a notice. silent is what a verification of this provider is that ended without
-// a word.
-func observeNotice(p Payload, silent Status) (Observation, error) {
+// observeNotice maps a notice about a verification at provider.
+func observeNotice(p Payload, provider Provider) (Observation, error) {
 	var n Notice
 	if err := json.Unmarshal(p.Body, &n); err != nil {
 		return Observation{}, err
@@ -52,10 +52,11 @@ func observeNotice(p Payload, silent Status) (Observation, error) {
 		EventName:         string(n.Notice),
 		OccurredAt:        n.At,
 		ExternalReference: n.ExternalReference,
-		References:        n.References,
+		References:        map[string]string{provider.ReferenceName: n.Reference},
 		FlowID:            n.FlowID,
 		Status:            StatusCreated,
 	}
+	maps.Copy(o.References, n.References)
 	switch n.Notice {
 	case NoticeStarted:
 		o.Effect = EffectNote // what the provider has said by now, however early, knows better
@@ -68,8 +69,8 @@ func observeNotice(p Payload, silent Status) (Observation, error) {
 	case NoticeDeadline:
 		o.Effect, o.Status = EffectEnd, StatusExpired
 		code := "session.expired"
-		if silent == StatusAbandoned {
-			o.Status, code = silent, "session.abandoned"
+		if provider.Silent == StatusAbandoned {
+			o.Status, code = provider.Silent, "session.abandoned"
 		}
 		o.Reasons = []Reason{{Code: code}}
 	case NoticeUnknown:

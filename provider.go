@@ -28,6 +28,9 @@ type Provider struct {
 	// AnyMediaType admits callbacks whatever their Content-Type says.
 	AnyMediaType bool
 
+	// ReferenceName is what the reference is called among provider.references: journey_id.
+	ReferenceName string
+
 	// CanonicalReference writes a reference as Identify does, where two spellings mean one; nil: as it is.
 	CanonicalReference func(string) string
 

@@ -30,7 +30,7 @@ func IdentifyKwikID(doc any) kycbridge.Identity {
 		status, _ := session["session_status"].(string)
 		id := kycbridge.Identity{
 			Schema: kwikidSession, Document: doc, Event: clip(status, maxName),
-			Reference: lowerUUID(scalarText(session["session_id"])),
+			Reference: LowerUUID(scalarText(session["session_id"])),
 		}
 		if id.Reference == "" {
 			id.Missing = "/session_data/session_id"
@@ -123,8 +123,8 @@ func isUUID(s string) bool {
 	return strings.Trim(s, "0123456789abcdefABCDEF-") == ""
 }
 
-// lowerUUID makes the spellings of a UUID equal and leaves any other id alone.
-func lowerUUID(s string) string {
+// LowerUUID makes the spellings of a UUID equal and leaves any other id alone.
+func LowerUUID(s string) string {
 	if isUUID(s) {
 		return strings.ToLower(s)
 	}
@@ -389,7 +389,7 @@ func (d *kwikidData) observe(s kycbridge.Settings) kycbridge.Observation {
 		Media:             d.media(),
 		Session:           d.session(),
 	}
-	set(o.References, "session_id", lowerUUID(string(d.SessionID)))
+	set(o.References, "session_id", LowerUUID(string(d.SessionID)))
 	set(o.References, "link_id", string(d.LinkID))
 	row, known := kwikidRows[string(d.SessionStatus)]
 	switch {

@@ -29,6 +29,7 @@ func accounts(o EmbeddedOptions, password string) string {
 	// what a consumer may ask is up to the permissions of its user.
 	export("service", "$JS.API.>", ", response_type: stream")
 	export("service", "$JS.ACK."+o.Names.events()+".>", "")
+	export("service", o.Names.watches(), "") // for users that may publish there; the answer is the stream's
 	users, fallback := consumers(o)
 	return fmt.Sprintf("accounts {\n%s {\njetstream: enabled\nusers: [%s]\nexports: [%s]\n}\n%s {\nusers: [%s]\nimports: [%s]\n}\n}\n%s",
 		ownAccount, user(operator, password, ""), strings.Join(exports, "\n"),

@@ -19,12 +19,13 @@ func serveCommand(environ []string) *cobra.Command {
 	var roles []string
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Receive callbacks and publish events",
-		Long: `Receive callbacks and publish events until a signal comes.
+		Short: "Receive callbacks, ask providers, publish events",
+		Long: `Receive callbacks, ask providers about open sessions and publish events until a signal comes.
 
 Without --config it runs with an embedded NATS server in ./data and no accounts.
 With an external store, several processes may share the work: --role receive takes
-callbacks, --role normalize makes events of them.`,
+callbacks, --role normalize makes events of them, --role poll asks providers about
+open sessions. The API for operators is there in every role.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			want, err := parseRoles(roles)
@@ -42,7 +43,7 @@ callbacks, --role normalize makes events of them.`,
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file` (YAML)")
-	cmd.Flags().StringSliceVar(&roles, "role", []string{"receive", "normalize"}, "what this process does: receive, normalize; one alone wants an external store")
+	cmd.Flags().StringSliceVar(&roles, "role", []string{"receive", "normalize", "poll"}, "what this process does: receive, normalize, poll; fewer than all want an external store")
 	return cmd
 }
 
@@ -83,7 +84,7 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 }
 
 func parseRoles(names []string) (app.Roles, error) {
-	known := []string{"receive", "normalize"}
+	known := []string{"receive", "normalize", "poll"}
 	for _, name := range names {
 		if !slices.Contains(known, name) {
 			return app.Roles{}, fmt.Errorf("--role %s: there is no such role; write %s", name, strings.Join(known, ", "))
@@ -92,7 +93,7 @@ func parseRoles(names []string) (app.Roles, error) {
 	if len(names) == 0 {
 		return app.Roles{}, fmt.Errorf("--role names none; write %s", strings.Join(known, ", "))
 	}
-	return app.Roles{Receive: slices.Contains(names, "receive"), Normalize: slices.Contains(names, "normalize")}, nil
+	return app.Roles{Receive: slices.Contains(names, "receive"), Normalize: slices.Contains(names, "normalize"), Poll: slices.Contains(names, "poll")}, nil
 }
 
 func newLogger(c app.Log, to io.Writer) (*zap.Logger, error) {

@@ -15,6 +15,7 @@ import (
 
 	"kycbridge"
 	"kycbridge/handlers"
+	"kycbridge/internal/poll"
 	"kycbridge/publisher"
 	"kycbridge/schemas"
 )
@@ -32,10 +33,10 @@ const (
 )
 
 // Roles are what a process does. The zero value does nothing; AllRoles is the default.
-type Roles struct{ Receive, Normalize bool }
+type Roles struct{ Receive, Normalize, Poll bool }
 
 // AllRoles is one process for everything.
-func AllRoles() Roles { return Roles{Receive: true, Normalize: true} }
+func AllRoles() Roles { return Roles{Receive: true, Normalize: true, Poll: true} }
 
 // App is a running bridge.
 type App struct {
@@ -48,6 +49,8 @@ type App struct {
 	store    *publisher.Store
 	bus      atomic.Pointer[publisher.Bus] // nil until it has been reached
 	intake   *kycbridge.Intake
+	policies map[kycbridge.AccountKey]poll.Policy
+	poller   *poll.Poller
 	addr     struct{ callbacks, admin string }
 	failed   chan error // a server or worker that ended by itself
 	stops    []func()   // last in, first out
@@ -71,17 +74,22 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger) (_
 	if err = a.openStore(ctx); err != nil {
 		return nil, err
 	}
+	a.connectAPIs()
 	a.intake = &kycbridge.Intake{Decode: Decode, Log: a.store, Quarantine: a.store, Refusals: a.store}
 	ready := map[string]func(context.Context) error{"store": a.store.Ready}
 	connected := map[string]func() bool{"store": a.store.Connected}
-	if roles.Normalize {
+	a.poller = a.newPoller()
+	if roles.Normalize || roles.Poll || len(config.Admin.Tokens) > 0 {
 		connected["bus"] = a.busConnected
 		if !roles.Receive || config.Store.URL == config.Bus.URL {
 			ready["bus"] = a.busReady // else callbacks can be taken without it, and shall come
 		}
-		if err = a.startNormalizer(ctx); err != nil {
+		if err = a.startBus(ctx, roles.Normalize); err != nil {
 			return nil, err
 		}
+	}
+	if roles.Poll {
+		a.startPolling()
 	}
 	a.metrics.watch(a.store.Backlog, a.store.Dropped, connected)
 	if roles.Receive {
@@ -100,6 +108,14 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger) (_
 
 // Failed yields an error if a part of a running app ends by itself.
 func (a *App) Failed() <-chan error { return a.failed }
+
+// fail reports that a part has ended by itself; the first of them is enough.
+func (a *App) fail(err error) {
+	select {
+	case a.failed <- err:
+	default:
+	}
+}
 
 // Stop drains and stops in the reverse order of the start. Whatever was answered 200 is durable
 // before it, so nothing is lost however it ends.
@@ -232,9 +248,9 @@ func (a *App) connect(ctx context.Context, name string, c Server) (*publisher.Co
 	return publisher.Connect(ctx, d, publisher.LargestMessage(a.config.Receive.MaxBody), a.log)
 }
 
-// startNormalizer turns stored payloads into events until Stop. A bus that cannot be reached does
+// startBus opens the bus and, where normalize is set, turns stored payloads into events until Stop. A bus that cannot be reached does
 // not hold up the start where the store is another system: payloads are accepted and wait.
-func (a *App) startNormalizer(ctx context.Context) error {
+func (a *App) startBus(ctx context.Context, normalize bool) error {
 	life, end := context.WithCancel(context.Background())
 	opened := make(chan error, 1)
 	var running sync.WaitGroup
@@ -245,11 +261,14 @@ func (a *App) startNormalizer(ctx context.Context) error {
 			defer bus.Close()
 		}
 		opened <- err
-		if err == nil {
+		switch {
+		case err == nil && normalize:
 			err = a.normalize(life, bus)
+		case err == nil:
+			<-life.Done()
 		}
 		if err != nil && life.Err() == nil {
-			a.failed <- fmt.Errorf("normalizer: %w", err)
+			a.fail(fmt.Errorf("normalizer: %w", err))
 		}
 	})
 	a.stops = append(a.stops, func() { end(); running.Wait() })
@@ -278,6 +297,7 @@ func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
 		Events:       bus,
 		Log:          a.store,
 		Quarantine:   a.store,
+		Triggers:     a.store,
 		Mapping:      Mapping,
 		TypePrefix:   a.config.Names.TypePrefix,
 		SourcePrefix: a.config.Names.SourcePrefix,
@@ -319,7 +339,7 @@ func (a *App) watchDisk() {
 				failing = max(failing, bus.FailingFor())
 			}
 			if failing > diskPatience {
-				a.failed <- fmt.Errorf("the embedded store in %s has taken nothing for %s: is the disk full? It has to be started again", a.config.DataDir, diskPatience)
+				a.fail(fmt.Errorf("the embedded store in %s has taken nothing for %s: is the disk full? It has to be started again", a.config.DataDir, diskPatience))
 				return
 			}
 		}
@@ -375,6 +395,7 @@ func (a *App) startReceiver(ready map[string]func(context.Context) error) error 
 // startAdmin serves health and metrics.
 func (a *App) startAdmin(ready map[string]func(context.Context) error) error {
 	admin := handlers.NewAdmin(handlers.AdminOptions{Ready: ready, Metrics: a.metrics.handler(), Logger: a.log})
+	handlers.AddAPI(admin, a.apiOptions())
 	addr, stop, err := a.serve("admin", a.config.Admin.Listen, admin)
 	if err != nil {
 		return err
@@ -403,7 +424,7 @@ func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func
 	var running sync.WaitGroup
 	running.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			a.failed <- fmt.Errorf("serve %s: %w", name, err)
+			a.fail(fmt.Errorf("serve %s: %w", name, err))
 		}
 	})
 	stop = func() {

@@ -20,8 +20,9 @@
 package app
 
 import (
-	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -188,6 +189,7 @@ type Poll struct {
 	Intervals map[string]time.Duration `yaml:"intervals,omitempty"` // by the provider's status
 	Jitter    float64                  `yaml:"jitter,omitempty"`    // share of the interval, 0 to 1
 	Deadline  time.Duration            `yaml:"deadline,omitempty"`
+	Rechecks  []time.Duration          `yaml:"rechecks,omitempty"` // further looks after a callback that nothing new followed
 }
 
 // Limits bound the calls to a provider's API. What is zero is the provider's default.
@@ -204,6 +206,7 @@ type Catalog struct {
 	Placements       map[string][]string // by provider: where a key of auth.keys may stand
 	Settings         map[string][]string // by provider: the keys of an account that its mapping reads
 	APIKeys          map[string][]string // by provider; timeout is known to all
+	APINeeds         map[string][]string // by provider: those without which there is nothing to call
 	PolicyKeys       map[string][]string // by provider
 	ConfirmByDefault map[string]bool
 }
@@ -238,14 +241,20 @@ func (a *Account) complete(catalog Catalog) {
 // Serves reports whether a process of these roles has somebody who does the other half of the work:
 // only this process reaches an embedded store.
 func (c *Config) Serves(r Roles) error {
+	lacks := ""
 	switch {
-	case !c.Store.IsEmbedded() || r == AllRoles():
+	case !c.Store.IsEmbedded():
 		return nil
-	case r.Receive:
-		return errors.New("receive alone with store.url: embedded: nobody else can normalize what this store takes; write the url of an external NATS, or leave --role away")
+	case !r.Receive:
+		lacks = "receive"
+	case !r.Normalize:
+		lacks = "normalize"
+	case !r.Poll && slices.ContainsFunc(c.Accounts, func(a Account) bool { return len(a.API) > 0 }):
+		lacks = "poll"
 	default:
-		return errors.New("normalize alone with store.url: embedded: nobody else can put payloads into this store; write the url of an external NATS, or leave --role away")
+		return nil
 	}
+	return fmt.Errorf("no role %s with store.url: embedded: no other process can do it with this store; write the url of an external NATS, or leave --role away", lacks)
 }
 
 // Redacted is the effective configuration as YAML, every secret as [redacted].

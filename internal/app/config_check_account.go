@@ -22,6 +22,9 @@ func (c checker) accounts() {
 		seen[id] = true
 		c.readable(key+".auth", a)
 		c.auth(key+".auth", a.Auth)
+		if len(a.Auth.kinds()) == 0 && len(a.API) == 0 {
+			c.fault(key+".auth", "has no credential, so every callback would be refused", "write one of basic, bearer, headers, hmac, keys, url_tokens")
+		}
 		c.cidrs(key+".allow_ips", a.AllowIPs)
 		c.api(key+".api", a)
 		c.confirm(key+".confirm", a)
@@ -114,9 +117,6 @@ func (c checker) auth(key string, a Auth) {
 	if about && len(a.Keys) == 0 && !c.unsound(key+".placements") && !c.unsound(key+".key_headers") {
 		c.fault(key+".keys", "is missing beside placements or key_headers", "write keys or keys_file")
 	}
-	if len(a.kinds()) == 0 {
-		c.fault(key, "has no credential, so every callback would be refused", "write one of basic, bearer, headers, hmac, keys, url_tokens")
-	}
 }
 
 func (c checker) hmac(key string, h HMAC) {
@@ -152,10 +152,15 @@ func (c checker) api(key string, a Account) {
 			c.fault(at, "is an empty secret", "write the secret or remove it")
 		case strings.HasSuffix(name, "_url") && !webURL(value):
 			c.fault(at, "is not the address of a web server", "write one such as https://api.example.com, without user and query")
-		case name == "timeout":
+		case strings.HasSuffix(name, "timeout"), strings.HasSuffix(name, "_interval"):
 			if d, err := time.ParseDuration(value); err != nil || d <= 0 {
 				c.fault(at, "is not a duration", "write one such as 30s, 5m or 25h")
 			}
+		}
+	}
+	for _, name := range c.catalog.APINeeds[a.Provider] {
+		if len(a.API) > 0 && a.API[name] == "" && !c.unsound(join(key, name)) && !c.unsound(join(key, name+"_file")) {
+			c.fault(join(key, name), "is missing", "write it, or remove the api section")
 		}
 	}
 }
@@ -172,8 +177,6 @@ func (c checker) confirm(key string, a Account) {
 		c.fault(key, "is true for this provider unless written, and api is missing", "write confirm: false or give api credentials")
 	case len(a.API) == 0:
 		c.fault(key, "is true, and api is missing", "write confirm: false or give api credentials")
-	default:
-		c.fault(key, "confirm: true needs the fetching of results, which is not available yet", "write confirm: false")
 	}
 }
 
@@ -193,6 +196,9 @@ func (c checker) pace(key string, a Account) {
 	c.positive(key+".poll.deadline", a.Poll.Deadline, true)
 	for _, status := range slices.Sorted(maps.Keys(a.Poll.Intervals)) {
 		c.positive(join(key+".poll.intervals", shown(status)), a.Poll.Intervals[status], false)
+	}
+	for i, d := range a.Poll.Rechecks {
+		c.positive(item(key+".poll.rechecks", i), d, false)
 	}
 	if a.Poll.Jitter < 0 || a.Poll.Jitter > 1 {
 		c.fault(key+".poll.jitter", "is out of 0 to 1", "write a share such as 0.2")

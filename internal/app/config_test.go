@@ -40,6 +40,7 @@ func testCatalog() Catalog {
 			"idwise": {"base_url", "key", "secret", "flow_id", "prefix", "result_path"},
 			"kwikid": {"base_url", "username", "password", "agent_prefix", "app_prefix"},
 		},
+		APINeeds:         map[string][]string{"kwikid": {"base_url"}},
 		PolicyKeys:       map[string][]string{"signzy": {"face_match", "liveness"}},
 		ConfirmByDefault: map[string]bool{"idwise": true, "kwikid": true},
 	}
@@ -172,7 +173,9 @@ func TestFaults(t *testing.T) {
 		{"profile", account("pii: all"), "kyc.yaml:6: accounts[0].pii: is none of the profiles; write one of full, masked, none"},
 		{"confirm without api", account("confirm: true"), "kyc.yaml:6: accounts[0].confirm: is true, and api is missing; write confirm: false or give api credentials"},
 		{"confirm by default", "accounts:\n  - {name: a, provider: idwise, environment: test, auth: {bearer: [token-long-enough]}}", "kyc.yaml:2: accounts[0].confirm: is true for this provider unless written, and api is missing; write confirm: false or give api credentials"},
-		{"confirm with api", account("confirm: true", "api: {client_id: c}"), "kyc.yaml:6: accounts[0].confirm: confirm: true needs the fetching of results, which is not available yet; write confirm: false"},
+		{"api without what it needs", at("kwikid", "api: {username: u}"), "kyc.yaml:6: accounts[0].api.base_url: is missing; write it, or remove the api section"},
+		{"neither credential nor api", "accounts:\n  - {name: a, provider: ondato, environment: test}", "kyc.yaml:2: accounts[0].auth: has no credential, so every callback would be refused; write one of basic, bearer, headers, hmac, keys, url_tokens"},
+		{"recheck", account("poll: {rechecks: [5s, 0s]}"), "kyc.yaml:6: accounts[0].poll.rechecks[1]: is no time span that can pass; write a positive duration such as 30s"},
 		{"api key", account("api: {client_secrt: hunter2-secret}"), "kyc.yaml:6: accounts[0].api.client_secrt: unknown key; did you mean client_secret?"},
 		{"api key of another provider", account("api: {base_url: 'https://h'}"), "kyc.yaml:6: accounts[0].api.base_url: unknown key; write one of client_id, client_secret, idv_url, kyc_url, setup_id, timeout, token_url"},
 		{"api address", account("api: {token_url: 'https://u:hunter2-secret@h'}"), "kyc.yaml:6: accounts[0].api.token_url: is not the address of a web server; write one such as https://api.example.com, without user and query"},
@@ -476,15 +479,10 @@ func TestWarnings(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"public_url: not used yet: nobody is told an address of ours",
-		"admin.tokens: not used yet: the admin routes there are ask for none",
 		"admin.tokens: a secret is shorter than 8 characters",
 		"embedded.users: has no effect with embedded.listen: none",
 		"bus.token: a secret is shorter than 8 characters",
-		"accounts[0].api: not used yet: fetching results is not available",
 		"accounts[0].api.client_secret: a secret is shorter than 8 characters",
-		"accounts[0].poll: not used yet: polling is not available",
-		"accounts[0].limits: not used yet: they bound fetching and polling, which are not available",
 		"accounts[0].trust_framework: has no effect with pii: none",
 	}
 	if diff := cmp.Diff(want, Warnings(c)); diff != "" {

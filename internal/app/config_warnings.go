@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -16,8 +17,9 @@ const shortSecret = 8
 // without any value.
 func Warnings(c *Config) []string {
 	var w warnings
-	w.unused("public_url", c.PublicURL != "", "nobody is told an address of ours")
-	w.unused("admin.tokens", len(c.Admin.Tokens) > 0, "the admin routes there are ask for none")
+	if len(c.Admin.Tokens) == 0 && slices.ContainsFunc(c.Accounts, func(a Account) bool { return len(a.API) > 0 }) {
+		w.add("admin.tokens", "empty, so nobody can start or watch a verification over HTTP")
+	}
 	w.short("admin.tokens", c.Admin.Tokens...)
 	w.embedded(c)
 	w.short("store.password", c.Store.Password)
@@ -34,13 +36,6 @@ func Warnings(c *Config) []string {
 type warnings []string
 
 func (w *warnings) add(key, problem string) { *w = append(*w, key+": "+problem) }
-
-// unused warns of a key that is read and checked and does nothing yet.
-func (w *warnings) unused(key string, written bool, why string) {
-	if written {
-		w.add(key, "not used yet: "+why)
-	}
-}
 
 func (w *warnings) short(key string, secrets ...Secret) {
 	for _, s := range secrets {
@@ -73,14 +68,20 @@ func (w *warnings) account(key string, a Account) {
 	w.short(key+".auth.hmac.secrets", a.Auth.HMAC.Secrets...)
 	w.short(key+".auth.keys", a.Auth.Keys...)
 	w.short(key+".auth.url_tokens", a.Auth.URLTokens...)
-	w.unused(key+".api", len(a.API) > 0, "fetching results is not available")
+	if len(a.Auth.kinds()) == 0 {
+		w.add(key+".auth", "has no credential: every callback is refused, and results are only asked for")
+	}
 	for _, name := range slices.Sorted(maps.Keys(a.API)) {
 		if secretAPIKey(name) {
 			w.short(strings.Join([]string{key, "api", name}, "."), Secret(a.API[name]))
 		}
+		if u, err := url.Parse(a.API[name]); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+			w.add(strings.Join([]string{key, "api", name}, "."), "is plain http: credentials and persons' data can be read on the way")
+		}
 	}
-	w.unused(key+".poll", a.Poll.written(), "polling is not available")
-	w.unused(key+".limits", a.Limits != Limits{}, "they bound fetching and polling, which are not available")
+	if len(a.API) == 0 && (a.Poll.written() || a.Limits != Limits{}) {
+		w.add(key+".poll", "and limits have no effect without api")
+	}
 	if a.TrustFramework != "" && a.PII == string(kycbridge.ProfileNone) {
 		w.add(key+".trust_framework", "has no effect with pii: none")
 	}
@@ -88,5 +89,5 @@ func (w *warnings) account(key string, a Account) {
 
 // written reports whether the configuration says anything about polling.
 func (p Poll) written() bool {
-	return p.Interval != 0 || len(p.Intervals) > 0 || p.Jitter != 0 || p.Deadline != 0
+	return p.Interval != 0 || len(p.Intervals) > 0 || p.Jitter != 0 || p.Deadline != 0 || len(p.Rechecks) > 0
 }

@@ -23,6 +23,11 @@ type metrics struct {
 	noEvent    *prometheus.CounterVec
 	failures   *prometheus.CounterVec
 	eventDelay *prometheus.HistogramVec
+	calls      *prometheus.CounterVec
+	callTime   *prometheus.HistogramVec
+	looks      *prometheus.CounterVec
+	apiPaused  *prometheus.GaugeVec
+	badWatches prometheus.Counter
 }
 
 // fine covers answers in memory speed up to the request timeout; delays may grow while a bus is away.
@@ -46,24 +51,27 @@ func newMetrics() *metrics {
 			Help: "Failed attempts to process a stored payload; each is tried again or quarantined."}, []string{"provider", "account"}),
 		eventDelay: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kycbridge_receipt_to_event_seconds",
 			Help: "Time from the receipt of a payload to its published event.", Buckets: coarse}, []string{"provider"}),
+		calls: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_provider_calls_total",
+			Help: "Attempts to call a provider's API by how they ended: ok, or what went wrong."}, []string{"provider", "account", "call", "outcome"}),
+		callTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kycbridge_provider_call_seconds",
+			Help: "Time from a call of a provider's API to its answer.", Buckets: fine}, []string{"provider", "call"}),
+		looks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_poll_looks_total",
+			Help: "Looks at open sessions by what came of them: news, unchanged, ended, unknown, deadline, or what went wrong."}, []string{"provider", "account", "outcome"}),
+		apiPaused: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kycbridge_provider_paused",
+			Help: "1 while so many calls to a provider fail that none is sent (circuit breaker)."}, []string{"provider", "account"}),
+		badWatches: prometheus.NewCounter(prometheus.CounterOpts{Name: "kycbridge_watch_requests_dropped_total",
+			Help: "Requests on the watch subject that made no sense."}),
 	}
 	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.failures, m.eventDelay,
+		m.calls, m.callTime, m.looks, m.apiPaused, m.badWatches,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
 // watch adds gauges that are read when they are asked for.
 func (m *metrics) watch(backlog func(context.Context) (int, error), dropped func() int64, connected map[string]func() bool) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kycbridge_backlog_payloads",
-		Help: "Stored payloads that have not been processed yet; -1 while the store does not tell."}, func() float64 {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		n, err := backlog(ctx)
-		if err != nil {
-			return -1
-		}
-		return float64(n)
-	}))
+	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_backlog_payloads",
+		Help: "Stored payloads that have not been processed yet; -1 while the store does not tell."}, backlog)
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kycbridge_refused_dropped_total",
 		Help: "Refused callbacks that were not kept: too large, too many at once, or the store away."}, func() float64 { return float64(dropped()) }))
 	for name, up := range connected {
@@ -76,6 +84,52 @@ func (m *metrics) watch(backlog func(context.Context) (int, error), dropped func
 		}))
 	}
 }
+
+// gauge adds a number that the store tells when it is asked.
+func (m *metrics) gauge(o prometheus.GaugeOpts, ask func(context.Context) (int, error)) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(o, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		n, err := ask(ctx)
+		if err != nil {
+			return -1
+		}
+		return float64(n)
+	}))
+}
+
+// watchOpen adds the number of open sessions, watchDue that of an account's due ones.
+func (m *metrics) watchOpen(open func(context.Context) (int, error)) {
+	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_poll_sessions",
+		Help: "Open sessions that are asked about; -1 while the store does not tell."}, open)
+}
+
+func (m *metrics) watchDue(a kycbridge.AccountKey, due func(context.Context) (int, error)) {
+	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_poll_due",
+		Help:        "Open sessions whose time to be asked about has come; -1 while the store does not tell.",
+		ConstLabels: prometheus.Labels{"provider": a.Provider, "account": a.Account}}, due)
+}
+
+// called counts an attempt to call a provider.
+func (m *metrics) called(a kycbridge.AccountKey, call, outcome string, took time.Duration) {
+	m.calls.WithLabelValues(a.Provider, a.Account, call, outcome).Inc()
+	m.callTime.WithLabelValues(a.Provider, call).Observe(took.Seconds())
+}
+
+// looked counts a look at an open session.
+func (m *metrics) looked(a kycbridge.AccountKey, outcome string) {
+	m.looks.WithLabelValues(a.Provider, a.Account, outcome).Inc()
+}
+
+func (m *metrics) paused(a kycbridge.AccountKey, paused bool) {
+	v := 0.0
+	if paused {
+		v = 1
+	}
+	m.apiPaused.WithLabelValues(a.Provider, a.Account).Set(v)
+}
+
+func (m *metrics) refusedWatch() { m.badWatches.Inc() }
 
 // received counts an answered callback.
 func (m *metrics) received(o handlers.Outcome) {

@@ -2,39 +2,17 @@ package app
 
 import (
 	"kycbridge"
-	"kycbridge/handlers"
-	"kycbridge/normalize"
+	"kycbridge/internal/poll"
+	"kycbridge/internal/provider/rest"
 )
 
-// providers is the one table of providers: adding one means new files and one entry here.
+// providers is the one table of providers: adding one means new files and one line here.
 func providers() []entry {
 	return []entry{
-		{
-			Provider:   kycbridge.Provider{Name: "signzy", Verify: handlers.VerifySignzy, Identify: normalize.IdentifySignzy, Map: normalize.Signzy, AnyMediaType: true},
-			auth:       []string{"basic", "bearer", "headers", "url_tokens", "keys"},
-			placements: []string{"authorization", "bearer", "header", "body", "url_token"},
-			settings:   []string{"policy", "flow_statuses"},
-			policyKeys: normalize.SignzyPolicyKeys(),
-			apiKeys:    []string{"base_url", "token", "flow_id", "prefix", "result_method", "file_hosts"},
-		},
-		{
-			Provider: kycbridge.Provider{Name: "ondato", Verify: handlers.VerifyOndato, Identify: normalize.IdentifyOndato, Map: normalize.Ondato},
-			auth:     []string{"basic", "bearer", "headers", "url_tokens", "hmac"},
-			settings: []string{"manual_review"},
-			apiKeys:  []string{"token_url", "idv_url", "kyc_url", "client_id", "client_secret", "setup_id"},
-		},
-		{
-			Provider: kycbridge.Provider{Name: "idwise", Verify: handlers.VerifyIDWise, Identify: normalize.IdentifyIDWise, Map: normalize.IDWise, ConfirmByDefault: true},
-			auth:     []string{"basic", "bearer", "headers", "url_tokens"},
-			settings: []string{"renewal_overdue"},
-			apiKeys:  []string{"base_url", "key", "secret", "flow_id", "prefix", "result_path"},
-		},
-		{
-			Provider: kycbridge.Provider{Name: "kwikid", Verify: handlers.VerifyKwikID, Identify: normalize.IdentifyKwikID, Map: normalize.KwikID, ConfirmByDefault: true},
-			auth:     []string{"basic", "bearer", "headers", "url_tokens"},
-			settings: []string{"checker"},
-			apiKeys:  []string{"base_url", "username", "password", "agent_prefix", "app_prefix"},
-		},
+		signzyProvider(),
+		ondatoProvider(),
+		idwiseProvider(),
+		kwikidProvider(),
 	}
 }
 
@@ -47,18 +25,22 @@ type entry struct {
 	settings   []string // keys of an account that Map reads, besides confirm
 	policyKeys []string // keys of an account's policy section
 	apiKeys    []string // keys of an account's api section
+	apiNeeds   []string // those without which nothing can be called
+	connect    func(API, rest.Options) kycbridge.API
+	polling    poll.Policy // where it differs from defaultPolling
 }
 
 // ProviderCatalog tells the configuration what the table of providers knows.
 func ProviderCatalog() Catalog {
 	c := Catalog{
 		AuthKeys: map[string][]string{}, Placements: map[string][]string{}, Settings: map[string][]string{},
-		APIKeys: map[string][]string{}, PolicyKeys: map[string][]string{}, ConfirmByDefault: map[string]bool{},
+		APIKeys: map[string][]string{}, APINeeds: map[string][]string{}, PolicyKeys: map[string][]string{}, ConfirmByDefault: map[string]bool{},
 	}
 	for _, p := range providers() {
 		c.Names = append(c.Names, p.Name)
 		c.AuthKeys[p.Name], c.Placements[p.Name], c.Settings[p.Name] = p.auth, p.placements, p.settings
-		c.APIKeys[p.Name], c.PolicyKeys[p.Name], c.ConfirmByDefault[p.Name] = p.apiKeys, p.policyKeys, p.ConfirmByDefault
+		c.APIKeys[p.Name], c.APINeeds[p.Name] = p.apiKeys, p.apiNeeds
+		c.PolicyKeys[p.Name], c.ConfirmByDefault[p.Name] = p.policyKeys, p.ConfirmByDefault
 	}
 	return c
 }

@@ -38,6 +38,9 @@ func (p Policy) Over(own Policy) Policy {
 		}
 		p.Intervals = merged
 	}
+	if own.First > 0 {
+		p.First = own.First
+	}
 	if own.Jitter > 0 {
 		p.Jitter = own.Jitter
 	}

@@ -136,7 +136,7 @@ func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge
 		}
 		last = kycbridge.Observation{}
 		if w.Seen[body.Part].PayloadID != "" {
-			last = observe(a, payload)
+			last, _ = a.Observe(payload) // one that cannot be mapped leaves it open
 		}
 	}
 	w.Status = last.Status
@@ -190,20 +190,6 @@ func (p *Poller) payload(a *kycbridge.Account, w kycbridge.Watch, body kycbridge
 		out.After = seen.PayloadID
 	}
 	return out
-}
-
-// observe maps a body to see where the session is. One that cannot be mapped leaves it open.
-func observe(a *kycbridge.Account, p kycbridge.Payload) (o kycbridge.Observation) {
-	defer func() {
-		if recover() != nil {
-			o = kycbridge.Observation{}
-		}
-	}()
-	o, err := a.Provider.Map(p, a.Settings)
-	if err != nil {
-		return kycbridge.Observation{}
-	}
-	return o
 }
 
 // failed decides what follows from a question that was not answered.

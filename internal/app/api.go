@@ -1,0 +1,81 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	"kycbridge"
+	"kycbridge/handlers"
+	"kycbridge/internal/start"
+)
+
+// apiOptions say what stands behind the API of verifications on the operators' listener.
+func (a *App) apiOptions() handlers.APIOptions {
+	return handlers.APIOptions{
+		Accounts: a.accounts,
+		Tokens:   reveal(a.config.Admin.Tokens),
+		Starter:  &start.Starter{Receipts: a.store, Watcher: a.poller, PublicURL: a.config.PublicURL},
+		Watcher:  a.poller,
+		States:   a,
+		Media:    a,
+		Decode:   Decode,
+		Validate: func(component string, doc any) []kycbridge.FieldError {
+			return fieldErrors(a.schemas.ValidateAPI(component, doc))
+		},
+		ValidateStart: func(account *kycbridge.Account, doc any) []kycbridge.FieldError {
+			return account.Provider.Validate("start", doc)
+		},
+		OpenAPI: a.schemas.OpenAPI(),
+		Logger:  a.log,
+		Now:     time.Now,
+	}
+}
+
+// State is the last published state of a verification, or kycbridge.ErrNotFound.
+func (a *App) State(ctx context.Context, k kycbridge.Key) (*kycbridge.Data, error) {
+	bus := a.bus.Load()
+	if bus == nil {
+		return nil, fmt.Errorf("read last event: %w: the bus has not been reached yet", kycbridge.ErrUnavailable)
+	}
+	last, err := bus.Last(ctx, k, true)
+	if err != nil {
+		return nil, fmt.Errorf("read last event: %w: %w", kycbridge.ErrUnavailable, err)
+	}
+	if last.Data == nil {
+		return nil, fmt.Errorf("read last event: %w", kycbridge.ErrNotFound)
+	}
+	return last.Data, nil
+}
+
+// Media opens an image or video that the state of a verification names. The name is looked up in the
+// stored payloads: where an address opens without credentials, events may hold its place only.
+func (a *App) Media(ctx context.Context, account *kycbridge.Account, m kycbridge.MediaRef) (kycbridge.MediaAnswer, error) {
+	if account.API.Media == nil {
+		return kycbridge.MediaAnswer{}, fmt.Errorf("open media: %w", kycbridge.ErrUnsupported)
+	}
+	reference := account.Provider.Canonical(m.Reference)
+	k := kycbridge.Key{Provider: account.Provider.Name, Account: account.Name, VerificationID: kycbridge.VerificationID(account.Provider.Name, account.Name, reference)}
+	request := kycbridge.MediaRequest{Reference: reference, References: map[string]string{}}
+	err := a.store.History(ctx, k, func(p kycbridge.Payload) error {
+		o, err := account.Observe(p)
+		if err != nil {
+			return nil // it names nothing that can be read
+		}
+		maps.Copy(request.References, o.References)
+		for _, media := range o.Media {
+			if media.ProviderRef == m.Ref || media.Field == m.Ref && m.Ref != "" {
+				request.Ref = media.ProviderRef
+			}
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return kycbridge.MediaAnswer{}, fmt.Errorf("read stored payloads: %w: %w", kycbridge.ErrUnavailable, err)
+	case request.Ref == "":
+		return kycbridge.MediaAnswer{}, fmt.Errorf("open media: %w", kycbridge.ErrNotFound)
+	}
+	return account.API.Media(ctx, request)
+}

@@ -1,0 +1,189 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge"
+	"kycbridge/internal/poll"
+	"kycbridge/internal/provider/rest"
+	"kycbridge/publisher"
+)
+
+// defaultPolling holds for every provider whose table entry says nothing else. Callbacks tell most
+// of what happens; these looks are for those that never come.
+var defaultPolling = poll.Policy{
+	Interval: 10 * time.Minute,
+	Jitter:   .2,
+	Deadline: 72 * time.Hour,
+	First:    time.Minute,
+	Rechecks: []time.Duration{5 * time.Second, time.Minute, 10 * time.Minute},
+}
+
+// connectAPIs gives each account that has API credentials what it can ask of its provider.
+func (a *App) connectAPIs() {
+	table := map[string]entry{}
+	for _, e := range providers() {
+		table[e.Name] = e
+	}
+	a.policies = map[kycbridge.AccountKey]poll.Policy{}
+	for _, c := range a.config.Accounts {
+		key := kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}
+		e := table[c.Provider]
+		a.policies[key] = defaultPolling.Over(e.polling).Over(c.Poll.policy())
+		if len(c.API) > 0 && e.connect != nil {
+			a.accounts[key].API = e.connect(c.API, a.restOptions(key, c))
+		}
+	}
+}
+
+// restOptions bound the calls of an account and count them.
+func (a *App) restOptions(key kycbridge.AccountKey, c Account) rest.Options {
+	return rest.Options{
+		Timeout:           c.API.duration("timeout"),
+		RequestsPerSecond: c.Limits.RequestsPerSecond,
+		Concurrency:       c.Limits.Concurrency,
+		Observe:           func(call, outcome string, took time.Duration) { a.metrics.called(key, call, outcome, took) },
+		Paused:            func(paused bool) { a.apiPaused(key, paused) },
+	}
+}
+
+func (a *App) apiPaused(key kycbridge.AccountKey, paused bool) {
+	a.metrics.paused(key, paused)
+	fields := []zap.Field{zap.String("provider", key.Provider), zap.String("account", key.Account)}
+	if paused {
+		a.log.Warn("most calls to the provider fail: no more are sent for a while", fields...)
+	} else {
+		a.log.Info("the provider is called again", fields...)
+	}
+}
+
+// duration reads a key that the configuration has been checked for; 0 where it is not set.
+func (a API) duration(key string) time.Duration {
+	d, _ := time.ParseDuration(a[key])
+	return d
+}
+
+// list reads a key that holds several values.
+func (a API) list(key string) []string {
+	if a[key] == "" {
+		return nil
+	}
+	return strings.Split(a[key], ",")
+}
+
+// policy is what the configuration says about polling.
+func (p Poll) policy() poll.Policy {
+	return poll.Policy{Interval: p.Interval, Intervals: p.Intervals, Jitter: p.Jitter, Deadline: p.Deadline, Rechecks: p.Rechecks}
+}
+
+// newPoller makes the poller, which also takes new watches for the API.
+func (a *App) newPoller() *poll.Poller {
+	return &poll.Poller{
+		Accounts: a.accounts,
+		Policies: a.policies,
+		Intake:   a.intake,
+		Timers:   a.store,
+		History:  a.store,
+		State:    a.remembered,
+		Now:      time.Now,
+		Log:      a.log,
+		Observe:  a.metrics.looked,
+	}
+}
+
+// remembered is the last known state of a verification; nil where there is none, or the bus is away.
+func (a *App) remembered(ctx context.Context, k kycbridge.Key) *kycbridge.Data {
+	bus := a.bus.Load()
+	if bus == nil {
+		return nil
+	}
+	last, err := bus.Last(ctx, k, false)
+	if err != nil {
+		return nil
+	}
+	return last.Data
+}
+
+// startPolling asks providers about open sessions until Stop.
+func (a *App) startPolling() {
+	life, end := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	run := func(work func(context.Context) error) {
+		running.Go(func() {
+			if err := work(life); err != nil && life.Err() == nil {
+				a.fail(fmt.Errorf("poller: %w", err))
+			}
+		})
+	}
+	alone := a.config.Store.IsEmbedded()
+	for _, c := range a.config.Accounts {
+		key := kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}
+		if a.accounts[key].API.Fetch == nil {
+			continue
+		}
+		run(func(ctx context.Context) error {
+			return a.store.ConsumeDue(ctx, publisher.PollOptions{Account: key, Workers: workersFor(c.Limits), Alone: alone, Work: a.poller.Work, Log: a.log})
+		})
+		a.metrics.watchDue(key, func(ctx context.Context) (int, error) { return a.store.Due(ctx, key) })
+	}
+	run(func(ctx context.Context) error {
+		return a.store.ConsumeWatches(ctx, publisher.WatchOptions{Alone: alone, Take: a.takeWatch, Log: a.log})
+	})
+	a.metrics.watchOpen(a.store.Watched)
+	a.stops = append(a.stops, func() { end(); running.Wait() })
+}
+
+// workersFor is how many sessions of an account are asked about at once.
+func workersFor(l Limits) int {
+	if l.Concurrency > 0 {
+		return l.Concurrency
+	}
+	return rest.DefaultConcurrency
+}
+
+// takeWatch sets up a watch that was asked for on the bus. A request that makes no sense is reported
+// and dropped: nobody waits for an answer.
+func (a *App) takeWatch(ctx context.Context, key kycbridge.AccountKey, body []byte) error {
+	refuse := func(why string) error {
+		a.metrics.refusedWatch()
+		a.log.Warn("a request to watch a verification was dropped: "+why, zap.Int("bytes", len(body)))
+		return nil
+	}
+	account, err := a.accounts.Find(key.Provider, key.Account)
+	if err != nil {
+		return refuse("no such account")
+	}
+	doc, faults := Decode(body)
+	object, ok := doc.(map[string]any)
+	if len(faults) > 0 || !ok {
+		return refuse("it is no JSON object")
+	}
+	for member, value := range map[string]string{"provider": key.Provider, "account": key.Account} {
+		if said, ok := object[member]; ok && said != value {
+			return refuse("it names another account than its subject")
+		}
+		object[member] = value
+	}
+	if faults := a.schemas.ValidateAPI("WatchRequest", object); len(faults) > 0 {
+		return refuse(fmt.Sprintf("at %q: %s", faults[0].Path, faults[0].Message))
+	}
+	r := kycbridge.WatchRequest{Reference: text(object["reference"]), ExternalReference: text(object["external_reference"])}
+	r.Deadline = kycbridge.ParseInstant(text(object["deadline"]))
+	_, err = a.poller.Watch(ctx, account, r)
+	if errors.Is(err, kycbridge.ErrUnsupported) {
+		return refuse("the account has no api section")
+	}
+	return err
+}
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}

@@ -1,0 +1,36 @@
+package app
+
+import (
+	"time"
+
+	"kycbridge"
+	"kycbridge/handlers"
+	"kycbridge/internal/poll"
+	"kycbridge/internal/provider/kwikid"
+	"kycbridge/internal/provider/rest"
+	"kycbridge/normalize"
+)
+
+// kwikidProvider: four webhooks about reviewers, and everything else only for those who ask.
+func kwikidProvider() entry {
+	return entry{
+		Provider: kycbridge.Provider{Name: "kwikid", ReferenceName: "session_id", Verify: handlers.VerifyKwikID, Identify: normalize.IdentifyKwikID, Map: normalize.KwikID,
+			CanonicalReference: normalize.LowerUUID, Polled: true, ConfirmByDefault: true},
+		auth:     []string{"basic", "bearer", "headers", "url_tokens"},
+		settings: []string{"checker"},
+		apiKeys:  []string{"base_url", "username", "password", "agent_prefix", "app_prefix", "file_hosts"},
+		apiNeeds: []string{"base_url", "username", "password"},
+		connect: func(a API, o rest.Options) kycbridge.API {
+			return kwikid.New(kwikid.Config{
+				BaseURL: a["base_url"], Username: a["username"], Password: a["password"],
+				AgentPrefix: a["agent_prefix"], AppPrefix: a["app_prefix"], FileHosts: a.list("file_hosts"),
+			}, o)
+		},
+		polling: poll.Policy{Interval: time.Minute, First: 30 * time.Second, Intervals: map[string]time.Duration{
+			"vkyc_requested":       5 * time.Minute,
+			"agent_alloted":        10 * time.Second,
+			"kyc_request_accepted": 10 * time.Second,
+			"in_review":            5 * time.Minute,
+		}},
+	}
+}

@@ -1,0 +1,30 @@
+package app
+
+import (
+	"strings"
+
+	"kycbridge"
+	"kycbridge/handlers"
+	"kycbridge/internal/provider/rest"
+	"kycbridge/internal/provider/signzy"
+	"kycbridge/normalize"
+)
+
+// signzyProvider: callbacks carry the whole result; what never comes is fetched after the link has ended.
+func signzyProvider() entry {
+	return entry{
+		Provider:   kycbridge.Provider{Name: "signzy", ReferenceName: "journey_id", Verify: handlers.VerifySignzy, Identify: normalize.IdentifySignzy, Map: normalize.Signzy, AnyMediaType: true},
+		auth:       []string{"basic", "bearer", "headers", "url_tokens", "keys"},
+		placements: []string{"authorization", "bearer", "header", "body", "url_token"},
+		settings:   []string{"policy", "flow_statuses"},
+		policyKeys: normalize.SignzyPolicyKeys(),
+		apiKeys:    []string{"base_url", "token", "flow_id", "prefix", "result_method", "client_unique_id", "file_hosts"},
+		apiNeeds:   []string{"base_url", "token"},
+		connect: func(a API, o rest.Options) kycbridge.API {
+			return signzy.New(signzy.Config{
+				BaseURL: a["base_url"], Token: a["token"], FlowID: a["flow_id"], Prefix: a["prefix"],
+				ResultMethod: strings.ToUpper(a["result_method"]), ClientUniqueID: a["client_unique_id"], FileHosts: a.list("file_hosts"),
+			}, o)
+		},
+	}
+}

@@ -1,0 +1,265 @@
+package test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"kycbridge"
+	"kycbridge/internal/simulate"
+)
+
+// end is how a verification must have ended.
+type end struct {
+	status  kycbridge.Status
+	outcome kycbridge.Outcome
+	stage   kycbridge.Stage // "" is any
+}
+
+// ends are the ends of every person at every provider, as EVENT section 5 has them. What a provider
+// never ends by itself, the deadline ends.
+var ends = map[string]map[string]end{
+	"kwikid": {
+		simulate.Approve:    {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageMaker},
+		simulate.Reject:     {kycbridge.StatusCompleted, kycbridge.OutcomeRejected, kycbridge.StageMaker},
+		simulate.Review:     {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageMaker},
+		simulate.Flip:       {kycbridge.StatusCompleted, kycbridge.OutcomeRejected, kycbridge.StageMaker},
+		simulate.Resubmit:   {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageMaker},
+		simulate.Abandon:    {kycbridge.StatusAbandoned, kycbridge.OutcomeNone, ""},
+		simulate.Expire:     {kycbridge.StatusExpired, kycbridge.OutcomeNone, ""},
+		simulate.Supersede:  {kycbridge.StatusCanceled, kycbridge.OutcomeNone, ""},
+		simulate.SecondLook: {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageChecker},
+		simulate.Unknown:    {kycbridge.StatusExpired, kycbridge.OutcomeNone, ""},
+	},
+	"idwise": {
+		simulate.Approve:  {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageSystem},
+		simulate.Reject:   {kycbridge.StatusCompleted, kycbridge.OutcomeRejected, kycbridge.StageSystem},
+		simulate.Review:   {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageManualReview},
+		simulate.Flip:     {kycbridge.StatusCompleted, kycbridge.OutcomeRejected, kycbridge.StageManualReview},
+		simulate.Resubmit: {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageManualReview},
+		simulate.Abandon:  {kycbridge.StatusAbandoned, kycbridge.OutcomeNone, ""},
+		simulate.Expire:   {kycbridge.StatusAbandoned, kycbridge.OutcomeNone, ""},
+		simulate.Unknown:  {kycbridge.StatusAbandoned, kycbridge.OutcomeNone, ""},
+	},
+	"ondato": {
+		simulate.Approve:  {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageSystem},
+		simulate.Reject:   {kycbridge.StatusCompleted, kycbridge.OutcomeRejected, kycbridge.StageSystem},
+		simulate.Review:   {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageManualReview},
+		simulate.Flip:     {kycbridge.StatusCompleted, kycbridge.OutcomeRejected, ""},
+		simulate.Resubmit: {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, ""},
+		simulate.Abandon:  {kycbridge.StatusAbandoned, kycbridge.OutcomeNone, ""},
+		simulate.Expire:   {kycbridge.StatusExpired, kycbridge.OutcomeNone, ""},
+		simulate.Unknown:  {kycbridge.StatusExpired, kycbridge.OutcomeNone, ""},
+	},
+	"signzy": { // evidence, no verdict: EVENT section 5
+		simulate.Approve: {kycbridge.StatusCompleted, kycbridge.OutcomeNone, ""},
+		simulate.Reject:  {kycbridge.StatusCompleted, kycbridge.OutcomeNone, ""},
+		simulate.Flip:    {kycbridge.StatusCompleted, kycbridge.OutcomeNone, ""},
+		simulate.Abandon: {kycbridge.StatusExpired, kycbridge.OutcomeNone, ""},
+		simulate.Expire:  {kycbridge.StatusExpired, kycbridge.OutcomeNone, ""},
+		simulate.Unknown: {kycbridge.StatusExpired, kycbridge.OutcomeNone, ""},
+	},
+}
+
+// TestPeople: every person at every provider comes to the end that the mapping demands, whatever
+// kind of network lies between: a good one, and one that doubles, delays and reorders callbacks and
+// breaks calls.
+func TestPeople(t *testing.T) {
+	networks := map[string]func(string, *simulate.Options){
+		"good": nil,
+		"bad": func(_ string, o *simulate.Options) {
+			o.Callbacks = simulate.CallbackOptions{Duplicates: .3, Late: .3, Shuffle: true}
+			o.Faults = simulate.Faults{Error500: .05, HTML: .05, RateLimited: .02, Slow: .1, SlowBy: 30 * time.Millisecond, Broken: .03}
+			o.TokenLife = 2 * time.Second
+		},
+	}
+	for name, network := range networks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, worldOptions{speed: 6000, simulate: network, account: "    poll: {interval: 150ms, deadline: 20s, rechecks: [200ms, 400ms, 1s, 3s]}\n"})
+			ids := map[string]string{}
+			for provider, people := range ends {
+				for person := range people {
+					reference := w.sims[provider].Begin(fmt.Sprintf("ref-%s-%s", person, provider), person)
+					ids[provider+"/"+person] = w.watch(provider, reference)
+				}
+			}
+			for provider, people := range ends {
+				for person, want := range people {
+					events := w.eventually(ids[provider+"/"+person], provider+" "+person+" ends", func(events []kycbridge.Event) bool {
+						d := last(events).Data
+						return d.Status == want.status && d.Decision.Outcome == want.outcome && (want.stage == "" || d.Decision.Stage == want.stage)
+					})
+					whole(t, provider+" "+person, events)
+				}
+			}
+		})
+	}
+}
+
+// whole checks that a history has no gap and that nothing but a person with a final approval reads as one.
+func whole(t *testing.T, who string, events []kycbridge.Event) {
+	t.Helper()
+	for i, e := range events {
+		if e.Data.Revision != i+1 {
+			t.Errorf("%s: revision %d at place %d\n%s", who, e.Data.Revision, i+1, historyOf(events))
+		}
+		approved := e.Data.Decision.Outcome == kycbridge.OutcomeApproved && e.Data.Decision.Final
+		if never := strings.Contains(who, simulate.Reject) || strings.Contains(who, simulate.Unknown) || strings.Contains(who, simulate.Abandon) || strings.Contains(who, simulate.Supersede) || strings.Contains(who, simulate.Expire); approved && never {
+			t.Errorf("%s was approved\n%s", who, historyOf(events))
+		}
+	}
+}
+
+// TestStartedVerificationsEnd: one verification started over our API at each provider comes to its
+// end, with the events of its whole life in order.
+func TestStartedVerificationsEnd(t *testing.T) {
+	w := newWorld(t, worldOptions{speed: 60})
+	for provider := range simulated() {
+		receipt := w.start(provider, "ref-approve-"+provider)
+		want := ends[provider][simulate.Approve]
+		events := w.eventually(receipt.VerificationID, provider+" ends", func(events []kycbridge.Event) bool {
+			return last(events).Data.Status == want.status && last(events).Data.Decision.Outcome == want.outcome
+		})
+		whole(t, provider, events)
+		first := events[0].Data
+		if first.Status != kycbridge.StatusCreated || first.Provider.Event.Via != kycbridge.ViaStart || first.ExternalReference != "ref-approve-"+provider {
+			t.Errorf("%s begins with %s via %s of %q", provider, first.Status, first.Provider.Event.Via, first.ExternalReference)
+		}
+		var state kycbridge.Data
+		if status := w.api(http.MethodGet, "/v1/verifications/"+provider+"/acme/"+receipt.Reference, "", &state); status != http.StatusOK || state.Revision < events[len(events)-1].Data.Revision {
+			t.Errorf("%s: state answered %d, revision %d", provider, status, state.Revision)
+		}
+	}
+}
+
+// TestSafetyNet: no callback comes, and the verdict is published all the same; the callbacks that
+// come after all change nothing.
+func TestSafetyNet(t *testing.T) {
+	w := newWorld(t, worldOptions{simulate: func(_ string, o *simulate.Options) { o.Callbacks.Withhold = true }})
+	before := map[string]int{}
+	ids := map[string]string{}
+	for _, provider := range []string{"signzy", "ondato", "idwise"} {
+		receipt := w.start(provider, "ref-approve-"+provider)
+		ids[provider] = receipt.VerificationID
+		want := ends[provider][simulate.Approve]
+		events := w.eventually(receipt.VerificationID, provider+" ends without a callback", func(events []kycbridge.Event) bool {
+			return last(events).Data.Status == want.status && last(events).Data.Decision.Outcome == want.outcome
+		})
+		if via := last(events).Data.Provider.Event.Via; via != kycbridge.ViaFetch {
+			t.Errorf("%s: the verdict came via %s", provider, via)
+		}
+	}
+	// The whole script has to be told before what is late can be late.
+	for provider, id := range ids {
+		w.eventually(id, "callbacks of "+provider+" wait", func([]kycbridge.Event) bool { return w.sims[provider].Stats().Waiting > 0 })
+		before[provider] = len(w.events(id))
+		w.sims[provider].Release()
+	}
+	for provider, id := range ids {
+		w.settled(provider)
+		events := w.events(id)
+		want := ends[provider][simulate.Approve]
+		if d := last(events).Data; d.Status != want.status || d.Decision.Outcome != want.outcome {
+			t.Errorf("%s: late callbacks turned it to\n%s", provider, historyOf(events))
+		}
+		for _, e := range events[before[provider]:] {
+			if e.Data.Status != want.status || e.Data.Decision.Outcome != want.outcome {
+				t.Errorf("%s: a late callback changed the verdict\n%s", provider, historyOf(events))
+			}
+		}
+		if stats := w.sims[provider].Stats(); stats.Accepted == 0 || stats.GivenUp > 0 {
+			t.Errorf("%s: callbacks %+v", provider, stats)
+		}
+	}
+}
+
+// forged are callbacks that say approved, with genuine credentials.
+func forged(provider, reference string) [][]byte {
+	bodies := map[string][]string{
+		"ondato": {
+			`{"id":"e0000000-0000-4000-8000-0000000f0001","applicationId":"a0000000-0000-4000-8000-000000000001","createdUtc":"` + time.Now().UTC().Format(time.RFC3339) + `","payload":{"id":"c0000000-0000-4000-8000-0000000f0001","applicationId":"a0000000-0000-4000-8000-000000000001","createdUtc":"2026-03-02T08:57:30.77Z","identityVerificationId":"` + reference + `","status":"Approved","statusReason":"ManuallyIdentified"},"type":"KycIdentification.Approved"}`,
+		},
+		"idwise": {
+			`{"event":"Finished Journey","body":{"eventId":"f0000000-0000-4000-8000-000000000001","journeyId":"` + reference + `","referenceNo":"ref","systemDecision":"Complete"}}`,
+			`{"event":"Manually Reviewed","body":{"eventId":"f0000000-0000-4000-8000-000000000002","journeyId":"` + reference + `","referenceNo":"ref","systemDecision":"Complete","manualDecision":"Approved","finalDecision":"Approved"}}`,
+			`{"journey_id":"` + reference + `","system_decision":"Complete","manual_decision":"Approved","final_decision":"Approved","model_version":"3.0"}`,
+		},
+		"kwikid": {
+			`{"event":"Maker Approved","session_id":"` + reference + `"}`,
+			`{"event":"Checker Approved","session_id":"` + reference + `"}`,
+			`{"status":200,"session_data":{"session_id":"` + reference + `","session_status":"kyc_result_approved","user_id":"u"}}`,
+		},
+	}
+	var out [][]byte
+	for _, b := range bodies[provider] {
+		out = append(out, []byte(b))
+	}
+	return out
+}
+
+// TestForgedApproval: a callback with genuine credentials that says approved, about a verification
+// of which the provider's API says rejected, never yields an event with an approval.
+func TestForgedApproval(t *testing.T) {
+	w := newWorld(t, worldOptions{account: "    confirm: true\n"})
+	for _, provider := range []string{"ondato", "idwise", "kwikid"} {
+		reference := w.sims[provider].Begin("ref-"+provider, simulate.Reject)
+		id := w.watch(provider, reference)
+		send := func(when string) {
+			for _, body := range forged(provider, reference) {
+				if status := w.post(provider, genuine(provider), body); status != http.StatusOK {
+					t.Errorf("%s: forged callback %s answered %d", provider, when, status)
+				}
+			}
+		}
+		send("before the verdict")
+		events := w.eventually(id, provider+" is rejected", func(events []kycbridge.Event) bool {
+			return last(events).Data.Decision.Outcome == kycbridge.OutcomeRejected
+		})
+		send("after the verdict")
+		// Another body than before, so that it is no duplicate.
+		for _, body := range forged(provider, reference) {
+			w.post(provider, genuine(provider), bytes.Replace(body, []byte("0001"), []byte("0002"), 1))
+		}
+		w.settled(provider)
+		w.eventually(id, "looks are over", func([]kycbridge.Event) bool { return w.quiet(provider) })
+		events = w.events(id)
+		if slices.ContainsFunc(events, func(e kycbridge.Event) bool { return e.Data.Decision.Outcome == kycbridge.OutcomeApproved }) {
+			t.Errorf("%s: approved\n%s", provider, historyOf(events))
+		}
+		if last(events).Data.Decision.Outcome != kycbridge.OutcomeRejected {
+			t.Errorf("%s: not rejected in the end\n%s", provider, historyOf(events))
+		}
+	}
+}
+
+// quiet reports whether no call has been made for a while.
+func (w *world) quiet(provider string) bool {
+	before := w.sims[provider].Stats().Calls
+	time.Sleep(1500 * time.Millisecond) // longer than the longest recheck
+	after := w.sims[provider].Stats().Calls
+	total := func(calls map[string]int) (n int) {
+		for _, c := range calls {
+			n += c
+		}
+		return n
+	}
+	return total(before) == total(after)
+}
+
+// TestUnknownSession: a session that the provider does not know ends with an event that says so.
+func TestUnknownSession(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	for provider, reference := range map[string]string{"kwikid": "5e551000-0000-4000-8000-00000000dead", "ondato": "B0000000-0000-4000-8000-00000000DEAD", "idwise": "65f00000000000000000dead"} {
+		id := w.watch(provider, reference)
+		events := w.eventually(id, provider+" ends", func(events []kycbridge.Event) bool { return last(events).Data.Status.Terminal() })
+		d := last(events).Data
+		if d.Status != kycbridge.StatusFailed || d.StatusDetail != kycbridge.DetailUnknownToProvider || d.Decision.Outcome != kycbridge.OutcomeNone {
+			t.Errorf("%s ended as\n%s", provider, historyOf(events))
+		}
+	}
+}
