@@ -12,8 +12,8 @@ import (
 // credentials and limits. An ability that a provider lacks is a nil field. Every error that they
 // return wraps a *ProviderError, or is the context's.
 type API struct {
-	// Fetch asks what the provider knows of a verification and returns each answer as it came. Safe
-	// to repeat.
+	// Fetch asks what the provider knows of a verification and returns each answer as it came, those
+	// before an error too. Safe to repeat.
 	Fetch func(ctx context.Context, q Query) ([]Fetched, error)
 
 	// Start makes a verification at the provider. It is sent once: a repeated start may make a second

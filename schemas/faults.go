@@ -60,6 +60,9 @@ func (l library) collect(e *jsonschema.ValidationError, doc any, seen map[Fault]
 		}
 		return
 	}
+	if len(tokens) > 2 && tokens[len(tokens)-3] == "dependentRequired" { // then come a member and the number of what it requires
+		keyword, tokens = "required", tokens[:len(tokens)-1]
+	}
 	place := unescape(e.InstanceLocation)
 	switch rule := walk(l[base], tokens); keyword {
 	case "required":

@@ -46,6 +46,7 @@ type Set struct {
 	files    map[name][]byte
 	compiled map[name]*jsonschema.Schema
 	library  library
+	api      map[string]*jsonschema.Schema // of the admin API, by component
 }
 
 // name is a folder and a schema in it.
@@ -69,7 +70,11 @@ func New() (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Set{files: found, compiled: compiled, library: lib}, nil
+	set := &Set{files: found, compiled: compiled, library: lib}
+	if set.api, err = compileAPI(lib); err != nil {
+		return nil, err
+	}
+	return set, nil
 }
 
 // Validate checks doc, a tree as Decode makes it, against a schema of a provider. It returns nil if
@@ -104,6 +109,9 @@ func readFiles() (map[name][]byte, error) {
 	}
 	found := make(map[name][]byte, len(paths))
 	for _, p := range paths {
+		if path.Dir(p) == apiFolder {
+			continue // it holds a document with schemas in it, not a schema
+		}
 		raw, err := files.ReadFile(p)
 		if err != nil {
 			return nil, fmt.Errorf("read schema: %w", err)
@@ -116,10 +124,7 @@ func readFiles() (map[name][]byte, error) {
 
 // compile compiles schemas that may refer to each other by $id, and to nothing else.
 func compile(sources map[name]map[string]any) (map[name]*jsonschema.Schema, library, error) {
-	compiler := jsonschema.NewCompiler()
-	compiler.Draft = jsonschema.Draft2020
-	compiler.AssertFormat = true
-	compiler.LoadURL = func(string) (io.ReadCloser, error) { return nil, errors.New("not among the schemas") }
+	compiler := newCompiler()
 	lib := make(library, len(sources))
 	for n, source := range sources {
 		raw, err := json.Marshal(source)
@@ -142,4 +147,13 @@ func compile(sources map[name]map[string]any) (map[name]*jsonschema.Schema, libr
 		compiled[n] = schema
 	}
 	return compiled, lib, nil
+}
+
+// newCompiler returns a compiler that knows no schema and fetches none.
+func newCompiler() *jsonschema.Compiler {
+	compiler := jsonschema.NewCompiler()
+	compiler.Draft = jsonschema.Draft2020
+	compiler.AssertFormat = true
+	compiler.LoadURL = func(string) (io.ReadCloser, error) { return nil, errors.New("not among the schemas") }
+	return compiler
 }

@@ -119,7 +119,7 @@ func whole(t *testing.T, who string, events []kycbridge.Event) {
 // end, with the events of its whole life in order.
 func TestStartedVerificationsEnd(t *testing.T) {
 	w := newWorld(t, worldOptions{speed: 60})
-	for provider := range simulated() {
+	for provider := range ends {
 		receipt := w.start(provider, "ref-approve-"+provider)
 		want := ends[provider][simulate.Approve]
 		events := w.eventually(receipt.VerificationID, provider+" ends", func(events []kycbridge.Event) bool {

@@ -30,40 +30,6 @@ const (
 	worldCallback = "synthetic-callback-secret"
 )
 
-// simulated are the four simulated providers, by name.
-func simulated() map[string]func() simulate.Provider {
-	return map[string]func() simulate.Provider{
-		"signzy": func() simulate.Provider { return simulate.Signzy() },
-		"ondato": simulate.Ondato,
-		"idwise": simulate.IDWise,
-		"kwikid": simulate.KwikID,
-	}
-}
-
-// apiKeys write the api section of an account that calls a simulated provider.
-var apiKeys = map[string]func(base string) string{
-	"signzy": func(base string) string {
-		return fmt.Sprintf("{base_url: %q, token: signzy-token-0001, flow_id: f1000000-0000-4000-8000-000000000001, file_hosts: [%q]}", base, strings.TrimPrefix(base, "http://"))
-	},
-	"ondato": func(base string) string {
-		return fmt.Sprintf("{token_url: %q, idv_url: %q, kyc_url: %q, client_id: ondato-client, client_secret: ondato-secret-0001, setup_id: 5e000000-0000-4000-8000-000000000001}", base+"/connect/token", base, base)
-	},
-	"idwise": func(base string) string {
-		return fmt.Sprintf("{base_url: %q, key: idwise-key, secret: idwise-secret-0001, flow_id: f1000000-0000-4000-8000-000000000001, summary_interval: 40ms}", base)
-	},
-	"kwikid": func(base string) string {
-		return fmt.Sprintf("{base_url: %q, username: kycbridge01, password: Example0000}", base)
-	},
-}
-
-// callbackAuth writes the auth section that admits a simulated provider's callbacks.
-var callbackAuth = map[string]string{
-	"signzy": "{keys: [" + worldCallback + "]}",
-	"ondato": "{basic: [{username: ondato, password: " + worldCallback + "}]}",
-	"idwise": "{bearer: [" + worldCallback + "]}",
-	"kwikid": "{bearer: [" + worldCallback + "]}",
-}
-
 // world is kycbridge in this process with simulated providers around it.
 type world struct {
 	t    *testing.T
@@ -88,19 +54,20 @@ func newWorld(t *testing.T, o worldOptions) *world {
 	var file strings.Builder
 	fmt.Fprintf(&file, "listen: %s\nadmin: {listen: '127.0.0.1:0', tokens: [%s]}\npublic_url: http://%s\ndata_dir: %s\nembedded: {listen: '127.0.0.1:0'}\n%saccounts:\n",
 		listen, worldToken, listen, t.TempDir(), o.top)
-	for provider, simulator := range simulated() {
+	for _, simulated := range simulate.Providers() {
+		provider := simulated.Name
 		options := simulate.Options{Speed: cmp.Or(o.speed, 600), CallbackURL: "http://" + listen + "/webhooks/" + provider + "/acme", Credentials: simulate.Credentials{Callback: worldCallback}}
 		if o.simulate != nil {
 			o.simulate(provider, &options)
 		}
-		s, err := simulate.Start(simulator(), options)
+		s, err := simulate.Start(simulated, options)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(s.Close)
 		w.sims[provider] = s
 		fmt.Fprintf(&file, "  - name: acme\n    provider: %s\n    environment: test\n    auth: %s\n    api: %s\n    limits: {requests_per_second: 200, concurrency: 4}\n",
-			provider, callbackAuth[provider], apiKeys[provider](s.URL()))
+			provider, s.Auth(), s.APIText())
 		if !strings.Contains(o.account, "poll:") {
 			file.WriteString("    poll: {interval: 150ms, deadline: 20s, rechecks: [200ms, 400ms, 1s]}\n")
 		}

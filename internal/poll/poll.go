@@ -77,6 +77,9 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch) error {
 		return ctx.Err()
 	}
 	if err != nil {
+		if _, _, err := p.handIn(ctx, a, &w, bodies); err != nil {
+			return err
+		}
 		return p.failed(ctx, a, w, err)
 	}
 	w.Failures, w.Missing = 0, 0
@@ -118,26 +121,9 @@ func (p *Poller) ended(ctx context.Context, w kycbridge.Watch) bool {
 
 // answered hands in what is new and decides what comes next.
 func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch, bodies []kycbridge.Fetched) error {
-	var last kycbridge.Observation
-	news := false
-	w.Seen = maps.Clone(w.Seen)
-	if w.Seen == nil {
-		w.Seen = map[string]kycbridge.Seen{}
-	}
-	for _, body := range bodies {
-		payload := p.payload(a, w, body)
-		if seen := w.Seen[body.Part]; seen.Digest != kycbridge.Digest(body.Body) || payload.Trigger != "" && payload.Trigger != seen.Trigger {
-			receipt, err := p.Intake.Ingest(ctx, a, payload)
-			if err != nil {
-				return err
-			}
-			news = true
-			w.Seen[body.Part] = seenOf(receipt, payload)
-		}
-		last = kycbridge.Observation{}
-		if w.Seen[body.Part].PayloadID != "" {
-			last, _ = a.Observe(payload) // one that cannot be mapped leaves it open
-		}
+	last, news, err := p.handIn(ctx, a, &w, bodies)
+	if err != nil {
+		return err
 	}
 	w.Status = last.Status
 	policy := p.policy(w)
@@ -160,6 +146,30 @@ func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge
 		p.tell(w, "unchanged")
 	}
 	return p.next(ctx, w, policy.interval(last))
+}
+
+// handIn gives what is new to Intake. It returns what the last body says, and whether any was new.
+func (p *Poller) handIn(ctx context.Context, a *kycbridge.Account, w *kycbridge.Watch, bodies []kycbridge.Fetched) (last kycbridge.Observation, news bool, err error) {
+	w.Seen = maps.Clone(w.Seen)
+	if w.Seen == nil {
+		w.Seen = map[string]kycbridge.Seen{}
+	}
+	for _, body := range bodies {
+		payload := p.payload(a, *w, body)
+		if seen := w.Seen[body.Part]; seen.Digest != kycbridge.Digest(body.Body) || payload.Trigger != "" && payload.Trigger != seen.Trigger {
+			receipt, err := p.Intake.Ingest(ctx, a, payload)
+			if err != nil {
+				return last, news, err
+			}
+			news = true
+			w.Seen[body.Part] = seenOf(receipt, payload)
+		}
+		last = kycbridge.Observation{}
+		if w.Seen[body.Part].PayloadID != "" {
+			last, _ = a.Observe(payload) // one that cannot be mapped leaves it open
+		}
+	}
+	return last, news, nil
 }
 
 // seenOf remembers a body that was handed in. One that went into quarantine has no payload id: what

@@ -16,6 +16,8 @@ func (s *Server) call(name string, token bool, handle http.HandlerFunc) http.Han
 			case <-time.After(slow):
 			case <-r.Context().Done():
 				return
+			case <-s.life.Done(): // a request whose body was not read does not see its connection end
+				panic(http.ErrAbortHandler)
 			}
 		}
 		out := &counted{ResponseWriter: w, status: http.StatusOK, broken: broken}

@@ -17,6 +17,8 @@ type Message struct {
 	// Void, if set, is asked before each delivery: true ends the callback, because what it tells never
 	// came to pass. It is called without mu.
 	Void func() bool
+	// Taken, if set, is told when the callback was taken. It is called without mu.
+	Taken func(at time.Time)
 }
 
 // delivery is a message on its way.
@@ -72,6 +74,8 @@ func (s *Server) Release() {
 
 // run delivers until the callback is taken or its schedule ends.
 func (s *Server) run(d *delivery) {
+	s.mu.Lock() // against Close, which waits for what began before it
+	defer s.mu.Unlock()
 	if s.life.Err() != nil {
 		return
 	}
@@ -91,6 +95,9 @@ func (s *Server) run(d *delivery) {
 				break
 			}
 			wait = s.provider.Retries[attempt]
+		}
+		if taken && d.message.Taken != nil {
+			d.message.Taken(time.Now())
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()

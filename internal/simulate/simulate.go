@@ -81,6 +81,10 @@ type Provider struct {
 	Retries []time.Duration
 	// Delivered reports whether an answer ends the deliveries.
 	Delivered func(status int) bool
+	// API and Auth are what kycbridge's configuration calls so: how s is reached, and what admits its
+	// callbacks.
+	API  func(s *Server) map[string]string
+	Auth func(c Credentials) string
 }
 
 // Server is one running simulated provider.
@@ -155,7 +159,9 @@ func Start(p Provider, o Options) (*Server, error) {
 
 // Close ends the server and every delivery.
 func (s *Server) Close() {
+	s.mu.Lock()
 	s.stop()
+	s.mu.Unlock()
 	_ = s.http.Close()
 	s.running.Wait()
 }

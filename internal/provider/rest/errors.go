@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"kycbridge"
 )
@@ -41,7 +42,7 @@ func Clean(s string) string {
 	if strings.HasPrefix(s, "<") {
 		return ""
 	}
-	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }), " ")
+	s = strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r != ' ' && !unicode.IsGraphic(r) }), " ")
 	if len(s) > maxMessage {
 		s = strings.ToValidUTF8(s[:maxMessage], "")
 	}

@@ -28,8 +28,8 @@ type limit struct {
 func newLimit(perSecond float64, concurrency int) *limit {
 	n := max(1, int(math.Floor(perSecond)))
 	return &limit{
-		pace:   rate.NewLimiter(rate.Limit(perSecond), 1),
-		slots:  make(chan struct{}, concurrency),
+		pace:  rate.NewLimiter(rate.Limit(perSecond), 1),
+		slots: make(chan struct{}, concurrency),
 		// 2.5 a second are 2 in any second, 0.5 a second are one in any two.
 		window: max(time.Second, time.Duration(float64(n)/perSecond*float64(time.Second))),
 		counts: make(chan struct{}, n),

@@ -25,9 +25,8 @@ import (
 )
 
 const (
-	defaultTimeout     = 15 * time.Second
-	defaultRate        = 5
-	defaultConcurrency = 4
+	defaultTimeout = 15 * time.Second
+	defaultRate    = 5
 
 	maxAnswer  = 8 << 20 // bytes; answers are documents of some KB
 	maxRetries = 2
@@ -42,6 +41,9 @@ const (
 	errorBodyBytes = 64 << 10
 )
 
+// DefaultConcurrency is how many calls of one account are under way at once unless its options say.
+const DefaultConcurrency = 4
+
 // Options bound the calls of one account. What is zero is a careful default.
 type Options struct {
 	Timeout           time.Duration // of one attempt
@@ -51,6 +53,8 @@ type Options struct {
 	// Observe is told of every attempt: the provider's name of the call, how it ended (ok, or a
 	// kycbridge.ProviderErrorKind) and how long it took.
 	Observe func(call, outcome string, took time.Duration)
+	// Paused is told when so many calls have failed that none is sent for now, and when some are again.
+	Paused func(bool)
 }
 
 // Client calls one provider with one account's limits. It may be used by several goroutines.
@@ -70,13 +74,16 @@ func New(o Options) *Client {
 		o.RequestsPerSecond = defaultRate
 	}
 	if o.Concurrency <= 0 {
-		o.Concurrency = defaultConcurrency
+		o.Concurrency = DefaultConcurrency
 	}
 	if o.Transport == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.MaxIdleConnsPerHost, t.MaxConnsPerHost = o.Concurrency, 0
 		t.ResponseHeaderTimeout = o.Timeout
 		o.Transport = t
+	}
+	if o.Paused == nil {
+		o.Paused = func(bool) {}
 	}
 	return &Client{
 		http: &http.Client{
@@ -88,7 +95,8 @@ func New(o Options) *Client {
 		limit:   newLimit(o.RequestsPerSecond, o.Concurrency),
 		breaker: circuitbreaker.NewBuilder[any]().
 			WithFailureRateThreshold(breakerShare, breakerCalls, breakerPeriod).
-			WithDelay(breakerPause).WithJitterFactor(.2).WithSuccessThreshold(1).Build(),
+			WithDelay(breakerPause).WithJitterFactor(.2).WithSuccessThreshold(1).
+			OnStateChanged(func(e circuitbreaker.StateChangedEvent) { o.Paused(e.NewState == circuitbreaker.OpenState) }).Build(),
 	}
 }
 
@@ -113,6 +121,8 @@ type Call struct {
 	// Check reads a 2xx answer and says what is wrong with it; nil: anything goes. An error that is no
 	// *kycbridge.ProviderError becomes one of kind malformed.
 	Check func(Answer) error
+
+	aside bool // goes to another host than the API's calls, and says nothing about that one
 }
 
 // Answer is a provider's 2xx.
@@ -188,13 +198,12 @@ func (c *Client) once(ctx context.Context, call Call) (Answer, error) {
 
 // Open sends a call whose answer is a stream: an image or a video. The caller closes its body.
 func (c *Client) Open(ctx context.Context, call Call) (*http.Response, error) {
-	ctx, cancel := context.WithTimeout(ctx, mediaTimeout)
+	call.aside = true
 	res, done, err := c.send(ctx, call, mediaTimeout)
 	if err != nil {
-		cancel()
 		return nil, err
 	}
-	res.Body = &stream{ReadCloser: res.Body, end: func() { done(nil); cancel() }}
+	done(nil) // the provider has counted it; a slow reader must not hold up the account's calls
 	return res, nil
 }
 
@@ -219,14 +228,14 @@ func (c *Client) send(ctx context.Context, call Call, timeout time.Duration) (_ 
 	paused := func() error {
 		return &kycbridge.ProviderError{Kind: kycbridge.ProviderPaused, Call: call.Name, RetryAfter: max(c.breaker.RemainingDelay(), time.Second)}
 	}
-	if c.breaker.IsOpen() && c.breaker.RemainingDelay() > 0 {
+	if !call.aside && c.breaker.IsOpen() && c.breaker.RemainingDelay() > 0 {
 		return nil, nil, paused()
 	}
 	release, err := c.limit.acquire(ctx, call.Name)
 	if err != nil {
 		return nil, nil, err
 	}
-	if !c.breaker.TryAcquirePermit() {
+	if !call.aside && !c.breaker.TryAcquirePermit() {
 		release()
 		return nil, nil, paused()
 	}
@@ -290,17 +299,24 @@ func (c *Client) record(call Call, err error, took time.Duration) {
 	if errors.As(err, &e) {
 		outcome = string(e.Kind)
 	}
-	switch kycbridge.ProviderErrorKind(outcome) {
+	if !call.aside {
+		c.judge(kycbridge.ProviderErrorKind(outcome), err)
+	}
+	if c.options.Observe != nil {
+		c.options.Observe(call.Name, outcome, took)
+	}
+}
+
+// judge tells the breaker how a call ended.
+func (c *Client) judge(kind kycbridge.ProviderErrorKind, err error) {
+	switch kind {
 	case kycbridge.ProviderUnavailable, kycbridge.ProviderUnreachable, kycbridge.ProviderMalformed:
 		if errors.Is(err, context.Canceled) && c.breaker.IsClosed() {
-			break // the caller left; that says nothing of the provider
+			return // the caller left; that says nothing of the provider
 		}
 		c.breaker.RecordFailure()
 	default:
 		c.breaker.RecordSuccess()
-	}
-	if c.options.Observe != nil {
-		c.options.Observe(call.Name, outcome, took)
 	}
 }
 

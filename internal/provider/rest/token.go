@@ -17,7 +17,14 @@ type Token struct {
 	turn  chan struct{}
 	value string
 	until time.Time // renewed from then on; zero: until it is refused
+
+	refusal error     // our credentials were not accepted
+	again   time.Time // not asked before
 }
+
+// refusedPause lies between two tries with credentials that were not accepted: a provider may lock
+// the account of somebody who goes on trying.
+const refusedPause = 15 * time.Second
 
 // NewToken makes an empty cache.
 func NewToken(renew func(ctx context.Context) (string, time.Time, error)) *Token {
@@ -46,16 +53,23 @@ func (t *Token) get(ctx context.Context, refused string) (string, error) {
 	select {
 	case t.turn <- struct{}{}:
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return "", &kycbridge.ProviderError{Kind: kycbridge.ProviderUnreachable, Call: "token", Err: ctx.Err()}
 	}
 	defer func() { <-t.turn }()
 	if t.value != "" && t.value != refused && (t.until.IsZero() || time.Now().Before(t.until)) {
 		return t.value, nil
 	}
 	now := time.Now()
+	if now.Before(t.again) {
+		return "", t.refusal
+	}
 	value, expires, err := t.Renew(ctx)
 	if err != nil {
 		t.value = ""
+		var e *kycbridge.ProviderError
+		if errors.As(err, &e) && e.Kind == kycbridge.ProviderCredentials {
+			t.refusal, t.again = err, time.Now().Add(refusedPause)
+		}
 		return "", err
 	}
 	t.value, t.until = value, time.Time{}

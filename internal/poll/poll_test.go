@@ -1,0 +1,431 @@
+package poll
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap/zaptest"
+
+	"kycbridge"
+	"kycbridge/publisher"
+)
+
+// room is a poller on a real store, with a provider that answers as the test says and a clock of its own.
+type room struct {
+	t      *testing.T
+	store  *publisher.Store
+	poller *Poller
+	intake *kycbridge.Intake
+	state  *kycbridge.Data // what the bus tells
+
+	mu      sync.Mutex
+	now     time.Time
+	answers []func() ([]kycbridge.Fetched, error)
+	asked   []kycbridge.Query
+	looks   []string
+}
+
+// statuses are what the test's provider says, with what its mapping makes of it.
+var statuses = map[string]kycbridge.Observation{
+	"open":     {Effect: kycbridge.EffectProgress, Status: kycbridge.StatusInProgress},
+	"other":    {Effect: kycbridge.EffectProgress, Status: kycbridge.StatusInProgress},
+	"review":   {Effect: kycbridge.EffectVerdict, Status: kycbridge.StatusInReview},
+	"approved": {Effect: kycbridge.EffectVerdict, Status: kycbridge.StatusCompleted, Decision: kycbridge.Decision{Outcome: kycbridge.OutcomeApproved, Final: true}},
+}
+
+func newRoom(t *testing.T) *room {
+	t.Helper()
+	names := publisher.Names{Subject: "kyc", Stream: "KYC"}
+	server, err := publisher.StartEmbedded(publisher.EmbeddedOptions{Dir: t.TempDir(), Names: names, MaxBody: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	connection, err := publisher.Connect(t.Context(), publisher.Dial{Name: "store", Options: server.Dial()}, 1<<20, zaptest.NewLogger(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := publisher.OpenStore(t.Context(), connection, names, 1<<20, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(store.Close)
+	r := &room{t: t, store: store, now: time.Now().UTC()}
+	r.intake = &kycbridge.Intake{
+		Decode:     func(body []byte) (any, []kycbridge.FieldError) { return string(body), nil },
+		Log:        store,
+		Quarantine: store,
+	}
+	account := &kycbridge.Account{Name: "acme", API: kycbridge.API{Fetch: r.fetch}, Provider: kycbridge.Provider{
+		Name: "kwikid", ReferenceName: "session_id", Polled: true, CanonicalReference: strings.ToLower,
+		Identify: func(doc any) kycbridge.Identity {
+			reference, _, _ := strings.Cut(doc.(string), " ")
+			return kycbridge.Identity{Reference: reference, Document: doc}
+		},
+		Validate: func(_ string, doc any) []kycbridge.FieldError {
+			if strings.Contains(doc.(string), "broken") {
+				return []kycbridge.FieldError{{Message: "broken"}}
+			}
+			return nil
+		},
+		Map: func(p kycbridge.Payload, _ kycbridge.Settings) (kycbridge.Observation, error) {
+			_, status, _ := strings.Cut(string(p.Body), " ")
+			return statuses[strings.TrimPrefix(status, "broken ")], nil
+		},
+	}}
+	key := kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}
+	r.poller = &Poller{
+		Accounts: kycbridge.Accounts{key: account},
+		Policies: map[kycbridge.AccountKey]Policy{key: {Interval: time.Minute, Deadline: time.Hour, First: 10 * time.Second, Rechecks: []time.Duration{time.Second, 2 * time.Second}}},
+		Intake:   r.intake, Timers: store, History: store,
+		State:   func(context.Context, kycbridge.Key) *kycbridge.Data { return r.state },
+		Now:     func() time.Time { return r.now },
+		Log:     zaptest.NewLogger(t),
+		Observe: func(_ kycbridge.AccountKey, outcome string) { r.looks = append(r.looks, outcome) },
+	}
+	return r
+}
+
+// fetch gives the next answer.
+func (r *room) fetch(_ context.Context, q kycbridge.Query) ([]kycbridge.Fetched, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.asked = append(r.asked, q)
+	if len(r.answers) == 0 {
+		r.t.Fatal("the provider was asked once more than expected")
+	}
+	answer := r.answers[0]
+	r.answers = r.answers[1:]
+	return answer()
+}
+
+func (r *room) says(bodies ...string) {
+	for _, body := range bodies {
+		r.answers = append(r.answers, func() ([]kycbridge.Fetched, error) {
+			return []kycbridge.Fetched{{Part: "session", ContentType: "application/json", Body: []byte(body)}}, nil
+		})
+	}
+}
+
+func (r *room) fails(kind kycbridge.ProviderErrorKind, wish time.Duration) {
+	r.answers = append(r.answers, func() ([]kycbridge.Fetched, error) {
+		return nil, &kycbridge.ProviderError{Kind: kind, Call: "get_details", RetryAfter: wish, Sent: kind != kycbridge.ProviderPaused}
+	})
+}
+
+func (r *room) watch() kycbridge.Watch {
+	return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Deadline: r.now.Add(time.Hour)}
+}
+
+// work works w and returns the timer that it left.
+func (r *room) work(w kycbridge.Watch) *kycbridge.Watch {
+	r.t.Helper()
+	if err := r.poller.Work(r.t.Context(), w); err != nil {
+		r.t.Fatal(err)
+	}
+	return r.timer()
+}
+
+func (r *room) timer() *kycbridge.Watch {
+	r.t.Helper()
+	timer, err := r.store.Timer(r.t.Context(), r.watch().Key())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return timer
+}
+
+// stored are the bodies in the payload log, notices as their kind.
+func (r *room) stored() []string {
+	r.t.Helper()
+	var out []string
+	err := r.store.History(r.t.Context(), r.watch().Key(), func(p kycbridge.Payload) error {
+		text := fmt.Sprintf("%s via %s", p.Body, p.Via)
+		if p.Notice {
+			text = fmt.Sprintf("%s via %s", p.Event, p.Via)
+		}
+		out = append(out, text)
+		return nil
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return out
+}
+
+func (r *room) wantStored(want ...string) {
+	r.t.Helper()
+	if got := strings.Join(r.stored(), "; "); got != strings.Join(want, "; ") {
+		r.t.Errorf("stored %s\n  want %s", got, strings.Join(want, "; "))
+	}
+}
+
+func TestASessionIsAskedAboutUntilItEnds(t *testing.T) {
+	r := newRoom(t)
+	r.says("s1 open", "s1 open", "s1 approved")
+	w := r.watch()
+	for range 2 {
+		timer := r.work(w)
+		if timer == nil {
+			t.Fatal("no timer for an open session")
+		}
+		w = *timer
+	}
+	if w.Status != kycbridge.StatusInProgress {
+		t.Errorf("status %q", w.Status)
+	}
+	before := r.timer()
+	if err := r.poller.Work(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	if after := r.timer(); after == nil || before == nil || after.Since != before.Since {
+		t.Log("the timer that was worked is not ours to remove: the stream has removed it when it came due")
+	}
+	r.wantStored("s1 open via poll", "s1 approved via poll")
+	if got := strings.Join(r.looks, " "); got != "news unchanged ended" {
+		t.Errorf("looks %s", got)
+	}
+}
+
+func TestAnEndedSessionIsNotAskedAbout(t *testing.T) {
+	r := newRoom(t)
+	r.state = &kycbridge.Data{Status: kycbridge.StatusCompleted}
+	if timer := r.work(r.watch()); timer != nil || len(r.asked) > 0 {
+		t.Errorf("timer %v, asked %v", timer, r.asked)
+	}
+}
+
+func TestAStateThatComesBackIsANewFact(t *testing.T) {
+	r := newRoom(t)
+	r.says("s1 open", "s1 other", "s1 open", "s1 other")
+	w := r.watch()
+	for range 4 {
+		w = *r.work(w)
+	}
+	r.wantStored("s1 open via poll", "s1 other via poll", "s1 open via poll", "s1 other via poll")
+}
+
+func TestAWatchThatIsWorkedTwiceStoresOnce(t *testing.T) {
+	r := newRoom(t)
+	r.says("s1 open", "s1 other", "s1 other")
+	first := *r.work(r.watch())
+	r.work(first)
+	r.work(first) // the process died before it could delete the due message
+	r.wantStored("s1 open via poll", "s1 other via poll")
+}
+
+func TestATriggerIsFollowedThoughTheSessionHasEnded(t *testing.T) {
+	r := newRoom(t)
+	r.state = &kycbridge.Data{Status: kycbridge.StatusCompleted}
+	r.says("s1 open")
+	timer := r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: kycbridge.NoTrigger})
+	if timer == nil || timer.Deadline.IsZero() {
+		t.Fatalf("timer %v", timer)
+	}
+	if !r.asked[0].Triggered {
+		t.Error("not asked for the result")
+	}
+	r.wantStored("s1 open via fetch")
+}
+
+func TestATriggerWithoutNewsIsLookedAtAgain(t *testing.T) {
+	r := newRoom(t)
+	r.says("s1 approved", "s1 approved", "s1 approved", "s1 approved")
+	trigger := kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: kycbridge.NoTrigger}
+	if err := r.poller.Work(t.Context(), trigger); err != nil {
+		t.Fatal(err)
+	}
+	if r.timer() != nil {
+		t.Fatal("a timer though the trigger was followed by news")
+	}
+	// Another callback about the same session: nothing new, so the API may be behind.
+	timer := r.work(trigger)
+	for look := 1; look <= 2; look++ {
+		if timer == nil || timer.Looks != look || timer.Trigger == "" {
+			t.Fatalf("look %d: timer %+v", look, timer)
+		}
+		timer = r.work(*timer)
+	}
+	r.wantStored("s1 approved via fetch")
+	if got := strings.Join(r.looks, " "); got != "ended unchanged unchanged ended" {
+		t.Errorf("looks %s", got)
+	}
+}
+
+func TestATriggerWithAWordIsNewsEvenIfTheBodyIsNot(t *testing.T) {
+	r := newRoom(t)
+	r.says("s1 review", "s1 review", "s1 review")
+	w := *r.work(r.watch())
+	trigger := kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: "Checker Approved"}
+	r.work(trigger)
+	r.work(trigger) // delivered again
+	r.wantStored("s1 review via poll", "s1 review via fetch")
+	if w.Status != kycbridge.StatusInReview {
+		t.Errorf("status %q", w.Status)
+	}
+}
+
+func TestABodyInQuarantineEndsNothing(t *testing.T) {
+	r := newRoom(t)
+	r.says("s1 broken approved", "s1 broken approved")
+	timer := r.work(r.watch())
+	if timer == nil {
+		t.Fatal("an approval that nobody will publish ended the watch")
+	}
+	if timer = r.work(*timer); timer == nil {
+		t.Fatal("the same one did, at the second look")
+	}
+	r.wantStored()
+}
+
+func TestABodyAboutAnotherSessionIsNotBelieved(t *testing.T) {
+	r := newRoom(t)
+	r.says("s2 approved")
+	if timer := r.work(r.watch()); timer == nil {
+		t.Error("the end of another session ended the watch")
+	}
+	r.wantStored()
+}
+
+func TestTheDeadlineEndsWhatTheProviderDoesNot(t *testing.T) {
+	r := newRoom(t)
+	r.says("s1 open", "s1 open", "s1 open")
+	w := *r.work(r.watch())
+	r.now = w.Deadline.Add(-time.Second)
+	w = *r.work(w)
+	r.now = w.Deadline
+	before := r.timer()
+	if err := r.poller.Work(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	if after := r.timer(); before.Failures != after.Failures {
+		t.Error("a new timer after the deadline")
+	}
+	r.wantStored("s1 open via poll", "deadline via deadline")
+}
+
+func TestAReviewOutlivesTheDeadline(t *testing.T) {
+	r := newRoom(t)
+	r.says("s1 review", "s1 review", "s1 review")
+	w := *r.work(r.watch())
+	r.now = w.Deadline.Add(time.Second)
+	w = *r.work(w)
+	if !w.Deadline.After(r.now) {
+		t.Error("no new deadline")
+	}
+	r.now = w.Since.Add(reviewPatience + time.Hour)
+	if err := r.poller.Work(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	r.wantStored("s1 review via poll", "deadline via deadline")
+}
+
+func TestASessionThatNobodyKnowsEnds(t *testing.T) {
+	r := newRoom(t)
+	for range 5 {
+		r.fails(kycbridge.ProviderNotFound, 0)
+	}
+	w := r.watch()
+	for range 2 {
+		w = *r.work(w)
+	}
+	r.says("s1 open")
+	r.answers = append(r.answers[3:], r.answers[:3]...)
+	if w = *r.work(w); w.Missing != 0 {
+		t.Errorf("missing %d after an answer", w.Missing)
+	}
+	for range 2 {
+		w = *r.work(w)
+	}
+	if err := r.poller.Work(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	r.wantStored("s1 open via poll", "unknown via fetch")
+}
+
+func TestFailuresAreWaitedFor(t *testing.T) {
+	r := newRoom(t)
+	for _, kind := range []kycbridge.ProviderErrorKind{kycbridge.ProviderUnavailable, kycbridge.ProviderUnreachable, kycbridge.ProviderMalformed, kycbridge.ProviderCredentials, kycbridge.ProviderForbidden, kycbridge.ProviderInvalid} {
+		r.fails(kind, 0)
+	}
+	w := r.watch()
+	for n := 1; n <= 6; n++ {
+		if w = *r.work(w); w.Failures != n {
+			t.Fatalf("failures %d after %d", w.Failures, n)
+		}
+	}
+	r.fails(kycbridge.ProviderPaused, time.Second)
+	if w = *r.work(w); w.Failures != 6 {
+		t.Error("a question that was never sent counts as a failure")
+	}
+	r.fails(kycbridge.ProviderPending, 0)
+	if w = *r.work(w); w.Failures != 0 {
+		t.Error("nothing to show yet is an answer")
+	}
+	r.fails(kycbridge.ProviderUnavailable, 0)
+	r.now = w.Deadline.Add(time.Hour)
+	if w = *r.work(w); w.Failures != 1 {
+		t.Error("given up though nobody knows how it ended")
+	}
+	r.fails(kycbridge.ProviderUnavailable, 0)
+	r.now = w.Deadline.Add(outagePatience + time.Minute)
+	if err := r.poller.Work(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	r.wantStored("deadline via deadline")
+}
+
+func TestAWatchIsDurableBeforeItIsAnswered(t *testing.T) {
+	r := newRoom(t)
+	account := r.poller.Accounts[kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}]
+	id, err := r.poller.Watch(t.Context(), account, kycbridge.WatchRequest{Reference: "S1", ExternalReference: "ref-1"})
+	if err != nil || id != r.watch().Key().VerificationID {
+		t.Fatal(id, err)
+	}
+	r.wantStored("watched via start")
+	id, err = r.poller.Started(t.Context(), account, kycbridge.Started{Reference: "s1", URL: "https://kyc.example.com/1", ExpiresAt: r.now.Add(30 * time.Minute)}, "ref-1")
+	if err != nil || id != r.watch().Key().VerificationID {
+		t.Fatal(id, err)
+	}
+	r.wantStored("watched via start", "started via start")
+	timer := r.timer()
+	if timer == nil || timer.Deadline.Before(r.now.Add(40*time.Minute)) || timer.Deadline.After(r.now.Add(90*time.Minute)) {
+		t.Errorf("timer %+v", timer)
+	}
+	account.API.Fetch = nil
+	if _, err := r.poller.Watch(t.Context(), account, kycbridge.WatchRequest{Reference: "s1"}); !errors.Is(err, kycbridge.ErrUnsupported) {
+		t.Error(err)
+	}
+}
+
+func TestIntervals(t *testing.T) {
+	p := Policy{Interval: time.Minute, Intervals: map[string]time.Duration{"waiting": 2 * time.Minute, "kyc_request_accepted": 10 * time.Second, "in_review": time.Hour}}
+	for status, want := range map[string]time.Duration{"waiting": 2 * time.Minute, "kyc_request_accepted": 10 * time.Second, "unheard of": time.Minute} {
+		o := kycbridge.Observation{ProviderStatus: map[string]any{"session_status": status, "n": 1}}
+		if got := p.interval(o); got != want {
+			t.Errorf("%s: %s", status, got)
+		}
+	}
+	if got := p.interval(kycbridge.Observation{Status: kycbridge.StatusInReview}); got != time.Hour {
+		t.Error(got)
+	}
+	own := p.Over(Policy{Interval: 5 * time.Minute, Intervals: map[string]time.Duration{"waiting": time.Second}})
+	if own.interval(kycbridge.Observation{ProviderStatus: map[string]any{"s": "kyc_request_accepted"}}) != 5*time.Minute || own.Intervals["waiting"] != time.Second {
+		t.Errorf("%+v", own)
+	}
+	for n, last := 1, time.Duration(0); n < 40; n++ {
+		d := p.backoff(n, 0)
+		if d <= 0 || d > maxBackoff*3/2 {
+			t.Fatalf("backoff %d is %s", n, d)
+		}
+		last = max(last, d)
+	}
+	if got := p.backoff(1, time.Hour); got != time.Hour {
+		t.Errorf("the provider's wish: %s", got)
+	}
+}
