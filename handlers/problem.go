@@ -25,6 +25,27 @@ var (
 	errInvalid     = errors.New("payload breaks the schema")
 )
 
+// The kinds of failure that only the admin API knows.
+var (
+	errBadRequest     = errors.New("request is not JSON or no form")
+	errInvalidRequest = errors.New("request breaks the schema")
+	errKey            = errors.New("unusable idempotency key")
+	errStepMediaType  = errors.New("media type neither form nor JSON")
+	errNoAccount      = errors.New("no such account")
+	errNoVerification = errors.New("no such verification")
+	errNoMedia        = errors.New("no such medium")
+	errNoAPI          = errors.New("account without an api section")
+	errUnwatched      = errors.New("started and not watched")
+	errOutcome        = errors.New("outcome unknown")
+	errMediaTooLarge  = errors.New("medium over the limit")
+)
+
+// providerKind makes an error of the kind of a failed call to a provider, for the table.
+type providerKind kycbridge.ProviderErrorKind
+
+// Error is the kind's name.
+func (k providerKind) Error() string { return "provider: " + string(k) }
+
 // problem is what a caller is told of one kind of failure (RFC 9457). All texts are fixed.
 type problem struct {
 	kind       error
@@ -35,6 +56,9 @@ type problem struct {
 	retryAfter int      // seconds; 0: no Retry-After
 	close      bool     // the connection cannot or should not be used again
 	challenges []string // WWW-Authenticate
+
+	// detailSent takes the place of detail where a call that must not be repeated blindly was sent.
+	detailSent string
 }
 
 // problems is the one table from kinds to statuses. The first row whose kind an error wraps is the
@@ -51,11 +75,11 @@ var problems = [...]problem{
 	{kind: errNotReady, name: "not_ready", status: http.StatusServiceUnavailable, retryAfter: 1,
 		title: "Not ready", detail: "Send no requests to this instance until it is ready."},
 	{kind: context.DeadlineExceeded, name: "timeout", status: http.StatusServiceUnavailable, retryAfter: 5,
-		title: "Temporarily unavailable", detail: "The payload could not be stored in time. Send it again later."},
+		title: "Temporarily unavailable", detail: "The request could not be worked on in time. Send it again later."},
 	{kind: context.Canceled, name: "timeout", status: http.StatusServiceUnavailable, retryAfter: 5,
-		title: "Temporarily unavailable", detail: "The payload could not be stored in time. Send it again later."},
+		title: "Temporarily unavailable", detail: "The request could not be worked on in time. Send it again later."},
 	{kind: kycbridge.ErrUnavailable, name: "unavailable", status: http.StatusServiceUnavailable, retryAfter: 5,
-		title: "Temporarily unavailable", detail: "The payload could not be stored. Send it again later."},
+		title: "Temporarily unavailable", detail: "The store did not answer. Send the request again later."},
 
 	{kind: kycbridge.ErrNotFound, name: "not_found", status: http.StatusNotFound,
 		title: "Not found", detail: "Nothing answers at this address. Check the URL that was configured."},
@@ -77,7 +101,70 @@ var problems = [...]problem{
 		title: "Payload is not JSON", detail: "The payload was put into quarantine. Correct what errors names and send it again."},
 	{kind: errInvalid, name: "invalid", status: http.StatusUnprocessableEntity,
 		title: "Payload does not fit", detail: "The payload was put into quarantine. Correct what errors names and send it again."},
+
+	{kind: errBadRequest, name: "malformed_request", status: http.StatusBadRequest,
+		title: "Request cannot be read", detail: "Correct what errors names and send it again."},
+	{kind: errKey, name: "malformed_request", status: http.StatusBadRequest,
+		title: "Unusable Idempotency-Key", detail: "Send one Idempotency-Key of 1 to 255 printable ASCII characters, or none."},
+	{kind: errInvalidRequest, name: "invalid_request", status: http.StatusUnprocessableEntity,
+		title: "Request does not fit", detail: "Correct what errors names and send it again."},
+	{kind: errStepMediaType, name: "media_type", status: http.StatusUnsupportedMediaType,
+		title: "Neither a form nor JSON", detail: "Send the body as multipart/form-data or application/json."},
+	{kind: errNoAccount, name: "unknown_account", status: http.StatusNotFound,
+		title: "No such account", detail: "The configuration has no account of this provider and name."},
+	{kind: errNoVerification, name: "unknown_verification", status: http.StatusNotFound, title: "No such verification",
+		detail: "Nothing is known of a verification with this reference. Ask for a watch with POST /v1/watches if it was started elsewhere."},
+	{kind: errNoMedia, name: "unknown_media", status: http.StatusNotFound,
+		title: "No such image or video", detail: "The state of this verification names no media with this provider_ref."},
+	{kind: errNoAPI, name: "unsupported", status: http.StatusUnprocessableEntity, title: "Not supported for this account",
+		detail: "The account has no api section in the configuration, so its provider cannot be asked. Add one."},
+	{kind: kycbridge.ErrUnsupported, name: "unsupported", status: http.StatusUnprocessableEntity, title: "Not supported for this account",
+		detail: "The provider of this account does not offer this, or the api section of the account does not allow it."},
+	{kind: kycbridge.ErrKeyReused, name: "key_reused", status: http.StatusUnprocessableEntity,
+		title: "Reused Idempotency-Key", detail: "This key belongs to a start with another body. Send a new key with a new request."},
+	{kind: kycbridge.ErrKeyPending, name: "key_pending", status: http.StatusConflict, title: "Start under way",
+		detail: "A start with this Idempotency-Key is under way, or was interrupted and its end is not known. " +
+			"Repeat it with the same key later; if that goes on, look for the external reference at the provider before you start with another key."},
 }
+
+// callProblems goes before problems where a provider was asked on behalf of the caller of the admin
+// API, never for a callback. Here a fault of the provider's is 502 or, where waiting helps, 503, and
+// what must not be repeated blindly is 500 without Retry-After, since clients repeat a 503 by
+// themselves.
+var callProblems = [...]problem{
+	{kind: errUnwatched, name: "unwatched", status: http.StatusInternalServerError, title: "Started and not watched",
+		detail: "The verification was made at the provider, but it is not watched. Do not start it again: send its reference to POST /v1/watches."},
+	{kind: errOutcome, name: "outcome_unknown", status: http.StatusInternalServerError, title: "Outcome unknown",
+		detail: "It is not known whether the provider has worked on the request. " + lookFirst},
+	{kind: errMediaTooLarge, name: "media_too_large", status: http.StatusBadGateway,
+		title: "Image or video too large", detail: "The provider's file is over 200 MB. Fetch it at the provider."},
+
+	{kind: providerKind(kycbridge.ProviderCredentials), name: "provider_credentials", status: http.StatusBadGateway, title: "The provider refuses our credentials",
+		detail: "The credentials of this account are refused by the provider: mend api.* in the configuration."},
+	{kind: providerKind(kycbridge.ProviderForbidden), name: "provider_forbidden", status: http.StatusBadGateway, title: "The provider forbids the call",
+		detail: "The credentials of this account are refused by the provider for this call, address or environment: mend api.* in the configuration, or ask the provider to allow it."},
+	{kind: providerKind(kycbridge.ProviderInvalid), name: "provider_invalid", status: http.StatusUnprocessableEntity, title: "The provider refuses the request",
+		detail: "Correct what provider_message or errors name and send it again."},
+	{kind: providerKind(kycbridge.ProviderNotFound), name: "provider_not_found", status: http.StatusNotFound, title: "The provider does not know it",
+		detail: "Check the reference, and that the account is the one that it was started with."},
+	{kind: providerKind(kycbridge.ProviderPending), name: "provider_pending", status: http.StatusConflict, title: "The provider has nothing yet",
+		detail: "Send the request again when the verification has gone on."},
+	{kind: providerKind(kycbridge.ProviderRateLimited), name: "provider_rate_limited", status: http.StatusServiceUnavailable, retryAfter: 5, title: "Too many calls to the provider",
+		detail: "The provider wants fewer calls, or limits.* of the account does. Send the request again after the time in Retry-After."},
+	{kind: providerKind(kycbridge.ProviderPaused), name: "provider_paused", status: http.StatusServiceUnavailable, retryAfter: 5, title: "Calls to the provider are paused",
+		detail: "Nothing was sent, as too many calls to this provider have failed. Send the request again after the time in Retry-After."},
+	{kind: providerKind(kycbridge.ProviderUnavailable), name: "provider_unavailable", status: http.StatusBadGateway, title: "The provider is down",
+		detail:     "The provider says that it cannot work now. Send the request again later.",
+		detailSent: "The provider failed after it had taken the request, so it may have worked on it. " + lookFirst},
+	{kind: providerKind(kycbridge.ProviderUnreachable), name: "provider_unreachable", status: http.StatusBadGateway, title: "The provider does not answer",
+		detail:     "No answer came: the connection, TLS or the time failed. Check api.* in the configuration and the network, and send the request again later.",
+		detailSent: "The request was sent and no answer came, so the provider may have worked on it. " + lookFirst},
+	{kind: providerKind(kycbridge.ProviderMalformed), name: "provider_malformed", status: http.StatusBadGateway, title: "The provider's answer cannot be read",
+		detail:     "The answer is not what the provider documents. Check api.* in the configuration; if that is right, tell us.",
+		detailSent: "The answer is not what the provider documents, so the provider may have worked on the request. " + lookFirst},
+}
+
+const lookFirst = "Look before you send it again; a start may be repeated with the same Idempotency-Key."
 
 // problemFor returns the row of the table for err. What no row knows is a fault of ours.
 func problemFor(err error) *problem {
@@ -87,6 +174,26 @@ func problemFor(err error) *problem {
 		}
 	}
 	return &problems[0]
+}
+
+// callProblemFor is problemFor for the admin API. What is known of a call to a provider counts more
+// than what else the error wraps, such as the timeout that ended it.
+func callProblemFor(err error) *problem {
+	kind := err
+	var unwatched *kycbridge.UnwatchedError
+	var failed *kycbridge.ProviderError
+	switch {
+	case errors.As(err, &unwatched):
+		kind = errUnwatched
+	case errors.As(err, &failed):
+		kind = providerKind(failed.Kind)
+	}
+	for i := range callProblems {
+		if errors.Is(kind, callProblems[i].kind) {
+			return &callProblems[i]
+		}
+	}
+	return problemFor(err)
 }
 
 // write answers with the problem and members, which is "" or encoded JSON members that each start

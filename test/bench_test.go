@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,11 +77,21 @@ func (b benchBody) next(n int) []byte {
 	return []byte(s)
 }
 
-func benchConfig(dir, key string) *app.Config {
-	return app.DemoConfig(dir, key, []fixture.Case{
-		{Provider: "ondato", Name: "acme", Profile: kycbridge.ProfileFull},
-		{Provider: "signzy", Name: "acme", Profile: kycbridge.ProfileFull},
-	})
+func benchConfig(b *testing.B, dir, key string) *app.Config {
+	b.Helper()
+	path := filepath.Join(dir, "kycbridge.yaml")
+	text := fmt.Sprintf("listen: '127.0.0.1:0'\nadmin: {listen: '127.0.0.1:0'}\nembedded: {listen: '127.0.0.1:0'}\ndata_dir: %q\naccounts:\n", dir)
+	for _, provider := range []string{"ondato", "signzy"} {
+		text += fmt.Sprintf("  - {name: acme, provider: %s, environment: test, confirm: false, auth: {bearer: [%s]}}\n", provider, key)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	config, err := app.LoadConfig(path, nil, app.ProviderCatalog())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return config
 }
 
 // BenchmarkPath sends payloads over 64 connections to a whole process, with an fsync before every
@@ -110,7 +121,7 @@ func benchPath(b *testing.B, body benchBody, rate int) {
 		b.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	a, err := app.Start(b.Context(), benchConfig(dir, "bench-key-bench-key"), app.AllRoles(), zap.NewNop())
+	a, err := app.Start(b.Context(), benchConfig(b, dir, "bench-key-bench-key"), app.AllRoles(), zap.NewNop())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,8 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
+	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,147 +21,241 @@ import (
 
 	"kycbridge"
 	"kycbridge/internal/app"
-	"kycbridge/test/fixture"
+	"kycbridge/internal/simulate"
 )
+
+// demoSpeed is how much faster than the clock the people of the demo live.
+const demoSpeed = 60
 
 func demoCommand() *cobra.Command {
 	var once, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show it at work with synthetic payloads of every provider: one process, nothing to install",
-		Long: `Start kycbridge with an embedded NATS server in a temporary folder, send it the
-synthetic payloads of every provider, and print every event that comes of them.
+		Short: "Show it at work with four simulated providers: one process, nothing to install",
+		Long: fmt.Sprintf(`Start kycbridge with an embedded NATS server in a temporary folder and a simulated
+provider of each kind, start verifications at each of them through the API, and print
+every event that comes of it. The people who take them are synthetic and live %d times
+as fast as the clock.
 
-Each payload has an account of its own, named after what it shows. The columns are those
-of kycbridge events.`,
+The columns are those of kycbridge events. Without --once new verifications go on being
+started until Ctrl-C.`, demoSpeed),
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return demo(cmd.Context(), once, asJSON, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "end when every payload has been worked")
+	cmd.Flags().BoolVar(&once, "once", false, "end when one approved and one rejected verification at each provider have ended")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print each event as its CloudEvent, one a line")
 	return cmd
 }
 
 func demo(ctx context.Context, once, asJSON bool, stdout, stderr io.Writer) error {
-	cases, err := fixture.Load()
-	if err != nil {
-		return err
-	}
 	dir, err := os.MkdirTemp("", "kycbridge-demo-")
 	if err != nil {
 		return fmt.Errorf("make a temporary folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	key := rand.Text()
-	a, err := app.Start(ctx, app.DemoConfig(dir, key, cases), app.AllRoles(), zap.NewNop())
+	s, err := newStage(ctx, dir)
 	if err != nil {
 		return err
 	}
-	defer a.Stop()
+	defer s.close()
 
 	out := &counter{printer: printer{w: stdout, asJSON: asJSON}}
-	for _, c := range cases {
-		out.account = columnFor(out.account, c.Name)
-	}
 	// Whoever reads ends the rest: nobody is left to show it to.
 	showing, end := context.WithCancelCause(ctx)
 	var reader sync.WaitGroup
 	reader.Go(func() {
-		end(app.ReadEvents(showing, app.ReadOptions{URL: a.ClientURL(), Stream: "KYC_EVENTS", Follow: true}, out.print))
+		end(app.ReadEvents(showing, app.ReadOptions{URL: s.app.ClientURL(), Stream: "KYC_EVENTS", Follow: true}, out.print))
 	})
 	defer reader.Wait()
 	defer end(nil)
-	err = show(showing, a, cases, key, out, once, stderr)
+	err = s.show(showing, out, once, stderr)
 	if showing.Err() != nil {
 		return context.Cause(showing)
 	}
 	return err
 }
 
-// show sends the cases and waits for their events; without once it goes on until ctx ends.
-func show(ctx context.Context, a *app.App, cases []fixture.Case, key string, out *counter, once bool, stderr io.Writer) error {
-	tally, err := send(ctx, a, cases, key)
+// stage is kycbridge with the simulated providers around it.
+type stage struct {
+	app       *app.App
+	token     string
+	providers []*simulate.Server
+}
+
+// demoAccount is the name of the account at every provider.
+const demoAccount = "demo"
+
+// newStage starts the providers and kycbridge, each knowing where the other is.
+func newStage(ctx context.Context, dir string) (_ *stage, err error) {
+	s := &stage{token: rand.Text()}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	listen, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var file strings.Builder
+	fmt.Fprintf(&file, "listen: %s\npublic_url: http://%s\nadmin: {listen: '127.0.0.1:0', tokens: [%s]}\nembedded: {listen: '127.0.0.1:0'}\ndata_dir: %q\naccounts:\n",
+		listen, listen, s.token, dir)
+	for _, provider := range simulate.Providers() {
+		server, err := simulate.Start(provider, simulate.Options{Speed: demoSpeed, CallbackURL: "http://" + listen + "/webhooks/" + provider.Name + "/" + demoAccount})
+		if err != nil {
+			return nil, err
+		}
+		s.providers = append(s.providers, server)
+		fmt.Fprintf(&file, "  - name: %s\n    provider: %s\n    environment: test\n    auth: %s\n    api: %s\n    poll: {interval: 500ms, deadline: 3m, rechecks: [200ms]}\n    limits: {requests_per_second: 50, concurrency: 4}\n%s",
+			demoAccount, provider.Name, server.Auth(), server.APIText(), server.Settings())
+	}
+	path := filepath.Join(dir, "kycbridge.yaml")
+	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
+		return nil, fmt.Errorf("write the configuration: %w", err)
+	}
+	config, err := app.LoadConfig(path, nil, app.ProviderCatalog())
+	if err != nil {
+		return nil, err
+	}
+	s.app, err = app.Start(ctx, config, app.AllRoles(), zap.NewNop())
+	return s, err
+}
+
+func (s *stage) close() {
+	for _, provider := range s.providers {
+		provider.Close()
+	}
+	if s.app != nil {
+		s.app.Stop()
+	}
+}
+
+// freeAddress is one that nobody listens on: the providers have to know it before it is taken.
+func freeAddress(ctx context.Context) (string, error) {
+	var lc net.ListenConfig
+	listener, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	defer listener.Close()
+	return listener.Addr().String(), nil
+}
+
+// show starts one verification that will be approved and one that will be rejected at each provider
+// and waits for their ends; without once it goes on with others until ctx ends.
+func (s *stage) show(ctx context.Context, out *counter, once bool, stderr io.Writer) error {
+	var started []kycbridge.Key
+	for _, person := range []string{simulate.Approve, simulate.Reject} {
+		for _, provider := range s.providers {
+			k, err := s.start(ctx, provider.Name(), person)
+			if err != nil {
+				return err
+			}
+			started = append(started, k)
+		}
+	}
+	if !once {
+		fmt.Fprintf(stderr, "Running. Read the events again with: kycbridge events --url %s\nEnd with Ctrl-C.\n", s.app.ClientURL())
+		return s.goOn(ctx)
+	}
+	events, err := s.settle(ctx, started, out)
 	if err != nil {
 		return err
 	}
-	events, err := settle(ctx, a, out)
-	if err != nil {
-		return err
+	calls, callbacks := 0, 0
+	for _, provider := range s.providers {
+		stats := provider.Stats()
+		callbacks += stats.Accepted
+		for _, n := range stats.Calls {
+			calls += n
+		}
 	}
-	fmt.Fprintf(stderr, "\n%d payloads: %d accepted, %d quarantined; %d events, the other accepted payloads ask for none.\n",
-		len(cases), tally[kycbridge.ReceiptAccepted], tally[kycbridge.ReceiptQuarantined], events)
-	if once {
-		return nil
-	}
-	fmt.Fprintf(stderr, "Still running. Read the events again with: kycbridge events --url %s\nEnd with Ctrl-C.\n", a.ClientURL())
-	<-ctx.Done()
+	fmt.Fprintf(stderr, "\n%d verifications at %d providers have ended: %d calls to the providers, %d callbacks from them, %d events.\n", len(started), len(s.providers), calls, callbacks, events)
 	return nil
 }
 
-// send hands every case in: callbacks over HTTP with real authentication, fetched bodies the way
-// the poller does.
-func send(ctx context.Context, a *app.App, cases []fixture.Case, key string) (map[string]int, error) {
-	tally := map[string]int{}
-	for _, c := range cases {
-		if c.Via != kycbridge.ViaCallback {
-			account, err := a.Accounts().Find(c.Provider, c.Name)
-			if err != nil {
-				return nil, fmt.Errorf("account of %s: %w", c.Dir(), err)
-			}
-			receipt, err := a.Ingest(ctx, account, kycbridge.Payload{Via: c.Via, ReceivedAt: time.Now(), ContentType: "application/json", Body: c.Body})
-			if err != nil {
-				return nil, fmt.Errorf("hand in %s: %w", c.Dir(), err)
-			}
-			tally[receipt.Status]++
-			continue
+// goOn starts a verification for somebody somewhere every now and then, until ctx ends.
+func (s *stage) goOn(ctx context.Context) error {
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	people := simulate.People()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
 		}
-		status, err := post(ctx, "http://"+a.CallbackAddr()+"/webhooks/"+c.Dir(), key, c.Body)
-		if err != nil {
-			return nil, fmt.Errorf("post %s: %w", c.Dir(), err)
+		provider := s.providers[mathrand.IntN(len(s.providers))]
+		if _, err := s.start(ctx, provider.Name(), people[mathrand.IntN(len(people))]); err != nil && ctx.Err() == nil {
+			return err
 		}
-		tally[status]++
 	}
-	return tally, nil
 }
 
-// post sends one callback and returns the status word of the answer.
-func post(ctx context.Context, url, key string, body []byte) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+// start starts a verification over the API, as a client would.
+func (s *stage) start(ctx context.Context, provider, person string) (kycbridge.Key, error) {
+	body, err := json.Marshal(map[string]any{
+		"provider": provider, "account": demoAccount, "external_reference": person + "-" + rand.Text()[:8],
+		"person": map[string]any{"given_name": "Testa", "family_name": "Sample", "birthdate": "1990-02-01", "phone_number": "+915550100001"},
+	})
 	if err != nil {
-		return "", err
+		return kycbridge.Key{}, err
 	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.app.AdminAddr()+"/v1/verifications", bytes.NewReader(body))
+	if err != nil {
+		return kycbridge.Key{}, err
+	}
+	req.Header.Set("Authorization", "Bearer "+s.token)
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+key)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return "", err
+		return kycbridge.Key{}, err
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("answered %s", res.Status)
+	var receipt kycbridge.StartReceipt
+	if res.StatusCode != http.StatusCreated {
+		return kycbridge.Key{}, fmt.Errorf("start a verification at %s: answered %s", provider, res.Status)
 	}
-	return statusWord(res.Body)
+	if err := json.NewDecoder(res.Body).Decode(&receipt); err != nil {
+		return kycbridge.Key{}, fmt.Errorf("start a verification at %s: %w", provider, err)
+	}
+	return kycbridge.Key{Provider: provider, Account: demoAccount, VerificationID: receipt.VerificationID}, nil
 }
 
-// settle waits until every payload has been worked and every event has been printed.
-func settle(ctx context.Context, a *app.App, out *counter) (events int, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+// settle waits until every verification has ended, every callback has come, and every event has been
+// printed.
+func (s *stage) settle(ctx context.Context, started []kycbridge.Key, out *counter) (events int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		backlog, published, err := a.Progress(ctx)
-		if err == nil && backlog == 0 && out.count() == published {
+		open := s.open(ctx, started)
+		backlog, published, err := s.app.Progress(ctx)
+		if err == nil && open == 0 && backlog == 0 && out.count() == published {
 			return published, nil
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return 0, fmt.Errorf("the demo did not come to its end: %d payloads left, %d of %d events printed", backlog, out.count(), published)
+			return 0, fmt.Errorf("the demo did not come to its end: %d verifications open, %d payloads left, %d of %d events printed", open, backlog, out.count(), published)
 		}
 	}
+}
+
+// open is how many of the verifications have not ended, and how many callbacks are on their way.
+func (s *stage) open(ctx context.Context, started []kycbridge.Key) (n int) {
+	for _, k := range started {
+		if state, err := s.app.State(ctx, k); err != nil || !state.Status.Terminal() {
+			n++
+		}
+	}
+	for _, provider := range s.providers {
+		n += provider.Stats().Waiting
+	}
+	return n
 }
 
 // counter prints events and counts them.
@@ -178,13 +276,4 @@ func (c *counter) count() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.n
-}
-
-// statusWord reads the status of an answered callback.
-func statusWord(r io.Reader) (string, error) {
-	var answer struct {
-		Status string `json:"status"`
-	}
-	err := json.NewDecoder(r).Decode(&answer)
-	return answer.Status, err
 }

@@ -94,15 +94,15 @@ func TestScripts(t *testing.T) {
 		{"serve --foo", 1, "", "kycbridge: unknown flag: --foo (see: kycbridge serve --help)\n", 1},
 		{"--foo", 1, "", "kycbridge: unknown flag: --foo (see: kycbridge --help)\n", 1},
 		{"serve --config", 1, "", "kycbridge: flag needs an argument: --config (see: kycbridge serve --help)\n", 1},
-		{"serve --role recieve", 1, "", "--role recieve: there is no such role; write receive, normalize (see: kycbridge serve --help)\n", 1},
+		{"serve --role recieve", 1, "", "--role recieve: there is no such role; write receive, normalize, poll (see: kycbridge serve --help)\n", 1},
 		{"serve --role=", 1, "", "--role names none", 1},
-		{"serve --role receive", 1, "", "receive alone with store.url: embedded", 1},
-		{"serve --role normalize", 1, "", "normalize alone with store.url: embedded", 1},
+		{"serve --role receive", 1, "", "no role normalize with store.url: embedded", 1},
+		{"serve --role normalize", 1, "", "no role receive with store.url: embedded", 1},
 		{"serve --config none.yaml", 1, "", "1 fault:\nnone.yaml: cannot be read: no such file or directory; name a readable file\n", 2},
 		{"serve --config " + bad, 1, "", "3 faults:\n" + bad + ":1: listn: unknown key", 4},
 		{"config check", 0, "listen: 127.0.0.1:8080\n", "configuration is valid\n", 1},
 		{"config check --config " + good, 0, "bearer:\n            - '[redacted]'\n", "configuration is valid\n", 1},
-		{"config check -c " + warned, 0, "provider: ondato\n", "warning: accounts[0].poll: not used yet: polling is not available\nconfiguration is valid\n", 2},
+		{"config check -c " + warned, 0, "provider: ondato\n", "warning: accounts[0].poll: poll and limits have no effect without api\nconfiguration is valid\n", 2},
 		{"config check --config " + hmac, 1, "", "1 fault:\n" + hmac + ":6: accounts[0].auth.hmac: idwise does not read it, so it admits nobody; write one of basic, bearer, headers, url_tokens\n", 2},
 		{"config check --config " + bad, 1, "", "3 faults:\n" + bad + ":1: listn: unknown key; did you mean listen?\n" + bad + ":2: log.level: ", 4},
 		{"config check " + good, 1, "", "check takes flags only, not", 1},
@@ -194,16 +194,25 @@ func TestInterruptedDemo(t *testing.T) { interrupted(t, command(t, "demo")) }
 func TestDemoColumns(t *testing.T) {
 	got := finish(t, command(t, "demo", "--once"))
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
-	if got.code != 0 || len(lines) < 60 || !strings.Contains(got.stderr, "payloads: ") {
+	if got.code != 0 || len(lines) < 30 || !strings.Contains(got.stderr, "8 verifications at 4 providers have ended: ") {
 		t.Fatalf("code %d, %d lines\n%s", got.code, len(lines), got.stderr)
 	}
 	column := strings.Index(lines[0], "  r1 ")
+	ended := map[string]int{}
 	for _, line := range lines {
 		r := []rune(line)
-		if len(r) > lineWidth || len(r) < 130 || !strings.HasPrefix(line, "20") || string(r[20:22]) != "  " {
+		if len(r) > lineWidth || len(r) < 90 || !strings.HasPrefix(line, "20") || string(r[20:22]) != "  " {
 			t.Errorf("%d characters: %s", len(r), line)
-		} else if got := string(r[column : column+5]); got != "  r1 " {
+		} else if got := string(r[column : column+3]); got != "  r" {
 			t.Errorf("the revision does not stand at %d: %s", column, line)
 		}
+		for _, end := range []string{"approved (final)", "rejected (final)"} {
+			if strings.Contains(line, " completed ") && strings.Contains(line, end) {
+				ended[strings.Fields(line)[1]+" "+end] |= 1
+			}
+		}
+	}
+	if len(ended) != 8 {
+		t.Errorf("not every provider approved one and rejected one: %v", ended)
 	}
 }

@@ -149,7 +149,7 @@ func (r *reader) override(found variableKey, value string) (string, any) {
 // unknownVariable reports a variable that names no key. Kubernetes announces a service called
 // kycbridge in variables of the same prefix.
 func (r *reader) unknownVariable(name, short string, known []string) {
-	if r.referred[name] || short == "CONFIG" || short == "PORT" ||
+	if r.referred[name] || short == "CONFIG" || short == "API" || short == "TOKEN" || short == "PORT" ||
 		strings.HasPrefix(short, "PORT_") || strings.HasPrefix(short, "SERVICE_") {
 		return
 	}

@@ -80,7 +80,7 @@ func (w *warnings) account(key string, a Account) {
 		}
 	}
 	if len(a.API) == 0 && (a.Poll.written() || a.Limits != Limits{}) {
-		w.add(key+".poll", "and limits have no effect without api")
+		w.add(key+".poll", "poll and limits have no effect without api")
 	}
 	if a.TrustFramework != "" && a.PII == string(kycbridge.ProfileNone) {
 		w.add(key+".trust_framework", "has no effect with pii: none")

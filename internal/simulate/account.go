@@ -19,6 +19,9 @@ func (s *Server) API() map[string]string { return s.provider.API(s) }
 // Auth is the auth section of an account that admits the callbacks of s, as YAML in one line.
 func (s *Server) Auth() string { return s.provider.Auth(s.Credentials) }
 
+// Settings are further lines of the account's configuration, indented by four; mostly none.
+func (s *Server) Settings() string { return s.provider.Settings }
+
 // APIText is API as YAML in one line. All values are plain enough for double quotes.
 func (s *Server) APIText() string {
 	api := s.API()
@@ -41,6 +44,11 @@ func signzyAPI(s *Server) map[string]string {
 func signzyAuth(c Credentials) string {
 	return `{keys: ["` + cmp.Or(c.Callback, signzyCallbackKey) + `"]}`
 }
+
+// signzySettings turn evidence into verdicts, and say what the words mean that are made up here.
+const signzySettings = `    policy: {min_face_match: 0.9, min_liveness: 0.8}
+    flow_statuses: {IN_PROGRESS: in_progress}
+`
 
 func ondatoAPI(s *Server) map[string]string {
 	return map[string]string{

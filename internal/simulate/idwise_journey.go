@@ -19,6 +19,7 @@ const idwiseFlow = "f1000000-0000-4000-8000-000000000001"
 type idwiseJourney struct {
 	id, reference, flow string
 	begun               time.Time // in life time, like all others here
+	clock               func(time.Time) time.Time
 	origin              time.Time // when the script began
 	script              script
 	// changes are when the course was changed by a call; callbacks that were due later are void.
@@ -45,7 +46,7 @@ type idwiseHanded struct {
 func (d *idwise) begin(id, reference, flow, person string) (*idwiseJourney, []idwiseCallback) {
 	now := d.server.Now()
 	j := &idwiseJourney{
-		id: id, reference: reference, flow: flow, begun: now,
+		id: id, reference: reference, flow: flow, begun: now, clock: d.server.onClock,
 		handed: map[string]idwiseHanded{}, images: map[string]Canned{},
 	}
 	d.journeys[id] = j
@@ -241,9 +242,9 @@ func (j *idwiseJourney) resultBody(now time.Time) []byte {
 	}
 	body["journey_id"], body["flow_id"], body["reference_number"] = j.id, j.flow, j.reference
 	body["system_decision"], body["manual_decision"], body["final_decision"] = l.system, idwiseOrNull(l.manual), l.final()
-	body["start_time"], body["end_time"] = idwiseTime(j.begun), nil
+	body["start_time"], body["end_time"] = idwiseTime(j.clock(j.begun)), nil
 	if end := j.end(now); l.frozen && !end.IsZero() {
-		body["end_time"] = idwiseTime(end)
+		body["end_time"] = idwiseTime(j.clock(end))
 	}
 	if applicant, ok := body["applicant"].(map[string]any); ok && j.fullName != "" {
 		applicant["full_name"] = j.fullName

@@ -101,7 +101,7 @@ func (k *kwikid) begin(start kwikidStart) *kwikidSession {
 		start.person = personOf(start.user, k.Person)
 	}
 	session := &kwikidSession{
-		kwikidStart: start, born: now, script: kwikidScript(start.person, start.validity),
+		kwikidStart: start, born: now, clock: k.onClock, script: kwikidScript(start.person, start.validity),
 		id: fmt.Sprintf("5e551000-0000-4000-8000-%012x", n), link: "Link" + strconv.Itoa(n),
 	}
 	if older := k.newest[start.user]; older != nil {
@@ -198,7 +198,7 @@ func (k *kwikid) sendLink(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	session := k.begin(start)
-	ends := session.born.Add(session.validity)
+	ends := session.clock(session.born.Add(session.validity))
 	answer(w, http.StatusOK, kwikidWrite(map[string]any{
 		"link_expiry_time":  strconv.FormatInt(ends.Unix(), 10) + fmt.Sprintf(".%06d0", ends.Nanosecond()/1000),
 		"link_id":           session.link,

@@ -80,6 +80,7 @@ type kwikidSession struct {
 	id, link   string
 	born       time.Time // in life time, as superseded
 	script     script
+	clock      func(time.Time) time.Time
 	superseded time.Time     // when a newer link ended it; zero: none did
 	toldState  time.Duration // the beat whose end was told last
 	toldTimes  int
@@ -112,7 +113,7 @@ func (s *kwikidSession) view(now time.Time) kwikidView {
 
 // epoch is a time of the session as the vendor writes it: seconds as text.
 func (v kwikidView) epoch(after time.Duration) string {
-	return strconv.FormatInt(v.session.born.Add(after).Unix(), 10)
+	return strconv.FormatInt(v.session.clock(v.session.born.Add(after)).Unix(), 10)
 }
 
 // body is the documented session_data. Keys come as the session goes on.

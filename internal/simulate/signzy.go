@@ -54,7 +54,7 @@ func Signzy(o ...SignzyOptions) Provider {
 	z := signzy{options}
 	return Provider{
 		Name: "signzy",
-		API:  signzyAPI, Auth: signzyAuth,
+		API:  signzyAPI, Auth: signzyAuth, Settings: signzySettings,
 		Routes:    z.routes,
 		Fault500:  func(string) Canned { return signzyCanned(http.StatusInternalServerError, "error-500-wrapped") },
 		Fault429:  func(string) Canned { return signzyCanned(http.StatusTooManyRequests, "error-429-gateway") },
@@ -141,7 +141,7 @@ func (z signzy) create(s *Server, w http.ResponseWriter, r *http.Request) {
 	external := cmp.Or(signzyText(c.UserInfo, "externalReferenceId"), c.UserID)
 	j := z.open(s, c, personOf(external, s.Person))
 	made, _ := json.Marshal(map[string]any{
-		"journeyId": j.id, "journeyUrl": "https://kyc.example.com/" + j.id, "createdAt": j.begun.UnixMilli(), "ttl": "24 hours",
+		"journeyId": j.id, "journeyUrl": "https://kyc.example.com/" + j.id, "createdAt": j.at(0).UnixMilli(), "ttl": "24 hours",
 	})
 	if z.WrapCreate {
 		made = signzyWrap(made, "result")

@@ -22,7 +22,8 @@ type signzyJourney struct {
 	begun  time.Time // in life time, in whole milliseconds
 	create signzyCreate
 	images map[string]string // addresses, by placeholder of the evidence
-	told   bool              // get-journey has answered with the end; guarded by Server.mu
+	clock  func(time.Time) time.Time
+	told   bool // get-journey has answered with the end; guarded by Server.mu
 }
 
 // newSignzyJourney makes a journey. The caller holds mu.
@@ -34,7 +35,7 @@ func newSignzyJourney(s *Server, c signzyCreate, person string) *signzyJourney {
 	}
 	j := &signzyJourney{
 		signzyScript: signzyPerson(person), id: string(id), number: s.next(),
-		begun: s.Now().Truncate(time.Millisecond), create: c, images: map[string]string{},
+		begun: s.Now().Truncate(time.Millisecond), create: c, images: map[string]string{}, clock: s.onClock,
 	}
 	for i, placeholder := range []string{"%front%", "%selfie%"} {
 		secret := sha256.Sum256([]byte(j.id + placeholder))
@@ -43,15 +44,18 @@ func newSignzyJourney(s *Server, c signzyCreate, person string) *signzyJourney {
 	return j
 }
 
+// at is a moment of the journey, by the clock.
+func (j *signzyJourney) at(after time.Duration) time.Time { return j.clock(j.begun.Add(after)) }
+
 // callback is the journey as it stands in a callback: a snapshot of just before the last save, so it
 // was updated about two seconds before it was completed (observed).
 func (j *signzyJourney) callback(b beat) []byte {
-	return j.body(b, j.begun.Add(b.at-signzySaving), nil)
+	return j.body(b, j.at(b.at).Add(-signzySaving), nil)
 }
 
 // answer is the journey as get-journey shows it.
 func (j *signzyJourney) answer(b beat) []byte {
-	updated := j.begun.Add(b.at)
+	updated := j.at(b.at)
 	if j.ended(b) {
 		updated = updated.Add(7 * time.Millisecond)
 	}
@@ -73,11 +77,11 @@ func (j *signzyJourney) body(b beat, updated time.Time, more map[string]any) []b
 		"journeyId": j.id, "currentStatus": status, "step": step, "message": message,
 		"isFrontendJourneyRequired": true, "inQueue": false, "mobileStatus": false,
 		"processingConfig": j.processing(), "externalApiResponses": []any{},
-		"createdAt": j.begun.UnixMilli(), "startedAt": nil, "completedAt": nil,
+		"createdAt": j.at(0).UnixMilli(), "startedAt": nil, "completedAt": nil,
 		"updatedAt": signzyISO(updated), "_deleted": false, "deletionTimeLimit": nil, "__v": 0,
 	}
 	if b.state != signzyWaiting {
-		members["startedAt"] = j.begun.Add(signzyOpens).UnixMilli()
+		members["startedAt"] = j.at(signzyOpens).UnixMilli()
 	}
 	if j.ended(b) {
 		members["completedAt"] = j.firstEnd().UnixMilli()
@@ -100,7 +104,7 @@ func (j *signzyJourney) body(b beat, updated time.Time, more map[string]any) []b
 func (j *signzyJourney) firstEnd() time.Time {
 	for _, b := range j.script {
 		if j.ended(b) {
-			return j.begun.Add(b.at)
+			return j.at(b.at)
 		}
 	}
 	return time.Time{}
@@ -128,7 +132,7 @@ func (j *signzyJourney) evidenceAt(b beat) map[string]json.RawMessage {
 		name = "unopened"
 	}
 	raw, _ := signzyFiles.ReadFile("signzy/" + name + ".json")
-	at := j.begun.Add(b.at)
+	at := j.at(b.at)
 	text := strings.NewReplacer(
 		"%front%", j.images["%front%"], "%selfie%", j.images["%selfie%"],
 		"%document_at%", signzyISO(at.Add(-75*time.Second)), "%selfie_at%", signzyISO(at.Add(-signzySaving-2*time.Millisecond)),

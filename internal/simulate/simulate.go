@@ -85,6 +85,9 @@ type Provider struct {
 	// callbacks.
 	API  func(s *Server) map[string]string
 	Auth func(c Credentials) string
+	// Settings are further lines of the account's configuration, indented by four, without which the
+	// people's ends cannot be told.
+	Settings string
 }
 
 // Server is one running simulated provider.
@@ -203,6 +206,12 @@ func (s *Server) Stats() Stats {
 // Now is the time of life: it runs Speed times as fast as the clock, from the start of the server.
 func (s *Server) Now() time.Time {
 	return s.begun.Add(time.Duration(float64(time.Since(s.begun)) * s.Speed))
+}
+
+// onClock is when a moment of life comes by the clock. What is told to others is told so: they would
+// take times that lie ahead of their own for false.
+func (s *Server) onClock(life time.Time) time.Time {
+	return s.begun.Add(s.clock(life.Sub(s.begun)))
 }
 
 // clock is how long d of life takes by the clock.

@@ -80,6 +80,11 @@ type Result struct {
 	Answer         rest.Answer `json:"-"` // as it came
 }
 
+// undecided reports whether nobody has decided yet.
+func (r Result) undecided() bool {
+	return (r.SystemDecision == "" || r.SystemDecision == "Incomplete") && r.ManualDecision == ""
+}
+
 var errNotJSON = errors.New("the answer is not the JSON that was expected") // encoding/json may quote it
 
 // decode reads JSON and leaves out members that are of another type than expected.

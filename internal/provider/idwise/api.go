@@ -37,7 +37,11 @@ func (c *Client) API() kycbridge.API {
 // fails after a summary came, both the summary and the error are returned.
 func (c *Client) fetch(ctx context.Context, q kycbridge.Query) ([]kycbridge.Fetched, error) {
 	if q.Triggered {
-		return c.fetchResult(ctx, q.Reference, nil)
+		fetched, err := c.fetchResult(ctx, q.Reference, nil)
+		if err == nil && len(fetched) == 0 {
+			return nil, &kycbridge.ProviderError{Kind: kycbridge.ProviderPending, Call: callResult, Sent: true}
+		}
+		return fetched, err
 	}
 	s, err := c.Summary(ctx, q.Reference)
 	if err != nil {
@@ -60,6 +64,10 @@ func (c *Client) fetchResult(ctx context.Context, journeyID string, before []kyc
 	r, err := c.Result(ctx, journeyID)
 	if err != nil {
 		return before, err
+	}
+	if r.undecided() {
+		// Nothing that the summary has not told: the checks are still running.
+		return before, nil
 	}
 	return append(before, kycbridge.Fetched{Part: partResult, ContentType: r.Answer.ContentType, Body: r.Answer.Body}), nil
 }

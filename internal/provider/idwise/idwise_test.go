@@ -392,8 +392,11 @@ func TestFetch(t *testing.T) {
 	if got, err := parts(kycbridge.Query{Reference: running}); err != nil || !cmp.Equal(got, []string{"summary"}) {
 		t.Errorf("running: %v, %v", got, err)
 	}
-	if got, err := parts(kycbridge.Query{Reference: running, Triggered: true}); err != nil || !cmp.Equal(got, []string{"result"}) {
+	if got, err := parts(kycbridge.Query{Reference: finished, Triggered: true}); err != nil || !cmp.Equal(got, []string{"result"}) {
 		t.Errorf("triggered: %v, %v", got, err)
+	}
+	if got, err := parts(kycbridge.Query{Reference: running, Triggered: true}); problem(t, err).Kind != kycbridge.ProviderPending || len(got) > 0 {
+		t.Errorf("triggered before there is a decision: %v, %v", got, err)
 	}
 	if _, err := parts(kycbridge.Query{Reference: "nobody"}); problem(t, err).Kind != kycbridge.ProviderNotFound {
 		t.Error(err)

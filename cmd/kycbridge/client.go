@@ -1,0 +1,271 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kycbridge"
+)
+
+// The environment of the commands that use the admin API.
+const (
+	apiVariable   = "KYCBRIDGE_API"
+	tokenVariable = "KYCBRIDGE_TOKEN"
+	apiDefault    = "http://127.0.0.1:8081"
+)
+
+const (
+	apiWait    = 2 * time.Minute // for an answer; the server gives a provider one minute
+	apiLargest = 1 << 20         // bytes of an answer, and of a file of ours
+)
+
+// apiFlags say where the admin API is and what admits there.
+type apiFlags struct {
+	address, tokenFile string
+	environ            []string
+}
+
+// add adds the flags to a command.
+func (f *apiFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.address, "api", "", "`address` of the admin API; else "+apiVariable+", else "+apiDefault)
+	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", "`file` with an admin token, its first line; else the token is "+tokenVariable)
+}
+
+// client makes the client that the flags and the environment describe.
+func (f *apiFlags) client() (*apiClient, error) {
+	address, from := f.address, "--api"
+	if address == "" {
+		address, from = variable(f.environ, apiVariable), apiVariable
+	}
+	if address == "" {
+		address = apiDefault
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("%s: not the address of an admin API; write one such as %s", from, apiDefault)
+	}
+	c := &apiClient{base: strings.TrimSuffix(u.String(), "/"), tokenFrom: tokenVariable, token: variable(f.environ, tokenVariable)}
+	if f.tokenFile != "" {
+		raw, err := readInput(f.tokenFile, nil)
+		if err != nil {
+			return nil, fmt.Errorf("--token-file: %w", err)
+		}
+		first, _, _ := strings.Cut(strings.TrimSpace(string(raw)), "\n")
+		c.tokenFrom, c.token = "file "+f.tokenFile, strings.TrimSpace(first)
+	}
+	if c.token == "" && f.tokenFile != "" {
+		return nil, fmt.Errorf("--token-file: %s is empty; write one of admin.tokens of the running process into it", f.tokenFile)
+	}
+	if c.token == "" {
+		return nil, fmt.Errorf("no admin token: write --token-file FILE or set %s, to one of admin.tokens of the running process", tokenVariable)
+	}
+	if strings.ContainsFunc(c.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return nil, fmt.Errorf("the admin token of %s holds a character that a token cannot have", c.tokenFrom)
+	}
+	return c, nil
+}
+
+// variable is the value of an environment variable, the last one of that name.
+func variable(environ []string, name string) string {
+	value := ""
+	for _, e := range environ {
+		if v, ok := strings.CutPrefix(e, name+"="); ok {
+			value = v
+		}
+	}
+	return value
+}
+
+// readInput reads a file, or stdin for "-".
+func readInput(name string, stdin io.Reader) ([]byte, error) {
+	from := stdin
+	if name != "-" || stdin == nil {
+		f, err := os.Open(name)
+		if pathError, ok := errors.AsType[*os.PathError](err); ok {
+			return nil, fmt.Errorf("%s: %w", name, pathError.Err)
+		}
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		from = f
+	}
+	raw, err := io.ReadAll(io.LimitReader(from, apiLargest+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if len(raw) > apiLargest {
+		return nil, fmt.Errorf("%s is larger than 1 MiB", name)
+	}
+	return raw, nil
+}
+
+// readObject reads a JSON object from a file or stdin.
+func readObject(name string, stdin io.Reader) (map[string]json.RawMessage, error) {
+	raw, err := readInput(name, stdin)
+	if err != nil {
+		return nil, err
+	}
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &object); err != nil || object == nil {
+		return nil, fmt.Errorf("%s holds no JSON object", name)
+	}
+	return object, nil
+}
+
+// apiClient speaks to the admin API of a running process.
+type apiClient struct{ base, token, tokenFrom string }
+
+// answer is what the admin API said.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// unsent is the error of a request that nobody has worked on.
+type unsent struct{ error }
+
+// post sends a JSON body and wants the status. Its errors are sentences for a person and wrap
+// nothing that would end the command quietly: an interrupted request is no success.
+func (c *apiClient) post(ctx context.Context, path string, body []byte, key string, want int) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiWait)
+	defer cancel()
+	var sent atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return answer{}, unsent{errors.New("the address of the admin API cannot be used")}
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+c.token)
+	if key != "" {
+		r.Header.Set("Idempotency-Key", key)
+	}
+	// A redirect is no answer of this API, and its target is not whom the token is for.
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := client.Do(r)
+	if err != nil {
+		if !sent.Load() {
+			return answer{}, unsent{fmt.Errorf("cannot reach the admin API at %s: %s; kycbridge serve must run there with admin.tokens, or name its address with --api", c.base, cause(err))}
+		}
+		return answer{}, fmt.Errorf("no answer from the admin API at %s: %s", c.base, cause(err))
+	}
+	defer res.Body.Close()
+	got := answer{status: res.StatusCode, header: res.Header}
+	if got.body, err = io.ReadAll(io.LimitReader(res.Body, apiLargest)); err != nil {
+		return answer{}, fmt.Errorf("the answer of the admin API at %s broke off: %s", c.base, cause(err))
+	}
+	if got.status != want {
+		return answer{}, c.refused(got)
+	}
+	return got, nil
+}
+
+// cause is why a connection failed, in a few words and without its address.
+func cause(err error) string {
+	var inner interface{ Timeout() bool }
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
+	case errors.As(err, &inner) && inner.Timeout():
+		return "it took too long"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was closed"
+	}
+	if system, ok := errors.AsType[*os.SyscallError](err); ok {
+		return system.Err.Error()
+	}
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		return printable(u.Err.Error())
+	}
+	return printable(err.Error())
+}
+
+// apiProblem is a problem document of the admin API.
+type apiProblem struct {
+	Type            string                 `json:"type"`
+	Title           string                 `json:"title"`
+	Detail          string                 `json:"detail"`
+	Errors          []kycbridge.FieldError `json:"errors"`
+	ProviderMessage string                 `json:"provider_message"`
+	ProviderCode    string                 `json:"provider_code"`
+	ProviderStatus  int                    `json:"provider_status"`
+	MayHaveStarted  bool                   `json:"may_have_started"`
+	VerificationID  string                 `json:"verification_id"`
+	Reference       string                 `json:"reference"`
+	URL             string                 `json:"url"`
+	status          int
+	retryAfter      string
+}
+
+// refused reads an answer that is not what was asked for.
+func (c *apiClient) refused(got answer) error {
+	p := apiProblem{status: got.status, retryAfter: got.header.Get("Retry-After")}
+	if json.Unmarshal(got.body, &p) != nil || !strings.HasPrefix(p.Type, "urn:kycbridge:problem:") {
+		err := fmt.Errorf("%s answered %d %s, which is no answer of a kycbridge admin API; name its address with --api", c.base, got.status, http.StatusText(got.status))
+		if got.status >= http.StatusInternalServerError || got.status < http.StatusMultipleChoices {
+			return err // perhaps a proxy's, in front of one that works on it
+		}
+		return unsent{err}
+	}
+	switch p.name() {
+	case "unauthenticated":
+		return unsent{fmt.Errorf("the admin API at %s does not admit the token of %s: it must be one of admin.tokens of the running process", c.base, c.tokenFrom)}
+	case "not_found", "method_not_allowed":
+		return unsent{fmt.Errorf("there is no admin API at %s: kycbridge serve needs admin.tokens, and --api the address of admin.listen", c.base)}
+	}
+	return &p
+}
+
+func (p *apiProblem) name() string { return strings.TrimPrefix(p.Type, "urn:kycbridge:problem:") }
+
+// Error is the problem in one line: what it is, the places at fault, the provider's words, what to do.
+func (p *apiProblem) Error() string {
+	b := strings.ToLower(p.Title[:min(1, len(p.Title))]) + p.Title[min(1, len(p.Title)):]
+	for i, f := range p.Errors {
+		place := f.Path
+		if place == "" {
+			place = "the request"
+		}
+		b += map[bool]string{true: ": ", false: ", "}[i == 0] + place + " " + f.Message
+	}
+	if said := p.said(); said != "" {
+		b += " (" + said + ")"
+	}
+	if p.Detail != "" && len(p.Errors) == 0 {
+		b += ": " + strings.TrimSuffix(p.Detail, ".")
+	}
+	if p.retryAfter != "" {
+		b += "; retry after " + p.retryAfter + " s"
+	}
+	return printable(b)
+}
+
+// said is what the provider answered.
+func (p *apiProblem) said() string {
+	var words []string
+	if p.ProviderStatus != 0 {
+		words = append(words, fmt.Sprintf("the provider answered %d", p.ProviderStatus))
+	}
+	if p.ProviderCode != "" {
+		words = append(words, "code "+p.ProviderCode)
+	}
+	if p.ProviderMessage != "" {
+		words = append(words, fmt.Sprintf("%q", p.ProviderMessage))
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kycbridge/internal/simulate"
+)
+
+func simulateCommand() *cobra.Command {
+	o := simulate.Options{}
+	var secretFile string
+	var errorShare float64
+	cmd := &cobra.Command{
+		Use:   "simulate PROVIDER",
+		Short: "Run a simulated provider: its API, its callbacks, its faults",
+		Long: `Run a simulated provider until Ctrl-C: its documented API with synthetic data and people,
+tokens that expire, limits, documented errors, and callbacks with real authentication,
+repeated on the provider's own schedule.
+
+It prints the account that reaches it, to be put into a configuration of kycbridge. Who
+takes a verification stands in its external reference: ref-reject-1 is rejected. Without
+such a word it is --person.
+
+Providers: ` + strings.Join(providerNames(), ", ") + `
+People:    ` + strings.Join(simulate.People(), ", "),
+		Example: `  kycbridge simulate ondato --listen 127.0.0.1:9090 --callback-url http://127.0.0.1:8080/webhooks/ondato/acme
+  kycbridge simulate kwikid --speed 60 --limit 200 --errors 0.01`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			provider, err := simulatedProvider(cmd, args)
+			if err != nil {
+				return err
+			}
+			if err := simulateFaults(cmd, &o, errorShare); err != nil {
+				return err
+			}
+			if o.Credentials.Callback, err = readSecret(secretFile); err != nil {
+				return err
+			}
+			return runSimulated(cmd.Context(), provider, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.Listen, "listen", "127.0.0.1:9090", "`address` of its API")
+	f.StringVar(&o.CallbackURL, "callback-url", "", "`URL` for callbacks; none: nothing is sent, unless a start names one")
+	f.StringVar(&secretFile, "callback-secret-file", "", "`file` with what it presents on callbacks; none: a synthetic one, which is printed")
+	f.Float64Var(&o.Speed, "speed", 1, "how many times as fast as the clock people live")
+	f.StringVar(&o.Person, "person", simulate.Approve, "`who` takes a verification whose external reference names nobody")
+	f.IntVar(&o.Limit, "limit", 0, "calls answered in one second before it answers 429; 0: no limit")
+	f.DurationVar(&o.TokenLife, "token-life", time.Hour, "how long a token holds")
+	f.Float64Var(&errorShare, "errors", 0, "share of calls that fail: its documented 500, HTML, 429 and broken answers in turn")
+	f.Float64Var(&o.Callbacks.Duplicates, "duplicates", 0, "share of callbacks that are sent twice")
+	f.Float64Var(&o.Callbacks.Late, "late", 0, "share of callbacks that come a minute late")
+	f.BoolVar(&o.Callbacks.Shuffle, "shuffle", false, "callbacks may overtake each other")
+	f.Uint64Var(&o.Seed, "seed", 0, "source of what is random")
+	return cmd
+}
+
+func providerNames() []string {
+	var names []string
+	for _, p := range simulate.Providers() {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// simulatedProvider finds the one that the arguments name.
+func simulatedProvider(cmd *cobra.Command, args []string) (simulate.Provider, error) {
+	names := strings.Join(providerNames(), ", ")
+	if len(args) != 1 {
+		return simulate.Provider{}, usage(cmd, "name one provider: "+names)
+	}
+	for _, p := range simulate.Providers() {
+		if p.Name == args[0] {
+			return p, nil
+		}
+	}
+	return simulate.Provider{}, usage(cmd, fmt.Sprintf("there is no provider %q to simulate; write one of %s", args[0], names))
+}
+
+// simulateFaults checks the shares and spreads that of errors over the kinds.
+func simulateFaults(cmd *cobra.Command, o *simulate.Options, errors float64) error {
+	for name, share := range map[string]float64{"--errors": errors, "--duplicates": o.Callbacks.Duplicates, "--late": o.Callbacks.Late} {
+		if share < 0 || share > 1 {
+			return usage(cmd, name+" is a share: write a number from 0 to 1")
+		}
+	}
+	if o.Speed <= 0 {
+		return usage(cmd, "--speed must be more than 0")
+	}
+	if !slices.Contains(simulate.People(), o.Person) {
+		return usage(cmd, fmt.Sprintf("--person %s: nobody has this name; write one of %s", o.Person, strings.Join(simulate.People(), ", ")))
+	}
+	o.Faults = simulate.Faults{Error500: errors / 4, HTML: errors / 4, RateLimited: errors / 4, Broken: errors / 4}
+	return nil
+}
+
+// readSecret is the first line of a file; "" without a file.
+func readSecret(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read --callback-secret-file: %w", err)
+	}
+	secret, _, _ := strings.Cut(string(raw), "\n")
+	if secret = strings.TrimSpace(secret); secret == "" || strings.ContainsAny(secret, "\"\\") {
+		return "", fmt.Errorf("the file of --callback-secret-file must hold one line without quotes and backslashes")
+	}
+	return secret, nil
+}
+
+// runSimulated prints how to reach the provider and what it has seen when ctx ends.
+func runSimulated(ctx context.Context, provider simulate.Provider, o simulate.Options, stdout, stderr io.Writer) error {
+	server, err := simulate.Start(provider, o)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	fmt.Fprintf(stdout, "accounts:\n  - name: simulated\n    provider: %s\n    environment: test\n    auth: %s\n    api: %s\n%s",
+		server.Name(), server.Auth(), server.APIText(), server.Settings())
+	fmt.Fprintf(stderr, "A simulated %s answers at %s. End with Ctrl-C.\n", server.Name(), server.URL())
+	<-ctx.Done()
+	stats := server.Stats()
+	fmt.Fprintf(stderr, "\nCalls: %s. Callbacks: %d sent, %d taken, %d given up, %d on their way.\n",
+		tally(stats.Calls), stats.Callbacks, stats.Accepted, stats.GivenUp, stats.Waiting)
+	return nil
+}
+
+// tally is a list of counts, or none.
+func tally(counts map[string]int) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%s %d", name, counts[name]))
+	}
+	if parts == nil {
+		return "none"
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,105 @@
+package handlers
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"kycbridge"
+)
+
+// requestFault is a request that cannot be read or does not fit, with the places.
+type requestFault struct {
+	kind   error
+	errors []kycbridge.FieldError
+}
+
+func (f *requestFault) Error() string { return f.kind.Error() }
+
+func (f *requestFault) Unwrap() error { return f.kind }
+
+// faulty returns the fault of a request, or nil where there are no errors.
+func faulty(kind error, errs []kycbridge.FieldError) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	return &requestFault{kind, errs}
+}
+
+// problemMembers is what a problem of the admin API says beyond the table.
+type problemMembers struct {
+	Errors           []kycbridge.FieldError `json:"errors,omitempty"`
+	ProviderMessage  string                 `json:"provider_message,omitempty"`
+	ProviderCode     string                 `json:"provider_code,omitempty"`
+	ProviderStatus   int                    `json:"provider_status,omitempty"`
+	MayHaveStarted   bool                   `json:"may_have_started,omitempty"`
+	MayHaveSubmitted bool                   `json:"may_have_submitted,omitempty"`
+	VerificationID   string                 `json:"verification_id,omitempty"`
+	Reference        string                 `json:"reference,omitempty"`
+	URL              string                 `json:"url,omitempty"`
+	ExpiresAt        string                 `json:"expires_at,omitempty"`
+}
+
+// encoded is the members as problem.write takes them: behind a comma each, without the braces.
+func (m problemMembers) encoded() []byte {
+	b, err := json.Marshal(m)
+	if err != nil || len(b) == len(`{}`) {
+		return nil
+	}
+	b[0] = ','
+	return b[:len(b)-1]
+}
+
+// refuse answers an error of the admin API and returns the outcome's name and the status.
+func (t *call) refuse(w http.ResponseWriter, err error) (outcome string, status int) {
+	p := *callProblemFor(err)
+	var m problemMembers
+	var request *requestFault
+	var unwatched *kycbridge.UnwatchedError
+	var failed *kycbridge.ProviderError
+	switch {
+	case errors.As(err, &request):
+		m.Errors = request.errors
+	case errors.As(err, &unwatched):
+		r := unwatched.Receipt
+		t.verificationID = r.VerificationID
+		m.VerificationID, m.Reference, m.URL, m.ExpiresAt = r.VerificationID, r.Reference, r.URL, r.ExpiresAt
+	case errors.As(err, &failed):
+		m.Errors, m.ProviderMessage, m.ProviderCode, m.ProviderStatus = failed.Fields, failed.Message, failed.Code, failed.Status
+		if failed.RetryAfter > 0 {
+			p.retryAfter = int(min(failed.RetryAfter+time.Second-1, 24*time.Hour) / time.Second)
+		}
+		if failed.Sent && p.detailSent != "" && t.unsure != "" {
+			p.detail, p.retryAfter = p.detailSent, 0
+			t.doubt(&m)
+		}
+	case errors.Is(err, errOutcome):
+		t.doubt(&m)
+	}
+	p.write(w, m.encoded())
+	return p.name, p.status
+}
+
+// doubt notes that what was asked may have been done.
+func (t *call) doubt(m *problemMembers) {
+	m.MayHaveStarted = t.unsure == "may_have_started"
+	m.MayHaveSubmitted = t.unsure == "may_have_submitted"
+}
+
+// uncertain marks an error after which nobody knows whether the provider has worked on a request
+// that must not be repeated blindly. Those that say so themselves stay as they are.
+func (t *call) uncertain(err error) error {
+	var unwatched *kycbridge.UnwatchedError
+	var failed *kycbridge.ProviderError
+	if err == nil || t.unsure == "" || errors.As(err, &unwatched) || errors.As(err, &failed) {
+		return err
+	}
+	for _, known := range []error{kycbridge.ErrKeyReused, kycbridge.ErrKeyPending, kycbridge.ErrUnsupported, kycbridge.ErrUnavailable} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", errOutcome, err)
+}

@@ -1,0 +1,843 @@
+package handlers
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"mime/multipart"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kycbridge"
+	"kycbridge/schemas"
+)
+
+const (
+	apiToken = "admin-token-1"
+	// crooked is a reference that holds what a path cannot.
+	crooked    = "a/b c%2F?#ü+"
+	statePath  = "/v1/verifications/{provider}/{account}/{reference}"
+	mediaPath  = statePath + "/media/{ref}"
+	stepPath   = statePath + "/steps/{step}"
+	startPath  = "/v1/verifications"
+	watchPath  = "/v1/watches"
+	startShort = `{"provider":"ondato","account":"acme","external_reference":"case-1"}`
+	watchShort = `{"provider":"ondato","account":"acme","reference":"b1"}`
+)
+
+// fakes stand behind the API. They note what they were asked and answer err if it is set.
+type fakes struct {
+	err         error
+	panics      bool
+	start       kycbridge.StartRequest
+	key, print  string
+	receipt     kycbridge.StartReceipt
+	watch       kycbridge.WatchRequest
+	stateKey    kycbridge.Key
+	media       kycbridge.MediaRef
+	mediaAnswer kycbridge.MediaAnswer
+	step        kycbridge.Step
+	stepAnswer  kycbridge.StepAnswer
+}
+
+func (f *fakes) fail() error {
+	if f.panics {
+		panic("seeded panic value")
+	}
+	return f.err
+}
+
+func (f *fakes) Start(_ context.Context, _ *kycbridge.Account, r kycbridge.StartRequest, key, fingerprint string) (kycbridge.StartReceipt, error) {
+	f.start, f.key, f.print = r, key, fingerprint
+	return f.receipt, f.fail()
+}
+
+func (f *fakes) Watch(_ context.Context, a *kycbridge.Account, w kycbridge.WatchRequest) (string, error) {
+	f.watch = w
+	return kycbridge.VerificationID(a.Provider.Name, a.Name, w.Reference), f.fail()
+}
+
+func (f *fakes) State(_ context.Context, k kycbridge.Key) (*kycbridge.Data, error) {
+	f.stateKey = k
+	return stateOf(k), f.fail()
+}
+
+func (f *fakes) Media(_ context.Context, _ *kycbridge.Account, m kycbridge.MediaRef) (kycbridge.MediaAnswer, error) {
+	f.media = m
+	return f.mediaAnswer, f.fail()
+}
+
+func (f *fakes) submit(_ context.Context, s kycbridge.Step) (kycbridge.StepAnswer, error) {
+	f.step = s
+	return f.stepAnswer, f.fail()
+}
+
+func stateOf(k kycbridge.Key) *kycbridge.Data {
+	return &kycbridge.Data{
+		VerificationID: k.VerificationID, Revision: 1, Account: k.Account, Environment: "test",
+		Provider: kycbridge.ProviderData{Name: k.Provider, References: map[string]string{"idv_id": "b1"}, Status: map[string]any{},
+			Event: kycbridge.ProviderEvent{Name: "e", ReceivedAt: "2026-03-02T09:00:13Z", Via: "callback"}},
+		Status: "in_progress", Decision: kycbridge.Decision{Outcome: "pending"}, Decisions: []kycbridge.DecisionStep{}, Reasons: []kycbridge.Reason{},
+		Checks: []kycbridge.Check{}, PII: kycbridge.PII{Profile: "none"},
+		Payload: kycbridge.PayloadRef{ID: "p", Digest: "sha256:" + strings.Repeat("0", 64), Mapping: "1"},
+	}
+}
+
+// bench is the API with fakes behind it, and the document that its answers are held to.
+type bench struct {
+	*fakes
+	url      string
+	log      *sink
+	set      *schemas.Set
+	document map[string]any
+	seen     map[string]bool // "POST /v1/watches 202"
+}
+
+func newBench(t testing.TB, edit func(*APIOptions)) *bench {
+	t.Helper()
+	set, err := schemas.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{fakes: &fakes{}, log: &sink{}, set: set, seen: map[string]bool{}}
+	if err := json.Unmarshal(set.OpenAPI(), &b.document); err != nil {
+		t.Fatal(err)
+	}
+	b.healthy()
+	accounts := account("ondato", "acme", func(a *kycbridge.Account) {
+		a.API = kycbridge.API{Step: b.submit,
+			Start: func(context.Context, kycbridge.StartRequest) (kycbridge.Started, error) {
+				return kycbridge.Started{}, nil
+			},
+			Fetch: func(context.Context, kycbridge.Query) ([]kycbridge.Fetched, error) { return nil, nil },
+			Media: func(context.Context, kycbridge.MediaRequest) (kycbridge.MediaAnswer, error) {
+				return kycbridge.MediaAnswer{}, nil
+			}}
+	})
+	maps.Copy(accounts, account("ondato", "mute", nil))
+	maps.Copy(accounts, account("ondato", "fetching", func(a *kycbridge.Account) {
+		a.API.Fetch = accounts[kycbridge.AccountKey{Provider: "ondato", Account: "acme"}].API.Fetch
+	}))
+	maps.Copy(accounts, account("ondato", "lower", func(a *kycbridge.Account) { a.Provider.CanonicalReference = strings.ToLower }))
+	o := APIOptions{
+		Accounts: accounts, Tokens: []string{apiToken}, Starter: b, Watcher: b, States: b, Media: b, OpenAPI: set.OpenAPI(), Logger: b.log.logger(),
+		Decode: func(body []byte) (any, []kycbridge.FieldError) {
+			doc, faults := schemas.Decode(body)
+			return doc, fieldErrors(faults)
+		},
+		Validate: func(component string, doc any) []kycbridge.FieldError {
+			return fieldErrors(set.ValidateAPI(component, doc))
+		},
+		ValidateStart: func(_ *kycbridge.Account, doc any) []kycbridge.FieldError {
+			options, _ := doc.(map[string]any)["options"].(map[string]any)
+			if options["refused"] != nil {
+				return []kycbridge.FieldError{{Path: "/options/refused", Message: "is not a known member"}}
+			}
+			return nil
+		},
+		Now: func() time.Time { return time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC) },
+	}
+	if edit != nil {
+		edit(&o)
+	}
+	e := NewAdmin(AdminOptions{Logger: b.log.logger()})
+	AddAPI(e, o)
+	b.url = serve(t, e)
+	return b
+}
+
+// healthy makes every fake answer well again.
+func (b *bench) healthy() {
+	*b.fakes = fakes{
+		receipt:     kycbridge.StartReceipt{VerificationID: kycbridge.VerificationID("ondato", "acme", "b1"), Reference: "b1", URL: "https://idv.example.com/?a=1&b=2", ExpiresAt: "2026-03-02T10:00:00Z"},
+		mediaAnswer: kycbridge.MediaAnswer{ContentType: "image/png", Length: 4, Body: io.NopCloser(strings.NewReader("\x89PNG"))},
+	}
+}
+
+func fieldErrors(faults []schemas.Fault) []kycbridge.FieldError {
+	var errs []kycbridge.FieldError
+	for _, f := range faults {
+		errs = append(errs, kycbridge.FieldError(f))
+	}
+	return errs
+}
+
+// ask sends one request with the token and holds the answer to the document.
+func (b *bench) ask(t testing.TB, method, template, path, body string, edit func(*http.Request)) reply {
+	t.Helper()
+	got := do(t, method, b.url+path, strings.NewReader(body), func(r *http.Request) {
+		r.Header.Set("Authorization", "Bearer "+apiToken)
+		if edit != nil {
+			edit(r)
+		}
+	})
+	b.conforms(t, method, template, got)
+	return got
+}
+
+// conforms checks an answer against the schema that the document has for its path and status.
+func (b *bench) conforms(t testing.TB, method, template string, got reply) {
+	t.Helper()
+	b.seen[fmt.Sprint(method, " ", template, " ", got.status)] = true
+	response := b.at(b.at(b.document, "paths", template, strings.ToLower(method), "responses", strconv.Itoa(got.status)))
+	content, _ := b.at(response, "content").(map[string]any)
+	mediaType := got.header.Get("Content-Type")
+	described, ok := content[mediaType]
+	if !ok {
+		if content["*/*"] == nil {
+			t.Errorf("%s %s %d %s is not in the document: %s", method, template, got.status, mediaType, got.body)
+		}
+		return
+	}
+	reference, _ := b.at(described, "schema").(map[string]any)["$ref"].(string)
+	component := strings.TrimPrefix(reference, "#/components/schemas/")
+	doc, faults := schemas.Decode([]byte(got.body))
+	if faults == nil && component != "" {
+		faults = b.set.ValidateAPI(component, doc)
+	}
+	if component == "Verification" {
+		faults = append(faults, b.set.Validate("event", "data", doc)...)
+	}
+	if len(faults) > 0 {
+		t.Errorf("%s %s %d: %v\n%s", method, template, got.status, faults, got.body)
+	}
+	if named, ok := b.at(b.document, "components", "schemas", "Problem", "properties").(map[string]any); ok && component == "Problem" {
+		for member := range doc.(map[string]any) {
+			if named[member] == nil {
+				t.Errorf("the document does not name the member %s of a problem", member)
+			}
+		}
+	}
+}
+
+// at follows members down a tree, and a $ref at its end.
+func (b *bench) at(tree any, members ...string) any {
+	for _, m := range members {
+		object, _ := tree.(map[string]any)
+		tree = object[m]
+	}
+	if object, ok := tree.(map[string]any); ok && len(object) == 1 {
+		if ref, ok := object["$ref"].(string); ok {
+			return b.at(b.document, strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
+		}
+	}
+	return tree
+}
+
+// lines waits for n lines of the log, which come after the answers, and wants no more.
+func (b *bench) lines(t testing.TB, n int) []string {
+	t.Helper()
+	deadline := time.Now().Add(2 * time.Second)
+	for strings.Count(b.log.String(), "\n") < n && time.Now().Before(deadline) {
+		time.Sleep(time.Millisecond)
+	}
+	lines := strings.Split(strings.TrimSpace(b.log.String()), "\n")
+	if len(lines) != n {
+		t.Fatalf("%d lines:\n%s", len(lines), b.log)
+	}
+	return lines
+}
+
+// members reads a JSON answer.
+func members(t testing.TB, got reply) map[string]any {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal([]byte(got.body), &m); err != nil {
+		t.Fatalf("%v: %s", err, got.body)
+	}
+	return m
+}
+
+func (b *bench) wantProblem(t *testing.T, got reply, status int, name string) map[string]any {
+	t.Helper()
+	wantProblem(t, got, status, name)
+	if got.header.Get("Cache-Control") != "no-store" {
+		t.Error("the answer may be kept")
+	}
+	return members(t, got)
+}
+
+func TestAPIStart(t *testing.T) {
+	b := newBench(t, nil)
+	const long = `{"provider":"ondato","account":"acme","external_reference":"case-2",
+	 "person":{"given_name":"Testa","family_name":"Example","birthdate":"1990-01-02","address":{"country":"LT"}},
+	 "options":{"own":{"x":[1.50]},"flow_id":"f","success_url":"https://a.example/ok","failure_url":"https://a.example/no","language":"en-GB","validity_seconds":6e2}}`
+	got := b.ask(t, "POST", startPath, startPath, long, func(r *http.Request) { r.Header.Set("Idempotency-Key", "key 1") })
+	if got.status != 201 || got.header.Get("Location") != "/v1/verifications/ondato/acme/b1" || got.header.Get("Idempotency-Replayed") != "" {
+		t.Fatalf("%d %v %s", got.status, got.header, got.body)
+	}
+	want := `{"verification_id":"` + b.receipt.VerificationID + `","reference":"b1","url":"https://idv.example.com/?a=1&b=2","expires_at":"2026-03-02T10:00:00Z"}`
+	if got.body != want {
+		t.Errorf("body %s", got.body)
+	}
+	person := kycbridge.Person{GivenName: "Testa", FamilyName: "Example", Birthdate: "1990-01-02", Address: &kycbridge.PersonAddress{Country: "LT"}}
+	wantRequest := kycbridge.StartRequest{ExternalReference: "case-2", Person: person, FlowID: "f", SuccessURL: "https://a.example/ok", FailureURL: "https://a.example/no",
+		Language: "en-GB", Validity: 10 * time.Minute,
+		Options: json.RawMessage(`{"failure_url":"https://a.example/no","flow_id":"f","language":"en-GB","own":{"x":[1.50]},"success_url":"https://a.example/ok","validity_seconds":6e2}`)}
+	if diff := cmp.Diff(wantRequest, b.start); diff != "" {
+		t.Error(diff)
+	}
+	if b.key != "key 1" || !regexp.MustCompile(`^[0-9a-f]{64}$`).MatchString(b.print) {
+		t.Errorf("key %q, fingerprint %q", b.key, b.print)
+	}
+
+	b.receipt.Repeated, b.receipt.Reference = true, crooked
+	got = b.ask(t, "POST", startPath, startPath, startShort, nil)
+	if got.status != 201 || got.header.Get("Idempotency-Replayed") != "true" || b.key != "" || b.start.Options != nil {
+		t.Errorf("%d %v, request %+v", got.status, got.header, b.start)
+	}
+	if got := b.ask(t, "GET", statePath, got.header.Get("Location"), "", nil); got.status != 200 || b.stateKey.VerificationID != kycbridge.VerificationID("ondato", "acme", crooked) {
+		t.Errorf("Location does not lead back: %d %s", got.status, got.body)
+	}
+}
+
+// TestFingerprint: the order of members and spaces do not count, values do.
+func TestFingerprint(t *testing.T) {
+	b := newBench(t, nil)
+	of := func(body string) string {
+		b.ask(t, "POST", startPath, startPath, body, nil)
+		return b.print
+	}
+	first := of(startShort)
+	if got := of(` {"external_reference" : "case-1", "account":"acme","provider":"ond\u0061to"}`); got != first {
+		t.Error("the same request has two fingerprints")
+	}
+	if of(strings.Replace(startShort, "case-1", "case-2", 1)) == first || of(strings.Replace(startShort, "}", `,"options":{}}`, 1)) == first {
+		t.Error("two requests have one fingerprint")
+	}
+}
+
+func TestAPIWatch(t *testing.T) {
+	b := newBench(t, nil)
+	got := b.ask(t, "POST", watchPath, watchPath, `{"provider":"ondato","account":"acme","reference":"b1","external_reference":"case-1","deadline":"2026-03-05T11:00:00+02:00"}`, nil)
+	want := `{"status":"watching","verification_id":"` + kycbridge.VerificationID("ondato", "acme", "b1") + `"}`
+	if got.status != 202 || got.body != want {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	deadline := time.Date(2026, 3, 5, 9, 0, 0, 0, time.UTC)
+	if b.watch.Reference != "b1" || b.watch.ExternalReference != "case-1" || !b.watch.Deadline.Equal(deadline) {
+		t.Errorf("%+v", b.watch)
+	}
+	if got := b.ask(t, "POST", watchPath, watchPath, watchShort, nil); got.status != 202 || !b.watch.Deadline.IsZero() {
+		t.Errorf("%d, deadline %v", got.status, b.watch.Deadline)
+	}
+	past := strings.Replace(watchShort, "}", `,"deadline":"2026-03-02T09:00:00Z"}`, 1)
+	m := b.wantProblem(t, b.ask(t, "POST", watchPath, watchPath, past, nil), 422, "invalid_request")
+	if diff := cmp.Diff([]any{map[string]any{"path": "/deadline", "message": "must be a time ahead of now"}}, m["errors"]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestAPIReferences: a reference may hold anything, if it is escaped, and is read as the provider's
+// callbacks would be.
+func TestAPIReferences(t *testing.T) {
+	b := newBench(t, nil)
+	for _, c := range []struct{ account, path, reference string }{
+		{"acme", "b1", "b1"},
+		{"acme", url.PathEscape(crooked), crooked},
+		{"acme", "a%20b", "a b"},
+		{"acme", "a%2520b", "a%20b"},
+		{"acme", "a%2Fb%2520c", "a/b%20c"},
+		{"acme", "media%2Fx", "media/x"},
+		{"lower", "AB%2F12", "ab/12"},
+	} {
+		got := b.ask(t, "GET", statePath, "/v1/verifications/ondato/"+c.account+"/"+c.path, "", nil)
+		want := kycbridge.Key{Provider: "ondato", Account: c.account, VerificationID: kycbridge.VerificationID("ondato", c.account, c.reference)}
+		if got.status != 200 || b.stateKey != want {
+			t.Errorf("%s: %d, asked for %v", c.path, got.status, b.stateKey)
+		}
+	}
+	b.ask(t, "GET", mediaPath, "/v1/verifications/ondato/acme/a%2Fb/media/"+url.PathEscape("https://cdn.example.com/i?x=1&y=%20"), "", nil)
+	if b.media != (kycbridge.MediaRef{Reference: "a/b", Ref: "https://cdn.example.com/i?x=1&y=%20"}) {
+		t.Errorf("%+v", b.media)
+	}
+}
+
+func TestAPIMedia(t *testing.T) {
+	b := newBench(t, nil)
+	const path = "/v1/verifications/ondato/acme/b1/media/front.jpg"
+	for said, want := range map[string]string{
+		"image/png": "image/png", "video/mp4": "video/mp4", "application/pdf": "application/pdf", "application/zip": "application/zip",
+		"Image/JPEG; name=x": "image/jpeg", "text/html": "application/octet-stream", "": "application/octet-stream", "image/png\r\nX: y": "application/octet-stream",
+	} {
+		b.mediaAnswer = kycbridge.MediaAnswer{ContentType: said, Length: -1, Body: io.NopCloser(strings.NewReader("12345"))}
+		got := b.ask(t, "GET", mediaPath, path, "", nil)
+		if got.status != 200 || got.body != "12345" || got.header.Get("Content-Type") != want {
+			t.Errorf("%q: %d %v %s", said, got.status, got.header, got.body)
+		}
+		if got.header.Get("Content-Disposition") != "attachment" || got.header.Get("X-Content-Type-Options") != "nosniff" || got.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("headers %v", got.header)
+		}
+	}
+}
+
+// failingReader gives some bytes and then fails.
+type failingReader struct{ left int }
+
+func (r *failingReader) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, errors.New("upstream broke at https://cdn.example.com/?token=seed")
+	}
+	n := min(len(p), r.left)
+	r.left -= n
+	return n, nil
+}
+
+// TestAPIMediaBreaks: a file that ends early is never taken for whole.
+func TestAPIMediaBreaks(t *testing.T) {
+	b := newBench(t, nil)
+	for name, answer := range map[string]kycbridge.MediaAnswer{
+		"of unknown length": {Length: -1, Body: io.NopCloser(&failingReader{100_000})},
+		"of known length":   {Length: 200_000, Body: io.NopCloser(&failingReader{100_000})},
+		"shorter than said": {Length: 10, Body: io.NopCloser(strings.NewReader("12345"))},
+		"without an end":    {Length: -1, Body: io.NopCloser(&failingReader{apiMaxMedia + 1})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b.mediaAnswer = answer
+			r, _ := http.NewRequestWithContext(t.Context(), "GET", b.url+"/v1/verifications/ondato/acme/b1/media/x", nil)
+			r.Header.Set("Authorization", "Bearer "+apiToken)
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if n, err := io.Copy(io.Discard, resp.Body); err == nil || n > apiMaxMedia {
+				t.Errorf("%d bytes, %v", n, err)
+			}
+		})
+	}
+	b.mediaAnswer = kycbridge.MediaAnswer{Length: apiMaxMedia + 1, Body: http.NoBody}
+	b.wantProblem(t, b.ask(t, "GET", mediaPath, "/v1/verifications/ondato/acme/b1/media/x", "", nil), 502, "media_too_large")
+	if log := strings.Join(b.lines(t, 5), ""); strings.Contains(log, "cdn.example") || strings.Count(log, `"outcome":"broken"`) != 4 {
+		t.Errorf("log: %s", log)
+	}
+}
+
+// part is one part of a form.
+type part struct{ name, contentType, content string }
+
+func form(t testing.TB, parts ...part) (body string, edit func(*http.Request)) {
+	t.Helper()
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for _, p := range parts {
+		h := textproto.MIMEHeader{"Content-Disposition": {`form-data; name="` + p.name + `"; filename="x"`}}
+		if p.contentType != "" {
+			h.Set("Content-Type", p.contentType)
+		}
+		to, err := w.CreatePart(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(to, p.content)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String(), func(r *http.Request) { r.Header.Set("Content-Type", w.FormDataContentType()) }
+}
+
+func TestAPIStep(t *testing.T) {
+	b := newBench(t, nil)
+	const path, png = "/v1/verifications/ondato/acme/a%2Fb/steps/0", "\x89PNG\r\n\x1a\n"
+	image := kycbridge.StepImage{ContentType: "image/png", Body: []byte(png)}
+	back := kycbridge.StepImage{ContentType: "image/jpeg", Body: []byte("back")}
+	form1, asForm1 := form(t, part{"image2", "image/jpeg", "back"}, part{"data", "", `{"n":1.50}`}, part{"image", "application/octet-stream", png}, part{"skip", "", "false"})
+	form2, asForm2 := form(t, part{"skip", "", "true"})
+	for name, c := range map[string]struct {
+		body   string
+		edit   func(*http.Request)
+		answer string
+		want   kycbridge.Step
+		reply  string
+	}{
+		"form": {form1, asForm1, `{"ok": true}`,
+			kycbridge.Step{Images: []kycbridge.StepImage{image, back}, Data: json.RawMessage(`{"n":1.50}`)}, `{"provider":{"ok":true},"status":"submitted"}`},
+		"form that skips": {form2, asForm2, "not JSON", kycbridge.Step{Skip: true}, `{"status":"submitted"}`},
+		"JSON": {`{"image":"iVBORw0KGgo=","data":{"n":1.50}}`, nil, "",
+			kycbridge.Step{Images: []kycbridge.StepImage{image}, Data: json.RawMessage(`{"n":1.50}`), JSON: true}, `{"status":"submitted"}`},
+		"JSON that skips": {`{"skip":true}`, nil, `"ok"`, kycbridge.Step{Skip: true, JSON: true}, `{"provider":"ok","status":"submitted"}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b.stepAnswer.Body = json.RawMessage(c.answer)
+			got := b.ask(t, "POST", stepPath, path, c.body, c.edit)
+			c.want.Reference, c.want.StepID = "a/b", "0"
+			if diff := cmp.Diff(c.want, b.step); got.status != 200 || got.body != c.reply || diff != "" {
+				t.Errorf("%d %s\n%s", got.status, got.body, diff)
+			}
+		})
+	}
+}
+
+// TestAPIStepFaults: what is no step is told by its place, never by its value.
+func TestAPIStepFaults(t *testing.T) {
+	b := newBench(t, nil)
+	asForm := func(parts ...part) [2]any { body, edit := form(t, parts...); return [2]any{body, edit} }
+	asJSON := func(body string) [2]any { return [2]any{body, (func(*http.Request))(nil)} }
+	many := make([]part, maxParts+1)
+	for i := range many {
+		many[i].name = "seed" + strconv.Itoa(i)
+	}
+	for name, c := range map[string]struct {
+		request [2]any
+		status  int
+		fault   string
+	}{
+		"nothing":              {asJSON(`{}`), 422, `"path":"","message":"must not be empty"`},
+		"not base64":           {asJSON(`{"image":"seed!"}`), 422, `"path":"/image","message":"must be base64"`},
+		"back without front":   {asJSON(`{"image2":"AA=="}`), 422, `"path":"/image","message":"is required"`},
+		"unknown member":       {asJSON(`{"skip":true,"picture":"seed"}`), 422, `"path":"/picture","message":"is not a known member"`},
+		"data of another kind": {asJSON(`{"data":"seed"}`), 422, `"path":"/data","message":"must be an object"`},
+		"form, nothing":        {asForm(), 422, `"path":"","message":"must not be empty"`},
+		"form, unknown part":   {asForm(part{"skip", "", "true"}, part{"picture", "", "seed"}), 422, `"path":"/picture","message":"is not a known member"`},
+		"form, empty image":    {asForm(part{"image", "image/png", ""}), 422, `"path":"/image","message":"must not be empty"`},
+		"form, back only":      {asForm(part{"image2", "image/png", "seed"}), 422, `"path":"/image","message":"is required"`},
+		"form, data":           {asForm(part{"data", "", "seed"}), 422, `"path":"/data","message":"must be a JSON object"`},
+		"form, data deeper":    {asForm(part{"data", "", `{"a":{"b":1e999999}}`}), 422, `"path":"/data/a/b","message":"number out of range"`},
+		"form, skip":           {asForm(part{"skip", "", "seed"}), 422, `"path":"/skip","message":"must be a boolean"`},
+		"form, twice":          {asForm(part{"skip", "", "true"}, part{"skip", "", "true"}), 400, `holds a part twice`},
+		"form, many parts":     {asForm(many...), 400, `too many parts`},
+		"form, cut short": {[2]any{"--x\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nseed", func(r *http.Request) {
+			r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+		}}, 400, `is not a form that can be read`},
+		"form, no boundary": {[2]any{"seed", func(r *http.Request) { r.Header.Set("Content-Type", "multipart/form-data") }}, 400, `is not a form that can be read`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := b.ask(t, "POST", stepPath, "/v1/verifications/ondato/acme/b1/steps/0", c.request[0].(string), c.request[1].(func(*http.Request)))
+			if got.status != c.status || !strings.Contains(got.body, c.fault) || strings.Contains(got.body, "seed") {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+		})
+	}
+}
+
+// asked is one well-formed request of each operation.
+type asked struct{ operation, method, template, path, body string }
+
+func everyOperation(account string) []asked {
+	at := "/v1/verifications/ondato/" + account + "/b1"
+	return []asked{
+		{"start", "POST", startPath, startPath, strings.Replace(startShort, "acme", account, 1)},
+		{"watch", "POST", watchPath, watchPath, strings.Replace(watchShort, "acme", account, 1)},
+		{"state", "GET", statePath, at, ""},
+		{"media", "GET", mediaPath, at + "/media/m", ""},
+		{"step", "POST", stepPath, at + "/steps/0", `{"skip":true}`},
+	}
+}
+
+// TestAPIRefusals: what every operation says of a request that it does not take.
+func TestAPIRefusals(t *testing.T) {
+	b := newBench(t, nil)
+	header := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set(name, value) }
+	}
+	for _, o := range everyOperation("acme") {
+		t.Run(o.operation, func(t *testing.T) {
+			ask := func(body string, edit func(*http.Request)) reply {
+				return b.ask(t, o.method, o.template, o.path, body, edit)
+			}
+			b.wantProblem(t, ask(o.body, header("Authorization", "Bearer wrong")), 401, "unauthenticated")
+			b.wantProblem(t, ask(o.body, header("Authorization", "")), 401, "unauthenticated")
+			if o.method != "POST" {
+				return
+			}
+			b.wantProblem(t, ask(o.body, header("Content-Type", "text/plain")), 415, "media_type")
+			b.wantProblem(t, ask("", nil), 400, "malformed_request")
+			b.wantProblem(t, ask("[]", nil), 400, "malformed_request")
+			m := b.wantProblem(t, ask(`{"provider": seeded}`, nil), 400, "malformed_request")
+			if diff := cmp.Diff([]any{map[string]any{"path": "", "message": "is not valid JSON at byte 13"}}, m["errors"]); diff != "" {
+				t.Error(diff)
+			}
+			b.wantProblem(t, ask(`{"provider": 1, "other": "seeded"}`, nil), 422, "invalid_request")
+			b.wantProblem(t, ask(strings.Repeat(" ", apiMaxStep+1), nil), 413, "too_large")
+		})
+	}
+	if strings.Contains(b.log.String(), "seeded") {
+		t.Error("a value is in the log")
+	}
+}
+
+// TestAPIWithoutTokens: nobody is admitted, and the document is there all the same.
+func TestAPIWithoutTokens(t *testing.T) {
+	b := newBench(t, func(o *APIOptions) { o.Tokens = nil })
+	for _, o := range everyOperation("acme") {
+		b.wantProblem(t, b.ask(t, o.method, o.template, o.path, o.body, nil), 404, "not_found")
+	}
+	got := do(t, "GET", b.url+"/v1/openapi.json", nil, nil)
+	if got.status != 200 || got.body != strings.TrimSpace(string(b.set.OpenAPI())) {
+		t.Errorf("%d", got.status)
+	}
+}
+
+func TestAPIStartFaults(t *testing.T) {
+	b := newBench(t, nil)
+	with := func(member string) string { return strings.Replace(startShort, "}", ","+member+"}", 1) }
+	for body, want := range map[string]string{
+		`{}`:                                  `[{"path":"/account","message":"is required"},{"path":"/external_reference","message":"is required"},{"path":"/provider","message":"is required"}]`,
+		with(`"person":{"birthdate":"seed"}`): `[{"path":"/person/birthdate","message":"must be a valid date"}]`,
+		with(`"person":{"Name":"seed"}`):      `[{"path":"/person/Name","message":"is not a known member"}]`,
+		with(`"person":{"address":{"country":1}}`):      `[{"path":"/person/address/country","message":"must be a string"}]`,
+		with(`"options":[]`):                            `[{"path":"/options","message":"must be an object"}]`,
+		with(`"options":{"validity_seconds":31536001}`): `[{"path":"/options/validity_seconds","message":"must be at most 31536000"}]`,
+		with(`"options":{"validity_seconds":1.5}`):      `[{"path":"/options/validity_seconds","message":"must be an integer"}]`,
+		with(`"options":{"refused":"seed"}`):            `[{"path":"/options/refused","message":"is not a known member"}]`,
+		with(`"callback_url":"seed"`):                   `[{"path":"/callback_url","message":"is not a known member"}]`,
+		strings.Replace(startShort, "case-1", "", 1):    `[{"path":"/external_reference","message":"must not be empty"}]`,
+	} {
+		got := b.ask(t, "POST", startPath, startPath, body, nil)
+		b.wantProblem(t, got, 422, "invalid_request")
+		if !strings.Contains(got.body, `"errors":`+want) || strings.Contains(got.body, "seed") {
+			t.Errorf("%s: %s", body, got.body)
+		}
+	}
+	for _, key := range []string{"", strings.Repeat("k", 256), "kéy", "a\tb"} {
+		b.wantProblem(t, b.ask(t, "POST", startPath, startPath, startShort, func(r *http.Request) { r.Header["Idempotency-Key"] = []string{key} }), 400, "malformed_request")
+	}
+	b.wantProblem(t, b.ask(t, "POST", startPath, startPath, startShort, func(r *http.Request) { r.Header["Idempotency-Key"] = []string{"a", "b"} }), 400, "malformed_request")
+	if b.start.ExternalReference != "" {
+		t.Error("a faulty request was started")
+	}
+}
+
+// TestAPIAccounts: one that is not there, one without an api section, one whose provider lacks it.
+func TestAPIAccounts(t *testing.T) {
+	b := newBench(t, nil)
+	for _, c := range []struct {
+		account, name string
+		status        int
+		detail        string
+	}{
+		{"nobody", "unknown_account", 404, "The configuration has no account"},
+		{"mute", "unsupported", 422, "has no api section"},
+		{"fetching", "unsupported", 422, "does not offer this"},
+	} {
+		for _, o := range everyOperation(c.account) {
+			if c.account == "mute" && o.operation == "state" || c.account == "fetching" && (o.operation == "state" || o.operation == "watch") {
+				continue // these need no call to the provider
+			}
+			m := b.wantProblem(t, b.ask(t, o.method, o.template, o.path, o.body, nil), c.status, c.name)
+			if detail, _ := m["detail"].(string); !strings.Contains(detail, c.detail) {
+				t.Errorf("%s of %s: %s", o.operation, c.account, detail)
+			}
+		}
+	}
+	b.wantProblem(t, b.ask(t, "GET", statePath, "/v1/verifications/ondato/acme/"+strings.Repeat("r", apiReference+1), "", nil), 404, "unknown_verification")
+}
+
+// TestAPIProviderErrors: every kind of failed call, for every operation that makes one.
+func TestAPIProviderErrors(t *testing.T) {
+	b := newBench(t, nil)
+	statuses := map[kycbridge.ProviderErrorKind]int{
+		kycbridge.ProviderCredentials: 502, kycbridge.ProviderForbidden: 502, kycbridge.ProviderInvalid: 422, kycbridge.ProviderNotFound: 404,
+		kycbridge.ProviderPending: 409, kycbridge.ProviderRateLimited: 503, kycbridge.ProviderUnavailable: 502, kycbridge.ProviderUnreachable: 502,
+		kycbridge.ProviderMalformed: 502, kycbridge.ProviderPaused: 503,
+	}
+	doubtful := []kycbridge.ProviderErrorKind{kycbridge.ProviderUnavailable, kycbridge.ProviderUnreachable, kycbridge.ProviderMalformed}
+	for kind, status := range statuses {
+		for _, o := range everyOperation("acme") {
+			if o.operation == "state" {
+				continue
+			}
+			for _, sent := range []bool{false, true} {
+				t.Run(fmt.Sprint(kind, " ", o.operation, " sent ", sent), func(t *testing.T) {
+					b.err = fmt.Errorf("ask: %w", &kycbridge.ProviderError{Kind: kind, Call: "get_details", Status: 418, Code: "E7", Message: "seeded words", Sent: sent,
+						Fields: []kycbridge.FieldError{{Path: "/person", Message: "is needed"}}, RetryAfter: 1500 * time.Millisecond, Err: context.DeadlineExceeded})
+					got := b.ask(t, o.method, o.template, o.path, o.body, nil)
+					m := b.wantProblem(t, got, status, "provider_"+string(kind))
+					unsure := sent && slices.Contains(doubtful, kind) && (o.operation == "start" || o.operation == "step")
+					want := map[string]any{"provider_message": "seeded words", "provider_code": "E7", "provider_status": 418.0,
+						"errors": []any{map[string]any{"path": "/person", "message": "is needed"}}}
+					if unsure {
+						want[map[string]string{"start": "may_have_started", "step": "may_have_submitted"}[o.operation]] = true
+					}
+					for _, standard := range []string{"type", "title", "status", "detail"} {
+						delete(m, standard)
+					}
+					if diff := cmp.Diff(want, m); diff != "" {
+						t.Error(diff)
+					}
+					if retry := got.header.Get("Retry-After"); retry != map[bool]string{false: "2", true: ""}[unsure] {
+						t.Errorf("Retry-After %q", retry)
+					}
+				})
+			}
+		}
+	}
+	b.err = &kycbridge.ProviderError{Kind: kycbridge.ProviderPaused, Call: "x"}
+	if got := b.ask(t, "POST", startPath, startPath, startShort, nil); got.header.Get("Retry-After") != "5" {
+		t.Errorf("Retry-After %q", got.header.Get("Retry-After"))
+	}
+	if strings.Contains(b.log.String(), "seeded words") {
+		t.Error("the provider's words are in the log")
+	}
+}
+
+// TestAPIFailures: what fails on our side, and what nobody knows the end of.
+func TestAPIFailures(t *testing.T) {
+	b := newBench(t, nil)
+	receipt := b.receipt
+	fault := errors.New("inside")
+	for _, c := range []struct {
+		name, only string
+		err        error
+		status     int
+		problem    string
+		unsure     bool
+	}{
+		{"store away", "", fmt.Errorf("reserve: %w", kycbridge.ErrUnavailable), 503, "unavailable", false},
+		{"key of another request", "start", kycbridge.ErrKeyReused, 422, "key_reused", false},
+		{"key under way", "start", kycbridge.ErrKeyPending, 409, "key_pending", false},
+		{"not supported after all", "start", kycbridge.ErrUnsupported, 422, "unsupported", false},
+		{"not watched", "start", &kycbridge.UnwatchedError{Receipt: receipt, Err: kycbridge.ErrUnavailable}, 500, "unwatched", false},
+		{"timeout", "start step", context.DeadlineExceeded, 500, "outcome_unknown", true},
+		{"fault", "start step", fault, 500, "outcome_unknown", true},
+		{"not found within", "start", kycbridge.ErrNotFound, 500, "outcome_unknown", true},
+		{"panic", "start step", nil, 500, "outcome_unknown", true},
+		{"timeout", "watch state media", context.DeadlineExceeded, 503, "timeout", false},
+		{"fault", "watch state media", fault, 503, "fault", false},
+		{"panic", "watch state media", nil, 503, "fault", false},
+		{"not found within", "watch", kycbridge.ErrNotFound, 503, "fault", false},
+		{"nothing known", "state", kycbridge.ErrNotFound, 404, "unknown_verification", false},
+		{"no such media", "media", kycbridge.ErrNotFound, 404, "unknown_media", false},
+	} {
+		for _, o := range everyOperation("acme") {
+			if !strings.Contains(c.only, o.operation) && c.only != "" {
+				continue
+			}
+			t.Run(c.name+" "+o.operation, func(t *testing.T) {
+				b.err, b.panics = c.err, c.err == nil
+				got := b.ask(t, o.method, o.template, o.path, o.body, nil)
+				m := b.wantProblem(t, got, c.status, c.problem)
+				if (m["may_have_started"] == true || m["may_have_submitted"] == true) != c.unsure || (got.header.Get("Retry-After") == "") == (c.status == 503) {
+					t.Errorf("%v %s", got.header, got.body)
+				}
+				if c.problem == "unwatched" && (m["verification_id"] != receipt.VerificationID || m["reference"] != "b1" || m["url"] != receipt.URL || m["expires_at"] != receipt.ExpiresAt) {
+					t.Error(got.body)
+				}
+			})
+		}
+	}
+	if strings.Contains(b.log.String(), "seeded panic value") {
+		t.Error("the value of a panic is in the log")
+	}
+}
+
+// TestDescribed: the routes are those of the document, and the tests of this file reach every answer
+// that the document names.
+func TestDescribed(t *testing.T) {
+	b := newBench(t, nil)
+	var described []string
+	for path, item := range b.document["paths"].(map[string]any) {
+		for method := range item.(map[string]any) {
+			if method != "parameters" {
+				described = append(described, strings.ToUpper(method)+" "+path)
+			}
+		}
+	}
+	e := newEcho()
+	AddAPI(e, APIOptions{})
+	var routes []string
+	for _, r := range e.Routes() {
+		routes = append(routes, r.Method+" "+regexp.MustCompile(`:(\w+)`).ReplaceAllString(r.Path, "{$1}"))
+	}
+	slices.Sort(described)
+	slices.Sort(routes)
+	if diff := cmp.Diff(described, routes); diff != "" {
+		t.Error(diff)
+	}
+	if _, ok := b.at(b.document, "components", "securitySchemes", "bearer").(map[string]any); !ok {
+		t.Error("no bearer scheme")
+	}
+}
+
+// TestEveryAnswer drives every operation to every status that the document names for it.
+func TestEveryAnswer(t *testing.T) {
+	b := newBench(t, nil)
+	failures := []error{nil, kycbridge.ErrUnavailable, kycbridge.ErrNotFound, kycbridge.ErrKeyPending, context.Canceled}
+	for _, kind := range []kycbridge.ProviderErrorKind{kycbridge.ProviderCredentials, kycbridge.ProviderPending, kycbridge.ProviderInvalid, kycbridge.ProviderNotFound} {
+		failures = append(failures, &kycbridge.ProviderError{Kind: kind, Call: "x"})
+	}
+	for _, o := range everyOperation("acme") {
+		for _, err := range failures {
+			b.healthy()
+			if b.err = err; o.operation == "state" && (errors.Is(err, kycbridge.ErrKeyPending) || errors.As(err, new(*kycbridge.ProviderError))) {
+				continue // a state is read from the store
+			}
+			b.ask(t, o.method, o.template, o.path, o.body, nil)
+		}
+		b.ask(t, o.method, o.template, o.path, o.body, func(r *http.Request) { r.Header.Del("Authorization") })
+		if o.method == "POST" {
+			b.ask(t, o.method, o.template, o.path, "", nil)
+			b.ask(t, o.method, o.template, o.path, strings.Repeat(" ", apiMaxStep+1), nil)
+			b.ask(t, o.method, o.template, o.path, o.body, func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") })
+		}
+	}
+	b.ask(t, "GET", "/v1/openapi.json", "/v1/openapi.json", "", nil)
+	for path, item := range b.document["paths"].(map[string]any) {
+		for method := range item.(map[string]any) {
+			responses, _ := b.at(item, method, "responses").(map[string]any)
+			for status := range responses {
+				if at := strings.ToUpper(method) + " " + path + " " + status; !b.seen[at] {
+					t.Errorf("%s is in the document and never answered", at)
+				}
+			}
+		}
+	}
+}
+
+// TestAPILog: one line a request, with what an operator needs and nothing of the request.
+func TestAPILog(t *testing.T) {
+	b := newBench(t, nil)
+	id := kycbridge.VerificationID("ondato", "acme", "seed-reference")
+	b.receipt.VerificationID, b.receipt.URL = id, "https://seed-url.example"
+	seeded := strings.NewReplacer("case-1", "seed-external", `"b1"`, `"seed-reference"`)
+	requests := everyOperation("acme")
+	for _, o := range requests {
+		b.ask(t, o.method, o.template, strings.Replace(o.path, "/b1", "/seed-reference", 1), seeded.Replace(o.body), func(r *http.Request) { r.Header.Set("Idempotency-Key", "seed-key") })
+	}
+	b.ask(t, "POST", startPath, startPath, strings.Replace(startShort, "acme", "seed-account", 1), nil)
+	lines := b.lines(t, len(requests)+1)
+	outcomes := []string{"started", "watching", "found", "streamed", "submitted"}
+	for i, o := range requests {
+		for _, want := range []string{`"level":"info"`, `"msg":"admin request"`, `"operation":"` + o.operation + `"`, `"provider":"ondato"`, `"account":"acme"`,
+			`"verification_id":"` + id + `"`, `"bytes":`, `"outcome":"` + outcomes[i] + `"`, `"status":20`, `"took":`} {
+			if !strings.Contains(lines[i], want) {
+				t.Errorf("%s is missing in %s", want, lines[i])
+			}
+		}
+	}
+	if last := lines[len(requests)]; !strings.Contains(last, `"level":"warn"`) || !strings.Contains(last, `"account":"unknown"`) {
+		t.Errorf("%s", last)
+	}
+	if strings.Contains(b.log.String(), "seed") || strings.Contains(b.log.String(), apiToken) {
+		t.Errorf("the log holds what it must not:\n%s", b.log)
+	}
+}
+
+// TestCallProblems: every row is complete and has a kind of its own; what must not be repeated by a
+// client on its own is no 503.
+func TestCallProblems(t *testing.T) {
+	seen := map[string]bool{}
+	for _, p := range callProblems {
+		if p.kind == nil || p.name == "" || p.title == "" || p.detail == "" || http.StatusText(p.status) == "" || seen[p.name] {
+			t.Errorf("incomplete or twice: %+v", p)
+		}
+		seen[p.name] = true
+		if (p.status == http.StatusServiceUnavailable) != (p.retryAfter > 0) {
+			t.Errorf("%s: status %d with Retry-After %d", p.name, p.status, p.retryAfter)
+		}
+	}
+}
