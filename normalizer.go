@@ -52,6 +52,17 @@ type Processed struct {
 	NoEvent string
 }
 
+// Disposition is what is recorded of a payload that is done with.
+func (p Processed) Disposition() Disposition {
+	switch {
+	case p.Event != nil:
+		return Disposition{Revision: p.Event.Data.Revision}
+	case p.NoEvent != "":
+		return Disposition{Why: p.NoEvent}
+	}
+	return Disposition{Why: DispositionQuarantined}
+}
+
 // Work makes one attempt at a payload and says whether it is done with or to be tried
 // again, and how long to wait before. Only what no retry can mend is ever given up, to quarantine;
 // a bus that is away is waited for.

@@ -26,8 +26,9 @@ const (
 	retryPause = 250 * time.Millisecond
 )
 
-// Work processes one payload: done when retryIn is zero, else to be tried again after it.
-type Work func(ctx context.Context, p kycbridge.Payload, attempt int) (retryIn time.Duration)
+// Work processes one payload and says what became of it. It is done when retryIn is zero, else to be
+// tried again after it.
+type Work func(ctx context.Context, p kycbridge.Payload, attempt int) (done kycbridge.Disposition, retryIn time.Duration)
 
 // ConsumeOptions say how stored payloads are worked.
 type ConsumeOptions struct {
@@ -56,12 +57,15 @@ func (s *Store) Consume(ctx context.Context, o ConsumeOptions) error {
 		}
 	}
 	lanes := make([]chan jetstream.Msg, o.Workers)
-	var running sync.WaitGroup
+	var running, recording sync.WaitGroup
+	records := newRecorder(s)
+	worked, allWorked := context.WithCancel(context.WithoutCancel(ctx))
+	recording.Go(func() { records.run(worked) })
 	for i := range lanes {
 		lanes[i] = make(chan jetstream.Msg, perWorker)
 		running.Go(func() {
 			for m := range lanes[i] {
-				s.workOne(ctx, m, o)
+				s.workOne(ctx, m, o, records)
 			}
 		})
 	}
@@ -70,6 +74,8 @@ func (s *Store) Consume(ctx context.Context, o ConsumeOptions) error {
 		close(lane)
 	}
 	running.Wait()
+	allWorked()
+	recording.Wait()
 	return nil
 }
 
@@ -154,21 +160,22 @@ func forward(messages jetstream.MessagesContext, pass func(jetstream.Msg)) error
 
 // workOne works a message until it is done, or gives it back when ctx ends. An answer that is lost
 // costs only a redelivery.
-func (s *Store) workOne(ctx context.Context, m jetstream.Msg, o ConsumeOptions) {
+func (s *Store) workOne(ctx context.Context, m jetstream.Msg, o ConsumeOptions, records *recorder) {
 	p := payloadOf(m.Subject(), m.Headers(), m.Data())
 	if !whole(p) {
 		o.Log.Error("a message in the payload log is not ours, or was altered; it is passed over", zap.String("provider", p.Provider), zap.String("account", p.Account))
 		_ = m.Term()
 		return
 	}
-	attempt := 1
+	attempt, seq := 1, uint64(0)
 	if meta, err := m.Metadata(); err == nil {
-		attempt = int(meta.NumDelivered)
+		attempt, seq = int(meta.NumDelivered), meta.Sequence.Stream
 	}
 	for ; ctx.Err() == nil; attempt++ {
-		retryIn := o.Work(ctx, p, attempt)
+		done, retryIn := o.Work(ctx, p, attempt)
 		if retryIn == 0 {
-			_ = m.Ack()
+			done.Seq = seq
+			records.add(done, func() { _ = m.Ack() })
 			return
 		}
 		if ctx.Err() == nil && !o.Hold() {

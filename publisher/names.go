@@ -16,12 +16,16 @@ type Names struct {
 }
 
 // Stream names.
-func (n Names) payloads() string   { return n.Stream + "_PAYLOADS" }
-func (n Names) events() string     { return n.Stream + "_EVENTS" }
-func (n Names) quarantine() string { return n.Stream + "_QUARANTINE" }
-func (n Names) refused() string    { return n.Stream + "_REFUSED" }
-func (n Names) polls() string      { return n.Stream + "_POLLS" }
-func (n Names) starts() string     { return n.Stream + "_STARTS" }
+func (n Names) payloads() string     { return n.Stream + "_PAYLOADS" }
+func (n Names) events() string       { return n.Stream + "_EVENTS" }
+func (n Names) quarantine() string   { return n.Stream + "_QUARANTINE" }
+func (n Names) refused() string      { return n.Stream + "_REFUSED" }
+func (n Names) polls() string        { return n.Stream + "_POLLS" }
+func (n Names) starts() string       { return n.Stream + "_STARTS" }
+func (n Names) dispositions() string { return n.Stream + "_DISPOSITIONS" }
+
+// disposition is the subject of what became of payloads.
+func (n Names) disposition() string { return n.join("disposition") }
 
 // EventStream is the name of the stream that consumers read.
 func (n Names) EventStream() string { return n.events() }

@@ -208,16 +208,16 @@ func TestConsumeWorksInOrderAndRetries(t *testing.T) {
 	done := make(chan error, 1)
 	worked := make(chan struct{}, 100)
 	go func() {
-		done <- store.Consume(ctx, ConsumeOptions{Workers: 3, Log: zaptest.NewLogger(t), Hold: func() bool { return true }, Work: func(_ context.Context, p kycbridge.Payload, attempt int) time.Duration {
+		done <- store.Consume(ctx, ConsumeOptions{Workers: 3, Log: zaptest.NewLogger(t), Hold: func() bool { return true }, Work: func(_ context.Context, p kycbridge.Payload, attempt int) (kycbridge.Disposition, time.Duration) {
 			mu.Lock()
 			defer mu.Unlock()
 			if p.ID == "ondato.acme.e39" && !failed[p.ID] {
 				failed[p.ID] = true
-				return 50 * time.Millisecond
+				return kycbridge.Disposition{}, 50 * time.Millisecond
 			}
 			seen[p.VerificationID] = append(seen[p.VerificationID], string(p.Body))
 			worked <- struct{}{}
-			return 0
+			return kycbridge.Disposition{Revision: 1}, 0
 		}})
 	}()
 	for range 40 {
@@ -230,6 +230,11 @@ func TestConsumeWorksInOrderAndRetries(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+	recorded := map[uint64]int{}
+	must(t, store.Dispositions(t.Context(), time.Time{}, func(d kycbridge.Disposition) error { recorded[d.Seq] += d.Revision; return nil }))
+	if len(recorded) != 40 || recorded[1] != 1 || recorded[40] != 1 {
+		t.Errorf("recorded what became of %d payloads of 40: %v", len(recorded), recorded)
 	}
 	for i := range 4 {
 		id := kycbridge.VerificationID("ondato", "acme", fmt.Sprint("idv-", i))
@@ -259,12 +264,12 @@ func TestOneStuckPayloadStopsNobodyElse(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- store.Consume(ctx, ConsumeOptions{Workers: 2, Log: zaptest.NewLogger(t), Hold: func() bool { return false },
-			Work: func(_ context.Context, p kycbridge.Payload, _ int) time.Duration {
+			Work: func(_ context.Context, p kycbridge.Payload, _ int) (kycbridge.Disposition, time.Duration) {
 				if p.ID == stuck.ID {
-					return 50 * time.Millisecond
+					return kycbridge.Disposition{}, 50 * time.Millisecond
 				}
 				worked <- struct{}{}
-				return 0
+				return kycbridge.Disposition{Revision: 1}, 0
 			}})
 	}()
 	for range healthy {

@@ -49,6 +49,8 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 	// Scheduled messages cannot be combined with discard new; without a size limit nothing is discarded.
 	polls.config.Subjects = append(polls.config.Subjects, n.watches())
 	polls.config.AllowMsgSchedules, polls.config.Discard = true, jetstream.DiscardOld
+	dispositions := keep(n.dispositions(), "disposition", "What became of stored payloads, many in a message", payloadAge)
+	dispositions.config.Duplicates = 2 * time.Minute
 	starts := keep(n.starts(), "start.>", "Verifications started under an idempotency key, for a day", startAge)
 	starts.bounded, starts.config.MaxMsgsPerSubject, starts.config.Discard = true, 1, jetstream.DiscardOld
 	starts.config.Duplicates = 2 * time.Minute
@@ -59,6 +61,7 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 		refused,
 		polls,
 		starts,
+		dispositions,
 	}
 }
 

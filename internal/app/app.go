@@ -309,13 +309,13 @@ func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
 		Alone:   a.config.Store.IsEmbedded(), // the lock on its directory says so
 		Log:     a.log,
 		Hold:    func() bool { return !bus.Connected() || !a.store.Connected() },
-		Work: func(ctx context.Context, p kycbridge.Payload, attempt int) time.Duration {
+		Work: func(ctx context.Context, p kycbridge.Payload, attempt int) (kycbridge.Disposition, time.Duration) {
 			done, retryIn, err := n.Work(ctx, p, attempt)
 			if err == nil || ctx.Err() == nil { // what a shutdown interrupts is no failure
 				a.metrics.processed(p, done, err)
 				a.logProcessed(p, done, attempt, retryIn, err)
 			}
-			return retryIn
+			return done.Disposition(), retryIn
 		},
 	})
 }
