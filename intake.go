@@ -79,6 +79,7 @@ func (in *Intake) Receive(ctx context.Context, a *Account, r Request) (Receipt, 
 		in.Refusals.Refuse(ctx, named(p, a), r)
 		return Receipt{}, fmt.Errorf("authenticate callback: %w", ErrUnauthenticated)
 	}
+	p.Placement = placement
 	receipt, err := in.Ingest(ctx, a, p)
 	receipt.Placement = placement
 	return receipt, err
@@ -90,29 +91,39 @@ func (in *Intake) Receive(ctx context.Context, a *Account, r Request) (Receipt, 
 // asked about is quarantined.
 func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, error) {
 	p = named(p, a)
-	doc, faults := in.Decode(p.Body)
-	if len(faults) > 0 {
-		return in.quarantine(ctx, p, QuarantineMalformed, faults)
-	}
-	id := a.Provider.Identify(doc)
+	id, reason, faults := in.Examine(a, p)
 	p.Event = id.Event
-	if id.Reference == "" {
-		return in.quarantine(ctx, p, QuarantineUnidentified,
-			[]FieldError{{Path: id.Missing, Message: "names no verification: a non-empty string is expected here"}})
+	if id.Reference != "" {
+		p.VerificationID = VerificationID(p.Provider, p.Account, id.Reference)
 	}
-	if faults := a.Provider.Validate(id.Schema, id.Document); len(faults) > 0 {
-		return in.quarantine(ctx, p, QuarantineSchema, below(id.At, faults))
-	}
-	if p.Reference != "" && p.Reference != id.Reference {
-		return in.quarantine(ctx, p, QuarantineUnidentified,
-			[]FieldError{{Path: id.Missing, Message: "names another verification than the one that was asked about"}})
+	if reason != "" {
+		return in.quarantine(ctx, p, reason, faults)
 	}
 	p.Reference = id.Reference
-	p.VerificationID = VerificationID(p.Provider, p.Account, id.Reference)
 	if p.ID = fetchedID(p); id.EventID != "" {
 		p.ID = PayloadID(p.Provider, p.Account, id.EventID, p.Digest)
 	}
 	return in.store(ctx, p)
+}
+
+// Examine reads what a body says about itself and checks it against today's schema. A reason says
+// why it would be quarantined.
+func (in *Intake) Examine(a *Account, p Payload) (id Identity, reason string, faults []FieldError) {
+	doc, faults := in.Decode(p.Body)
+	if len(faults) > 0 {
+		return Identity{}, QuarantineMalformed, faults
+	}
+	id = a.Provider.Identify(doc)
+	if id.Reference == "" {
+		return id, QuarantineUnidentified, []FieldError{{Path: id.Missing, Message: "names no verification: a non-empty string is expected here"}}
+	}
+	if faults := a.Provider.Validate(id.Schema, id.Document); len(faults) > 0 {
+		return id, QuarantineSchema, below(id.At, faults)
+	}
+	if p.Reference != "" && p.Reference != id.Reference {
+		return id, QuarantineUnidentified, []FieldError{{Path: id.Missing, Message: "names another verification than the one that was asked about"}}
+	}
+	return id, "", nil
 }
 
 // Record stores a notice of ours.

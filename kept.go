@@ -1,6 +1,9 @@
 package kycbridge
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Shelf says where a kept payload lies.
 type Shelf string
@@ -73,3 +76,6 @@ type EventMeta struct {
 	Kind Kind
 	At   time.Time // when it was published
 }
+
+// ErrEnough ends a reading early; it is no error to whoever began it.
+var ErrEnough = errors.New("enough")

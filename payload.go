@@ -18,6 +18,7 @@ type Payload struct {
 	Digest         string            // sha256:<64 hex> of Body
 	Event          string            // what the provider calls the message; may be ""
 	Reference      string            // the provider's id of the verification; "" while none has been found
+	Placement      string            // of a callback: where the credential stood that admitted it
 	Part           string            // of a fetched body: which of the provider's answers it is
 	Trigger        string            // of a fetched body: the word of the callback that asked for it, where the body lacks it
 	After          string            // of a fetched body: id of the different one that was stored before it

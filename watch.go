@@ -17,6 +17,7 @@ type Watch struct {
 	Trigger  string          `json:"trigger,omitempty"`
 	Since    time.Time       `json:"since"`
 	Deadline time.Time       `json:"deadline"`
+	Asked    bool            `json:"asked,omitempty"`    // somebody asked for this watch: look once, whatever is known
 	Status   Status          `json:"status,omitempty"`   // at the last look
 	Failures int             `json:"failures,omitempty"` // looks in a row that failed
 	Missing  int             `json:"missing,omitempty"`  // looks in a row at which the provider did not know it

@@ -569,3 +569,61 @@ func FuzzIDWise(f *testing.F) {
 		}
 	})
 }
+
+// TestIDWiseReferences: the caller's reference has three spellings, and a journey's id two forms.
+func TestIDWiseReferences(t *testing.T) {
+	for _, id := range []string{"65f000000000000000000001", "a0000000-0000-4000-8000-000000000001"} {
+		for name, body := range map[string]string{
+			"webhook": `{"event":"Finished Journey","body":{"journeyId":"` + id + `","referenceNo":"ref-1001","systemDecision":"Complete"}}`,
+			"summary": `{"journey_id":"` + id + `","reference_no":"ref-1001","is_completed":true,"step_summaries":[]}`,
+			"result":  `{"journey_id":"` + id + `","reference_number":"ref-1001","system_decision":"Complete","model_version":"3.0"}`,
+		} {
+			if got := IdentifyIDWise(docTree(t, []byte(body))); got.Reference != id {
+				t.Errorf("%s: identity %+v", name, got)
+			}
+			if o := mapIDWise(t, body, kycbridge.Settings{}); o.ExternalReference != "ref-1001" || o.References["journey_id"] != id {
+				t.Errorf("%s: %q %v", name, o.ExternalReference, o.References)
+			}
+		}
+	}
+}
+
+// TestIDWiseStepIDs: a step's id is a number in one body and text in another, and means the same.
+func TestIDWiseStepIDs(t *testing.T) {
+	for _, member := range []string{"0", `"0"`} {
+		o := mapIDWise(t, `{"event":"Verification Update Required","body":{"journeyId":"j","requiredSteps":[{"stepId":`+member+`}]}}`, kycbridge.Settings{})
+		if len(o.RequiredActions) != 1 || o.RequiredActions[0].ProviderStep != "0" {
+			t.Errorf("webhook, %s: %+v", member, o.RequiredActions)
+		}
+		o = mapIDWise(t, `{"journey_id":"j","is_completed":false,"step_summaries":[{"definition":{"step_id":`+member+`},"result":{"has_passed_rules":null,"is_concluded":null}}]}`, kycbridge.Settings{})
+		if got := brief(o); got != "progress in_progress" {
+			t.Errorf("summary, %s: %s", member, got)
+		}
+	}
+}
+
+// TestIDWiseImageKeys: the sample and the table name the images of a document differently.
+func TestIDWiseImageKeys(t *testing.T) {
+	for _, images := range []string{
+		`{"input_image_path":"front","back_side_image_path":"back","front_side_cropped_image_path":"crop","back_side_cropped_image_path":null}`,
+		`{"front_image_path":"front","back_image_path":"back","front_cropped_image_path":"crop","back_cropped_image_path":null}`,
+	} {
+		o := mapIDWise(t, `{"journey_id":"j","system_decision":"Complete","documents":{"0":{"document_type":"Passport","images":`+images+`}}}`, kycbridge.Settings{})
+		want := []kycbridge.Media{{Kind: "document_front", ProviderRef: "front"}, {Kind: "document_back", ProviderRef: "back"}, {Kind: "document_front_cropped", ProviderRef: "crop"}}
+		if !reflect.DeepEqual(o.Media, want) {
+			t.Errorf("%s: %+v", images, o.Media)
+		}
+	}
+}
+
+// TestIDWiseTimesWithoutZone: they are read as UTC, and one with a zone keeps its moment.
+func TestIDWiseTimesWithoutZone(t *testing.T) {
+	for start, want := range map[string]string{
+		"2026-03-02T09:00:00.962462": "2026-03-02T09:00:00.962462Z", "2026-03-02T09:00:00": "2026-03-02T09:00:00Z", "2026-03-02T14:30:00+05:30": "2026-03-02T09:00:00Z",
+	} {
+		o := mapIDWise(t, `{"journey_id":"j","system_decision":"Complete","start_time":"`+start+`"}`, kycbridge.Settings{})
+		if o.Session == nil || o.Session.StartedAt != want {
+			t.Errorf("%s: %+v, want %s", start, o.Session, want)
+		}
+	}
+}

@@ -349,3 +349,53 @@ func FuzzKwikID(f *testing.F) {
 		}
 	})
 }
+
+// TestKwikIDStringsInPlaceOfObjects: any object of an answer may come as text, a number or null, and
+// only session_status decides.
+func TestKwikIDStringsInPlaceOfObjects(t *testing.T) {
+	const approved = "verdict completed approved maker human final [maker approved human]"
+	for _, instead := range []string{`"n/a"`, `""`, `"{}"`, `null`, `[]`, `7`, `true`} {
+		for _, member := range []string{
+			`"extras":` + instead, `"summary_data":` + instead, `"summary_data":{"docs":` + instead + `}`, `"summary_data":{"docs":[` + instead + `]}`,
+			`"summary_data":{"docs":[{"name":"Pan Card","details":` + instead + `,"facematch_score":` + instead + `,"validator":` + instead + `}]}`,
+			`"summary_data":{"overall_summary":` + instead + `}`, `"summary_data":{"overall_summary":[` + instead + `]}`,
+			`"summary_data":{"qna":` + instead + `,"user_info":` + instead + `}`, `"captured_images":` + instead, `"agent_tl":` + instead,
+		} {
+			o := mapKwikID(t, kycbridge.ViaPoll, `{"status":200,"session_data":{"session_status":"kyc_result_approved",`+member+`}}`, kycbridge.Settings{})
+			if got := brief(o); got != approved {
+				t.Errorf("%s: %s", member, got)
+			}
+			unique(t, o)
+		}
+	}
+}
+
+// TestKwikIDSpellings: the vendor's slips are its names. What is spelled right is not its word, and
+// the address of the customer is withheld in any letters.
+func TestKwikIDSpellings(t *testing.T) {
+	for status, want := range map[string]string{
+		"agent_alloted": "progress in_progress agent_assigned", "agent_allotted": "progress unknown system.unmapped_status", "Agent_Alloted": "progress unknown system.unmapped_status",
+	} {
+		o := mapKwikID(t, kycbridge.ViaPoll, `{"status":200,"session_data":{"session_status":"`+status+`","IS_VIDO_UPLOADED":true,"is_video_uploaded":"SEEDED",
+		  "customer_IP":"203.0.113.7","customer_ip":"203.0.113.8","CUSTOMER_IP":"203.0.113.9"}}`, kycbridge.Settings{})
+		if got := brief(o); got != want {
+			t.Errorf("%s: %s, want %s", status, got, want)
+		}
+		withhold(t, o, "203.0.113", "SEEDED")
+	}
+}
+
+// TestKwikIDTimes: no form of time is defined, so each that can be meant is read, and what cannot be
+// read is left out.
+func TestKwikIDTimes(t *testing.T) {
+	for start, want := range map[string]string{
+		`"1772442000"`: "2026-03-02T09:00:00Z", `1772442000`: "2026-03-02T09:00:00Z", `"1772442000.25"`: "2026-03-02T09:00:00.25Z", `1772442000250`: "2026-03-02T09:00:00.25Z",
+		`"2026-03-02T09:00:00"`: "2026-03-02T09:00:00Z", `"2026-03-02 09:00:00"`: "2026-03-02T09:00:00Z", `"2026-03-02T14:30:00+05:30"`: "2026-03-02T09:00:00Z",
+		`""`: "", `null`: "", `"soon"`: "", `"02/03/2026 09:00"`: "", `0`: "", `{}`: "",
+	} {
+		o := mapKwikID(t, kycbridge.ViaPoll, `{"status":200,"session_data":{"session_status":"kyc_result_approved","start_time":`+start+`}}`, kycbridge.Settings{})
+		if o.Session.StartedAt != want || o.Decision.Outcome != kycbridge.OutcomeApproved {
+			t.Errorf("%s: %q %s, want %q", start, o.Session.StartedAt, o.Decision.Outcome, want)
+		}
+	}
+}

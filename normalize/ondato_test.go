@@ -447,3 +447,44 @@ func FuzzOndato(f *testing.F) {
 		}
 	})
 }
+
+// TestOndatoTypeComesLast: whatever stands first in a body, the type decides what it is.
+func TestOndatoTypeComesLast(t *testing.T) {
+	members := []string{`"id":"e1"`, `"createdUtc":"2026-03-02T09:00:12Z"`, `"payload":{"id":"` + testKYC + `","identityVerificationId":"` + testIDV + `","status":"Approved"}`, `"type":"KycIdentification.Approved"`}
+	for range members {
+		members = append(members[1:], members[0])
+		o := mapOndato(t, "{"+strings.Join(members, ",")+"}", kycbridge.Settings{})
+		if o.Decision.Outcome != kycbridge.OutcomeApproved || o.EventName != "KycIdentification.Approved" {
+			t.Errorf("%s first: %+v", members[0], o.Decision)
+		}
+	}
+}
+
+// TestOndatoFractions: instants have any number of digits behind the second.
+func TestOndatoFractions(t *testing.T) {
+	for fraction, want := range map[string]string{"": "", ".7": ".7", ".77": ".77", ".684": ".684", ".4886646": ".4886646"} {
+		body := ondatoHook("KycIdentification.Approved", `"status":"Approved","completedUtc":"2026-03-02T09:00:11`+fraction+`Z"`)
+		body = strings.Replace(body, "12.4886646Z", "12"+fraction+"Z", 1)
+		o := mapOndato(t, body, kycbridge.Settings{})
+		if o.Decision.DecidedAt != "2026-03-02T09:00:11"+want+"Z" || kycbridge.Instant(o.OccurredAt) != "2026-03-02T09:00:12"+want+"Z" {
+			t.Errorf("%q: decided %q, occurred %v", fraction, o.Decision.DecidedAt, o.OccurredAt)
+		}
+	}
+}
+
+// TestOndatoNumbersOrText: what comes as a number here and as text there breaks nothing.
+func TestOndatoNumbersOrText(t *testing.T) {
+	for _, members := range []string{
+		`"registration":{"phoneNumber":370600000001}`, `"registration":{"phoneNumber":"370600000001"}`, `"registration":{"phoneNumber":null}`,
+		`"face":{"ageEstimation":30}`, `"face":{"ageEstimation":"Age30AndOver"}`, `"face":{"ageEstimation":null}`,
+	} {
+		for _, body := range []string{ondatoHook("KycIdentification.Approved", `"status":"Approved",`+members), ondatoBareKYC(`"status":"Approved",` + members)} {
+			if o := mapOndato(t, body, kycbridge.Settings{}); o.Decision.Outcome != kycbridge.OutcomeApproved {
+				t.Errorf("%s: %+v", members, o.Decision)
+			}
+		}
+		if o := mapOndato(t, ondatoBareIDV(`"status":"Completed",`+members), kycbridge.Settings{}); o.Status != kycbridge.StatusProcessing {
+			t.Errorf("%s: %+v", members, o)
+		}
+	}
+}

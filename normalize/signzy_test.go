@@ -498,3 +498,61 @@ func FuzzSignzy(f *testing.F) {
 		}
 	})
 }
+
+// TestSignzyPassiveLiveliness: the vendor's odd spelling is the one that counts. The usual one is of
+// another product, with other members, and is no evidence here.
+func TestSignzyPassiveLiveliness(t *testing.T) {
+	policy := kycbridge.Settings{Policy: map[string]float64{"min_liveness": 0.9}}
+	if o := mapSignzy(t, goodJourney, policy); o.Decision.Outcome != kycbridge.OutcomeApproved || signzyChecks(o)["liveness"].Result != "passed" {
+		t.Errorf("the vendor's spelling: %+v", o.Decision)
+	}
+	o := mapSignzy(t, changed(t, `"passiveLiveliness"`, `"passiveLiveness"`), policy)
+	if _, found := signzyChecks(o)["liveness"]; found || o.Decision.Outcome != kycbridge.OutcomeReview {
+		t.Errorf("the usual spelling: %+v %+v", o.Decision, o.Checks)
+	}
+}
+
+// TestSignzyTimes: the same moment as milliseconds, as text of them, and as ISO; null is no moment.
+func TestSignzyTimes(t *testing.T) {
+	for created, want := range map[string]string{
+		`1772442000000`: "2026-03-02T09:00:00Z", `"1772442000000"`: "2026-03-02T09:00:00Z", `"2026-03-02T09:00:00.000Z"`: "2026-03-02T09:00:00Z",
+		`"2026-03-02T14:30:00+05:30"`: "2026-03-02T09:00:00Z", `"2026-03-02T09:00:00"`: "2026-03-02T09:00:00Z", `null`: "", `"NA"`: "", `""`: "", `{}`: "",
+	} {
+		o := mapSignzy(t, `{"journeyId":"A","currentStatus":"COMPLETED","createdAt":`+created+`,"startedAt":`+created+`}`, kycbridge.Settings{})
+		got := ""
+		if o.Session != nil {
+			got = o.Session.CreatedAt
+		}
+		if got != want || want != "" && o.Session.StartedAt != want {
+			t.Errorf("%s: %q, want %q", created, got, want)
+		}
+	}
+}
+
+// TestSignzyLabels: labels of extracted fields differ in letters, spaces and separators from document
+// to document and mean one thing.
+func TestSignzyLabels(t *testing.T) {
+	for _, label := range []string{"Date of Birth", "date of birth", "DATE OF BIRTH", "dateOfBirth", "date_of_birth", "Date-Of-Birth", " Date  Of Birth "} {
+		o := mapSignzy(t, `{"journeyId":"A","currentStatus":"COMPLETED","documentIntelligence":{"extractedFields":{"`+label+`":"01/02/1990"}}}`, kycbridge.Settings{})
+		if o.ExtractedClaims["birthdate"] != "1990-02-01" {
+			t.Errorf("%q: %v", label, o.ExtractedClaims)
+		}
+	}
+}
+
+// TestSignzyKeysKeepTheirLetters: the journey is found by its exact key, so that a body in other
+// letters goes to quarantine instead of being half read; and no spelling makes a verdict.
+func TestSignzyKeysKeepTheirLetters(t *testing.T) {
+	for _, key := range []string{"journeyid", "JourneyId", "journey_id", "journey-id"} {
+		body := `{"` + key + `":"AB12","currentStatus":"COMPLETED"}`
+		if id := IdentifySignzy(anyTree(t, []byte(body))); id.Reference != "" || id.Missing != "/journeyId" {
+			t.Errorf("%s: identity %+v", key, id)
+		}
+	}
+	policy := kycbridge.Settings{Policy: map[string]float64{"min_face_match": 0.9}}
+	for _, pair := range [][2]string{{`"currentStatus"`, `"current_status"`}, {`"faceMatch"`, `"face_match"`}, {`"selfieAnalysis"`, `"selfie-analysis"`}} {
+		if o := mapSignzy(t, changed(t, pair[0], pair[1]), policy); o.Decision.Outcome == kycbridge.OutcomeApproved {
+			t.Errorf("%s: approved", pair[1])
+		}
+	}
+}

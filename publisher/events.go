@@ -86,18 +86,26 @@ func (b *Bus) Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.
 	if err != nil {
 		return kycbridge.State{}, err
 	}
+	state, err := b.revision(raw)
+	if err != nil {
+		return kycbridge.State{}, err
+	}
+	if len(raw.Data) <= memorable {
+		b.last.Add(k, state)
+	}
+	state.Read = true
+	return state, nil
+}
+
+// revision reads a published event back.
+func (b *Bus) revision(raw *jetstream.RawStreamMsg) (kycbridge.State, error) {
 	e, err := kycbridge.DecodeEvent(raw.Data)
 	if err != nil {
 		return kycbridge.State{}, fmt.Errorf("event at sequence %d of %s cannot be read back", raw.Sequence, b.names.events())
 	}
 	e.Data.UntilID = raw.Header.Get(headerUntilID)
 	e.Data.Until = kycbridge.ParseInstant(raw.Header.Get(headerUntil))
-	state := kycbridge.State{Data: &e.Data, Seq: raw.Sequence}
-	if len(raw.Data) <= memorable {
-		b.last.Add(k, state)
-	}
-	state.Read = true
-	return state, nil
+	return kycbridge.State{Data: &e.Data, Seq: raw.Sequence}, nil
 }
 
 // Publish appends e if the last event of its verification is still the one at seq after.

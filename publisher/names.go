@@ -23,6 +23,7 @@ func (n Names) refused() string      { return n.Stream + "_REFUSED" }
 func (n Names) polls() string        { return n.Stream + "_POLLS" }
 func (n Names) starts() string       { return n.Stream + "_STARTS" }
 func (n Names) dispositions() string { return n.Stream + "_DISPOSITIONS" }
+func (n Names) tombstones() string   { return n.Stream + "_TOMBSTONES" }
 
 // disposition is the subject of what became of payloads.
 func (n Names) disposition() string { return n.join("disposition") }
@@ -50,6 +51,11 @@ func (n Names) quarantined(provider, account, reason string) string {
 
 func (n Names) refusal(provider, account string) string {
 	return n.join("refused", provider, account)
+}
+
+// tombstone says that a verification was erased.
+func (n Names) tombstone(k kycbridge.Key) string {
+	return n.join("tombstone", k.Provider, k.Account, k.VerificationID)
 }
 
 // due is where the timer of a watch puts its message when its time has come; "*" and ">" match.

@@ -31,8 +31,10 @@ const (
 	headerDigest   = "Kyc-Digest"
 	headerEvent    = "Kyc-Event"
 	headerErrors   = "Kyc-Errors"
+	headerSubject  = "Kyc-Verification-Id" // of a quarantined one: which verification it is about, if known
 	headerRef      = "Kyc-Reference" // escaped as in a query: it is the provider's
 	headerPart     = "Kyc-Part"
+	headerPlace    = "Kyc-Placement"
 	headerTrigger  = "Kyc-Trigger"
 	headerNotice   = "Kyc-Notice"
 	headerQuery    = "Kyc-Query"
@@ -48,6 +50,8 @@ type Store struct {
 	log        jetstream.Stream // the payload log
 	polls      jetstream.Stream // timers and due watches
 	starts     jetstream.Stream // idempotency keys
+	tombstones jetstream.Stream // what was erased
+	shelves    map[kycbridge.Shelf]jetstream.Stream
 	payloads   *committer
 	quarantine *committer
 	refusals   *committer
@@ -63,20 +67,20 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 			return nil, err
 		}
 	}
-	log, err := c.reader(ctx, names.payloads())
-	if err != nil {
-		return nil, err
+	s := &Store{Connection: c, names: names, shelves: map[kycbridge.Shelf]jetstream.Stream{}}
+	var quarantine, refused jetstream.Stream
+	for name, stream := range map[string]*jetstream.Stream{
+		names.payloads(): &s.log, names.polls(): &s.polls, names.starts(): &s.starts,
+		names.tombstones(): &s.tombstones, names.quarantine(): &quarantine, names.refused(): &refused,
+	} {
+		var err error
+		if *stream, err = c.reader(ctx, name); err != nil {
+			return nil, err
+		}
 	}
-	polls, err := c.reader(ctx, names.polls())
-	if err != nil {
-		return nil, err
-	}
-	starts, err := c.reader(ctx, names.starts())
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{Connection: c, names: names, log: log, polls: polls, starts: starts, payloads: newCommitter(c), quarantine: newCommitter(c), refusals: newCommitter(c),
-		refused: make(chan *nats.Msg, refusedWaiting)}
+	s.shelves[kycbridge.ShelfPayloads], s.shelves[kycbridge.ShelfQuarantine], s.shelves[kycbridge.ShelfRefused] = s.log, quarantine, refused
+	s.payloads, s.quarantine, s.refusals = newCommitter(c), newCommitter(c), newCommitter(c)
+	s.refused = make(chan *nats.Msg, refusedWaiting)
 	for range refusedAtOnce {
 		s.refusing.Go(s.keepRefused)
 	}
@@ -125,17 +129,22 @@ func (s *Store) at(ctx context.Context, seq uint64) (kycbridge.Payload, error) {
 
 // Quarantine stores p with the reason and the errors, durably.
 func (s *Store) Quarantine(ctx context.Context, p kycbridge.Payload, reason string, faults []kycbridge.FieldError) error {
+	_, err := s.quarantine.Publish(ctx, s.quarantined(p, reason, faults))
+	return err
+}
+
+// quarantined is the message of a payload in quarantine.
+func (s *Store) quarantined(p kycbridge.Payload, reason string, faults []kycbridge.FieldError) *nats.Msg {
 	m := message(s.names.quarantined(p.Provider, p.Account, reason), p)
 	if p.VerificationID != "" {
-		m.Header["Kyc-Verification-Id"] = []string{p.VerificationID}
+		m.Header[headerSubject] = []string{p.VerificationID}
 	}
 	if list, err := json.Marshal(faults); err == nil && len(list) < headRoom/4 {
 		m.Header[headerErrors] = []string{string(list)}
 	}
 	// The same body may break for one reason today and for another tomorrow.
 	m.Header[nats.MsgIdHdr] = []string{p.ID + "." + reason}
-	_, err := s.quarantine.Publish(ctx, m)
-	return err
+	return m
 }
 
 // Refuse keeps a callback that failed authentication, with what is needed to authenticate it again
@@ -145,6 +154,15 @@ func (s *Store) Refuse(_ context.Context, p kycbridge.Payload, r kycbridge.Reque
 		s.dropped.Add(1)
 		return
 	}
+	select {
+	case s.refused <- s.refusal(p, r):
+	default:
+		s.dropped.Add(1)
+	}
+}
+
+// refusal is the message of a refused callback.
+func (s *Store) refusal(p kycbridge.Payload, r kycbridge.Request) *nats.Msg {
 	m := message(s.names.refusal(p.Provider, p.Account), p) // by its digest, so that retries are kept once
 	size := 0
 	for name, values := range r.Header {
@@ -156,11 +174,7 @@ func (s *Store) Refuse(_ context.Context, p kycbridge.Payload, r kycbridge.Reque
 	if token := r.Query.Get("token"); token != "" && len(token) < 4096 {
 		m.Header[headerQuery] = []string{url.Values{"token": {token}}.Encode()}
 	}
-	select {
-	case s.refused <- m:
-	default:
-		s.dropped.Add(1)
-	}
+	return m
 }
 
 // Ready reports whether the store is there and has taken what was last tried.
@@ -233,6 +247,9 @@ func message(subject string, p kycbridge.Payload) *nats.Msg {
 	if p.Reference != "" {
 		h[headerRef] = []string{url.QueryEscape(p.Reference)}
 	}
+	if p.Placement != "" {
+		h[headerPlace] = []string{plain(p.Placement)}
+	}
 	if p.Part != "" {
 		h[headerPart] = []string{plain(p.Part)}
 	}
@@ -257,6 +274,7 @@ func payloadOf(subject string, h nats.Header, body []byte) kycbridge.Payload {
 		ContentType: h.Get(headerType),
 		Digest:      h.Get(headerDigest),
 		Event:       h.Get(headerEvent),
+		Placement:   h.Get(headerPlace),
 		Part:        h.Get(headerPart),
 		Trigger:     h.Get(headerTrigger),
 		Notice:      h.Get(headerNotice) != "",

@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
 )
 
 // scanOptions say which messages of a stream are read.
@@ -22,7 +24,7 @@ type scanOptions struct {
 const scanPatience = 10 * time.Second
 
 // errScanned ends a scan early without an error.
-var errScanned = errors.New("enough")
+var errScanned = kycbridge.ErrEnough
 
 // scan reads the messages that a stream holds when it begins, oldest first. each may return
 // errScanned to end it.

@@ -54,6 +54,8 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 	starts := keep(n.starts(), "start.>", "Verifications started under an idempotency key, for a day", startAge)
 	starts.bounded, starts.config.MaxMsgsPerSubject, starts.config.Discard = true, 1, jetstream.DiscardOld
 	starts.config.Duplicates = 2 * time.Minute
+	tombstones := keep(n.tombstones(), "tombstone.>", "Verifications that were erased, one message each", 0)
+	tombstones.config.MaxMsgsPerSubject, tombstones.config.Duplicates = 1, 2*time.Minute
 	polls.config.Duplicates, refused.config.Duplicates = 2*time.Minute, 2*time.Minute // their messages carry no id
 	return []stream{
 		keep(n.payloads(), "payload.>", "Payloads as received: the outbox of everything", payloadAge),
@@ -62,6 +64,7 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 		polls,
 		starts,
 		dispositions,
+		tombstones,
 	}
 }
 
@@ -142,7 +145,7 @@ func brokenPromises(have jetstream.StreamConfig, want stream) (broken []string) 
 		return broken
 	}
 	say(have.Discard != w.Discard && (have.MaxBytes > 0 || have.MaxMsgs > 0), "discard policy is old with a size limit, must be new, or acknowledged messages vanish when it is full: %s--discard=new`", edit)
-	say(have.MaxMsgsPerSubject > 0 && (have.Discard != jetstream.DiscardNew || !have.DiscardNewPerSubject), "messages per subject are limited to %d, must be unlimited: %s--max-msgs-per-subject=-1`", have.MaxMsgsPerSubject, edit)
+	say(have.MaxMsgsPerSubject > 0 && have.MaxMsgsPerSubject != w.MaxMsgsPerSubject && (have.Discard != jetstream.DiscardNew || !have.DiscardNewPerSubject), "messages per subject are limited to %d, must be unlimited: %s--max-msgs-per-subject=-1`", have.MaxMsgsPerSubject, edit)
 	return broken
 }
 

@@ -392,7 +392,7 @@ func (a *App) startReceiver(ready map[string]func(context.Context) error) error 
 	return nil
 }
 
-// startAdmin serves health and metrics.
+// startAdmin serves health, metrics and the API.
 func (a *App) startAdmin(ready map[string]func(context.Context) error) error {
 	admin := handlers.NewAdmin(handlers.AdminOptions{Ready: ready, Metrics: a.metrics.handler(), Logger: a.log})
 	handlers.AddAPI(admin, a.apiOptions())

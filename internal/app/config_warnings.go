@@ -13,7 +13,7 @@ import (
 // shortSecret is the length below which a secret is warned of.
 const shortSecret = 8
 
-// Warnings are what is allowed in c but hardly meant, or has no effect yet: one sentence each,
+// Warnings are what is allowed in c but hardly meant, or has no effect: one sentence each,
 // without any value.
 func Warnings(c *Config) []string {
 	var w warnings

@@ -37,6 +37,10 @@ func (a *App) connectAPIs() {
 		key := kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}
 		e := table[c.Provider]
 		a.policies[key] = defaultPolling.Over(e.polling).Over(c.Poll.policy())
+		if len(c.API) > 0 && e.namesURL && a.config.PublicURL == "" {
+			a.log.Warn("public_url is missing: the provider of this account is told no address for callbacks, so results are only asked for",
+				zap.String("provider", c.Provider), zap.String("account", c.Name))
+		}
 		if len(c.API) > 0 && e.connect != nil {
 			a.accounts[key].API = e.connect(c.API, a.restOptions(key, c))
 		}
@@ -176,6 +180,9 @@ func (a *App) takeWatch(ctx context.Context, key kycbridge.AccountKey, body []by
 	}
 	r := kycbridge.WatchRequest{Reference: text(object["reference"]), ExternalReference: text(object["external_reference"])}
 	r.Deadline = kycbridge.ParseInstant(text(object["deadline"]))
+	if !r.Deadline.IsZero() && r.Deadline.Before(time.Now()) {
+		return refuse("its deadline has passed")
+	}
 	_, err = a.poller.Watch(ctx, account, r)
 	if errors.Is(err, kycbridge.ErrUnsupported) {
 		return refuse("the account has no api section")

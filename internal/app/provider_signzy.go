@@ -20,6 +20,7 @@ func signzyProvider() entry {
 		policyKeys: normalize.SignzyPolicyKeys(),
 		apiKeys:    []string{"base_url", "token", "flow_id", "prefix", "result_method", "client_unique_id", "file_hosts"},
 		apiNeeds:   []string{"base_url", "token"},
+		namesURL:   true,
 		connect: func(a API, o rest.Options) kycbridge.API {
 			return signzy.New(signzy.Config{
 				BaseURL: a["base_url"], Token: a["token"], FlowID: a["flow_id"], Prefix: a["prefix"],

@@ -27,6 +27,7 @@ type entry struct {
 	apiKeys    []string // keys of an account's api section
 	apiNeeds   []string // those without which nothing can be called
 	connect    func(API, rest.Options) kycbridge.API
+	namesURL   bool        // a start tells the provider where to call back
 	polling    poll.Policy // where it differs from defaultPolling
 }
 

@@ -43,7 +43,7 @@ type Poller struct {
 	Now   func() time.Time
 	Log   *zap.Logger
 	// Observe is told how each look ended: news, unchanged, ended, unknown, deadline, or the kind of a
-	// kycbridge.ProviderError; late is how long the watch had been due.
+	// kycbridge.ProviderError.
 	Observe func(a kycbridge.AccountKey, outcome string)
 }
 
@@ -68,7 +68,7 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch) error {
 		if w, err = p.adopt(ctx, w); err != nil {
 			return err
 		}
-	} else if w.Trigger == "" && p.ended(ctx, w) {
+	} else if w.Trigger == "" && !w.Asked && p.ended(ctx, w) {
 		p.tell(w, "ended")
 		return nil
 	}
@@ -82,7 +82,7 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch) error {
 		}
 		return p.failed(ctx, a, w, err)
 	}
-	w.Failures, w.Missing = 0, 0
+	w.Failures, w.Missing, w.Asked = 0, 0, false
 	return p.answered(ctx, a, w, bodies)
 }
 

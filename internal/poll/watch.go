@@ -46,6 +46,7 @@ func (p *Poller) begin(ctx context.Context, a *kycbridge.Account, n kycbridge.No
 	} else if !deadline.IsZero() {
 		w.Deadline = deadline
 	}
+	w.Asked = n.Notice == kycbridge.NoticeWatched
 	if timer, err := p.Timers.Timer(ctx, w.Key()); err != nil {
 		return "", fmt.Errorf("watch: %w: %w", kycbridge.ErrUnavailable, err)
 	} else if timer != nil {

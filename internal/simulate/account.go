@@ -52,7 +52,7 @@ const signzySettings = `    policy: {min_face_match: 0.9, min_liveness: 0.8}
 
 func ondatoAPI(s *Server) map[string]string {
 	return map[string]string{
-		"token_url": s.URL() + "/connect/token", "idv_url": s.URL(), "kyc_url": s.URL(), "setup_id": "5e000000-0000-4000-8000-000000000001",
+		"token_url": s.URL() + "/connect/token", "idv_url": s.URL(), "kyc_url": s.URL(), "page_url": s.URL() + "/?id={id}", "setup_id": "5e000000-0000-4000-8000-000000000001",
 		"client_id": cmp.Or(s.Credentials.User, ondatoClientID), "client_secret": cmp.Or(s.Credentials.Password, ondatoClientSecret),
 	}
 }

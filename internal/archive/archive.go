@@ -1,0 +1,269 @@
+// Package archive is the stored-payload tool: it looks at what was kept, replays it through today's
+// schemas and mapping, erases a person, carries payloads elsewhere and back, and accounts for
+// everything. Commands and the API are faces of it.
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"kycbridge"
+)
+
+// Shelves read what was kept.
+type Shelves interface {
+	Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbridge.Kept) error) error
+	KeptAt(ctx context.Context, shelf kycbridge.Shelf, seq uint64) (kycbridge.Kept, error)
+}
+
+// Keeper puts payloads on their shelves and takes them away.
+type Keeper interface {
+	Put(ctx context.Context, k kycbridge.Kept) (kycbridge.Stored, error)
+	Erase(ctx context.Context, shelf kycbridge.Shelf, seq uint64, secure bool) error
+}
+
+// Ledger knows what became of payloads and how far the Normalizer has come.
+type Ledger interface {
+	Dispositions(ctx context.Context, since time.Time, each func(kycbridge.Disposition) error) error
+	Position(ctx context.Context) (kycbridge.Position, error)
+}
+
+// Watches are the open sessions.
+type Watches interface {
+	Watches(ctx context.Context, each func(w kycbridge.Watch, due bool) error) error
+	EraseWatches(ctx context.Context, k kycbridge.Key) (int, error)
+}
+
+// Graves remember what was erased.
+type Graves interface {
+	Bury(ctx context.Context, t kycbridge.Tombstone) error
+	Buried(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error)
+}
+
+// Events read the canonical history.
+type Events interface {
+	Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridge.State) error) error
+	Published(ctx context.Context, provider, account string, since time.Time, each func(kycbridge.EventMeta) error) error
+}
+
+// Bus erases events, and sends some elsewhere.
+type Bus interface {
+	EraseEvents(ctx context.Context, k kycbridge.Key) (int, error)
+	Send(ctx context.Context, subject string, body []byte, id string) error
+}
+
+// Archive is the tool.
+type Archive struct {
+	Accounts kycbridge.Accounts
+	Intake   *kycbridge.Intake
+	Replayer *kycbridge.Replayer
+	Shelves  Shelves
+	Keeper   Keeper
+	Ledger   Ledger
+	Watches  Watches
+	Graves   Graves
+	Events   Events
+	Bus      Bus
+	Now      func() time.Time
+}
+
+// The statuses by which payloads are found.
+const (
+	StatusAccepted    = "accepted"
+	StatusIgnored     = "ignored" // accepted, and of a type that is not mapped
+	StatusQuarantined = "quarantined"
+	StatusRefused     = "refused"
+)
+
+// Statuses are all of them.
+func Statuses() []string {
+	return []string{StatusAccepted, StatusIgnored, StatusQuarantined, StatusRefused}
+}
+
+// Filter selects payloads. What is empty selects everything.
+type Filter struct {
+	Provider     string    `json:"provider,omitempty"`
+	Account      string    `json:"account,omitempty"`
+	Verification string    `json:"verification,omitempty"` // our id
+	ID           string    `json:"id,omitempty"`           // payload id
+	Via          string    `json:"via,omitempty"`
+	Status       string    `json:"status,omitempty"`
+	Reason       string    `json:"reason,omitempty"` // of quarantine
+	Event        string    `json:"event,omitempty"`  // what the provider calls the message
+	Since        time.Time `json:"since,omitzero"`   // received at or after
+	Until        time.Time `json:"until,omitzero"`   // received before
+	From         uint64    `json:"from,omitempty"`   // first sequence on its shelf
+	Limit        int       `json:"limit,omitempty"`  // 0: all
+}
+
+// Check refuses a filter that cannot be meant.
+func (f Filter) Check() error {
+	if f.Status != "" && !slices.Contains(Statuses(), f.Status) {
+		return fmt.Errorf("there is no status %q; write one of %s", f.Status, strings.Join(Statuses(), ", "))
+	}
+	if f.Reason != "" && f.Status != "" && f.Status != StatusQuarantined {
+		return errors.New("a reason is that of a quarantined payload; leave the status away or write quarantined")
+	}
+	for what, token := range map[string]string{"provider": f.Provider, "account": f.Account, "verification": f.Verification, "reason": f.Reason} {
+		if strings.Trim(token, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return fmt.Errorf("%s %q is none: lower-case letters, digits, - and _ only", what, token)
+		}
+	}
+	if f.Limit < 0 {
+		return errors.New("a limit cannot be negative")
+	}
+	return nil
+}
+
+// shelves are those on which the filter may find something.
+func (f Filter) shelves() []kycbridge.Shelf {
+	switch {
+	case f.Status == StatusAccepted, f.Status == StatusIgnored:
+		return []kycbridge.Shelf{kycbridge.ShelfPayloads}
+	case f.Status == StatusQuarantined, f.Reason != "":
+		return []kycbridge.Shelf{kycbridge.ShelfQuarantine}
+	case f.Status == StatusRefused:
+		return []kycbridge.Shelf{kycbridge.ShelfRefused}
+	}
+	return []kycbridge.Shelf{kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine, kycbridge.ShelfRefused}
+}
+
+// query is the part of the filter that the store can answer.
+func (f Filter) query(shelf kycbridge.Shelf) kycbridge.KeptQuery {
+	q := kycbridge.KeptQuery{Shelf: shelf, Provider: f.Provider, Account: f.Account, VerificationID: f.Verification, Since: f.Since, From: f.From}
+	if shelf == kycbridge.ShelfQuarantine {
+		q.Reason = f.Reason
+	}
+	// A payload id begins with provider and account.
+	if parts := strings.SplitN(f.ID, ".", 3); len(parts) == 3 && q.Provider == "" && q.Account == "" {
+		q.Provider, q.Account = parts[0], parts[1]
+	}
+	return q
+}
+
+// has reports whether the filter selects k, as far as its headers tell.
+func (f Filter) has(k kycbridge.Kept) bool {
+	return (f.ID == "" || f.ID == k.ID) &&
+		(f.Via == "" || f.Via == string(k.Via)) &&
+		(f.Event == "" || strings.EqualFold(f.Event, k.Payload.Event)) &&
+		(f.Verification == "" || f.Verification == k.VerificationID) &&
+		(f.Since.IsZero() || !k.ReceivedAt.Before(f.Since)) &&
+		(f.Until.IsZero() || k.ReceivedAt.Before(f.Until))
+}
+
+// Entry is a kept payload in a listing: nothing of its body.
+type Entry struct {
+	Status         string `json:"status"`
+	Seq            uint64 `json:"seq"`
+	ReceivedAt     string `json:"received_at"`
+	Provider       string `json:"provider"`
+	Account        string `json:"account"`
+	VerificationID string `json:"verification_id,omitempty"`
+	Via            string `json:"via"`
+	Event          string `json:"event,omitempty"`
+	Bytes          int    `json:"bytes"`
+	Reason         string `json:"reason,omitempty"`
+	PayloadID      string `json:"payload_id"`
+}
+
+func entryOf(k kycbridge.Kept) Entry {
+	status := map[kycbridge.Shelf]string{kycbridge.ShelfPayloads: StatusAccepted, kycbridge.ShelfQuarantine: StatusQuarantined, kycbridge.ShelfRefused: StatusRefused}
+	return Entry{
+		Status: status[k.Shelf], Seq: k.Seq, ReceivedAt: kycbridge.Instant(k.ReceivedAt), Provider: k.Provider, Account: k.Account,
+		VerificationID: k.VerificationID, Via: string(k.Via), Event: k.Payload.Event, Bytes: k.Size, Reason: k.Reason, PayloadID: k.ID,
+	}
+}
+
+// List gives the payloads that f selects, shelf by shelf: accepted, quarantined, refused, each
+// oldest first.
+func (a *Archive) List(ctx context.Context, f Filter, each func(Entry) error) error {
+	ignored, err := a.ignored(ctx, f)
+	if err != nil {
+		return err
+	}
+	n := 0
+	return a.find(ctx, f, true, func(k kycbridge.Kept) error {
+		e := entryOf(k)
+		if ignored != nil && k.Shelf == kycbridge.ShelfPayloads {
+			if !ignored[k.Seq] {
+				return nil
+			}
+			e.Status = StatusIgnored
+		}
+		if err := each(e); err != nil {
+			return err
+		}
+		if n++; f.Limit > 0 && n >= f.Limit {
+			return kycbridge.ErrEnough
+		}
+		return nil
+	})
+}
+
+// ignored are the sequences of the payloads that were ignored; nil where the filter does not ask.
+func (a *Archive) ignored(ctx context.Context, f Filter) (map[uint64]bool, error) {
+	if f.Status != StatusIgnored {
+		return nil, nil
+	}
+	out := map[uint64]bool{}
+	err := a.Ledger.Dispositions(ctx, f.Since, func(d kycbridge.Disposition) error {
+		if d.Why == kycbridge.NoEventIgnored {
+			out[d.Seq] = true
+		} else {
+			delete(out, d.Seq) // worked again since, with another mapping
+		}
+		return nil
+	})
+	return out, err
+}
+
+// find gives what f selects, without a limit.
+func (a *Archive) find(ctx context.Context, f Filter, headersOnly bool, each func(kycbridge.Kept) error) error {
+	if err := f.Check(); err != nil {
+		return err
+	}
+	enough := false
+	for _, shelf := range f.shelves() {
+		q := f.query(shelf)
+		q.HeadersOnly = headersOnly
+		err := a.Shelves.Kept(ctx, q, func(k kycbridge.Kept) error {
+			if !f.has(k) {
+				return nil
+			}
+			err := each(k)
+			enough = enough || errors.Is(err, kycbridge.ErrEnough)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if enough {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Get finds one payload by its id, or by its shelf and sequence as a listing shows them.
+func (a *Archive) Get(ctx context.Context, f Filter) (kycbridge.Kept, error) {
+	if f.ID == "" {
+		return kycbridge.Kept{}, errors.New("name a payload by its id, or by its status and sequence")
+	}
+	var found kycbridge.Kept
+	ok := false
+	err := a.find(ctx, f, true, func(k kycbridge.Kept) error {
+		found, ok = k, true
+		return kycbridge.ErrEnough
+	})
+	if err != nil {
+		return found, err
+	}
+	if !ok {
+		return found, fmt.Errorf("no payload has the id %s: %w", f.ID, kycbridge.ErrNotFound)
+	}
+	return a.Shelves.KeptAt(ctx, found.Shelf, found.Seq)
+}

@@ -1,0 +1,351 @@
+package archive
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"strings"
+	"sync"
+
+	"golang.org/x/time/rate"
+
+	"kycbridge"
+)
+
+// ReplayOptions say what a replay does.
+type ReplayOptions struct {
+	Filter
+	DryRun bool
+	// To, if set, is given every event of the recomputed histories instead of the event stream.
+	To        func(ctx context.Context, e *kycbridge.Event) error
+	PerSecond float64 // payloads; 0: no limit
+	Workers   int     // 0: 4
+	// Progress is told how many payloads have been looked at, and up to which sequence all are done.
+	Progress func(done int, through uint64)
+}
+
+// Replayed is what a replay did, or would do, with one verification or one kept payload.
+type Replayed struct {
+	Provider       string                 `json:"provider"`
+	Account        string                 `json:"account"`
+	VerificationID string                 `json:"verification_id,omitempty"`
+	PayloadID      string                 `json:"payload_id,omitempty"` // of a quarantined or refused one
+	Result         string                 `json:"result"`               // changed, blocked, admitted, still quarantined, still refused
+	Reason         string                 `json:"reason,omitempty"`
+	Revision       int                    `json:"revision,omitempty"` // published
+	Differences    []kycbridge.Difference `json:"differences,omitempty"`
+}
+
+// Results of a replay.
+const (
+	ResultChanged   = "changed"
+	ResultUnchanged = "unchanged"
+	ResultBlocked   = "blocked" // a payload fits today's schema or mapping no more
+	ResultAdmitted  = "admitted"
+	ResultStill     = "still " // and the shelf
+	ResultSent      = "sent"
+)
+
+// Summary counts the results of a replay.
+type Summary struct {
+	Payloads      int            `json:"payloads"`
+	Verifications int            `json:"verifications"`
+	Results       map[string]int `json:"results"`
+	Events        int            `json:"events"`
+	Through       uint64         `json:"through"` // sequence up to which all is done
+}
+
+// Replay works the payloads that o selects. Quarantined ones are validated again and refused ones
+// authenticated again, with today's secrets, and go to the payload log where they pass; of accepted
+// ones the verifications are computed anew, and a revision is published where something differs.
+// each is told of everything but what is unchanged. It may be interrupted and repeated at any time.
+func (a *Archive) Replay(ctx context.Context, o ReplayOptions, each func(Replayed) error) (Summary, error) {
+	if err := o.Check(); err != nil {
+		return Summary{}, err
+	}
+	r := &replay{Archive: a, o: o, each: each, sum: Summary{Results: map[string]int{}}, pace: rate.NewLimiter(rate.Inf, 1)}
+	if o.PerSecond > 0 {
+		r.pace = rate.NewLimiter(rate.Limit(o.PerSecond), max(1, int(o.PerSecond/10)))
+	}
+	var err error
+	switch o.Status {
+	case StatusQuarantined, StatusRefused:
+		err = r.readmit(ctx)
+	default:
+		err = r.recompute(ctx)
+	}
+	return r.sum, err
+}
+
+// replay is one run.
+type replay struct {
+	*Archive
+	o    ReplayOptions
+	pace *rate.Limiter
+
+	mu   sync.Mutex
+	each func(Replayed) error
+	sum  Summary
+}
+
+// report counts a result and tells of it.
+func (r *replay) report(out Replayed, events int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sum.Results[out.Result]++
+	r.sum.Events += events
+	if out.Result == ResultUnchanged {
+		return nil
+	}
+	return r.each(out)
+}
+
+// seen counts a payload that was looked at.
+func (r *replay) seen(through uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sum.Payloads++
+	r.sum.Through = through
+	if r.o.Progress != nil {
+		r.o.Progress(r.sum.Payloads, through)
+	}
+}
+
+// recompute computes every verification anew of which the filter selects a payload.
+func (r *replay) recompute(ctx context.Context) error {
+	unmapped, err := r.unmapped(ctx)
+	if err != nil {
+		return err
+	}
+	replayer := *r.Replayer
+	replayer.Unmapped = func(id string) bool { return unmapped[id] }
+	replayer.Base = r.base
+	workers := r.o.Workers
+	if workers <= 0 {
+		workers = 4
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	keys := make(chan kycbridge.Key)
+	var working sync.WaitGroup
+	for range workers {
+		working.Go(func() {
+			for k := range keys {
+				if err := r.one(ctx, &replayer, k); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	err = r.verifications(ctx, func(k kycbridge.Key) error {
+		select {
+		case keys <- k:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})
+	close(keys)
+	working.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// verifications gives every verification of which the filter selects a payload, once each.
+func (r *replay) verifications(ctx context.Context, each func(kycbridge.Key) error) error {
+	f := r.o.Filter
+	if f.Status == "" {
+		f.Status = StatusAccepted
+	}
+	ignored, err := r.ignored(ctx, f)
+	if err != nil {
+		return err
+	}
+	seed := maphash.MakeSeed()
+	known := map[uint64]struct{}{} // hashes, so that a million of them stay small
+	return r.find(ctx, f, true, func(k kycbridge.Kept) error {
+		if ignored != nil && !ignored[k.Seq] {
+			return nil
+		}
+		if err := r.pace.Wait(ctx); err != nil {
+			return err
+		}
+		r.seen(k.Seq)
+		hash := maphash.String(seed, k.Provider+"."+k.Account+"."+k.VerificationID)
+		if _, twice := known[hash]; twice {
+			return nil
+		}
+		if f.Limit > 0 && len(known) >= f.Limit {
+			return kycbridge.ErrEnough
+		}
+		known[hash] = struct{}{}
+		return each(kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID})
+	})
+}
+
+// one computes a verification anew and does with it what the options say.
+func (r *replay) one(ctx context.Context, replayer *kycbridge.Replayer, k kycbridge.Key) error {
+	out := Replayed{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, Result: ResultUnchanged}
+	var again kycbridge.Recomputed
+	var e *kycbridge.Event
+	var err error
+	if r.o.DryRun || r.o.To != nil {
+		again, err = replayer.Recompute(ctx, k)
+	} else {
+		again, e, err = replayer.Replay(ctx, k)
+	}
+	if err != nil {
+		return fmt.Errorf("verification %s: %w", k.VerificationID, err)
+	}
+	r.mu.Lock()
+	r.sum.Verifications++
+	r.mu.Unlock()
+	events := 0
+	switch {
+	case again.Blocked != "":
+		out.Result, out.PayloadID, out.Reason = ResultBlocked, again.Blocked, again.Why
+	case r.o.To != nil:
+		out.Result = ResultSent
+		if events = len(again.Events); !r.o.DryRun {
+			for _, e := range again.Events {
+				if err := r.o.To(ctx, e); err != nil {
+					return fmt.Errorf("send event: %w", err)
+				}
+			}
+		}
+	case again.Differs():
+		out.Result, out.Differences = ResultChanged, kycbridge.Differences(again.Before, again.After)
+		if e != nil {
+			out.Revision, events = e.Data.Revision, 1
+		}
+	}
+	return r.report(out, events)
+}
+
+// unmapped are the ids of payloads that were quarantined because they could not be mapped: the
+// published histories do not rest on them.
+func (r *replay) unmapped(ctx context.Context) (map[string]bool, error) {
+	out := map[string]bool{}
+	q := kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, Provider: r.o.Provider, Account: r.o.Account, Reason: kycbridge.QuarantineUnmapped, HeadersOnly: true}
+	err := r.Shelves.Kept(ctx, q, func(k kycbridge.Kept) error {
+		out[k.ID] = true
+		return nil
+	})
+	return out, err
+}
+
+// base is the last revision that rests on payloads which are not kept any more.
+func (r *replay) base(ctx context.Context, k kycbridge.Key, kept []kycbridge.Payload) (*kycbridge.Data, error) {
+	stored := make(map[string]bool, len(kept))
+	for _, p := range kept {
+		stored[p.ID] = true
+	}
+	var base *kycbridge.Data
+	err := r.Archive.Events.Revisions(ctx, k, func(s kycbridge.State) error {
+		if !stored[s.Data.Payload.ID] {
+			base = s.Data
+		}
+		return nil
+	})
+	return base, err
+}
+
+// readmit hands quarantined or refused payloads in again, in the order in which they came.
+func (r *replay) readmit(ctx context.Context) error {
+	n := 0
+	return r.find(ctx, r.o.Filter, false, func(k kycbridge.Kept) error {
+		if err := r.pace.Wait(ctx); err != nil {
+			return err
+		}
+		out, err := r.readmitOne(ctx, k)
+		if err != nil {
+			return fmt.Errorf("payload %s: %w", k.ID, err)
+		}
+		r.seen(k.Seq)
+		if err := r.report(out, 0); err != nil {
+			return err
+		}
+		if n++; r.o.Limit > 0 && n >= r.o.Limit {
+			return kycbridge.ErrEnough
+		}
+		return nil
+	})
+}
+
+// readmitOne hands one payload in again. It leaves its shelf only when it is durable in the log.
+func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, error) {
+	out := Replayed{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, PayloadID: k.ID, Result: ResultStill + string(k.Shelf), Reason: k.Reason}
+	account, err := r.Accounts.Find(k.Provider, k.Account)
+	if err != nil {
+		out.Reason = "account is not configured here"
+		return out, nil
+	}
+	p := k.Payload
+	if k.Shelf == kycbridge.ShelfRefused {
+		placement, err := account.Provider.Verify(account.Credentials, *k.Request)
+		if err != nil {
+			return out, nil
+		}
+		p.Via, p.Placement = kycbridge.ViaCallback, placement
+	}
+	id, reason, _ := r.Intake.Examine(account, p)
+	if reason != "" && k.Shelf == kycbridge.ShelfQuarantine {
+		out.Reason = reason
+		return out, nil
+	}
+	out.Result, out.Reason = ResultAdmitted, reason
+	if id.Reference != "" {
+		out.VerificationID = kycbridge.VerificationID(k.Provider, k.Account, id.Reference)
+	}
+	if k.Shelf == kycbridge.ShelfQuarantine && k.Reason == kycbridge.QuarantineUnmapped {
+		return r.remap(ctx, account, k, out)
+	}
+	if r.o.DryRun {
+		return out, nil
+	}
+	if _, err := r.Intake.Ingest(ctx, account, p); err != nil {
+		return out, err
+	}
+	return out, r.Keeper.Erase(ctx, k.Shelf, k.Seq, false)
+}
+
+// remap tries the mapping on a payload that lies in the log and could not be mapped when it came.
+func (r *replay) remap(ctx context.Context, a *kycbridge.Account, k kycbridge.Kept, out Replayed) (Replayed, error) {
+	if _, err := a.Observe(k.Payload); errors.Is(err, kycbridge.ErrUnmappable) {
+		out.Result, out.Reason = ResultStill+string(k.Shelf), kycbridge.QuarantineUnmapped
+		return out, nil
+	}
+	if r.o.DryRun {
+		return out, nil
+	}
+	replayer := *r.Replayer
+	replayer.Unmapped, replayer.Base = func(string) bool { return true }, r.base
+	_, e, err := replayer.Replay(ctx, kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: out.VerificationID})
+	if err != nil {
+		return out, err
+	}
+	if e != nil {
+		out.Revision = e.Data.Revision
+	}
+	return out, r.Keeper.Erase(ctx, k.Shelf, k.Seq, false)
+}
+
+// ToSubject sends events to another subject.
+func (a *Archive) ToSubject(subject string) func(context.Context, *kycbridge.Event) error {
+	return func(ctx context.Context, e *kycbridge.Event) error {
+		body, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("write event: %w", err)
+		}
+		return a.Bus.Send(ctx, subject, body, e.ID)
+	}
+}
+
+// IsSubject reports whether a target names a subject and not a file.
+func IsSubject(target string) bool {
+	return target != "-" && !strings.ContainsAny(target, "/\\ *>") && !strings.HasSuffix(target, ".ndjson") && !strings.HasSuffix(target, ".json")
+}

@@ -1,0 +1,267 @@
+package archive
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"slices"
+	"time"
+
+	"kycbridge"
+)
+
+// Report accounts for every payload that was kept.
+type Report struct {
+	Rows    []Row  `json:"rows"`
+	Total   Row    `json:"total"`
+	Lost    []Loss `json:"lost"`     // the first of them
+	LostAll int    `json:"lost_all"` // how many there are
+}
+
+// Row counts the payloads of one account on one day, by when they were received (UTC).
+type Row struct {
+	Day         string         `json:"day"`
+	Provider    string         `json:"provider"`
+	Account     string         `json:"account"`
+	Received    int            `json:"received"` // accepted, quarantined at the door, and refused
+	Accepted    int            `json:"accepted"`
+	WithEvent   int            `json:"with_event"`  // led to an event
+	NoEvent     map[string]int `json:"no_event"`    // led to none, by why
+	Pending     int            `json:"pending"`     // not worked yet
+	Quarantined map[string]int `json:"quarantined"` // by reason; unmapped ones are accepted ones too
+	Refused     int            `json:"refused"`
+	Events      int            `json:"events"`  // published that day
+	Overdue     int            `json:"overdue"` // open sessions whose deadline has passed
+	Lost        int            `json:"lost"`
+}
+
+// Agrees reports whether every accepted payload of the row is accounted for.
+func (r Row) Agrees() bool {
+	n := r.WithEvent + r.Pending + r.Lost
+	for _, c := range r.NoEvent {
+		n += c
+	}
+	return n == r.Accepted
+}
+
+// Loss is a payload of which nobody can tell what became.
+type Loss struct {
+	Entry
+	Why string `json:"why"`
+}
+
+// Reasons of a loss.
+const (
+	lossUnrecorded = "neither an event nor a reason for none is recorded"
+	lossEvent      = "the event that it led to is not in the event stream"
+)
+
+// mostLosses bounds the list of losses.
+const mostLosses = 1000
+
+// Sound reports whether nothing is missing.
+func (r Report) Sound() bool { return r.LostAll == 0 && r.Total.Agrees() }
+
+// rowKey names a row.
+type rowKey struct{ day, provider, account string }
+
+// accountant collects a report.
+type accountant struct {
+	*Archive
+	rows   map[rowKey]*Row
+	report Report
+
+	position kycbridge.Position
+	first    uint64   // sequence that fates begins with
+	fates    []fate   // by sequence of the payload log
+	whys     []string // words of fates
+	seed     maphash.Seed
+	events   map[uint64]struct{} // hashes of the ids of all events: 16 bytes each, for a million of them
+}
+
+// fate is what became of one payload: a revision, or the number of a word in the lower bits.
+type fate uint32
+
+const (
+	fateWords = 8 // bits
+	noFate    = fate(0)
+)
+
+// Account counts everything that f selects. Status, limit and sequence of f do not matter.
+func (a *Archive) Account(ctx context.Context, f Filter, progress func(done int)) (Report, error) {
+	f.Status, f.Limit, f.From, f.Reason = "", 0, 0, ""
+	if err := f.Check(); err != nil {
+		return Report{}, err
+	}
+	c := &accountant{Archive: a, rows: map[rowKey]*Row{}, whys: []string{""}, seed: maphash.MakeSeed(), events: map[uint64]struct{}{}}
+	// The position before the dispositions: what is worked in between counts as pending, never as lost.
+	var err error
+	if c.position, err = a.Ledger.Position(ctx); err != nil {
+		return Report{}, err
+	}
+	for _, step := range []func(context.Context, Filter) error{c.readFates, c.readEvents, c.readWatches} {
+		if err := step(ctx, f); err != nil {
+			return Report{}, err
+		}
+	}
+	done := 0
+	err = a.find(ctx, f, true, func(k kycbridge.Kept) error {
+		c.count(k)
+		if done++; progress != nil {
+			progress(done)
+		}
+		return nil
+	})
+	c.finish()
+	return c.report, err
+}
+
+// readFates fills fates. Of several attempts the first that led to an event counts, else the last.
+func (c *accountant) readFates(ctx context.Context, _ Filter) error {
+	words := map[string]fate{}
+	return c.Ledger.Dispositions(ctx, time.Time{}, func(d kycbridge.Disposition) error {
+		if c.first == 0 {
+			c.first = d.Seq
+		}
+		if d.Seq < c.first {
+			grown := make([]fate, int(c.first-d.Seq)+len(c.fates))
+			copy(grown[c.first-d.Seq:], c.fates)
+			c.first, c.fates = d.Seq, grown
+		}
+		at := int(d.Seq - c.first)
+		if at >= len(c.fates) {
+			c.fates = append(c.fates, make([]fate, at+1-len(c.fates))...)
+		}
+		switch {
+		case d.Revision > 0 && c.fates[at]>>fateWords == 0:
+			c.fates[at] = fate(d.Revision) << fateWords
+		case d.Revision == 0 && c.fates[at]>>fateWords == 0:
+			word, known := words[d.Why]
+			if !known {
+				word = fate(len(c.whys))
+				words[d.Why] = word
+				c.whys = append(c.whys, d.Why)
+			}
+			c.fates[at] = word
+		}
+		return nil
+	})
+}
+
+func (c *accountant) readEvents(ctx context.Context, f Filter) error {
+	return c.Archive.Events.Published(ctx, f.Provider, f.Account, time.Time{}, func(e kycbridge.EventMeta) error {
+		c.events[maphash.String(c.seed, e.ID)] = struct{}{}
+		if f.Verification == "" || f.Verification == e.VerificationID {
+			c.row(e.At, e.Provider, e.Account).Events++
+		}
+		return nil
+	})
+}
+
+func (c *accountant) readWatches(ctx context.Context, f Filter) error {
+	now := c.Now()
+	return c.Watches.Watches(ctx, func(w kycbridge.Watch, _ bool) error {
+		k := w.Key()
+		if (f.Provider == "" || f.Provider == k.Provider) && (f.Account == "" || f.Account == k.Account) && !w.Deadline.IsZero() && w.Deadline.Before(now) {
+			c.row(w.Since, k.Provider, k.Account).Overdue++
+		}
+		return nil
+	})
+}
+
+// count accounts for one kept payload.
+func (c *accountant) count(k kycbridge.Kept) {
+	row := c.row(k.ReceivedAt, k.Provider, k.Account)
+	switch k.Shelf {
+	case kycbridge.ShelfRefused:
+		row.Received++
+		row.Refused++
+	case kycbridge.ShelfQuarantine:
+		row.Quarantined[k.Reason]++
+		if k.Reason != kycbridge.QuarantineUnmapped {
+			row.Received++
+		}
+	default:
+		row.Received++
+		row.Accepted++
+		c.accepted(row, k)
+	}
+}
+
+// accepted looks up what became of a payload of the log.
+func (c *accountant) accepted(row *Row, k kycbridge.Kept) {
+	what := noFate
+	if k.Seq >= c.first && k.Seq-c.first < uint64(len(c.fates)) {
+		what = c.fates[k.Seq-c.first]
+	}
+	revision := int(what >> fateWords)
+	switch {
+	case revision > 0:
+		id := kycbridge.EventID(k.VerificationID, revision)
+		if _, there := c.events[maphash.String(c.seed, id)]; there {
+			row.WithEvent++
+			return
+		}
+		c.lose(row, k, lossEvent)
+	case what != noFate:
+		row.NoEvent[c.whys[what]]++
+	case k.Seq > c.position.Floor:
+		row.Pending++
+	default:
+		c.lose(row, k, lossUnrecorded)
+	}
+}
+
+func (c *accountant) lose(row *Row, k kycbridge.Kept, why string) {
+	row.Lost++
+	c.report.LostAll++
+	if len(c.report.Lost) < mostLosses {
+		c.report.Lost = append(c.report.Lost, Loss{entryOf(k), why})
+	}
+}
+
+func (c *accountant) row(at time.Time, provider, account string) *Row {
+	key := rowKey{at.UTC().Format(time.DateOnly), provider, account}
+	row, ok := c.rows[key]
+	if !ok {
+		row = &Row{Day: key.day, Provider: provider, Account: account, NoEvent: map[string]int{}, Quarantined: map[string]int{}}
+		c.rows[key] = row
+	}
+	return row
+}
+
+// finish orders the rows and adds them up.
+func (c *accountant) finish() {
+	total := Row{NoEvent: map[string]int{}, Quarantined: map[string]int{}}
+	for _, row := range c.rows {
+		c.report.Rows = append(c.report.Rows, *row)
+		total.Received += row.Received
+		total.Accepted += row.Accepted
+		total.WithEvent += row.WithEvent
+		total.Pending += row.Pending
+		total.Refused += row.Refused
+		total.Events += row.Events
+		total.Overdue += row.Overdue
+		total.Lost += row.Lost
+		for why, n := range maps.All(row.NoEvent) {
+			total.NoEvent[why] += n
+		}
+		for reason, n := range maps.All(row.Quarantined) {
+			total.Quarantined[reason] += n
+		}
+	}
+	slices.SortFunc(c.report.Rows, func(a, b Row) int {
+		return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Account, b.Account))
+	})
+	c.report.Total = total
+}
+
+// Verdict is the report in one sentence.
+func (r Report) Verdict() string {
+	if r.Sound() {
+		return fmt.Sprintf("Nothing is lost: %d payloads were accepted, and what became of each is known.", r.Total.Accepted)
+	}
+	return fmt.Sprintf("%d of %d accepted payloads are not accounted for.", r.LostAll, r.Total.Accepted)
+}

@@ -1,0 +1,146 @@
+package archive
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"kycbridge"
+)
+
+// Parcel is a kept payload on its way elsewhere: one line of JSON. Its body is the bytes as they
+// came, in base64. Credentials of refused ones do not travel.
+type Parcel struct {
+	Shelf          kycbridge.Shelf        `json:"shelf"`
+	ID             string                 `json:"id"`
+	Provider       string                 `json:"provider"`
+	Account        string                 `json:"account"`
+	VerificationID string                 `json:"verification_id,omitempty"`
+	Reference      string                 `json:"reference,omitempty"`
+	Via            kycbridge.Via          `json:"via"`
+	ReceivedAt     time.Time              `json:"received_at"`
+	ContentType    string                 `json:"content_type,omitempty"`
+	Digest         string                 `json:"digest"`
+	Event          string                 `json:"event,omitempty"`
+	Placement      string                 `json:"placement,omitempty"`
+	Part           string                 `json:"part,omitempty"`
+	Trigger        string                 `json:"trigger,omitempty"`
+	Notice         bool                   `json:"notice,omitempty"`
+	Reason         string                 `json:"reason,omitempty"`
+	Errors         []kycbridge.FieldError `json:"errors,omitempty"`
+	Header         map[string]string      `json:"header,omitempty"`
+	Body           []byte                 `json:"body"`
+}
+
+// Export writes the payloads that f selects, one a line.
+func (a *Archive) Export(ctx context.Context, f Filter, w io.Writer, progress func(done int)) (n int, err error) {
+	out := bufio.NewWriterSize(w, 1<<16)
+	enc := json.NewEncoder(out)
+	err = a.find(ctx, f, false, func(k kycbridge.Kept) error {
+		if err := enc.Encode(parcel(k)); err != nil {
+			return fmt.Errorf("write payload: %w", err)
+		}
+		if n++; progress != nil {
+			progress(n)
+		}
+		if f.Limit > 0 && n >= f.Limit {
+			return kycbridge.ErrEnough
+		}
+		return nil
+	})
+	return n, errors.Join(err, out.Flush())
+}
+
+func parcel(k kycbridge.Kept) Parcel {
+	header := map[string]string{}
+	for name, v := range k.Header {
+		if name == "User-Agent" || name == "X-Request-Id" || name == "Traceparent" {
+			header[name] = v
+		}
+	}
+	return Parcel{
+		Shelf: k.Shelf, ID: k.ID, Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, Reference: k.Reference,
+		Via: k.Via, ReceivedAt: k.ReceivedAt, ContentType: k.ContentType, Digest: k.Digest, Event: k.Payload.Event, Placement: k.Placement,
+		Part: k.Part, Trigger: k.Trigger, Notice: k.Notice, Reason: k.Reason, Errors: k.Errors, Header: header, Body: k.Body,
+	}
+}
+
+// Imported counts what an import did.
+type Imported struct {
+	Stored    int `json:"stored"`
+	Duplicate int `json:"duplicate"` // stored before
+}
+
+// maxParcel bounds one line of an import.
+const maxParcel = 64 << 20
+
+// Import stores parcels as they were: id, bytes and times. What is stored already is left alone. A
+// line that is no parcel ends it, with its number.
+func (a *Archive) Import(ctx context.Context, r io.Reader, dryRun bool, progress func(done int)) (out Imported, err error) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 1<<16), maxParcel)
+	for n := 1; lines.Scan(); n++ {
+		if len(lines.Bytes()) == 0 {
+			continue
+		}
+		k, err := unpack(lines.Bytes())
+		if err != nil {
+			return out, fmt.Errorf("line %d: %w", n, err)
+		}
+		if _, err := a.Accounts.Find(k.Provider, k.Account); err != nil {
+			return out, fmt.Errorf("line %d: account %s of %s is not configured here", n, k.Account, k.Provider)
+		}
+		if !dryRun {
+			stored, err := a.Keeper.Put(ctx, k)
+			if err != nil {
+				return out, fmt.Errorf("line %d: %w", n, err)
+			}
+			if stored.Duplicate {
+				out.Duplicate++
+			} else {
+				out.Stored++
+			}
+		}
+		if progress != nil {
+			progress(n)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return out, fmt.Errorf("read parcels: %w", err)
+	}
+	return out, nil
+}
+
+// unpack reads a line and checks that it is whole.
+func unpack(line []byte) (kycbridge.Kept, error) {
+	var p Parcel
+	if err := json.Unmarshal(line, &p); err != nil {
+		return kycbridge.Kept{}, errors.New("is no exported payload")
+	}
+	k := kycbridge.Kept{Shelf: p.Shelf, Size: len(p.Body), Reason: p.Reason, Errors: p.Errors, Payload: kycbridge.Payload{
+		ID: p.ID, Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID, Reference: p.Reference, Via: p.Via,
+		ReceivedAt: p.ReceivedAt.UTC(), ContentType: p.ContentType, Digest: p.Digest, Event: p.Event, Placement: p.Placement,
+		Part: p.Part, Trigger: p.Trigger, Notice: p.Notice, Header: p.Header, Body: p.Body,
+	}}
+	switch {
+	case p.Digest != kycbridge.Digest(p.Body):
+		return k, errors.New("its body was altered: the digest does not fit")
+	case p.ID == "" || p.Provider == "" || p.Account == "":
+		return k, errors.New("names no payload, provider or account")
+	case p.Shelf == kycbridge.ShelfPayloads && p.VerificationID == "":
+		return k, errors.New("is of the payload log and names no verification")
+	case p.Reference != "" && p.VerificationID != "" && p.VerificationID != kycbridge.VerificationID(p.Provider, p.Account, p.Reference):
+		return k, errors.New("its verification is not that of its reference")
+	}
+	switch p.Shelf {
+	case kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine:
+		return k, nil
+	case kycbridge.ShelfRefused:
+		return k, errors.New("a refused payload cannot be put back: its credentials did not travel")
+	}
+	return k, errors.New("is of no shelf")
+}

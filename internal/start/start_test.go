@@ -1,0 +1,358 @@
+package start_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kycbridge"
+	"kycbridge/internal/start"
+)
+
+const (
+	key         = "synthetic-key"
+	fingerprint = "synthetic-fingerprint"
+	reference   = "B1-SYNTHETIC"
+)
+
+var (
+	errAway = errors.New("the store is away")
+	expires = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
+	started = kycbridge.Started{Reference: reference, URL: "https://idv.example.com/?id=b1", ExpiresAt: expires}
+)
+
+// bench is a Starter whose provider, watcher and store do as a test says, and note what was asked.
+type bench struct {
+	start.Starter
+	account *kycbridge.Account
+
+	providerErr   error  // what the call to the provider ends with
+	onProvider    func() // during the call to the provider
+	reserveErr    error  // what Reserve ends with
+	before        *kycbridge.StartReceipt
+	watcherFails  int // how many times Started fails; -1: for ever
+	completeFails int // the same of Complete
+	releaseErr    error
+	did           []string // in order
+	requests      []kycbridge.StartRequest
+	watched       []string // external references
+	kept          []kycbridge.StartReceipt
+}
+
+func newBench() *bench {
+	b := &bench{}
+	b.Starter = start.Starter{Receipts: b, Watcher: b, PublicURL: "https://hooks.example.com"}
+	b.account = &kycbridge.Account{
+		Name:     "acme",
+		Provider: kycbridge.Provider{Name: "ondato", CanonicalReference: func(s string) string { return "canonical-" + s }},
+		API: kycbridge.API{Start: func(_ context.Context, r kycbridge.StartRequest) (kycbridge.Started, error) {
+			b.did = append(b.did, "call")
+			b.requests = append(b.requests, r)
+			if b.onProvider != nil {
+				b.onProvider()
+			}
+			if b.providerErr != nil {
+				return kycbridge.Started{}, b.providerErr
+			}
+			return started, nil
+		}},
+	}
+	return b
+}
+
+func (b *bench) Reserve(_ context.Context, a kycbridge.AccountKey, k, f string) (*kycbridge.StartReceipt, error) {
+	b.did = append(b.did, "reserve "+a.Provider+"/"+a.Account+" "+k+" "+f)
+	return b.before, b.reserveErr
+}
+
+func (b *bench) Complete(ctx context.Context, a kycbridge.AccountKey, k, f string, r kycbridge.StartReceipt) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if b.completeFails != 0 {
+		b.completeFails--
+		b.did = append(b.did, "complete fails")
+		return errAway
+	}
+	b.did = append(b.did, "complete "+a.Provider+"/"+a.Account+" "+k+" "+f)
+	b.kept = append(b.kept, r)
+	return nil
+}
+
+func (b *bench) Release(ctx context.Context, a kycbridge.AccountKey, k string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.did = append(b.did, "release "+a.Provider+"/"+a.Account+" "+k)
+	return b.releaseErr
+}
+
+func (b *bench) Started(ctx context.Context, _ *kycbridge.Account, s kycbridge.Started, externalReference string) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	if b.watcherFails != 0 {
+		b.watcherFails--
+		b.did = append(b.did, "watch fails")
+		return "", errAway
+	}
+	b.did = append(b.did, "watch "+s.Reference)
+	b.watched = append(b.watched, externalReference)
+	return "", nil
+}
+
+// count is how many times something was done.
+func (b *bench) count(what string) (n int) {
+	for _, did := range b.did {
+		if did == what {
+			n++
+		}
+	}
+	return n
+}
+
+const (
+	reserved  = "reserve ondato/acme " + key + " " + fingerprint
+	completed = "complete ondato/acme " + key + " " + fingerprint
+	released  = "release ondato/acme " + key
+	watched   = "watch " + reference
+)
+
+func wantReceipt() kycbridge.StartReceipt {
+	return kycbridge.StartReceipt{
+		VerificationID: kycbridge.VerificationID("ondato", "acme", "canonical-"+reference),
+		Reference:      reference, URL: started.URL, ExpiresAt: "2026-03-02T10:00:00Z",
+	}
+}
+
+// TestStartIsWrittenDown: what the provider has made ends under watch and in a receipt, in this
+// order, however often the store fails in between and without a second call to the provider.
+func TestStartIsWrittenDown(t *testing.T) {
+	for name, tt := range map[string]struct {
+		key             string
+		watcher, store  int // how many times they fail
+		did             []string
+		longer, shorter time.Duration // than this by the clock
+	}{
+		"at once":                 {key: key, did: []string{reserved, "call", watched, completed}, shorter: time.Millisecond},
+		"without a key":           {did: []string{"call", watched}, shorter: time.Millisecond},
+		"watcher fails twice":     {key: key, watcher: 2, did: []string{reserved, "call", "watch fails", "watch fails", watched, completed}, longer: 400 * time.Millisecond, shorter: 2 * time.Second},
+		"receipts fail twice":     {key: key, store: 2, did: []string{reserved, "call", watched, "complete fails", "complete fails", completed}, longer: 400 * time.Millisecond, shorter: 2 * time.Second},
+		"both fail twice":         {key: key, watcher: 2, store: 2, did: []string{reserved, "call", "watch fails", "watch fails", watched, "complete fails", "complete fails", completed}, longer: 800 * time.Millisecond, shorter: 3 * time.Second},
+		"watcher fails, no key":   {watcher: 2, did: []string{"call", "watch fails", "watch fails", watched}, longer: 400 * time.Millisecond, shorter: 2 * time.Second},
+		"no key needs no receipt": {store: -1, did: []string{"call", watched}, shorter: time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench()
+				b.watcherFails, b.completeFails = tt.watcher, tt.store
+				began := time.Now()
+				got, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{ExternalReference: "case-1"}, tt.key, fingerprint)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(wantReceipt(), got); diff != "" {
+					t.Error(diff)
+				}
+				if diff := cmp.Diff(tt.did, b.did); diff != "" {
+					t.Error(diff)
+				}
+				if took := time.Since(began); took < tt.longer || took > tt.shorter {
+					t.Errorf("it took %v", took)
+				}
+				if diff := cmp.Diff([]string{"case-1"}, b.watched); diff != "" {
+					t.Error(diff)
+				}
+				if tt.key != "" && !cmp.Equal(b.kept, []kycbridge.StartReceipt{wantReceipt()}) {
+					t.Errorf("receipts %+v", b.kept)
+				}
+			})
+		})
+	}
+}
+
+// TestUnwatched: where the store does not come back, the caller gets what it needs to ask for the
+// watch itself, and the provider has been called once.
+func TestUnwatched(t *testing.T) {
+	for name, tt := range map[string]struct{ watcher, store int }{
+		"watcher for ever":  {watcher: -1},
+		"receipts for ever": {store: -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench()
+				b.watcherFails, b.completeFails = tt.watcher, tt.store
+				began := time.Now()
+				got, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{}, key, fingerprint)
+				var unwatched *kycbridge.UnwatchedError
+				if !errors.As(err, &unwatched) {
+					t.Fatalf("error %v", err)
+				}
+				if diff := cmp.Diff(wantReceipt(), unwatched.Receipt); diff != "" || got != unwatched.Receipt {
+					t.Errorf("%s, %+v", diff, got)
+				}
+				if !errors.Is(err, errAway) && !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("no cause in %v", err)
+				}
+				if took := time.Since(began); took < 10*time.Second || took > time.Minute {
+					t.Errorf("given up after %v", took)
+				}
+				if b.count("call") != 1 || b.count(released) != 0 || b.count(completed) != 0 {
+					t.Errorf("did %v", b.did)
+				}
+				if tries := b.count("watch fails") + b.count("complete fails"); tries < 10 {
+					t.Errorf("tried %d times only", tries)
+				}
+			})
+		})
+	}
+}
+
+// TestKeys: which failed starts give their key back, and which keep it because the provider may have
+// made something.
+func TestKeys(t *testing.T) {
+	failed := func(kind kycbridge.ProviderErrorKind, sent bool) error {
+		return &kycbridge.ProviderError{Kind: kind, Call: "create", Sent: sent}
+	}
+	for name, tt := range map[string]struct {
+		err     error
+		release bool
+	}{
+		"credentials":                {failed(kycbridge.ProviderCredentials, true), true},
+		"forbidden":                  {failed(kycbridge.ProviderForbidden, true), true},
+		"invalid":                    {failed(kycbridge.ProviderInvalid, true), true},
+		"not found":                  {failed(kycbridge.ProviderNotFound, true), true},
+		"rate limited":               {failed(kycbridge.ProviderRateLimited, true), true},
+		"paused":                     {failed(kycbridge.ProviderPaused, false), true},
+		"unavailable":                {failed(kycbridge.ProviderUnavailable, true), false},
+		"unreachable":                {failed(kycbridge.ProviderUnreachable, true), false},
+		"malformed":                  {failed(kycbridge.ProviderMalformed, true), false},
+		"pending":                    {failed(kycbridge.ProviderPending, true), false},
+		"kind that is new":           {failed("novel", true), false},
+		"unavailable, not sent":      {failed(kycbridge.ProviderUnavailable, false), true},
+		"unreachable, not sent":      {failed(kycbridge.ProviderUnreachable, false), true},
+		"wrapped":                    {errors.Join(errors.New("start"), failed(kycbridge.ProviderInvalid, true)), true},
+		"no error of the provider's": {errors.New("a fault of ours"), false},
+		"context":                    {context.DeadlineExceeded, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, k := range []string{key, ""} {
+				b := newBench()
+				b.providerErr, b.releaseErr = tt.err, errAway // a key that cannot be given back changes no answer
+				got, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{}, k, fingerprint)
+				if !errors.Is(err, tt.err) || got != (kycbridge.StartReceipt{}) {
+					t.Errorf("%+v, %v", got, err)
+				}
+				want := []string{"call"}
+				if k != "" {
+					want = []string{reserved, "call"}
+					if tt.release {
+						want = append(want, released)
+					}
+				}
+				if diff := cmp.Diff(want, b.did); diff != "" {
+					t.Error(diff)
+				}
+			}
+		})
+	}
+}
+
+// TestCallerLeaves: the caller's end ends neither the writing down nor the giving back of a key.
+func TestCallerLeaves(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err error
+		did []string
+	}{
+		"made":    {nil, []string{reserved, "call", watched, completed}},
+		"refused": {&kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: "create"}, []string{reserved, "call", released}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			b := newBench()
+			b.providerErr, b.onProvider = tt.err, cancel
+			if _, err := b.Start(ctx, b.account, kycbridge.StartRequest{}, key, fingerprint); !errors.Is(err, tt.err) {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(tt.did, b.did); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestReservedBefore: what the key stands for already decides, and the provider is not called.
+func TestReservedBefore(t *testing.T) {
+	first := wantReceipt()
+	repeated := first
+	repeated.Repeated = true
+	for name, tt := range map[string]struct {
+		before *kycbridge.StartReceipt
+		err    error
+		want   kycbridge.StartReceipt
+	}{
+		"made before":     {&first, nil, repeated},
+		"another request": {nil, kycbridge.ErrKeyReused, kycbridge.StartReceipt{}},
+		"under way":       {nil, kycbridge.ErrKeyPending, kycbridge.StartReceipt{}},
+		"store away":      {nil, kycbridge.ErrUnavailable, kycbridge.StartReceipt{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench()
+			b.before, b.reserveErr = tt.before, tt.err
+			got, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{}, key, fingerprint)
+			if !errors.Is(err, tt.err) || got != tt.want {
+				t.Errorf("%+v, %v", got, err)
+			}
+			if diff := cmp.Diff([]string{reserved}, b.did); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestUnsupported: an account that cannot start touches no key.
+func TestUnsupported(t *testing.T) {
+	b := newBench()
+	b.account.API.Start = nil
+	if _, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{}, key, fingerprint); !errors.Is(err, kycbridge.ErrUnsupported) || len(b.did) > 0 {
+		t.Errorf("%v, did %v", err, b.did)
+	}
+}
+
+// TestCallbackAddress: the provider learns where to call back and what to present there, and else
+// gets the request as it came.
+func TestCallbackAddress(t *testing.T) {
+	for name, tt := range map[string]struct {
+		public   string
+		keys     []string
+		url, key string
+	}{
+		"both":              {"https://hooks.example.com", []string{"new", "old"}, "https://hooks.example.com/webhooks/ondato/acme", "new"},
+		"slash at the end":  {"https://hooks.example.com/", nil, "https://hooks.example.com/webhooks/ondato/acme", ""},
+		"behind a path":     {"https://hooks.example.com/kyc//", nil, "https://hooks.example.com/kyc/webhooks/ondato/acme", ""},
+		"no address of own": {"", []string{"new"}, "", "new"},
+		"neither":           {"", nil, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench()
+			b.PublicURL, b.account.Credentials.Keys = tt.public, slices.Clone(tt.keys)
+			asked := kycbridge.StartRequest{
+				ExternalReference: "case-1", FlowID: "flow-1", Language: "en", Validity: time.Hour,
+				Person: kycbridge.Person{GivenName: "Testa"}, Options: []byte(`{"a":1}`), SuccessURL: "https://app.example.com/done",
+			}
+			want := asked
+			want.CallbackURL, want.CallbackKey = tt.url, tt.key
+			if _, err := b.Start(t.Context(), b.account, asked, "", ""); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]kycbridge.StartRequest{want}, b.requests); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,164 @@
+package publisher
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+)
+
+// Erase removes one kept payload. Secure: its bytes are overwritten in the file before it returns;
+// otherwise they stay there, out of reach, until the server rewrites the file, and nothing can
+// overwrite them any more. One that is missing is erased already.
+func (s *Store) Erase(ctx context.Context, shelf kycbridge.Shelf, seq uint64, secure bool) error {
+	if _, err := s.shelf(shelf); err != nil {
+		return fmt.Errorf("erase payload: %w", err)
+	}
+	if seq == 0 {
+		return nil
+	}
+	if err := s.erase(ctx, s.shelves[orPayloads(shelf)], seq, secure); err != nil {
+		return fmt.Errorf("erase payload %d of %s: %w", seq, orPayloads(shelf), err)
+	}
+	return nil
+}
+
+// erase removes a message; a missing one is no error.
+func (c *Connection) erase(ctx context.Context, stream jetstream.Stream, seq uint64, secure bool) error {
+	ctx, cancel := c.whileUp(ctx)
+	defer cancel()
+	remove := stream.DeleteMsg
+	if secure {
+		remove = stream.SecureDeleteMsg
+	}
+	err := remove(ctx, seq)
+	if err == nil {
+		return nil
+	}
+	// The answer does not tell a missing message from one that cannot be removed.
+	if _, gone := stream.GetMsg(ctx, seq); errors.Is(gone, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	return err
+}
+
+// eraseAll erases what a stream holds on a subject, oldest first: one that was interrupted leaves the
+// newest, so that nothing old looks new.
+func (c *Connection) eraseAll(ctx context.Context, stream jetstream.Stream, subject string, of func(*jetstream.RawStreamMsg) bool) (n int, err error) {
+	err = c.stored(ctx, stream, subject, func(raw *jetstream.RawStreamMsg) error {
+		if of != nil && !of(raw) {
+			return nil
+		}
+		if err := c.erase(ctx, stream, raw.Sequence, true); err != nil {
+			return err
+		}
+		n++
+		return nil
+	})
+	return n, err
+}
+
+// EraseWatches erases the timer of a verification, its due watches and the receipts of the starts
+// that made it, and returns how many messages that were. A poller that is asking about the session
+// at this moment sets the timer again; erase once more when it is done.
+func (s *Store) EraseWatches(ctx context.Context, k kycbridge.Key) (int, error) {
+	erased := 0
+	for _, subject := range []string{s.names.timer(k), s.names.due(k.Provider, k.Account, k.VerificationID)} {
+		n, err := s.eraseAll(ctx, s.polls, subject, nil)
+		erased += n
+		if err != nil {
+			return erased, fmt.Errorf("erase watches: %w", err)
+		}
+	}
+	n, err := s.eraseStarts(ctx, k)
+	return erased + n, err
+}
+
+// eraseStarts erases the receipts that name a verification. They lie under their keys, so all of the
+// account are looked at: those of one day.
+func (s *Store) eraseStarts(ctx context.Context, k kycbridge.Key) (int, error) {
+	var found []uint64
+	o := scanOptions{subjects: []string{s.names.join("start", k.Provider, k.Account, "*")}}
+	err := s.scanAll(ctx, s.names.starts(), o, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+		if !bytes.Contains(m.Data(), []byte(k.VerificationID)) {
+			return nil
+		}
+		var r reservation
+		if json.Unmarshal(m.Data(), &r) == nil && r.Receipt != nil && r.Receipt.VerificationID == k.VerificationID {
+			found = append(found, meta.Sequence.Stream)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("look for receipts: %w", err)
+	}
+	for i, seq := range found {
+		if err := s.erase(ctx, s.starts, seq, true); err != nil {
+			return i, fmt.Errorf("erase receipt: %w", err)
+		}
+	}
+	return len(found), nil
+}
+
+// EraseEvents erases every event of a verification and returns how many there were.
+func (b *Bus) EraseEvents(ctx context.Context, k kycbridge.Key) (int, error) {
+	defer b.last.Remove(k)
+	n, err := b.eraseAll(ctx, b.stream, b.names.anyEvent(k), nil)
+	if err != nil {
+		return n, fmt.Errorf("erase events: %w", err)
+	}
+	return n, nil
+}
+
+// Bury writes down that a verification was erased; a later tombstone replaces an earlier one.
+func (s *Store) Bury(ctx context.Context, t kycbridge.Tombstone) error {
+	k := kycbridge.Key{Provider: t.Provider, Account: t.Account, VerificationID: t.VerificationID}
+	if !token(k.Provider) || !token(k.Account) || !token(k.VerificationID) {
+		return errors.New("bury verification: a tombstone names provider, account and verification")
+	}
+	body, err := json.Marshal(t)
+	if err != nil {
+		return fmt.Errorf("write tombstone: %w", err)
+	}
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	if _, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: s.names.tombstone(k), Data: body}); err != nil {
+		return fmt.Errorf("store tombstone: %w", err)
+	}
+	return nil
+}
+
+// Buried reads the tombstone of a verification; nil if it was not erased.
+func (s *Store) Buried(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error) {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	raw, err := s.tombstones.GetLastMsgForSubject(ctx, s.names.tombstone(k))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read tombstone: %w", err)
+	}
+	var t kycbridge.Tombstone
+	if err := json.Unmarshal(raw.Data, &t); err != nil {
+		return nil, fmt.Errorf("read tombstone: message %d of %s is not ours", raw.Sequence, s.names.tombstones())
+	}
+	return &t, nil
+}
+
+// Tombstones reads which verifications were erased, in the order in which they were buried.
+func (s *Store) Tombstones(ctx context.Context, each func(kycbridge.Tombstone) error) error {
+	return s.scanAll(ctx, s.names.tombstones(), scanOptions{}, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+		var t kycbridge.Tombstone
+		if err := json.Unmarshal(m.Data(), &t); err != nil {
+			return fmt.Errorf("read tombstones: message %d of %s is not ours", meta.Sequence.Stream, s.names.tombstones())
+		}
+		return each(t)
+	})
+}

@@ -1,0 +1,428 @@
+package publisher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+)
+
+// headerSize is the size of the body, which the server adds where it leaves the body out.
+const headerSize = "Nats-Msg-Size"
+
+// kept request headers of a refused callback that its payload has too; the others are credentials.
+var payloadHeaders = [...]string{"User-Agent", "X-Request-Id", "Traceparent"}
+
+// Kept reads what lies on a shelf, oldest first, as far as it is there when it begins. each may
+// return kycbridge.ErrEnough to end it; any other error ends it and is returned. Messages that are
+// none of ours come too: whoever takes one for a payload checks its digest, as the Normalizer does.
+func (s *Store) Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbridge.Kept) error) error {
+	shelf, err := s.shelf(q.Shelf)
+	if err != nil {
+		return fmt.Errorf("read kept payloads: %w", err)
+	}
+	filter, err := s.keptSubjects(q)
+	if err != nil {
+		return fmt.Errorf("read kept payloads: %w", err)
+	}
+	// Elsewhere than in the log a verification is not part of the subject. The bodies of all that are
+	// not wanted need not travel then.
+	sift := q.VerificationID != "" && q.Shelf != kycbridge.ShelfPayloads && q.Shelf != ""
+	o := scanOptions{subjects: filter, since: q.Since, from: q.From, headers: q.HeadersOnly || sift}
+	return s.scanAll(ctx, shelf, o, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+		if meta.Timestamp.Before(q.Since) || sift && m.Headers().Get(headerSubject) != q.VerificationID {
+			return nil
+		}
+		if sift && !q.HeadersOnly {
+			k, err := s.KeptAt(ctx, q.Shelf, meta.Sequence.Stream)
+			if errors.Is(err, kycbridge.ErrNotFound) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			return each(k)
+		}
+		return each(keptOf(q.Shelf, m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream))
+	})
+}
+
+// scanAll scans up to the message that is the last when it begins, and does not take a server that
+// is slow or away for the end of the stream.
+func (s *Store) scanAll(ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	now, err := s.js.Stream(ctx, stream)
+	if err != nil {
+		return fmt.Errorf("look up stream %s: %w", stream, err)
+	}
+	end := now.CachedInfo().State.LastSeq
+	for {
+		var at, pending uint64
+		ended := false
+		err := s.scan(ctx, stream, o, func(m jetstream.Msg) error {
+			meta, err := m.Metadata()
+			if err != nil {
+				return fmt.Errorf("read stream %s: %w", stream, err)
+			}
+			at, pending = meta.Sequence.Stream, meta.NumPending
+			if at > end {
+				ended = true
+				return errScanned
+			}
+			err = each(m, meta)
+			ended = err != nil || at == end || pending == 0
+			if err == nil && ended {
+				err = errScanned
+			}
+			return err
+		})
+		if err != nil || ended || at == 0 || at >= end {
+			return err
+		}
+		o.from = at + 1
+	}
+}
+
+// keptSubjects are the filters of a query; none if it takes the whole shelf.
+func (s *Store) keptSubjects(q kycbridge.KeptQuery) ([]string, error) {
+	for what, v := range map[string]string{"provider": q.Provider, "account": q.Account, "verification": q.VerificationID, "reason": q.Reason} {
+		if v != "" && !token(v) {
+			return nil, fmt.Errorf("no %s is called that", what)
+		}
+	}
+	provider, account := orAny(q.Provider), orAny(q.Account)
+	filter, all := "", q.Provider == "" && q.Account == ""
+	switch q.Shelf {
+	case kycbridge.ShelfQuarantine:
+		filter, all = s.names.quarantined(provider, account, orAny(q.Reason)), all && q.Reason == ""
+	case kycbridge.ShelfRefused:
+		filter = s.names.refusal(provider, account)
+	default:
+		filter, all = s.names.payload(kycbridge.Key{Provider: provider, Account: account, VerificationID: orAny(q.VerificationID)}), all && q.VerificationID == ""
+	}
+	if all {
+		return nil, nil
+	}
+	return []string{filter}, nil
+}
+
+// KeptAt reads one kept payload, or returns kycbridge.ErrNotFound.
+func (s *Store) KeptAt(ctx context.Context, shelf kycbridge.Shelf, seq uint64) (kycbridge.Kept, error) {
+	if _, err := s.shelf(shelf); err != nil {
+		return kycbridge.Kept{}, fmt.Errorf("read kept payload: %w", err)
+	}
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	if seq == 0 {
+		return kycbridge.Kept{}, fmt.Errorf("read kept payload: %w", kycbridge.ErrNotFound)
+	}
+	raw, err := s.shelves[orPayloads(shelf)].GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return kycbridge.Kept{}, fmt.Errorf("read kept payload %d of %s: %w", seq, orPayloads(shelf), kycbridge.ErrNotFound)
+	}
+	if err != nil {
+		return kycbridge.Kept{}, fmt.Errorf("read kept payload %d of %s: %w", seq, orPayloads(shelf), err)
+	}
+	return keptOf(shelf, raw.Subject, raw.Header, raw.Data, raw.Sequence), nil
+}
+
+// Put stores a payload on its shelf as it was kept elsewhere: id, bytes, headers and the time at
+// which it was received. One that is there reports Duplicate, and so does, for the length of the
+// duplicate window, one that was erased. What it is called comes from outside, so it is checked: a
+// payload whose digest is not that of its body, or that names no place in the store, is an error.
+func (s *Store) Put(ctx context.Context, k kycbridge.Kept) (kycbridge.Stored, error) {
+	if err := placed(k); err != nil {
+		return kycbridge.Stored{}, fmt.Errorf("put payload: %w", err)
+	}
+	var ack jetstream.PubAck
+	var err error
+	switch k.Shelf {
+	case kycbridge.ShelfQuarantine:
+		ack, err = s.quarantine.Publish(ctx, s.quarantined(k.Payload, k.Reason, k.Errors))
+	case kycbridge.ShelfRefused:
+		var r kycbridge.Request
+		if k.Request != nil {
+			r = *k.Request
+		}
+		ack, err = s.refusals.Publish(ctx, s.refusal(k.Payload, r))
+	default:
+		stored, err := s.Append(ctx, k.Payload)
+		if err != nil {
+			return kycbridge.Stored{}, fmt.Errorf("put payload: %w: %w", kycbridge.ErrUnavailable, err)
+		}
+		return stored, nil
+	}
+	if err != nil {
+		return kycbridge.Stored{}, fmt.Errorf("put payload: %w: %w", kycbridge.ErrUnavailable, err)
+	}
+	return kycbridge.Stored{Duplicate: ack.Duplicate, Digest: k.Digest}, nil
+}
+
+// placed reports what keeps k from being stored under the names that it bears.
+func placed(k kycbridge.Kept) error {
+	switch {
+	case k.Shelf != "" && k.Shelf != kycbridge.ShelfPayloads && k.Shelf != kycbridge.ShelfQuarantine && k.Shelf != kycbridge.ShelfRefused:
+		return fmt.Errorf("there is no shelf %q", k.Shelf)
+	case !token(k.Provider) || !token(k.Account):
+		return errors.New("provider and account must be letters, digits, '-' and '_'")
+	case orPayloads(k.Shelf) == kycbridge.ShelfPayloads && !token(k.VerificationID), k.VerificationID != "" && !token(k.VerificationID):
+		return errors.New("verification id must be letters, digits and '-'")
+	case k.Shelf == kycbridge.ShelfQuarantine && !token(k.Reason):
+		return errors.New("reason must be a word")
+	case !whole(k.Payload):
+		return errors.New("digest is not that of the body, or the id not of the account")
+	case plain(k.ID) != k.ID:
+		return errors.New("id must be printable ASCII")
+	}
+	return nil
+}
+
+// Position is how far the Normalizer has come. Without its consumer everything is pending.
+func (s *Store) Position(ctx context.Context) (kycbridge.Position, error) {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	// The stream first: what the consumer is done with then reaches at least as far.
+	stream, err := s.js.Stream(ctx, s.names.payloads())
+	if err != nil {
+		return kycbridge.Position{}, fmt.Errorf("look up the payload log: %w", err)
+	}
+	state := stream.CachedInfo().State
+	consumer, err := s.js.Consumer(ctx, s.names.payloads(), Consumer)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return kycbridge.Position{Last: state.LastSeq, Pending: int(state.Msgs)}, nil
+	}
+	if err != nil {
+		return kycbridge.Position{}, fmt.Errorf("look up consumer %s: %w", Consumer, err)
+	}
+	info := consumer.CachedInfo()
+	p := kycbridge.Position{Floor: info.AckFloor.Stream, Last: state.LastSeq, Pending: int(info.NumPending) + info.NumAckPending}
+	p.Last = max(p.Last, p.Floor)
+	if p.Pending == 0 {
+		p.Floor = p.Last // the newest may have been erased, and are never acknowledged
+	}
+	return p, nil
+}
+
+// Watches reads all open sessions, oldest first: timers, and watches that are due. One that has both
+// comes twice. What is not ours is passed over.
+func (s *Store) Watches(ctx context.Context, each func(w kycbridge.Watch, due bool) error) error {
+	due := s.names.due(">", "", "")
+	due = due[:strings.Index(due, ">")+1]
+	timers := s.names.join("poll.at.>")
+	return s.scanAll(ctx, s.names.polls(), scanOptions{subjects: []string{timers, due}}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+		k, ok := keyOf(m.Subject())
+		if !ok {
+			return nil
+		}
+		w, ok := watchOf(k, m.Data())
+		if !ok {
+			return nil
+		}
+		return each(w, m.Subject() != s.names.timer(k))
+	})
+}
+
+// Revisions reads every event of a verification in order.
+func (b *Bus) Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridge.State) error) error {
+	err := b.stored(ctx, b.stream, b.names.anyEvent(k), func(raw *jetstream.RawStreamMsg) error {
+		state, err := b.revision(raw)
+		if err != nil {
+			return err
+		}
+		state.Read = true
+		return each(state)
+	})
+	if err != nil && !errors.Is(err, kycbridge.ErrEnough) {
+		return fmt.Errorf("read revisions: %w", err)
+	}
+	return nil
+}
+
+// stored reads the messages of a stream on a subject, oldest first. It asks for each by itself:
+// meant for the few of one verification.
+func (c *Connection) stored(ctx context.Context, stream jetstream.Stream, subject string, each func(*jetstream.RawStreamMsg) error) error {
+	ctx, cancel := c.whileUp(ctx)
+	defer cancel()
+	for seq := uint64(1); ; {
+		raw, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := each(raw); err != nil {
+			return err
+		}
+		seq = raw.Sequence + 1
+	}
+}
+
+// Published reads what has been published since then, without the bodies. Empty provider or account
+// stand for all.
+func (b *Bus) Published(ctx context.Context, provider, account string, since time.Time, each func(kycbridge.EventMeta) error) error {
+	o := scanOptions{since: since, headers: true}
+	if provider != "" || account != "" {
+		if provider != "" && !token(provider) || account != "" && !token(account) {
+			return errors.New("read published events: no account is called that")
+		}
+		o.subjects = []string{b.names.event(kycbridge.Key{Provider: orAny(provider), Account: orAny(account), VerificationID: "*"}, "*")}
+	}
+	ctx, cancel := b.whileUp(ctx)
+	defer cancel()
+	return b.scan(ctx, b.names.events(), o, func(m jetstream.Msg) error {
+		meta, err := m.Metadata()
+		if err != nil {
+			return fmt.Errorf("read published events: %w", err)
+		}
+		tokens := strings.Split(m.Subject(), ".")
+		n := len(tokens)
+		if n < 4 {
+			return nil
+		}
+		return each(kycbridge.EventMeta{
+			Key:  kycbridge.Key{Provider: tokens[n-4], Account: tokens[n-3], VerificationID: tokens[n-1]},
+			Seq:  meta.Sequence.Stream,
+			ID:   m.Headers().Get(nats.MsgIdHdr),
+			Kind: kycbridge.Kind(tokens[n-2]),
+			At:   meta.Timestamp.UTC(),
+		})
+	})
+}
+
+// Send publishes a CloudEvent on any other subject. Where a stream takes that subject, it returns
+// when the stream has acknowledged it, and id keeps it from being stored twice; else when the server
+// has it, which promises nothing about who hears it.
+func (b *Bus) Send(ctx context.Context, subject string, e []byte, id string) error {
+	ctx, cancel := b.whileUp(ctx)
+	defer cancel()
+	ctx, cancelTimeout := context.WithTimeout(ctx, publishTimeout)
+	defer cancelTimeout()
+	m := &nats.Msg{Subject: subject, Data: e, Header: nats.Header{
+		"Content-Type": {"application/cloudevents+json"}, nats.MsgIdHdr: {plain(id)}}}
+	switch _, err := b.js.StreamNameBySubject(ctx, subject); {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		if err := b.nc.PublishMsg(m); err != nil {
+			return fmt.Errorf("send to %s: %w", subject, err)
+		}
+		if err := b.nc.FlushWithContext(ctx); err != nil {
+			return fmt.Errorf("send to %s: %w", subject, err)
+		}
+	case err != nil:
+		return fmt.Errorf("look up the stream of %s: %w", subject, err)
+	default:
+		if _, err := b.js.PublishMsg(ctx, m); err != nil {
+			return fmt.Errorf("send to %s: %w", subject, err)
+		}
+	}
+	return nil
+}
+
+// keptOf reads a message of a shelf.
+func keptOf(shelf kycbridge.Shelf, subject string, h nats.Header, body []byte, seq uint64) kycbridge.Kept {
+	k := kycbridge.Kept{Payload: payloadOf(subject, h, body), Shelf: orPayloads(shelf), Seq: seq, Size: len(body)}
+	if n, err := strconv.Atoi(h.Get(headerSize)); err == nil {
+		k.Size = n
+	}
+	tokens := strings.Split(subject, ".")
+	n := len(tokens)
+	k.Header = requestHeaders(h)
+	switch {
+	case n < 4:
+	case k.Shelf == kycbridge.ShelfQuarantine:
+		k.Reason, k.VerificationID = tokens[n-1], h.Get(headerSubject)
+		k.ID = strings.TrimSuffix(k.ID, "."+k.Reason)
+		_ = json.Unmarshal([]byte(h.Get(headerErrors)), &k.Errors) // a list that was too long is not there
+	case k.Shelf == kycbridge.ShelfRefused:
+		k.Provider, k.Account, k.VerificationID = tokens[n-2], tokens[n-1], ""
+		k.Request = &kycbridge.Request{Header: http.Header{}, Body: body, ReceivedAt: k.ReceivedAt}
+		for name, v := range k.Header {
+			k.Request.Header[name] = []string{v}
+		}
+		k.Request.Query, _ = url.ParseQuery(h.Get(headerQuery))
+		k.Header = nil
+		for _, name := range payloadHeaders {
+			if v := k.Request.Header.Get(name); v != "" {
+				if k.Header == nil {
+					k.Header = map[string]string{}
+				}
+				k.Header[name] = v
+			}
+		}
+	}
+	return k
+}
+
+// requestHeaders are the headers of the request that brought a payload, as far as they are kept. The
+// Normalizer needs but one of them, so that payloadOf spares itself the search.
+func requestHeaders(h nats.Header) map[string]string {
+	var kept map[string]string
+	for name, values := range h {
+		if own, ok := strings.CutPrefix(name, headerRequest); ok && len(values) > 0 {
+			if kept == nil {
+				kept = map[string]string{}
+			}
+			kept[own] = values[0]
+		}
+	}
+	return kept
+}
+
+// shelf is the stream behind a shelf.
+func (s *Store) shelf(shelf kycbridge.Shelf) (string, error) {
+	switch orPayloads(shelf) {
+	case kycbridge.ShelfPayloads:
+		return s.names.payloads(), nil
+	case kycbridge.ShelfQuarantine:
+		return s.names.quarantine(), nil
+	case kycbridge.ShelfRefused:
+		return s.names.refused(), nil
+	}
+	return "", fmt.Errorf("there is no shelf %q", shelf)
+}
+
+func orPayloads(s kycbridge.Shelf) kycbridge.Shelf {
+	if s == "" {
+		return kycbridge.ShelfPayloads
+	}
+	return s
+}
+
+// keyOf reads the last three tokens of a subject.
+func keyOf(subject string) (kycbridge.Key, bool) {
+	tokens := strings.Split(subject, ".")
+	n := len(tokens)
+	if n < 4 {
+		return kycbridge.Key{}, false
+	}
+	return kycbridge.Key{Provider: tokens[n-3], Account: tokens[n-2], VerificationID: tokens[n-1]}, true
+}
+
+func orAny(s string) string {
+	if s == "" {
+		return "*"
+	}
+	return s
+}
+
+// token reports whether s can stand alone in a subject and means only itself there.
+func token(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 128
+}

@@ -1,0 +1,401 @@
+package test
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kycbridge"
+	"kycbridge/internal/app"
+	"kycbridge/schemas"
+	"kycbridge/test/fixture"
+)
+
+// How many items the checklist of each provider's sheet has (section 6), in its order. More are those
+// that the acceptance names besides.
+const (
+	trapsSignzy = 12
+	trapsOndato = 13
+	trapsIDWise = 14
+	trapsKwikID = 14
+)
+
+// Why nothing of an item, or a part of it, can be tested here.
+const (
+	byCredentials = "the configuration names no application: the account's address and credentials tell applications apart, and the id is published as references.application_id"
+	byOperators   = "stored payloads are encrypted by the NATS server or the disk below it, which is the operator's"
+)
+
+// trap is one way to misread a provider, and the tests that hold us out of it.
+type trap struct {
+	provider string
+	short    string
+	tests    []string // directory:function, and /subtest where the function has one for it
+	reason   string   // why (a part of) it is not tested; "" mostly
+	more     bool     // named by the acceptance and no item of the checklist
+}
+
+var traps = []trap{
+	{provider: "signzy", short: "completed is not approved", tests: []string{"normalize:TestSignzyStatuses/completed", "normalize:TestSignzyFixtures", "normalize:FuzzSignzy"}},
+	{provider: "signzy", short: "liveliness, not liveness", tests: []string{"normalize:TestSignzyPassiveLiveliness"}},
+	{provider: "signzy", short: "booleans in three encodings", tests: []string{"normalize:TestTriState", "normalize:TestSignzyChecks", "test:TestOddBodies/signzy booleans as they like"}},
+	{provider: "signzy", short: "times in two encodings, or none", tests: []string{"normalize:TestSignzyTimes", "normalize:TestSignzyFacts", "internal/provider/signzy:TestStarted/ISO"}},
+	{provider: "signzy", short: "percentages as text, scores of different ranges", tests: []string{"normalize:TestPercent", "normalize:TestSignzySelfieChecks", "normalize:TestSignzyChecks"}},
+	{provider: "signzy", short: "status of a check is text", tests: []string{"normalize:TestSignzySelfieChecks", "test:TestOddBodies/signzy status of a check as number"}},
+	{provider: "signzy", short: "labels of extracted fields", tests: []string{"normalize:TestSignzyLabels", "normalize:TestSignzyIsPure", "normalize:TestSignzyFacts"}},
+	{provider: "signzy", short: "letters and separators of keys", tests: []string{"normalize:TestSignzyKeysKeepTheirLetters", "normalize:TestSignzyLabels"}},
+	{provider: "signzy", short: "members that the sample lacks", tests: []string{"test:TestUnknownMembers", "test:TestGolden"}},
+	{provider: "signzy", short: "secrets and personal values come back", tests: []string{"test:TestLeak", "normalize:TestSignzyFixtures", "handlers:TestNothingLeaks", "internal/provider/signzy:TestErrorsKeepSecrets"}},
+	{provider: "signzy", short: "no callback may ever come", tests: []string{"test:TestSafetyNet", "test:TestPeople", "internal/poll:TestTheDeadlineEndsWhatTheProviderDoesNot"}},
+	{provider: "signzy", short: "a browser that returns proves nothing", tests: []string{"handlers:TestRefusedBeforeReceive/get", "normalize:TestSignzyFixtures"}},
+	{provider: "signzy", short: "wrong method", tests: []string{"internal/provider/signzy:TestMethods/404 for the wrong method", "internal/provider/signzy:TestMethodIsFoundAndKept"}, more: true},
+	{provider: "signzy", short: "unknown wrapper", tests: []string{"internal/provider/signzy:TestAnswersThatAreNoJourney/unknown wrapper", "internal/provider/signzy:TestStarted/unknown wrapper", "normalize:TestIdentifySignzy/too deep"}, more: true},
+
+	{provider: "ondato", short: "completed is not approved", tests: []string{"normalize:TestOndatoStatuses/idv completed is no approval", "normalize:FuzzOndato"}},
+	{provider: "ondato", short: "envelope in any letters, its type last", tests: []string{"normalize:TestIdentifyOndatoWritesEnvelopeKeysOneWay", "normalize:TestIdentifyOndato/pascal-case envelope", "normalize:TestOndatoTypeComesLast"}},
+	{provider: "ondato", short: "digits behind the second", tests: []string{"normalize:TestOndatoFractions", "normalize:TestDate", "normalize:TestOndatoFacts"}},
+	{provider: "ondato", short: "number here, text there", tests: []string{"normalize:TestOndatoNumbersOrText", "test:TestOddBodies/ondato phone as number", "test:TestOddBodies/ondato age as number", "test:TestOddBodies/ondato age as text", "internal/provider/ondato:TestStart"}},
+	{provider: "ondato", short: "signature over the raw bytes", tests: []string{"handlers:TestVerifyOndato/hmac, body encoded again", "handlers:TestRequestIsHandedOverUntouched", "handlers:TestRefusalsAreAlike", "test:TestConstantTime"}},
+	{provider: "ondato", short: "no 4xx for a fault of ours", tests: []string{"handlers:TestReceiverErrors/ours and theirs at once", "handlers:TestProblemTable", "handlers:TestBrokenBodyIsNeverAccepted", "test:TestOutage"}},
+	{provider: "ondato", short: "durable, then answered in time", tests: []string{"test:TestKill", "handlers:TestReceiverErrors/slower than the deadline", "publisher:TestStoredPayloadsSurviveARestart"}},
+	{provider: "ondato", short: "one id once, ordered by its time, verdicts may turn", tests: []string{".:TestIDs", ".:TestNext/approved becomes rejected", "test:TestReplicas", "test:TestLateVerdict"}},
+	{provider: "ondato", short: "a webhook only triggers", tests: []string{"test:TestForgedApproval", "internal/poll:TestATriggerIsFollowedThoughTheSessionHasEnded"}},
+	{provider: "ondato", short: "words that are unknown", tests: []string{"normalize:TestOndatoIgnores", "normalize:TestOndatoStatuses/kyc unknown status", "normalize:TestOndatoReasons", "normalize:TestOndatoChecks"}},
+	{provider: "ondato", short: "another application", tests: []string{"normalize:TestOndatoFacts", "handlers:TestVerifyOndato"}, reason: byCredentials},
+	{provider: "ondato", short: "a last event that was dropped", tests: []string{"test:TestSafetyNet", "test:TestPeople", "internal/poll:TestTheDeadlineEndsWhatTheProviderDoesNot"}},
+	{provider: "ondato", short: "personal values", tests: []string{"test:TestLeak", "handlers:TestNothingLeaks", "internal/provider/ondato:TestErrorsTellNothing"}, reason: byOperators},
+
+	{provider: "idwise", short: "event names with spaces and capitals", tests: []string{"normalize:TestIDWiseDecisions/event and decision in another spelling", "normalize:TestIDWiseFixtures"}},
+	{provider: "idwise", short: "200 and nothing else", tests: []string{"handlers:TestReceiptAnswers/stored before", "handlers:TestReceiptAnswers/schema"}},
+	{provider: "idwise", short: "no times, so results are compared", tests: []string{"normalize:TestIDWiseFixtures", "test:TestForgedApproval", "internal/poll:TestATriggerWithoutNewsIsLookedAtAgain", "internal/poll:TestAStateThatComesBackIsANewFact"}},
+	{provider: "idwise", short: "a decision that is not final", tests: []string{"normalize:TestIDWiseFixtures/finished-user-steps", "normalize:TestIDWiseOneFactTwoWays"}},
+	{provider: "idwise", short: "completed says nothing of the verdict", tests: []string{"normalize:TestIDWiseFixtures/journey-summary-completed"}},
+	{provider: "idwise", short: "rejected by the system, and unknown decisions", tests: []string{"normalize:TestIDWiseFixtures/finished-journey-rejected", "normalize:TestIDWiseDecisions/an unknown system decision", "normalize:TestIDWiseDecisions/result with an unknown decision", "normalize:FuzzIDWise"}},
+	{provider: "idwise", short: "a reviewer turns the verdict", tests: []string{"normalize:TestIDWiseDecisions/a reviewer overrules an approval", ".:TestNext/approved becomes rejected", ".:TestNext/rejected becomes approved", "test:TestPeople"}},
+	{provider: "idwise", short: "spot checks without a journey", tests: []string{"normalize:TestIDWiseIdentity/finished-spot-check", "normalize:TestIDWiseFixtures/finished-spot-check"}},
+	{provider: "idwise", short: "ids, dates and flags of several types, image keys of two spellings", tests: []string{"normalize:TestIDWiseStepIDs", "normalize:TestIDWiseImageKeys", "normalize:TestIDWiseWithholds", "internal/provider/idwise:TestTolerance", "test:TestOddBodies/idwise step id as number", "test:TestOddBodies/idwise step id as text", "test:TestOddBodies/idwise dates of birth as numbers and text", "test:TestOddBodies/idwise flags as null"}},
+	{provider: "idwise", short: "times without a zone", tests: []string{"normalize:TestIDWiseTimesWithoutZone", "normalize:TestInstant", "test:TestOddBodies/idwise times without a zone"}},
+	{provider: "idwise", short: "three spellings of the reference, two forms of an id", tests: []string{"normalize:TestIDWiseReferences"}},
+	{provider: "idwise", short: "journeys that end in silence", tests: []string{"test:TestPeople", "test:TestSafetyNet", "internal/poll:TestTheDeadlineEndsWhatTheProviderDoesNot"}},
+	{provider: "idwise", short: "no id of the event", tests: []string{".:TestIDs", "normalize:TestIDWiseIdentity/finished-journey-old-no-event-id"}},
+	{provider: "idwise", short: "samples that are no JSON", tests: []string{"test:TestFixturesAreJSON"}},
+
+	{provider: "kwikid", short: "the header is auth", tests: []string{"internal/provider/kwikid:TestRequests"}},
+	{provider: "kwikid", short: "success on failed calls", tests: []string{"internal/provider/kwikid:TestErrors/lying token call", "internal/provider/kwikid:TestErrors/generate-token-error-401.json", "internal/provider/kwikid:TestErrors/lying push_user_data"}},
+	{provider: "kwikid", short: "errors as pages, and under odd statuses", tests: []string{"internal/provider/kwikid:TestErrors/send-link-error-400.html", "internal/provider/kwikid:TestErrors/get-details-error-500.html", "internal/provider/kwikid:TestErrors/get-details-error-401.json", "internal/provider/kwikid:TestErrors/send-link-error-401.json", "internal/provider/kwikid:TestErrors/get-details-error-400.json", "test:TestUnknownSession"}},
+	{provider: "kwikid", short: "slash at the end, redirects are not followed", tests: []string{"internal/provider/kwikid:TestPrefixes", "internal/provider/kwikid:TestErrors/redirect", "internal/provider/rest:TestRetries/redirect"}},
+	{provider: "kwikid", short: "a second link ends the first session", tests: []string{"internal/provider/kwikid:TestSendLinkIsSentOnce", "test:TestIdempotencyKeys"}},
+	{provider: "kwikid", short: "three rejections that differ", tests: []string{"normalize:TestKwikIDSessions/get-details-request-rejected", "normalize:TestKwikIDSessions/get-details-rejected", "normalize:TestKwikIDSessions/get-details-superseded-kyc-rejected"}},
+	{provider: "kwikid", short: "a rejection by nobody", tests: []string{"normalize:TestKwikIDSessions/get-details-rejected-auto-after-expiry", "normalize:TestKwikIDFeedback"}},
+	{provider: "kwikid", short: "an approval that waits for a checker", tests: []string{"normalize:TestKwikIDSessions/get-details-approved", "normalize:FuzzKwikID", "test:TestPeople"}},
+	{provider: "kwikid", short: "slips of spelling", tests: []string{"normalize:TestKwikIDSpellings", "normalize:TestKwikIDSessions/get-details-agent-alloted"}},
+	{provider: "kwikid", short: "JSON inside text, nulls, a decoy of the status", tests: []string{"normalize:TestKwikIDFeedback", "normalize:TestKwikIDOddSessions", "normalize:TestKwikIDDecoy", "test:TestOddBodies/kwikid nulls in the summary"}},
+	{provider: "kwikid", short: "times of no defined form", tests: []string{"normalize:TestKwikIDTimes", "normalize:TestInstant"}},
+	{provider: "kwikid", short: "a status that is unknown", tests: []string{"normalize:TestKwikIDSessions/get-details-unknown-status", "normalize:FuzzKwikID", "test:TestPeople"}},
+	{provider: "kwikid", short: "personal values and tokens in logs", tests: []string{"test:TestLeak", "handlers:TestNothingLeaks", "internal/provider/kwikid:TestErrorsKeepSecrets", "normalize:TestKwikIDSessions"}},
+	{provider: "kwikid", short: "webhooks that never come", tests: []string{"test:TestPolling", "test:TestPeople", "internal/poll:TestASessionIsAskedAboutUntilItEnds"}},
+	{provider: "kwikid", short: "text in place of objects", tests: []string{"normalize:TestKwikIDStringsInPlaceOfObjects", "test:TestOddBodies/kwikid text in place of objects", "test:TestTextInPlaceOfObjects", "internal/poll:TestABodyInQuarantineEndsNothing"}, more: true},
+}
+
+// TestTraps: every item of every checklist has a test that is there.
+func TestTraps(t *testing.T) {
+	counts, shorts := map[string]int{}, map[string]bool{}
+	folders := map[string]map[string]string{}
+	for _, row := range traps {
+		if !row.more {
+			counts[row.provider]++
+		}
+		if name := row.provider + " " + row.short; shorts[name] || row.short == "" {
+			t.Errorf("%q is there twice, or nothing", name)
+		} else {
+			shorts[name] = true
+		}
+		if len(row.tests) == 0 && row.reason == "" {
+			t.Errorf("%s, %s: neither a test nor a reason", row.provider, row.short)
+		}
+		for _, test := range row.tests {
+			folder, name, _ := strings.Cut(test, ":")
+			if folders[folder] == nil {
+				folders[folder] = testsIn(t, filepath.Join("..", folder))
+			}
+			function, subtest, named := strings.Cut(name, "/")
+			source, found := folders[folder][function]
+			switch {
+			case !found:
+				t.Errorf("%s, %s: there is no %s in %s", row.provider, row.short, function, folder)
+			case named && !strings.Contains(source, `"`+subtest+`"`):
+				t.Errorf("%s, %s: %s in %s has no %q", row.provider, row.short, function, folder, subtest)
+			}
+		}
+	}
+	want := map[string]int{"signzy": trapsSignzy, "ondato": trapsOndato, "idwise": trapsIDWise, "kwikid": trapsKwikID}
+	if diff := cmp.Diff(want, counts); diff != "" {
+		t.Errorf("items of the checklists (-sheet +table):\n%s", diff)
+	}
+}
+
+// testsIn lists the test and fuzz functions of a folder, each with the text of its file.
+func testsIn(t *testing.T, folder string) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(folder, "*_test.go"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("%s has no tests: %v", folder, err)
+	}
+	tests := map[string]string{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, text, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, declared := range file.Decls {
+			if f, ok := declared.(*ast.FuncDecl); ok && f.Recv == nil && (strings.HasPrefix(f.Name.Name, "Test") || strings.HasPrefix(f.Name.Name, "Fuzz")) {
+				tests[f.Name.Name] = string(text)
+			}
+		}
+	}
+	return tests
+}
+
+// judged validates a body as the intake would and maps it.
+func judged(t *testing.T, provider kycbridge.Provider, via kycbridge.Via, body []byte, s kycbridge.Settings) ([]kycbridge.FieldError, kycbridge.Observation) {
+	t.Helper()
+	doc, faults := app.Decode(body)
+	if len(faults) > 0 {
+		t.Fatalf("%v: %s", faults, body)
+	}
+	id := provider.Identify(doc)
+	if id.Reference == "" {
+		t.Fatalf("no reference in %s", body)
+	}
+	o, err := provider.Map(kycbridge.Payload{Provider: provider.Name, Via: via, Body: body}, s)
+	if err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+	return provider.Validate(id.Schema, id.Document), o
+}
+
+func providerTable(t *testing.T) map[string]kycbridge.Provider {
+	t.Helper()
+	set, err := schemas.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return app.Providers(set)
+}
+
+// TestOddBodies: bodies that differ in their types from the sample pass the schema, so that none of
+// them goes to quarantine, and mean what the usual ones mean.
+func TestOddBodies(t *testing.T) {
+	table := providerTable(t)
+	const (
+		idwiseResult  = `{"journey_id":"65f000000000000000000001","system_decision":"Complete","model_version":"3.0",%s}`
+		idwiseSummary = `{"journey_id":"65f000000000000000000001","reference_no":"ref-1","is_completed":false,"step_summaries":[%s]}`
+		kwikidSession = `{"status":200,"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001","session_status":"kyc_result_approved",%s}}`
+		signzyJourney = `{"journeyId":"AB12CD34EF","currentStatus":"COMPLETED","step":"COMPLETE",%s}`
+		ondatoIDV     = `{"id":"b0000000-0000-4000-8000-000000000001","applicationId":"a0000000-0000-4000-8000-000000000001","status":"Completed","createdUtc":"2026-03-02T08:55:00.12Z",%s}`
+		ondatoKYC     = `{"id":"c0000000-0000-4000-8000-000000000001","applicationId":"a0000000-0000-4000-8000-000000000001","identityVerificationId":"b0000000-0000-4000-8000-000000000001","status":"Approved","createdUtc":"2026-03-02T08:55:00.12Z",%s}`
+	)
+	for name, tt := range map[string]struct {
+		frame   string
+		members []string
+		status  kycbridge.Status
+		outcome kycbridge.Outcome
+	}{
+		"signzy booleans as they like": {signzyJourney, []string{
+			`"documentIntelligence":{"idExpired":"False","completeStatus":{"overallStatus":"True"}}`, `"documentIntelligence":{"idExpired":"false","completeStatus":{"overallStatus":"true"}}`,
+			`"documentIntelligence":{"idExpired":false,"completeStatus":{"overallStatus":true}}`, `"documentIntelligence":{"idExpired":"NA","completeStatus":{"overallStatus":"None"}}`,
+			`"documentIntelligence":{"idExpired":null,"completeStatus":{"overallStatus":null}}`,
+		}, kycbridge.StatusCompleted, ""},
+		"signzy status of a check as number": {signzyJourney, []string{`"selfieAnalysis":{"faceMatch":{"status":200,"verified":true}}`, `"selfieAnalysis":{"faceMatch":{"status":"200","verified":true}}`}, kycbridge.StatusCompleted, ""},
+		"ondato phone as number":             {ondatoIDV, []string{`"registration":{"phoneNumber":370600000001}`, `"registration":{"phoneNumber":"370600000001"}`, `"registration":{"phoneNumber":null}`}, kycbridge.StatusProcessing, ""},
+		"ondato age as number":               {ondatoKYC, []string{`"face":{"ageEstimation":30}`, `"face":{"ageEstimation":30.5}`}, kycbridge.StatusCompleted, kycbridge.OutcomeApproved},
+		"ondato age as text":                 {ondatoKYC, []string{`"face":{"ageEstimation":"Age30AndOver"}`, `"face":{"ageEstimation":null}`}, kycbridge.StatusCompleted, kycbridge.OutcomeApproved},
+		"idwise step id as number":           {idwiseSummary, []string{`{"definition":{"step_id":0},"result":null}`, `{"definition":{"step_id":-1},"result":null}`}, kycbridge.StatusInProgress, ""},
+		"idwise step id as text":             {idwiseSummary, []string{`{"definition":{"step_id":"0"},"result":null}`, `{"definition":{"step_id":"additional_face"},"result":null}`}, kycbridge.StatusInProgress, ""},
+		"idwise flags as null":               {idwiseSummary, []string{`{"definition":{"step_id":0},"result":{"has_passed_rules":null,"is_concluded":null}}`, `{"definition":{"step_id":0},"result":{"has_passed_rules":true,"is_concluded":false}}`}, kycbridge.StatusInProgress, ""},
+		"idwise dates of birth as numbers and text": {idwiseResult, []string{
+			`"aml":{"applicability":"Applicable","matches":[{"score":1,"datesOfBirth":[1990,1991]}]}`, `"aml":{"applicability":"Applicable","matches":[{"score":1,"datesOfBirth":["1990-02-01","1990"]}]}`,
+			`"aml":{"applicability":"Applicable","matches":[{"score":1,"datesOfBirth":[1990,"1990-02-01"]}]}`, `"aml":{"applicability":"Applicable","matches":[{"score":1,"datesOfBirth":null}]}`,
+		}, kycbridge.StatusCompleted, kycbridge.OutcomeApproved},
+		"idwise times without a zone": {idwiseResult, []string{`"start_time":"2026-03-02T09:00:00.962462","end_time":"2026-03-02T09:03:00"`}, kycbridge.StatusCompleted, kycbridge.OutcomeApproved},
+		"kwikid nulls in the summary": {kwikidSession, []string{`"summary_data":{"overall_summary":[null,{"success":true,"title":"Qna"},null]}`, `"summary_data":null`}, kycbridge.StatusCompleted, kycbridge.OutcomeApproved},
+		"kwikid text in place of objects": {kwikidSession, []string{
+			`"feedback":"{\"type\":\"Approve\"}"`, `"feedback":{"type":"Approve"}`, `"feedback":"no JSON"`, `"feedback":""`, `"feedback":7`, `"feedback":null`,
+			`"agent_tl":"n/a"`, `"captured_images":"n/a"`, `"summary_data":{"user_info":"n/a","qna":"n/a"}`,
+		}, kycbridge.StatusCompleted, kycbridge.OutcomeApproved},
+	} {
+		t.Run(name, func(t *testing.T) {
+			provider, _, _ := strings.Cut(name, " ")
+			for _, members := range tt.members {
+				faults, o := judged(t, table[provider], kycbridge.ViaFetch, fmt.Appendf(nil, tt.frame, members), kycbridge.Settings{})
+				if len(faults) > 0 {
+					t.Errorf("%s: %v", members, faults)
+				}
+				if o.Status != tt.status || o.Decision.Outcome != tt.outcome && (tt.outcome != "" || o.Decision.Outcome != kycbridge.OutcomeNone) {
+					t.Errorf("%s: %s %s", members, o.Status, o.Decision.Outcome)
+				}
+			}
+		})
+	}
+}
+
+// TestTextInPlaceOfObjects: where the schema of KwikID's answers wants an object, text goes to
+// quarantine with its place, so that an operator sees it. What the mapping would read is the same.
+func TestTextInPlaceOfObjects(t *testing.T) {
+	kwikid := providerTable(t)["kwikid"]
+	for members, path := range map[string]string{
+		`"extras":"n/a"`:                                             "/session_data/extras",
+		`"summary_data":"n/a"`:                                       "/session_data/summary_data",
+		`"summary_data":{"docs":"n/a"}`:                              "/session_data/summary_data/docs",
+		`"summary_data":{"docs":["n/a"]}`:                            "/session_data/summary_data/docs/0",
+		`"summary_data":{"overall_summary":"n/a"}`:                   "/session_data/summary_data/overall_summary",
+		`"summary_data":{"docs":[{"name":"Pan","validator":"n/a"}]}`: "/session_data/summary_data/docs/0/validator",
+	} {
+		body := fmt.Appendf(nil, `{"status":200,"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001","session_status":"kyc_result_approved",%s}}`, members)
+		faults, o := judged(t, kwikid, kycbridge.ViaPoll, body, kycbridge.Settings{})
+		if len(faults) != 1 || faults[0].Path != path {
+			t.Errorf("%s: %v", members, faults)
+		}
+		if o.Decision.Outcome != kycbridge.OutcomeApproved {
+			t.Errorf("%s: %+v", members, o.Decision)
+		}
+	}
+}
+
+// TestUnknownMembers: a member that nobody has told us of, in any object of any body, makes no fault
+// and changes no verdict.
+func TestUnknownMembers(t *testing.T) {
+	table := providerTable(t)
+	cases, err := fixture.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		doc, faults := app.Decode(c.Body)
+		id := table[c.Provider].Identify(doc)
+		if len(faults) > 0 || id.Reference == "" || len(table[c.Provider].Validate(id.Schema, id.Document)) > 0 {
+			continue // it is to be refused as it is
+		}
+		_, before := judged(t, table[c.Provider], c.Via, c.Body, c.Settings)
+		more, err := json.Marshal(withMore(doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, after := judged(t, table[c.Provider], c.Via, more, c.Settings)
+		if len(found) > 0 {
+			t.Errorf("%s: %v", c.Dir(), found)
+		}
+		said := func(o kycbridge.Observation) string {
+			return fmt.Sprint(o.Effect, o.Status, o.StatusDetail, o.Decision, o.Ignored, o.ExternalReference)
+		}
+		if said(before) != said(after) {
+			t.Errorf("%s: %s, and with more members %s", c.Dir(), said(before), said(after))
+		}
+	}
+}
+
+// withMore puts an unknown member into every object of a tree.
+func withMore(tree any) any {
+	switch tree := tree.(type) {
+	case map[string]any:
+		out := map[string]any{"syntheticNovelty": map[string]any{"deep": []any{1, nil, "x"}}}
+		for name, value := range tree {
+			out[name] = withMore(value)
+		}
+		return out
+	case []any:
+		out := make([]any, len(tree))
+		for i, item := range tree {
+			out[i] = withMore(item)
+		}
+		return out
+	}
+	return tree
+}
+
+// TestFixturesAreJSON: what is named JSON among the examples is JSON, unlike some samples of vendors.
+func TestFixturesAreJSON(t *testing.T) {
+	read := 0
+	for _, root := range []string{"fixture/testdata", "../internal/provider", "../internal/simulate"} {
+		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || filepath.Ext(path) != ".json" {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if read++; err == nil && !json.Valid(text) {
+				t.Errorf("%s is no JSON", path)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if read < 100 {
+		t.Errorf("only %d files: the test has lost its object", read)
+	}
+}
+
+// TestConstantTime: whatever decides about a credential compares it in constant time: in the files
+// that do so, the language's own comparisons stand beside no member of the configured credentials,
+// unless to see whether it is empty.
+func TestConstantTime(t *testing.T) {
+	paths, err := filepath.Glob("../handlers/verify*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	constant := 0
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.BinaryExpr:
+				if equality := n.Op == token.EQL || n.Op == token.NEQ; equality && !emptyText(n.X) && !emptyText(n.Y) && (isSecret(n.X) || isSecret(n.Y)) {
+					t.Errorf("%s compares a credential by itself", path)
+				}
+			case *ast.SelectorExpr:
+				if from, ok := n.X.(*ast.Ident); ok && (from.Name == "subtle" || from.Name == "hmac" && n.Sel.Name == "Equal") {
+					constant++
+				}
+			}
+			return true
+		})
+	}
+	if constant < 2 {
+		t.Errorf("%d comparisons in constant time: the test has lost its object", constant)
+	}
+}
+
+func emptyText(e ast.Expr) bool {
+	text, ok := e.(*ast.BasicLit)
+	return ok && text.Value == `""`
+}
+
+// isSecret reports whether an expression is a secret member of the credentials, or one item of it.
+func isSecret(e ast.Expr) bool {
+	if item, ok := e.(*ast.IndexExpr); ok {
+		e = item.X
+	}
+	member, ok := e.(*ast.SelectorExpr)
+	return ok && slices.Contains([]string{"Username", "Password", "Value", "Bearer", "Secrets", "Keys", "URLTokens"}, member.Sel.Name)
+}
