@@ -33,6 +33,11 @@ const clockSlack = 5 * time.Minute
 // At is the instant by which facts of one verification are ordered: the provider's time, or ours
 // where it sends none or one that lies ahead, which would hold off all that follows.
 func (f Fact) At() time.Time {
+	if f.OccurredAt.IsZero() && (f.Via == ViaFetch || f.Via == ViaPoll) && (f.Effect == EffectReopen || f.Effect == EffectDoubt) {
+		// A look shows that nothing is decided, or nothing known; since when, the provider does not say.
+		// Of our clock and of its own the verdict that follows must count as the newer one.
+		return f.ReceivedAt.Add(-clockSlack)
+	}
 	if f.OccurredAt.IsZero() || f.OccurredAt.After(f.ReceivedAt.Add(clockSlack)) {
 		return f.ReceivedAt
 	}

@@ -291,3 +291,21 @@ func TestIDs(t *testing.T) {
 		}
 	}
 }
+
+// TestALookThatFoundNothingDecidedYieldsToTheVerdict: what is open was seen by our clock, what was
+// decided is dated by the provider's, and the two differ.
+func TestALookThatFoundNothingDecidedYieldsToTheVerdict(t *testing.T) {
+	asked := time.Date(2026, 3, 2, 10, 0, 10, 0, time.UTC)
+	verdict := Fact{Observation: Observation{Effect: EffectVerdict, OccurredAt: asked.Add(-500 * time.Millisecond)}, Via: ViaCallback, ReceivedAt: asked.Add(time.Second)}
+	for _, effect := range []Effect{EffectReopen, EffectDoubt} {
+		look := Fact{Observation: Observation{Effect: effect}, Via: ViaFetch, ReceivedAt: asked}
+		if Outranks(look, verdict) {
+			t.Errorf("effect %d outranks a verdict of half a second before", effect)
+		}
+		late := verdict
+		late.OccurredAt = asked.Add(-time.Hour)
+		if !Outranks(look, late) {
+			t.Errorf("effect %d does not take back a verdict of an hour before", effect)
+		}
+	}
+}

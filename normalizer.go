@@ -125,7 +125,7 @@ func (n *Normalizer) trigger(ctx context.Context, p Payload, f Fact) error {
 	if word == "" {
 		word = NoTrigger
 	}
-	return n.Triggers.Trigger(ctx, Watch{Provider: p.Provider, Account: p.Account, Reference: p.Reference, Trigger: word, Since: p.ReceivedAt})
+	return n.Triggers.Trigger(ctx, Watch{Provider: p.Provider, Account: p.Account, Reference: p.Reference, Trigger: word, TriggeredAt: p.ReceivedAt, Since: p.ReceivedAt})
 }
 
 // Observe maps a stored payload of a. A mapping that panics has met a body it cannot read. Errors

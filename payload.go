@@ -21,6 +21,7 @@ type Payload struct {
 	Placement      string            // of a callback: where the credential stood that admitted it
 	Part           string            // of a fetched body: which of the provider's answers it is
 	Trigger        string            // of a fetched body: the word of the callback that asked for it, where the body lacks it
+	TriggeredAt    time.Time         // with Trigger: when that callback came
 	After          string            // of a fetched body: id of the different one that was stored before it
 	Notice         bool              // a Notice of ours, not the provider's words
 	Header         map[string]string // allow-listed request headers, never a credential or signature
@@ -62,7 +63,7 @@ func fetchedID(p Payload) string {
 	if p.After == "" && p.Trigger == "" {
 		return PayloadID(p.Provider, p.Account, "", p.Digest)
 	}
-	return PayloadID(p.Provider, p.Account, "", Digest([]byte(p.After+"\n"+p.Trigger+"\n"+p.Digest)))
+	return PayloadID(p.Provider, p.Account, "", Digest([]byte(p.After+"\n"+p.Trigger+Instant(p.TriggeredAt)+"\n"+p.Digest)))
 }
 
 // plainID reports whether s is short and of letters, digits, '.', '_' and '-' only.

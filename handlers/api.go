@@ -26,7 +26,7 @@ const (
 	apiMaxMedia   = 200 << 20        // bytes of an image or video
 	apiMediaTime  = 15 * time.Minute // for an image or video
 	apiReference  = 1024             // bytes of a reference in a path, at most
-	apiSend       = 10 * time.Second // for the answer, beyond the time that the work may take
+	apiSend       = 40 * time.Second // for writing down what the provider has made, and the answer
 	apiReceive    = 2 * time.Minute  // for the body of a request
 )
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"kycbridge"
 )
@@ -186,14 +187,14 @@ func KwikID(p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, e
 		return kycbridge.Observation{}, err
 	}
 	o := answer.Session.observe(s)
-	kwikidChecked(&o, kwikidLabels[fold(p.Trigger)])
+	kwikidChecked(&o, kwikidLabels[fold(p.Trigger)], p.TriggeredAt)
 	return o, nil
 }
 
 // kwikidChecked adds the checker's word, which only a webhook tells, to the session that was fetched
 // because of it. It stands where the session holds a maker's verdict; an approval stands only on an
 // approval, because a maker's rejection that a checker overrules is nothing the vendor describes.
-func kwikidChecked(o *kycbridge.Observation, label kwikidVerdict) {
+func kwikidChecked(o *kycbridge.Observation, label kwikidVerdict, at time.Time) {
 	if label.stage != kycbridge.StageChecker || len(o.Decisions) != 1 {
 		return
 	}
@@ -201,7 +202,8 @@ func kwikidChecked(o *kycbridge.Observation, label kwikidVerdict) {
 		return
 	}
 	step := kycbridge.DecisionStep{Stage: label.stage, Outcome: label.outcome, ActorType: kycbridge.ActorHuman, ProviderValue: label.name}
-	o.Effect, o.Status, o.StatusDetail = kycbridge.EffectVerdict, kycbridge.StatusCompleted, ""
+	o.Effect, o.Status, o.StatusDetail = kycbridge.EffectVerdict, kycbridge.StatusCompleted, kycbridge.DetailUnconfirmed
+	o.OccurredAt = at // it is as old as the callback, not as the look that followed it
 	o.Decision = kycbridge.Decision{Outcome: label.outcome, Final: true, Stage: label.stage, ActorType: kycbridge.ActorHuman}
 	o.Decisions = append(o.Decisions, step)
 	if label.reason != "" {

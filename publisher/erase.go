@@ -51,7 +51,7 @@ func (c *Connection) erase(ctx context.Context, stream jetstream.Stream, seq uin
 // eraseAll erases what a stream holds on a subject, oldest first: one that was interrupted leaves the
 // newest, so that nothing old looks new.
 func (c *Connection) eraseAll(ctx context.Context, stream jetstream.Stream, subject string, of func(*jetstream.RawStreamMsg) bool) (n int, err error) {
-	err = c.stored(ctx, stream, subject, func(raw *jetstream.RawStreamMsg) error {
+	err = c.stored(ctx, stream, subject, 1, func(raw *jetstream.RawStreamMsg) error {
 		if of != nil && !of(raw) {
 			return nil
 		}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -26,7 +27,7 @@ func (h *health) note(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
-	case err == nil, errors.As(err, &refused) && refused.Code < 500:
+	case err == nil, errors.As(err, &refused) && refused.Code < 500, errors.Is(err, nats.ErrMaxPayload):
 		h.first, h.last = time.Time{}, time.Time{}
 	case errors.Is(err, context.Canceled):
 	default:

@@ -20,7 +20,7 @@ import (
 // headerSize is the size of the body, which the server adds where it leaves the body out.
 const headerSize = "Nats-Msg-Size"
 
-// kept request headers of a refused callback that its payload has too; the others are credentials.
+// payloadHeaders are the request headers of a refused callback that its payload has too; the others are credentials.
 var payloadHeaders = [...]string{"User-Agent", "X-Request-Id", "Traceparent"}
 
 // Kept reads what lies on a shelf, oldest first, as far as it is there when it begins. each may
@@ -35,9 +35,12 @@ func (s *Store) Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbr
 	if err != nil {
 		return fmt.Errorf("read kept payloads: %w", err)
 	}
+	if q.VerificationID != "" && orPayloads(q.Shelf) == kycbridge.ShelfPayloads {
+		return s.keptOfOne(ctx, filter[0], q, each)
+	}
 	// Elsewhere than in the log a verification is not part of the subject. The bodies of all that are
 	// not wanted need not travel then.
-	sift := q.VerificationID != "" && q.Shelf != kycbridge.ShelfPayloads && q.Shelf != ""
+	sift := q.VerificationID != ""
 	o := scanOptions{subjects: filter, since: q.Since, from: q.From, headers: q.HeadersOnly || sift}
 	return s.scanAll(ctx, shelf, o, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		if meta.Timestamp.Before(q.Since) || sift && m.Headers().Get(headerSubject) != q.VerificationID {
@@ -57,25 +60,59 @@ func (s *Store) Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbr
 	})
 }
 
-// scanAll scans up to the message that is the last when it begins, and does not take a server that
-// is slow or away for the end of the stream.
-func (s *Store) scanAll(ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
-	ctx, cancel := s.whileUp(ctx)
-	defer cancel()
-	now, err := s.js.Stream(ctx, stream)
+// keptOfOne reads the payloads of one verification from the log.
+func (s *Store) keptOfOne(ctx context.Context, subject string, q kycbridge.KeptQuery, each func(kycbridge.Kept) error) error {
+	end, err := s.newest(ctx, s.names.payloads())
 	if err != nil {
-		return fmt.Errorf("look up stream %s: %w", stream, err)
+		return fmt.Errorf("read kept payloads: %w", err)
 	}
-	end := now.CachedInfo().State.LastSeq
+	err = s.stored(ctx, s.log, subject, q.From, func(raw *jetstream.RawStreamMsg) error {
+		if raw.Sequence > end {
+			return kycbridge.ErrEnough
+		}
+		if raw.Time.Before(q.Since) {
+			return nil
+		}
+		k := keptOf(q.Shelf, raw.Subject, raw.Header, raw.Data, raw.Sequence)
+		if q.HeadersOnly {
+			k.Body = nil
+		}
+		return each(k)
+	})
+	if errors.Is(err, kycbridge.ErrEnough) {
+		return nil
+	}
+	return err
+}
+
+// newest is the last sequence of a stream.
+func (c *Connection) newest(ctx context.Context, stream string) (uint64, error) {
+	now, err := c.js.Stream(ctx, stream)
+	if err != nil {
+		return 0, fmt.Errorf("look up stream %s: %w", stream, err)
+	}
+	return now.CachedInfo().State.LastSeq, nil
+}
+
+// scanAll scans up to the message that is the last when it begins, does not take a server that is
+// slow or away for the end of the stream, and leaves no consumer behind.
+func (c *Connection) scanAll(ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
+	ctx, cancel := c.whileUp(ctx)
+	defer cancel()
+	end, err := c.newest(ctx, stream)
+	if err != nil || end == 0 {
+		return err
+	}
 	for {
 		var at, pending uint64
+		var consumer string
 		ended := false
-		err := s.scan(ctx, stream, o, func(m jetstream.Msg) error {
+		err := c.scan(ctx, stream, o, func(m jetstream.Msg) error {
 			meta, err := m.Metadata()
 			if err != nil {
 				return fmt.Errorf("read stream %s: %w", stream, err)
 			}
-			at, pending = meta.Sequence.Stream, meta.NumPending
+			at, pending, consumer = meta.Sequence.Stream, meta.NumPending, meta.Consumer
 			if at > end {
 				ended = true
 				return errScanned
@@ -87,6 +124,12 @@ func (s *Store) scanAll(ctx context.Context, stream string, o scanOptions, each 
 			}
 			return err
 		})
+		if consumer != "" {
+			// It would go by itself after a while; many readings within that while would meet a limit.
+			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+			_ = c.js.DeleteConsumer(clean, stream, consumer)
+			cancel()
+		}
 		if err != nil || ended || at == 0 || at >= end {
 			return err
 		}
@@ -217,10 +260,8 @@ func (s *Store) Position(ctx context.Context) (kycbridge.Position, error) {
 // Watches reads all open sessions, oldest first: timers, and watches that are due. One that has both
 // comes twice. What is not ours is passed over.
 func (s *Store) Watches(ctx context.Context, each func(w kycbridge.Watch, due bool) error) error {
-	due := s.names.due(">", "", "")
-	due = due[:strings.Index(due, ">")+1]
-	timers := s.names.join("poll.at.>")
-	return s.scanAll(ctx, s.names.polls(), scanOptions{subjects: []string{timers, due}}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+	both := []string{s.names.timer(kycbridge.Key{Provider: "*", Account: "*", VerificationID: "*"}), s.names.due("*", "*", "*")}
+	return s.scanAll(ctx, s.names.polls(), scanOptions{subjects: both}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		k, ok := keyOf(m.Subject())
 		if !ok {
 			return nil
@@ -235,7 +276,7 @@ func (s *Store) Watches(ctx context.Context, each func(w kycbridge.Watch, due bo
 
 // Revisions reads every event of a verification in order.
 func (b *Bus) Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridge.State) error) error {
-	err := b.stored(ctx, b.stream, b.names.anyEvent(k), func(raw *jetstream.RawStreamMsg) error {
+	err := b.stored(ctx, b.stream, b.names.anyEvent(k), 1, func(raw *jetstream.RawStreamMsg) error {
 		state, err := b.revision(raw)
 		if err != nil {
 			return err
@@ -249,12 +290,12 @@ func (b *Bus) Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridg
 	return nil
 }
 
-// stored reads the messages of a stream on a subject, oldest first. It asks for each by itself:
-// meant for the few of one verification.
-func (c *Connection) stored(ctx context.Context, stream jetstream.Stream, subject string, each func(*jetstream.RawStreamMsg) error) error {
+// stored reads the messages of a stream on a subject from a sequence on, oldest first. It asks for
+// each by itself and makes no consumer: meant for the few of one verification.
+func (c *Connection) stored(ctx context.Context, stream jetstream.Stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error) error {
 	ctx, cancel := c.whileUp(ctx)
 	defer cancel()
-	for seq := uint64(1); ; {
+	for seq := max(from, 1); ; {
 		raw, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return nil
@@ -279,13 +320,7 @@ func (b *Bus) Published(ctx context.Context, provider, account string, since tim
 		}
 		o.subjects = []string{b.names.event(kycbridge.Key{Provider: orAny(provider), Account: orAny(account), VerificationID: "*"}, "*")}
 	}
-	ctx, cancel := b.whileUp(ctx)
-	defer cancel()
-	return b.scan(ctx, b.names.events(), o, func(m jetstream.Msg) error {
-		meta, err := m.Metadata()
-		if err != nil {
-			return fmt.Errorf("read published events: %w", err)
-		}
+	return b.scanAll(ctx, b.names.events(), o, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		tokens := strings.Split(m.Subject(), ".")
 		n := len(tokens)
 		if n < 4 {

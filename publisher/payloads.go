@@ -32,10 +32,11 @@ const (
 	headerEvent    = "Kyc-Event"
 	headerErrors   = "Kyc-Errors"
 	headerSubject  = "Kyc-Verification-Id" // of a quarantined one: which verification it is about, if known
-	headerRef      = "Kyc-Reference" // escaped as in a query: it is the provider's
+	headerRef      = "Kyc-Reference"       // escaped as in a query: it is the provider's
 	headerPart     = "Kyc-Part"
 	headerPlace    = "Kyc-Placement"
 	headerTrigger  = "Kyc-Trigger"
+	headerTrigAt   = "Kyc-Triggered-At"
 	headerNotice   = "Kyc-Notice"
 	headerQuery    = "Kyc-Query"
 	headerType     = "Content-Type"
@@ -255,6 +256,7 @@ func message(subject string, p kycbridge.Payload) *nats.Msg {
 	}
 	if p.Trigger != "" {
 		h[headerTrigger] = []string{plain(p.Trigger)}
+		h[headerTrigAt] = []string{kycbridge.Instant(p.TriggeredAt)}
 	}
 	if p.Notice {
 		h[headerNotice] = []string{"1"}
@@ -277,6 +279,7 @@ func payloadOf(subject string, h nats.Header, body []byte) kycbridge.Payload {
 		Placement:   h.Get(headerPlace),
 		Part:        h.Get(headerPart),
 		Trigger:     h.Get(headerTrigger),
+		TriggeredAt: kycbridge.ParseInstant(h.Get(headerTrigAt)),
 		Notice:      h.Get(headerNotice) != "",
 		Body:        body,
 	}

@@ -1,12 +1,10 @@
 package publisher
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"time"
@@ -28,16 +26,38 @@ const (
 const (
 	dueAckWait = 30 * time.Second // a poller that has not spoken by then is taken for dead
 	dueRetry   = 5 * time.Second  // before a due message is tried again whose work could not be written down
+	duePull    = 20 * time.Second // how long a free worker waits for a message before it asks again
+
+	triggerPause = time.Second // before a trigger is followed that a look has met
 )
 
-// Schedule sets the timer of w: its message becomes due at the given time. An earlier timer of the
-// same verification is replaced.
+// Schedule sets the timer of w: its message becomes due at the given time. A timer of the same
+// verification that was set meanwhile is merged into it and replaced; a trigger among them is not
+// made to wait.
 func (s *Store) Schedule(ctx context.Context, w kycbridge.Watch, at time.Time) error {
 	k := w.Key()
-	m := nats.NewMsg(s.names.timer(k))
-	m.Header.Set(headerSchedule, "@at "+at.UTC().Format(time.RFC3339Nano))
-	m.Header.Set(headerTarget, s.names.due(k.Provider, k.Account, k.VerificationID))
-	return s.putWatch(ctx, m, w)
+	for {
+		timer, seq, err := s.readTimer(ctx, k)
+		if err != nil {
+			return err
+		}
+		merged, due := w, at
+		if timer != nil {
+			merged = w.Merge(*timer)
+			if soon := time.Now().Add(triggerPause); merged.Trigger != w.Trigger && soon.Before(due) {
+				due = soon
+			}
+		}
+		m := nats.NewMsg(s.names.timer(k))
+		m.Header.Set(headerSchedule, "@at "+due.UTC().Format(time.RFC3339Nano))
+		m.Header.Set(headerTarget, s.names.due(k.Provider, k.Account, k.VerificationID))
+		err = s.putWatch(ctx, m, merged, jetstream.WithExpectLastSequencePerSubject(seq))
+		var refused *jetstream.APIError
+		if errors.As(err, &refused) && wrongLast(refused) && ctx.Err() == nil {
+			continue // somebody else has just set it, or it has come due
+		}
+		return err
+	}
 }
 
 // Trigger makes w due now, beside the timer that its verification may have.
@@ -46,7 +66,7 @@ func (s *Store) Trigger(ctx context.Context, w kycbridge.Watch) error {
 	return s.putWatch(ctx, nats.NewMsg(s.names.due(k.Provider, k.Account, k.VerificationID)), w)
 }
 
-func (s *Store) putWatch(ctx context.Context, m *nats.Msg, w kycbridge.Watch) error {
+func (s *Store) putWatch(ctx context.Context, m *nats.Msg, w kycbridge.Watch, options ...jetstream.PublishOpt) error {
 	body, err := json.Marshal(w)
 	if err != nil {
 		return fmt.Errorf("write watch: %w", err)
@@ -54,7 +74,7 @@ func (s *Store) putWatch(ctx context.Context, m *nats.Msg, w kycbridge.Watch) er
 	m.Data = body
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
-	if _, err := s.js.PublishMsg(ctx, m); err != nil {
+	if _, err := s.js.PublishMsg(ctx, m, options...); err != nil {
 		return fmt.Errorf("store watch: %w", err)
 	}
 	return nil
@@ -62,29 +82,34 @@ func (s *Store) putWatch(ctx context.Context, m *nats.Msg, w kycbridge.Watch) er
 
 // Timer reads the timer of a verification; nil if there is none.
 func (s *Store) Timer(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, error) {
+	w, _, err := s.readTimer(ctx, k)
+	return w, err
+}
+
+// readTimer reads a timer with its sequence; 0 if there is none.
+func (s *Store) readTimer(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, uint64, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
 	raw, err := s.polls.GetLastMsgForSubject(ctx, s.names.timer(k))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, nil
+		return nil, 0, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read timer: %w", err)
+		return nil, 0, fmt.Errorf("read timer: %w", err)
 	}
 	w, ok := watchOf(k, raw.Data)
 	if !ok {
-		return nil, nil
+		return nil, raw.Sequence, nil
 	}
-	return &w, nil
+	return &w, raw.Sequence, nil
 }
 
 // watchOf reads a watch of this verification. Whoever else may write to the stream, by rights or by
-// a trick, does not make us ask about another one.
+// a trick, does not make us ask about another one: only the reference makes the key. Members that
+// are not known come from a newer version.
 func watchOf(k kycbridge.Key, body []byte) (kycbridge.Watch, bool) {
 	var w kycbridge.Watch
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if d.Decode(&w) != nil || d.Decode(&struct{}{}) != io.EOF {
+	if json.Unmarshal(body, &w) != nil || w.Reference == "" {
 		return w, false
 	}
 	return w, w.Key() == k
@@ -96,8 +121,8 @@ type PollOptions struct {
 	Workers int
 	Alone   bool // no other process polls: what one before this had taken is due again at once
 	// Work asks about one session and sets its next timer, or none where it has ended. On an error the
-	// watch stays due and is tried again.
-	Work func(ctx context.Context, w kycbridge.Watch) error
+	// watch stays due and is tried again; again says that it was delivered before.
+	Work func(ctx context.Context, w kycbridge.Watch, again bool) error
 	Log  *zap.Logger
 }
 
@@ -117,7 +142,8 @@ func (s *Store) ConsumeDue(ctx context.Context, o PollOptions) error {
 			o.Log.Error("a due message is not ours; it is passed over", zap.String("provider", k.Provider), zap.String("account", k.Account))
 			return nil
 		}
-		return o.Work(ctx, w)
+		meta, err := m.Metadata()
+		return o.Work(ctx, w, err == nil && meta.NumDelivered > 1)
 	})
 }
 
@@ -155,47 +181,43 @@ func (s *Store) consumePolls(ctx context.Context, config jetstream.ConsumerConfi
 			return fmt.Errorf("take over the deliveries of consumer %s: %w", config.Durable, err)
 		}
 	}
-	free := make(chan jetstream.Msg)
 	var running sync.WaitGroup
 	for range workers {
 		running.Go(func() {
-			for m := range free {
-				s.workPoll(ctx, m, work)
+			for ctx.Err() == nil {
+				if err := s.workPolls(ctx, config, work); err != nil && ctx.Err() == nil {
+					log.Warn("cannot read due watches, trying again", zap.String("consumer", config.Durable), zap.Error(err))
+					pause(ctx, retryPause)
+				}
 			}
 		})
 	}
-	for ctx.Err() == nil {
-		err := s.pullPolls(ctx, config, free)
-		if ctx.Err() == nil {
-			log.Warn("cannot read due watches, trying again", zap.String("consumer", config.Durable), zap.Error(err))
-			pause(ctx, retryPause)
-		}
-	}
-	close(free)
 	running.Wait()
 	return nil
 }
 
-// pullPolls hands messages to free workers until the subscription or ctx ends.
-func (s *Store) pullPolls(ctx context.Context, config jetstream.ConsumerConfig, free chan<- jetstream.Msg) error {
+// workPolls works messages one by one. Each is pulled when there is time for it, so that none waits
+// in this process while another one could have it.
+func (s *Store) workPolls(ctx context.Context, config jetstream.ConsumerConfig, work func(context.Context, jetstream.Msg) error) error {
 	consumer, err := s.js.CreateOrUpdateConsumer(ctx, s.names.polls(), config)
 	if err != nil {
 		return err
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(1), jetstream.PullHeartbeat(heartbeat))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	stop := context.AfterFunc(ctx, messages.Stop)
-	defer stop()
-	return forward(messages, func(m jetstream.Msg) {
-		select {
-		case free <- m:
-		case <-ctx.Done():
-			_ = m.Nak()
+	for ctx.Err() == nil {
+		pull, cancel := context.WithTimeout(ctx, duePull)
+		batch, err := consumer.Fetch(1, jetstream.FetchContext(pull))
+		if err == nil {
+			for m := range batch.Messages() {
+				s.workPoll(ctx, m, work)
+			}
+			err = batch.Error()
 		}
-	})
+		cancel()
+		if err != nil && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+	}
+	return nil
 }
 
 // workPoll works one message. While it does, the server is told that it is held.

@@ -24,7 +24,7 @@ func consumeDue(t *testing.T, s *Store, work func(context.Context, kycbridge.Wat
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- s.ConsumeDue(ctx, PollOptions{Account: kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}, Workers: 4, Alone: true, Work: work, Log: zaptest.NewLogger(t)})
+		done <- s.ConsumeDue(ctx, PollOptions{Account: kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}, Workers: 4, Alone: true, Work: func(ctx context.Context, w kycbridge.Watch, _ bool) error { return work(ctx, w) }, Log: zaptest.NewLogger(t)})
 	}()
 	stop = func() {
 		cancel()

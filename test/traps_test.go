@@ -103,7 +103,7 @@ var traps = []trap{
 	{provider: "kwikid", short: "times of no defined form", tests: []string{"normalize:TestKwikIDTimes", "normalize:TestInstant"}},
 	{provider: "kwikid", short: "a status that is unknown", tests: []string{"normalize:TestKwikIDSessions/get-details-unknown-status", "normalize:FuzzKwikID", "test:TestPeople"}},
 	{provider: "kwikid", short: "personal values and tokens in logs", tests: []string{"test:TestLeak", "handlers:TestNothingLeaks", "internal/provider/kwikid:TestErrorsKeepSecrets", "normalize:TestKwikIDSessions"}},
-	{provider: "kwikid", short: "webhooks that never come", tests: []string{"test:TestPolling", "test:TestPeople", "internal/poll:TestASessionIsAskedAboutUntilItEnds"}},
+	{provider: "kwikid", short: "webhooks that never come", tests: []string{"test:TestPolling", "test:TestPeople", "internal/poll:TestASessionIsAskedAboutUntilItsEndIsPublished"}},
 	{provider: "kwikid", short: "text in place of objects", tests: []string{"normalize:TestKwikIDStringsInPlaceOfObjects", "test:TestOddBodies/kwikid text in place of objects", "test:TestTextInPlaceOfObjects", "internal/poll:TestABodyInQuarantineEndsNothing"}, more: true},
 }
 
@@ -253,21 +253,21 @@ func TestOddBodies(t *testing.T) {
 	}
 }
 
-// TestTextInPlaceOfObjects: where the schema of KwikID's answers wants an object, text goes to
-// quarantine with its place, so that an operator sees it. What the mapping would read is the same.
+// TestTextInPlaceOfObjects: text where KwikID's sheet has an object costs what the object would have
+// told, and nothing else: the verdict is published.
 func TestTextInPlaceOfObjects(t *testing.T) {
 	kwikid := providerTable(t)["kwikid"]
-	for members, path := range map[string]string{
-		`"extras":"n/a"`:                                             "/session_data/extras",
-		`"summary_data":"n/a"`:                                       "/session_data/summary_data",
-		`"summary_data":{"docs":"n/a"}`:                              "/session_data/summary_data/docs",
-		`"summary_data":{"docs":["n/a"]}`:                            "/session_data/summary_data/docs/0",
-		`"summary_data":{"overall_summary":"n/a"}`:                   "/session_data/summary_data/overall_summary",
-		`"summary_data":{"docs":[{"name":"Pan","validator":"n/a"}]}`: "/session_data/summary_data/docs/0/validator",
+	for _, members := range []string{
+		`"extras":"n/a"`,
+		`"summary_data":"n/a"`,
+		`"summary_data":{"docs":"n/a"}`,
+		`"summary_data":{"docs":["n/a"]}`,
+		`"summary_data":{"overall_summary":"n/a"}`,
+		`"summary_data":{"docs":[{"name":"Pan","validator":"n/a"}]}`,
 	} {
 		body := fmt.Appendf(nil, `{"status":200,"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001","session_status":"kyc_result_approved",%s}}`, members)
 		faults, o := judged(t, kwikid, kycbridge.ViaPoll, body, kycbridge.Settings{})
-		if len(faults) != 1 || faults[0].Path != path {
+		if len(faults) > 0 {
 			t.Errorf("%s: %v", members, faults)
 		}
 		if o.Decision.Outcome != kycbridge.OutcomeApproved {

@@ -412,8 +412,13 @@ func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func
 	if err != nil {
 		return "", nil, fmt.Errorf("listen for %s: %w", name, err)
 	}
+	var working sync.WaitGroup
 	server := &http.Server{
-		Handler:           h,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			working.Add(1)
+			defer working.Done()
+			h.ServeHTTP(w, r)
+		}),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -434,6 +439,8 @@ func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func
 			server.Close()
 		}
 		running.Wait()
+		// A start whose provider takes its time has nowhere to be written down once the store is closed.
+		working.Wait()
 	}
 	return listener.Addr().String(), stop, nil
 }

@@ -150,7 +150,7 @@ func (c checker) api(key string, a Account) {
 			c.fault(at, "unknown key", instead(name, known))
 		case secretAPIKey(name) && value == "":
 			c.fault(at, "is an empty secret", "write the secret or remove it")
-		case strings.HasSuffix(name, "_url") && !webURL(value):
+		case strings.HasSuffix(name, "_url") && !webURL(pageOf(value)):
 			c.fault(at, "is not the address of a web server", "write one such as https://api.example.com, without user and query")
 		case strings.HasSuffix(name, "timeout"), strings.HasSuffix(name, "_interval"):
 			if d, err := time.ParseDuration(value); err != nil || d <= 0 {
@@ -163,6 +163,14 @@ func (c checker) api(key string, a Account) {
 			c.fault(join(key, name), "is missing", "write it, or remove the api section")
 		}
 	}
+}
+
+// pageOf is the address of a page without the place of the id in it, which may be in the query.
+func pageOf(value string) string {
+	if page, query, ok := strings.Cut(value, "?"); ok && strings.Contains(query, "{id}") {
+		return page
+	}
+	return strings.ReplaceAll(value, "{id}", "id")
 }
 
 // confirm checks that nobody waits for results that are not fetched.

@@ -53,9 +53,22 @@ func (a *App) restOptions(key kycbridge.AccountKey, c Account) rest.Options {
 		Timeout:           c.API.duration("timeout"),
 		RequestsPerSecond: c.Limits.RequestsPerSecond,
 		Concurrency:       c.Limits.Concurrency,
+		MaxAnswer:         a.config.Receive.MaxBody,
+		Secrets:           c.secrets(),
 		Observe:           func(call, outcome string, took time.Duration) { a.metrics.called(key, call, outcome, took) },
 		Paused:            func(paused bool) { a.apiPaused(key, paused) },
 	}
+}
+
+// secrets are what a provider was given, or gives us, and nobody else may see.
+func (a Account) secrets() []string {
+	var out []string
+	for name, value := range a.API {
+		if secretAPIKey(name) {
+			out = append(out, value)
+		}
+	}
+	return append(out, reveal(a.Auth.Keys)...)
 }
 
 func (a *App) apiPaused(key kycbridge.AccountKey, paused bool) {
@@ -109,6 +122,9 @@ func (a *App) remembered(ctx context.Context, k kycbridge.Key) *kycbridge.Data {
 		return nil
 	}
 	last, err := bus.Last(ctx, k, false)
+	if err == nil && !last.Read && last.Data != nil && last.Data.Status.Terminal() {
+		last, err = bus.Last(ctx, k, true) // another process may have published a reopening
+	}
 	if err != nil {
 		return nil
 	}
@@ -176,7 +192,7 @@ func (a *App) takeWatch(ctx context.Context, key kycbridge.AccountKey, body []by
 		object[member] = value
 	}
 	if faults := a.schemas.ValidateAPI("WatchRequest", object); len(faults) > 0 {
-		return refuse(fmt.Sprintf("at %q: %s", faults[0].Path, faults[0].Message))
+		return refuse("it does not fit the schema WatchRequest of the API: " + faults[0].Message)
 	}
 	r := kycbridge.WatchRequest{Reference: text(object["reference"]), ExternalReference: text(object["external_reference"])}
 	r.Deadline = kycbridge.ParseInstant(text(object["deadline"]))

@@ -54,15 +54,29 @@ const unknownAfter = 3
 // reviewPatience is how long a session that lies with the provider is watched past its deadline.
 const reviewPatience = 30 * 24 * time.Hour
 
+// endPause is how long after a body that ends a session an event must have told it.
+const endPause = 30 * time.Second
+
 // outagePatience is how long past its deadline a session is asked about that nobody answers for.
 const outagePatience = 24 * time.Hour
 
+// lookTime bounds one look, its retries and its waits for a turn.
+const lookTime = 3 * time.Minute
+
 // Work asks about one session and sets its next timer, or none where it has ended. It returns an
-// error only where that could not be written down; the watch then stays due.
-func (p *Poller) Work(ctx context.Context, w kycbridge.Watch) error {
+// error only where that could not be written down; the watch then stays due. again says that the
+// watch was due before and nobody said that it is done.
+func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) error {
 	a, err := p.Accounts.Find(w.Provider, w.Account)
 	if err != nil || a.API.Fetch == nil {
 		return fmt.Errorf("account of the watch cannot be asked here: %w", errors.Join(err, kycbridge.ErrUnsupported))
+	}
+	if again {
+		if timer, err := p.Timers.Timer(ctx, w.Key()); err != nil {
+			return err
+		} else if timer != nil && w.Trigger == "" {
+			return nil // whoever had it before set the next timer and died then
+		}
 	}
 	if w.Deadline.IsZero() {
 		if w, err = p.adopt(ctx, w); err != nil {
@@ -72,18 +86,21 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch) error {
 		p.tell(w, "ended")
 		return nil
 	}
-	bodies, err := a.API.Fetch(ctx, kycbridge.Query{Reference: w.Reference, Triggered: w.Trigger != ""})
+	asked := p.Now()
+	look, cancel := context.WithTimeout(ctx, lookTime)
+	bodies, err := a.API.Fetch(look, kycbridge.Query{Reference: w.Reference, Triggered: w.Trigger != ""})
+	cancel()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil {
-		if _, _, err := p.handIn(ctx, a, &w, bodies); err != nil {
+		if _, _, err := p.handIn(ctx, a, &w, bodies, asked); err != nil {
 			return err
 		}
 		return p.failed(ctx, a, w, err)
 	}
 	w.Failures, w.Missing, w.Asked = 0, 0, false
-	return p.answered(ctx, a, w, bodies)
+	return p.answered(ctx, a, w, bodies, asked)
 }
 
 // adopt completes a trigger with what is known of its session: from the timer, else from the stored
@@ -94,19 +111,16 @@ func (p *Poller) adopt(ctx context.Context, w kycbridge.Watch) (kycbridge.Watch,
 		return w, err
 	}
 	if timer != nil {
-		trigger := w.Trigger
-		if trigger == kycbridge.NoTrigger && timer.Trigger != "" {
-			trigger = timer.Trigger // that one is still to be followed
-		}
-		w = *timer
-		w.Trigger, w.Looks = trigger, 0
+		w.Seen, w.Since = timer.Seen, timer.Since
+		w = w.Merge(*timer)
+		w.Looks = 0
 		return w, nil
 	}
-	w.Deadline = w.Since.Add(p.policy(w).Deadline)
+	w.Deadline = p.Now().Add(p.policy(w).Deadline)
 	w.Seen = map[string]kycbridge.Seen{}
 	err = p.History.History(ctx, w.Key(), func(stored kycbridge.Payload) error {
 		if stored.Part != "" {
-			w.Seen[stored.Part] = kycbridge.Seen{PayloadID: stored.ID, Digest: stored.Digest, Trigger: stored.Trigger}
+			w.Seen[stored.Part] = kycbridge.Seen{PayloadID: stored.ID, Digest: stored.Digest, Trigger: stored.Trigger, TriggeredAt: stored.TriggeredAt}
 		}
 		return nil
 	})
@@ -119,44 +133,56 @@ func (p *Poller) ended(ctx context.Context, w kycbridge.Watch) bool {
 	return last != nil && last.Status.Terminal()
 }
 
-// answered hands in what is new and decides what comes next.
-func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch, bodies []kycbridge.Fetched) error {
-	last, news, err := p.handIn(ctx, a, &w, bodies)
+// answered hands in what is new and decides what comes next. A watch ends only when an event has told
+// the end, which the next look finds out first: what a body says may yet lose to something newer.
+func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch, bodies []kycbridge.Fetched, asked time.Time) error {
+	last, news, err := p.handIn(ctx, a, &w, bodies, asked)
 	if err != nil {
 		return err
 	}
 	w.Status = last.Status
 	policy := p.policy(w)
-	if w.Trigger != "" && !news && w.Looks < len(policy.Rechecks) {
+	// What a callback said that the body lacks explains itself only with the end of the session.
+	explained := news && w.Trigger == kycbridge.NoTrigger || last.Status.Terminal() && news
+	if w.Trigger != "" && !explained && w.Looks < len(policy.Rechecks) {
 		// The callback knows more than the API shows: it may take a moment until it does.
 		w.Looks++
 		p.tell(w, "unchanged")
 		return p.Timers.Schedule(ctx, w, p.Now().Add(policy.Rechecks[w.Looks-1]))
 	}
-	w.Trigger, w.Looks = "", 0
+	w.Trigger, w.TriggeredAt, w.Looks = "", time.Time{}, 0
+	ended := last.Status.Terminal()
 	switch {
-	case last.Status.Terminal():
-		p.tell(w, "ended")
-		return nil
-	case !p.Now().Before(w.Deadline):
+	case !p.Now().Before(w.Deadline) && !(ended && news):
 		return p.overdue(ctx, a, w)
 	case news:
 		p.tell(w, "news")
 	default:
 		p.tell(w, "unchanged")
 	}
+	if ended {
+		return p.Timers.Schedule(ctx, w, p.Now().Add(min(policy.Interval, endPause)))
+	}
 	return p.next(ctx, w, policy.interval(last))
 }
 
 // handIn gives what is new to Intake. It returns what the last body says, and whether any was new.
-func (p *Poller) handIn(ctx context.Context, a *kycbridge.Account, w *kycbridge.Watch, bodies []kycbridge.Fetched) (last kycbridge.Observation, news bool, err error) {
+func (p *Poller) handIn(ctx context.Context, a *kycbridge.Account, w *kycbridge.Watch, bodies []kycbridge.Fetched, asked time.Time) (last kycbridge.Observation, news bool, err error) {
 	w.Seen = maps.Clone(w.Seen)
 	if w.Seen == nil {
 		w.Seen = map[string]kycbridge.Seen{}
 	}
 	for _, body := range bodies {
-		payload := p.payload(a, *w, body)
-		if seen := w.Seen[body.Part]; seen.Digest != kycbridge.Digest(body.Body) || payload.Trigger != "" && payload.Trigger != seen.Trigger {
+		payload := p.payload(a, *w, body, asked)
+		seen := w.Seen[body.Part]
+		isNew := seen.Digest != kycbridge.Digest(body.Body) || payload.Trigger != "" && (payload.Trigger != seen.Trigger || payload.TriggeredAt.After(seen.TriggeredAt))
+		if !isNew && w.Trigger != "" {
+			isNew, err = p.forgotten(ctx, a, &payload)
+			if err != nil {
+				return last, news, err
+			}
+		}
+		if isNew {
 			receipt, err := p.Intake.Ingest(ctx, a, payload)
 			if err != nil {
 				return last, news, err
@@ -175,7 +201,7 @@ func (p *Poller) handIn(ctx context.Context, a *kycbridge.Account, w *kycbridge.
 // seenOf remembers a body that was handed in. One that went into quarantine has no payload id: what
 // it says does not count, its end neither.
 func seenOf(r kycbridge.Receipt, p kycbridge.Payload) kycbridge.Seen {
-	seen := kycbridge.Seen{PayloadID: r.PayloadID, Digest: kycbridge.Digest(p.Body), Trigger: p.Trigger}
+	seen := kycbridge.Seen{PayloadID: r.PayloadID, Digest: kycbridge.Digest(p.Body), Trigger: p.Trigger, TriggeredAt: p.TriggeredAt}
 	if r.Status == kycbridge.ReceiptQuarantined {
 		seen.PayloadID = ""
 	}
@@ -183,23 +209,40 @@ func seenOf(r kycbridge.Receipt, p kycbridge.Payload) kycbridge.Seen {
 }
 
 // payload is a fetched body on its way to Intake.
-func (p *Poller) payload(a *kycbridge.Account, w kycbridge.Watch, body kycbridge.Fetched) kycbridge.Payload {
+func (p *Poller) payload(a *kycbridge.Account, w kycbridge.Watch, body kycbridge.Fetched, asked time.Time) kycbridge.Payload {
 	via := kycbridge.ViaFetch
 	if a.Provider.Polled && w.Trigger == "" {
 		via = kycbridge.ViaPoll
 	}
-	seen := w.Seen[body.Part]
 	out := kycbridge.Payload{
-		Via: via, ReceivedAt: p.Now(), ContentType: body.ContentType, Body: body.Body,
+		// The body is as old as the question: another one that was asked later knows better.
+		Via: via, ReceivedAt: asked, After: w.Seen[body.Part].PayloadID, ContentType: body.ContentType, Body: body.Body,
 		Provider: w.Provider, Account: w.Account, Reference: w.Reference, Part: body.Part,
 	}
-	if w.Trigger != kycbridge.NoTrigger {
-		out.Trigger = w.Trigger
-	}
-	if seen.Digest != kycbridge.Digest(body.Body) {
-		out.After = seen.PayloadID
+	if w.Trigger != "" && w.Trigger != kycbridge.NoTrigger {
+		out.Trigger, out.TriggeredAt = w.Trigger, w.TriggeredAt
 	}
 	return out
+}
+
+// forgotten reports whether a decision that was fetched before is not what is published now, because
+// a callback has told something else since: then the same body is a new fact. It is put after the
+// newest stored payload.
+func (p *Poller) forgotten(ctx context.Context, a *kycbridge.Account, payload *kycbridge.Payload) (bool, error) {
+	o, err := a.Observe(*payload)
+	k := kycbridge.Key{Provider: payload.Provider, Account: payload.Account, VerificationID: kycbridge.VerificationID(payload.Provider, payload.Account, payload.Reference)}
+	last := p.State(ctx, k)
+	if err != nil || !o.Effect.Decisive() || last == nil || last.Status == o.Status && last.Decision.Outcome == o.Decision.Outcome {
+		return false, nil
+	}
+	err = p.History.History(ctx, k, func(stored kycbridge.Payload) error {
+		if stored.Digest == payload.Digest {
+			return nil
+		}
+		payload.After = stored.ID
+		return nil
+	})
+	return err == nil, err
 }
 
 // failed decides what follows from a question that was not answered.
@@ -223,11 +266,11 @@ func (p *Poller) failed(ctx context.Context, a *kycbridge.Account, w kycbridge.W
 			return p.overdue(ctx, a, w)
 		}
 		return p.next(ctx, w, policy.Interval)
-	case now.After(w.Deadline.Add(outagePatience)):
+	case now.After(w.Deadline.Add(outagePatience)) && !mendable(e) && !p.withProvider(w):
 		return p.end(ctx, a, w, kycbridge.NoticeDeadline)
 	case e.Kind == kycbridge.ProviderPaused, e.Kind == kycbridge.ProviderRateLimited && !e.Sent:
-		// The provider was not even asked.
-		return p.Timers.Schedule(ctx, w, now.Add(spread(max(e.RetryAfter, time.Second), 1)))
+		// The provider was not even asked. Thousands of sessions may be in this state.
+		return p.Timers.Schedule(ctx, w, now.Add(spread(max(e.RetryAfter, min(policy.Interval, time.Minute)), .5)))
 	}
 	w.Failures++
 	if w.Failures == 1 || w.Failures%10 == 0 {
@@ -239,12 +282,21 @@ func (p *Poller) failed(ctx context.Context, a *kycbridge.Account, w kycbridge.W
 
 // overdue ends a session whose deadline has passed, or gives it more time where it lies with the provider.
 func (p *Poller) overdue(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch) error {
-	withProvider := w.Status == kycbridge.StatusProcessing || w.Status == kycbridge.StatusInReview
-	if withProvider && p.Now().Before(w.Since.Add(reviewPatience)) {
+	if p.withProvider(w) {
 		w.Deadline = p.Now().Add(p.policy(w).Deadline)
 		return p.next(ctx, w, p.policy(w).Interval)
 	}
 	return p.end(ctx, a, w, kycbridge.NoticeDeadline)
+}
+
+// withProvider reports whether a session lies with the provider and may go on doing so.
+func (p *Poller) withProvider(w kycbridge.Watch) bool {
+	return (w.Status == kycbridge.StatusProcessing || w.Status == kycbridge.StatusInReview) && p.Now().Before(w.Since.Add(reviewPatience))
+}
+
+// mendable reports whether the operator has to do something before anybody can know how a session ended.
+func mendable(e *kycbridge.ProviderError) bool {
+	return e.Kind == kycbridge.ProviderCredentials || e.Kind == kycbridge.ProviderForbidden
 }
 
 // end records why a session is not asked about any more. No timer follows.

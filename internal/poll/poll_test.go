@@ -125,7 +125,7 @@ func (r *room) watch() kycbridge.Watch {
 // work works w and returns the timer that it left.
 func (r *room) work(w kycbridge.Watch) *kycbridge.Watch {
 	r.t.Helper()
-	if err := r.poller.Work(r.t.Context(), w); err != nil {
+	if err := r.poller.Work(r.t.Context(), w, false); err != nil {
 		r.t.Fatal(err)
 	}
 	return r.timer()
@@ -138,6 +138,14 @@ func (r *room) timer() *kycbridge.Watch {
 		r.t.Fatal(err)
 	}
 	return timer
+}
+
+// clear takes the timer away, as the server does when it has come due.
+func (r *room) clear() {
+	r.t.Helper()
+	if _, err := r.store.EraseWatches(r.t.Context(), r.watch().Key()); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // stored are the bodies in the payload log, notices as their kind.
@@ -165,29 +173,20 @@ func (r *room) wantStored(want ...string) {
 	}
 }
 
-func TestASessionIsAskedAboutUntilItEnds(t *testing.T) {
+func TestASessionIsAskedAboutUntilItsEndIsPublished(t *testing.T) {
 	r := newRoom(t)
-	r.says("s1 open", "s1 open", "s1 approved")
+	r.says("s1 open", "s1 open", "s1 approved", "s1 approved")
 	w := r.watch()
-	for range 2 {
-		timer := r.work(w)
-		if timer == nil {
-			t.Fatal("no timer for an open session")
-		}
-		w = *timer
+	for range 4 {
+		w = *r.work(w) // nobody has published an end, so it goes on
 	}
-	if w.Status != kycbridge.StatusInProgress {
-		t.Errorf("status %q", w.Status)
-	}
-	before := r.timer()
-	if err := r.poller.Work(t.Context(), w); err != nil {
-		t.Fatal(err)
-	}
-	if after := r.timer(); after == nil || before == nil || after.Since != before.Since {
-		t.Log("the timer that was worked is not ours to remove: the stream has removed it when it came due")
+	r.state = &kycbridge.Data{Status: kycbridge.StatusCompleted, Decision: kycbridge.Decision{Outcome: kycbridge.OutcomeApproved, Final: true}}
+	r.clear()
+	if timer := r.work(w); timer != nil {
+		t.Errorf("timer %+v after the end was published", timer)
 	}
 	r.wantStored("s1 open via poll", "s1 approved via poll")
-	if got := strings.Join(r.looks, " "); got != "news unchanged ended" {
+	if got := strings.Join(r.looks, " "); got != "news unchanged news unchanged ended" {
 		t.Errorf("looks %s", got)
 	}
 }
@@ -237,36 +236,95 @@ func TestATriggerWithoutNewsIsLookedAtAgain(t *testing.T) {
 	r := newRoom(t)
 	r.says("s1 approved", "s1 approved", "s1 approved", "s1 approved")
 	trigger := kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: kycbridge.NoTrigger}
-	if err := r.poller.Work(t.Context(), trigger); err != nil {
-		t.Fatal(err)
+	if timer := r.work(trigger); timer == nil || timer.Trigger != "" {
+		t.Fatalf("timer %+v after a trigger that news followed", timer)
 	}
-	if r.timer() != nil {
-		t.Fatal("a timer though the trigger was followed by news")
-	}
+	r.state = &kycbridge.Data{Status: kycbridge.StatusCompleted, Decision: kycbridge.Decision{Outcome: kycbridge.OutcomeApproved, Final: true}}
 	// Another callback about the same session: nothing new, so the API may be behind.
 	timer := r.work(trigger)
 	for look := 1; look <= 2; look++ {
 		if timer == nil || timer.Looks != look || timer.Trigger == "" {
 			t.Fatalf("look %d: timer %+v", look, timer)
 		}
-		timer = r.work(*timer)
+		w := *timer
+		r.clear()
+		timer = r.work(w)
+	}
+	if timer == nil || timer.Trigger != "" {
+		t.Errorf("timer %+v after the last look", timer)
 	}
 	r.wantStored("s1 approved via fetch")
-	if got := strings.Join(r.looks, " "); got != "ended unchanged unchanged ended" {
+	if got := strings.Join(r.looks, " "); got != "news unchanged unchanged unchanged" {
 		t.Errorf("looks %s", got)
 	}
 }
 
+// TestAWordIsFollowedUntilTheSessionEnds: what only a callback tells is kept until the body that it
+// belongs to can be had.
+func TestAWordIsFollowedUntilTheSessionEnds(t *testing.T) {
+	r := newRoom(t)
+	r.says("s1 open", "s1 open", "s1 approved")
+	w := kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: "Checker Approved", TriggeredAt: r.now}
+	for range 2 {
+		w = *r.work(w)
+		r.clear()
+		if w.Trigger != "Checker Approved" {
+			t.Fatalf("timer %+v", w)
+		}
+	}
+	if w = *r.work(w); w.Trigger != "" {
+		t.Errorf("timer %+v after the end", w)
+	}
+	r.wantStored("s1 open via fetch", "s1 approved via fetch")
+}
+
 func TestATriggerWithAWordIsNewsEvenIfTheBodyIsNot(t *testing.T) {
 	r := newRoom(t)
-	r.says("s1 review", "s1 review", "s1 review")
-	w := *r.work(r.watch())
-	trigger := kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: "Checker Approved"}
-	r.work(trigger)
-	r.work(trigger) // delivered again
-	r.wantStored("s1 review via poll", "s1 review via fetch")
-	if w.Status != kycbridge.StatusInReview {
-		t.Errorf("status %q", w.Status)
+	r.says("s1 review", "s1 review", "s1 review", "s1 review")
+	r.work(r.watch())
+	word := func(word string, at time.Duration) kycbridge.Watch {
+		return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: word, TriggeredAt: r.now.Add(at)}
+	}
+	r.work(word("Checker Rejected", 1))
+	r.clear()
+	r.work(word("Checker Approved", 2))
+	r.clear()
+	r.work(word("Checker Rejected", 3)) // the first word again, as new as it is
+	r.wantStored("s1 review via poll", "s1 review via fetch", "s1 review via fetch", "s1 review via fetch")
+}
+
+// TestATimerKeepsTheTriggerThatALookHasMet: a look that was under way when a trigger failed does not
+// replace the trigger's timer by its own.
+func TestATimerKeepsTheTriggerThatALookHasMet(t *testing.T) {
+	r := newRoom(t)
+	r.fails(kycbridge.ProviderUnavailable, 0)
+	r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: "Checker Rejected", TriggeredAt: r.now})
+	r.says("s1 review")
+	if timer := r.work(r.watch()); timer == nil || timer.Trigger != "Checker Rejected" {
+		t.Errorf("timer %+v", timer)
+	}
+}
+
+// TestAnAnswerThatCallbacksHaveOvertakenIsANewFact: the same result as before a callback took it back.
+func TestAnAnswerThatCallbacksHaveOvertakenIsANewFact(t *testing.T) {
+	r := newRoom(t)
+	r.says("s1 approved", "s1 approved")
+	r.work(r.watch())
+	r.clear()
+	r.state = &kycbridge.Data{Status: kycbridge.StatusRequiresInput, Decision: kycbridge.Decision{Outcome: kycbridge.OutcomeResubmit}}
+	r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: kycbridge.NoTrigger, TriggeredAt: r.now})
+	r.wantStored("s1 approved via poll", "s1 approved via fetch")
+}
+
+func TestWhatWasDueBeforeIsNotWorkedTwice(t *testing.T) {
+	r := newRoom(t)
+	r.says("s1 open")
+	r.work(r.watch())
+	if err := r.poller.Work(t.Context(), r.watch(), true); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.asked) != 1 {
+		t.Errorf("asked %d times", len(r.asked))
 	}
 }
 
@@ -300,7 +358,7 @@ func TestTheDeadlineEndsWhatTheProviderDoesNot(t *testing.T) {
 	w = *r.work(w)
 	r.now = w.Deadline
 	before := r.timer()
-	if err := r.poller.Work(t.Context(), w); err != nil {
+	if err := r.poller.Work(t.Context(), w, false); err != nil {
 		t.Fatal(err)
 	}
 	if after := r.timer(); before.Failures != after.Failures {
@@ -319,7 +377,7 @@ func TestAReviewOutlivesTheDeadline(t *testing.T) {
 		t.Error("no new deadline")
 	}
 	r.now = w.Since.Add(reviewPatience + time.Hour)
-	if err := r.poller.Work(t.Context(), w); err != nil {
+	if err := r.poller.Work(t.Context(), w, false); err != nil {
 		t.Fatal(err)
 	}
 	r.wantStored("s1 review via poll", "deadline via deadline")
@@ -342,7 +400,7 @@ func TestASessionThatNobodyKnowsEnds(t *testing.T) {
 	for range 2 {
 		w = *r.work(w)
 	}
-	if err := r.poller.Work(t.Context(), w); err != nil {
+	if err := r.poller.Work(t.Context(), w, false); err != nil {
 		t.Fatal(err)
 	}
 	r.wantStored("s1 open via poll", "unknown via fetch")
@@ -374,10 +432,23 @@ func TestFailuresAreWaitedFor(t *testing.T) {
 	}
 	r.fails(kycbridge.ProviderUnavailable, 0)
 	r.now = w.Deadline.Add(outagePatience + time.Minute)
-	if err := r.poller.Work(t.Context(), w); err != nil {
+	if err := r.poller.Work(t.Context(), w, false); err != nil {
 		t.Fatal(err)
 	}
 	r.wantStored("deadline via deadline")
+}
+
+func TestAnOutageEndsNothingThatLiesWithTheProvider(t *testing.T) {
+	r := newRoom(t)
+	r.says("s1 review")
+	w := *r.work(r.watch())
+	r.now = w.Deadline.Add(outagePatience + time.Hour)
+	r.fails(kycbridge.ProviderUnavailable, 0)
+	w = *r.work(w)
+	w.Status = kycbridge.StatusInProgress
+	r.fails(kycbridge.ProviderCredentials, 0) // the operator's to mend
+	r.work(w)
+	r.wantStored("s1 review via poll")
 }
 
 func TestAWatchIsDurableBeforeItIsAnswered(t *testing.T) {

@@ -33,6 +33,16 @@ func (p *Poller) Started(ctx context.Context, a *kycbridge.Account, s kycbridge.
 // linkGrace is how long past the end of its link a session may still tell how it went.
 const linkGrace = 10 * time.Minute
 
+// longestWatch bounds what a caller may ask for.
+const longestWatch = 366 * 24 * time.Hour
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
 // begin sets the timer first and records the notice then: what is known to be watched may lack an
 // event for a moment, what has an event is watched.
 func (p *Poller) begin(ctx context.Context, a *kycbridge.Account, n kycbridge.Notice, deadline time.Time, first time.Duration) (string, error) {
@@ -47,10 +57,11 @@ func (p *Poller) begin(ctx context.Context, a *kycbridge.Account, n kycbridge.No
 		w.Deadline = deadline
 	}
 	w.Asked = n.Notice == kycbridge.NoticeWatched
+	w.Deadline = earlier(w.Deadline, n.At.Add(longestWatch))
 	if timer, err := p.Timers.Timer(ctx, w.Key()); err != nil {
 		return "", fmt.Errorf("watch: %w: %w", kycbridge.ErrUnavailable, err)
 	} else if timer != nil {
-		w.Seen, w.Status, w.Since, w.Trigger = timer.Seen, timer.Status, timer.Since, timer.Trigger
+		w.Seen, w.Status, w.Since = timer.Seen, timer.Status, timer.Since
 	}
 	if err := p.Timers.Schedule(ctx, w, n.At.Add(first)); err != nil {
 		return "", fmt.Errorf("watch: %w: %w", kycbridge.ErrUnavailable, err)

@@ -91,11 +91,12 @@ func (s *Starter) keep(ctx context.Context, a *kycbridge.Account, at kycbridge.A
 		_, err := s.Watcher.Started(ctx, a, started, externalReference)
 		return err
 	})
-	if err == nil && key != "" {
-		err = persist(ctx, func() error { return s.Receipts.Complete(ctx, at, key, fingerprint, receipt) })
-	}
 	if err != nil {
 		return receipt, &kycbridge.UnwatchedError{Receipt: receipt, Err: err}
+	}
+	if key != "" {
+		// Where this fails the key stays pending: a repeated start is refused and not made again.
+		_ = persist(ctx, func() error { return s.Receipts.Complete(ctx, at, key, fingerprint, receipt) })
 	}
 	return receipt, nil
 }

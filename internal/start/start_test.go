@@ -180,8 +180,7 @@ func TestStartIsWrittenDown(t *testing.T) {
 // watch itself, and the provider has been called once.
 func TestUnwatched(t *testing.T) {
 	for name, tt := range map[string]struct{ watcher, store int }{
-		"watcher for ever":  {watcher: -1},
-		"receipts for ever": {store: -1},
+		"watcher for ever": {watcher: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,7 @@ package ondato
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 	"time"
@@ -79,6 +80,11 @@ func (c *Client) fetch(ctx context.Context, q kycbridge.Query) ([]kycbridge.Fetc
 	}
 	kyc, err := c.identification(ctx, head.kycID(), head.ID)
 	if err != nil {
+		// The verification was just answered: an identification that is not found is not there yet.
+		var e *kycbridge.ProviderError
+		if errors.As(err, &e) && e.Kind == kycbridge.ProviderNotFound {
+			e.Kind = kycbridge.ProviderPending
+		}
 		return found, err
 	}
 	return append(found, fetched(partKYC, kyc)), nil

@@ -255,7 +255,7 @@ func TestExamples(t *testing.T) {
 			Message: "The requested resource doesn't exist..", Sent: true,
 		}},
 		"error-token-invalid-client.json": {400, "token", get, ondato.IdentityVerification{}, &failure{
-			Kind: kycbridge.ProviderCredentials, Call: "token", Status: 400, Code: "invalid_client", Sent: true,
+			Kind: kycbridge.ProviderCredentials, Call: "token", Status: 400, Code: "invalid_client", Sent: false,
 		}},
 	}
 	requests := map[string]struct {

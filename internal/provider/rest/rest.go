@@ -14,6 +14,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -28,10 +29,10 @@ const (
 	defaultTimeout = 15 * time.Second
 	defaultRate    = 5
 
-	maxAnswer  = 8 << 20 // bytes; answers are documents of some KB
-	maxRetries = 2
-	firstPause = 200 * time.Millisecond
-	longPause  = 3 * time.Second // a provider that wants a longer pause is not waited for
+	defaultAnswer = 1 << 20 // bytes; answers are documents of some KB
+	maxRetries    = 2
+	firstPause    = 200 * time.Millisecond
+	longPause     = 3 * time.Second // a provider that wants a longer pause is not waited for
 
 	breakerShare   = 0.5 // of the calls within breakerPeriod that failed
 	breakerCalls   = 10
@@ -49,6 +50,8 @@ type Options struct {
 	Timeout           time.Duration // of one attempt
 	RequestsPerSecond float64       // never exceeded in any second, as the provider counts
 	Concurrency       int           // calls under way at once
+	Secrets           []string      // hidden in what is repeated of a provider's words
+	MaxAnswer         int           // bytes of an answer; files are not bounded by it
 	Transport         http.RoundTripper
 	// Observe is told of every attempt: the provider's name of the call, how it ended (ok, or a
 	// kycbridge.ProviderErrorKind) and how long it took.
@@ -75,6 +78,9 @@ func New(o Options) *Client {
 	}
 	if o.Concurrency <= 0 {
 		o.Concurrency = DefaultConcurrency
+	}
+	if o.MaxAnswer <= 0 {
+		o.MaxAnswer = defaultAnswer
 	}
 	if o.Transport == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
@@ -165,22 +171,36 @@ func (c *Client) again(call Call, err error) bool {
 	return call.Repeat || !e.Sent || slices.Contains(call.RepeatOn, e.Status)
 }
 
-// once makes one attempt within the limits.
+// once makes one attempt within the limits. A provider's words may repeat what it was sent, a secret
+// among it.
 func (c *Client) once(ctx context.Context, call Call) (Answer, error) {
+	answer, err := c.attempt(ctx, call)
+	var e *kycbridge.ProviderError
+	if errors.As(err, &e) {
+		for _, secret := range c.options.Secrets {
+			if secret != "" {
+				e.Message, e.Code = strings.ReplaceAll(e.Message, secret, "[secret]"), strings.ReplaceAll(e.Code, secret, "[secret]")
+			}
+		}
+	}
+	return answer, err
+}
+
+func (c *Client) attempt(ctx context.Context, call Call) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout+c.limit.patience())
 	defer cancel()
 	res, done, err := c.send(ctx, call, c.options.Timeout)
 	if err != nil {
 		return Answer{}, err
 	}
-	body, readErr := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	body, readErr := io.ReadAll(io.LimitReader(res.Body, int64(c.options.MaxAnswer)+1))
 	res.Body.Close()
 	answer := Answer{Status: res.StatusCode, ContentType: res.Header.Get("Content-Type"), Body: body}
 	switch {
 	case readErr != nil:
 		err = &kycbridge.ProviderError{Kind: kycbridge.ProviderUnreachable, Call: call.Name, Status: res.StatusCode, Sent: true, Err: bare(readErr)}
-	case len(body) > maxAnswer:
-		err = malformed(call, res.StatusCode, fmt.Errorf("the answer is larger than %d bytes", maxAnswer))
+	case len(body) > c.options.MaxAnswer:
+		err = malformed(call, res.StatusCode, fmt.Errorf("the answer is larger than %d bytes", c.options.MaxAnswer))
 	case call.Check != nil:
 		if err = call.Check(answer); err != nil {
 			var e *kycbridge.ProviderError
@@ -256,6 +276,10 @@ func (c *Client) send(ctx context.Context, call Call, timeout time.Duration) (_ 
 	if err != nil {
 		cancel()
 		return nil, nil, &kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: call.Name, Err: errors.New("the address of the call cannot be built")}
+	}
+	if len(call.Body) == 0 {
+		// Else net/http sends it a second time by itself where a kept connection breaks, past the limit.
+		req.Body, req.GetBody = io.NopCloser(strings.NewReader("")), nil
 	}
 	for name, values := range call.Header {
 		req.Header[name] = values

@@ -518,8 +518,8 @@ func TestPlacesAreGivenBack(t *testing.T) {
 
 func TestBodiesAreBounded(t *testing.T) {
 	s := serve(t, 200)
-	s.body = strings.Repeat("x", maxAnswer)
-	if a, err := New(quick()).Do(t.Context(), Call{Name: "ask", URL: s.URL}); err != nil || len(a.Body) != maxAnswer {
+	s.body = strings.Repeat("x", defaultAnswer)
+	if a, err := New(quick()).Do(t.Context(), Call{Name: "ask", URL: s.URL}); err != nil || len(a.Body) != defaultAnswer {
 		t.Errorf("error %v, %d bytes", err, len(a.Body))
 	}
 	s.body += "x"

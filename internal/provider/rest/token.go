@@ -67,8 +67,11 @@ func (t *Token) get(ctx context.Context, refused string) (string, error) {
 	if err != nil {
 		t.value = ""
 		var e *kycbridge.ProviderError
-		if errors.As(err, &e) && e.Kind == kycbridge.ProviderCredentials {
-			t.refusal, t.again = err, time.Now().Add(refusedPause)
+		if errors.As(err, &e) {
+			e.Sent = false // the call that wants the token was not
+			if e.Kind == kycbridge.ProviderCredentials {
+				t.refusal, t.again = err, time.Now().Add(refusedPause)
+			}
 		}
 		return "", err
 	}

@@ -1,0 +1,308 @@
+package publisher
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kycbridge"
+)
+
+// person is a synthetic one whose words occur nowhere else.
+type person struct {
+	n    int
+	name string
+	key  kycbridge.Key
+}
+
+func (p person) seeds() map[string]string {
+	return map[string]string{
+		"name": p.name, "number": fmt.Sprintf("SEEDNUMBER%04d7731", p.n), "reference": p.reference(),
+		"refused": fmt.Sprintf("SEEDREFUSED%04d", p.n), "credential": fmt.Sprintf("SEEDSECRET%04d", p.n),
+		"agent": fmt.Sprintf("SEEDAGENT%04d", p.n), "url": fmt.Sprintf("SEEDURL%04d", p.n), "event": fmt.Sprintf("SEEDEVENT%04d", p.n),
+	}
+}
+func (p person) reference() string { return fmt.Sprintf("SEEDREFERENCE%04d", p.n) }
+
+// persons stores everything that can be stored of some, at once, so that batches are staged.
+func persons(t *testing.T, store *Store, bus *Bus, n int) []person {
+	t.Helper()
+	all := make([]person, n)
+	var running sync.WaitGroup
+	for i := range all {
+		p := person{n: i, name: fmt.Sprintf("SEEDNAME%04d Testa", i)}
+		p.key = kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: kycbridge.VerificationID("ondato", "acme", p.reference())}
+		all[i] = p
+		running.Go(func() {
+			if err := p.store(store, bus); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	running.Wait()
+	return all
+}
+
+func (p person) store(store *Store, bus *Bus) error {
+	ctx, seeds := context.Background(), p.seeds()
+	stored := func(event, body string) kycbridge.Payload {
+		out := payload(p.reference(), event, body)
+		out.Reference, out.Header = p.reference(), map[string]string{"User-Agent": seeds["agent"]}
+		return out
+	}
+	for i := range 3 {
+		if _, err := store.Append(ctx, stored("", fmt.Sprintf(`{"n":%d,"name":%q,"number":%q,"pad":%q}`, i, p.name, seeds["number"], strings.Repeat("x", 3000)))); err != nil {
+			return err
+		}
+	}
+	if err := store.Quarantine(ctx, stored("", fmt.Sprintf(`{"bad":1,"name":%q}`, p.name)), kycbridge.QuarantineSchema, nil); err != nil {
+		return err
+	}
+	refused := stored("", fmt.Sprintf(`{"name":%q}`, seeds["refused"]))
+	refused.VerificationID, refused.Reference = "", ""
+	store.Refuse(ctx, refused, kycbridge.Request{Header: http.Header{"Authorization": {seeds["credential"]}}, Query: url.Values{"token": {seeds["credential"]}}})
+	for i := range 2 {
+		e, _ := event(stored("", "{}"), i+1)
+		e.Data.Provider.References = map[string]string{"ondato": p.reference()}
+		e.Data.ExtractedClaims = kycbridge.Claims{"name": p.name, "event": seeds["event"]}
+		body, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		last, err := bus.Last(ctx, p.key, false)
+		if err != nil {
+			return err
+		}
+		if err := bus.Publish(ctx, p.key, kycbridge.KindUpdated, e, body, last.Seq); err != nil {
+			return err
+		}
+	}
+	w := kycbridge.Watch{Provider: "ondato", Account: "acme", Reference: p.reference(), Since: time.Now(), Deadline: time.Now().Add(time.Hour)}
+	a := kycbridge.AccountKey{Provider: "ondato", Account: "acme"}
+	start := fmt.Sprint("start-", p.n)
+	_, err := store.Reserve(ctx, a, start, "fingerprint")
+	return errors.Join(err, store.Schedule(ctx, w, time.Now().Add(time.Hour)), store.Trigger(ctx, w),
+		store.Complete(ctx, a, start, "fingerprint", kycbridge.StartReceipt{VerificationID: p.key.VerificationID, Reference: p.reference(), URL: "https://kyc.example.com/" + seeds["url"]}))
+}
+
+// erase erases a person as the erasing command does.
+func (p person) erase(t *testing.T, store *Store, bus *Bus) kycbridge.Tombstone {
+	t.Helper()
+	stone := kycbridge.Tombstone{Provider: "ondato", Account: "acme", VerificationID: p.key.VerificationID, At: time.Now().UTC().Truncate(time.Second)}
+	each := func(q kycbridge.KeptQuery, n *int) {
+		for _, k := range kept(t, store, q) {
+			if k.Shelf == kycbridge.ShelfRefused && !bytes.Contains(k.Body, []byte(p.seeds()["refused"])) {
+				continue
+			}
+			must(t, store.Erase(t.Context(), k.Shelf, k.Seq, true))
+			*n++
+		}
+	}
+	id := p.key.VerificationID
+	each(kycbridge.KeptQuery{VerificationID: id}, &stone.Payloads)
+	each(kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, VerificationID: id}, &stone.Quarantined)
+	each(kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused}, &stone.Refused)
+	var err error
+	stone.Watches, err = store.EraseWatches(t.Context(), p.key)
+	must(t, err)
+	stone.Events, err = bus.EraseEvents(t.Context(), p.key)
+	must(t, err)
+	return stone
+}
+
+// found says in which files below the folders a word stands.
+func found(t *testing.T, word string, dirs ...string) (files []string) {
+	t.Helper()
+	for _, dir := range dirs {
+		err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil // removed while we look
+			}
+			if err != nil || !e.Type().IsRegular() {
+				return err
+			}
+			body, err := os.ReadFile(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			if bytes.Contains(body, []byte(word)) {
+				rel, _ := filepath.Rel(dir, path)
+				files = append(files, rel)
+			}
+			return err
+		})
+		must(t, err)
+	}
+	return files
+}
+
+func TestErasedBytesAreGone(t *testing.T) {
+	dir := t.TempDir()
+	server, store, bus := start(t, dir)
+	server.Staged(testNames)
+	dirs := []string{dir}
+	if server.staging != "" {
+		dirs = append(dirs, server.staging)
+	}
+	const people = 50
+	all := persons(t, store, bus, people)
+	eventually(t, "the refused ones are kept", func() bool { return len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused})) == people })
+	gone := all[17]
+	for what, seed := range gone.seeds() {
+		if len(found(t, seed, dirs...)) == 0 {
+			t.Fatalf("the search does not find the %s before it is erased", what)
+		}
+	}
+	stone := gone.erase(t, store, bus)
+	want := stone
+	want.Payloads, want.Quarantined, want.Refused, want.Events, want.Watches = 3, 1, 1, 2, 3
+	if diff := cmp.Diff(want, stone); diff != "" {
+		t.Errorf("erased (-want +got):\n%s", diff)
+	}
+	look := func(when string) {
+		t.Helper()
+		for what, seed := range gone.seeds() {
+			if files := found(t, seed, dirs...); len(files) > 0 {
+				t.Errorf("%s: the %s is left in %v", when, what, files)
+			}
+		}
+		t.Logf("%s: the verification id stands in %v", when, found(t, gone.key.VerificationID, dirs...))
+	}
+	look("while the server runs")
+	othersAreWhole(t, store, bus, all, gone)
+	// What is stored behind the erased is written to the same files.
+	later := payload("later", "later", "{}")
+	_, err := store.Append(t.Context(), later)
+	must(t, err)
+	look("after more was stored")
+	bus.Close()
+	store.Close()
+	server.Close()
+	look("after the server has stopped")
+	_, store, bus = start(t, dir)
+	look("after a restart")
+	othersAreWhole(t, store, bus, all, gone)
+	if again := gone.erase(t, store, bus); again.Payloads+again.Quarantined+again.Refused+again.Events+again.Watches != 0 {
+		t.Errorf("after a restart there was left %+v", again)
+	}
+}
+
+// othersAreWhole reads everybody through the API.
+func othersAreWhole(t *testing.T, store *Store, bus *Bus, all []person, gone person) {
+	t.Helper()
+	counts := map[string]int{}
+	for _, shelf := range []kycbridge.Shelf{kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine, kycbridge.ShelfRefused} {
+		for _, k := range kept(t, store, kycbridge.KeptQuery{Shelf: shelf}) {
+			if !whole(k.Payload) || k.VerificationID == gone.key.VerificationID {
+				t.Errorf("%s %d is not whole, or the erased one's", shelf, k.Seq)
+			}
+			counts[string(shelf)]++
+		}
+	}
+	must(t, store.Watches(t.Context(), func(w kycbridge.Watch, _ bool) error { counts["watches"]++; return nil }))
+	for _, p := range all {
+		must(t, bus.Revisions(t.Context(), p.key, func(s kycbridge.State) error {
+			if s.Data.ExtractedClaims["name"] != p.name {
+				t.Errorf("event of %s says %v", p.name, s.Data.ExtractedClaims)
+			}
+			counts["events"]++
+			return nil
+		}))
+		receipt, err := store.Reserve(t.Context(), kycbridge.AccountKey{Provider: "ondato", Account: "acme"}, fmt.Sprint("start-", p.n), "fingerprint")
+		if p.n == gone.n {
+			must(t, store.Release(t.Context(), kycbridge.AccountKey{Provider: "ondato", Account: "acme"}, fmt.Sprint("start-", p.n)))
+		} else if err == nil && receipt != nil {
+			counts["receipts"]++
+		}
+	}
+	last, err := bus.Last(t.Context(), gone.key, false)
+	if err != nil || last.Data != nil {
+		t.Errorf("the bus remembers %+v, %v", last, err)
+	}
+	n := len(all) - 1
+	want := map[string]int{"payloads": 3 * n, "quarantine": n, "refused": n, "watches": 2 * n, "events": 2 * n, "receipts": n}
+	counts["payloads"] -= len(kept(t, store, kycbridge.KeptQuery{VerificationID: kycbridge.VerificationID("ondato", "acme", "later")}))
+	if diff := cmp.Diff(want, counts); diff != "" {
+		t.Errorf("what is left of the others (-want +got):\n%s", diff)
+	}
+}
+
+func TestEraseOfWhatIsMissingIsFine(t *testing.T) {
+	_, store, bus := start(t, t.TempDir())
+	for _, shelf := range []kycbridge.Shelf{"", kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine, kycbridge.ShelfRefused} {
+		for _, seq := range []uint64{0, 1, 1 << 40} {
+			must(t, store.Erase(t.Context(), shelf, seq, true))
+			must(t, store.Erase(t.Context(), shelf, seq, false))
+		}
+	}
+	if err := store.Erase(t.Context(), "cellar", 1, true); err == nil {
+		t.Error("a shelf that is none")
+	}
+	k := watch("nobody").Key()
+	if n, err := store.EraseWatches(t.Context(), k); n != 0 || err != nil {
+		t.Error(n, err)
+	}
+	if n, err := bus.EraseEvents(t.Context(), k); n != 0 || err != nil {
+		t.Error(n, err)
+	}
+	// Twice over, and in the middle.
+	for i := range 3 {
+		_, err := store.Append(t.Context(), payload("idv-1", fmt.Sprint("e", i), "{}"))
+		must(t, err)
+	}
+	for range 2 {
+		must(t, store.Erase(t.Context(), "", 2, true))
+	}
+	if got := kept(t, store, kycbridge.KeptQuery{}); len(got) != 2 {
+		t.Errorf("%d left, want 2", len(got))
+	}
+	stored, err := store.Append(t.Context(), payload("idv-1", "e1", "{}"))
+	if err != nil || !stored.Duplicate || stored.Digest != "" {
+		t.Errorf("sent again after it was erased: %+v, %v; want a duplicate of what is not there", stored, err)
+	}
+}
+
+func TestTombstones(t *testing.T) {
+	dir := t.TempDir()
+	server, store, bus := start(t, dir)
+	var want []kycbridge.Tombstone
+	for i := range 3 {
+		stone := kycbridge.Tombstone{Provider: "ondato", Account: "acme", VerificationID: watch(fmt.Sprint(i)).Key().VerificationID, At: time.Now().UTC().Truncate(time.Second), Payloads: i}
+		must(t, store.Bury(t.Context(), stone))
+		stone.Events = 7
+		must(t, store.Bury(t.Context(), stone))
+		want = append(want, stone)
+	}
+	bus.Close()
+	store.Close()
+	server.Close()
+	_, store, _ = start(t, dir)
+	var got []kycbridge.Tombstone
+	must(t, store.Tombstones(t.Context(), func(stone kycbridge.Tombstone) error { got = append(got, stone); return nil }))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	one, err := store.Buried(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: want[1].VerificationID})
+	if err != nil || one == nil || *one != want[1] {
+		t.Errorf("buried: %+v, %v", one, err)
+	}
+	if none, err := store.Buried(t.Context(), watch("alive").Key()); none != nil || err != nil {
+		t.Errorf("not buried: %+v, %v", none, err)
+	}
+	if err := store.Bury(t.Context(), kycbridge.Tombstone{Provider: "ondato", Account: "*"}); err == nil {
+		t.Error("a tombstone for all")
+	}
+}

@@ -1,0 +1,424 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap/zaptest"
+
+	"kycbridge"
+)
+
+// kept collects what a query gives.
+func kept(t testing.TB, s *Store, q kycbridge.KeptQuery) []kycbridge.Kept {
+	t.Helper()
+	var all []kycbridge.Kept
+	if err := s.Kept(t.Context(), q, func(k kycbridge.Kept) error { all = append(all, k); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// shelved stores one payload on each shelf and returns them as they should be read back.
+func shelved(t *testing.T, s *Store) map[kycbridge.Shelf]kycbridge.Kept {
+	t.Helper()
+	p := payload("idv-1", "event-1", `{"a": 1}`)
+	p.Reference, p.Header = "idv/1 *.>", map[string]string{"User-Agent": "provider/1.0", "X-Request-Id": "r-1"}
+	_, err := s.Append(t.Context(), p)
+	must(t, err)
+	bad := payload("idv-1", "", `{"a": "bad"}`)
+	faults := []kycbridge.FieldError{{Path: "/a", Message: "must be a number"}}
+	must(t, s.Quarantine(t.Context(), bad, kycbridge.QuarantineSchema, faults))
+	no := payload("", "", `{"a": "refused"}`)
+	no.VerificationID, no.Header = "", map[string]string{"User-Agent": "provider/1.0"}
+	r := kycbridge.Request{Header: http.Header{"Authorization": {"Basic abc"}, "User-Agent": {"provider/1.0"}}, Query: url.Values{"token": {"t&1"}}, Body: no.Body, ReceivedAt: no.ReceivedAt}
+	s.Refuse(t.Context(), no, r)
+	eventually(t, "the refused one is kept", func() bool { return len(kept(t, s, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused})) == 1 })
+	return map[kycbridge.Shelf]kycbridge.Kept{
+		kycbridge.ShelfPayloads:   {Payload: p, Shelf: kycbridge.ShelfPayloads, Seq: 1, Size: len(p.Body)},
+		kycbridge.ShelfQuarantine: {Payload: bad, Shelf: kycbridge.ShelfQuarantine, Seq: 1, Size: len(bad.Body), Reason: kycbridge.QuarantineSchema, Errors: faults},
+		kycbridge.ShelfRefused:    {Payload: no, Shelf: kycbridge.ShelfRefused, Seq: 1, Size: len(no.Body), Request: &r},
+	}
+}
+
+func TestEveryShelfGivesBackWhatItWasGiven(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	for shelf, want := range shelved(t, store) {
+		at, err := store.KeptAt(t.Context(), shelf, 1)
+		must(t, err)
+		if diff := cmp.Diff(want, at); diff != "" {
+			t.Errorf("%s, at its sequence (-want +got):\n%s", shelf, diff)
+		}
+		if diff := cmp.Diff([]kycbridge.Kept{want}, kept(t, store, kycbridge.KeptQuery{Shelf: shelf})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", shelf, diff)
+		}
+		bare := want
+		bare.Body = nil
+		if want.Request != nil {
+			r := *want.Request
+			r.Body, bare.Request = nil, &r
+		}
+		if diff := cmp.Diff([]kycbridge.Kept{bare}, kept(t, store, kycbridge.KeptQuery{Shelf: shelf, HeadersOnly: true}), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s without bodies (-want +got):\n%s", shelf, diff)
+		}
+		for _, seq := range []uint64{0, 2, 1 << 40} {
+			if _, err := store.KeptAt(t.Context(), shelf, seq); !errors.Is(err, kycbridge.ErrNotFound) {
+				t.Errorf("%s at %d: %v, want ErrNotFound", shelf, seq, err)
+			}
+		}
+	}
+	if _, err := store.KeptAt(t.Context(), "cellar", 1); err == nil {
+		t.Error("a shelf that is none")
+	}
+	if err := store.Kept(t.Context(), kycbridge.KeptQuery{Shelf: "cellar"}, nil); err == nil {
+		t.Error("a shelf that is none")
+	}
+}
+
+func TestKeptSelects(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	for i := range 12 {
+		p := payload(fmt.Sprint("idv-", i%3), fmt.Sprint("e", i), fmt.Sprintf(`{"n":%d}`, i))
+		if i >= 6 {
+			p.Account, p.ID = "other", fmt.Sprint("ondato.other.e", i)
+		}
+		_, err := store.Append(t.Context(), p)
+		must(t, err)
+		must(t, store.Quarantine(t.Context(), p, []string{kycbridge.QuarantineSchema, kycbridge.QuarantineUnmapped}[i%2], nil))
+	}
+	sixth, err := store.log.GetMsg(t.Context(), 6)
+	must(t, err)
+	idv := kycbridge.VerificationID("ondato", "acme", "idv-1") // 1 4 7 10
+	for name, tc := range map[string]struct {
+		q    kycbridge.KeptQuery
+		want []uint64
+	}{
+		"account":                     {kycbridge.KeptQuery{Account: "other"}, []uint64{7, 8, 9, 10, 11, 12}},
+		"provider":                    {kycbridge.KeptQuery{Provider: "signzy"}, nil},
+		"verification":                {kycbridge.KeptQuery{VerificationID: idv}, []uint64{2, 5, 8, 11}},
+		"verification and account":    {kycbridge.KeptQuery{VerificationID: idv, Account: "acme"}, []uint64{2, 5}},
+		"from":                        {kycbridge.KeptQuery{From: 11}, []uint64{11, 12}},
+		"from a later one":            {kycbridge.KeptQuery{From: 13}, nil},
+		"since":                       {kycbridge.KeptQuery{Since: sixth.Time, Account: "acme"}, []uint64{6}},
+		"since and from":              {kycbridge.KeptQuery{Since: sixth.Time, From: 2, VerificationID: idv}, []uint64{8, 11}},
+		"since tomorrow":              {kycbridge.KeptQuery{Since: time.Now().Add(24 * time.Hour)}, nil},
+		"quarantine: reason":          {kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, Reason: kycbridge.QuarantineUnmapped, Account: "acme"}, []uint64{2, 4, 6}},
+		"quarantine: verification":    {kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, VerificationID: idv}, []uint64{2, 5, 8, 11}},
+		"quarantine: all of a reason": {kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, VerificationID: idv, Reason: kycbridge.QuarantineUnmapped}, []uint64{2, 8}},
+		"refused":                     {kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused}, nil},
+		"refused: verification":       {kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused, VerificationID: idv}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, headers := range []bool{false, true} {
+				tc.q.HeadersOnly = headers
+				var got []uint64
+				for _, k := range kept(t, store, tc.q) {
+					got = append(got, k.Seq)
+					if n := int(k.Seq) - 1; (string(k.Body) == fmt.Sprintf(`{"n":%d}`, n)) == headers || k.Size != len(fmt.Sprintf(`{"n":%d}`, n)) {
+						t.Errorf("headers only %v: sequence %d has body %q and size %d", headers, k.Seq, k.Body, k.Size)
+					}
+				}
+				if diff := cmp.Diff(tc.want, got); diff != "" {
+					t.Errorf("headers only %v (-want +got):\n%s", headers, diff)
+				}
+			}
+		})
+	}
+	for _, q := range []kycbridge.KeptQuery{{Provider: "*"}, {Account: "a.b"}, {VerificationID: ">"}, {Reason: "a b", Shelf: kycbridge.ShelfQuarantine}} {
+		if err := store.Kept(t.Context(), q, func(kycbridge.Kept) error { return nil }); err == nil {
+			t.Errorf("%+v is no error", q)
+		}
+	}
+	n := 0
+	must(t, store.Kept(t.Context(), kycbridge.KeptQuery{}, func(kycbridge.Kept) error {
+		if n++; n == 3 {
+			return kycbridge.ErrEnough
+		}
+		return nil
+	}))
+	wrong := errors.New("wrong")
+	if err := store.Kept(t.Context(), kycbridge.KeptQuery{}, func(kycbridge.Kept) error { return wrong }); n != 3 || !errors.Is(err, wrong) {
+		t.Errorf("ended after %d, want 3; error %v, want the caller's", n, err)
+	}
+}
+
+// TestKeptEndsWhereItBegan reads while more is stored and what is there is erased.
+func TestKeptEndsWhereItBegan(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	for i := range 20 {
+		_, err := store.Append(t.Context(), payload("idv-1", fmt.Sprint("e", i), "{}"))
+		must(t, err)
+	}
+	var seen []uint64
+	began := time.Now()
+	must(t, store.Kept(t.Context(), kycbridge.KeptQuery{}, func(k kycbridge.Kept) error {
+		seen = append(seen, k.Seq)
+		must(t, store.Erase(t.Context(), kycbridge.ShelfPayloads, k.Seq, false))
+		_, err := store.Append(t.Context(), payload("idv-1", fmt.Sprint("later", k.Seq), "{}"))
+		return err
+	}))
+	if len(seen) != 20 || seen[19] != 20 || time.Since(began) > scanPatience {
+		t.Errorf("read %v in %s", seen, time.Since(began))
+	}
+}
+
+func TestPutMovesAShelfElsewhere(t *testing.T) {
+	_, from, _ := start(t, t.TempDir())
+	want := shelved(t, from)
+	_, to, _ := start(t, t.TempDir())
+	for shelf, k := range want {
+		for i, duplicate := range []bool{false, true} {
+			k.Seq = 77 // of another store
+			if stored, err := to.Put(t.Context(), k); err != nil || stored.Duplicate != duplicate && shelf != kycbridge.ShelfRefused {
+				t.Errorf("%s, put %d: %+v, %v", shelf, i, stored, err)
+			}
+		}
+		k.Seq = 1
+		if diff := cmp.Diff([]kycbridge.Kept{k}, kept(t, to, kycbridge.KeptQuery{Shelf: shelf})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", shelf, diff)
+		}
+	}
+	good := want[kycbridge.ShelfPayloads]
+	for name, change := range map[string]func(*kycbridge.Kept){
+		"no verification":      func(k *kycbridge.Kept) { k.VerificationID = "" },
+		"a wildcard":           func(k *kycbridge.Kept) { k.VerificationID = "*" },
+		"a dot":                func(k *kycbridge.Kept) { k.Account, k.ID = "a.b", "ondato.a.b.1" },
+		"another body":         func(k *kycbridge.Kept) { k.Body = []byte("{}") },
+		"another account's id": func(k *kycbridge.Kept) { k.ID = "ondato.other.1" },
+		"an id of two lines":   func(k *kycbridge.Kept) { k.ID += "\r\nNats-Rollup: all" },
+		"no reason":            func(k *kycbridge.Kept) { k.Shelf = kycbridge.ShelfQuarantine },
+		"no such shelf":        func(k *kycbridge.Kept) { k.Shelf = "cellar" },
+	} {
+		k := good
+		change(&k)
+		if _, err := to.Put(t.Context(), k); err == nil {
+			t.Errorf("%s: put", name)
+		}
+	}
+}
+
+func TestPositionFollowsTheNormalizer(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	at := func(want kycbridge.Position) func() bool {
+		return func() bool {
+			got, err := store.Position(t.Context())
+			must(t, err)
+			return got == want
+		}
+	}
+	eventually(t, "nothing is there", at(kycbridge.Position{}))
+	for i := range 5 {
+		_, err := store.Append(t.Context(), payload("idv-1", fmt.Sprint("e", i), "{}"))
+		must(t, err)
+	}
+	eventually(t, "without a consumer all is pending", at(kycbridge.Position{Last: 5, Pending: 5}))
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		_ = store.Consume(ctx, ConsumeOptions{Workers: 1, Log: zaptest.NewLogger(t), Hold: func() bool { return true }, Work: func(ctx context.Context, p kycbridge.Payload, _ int) (kycbridge.Disposition, time.Duration) {
+			if p.ID == "ondato.acme.e3" && p.VerificationID == kycbridge.VerificationID("ondato", "acme", "idv-1") {
+				<-ctx.Done()
+				return kycbridge.Disposition{}, time.Second
+			}
+			return kycbridge.Disposition{Revision: 1}, 0
+		}})
+	})
+	eventually(t, "three are done", at(kycbridge.Position{Floor: 3, Last: 5, Pending: 2}))
+	for seq := uint64(4); seq <= 5; seq++ {
+		must(t, store.Erase(t.Context(), kycbridge.ShelfPayloads, seq, true))
+	}
+	cancel()
+	running.Wait()
+	eventually(t, "what is erased is pending no more", at(kycbridge.Position{Floor: 5, Last: 5}))
+}
+
+func TestWatchesAreListedWithTheirDueness(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	must(t, store.Schedule(t.Context(), watch("later"), time.Now().Add(time.Hour)))
+	must(t, store.Trigger(t.Context(), watch("now")))
+	must(t, store.Schedule(t.Context(), watch("both"), time.Now().Add(time.Hour)))
+	must(t, store.Trigger(t.Context(), watch("both")))
+	for _, subject := range []string{store.names.due("kwikid", "acme", watch("x").Key().VerificationID), "kyc.watch.kwikid.acme", "kyc.poll.due.odd"} {
+		_, err := store.js.PublishMsg(t.Context(), &nats.Msg{Subject: subject, Data: []byte(`{"reference":"x"}`)})
+		must(t, err)
+	}
+	var got []string
+	must(t, store.Watches(t.Context(), func(w kycbridge.Watch, due bool) error {
+		got = append(got, fmt.Sprint(w.Reference, " ", due))
+		return nil
+	}))
+	if diff := cmp.Diff([]string{"later false", "now true", "both false", "both true"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRevisionsAndPublished(t *testing.T) {
+	_, _, bus := start(t, t.TempDir())
+	p := payload("idv-1", "", "{}")
+	other := payload("idv-2", "", "{}")
+	other.Provider = "signzy"
+	var half time.Time
+	for i, kind := range []kycbridge.Kind{kycbridge.KindUpdated, kycbridge.KindCompleted, kycbridge.KindUpdated} {
+		after := uint64(0)
+		if i > 0 {
+			half = time.Now()
+			after = uint64(i*2 - 1)
+		}
+		e, body := event(p, i+1)
+		e.Data.Until, e.Data.UntilID = p.ReceivedAt.Add(time.Duration(i)), fmt.Sprint("ondato.acme.", i)
+		must(t, bus.Publish(t.Context(), key(p), kind, e, body, after))
+		after = 0
+		if i > 0 {
+			after = uint64(i * 2)
+		}
+		e, body = event(other, i+1)
+		must(t, bus.Publish(t.Context(), key(other), kind, e, body, after))
+	}
+	var revisions []string
+	must(t, bus.Revisions(t.Context(), key(p), func(s kycbridge.State) error {
+		revisions = append(revisions, fmt.Sprint(s.Seq, s.Data.Revision, s.Read, " ", s.Data.UntilID, " ", s.Data.Until.Nanosecond()))
+		return nil
+	}))
+	if diff := cmp.Diff([]string{"1 1 true ondato.acme.0 123456789", "3 2 true ondato.acme.1 123456790", "5 3 true ondato.acme.2 123456791"}, revisions); diff != "" {
+		t.Error(diff)
+	}
+	published := func(provider, account string, since time.Time) (all []kycbridge.EventMeta) {
+		must(t, bus.Published(t.Context(), provider, account, since, func(m kycbridge.EventMeta) error { all = append(all, m); return nil }))
+		return all
+	}
+	all := published("", "", time.Time{})
+	if len(all) != 6 {
+		t.Fatalf("published: %+v", all)
+	}
+	want := kycbridge.EventMeta{Key: key(p), Seq: 3, ID: kycbridge.EventID(p.VerificationID, 2), Kind: kycbridge.KindCompleted, At: all[2].At}
+	if diff := cmp.Diff(want, all[2]); diff != "" || time.Since(all[2].At) > time.Minute {
+		t.Error(diff)
+	}
+	if n, m, o := len(published("signzy", "", time.Time{})), len(published("ondato", "acme", half)), len(published("", "nobody", time.Time{})); n != 3 || m != 1 || o != 0 {
+		t.Errorf("%d of a provider, %d since, %d of nobody", n, m, o)
+	}
+	must(t, bus.Revisions(t.Context(), key(p), func(kycbridge.State) error { return kycbridge.ErrEnough }))
+}
+
+func TestSendGoesToAStreamOrToWhoeverListens(t *testing.T) {
+	_, _, bus := start(t, t.TempDir())
+	_, err := bus.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "THEIRS", Subjects: []string{"theirs.>"}})
+	must(t, err)
+	for range 2 {
+		must(t, bus.Send(t.Context(), "theirs.kyc", []byte(`{"a":1}`), "id-1"))
+	}
+	theirs, err := bus.js.Stream(t.Context(), "THEIRS")
+	must(t, err)
+	m, err := theirs.GetLastMsgForSubject(t.Context(), "theirs.kyc")
+	must(t, err)
+	if n := theirs.CachedInfo().State.Msgs; n != 1 || m.Header.Get("Content-Type") != "application/cloudevents+json" || m.Header.Get(nats.MsgIdHdr) != "id-1" {
+		t.Errorf("%d in the stream, %v", n, m.Header)
+	}
+	listener, err := bus.nc.SubscribeSync("live.kyc")
+	must(t, err)
+	must(t, bus.Send(t.Context(), "live.kyc", []byte(`{"a":1}`), "id-1"))
+	if heard, err := listener.NextMsg(5 * time.Second); err != nil || string(heard.Data) != `{"a":1}` || heard.Header.Get("Content-Type") != "application/cloudevents+json" {
+		t.Errorf("heard %v, %v", heard, err)
+	}
+	must(t, bus.Send(t.Context(), "nobody.listens", []byte(`{}`), "id-2"))
+}
+
+// benchStore is a store with many payloads, 20 a verification, and every 20th one quarantined too.
+func benchStore(b *testing.B, n int) (*Store, string) {
+	b.Helper()
+	server, err := StartEmbedded(EmbeddedOptions{Dir: b.TempDir(), Names: testNames, MaxBody: testMaxBody})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(server.Close)
+	store, err := OpenStore(b.Context(), connect(b, server, "store"), testNames, testMaxBody, 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(store.Close)
+	server.Staged(testNames)
+	const writers = 512
+	var all sync.WaitGroup
+	for w := range writers {
+		all.Go(func() {
+			for i := w; i < n; i += writers {
+				p := payload(fmt.Sprint("idv-", i%(n/20)), fmt.Sprint("e", i), fmt.Sprintf(`{"n":%d,"pad":"%0200d"}`, i, i))
+				if _, err := store.Append(context.Background(), p); err != nil {
+					b.Error(err)
+					return
+				}
+				if i%20 == 0 {
+					if err := store.Quarantine(context.Background(), p, kycbridge.QuarantineSchema, nil); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+	return store, kycbridge.VerificationID("ondato", "acme", fmt.Sprint("idv-", n/20-20))
+}
+
+// BenchmarkKept measures reading from a full store: go test -bench Kept -run - ./publisher
+func BenchmarkKept(b *testing.B) {
+	n := 1_000_000
+	if testing.Short() {
+		n = 20_000
+	}
+	store, verification := benchStore(b, n)
+	first := func(b *testing.B, q kycbridge.KeptQuery) {
+		for b.Loop() {
+			found := false
+			if err := store.Kept(b.Context(), q, func(kycbridge.Kept) error { found = true; return kycbridge.ErrEnough }); err != nil || !found {
+				b.Fatal(found, err)
+			}
+		}
+	}
+	b.Run("first of a verification", func(b *testing.B) { first(b, kycbridge.KeptQuery{VerificationID: verification}) })
+	b.Run("first of a verification and account", func(b *testing.B) {
+		first(b, kycbridge.KeptQuery{VerificationID: verification, Provider: "ondato", Account: "acme"})
+	})
+	b.Run("first of a verification in quarantine", func(b *testing.B) {
+		first(b, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, VerificationID: verification})
+	})
+	for name, q := range map[string]kycbridge.KeptQuery{
+		"a verification":      {VerificationID: verification},
+		"all, headers":        {HeadersOnly: true},
+		"all":                 {},
+		"an account, headers": {Provider: "ondato", Account: "acme", HeadersOnly: true},
+	} {
+		b.Run(name, func(b *testing.B) {
+			read := 0
+			for b.Loop() {
+				if err := store.Kept(b.Context(), q, func(kycbridge.Kept) error { read++; return nil }); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(read)/float64(b.N), "items/op")
+			b.ReportMetric(float64(read)/b.Elapsed().Seconds(), "items/s")
+		})
+	}
+	b.Run("erase", func(b *testing.B) {
+		seq := uint64(n / 2)
+		for b.Loop() {
+			if err := store.Erase(b.Context(), kycbridge.ShelfPayloads, seq, true); err != nil {
+				b.Fatal(err)
+			}
+			seq += 7919
+			if seq > uint64(n) {
+				seq -= uint64(n) - 1
+			}
+		}
+	})
+}
