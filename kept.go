@@ -53,6 +53,7 @@ type Position struct {
 	Floor   uint64 // every payload up to this sequence is done with
 	Last    uint64 // the newest sequence
 	Pending int    // payloads that are not done with
+	Whole   bool   // nothing has been taken out of the log, by age or by hand
 }
 
 // Tombstone says that a verification was erased, and nothing about the person.

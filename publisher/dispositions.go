@@ -124,7 +124,7 @@ func (s *Store) putDispositions(ctx context.Context, batch []disposition) error 
 // Dispositions reads what became of payloads, oldest record first, of those that were recorded at or
 // after since. A payload that was worked several times has several.
 func (s *Store) Dispositions(ctx context.Context, since time.Time, each func(kycbridge.Disposition) error) error {
-	return s.scan(ctx, s.names.dispositions(), scanOptions{since: since}, func(m jetstream.Msg) error {
+	return s.scanAll(ctx, s.names.dispositions(), scanOptions{since: since}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		var batch []disposition
 		if err := json.Unmarshal(m.Data(), &batch); err != nil {
 			return fmt.Errorf("read dispositions: a message of %s is not ours", s.names.dispositions())

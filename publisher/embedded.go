@@ -163,6 +163,16 @@ func (e *Embedded) Close() {
 	e.lock.Close() // closing releases the lock
 }
 
+// ErrInUse says that another process holds the data directory.
+var ErrInUse = errors.New("is in use by another kycbridge")
+
+// Operator is the user of the embedded server who may do everything. Whoever can read the data
+// directory is the operator.
+func Operator(dir string) (user, password string, err error) {
+	password, err = operatorPassword(dir)
+	return operator, password, err
+}
+
 // lockDir keeps a second process out of the directory: two servers on one store destroy it.
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "kycbridge.lock"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -172,7 +182,7 @@ func lockDir(dir string) (*os.File, error) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("data directory %s is in use by another kycbridge: stop it, or give this one another data_dir", dir)
+			return nil, fmt.Errorf("data directory %s %w: stop it, or give this one another data_dir", dir, ErrInUse)
 		}
 		return nil, fmt.Errorf("lock data directory: %w", err)
 	}

@@ -15,7 +15,9 @@ import (
 
 // Erase removes one kept payload. Secure: its bytes are overwritten in the file before it returns;
 // otherwise they stay there, out of reach, until the server rewrites the file, and nothing can
-// overwrite them any more. One that is missing is erased already.
+// overwrite them any more. The same holds for what has gone by its age. The file is written anew
+// each time (up to 8 MB and a flush), and what held the bytes before is free space of the disk. One
+// that is missing is no error.
 func (s *Store) Erase(ctx context.Context, shelf kycbridge.Shelf, seq uint64, secure bool) error {
 	if _, err := s.shelf(shelf); err != nil {
 		return fmt.Errorf("erase payload: %w", err)
@@ -67,6 +69,11 @@ func (c *Connection) eraseAll(ctx context.Context, stream jetstream.Stream, subj
 // EraseWatches erases the timer of a verification, its due watches and the receipts of the starts
 // that made it, and returns how many messages that were. A poller that is asking about the session
 // at this moment sets the timer again; erase once more when it is done.
+//
+// Out of its reach is what the server itself has removed before: timers that were replaced or have
+// fired, and due watches that were worked. Their bytes (the reference and digests of bodies, nothing
+// of a body) stay in the block file until it is full and the server has rewritten it. The id of the
+// verification stands in sched.db until the timer's time has passed.
 func (s *Store) EraseWatches(ctx context.Context, k kycbridge.Key) (int, error) {
 	erased := 0
 	for _, subject := range []string{s.names.timer(k), s.names.due(k.Provider, k.Account, k.VerificationID)} {

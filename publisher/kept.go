@@ -241,15 +241,16 @@ func (s *Store) Position(ctx context.Context) (kycbridge.Position, error) {
 		return kycbridge.Position{}, fmt.Errorf("look up the payload log: %w", err)
 	}
 	state := stream.CachedInfo().State
+	isWhole := state.FirstSeq <= 1 && state.NumDeleted == 0
 	consumer, err := s.js.Consumer(ctx, s.names.payloads(), Consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return kycbridge.Position{Last: state.LastSeq, Pending: int(state.Msgs)}, nil
+		return kycbridge.Position{Last: state.LastSeq, Pending: int(state.Msgs), Whole: isWhole}, nil
 	}
 	if err != nil {
 		return kycbridge.Position{}, fmt.Errorf("look up consumer %s: %w", Consumer, err)
 	}
 	info := consumer.CachedInfo()
-	p := kycbridge.Position{Floor: info.AckFloor.Stream, Last: state.LastSeq, Pending: int(info.NumPending) + info.NumAckPending}
+	p := kycbridge.Position{Floor: info.AckFloor.Stream, Last: state.LastSeq, Pending: int(info.NumPending) + info.NumAckPending, Whole: isWhole}
 	p.Last = max(p.Last, p.Floor)
 	if p.Pending == 0 {
 		p.Floor = p.Last // the newest may have been erased, and are never acknowledged

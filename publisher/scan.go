@@ -29,7 +29,7 @@ var errScanned = kycbridge.ErrEnough
 // scan reads the messages that a stream holds when it begins, oldest first. each may return
 // errScanned to end it.
 func (c *Connection) scan(ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg) error) error {
-	config := jetstream.OrderedConsumerConfig{FilterSubjects: o.subjects, HeadersOnly: o.headers, InactiveThreshold: time.Minute}
+	config := jetstream.OrderedConsumerConfig{FilterSubjects: o.subjects, HeadersOnly: o.headers, InactiveThreshold: 15 * time.Second}
 	switch {
 	case o.from > 0:
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, o.from

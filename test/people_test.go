@@ -217,7 +217,7 @@ func TestForgedApproval(t *testing.T) {
 			}
 		}
 		send("before the verdict")
-		events := w.eventually(id, provider+" is rejected", func(events []kycbridge.Event) bool {
+		w.eventually(id, provider+" is rejected", func(events []kycbridge.Event) bool {
 			return last(events).Data.Decision.Outcome == kycbridge.OutcomeRejected
 		})
 		send("after the verdict")
@@ -227,7 +227,7 @@ func TestForgedApproval(t *testing.T) {
 		}
 		w.settled(provider)
 		w.eventually(id, "looks are over", func([]kycbridge.Event) bool { return w.quiet(provider) })
-		events = w.events(id)
+		events := w.events(id)
 		if slices.ContainsFunc(events, func(e kycbridge.Event) bool { return e.Data.Decision.Outcome == kycbridge.OutcomeApproved }) {
 			t.Errorf("%s: approved\n%s", provider, historyOf(events))
 		}

@@ -292,18 +292,7 @@ func (a *App) startBus(ctx context.Context, normalize bool) error {
 
 // normalize works the payload log until ctx ends.
 func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
-	n := &kycbridge.Normalizer{
-		Accounts:     a.accounts,
-		Events:       bus,
-		Log:          a.store,
-		Quarantine:   a.store,
-		Triggers:     a.store,
-		Mapping:      Mapping,
-		TypePrefix:   a.config.Names.TypePrefix,
-		SourcePrefix: a.config.Names.SourcePrefix,
-		MaxAttempts:  a.config.Normalize.MaxAttempts,
-		Now:          time.Now,
-	}
+	n := newNormalizer(a.accounts, a.store, bus, a.config)
 	return a.store.Consume(ctx, publisher.ConsumeOptions{
 		Workers: a.config.Normalize.Workers,
 		Alone:   a.config.Store.IsEmbedded(), // the lock on its directory says so

@@ -149,7 +149,7 @@ func (f Filter) query(shelf kycbridge.Shelf) kycbridge.KeptQuery {
 func (f Filter) has(k kycbridge.Kept) bool {
 	return (f.ID == "" || f.ID == k.ID) &&
 		(f.Via == "" || f.Via == string(k.Via)) &&
-		(f.Event == "" || strings.EqualFold(f.Event, k.Payload.Event)) &&
+		(f.Event == "" || strings.EqualFold(f.Event, k.Event)) &&
 		(f.Verification == "" || f.Verification == k.VerificationID) &&
 		(f.Since.IsZero() || !k.ReceivedAt.Before(f.Since)) &&
 		(f.Until.IsZero() || k.ReceivedAt.Before(f.Until))
@@ -174,7 +174,7 @@ func entryOf(k kycbridge.Kept) Entry {
 	status := map[kycbridge.Shelf]string{kycbridge.ShelfPayloads: StatusAccepted, kycbridge.ShelfQuarantine: StatusQuarantined, kycbridge.ShelfRefused: StatusRefused}
 	return Entry{
 		Status: status[k.Shelf], Seq: k.Seq, ReceivedAt: kycbridge.Instant(k.ReceivedAt), Provider: k.Provider, Account: k.Account,
-		VerificationID: k.VerificationID, Via: string(k.Via), Event: k.Payload.Event, Bytes: k.Size, Reason: k.Reason, PayloadID: k.ID,
+		VerificationID: k.VerificationID, Via: string(k.Via), Event: k.Event, Bytes: k.Size, Reason: k.Reason, PayloadID: k.ID,
 	}
 }
 

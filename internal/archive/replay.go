@@ -121,7 +121,13 @@ func (r *replay) recompute(ctx context.Context) error {
 	}
 	replayer := *r.Replayer
 	replayer.Unmapped = func(id string) bool { return unmapped[id] }
-	replayer.Base = r.base
+	position, err := r.Ledger.Position(ctx)
+	if err != nil {
+		return err
+	}
+	if !position.Whole { // else every event rests on payloads that are there
+		replayer.Base = r.base
+	}
 	workers := r.o.Workers
 	if workers <= 0 {
 		workers = 4
@@ -245,7 +251,7 @@ func (r *replay) base(ctx context.Context, k kycbridge.Key, kept []kycbridge.Pay
 		stored[p.ID] = true
 	}
 	var base *kycbridge.Data
-	err := r.Archive.Events.Revisions(ctx, k, func(s kycbridge.State) error {
+	err := r.Events.Revisions(ctx, k, func(s kycbridge.State) error {
 		if !stored[s.Data.Payload.ID] {
 			base = s.Data
 		}

@@ -151,7 +151,7 @@ func (c *accountant) readFates(ctx context.Context, _ Filter) error {
 }
 
 func (c *accountant) readEvents(ctx context.Context, f Filter) error {
-	return c.Archive.Events.Published(ctx, f.Provider, f.Account, time.Time{}, func(e kycbridge.EventMeta) error {
+	return c.Events.Published(ctx, f.Provider, f.Account, time.Time{}, func(e kycbridge.EventMeta) error {
 		c.events[maphash.String(c.seed, e.ID)] = struct{}{}
 		if f.Verification == "" || f.Verification == e.VerificationID {
 			c.row(e.At, e.Provider, e.Account).Events++

@@ -64,7 +64,7 @@ func parcel(k kycbridge.Kept) Parcel {
 	}
 	return Parcel{
 		Shelf: k.Shelf, ID: k.ID, Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, Reference: k.Reference,
-		Via: k.Via, ReceivedAt: k.ReceivedAt, ContentType: k.ContentType, Digest: k.Digest, Event: k.Payload.Event, Placement: k.Placement,
+		Via: k.Via, ReceivedAt: k.ReceivedAt, ContentType: k.ContentType, Digest: k.Digest, Event: k.Event, Placement: k.Placement,
 		Part: k.Part, Trigger: k.Trigger, Notice: k.Notice, Reason: k.Reason, Errors: k.Errors, Header: header, Body: k.Body,
 	}
 }

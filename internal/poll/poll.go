@@ -153,7 +153,7 @@ func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge
 	w.Trigger, w.TriggeredAt, w.Looks = "", time.Time{}, 0
 	ended := last.Status.Terminal()
 	switch {
-	case !p.Now().Before(w.Deadline) && !(ended && news):
+	case !p.Now().Before(w.Deadline) && (!ended || !news):
 		return p.overdue(ctx, a, w)
 	case news:
 		p.tell(w, "news")

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.uber.org/zap"
+
+	"kycbridge"
+	"kycbridge/internal/app"
+	"kycbridge/internal/archive"
+)
+
+// payloadFlags say where the stored payloads are.
+type payloadFlags struct {
+	environ []string
+	file    string
+	access  app.StoreAccess
+}
+
+func payloadsCommand(environ []string) *cobra.Command {
+	o := &payloadFlags{environ: environ}
+	cmd := group(&cobra.Command{
+		Use:   "payloads",
+		Short: "Look at stored payloads, replay, move and erase them, account for all of them",
+		Long: `Look at stored payloads, replay, move and erase them, account for all of them.
+
+The configuration says which accounts there are and where the store is; if that is the
+embedded one, the running process is asked, or, where none runs, the data directory is
+opened. --store names another server in its place.`,
+		Example: `  kycbridge payloads list --config kyc.yaml --status quarantined --since 24h
+  kycbridge payloads replay --config kyc.yaml --dry-run
+  kycbridge payloads report --config kyc.yaml`,
+	})
+	f := cmd.PersistentFlags()
+	f.SortFlags = false
+	f.StringVarP(&o.file, "config", "c", "", "configuration `file` (YAML): accounts, names, where the store is")
+	f.StringVar(&o.access.URL, "store", "", "NATS `server` with the store and the events, in place of the configuration's")
+	f.StringVar(&o.access.User, "user", "", "`name` of a NATS user")
+	f.StringVar(&o.access.PasswordFile, "password-file", "", "`file` with the password of --user")
+	f.StringVar(&o.access.CredentialsFile, "creds", "", "NATS credentials `file` (JWT and seed)")
+	cmd.AddCommand(listCommand(o), showCommand(o), replayCommand(o), exportCommand(o), importCommand(o), purgeCommand(o), reportCommand(o))
+	return cmd
+}
+
+// store is an opened archive, with the configuration that led to it.
+type store struct {
+	*archive.Archive
+	config *app.Config
+	log    *zap.Logger
+}
+
+// with opens the archive, works with it and closes it.
+func (o *payloadFlags) with(cmd *cobra.Command, work func(ctx context.Context, s store) error) error {
+	if err := oneCredential(app.ReadOptions{User: o.access.User, PasswordFile: o.access.PasswordFile, CredentialsFile: o.access.CredentialsFile}); err != nil {
+		return usage(cmd, err.Error())
+	}
+	if o.access.URL == "" && o.access.User+o.access.CredentialsFile != "" {
+		return usage(cmd, "--user, --password-file and --creds go with --store; the configuration holds its own")
+	}
+	config, err := app.LoadConfig(o.file, o.environ, app.ProviderCatalog())
+	if err != nil {
+		return err
+	}
+	log, err := newLogger(config.Log, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	// What goes wrong with the connection is told by the error in which the command ends.
+	a, closeStore, err := app.OpenArchive(cmd.Context(), config, o.access, zap.NewNop())
+	if err != nil {
+		return ended(cmd.Context(), err)
+	}
+	defer closeStore()
+	return ended(cmd.Context(), work(cmd.Context(), store{a, config, log}))
+}
+
+// ended is an error that takes nothing for a signal but a signal: work that breaks off with the
+// connection to the store is cancelled too.
+func ended(ctx context.Context, err error) error {
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
+		return errors.New("the connection to the store was lost; nothing that was done is lost with it, so do the rest again")
+	}
+	return err
+}
+
+// broken is the error of work that a signal or a reader that has gone stopped half way, with what to
+// do next; nil for any other error. It wraps nothing that would end the command quietly.
+func broken(ctx context.Context, err error, next string) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return errors.New("interrupted: " + next)
+	case quietPipe(err) == nil && !errors.Is(err, context.Canceled):
+		return errors.New("the reader of the output has gone: " + next)
+	}
+	return nil
+}
+
+// filterFlags are the flags that select payloads.
+type filterFlags struct {
+	archive.Filter
+	since, until string
+}
+
+// add adds those of the flags to a command that it names.
+func (o *filterFlags) add(f *pflag.FlagSet, names ...string) {
+	f.SortFlags = false
+	for _, name := range names {
+		switch name {
+		case "provider":
+			f.StringVar(&o.Provider, name, "", "only of this `provider`")
+		case "account":
+			f.StringVar(&o.Account, name, "", "only of this `account`")
+		case "verification":
+			f.StringVar(&o.Verification, name, "", "only of the verification with this `id` of ours")
+		case "id":
+			f.StringVar(&o.ID, name, "", "only the payload with this `id`")
+		case "via":
+			f.StringVar(&o.Via, name, "", "only those that came this `way`: callback, poll, fetch, start, deadline")
+		case "status":
+			f.StringVar(&o.Status, name, "", "only of this `status`: "+strings.Join(archive.Statuses(), ", "))
+		case "reason":
+			f.StringVar(&o.Reason, name, "", "only those quarantined for this `reason`: malformed, schema, unidentified, unmapped")
+		case "event":
+			f.StringVar(&o.Event, name, "", "only those that the provider calls this `name`")
+		case "since":
+			f.StringVar(&o.since, name, "", "only those received since this `time`: RFC 3339, or an age such as 24h")
+		case "until":
+			f.StringVar(&o.until, name, "", "only those received before this `time`: RFC 3339, or an age such as 24h")
+		case "limit":
+			f.IntVar(&o.Limit, name, 0, "at most so `many`; 0 is all")
+		}
+	}
+}
+
+// selecting are the flags of every command that works on many payloads.
+var selecting = []string{"provider", "account", "verification", "id", "via", "status", "reason", "event", "since", "until"}
+
+// filter is what the flags select, or what is wrong with them.
+func (o *filterFlags) filter(now time.Time) (f archive.Filter, err error) {
+	f = o.Filter
+	if f.Since, err = parseSince(o.since, now); err != nil {
+		return f, err
+	}
+	if f.Until, err = parseUntil("--until", o.until, now); err != nil {
+		return f, err
+	}
+	ways := []kycbridge.Via{"", kycbridge.ViaCallback, kycbridge.ViaPoll, kycbridge.ViaFetch, kycbridge.ViaStart, kycbridge.ViaDeadline}
+	if !slices.Contains(ways, kycbridge.Via(f.Via)) {
+		return f, fmt.Errorf("--via %s: payloads come by callback, poll, fetch, start or deadline", f.Via)
+	}
+	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
+		return f, errors.New("--since lies behind --until, so nothing is selected")
+	}
+	return f, f.Check()
+}
+
+// parseUntil reads an instant or an age; an empty text is no instant.
+func parseUntil(flag, s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	if age, err := time.ParseDuration(s); err == nil && age >= 0 {
+		return now.Add(-age), nil
+	}
+	return time.Time{}, fmt.Errorf("%s %s: write an RFC 3339 time such as 2026-03-02T09:00:00Z, or an age such as 24h", flag, s)
+}
+
+// output is where results go: buffered, but for a person, who waits for every line.
+func output(to io.Writer) (w io.Writer, flush func() error) {
+	if terminal(to) {
+		return to, func() error { return nil }
+	}
+	b := bufio.NewWriterSize(to, 1<<15)
+	return b, b.Flush
+}
+
+// unanswered refuses a change that nobody could be asked about.
+func unanswered(cmd *cobra.Command, yes, dryRun bool, what string) error {
+	if yes || dryRun || terminal(cmd.InOrStdin()) {
+		return nil
+	}
+	return usage(cmd, what+", and no terminal is there to ask at: write --yes, or --dry-run to see what it would do")
+}
+
+// errDeclined is the answer no.
+var errDeclined = errors.New("nothing was done")
+
+// ask asks a question that only yes answers with yes.
+func ask(ctx context.Context, cmd *cobra.Command, question string) error {
+	fmt.Fprint(cmd.ErrOrStderr(), question+" [y/N] ")
+	said, err := bufio.NewReader(interruptible(ctx, cmd.InOrStdin())).ReadString('\n')
+	if err != nil {
+		fmt.Fprintln(cmd.ErrOrStderr())
+	}
+	switch strings.ToLower(strings.TrimSpace(said)) {
+	case "y", "yes":
+		return nil
+	}
+	return errDeclined
+}
+
+// interruptible reads r until ctx ends. A read of a terminal or pipe cannot be called back: it ends
+// with the process.
+func interruptible(ctx context.Context, r io.Reader) io.Reader {
+	out, in := io.Pipe()
+	go func() {
+		_, err := io.Copy(in, r)
+		in.CloseWithError(err)
+	}()
+	context.AfterFunc(ctx, func() { in.CloseWithError(ctx.Err()) })
+	return out
+}
+
+// plural is a number and what it counts.
+func plural(n int, one string) string {
+	switch {
+	case n == 1:
+		return "1 " + one
+	case strings.HasSuffix(one, "y"):
+		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(one, "y"))
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}
+
+// note says something to a person, and nothing in a pipe.
+func note(cmd *cobra.Command, format string, args ...any) {
+	if w, ok := cmd.ErrOrStderr().(*os.File); ok && terminal(w) {
+		fmt.Fprintf(w, format+"\n", args...)
+	}
+}

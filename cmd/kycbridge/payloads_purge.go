@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kycbridge/internal/archive"
+)
+
+// purgeFlags are the flags of purge.
+type purgeFlags struct {
+	filterFlags
+	older               string
+	dryRun, yes, asJSON bool
+}
+
+func purgeCommand(o *payloadFlags) *cobra.Command {
+	var f purgeFlags
+	cmd := &cobra.Command{
+		Use:   "purge",
+		Short: "Erase one verification, or payloads of some age, for good",
+		Long: `Erase for good, overwriting the bytes on disk. It asks before, or takes --yes.
+
+--verification erases everything of one person's verification: payloads on every shelf,
+events, timers and receipts. What stays is that it was erased, when and how much.
+--older-than erases payloads of some age, as the other flags select them; events stay,
+and so does what has not been worked yet.`,
+		Example: `  kycbridge payloads purge --verification 1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0 --dry-run
+  kycbridge payloads purge --older-than 8760h --provider ondato --yes`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			filter, before, err := f.check(cmd, time.Now())
+			if err != nil {
+				return usage(cmd, err.Error())
+			}
+			if err := unanswered(cmd, f.yes, f.dryRun, "a purge erases for good"); err != nil {
+				return err
+			}
+			return o.with(cmd, func(ctx context.Context, s store) error {
+				if f.older == "" {
+					return f.one(ctx, cmd, s)
+				}
+				return f.old(ctx, cmd, s, filter, before)
+			})
+		},
+	}
+	g := cmd.Flags()
+	g.SortFlags = false
+	g.StringVar(&f.Verification, "verification", "", "erase everything of the verification with this `id` of ours")
+	g.StringVar(&f.older, "older-than", "", "erase payloads received before this `time`: an age such as 8760h, or RFC 3339")
+	f.add(g, "provider", "account", "id", "via", "status", "reason", "event")
+	g.BoolVar(&f.dryRun, "dry-run", false, "count and erase nothing")
+	g.BoolVar(&f.yes, "yes", false, "do not ask")
+	g.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
+	return cmd
+}
+
+// check is what the flags select and the time before which, or what is wrong with them.
+func (f *purgeFlags) check(cmd *cobra.Command, now time.Time) (archive.Filter, time.Time, error) {
+	filter, err := f.filter(now)
+	if err != nil {
+		return filter, time.Time{}, err
+	}
+	before, err := parseUntil("--older-than", f.older, now)
+	switch {
+	case err != nil:
+		return filter, before, err
+	case f.Verification == "" && f.older == "":
+		return filter, before, errors.New("write --verification ID to erase one person, or --older-than AGE for retention")
+	case f.Verification != "" && f.older != "":
+		return filter, before, errors.New("--verification erases everything of one person and --older-than what is old; write one of the two")
+	case filter.Status == archive.StatusIgnored:
+		return filter, before, errors.New("--status ignored: purge takes accepted, quarantined or refused")
+	case before.After(now):
+		return filter, before, fmt.Errorf("--older-than %s lies ahead", f.older)
+	}
+	if f.Verification != "" {
+		for _, name := range []string{"provider", "account", "id", "via", "status", "reason", "event"} {
+			if cmd.Flags().Changed(name) {
+				return filter, before, fmt.Errorf("--verification erases everything of one person, so --%s says nothing beside it", name)
+			}
+		}
+	}
+	return filter, before, nil
+}
+
+// one erases a verification.
+func (f *purgeFlags) one(ctx context.Context, cmd *cobra.Command, s store) error {
+	if !f.yes && !f.dryRun {
+		would, err := s.Purge(ctx, f.Verification, true)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(cmd.ErrOrStderr(), erasure(would))
+		if err := ask(ctx, cmd, "Erase all of it, for good?"); err != nil {
+			return err
+		}
+	}
+	out, err := s.Purge(ctx, f.Verification, f.dryRun)
+	if err != nil {
+		if stopped := broken(ctx, err, "some of it may be erased; run it again"); stopped != nil {
+			return stopped
+		}
+		return err
+	}
+	if f.asJSON {
+		return line(cmd.OutOrStdout(), struct {
+			DryRun bool `json:"dry_run"`
+			archive.Erasure
+		}{f.dryRun, out})
+	}
+	text := erasure(out)
+	switch {
+	case f.dryRun:
+		text += "\nnothing was erased"
+	case out.Nothing():
+		text += "\nthere was nothing to erase"
+	default:
+		text += "\nerased"
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
+	return err
+}
+
+// erasure is what of a verification is erased.
+func erasure(e archive.Erasure) string {
+	t := e.Tombstone
+	text := fmt.Sprintf("verification %s of %s %s: %s, %d quarantined, %d refused, %s, %s", t.VerificationID, t.Provider, t.Account,
+		plural(t.Payloads, "payload"), t.Quarantined, t.Refused, plural(t.Events, "event"), plural(t.Watches, "timer or receipt"))
+	text = strings.Replace(text, "timer or receipts", "timers or receipts", 1)
+	if e.Before != nil {
+		text += "; erased before, at " + e.Before.At.UTC().Format(time.RFC3339)
+	}
+	return text
+}
+
+// old erases payloads of some age.
+func (f *purgeFlags) old(ctx context.Context, cmd *cobra.Command, s store, filter archive.Filter, before time.Time) error {
+	if !f.yes && !f.dryRun {
+		counts, err := f.sweep(ctx, cmd, s, filter, before, true)
+		if err != nil {
+			return err
+		}
+		if err := printCounts(cmd.ErrOrStderr(), counts, true); err != nil {
+			return err
+		}
+		if err := ask(ctx, cmd, "Erase them, for good?"); err != nil {
+			return err
+		}
+	}
+	counts, err := f.sweep(ctx, cmd, s, filter, before, f.dryRun)
+	if err != nil {
+		if stopped := broken(ctx, err, "what was erased stays erased; run it again for the rest"); stopped != nil {
+			return stopped
+		}
+		return err
+	}
+	if f.asJSON {
+		return line(cmd.OutOrStdout(), map[string]any{"dry_run": f.dryRun, "before": before.UTC().Format(time.RFC3339), "payloads": counts})
+	}
+	return printCounts(cmd.OutOrStdout(), counts, f.dryRun)
+}
+
+// sweep erases or counts, with a bar.
+func (f *purgeFlags) sweep(ctx context.Context, cmd *cobra.Command, s store, filter archive.Filter, before time.Time, dryRun bool) (map[string]int, error) {
+	bar := newProgress(cmd.ErrOrStderr(), "purge", 0)
+	defer bar.clear()
+	return s.PurgeOld(ctx, filter, before, dryRun, func(done int) { bar.set(int64(done)) })
+}
+
+func printCounts(w io.Writer, counts map[string]int, dryRun bool) error {
+	var parts []string
+	for _, what := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, fmt.Sprintf("%d %s", counts[what], what))
+	}
+	text := "no payload is that old"
+	if len(parts) > 0 {
+		text = map[bool]string{true: "would be erased: ", false: "erased: "}[dryRun] + strings.Join(parts, "; ")
+	}
+	_, err := fmt.Fprintln(w, text)
+	return err
+}

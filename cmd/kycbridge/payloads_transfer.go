@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kycbridge/internal/archive"
+)
+
+func exportCommand(o *payloadFlags) *cobra.Command {
+	var f filterFlags
+	var file string
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Write stored payloads as they are, for import elsewhere",
+		Long: `Write stored payloads, one JSON object a line, with everything that import needs: ids,
+times and the very bytes of the bodies. They are not masked, so keep the file as you keep
+the store. Credentials of refused ones are left out.`,
+		Example: `  kycbridge payloads export --since 24h > payloads.ndjson
+  kycbridge payloads export --verification 1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0 -o one.ndjson`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			filter, err := f.filter(time.Now())
+			if err == nil && filter.Status == archive.StatusIgnored {
+				err = errors.New("--status ignored: export takes accepted, quarantined or refused")
+			}
+			if err != nil {
+				return usage(cmd, err.Error())
+			}
+			return o.with(cmd, func(ctx context.Context, s store) error { return export(ctx, cmd, s, filter, file) })
+		},
+	}
+	f.add(cmd.Flags(), append(selecting, "limit")...)
+	cmd.Flags().StringVarP(&file, "output", "o", "", "write to this `file`, which is there only once it is whole")
+	return cmd
+}
+
+// export writes what the filter selects to a file, or to standard output.
+func export(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, file string) error {
+	bar := newProgress(cmd.ErrOrStderr(), "export", 0)
+	write := func(w io.Writer) (int, error) {
+		n, err := s.Export(ctx, f, w, func(done int) { bar.set(int64(done)) })
+		bar.clear()
+		if ctx.Err() != nil && err != nil {
+			err = fmt.Errorf("interrupted: what was written is not whole, %s", plural(n, "payload"))
+		}
+		return n, err
+	}
+	if file == "" {
+		n, err := write(cmd.OutOrStdout())
+		if err == nil {
+			note(cmd, "%s exported", plural(n, "payload"))
+		}
+		return err
+	}
+	n := 0
+	err := wholeFile(file, func(w io.Writer) (err error) { n, err = write(w); return err })
+	if err == nil {
+		note(cmd, "%s exported to %s", plural(n, "payload"), file)
+	}
+	return err
+}
+
+// wholeFile writes a file that is there only once all of it is.
+func wholeFile(name string, write func(io.Writer) error) error {
+	part, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(part.Name())
+	if err := errors.Join(write(part), part.Sync(), part.Close()); err != nil {
+		return err
+	}
+	return os.Rename(part.Name(), name)
+}
+
+func importCommand(o *payloadFlags) *cobra.Command {
+	var dryRun, yes, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "import FILE",
+		Short: "Store exported payloads as they were",
+		Long: `Store payloads that kycbridge payloads export wrote: ids, bytes and times stay what they
+were, and what is stored already is left alone, so it may run twice. The events come as
+for any other payload. FILE may be - for standard input.`,
+		Example: `  kycbridge payloads import payloads.ndjson --dry-run
+  kycbridge payloads export --config old.yaml | kycbridge payloads import --config new.yaml --yes -`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usage(cmd, fmt.Sprintf("import takes one FILE, or - for standard input, not %d", len(args)))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] == "-" && !yes && !dryRun {
+				return usage(cmd, "standard input holds the payloads, so no question can be asked there: write --yes, or --dry-run to check them")
+			}
+			if err := unanswered(cmd, yes, dryRun, "an import publishes events"); err != nil {
+				return err
+			}
+			return o.with(cmd, func(ctx context.Context, s store) error {
+				if !yes && !dryRun {
+					_, n, err := importFile(ctx, cmd, s, args[0], true)
+					if err == nil {
+						err = ask(ctx, cmd, fmt.Sprintf("Import %s?", plural(n, "payload")))
+					}
+					if err != nil {
+						return err
+					}
+				}
+				done, n, err := importFile(ctx, cmd, s, args[0], dryRun)
+				if err != nil {
+					return err
+				}
+				return printImported(cmd.OutOrStdout(), done, n, dryRun, asJSON)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "check every line and store nothing")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the result as JSON")
+	return cmd
+}
+
+// counting counts the bytes that were read, for a progress bar.
+type counting struct {
+	io.Reader
+	n atomic.Int64
+}
+
+func (c *counting) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// importFile stores what a file holds and returns how many payloads it held.
+func importFile(ctx context.Context, cmd *cobra.Command, s store, file string, dryRun bool) (done archive.Imported, n int, err error) {
+	from, size := cmd.InOrStdin(), int64(0)
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return done, 0, err
+		}
+		defer f.Close()
+		if info, err := f.Stat(); err == nil {
+			size = info.Size()
+		}
+		from = f
+	}
+	bar := newProgress(cmd.ErrOrStderr(), "import", size)
+	defer bar.clear()
+	read := &counting{Reader: interruptible(ctx, from)}
+	done, err = s.Import(ctx, read, dryRun, func(int) {
+		n++
+		if size > 0 {
+			bar.set(read.n.Load())
+		} else {
+			bar.set(int64(n))
+		}
+	})
+	if stopped := broken(ctx, err, fmt.Sprintf("%s stored; run it again, what is stored is left alone", plural(done.Stored, "payload"))); stopped != nil {
+		err = stopped
+	}
+	return done, n, err
+}
+
+// printImported says what came of an import.
+func printImported(w io.Writer, done archive.Imported, n int, dryRun, asJSON bool) error {
+	if asJSON {
+		return line(w, struct {
+			DryRun bool `json:"dry_run"`
+			Read   int  `json:"read"`
+			archive.Imported
+		}{dryRun, n, done})
+	}
+	text := fmt.Sprintf("%s read: %d stored, %d stored before", plural(n, "payload"), done.Stored, done.Duplicate)
+	if dryRun {
+		text = plural(n, "payload") + " can be imported; nothing was stored"
+	}
+	_, err := fmt.Fprintln(w, text)
+	return err
+}

@@ -1,0 +1,287 @@
+package handlers
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"go.uber.org/zap"
+
+	"kycbridge"
+)
+
+// The operations on stored payloads.
+const (
+	PayloadsList   = "list"
+	PayloadsShow   = "show"
+	PayloadsReplay = "replay"
+	PayloadsExport = "export"
+	PayloadsImport = "import"
+	PayloadsPurge  = "purge"
+	PayloadsReport = "report"
+)
+
+const (
+	ndjson          = "application/x-ndjson"
+	payloadPatience = 2 * time.Minute // for a caller to take, or to send, the next piece
+	payloadRenew    = time.Second     // how often what was written is sent, and the patience renewed
+)
+
+// PayloadRequest is one operation on stored payloads.
+type PayloadRequest struct {
+	Operation string
+	ID        string          // of the payload to show
+	Options   json.RawMessage // an object that fits the operation's component of the OpenAPI document
+	Body      io.Reader       // of an import
+}
+
+// PayloadTool works on stored payloads.
+type PayloadTool interface {
+	// Payloads writes its answer to out: JSON objects, one a line where there may be several. What it
+	// returns before its first byte is answered as a problem, what it returns later breaks the
+	// answer off. It returns ErrNotFound if it does not know the payload or verification, and an
+	// error of InvalidRequest if the request cannot be meant.
+	Payloads(ctx context.Context, r PayloadRequest, out io.Writer) error
+}
+
+// InvalidRequest is the error of a request that does not fit: the place in it, and what is expected
+// there.
+func InvalidRequest(path, message string) error {
+	return faulty(errInvalidRequest, []kycbridge.FieldError{{Path: path, Message: message}})
+}
+
+// noPayload is answered where no payload has the id.
+var noPayload = problem{name: "unknown_payload", status: http.StatusNotFound, title: "No such payload",
+	detail: "No stored payload has this id. GET /v1/payloads lists them."}
+
+// selection are the query parameters that select payloads.
+var selection = []string{"provider", "account", "verification", "id", "via", "status", "reason", "event", "since", "until", "limit", "from"}
+
+// AddPayloads adds the stored-payload tool to an echo that NewAdmin made, behind a bearer token. Of
+// the options it takes Tokens, Decode, Validate, Logger and Now.
+func AddPayloads(e *echo.Echo, o APIOptions, tool PayloadTool) {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &payloads{tool: tool, api: &api{APIOptions: o, admit: RequireBearer(o.Tokens)(func(echo.Context) error { return nil })}}
+	s.bodies.left.Store(bodyBudget)
+	add := func(method, path, name, mediaType string, read readPayloads) {
+		e.Add(method, path, s.edge(operation{name: name + "_payloads"}, func(c echo.Context, t *call) error {
+			return s.work(c, t, PayloadRequest{Operation: name}, mediaType, read)
+		}))
+	}
+	add(http.MethodGet, "/v1/payloads", PayloadsList, ndjson, s.query(selection...))
+	add(http.MethodGet, "/v1/payloads/export", PayloadsExport, ndjson, s.query(selection...))
+	add(http.MethodGet, "/v1/payloads/report", PayloadsReport, "application/json", s.query("provider", "account", "verification", "since", "until"))
+	add(http.MethodPost, "/v1/payloads/replay", PayloadsReplay, ndjson, s.body("PayloadReplay"))
+	add(http.MethodPost, "/v1/payloads/purge", PayloadsPurge, "application/json", s.body("PayloadPurge"))
+	add(http.MethodPost, "/v1/payloads/import", PayloadsImport, "application/json", s.parcels)
+	add(http.MethodGet, "/v1/payloads/:id", PayloadsShow, "application/json", s.one)
+}
+
+// payloads is the API of the stored-payload tool.
+type payloads struct {
+	*api
+	tool PayloadTool
+}
+
+// readPayloads fills in what a request asks for.
+type readPayloads func(echo.Context, *call, *PayloadRequest) error
+
+// work reads a request, lets the tool answer it and sends the answer as it comes, for as long as
+// the caller takes it.
+func (s *payloads) work(c echo.Context, t *call, r PayloadRequest, mediaType string, read readPayloads) error {
+	if err := read(c, t, &r); err != nil {
+		return err
+	}
+	control := http.NewResponseController(c.Response())
+	parcels, _ := r.Body.(*patientReader)
+	if parcels == nil {
+		_ = control.SetReadDeadline(time.Time{}) // nothing is left to be read
+	}
+	out := &patientWriter{c: c, control: control, mediaType: mediaType}
+	err := s.tool.Payloads(c.Request().Context(), r, out)
+	t.bytes = max(t.bytes, out.n)
+	switch {
+	case out.n == 0 && parcels != nil && parcels.failed:
+		return fmt.Errorf("read parcels: %w", errInterrupted)
+	case errors.Is(err, kycbridge.ErrNotFound) && out.n == 0 && r.Operation == PayloadsShow:
+		t.outcome = noPayload.name
+		noPayload.write(c.Response(), nil)
+		return nil
+	case errors.Is(err, kycbridge.ErrNotFound) && out.n == 0 && r.Operation == PayloadsPurge:
+		return errNoVerification
+	case errors.Is(err, kycbridge.ErrNotFound):
+		return fmt.Errorf("%w: %w", errFault, err)
+	case err != nil:
+		return err
+	}
+	out.begin()
+	t.outcome = "done"
+	return nil
+}
+
+// query reads the parameters of these names: text, but for numbers and times, which may be ages.
+func (s *payloads) query(names ...string) readPayloads {
+	return func(c echo.Context, _ *call, r *PayloadRequest) error {
+		doc, err := s.parameters(c.QueryParams(), names)
+		if err != nil {
+			return err
+		}
+		if err := faulty(errInvalidRequest, s.Validate("PayloadFilter", doc)); err != nil {
+			return err
+		}
+		r.Options, err = json.Marshal(doc)
+		return err
+	}
+}
+
+// parameters is a query as a document.
+func (s *payloads) parameters(q url.Values, names []string) (map[string]any, error) {
+	doc := map[string]any{}
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		switch values := q[name]; {
+		case !slices.Contains(names, name):
+			return nil, InvalidRequest("/"+name, "is not a known parameter")
+		case len(values) != 1 || values[0] == "":
+			return nil, InvalidRequest("/"+name, "must stand there once, with a value")
+		case name == "since" || name == "until":
+			doc[name] = s.instant(values[0])
+		case name == "limit" || name == "from":
+			if _, err := strconv.ParseUint(values[0], 10, 63); err != nil {
+				return nil, InvalidRequest("/"+name, "must be a number, 0 or more")
+			}
+			doc[name] = json.Number(values[0])
+		case name == "reveal" || name == "dry_run":
+			if values[0] != "true" && values[0] != "false" {
+				return nil, InvalidRequest("/"+name, "must be true or false")
+			}
+			doc[name] = values[0] == "true"
+		default:
+			doc[name] = values[0]
+		}
+	}
+	return doc, nil
+}
+
+// instant turns an age into a time; what is none stays what it is.
+func (s *payloads) instant(value string) string {
+	if age, err := time.ParseDuration(value); err == nil && age >= 0 {
+		return s.Now().Add(-age).UTC().Format(time.RFC3339Nano)
+	}
+	return value
+}
+
+// body reads a JSON object that fits a component.
+func (s *payloads) body(component string) readPayloads {
+	return func(c echo.Context, t *call, r *PayloadRequest) error {
+		doc, err := s.readJSON(c, t, component, apiMaxRequest)
+		if err != nil {
+			return err
+		}
+		t.verificationID = verificationNamed(doc)
+		r.Options, err = json.Marshal(doc)
+		return err
+	}
+}
+
+// verificationNamed is the verification that a purge names, if it is an id that may stand in a log.
+func verificationNamed(doc map[string]any) string { return text(doc, "verification") }
+
+// one reads which payload is to be shown.
+func (s *payloads) one(c echo.Context, _ *call, r *PayloadRequest) error {
+	doc, err := s.parameters(c.QueryParams(), []string{"reveal", "status"})
+	if err != nil {
+		return err
+	}
+	r.ID = param(c, "id")
+	r.Options, err = json.Marshal(doc)
+	return err
+}
+
+// parcels hands over the body of an import as it comes in.
+func (s *payloads) parcels(c echo.Context, _ *call, r *PayloadRequest) error {
+	if known, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type")); err != nil || known != ndjson {
+		return errMediaType
+	}
+	doc, err := s.parameters(c.QueryParams(), []string{"dry_run"})
+	if err != nil {
+		return err
+	}
+	r.Options, err = json.Marshal(doc)
+	r.Body = &patientReader{body: c.Request().Body, control: http.NewResponseController(c.Response())}
+	return err
+}
+
+// patientReader reads a body for as long as it goes on coming.
+type patientReader struct {
+	body    io.Reader
+	control *http.ResponseController
+	failed  bool
+}
+
+func (r *patientReader) Read(b []byte) (int, error) {
+	_ = r.control.SetReadDeadline(time.Now().Add(payloadPatience))
+	n, err := r.body.Read(b)
+	if err != nil {
+		_ = r.control.SetReadDeadline(time.Time{})
+		r.failed = !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	}
+	return n, err
+}
+
+// patientWriter begins the answer with its first byte and goes on for as long as the caller takes it.
+type patientWriter struct {
+	c         echo.Context
+	control   *http.ResponseController
+	mediaType string
+	n         int64
+	renewed   time.Time
+}
+
+// begin sends the head of the answer, once.
+func (w *patientWriter) begin() {
+	if w.c.Response().Committed {
+		return
+	}
+	w.renew()
+	h := w.c.Response().Header()
+	h.Set("Content-Type", w.mediaType)
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.c.Response().WriteHeader(http.StatusOK)
+}
+
+func (w *patientWriter) renew() {
+	w.renewed = time.Now()
+	_ = w.control.SetWriteDeadline(w.renewed.Add(payloadPatience))
+}
+
+func (w *patientWriter) Write(b []byte) (int, error) {
+	w.begin()
+	late := time.Since(w.renewed) > payloadRenew
+	if late {
+		w.renew()
+	}
+	n, err := w.c.Response().Write(b)
+	w.n += int64(n)
+	if err == nil && late {
+		err = w.control.Flush()
+	}
+	if err != nil {
+		return n, errors.New("the caller has gone") // the error may hold an address
+	}
+	return n, nil
+}

@@ -1,0 +1,280 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge"
+	"kycbridge/handlers"
+	"kycbridge/internal/archive"
+)
+
+// payloadTool answers the API of stored payloads with the archive.
+type payloadTool struct{ *App }
+
+// Payloads works on stored payloads (see handlers.PayloadTool).
+func (p payloadTool) Payloads(ctx context.Context, r handlers.PayloadRequest, out io.Writer) error {
+	if p.bus.Load() == nil {
+		return fmt.Errorf("read stored payloads: %w: the bus has not been reached yet", kycbridge.ErrUnavailable)
+	}
+	operations := map[string]func(context.Context, *archive.Archive, handlers.PayloadRequest, io.Writer) error{
+		handlers.PayloadsList:   p.list,
+		handlers.PayloadsShow:   p.show,
+		handlers.PayloadsReplay: p.replay,
+		handlers.PayloadsExport: p.export,
+		handlers.PayloadsImport: p.importParcels,
+		handlers.PayloadsPurge:  p.purge,
+		handlers.PayloadsReport: p.report,
+	}
+	work, ok := operations[r.Operation]
+	if !ok {
+		return fmt.Errorf("there is no operation %s", r.Operation)
+	}
+	return work(ctx, p.Archive(), r, out)
+}
+
+// options reads the options of a request and checks the filter in them.
+func options[T any](r handlers.PayloadRequest, filter func(*T) *archive.Filter) (o T, err error) {
+	if err := json.Unmarshal(r.Options, &o); err != nil {
+		return o, fmt.Errorf("a valid request does not fit: %w", err)
+	}
+	if err := filter(&o).Check(); err != nil {
+		return o, handlers.InvalidRequest("", err.Error())
+	}
+	return o, nil
+}
+
+// filter is for requests that are a filter and nothing else.
+func filter(f *archive.Filter) *archive.Filter { return f }
+
+func (p payloadTool) list(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
+	f, err := options(r, filter)
+	if err != nil {
+		return err
+	}
+	return a.List(ctx, f, func(e archive.Entry) error { return writeLine(out, e) })
+}
+
+func (p payloadTool) show(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
+	type question struct {
+		Reveal bool   `json:"reveal"`
+		Status string `json:"status"`
+	}
+	q, err := options(r, func(q *question) *archive.Filter { return &archive.Filter{Status: q.Status, ID: r.ID} })
+	if err != nil {
+		return err
+	}
+	k, err := a.Get(ctx, archive.Filter{ID: r.ID, Status: q.Status})
+	if err != nil {
+		return err
+	}
+	if q.Reveal {
+		p.log.Warn("payload revealed", zap.String("provider", k.Provider), zap.String("account", k.Account), zap.String("payload_id", k.ID))
+	}
+	shown, err := a.Show(ctx, k, q.Reveal)
+	if err != nil {
+		return err
+	}
+	return writeLine(out, shown)
+}
+
+func (p payloadTool) replay(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
+	type question struct {
+		Filter    archive.Filter `json:"filter"`
+		DryRun    bool           `json:"dry_run"`
+		To        string         `json:"to"`
+		PerSecond float64        `json:"per_second"`
+		Workers   int            `json:"workers"`
+		Reveal    bool           `json:"reveal"`
+	}
+	q, err := options(r, func(q *question) *archive.Filter { return &q.Filter })
+	if err != nil {
+		return err
+	}
+	o := archive.ReplayOptions{Filter: Replayable(q.Filter), DryRun: q.DryRun, PerSecond: q.PerSecond, Workers: q.Workers}
+	if q.To != "" {
+		if err := ForeignSubject(p.config, q.To); err != nil {
+			return handlers.InvalidRequest("/to", "is "+err.Error())
+		}
+		if o.Status == archive.StatusQuarantined || o.Status == archive.StatusRefused {
+			return handlers.InvalidRequest("/to", "takes the events of accepted payloads, and these have none")
+		}
+		o.To = a.ToSubject(q.To)
+	}
+	if q.Reveal {
+		p.log.Warn("differences revealed", zap.String("verification_id", q.Filter.Verification))
+	}
+	sum, err := a.Replay(ctx, o, func(result archive.Replayed) error {
+		if !q.Reveal {
+			result = Discreet(result)
+		}
+		return writeLine(out, result)
+	})
+	if err != nil {
+		return err
+	}
+	return writeLine(out, map[string]archive.Summary{"summary": sum})
+}
+
+func (p payloadTool) export(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
+	f, err := options(r, filter)
+	if err != nil {
+		return err
+	}
+	if f.Status == archive.StatusIgnored {
+		return handlers.InvalidRequest("/status", "must be one of accepted, quarantined, refused here")
+	}
+	n, err := a.Export(ctx, f, out, nil)
+	p.log.Warn("payloads exported as they are", zap.Int("payloads", n))
+	return err
+}
+
+// importParcels takes every error but those of the store for one of the parcels: it names the line.
+func (p payloadTool) importParcels(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
+	var q struct {
+		DryRun bool `json:"dry_run"`
+	}
+	if err := json.Unmarshal(r.Options, &q); err != nil {
+		return fmt.Errorf("a valid request does not fit: %w", err)
+	}
+	read := 0
+	done, err := a.Import(ctx, r.Body, q.DryRun, func(int) { read++ })
+	switch {
+	case errors.Is(err, kycbridge.ErrUnavailable), ctx.Err() != nil:
+		return err
+	case err != nil:
+		return handlers.InvalidRequest("", err.Error())
+	}
+	return writeLine(out, struct {
+		DryRun bool `json:"dry_run"`
+		Read   int  `json:"read"`
+		archive.Imported
+	}{q.DryRun, read, done})
+}
+
+// purge counts, and erases only where the request confirms it.
+func (p payloadTool) purge(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
+	type question struct {
+		Verification string         `json:"verification"`
+		OlderThan    string         `json:"older_than"`
+		Filter       archive.Filter `json:"filter"`
+		DryRun       *bool          `json:"dry_run"`
+		Confirm      bool           `json:"confirm"`
+	}
+	q, err := options(r, func(q *question) *archive.Filter { return &q.Filter })
+	if err != nil {
+		return err
+	}
+	dryRun := !q.Confirm || q.DryRun != nil && *q.DryRun
+	if q.Verification != "" {
+		if err := (archive.Filter{Verification: q.Verification}).Check(); err != nil {
+			return handlers.InvalidRequest("/verification", "must be the id of a verification")
+		}
+		erased, err := a.Purge(ctx, q.Verification, dryRun)
+		if err != nil {
+			return err
+		}
+		return writeLine(out, struct {
+			DryRun bool `json:"dry_run"`
+			archive.Erasure
+		}{dryRun, erased})
+	}
+	before, ok := before(q.OlderThan, a.Now())
+	switch {
+	case !ok:
+		return handlers.InvalidRequest("/older_than", "must be an age such as 720h, or a time that lies behind")
+	case q.Filter.Status == archive.StatusIgnored:
+		return handlers.InvalidRequest("/filter/status", "must be one of accepted, quarantined, refused here")
+	case q.Filter.Limit != 0 || q.Filter.From != 0:
+		return handlers.InvalidRequest("/filter", "takes no limit and no from here")
+	}
+	counts, err := a.PurgeOld(ctx, q.Filter, before, dryRun, nil)
+	if err != nil {
+		return err
+	}
+	return writeLine(out, map[string]any{"dry_run": dryRun, "before": kycbridge.Instant(before), "payloads": counts})
+}
+
+func (p payloadTool) report(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
+	f, err := options(r, filter)
+	if err != nil {
+		return err
+	}
+	report, err := a.Account(ctx, f, nil)
+	if err != nil {
+		return err
+	}
+	return writeLine(out, Verified(report))
+}
+
+// before reads an age or an instant, neither of which lies ahead.
+func before(s string, now time.Time) (time.Time, bool) {
+	if age, err := time.ParseDuration(s); err == nil {
+		return now.Add(-age), age >= 0
+	}
+	at, err := time.Parse(time.RFC3339, s)
+	return at, err == nil && !at.After(now)
+}
+
+// writeLine writes a value as JSON, one line.
+func writeLine(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// VerifiedReport is a report with its verdict.
+type VerifiedReport struct {
+	Sound   bool   `json:"sound"`
+	Verdict string `json:"verdict"`
+	archive.Report
+}
+
+// Verified adds the verdict to a report.
+func Verified(r archive.Report) VerifiedReport {
+	if r.Rows == nil {
+		r.Rows = []archive.Row{}
+	}
+	if r.Lost == nil {
+		r.Lost = []archive.Loss{}
+	}
+	return VerifiedReport{r.Sound(), r.Verdict(), r}
+}
+
+// Discreet is a result of a replay without values about a person.
+func Discreet(r archive.Replayed) archive.Replayed {
+	masked := make([]kycbridge.Difference, len(r.Differences))
+	for i, d := range r.Differences {
+		masked[i] = d.Masked()
+	}
+	r.Differences = masked
+	return r
+}
+
+// Replayable is a filter as a replay takes it: a reason means those in quarantine.
+func Replayable(f archive.Filter) archive.Filter {
+	if f.Reason != "" {
+		f.Status = archive.StatusQuarantined
+	}
+	return f
+}
+
+// ForeignSubject refuses a subject to which a replay must not send: one that is none, and one of
+// ours, where an event would be taken for what it is not.
+func ForeignSubject(config *Config, to string) error {
+	prefix := config.Names.SubjectPrefix
+	switch {
+	case !subject(to) || strings.ContainsAny(to, "*>") || strings.HasPrefix(to, "$") || strings.HasPrefix(to, "_INBOX"):
+		return errors.New("no subject that can be sent to; write one such as rebuild.verifications")
+	case to == prefix || strings.HasPrefix(to, prefix+"."):
+		return fmt.Errorf("among the subjects below %s, which are kycbridge's own; write one such as rebuild.verifications", prefix)
+	}
+	return nil
+}
