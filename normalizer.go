@@ -43,6 +43,8 @@ type Normalizer struct {
 	SourcePrefix string   // /kycbridge
 	MaxAttempts  int      // attempts after which an unmappable payload is quarantined
 	Now          func() time.Time
+
+	inMemory bool // events go to a course, which wants none of their bytes
 }
 
 // Processed says what became of a payload: an event, or why there is none.
@@ -206,9 +208,11 @@ func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bo
 	if faults := e.Check(); len(faults) > 0 {
 		return Processed{}, late, fmt.Errorf("event breaks its schema at %q: %s: %w", faults[0].Path, faults[0].Message, ErrUnmappable)
 	}
-	body, err := json.Marshal(e)
-	if err != nil {
-		return Processed{}, late, fmt.Errorf("write event: %w", ErrUnmappable)
+	var body []byte
+	if !n.inMemory {
+		if body, err = json.Marshal(e); err != nil {
+			return Processed{}, late, fmt.Errorf("write event: %w", ErrUnmappable)
+		}
 	}
 	if err := n.Events.Publish(ctx, k, kind, e, body, last.Seq); err != nil {
 		return Processed{}, late, fmt.Errorf("publish event: %w", err)

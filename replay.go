@@ -64,7 +64,7 @@ func (r *Replayer) Recompute(ctx context.Context, k Key) (Recomputed, error) {
 		return out, fmt.Errorf("read earlier events: %w", err)
 	}
 	n := *r.Normalizer
-	n.Events, n.Log, n.Triggers = course, course, nil
+	n.Events, n.Log, n.Triggers, n.inMemory = course, course, nil, true
 	for _, p := range course.payloads {
 		if reason := r.refused(account, p); reason != "" {
 			if !r.Unmapped(p.ID) {

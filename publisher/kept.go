@@ -291,26 +291,6 @@ func (b *Bus) Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridg
 	return nil
 }
 
-// stored reads the messages of a stream on a subject from a sequence on, oldest first. It asks for
-// each by itself and makes no consumer: meant for the few of one verification.
-func (c *Connection) stored(ctx context.Context, stream jetstream.Stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error) error {
-	ctx, cancel := c.whileUp(ctx)
-	defer cancel()
-	for seq := max(from, 1); ; {
-		raw, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := each(raw); err != nil {
-			return err
-		}
-		seq = raw.Sequence + 1
-	}
-}
-
 // Published reads what has been published since then, without the bodies. Empty provider or account
 // stand for all.
 func (b *Bus) Published(ctx context.Context, provider, account string, since time.Time, each func(kycbridge.EventMeta) error) error {

@@ -216,12 +216,12 @@ func TestPositionFollowsTheNormalizer(t *testing.T) {
 			return got == want
 		}
 	}
-	eventually(t, "nothing is there", at(kycbridge.Position{}))
+	eventually(t, "nothing is there", at(kycbridge.Position{Whole: true}))
 	for i := range 5 {
 		_, err := store.Append(t.Context(), payload("idv-1", fmt.Sprint("e", i), "{}"))
 		must(t, err)
 	}
-	eventually(t, "without a consumer all is pending", at(kycbridge.Position{Last: 5, Pending: 5}))
+	eventually(t, "without a consumer all is pending", at(kycbridge.Position{Last: 5, Pending: 5, Whole: true}))
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -233,7 +233,7 @@ func TestPositionFollowsTheNormalizer(t *testing.T) {
 			return kycbridge.Disposition{Revision: 1}, 0
 		}})
 	})
-	eventually(t, "three are done", at(kycbridge.Position{Floor: 3, Last: 5, Pending: 2}))
+	eventually(t, "three are done", at(kycbridge.Position{Floor: 3, Last: 5, Pending: 2, Whole: true}))
 	for seq := uint64(4); seq <= 5; seq++ {
 		must(t, store.Erase(t.Context(), kycbridge.ShelfPayloads, seq, true))
 	}

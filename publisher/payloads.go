@@ -211,24 +211,13 @@ func (s *Store) keepRefused() {
 
 // History reads the stored payloads of one verification, oldest first.
 func (s *Store) History(ctx context.Context, k kycbridge.Key, each func(kycbridge.Payload) error) error {
-	ctx, cancel := s.whileUp(ctx)
-	defer cancel()
-	subject := s.names.payload(k)
-	for seq := uint64(1); ; {
-		raw, err := s.log.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
+	return s.stored(ctx, s.log, s.names.payload(k), 1, func(raw *jetstream.RawStreamMsg) error {
+		p := payloadOf(raw.Subject, raw.Header, raw.Data)
+		if !whole(p) {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		if p := payloadOf(raw.Subject, raw.Header, raw.Data); whole(p) {
-			if err := each(p); err != nil {
-				return err
-			}
-		}
-		seq = raw.Sequence + 1
-	}
+		return each(p)
+	})
 }
 
 // message writes a payload as it lies in a stream: the body untouched, the rest in headers.

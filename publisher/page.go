@@ -1,0 +1,119 @@
+package publisher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	pageMessages = 256
+	pageBytes    = 8 << 20
+	pageWait     = 10 * time.Second // for the next message of a page
+)
+
+// stored reads the messages of a stream on a subject from a sequence on, oldest first: those of one
+// verification, a page a request. It makes no consumer. A stream that must be read through its leader
+// is read message by message.
+func (c *Connection) stored(ctx context.Context, stream jetstream.Stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error) error {
+	ctx, cancel := c.whileUp(ctx)
+	defer cancel()
+	config := stream.CachedInfo().Config
+	if !config.AllowDirect {
+		return oneByOne(ctx, stream, subject, from, each)
+	}
+	for next, more := max(from, 1), true; more; {
+		var err error
+		if next, more, err = c.page(ctx, config.Name, subject, next, each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func oneByOne(ctx context.Context, stream jetstream.Stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error) error {
+	for seq := max(from, 1); ; {
+		raw, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := each(raw); err != nil {
+			return err
+		}
+		seq = raw.Sequence + 1
+	}
+}
+
+// page reads one page by a direct get of several messages, which the client library does not offer
+// yet (server 2.11, ADR-31). The server ends it with a message that has no body and status 204.
+func (c *Connection) page(ctx context.Context, stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error) (next uint64, more bool, err error) {
+	request, err := json.Marshal(struct {
+		Seq      uint64 `json:"seq"`
+		Subject  string `json:"next_by_subj"`
+		Batch    int    `json:"batch"`
+		MaxBytes int    `json:"max_bytes"`
+	}{from, subject, pageMessages, pageBytes})
+	if err != nil {
+		return from, false, err
+	}
+	inbox := c.nc.NewInbox()
+	// A channel of our own: that of a plain subscription has room for as many messages as make half a megabyte.
+	answers := make(chan *nats.Msg, pageMessages+1)
+	subscription, err := c.nc.ChanSubscribe(inbox, answers)
+	if err != nil {
+		return from, false, err
+	}
+	defer func() { _ = subscription.Unsubscribe() }()
+	if err := c.nc.PublishRequest("$JS.API.DIRECT.GET."+stream, inbox, request); err != nil {
+		return from, false, err
+	}
+	for next = from; ; {
+		var m *nats.Msg
+		select {
+		case m = <-answers:
+		case <-ctx.Done():
+			return next, false, fmt.Errorf("read stream %s: %w", stream, context.Cause(ctx))
+		case <-time.After(pageWait):
+			return next, false, fmt.Errorf("read stream %s: %w", stream, nats.ErrTimeout)
+		}
+		switch m.Header.Get("Status") {
+		case "204":
+			return next, m.Header.Get("Nats-Num-Pending") != "0", nil
+		case "404":
+			return next, false, nil
+		case "":
+		default:
+			return next, false, fmt.Errorf("read stream %s: the server answers %s %s", stream, m.Header.Get("Status"), m.Header.Get("Description"))
+		}
+		raw, err := directMessage(m)
+		if err != nil {
+			return next, false, fmt.Errorf("read stream %s: %w", stream, err)
+		}
+		if err := each(raw); err != nil {
+			return next, false, err
+		}
+		next = raw.Sequence + 1
+	}
+}
+
+// directMessage reads where a message came from out of the headers of a direct get.
+func directMessage(m *nats.Msg) (*jetstream.RawStreamMsg, error) {
+	seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
+	if err != nil {
+		return nil, errors.New("a message has no sequence")
+	}
+	at, err := time.Parse(time.RFC3339Nano, m.Header.Get("Nats-Time-Stamp"))
+	if err != nil {
+		return nil, errors.New("a message has no time")
+	}
+	return &jetstream.RawStreamMsg{Subject: m.Header.Get("Nats-Subject"), Sequence: seq, Header: m.Header, Data: m.Data, Time: at}, nil
+}
