@@ -749,6 +749,7 @@ func TestDescribed(t *testing.T) {
 	}
 	e := newEcho()
 	AddAPI(e, APIOptions{})
+	AddPayloads(e, APIOptions{}, nil)
 	var routes []string
 	for _, r := range e.Routes() {
 		routes = append(routes, r.Method+" "+regexp.MustCompile(`:(\w+)`).ReplaceAllString(r.Path, "{$1}"))
@@ -787,6 +788,9 @@ func TestEveryAnswer(t *testing.T) {
 	}
 	b.ask(t, "GET", "/v1/openapi.json", "/v1/openapi.json", "", nil)
 	for path, item := range b.document["paths"].(map[string]any) {
+		if strings.HasPrefix(path, "/v1/payloads") {
+			continue // TestEveryPayloadAnswer
+		}
 		for method := range item.(map[string]any) {
 			responses, _ := b.at(item, method, "responses").(map[string]any)
 			for status := range responses {

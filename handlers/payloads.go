@@ -192,14 +192,11 @@ func (s *payloads) body(component string) readPayloads {
 		if err != nil {
 			return err
 		}
-		t.verificationID = verificationNamed(doc)
+		t.verificationID = text(doc, "verification")
 		r.Options, err = json.Marshal(doc)
 		return err
 	}
 }
-
-// verificationNamed is the verification that a purge names, if it is an id that may stand in a log.
-func verificationNamed(doc map[string]any) string { return text(doc, "verification") }
 
 // one reads which payload is to be shown.
 func (s *payloads) one(c echo.Context, _ *call, r *PayloadRequest) error {
@@ -238,7 +235,7 @@ func (r *patientReader) Read(b []byte) (int, error) {
 	n, err := r.body.Read(b)
 	if err != nil {
 		_ = r.control.SetReadDeadline(time.Time{})
-		r.failed = !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		r.failed = !errors.Is(err, io.EOF)
 	}
 	return n, err
 }

@@ -355,8 +355,11 @@ func TestPurge(t *testing.T) {
 	if _, err := s.app.State(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(17)}); !errors.Is(err, kycbridge.ErrNotFound) {
 		t.Errorf("its state: %v", err)
 	}
-	if _, err := s.app.Archive().Purge(t.Context(), idOf(17), false); !errors.Is(err, kycbridge.ErrNotFound) {
-		t.Errorf("erased again: %v", err)
+	if again, err := s.app.Archive().Purge(t.Context(), idOf(17), false); err != nil || !again.Nothing() || again.Before == nil {
+		t.Errorf("erased again: %+v, %v", again, err)
+	}
+	if _, err := s.app.Archive().Purge(t.Context(), idOf(4711), false); !errors.Is(err, kycbridge.ErrNotFound) {
+		t.Errorf("erased nobody: %v", err)
 	}
 	if r := s.report(); !r.Sound() || r.Total.Accepted != 2*(persons-1) || r.Total.Events != 2*(persons-1) {
 		t.Errorf("the rest: %+v", r.Total)

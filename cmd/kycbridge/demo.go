@@ -157,8 +157,7 @@ func (s *stage) show(ctx context.Context, out *counter, once bool, stderr io.Wri
 		}
 	}
 	if !once {
-		fmt.Fprintf(stderr, "Running. Read the events again with: kycbridge events --url %s\nEnd with Ctrl-C.\n", s.app.ClientURL())
-		return s.goOn(ctx)
+		return s.goOn(ctx, stderr)
 	}
 	events, err := s.settle(ctx, started, out)
 	if err != nil {
@@ -177,15 +176,18 @@ func (s *stage) show(ctx context.Context, out *counter, once bool, stderr io.Wri
 }
 
 // goOn starts a verification for somebody somewhere every now and then, until ctx ends.
-func (s *stage) goOn(ctx context.Context) error {
+func (s *stage) goOn(ctx context.Context, stderr io.Writer) error {
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	people := simulate.People()
-	for {
+	for round := 0; ; round++ {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		}
+		if round == 0 { // somebody is still reading
+			fmt.Fprintf(stderr, "It goes on until Ctrl-C. Read the events again with: kycbridge events --url %s\n", s.app.ClientURL())
 		}
 		provider := s.providers[mathrand.IntN(len(s.providers))]
 		if _, err := s.start(ctx, provider.Name(), people[mathrand.IntN(len(people))]); err != nil && ctx.Err() == nil {

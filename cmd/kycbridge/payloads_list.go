@@ -97,12 +97,12 @@ const entryColumns = "%-20s  %-11s  %7s  %-8s  %-*s  %-*s  %-8s  %7s  %-12s  %-3
 func (t *table) print(e archive.Entry) error {
 	wide := 36
 	if t.short {
-		wide = 8
+		wide = 12
 	}
 	if !t.begun {
 		t.begun = true
 		t.account = columnFor(t.account, e.Account)
-		head := fmt.Sprintf(entryColumns, "RECEIVED", "STATUS", "SEQ", "PROVIDER", t.account, "ACCOUNT", wide, "VERIFICATION"[:min(wide, 12)], "VIA", "BYTES", "REASON", "EVENT", "PAYLOAD")
+		head := fmt.Sprintf(entryColumns, "RECEIVED", "STATUS", "SEQ", "PROVIDER", t.account, "ACCOUNT", wide, "VERIFICATION", "VIA", "BYTES", "REASON", "EVENT", "PAYLOAD")
 		if _, err := fmt.Fprintln(t.w, head); err != nil {
 			return err
 		}

@@ -99,9 +99,7 @@ func (f *replayFlags) check(now time.Time) (archive.Filter, error) {
 	case f.workers < 1 || f.workers > 64:
 		return filter, errors.New("--workers is a number from 1 to 64")
 	}
-	if filter.Reason != "" {
-		filter.Status = archive.StatusQuarantined
-	}
+	filter = app.Replayable(filter)
 	if kept := filter.Status == archive.StatusQuarantined || filter.Status == archive.StatusRefused; kept && f.to != "" {
 		return filter, fmt.Errorf("--to sends the events of accepted payloads, and %s ones have none", filter.Status)
 	}
@@ -223,11 +221,7 @@ func (r *replay) sum(w io.Writer, sum archive.Summary) error {
 // print prints one result.
 func (r *replay) print(w io.Writer, result archive.Replayed) error {
 	if !r.reveal {
-		masked := make([]kycbridge.Difference, len(result.Differences))
-		for i, d := range result.Differences {
-			masked[i] = d.Masked()
-		}
-		result.Differences = masked
+		result = app.Discreet(result)
 	}
 	if r.asJSON {
 		return line(w, result)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
 )
 
@@ -43,10 +44,13 @@ EVENTS are those published on that day, OVERDUE the open sessions whose deadline
 				r, err := s.Account(ctx, filter, func(done int) { bar.set(int64(done)) })
 				bar.clear()
 				if err != nil {
+					if ctx.Err() != nil {
+						return errors.New("interrupted: nothing was found out") // silence would read as sound
+					}
 					return err
 				}
 				if asJSON {
-					err = line(cmd.OutOrStdout(), described(r))
+					err = line(cmd.OutOrStdout(), app.Verified(r))
 				} else {
 					err = printReport(cmd.OutOrStdout(), r)
 				}
@@ -60,23 +64,6 @@ EVENTS are those published on that day, OVERDUE the open sessions whose deadline
 	f.add(cmd.Flags(), "provider", "account", "verification", "since", "until")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as one JSON object")
 	return cmd
-}
-
-// reported is a report with its verdict.
-type reported struct {
-	Sound   bool   `json:"sound"`
-	Verdict string `json:"verdict"`
-	archive.Report
-}
-
-func described(r archive.Report) reported {
-	if r.Rows == nil {
-		r.Rows = []archive.Row{}
-	}
-	if r.Lost == nil {
-		r.Lost = []archive.Loss{}
-	}
-	return reported{r.Sound(), r.Verdict(), r}
 }
 
 // printReport prints the table, what the counts are made of, the losses and the verdict.

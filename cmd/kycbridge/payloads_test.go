@@ -56,8 +56,8 @@ func TestPayloadScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	running := map[string]*stored{}
-	of := func(ts *testscript.TestScript) *stored { return running[ts.Getenv("WORK")] }
+	type key struct{}
+	of := func(ts *testscript.TestScript) *stored { return ts.Value(key{}).(*stored) }
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
@@ -74,7 +74,7 @@ func TestPayloadScripts(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			running[env.Getenv("WORK")] = s
+			env.Values[key{}] = s
 			env.Defer(s.stop)
 			return nil
 		},
@@ -123,8 +123,9 @@ func discreetCommand(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-// seeded starts a bridge and sends it: two payloads of one verification of ondato, one of signzy, one of a type
-// that is not mapped, one that is no JSON, one that breaks the schema, and one with a wrong password.
+// seeded starts a bridge and sends it two payloads of one verification of ondato, one of signzy, one
+// of a type that is not mapped, one that is no JSON, one that breaks the schema, and one with a
+// wrong password.
 func seeded(env *testscript.Env) (*stored, error) {
 	s := &stored{dir: env.WorkDir, env: env}
 	l, err := net.Listen("tcp", "127.0.0.1:0")

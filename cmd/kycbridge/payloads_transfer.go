@@ -75,7 +75,7 @@ func wholeFile(name string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(part.Name())
+	defer os.RemoveAll(part.Name()) // gone already where all went well
 	if err := errors.Join(write(part), part.Sync(), part.Close()); err != nil {
 		return err
 	}
@@ -182,6 +182,9 @@ func printImported(w io.Writer, done archive.Imported, n int, dryRun, asJSON boo
 		}{dryRun, n, done})
 	}
 	text := fmt.Sprintf("%s read: %d stored, %d stored before", plural(n, "payload"), done.Stored, done.Duplicate)
+	if done.Skipped > 0 {
+		text += fmt.Sprintf(", %d left out: refused ones, or of somebody who was erased", done.Skipped)
+	}
 	if dryRun {
 		text = plural(n, "payload") + " can be imported; nothing was stored"
 	}

@@ -385,6 +385,7 @@ func (a *App) startReceiver(ready map[string]func(context.Context) error) error 
 func (a *App) startAdmin(ready map[string]func(context.Context) error) error {
 	admin := handlers.NewAdmin(handlers.AdminOptions{Ready: ready, Metrics: a.metrics.handler(), Logger: a.log})
 	handlers.AddAPI(admin, a.apiOptions())
+	handlers.AddPayloads(admin, a.apiOptions(), a.PayloadTool())
 	addr, stop, err := a.serve("admin", a.config.Admin.Listen, admin)
 	if err != nil {
 		return err

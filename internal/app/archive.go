@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -26,6 +27,9 @@ type StoreAccess struct {
 	PasswordFile    string
 	CredentialsFile string
 }
+
+// toolPatience is how long a command waits for the store.
+const toolPatience = 8 * time.Second
 
 // Archive is the stored-payload tool over the running store and bus.
 func (a *App) Archive() *archive.Archive {
@@ -96,7 +100,7 @@ func OpenArchive(ctx context.Context, config *Config, access StoreAccess, log *z
 	if a.accounts, err = config.BuildAccounts(Providers(a.schemas)); err != nil {
 		return nil, closeAll, err
 	}
-	opening, cancel := context.WithTimeout(ctx, connectPatience)
+	opening, cancel := context.WithTimeout(ctx, toolPatience)
 	defer cancel()
 	if err := a.reach(opening, access); err != nil {
 		return nil, closeAll, err
@@ -131,6 +135,9 @@ func (a *App) reach(ctx context.Context, access StoreAccess) error {
 	}
 	if !c.Store.IsEmbedded() && !c.Bus.IsEmbedded() {
 		return a.unreachable(a.openStore(ctx))
+	}
+	if _, err := os.Stat(filepath.Join(c.DataDir, "jetstream")); err != nil {
+		return fmt.Errorf("there is no store in data_dir %s: name the directory that serve uses", c.DataDir)
 	}
 	// Nobody connects to a tool.
 	port := c.Embedded

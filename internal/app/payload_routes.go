@@ -19,6 +19,9 @@ import (
 // payloadTool answers the API of stored payloads with the archive.
 type payloadTool struct{ *App }
 
+// PayloadTool is what stands behind the API of stored payloads.
+func (a *App) PayloadTool() handlers.PayloadTool { return payloadTool{a} }
+
 // Payloads works on stored payloads (see handlers.PayloadTool).
 func (p payloadTool) Payloads(ctx context.Context, r handlers.PayloadRequest, out io.Writer) error {
 	if p.bus.Load() == nil {

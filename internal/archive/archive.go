@@ -84,6 +84,11 @@ func Statuses() []string {
 	return []string{StatusAccepted, StatusIgnored, StatusQuarantined, StatusRefused}
 }
 
+// Reasons are those of quarantine.
+func Reasons() []string {
+	return []string{kycbridge.QuarantineMalformed, kycbridge.QuarantineSchema, kycbridge.QuarantineUnidentified, kycbridge.QuarantineUnmapped}
+}
+
 // Filter selects payloads. What is empty selects everything.
 type Filter struct {
 	Provider     string    `json:"provider,omitempty"`
@@ -112,6 +117,12 @@ func (f Filter) Check() error {
 		if strings.Trim(token, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 			return fmt.Errorf("%s %q is none: lower-case letters, digits, - and _ only", what, token)
 		}
+	}
+	if f.Verification != "" && len(f.Verification) != len("00000000-0000-5000-8000-000000000000") {
+		return fmt.Errorf("verification %q is no whole id of ours: it has 36 characters, as --json shows it", f.Verification)
+	}
+	if known := Reasons(); f.Reason != "" && !slices.Contains(known, f.Reason) {
+		return fmt.Errorf("there is no reason %q; write one of %s", f.Reason, strings.Join(known, ", "))
 	}
 	if f.Limit < 0 {
 		return errors.New("a limit cannot be negative")
@@ -181,17 +192,10 @@ func entryOf(k kycbridge.Kept) Entry {
 // List gives the payloads that f selects, shelf by shelf: accepted, quarantined, refused, each
 // oldest first.
 func (a *Archive) List(ctx context.Context, f Filter, each func(Entry) error) error {
-	ignored, err := a.ignored(ctx, f)
-	if err != nil {
-		return err
-	}
 	n := 0
 	return a.find(ctx, f, true, func(k kycbridge.Kept) error {
 		e := entryOf(k)
-		if ignored != nil && k.Shelf == kycbridge.ShelfPayloads {
-			if !ignored[k.Seq] {
-				return nil
-			}
+		if f.Status == StatusIgnored {
 			e.Status = StatusIgnored
 		}
 		if err := each(e); err != nil {
@@ -226,12 +230,16 @@ func (a *Archive) find(ctx context.Context, f Filter, headersOnly bool, each fun
 	if err := f.Check(); err != nil {
 		return err
 	}
+	ignored, err := a.ignored(ctx, f)
+	if err != nil {
+		return err
+	}
 	enough := false
 	for _, shelf := range f.shelves() {
 		q := f.query(shelf)
 		q.HeadersOnly = headersOnly
 		err := a.Shelves.Kept(ctx, q, func(k kycbridge.Kept) error {
-			if !f.has(k) {
+			if !f.has(k) || ignored != nil && !ignored[k.Seq] {
 				return nil
 			}
 			err := each(k)

@@ -52,7 +52,13 @@ func (a *Archive) Purge(ctx context.Context, verificationID string, dryRun bool)
 	if out.Events, err = a.Bus.EraseEvents(ctx, k); err != nil {
 		return out, fmt.Errorf("erase events: %w", err)
 	}
-	if out.Nothing() {
+	// A look or a payload that was under way may have left something behind.
+	late, err := a.Watches.EraseWatches(ctx, k)
+	if err != nil {
+		return out, fmt.Errorf("erase timers: %w", err)
+	}
+	out.Watches += late
+	if out.Nothing() && out.Before != nil {
 		return out, nil
 	}
 	if err := a.Graves.Bury(ctx, out.Tombstone); err != nil {
@@ -66,19 +72,30 @@ func (a *Archive) keyOf(ctx context.Context, verificationID string) (kycbridge.K
 	if err := (Filter{Verification: verificationID}).Check(); err != nil || verificationID == "" {
 		return kycbridge.Key{}, errors.Join(errors.New("name a verification by its id"), err)
 	}
+	var found kycbridge.Key
+	q := kycbridge.KeptQuery{Shelf: kycbridge.ShelfPayloads, VerificationID: verificationID, HeadersOnly: true}
+	err := a.Shelves.Kept(ctx, q, func(k kycbridge.Kept) error {
+		found = kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: verificationID}
+		return kycbridge.ErrEnough
+	})
+	if err != nil || found.VerificationID != "" {
+		return found, err
+	}
 	for account := range a.Accounts {
 		k := kycbridge.Key{Provider: account.Provider, Account: account.Account, VerificationID: verificationID}
 		known := false
-		q := kycbridge.KeptQuery{Shelf: kycbridge.ShelfPayloads, Provider: k.Provider, Account: k.Account, VerificationID: verificationID, HeadersOnly: true}
-		err := a.Shelves.Kept(ctx, q, func(kycbridge.Kept) error { known = true; return kycbridge.ErrEnough })
-		if err == nil && !known {
-			err = a.Events.Revisions(ctx, k, func(kycbridge.State) error { known = true; return kycbridge.ErrEnough })
-		}
+		err := a.Events.Revisions(ctx, k, func(kycbridge.State) error { known = true; return kycbridge.ErrEnough })
 		if err != nil {
 			return k, err
 		}
 		if known {
 			return k, nil
+		}
+	}
+	for account := range a.Accounts {
+		k := kycbridge.Key{Provider: account.Provider, Account: account.Account, VerificationID: verificationID}
+		if grave, err := a.Graves.Buried(ctx, k); err != nil || grave != nil {
+			return k, err
 		}
 	}
 	return a.elsewhere(ctx, verificationID)

@@ -62,10 +62,13 @@ type Summary struct {
 // ones the verifications are computed anew, and a revision is published where something differs.
 // each is told of everything but what is unchanged. It may be interrupted and repeated at any time.
 func (a *Archive) Replay(ctx context.Context, o ReplayOptions, each func(Replayed) error) (Summary, error) {
+	if o.Status == "" && o.Reason != "" {
+		o.Status = StatusQuarantined
+	}
 	if err := o.Check(); err != nil {
 		return Summary{}, err
 	}
-	r := &replay{Archive: a, o: o, each: each, sum: Summary{Results: map[string]int{}}, pace: rate.NewLimiter(rate.Inf, 1)}
+	r := &replay{Archive: a, o: o, each: each, sum: Summary{Results: map[string]int{}}, held: map[uint64]bool{}, pace: rate.NewLimiter(rate.Inf, 1)}
 	if o.PerSecond > 0 {
 		r.pace = rate.NewLimiter(rate.Limit(o.PerSecond), max(1, int(o.PerSecond/10)))
 	}
@@ -85,9 +88,11 @@ type replay struct {
 	o    ReplayOptions
 	pace *rate.Limiter
 
-	mu   sync.Mutex
-	each func(Replayed) error
-	sum  Summary
+	mu    sync.Mutex
+	each  func(Replayed) error
+	sum   Summary
+	held  map[uint64]bool // sequences whose verification is being worked
+	ahead uint64          // the newest that was looked at
 }
 
 // report counts a result and tells of it.
@@ -102,15 +107,41 @@ func (r *replay) report(out Replayed, events int) error {
 	return r.each(out)
 }
 
-// seen counts a payload that was looked at.
-func (r *replay) seen(through uint64) {
+// seen counts a payload that was looked at. Whoever holds it has to let go of it.
+func (r *replay) seen(seq uint64, held bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sum.Payloads++
-	r.sum.Through = through
-	if r.o.Progress != nil {
-		r.o.Progress(r.sum.Payloads, through)
+	r.ahead = seq
+	if held {
+		r.held[seq] = true
 	}
+	r.progress()
+}
+
+// done lets go of a payload that was held.
+func (r *replay) done(seq uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.held, seq)
+	r.progress()
+}
+
+// progress tells up to where everything is done: before the first that is still held.
+func (r *replay) progress() {
+	r.sum.Through = r.ahead
+	for seq := range r.held {
+		r.sum.Through = min(r.sum.Through, seq-1)
+	}
+	if r.o.Progress != nil {
+		r.o.Progress(r.sum.Payloads, r.sum.Through)
+	}
+}
+
+// task is a verification to be computed anew, and the payload that led to it.
+type task struct {
+	key kycbridge.Key
+	seq uint64
 }
 
 // recompute computes every verification anew of which the filter selects a payload.
@@ -134,26 +165,28 @@ func (r *replay) recompute(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	keys := make(chan kycbridge.Key)
+	tasks := make(chan task)
 	var working sync.WaitGroup
 	for range workers {
 		working.Go(func() {
-			for k := range keys {
-				if err := r.one(ctx, &replayer, k); err != nil {
+			for t := range tasks {
+				if err := r.one(ctx, &replayer, t.key); err != nil {
 					cancel(err)
+					return // what is held stays so: it is not done
 				}
+				r.done(t.seq)
 			}
 		})
 	}
-	err = r.verifications(ctx, func(k kycbridge.Key) error {
+	err = r.verifications(ctx, func(t task) error {
 		select {
-		case keys <- k:
+		case tasks <- t:
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	})
-	close(keys)
+	close(tasks)
 	working.Wait()
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
@@ -162,40 +195,38 @@ func (r *replay) recompute(ctx context.Context) error {
 }
 
 // verifications gives every verification of which the filter selects a payload, once each.
-func (r *replay) verifications(ctx context.Context, each func(kycbridge.Key) error) error {
+func (r *replay) verifications(ctx context.Context, each func(task) error) error {
 	f := r.o.Filter
 	if f.Status == "" {
 		f.Status = StatusAccepted
 	}
-	ignored, err := r.ignored(ctx, f)
-	if err != nil {
-		return err
-	}
 	seed := maphash.MakeSeed()
 	known := map[uint64]struct{}{} // hashes, so that a million of them stay small
 	return r.find(ctx, f, true, func(k kycbridge.Kept) error {
-		if ignored != nil && !ignored[k.Seq] {
-			return nil
-		}
 		if err := r.pace.Wait(ctx); err != nil {
 			return err
 		}
-		r.seen(k.Seq)
 		hash := maphash.String(seed, k.Provider+"."+k.Account+"."+k.VerificationID)
 		if _, twice := known[hash]; twice {
+			r.seen(k.Seq, false)
 			return nil
 		}
 		if f.Limit > 0 && len(known) >= f.Limit {
 			return kycbridge.ErrEnough
 		}
 		known[hash] = struct{}{}
-		return each(kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID})
+		r.seen(k.Seq, true)
+		return each(task{kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID}, k.Seq})
 	})
 }
 
 // one computes a verification anew and does with it what the options say.
 func (r *replay) one(ctx context.Context, replayer *kycbridge.Replayer, k kycbridge.Key) error {
 	out := Replayed{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, Result: ResultUnchanged}
+	if _, err := r.Accounts.Find(k.Provider, k.Account); err != nil {
+		out.Result, out.Reason = ResultBlocked, "account is not configured here"
+		return r.report(out, 0)
+	}
 	var again kycbridge.Recomputed
 	var e *kycbridge.Event
 	var err error
@@ -271,7 +302,7 @@ func (r *replay) readmit(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("payload %s: %w", k.ID, err)
 		}
-		r.seen(k.Seq)
+		r.seen(k.Seq, false)
 		if err := r.report(out, 0); err != nil {
 			return err
 		}

@@ -95,7 +95,7 @@ func (a *Archive) Account(ctx context.Context, f Filter, progress func(done int)
 	if err := f.Check(); err != nil {
 		return Report{}, err
 	}
-	c := &accountant{Archive: a, rows: map[rowKey]*Row{}, whys: []string{""}, seed: maphash.MakeSeed(), events: map[uint64]struct{}{}}
+	c := &accountant{Archive: a, report: Report{Rows: []Row{}, Lost: []Loss{}}, rows: map[rowKey]*Row{}, whys: []string{""}, seed: maphash.MakeSeed(), events: map[uint64]struct{}{}}
 	// The position before the dispositions: what is worked in between counts as pending, never as lost.
 	var err error
 	if c.position, err = a.Ledger.Position(ctx); err != nil {

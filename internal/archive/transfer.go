@@ -73,6 +73,7 @@ func parcel(k kycbridge.Kept) Parcel {
 type Imported struct {
 	Stored    int `json:"stored"`
 	Duplicate int `json:"duplicate"` // stored before
+	Skipped   int `json:"skipped"`   // refused ones, whose credentials did not travel, and those of an erased verification
 }
 
 // maxParcel bounds one line of an import.
@@ -94,7 +95,13 @@ func (a *Archive) Import(ctx context.Context, r io.Reader, dryRun bool, progress
 		if _, err := a.Accounts.Find(k.Provider, k.Account); err != nil {
 			return out, fmt.Errorf("line %d: account %s of %s is not configured here", n, k.Account, k.Provider)
 		}
-		if !dryRun {
+		why, err := a.stays(ctx, k)
+		if err != nil {
+			return out, fmt.Errorf("line %d: %w", n, err)
+		}
+		if why {
+			out.Skipped++
+		} else if !dryRun {
 			stored, err := a.Keeper.Put(ctx, k)
 			if err != nil {
 				return out, fmt.Errorf("line %d: %w", n, err)
@@ -113,6 +120,20 @@ func (a *Archive) Import(ctx context.Context, r io.Reader, dryRun bool, progress
 		return out, fmt.Errorf("read parcels: %w", err)
 	}
 	return out, nil
+}
+
+// stays reports whether a parcel is not to be put back: a refused payload has lost its credentials on
+// the way, and who was erased stays so.
+func (a *Archive) stays(ctx context.Context, k kycbridge.Kept) (bool, error) {
+	if k.Shelf == kycbridge.ShelfRefused {
+		return true, nil
+	}
+	id := a.verificationOf(k)
+	if id == "" {
+		return false, nil
+	}
+	grave, err := a.Graves.Buried(ctx, kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: id})
+	return grave != nil, err
 }
 
 // unpack reads a line and checks that it is whole.
@@ -137,10 +158,8 @@ func unpack(line []byte) (kycbridge.Kept, error) {
 		return k, errors.New("its verification is not that of its reference")
 	}
 	switch p.Shelf {
-	case kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine:
+	case kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine, kycbridge.ShelfRefused:
 		return k, nil
-	case kycbridge.ShelfRefused:
-		return k, errors.New("a refused payload cannot be put back: its credentials did not travel")
 	}
 	return k, errors.New("is of no shelf")
 }

@@ -1,0 +1,247 @@
+package handlers_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"kycbridge"
+	"kycbridge/handlers"
+	"kycbridge/internal/app"
+	"kycbridge/internal/archive"
+	"kycbridge/schemas"
+)
+
+const storeConfig = `listen: 127.0.0.1:0
+admin: {listen: "127.0.0.1:0"}
+data_dir: %s
+embedded: {listen: none}
+accounts:
+  - name: acme
+    provider: ondato
+    environment: test
+    auth: {basic: [{username: callbacks, password: seed-secret}]}
+`
+
+const (
+	storeToken = "admin-token-1"
+	approved   = "ondato.acme.e0000000-0000-4000-8000-000000000012"
+)
+
+// shelf is a running bridge with stored payloads and their API.
+type shelf struct {
+	*app.App
+	url string
+	log *observer.ObservedLogs
+	set *schemas.Set
+}
+
+// newShelf stores two payloads of a verification and one that breaks the schema.
+func newShelf(t *testing.T) *shelf {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kyc.yaml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, storeConfig, t.TempDir()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config, err := app.LoadConfig(file, nil, app.ProviderCatalog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, observed := observer.New(zapcore.InfoLevel)
+	s := &shelf{log: observed}
+	if s.App, err = app.Start(t.Context(), config, app.AllRoles(), zap.New(core)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	if s.set, err = schemas.New(); err != nil {
+		t.Fatal(err)
+	}
+	e := handlers.NewAdmin(handlers.AdminOptions{})
+	handlers.AddPayloads(e, handlers.APIOptions{Tokens: []string{storeToken}, Decode: app.Decode, Logger: zap.New(core), Validate: s.validate}, s.PayloadTool())
+	server := httptest.NewServer(e)
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	for _, name := range []string{"kyc-identification-created", "kyc-identification-approved"} {
+		body, err := os.ReadFile("../test/fixture/testdata/ondato/" + name + "/body.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.receive(t, body)
+	}
+	s.receive(t, []byte(`{"id": 1, "payload": {"fullName": "TESTA"}}`))
+	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		r, err := s.Archive().Account(t.Context(), archive.Filter{}, nil)
+		if err == nil && r.Total.WithEvent == 2 {
+			return s
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not worked: %v %+v", err, r.Total)
+		}
+	}
+}
+
+func (s *shelf) validate(component string, doc any) []kycbridge.FieldError {
+	var errs []kycbridge.FieldError
+	for _, f := range s.set.ValidateAPI(component, doc) {
+		errs = append(errs, kycbridge.FieldError(f))
+	}
+	return errs
+}
+
+func (s *shelf) receive(t *testing.T, body []byte) {
+	t.Helper()
+	s.send(t, "POST", "http://"+s.CallbackAddr()+"/webhooks/ondato/acme", "application/json", body, 200)
+}
+
+// send sends a request with every credential and wants a status.
+func (s *shelf) send(t *testing.T, method, url, mediaType string, body []byte, want int) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", mediaType)
+	if r.Header.Set("Authorization", "Bearer "+storeToken); strings.Contains(url, "/webhooks/") {
+		r.SetBasicAuth("callbacks", "seed-secret")
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != want {
+		t.Fatalf("%s %s: %v %d %s", method, url, err, res.StatusCode, raw)
+	}
+	return string(raw)
+}
+
+// ask wants lines that fit a component of the OpenAPI document.
+func (s *shelf) ask(t *testing.T, method, path, body, component string) []map[string]any {
+	t.Helper()
+	mediaType := "application/json"
+	if strings.HasPrefix(path, "/v1/payloads/import") {
+		mediaType = "application/x-ndjson"
+	}
+	var lines []map[string]any
+	for l := range strings.Lines(s.send(t, method, s.url+path, mediaType, []byte(body), 200)) {
+		doc, faults := schemas.Decode([]byte(l))
+		if faults = append(faults, s.set.ValidateAPI(component, doc)...); len(faults) > 0 {
+			t.Errorf("%s %s: %v: %s", method, path, faults, l)
+		}
+		var line map[string]any
+		if err := json.Unmarshal([]byte(l), &line); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// TestPayloadsOfAStore walks through the whole API with a real store behind it.
+func TestPayloadsOfAStore(t *testing.T) {
+	s := newShelf(t)
+	verification := kycbridge.VerificationID("ondato", "acme", "b0000000-0000-4000-8000-000000000001")
+	count := func(path string, want int) {
+		t.Helper()
+		if got := s.ask(t, "GET", path, "", "PayloadEntry"); len(got) != want {
+			t.Errorf("%s: %d, not %d", path, len(got), want)
+		}
+	}
+	count("/v1/payloads", 3)
+	count("/v1/payloads?since=1h&limit=2", 2)
+	count("/v1/payloads?until=1h", 0)
+	count("/v1/payloads?status=quarantined&reason=unidentified", 0)
+	count("/v1/payloads?status=quarantined", 1)
+	count("/v1/payloads?verification="+verification, 2)
+	s.send(t, "GET", s.url+"/v1/payloads?status=refused&reason=schema", "", nil, 422)
+
+	shown := s.send(t, "GET", s.url+"/v1/payloads/"+approved, "", nil, 200)
+	if strings.Contains(shown, "TESTA") || s.log.FilterMessage("payload revealed").Len() != 0 {
+		t.Errorf("not masked: %s", shown)
+	}
+	if got := s.ask(t, "GET", "/v1/payloads/"+approved, "", "Payload")[0]; got["admitted"] != "basic" || got["worked"] == nil {
+		t.Errorf("%v", got)
+	}
+	shown = s.send(t, "GET", s.url+"/v1/payloads/"+approved+"?reveal=true", "", nil, 200)
+	if !strings.Contains(shown, "TESTA") || s.log.FilterMessage("payload revealed").Len() != 1 {
+		t.Errorf("not revealed, or not logged: %s", shown)
+	}
+	s.send(t, "GET", s.url+"/v1/payloads/ondato.acme.none", "", nil, 404)
+
+	exported := s.send(t, "GET", s.url+"/v1/payloads/export?status=accepted", "", nil, 200)
+	if strings.Count(exported, "\n") != 2 {
+		t.Fatal(exported)
+	}
+	s.ask(t, "GET", "/v1/payloads/export", "", "PayloadParcel")
+	for path, want := range map[string]string{"/v1/payloads/import?dry_run=true": `{"dry_run":true,"read":2,"stored":0,"duplicate":0,"skipped":0}`, "/v1/payloads/import": `{"dry_run":false,"read":2,"stored":0,"duplicate":2,"skipped":0}`} {
+		s.ask(t, "POST", path, exported, "PayloadImported")
+		if got := s.send(t, "POST", s.url+path, "application/x-ndjson", []byte(exported), 200); strings.TrimSpace(got) != want {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	if got := s.send(t, "POST", s.url+"/v1/payloads/import", "application/x-ndjson", []byte(exported+"{}\n"), 422); !strings.Contains(got, "line 3: ") {
+		t.Error(got)
+	}
+
+	for body, want := range map[string]int{`{"dry_run":true}`: 1, `{}`: 1, `{"filter":{"reason":"schema"}}`: 2, `{"to":"rebuild.kyc"}`: 2} {
+		got := s.ask(t, "POST", "/v1/payloads/replay", body, "PayloadReplayed")
+		if len(got) != want || got[len(got)-1]["summary"] == nil {
+			t.Errorf("%s: %v", body, got)
+		}
+	}
+	for _, body := range []string{`{"to":"kyc.event.v1.x"}`, `{"to":"rebuild.>"}`, `{"to":"rebuild.kyc","filter":{"status":"refused"}}`} {
+		s.send(t, "POST", s.url+"/v1/payloads/replay", "application/json", []byte(body), 422)
+	}
+
+	if got := s.ask(t, "GET", "/v1/payloads/report", "", "PayloadReport")[0]; got["sound"] != true {
+		t.Errorf("%v", got)
+	}
+
+	purge := func(body string) map[string]any {
+		t.Helper()
+		return s.ask(t, "POST", "/v1/payloads/purge", body, "PayloadPurged")[0]
+	}
+	if got := purge(`{"verification":"` + verification + `"}`); got["dry_run"] != true || got["payloads"] != 2.0 || got["events"] != 2.0 {
+		t.Errorf("%v", got)
+	}
+	if got := purge(`{"verification":"` + verification + `","confirm":true,"dry_run":true}`); got["dry_run"] != true {
+		t.Errorf("%v", got)
+	}
+	count("/v1/payloads?verification="+verification, 2)
+	if got := purge(`{"verification":"` + verification + `","confirm":true}`); got["dry_run"] != false || got["payloads"] != 2.0 {
+		t.Errorf("%v", got)
+	}
+	count("/v1/payloads", 1)
+	if got := purge(`{"older_than":"0s","filter":{"status":"quarantined"}}`); got["dry_run"] != true || got["payloads"].(map[string]any)["quarantined"] != 1.0 {
+		t.Errorf("%v", got)
+	}
+	if got := purge(`{"older_than":"0s","confirm":true}`); got["dry_run"] != false {
+		t.Errorf("%v", got)
+	}
+	count("/v1/payloads", 0)
+	for _, body := range []string{`{"older_than":"soon"}`, `{"older_than":"2999-01-01T00:00:00Z"}`, `{"older_than":"1h","filter":{"status":"ignored"}}`, `{"older_than":"1h","filter":{"limit":1}}`} {
+		s.send(t, "POST", s.url+"/v1/payloads/purge", "application/json", []byte(body), 422)
+	}
+	s.send(t, "POST", s.url+"/v1/payloads/purge", "application/json", []byte(`{"verification":"00000000-0000-5000-8000-000000000000"}`), 404)
+	if n := s.log.FilterMessage("admin request").Len(); n < 30 {
+		t.Errorf("%d lines", n)
+	}
+	for _, entry := range s.log.All() {
+		if line := fmt.Sprint(entry.Message, entry.ContextMap()); strings.Contains(line, "TESTA") || strings.Contains(line, "seed-secret") || strings.Contains(line, storeToken) {
+			t.Error(line)
+		}
+	}
+}
