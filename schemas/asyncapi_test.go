@@ -114,7 +114,7 @@ func (r *reader) value(place string, node any, want string) {
 		}
 	default:
 		ok = isObject
-		if ref, isRef := object["$ref"].(string); isRef {
+		for ref, isRef := object["$ref"].(string); isRef; ref, isRef = object["$ref"].(string) {
 			object, _ = r.target(place, ref).(map[string]any)
 		}
 		r.object(place, object, want)
@@ -256,7 +256,7 @@ func TestAsyncAPIAgrees(t *testing.T) {
 	document, set := asyncTree(t), newSet(t)
 	for id, file := range document["x-schemas"].(map[string]any) {
 		raw, err := files.ReadFile(file.(string))
-		if err != nil || decoded(t, raw).(map[string]any)["$id"] != id {
+		if err != nil || decoded(t, raw)["$id"] != id {
 			t.Errorf("%s is not the $id of %s", id, file)
 		}
 	}

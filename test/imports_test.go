@@ -34,6 +34,7 @@ func TestImports(t *testing.T) {
 		"kycbridge/internal/provider":    {"internal/app", "internal/provider"},
 		"kycbridge/internal/simulate":    {"cmd", "test"},
 		"github.com/failsafe-go":         {"internal/provider/rest"},
+		"go.opentelemetry.io":            {"internal/app"},
 	}
 	imports(t, func(file, dir, imported string) {
 		for prefix, rooms := range allowed {

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.uber.org/zap"
 
 	"kycbridge"
@@ -51,6 +52,8 @@ type App struct {
 	intake   *kycbridge.Intake
 	policies map[kycbridge.AccountKey]poll.Policy
 	poller   *poll.Poller
+	spans    sdktrace.SpanExporter // of tests
+	tracing  *tracing              // nil: no traces
 	addr     struct{ callbacks, admin string }
 	failed   chan error // a server or worker that ended by itself
 	stops    []func()   // last in, first out
@@ -58,13 +61,19 @@ type App struct {
 
 // Start brings everything up in the order of the path: store, normalizer with its bus, receiver. On
 // an error whatever had started is stopped again.
-func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger) (_ *App, err error) {
+func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, options ...Option) (_ *App, err error) {
 	a := &App{config: config, log: log, metrics: newMetrics(), failed: make(chan error, 4)}
+	for _, option := range options {
+		option(a)
+	}
 	defer func() {
 		if err != nil {
 			a.Stop()
 		}
 	}()
+	if a.tracing, err = a.startTracing(ctx); err != nil {
+		return nil, err
+	}
 	if a.schemas, err = schemas.New(); err != nil {
 		return nil, fmt.Errorf("compile schemas: %w", err)
 	}
@@ -299,11 +308,16 @@ func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
 		Log:     a.log,
 		Hold:    func() bool { return !bus.Connected() || !a.store.Connected() },
 		Work: func(ctx context.Context, p kycbridge.Payload, attempt int) (kycbridge.Disposition, time.Duration) {
-			done, retryIn, err := n.Work(ctx, p, attempt)
-			if err == nil || ctx.Err() == nil { // what a shutdown interrupts is no failure
-				a.metrics.processed(p, done, err)
-				a.logProcessed(p, done, attempt, retryIn, err)
-			}
+			var done kycbridge.Processed
+			var retryIn time.Duration
+			a.tracing.worked(ctx, p, func(ctx context.Context, p kycbridge.Payload) (_ kycbridge.Processed, err error) {
+				done, retryIn, err = n.Work(ctx, p, attempt)
+				if err == nil || ctx.Err() == nil { // what a shutdown interrupts is no failure
+					a.metrics.processed(p, done, err)
+					a.logProcessed(p, done, attempt, retryIn, err)
+				}
+				return done, err
+			})
 			return done.Disposition(), retryIn
 		},
 	})
@@ -354,12 +368,23 @@ func (a *App) logProcessed(p kycbridge.Payload, done kycbridge.Processed, attemp
 	}
 }
 
+// receiver is the way in, with traces where they are wanted.
+func (a *App) receiver() interface {
+	handlers.Receiver
+	poll.Ingester
+} {
+	if a.tracing == nil {
+		return a.intake
+	}
+	return receiver{a.intake, a.tracing}
+}
+
 // startReceiver serves callbacks.
 func (a *App) startReceiver(ready map[string]func(context.Context) error) error {
 	r := a.config.Receive
 	callbacks := handlers.NewCallbacks(handlers.CallbackOptions{
 		Accounts:       a.accounts,
-		Receiver:       a.intake,
+		Receiver:       a.receiver(),
 		Logger:         a.log,
 		MaxBody:        int64(r.MaxBody),
 		Concurrency:    r.Concurrency,

@@ -44,6 +44,7 @@ type Config struct {
 	Normalize      Normalize `yaml:"normalize"`
 	Names          Names     `yaml:"names"`
 	Log            Log       `yaml:"log"`
+	Tracing        Tracing   `yaml:"tracing"`
 	Accounts       []Account `yaml:"accounts"`
 }
 
@@ -129,6 +130,12 @@ type Names struct {
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn, error
 	Format string `yaml:"format"` // json, console
+}
+
+// Tracing says where OpenTelemetry traces go; without an endpoint there are none.
+type Tracing struct {
+	Endpoint string  `yaml:"endpoint,omitempty"` // OTLP over HTTP: http://collector:4318/v1/traces
+	Sample   float64 `yaml:"sample"`             // share of the traces that begin here, 0 to 1
 }
 
 // Account is one set of credentials at one provider.
@@ -224,6 +231,7 @@ func defaults() Config {
 		Normalize: Normalize{Workers: 64, MaxAttempts: 5},
 		Names:     Names{SubjectPrefix: "kyc", StreamPrefix: "KYC", TypePrefix: "io.kycbridge", SourcePrefix: "/kycbridge"},
 		Log:       Log{Level: "info", Format: "json"},
+		Tracing:   Tracing{Sample: 1},
 	}
 }
 

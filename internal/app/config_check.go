@@ -33,6 +33,12 @@ func check(r *report, config *Config, catalog Catalog) {
 	c.names()
 	c.oneOf("log.level", config.Log.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", config.Log.Format, "json", "console")
+	if e := config.Tracing.Endpoint; e != "" && !webURL(e) {
+		c.fault("tracing.endpoint", "is not the address of a web server", "write one such as http://127.0.0.1:4318/v1/traces")
+	}
+	if s := config.Tracing.Sample; s < 0 || s > 1 {
+		c.fault("tracing.sample", "is out of 0 to 1", "write a share such as 0.1")
+	}
 	c.accounts()
 }
 

@@ -105,7 +105,7 @@ func (a *App) newPoller() *poll.Poller {
 	return &poll.Poller{
 		Accounts: a.accounts,
 		Policies: a.policies,
-		Intake:   a.intake,
+		Intake:   a.receiver(),
 		Timers:   a.store,
 		History:  a.store,
 		State:    a.remembered,
@@ -149,7 +149,7 @@ func (a *App) startPolling() {
 			continue
 		}
 		run(func(ctx context.Context) error {
-			return a.store.ConsumeDue(ctx, publisher.PollOptions{Account: key, Workers: workersFor(c.Limits), Alone: alone, Work: a.poller.Work, Log: a.log})
+			return a.store.ConsumeDue(ctx, publisher.PollOptions{Account: key, Workers: workersFor(c.Limits), Alone: alone, Work: a.tracing.looked(a.poller.Work), Log: a.log})
 		})
 		a.metrics.watchDue(key, func(ctx context.Context) (int, error) { return a.store.Due(ctx, key) })
 	}

@@ -1,0 +1,151 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"kycbridge"
+)
+
+// Option changes what Start makes.
+type Option func(*App)
+
+// WithSpans sends spans to an exporter, in place of what the configuration says.
+func WithSpans(to sdktrace.SpanExporter) Option {
+	return func(a *App) { a.spans = to }
+}
+
+// tracing makes the spans of one process. A trace goes with the payload: its context stands in the
+// payload's traceparent, so whoever works the payload goes on with it, in whatever process.
+type tracing struct {
+	tracer   trace.Tracer
+	provider *sdktrace.TracerProvider
+}
+
+// traceContext is W3C's, the one that callbacks and events carry.
+var traceContext = propagation.TraceContext{}
+
+const headerTraceparent = "Traceparent"
+
+// startTracing begins to send spans; nil where nobody asked for them.
+func (a *App) startTracing(ctx context.Context) (*tracing, error) {
+	c := a.config.Tracing
+	exporter := a.spans
+	if exporter == nil {
+		if c.Endpoint == "" {
+			return nil, nil
+		}
+		var err error
+		if exporter, err = otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(c.Endpoint)); err != nil {
+			return nil, fmt.Errorf("send traces: %w", err)
+		}
+	}
+	provider := sdktrace.NewTracerProvider(
+		sdktrace.WithBatcher(exporter),
+		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(c.Sample))),
+		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "kycbridge"))),
+	)
+	a.stops = append(a.stops, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = provider.Shutdown(ctx) // what cannot be sent now is lost, and nothing depends on it
+	})
+	return &tracing{tracer: provider.Tracer("kycbridge"), provider: provider}, nil
+}
+
+// receiver is Intake with a span around each callback.
+type receiver struct {
+	*kycbridge.Intake
+	*tracing
+}
+
+// Receive takes a callback within a span that goes on with the caller's trace.
+func (r receiver) Receive(ctx context.Context, a *kycbridge.Account, request kycbridge.Request) (kycbridge.Receipt, error) {
+	parent := traceContext.Extract(ctx, propagation.HeaderCarrier(request.Header))
+	ctx, span := r.tracer.Start(parent, "receive", trace.WithSpanKind(trace.SpanKindServer), about(a.Provider.Name, a.Name))
+	defer span.End()
+	header := http.Header(maps.Clone(request.Header))
+	traceContext.Inject(ctx, propagation.HeaderCarrier(header))
+	request.Header = header
+	receipt, err := r.Intake.Receive(ctx, a, request)
+	span.SetAttributes(attribute.String("kyc.receipt", receipt.Status), attribute.String("kyc.payload_id", receipt.PayloadID), attribute.String("kyc.verification_id", receipt.VerificationID))
+	failed(span, err)
+	return receipt, err
+}
+
+// Ingest hands in a fetched body as a part of the look that fetched it.
+func (r receiver) Ingest(ctx context.Context, a *kycbridge.Account, p kycbridge.Payload) (kycbridge.Receipt, error) {
+	p.Header = withContext(ctx, p.Header)
+	return r.Intake.Ingest(ctx, a, p)
+}
+
+// looked puts a span around one look at an open session.
+func (t *tracing) looked(work func(context.Context, kycbridge.Watch, bool) error) func(context.Context, kycbridge.Watch, bool) error {
+	if t == nil {
+		return work
+	}
+	return func(ctx context.Context, w kycbridge.Watch, again bool) error {
+		ctx, span := t.tracer.Start(ctx, "look", trace.WithSpanKind(trace.SpanKindClient), about(w.Provider, w.Account))
+		defer span.End()
+		span.SetAttributes(attribute.String("kyc.verification_id", w.Key().VerificationID))
+		err := work(ctx, w, again)
+		failed(span, err)
+		return err
+	}
+}
+
+// worked puts a span around one attempt at a stored payload, within the trace that came with it. The
+// event carries the span's context on.
+func (t *tracing) worked(ctx context.Context, p kycbridge.Payload, work func(context.Context, kycbridge.Payload) (kycbridge.Processed, error)) {
+	if t == nil {
+		_, _ = work(ctx, p)
+		return
+	}
+	parent := traceContext.Extract(ctx, propagation.MapCarrier{"traceparent": p.Traceparent()})
+	ctx, span := t.tracer.Start(parent, "process", trace.WithSpanKind(trace.SpanKindConsumer), about(p.Provider, p.Account))
+	defer span.End()
+	p.Header = withContext(ctx, p.Header)
+	done, err := work(ctx, p)
+	span.SetAttributes(attribute.String("kyc.payload_id", p.ID), attribute.String("kyc.verification_id", p.VerificationID), attribute.String("kyc.no_event", done.NoEvent))
+	if done.Event != nil {
+		span.SetAttributes(attribute.String("kyc.event_id", done.Event.ID), attribute.String("kyc.kind", string(done.Kind)))
+	}
+	failed(span, err)
+}
+
+// withContext is a payload's header with the trace that ctx belongs to.
+func withContext(ctx context.Context, header map[string]string) map[string]string {
+	carrier := propagation.MapCarrier{}
+	traceContext.Inject(ctx, carrier)
+	if carrier["traceparent"] == "" {
+		return header
+	}
+	out := maps.Clone(header)
+	if out == nil {
+		out = map[string]string{}
+	}
+	out[headerTraceparent] = carrier["traceparent"]
+	return out
+}
+
+func about(provider, account string) trace.SpanStartEventOption {
+	return trace.WithAttributes(attribute.String("kyc.provider", provider), attribute.String("kyc.account", account))
+}
+
+// failed marks a span. The error's text stays out of it: spans leave the house.
+func failed(span trace.Span, err error) {
+	if err != nil {
+		span.SetStatus(codes.Error, "failed")
+	}
+}
