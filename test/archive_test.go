@@ -86,12 +86,12 @@ func (s *store) ingest(verifications int, bodies func(n int) [][]byte) {
 	}
 	close(numbers)
 	handing.Wait()
-	s.settled()
+	s.settled(time.Minute + time.Duration(verifications)*time.Millisecond)
 }
 
-func (s *store) settled() {
+func (s *store) settled(patience time.Duration) {
 	s.t.Helper()
-	eventually(s.t, time.Minute, "every payload worked", func() bool {
+	eventually(s.t, patience, "every payload worked", func() bool {
 		backlog, _, err := s.app.Progress(s.t.Context())
 		return err == nil && backlog == 0
 	})
@@ -217,7 +217,7 @@ func TestReplayOfQuarantine(t *testing.T) {
 	if _, sum := s.replay(archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusQuarantined}}); sum.Results[archive.ResultAdmitted] != 4*verifications {
 		t.Fatalf("replay %+v", sum)
 	}
-	s.settled()
+	s.settled(time.Minute)
 	r := s.report()
 	if !r.Sound() || r.Total.Accepted != 4*verifications || r.Total.Quarantined[kycbridge.QuarantineSchema] != 0 || r.Total.Received != 4*verifications {
 		t.Fatalf("report after %+v", r.Total)
@@ -269,7 +269,7 @@ func TestReplayOfRefused(t *testing.T) {
 	if sum.Results[archive.ResultAdmitted] != genuine || sum.Results["still refused"] != forged || len(told) != genuine+forged {
 		t.Errorf("%+v", sum)
 	}
-	s.settled()
+	s.settled(time.Minute)
 	if r := s.report(); !r.Sound() || r.Total.Accepted != genuine || r.Total.Refused != forged || s.events() != genuine {
 		t.Errorf("%+v, %d events", r.Total, s.events())
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +23,7 @@ type metrics struct {
 	events     *prometheus.CounterVec
 	noEvent    *prometheus.CounterVec
 	failures   *prometheus.CounterVec
+	unmapped   *prometheus.CounterVec
 	eventDelay *prometheus.HistogramVec
 	calls      *prometheus.CounterVec
 	callTime   *prometheus.HistogramVec
@@ -49,6 +51,8 @@ func newMetrics() *metrics {
 			Help: "Processed payloads that led to no event, by why: ignored, trigger, old, unchanged."}, []string{"provider", "account", "why"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_process_failures_total",
 			Help: "Failed attempts to process a stored payload; each is tried again or quarantined."}, []string{"provider", "account"}),
+		unmapped: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_unmapped_statuses_total",
+			Help: "Events whose status or decision is a word of the provider that the mapping does not know."}, []string{"provider", "account"}),
 		eventDelay: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kycbridge_receipt_to_event_seconds",
 			Help: "Time from the receipt of a payload to its published event.", Buckets: coarse}, []string{"provider"}),
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_provider_calls_total",
@@ -62,7 +66,7 @@ func newMetrics() *metrics {
 		badWatches: prometheus.NewCounter(prometheus.CounterOpts{Name: "kycbridge_watch_requests_dropped_total",
 			Help: "Requests on the watch subject that made no sense."}),
 	}
-	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.failures, m.eventDelay,
+	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.failures, m.unmapped, m.eventDelay,
 		m.calls, m.callTime, m.looks, m.apiPaused, m.badWatches,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -145,6 +149,9 @@ func (m *metrics) processed(p kycbridge.Payload, done kycbridge.Processed, err e
 	case done.Event != nil:
 		m.events.WithLabelValues(p.Provider, p.Account, string(done.Kind)).Inc()
 		m.eventDelay.WithLabelValues(p.Provider).Observe(time.Since(p.ReceivedAt).Seconds())
+		if slices.ContainsFunc(done.Event.Data.Reasons, func(r kycbridge.Reason) bool { return r.Code == kycbridge.ReasonUnmappedStatus }) {
+			m.unmapped.WithLabelValues(p.Provider, p.Account).Inc()
+		}
 	default:
 		m.noEvent.WithLabelValues(p.Provider, p.Account, done.NoEvent).Inc()
 	}
