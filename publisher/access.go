@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// The embedded server has two accounts, because within one account a client can name any subject as
-// the place where an answer goes, a stream's included. Ours holds streams and subjects; consumers
-// live in the other and see of ours what is imported there: events, and the API to read them from
-// the stream.
+// The embedded server has an account of ours and one for each consumer, because within one account a
+// client can name any subject as the place where an answer goes, a stream's included, and can listen
+// to the answers that others get. Ours holds streams and subjects; consumers see of it what is
+// imported into theirs: events, and the API to read them from the stream.
 const (
 	ownAccount      = "KYC"
 	consumerAccount = "CONSUMERS"
@@ -31,9 +31,13 @@ func accounts(o EmbeddedOptions, password string) string {
 	export("service", "$JS.ACK."+o.Names.events()+".>", "")
 	export("service", o.Names.watches(), "") // for users that may publish there; the answer is the stream's
 	users, fallback := consumers(o)
-	return fmt.Sprintf("accounts {\n%s {\njetstream: enabled\nusers: [%s]\nexports: [%s]\n}\n%s {\nusers: [%s]\nimports: [%s]\n}\n}\n%s",
-		ownAccount, user(operator, password, ""), strings.Join(exports, "\n"),
-		consumerAccount, strings.Join(users, "\n"), strings.Join(imports, "\n"), fallback)
+	var of strings.Builder
+	for i, u := range users {
+		// One account each: answers come to inboxes, and within an account everybody may listen to everybody's.
+		fmt.Fprintf(&of, "%s_%d {\nusers: [%s]\nimports: [%s]\n}\n", consumerAccount, i, u, strings.Join(imports, "\n"))
+	}
+	return fmt.Sprintf("accounts {\n%s {\njetstream: enabled\nusers: [%s]\nexports: [%s]\n}\n%s}\n%s",
+		ownAccount, user(operator, password, ""), strings.Join(exports, "\n"), of.String(), fallback)
 }
 
 // consumers are the configured users, or one without a password if there are none.

@@ -430,6 +430,44 @@ func TestUserWithOwnSubjectsGetsThoseAndNothingElse(t *testing.T) {
 }
 
 // TestConsumersCannotWriteByAnswers tries to have answers of the server stored as payloads or events.
+// TestUsersDoNotHearEachOther: a user who may see some events does not get others by listening to
+// the answers of a user who reads them from the stream.
+func TestUsersDoNotHearEachOther(t *testing.T) {
+	server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames, MaxBody: testMaxBody, Users: []User{
+		{Username: "all", Password: "password-of-all"}, {Username: "few", Password: "password-of-few", Subscribe: []string{"kyc.event.v1.idwise.>"}},
+	}})
+	must(t, err)
+	t.Cleanup(server.Close)
+	bus, err := OpenBus(t.Context(), connect(t, server, "bus"), testNames, testMaxBody, 1)
+	must(t, err)
+	t.Cleanup(bus.Close)
+	p := payload("idv-1", "event-1", "{}")
+	e, body := event(p, 1)
+	must(t, bus.Publish(t.Context(), key(p), kycbridge.KindUpdated, e, body, 0))
+	few, err := nats.Connect(server.ClientURL(), nats.UserInfo("few", "password-of-few"))
+	must(t, err)
+	t.Cleanup(few.Close)
+	overheard, err := few.SubscribeSync("_INBOX.>")
+	must(t, err)
+	must(t, few.Flush())
+	all, err := nats.Connect(server.ClientURL(), nats.UserInfo("all", "password-of-all"))
+	must(t, err)
+	t.Cleanup(all.Close)
+	js, err := jetstream.New(all)
+	must(t, err)
+	consumer, err := js.OrderedConsumer(t.Context(), "KYC_EVENTS", jetstream.OrderedConsumerConfig{})
+	must(t, err)
+	m, err := consumer.Next()
+	must(t, err)
+	if len(m.Data()) == 0 {
+		t.Error("the reader got nothing")
+	}
+	must(t, few.Flush())
+	if heard, err := overheard.NextMsg(300 * time.Millisecond); err == nil {
+		t.Errorf("overheard %d bytes on %s", len(heard.Data), heard.Subject)
+	}
+}
+
 func TestConsumersCannotWriteByAnswers(t *testing.T) {
 	server, store, bus := start(t, t.TempDir())
 	p := payload("idv-1", "e1", `{"name":"Testa"}`)

@@ -79,7 +79,7 @@ func TestTrace(t *testing.T) {
 			t.Errorf("%s is in trace %s", name, span.SpanContext.TraceID())
 		}
 		for _, a := range span.Attributes {
-			if strings.Contains(a.Value.Emit(), "Person") || strings.Contains(a.Value.Emit(), "token-long-enough") {
+			if strings.Contains(a.Value.String(), "Person") || strings.Contains(a.Value.String(), "token-long-enough") {
 				t.Errorf("%s tells %s", name, a.Key)
 			}
 		}
