@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +29,11 @@ const adminToken = "hunter2-admin-token"
 
 // behind stands behind the admin API: it notes what it was asked and answers err if that is set.
 type behind struct {
+	mu sync.Mutex
+	noted
+}
+
+type noted struct {
 	err     error
 	start   kycbridge.StartRequest
 	watch   kycbridge.WatchRequest
@@ -36,13 +42,31 @@ type behind struct {
 }
 
 func (b *behind) Start(_ context.Context, _ *kycbridge.Account, r kycbridge.StartRequest, key, _ string) (kycbridge.StartReceipt, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.start, b.key = r, key
 	return b.receipt, b.err
 }
 
 func (b *behind) Watch(_ context.Context, a *kycbridge.Account, w kycbridge.WatchRequest) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.watch = w
 	return kycbridge.VerificationID(a.Provider.Name, a.Name, w.Reference), b.err
+}
+
+// asked is what has been noted.
+func (b *behind) asked() noted {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.noted
+}
+
+// change changes what it answers.
+func (b *behind) change(to func(*noted)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	to(&b.noted)
 }
 
 // adminAPI runs the real admin API with b behind it.
@@ -52,7 +76,7 @@ func adminAPI(t *testing.T, tokens ...string) (*behind, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &behind{receipt: kycbridge.StartReceipt{VerificationID: "1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0", Reference: "b1", URL: "https://idv.example.com/?a=1&b=2", ExpiresAt: "2026-03-02T10:00:00Z"}}
+	b := &behind{noted: noted{receipt: kycbridge.StartReceipt{VerificationID: "1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0", Reference: "b1", URL: "https://idv.example.com/?a=1&b=2", ExpiresAt: "2026-03-02T10:00:00Z"}}}
 	account := &kycbridge.Account{Name: "acme", Provider: kycbridge.Provider{Name: "ondato"}}
 	account.API.Start = func(context.Context, kycbridge.StartRequest) (kycbridge.Started, error) {
 		return kycbridge.Started{}, nil
@@ -140,18 +164,18 @@ func TestStart(t *testing.T) {
 			if got.code != 0 || got.stdout != c.stdout || got.stderr != "" {
 				t.Errorf("%+v", got)
 			}
-			if diff := cmp.Diff(c.want, b.start); diff != "" {
+			if diff := cmp.Diff(c.want, b.asked().start); diff != "" {
 				t.Error(diff)
 			}
-			if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(b.key) {
-				t.Errorf("made-up key %q", b.key)
+			if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(b.asked().key) {
+				t.Errorf("made-up key %q", b.asked().key)
 			}
 		})
 	}
-	b.receipt.Repeated, b.receipt.URL, b.receipt.ExpiresAt = true, "", ""
+	b.change(func(n *noted) { n.receipt.Repeated, n.receipt.URL, n.receipt.ExpiresAt = true, "", "" })
 	got := typed(t, "", nil, acmeStart(api, "--idempotency-key", "my key")...)
-	if got.code != 0 || strings.Count(got.stdout, "\n") != 2 || !strings.Contains(got.stderr, "nothing new was started") || b.key != "my key" {
-		t.Errorf("%+v, key %q", got, b.key)
+	if got.code != 0 || strings.Count(got.stdout, "\n") != 2 || !strings.Contains(got.stderr, "nothing new was started") || b.asked().key != "my key" {
+		t.Errorf("%+v, key %q", got, b.asked().key)
 	}
 }
 
@@ -162,12 +186,12 @@ func TestWatch(t *testing.T) {
 	if want := "verification  " + id + "\nstatus        watching\n"; got.code != 0 || got.stdout != want || got.stderr != "" {
 		t.Errorf("%+v", got)
 	}
-	if ahead := time.Until(b.watch.Deadline); b.watch.Reference != "b1" || b.watch.ExternalReference != "case-1" || ahead < 71*time.Hour || ahead > 72*time.Hour {
-		t.Errorf("%+v", b.watch)
+	if ahead := time.Until(b.asked().watch.Deadline); b.asked().watch.Reference != "b1" || b.asked().watch.ExternalReference != "case-1" || ahead < 71*time.Hour || ahead > 72*time.Hour {
+		t.Errorf("%+v", b.asked().watch)
 	}
 	got = typed(t, "", nil, acmeWatch(api, "--deadline", "2999-01-01T00:00:00+01:00", "--json")...)
-	if want := `{"status":"watching","verification_id":"` + id + `"}` + "\n"; got.code != 0 || got.stdout != want || b.watch.Deadline.Year() != 2998 {
-		t.Errorf("%+v, deadline %v", got, b.watch.Deadline)
+	if want := `{"status":"watching","verification_id":"` + id + `"}` + "\n"; got.code != 0 || got.stdout != want || b.asked().watch.Deadline.Year() != 2998 {
+		t.Errorf("%+v, deadline %v", got, b.asked().watch.Deadline)
 	}
 }
 
@@ -198,11 +222,11 @@ func TestStartRefused(t *testing.T) {
 		"paused":            {failed(kycbridge.ProviderPaused, false), nil, "retry after 7 s\n"},
 		"not sent":          {failed(kycbridge.ProviderUnreachable, false), nil, "send the request again later; retry after 7 s\n"},
 		"sent without word": {failed(kycbridge.ProviderUnreachable, true), nil, again},
-		"not watched": {&kycbridge.UnwatchedError{Receipt: b.receipt, Err: kycbridge.ErrUnavailable}, nil,
+		"not watched": {&kycbridge.UnwatchedError{Receipt: b.asked().receipt, Err: kycbridge.ErrUnavailable}, nil,
 			"; verification 1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0, reference b1, url https://idv.example.com/?a=1&b=2\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b.err = c.err
+			b.change(func(n *noted) { n.err = c.err })
 			got := typed(t, "", nil, append(acmeStart(api, "--idempotency-key", "k-1"), c.args...)...)
 			if got.code != 1 || got.stdout != "" || strings.Count(got.stderr, "\n") != 1 || !strings.HasPrefix(got.stderr, "kycbridge: ") || !strings.Contains(got.stderr, c.stderr) {
 				t.Errorf("%+v", got)
