@@ -19,7 +19,7 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-var sessionsFlag = flag.Int("sessions", 20000, "open KwikID sessions of TestPolling")
+var sessionsFlag = flag.Int("sessions", 4000, "open KwikID sessions of TestPolling; 20000 take four minutes")
 
 const (
 	pollLimit       = 200 // calls a second that the simulated provider takes
@@ -49,8 +49,10 @@ func TestPolling(t *testing.T) {
 	if testing.Short() {
 		sessions = min(sessions, 1000)
 	}
+	// Fewer sessions live faster, so that each is asked about as often.
+	speed := 8 * min(4, max(1, 20000/float64(sessions)))
 	provider, err := simulate.Start(simulate.KwikID(), simulate.Options{
-		Speed: 8, Limit: pollLimit, TokenLife: 3 * time.Second,
+		Speed: speed, Limit: pollLimit, TokenLife: 3 * time.Second,
 		Faults: simulate.Faults{Error500: .004, HTML: .003, RateLimited: .003},
 	})
 	if err != nil {
@@ -73,8 +75,8 @@ accounts:
     environment: test
     api: %s
     limits: {requests_per_second: %d, concurrency: %d}
-    poll: {interval: 25s, deadline: 1h}
-`, local(b.callbacks), local(b.admin), b.dir, local(b.events), provider.APIText(), pollLimit, pollConcurrency))
+    poll: {interval: %s, deadline: 1h}
+`, local(b.callbacks), local(b.admin), b.dir, local(b.events), provider.APIText(), pollLimit, pollConcurrency, time.Duration(200/speed*float64(time.Second)).Round(time.Second)))
 
 	b.start(t)
 	began := time.Now()
