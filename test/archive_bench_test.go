@@ -21,6 +21,7 @@ var archiveFlag = flag.Int("archive-payloads", 6000, "stored payloads of TestArc
 // and how much memory that needs. It fails on what a stranger would notice: run it with
 // -archive-payloads=1000000 for the figures in docs/performance.md.
 func TestArchiveAtScale(t *testing.T) {
+	t.Parallel()
 	payloads := *archiveFlag
 	if testing.Short() {
 		payloads = min(payloads, 4000)

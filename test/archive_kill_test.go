@@ -18,6 +18,7 @@ import (
 // TestReplayKilled: a replay through other settings, beside live traffic, is killed five times and
 // run again. Every verification has its one revision, and no history forks or has a gap.
 func TestReplayKilled(t *testing.T) {
+	t.Parallel()
 	const verifications = 4000
 	rnd := random(t)
 	b := newBridge(t, oneAccount)

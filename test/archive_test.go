@@ -137,6 +137,7 @@ func (s *store) report() archive.Report {
 // names exactly the verifications and fields that change, the replay publishes exactly those
 // revisions, and a second one nothing.
 func TestReplayThroughAnotherMapping(t *testing.T) {
+	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
 	const verifications = 5000
 	s.ingest(verifications, func(n int) [][]byte {
@@ -192,6 +193,7 @@ func TestReplayThroughAnotherMapping(t *testing.T) {
 // TestReplayOfQuarantine: a schema that was too strict is mended; everything comes home, in order,
 // and the accounts agree before and after.
 func TestReplayOfQuarantine(t *testing.T) {
+	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
 	validate := s.account.Provider.Validate
 	s.account.Provider.Validate = func(string, any) []kycbridge.FieldError {
@@ -238,6 +240,7 @@ func TestReplayOfQuarantine(t *testing.T) {
 // TestReplayOfRefused: a wrong secret refuses everybody; with the right one the genuine callbacks
 // are admitted, and only those.
 func TestReplayOfRefused(t *testing.T) {
+	t.Parallel()
 	s := newStore(t, "{hmac: {secrets: [wrong-secret-0001]}}")
 	post := func(body []byte, secret string, at time.Time) {
 		t.Helper()
@@ -282,6 +285,7 @@ func TestReplayOfRefused(t *testing.T) {
 
 // TestReportFindsALoss: one event is taken out of the stream by hand.
 func TestReportFindsALoss(t *testing.T) {
+	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
 	s.ingest(50, func(n int) [][]byte {
 		return [][]byte{kycHook(n, 1, "Processed", "Awaiting", ""), kycHook(n, 2, "Approved", "Approved", "AutomaticallyIdentified"), []byte(`{"id":"` + idv(n) + `","type":"Form.Created","createdUtc":"2026-03-02T09:00:00Z","payload":{"id":"` + idv(n) + `","identityVerificationId":"` + idv(n) + `"}}`)}
@@ -333,6 +337,7 @@ func operatorPassword(t *testing.T, dir string) string {
 // TestPurge: after one person is erased, no file under the data directory holds the name, number or
 // ids that were theirs, while kycbridge runs and after it has stopped; everybody else is whole.
 func TestPurge(t *testing.T) {
+	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
 	const persons = 40
 	s.ingest(persons, func(n int) [][]byte {

@@ -118,6 +118,7 @@ func whole(t *testing.T, who string, events []kycbridge.Event) {
 // TestStartedVerificationsEnd: one verification started over our API at each provider comes to its
 // end, with the events of its whole life in order.
 func TestStartedVerificationsEnd(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{speed: 60})
 	for provider := range ends {
 		receipt := w.start(provider, "ref-approve-"+provider)
@@ -140,6 +141,7 @@ func TestStartedVerificationsEnd(t *testing.T) {
 // TestSafetyNet: no callback comes, and the verdict is published all the same; the callbacks that
 // come after all change nothing.
 func TestSafetyNet(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{simulate: func(_ string, o *simulate.Options) { o.Callbacks.Withhold = true }})
 	before := map[string]int{}
 	ids := map[string]string{}
@@ -205,6 +207,7 @@ func forged(provider, reference string) [][]byte {
 // TestForgedApproval: a callback with genuine credentials that says approved, about a verification
 // of which the provider's API says rejected, never yields an event with an approval.
 func TestForgedApproval(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{account: "    confirm: true\n"})
 	for _, provider := range []string{"ondato", "idwise", "kwikid"} {
 		reference := w.sims[provider].Begin("ref-"+provider, simulate.Reject)
@@ -253,6 +256,7 @@ func (w *world) quiet(provider string) bool {
 
 // TestUnknownSession: a session that the provider does not know ends with an event that says so.
 func TestUnknownSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, worldOptions{})
 	for provider, reference := range map[string]string{"kwikid": "5e551000-0000-4000-8000-00000000dead", "ondato": "B0000000-0000-4000-8000-00000000DEAD", "idwise": "65f00000000000000000dead"} {
 		id := w.watch(provider, reference)

@@ -242,6 +242,7 @@ func (d apiDescription) wantProblem(t *testing.T, w *world, got startAnswer, sta
 // TestStartsThatWeRefuse: what is wrong with a request is said with its place, before any provider is
 // asked.
 func TestStartsThatWeRefuse(t *testing.T) {
+	t.Parallel()
 	w, api := still(t, nil), describedAPI(t)
 	token := func(value string) func(http.Header) {
 		return func(h http.Header) {
@@ -361,6 +362,7 @@ func TestStartsThatWeRefuse(t *testing.T) {
 
 // TestStartWithoutAPI: an account that only takes callbacks says what its configuration lacks.
 func TestStartWithoutAPI(t *testing.T) {
+	t.Parallel()
 	var file strings.Builder
 	fmt.Fprintf(&file, "listen: '127.0.0.1:0'\nadmin: {listen: '127.0.0.1:0', tokens: [%s]}\ndata_dir: %s\nembedded: {listen: '127.0.0.1:0'}\naccounts:\n", worldToken, t.TempDir())
 	for _, provider := range everyProvider {
@@ -408,6 +410,7 @@ var refusals = map[string]func(status int) string{
 // TestStartsThatProvidersFail: whatever a provider answers to the call that makes a verification, the
 // caller learns whose fault it is, whether something may have been made, and can start again.
 func TestStartsThatProvidersFail(t *testing.T) {
+	t.Parallel()
 	type outcome struct {
 		status int
 		name   string
@@ -521,6 +524,7 @@ func heal(s *simulate.Server) {
 
 // TestIdempotencyKeys: a key makes one verification, whoever repeats it and however often.
 func TestIdempotencyKeys(t *testing.T) {
+	t.Parallel()
 	w, api := still(t, nil), describedAPI(t)
 	for i, provider := range everyProvider {
 		t.Run(provider, func(t *testing.T) {
@@ -593,6 +597,7 @@ func (w *world) crowd(t *testing.T, provider string, n int) {
 // TestCallerHangsUp: a start whose caller is gone before the provider answers ends in a watch and an
 // event all the same, and the caller's key leads to it.
 func TestCallerHangsUp(t *testing.T) {
+	t.Parallel()
 	w := still(t, func(o *simulate.Options) { o.Faults = simulate.Faults{Slow: 1, SlowBy: 2 * time.Second} })
 	var callers sync.WaitGroup
 	for _, provider := range everyProvider {

@@ -25,6 +25,7 @@ type keeper struct{ *tracetest.InMemoryExporter }
 // TestTrace: one callback makes one trace from the caller over the receiving process and the stored
 // payload to the process that publishes the event, whose header carries it on.
 func TestTrace(t *testing.T) {
+	t.Parallel()
 	server := newNATS(t)
 	dir := t.TempDir()
 	start := func(name string, roles app.Roles) (*app.App, *tracetest.InMemoryExporter) {

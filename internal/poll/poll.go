@@ -54,6 +54,10 @@ const unknownAfter = 3
 // reviewPatience is how long a session that lies with the provider is watched past its deadline.
 const reviewPatience = 30 * 24 * time.Hour
 
+// pausedWait is how long, at most, a session waits that cannot be asked about because its provider is
+// paused: thousands that wait together must not keep the store busy.
+const pausedWait = 5 * time.Minute
+
 // endPause is how long after a body that ends a session an event must have told it.
 const endPause = 30 * time.Second
 
@@ -270,7 +274,7 @@ func (p *Poller) failed(ctx context.Context, a *kycbridge.Account, w kycbridge.W
 		return p.end(ctx, a, w, kycbridge.NoticeDeadline)
 	case e.Kind == kycbridge.ProviderPaused, e.Kind == kycbridge.ProviderRateLimited && !e.Sent:
 		// The provider was not even asked. Thousands of sessions may be in this state.
-		return p.Timers.Schedule(ctx, w, now.Add(spread(max(e.RetryAfter, min(policy.Interval, time.Minute)), .5)))
+		return p.Timers.Schedule(ctx, w, now.Add(spread(max(e.RetryAfter, min(4*policy.Interval, pausedWait)), .5)))
 	}
 	w.Failures++
 	if w.Failures == 1 || w.Failures%10 == 0 {
