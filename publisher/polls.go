@@ -172,14 +172,16 @@ func (s *Store) ConsumeWatches(ctx context.Context, o WatchOptions) error {
 // consumePolls works messages of the poll stream with several workers and deletes each when it is
 // done. A message is pulled only when a worker is free for it.
 func (s *Store) consumePolls(ctx context.Context, config jetstream.ConsumerConfig, workers int, alone bool, log *zap.Logger, work func(context.Context, jetstream.Msg) error) error {
-	consumer, err := s.js.CreateOrUpdateConsumer(ctx, s.names.polls(), config)
-	if err != nil {
-		return fmt.Errorf("create consumer %s: %w", config.Durable, err)
-	}
-	if alone && consumer.CachedInfo().NumAckPending > 0 {
-		if _, err := s.polls.ResetConsumer(ctx, config.Durable); err != nil {
+	if alone {
+		// Begin anew with what is there: a server that was killed may have kept the acknowledgement of a
+		// message and forgotten its deletion, and would never deliver it again.
+		err := s.js.DeleteConsumer(ctx, s.names.polls(), config.Durable)
+		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return fmt.Errorf("take over the deliveries of consumer %s: %w", config.Durable, err)
 		}
+	}
+	if _, err := s.js.CreateOrUpdateConsumer(ctx, s.names.polls(), config); err != nil {
+		return fmt.Errorf("create consumer %s: %w", config.Durable, err)
 	}
 	var running sync.WaitGroup
 	for range workers {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap/zaptest"
 
 	"kycbridge"
@@ -106,6 +107,23 @@ func TestTimersAndDueWatchesSurviveARestart(t *testing.T) {
 	if worked.Load() < 40 {
 		t.Errorf("%d worked of 40", worked.Load())
 	}
+}
+
+// TestADueWatchThatWasAcknowledgedAndIsStillThereIsWorked: a kill may bring a deleted message back.
+func TestADueWatchThatWasAcknowledgedAndIsStillThereIsWorked(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	must(t, store.Trigger(t.Context(), watch("session-1")))
+	consumer, err := store.js.CreateOrUpdateConsumer(t.Context(), "KYC_POLLS", jetstream.ConsumerConfig{
+		Durable: pollerName(kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}), FilterSubject: store.names.due("kwikid", "acme", ">"),
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: dueAckWait, MaxDeliver: -1, MaxAckPending: inFlight,
+	})
+	must(t, err)
+	m, err := consumer.Next()
+	must(t, err)
+	must(t, m.DoubleAck(t.Context()))
+	var worked atomic.Int32
+	consumeDue(t, store, func(context.Context, kycbridge.Watch) error { worked.Add(1); return nil })
+	eventually(t, "worked and gone", func() bool { n, err := store.Watched(t.Context()); return err == nil && n == 0 && worked.Load() == 1 })
 }
 
 func TestAWatchThatCannotBeWrittenDownStaysDue(t *testing.T) {
