@@ -80,9 +80,7 @@ func (r *recorder) run(ctx context.Context) {
 		}
 		r.flush(ctx)
 	}
-	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
-	defer cancel()
-	r.flush(last)
+	r.flush(ctx)
 }
 
 // flush writes what waits. What cannot be written waits on; a payload that is delivered again
@@ -94,7 +92,13 @@ func (r *recorder) flush(ctx context.Context) {
 		batch, release = batch[:dispositionsAtOnce], release[:dispositionsAtOnce]
 	}
 	r.mu.Unlock()
-	if len(batch) == 0 || r.store.putDispositions(ctx, batch) != nil {
+	if len(batch) == 0 {
+		return
+	}
+	// Not broken off by an end that comes meanwhile: it might be stored and be written once more.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+	defer cancel()
+	if r.store.putDispositions(ctx, batch) != nil {
 		return
 	}
 	r.mu.Lock()

@@ -232,7 +232,7 @@ func TestConsumeWorksInOrderAndRetries(t *testing.T) {
 		t.Error(err)
 	}
 	recorded := map[uint64]int{}
-	must(t, store.Dispositions(t.Context(), time.Time{}, func(d kycbridge.Disposition) error { recorded[d.Seq] += d.Revision; return nil }))
+	must(t, store.Dispositions(t.Context(), time.Time{}, func(d kycbridge.Disposition) error { recorded[d.Seq] = d.Revision; return nil }))
 	if len(recorded) != 40 || recorded[1] != 1 || recorded[40] != 1 {
 		t.Errorf("recorded what became of %d payloads of 40: %v", len(recorded), recorded)
 	}
