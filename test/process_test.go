@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,13 +39,8 @@ var tools struct {
 	err  error
 }
 
-// TestMain removes the built programs. Tests that run side by side wait for providers and timers
-// rather than for a processor.
+// TestMain only removes the built programs.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if flag.Lookup("test.parallel").Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
-		_ = flag.Set("test.parallel", "6")
-	}
 	defer func() { os.RemoveAll(tools.dir) }()
 	m.Run()
 }
