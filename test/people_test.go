@@ -80,7 +80,7 @@ func TestPeople(t *testing.T) {
 	for name, network := range networks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, worldOptions{speed: 6000, simulate: network, account: "    poll: {interval: 150ms, deadline: 20s, rechecks: [200ms, 400ms, 1s, 3s]}\n"})
+			w := newWorld(t, worldOptions{speed: 6000, simulate: network, account: "    poll: {interval: 150ms, deadline: 45s, rechecks: [200ms, 400ms, 1s, 3s]}\n"})
 			ids := map[string]string{}
 			for provider, people := range ends {
 				for person := range people {

@@ -205,7 +205,7 @@ func (w *world) events(verificationID string) []kycbridge.Event {
 // eventually waits until a verification has what is asked for.
 func (w *world) eventually(verificationID, what string, is func(events []kycbridge.Event) bool) []kycbridge.Event {
 	w.t.Helper()
-	deadline := time.Now().Add(40 * time.Second)
+	deadline := time.Now().Add(120 * time.Second)
 	for {
 		events := w.events(verificationID)
 		if is(events) {
@@ -239,7 +239,7 @@ func historyOf(events []kycbridge.Event) string {
 // settled waits until the simulated provider has no callback on its way and kycbridge no payload to work.
 func (w *world) settled(provider string) {
 	w.t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(120 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		backlog, _, err := w.app.Progress(w.t.Context())
 		if err == nil && backlog == 0 && w.sims[provider].Stats().Waiting == 0 {
 			return
