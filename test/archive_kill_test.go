@@ -25,7 +25,7 @@ func TestReplayKilled(t *testing.T) {
 	b.start(t)
 	post := func(n, seq int, event, status string) bool {
 		r, err := b.post(t.Context(), kycHook(n, seq, event, status, ""))
-		return err == nil && r.code == 200
+		return err == nil && r.Code == 200
 	}
 	var posting sync.WaitGroup
 	for worker := range 32 {

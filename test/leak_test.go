@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kycbridge/test/fixture"
+	"kycbridge/test/traffic"
 )
 
 // mark stands in every value that the leak test plants and a mark can stand in; the others are
@@ -63,9 +64,9 @@ func TestLeak(t *testing.T) {
 		for _, body := range [][]byte{whole, broken, append(bytes.Clone(whole), '}')} {
 			for _, authorization := range []string{"Bearer zqxv-bearer", "Bearer zqxv-wrong"} {
 				r := b.leakCall(t, c.Provider, authorization, body)
-				answers[r.code]++
-				shows(t, c.Dir()+" answer", r.text)
-				for name, v := range r.header {
+				answers[r.Code]++
+				shows(t, c.Dir()+" answer", r.Text)
+				for name, v := range r.Header {
 					shows(t, c.Dir()+" header "+name, strings.Join(v, " "))
 				}
 			}
@@ -89,7 +90,7 @@ func TestLeak(t *testing.T) {
 }
 
 // leakCall posts with the mark in every place that a caller fills.
-func (b *bridge) leakCall(t *testing.T, provider, authorization string, body []byte) reply {
+func (b *bridge) leakCall(t *testing.T, provider, authorization string, body []byte) traffic.Reply {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodPost, b.callbackURL(provider, "acme")+"?token=zqxv-query&name=Zqxv", bytes.NewReader(body))
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"golang.org/x/time/rate"
+
+	"kycbridge/test/traffic"
 )
 
 // TestOutage takes the external NATS away three times under load, and never touches kycbridge: it
@@ -21,17 +23,17 @@ func TestOutage(t *testing.T) {
 	server := newNATS(t)
 	b := newBridge(t, fmt.Sprintf("store: {url: %q}\nbus: {url: %q}\n%s", server.url(), server.url(), oneAccount))
 	b.start(t)
-	l := &load{b: b, ledger: newLedger(), run: source.Uint32(), seed: source.Uint64(), pace: rate.NewLimiter(400, 16)}
+	l := &traffic.Load{Post: b.post, Ledger: traffic.NewLedger(), Run: source.Uint32(), Seed: source.Uint64(), Pace: rate.NewLimiter(400, 16)}
 	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(func() { cancel(); l.done.Wait() })
-	l.start(ctx, 16)
+	t.Cleanup(func() { cancel(); l.Wait() })
+	l.Start(ctx, 16)
 	for outage := range 3 {
-		before := l.ledger.accepted.Load()
-		eventually(t, 20*time.Second, "payloads accepted before the outage", func() bool { return l.ledger.accepted.Load() > before+100 })
+		before := l.Ledger.Accepted.Load()
+		eventually(t, 20*time.Second, "payloads accepted before the outage", func() bool { return l.Ledger.Accepted.Load() > before+100 })
 		<-time.After(time.Duration(source.Int64N(int64(500 * time.Millisecond))))
 		server.kill()
 		killed := time.Now()
-		whileAway(t, b, &life{run: source.Uint32(), n: 1})
+		whileAway(t, b, &traffic.Life{Run: source.Uint32(), N: 1})
 		refused := time.Since(killed)
 		<-time.After(time.Duration(source.Int64N(int64(time.Second))))
 		server.start(t)
@@ -39,66 +41,66 @@ func TestOutage(t *testing.T) {
 		back := time.Now()
 		eventually(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
 		green := time.Since(back)
-		firstAccepted(t, b, &life{run: source.Uint32(), n: 3})
+		firstAccepted(t, b, &traffic.Life{Run: source.Uint32(), N: 3})
 		first := time.Since(back)
-		published := firstEvent(t, b, server.url(), &life{run: source.Uint32(), n: 2})
+		published := firstEvent(t, b, server.url(), &traffic.Life{Run: source.Uint32(), N: 2})
 		t.Logf("outage %d: first 503 after %s; with NATS back: ready after %s, first 200 after %s, callback to event in %s",
 			outage+1, round(refused), round(green), round(first), round(published))
 	}
 	cancel()
-	l.done.Wait()
+	l.Wait()
 	waited := b.settled(t, 100*time.Second)
-	all := histories(t, server.url())
-	events := sound(t, all)
-	l.ledger.judge(t, all)
+	all := traffic.Histories(t, server.url())
+	events := traffic.Sound(t, all).Events
+	l.Ledger.Judge(t, all)
 	t.Logf("%d events; the last payload was worked %s after the load ended", events, round(waited))
 }
 
 func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 
 // whileAway checks that a callback is answered 503 with Retry-After, and that readiness is red.
-func whileAway(t *testing.T, b *bridge, one *life) {
+func whileAway(t *testing.T, b *bridge, one *traffic.Life) {
 	t.Helper()
-	w := one.next(sayApproved)
+	w := one.Next(traffic.SayApproved)
 	eventually(t, 15*time.Second, "503 while NATS is away", func() bool {
-		r, err := b.post(t.Context(), w.body)
+		r, err := b.post(t.Context(), w.Body)
 		if err != nil {
 			t.Fatalf("callback while NATS is away: %v", err)
 		}
-		return r.code == http.StatusServiceUnavailable && r.header.Get("Retry-After") != ""
+		return r.Code == http.StatusServiceUnavailable && r.Header.Get("Retry-After") != ""
 	})
 	eventually(t, 10*time.Second, "readiness red while NATS is away", func() bool { return b.readyz() == http.StatusServiceUnavailable })
 }
 
 // firstAccepted posts a payload that nobody has sent before until it is answered 200.
-func firstAccepted(t *testing.T, b *bridge, one *life) {
+func firstAccepted(t *testing.T, b *bridge, one *traffic.Life) {
 	t.Helper()
-	w := one.next(sayApproved)
+	w := one.Next(traffic.SayApproved)
 	eventually(t, 30*time.Second, "a 200 with NATS back", func() bool {
-		r, err := b.post(t.Context(), w.body)
-		return err == nil && r.code == http.StatusOK
+		r, err := b.post(t.Context(), w.Body)
+		return err == nil && r.Code == http.StatusOK
 	})
 }
 
 // firstEvent posts a new payload and waits for its event, as a consumer would see it.
-func firstEvent(t *testing.T, b *bridge, url string, one *life) time.Duration {
+func firstEvent(t *testing.T, b *bridge, url string, one *traffic.Life) time.Duration {
 	t.Helper()
 	nc, err := nats.Connect(url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	sub, err := nc.SubscribeSync("kyc.event.v1.ondato.acme.completed." + one.verificationID())
+	sub, err := nc.SubscribeSync("kyc.event.v1.ondato.acme.completed." + one.VerificationID())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	began, w := time.Now(), one.next(sayApproved)
+	began, w := time.Now(), one.Next(traffic.SayApproved)
 	eventually(t, 15*time.Second, "a callback accepted", func() bool {
-		r, err := b.post(t.Context(), w.body)
-		return err == nil && r.code == http.StatusOK
+		r, err := b.post(t.Context(), w.Body)
+		return err == nil && r.Code == http.StatusOK
 	})
 	if _, err := sub.NextMsg(75 * time.Second); err != nil {
 		t.Fatalf("event of a callback that was answered 200: %v", err)
@@ -119,14 +121,14 @@ func TestBusAway(t *testing.T) {
 	posted := map[string]bool{}
 	accept := func(n int) {
 		t.Helper()
-		one := &life{run: run, n: n}
-		for _, say := range wholeLife {
-			r, err := b.post(t.Context(), one.next(say).body)
-			if err != nil || r.code != http.StatusOK {
-				t.Fatalf("callback: %d %s %v", r.code, r.text, err)
+		one := &traffic.Life{Run: run, N: n}
+		for _, say := range traffic.WholeLife {
+			r, err := b.post(t.Context(), one.Next(say).Body)
+			if err != nil || r.Code != http.StatusOK {
+				t.Fatalf("callback: %d %s %v", r.Code, r.Text, err)
 			}
 		}
-		posted[one.verificationID()] = true
+		posted[one.VerificationID()] = true
 	}
 	accept(1)
 	b.settled(t, 20*time.Second)
@@ -143,8 +145,8 @@ func TestBusAway(t *testing.T) {
 	server.start(t)
 	server.ready(t)
 	waited := b.settled(t, 75*time.Second)
-	all := histories(t, server.url())
-	events := sound(t, all)
+	all := traffic.Histories(t, server.url())
+	events := traffic.Sound(t, all).Events
 	for vid := range posted {
 		history := all[vid]
 		if len(history) == 0 || history[len(history)-1].Data.Decision.Outcome != "approved" {
@@ -152,5 +154,5 @@ func TestBusAway(t *testing.T) {
 		}
 	}
 	t.Logf("%d payloads accepted while the bus was away; all worked %s after it was back; %d events of %d payloads",
-		20*len(wholeLife), round(waited), events, 21*len(wholeLife))
+		20*len(traffic.WholeLife), round(waited), events, 21*len(traffic.WholeLife))
 }

@@ -22,9 +22,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
-	"kycbridge"
+	"kycbridge/test/traffic"
 )
 
 var (
@@ -101,11 +100,17 @@ type process struct {
 	ended  chan struct{} // closed when it has ended and been waited for
 }
 
-// startProcess runs a program in a folder of its own, without the KYCBRIDGE_ variables of whoever
-// runs the tests.
+// startProcess runs one of the tools.
 func startProcess(t *testing.T, name string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(tool(t, name), args...), ended: make(chan struct{})}
+	return startProgram(t, tool(t, name), args...)
+}
+
+// startProgram runs a program in a folder of its own, without the KYCBRIDGE_ variables of whoever
+// runs the tests.
+func startProgram(t *testing.T, path string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(path, args...), ended: make(chan struct{})}
 	p.cmd.Dir = t.TempDir()
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KYCBRIDGE_") })
@@ -119,7 +124,7 @@ func startProcess(t *testing.T, name string, args ...string) *process {
 	t.Cleanup(func() {
 		p.kill()
 		if strings.Contains(p.stderr.String(), "WARNING: DATA RACE") {
-			t.Errorf("%s %v has a data race:\n%s", name, args, p.stderr.tail())
+			t.Errorf("%s %v has a data race:\n%s", filepath.Base(path), args, p.stderr.tail())
 		}
 	})
 	return p
@@ -361,39 +366,29 @@ func (b *bridge) settled(t *testing.T, patience time.Duration) time.Duration {
 	return time.Since(began)
 }
 
-// reply is what a caller was told.
-type reply struct {
-	code           int
-	header         http.Header
-	text           string
-	Status         string `json:"status"`
-	PayloadID      string `json:"payload_id"`
-	VerificationID string `json:"verification_id"`
-}
-
 // post sends a generated payload. Problem documents have a number for a status, so only receipts
 // are read.
-func (b *bridge) post(ctx context.Context, body []byte) (reply, error) {
+func (b *bridge) post(ctx context.Context, body []byte) (traffic.Reply, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.callbackURL("ondato", "acme"), bytes.NewReader(body))
 	if err != nil {
-		return reply{}, err
+		return traffic.Reply{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer "+loadToken)
 	return b.send(req)
 }
 
-func (b *bridge) send(req *http.Request) (reply, error) {
+func (b *bridge) send(req *http.Request) (traffic.Reply, error) {
 	res, err := b.client.Do(req)
 	if err != nil {
-		return reply{}, err
+		return traffic.Reply{}, err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		return reply{}, err
+		return traffic.Reply{}, err
 	}
-	r := reply{code: res.StatusCode, header: res.Header, text: string(text)}
+	r := traffic.Reply{Code: res.StatusCode, Header: res.Header, Text: string(text)}
 	if res.StatusCode == http.StatusOK {
 		err = json.Unmarshal(text, &r)
 	}
@@ -424,215 +419,4 @@ func long(t *testing.T, takes string) {
 	if testing.Short() {
 		t.Skip("takes about " + takes + ": left out with -short")
 	}
-}
-
-// What a generated webhook says.
-const (
-	sayInProgress = "IdentityVerification.StatusChanged InProgress"
-	sayConsented  = "IdentityVerification.Consented InProgress"
-	sayCreated    = "KycIdentification.Created Unfinished"
-	sayProcessed  = "KycIdentification.Processed Awaiting"
-	sayRejected   = "KycIdentification.Rejected Rejected"
-	sayApproved   = "KycIdentification.Approved Approved"
-	sayCompleted  = "IdentityVerification.StatusChanged Completed"
-	sayUpdated    = "KycIdentification.Updated Approved"
-)
-
-// wholeLife is one verification from its first sign to a correction after the verdict.
-var wholeLife = []string{sayInProgress, sayConsented, sayCreated, sayProcessed, sayRejected, sayApproved, sayCompleted, sayUpdated}
-
-// life writes the Ondato webhooks of one generated verification. Each has an event id of its own, a
-// later time than the one before, and facts that no other has, so that in its turn it always makes
-// an event.
-type life struct {
-	run  uint32 // tells the lives of one run of a test from those of another
-	n    int
-	told int
-}
-
-// webhook is one payload of a life.
-type webhook struct {
-	payloadID string
-	at        time.Time
-	verdict   kycbridge.Outcome // "" where it brings none
-	decidedAt string            // of a verdict, as its event must tell it
-	body      []byte
-}
-
-func (l *life) reference() string {
-	return fmt.Sprintf("b%07x-0000-4000-8000-%012x", l.run&0xfffffff, l.n)
-}
-
-func (l *life) verificationID() string {
-	return kycbridge.VerificationID("ondato", "acme", l.reference())
-}
-
-func (l *life) next(say string) webhook {
-	l.told++
-	kind, status, _ := strings.Cut(say, " ")
-	id := fmt.Sprintf("e%07x-%04x-4000-8000-%012x", l.run&0xfffffff, l.told, l.n)
-	w := webhook{
-		payloadID: kycbridge.PayloadID("ondato", "acme", id, ""),
-		at:        time.Date(2026, 3, 2, 9, 0, 0, 250e6, time.UTC).Add(time.Duration(l.told) * time.Minute),
-	}
-	resource := l.session(status, w.at)
-	if strings.HasPrefix(kind, "Kyc") {
-		resource = l.identification(status)
-	}
-	switch say {
-	case sayApproved:
-		w.verdict = kycbridge.OutcomeApproved
-		resource["statusReason"] = "AutomaticallyIdentified"
-	case sayRejected:
-		w.verdict = kycbridge.OutcomeRejected
-		resource["statusReason"] = "PoorPhotoQuality"
-	}
-	if w.verdict != "" {
-		completed := w.at.Add(-2 * time.Second)
-		w.decidedAt = kycbridge.Instant(completed)
-		resource["completedUtc"] = w.decidedAt
-	}
-	body, err := json.Marshal(map[string]any{"id": id, "applicationId": "a0000000-0000-4000-8000-000000000001",
-		"createdUtc": kycbridge.Instant(w.at), "payload": resource, "type": kind})
-	if err != nil {
-		panic(err) // a map of plain values always encodes
-	}
-	w.body = body
-	return w
-}
-
-// session is the IDV resource.
-func (l *life) session(status string, at time.Time) map[string]any {
-	return map[string]any{
-		"id": l.reference(), "applicationId": "a0000000-0000-4000-8000-000000000001",
-		"externalReferenceId": fmt.Sprintf("ref-%d", l.n), "createdUtc": "2026-03-02T08:55:00.12Z",
-		"modifiedUtc": kycbridge.Instant(at), "status": status,
-		"setup": map[string]any{"id": "5e000000-0000-4000-8000-000000000001", "versionId": "5e000000-0000-4000-8000-0000000000a1"},
-		"step":  map[string]any{"consent": map[string]any{"isConsented": true, "consentedUtc": kycbridge.Instant(at)}},
-	}
-}
-
-// identification is the KYC resource; the address differs from webhook to webhook.
-func (l *life) identification(status string) map[string]any {
-	return map[string]any{
-		"id": fmt.Sprintf("c%07x-0000-4000-8000-%012x", l.run&0xfffffff, l.n), "identityVerificationId": l.reference(),
-		"externalReferenceId": fmt.Sprintf("ref-%d", l.n), "createdUtc": "2026-03-02T08:57:30.77Z", "status": status,
-		"document": map[string]any{
-			"fullName": "Testa Sample", "firstName": "Testa", "lastName": "Sample", "documentNumber": "X0000002",
-			"dateOfBirth": "1988-07-30", "dateOfExpiration": "2032-01-10", "countryIso3": "LTU", "type": "IdCard",
-			"address": fmt.Sprintf("%d Example Street", l.told), "mrzVerified": true,
-			"files": []any{map[string]any{"fileId": "fe000000-0000-4000-8000-000000000031", "fileExtension": "jpeg", "part": "Front", "fileType": "DocumentPhoto"}},
-		},
-		"rules":       []any{map[string]any{"name": "DocumentHasBothSides", "status": "Success"}, map[string]any{"name": "NotUnder18", "status": "Success"}},
-		"fraudChecks": []any{map[string]any{"name": "DocumentManipulation", "status": "Success"}},
-	}
-}
-
-// record is one event as it lies in the stream.
-type record struct {
-	kycbridge.Event
-	subject string
-	seq     uint64
-}
-
-// histories reads every event there is, by verification, in the order of the stream.
-func histories(t *testing.T, url string) map[string][]record {
-	t.Helper()
-	nc, err := nats.Connect(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
-	defer cancel()
-	consumer, err := js.OrderedConsumer(ctx, "KYC_EVENTS", jetstream.OrderedConsumerConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := consumer.Info(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[string][]record{}
-	if info.NumPending == 0 {
-		return all
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer messages.Stop()
-	defer context.AfterFunc(ctx, messages.Stop)()
-	for {
-		r, left := readRecord(t, messages)
-		all[r.Subject] = append(all[r.Subject], r)
-		if left == 0 {
-			return all
-		}
-	}
-}
-
-func readRecord(t *testing.T, messages jetstream.MessagesContext) (r record, left uint64) {
-	t.Helper()
-	m, err := messages.Next()
-	if err != nil {
-		t.Fatalf("read events: %v", err)
-	}
-	meta, err := m.Metadata()
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := kycbridge.DecodeEvent(m.Data())
-	if err != nil {
-		t.Fatalf("event at %d: %v", meta.Sequence.Stream, err)
-	}
-	return record{Event: e, subject: m.Subject(), seq: meta.Sequence.Stream}, meta.NumPending
-}
-
-// told is a history for the message of a failed test.
-func told(history []record) string {
-	var b strings.Builder
-	for _, r := range history {
-		d := r.Data
-		fmt.Fprintf(&b, "\n  r%d %s %s %s %s/%s payload %s", d.Revision, r.Time, d.Provider.Event.Name, d.Status, d.Decision.Outcome, d.Provider.Status["kyc_status"], d.Payload.ID)
-	}
-	return b.String()
-}
-
-// sound checks what holds of every history, whatever happened: one line of revisions from 1
-// without fork or gap, each superseding the one before, no id twice, no payload told twice.
-func sound(t *testing.T, all map[string][]record) (events int) {
-	t.Helper()
-	ids, doubled := map[string]bool{}, 0
-	for v, history := range all {
-		payloads := map[string]bool{}
-		for i, r := range history {
-			events++
-			supersedes := ""
-			if i > 0 {
-				supersedes = kycbridge.EventID(v, i)
-			}
-			if r.Data.Revision != i+1 || r.ID != kycbridge.EventID(v, i+1) || r.Data.Supersedes != supersedes {
-				t.Errorf("verification %s: event %d of the stream is revision %d, id %s, supersedes %q", v, i+1, r.Data.Revision, r.ID, r.Data.Supersedes)
-			}
-			if ids[r.ID] || payloads[r.Data.Payload.ID] {
-				if doubled++; doubled <= 3 {
-					t.Errorf("verification %s: revision %d repeats an event id or the payload of another:%s", v, r.Data.Revision, told(history))
-				}
-			}
-			ids[r.ID], payloads[r.Data.Payload.ID] = true, true
-			kind := strings.TrimSuffix(strings.TrimPrefix(r.Type, "io.kycbridge.verification."), ".v1")
-			if want := "kyc.event.v1.ondato.acme." + kind + "." + v; r.subject != want || r.Data.VerificationID != v {
-				t.Errorf("subject %s, expected %s", r.subject, want)
-			}
-		}
-	}
-	if doubled > 0 {
-		t.Errorf("%d events repeat an event id or the payload of another", doubled)
-	}
-	return events
 }

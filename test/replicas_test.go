@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/test/traffic"
 )
 
 // TestReplicas gives two processes on one NATS the same thousand payloads in any order, each
@@ -39,8 +40,8 @@ func replicas(t *testing.T, source *rand.Rand) {
 	both[0].settled(t, 75*time.Second)
 	worked := time.Since(began)
 
-	all := histories(t, server.url())
-	events := sound(t, all)
+	all := traffic.Histories(t, server.url())
+	events := traffic.Sound(t, all).Events
 	for vid, w := range newest {
 		history := all[vid]
 		if len(history) == 0 {
@@ -48,11 +49,11 @@ func replicas(t *testing.T, source *rand.Rand) {
 			continue
 		}
 		last := history[len(history)-1].Data
-		if last.Status != kycbridge.StatusCompleted || last.Decision.Outcome != w.verdict || !last.Decision.Final || last.Decision.DecidedAt != w.decidedAt {
-			t.Errorf("verification %s ends as %s %+v, its newest verdict is %s of %s", vid, last.Status, last.Decision, w.verdict, w.decidedAt)
+		if last.Status != kycbridge.StatusCompleted || last.Decision.Outcome != w.Verdict || !last.Decision.Final || last.Decision.DecidedAt != w.DecidedAt {
+			t.Errorf("verification %s ends as %s %+v, its newest verdict is %s of %s", vid, last.Status, last.Decision, w.Verdict, w.DecidedAt)
 		}
-		if explained := len(last.Reasons) > 0; explained != (w.verdict == kycbridge.OutcomeRejected) {
-			t.Errorf("verification %s ends %s with reasons %v", vid, w.verdict, last.Reasons)
+		if explained := len(last.Reasons) > 0; explained != (w.Verdict == kycbridge.OutcomeRejected) {
+			t.Errorf("verification %s ends %s with reasons %v", vid, w.Verdict, last.Reasons)
 		}
 	}
 	if len(all) != len(newest) || duplicates != len(payloads) {
@@ -63,22 +64,22 @@ func replicas(t *testing.T, source *rand.Rand) {
 
 // crowd writes lives of steps payloads each: the usual beginning, and then anything, most of it
 // verdicts. It returns them with the newest verdict of each.
-func crowd(source *rand.Rand, lives, steps int) (newest map[string]webhook, payloads [][]byte) {
-	newest = map[string]webhook{}
-	later := []string{sayRejected, sayApproved, sayRejected, sayApproved, sayUpdated, sayProcessed, sayCompleted}
+func crowd(source *rand.Rand, lives, steps int) (newest map[string]traffic.Webhook, payloads [][]byte) {
+	newest = map[string]traffic.Webhook{}
+	later := []string{traffic.SayRejected, traffic.SayApproved, traffic.SayRejected, traffic.SayApproved, traffic.SayUpdated, traffic.SayProcessed, traffic.SayCompleted}
 	run := source.Uint32()
 	for n := range lives {
-		one := &life{run: run, n: n}
+		one := &traffic.Life{Run: run, N: n}
 		for step := range steps {
-			say := wholeLife[min(step, len(wholeLife)-1)]
-			if step >= len(wholeLife) {
+			say := traffic.WholeLife[min(step, len(traffic.WholeLife)-1)]
+			if step >= len(traffic.WholeLife) {
 				say = later[source.IntN(len(later))]
 			}
-			w := one.next(say)
-			if w.verdict != "" {
-				newest[one.verificationID()] = w
+			w := one.Next(say)
+			if w.Verdict != "" {
+				newest[one.VerificationID()] = w
 			}
-			payloads = append(payloads, w.body)
+			payloads = append(payloads, w.Body)
 		}
 	}
 	return newest, payloads
@@ -103,8 +104,8 @@ func deliverTwice(t *testing.T, both [2]*bridge, payloads [][]byte, source *rand
 		callers.Go(func() {
 			for d := range queue {
 				r, err := d.to.post(context.Background(), d.body)
-				if err != nil || r.code != http.StatusOK {
-					t.Errorf("callback: %d %s %v", r.code, r.text, err)
+				if err != nil || r.Code != http.StatusOK {
+					t.Errorf("callback: %d %s %v", r.Code, r.Text, err)
 				}
 				if r.Status == kycbridge.ReceiptDuplicate {
 					mu.Lock()
@@ -133,22 +134,22 @@ func TestLateVerdict(t *testing.T) {
 		{"repeated", []int{2, 1, 1}, 2, "3 Example Street"},
 		{"repeated after newer facts", []int{1, 2, 1}, 2, "3 Example Street"},
 	} {
-		one := &life{run: 0x1a, n: n}
-		webhooks := []webhook{one.next(sayApproved), one.next(sayApproved), one.next(sayProcessed), one.next(sayProcessed)}
+		one := &traffic.Life{Run: 0x1a, N: n}
+		webhooks := []traffic.Webhook{one.Next(traffic.SayApproved), one.Next(traffic.SayApproved), one.Next(traffic.SayProcessed), one.Next(traffic.SayProcessed)}
 		for i, at := range c.order {
 			// A provider that repeats itself gives the repetition an id of its own, so it is stored again.
-			body := bytes.Replace(webhooks[at].body, []byte(`"id":"e`), fmt.Appendf(nil, `"id":"e%d`, i), 1)
+			body := bytes.Replace(webhooks[at].Body, []byte(`"id":"e`), fmt.Appendf(nil, `"id":"e%d`, i), 1)
 			if r, err := b.post(t.Context(), body); err != nil || r.Status != kycbridge.ReceiptAccepted {
-				t.Fatalf("%s: %d %s %v", c.name, r.code, r.text, err)
+				t.Fatalf("%s: %d %s %v", c.name, r.Code, r.Text, err)
 			}
 		}
 		b.settled(t, 20*time.Second)
-		history := histories(t, b.eventsURL())[one.verificationID()]
+		history := traffic.Histories(t, b.eventsURL())[one.VerificationID()]
 		last := history[len(history)-1].Data
 		claim, _ := last.ExtractedClaims["address"].(map[string]any)
 		if len(history) != c.events || last.Decision.Outcome != kycbridge.OutcomeApproved || claim["formatted"] != c.address {
 			t.Errorf("%s: %d events, expected %d; the last says %s, address %v, expected %s:%s",
-				c.name, len(history), c.events, last.Decision.Outcome, claim["formatted"], c.address, told(history))
+				c.name, len(history), c.events, last.Decision.Outcome, claim["formatted"], c.address, traffic.Told(history))
 		}
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge"
+	"kycbridge/test/traffic"
 )
 
 // designAccounts is the configuration of DESIGN section 9, with the other providers in the forms
@@ -119,7 +120,7 @@ type call struct {
 }
 
 // curl sends a call with the curl of the system, or with net/http where there is none.
-func (b *bridge) curl(t *testing.T, c call) reply {
+func (b *bridge) curl(t *testing.T, c call) traffic.Reply {
 	t.Helper()
 	if c.method == "" {
 		c.method = http.MethodPost
@@ -149,7 +150,7 @@ func (b *bridge) curl(t *testing.T, c call) reply {
 	return replyOf(t, res)
 }
 
-func (b *bridge) plainCall(t *testing.T, c call, url string) reply {
+func (b *bridge) plainCall(t *testing.T, c call, url string) traffic.Reply {
 	t.Helper()
 	req, err := http.NewRequest(c.method, url, bytes.NewReader(c.body))
 	if err != nil {
@@ -165,15 +166,15 @@ func (b *bridge) plainCall(t *testing.T, c call, url string) reply {
 	return replyOf(t, res)
 }
 
-func replyOf(t *testing.T, res *http.Response) reply {
+func replyOf(t *testing.T, res *http.Response) traffic.Reply {
 	t.Helper()
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := reply{code: res.StatusCode, header: res.Header, text: string(text)}
-	if r.code == http.StatusOK {
+	r := traffic.Reply{Code: res.StatusCode, Header: res.Header, Text: string(text)}
+	if r.Code == http.StatusOK {
 		if err := json.Unmarshal(text, &r); err != nil {
 			t.Fatal(err)
 		}
@@ -184,11 +185,11 @@ func replyOf(t *testing.T, res *http.Response) reply {
 // serveCredentials sends one payload with each kind of credential: the first is accepted, the
 // others are known.
 func serveCredentials(t *testing.T, b *bridge) {
-	one := &life{run: 0xac, n: 1}
-	w := one.next(sayApproved)
+	one := &traffic.Life{Run: 0xac, N: 1}
+	w := one.Next(traffic.SayApproved)
 	at := fmt.Sprint(time.Now().Unix())
 	mac := hmac.New(sha256.New, []byte("hmac-secret-77aa"))
-	mac.Write([]byte(at + "." + string(w.body)))
+	mac.Write([]byte(at + "." + string(w.Body)))
 	status := kycbridge.ReceiptAccepted
 	for _, c := range []struct{ name, query, header, value string }{
 		{"basic", "", "Authorization", "Basic Y2FsbGJhY2stdXNlcjpiYXNpYy1zZWNyZXQtNTFjMA=="},
@@ -197,10 +198,10 @@ func serveCredentials(t *testing.T, b *bridge) {
 		{"hmac", "", "Ondato-Signature", "t=" + at + ", s=" + hex.EncodeToString(mac.Sum(nil))},
 		{"url token", "?token=url-secret-33e1", "X-Request-Id", "1"},
 	} {
-		got := b.curl(t, call{path: "/webhooks/ondato/acme" + c.query, header: []string{"Content-Type", "application/json", c.header, c.value}, body: w.body})
-		want := fmt.Sprintf(`{"status":%q,"payload_id":%q,"verification_id":%q}`, status, w.payloadID, one.verificationID())
-		if got.code != http.StatusOK || got.text != want || got.header.Get("Content-Type") != "application/json" {
-			t.Errorf("%s: %d %s, expected %s", c.name, got.code, got.text, want)
+		got := b.curl(t, call{path: "/webhooks/ondato/acme" + c.query, header: []string{"Content-Type", "application/json", c.header, c.value}, body: w.Body})
+		want := fmt.Sprintf(`{"status":%q,"payload_id":%q,"verification_id":%q}`, status, w.PayloadID, one.VerificationID())
+		if got.Code != http.StatusOK || got.Text != want || got.Header.Get("Content-Type") != "application/json" {
+			t.Errorf("%s: %d %s, expected %s", c.name, got.Code, got.Text, want)
 		}
 		status = kycbridge.ReceiptDuplicate
 	}
@@ -213,7 +214,7 @@ func admitted(more ...string) []string {
 
 // serveAnswers walks through DESIGN section 4: what is not 200 is a problem document, to the letter.
 func serveAnswers(t *testing.T, b *bridge) {
-	good := (&life{run: 0xac, n: 2}).next(sayCreated).body
+	good := (&traffic.Life{Run: 0xac, N: 2}).Next(traffic.SayCreated).Body
 	for _, c := range []struct {
 		name   string
 		call   call
@@ -237,11 +238,11 @@ func serveAnswers(t *testing.T, b *bridge) {
 		{"rejected as unidentified", call{path: "/webhooks/ondato/strict", header: admitted(), body: namesNobody}, 422, "", nil},
 	} {
 		got := b.curl(t, c.call)
-		if got.code != c.code || c.body != "" && got.text != c.body || got.header.Get("Content-Type") != "application/problem+json" {
-			t.Errorf("%s: %d %s %s, expected %d %s", c.name, got.code, got.header.Get("Content-Type"), got.text, c.code, c.body)
+		if got.Code != c.code || c.body != "" && got.Text != c.body || got.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %d %s %s, expected %d %s", c.name, got.Code, got.Header.Get("Content-Type"), got.Text, c.code, c.body)
 		}
-		if c.header != nil && got.header.Get(c.header[0]) != c.header[1] {
-			t.Errorf("%s: %s is %q, expected %q", c.name, c.header[0], got.header.Get(c.header[0]), c.header[1])
+		if c.header != nil && got.Header.Get(c.header[0]) != c.header[1] {
+			t.Errorf("%s: %s is %q, expected %q", c.name, c.header[0], got.Header.Get(c.header[0]), c.header[1])
 		}
 	}
 }
@@ -267,22 +268,22 @@ func serveQuarantine(t *testing.T, b *bridge) {
 			Status, Reason string
 			Errors         []kycbridge.FieldError
 		}
-		if err := json.Unmarshal([]byte(r.text), &answer); err != nil {
+		if err := json.Unmarshal([]byte(r.Text), &answer); err != nil {
 			t.Fatal(err)
 		}
-		if r.code != http.StatusOK || answer.Status != kycbridge.ReceiptQuarantined || answer.Reason != c.reason || len(answer.Errors) == 0 ||
+		if r.Code != http.StatusOK || answer.Status != kycbridge.ReceiptQuarantined || answer.Reason != c.reason || len(answer.Errors) == 0 ||
 			answer.Errors[0].Message == "" || !strings.HasPrefix(answer.Errors[0].Path, c.path) {
-			t.Errorf("%s: %d %s", c.reason, r.code, r.text)
+			t.Errorf("%s: %d %s", c.reason, r.Code, r.Text)
 		}
-		t.Logf("%s: %s", c.reason, r.text)
+		t.Logf("%s: %s", c.reason, r.Text)
 		kept := lastOf(t, js, "KYC_QUARANTINE", "kyc.quarantine.ondato.acme."+c.reason)
 		if !bytes.Equal(kept.Data, c.body) || kept.Header.Get("Kyc-Errors") == "" || kept.Header.Get("Authorization") != "" {
 			t.Errorf("%s: kept as %q with headers %v", c.reason, kept.Data, kept.Header)
 		}
 	}
 	ignored := []byte(`{"id":"e0000000-0000-4000-8000-00000000f001","createdUtc":"2026-03-02T09:00:00Z","type":"Form.Created","payload":{"id":"f1"}}`)
-	if r := b.curl(t, call{path: "/webhooks/ondato/acme", header: admitted(), body: ignored}); r.code != http.StatusOK || r.Status != kycbridge.ReceiptAccepted {
-		t.Errorf("a type that is not mapped: %d %s", r.code, r.text)
+	if r := b.curl(t, call{path: "/webhooks/ondato/acme", header: admitted(), body: ignored}); r.Code != http.StatusOK || r.Status != kycbridge.ReceiptAccepted {
+		t.Errorf("a type that is not mapped: %d %s", r.Code, r.Text)
 	}
 }
 
@@ -323,7 +324,7 @@ func lastOf(t *testing.T, js jetstream.JetStream, stream, subject string) *jetst
 // serveRefused finds the body that no credential admitted, with what it takes to try it again.
 func serveRefused(t *testing.T, b *bridge) {
 	kept := lastOf(t, b.operator(t), "KYC_REFUSED", "kyc.refused.ondato.acme")
-	if want := (&life{run: 0xac, n: 2}).next(sayCreated).body; !bytes.Equal(kept.Data, want) || kept.Header.Get("Http-Authorization") != "Bearer wrong-secret-0d0d" {
+	if want := (&traffic.Life{Run: 0xac, N: 2}).Next(traffic.SayCreated).Body; !bytes.Equal(kept.Data, want) || kept.Header.Get("Http-Authorization") != "Bearer wrong-secret-0d0d" {
 		t.Errorf("kept %q with headers %v", kept.Data, kept.Header)
 	}
 }
@@ -331,19 +332,19 @@ func serveRefused(t *testing.T, b *bridge) {
 // serveConsumer reads a verdict as any service of the operator would: a plain client, no
 // credentials, the subject that the contract names.
 func serveConsumer(t *testing.T, b *bridge) {
-	one := &life{run: 0xac, n: 3}
+	one := &traffic.Life{Run: 0xac, N: 3}
 	nc, err := nats.Connect(b.eventsURL())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	sub, err := nc.SubscribeSync("kyc.event.v1.ondato.acme.completed." + one.verificationID())
+	sub, err := nc.SubscribeSync("kyc.event.v1.ondato.acme.completed." + one.VerificationID())
 	if err != nil || nc.Flush() != nil {
 		t.Fatalf("subscribe: %v", err)
 	}
-	for _, say := range wholeLife {
-		if r, err := b.post(t.Context(), one.next(say).body); err != nil || r.code != http.StatusOK {
-			t.Fatalf("%s: %d %s %v", say, r.code, r.text, err)
+	for _, say := range traffic.WholeLife {
+		if r, err := b.post(t.Context(), one.Next(say).Body); err != nil || r.Code != http.StatusOK {
+			t.Fatalf("%s: %d %s %v", say, r.Code, r.Text, err)
 		}
 	}
 	for _, want := range []kycbridge.Outcome{kycbridge.OutcomeRejected, kycbridge.OutcomeApproved} {
@@ -357,10 +358,10 @@ func serveConsumer(t *testing.T, b *bridge) {
 		}
 	}
 	b.settled(t, 10*time.Second)
-	all := histories(t, b.eventsURL())
-	sound(t, all)
-	if got := len(all[one.verificationID()]); got != len(wholeLife) {
-		t.Errorf("%d events of %d payloads in order", got, len(wholeLife))
+	all := traffic.Histories(t, b.eventsURL())
+	traffic.Sound(t, all)
+	if got := len(all[one.VerificationID()]); got != len(traffic.WholeLife) {
+		t.Errorf("%d events of %d payloads in order", got, len(traffic.WholeLife))
 	}
 }
 
@@ -408,8 +409,8 @@ func serveOperators(t *testing.T, b *bridge) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r := replyOf(t, res); r.text != `{"status":"ok"}` {
-			t.Errorf("%s: %d %s", path, r.code, r.text)
+		if r := replyOf(t, res); r.Text != `{"status":"ok"}` {
+			t.Errorf("%s: %d %s", path, r.Code, r.Text)
 		}
 	}
 	text := b.metrics()
@@ -429,8 +430,8 @@ func serveOperators(t *testing.T, b *bridge) {
 		}
 	}
 	for n := 1; n <= 3; n++ {
-		one := &life{run: 0xac, n: n}
-		for _, id := range []string{one.verificationID(), one.reference(), one.next(sayCreated).payloadID} {
+		one := &traffic.Life{Run: 0xac, N: n}
+		for _, id := range []string{one.VerificationID(), one.Reference(), one.Next(traffic.SayCreated).PayloadID} {
 			if strings.Contains(text, id) {
 				t.Errorf("metrics hold the id %s", id)
 			}
@@ -445,16 +446,16 @@ func serveOperators(t *testing.T, b *bridge) {
 
 // serveEvents reads with the events command.
 func serveEvents(t *testing.T, b *bridge) {
-	one := &life{run: 0xac, n: 3}
+	one := &traffic.Life{Run: 0xac, N: 3}
 	code, stdout, stderr := run(t, "kycbridge", "events", "--url", b.eventsURL(), "--json")
 	lines := strings.Split(strings.TrimSpace(stdout), "\n")
-	if code != 0 || stderr != "" || len(lines) != len(wholeLife)+1 {
+	if code != 0 || stderr != "" || len(lines) != len(traffic.WholeLife)+1 {
 		t.Errorf("events --json: code %d, %d lines, %s", code, len(lines), stderr)
 	}
 	for _, line := range lines {
 		readAsConsumer(t, []byte(line))
 	}
-	code, stdout, stderr = run(t, "kycbridge", "events", "--url", b.eventsURL(), "--subject", "kyc.event.v1.*.*.completed."+one.verificationID())
+	code, stdout, stderr = run(t, "kycbridge", "events", "--url", b.eventsURL(), "--subject", "kyc.event.v1.*.*.completed."+one.VerificationID())
 	if code != 0 || strings.Count(stdout, "\n") != 2 || !strings.Contains(stdout, "rejected (final)") || strings.Contains(stdout, "Testa") {
 		t.Errorf("events --subject: code %d\n%s%s", code, stdout, stderr)
 	}
@@ -493,23 +494,23 @@ func serveSecond(t *testing.T, b *bridge) {
 // serveDrain asks the process to end while a callback is on its way: that one is answered 200, the
 // port is closed to others, and the process ends with code 0.
 func serveDrain(t *testing.T, b *bridge) {
-	one := &life{run: 0xac, n: 4}
-	w := one.next(sayApproved)
+	one := &traffic.Life{Run: 0xac, N: 4}
+	w := one.Next(traffic.SayApproved)
 	conn, err := net.Dial("tcp", local(b.callbacks))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	half, answers := len(w.body)/2, bufio.NewReader(conn)
+	half, answers := len(w.Body)/2, bufio.NewReader(conn)
 	fmt.Fprintf(conn, "POST /webhooks/ondato/acme HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n",
-		loadToken, len(w.body))
+		loadToken, len(w.Body))
 	if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
 		t.Fatalf("asked whether to send the body: %q %v", line, err)
 	}
 	if _, err := answers.ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.Write(w.body[:half]); err != nil {
+	if _, err := conn.Write(w.Body[:half]); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -522,15 +523,15 @@ func serveDrain(t *testing.T, b *bridge) {
 		}
 		return err != nil
 	})
-	if _, err := conn.Write(w.body[half:]); err != nil {
+	if _, err := conn.Write(w.Body[half:]); err != nil {
 		t.Fatal(err)
 	}
 	res, err := http.ReadResponse(answers, nil)
 	if err != nil {
 		t.Fatalf("the callback under way: %v", err)
 	}
-	if r := replyOf(t, res); r.code != http.StatusOK || r.Status != kycbridge.ReceiptAccepted {
-		t.Errorf("the callback under way: %d %s", r.code, r.text)
+	if r := replyOf(t, res); r.Code != http.StatusOK || r.Status != kycbridge.ReceiptAccepted {
+		t.Errorf("the callback under way: %d %s", r.Code, r.Text)
 	}
 	if code := b.exit(t, 20*time.Second); code != 0 {
 		t.Errorf("exit code %d:\n%s", code, b.stderr.tail())
@@ -543,16 +544,16 @@ func serveRestarted(t *testing.T, b *bridge) {
 	b.start(t)
 	waited := b.settled(t, 75*time.Second)
 	t.Logf("all worked %s after the restart", round(waited))
-	all := histories(t, b.eventsURL())
-	sound(t, all)
-	for n, want := range map[int]int{1: 1, 3: len(wholeLife), 4: 1} {
-		if got := len(all[(&life{run: 0xac, n: n}).verificationID()]); got != want {
+	all := traffic.Histories(t, b.eventsURL())
+	traffic.Sound(t, all)
+	for n, want := range map[int]int{1: 1, 3: len(traffic.WholeLife), 4: 1} {
+		if got := len(all[(&traffic.Life{Run: 0xac, N: n}).VerificationID()]); got != want {
 			t.Errorf("verification %d has %d events after the restart, expected %d", n, got, want)
 		}
 	}
-	w := (&life{run: 0xac, n: 4}).next(sayApproved)
-	if r, err := b.post(t.Context(), w.body); err != nil || r.Status != kycbridge.ReceiptDuplicate {
-		t.Errorf("a payload of before the restart: %d %s %v", r.code, r.text, err)
+	w := (&traffic.Life{Run: 0xac, N: 4}).Next(traffic.SayApproved)
+	if r, err := b.post(t.Context(), w.Body); err != nil || r.Status != kycbridge.ReceiptDuplicate {
+		t.Errorf("a payload of before the restart: %d %s %v", r.Code, r.Text, err)
 	}
 	if code := b.terminate(t); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -564,15 +565,15 @@ func serveRestarted(t *testing.T, b *bridge) {
 func TestBusy(t *testing.T) {
 	b := newBridge(t, "receive: {requests_per_second: 0.2}\n"+oneAccount)
 	b.start(t)
-	one := &life{run: 0xb5, n: 1}
-	w := one.next(sayCreated)
+	one := &traffic.Life{Run: 0xb5, N: 1}
+	w := one.Next(traffic.SayCreated)
 	for i, want := range []int{http.StatusOK, http.StatusServiceUnavailable} {
-		r := b.curl(t, call{path: "/webhooks/ondato/acme", header: []string{"Content-Type", "application/json", "Authorization", "Bearer " + loadToken}, body: w.body})
-		if r.code != want {
-			t.Fatalf("callback %d: %d %s", i+1, r.code, r.text)
+		r := b.curl(t, call{path: "/webhooks/ondato/acme", header: []string{"Content-Type", "application/json", "Authorization", "Bearer " + loadToken}, body: w.Body})
+		if r.Code != want {
+			t.Fatalf("callback %d: %d %s", i+1, r.Code, r.Text)
 		}
-		if want == http.StatusServiceUnavailable && (r.header.Get("Retry-After") != "1" || !strings.Contains(r.text, `"urn:kycbridge:problem:busy"`)) {
-			t.Errorf("over the rate: Retry-After %q, %s", r.header.Get("Retry-After"), r.text)
+		if want == http.StatusServiceUnavailable && (r.Header.Get("Retry-After") != "1" || !strings.Contains(r.Text, `"urn:kycbridge:problem:busy"`)) {
+			t.Errorf("over the rate: Retry-After %q, %s", r.Header.Get("Retry-After"), r.Text)
 		}
 	}
 }

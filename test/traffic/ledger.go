@@ -1,0 +1,138 @@
+package traffic
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"kycbridge"
+)
+
+// Reply is what a caller was told.
+type Reply struct {
+	Code           int
+	Header         http.Header
+	Text           string
+	Status         string `json:"status"`
+	PayloadID      string `json:"payload_id"`
+	VerificationID string `json:"verification_id"`
+}
+
+// Ledger is what the callers know: the payloads that were answered 200, by verification.
+type Ledger struct {
+	// Proxied: a proxy stands before kycbridge and answers 502, 503 and 504 of its own.
+	Proxied  bool
+	Accepted atomic.Int64
+
+	mu       sync.Mutex
+	promised map[string]map[string]bool // verification id, payload id
+	newest   map[string]Webhook         // the last verdict that was promised, by verification
+	single   map[string]bool            // verifications of one payload
+	answers  map[int]int                // by status; 0: no answer came
+	faults   []string                   // answers that no one should get
+	last     time.Time                  // of the last 200
+	silence  time.Duration              // the longest time between two of them
+}
+
+// NewLedger returns an empty ledger.
+func NewLedger() *Ledger {
+	return &Ledger{promised: map[string]map[string]bool{}, newest: map[string]Webhook{}, single: map[string]bool{}, answers: map[int]int{}}
+}
+
+// alone takes down that a life has one payload only.
+func (l *Ledger) alone(one *Life) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.single[one.VerificationID()] = true
+}
+
+// note takes down an answer and reports whether it was a promise.
+func (l *Ledger) note(vid string, w Webhook, r Reply, err error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		r.Code = 0
+	}
+	l.answers[r.Code]++
+	switch r.Code {
+	case http.StatusOK:
+		if r.PayloadID != w.PayloadID || r.VerificationID != vid || r.Status != kycbridge.ReceiptAccepted && r.Status != kycbridge.ReceiptDuplicate {
+			l.faults = append(l.faults, "200 "+r.Text)
+		}
+		l.promise(vid, w)
+	case 0:
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		if !l.Proxied && (r.Code != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "") {
+			l.faults = append(l.faults, http.StatusText(r.Code)+" without Retry-After: "+r.Text)
+		}
+	default:
+		l.faults = append(l.faults, r.Text)
+	}
+	return r.Code == http.StatusOK
+}
+
+// promise takes down a 200.
+func (l *Ledger) promise(vid string, w Webhook) {
+	if l.promised[vid] == nil {
+		l.promised[vid] = map[string]bool{}
+	}
+	l.promised[vid][w.PayloadID] = true
+	if w.Verdict != "" && !w.At.Before(l.newest[vid].At) {
+		l.newest[vid] = w
+	}
+	now := time.Now()
+	if !l.last.IsZero() {
+		l.silence = max(l.silence, now.Sub(l.last))
+	}
+	l.last = now
+	l.Accepted.Add(1)
+}
+
+// Silence is the longest time between one 200 and the next since it was last asked for.
+func (l *Ledger) Silence() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	longest := l.silence
+	l.silence, l.last = 0, time.Time{}
+	return longest
+}
+
+// Verdict is what became of the promises of a ledger.
+type Verdict struct {
+	Promised int         // payloads that were answered 200
+	Lost     int         // of these without an effect
+	Answers  map[int]int // by status; 0: no answer came
+}
+
+// Judge compares what was promised with what was published. A verification of one payload has the
+// one event of it; one whose verdict flips ends with the newest verdict that was promised, or with
+// a newer one whose caller never learned that it was stored.
+func (l *Ledger) Judge(t *testing.T, all map[string][]Record) Verdict {
+	t.Helper()
+	v := Verdict{Answers: l.answers}
+	for vid, payloads := range l.promised {
+		v.Promised += len(payloads)
+		history := all[vid]
+		if len(history) == 0 {
+			v.Lost += len(payloads)
+			t.Errorf("verification %s has no event, %d payloads of it were answered 200", vid, len(payloads))
+			continue
+		}
+		last, newest := history[len(history)-1].Data, l.newest[vid]
+		if told := kycbridge.ParseInstant(last.Decision.DecidedAt); told.Before(kycbridge.ParseInstant(newest.DecidedAt)) {
+			v.Lost++
+			t.Errorf("verification %s ends with the verdict of %s, that of %s was answered 200", vid, last.Decision.DecidedAt, newest.DecidedAt)
+		}
+		if l.single[vid] && (len(history) != 1 || !payloads[history[0].Data.Payload.ID]) {
+			v.Lost++
+			t.Errorf("verification %s: its only payload %v made %d events", vid, payloads, len(history))
+		}
+	}
+	for _, f := range l.faults {
+		t.Errorf("answered %s", f)
+	}
+	t.Logf("%d payloads promised for %d verifications, %d lost; answers by status (0: none) %v", v.Promised, len(l.promised), v.Lost, v.Answers)
+	return v
+}

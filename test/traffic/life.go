@@ -1,0 +1,115 @@
+package traffic
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"kycbridge"
+)
+
+// What a generated webhook says.
+const (
+	SayInProgress = "IdentityVerification.StatusChanged InProgress"
+	SayConsented  = "IdentityVerification.Consented InProgress"
+	SayCreated    = "KycIdentification.Created Unfinished"
+	SayProcessed  = "KycIdentification.Processed Awaiting"
+	SayRejected   = "KycIdentification.Rejected Rejected"
+	SayApproved   = "KycIdentification.Approved Approved"
+	SayCompleted  = "IdentityVerification.StatusChanged Completed"
+	SayUpdated    = "KycIdentification.Updated Approved"
+)
+
+// WholeLife is one verification from its first sign to a correction after the verdict.
+var WholeLife = []string{SayInProgress, SayConsented, SayCreated, SayProcessed, SayRejected, SayApproved, SayCompleted, SayUpdated}
+
+// Life writes the Ondato webhooks of one generated verification. Each has an event id of its own, a
+// later time than the one before, and facts that no other has, so that in its turn it always makes
+// an event.
+type Life struct {
+	Run  uint32 // tells the lives of one run of a test from those of another
+	N    int    // tells it from the others of its run
+	Told int    // webhooks so far
+}
+
+// Webhook is one payload of a life.
+type Webhook struct {
+	PayloadID string
+	At        time.Time
+	Verdict   kycbridge.Outcome // "" where it brings none
+	DecidedAt string            // of a verdict, as its event must tell it
+	Body      []byte
+}
+
+// Reference is the id that the provider gave it.
+func (l *Life) Reference() string {
+	return fmt.Sprintf("b%07x-0000-4000-8000-%012x", l.Run&0xfffffff, l.N)
+}
+
+// VerificationID is ours, at account acme of ondato.
+func (l *Life) VerificationID() string {
+	return kycbridge.VerificationID("ondato", "acme", l.Reference())
+}
+
+// Next is the next webhook of the life.
+func (l *Life) Next(say string) Webhook {
+	l.Told++
+	kind, status, _ := strings.Cut(say, " ")
+	id := fmt.Sprintf("e%07x-%04x-4000-8000-%012x", l.Run&0xfffffff, l.Told, l.N)
+	w := Webhook{
+		PayloadID: kycbridge.PayloadID("ondato", "acme", id, ""),
+		At:        time.Date(2026, 3, 2, 9, 0, 0, 250e6, time.UTC).Add(time.Duration(l.Told) * time.Minute),
+	}
+	resource := l.session(status, w.At)
+	if strings.HasPrefix(kind, "Kyc") {
+		resource = l.identification(status)
+	}
+	switch say {
+	case SayApproved:
+		w.Verdict = kycbridge.OutcomeApproved
+		resource["statusReason"] = "AutomaticallyIdentified"
+	case SayRejected:
+		w.Verdict = kycbridge.OutcomeRejected
+		resource["statusReason"] = "PoorPhotoQuality"
+	}
+	if w.Verdict != "" {
+		completed := w.At.Add(-2 * time.Second)
+		w.DecidedAt = kycbridge.Instant(completed)
+		resource["completedUtc"] = w.DecidedAt
+	}
+	body, err := json.Marshal(map[string]any{"id": id, "applicationId": "a0000000-0000-4000-8000-000000000001",
+		"createdUtc": kycbridge.Instant(w.At), "payload": resource, "type": kind})
+	if err != nil {
+		panic(err) // a map of plain values always encodes
+	}
+	w.Body = body
+	return w
+}
+
+// session is the IDV resource.
+func (l *Life) session(status string, at time.Time) map[string]any {
+	return map[string]any{
+		"id": l.Reference(), "applicationId": "a0000000-0000-4000-8000-000000000001",
+		"externalReferenceId": fmt.Sprintf("ref-%d", l.N), "createdUtc": "2026-03-02T08:55:00.12Z",
+		"modifiedUtc": kycbridge.Instant(at), "status": status,
+		"setup": map[string]any{"id": "5e000000-0000-4000-8000-000000000001", "versionId": "5e000000-0000-4000-8000-0000000000a1"},
+		"step":  map[string]any{"consent": map[string]any{"isConsented": true, "consentedUtc": kycbridge.Instant(at)}},
+	}
+}
+
+// identification is the KYC resource; the address differs from webhook to webhook.
+func (l *Life) identification(status string) map[string]any {
+	return map[string]any{
+		"id": fmt.Sprintf("c%07x-0000-4000-8000-%012x", l.Run&0xfffffff, l.N), "identityVerificationId": l.Reference(),
+		"externalReferenceId": fmt.Sprintf("ref-%d", l.N), "createdUtc": "2026-03-02T08:57:30.77Z", "status": status,
+		"document": map[string]any{
+			"fullName": "Testa Sample", "firstName": "Testa", "lastName": "Sample", "documentNumber": "X0000002",
+			"dateOfBirth": "1988-07-30", "dateOfExpiration": "2032-01-10", "countryIso3": "LTU", "type": "IdCard",
+			"address": fmt.Sprintf("%d Example Street", l.Told), "mrzVerified": true,
+			"files": []any{map[string]any{"fileId": "fe000000-0000-4000-8000-000000000031", "fileExtension": "jpeg", "part": "Front", "fileType": "DocumentPhoto"}},
+		},
+		"rules":       []any{map[string]any{"name": "DocumentHasBothSides", "status": "Success"}, map[string]any{"name": "NotUnder18", "status": "Success"}},
+		"fraudChecks": []any{map[string]any{"name": "DocumentManipulation", "status": "Success"}},
+	}
+}

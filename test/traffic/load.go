@@ -1,0 +1,69 @@
+package traffic
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Load posts webhooks with several callers until its context ends. A caller that got no 200 sends
+// the same payload again, as a provider does, or gives it up, as a provider that died does.
+type Load struct {
+	Post   func(ctx context.Context, body []byte) (Reply, error)
+	Ledger *Ledger
+	Run    uint32 // of the lives
+	Seed   uint64
+	Pace   *rate.Limiter
+	n      atomic.Int64 // lives begun
+	done   sync.WaitGroup
+}
+
+// turns are what the webhooks of a kept life say, over and over.
+var turns = []string{SayApproved, SayProcessed, SayRejected, SayUpdated}
+
+// Start begins with callers. Half of their payloads are a verification each and must make one event
+// each; the other half flip the verdict of a verification that the caller keeps for a while.
+func (l *Load) Start(ctx context.Context, callers int) {
+	for i := range callers {
+		l.done.Go(func() {
+			source := rand.New(rand.NewPCG(l.Seed, uint64(i)))
+			kept := l.begin()
+			for ctx.Err() == nil {
+				if kept.Told == 12 {
+					kept = l.begin()
+				}
+				one := kept
+				if source.IntN(2) == 0 {
+					one = l.begin()
+					l.Ledger.alone(one)
+				}
+				l.deliver(ctx, one, one.Next(turns[one.Told%len(turns)]), source)
+			}
+		})
+	}
+}
+
+// Wait returns when every caller has ended.
+func (l *Load) Wait() { l.done.Wait() }
+
+func (l *Load) begin() *Life { return &Life{Run: l.Run, N: int(l.n.Add(1))} }
+
+// deliver sends one payload until it is promised, given up or ctx ends.
+func (l *Load) deliver(ctx context.Context, one *Life, w Webhook, source *rand.Rand) {
+	for l.Pace.Wait(ctx) == nil {
+		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
+		r, err := l.Post(attempt, w.Body)
+		cancel()
+		if l.Ledger.note(one.VerificationID(), w, r, err) || source.IntN(20) == 0 {
+			return
+		}
+		select { // a caller that nobody answers does not spin
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
