@@ -259,11 +259,10 @@ func TestNamesAndSources(t *testing.T) {
 		"kwikid": {"session", "webhook"}, "event": {"data", "event"},
 	}
 	got := set.Names()
-	for provider, schemas := range got {
-		got[provider] = slices.DeleteFunc(slices.Clone(schemas), outgoing)
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("names %v", got)
+	for provider, schemas := range want {
+		if incoming := slices.DeleteFunc(slices.Clone(got[provider]), outgoing); !slices.Equal(incoming, schemas) {
+			t.Errorf("names of %s: %v", provider, incoming)
+		}
 	}
 	raw, ok := set.Source("event", "data")
 	onDisk, err := fs.ReadFile(files, path.Join("event", "data.schema.json"))

@@ -3,6 +3,8 @@ package app
 import (
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +14,7 @@ import (
 )
 
 // TestProviders is what every provider of the table has to have: complete functions, schemas,
-// fixtures, and an authentication that fails closed.
+// fixtures that fit them, and an authentication that fails closed.
 func TestProviders(t *testing.T) {
 	set, err := schemas.New()
 	if err != nil {
@@ -31,21 +33,67 @@ func TestProviders(t *testing.T) {
 			if p.Verify == nil || p.Identify == nil || p.Validate == nil || p.Map == nil {
 				t.Fatal("a function is missing")
 			}
-			if len(set.Names()[name]) == 0 {
-				t.Error("there is no schema")
-			}
-			fixtures := 0
-			for _, c := range cases {
-				if c.Provider == name {
-					fixtures++
-				}
-			}
-			if fixtures == 0 {
-				t.Error("there is no fixture")
-			}
+			own := slices.DeleteFunc(slices.Clone(cases), func(c fixture.Case) bool { return c.Provider != name })
+			fits(t, p, own, set.Names()[name])
 			refuses(t, p)
+			refusesForged(t, p, own)
 			survives(t, p)
 		})
+	}
+}
+
+// fits holds the fixtures of a provider against its schemas: each fits the one that Identify names,
+// and of each there is one.
+func fits(t *testing.T, p kycbridge.Provider, cases []fixture.Case, names []string) {
+	t.Helper()
+	used := map[string]bool{}
+	for _, c := range cases {
+		doc, faults := Decode(c.Body)
+		if len(faults) > 0 {
+			t.Errorf("%s: %v", c.Dir(), faults)
+			continue
+		}
+		id := p.Identify(doc)
+		used[id.Schema] = true
+		if faults := p.Validate(id.Schema, id.Document); len(faults) > 0 {
+			t.Errorf("%s does not fit %s: %v", c.Dir(), id.Schema, faults)
+		}
+	}
+	if len(used) == 0 || len(names) == 0 {
+		t.Errorf("%d schemas and %d fixtures", len(names), len(cases))
+	}
+	for _, schema := range names {
+		outgoing := schema == "start" || strings.HasPrefix(schema, "push_")
+		if !outgoing && !used[schema] {
+			t.Errorf("there is no fixture of %s", schema)
+		}
+	}
+}
+
+// refusesForged changes what a fixture's own authentication speaks of: it admits the body as it is,
+// with the secret that it was made with, and nothing near it.
+func refusesForged(t *testing.T, p kycbridge.Provider, cases []fixture.Case) {
+	t.Helper()
+	for _, c := range cases {
+		if c.Callback == nil {
+			continue
+		}
+		if _, err := p.Verify(credentialsOf(c), requestOf(c)); err != nil {
+			t.Errorf("%s: its own authentication does not admit it: %v", c.Dir(), err)
+		}
+		for name, forge := range map[string]func(*fixture.Case, *fixture.Callback){
+			"another secret": func(_ *fixture.Case, how *fixture.Callback) { how.Secret += "x" },
+			"an empty one":   func(_ *fixture.Case, how *fixture.Callback) { how.Secret = "" },
+			"no header":      func(_ *fixture.Case, how *fixture.Callback) { how.Header = nil },
+			"another body":   func(c *fixture.Case, _ *fixture.Callback) { c.Body = append(slices.Clone(c.Body), ' ') },
+		} {
+			forged, how := c, *c.Callback
+			forge(&forged, &how)
+			forged.Callback = &how
+			if _, err := p.Verify(credentialsOf(forged), requestOf(forged)); !errors.Is(err, kycbridge.ErrUnauthenticated) {
+				t.Errorf("%s with %s: got %v, want ErrUnauthenticated", c.Dir(), name, err)
+			}
+		}
 	}
 }
 

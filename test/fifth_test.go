@@ -1,0 +1,382 @@
+package test
+
+import (
+	"crypto/hmac"
+	"crypto/sha512"
+	"encoding/base64"
+	"fmt"
+	"go/format"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"kycbridge"
+	"kycbridge/test/traffic"
+)
+
+// fifthFiles is a whole invented provider, each file at its place in the repository, as
+// docs/add-a-provider.md describes it.
+const fifthFiles = "testdata/fifth"
+
+// The one line of the fifth provider, and the table that it goes into.
+const (
+	fifthTable = "internal/app/providers.go"
+	fifthLine  = "\t\tveridentProvider(),\n"
+)
+
+// TestFifthProvider adds an invented provider to a copy of the repository: new files and one line of
+// the table, and nothing else. There the copy builds, the tests that go over the table go over it
+// too, and a process takes its callbacks and asks its API.
+func TestFifthProvider(t *testing.T) {
+	long(t, "a minute")
+	for _, program := range []string{"git", "go"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("there is no %s: %v", program, err)
+		}
+	}
+	c := newCheckout(t)
+	added := c.addFifth(t)
+	for _, part := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"one line", func(t *testing.T) { fifthCounts(t, c, added) }},
+		{"builds", func(t *testing.T) { fifthBuilds(t, c, added) }},
+		{"is tested", func(t *testing.T) { fifthIsTested(t, c) }},
+		{"serves", func(t *testing.T) { fifthServes(t, c) }},
+	} {
+		if !t.Run(part.name, part.test) {
+			return
+		}
+	}
+}
+
+// checkout is a copy of the repository with a history of its own.
+type checkout struct{ dir string }
+
+// newCheckout copies what git would take of the repository, and commits it.
+func newCheckout(t *testing.T) checkout {
+	t.Helper()
+	root, err := filepath.Abs(docsRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := checkout{t.TempDir()}
+	c.run(t, "git", "init", "--quiet")
+	c.run(t, "git", "--git-dir", filepath.Join(c.dir, ".git"), "--work-tree", root, "-C", root, "add", "--all", ".")
+	c.run(t, "git", "checkout-index", "--all")
+	c.run(t, "git", "commit", "--quiet", "--message", "before")
+	return c
+}
+
+// run is a program in the copy: no configuration of whoever runs the tests, no network.
+func (c checkout) run(t *testing.T, program string, args ...string) (output string) {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Dir = c.dir
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GIT_") }),
+		"GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "GOPROXY=off", "GOWORK=off",
+		"GIT_AUTHOR_NAME=test", "GIT_AUTHOR_EMAIL=test@example.com", "GIT_COMMITTER_NAME=test", "GIT_COMMITTER_EMAIL=test@example.com")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// addFifth puts the files of the invented provider and its line into the copy. It returns the files.
+func (c checkout) addFifth(t *testing.T) (added []string) {
+	t.Helper()
+	err := filepath.WalkDir(fifthFiles, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		file := strings.TrimPrefix(filepath.ToSlash(path), fifthFiles+"/")
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(c.dir, filepath.FromSlash(file))
+		if _, err := os.Stat(target); err == nil {
+			return fmt.Errorf("%s is there already: not a new file", file)
+		}
+		added = append(added, file)
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			return err
+		}
+		return os.WriteFile(target, content, 0o644)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := filepath.Join(c.dir, filepath.FromSlash(fifthTable))
+	text, err := os.ReadFile(table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after, found := strings.Cut(string(text), "\n\t}\n") // the end of the list
+	if !found || !strings.Contains(before, "return []entry{") {
+		t.Fatalf("%s holds no list of providers", fifthTable)
+	}
+	if err := os.WriteFile(table, []byte(before+"\n"+fifthLine+"\t}\n"+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return added
+}
+
+// fifthCounts counts what was touched: one existing file, one added line.
+func fifthCounts(t *testing.T, c checkout, added []string) {
+	c.run(t, "git", "add", "--all")
+	if got, want := c.run(t, "git", "diff", "--cached", "--numstat", "--diff-filter=a", "HEAD"), "1\t0\t"+fifthTable+"\n"; got != want {
+		t.Errorf("changed of what was there: %q, want %q", got, want)
+	}
+	if got := c.run(t, "git", "diff", "--cached", "--unified=0", "HEAD", "--", fifthTable); !strings.Contains(got, "\n+"+fifthLine) {
+		t.Errorf("the change of the table is\n%s", got)
+	}
+	files := strings.Fields(c.run(t, "git", "diff", "--cached", "--name-only", "--diff-filter=A", "HEAD"))
+	slices.Sort(added)
+	if !slices.Equal(files, added) {
+		t.Errorf("added %v, want %v", files, added)
+	}
+	t.Logf("%d new files, 1 changed file, 1 added line, no removed one", len(files))
+}
+
+// fifthBuilds builds everything and looks over the packages that got something.
+func fifthBuilds(t *testing.T, c checkout, added []string) {
+	c.run(t, "go", "build", "./...")
+	packages := map[string]bool{}
+	for _, file := range added {
+		if !strings.HasSuffix(file, ".go") {
+			continue
+		}
+		packages["./"+filepath.Dir(file)] = true
+		text, err := os.ReadFile(filepath.Join(c.dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if formatted, err := format.Source(text); err != nil || string(formatted) != string(text) {
+			t.Errorf("%s is not formatted: %v", file, err)
+		}
+	}
+	args := []string{"vet"}
+	for dir := range packages {
+		args = append(args, dir)
+	}
+	c.run(t, "go", args...)
+}
+
+// fifthTests are the tests that go over the table or the folders, with what of their output shows
+// that they went over the new provider.
+var fifthTests = []struct{ dir, tests, shows string }{
+	{"./internal/app", "^TestProviders$|^TestCatalog", "--- PASS: TestProviders/verident"},
+	{"./internal/provider/verident", "^TestFetch$", "--- PASS: TestFetch"},
+	{"./schemas", "^TestNamesAndSources$|^TestProviderSchemasAreOpen$|^TestNoFaultRepeatsAValue$", "--- PASS: TestProviderSchemasAreOpen"},
+	{"./cmd/kycbridge", "^TestSchemas$", "--- PASS: TestSchemas"},
+	{"./test", "^TestGolden$/^verident$|^TestImports$|^TestFixturesAreJSON$|^TestDocsNameEveryAPIKey$|^TestDocsConfigurations$|^TestDocsLinks$",
+		"--- PASS: TestGolden/verident/webhook-unknown-state"},
+}
+
+func fifthIsTested(t *testing.T, c checkout) {
+	var dirs, tests []string
+	for _, test := range fifthTests {
+		dirs, tests = append(dirs, test.dir), append(tests, test.tests)
+	}
+	out := c.run(t, "go", append([]string{"test", "-count=1", "-v", "-run", strings.Join(tests, "|")}, dirs...)...)
+	for _, test := range fifthTests {
+		if !strings.Contains(out, test.shows) {
+			t.Errorf("%s does not show %q:\n%s", test.dir, test.shows, out)
+		}
+	}
+}
+
+// Secrets of the fifth provider's accounts.
+const (
+	fifthSecret = "webhook-secret-5f1d"
+	fifthKey    = "api-secret-5c0a"
+)
+
+// fifthAccounts are one account whose callbacks are believed and one whose verdicts are asked for.
+const fifthAccounts = `log: {level: debug}
+accounts:
+  - name: acme
+    provider: verident
+    environment: test
+    auth: {hmac: {secrets: [webhook-secret-old-5f, ` + fifthSecret + `]}}
+  - name: bank
+    provider: verident
+    environment: test
+    auth: {hmac: {secrets: [` + fifthSecret + `]}}
+    api: {base_url: %q, key: ` + fifthKey + `}
+    confirm: true
+`
+
+// fifthServes runs the program of the copy: a callback becomes its event, a forged one does not, and
+// the result is asked for where the account wants it confirmed.
+func fifthServes(t *testing.T, c checkout) {
+	binary := filepath.Join(t.TempDir(), "kycbridge")
+	c.run(t, "go", "build", "-o", binary, "./cmd/kycbridge")
+	var asked atomic.Int32
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if r.Header.Get("Authorization") != "Bearer "+fifthKey || r.URL.Path != "/v2/checks/vc-0001" {
+			http.Error(w, `{"code":"no_check","message":"no such check"}`, http.StatusNotFound)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(fifthBody(t, "get-check-accepted"))
+	}))
+	t.Cleanup(api.Close)
+	b := newBridge(t, fmt.Sprintf(fifthAccounts, api.URL))
+	b.process = startProgram(t, binary, "serve", "--config", b.config)
+	b.waitReady(t)
+
+	heard := map[string]*nats.Subscription{}
+	nc, err := nats.Connect(b.eventsURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	for _, account := range []string{"acme", "bank"} {
+		subject := "kyc.event.v1.verident." + account + ".completed." + kycbridge.VerificationID("verident", account, "vc-0001")
+		if heard[account], err = nc.SubscribeSync(subject); err != nil || nc.Flush() != nil {
+			t.Fatalf("subscribe: %v", err)
+		}
+	}
+	accepted := fifthBody(t, "webhook-accepted")
+	for name, forged := range map[string]string{"nothing": "", "another secret's": fifthSign("guessed", accepted), "another body's": fifthSign(fifthSecret, fifthBody(t, "webhook-declined"))} {
+		if r := b.fifthCallback(t, "acme", forged, accepted); r.Code != http.StatusUnauthorized {
+			t.Errorf("signed with %s: %d %s", name, r.Code, r.Text)
+		}
+	}
+	for account, want := range map[string]struct{ via kycbridge.Via }{"acme": {kycbridge.ViaCallback}, "bank": {kycbridge.ViaFetch}} {
+		r := b.fifthCallback(t, account, fifthSign(fifthSecret, accepted), accepted)
+		if r.Code != http.StatusOK || r.Status != kycbridge.ReceiptAccepted || r.VerificationID != kycbridge.VerificationID("verident", account, "vc-0001") {
+			t.Errorf("%s: %d %s", account, r.Code, r.Text)
+		}
+		m, err := heard[account].NextMsg(10 * time.Second)
+		if err != nil {
+			t.Fatalf("%s: the event of an accepted check: %v\n%s", account, err, b.stderr.tail())
+		}
+		e, err := kycbridge.DecodeEvent(m.Data)
+		if err != nil || e.Data.Decision.Outcome != kycbridge.OutcomeApproved || !e.Data.Decision.Final || e.Data.Provider.Event.Via != want.via || e.Data.ExternalReference != "case-0001" {
+			t.Errorf("%s: %s, %v", account, m.Data, err)
+		}
+		readAsConsumer(t, m.Data)
+	}
+	if n := asked.Load(); n != 1 {
+		t.Errorf("the API was asked %d times, want once", n)
+	}
+	for _, secret := range []string{fifthSecret, fifthKey, "Testa", "Sample", "X0000005", "1988-07-30"} {
+		if strings.Contains(b.stderr.String()+b.stdout.String()+b.metrics(), secret) {
+			t.Errorf("%q stands in the log or in a metric", secret)
+		}
+	}
+}
+
+// fifthBody is the body of a fixture of the fifth provider.
+func fifthBody(t *testing.T, name string) []byte {
+	t.Helper()
+	body, err := os.ReadFile(filepath.Join(fifthFiles, "test", "fixture", "testdata", "verident", name, "body.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+// fifthSign signs as the fifth provider does.
+func fifthSign(secret string, body []byte) string {
+	mac := hmac.New(sha512.New, []byte(secret))
+	mac.Write(body)
+	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// fifthCallback posts a webhook; an empty signature is left out.
+func (b *bridge) fifthCallback(t *testing.T, account, signature string, body []byte) traffic.Reply {
+	t.Helper()
+	header := []string{"Content-Type", "application/json"}
+	if signature != "" {
+		header = append(header, "Verident-Signature", signature)
+	}
+	return b.curl(t, call{path: "/webhooks/verident/" + account, header: header, body: body})
+}
+
+// TestGuideExcerpts: what docs/add-a-provider.md shows of a file stands in the file, its one line is
+// the one that the test above adds, and every file is named.
+func TestGuideExcerpts(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(docsRoot, "docs", "add-a-provider.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	guide := string(raw)
+	excerpts := regexp.MustCompile("(?ms)^<!-- from: (\\S+) -->\n```[a-z]*\n(.*?)^```$").FindAllStringSubmatch(guide, -1)
+	if len(excerpts) < 6 {
+		t.Errorf("only %d excerpts", len(excerpts))
+	}
+	for _, m := range excerpts {
+		file, text := m[1], m[2]
+		if file == fifthTable {
+			if !strings.Contains(text, fifthLine) {
+				t.Errorf("the guide adds another line to the table:\n%s", text)
+			}
+			continue
+		}
+		source, err := os.ReadFile(filepath.Join(fifthFiles, filepath.FromSlash(file)))
+		if err != nil || !strings.Contains(string(source), strings.TrimSuffix(text, "\n")) {
+			t.Errorf("%s does not hold this: %v\n%s", file, err, text)
+		}
+	}
+	err = filepath.WalkDir(fifthFiles, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		file := strings.TrimPrefix(filepath.ToSlash(path), fifthFiles+"/")
+		if dir, name := filepath.Split(file); strings.HasPrefix(file, "test/fixture/") {
+			file = name // the folders of the cases are one line of the guide
+		} else if strings.HasPrefix(dir, "schemas/") {
+			file = dir
+		}
+		file = strings.ReplaceAll(file, "verident", "<name>")
+		if !strings.Contains(guide, file) {
+			t.Errorf("docs/add-a-provider.md does not say what %s is for", file)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFifthFixtures: the goldens of the fifth provider say what the guide promises: what is not known
+// is unknown and approves nobody.
+func TestFifthFixtures(t *testing.T) {
+	approved := map[string]bool{"webhook-accepted": true, "get-check-accepted": true}
+	unknown := map[string]bool{"webhook-unknown-state": true, "webhook-unknown-verdict": true}
+	goldens, err := filepath.Glob(filepath.Join(fifthFiles, "test", "fixture", "testdata", "verident", "*", "golden.json"))
+	if err != nil || len(goldens) < 6 {
+		t.Fatalf("%d goldens, error %v", len(goldens), err)
+	}
+	for _, file := range goldens {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Base(filepath.Dir(file))
+		if got := strings.Contains(string(text), `"outcome": "approved"`); got != approved[name] {
+			t.Errorf("%s: approved %t", name, got)
+		}
+		if got := strings.Contains(string(text), `"status": "unknown"`); got != unknown[name] {
+			t.Errorf("%s: unknown %t", name, got)
+		}
+	}
+}
