@@ -31,6 +31,7 @@ type Disposition struct {
 	Seq      uint64 // of the payload in the payload log
 	Revision int    // of the event that it led to; 0: none
 	Why      string // why there is none: a NoEvent word, or "quarantined"
+	New      []NewValue
 }
 
 // DispositionQuarantined marks a payload that was accepted and could not be mapped.

@@ -52,17 +52,19 @@ type Processed struct {
 	Event   *Event
 	Kind    Kind
 	NoEvent string
+	New     []NewValue // what the provider's schema does not know; only of a payload that is done with
 }
 
 // Disposition is what is recorded of a payload that is done with.
 func (p Processed) Disposition() Disposition {
+	d := Disposition{Why: DispositionQuarantined, New: p.New}
 	switch {
 	case p.Event != nil:
-		return Disposition{Revision: p.Event.Data.Revision}
+		d.Revision, d.Why = p.Event.Data.Revision, ""
 	case p.NoEvent != "":
-		return Disposition{Why: p.NoEvent}
+		d.Why = p.NoEvent
 	}
-	return Disposition{Why: DispositionQuarantined}
+	return d
 }
 
 // Work makes one attempt at a payload and says whether it is done with or to be tried
@@ -71,10 +73,12 @@ func (p Processed) Disposition() Disposition {
 func (n *Normalizer) Work(ctx context.Context, p Payload, attempt int) (done Processed, retryIn time.Duration, err error) {
 	done, err = n.Process(ctx, p)
 	if err == nil {
+		done.New = n.newValues(p)
 		return done, 0, nil
 	}
 	if errors.Is(err, ErrUnmappable) && attempt >= n.MaxAttempts {
 		if qerr := n.Quarantine.Quarantine(ctx, p, QuarantineUnmapped, []FieldError{{Message: err.Error()}}); qerr == nil {
+			done.New = n.newValues(p)
 			return done, 0, err
 		}
 	}

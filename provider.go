@@ -22,6 +22,9 @@ type Provider struct {
 	// Validate checks a part of a body against the named schema of this provider.
 	Validate func(schema string, doc any) []FieldError
 
+	// NewValues tells what in a body the provider's schemas do not know; nil: nobody looks.
+	NewValues func(body []byte) []NewValue
+
 	// Map turns a stored payload into an observation.
 	Map Mapping
 

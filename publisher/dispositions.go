@@ -15,29 +15,74 @@ import (
 
 const (
 	dispositionsAtOnce = 512                   // go into one message
+	dispositionsBytes  = 256 << 10             // of a message, about: what is new in payloads may be much
 	dispositionsEvery  = 20 * time.Millisecond // at least; a message is one flush of the disk
 )
 
 // disposition is one entry of a message of the disposition stream: sequence of the payload, revision of its
-// event or 0, and then why. It holds nothing that names anybody, so that erasing a person leaves it.
+// event or 0, and then why, and what was new in it. It holds nothing that names anybody, so that
+// erasing a person leaves it.
 type disposition struct {
 	seq      uint64
 	revision int
 	why      string
+	fresh    []newValue
 }
 
-// MarshalJSON writes an entry as a short list.
+// MarshalJSON writes an entry as a short list, without the end of it that says nothing.
 func (o disposition) MarshalJSON() ([]byte, error) {
-	if o.why == "" {
-		return json.Marshal([]any{o.seq, o.revision})
+	list := []any{o.seq, o.revision, o.why, o.fresh}
+	switch {
+	case len(o.fresh) > 0:
+	case o.why != "":
+		list = list[:3]
+	default:
+		list = list[:2]
 	}
-	return json.Marshal([]any{o.seq, o.revision, o.why})
+	return json.Marshal(list)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote, now or in an earlier version.
+func (o *disposition) UnmarshalJSON(raw []byte) error {
+	list := []any{&o.seq, &o.revision, &o.why, &o.fresh}
+	return json.Unmarshal(raw, &list)
+}
+
+// size is about how many bytes an entry takes.
+func (o disposition) size() int {
+	n := 16 + len(o.why)
+	for _, v := range o.fresh {
+		n += 8 + len(v.Pointer) + len(v.Value)
+	}
+	return n
+}
+
+// newValue is written as a list too: the pointer of a field, or pointer and value of a word.
+type newValue kycbridge.NewValue
+
+// MarshalJSON writes a list of one or two.
+func (v newValue) MarshalJSON() ([]byte, error) {
+	if v.Kind == kycbridge.NewField {
+		return json.Marshal([]string{v.Pointer})
+	}
+	return json.Marshal([]string{v.Pointer, v.Value})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
-func (o *disposition) UnmarshalJSON(raw []byte) error {
-	list := []any{&o.seq, &o.revision, &o.why}
-	return json.Unmarshal(raw, &list)
+func (v *newValue) UnmarshalJSON(raw []byte) error {
+	var list []string
+	if err := json.Unmarshal(raw, &list); err != nil {
+		return err
+	}
+	switch len(list) {
+	case 1:
+		*v = newValue{Kind: kycbridge.NewField, Pointer: list[0]}
+	case 2:
+		*v = newValue{Kind: kycbridge.NewWord, Pointer: list[0], Value: list[1]}
+	default:
+		return fmt.Errorf("a new value has %d parts", len(list))
+	}
+	return nil
 }
 
 // recorder writes down what became of payloads, many in one message, and only then lets go of them.
@@ -56,7 +101,7 @@ func newRecorder(s *Store) *recorder { return &recorder{store: s, wake: make(cha
 // add takes a disposition; release is called once it is durable.
 func (r *recorder) add(o kycbridge.Disposition, release func()) {
 	r.mu.Lock()
-	r.waiting = append(r.waiting, disposition{o.Seq, o.Revision, o.Why})
+	r.waiting = append(r.waiting, disposition{o.Seq, o.Revision, o.Why, newValues(o.New)})
 	r.release = append(r.release, release)
 	full := len(r.waiting) >= dispositionsAtOnce
 	r.mu.Unlock()
@@ -87,10 +132,8 @@ func (r *recorder) run(ctx context.Context) {
 // meanwhile is worked again, which changes nothing.
 func (r *recorder) flush(ctx context.Context) {
 	r.mu.Lock()
-	batch, release := r.waiting, r.release
-	if len(batch) > dispositionsAtOnce {
-		batch, release = batch[:dispositionsAtOnce], release[:dispositionsAtOnce]
-	}
+	n := fitting(r.waiting)
+	batch, release := r.waiting[:n], r.release[:n]
 	r.mu.Unlock()
 	if len(batch) == 0 {
 		return
@@ -110,6 +153,29 @@ func (r *recorder) flush(ctx context.Context) {
 	for _, done := range release {
 		done()
 	}
+}
+
+// fitting is how many entries go into one message: one at least, if there is any.
+func fitting(waiting []disposition) int {
+	bytes := 0
+	for i, o := range waiting {
+		if bytes += o.size(); i == dispositionsAtOnce || i > 0 && bytes > dispositionsBytes {
+			return i
+		}
+	}
+	return len(waiting)
+}
+
+// newValues are those of a payload as they are written.
+func newValues(all []kycbridge.NewValue) []newValue {
+	if len(all) == 0 {
+		return nil
+	}
+	out := make([]newValue, len(all))
+	for i, v := range all {
+		out[i] = newValue(v)
+	}
+	return out
 }
 
 func (s *Store) putDispositions(ctx context.Context, batch []disposition) error {
@@ -134,7 +200,11 @@ func (s *Store) Dispositions(ctx context.Context, since time.Time, each func(kyc
 			return fmt.Errorf("read dispositions: a message of %s is not ours", s.names.dispositions())
 		}
 		for _, o := range batch {
-			if err := each(kycbridge.Disposition{Seq: o.seq, Revision: o.revision, Why: o.why}); err != nil {
+			d := kycbridge.Disposition{Seq: o.seq, Revision: o.revision, Why: o.why}
+			for _, v := range o.fresh {
+				d.New = append(d.New, kycbridge.NewValue(v))
+			}
+			if err := each(d); err != nil {
 				return err
 			}
 		}

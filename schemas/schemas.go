@@ -46,6 +46,7 @@ type Set struct {
 	files    map[name][]byte
 	compiled map[name]*jsonschema.Schema
 	library  library
+	known    map[name]*place
 	api      map[string]*jsonschema.Schema // of the admin API, by component
 }
 
@@ -71,6 +72,9 @@ func New() (*Set, error) {
 		return nil, err
 	}
 	set := &Set{files: found, compiled: compiled, library: lib}
+	if set.known, err = known(sources, lib); err != nil {
+		return nil, err
+	}
 	if set.api, err = compileAPI(lib); err != nil {
 		return nil, err
 	}

@@ -101,12 +101,13 @@ func everyMetric(t *testing.T) map[string][]string {
 	for provider := range w.sims {
 		w.start(provider, "ref-1")
 	}
-	w.post("ondato", http.Header{}, []byte(`{}`))                   // refused
-	w.post("ondato", genuine("ondato"), []byte(`{"not": "known"}`)) // quarantined
+	w.post("ondato", http.Header{}, []byte(`{}`))                                                                                                                   // refused
+	w.post("ondato", genuine("ondato"), []byte(`{"not": "known"}`))                                                                                                 // quarantined
+	w.post("ondato", genuine("ondato"), []byte(`{"id": "e1", "createdUtc": "2026-03-02T09:00:00Z", "type": "Form.Created", "payload": {"id": "f1"}, "tenant": 1}`)) // with something new
 	var seen map[string][]string
 	eventually(t, 30*time.Second, "metrics of everything that happens", func() bool {
 		seen = scrape(t, "http://"+w.app.AdminAddr()+"/metrics")
-		for _, name := range []string{"kycbridge_events_total", "kycbridge_payloads_without_event_total", "kycbridge_poll_looks_total", "kycbridge_provider_calls_total", "kycbridge_payloads_total"} {
+		for _, name := range []string{"kycbridge_events_total", "kycbridge_payloads_without_event_total", "kycbridge_poll_looks_total", "kycbridge_provider_calls_total", "kycbridge_payloads_total", "kycbridge_new_values_total"} {
 			if len(seen[name]) == 0 {
 				return false
 			}

@@ -30,7 +30,10 @@ func reportCommand(o *payloadFlags) *cobra.Command {
 account: accepted ones led to an event, to none for a reason that is written down, or are
 still to be worked. What is neither is lost: it is listed, and the exit code is 1.
 
-EVENTS are those published on that day, OVERDUE the open sessions whose deadline passed.`,
+EVENTS are those published on that day, OVERDUE the open sessions whose deadline passed.
+
+A second table shows what the schemas did not know when the payloads were worked: fields, and
+words where the known ones are listed; never the value of anything else.`,
 		Example: `  kycbridge payloads report --since 720h
   kycbridge payloads report --json | jq .lost_all`,
 		Args: noArgs,
@@ -86,6 +89,9 @@ func printReport(w io.Writer, r archive.Report) error {
 	if len(r.Total.Quarantined) > 0 {
 		fmt.Fprintln(&b, "quarantined: "+countsOf(r.Total.Quarantined))
 	}
+	if err := printNew(&b, r.New); err != nil {
+		return err
+	}
 	if len(r.Lost) > 0 {
 		fmt.Fprintln(&b, "\nlost:")
 	}
@@ -98,6 +104,20 @@ func printReport(w io.Writer, r archive.Report) error {
 	fmt.Fprintln(&b, "\n"+r.Verdict())
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// printNew prints what the schemas did not know.
+func printNew(w io.Writer, all []archive.New) error {
+	if len(all) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w, "\nnew, which the schema does not know:")
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "PROVIDER\tPOINTER\tKIND\tVALUE\tPAYLOADS\tFIRST SEEN\tLAST SEEN")
+	for _, n := range all {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", n.Provider, printable(n.Pointer), n.Kind, orNone(printable(n.Value)), n.Payloads, shortTime(n.FirstSeen), shortTime(n.LastSeen))
+	}
+	return t.Flush()
 }
 
 func sumOf(counts map[string]int) (n int) {

@@ -48,6 +48,9 @@ func printShown(w io.Writer, s archive.Shown) error {
 	}
 	for _, worked := range s.Worked {
 		pairs = append(pairs, "led to", ledTo(worked))
+		for _, v := range worked.New {
+			pairs = append(pairs, "new", printable(v.Kind+" "+v.Pointer+after(": ", v.Value)))
+		}
 	}
 	for _, e := range s.Errors {
 		place := e.Path

@@ -84,8 +84,12 @@ func TestPayloadScripts(t *testing.T) {
 			"discreet": discreetCommand,
 			"lose":     func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).lose()) },
 			"misplace": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).misplace()) },
-			"settle":   func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).settle()) },
-			"stop":     func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).stop() },
+			"send": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(of(ts).post(args[0], "hunter2-basic", []byte(ts.ReadFile(args[1])), http.StatusOK))
+				ts.Check(of(ts).settle())
+			},
+			"settle": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).settle()) },
+			"stop":   func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).stop() },
 		},
 	})
 }

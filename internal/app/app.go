@@ -177,6 +177,7 @@ func Providers(set *schemas.Set) map[string]kycbridge.Provider {
 		p.Validate = func(schema string, doc any) []kycbridge.FieldError {
 			return fieldErrors(set.Validate(p.Name, schema, doc))
 		}
+		p.NewValues = newValuesOf(set, p.Provider)
 		table[p.Name] = p.Provider
 	}
 	return table
@@ -302,6 +303,7 @@ func (a *App) startBus(ctx context.Context, normalize bool) error {
 // normalize works the payload log until ctx ends.
 func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
 	n := newNormalizer(a.accounts, a.store, bus, a.config)
+	fresh := newNewcomers(a.log, a.metrics)
 	return a.store.Consume(ctx, publisher.ConsumeOptions{
 		Workers: a.config.Normalize.Workers,
 		Alone:   a.config.Store.IsEmbedded(), // the lock on its directory says so
@@ -315,6 +317,7 @@ func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
 				if err == nil || ctx.Err() == nil { // what a shutdown interrupts is no failure
 					a.metrics.processed(p, done, err)
 					a.logProcessed(p, done, attempt, retryIn, err)
+					fresh.met(p, done.New)
 				}
 				return done, err
 			})

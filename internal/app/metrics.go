@@ -14,8 +14,9 @@ import (
 	"kycbridge/handlers"
 )
 
-// metrics are what Prometheus reads. Labels hold configured names and our own words, never a byte
-// from outside and nothing personal.
+// metrics are what Prometheus reads. Labels hold configured names and our own words, and nothing
+// personal. Of what comes from outside only the names of new fields stand in one, if they look like
+// names, and no more than a bounded number of them.
 type metrics struct {
 	registry   *prometheus.Registry
 	payloads   *prometheus.CounterVec
@@ -24,6 +25,7 @@ type metrics struct {
 	noEvent    *prometheus.CounterVec
 	failures   *prometheus.CounterVec
 	unmapped   *prometheus.CounterVec
+	newValues  *prometheus.CounterVec
 	eventDelay *prometheus.HistogramVec
 	calls      *prometheus.CounterVec
 	callTime   *prometheus.HistogramVec
@@ -53,6 +55,8 @@ func newMetrics() *metrics {
 			Help: "Failed attempts to process a stored payload; each is tried again or quarantined."}, []string{"provider", "account"}),
 		unmapped: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_unmapped_statuses_total",
 			Help: "Events whose status or decision is a word of the provider that the mapping does not know."}, []string{"provider", "account"}),
+		newValues: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_new_values_total",
+			Help: "Payloads with a field or a word that the schema does not know, by where it stands; other: beyond 100 places of a provider."}, []string{"provider", "account", "kind", "pointer"}),
 		eventDelay: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kycbridge_receipt_to_event_seconds",
 			Help: "Time from the receipt of a payload to its published event.", Buckets: coarse}, []string{"provider"}),
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_provider_calls_total",
@@ -66,7 +70,7 @@ func newMetrics() *metrics {
 		badWatches: prometheus.NewCounter(prometheus.CounterOpts{Name: "kycbridge_watch_requests_dropped_total",
 			Help: "Requests on the watch subject that made no sense."}),
 	}
-	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.failures, m.unmapped, m.eventDelay,
+	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.failures, m.unmapped, m.newValues, m.eventDelay,
 		m.calls, m.callTime, m.looks, m.apiPaused, m.badWatches,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -155,6 +159,11 @@ func (m *metrics) processed(p kycbridge.Payload, done kycbridge.Processed, err e
 	default:
 		m.noEvent.WithLabelValues(p.Provider, p.Account, done.NoEvent).Inc()
 	}
+}
+
+// newValue counts something in a worked payload that the schema does not know.
+func (m *metrics) newValue(p kycbridge.Payload, kind, pointer string) {
+	m.newValues.WithLabelValues(p.Provider, p.Account, kind, pointer).Inc()
 }
 
 func (m *metrics) handler() http.Handler {

@@ -248,6 +248,9 @@ func Verified(r archive.Report) VerifiedReport {
 	if r.Lost == nil {
 		r.Lost = []archive.Loss{}
 	}
+	if r.New == nil {
+		r.New = []archive.New{}
+	}
 	return VerifiedReport{r.Sound(), r.Verdict(), r}
 }
 

@@ -18,6 +18,7 @@ type Report struct {
 	Total   Row    `json:"total"`
 	Lost    []Loss `json:"lost"`     // the first of them
 	LostAll int    `json:"lost_all"` // how many there are
+	New     []New  `json:"new_values"`
 }
 
 // Row counts the payloads of one account on one day, by when they were received (UTC).
@@ -64,6 +65,17 @@ const mostLosses = 1000
 // Sound reports whether nothing is missing.
 func (r Report) Sound() bool { return r.LostAll == 0 && r.Total.Agrees() }
 
+// New is something that the schema did not know when payloads were worked.
+type New struct {
+	Provider string `json:"provider"`
+	kycbridge.NewValue
+	Payloads  int    `json:"payloads"`   // accepted ones that hold it
+	FirstSeen string `json:"first_seen"` // when the first of them was received
+	LastSeen  string `json:"last_seen"`
+
+	first, last time.Time
+}
+
 // rowKey names a row.
 type rowKey struct{ day, provider, account string }
 
@@ -75,8 +87,9 @@ type accountant struct {
 
 	position kycbridge.Position
 	first    uint64   // sequence that fates begins with
-	fates    []fate   // by sequence of the payload log
+	fates    []known  // by sequence of the payload log
 	whys     []string // words of fates
+	news     news
 	seed     maphash.Seed
 	events   map[uint64]struct{} // hashes of the ids of all events: 16 bytes each, for a million of them
 }
@@ -89,13 +102,19 @@ const (
 	noFate    = fate(0)
 )
 
+// known is what the dispositions tell of one payload: eight bytes, for a million of them.
+type known struct {
+	fate fate
+	news uint32 // number of the set of what was new in it; 0: nothing
+}
+
 // Account counts everything that f selects. Status, limit and sequence of f do not matter.
 func (a *Archive) Account(ctx context.Context, f Filter, progress func(done int)) (Report, error) {
 	f.Status, f.Limit, f.From, f.Reason = "", 0, 0, ""
 	if err := f.Check(); err != nil {
 		return Report{}, err
 	}
-	c := &accountant{Archive: a, report: Report{Rows: []Row{}, Lost: []Loss{}}, rows: map[rowKey]*Row{}, whys: []string{""}, seed: maphash.MakeSeed(), events: map[uint64]struct{}{}}
+	c := &accountant{Archive: a, report: Report{Rows: []Row{}, Lost: []Loss{}, New: []New{}}, rows: map[rowKey]*Row{}, whys: []string{""}, news: newNews(), seed: maphash.MakeSeed(), events: map[uint64]struct{}{}}
 	// The position before the dispositions: what is worked in between counts as pending, never as lost.
 	var err error
 	if c.position, err = a.Ledger.Position(ctx); err != nil {
@@ -126,25 +145,27 @@ func (c *accountant) readFates(ctx context.Context, _ Filter) error {
 			c.first = d.Seq
 		}
 		if d.Seq < c.first {
-			grown := make([]fate, int(c.first-d.Seq)+len(c.fates))
+			grown := make([]known, int(c.first-d.Seq)+len(c.fates))
 			copy(grown[c.first-d.Seq:], c.fates)
 			c.first, c.fates = d.Seq, grown
 		}
 		at := int(d.Seq - c.first)
 		if at >= len(c.fates) {
-			c.fates = append(c.fates, make([]fate, at+1-len(c.fates))...)
+			c.fates = append(c.fates, make([]known, at+1-len(c.fates))...)
 		}
+		what := &c.fates[at]
+		what.news = c.news.number(d.New)
 		switch {
-		case d.Revision > 0 && c.fates[at]>>fateWords == 0:
-			c.fates[at] = fate(d.Revision) << fateWords
-		case d.Revision == 0 && c.fates[at]>>fateWords == 0:
+		case d.Revision > 0 && what.fate>>fateWords == 0:
+			what.fate = fate(d.Revision) << fateWords
+		case d.Revision == 0 && what.fate>>fateWords == 0:
 			word, known := words[d.Why]
 			if !known {
 				word = fate(len(c.whys))
 				words[d.Why] = word
 				c.whys = append(c.whys, d.Why)
 			}
-			c.fates[at] = word
+			what.fate = word
 		}
 		return nil
 	})
@@ -194,7 +215,8 @@ func (c *accountant) count(k kycbridge.Kept) {
 func (c *accountant) accepted(row *Row, k kycbridge.Kept) {
 	what := noFate
 	if k.Seq >= c.first && k.Seq-c.first < uint64(len(c.fates)) {
-		what = c.fates[k.Seq-c.first]
+		what = c.fates[k.Seq-c.first].fate
+		c.news.count(k, c.fates[k.Seq-c.first].news)
 	}
 	revision := int(what >> fateWords)
 	switch {
@@ -256,6 +278,7 @@ func (c *accountant) finish() {
 		return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Account, b.Account))
 	})
 	c.report.Total = total
+	c.report.New = c.news.sorted()
 }
 
 // Verdict is the report in one sentence.

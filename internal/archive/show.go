@@ -35,6 +35,8 @@ type Worked struct {
 	Status   string `json:"status,omitempty"`
 	Outcome  string `json:"outcome,omitempty"`
 	NoEvent  string `json:"no_event,omitempty"` // why there is none
+
+	New []kycbridge.NewValue `json:"new_values,omitempty"` // what the schema did not know
 }
 
 // Show tells everything about a payload. Values about a person are masked unless reveal is set;
@@ -67,7 +69,7 @@ func (a *Archive) worked(ctx context.Context, k kycbridge.Kept, s *Shown) error 
 		if d.Seq != k.Seq {
 			return nil
 		}
-		w := Worked{Revision: d.Revision, NoEvent: d.Why}
+		w := Worked{Revision: d.Revision, NoEvent: d.Why, New: d.New}
 		if d.Revision > 0 {
 			w.EventID = kycbridge.EventID(k.VerificationID, d.Revision)
 			if state, ok := states[d.Revision]; ok {

@@ -1,0 +1,110 @@
+package app
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"kycbridge"
+	"kycbridge/schemas"
+	"kycbridge/test/fixture"
+)
+
+// TestNothingNewInFixtures keeps what the schemas know true: everything in a body of the
+// documentation is known, and only the fixtures that are called unknown hold something new.
+func TestNothingNewInFixtures(t *testing.T) {
+	set, err := schemas.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases, err := fixture.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, unknown := Providers(set), 0
+	for _, c := range cases {
+		found := table[c.Provider].NewValues(c.Body)
+		if strings.Contains(c.Name, "unknown") {
+			unknown++
+			if len(found) == 0 {
+				t.Errorf("%s: nothing is new", c.Dir())
+			}
+		} else if len(found) > 0 {
+			t.Errorf("%s: the schema does not know %+v", c.Dir(), found)
+		}
+	}
+	if len(cases) < 80 || unknown < 5 {
+		t.Errorf("%d fixtures, %d with something new", len(cases), unknown)
+	}
+}
+
+func TestNewValuesOfABody(t *testing.T) {
+	set, err := schemas.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := Providers(set)
+	for name, test := range map[string]struct {
+		provider, body string
+		want           []kycbridge.NewValue
+	}{
+		"a wrapper": {"signzy", `{"trace": 1, "result": {"data": {"journeyId": "A", "step": "PAUSED", "mood": 1}}}`, []kycbridge.NewValue{
+			{Kind: "field", Pointer: "/trace"}, {Kind: "field", Pointer: "/result/data/mood"}, {Kind: "value", Pointer: "/result/data/step", Value: "PAUSED"},
+		}},
+		"an envelope in capitals": {"ondato", `{"Id": "e1", "CreatedUtc": "x", "Type": "Form.Created", "Payload": {"id": "f1"}, "Tenant": 1}`, []kycbridge.NewValue{
+			{Kind: "field", Pointer: "/Tenant"},
+		}},
+		"no JSON": {"ondato", `{`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, table[test.provider].NewValues([]byte(test.body))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestNewcomersAreBounded: each is logged once, and neither log nor labels grow without end.
+func TestNewcomersAreBounded(t *testing.T) {
+	core, logs := observer.New(zap.WarnLevel)
+	m := newMetrics()
+	n := newNewcomers(zap.New(core), m)
+	p := kycbridge.Payload{Provider: "ondato", Account: "acme"}
+	for range 2 {
+		for i := range 2 * mostTold {
+			n.met(p, []kycbridge.NewValue{{Kind: kycbridge.NewField, Pointer: fmt.Sprint("/f", i)}})
+		}
+	}
+	n.met(p, []kycbridge.NewValue{{Kind: kycbridge.NewWord, Pointer: "/f1", Value: "Frozen"}})
+	if got := logs.FilterMessage("a payload holds what the schema does not know").Len(); got != mostTold {
+		t.Errorf("%d logged, want %d", got, mostTold)
+	}
+	if got := logs.Len(); got != mostTold+1 {
+		t.Errorf("%d lines in all", got)
+	}
+	families, err := m.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != "kycbridge_new_values_total" {
+			continue
+		}
+		if got := len(f.GetMetric()); got != mostPointers+2 { // those, other, and the word at one of them
+			t.Errorf("%d series", got)
+		}
+		total := 0.0
+		for _, s := range f.GetMetric() {
+			total += s.GetCounter().GetValue()
+		}
+		if total != 4*mostTold+1 {
+			t.Errorf("%v counted", total)
+		}
+		return
+	}
+	t.Error("nothing was counted")
+}

@@ -1,0 +1,71 @@
+package publisher
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kycbridge"
+)
+
+// TestDispositionsAsStored: what earlier versions wrote is read, what this one writes is read again,
+// and earlier versions can read that too, since they pass over what comes after the third part.
+func TestDispositionsAsStored(t *testing.T) {
+	all := cmp.AllowUnexported(disposition{})
+	field, word := newValue{Kind: kycbridge.NewField, Pointer: "/a"}, newValue{Kind: kycbridge.NewWord, Pointer: "/b", Value: "Frozen"}
+	for text, want := range map[string]disposition{
+		`[7,2]`:           {seq: 7, revision: 2},
+		`[7,0,"ignored"]`: {seq: 7, why: "ignored"},
+		`[7,2,"",[["/a"],["/b","Frozen"],["/c",""]]]`: {seq: 7, revision: 2, fresh: []newValue{field, word, {Kind: kycbridge.NewWord, Pointer: "/c"}}},
+		`[7,0,"old",[["/a"]]]`:                        {seq: 7, why: "old", fresh: []newValue{field}},
+	} {
+		var got disposition
+		if err := json.Unmarshal([]byte(text), &got); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, all); diff != "" {
+			t.Errorf("%s: %s", text, diff)
+		}
+		written, err := json.Marshal(got)
+		if err != nil || string(written) != text {
+			t.Errorf("%s is written as %s, %v", text, written, err)
+		}
+		var seq uint64
+		var revision int
+		var why string
+		earlier := []any{&seq, &revision, &why}
+		if err := json.Unmarshal(written, &earlier); err != nil || seq != want.seq || revision != want.revision || why != want.why {
+			t.Errorf("an earlier version reads %s as %d %d %q, %v", text, seq, revision, why, err)
+		}
+	}
+	var got disposition
+	if json.Unmarshal([]byte(`[7,0,"",[[]]]`), &got) == nil {
+		t.Error("took a new value without a pointer")
+	}
+}
+
+// TestDispositionsFitAMessage: many small ones go into a message, few large ones, and one at least.
+func TestDispositionsFitAMessage(t *testing.T) {
+	large := disposition{}
+	for range 32 {
+		large.fresh = append(large.fresh, newValue{Kind: kycbridge.NewField, Pointer: "/" + strings.Repeat("p", 600)})
+	}
+	for name, test := range map[string]struct {
+		waiting []disposition
+		want    int
+	}{
+		"none":       {nil, 0},
+		"few":        {make([]disposition, 3), 3},
+		"as many":    {make([]disposition, dispositionsAtOnce), dispositionsAtOnce},
+		"many":       {make([]disposition, 3000), dispositionsAtOnce},
+		"large ones": {[]disposition{large, large, large, large, large, large, large, large, large, large, large, large, large, large}, 13},
+	} {
+		got := fitting(test.waiting)
+		body, err := json.Marshal(test.waiting[:got])
+		if got != test.want || err != nil || len(body) > 2*dispositionsBytes {
+			t.Errorf("%s: %d in %d bytes, want %d; %v", name, got, len(body), test.want, err)
+		}
+	}
+}

@@ -1,0 +1,205 @@
+package schemas
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"unicode"
+)
+
+// What is known of a body and not checked stands in keywords of ours, which the validator passes
+// over, so that knowing more costs the door nothing:
+//
+//	x-known     further members of an object, in the form of properties; they go before those
+//	x-words     the words of an enumeration, compared without regard to case, spaces, '_' and '-'
+//	x-personal  no value from here is ever shown
+//	x-cases     what is known besides depends on a member: {member, upTo, cases: {word: {x-known}}}
+//
+// An object that lists no members (properties or x-known) and is no map (additionalProperties) has
+// no known shape, and nothing in it is new.
+const (
+	wordKnown    = "x-known"
+	wordWords    = "x-words"
+	wordPersonal = "x-personal"
+	wordCases    = "x-cases"
+)
+
+// maxKnownDepth ends a description that refers to itself.
+const maxKnownDepth = 32
+
+// place is what is known of one place in a body of one schema.
+type place struct {
+	pointer  string            // JSON pointer; * stands for every index and for every key of a map
+	members  map[string]*place // nil: it has no known shape
+	rest     *place            // what lies under the other keys, if it is a map
+	items    *place
+	words    map[string]bool // of an enumeration, as the schema spells them and folded; nil: it is none
+	dotted   bool            // some of the words hold a '.', so a new one may
+	personal bool
+	cases    *cases
+}
+
+// cases are places that depend on the word in a member.
+type cases struct {
+	member, upTo string
+	of           map[string]*place // by folded word
+}
+
+// open reports whether anything may lie here.
+func (p *place) open() bool {
+	return p.members == nil && p.rest == nil && p.items == nil && p.words == nil
+}
+
+// of is the place as it is for this very object.
+func (p *place) of(object map[string]any) *place {
+	if p.cases == nil {
+		return p
+	}
+	word, _ := object[p.cases.member].(string)
+	word, _, _ = strings.Cut(word, p.cases.upTo)
+	if c, ok := p.cases.of[folded(word)]; ok {
+		return c
+	}
+	return p
+}
+
+// folded makes two spellings of a word equal.
+func folded(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || unicode.IsSpace(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, s)
+}
+
+// known reads what the schemas of providers know.
+func known(sources map[name]map[string]any, lib library) (map[name]*place, error) {
+	places := map[name]*place{}
+	for n, source := range sources {
+		if n.folder == eventFolder {
+			continue
+		}
+		s := surveyor{library: lib}
+		if places[n] = s.place(source, source, "", 0); s.err != nil {
+			return nil, fmt.Errorf("read what schema %s/%s knows: %w", n.folder, n.schema, s.err)
+		}
+	}
+	return places, nil
+}
+
+// surveyor makes places of a schema. The first thing that is wrong stays in err.
+type surveyor struct {
+	library
+	err error
+}
+
+func (s *surveyor) place(schema, document map[string]any, pointer string, depth int) *place {
+	if ref, ok := schema["$ref"].(string); ok {
+		if schema, document = s.refer(ref, document); schema == nil {
+			return &place{pointer: pointer}
+		}
+	}
+	if depth > maxKnownDepth {
+		s.fail("%s refers to itself", pointer)
+		return &place{pointer: pointer}
+	}
+	p := &place{pointer: pointer, members: s.members(schema, document, pointer, depth), words: s.words(schema, pointer)}
+	for word := range p.words {
+		p.dotted = p.dotted || strings.Contains(word, ".")
+	}
+	p.personal, _ = schema[wordPersonal].(bool)
+	if items, ok := schema["items"].(map[string]any); ok {
+		p.items = s.place(items, document, pointer+"/"+withheld, depth+1)
+	}
+	switch rest := schema["additionalProperties"].(type) {
+	case bool:
+		if rest {
+			p.rest = &place{pointer: pointer + "/" + withheld}
+		}
+	case map[string]any:
+		p.rest = s.place(rest, document, pointer+"/"+withheld, depth+1)
+	}
+	if given, ok := schema[wordCases].(map[string]any); ok {
+		p.cases = s.cases(given, p, document, depth)
+	}
+	return p
+}
+
+// members are those that the validator checks and those that are only known; nil if there are none.
+func (s *surveyor) members(schema, document map[string]any, pointer string, depth int) map[string]*place {
+	var found map[string]*place
+	for _, keyword := range []string{"properties", wordKnown} {
+		listed, _ := schema[keyword].(map[string]any)
+		for member, of := range listed {
+			if found == nil {
+				found = map[string]*place{}
+			}
+			inner, ok := of.(map[string]any)
+			if !ok {
+				s.fail("%s of %s/%s must be an object", keyword, pointer, member)
+				continue
+			}
+			found[member] = s.place(inner, document, join(pointer, member), depth+1)
+		}
+	}
+	return found
+}
+
+func (s *surveyor) words(schema map[string]any, pointer string) map[string]bool {
+	listed, ok := schema[wordWords].([]any)
+	if !ok {
+		return nil
+	}
+	words := map[string]bool{}
+	for _, w := range listed {
+		word, ok := w.(string)
+		if !ok || word == "" {
+			s.fail("%s of %s must be words", wordWords, pointer)
+		}
+		words[word], words[folded(word)] = true, true
+	}
+	return words
+}
+
+// cases make a copy of a place for each word.
+func (s *surveyor) cases(given map[string]any, p *place, document map[string]any, depth int) *cases {
+	c := &cases{of: map[string]*place{}}
+	c.member, _ = given["member"].(string)
+	c.upTo, _ = given["upTo"].(string)
+	listed, _ := given["cases"].(map[string]any)
+	if c.member == "" || c.upTo == "" || len(listed) == 0 {
+		s.fail("%s of %s must name a member, what ends its word, and cases", wordCases, p.pointer)
+	}
+	for word, of := range listed {
+		schema, _ := of.(map[string]any)
+		one := *p
+		one.members = maps.Clone(p.members)
+		maps.Copy(one.members, s.members(schema, document, p.pointer, depth))
+		c.of[folded(word)] = &one
+	}
+	return c
+}
+
+// refer finds what a $ref names: a schema, or a part of the same document.
+func (s *surveyor) refer(ref string, document map[string]any) (schema, within map[string]any) {
+	id, at, _ := strings.Cut(ref, "#")
+	if id != "" {
+		document, _ = s.library[id].(map[string]any)
+	}
+	schema = document
+	for token := range strings.SplitSeq(strings.TrimPrefix(at, "/"), "/") {
+		if token != "" {
+			schema, _ = schema[token].(map[string]any)
+		}
+	}
+	if schema == nil {
+		s.fail("there is no %s", ref)
+	}
+	return schema, document
+}
+
+func (s *surveyor) fail(format string, args ...any) {
+	s.err = errors.Join(s.err, fmt.Errorf(format, args...))
+}
