@@ -578,22 +578,6 @@ func setBody(t *testing.T, r *http.Request, file string) {
 	r.Body = f
 }
 
-// TestDocsGo vets the programs of the documentation, as part of this module so that its
-// dependencies are there.
-func TestDocsGo(t *testing.T) {
-	for _, s := range samples(t, "go") {
-		dir, err := os.MkdirTemp(".", "docs-sample-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer os.RemoveAll(dir)
-		writeSample(t, filepath.Join(dir, "main.go"), s.text)
-		if out, err := exec.Command("go", "vet", "./"+dir).CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", s.page, err, out)
-		}
-	}
-}
-
 // TestDocsLinks follows the links between the pages, headings included.
 func TestDocsLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)

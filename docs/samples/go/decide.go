@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+)
+
+// event is what this consumer needs of an event.
+type event struct {
+	ID   string `json:"id"`
+	Data struct {
+		VerificationID    string `json:"verification_id"`
+		Revision          int    `json:"revision"`
+		Environment       string `json:"environment"`
+		ExternalReference string `json:"external_reference"`
+		Decision          struct {
+			Outcome string `json:"outcome"`
+			Final   bool   `json:"final"`
+		} `json:"decision"`
+	} `json:"data"`
+}
+
+// accepted is the rule.
+func (e event) accepted() bool {
+	return e.Data.Decision.Outcome == "approved" && e.Data.Decision.Final
+}
+
+// What follows from an event.
+const (
+	skip  = "skip"  // known already, or of another environment
+	admit = "admit" // the person may be let in
+	hold  = "hold"  // not, not yet, or not any more
+)
+
+// decide says what follows from e where the highest revision handled before is handled, 0 if none.
+// An old revision never overwrites a newer one, and a repeated one does nothing.
+func decide(handled int, environment string, e event) string {
+	switch {
+	case e.Data.Environment != environment || e.Data.Revision <= handled:
+		return skip
+	case e.accepted():
+		return admit
+	}
+	return hold
+}
+
+// book remembers what was handled: one row a verification. It is a file here and a table of yours in
+// life; what you do about an event belongs into the same transaction as its row.
+type book struct {
+	file *os.File
+	rows map[string]row
+}
+
+type row struct {
+	VerificationID string `json:"verification_id"`
+	Revision       int    `json:"revision"`
+	Action         string `json:"action"`
+}
+
+// openBook reads what was committed before. A last line that a power cut left in half never was.
+func openBook(path string) (*book, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	b := &book{file: file, rows: map[string]row{}}
+	whole, lines := int64(0), bufio.NewReader(file)
+	for line, err := lines.ReadBytes('\n'); err == nil; line, err = lines.ReadBytes('\n') {
+		var r row
+		if err := json.Unmarshal(line, &r); err != nil {
+			return nil, fmt.Errorf("read %s: %w", path, err)
+		}
+		b.rows[r.VerificationID] = r
+		whole += int64(len(line))
+	}
+	if err := file.Truncate(whole); err != nil {
+		return nil, err
+	}
+	_, err = file.Seek(whole, 0)
+	return b, err
+}
+
+// handle decides about an event and commits that, once. When it returns without an error, the event
+// may be acknowledged.
+func (b *book) handle(environment string, body []byte) (r row, err error) {
+	var e event
+	if err := json.Unmarshal(body, &e); err != nil || e.Data.VerificationID == "" {
+		return row{}, errNoEvent
+	}
+	r = row{e.Data.VerificationID, e.Data.Revision, decide(b.rows[e.Data.VerificationID].Revision, environment, e)}
+	if r.Action == skip {
+		return r, nil
+	}
+	line, err := json.Marshal(r)
+	if err != nil {
+		return r, err
+	}
+	if _, err := b.file.Write(append(line, '\n')); err != nil {
+		return r, err
+	}
+	if err := b.file.Sync(); err != nil {
+		return r, err
+	}
+	b.rows[r.VerificationID] = r
+	return r, nil
+}

@@ -1,0 +1,65 @@
+// What follows from an event. Reads events from standard input, one a line:
+//
+//     kycbridge events --follow --json | node decide.mjs
+import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
+
+export const SKIP = "skip"; // known already, or of another environment
+export const ADMIT = "admit"; // the person may be let in
+export const HOLD = "hold"; // not, not yet, or not any more
+
+// accepted is the rule.
+export function accepted(data) {
+  return data.decision.outcome === "approved" && data.decision.final === true;
+}
+
+// decide says what follows from an event where the highest revision handled before is handled, 0 if
+// none. An old revision never overwrites a newer one, and a repeated one does nothing.
+export function decide(handled, environment, data) {
+  if (data.environment !== environment || data.revision <= handled) return SKIP;
+  return accepted(data) ? ADMIT : HOLD;
+}
+
+// Book remembers what was handled: one row a verification. It is a file here and a table of yours in
+// life; what you do about an event belongs into the same transaction as its row.
+export class Book {
+  constructor(path) {
+    this.rows = new Map();
+    this.file = openSync(path, "a+", 0o600);
+    const text = readFileSync(path);
+    const whole = text.lastIndexOf("\n") + 1; // what a power cut left in half never was
+    ftruncateSync(this.file, whole);
+    for (const line of text.subarray(0, whole).toString().split("\n")) {
+      if (line) this.rows.set(JSON.parse(line).verification_id, JSON.parse(line));
+    }
+  }
+
+  // handle decides about an event and commits that, once. After it the event may be acknowledged.
+  handle(environment, body) {
+    const { data } = JSON.parse(body);
+    const { verification_id, revision } = data;
+    const row = { verification_id, revision, action: decide(this.rows.get(verification_id)?.revision ?? 0, environment, data) };
+    if (row.action !== SKIP) {
+      writeSync(this.file, JSON.stringify(row) + "\n");
+      fsyncSync(this.file);
+      this.rows.set(verification_id, row);
+    }
+    return row;
+  }
+
+  close() {
+    closeSync(this.file);
+  }
+}
+
+async function main() {
+  const book = new Book(process.env.KYC_BOOK ?? "handled.jsonl");
+  for await (const line of createInterface({ input: process.stdin })) {
+    const { verification_id, revision, action } = book.handle(process.env.KYC_ENVIRONMENT ?? "live", line);
+    console.log(verification_id, revision, action);
+  }
+  book.close();
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) await main();

@@ -1,0 +1,60 @@
+"""What follows from an event. Reads events from standard input, one a line:
+
+    kycbridge events --follow --json | python3 decide.py
+"""
+import json
+import os
+import sqlite3
+import sys
+
+SKIP = "skip"    # known already, or of another environment
+ADMIT = "admit"  # the person may be let in
+HOLD = "hold"    # not, not yet, or not any more
+
+
+def accepted(data):
+    """The rule."""
+    return data["decision"]["outcome"] == "approved" and data["decision"]["final"] is True
+
+
+def decide(handled, environment, data):
+    """What follows from an event where the highest revision handled before is handled, 0 if none.
+
+    An old revision never overwrites a newer one, and a repeated one does nothing.
+    """
+    if data["environment"] != environment or data["revision"] <= handled:
+        return SKIP
+    return ADMIT if accepted(data) else HOLD
+
+
+class Book:
+    """Remembers what was handled: one row a verification, in a table of yours."""
+
+    def __init__(self, path):
+        self.db = sqlite3.connect(path)
+        self.db.execute("PRAGMA synchronous=FULL")
+        self.db.execute("CREATE TABLE IF NOT EXISTS handled"
+                        " (verification_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, action TEXT NOT NULL)")
+
+    def handle(self, environment, body):
+        """Decides about an event and commits that, once. After it the event may be acknowledged."""
+        data = json.loads(body)["data"]
+        vid, revision = data["verification_id"], data["revision"]
+        with self.db:  # one transaction: what you do about the event belongs in here
+            row = self.db.execute("SELECT revision FROM handled WHERE verification_id = ?", (vid,)).fetchone()
+            action = decide(row[0] if row else 0, environment, data)
+            if action != SKIP:
+                self.db.execute("INSERT INTO handled VALUES (?, ?, ?) ON CONFLICT (verification_id)"
+                                " DO UPDATE SET revision = excluded.revision, action = excluded.action"
+                                " WHERE excluded.revision > handled.revision", (vid, revision, action))
+        return vid, revision, action
+
+
+def main():
+    book = Book(os.environ.get("KYC_BOOK", "handled.db"))
+    for line in sys.stdin:
+        print(*book.handle(os.environ.get("KYC_ENVIRONMENT", "live"), line), flush=True)
+
+
+if __name__ == "__main__":
+    main()
