@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime/multipart"
 	"net/http"
 	"net/textproto"
@@ -576,6 +577,39 @@ func setBody(t *testing.T, r *http.Request, file string) {
 	}
 	t.Cleanup(func() { f.Close() })
 	r.Body = f
+}
+
+// TestDocsNameRealTests: a test that a page names is there.
+func TestDocsNameRealTests(t *testing.T) {
+	there := map[string]bool{}
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z]\w*)\(`)
+	err := filepath.WalkDir(docsRoot, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == "testdata" {
+			return fs.SkipDir
+		}
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range declared.FindAllSubmatch(source, -1) {
+			there[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, p := range pages(t) {
+		for _, m := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)`").FindAllStringSubmatch(p.text, -1) {
+			if named++; !there[m[1]] {
+				t.Errorf("%s names %s, which is no test", p.path, m[1])
+			}
+		}
+	}
+	if named < 50 {
+		t.Errorf("%d names: the test has lost its object", named)
+	}
 }
 
 // TestDocsLinks follows the links between the pages, headings included.
