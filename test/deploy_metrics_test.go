@@ -107,7 +107,7 @@ func everyMetric(t *testing.T) map[string][]string {
 	var seen map[string][]string
 	eventually(t, 30*time.Second, "metrics of everything that happens", func() bool {
 		seen = scrape(t, "http://"+w.app.AdminAddr()+"/metrics")
-		for _, name := range []string{"kycbridge_events_total", "kycbridge_payloads_without_event_total", "kycbridge_poll_looks_total", "kycbridge_provider_calls_total", "kycbridge_payloads_total", "kycbridge_new_values_total"} {
+		for _, name := range []string{"kycbridge_events_total", "kycbridge_payloads_without_event_total", "kycbridge_poll_looks_total", "kycbridge_provider_calls_total", "kycbridge_payloads_total", "kycbridge_new_values_total", "kycbridge_quarantined_total"} {
 			if len(seen[name]) == 0 {
 				return false
 			}
@@ -251,6 +251,21 @@ func TestDeployMetrics(t *testing.T) {
 			t.Errorf("nothing shows %s", name)
 		}
 	}
+	guide, err := os.ReadFile(filepath.Join(docsRoot, "docs", "operate.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile("`(kycbridge_[a-z_]+)`").FindAllStringSubmatch(string(guide), -1) {
+		if _, ok := seen[m[1]]; !ok && seen[m[1]+"_bucket"] == nil {
+			t.Errorf("docs/operate.md speaks of %s, which is no metric", m[1])
+		}
+	}
+	for name := range seen {
+		base := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_sum"), "_count")
+		if strings.HasPrefix(name, "kycbridge_") && !strings.Contains(string(guide), "`"+base+"`") {
+			t.Errorf("docs/operate.md does not speak of %s", base)
+		}
+	}
 	t.Logf("%d uses of %d metrics", checked, len(used))
 }
 
@@ -327,7 +342,10 @@ func TestDeployAlerts(t *testing.T) {
 func TestDeployPromtool(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
-		t.Skip("promtool is not on this machine (Debian: apt-get install prometheus): the expressions are not parsed")
+		promtool, err = exec.LookPath(filepath.Join(os.TempDir(), "kycbridge-ci-bin", "promtool")) // where .ci/run puts it
+	}
+	if err != nil {
+		t.Skip("promtool is not on this machine (Debian: apt-get install prometheus; .ci/run fetches it): the expressions are not parsed")
 	}
 	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"check", "config", "prometheus.yml"}, {"test", "rules", "alerts_test.yml"}} {
 		cmd := exec.CommandContext(t.Context(), promtool, args...)

@@ -119,7 +119,7 @@ func newStage(ctx context.Context, dir string) (_ *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.app, err = app.Start(ctx, config, app.AllRoles(), zap.NewNop())
+	s.app, err = app.Start(ctx, config, app.AllRoles(), zap.NewNop(), app.WithVersion(programVersion()))
 	return s, err
 }
 

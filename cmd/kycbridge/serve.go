@@ -57,7 +57,7 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 		log.Warn(warning)
 	}
 	app.TuneMemory()
-	a, err := app.Start(ctx, config, roles, log)
+	a, err := app.Start(ctx, config, roles, log, app.WithVersion(programVersion()))
 	if err != nil {
 		return err
 	}

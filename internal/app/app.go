@@ -52,6 +52,7 @@ type App struct {
 	intake   *kycbridge.Intake
 	policies map[kycbridge.AccountKey]poll.Policy
 	poller   *poll.Poller
+	version  string                // of the program
 	spans    sdktrace.SpanExporter // of tests
 	tracing  *tracing              // nil: no traces
 	addr     struct{ callbacks, admin string }
@@ -84,7 +85,7 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 		return nil, err
 	}
 	a.connectAPIs()
-	a.intake = &kycbridge.Intake{Decode: Decode, Log: a.store, Quarantine: a.store, Refusals: a.store}
+	a.intake = &kycbridge.Intake{Decode: Decode, Log: a.store, Quarantine: countedQuarantine{a.store, a.metrics}, Refusals: a.store}
 	ready := map[string]func(context.Context) error{"store": a.store.Ready}
 	connected := map[string]func() bool{"store": a.store.Connected}
 	a.poller = a.newPoller()
@@ -100,7 +101,8 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 	if roles.Poll {
 		a.startPolling()
 	}
-	a.metrics.watch(a.store.Backlog, a.store.Dropped, connected)
+	a.metrics.watch(a.store, connected)
+	a.metrics.build(a.version)
 	if roles.Receive {
 		if err = a.startReceiver(ready); err != nil {
 			return nil, err
@@ -109,7 +111,9 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 	if err = a.startAdmin(ready); err != nil {
 		return nil, err
 	}
+	a.metrics.watchReady(ready)
 	if a.embedded != nil {
+		a.metrics.watchDisk(a.embedded.Disk)
 		a.watchDisk()
 	}
 	return a, nil
@@ -303,6 +307,7 @@ func (a *App) startBus(ctx context.Context, normalize bool) error {
 // normalize works the payload log until ctx ends.
 func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
 	n := newNormalizer(a.accounts, a.store, bus, a.config)
+	n.Quarantine = countedQuarantine{a.store, a.metrics}
 	fresh := newNewcomers(a.log, a.metrics)
 	return a.store.Consume(ctx, publisher.ConsumeOptions{
 		Workers: a.config.Normalize.Workers,

@@ -23,6 +23,7 @@ type metrics struct {
 	acked      *prometheus.HistogramVec
 	events     *prometheus.CounterVec
 	noEvent    *prometheus.CounterVec
+	quarantine *prometheus.CounterVec
 	failures   *prometheus.CounterVec
 	unmapped   *prometheus.CounterVec
 	newValues  *prometheus.CounterVec
@@ -51,6 +52,8 @@ func newMetrics() *metrics {
 			Help: "Published events."}, []string{"provider", "account", "kind"}),
 		noEvent: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_payloads_without_event_total",
 			Help: "Processed payloads that led to no event, by why: ignored, trigger, old, unchanged."}, []string{"provider", "account", "why"}),
+		quarantine: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_quarantined_total",
+			Help: "Payloads put into quarantine, pushed, fetched or stored before, by why: malformed, schema, unidentified, unmapped."}, []string{"provider", "account", "reason"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_process_failures_total",
 			Help: "Failed attempts to process a stored payload; each is tried again or quarantined."}, []string{"provider", "account"}),
 		unmapped: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_unmapped_statuses_total",
@@ -70,52 +73,10 @@ func newMetrics() *metrics {
 		badWatches: prometheus.NewCounter(prometheus.CounterOpts{Name: "kycbridge_watch_requests_dropped_total",
 			Help: "Requests on the watch subject that made no sense."}),
 	}
-	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.failures, m.unmapped, m.newValues, m.eventDelay,
+	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues, m.eventDelay,
 		m.calls, m.callTime, m.looks, m.apiPaused, m.badWatches,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
-}
-
-// watch adds gauges that are read when they are asked for.
-func (m *metrics) watch(backlog func(context.Context) (int, error), dropped func() int64, connected map[string]func() bool) {
-	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_backlog_payloads",
-		Help: "Stored payloads that have not been processed yet; -1 while the store does not tell."}, backlog)
-	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kycbridge_refused_dropped_total",
-		Help: "Refused callbacks that were not kept: too large, too many at once, or the store away."}, func() float64 { return float64(dropped()) }))
-	for name, up := range connected {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kycbridge_nats_connected",
-			Help: "1 while the connection is up.", ConstLabels: prometheus.Labels{"connection": name}}, func() float64 {
-			if up() {
-				return 1
-			}
-			return 0
-		}))
-	}
-}
-
-// gauge adds a number that the store tells when it is asked.
-func (m *metrics) gauge(o prometheus.GaugeOpts, ask func(context.Context) (int, error)) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(o, func() float64 {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		n, err := ask(ctx)
-		if err != nil {
-			return -1
-		}
-		return float64(n)
-	}))
-}
-
-// watchOpen adds the number of open sessions, watchDue that of an account's due ones.
-func (m *metrics) watchOpen(open func(context.Context) (int, error)) {
-	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_poll_sessions",
-		Help: "Open sessions that are asked about; -1 while the store does not tell."}, open)
-}
-
-func (m *metrics) watchDue(a kycbridge.AccountKey, due func(context.Context) (int, error)) {
-	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_poll_due",
-		Help:        "Open sessions whose time to be asked about has come; -1 while the store does not tell.",
-		ConstLabels: prometheus.Labels{"provider": a.Provider, "account": a.Account}}, due)
 }
 
 // called counts an attempt to call a provider.
@@ -159,6 +120,21 @@ func (m *metrics) processed(p kycbridge.Payload, done kycbridge.Processed, err e
 	default:
 		m.noEvent.WithLabelValues(p.Provider, p.Account, done.NoEvent).Inc()
 	}
+}
+
+// countedQuarantine counts what goes to quarantine, on whatever way.
+type countedQuarantine struct {
+	keep    kycbridge.Quarantine
+	metrics *metrics
+}
+
+// Quarantine keeps and counts a payload.
+func (q countedQuarantine) Quarantine(ctx context.Context, p kycbridge.Payload, reason string, errors []kycbridge.FieldError) error {
+	err := q.keep.Quarantine(ctx, p, reason, errors)
+	if err == nil {
+		q.metrics.quarantine.WithLabelValues(p.Provider, p.Account, reason).Inc()
+	}
+	return err
 }
 
 // newValue counts something in a worked payload that the schema does not know.

@@ -151,7 +151,7 @@ func (a *App) startPolling() {
 		run(func(ctx context.Context) error {
 			return a.store.ConsumeDue(ctx, publisher.PollOptions{Account: key, Workers: workersFor(c.Limits), Alone: alone, Work: a.tracing.looked(a.poller.Work), Log: a.log})
 		})
-		a.metrics.watchDue(key, func(ctx context.Context) (int, error) { return a.store.Due(ctx, key) })
+		a.metrics.watchDue(key, a.store)
 	}
 	run(func(ctx context.Context) error {
 		return a.store.ConsumeWatches(ctx, publisher.WatchOptions{Alone: alone, Take: a.takeWatch, Log: a.log})

@@ -26,6 +26,11 @@ func WithSpans(to sdktrace.SpanExporter) Option {
 	return func(a *App) { a.spans = to }
 }
 
+// WithVersion says which program this is, for the metrics.
+func WithVersion(version string) Option {
+	return func(a *App) { a.version = version }
+}
+
 // tracing makes the spans of one process. A trace goes with the payload: its context stands in the
 // payload's traceparent, so whoever works the payload goes on with it, in whatever process.
 type tracing struct {

@@ -1,0 +1,111 @@
+package app
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"kycbridge"
+	"kycbridge/publisher"
+)
+
+// watch adds gauges that are read when they are asked for.
+func (m *metrics) watch(store *publisher.Store, connected map[string]func() bool) {
+	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_backlog_payloads",
+		Help: "Stored payloads that have not been processed yet; -1 while the store does not tell."}, count(store.Backlog))
+	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_backlog_oldest_seconds",
+		Help: "How long the oldest of them has been stored; 0 if there is none, -1 while the store does not tell."}, seconds(store.OldestPayload))
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kycbridge_refused_dropped_total",
+		Help: "Refused callbacks that were not kept: too large, too many at once, or the store away."}, func() float64 { return float64(store.Dropped()) }))
+	for name, up := range connected {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kycbridge_nats_connected",
+			Help: "1 while the connection is up.", ConstLabels: prometheus.Labels{"connection": name}}, func() float64 { return yes(up()) }))
+	}
+}
+
+// watchReady adds a gauge for each part that /readyz asks.
+func (m *metrics) watchReady(parts map[string]func(context.Context) error) {
+	for name, check := range parts {
+		m.gauge(prometheus.GaugeOpts{Name: "kycbridge_ready",
+			Help: "1 while a part does its work; /readyz is green when all are.", ConstLabels: prometheus.Labels{"part": name}},
+			func(ctx context.Context) (float64, error) { return yes(check(ctx) == nil), nil })
+	}
+}
+
+// watchDisk adds what an embedded store takes of its disk.
+func (m *metrics) watchDisk(measure func() (publisher.Disk, error)) {
+	for name, about := range map[string]struct {
+		help string
+		of   func(publisher.Disk) uint64
+	}{
+		"kycbridge_embedded_store_bytes":     {"Messages in the embedded store, bytes.", func(d publisher.Disk) uint64 { return d.Stored }},
+		"kycbridge_embedded_disk_free_bytes": {"What is free for us on the disk of the embedded store.", func(d publisher.Disk) uint64 { return d.Free }},
+		"kycbridge_embedded_disk_bytes":      {"Size of the disk of the embedded store.", func(d publisher.Disk) uint64 { return d.Size }},
+	} {
+		m.gauge(prometheus.GaugeOpts{Name: name, Help: about.help + " -1 if it cannot be measured."}, func(context.Context) (float64, error) {
+			d, err := measure()
+			return float64(about.of(d)), err
+		})
+	}
+}
+
+// build adds what this program is.
+func (m *metrics) build(version string) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kycbridge_build_info",
+		Help:        "1; the labels say which program this is.",
+		ConstLabels: prometheus.Labels{"version": version, "mapping": Mapping, "goversion": runtime.Version()}}, func() float64 { return 1 }))
+}
+
+func yes(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// count and seconds make a number of what a store tells.
+func count(ask func(context.Context) (int, error)) func(context.Context) (float64, error) {
+	return func(ctx context.Context) (float64, error) {
+		n, err := ask(ctx)
+		return float64(n), err
+	}
+}
+
+func seconds(ask func(context.Context) (time.Duration, error)) func(context.Context) (float64, error) {
+	return func(ctx context.Context) (float64, error) {
+		d, err := ask(ctx)
+		return d.Seconds(), err
+	}
+}
+
+// gauge adds a number that the store tells when it is asked.
+func (m *metrics) gauge(o prometheus.GaugeOpts, ask func(context.Context) (float64, error)) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(o, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		n, err := ask(ctx)
+		if err != nil {
+			return -1
+		}
+		return n
+	}))
+}
+
+// watchOpen adds the number of open sessions, watchDue that of an account's due ones and how late
+// the latest of them is.
+func (m *metrics) watchOpen(open func(context.Context) (int, error)) {
+	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_poll_sessions",
+		Help: "Open sessions that are asked about; -1 while the store does not tell."}, count(open))
+}
+
+func (m *metrics) watchDue(a kycbridge.AccountKey, store *publisher.Store) {
+	of := prometheus.Labels{"provider": a.Provider, "account": a.Account}
+	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_poll_due", ConstLabels: of,
+		Help: "Open sessions whose time to be asked about has come; -1 while the store does not tell."},
+		count(func(ctx context.Context) (int, error) { return store.Due(ctx, a) }))
+	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_poll_late_seconds", ConstLabels: of,
+		Help: "How long the one of them that has waited longest is overdue; 0 if none is due, -1 while the store does not tell."},
+		seconds(func(ctx context.Context) (time.Duration, error) { return store.OldestDue(ctx, a) }))
+}
