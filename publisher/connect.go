@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"sync"
 	"time"
@@ -153,6 +154,34 @@ func (c *Connection) Close() {
 	}
 	c.nc.Close()
 	c.end()
+}
+
+// askPatience is how long one question to JetStream may take while nothing is known of its leader. A
+// question that arrives while there is none is never answered.
+const askPatience = 3 * time.Second
+
+// insist asks again while JetStream has no leader to answer, until ctx ends: a cluster that was just
+// started, or has lost a node, elects one within seconds.
+func insist(ctx context.Context, try func(context.Context) error) error {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, askPatience)
+		err := try(attempt)
+		cancel()
+		switch {
+		case err == nil || !leaderless(err):
+			return err
+		case ctx.Err() != nil:
+			return fmt.Errorf("%w: has the cluster a leader, is JetStream enabled, is there room for the streams?", err)
+		}
+		pause(ctx, retryPause)
+	}
+}
+
+// leaderless reports whether an error is that of a cluster that has no leader or not enough nodes yet.
+func leaderless(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && api.Code == http.StatusServiceUnavailable ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders)
 }
 
 // reader opens a stream for reads that must see every write that was acknowledged before. Where a

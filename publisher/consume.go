@@ -48,13 +48,14 @@ type ConsumeOptions struct {
 // meet the same worker of this process, in the order in which they were stored. When Consume returns,
 // no worker is running, and what was not worked is free for others.
 func (s *Store) Consume(ctx context.Context, o ConsumeOptions) error {
-	if _, err := s.consumer(ctx); err != nil {
-		return err
-	}
-	if o.Alone {
-		if err := s.takeOver(ctx); err != nil {
+	err := insist(ctx, func(ctx context.Context) error {
+		if _, err := s.consumer(ctx); err != nil || !o.Alone {
 			return err
 		}
+		return s.takeOver(ctx)
+	})
+	if err != nil {
+		return err
 	}
 	lanes := make([]chan jetstream.Msg, o.Workers)
 	var running, recording sync.WaitGroup

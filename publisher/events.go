@@ -40,11 +40,15 @@ type Bus struct {
 // OpenBus creates the event stream, or brings it up to date, and opens it.
 func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas int) (*Bus, error) {
 	for _, want := range busStreams(names, maxBody, replicas) {
-		if err := ensure(ctx, c.js, want); err != nil {
+		if err := insist(ctx, func(ctx context.Context) error { return ensure(ctx, c.js, want) }); err != nil {
 			return nil, err
 		}
 	}
-	stream, err := c.reader(ctx, names.events())
+	var stream jetstream.Stream
+	err := insist(ctx, func(ctx context.Context) (err error) {
+		stream, err = c.reader(ctx, names.events())
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

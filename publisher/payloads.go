@@ -64,7 +64,7 @@ type Store struct {
 // OpenStore creates the streams of the store, or brings them up to date, and opens them.
 func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replicas int) (*Store, error) {
 	for _, want := range storeStreams(names, maxBody, replicas) {
-		if err := ensure(ctx, c.js, want); err != nil {
+		if err := insist(ctx, func(ctx context.Context) error { return ensure(ctx, c.js, want) }); err != nil {
 			return nil, err
 		}
 	}
@@ -74,8 +74,11 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 		names.payloads(): &s.log, names.polls(): &s.polls, names.starts(): &s.starts,
 		names.tombstones(): &s.tombstones, names.quarantine(): &quarantine, names.refused(): &refused,
 	} {
-		var err error
-		if *stream, err = c.reader(ctx, name); err != nil {
+		err := insist(ctx, func(ctx context.Context) (err error) {
+			*stream, err = c.reader(ctx, name)
+			return err
+		})
+		if err != nil {
 			return nil, err
 		}
 	}

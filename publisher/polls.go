@@ -172,16 +172,22 @@ func (s *Store) ConsumeWatches(ctx context.Context, o WatchOptions) error {
 // consumePolls works messages of the poll stream with several workers and deletes each when it is
 // done. A message is pulled only when a worker is free for it.
 func (s *Store) consumePolls(ctx context.Context, config jetstream.ConsumerConfig, workers int, alone bool, log *zap.Logger, work func(context.Context, jetstream.Msg) error) error {
-	if alone {
-		// Begin anew with what is there: a server that was killed may have kept the acknowledgement of a
-		// message and forgotten its deletion, and would never deliver it again.
-		err := s.js.DeleteConsumer(ctx, s.names.polls(), config.Durable)
-		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-			return fmt.Errorf("take over the deliveries of consumer %s: %w", config.Durable, err)
+	err := insist(ctx, func(ctx context.Context) error {
+		if alone {
+			// Begin anew with what is there: a server that was killed may have kept the acknowledgement of a
+			// message and forgotten its deletion, and would never deliver it again.
+			err := s.js.DeleteConsumer(ctx, s.names.polls(), config.Durable)
+			if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+				return fmt.Errorf("take over the deliveries of consumer %s: %w", config.Durable, err)
+			}
 		}
-	}
-	if _, err := s.js.CreateOrUpdateConsumer(ctx, s.names.polls(), config); err != nil {
-		return fmt.Errorf("create consumer %s: %w", config.Durable, err)
+		if _, err := s.js.CreateOrUpdateConsumer(ctx, s.names.polls(), config); err != nil {
+			return fmt.Errorf("create consumer %s: %w", config.Durable, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	var running sync.WaitGroup
 	for range workers {

@@ -46,18 +46,11 @@ func (f *apiFlags) add(cmd *cobra.Command) {
 
 // client makes the client that the flags and the environment describe.
 func (f *apiFlags) client() (*apiClient, error) {
-	address, from := f.address, "--api"
-	if address == "" {
-		address, from = variable(f.environ, apiVariable), apiVariable
+	base, err := apiAddress(f.address, f.environ)
+	if err != nil {
+		return nil, err
 	}
-	if address == "" {
-		address = apiDefault
-	}
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("%s: not the address of an admin API; write one such as %s", from, apiDefault)
-	}
-	c := &apiClient{base: strings.TrimSuffix(u.String(), "/"), tokenFrom: tokenVariable, token: variable(f.environ, tokenVariable)}
+	c := &apiClient{base: base, tokenFrom: tokenVariable, token: variable(f.environ, tokenVariable)}
 	if f.tokenFile != "" {
 		raw, err := readInput(f.tokenFile, nil)
 		if err != nil {

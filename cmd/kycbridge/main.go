@@ -66,7 +66,7 @@ payload as it came, and publishes one canonical event on NATS.
 	// A group of commands runs in order to refuse what is none of them; that is no use of it.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(serveCommand(environ), demoCommand(), simulateCommand(), startCommand(environ), watchCommand(environ), eventsCommand(), payloadsCommand(environ), schemasCommand(), configCommand(environ), versionCommand())
+	root.AddCommand(serveCommand(environ), demoCommand(), simulateCommand(), startCommand(environ), watchCommand(environ), eventsCommand(), payloadsCommand(environ), schemasCommand(), healthCommand(environ), configCommand(environ), versionCommand())
 	return quietPipe(group(root).ExecuteContext(ctx))
 }
 

@@ -1,0 +1,53 @@
+# Container images. Everything else needs Go alone: see README.md.
+#
+#   make image          what docker-compose.yml runs: kycbridge, and where they are not there yet the
+#                       NATS server and the proxy, built from their Go modules under the names of
+#                       the official images. Nothing is pulled.
+#   make kycbridge-image
+#   make clean
+
+IMAGE   ?= kycbridge
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+# As docker-compose.yml names them.
+NATS    := $(shell go list -m -f '{{.Version}}' github.com/nats-io/nats-server/v2)
+CADDY   := v2.11.9
+BUILD   := build/image
+
+# Where systems keep the authorities that they trust; the first that is there.
+CERTIFICATES := $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem /etc/ssl/cert.pem))
+
+export CGO_ENABLED := 0
+export GOOS := linux
+
+.PHONY: image kycbridge-image nats-image caddy-image certificates clean
+
+image: kycbridge-image nats-image caddy-image
+
+kycbridge-image: certificates
+	mkdir -p $(BUILD)/kycbridge/data
+	go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BUILD)/kycbridge/kycbridge ./cmd/kycbridge
+	cp deploy/image/kycbridge.yaml $(BUILD)/kycbridge/kycbridge.yaml
+	cp '$(CERTIFICATES)' $(BUILD)/kycbridge/ca-certificates.crt
+	docker build --quiet --build-arg VERSION=$(VERSION) --tag $(IMAGE) --file deploy/Dockerfile $(BUILD)/kycbridge
+
+nats-image:
+	docker image inspect nats:$(NATS:v%=%) >/dev/null 2>&1 || { \
+	  mkdir -p $(BUILD)/nats && \
+	  go build -trimpath -ldflags '-s -w' -o $(BUILD)/nats/nats-server github.com/nats-io/nats-server/v2 && \
+	  docker build --quiet --tag nats:$(NATS:v%=%) --file deploy/image/nats.Dockerfile $(BUILD)/nats; }
+
+# A module of its own, so that kycbridge does not depend on what the proxy depends on.
+caddy-image: certificates
+	docker image inspect caddy:$(CADDY:v%=%) >/dev/null 2>&1 || { \
+	  mkdir -p $(BUILD)/caddy && cd $(BUILD)/caddy && \
+	  { test -f go.mod || go mod init caddy-image; } && \
+	  go get github.com/caddyserver/caddy/v2/cmd/caddy@$(CADDY) && \
+	  go build -tags nobadger,nomysql,nopgx -trimpath -ldflags '-s -w' -o caddy github.com/caddyserver/caddy/v2/cmd/caddy && \
+	  cp '$(CERTIFICATES)' ca-certificates.crt && \
+	  docker build --quiet --tag caddy:$(CADDY:v%=%) --file $(CURDIR)/deploy/image/caddy.Dockerfile .; }
+
+certificates:
+	@test -n '$(CERTIFICATES)' || { echo 'no CA certificates found on this machine; write make image CERTIFICATES=<PEM file>' >&2; exit 1; }
+
+clean:
+	rm -rf build

@@ -1,0 +1,85 @@
+package container
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// largestImage is how many bytes the image of kycbridge may have.
+const largestImage = 40 << 20
+
+// TestImage looks at the image, and runs it as the first line of deploy/Dockerfile says.
+func TestImage(t *testing.T) {
+	images(t)
+	t.Logf("make image took %s", built.took.Round(time.Second))
+	var inspected []struct {
+		Size   int64
+		Config struct {
+			User         string
+			Entrypoint   []string
+			Healthcheck  struct{ Test []string }
+			ExposedPorts map[string]any
+		}
+		RootFS struct{ Layers []string }
+	}
+	if err := json.Unmarshal([]byte(docker(t, "image", "inspect", "kycbridge")), &inspected); err != nil {
+		t.Fatal(err)
+	}
+	image := inspected[0]
+	if image.Size > largestImage || image.Config.User != "65532:65532" || strings.Join(image.Config.Healthcheck.Test, " ") != "CMD /kycbridge health" {
+		t.Errorf("%d bytes, user %q, health check %q", image.Size, image.Config.User, image.Config.Healthcheck.Test)
+	}
+	t.Logf("%.1f MB", float64(image.Size)/1e6)
+
+	folder := t.TempDir()
+	if err := os.Chmod(folder, 0o755); err != nil { // not ours within the container
+		t.Fatal(err)
+	}
+	config := filepath.Join(folder, "kycbridge.yaml")
+	if err := os.WriteFile(config, []byte(`listen: 0.0.0.0:8080
+admin: {listen: "0.0.0.0:8081"}
+data_dir: /data
+accounts:
+  - {name: acme, provider: ondato, environment: test, auth: {basic: [{username: ondato, password: `+callbackPassword+`}]}}
+`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	port := freePort(t)
+	id := docker(t, "run", "--detach", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--volume", "/data",
+		"--volume", config+":/etc/kycbridge/kycbridge.yaml:ro", "--publish", local(port)+":8080", "kycbridge")
+	t.Cleanup(func() { docker(t, "rm", "--force", "--volumes", id) })
+	c := &cluster{t: t, client: plainClient(t), proxy: &node{ports: map[int]int{8080: port}}}
+	began := time.Now()
+	eventually(t, 30*time.Second, "healthy by its own check", func() bool {
+		return docker(t, "inspect", "--format", "{{.State.Health.Status}}", id) == "healthy"
+	})
+	t.Logf("healthy after %s", time.Since(began).Round(time.Millisecond))
+	c.life(1)
+
+	for what, args := range map[string][]string{
+		"a shell": {"exec", id, "/bin/sh"}, "write to the root": {"exec", id, "/kycbridge", "payloads", "export", "--config", "/etc/kycbridge/kycbridge.yaml", "--output", "/stolen"},
+	} {
+		if out, err := exec.Command("docker", args...).CombinedOutput(); err == nil {
+			t.Errorf("%s: worked: %s", what, out)
+		}
+	}
+	if got := docker(t, "exec", id, "/kycbridge", "payloads", "list", "--config", "/etc/kycbridge/kycbridge.yaml", "--json"); strings.Count(got, "\n")+1 != 8 {
+		t.Errorf("the tool within the container lists %s", got)
+	}
+	docker(t, "stop", "--time", "30", id)
+	if code := docker(t, "inspect", "--format", "{{.State.ExitCode}}", id); code != "0" {
+		t.Errorf("stopped with code %s: %s", code, docker(t, "logs", "--tail", "5", id))
+	}
+	docker(t, "start", id)
+	eventually(t, 30*time.Second, "healthy again", func() bool {
+		return docker(t, "inspect", "--format", "{{.State.Health.Status}}", id) == "healthy"
+	})
+	if got := docker(t, "exec", id, "/kycbridge", "payloads", "list", "--config", "/etc/kycbridge/kycbridge.yaml", "--json"); strings.Count(got, "\n")+1 != 8 {
+		t.Errorf("after a restart the tool lists %s", got)
+	}
+}
