@@ -180,10 +180,11 @@ func fifthBuilds(t *testing.T, c checkout, added []string) {
 // that they went over the new provider.
 var fifthTests = []struct{ dir, tests, shows string }{
 	{"./internal/app", "^TestProviders$|^TestCatalog|^TestNothingNewInFixtures$", "--- PASS: TestProviders/verident"},
+	{"./handlers", "^FuzzVerifyVerident$", "--- PASS: FuzzVerifyVerident"},
 	{"./internal/provider/verident", "^TestFetch$", "--- PASS: TestFetch"},
 	{"./schemas", "^TestNamesAndSources$|^TestProviderSchemasAreOpen$|^TestNoFaultRepeatsAValue$|^TestNewValuesShowNothingPersonal$|^TestKnownIsChecked$", "--- PASS: TestProviderSchemasAreOpen"},
 	{"./cmd/kycbridge", "^TestSchemas$", "--- PASS: TestSchemas"},
-	{"./test", "^TestGolden$/^verident$|^TestImports$|^TestFixturesAreJSON$|^TestDocsNameEveryAPIKey$|^TestDocsConfigurations$|^TestDocsLinks$",
+	{"./test", "^TestGolden$/^verident$|^FuzzPathVerident$|^TestImports$|^TestFixturesAreJSON$|^TestDocsNameEveryAPIKey$|^TestDocsConfigurations$|^TestDocsLinks$",
 		"--- PASS: TestGolden/verident/webhook-unknown-state"},
 }
 

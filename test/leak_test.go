@@ -3,12 +3,14 @@ package test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"kycbridge/internal/app"
 	"kycbridge/test/fixture"
 	"kycbridge/test/traffic"
 )
@@ -39,25 +41,37 @@ var kept = regexp.MustCompile(`^(eventname|clientname|documentname|dcountryname|
 // unseen are what must be found nowhere but in the streams.
 var unseen = []string{mark, "5550187342", "203.0.113.187", "1977-11-23"}
 
-// leakAccounts admits the fixtures of every provider; every credential holds the mark.
-const leakAccounts = `log: {level: debug}
-accounts:
-  - {name: acme, provider: ondato, environment: test, auth: {bearer: [zqxv-bearer], basic: [{username: zqxv-user, password: zqxv-password}], hmac: {secrets: [zqxv-hmac]}}, confirm: false}
-  - {name: acme, provider: signzy, environment: test, auth: {bearer: [zqxv-bearer], keys: [zqxv-callback-key], url_tokens: [zqxv-url-token]}, confirm: false}
-  - {name: acme, provider: idwise, environment: test, auth: {bearer: [zqxv-bearer], headers: [{name: X-Key, value: zqxv-header}]}, confirm: false}
-  - {name: acme, provider: kwikid, environment: test, auth: {bearer: [zqxv-bearer], url_tokens: [zqxv-url-token]}, confirm: false}
-`
+// leakAuth are the keys of an account's auth section; every credential holds the mark.
+var leakAuth = map[string]string{
+	"bearer": "bearer: [zqxv-bearer]", "basic": "basic: [{username: zqxv-user, password: zqxv-password}]", "headers": "headers: [{name: X-Key, value: zqxv-header}]",
+	"hmac": "hmac: {secrets: [zqxv-hmac]}", "keys": "keys: [zqxv-callback-key]", "url_tokens": "url_tokens: [zqxv-url-token]",
+}
+
+// leakAccounts is an account at each provider of the table, with every credential that it reads.
+func leakAccounts() string {
+	catalog := app.ProviderCatalog()
+	var b strings.Builder
+	b.WriteString("log: {level: debug}\naccounts:\n")
+	for _, name := range catalog.Names {
+		var auth []string
+		for _, key := range catalog.AuthKeys[name] {
+			auth = append(auth, leakAuth[key])
+		}
+		fmt.Fprintf(&b, "  - {name: acme, provider: %s, environment: test, auth: {%s}, confirm: false}\n", name, strings.Join(auth, ", "))
+	}
+	return b.String()
+}
 
 // TestLeak sends every fixture with planted personal values, whole, broken and unauthenticated,
 // and looks for the values in everything that operators and callers see.
 func TestLeak(t *testing.T) {
-	b := newBridge(t, leakAccounts)
+	b := newBridge(t, leakAccounts())
 	b.start(t)
 	cases, err := fixture.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	answers := map[int]int{}
+	answers, admitted := map[int]int{}, map[string]bool{}
 	for _, c := range cases {
 		whole, values := plant(t, c.Body, false)
 		broken, _ := plant(t, c.Body, true)
@@ -65,6 +79,7 @@ func TestLeak(t *testing.T) {
 			for _, authorization := range []string{"Bearer zqxv-bearer", "Bearer zqxv-wrong"} {
 				r := b.leakCall(t, c.Provider, authorization, body)
 				answers[r.Code]++
+				admitted[c.Provider] = admitted[c.Provider] || r.Code == http.StatusOK
 				shows(t, c.Dir()+" answer", r.Text)
 				for name, v := range r.Header {
 					shows(t, c.Dir()+" header "+name, strings.Join(v, " "))
@@ -73,6 +88,11 @@ func TestLeak(t *testing.T) {
 		}
 		if values == 0 {
 			t.Logf("%s holds nothing personal", c.Dir())
+		}
+	}
+	for provider, is := range admitted {
+		if !is {
+			t.Errorf("%s: nothing was admitted, so nothing was looked at; its Verify has to take a bearer token too", provider)
 		}
 	}
 	b.settled(t, 30*time.Second)

@@ -11,10 +11,10 @@ import (
 
 const veridentSignatureHeader = "Verident-Signature"
 
-// VerifyVerident admits Verident's signature and nothing else (Webhooks, "Signatures"). It returns an
-// error that wraps ErrUnauthenticated if nothing matches.
+// VerifyVerident admits Verident's signature (Webhooks, "Signatures"); and besides it a bearer token.
+// It returns an error that wraps ErrUnauthenticated if nothing matches.
 func VerifyVerident(c kycbridge.Credentials, r kycbridge.Request) (placement string, err error) {
-	return Verify(c, r, veridentSignature)
+	return Verify(c, r, veridentSignature, Bearer)
 }
 
 // veridentSignature is Verident-Signature: base64(HMAC-SHA512(secret, raw body)). There is no time in

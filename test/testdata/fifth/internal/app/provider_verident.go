@@ -15,7 +15,7 @@ import (
 func veridentProvider() entry {
 	return entry{
 		Provider: kycbridge.Provider{Name: "verident", ReferenceName: "check_id", Verify: handlers.VerifyVerident, Identify: normalize.IdentifyVerident, Map: normalize.Verident},
-		auth:     []string{"hmac"},
+		auth:     []string{"hmac", "bearer"},
 		apiKeys:  []string{"base_url", "key"},
 		apiNeeds: []string{"base_url", "key"},
 		connect: func(a API, o rest.Options) kycbridge.API {

@@ -1,0 +1,5 @@
+package handlers
+
+import "testing"
+
+func FuzzVerifyVerident(f *testing.F) { fuzzVerify(f, VerifyVerident) }

@@ -1,0 +1,5 @@
+package test
+
+import "testing"
+
+func FuzzPathVerident(f *testing.F) { fuzzPath(f, "verident") }
