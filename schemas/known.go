@@ -14,6 +14,7 @@ import (
 //	x-known     further members of an object, in the form of properties; they go before those
 //	x-words     the words of an enumeration, compared without regard to case, spaces, '_' and '-'
 //	x-personal  no value from here is ever shown
+//	x-anycase   names of members are compared without regard to case
 //	x-cases     what is known besides depends on a member: {member, upTo, cases: {word: {x-known}}}
 //
 // An object that lists no members (properties or x-known) and is no map (additionalProperties) has
@@ -22,6 +23,7 @@ const (
 	wordKnown    = "x-known"
 	wordWords    = "x-words"
 	wordPersonal = "x-personal"
+	wordAnyCase  = "x-anycase"
 	wordCases    = "x-cases"
 )
 
@@ -32,6 +34,7 @@ const maxKnownDepth = 32
 type place struct {
 	pointer  string            // JSON pointer; * stands for every index and for every key of a map
 	members  map[string]*place // nil: it has no known shape
+	anyCase  map[string]*place // the same by names in lower case; nil: names are compared as they are
 	rest     *place            // what lies under the other keys, if it is a map
 	items    *place
 	words    map[string]bool // of an enumeration, as the schema spells them and folded; nil: it is none
@@ -51,17 +54,21 @@ func (p *place) open() bool {
 	return p.members == nil && p.rest == nil && p.items == nil && p.words == nil
 }
 
-// of is the place as it is for this very object.
-func (p *place) of(object map[string]any) *place {
-	if p.cases == nil {
-		return p
-	}
-	word, _ := object[p.cases.member].(string)
+// of is the place as it is for an object with this word in the member that its cases depend on.
+func (p *place) of(word string) *place {
 	word, _, _ = strings.Cut(word, p.cases.upTo)
 	if c, ok := p.cases.of[folded(word)]; ok {
 		return c
 	}
 	return p
+}
+
+func lowered(members map[string]*place) map[string]*place {
+	out := make(map[string]*place, len(members))
+	for name, member := range members {
+		out[strings.ToLower(name)] = member
+	}
+	return out
 }
 
 // folded makes two spellings of a word equal.
@@ -106,6 +113,9 @@ func (s *surveyor) place(schema, document map[string]any, pointer string, depth 
 		return &place{pointer: pointer}
 	}
 	p := &place{pointer: pointer, members: s.members(schema, document, pointer, depth), words: s.words(schema, pointer)}
+	if lower, _ := schema[wordAnyCase].(bool); lower {
+		p.anyCase = lowered(p.members)
+	}
 	for word := range p.words {
 		p.dotted = p.dotted || strings.Contains(word, ".")
 	}
@@ -177,6 +187,9 @@ func (s *surveyor) cases(given map[string]any, p *place, document map[string]any
 		one := *p
 		one.members = maps.Clone(p.members)
 		maps.Copy(one.members, s.members(schema, document, p.pointer, depth))
+		if p.anyCase != nil {
+			one.anyCase = lowered(one.members)
+		}
 		c.of[folded(word)] = &one
 	}
 	return c

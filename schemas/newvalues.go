@@ -2,11 +2,9 @@ package schemas
 
 import (
 	"cmp"
-	"encoding/json"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // NewValue is something in a body that its schema does not know: a member, or a word where the known
@@ -23,170 +21,272 @@ const (
 	NewWord  = "value"
 )
 
-// Bounds of what is told of one body and of what is shown of it. A name or a word with many digits
-// in it may be the number of somebody.
+// Bounds of what is looked for and told of one body.
 const (
 	mostNewValues = 32
 	mostFound     = 1024
-	maxWord       = 48
-	maxRun        = 3 // digits in a row
-	maxWordDigits = 4
 )
 
-// NewValues tells what in doc, a tree as Decode makes it, a schema of a provider does not know: each
-// thing once, sorted, 32 at most. It looks at what is known and never at what is checked, so a body
-// that is at fault can be asked about too.
-func (s *Set) NewValues(provider, schema string, doc any) []NewValue {
+// NewValues tells what in a body a schema of a provider does not know: each thing once, sorted, 32 at
+// most. At is the JSON pointer to the part of the body that the schema describes; of a wrapper around
+// it nothing is known but what it wraps. NewValues looks at what is known and never at what is
+// checked, so a body that is at fault can be asked about too; what is no JSON tells nothing.
+//
+// It reads the text beside what is known of it, passes over what has no known shape, and makes no
+// tree: every payload is asked about, and next to none holds anything new.
+func (s *Set) NewValues(provider, schema, at, body string) []NewValue {
 	p, ok := s.known[name{provider, schema}]
 	if !ok {
 		return nil
 	}
-	var f finder
-	f.look(p, doc)
-	return f.told()
-}
-
-// told is what was found, each thing once, sorted and not too much of it.
-func (f *finder) told() []NewValue {
-	if f.found == nil {
+	l := looker{decoder: decoder{text: body}, part: at}
+	l.space()
+	if !l.inside(p, at) {
 		return nil
 	}
-	slices.SortFunc(f.found, func(a, b NewValue) int {
-		return cmp.Or(cmp.Compare(a.Pointer, b.Pointer), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Value, b.Value))
-	})
-	f.found = slices.Compact(f.found)
-	return f.found[:min(len(f.found), mostNewValues)]
+	return l.told()
 }
 
-// finder walks a body beside what is known of it.
-type finder struct{ found []NewValue }
-
-func (f *finder) look(p *place, v any) {
-	switch v := v.(type) {
-	case map[string]any:
-		f.object(p, v)
-	case []any:
-		if p.items == nil || p.items.open() {
-			return
-		}
-		for _, item := range v {
-			f.look(p.items, item)
-		}
-	case string:
-		f.word(p, v)
-	case json.Number:
-		f.word(p, string(v))
-	case bool:
-		f.word(p, strconv.FormatBool(v))
-	}
+// looker walks a body beside what is known of it. Its methods return false where the text is no JSON.
+type looker struct {
+	decoder
+	part  string // where the part lies that the schema describes
+	found map[NewValue]struct{}
 }
 
-func (f *finder) object(p *place, v map[string]any) {
-	p = p.of(v)
-	if p.members == nil && p.rest == nil {
-		return
+// inside looks at what lies around the part at a pointer, and at the part.
+func (l *looker) inside(p *place, at string) bool {
+	if at == "" {
+		return l.look(p)
 	}
-	for key, value := range v {
-		member, ok := p.members[key]
+	token, _, _ := strings.Cut(at[1:], "/")
+	around, rest := strings.TrimSuffix(l.part, at), at[1+len(token):]
+	if !l.opened('{') {
+		return false
+	}
+	for more := l.peek() != '}'; more; more = l.next() {
+		key, ok := l.key()
+		if ok && key == token {
+			ok = l.inside(p, rest)
+		} else if ok {
+			l.add(NewValue{Kind: NewField, Pointer: around + "/" + identifier(key)})
+			ok = l.pass()
+		}
 		if !ok {
-			member = p.rest
+			return false
 		}
-		switch {
-		case member == nil:
-			f.add(NewValue{Kind: NewField, Pointer: p.pointer + "/" + identifier(key)})
-		case !member.open():
-			f.look(member, value)
+	}
+	return l.closed('}')
+}
+
+// look looks at the value that begins here.
+func (l *looker) look(p *place) bool {
+	if p.open() {
+		return l.pass()
+	}
+	switch l.peek() {
+	case '{':
+		return l.object(p)
+	case '[':
+		return l.items(p)
+	case '"':
+		if p.words == nil {
+			return l.pass()
 		}
+		word, wrong := l.str()
+		l.word(p, word)
+		return wrong == nil
+	}
+	start := l.at
+	ok := l.pass()
+	if text := l.text[start:l.at]; ok && text != "null" {
+		l.word(p, text)
+	}
+	return ok
+}
+
+func (l *looker) object(p *place) bool {
+	if p.cases != nil {
+		p = p.of(l.ahead(p.cases.member))
+	}
+	if p.members == nil && p.rest == nil {
+		return l.pass()
+	}
+	l.opened('{')
+	for more := l.peek() != '}'; more; more = l.next() {
+		key, ok := l.key()
+		if !ok || !l.member(p, key) {
+			return false
+		}
+	}
+	return l.closed('}')
+}
+
+// member looks at the value of a member.
+func (l *looker) member(p *place, key string) bool {
+	member, ok := p.members[key]
+	if !ok && p.anyCase != nil {
+		member, ok = p.anyCase[strings.ToLower(key)]
+	}
+	if !ok {
+		member = p.rest
+	}
+	if member == nil {
+		l.add(NewValue{Kind: NewField, Pointer: l.part + p.pointer + "/" + identifier(key)})
+		return l.pass()
+	}
+	return l.look(member)
+}
+
+func (l *looker) items(p *place) bool {
+	if p.items == nil {
+		return l.pass()
+	}
+	l.opened('[')
+	for more := l.peek() != ']'; more; more = l.next() {
+		if !l.look(p.items) {
+			return false
+		}
+	}
+	return l.closed(']')
+}
+
+// ahead reads the string in a member of the object that begins here, and stays here.
+func (l *looker) ahead(name string) (word string) {
+	there := looker{decoder: decoder{text: l.text, at: l.at}}
+	there.opened('{')
+	for more := there.peek() != '}'; more; more = there.next() {
+		key, ok := there.key()
+		if !ok {
+			return word
+		}
+		if there.peek() == '"' && strings.EqualFold(key, name) {
+			word, _ = there.str()
+		} else if !there.pass() {
+			return word
+		}
+	}
+	return word
+}
+
+// opened steps over an opening bracket, closed over a closing one, if that is what comes.
+func (l *looker) opened(bracket byte) bool {
+	if !l.closed(bracket) {
+		return false
+	}
+	l.space()
+	return true
+}
+
+func (l *looker) closed(bracket byte) bool {
+	if l.peek() != bracket {
+		return false
+	}
+	l.at++
+	return true
+}
+
+// key reads the name of a member and steps to its value.
+func (l *looker) key() (string, bool) {
+	if l.peek() != '"' {
+		return "", false
+	}
+	key, wrong := l.str()
+	l.space()
+	if wrong != nil || l.peek() != ':' {
+		return "", false
+	}
+	l.at++
+	l.space()
+	return key, true
+}
+
+// pass steps over the value that begins here, without a look at what is in it.
+func (l *looker) pass() bool {
+	text, depth := l.text, 0
+	for i := l.at; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			if i = endOfString(text, i+1); i == len(text) {
+				return false
+			}
+		case '{', '[':
+			depth++
+			continue
+		case '}', ']':
+			if depth--; depth < 0 {
+				return false
+			}
+		case ',', ':', ' ', '\n', '\r', '\t':
+			continue
+		default: // a number or a word
+			for i+1 < len(text) && !ends(text[i+1]) {
+				i++
+			}
+		}
+		if depth == 0 {
+			l.at = i + 1
+			return true
+		}
+	}
+	return false
+}
+
+// ends reports whether a number or a word is over before c.
+func ends(c byte) bool {
+	switch c {
+	case ',', ']', '}', ' ', '\n', '\r', '\t':
+		return true
+	}
+	return false
+}
+
+// endOfString is where the string that goes on at i ends, or the length of the text.
+func endOfString(text string, i int) int {
+	for {
+		n := strings.IndexByte(text[i:], '"')
+		if n < 0 {
+			return len(text)
+		}
+		end, slashes := i+n, 0
+		for end-slashes > i && text[end-slashes-1] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			return end
+		}
+		i = end + 1
 	}
 }
 
 // word looks up a value where the known ones are listed. An empty one says nothing.
-func (f *finder) word(p *place, v string) {
+func (l *looker) word(p *place, v string) {
 	if p.words == nil || v == "" || p.words[v] || len(v) <= maxToken && p.words[folded(v)] {
 		return
 	}
-	n := NewValue{Kind: NewWord, Pointer: p.pointer}
+	n := NewValue{Kind: NewWord, Pointer: l.part + p.pointer}
 	if !p.personal {
 		n.Value = plainWord(v, p.dotted)
 	}
-	f.add(n)
+	l.add(n)
 }
 
-func (f *finder) add(n NewValue) {
-	if len(f.found) < mostFound {
-		f.found = append(f.found, n)
+func (l *looker) add(n NewValue) {
+	if l.found == nil {
+		l.found = map[NewValue]struct{}{}
+	}
+	if len(l.found) < mostFound {
+		l.found[n] = struct{}{}
 	}
 }
 
-// identifier returns a member name if it looks like one that a program has, else withheld: a name
-// may hold anything that a value may.
-func identifier(s string) string {
-	if len(s) > maxToken || !label(s, "_-.") || digitsOf(s) > maxWordDigits || isDigit(s[0]) {
-		return withheld
+// told is what was found, sorted and not too much of it.
+func (l *looker) told() []NewValue {
+	if l.found == nil {
+		return nil
 	}
-	return s
-}
-
-// plainWord returns a value if it looks like a word of an enumeration, else nothing.
-func plainWord(s string, dotted bool) string {
-	others := "_- "
-	if dotted {
-		others += "."
-	}
-	if len(s) > maxWord || !label(s, others) || digitsOf(s) > maxWordDigits || strings.TrimSpace(s) != s {
-		return ""
-	}
-	return s
-}
-
-// label reports whether s is made of ASCII letters, digits and some others, begins with a letter, a
-// digit or '_', and has no long run of digits.
-func label(s, others string) bool {
-	run := 0
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case c >= utf8.RuneSelf:
-			return false
-		case isDigit(c):
-			if run++; run > maxRun {
-				return false
-			}
-			continue
-		case 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_':
-		case i == 0 || strings.IndexByte(others, c) < 0:
-			return false
-		}
-		run = 0
-	}
-	return s != ""
-}
-
-func digitsOf(s string) (n int) {
-	for i := range len(s) {
-		if isDigit(s[i]) {
-			n++
-		}
-	}
-	return n
-}
-
-// NewAround tells what lies in doc beside the part at a JSON pointer that a schema describes: of a
-// wrapper nothing is known but what it wraps.
-func NewAround(doc any, at string) []NewValue {
-	var f finder
-	path := ""
-	for token := range strings.SplitSeq(strings.TrimPrefix(at, "/"), "/") {
-		object, ok := doc.(map[string]any)
-		if !ok || token == "" {
-			break
-		}
-		for key := range object {
-			if key != token {
-				f.add(NewValue{Kind: NewField, Pointer: path + "/" + identifier(key)})
-			}
-		}
-		doc, path = object[token], path+"/"+token
-	}
-	return f.told()
+	all := slices.SortedFunc(maps.Keys(l.found), func(a, b NewValue) int {
+		return cmp.Or(cmp.Compare(a.Pointer, b.Pointer), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Value, b.Value))
+	})
+	return all[:min(len(all), mostNewValues)]
 }

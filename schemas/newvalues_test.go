@@ -3,7 +3,12 @@ package schemas
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -62,7 +67,7 @@ func TestNewValues(t *testing.T) {
 	set := newSet(t)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := set.NewValues(test.provider, test.schema, decoded(t, []byte(test.body)))
+			got := set.NewValues(test.provider, test.schema, "", test.body)
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
 			}
@@ -96,7 +101,7 @@ func TestNewValuesShowNothingPersonal(t *testing.T) {
 				"kwikid/session": fmt.Sprintf(`{"session_data": {"session_id": "s1", %s: 1, "session_status": %[1]s, "extras": {%[1]s: %[1]s}}}`, name),
 			} {
 				folder, schema, _ := strings.Cut(provider, "/")
-				for _, v := range set.NewValues(folder, schema, decoded(t, []byte(body))) {
+				for _, v := range set.NewValues(folder, schema, "", body) {
 					shown := strings.Split(v.Pointer, "/")
 					if v.Value != "" || slices.Contains(shown, secret) || strings.Contains(v.Pointer, secret) {
 						t.Errorf("%s shows %+v", provider, v)
@@ -113,27 +118,180 @@ func TestNewValuesAreBounded(t *testing.T) {
 	for i := range 600 {
 		fmt.Fprintf(&members, `"new_%c%c": 1, `, 'a'+rune(i%26), 'a'+rune(i/26))
 	}
-	doc := decoded(t, []byte("{"+members.String()+`"journeyId": "A"}`))
+	body := "{" + members.String() + `"journeyId": "A", "documentIntelligence": {"extractedFieldErrors": [` + strings.Repeat(`{"line": 1}, `, 5000) + `{"aa_last": 1}]}}`
 	set := newSet(t)
-	first := set.NewValues("signzy", "result", doc)
-	if len(first) != mostNewValues || first[0].Pointer != "/new_aa" {
+	first := set.NewValues("signzy", "result", "", body)
+	if len(first) != mostNewValues || first[0].Pointer != "/documentIntelligence/extractedFieldErrors/*/aa_last" || first[2].Pointer != "/new_aa" {
 		t.Errorf("%d told, the first of them %+v", len(first), first[:1])
 	}
 	for range 10 {
-		if diff := cmp.Diff(first, set.NewValues("signzy", "result", doc)); diff != "" {
+		if diff := cmp.Diff(first, set.NewValues("signzy", "result", "", body)); diff != "" {
 			t.Fatal(diff)
 		}
 	}
 }
 
-func TestNewAround(t *testing.T) {
-	doc := decoded(t, []byte(`{"requestId": 1, "result": {"data": {"journeyId": "A"}, "203.0.113.7": 1}}`))
-	want := []NewValue{{NewField, "/requestId", ""}, {NewField, "/result/*", ""}}
-	if diff := cmp.Diff(want, NewAround(doc, "/result/data")); diff != "" {
-		t.Error(diff)
+// TestNewValuesOfAPart: the schema describes a part, and of what is around it nothing is known.
+func TestNewValuesOfAPart(t *testing.T) {
+	const body = ` {"requestId": {"journeyId": 1}, "result": {"data": {"journeyId": "A", "step": "PAUSED"}, "203.0.113.7": 1, "data2": []}, "result2": 1}`
+	set := newSet(t)
+	for at, want := range map[string][]NewValue{
+		"/result/data":                {{NewField, "/requestId", ""}, {NewField, "/result/*", ""}, {NewField, "/result/data/step", ""}, {NewField, "/result/data2", ""}, {NewField, "/result2", ""}},
+		"/none":                       {{NewField, "/requestId", ""}, {NewField, "/result", ""}, {NewField, "/result2", ""}},
+		"/requestId/journeyId/deeper": nil,
+	} {
+		if at == "/result/data" {
+			want[2] = NewValue{NewWord, "/result/data/step", "PAUSED"}
+		}
+		if diff := cmp.Diff(want, set.NewValues("signzy", "result", at, body)); diff != "" {
+			t.Errorf("%s: %s", at, diff)
+		}
 	}
-	if got := NewAround(doc, ""); got != nil {
-		t.Error(got)
+}
+
+func TestOutline(t *testing.T) {
+	body := ` {"a": 1, "b": {"c": "x\u0041", "d": {"e": 1}, "f": [{}]}, "g": [1, "]\\\"}"], "h": null, "i": {"j": {}}} `
+	want := map[string]any{"a": json.Number("1"), "b": map[string]any{"c": "xA", "d": map[string]any{}, "f": []any{}}, "g": []any{}, "h": nil, "i": map[string]any{"j": map[string]any{}}}
+	got, ok := Outline(body)
+	if diff := cmp.Diff(want, got); diff != "" || !ok {
+		t.Error(ok, diff)
+	}
+	for _, body := range []string{"", "[]", "{", `{"a"`, `{"a":`, `{"a": [}`, `{"a": {"b": "}}`, `{"a": 1`, `7`} {
+		if _, ok := Outline(body); ok {
+			t.Errorf("%s was read", body)
+		}
+	}
+}
+
+// FuzzNewValues: whatever a body holds, reading its text tells what a walk over its tree tells.
+func FuzzNewValues(f *testing.F) {
+	files, err := filepath.Glob(filepath.Join(testdata, "*", "*", "body.json"))
+	if err != nil || len(files) < 80 {
+		f.Fatalf("%d fixtures, %v", len(files), err)
+	}
+	for i, file := range files {
+		body, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, schema := range []string{"ondato/callback", "ondato/kyc", "ondato/idv", "signzy/result", "idwise/webhook", "idwise/result", "idwise/summary", "kwikid/session"} {
+			if strings.Contains(file, strings.Split(schema, "/")[0]) {
+				f.Add(schema, "", string(body))
+			}
+		}
+		if i%10 == 0 {
+			f.Add("signzy/result", "/result/data", string(body))
+			f.Add("ondato/callback", "", string(body[:len(body)/2]))
+		}
+	}
+	set := newSet(f)
+	f.Fuzz(func(t *testing.T, schema, at, body string) {
+		folder, schema, _ := strings.Cut(schema, "/")
+		got := set.NewValues(folder, schema, at, body)
+		outline, outlined := Outline(body)
+		p, ok := set.known[name{folder, schema}]
+		doc, faults := Decode([]byte(body))
+		if !ok || len(faults) > 0 || at != "" || repeats(body) {
+			return // it must only come to an end
+		}
+		if !outlined || !reflect.DeepEqual(slices.Sorted(maps.Keys(outline)), slices.Sorted(maps.Keys(doc.(map[string]any)))) {
+			t.Errorf("outline of %s: %v", body, outline)
+		}
+		want := looker{}
+		inTree(&want, p, doc)
+		if diff := cmp.Diff(want.told(), got); diff != "" {
+			t.Errorf("%s: %s", body, diff)
+		}
+	})
+}
+
+// repeats reports whether an object has a member twice: of those the tree knows the last one only.
+func repeats(body string) bool {
+	d := json.NewDecoder(strings.NewReader(body))
+	type level struct {
+		keys   map[string]bool
+		isName bool
+	}
+	var open []level
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return false
+		}
+		top := len(open) - 1
+		switch token := token.(type) {
+		case json.Delim:
+			switch token {
+			case '{':
+				open = append(open, level{keys: map[string]bool{}, isName: true})
+				continue
+			case '[':
+				open = append(open, level{})
+				continue
+			}
+			open = open[:top]
+			top--
+		case string:
+			if top >= 0 && open[top].keys != nil && open[top].isName {
+				folded := strings.ToLower(token)
+				if open[top].keys[folded] {
+					return true
+				}
+				open[top].keys[folded], open[top].isName = true, false
+				continue
+			}
+		}
+		if top >= 0 && open[top].keys != nil {
+			open[top].isName = true
+		}
+	}
+}
+
+// inTree is NewValues over a tree.
+func inTree(l *looker, p *place, v any) {
+	if p.open() {
+		return
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		if p.cases != nil {
+			word := ""
+			for key, value := range v {
+				if s, ok := value.(string); ok && strings.EqualFold(key, p.cases.member) {
+					word = s
+				}
+			}
+			p = p.of(word)
+		}
+		if p.members == nil && p.rest == nil {
+			return
+		}
+		for key, value := range v {
+			member, ok := p.members[key]
+			if !ok {
+				member, ok = p.anyCase[strings.ToLower(key)]
+			}
+			switch {
+			case ok:
+				inTree(l, member, value)
+			case p.rest != nil:
+				inTree(l, p.rest, value)
+			default:
+				l.add(NewValue{Kind: NewField, Pointer: p.pointer + "/" + identifier(key)})
+			}
+		}
+	case []any:
+		if p.items != nil {
+			for _, item := range v {
+				inTree(l, p.items, item)
+			}
+		}
+	case string:
+		l.word(p, v)
+	case json.Number:
+		l.word(p, v.String())
+	case bool:
+		l.word(p, strconv.FormatBool(v))
 	}
 }
 
@@ -158,23 +316,29 @@ func TestKnownIsChecked(t *testing.T) {
 	}
 }
 
+// BenchmarkNewValues is all that looking for new values costs: finding out what kind of body it is,
+// and reading it beside what is known.
 func BenchmarkNewValues(b *testing.B) {
 	set := newSet(b)
 	for name, c := range bodies(b) {
-		doc := decoded(b, c.body)
 		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(c.body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if found := set.NewValues(c.provider, c.schema, doc); found != nil {
+				text := string(c.body)
+				if _, ok := Outline(text); !ok {
+					b.Fatal("no object")
+				}
+				if found := set.NewValues(c.provider, c.schema, "", text); found != nil {
 					b.Fatal(found)
 				}
 			}
 		})
-		b.Run(name+" decoded", func(b *testing.B) {
+		b.Run(name+" without outline", func(b *testing.B) {
 			b.ReportAllocs()
+			text := string(c.body)
 			for b.Loop() {
-				doc, _ := Decode(c.body)
-				if found := set.NewValues(c.provider, c.schema, doc); found != nil {
+				if found := set.NewValues(c.provider, c.schema, "", text); found != nil {
 					b.Fatal(found)
 				}
 			}

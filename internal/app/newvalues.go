@@ -20,22 +20,29 @@ const otherPointers = "other"
 
 // newValuesOf looks in a body of p for what its schemas do not know.
 func newValuesOf(set *schemas.Set, p kycbridge.Provider) func(body []byte) []kycbridge.NewValue {
-	return func(body []byte) []kycbridge.NewValue {
-		doc, faults := schemas.Decode(body)
-		if len(faults) > 0 {
-			return nil
-		}
-		id := p.Identify(doc)
-		var found []kycbridge.NewValue
-		for _, v := range schemas.NewAround(doc, id.At) {
-			found = append(found, kycbridge.NewValue(v))
-		}
-		for _, v := range set.NewValues(p.Name, id.Schema, id.Document) {
-			v.Pointer = id.At + v.Pointer
+	return func(body []byte) (found []kycbridge.NewValue) {
+		text := string(body)
+		id := identify(p, text)
+		for _, v := range set.NewValues(p.Name, id.Schema, id.At, text) {
 			found = append(found, kycbridge.NewValue(v))
 		}
 		return found
 	}
+}
+
+// identify finds out what kind of body it is. An outline is enough for next to all of them; one in
+// which no reference is found is read as the door reads it.
+func identify(p kycbridge.Provider, body string) kycbridge.Identity {
+	if outline, ok := schemas.Outline(body); ok {
+		if id := p.Identify(outline); id.Reference != "" {
+			return id
+		}
+	}
+	doc, faults := schemas.Decode([]byte(body))
+	if len(faults) > 0 {
+		return kycbridge.Identity{}
+	}
+	return p.Identify(doc)
 }
 
 // newcomers counts new values, and logs each the first time that this process meets it.

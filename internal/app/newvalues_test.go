@@ -27,6 +27,11 @@ func TestNothingNewInFixtures(t *testing.T) {
 	}
 	table, unknown := Providers(set), 0
 	for _, c := range cases {
+		doc, _ := Decode(c.Body)
+		whole, outlined := table[c.Provider].Identify(doc), identify(table[c.Provider], string(c.Body))
+		if outlined.Schema != whole.Schema || outlined.At != whole.At {
+			t.Errorf("%s: an outline shows %s at %q, the body %s at %q", c.Dir(), outlined.Schema, outlined.At, whole.Schema, whole.At)
+		}
 		found := table[c.Provider].NewValues(c.Body)
 		if strings.Contains(c.Name, "unknown") {
 			unknown++
@@ -53,7 +58,7 @@ func TestNewValuesOfABody(t *testing.T) {
 		want           []kycbridge.NewValue
 	}{
 		"a wrapper": {"signzy", `{"trace": 1, "result": {"data": {"journeyId": "A", "step": "PAUSED", "mood": 1}}}`, []kycbridge.NewValue{
-			{Kind: "field", Pointer: "/trace"}, {Kind: "field", Pointer: "/result/data/mood"}, {Kind: "value", Pointer: "/result/data/step", Value: "PAUSED"},
+			{Kind: "field", Pointer: "/result/data/mood"}, {Kind: "value", Pointer: "/result/data/step", Value: "PAUSED"}, {Kind: "field", Pointer: "/trace"},
 		}},
 		"an envelope in capitals": {"ondato", `{"Id": "e1", "CreatedUtc": "x", "Type": "Form.Created", "Payload": {"id": "f1"}, "Tenant": 1}`, []kycbridge.NewValue{
 			{Kind: "field", Pointer: "/Tenant"},
