@@ -115,10 +115,8 @@ accounts:
 
 	// The metric, without values, so without one more series for each.
 	metrics := w.scraped()
-	var counted, wanted []string
-	for _, m := range regexp.MustCompile(`(?m)^kycbridge_new_values_total.*$`).FindAllString(string(metrics), -1) {
-		counted = append(counted, m)
-	}
+	counted := regexp.MustCompile(`(?m)^kycbridge_new_values_total.*$`).FindAllString(string(metrics), -1)
+	var wanted []string
 	for _, r := range want {
 		wanted = append(wanted, fmt.Sprintf(`kycbridge_new_values_total{account="acme",kind="%s",pointer="%s",provider="%s"} %d`, r.Kind, r.Pointer, r.Provider, r.Payloads))
 	}
