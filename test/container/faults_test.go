@@ -1,0 +1,213 @@
+package container
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/testcontainers/testcontainers-go"
+	"golang.org/x/time/rate"
+
+	"kycbridge/test/traffic"
+)
+
+var (
+	holdFlag = flag.Duration("hold", 6*time.Second, "how long each fault of TestFaults lasts")
+	rateFlag = flag.Float64("rate", 150, "callbacks a second during the faults")
+)
+
+// fault is something that happens to a cluster, and its end.
+type fault struct {
+	name string
+	hurt func(*hurting)
+	heal func(*hurting)
+}
+
+// hurting is a cluster with a fault in it.
+type hurting struct {
+	*cluster
+	engine *testcontainers.DockerClient
+	leader *node // of the payload log
+}
+
+// faults are those of the table in docs/reliability.md, in its order.
+var faults = []fault{
+	{"the leader of the payload log killed, and started again", func(h *hurting) { h.kill(h.leader) }, func(h *hurting) { h.start(h.leader) }},
+	{"the leader paused, and continued", func(h *hurting) { h.pause(h.leader) }, func(h *hurting) { h.unpause(h.leader) }},
+	{"the leader cut from the network, and connected again", func(h *hurting) { h.cut(h.leader) }, func(h *hurting) { h.connectAgain(h.leader) }},
+	{"two of three NATS servers killed: no majority", func(h *hurting) { h.kill(h.nats[0], h.nats[1]) }, func(h *hurting) { h.start(h.nats[0], h.nats[1]) }},
+	{"all three NATS servers killed at once", func(h *hurting) { h.kill(h.nats...) }, func(h *hurting) { h.start(h.nats...) }},
+	{"a replica killed, and started again", func(h *hurting) { h.kill(h.replicas[0]) }, func(h *hurting) { h.start(h.replicas[0]) }},
+	{"a replica cut from the network, and connected again", func(h *hurting) { h.cut(h.replicas[1]) }, func(h *hurting) { h.connectAgain(h.replicas[1]) }},
+	{"all restarted, one after the other", func(h *hurting) { h.roll() }, func(*hurting) {}},
+}
+
+// TestFaults hurts a cluster of three NATS servers with two replicas behind a proxy, under a steady
+// load of callbacks, and asks each time: is anything lost that was answered 200, doubled, forked, and
+// for how long did nobody get a 200? Its log is the table of docs/reliability.md.
+func TestFaults(t *testing.T) {
+	c := newCluster(t, 3, 2, twoAccounts)
+	engine, err := testcontainers.NewDockerClientWithOpts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { engine.Close() })
+	var rows []string
+	for i, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			h := &hurting{cluster: c.on(t), engine: engine}
+			rows = append(rows, h.endure(f, uint32(0xfa00+i)))
+		})
+	}
+	t.Logf("\n| fault | callbacks answered 200 | lost | doubled | forked | longest time without a 200 |\n|---|---|---|---|---|---|\n%s", strings.Join(rows, "\n"))
+}
+
+// endure runs one fault under load and returns its row of the table.
+func (h *hurting) endure(f fault, run uint32) string {
+	h.t.Helper()
+	h.healthy()
+	h.leader = h.cluster.leader("KYC_PAYLOADS")
+	l := &traffic.Load{Post: h.post, Ledger: traffic.NewLedger(), Run: run, Seed: uint64(run), Pace: rate.NewLimiter(rate.Limit(*rateFlag), 16)}
+	l.Ledger.Proxied = true
+	ctx, cancel := context.WithCancel(h.t.Context())
+	defer func() { cancel(); l.Wait() }()
+	l.Start(ctx, 24)
+	h.more(l, int64(*rateFlag))
+	_ = l.Ledger.Silence()
+
+	f.hurt(h)
+	pause := time.NewTimer(*holdFlag)
+	select {
+	case <-pause.C:
+	case <-h.t.Context().Done():
+		pause.Stop()
+	}
+	f.heal(h)
+	h.more(l, int64(*rateFlag))
+	h.healthy()
+	h.more(l, int64(*rateFlag))
+	cancel()
+	l.Wait()
+	silence := l.Ledger.Silence()
+	h.settled(90 * time.Second)
+	all := traffic.Histories(h.t, h.urls(), h.as("reader", readerPassword)...)
+	sound, verdict := traffic.Sound(h.t, all), l.Ledger.Judge(h.t, all)
+	return fmt.Sprintf("| %s | %d | %d | %d | %d | %.1f s |", f.name, verdict.Promised, verdict.Lost, sound.Doubled, sound.Forked, silence.Seconds())
+}
+
+// more waits until some more callbacks have been answered 200.
+func (h *hurting) more(l *traffic.Load, n int64) {
+	h.t.Helper()
+	want := l.Ledger.Accepted.Load() + n
+	eventually(h.t, 90*time.Second, "more callbacks answered 200", func() bool { return l.Ledger.Accepted.Load() >= want })
+}
+
+// healthy waits until both replicas are ready and every stream has its leader and all its copies.
+func (h *hurting) healthy() {
+	h.t.Helper()
+	for _, r := range h.replicas {
+		h.waitReady(r)
+	}
+	js, err := jetstream.New(h.connect("kycbridge", bridgePassword))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	eventually(h.t, 90*time.Second, "every stream with a leader and all copies", func() bool { return h.current(js) })
+}
+
+// do makes a call to the engine, which must succeed.
+func (h *hurting) do(what string, err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// kill ends containers as a power cut would, all at once.
+func (h *hurting) kill(nodes ...*node) {
+	h.t.Helper()
+	errs := make(chan error)
+	for _, n := range nodes {
+		go func() {
+			_, err := h.engine.ContainerKill(h.t.Context(), n.GetContainerID(), client.ContainerKillOptions{Signal: "SIGKILL"})
+			errs <- err
+		}()
+	}
+	for range nodes {
+		h.do("kill", <-errs)
+	}
+}
+
+func (h *hurting) start(nodes ...*node) {
+	h.t.Helper()
+	for _, n := range nodes {
+		_, err := h.engine.ContainerStart(h.t.Context(), n.GetContainerID(), client.ContainerStartOptions{})
+		h.do("start", err)
+	}
+}
+
+func (h *hurting) pause(n *node) {
+	h.t.Helper()
+	_, err := h.engine.ContainerPause(h.t.Context(), n.GetContainerID(), client.ContainerPauseOptions{})
+	h.do("pause", err)
+}
+
+func (h *hurting) unpause(n *node) {
+	h.t.Helper()
+	_, err := h.engine.ContainerUnpause(h.t.Context(), n.GetContainerID(), client.ContainerUnpauseOptions{})
+	h.do("unpause", err)
+}
+
+// cut takes the network away without a word to anybody: no connection is closed.
+func (h *hurting) cut(n *node) {
+	h.t.Helper()
+	_, err := h.engine.NetworkDisconnect(h.t.Context(), h.network.ID, client.NetworkDisconnectOptions{Container: n.GetContainerID(), Force: true})
+	h.do("disconnect", err)
+}
+
+func (h *hurting) connectAgain(n *node) {
+	h.t.Helper()
+	_, err := h.engine.NetworkConnect(h.t.Context(), h.network.ID, client.NetworkConnectOptions{
+		Container: n.GetContainerID(), EndpointConfig: &network.EndpointSettings{Aliases: []string{n.name}}})
+	h.do("connect", err)
+}
+
+// roll restarts every server and every replica, the next when all are well again.
+func (h *hurting) roll() {
+	h.t.Helper()
+	patience := 45 // seconds until the engine would kill it; both end by themselves before that
+	for _, n := range append(append([]*node{}, h.nats...), h.replicas...) {
+		_, err := h.engine.ContainerRestart(h.t.Context(), n.GetContainerID(), client.ContainerRestartOptions{Timeout: &patience})
+		h.do("restart", err)
+		h.healthy()
+	}
+}
+
+// TestReliabilityTable holds the table of docs/reliability.md to the faults: each has its row, and in
+// every row nothing is lost, doubled or forked.
+func TestReliabilityTable(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(root, "docs", "reliability.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(raw), "<!-- table: faults -->\n")
+	rows := strings.Split(table, "\n")
+	for i, f := range faults {
+		at := i + 2 // below the head
+		if at >= len(rows) || !strings.HasPrefix(rows[at], "|") {
+			t.Fatalf("docs/reliability.md has no row %q", f.name)
+		}
+		cells := strings.Split(strings.Trim(rows[at], "| "), " | ")
+		if len(cells) != 6 || cells[0] != f.name || strings.Join(cells[2:5], " ") != "0 0 0" {
+			t.Errorf("row %d of docs/reliability.md is %q, expected %q with nothing lost, doubled or forked", i+1, rows[at], f.name)
+		}
+	}
+}
