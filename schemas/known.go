@@ -38,7 +38,7 @@ type place struct {
 	rest     *place            // what lies under the other keys, if it is a map
 	items    *place
 	words    map[string]bool // of an enumeration, as the schema spells them and folded; nil: it is none
-	dotted   bool            // some of the words hold a '.', so a new one may
+	marks    string          // '.' and ' ' where some of the words hold them, so that a new one may
 	personal bool
 	cases    *cases
 }
@@ -116,8 +116,13 @@ func (s *surveyor) place(schema, document map[string]any, pointer string, depth 
 	if lower, _ := schema[wordAnyCase].(bool); lower {
 		p.anyCase = lowered(p.members)
 	}
-	for word := range p.words {
-		p.dotted = p.dotted || strings.Contains(word, ".")
+	for _, mark := range []string{".", " "} {
+		for word := range p.words {
+			if strings.Contains(word, mark) {
+				p.marks += mark
+				break
+			}
+		}
 	}
 	p.personal, _ = schema[wordPersonal].(bool)
 	if items, ok := schema["items"].(map[string]any); ok {

@@ -266,7 +266,7 @@ func (l *looker) word(p *place, v string) {
 	}
 	n := NewValue{Kind: NewWord, Pointer: l.part + p.pointer}
 	if !p.personal {
-		n.Value = plainWord(v, p.dotted)
+		n.Value = plainWord(v, p.marks)
 	}
 	l.add(n)
 }

@@ -22,12 +22,10 @@ func identifier(s string) string {
 	return s
 }
 
-// plainWord returns a value if it looks like a word of an enumeration, else nothing.
-func plainWord(s string, dotted bool) string {
-	others := "_- "
-	if dotted {
-		others += "."
-	}
+// plainWord returns a value if it looks like a word of an enumeration whose known words hold these
+// marks, else nothing. Two words where the known ones are one may be a name.
+func plainWord(s, marks string) string {
+	others := "_-" + marks
 	if len(s) > maxWord || !label(s, others) || digitsOf(s) > maxWordDigits || strings.TrimSpace(s) != s {
 		return ""
 	}

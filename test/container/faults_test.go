@@ -59,7 +59,7 @@ func TestFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { engine.Close() })
+	t.Cleanup(func() { _ = engine.Close() })
 	var rows []string
 	for i, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
