@@ -19,11 +19,16 @@ CERTIFICATES := $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/p
 export CGO_ENABLED := 0
 export GOOS := linux
 
+# It says what it makes, not how: `make --trace` tells the rest.
+.SILENT:
+# It says what it makes, not how: make --trace tells the rest.
+.SILENT:
 .PHONY: image kycbridge-image nats-image caddy-image certificates clean
 
 image: kycbridge-image nats-image caddy-image
 
 kycbridge-image: certificates
+	echo "$(IMAGE), version $(VERSION)"
 	mkdir -p $(BUILD)/kycbridge/data
 	go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BUILD)/kycbridge/kycbridge ./cmd/kycbridge
 	cp deploy/image/kycbridge.yaml $(BUILD)/kycbridge/kycbridge.yaml
@@ -32,6 +37,7 @@ kycbridge-image: certificates
 
 nats-image:
 	docker image inspect nats:$(NATS:v%=%) >/dev/null 2>&1 || { \
+	  echo "nats:$(NATS:v%=%), from its Go module" && \
 	  mkdir -p $(BUILD)/nats && \
 	  go build -trimpath -ldflags '-s -w' -o $(BUILD)/nats/nats-server github.com/nats-io/nats-server/v2 && \
 	  docker build --quiet --tag nats:$(NATS:v%=%) --file deploy/image/nats.Dockerfile $(BUILD)/nats; }
@@ -39,6 +45,7 @@ nats-image:
 # A module of its own, so that kycbridge does not depend on what the proxy depends on.
 caddy-image: certificates
 	docker image inspect caddy:$(CADDY:v%=%) >/dev/null 2>&1 || { \
+	  echo "caddy:$(CADDY:v%=%), from its Go module; the first time this takes minutes" && \
 	  mkdir -p $(BUILD)/caddy && cd $(BUILD)/caddy && \
 	  { test -f go.mod || go mod init caddy-image; } && \
 	  go get github.com/caddyserver/caddy/v2/cmd/caddy@$(CADDY) && \
@@ -47,7 +54,7 @@ caddy-image: certificates
 	  docker build --quiet --tag caddy:$(CADDY:v%=%) --file $(CURDIR)/deploy/image/caddy.Dockerfile .; }
 
 certificates:
-	@test -n '$(CERTIFICATES)' || { echo 'no CA certificates found on this machine; write make image CERTIFICATES=<PEM file>' >&2; exit 1; }
+	test -n '$(CERTIFICATES)' || { echo 'no CA certificates found on this machine; write make image CERTIFICATES=<PEM file>' >&2; exit 1; }
 
 clean:
 	rm -rf build

@@ -160,9 +160,15 @@ func (c *Connection) Close() {
 // question that arrives while there is none is never answered.
 const askPatience = 3 * time.Second
 
-// insist asks again while JetStream has no leader to answer, until ctx ends: a cluster that was just
-// started, or has lost a node, elects one within seconds.
+// openPatience is how long streams and consumers may take to be there.
+const openPatience = 30 * time.Second
+
+// insist asks again while JetStream has no leader to answer, until ctx ends or openPatience is over:
+// a cluster that was just started, or has lost a node, elects one within seconds. A stream that
+// another process is just making is not found for a moment.
 func insist(ctx context.Context, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
 	for {
 		attempt, cancel := context.WithTimeout(ctx, askPatience)
 		err := try(attempt)
@@ -177,11 +183,13 @@ func insist(ctx context.Context, try func(context.Context) error) error {
 	}
 }
 
-// leaderless reports whether an error is that of a cluster that has no leader or not enough nodes yet.
+// leaderless reports whether an error is that of a cluster that has no leader, not enough nodes or
+// not all streams yet.
 func leaderless(err error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	return ok && api.Code == http.StatusServiceUnavailable ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders)
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) ||
+		errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
 // reader opens a stream for reads that must see every write that was acknowledged before. Where a

@@ -15,7 +15,7 @@ import (
 	"kycbridge/internal/archive"
 )
 
-var archiveFlag = flag.Int("archive-payloads", 6000, "stored payloads of TestArchiveAtScale")
+var archiveFlag = flag.Int("archive-payloads", 4000, "stored payloads of TestArchiveAtScale")
 
 // TestArchiveAtScale measures the stored-payload tool over many payloads: how long the first page of
 // a filtered list takes, how many payloads a second a dry run computes anew, what the accounts take,

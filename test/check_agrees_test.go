@@ -394,6 +394,7 @@ func TestCheckAgrees(t *testing.T) {
 // either side of what any member takes, with the words of the schema (all of them where such a word
 // stands, else a few), and with small edits of what stands there.
 func TestCheckAgreesEverywhere(t *testing.T) {
+	t.Parallel()
 	long(t, "5 s")
 	const few, edits = 8, 16
 	j := newJudge(t)

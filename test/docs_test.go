@@ -225,10 +225,7 @@ func TestDocsNATSConfiguration(t *testing.T) {
 // flags that it gives; what is not known leads to an error. Then it runs the demo and looks for the
 // lines that the README shows.
 func TestDocsCommands(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "kycbridge")
-	if out, err := exec.Command("go", "build", "-o", binary, "kycbridge/cmd/kycbridge").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	binary := tool(t, "kycbridge")
 	seen := 0
 	for _, s := range samples(t, "commands") {
 		for _, words := range commands(s.text) {

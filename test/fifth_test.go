@@ -39,6 +39,7 @@ const (
 // the table, and nothing else. There the copy builds, the tests that go over the table go over it
 // too, and a process takes its callbacks and asks its API.
 func TestFifthProvider(t *testing.T) {
+	t.Parallel()
 	long(t, "a minute")
 	for _, program := range []string{"git", "go"} {
 		if _, err := exec.LookPath(program); err != nil {

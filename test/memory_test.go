@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"kycbridge"
@@ -68,10 +69,13 @@ func newPath(set *schemas.Set, c fixture.Case) *path {
 	return p
 }
 
+// theSchemas are compiled once for all fixtures.
+var theSchemas = sync.OnceValues(schemas.New)
+
 // eventOf hands a fixture in and returns the event it becomes where nothing is known of the
 // verification, or {"no_event": why}.
 func eventOf(c fixture.Case) ([]byte, error) {
-	set, err := schemas.New()
+	set, err := theSchemas()
 	if err != nil {
 		return nil, err
 	}

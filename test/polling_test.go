@@ -19,7 +19,7 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-var sessionsFlag = flag.Int("sessions", 4000, "open KwikID sessions of TestPolling; 20000 take four minutes")
+var sessionsFlag = flag.Int("sessions", 3000, "open KwikID sessions of TestPolling; 20000 take four minutes")
 
 const (
 	pollLimit       = 200 // calls a second that the simulated provider takes

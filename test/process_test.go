@@ -38,10 +38,14 @@ var tools struct {
 	err  error
 }
 
-// TestMain only removes the built programs.
+// TestMain sees to it that what the tests build comes out of the cache from which the images are
+// built, and removes the built programs.
 func TestMain(m *testing.M) {
-	defer func() { os.RemoveAll(tools.dir) }()
-	m.Run()
+	_ = os.Setenv("GOFLAGS", strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath")) // a valid name never fails
+	_ = os.Setenv("CGO_ENABLED", "0")
+	code := m.Run()
+	os.RemoveAll(tools.dir)
+	os.Exit(code)
 }
 
 // tool is the path of a built program, kycbridge or nats-server.
@@ -57,7 +61,11 @@ func tool(t *testing.T, name string) string {
 		}
 		server := []string{"build", "-o", filepath.Join(tools.dir, "nats-server"), "github.com/nats-io/nats-server/v2"}
 		for _, args := range [][]string{bridge, server} {
-			if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+			cmd := exec.Command("go", args...)
+			if *raceFlag {
+				cmd.Env = append(os.Environ(), "CGO_ENABLED=1") // the race detector wants it
+			}
+			if out, err := cmd.CombinedOutput(); err != nil {
 				tools.err = fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
 			}
 		}

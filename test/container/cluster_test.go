@@ -139,6 +139,7 @@ func (c *cluster) server(number, of int) *node {
 	name := fmt.Sprint("nats-", number)
 	return c.run(name, natsImage(c.t), []int{4222},
 		testcontainers.WithCmd("--config", "/etc/nats/nats.conf"),
+		testcontainers.WithConfigModifier(func(c *mobycontainer.Config) { c.StopSignal = "SIGUSR2" }), // as in docker-compose.yml
 		testcontainers.WithFiles(text(string(raw), "/etc/nats/nats.conf"), testcontainers.ContainerFile{
 			HostFilePath: filepath.Join(root, "deploy", "nats", "accounts.conf"), ContainerFilePath: "/etc/nats/accounts.conf", FileMode: 0o644}),
 		testcontainers.WithEnv(map[string]string{
