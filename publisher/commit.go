@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,6 +20,11 @@ const (
 	batchWorth    = 4       // fewer messages are as fast one by one: the server sets up a batch with file operations of its own
 	batchesAtOnce = 1       // while one is written, the next gathers: two at once halve each other
 	waiting       = 4096    // messages that may wait for a batch
+
+	// answerPatience is how long one attempt waits for its acknowledgement. What was on its way to a
+	// leader that has died is never answered, and all that waits behind it would wait for nothing.
+	answerPatience = 3 * time.Second
+	againPause     = 50 * time.Millisecond // before the next attempt
 )
 
 // committer publishes to one stream with group commit: messages that wait at the same moment go as
@@ -161,20 +167,22 @@ func (c *committer) commit(batch []*pending) {
 
 // atomic sends the batch; the answer to its last message is the acknowledgement of all.
 func (c *committer) atomic(batch []*pending) (*jetstream.PubAck, error) {
-	id := nuid.Next()
-	for i, p := range batch {
-		m := copyOf(p.msg)
-		m.Header["Nats-Batch-Id"] = []string{id}
-		m.Header["Nats-Batch-Sequence"] = []string{strconv.Itoa(i + 1)}
-		if i == len(batch)-1 {
-			m.Header["Nats-Batch-Commit"] = []string{"1"}
-			return c.request(c.longest(batch), m)
+	return c.insist(c.longest(batch), func(ctx context.Context) (*jetstream.PubAck, error) {
+		id := nuid.Next()
+		for i, p := range batch {
+			m := copyOf(p.msg)
+			m.Header["Nats-Batch-Id"] = []string{id}
+			m.Header["Nats-Batch-Sequence"] = []string{strconv.Itoa(i + 1)}
+			if i == len(batch)-1 {
+				m.Header["Nats-Batch-Commit"] = []string{"1"}
+				return c.request(ctx, m)
+			}
+			if err := c.conn.nc.PublishMsg(m); err != nil {
+				return nil, fmt.Errorf("publish batch: %w", err)
+			}
 		}
-		if err := c.conn.nc.PublishMsg(m); err != nil {
-			return nil, fmt.Errorf("publish batch: %w", err)
-		}
-	}
-	return nil, errors.New("publish batch: it is empty")
+		return nil, errors.New("publish batch: it is empty")
+	})
 }
 
 // longest is the context of the member that may wait longest: members that leave earlier do not
@@ -201,7 +209,7 @@ func (c *committer) each(batch []*pending) {
 }
 
 func (c *committer) single(p *pending) {
-	pub, err := c.request(p.ctx, p.msg)
+	pub, err := c.insist(p.ctx, func(ctx context.Context) (*jetstream.PubAck, error) { return c.request(ctx, p.msg) })
 	if err != nil {
 		p.ack <- ack{err: err}
 		return
@@ -209,8 +217,10 @@ func (c *committer) single(p *pending) {
 	p.ack <- ack{pub: *pub}
 }
 
-// request publishes one message and reads the stream's answer.
-func (c *committer) request(ctx context.Context, m *nats.Msg) (_ *jetstream.PubAck, err error) {
+// insist publishes, and publishes again while nobody answers: a cluster elects a new leader within
+// seconds, and what had been stored after all is recognized by its id. A connection that is lost
+// ends it at once.
+func (c *committer) insist(ctx context.Context, publish func(context.Context) (*jetstream.PubAck, error)) (pub *jetstream.PubAck, err error) {
 	defer func() { c.health.note(err) }()
 	ctx, cancel := c.conn.whileUp(ctx)
 	defer cancel()
@@ -218,6 +228,24 @@ func (c *committer) request(ctx context.Context, m *nats.Msg) (_ *jetstream.PubA
 	defer cancelTimeout()
 	stop := context.AfterFunc(c.ctx, cancelTimeout)
 	defer stop()
+	for {
+		attempt, cancelAttempt := context.WithTimeout(ctx, answerPatience)
+		pub, err = publish(attempt)
+		cancelAttempt()
+		if err == nil || ctx.Err() != nil || !unanswered(err) {
+			return pub, err
+		}
+		pause(ctx, againPause)
+	}
+}
+
+// unanswered reports whether nobody has said what became of a message.
+func unanswered(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders)
+}
+
+// request publishes one message and reads the stream's answer.
+func (c *committer) request(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
 	reply, err := c.conn.nc.RequestMsgWithContext(ctx, m)
 	if err != nil {
 		return nil, fmt.Errorf("publish: %w", err)

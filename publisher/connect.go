@@ -132,13 +132,13 @@ func atLeast(version string, major, minor int) bool {
 	return a > major || a == major && b >= minor
 }
 
-// ready reports whether the connection is up and JetStream answers.
-func (c *Connection) ready(ctx context.Context) error {
+// ready reports whether the connection is up and the leader of a stream answers.
+func (c *Connection) ready(ctx context.Context, stream string) error {
 	if !c.nc.IsConnected() {
 		return errors.New("not connected")
 	}
-	if _, err := c.js.AccountInfo(ctx); err != nil {
-		return errors.New("JetStream does not answer")
+	if _, err := c.js.Stream(ctx, stream); err != nil {
+		return fmt.Errorf("stream %s does not answer", stream)
 	}
 	return nil
 }

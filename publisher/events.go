@@ -70,7 +70,7 @@ func (b *Bus) Ready(ctx context.Context) error {
 	if b.events.health.failed() {
 		return errors.New("the last event was not acknowledged")
 	}
-	return b.ready(ctx)
+	return b.ready(ctx, b.names.events())
 }
 
 // FailingFor is for how long every event that was tried has failed; 0 while all is well.
@@ -126,7 +126,8 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, kind kycbridge.Kind,
 		Data: body,
 	}
 	if e.Traceparent != "" {
-		m.Header["Traceparent"] = []string{e.Traceparent}
+		// Lower case, as W3C and the propagators of OpenTelemetry write it: names in NATS are not folded.
+		m.Header["traceparent"] = []string{e.Traceparent}
 	}
 	if e.Data.UntilID != "" {
 		m.Header[headerUntilID] = []string{plain(e.Data.UntilID)}

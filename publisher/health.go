@@ -10,14 +10,19 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// recent is how long a failed write counts against readiness: without traffic nothing would take it back.
-const recent = 10 * time.Second
+// How long a failed write counts against readiness: without traffic nothing would take it back. What
+// nobody answered counts briefly, because readiness asks for the stream's leader itself.
+const (
+	recent    = 10 * time.Second
+	momentary = 2 * time.Second
+)
 
 // health keeps track of whether a stream takes what is written: a connection can be up and the disk
 // behind it full.
 type health struct {
 	mu          sync.Mutex
-	first, last time.Time // failed writes since the last good one
+	first, last time.Time     // failed writes since the last good one
+	counts      time.Duration // of the last one: recent or momentary
 }
 
 // note takes the outcome of a write. A lost compare-and-set or a known id is the answer of a stream
@@ -31,7 +36,10 @@ func (h *health) note(err error) {
 		h.first, h.last = time.Time{}, time.Time{}
 	case errors.Is(err, context.Canceled):
 	default:
-		h.last = time.Now()
+		h.last, h.counts = time.Now(), recent
+		if unanswered(err) {
+			h.counts = momentary
+		}
 		if h.first.IsZero() {
 			h.first = h.last
 		}
@@ -42,7 +50,7 @@ func (h *health) note(err error) {
 func (h *health) failed() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.last.IsZero() && time.Since(h.last) < recent
+	return !h.last.IsZero() && time.Since(h.last) < h.counts
 }
 
 // failingFor is from the first to the last of the writes that failed since one was good.

@@ -186,7 +186,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	if s.payloads.health.failed() || s.quarantine.health.failed() {
 		return errors.New("the last write was not acknowledged")
 	}
-	return s.ready(ctx)
+	return s.ready(ctx, s.names.payloads())
 }
 
 // FailingFor is for how long everything that was tried has failed; 0 while all is well.

@@ -287,7 +287,7 @@ func TestAsyncAPIPublished(t *testing.T) {
 		tokens := strings.Split(m.Subject, ".")
 		providers[tokens[3]], kinds[tokens[5]] = true, true
 	}
-	for _, header := range []string{"Content-Type", "Nats-Msg-Id", "Kyc-Until", "Kyc-Until-Payload", "Traceparent"} {
+	for _, header := range []string{"Content-Type", "Nats-Msg-Id", "Kyc-Until", "Kyc-Until-Payload", "traceparent"} {
 		if !seen[header] {
 			t.Errorf("nothing was published with the header %s", header)
 		}

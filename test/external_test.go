@@ -100,7 +100,7 @@ accounts:
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := m.Headers().Get("Traceparent"); got != traceparent {
+	if got := m.Headers().Get("traceparent"); got != traceparent {
 		t.Errorf("traceparent of the event: %q", got)
 	}
 	if got := m.Headers().Get("Content-Type"); got != "application/cloudevents+json" {

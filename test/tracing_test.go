@@ -88,7 +88,7 @@ func TestTrace(t *testing.T) {
 	if receive.Parent.SpanID().String() != "b7ad6b7169203331" || process.Parent.SpanID() != receive.SpanContext.SpanID() {
 		t.Errorf("receive is a child of %s, process of %s", receive.Parent.SpanID(), process.Parent.SpanID())
 	}
-	if got, want := event.Header.Get("Traceparent"), "00-"+caller+"-"+process.SpanContext.SpanID().String()+"-01"; got != want {
+	if got, want := event.Header.Get("traceparent"), "00-"+caller+"-"+process.SpanContext.SpanID().String()+"-01"; got != want {
 		t.Errorf("the event carries %q, want %q", got, want)
 	}
 }

@@ -95,7 +95,7 @@ func (l *Ledger) Silence() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	longest := l.silence
-	l.silence, l.last = 0, time.Time{}
+	l.silence, l.last = 0, time.Now()
 	return longest
 }
 

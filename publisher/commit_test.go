@@ -1,0 +1,87 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// TestPublishingAsksAgain plays a cluster whose leader dies: the first message that reaches it is never
+// answered, then for a moment nobody is there, then a new one answers.
+func TestPublishingAsksAgain(t *testing.T) {
+	for name, batch := range map[string]int{"one by one": 1, "as a batch": batchWorth} {
+		t.Run(name, func(t *testing.T) {
+			server, _, _ := start(t, t.TempDir())
+			c := connect(t, server, "store")
+			var heard atomic.Int32
+			const subject = "leader.elected"
+			silent, err := c.nc.Subscribe(subject, func(*nats.Msg) { heard.Add(1) })
+			if err != nil || c.nc.Flush() != nil {
+				t.Fatal(err)
+			}
+			answering := time.AfterFunc(answerPatience/2, func() {
+				_ = silent.Unsubscribe()
+				time.AfterFunc(answerPatience, func() {
+					_, _ = c.nc.Subscribe(subject, func(m *nats.Msg) {
+						if m.Reply != "" {
+							_ = m.Respond(fmt.Appendf(nil, `{"stream":"ELECTED","seq":%d}`, batch))
+						}
+					})
+				})
+			})
+			defer answering.Stop()
+			committer := newCommitter(c)
+			defer committer.Close()
+			members := make([]*pending, batch)
+			for i := range members {
+				members[i] = &pending{msg: &nats.Msg{Subject: subject, Header: nats.Header{nats.MsgIdHdr: {fmt.Sprint(i)}}}, ctx: t.Context(), ack: make(chan ack, 1)}
+			}
+			began := time.Now()
+			committer.commit(members)
+			for i, p := range members {
+				if got := <-p.ack; got.err != nil || got.pub.Stream != "ELECTED" || got.pub.Sequence != uint64(i+1) {
+					t.Errorf("message %d: %+v", i, got)
+				}
+			}
+			if took := time.Since(began); heard.Load() != int32(batch) || took > 2*answerPatience {
+				t.Errorf("%d messages reached the leader that died; acknowledged after %s", heard.Load(), took)
+			}
+			if committer.health.failed() {
+				t.Error("what was acknowledged in the end counts as failed")
+			}
+		})
+	}
+}
+
+// TestPublishingGivesUp: what the server refuses is not tried again, and a caller that leaves is not
+// waited for.
+func TestPublishingGivesUp(t *testing.T) {
+	server, _, _ := start(t, t.TempDir())
+	c := connect(t, server, "store")
+	committer := newCommitter(c)
+	defer committer.Close()
+	var asked atomic.Int32
+	_, err := c.nc.Subscribe("leader.refuses", func(m *nats.Msg) {
+		asked.Add(1)
+		_ = m.Respond([]byte(`{"error":{"code":503,"err_code":10077,"description":"no room"}}`))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused *jetstream.APIError
+	if _, err := committer.Publish(t.Context(), &nats.Msg{Subject: "leader.refuses"}); !errors.As(err, &refused) || asked.Load() != 1 {
+		t.Errorf("%v after %d attempts", err, asked.Load())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if _, err := committer.Publish(ctx, &nats.Msg{Subject: "leader.away"}); err == nil || time.Since(began) > 2*time.Second {
+		t.Errorf("%v after %s", err, time.Since(began))
+	}
+}
