@@ -2,7 +2,9 @@ package test
 
 import (
 	"flag"
+	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"runtime/metrics"
 	"strconv"
@@ -73,13 +75,49 @@ func TestArchiveAtScale(t *testing.T) {
 		t.Errorf("the same mapping changes something: %+v", sum)
 	}
 
+	s.tool(payloads, "replay", "--dry-run")
+
 	peak, stop = watchHeap()
 	began = time.Now()
 	r := s.report()
 	stop()
-	t.Logf("report: %s; heap in use %d MiB at most; resident %d MiB", time.Since(began).Round(time.Millisecond), *peak>>20, resident(t)>>20)
+	t.Logf("report: %s; heap in use %d MiB at most; resident %d MiB", time.Since(began).Round(time.Millisecond), *peak>>20, status(os.Getpid(), "VmRSS")>>20)
 	if !r.Sound() || r.Total.Accepted != payloads {
 		t.Errorf("%+v", r.Total)
+	}
+}
+
+// toolMemory is what the command may take at most, however much is stored.
+const toolMemory = 512 << 20
+
+// tool runs the command as an operator would, beside the running bridge, and tells how fast it was
+// and how much memory it took.
+func (s *store) tool(payloads int, args ...string) {
+	s.t.Helper()
+	port := s.app.ClientURL()[strings.LastIndex(s.app.ClientURL(), ":")+1:]
+	path := filepath.Join(s.t.TempDir(), "kycbridge.yaml")
+	writeFile(s.t, path, fmt.Sprintf("embedded: {listen: '127.0.0.1:%s'}\ndata_dir: %s\naccounts:\n  - {name: acme, provider: ondato, environment: test, confirm: false, auth: {bearer: [token-long-enough]}}\n", port, s.dir))
+	tool(s.t, "kycbridge") // built before the clock runs
+	began := time.Now()
+	p := startProcess(s.t, "kycbridge", append(append([]string{"payloads"}, args...), "--config", path)...)
+	most := 0
+	for running := true; running; {
+		select {
+		case <-p.ended:
+			running = false
+		case <-time.After(50 * time.Millisecond):
+			most = max(most, status(p.cmd.Process.Pid, "VmHWM"))
+		}
+	}
+	took := time.Since(began)
+	if code := p.exit(s.t, time.Second); code != 0 {
+		s.t.Fatalf("payloads %s ends with %d: %s", strings.Join(args, " "), code, p.stderr.tail())
+	}
+	used := p.cmd.ProcessState
+	s.t.Logf("payloads %s as a command: %s, %.0f payloads a second, %s of processor; resident %d MiB at most: %s", strings.Join(args, " "),
+		took.Round(time.Millisecond), float64(payloads)/took.Seconds(), (used.UserTime() + used.SystemTime()).Round(time.Millisecond), most>>20, strings.TrimSpace(p.stdout.String()))
+	if most > toolMemory {
+		s.t.Errorf("the command took %d MiB", most>>20)
 	}
 }
 
@@ -120,15 +158,14 @@ func watchHeap() (peak *uint64, stop func()) {
 	return peak, func() { close(done); <-ended }
 }
 
-// resident is what the process takes of the machine's memory, in bytes; 0 where nobody tells.
-func resident(t *testing.T) int {
-	t.Helper()
-	raw, err := os.ReadFile("/proc/self/status")
+// status is a value of a process as the kernel tells it, in bytes; 0 where nobody tells.
+func status(pid int, name string) int {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
 	for line := range strings.Lines(string(raw)) {
-		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
 			kb, _ := strconv.Atoi(strings.Fields(value)[0])
 			return kb << 10
 		}

@@ -59,6 +59,7 @@ to a file, for a consumer that rebuilds, and publishes nothing.`,
 			if err := unanswered(cmd, f.yes || silent, f.dryRun, "a replay changes what consumers see"); err != nil {
 				return err
 			}
+			app.TuneMemory()
 			return o.with(cmd, func(ctx context.Context, s store) error {
 				if f.to != "" && !silent {
 					if err := app.ForeignSubject(s.config, f.to); err != nil {
@@ -81,7 +82,7 @@ to a file, for a consumer that rebuilds, and publishes nothing.`,
 	g.BoolVar(&f.dryRun, "dry-run", false, "print what would differ and change nothing")
 	g.StringVar(&f.to, "to", "", "send the events to this `subject` or file in place of the event stream; a file holds a / or ends in .ndjson, - is standard output")
 	g.Float64Var(&f.rate, "rate", 0, "at most so `many` payloads a second; 0 is no limit")
-	g.IntVar(&f.workers, "workers", 4, "how `many` verifications are worked at once")
+	g.IntVar(&f.workers, "workers", 16, "how `many` verifications are worked at once")
 	g.BoolVar(&f.reveal, "reveal", false, "print differences in what is about a person as they are")
 	g.BoolVar(&f.yes, "yes", false, "do not ask")
 	g.BoolVar(&f.asJSON, "json", false, "print each result as a JSON object, one a line, and the summary last")

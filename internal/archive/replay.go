@@ -21,7 +21,7 @@ type ReplayOptions struct {
 	// To, if set, is given every event of the recomputed histories instead of the event stream.
 	To        func(ctx context.Context, e *kycbridge.Event) error
 	PerSecond float64 // payloads; 0: no limit
-	Workers   int     // 0: 4
+	Workers   int     // 0: 16
 	// Progress is told how many payloads have been looked at, and up to which sequence all are done.
 	Progress func(done int, through uint64)
 }
@@ -161,7 +161,7 @@ func (r *replay) recompute(ctx context.Context) error {
 	}
 	workers := r.o.Workers
 	if workers <= 0 {
-		workers = 4
+		workers = 16
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
