@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -49,17 +50,20 @@ accounts:
 `), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	port := freePort(t)
-	id := docker(t, "run", "--detach", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--volume", "/data",
-		"--volume", config+":/etc/kycbridge/kycbridge.yaml:ro", "--publish", local(port)+":8080", "kycbridge")
+	port, admin := freePort(t), freePort(t)
+	id := docker(t, "run", "--detach", "--memory", "256m", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--volume", "/data",
+		"--volume", config+":/etc/kycbridge/kycbridge.yaml:ro", "--publish", local(port)+":8080", "--publish", local(admin)+":8081", "kycbridge")
 	t.Cleanup(func() { docker(t, "rm", "--force", "--volumes", id) })
-	c := &cluster{t: t, client: plainClient(t), proxy: &node{ports: map[int]int{8080: port}}}
+	c := &cluster{t: t, client: plainClient(t), proxy: &node{ports: map[int]int{8080: port, 8081: admin}}}
 	began := time.Now()
 	eventually(t, 30*time.Second, "healthy by its own check", func() bool {
 		return docker(t, "inspect", "--format", "{{.State.Health.Status}}", id) == "healthy"
 	})
 	t.Logf("healthy after %s", time.Since(began).Round(time.Millisecond))
 	c.life(1)
+	if text := c.metrics(c.proxy); !strings.Contains(text, "\ngo_gc_gomemlimit_bytes 2.14748364e+08\n") { // 0.8 of 256 MiB
+		t.Errorf("the heap does not keep to the memory of the container: %s", regexp.MustCompile(`(?m)^go_gc_gomemlimit_bytes.*$`).FindString(text))
+	}
 
 	for what, args := range map[string][]string{
 		"a shell": {"exec", id, "/bin/sh"}, "write to the root": {"exec", id, "/kycbridge", "payloads", "export", "--config", "/etc/kycbridge/kycbridge.yaml", "--output", "/stolen"},
