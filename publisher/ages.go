@@ -13,16 +13,29 @@ import (
 )
 
 // OldestPayload is how long the oldest payload that is not done with has been in the log; 0 if there
-// is none. It asks for the consumer and for one message.
+// is none.
 func (s *Store) OldestPayload(ctx context.Context) (time.Duration, error) {
+	return s.oldest(ctx, s.log, s.names.payloads(), Consumer, s.names.join("payload.>"))
+}
+
+// OldestDue is how long the session of an account that has waited longest for its look has been due;
+// 0 if none is.
+func (s *Store) OldestDue(ctx context.Context, a kycbridge.AccountKey) (time.Duration, error) {
+	return s.oldest(ctx, s.polls, s.names.polls(), pollerName(a), s.names.due(a.Provider, a.Account, "*"))
+}
+
+// oldest is the age of the first message of a subject that a consumer is not done with. It asks for
+// the consumer and for one message, and looks for that where the consumer stands: timers lie before
+// it in thousands.
+func (s *Store) oldest(ctx context.Context, stream jetstream.Stream, streamName, consumerName, subject string) (time.Duration, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
 	from := uint64(1)
-	consumer, err := s.js.Consumer(ctx, s.names.payloads(), Consumer)
+	consumer, err := s.js.Consumer(ctx, streamName, consumerName)
 	switch {
-	case errors.Is(err, jetstream.ErrConsumerNotFound): // no normalizer has been here yet
+	case errors.Is(err, jetstream.ErrConsumerNotFound): // nobody has worked yet
 	case err != nil:
-		return 0, fmt.Errorf("look up consumer %s: %w", Consumer, err)
+		return 0, fmt.Errorf("look up consumer %s: %w", consumerName, err)
 	default:
 		info := consumer.CachedInfo()
 		if info.NumPending == 0 && info.NumAckPending == 0 {
@@ -30,15 +43,7 @@ func (s *Store) OldestPayload(ctx context.Context) (time.Duration, error) {
 		}
 		from = info.AckFloor.Stream + 1
 	}
-	return age(ctx, s.log, s.names.join("payload.>"), from)
-}
-
-// OldestDue is how long the session of an account that has waited longest for its look has been due;
-// 0 if none is.
-func (s *Store) OldestDue(ctx context.Context, a kycbridge.AccountKey) (time.Duration, error) {
-	ctx, cancel := s.whileUp(ctx)
-	defer cancel()
-	return age(ctx, s.polls, s.names.due(a.Provider, a.Account, "*"), 1)
+	return age(ctx, stream, subject, from)
 }
 
 // age is that of the first message of a subject at or behind a sequence; 0 if there is none.
