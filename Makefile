@@ -1,14 +1,14 @@
 # Container images. Everything else needs Go alone: see README.md.
 #
 #   make image          what docker-compose.yml runs: kycbridge, and where they are not there yet the
-#                       NATS server and the proxy, built from their Go modules under the names of
-#                       the official images. Nothing is pulled.
+#                       NATS server, built from its Go module, and the proxy, under the names of the
+#                       official images. Nothing is pulled.
 #   make kycbridge-image
 #   make clean
 
 IMAGE   ?= kycbridge
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-# As docker-compose.yml names them.
+# As docker-compose.yml names it.
 NATS    := $(shell go list -m -f '{{.Version}}' github.com/nats-io/nats-server/v2)
 CADDY   := v2.11.9
 BUILD   := build/image
@@ -42,16 +42,20 @@ nats-image:
 	  go build -trimpath -ldflags '-s -w' -o $(BUILD)/nats/nats-server github.com/nats-io/nats-server/v2 && \
 	  docker build --quiet --tag nats:$(NATS:v%=%) --file deploy/image/nats.Dockerfile $(BUILD)/nats; }
 
-# A module of its own, so that kycbridge does not depend on what the proxy depends on.
+# Out of Debian's package where there is one, of which nothing is installed; else compiled, as a module
+# of its own, so that kycbridge does not depend on what the proxy depends on.
 caddy-image: certificates
-	docker image inspect caddy:$(CADDY:v%=%) >/dev/null 2>&1 || { \
-	  echo "caddy:$(CADDY:v%=%), from its Go module; the first time this takes minutes" && \
-	  mkdir -p $(BUILD)/caddy && cd $(BUILD)/caddy && \
-	  { test -f go.mod || go mod init caddy-image; } && \
-	  go get github.com/caddyserver/caddy/v2/cmd/caddy@$(CADDY) && \
-	  go build -tags nobadger,nomysql,nopgx -trimpath -ldflags '-s -w' -o caddy github.com/caddyserver/caddy/v2/cmd/caddy && \
+	docker image inspect caddy:2 >/dev/null 2>&1 || { \
+	  mkdir -p $(BUILD)/caddy/root/usr/bin && cd $(BUILD)/caddy && \
+	  { { apt-get download -q caddy && dpkg-deb -x caddy_*.deb package && mv package/usr/bin/caddy root/usr/bin/caddy && \
+	      ldd root/usr/bin/caddy | grep -o '/[^ )]*' | xargs -I{} cp --parents --dereference {} root; } >/dev/null 2>&1 && \
+	    echo "caddy:2, out of Debian's package" || \
+	    { echo "caddy:2, from its Go module; the first time this takes minutes" && \
+	      { test -f go.mod || go mod init caddy-image; } && \
+	      go get github.com/caddyserver/caddy/v2/cmd/caddy@$(CADDY) && \
+	      go build -tags nobadger,nomysql,nopgx -trimpath -ldflags '-s -w' -o root/usr/bin/caddy github.com/caddyserver/caddy/v2/cmd/caddy; }; } && \
 	  cp '$(CERTIFICATES)' ca-certificates.crt && \
-	  docker build --quiet --tag caddy:$(CADDY:v%=%) --file $(CURDIR)/deploy/image/caddy.Dockerfile .; }
+	  docker build --quiet --tag caddy:2 --file $(CURDIR)/deploy/image/caddy.Dockerfile .; }
 
 certificates:
 	test -n '$(CERTIFICATES)' || { echo 'no CA certificates found on this machine; write make image CERTIFICATES=<PEM file>' >&2; exit 1; }

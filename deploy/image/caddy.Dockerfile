@@ -1,8 +1,8 @@
-# Caddy, built from its Go module, laid out as the official image is: for machines that reach no
-# registry.
+# Caddy with the libraries that it names, laid out as the official image is: for machines that reach
+# no registry.
 FROM scratch
 COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY caddy /usr/bin/caddy
+COPY root /
 ENV PATH=/usr/bin XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data
 EXPOSE 80 443
 WORKDIR /srv
