@@ -256,13 +256,17 @@ func readerReads(t *testing.T, reader *natsClient) {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
-	for len(seen) < 2 {
-		m, err := consumer.Next(jetstream.FetchMaxWait(10 * time.Second))
+	eventually(t, 20*time.Second, "the reader has events of both providers", func() bool {
+		m, err := consumer.Next(jetstream.FetchMaxWait(5 * time.Second))
+		if errors.Is(err, nats.ErrNoResponders) {
+			return false // the other nodes have not heard of the new consumer yet
+		}
 		if err != nil {
 			t.Fatalf("seen %v: %v", seen, err)
 		}
 		seen[strings.Split(m.Subject(), ".")[3]] = true
-	}
+		return len(seen) == 2
+	})
 	if !seen["ondato"] || !seen["idwise"] {
 		t.Errorf("events of %v", seen)
 	}
