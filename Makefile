@@ -19,8 +19,6 @@ CERTIFICATES := $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/p
 export CGO_ENABLED := 0
 export GOOS := linux
 
-# It says what it makes, not how: `make --trace` tells the rest.
-.SILENT:
 # It says what it makes, not how: make --trace tells the rest.
 .SILENT:
 .PHONY: image kycbridge-image nats-image caddy-image certificates clean
@@ -46,12 +44,12 @@ nats-image:
 # of its own, so that kycbridge does not depend on what the proxy depends on.
 caddy-image: certificates
 	docker image inspect caddy:2 >/dev/null 2>&1 || { \
-	  mkdir -p $(BUILD)/caddy/root/usr/bin && cd $(BUILD)/caddy && \
+	  rm -rf $(BUILD)/caddy && mkdir -p $(BUILD)/caddy/root/usr/bin && cd $(BUILD)/caddy && \
 	  { { apt-get download -q caddy && dpkg-deb -x caddy_*.deb package && mv package/usr/bin/caddy root/usr/bin/caddy && \
 	      ldd root/usr/bin/caddy | grep -o '/[^ )]*' | xargs -I{} cp --parents --dereference {} root; } >/dev/null 2>&1 && \
 	    echo "caddy:2, out of Debian's package" || \
 	    { echo "caddy:2, from its Go module; the first time this takes minutes" && \
-	      { test -f go.mod || go mod init caddy-image; } && \
+	      go mod init caddy-image && \
 	      go get github.com/caddyserver/caddy/v2/cmd/caddy@$(CADDY) && \
 	      go build -tags nobadger,nomysql,nopgx -trimpath -ldflags '-s -w' -o root/usr/bin/caddy github.com/caddyserver/caddy/v2/cmd/caddy; }; } && \
 	  cp '$(CERTIFICATES)' ca-certificates.crt && \

@@ -1,13 +1,17 @@
 package kycbridge
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"kycbridge/event"
+)
 
 // Account is one set of credentials at one provider and all that an operator said of it.
 type Account struct {
 	Name           string // token: lower-case letters, digits, '-' and '_'
 	Provider       Provider
-	Environment    Environment
-	Profile        Profile
+	Environment    event.Environment
+	Profile        event.Profile
 	Credentials    Credentials
 	AllowIPs       []netip.Prefix // empty: any address
 	RejectInvalid  bool           // answer 400 or 422 where a payload is quarantined

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"io"
 	"strconv"
+	"strings"
 	"time"
+
+	"kycbridge/event"
 )
 
 // API is what one account can ask of its provider: a struct of functions that hold the account's
@@ -19,9 +22,18 @@ type API struct {
 	// Start makes a verification at the provider. It is sent once: a repeated start may make a second
 	// verification, or end a first one. ProviderError.Sent says whether a failed one may have arrived.
 	Start func(ctx context.Context, r StartRequest) (Started, error)
+	// Files: Start puts the files of a request where their marks stand.
+	Files bool
 
 	// Step hands in one step of a verification that is under way. It is sent once.
 	Step func(ctx context.Context, s Step) (StepAnswer, error)
+
+	// Complete ends the hand-in of steps: nothing can be added afterwards, and the provider decides. It
+	// is sent once.
+	Complete func(ctx context.Context, reference string) (StepAnswer, error)
+
+	// Review hands in a person's decision on a verification. It is sent once.
+	Review func(ctx context.Context, r Review) (StepAnswer, error)
 
 	// Media opens an image or video of a verification. The caller closes its Body.
 	Media func(ctx context.Context, m MediaRequest) (MediaAnswer, error)
@@ -54,6 +66,15 @@ type StartRequest struct {
 	Validity          time.Duration // of the link; 0 is the provider's default
 	CallbackURL       string        // our address for this account's callbacks; "" if none is configured
 	CallbackKey       string        // what the provider shall present there; "" if none is configured
+	Files             []File        // long strings of Options; only where the API takes them
+}
+
+// File is a long string of a request that is not held in memory: a document or a video as base64. Mark
+// stands in its place.
+type File struct {
+	Mark string
+	Size int64
+	Open func() io.Reader // from its beginning; may be called again, until the request has been answered
 }
 
 // Person is the applicant as the caller knows them, by OIDC claim names.
@@ -65,7 +86,7 @@ type Person struct {
 	Birthdate      string         `json:"birthdate,omitempty"` // YYYY-MM-DD
 	Gender         string         `json:"gender,omitempty"`
 	Email          string         `json:"email,omitempty"`
-	PhoneNumber    string         `json:"phone_number,omitempty"` // E.164, with +
+	PhoneNumber    string         `json:"phone_number,omitempty"` // E.164 with +, or as the provider documents it
 	PersonalNumber string         `json:"personal_number,omitempty"`
 	Address        *PersonAddress `json:"address,omitempty"`
 }
@@ -93,13 +114,49 @@ func (p Person) FullName() string {
 	return full
 }
 
+// Parts are the given names, the middle name and the family name apart. A whole name is told apart where
+// one of its ends stands beside it, and is the given names otherwise: where a name divides, nobody can
+// say but who bears it.
+func (p Person) Parts() (given, middle, family string) {
+	whole := strings.TrimSpace(p.Name)
+	switch given, middle, family = p.GivenName, p.MiddleName, p.FamilyName; {
+	case whole == "" || given != "" && family != "":
+	case given == "" && family == "":
+		given, middle = whole, ""
+	case given == "":
+		given = without(without(whole, family), middle)
+	default:
+		family = without(without(whole, given), middle)
+	}
+	return given, middle, family
+}
+
+// without is a name without a part at its end or beginning; "" if it has none there, or nothing else.
+func without(whole, part string) string {
+	if part == "" {
+		return whole
+	}
+	if rest, ok := strings.CutSuffix(whole, " "+part); ok {
+		return strings.TrimSpace(rest)
+	}
+	if rest, ok := strings.CutPrefix(whole, part+" "); ok {
+		return strings.TrimSpace(rest)
+	}
+	return ""
+}
+
 // Started is a verification that a provider has made.
 type Started struct {
 	Reference  string
 	References map[string]string // further ids of the provider, by the names of Observation.References
 	URL        string            // where the applicant goes; "" if there is no such page
 	ExpiresAt  time.Time         // of the URL; zero: the provider does not say
-	FlowID     string
+
+	FlowID, FlowVersion string
+	Test                bool // the provider says that this is no live traffic
+	// Answer is the provider's answer as a JSON object that holds no address and no credential: it is
+	// stored for as long as payloads are.
+	Answer json.RawMessage
 }
 
 // Step is one step of a verification, handed in by the caller's backend.
@@ -118,8 +175,23 @@ type StepImage struct {
 	Body        []byte
 }
 
-// StepAnswer is what the provider answered to a step: its body as it came, which may be empty.
+// StepAnswer is what the provider answered to what was handed in: its body as it came, which may be
+// empty.
 type StepAnswer struct{ Body json.RawMessage }
+
+// Review is a person's decision on a verification, taken by the caller's backend.
+type Review struct {
+	Reference string
+	Decision  event.Outcome // approved, rejected or resubmit
+	Comment   string        // for the provider's reviewers
+	Steps     []StepReview  // of a resubmission: each step that is to be redone, and others
+}
+
+// StepReview says of one step whether the applicant has to redo it.
+type StepReview struct {
+	StepID string
+	Redo   bool
+}
 
 // MediaRequest names an image or video by the provider's reference: an opaque id or an address.
 type MediaRequest struct {

@@ -2,9 +2,15 @@ package kycbridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
+	"unicode"
+
+	"kycbridge/event"
 )
 
 // Words of a receipt.
@@ -20,6 +26,7 @@ const (
 	QuarantineSchema       = "schema"
 	QuarantineUnidentified = "unidentified"
 	QuarantineUnmapped     = "unmapped"
+	QuarantineForeign      = "foreign" // of an application that is not this account's
 )
 
 // Receipt says what became of a payload. It is given only when the payload is durable.
@@ -52,12 +59,15 @@ type Quarantine interface {
 
 // Refusals keeps, bounded and without a promise, what failed authentication.
 type Refusals interface {
-	Refuse(ctx context.Context, p Payload, r Request)
+	Refuse(ctx context.Context, p Payload, r Request, why string)
 }
+
+// DefaultMaxBody is the largest callback where nothing else is configured, in bytes.
+const DefaultMaxBody = 1 << 20
 
 // Intake is the one way in: callbacks, polled and replayed payloads all pass Ingest.
 type Intake struct {
-	Decode     func(body []byte) (doc any, faults []FieldError)
+	MaxBody    int // bytes that a packed callback may unpack to; 0: DefaultMaxBody
 	Log        PayloadLog
 	Quarantine Quarantine
 	Refusals   Refusals
@@ -65,24 +75,57 @@ type Intake struct {
 
 // Receive takes a callback: it authenticates the request over its raw bytes, then ingests the body.
 // It returns ErrUnauthenticated if no credential of the account admits the request, and
-// ErrUnavailable if the payload could not be made durable.
+// ErrUnavailable if the payload could not be made durable, and ErrTooLarge if it unpacks to more than MaxBody.
 func (in *Intake) Receive(ctx context.Context, a *Account, r Request) (Receipt, error) {
 	p := Payload{
-		Via:         ViaCallback,
+		Via:         event.ViaCallback,
 		ReceivedAt:  r.ReceivedAt,
 		ContentType: r.Header.Get("Content-Type"),
 		Header:      keptHeaders(r.Header),
 		Body:        r.Body,
 	}
+	r.MaxContent = in.maxBody()
 	placement, err := a.Provider.Verify(a.Credentials, r)
 	if err != nil {
-		in.Refusals.Refuse(ctx, named(p, a), r)
-		return Receipt{}, fmt.Errorf("authenticate callback: %w", ErrUnauthenticated)
+		why := ""
+		if refused, ok := errors.AsType[*RefusedError](err); ok {
+			why = refused.Why
+		}
+		in.Refusals.Refuse(ctx, named(p, a), r, why)
+		return Receipt{}, fmt.Errorf("authenticate callback: %w: %w", ErrUnauthenticated, err)
 	}
 	p.Placement = placement
+	if _, err := r.Content(); errors.Is(err, errUnpacked) {
+		return Receipt{}, fmt.Errorf("unpack callback: %w", ErrTooLarge)
+	}
 	receipt, err := in.Ingest(ctx, a, p)
 	receipt.Placement = placement
 	return receipt, err
+}
+
+// UnknownAccount stands for provider and account of a callback that met none.
+const UnknownAccount = "unknown"
+
+// Stray keeps a callback for an account that is not configured, bounded and without a promise, so that a
+// mistyped address or an account that comes later loses nothing. Provider and account are what its path
+// names; they may be anything.
+func (in *Intake) Stray(ctx context.Context, provider, account string, r Request) {
+	p := named(Payload{
+		Via:         event.ViaCallback,
+		ReceivedAt:  r.ReceivedAt,
+		ContentType: r.Header.Get("Content-Type"),
+		Header:      keptHeaders(r.Header),
+		Body:        r.Body,
+	}, &Account{Name: UnknownAccount, Provider: Provider{Name: UnknownAccount}})
+	p.Addressed = AccountKey{Provider: provider, Account: account}
+	in.Refusals.Refuse(ctx, p, r, "no such account is configured")
+}
+
+func (in *Intake) maxBody() int {
+	if in.MaxBody <= 0 {
+		return DefaultMaxBody
+	}
+	return in.MaxBody
 }
 
 // Ingest takes a body whose origin is trusted: it validates, identifies and stores it. Body, Via,
@@ -94,7 +137,7 @@ func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, e
 	id, reason, faults := in.Examine(a, p)
 	p.Event = id.Event
 	if id.Reference != "" {
-		p.VerificationID = VerificationID(p.Provider, p.Account, id.Reference)
+		p.VerificationID = event.VerificationID(p.Provider, p.Account, id.Reference)
 	}
 	if reason != "" {
 		return in.quarantine(ctx, p, reason, faults)
@@ -109,25 +152,51 @@ func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, e
 // Examine reads what a body says about itself and checks it against today's schema. A reason says
 // why it would be quarantined.
 func (in *Intake) Examine(a *Account, p Payload) (id Identity, reason string, faults []FieldError) {
-	doc, faults := in.Decode(p.Body)
+	doc, faults := a.Provider.Document(p)
 	if len(faults) > 0 {
 		return Identity{}, QuarantineMalformed, faults
 	}
-	id = a.Provider.Identify(doc)
-	if id.Reference == "" {
-		return id, QuarantineUnidentified, []FieldError{{Path: id.Missing, Message: "names no verification: a non-empty string is expected here"}}
+	id = a.Provider.Identify(doc, p.Via)
+	if why := nameless(id.Reference); why != "" {
+		id.Reference = ""
+		return id, QuarantineUnidentified, []FieldError{{Path: id.Missing, Message: why}}
+	}
+	if a.foreign(id) {
+		return id, QuarantineForeign, []FieldError{{Message: "comes from an application that application_ids does not name"}}
 	}
 	if faults := a.Provider.Validate(id.Schema, id.Document); len(faults) > 0 {
 		return id, QuarantineSchema, below(id.At, faults)
 	}
 	if p.Reference != "" && p.Reference != id.Reference {
-		return id, QuarantineUnidentified, []FieldError{{Path: id.Missing, Message: "names another verification than the one that was asked about"}}
+		return id, QuarantineUnidentified,
+			[]FieldError{{Path: id.Missing, Message: "names another verification than the one that was asked about"}}
 	}
 	return id, "", nil
 }
 
+// nameless says why a reference names no verification; "" where it names one. References of invisible
+// characters alone would all look the same. U+FFFD stands for a character that was lost when the text was
+// decoded, such as half of a surrogate pair: different references would become one verification.
+func nameless(reference string) string {
+	seen := func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
+	switch {
+	case !strings.ContainsFunc(reference, seen):
+		return "names no verification: a non-empty string is expected here"
+	case strings.ContainsRune(reference, unicode.ReplacementChar):
+		return "names no verification for certain: a character of it was lost"
+	}
+	return ""
+}
+
+// foreign reports whether a body was sent by an application that the account does not take bodies of.
+func (a *Account) foreign(id Identity) bool {
+	ours := a.Settings.ApplicationIDs
+	return len(ours) > 0 && id.Application != "" &&
+		!slices.ContainsFunc(ours, func(own string) bool { return strings.EqualFold(own, id.Application) })
+}
+
 // Record stores a notice of ours.
-func (in *Intake) Record(ctx context.Context, a *Account, n Notice, via Via) (Receipt, error) {
+func (in *Intake) Record(ctx context.Context, a *Account, n Notice, via event.Via) (Receipt, error) {
 	p, err := n.Payload(a, via)
 	if err != nil {
 		return Receipt{}, err
@@ -144,7 +213,8 @@ func (in *Intake) store(ctx context.Context, p Payload) (Receipt, error) {
 		stored, err = in.Log.Append(ctx, p)
 	}
 	if err != nil {
-		return Receipt{Event: p.Event, PayloadID: p.ID, VerificationID: p.VerificationID}, fmt.Errorf("store payload: %w: %w", ErrUnavailable, err)
+		return Receipt{Event: p.Event, PayloadID: p.ID, VerificationID: p.VerificationID},
+			fmt.Errorf("store payload: %w: %w", ErrUnavailable, err)
 	}
 	receipt := Receipt{Status: ReceiptAccepted, PayloadID: p.ID, VerificationID: p.VerificationID, Event: p.Event}
 	if stored.Duplicate {
@@ -177,7 +247,7 @@ func named(p Payload, a *Account) Payload {
 // credential or a signature.
 func keptHeaders(h http.Header) map[string]string {
 	var kept map[string]string
-	for _, name := range []string{"User-Agent", "X-Request-Id", "Traceparent"} {
+	for _, name := range []string{"User-Agent", "X-Request-Id", "Traceparent", headerEncoding} {
 		if v := h.Get(name); v != "" {
 			if kept == nil {
 				kept = map[string]string{}

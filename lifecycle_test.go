@@ -3,13 +3,16 @@ package kycbridge
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"kycbridge/event"
 )
 
 var (
 	noon        = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
-	testAccount = &Account{Name: "acme", Provider: Provider{Name: "ondato"}, Environment: EnvironmentTest, Profile: ProfileFull}
+	testAccount = &Account{Name: "acme", Provider: Provider{Name: "ondato"}, Environment: event.EnvironmentTest, Profile: event.ProfileFull}
 )
 
 // fact is an observation that arrived minutes after noon and speaks of that moment.
@@ -21,31 +24,42 @@ func fact(minute int, o Observation) Fact {
 	if o.EventName == "" {
 		o.EventName = "test"
 	}
-	return Fact{Observation: o, Account: testAccount, VerificationID: VerificationID("ondato", "acme", "idv-1"), Via: ViaCallback, ReceivedAt: at,
-		Payload: PayloadRef{ID: fmt.Sprint("p", minute), Digest: Digest(nil), Mapping: "test"}}
+	return Fact{Observation: o, Account: testAccount, VerificationID: event.VerificationID("ondato", "acme", "idv-1"), Via: event.ViaCallback, ReceivedAt: at,
+		Payload: event.PayloadRef{ID: fmt.Sprint("p", minute), Digest: Digest(nil), Mapping: "test"}}
 }
 
-func progress(s Status) Observation { return Observation{Effect: EffectProgress, Status: s} }
-func ended(s Status) Observation    { return Observation{Effect: EffectEnd, Status: s} }
+func progress(s event.Status) Observation { return Observation{Effect: EffectProgress, Status: s} }
+func submitted(s event.Status) Observation {
+	return Observation{Effect: EffectProgress, Status: s, Submission: true}
+}
+func ended(s event.Status) Observation { return Observation{Effect: EffectEnd, Status: s} }
 
-func verdict(outcome Outcome, stage Stage, actor ActorType) Observation {
-	o := Observation{Effect: EffectVerdict, Status: StatusCompleted,
-		Decision:  Decision{Outcome: outcome, Final: true, Stage: stage, ActorType: actor},
-		Decisions: []DecisionStep{{Stage: stage, Outcome: outcome, ActorType: actor}}}
-	if outcome == OutcomeReview {
-		o.Status, o.Decision.Final = StatusInReview, false
+func verdict(outcome event.Outcome, stage event.Stage, actor event.ActorType) Observation {
+	o := Observation{Effect: EffectVerdict, Status: event.StatusCompleted,
+		Decision:  event.Decision{Outcome: outcome, Final: true, Stage: stage, ActorType: actor},
+		Decisions: []event.DecisionStep{{Stage: stage, Outcome: outcome, ActorType: actor}}}
+	if outcome == event.OutcomeReview {
+		o.Status, o.Decision.Final = event.StatusInReview, false
 	}
 	return o
 }
 
-func bySystem(outcome Outcome) Observation { return verdict(outcome, StageSystem, ActorSystem) }
-func byHuman(outcome Outcome) Observation  { return verdict(outcome, StageManualReview, ActorHuman) }
-func maker(outcome Outcome) Observation    { return verdict(outcome, StageMaker, ActorHuman) }
-func checker(outcome Outcome) Observation  { return verdict(outcome, StageChecker, ActorHuman) }
+func bySystem(outcome event.Outcome) Observation {
+	return verdict(outcome, event.StageSystem, event.ActorSystem)
+}
+func byHuman(outcome event.Outcome) Observation {
+	return verdict(outcome, event.StageManualReview, event.ActorHuman)
+}
+func maker(outcome event.Outcome) Observation {
+	return verdict(outcome, event.StageMaker, event.ActorHuman)
+}
+func checker(outcome event.Outcome) Observation {
+	return verdict(outcome, event.StageChecker, event.ActorHuman)
+}
 
-func doubtBy(stage Stage, actor ActorType) Observation {
-	return Observation{Effect: EffectDoubt, Status: StatusUnknown, Decision: Decision{Outcome: OutcomeNone, Stage: stage, ActorType: actor},
-		Reasons: []Reason{{Code: ReasonUnmappedStatus}}}
+func doubtBy(stage event.Stage, actor event.ActorType) Observation {
+	return Observation{Effect: EffectDoubt, Status: event.StatusUnknown, Decision: event.Decision{Outcome: event.OutcomeNone, Stage: stage, ActorType: actor},
+		Reasons: []event.Reason{{Code: event.ReasonUnmappedStatus}}}
 }
 
 // ahead is o as a provider sends it whose clock is wrong by decades.
@@ -55,24 +69,24 @@ func ahead(o Observation) Observation {
 }
 
 func resubmit() Observation {
-	return Observation{Effect: EffectReopen, Status: StatusRequiresInput,
-		Decision:        Decision{Outcome: OutcomeResubmit, Stage: StageManualReview, ActorType: ActorHuman},
-		RequiredActions: []RequiredAction{{Action: "resubmit_document"}}}
+	return Observation{Effect: EffectReopen, Status: event.StatusRequiresInput,
+		Decision:        event.Decision{Outcome: event.OutcomeResubmit, Stage: event.StageManualReview, ActorType: event.ActorHuman},
+		RequiredActions: []event.RequiredAction{{Action: "resubmit_document"}}}
 }
 
 func overdue() Observation {
-	return Observation{Effect: EffectReopen, Status: StatusExpired, StatusDetail: DetailRenewalOverdue, Reasons: []Reason{{Code: "review.renewal_overdue"}}}
+	return Observation{Effect: EffectReopen, Status: event.StatusExpired, StatusDetail: event.DetailRenewalOverdue, Reasons: []event.Reason{{Code: "review.renewal_overdue"}}}
 }
 
 func renewalDue() Observation {
-	return Observation{Effect: EffectNote, Status: StatusRequiresInput, StatusDetail: DetailRenewalDue,
-		Decision: Decision{Outcome: OutcomeApproved, Final: true}, RequiredActions: []RequiredAction{{Action: "renew"}}}
+	return Observation{Effect: EffectNote, Status: event.StatusRequiresInput, StatusDetail: event.DetailRenewalDue,
+		Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}, RequiredActions: []event.RequiredAction{{Action: "renew"}}}
 }
 
 // run applies facts in the order given and returns the last state with the kinds of all events.
-func run(t *testing.T, facts ...Fact) (*Data, []string) {
+func run(t *testing.T, facts ...Fact) (*Revision, []string) {
 	t.Helper()
-	var last *Data
+	var last *Revision
 	var kinds []string
 	for _, f := range facts {
 		next, kind, noEvent := Next(last, f)
@@ -81,22 +95,22 @@ func run(t *testing.T, facts ...Fact) (*Data, []string) {
 			continue
 		}
 		if last != nil {
-			if next.Revision != last.Revision+1 || next.Supersedes != EventID(last.VerificationID, last.Revision) {
+			if next.Revision != last.Revision+1 || next.Supersedes != event.ID(last.VerificationID, last.Revision) {
 				t.Fatalf("revision %d superseding %s after revision %d", next.Revision, next.Supersedes, last.Revision)
 			}
 		} else if next.Revision != 1 || next.Supersedes != "" {
 			t.Fatalf("first revision is %d, superseding %q", next.Revision, next.Supersedes)
 		}
 		// What is published is what the next step reads back.
-		body, err := json.Marshal(next)
+		body, err := json.Marshal(next.Data)
 		if err != nil {
 			t.Fatal(err)
 		}
-		last = new(Data)
-		if err := json.Unmarshal(body, last); err != nil {
+		last = new(Revision)
+		if err := json.Unmarshal(body, &last.Data); err != nil {
 			t.Fatal(err)
 		}
-		last.Until, last.UntilID = next.Until, next.UntilID // travel in headers
+		last.Memory = Recall(&event.Event{Data: last.Data}, next.Memory.Encode(), time.Time{}, "") // travels in a header
 		kinds = append(kinds, string(kind))
 	}
 	return last, kinds
@@ -106,106 +120,109 @@ func TestNext(t *testing.T) {
 	cases := map[string]struct {
 		facts   []Fact
 		kinds   string
-		status  Status
-		outcome Outcome
+		status  event.Status
+		outcome event.Outcome
 		final   bool
 	}{
 		"a life from start to approval": {
-			[]Fact{fact(0, progress(StatusCreated)), fact(1, progress(StatusInProgress)), fact(2, progress(StatusProcessing)), fact(3, bySystem(OutcomeApproved))},
-			"[updated updated updated completed]", StatusCompleted, OutcomeApproved, true},
+			[]Fact{fact(0, progress(event.StatusCreated)), fact(1, progress(event.StatusInProgress)), fact(2, progress(event.StatusProcessing)), fact(3, bySystem(event.OutcomeApproved))},
+			"[updated updated updated completed]", event.StatusCompleted, event.OutcomeApproved, true},
 		"the same again makes no event": {
-			[]Fact{fact(0, bySystem(OutcomeApproved)), fact(0, bySystem(OutcomeApproved)), fact(1, bySystem(OutcomeApproved))},
-			"[completed unchanged unchanged]", StatusCompleted, OutcomeApproved, true},
+			[]Fact{fact(0, bySystem(event.OutcomeApproved)), fact(0, bySystem(event.OutcomeApproved)), fact(1, bySystem(event.OutcomeApproved))},
+			"[completed unchanged unchanged]", event.StatusCompleted, event.OutcomeApproved, true},
 		"older progress is dropped": {
-			[]Fact{fact(2, progress(StatusProcessing)), fact(1, progress(StatusInProgress))},
-			"[updated old]", StatusProcessing, OutcomeNone, false},
+			[]Fact{fact(2, progress(event.StatusProcessing)), fact(1, progress(event.StatusInProgress))},
+			"[updated old]", event.StatusProcessing, event.OutcomeNone, false},
 		"progress never overwrites a verdict": {
-			[]Fact{fact(0, bySystem(OutcomeRejected)), fact(1, progress(StatusProcessing))},
-			"[completed unchanged]", StatusCompleted, OutcomeRejected, true},
+			[]Fact{fact(0, bySystem(event.OutcomeRejected)), fact(1, progress(event.StatusProcessing))},
+			"[completed unchanged]", event.StatusCompleted, event.OutcomeRejected, true},
 		"progress never overwrites a review": {
-			[]Fact{fact(0, bySystem(OutcomeReview)), fact(1, progress(StatusProcessing))},
-			"[updated unchanged]", StatusInReview, OutcomeReview, false},
+			[]Fact{fact(0, bySystem(event.OutcomeReview)), fact(1, progress(event.StatusProcessing))},
+			"[updated unchanged]", event.StatusInReview, event.OutcomeReview, false},
 		"progress goes on after a resubmission request": {
-			[]Fact{fact(0, resubmit()), fact(1, progress(StatusInProgress))},
-			"[updated updated]", StatusInProgress, OutcomeNone, false},
+			[]Fact{fact(0, resubmit()), fact(1, submitted(event.StatusInProgress))},
+			"[updated updated]", event.StatusInProgress, event.OutcomeNone, false},
+		"a sign of progress that submits nothing leaves a resubmission request": {
+			[]Fact{fact(0, resubmit()), fact(1, progress(event.StatusInProgress))},
+			"[updated unchanged]", event.StatusRequiresInput, event.OutcomeResubmit, false},
 		"a verdict that comes late is applied over progress": {
-			[]Fact{fact(2, progress(StatusProcessing)), fact(1, bySystem(OutcomeApproved))},
-			"[updated completed]", StatusCompleted, OutcomeApproved, true},
+			[]Fact{fact(2, progress(event.StatusProcessing)), fact(1, bySystem(event.OutcomeApproved))},
+			"[updated completed]", event.StatusCompleted, event.OutcomeApproved, true},
 		"an end closes": {
-			[]Fact{fact(0, progress(StatusInProgress)), fact(1, ended(StatusExpired))},
-			"[updated closed]", StatusExpired, OutcomeNone, false},
+			[]Fact{fact(0, progress(event.StatusInProgress)), fact(1, ended(event.StatusExpired))},
+			"[updated closed]", event.StatusExpired, event.OutcomeNone, false},
 		"an end never overwrites a verdict": {
-			[]Fact{fact(0, bySystem(OutcomeApproved)), fact(1, ended(StatusExpired))},
-			"[completed unchanged]", StatusCompleted, OutcomeApproved, true},
+			[]Fact{fact(0, bySystem(event.OutcomeApproved)), fact(1, ended(event.StatusExpired))},
+			"[completed unchanged]", event.StatusCompleted, event.OutcomeApproved, true},
 		"one end does not become another": {
-			[]Fact{fact(0, ended(StatusExpired)), fact(1, ended(StatusAbandoned))},
-			"[closed unchanged]", StatusExpired, OutcomeNone, false},
+			[]Fact{fact(0, ended(event.StatusExpired)), fact(1, ended(event.StatusAbandoned))},
+			"[closed unchanged]", event.StatusExpired, event.OutcomeNone, false},
 		"progress never revives what ended": {
-			[]Fact{fact(0, ended(StatusAbandoned)), fact(1, progress(StatusInProgress))},
-			"[closed unchanged]", StatusAbandoned, OutcomeNone, false},
+			[]Fact{fact(0, ended(event.StatusAbandoned)), fact(1, progress(event.StatusInProgress))},
+			"[closed unchanged]", event.StatusAbandoned, event.OutcomeNone, false},
 		"a verdict after the end counts": {
-			[]Fact{fact(0, ended(StatusExpired)), fact(1, bySystem(OutcomeApproved))},
-			"[closed completed]", StatusCompleted, OutcomeApproved, true},
+			[]Fact{fact(0, ended(event.StatusExpired)), fact(1, bySystem(event.OutcomeApproved))},
+			"[closed completed]", event.StatusCompleted, event.OutcomeApproved, true},
 		"approved becomes rejected": {
-			[]Fact{fact(0, byHuman(OutcomeApproved)), fact(1, byHuman(OutcomeRejected))},
-			"[completed completed]", StatusCompleted, OutcomeRejected, true},
+			[]Fact{fact(0, byHuman(event.OutcomeApproved)), fact(1, byHuman(event.OutcomeRejected))},
+			"[completed completed]", event.StatusCompleted, event.OutcomeRejected, true},
 		"rejected becomes approved": {
-			[]Fact{fact(0, bySystem(OutcomeRejected)), fact(1, bySystem(OutcomeApproved))},
-			"[completed completed]", StatusCompleted, OutcomeApproved, true},
+			[]Fact{fact(0, bySystem(event.OutcomeRejected)), fact(1, bySystem(event.OutcomeApproved))},
+			"[completed completed]", event.StatusCompleted, event.OutcomeApproved, true},
 		"a person overrides the machine": {
-			[]Fact{fact(0, bySystem(OutcomeReview)), fact(1, byHuman(OutcomeApproved))},
-			"[updated completed]", StatusCompleted, OutcomeApproved, true},
+			[]Fact{fact(0, bySystem(event.OutcomeReview)), fact(1, byHuman(event.OutcomeApproved))},
+			"[updated completed]", event.StatusCompleted, event.OutcomeApproved, true},
 		"the same outcome by a person is a new decision": {
-			[]Fact{fact(0, bySystem(OutcomeApproved)), fact(1, byHuman(OutcomeApproved))},
-			"[completed completed]", StatusCompleted, OutcomeApproved, true},
+			[]Fact{fact(0, bySystem(event.OutcomeApproved)), fact(1, byHuman(event.OutcomeApproved))},
+			"[completed completed]", event.StatusCompleted, event.OutcomeApproved, true},
 		"the machine never overrides a person": {
-			[]Fact{fact(0, byHuman(OutcomeRejected)), fact(1, bySystem(OutcomeApproved))},
-			"[completed unchanged]", StatusCompleted, OutcomeRejected, true},
+			[]Fact{fact(0, byHuman(event.OutcomeRejected)), fact(1, bySystem(event.OutcomeApproved))},
+			"[completed unchanged]", event.StatusCompleted, event.OutcomeRejected, true},
 		"the machine's review does not undo a person's approval": {
-			[]Fact{fact(0, byHuman(OutcomeApproved)), fact(1, bySystem(OutcomeReview))},
-			"[completed unchanged]", StatusCompleted, OutcomeApproved, true},
+			[]Fact{fact(0, byHuman(event.OutcomeApproved)), fact(1, bySystem(event.OutcomeReview))},
+			"[completed unchanged]", event.StatusCompleted, event.OutcomeApproved, true},
 		"the machine takes back its own approval": {
-			[]Fact{fact(0, bySystem(OutcomeApproved)), fact(1, bySystem(OutcomeReview))},
-			"[completed updated]", StatusInReview, OutcomeReview, false},
+			[]Fact{fact(0, bySystem(event.OutcomeApproved)), fact(1, bySystem(event.OutcomeReview))},
+			"[completed updated]", event.StatusInReview, event.OutcomeReview, false},
 		"a maker never overrides a checker": {
-			[]Fact{fact(0, checker(OutcomeRejected)), fact(1, maker(OutcomeApproved))},
-			"[completed unchanged]", StatusCompleted, OutcomeRejected, true},
+			[]Fact{fact(0, checker(event.OutcomeRejected)), fact(1, maker(event.OutcomeApproved))},
+			"[completed unchanged]", event.StatusCompleted, event.OutcomeRejected, true},
 		"a checker overrides a maker": {
-			[]Fact{fact(0, maker(OutcomeApproved)), fact(1, checker(OutcomeRejected))},
-			"[completed completed]", StatusCompleted, OutcomeRejected, true},
+			[]Fact{fact(0, maker(event.OutcomeApproved)), fact(1, checker(event.OutcomeRejected))},
+			"[completed completed]", event.StatusCompleted, event.OutcomeRejected, true},
 		"a resubmission request takes back an approval": {
-			[]Fact{fact(0, byHuman(OutcomeApproved)), fact(1, resubmit())},
-			"[completed updated]", StatusRequiresInput, OutcomeResubmit, false},
+			[]Fact{fact(0, byHuman(event.OutcomeApproved)), fact(1, resubmit())},
+			"[completed updated]", event.StatusRequiresInput, event.OutcomeResubmit, false},
 		"renewal due leaves the approval standing": {
-			[]Fact{fact(0, byHuman(OutcomeApproved)), fact(1, renewalDue())},
-			"[completed updated]", StatusCompleted, OutcomeApproved, true},
+			[]Fact{fact(0, byHuman(event.OutcomeApproved)), fact(1, renewalDue())},
+			"[completed updated]", event.StatusCompleted, event.OutcomeApproved, true},
 		"renewal due of an unknown verification brings no verdict": {
 			[]Fact{fact(0, renewalDue())},
-			"[updated]", StatusRequiresInput, OutcomeNone, false},
+			"[updated]", event.StatusRequiresInput, event.OutcomeNone, false},
 		"renewal overdue ends it, and a new verdict revives it": {
-			[]Fact{fact(0, byHuman(OutcomeApproved)), fact(1, overdue()), fact(2, bySystem(OutcomeApproved))},
-			"[completed closed completed]", StatusCompleted, OutcomeApproved, true},
+			[]Fact{fact(0, byHuman(event.OutcomeApproved)), fact(1, overdue()), fact(2, bySystem(event.OutcomeApproved))},
+			"[completed closed completed]", event.StatusCompleted, event.OutcomeApproved, true},
 		"unknown is never a success and never hides one": {
-			[]Fact{fact(0, progress(StatusUnknown)), fact(1, bySystem(OutcomeApproved)), fact(2, progress(StatusUnknown))},
-			"[updated completed unchanged]", StatusCompleted, OutcomeApproved, true},
+			[]Fact{fact(0, progress(event.StatusUnknown)), fact(1, bySystem(event.OutcomeApproved)), fact(2, progress(event.StatusUnknown))},
+			"[updated completed unchanged]", event.StatusCompleted, event.OutcomeApproved, true},
 		"a decision in an unknown word takes back an approval": {
-			[]Fact{fact(0, bySystem(OutcomeApproved)), fact(1, doubtBy(StageManualReview, ActorHuman)), fact(1, doubtBy(StageManualReview, ActorHuman))},
-			"[completed updated unchanged]", StatusUnknown, OutcomeNone, false},
+			[]Fact{fact(0, bySystem(event.OutcomeApproved)), fact(1, doubtBy(event.StageManualReview, event.ActorHuman)), fact(1, doubtBy(event.StageManualReview, event.ActorHuman))},
+			"[completed updated unchanged]", event.StatusUnknown, event.OutcomeNone, false},
 		"a machine's unknown word leaves a person's approval": {
-			[]Fact{fact(0, byHuman(OutcomeApproved)), fact(1, doubtBy(StageSystem, ActorSystem))},
-			"[completed unchanged]", StatusCompleted, OutcomeApproved, true},
+			[]Fact{fact(0, byHuman(event.OutcomeApproved)), fact(1, doubtBy(event.StageSystem, event.ActorSystem))},
+			"[completed unchanged]", event.StatusCompleted, event.OutcomeApproved, true},
 		"an unknown word leaves a rejection": {
-			[]Fact{fact(0, bySystem(OutcomeRejected)), fact(1, doubtBy(StageManualReview, ActorHuman))},
-			"[completed unchanged]", StatusCompleted, OutcomeRejected, true},
+			[]Fact{fact(0, bySystem(event.OutcomeRejected)), fact(1, doubtBy(event.StageManualReview, event.ActorHuman))},
+			"[completed unchanged]", event.StatusCompleted, event.OutcomeRejected, true},
 		"a verdict that comes late makes nothing twice": {
-			[]Fact{fact(3, progress(StatusProcessing)), fact(2, bySystem(OutcomeApproved)), fact(2, bySystem(OutcomeApproved)), fact(1, progress(StatusInProgress))},
-			"[updated completed old old]", StatusCompleted, OutcomeApproved, true},
+			[]Fact{fact(3, progress(event.StatusProcessing)), fact(2, bySystem(event.OutcomeApproved)), fact(2, bySystem(event.OutcomeApproved)), fact(1, progress(event.StatusInProgress))},
+			"[updated completed unchanged old]", event.StatusCompleted, event.OutcomeApproved, true},
 		"a provider's clock ahead of ours holds off nothing": {
-			[]Fact{fact(0, ahead(bySystem(OutcomeApproved))), fact(10, bySystem(OutcomeRejected))},
-			"[completed completed]", StatusCompleted, OutcomeRejected, true},
+			[]Fact{fact(0, ahead(bySystem(event.OutcomeApproved))), fact(10, bySystem(event.OutcomeRejected))},
+			"[completed completed]", event.StatusCompleted, event.OutcomeRejected, true},
 		"nothing to say": {
-			[]Fact{fact(0, Observation{Effect: EffectNone}), fact(1, Observation{Effect: EffectFetch}), fact(2, progress(StatusCreated))},
-			"[ignored trigger updated]", StatusCreated, OutcomeNone, false},
+			[]Fact{fact(0, Observation{Effect: EffectNone}), fact(1, Observation{Effect: EffectFetch}), fact(2, progress(event.StatusCreated))},
+			"[ignored trigger updated]", event.StatusCreated, event.OutcomeNone, false},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -221,32 +238,32 @@ func TestNext(t *testing.T) {
 }
 
 func TestNextKeepsWhatEarlierMessagesTold(t *testing.T) {
-	told := bySystem(OutcomeApproved)
-	told.Documents = []Document{{DocumentID: "document", Type: "passport"}}
-	told.ExtractedClaims = Claims{"given_name": "Testa", "address": map[string]any{"country": "LT"}}
+	told := bySystem(event.OutcomeApproved)
+	told.Documents = []event.Document{{DocumentID: "document", Type: "passport"}}
+	told.ExtractedClaims = event.Claims{"given_name": "Testa", "address": map[string]any{"country": "LT"}}
 	told.References = map[string]string{"kyc_identification_id": "k"}
-	later := progress(StatusProcessing)
+	later := progress(event.StatusProcessing)
 	later.References = map[string]string{"idv_id": "i"}
 	later.ExternalReference = "ref-1"
-	later.Session = &Session{Consent: &Consent{Given: true}}
+	later.Session = &event.Session{Consent: &event.Consent{Given: true}}
 	last, kinds := run(t, fact(0, told), fact(1, later), fact(2, later))
 	if got := fmt.Sprint(kinds); got != "[completed updated unchanged]" {
 		t.Errorf("events %s", got)
 	}
-	if last.Status != StatusCompleted || len(last.Documents) != 1 || last.ExtractedClaims["given_name"] != "Testa" ||
+	if last.Status != event.StatusCompleted || len(last.Documents) != 1 || last.ExtractedClaims["given_name"] != "Testa" ||
 		last.ExternalReference != "ref-1" || len(last.Provider.References) != 2 || !last.Session.Consent.Given {
 		t.Errorf("facts were lost: %+v", last)
 	}
 }
 
 func TestNextLateVerdictOnlyFillsGaps(t *testing.T) {
-	newer := progress(StatusProcessing)
-	newer.Documents = []Document{{DocumentID: "document", Type: "passport"}}
-	older := bySystem(OutcomeRejected)
-	older.Documents = []Document{{DocumentID: "document", Type: "idcard"}}
+	newer := progress(event.StatusProcessing)
+	newer.Documents = []event.Document{{DocumentID: "document", Type: "passport"}}
+	older := bySystem(event.OutcomeRejected)
+	older.Documents = []event.Document{{DocumentID: "document", Type: "idcard"}}
 	older.ExternalReference = "ref-1"
 	last, _ := run(t, fact(5, newer), fact(1, older))
-	if last.Documents[0].Type != "passport" || last.ExternalReference != "ref-1" || last.Decision.Outcome != OutcomeRejected {
+	if last.Documents[0].Type != "passport" || last.ExternalReference != "ref-1" || last.Decision.Outcome != event.OutcomeRejected {
 		t.Errorf("got %+v", last)
 	}
 }
@@ -256,16 +273,19 @@ func TestOutranks(t *testing.T) {
 		a, b Fact
 		want bool
 	}{
-		"newer verdict":                    {fact(2, bySystem(OutcomeApproved)), fact(1, bySystem(OutcomeRejected)), true},
-		"older verdict":                    {fact(1, bySystem(OutcomeApproved)), fact(2, bySystem(OutcomeRejected)), false},
-		"newer progress":                   {fact(2, progress(StatusProcessing)), fact(1, bySystem(OutcomeRejected)), false},
-		"newer machine against a person":   {fact(2, bySystem(OutcomeApproved)), fact(1, byHuman(OutcomeRejected)), false},
-		"newer maker against a checker":    {fact(2, maker(OutcomeApproved)), fact(1, checker(OutcomeRejected)), false},
-		"newer person against the machine": {fact(2, byHuman(OutcomeApproved)), fact(1, bySystem(OutcomeRejected)), true},
-		"newer resubmission":               {fact(2, resubmit()), fact(1, byHuman(OutcomeApproved)), true},
-		"newer unknown word":               {fact(2, doubtBy(StageManualReview, ActorHuman)), fact(1, bySystem(OutcomeApproved)), true},
-		"a tie is decided with care":       {fact(1, bySystem(OutcomeRejected)), fact(1, bySystem(OutcomeApproved)), true},
-		"a tie does not approve":           {fact(1, bySystem(OutcomeApproved)), fact(1, bySystem(OutcomeRejected)), false},
+		"newer verdict":                                 {fact(2, bySystem(event.OutcomeApproved)), fact(1, bySystem(event.OutcomeRejected)), true},
+		"older verdict":                                 {fact(1, bySystem(event.OutcomeApproved)), fact(2, bySystem(event.OutcomeRejected)), false},
+		"newer progress":                                {fact(2, progress(event.StatusProcessing)), fact(1, bySystem(event.OutcomeRejected)), false},
+		"newer machine against a person":                {fact(2, bySystem(event.OutcomeApproved)), fact(1, byHuman(event.OutcomeRejected)), false},
+		"newer maker against a checker":                 {fact(2, maker(event.OutcomeApproved)), fact(1, checker(event.OutcomeRejected)), false},
+		"newer person against the machine":              {fact(2, byHuman(event.OutcomeApproved)), fact(1, bySystem(event.OutcomeRejected)), true},
+		"newer resubmission":                            {fact(2, resubmit()), fact(1, byHuman(event.OutcomeApproved)), true},
+		"newer unknown word":                            {fact(2, doubtBy(event.StageManualReview, event.ActorHuman)), fact(1, bySystem(event.OutcomeApproved)), true},
+		"newer machine against a doubt about a person":  {fact(2, bySystem(event.OutcomeApproved)), fact(1, doubtBy(event.StageManualReview, event.ActorUnspecified)), false},
+		"newer machine against a doubt about a machine": {fact(2, bySystem(event.OutcomeApproved)), fact(1, doubtBy(event.StageSystem, event.ActorUnspecified)), true},
+		"newer person against a doubt about a person":   {fact(2, byHuman(event.OutcomeApproved)), fact(1, doubtBy(event.StageManualReview, event.ActorUnspecified)), true},
+		"a tie is decided with care":                    {fact(1, bySystem(event.OutcomeRejected)), fact(1, bySystem(event.OutcomeApproved)), true},
+		"a tie does not approve":                        {fact(1, bySystem(event.OutcomeApproved)), fact(1, bySystem(event.OutcomeRejected)), false},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -277,11 +297,11 @@ func TestOutranks(t *testing.T) {
 }
 
 func TestIDs(t *testing.T) {
-	id := VerificationID("ondato", "acme", "b0000000-0000-4000-8000-000000000001")
-	if id != VerificationID("ondato", "acme", "b0000000-0000-4000-8000-000000000001") || id == VerificationID("ondato", "acme2", "b0000000-0000-4000-8000-000000000001") {
+	id := event.VerificationID("ondato", "acme", "b0000000-0000-4000-8000-000000000001")
+	if id != event.VerificationID("ondato", "acme", "b0000000-0000-4000-8000-000000000001") || id == event.VerificationID("ondato", "acme2", "b0000000-0000-4000-8000-000000000001") {
 		t.Error("a verification id is not made of provider, account and reference alone")
 	}
-	if id[14] != '5' || len(id) != 36 || EventID(id, 1) == EventID(id, 2) {
+	if id[14] != '5' || len(id) != 36 || event.ID(id, 1) == event.ID(id, 2) {
 		t.Errorf("not UUIDv5: %s", id)
 	}
 	digest := Digest([]byte("x"))
@@ -296,9 +316,9 @@ func TestIDs(t *testing.T) {
 // decided is dated by the provider's, and the two differ.
 func TestALookThatFoundNothingDecidedYieldsToTheVerdict(t *testing.T) {
 	asked := time.Date(2026, 3, 2, 10, 0, 10, 0, time.UTC)
-	verdict := Fact{Observation: Observation{Effect: EffectVerdict, OccurredAt: asked.Add(-500 * time.Millisecond)}, Via: ViaCallback, ReceivedAt: asked.Add(time.Second)}
+	verdict := Fact{Observation: Observation{Effect: EffectVerdict, OccurredAt: asked.Add(-500 * time.Millisecond)}, Via: event.ViaCallback, ReceivedAt: asked.Add(time.Second)}
 	for _, effect := range []Effect{EffectReopen, EffectDoubt} {
-		look := Fact{Observation: Observation{Effect: effect}, Via: ViaFetch, ReceivedAt: asked}
+		look := Fact{Observation: Observation{Effect: effect}, Via: event.ViaFetch, ReceivedAt: asked}
 		if Outranks(look, verdict) {
 			t.Errorf("effect %d outranks a verdict of half a second before", effect)
 		}
@@ -307,5 +327,41 @@ func TestALookThatFoundNothingDecidedYieldsToTheVerdict(t *testing.T) {
 		if !Outranks(look, late) {
 			t.Errorf("effect %d does not take back a verdict of an hour before", effect)
 		}
+	}
+}
+
+// mentions is a note whose status word stands for an outcome.
+func mentions(outcome event.Outcome) Observation {
+	return Observation{Effect: EffectNote, Status: event.StatusProcessing, Mentions: outcome}
+}
+
+// notice is one of our own, of minutes after noon.
+func notice(minute int, kind NoticeKind) Fact {
+	o := Observation{Effect: EffectNote, EventName: string(kind), Status: event.StatusCreated}
+	via := event.ViaStart
+	switch kind {
+	case NoticeDeadline:
+		o.Effect, o.Status, o.Reasons, via = EffectEnd, event.StatusExpired, []event.Reason{{Code: "session.expired"}}, event.ViaDeadline
+	case NoticeUnknown:
+		o.Effect, o.Status, o.StatusDetail, via = EffectEnd, event.StatusFailed, event.DetailUnknownToProvider, event.ViaFetch
+	}
+	f := fact(minute, o)
+	f.Notice, f.Via = true, via
+	return f
+}
+
+// TestFinishHidesWhatItAdds: what an event carries of its cause is protected like the rest of it.
+func TestFinishHidesWhatItAdds(t *testing.T) {
+	const number = "234123412346"
+	f := at(1, approved())
+	f.EventName, f.EventID = "event "+number, number
+	f.Payload = event.PayloadRef{ID: "ondato.acme.evt_1", AdmittedBy: number}
+	account := *f.Account
+	account.TrustFramework = number
+	f.Account = &account
+	next, _, _ := Next(nil, f)
+	raw, err := json.Marshal(next.Data)
+	if err != nil || strings.Contains(string(raw), number) {
+		t.Errorf("%s, %v", raw, err)
 	}
 }

@@ -6,13 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"kycbridge/event"
 )
 
 // State is the last published revision of a verification, and where it stands in the event log.
 type State struct {
-	Data *Data  // nil: nothing has been published
-	Seq  uint64 // sequence of the last event; 0: none
-	Read bool   // read from the log just now, not remembered
+	Data *Revision // nil: nothing has been published
+	Seq  uint64    // sequence of the last event; 0: none
+	Read bool      // read from the log just now, not remembered
+}
+
+// Sealed is an event that is ready to be published.
+type Sealed struct {
+	*event.Event
+	Kind   event.Kind
+	Body   []byte // as it is published; nil: it is not written out
+	Memory Memory // travels beside the body
 }
 
 // Key names a verification within the streams.
@@ -23,12 +33,14 @@ type Key struct{ Provider, Account, VerificationID string }
 // returns ErrConflict and forgets what it remembered.
 type EventLog interface {
 	Last(ctx context.Context, k Key, fresh bool) (State, error)
-	Publish(ctx context.Context, k Key, kind Kind, e *Event, body []byte, after uint64) error
+	Publish(ctx context.Context, k Key, e Sealed, after uint64) error
 }
 
-// History reads the stored payloads of one verification in the order in which they were stored.
+// History reads the stored payloads of one verification in the order in which they were stored. WasErased
+// reports whether there is proof that a payload was erased; one that is merely not found was not.
 type History interface {
 	History(ctx context.Context, k Key, each func(Payload) error) error
+	WasErased(ctx context.Context, p Payload) (bool, error)
 }
 
 // Normalizer turns stored payloads into published events.
@@ -37,11 +49,12 @@ type Normalizer struct {
 	Events       EventLog
 	Log          History
 	Quarantine   Quarantine
-	Triggers     Triggers // asked where a payload is only a trigger; nil: nobody fetches
-	Mapping      string   // version of the mappings, for payload.mapping
-	TypePrefix   string   // io.kycbridge
-	SourcePrefix string   // /kycbridge
-	MaxAttempts  int      // attempts after which an unmappable payload is quarantined
+	Triggers     Triggers      // asked where a payload is only a trigger; nil: nobody fetches
+	Mapping      string        // version of the mappings, for payload.mapping
+	TypePrefix   string        // io.kycbridge
+	SourcePrefix string        // /kycbridge
+	MaxAttempts  int           // attempts after which an unmappable payload is quarantined
+	Restored     func() string // for restoredtime; nil: never
 	Now          func() time.Time
 
 	inMemory bool // events go to a course, which wants none of their bytes
@@ -49,8 +62,8 @@ type Normalizer struct {
 
 // Processed says what became of a payload: an event, or why there is none.
 type Processed struct {
-	Event   *Event
-	Kind    Kind
+	Event   *event.Event
+	Kind    event.Kind
 	NoEvent string
 	New     []NewValue // what the provider's schema does not know; only of a payload that is done with
 }
@@ -71,7 +84,7 @@ func (p Processed) Disposition() Disposition {
 // again, and how long to wait before. Only what no retry can mend is ever given up, to quarantine;
 // a bus that is away is waited for.
 func (n *Normalizer) Work(ctx context.Context, p Payload, attempt int) (done Processed, retryIn time.Duration, err error) {
-	done, err = n.Process(ctx, p)
+	done, err = n.process(ctx, p, attempt > 1)
 	if err == nil {
 		done.New = n.newValues(p)
 		return done, 0, nil
@@ -98,6 +111,12 @@ func backoff(attempt int) time.Duration {
 // times with the same payload and by several processes at once: an event is published only if the
 // last one is still the one it was computed from, else it is computed again.
 func (n *Normalizer) Process(ctx context.Context, p Payload) (Processed, error) {
+	return n.process(ctx, p, false)
+}
+
+// process is Process. again: p may have been worked before, by somebody who was stopped between publishing
+// its event and what has to follow.
+func (n *Normalizer) process(ctx context.Context, p Payload, again bool) (Processed, error) {
 	account, err := n.Accounts.Find(p.Provider, p.Account)
 	if err != nil {
 		// Another process may know it already, or this one may soon: wait, never give up.
@@ -118,7 +137,8 @@ func (n *Normalizer) Process(ctx context.Context, p Payload) (Processed, error) 
 		if errors.Is(err, ErrConflict) && tries < maxConflicts && ctx.Err() == nil {
 			continue
 		}
-		if err == nil && late && done.Event != nil {
+		mayFollow := late && done.Event != nil || again && done.NoEvent == NoEventUnchanged
+		if err == nil && mayFollow && !n.inMemory { // a course is worked by nobody else
 			err = n.settle(ctx, k, p, fact)
 		}
 		return done, err
@@ -145,12 +165,21 @@ func (a *Account) Observe(p Payload) (o Observation, err error) {
 	if p.Notice {
 		o, err = observeNotice(p, a.Provider)
 	} else {
-		o, err = a.Provider.Map(p, a.Settings)
+		o, err = a.mapped(p)
 	}
 	if err != nil {
 		return Observation{}, fmt.Errorf("map payload: %s: %w", withoutValue(err), ErrUnmappable)
 	}
 	return o, nil
+}
+
+// mapped decodes a payload of the provider and maps it.
+func (a *Account) mapped(p Payload) (Observation, error) {
+	doc, faults := a.Provider.Document(p)
+	if len(faults) > 0 {
+		return Observation{}, errors.New("read body: not the JSON that was accepted")
+	}
+	return a.Provider.Map(doc, p, a.Settings)
 }
 
 // fact maps a payload for the lifecycle.
@@ -159,15 +188,17 @@ func (n *Normalizer) fact(a *Account, p Payload) (Fact, error) {
 	if err != nil {
 		return Fact{}, err
 	}
-	protected := Data{Documents: o.Documents, ExtractedClaims: o.ExtractedClaims, Media: o.Media, Session: o.Session}
-	Protect(&protected, a.Profile)
+	protected := event.Data{Documents: o.Documents, ExtractedClaims: o.ExtractedClaims, Media: o.Media, Session: o.Session}
+	event.Protect(&protected, a.Profile)
 	o.Documents, o.ExtractedClaims, o.Media = protected.Documents, protected.ExtractedClaims, protected.Media
 	return Fact{
 		Observation:    o,
 		Account:        a,
 		VerificationID: p.VerificationID,
-		Payload:        PayloadRef{ID: p.ID, Digest: p.Digest, Mapping: n.Mapping},
+		Payload:        event.PayloadRef{ID: p.ID, Digest: p.Digest, Mapping: n.Mapping, AdmittedBy: p.admittedBy()},
 		Via:            p.Via,
+		Notice:         p.Notice,
+		OurClock:       !p.TriggeredAt.IsZero() && o.OccurredAt.Equal(p.TriggeredAt),
 		ReceivedAt:     p.ReceivedAt,
 		Traceparent:    p.Traceparent(),
 	}, nil
@@ -189,15 +220,14 @@ func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bo
 		return Processed{}, false, fmt.Errorf("read last event: %w", err)
 	}
 	next, kind, noEvent := Next(last.Data, f)
-	if noEvent == "" && Late(last.Data, f) {
+	mayCount := noEvent == "" || noEvent == NoEventOld && last.Data.Memory.Overruled != nil
+	if mayCount && Late(last.Data, f) {
 		late = true
-		newer, err := n.outranked(ctx, k, p, f)
+		told, err := n.told(ctx, k, p, f)
 		if err != nil {
 			return Processed{}, false, fmt.Errorf("read stored payloads: %w", err)
 		}
-		if newer != nil {
-			noEvent = NoEventOld
-		}
+		next, kind, noEvent = told.next(last.Data, f)
 	}
 	switch {
 	case noEvent == NoEventOld || noEvent == NoEventUnchanged:
@@ -212,58 +242,59 @@ func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bo
 	if faults := e.Check(); len(faults) > 0 {
 		return Processed{}, late, fmt.Errorf("event breaks its schema at %q: %s: %w", faults[0].Path, faults[0].Message, ErrUnmappable)
 	}
-	var body []byte
 	if !n.inMemory {
-		if body, err = json.Marshal(e); err != nil {
+		if e.Body, err = json.Marshal(e.Event); err != nil {
 			return Processed{}, late, fmt.Errorf("write event: %w", ErrUnmappable)
 		}
 	}
-	if err := n.Events.Publish(ctx, k, kind, e, body, last.Seq); err != nil {
+	// Last of all: a purge erases payloads first, and events only when what was under way is over.
+	if erased, err := n.Log.WasErased(ctx, p); err != nil || erased {
+		return Processed{NoEvent: NoEventErased}, late, err
+	}
+	if err := n.Events.Publish(ctx, k, e, last.Seq); err != nil {
 		return Processed{}, late, fmt.Errorf("publish event: %w", err)
 	}
-	return Processed{Event: e, Kind: kind}, late, nil
+	return Processed{Event: e.Event, Kind: kind}, late, nil
 }
 
-// outranked looks among the stored payloads of the verification for one that f must give way to.
-func (n *Normalizer) outranked(ctx context.Context, k Key, p Payload, f Fact) (*Payload, error) {
-	var newer *Payload
-	err := n.Log.History(ctx, k, func(other Payload) error {
-		if other.ID == p.ID {
-			return nil
-		}
-		if g, err := n.fact(f.Account, other); err == nil && Outranks(g, f) {
-			newer = &other
-		}
-		return nil
-	})
-	return newer, err
-}
-
-// settle closes the gap between looking at the stored payloads and publishing: a verdict that was
-// stored in between may have been judged by another process against the state before this one.
+// settle works what was stored behind p, if a verdict that outranks the one of p is among it. Another
+// process may have judged that verdict before p had its event, and found that it changes nothing. It is
+// worked in the order of the log, so that the events are the same as if nobody had been ahead.
 func (n *Normalizer) settle(ctx context.Context, k Key, p Payload, f Fact) error {
-	newer, err := n.outranked(ctx, k, p, f)
-	if err != nil || newer == nil {
-		return err
+	behind, err := n.behind(ctx, k, p, f)
+	if err != nil {
+		return fmt.Errorf("read stored payloads: %w", err)
 	}
-	_, err = n.Process(ctx, *newer)
-	return err
+	ahead := *n
+	ahead.Triggers = nil // each asks when it is worked itself
+	for _, other := range behind {
+		if _, err := ahead.Process(ctx, other); err != nil && !errors.Is(err, ErrUnmappable) {
+			return err
+		}
+	}
+	return nil
 }
 
 // seal puts the envelope around a revision.
-func (n *Normalizer) seal(d Data, kind Kind, f Fact) *Event {
-	return &Event{
+func (n *Normalizer) seal(r Revision, kind event.Kind, f Fact) Sealed {
+	restored := ""
+	if n.Restored != nil {
+		restored = n.Restored()
+	}
+	d := r.Data
+	return Sealed{Kind: kind, Memory: r.Memory, Event: &event.Event{
 		SpecVersion:     "1.0",
 		Type:            n.TypePrefix + ".verification." + string(kind) + ".v1",
 		Source:          n.SourcePrefix + "/" + d.Provider.Name + "/" + d.Account,
-		ID:              EventID(d.VerificationID, d.Revision),
+		ID:              event.ID(d.VerificationID, d.Revision),
 		Subject:         d.VerificationID,
-		Time:            Instant(f.eventTime()),
+		Time:            event.Instant(f.eventTime()),
 		DataContentType: "application/json",
-		DataSchema:      DataSchema,
+		DataSchema:      event.DataSchema,
 		PartitionKey:    d.VerificationID,
-		RecordedTime:    Instant(n.Now()),
+		RecordedTime:    event.Instant(n.Now()),
+		RestoredTime:    restored,
 		Data:            d,
 		Traceparent:     f.Traceparent,
-	}
+	}}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"time"
+
+	"kycbridge/event"
 )
 
 // Notice is a payload of our own: what no provider says and a verification yet has to tell. It goes
@@ -16,8 +18,12 @@ type Notice struct {
 	ExternalReference string            `json:"external_reference,omitempty"`
 	References        map[string]string `json:"references,omitempty"`
 	FlowID            string            `json:"flow_id,omitempty"`
+	FlowVersion       string            `json:"flow_version,omitempty"`
+	Test              bool              `json:"test,omitempty"` // the provider says that this is no live traffic
 	LinkSent          bool              `json:"link_sent,omitempty"`
 	ExpiresAt         time.Time         `json:"expires_at,omitzero"`
+	// Answer is what the provider answered to a start, without addresses and credentials.
+	Answer json.RawMessage `json:"answer,omitempty"`
 }
 
 // NoticeKind says what a notice is about.
@@ -32,13 +38,13 @@ const (
 )
 
 // Payload writes n as a payload of account a.
-func (n Notice) Payload(a *Account, via Via) (Payload, error) {
+func (n Notice) Payload(a *Account, via event.Via) (Payload, error) {
 	body, err := json.Marshal(n)
 	if err != nil {
 		return Payload{}, fmt.Errorf("write notice: %w", err)
 	}
 	p := named(Payload{Via: via, ReceivedAt: n.At, ContentType: "application/json", Event: string(n.Notice), Notice: true, Reference: n.Reference, Body: body}, a)
-	p.VerificationID = VerificationID(p.Provider, p.Account, n.Reference)
+	p.VerificationID = event.VerificationID(p.Provider, p.Account, n.Reference)
 	return p, nil
 }
 
@@ -54,28 +60,30 @@ func observeNotice(p Payload, provider Provider) (Observation, error) {
 		ExternalReference: n.ExternalReference,
 		References:        map[string]string{provider.ReferenceName: n.Reference},
 		FlowID:            n.FlowID,
-		Status:            StatusCreated,
+		FlowVersion:       n.FlowVersion,
+		Test:              n.Test,
+		Status:            event.StatusCreated,
 	}
 	maps.Copy(o.References, n.References)
 	switch n.Notice {
 	case NoticeStarted:
 		o.Effect = EffectNote // what the provider has said by now, however early, knows better
-		o.Session = &Session{CreatedAt: Instant(n.At), ExpiresAt: Instant(n.ExpiresAt)}
+		o.Session = &event.Session{CreatedAt: event.Instant(n.At), ExpiresAt: event.Instant(n.ExpiresAt)}
 		if n.LinkSent {
-			o.StatusDetail = DetailLinkSent
+			o.StatusDetail = event.DetailLinkSent
 		}
 	case NoticeWatched:
 		o.Effect = EffectNote
 	case NoticeDeadline:
-		o.Effect, o.Status = EffectEnd, StatusExpired
+		o.Effect, o.Status = EffectEnd, event.StatusExpired
 		code := "session.expired"
-		if provider.Silent == StatusAbandoned {
+		if provider.Silent == event.StatusAbandoned {
 			o.Status, code = provider.Silent, "session.abandoned"
 		}
-		o.Reasons = []Reason{{Code: code}}
+		o.Reasons = []event.Reason{{Code: code}}
 	case NoticeUnknown:
-		o.Effect, o.Status, o.StatusDetail = EffectEnd, StatusFailed, DetailUnknownToProvider
-		o.Reasons = []Reason{{Code: "system.provider_error"}}
+		o.Effect, o.Status, o.StatusDetail = EffectEnd, event.StatusFailed, event.DetailUnknownToProvider
+		o.Reasons = []event.Reason{{Code: "system.provider_error"}}
 	default:
 		return Observation{}, fmt.Errorf("notice is none of ours")
 	}

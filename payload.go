@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"time"
+
+	"kycbridge/event"
 )
 
 // Payload is one body as it was received or fetched, with where, when and how.
@@ -12,7 +14,7 @@ type Payload struct {
 	Provider       string
 	Account        string
 	VerificationID string // "" while no reference has been found
-	Via            Via
+	Via            event.Via
 	ReceivedAt     time.Time
 	ContentType    string
 	Digest         string            // sha256:<64 hex> of Body
@@ -25,7 +27,9 @@ type Payload struct {
 	After          string            // of a fetched body: id of the different one that was stored before it
 	Notice         bool              // a Notice of ours, not the provider's words
 	Header         map[string]string // allow-listed request headers, never a credential or signature
+	Addressed      AccountKey        // of a callback that met no account: what its address named
 	Body           []byte            // untouched
+	Seq            uint64            // in the payload log; 0: not known
 }
 
 // Traceparent is the W3C trace context that the callback brought, or "".
@@ -42,6 +46,23 @@ func (p *Payload) Traceparent() string {
 	return t
 }
 
+// What lets a payload in that no credential of a callback admits.
+const (
+	admittedByAPI    = "api"    // we asked for it
+	admittedByNotice = "notice" // our own words
+)
+
+// admittedBy is what let p in, for payload.admitted_by; "" where that was not recorded.
+func (p *Payload) admittedBy() string {
+	switch {
+	case p.Notice:
+		return admittedByNotice
+	case p.Via.Asked():
+		return admittedByAPI
+	}
+	return p.Placement
+}
+
 // Digest returns the SHA-256 of body as it stands in payload.digest: sha256:<64 hex>.
 func Digest(body []byte) string {
 	sum := sha256.Sum256(body)
@@ -49,9 +70,10 @@ func Digest(body []byte) string {
 }
 
 // PayloadID names a payload after what it is, so that a redelivery has the name of the first
-// delivery: the provider's event id where there is one that can stand in a header, else the digest.
+// delivery: the provider's event id where there is one that can stand in a header and looks like an id,
+// else the digest. What has no digit in it may be a name.
 func PayloadID(provider, account, eventID, digest string) string {
-	if !plainID(eventID) {
+	if !plainID(eventID) || !event.HarmlessID(eventID) {
 		eventID = digest
 	}
 	return provider + "." + account + "." + eventID
@@ -63,7 +85,7 @@ func fetchedID(p Payload) string {
 	if p.After == "" && p.Trigger == "" {
 		return PayloadID(p.Provider, p.Account, "", p.Digest)
 	}
-	return PayloadID(p.Provider, p.Account, "", Digest([]byte(p.After+"\n"+p.Trigger+Instant(p.TriggeredAt)+"\n"+p.Digest)))
+	return PayloadID(p.Provider, p.Account, "", Digest([]byte(p.After+"\n"+p.Trigger+event.Instant(p.TriggeredAt)+"\n"+p.Digest)))
 }
 
 // plainID reports whether s is short and of letters, digits, '.', '_' and '-' only.

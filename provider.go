@@ -4,6 +4,9 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"kycbridge/document"
+	"kycbridge/event"
 )
 
 // Provider is all that differs between providers: a struct of functions, one value a provider, in
@@ -16,14 +19,24 @@ type Provider struct {
 	// secret or an absent header never admit.
 	Verify func(Credentials, Request) (placement string, err error)
 
+	// Forms says what is special about the way the provider writes JSON.
+	Forms document.Forms
+
+	// Read decodes a body; see document.Reader.
+	Read func(body []byte) (document.Object, []FieldError)
+
 	// Identify finds in a decoded body what is needed to validate and store it.
-	Identify func(doc any) Identity
+	Identify func(doc document.Object, via event.Via) Identity
 
 	// Validate checks a part of a body against the named schema of this provider.
-	Validate func(schema string, doc any) []FieldError
+	Validate func(schema string, doc document.Object) []FieldError
 
-	// NewValues tells what in a body the provider's schemas do not know; nil: nobody looks.
-	NewValues func(body []byte) []NewValue
+	// NewValues tells what in a payload the provider's schemas do not know; nil: nobody looks.
+	NewValues func(Payload) []NewValue
+
+	// Words tells at which places of a payload the provider's schemas list words, as JSON pointers in
+	// lower case: true where a word may be shown, false where it is about a person. nil: nobody looks.
+	Words func(Payload) map[string]bool
 
 	// Map turns a stored payload into an observation.
 	Map Mapping
@@ -41,7 +54,7 @@ type Provider struct {
 	Polled bool
 
 	// Silent is what a verification is that ended without a word: expired, or abandoned.
-	Silent Status
+	Silent event.Status
 
 	// ConfirmByDefault: callbacks are only triggers, verdicts come from a fetched result.
 	ConfirmByDefault bool
@@ -57,13 +70,16 @@ func (p Provider) Canonical(reference string) string {
 
 // Identity is what a body says about itself.
 type Identity struct {
-	Schema    string // which schema of the provider describes Document
-	At        string // JSON pointer to Document within the body; "" is the whole
-	Document  any    // the part that the schema describes
-	Reference string // the provider's id of the verification; "" if none was found
-	EventID   string // the provider's id of the message; "" if none
-	Event     string // what the provider calls the message; "" if nothing
-	Missing   string // JSON pointer where the reference was looked for, for the error message
+	Schema    string          // which schema of the provider describes Document
+	At        string          // JSON pointer to Document within the body; "" is the whole
+	Document  document.Object // the part that the schema describes
+	Reference string          // the provider's id of the verification; "" if none was found
+	EventID   string          // the provider's id of the message; "" if none
+	Event     string          // what the provider calls the message; "" if nothing
+	Missing   string          // JSON pointer where the reference was looked for, for the error message
+
+	// Application is the provider's id of the customer application that sent the body; "" if none.
+	Application string
 }
 
 // Request is a callback as it came in.
@@ -72,6 +88,8 @@ type Request struct {
 	Query      url.Values
 	Body       []byte
 	ReceivedAt time.Time
+	Path       string // of the URL, where it led to no account
+	MaxContent int    // bytes that the body may unpack to; 0: as much as a stored one
 }
 
 // Credentials are what an account accepts on a callback. Any one of them admits; several of a kind

@@ -5,27 +5,35 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"kycbridge/event"
 )
 
 // Recomputed is what today's schemas and mapping make of the stored payloads of a verification,
 // beside what was last published of it.
 type Recomputed struct {
 	Key      Key
-	Payloads int      // that were read
-	Before   *Data    // last published; nil: nothing
-	After    *Data    // of today; nil: nothing would be published
-	Events   []*Event // every revision that would lead from nothing, or from the base, to After
+	Payloads int            // that were read
+	Before   *Revision      // last published; nil: nothing
+	After    *Revision      // of today; nil: nothing would be published
+	Events   []*event.Event // every revision that would lead from nothing, or from the base, to After
 	// Blocked names the payload that fits today's schema or mapping no more, and so stands for a
 	// verdict that would be forgotten: nothing is published of this verification. "" is none.
 	Blocked string
 	Why     string // of Blocked
 
-	seq uint64 // of Before
+	seq    uint64  // of Before
+	newest Payload // of those that were read
 }
 
 // Differs reports whether a replay publishes a revision.
 func (r Recomputed) Differs() bool {
 	return r.Blocked == "" && r.After != nil && (r.Before == nil || !same(r.Before, r.After))
+}
+
+// Differences are those between what was published and what would be, without a value of a person.
+func (r Recomputed) Differences() []event.Difference {
+	return event.Differences(r.Before.Published(), r.After.Published())
 }
 
 // Replayer computes verifications anew from their stored payloads. It uses the Normalizer's own way
@@ -37,7 +45,7 @@ type Replayer struct {
 	// Unmapped reports whether a payload could not be mapped when it came, and so is missed by nobody.
 	Unmapped func(payloadID string) bool
 	// Base is the last revision that rests on payloads which are no longer kept; nil where all are.
-	Base func(ctx context.Context, k Key, kept []Payload) (*Data, error)
+	Base func(ctx context.Context, k Key, kept []Payload) (*Revision, error)
 }
 
 // Recompute reads the stored payloads of a verification and publishes nothing.
@@ -59,7 +67,9 @@ func (r *Replayer) Recompute(ctx context.Context, k Key) (Recomputed, error) {
 	}); err != nil {
 		return out, fmt.Errorf("read stored payloads: %w", err)
 	}
-	out.Payloads = len(course.payloads)
+	if out.Payloads = len(course.payloads); out.Payloads > 0 {
+		out.newest = course.payloads[out.Payloads-1]
+	}
 	if course.state.Data, err = r.Base(ctx, k, course.payloads); err != nil {
 		return out, fmt.Errorf("read earlier events: %w", err)
 	}
@@ -93,54 +103,63 @@ func (r *Replayer) refused(a *Account, p Payload) (reason string) {
 
 // Replay publishes one revision where today's result differs from what was last published, and
 // nothing where it does not. It is safe beside live traffic and to be repeated.
-func (r *Replayer) Replay(ctx context.Context, k Key) (Recomputed, *Event, error) {
+func (r *Replayer) Replay(ctx context.Context, k Key) (Recomputed, *event.Event, error) {
 	for tries := 0; ; tries++ {
 		out, err := r.Recompute(ctx, k)
 		if err != nil || !out.Differs() {
 			return out, nil, err
 		}
-		e, kind := r.revision(out)
-		body, err := json.Marshal(e)
-		if err != nil {
+		e := r.revision(out)
+		if e.Body, err = json.Marshal(e.Event); err != nil {
 			return out, nil, fmt.Errorf("write event: %w", ErrUnmappable)
 		}
-		err = r.Normalizer.Events.Publish(ctx, k, kind, e, body, out.seq)
+		if erased, err := r.wasErased(ctx, out.newest); err != nil || erased {
+			return out, nil, err
+		}
+		err = r.Normalizer.Events.Publish(ctx, k, e, out.seq)
 		if errors.Is(err, ErrConflict) && tries < maxConflicts && ctx.Err() == nil {
 			continue
 		}
 		if err != nil {
 			return out, nil, fmt.Errorf("publish event: %w", err)
 		}
-		return out, e, nil
+		return out, e.Event, nil
 	}
 }
 
+// wasErased reports whether the verification that p is of was erased meanwhile.
+func (r *Replayer) wasErased(ctx context.Context, p Payload) (bool, error) {
+	erased, err := r.Normalizer.Log.WasErased(ctx, p)
+	if err != nil {
+		return false, fmt.Errorf("read stored payloads: %w", err)
+	}
+	return erased, nil
+}
+
 // revision makes the event that leads from what was published to what is right today.
-func (r *Replayer) revision(out Recomputed) (*Event, Kind) {
+func (r *Replayer) revision(out Recomputed) Sealed {
 	next := *out.After
 	next.Revision, next.Supersedes = 1, ""
-	next.Provider.Event.Via = ViaReplay
+	next.Provider.Event.Via = event.ViaReplay
 	if before := out.Before; before != nil {
 		next.Revision = before.Revision + 1
-		next.Supersedes = EventID(before.VerificationID, before.Revision)
-		if before.NewestAt().After(next.NewestAt()) {
-			next.Until, next.UntilID = before.NewestAt(), before.UntilID
-		}
+		next.Supersedes = event.ID(before.VerificationID, before.Revision)
+		next.Memory.keep(before.Memory)
 	}
 	kind := kindOf(out.Before, &next)
-	at := ParseInstant(next.Provider.Event.OccurredAt)
+	at := event.ParseInstant(next.Provider.Event.OccurredAt)
 	if at.IsZero() {
-		at = ParseInstant(next.Provider.Event.ReceivedAt)
+		at = event.ParseInstant(next.Provider.Event.ReceivedAt)
 	}
-	f := Fact{Observation: Observation{OccurredAt: at}, Via: ViaReplay}
-	return r.Normalizer.seal(next, kind, f), kind
+	f := Fact{Observation: Observation{OccurredAt: at}, Via: event.ViaReplay, ReceivedAt: at}
+	return r.Normalizer.seal(next, kind, f)
 }
 
 // course is the history of one verification, held in memory while it is computed anew.
 type course struct {
 	state    State
 	payloads []Payload
-	events   []*Event
+	events   []*event.Event
 }
 
 // Last returns the newest state of the course.
@@ -151,12 +170,14 @@ func (c *course) Last(context.Context, Key, bool) (State, error) {
 }
 
 // Publish appends an event to the course.
-func (c *course) Publish(_ context.Context, _ Key, _ Kind, e *Event, _ []byte, _ uint64) error {
-	d := e.Data
-	c.state = State{Data: &d, Seq: c.state.Seq + 1}
-	c.events = append(c.events, e)
+func (c *course) Publish(_ context.Context, _ Key, e Sealed, _ uint64) error {
+	c.state = State{Data: &Revision{e.Data, e.Memory}, Seq: c.state.Seq + 1}
+	c.events = append(c.events, e.Event)
 	return nil
 }
+
+// WasErased is false of every payload of the course.
+func (c *course) WasErased(context.Context, Payload) (bool, error) { return false, nil }
 
 // History gives the payloads of the course.
 func (c *course) History(_ context.Context, _ Key, each func(Payload) error) error {

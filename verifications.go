@@ -27,8 +27,8 @@ type StartReceipt struct {
 	Repeated bool `json:"-"`
 }
 
-// UnwatchedError is a verification that was made at the provider and could not be put under watch.
-// The caller has to ask for a watch with Reference; the start must not be repeated.
+// UnwatchedError is a verification for which the provider has done what was asked, and which could not be
+// put under watch. The caller has to ask for a watch with Reference; the request must not be repeated.
 type UnwatchedError struct {
 	Receipt StartReceipt
 	Err     error
@@ -36,7 +36,7 @@ type UnwatchedError struct {
 
 // Error names the reference.
 func (e *UnwatchedError) Error() string {
-	return "verification was started and is not watched: " + e.Err.Error()
+	return "the provider has done it, and the verification is not watched: " + e.Err.Error()
 }
 
 // Unwrap returns the cause.

@@ -3,6 +3,8 @@ package kycbridge
 import (
 	"context"
 	"time"
+
+	"kycbridge/event"
 )
 
 // Watch is an open session that is asked about: what to ask, until when, and what is known of it.
@@ -19,8 +21,10 @@ type Watch struct {
 	TriggeredAt time.Time       `json:"triggered_at,omitzero"`
 	Since       time.Time       `json:"since"`
 	Deadline    time.Time       `json:"deadline"`
+	Anew        bool            `json:"anew,omitempty"`     // with a trigger: what was stored may be gone, so only what is stored counts as seen
 	Asked       bool            `json:"asked,omitempty"`    // somebody asked for this watch: look once, whatever is known
-	Status      Status          `json:"status,omitempty"`   // at the last look
+	LookBy      time.Time       `json:"look_by,omitzero"`   // something was handed in: the next look comes no later
+	Status      event.Status    `json:"status,omitempty"`   // at the last look
 	Failures    int             `json:"failures,omitempty"` // looks in a row that failed
 	Missing     int             `json:"missing,omitempty"`  // looks in a row at which the provider did not know it
 	Looks       int             `json:"looks,omitempty"`    // further looks since a trigger that nothing new has followed
@@ -41,12 +45,15 @@ const NoTrigger = "-"
 
 // Key is the verification of w.
 func (w Watch) Key() Key {
-	return Key{w.Provider, w.Account, VerificationID(w.Provider, w.Account, w.Reference)}
+	return Key{w.Provider, w.Account, event.VerificationID(w.Provider, w.Account, w.Reference)}
 }
 
 // Merge is w with what must not be lost of another watch of its verification that was set meanwhile:
-// a trigger that is still to be followed, a later deadline, a wish to look whatever is known.
+// a trigger that is still to be followed, a later deadline, a wish to look whatever is known, or soon.
 func (w Watch) Merge(other Watch) Watch {
+	if w.LookBy.IsZero() || !other.LookBy.IsZero() && other.LookBy.Before(w.LookBy) {
+		w.LookBy = other.LookBy
+	}
 	if other.Deadline.After(w.Deadline) {
 		w.Deadline = other.Deadline
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,11 +57,13 @@ func healthy(c echo.Context) error {
 // ready answers 200, or 503 with the names of the parts that are not ready. Why they are not stands
 // in the log only.
 func ready(o AdminOptions) echo.HandlerFunc {
+	var said news
 	return func(c echo.Context) error {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), o.ReadyTimeout)
 		defer cancel()
 		failing := failingParts(ctx, o.Ready)
 		if len(failing) == 0 {
+			said.is("")
 			return healthy(c)
 		}
 		names := make([]string, 0, len(failing))
@@ -70,10 +73,33 @@ func ready(o AdminOptions) echo.HandlerFunc {
 			fields = append(fields, zap.String(name, err.Error()))
 		}
 		slices.Sort(names)
-		o.Logger.Warn("not ready", zap.Dict("failing", fields...))
+		if said.is(strings.Join(names, " ")) {
+			o.Logger.Warn("not ready", zap.Dict("failing", fields...))
+		}
 		problemFor(errNotReady).write(c.Response(), appendNames(nil, "failing", names))
 		return nil
 	}
+}
+
+// newsEvery is how often a condition that lasts is logged: load balancers ask several times a second.
+const newsEvery = time.Minute
+
+// news tells a condition that is new, or has lasted since it was last told, from one that was just told.
+type news struct {
+	mu   sync.Mutex
+	what string
+	at   time.Time
+}
+
+// is reports whether what is to be told.
+func (n *news) is(what string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if what == n.what && time.Since(n.at) < newsEvery {
+		return false
+	}
+	n.what, n.at = what, time.Now()
+	return true
 }
 
 // failingParts runs all checks at once and waits for all of them.

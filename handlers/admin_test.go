@@ -94,3 +94,16 @@ func TestAdminErrors(t *testing.T) {
 		t.Errorf("log: %s", line)
 	}
 }
+
+func TestNotReadyIsLoggedOnceWhileItLasts(t *testing.T) {
+	all := &sink{}
+	var fault error
+	address := serve(t, NewAdmin(AdminOptions{Logger: all.logger(), Ready: map[string]func(context.Context) error{"store": func(context.Context) error { return fault }}}))
+	for _, now := range []error{nil, errors.New("one"), errors.New("one"), errors.New("two"), nil, errors.New("one"), errors.New("one")} {
+		fault = now
+		do(t, "GET", address+"/readyz", nil, nil)
+	}
+	if n := strings.Count(all.String(), "not ready"); n != 2 {
+		t.Errorf("%d lines: %s", n, all.String())
+	}
+}

@@ -40,7 +40,7 @@ func rejection(account *kycbridge.Account, receipt kycbridge.Receipt) error {
 	switch receipt.Reason {
 	case kycbridge.QuarantineMalformed:
 		return errMalformed
-	case kycbridge.QuarantineSchema, kycbridge.QuarantineUnidentified:
+	case kycbridge.QuarantineSchema, kycbridge.QuarantineUnidentified, kycbridge.QuarantineForeign:
 		return errInvalid
 	}
 	return nil

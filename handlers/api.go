@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -15,13 +16,14 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // DefaultAPITimeout is how long one request of the admin API may take at a provider.
 const DefaultAPITimeout = 60 * time.Second
 
 const (
-	apiMaxRequest = 1 << 20          // bytes of a start or a watch
+	apiMaxRequest = 1 << 20          // bytes of a watch or a review
 	apiMaxStep    = 15 << 20         // bytes of a step with its images
 	apiMaxMedia   = 200 << 20        // bytes of an image or video
 	apiMediaTime  = 15 * time.Minute // for an image or video
@@ -39,6 +41,12 @@ type Starter interface {
 	Start(ctx context.Context, a *kycbridge.Account, r kycbridge.StartRequest, key, fingerprint string) (kycbridge.StartReceipt, error)
 }
 
+// Submitter sends what belongs to a verification, once, and has the verification looked at soon
+// afterwards. The error of send comes back as it is; any other is a *kycbridge.UnwatchedError.
+type Submitter interface {
+	Submit(ctx context.Context, a *kycbridge.Account, reference string, send func(context.Context) error) error
+}
+
 // Watcher has a verification watched that was started elsewhere. When it returns, that is durable.
 type Watcher interface {
 	Watch(ctx context.Context, a *kycbridge.Account, w kycbridge.WatchRequest) (verificationID string, err error)
@@ -46,7 +54,7 @@ type Watcher interface {
 
 // States knows what is known of a verification. It returns ErrNotFound if that is nothing.
 type States interface {
-	State(ctx context.Context, k kycbridge.Key) (*kycbridge.Data, error)
+	State(ctx context.Context, k kycbridge.Key) (*event.Data, error)
 }
 
 // MediaOpener opens an image or video of a verification. It returns ErrNotFound if the state of the
@@ -57,12 +65,13 @@ type MediaOpener interface {
 
 // APIOptions configures AddAPI. Those without a default are needed.
 type APIOptions struct {
-	Accounts kycbridge.Accounts
-	Tokens   []string // that admit; none: every route but the description is 404
-	Starter  Starter
-	Watcher  Watcher
-	States   States
-	Media    MediaOpener
+	Accounts  kycbridge.Accounts
+	Tokens    []string // that admit; none: every route but the description is 404
+	Starter   Starter
+	Submitter Submitter
+	Watcher   Watcher
+	States    States
+	Media     MediaOpener
 
 	// Decode reads a JSON object; Validate checks it against a component of the OpenAPI document.
 	Decode   func(body []byte) (any, []kycbridge.FieldError)
@@ -70,6 +79,9 @@ type APIOptions struct {
 	// ValidateStart checks {external_reference, person, options} against what the account's provider
 	// must have; nil: nothing.
 	ValidateStart func(a *kycbridge.Account, doc any) []kycbridge.FieldError
+
+	MaxStart int64  // bytes of the body of a start; 0: DefaultMaxStart
+	SpoolDir string // where the documents of large starts lie while they are sent; "": the system's folder for such files
 
 	OpenAPI []byte           // what GET /v1/openapi.json serves
 	Logger  *zap.Logger      // nil: no log
@@ -89,8 +101,15 @@ func AddAPI(e *echo.Echo, o APIOptions) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.MaxStart <= 0 {
+		o.MaxStart = DefaultMaxStart
+	}
+	if o.SpoolDir == "" {
+		o.SpoolDir = os.TempDir()
+	}
 	s := &api{APIOptions: o, admit: RequireBearer(o.Tokens)(func(echo.Context) error { return nil })}
 	s.bodies.left.Store(bodyBudget)
+	s.spooled.left.Store(apiStartsAtOnce * o.MaxStart)
 	const verification = "/v1/verifications/:provider/:account/:reference"
 	e.GET("/v1/openapi.json", s.describe)
 	e.POST("/v1/verifications", s.edge(operation{name: "start", unsure: "may_have_started"}, s.start))
@@ -98,13 +117,16 @@ func AddAPI(e *echo.Echo, o APIOptions) {
 	e.GET(verification, s.edge(operation{name: "state"}, s.state))
 	e.GET(verification+"/media/:ref", s.edge(operation{name: "media"}, s.media))
 	e.POST(verification+"/steps/:step", s.edge(operation{name: "step", unsure: "may_have_submitted"}, s.step))
+	e.POST(verification+"/complete", s.edge(operation{name: "complete", unsure: "may_have_submitted"}, s.complete))
+	e.POST(verification+"/review", s.edge(operation{name: "review", unsure: "may_have_submitted"}, s.review))
 }
 
 // api is the admin API.
 type api struct {
 	APIOptions
-	admit  echo.HandlerFunc
-	bodies budget
+	admit   echo.HandlerFunc
+	bodies  budget // in memory
+	spooled budget // in files
 }
 
 // operation is one thing that can be asked.
@@ -225,7 +247,7 @@ func (s *api) verification(c echo.Context, t *call) (*kycbridge.Account, string,
 	if reference == "" || len(reference) > apiReference {
 		return nil, "", errNoVerification
 	}
-	t.verificationID = kycbridge.VerificationID(a.Provider.Name, a.Name, reference)
+	t.verificationID = event.VerificationID(a.Provider.Name, a.Name, reference)
 	return a, reference, nil
 }
 
@@ -244,7 +266,8 @@ func param(c echo.Context, name string) string {
 
 // unsupported says why an account lacks an ability: it lacks them all, or its provider does.
 func unsupported(a *kycbridge.Account) error {
-	if a.API.Fetch == nil && a.API.Start == nil && a.API.Step == nil && a.API.Media == nil {
+	api := a.API
+	if api.Fetch == nil && api.Start == nil && api.Step == nil && api.Complete == nil && api.Review == nil && api.Media == nil {
 		return errNoAPI
 	}
 	return kycbridge.ErrUnsupported
@@ -261,8 +284,13 @@ func patient(c echo.Context, receive, answer time.Duration) {
 // lasting is a context for what must come to its end even if the caller hangs up: a verification
 // that was made has to be put down somewhere.
 func (s *api) lasting(c echo.Context) (context.Context, context.CancelFunc) {
-	patient(c, apiReceive, s.Timeout+apiSend)
-	return context.WithTimeout(context.WithoutCancel(c.Request().Context()), s.Timeout)
+	return s.lastingFor(c, s.Timeout)
+}
+
+// lastingFor is lasting with another time for the provider.
+func (s *api) lastingFor(c echo.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	patient(c, apiReceive, timeout+apiSend)
+	return context.WithTimeout(context.WithoutCancel(c.Request().Context()), timeout)
 }
 
 // hangUp ends the connection under an answer that cannot be completed, so that nobody takes its

@@ -14,16 +14,21 @@ import (
 	"kycbridge"
 )
 
+// furthestZone is how far ahead of UTC a caller's today may be.
+const furthestZone = 14 * time.Hour
+
 // start is POST /v1/verifications.
 func (s *api) start(c echo.Context, t *call) error {
 	key, err := idempotencyKey(c.Request().Header)
 	if err != nil {
 		return err
 	}
-	doc, err := s.readJSON(c, t, "StartRequest", apiMaxRequest)
+	body, err := s.readStart(c, t)
 	if err != nil {
 		return err
 	}
+	defer body.close()
+	doc := body.doc
 	a, err := s.find(t, text(doc, "provider"), text(doc, "account"))
 	if err != nil {
 		return err
@@ -31,16 +36,18 @@ func (s *api) start(c echo.Context, t *call) error {
 	if a.API.Start == nil {
 		return unsupported(a)
 	}
-	if s.ValidateStart != nil {
-		if err := faulty(errInvalidRequest, s.ValidateStart(a, startPart(doc))); err != nil {
-			return err
-		}
+	if err := s.fits(a, body); err != nil {
+		return err
 	}
 	request, fingerprint, err := startRequest(doc)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.lasting(c)
+	request.Files = body.Files
+	if err := s.born(request.Person.Birthdate); err != nil {
+		return err
+	}
+	ctx, cancel := s.lastingFor(c, s.Timeout+uploading(body.size()))
 	defer cancel()
 	receipt, err := s.Starter.Start(ctx, a, request, key, fingerprint)
 	if err != nil {
@@ -54,6 +61,28 @@ func (s *api) start(c echo.Context, t *call) error {
 		h.Set("Idempotency-Replayed", "true")
 	}
 	return sendJSON(c, http.StatusCreated, receipt)
+}
+
+// fits checks a body against what the provider of a takes.
+func (s *api) fits(a *kycbridge.Account, body *large) error {
+	if s.ValidateStart != nil {
+		if err := faulty(errInvalidRequest, s.ValidateStart(a, startPart(body.doc))); err != nil {
+			return err
+		}
+	}
+	if a.API.Files {
+		return nil
+	}
+	return faulty(errInvalidRequest, body.refusesFiles())
+}
+
+// born refuses a birth date that lies ahead of today.
+func (s *api) born(date string) error {
+	born, err := time.Parse(time.DateOnly, date)
+	if err != nil || !born.After(s.Now().Add(furthestZone)) {
+		return nil
+	}
+	return faulty(errInvalidRequest, []kycbridge.FieldError{{Path: "/person/birthdate", Message: "must not lie ahead of today"}})
 }
 
 // idempotencyKey reads the header; "" means that there is none.

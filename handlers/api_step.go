@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -36,18 +37,9 @@ func (s *api) step(c echo.Context, t *call) error {
 		return err
 	}
 	step.Reference, step.StepID = reference, param(c, "step")
-	ctx, cancel := s.lasting(c)
-	defer cancel()
-	answer, err := a.API.Step(ctx, step)
-	if err != nil {
-		return t.uncertain(err)
-	}
-	t.outcome = "submitted"
-	receipt := map[string]any{"status": "submitted"}
-	if json.Valid(answer.Body) {
-		receipt["provider"] = answer.Body
-	}
-	return sendJSON(c, http.StatusOK, receipt)
+	return s.submit(c, t, a, reference, func(ctx context.Context) (kycbridge.StepAnswer, error) {
+		return a.API.Step(ctx, step)
+	})
 }
 
 // readStep reads a step from a form or from JSON.
@@ -133,10 +125,10 @@ func (s *api) formParts(form *multipart.Reader) (doc map[string]any, images map[
 			if len(content) == 0 {
 				return nil, nil, faulty(errInvalidRequest, []kycbridge.FieldError{{Path: "/" + name, Message: "must not be empty"}})
 			}
-		case "data":
+		case "data", "additional_data":
 			data, faults := s.Decode(content)
 			if len(faults) > 0 {
-				return nil, nil, faulty(errInvalidRequest, below("/data", faults))
+				return nil, nil, faulty(errInvalidRequest, below("/"+name, faults))
 			}
 			doc[name] = data
 		case "skip":
@@ -167,8 +159,10 @@ func below(place string, faults []kycbridge.FieldError) []kycbridge.FieldError {
 func stepOf(doc map[string]any) kycbridge.Step {
 	var step kycbridge.Step
 	step.Skip, _ = doc["skip"].(bool)
-	if data, ok := doc["data"]; ok {
-		step.Data, _ = json.Marshal(data) // a decoded tree always encodes
+	for _, name := range []string{"data", "additional_data"} { // the schema takes one of them
+		if data, ok := doc[name]; ok {
+			step.Data, _ = json.Marshal(data) // a decoded tree always encodes
+		}
 	}
 	return step
 }
@@ -198,7 +192,7 @@ func (s *api) readJSON(c echo.Context, t *call, component string, limit int64) (
 
 // readAll reads a body of at most limit bytes.
 func (s *api) readAll(c echo.Context, t *call, limit int64, memory *share) ([]byte, error) {
-	body, err := readBody(c.Response().Writer, c.Request(), limit, memory)
+	body, err := readBody(c.Request(), limit, memory)
 	t.bytes = int64(len(body))
 	return body, err
 }

@@ -22,20 +22,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
 	"kycbridge/schemas"
 )
 
 const (
 	apiToken = "admin-token-1"
 	// crooked is a reference that holds what a path cannot.
-	crooked    = "a/b c%2F?#ü+"
-	statePath  = "/v1/verifications/{provider}/{account}/{reference}"
-	mediaPath  = statePath + "/media/{ref}"
-	stepPath   = statePath + "/steps/{step}"
-	startPath  = "/v1/verifications"
-	watchPath  = "/v1/watches"
-	startShort = `{"provider":"ondato","account":"acme","external_reference":"case-1"}`
-	watchShort = `{"provider":"ondato","account":"acme","reference":"b1"}`
+	crooked   = "a/b c%2F?#ü+"
+	statePath = "/v1/verifications/{provider}/{account}/{reference}"
+	mediaPath = statePath + "/media/{ref}"
+	stepPath  = statePath + "/steps/{step}"
+
+	completePath = statePath + "/complete"
+	reviewPath   = statePath + "/review"
+	startPath    = "/v1/verifications"
+	watchPath    = "/v1/watches"
+	startShort   = `{"provider":"ondato","account":"acme","external_reference":"case-1"}`
+	watchShort   = `{"provider":"ondato","account":"acme","reference":"b1"}`
 )
 
 // fakes stand behind the API. They note what they were asked and answer err if it is set.
@@ -43,6 +48,7 @@ type fakes struct {
 	err         error
 	panics      bool
 	start       kycbridge.StartRequest
+	onStart     func(kycbridge.StartRequest)
 	key, print  string
 	receipt     kycbridge.StartReceipt
 	watch       kycbridge.WatchRequest
@@ -51,6 +57,10 @@ type fakes struct {
 	mediaAnswer kycbridge.MediaAnswer
 	step        kycbridge.Step
 	stepAnswer  kycbridge.StepAnswer
+	completed   string
+	review      kycbridge.Review
+	submitted   string // the reference that something was handed in for
+	unwatched   error  // what follows on what was handed in
 }
 
 func (f *fakes) fail() error {
@@ -62,15 +72,18 @@ func (f *fakes) fail() error {
 
 func (f *fakes) Start(_ context.Context, _ *kycbridge.Account, r kycbridge.StartRequest, key, fingerprint string) (kycbridge.StartReceipt, error) {
 	f.start, f.key, f.print = r, key, fingerprint
+	if f.onStart != nil {
+		f.onStart(r)
+	}
 	return f.receipt, f.fail()
 }
 
 func (f *fakes) Watch(_ context.Context, a *kycbridge.Account, w kycbridge.WatchRequest) (string, error) {
 	f.watch = w
-	return kycbridge.VerificationID(a.Provider.Name, a.Name, w.Reference), f.fail()
+	return event.VerificationID(a.Provider.Name, a.Name, w.Reference), f.fail()
 }
 
-func (f *fakes) State(_ context.Context, k kycbridge.Key) (*kycbridge.Data, error) {
+func (f *fakes) State(_ context.Context, k kycbridge.Key) (*event.Data, error) {
 	f.stateKey = k
 	return stateOf(k), f.fail()
 }
@@ -85,14 +98,32 @@ func (f *fakes) submit(_ context.Context, s kycbridge.Step) (kycbridge.StepAnswe
 	return f.stepAnswer, f.fail()
 }
 
-func stateOf(k kycbridge.Key) *kycbridge.Data {
-	return &kycbridge.Data{
+func (f *fakes) complete(_ context.Context, reference string) (kycbridge.StepAnswer, error) {
+	f.completed = reference
+	return f.stepAnswer, f.fail()
+}
+
+func (f *fakes) decide(_ context.Context, r kycbridge.Review) (kycbridge.StepAnswer, error) {
+	f.review = r
+	return f.stepAnswer, f.fail()
+}
+
+func (f *fakes) Submit(ctx context.Context, _ *kycbridge.Account, reference string, send func(context.Context) error) error {
+	f.submitted = reference
+	if err := send(ctx); err != nil {
+		return err
+	}
+	return f.unwatched
+}
+
+func stateOf(k kycbridge.Key) *event.Data {
+	return &event.Data{
 		VerificationID: k.VerificationID, Revision: 1, Account: k.Account, Environment: "test",
-		Provider: kycbridge.ProviderData{Name: k.Provider, References: map[string]string{"idv_id": "b1"}, Status: map[string]any{},
-			Event: kycbridge.ProviderEvent{Name: "e", ReceivedAt: "2026-03-02T09:00:13Z", Via: "callback"}},
-		Status: "in_progress", Decision: kycbridge.Decision{Outcome: "pending"}, Decisions: []kycbridge.DecisionStep{}, Reasons: []kycbridge.Reason{},
-		Checks: []kycbridge.Check{}, PII: kycbridge.PII{Profile: "none"},
-		Payload: kycbridge.PayloadRef{ID: "p", Digest: "sha256:" + strings.Repeat("0", 64), Mapping: "1"},
+		Provider: event.ProviderData{Name: k.Provider, References: map[string]string{"idv_id": "b1"}, Status: map[string]any{},
+			Event: event.ProviderEvent{Name: "e", ReceivedAt: "2026-03-02T09:00:13Z", Via: "callback"}},
+		Status: "in_progress", Decision: event.Decision{Outcome: "pending"}, Decisions: []event.DecisionStep{}, Reasons: []event.Reason{},
+		Checks: []event.Check{}, PII: event.PII{Profile: "none"},
+		Payload: event.PayloadRef{ID: "p", Digest: "sha256:" + strings.Repeat("0", 64), Mapping: "1"},
 	}
 }
 
@@ -118,7 +149,7 @@ func newBench(t testing.TB, edit func(*APIOptions)) *bench {
 	}
 	b.healthy()
 	accounts := account("ondato", "acme", func(a *kycbridge.Account) {
-		a.API = kycbridge.API{Step: b.submit,
+		a.API = kycbridge.API{Step: b.submit, Complete: b.complete, Review: b.decide,
 			Start: func(context.Context, kycbridge.StartRequest) (kycbridge.Started, error) {
 				return kycbridge.Started{}, nil
 			},
@@ -133,11 +164,8 @@ func newBench(t testing.TB, edit func(*APIOptions)) *bench {
 	}))
 	maps.Copy(accounts, account("ondato", "lower", func(a *kycbridge.Account) { a.Provider.CanonicalReference = strings.ToLower }))
 	o := APIOptions{
-		Accounts: accounts, Tokens: []string{apiToken}, Starter: b, Watcher: b, States: b, Media: b, OpenAPI: set.OpenAPI(), Logger: b.log.logger(),
-		Decode: func(body []byte) (any, []kycbridge.FieldError) {
-			doc, faults := schemas.Decode(body)
-			return doc, fieldErrors(faults)
-		},
+		Accounts: accounts, Tokens: []string{apiToken}, Starter: b, Submitter: b, Watcher: b, States: b, Media: b, OpenAPI: set.OpenAPI(), Logger: b.log.logger(),
+		Decode: readJSON,
 		Validate: func(component string, doc any) []kycbridge.FieldError {
 			return fieldErrors(set.ValidateAPI(component, doc))
 		},
@@ -162,7 +190,7 @@ func newBench(t testing.TB, edit func(*APIOptions)) *bench {
 // healthy makes every fake answer well again.
 func (b *bench) healthy() {
 	*b.fakes = fakes{
-		receipt:     kycbridge.StartReceipt{VerificationID: kycbridge.VerificationID("ondato", "acme", "b1"), Reference: "b1", URL: "https://idv.example.com/?a=1&b=2", ExpiresAt: "2026-03-02T10:00:00Z"},
+		receipt:     kycbridge.StartReceipt{VerificationID: event.VerificationID("ondato", "acme", "b1"), Reference: "b1", URL: "https://idv.example.com/?a=1&b=2", ExpiresAt: "2026-03-02T10:00:00Z"},
 		mediaAnswer: kycbridge.MediaAnswer{ContentType: "image/png", Length: 4, Body: io.NopCloser(strings.NewReader("\x89PNG"))},
 	}
 }
@@ -204,18 +232,18 @@ func (b *bench) conforms(t testing.TB, method, template string, got reply) {
 	}
 	reference, _ := b.at(described, "schema").(map[string]any)["$ref"].(string)
 	component := strings.TrimPrefix(reference, "#/components/schemas/")
-	doc, faults := schemas.Decode([]byte(got.body))
+	doc, faults := document.Decode([]byte(got.body))
 	if faults == nil && component != "" {
-		faults = b.set.ValidateAPI(component, doc)
+		faults = b.set.ValidateAPI(component, map[string]any(doc))
 	}
 	if component == "Verification" {
-		faults = append(faults, b.set.Validate("event", "data", doc)...)
+		faults = append(faults, b.set.Validate("event", "data", map[string]any(doc))...)
 	}
 	if len(faults) > 0 {
 		t.Errorf("%s %s %d: %v\n%s", method, template, got.status, faults, got.body)
 	}
 	if named, ok := b.at(b.document, "components", "schemas", "Problem", "properties").(map[string]any); ok && component == "Problem" {
-		for member := range doc.(map[string]any) {
+		for member := range doc {
 			if named[member] == nil {
 				t.Errorf("the document does not name the member %s of a problem", member)
 			}
@@ -299,7 +327,7 @@ func TestAPIStart(t *testing.T) {
 	if got.status != 201 || got.header.Get("Idempotency-Replayed") != "true" || b.key != "" || b.start.Options != nil {
 		t.Errorf("%d %v, request %+v", got.status, got.header, b.start)
 	}
-	if got := b.ask(t, "GET", statePath, got.header.Get("Location"), "", nil); got.status != 200 || b.stateKey.VerificationID != kycbridge.VerificationID("ondato", "acme", crooked) {
+	if got := b.ask(t, "GET", statePath, got.header.Get("Location"), "", nil); got.status != 200 || b.stateKey.VerificationID != event.VerificationID("ondato", "acme", crooked) {
 		t.Errorf("Location does not lead back: %d %s", got.status, got.body)
 	}
 }
@@ -323,7 +351,7 @@ func TestFingerprint(t *testing.T) {
 func TestAPIWatch(t *testing.T) {
 	b := newBench(t, nil)
 	got := b.ask(t, "POST", watchPath, watchPath, `{"provider":"ondato","account":"acme","reference":"b1","external_reference":"case-1","deadline":"2026-03-05T11:00:00+02:00"}`, nil)
-	want := `{"status":"watching","verification_id":"` + kycbridge.VerificationID("ondato", "acme", "b1") + `"}`
+	want := `{"status":"watching","verification_id":"` + event.VerificationID("ondato", "acme", "b1") + `"}`
 	if got.status != 202 || got.body != want {
 		t.Errorf("%d %s", got.status, got.body)
 	}
@@ -355,7 +383,7 @@ func TestAPIReferences(t *testing.T) {
 		{"lower", "AB%2F12", "ab/12"},
 	} {
 		got := b.ask(t, "GET", statePath, "/v1/verifications/ondato/"+c.account+"/"+c.path, "", nil)
-		want := kycbridge.Key{Provider: "ondato", Account: c.account, VerificationID: kycbridge.VerificationID("ondato", c.account, c.reference)}
+		want := kycbridge.Key{Provider: "ondato", Account: c.account, VerificationID: event.VerificationID("ondato", c.account, c.reference)}
 		if got.status != 200 || b.stateKey != want {
 			t.Errorf("%s: %d, asked for %v", c.path, got.status, b.stateKey)
 		}
@@ -457,6 +485,7 @@ func TestAPIStep(t *testing.T) {
 	back := kycbridge.StepImage{ContentType: "image/jpeg", Body: []byte("back")}
 	form1, asForm1 := form(t, part{"image2", "image/jpeg", "back"}, part{"data", "", `{"n":1.50}`}, part{"image", "application/octet-stream", png}, part{"skip", "", "false"})
 	form2, asForm2 := form(t, part{"skip", "", "true"})
+	form3, asForm3 := form(t, part{"image", "", png}, part{"additional_data", "application/json", `{"n":1.50}`})
 	for name, c := range map[string]struct {
 		body   string
 		edit   func(*http.Request)
@@ -466,6 +495,9 @@ func TestAPIStep(t *testing.T) {
 	}{
 		"form": {form1, asForm1, `{"ok": true}`,
 			kycbridge.Step{Images: []kycbridge.StepImage{image, back}, Data: json.RawMessage(`{"n":1.50}`)}, `{"provider":{"ok":true},"status":"submitted"}`},
+		"form, documented name": {form3, asForm3, "", kycbridge.Step{Images: []kycbridge.StepImage{image}, Data: json.RawMessage(`{"n":1.50}`)}, `{"status":"submitted"}`},
+		"JSON, documented name": {`{"image":"iVBORw0KGgo=","additional_data":{"n":1.50}}`, nil, "",
+			kycbridge.Step{Images: []kycbridge.StepImage{image}, Data: json.RawMessage(`{"n":1.50}`), JSON: true}, `{"status":"submitted"}`},
 		"form that skips": {form2, asForm2, "not JSON", kycbridge.Step{Skip: true}, `{"status":"submitted"}`},
 		"JSON": {`{"image":"iVBORw0KGgo=","data":{"n":1.50}}`, nil, "",
 			kycbridge.Step{Images: []kycbridge.StepImage{image}, Data: json.RawMessage(`{"n":1.50}`), JSON: true}, `{"status":"submitted"}`},
@@ -479,6 +511,60 @@ func TestAPIStep(t *testing.T) {
 				t.Errorf("%d %s\n%s", got.status, got.body, diff)
 			}
 		})
+	}
+}
+
+// TestAPIReview: a decision reaches the provider as it was written, and what is none is told by its place.
+func TestAPIReview(t *testing.T) {
+	b := newBench(t, nil)
+	const path = "/v1/verifications/ondato/acme/a%2Fb/review"
+	for body, want := range map[string]kycbridge.Review{
+		`{"decision":"approved"}`:                         {Decision: event.OutcomeApproved},
+		`{"decision":"rejected","comment":"Known fraud"}`: {Decision: event.OutcomeRejected, Comment: "Known fraud"},
+		`{"decision":"resubmit","steps":[{"step":"0","decision":"resubmit"},{"step":"1","decision":"approve"}]}`: {
+			Decision: event.OutcomeResubmit, Steps: []kycbridge.StepReview{{StepID: "0", Redo: true}, {StepID: "1"}}},
+	} {
+		got := b.ask(t, "POST", reviewPath, path, body, nil)
+		want.Reference = "a/b"
+		if diff := cmp.Diff(want, b.review); got.status != 200 || got.body != `{"status":"submitted"}` || b.submitted != "a/b" || diff != "" {
+			t.Errorf("%d %s\n%s", got.status, got.body, diff)
+		}
+	}
+	b.healthy()
+	for body, fault := range map[string]string{
+		`{}`:                                 `"path":"/decision","message":"is required"`,
+		`{"decision":"seed"}`:                `"path":"/decision","message":"must be one of \"approved\", \"rejected\", \"resubmit\""`,
+		`{"decision":"Approved"}`:            `"path":"/decision","message":"must be one of \"approved\", \"rejected\", \"resubmit\""`,
+		`{"decision":"resubmit"}`:            `"path":"/steps","message":"is required"`,
+		`{"decision":"resubmit","steps":[]}`: `"path":"/steps","message":"must not be empty"`,
+		`{"decision":"resubmit","steps":[{"step":" ","decision":"resubmit"}]}`: `"path":"/steps/0/step","message":"must hold a visible character and no line break or other control character"`,
+		`{"decision":"resubmit","steps":[{"step":"0"}]}`:                       `"path":"/steps/0/decision","message":"is required"`,
+		`{"decision":"approved","comment":" "}`:                                `"path":"/comment","message":"must not be blank: write text, or leave the member out"`,
+		`{"decision":"approved","reviewer":"seed"}`:                            `"path":"/reviewer","message":"is not a known member"`,
+	} {
+		got := b.ask(t, "POST", reviewPath, path, body, nil)
+		b.wantProblem(t, got, 422, "invalid_request")
+		if !strings.Contains(got.body, fault) || strings.Contains(got.body, "seed") || b.submitted != "" {
+			t.Errorf("%s: %s", body, got.body)
+		}
+	}
+}
+
+// TestAPISubmitted: what was handed in and is not watched says so, and not to send it again.
+func TestAPISubmitted(t *testing.T) {
+	b := newBench(t, nil)
+	b.unwatched = &kycbridge.UnwatchedError{Receipt: kycbridge.StartReceipt{VerificationID: b.receipt.VerificationID, Reference: "b1"}, Err: kycbridge.ErrUnavailable}
+	for _, o := range everyOperation("acme") {
+		if o.operation != "step" && o.operation != "complete" && o.operation != "review" {
+			continue
+		}
+		m := b.wantProblem(t, b.ask(t, o.method, o.template, o.path, o.body, nil), 500, "unwatched")
+		if m["reference"] != "b1" || m["verification_id"] != b.receipt.VerificationID || m["may_have_submitted"] != nil {
+			t.Errorf("%s: %v", o.operation, m)
+		}
+	}
+	if b.completed != "b1" || b.review.Reference != "b1" || b.step.Reference != "b1" {
+		t.Errorf("%q, %q, %q", b.completed, b.review.Reference, b.step.Reference)
 	}
 }
 
@@ -506,6 +592,9 @@ func TestAPIStepFaults(t *testing.T) {
 		"form, empty image":    {asForm(part{"image", "image/png", ""}), 422, `"path":"/image","message":"must not be empty"`},
 		"form, back only":      {asForm(part{"image2", "image/png", "seed"}), 422, `"path":"/image","message":"is required"`},
 		"form, data":           {asForm(part{"data", "", "seed"}), 422, `"path":"/data","message":"must be a JSON object"`},
+		"both names of data":   {asJSON(`{"data":{},"additional_data":{},"image":"seed"}`), 422, `"path":"/data","message":"must be left out beside additional_data"`},
+		"form, both names":     {asForm(part{"image", "", "seed"}, part{"data", "", "{}"}, part{"additional_data", "", "{}"}), 422, `"path":"/data","message":"must be left out beside additional_data"`},
+		"form, documented":     {asForm(part{"additional_data", "", "[1]"}), 422, `"path":"/additional_data","message":"must be a JSON object"`},
 		"form, data deeper":    {asForm(part{"data", "", `{"a":{"b":1e999999}}`}), 422, `"path":"/data/a/b","message":"number out of range"`},
 		"form, skip":           {asForm(part{"skip", "", "seed"}), 422, `"path":"/skip","message":"must be a boolean"`},
 		"form, twice":          {asForm(part{"skip", "", "true"}, part{"skip", "", "true"}), 400, `holds a part twice`},
@@ -535,6 +624,8 @@ func everyOperation(account string) []asked {
 		{"state", "GET", statePath, at, ""},
 		{"media", "GET", mediaPath, at + "/media/m", ""},
 		{"step", "POST", stepPath, at + "/steps/0", `{"skip":true}`},
+		{"complete", "POST", completePath, at + "/complete", ""},
+		{"review", "POST", reviewPath, at + "/review", `{"decision":"approved"}`},
 	}
 }
 
@@ -551,7 +642,7 @@ func TestAPIRefusals(t *testing.T) {
 			}
 			b.wantProblem(t, ask(o.body, header("Authorization", "Bearer wrong")), 401, "unauthenticated")
 			b.wantProblem(t, ask(o.body, header("Authorization", "")), 401, "unauthenticated")
-			if o.method != "POST" {
+			if o.method != "POST" || o.body == "" {
 				return
 			}
 			b.wantProblem(t, ask(o.body, header("Content-Type", "text/plain")), 415, "media_type")
@@ -587,8 +678,10 @@ func TestAPIStartFaults(t *testing.T) {
 	with := func(member string) string { return strings.Replace(startShort, "}", ","+member+"}", 1) }
 	for body, want := range map[string]string{
 		`{}`:                                  `[{"path":"/account","message":"is required"},{"path":"/external_reference","message":"is required"},{"path":"/provider","message":"is required"}]`,
-		with(`"person":{"birthdate":"seed"}`): `[{"path":"/person/birthdate","message":"must be a valid date"}]`,
-		with(`"person":{"Name":"seed"}`):      `[{"path":"/person/Name","message":"is not a known member"}]`,
+		with(`"person":{"birthdate":"seed"}`): `[{"path":"/person/birthdate","message":"must be a date that exists, from 1900 to today, as YYYY-MM-DD: 1990-02-01"}]`,
+		with(`"person":{"birthdate":"2026-03-04"}`):     `[{"path":"/person/birthdate","message":"must not lie ahead of today"}]`,
+		with(`"person":{"name":" "}`):                   `[{"path":"/person/name","message":"must not be blank: write text, or leave the member out"}]`,
+		with(`"person":{"Name":"seed"}`):                `[{"path":"/person/Name","message":"is not a known member"}]`,
 		with(`"person":{"address":{"country":1}}`):      `[{"path":"/person/address/country","message":"must be a string"}]`,
 		with(`"options":[]`):                            `[{"path":"/options","message":"must be an object"}]`,
 		with(`"options":{"validity_seconds":31536001}`): `[{"path":"/options/validity_seconds","message":"must be at most 31536000"}]`,
@@ -657,11 +750,15 @@ func TestAPIProviderErrors(t *testing.T) {
 						Fields: []kycbridge.FieldError{{Path: "/person", Message: "is needed"}}, RetryAfter: 1500 * time.Millisecond, Err: context.DeadlineExceeded})
 					got := b.ask(t, o.method, o.template, o.path, o.body, nil)
 					m := b.wantProblem(t, got, status, "provider_"+string(kind))
-					unsure := sent && slices.Contains(doubtful, kind) && (o.operation == "start" || o.operation == "step")
+					unsure := sent && slices.Contains(doubtful, kind) && slices.Contains([]string{"start", "step", "complete", "review"}, o.operation)
 					want := map[string]any{"provider_message": "seeded words", "provider_code": "E7", "provider_status": 418.0,
 						"errors": []any{map[string]any{"path": "/person", "message": "is needed"}}}
 					if unsure {
-						want[map[string]string{"start": "may_have_started", "step": "may_have_submitted"}[o.operation]] = true
+						member := "may_have_submitted"
+						if o.operation == "start" {
+							member = "may_have_started"
+						}
+						want[member] = true
 					}
 					for _, standard := range []string{"type", "title", "status", "detail"} {
 						delete(m, standard)
@@ -702,10 +799,10 @@ func TestAPIFailures(t *testing.T) {
 		{"key under way", "start", kycbridge.ErrKeyPending, 409, "key_pending", false},
 		{"not supported after all", "start", kycbridge.ErrUnsupported, 422, "unsupported", false},
 		{"not watched", "start", &kycbridge.UnwatchedError{Receipt: receipt, Err: kycbridge.ErrUnavailable}, 500, "unwatched", false},
-		{"timeout", "start step", context.DeadlineExceeded, 500, "outcome_unknown", true},
-		{"fault", "start step", fault, 500, "outcome_unknown", true},
+		{"timeout", "start step complete review", context.DeadlineExceeded, 500, "outcome_unknown", true},
+		{"fault", "start step complete review", fault, 500, "outcome_unknown", true},
 		{"not found within", "start", kycbridge.ErrNotFound, 500, "outcome_unknown", true},
-		{"panic", "start step", nil, 500, "outcome_unknown", true},
+		{"panic", "start step complete review", nil, 500, "outcome_unknown", true},
 		{"timeout", "watch state media", context.DeadlineExceeded, 503, "timeout", false},
 		{"fault", "watch state media", fault, 503, "fault", false},
 		{"panic", "watch state media", nil, 503, "fault", false},
@@ -805,7 +902,7 @@ func TestEveryAnswer(t *testing.T) {
 // TestAPILog: one line a request, with what an operator needs and nothing of the request.
 func TestAPILog(t *testing.T) {
 	b := newBench(t, nil)
-	id := kycbridge.VerificationID("ondato", "acme", "seed-reference")
+	id := event.VerificationID("ondato", "acme", "seed-reference")
 	b.receipt.VerificationID, b.receipt.URL = id, "https://seed-url.example"
 	seeded := strings.NewReplacer("case-1", "seed-external", `"b1"`, `"seed-reference"`)
 	requests := everyOperation("acme")
@@ -814,7 +911,7 @@ func TestAPILog(t *testing.T) {
 	}
 	b.ask(t, "POST", startPath, startPath, strings.Replace(startShort, "acme", "seed-account", 1), nil)
 	lines := b.lines(t, len(requests)+1)
-	outcomes := []string{"started", "watching", "found", "streamed", "submitted"}
+	outcomes := []string{"started", "watching", "found", "streamed", "submitted", "submitted", "submitted"}
 	for i, o := range requests {
 		for _, want := range []string{`"level":"info"`, `"msg":"admin request"`, `"operation":"` + o.operation + `"`, `"provider":"ondato"`, `"account":"acme"`,
 			`"verification_id":"` + id + `"`, `"bytes":`, `"outcome":"` + outcomes[i] + `"`, `"status":20`, `"took":`} {
@@ -844,4 +941,10 @@ func TestCallProblems(t *testing.T) {
 			t.Errorf("%s: status %d with Retry-After %d", p.name, p.status, p.retryAfter)
 		}
 	}
+}
+
+// readJSON reads a request as the bridge does.
+func readJSON(body []byte) (any, []kycbridge.FieldError) {
+	doc, faults := document.Decode(body)
+	return map[string]any(doc), faults
 }

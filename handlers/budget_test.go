@@ -13,7 +13,7 @@ func TestBodiesShareABudget(t *testing.T) {
 	read := func(memory *share, size int) error {
 		r := httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", size)))
 		r.ContentLength = -1 // chunked: the size is not announced
-		body, err := readBody(httptest.NewRecorder(), r, 1<<20, memory)
+		body, err := readBody(r, 1<<20, memory)
 		if err == nil && len(body) != size {
 			t.Errorf("read %d bytes of %d", len(body), size)
 		}

@@ -57,6 +57,9 @@ func (h *Callbacks) edge(s step) echo.HandlerFunc {
 		start := time.Now()
 		var t trip
 		receipt, err := s.recovered(c, &t)
+		if err != nil && problemFor(err).status < http.StatusInternalServerError {
+			discard(c.Response().Writer, c.Request())
+		}
 		t.outcome, t.status = answer(c.Response(), t.account, receipt, err)
 		t.took = time.Since(start)
 		h.log(&t, receipt, err)
@@ -87,9 +90,17 @@ func panicked(cause any) error {
 
 // log writes the line of a payload. It holds no part of the body, header, query or path.
 func (h *Callbacks) log(t *trip, receipt kycbridge.Receipt, err error) {
-	entry := h.options.Logger.Check(t.level(), "callback")
+	entry := h.options.Logger.Check(t.level(err), "callback")
 	if entry == nil {
 		return
+	}
+	unlogged := 0
+	if t.status != http.StatusOK && t.level(err) == zap.WarnLevel && t.outcome != kycbridge.ReceiptQuarantined {
+		due, skipped := h.refusals.pass()
+		if !due {
+			return // counted all the same; the next line says how many
+		}
+		unlogged = skipped
 	}
 	provider, account := t.names()
 	fields := [...]zap.Field{
@@ -97,7 +108,7 @@ func (h *Callbacks) log(t *trip, receipt kycbridge.Receipt, err error) {
 		zap.String("account", account),
 		zap.String("payload_id", receipt.PayloadID),
 		zap.String("verification_id", receipt.VerificationID),
-		zap.String("event", receipt.Event[:min(len(receipt.Event), longest)]),
+		zap.String("event", t.event(receipt)),
 		zap.String("placement", receipt.Placement),
 		zap.Int("bytes", t.bytes),
 		zap.String("outcome", t.outcome),
@@ -107,6 +118,10 @@ func (h *Callbacks) log(t *trip, receipt kycbridge.Receipt, err error) {
 		zap.Duration("took", t.took),
 		zap.Skip(),
 		zap.Skip(),
+		zap.Skip(),
+	}
+	if unlogged > 0 {
+		fields[len(fields)-3] = zap.Int("not_logged", unlogged)
 	}
 	if err != nil {
 		fields[len(fields)-2] = zap.String("error", err.Error())
@@ -117,9 +132,14 @@ func (h *Callbacks) log(t *trip, receipt kycbridge.Receipt, err error) {
 	entry.Write(fields[:]...)
 }
 
-// level is debug for what met no account, such as a scanner's requests.
-func (t *trip) level() zapcore.Level {
+// level is debug for what met no account, such as a scanner's requests. It is error for faults of ours
+// only: anybody can break off a body or send too many.
+func (t *trip) level(err error) zapcore.Level {
 	switch {
+	case errors.Is(err, errInterrupted) && t.account == nil:
+		return zapcore.DebugLevel
+	case errors.Is(err, errInterrupted), errors.Is(err, errBusy), errors.Is(err, errDraining):
+		return zapcore.WarnLevel
 	case t.status >= http.StatusInternalServerError:
 		return zapcore.ErrorLevel
 	case t.account == nil:

@@ -126,10 +126,13 @@ func TestNothingLeaks(t *testing.T) {
 	}
 }
 
+// harmlessEvent is the name of a message that is no name of a person.
+const harmlessEvent = "KycIdentification.Approved"
+
 // TestOneLineAPayload: what the line of a payload says.
 func TestOneLineAPayload(t *testing.T) {
 	all := &sink{}
-	receipt := kycbridge.Receipt{Status: "accepted", PayloadID: "p", VerificationID: "v", Event: strings.Repeat("e", 300), Placement: "basic"}
+	receipt := kycbridge.Receipt{Status: "accepted", PayloadID: "p", VerificationID: "v", Event: harmlessEvent, Placement: "basic"}
 	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: give(receipt, nil), Logger: all.logger()}))
 	post(t, base+acme, "{  }", nil)
 	deadline := time.Now().Add(2 * time.Second)
@@ -141,7 +144,7 @@ func TestOneLineAPayload(t *testing.T) {
 		t.Errorf("not one line: %s", line)
 	}
 	for _, want := range []string{`"level":"info"`, `"provider":"ondato"`, `"account":"acme"`, `"payload_id":"p"`, `"verification_id":"v"`, `"placement":"basic"`,
-		`"bytes":4`, `"outcome":"accepted"`, `"reason":""`, `"status":200`, `"took":`, `"event":"` + strings.Repeat("e", 100) + `"`} {
+		`"bytes":4`, `"outcome":"accepted"`, `"reason":""`, `"status":200`, `"took":`, `"event":"` + harmlessEvent + `"`} {
 		if !strings.Contains(line, want) {
 			t.Errorf("%s is missing in %s", want, line)
 		}

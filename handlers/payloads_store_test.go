@@ -18,6 +18,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
 	"kycbridge/handlers"
 	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
@@ -69,7 +71,7 @@ func newShelf(t *testing.T) *shelf {
 		t.Fatal(err)
 	}
 	e := handlers.NewAdmin(handlers.AdminOptions{})
-	handlers.AddPayloads(e, handlers.APIOptions{Tokens: []string{storeToken}, Decode: app.Decode, Logger: zap.New(core), Validate: s.validate}, s.PayloadTool())
+	handlers.AddPayloads(e, handlers.APIOptions{Tokens: []string{storeToken}, Logger: zap.New(core), Decode: decodeJSON, Validate: s.validate}, s.PayloadTool())
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
 	s.url = server.URL
@@ -137,7 +139,7 @@ func (s *shelf) ask(t *testing.T, method, path, body, component string) []map[st
 	}
 	var lines []map[string]any
 	for l := range strings.Lines(s.send(t, method, s.url+path, mediaType, []byte(body), 200)) {
-		doc, faults := schemas.Decode([]byte(l))
+		doc, faults := document.Decode([]byte(l))
 		if faults = append(faults, s.set.ValidateAPI(component, doc)...); len(faults) > 0 {
 			t.Errorf("%s %s: %v: %s", method, path, faults, l)
 		}
@@ -153,7 +155,7 @@ func (s *shelf) ask(t *testing.T, method, path, body, component string) []map[st
 // TestPayloadsOfAStore walks through the whole API with a real store behind it.
 func TestPayloadsOfAStore(t *testing.T) {
 	s := newShelf(t)
-	verification := kycbridge.VerificationID("ondato", "acme", "b0000000-0000-4000-8000-000000000001")
+	verification := event.VerificationID("ondato", "acme", "b0000000-0000-4000-8000-000000000001")
 	count := func(path string, want int) {
 		t.Helper()
 		if got := s.ask(t, "GET", path, "", "PayloadEntry"); len(got) != want {
@@ -244,4 +246,10 @@ func TestPayloadsOfAStore(t *testing.T) {
 			t.Error(line)
 		}
 	}
+}
+
+// decodeJSON reads a request as the bridge does.
+func decodeJSON(body []byte) (any, []kycbridge.FieldError) {
+	doc, faults := document.Decode(body)
+	return map[string]any(doc), faults
 }

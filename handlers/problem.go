@@ -19,7 +19,8 @@ var (
 	errMethod      = errors.New("method not allowed")
 	errAddress     = errors.New("source address not allowed")
 	errMediaType   = errors.New("media type not JSON")
-	errTooLarge    = errors.New("body over the limit")
+	errTooLarge    = kycbridge.ErrTooLarge
+	errEncoding    = errors.New("content encoding not known")
 	errToken       = errors.New("no admin token")
 	errMalformed   = errors.New("payload is not JSON")
 	errInvalid     = errors.New("payload breaks the schema")
@@ -89,6 +90,8 @@ var problems = [...]problem{
 		title: "Source address not allowed", detail: "Send from an address that the operator has allowed for this account."},
 	{kind: errMediaType, name: "media_type", status: http.StatusUnsupportedMediaType,
 		title: "Not a JSON media type", detail: "Send the body as application/json."},
+	{kind: errEncoding, name: "encoding", status: http.StatusUnsupportedMediaType,
+		title: "Content-Encoding not known", detail: "Send the body as it is, or packed with gzip or deflate."},
 	{kind: errTooLarge, name: "too_large", status: http.StatusRequestEntityTooLarge, close: true,
 		title: "Body too large", detail: "Send a smaller body, or ask the operator to raise the limit."},
 	{kind: kycbridge.ErrUnauthenticated, name: "unauthenticated", status: http.StatusUnauthorized,
@@ -132,8 +135,8 @@ var problems = [...]problem{
 // what must not be repeated blindly is 500 without Retry-After, since clients repeat a 503 by
 // themselves.
 var callProblems = [...]problem{
-	{kind: errUnwatched, name: "unwatched", status: http.StatusInternalServerError, title: "Started and not watched",
-		detail: "The verification was made at the provider, but it is not watched. Do not start it again: send its reference to POST /v1/watches."},
+	{kind: errUnwatched, name: "unwatched", status: http.StatusInternalServerError, title: "Done and not watched",
+		detail: "The provider has done what was asked, but the verification is not watched. Do not send the request again: send the reference to POST /v1/watches."},
 	{kind: errOutcome, name: "outcome_unknown", status: http.StatusInternalServerError, title: "Outcome unknown",
 		detail: "It is not known whether the provider has worked on the request. " + lookFirst},
 	{kind: errMediaTooLarge, name: "media_too_large", status: http.StatusBadGateway,

@@ -24,7 +24,7 @@ const CallbackPath = "/webhooks/:provider/:account"
 
 // The defaults of CallbackOptions.
 const (
-	DefaultMaxBody     = 1 << 20 // bytes
+	DefaultMaxBody     = kycbridge.DefaultMaxBody // bytes
 	DefaultConcurrency = 256
 	DefaultTimeout     = 10 * time.Second
 )
@@ -32,6 +32,13 @@ const (
 const (
 	slotWait = 100 * time.Millisecond // how long a request waits for another to finish
 	sizeHint = 64 << 10               // a declared Content-Length is believed up to here
+
+	// The body of a refused request is read on and thrown away up to these bounds, so that a sender that
+	// writes first and reads then sees the answer and no reset.
+	discardMost = 16 << 20
+	discardTime = 3 * time.Second
+
+	strayNotes = time.Minute // how often callbacks for unknown accounts are told in the log
 )
 
 // Receiver authenticates, validates and stores a callback. It returns a receipt only when the
@@ -45,15 +52,16 @@ type Receiver interface {
 type CallbackOptions struct {
 	Accounts       kycbridge.Accounts
 	Receiver       Receiver
-	Logger         *zap.Logger      // nil: no log
-	MaxBody        int64            // bytes; 0: DefaultMaxBody
-	Concurrency    int              // payloads at the Receiver at once; 0: DefaultConcurrency
-	RatePerSecond  float64          // requests a second over all accounts; 0: no limit
-	Burst          int              // requests at once under RatePerSecond; 0: one second's worth
-	Timeout        time.Duration    // for the Receiver; 0: DefaultTimeout
-	TrustedProxies []netip.Prefix   // whose X-Forwarded-For is believed
-	Now            func() time.Time // nil: time.Now
-	Observe        func(Outcome)    // called once a request, for metrics; nil: nobody
+	Logger         *zap.Logger                                                              // nil: no log
+	MaxBody        int64                                                                    // bytes; 0: DefaultMaxBody
+	Concurrency    int                                                                      // payloads at the Receiver at once; 0: DefaultConcurrency
+	RatePerSecond  float64                                                                  // requests a second over all accounts; 0: no limit
+	Burst          int                                                                      // requests at once under RatePerSecond; 0: one second's worth
+	Timeout        time.Duration                                                            // for the Receiver; 0: DefaultTimeout
+	TrustedProxies []netip.Prefix                                                           // whose X-Forwarded-For is believed
+	Now            func() time.Time                                                         // nil: time.Now
+	Observe        func(Outcome)                                                            // called once a request, for metrics; nil: nobody
+	Stray          func(ctx context.Context, provider, account string, r kycbridge.Request) // keeps what met no account; nil: nobody
 }
 
 // Callbacks serves POST /webhooks/{provider}/{account}. How long a caller may take to send is up to
@@ -65,6 +73,8 @@ type Callbacks struct {
 	slots    chan struct{}
 	bodies   budget
 	draining atomic.Bool
+	refusals sampler // of the log lines of refused callbacks
+	strays   sampler // of the log line that tells of callbacks for unknown accounts
 }
 
 // NewCallbacks returns the callback handler.
@@ -75,9 +85,13 @@ func NewCallbacks(o CallbackOptions) *Callbacks {
 	if o.RatePerSecond > 0 {
 		h.limiter = rate.NewLimiter(rate.Limit(o.RatePerSecond), h.options.Burst)
 	}
+	h.refusals = sampler{limit: rate.NewLimiter(refusalLines, refusalBurst)}
+	h.strays = sampler{limit: rate.NewLimiter(rate.Every(strayNotes), 1)}
 	h.echo.POST(CallbackPath, h.edge(h.receive))
+	h.echo.POST(CallbackPath+"/", h.edge(h.receive))
 	h.echo.RouteNotFound(CallbackPath, h.edge(wrongMethod)) // the path fits, the method does not
-	missed := h.edge(noRoute)
+	h.echo.RouteNotFound(CallbackPath+"/", h.edge(wrongMethod))
+	missed := h.edge(h.noRoute)
 	h.echo.HTTPErrorHandler = func(_ error, c echo.Context) { _ = missed(c) } // edge answers itself: only the router gets here
 	return h
 }
@@ -107,8 +121,22 @@ func (o CallbackOptions) withDefaults() CallbackOptions {
 	return o
 }
 
-// ServeHTTP makes Callbacks the handler of an http.Server.
-func (h *Callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.echo.ServeHTTP(w, r) }
+// ServeHTTP makes Callbacks the handler of an http.Server. A path counts as it reads, however much of
+// it a sender has percent-encoded. Behind a body in chunks the connection is closed: where the request
+// also stated a length, two readers of that connection may disagree about where it ended (RFC 9112,
+// section 6.3), and net/http does not tell.
+func (h *Callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.RawPath != "" {
+		plain := *r.URL
+		plain.RawPath = ""
+		r = r.WithContext(r.Context())
+		r.URL = &plain
+	}
+	if len(r.TransferEncoding) > 0 {
+		w.Header().Set("Connection", "close")
+	}
+	h.echo.ServeHTTP(w, r)
+}
 
 // Drain answers every request from now on with 503 and Connection: close. Those under way go on to
 // their end. It cannot be undone.
@@ -133,6 +161,7 @@ func (h *Callbacks) receive(c echo.Context, t *trip) (kycbridge.Receipt, error) 
 	}
 	account, err := h.options.Accounts.Find(c.Param("provider"), c.Param("account"))
 	if err != nil {
+		h.keepStray(c, t, c.Param("provider"), c.Param("account"))
 		return kycbridge.Receipt{}, err
 	}
 	t.account = account
@@ -142,9 +171,12 @@ func (h *Callbacks) receive(c echo.Context, t *trip) (kycbridge.Receipt, error) 
 	if !account.Provider.AnyMediaType && !isJSON(r.Header) {
 		return kycbridge.Receipt{}, errMediaType
 	}
+	if !kycbridge.KnownEncoding(r.Header) {
+		return kycbridge.Receipt{}, errEncoding
+	}
 	memory := share{of: &h.bodies}
 	defer memory.release()
-	body, err := readBody(c.Response().Writer, r, h.options.MaxBody, &memory)
+	body, err := readBody(r, h.options.MaxBody, &memory)
 	t.bytes = len(body)
 	if err != nil {
 		return kycbridge.Receipt{}, err
@@ -217,7 +249,7 @@ func isJSON(h http.Header) bool {
 // readBody reads a body of at most limit bytes into memory that it takes from a share. It returns
 // errTooLarge for a longer one, as soon as the length is known, errInterrupted for one that breaks
 // off, and errBusy if there is no memory for it.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64, memory *share) ([]byte, error) {
+func readBody(r *http.Request, limit int64, memory *share) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, errTooLarge
 	}
@@ -226,17 +258,16 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, memory *share
 		return nil, errBusy
 	}
 	body := make([]byte, 0, size)
-	reader := http.MaxBytesReader(w, r.Body, limit)
+	reader := io.LimitReader(r.Body, limit+1)
 	for {
 		n, err := reader.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
-		if err == io.EOF {
-			return body, nil
-		}
-		if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		switch {
+		case int64(len(body)) > limit:
 			return body, errTooLarge
-		}
-		if err != nil {
+		case err == io.EOF:
+			return body, nil
+		case err != nil:
 			return body, fmt.Errorf("read body: %w", errInterrupted)
 		}
 		if len(body) == cap(body) {
@@ -261,6 +292,10 @@ func wrongMethod(c echo.Context, _ *trip) (kycbridge.Receipt, error) {
 	return kycbridge.Receipt{}, errMethod
 }
 
-func noRoute(echo.Context, *trip) (kycbridge.Receipt, error) {
+// noRoute answers what meets no route. What may be a callback to a mistyped address is kept.
+func (h *Callbacks) noRoute(c echo.Context, t *trip) (kycbridge.Receipt, error) {
+	if c.Request().Method == http.MethodPost && !h.draining.Load() && (h.limiter == nil || h.limiter.Allow()) {
+		h.keepStray(c, t, "", "")
+	}
 	return kycbridge.Receipt{}, kycbridge.ErrNotFound
 }

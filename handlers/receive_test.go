@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"kycbridge"
 )
@@ -135,7 +137,8 @@ func wantProblem(t *testing.T, got reply, status int, kind string) {
 func TestRefusedBeforeReceive(t *testing.T) {
 	accounts := account("ondato", "acme", nil)
 	accounts[kycbridge.AccountKey{Provider: "ondato", Account: "far"}] = &kycbridge.Account{
-		Name: "far", Provider: kycbridge.Provider{Name: "ondato"}, AllowIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+		Name: "far", Provider: kycbridge.Provider{Name: "ondato"},
+		AllowIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
 	reached := 0
 	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
 		reached++
@@ -411,5 +414,74 @@ func BenchmarkReceive(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestRefusalsAreHeard: a sender that writes a large body first and reads then gets the answer of every
+// refusal, and no reset.
+func TestRefusalsAreHeard(t *testing.T) {
+	accounts := account("ondato", "acme", nil)
+	accounts[kycbridge.AccountKey{Provider: "ondato", Account: "far"}] = &kycbridge.Account{
+		Name: "far", Provider: kycbridge.Provider{Name: "ondato"}, AllowIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+	url := serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: receiverFunc(accept)}))
+	for want, line := range map[string]string{
+		"403":  "POST /webhooks/ondato/far HTTP/1.1\r\n",
+		"404":  "POST /webhooks/ondato/nobody HTTP/1.1\r\n",
+		"404 ": "POST /elsewhere HTTP/1.1\r\n",
+		"405":  "PUT " + acme + " HTTP/1.1\r\n",
+		"413":  "POST " + acme + " HTTP/1.1\r\n",
+		"415":  "POST " + acme + " HTTP/1.1\r\nContent-Type: text/plain\r\n",
+		"415 ": "POST " + acme + " HTTP/1.1\r\nContent-Encoding: br\r\n",
+	} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_, err = fmt.Fprintf(c, "%sHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", line, 4<<20,
+			strings.Repeat("a", 4<<20))
+		if err != nil {
+			t.Errorf("%s: %v", want, err)
+		}
+		if answer, err := io.ReadAll(c); err != nil ||
+			!strings.HasPrefix(string(answer), "HTTP/1.1 "+strings.TrimSpace(want)+" ") {
+			t.Errorf("%s: %v %.100q", want, err, answer)
+		}
+		_ = c.Close()
+	}
+}
+
+// TestStrangersFillNoLog: what anybody can do without a credential is no error of ours, and is told in few
+// lines however often it comes.
+func TestStrangersFillNoLog(t *testing.T) {
+	core, logs := observer.New(zap.DebugLevel)
+	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Logger: zap.New(core),
+		RatePerSecond: 1000, Burst: 150,
+		Receiver: receiverFunc(accept)})
+	url := serve(t, h)
+	for range 100 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(c, "POST "+acme+" HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
+		_ = c.(*net.TCPConn).CloseWrite()
+		_, _ = io.ReadAll(c)
+		_ = c.Close()
+	}
+	h.limiter.SetLimit(0)
+	for range 200 {
+		post(t, url+acme, "{}", nil)
+	}
+	h.Drain()
+	for range 100 {
+		post(t, url+acme, "{}", nil)
+	}
+	if n := logs.FilterLevelExact(zap.ErrorLevel).Len(); n > 0 {
+		t.Errorf("%d lines of errors", n)
+	}
+	lines := logs.FilterLevelExact(zap.WarnLevel).FilterFieldKey("outcome")
+	if lines.Len() == 0 || lines.Len() > 60 {
+		t.Errorf("%d lines", lines.Len())
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -25,10 +24,6 @@ const (
 // urlTokenParameter is the query parameter of the callback URL that holds a URL token.
 const urlTokenParameter = "token"
 
-// errRefused is the answer to every request that nothing admits. It is the same for all of them, so
-// that it tells a caller nothing about how near a guess was.
-var errRefused = fmt.Errorf("no credential admits the callback: %w", kycbridge.ErrUnauthenticated)
-
 // Check looks for one kind of credential. It returns the placement that matched, or "".
 type Check func(kycbridge.Credentials, kycbridge.Request) (placement string)
 
@@ -41,7 +36,7 @@ func Verify(c kycbridge.Credentials, r kycbridge.Request, checks ...Check) (plac
 		}
 	}
 	if placement == "" {
-		return "", errRefused
+		return "", refused(whyRefused(c, r))
 	}
 	return placement, nil
 }

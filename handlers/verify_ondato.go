@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"cmp"
 	"time"
 
 	"kycbridge"
@@ -21,16 +22,15 @@ func VerifyOndato(c kycbridge.Credentials, r kycbridge.Request) (placement strin
 	return Verify(c, r, Basic, Bearer, ondatoSignature, URLToken, StaticHeader)
 }
 
+// signatureSettings are the header and the tolerance of signatures.
+func signatureSettings(c kycbridge.Credentials) (header string, past time.Duration) {
+	return cmp.Or(c.HMAC.Header, ondatoSignatureHeader), cmp.Or(c.HMAC.Tolerance, ondatoTolerance)
+}
+
 // ondatoSignature is Ondato-Signature: t=<unix seconds>, s=<64 hex> with
 // s = hex(HMAC-SHA256(secret, t + "." + raw body)).
 func ondatoSignature(c kycbridge.Credentials, r kycbridge.Request) string {
-	header, past := c.HMAC.Header, c.HMAC.Tolerance
-	if header == "" {
-		header = ondatoSignatureHeader
-	}
-	if past == 0 {
-		past = ondatoTolerance
-	}
+	header, past := signatureSettings(c)
 	sig, ok := parseSignature(headerValue(r.Header, header))
 	if !ok || !sig.within(r.ReceivedAt, past, ondatoFuture) {
 		return ""

@@ -1,11 +1,10 @@
 package handlers
 
 import (
-	"bytes"
-	"encoding/json"
 	"slices"
 
 	"kycbridge"
+	"kycbridge/document"
 )
 
 // VerifySignzy admits a key (authKeyForCallback) in any placement that the account allows, since
@@ -20,7 +19,11 @@ func VerifySignzy(c kycbridge.Credentials, r kycbridge.Request) (placement strin
 	if err == nil || !allows(c, placementBody) || signzyHeaderPresented(c, r) {
 		return placement, err
 	}
-	return Verify(c, r, signzyBody)
+	key, why := signzyEcho(r)
+	if matchAny(key, c.Keys) {
+		return placementBody, nil
+	}
+	return "", refused(whyRefused(c, r, why...))
 }
 
 func signzyAuthorization(c kycbridge.Credentials, r kycbridge.Request) string {
@@ -37,7 +40,7 @@ func signzyHeader(c kycbridge.Credentials, r kycbridge.Request) string {
 		return ""
 	}
 	admitted := false
-	for _, name := range signzyKeyHeaders(c) {
+	for _, name := range keyHeaders(c) {
 		admitted = matchAny(headerValue(r.Header, name), c.Keys) || admitted
 	}
 	return when(admitted, placementHeader)
@@ -47,8 +50,24 @@ func signzyURLToken(c kycbridge.Credentials, r kycbridge.Request) string {
 	return when(allows(c, placementURLToken) && matchAny(urlToken(r), c.Keys), placementURLToken)
 }
 
-func signzyBody(c kycbridge.Credentials, r kycbridge.Request) string {
-	return when(matchAny(echoedKey(r.Body), c.Keys), placementBody)
+// packedMost is the largest packed body in which a key is looked for, in bytes. Unpacking costs a hundred
+// times what reading costs, and anybody can send such bodies.
+const packedMost = 64 << 10
+
+// signzyEcho returns the key that a body repeats, and what there is to say of a body that shows none or
+// a wrong one.
+func signzyEcho(r kycbridge.Request) (key string, why []string) {
+	if r.Packed() && len(r.Body) > packedMost {
+		return "", []string{"body (packed and large, so not looked into: have the key sent in a header or in the URL)"}
+	}
+	content, err := r.Content()
+	if err != nil {
+		return "", nil
+	}
+	if key = echoedKey(content); key != "" {
+		why = []string{"key in the body"}
+	}
+	return key, why
 }
 
 // allows reports whether a key may stand in a placement.
@@ -56,9 +75,9 @@ func allows(c kycbridge.Credentials, placement string) bool {
 	return len(c.Keys) > 0 && (len(c.Placements) == 0 || slices.Contains(c.Placements, placement))
 }
 
-// signzyKeyHeaders are the custom headers that may carry a key: x-api-key, x-auth-key, auth-key,
+// keyHeaders are the custom headers that may carry a key: x-api-key, x-auth-key, auth-key,
 // authkey and authKeyForCallback, in the spelling that saves net/http the work.
-func signzyKeyHeaders(c kycbridge.Credentials) []string {
+func keyHeaders(c kycbridge.Credentials) []string {
 	if len(c.KeyHeaders) > 0 {
 		return c.KeyHeaders
 	}
@@ -78,37 +97,27 @@ func signzyHeaderPresented(c kycbridge.Credentials, r kycbridge.Request) bool {
 		}
 	}
 	present := func(name string) bool { return headerPresented(r.Header, name) }
-	return allows(c, placementHeader) && slices.ContainsFunc(signzyKeyHeaders(c), present) ||
+	return allows(c, placementHeader) && slices.ContainsFunc(keyHeaders(c), present) ||
 		slices.ContainsFunc(c.Headers, func(h kycbridge.HeaderCredential) bool { return present(h.Name) })
 }
 
 // echoedKey returns processingConfig.authKeyForCallback of a body, or "". Where the body has no
-// processingConfig it is looked for in result and data, two levels deep at most (sheet 3.1).
+// processingConfig it is looked for in result and data, two levels deep at most (sheet 3.1). Nothing
+// else of the body is decoded: it may be a stranger's.
 func echoedKey(body []byte) string {
-	if !bytes.Contains(body, []byte("authKeyForCallback")) {
-		return ""
-	}
 	for range 3 {
-		var level struct {
-			ProcessingConfig *struct {
-				Key string `json:"authKeyForCallback"`
-			} `json:"processingConfig"`
-			Result, Data json.RawMessage
+		level := document.Members(body, "processingConfig", "result", "data")
+		if config, ok := level["processingConfig"]; ok {
+			return document.Members(config, "authKeyForCallback")["authKeyForCallback"].Text()
 		}
-		if err := json.Unmarshal(body, &level); err != nil {
+		next := level["result"]
+		if !next.IsObject() {
+			next = level["data"]
+		}
+		if !next.IsObject() {
 			return ""
 		}
-		if level.ProcessingConfig != nil {
-			return level.ProcessingConfig.Key
-		}
-		if body = level.Result; !isObject(body) {
-			body = level.Data
-		}
-		if !isObject(body) {
-			return ""
-		}
+		body = next
 	}
 	return ""
 }
-
-func isObject(value []byte) bool { return len(value) > 0 && value[0] == '{' }

@@ -2,6 +2,8 @@ package publisher
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,60 +11,138 @@ import (
 
 // The embedded server has an account of ours and one for each consumer, because within one account a
 // client can name any subject as the place where an answer goes, a stream's included, and can listen
-// to the answers that others get. Ours holds streams and subjects; consumers see of it what is
-// imported into theirs: events, and the API to read them from the stream.
+// to the answers that others get. Ours holds streams and subjects. Of it a consumer's account imports
+// the events, and its answers; into it goes what the consumer asks, to be answered by Readers. Nothing
+// that a consumer does in its account reaches the API of JetStream.
 const (
 	ownAccount      = "KYC"
 	consumerAccount = "CONSUMERS"
-	anonymous       = "consumer" // whoever connects without a user, if no user is configured
+	anonymous       = "consumer"  // whoever connects without a user, if no user is configured
+	anonymousOwner  = "anonymous" // and of whom such clients' consumers are
+)
+
+// What one consumer may take of the server.
+const (
+	readerConnections   = 64
+	readerSubscriptions = 50       // of one connection
+	readerPayload       = 64 << 10 // bytes: of a request
 )
 
 // accounts writes the server's configuration of accounts, users and what crosses between them.
 func accounts(o EmbeddedOptions, password string) string {
-	var exports, imports []string
-	export := func(kind, subject, more string) {
-		exports = append(exports, fmt.Sprintf("{%s: %q%s}", kind, subject, more))
-		imports = append(imports, fmt.Sprintf("{%s: {account: %s, subject: %q}}", kind, ownAccount, subject))
-	}
-	export("stream", o.Names.EventSubjects(), "")
-	// The API is imported whole, or the server would put that of the other, empty account before it;
-	// what a consumer may ask is up to the permissions of its user.
-	export("service", "$JS.API.>", ", response_type: stream")
-	export("service", "$JS.ACK."+o.Names.events()+".>", "")
-	export("service", o.Names.watches(), "") // for users that may publish there; the answer is the stream's
 	users, fallback := consumers(o)
+	var exports, imports []string
 	var of strings.Builder
-	for i, u := range users {
-		// One account each: answers come to inboxes, and within an account everybody may listen to everybody's.
-		fmt.Fprintf(&of, "%s_%d {\nusers: [%s]\nimports: [%s]\n}\n", consumerAccount, i, u, strings.Join(imports, "\n"))
+	for i, owner := range owners(o) {
+		account := fmt.Sprint(consumerAccount, "_", i)
+		exports = append(exports, fmt.Sprintf("{stream: %q, accounts: [%s]}", o.Names.join("answer", owner.Name, ">"), account))
+		imports = append(imports, fmt.Sprintf("{stream: {account: %s, subject: %q}, to: %q}", account, o.Names.asks(">"), o.Names.join("reader", owner.Name, wholeScope, ">")))
+		of.WriteString(account + readerAccount(o.Names, owner.Name, users[i]))
 	}
-	return fmt.Sprintf("accounts {\n%s {\njetstream: enabled\nusers: [%s]\nexports: [%s]\n}\n%s}\n%s",
-		ownAccount, user(operator, password, ""), strings.Join(exports, "\n"), of.String(), fallback)
+	return fmt.Sprintf("accounts {\n%s {\njetstream: enabled\nusers: [%s]\nexports: [%s]\nimports: [%s]\n}\n%s}\n%s",
+		ownAccount, user(operator, password, ""), strings.Join(exports, "\n"), strings.Join(imports, "\n"), of.String(), fallback)
+}
+
+// readerAccount is the account of one consumer. The mappings rename what it publishes for the API of
+// JetStream before the server looks at it: the API that the server gives every account is empty here,
+// and would answer first.
+func readerAccount(n Names, owner, user string) string {
+	return fmt.Sprintf(` {
+users: [%s]
+mappings: {"$JS.API.>": %q, "$JS.ACK.>": %q, %q: %q}
+exports: [{stream: %q, accounts: [%s]}]
+imports: [
+{stream: {account: %s, subject: %q}, to: %q}
+{stream: {account: %s, subject: %q}, to: "_INBOX.>"}
+]
+limits {max_connections: %d, max_subscriptions: %d, max_payload: %d}
+}
+`, user, n.asks(kindAPI+".>"), n.asks(kindAck+".>"), n.join("watch.>"), n.asks(kindWatch+".>"),
+		n.asks(">"), ownAccount, ownAccount, n.join("answer", owner, n.EventSubjects()), n.EventSubjects(), ownAccount, n.join("answer", owner, "_INBOX.>"),
+		readerConnections, readerSubscriptions, readerPayload)
+}
+
+// Owner is a consumer of the embedded server, and what it may read from the event stream.
+type Owner struct {
+	Name    string
+	Filters []string
+}
+
+// owners are the consumers in the order of their accounts.
+func owners(o EmbeddedOptions) (all []Owner) {
+	whole := o.Names.EventSubjects()
+	for _, u := range o.Users {
+		owner := Owner{Name: ownerName(u.Username), Filters: []string{}}
+		for _, s := range u.Subscribe {
+			if within(whole, s) {
+				s = whole
+			}
+			if within(s, whole) {
+				owner.Filters = append(owner.Filters, s)
+			}
+		}
+		if len(u.Subscribe) == 0 {
+			owner.Filters = []string{whole}
+		}
+		all = append(all, owner)
+	}
+	if len(all) == 0 {
+		all = []Owner{{anonymousOwner, []string{whole}}}
+	}
+	return all
+}
+
+// ownerName makes a token of a user's name, the same one at each start.
+func ownerName(username string) string {
+	if token(username) && len(username) <= 64 {
+		return username
+	}
+	sum := sha256.Sum256([]byte(username))
+	return "user_" + hex.EncodeToString(sum[:12])
 }
 
 // consumers are the configured users, or one without a password if there are none.
 func consumers(o EmbeddedOptions) (users []string, fallback string) {
-	api := append([]string{"$JS.API.INFO"}, readAPI(o.Names)...)
+	var reads []string
+	for _, s := range readAPI(o.Names) {
+		reads = append(reads, o.Names.asked(s))
+	}
 	for _, u := range o.Users {
-		publish, subscribe := api, []string{o.Names.EventSubjects()}
+		publish, subscribe := reads, []string{o.Names.EventSubjects()}
 		if len(u.Subscribe) > 0 {
-			// Reading from the stream knows no subjects: who may see some events only gets them live.
-			publish, subscribe = nil, u.Subscribe
+			publish, subscribe = nil, u.Subscribe // live only
 		}
-		users = append(users, user(u.Username, u.Password, permissions(append(publish, u.Publish...), subscribe)))
+		for _, s := range u.Publish {
+			publish = append(publish, o.Names.asked(s))
+		}
+		users = append(users, user(u.Username, u.Password, permissions(publish, subscribe)))
 	}
 	if len(users) == 0 {
-		users = append(users, user(anonymous, rand.Text(), permissions(api, []string{o.Names.EventSubjects()})))
+		users = append(users, user(anonymous, rand.Text(), permissions(reads, []string{o.Names.EventSubjects()})))
 		fallback = "no_auth_user: " + anonymous + "\n"
 	}
 	return users, fallback
 }
 
-// readAPI is the part of the JetStream API that reading the event stream takes.
+// asks are the subjects, within its account, on which what a consumer asks arrives.
+func (n Names) asks(tail string) string { return n.join("ask", tail) }
+
+// asked is where a message on this subject arrives.
+func (n Names) asked(subject string) string {
+	for from, kind := range map[string]string{"$JS.API.": kindAPI, "$JS.ACK.": kindAck, n.join("watch."): kindWatch} {
+		if tail, ok := strings.CutPrefix(subject, from); ok {
+			return n.asks(kind + "." + tail)
+		}
+	}
+	return subject
+}
+
+// readAPI is the part of the JetStream API that reading the event stream takes. A consumer may be let
+// ask for it by name.
 func readAPI(n Names) []string {
 	s := n.events()
 	return []string{
-		"$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO." + s, "$JS.API.STREAM.MSG.GET." + s,
+		"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO." + s, "$JS.API.STREAM.MSG.GET." + s,
 		"$JS.API.DIRECT.GET." + s, "$JS.API.DIRECT.GET." + s + ".>",
 		"$JS.API.CONSUMER.CREATE." + s, "$JS.API.CONSUMER.CREATE." + s + ".>",
 		"$JS.API.CONSUMER.DURABLE.CREATE." + s + ".>", "$JS.API.CONSUMER.DELETE." + s + ".>",
@@ -71,19 +151,60 @@ func readAPI(n Names) []string {
 	}
 }
 
+// MayPublish reports whether a consumer of the embedded server may be let publish on these subjects:
+// requests to watch, what reading the event stream takes, and what is none of our business. Anything
+// else reaches what is not for consumers, or covers it.
+func (n Names) MayPublish(subject string) bool {
+	if within(subject, n.join("watch.>")) {
+		return true
+	}
+	for _, s := range readAPI(n) {
+		if within(subject, s) {
+			return true
+		}
+	}
+	return n.foreign(subject)
+}
+
+// MaySubscribe reports whether a consumer of the embedded server may be let subscribe to these
+// subjects: events, its own answers, and what is none of our business.
+func (n Names) MaySubscribe(subject string) bool {
+	return within(subject, n.join("event.>")) || n.foreign(subject)
+}
+
+// foreign reports whether subjects are neither ours nor the server's, nor cover any of these.
+func (n Names) foreign(subject string) bool {
+	first, _, _ := strings.Cut(subject, ".")
+	system := strings.HasPrefix(first, "$") || strings.HasPrefix(first, "_") && first != "_INBOX"
+	return first != "*" && first != ">" && !system && !meet(subject, n.join(">"))
+}
+
+// sound refuses users whose subjects reach further than a consumer may.
+func (o EmbeddedOptions) sound() error {
+	for _, u := range o.Users {
+		for _, s := range u.Publish {
+			if !o.Names.MayPublish(s) {
+				return fmt.Errorf("user %s of the embedded NATS server may not be let publish on %q: it reaches what is not for consumers", u.Username, s)
+			}
+		}
+		for _, s := range u.Subscribe {
+			if !o.Names.MaySubscribe(s) {
+				return fmt.Errorf("user %s of the embedded NATS server may not be let subscribe to %q: it reaches what is not for consumers", u.Username, s)
+			}
+		}
+	}
+	return nil
+}
+
 func user(name, password, permissions string) string {
 	return fmt.Sprintf("{user: %s, password: %s%s}", strconv.Quote(name), strconv.Quote(password), permissions)
 }
-
-// neverAllowed is what no consumer may ask, whatever the configuration lets it publish: it would
-// change or end a stream of ours.
-const neverAllowed = `"$JS.API.STREAM.CREATE.>", "$JS.API.STREAM.UPDATE.>", "$JS.API.STREAM.DELETE.>", "$JS.API.STREAM.PURGE.>", "$JS.API.STREAM.MSG.DELETE.>", "$JS.API.STREAM.RESTORE.>", "$JS.API.STREAM.SNAPSHOT.>"`
 
 func permissions(publish, subscribe []string) string {
 	// An empty list would allow everything.
 	may := `deny: [">"]`
 	if len(publish) > 0 {
-		may = "allow: [" + quoted(publish) + "], deny: [" + neverAllowed + "]"
+		may = "allow: [" + quoted(publish) + "]"
 	}
 	return fmt.Sprintf(", permissions: {publish: {%s}, subscribe: {allow: [%s]}}", may, quoted(append(subscribe, "_INBOX.>")))
 }

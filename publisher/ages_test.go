@@ -25,7 +25,7 @@ func TestTheOldestPayloadIsTheFirstThatIsNotDone(t *testing.T) {
 	append1 := time.Now()
 	_, err := store.Append(t.Context(), payload("idv-1", "e1", "{}"))
 	must(t, err)
-	time.Sleep(400 * time.Millisecond)
+	eventually(t, "the first has an age", func() bool { return oldest() > 400*time.Millisecond })
 	append2 := time.Now()
 	_, err = store.Append(t.Context(), payload("idv-2", "e2", "{}"))
 	must(t, err)

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // TestReadsOnAClusterSeeEveryAcknowledgedWrite runs three servers with streams of three replicas and
@@ -43,8 +44,8 @@ func TestReadsOnAClusterSeeEveryAcknowledgedWrite(t *testing.T) {
 		if stored, err := store1.Append(t.Context(), second); err != nil || !stored.Duplicate || stored.Digest != p.Digest {
 			t.Errorf("payload %d: another body under its id: %+v, %v; want the digest of the first", i, stored, err)
 		}
-		e, body := event(p, 1)
-		if err := bus0.Publish(t.Context(), key(p), kycbridge.KindUpdated, e, body, 0); err != nil {
+		e, body := eventOf(p, 1)
+		if err := bus0.Publish(t.Context(), key(p), sealed(event.KindUpdated, e, body), 0); err != nil {
 			t.Fatal(err)
 		}
 		for n, b := range []*Bus{bus1, bus2} {

@@ -21,10 +21,13 @@ const (
 	batchesAtOnce = 1       // while one is written, the next gathers: two at once halve each other
 	waiting       = 4096    // messages that may wait for a batch
 
-	// answerPatience is how long one attempt waits for its acknowledgement. What was on its way to a
-	// leader that has died is never answered, and all that waits behind it would wait for nothing.
-	answerPatience = 3 * time.Second
-	againPause     = 50 * time.Millisecond // before the next attempt
+	// incompleteBatch is the server's code for a batch that it could not stage. It forgets to clean up
+	// some of these, so batches pause for a while that doubles with each.
+	incompleteBatch = 10176
+	leastApart      = time.Second
+	mostApart       = 5 * time.Minute
+
+	againPause = 50 * time.Millisecond // before what nobody answered is published again
 )
 
 // committer publishes to one stream with group commit: messages that wait at the same moment go as
@@ -37,6 +40,26 @@ type committer struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 	health health
+	order  order
+	apart  apart
+}
+
+// apart says until when messages go one by one, because batches cannot be staged.
+type apart struct {
+	until time.Time
+	next  time.Duration
+}
+
+// staged takes the outcome of a batch.
+func (a *apart) staged(err error) {
+	var refused *jetstream.APIError
+	switch {
+	case err == nil:
+		a.next = 0
+	case errors.As(err, &refused) && refused.ErrorCode == incompleteBatch:
+		a.next = min(max(2*a.next, leastApart), mostApart)
+		a.until = time.Now().Add(a.next)
+	}
 }
 
 // pending is one message on its way to the stream.
@@ -67,10 +90,12 @@ func (c *committer) Publish(ctx context.Context, msg *nats.Msg) (jetstream.PubAc
 	if !c.conn.nc.IsConnected() {
 		return jetstream.PubAck{}, nats.ErrDisconnected
 	}
+	began := time.Now()
 	p := &pending{msg: msg, ctx: ctx, ack: make(chan ack, 1)}
 	select {
 	case c.in <- p:
 	case <-ctx.Done():
+		c.health.note(began, nil, ctx.Err()) // a commit that hangs notes nothing
 		return jetstream.PubAck{}, ctx.Err()
 	case <-c.ctx.Done():
 		return jetstream.PubAck{}, nats.ErrConnectionClosed
@@ -79,6 +104,7 @@ func (c *committer) Publish(ctx context.Context, msg *nats.Msg) (jetstream.PubAc
 	case a := <-p.ack:
 		return a.pub, a.err
 	case <-ctx.Done():
+		c.health.note(began, nil, ctx.Err()) // a commit that hangs notes nothing
 		return jetstream.PubAck{}, ctx.Err()
 	case <-c.ctx.Done():
 		return jetstream.PubAck{}, nats.ErrConnectionClosed
@@ -100,6 +126,9 @@ func (c *committer) run() {
 			return
 		}
 		c.commit(batch)
+		if c.order.next() {
+			c.conn.suspect()
+		}
 	}
 }
 
@@ -145,16 +174,19 @@ func (c *committer) gather(held **pending) []*pending {
 
 // commit publishes a batch and answers its callers.
 func (c *committer) commit(batch []*pending) {
-	if len(batch) < batchWorth {
+	if len(batch) < batchWorth || time.Now().Before(c.apart.until) {
 		c.each(batch)
 		return
 	}
 	last, err := c.atomic(batch)
+	c.apart.staged(err)
 	var refused *jetstream.APIError
 	switch {
 	case err == nil:
 		for i, p := range batch {
-			p.ack <- ack{pub: jetstream.PubAck{Stream: last.Stream, Sequence: last.Sequence - uint64(len(batch)-1-i)}}
+			pub := jetstream.PubAck{Stream: last.Stream, Sequence: last.Sequence - uint64(len(batch)-1-i)}
+			c.order.note(pub)
+			p.ack <- ack{pub: pub}
 		}
 	case errors.As(err, &refused):
 		c.each(batch) // the server took none of them; one by one, each gets its own answer
@@ -214,6 +246,7 @@ func (c *committer) single(p *pending) {
 		p.ack <- ack{err: err}
 		return
 	}
+	c.order.note(*pub)
 	p.ack <- ack{pub: *pub}
 }
 
@@ -221,32 +254,27 @@ func (c *committer) single(p *pending) {
 // seconds, and what had been stored after all is recognized by its id. A connection that is lost
 // ends it at once.
 func (c *committer) insist(ctx context.Context, publish func(context.Context) (*jetstream.PubAck, error)) (pub *jetstream.PubAck, err error) {
-	defer func() { c.health.note(err) }()
+	began := time.Now()
+	defer func() { c.health.note(began, pub, err) }()
 	ctx, cancel := c.conn.whileUp(ctx)
 	defer cancel()
 	ctx, cancelTimeout := context.WithTimeout(ctx, publishTimeout)
 	defer cancelTimeout()
 	stop := context.AfterFunc(c.ctx, cancelTimeout)
 	defer stop()
-	for {
-		attempt, cancelAttempt := context.WithTimeout(ctx, answerPatience)
-		pub, err = publish(attempt)
-		cancelAttempt()
-		if err == nil || ctx.Err() != nil || !unanswered(err) {
-			return pub, err
-		}
-		pause(ctx, againPause)
-	}
-}
-
-// unanswered reports whether nobody has said what became of a message.
-func unanswered(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders)
+	err = askAgain(ctx, againPause, unanswered, func(ctx context.Context) (err error) {
+		pub, err = publish(ctx)
+		return err
+	})
+	return pub, err
 }
 
 // request publishes one message and reads the stream's answer.
 func (c *committer) request(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
 	reply, err := c.conn.nc.RequestMsgWithContext(ctx, m)
+	if errors.Is(err, nats.ErrNoResponders) {
+		c.conn.suspect() // there may be no stream
+	}
 	if err != nil {
 		return nil, fmt.Errorf("publish: %w", err)
 	}

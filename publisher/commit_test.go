@@ -25,9 +25,9 @@ func TestPublishingAsksAgain(t *testing.T) {
 			if err != nil || c.nc.Flush() != nil {
 				t.Fatal(err)
 			}
-			answering := time.AfterFunc(answerPatience/2, func() {
+			answering := time.AfterFunc(askPatience/2, func() {
 				_ = silent.Unsubscribe()
-				time.AfterFunc(answerPatience, func() {
+				time.AfterFunc(askPatience, func() {
 					_, _ = c.nc.Subscribe(subject, func(m *nats.Msg) {
 						if m.Reply != "" {
 							_ = m.Respond(fmt.Appendf(nil, `{"stream":"ELECTED","seq":%d}`, batch))
@@ -49,7 +49,7 @@ func TestPublishingAsksAgain(t *testing.T) {
 					t.Errorf("message %d: %+v", i, got)
 				}
 			}
-			if took := time.Since(began); heard.Load() != int32(batch) || took > 2*answerPatience {
+			if took := time.Since(began); heard.Load() != int32(batch) || took > 2*askPatience {
 				t.Errorf("%d messages reached the leader that died; acknowledged after %s", heard.Load(), took)
 			}
 			if committer.health.failed() {

@@ -19,7 +19,11 @@ type Dial struct {
 	URL     string        // nats://, tls://, ws://, several by comma; ignored with in-process options
 	Options []nats.Option // credentials, TLS, or an embedded server's in-process connection
 	Name    string        // "store" or "bus", for log lines and the server's connection list
+	Once    bool          // an address that does not answer is an error
 }
+
+// NodesConnection is the name of the connections that only help others to the same servers (Nodes).
+const NodesConnection = "nodes"
 
 // Connection is a NATS connection with JetStream.
 type Connection struct {
@@ -30,7 +34,13 @@ type Connection struct {
 	mu sync.Mutex
 	up context.Context // ends when the connection is lost; a new one begins when it is back
 	// down ends up.
-	down context.CancelFunc
+	down  context.CancelFunc
+	lives int
+
+	strangers
+
+	erasing func(ctx context.Context, stream string, seq uint64) error // nil: erasures are not written down
+	trouble chan struct{}                                              // one reason at most to look after streams and consumers
 }
 
 // oldestServer knows atomic batches and scheduled messages.
@@ -41,12 +51,17 @@ const oldestServer = "2.12"
 // process lives; while it is away every publish fails at once.
 func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Connection, error) {
 	log = log.With(zap.String("connection", d.Name))
-	c := &Connection{name: d.Name}
+	lost := log.Warn
+	if d.Name == NodesConnection {
+		lost = log.Debug // the other connections to the same servers say it
+	}
+	c := &Connection{name: d.Name, trouble: make(chan struct{}, 1), strangers: strangers{log: log}}
 	c.begin()
 	options := append([]nats.Option{
 		nats.Name("kycbridge " + d.Name),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond),
+		nats.FlusherTimeout(publishTimeout), // a server that does not read holds nobody longer
 		nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
 		// No buffering while away: what is not on the wire must not look sent.
 		nats.ReconnectBufSize(-1),
@@ -55,11 +70,12 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			c.end()
 			if err != nil {
-				log.Warn("nats connection lost", zap.Error(err))
+				lost("nats connection lost", zap.Error(err))
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			c.begin()
+			c.suspect()
 			log.Info("nats connection back", zap.String("url", Redacted(nc.ConnectedUrl())))
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
@@ -67,7 +83,7 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 		}),
 	}, d.Options...)
 	nc, err := nats.Connect(d.URL, options...)
-	for errors.Is(err, nats.ErrNoServers) && ctx.Err() == nil {
+	for errors.Is(err, nats.ErrNoServers) && ctx.Err() == nil && !d.Once {
 		log.Warn("no NATS server answers yet, trying again", zap.String("url", Redacted(d.URL)))
 		pause(ctx, time.Second)
 		nc, err = nats.Connect(d.URL, options...)
@@ -92,8 +108,16 @@ func (c *Connection) begin() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.up == nil || c.up.Err() != nil {
+		c.lives++
 		c.up, c.down = context.WithCancel(context.Background())
 	}
+}
+
+// life is how often the connection has been made.
+func (c *Connection) life() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lives
 }
 
 func (c *Connection) end() {
@@ -156,40 +180,49 @@ func (c *Connection) Close() {
 	c.end()
 }
 
-// askPatience is how long one question to JetStream may take while nothing is known of its leader. A
-// question that arrives while there is none is never answered.
-const askPatience = 3 * time.Second
+const (
+	// askPatience is how long one question may take while nothing is known of a leader. A question
+	// that arrives while there is none, or is on its way to one that dies, is never answered.
+	askPatience = 3 * time.Second
+	// openPatience is how long streams and consumers may take to be there.
+	openPatience = 30 * time.Second
+)
 
-// openPatience is how long streams and consumers may take to be there.
-const openPatience = 30 * time.Second
-
-// insist asks again while JetStream has no leader to answer, until ctx ends or openPatience is over:
-// a cluster that was just started, or has lost a node, elects one within seconds. A stream that
-// another process is just making is not found for a moment.
-func insist(ctx context.Context, try func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, openPatience)
-	defer cancel()
+// askAgain asks until there is an answer, an error that does not pass, or ctx ends: a cluster that was
+// just started, or has lost a node, elects a leader within seconds.
+func askAgain(ctx context.Context, wait time.Duration, passes func(error) bool, ask func(context.Context) error) error {
 	for {
 		attempt, cancel := context.WithTimeout(ctx, askPatience)
-		err := try(attempt)
+		err := ask(attempt)
 		cancel()
-		switch {
-		case err == nil || !leaderless(err):
+		if err == nil || ctx.Err() != nil || !passes(err) {
 			return err
-		case ctx.Err() != nil:
-			return fmt.Errorf("%w: has the cluster a leader, is JetStream enabled, is there room for the streams?", err)
 		}
-		pause(ctx, retryPause)
+		pause(ctx, wait)
 	}
 }
 
+// insist asks for streams and consumers until they are there, for openPatience at most.
+func insist(ctx context.Context, ask func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	defer cancel()
+	err := askAgain(ctx, retryPause, leaderless, ask)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%w: has the cluster a leader, is JetStream enabled, is there room for the streams?", err)
+	}
+	return err
+}
+
+// unanswered reports whether nobody has answered.
+func unanswered(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders)
+}
+
 // leaderless reports whether an error is that of a cluster that has no leader, not enough nodes or
-// not all streams yet.
+// not all streams yet: one that another process is just making is not found for a moment.
 func leaderless(err error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && api.Code == http.StatusServiceUnavailable ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders) ||
-		errors.Is(err, jetstream.ErrStreamNotFound)
+	return ok && api.Code == http.StatusServiceUnavailable || unanswered(err) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
 // reader opens a stream for reads that must see every write that was acknowledged before. Where a

@@ -48,22 +48,16 @@ type ConsumeOptions struct {
 // meet the same worker of this process, in the order in which they were stored. When Consume returns,
 // no worker is running, and what was not worked is free for others.
 func (s *Store) Consume(ctx context.Context, o ConsumeOptions) error {
-	err := insist(ctx, func(ctx context.Context) error {
-		if _, err := s.consumer(ctx); err != nil || !o.Alone {
-			return err
-		}
-		return s.takeOver(ctx)
-	})
-	if err != nil {
+	if err := insist(ctx, func(ctx context.Context) error { return s.begin(ctx, o) }); err != nil {
 		return err
 	}
-	lanes := make([]chan jetstream.Msg, o.Workers)
+	lanes := make([]chan delivery, o.Workers)
 	var running, recording sync.WaitGroup
 	records := newRecorder(s)
 	worked, allWorked := context.WithCancel(context.WithoutCancel(ctx))
 	recording.Go(func() { records.run(worked) })
 	for i := range lanes {
-		lanes[i] = make(chan jetstream.Msg, perWorker)
+		lanes[i] = make(chan delivery, perWorker)
 		running.Go(func() {
 			for m := range lanes[i] {
 				s.workOne(ctx, m, o, records)
@@ -80,20 +74,36 @@ func (s *Store) Consume(ctx context.Context, o ConsumeOptions) error {
 	return nil
 }
 
-// consumer creates the durable consumer, or brings it up to date.
-func (s *Store) consumer(ctx context.Context) (jetstream.Consumer, error) {
-	consumer, err := s.js.CreateOrUpdateConsumer(ctx, s.names.payloads(), jetstream.ConsumerConfig{
+// begin makes the consumer, or brings it up to date, and puts it where work goes on.
+func (s *Store) begin(ctx context.Context, o ConsumeOptions) error {
+	d := s.normalizer()
+	s.durables.add(d)
+	if _, err := s.make(ctx, d); err != nil {
+		return err
+	}
+	moved, err := s.realign(ctx, d, 0)
+	if err != nil {
+		return err
+	}
+	if moved != nil {
+		Mended{Consumers: []Moved{*moved}}.Say(o.Log)
+	}
+	if !o.Alone {
+		return nil
+	}
+	return s.takeOver(ctx)
+}
+
+// normalizer is the consumer of the payload log.
+func (s *Store) normalizer() durable {
+	return durable{stream: s.names.payloads(), config: jetstream.ConsumerConfig{
 		Durable:       Consumer,
 		Description:   "Turns stored payloads into canonical events",
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       ackWait,
 		MaxDeliver:    -1,
 		MaxAckPending: inFlight,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("create consumer %s: %w", Consumer, err)
-	}
-	return consumer, nil
+	}}
 }
 
 // takeOver makes deliveries begin behind the last payload up to which all are answered.
@@ -114,42 +124,72 @@ func (s *Store) takeOver(ctx context.Context) error {
 
 // dispatch hands messages to the lanes, and takes the subscription up again if it ends. When ctx
 // ends it gives back what has been pulled already.
-func (s *Store) dispatch(ctx context.Context, lanes []chan jetstream.Msg, log *zap.Logger) {
+func (s *Store) dispatch(ctx context.Context, lanes []chan delivery, log *zap.Logger) {
 	seed := maphash.MakeSeed()
+	var told nag
 	for ctx.Err() == nil {
-		messages, err := s.messages(ctx)
-		if err != nil {
-			log.Warn("cannot read stored payloads, trying again", zap.Error(err))
-			pause(ctx, retryPause)
-			continue
-		}
-		stop := context.AfterFunc(ctx, messages.Drain)
-		err = forward(messages, func(m jetstream.Msg) {
-			lanes[maphash.String(seed, m.Subject())%uint64(len(lanes))] <- m
+		err := s.pull(ctx, func(d delivery) {
+			told.over()
+			lanes[maphash.String(seed, d.Subject())%uint64(len(lanes))] <- d
 		})
-		stop()
-		messages.Stop()
-		if ctx.Err() == nil {
-			log.Warn("reading stored payloads was interrupted, trying again", zap.Error(err))
+		if ctx.Err() == nil && err != nil {
+			s.suspect()
+			told.warn(log, "cannot read stored payloads, trying again", zap.Error(err))
 			pause(ctx, retryPause)
 		}
 	}
 }
 
+// delivery is a message, and since when deliveries count that were pulled together with it.
+type delivery struct {
+	jetstream.Msg
+	epoch uint64
+}
+
+// pull passes messages on until ctx ends, an error or a renewal.
+func (s *Store) pull(ctx context.Context, pass func(delivery)) error {
+	s.turn.Lock()
+	s.pulling.Lock()
+	defer s.pulling.Unlock()
+	lasting, done := s.pulls.lasting(ctx)
+	defer done()
+	epoch := s.epoch.Load()
+	s.turn.Unlock()
+	messages, err := s.messages(ctx)
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	defer context.AfterFunc(lasting, func() {
+		if s.epoch.Load() != epoch {
+			messages.Stop() // what waits comes again
+			return
+		}
+		messages.Drain()
+	})()
+	err = forward(messages, s.suspect, func(m jetstream.Msg) { pass(delivery{m, epoch}) })
+	if lasting.Err() == nil {
+		return err
+	}
+	return nil
+}
+
 // messages begins to pull. The consumer is made anew should somebody have deleted it.
 func (s *Store) messages(ctx context.Context) (jetstream.MessagesContext, error) {
-	consumer, err := s.consumer(ctx)
+	consumer, err := s.make(ctx, s.normalizer())
 	if err != nil {
 		return nil, err
 	}
 	return consumer.Messages(jetstream.PullMaxMessages(pulled), jetstream.PullHeartbeat(heartbeat))
 }
 
-// forward passes messages on until there are no more.
-func forward(messages jetstream.MessagesContext, pass func(jetstream.Msg)) error {
+// forward passes messages on until there are no more. silent is called when the server gives no
+// sign of life: it may have lost the consumer.
+func forward(messages jetstream.MessagesContext, silent func(), pass func(jetstream.Msg)) error {
 	for {
 		m, err := messages.Next()
 		if errors.Is(err, jetstream.ErrNoHeartbeat) {
+			silent()
 			continue // the pull is renewed by the library
 		}
 		if err != nil {
@@ -161,21 +201,39 @@ func forward(messages jetstream.MessagesContext, pass func(jetstream.Msg)) error
 
 // workOne works a message until it is done, or gives it back when ctx ends. An answer that is lost
 // costs only a redelivery.
-func (s *Store) workOne(ctx context.Context, m jetstream.Msg, o ConsumeOptions, records *recorder) {
-	p := payloadOf(m.Subject(), m.Headers(), m.Data())
-	if !whole(p) {
-		o.Log.Error("a message in the payload log is not ours, or was altered; it is passed over", zap.String("provider", p.Provider), zap.String("account", p.Account))
-		_ = m.Term()
+func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, records *recorder) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return // no delivery of the server's
+	}
+	if isBar(m.Subject()) {
+		// Whoever put it up has written down that it goes, unless it was killed meanwhile.
+		if s.noteErasing(ctx, s.names.payloads(), meta.Sequence.Stream) == nil {
+			_ = m.Ack()
+		}
 		return
 	}
-	attempt, seq := 1, uint64(0)
-	if meta, err := m.Metadata(); err == nil {
-		attempt, seq = int(meta.NumDelivered), meta.Sequence.Stream
+	p := payloadOf(m.Subject(), m.Headers(), m.Data())
+	if !ours(m.Headers()) {
+		s.passOver(s.names.payloads())
+		records.add(passedOver(p, meta, kycbridge.DispositionForeign), func() { _ = m.Term() })
+		return
 	}
-	for ; ctx.Err() == nil; attempt++ {
+	if !whole(p) {
+		o.Log.Error("a message in the payload log was altered; it is passed over",
+			zap.String("provider", p.Provider), zap.String("account", p.Account), zap.Uint64("sequence", meta.Sequence.Stream))
+		records.add(passedOver(p, meta, kycbridge.DispositionDamaged), func() { _ = m.Term() })
+		return
+	}
+	p.Seq = meta.Sequence.Stream
+	for attempt := int(meta.NumDelivered); ctx.Err() == nil; attempt++ {
+		if s.epoch.Load() != m.epoch {
+			return // deliveries began anew, and this one comes again
+		}
 		done, retryIn := o.Work(ctx, p, attempt)
 		if retryIn == 0 {
-			done.Seq = seq
+			done.Seq, done.StoredAt = meta.Sequence.Stream, meta.Timestamp
+			done.Mark, done.Verification = kycbridge.PayloadMark(p.ID), kycbridge.VerificationMark(p.VerificationID)
 			records.add(done, func() { _ = m.Ack() })
 			return
 		}
@@ -186,6 +244,12 @@ func (s *Store) workOne(ctx context.Context, m jetstream.Msg, o ConsumeOptions, 
 		wait(ctx, m, min(retryIn, heartbeat))
 	}
 	_ = m.Nak()
+}
+
+// passedOver is what is recorded of a message that is not worked.
+func passedOver(p kycbridge.Payload, meta *jetstream.MsgMetadata, why string) kycbridge.Disposition {
+	return kycbridge.Disposition{Seq: meta.Sequence.Stream, StoredAt: meta.Timestamp, Mark: kycbridge.PayloadMark(p.ID), Why: why,
+		Verification: kycbridge.VerificationMark(p.VerificationID)}
 }
 
 // wait lets time pass and tells the server that the message is still held.

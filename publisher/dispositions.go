@@ -20,20 +20,47 @@ const (
 )
 
 // disposition is one entry of a message of the disposition stream: sequence of the payload, revision of its
-// event or 0, and then why, and what was new in it. It holds nothing that names anybody, so that
-// erasing a person leaves it.
+// event or 0, and then why, what was new in it, and which payload it was: the second in which it was
+// stored, the mark of its id and the beginning of the id of its verification. It holds nothing that
+// names anybody, so that erasing a person leaves it.
 type disposition struct {
-	seq      uint64
-	revision int
-	why      string
-	fresh    []newValue
+	seq          uint64
+	revision     int
+	why          string
+	fresh        []newValue
+	storedAt     int64 // Unix time
+	mark         uint64
+	verification string
+}
+
+// dispositionOf is d as it is written.
+func dispositionOf(d kycbridge.Disposition) disposition {
+	o := disposition{seq: d.Seq, revision: d.Revision, why: d.Why, fresh: newValues(d.New), mark: d.Mark, verification: d.Verification}
+	if !d.StoredAt.IsZero() {
+		o.storedAt = d.StoredAt.Unix()
+	}
+	return o
+}
+
+// disposition is o as it was before it was written, recorded at a time.
+func (o disposition) disposition(at time.Time) kycbridge.Disposition {
+	d := kycbridge.Disposition{Seq: o.seq, Revision: o.revision, Why: o.why, Mark: o.mark, Verification: o.verification, At: at}
+	if o.storedAt != 0 {
+		d.StoredAt = time.Unix(o.storedAt, 0).UTC()
+	}
+	for _, v := range o.fresh {
+		d.New = append(d.New, kycbridge.NewValue(v))
+	}
+	return d
 }
 
 // MarshalJSON writes an entry as a short list, without the end of it that says nothing.
 func (o disposition) MarshalJSON() ([]byte, error) {
-	list := []any{o.seq, o.revision, o.why, o.fresh}
+	list := []any{o.seq, o.revision, o.why, o.fresh, o.storedAt, o.mark, o.verification}
 	switch {
+	case o.mark != 0 || o.verification != "":
 	case len(o.fresh) > 0:
+		list = list[:4]
 	case o.why != "":
 		list = list[:3]
 	default:
@@ -44,28 +71,32 @@ func (o disposition) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads what MarshalJSON wrote, now or in an earlier version.
 func (o *disposition) UnmarshalJSON(raw []byte) error {
-	list := []any{&o.seq, &o.revision, &o.why, &o.fresh}
+	list := []any{&o.seq, &o.revision, &o.why, &o.fresh, &o.storedAt, &o.mark, &o.verification}
 	return json.Unmarshal(raw, &list)
 }
 
 // size is about how many bytes an entry takes.
 func (o disposition) size() int {
-	n := 16 + len(o.why)
+	n := 72 + len(o.why)
 	for _, v := range o.fresh {
 		n += 8 + len(v.Pointer) + len(v.Value)
 	}
 	return n
 }
 
-// newValue is written as a list too: the pointer of a field, or pointer and value of a word.
+// newValue is written as a list too: the pointer of a field, pointer and value of a word, or pointer,
+// value and kind of anything else.
 type newValue kycbridge.NewValue
 
-// MarshalJSON writes a list of one or two.
+// MarshalJSON writes a list of one to three.
 func (v newValue) MarshalJSON() ([]byte, error) {
-	if v.Kind == kycbridge.NewField {
+	switch v.Kind {
+	case kycbridge.NewField:
 		return json.Marshal([]string{v.Pointer})
+	case kycbridge.NewWord:
+		return json.Marshal([]string{v.Pointer, v.Value})
 	}
-	return json.Marshal([]string{v.Pointer, v.Value})
+	return json.Marshal([]string{v.Pointer, v.Value, v.Kind})
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -79,6 +110,8 @@ func (v *newValue) UnmarshalJSON(raw []byte) error {
 		*v = newValue{Kind: kycbridge.NewField, Pointer: list[0]}
 	case 2:
 		*v = newValue{Kind: kycbridge.NewWord, Pointer: list[0], Value: list[1]}
+	case 3:
+		*v = newValue{Kind: list[2], Pointer: list[0], Value: list[1]}
 	default:
 		return fmt.Errorf("a new value has %d parts", len(list))
 	}
@@ -101,7 +134,7 @@ func newRecorder(s *Store) *recorder { return &recorder{store: s, wake: make(cha
 // add takes a disposition; release is called once it is durable.
 func (r *recorder) add(o kycbridge.Disposition, release func()) {
 	r.mu.Lock()
-	r.waiting = append(r.waiting, disposition{o.Seq, o.Revision, o.Why, newValues(o.New)})
+	r.waiting = append(r.waiting, dispositionOf(o))
 	r.release = append(r.release, release)
 	full := len(r.waiting) >= dispositionsAtOnce
 	r.mu.Unlock()
@@ -194,17 +227,14 @@ func (s *Store) putDispositions(ctx context.Context, batch []disposition) error 
 // Dispositions reads what became of payloads, oldest record first, of those that were recorded at or
 // after since. A payload that was worked several times has several.
 func (s *Store) Dispositions(ctx context.Context, since time.Time, each func(kycbridge.Disposition) error) error {
-	return s.scanAll(ctx, s.names.dispositions(), scanOptions{since: since}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+	return s.scanAll(ctx, s.names.dispositions(), scanOptions{since: since}, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		var batch []disposition
-		if err := json.Unmarshal(m.Data(), &batch); err != nil {
-			return fmt.Errorf("read dispositions: a message of %s is not ours", s.names.dispositions())
+		if json.Unmarshal(m.Data(), &batch) != nil {
+			s.passOver(s.names.dispositions()) // or damaged; what it may have told counts as not recorded
+			return nil
 		}
 		for _, o := range batch {
-			d := kycbridge.Disposition{Seq: o.seq, Revision: o.revision, Why: o.why}
-			for _, v := range o.fresh {
-				d.New = append(d.New, kycbridge.NewValue(v))
-			}
-			if err := each(d); err != nil {
+			if err := each(o.disposition(meta.Timestamp)); err != nil {
 				return err
 			}
 		}

@@ -18,8 +18,10 @@ func TestDispositionsAsStored(t *testing.T) {
 	for text, want := range map[string]disposition{
 		`[7,2]`:           {seq: 7, revision: 2},
 		`[7,0,"ignored"]`: {seq: 7, why: "ignored"},
-		`[7,2,"",[["/a"],["/b","Frozen"],["/c",""]]]`: {seq: 7, revision: 2, fresh: []newValue{field, word, {Kind: kycbridge.NewWord, Pointer: "/c"}}},
-		`[7,0,"old",[["/a"]]]`:                        {seq: 7, why: "old", fresh: []newValue{field}},
+		`[7,2,"",[["/a"],["/b","Frozen"],["/c",""]]]`:      {seq: 7, revision: 2, fresh: []newValue{field, word, {Kind: kycbridge.NewWord, Pointer: "/c"}}},
+		`[7,0,"old",[["/a"]]]`:                             {seq: 7, why: "old", fresh: []newValue{field}},
+		`[7,2,"",[["/a","object","type"]]]`:                {seq: 7, revision: 2, fresh: []newValue{{kycbridge.NewType, "/a", "object"}}},
+		`[7,2,"",null,1772442000,17,"00000000-0000-5000"]`: {seq: 7, revision: 2, storedAt: 1772442000, mark: 17, verification: "00000000-0000-5000"},
 	} {
 		var got disposition
 		if err := json.Unmarshal([]byte(text), &got); err != nil {
@@ -41,8 +43,10 @@ func TestDispositionsAsStored(t *testing.T) {
 		}
 	}
 	var got disposition
-	if json.Unmarshal([]byte(`[7,0,"",[[]]]`), &got) == nil {
-		t.Error("took a new value without a pointer")
+	for _, odd := range []string{`[7,0,"",[[]]]`, `[7,0,"",[["/a","b","type","c"]]]`} {
+		if json.Unmarshal([]byte(odd), &got) == nil {
+			t.Errorf("took %s", odd)
+		}
 	}
 }
 

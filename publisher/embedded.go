@@ -5,10 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,6 +14,9 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"kycbridge/publisher/blocks"
 )
 
 // operator is the user of the embedded server that may do everything; its password lies in the
@@ -35,6 +36,11 @@ type EmbeddedOptions struct {
 	Users   []User // none: whoever reaches the port may read events and nothing else
 	Names   Names
 	MaxBody int // largest payload, bytes
+
+	// Scrub is how old the last look at a file may be that has not changed since; 0: any age.
+	Scrub   time.Duration
+	Log     *zap.Logger                 // nil: nothing is logged
+	Observe func(owner, outcome string) // is told of the requests of consumers; may be nil
 }
 
 // Embedded is a nats-server in this process, with an fsync before every acknowledgement.
@@ -43,6 +49,14 @@ type Embedded struct {
 	lock     *os.File
 	password string
 	dir      string
+	readers  []*Readers // one for each consumer, so that none waits for another
+	lives    []*live    // in the same way
+	door     *door      // nil: no port
+
+	log    *zap.Logger
+	said   *serverLog
+	files  blocks.Options
+	damage []blocks.Finding
 
 	stageOnce sync.Once
 	staging   string // where batches are staged in memory; "" if they are staged on disk
@@ -51,6 +65,9 @@ type Embedded struct {
 // StartEmbedded locks the data directory and starts the server. It returns an error that names
 // the directory if another process holds it.
 func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
+	if err := o.sound(); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
@@ -58,10 +75,13 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Embedded{lock: lock, dir: o.Dir}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	e := &Embedded{lock: lock, dir: o.Dir, log: o.Log, said: &serverLog{log: o.Log}}
 	if err := e.start(o); err != nil {
 		e.Close()
-		return nil, err
+		return nil, explain(err, o.Dir)
 	}
 	return e, nil
 }
@@ -77,34 +97,104 @@ func (e *Embedded) start(o EmbeddedOptions) (err error) {
 	if e.server, err = server.NewServer(opts); err != nil {
 		return fmt.Errorf("set up embedded NATS server: %w", err)
 	}
-	if err := listenable(o.Listen); err != nil {
-		return err
+	if o.Listen != "" {
+		if e.door, err = openDoor(o.Listen); err != nil {
+			return err
+		}
+	}
+	e.forget(payloadAge)
+	if err := e.checkFiles(o); err != nil {
+		return fmt.Errorf("check the files of the embedded store: %w", err)
 	}
 	left := leftStaging(o.Dir, o.Names.payloads())
+	e.server.SetLogger(e.said, false, false)
 	e.server.Start()
-	if !e.server.ReadyForConnections(30 * time.Second) {
-		return fmt.Errorf("embedded NATS server did not start: is %s free and %s writable?", o.Listen, o.Dir)
-	}
-	if !e.server.JetStreamEnabled() {
-		return fmt.Errorf("embedded NATS server could not open its store in %s", o.Dir)
+	if err := e.waitReady(o); err != nil {
+		return err
 	}
 	if left != "" {
 		os.RemoveAll(left) // the server has taken from it what it could
 	}
+	return e.serveReaders(o)
+}
+
+// serveReaders serves consumers, each over connections of its own, and opens the port for them.
+func (e *Embedded) serveReaders(o EmbeddedOptions) error {
+	for i, owner := range owners(o) {
+		asked, err := Connect(context.Background(), Dial{Name: "readers", Options: e.Dial()}, 0, o.Log)
+		if err != nil {
+			return err
+		}
+		told := newBudget()
+		readers, err := NewReaders(asked, ReadersOptions{told: told, Names: o.Names, Owner: owner.Name, Filters: owner.Filters, Events: true, Watches: true, Observe: o.Observe, Log: o.Log})
+		if err != nil {
+			return err
+		}
+		e.readers = append(e.readers, readers)
+		heard, err := Connect(context.Background(), Dial{Name: "live", Options: e.Dial()}, 0, o.Log)
+		if err != nil {
+			return err
+		}
+		l := newLive(heard, o.Names, owner.Name, told, o.Log)
+		e.lives = append(e.lives, l)
+		var u User
+		if len(o.Users) > 0 {
+			u = o.Users[i]
+		}
+		if e.door != nil {
+			if err := e.prime(u, owner); err != nil {
+				return err
+			}
+			e.door.guests[u.Username] = newGuest(u.Password, told, l.start, l.end)
+		}
+	}
+	if e.door == nil {
+		return nil
+	}
+	e.door.guests[operator] = newHost(e.password)
+	return e.door.serve(e.server.InProcessConn)
+}
+
+// prime makes the first subscriptions of a consumer's account before anybody comes in. With the first one that
+// is narrower than an import the server builds what translates its subjects, and it takes no lock for that
+// (addShadowSub of nats-server 2.14): two clients that subscribe at the same moment would race.
+func (e *Embedded) prime(u User, owner Owner) error {
+	options := []nats.Option{nats.InProcessServer(e.server), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})}
+	if u.Username != "" {
+		options = append(options, nats.UserInfo(u.Username, u.Password))
+	}
+	nc, err := nats.Connect("", options...)
+	if err != nil {
+		return fmt.Errorf("make the first subscriptions of the NATS user %q: %w", u.Username, err)
+	}
+	defer nc.Close()
+	literal := strings.NewReplacer("*", "0", ">", "0")
+	for _, subject := range append([]string{"_INBOX.0"}, owner.Filters...) {
+		if _, err := nc.SubscribeSync(literal.Replace(subject)); err != nil {
+			return fmt.Errorf("make the first subscriptions of the NATS user %q: %w", u.Username, err)
+		}
+	}
+	if err := nc.Flush(); err != nil {
+		return fmt.Errorf("make the first subscriptions of the NATS user %q: %w", u.Username, err)
+	}
 	return nil
 }
 
-// listenable finds out at once what the server would try for half a minute.
-func listenable(listen string) error {
-	if listen == "" {
-		return nil
+// waitReady waits until the server takes connections and has opened its store.
+func (e *Embedded) waitReady(o EmbeddedOptions) error {
+	const look = 100 * time.Millisecond
+	for patience := openPatience + e.opening(); !e.server.ReadyForConnections(look); patience -= look {
+		switch why := e.said.gaveUp(); {
+		case why != "":
+			return fmt.Errorf("embedded NATS server did not start on %s: %s", o.Dir, why)
+		case patience <= 0:
+			return fmt.Errorf("embedded NATS server did not start: is %s free and %s writable?", o.Listen, o.Dir)
+		}
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(context.Background(), "tcp", listen)
-	if err != nil {
-		return fmt.Errorf("embedded.listen: %w", err)
+	if !e.server.JetStreamEnabled() {
+		return fmt.Errorf("embedded NATS server could not open its store in %s", o.Dir)
 	}
-	return l.Close()
+	return nil
 }
 
 // serverOptions: SyncAlways is the promise; the rest is size and access.
@@ -122,21 +212,7 @@ func serverOptions(o EmbeddedOptions, password string) (*server.Options, error) 
 	opts.JetStreamMaxMemory = 64 << 20
 	opts.MaxPending = 256 << 20
 	opts.NoSigs, opts.NoLog = true, true
-	if o.Listen == "" {
-		opts.DontListen = true
-		return opts, nil
-	}
-	host, port, err := net.SplitHostPort(o.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("embedded.listen %q: %w", o.Listen, err)
-	}
-	opts.Host = host
-	if opts.Port, err = strconv.Atoi(port); err != nil {
-		return nil, fmt.Errorf("embedded.listen %q: the port must be a number", o.Listen)
-	}
-	if opts.Port == 0 {
-		opts.Port = server.RANDOM_PORT
-	}
+	opts.DontListen = true // the door listens
 	return opts, nil
 }
 
@@ -147,19 +223,32 @@ func (e *Embedded) Dial() []nats.Option {
 
 // ClientURL is where consumers connect; "" if no port is open.
 func (e *Embedded) ClientURL() string {
-	if e.server.Addr() == nil {
+	if e.door == nil {
 		return ""
 	}
-	return "nats://" + e.server.Addr().String()
+	return "nats://" + e.door.listener.Addr().String()
 }
 
 // Close stops the server, waits until its store is closed and releases the directory.
 func (e *Embedded) Close() {
+	if e.door != nil {
+		e.door.Close()
+	}
+	for _, l := range e.lives {
+		l.conn.Close()
+		l.end()
+	}
+	for _, r := range e.readers {
+		r.Close()
+	}
 	if e.server != nil {
 		e.server.Shutdown()
 		e.server.WaitForShutdown()
 	}
 	e.unstage()
+	if e.server != nil && e.files.Dir != "" {
+		_ = blocks.Closed(e.files) // it only saves the next start some time
+	}
 	e.lock.Close() // closing releases the lock
 }
 

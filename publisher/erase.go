@@ -35,6 +35,12 @@ func (s *Store) Erase(ctx context.Context, shelf kycbridge.Shelf, seq uint64, se
 func (c *Connection) erase(ctx context.Context, stream jetstream.Stream, seq uint64, secure bool) error {
 	ctx, cancel := c.whileUp(ctx)
 	defer cancel()
+	if c.erasing != nil {
+		// Before it is gone: a hole that nobody has announced looks like damage.
+		if err := c.erasing(ctx, stream.CachedInfo().Config.Name, seq); err != nil {
+			return err
+		}
+	}
 	remove := stream.DeleteMsg
 	if secure {
 		remove = stream.SecureDeleteMsg
@@ -152,20 +158,29 @@ func (s *Store) Buried(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombsto
 	if err != nil {
 		return nil, fmt.Errorf("read tombstone: %w", err)
 	}
-	var t kycbridge.Tombstone
-	if err := json.Unmarshal(raw.Data, &t); err != nil {
-		return nil, fmt.Errorf("read tombstone: message %d of %s is not ours", raw.Sequence, s.names.tombstones())
+	t, ok := s.tombstoneOf(raw.Subject, raw.Data)
+	if !ok {
+		return nil, nil
 	}
 	return &t, nil
 }
 
+// tombstoneOf reads a tombstone; one that is not ours buries nobody.
+func (s *Store) tombstoneOf(subject string, body []byte) (t kycbridge.Tombstone, ok bool) {
+	err := json.Unmarshal(body, &t)
+	if err != nil || subject != s.names.tombstone(kycbridge.Key{Provider: t.Provider, Account: t.Account, VerificationID: t.VerificationID}) {
+		s.passOver(s.names.tombstones())
+		return t, false
+	}
+	return t, true
+}
+
 // Tombstones reads which verifications were erased, in the order in which they were buried.
 func (s *Store) Tombstones(ctx context.Context, each func(kycbridge.Tombstone) error) error {
-	return s.scanAll(ctx, s.names.tombstones(), scanOptions{}, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
-		var t kycbridge.Tombstone
-		if err := json.Unmarshal(m.Data(), &t); err != nil {
-			return fmt.Errorf("read tombstones: message %d of %s is not ours", meta.Sequence.Stream, s.names.tombstones())
+	return s.scanAll(ctx, s.names.tombstones(), scanOptions{subjects: []string{s.names.join("tombstone.>")}}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+		if t, ok := s.tombstoneOf(m.Subject(), m.Data()); ok {
+			return each(t)
 		}
-		return each(t)
+		return nil
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -12,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 const (
@@ -26,23 +28,33 @@ const (
 const (
 	headerUntil   = "Kyc-Until"
 	headerUntilID = "Kyc-Until-Payload"
+	// headerMemory is what the lifecycle has to know beside the event (kycbridge.Memory).
+	headerMemory = "Kyc-Memory"
 )
+
+// eventType is the content type of an event.
+const eventType = "application/cloudevents+json"
 
 // Bus publishes canonical events and reads them back.
 type Bus struct {
 	*Connection
 	names  Names
-	events *committer
-	last   *lru.Cache[kycbridge.Key, kycbridge.State]
-	stream jetstream.Stream
+	wanted []stream
+
+	evicting   sync.Mutex
+	evicted    time.Time // when the consumers of the stream were looked through
+	evictFails nag
+	events     *committer
+	last       *lru.Cache[kycbridge.Key, kycbridge.State]
+	stream     jetstream.Stream
+	end        end
 }
 
 // OpenBus creates the event stream, or brings it up to date, and opens it.
 func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas int) (*Bus, error) {
-	for _, want := range busStreams(names, maxBody, replicas) {
-		if err := insist(ctx, func(ctx context.Context) error { return ensure(ctx, c.js, want) }); err != nil {
-			return nil, err
-		}
+	wanted := busStreams(names, maxBody, replicas)
+	if err := c.open(ctx, wanted); err != nil {
+		return nil, err
 	}
 	var stream jetstream.Stream
 	err := insist(ctx, func(ctx context.Context) (err error) {
@@ -56,7 +68,12 @@ func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas 
 	if err != nil {
 		return nil, err
 	}
-	return &Bus{Connection: c, names: names, events: newCommitter(c), last: last, stream: stream}, nil
+	b := &Bus{Connection: c, names: names, wanted: wanted, events: newCommitter(c), last: last, stream: stream}
+	if found, err := c.js.Stream(ctx, names.events()); err == nil { // else the first look tells it
+		b.end.at(found.CachedInfo().Config.Metadata[restoredKey])
+	}
+	b.evict(ctx)
+	return b, nil
 }
 
 // Close ends publishing and the connection.
@@ -90,7 +107,12 @@ func (b *Bus) Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.
 	if err != nil {
 		return kycbridge.State{}, err
 	}
-	state, err := b.revision(raw)
+	var state kycbridge.State
+	if isEvent(raw.Header) {
+		state, err = b.revision(raw)
+	} else {
+		state, err = b.before(ctx, k, raw.Sequence)
+	}
 	if err != nil {
 		return kycbridge.State{}, err
 	}
@@ -101,36 +123,63 @@ func (b *Bus) Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.
 	return state, nil
 }
 
+// isEvent reports whether a message of the event stream has the headers that we write.
+func isEvent(h nats.Header) bool {
+	return h.Get("Content-Type") == eventType && h.Get(nats.MsgIdHdr) != ""
+}
+
+// before is the last event of a verification before a message that is not ours. The next event
+// follows that message.
+func (b *Bus) before(ctx context.Context, k kycbridge.Key, foreign uint64) (kycbridge.State, error) {
+	var last kycbridge.State
+	err := b.Revisions(ctx, k, func(s kycbridge.State) error {
+		if s.Seq < foreign {
+			last = s
+		}
+		return nil
+	})
+	last.Seq = foreign
+	return last, err
+}
+
 // revision reads a published event back.
 func (b *Bus) revision(raw *jetstream.RawStreamMsg) (kycbridge.State, error) {
-	e, err := kycbridge.DecodeEvent(raw.Data)
+	e, err := event.Decode(raw.Data)
 	if err != nil {
 		return kycbridge.State{}, fmt.Errorf("event at sequence %d of %s cannot be read back", raw.Sequence, b.names.events())
 	}
-	e.Data.UntilID = raw.Header.Get(headerUntilID)
-	e.Data.Until = kycbridge.ParseInstant(raw.Header.Get(headerUntil))
-	return kycbridge.State{Data: &e.Data, Seq: raw.Sequence}, nil
+	b.end.at(e.RestoredTime) // another process may have written it, and what follows must not be older
+	until := event.ParseInstant(raw.Header.Get(headerUntil))
+	memory := kycbridge.Recall(&e, raw.Header.Get(headerMemory), until, raw.Header.Get(headerUntilID))
+	return kycbridge.State{Data: &kycbridge.Revision{Data: e.Data, Memory: memory}, Seq: raw.Sequence}, nil
 }
 
-// Publish appends e if the last event of its verification is still the one at seq after.
-func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, kind kycbridge.Kind, e *kycbridge.Event, body []byte, after uint64) error {
+// Publish appends e if the last event of its verification is still the one at seq after. The stream
+// tells live subscribers of it once it is stored.
+func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, after uint64) error {
+	if err := b.mayPublish(ctx, e.Event); err != nil {
+		return err
+	}
+	revision := &kycbridge.Revision{Data: e.Data, Memory: e.Memory}
+	newest, newestID := revision.Newest()
 	m := &nats.Msg{
-		Subject: b.names.event(k, kind),
+		Subject: b.names.put(k, e.Kind),
 		Header: nats.Header{
-			"Content-Type":                          {"application/cloudevents+json"},
+			"Content-Type":                          {eventType},
 			nats.MsgIdHdr:                           {e.ID},
-			headerUntil:                             {kycbridge.Instant(e.Data.NewestAt())},
+			headerUntil:                             {event.Instant(newest)},
+			headerMemory:                            {e.Memory.Encode()},
 			jetstream.ExpectedLastSubjSeqHeader:     {strconv.FormatUint(after, 10)},
 			jetstream.ExpectedLastSubjSeqSubjHeader: {b.names.anyEvent(k)},
 		},
-		Data: body,
+		Data: e.Body,
 	}
 	if e.Traceparent != "" {
 		// Lower case, as W3C and the propagators of OpenTelemetry write it: names in NATS are not folded.
 		m.Header["traceparent"] = []string{e.Traceparent}
 	}
-	if e.Data.UntilID != "" {
-		m.Header[headerUntilID] = []string{plain(e.Data.UntilID)}
+	if newestID != "" {
+		m.Header[headerUntilID] = []string{plain(newestID)}
 	}
 	ack, err := b.events.Publish(ctx, m)
 	var refused *jetstream.APIError
@@ -139,20 +188,30 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, kind kycbridge.Kind,
 		b.last.Remove(k)
 		return kycbridge.ErrConflict
 	case errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &refused) && refused.ErrorCode == messageTooLarge:
-		return fmt.Errorf("event of %d bytes is larger than the bus takes: %w", len(body), kycbridge.ErrUnmappable)
+		return fmt.Errorf("event of %d bytes is larger than the bus takes: %w", len(e.Body), kycbridge.ErrUnmappable)
 	case err != nil:
 		b.last.Remove(k)
 		return err
 	case ack.Duplicate:
-		// An event of this revision exists; whether it says the same, only reading it tells.
+		// An event of this revision was stored just now; what it says, only reading it tells.
 		b.last.Remove(k)
+		b.outlast(ctx, ack.Sequence)
 		return kycbridge.ErrConflict
 	}
 	b.last.Remove(k)
-	if len(body) <= memorable {
-		b.last.Add(k, kycbridge.State{Data: &e.Data, Seq: ack.Sequence})
+	if len(e.Body) <= memorable {
+		b.last.Add(k, kycbridge.State{Data: revision, Seq: ack.Sequence})
 	}
 	return nil
+}
+
+// outlast waits until the server has forgotten the id of an event that was erased meanwhile.
+func (b *Bus) outlast(ctx context.Context, seq uint64) {
+	ctx, cancel := b.whileUp(ctx)
+	defer cancel()
+	if _, err := b.stream.GetMsg(ctx, seq); errors.Is(err, jetstream.ErrMsgNotFound) {
+		pause(ctx, eventWindow)
+	}
 }
 
 // Events is how many events the stream holds.
@@ -167,8 +226,11 @@ func (b *Bus) Events(ctx context.Context) (int, error) {
 // messageTooLarge is the server's code for a message over the stream's limit.
 const messageTooLarge = 10054
 
+// The server's codes for a compare-and-set that failed; the second stands for another one that is under
+// way in a cluster, too.
+const wrongLastSequence, wrongLastSequenceConstant = 10071, 10164
+
 // wrongLast reports whether the compare-and-set failed.
 func wrongLast(e *jetstream.APIError) bool {
-	const wrongLastSequence, wrongLastSequenceConstant = 10071, 10164
 	return e.ErrorCode == wrongLastSequence || e.ErrorCode == wrongLastSequenceConstant
 }

@@ -15,17 +15,18 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // headerSize is the size of the body, which the server adds where it leaves the body out.
 const headerSize = "Nats-Msg-Size"
 
 // payloadHeaders are the request headers of a refused callback that its payload has too; the others are credentials.
-var payloadHeaders = [...]string{"User-Agent", "X-Request-Id", "Traceparent"}
+var payloadHeaders = [...]string{"User-Agent", "X-Request-Id", "Traceparent", "Content-Encoding"}
 
 // Kept reads what lies on a shelf, oldest first, as far as it is there when it begins. each may
 // return kycbridge.ErrEnough to end it; any other error ends it and is returned. Messages that are
-// none of ours come too: whoever takes one for a payload checks its digest, as the Normalizer does.
+// none of ours are passed over. Whether a body is as it was stored, its digest tells.
 func (s *Store) Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbridge.Kept) error) error {
 	shelf, err := s.shelf(q.Shelf)
 	if err != nil {
@@ -43,6 +44,13 @@ func (s *Store) Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbr
 	sift := q.VerificationID != ""
 	o := scanOptions{subjects: filter, since: q.Since, from: q.From, headers: q.HeadersOnly || sift}
 	return s.scanAll(ctx, shelf, o, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+		if isBar(m.Subject()) {
+			return nil
+		}
+		if !ours(m.Headers()) {
+			s.passOver(shelf)
+			return nil
+		}
 		if meta.Timestamp.Before(q.Since) || sift && m.Headers().Get(headerSubject) != q.VerificationID {
 			return nil
 		}
@@ -71,6 +79,10 @@ func (s *Store) keptOfOne(ctx context.Context, subject string, q kycbridge.KeptQ
 			return kycbridge.ErrEnough
 		}
 		if raw.Time.Before(q.Since) {
+			return nil
+		}
+		if !ours(raw.Header) {
+			s.passOver(s.names.payloads())
 			return nil
 		}
 		k := keptOf(q.Shelf, raw.Subject, raw.Header, raw.Data, raw.Sequence)
@@ -130,6 +142,9 @@ func (c *Connection) scanAll(ctx context.Context, stream string, o scanOptions, 
 			_ = c.js.DeleteConsumer(clean, stream, consumer)
 			cancel()
 		}
+		if errors.Is(err, errNoMore) {
+			return nil
+		}
 		if err != nil || ended || at == 0 || at >= end {
 			return err
 		}
@@ -177,6 +192,9 @@ func (s *Store) KeptAt(ctx context.Context, shelf kycbridge.Shelf, seq uint64) (
 	if err != nil {
 		return kycbridge.Kept{}, fmt.Errorf("read kept payload %d of %s: %w", seq, orPayloads(shelf), err)
 	}
+	if !ours(raw.Header) {
+		return kycbridge.Kept{}, fmt.Errorf("read kept payload %d of %s: %w", seq, orPayloads(shelf), kycbridge.ErrNotFound)
+	}
 	return keptOf(shelf, raw.Subject, raw.Header, raw.Data, raw.Sequence), nil
 }
 
@@ -198,7 +216,7 @@ func (s *Store) Put(ctx context.Context, k kycbridge.Kept) (kycbridge.Stored, er
 		if k.Request != nil {
 			r = *k.Request
 		}
-		ack, err = s.refusals.Publish(ctx, s.refusal(k.Payload, r))
+		ack, err = s.refusals.Publish(ctx, s.refusal(k.Payload, r, k.Reason))
 	default:
 		stored, err := s.Append(ctx, k.Payload)
 		if err != nil {
@@ -278,6 +296,10 @@ func (s *Store) Watches(ctx context.Context, each func(w kycbridge.Watch, due bo
 // Revisions reads every event of a verification in order.
 func (b *Bus) Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridge.State) error) error {
 	err := b.stored(ctx, b.stream, b.names.anyEvent(k), 1, func(raw *jetstream.RawStreamMsg) error {
+		if !isEvent(raw.Header) {
+			b.passOver(b.names.events())
+			return nil
+		}
 		state, err := b.revision(raw)
 		if err != nil {
 			return err
@@ -304,15 +326,19 @@ func (b *Bus) Published(ctx context.Context, provider, account string, since tim
 	return b.scanAll(ctx, b.names.events(), o, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		tokens := strings.Split(m.Subject(), ".")
 		n := len(tokens)
-		if n < 4 {
+		if n < 4 || !isEvent(m.Headers()) {
+			b.passOver(b.names.events())
 			return nil
 		}
 		return each(kycbridge.EventMeta{
 			Key:  kycbridge.Key{Provider: tokens[n-4], Account: tokens[n-3], VerificationID: tokens[n-1]},
 			Seq:  meta.Sequence.Stream,
 			ID:   m.Headers().Get(nats.MsgIdHdr),
-			Kind: kycbridge.Kind(tokens[n-2]),
+			Kind: event.Kind(tokens[n-2]),
 			At:   meta.Timestamp.UTC(),
+
+			PayloadID: m.Headers().Get(headerUntilID),
+			Until:     event.ParseInstant(m.Headers().Get(headerUntil)),
 		})
 	})
 }
@@ -362,11 +388,14 @@ func keptOf(shelf kycbridge.Shelf, subject string, h nats.Header, body []byte, s
 		_ = json.Unmarshal([]byte(h.Get(headerErrors)), &k.Errors) // a list that was too long is not there
 	case k.Shelf == kycbridge.ShelfRefused:
 		k.Provider, k.Account, k.VerificationID = tokens[n-2], tokens[n-1], ""
+		k.ID, k.Reason = strings.TrimSuffix(k.ID, "."+h.Get(headerCredential)), h.Get(headerWhy)
+		k.Addressed = addressOf(h.Get(headerAddressed))
 		k.Request = &kycbridge.Request{Header: http.Header{}, Body: body, ReceivedAt: k.ReceivedAt}
 		for name, v := range k.Header {
 			k.Request.Header[name] = []string{v}
 		}
 		k.Request.Query, _ = url.ParseQuery(h.Get(headerQuery))
+		k.Request.Path, _ = url.PathUnescape(h.Get(headerPath))
 		k.Header = nil
 		for _, name := range payloadHeaders {
 			if v := k.Request.Header.Get(name); v != "" {
@@ -378,6 +407,17 @@ func keptOf(shelf kycbridge.Shelf, subject string, h nats.Header, body []byte, s
 		}
 	}
 	return k
+}
+
+// addressOf reads what addressed has written.
+func addressOf(s string) kycbridge.AccountKey {
+	provider, account, _ := strings.Cut(s, "/")
+	provider, errProvider := url.PathUnescape(provider)
+	account, errAccount := url.PathUnescape(account)
+	if errProvider != nil || errAccount != nil {
+		return kycbridge.AccountKey{}
+	}
+	return kycbridge.AccountKey{Provider: provider, Account: account}
 }
 
 // requestHeaders are the headers of the request that brought a payload, as far as they are kept. The

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // kept collects what a query gives.
@@ -42,12 +43,12 @@ func shelved(t *testing.T, s *Store) map[kycbridge.Shelf]kycbridge.Kept {
 	no := payload("", "", `{"a": "refused"}`)
 	no.VerificationID, no.Header = "", map[string]string{"User-Agent": "provider/1.0"}
 	r := kycbridge.Request{Header: http.Header{"Authorization": {"Basic abc"}, "User-Agent": {"provider/1.0"}}, Query: url.Values{"token": {"t&1"}}, Body: no.Body, ReceivedAt: no.ReceivedAt}
-	s.Refuse(t.Context(), no, r)
+	s.Refuse(t.Context(), no, r, "no credential was sent")
 	eventually(t, "the refused one is kept", func() bool { return len(kept(t, s, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused})) == 1 })
 	return map[kycbridge.Shelf]kycbridge.Kept{
 		kycbridge.ShelfPayloads:   {Payload: p, Shelf: kycbridge.ShelfPayloads, Seq: 1, Size: len(p.Body)},
 		kycbridge.ShelfQuarantine: {Payload: bad, Shelf: kycbridge.ShelfQuarantine, Seq: 1, Size: len(bad.Body), Reason: kycbridge.QuarantineSchema, Errors: faults},
-		kycbridge.ShelfRefused:    {Payload: no, Shelf: kycbridge.ShelfRefused, Seq: 1, Size: len(no.Body), Request: &r},
+		kycbridge.ShelfRefused:    {Payload: no, Shelf: kycbridge.ShelfRefused, Seq: 1, Size: len(no.Body), Reason: "no credential was sent", Request: &r},
 	}
 }
 
@@ -98,7 +99,7 @@ func TestKeptSelects(t *testing.T) {
 	}
 	sixth, err := store.log.GetMsg(t.Context(), 6)
 	must(t, err)
-	idv := kycbridge.VerificationID("ondato", "acme", "idv-1") // 1 4 7 10
+	idv := event.VerificationID("ondato", "acme", "idv-1") // 1 4 7 10
 	for name, tc := range map[string]struct {
 		q    kycbridge.KeptQuery
 		want []uint64
@@ -226,7 +227,7 @@ func TestPositionFollowsTheNormalizer(t *testing.T) {
 	var running sync.WaitGroup
 	running.Go(func() {
 		_ = store.Consume(ctx, ConsumeOptions{Workers: 1, Log: zaptest.NewLogger(t), Hold: func() bool { return true }, Work: func(ctx context.Context, p kycbridge.Payload, _ int) (kycbridge.Disposition, time.Duration) {
-			if p.ID == "ondato.acme.e3" && p.VerificationID == kycbridge.VerificationID("ondato", "acme", "idv-1") {
+			if p.ID == "ondato.acme.e3" && p.VerificationID == event.VerificationID("ondato", "acme", "idv-1") {
 				<-ctx.Done()
 				return kycbridge.Disposition{}, time.Second
 			}
@@ -268,25 +269,26 @@ func TestRevisionsAndPublished(t *testing.T) {
 	other := payload("idv-2", "", "{}")
 	other.Provider = "signzy"
 	var half time.Time
-	for i, kind := range []kycbridge.Kind{kycbridge.KindUpdated, kycbridge.KindCompleted, kycbridge.KindUpdated} {
+	for i, kind := range []event.Kind{event.KindUpdated, event.KindCompleted, event.KindUpdated} {
 		after := uint64(0)
 		if i > 0 {
 			half = time.Now()
 			after = uint64(i*2 - 1)
 		}
-		e, body := event(p, i+1)
-		e.Data.Until, e.Data.UntilID = p.ReceivedAt.Add(time.Duration(i)), fmt.Sprint("ondato.acme.", i)
-		must(t, bus.Publish(t.Context(), key(p), kind, e, body, after))
+		e, body := eventOf(p, i+1)
+		first := sealed(kind, e, body)
+		first.Memory = kycbridge.Memory{Until: p.ReceivedAt.Add(time.Duration(i)), UntilID: fmt.Sprint("ondato.acme.", i)}
+		must(t, bus.Publish(t.Context(), key(p), first, after))
 		after = 0
 		if i > 0 {
 			after = uint64(i * 2)
 		}
-		e, body = event(other, i+1)
-		must(t, bus.Publish(t.Context(), key(other), kind, e, body, after))
+		e, body = eventOf(other, i+1)
+		must(t, bus.Publish(t.Context(), key(other), sealed(kind, e, body), after))
 	}
 	var revisions []string
 	must(t, bus.Revisions(t.Context(), key(p), func(s kycbridge.State) error {
-		revisions = append(revisions, fmt.Sprint(s.Seq, s.Data.Revision, s.Read, " ", s.Data.UntilID, " ", s.Data.Until.Nanosecond()))
+		revisions = append(revisions, fmt.Sprint(s.Seq, s.Data.Revision, s.Read, " ", s.Data.Memory.UntilID, " ", s.Data.Memory.Until.Nanosecond()))
 		return nil
 	}))
 	if diff := cmp.Diff([]string{"1 1 true ondato.acme.0 123456789", "3 2 true ondato.acme.1 123456790", "5 3 true ondato.acme.2 123456791"}, revisions); diff != "" {
@@ -300,8 +302,8 @@ func TestRevisionsAndPublished(t *testing.T) {
 	if len(all) != 6 {
 		t.Fatalf("published: %+v", all)
 	}
-	want := kycbridge.EventMeta{Key: key(p), Seq: 3, ID: kycbridge.EventID(p.VerificationID, 2), Kind: kycbridge.KindCompleted, At: all[2].At}
-	if diff := cmp.Diff(want, all[2]); diff != "" || time.Since(all[2].At) > time.Minute {
+	want := kycbridge.EventMeta{Key: key(p), Seq: 3, ID: event.ID(p.VerificationID, 2), Kind: event.KindCompleted, At: all[2].At, PayloadID: "ondato.acme.1", Until: all[2].Until}
+	if diff := cmp.Diff(want, all[2]); diff != "" || time.Since(all[2].At) > time.Minute || all[2].Until.Nanosecond() != 123456790 {
 		t.Error(diff)
 	}
 	if n, m, o := len(published("signzy", "", time.Time{})), len(published("ondato", "acme", half)), len(published("", "nobody", time.Time{})); n != 3 || m != 1 || o != 0 {
@@ -367,7 +369,7 @@ func benchStore(b *testing.B, n int) (*Store, string) {
 		})
 	}
 	all.Wait()
-	return store, kycbridge.VerificationID("ondato", "acme", fmt.Sprint("idv-", n/20-20))
+	return store, event.VerificationID("ondato", "acme", fmt.Sprint("idv-", n/20-20))
 }
 
 // BenchmarkKept measures reading from a full store: go test -bench Kept -run - ./publisher

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // Names are the prefixes under which streams and subjects stand. Tokens that follow them are our
@@ -34,11 +35,20 @@ func (n Names) EventStream() string { return n.events() }
 // EventSubjects matches every event.
 func (n Names) EventSubjects() string { return n.Subject + ".event.v1.>" }
 
+// puts matches the subjects on which the event stream takes events: those of events, with put for
+// event. Only this program publishes there.
+func (n Names) puts() string { return n.Subject + ".put.v1.>" }
+
+// put is where an event is published for the stream to store it.
+func (n Names) put(k kycbridge.Key, kind event.Kind) string {
+	return n.join("put.v1", k.Provider, k.Account, string(kind), k.VerificationID)
+}
+
 func (n Names) payload(k kycbridge.Key) string {
 	return n.join("payload", k.Provider, k.Account, k.VerificationID)
 }
 
-func (n Names) event(k kycbridge.Key, kind kycbridge.Kind) string {
+func (n Names) event(k kycbridge.Key, kind event.Kind) string {
 	return n.join("event.v1", k.Provider, k.Account, string(kind), k.VerificationID)
 }
 
@@ -57,6 +67,15 @@ func (n Names) refusal(provider, account string) string {
 func (n Names) tombstone(k kycbridge.Key) string {
 	return n.join("tombstone", k.Provider, k.Account, k.VerificationID)
 }
+
+// bar stands in the payload log while a verification is being erased.
+func (n Names) bar(k kycbridge.Key) string { return n.payload(k) + ".bar" }
+
+// probe is what is written to find out whether the payload log takes anything.
+func (n Names) probe() string { return n.join("payload.probe.bar") }
+
+// isBar reports whether a subject of the payload log is that of a bar or a probe: no payload.
+func isBar(subject string) bool { return strings.HasSuffix(subject, ".bar") }
 
 // due is where the timer of a watch puts its message when its time has come; "*" and ">" match.
 func (n Names) due(provider, account, verification string) string {

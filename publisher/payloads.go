@@ -2,10 +2,15 @@ package publisher
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +20,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 const (
@@ -35,11 +41,16 @@ const (
 	headerRef      = "Kyc-Reference"       // escaped as in a query: it is the provider's
 	headerPart     = "Kyc-Part"
 	headerPlace    = "Kyc-Placement"
-	headerTrigger  = "Kyc-Trigger"
-	headerTrigAt   = "Kyc-Triggered-At"
-	headerNotice   = "Kyc-Notice"
-	headerQuery    = "Kyc-Query"
-	headerType     = "Content-Type"
+	// Of a refused one: a digest of its credential, why it was refused, and which account its address named.
+	headerCredential = "Kyc-Credential"
+	headerWhy        = "Kyc-Refused"
+	headerAddressed  = "Kyc-Addressed"
+	headerTrigger    = "Kyc-Trigger"
+	headerTrigAt     = "Kyc-Triggered-At"
+	headerNotice     = "Kyc-Notice"
+	headerQuery      = "Kyc-Query"
+	headerPath       = "Kyc-Path"
+	headerType       = "Content-Type"
 	// headerRequest goes before the name of a request header that is kept.
 	headerRequest = "Http-"
 )
@@ -48,6 +59,12 @@ const (
 type Store struct {
 	*Connection
 	names      Names
+	wanted     []stream // as they must be
+	durables   registry // consumers that this process works with
+	pulls      pulls
+	turn       sync.Mutex       // held by whoever is next to pull, or to have deliveries begin anew
+	pulling    sync.Mutex       // held while payloads are pulled
+	epoch      atomic.Uint64    // grows when deliveries begin anew; what was pulled before is dropped
 	log        jetstream.Stream // the payload log
 	polls      jetstream.Stream // timers and due watches
 	starts     jetstream.Stream // idempotency keys
@@ -63,12 +80,10 @@ type Store struct {
 
 // OpenStore creates the streams of the store, or brings them up to date, and opens them.
 func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replicas int) (*Store, error) {
-	for _, want := range storeStreams(names, maxBody, replicas) {
-		if err := insist(ctx, func(ctx context.Context) error { return ensure(ctx, c.js, want) }); err != nil {
-			return nil, err
-		}
+	s := &Store{Connection: c, names: names, wanted: storeStreams(names, maxBody, replicas), shelves: map[kycbridge.Shelf]jetstream.Stream{}}
+	if err := c.open(ctx, s.wanted); err != nil {
+		return nil, err
 	}
-	s := &Store{Connection: c, names: names, shelves: map[kycbridge.Shelf]jetstream.Stream{}}
 	var quarantine, refused jetstream.Stream
 	for name, stream := range map[string]*jetstream.Stream{
 		names.payloads(): &s.log, names.polls(): &s.polls, names.starts(): &s.starts,
@@ -83,6 +98,7 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 		}
 	}
 	s.shelves[kycbridge.ShelfPayloads], s.shelves[kycbridge.ShelfQuarantine], s.shelves[kycbridge.ShelfRefused] = s.log, quarantine, refused
+	c.erasing = s.noteErasing
 	s.payloads, s.quarantine, s.refusals = newCommitter(c), newCommitter(c), newCommitter(c)
 	s.refused = make(chan *nats.Msg, refusedWaiting)
 	for range refusedAtOnce {
@@ -101,23 +117,61 @@ func (s *Store) Close() {
 }
 
 // Append stores p durably under its id. A payload whose id is known already is not stored again;
-// the answer then carries the digest of the one that is kept.
+// the answer then carries the digest of the one that is kept. What was stored under the id and has
+// been erased since is no reason to refuse another body: p is stored then, unless it is a repetition
+// of what was erased with its verification. While its verification is being erased, p waits.
 func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stored, error) {
 	k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
-	ack, err := s.payloads.Publish(ctx, message(s.names.payload(k), p))
-	if err != nil {
-		return kycbridge.Stored{}, err
+	m := message(s.names.payload(k), p)
+	s.barred(m, k)
+	for {
+		ack, err := s.appendOnce(ctx, m)
+		if err != nil {
+			return kycbridge.Stored{}, err
+		}
+		if !ack.Duplicate {
+			return kycbridge.Stored{Digest: p.Digest}, nil
+		}
+		kept, err := s.at(ctx, ack.Sequence)
+		switch {
+		case err == nil && kept.ID == p.ID && whole(kept):
+			if err := s.confirm(ctx, ack.Sequence); err != nil {
+				return kycbridge.Stored{}, fmt.Errorf("make sure of the payload stored before: %w", err)
+			}
+			return kycbridge.Stored{Duplicate: true, Digest: kept.Digest}, nil
+		case err != nil && unanswered(err):
+			return kycbridge.Stored{}, fmt.Errorf("read the payload stored before: %w", err)
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			erased, err := s.erasedBefore(ctx, k, p)
+			if err != nil || erased {
+				return kycbridge.Stored{Duplicate: erased, Digest: p.Digest}, err
+			}
+		}
+		// It was erased, is damaged, or its sequence was given out again: the server remembers an id for
+		// longer than its message.
+		m.Header[nats.MsgIdHdr] = []string{p.ID + after + strconv.FormatUint(ack.Sequence, 10)}
 	}
-	if !ack.Duplicate {
-		return kycbridge.Stored{Digest: p.Digest}, nil
+}
+
+// confirm makes sure that the payload at a sequence is durable. A server that fails to flush a batch
+// acknowledges none of it, yet knows the ids from then on, and reads the messages from memory; it stores
+// nothing more until it is started again. So what was stored is durable once anything behind it is.
+func (s *Store) confirm(ctx context.Context, seq uint64) error {
+	if s.payloads.order.flushed(seq) {
+		return nil
 	}
-	stored := kycbridge.Stored{Duplicate: true}
-	if kept, err := s.at(ctx, ack.Sequence); err == nil {
-		stored.Digest = kept.Digest
-	} else if !errors.Is(err, jetstream.ErrMsgNotFound) {
-		return kycbridge.Stored{}, fmt.Errorf("read the payload stored before: %w", err)
-	}
-	return stored, nil
+	_, err := s.payloads.Publish(ctx, s.probe(0))
+	return err
+}
+
+// after stands in a message id between the id of a payload and the sequence at which another was
+// stored under it that has been erased since. No payload id holds it.
+const after = "~"
+
+// payloadID is the id of the payload that was stored with a message id.
+func payloadID(messageID string) string {
+	id, _, _ := strings.Cut(messageID, after)
+	return id
 }
 
 // at reads the payload at a sequence of the log.
@@ -153,21 +207,35 @@ func (s *Store) quarantined(p kycbridge.Payload, reason string, faults []kycbrid
 
 // Refuse keeps a callback that failed authentication, with what is needed to authenticate it again
 // once the secrets are mended. It never waits: under a flood of refusals the surplus is dropped.
-func (s *Store) Refuse(_ context.Context, p kycbridge.Payload, r kycbridge.Request) {
+func (s *Store) Refuse(_ context.Context, p kycbridge.Payload, r kycbridge.Request, why string) {
 	if len(p.Body) > refusedBody {
 		s.dropped.Add(1)
 		return
 	}
 	select {
-	case s.refused <- s.refusal(p, r):
+	case s.refused <- s.refusal(p, r, why):
 	default:
 		s.dropped.Add(1)
 	}
 }
 
 // refusal is the message of a refused callback.
-func (s *Store) refusal(p kycbridge.Payload, r kycbridge.Request) *nats.Msg {
-	m := message(s.names.refusal(p.Provider, p.Account), p) // by its digest, so that retries are kept once
+func (s *Store) refusal(p kycbridge.Payload, r kycbridge.Request, why string) *nats.Msg {
+	m := message(s.names.refusal(p.Provider, p.Account), p)
+	// Kept once for each body and credential: a wrong credential that came first must not hide the right
+	// one, and a retry is no news.
+	credential := credentialOf(r)
+	m.Header[nats.MsgIdHdr] = []string{p.ID + "." + credential}
+	m.Header[headerCredential] = []string{credential}
+	if why != "" {
+		m.Header[headerWhy] = []string{plain(why)}
+	}
+	if p.Addressed != (kycbridge.AccountKey{}) {
+		m.Header[headerAddressed] = []string{addressed(p.Addressed)}
+	}
+	if r.Path != "" {
+		m.Header[headerPath] = []string{pathText(r.Path)}
+	}
 	size := 0
 	for name, values := range r.Header {
 		if v := plain(strings.Join(values, ",")); size+len(name)+len(v) < headRoom/2 {
@@ -179,6 +247,45 @@ func (s *Store) refusal(p kycbridge.Payload, r kycbridge.Request) *nats.Msg {
 		m.Header[headerQuery] = []string{url.Values{"token": {token}}.Encode()}
 	}
 	return m
+}
+
+// longestAddress is how much of a path is kept of a callback that met no account.
+const longestAddress = 128
+
+func addressed(to kycbridge.AccountKey) string {
+	escaped := url.PathEscape(to.Provider) + "/" + url.PathEscape(to.Account)
+	return escaped[:min(len(escaped), longestAddress)]
+}
+
+// pathText is the beginning of a path as it may stand in a header.
+func pathText(path string) string {
+	for len((&url.URL{Path: path}).EscapedPath()) > 2*longestAddress {
+		path = path[:len(path)/2]
+	}
+	return (&url.URL{Path: path}).EscapedPath()
+}
+
+// passingHeaders change from one delivery of a callback to the next, or say nothing of who sent it.
+var passingHeaders = map[string]bool{
+	"Accept": true, "Accept-Encoding": true, "Connection": true, "Content-Length": true, "Date": true, "Forwarded": true,
+	"Traceparent": true, "Tracestate": true, "User-Agent": true, "Via": true, "X-Forwarded-For": true,
+	"X-Forwarded-Host": true, "X-Forwarded-Port": true, "X-Forwarded-Proto": true, "X-Real-Ip": true, "X-Request-Id": true,
+}
+
+// credentialOf is a short digest of what in a request may be a credential. Which header an account takes
+// may change before the callback is looked at again, so every header counts that is not a passing one.
+func credentialOf(r kycbridge.Request) string {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+		if !passingHeaders[name] {
+			fmt.Fprintf(h, "%q:%q\n", name, r.Header[name])
+		}
+	}
+	fmt.Fprintf(h, "token:%q", r.Query["token"])
+	if r.Path != "" { // two wrong addresses are two mistakes: each is put right by itself
+		fmt.Fprintf(h, "path:%q", r.Path)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // Ready reports whether the store is there and has taken what was last tried.
@@ -212,6 +319,49 @@ func (s *Store) keepRefused() {
 	}
 }
 
+// WasErased reports whether p, which the log has delivered, was erased since. That a payload is not found
+// is no proof: a server that has just become the leader may not have applied all that it holds, and a
+// damaged file may have lost the message. So the erasure must be written down as well.
+func (s *Store) WasErased(ctx context.Context, p kycbridge.Payload) (bool, error) {
+	if there, err := s.holds(ctx, p); there || err != nil {
+		return false, err
+	}
+	noted, _, err := s.readErased(ctx, s.names.erasedIn(s.names.payloads(), p.Seq))
+	if err != nil || !noted.has(kycbridge.Range{p.Seq, p.Seq}) {
+		return false, err
+	}
+	// A sequence is given out again where the log has become shorter: the note may be about another payload,
+	// and this one not be applied yet.
+	if err := s.reaches(ctx, p.Seq); err != nil {
+		return false, err
+	}
+	there, err := s.holds(ctx, p)
+	return !there && err == nil, err
+}
+
+// holds reports whether the leader finds p in the payload log.
+func (s *Store) holds(ctx context.Context, p kycbridge.Payload) (bool, error) {
+	kept, err := s.at(ctx, p.Seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	return kept.ID == p.ID, err
+}
+
+// reaches returns an error while the log ends before a sequence that it has delivered.
+func (s *Store) reaches(ctx context.Context, seq uint64) error {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	stream, err := s.js.Stream(ctx, s.names.payloads())
+	if err != nil {
+		return fmt.Errorf("read the end of the payload log: %w", err)
+	}
+	if last := stream.CachedInfo().State.LastSeq; last < seq {
+		return fmt.Errorf("the payload log ends at %d, before the payload at %d that it has delivered", last, seq)
+	}
+	return nil
+}
+
 // History reads the stored payloads of one verification, oldest first.
 func (s *Store) History(ctx context.Context, k kycbridge.Key, each func(kycbridge.Payload) error) error {
 	return s.stored(ctx, s.log, s.names.payload(k), 1, func(raw *jetstream.RawStreamMsg) error {
@@ -219,6 +369,7 @@ func (s *Store) History(ctx context.Context, k kycbridge.Key, each func(kycbridg
 		if !whole(p) {
 			return nil
 		}
+		p.Seq = raw.Sequence
 		return each(p)
 	})
 }
@@ -227,7 +378,7 @@ func (s *Store) History(ctx context.Context, k kycbridge.Key, each func(kycbridg
 func message(subject string, p kycbridge.Payload) *nats.Msg {
 	h := nats.Header{
 		nats.MsgIdHdr:  {p.ID},
-		headerReceived: {kycbridge.Instant(p.ReceivedAt)},
+		headerReceived: {event.Instant(p.ReceivedAt)},
 		headerVia:      {string(p.Via)},
 		headerDigest:   {p.Digest},
 	}
@@ -248,7 +399,7 @@ func message(subject string, p kycbridge.Payload) *nats.Msg {
 	}
 	if p.Trigger != "" {
 		h[headerTrigger] = []string{plain(p.Trigger)}
-		h[headerTrigAt] = []string{kycbridge.Instant(p.TriggeredAt)}
+		h[headerTrigAt] = []string{event.Instant(p.TriggeredAt)}
 	}
 	if p.Notice {
 		h[headerNotice] = []string{"1"}
@@ -262,22 +413,27 @@ func message(subject string, p kycbridge.Payload) *nats.Msg {
 // payloadOf reads what message wrote.
 func payloadOf(subject string, h nats.Header, body []byte) kycbridge.Payload {
 	p := kycbridge.Payload{
-		ID:          h.Get(nats.MsgIdHdr),
-		Via:         kycbridge.Via(h.Get(headerVia)),
-		ReceivedAt:  kycbridge.ParseInstant(h.Get(headerReceived)),
+		ID:          payloadID(h.Get(nats.MsgIdHdr)),
+		Via:         event.Via(h.Get(headerVia)),
+		ReceivedAt:  event.ParseInstant(h.Get(headerReceived)),
 		ContentType: h.Get(headerType),
 		Digest:      h.Get(headerDigest),
 		Event:       h.Get(headerEvent),
 		Placement:   h.Get(headerPlace),
 		Part:        h.Get(headerPart),
 		Trigger:     h.Get(headerTrigger),
-		TriggeredAt: kycbridge.ParseInstant(h.Get(headerTrigAt)),
+		TriggeredAt: event.ParseInstant(h.Get(headerTrigAt)),
 		Notice:      h.Get(headerNotice) != "",
 		Body:        body,
 	}
 	p.Reference, _ = url.QueryUnescape(h.Get(headerRef))
-	if t := h.Get(headerRequest + "Traceparent"); t != "" {
-		p.Header = map[string]string{"Traceparent": t}
+	for _, name := range [...]string{"Traceparent", "Content-Encoding"} { // what processing needs
+		if v := h.Get(headerRequest + name); v != "" {
+			if p.Header == nil {
+				p.Header = make(map[string]string, 1)
+			}
+			p.Header[name] = v
+		}
 	}
 	tokens := strings.Split(subject, ".")
 	if n := len(tokens); n >= 4 {
@@ -285,6 +441,9 @@ func payloadOf(subject string, h nats.Header, body []byte) kycbridge.Payload {
 	}
 	return p
 }
+
+// ours reports whether a message of a shelf has the headers that we write.
+func ours(h nats.Header) bool { return h.Get(headerDigest) != "" }
 
 // whole reports whether a message of the payload log is one that we wrote, unaltered: its digest is
 // that of its body and its id names its provider and account. Whoever else may write to the stream,

@@ -32,8 +32,8 @@ const (
 )
 
 // Schedule sets the timer of w: its message becomes due at the given time. A timer of the same
-// verification that was set meanwhile is merged into it and replaced; a trigger among them is not
-// made to wait.
+// verification that was set meanwhile is merged into it and replaced; a trigger among them, and a look
+// that was to come soon, are not made to wait.
 func (s *Store) Schedule(ctx context.Context, w kycbridge.Watch, at time.Time) error {
 	k := w.Key()
 	for {
@@ -47,6 +47,9 @@ func (s *Store) Schedule(ctx context.Context, w kycbridge.Watch, at time.Time) e
 			if soon := time.Now().Add(triggerPause); merged.Trigger != w.Trigger && soon.Before(due) {
 				due = soon
 			}
+		}
+		if by := merged.LookBy; !by.IsZero() && by.Before(due) {
+			due = by
 		}
 		m := nats.NewMsg(s.names.timer(k))
 		m.Header.Set(headerSchedule, "@at "+due.UTC().Format(time.RFC3339Nano))
@@ -139,7 +142,7 @@ func (s *Store) ConsumeDue(ctx context.Context, o PollOptions) error {
 		k := kycbridge.Key{Provider: o.Account.Provider, Account: o.Account.Account, VerificationID: tokens[len(tokens)-1]}
 		w, ok := watchOf(k, m.Data())
 		if !ok {
-			o.Log.Error("a due message is not ours; it is passed over", zap.String("provider", k.Provider), zap.String("account", k.Account))
+			s.passOver(s.names.polls())
 			return nil
 		}
 		meta, err := m.Metadata()
@@ -172,29 +175,22 @@ func (s *Store) ConsumeWatches(ctx context.Context, o WatchOptions) error {
 // consumePolls works messages of the poll stream with several workers and deletes each when it is
 // done. A message is pulled only when a worker is free for it.
 func (s *Store) consumePolls(ctx context.Context, config jetstream.ConsumerConfig, workers int, alone bool, log *zap.Logger, work func(context.Context, jetstream.Msg) error) error {
-	err := insist(ctx, func(ctx context.Context) error {
-		if alone {
-			// Begin anew with what is there: a server that was killed may have kept the acknowledgement of a
-			// message and forgotten its deletion, and would never deliver it again.
-			err := s.js.DeleteConsumer(ctx, s.names.polls(), config.Durable)
-			if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-				return fmt.Errorf("take over the deliveries of consumer %s: %w", config.Durable, err)
-			}
-		}
-		if _, err := s.js.CreateOrUpdateConsumer(ctx, s.names.polls(), config); err != nil {
-			return fmt.Errorf("create consumer %s: %w", config.Durable, err)
-		}
-		return nil
-	})
-	if err != nil {
+	d := durable{stream: s.names.polls(), config: config, queue: true}
+	if err := insist(ctx, func(ctx context.Context) error { return s.beginPolls(ctx, d, alone, log) }); err != nil {
 		return err
 	}
 	var running sync.WaitGroup
+	var told nag
 	for range workers {
 		running.Go(func() {
 			for ctx.Err() == nil {
-				if err := s.workPolls(ctx, config, work); err != nil && ctx.Err() == nil {
-					log.Warn("cannot read due watches, trying again", zap.String("consumer", config.Durable), zap.Error(err))
+				err := s.workPolls(ctx, d, work)
+				if ctx.Err() != nil {
+					return
+				}
+				s.suspect()
+				if !errors.Is(err, jetstream.ErrNoHeartbeat) { // that of a server that was away, which is told
+					told.warn(log, "cannot read due watches, trying again", zap.String("consumer", config.Durable), zap.Error(err))
 					pause(ctx, retryPause)
 				}
 			}
@@ -204,15 +200,37 @@ func (s *Store) consumePolls(ctx context.Context, config jetstream.ConsumerConfi
 	return nil
 }
 
+// beginPolls makes a consumer of the poll stream, or brings it up to date.
+func (s *Store) beginPolls(ctx context.Context, d durable, alone bool, log *zap.Logger) error {
+	s.durables.add(d)
+	if alone {
+		// Begin anew with what is there: a server that was killed may have kept the acknowledgement of a
+		// message and forgotten its deletion, and would never deliver it again.
+		err := s.js.DeleteConsumer(ctx, d.stream, d.config.Durable)
+		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return fmt.Errorf("take over the deliveries of consumer %s: %w", d.config.Durable, err)
+		}
+	}
+	if _, err := s.make(ctx, d); err != nil {
+		return err
+	}
+	moved, err := s.realign(ctx, d, 0)
+	if moved != nil {
+		Mended{Consumers: []Moved{*moved}}.Say(log)
+	}
+	return err
+}
+
 // workPolls works messages one by one. Each is pulled when there is time for it, so that none waits
 // in this process while another one could have it.
-func (s *Store) workPolls(ctx context.Context, config jetstream.ConsumerConfig, work func(context.Context, jetstream.Msg) error) error {
-	consumer, err := s.js.CreateOrUpdateConsumer(ctx, s.names.polls(), config)
+func (s *Store) workPolls(ctx context.Context, d durable, work func(context.Context, jetstream.Msg) error) error {
+	consumer, err := s.make(ctx, d)
 	if err != nil {
 		return err
 	}
 	for ctx.Err() == nil {
-		pull, cancel := context.WithTimeout(ctx, duePull)
+		lasting, done := s.pulls.lasting(ctx)
+		pull, cancel := context.WithTimeout(lasting, duePull)
 		batch, err := consumer.Fetch(1, jetstream.FetchContext(pull))
 		if err == nil {
 			for m := range batch.Messages() {
@@ -220,8 +238,10 @@ func (s *Store) workPolls(ctx context.Context, config jetstream.ConsumerConfig, 
 			}
 			err = batch.Error()
 		}
+		renewed := lasting.Err() != nil
 		cancel()
-		if err != nil && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded) {
+		done()
+		if err != nil && !renewed && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
 	}

@@ -80,6 +80,28 @@ func TestATimerComesDueOnceWithTheWatchThatSetItLast(t *testing.T) {
 	}
 }
 
+// TestALookThatIsWantedSoonDoesNotWait: whoever sets the timer afterwards for a later time does not put
+// it off.
+func TestALookThatIsWantedSoonDoesNotWait(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	w := watch("session-1")
+	by := time.Now().Add(300 * time.Millisecond)
+	w.LookBy = by
+	must(t, store.Schedule(t.Context(), w, by))
+	w.LookBy = time.Time{}
+	must(t, store.Schedule(t.Context(), w, time.Now().Add(time.Hour)))
+	due := make(chan kycbridge.Watch, 10)
+	consumeDue(t, store, func(_ context.Context, w kycbridge.Watch) error { due <- w; return nil })
+	select {
+	case got := <-due:
+		if early := time.Until(by); early > 0 || !got.LookBy.Equal(by) {
+			t.Errorf("due %s early: %+v", early, got)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("it waits")
+	}
+}
+
 func TestTimersAndDueWatchesSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
 	server, store, bus := start(t, dir)
@@ -156,7 +178,7 @@ func TestADueMessageThatIsNotOursIsPassedOver(t *testing.T) {
 	eventually(t, "all passed over", func() bool { n, err := store.Watched(t.Context()); return err == nil && n == 0 })
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

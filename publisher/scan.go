@@ -20,14 +20,22 @@ type scanOptions struct {
 	headers  bool      // bodies are left out
 }
 
-// scanPatience is how long a scan waits for the next message of those that are there.
-const scanPatience = 10 * time.Second
+const (
+	// scanPatience is how long a scan waits for the next message of those that are there.
+	scanPatience = 10 * time.Second
+	// scanQuiet is how long nothing comes before the server is asked whether there is more. What cannot
+	// be read counts as there at first, and is not delivered.
+	scanQuiet = 250 * time.Millisecond
+)
 
 // errScanned ends a scan early without an error.
 var errScanned = kycbridge.ErrEnough
 
+// errNoMore says that a server has nothing left to deliver.
+var errNoMore = errors.New("no more messages")
+
 // scan reads the messages that a stream holds when it begins, oldest first. each may return
-// errScanned to end it.
+// errScanned to end it. It returns errNoMore if fewer came than the server had counted.
 func (c *Connection) scan(ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg) error) error {
 	config := jetstream.OrderedConsumerConfig{FilterSubjects: o.subjects, HeadersOnly: o.headers, InactiveThreshold: 15 * time.Second}
 	switch {
@@ -52,12 +60,14 @@ func (c *Connection) scan(ctx context.Context, stream string, o scanOptions, eac
 	stop := context.AfterFunc(ctx, messages.Stop)
 	defer stop()
 	for ; left > 0; left-- {
-		m, err := messages.Next(jetstream.NextMaxWait(scanPatience))
+		m, err := next(ctx, consumer, messages)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, nats.ErrTimeout):
-			return nil // what was there when we began has been erased meanwhile
+			return nil // the server is slow or away
+		case errors.Is(err, errNoMore):
+			return err // some have been erased meanwhile, or cannot be read
 		case err != nil:
 			return fmt.Errorf("read stream %s: %w", stream, err)
 		}
@@ -68,4 +78,22 @@ func (c *Connection) scan(ctx context.Context, stream string, o scanOptions, eac
 		}
 	}
 	return nil
+}
+
+// next is the next message of a scan, nats.ErrTimeout, or errNoMore if the server has none.
+func next(ctx context.Context, consumer jetstream.Consumer, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+	last := false
+	for waited := time.Duration(0); waited < scanPatience; waited += scanQuiet {
+		m, err := messages.Next(jetstream.NextMaxWait(scanQuiet))
+		if !errors.Is(err, nats.ErrTimeout) {
+			return m, err
+		}
+		if last {
+			return nil, errNoMore
+		}
+		// What the server has sent before it answers is here before its answer.
+		info, err := consumer.Info(ctx)
+		last = err == nil && info.NumPending == 0
+	}
+	return nil, nats.ErrTimeout
 }

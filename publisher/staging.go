@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // The server writes the members of an atomic batch to a folder of their own before it appends them
@@ -18,6 +19,9 @@ const (
 	memoryRoot   = "/dev/shm"
 	memoryPrefix = "kycbridge-"
 	tmpfsMagic   = 0x01021994
+
+	// stagedFor is longer than the server keeps a batch that nobody commits (10 s).
+	stagedFor = 15 * time.Second
 )
 
 // Staged makes the staging folder of every stream that exists by now a link into memory; it may be
@@ -36,11 +40,31 @@ func (e *Embedded) Staged(n Names) {
 	if e.staging == "" {
 		return
 	}
-	for _, stream := range []string{n.payloads(), n.events(), n.quarantine()} {
+	for _, stream := range n.staged() {
 		target := filepath.Join(e.staging, stream)
 		if os.Mkdir(target, 0o700) == nil {
 			if os.Symlink(target, stagingFolder(e.dir, stream)) != nil {
 				_ = os.Remove(target) // there is no such stream yet, or it stages on disk already
+			}
+		}
+	}
+}
+
+// staged are the streams that take batches.
+func (n Names) staged() []string { return []string{n.payloads(), n.events(), n.quarantine()} }
+
+// Unclutter removes what batches have left that the server gave up: where there is no room to stage
+// one, it leaves what it had written, and the room would be taken until a restart.
+func (e *Embedded) Unclutter(n Names) {
+	for _, stream := range n.staged() {
+		folder := stagingFolder(e.dir, stream)
+		left, err := os.ReadDir(folder)
+		if err != nil {
+			continue // nothing is staged
+		}
+		for _, batch := range left {
+			if info, err := batch.Info(); err == nil && time.Since(info.ModTime()) > stagedFor {
+				_ = os.RemoveAll(filepath.Join(folder, batch.Name())) // what stays is tried again
 			}
 		}
 	}

@@ -14,6 +14,9 @@ import (
 	"kycbridge"
 )
 
+// errNotOurs says that what lies there was written by somebody else.
+var errNotOurs = errors.New("read start: it is not ours")
+
 // reservation is what is remembered of a start under its idempotency key.
 type reservation struct {
 	Fingerprint string                  `json:"fingerprint"`
@@ -30,8 +33,10 @@ func (s *Store) Reserve(ctx context.Context, a kycbridge.AccountKey, key, finger
 	if !errors.As(err, &refused) || !wrongLast(refused) {
 		return nil, err
 	}
-	before, _, err := s.readStart(ctx, subject)
+	before, seq, err := s.readStart(ctx, subject)
 	switch {
+	case errors.Is(err, errNotOurs):
+		return nil, s.putStart(ctx, subject, reservation{Fingerprint: fingerprint}, seq)
 	case err != nil:
 		return nil, err
 	case before.Fingerprint != fingerprint:
@@ -82,7 +87,8 @@ func (s *Store) readStart(ctx context.Context, subject string) (reservation, uin
 	}
 	var value reservation
 	if err := json.Unmarshal(raw.Data, &value); err != nil {
-		return reservation{}, 0, errors.New("read start: it is not ours")
+		s.passOver(s.names.starts())
+		return reservation{}, raw.Sequence, errNotOurs
 	}
 	return value, raw.Sequence, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +21,11 @@ const (
 	payloadAge = 30 * 24 * time.Hour
 	startAge   = 24 * time.Hour
 	refusedAge = 72 * time.Hour
-	refusedMax = 64 << 20
+
+	// eventWindow is the shortest that a server allows. The compare-and-set keeps events apart; a longer
+	// window would take the first revision after an erasure, which has the id of the erased one, for it.
+	eventWindow = 100 * time.Millisecond
+	refusedMax  = 64 << 20
 )
 
 // stream is what we need a stream to be, and which of its settings carry a promise.
@@ -56,9 +61,12 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 	starts.config.Duplicates = 2 * time.Minute
 	tombstones := keep(n.tombstones(), "tombstone.>", "Verifications that were erased, one message each", 0)
 	tombstones.config.MaxMsgsPerSubject, tombstones.config.Duplicates = 1, 2*time.Minute
+	tombstones.config.Subjects = append(tombstones.config.Subjects, n.join("erased.>"))
 	polls.config.Duplicates, refused.config.Duplicates = 2*time.Minute, 2*time.Minute // their messages carry no id
+	payloads := keep(n.payloads(), "payload.>", "Payloads as received: the outbox of everything", payloadAge)
+	payloads.config.AllowMsgTTL = true // of the bar that an erasure puts up
 	return []stream{
-		keep(n.payloads(), "payload.>", "Payloads as received: the outbox of everything", payloadAge),
+		payloads,
 		keep(n.quarantine(), "quarantine.>", "Authentic payloads that could not be processed, with the errors", payloadAge),
 		refused,
 		polls,
@@ -68,48 +76,80 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 	}
 }
 
-// busStreams is the stream of the bus: the canonical history, kept until told otherwise.
+// busStreams is the stream of the bus: the canonical history, kept until told otherwise. It listens
+// on subjects of our own, stores under the subjects of events, and only then tells those who
+// subscribe to these: nobody hears an event that the stream refused.
 func busStreams(n Names, maxBody int, replicas int) []stream {
 	return []stream{{config: jetstream.StreamConfig{
-		Name: n.events(), Description: "Canonical verification events, one revision a message", Subjects: []string{n.EventSubjects()},
-		Storage: jetstream.FileStorage, Replicas: replicas,
+		Name: n.events(), Description: "Canonical verification events, one revision a message", Subjects: []string{n.puts()},
+		SubjectTransform: &jetstream.SubjectTransformConfig{Source: n.puts(), Destination: n.EventSubjects()},
+		RePublish:        &jetstream.RePublish{Source: n.EventSubjects(), Destination: n.EventSubjects()},
+		Storage:          jetstream.FileStorage, Replicas: replicas,
 		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
-		// The compare-and-set keeps events apart; the window only spares a retried publish the conflict.
-		MaxMsgSize: int32(LargestMessage(maxBody)), Duplicates: 2 * time.Minute,
+		MaxMsgSize: int32(LargestMessage(maxBody)), Duplicates: eventWindow,
 		AllowDirect: true, AllowAtomicPublish: true,
 	}}}
 }
 
-// ensure creates the stream, or brings an existing one up to date. It refuses an existing stream
-// whose settings would break a promise, with each difference and how to mend it.
-func ensure(ctx context.Context, js jetstream.JetStream, want stream) error {
+// open sees to it that the streams are there.
+func (c *Connection) open(ctx context.Context, wanted []stream) error {
+	for _, want := range wanted {
+		err := insist(ctx, func(ctx context.Context) error {
+			_, err := ensure(ctx, c.js, want)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ensure creates the stream, or brings an existing one up to date, and says which. It refuses an
+// existing stream whose settings would break a promise, with each difference and how to mend it.
+func ensure(ctx context.Context, js jetstream.JetStream, want stream) (made bool, err error) {
 	name := want.config.Name
 	have, err := js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		if _, err = js.CreateStream(ctx, want.config); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return fmt.Errorf("create stream %s: %w", name, err)
+		_, err = js.CreateStream(ctx, want.config)
+		if made = err == nil; err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return false, fmt.Errorf("create stream %s: %w", name, err)
 		}
 		if have, err = js.Stream(ctx, name); err != nil {
-			return fmt.Errorf("look up stream %s: %w", name, err)
+			return false, fmt.Errorf("look up stream %s: %w", name, err)
 		}
 	} else if err != nil {
-		return fmt.Errorf("look up stream %s: %w", name, err)
+		return false, fmt.Errorf("look up stream %s: %w", name, err)
 	}
 	config := have.CachedInfo().Config
 	if broken := brokenPromises(config, want); len(broken) > 0 {
-		return fmt.Errorf("stream %s exists with settings that would lose or double messages:\n  %s", name, strings.Join(broken, "\n  "))
+		return false, fmt.Errorf("stream %s exists with settings that would lose or double messages:\n  %s", name, strings.Join(broken, "\n  "))
 	}
-	updated := config
-	updated.Subjects = withSubjects(config.Subjects, want.config.Subjects)
-	updated.AllowDirect, updated.AllowAtomicPublish = true, true
-	updated.AllowMsgSchedules = config.AllowMsgSchedules || want.config.AllowMsgSchedules
-	if len(updated.Subjects) == len(config.Subjects) && config.AllowDirect && config.AllowAtomicPublish && updated.AllowMsgSchedules == config.AllowMsgSchedules {
-		return nil
+	updated := broughtUp(config, want.config)
+	if reflect.DeepEqual(updated, config) {
+		return made, nil
 	}
 	if _, err := js.UpdateStream(ctx, updated); err != nil {
-		return fmt.Errorf("update stream %s: %w", name, err)
+		return false, fmt.Errorf("update stream %s: %w", name, err)
 	}
-	return nil
+	return made, nil
+}
+
+// broughtUp is an existing configuration with what an earlier version did not ask for. The server
+// applies all of it at once, so no message falls between the old subjects and the new.
+func broughtUp(have, want jetstream.StreamConfig) jetstream.StreamConfig {
+	updated := have
+	updated.Subjects = withSubjects(have.Subjects, want.Subjects)
+	updated.AllowDirect, updated.AllowAtomicPublish = true, true
+	updated.AllowMsgSchedules = have.AllowMsgSchedules || want.AllowMsgSchedules
+	updated.AllowMsgTTL = have.AllowMsgTTL || want.AllowMsgTTL
+	if want.RePublish != nil {
+		updated.Duplicates = want.Duplicates
+		updated.SubjectTransform, updated.RePublish = want.SubjectTransform, want.RePublish
+		// A stream that listens where it republishes would store its own messages without end.
+		updated.Subjects = slices.DeleteFunc(updated.Subjects, func(s string) bool { return meet(s, want.RePublish.Destination) })
+	}
+	return updated
 }
 
 // withSubjects adds the wanted subjects that are not there yet.
@@ -138,6 +178,8 @@ func brokenPromises(have jetstream.StreamConfig, want stream) (broken []string) 
 	say(have.NoAck, "publishes are not acknowledged, they must be: %s--ack`", edit)
 	say(have.Sealed, "it is sealed and takes no message: delete it and let kycbridge create it")
 	say(have.Mirror != nil, "it mirrors another stream and takes no message: point kycbridge at the origin")
+	say(have.SubjectTransform != nil && !reflect.DeepEqual(have.SubjectTransform, w.SubjectTransform), "it stores messages under other subjects than they come with: %s--no-transform`", edit)
+	say(have.RePublish != nil && !reflect.DeepEqual(have.RePublish, w.RePublish), "it republishes %s to %s: %s--no-republish`", rePublished(have.RePublish).Source, rePublished(have.RePublish).Destination, edit)
 	say(have.Duplicates < w.Duplicates, "duplicate window is %s, must be at least %s: %s--dupe-window=%s`", have.Duplicates, w.Duplicates, edit, w.Duplicates)
 	say(have.MaxMsgSize > 0 && have.MaxMsgSize < w.MaxMsgSize, "max message size is %d, must be at least %d: %s--max-msg-size=%d`", have.MaxMsgSize, w.MaxMsgSize, edit, w.MaxMsgSize)
 	say(have.MaxAge > 0 && (w.MaxAge == 0 || have.MaxAge < leastAge(w.MaxAge)), "max age is %s, must be %s: %s--max-age=%s`", have.MaxAge, ageWord(w.MaxAge), edit, ageFlag(w.MaxAge))
@@ -147,6 +189,14 @@ func brokenPromises(have jetstream.StreamConfig, want stream) (broken []string) 
 	say(have.Discard != w.Discard && (have.MaxBytes > 0 || have.MaxMsgs > 0), "discard policy is old with a size limit, must be new, or acknowledged messages vanish when it is full: %s--discard=new`", edit)
 	say(have.MaxMsgsPerSubject > 0 && have.MaxMsgsPerSubject != w.MaxMsgsPerSubject && (have.Discard != jetstream.DiscardNew || !have.DiscardNewPerSubject), "messages per subject are limited to %d, must be unlimited: %s--max-msgs-per-subject=-1`", have.MaxMsgsPerSubject, edit)
 	return broken
+}
+
+// rePublished is what a stream republishes; nothing if it does not.
+func rePublished(r *jetstream.RePublish) jetstream.RePublish {
+	if r == nil {
+		return jetstream.RePublish{}
+	}
+	return *r
 }
 
 func ageWord(d time.Duration) string {

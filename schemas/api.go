@@ -27,7 +27,7 @@ func (s *Set) OpenAPI() []byte {
 func (s *Set) ValidateAPI(component string, doc any) []Fault {
 	compiled, ok := s.api[component]
 	if !ok {
-		return []Fault{{"", "cannot be checked: there is no such schema"}}
+		return []Fault{{Path: "", Message: "cannot be checked: there is no such schema"}}
 	}
 	return s.library.check(compiled, doc)
 }

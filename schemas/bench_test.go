@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"kycbridge/document"
 )
 
 // ondatoBody is a callback of about 1.5 KB, signzyBody a result of about 12 KB: the documented
@@ -44,7 +46,7 @@ func BenchmarkDecode(b *testing.B) {
 			b.SetBytes(int64(len(c.body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, faults := Decode(c.body); faults != nil {
+				if _, faults := document.Decode(c.body); faults != nil {
 					b.Fatal(faults)
 				}
 			}
@@ -71,7 +73,7 @@ func BenchmarkDecodeStandard(b *testing.B) {
 func BenchmarkValidate(b *testing.B) {
 	set := newSet(b)
 	for name, c := range bodies(b) {
-		doc, faults := Decode(c.body)
+		doc, faults := document.Decode(c.body)
 		if faults != nil {
 			b.Fatal(faults)
 		}

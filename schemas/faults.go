@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
+
+	"kycbridge/document"
 )
 
 // maxFaults is how many faults are told of one body.
@@ -26,16 +28,19 @@ type library map[string]any
 func (l library) check(schema *jsonschema.Schema, doc any) (found []Fault) {
 	defer func() {
 		if recover() != nil {
-			found = []Fault{{"", "cannot be checked: the validator failed"}}
+			found = []Fault{{Path: "", Message: "cannot be checked: the validator failed"}}
 		}
 	}()
+	if object, ok := doc.(document.Object); ok {
+		doc = map[string]any(object) // the validator knows no type but this
+	}
 	err := schema.Validate(doc)
 	if err == nil {
 		return nil
 	}
 	var invalid *jsonschema.ValidationError
 	if !errors.As(err, &invalid) {
-		return []Fault{{"", "cannot be checked: holds what is not JSON"}}
+		return []Fault{{Path: "", Message: "cannot be checked: holds what is not JSON"}}
 	}
 	seen := map[Fault]struct{}{}
 	l.collect(invalid, doc, seen)
@@ -67,16 +72,43 @@ func (l library) collect(e *jsonschema.ValidationError, doc any, seen map[Fault]
 	switch rule := walk(l[base], tokens); keyword {
 	case "required":
 		for _, missing := range absent(rule, walk(doc, place)) {
-			seen[Fault{join(pointer(place), missing), "is required"}] = struct{}{}
+			seen[Fault{Path: document.Join(document.Pointer(place), missing), Message: "is required"}] = struct{}{}
 		}
 	case "additionalProperties":
 		known := walk(l[base], append(slices.Clone(tokens[:len(tokens)-1]), "properties"))
 		for _, extra := range unknown(known, walk(doc, place)) {
-			seen[Fault{join(pointer(place), extra), "is not a known member"}] = struct{}{}
+			seen[Fault{Path: document.Join(document.Pointer(place), extra), Message: "is not a known member"}] = struct{}{}
 		}
 	default:
-		seen[Fault{pointer(place), expectation(keyword, rule)}] = struct{}{}
+		message := expectation(keyword, rule)
+		if own, ok := inWords(l[base], tokens); ok && unspeakable(keyword) {
+			message = own
+		}
+		seen[Fault{Path: document.Pointer(place), Message: message}] = struct{}{}
 	}
+}
+
+// wordExpected is a keyword of ours, which the validator passes over. It stands beside a rule that says
+// nothing to people, and says what to write.
+const wordExpected = "x-expected"
+
+// unspeakable reports whether a rule of this kind needs words of its own.
+func unspeakable(keyword string) bool {
+	switch keyword {
+	case "pattern", "format", "anyOf", "oneOf", "not":
+		return true
+	}
+	return false
+}
+
+// inWords are the words beside the keyword at a place of a schema.
+func inWords(schema any, keyword []string) (string, bool) {
+	if len(keyword) == 0 {
+		return "", false
+	}
+	beside, _ := walk(schema, keyword[:len(keyword)-1]).(map[string]any)
+	words, ok := beside[wordExpected].(string)
+	return words, ok
 }
 
 // schemaPlace splits the address of a keyword into the $id of its schema and the place in it.
@@ -157,9 +189,9 @@ func expectation(keyword string, rule any) string {
 	case "const":
 		return "must be " + written(rule)
 	case "pattern":
-		return fmt.Sprintf("must match %v", rule)
+		return "has not the form that is asked for"
 	case "format":
-		return fmt.Sprintf("must be a valid %v", rule)
+		return formed(fmt.Sprint(rule))
 	case "minLength", "minItems", "minProperties":
 		if fmt.Sprint(rule) == "1" {
 			return "must not be empty"
@@ -175,6 +207,23 @@ func expectation(keyword string, rule any) string {
 		return "has none of the allowed forms"
 	}
 	return "is not allowed in this form"
+}
+
+// formed says in words what a format asks for, with an example.
+func formed(format string) string {
+	switch format {
+	case "date":
+		return "must be a date that exists, as YYYY-MM-DD: 1990-02-01"
+	case "date-time":
+		return "must be a time by RFC 3339, such as 2026-03-02T09:00:00Z"
+	case "uuid":
+		return "must be a UUID, such as 1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0"
+	case "uri":
+		return "must be a whole address, such as https://app.example.com/done"
+	case "email":
+		return "must be an e-mail address, such as testa@example.com"
+	}
+	return "must be a valid " + format
 }
 
 // counted names what a length keyword counts.

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"kycbridge/document"
 )
 
 const testdata = "../test/fixture/testdata"
@@ -28,9 +30,9 @@ func fixtureBody(tb testing.TB, dir string) []byte {
 
 func decoded(tb testing.TB, body []byte) map[string]any {
 	tb.Helper()
-	doc, faults := Decode(body)
+	doc, faults := document.Decode(body)
 	if faults != nil {
 		tb.Fatalf("decode: %v", faults)
 	}
-	return doc.(map[string]any)
+	return doc
 }

@@ -1,20 +1,24 @@
 package schemas
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"unicode"
+
+	"kycbridge/document"
 )
 
 // What is known of a body and not checked stands in keywords of ours, which the validator passes
 // over, so that knowing more costs the door nothing:
 //
 //	x-known     further members of an object, in the form of properties; they go before those
+//	type        of what stands under x-known: another JSON type costs no payload and is told as new
 //	x-words     the words of an enumeration, compared without regard to case, spaces, '_' and '-'
 //	x-personal  no value from here is ever shown
-//	x-anycase   names of members are compared without regard to case
 //	x-cases     what is known besides depends on a member: {member, upTo, cases: {word: {x-known}}}
 //
 // An object that lists no members (properties or x-known) and is no map (additionalProperties) has
@@ -23,7 +27,6 @@ const (
 	wordKnown    = "x-known"
 	wordWords    = "x-words"
 	wordPersonal = "x-personal"
-	wordAnyCase  = "x-anycase"
 	wordCases    = "x-cases"
 )
 
@@ -34,11 +37,10 @@ const maxKnownDepth = 32
 type place struct {
 	pointer  string            // JSON pointer; * stands for every index and for every key of a map
 	members  map[string]*place // nil: it has no known shape
-	anyCase  map[string]*place // the same by names in lower case; nil: names are compared as they are
 	rest     *place            // what lies under the other keys, if it is a map
 	items    *place
+	types    jsonTypes       // JSON types that are expected; 0: any
 	words    map[string]bool // of an enumeration, as the schema spells them and folded; nil: it is none
-	marks    string          // '.' and ' ' where some of the words hold them, so that a new one may
 	personal bool
 	cases    *cases
 }
@@ -51,7 +53,36 @@ type cases struct {
 
 // open reports whether anything may lie here.
 func (p *place) open() bool {
-	return p.members == nil && p.rest == nil && p.items == nil && p.words == nil
+	return p.members == nil && p.rest == nil && p.items == nil && p.words == nil && p.types == 0
+}
+
+// jsonTypes is a set of JSON types.
+type jsonTypes uint8
+
+// The JSON types, but for null, which stands for a member that is not there.
+const (
+	aString jsonTypes = 1 << iota
+	aNumber
+	aBoolean
+	anObject
+	anArray
+)
+
+// typeOf is the JSON type of a value and its name; 0 for null.
+func typeOf(v any) (jsonTypes, string) {
+	switch v.(type) {
+	case string:
+		return aString, "string"
+	case json.Number:
+		return aNumber, "number"
+	case bool:
+		return aBoolean, "boolean"
+	case map[string]any:
+		return anObject, "object"
+	case []any:
+		return anArray, "array"
+	}
+	return 0, ""
 }
 
 // of is the place as it is for an object with this word in the member that its cases depend on.
@@ -61,14 +92,6 @@ func (p *place) of(word string) *place {
 		return c
 	}
 	return p
-}
-
-func lowered(members map[string]*place) map[string]*place {
-	out := make(map[string]*place, len(members))
-	for name, member := range members {
-		out[strings.ToLower(name)] = member
-	}
-	return out
 }
 
 // folded makes two spellings of a word equal.
@@ -102,9 +125,9 @@ type surveyor struct {
 	err error
 }
 
-func (s *surveyor) place(schema, document map[string]any, pointer string, depth int) *place {
+func (s *surveyor) place(schema, within map[string]any, pointer string, depth int) *place {
 	if ref, ok := schema["$ref"].(string); ok {
-		if schema, document = s.refer(ref, document); schema == nil {
+		if schema, within = s.refer(ref, within); schema == nil {
 			return &place{pointer: pointer}
 		}
 	}
@@ -112,38 +135,28 @@ func (s *surveyor) place(schema, document map[string]any, pointer string, depth 
 		s.fail("%s refers to itself", pointer)
 		return &place{pointer: pointer}
 	}
-	p := &place{pointer: pointer, members: s.members(schema, document, pointer, depth), words: s.words(schema, pointer)}
-	if lower, _ := schema[wordAnyCase].(bool); lower {
-		p.anyCase = lowered(p.members)
-	}
-	for _, mark := range []string{".", " "} {
-		for word := range p.words {
-			if strings.Contains(word, mark) {
-				p.marks += mark
-				break
-			}
-		}
-	}
+	p := &place{pointer: pointer, members: s.members(schema, within, pointer, depth), words: s.words(schema, pointer)}
+	p.types = s.types(schema, pointer)
 	p.personal, _ = schema[wordPersonal].(bool)
 	if items, ok := schema["items"].(map[string]any); ok {
-		p.items = s.place(items, document, pointer+"/"+withheld, depth+1)
+		p.items = s.place(items, within, pointer+"/"+document.Withheld, depth+1)
 	}
 	switch rest := schema["additionalProperties"].(type) {
 	case bool:
 		if rest {
-			p.rest = &place{pointer: pointer + "/" + withheld}
+			p.rest = &place{pointer: pointer + "/" + document.Withheld}
 		}
 	case map[string]any:
-		p.rest = s.place(rest, document, pointer+"/"+withheld, depth+1)
+		p.rest = s.place(rest, within, pointer+"/"+document.Withheld, depth+1)
 	}
 	if given, ok := schema[wordCases].(map[string]any); ok {
-		p.cases = s.cases(given, p, document, depth)
+		p.cases = s.cases(given, p, within, depth)
 	}
 	return p
 }
 
 // members are those that the validator checks and those that are only known; nil if there are none.
-func (s *surveyor) members(schema, document map[string]any, pointer string, depth int) map[string]*place {
+func (s *surveyor) members(schema, within map[string]any, pointer string, depth int) map[string]*place {
 	var found map[string]*place
 	for _, keyword := range []string{"properties", wordKnown} {
 		listed, _ := schema[keyword].(map[string]any)
@@ -156,7 +169,7 @@ func (s *surveyor) members(schema, document map[string]any, pointer string, dept
 				s.fail("%s of %s/%s must be an object", keyword, pointer, member)
 				continue
 			}
-			found[member] = s.place(inner, document, join(pointer, member), depth+1)
+			found[member] = s.place(inner, within, document.Join(pointer, member), depth+1)
 		}
 	}
 	return found
@@ -178,8 +191,34 @@ func (s *surveyor) words(schema map[string]any, pointer string) map[string]bool 
 	return words
 }
 
+// types reads a type, which is a word or a list of them.
+func (s *surveyor) types(schema map[string]any, pointer string) (found jsonTypes) {
+	listed, ok := schema["type"].([]any)
+	if one := schema["type"]; !ok && one != nil {
+		listed = []any{one}
+	}
+	for _, word := range listed {
+		switch word {
+		case "string":
+			found |= aString
+		case "number", "integer":
+			found |= aNumber
+		case "boolean":
+			found |= aBoolean
+		case "object":
+			found |= anObject
+		case "array":
+			found |= anArray
+		case "null":
+		default:
+			s.fail("type of %s must be JSON types", pointer)
+		}
+	}
+	return found
+}
+
 // cases make a copy of a place for each word.
-func (s *surveyor) cases(given map[string]any, p *place, document map[string]any, depth int) *cases {
+func (s *surveyor) cases(given map[string]any, p *place, within map[string]any, depth int) *cases {
 	c := &cases{of: map[string]*place{}}
 	c.member, _ = given["member"].(string)
 	c.upTo, _ = given["upTo"].(string)
@@ -191,22 +230,19 @@ func (s *surveyor) cases(given map[string]any, p *place, document map[string]any
 		schema, _ := of.(map[string]any)
 		one := *p
 		one.members = maps.Clone(p.members)
-		maps.Copy(one.members, s.members(schema, document, p.pointer, depth))
-		if p.anyCase != nil {
-			one.anyCase = lowered(one.members)
-		}
+		maps.Copy(one.members, s.members(schema, within, p.pointer, depth))
 		c.of[folded(word)] = &one
 	}
 	return c
 }
 
-// refer finds what a $ref names: a schema, or a part of the same document.
-func (s *surveyor) refer(ref string, document map[string]any) (schema, within map[string]any) {
+// refer finds what a $ref names: a schema, or a part of the same within.
+func (s *surveyor) refer(ref string, within map[string]any) (schema, found map[string]any) {
 	id, at, _ := strings.Cut(ref, "#")
 	if id != "" {
-		document, _ = s.library[id].(map[string]any)
+		within, _ = s.library[id].(map[string]any)
 	}
-	schema = document
+	schema = within
 	for token := range strings.SplitSeq(strings.TrimPrefix(at, "/"), "/") {
 		if token != "" {
 			schema, _ = schema[token].(map[string]any)
@@ -215,9 +251,41 @@ func (s *surveyor) refer(ref string, document map[string]any) (schema, within ma
 	if schema == nil {
 		s.fail("there is no %s", ref)
 	}
-	return schema, document
+	return schema, within
 }
 
 func (s *surveyor) fail(format string, args ...any) {
 	s.err = errors.Join(s.err, fmt.Errorf(format, args...))
+}
+
+// MemberNames lists every member that the schemas of a provider know, for a document.Reader: those that
+// are checked and those that are only known.
+func (s *Set) MemberNames(provider string) []string {
+	names := map[string]bool{}
+	for n, p := range s.known {
+		if n.folder == provider {
+			p.collect(names, 0)
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+func (p *place) collect(names map[string]bool, depth int) {
+	if p == nil || depth > maxKnownDepth {
+		return
+	}
+	for name, member := range p.members {
+		names[name] = true
+		member.collect(names, depth+1)
+	}
+	p.rest.collect(names, depth+1)
+	p.items.collect(names, depth+1)
+	if p.cases != nil {
+		for _, one := range p.cases.of {
+			for name, member := range one.members {
+				names[name] = true
+				member.collect(names, depth+1)
+			}
+		}
+	}
 }

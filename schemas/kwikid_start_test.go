@@ -53,9 +53,10 @@ const (
 
 func TestKwikIDForms(t *testing.T) {
 	const (
-		date = "must match ^(0[1-9]|[12][0-9]|3[01])-(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)-[0-9]{4}$"
-		file = "must match ^(https?://[^\\s]+|[A-Za-z0-9+/]+={0,2})$"
-		need = "is required"
+		date  = "must be a date that exists, as DD-MON-YYYY: 01-FEB-1990"
+		file  = "must be an http or https address, or base64 without line breaks"
+		need  = "is required"
+		blank = "must not be blank"
 	)
 	tests := map[string]struct {
 		at    string
@@ -65,7 +66,7 @@ func TestKwikIDForms(t *testing.T) {
 		"no user":                    {"/user_id", nil, need},
 		"empty user":                 {"/user_id", "", "must not be empty"},
 		"no phone":                   {"/phone_number", nil, need},
-		"phone with a plus":          {"/phone_number", "+915550100001", "must match ^[0-9]{6,15}$"},
+		"phone with a plus":          {"/phone_number", "+915550100001", "must be 6 to 15 digits, such as 5550100001"},
 		"no data":                    {"/data", nil, need},
 		"data is an object":          {"/data", map[string]any{}, "must be an array"},
 		"data is empty":              {"/data", []any{}, "must not be empty"},
@@ -78,11 +79,28 @@ func TestKwikIDForms(t *testing.T) {
 		"group of another form":      {kwikidPersonal + "/FATCA_DECLARATION", map[string]any{}, "is not a known member"},
 		"group is text":              {kwikidPersonal + "/BASIC_INFORMATION", "x", "must be an object"},
 		"no PAN":                     {kwikidPersonal + "/BASIC_INFORMATION/pan", nil, need},
-		"PAN in lower case":          {kwikidPersonal + "/BASIC_INFORMATION/pan", "aaaaa0000a", "must match ^[A-Z]{5}[0-9]{4}[A-Z]$"},
+		"PAN in lower case":          {kwikidPersonal + "/BASIC_INFORMATION/pan", "aaaaa0000a", "must be a PAN: five capital letters, four digits and a capital letter, such as AAAAA0000A"},
 		"birth date by ISO 8601":     {kwikidPersonal + "/BASIC_INFORMATION/dob", "1990-02-01", date},
 		"birth date in lower case":   {kwikidPersonal + "/BASIC_INFORMATION/dob", "01-feb-1990", date},
 		"day 32":                     {kwikidPersonal + "/BASIC_INFORMATION/ipvDate", "32-MAR-2026", date},
-		"UID of 11 digits":           {kwikidPersonal + "/BASIC_INFORMATION/uidNo", "00000000000", "must match ^[0-9]{12}$"},
+		"31 February":                {kwikidPersonal + "/BASIC_INFORMATION/dob", "31-FEB-1990", date},
+		"30 February":                {kwikidPersonal + "/BASIC_INFORMATION/ipvDate", "30-FEB-2024", date},
+		"29 February of no leap":     {kwikidFATCA + "/dobDeclaration", "29-FEB-2023", date},
+		"29 February 1900":           {kwikidIdentity + "/INPERSON_VERIFICATION/kycDate", "29-FEB-1900", date},
+		"31 November":                {kwikidPersonal + "/BASIC_INFORMATION/dob", "31-NOV-1990", date},
+		"year 0":                     {kwikidPersonal + "/BASIC_INFORMATION/dob", "01-JAN-0000", date},
+		"blank user":                 {"/user_id", " ", blank},
+		"blank amc":                  {kwikidPersonal + "/BASIC_INFORMATION/amc", "  ", blank},
+		"blank first name":           {kwikidPersonal + "/PERSONAL_INFORMATION/applicantFirstName", "\t", blank},
+		"name of a no-break space":   {kwikidPersonal + "/FAMILY_INFORMATION/fatherLastName", "\u00a0", blank},
+		"blank that may be empty":    {kwikidPersonal + "/FAMILY_INFORMATION/motherTitle", " ", "must not be blank: write text, or leave it empty"},
+		"blank city":                 {kwikidAddress + "/PERMANENT_ADDRESS/perCity", "\u200b", blank},
+		"mobile in words":            {kwikidAddress + "/COMMUNICATION_ADDRESS/commMobileNo", "call me", "must be the digits of a mobile number, such as 5550100001"},
+		"blank mobile":               {kwikidAddress + "/COMMUNICATION_ADDRESS/commMobileNo", " ", "must be the digits of a mobile number, such as 5550100001"},
+		"blank place":                {kwikidFATCA + "/placeDeclaration", " ", blank},
+		"blank document":             {kwikidFiles + "/docSign", " ", file},
+		"empty document":             {kwikidFiles + "/docSign", "", file},
+		"UID of 11 digits":           {kwikidPersonal + "/BASIC_INFORMATION/uidNo", "00000000000", "must be 12 digits"},
 		"uploadType":                 {kwikidPersonal + "/BASIC_INFORMATION/uploadType", "3", `must be "03"`},
 		"ekycType":                   {kwikidPersonal + "/BASIC_INFORMATION/ekycType", "O", `must be "I"`},
 		"kycType as number":          {kwikidPersonal + "/BASIC_INFORMATION/kycType", json.Number("1"), `must be one of "1", "2", "3", "4", "5"`},
@@ -124,7 +142,7 @@ func TestKwikIDForms(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			doc := kwikidPush(t)
 			change(t, doc, test.at, test.value)
-			want := []Fault{{test.at, test.want}}
+			want := []Fault{{Path: test.at, Message: test.want}}
 			if diff := cmp.Diff(want, set.Validate("kwikid", "push_user_data", doc)); diff != "" {
 				t.Error(diff)
 			}
@@ -190,40 +208,47 @@ func kwikidOptions(members string) string {
 }
 
 func TestKwikIDStartRefused(t *testing.T) {
-	phone := "must match ^[+]?[1-9][0-9]{6,14}$"
+	const (
+		phone = "must be the digits of a phone number: ten of the country of the account as in 5550100001, or all with + and the country code as in +915550100001"
+		blank = "must not be blank: write text, or leave the member out"
+		page  = "must be an http or https address, such as https://app.example.com/done"
+	)
 	tests := map[string]struct {
 		body string
 		want []Fault
 	}{
-		"nothing":             {`{}`, []Fault{{"/external_reference", "is required"}, {"/person", "is required"}}},
-		"no reference":        {`{"person": {"phone_number": "+15550100001"}}`, []Fault{{"/external_reference", "is required"}}},
-		"empty reference":     {`{"external_reference": "", "person": {"phone_number": "+15550100001"}}`, []Fault{{"/external_reference", "must not be empty"}}},
-		"long reference":      {`{"external_reference": "` + strings.Repeat("r", 129) + `", "person": {"phone_number": "+15550100001"}}`, []Fault{{"/external_reference", "must have at most 128 characters"}}},
-		"numeric reference":   {`{"external_reference": 1, "person": {"phone_number": "+15550100001"}}`, []Fault{{"/external_reference", "must be a string"}}},
-		"no phone number":     {`{"external_reference": "u", "person": {"name": "Testa Sample"}}`, []Fault{{"/person/phone_number", "is required"}}},
-		"letters as number":   {`{"external_reference": "u", "person": {"phone_number": "call me"}}`, []Fault{{"/person/phone_number", phone}}},
-		"spaces in a number":  {`{"external_reference": "u", "person": {"phone_number": "+1 555 010 0001"}}`, []Fault{{"/person/phone_number", phone}}},
-		"unknown option":      {kwikidOptions(`"notfy": true`), []Fault{{"/options/notfy", "is not a known member"}}},
-		"notify as number":    {kwikidOptions(`"notify": 1`), []Fault{{"/options/notify", "must be a boolean"}}},
-		"as text as text":     {kwikidOptions(`"notification_as_text": "yes"`), []Fault{{"/options/notification_as_text", "must be a boolean"}}},
-		"empty link type":     {kwikidOptions(`"link_type": ""`), []Fault{{"/options/link_type", "must not be empty"}}},
-		"empty session type":  {kwikidOptions(`"session_type": ""`), []Fault{{"/options/session_type", "must not be empty"}}},
-		"numeric origin":      {kwikidOptions(`"origin": 1`), []Fault{{"/options/origin", "must be a string"}}},
-		"extras as text":      {kwikidOptions(`"extras": "x"`), []Fault{{"/options/extras", "must be an object"}}},
-		"life as number":      {kwikidOptions(`"extras": {"link_expires_in": 900}`), []Fault{{"/options/extras/link_expires_in", "must be a string"}}},
-		"life of nothing":     {kwikidOptions(`"extras": {"link_expires_in": "0"}`), []Fault{{"/options/extras/link_expires_in", "must match ^[1-9][0-9]{0,8}$"}}},
-		"last KYC as date":    {kwikidOptions(`"extras": {"last_kyc_date": "2026-03-02"}`), []Fault{{"/options/extras/last_kyc_date", "must match ^[0-9]+$"}}},
-		"place":               {kwikidOptions(`"extras": {"location": {"latitude": -91}}`), []Fault{{"/options/extras/location/latitude", "must be at least -90"}}},
-		"validity as text":    {kwikidOptions(`"validity_seconds": "900"`), []Fault{{"/options/validity_seconds", "must be an integer"}}},
-		"no validity":         {kwikidOptions(`"validity_seconds": 0`), []Fault{{"/options/validity_seconds", "must be at least 1"}}},
-		"success is no URL":   {kwikidOptions(`"success_url": "x"`), []Fault{{"/options/success_url", "must be a valid uri"}}},
-		"failure is no URL":   {kwikidOptions(`"failure_url": "x"`), []Fault{{"/options/failure_url", "must be a valid uri"}}},
-		"language":            {kwikidOptions(`"language": "e"`), []Fault{{"/options/language", "must match ^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"}}},
-		"flow":                {kwikidOptions(`"flow_id": 7`), []Fault{{"/options/flow_id", "must be a string"}}},
-		"no forms":            {kwikidOptions(`"forms": []`), []Fault{{"/options/forms", "must not be empty"}}},
-		"forms of text":       {kwikidOptions(`"forms": ["x"]`), []Fault{{"/options/forms/0", "must be an object"}}},
-		"unknown form":        {kwikidOptions(`"forms": [{"step_info": {"doc_type": "forms", "label": "x"}, "user_form_data": {}}]`), []Fault{{"/options/forms/0/step_info/label", `must be one of "Personal Information Collection", "Address Information", "Verification Information", "FATCA Declaration", "Document Collection"`}}},
-		"forms and no number": {`{"external_reference": "u", "options": {"forms": [{"step_info": {"doc_type": "forms", "label": "FATCA Declaration"}, "user_form_data": {"FATCA_DECLARATION": {"fatcataxJurisdiction": "N", "fatcaRelPerson": "N", "dobDeclaration": "01-FEB-1990", "placeDeclaration": "x", "kraInfo": "eKYC-eIPV", "panCopy": "Y", "exmtCat": "N"}}}]}}`, []Fault{{"/person", "is required"}}},
+		"nothing":             {`{}`, []Fault{{Path: "/external_reference", Message: "is required"}, {Path: "/person", Message: "is required"}}},
+		"no reference":        {`{"person": {"phone_number": "+15550100001"}}`, []Fault{{Path: "/external_reference", Message: "is required"}}},
+		"empty reference":     {`{"external_reference": "", "person": {"phone_number": "+15550100001"}}`, []Fault{{Path: "/external_reference", Message: "must not be empty"}}},
+		"long reference":      {`{"external_reference": "` + strings.Repeat("r", 129) + `", "person": {"phone_number": "+15550100001"}}`, []Fault{{Path: "/external_reference", Message: "must have at most 128 characters"}}},
+		"numeric reference":   {`{"external_reference": 1, "person": {"phone_number": "+15550100001"}}`, []Fault{{Path: "/external_reference", Message: "must be a string"}}},
+		"no phone number":     {`{"external_reference": "u", "person": {"name": "Testa Sample"}}`, []Fault{{Path: "/person/phone_number", Message: "is required"}}},
+		"letters as number":   {`{"external_reference": "u", "person": {"phone_number": "call me"}}`, []Fault{{Path: "/person/phone_number", Message: phone}}},
+		"spaces in a number":  {`{"external_reference": "u", "person": {"phone_number": "+1 555 010 0001"}}`, []Fault{{Path: "/person/phone_number", Message: phone}}},
+		"unknown option":      {kwikidOptions(`"notfy": true`), []Fault{{Path: "/options/notfy", Message: "is not a known member"}}},
+		"notify as number":    {kwikidOptions(`"notify": 1`), []Fault{{Path: "/options/notify", Message: "must be a boolean"}}},
+		"as text as text":     {kwikidOptions(`"notification_as_text": "yes"`), []Fault{{Path: "/options/notification_as_text", Message: "must be a boolean"}}},
+		"empty link type":     {kwikidOptions(`"link_type": ""`), []Fault{{Path: "/options/link_type", Message: "must not be empty"}}},
+		"empty session type":  {kwikidOptions(`"session_type": ""`), []Fault{{Path: "/options/session_type", Message: "must not be empty"}}},
+		"numeric origin":      {kwikidOptions(`"origin": 1`), []Fault{{Path: "/options/origin", Message: "must be a string"}}},
+		"extras as text":      {kwikidOptions(`"extras": "x"`), []Fault{{Path: "/options/extras", Message: "must be an object"}}},
+		"life as number":      {kwikidOptions(`"extras": {"link_expires_in": 900}`), []Fault{{Path: "/options/extras/link_expires_in", Message: "must be a string"}}},
+		"life of nothing":     {kwikidOptions(`"extras": {"link_expires_in": "0"}`), []Fault{{Path: "/options/extras/link_expires_in", Message: `must be a number of seconds as text, such as "900"`}}},
+		"last KYC as date":    {kwikidOptions(`"extras": {"last_kyc_date": "2026-03-02"}`), []Fault{{Path: "/options/extras/last_kyc_date", Message: `must be seconds since 1970 as text, such as "1772000000"`}}},
+		"place":               {kwikidOptions(`"extras": {"location": {"latitude": -91}}`), []Fault{{Path: "/options/extras/location/latitude", Message: "must be at least -90"}}},
+		"blank reference":     {`{"external_reference": " ", "person": {"phone_number": "+15550100001"}}`, []Fault{{Path: "/external_reference", Message: blank}}},
+		"blank link type":     {kwikidOptions(`"link_type": " "`), []Fault{{Path: "/options/link_type", Message: blank}}},
+		"blank session type":  {kwikidOptions(`"session_type": "\u3000"`), []Fault{{Path: "/options/session_type", Message: blank}}},
+		"validity as text":    {kwikidOptions(`"validity_seconds": "900"`), []Fault{{Path: "/options/validity_seconds", Message: "must be an integer"}}},
+		"no validity":         {kwikidOptions(`"validity_seconds": 0`), []Fault{{Path: "/options/validity_seconds", Message: "must be at least 1"}}},
+		"success is no URL":   {kwikidOptions(`"success_url": "x"`), []Fault{{Path: "/options/success_url", Message: page}}},
+		"failure is no URL":   {kwikidOptions(`"failure_url": "x"`), []Fault{{Path: "/options/failure_url", Message: page}}},
+		"language":            {kwikidOptions(`"language": "e"`), []Fault{{Path: "/options/language", Message: "must be a language tag, such as en or en-IN"}}},
+		"flow":                {kwikidOptions(`"flow_id": 7`), []Fault{{Path: "/options/flow_id", Message: "must be a string"}}},
+		"no forms":            {kwikidOptions(`"forms": []`), []Fault{{Path: "/options/forms", Message: "must not be empty"}}},
+		"forms of text":       {kwikidOptions(`"forms": ["x"]`), []Fault{{Path: "/options/forms/0", Message: "must be an object"}}},
+		"unknown form":        {kwikidOptions(`"forms": [{"step_info": {"doc_type": "forms", "label": "x"}, "user_form_data": {}}]`), []Fault{{Path: "/options/forms/0/step_info/label", Message: `must be one of "Personal Information Collection", "Address Information", "Verification Information", "FATCA Declaration", "Document Collection"`}}},
+		"forms and no number": {`{"external_reference": "u", "options": {"forms": [{"step_info": {"doc_type": "forms", "label": "FATCA Declaration"}, "user_form_data": {"FATCA_DECLARATION": {"fatcataxJurisdiction": "N", "fatcaRelPerson": "N", "dobDeclaration": "01-FEB-1990", "placeDeclaration": "x", "kraInfo": "eKYC-eIPV", "panCopy": "Y", "exmtCat": "N"}}}]}}`, []Fault{{Path: "/person", Message: "is required"}}},
 	}
 	set := newSet(t)
 	for name, test := range tests {

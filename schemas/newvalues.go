@@ -2,290 +2,147 @@ package schemas
 
 import (
 	"cmp"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
+
+	"kycbridge/document"
 )
 
-// NewValue is something in a body that its schema does not know: a member, or a word where the known
-// ones are listed. It may be shown to anybody.
+// NewValue is something in a body that its schema does not know: a member, a word where the known
+// ones are listed, or a value of another JSON type than expected. Kind and pointer may be shown to
+// anybody; of a word the list of what is personal decides, which is not kept here.
 type NewValue struct {
-	Kind    string // NewField or NewWord
+	Kind    string // NewField, NewWord or NewType
 	Pointer string // JSON pointer; * stands for indices, for keys of maps and for what is not shown
-	Value   string // of a word, where it can be shown; "" elsewhere
+	Value   string // of a word, as it stands in the body; the JSON type that came instead; "" of a word that is long or about a person
 }
 
 // What can be new.
 const (
 	NewField = "field"
 	NewWord  = "value"
+	NewType  = "type"
 )
 
 // Bounds of what is looked for and told of one body.
 const (
 	mostNewValues = 32
 	mostFound     = 1024
+	maxWord       = 96
 )
 
 // NewValues tells what in a body a schema of a provider does not know: each thing once, sorted, 32 at
 // most. At is the JSON pointer to the part of the body that the schema describes; of a wrapper around
-// it nothing is known but what it wraps. NewValues looks at what is known and never at what is
-// checked, so a body that is at fault can be asked about too; what is no JSON tells nothing.
-//
-// It reads the text beside what is known of it, passes over what has no known shape, and makes no
-// tree: every payload is asked about, and next to none holds anything new.
-func (s *Set) NewValues(provider, schema, at, body string) []NewValue {
+// it nothing is known but what it wraps. NewValues compares with what is known and never with what is
+// checked, so a body that breaks its schema can be asked about too.
+func (s *Set) NewValues(provider, schema, at string, doc document.Object) []NewValue {
 	p, ok := s.known[name{provider, schema}]
 	if !ok {
 		return nil
 	}
-	l := looker{decoder: decoder{text: body}, part: at}
-	l.space()
-	if !l.inside(p, at) {
-		return nil
-	}
-	return l.told()
+	w := walker{part: at}
+	w.around(p, map[string]any(doc), at)
+	return w.sorted()
 }
 
-// looker walks a body beside what is known of it. Its methods return false where the text is no JSON.
-type looker struct {
-	decoder
+// walker walks a body beside what is known of it.
+type walker struct {
 	part  string // where the part lies that the schema describes
 	found map[NewValue]struct{}
 }
 
-// inside looks at what lies around the part at a pointer, and at the part.
-func (l *looker) inside(p *place, at string) bool {
+// around looks at what lies around the part at a pointer, and at the part.
+func (w *walker) around(p *place, v any, at string) {
 	if at == "" {
-		return l.look(p)
+		w.value(p, v)
+		return
 	}
 	token, _, _ := strings.Cut(at[1:], "/")
-	around, rest := strings.TrimSuffix(l.part, at), at[1+len(token):]
-	if !l.opened('{') {
-		return false
-	}
-	for more := l.peek() != '}'; more; more = l.next() {
-		key, ok := l.key()
-		if ok && key == token {
-			ok = l.inside(p, rest)
-		} else if ok {
-			l.add(NewValue{Kind: NewField, Pointer: around + "/" + identifier(key)})
-			ok = l.pass()
-		}
-		if !ok {
-			return false
+	around, rest := strings.TrimSuffix(w.part, at), at[1+len(token):]
+	object, _ := v.(map[string]any)
+	for key, inner := range object {
+		if key == token {
+			w.around(p, inner, rest)
+		} else {
+			w.add(NewValue{Kind: NewField, Pointer: around + "/" + identifier(key)})
 		}
 	}
-	return l.closed('}')
 }
 
-// look looks at the value that begins here.
-func (l *looker) look(p *place) bool {
+func (w *walker) value(p *place, v any) {
 	if p.open() {
-		return l.pass()
+		return
 	}
-	switch l.peek() {
-	case '{':
-		return l.object(p)
-	case '[':
-		return l.items(p)
-	case '"':
-		if p.words == nil {
-			return l.pass()
+	if came, name := typeOf(v); p.types != 0 && came&^p.types != 0 {
+		w.add(NewValue{Kind: NewType, Pointer: w.part + p.pointer, Value: name})
+		return
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		w.object(p, v)
+	case []any:
+		if p.items != nil {
+			for _, item := range v {
+				w.value(p.items, item)
+			}
 		}
-		word, wrong := l.str()
-		l.word(p, word)
-		return wrong == nil
+	case string:
+		w.word(p, v)
+	case json.Number, bool:
+		w.word(p, document.Text(v))
 	}
-	start := l.at
-	ok := l.pass()
-	if text := l.text[start:l.at]; ok && text != "null" {
-		l.word(p, text)
-	}
-	return ok
 }
 
-func (l *looker) object(p *place) bool {
+func (w *walker) object(p *place, object map[string]any) {
 	if p.cases != nil {
-		p = p.of(l.ahead(p.cases.member))
+		word, _ := object[p.cases.member].(string)
+		p = p.of(word)
 	}
 	if p.members == nil && p.rest == nil {
-		return l.pass()
+		return
 	}
-	l.opened('{')
-	for more := l.peek() != '}'; more; more = l.next() {
-		key, ok := l.key()
-		if !ok || !l.member(p, key) {
-			return false
-		}
-	}
-	return l.closed('}')
-}
-
-// member looks at the value of a member.
-func (l *looker) member(p *place, key string) bool {
-	member, ok := p.members[key]
-	if !ok && p.anyCase != nil {
-		member, ok = p.anyCase[strings.ToLower(key)]
-	}
-	if !ok {
-		member = p.rest
-	}
-	if member == nil {
-		l.add(NewValue{Kind: NewField, Pointer: l.part + p.pointer + "/" + identifier(key)})
-		return l.pass()
-	}
-	return l.look(member)
-}
-
-func (l *looker) items(p *place) bool {
-	if p.items == nil {
-		return l.pass()
-	}
-	l.opened('[')
-	for more := l.peek() != ']'; more; more = l.next() {
-		if !l.look(p.items) {
-			return false
-		}
-	}
-	return l.closed(']')
-}
-
-// ahead reads the string in a member of the object that begins here, and stays here.
-func (l *looker) ahead(name string) (word string) {
-	there := looker{decoder: decoder{text: l.text, at: l.at}}
-	there.opened('{')
-	for more := there.peek() != '}'; more; more = there.next() {
-		key, ok := there.key()
+	for key, v := range object {
+		member, ok := p.members[key]
 		if !ok {
-			return word
+			member = p.rest
 		}
-		if there.peek() == '"' && strings.EqualFold(key, name) {
-			word, _ = there.str()
-		} else if !there.pass() {
-			return word
-		}
-	}
-	return word
-}
-
-// opened steps over an opening bracket, closed over a closing one, if that is what comes.
-func (l *looker) opened(bracket byte) bool {
-	if !l.closed(bracket) {
-		return false
-	}
-	l.space()
-	return true
-}
-
-func (l *looker) closed(bracket byte) bool {
-	if l.peek() != bracket {
-		return false
-	}
-	l.at++
-	return true
-}
-
-// key reads the name of a member and steps to its value.
-func (l *looker) key() (string, bool) {
-	if l.peek() != '"' {
-		return "", false
-	}
-	key, wrong := l.str()
-	l.space()
-	if wrong != nil || l.peek() != ':' {
-		return "", false
-	}
-	l.at++
-	l.space()
-	return key, true
-}
-
-// pass steps over the value that begins here, without a look at what is in it.
-func (l *looker) pass() bool {
-	text, depth := l.text, 0
-	for i := l.at; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			if i = endOfString(text, i+1); i == len(text) {
-				return false
-			}
-		case '{', '[':
-			depth++
+		if member == nil {
+			w.add(NewValue{Kind: NewField, Pointer: w.part + p.pointer + "/" + identifier(key)})
 			continue
-		case '}', ']':
-			if depth--; depth < 0 {
-				return false
-			}
-		case ',', ':', ' ', '\n', '\r', '\t':
-			continue
-		default: // a number or a word
-			for i+1 < len(text) && !ends(text[i+1]) {
-				i++
-			}
 		}
-		if depth == 0 {
-			l.at = i + 1
-			return true
-		}
-	}
-	return false
-}
-
-// ends reports whether a number or a word is over before c.
-func ends(c byte) bool {
-	switch c {
-	case ',', ']', '}', ' ', '\n', '\r', '\t':
-		return true
-	}
-	return false
-}
-
-// endOfString is where the string that goes on at i ends, or the length of the text.
-func endOfString(text string, i int) int {
-	for {
-		n := strings.IndexByte(text[i:], '"')
-		if n < 0 {
-			return len(text)
-		}
-		end, slashes := i+n, 0
-		for end-slashes > i && text[end-slashes-1] == '\\' {
-			slashes++
-		}
-		if slashes%2 == 0 {
-			return end
-		}
-		i = end + 1
+		w.value(member, v)
 	}
 }
 
 // word looks up a value where the known ones are listed. An empty one says nothing.
-func (l *looker) word(p *place, v string) {
-	if p.words == nil || v == "" || p.words[v] || len(v) <= maxToken && p.words[folded(v)] {
+func (w *walker) word(p *place, v string) {
+	if p.words == nil || v == "" || p.words[v] || len(v) <= document.MaxToken && p.words[folded(v)] {
 		return
 	}
-	n := NewValue{Kind: NewWord, Pointer: l.part + p.pointer}
-	if !p.personal {
-		n.Value = plainWord(v, p.marks)
+	n := NewValue{Kind: NewWord, Pointer: w.part + p.pointer}
+	if !p.personal && len(v) <= maxWord {
+		n.Value = v
 	}
-	l.add(n)
+	w.add(n)
 }
 
-func (l *looker) add(n NewValue) {
-	if l.found == nil {
-		l.found = map[NewValue]struct{}{}
+func (w *walker) add(n NewValue) {
+	if w.found == nil {
+		w.found = map[NewValue]struct{}{}
 	}
-	if len(l.found) < mostFound {
-		l.found[n] = struct{}{}
+	if len(w.found) < mostFound {
+		w.found[n] = struct{}{}
 	}
 }
 
-// told is what was found, sorted and not too much of it.
-func (l *looker) told() []NewValue {
-	if l.found == nil {
+// sorted is what was found, in order and not too much of it.
+func (w *walker) sorted() []NewValue {
+	if w.found == nil {
 		return nil
 	}
-	all := slices.SortedFunc(maps.Keys(l.found), func(a, b NewValue) int {
+	all := slices.SortedFunc(maps.Keys(w.found), func(a, b NewValue) int {
 		return cmp.Or(cmp.Compare(a.Pointer, b.Pointer), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Value, b.Value))
 	})
 	return all[:min(len(all), mostNewValues)]

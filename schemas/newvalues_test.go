@@ -3,16 +3,13 @@ package schemas
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
-	"os"
-	"path/filepath"
-	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"kycbridge/document"
 )
 
 // person is a value that stands for one about a person.
@@ -46,9 +43,12 @@ func TestNewValues(t *testing.T) {
 		"ondato: word of another kind":  {"ondato", "callback", callback("Idv.StatusChanged", strings.Replace(idvValid, "Completed", "Awaiting", 1)), found{word("/payload/status", "Awaiting")}},
 		"ondato: type":                  {"ondato", "callback", callback("KycIdentification.Paused", kycValid), found{word("/type", "KycIdentification.Paused")}},
 		"ondato: words of the SDK":      {"ondato", "callback", kyc(`"statusReason": "POSSIBLE_FRAUD_ATTEMPT"`), nil},
-		"ondato: dots only where known": {"ondato", "kyc", kycMore(`"statusReason": "testa.sample"`), found{word("/statusReason", "")}},
+		"ondato: words are as they are": {"ondato", "kyc", kycMore(`"statusReason": "testa.sample"`), found{word("/statusReason", "testa.sample")}},
+		"ondato: no long words":         {"ondato", "kyc", kycMore(`"statusReason": "` + strings.Repeat("long ", 20) + `"`), found{word("/statusReason", "")}},
 		"ondato: bare resource":         {"ondato", "kyc", kycMore(`"statusReason": "TooLoud", "mood": 1`), found{field("/mood"), word("/statusReason", "TooLoud")}},
 		"ondato: gender is personal":    {"ondato", "kyc", kycMore(`"document": {"gender": "Unheard"}`), found{word("/document/gender", "")}},
+		"ondato: odd leaves":            {"ondato", "kyc", kycMore(`"rules": {"a": 1}, "document": {"documentNumber": 7, "mrzVerified": "False", "files": [1]}`), found{{NewType, "/document/documentNumber", "number"}, {NewType, "/document/files/*", "number"}, {NewType, "/document/mrzVerified", "string"}, {NewType, "/rules", "object"}}},
+		"ondato: odd envelope":          {"ondato", "callback", strings.Replace(callback("Idv.StatusChanged", idvValid), `"a1"`, "7", 1), found{{NewType, "/applicationId", "number"}}},
 		"ondato: form has no shape":     {"ondato", "callback", callback("Form.Updated", `{"anything": "`+person+`"}`), nil},
 		"idwise: top level":             {"idwise", "webhook", strings.Replace(hookValid, "{", `{"version": 2, `, 1), found{field("/version")}},
 		"idwise: nested":                {"idwise", "webhook", `{"event": "Finished Journey", "body": {"journeyId": "j1", "channel": "web"}}`, found{field("/body/channel")}},
@@ -67,7 +67,7 @@ func TestNewValues(t *testing.T) {
 	set := newSet(t)
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := set.NewValues(test.provider, test.schema, "", test.body)
+			got := set.NewValues(test.provider, test.schema, "", readAs(t, set, test.provider, test.body))
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
 			}
@@ -80,9 +80,10 @@ func kycMore(members string) string {
 	return strings.Replace(kycValid, "}", ", "+members+"}", 1)
 }
 
-// TestNewValuesShowNothingPersonal puts what may be about a person wherever a body can hold it: as a
-// name, and as the value of every known and unknown place. Nothing of it comes out.
-func TestNewValuesShowNothingPersonal(t *testing.T) {
+// TestPointersShowNothingPersonal puts what may be about a person wherever a body can hold it: as a name,
+// and as the value of every known and unknown place. No pointer holds it. Of values TestNobodyIsShown
+// looks at what is told in the end.
+func TestPointersShowNothingPersonal(t *testing.T) {
 	secrets := []string{
 		"testa@example.com", "+370 600 00001", "37060000001", "AAAAA0000A", "1990-02-01", "203.0.113.7", "2001:db8::7", "X0000001",
 		"Žoržas", "5e551000-0000-4000-8000-000000000001", strings.Repeat("a", 65), "a/b~c", "{\"x\":1}", "01/02/1990", "12 34 56", "\n",
@@ -101,9 +102,9 @@ func TestNewValuesShowNothingPersonal(t *testing.T) {
 				"kwikid/session": fmt.Sprintf(`{"session_data": {"session_id": "s1", %s: 1, "session_status": %[1]s, "extras": {%[1]s: %[1]s}}}`, name),
 			} {
 				folder, schema, _ := strings.Cut(provider, "/")
-				for _, v := range set.NewValues(folder, schema, "", body) {
+				for _, v := range set.NewValues(folder, schema, "", readAs(t, set, folder, body)) {
 					shown := strings.Split(v.Pointer, "/")
-					if v.Value != "" || slices.Contains(shown, secret) || strings.Contains(v.Pointer, secret) {
+					if slices.Contains(shown, secret) || strings.Contains(v.Pointer, secret) {
 						t.Errorf("%s shows %+v", provider, v)
 					}
 				}
@@ -120,12 +121,12 @@ func TestNewValuesAreBounded(t *testing.T) {
 	}
 	body := "{" + members.String() + `"journeyId": "A", "documentIntelligence": {"extractedFieldErrors": [` + strings.Repeat(`{"line": 1}, `, 5000) + `{"aa_last": 1}]}}`
 	set := newSet(t)
-	first := set.NewValues("signzy", "result", "", body)
+	first := set.NewValues("signzy", "result", "", readAs(t, set, "signzy", body))
 	if len(first) != mostNewValues || first[0].Pointer != "/documentIntelligence/extractedFieldErrors/*/aa_last" || first[2].Pointer != "/new_aa" {
 		t.Errorf("%d told, the first of them %+v", len(first), first[:1])
 	}
 	for range 10 {
-		if diff := cmp.Diff(first, set.NewValues("signzy", "result", "", body)); diff != "" {
+		if diff := cmp.Diff(first, set.NewValues("signzy", "result", "", readAs(t, set, "signzy", body))); diff != "" {
 			t.Fatal(diff)
 		}
 	}
@@ -138,160 +139,57 @@ func TestNewValuesOfAPart(t *testing.T) {
 	for at, want := range map[string][]NewValue{
 		"/result/data":                {{NewField, "/requestId", ""}, {NewField, "/result/*", ""}, {NewField, "/result/data/step", ""}, {NewField, "/result/data2", ""}, {NewField, "/result2", ""}},
 		"/none":                       {{NewField, "/requestId", ""}, {NewField, "/result", ""}, {NewField, "/result2", ""}},
-		"/requestId/journeyId/deeper": nil,
+		"/requestId/journeyId/deeper": {{NewField, "/result", ""}, {NewField, "/result2", ""}},
 	} {
 		if at == "/result/data" {
 			want[2] = NewValue{NewWord, "/result/data/step", "PAUSED"}
 		}
-		if diff := cmp.Diff(want, set.NewValues("signzy", "result", at, body)); diff != "" {
+		if diff := cmp.Diff(want, set.NewValues("signzy", "result", at, readAs(t, set, "signzy", body))); diff != "" {
 			t.Errorf("%s: %s", at, diff)
 		}
 	}
 }
 
-func TestOutline(t *testing.T) {
-	body := ` {"a": 1, "b": {"c": "x\u0041", "d": {"e": 1}, "f": [{}]}, "g": [1, "]\\\"}"], "h": null, "i": {"j": {}}} `
-	want := map[string]any{"a": json.Number("1"), "b": map[string]any{"c": "xA", "d": map[string]any{}, "f": []any{}}, "g": []any{}, "h": nil, "i": map[string]any{"j": map[string]any{}}}
-	got, ok := Outline(body)
-	if diff := cmp.Diff(want, got); diff != "" || !ok {
-		t.Error(ok, diff)
+// TestNewValuesOfAnotherType: under x-known a value of another JSON type is told, with the type that
+// came and nothing of what it holds; null is a member that is not there.
+func TestNewValuesOfAnotherType(t *testing.T) {
+	const source = `{
+		"properties": {"id": {"type": "string"}},
+		"x-known": {
+			"number": {"type": ["string", "number"]},
+			"birth": {"type": ["string", "null"], "x-personal": true},
+			"passed": {"type": "boolean"},
+			"anything": {},
+			"word": {"type": "string", "x-words": ["Success"]},
+			"document": {"type": "object", "properties": {"name": {"type": "string"}}},
+			"rules": {"type": "array", "items": {"type": "object", "x-known": {"status": {"type": "string"}}}}
+		}
+	}`
+	var schema map[string]any
+	if err := json.Unmarshal([]byte(source), &schema); err != nil {
+		t.Fatal(err)
 	}
-	for _, body := range []string{"", "[]", "{", `{"a"`, `{"a":`, `{"a": [}`, `{"a": {"b": "}}`, `{"a": 1`, `7`} {
-		if _, ok := Outline(body); ok {
-			t.Errorf("%s was read", body)
-		}
+	of := name{"p", "s"}
+	places, err := known(map[name]map[string]any{of: schema}, library{})
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-// FuzzNewValues: whatever a body holds, reading its text tells what a walk over its tree tells.
-func FuzzNewValues(f *testing.F) {
-	files, err := filepath.Glob(filepath.Join(testdata, "*", "*", "body.json"))
-	if err != nil || len(files) < 80 {
-		f.Fatalf("%d fixtures, %v", len(files), err)
-	}
-	for i, file := range files {
-		body, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
+	set := &Set{known: places}
+	for body, want := range map[string][]NewValue{
+		`{"id": "a", "number": 1, "birth": null, "passed": true, "anything": [], "document": {"name": "x"}, "rules": [{"status": "x"}]}`: nil,
+		`{"number": true, "birth": 19900201}`:                                           {{NewType, "/birth", "number"}, {NewType, "/number", "boolean"}},
+		`{"passed": "` + person + `", "word": 200}`:                                     {{NewType, "/passed", "string"}, {NewType, "/word", "number"}},
+		`{"document": ["` + person + `"]}`:                                              {{NewType, "/document", "array"}},
+		`{"document": {"name": {"` + person + `": 1}}, "rules": {"` + person + `": 1}}`: {{NewType, "/document/name", "object"}, {NewType, "/rules", "object"}},
+		`{"rules": ["a", {"status": 1}, "b", null]}`:                                    {{NewType, "/rules/*", "string"}, {NewType, "/rules/*/status", "number"}},
+	} {
+		doc, faults := document.Decode([]byte(body))
+		if faults != nil {
+			t.Fatal(faults)
 		}
-		for _, schema := range []string{"ondato/callback", "ondato/kyc", "ondato/idv", "signzy/result", "idwise/webhook", "idwise/result", "idwise/summary", "kwikid/session"} {
-			if strings.Contains(file, strings.Split(schema, "/")[0]) {
-				f.Add(schema, "", string(body))
-			}
-		}
-		if i%10 == 0 {
-			f.Add("signzy/result", "/result/data", string(body))
-			f.Add("ondato/callback", "", string(body[:len(body)/2]))
-		}
-	}
-	set := newSet(f)
-	f.Fuzz(func(t *testing.T, schema, at, body string) {
-		folder, schema, _ := strings.Cut(schema, "/")
-		got := set.NewValues(folder, schema, at, body)
-		outline, outlined := Outline(body)
-		p, ok := set.known[name{folder, schema}]
-		doc, faults := Decode([]byte(body))
-		if !ok || len(faults) > 0 || at != "" || repeats(body) {
-			return // it must only come to an end
-		}
-		if !outlined || !reflect.DeepEqual(slices.Sorted(maps.Keys(outline)), slices.Sorted(maps.Keys(doc.(map[string]any)))) {
-			t.Errorf("outline of %s: %v", body, outline)
-		}
-		want := looker{}
-		inTree(&want, p, doc)
-		if diff := cmp.Diff(want.told(), got); diff != "" {
+		if diff := cmp.Diff(want, set.NewValues(of.folder, of.schema, "", doc)); diff != "" {
 			t.Errorf("%s: %s", body, diff)
 		}
-	})
-}
-
-// repeats reports whether an object has a member twice: of those the tree knows the last one only.
-func repeats(body string) bool {
-	d := json.NewDecoder(strings.NewReader(body))
-	type level struct {
-		keys   map[string]bool
-		isName bool
-	}
-	var open []level
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return false
-		}
-		top := len(open) - 1
-		switch token := token.(type) {
-		case json.Delim:
-			switch token {
-			case '{':
-				open = append(open, level{keys: map[string]bool{}, isName: true})
-				continue
-			case '[':
-				open = append(open, level{})
-				continue
-			}
-			open = open[:top]
-			top--
-		case string:
-			if top >= 0 && open[top].keys != nil && open[top].isName {
-				folded := strings.ToLower(token)
-				if open[top].keys[folded] {
-					return true
-				}
-				open[top].keys[folded], open[top].isName = true, false
-				continue
-			}
-		}
-		if top >= 0 && open[top].keys != nil {
-			open[top].isName = true
-		}
-	}
-}
-
-// inTree is NewValues over a tree.
-func inTree(l *looker, p *place, v any) {
-	if p.open() {
-		return
-	}
-	switch v := v.(type) {
-	case map[string]any:
-		if p.cases != nil {
-			word := ""
-			for key, value := range v {
-				if s, ok := value.(string); ok && strings.EqualFold(key, p.cases.member) {
-					word = s
-				}
-			}
-			p = p.of(word)
-		}
-		if p.members == nil && p.rest == nil {
-			return
-		}
-		for key, value := range v {
-			member, ok := p.members[key]
-			if !ok {
-				member, ok = p.anyCase[strings.ToLower(key)]
-			}
-			switch {
-			case ok:
-				inTree(l, member, value)
-			case p.rest != nil:
-				inTree(l, p.rest, value)
-			default:
-				l.add(NewValue{Kind: NewField, Pointer: p.pointer + "/" + identifier(key)})
-			}
-		}
-	case []any:
-		if p.items != nil {
-			for _, item := range v {
-				inTree(l, p.items, item)
-			}
-		}
-	case string:
-		l.word(p, v)
-	case json.Number:
-		l.word(p, v.String())
-	case bool:
-		l.word(p, strconv.FormatBool(v))
 	}
 }
 
@@ -301,6 +199,7 @@ func TestKnownIsChecked(t *testing.T) {
 		"a reference to nothing":  `{"x-known": {"a": {"$ref": "#/$defs/none"}}}`,
 		"a reference to itself":   `{"$defs": {"a": {"x-known": {"a": {"$ref": "#/$defs/a"}}}}, "x-known": {"a": {"$ref": "#/$defs/a"}}}`,
 		"words that are none":     `{"x-known": {"a": {"x-words": [1]}}}`,
+		"a type that is none":     `{"x-known": {"a": {"type": "text"}}}`,
 		"a member that is none":   `{"x-known": {"a": true}}`,
 		"cases that tell nothing": `{"x-cases": {"member": "a"}}`,
 	} {
@@ -316,32 +215,29 @@ func TestKnownIsChecked(t *testing.T) {
 	}
 }
 
-// BenchmarkNewValues is all that looking for new values costs: finding out what kind of body it is,
-// and reading it beside what is known.
+// BenchmarkNewValues is what looking for new values in a decoded body costs.
 func BenchmarkNewValues(b *testing.B) {
 	set := newSet(b)
 	for name, c := range bodies(b) {
+		doc := readAs(b, set, c.provider, string(c.body))
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(c.body)))
 			b.ReportAllocs()
 			for b.Loop() {
-				text := string(c.body)
-				if _, ok := Outline(text); !ok {
-					b.Fatal("no object")
-				}
-				if found := set.NewValues(c.provider, c.schema, "", text); found != nil {
-					b.Fatal(found)
-				}
-			}
-		})
-		b.Run(name+" without outline", func(b *testing.B) {
-			b.ReportAllocs()
-			text := string(c.body)
-			for b.Loop() {
-				if found := set.NewValues(c.provider, c.schema, "", text); found != nil {
+				if found := set.NewValues(c.provider, c.schema, "", doc); found != nil {
 					b.Fatal(found)
 				}
 			}
 		})
 	}
+}
+
+// readAs reads a body as the bridge does at a provider.
+func readAs(t testing.TB, set *Set, provider, body string) document.Object {
+	t.Helper()
+	doc, faults := document.NewReader(set.MemberNames(provider), document.Forms{}).Decode([]byte(body))
+	if len(faults) > 0 {
+		t.Fatalf("%s: %v", body, faults)
+	}
+	return doc
 }

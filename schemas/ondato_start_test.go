@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"kycbridge/document"
 )
 
 func TestOndatoStart(t *testing.T) {
@@ -31,16 +33,16 @@ func TestOndatoStart(t *testing.T) {
 		"nothing":               {`{}`, nil},
 		"empty parts":           {`{"person": {}, "options": {}}`, nil},
 		"unknown of the person": {`{"person": {"nickname": "T"}}`, nil},
-		"no object":             {`[]`, []Fault{{"", "must be a JSON object"}}},
-		"person as text":        {`{"person": "T"}`, []Fault{{"/person", "must be an object"}}},
-		"empty reference":       {`{"external_reference": ""}`, []Fault{{"/external_reference", "must not be empty"}}},
-		"phone as number":       {`{"person": {"phone_number": 370600000001}}`, []Fault{{"/person/phone_number", "must be a string"}}},
-		"the provider's names":  {`{"options": {"setupId": "x", "flow_id": "5e000000-0000-4000-8000-000000000001"}}`, []Fault{{"/options/setupId", "is not a known member"}}},
+		"no object":             {`[]`, []Fault{{Path: "", Message: "must be a JSON object"}}},
+		"person as text":        {`{"person": "T"}`, []Fault{{Path: "/person", Message: "must be an object"}}},
+		"empty reference":       {`{"external_reference": ""}`, []Fault{{Path: "/external_reference", Message: "must not be empty"}}},
+		"phone as number":       {`{"person": {"phone_number": 370600000001}}`, []Fault{{Path: "/person/phone_number", Message: "must be a string"}}},
+		"the provider's names":  {`{"options": {"setupId": "x", "flow_id": "5e000000-0000-4000-8000-000000000001"}}`, []Fault{{Path: "/options/setupId", Message: "is not a known member"}}},
 	}
 	set := newSet(t)
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			doc, faults := Decode([]byte(tt.body))
+			doc, faults := document.Decode([]byte(tt.body))
 			if faults == nil {
 				faults = set.Validate("ondato", "start", doc)
 			}

@@ -3,9 +3,8 @@
 //
 // There is one folder a provider and one file a shape; adding a provider means adding a folder. The
 // provider schemas are open: members and values that they do not know pass, since a provider may add
-// some on any day. They are strict about what names a verification and about the types of what the
-// mappings read, and about nothing else: the validator's cost grows with every object that it
-// enters.
+// some on any day. They are strict about what names a verification and about the words of its decision,
+// and about nothing else: an odd value elsewhere costs that value and not the payload.
 //
 // What is wrong is told as faults, which name a place and what was expected there. No fault repeats
 // a value.
@@ -23,6 +22,8 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
+
+	"kycbridge/document"
 )
 
 //go:embed */*.json
@@ -35,11 +36,8 @@ const (
 	eventData     = "data"
 )
 
-// Fault is one thing that is wrong with a body.
-type Fault struct {
-	Path    string // JSON pointer to the place; "" is the whole body
-	Message string // what was expected there; never the value
-}
+// Fault is one thing that is wrong with a body; its message never holds a value.
+type Fault = document.Fault
 
 // Set is every schema, compiled. It may be used by several goroutines.
 type Set struct {
@@ -81,12 +79,12 @@ func New() (*Set, error) {
 	return set, nil
 }
 
-// Validate checks doc, a tree as Decode makes it, against a schema of a provider. It returns nil if
+// Validate checks doc, a tree as document.Decode makes it, against a schema of a provider. It returns nil if
 // nothing is wrong, else at most 20 faults in the order of their paths.
 func (s *Set) Validate(provider, schema string, doc any) []Fault {
 	compiled, ok := s.compiled[name{provider, schema}]
 	if !ok {
-		return []Fault{{"", "cannot be checked: there is no such schema"}}
+		return []Fault{{Path: "", Message: "cannot be checked: there is no such schema"}}
 	}
 	return s.library.check(compiled, doc)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"kycbridge/document"
 )
 
 // Valid bodies that the tables change in one place.
@@ -36,6 +38,12 @@ func TestAccepted(t *testing.T) {
 		"signzy: numbers as text":         {"signzy", "result", `{"journeyId": "A", "completedAt": "1772442000000", "selfieAnalysis": {"passiveLiveliness": {"score": "0.9"}}}`},
 		"signzy: long reference":          {"signzy", "result", `{"journeyId": "A", "userId": 17, "userInfo": {"externalReferenceId": "` + long + `"}}`},
 		"signzy: IP check not enabled":    {"signzy", "result", `{"journeyId": "A", "ipAddresses": {"203.0.113.7": {"message": "IP Check is not Enabled"}}}`},
+		"signzy: number for the id":       {"signzy", "result", `{"journeyId": 1234567}`},
+		"signzy: step as object":          {"signzy", "result", `{"journeyId": "A", "step": {}, "message": [], "userId": true, "completedAt": {}}`},
+		"signzy: lists for objects":       {"signzy", "result", `{"journeyId": "A", "documentIntelligence": [], "ipAddresses": ["x"], "userInfo": "x", "capturedData": 1}`},
+		"signzy: objects for lists":       {"signzy", "result", `{"journeyId": "A", "externalApiResponses": {}, "documentIntelligence": {"extractedFieldErrors": {"0": "x"}, "extractedFields": "x"}}`},
+		"signzy: a number for a yes":      {"signzy", "result", `{"journeyId": "A", "selfieAnalysis": {"passiveLiveliness": {"liveness": 1}}, "matchPercentage": {"fullNameMatch": []}}`},
+		"signzy: a picture in the body":   {"signzy", "result", `{"journeyId": "A", "capturedData": {"images": {"frontDoc": "` + strings.Repeat("iVBORw0K", 100_000) + `"}}}`},
 		"ondato: kyc":                     {"ondato", "callback", callback("KycIdentification.Approved", kycValid)},
 		"ondato: idv":                     {"ondato", "callback", callback("IdentityVerification.StatusChanged", idvValid)},
 		"ondato: old name":                {"ondato", "callback", callback("Idv.StatusChanged", idvValid)},
@@ -43,6 +51,9 @@ func TestAccepted(t *testing.T) {
 		"ondato: type that begins alike":  {"ondato", "callback", callback("IdvSetup.Changed", `{}`)},
 		"ondato: age as number":           {"ondato", "kyc", `{"id": "c1", "identityVerificationId": "b1", "status": "x", "face": {"ageEstimation": 30}}`},
 		"ondato: document of two members": {"ondato", "kyc", `{"id": "c1", "identityVerificationId": "b1", "status": "Rejected", "document": {"type": "Passport", "mrzVerified": false}}`},
+		"ondato: odd leaves":              {"ondato", "kyc", `{"id": 1, "identityVerificationId": 2, "status": "x", "statusReason": {}, "document": "d", "rules": {"status": []}, "fraudChecks": "", "face": [], "completedUtc": 0}`},
+		"ondato: odd leaves of a session": {"ondato", "idv", `{"id": "1", "status": "x", "step": {"consent": {"isConsented": "yes"}, "kycIdentification": []}, "registration": 7, "setup": ""}`},
+		"ondato: odd envelope":            {"ondato", "callback", `{"id": {}, "createdUtc": null, "applicationId": 7, "type": "KycIdentification.Approved", "payload": ` + kycValid + `}`},
 		"ondato: long reference":          {"ondato", "idv", `{"id": "b1", "status": "", "externalReferenceId": "` + long + `"}`},
 		"idwise: unknown event":           {"idwise", "webhook", `{"event": "Some New Event", "body": {"journeyId": "j1", "new": {}}}`},
 		"idwise: no event id":             {"idwise", "webhook", `{"event": "Step Submitted", "body": {"journeyId": "j1", "stepId": 1}}`},
@@ -50,6 +61,10 @@ func TestAccepted(t *testing.T) {
 		"idwise: spot check by old id":    {"idwise", "webhook", `{"event": "FINISHED_SPOT_CHECK", "body": {"ongoingCheckId": "s1"}}`},
 		"idwise: ongoing check":           {"idwise", "webhook", `{"event": "Finished Ongoing Check", "body": {"ongoingCheckId": "s1", "journeyId": "j1"}}`},
 		"idwise: numeric step":            {"idwise", "summary", `{"journey_id": "j1", "step_summaries": [{"definition": {"step_id": 0}, "result": null}]}`},
+		"idwise: own id beside another":   {"idwise", "webhook", `{"event": "Finished Spot Check", "body": {"spotCheckJourneyId": 12, "ongoingCheckId": null}}`},
+		"idwise: odd decision":            {"idwise", "webhook", `{"event": "Finished Journey", "body": {"journeyId": 12, "systemDecision": true, "eventId": {}, "requiredSteps": {}}}`},
+		"idwise: odd result":              {"idwise", "result", `{"journey_id": 12, "documents": [], "selfie": [], "aml": "", "rule_results": {"a/b c": "Passed"}}`},
+		"idwise: odd summary":             {"idwise", "summary", `{"journey_id": "j", "is_completed": "true", "step_summaries": ["0"]}`},
 		"idwise: nullable parts":          {"idwise", "result", `{"journey_id": "j1", "documents": {"0": null}, "selfie": {"is_live": null}, "aml": {"matches": null}}`},
 		"kwikid: any object":              {"kwikid", "webhook", `{"x": {"y": []}}`},
 		"kwikid: only the id":             {"kwikid", "session", session(`"session_id": "s1"`)},
@@ -73,45 +88,35 @@ func TestRefused(t *testing.T) {
 		provider, schema, body string
 		want                   faults
 	}{
-		"signzy: no id":              {"signzy", "result", `{"currentStatus": "COMPLETED"}`, faults{{"/journeyId", "is required"}}},
-		"signzy: null id":            {"signzy", "result", `{"journeyId": null}`, faults{{"/journeyId", "must be a string"}}},
-		"signzy: empty id":           {"signzy", "result", `{"journeyId": ""}`, faults{{"/journeyId", "must not be empty"}}},
-		"signzy: long id":            {"signzy", "result", `{"journeyId": "` + huge + `"}`, faults{{"/journeyId", "must have at most 256 characters"}}},
-		"signzy: status object":      {"signzy", "result", `{"journeyId": "A", "currentStatus": {}}`, faults{{"/currentStatus", "must be a string or null"}}},
-		"signzy: long status":        {"signzy", "result", `{"journeyId": "A", "currentStatus": "` + huge + `"}`, faults{{"/currentStatus", "must have at most 1024 characters"}}},
-		"signzy: evidence as list":   {"signzy", "result", `{"journeyId": "A", "documentIntelligence": []}`, faults{{"/documentIntelligence", "must be an object or null"}}},
-		"signzy: liveness number":    {"signzy", "result", `{"journeyId": "A", "selfieAnalysis": {"passiveLiveliness": {"liveness": 1}}}`, faults{{"/selfieAnalysis/passiveLiveliness/liveness", "must be a string, a boolean or null"}}},
-		"signzy: address withheld":   {"signzy", "result", `{"journeyId": "A", "ipAddresses": {"203.0.113.7": "x"}}`, faults{{"/ipAddresses/*", "must be an object or null"}}},
-		"ondato: empty envelope":     {"ondato", "callback", `{}`, faults{{"/createdUtc", "is required"}, {"/id", "is required"}, {"/payload", "is required"}, {"/type", "is required"}}},
-		"ondato: payload null":       {"ondato", "callback", callback("Form.Created", "null"), faults{{"/payload", "must be an object"}}},
-		"ondato: payload list":       {"ondato", "callback", callback("KycIdentification.Approved", "[]"), faults{{"/payload", "must be an object"}}},
-		"ondato: kyc without idv id": {"ondato", "callback", callback("KycIdentification.Approved", `{"id": "c1", "status": "Approved"}`), faults{{"/payload/identityVerificationId", "is required"}}},
-		"ondato: type spelled loose": {"ondato", "callback", callback(" KYC_IDENTIFICATION.APPROVED", `{"id": "c1", "status": "x"}`), faults{{"/payload/identityVerificationId", "is required"}}},
-		"ondato: idv without id":     {"ondato", "callback", callback("identityVerification.statusChanged", `{"status": 1}`), faults{{"/payload/id", "is required"}, {"/payload/status", "must be a string"}}},
-		"ondato: type number":        {"ondato", "callback", `{"id": "e", "createdUtc": "x", "payload": {}, "type": 1}`, faults{{"/type", "must be a string"}}},
-		"ondato: numeric id":         {"ondato", "kyc", `{"id": 1, "identityVerificationId": "b", "status": "x"}`, faults{{"/id", "must be a string"}}},
-		"ondato: rule status":        {"ondato", "kyc", `{"id": "1", "identityVerificationId": "b", "status": "x", "rules": [{}, {"status": []}]}`, faults{{"/rules/1/status", "must be a string or null"}}},
-		"ondato: document text":      {"ondato", "kyc", `{"id": "1", "identityVerificationId": "b", "status": "x", "document": "d"}`, faults{{"/document", "must be an object or null"}}},
-		"ondato: consent text":       {"ondato", "idv", `{"id": "1", "status": "x", "step": {"consent": {"isConsented": "yes"}}}`, faults{{"/step/consent/isConsented", "must be a boolean or null"}}},
-		"idwise: no event":           {"idwise", "webhook", `{"body": {"journeyId": "j"}}`, faults{{"/event", "is required"}}},
-		"idwise: no body":            {"idwise", "webhook", `{"event": "Finished Journey"}`, faults{{"/body", "is required"}}},
-		"idwise: no journey":         {"idwise", "webhook", `{"event": "Finished Journey", "body": {"spotCheckJourneyId": "s"}}`, faults{{"/body/journeyId", "is required"}}},
-		"idwise: unknown, no id":     {"idwise", "webhook", `{"event": "New", "body": {}}`, faults{{"/body/journeyId", "is required"}}},
-		"idwise: spot check, no id":  {"idwise", "webhook", `{"event": "Finished Spot Check", "body": {"journeyId": "j"}}`, faults{{"/body/spotCheckJourneyId", "is required"}}},
-		"idwise: ongoing, no id":     {"idwise", "webhook", `{"event": "Finished Ongoing Check", "body": {"journeyId": "j"}}`, faults{{"/body/ongoingCheckId", "is required"}}},
-		"idwise: decision boolean":   {"idwise", "webhook", `{"event": "Finished Journey", "body": {"journeyId": "j", "systemDecision": true}}`, faults{{"/body/systemDecision", "must be a string or null"}}},
-		"idwise: steps object":       {"idwise", "webhook", `{"event": "New", "body": {"journeyId": "j", "requiredSteps": {}}}`, faults{{"/body/requiredSteps", "must be an array or null"}}},
-		"idwise: result without id":  {"idwise", "result", `{"system_decision": "Complete"}`, faults{{"/journey_id", "is required"}}},
-		"idwise: documents list":     {"idwise", "result", `{"journey_id": "j", "documents": []}`, faults{{"/documents", "must be an object or null"}}},
-		"idwise: rule text":          {"idwise", "result", `{"journey_id": "j", "rule_results": {"a/b c": "Passed"}}`, faults{{"/rule_results/a~1b c", "must be an object or null"}}},
-		"idwise: summary step text":  {"idwise", "summary", `{"journey_id": "j", "step_summaries": ["0"]}`, faults{{"/step_summaries/0", "must be an object or null"}}},
-		"kwikid: error body":         {"kwikid", "session", `{"e": "x", "msg": "Invalid session id", "status": 400}`, faults{{"/session_data", "is required"}}},
-		"kwikid: no session id":      {"kwikid", "session", session(`"session_status": "waiting"`), faults{{"/session_data/session_id", "is required"}}},
-		"kwikid: null session id":    {"kwikid", "session", session(`"session_id": null`), faults{{"/session_data/session_id", "must be a string or a number"}}},
-		"kwikid: status object":      {"kwikid", "session", session(`"session_id": "s", "session_status": {}`), faults{{"/session_data/session_status", "must be a string, a number, a boolean or null"}}},
-		"kwikid: feedback list":      {"kwikid", "session", session(`"session_id": "s", "feedback": ["Reject"]`), faults{{"/session_data/feedback", "must be a string, a number, a boolean, an object or null"}}},
-		"no such provider":           {"nobody", "result", `{}`, faults{{"", "cannot be checked: there is no such schema"}}},
-		"no such schema":             {"signzy", "webhook", `{}`, faults{{"", "cannot be checked: there is no such schema"}}},
+		"signzy: no id":              {"signzy", "result", `{"currentStatus": "COMPLETED"}`, faults{{Path: "/journeyId", Message: "is required"}}},
+		"signzy: null id":            {"signzy", "result", `{"journeyId": null}`, faults{{Path: "/journeyId", Message: "must be a string or an integer"}}},
+		"signzy: empty id":           {"signzy", "result", `{"journeyId": ""}`, faults{{Path: "/journeyId", Message: "must not be empty"}}},
+		"signzy: long id":            {"signzy", "result", `{"journeyId": "` + huge + `"}`, faults{{Path: "/journeyId", Message: "must have at most 256 characters"}}},
+		"signzy: status object":      {"signzy", "result", `{"journeyId": "A", "currentStatus": {}}`, faults{{Path: "/currentStatus", Message: "must be a string or null"}}},
+		"signzy: long status":        {"signzy", "result", `{"journeyId": "A", "currentStatus": "` + huge + `"}`, faults{{Path: "/currentStatus", Message: "must have at most 1024 characters"}}},
+		"ondato: empty envelope":     {"ondato", "callback", `{}`, faults{{Path: "/payload", Message: "is required"}, {Path: "/type", Message: "is required"}}},
+		"ondato: payload null":       {"ondato", "callback", callback("Form.Created", "null"), faults{{Path: "/payload", Message: "must be an object"}}},
+		"ondato: payload list":       {"ondato", "callback", callback("KycIdentification.Approved", "[]"), faults{{Path: "/payload", Message: "must be an object"}}},
+		"ondato: kyc without idv id": {"ondato", "callback", callback("KycIdentification.Approved", `{"id": "c1", "status": "Approved"}`), faults{{Path: "/payload/identityVerificationId", Message: "is required"}}},
+		"ondato: type spelled loose": {"ondato", "callback", callback(" KYC_IDENTIFICATION.APPROVED", `{"id": "c1", "status": "x"}`), faults{{Path: "/payload/identityVerificationId", Message: "is required"}}},
+		"ondato: idv without id":     {"ondato", "callback", callback("identityVerification.statusChanged", `{"status": 1}`), faults{{Path: "/payload/id", Message: "is required"}, {Path: "/payload/status", Message: "must be a string"}}},
+		"ondato: type number":        {"ondato", "callback", `{"id": "e", "createdUtc": "x", "payload": {}, "type": 1}`, faults{{Path: "/type", Message: "must be a string"}}},
+		"ondato: null ids":           {"ondato", "kyc", `{"id": null, "identityVerificationId": {}, "status": "x"}`, faults{{Path: "/id", Message: "must be a string or a number"}, {Path: "/identityVerificationId", Message: "must be a string or a number"}}},
+		"ondato: status as list":     {"ondato", "kyc", `{"id": "1", "identityVerificationId": "b", "status": ["Approved"]}`, faults{{Path: "/status", Message: "must be a string"}}},
+		"idwise: no event":           {"idwise", "webhook", `{"body": {"journeyId": "j"}}`, faults{{Path: "/event", Message: "is required"}}},
+		"idwise: no body":            {"idwise", "webhook", `{"event": "Finished Journey"}`, faults{{Path: "/body", Message: "is required"}}},
+		"idwise: no journey":         {"idwise", "webhook", `{"event": "Finished Journey", "body": {"spotCheckJourneyId": "s"}}`, faults{{Path: "/body/journeyId", Message: "is required"}}},
+		"idwise: unknown, no id":     {"idwise", "webhook", `{"event": "New", "body": {}}`, faults{{Path: "/body/journeyId", Message: "is required"}}},
+		"idwise: spot check, no id":  {"idwise", "webhook", `{"event": "Finished Spot Check", "body": {"journeyId": "j"}}`, faults{{Path: "/body/spotCheckJourneyId", Message: "is required"}}},
+		"idwise: ongoing, no id":     {"idwise", "webhook", `{"event": "Finished Ongoing Check", "body": {"journeyId": "j"}}`, faults{{Path: "/body/ongoingCheckId", Message: "is required"}}},
+		"idwise: journey as list":    {"idwise", "webhook", `{"event": "New", "body": {"journeyId": ["j"]}}`, faults{{Path: "/body/journeyId", Message: "must be a string or a number"}}},
+		"idwise: event number":       {"idwise", "webhook", `{"event": 7, "body": {"journeyId": "j"}}`, faults{{Path: "/event", Message: "must be a string"}}},
+		"idwise: result without id":  {"idwise", "result", `{"system_decision": "Complete"}`, faults{{Path: "/journey_id", Message: "is required"}}},
+		"kwikid: error body":         {"kwikid", "session", `{"e": "x", "msg": "Invalid session id", "status": 400}`, faults{{Path: "/session_data", Message: "is required"}}},
+		"kwikid: no session id":      {"kwikid", "session", session(`"session_status": "waiting"`), faults{{Path: "/session_data/session_id", Message: "is required"}}},
+		"kwikid: null session id":    {"kwikid", "session", session(`"session_id": null`), faults{{Path: "/session_data/session_id", Message: "must be a string or a number"}}},
+		"no such provider":           {"nobody", "result", `{}`, faults{{Path: "", Message: "cannot be checked: there is no such schema"}}},
+		"no such schema":             {"signzy", "webhook", `{}`, faults{{Path: "", Message: "cannot be checked: there is no such schema"}}},
 	}
 	set := newSet(t)
 	for name, test := range tests {
@@ -129,8 +134,7 @@ func TestFaultsAreSortedDistinctAndFew(t *testing.T) {
 	for i := range bad {
 		bad[i] = "text"
 	}
-	doc := map[string]any{"id": "c", "identityVerificationId": "b", "status": "x", "rules": bad, "fraudChecks": bad}
-	got := newSet(t).Validate("ondato", "kyc", doc)
+	got := newSet(t).Validate(eventFolder, eventData, map[string]any{"checks": bad, "documents": bad})
 	if len(got) != maxFaults {
 		t.Errorf("%d faults", len(got))
 	}
@@ -185,7 +189,7 @@ func TestNoFaultRepeatsAValue(t *testing.T) {
 	}
 	body := `{"a": "` + seed + `", "b": SECRET, "` + seed + `": 1e4711}`
 	for i := range len(body) {
-		_, faults := Decode([]byte(body[:i] + body[min(i+1, len(body)):]))
+		_, faults := document.Decode([]byte(body[:i] + body[min(i+1, len(body)):]))
 		for _, fault := range faults {
 			if strings.Contains(fault.Path+fault.Message, "SECRET") {
 				t.Errorf("decode: %v", fault)
@@ -284,7 +288,7 @@ func FuzzValidate(f *testing.F) {
 	}
 	set := newSet(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
-		doc, faults := Decode(body)
+		doc, faults := document.Decode(body)
 		if faults != nil {
 			return
 		}

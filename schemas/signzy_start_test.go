@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"kycbridge/document"
 )
 
 func TestSignzyStart(t *testing.T) {
@@ -33,12 +35,12 @@ func TestSignzyStart(t *testing.T) {
 		"unknown of the person": {`{"person": {"nickname": "J"}}`, nil},
 		"documented dates":      {`{"options": {"date_format": "dmy"}}`, nil},
 		"no wait":               {`{"options": {"redirect_seconds": 0}}`, nil},
-		"no object":             {`[]`, []Fault{{"", "must be a JSON object"}}},
-		"number as reference":   {`{"external_reference": 1}`, []Fault{{"/external_reference", "must be a string"}}},
-		"empty reference":       {`{"external_reference": ""}`, []Fault{{"/external_reference", "must not be empty"}}},
-		"unknown option":        {`{"options": {"flowId": "f"}}`, []Fault{{"/options/flowId", "is not a known member"}}},
-		"unknown of the id":     {`{"options": {"id": {"idType": "x"}}}`, []Fault{{"/options/id/idType", "is not a known member"}}},
-		"phone as number":       {`{"person": {"phone_number": 5550100001}}`, []Fault{{"/person/phone_number", "must be a string"}}},
+		"no object":             {`[]`, []Fault{{Path: "", Message: "must be a JSON object"}}},
+		"number as reference":   {`{"external_reference": 1}`, []Fault{{Path: "/external_reference", Message: "must be a string"}}},
+		"empty reference":       {`{"external_reference": ""}`, []Fault{{Path: "/external_reference", Message: "must not be empty"}}},
+		"unknown option":        {`{"options": {"flowId": "f"}}`, []Fault{{Path: "/options/flowId", Message: "is not a known member"}}},
+		"unknown of the id":     {`{"options": {"id": {"idType": "x"}}}`, []Fault{{Path: "/options/id/idType", Message: "is not a known member"}}},
+		"phone as number":       {`{"person": {"phone_number": 5550100001}}`, []Fault{{Path: "/person/phone_number", Message: "must be a string"}}},
 	}
 	refused := map[string]string{
 		"/person/birthdate":               `"01/02/1990"`,
@@ -61,7 +63,7 @@ func TestSignzyStart(t *testing.T) {
 	set := newSet(t)
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			doc, faults := Decode([]byte(tt.body))
+			doc, faults := document.Decode([]byte(tt.body))
 			if faults == nil {
 				faults = set.Validate("signzy", "start", doc)
 			}

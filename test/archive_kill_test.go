@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"kycbridge"
+	"kycbridge/event"
 )
 
 // TestReplayKilled: a replay through other settings, beside live traffic, is killed five times and
@@ -112,13 +112,13 @@ func checkReplayed(t *testing.T, b *bridge, verifications, verdicts int) {
 		t.Fatal(err)
 	}
 	defer messages.Stop()
-	histories := map[string][]kycbridge.Event{}
+	histories := map[string][]event.Event{}
 	for range consumer.CachedInfo().NumPending {
 		m, err := messages.Next()
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := kycbridge.DecodeEvent(m.Data())
+		e, err := event.Decode(m.Data())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,14 +131,14 @@ func checkReplayed(t *testing.T, b *bridge, verifications, verdicts int) {
 			if e.Data.Revision != i+1 {
 				t.Fatalf("%s has revision %d at place %d\n%s", id, e.Data.Revision, i+1, historyOf(events))
 			}
-			if e.Data.Provider.Event.Via == kycbridge.ViaReplay {
+			if e.Data.Provider.Event.Via == event.ViaReplay {
 				replayed++
 			}
 		}
 		switch d := events[len(events)-1].Data; {
-		case d.Decision.Outcome == kycbridge.OutcomeApproved:
+		case d.Decision.Outcome == event.OutcomeApproved:
 			approved++
-		case d.Status == kycbridge.StatusInReview && replayed == 1:
+		case d.Status == event.StatusInReview && replayed == 1:
 			reviewed++
 		default:
 			t.Fatalf("%s was replayed %d times\n%s", id, replayed, historyOf(events))

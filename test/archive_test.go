@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
@@ -22,6 +23,8 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
 )
@@ -63,7 +66,7 @@ func kycHook(n, seq int, event, status, reason string) []byte {
 
 func idv(n int) string { return fmt.Sprintf("b%07d-0000-4000-8000-000000000001", n) }
 
-func idOf(n int) string { return kycbridge.VerificationID("ondato", "acme", idv(n)) }
+func idOf(n int) string { return event.VerificationID("ondato", "acme", idv(n)) }
 
 // ingest hands bodies in, each verification's in order, many verifications at once.
 func (s *store) ingest(verifications int, bodies func(n int) [][]byte) {
@@ -74,7 +77,7 @@ func (s *store) ingest(verifications int, bodies func(n int) [][]byte) {
 		handing.Go(func() {
 			for n := range numbers {
 				for _, body := range bodies(n) {
-					if _, err := s.app.Ingest(s.t.Context(), s.account, kycbridge.Payload{Via: kycbridge.ViaCallback, ReceivedAt: time.Now(), ContentType: "application/json", Body: body}); err != nil {
+					if _, err := s.app.Ingest(s.t.Context(), s.account, kycbridge.Payload{Via: event.ViaCallback, ReceivedAt: time.Now(), ContentType: "application/json", Body: body}); err != nil {
 						s.t.Error(err)
 					}
 				}
@@ -133,13 +136,15 @@ func (s *store) report() archive.Report {
 	return r
 }
 
-// TestReplayThroughAnotherMapping: one reason is mapped otherwise; a dry run over 10,000 payloads
-// names exactly the verifications and fields that change, the replay publishes exactly those
-// revisions, and a second one nothing.
+var replayedFlag = flag.Int("replayed", 500, "how many verifications of two payloads TestReplayThroughAnotherMapping replays")
+
+// TestReplayThroughAnotherMapping: one reason is mapped otherwise; a dry run names exactly the verifications
+// and fields that change, the replay publishes exactly those revisions, and a second one nothing. With
+// -replayed 5000 that is over 10,000 payloads.
 func TestReplayThroughAnotherMapping(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
-	const verifications = 5000
+	verifications := *replayedFlag
 	s.ingest(verifications, func(n int) [][]byte {
 		end := kycHook(n, 2, "Approved", "Approved", "AutomaticallyIdentified")
 		if n%10 == 3 {
@@ -152,8 +157,8 @@ func TestReplayThroughAnotherMapping(t *testing.T) {
 		t.Fatalf("with the same mapping: %d differ, %+v", len(told), sum)
 	}
 	mapping := s.account.Provider.Map
-	s.account.Provider.Map = func(p kycbridge.Payload, set kycbridge.Settings) (kycbridge.Observation, error) {
-		o, err := mapping(p, set)
+	s.account.Provider.Map = func(doc document.Object, p kycbridge.Payload, set kycbridge.Settings) (kycbridge.Observation, error) {
+		o, err := mapping(doc, p, set)
 		for i, reason := range o.Reasons {
 			if reason.Code == "image.blurred" {
 				o.Reasons[i].Code = "image.poor_quality"
@@ -179,7 +184,7 @@ func TestReplayThroughAnotherMapping(t *testing.T) {
 		t.Errorf("published %d of %+v", s.events()-before, sum)
 	}
 	state, err := s.app.State(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(13)})
-	if err != nil || state.Revision != 3 || state.Provider.Event.Via != kycbridge.ViaReplay || state.Reasons[0].Code != "image.poor_quality" || state.Decision.Outcome != kycbridge.OutcomeRejected {
+	if err != nil || state.Revision != 3 || state.Provider.Event.Via != event.ViaReplay || state.Reasons[0].Code != "image.poor_quality" || state.Decision.Outcome != event.OutcomeRejected {
 		t.Errorf("state %+v, %v", state, err)
 	}
 	if told, sum = s.replay(archive.ReplayOptions{}); len(told) > 0 || sum.Events > 0 || s.events() != before+verifications/10 {
@@ -196,7 +201,7 @@ func TestReplayOfQuarantine(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
 	validate := s.account.Provider.Validate
-	s.account.Provider.Validate = func(string, any) []kycbridge.FieldError {
+	s.account.Provider.Validate = func(string, document.Object) []kycbridge.FieldError {
 		return []kycbridge.FieldError{{Path: "/payload", Message: "is not liked today"}}
 	}
 	const verifications = 250
@@ -231,7 +236,7 @@ func TestReplayOfQuarantine(t *testing.T) {
 			return nil
 		})
 		state, stateErr := s.app.State(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(n)})
-		if err = errors.Join(err, stateErr); err != nil || !slices.Equal(order, []string{"Created", "Processed", "Rejected", "Approved"}) || state.Decision.Outcome != kycbridge.OutcomeApproved || state.Revision != 4 {
+		if err = errors.Join(err, stateErr); err != nil || !slices.Equal(order, []string{"Created", "Processed", "Rejected", "Approved"}) || state.Decision.Outcome != event.OutcomeApproved || state.Revision != 4 {
 			t.Fatalf("verification %d: %v, %+v, %v", n, order, state, err)
 		}
 	}
@@ -371,7 +376,7 @@ func TestPurge(t *testing.T) {
 	}
 	for n := range persons {
 		state, err := s.app.State(context.Background(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(n)})
-		if n != 17 && (err != nil || state.Decision.Outcome != kycbridge.OutcomeApproved) {
+		if n != 17 && (err != nil || state.Decision.Outcome != event.OutcomeApproved) {
 			t.Errorf("person %d: %+v, %v", n, state, err)
 		}
 	}

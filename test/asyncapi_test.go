@@ -15,9 +15,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/santhosh-tekuri/jsonschema/v5"
 	"go.uber.org/zap"
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 
-	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/internal/simulate"
 	"kycbridge/schemas"
@@ -272,7 +272,7 @@ func TestAsyncAPIPublished(t *testing.T) {
 	started["ondato abandoned"] = w.watch("ondato", w.sims["ondato"].Begin("ref-abandon-ondato", simulate.Abandon))
 	started["ondato traced"] = w.traced()
 	for who, id := range started {
-		w.eventually(id, who+" ends", func(events []kycbridge.Event) bool { return last(events).Data.Status.Terminal() })
+		w.eventually(id, who+" ends", func(events []event.Event) bool { return last(events).Data.Status.Terminal() })
 	}
 	seen, kinds, providers := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for {
@@ -308,7 +308,7 @@ func (w *world) traced() (verificationID string) {
 	if status := w.post("ondato", header, forged("ondato", reference)[0]); status != http.StatusOK {
 		w.t.Errorf("the traced callback was answered %d", status)
 	}
-	return kycbridge.VerificationID("ondato", "acme", reference)
+	return event.VerificationID("ondato", "acme", reference)
 }
 
 // streams compares the streams with what the document says of them.
@@ -321,6 +321,9 @@ func (a *asyncAPI) streams(js jetstream.JetStream) {
 			continue
 		}
 		c := stream.CachedInfo().Config
+		if tr := c.SubjectTransform; tr != nil && fmt.Sprint(c.Subjects) == fmt.Sprint([]string{tr.Source}) {
+			c.Subjects = []string{tr.Destination} // what a reader finds on a message
+		}
 		is := map[string]any{
 			"subjects": fmt.Sprint(c.Subjects), "storage": strings.ToLower(c.Storage.String()), "retention": strings.ToLower(c.Retention.String()),
 			"discard": strings.ToLower(strings.TrimPrefix(c.Discard.String(), "Discard")), "max_age": c.MaxAge.String(),
@@ -429,7 +432,7 @@ accounts:
 		if err := a.check("WatchKept", "payload", kept); err != nil || kept.(map[string]any)["stream"] != a.at("channels", "watches", "x-stream") {
 			t.Errorf("answered %s: %v", answer.Data, err)
 		}
-		id := kycbridge.VerificationID("kwikid", "acme", request["reference"].(string))
+		id := event.VerificationID("kwikid", "acme", request["reference"].(string))
 		for {
 			m, err := events.NextMsg(20 * time.Second)
 			if err != nil {

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/publisher"
 	"kycbridge/schemas"
@@ -230,7 +231,7 @@ func BenchmarkSteps(b *testing.B) {
 	}
 	for _, body := range benchBodies(b) {
 		raw := body.next(1)
-		c := fixture.Case{Provider: body.provider, Profile: kycbridge.ProfileFull, Via: kycbridge.ViaCallback, Body: raw}
+		c := fixture.Case{Provider: body.provider, Profile: event.ProfileFull, Via: event.ViaCallback, Body: raw}
 		p := newPath(set, c)
 		p.account.Credentials.Bearer = []string{"bench-key-bench-key"}
 		request := kycbridge.Request{Header: map[string][]string{"Authorization": {"Bearer bench-key-bench-key"}}, Body: raw, ReceivedAt: received}
@@ -251,14 +252,14 @@ func BenchmarkSteps(b *testing.B) {
 		}
 		step("authenticate", func() error { _, err := p.account.Provider.Verify(p.account.Credentials, request); return err })
 		step("validate", func() error {
-			doc, _ := app.Decode(raw)
-			id := p.account.Provider.Identify(doc)
+			doc, _ := p.account.Provider.Read(raw)
+			id := p.account.Provider.Identify(doc, c.Via)
 			if faults := p.account.Provider.Validate(id.Schema, id.Document); len(faults) > 0 {
 				return fmt.Errorf("%v", faults)
 			}
 			return nil
 		})
-		step("map", func() error { _, err := p.account.Provider.Map(*p.memory.stored, p.account.Settings); return err })
+		step("map", func() error { _, err := p.account.Observe(*p.memory.stored); return err })
 		step("map_merge_write_check", func() error { _, err := p.normalizer.Process(ctx, *p.memory.stored); return err })
 		benchStreams(b, body)
 	}
@@ -296,7 +297,7 @@ func benchStreams(b *testing.B, body benchBody) {
 		raw := body.next(i)
 		digest := kycbridge.Digest(raw)
 		return kycbridge.Payload{ID: fmt.Sprint("bench.", i), Provider: body.provider, Account: "acme", Digest: digest,
-			VerificationID: kycbridge.VerificationID(body.provider, "acme", strconv.Itoa(i)), Via: kycbridge.ViaCallback, ReceivedAt: received, Body: raw}
+			VerificationID: event.VerificationID(body.provider, "acme", strconv.Itoa(i)), Via: event.ViaCallback, ReceivedAt: received, Body: raw}
 	}
 	parallel := func(name string, work func(context.Context) error) {
 		b.Run(body.provider+"/"+name, func(b *testing.B) {
@@ -315,7 +316,7 @@ func benchStreams(b *testing.B, body benchBody) {
 	parallel("publish_64", func(ctx context.Context) error {
 		p := payload()
 		k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
-		e := &kycbridge.Event{ID: kycbridge.EventID(p.VerificationID, 1)}
-		return bus.Publish(ctx, k, kycbridge.KindCompleted, e, p.Body, 0)
+		e := kycbridge.Sealed{Event: &event.Event{ID: event.ID(p.VerificationID, 1)}, Kind: event.KindCompleted, Body: p.Body}
+		return bus.Publish(ctx, k, e, 0)
 	})
 }

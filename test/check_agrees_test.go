@@ -14,7 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
 	"kycbridge/schemas"
 	"kycbridge/test/fixture"
 )
@@ -38,12 +39,12 @@ func newJudge(tb testing.TB) judge {
 }
 
 // schema returns the faults of e as it is written; what cannot be written is a fault.
-func (j judge) schema(e *kycbridge.Event) (body []byte, found []schemas.Fault) {
+func (j judge) schema(e *event.Event) (body []byte, found []schemas.Fault) {
 	body, err := json.Marshal(e)
 	if err != nil {
 		return nil, []schemas.Fault{{Message: "cannot be written: " + err.Error()}}
 	}
-	doc, found := schemas.Decode(body)
+	doc, found := document.Decode(body)
 	if len(found) == 0 {
 		found = j.set.ValidateEvent(doc)
 	}
@@ -52,7 +53,7 @@ func (j judge) schema(e *kycbridge.Event) (body []byte, found []schemas.Fault) {
 
 // agree reports an error if one of the two refuses e and the other does not, or if they see nothing
 // wrong in the same place. what says how e was made.
-func (j judge) agree(t *testing.T, e *kycbridge.Event, what ...any) {
+func (j judge) agree(t *testing.T, e *event.Event, what ...any) {
 	t.Helper()
 	checked := e.Check()
 	body, found := j.schema(e)
@@ -68,7 +69,7 @@ func (j judge) agree(t *testing.T, e *kycbridge.Event, what ...any) {
 }
 
 // samePlace tells whether a fault of the one lies at, above or below a fault of the other.
-func samePlace(checked []kycbridge.FieldError, found []schemas.Fault) bool {
+func samePlace(checked []event.Fault, found []schemas.Fault) bool {
 	for _, c := range checked {
 		for _, f := range found {
 			if below(c.Path, f.Path) || below(f.Path, c.Path) {
@@ -85,7 +86,7 @@ func below(place, other string) bool { return place == other || strings.HasPrefi
 var signedClock = regexp.MustCompile(`"\d{4}-\d\d-\d\d[Tt][0-9:]*[-+][-+0-9:]*(\.\d+)?Z"`)
 
 // stricter tells whether e is one that only Check refuses, see TestCheckStricter.
-func stricter(e *kycbridge.Event, body []byte) bool {
+func stricter(e *event.Event, body []byte) bool {
 	id := e.Data.VerificationID
 	return e.Subject != id || e.PartitionKey != id || signedClock.Match(body)
 }
@@ -93,13 +94,13 @@ func stricter(e *kycbridge.Event, body []byte) bool {
 // TestCheckStricter is the list of what Check refuses and the schema does not.
 func TestCheckStricter(t *testing.T) {
 	j := newJudge(t)
-	for name, spoil := range map[string]func(*kycbridge.Event){
+	for name, spoil := range map[string]func(*event.Event){
 		// A schema cannot compare two members. Consumers find the state of a verification by either.
-		"subject of another verification":      func(e *kycbridge.Event) { e.Subject = e.ID },
-		"partitionkey of another verification": func(e *kycbridge.Event) { e.PartitionKey = e.ID },
+		"subject of another verification":      func(e *event.Event) { e.Subject = e.ID },
+		"partitionkey of another verification": func(e *event.Event) { e.PartitionKey = e.ID },
 		// The validator reads the two bytes of an hour as a signed number; RFC 3339 wants digits.
-		"hour with a sign":   func(e *kycbridge.Event) { e.Time = "2026-03-02T+1:00:00Z" },
-		"second with a sign": func(e *kycbridge.Event) { e.Data.Decision.DecidedAt = "2026-03-02T10:00:-0Z" },
+		"hour with a sign":   func(e *event.Event) { e.Time = "2026-03-02T+1:00:00Z" },
+		"second with a sign": func(e *event.Event) { e.Data.Decision.DecidedAt = "2026-03-02T10:00:-0Z" },
 	} {
 		e := wholeEvent()
 		spoil(e)
@@ -134,7 +135,7 @@ func (p place) kind() string { return itemOrMember.ReplaceAllString(p.path, "[]"
 var itemOrMember = regexp.MustCompile(`\[[^\]]*\]`)
 
 // placesIn lists every place of an event that is written.
-func placesIn(e *kycbridge.Event) []place {
+func placesIn(e *event.Event) []place {
 	var found []place
 	root := reflect.ValueOf(e).Elem()
 	visit(root, "", func(p place) { found = append(found, p) })
@@ -250,7 +251,7 @@ func anyValues() []any {
 		nil, "", "x", true, 7, int64(-7), uint8(7), 1.5, float32(1.5), json.Number("1.50"), label("x"), number(7), &[]string{"x"}[0],
 		time.Unix(0, 0), []byte("x"), noMap, noList, noPointer, json.RawMessage(`null`), json.RawMessage(` [1]`),
 		map[string]any{}, map[string]any{"a": []any{map[string]any{}}}, map[string]string{"a": "b"}, map[string]int{},
-		[]any{}, []string{"x"}, []any{nil, 1.5}, struct{ A int }{1}, &struct{}{}, [2]bool{}, kycbridge.Claims{"a": "b"},
+		[]any{}, []string{"x"}, []any{nil, 1.5}, struct{ A int }{1}, &struct{}{}, [2]bool{}, event.Claims{"a": "b"},
 	}
 }
 
@@ -282,8 +283,8 @@ func edgeTexts() []string {
 		// upper-case codes
 		"LT", "LTU", "LTUX", "L", "lt", "L<", "<", "<<", "<<<", "P<\n", "1", "É", "L1",
 		// envelope
-		"1.0", "1", "application/json", "application/JSON", kycbridge.DataSchema, "urn:kycbridge:schema:verification:1.", "urn:kycbridge:schema:verification:1.12",
-		"urn:kycbridge:schema:verification:2.0", "urn:kycbridge:schema:verification:1x0", "urn:kycbridge:schema:verification:1.0\n", "x" + kycbridge.DataSchema,
+		"1.0", "1", "application/json", "application/JSON", event.DataSchema, "urn:kycbridge:schema:verification:1.", "urn:kycbridge:schema:verification:1.12",
+		"urn:kycbridge:schema:verification:2.0", "urn:kycbridge:schema:verification:1x0", "urn:kycbridge:schema:verification:1.1\n", "x" + event.DataSchema,
 		".verification.updated.v1", "verification.updated.v1", "a.verification.closed.v1", "a.verification.completed.v2", "a.verification.completed.v1 ",
 		"a.verification.opened.v1", "a.verification.v1", ".v1", "updated.v1", "x.verification..v1", "a.verification.x.updated.v1", "\xff.verification.updated.v1",
 		"/a/b", "a/b", "//b", "/a/", "/a/b/", "x y/a/b", "/A/b/c", "/a/B", "/A/b", "/_a/b", "/a/-b", "/" + strings.Repeat("a", 64) + "/b", "/", "//", "/a", "/a/b\n",
@@ -338,18 +339,18 @@ func listed(v any) (words []string) {
 }
 
 // goldenEvents are the events of the fixtures.
-func goldenEvents(t *testing.T) map[string]*kycbridge.Event {
+func goldenEvents(t *testing.T) map[string]*event.Event {
 	t.Helper()
 	cases, err := fixture.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	events := map[string]*kycbridge.Event{}
+	events := map[string]*event.Event{}
 	for _, c := range cases {
 		if c.Golden == nil || bytes.Contains(c.Golden, []byte(`"no_event"`)) {
 			continue
 		}
-		e, err := kycbridge.DecodeEvent(c.Golden)
+		e, err := event.Decode(c.Golden)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -404,9 +405,12 @@ func TestCheckAgreesEverywhere(t *testing.T) {
 	}
 	texts, words := slices.Concat(roughTexts(), edgeTexts()), schemaWords(t, j.set)
 	source := rand.New(rand.NewPCG(1, 1))
-	for _, p := range placesIn(e) {
+	for i, p := range placesIn(e) {
 		if p.value.IsZero() {
 			t.Errorf("%s is empty in the event that shall have all members", p.path)
+		}
+		if underRace && i%8 > 0 {
+			continue
 		}
 		here := texts
 		if p.value.Kind() == reflect.String {
@@ -479,11 +483,11 @@ func TestCheckAgreesOnVerdicts(t *testing.T) {
 	d := &e.Data
 	d.Checks, d.Reasons, d.Session, d.Media = d.Checks[:0], d.Reasons[:0], nil, nil
 	verified, claims, number := d.VerifiedClaims, d.ExtractedClaims, d.Documents[0].DocumentNumber
-	outcomes := []kycbridge.Outcome{kycbridge.OutcomeNone, kycbridge.OutcomeApproved, kycbridge.OutcomeRejected, kycbridge.OutcomeReview, "x"}
-	statuses := []kycbridge.Status{kycbridge.StatusCreated, kycbridge.StatusCompleted, kycbridge.StatusUnknown, ""}
+	outcomes := []event.Outcome{event.OutcomeNone, event.OutcomeApproved, event.OutcomeRejected, event.OutcomeReview, "x"}
+	statuses := []event.Status{event.StatusCreated, event.StatusCompleted, event.StatusUnknown, ""}
 	for _, d.Status = range statuses {
 		for _, d.Decision.Outcome = range outcomes {
-			for _, d.PII.Profile = range []kycbridge.Profile{kycbridge.ProfileFull, kycbridge.ProfileNone, "x"} {
+			for _, d.PII.Profile = range []event.Profile{event.ProfileFull, event.ProfileNone, "x"} {
 				for flags := range 1 << 4 {
 					d.Decision.Final = flags&1 > 0
 					d.VerifiedClaims, d.ExtractedClaims, d.Documents[0].DocumentNumber = nil, nil, ""
@@ -515,55 +519,55 @@ func TestCheckRefusesWhatCannotBeWritten(t *testing.T) {
 }
 
 // wholeEvent is an event that has every member.
-func wholeEvent() *kycbridge.Event {
+func wholeEvent() *event.Event {
 	const (
 		id      = "786513b3-69c4-5dfa-afc2-55ed2d4345cf"
 		instant = "2026-03-02T09:00:12.4886646Z"
 	)
-	return &kycbridge.Event{
+	return &event.Event{
 		SpecVersion: "1.0", Type: "io.kycbridge.verification.completed.v1", Source: "/kycbridge/ondato/acme",
 		ID: "2cc8dc2c-5293-55a0-b05f-3c4ed6c443fd", Subject: id, Time: instant, DataContentType: "application/json",
-		DataSchema: kycbridge.DataSchema, PartitionKey: id, RecordedTime: instant,
-		Data: kycbridge.Data{
+		DataSchema: event.DataSchema, PartitionKey: id, RecordedTime: instant, RestoredTime: instant,
+		Data: event.Data{
 			VerificationID: id, Revision: 2, Supersedes: "2cc8dc2c-5293-55a0-b05f-3c4ed6c443fd",
-			Account: "acme", Environment: kycbridge.EnvironmentTest, ExternalReference: "user-0001",
-			Provider: kycbridge.ProviderData{
+			Account: "acme", Environment: event.EnvironmentTest, ExternalReference: "user-0001",
+			Provider: event.ProviderData{
 				Name: "ondato", Product: "kyc", FlowID: "flow", FlowVersion: "2", References: map[string]string{"idv_id": "b0"},
-				Event:  kycbridge.ProviderEvent{Name: "Approved", ID: "e0", OccurredAt: instant, ReceivedAt: instant, Via: kycbridge.ViaCallback},
+				Event:  event.ProviderEvent{Name: "Approved", ID: "e0", OccurredAt: instant, ReceivedAt: instant, Via: event.ViaCallback},
 				Status: map[string]any{"kyc_status": "Approved", "score": 0.5, "checked": true},
 			},
-			Status: kycbridge.StatusCompleted, StatusDetail: kycbridge.DetailUnconfirmed,
-			Decision: kycbridge.Decision{Outcome: kycbridge.OutcomeApproved, Final: true, Stage: kycbridge.StageSystem,
-				ActorType: kycbridge.ActorSystem, DecidedAt: instant},
-			Decisions: []kycbridge.DecisionStep{{Stage: kycbridge.StageSystem, Outcome: kycbridge.OutcomeApproved,
-				ActorType: kycbridge.ActorSystem, ActorRef: "robot", ProviderValue: "Approved", DecidedAt: instant}},
-			Reasons: []kycbridge.Reason{{Code: "image.blurred", Retryable: ptr(true), CheckID: "mrz", ProviderCode: "12"}},
-			RequiredActions: []kycbridge.RequiredAction{{Action: "renew", ProviderStep: "step", Reasons: []string{"document.expired"},
+			Status: event.StatusCompleted, StatusDetail: event.DetailUnconfirmed,
+			Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true, Stage: event.StageSystem,
+				ActorType: event.ActorSystem, DecidedAt: instant},
+			Decisions: []event.DecisionStep{{Stage: event.StageSystem, Outcome: event.OutcomeApproved,
+				ActorType: event.ActorSystem, ActorRef: "robot", ProviderValue: "Approved", DecidedAt: instant}},
+			Reasons: []event.Reason{{Code: "image.blurred", Retryable: ptr(true), CheckID: "mrz", ProviderCode: "12"}},
+			RequiredActions: []event.RequiredAction{{Action: "renew", ProviderStep: "step", Reasons: []string{"document.expired"},
 				Deadline: instant}},
-			Checks: []kycbridge.Check{wholeCheck(instant)},
-			Risk:   &kycbridge.Risk{Score: ptr(0.2), Level: "low"},
-			Documents: []kycbridge.Document{{DocumentID: "document", Type: "passport", Subtype: "e", MRZDocumentCode: "P<", DocumentNumber: "X0000001",
+			Checks: []event.Check{wholeCheck(instant)},
+			Risk:   &event.Risk{Score: ptr(0.2), Level: "low"},
+			Documents: []event.Document{{DocumentID: "document", Type: "passport", Subtype: "e", MRZDocumentCode: "P<", DocumentNumber: "X0000001",
 				DateOfIssuance: "2021-05-04", DateOfExpiry: "2031-05-04",
-				Issuer: &kycbridge.Issuer{Name: "Issuer", CountryCode: "LTU", Jurisdiction: "LT"}}},
-			ExtractedClaims: kycbridge.Claims{"given_name": "TESTA", "nationalities": []string{"LTU"}},
-			VerifiedClaims: &kycbridge.VerifiedClaims{Verification: map[string]any{"trust_framework": "eidas", "time": instant},
-				Claims: kycbridge.Claims{"given_name": "TESTA"}},
-			Media: []kycbridge.Media{{Kind: "document_front", MediaType: "image/jpeg", ProviderRef: "fe", ExpiresAt: instant}},
-			Session: &kycbridge.Session{Channel: "web", CreatedAt: instant, StartedAt: instant, SubmittedAt: instant, EndedAt: instant,
-				ExpiresAt: instant, Consent: &kycbridge.Consent{Given: true, At: instant}, Country: "LT", CountrySource: "ip"},
-			PII: kycbridge.PII{Profile: kycbridge.ProfileFull, KeyID: "key"},
-			Payload: kycbridge.PayloadRef{ID: "ondato.acme.e0", Mapping: "1",
+				Issuer: &event.Issuer{Name: "Issuer", CountryCode: "LTU", Jurisdiction: "LT"}}},
+			ExtractedClaims: event.Claims{"given_name": "TESTA", "nationalities": []string{"LTU"}},
+			VerifiedClaims: &event.VerifiedClaims{Verification: map[string]any{"trust_framework": "eidas", "time": instant},
+				Claims: event.Claims{"given_name": "TESTA"}},
+			Media: []event.Media{{Kind: "document_front", MediaType: "image/jpeg", ProviderRef: "fe", ExpiresAt: instant}},
+			Session: &event.Session{Channel: "web", CreatedAt: instant, ScheduledAt: instant, StartedAt: instant, SubmittedAt: instant, EndedAt: instant,
+				ExpiresAt: instant, Consent: &event.Consent{Given: true, At: instant}, Country: "LT", CountrySource: "ip"},
+			PII: event.PII{Profile: event.ProfileFull, KeyID: "key"},
+			Payload: event.PayloadRef{ID: "ondato.acme.e0", Mapping: "1", AdmittedBy: "hmac", Confirmed: true,
 				Digest: "sha256:9458222ae06aec1d8f057819f622d53c061913fac369512be85a5a3de8ab9e14"},
 			Extensions: map[string]any{"acme": map[string]any{"a": "b"}},
 		},
 	}
 }
 
-func wholeCheck(instant string) kycbridge.Check {
-	return kycbridge.Check{
-		CheckID: "mrz", Type: kycbridge.CheckMRZ, Result: kycbridge.ResultPassed, Method: "vri", Score: ptr(0.9), Threshold: ptr(0.5),
-		ScoreRaw: &kycbridge.ScoreRaw{Value: 90, Min: 1, Max: 100}, DocumentIDs: []string{"document"},
-		Fields:  []kycbridge.CheckField{{Field: "birthdate", Result: kycbridge.ResultPassed, Score: ptr(0.9)}},
+func wholeCheck(instant string) event.Check {
+	return event.Check{
+		CheckID: "mrz", Type: event.CheckMRZ, Result: event.ResultPassed, Method: "vri", Score: ptr(0.9), Threshold: ptr(0.5),
+		ScoreRaw: &event.ScoreRaw{Value: 90, Min: 1, Max: 100}, DocumentIDs: []string{"document"},
+		Fields:  []event.CheckField{{Field: "birthdate", Result: event.ResultPassed, Score: ptr(0.9)}},
 		Reasons: []string{"image.blurred"}, PerformedBy: "robot", CompletedAt: instant, ProviderCheck: "mrzVerified", ProviderResult: "true",
 		Details: map[string]any{"lines": 2.0},
 	}

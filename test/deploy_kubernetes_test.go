@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 
 	"kycbridge/handlers"
 	"kycbridge/internal/app"
@@ -55,6 +55,17 @@ type (
 		PeriodSeconds    int                         `yaml:"periodSeconds"`
 		TimeoutSeconds   int                         `yaml:"timeoutSeconds"`
 		FailureThreshold int                         `yaml:"failureThreshold"`
+	}
+	volume struct {
+		Name      string
+		ConfigMap struct{ Name string } `yaml:"configMap"`
+		Secret    struct {
+			SecretName  string `yaml:"secretName"`
+			DefaultMode int    `yaml:"defaultMode"`
+		}
+		EmptyDir struct {
+			SizeLimit string `yaml:"sizeLimit"`
+		} `yaml:"emptyDir"`
 	}
 	container struct {
 		Name, Image string
@@ -102,14 +113,7 @@ type (
 			LabelSelector     selector `yaml:"labelSelector"`
 		} `yaml:"topologySpreadConstraints"`
 		Containers []container
-		Volumes    []struct {
-			Name      string
-			ConfigMap struct{ Name string } `yaml:"configMap"`
-			Secret    struct {
-				SecretName  string `yaml:"secretName"`
-				DefaultMode int    `yaml:"defaultMode"`
-			}
-		}
+		Volumes    []volume
 	}
 	deploymentSpec struct {
 		Replicas *int
@@ -462,10 +466,18 @@ func checkDeployment(t *testing.T, k kubernetes, d manifest[deploymentSpec], con
 			}
 		}
 	}
+	// What has an API keeps the documents of large starts for a moment, and nothing else is written.
+	spooled := false
 	for _, m := range c.VolumeMounts {
-		if !m.ReadOnly {
+		bounded := slices.ContainsFunc(pod.Volumes, func(v volume) bool { return v.Name == m.Name && v.EmptyDir.SizeLimit != "" })
+		if m.MountPath == config.DataDir && bounded {
+			spooled = true
+		} else if !m.ReadOnly {
 			t.Errorf("%s is mounted for writing", m.MountPath)
 		}
+	}
+	if spooled != (len(config.Admin.Tokens) > 0) {
+		t.Errorf("a place for large starts: %t, an API: %t", spooled, len(config.Admin.Tokens) > 0)
 	}
 	checkProbes(t, d, config)
 	// The command line is parsed by the program itself.

@@ -15,7 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"gopkg.in/yaml.v3"
+	"github.com/nats-io/nats.go"
+	"go.yaml.in/yaml/v3"
 )
 
 // alertRules is deploy/prometheus/alerts.yml, decoded strictly.
@@ -104,10 +105,18 @@ func everyMetric(t *testing.T) map[string][]string {
 	w.post("ondato", http.Header{}, []byte(`{}`))                                                                                                                   // refused
 	w.post("ondato", genuine("ondato"), []byte(`{"not": "known"}`))                                                                                                 // quarantined
 	w.post("ondato", genuine("ondato"), []byte(`{"id": "e1", "createdUtc": "2026-03-02T09:00:00Z", "type": "Form.Created", "payload": {"id": "f1"}, "tenant": 1}`)) // with something new
+	reader, err := nats.Connect(w.app.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(reader.Close)
+	if _, err := reader.Request("$JS.API.INFO", nil, 5*time.Second); err != nil {
+		t.Error(err)
+	}
 	var seen map[string][]string
 	eventually(t, 30*time.Second, "metrics of everything that happens", func() bool {
 		seen = scrape(t, "http://"+w.app.AdminAddr()+"/metrics")
-		for _, name := range []string{"kycbridge_events_total", "kycbridge_payloads_without_event_total", "kycbridge_poll_looks_total", "kycbridge_provider_calls_total", "kycbridge_payloads_total", "kycbridge_new_values_total", "kycbridge_quarantined_total"} {
+		for _, name := range []string{"kycbridge_events_total", "kycbridge_payloads_without_event_total", "kycbridge_poll_looks_total", "kycbridge_provider_calls_total", "kycbridge_payloads_total", "kycbridge_new_values_total", "kycbridge_quarantined_total", "kycbridge_reader_requests_total"} {
 			if len(seen[name]) == 0 {
 				return false
 			}

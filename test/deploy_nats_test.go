@@ -1,12 +1,14 @@
 package test
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 
 	"kycbridge/internal/app"
 	"kycbridge/test/fixture"
+	"kycbridge/test/traffic"
 )
 
 // natsUsers are the users of deploy/nats/accounts.conf; the password of each is its name, doubled.
@@ -112,12 +115,30 @@ func (c *natsClient) refused(t *testing.T, what string, call func() error, reaso
 	t.Logf("%s: %s", what, got)
 }
 
+// answeredNo asks what kycbridge is to refuse: it answers with this error, or the server lets nothing
+// through.
+func (c *natsClient) answeredNo(t *testing.T, what, subject, body, reason string) {
+	t.Helper()
+	m, err := c.Request(subject, []byte(body), 2*time.Second)
+	switch {
+	case err == nil && strings.Contains(string(m.Data), `"error"`) && strings.Contains(string(m.Data), reason):
+		t.Logf("%s: %s", what, m.Data)
+	case err == nil && m.Header.Get("Status") != "" && strings.Contains(m.Header.Get("Description"), reason):
+		t.Logf("%s: status %s, %s", what, m.Header.Get("Status"), m.Header.Get("Description"))
+	case err != nil && strings.Contains(err.Error(), reason):
+		t.Logf("%s: %v", what, err)
+	default:
+		t.Errorf("%s: %s %v, expected an error with %q", what, dataOf(m), err, reason)
+	}
+}
+
 // deployedApp is kycbridge on the deployed servers, with an account at two providers.
 func deployedApp(t *testing.T, urls []string, replicas int) *app.App {
 	t.Helper()
 	dir := t.TempDir()
 	side := fmt.Sprintf("{url: %q, username: kycbridge, password: %s, replicas: %d}", strings.Join(urls, ","), natsPassword("kycbridge"), replicas)
 	path := filepath.Join(dir, "kycbridge.yaml")
+	bus := strings.TrimSuffix(side, "}") + ", readers: [reader, ondato, onboarding]}" // as in deploy/compose
 	writeFile(t, path, fmt.Sprintf(`
 listen: 127.0.0.1:0
 admin: {listen: "127.0.0.1:0"}
@@ -127,7 +148,7 @@ bus: %s
 accounts:
   - {name: acme, provider: ondato, environment: test, auth: {bearer: [synthetic-bearer-token]}}
   - {name: acme, provider: idwise, environment: test, confirm: false, auth: {bearer: [synthetic-bearer-token]}}
-`, filepath.Join(dir, "data"), side, side))
+`, filepath.Join(dir, "data"), side, bus))
 	config, err := app.LoadConfig(path, nil, app.ProviderCatalog())
 	if err != nil {
 		t.Fatal(err)
@@ -229,9 +250,10 @@ func TestDeployNATSAccess(t *testing.T) {
 	t.Run("the reader changes nothing", func(t *testing.T) {
 		reader := natsAs(t, urls[0], "reader")
 		for what, subject := range map[string]string{
-			"publish an event": "kyc.event.v1.ondato.acme.completed.x", "ask for a watch": "kyc.watch.ondato.acme",
+			"publish an event": "kyc.event.v1.ondato.acme.completed.x", "store an event": "kyc.put.v1.ondato.acme.completed.x", "ask for a watch": "kyc.watch.ondato.acme",
+			"answer another reader": "kyc.answer.ondato._INBOX.x", "ask as another reader": "kyc.reader.ondato.all.API.INFO",
 			"delete the stream": "$JS.API.STREAM.DELETE.KYC_EVENTS", "read payloads": "$JS.API.STREAM.MSG.GET.KYC_PAYLOADS",
-			"consume payloads": "$JS.API.CONSUMER.CREATE.KYC_PAYLOADS.x",
+			"consume payloads": "$JS.API.CONSUMER.CREATE.KYC_PAYLOADS.x", "purge": "$JS.API.STREAM.PURGE.KYC_EVENTS",
 		} {
 			reader.refused(t, what, func() error { return reader.Publish(subject, nil) }, "Permissions Violation for Publish to")
 		}
@@ -308,21 +330,33 @@ func ondatoRefused(t *testing.T, ondato *natsClient) {
 		{"publish an event", "kyc.event.v1.ondato.acme.completed.x", "{}"},
 		{"publish a payload", "kyc.payload.ondato.acme.x", "{}"},
 		{"ask for a watch", "kyc.watch.ondato.acme", "{}"},
-		{"list streams", "$JS.API.STREAM.NAMES", ""},
-		{"look at the event stream", "$JS.API.STREAM.INFO.KYC_EVENTS", `{"subjects_filter":">"}`},
-		{"read any event", "$JS.API.STREAM.MSG.GET.KYC_EVENTS", `{"seq":1}`},
-		{"read any event directly", "$JS.API.DIRECT.GET.KYC_EVENTS", `{"seq":1}`},
-		{"read another provider's event directly", "$JS.API.DIRECT.GET.KYC_EVENTS.kyc.event.v1.idwise.>", ""},
 		{"read any payload", "$JS.API.STREAM.MSG.GET.KYC_PAYLOADS", `{"seq":1}`},
-		{"make a consumer", "$JS.API.CONSUMER.CREATE.KYC_EVENTS", `{}`},
-		{"make a consumer with its own filter", "$JS.API.CONSUMER.CREATE.KYC_EVENTS.mine.kyc.event.v1.ondato.>", `{}`},
-		{"make a durable consumer", "$JS.API.CONSUMER.DURABLE.CREATE.KYC_EVENTS.ondato", `{}`},
-		{"use another consumer", "$JS.API.CONSUMER.MSG.NEXT.KYC_EVENTS.other", ""},
-		{"delete its consumer", "$JS.API.CONSUMER.DELETE.KYC_EVENTS.ondato", ""},
 		{"purge the stream", "$JS.API.STREAM.PURGE.KYC_EVENTS", ""},
 		{"acknowledge for kycbridge", "$JS.ACK.KYC_PAYLOADS.normalizer.1.1.1.1.1", "+ACK"},
+		{"store an event", "kyc.put.v1.ondato.acme.completed.x", "{}"},
+		{"answer itself", "kyc.answer.ondato._INBOX.x", "{}"},
+		{"ask as the reader of all", "kyc.reader.reader.all.API.INFO", ""},
 	} {
 		ondato.refused(t, c.what, func() error { return ondato.Publish(c.subject, []byte(c.body)) }, noPublish)
+	}
+	for _, c := range []struct{ what, subject, body, reason string }{
+		{"read any event", "$JS.API.STREAM.MSG.GET.KYC_EVENTS", `{"seq":1}`, "its own events only"},
+		{"read any event directly", "$JS.API.DIRECT.GET.KYC_EVENTS", `{"seq":1}`, "its own events only"},
+		{"read another provider's events", "$JS.API.DIRECT.GET.KYC_EVENTS", `{"multi_last":["kyc.event.v1.*.acme.>"]}`, "its own events only"},
+		{"read another provider's event directly", "$JS.API.DIRECT.GET.KYC_EVENTS.kyc.event.v1.idwise.>", "", "may not read"},
+		{"make a consumer of another provider", "$JS.API.CONSUMER.CREATE.KYC_EVENTS.mine.kyc.event.v1.idwise.>",
+			`{"stream_name":"KYC_EVENTS","config":{"name":"mine","filter_subject":"kyc.event.v1.idwise.>"}}`, "may read kyc.event.v1.ondato.> only"},
+		{"make a push consumer", "$JS.API.CONSUMER.CREATE.KYC_EVENTS.mine",
+			`{"stream_name":"KYC_EVENTS","config":{"name":"mine","deliver_subject":"$JS.API.CONSUMER.MSG.NEXT.KYC_PAYLOADS.normalizer"}}`, "push consumers are not for readers"},
+		{"use another consumer", "$JS.API.CONSUMER.MSG.NEXT.KYC_EVENTS.other", "", "no responders"},
+		{"look at another consumer", "$JS.API.CONSUMER.INFO.KYC_EVENTS.reader~other", "", "consumer not found"},
+		{"delete another consumer", "$JS.API.CONSUMER.DELETE.KYC_EVENTS.other", "", "consumer not found"},
+	} {
+		ondato.answeredNo(t, c.what, c.subject, c.body, c.reason)
+	}
+	made, err := ondato.js.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{Name: "mine"})
+	if err != nil || made.CachedInfo().Config.FilterSubject != "kyc.event.v1.ondato.>" {
+		t.Errorf("a consumer without a filter: %v %v", made, err)
 	}
 }
 
@@ -366,4 +400,110 @@ func TestDeployNATSReplicas(t *testing.T) {
 		t.Error("there is no stream")
 	}
 	t.Logf("%d streams with three replicas each", streams)
+}
+
+// TestDeployNATSHostileReader has a reader of the deployed servers try what would disturb kycbridge and
+// another reader: events come, and are read, all the while.
+func TestDeployNATSHostileReader(t *testing.T) {
+	urls := natsNodes(t, 3)
+	a := deployedApp(t, urls, 1)
+	ondato := natsAs(t, urls[1], "ondato")
+	consumer, err := ondato.js.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{Durable: "honest", AckPolicy: jetstream.AckExplicitPolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	push := func(target string) string {
+		return fmt.Sprintf(`{"stream_name":"KYC_EVENTS","config":{"name":"trick","durable_name":"trick","deliver_subject":%q,"deliver_policy":"all","ack_policy":"explicit","ack_wait":100000000}}`, target)
+	}
+	tricks := map[string]func(reader *natsClient) error{
+		"push into pulls": func(r *natsClient) error {
+			return r.PublishRequest("$JS.API.CONSUMER.DURABLE.CREATE.KYC_EVENTS.trick", "_INBOX.x", []byte(push("$JS.API.CONSUMER.MSG.NEXT.KYC_PAYLOADS.normalizer")))
+		},
+		"push into ours": func(r *natsClient) error {
+			return r.PublishRequest("$JS.API.CONSUMER.CREATE.KYC_EVENTS.trick", "_INBOX.x", []byte(push("kyc.disposition")))
+		},
+		"another's place": func(r *natsClient) error { return r.Publish("$JS.API.CONSUMER.DELETE.KYC_EVENTS.honest", nil) },
+		"another's pulls": func(r *natsClient) error {
+			return r.PublishRequest("$JS.API.CONSUMER.MSG.NEXT.KYC_EVENTS.honest", "_INBOX.x", []byte("1000"))
+		},
+		"requests": func(r *natsClient) error { return r.PublishRequest("$JS.API.STREAM.INFO.KYC_EVENTS", "_INBOX.x", nil) },
+		"acknowledgements": func(r *natsClient) error {
+			return r.Publish("$JS.ACK.KYC_EVENTS.ondato~honest.1.1.1.1.0", []byte("+ACK"))
+		},
+	}
+	stop := make(chan struct{})
+	var trying sync.WaitGroup
+	defer trying.Wait()
+	defer close(stop)
+	for _, trick := range tricks {
+		reader := natsAs(t, urls[0], "reader")
+		reader.SetErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
+		trying.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if trick(reader) != nil || reader.FlushTimeout(5*time.Second) != nil {
+					return
+				}
+			}
+		})
+	}
+	for n := range 5 {
+		began := time.Now()
+		postOndato(t, a, n)
+		m, err := consumer.Next(jetstream.FetchMaxWait(10 * time.Second))
+		if err != nil {
+			t.Fatalf("event %d: %v", n, err)
+		}
+		if err := m.DoubleAck(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("event %d took %s", n, took)
+		}
+	}
+	operator := natsAs(t, urls[0], "kycbridge")
+	stream, err := operator.js.Stream(t.Context(), "KYC_EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for info := range stream.ListConsumers(t.Context()).Info() {
+		// kycbridge itself looks through the stream now and then.
+		own := info.Config.Durable == "" && info.Config.DeliverSubject == "" && !strings.Contains(info.Name, "~")
+		if info.Name != "ondato~honest" && !own {
+			t.Errorf("a consumer %s that delivers to %q", info.Name, info.Config.DeliverSubject)
+		}
+	}
+	dispositions, err := operator.js.Stream(t.Context(), "KYC_DISPOSITIONS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seq := uint64(1); seq <= dispositions.CachedInfo().State.LastSeq; seq++ {
+		if m, err := dispositions.GetMsg(t.Context(), seq); err == nil && !strings.HasPrefix(string(m.Data), "[[") {
+			t.Errorf("a message that is not ours: %.100s", m.Data)
+		}
+	}
+}
+
+// postOndato posts an approval of a verification of its own.
+func postOndato(t *testing.T, a *app.App, n int) {
+	t.Helper()
+	body := (&traffic.Life{Run: 0xbad, N: n}).Next(traffic.SayApproved).Body
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+a.CallbackAddr()+"/webhooks/ondato/acme", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer synthetic-bearer-token")
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("answered %s", res.Status)
+	}
 }

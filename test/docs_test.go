@@ -177,6 +177,7 @@ func TestDocsNameEveryDefault(t *testing.T) {
 		"receive.max_body": c.Receive.MaxBody, "receive.concurrency": c.Receive.Concurrency,
 		"receive.requests_per_second": c.Receive.RequestsPerSecond, "receive.timeout": c.Receive.Timeout, "receive.drain": c.Receive.Drain,
 		"normalize.workers": c.Normalize.Workers, "normalize.max_attempts": c.Normalize.MaxAttempts,
+		"integrity.scrub":      c.Integrity.Scrub,
 		"names.subject_prefix": c.Names.SubjectPrefix, "names.stream_prefix": c.Names.StreamPrefix,
 		"names.type_prefix": c.Names.TypePrefix, "names.source_prefix": c.Names.SourcePrefix,
 		"log.level": c.Log.Level, "log.format": c.Log.Format,

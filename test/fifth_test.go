@@ -22,6 +22,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/test/traffic"
 )
 
@@ -250,7 +251,7 @@ func fifthServes(t *testing.T, c checkout) {
 	}
 	t.Cleanup(nc.Close)
 	for _, account := range []string{"acme", "bank"} {
-		subject := "kyc.event.v1.verident." + account + ".completed." + kycbridge.VerificationID("verident", account, "vc-0001")
+		subject := "kyc.event.v1.verident." + account + ".completed." + event.VerificationID("verident", account, "vc-0001")
 		if heard[account], err = nc.SubscribeSync(subject); err != nil || nc.Flush() != nil {
 			t.Fatalf("subscribe: %v", err)
 		}
@@ -261,17 +262,17 @@ func fifthServes(t *testing.T, c checkout) {
 			t.Errorf("signed with %s: %d %s", name, r.Code, r.Text)
 		}
 	}
-	for account, want := range map[string]struct{ via kycbridge.Via }{"acme": {kycbridge.ViaCallback}, "bank": {kycbridge.ViaFetch}} {
+	for account, want := range map[string]struct{ via event.Via }{"acme": {event.ViaCallback}, "bank": {event.ViaFetch}} {
 		r := b.fifthCallback(t, account, fifthSign(fifthSecret, accepted), accepted)
-		if r.Code != http.StatusOK || r.Status != kycbridge.ReceiptAccepted || r.VerificationID != kycbridge.VerificationID("verident", account, "vc-0001") {
+		if r.Code != http.StatusOK || r.Status != kycbridge.ReceiptAccepted || r.VerificationID != event.VerificationID("verident", account, "vc-0001") {
 			t.Errorf("%s: %d %s", account, r.Code, r.Text)
 		}
 		m, err := heard[account].NextMsg(10 * time.Second)
 		if err != nil {
 			t.Fatalf("%s: the event of an accepted check: %v\n%s", account, err, b.stderr.tail())
 		}
-		e, err := kycbridge.DecodeEvent(m.Data)
-		if err != nil || e.Data.Decision.Outcome != kycbridge.OutcomeApproved || !e.Data.Decision.Final || e.Data.Provider.Event.Via != want.via || e.Data.ExternalReference != "case-0001" {
+		e, err := event.Decode(m.Data)
+		if err != nil || e.Data.Decision.Outcome != event.OutcomeApproved || !e.Data.Decision.Final || e.Data.Provider.Event.Via != want.via || e.Data.ExternalReference != "case-0001" {
 			t.Errorf("%s: %s, %v", account, m.Data, err)
 		}
 		readAsConsumer(t, m.Data)

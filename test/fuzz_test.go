@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
 	"kycbridge/schemas"
 	"kycbridge/test/fixture"
 )
@@ -35,17 +37,17 @@ func fuzzPath(f *testing.F, provider string) {
 	}
 	for _, c := range cases {
 		if c.Provider == provider {
-			f.Add(c.Body, c.Via == kycbridge.ViaCallback, false)
-			f.Add(c.Body, c.Via == kycbridge.ViaCallback, true)
+			f.Add(c.Body, c.Via == event.ViaCallback, false)
+			f.Add(c.Body, c.Via == event.ViaCallback, true)
 		}
 	}
 	f.Fuzz(func(t *testing.T, body []byte, callback, strict bool) {
-		c := fixture.Case{Provider: provider, Profile: kycbridge.ProfileFull, Via: kycbridge.ViaPoll, Body: body}
+		c := fixture.Case{Provider: provider, Profile: event.ProfileFull, Via: event.ViaPoll, Body: body}
 		if callback {
-			c.Via = kycbridge.ViaCallback
+			c.Via = event.ViaCallback
 		}
 		if strict { // the other side of every setting
-			c.Profile, c.Trust = kycbridge.ProfileMasked, "any"
+			c.Profile, c.Trust = event.ProfileMasked, "any"
 			c.Settings = kycbridge.Settings{Checker: true, ManualReview: true, RenewalOverdue: "keep", Policy: map[string]float64{"min_face_match": 0.9}}
 		}
 		p := newPath(set, c)
@@ -71,7 +73,7 @@ func fuzzPath(f *testing.F, provider string) {
 		if done.Event == nil {
 			return
 		}
-		doc, faults := schemas.Decode(p.memory.event)
+		doc, faults := document.Decode(p.memory.event)
 		if len(faults) == 0 {
 			faults = closed.Validate(doc)
 		}

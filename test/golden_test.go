@@ -12,7 +12,8 @@ import (
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/google/go-cmp/cmp"
 
-	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
 	"kycbridge/schemas"
 	"kycbridge/test/fixture"
 )
@@ -52,7 +53,7 @@ func TestGolden(t *testing.T) {
 			if bytes.Contains(got, []byte(`"no_event"`)) {
 				return
 			}
-			doc, faults := schemas.Decode(got)
+			doc, faults := document.Decode(got)
 			if len(faults) == 0 {
 				faults = closed.Validate(doc)
 			}
@@ -90,14 +91,14 @@ func readAsConsumer(t *testing.T, body []byte) {
 	if err := e.Validate(); err != nil {
 		t.Errorf("CloudEvents SDK: %v", err)
 	}
-	var d kycbridge.Data
+	var d event.Data
 	if err := e.DataAs(&d); err != nil {
 		t.Fatalf("CloudEvents SDK: data: %v", err)
 	}
-	if e.Subject() != d.VerificationID || e.ID() != kycbridge.EventID(d.VerificationID, d.Revision) || e.DataSchema() != kycbridge.DataSchema {
+	if e.Subject() != d.VerificationID || e.ID() != event.ID(d.VerificationID, d.Revision) || e.DataSchema() != event.DataSchema {
 		t.Errorf("envelope and data disagree: subject %s, id %s, dataschema %s", e.Subject(), e.ID(), e.DataSchema())
 	}
-	if approved := d.Decision.Outcome == kycbridge.OutcomeApproved && d.Decision.Final; approved && d.Status != kycbridge.StatusCompleted {
+	if approved := d.Decision.Outcome == event.OutcomeApproved && d.Decision.Final; approved && d.Status != event.StatusCompleted {
 		t.Errorf("a final approval in status %s", d.Status)
 	}
 }

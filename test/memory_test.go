@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/schemas"
 	"kycbridge/test/fixture"
@@ -30,20 +31,22 @@ func (m *memory) Quarantine(_ context.Context, _ kycbridge.Payload, _ string, fa
 	return nil
 }
 
-func (m *memory) Refuse(context.Context, kycbridge.Payload, kycbridge.Request) {}
+func (m *memory) Refuse(context.Context, kycbridge.Payload, kycbridge.Request, string) {}
 
 func (m *memory) Last(context.Context, kycbridge.Key, bool) (kycbridge.State, error) {
 	return kycbridge.State{Read: true}, nil
 }
 
-func (m *memory) Publish(_ context.Context, _ kycbridge.Key, _ kycbridge.Kind, _ *kycbridge.Event, body []byte, _ uint64) error {
-	m.event = body
+func (m *memory) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Sealed, _ uint64) error {
+	m.event = e.Body
 	return nil
 }
 
 func (m *memory) History(context.Context, kycbridge.Key, func(kycbridge.Payload) error) error {
 	return nil
 }
+
+func (m *memory) WasErased(context.Context, kycbridge.Payload) (bool, error) { return false, nil }
 
 // path is Intake and Normalizer around a memory, with one account made for a fixture.
 type path struct {
@@ -54,11 +57,16 @@ type path struct {
 }
 
 func newPath(set *schemas.Set, c fixture.Case) *path {
+	return pathOf(app.Providers(set)[c.Provider], c)
+}
+
+// pathOf is newPath for those who make many: the table of providers takes longer than a body.
+func pathOf(provider kycbridge.Provider, c fixture.Case) *path {
 	p := &path{account: &kycbridge.Account{
-		Name: "acme", Provider: app.Providers(set)[c.Provider], Environment: kycbridge.EnvironmentTest,
+		Name: "acme", Provider: provider, Environment: event.EnvironmentTest,
 		Profile: c.Profile, Settings: c.Settings, TrustFramework: c.Trust,
 	}}
-	p.intake = kycbridge.Intake{Decode: app.Decode, Log: &p.memory, Quarantine: &p.memory, Refusals: &p.memory}
+	p.intake = kycbridge.Intake{Log: &p.memory, Quarantine: &p.memory, Refusals: &p.memory}
 	p.normalizer = kycbridge.Normalizer{
 		Accounts: kycbridge.Accounts{{Provider: c.Provider, Account: "acme"}: p.account},
 		Events:   &p.memory, Log: &p.memory, Quarantine: &p.memory,
@@ -72,6 +80,15 @@ func newPath(set *schemas.Set, c fixture.Case) *path {
 // theSchemas are compiled once for all fixtures.
 var theSchemas = sync.OnceValues(schemas.New)
 
+// theProviders are the table of providers with theSchemas.
+var theProviders = sync.OnceValues(func() (map[string]kycbridge.Provider, error) {
+	set, err := theSchemas()
+	if err != nil {
+		return nil, err
+	}
+	return app.Providers(set), nil
+})
+
 // eventOf hands a fixture in and returns the event it becomes where nothing is known of the
 // verification, or {"no_event": why}.
 func eventOf(c fixture.Case) ([]byte, error) {
@@ -81,7 +98,15 @@ func eventOf(c fixture.Case) ([]byte, error) {
 	}
 	p := newPath(set, c)
 	ctx := context.Background()
-	receipt, err := p.intake.Ingest(ctx, p.account, kycbridge.Payload{Via: c.Via, ReceivedAt: received, ContentType: "application/json", Body: c.Body})
+	placement := ""
+	if c.Via == event.ViaCallback {
+		placement = "header"
+	}
+	at := c.ReceivedAt
+	if at.IsZero() {
+		at = received
+	}
+	receipt, err := p.intake.Ingest(ctx, p.account, kycbridge.Payload{Via: c.Via, Placement: placement, ReceivedAt: at, ContentType: "application/json", Body: c.Body})
 	if err != nil {
 		return nil, err
 	}

@@ -18,13 +18,13 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
 	"kycbridge/publisher"
 )
 
-// TestNewValues sends payloads with fields and words that no schema knows. The metric, the log, the
+// TestNewValues sends payloads with fields, words and types that no schema knows. The metric, the log, the
 // report and show tell their places; no value but a word of a state, and nothing about the person or
 // a secret, stands in any of them nor in what is recorded.
 func TestNewValues(t *testing.T) {
@@ -67,7 +67,7 @@ accounts:
 		}
 	}
 	send("ondato", `{"id": "e$N", "createdUtc": "2026-03-02T09:0$N:00Z", "type": "KycIdentification.Updated", "payload": {"id": "c1", "identityVerificationId": "b1", "status": "Frozen",
-		"statusReason": "`+person+` 37060000001", "document": {"firstName": "`+person+`", "gender": "`+person+`", "chip": {"pin": "`+secret+`"}}, "`+person+`@example.com": 1}}`, 3)
+		"statusReason": "`+person+` 37060000001", "document": {"firstName": "`+person+`", "gender": "`+person+`", "chip": {"pin": "`+secret+`"}}, "rules": {"`+person+`": "`+secret+`"}, "`+person+`@example.com": 1}}`, 3)
 	send("signzy", `{"journeyId": "J$N", "currentStatus": "PAUSED", "processingConfig": {"authKeyForCallback": "`+worldCallback+`", "authKeyForReplay": "`+secret+`"}, "userInfo": {"name": {"nick": "`+person+`"}}}`, 2)
 	send("idwise", `{"event": "Finished Journey", "body": {"eventId": "i$N", "journeyId": "j$N", "referenceNo": "`+person+`", "systemDecision": "Reassess", "nickname": "`+person+`"}}`, 1)
 	send("kwikid", `{"session_id": "5e551000-0000-4000-8000-000000000001", "anything": "`+person+`"}`, 1)
@@ -86,6 +86,7 @@ accounts:
 		{"ondato", "field", "/payload/*", "", 3},
 		{"ondato", "field", "/payload/document/chip", "", 3},
 		{"ondato", "value", "/payload/document/gender", "", 3},
+		{"ondato", "type", "/payload/rules", "object", 3},
 		{"ondato", "value", "/payload/status", "Frozen", 3},
 		{"ondato", "value", "/payload/statusReason", "", 3},
 		{"signzy", "value", "/currentStatus", "PAUSED", 2},
@@ -210,7 +211,7 @@ func TestSimulatedProvidersSendNothingNew(t *testing.T) {
 		started[provider] = w.start(provider, "ref-1").VerificationID
 	}
 	for provider, id := range started {
-		w.eventually(id, provider+" ends", func(events []kycbridge.Event) bool { return last(events).Data.Status.Terminal() })
+		w.eventually(id, provider+" ends", func(events []event.Event) bool { return last(events).Data.Status.Terminal() })
 		w.settled(provider)
 	}
 	var report app.VerifiedReport

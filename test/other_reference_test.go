@@ -1,9 +1,11 @@
 package test
 
 import (
+	"fmt"
 	"testing"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/schemas"
 	"kycbridge/test/fixture"
 )
@@ -21,7 +23,7 @@ func TestAnswerAboutAnother(t *testing.T) {
 	}
 	tried := map[string]int{}
 	for _, c := range cases {
-		if c.Via == kycbridge.ViaCallback {
+		if c.Via == event.ViaCallback {
 			continue
 		}
 		tried[c.Provider]++
@@ -35,6 +37,33 @@ func TestAnswerAboutAnother(t *testing.T) {
 	for _, provider := range []string{"signzy", "ondato", "idwise", "kwikid"} {
 		if tried[provider] == 0 {
 			t.Errorf("%s: no fixture is an answer", provider)
+		}
+	}
+}
+
+// TestBlankReference: blanks where a provider's id of the verification belongs name none. Bodies with
+// them would all be about one verification, whoever their persons are.
+func TestBlankReference(t *testing.T) {
+	table, err := theProviders()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bodies := map[string]string{
+		"signzy": `{"journeyId":%q,"currentStatus":"COMPLETED","step":"COMPLETE"}`,
+		"ondato": `{"id":"e","type":"KycIdentification.Approved","createdUtc":"2025-03-02T09:00:00Z","payload":{"id":"k","identityVerificationId":%q,"status":"Approved"}}`,
+		"idwise": `{"event":"Finished Journey","body":{"eventId":"e","journeyId":%q,"systemDecision":"Complete"}}`,
+		"kwikid": `{"status":200,"session_data":{"session_id":%q,"session_status":"kyc_result_approved"}}`,
+	}
+	for provider, body := range bodies {
+		for reference, refused := range map[string]string{"": "unidentified", " ": "unidentified", "\t\u00a0": "unidentified", "d0900000-0000-4000-8000-000000000001": ""} {
+			via := event.ViaCallback
+			if provider == "kwikid" {
+				via = event.ViaPoll
+			}
+			is, err := hear(table[provider], fixture.Case{Provider: provider, Via: via, Profile: event.ProfileFull, Body: fmt.Appendf(nil, body, reference)})
+			if err != nil || is.refused != refused {
+				t.Errorf("%s: the reference %q: %+v, %v", provider, reference, is, err)
+			}
 		}
 	}
 }

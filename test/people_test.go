@@ -9,59 +9,59 @@ import (
 	"testing"
 	"time"
 
-	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/simulate"
 )
 
 // end is how a verification must have ended.
 type end struct {
-	status  kycbridge.Status
-	outcome kycbridge.Outcome
-	stage   kycbridge.Stage // "" is any
+	status  event.Status
+	outcome event.Outcome
+	stage   event.Stage // "" is any
 }
 
 // ends are the ends of every person at every provider, as EVENT section 5 has them. What a provider
 // never ends by itself, the deadline ends.
 var ends = map[string]map[string]end{
 	"kwikid": {
-		simulate.Approve:    {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageMaker},
-		simulate.Reject:     {kycbridge.StatusCompleted, kycbridge.OutcomeRejected, kycbridge.StageMaker},
-		simulate.Review:     {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageMaker},
-		simulate.Flip:       {kycbridge.StatusCompleted, kycbridge.OutcomeRejected, kycbridge.StageMaker},
-		simulate.Resubmit:   {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageMaker},
-		simulate.Abandon:    {kycbridge.StatusAbandoned, kycbridge.OutcomeNone, ""},
-		simulate.Expire:     {kycbridge.StatusExpired, kycbridge.OutcomeNone, ""},
-		simulate.Supersede:  {kycbridge.StatusCanceled, kycbridge.OutcomeNone, ""},
-		simulate.SecondLook: {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageChecker},
-		simulate.Unknown:    {kycbridge.StatusExpired, kycbridge.OutcomeNone, ""},
+		simulate.Approve:    {event.StatusCompleted, event.OutcomeApproved, event.StageMaker},
+		simulate.Reject:     {event.StatusCompleted, event.OutcomeRejected, event.StageMaker},
+		simulate.Review:     {event.StatusCompleted, event.OutcomeApproved, event.StageMaker},
+		simulate.Flip:       {event.StatusCompleted, event.OutcomeRejected, event.StageMaker},
+		simulate.Resubmit:   {event.StatusCompleted, event.OutcomeApproved, event.StageMaker},
+		simulate.Abandon:    {event.StatusAbandoned, event.OutcomeNone, ""},
+		simulate.Expire:     {event.StatusExpired, event.OutcomeNone, ""},
+		simulate.Supersede:  {event.StatusCanceled, event.OutcomeNone, ""},
+		simulate.SecondLook: {event.StatusCompleted, event.OutcomeApproved, event.StageChecker},
+		simulate.Unknown:    {event.StatusExpired, event.OutcomeNone, ""},
 	},
 	"idwise": {
-		simulate.Approve:  {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageSystem},
-		simulate.Reject:   {kycbridge.StatusCompleted, kycbridge.OutcomeRejected, kycbridge.StageSystem},
-		simulate.Review:   {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageManualReview},
-		simulate.Flip:     {kycbridge.StatusCompleted, kycbridge.OutcomeRejected, kycbridge.StageManualReview},
-		simulate.Resubmit: {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageManualReview},
-		simulate.Abandon:  {kycbridge.StatusAbandoned, kycbridge.OutcomeNone, ""},
-		simulate.Expire:   {kycbridge.StatusAbandoned, kycbridge.OutcomeNone, ""},
-		simulate.Unknown:  {kycbridge.StatusAbandoned, kycbridge.OutcomeNone, ""},
+		simulate.Approve:  {event.StatusCompleted, event.OutcomeApproved, event.StageSystem},
+		simulate.Reject:   {event.StatusCompleted, event.OutcomeRejected, event.StageSystem},
+		simulate.Review:   {event.StatusCompleted, event.OutcomeApproved, event.StageManualReview},
+		simulate.Flip:     {event.StatusCompleted, event.OutcomeRejected, event.StageManualReview},
+		simulate.Resubmit: {event.StatusCompleted, event.OutcomeApproved, event.StageManualReview},
+		simulate.Abandon:  {event.StatusAbandoned, event.OutcomeNone, ""},
+		simulate.Expire:   {event.StatusAbandoned, event.OutcomeNone, ""},
+		simulate.Unknown:  {event.StatusAbandoned, event.OutcomeNone, ""},
 	},
 	"ondato": {
-		simulate.Approve:  {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageSystem},
-		simulate.Reject:   {kycbridge.StatusCompleted, kycbridge.OutcomeRejected, kycbridge.StageSystem},
-		simulate.Review:   {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, kycbridge.StageManualReview},
-		simulate.Flip:     {kycbridge.StatusCompleted, kycbridge.OutcomeRejected, ""},
-		simulate.Resubmit: {kycbridge.StatusCompleted, kycbridge.OutcomeApproved, ""},
-		simulate.Abandon:  {kycbridge.StatusAbandoned, kycbridge.OutcomeNone, ""},
-		simulate.Expire:   {kycbridge.StatusExpired, kycbridge.OutcomeNone, ""},
-		simulate.Unknown:  {kycbridge.StatusExpired, kycbridge.OutcomeNone, ""},
+		simulate.Approve:  {event.StatusCompleted, event.OutcomeApproved, event.StageSystem},
+		simulate.Reject:   {event.StatusCompleted, event.OutcomeRejected, event.StageSystem},
+		simulate.Review:   {event.StatusCompleted, event.OutcomeApproved, event.StageManualReview},
+		simulate.Flip:     {event.StatusCompleted, event.OutcomeRejected, ""},
+		simulate.Resubmit: {event.StatusCompleted, event.OutcomeApproved, ""},
+		simulate.Abandon:  {event.StatusAbandoned, event.OutcomeNone, ""},
+		simulate.Expire:   {event.StatusExpired, event.OutcomeNone, ""},
+		simulate.Unknown:  {event.StatusExpired, event.OutcomeNone, ""},
 	},
 	"signzy": { // evidence, no verdict: EVENT section 5
-		simulate.Approve: {kycbridge.StatusCompleted, kycbridge.OutcomeNone, ""},
-		simulate.Reject:  {kycbridge.StatusCompleted, kycbridge.OutcomeNone, ""},
-		simulate.Flip:    {kycbridge.StatusCompleted, kycbridge.OutcomeNone, ""},
-		simulate.Abandon: {kycbridge.StatusExpired, kycbridge.OutcomeNone, ""},
-		simulate.Expire:  {kycbridge.StatusExpired, kycbridge.OutcomeNone, ""},
-		simulate.Unknown: {kycbridge.StatusExpired, kycbridge.OutcomeNone, ""},
+		simulate.Approve: {event.StatusCompleted, event.OutcomeNone, ""},
+		simulate.Reject:  {event.StatusCompleted, event.OutcomeNone, ""},
+		simulate.Flip:    {event.StatusCompleted, event.OutcomeNone, ""},
+		simulate.Abandon: {event.StatusExpired, event.OutcomeNone, ""},
+		simulate.Expire:  {event.StatusExpired, event.OutcomeNone, ""},
+		simulate.Unknown: {event.StatusExpired, event.OutcomeNone, ""},
 	},
 }
 
@@ -90,7 +90,7 @@ func TestPeople(t *testing.T) {
 			}
 			for provider, people := range ends {
 				for person, want := range people {
-					events := w.eventually(ids[provider+"/"+person], provider+" "+person+" ends", func(events []kycbridge.Event) bool {
+					events := w.eventually(ids[provider+"/"+person], provider+" "+person+" ends", func(events []event.Event) bool {
 						d := last(events).Data
 						return d.Status == want.status && d.Decision.Outcome == want.outcome && (want.stage == "" || d.Decision.Stage == want.stage)
 					})
@@ -102,13 +102,13 @@ func TestPeople(t *testing.T) {
 }
 
 // whole checks that a history has no gap and that nothing but a person with a final approval reads as one.
-func whole(t *testing.T, who string, events []kycbridge.Event) {
+func whole(t *testing.T, who string, events []event.Event) {
 	t.Helper()
 	for i, e := range events {
 		if e.Data.Revision != i+1 {
 			t.Errorf("%s: revision %d at place %d\n%s", who, e.Data.Revision, i+1, historyOf(events))
 		}
-		approved := e.Data.Decision.Outcome == kycbridge.OutcomeApproved && e.Data.Decision.Final
+		approved := e.Data.Decision.Outcome == event.OutcomeApproved && e.Data.Decision.Final
 		if never := strings.Contains(who, simulate.Reject) || strings.Contains(who, simulate.Unknown) || strings.Contains(who, simulate.Abandon) || strings.Contains(who, simulate.Supersede) || strings.Contains(who, simulate.Expire); approved && never {
 			t.Errorf("%s was approved\n%s", who, historyOf(events))
 		}
@@ -123,15 +123,15 @@ func TestStartedVerificationsEnd(t *testing.T) {
 	for provider := range ends {
 		receipt := w.start(provider, "ref-approve-"+provider)
 		want := ends[provider][simulate.Approve]
-		events := w.eventually(receipt.VerificationID, provider+" ends", func(events []kycbridge.Event) bool {
+		events := w.eventually(receipt.VerificationID, provider+" ends", func(events []event.Event) bool {
 			return last(events).Data.Status == want.status && last(events).Data.Decision.Outcome == want.outcome
 		})
 		whole(t, provider, events)
 		first := events[0].Data
-		if first.Status != kycbridge.StatusCreated || first.Provider.Event.Via != kycbridge.ViaStart || first.ExternalReference != "ref-approve-"+provider {
+		if first.Status != event.StatusCreated || first.Provider.Event.Via != event.ViaStart || first.ExternalReference != "ref-approve-"+provider {
 			t.Errorf("%s begins with %s via %s of %q", provider, first.Status, first.Provider.Event.Via, first.ExternalReference)
 		}
-		var state kycbridge.Data
+		var state event.Data
 		if status := w.api(http.MethodGet, "/v1/verifications/"+provider+"/acme/"+receipt.Reference, "", &state); status != http.StatusOK || state.Revision < events[len(events)-1].Data.Revision {
 			t.Errorf("%s: state answered %d, revision %d", provider, status, state.Revision)
 		}
@@ -149,16 +149,16 @@ func TestSafetyNet(t *testing.T) {
 		receipt := w.start(provider, "ref-approve-"+provider)
 		ids[provider] = receipt.VerificationID
 		want := ends[provider][simulate.Approve]
-		events := w.eventually(receipt.VerificationID, provider+" ends without a callback", func(events []kycbridge.Event) bool {
+		events := w.eventually(receipt.VerificationID, provider+" ends without a callback", func(events []event.Event) bool {
 			return last(events).Data.Status == want.status && last(events).Data.Decision.Outcome == want.outcome
 		})
-		if via := last(events).Data.Provider.Event.Via; via != kycbridge.ViaFetch {
+		if via := last(events).Data.Provider.Event.Via; via != event.ViaFetch {
 			t.Errorf("%s: the verdict came via %s", provider, via)
 		}
 	}
 	// The whole script has to be told before what is late can be late.
 	for provider, id := range ids {
-		w.eventually(id, "callbacks of "+provider+" wait", func([]kycbridge.Event) bool { return w.sims[provider].Stats().Waiting > 0 })
+		w.eventually(id, "callbacks of "+provider+" wait", func([]event.Event) bool { return w.sims[provider].Stats().Waiting > 0 })
 		before[provider] = len(w.events(id))
 		w.sims[provider].Release()
 	}
@@ -220,8 +220,8 @@ func TestForgedApproval(t *testing.T) {
 			}
 		}
 		send("before the verdict")
-		w.eventually(id, provider+" is rejected", func(events []kycbridge.Event) bool {
-			return last(events).Data.Decision.Outcome == kycbridge.OutcomeRejected
+		w.eventually(id, provider+" is rejected", func(events []event.Event) bool {
+			return last(events).Data.Decision.Outcome == event.OutcomeRejected
 		})
 		send("after the verdict")
 		// Another body than before, so that it is no duplicate.
@@ -229,12 +229,12 @@ func TestForgedApproval(t *testing.T) {
 			w.post(provider, genuine(provider), bytes.Replace(body, []byte("0001"), []byte("0002"), 1))
 		}
 		w.settled(provider)
-		w.eventually(id, "looks are over", func([]kycbridge.Event) bool { return w.quiet(provider) })
+		w.eventually(id, "looks are over", func([]event.Event) bool { return w.quiet(provider) })
 		events := w.events(id)
-		if slices.ContainsFunc(events, func(e kycbridge.Event) bool { return e.Data.Decision.Outcome == kycbridge.OutcomeApproved }) {
+		if slices.ContainsFunc(events, func(e event.Event) bool { return e.Data.Decision.Outcome == event.OutcomeApproved }) {
 			t.Errorf("%s: approved\n%s", provider, historyOf(events))
 		}
-		if last(events).Data.Decision.Outcome != kycbridge.OutcomeRejected {
+		if last(events).Data.Decision.Outcome != event.OutcomeRejected {
 			t.Errorf("%s: not rejected in the end\n%s", provider, historyOf(events))
 		}
 	}
@@ -260,9 +260,9 @@ func TestUnknownSession(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	for provider, reference := range map[string]string{"kwikid": "5e551000-0000-4000-8000-00000000dead", "ondato": "B0000000-0000-4000-8000-00000000DEAD", "idwise": "65f00000000000000000dead"} {
 		id := w.watch(provider, reference)
-		events := w.eventually(id, provider+" ends", func(events []kycbridge.Event) bool { return last(events).Data.Status.Terminal() })
+		events := w.eventually(id, provider+" ends", func(events []event.Event) bool { return last(events).Data.Status.Terminal() })
 		d := last(events).Data
-		if d.Status != kycbridge.StatusFailed || d.StatusDetail != kycbridge.DetailUnknownToProvider || d.Decision.Outcome != kycbridge.OutcomeNone {
+		if d.Status != event.StatusFailed || d.StatusDetail != event.DetailUnknownToProvider || d.Decision.Outcome != event.OutcomeNone {
 			t.Errorf("%s ended as\n%s", provider, historyOf(events))
 		}
 	}

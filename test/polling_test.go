@@ -1,7 +1,6 @@
 package test
 
 import (
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -13,10 +12,10 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
-	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/simulate"
+	"kycbridge/test/traffic"
 )
 
 var sessionsFlag = flag.Int("sessions", 3000, "open KwikID sessions of TestPolling; 20000 take four minutes")
@@ -30,13 +29,13 @@ const (
 // pollPeople take the sessions in turn, with the end of each.
 var pollPeople = []struct {
 	person string
-	end    kycbridge.Status
+	end    event.Status
 }{
-	{simulate.Approve, kycbridge.StatusCompleted},
-	{simulate.Reject, kycbridge.StatusCompleted},
-	{simulate.Abandon, kycbridge.StatusAbandoned},
-	{simulate.Expire, kycbridge.StatusExpired},
-	{simulate.Supersede, kycbridge.StatusCanceled},
+	{simulate.Approve, event.StatusCompleted},
+	{simulate.Reject, event.StatusCompleted},
+	{simulate.Abandon, event.StatusAbandoned},
+	{simulate.Expire, event.StatusExpired},
+	{simulate.Supersede, event.StatusCanceled},
 }
 
 // TestPolling: many open sessions at a provider with a limit of 200 calls a second, of whose answers
@@ -123,19 +122,19 @@ accounts:
 
 // askToWatch begins sessions at the provider and asks on the bus that they be watched. It returns
 // the end of each by verification id.
-func askToWatch(t *testing.T, b *bridge, provider *simulate.Server, sessions int) map[string]kycbridge.Status {
+func askToWatch(t *testing.T, b *bridge, provider *simulate.Server, sessions int) map[string]event.Status {
 	t.Helper()
 	nc, err := nats.Connect(b.eventsURL(), nats.UserInfo("onboarding", "onboarding-password"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	ids := make(map[string]kycbridge.Status, sessions)
+	ids := make(map[string]event.Status, sessions)
 	references := make(chan string, sessions)
 	for i := range sessions {
 		p := pollPeople[i%len(pollPeople)]
 		reference := provider.Begin("user-"+strconv.Itoa(i), p.person)
-		ids[kycbridge.VerificationID("kwikid", "acme", reference)] = p.end
+		ids[event.VerificationID("kwikid", "acme", reference)] = p.end
 		references <- reference
 	}
 	close(references)
@@ -159,44 +158,14 @@ func askToWatch(t *testing.T, b *bridge, provider *simulate.Server, sessions int
 }
 
 // checkEnds reads every event: each session has its one end, and the right one.
-func checkEnds(t *testing.T, b *bridge, ids map[string]kycbridge.Status) {
+func checkEnds(t *testing.T, b *bridge, ids map[string]event.Status) {
 	t.Helper()
-	nc, err := nats.Connect(b.eventsURL(), nats.UserInfo("reader", "reader-password"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	consumer, err := js.OrderedConsumer(ctx, "KYC_EVENTS", jetstream.OrderedConsumerConfig{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := consumer.Info(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer messages.Stop()
-	told := map[string][]kycbridge.Status{}
-	for range info.NumPending {
-		m, err := messages.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		e, err := kycbridge.DecodeEvent(m.Data())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if e.Data.Status.Terminal() {
-			told[e.Data.VerificationID] = append(told[e.Data.VerificationID], e.Data.Status)
+	told := map[string][]event.Status{}
+	for id, history := range traffic.Histories(t, b.eventsURL(), nats.UserInfo("reader", "reader-password")) {
+		for _, e := range history {
+			if e.Data.Status.Terminal() {
+				told[id] = append(told[id], e.Data.Status)
+			}
 		}
 	}
 	missing, wrong, twice := 0, 0, 0

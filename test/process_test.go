@@ -3,7 +3,6 @@ package test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -374,8 +373,7 @@ func (b *bridge) settled(t *testing.T, patience time.Duration) time.Duration {
 	return time.Since(began)
 }
 
-// post sends a generated payload. Problem documents have a number for a status, so only receipts
-// are read.
+// post sends a generated payload.
 func (b *bridge) post(ctx context.Context, body []byte) (traffic.Reply, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.callbackURL("ondato", "acme"), bytes.NewReader(body))
 	if err != nil {
@@ -387,20 +385,11 @@ func (b *bridge) post(ctx context.Context, body []byte) (traffic.Reply, error) {
 }
 
 func (b *bridge) send(req *http.Request) (traffic.Reply, error) {
-	res, err := b.client.Do(req)
+	res, err := b.client.Do(req) //nolint:bodyclose // ReplyOf closes it
 	if err != nil {
 		return traffic.Reply{}, err
 	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		return traffic.Reply{}, err
-	}
-	r := traffic.Reply{Code: res.StatusCode, Header: res.Header, Text: string(text)}
-	if res.StatusCode == http.StatusOK {
-		err = json.Unmarshal(text, &r)
-	}
-	return r, err
+	return traffic.ReplyOf(res)
 }
 
 func writeFile(t *testing.T, path, content string) {

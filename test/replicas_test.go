@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/test/traffic"
 )
 
@@ -49,10 +50,10 @@ func replicas(t *testing.T, source *rand.Rand) {
 			continue
 		}
 		last := history[len(history)-1].Data
-		if last.Status != kycbridge.StatusCompleted || last.Decision.Outcome != w.Verdict || !last.Decision.Final || last.Decision.DecidedAt != w.DecidedAt {
+		if last.Status != event.StatusCompleted || last.Decision.Outcome != w.Verdict || !last.Decision.Final || last.Decision.DecidedAt != w.DecidedAt {
 			t.Errorf("verification %s ends as %s %+v, its newest verdict is %s of %s", vid, last.Status, last.Decision, w.Verdict, w.DecidedAt)
 		}
-		if explained := len(last.Reasons) > 0; explained != (w.Verdict == kycbridge.OutcomeRejected) {
+		if explained := len(last.Reasons) > 0; explained != (w.Verdict == event.OutcomeRejected) {
 			t.Errorf("verification %s ends %s with reasons %v", vid, w.Verdict, last.Reasons)
 		}
 	}
@@ -147,7 +148,7 @@ func TestLateVerdict(t *testing.T) {
 		history := traffic.Histories(t, b.eventsURL())[one.VerificationID()]
 		last := history[len(history)-1].Data
 		claim, _ := last.ExtractedClaims["address"].(map[string]any)
-		if len(history) != c.events || last.Decision.Outcome != kycbridge.OutcomeApproved || claim["formatted"] != c.address {
+		if len(history) != c.events || last.Decision.Outcome != event.OutcomeApproved || claim["formatted"] != c.address {
 			t.Errorf("%s: %d events, expected %d; the last says %s, address %v, expected %s:%s",
 				c.name, len(history), c.events, last.Decision.Outcome, claim["formatted"], c.address, traffic.Told(history))
 		}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/test/traffic"
 )
 
@@ -223,12 +223,12 @@ func published(t *testing.T, b *bridge) []string {
 func expected(t *testing.T, events []string) (lines []string) {
 	t.Helper()
 	for _, line := range events {
-		e, err := kycbridge.DecodeEvent([]byte(line))
+		e, err := event.Decode([]byte(line))
 		if err != nil {
 			t.Fatal(err)
 		}
 		action := "hold"
-		if e.Data.Decision.Outcome == kycbridge.OutcomeApproved && e.Data.Decision.Final {
+		if e.Data.Decision.Outcome == event.OutcomeApproved && e.Data.Decision.Final {
 			action = "admit"
 		}
 		lines = append(lines, fmt.Sprint(e.Data.VerificationID, " ", e.Data.Revision, " ", action))
@@ -322,12 +322,15 @@ func sampleFollows(t *testing.T, l language, b *bridge) {
 	sample.end(t)
 }
 
+// onboarding is what the store calls the consumer of the samples, that of a client without a name.
+const onboarding = "anonymous~onboarding"
+
 // sampleConsumes has a durable place: killed again and again it handles every event once; and while
 // its book cannot be written nothing is acknowledged.
 func sampleConsumes(t *testing.T, program []string, b *bridge) {
 	js := b.operator(t)
 	defer func() {
-		if err := js.DeleteConsumer(t.Context(), "KYC_EVENTS", "onboarding"); err != nil {
+		if err := js.DeleteConsumer(t.Context(), "KYC_EVENTS", onboarding); err != nil {
 			t.Error(err) // the next language begins anew
 		}
 	}()
@@ -344,14 +347,14 @@ func sampleConsumes(t *testing.T, program []string, b *bridge) {
 	if lines := done(full.said()); len(lines) > 0 {
 		t.Errorf("it says that it handled what it could not commit: %v", lines)
 	}
-	consumer, err := js.Consumer(t.Context(), "KYC_EVENTS", "onboarding")
+	consumer, err := js.Consumer(t.Context(), "KYC_EVENTS", onboarding)
 	if err != nil {
 		t.Fatalf("it did not come as far as an event: %v\n%s", err, full.stderr.tail())
 	}
 	if info, err := consumer.Info(t.Context()); err != nil || info.Delivered.Consumer == 0 || info.AckFloor.Consumer != 0 {
 		t.Errorf("nothing was delivered, or acknowledged without a commit: %+v, %v", info, err)
 	}
-	if err := js.DeleteConsumer(t.Context(), "KYC_EVENTS", "onboarding"); err != nil {
+	if err := js.DeleteConsumer(t.Context(), "KYC_EVENTS", onboarding); err != nil {
 		t.Fatal(err) // what it held comes again after 30 s; the next begins at once
 	}
 
@@ -370,7 +373,7 @@ func sampleConsumes(t *testing.T, program []string, b *bridge) {
 	if diff := cmp.Diff(more, done(sample.said())); diff != "" {
 		t.Errorf("handled after a kill (-want +got):\n%s", diff)
 	}
-	consumer, err = js.Consumer(t.Context(), "KYC_EVENTS", "onboarding")
+	consumer, err = js.Consumer(t.Context(), "KYC_EVENTS", onboarding)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -24,6 +23,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/test/traffic"
 )
 
@@ -143,7 +143,7 @@ func (b *bridge) curl(t *testing.T, c call) traffic.Reply {
 	if err != nil && len(out) == 0 {
 		t.Fatalf("curl: %v", err)
 	}
-	res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out)), &http.Request{Method: c.method})
+	res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out)), &http.Request{Method: c.method}) //nolint:bodyclose // replyOf closes it
 	if err != nil {
 		t.Fatalf("curl: %v in %q", err, out)
 	}
@@ -159,7 +159,7 @@ func (b *bridge) plainCall(t *testing.T, c call, url string) traffic.Reply {
 	for i := 0; i < len(c.header); i += 2 {
 		req.Header.Add(c.header[i], c.header[i+1])
 	}
-	res, err := b.client.Do(req)
+	res, err := b.client.Do(req) //nolint:bodyclose // replyOf closes it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,16 +168,9 @@ func (b *bridge) plainCall(t *testing.T, c call, url string) traffic.Reply {
 
 func replyOf(t *testing.T, res *http.Response) traffic.Reply {
 	t.Helper()
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
+	r, err := traffic.ReplyOf(res)
 	if err != nil {
 		t.Fatal(err)
-	}
-	r := traffic.Reply{Code: res.StatusCode, Header: res.Header, Text: string(text)}
-	if r.Code == http.StatusOK {
-		if err := json.Unmarshal(text, &r); err != nil {
-			t.Fatal(err)
-		}
 	}
 	return r
 }
@@ -347,12 +340,12 @@ func serveConsumer(t *testing.T, b *bridge) {
 			t.Fatalf("%s: %d %s %v", say, r.Code, r.Text, err)
 		}
 	}
-	for _, want := range []kycbridge.Outcome{kycbridge.OutcomeRejected, kycbridge.OutcomeApproved} {
+	for _, want := range []event.Outcome{event.OutcomeRejected, event.OutcomeApproved} {
 		m, err := sub.NextMsg(10 * time.Second)
 		if err != nil {
 			t.Fatalf("the event that says %s: %v", want, err)
 		}
-		e, err := kycbridge.DecodeEvent(m.Data)
+		e, err := event.Decode(m.Data)
 		if err != nil || e.Data.Decision.Outcome != want || !e.Data.Decision.Final || m.Header.Get("Content-Type") != "application/cloudevents+json" {
 			t.Errorf("read %+v with headers %v, expected %s: %v", e.Data.Decision, m.Header, want, err)
 		}
@@ -405,7 +398,7 @@ func serveAnonymous(t *testing.T, b *bridge) {
 // serveOperators looks at health, readiness and metrics.
 func serveOperators(t *testing.T, b *bridge) {
 	for _, path := range []string{"/healthz", "/readyz"} {
-		res, err := b.client.Get(b.adminURL(path))
+		res, err := b.client.Get(b.adminURL(path)) //nolint:bodyclose // replyOf closes it
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -526,7 +519,7 @@ func serveDrain(t *testing.T, b *bridge) {
 	if _, err := conn.Write(w.Body[half:]); err != nil {
 		t.Fatal(err)
 	}
-	res, err := http.ReadResponse(answers, nil)
+	res, err := http.ReadResponse(answers, nil) //nolint:bodyclose // replyOf closes it
 	if err != nil {
 		t.Fatalf("the callback under way: %v", err)
 	}

@@ -22,6 +22,8 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/internal/simulate"
 	"kycbridge/schemas"
@@ -179,11 +181,11 @@ func describedAPI(t *testing.T) apiDescription {
 	if err != nil {
 		t.Fatal(err)
 	}
-	document, faults := schemas.Decode(set.OpenAPI())
+	document, faults := document.Decode(set.OpenAPI())
 	if len(faults) > 0 {
 		t.Fatal(faults)
 	}
-	return apiDescription{set, document}
+	return apiDescription{set, map[string]any(document)}
 }
 
 // at follows members down the document, and references on the way.
@@ -215,7 +217,7 @@ func (d apiDescription) wantProblem(t *testing.T, w *world, got startAnswer, sta
 	if !ok {
 		t.Fatalf("the document has no problem for %d", status)
 	}
-	doc, faults := schemas.Decode(got.body)
+	doc, faults := document.Decode(got.body)
 	if faults = append(faults, d.set.ValidateAPI(component, doc)...); len(faults) > 0 {
 		t.Errorf("%v: %s", faults, got.body)
 	}
@@ -295,9 +297,18 @@ func TestStartsThatWeRefuse(t *testing.T) {
 		"member that is unknown":    {body: with("callback_url", `"https://elsewhere.example.com"`), status: 422, name: invalid, paths: []string{"/callback_url"}},
 		"person as text":            {body: with("person", `"Testa"`), status: 422, name: invalid, paths: []string{"/person"}},
 		"birthdate the other way":   {body: with("person", `{"birthdate":"01/02/1990","phone_number":"+915550100001"}`), status: 422, name: invalid, paths: []string{"/person/birthdate"}},
+		"birthdate that is none":    {body: with("person", `{"birthdate":"1990-02-31","phone_number":"+915550100001"}`), status: 422, name: invalid, paths: []string{"/person/birthdate"}},
+		"birthdate to come":         {body: with("person", `{"birthdate":"2099-02-01","phone_number":"+915550100001"}`), status: 422, name: invalid, paths: []string{"/person/birthdate"}},
+		"blank external reference":  {body: with("external_reference", `" "`), status: 422, name: invalid, paths: []string{"/external_reference"}},
+		"blank name":                {body: with("person", `{"given_name":" ","phone_number":"+915550100001"}`), status: 422, name: invalid, paths: []string{"/person/given_name"}},
+		"name that cannot be seen":  {body: with("person", `{"name":"\u200b\u00a0","phone_number":"+915550100001"}`), status: 422, name: invalid, paths: []string{"/person/name"}},
+		"blank flow":                {body: with("options", `{"flow_id":"\t"}`), status: 422, name: invalid, paths: []string{"/options/flow_id"}},
+		"phone in words":            {body: with("person", `{"phone_number":"call me"}`), status: 422, name: invalid, paths: []string{"/person/phone_number"}},
 		"options as list":           {body: with("options", `[]`), status: 422, name: invalid, paths: []string{"/options"}},
 		"option that is unknown":    {body: with("options", `{"colour":"red"}`), status: 422, name: invalid, paths: []string{"/options/colour"}},
 		"validity in words":         {body: with("options", `{"validity_seconds":"an hour"}`), status: 422, name: invalid, paths: []string{"/options/validity_seconds"}},
+		"signzy: phone with a 0":    {only: "signzy", body: with("person", `{"phone_number":"05550100001"}`), status: 422, name: "provider_invalid", paths: []string{"/person/phone_number"}},
+		"kwikid: blank link type":   {only: "kwikid", body: with("options", `{"link_type":" "}`), status: 422, name: invalid, paths: []string{"/options/link_type"}},
 		"signzy: format unknown":    {only: "signzy", body: with("options", `{"date_format":"us"}`), status: 422, name: invalid, paths: []string{"/options/date_format"}},
 		"ondato: setup is no UUID":  {only: "ondato", body: with("options", `{"flow_id":"setup"}`), status: 422, name: invalid, paths: []string{"/options/flow_id"}},
 		"ondato: local phone":       {only: "ondato", body: with("person", `{"phone_number":"5550100001"}`), status: 422, name: invalid, paths: []string{"/person/phone_number"}},
@@ -333,6 +344,9 @@ func TestStartsThatWeRefuse(t *testing.T) {
 				for _, fault := range faults {
 					path, _ := fault.(map[string]any)["path"].(string)
 					paths = append(paths, path)
+					if message, _ := fault.(map[string]any)["message"].(string); strings.ContainsAny(message, "^$") {
+						t.Errorf("%s: %s is told as an expression: %s", provider, path, message)
+					}
 				}
 				if diff := cmp.Diff(tt.paths, paths); diff != "" {
 					t.Errorf("%s: %s", provider, diff)
@@ -628,8 +642,8 @@ func TestCallerHangsUp(t *testing.T) {
 			}
 			return got.status == http.StatusCreated && json.Unmarshal(got.body, &receipt) == nil
 		})
-		events := w.eventually(receipt.VerificationID, provider+" begins", func(events []kycbridge.Event) bool { return len(events) > 0 })
-		if d := events[0].Data; d.Status != kycbridge.StatusCreated || d.Provider.Event.Via != kycbridge.ViaStart || d.ExternalReference != "case-1" {
+		events := w.eventually(receipt.VerificationID, provider+" begins", func(events []event.Event) bool { return len(events) > 0 })
+		if d := events[0].Data; d.Status != event.StatusCreated || d.Provider.Event.Via != event.ViaStart || d.ExternalReference != "case-1" {
 			t.Errorf("%s begins as\n%s", provider, historyOf(events))
 		}
 		if n := w.creates(provider); n != 1 {

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/internal/simulate"
 )
@@ -179,7 +180,7 @@ func genuine(provider string) http.Header {
 }
 
 // events are the published revisions of a verification, in order.
-func (w *world) events(verificationID string) []kycbridge.Event {
+func (w *world) events(verificationID string) []event.Event {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
 	defer cancel()
@@ -187,13 +188,13 @@ func (w *world) events(verificationID string) []kycbridge.Event {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	var events []kycbridge.Event
+	var events []event.Event
 	for seq := uint64(1); ; {
 		raw, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject("kyc.event.v1.*.*.*."+verificationID))
 		if err != nil {
 			return events
 		}
-		e, err := kycbridge.DecodeEvent(raw.Data)
+		e, err := event.Decode(raw.Data)
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -203,7 +204,7 @@ func (w *world) events(verificationID string) []kycbridge.Event {
 }
 
 // eventually waits until a verification has what is asked for.
-func (w *world) eventually(verificationID, what string, is func(events []kycbridge.Event) bool) []kycbridge.Event {
+func (w *world) eventually(verificationID, what string, is func(events []event.Event) bool) []event.Event {
 	w.t.Helper()
 	deadline := time.Now().Add(120 * time.Second)
 	for {
@@ -219,15 +220,15 @@ func (w *world) eventually(verificationID, what string, is func(events []kycbrid
 }
 
 // last is the newest revision, or the zero event.
-func last(events []kycbridge.Event) kycbridge.Event {
+func last(events []event.Event) event.Event {
 	if len(events) == 0 {
-		return kycbridge.Event{}
+		return event.Event{}
 	}
 	return events[len(events)-1]
 }
 
 // historyOf is a history for messages.
-func historyOf(events []kycbridge.Event) string {
+func historyOf(events []event.Event) string {
 	var b strings.Builder
 	for _, e := range events {
 		d := e.Data

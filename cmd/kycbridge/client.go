@@ -29,7 +29,7 @@ const (
 
 const (
 	apiWait    = 2 * time.Minute // for an answer; the server gives a provider one minute
-	apiLargest = 1 << 20         // bytes of an answer, and of a file of ours
+	apiLargest = 1 << 20         // bytes of an answer, and of a file of ours that is small
 )
 
 // apiFlags say where the admin API is and what admits there.
@@ -52,7 +52,7 @@ func (f *apiFlags) client() (*apiClient, error) {
 	}
 	c := &apiClient{base: base, tokenFrom: tokenVariable, token: variable(f.environ, tokenVariable)}
 	if f.tokenFile != "" {
-		raw, err := readInput(f.tokenFile, nil)
+		raw, err := readInput(f.tokenFile, nil, apiLargest)
 		if err != nil {
 			return nil, fmt.Errorf("--token-file: %w", err)
 		}
@@ -82,8 +82,8 @@ func variable(environ []string, name string) string {
 	return value
 }
 
-// readInput reads a file, or stdin for "-".
-func readInput(name string, stdin io.Reader) ([]byte, error) {
+// readInput reads a file of at most limit bytes, or stdin for "-".
+func readInput(name string, stdin io.Reader, limit int64) ([]byte, error) {
 	from := stdin
 	if name != "-" || stdin == nil {
 		f, err := os.Open(name)
@@ -96,19 +96,19 @@ func readInput(name string, stdin io.Reader) ([]byte, error) {
 		defer f.Close()
 		from = f
 	}
-	raw, err := io.ReadAll(io.LimitReader(from, apiLargest+1))
+	raw, err := io.ReadAll(io.LimitReader(from, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	if len(raw) > apiLargest {
-		return nil, fmt.Errorf("%s is larger than 1 MiB", name)
+	if int64(len(raw)) > limit {
+		return nil, fmt.Errorf("%s is larger than %d MiB", name, limit>>20)
 	}
 	return raw, nil
 }
 
-// readObject reads a JSON object from a file or stdin.
-func readObject(name string, stdin io.Reader) (map[string]json.RawMessage, error) {
-	raw, err := readInput(name, stdin)
+// readObject reads a JSON object of at most limit bytes from a file or stdin.
+func readObject(name string, stdin io.Reader, limit int64) (map[string]json.RawMessage, error) {
+	raw, err := readInput(name, stdin, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -134,12 +134,12 @@ type unsent struct{ error }
 
 // post sends a JSON body and wants the status. Its errors are sentences for a person and wrap
 // nothing that would end the command quietly: an interrupted request is no success.
-func (c *apiClient) post(ctx context.Context, path string, body []byte, key string, want int) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, apiWait)
+func (c *apiClient) post(ctx context.Context, path string, body *bytes.Reader, key string, want int) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiWait+uploading(body.Len()))
 	defer cancel()
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base+path, body)
 	if err != nil {
 		return answer{}, unsent{errors.New("the address of the admin API cannot be used")}
 	}
@@ -167,6 +167,12 @@ func (c *apiClient) post(ctx context.Context, path string, body []byte, key stri
 	}
 	return got, nil
 }
+
+// slowestUpload is how fast a body is sent at least, in bytes a second.
+const slowestUpload = 256 << 10
+
+// uploading is how long a body may take, here and from the server on to the provider.
+func uploading(size int) time.Duration { return 2 * time.Duration(size/slowestUpload) * time.Second }
 
 // cause is why a connection failed, in a few words and without its address.
 func cause(err error) string {
@@ -198,11 +204,13 @@ type apiProblem struct {
 	ProviderCode    string                 `json:"provider_code"`
 	ProviderStatus  int                    `json:"provider_status"`
 	MayHaveStarted  bool                   `json:"may_have_started"`
-	VerificationID  string                 `json:"verification_id"`
-	Reference       string                 `json:"reference"`
-	URL             string                 `json:"url"`
-	status          int
-	retryAfter      string
+
+	MayHaveSubmitted bool   `json:"may_have_submitted"`
+	VerificationID   string `json:"verification_id"`
+	Reference        string `json:"reference"`
+	URL              string `json:"url"`
+	status           int
+	retryAfter       string
 }
 
 // refused reads an answer that is not what was asked for.

@@ -59,8 +59,12 @@ func eventServer(t *testing.T) (address string, events int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, subjects := range map[string]string{"KYC_EVENTS": "kyc.event.v1.>", "EMPTY": "empty.>"} {
-		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{subjects}}); err != nil {
+	for _, config := range []jetstream.StreamConfig{
+		{Name: "EMPTY", Subjects: []string{"empty.>"}},
+		{Name: "KYC_EVENTS", Subjects: []string{"kyc.put.v1.>"},
+			SubjectTransform: &jetstream.SubjectTransformConfig{Source: "kyc.put.v1.>", Destination: "kyc.event.v1.>"}},
+	} {
+		if _, err := js.CreateStream(t.Context(), config); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -73,7 +77,7 @@ func eventServer(t *testing.T) (address string, events int) {
 		if c.Provider != "ondato" || bytes.Contains(c.Golden, []byte(`"no_event"`)) || json.Compact(&body, c.Golden) != nil {
 			continue
 		}
-		if _, err := js.Publish(t.Context(), "kyc.event.v1.ondato.acme.updated."+c.Name, body.Bytes()); err != nil {
+		if _, err := js.Publish(t.Context(), "kyc.put.v1.ondato.acme.updated."+c.Name, body.Bytes()); err != nil {
 			t.Fatal(err)
 		}
 		events++

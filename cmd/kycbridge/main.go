@@ -62,11 +62,17 @@ payload as it came, and publishes one canonical event on NATS.
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, err.Error()) })
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		problem, _, _ := strings.Cut(err.Error(), ": strconv.") // says how it was read, not what is wrong with it
+		return usage(cmd, problem)
+	})
 	// A group of commands runs in order to refuse what is none of them; that is no use of it.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(serveCommand(environ), demoCommand(), simulateCommand(), startCommand(environ), watchCommand(environ), eventsCommand(), payloadsCommand(environ), schemasCommand(), healthCommand(environ), configCommand(environ), versionCommand())
+	root.AddCommand(serveCommand(environ), demoCommand(), simulateCommand(),
+		startCommand(environ), watchCommand(environ), stepCommand(environ), completeCommand(environ), reviewCommand(environ),
+		eventsCommand(), payloadsCommand(environ), schemasCommand(),
+		healthCommand(environ), configCommand(environ), versionCommand())
 	return quietPipe(group(root).ExecuteContext(ctx))
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 
-	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
 )
@@ -111,10 +111,13 @@ func broken(ctx context.Context, err error, next string) error {
 type filterFlags struct {
 	archive.Filter
 	since, until string
+
+	flags *pflag.FlagSet // of the command
 }
 
 // add adds those of the flags to a command that it names.
 func (o *filterFlags) add(f *pflag.FlagSet, names ...string) {
+	o.flags = f
 	f.SortFlags = false
 	for _, name := range names {
 		switch name {
@@ -131,7 +134,7 @@ func (o *filterFlags) add(f *pflag.FlagSet, names ...string) {
 		case "status":
 			f.StringVar(&o.Status, name, "", "only of this `status`: "+strings.Join(archive.Statuses(), ", "))
 		case "reason":
-			f.StringVar(&o.Reason, name, "", "only those quarantined for this `reason`: malformed, schema, unidentified, unmapped")
+			f.StringVar(&o.Reason, name, "", "only those quarantined for this `reason`: malformed, schema, unidentified, foreign, unmapped")
 		case "event":
 			f.StringVar(&o.Event, name, "", "only those that the provider calls this `name`")
 		case "since":
@@ -150,20 +153,34 @@ var selecting = []string{"provider", "account", "verification", "id", "via", "st
 // filter is what the flags select, or what is wrong with them.
 func (o *filterFlags) filter(now time.Time) (f archive.Filter, err error) {
 	f = o.Filter
+	if err := noneEmpty(o.flags); err != nil {
+		return f, err
+	}
 	if f.Since, err = parseSince(o.since, now); err != nil {
 		return f, err
 	}
 	if f.Until, err = parseUntil("--until", o.until, now); err != nil {
 		return f, err
 	}
-	ways := []kycbridge.Via{"", kycbridge.ViaCallback, kycbridge.ViaPoll, kycbridge.ViaFetch, kycbridge.ViaStart, kycbridge.ViaDeadline}
-	if !slices.Contains(ways, kycbridge.Via(f.Via)) {
+	ways := []event.Via{"", event.ViaCallback, event.ViaPoll, event.ViaFetch, event.ViaStart, event.ViaDeadline}
+	if !slices.Contains(ways, event.Via(f.Via)) {
 		return f, fmt.Errorf("--via %s: payloads come by callback, poll, fetch, start or deadline", f.Via)
 	}
 	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
 		return f, errors.New("--since lies behind --until, so nothing is selected")
 	}
 	return f, f.Check()
+}
+
+// noneEmpty refuses a flag whose value is empty, as a variable of a script is that was never set: without
+// the flag the command would work on everything.
+func noneEmpty(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(f *pflag.Flag) {
+		if err == nil && f.Value.Type() == "string" && f.Value.String() == "" {
+			err = fmt.Errorf("--%s is empty: write a value, or leave the flag away", f.Name)
+		}
+	})
+	return err
 }
 
 // parseUntil reads an instant or an age; an empty text is no instant.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,6 +115,7 @@ func (t *table) print(e archive.Entry) error {
 		verification = verification[:min(len(verification), wide)]
 		event = squeeze(event, 32)
 	}
+	event = cmp.Or(event, e.Addressed) // a callback that met no account has no other name
 	text := fmt.Sprintf(entryColumns, shortTime(e.ReceivedAt), e.Status, strconv.FormatUint(e.Seq, 10), e.Provider, t.account, squeeze(e.Account, t.account),
 		wide, orNone(verification), e.Via, strconv.Itoa(e.Bytes), orNone(e.Reason), orNone(event), id)
 	_, err := fmt.Fprintln(t.w, strings.TrimRight(printable(text), " "))

@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
-	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
 )
@@ -145,7 +145,7 @@ func (r *replay) ask(ctx context.Context) (goOn bool, err error) {
 	bar := r.bar(ctx)
 	o := dry.options(bar)
 	if r.to != "" {
-		o.To = func(context.Context, *kycbridge.Event) error { return nil }
+		o.To = func(context.Context, *event.Event) error { return nil }
 	}
 	sum, err := r.store.Replay(ctx, o, func(archive.Replayed) error { return nil })
 	bar.clear()
@@ -282,7 +282,7 @@ func summary(s archive.Summary, dryRun bool) string {
 }
 
 // target opens what --to names.
-func (r *replay) target() (to func(context.Context, *kycbridge.Event) error, closeTarget func() error, err error) {
+func (r *replay) target() (to func(context.Context, *event.Event) error, closeTarget func() error, err error) {
 	none := func() error { return nil }
 	switch {
 	case archive.IsSubject(r.to):
@@ -291,7 +291,7 @@ func (r *replay) target() (to func(context.Context, *kycbridge.Event) error, clo
 		w, flush := output(r.cmd.OutOrStdout())
 		return toWriter(w), flush, nil
 	case r.dryRun:
-		return func(context.Context, *kycbridge.Event) error { return nil }, none, nil
+		return func(context.Context, *event.Event) error { return nil }, none, nil
 	}
 	mode := os.O_CREATE | os.O_WRONLY | os.O_APPEND
 	if r.From == 0 {
@@ -308,9 +308,9 @@ func (r *replay) target() (to func(context.Context, *kycbridge.Event) error, clo
 }
 
 // toWriter writes events, one a line. Every line is one write, so that no interruption leaves half.
-func toWriter(w io.Writer) func(context.Context, *kycbridge.Event) error {
+func toWriter(w io.Writer) func(context.Context, *event.Event) error {
 	var mu sync.Mutex
-	return func(_ context.Context, e *kycbridge.Event) error {
+	return func(_ context.Context, e *event.Event) error {
 		b, err := json.Marshal(e)
 		if err != nil {
 			return err

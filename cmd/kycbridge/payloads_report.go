@@ -22,13 +22,19 @@ var errUnsound = errors.New("something is missing: see the report")
 
 func reportCommand(o *payloadFlags) *cobra.Command {
 	var f filterFlags
-	var asJSON bool
+	var asJSON, accept bool
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "Account for every stored payload; exit code 1 if something is missing",
 		Long: `Account for every stored payload, by the day on which it was received (UTC), provider and
 account: accepted ones led to an event, to none for a reason that is written down, or are
 still to be worked. What is neither is lost: it is listed, and the exit code is 1.
+
+Without a filter every stored message is read as well. One that is gone, which neither its
+age nor an erasure explains, that cannot be read, or whose body is not the one that was stored,
+is listed as missing with its stream and sequence, and with its verification where dispositions
+and events tell it; the exit code is 1. Once you have dealt with what is gone, --accept has it
+not told again.
 
 EVENTS are those published on that day, OVERDUE the open sessions whose deadline passed.
 
@@ -43,41 +49,57 @@ words where the known ones are listed; never the value of anything else.`,
 				return usage(cmd, err.Error())
 			}
 			return o.with(cmd, func(ctx context.Context, s store) error {
-				bar := newProgress(cmd.ErrOrStderr(), "report", 0)
-				r, err := s.Account(ctx, filter, func(done int) { bar.set(int64(done)) })
-				bar.clear()
-				if err != nil {
-					if ctx.Err() != nil {
-						return errors.New("interrupted: nothing was found out") // silence would read as sound
-					}
-					return err
-				}
-				if asJSON {
-					err = line(cmd.OutOrStdout(), app.Verified(r))
-				} else {
-					err = printReport(cmd.OutOrStdout(), r)
-				}
-				if err == nil && !r.Sound() {
-					err = errUnsound
-				}
-				return err
+				return report(ctx, cmd, s, filter, accept, asJSON)
 			})
 		},
 	}
 	f.add(cmd.Flags(), "provider", "account", "verification", "since", "until")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as one JSON object")
+	cmd.Flags().BoolVar(&accept, "accept", false,
+		"take note of the listed messages that are gone: the next report does not tell them")
 	return cmd
+}
+
+// report accounts for what the filter selects and prints it; accept takes note of what is missing.
+func report(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, accept, asJSON bool) error {
+	bar := newProgress(cmd.ErrOrStderr(), "report", 0)
+	r, err := s.Account(ctx, f, func(done int) { bar.set(int64(done)) })
+	bar.clear()
+	if err != nil {
+		if ctx.Err() != nil {
+			return errors.New("interrupted: nothing was found out") // silence would read as sound
+		}
+		return err
+	}
+	if asJSON {
+		err = line(cmd.OutOrStdout(), app.Verified(r))
+	} else {
+		err = printReport(cmd.OutOrStdout(), r)
+	}
+	if err != nil || r.Sound() {
+		return err
+	}
+	if accept {
+		n, err := s.AcceptMissing(ctx, r.Missing)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s not told again\n", plural(n, "missing message"))
+	}
+	return errUnsound
 }
 
 // printReport prints the table, what the counts are made of, the losses and the verdict.
 func printReport(w io.Writer, r archive.Report) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "DAY\tPROVIDER\tACCOUNT\tRECEIVED\tACCEPTED\tWITH EVENT\tWITHOUT\tPENDING\tQUARANTINED\tREFUSED\tEVENTS\tOVERDUE\tLOST")
+	fmt.Fprintln(t, "DAY\tPROVIDER\tACCOUNT\tRECEIVED\tACCEPTED\tWITH EVENT\tWITHOUT\t"+
+		"PENDING\tQUARANTINED\tREFUSED\tEVENTS\tOVERDUE\tLOST")
 	total := r.Total
 	total.Day, total.Provider, total.Account = "total", "", ""
 	for _, row := range append(slices.Clone(r.Rows), total) {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", row.Day, row.Provider, row.Account, row.Received, row.Accepted, row.WithEvent,
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", row.Day, row.Provider, row.Account,
+			row.Received, row.Accepted, row.WithEvent,
 			sumOf(row.NoEvent), row.Pending, sumOf(row.Quarantined), row.Refused, row.Events, row.Overdue, row.Lost)
 	}
 	if err := t.Flush(); err != nil {
@@ -92,18 +114,33 @@ func printReport(w io.Writer, r archive.Report) error {
 	if err := printNew(&b, r.New); err != nil {
 		return err
 	}
-	if len(r.Lost) > 0 {
-		fmt.Fprintln(&b, "\nlost:")
-	}
-	for _, l := range r.Lost {
-		fmt.Fprintln(&b, "  "+printable(fmt.Sprintf("%s  %s  %s: %s", shortTime(l.ReceivedAt), l.PayloadID, orNone(l.VerificationID), l.Why)))
-	}
-	if more := r.LostAll - len(r.Lost); more > 0 {
-		fmt.Fprintf(&b, "  and %d more\n", more)
-	}
+	printLosses(&b, r)
 	fmt.Fprintln(&b, "\n"+r.Verdict())
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// printLosses lists what is lost and what is missing.
+func printLosses(b *strings.Builder, r archive.Report) {
+	if len(r.Lost) > 0 {
+		fmt.Fprintln(b, "\nlost:")
+	}
+	for _, l := range r.Lost {
+		text := fmt.Sprintf("%s  %s  %s: %s", shortTime(l.ReceivedAt), l.PayloadID, orNone(l.VerificationID), l.Why)
+		fmt.Fprintln(b, "  "+printable(text))
+	}
+	if more := r.LostAll - len(r.Lost); more > 0 {
+		fmt.Fprintf(b, "  and %d more\n", more)
+	}
+	if len(r.Missing) > 0 {
+		fmt.Fprintln(b, "\nmissing:")
+	}
+	for _, m := range r.Missing {
+		fmt.Fprintln(b, "  "+printable(m.Line()))
+	}
+	if more := r.MissingAll - len(r.Missing); more > 0 {
+		fmt.Fprintf(b, "  and %d more\n", more)
+	}
 }
 
 // printNew prints what the schemas did not know.
@@ -115,7 +152,8 @@ func printNew(w io.Writer, all []archive.New) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "PROVIDER\tPOINTER\tKIND\tVALUE\tPAYLOADS\tFIRST SEEN\tLAST SEEN")
 	for _, n := range all {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", n.Provider, printable(n.Pointer), n.Kind, orNone(printable(n.Value)), n.Payloads, shortTime(n.FirstSeen), shortTime(n.LastSeen))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", n.Provider, printable(n.Pointer), n.Kind, orNone(printable(n.Value)),
+			n.Payloads, shortTime(n.FirstSeen), shortTime(n.LastSeen))
 	}
 	return t.Flush()
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/archive"
 )
 
@@ -33,6 +34,7 @@ func printShown(w io.Writer, s archive.Shown) error {
 		"sequence", strconv.FormatUint(s.Seq, 10),
 		"provider", s.Provider,
 		"account", s.Account,
+		"addressed", s.Addressed,
 		"verification", s.VerificationID,
 		"reference", s.Reference,
 		"event", s.Event,
@@ -75,7 +77,7 @@ func authenticated(s archive.Shown) string {
 		return "no"
 	case s.Admitted != "":
 		return "by " + s.Admitted
-	case s.Via != string(kycbridge.ViaCallback):
+	case s.Via != string(event.ViaCallback):
 		return "asked for by us"
 	}
 	return ""

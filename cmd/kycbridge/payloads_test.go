@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
 	"kycbridge/test/fixture"
@@ -147,7 +148,7 @@ func seeded(env *testscript.Env) (*stored, error) {
 	env.Setenv("ADMIN", "http://"+s.app.AdminAddr())
 	env.Setenv("MASKED", filepath.Join(s.dir, "masked.yaml"))
 	env.Setenv("NATS", "nats://127.0.0.1:"+s.port)
-	env.Setenv("VERIFICATION", kycbridge.VerificationID("ondato", "acme", "b0000000-0000-4000-8000-000000000001"))
+	env.Setenv("VERIFICATION", event.VerificationID("ondato", "acme", "b0000000-0000-4000-8000-000000000001"))
 	env.Setenv("APPROVED", "ondato.acme.e0000000-0000-4000-8000-000000000012")
 	env.Setenv("NONE", "00000000-0000-5000-8000-000000000000")
 	return s, s.seed()
@@ -236,7 +237,7 @@ func (s *stored) misplace() error {
 	body := fixtureBody("ondato/kyc-identification-rejected")
 	digest := kycbridge.Digest(body)
 	_, err := s.app.Archive().Keeper.Put(s.env.T().(testing.TB).Context(), kycbridge.Kept{Shelf: kycbridge.ShelfQuarantine, Reason: kycbridge.QuarantineSchema, Payload: kycbridge.Payload{
-		ID: kycbridge.PayloadID("ondato", "acme", "", digest), Provider: "ondato", Account: "acme", Via: kycbridge.ViaCallback, ReceivedAt: time.Now().UTC(), Digest: digest, Body: body,
+		ID: kycbridge.PayloadID("ondato", "acme", "", digest), Provider: "ondato", Account: "acme", Via: event.ViaCallback, ReceivedAt: time.Now().UTC(), Digest: digest, Body: body,
 	}})
 	return err
 }

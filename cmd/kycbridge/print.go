@@ -9,7 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"kycbridge"
+	"kycbridge/event"
 )
 
 const (
@@ -29,7 +29,7 @@ func (p *printer) print(body []byte) error {
 		_, err := fmt.Fprintf(p.w, "%s\n", body)
 		return err
 	}
-	e, err := kycbridge.DecodeEvent(body)
+	e, err := event.Decode(body)
 	if err != nil {
 		_, err = fmt.Fprintln(p.w, "an event that cannot be read; look at it with --json")
 		return err
@@ -45,7 +45,7 @@ func columnFor(width int, name string) int {
 }
 
 // eventLine is an event in columns: no person data, whatever the profile.
-func eventLine(e kycbridge.Event, account int) string {
+func eventLine(e event.Event, account int) string {
 	d := e.Data
 	verdict := string(d.Decision.Outcome)
 	if d.Decision.Final {
@@ -110,4 +110,4 @@ func printable(s string) string {
 	}, s)
 }
 
-func shortTime(s string) string { return kycbridge.ParseInstant(s).UTC().Format(time.RFC3339) }
+func shortTime(s string) string { return event.ParseInstant(s).UTC().Format(time.RFC3339) }

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/archive"
 )
 
@@ -97,7 +97,7 @@ func TestPrintReport(t *testing.T) {
 		Quarantined: map[string]int{"schema": 1}, Lost: 1}
 	total := row
 	total.Day, total.Provider, total.Account = "", "", ""
-	r := archive.Report{Rows: []archive.Row{row}, Total: total, LostAll: 3, Lost: []archive.Loss{{Entry: archive.Entry{ReceivedAt: kycbridge.Instant(time.Unix(0, 0)), PayloadID: "p\x1b[2J"}, Why: "why"}}}
+	r := archive.Report{Rows: []archive.Row{row}, Total: total, LostAll: 3, Lost: []archive.Loss{{Entry: archive.Entry{ReceivedAt: event.Instant(time.Unix(0, 0)), PayloadID: "p\x1b[2J"}, Why: "why"}}}
 	var b bytes.Buffer
 	if err := printReport(&b, r); err != nil {
 		t.Fatal(err)

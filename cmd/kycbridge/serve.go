@@ -4,8 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -61,7 +65,8 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 	if err != nil {
 		return err
 	}
-	defer a.Stop()
+	stop := a.Stop
+	defer func() { stop() }()
 	fields := []zap.Field{zap.String("admin", "http://"+a.AdminAddr()), zap.Int("accounts", len(a.Accounts()))}
 	if roles.Receive {
 		fields = append(fields, zap.String("callbacks", "http://"+a.CallbackAddr()+"/webhooks/{provider}/{account}"))
@@ -74,14 +79,26 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 		log.Warn("no account is configured, so every callback is answered 404: " +
 			"write a file with an accounts list (see docs/configure.md) and start with --config FILE")
 	}
-	select {
-	case <-ctx.Done():
-		log.Info("stopping")
-		return nil
-	case err := <-a.Failed():
-		return err
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-hangup:
+			log.Warn("SIGHUP is ignored: the configuration is read at the start; restart kycbridge to read it again")
+		case <-ctx.Done():
+			log.Info("stopping")
+			return nil
+		case err := <-a.Failed():
+			stop = func() { a.StopWithin(failedPatience) }
+			return err
+		}
 	}
 }
+
+// failedPatience is how long a process that has failed waits for what is under way, before it makes
+// room for the next one.
+const failedPatience = 3 * time.Second
 
 func parseRoles(names []string) (app.Roles, error) {
 	known := []string{"receive", "normalize", "poll"}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -75,13 +76,17 @@ worked, the error names it.`,
 	return cmd
 }
 
+// largestStart bounds a request that is read here. How much of it the process takes is its
+// configuration's matter (admin.max_start).
+const largestStart = 1 << 30
+
 // body is the request as the API takes it.
 func (o *startFlags) body(stdin io.Reader) ([]byte, error) {
 	if o.request != "" {
 		if o.provider+o.account+o.external+o.personFile+o.optionsFile != "" || len(o.options) > 0 {
 			return nil, errors.New("--request holds the whole request; write it alone, or the other flags")
 		}
-		object, err := readObject(o.request, stdin)
+		object, err := readObject(o.request, stdin, largestStart)
 		if err != nil {
 			return nil, fmt.Errorf("--request: %w", err)
 		}
@@ -95,7 +100,7 @@ func (o *startFlags) body(stdin io.Reader) ([]byte, error) {
 	}
 	request := map[string]any{"provider": o.provider, "account": o.account, "external_reference": o.external}
 	if o.personFile != "" {
-		person, err := readObject(o.personFile, stdin)
+		person, err := readObject(o.personFile, stdin, apiLargest)
 		if err != nil {
 			return nil, fmt.Errorf("--person-file: %w", err)
 		}
@@ -114,7 +119,7 @@ func (o *startFlags) body(stdin io.Reader) ([]byte, error) {
 // allOptions are those of the file with those of the flags over them; nil if there are none.
 func (o *startFlags) allOptions(stdin io.Reader) (options map[string]json.RawMessage, err error) {
 	if o.optionsFile != "" {
-		if options, err = readObject(o.optionsFile, stdin); err != nil {
+		if options, err = readObject(o.optionsFile, stdin, largestStart); err != nil {
 			return nil, fmt.Errorf("--options-file: %w", err)
 		}
 	}
@@ -159,7 +164,7 @@ func newKey() string {
 
 // start sends the request and prints the receipt.
 func start(ctx context.Context, c *apiClient, o *startFlags, body []byte, stdout, stderr io.Writer) error {
-	got, err := c.post(ctx, "/v1/verifications", body, o.key, http.StatusCreated)
+	got, err := c.post(ctx, "/v1/verifications", bytes.NewReader(body), o.key, http.StatusCreated)
 	if err != nil {
 		return startError(err, o.key)
 	}

@@ -20,8 +20,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
 	"kycbridge/handlers"
-	"kycbridge/internal/app"
 	"kycbridge/schemas"
 )
 
@@ -39,6 +40,17 @@ type noted struct {
 	watch   kycbridge.WatchRequest
 	key     string
 	receipt kycbridge.StartReceipt
+
+	step      kycbridge.Step
+	review    kycbridge.Review
+	completed string // reference
+}
+
+func (b *behind) Submit(ctx context.Context, _ *kycbridge.Account, _ string, send func(context.Context) error) error {
+	if err := send(ctx); err != nil {
+		return err
+	}
+	return b.asked().err
 }
 
 func (b *behind) Start(_ context.Context, _ *kycbridge.Account, r kycbridge.StartRequest, key, _ string) (kycbridge.StartReceipt, error) {
@@ -52,7 +64,7 @@ func (b *behind) Watch(_ context.Context, a *kycbridge.Account, w kycbridge.Watc
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.watch = w
-	return kycbridge.VerificationID(a.Provider.Name, a.Name, w.Reference), b.err
+	return event.VerificationID(a.Provider.Name, a.Name, w.Reference), b.err
 }
 
 // asked is what has been noted.
@@ -81,11 +93,27 @@ func adminAPI(t *testing.T, tokens ...string) (*behind, string) {
 	account.API.Start = func(context.Context, kycbridge.StartRequest) (kycbridge.Started, error) {
 		return kycbridge.Started{}, nil
 	}
+	account.API.Files = true
 	account.API.Fetch = func(context.Context, kycbridge.Query) ([]kycbridge.Fetched, error) { return nil, nil }
+	account.API.Step = func(_ context.Context, s kycbridge.Step) (kycbridge.StepAnswer, error) {
+		b.change(func(n *noted) { n.step = s })
+		return kycbridge.StepAnswer{Body: json.RawMessage(`{"ok":true}`)}, nil
+	}
+	account.API.Complete = func(_ context.Context, reference string) (kycbridge.StepAnswer, error) {
+		b.change(func(n *noted) { n.completed = reference })
+		return kycbridge.StepAnswer{}, nil
+	}
+	account.API.Review = func(_ context.Context, r kycbridge.Review) (kycbridge.StepAnswer, error) {
+		b.change(func(n *noted) { n.review = r })
+		return kycbridge.StepAnswer{}, nil
+	}
 	e := handlers.NewAdmin(handlers.AdminOptions{})
 	handlers.AddAPI(e, handlers.APIOptions{
-		Accounts: kycbridge.Accounts{{Provider: "ondato", Account: "acme"}: account}, Tokens: tokens, Starter: b, Watcher: b, OpenAPI: set.OpenAPI(),
-		Decode: app.Decode,
+		Accounts: kycbridge.Accounts{{Provider: "ondato", Account: "acme"}: account}, Tokens: tokens, Starter: b, Submitter: b, Watcher: b, OpenAPI: set.OpenAPI(),
+		Decode: func(body []byte) (any, []kycbridge.FieldError) {
+			doc, faults := document.Decode(body)
+			return map[string]any(doc), faults
+		},
 		Validate: func(component string, doc any) []kycbridge.FieldError {
 			var errs []kycbridge.FieldError
 			for _, f := range set.ValidateAPI(component, doc) {
@@ -181,7 +209,7 @@ func TestStart(t *testing.T) {
 
 func TestWatch(t *testing.T) {
 	b, api := adminAPI(t, adminToken)
-	id := kycbridge.VerificationID("ondato", "acme", "b1")
+	id := event.VerificationID("ondato", "acme", "b1")
 	got := typed(t, "", nil, acmeWatch(api, "--external-reference", "case-1", "--deadline", "72h")...)
 	if want := "verification  " + id + "\nstatus        watching\n"; got.code != 0 || got.stdout != want || got.stderr != "" {
 		t.Errorf("%+v", got)

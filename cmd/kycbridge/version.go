@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/app"
 )
 
@@ -21,7 +21,7 @@ func versionCommand() *cobra.Command {
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "kycbridge %s\nmapping %s\nevent schema %s\n%s %s/%s\n",
-				programVersion(), app.Mapping, kycbridge.DataSchema, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+				programVersion(), app.Mapping, event.DataSchema, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -73,7 +74,7 @@ func (o *watchFlags) body(now time.Time) ([]byte, error) {
 
 // watch sends the request and prints the receipt.
 func watch(ctx context.Context, c *apiClient, body []byte, asJSON bool, stdout io.Writer) error {
-	got, err := c.post(ctx, "/v1/watches", body, "", http.StatusAccepted)
+	got, err := c.post(ctx, "/v1/watches", bytes.NewReader(body), "", http.StatusAccepted)
 	if err != nil {
 		return err
 	}

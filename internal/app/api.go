@@ -7,34 +7,44 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
 	"kycbridge/handlers"
 	"kycbridge/internal/start"
 )
 
 // apiOptions say what stands behind the API of verifications on the operators' listener.
 func (a *App) apiOptions() handlers.APIOptions {
+	starter := &start.Starter{Receipts: a.store, Watcher: a.poller, PublicURL: a.config.PublicURL}
 	return handlers.APIOptions{
 		Accounts: a.accounts,
 		Tokens:   reveal(a.config.Admin.Tokens),
-		Starter:  &start.Starter{Receipts: a.store, Watcher: a.poller, PublicURL: a.config.PublicURL},
+		Starter:  starter, Submitter: starter,
 		Watcher:  a.poller,
 		States:   a,
 		Media:    a,
-		Decode:   Decode,
-		Validate: func(component string, doc any) []kycbridge.FieldError {
-			return fieldErrors(a.schemas.ValidateAPI(component, doc))
-		},
+		Decode:   decodeRequest,
+		Validate: a.schemas.ValidateAPI,
 		ValidateStart: func(account *kycbridge.Account, doc any) []kycbridge.FieldError {
-			return account.Provider.Validate("start", doc)
+			object, _ := doc.(map[string]any)
+			return account.Provider.Validate("start", object)
 		},
-		OpenAPI: a.schemas.OpenAPI(),
-		Logger:  a.log,
-		Now:     time.Now,
+		MaxStart: int64(a.config.Admin.MaxStart),
+		SpoolDir: a.config.DataDir,
+		OpenAPI:  a.schemas.OpenAPI(),
+		Logger:   a.log,
+		Now:      time.Now,
 	}
 }
 
+// decodeRequest reads the body of a request to our own API.
+func decodeRequest(body []byte) (any, []kycbridge.FieldError) {
+	doc, faults := document.Decode(body)
+	return map[string]any(doc), faults
+}
+
 // State is the last published state of a verification, or kycbridge.ErrNotFound.
-func (a *App) State(ctx context.Context, k kycbridge.Key) (*kycbridge.Data, error) {
+func (a *App) State(ctx context.Context, k kycbridge.Key) (*event.Data, error) {
 	bus := a.bus.Load()
 	if bus == nil {
 		return nil, fmt.Errorf("read last event: %w: the bus has not been reached yet", kycbridge.ErrUnavailable)
@@ -46,7 +56,7 @@ func (a *App) State(ctx context.Context, k kycbridge.Key) (*kycbridge.Data, erro
 	if last.Data == nil {
 		return nil, fmt.Errorf("read last event: %w", kycbridge.ErrNotFound)
 	}
-	return last.Data, nil
+	return last.Data.Published(), nil
 }
 
 // Media opens an image or video that the state of a verification names. The name is looked up in the
@@ -56,7 +66,7 @@ func (a *App) Media(ctx context.Context, account *kycbridge.Account, m kycbridge
 		return kycbridge.MediaAnswer{}, fmt.Errorf("open media: %w", kycbridge.ErrUnsupported)
 	}
 	reference := account.Provider.Canonical(m.Reference)
-	k := kycbridge.Key{Provider: account.Provider.Name, Account: account.Name, VerificationID: kycbridge.VerificationID(account.Provider.Name, account.Name, reference)}
+	k := kycbridge.Key{Provider: account.Provider.Name, Account: account.Name, VerificationID: event.VerificationID(account.Provider.Name, account.Name, reference)}
 	request := kycbridge.MediaRequest{Reference: reference, References: map[string]string{}}
 	err := a.store.History(ctx, k, func(p kycbridge.Payload) error {
 		o, err := account.Observe(p)
@@ -65,7 +75,7 @@ func (a *App) Media(ctx context.Context, account *kycbridge.Account, m kycbridge
 		}
 		maps.Copy(request.References, o.References)
 		for _, media := range o.Media {
-			if media.ProviderRef == m.Ref || media.Field == m.Ref && m.Ref != "" {
+			if m.Ref != "" && (media.ProviderRef == m.Ref || media.Field == m.Ref || event.HideAadhaar(media.ProviderRef) == m.Ref) {
 				request.Ref = media.ProviderRef
 			}
 		}

@@ -11,10 +11,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.uber.org/zap"
+	"golang.org/x/time/rate"
 
 	"kycbridge"
+	"kycbridge/document"
 	"kycbridge/handlers"
 	"kycbridge/internal/poll"
 	"kycbridge/publisher"
@@ -22,7 +25,7 @@ import (
 )
 
 // Mapping is the version of the mappings; it stands in every event and changes when a mapping does.
-const Mapping = "1"
+const Mapping = "2"
 
 const (
 	// connectPatience is how long a start waits for NATS.
@@ -30,7 +33,7 @@ const (
 	// apartPatience is how long it waits for a bus without which payloads can be accepted.
 	apartPatience = 3 * time.Second
 	// diskPatience is how long an embedded store may refuse everything.
-	diskPatience = 30 * time.Second
+	diskPatience = 20 * time.Second
 )
 
 // Roles are what a process does. The zero value does nothing; AllRoles is the default.
@@ -56,14 +59,17 @@ type App struct {
 	spans    sdktrace.SpanExporter // of tests
 	tracing  *tracing              // nil: no traces
 	addr     struct{ callbacks, admin string }
-	failed   chan error // a server or worker that ended by itself
-	stops    []func()   // last in, first out
+	nonsense rate.Sometimes // log lines about requests to watch that make no sense
+	look     chan struct{}  // one reason at most to inspect what is stored
+	failed   chan error     // a server or worker that ended by itself
+	stops    []func()       // last in, first out
 }
 
 // Start brings everything up in the order of the path: store, normalizer with its bus, receiver. On
 // an error whatever had started is stopped again.
 func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, options ...Option) (_ *App, err error) {
-	a := &App{config: config, log: log, metrics: newMetrics(), failed: make(chan error, 4)}
+	a := &App{config: config, log: log, metrics: newMetrics(), failed: make(chan error, 4), look: make(chan struct{}, 1),
+		nonsense: rate.Sometimes{First: 10, Interval: time.Minute}}
 	for _, option := range options {
 		option(a)
 	}
@@ -72,37 +78,16 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 			a.Stop()
 		}
 	}()
-	if a.tracing, err = a.startTracing(ctx); err != nil {
+	if err = a.prepare(ctx); err != nil {
 		return nil, err
 	}
-	if a.schemas, err = schemas.New(); err != nil {
-		return nil, fmt.Errorf("compile schemas: %w", err)
-	}
-	if a.accounts, err = config.BuildAccounts(Providers(a.schemas)); err != nil {
+	if err = a.startStore(ctx); err != nil {
 		return nil, err
 	}
-	if err = a.openStore(ctx); err != nil {
-		return nil, err
-	}
-	a.connectAPIs()
-	a.intake = &kycbridge.Intake{Decode: Decode, Log: a.store, Quarantine: countedQuarantine{a.store, a.metrics}, Refusals: a.store}
 	ready := map[string]func(context.Context) error{"store": a.store.Ready}
-	connected := map[string]func() bool{"store": a.store.Connected}
-	a.poller = a.newPoller()
-	if roles.Normalize || roles.Poll || len(config.Admin.Tokens) > 0 {
-		connected["bus"] = a.busConnected
-		if !roles.Receive || config.Store.URL == config.Bus.URL {
-			ready["bus"] = a.busReady // else callbacks can be taken without it, and shall come
-		}
-		if err = a.startBus(ctx, roles.Normalize); err != nil {
-			return nil, err
-		}
+	if err = a.startWork(ctx, roles, ready); err != nil {
+		return nil, err
 	}
-	if roles.Poll {
-		a.startPolling()
-	}
-	a.metrics.watch(a.store, connected)
-	a.metrics.build(a.version)
 	if roles.Receive {
 		if err = a.startReceiver(ready); err != nil {
 			return nil, err
@@ -112,11 +97,72 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 		return nil, err
 	}
 	a.metrics.watchReady(ready)
+	a.startWatching(roles)
+	return a, nil
+}
+
+// prepare makes what needs no other process: traces, schemas and accounts.
+func (a *App) prepare(ctx context.Context) (err error) {
+	if a.tracing, err = a.startTracing(ctx); err != nil {
+		return err
+	}
+	if a.schemas, err = schemas.New(); err != nil {
+		return fmt.Errorf("compile schemas: %w", err)
+	}
+	a.accounts, err = a.config.BuildAccounts(Providers(a.schemas))
+	return err
+}
+
+// startStore opens the store, asks providers again for what it has lost, and makes the way in.
+func (a *App) startStore(ctx context.Context) error {
+	if err := a.openStore(ctx); err != nil {
+		return err
+	}
+	a.lookAtStore(ctx)
+	a.tendStore()
+	a.connectAPIs()
+	if a.embedded != nil && a.config.Store.IsEmbedded() {
+		if err := a.fetchLost(ctx); err != nil {
+			return err
+		}
+	}
+	a.intake = &kycbridge.Intake{MaxBody: int(a.config.Receive.MaxBody), Log: a.store,
+		Quarantine: countedQuarantine{a.store, a.metrics}, Refusals: a.store}
+	a.poller = a.newPoller()
+	return nil
+}
+
+// startWork starts what turns payloads into events and what asks providers, as the roles say, and adds to
+// ready what has to be there for it.
+func (a *App) startWork(ctx context.Context, roles Roles, ready map[string]func(context.Context) error) error {
+	connected := map[string]func() bool{"store": a.store.Connected}
+	if roles.Normalize || roles.Poll || len(a.config.Admin.Tokens) > 0 {
+		connected["bus"] = a.busConnected
+		if !roles.Receive || a.config.Store.URL == a.config.Bus.URL {
+			ready["bus"] = a.busReady // else callbacks can be taken without it, and shall come
+		}
+		if err := a.startBus(ctx, roles.Normalize); err != nil {
+			return err
+		}
+	}
+	if roles.Poll {
+		a.startPolling()
+	}
+	a.metrics.watch(a.store, connected)
+	a.metrics.watchForeign(a.names().EventStream(), a.foreignEvents)
+	a.metrics.build(a.version)
+	return nil
+}
+
+// startWatching starts what looks after stored messages and the disk.
+func (a *App) startWatching(roles Roles) {
+	if roles.Normalize {
+		a.watchIntegrity()
+	}
 	if a.embedded != nil {
 		a.metrics.watchDisk(a.embedded.Disk)
 		a.watchDisk()
 	}
-	return a, nil
 }
 
 // Failed yields an error if a part of a running app ends by itself.
@@ -137,6 +183,20 @@ func (a *App) Stop() {
 		stop()
 	}
 	a.stops = nil
+}
+
+// StopWithin is Stop for a process that ends after a part has failed: what waits for that part, a
+// request for the store, is left behind when the patience is over.
+func (a *App) StopWithin(patience time.Duration) {
+	stopped := make(chan struct{})
+	go func() { // ends with the process
+		defer close(stopped)
+		a.Stop()
+	}()
+	select {
+	case <-stopped:
+	case <-time.After(patience):
+	}
 }
 
 // CallbackAddr is where providers post; "" without the receive role.
@@ -178,10 +238,12 @@ func (a *App) Progress(ctx context.Context) (backlog, events int, err error) {
 func Providers(set *schemas.Set) map[string]kycbridge.Provider {
 	table := map[string]kycbridge.Provider{}
 	for _, p := range providers() {
-		p.Validate = func(schema string, doc any) []kycbridge.FieldError {
-			return fieldErrors(set.Validate(p.Name, schema, doc))
+		p.Read = document.NewReader(set.MemberNames(p.Name), p.Forms).Decode
+		p.Validate = func(schema string, doc document.Object) []kycbridge.FieldError {
+			return set.Validate(p.Name, schema, doc)
 		}
 		p.NewValues = newValuesOf(set, p.Provider)
+		p.Words = wordsOf(set, p.Provider)
 		table[p.Name] = p.Provider
 	}
 	return table
@@ -189,29 +251,49 @@ func Providers(set *schemas.Set) map[string]kycbridge.Provider {
 
 // openStore starts the embedded server if either side wants it, and opens the store.
 func (a *App) openStore(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, connectPatience)
-	defer cancel()
 	c := a.config
 	if c.Store.IsEmbedded() || c.Bus.IsEmbedded() {
 		server, err := publisher.StartEmbedded(publisher.EmbeddedOptions{
-			Dir: c.DataDir, Listen: c.Embedded.Address(), Users: embeddedUsers(c.Embedded), Names: a.names(), MaxBody: c.Receive.MaxBody})
+			Dir: c.DataDir, Listen: c.Embedded.Address(), Users: embeddedUsers(c.Embedded), Names: a.names(), MaxBody: c.Receive.MaxBody,
+			Scrub: c.Integrity.Scrub, Log: a.log, Observe: a.metrics.readerAsked})
 		if err != nil {
 			return err
 		}
 		a.embedded = server
 		a.stops = append(a.stops, server.Close)
 	}
+	ctx, cancel := context.WithTimeout(ctx, connectPatience) // opening a large store may have taken longer
+	defer cancel()
 	connection, err := a.connect(ctx, "store", c.Store)
 	if err != nil {
 		return err
 	}
 	if a.store, err = publisher.OpenStore(ctx, connection, a.names(), c.Receive.MaxBody, max(c.Store.Replicas, 1)); err != nil {
 		connection.Close()
-		return err
+		return a.explained(err)
 	}
 	a.stops = append(a.stops, a.store.Close)
 	a.stage()
-	return nil
+	if a.embedded == nil || !c.Store.IsEmbedded() {
+		return nil
+	}
+	return a.explained(a.store.RecordLost(ctx, a.embedded.Lost(a.names())))
+}
+
+// explained adds to an error what about the disk of an embedded store may be its cause.
+func (a *App) explained(err error) error {
+	if a.embedded == nil {
+		return err
+	}
+	return a.embedded.Explain(err)
+}
+
+// tendStore looks after the streams and consumers of the store until Stop.
+func (a *App) tendStore() {
+	life, end := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { a.store.Tend(life, a.log, a.reinspect) })
+	a.stops = append(a.stops, func() { end(); running.Wait() })
 }
 
 // stage makes group commit fast on the embedded streams that exist by now.
@@ -236,6 +318,14 @@ func (a *App) openBus(ctx context.Context) (*publisher.Bus, error) {
 	return bus, nil
 }
 
+// foreignEvents is how many messages of the event stream were not ours.
+func (a *App) foreignEvents(stream string) int {
+	if bus := a.bus.Load(); bus != nil {
+		return bus.Foreign(stream)
+	}
+	return 0
+}
+
 func (a *App) names() publisher.Names {
 	return publisher.Names{Subject: a.config.Names.SubjectPrefix, Stream: a.config.Names.StreamPrefix}
 }
@@ -252,12 +342,18 @@ func (a *App) busConnected() bool {
 	return bus != nil && bus.Connected()
 }
 
-func (a *App) connect(ctx context.Context, name string, c Server) (*publisher.Connection, error) {
-	d := publisher.Dial{Name: name, URL: c.URL}
+func (a *App) connect(ctx context.Context, name string, c Server, more ...nats.Option) (*publisher.Connection, error) {
+	return a.dial(ctx, publisher.Dial{Name: name, URL: c.URL}, c, more...)
+}
+
+// dial connects by the options of a server.
+func (a *App) dial(
+	ctx context.Context, d publisher.Dial, c Server, more ...nats.Option,
+) (*publisher.Connection, error) {
 	if c.IsEmbedded() {
 		d.URL, d.Options = "", a.embedded.Dial()
 	} else {
-		d.Options = natsOptions(c)
+		d.Options = append(natsOptions(c), more...)
 	}
 	return publisher.Connect(ctx, d, publisher.LargestMessage(a.config.Receive.MaxBody), a.log)
 }
@@ -271,8 +367,14 @@ func (a *App) startBus(ctx context.Context, normalize bool) error {
 	running.Go(func() {
 		bus, err := a.openBus(life)
 		if err == nil {
+			bus.Noting(a.store)
 			a.bus.Store(bus)
 			defer bus.Close()
+			a.lookAtEvents(life, bus)
+			running.Go(func() { bus.Tend(life, a.log, a.reinspect) })
+			var stop func()
+			stop, err = a.serveReaders(life)
+			defer stop()
 		}
 		opened <- err
 		switch {
@@ -302,6 +404,61 @@ func (a *App) startBus(ctx context.Context, normalize bool) error {
 	}
 	a.log.Warn("the bus is away: payloads are accepted, their events wait for it")
 	return nil
+}
+
+// serveReaders answers the readers of external servers until stop; those of the embedded server are
+// served by it. Requests to watch go to the store, all others to the bus.
+func (a *App) serveReaders(ctx context.Context) (stop func(), err error) {
+	var ends []func()
+	stop = func() {
+		for _, end := range slices.Backward(ends) {
+			end()
+		}
+	}
+	serve := func(server Server, o publisher.ReadersOptions) error {
+		o.Names, o.Observe, o.Log = a.names(), a.metrics.readerAsked, a.log
+		nodes, err := a.nodes(ctx, server)
+		if err != nil {
+			return err
+		}
+		ends = append(ends, nodes.Close)
+		o.Nodes = nodes
+		for _, o.Owner = range slices.Concat(server.Readers, []string{""}) {
+			if o.Owner == "" {
+				o.Others = server.Readers
+			}
+			connection, err := a.connect(ctx, "readers", server, publisher.Unhurried())
+			if err != nil {
+				return err
+			}
+			readers, err := publisher.NewReaders(connection, o)
+			if err != nil {
+				return err
+			}
+			ends = append(ends, readers.Close)
+		}
+		return nil
+	}
+	one := a.config.Store.URL == a.config.Bus.URL
+	if !a.config.Bus.IsEmbedded() {
+		err = serve(a.config.Bus, publisher.ReadersOptions{Events: true, Watches: one})
+	}
+	if err == nil && !one && !a.config.Store.IsEmbedded() {
+		err = serve(a.config.Store, publisher.ReadersOptions{Watches: true})
+	}
+	return stop, err
+}
+
+// nodes are those of an external server.
+func (a *App) nodes(ctx context.Context, server Server) (*publisher.Nodes, error) {
+	home, err := a.connect(ctx, publisher.NodesConnection, server)
+	if err != nil {
+		return nil, err
+	}
+	return publisher.NewNodes(home,
+		func(ctx context.Context, address string, more ...nats.Option) (*publisher.Connection, error) {
+			return a.dial(ctx, publisher.Dial{Name: publisher.NodesConnection, URL: address, Once: true}, server, more...)
+		}, a.log), nil
 }
 
 // normalize works the payload log until ctx ends.
@@ -345,11 +502,13 @@ func (a *App) watchDisk() {
 			case <-ctx.Done():
 				return
 			}
+			a.store.Probe(ctx)
+			a.embedded.Unclutter(a.names())
 			failing := a.store.FailingFor()
 			if bus := a.bus.Load(); bus != nil && a.config.Bus.IsEmbedded() {
 				failing = max(failing, bus.FailingFor())
 			}
-			if failing > diskPatience {
+			if failing >= diskPatience {
 				a.fail(fmt.Errorf("the embedded store in %s has taken nothing for %s: is the disk full? It has to be started again", a.config.DataDir, diskPatience))
 				return
 			}
@@ -364,6 +523,8 @@ func (a *App) logProcessed(p kycbridge.Payload, done kycbridge.Processed, attemp
 	fields := []zap.Field{zap.String("provider", p.Provider), zap.String("account", p.Account),
 		zap.String("payload_id", p.ID), zap.String("verification_id", p.VerificationID)}
 	switch {
+	case errors.Is(err, publisher.ErrEndLost):
+		a.log.Debug("payload waits until lost events are made again", fields...) // the loss itself has its one line
 	case err != nil && retryIn > 0:
 		a.log.Warn("payload not processed, trying again", append(fields, zap.Int("attempt", attempt), zap.Duration("in", retryIn), zap.Error(err))...)
 	case err != nil:
@@ -400,6 +561,7 @@ func (a *App) startReceiver(ready map[string]func(context.Context) error) error 
 		Timeout:        r.Timeout,
 		TrustedProxies: a.config.Proxies(),
 		Observe:        a.metrics.received,
+		Stray:          a.intake.Stray,
 	})
 	ready["receiver"] = callbacks.Ready
 	addr, stop, err := a.serve("callbacks", a.config.Listen, callbacks)
@@ -447,11 +609,13 @@ func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          zap.NewStdLog(zap.NewNop()), // a caller's broken connection is not our news
+		// OPTIONS * is a request like any other: counted, and no 200.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     zap.NewStdLog(zap.NewNop()), // a caller's broken connection is not our news
 	}
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(newWatchedListener(listener, a.early)); !errors.Is(err, http.ErrServerClosed) {
 			a.fail(fmt.Errorf("serve %s: %w", name, err))
 		}
 	})
@@ -466,21 +630,4 @@ func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func
 		working.Wait()
 	}
 	return listener.Addr().String(), stop, nil
-}
-
-// Decode reads a body for Intake.
-func Decode(body []byte) (any, []kycbridge.FieldError) {
-	doc, faults := schemas.Decode(body)
-	return doc, fieldErrors(faults)
-}
-
-func fieldErrors(faults []schemas.Fault) []kycbridge.FieldError {
-	if len(faults) == 0 {
-		return nil
-	}
-	errs := make([]kycbridge.FieldError, len(faults))
-	for i, f := range faults {
-		errs[i] = kycbridge.FieldError(f)
-	}
-	return errs
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/archive"
 	"kycbridge/publisher"
 	"kycbridge/schemas"
@@ -50,7 +51,7 @@ func newArchive(accounts kycbridge.Accounts, intake *kycbridge.Intake, store *pu
 				return reason
 			},
 			Unmapped: func(string) bool { return false },
-			Base: func(context.Context, kycbridge.Key, []kycbridge.Payload) (*kycbridge.Data, error) {
+			Base: func(context.Context, kycbridge.Key, []kycbridge.Payload) (*kycbridge.Revision, error) {
 				return nil, nil
 			},
 		},
@@ -59,9 +60,15 @@ func newArchive(accounts kycbridge.Accounts, intake *kycbridge.Intake, store *pu
 		Ledger:  store,
 		Watches: store,
 		Graves:  store,
+		Gate:    store,
 		Events:  bus,
 		Bus:     bus,
-		Now:     time.Now,
+
+		Streams:  []archive.Streams{store, bus},
+		Erasures: store,
+
+		Now:      time.Now,
+		Restored: func() time.Time { return event.ParseInstant(bus.RestoredTime()) },
 	}
 }
 
@@ -77,6 +84,7 @@ func newNormalizer(accounts kycbridge.Accounts, store *publisher.Store, bus *pub
 		TypePrefix:   c.Names.TypePrefix,
 		SourcePrefix: c.Names.SourcePrefix,
 		MaxAttempts:  c.Normalize.MaxAttempts,
+		Restored:     bus.RestoredTime,
 		Now:          time.Now,
 	}
 }
@@ -109,9 +117,10 @@ func OpenArchive(ctx context.Context, config *Config, access StoreAccess, log *z
 	if err != nil {
 		return nil, closeAll, a.unreachable(err)
 	}
+	bus.Noting(a.store)
 	a.bus.Store(bus)
 	a.stops = append(a.stops, bus.Close)
-	a.intake = &kycbridge.Intake{Decode: Decode, Log: a.store, Quarantine: a.store, Refusals: a.store}
+	a.intake = &kycbridge.Intake{Log: a.store, Quarantine: a.store, Refusals: a.store}
 	return a.Archive(), closeAll, nil
 }
 

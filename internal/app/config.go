@@ -26,7 +26,7 @@ import (
 	"strings"
 	"time"
 
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // Config is the effective configuration: defaults, file and environment. It prints, logs and
@@ -35,6 +35,7 @@ type Config struct {
 	Listen         string    `yaml:"listen"`
 	Admin          Admin     `yaml:"admin"`
 	PublicURL      string    `yaml:"public_url,omitempty"`
+	Proxy          string    `yaml:"proxy,omitempty"` // through which providers are called
 	DataDir        string    `yaml:"data_dir"`
 	Embedded       Embedded  `yaml:"embedded"`
 	Store          Server    `yaml:"store"`
@@ -42,6 +43,7 @@ type Config struct {
 	TrustedProxies []string  `yaml:"trusted_proxies,omitempty"` // CIDRs or addresses
 	Receive        Receive   `yaml:"receive"`
 	Normalize      Normalize `yaml:"normalize"`
+	Integrity      Integrity `yaml:"integrity"`
 	Names          Names     `yaml:"names"`
 	Log            Log       `yaml:"log"`
 	Tracing        Tracing   `yaml:"tracing"`
@@ -50,8 +52,9 @@ type Config struct {
 
 // Admin is the operators' listener. Without tokens it has only health and metrics.
 type Admin struct {
-	Listen string   `yaml:"listen"`
-	Tokens []Secret `yaml:"tokens,omitempty"`
+	Listen   string   `yaml:"listen"`
+	Tokens   []Secret `yaml:"tokens,omitempty"`
+	MaxStart int      `yaml:"max_start"` // bytes of the body of a start, documents and videos included
 }
 
 // Embedded is the client port of the embedded NATS server.
@@ -91,6 +94,8 @@ type Server struct {
 	Token           Secret `yaml:"token,omitempty"`
 	TLS             TLS    `yaml:"tls,omitempty"`
 	Replicas        int    `yaml:"replicas,omitempty"` // of streams made on an external cluster; 0: 1
+	// Readers are those of the server's accounts that are served over a connection of their own.
+	Readers []string `yaml:"readers,omitempty"`
 }
 
 // IsEmbedded reports whether s is the server within the process.
@@ -118,6 +123,12 @@ type Normalize struct {
 	MaxAttempts int `yaml:"max_attempts"` // of one payload, before it is quarantined
 }
 
+// Integrity says how often what is stored is looked at.
+type Integrity struct {
+	Scrub    time.Duration `yaml:"scrub"`              // from one look at everything to the next; 0: at starts only
+	Restored string        `yaml:"restored,omitempty"` // when the streams were put back from an older copy
+}
+
 // Names are the prefixes of what consumers see.
 type Names struct {
 	SubjectPrefix string `yaml:"subject_prefix"`
@@ -140,23 +151,25 @@ type Tracing struct {
 
 // Account is one set of credentials at one provider.
 type Account struct {
-	Name           string             `yaml:"name"`
-	Provider       string             `yaml:"provider"`
-	Environment    string             `yaml:"environment"`
-	Auth           Auth               `yaml:"auth"`
-	AllowIPs       []string           `yaml:"allow_ips,omitempty"` // CIDRs or addresses
-	API            API                `yaml:"api,omitempty"`
-	PII            string             `yaml:"pii"`
-	Confirm        *bool              `yaml:"confirm,omitempty"` // unset: as the provider needs it
-	RejectInvalid  bool               `yaml:"reject_invalid"`
-	Poll           Poll               `yaml:"poll,omitempty"`
-	Limits         Limits             `yaml:"limits,omitempty"`
-	Checker        bool               `yaml:"checker,omitempty"`
-	ManualReview   bool               `yaml:"manual_review,omitempty"`
-	RenewalOverdue string             `yaml:"renewal_overdue,omitempty"` // expire, keep
-	TrustFramework string             `yaml:"trust_framework,omitempty"`
-	Policy         map[string]float64 `yaml:"policy,omitempty"`
-	FlowStatuses   map[string]string  `yaml:"flow_statuses,omitempty"`
+	Name           string            `yaml:"name"`
+	Provider       string            `yaml:"provider"`
+	Environment    string            `yaml:"environment"`
+	Auth           Auth              `yaml:"auth"`
+	AllowIPs       []string          `yaml:"allow_ips,omitempty"` // CIDRs or addresses
+	API            API               `yaml:"api,omitempty"`
+	PII            string            `yaml:"pii"`
+	Confirm        *bool             `yaml:"confirm,omitempty"` // unset: as the provider needs it
+	RejectInvalid  bool              `yaml:"reject_invalid"`
+	Poll           Poll              `yaml:"poll,omitempty"`
+	Limits         Limits            `yaml:"limits,omitempty"`
+	Checker        bool              `yaml:"checker,omitempty"`
+	ManualReview   bool              `yaml:"manual_review,omitempty"`
+	RenewalOverdue string            `yaml:"renewal_overdue,omitempty"` // expire, keep
+	TrustFramework string            `yaml:"trust_framework,omitempty"`
+	Policy         Policy            `yaml:"policy,omitempty"`
+	FlowStatuses   map[string]string `yaml:"flow_statuses,omitempty"`
+	ApplicationIDs []string          `yaml:"application_ids,omitempty"`
+	Country        string            `yaml:"country,omitempty"` // ISO 3166-1 alpha-2
 }
 
 // Auth lists the credentials that admit a callback.
@@ -209,12 +222,14 @@ type Limits struct {
 // stands in the loader.
 type Catalog struct {
 	Names            []string
-	AuthKeys         map[string][]string // by provider: the kinds of credential that its Verify reads
-	Placements       map[string][]string // by provider: where a key of auth.keys may stand
-	Settings         map[string][]string // by provider: the keys of an account that its mapping reads
-	APIKeys          map[string][]string // by provider; timeout is known to all
-	APINeeds         map[string][]string // by provider: those without which there is nothing to call
-	PolicyKeys       map[string][]string // by provider
+	AuthKeys         map[string][]string            // by provider: the kinds of credential that its Verify reads
+	Placements       map[string][]string            // by provider: where a key of auth.keys may stand
+	Settings         map[string][]string            // by provider: the keys of an account that its mapping reads
+	APIKeys          map[string][]string            // by provider; timeout is known to all
+	APINeeds         map[string][]string            // by provider: those without which there is nothing to call
+	APIWords         map[string]map[string][]string // by provider: the words that a key takes
+	PolicyKeys       map[string][]string            // by provider: the thresholds
+	Overlook         map[string][]string            // by provider: the types of checks that a policy may pass over
 	ConfirmByDefault map[string]bool
 }
 
@@ -222,13 +237,14 @@ type Catalog struct {
 func defaults() Config {
 	return Config{
 		Listen:    "127.0.0.1:8080",
-		Admin:     Admin{Listen: "127.0.0.1:8081"},
+		Admin:     Admin{Listen: "127.0.0.1:8081", MaxStart: 64 << 20},
 		DataDir:   "./data",
 		Embedded:  Embedded{Listen: "127.0.0.1:4222"},
 		Store:     Server{URL: embeddedURL},
 		Bus:       Server{URL: embeddedURL},
 		Receive:   Receive{MaxBody: 1 << 20, Concurrency: 512, Timeout: 10 * time.Second, Drain: 15 * time.Second},
 		Normalize: Normalize{Workers: 64, MaxAttempts: 5},
+		Integrity: Integrity{Scrub: 24 * time.Hour},
 		Names:     Names{SubjectPrefix: "kyc", StreamPrefix: "KYC", TypePrefix: "io.kycbridge", SourcePrefix: "/kycbridge"},
 		Log:       Log{Level: "info", Format: "json"},
 		Tracing:   Tracing{Sample: 1},

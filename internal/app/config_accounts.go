@@ -3,9 +3,11 @@ package app
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // BuildAccounts makes the domain's accounts of c, each with its provider out of table.
@@ -25,31 +27,26 @@ func (c *Config) BuildAccounts(table map[string]kycbridge.Provider) (kycbridge.A
 	return out, nil
 }
 
-// build makes the domain's account of a.
+// build makes the domain's account of a, which is complete.
 func (a Account) build(provider kycbridge.Provider) *kycbridge.Account {
-	profile := kycbridge.Profile(a.PII)
-	if profile == "" {
-		profile = kycbridge.ProfileFull
-	}
-	confirm := provider.ConfirmByDefault
-	if a.Confirm != nil {
-		confirm = *a.Confirm
-	}
 	return &kycbridge.Account{
 		Name:           a.Name,
 		Provider:       provider,
-		Environment:    kycbridge.Environment(a.Environment),
-		Profile:        profile,
+		Environment:    event.Environment(a.Environment),
+		Profile:        event.Profile(a.PII),
 		Credentials:    a.Auth.credentials(),
 		AllowIPs:       prefixes(a.AllowIPs),
 		RejectInvalid:  a.RejectInvalid,
 		TrustFramework: a.TrustFramework,
 		Settings: kycbridge.Settings{
-			Confirm:        confirm,
+			Confirm:        a.Confirm != nil && *a.Confirm,
 			Checker:        a.Checker,
 			ManualReview:   a.ManualReview,
 			RenewalOverdue: a.RenewalOverdue,
-			Policy:         maps.Clone(a.Policy),
+			Policy:         a.Policy.thresholds(),
+			Overlook:       a.Policy.overlook(),
+			ApplicationIDs: slices.Clone(a.ApplicationIDs),
+			Country:        a.Country,
 			FlowStatuses:   maps.Clone(a.FlowStatuses),
 		},
 	}
@@ -57,9 +54,10 @@ func (a Account) build(provider kycbridge.Provider) *kycbridge.Account {
 
 // credentials makes the domain's credentials of a.
 func (a Auth) credentials() kycbridge.Credentials {
+	hmac := kycbridge.HMACCredential{Secrets: reveal(a.HMAC.Secrets), Header: a.HMAC.Header, Tolerance: a.HMAC.Tolerance}
 	out := kycbridge.Credentials{
 		Bearer:     reveal(a.Bearer),
-		HMAC:       kycbridge.HMACCredential{Secrets: reveal(a.HMAC.Secrets), Header: a.HMAC.Header, Tolerance: a.HMAC.Tolerance},
+		HMAC:       hmac,
 		Keys:       reveal(a.Keys),
 		Placements: slices.Clone(a.Placements),
 		KeyHeaders: slices.Clone(a.KeyHeaders),
@@ -74,43 +72,41 @@ func (a Auth) credentials() kycbridge.Credentials {
 	return out
 }
 
+// aboutKeys are the keys of an auth section that say where the credentials under keys may stand.
+var aboutKeys = []string{"placements", "key_headers"}
+
 // kinds are the keys of a that hold credentials.
 func (a Auth) kinds() []string {
-	return written([]writtenKey{
-		{"basic", len(a.Basic) > 0},
-		{"bearer", len(a.Bearer) > 0},
-		{"headers", len(a.Headers) > 0},
-		{"url_tokens", len(a.URLTokens) > 0},
-		{"hmac", len(a.HMAC.Secrets) > 0 || a.HMAC.Header != "" || a.HMAC.Tolerance != 0},
-		{"keys", len(a.Keys) > 0},
-	})
+	return slices.DeleteFunc(written(a), func(key string) bool { return slices.Contains(aboutKeys, key) })
 }
 
 // settings are the keys of a that a mapping may read.
 func (a Account) settings() []string {
-	return written([]writtenKey{
-		{"checker", a.Checker},
-		{"manual_review", a.ManualReview},
-		{"renewal_overdue", a.RenewalOverdue != ""},
-		{"policy", len(a.Policy) > 0},
-		{"flow_statuses", len(a.FlowStatuses) > 0},
-	})
+	all := []string{
+		"checker", "manual_review", "renewal_overdue", "policy", "flow_statuses", "application_ids", "country",
+	}
+	return slices.DeleteFunc(written(a), func(key string) bool { return !slices.Contains(all, key) })
 }
 
-// writtenKey is a key and whether the configuration says anything there.
-type writtenKey struct {
-	name string
-	is   bool
-}
-
-func written(keys []writtenKey) []string {
-	var out []string
-	for _, k := range keys {
-		if k.is {
-			out = append(out, k.name)
+// written are the keys of a section, a struct, that hold anything; an empty list or table does not.
+func written(section any) (out []string) {
+	v := reflect.ValueOf(section)
+	for i, key := range keysOf(v.Type()) {
+		if !isEmpty(v.Field(i)) {
+			out = append(out, key)
 		}
 	}
 	return out
+}
+
+func isEmpty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Slice, reflect.Map:
+		return v.Len() == 0
+	case reflect.Struct:
+		return len(written(v.Interface())) == 0
+	}
+	return v.IsZero()
 }
 
 func reveal(secrets []Secret) []string {

@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"kycbridge/event"
+	"kycbridge/publisher"
 )
 
 // checker looks at what a configuration says, after the reader has looked at how it is written.
@@ -138,15 +141,28 @@ func (c checker) embedded() {
 			c.fault(key+".username", "is another user's already", "write another name")
 		}
 		seen[u.Username] = true
-		c.subjects(key+".publish", u.Publish)
-		c.subjects(key+".subscribe", u.Subscribe)
+		c.userSubjects(key, u)
 	}
 }
 
-func (c checker) subjects(key string, list []string) {
-	for i, s := range list {
-		if !subject(s) {
-			c.fault(item(key, i), "is not a subject", "write one such as kyc.event.>")
+// userSubjects checks that the subjects of a user of the embedded server reach no further than a
+// consumer may.
+func (c checker) userSubjects(key string, u User) {
+	n := publisher.Names{Subject: c.config.Names.SubjectPrefix, Stream: c.config.Names.StreamPrefix}
+	for i, s := range u.Publish {
+		switch at := item(key+".publish", i); {
+		case !subject(s):
+			c.fault(at, "is not a subject", "write one such as "+n.Subject+".watch.*.*")
+		case !n.MayPublish(s):
+			c.fault(at, "reaches more than a consumer may ask for", "write "+n.Subject+".watch.*.* if the user asks for watches, or leave publish away: a user without subjects may read all events")
+		}
+	}
+	for i, s := range u.Subscribe {
+		switch at := item(key+".subscribe", i); {
+		case !subject(s):
+			c.fault(at, "is not a subject", "write one such as "+n.EventSubjects())
+		case !n.MaySubscribe(s):
+			c.fault(at, "reaches more than events", "write "+n.EventSubjects()+" or a part of it such as "+n.Subject+".event.v1.<provider>.>, or leave subscribe away: a user without subjects may read all events")
 		}
 	}
 }
@@ -173,6 +189,9 @@ func loopback(host string) bool {
 }
 
 func (c checker) publicURL() {
+	if c.config.Proxy != "" && !webURL(c.config.Proxy) {
+		c.fault("proxy", "is not the address of a web proxy", "write one such as http://proxy.example.com:3128, without user and query")
+	}
 	if c.config.PublicURL != "" && !webURL(c.config.PublicURL) {
 		c.fault("public_url", "is not the address of a web server", "write one such as https://kyc.example.com, without user and query")
 	}
@@ -211,6 +230,14 @@ func (c checker) server(key string, s Server) {
 	case s.IsEmbedded() && s.Replicas > 1:
 		c.fault(key+".replicas", "is more than the embedded server, which is one, can keep", "write 1, or the url of a cluster")
 	}
+	for i, name := range s.Readers {
+		if !regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`).MatchString(name) || slices.Contains(s.Readers[:i], name) {
+			c.fault(item(key+".readers", i), "is not the name of a reader", "write the one that stands in kyc.reader.<reader>.> of the server's accounts, once")
+		}
+	}
+	if s.IsEmbedded() && len(s.Readers) > 0 {
+		c.fault(key+".readers", "has no meaning for the embedded server", "write embedded.users")
+	}
 	if (s.TLS.Cert == "") != (s.TLS.Key == "") {
 		c.fault(key+".tls", "has only one of cert and key", "write both or neither")
 	}
@@ -233,6 +260,10 @@ func (c checker) natsURL(key, addresses string) {
 // limits checks the numbers of receiving and of the work on payloads.
 func (c checker) limits() {
 	r, n := c.config.Receive, c.config.Normalize
+	c.atLeast("admin.max_start", float64(c.config.Admin.MaxStart), 1<<20)
+	if c.config.Admin.MaxStart > 1<<30 {
+		c.fault("admin.max_start", "is more than a start can hold", "write 1073741824 (1 GiB) or less")
+	}
 	c.atLeast("receive.max_body", float64(r.MaxBody), 1024)
 	if r.MaxBody > 64<<20 {
 		c.fault("receive.max_body", "is more than a message can hold", "write 67108864 (64 MiB) or less")
@@ -243,6 +274,12 @@ func (c checker) limits() {
 	c.positive("receive.drain", r.Drain, true)
 	c.atLeast("normalize.workers", float64(n.Workers), 1)
 	c.atLeast("normalize.max_attempts", float64(n.MaxAttempts), 1)
+	c.positive("integrity.scrub", c.config.Integrity.Scrub, true)
+	if at := c.config.Integrity.Restored; at != "" &&
+		(event.ParseInstant(at).IsZero() || event.ParseInstant(at).After(time.Now())) {
+		c.fault("integrity.restored", "is no time in the past",
+			"write when the streams were put back, such as 2026-03-02T09:00:00Z")
+	}
 }
 
 // names checks the prefixes that stand in subjects, streams, types and sources.

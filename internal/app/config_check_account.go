@@ -69,21 +69,14 @@ func (c checker) readable(key string, a Account) {
 		return
 	}
 	known := c.catalog.AuthKeys[a.Provider]
-	for _, kind := range a.Auth.kinds() {
-		if !slices.Contains(known, kind) {
-			c.fault(join(key, kind), a.Provider+" does not read it, so it admits nobody", "write one of "+strings.Join(known, ", "))
+	for _, name := range written(a.Auth) {
+		switch about := slices.Contains(aboutKeys, name); {
+		case about && !slices.Contains(known, "keys"):
+			c.fault(join(key, name), "is about keys, and "+a.Provider+" reads none", "remove it")
+		case !about && !slices.Contains(known, name):
+			c.fault(join(key, name), a.Provider+" does not read it, so it admits nobody",
+				"write one of "+strings.Join(known, ", "))
 		}
-	}
-	if !slices.Contains(known, "keys") {
-		for _, about := range []struct {
-			name string
-			list []string
-		}{{"placements", a.Auth.Placements}, {"key_headers", a.Auth.KeyHeaders}} {
-			if len(about.list) > 0 {
-				c.fault(join(key, about.name), "is about keys, and "+a.Provider+" reads none", "remove it")
-			}
-		}
-		return
 	}
 	words := c.catalog.Placements[a.Provider]
 	for i, word := range a.Auth.Placements {
@@ -148,6 +141,8 @@ func (c checker) api(key string, a Account) {
 		switch {
 		case ok && !slices.Contains(known, name):
 			c.fault(at, "unknown key", instead(name, known))
+		case !oneOfWords(value, c.catalog.APIWords[a.Provider][name]):
+			c.fault(at, "is none of the words that "+a.Provider+" takes here", instead(value, c.catalog.APIWords[a.Provider][name]))
 		case secretAPIKey(name) && value == "":
 			c.fault(at, "is an empty secret", "write the secret or remove it")
 		case strings.HasSuffix(name, "_url") && !webURL(pageOf(value)):
@@ -163,6 +158,11 @@ func (c checker) api(key string, a Account) {
 			c.fault(join(key, name), "is missing", "write it, or remove the api section")
 		}
 	}
+}
+
+// oneOfWords reports whether a value is one of these words, in any case, or there are none to choose from.
+func oneOfWords(value string, words []string) bool {
+	return len(words) == 0 || slices.ContainsFunc(words, func(word string) bool { return strings.EqualFold(word, value) })
 }
 
 // pageOf is the address of a page without the place of the id in it, which may be in the query.
@@ -229,15 +229,12 @@ func (c checker) reading(key string, a Account) {
 	if a.RenewalOverdue != "" {
 		c.oneOf(key+".renewal_overdue", a.RenewalOverdue, "expire", "keep")
 	}
-	known := c.catalog.PolicyKeys[a.Provider]
-	for _, name := range slices.Sorted(maps.Keys(a.Policy)) {
-		at := join(key+".policy", shown(name))
-		switch v := a.Policy[name]; {
-		case c.knows(a) && !slices.Contains(known, name):
-			c.fault(at, "unknown key", instead(name, known))
-		case v < 0 || v > 1:
-			c.fault(at, "is out of 0 to 1", "write a threshold such as 0.8")
-		}
+	c.policy(key+".policy", a)
+	for i, id := range a.ApplicationIDs {
+		c.require(item(key+".application_ids", i), id, "write the id or remove it")
+	}
+	if a.Country != "" && !regexp.MustCompile(`^[A-Z]{2}$`).MatchString(a.Country) {
+		c.fault(key+".country", "is no country of two capital letters", "write one such as IN")
 	}
 	for _, word := range slices.Sorted(maps.Keys(a.FlowStatuses)) {
 		c.flowStatus(join(key+".flow_statuses", shown(word)), a.FlowStatuses[word])

@@ -86,7 +86,9 @@ func (r *report) unsound(key string) bool {
 		rest, ok := strings.CutPrefix(inner, outer)
 		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 	}
-	return slices.ContainsFunc(r.faults, func(f Fault) bool { return within(f.Key, key) || within(key, f.Key) && f.Key != "" })
+	return slices.ContainsFunc(r.faults, func(f Fault) bool {
+		return within(f.Key, key) || within(key, f.Key) && f.Key != ""
+	})
 }
 
 // err is nil without faults.
@@ -131,21 +133,25 @@ func parent(key string) string { return key[:max(strings.LastIndexAny(key, ".[")
 // instead is the remedy for a word that is not among those known: the one that was probably meant,
 // else all of them.
 func instead(word string, known []string) string {
-	known = slices.Sorted(slices.Values(known))
-	word = strings.TrimSuffix(shown(word), "…")
+	if likely := nearest(word, known); likely != "" {
+		return "did you mean " + likely + "?"
+	}
+	if len(known) == 0 {
+		return "remove it"
+	}
+	return "write one of " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
+}
+
+// nearest is the known word that was probably meant; "" if none is near.
+func nearest(word string, known []string) string {
+	word = strings.ToLower(strings.TrimSuffix(shown(word), "…"))
 	best, least := "", 1+max(1, len(word)/3)
-	for _, k := range known {
-		if d := distance(strings.ToLower(word), k); d < least && d < len(k) {
+	for _, k := range slices.Sorted(slices.Values(known)) {
+		if d := distance(word, k); d < least && d < len(k) {
 			best, least = k, d
 		}
 	}
-	switch {
-	case best != "":
-		return "did you mean " + best + "?"
-	case len(known) == 0:
-		return "remove it"
-	}
-	return "write one of " + strings.Join(known, ", ")
+	return best
 }
 
 // distance is the number of letters to insert, drop or replace to make b of a. Words longer than

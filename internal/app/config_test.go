@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,9 +16,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // testCatalog stands in for the table of providers.
@@ -32,16 +34,18 @@ func testCatalog() Catalog {
 		},
 		Placements: map[string][]string{"signzy": {"authorization", "bearer", "header", "body", "url_token"}},
 		Settings: map[string][]string{
-			"signzy": {"policy", "flow_statuses"}, "ondato": {"manual_review"}, "idwise": {"renewal_overdue"}, "kwikid": {"checker"},
+			"signzy": {"policy", "flow_statuses"}, "ondato": {"manual_review", "application_ids"}, "idwise": {"renewal_overdue"}, "kwikid": {"checker", "country"},
 		},
 		APIKeys: map[string][]string{
-			"signzy": {"base_url", "token", "flow_id", "prefix", "result_method", "file_hosts"},
+			"signzy": {"base_url", "token", "flow_id", "prefix", "result_method", "file_hosts", "phone_as"},
 			"ondato": {"token_url", "idv_url", "kyc_url", "client_id", "client_secret", "setup_id"},
 			"idwise": {"base_url", "key", "secret", "flow_id", "prefix", "result_path"},
 			"kwikid": {"base_url", "username", "password", "agent_prefix", "app_prefix"},
 		},
 		APINeeds:         map[string][]string{"kwikid": {"base_url"}},
+		APIWords:         map[string]map[string][]string{"signzy": {"result_method": {"GET", "POST"}, "phone_as": {"number", "text"}}},
 		PolicyKeys:       map[string][]string{"signzy": {"face_match", "liveness"}},
+		Overlook:         map[string][]string{"signzy": {"image_quality", "ip_risk"}},
 		ConfirmByDefault: map[string]bool{"idwise": true, "kwikid": true},
 	}
 }
@@ -140,9 +144,14 @@ func TestFaults(t *testing.T) {
 		{"open without users", "embedded: {listen: 0.0.0.0:4222}", "kyc.yaml:1: embedded.listen: is open to other machines, and embedded.users is empty; write 127.0.0.1 or give users"},
 		{"open without users, no host", "embedded: {listen: ':4222'}", "kyc.yaml:1: embedded.listen: is open to other machines, and embedded.users is empty; write 127.0.0.1 or give users"},
 		{"user without password", "embedded:\n  users:\n    - {username: u}", "kyc.yaml:3: embedded.users[0].password: is missing; write password or password_file"},
-		{"subject", "embedded: {users: [{username: u, password: long-enough, subscribe: [a..b]}]}", "kyc.yaml:1: embedded.users[0].subscribe[0]: is not a subject; write one such as kyc.event.>"},
+		{"subject", "embedded: {users: [{username: u, password: long-enough, subscribe: [a..b]}]}", "kyc.yaml:1: embedded.users[0].subscribe[0]: is not a subject; write one such as kyc.event.v1.>"},
+		{"subject to publish on", "embedded: {users: [{username: u, password: long-enough, publish: ['']}]}", "kyc.yaml:1: embedded.users[0].publish[0]: is not a subject; write one such as kyc.watch.*.*"},
+		{"a user who may ask for anything", "embedded: {users: [{username: u, password: long-enough, publish: ['>']}]}", "kyc.yaml:1: embedded.users[0].publish[0]: reaches more than a consumer may ask for; write kyc.watch.*.* if the user asks for watches, or leave publish away: a user without subjects may read all events"},
+		{"a user who may hear anything", "names: {subject_prefix: id}\nembedded: {users: [{username: u, password: long-enough, subscribe: ['id.*.>']}]}", "kyc.yaml:2: embedded.users[0].subscribe[0]: reaches more than events; write id.event.v1.> or a part of it such as id.event.v1.<provider>.>, or leave subscribe away: a user without subjects may read all events"},
 		{"no client port is none", "embedded: {listen: ''}", "kyc.yaml:1: embedded.listen: is not host:port; write one such as 127.0.0.1:4222, or none"},
 		{"the server's own user", "embedded: {users: [{username: kycbridge, password: long-enough}]}", "kyc.yaml:1: embedded.users[0].username: is the name of the server's own user; write another name"},
+		{"a reader's name", "bus: {url: 'nats://h', readers: [crm, 'a.b']}", "kyc.yaml:1: bus.readers[1]: is not the name of a reader; write the one that stands in kyc.reader.<reader>.> of the server's accounts, once"},
+		{"readers of the embedded server", "bus: {readers: [crm]}", "kyc.yaml:1: bus.readers: has no meaning for the embedded server; write embedded.users"},
 		{"server", "store: {url: example.com}", "kyc.yaml:1: store.url: is not the address of a NATS server; write embedded or one such as nats://nats.example.com:4222"},
 		{"server with credential", "bus: {url: 'nats://u:hunter2-secret@example.com'}", "kyc.yaml:1: bus.url: holds a credential; write it as username and password, token or credentials_file"},
 		{"credentials for embedded", "store: {token: long-enough}", "kyc.yaml:1: store: has credentials for the embedded server, which asks for none; remove them, or write the server's url"},
@@ -150,6 +159,7 @@ func TestFaults(t *testing.T) {
 		{"half of TLS", "bus: {url: 'tls://h', tls: {cert: f}}", "kyc.yaml:1: bus.tls: has only one of cert and key; write both or neither"},
 		{"CIDR", "trusted_proxies:\n  - 10.0.0.0/8\n  - 10.0.0.0/33", "kyc.yaml:3: trusted_proxies[1]: is neither a CIDR nor an address; write one such as 192.0.2.0/24"},
 		{"allowed address", account("allow_ips: [example.com]"), "kyc.yaml:6: accounts[0].allow_ips[0]: is neither a CIDR nor an address; write one such as 192.0.2.0/24"},
+		{"proxy", "proxy: proxy.example.com:3128", "kyc.yaml:1: proxy: is not the address of a web proxy; write one such as http://proxy.example.com:3128, without user and query"},
 		{"public address", "public_url: kyc.example.com", "kyc.yaml:1: public_url: is not the address of a web server; write one such as https://kyc.example.com, without user and query"},
 		{"subject prefix", "names: {subject_prefix: kyc.>}", "kyc.yaml:1: names.subject_prefix: holds characters that cannot stand there; write one such as kyc"},
 		{"log level", "log: {level: inf}", "kyc.yaml:1: log.level: is none of the words known here; did you mean info?"},
@@ -180,6 +190,7 @@ func TestFaults(t *testing.T) {
 		{"api key of another provider", account("api: {base_url: 'https://h'}"), "kyc.yaml:6: accounts[0].api.base_url: unknown key; write one of client_id, client_secret, idv_url, kyc_url, setup_id, timeout, token_url"},
 		{"api address", account("api: {token_url: 'https://u:hunter2-secret@h'}"), "kyc.yaml:6: accounts[0].api.token_url: is not the address of a web server; write one such as https://api.example.com, without user and query"},
 		{"api timeout", account("api: {timeout: soon}"), "kyc.yaml:6: accounts[0].api.timeout: is not a duration; write one such as 30s, 5m or 25h"},
+		{"api word", at("signzy", "api: {base_url: 'https://h', token: long-enough, phone_as: txt}"), "kyc.yaml:6: accounts[0].api.phone_as: is none of the words that signzy takes here; did you mean text?"},
 		{"empty api secret", account("api: {client_secret: ''}"), "kyc.yaml:6: accounts[0].api.client_secret: is an empty secret; write the secret or remove it"},
 		{"poll", account("poll: {intervals: {waiting: 0s}}"), "kyc.yaml:6: accounts[0].poll.intervals.waiting: is no time span that can pass; write a positive duration such as 30s"},
 		{"jitter", account("poll: {jitter: 2}"), "kyc.yaml:6: accounts[0].poll.jitter: is out of 0 to 1; write a share such as 0.2"},
@@ -198,6 +209,15 @@ func TestFaults(t *testing.T) {
 		{"key headers where there are no keys", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough], key_headers: [X-Key]}}", "kyc.yaml:2: accounts[0].auth.key_headers: is about keys, and ondato reads none; remove it"},
 		{"policy key", at("signzy", "policy: {face_mach: 0.5}"), "kyc.yaml:6: accounts[0].policy.face_mach: unknown key; did you mean face_match?"},
 		{"policy range", at("signzy", "policy: {face_match: 50}"), "kyc.yaml:6: accounts[0].policy.face_match: is out of 0 to 1; write a threshold such as 0.8"},
+		{"policy without a threshold", at("signzy", "policy: {overlook: [ip_risk]}"), "kyc.yaml:6: accounts[0].policy: has no threshold, so it decides nothing; write one such as min_face_match: 0.8, or remove policy"},
+		{"policy with words", at("signzy", "policy: {face_match: high}"), "kyc.yaml:6: accounts[0].policy.face_match: is not a number; write one such as 0.5"},
+		{"overlooked check", at("signzy", "policy: {face_match: 0.5, overlook: [ip_risk, liveness]}"), "kyc.yaml:6: accounts[0].policy.overlook[1]: is no check that a policy may pass over; write some of image_quality, ip_risk"},
+		{"overlooked checks as text", at("signzy", "policy: {face_match: 0.5, overlook: ip_risk}"), "kyc.yaml:6: accounts[0].policy.overlook: wants a list; write its elements below it, each after a dash"},
+		{"overlook where there is no policy", account("policy: {overlook: [ip_risk]}"), "kyc.yaml:6: accounts[0].policy: ondato has no policy; remove it"},
+		{"application id", account("application_ids: ['']"), "kyc.yaml:6: accounts[0].application_ids[0]: is missing; write the id or remove it"},
+		{"application ids where there are none", at("signzy", "application_ids: [a]"), "kyc.yaml:6: accounts[0].application_ids: signzy has no application_ids; remove it"},
+		{"country", at("kwikid", "confirm: false", "country: India"), "kyc.yaml:7: accounts[0].country: is no country of two capital letters; write one such as IN"},
+		{"country where there is none", account("country: IN"), "kyc.yaml:6: accounts[0].country: ondato has no country; remove it"},
 		{"flow status", at("signzy", "flow_statuses: {Done: finished}"), "kyc.yaml:6: accounts[0].flow_statuses.Done: is none of our statuses; write one of " + statuses},
 		{"flow status completed", at("signzy", "flow_statuses: {Done: completed}"), "kyc.yaml:6: accounts[0].flow_statuses.Done: completed is the provider's to say; write one of created, in_progress, processing, in_review, requires_input, expired, abandoned, canceled, failed"},
 
@@ -295,7 +315,7 @@ func TestEnvironmentOverrides(t *testing.T) {
 // keys may end up with one name.
 func TestVariablesAreUnambiguous(t *testing.T) {
 	seen := map[string]string{}
-	for name, k := range variableKeys() {
+	for name, k := range variableKeys(&Config{}) {
 		if other, twice := seen[name]; twice {
 			t.Errorf("%s is %s and %s", name, other, k.key)
 		}
@@ -417,7 +437,12 @@ func TestNoSecretIsShown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := map[string]string{"YAML": string(yamlText), "JSON": string(jsonText), "zap": logged.String(), "warnings": strings.Join(Warnings(c), "\n")}
+	var slogged strings.Builder
+	for _, handler := range []slog.Handler{slog.NewTextHandler(&slogged, nil), slog.NewJSONHandler(&slogged, nil)} {
+		slog.New(handler).Info("x", "config", c, "value", *c, "secret", c.Bus.Password, "api", c.Accounts[0].API)
+	}
+	shown := map[string]string{"slog": slogged.String(), "YAML": string(yamlText), "JSON": string(jsonText),
+		"zap": logged.String(), "warnings": strings.Join(Warnings(c), "\n")}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		shown[verb] = fmt.Sprintf(verb, *c) + fmt.Sprintf(verb, c.Accounts) + fmt.Sprintf(verb, c.Bus.Password) + fmt.Sprintf(verb, c.Accounts[1].API) + fmt.Sprintf(verb, &c.Accounts[2])
 	}
@@ -578,7 +603,7 @@ func TestBuildAccounts(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &kycbridge.Account{
-		Name: "acme", Provider: table["ondato"], Environment: kycbridge.EnvironmentTest, Profile: kycbridge.ProfileFull,
+		Name: "acme", Provider: table["ondato"], Environment: event.EnvironmentTest, Profile: event.ProfileFull,
 		Credentials: kycbridge.Credentials{
 			Basic: []kycbridge.BasicCredential{{Username: "u", Password: "basic-password"}}, Bearer: []string{"bearer-token-1", "bearer-token-2"},
 			Headers:   []kycbridge.HeaderCredential{{Name: "X-Key", Value: "header-value"}},
@@ -586,14 +611,17 @@ func TestBuildAccounts(t *testing.T) {
 			URLTokens: []string{"url-token-1"},
 		},
 		AllowIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, RejectInvalid: true, TrustFramework: "de_test",
-		Settings: kycbridge.Settings{ManualReview: true},
+		Settings: kycbridge.Settings{ManualReview: true, ApplicationIDs: []string{"a0000000-0000-4000-8000-000000000001"}},
 	}
 	if diff := cmp.Diff(want, ondato, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Error(diff)
 	}
 	signzy, _ := accounts.Find("signzy", "acme")
-	if signzy.Settings.FlowStatuses["In Review"] != "in_review" || signzy.Settings.Policy["face_match"] != 0.9 || signzy.Settings.Confirm || signzy.Profile != kycbridge.ProfileMasked {
+	if signzy.Settings.FlowStatuses["In Review"] != "in_review" || signzy.Settings.Policy["face_match"] != 0.9 || len(signzy.Settings.Policy) != 1 || !slices.Equal(signzy.Settings.Overlook, []string{"image_quality"}) || signzy.Settings.Confirm || signzy.Profile != event.ProfileMasked {
 		t.Errorf("%+v", signzy)
+	}
+	if kwikid, err := accounts.Find("kwikid", "calls"); err != nil || kwikid.Settings.Country != "LT" {
+		t.Errorf("%+v, %v", kwikid, err)
 	}
 	if _, err := c.BuildAccounts(nil); err == nil {
 		t.Error("accounts without providers")

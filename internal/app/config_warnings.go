@@ -5,9 +5,8 @@ import (
 	"maps"
 	"net/url"
 	"slices"
-	"strings"
 
-	"kycbridge"
+	"kycbridge/event"
 )
 
 // shortSecret is the length below which a secret is warned of.
@@ -72,22 +71,18 @@ func (w *warnings) account(key string, a Account) {
 		w.add(key+".auth", "has no credential: every callback is refused, and results are only asked for")
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.API)) {
+		at := key + ".api." + name
 		if secretAPIKey(name) {
-			w.short(strings.Join([]string{key, "api", name}, "."), Secret(a.API[name]))
+			w.short(at, Secret(a.API[name]))
 		}
 		if u, err := url.Parse(a.API[name]); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
-			w.add(strings.Join([]string{key, "api", name}, "."), "is plain http: credentials and persons' data can be read on the way")
+			w.add(at, "is plain http: credentials and persons' data can be read on the way")
 		}
 	}
-	if len(a.API) == 0 && (a.Poll.written() || a.Limits != Limits{}) {
+	if len(a.API) == 0 && len(written(a.Poll))+len(written(a.Limits)) > 0 {
 		w.add(key+".poll", "poll and limits have no effect without api")
 	}
-	if a.TrustFramework != "" && a.PII == string(kycbridge.ProfileNone) {
+	if a.TrustFramework != "" && a.PII == string(event.ProfileNone) {
 		w.add(key+".trust_framework", "has no effect with pii: none")
 	}
-}
-
-// written reports whether the configuration says anything about polling.
-func (p Poll) written() bool {
-	return p.Interval != 0 || len(p.Intervals) > 0 || p.Jitter != 0 || p.Deadline != 0 || len(p.Rechecks) > 0
 }

@@ -19,10 +19,20 @@ func (m *metrics) watch(store *publisher.Store, connected map[string]func() bool
 		Help: "How long the oldest of them has been stored; 0 if there is none, -1 while the store does not tell."}, seconds(store.OldestPayload))
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kycbridge_refused_dropped_total",
 		Help: "Refused callbacks that were not kept: too large, too many at once, or the store away."}, func() float64 { return float64(store.Dropped()) }))
+	for _, stream := range store.Streams() {
+		m.watchForeign(stream, store.Foreign)
+	}
 	for name, up := range connected {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kycbridge_nats_connected",
 			Help: "1 while the connection is up.", ConstLabels: prometheus.Labels{"connection": name}}, func() float64 { return yes(up()) }))
 	}
+}
+
+// watchForeign counts the messages of a stream that are not ours.
+func (m *metrics) watchForeign(stream string, passedOver func(stream string) int) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kycbridge_foreign_messages_total",
+		Help:        "Messages that somebody else put into a stream of ours, each time that one was passed over.",
+		ConstLabels: prometheus.Labels{"stream": stream}}, func() float64 { return float64(passedOver(stream)) }))
 }
 
 // watchReady adds a gauge for each part that /readyz asks.

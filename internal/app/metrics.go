@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/handlers"
 )
 
@@ -33,6 +34,7 @@ type metrics struct {
 	looks      *prometheus.CounterVec
 	apiPaused  *prometheus.GaugeVec
 	badWatches prometheus.Counter
+	readers    *prometheus.CounterVec
 }
 
 // fine covers answers in memory speed up to the request timeout; delays may grow while a bus is away.
@@ -53,7 +55,7 @@ func newMetrics() *metrics {
 		noEvent: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_payloads_without_event_total",
 			Help: "Processed payloads that led to no event, by why: ignored, trigger, old, unchanged."}, []string{"provider", "account", "why"}),
 		quarantine: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_quarantined_total",
-			Help: "Payloads put into quarantine, pushed, fetched or stored before, by why: malformed, schema, unidentified, unmapped."}, []string{"provider", "account", "reason"}),
+			Help: "Payloads put into quarantine, pushed, fetched or stored before, by why: malformed, schema, unidentified, foreign, unmapped."}, []string{"provider", "account", "reason"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_process_failures_total",
 			Help: "Failed attempts to process a stored payload; each is tried again or quarantined."}, []string{"provider", "account"}),
 		unmapped: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_unmapped_statuses_total",
@@ -72,9 +74,11 @@ func newMetrics() *metrics {
 			Help: "1 while so many calls to a provider fail that none is sent (circuit breaker)."}, []string{"provider", "account"}),
 		badWatches: prometheus.NewCounter(prometheus.CounterOpts{Name: "kycbridge_watch_requests_dropped_total",
 			Help: "Requests on the watch subject that made no sense."}),
+		readers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_reader_requests_total",
+			Help: "Requests of NATS users who read events, by the user and by what became of them: served, refused, dropped."}, []string{"reader", "outcome"}),
 	}
 	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues, m.eventDelay,
-		m.calls, m.callTime, m.looks, m.apiPaused, m.badWatches,
+		m.calls, m.callTime, m.looks, m.apiPaused, m.badWatches, m.readers,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -100,6 +104,11 @@ func (m *metrics) paused(a kycbridge.AccountKey, paused bool) {
 
 func (m *metrics) refusedWatch() { m.badWatches.Inc() }
 
+// readerAsked counts a request of a reader of events.
+func (m *metrics) readerAsked(reader, outcome string) {
+	m.readers.WithLabelValues(reader, outcome).Inc()
+}
+
 // received counts an answered callback.
 func (m *metrics) received(o handlers.Outcome) {
 	m.payloads.WithLabelValues(o.Provider, o.Account, o.Outcome).Inc()
@@ -114,7 +123,7 @@ func (m *metrics) processed(p kycbridge.Payload, done kycbridge.Processed, err e
 	case done.Event != nil:
 		m.events.WithLabelValues(p.Provider, p.Account, string(done.Kind)).Inc()
 		m.eventDelay.WithLabelValues(p.Provider).Observe(time.Since(p.ReceivedAt).Seconds())
-		if slices.ContainsFunc(done.Event.Data.Reasons, func(r kycbridge.Reason) bool { return r.Code == kycbridge.ReasonUnmappedStatus }) {
+		if slices.ContainsFunc(done.Event.Data.Reasons, func(r event.Reason) bool { return r.Code == event.ReasonUnmappedStatus }) {
 			m.unmapped.WithLabelValues(p.Provider, p.Account).Inc()
 		}
 	default:

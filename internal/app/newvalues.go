@@ -18,31 +18,31 @@ const (
 // otherPointers is the label of pointers beyond those that have their own.
 const otherPointers = "other"
 
-// newValuesOf looks in a body of p for what its schemas do not know.
-func newValuesOf(set *schemas.Set, p kycbridge.Provider) func(body []byte) []kycbridge.NewValue {
-	return func(body []byte) (found []kycbridge.NewValue) {
-		text := string(body)
-		id := identify(p, text)
-		for _, v := range set.NewValues(p.Name, id.Schema, id.At, text) {
+// newValuesOf looks in a payload of p for what its schemas do not know.
+func newValuesOf(set *schemas.Set, p kycbridge.Provider) func(kycbridge.Payload) []kycbridge.NewValue {
+	return func(payload kycbridge.Payload) (found []kycbridge.NewValue) {
+		doc, faults := p.Document(payload)
+		if len(faults) > 0 {
+			return nil
+		}
+		id := p.Identify(doc, payload.Via)
+		for _, v := range set.NewValues(p.Name, id.Schema, id.At, doc) {
 			found = append(found, kycbridge.NewValue(v))
 		}
 		return found
 	}
 }
 
-// identify finds out what kind of body it is. An outline is enough for next to all of them; one in
-// which no reference is found is read as the door reads it.
-func identify(p kycbridge.Provider, body string) kycbridge.Identity {
-	if outline, ok := schemas.Outline(body); ok {
-		if id := p.Identify(outline); id.Reference != "" {
-			return id
+// wordsOf looks in a payload of p for the places at which its schemas list words.
+func wordsOf(set *schemas.Set, p kycbridge.Provider) func(kycbridge.Payload) map[string]bool {
+	return func(payload kycbridge.Payload) map[string]bool {
+		doc, faults := p.Document(payload)
+		if len(faults) > 0 {
+			return nil
 		}
+		id := p.Identify(doc, payload.Via)
+		return set.Words(p.Name, id.Schema, id.At, doc)
 	}
-	doc, faults := schemas.Decode([]byte(body))
-	if len(faults) > 0 {
-		return kycbridge.Identity{}
-	}
-	return p.Identify(doc)
 }
 
 // newcomers counts new values, and logs each the first time that this process meets it.

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/handlers"
 	"kycbridge/internal/archive"
 )
@@ -202,7 +203,7 @@ func (p payloadTool) purge(ctx context.Context, a *archive.Archive, r handlers.P
 	if err != nil {
 		return err
 	}
-	return writeLine(out, map[string]any{"dry_run": dryRun, "before": kycbridge.Instant(before), "payloads": counts})
+	return writeLine(out, map[string]any{"dry_run": dryRun, "before": event.Instant(before), "payloads": counts})
 }
 
 func (p payloadTool) report(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
@@ -256,7 +257,7 @@ func Verified(r archive.Report) VerifiedReport {
 
 // Discreet is a result of a replay without values about a person.
 func Discreet(r archive.Replayed) archive.Replayed {
-	masked := make([]kycbridge.Difference, len(r.Differences))
+	masked := make([]event.Difference, len(r.Differences))
 	for i, d := range r.Differences {
 		masked[i] = d.Masked()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
 	"kycbridge/internal/poll"
 	"kycbridge/internal/provider/rest"
 	"kycbridge/publisher"
@@ -42,7 +45,7 @@ func (a *App) connectAPIs() {
 				zap.String("provider", c.Provider), zap.String("account", c.Name))
 		}
 		if len(c.API) > 0 && e.connect != nil {
-			a.accounts[key].API = e.connect(c.API, a.restOptions(key, c))
+			a.accounts[key].API = e.connect(c, a.restOptions(key, c))
 		}
 	}
 }
@@ -56,8 +59,21 @@ func (a *App) restOptions(key kycbridge.AccountKey, c Account) rest.Options {
 		MaxAnswer:         a.config.Receive.MaxBody,
 		Secrets:           c.secrets(),
 		Observe:           func(call, outcome string, took time.Duration) { a.metrics.called(key, call, outcome, took) },
+		Proxy:             a.config.proxy(),
 		Paused:            func(paused bool) { a.apiPaused(key, paused) },
 	}
+}
+
+// proxy is the configured proxy, which was checked when the configuration was read; nil is none.
+func (c *Config) proxy() *url.URL {
+	if c.Proxy == "" {
+		return nil
+	}
+	proxy, err := url.Parse(c.Proxy)
+	if err != nil {
+		return nil
+	}
+	return proxy
 }
 
 // secrets are what a provider was given, or gives us, and nobody else may see.
@@ -107,6 +123,7 @@ func (a *App) newPoller() *poll.Poller {
 		Policies: a.policies,
 		Intake:   a.receiver(),
 		Timers:   a.store,
+		Graves:   a.store,
 		History:  a.store,
 		State:    a.remembered,
 		Now:      time.Now,
@@ -116,7 +133,7 @@ func (a *App) newPoller() *poll.Poller {
 }
 
 // remembered is the last known state of a verification; nil where there is none, or the bus is away.
-func (a *App) remembered(ctx context.Context, k kycbridge.Key) *kycbridge.Data {
+func (a *App) remembered(ctx context.Context, k kycbridge.Key) *event.Data {
 	bus := a.bus.Load()
 	if bus == nil {
 		return nil
@@ -128,7 +145,7 @@ func (a *App) remembered(ctx context.Context, k kycbridge.Key) *kycbridge.Data {
 	if err != nil {
 		return nil
 	}
-	return last.Data
+	return last.Data.Published()
 }
 
 // startPolling asks providers about open sessions until Stop.
@@ -173,16 +190,17 @@ func workersFor(l Limits) int {
 func (a *App) takeWatch(ctx context.Context, key kycbridge.AccountKey, body []byte) error {
 	refuse := func(why string) error {
 		a.metrics.refusedWatch()
-		a.log.Warn("a request to watch a verification was dropped: "+why, zap.Int("bytes", len(body)))
+		a.nonsense.Do(func() {
+			a.log.Warn("a request to watch a verification was dropped: "+why, zap.Int("bytes", len(body)))
+		})
 		return nil
 	}
 	account, err := a.accounts.Find(key.Provider, key.Account)
 	if err != nil {
 		return refuse("no such account")
 	}
-	doc, faults := Decode(body)
-	object, ok := doc.(map[string]any)
-	if len(faults) > 0 || !ok {
+	object, faults := document.Decode(body)
+	if len(faults) > 0 {
 		return refuse("it is no JSON object")
 	}
 	for member, value := range map[string]string{"provider": key.Provider, "account": key.Account} {
@@ -191,11 +209,11 @@ func (a *App) takeWatch(ctx context.Context, key kycbridge.AccountKey, body []by
 		}
 		object[member] = value
 	}
-	if faults := a.schemas.ValidateAPI("WatchRequest", object); len(faults) > 0 {
+	if faults := a.schemas.ValidateAPI("WatchRequest", map[string]any(object)); len(faults) > 0 {
 		return refuse("it does not fit the schema WatchRequest of the API: " + faults[0].Message)
 	}
-	r := kycbridge.WatchRequest{Reference: text(object["reference"]), ExternalReference: text(object["external_reference"])}
-	r.Deadline = kycbridge.ParseInstant(text(object["deadline"]))
+	r := kycbridge.WatchRequest{Reference: object.Text("reference"), ExternalReference: object.Text("external_reference")}
+	r.Deadline = event.ParseInstant(object.Text("deadline"))
 	if !r.Deadline.IsZero() && r.Deadline.Before(time.Now()) {
 		return refuse("its deadline has passed")
 	}
@@ -204,9 +222,4 @@ func (a *App) takeWatch(ctx context.Context, key kycbridge.AccountKey, body []by
 		return refuse("the account has no api section")
 	}
 	return err
-}
-
-func text(v any) string {
-	s, _ := v.(string)
-	return s
 }

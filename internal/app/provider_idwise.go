@@ -4,22 +4,24 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/handlers"
 	"kycbridge/internal/poll"
 	"kycbridge/internal/provider/idwise"
 	"kycbridge/internal/provider/rest"
-	"kycbridge/normalize"
+	mapidwise "kycbridge/normalize/idwise"
 )
 
 // idwiseProvider: webhooks announce results and carry none, and nothing is sent when somebody leaves.
 func idwiseProvider() entry {
 	return entry{
-		Provider: kycbridge.Provider{Name: "idwise", ReferenceName: "journey_id", Verify: handlers.VerifyIDWise, Identify: normalize.IdentifyIDWise, Map: normalize.IDWise, ConfirmByDefault: true, Silent: kycbridge.StatusAbandoned},
+		Provider: kycbridge.Provider{Name: "idwise", ReferenceName: "journey_id", Verify: handlers.VerifyIDWise, Forms: mapidwise.Forms(), Identify: mapidwise.Identify, Map: mapidwise.Map, ConfirmByDefault: true, Silent: event.StatusAbandoned},
 		auth:     []string{"basic", "bearer", "headers", "url_tokens"},
 		settings: []string{"renewal_overdue"},
 		apiKeys:  []string{"base_url", "key", "secret", "flow_id", "prefix", "result_path", "image_path", "skip_field", "summary_interval"},
 		apiNeeds: []string{"base_url", "key", "secret"},
-		connect: func(a API, o rest.Options) kycbridge.API {
+		connect: func(account Account, o rest.Options) kycbridge.API {
+			a := account.API
 			return idwise.New(idwise.Config{
 				BaseURL: a["base_url"], Key: a["key"], Secret: a["secret"], FlowID: a["flow_id"], Prefix: a["prefix"], ResultPath: a["result_path"],
 				ImagePath: a["image_path"], SkipField: a["skip_field"], SummaryInterval: a.duration("summary_interval"),

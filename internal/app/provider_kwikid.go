@@ -8,22 +8,24 @@ import (
 	"kycbridge/internal/poll"
 	"kycbridge/internal/provider/kwikid"
 	"kycbridge/internal/provider/rest"
-	"kycbridge/normalize"
+	mapkwikid "kycbridge/normalize/kwikid"
 )
 
 // kwikidProvider: four webhooks about reviewers, and everything else only for those who ask.
 func kwikidProvider() entry {
 	return entry{
-		Provider: kycbridge.Provider{Name: "kwikid", ReferenceName: "session_id", Verify: handlers.VerifyKwikID, Identify: normalize.IdentifyKwikID, Map: normalize.KwikID,
-			CanonicalReference: normalize.LowerUUID, Polled: true, ConfirmByDefault: true},
+		Provider: kycbridge.Provider{Name: "kwikid", ReferenceName: "session_id", Verify: handlers.VerifyKwikID, Forms: mapkwikid.Forms(), Identify: mapkwikid.Identify, Map: mapkwikid.Map,
+			CanonicalReference: mapkwikid.LowerUUID, Polled: true, ConfirmByDefault: true},
 		auth:     []string{"basic", "bearer", "headers", "url_tokens"},
-		settings: []string{"checker"},
+		settings: []string{"checker", "country"},
 		apiKeys:  []string{"base_url", "username", "password", "agent_prefix", "app_prefix", "file_hosts"},
 		apiNeeds: []string{"base_url", "username", "password"},
-		connect: func(a API, o rest.Options) kycbridge.API {
+		connect: func(account Account, o rest.Options) kycbridge.API {
+			a := account.API
 			return kwikid.New(kwikid.Config{
 				BaseURL: a["base_url"], Username: a["username"], Password: a["password"],
 				AgentPrefix: a["agent_prefix"], AppPrefix: a["app_prefix"], FileHosts: a.list("file_hosts"),
+				Country: account.Country,
 			}, o)
 		},
 		polling: poll.Policy{Interval: time.Minute, First: 30 * time.Second, Intervals: map[string]time.Duration{

@@ -7,18 +7,19 @@ import (
 	"kycbridge/handlers"
 	"kycbridge/internal/provider/ondato"
 	"kycbridge/internal/provider/rest"
-	"kycbridge/normalize"
+	mapondato "kycbridge/normalize/ondato"
 )
 
 // ondatoProvider: webhooks carry the whole resource.
 func ondatoProvider() entry {
 	return entry{
-		Provider: kycbridge.Provider{Name: "ondato", ReferenceName: "idv_id", Verify: handlers.VerifyOndato, Identify: normalize.IdentifyOndato, Map: normalize.Ondato, CanonicalReference: strings.ToLower},
+		Provider: kycbridge.Provider{Name: "ondato", ReferenceName: "idv_id", Verify: handlers.VerifyOndato, Forms: mapondato.Forms(), Identify: mapondato.Identify, Map: mapondato.Map, CanonicalReference: strings.ToLower},
 		auth:     []string{"basic", "bearer", "headers", "url_tokens", "hmac"},
-		settings: []string{"manual_review"},
+		settings: []string{"manual_review", "application_ids"},
 		apiKeys:  []string{"token_url", "idv_url", "kyc_url", "page_url", "client_id", "client_secret", "setup_id", "scope"},
 		apiNeeds: []string{"token_url", "idv_url", "kyc_url", "client_id", "client_secret"},
-		connect: func(a API, o rest.Options) kycbridge.API {
+		connect: func(account Account, o rest.Options) kycbridge.API {
+			a := account.API
 			return ondato.New(ondato.Config{
 				TokenURL: a["token_url"], IDVURL: a["idv_url"], KYCURL: a["kyc_url"], PageURL: a["page_url"],
 				ClientID: a["client_id"], ClientSecret: a["client_secret"], SetupID: a["setup_id"], Scope: a["scope"],

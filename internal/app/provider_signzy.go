@@ -7,24 +7,27 @@ import (
 	"kycbridge/handlers"
 	"kycbridge/internal/provider/rest"
 	"kycbridge/internal/provider/signzy"
-	"kycbridge/normalize"
+	mapsignzy "kycbridge/normalize/signzy"
 )
 
 // signzyProvider: callbacks carry the whole result; what never comes is fetched after the link has ended.
 func signzyProvider() entry {
 	return entry{
-		Provider:   kycbridge.Provider{Name: "signzy", ReferenceName: "journey_id", Verify: handlers.VerifySignzy, Identify: normalize.IdentifySignzy, Map: normalize.Signzy, AnyMediaType: true},
+		Provider:   kycbridge.Provider{Name: "signzy", ReferenceName: "journey_id", Verify: handlers.VerifySignzy, Forms: mapsignzy.Forms(), Identify: mapsignzy.Identify, Map: mapsignzy.Map, AnyMediaType: true},
 		auth:       []string{"basic", "bearer", "headers", "url_tokens", "keys"},
 		placements: []string{"authorization", "bearer", "header", "body", "url_token"},
 		settings:   []string{"policy", "flow_statuses"},
-		policyKeys: normalize.SignzyPolicyKeys(),
-		apiKeys:    []string{"base_url", "token", "flow_id", "prefix", "result_method", "client_unique_id", "file_hosts"},
+		policyKeys: mapsignzy.PolicyKeys(),
+		overlook:   mapsignzy.Overlookable(),
+		apiKeys:    []string{"base_url", "token", "flow_id", "prefix", "result_method", "client_unique_id", "file_hosts", "phone_as"},
 		apiNeeds:   []string{"base_url", "token"},
 		namesURL:   true,
-		connect: func(a API, o rest.Options) kycbridge.API {
+		connect: func(account Account, o rest.Options) kycbridge.API {
+			a := account.API
 			return signzy.New(signzy.Config{
 				BaseURL: a["base_url"], Token: a["token"], FlowID: a["flow_id"], Prefix: a["prefix"],
 				ResultMethod: strings.ToUpper(a["result_method"]), ClientUniqueID: a["client_unique_id"], FileHosts: a.list("file_hosts"),
+				PhoneAs: strings.ToLower(a["phone_as"]),
 			}, o)
 		},
 	}

@@ -20,13 +20,15 @@ func providers() []entry {
 // functions do.
 type entry struct {
 	kycbridge.Provider
-	auth       []string // keys of an account's auth section that Verify reads
-	placements []string // where a key of auth.keys may stand; only with keys
-	settings   []string // keys of an account that Map reads, besides confirm
-	policyKeys []string // keys of an account's policy section
-	apiKeys    []string // keys of an account's api section
-	apiNeeds   []string // those without which nothing can be called
-	connect    func(API, rest.Options) kycbridge.API
+	auth       []string            // keys of an account's auth section that Verify reads
+	placements []string            // where a key of auth.keys may stand; only with keys
+	settings   []string            // keys of an account that Map reads, besides confirm
+	policyKeys []string            // thresholds of an account's policy section
+	overlook   []string            // types of checks that a policy may pass over
+	apiKeys    []string            // keys of an account's api section
+	apiNeeds   []string            // those without which nothing can be called
+	apiWords   map[string][]string // of those that take one of a few words, in any case
+	connect    func(Account, rest.Options) kycbridge.API
 	namesURL   bool        // a start tells the provider where to call back
 	polling    poll.Policy // where it differs from defaultPolling
 }
@@ -35,13 +37,13 @@ type entry struct {
 func ProviderCatalog() Catalog {
 	c := Catalog{
 		AuthKeys: map[string][]string{}, Placements: map[string][]string{}, Settings: map[string][]string{},
-		APIKeys: map[string][]string{}, APINeeds: map[string][]string{}, PolicyKeys: map[string][]string{}, ConfirmByDefault: map[string]bool{},
+		APIKeys: map[string][]string{}, APINeeds: map[string][]string{}, APIWords: map[string]map[string][]string{}, PolicyKeys: map[string][]string{}, Overlook: map[string][]string{}, ConfirmByDefault: map[string]bool{},
 	}
 	for _, p := range providers() {
 		c.Names = append(c.Names, p.Name)
 		c.AuthKeys[p.Name], c.Placements[p.Name], c.Settings[p.Name] = p.auth, p.placements, p.settings
-		c.APIKeys[p.Name], c.APINeeds[p.Name] = p.apiKeys, p.apiNeeds
-		c.PolicyKeys[p.Name], c.ConfirmByDefault[p.Name] = p.policyKeys, p.ConfirmByDefault
+		c.APIKeys[p.Name], c.APINeeds[p.Name], c.APIWords[p.Name] = p.apiKeys, p.apiNeeds, p.apiWords
+		c.PolicyKeys[p.Name], c.Overlook[p.Name], c.ConfirmByDefault[p.Name] = p.policyKeys, p.overlook, p.ConfirmByDefault
 	}
 	return c
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/schemas"
 	"kycbridge/test/fixture"
 )
@@ -48,12 +49,12 @@ func fits(t *testing.T, p kycbridge.Provider, cases []fixture.Case, names []stri
 	t.Helper()
 	used := map[string]bool{}
 	for _, c := range cases {
-		doc, faults := Decode(c.Body)
+		doc, faults := p.Read(c.Body)
 		if len(faults) > 0 {
 			t.Errorf("%s: %v", c.Dir(), faults)
 			continue
 		}
-		id := p.Identify(doc)
+		id := p.Identify(doc, c.Via)
 		used[id.Schema] = true
 		if faults := p.Validate(id.Schema, id.Document); len(faults) > 0 {
 			t.Errorf("%s does not fit %s: %v", c.Dir(), id.Schema, faults)
@@ -143,17 +144,17 @@ func refuses(t *testing.T, p kycbridge.Provider) {
 func survives(t *testing.T, p kycbridge.Provider) {
 	t.Helper()
 	for _, body := range []string{`{}`, `{"a":[1,null,{"b":"c"}]}`, `{"event":1,"body":2,"payload":[],"result":{"data":null}}`} {
-		doc, faults := Decode([]byte(body))
+		doc, faults := p.Read([]byte(body))
 		if len(faults) > 0 {
 			t.Fatal(faults)
 		}
-		id := p.Identify(doc)
+		id := p.Identify(doc, event.ViaCallback)
 		if id.Reference != "" {
 			t.Errorf("%s: found the reference %q", body, id.Reference)
 		}
 		p.Validate(id.Schema, id.Document)
-		o, err := p.Map(kycbridge.Payload{Provider: p.Name, Account: "acme", Via: kycbridge.ViaCallback, Body: []byte(body)}, kycbridge.Settings{})
-		if err == nil && o.Decision.Outcome == kycbridge.OutcomeApproved {
+		o, err := p.Map(doc, kycbridge.Payload{Provider: p.Name, Account: "acme", Via: event.ViaCallback, Body: []byte(body)}, kycbridge.Settings{})
+		if err == nil && o.Decision.Outcome == event.OutcomeApproved {
 			t.Errorf("%s: approved", body)
 		}
 	}

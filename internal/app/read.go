@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,7 +92,7 @@ func dialReader(o ReadOptions, refuse context.CancelCauseFunc) (*nats.Conn, erro
 func passwordOf(file string) (string, error) {
 	raw, err := readFile(file)
 	if err != nil {
-		return "", fmt.Errorf("read password file %s: %s", file, reason(err))
+		return "", fmt.Errorf("read password file %s: %w", file, err)
 	}
 	password := strings.TrimRight(string(raw), "\r\n")
 	if password == "" || strings.ContainsAny(password, "\r\n") {
@@ -138,7 +139,7 @@ func readStream(ctx context.Context, nc *nats.Conn, o ReadOptions, each func([]b
 	case err != nil:
 		return fmt.Errorf("look up stream %s: %w", o.Stream, err)
 	}
-	if held := stream.CachedInfo().Config.Subjects; o.Subject != "" && !anyMeets(held, o.Subject) {
+	if held := holds(stream.CachedInfo().Config); o.Subject != "" && !anyMeets(held, o.Subject) {
 		return fmt.Errorf("--subject %s: stream %s holds %s and nothing else", o.Subject, o.Stream, strings.Join(held, ", "))
 	}
 	consumer, err := stream.OrderedConsumer(looking, orderedFrom(o))
@@ -166,6 +167,17 @@ func orderedFrom(o ReadOptions) jetstream.OrderedConsumerConfig {
 		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &o.Since
 	}
 	return c
+}
+
+// holds are the subjects of a stream's messages: those it listens on, or what it makes of them.
+func holds(c jetstream.StreamConfig) []string {
+	held := slices.Clone(c.Subjects)
+	for i, s := range held {
+		if c.SubjectTransform != nil && s == c.SubjectTransform.Source {
+			held[i] = c.SubjectTransform.Destination
+		}
+	}
+	return held
 }
 
 // anyMeets reports whether some subject is matched by wanted and by one of held; a stream that

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
+	"reflect"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // redacted stands wherever a secret would.
@@ -29,17 +31,11 @@ func (s Secret) String() string {
 // Format hides the secret from every verb of fmt, %x and %#v included.
 func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 
-// GoString hides the secret.
-func (s Secret) GoString() string { return s.String() }
-
 // MarshalText hides the secret from JSON and whatever else writes text.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // MarshalYAML hides the secret.
 func (s Secret) MarshalYAML() (any, error) { return s.String(), nil }
-
-// LogValue hides the secret.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // API is what the REST client of one account needs, by key. Which keys there are is the provider's
 // matter (Catalog.APIKeys); those that name a credential are hidden like a Secret.
@@ -53,6 +49,30 @@ func secretAPIKey(key string) bool {
 		}
 	}
 	return false
+}
+
+// read reads the section; which keys the provider has is checked later. A list is joined by commas.
+func (a *API) read(r *reader, section string, entries []entryNode) {
+	out := API{}
+	for _, e := range entries {
+		base, isFile := strings.CutSuffix(e.key, "_file")
+		switch {
+		case isFile && secretAPIKey(base):
+			for _, secret := range r.twin(join(section, base), e, entries, false) {
+				out[base] = secret
+			}
+		case e.value.Kind == yaml.SequenceNode:
+			var texts []string
+			r.list(e.path, e.value, reflect.ValueOf(&texts).Elem())
+			out[e.key] = strings.Join(texts, ",")
+		default:
+			var text string
+			if r.value(e.path, e.value, reflect.ValueOf(&text).Elem()) {
+				out[e.key] = text
+			}
+		}
+	}
+	*a = out
 }
 
 // visible is a with its credentials hidden.
@@ -73,14 +93,8 @@ func (a API) String() string { return fmt.Sprint(a.visible()) }
 // Format hides the credentials from every verb of fmt.
 func (a API) Format(f fmt.State, _ rune) { io.WriteString(f, a.String()) }
 
-// GoString hides the credentials.
-func (a API) GoString() string { return a.String() }
-
 // MarshalJSON hides the credentials.
 func (a API) MarshalJSON() ([]byte, error) { return json.Marshal(a.visible()) }
 
 // MarshalYAML hides the credentials.
 func (a API) MarshalYAML() (any, error) { return a.visible(), nil }
-
-// LogValue hides the credentials.
-func (a API) LogValue() slog.Value { return slog.AnyValue(a.visible()) }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // Shelves read what was kept.
@@ -44,6 +45,12 @@ type Graves interface {
 	Buried(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error)
 }
 
+// Gate keeps payloads of a verification out of the log, whichever process brings them, until lift is
+// called. Those who bring one wait.
+type Gate interface {
+	Bar(ctx context.Context, k kycbridge.Key) (lift func(), err error)
+}
+
 // Events read the canonical history.
 type Events interface {
 	Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridge.State) error) error
@@ -66,9 +73,13 @@ type Archive struct {
 	Ledger   Ledger
 	Watches  Watches
 	Graves   Graves
+	Gate     Gate
 	Events   Events
 	Bus      Bus
+	Streams  []Streams
+	Erasures Erasures
 	Now      func() time.Time
+	Restored func() time.Time // when the event stream lost its end last; zero: never
 }
 
 // The statuses by which payloads are found.
@@ -86,7 +97,7 @@ func Statuses() []string {
 
 // Reasons are those of quarantine.
 func Reasons() []string {
-	return []string{kycbridge.QuarantineMalformed, kycbridge.QuarantineSchema, kycbridge.QuarantineUnidentified, kycbridge.QuarantineUnmapped}
+	return []string{kycbridge.QuarantineMalformed, kycbridge.QuarantineSchema, kycbridge.QuarantineUnidentified, kycbridge.QuarantineForeign, kycbridge.QuarantineUnmapped}
 }
 
 // Filter selects payloads. What is empty selects everything.
@@ -166,7 +177,8 @@ func (f Filter) has(k kycbridge.Kept) bool {
 		(f.Until.IsZero() || k.ReceivedAt.Before(f.Until))
 }
 
-// Entry is a kept payload in a listing: nothing of its body.
+// Entry is a kept payload in a listing: of its body only the provider's name for the message, if it is
+// made of known words.
 type Entry struct {
 	Status         string `json:"status"`
 	Seq            uint64 `json:"seq"`
@@ -179,13 +191,16 @@ type Entry struct {
 	Bytes          int    `json:"bytes"`
 	Reason         string `json:"reason,omitempty"`
 	PayloadID      string `json:"payload_id"`
+
+	Addressed string `json:"addressed,omitempty"` // the path of a callback that met no account
 }
 
-func entryOf(k kycbridge.Kept) Entry {
+func (a *Archive) entryOf(k kycbridge.Kept) Entry {
 	status := map[kycbridge.Shelf]string{kycbridge.ShelfPayloads: StatusAccepted, kycbridge.ShelfQuarantine: StatusQuarantined, kycbridge.ShelfRefused: StatusRefused}
 	return Entry{
-		Status: status[k.Shelf], Seq: k.Seq, ReceivedAt: kycbridge.Instant(k.ReceivedAt), Provider: k.Provider, Account: k.Account,
-		VerificationID: k.VerificationID, Via: string(k.Via), Event: k.Event, Bytes: k.Size, Reason: k.Reason, PayloadID: k.ID,
+		Status: status[k.Shelf], Seq: k.Seq, ReceivedAt: event.Instant(k.ReceivedAt), Provider: k.Provider, Account: k.Account,
+		VerificationID: k.VerificationID, Via: string(k.Via), Event: discreet(k.Event, event.HarmlessWord(k.Event, k.Provider)), Bytes: k.Size, Reason: k.Reason, PayloadID: k.ID,
+		Addressed: a.addressed(k),
 	}
 }
 
@@ -194,7 +209,7 @@ func entryOf(k kycbridge.Kept) Entry {
 func (a *Archive) List(ctx context.Context, f Filter, each func(Entry) error) error {
 	n := 0
 	return a.find(ctx, f, true, func(k kycbridge.Kept) error {
-		e := entryOf(k)
+		e := a.entryOf(k)
 		if f.Status == StatusIgnored {
 			e.Status = StatusIgnored
 		}
@@ -208,15 +223,15 @@ func (a *Archive) List(ctx context.Context, f Filter, each func(Entry) error) er
 	})
 }
 
-// ignored are the sequences of the payloads that were ignored; nil where the filter does not ask.
-func (a *Archive) ignored(ctx context.Context, f Filter) (map[uint64]bool, error) {
+// ignored are the payloads that were ignored, by sequence; nil where the filter does not ask.
+func (a *Archive) ignored(ctx context.Context, f Filter) (map[uint64]kycbridge.Disposition, error) {
 	if f.Status != StatusIgnored {
 		return nil, nil
 	}
-	out := map[uint64]bool{}
+	out := map[uint64]kycbridge.Disposition{}
 	err := a.Ledger.Dispositions(ctx, f.Since, func(d kycbridge.Disposition) error {
 		if d.Why == kycbridge.NoEventIgnored {
-			out[d.Seq] = true
+			out[d.Seq] = d
 		} else {
 			delete(out, d.Seq) // worked again since, with another mapping
 		}
@@ -239,7 +254,10 @@ func (a *Archive) find(ctx context.Context, f Filter, headersOnly bool, each fun
 		q := f.query(shelf)
 		q.HeadersOnly = headersOnly
 		err := a.Shelves.Kept(ctx, q, func(k kycbridge.Kept) error {
-			if !f.has(k) || ignored != nil && !ignored[k.Seq] {
+			if !f.has(k) {
+				return nil
+			}
+			if d, ok := ignored[k.Seq]; ignored != nil && (!ok || !d.Of(k.ID, k.ReceivedAt)) {
 				return nil
 			}
 			err := each(k)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // Bounds of what a report holds of new values, whatever providers send. Beyond them they are counted
@@ -89,7 +90,7 @@ func (n *news) row(key newKey) *New {
 func (n *news) sorted() []New {
 	rows := []New{}
 	for row := range maps.Values(n.rows) {
-		row.FirstSeen, row.LastSeen = kycbridge.Instant(row.first), kycbridge.Instant(row.last)
+		row.FirstSeen, row.LastSeen = event.Instant(row.first), event.Instant(row.last)
 		rows = append(rows, *row)
 	}
 	slices.SortFunc(rows, func(a, b New) int {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // Erasure says what a purge took away, or would.
@@ -17,54 +18,186 @@ type Erasure struct {
 
 // Nothing reports whether there was nothing to erase.
 func (e Erasure) Nothing() bool {
-	t := e.Tombstone
-	return t.Payloads+t.Quarantined+t.Refused+t.Events+t.Watches == 0
+	return e.all() == 0
 }
+
+// all is how much was erased.
+func (e Erasure) all() int {
+	t := e.Tombstone
+	return t.Payloads + t.Quarantined + t.Refused + t.Events + t.Watches
+}
+
+const (
+	// settle is how long a purge waits for what was under way when it erased the payloads: an event
+	// that was being published, a payload on its way to quarantine.
+	settle = 500 * time.Millisecond
+	// mostRounds is how often it looks again while more comes to light.
+	mostRounds = 20
+)
 
 // Purge erases one verification with secure deletion: its payloads on every shelf, its events, its
 // timers and start receipts. A tombstone stays that names nobody. The verification is named by our
-// id; provider and account are found with it.
+// id; provider and account are found with it. When it returns, nothing that was stored before is
+// left or comes back, whatever was under way; what is stored afterwards begins a new history.
 func (a *Archive) Purge(ctx context.Context, verificationID string, dryRun bool) (Erasure, error) {
 	k, err := a.keyOf(ctx, verificationID)
 	if err != nil {
 		return Erasure{}, err
 	}
-	out := Erasure{Tombstone: kycbridge.Tombstone{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, At: a.Now().UTC()}}
-	if out.Before, err = a.Graves.Buried(ctx, k); err != nil {
-		return out, err
+	p := purge{Archive: a, key: k, out: Erasure{Tombstone: kycbridge.Tombstone{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, At: a.Now().UTC()}}}
+	if p.out.Before, err = a.Graves.Buried(ctx, k); err != nil {
+		return p.out, err
 	}
-	// Timers first, so that nothing is fetched again; events last, so that a purge that was
-	// interrupted still finds the verification.
-	if !dryRun {
-		if out.Watches, err = a.Watches.EraseWatches(ctx, k); err != nil {
-			return out, fmt.Errorf("erase timers: %w", err)
-		}
-	}
-	for shelf, count := range map[kycbridge.Shelf]*int{kycbridge.ShelfPayloads: &out.Payloads, kycbridge.ShelfQuarantine: &out.Quarantined, kycbridge.ShelfRefused: &out.Refused} {
-		if *count, err = a.erase(ctx, shelf, k, dryRun); err != nil {
-			return out, fmt.Errorf("erase %s: %w", shelf, err)
-		}
+	if p.out.Before != nil {
+		p.marks, p.out.Before.Marks = p.out.Before.Marks, ""
 	}
 	if dryRun {
-		err = a.Events.Revisions(ctx, k, func(kycbridge.State) error { out.Events++; return nil })
-		return out, err
+		err = p.count(ctx)
+	} else {
+		err = p.run(ctx)
 	}
-	if out.Events, err = a.Bus.EraseEvents(ctx, k); err != nil {
-		return out, fmt.Errorf("erase events: %w", err)
+	return p.out, err
+}
+
+// purge is the erasure of one verification.
+type purge struct {
+	*Archive
+	key   kycbridge.Key
+	out   Erasure
+	marks kycbridge.Marks
+	seen  map[kycbridge.Shelf]uint64 // up to where shelves without an order of verifications were read
+}
+
+// count counts what would be erased.
+func (p *purge) count(ctx context.Context) error {
+	for shelf, count := range p.shelves() {
+		if err := p.find(ctx, shelf, 0, func(kycbridge.Kept) error { *count++; return nil }); err != nil {
+			return err
+		}
 	}
-	// A look or a payload that was under way may have left something behind.
-	late, err := a.Watches.EraseWatches(ctx, k)
+	return p.Events.Revisions(ctx, p.key, func(kycbridge.State) error { p.out.Events++; return nil })
+}
+
+func (p *purge) shelves() map[kycbridge.Shelf]*int {
+	return map[kycbridge.Shelf]*int{kycbridge.ShelfPayloads: &p.out.Payloads, kycbridge.ShelfQuarantine: &p.out.Quarantined, kycbridge.ShelfRefused: &p.out.Refused}
+}
+
+// run erases until a look that comes a while after the last erased payload finds nothing.
+func (p *purge) run(ctx context.Context) error {
+	lift, err := p.Gate.Bar(ctx, p.key)
 	if err != nil {
-		return out, fmt.Errorf("erase timers: %w", err)
+		return err
 	}
-	out.Watches += late
-	if out.Nothing() && out.Before != nil {
-		return out, nil
+	defer lift()
+	p.seen = map[kycbridge.Shelf]uint64{}
+	for round := 0; ; round++ {
+		before := p.out.all()
+		if err := p.round(ctx); err != nil {
+			return err
+		}
+		if round > 0 && p.out.all() == before {
+			break
+		}
+		if round == mostRounds {
+			return errors.New("more of the verification comes while it is erased: run it again")
+		}
+		if err := wait(ctx, settle); err != nil {
+			return err
+		}
 	}
-	if err := a.Graves.Bury(ctx, out.Tombstone); err != nil {
-		return out, fmt.Errorf("leave a tombstone: %w", err)
+	if p.out.Nothing() && p.out.Before != nil {
+		return nil
 	}
-	return out, nil
+	return p.bury(ctx)
+}
+
+// round erases what is there. Timers first, so that nothing is fetched again; events last, so that a
+// purge that was interrupted still finds the verification.
+func (p *purge) round(ctx context.Context) error {
+	watches, err := p.Watches.EraseWatches(ctx, p.key)
+	p.out.Watches += watches
+	if err != nil {
+		return fmt.Errorf("erase timers: %w", err)
+	}
+	for shelf, count := range p.shelves() {
+		n, err := p.erase(ctx, shelf)
+		*count += n
+		if err != nil {
+			return fmt.Errorf("erase %s: %w", shelf, err)
+		}
+	}
+	events, err := p.Bus.EraseEvents(ctx, p.key)
+	p.out.Events += events
+	if err != nil {
+		return fmt.Errorf("erase events: %w", err)
+	}
+	return nil
+}
+
+// erase takes the payloads of the verification off a shelf. What is taken off the log is marked in the
+// tombstone before, so that its repetitions are known from then on.
+func (p *purge) erase(ctx context.Context, shelf kycbridge.Shelf) (n int, err error) {
+	var found []kycbridge.Kept
+	if err := p.find(ctx, shelf, p.seen[shelf], func(k kycbridge.Kept) error { found = append(found, k); return nil }); err != nil {
+		return 0, err
+	}
+	if shelf == kycbridge.ShelfPayloads && len(found) > 0 {
+		for _, k := range found {
+			p.marks = p.marks.Add(k.Payload)
+		}
+		if err := p.bury(ctx); err != nil {
+			return 0, err
+		}
+	}
+	for n, k := range found {
+		if err := p.Keeper.Erase(ctx, shelf, k.Seq, true); err != nil {
+			return n, err
+		}
+	}
+	return len(found), nil
+}
+
+// find gives the payloads of the verification on a shelf, without their bodies. Elsewhere than in the
+// log all payloads of the account have to be read.
+func (p *purge) find(ctx context.Context, shelf kycbridge.Shelf, from uint64, each func(kycbridge.Kept) error) error {
+	q := kycbridge.KeptQuery{Shelf: shelf, Provider: p.key.Provider, Account: p.key.Account, From: from}
+	isLog := shelf == kycbridge.ShelfPayloads
+	if isLog {
+		q.VerificationID, q.HeadersOnly, q.From = p.key.VerificationID, true, 0
+	}
+	return p.Shelves.Kept(ctx, q, func(k kycbridge.Kept) error {
+		if !isLog && p.seen != nil {
+			p.seen[shelf] = k.Seq + 1
+		}
+		if p.verificationOf(k) != p.key.VerificationID {
+			return nil
+		}
+		k.Body = nil
+		return each(k)
+	})
+}
+
+// bury writes down what has been erased so far.
+func (p *purge) bury(ctx context.Context) error {
+	t := p.out.Tombstone
+	t.At, t.Marks = p.Now().UTC(), p.marks
+	if err := p.Graves.Bury(ctx, t); err != nil {
+		return fmt.Errorf("leave a tombstone: %w", err)
+	}
+	p.out.At = t.At
+	return nil
+}
+
+// wait lets time pass.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // keyOf finds provider and account of a verification.
@@ -129,28 +262,9 @@ func (a *Archive) verificationOf(k kycbridge.Kept) string {
 		return ""
 	}
 	if id, _, _ := a.Intake.Examine(account, k.Payload); id.Reference != "" {
-		return kycbridge.VerificationID(k.Provider, k.Account, id.Reference)
+		return event.VerificationID(k.Provider, k.Account, id.Reference)
 	}
 	return ""
-}
-
-// erase takes the payloads of a verification off a shelf.
-func (a *Archive) erase(ctx context.Context, shelf kycbridge.Shelf, key kycbridge.Key, dryRun bool) (n int, err error) {
-	q := kycbridge.KeptQuery{Shelf: shelf, Provider: key.Provider, Account: key.Account}
-	if shelf == kycbridge.ShelfPayloads {
-		q.VerificationID, q.HeadersOnly = key.VerificationID, true
-	}
-	err = a.Shelves.Kept(ctx, q, func(k kycbridge.Kept) error {
-		if a.verificationOf(k) != key.VerificationID {
-			return nil
-		}
-		n++
-		if dryRun {
-			return nil
-		}
-		return a.Keeper.Erase(ctx, shelf, k.Seq, true)
-	})
-	return n, err
 }
 
 // PurgeOld takes payloads off their shelves that were received before a time: accepted ones only
@@ -172,7 +286,7 @@ func (a *Archive) PurgeOld(ctx context.Context, f Filter, before time.Time, dryR
 			counts["pending, kept"]++
 			return nil
 		}
-		counts[entryOf(k).Status]++
+		counts[a.entryOf(k).Status]++
 		if done++; progress != nil {
 			progress(done)
 		}

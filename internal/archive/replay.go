@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // ReplayOptions say what a replay does.
@@ -19,7 +20,7 @@ type ReplayOptions struct {
 	Filter
 	DryRun bool
 	// To, if set, is given every event of the recomputed histories instead of the event stream.
-	To        func(ctx context.Context, e *kycbridge.Event) error
+	To        func(ctx context.Context, e *event.Event) error
 	PerSecond float64 // payloads; 0: no limit
 	Workers   int     // 0: 16
 	// Progress is told how many payloads have been looked at, and up to which sequence all are done.
@@ -28,14 +29,14 @@ type ReplayOptions struct {
 
 // Replayed is what a replay did, or would do, with one verification or one kept payload.
 type Replayed struct {
-	Provider       string                 `json:"provider"`
-	Account        string                 `json:"account"`
-	VerificationID string                 `json:"verification_id,omitempty"`
-	PayloadID      string                 `json:"payload_id,omitempty"` // of a quarantined or refused one
-	Result         string                 `json:"result"`               // changed, blocked, admitted, still quarantined, still refused
-	Reason         string                 `json:"reason,omitempty"`
-	Revision       int                    `json:"revision,omitempty"` // published
-	Differences    []kycbridge.Difference `json:"differences,omitempty"`
+	Provider       string             `json:"provider"`
+	Account        string             `json:"account"`
+	VerificationID string             `json:"verification_id,omitempty"`
+	PayloadID      string             `json:"payload_id,omitempty"` // of a quarantined or refused one
+	Result         string             `json:"result"`               // changed, blocked, admitted, still quarantined, still refused
+	Reason         string             `json:"reason,omitempty"`
+	Revision       int                `json:"revision,omitempty"` // published
+	Differences    []event.Difference `json:"differences,omitempty"`
 }
 
 // Results of a replay.
@@ -228,7 +229,7 @@ func (r *replay) one(ctx context.Context, replayer *kycbridge.Replayer, k kycbri
 		return r.report(out, 0)
 	}
 	var again kycbridge.Recomputed
-	var e *kycbridge.Event
+	var e *event.Event
 	var err error
 	if r.o.DryRun || r.o.To != nil {
 		again, err = replayer.Recompute(ctx, k)
@@ -255,7 +256,7 @@ func (r *replay) one(ctx context.Context, replayer *kycbridge.Replayer, k kycbri
 			}
 		}
 	case again.Differs():
-		out.Result, out.Differences = ResultChanged, kycbridge.Differences(again.Before, again.After)
+		out.Result, out.Differences = ResultChanged, again.Differences()
 		if e != nil {
 			out.Revision, events = e.Data.Revision, 1
 		}
@@ -275,15 +276,18 @@ func (r *replay) unmapped(ctx context.Context) (map[string]bool, error) {
 	return out, err
 }
 
-// base is the last revision that rests on payloads which are not kept any more.
-func (r *replay) base(ctx context.Context, k kycbridge.Key, kept []kycbridge.Payload) (*kycbridge.Data, error) {
+// base is the last revision that rests on a payload which is not kept any more: that caused it, or that
+// told the verdict which it is the first to carry.
+func (r *replay) base(ctx context.Context, k kycbridge.Key, kept []kycbridge.Payload) (*kycbridge.Revision, error) {
 	stored := make(map[string]bool, len(kept))
 	for _, p := range kept {
 		stored[p.ID] = true
 	}
-	var base *kycbridge.Data
+	var base *kycbridge.Revision
 	err := r.Events.Revisions(ctx, k, func(s kycbridge.State) error {
-		if !stored[s.Data.Payload.ID] {
+		verdict := s.Data.VerdictPayload()
+		isGone := verdict != "" && !stored[verdict] && (base == nil || base.VerdictPayload() != verdict)
+		if !stored[s.Data.Payload.ID] || isGone {
 			base = s.Data
 		}
 		return nil
@@ -316,18 +320,25 @@ func (r *replay) readmit(ctx context.Context) error {
 // readmitOne hands one payload in again. It leaves its shelf only when it is durable in the log.
 func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, error) {
 	out := Replayed{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, PayloadID: k.ID, Result: ResultStill + string(k.Shelf), Reason: k.Reason}
+	if k.Provider == kycbridge.UnknownAccount {
+		k.Provider, k.Account = k.Addressed.Provider, k.Addressed.Account // it may be configured by now
+	}
 	account, err := r.Accounts.Find(k.Provider, k.Account)
 	if err != nil {
 		out.Reason = "account is not configured here"
+		if path := r.addressed(k); path != "" {
+			out.Reason = "no account is configured for " + path
+		}
 		return out, nil
 	}
+	out.Provider, out.Account = k.Provider, k.Account
 	p := k.Payload
 	if k.Shelf == kycbridge.ShelfRefused {
 		placement, err := account.Provider.Verify(account.Credentials, *k.Request)
 		if err != nil {
 			return out, nil
 		}
-		p.Via, p.Placement = kycbridge.ViaCallback, placement
+		p.Via, p.Placement = event.ViaCallback, placement
 	}
 	id, reason, _ := r.Intake.Examine(account, p)
 	if reason != "" && k.Shelf == kycbridge.ShelfQuarantine {
@@ -336,7 +347,7 @@ func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, er
 	}
 	out.Result, out.Reason = ResultAdmitted, reason
 	if id.Reference != "" {
-		out.VerificationID = kycbridge.VerificationID(k.Provider, k.Account, id.Reference)
+		out.VerificationID = event.VerificationID(k.Provider, k.Account, id.Reference)
 	}
 	if k.Shelf == kycbridge.ShelfQuarantine && k.Reason == kycbridge.QuarantineUnmapped {
 		return r.remap(ctx, account, k, out)
@@ -372,8 +383,8 @@ func (r *replay) remap(ctx context.Context, a *kycbridge.Account, k kycbridge.Ke
 }
 
 // ToSubject sends events to another subject.
-func (a *Archive) ToSubject(subject string) func(context.Context, *kycbridge.Event) error {
-	return func(ctx context.Context, e *kycbridge.Event) error {
+func (a *Archive) ToSubject(subject string) func(context.Context, *event.Event) error {
+	return func(ctx context.Context, e *event.Event) error {
 		body, err := json.Marshal(e)
 		if err != nil {
 			return fmt.Errorf("write event: %w", err)

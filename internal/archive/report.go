@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // Report accounts for every payload that was kept.
@@ -19,6 +20,10 @@ type Report struct {
 	Lost    []Loss `json:"lost"`     // the first of them
 	LostAll int    `json:"lost_all"` // how many there are
 	New     []New  `json:"new_values"`
+
+	Missing    []Missing `json:"missing"`     // the first of what is missing from the streams, or altered there
+	MissingAll int       `json:"missing_all"` // how much there is
+	Inspected  bool      `json:"inspected"`   // every message was read; else only what the servers count was looked at
 }
 
 // Row counts the payloads of one account on one day, by when they were received (UTC).
@@ -50,7 +55,8 @@ func (r Row) Agrees() bool {
 // Loss is a payload of which nobody can tell what became.
 type Loss struct {
 	Entry
-	Why string `json:"why"`
+	Why      string `json:"why"`
+	Revision int    `json:"revision,omitempty"` // of the event that is not there
 }
 
 // Reasons of a loss.
@@ -63,7 +69,7 @@ const (
 const mostLosses = 1000
 
 // Sound reports whether nothing is missing.
-func (r Report) Sound() bool { return r.LostAll == 0 && r.Total.Agrees() }
+func (r Report) Sound() bool { return r.LostAll == 0 && r.MissingAll == 0 && r.Total.Agrees() }
 
 // New is something that the schema did not know when payloads were worked.
 type New struct {
@@ -85,27 +91,12 @@ type accountant struct {
 	rows   map[rowKey]*Row
 	report Report
 
-	position kycbridge.Position
-	first    uint64   // sequence that fates begins with
-	fates    []known  // by sequence of the payload log
-	whys     []string // words of fates
-	news     news
-	seed     maphash.Seed
-	events   map[uint64]struct{} // hashes of the ids of all events: 16 bytes each, for a million of them
-}
-
-// fate is what became of one payload: a revision, or the number of a word in the lower bits.
-type fate uint32
-
-const (
-	fateWords = 8 // bits
-	noFate    = fate(0)
-)
-
-// known is what the dispositions tell of one payload: eight bytes, for a million of them.
-type known struct {
-	fate fate
-	news uint32 // number of the set of what was new in it; 0: nothing
+	whole      bool // nothing is left out by the filter
+	inspection *inspection
+	position   kycbridge.Position
+	fates      *fates
+	seed       maphash.Seed
+	events     map[uint64]struct{} // hashes of the ids of all events: 16 bytes each, for a million of them
 }
 
 // Account counts everything that f selects. Status, limit and sequence of f do not matter.
@@ -114,9 +105,12 @@ func (a *Archive) Account(ctx context.Context, f Filter, progress func(done int)
 	if err := f.Check(); err != nil {
 		return Report{}, err
 	}
-	c := &accountant{Archive: a, report: Report{Rows: []Row{}, Lost: []Loss{}, New: []New{}}, rows: map[rowKey]*Row{}, whys: []string{""}, news: newNews(), seed: maphash.MakeSeed(), events: map[uint64]struct{}{}}
-	// The position before the dispositions: what is worked in between counts as pending, never as lost.
+	c := &accountant{Archive: a, whole: f == Filter{}, report: Report{Rows: []Row{}, Lost: []Loss{}, New: []New{}, Missing: []Missing{}}, rows: map[rowKey]*Row{}, seed: maphash.MakeSeed(), events: map[uint64]struct{}{}}
 	var err error
+	if c.inspection, err = a.inspect(ctx); err != nil {
+		return Report{}, err
+	}
+	// The position before the dispositions: what is worked in between counts as pending, never as lost.
 	if c.position, err = a.Ledger.Position(ctx); err != nil {
 		return Report{}, err
 	}
@@ -126,47 +120,42 @@ func (a *Archive) Account(ctx context.Context, f Filter, progress func(done int)
 		}
 	}
 	done := 0
-	err = a.find(ctx, f, true, func(k kycbridge.Kept) error {
+	err = a.find(ctx, f, !c.whole, func(k kycbridge.Kept) error {
 		c.count(k)
+		if c.whole {
+			c.inspection.kept(k)
+		}
 		if done++; progress != nil {
 			progress(done)
 		}
 		return nil
 	})
+	if err == nil {
+		err = c.inspect(ctx)
+	}
 	c.finish()
 	return c.report, err
 }
 
-// readFates fills fates. Of several attempts the first that led to an event counts, else the last.
+// inspect adds what is missing from the streams.
+func (c *accountant) inspect(ctx context.Context) error {
+	end := c.inspection.glance
+	if c.whole {
+		end = func(ctx context.Context) error { return c.inspection.end(ctx, c.fates) }
+	}
+	if err := end(ctx); err != nil {
+		return err
+	}
+	found := c.inspection.found
+	c.report.Inspected, c.report.MissingAll = c.whole, len(found)
+	c.report.Missing = append(c.report.Missing, found[:min(len(found), mostMissing)]...)
+	return nil
+}
+
 func (c *accountant) readFates(ctx context.Context, _ Filter) error {
-	words := map[string]fate{}
+	c.fates = newFates(c.position.Last)
 	return c.Ledger.Dispositions(ctx, time.Time{}, func(d kycbridge.Disposition) error {
-		if c.first == 0 {
-			c.first = d.Seq
-		}
-		if d.Seq < c.first {
-			grown := make([]known, int(c.first-d.Seq)+len(c.fates))
-			copy(grown[c.first-d.Seq:], c.fates)
-			c.first, c.fates = d.Seq, grown
-		}
-		at := int(d.Seq - c.first)
-		if at >= len(c.fates) {
-			c.fates = append(c.fates, make([]known, at+1-len(c.fates))...)
-		}
-		what := &c.fates[at]
-		what.news = c.news.number(d.New)
-		switch {
-		case d.Revision > 0 && what.fate>>fateWords == 0:
-			what.fate = fate(d.Revision) << fateWords
-		case d.Revision == 0 && what.fate>>fateWords == 0:
-			word, known := words[d.Why]
-			if !known {
-				word = fate(len(c.whys))
-				words[d.Why] = word
-				c.whys = append(c.whys, d.Why)
-			}
-			what.fate = word
-		}
+		c.fates.add(d)
 		return nil
 	})
 }
@@ -174,6 +163,9 @@ func (c *accountant) readFates(ctx context.Context, _ Filter) error {
 func (c *accountant) readEvents(ctx context.Context, f Filter) error {
 	return c.Events.Published(ctx, f.Provider, f.Account, time.Time{}, func(e kycbridge.EventMeta) error {
 		c.events[maphash.String(c.seed, e.ID)] = struct{}{}
+		if c.whole {
+			c.inspection.event(e)
+		}
 		if f.Verification == "" || f.Verification == e.VerificationID {
 			c.row(e.At, e.Provider, e.Account).Events++
 		}
@@ -213,34 +205,39 @@ func (c *accountant) count(k kycbridge.Kept) {
 
 // accepted looks up what became of a payload of the log.
 func (c *accountant) accepted(row *Row, k kycbridge.Kept) {
-	what := noFate
-	if k.Seq >= c.first && k.Seq-c.first < uint64(len(c.fates)) {
-		what = c.fates[k.Seq-c.first].fate
-		c.news.count(k, c.fates[k.Seq-c.first].news)
-	}
-	revision := int(what >> fateWords)
+	what := c.fates.of(k)
+	c.fates.news.count(k, what.news)
+	revision := what.fate.revision()
 	switch {
 	case revision > 0:
-		id := kycbridge.EventID(k.VerificationID, revision)
+		id := event.ID(k.VerificationID, revision)
 		if _, there := c.events[maphash.String(c.seed, id)]; there {
 			row.WithEvent++
 			return
 		}
-		c.lose(row, k, lossEvent)
-	case what != noFate:
-		row.NoEvent[c.whys[what]]++
+		if c.inspection.eventAged(what) {
+			row.WithEvent++
+			return
+		}
+		if what.again != noFate && unix(c.Restored()) <= what.recorded {
+			row.NoEvent[c.fates.words[what.again]]++ // worked once more, it led to nothing new
+			return
+		}
+		c.lose(row, k, lossEvent, revision)
+	case what.fate != noFate:
+		row.NoEvent[c.fates.words[what.fate]]++
 	case k.Seq > c.position.Floor:
 		row.Pending++
 	default:
-		c.lose(row, k, lossUnrecorded)
+		c.lose(row, k, lossUnrecorded, 0)
 	}
 }
 
-func (c *accountant) lose(row *Row, k kycbridge.Kept, why string) {
+func (c *accountant) lose(row *Row, k kycbridge.Kept, why string, revision int) {
 	row.Lost++
 	c.report.LostAll++
 	if len(c.report.Lost) < mostLosses {
-		c.report.Lost = append(c.report.Lost, Loss{entryOf(k), why})
+		c.report.Lost = append(c.report.Lost, Loss{c.entryOf(k), why, revision})
 	}
 }
 
@@ -278,13 +275,32 @@ func (c *accountant) finish() {
 		return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Account, b.Account))
 	})
 	c.report.Total = total
-	c.report.New = c.news.sorted()
+	c.report.New = c.fates.news.sorted()
+}
+
+// PassedOver are the payloads that the Normalizer is done with and of which nothing is recorded: the
+// first of them and how many.
+func (r Report) PassedOver() (from uint64, n int) {
+	for _, l := range r.Lost {
+		if l.Why == lossUnrecorded {
+			if n == 0 || l.Seq < from {
+				from = l.Seq
+			}
+			n++
+		}
+	}
+	return from, n
 }
 
 // Verdict is the report in one sentence.
 func (r Report) Verdict() string {
-	if r.Sound() {
+	switch {
+	case r.Sound():
 		return fmt.Sprintf("Nothing is lost: %d payloads were accepted, and what became of each is known.", r.Total.Accepted)
+	case r.MissingAll == 0:
+		return fmt.Sprintf("%d of %d accepted payloads are not accounted for.", r.LostAll, r.Total.Accepted)
+	case r.LostAll == 0:
+		return fmt.Sprintf("The store is damaged: %d stored messages are missing or altered; what became of the %d payloads that are there is known.", r.MissingAll, r.Total.Accepted)
 	}
-	return fmt.Sprintf("%d of %d accepted payloads are not accounted for.", r.LostAll, r.Total.Accepted)
+	return fmt.Sprintf("The store is damaged: %d stored messages are missing or altered, and %d of the %d payloads that are there are not accounted for.", r.MissingAll, r.LostAll, r.Total.Accepted)
 }

@@ -4,10 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
 )
 
 // Shown is everything that is known of one kept payload.
@@ -43,8 +50,12 @@ type Worked struct {
 // secrets always are.
 func (a *Archive) Show(ctx context.Context, k kycbridge.Kept, reveal bool) (Shown, error) {
 	s := Shown{
-		Entry: entryOf(k), Reference: k.Reference, ContentType: k.ContentType, Digest: k.Digest, Admitted: k.Placement,
-		Part: k.Part, Trigger: k.Trigger, Headers: k.Header, Errors: k.Errors, Masked: !reveal,
+		Entry: a.entryOf(k), ContentType: k.ContentType, Digest: k.Digest, Admitted: k.Placement,
+		Reference: discreet(k.Reference, reveal || event.HarmlessID(k.Reference)),
+		Part:      k.Part, Trigger: k.Trigger, Headers: k.Header, Errors: k.Errors, Masked: !reveal,
+	}
+	if reveal {
+		s.Event = k.Event
 	}
 	s.Body, s.Text = a.body(k, reveal)
 	if k.Shelf != kycbridge.ShelfPayloads {
@@ -66,12 +77,12 @@ func (a *Archive) worked(ctx context.Context, k kycbridge.Kept, s *Shown) error 
 	}
 	// It cannot have been worked before it was received; clocks may differ a little.
 	err = a.Ledger.Dispositions(ctx, k.ReceivedAt.Add(-time.Minute), func(d kycbridge.Disposition) error {
-		if d.Seq != k.Seq {
+		if d.Seq != k.Seq || !d.Of(k.ID, k.ReceivedAt) {
 			return nil
 		}
 		w := Worked{Revision: d.Revision, NoEvent: d.Why, New: d.New}
 		if d.Revision > 0 {
-			w.EventID = kycbridge.EventID(k.VerificationID, d.Revision)
+			w.EventID = event.ID(k.VerificationID, d.Revision)
 			if state, ok := states[d.Revision]; ok {
 				w.Status, w.Outcome = string(state.Data.Status), string(state.Data.Decision.Outcome)
 			}
@@ -83,35 +94,59 @@ func (a *Archive) worked(ctx context.Context, k kycbridge.Kept, s *Shown) error 
 	return err
 }
 
+// discreet is text if it may be shown.
+func discreet(text string, harmless bool) string {
+	if text == "" || harmless {
+		return text
+	}
+	return hidden
+}
+
 // hidden stands for a value about a person, hiddenSecret for one that opens something.
 const (
 	hidden       = "[masked]"
 	hiddenSecret = "[secret]"
 )
 
-// body is the body to be shown: as JSON, or as text where it is none.
+// body is the body to be shown, unpacked: as JSON, or as text where it is none or where several readers of
+// that JSON would see different things.
 func (a *Archive) body(k kycbridge.Kept, reveal bool) (json.RawMessage, string) {
+	content, err := k.Content()
+	if err != nil {
+		content = k.Body
+	}
 	var doc any
-	d := json.NewDecoder(bytes.NewReader(k.Body))
+	d := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(content, []byte("\ufeff"))))
 	d.UseNumber()
-	if d.Decode(&doc) != nil {
-		if !reveal {
+	whole := d.Decode(&doc) == nil && errors.Is(d.Decode(&struct{}{}), io.EOF)
+	switch secrets := a.secrets(k); {
+	case !reveal && !whole:
+		return nil, hidden
+	case reveal && (!whole || k.Reason == kycbridge.QuarantineMalformed):
+		return nil, withoutSecrets(string(content), secrets)
+	default:
+		raw, err := json.Marshal(viewer{a.words(k), k.Provider, secrets, reveal}.shown("", "", doc))
+		if err != nil {
 			return nil, hidden
 		}
-		return nil, a.withoutSecrets(k, string(k.Body))
+		return json.RawMessage(raw), ""
 	}
-	raw, err := json.Marshal(shown("", doc, reveal))
-	if err != nil {
-		return nil, hidden
-	}
-	return json.RawMessage(a.withoutSecrets(k, string(raw))), ""
 }
 
-// withoutSecrets hides the account's own callback secrets, wherever a provider echoes them.
-func (a *Archive) withoutSecrets(k kycbridge.Kept, text string) string {
+// words are the places of a payload at which words stand, as far as anything is known of it.
+func (a *Archive) words(k kycbridge.Kept) map[string]bool {
+	account, err := a.Accounts.Find(k.Provider, k.Account)
+	if err != nil || k.Notice || account.Provider.Words == nil {
+		return nil
+	}
+	return account.Provider.Words(k.Payload)
+}
+
+// secrets are the callback secrets of the account, as they are and as JSON may write them.
+func (a *Archive) secrets(k kycbridge.Kept) []string {
 	account, err := a.Accounts.Find(k.Provider, k.Account)
 	if err != nil {
-		return text
+		return nil
 	}
 	c := account.Credentials
 	secrets := append(append(append([]string{}, c.Keys...), c.Bearer...), c.URLTokens...)
@@ -123,6 +158,21 @@ func (a *Archive) withoutSecrets(k kycbridge.Kept, text string) string {
 		secrets = append(secrets, h.Value)
 	}
 	for _, secret := range secrets {
+		var escaped strings.Builder
+		e := json.NewEncoder(&escaped)
+		_ = e.Encode(secret) // a string always encodes
+		e.SetEscapeHTML(false)
+		_ = e.Encode(secret)
+		for line := range strings.Lines(escaped.String()) {
+			secrets = append(secrets, strings.Trim(line, "\"\n"))
+		}
+	}
+	return secrets
+}
+
+// withoutSecrets hides secrets wherever a provider echoes them.
+func withoutSecrets(text string, secrets []string) string {
+	for _, secret := range secrets {
 		if secret != "" {
 			text = strings.ReplaceAll(text, secret, hiddenSecret)
 		}
@@ -130,35 +180,78 @@ func (a *Archive) withoutSecrets(k kycbridge.Kept, text string) string {
 	return text
 }
 
-// shown copies a decoded body with secrets hidden, and with everything hidden that may be about a
-// person unless reveal is set. What a value is about is told by its key alone, so a key that is not
-// known hides its value.
-func shown(key string, v any, reveal bool) any {
+// viewer copies a decoded body for somebody to look at.
+type viewer struct {
+	words    map[string]bool // places of words, see kycbridge.Provider
+	provider string
+	secrets  []string
+	reveal   bool
+}
+
+// shown is v with secrets hidden, and with everything hidden that may be about a person unless that is to
+// be revealed. Pointer is the place of v in lower case, key the name of the member that it belongs to.
+func (w viewer) shown(pointer, key string, v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		out := make(map[string]any, len(v))
-		for k, member := range v {
-			out[k] = shown(k, member, reveal)
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			out[w.name(k, out)] = w.shown(pointer+"/"+strings.ToLower(pointerEscapes.Replace(k)), k, v[k])
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i, item := range v {
-			out[i] = shown(key, item, reveal)
+			out[i] = w.shown(pointer+"/"+strconv.Itoa(i), key, item)
 		}
 		return out
-	case bool, nil:
-		return v
 	}
-	folded := fold(key)
+	_, isBool := v.(bool)
 	switch {
-	case secretKey(folded):
-		return hiddenSecret
-	case reveal || plainKey(folded):
+	case v == nil || isBool:
 		return v
+	case secretKey(fold(key)):
+		return hiddenSecret
+	case !w.reveal && !w.harmless(pointer, key, v):
+		return hidden
 	}
-	return hidden
+	if text, ok := v.(string); ok {
+		return withoutSecrets(text, w.secrets)
+	}
+	return v
 }
+
+// name is the name of a member as it is shown. One that may be about a person, as an address of somebody's
+// machine is, becomes a star; further ones in the same object are numbered.
+func (w viewer) name(name string, taken map[string]any) string {
+	shown := withoutSecrets(name, w.secrets)
+	if !w.reveal {
+		shown = document.Presentable(shown)
+	}
+	if shown == name {
+		return name
+	}
+	first := shown
+	for n := 2; taken[shown] != nil; n++ {
+		shown = first + " " + strconv.Itoa(n)
+	}
+	return shown
+}
+
+// harmless reports whether a value may be shown: a word where the provider's schemas list words, and what
+// the name of its member promises, if it has the form of that. All else may be about a person.
+func (w viewer) harmless(pointer, key string, v any) bool {
+	if isWord, known := w.words[pointer]; known {
+		text, _ := v.(string)
+		if number, ok := v.(json.Number); ok {
+			text = number.String()
+		}
+		return text == "" || isWord && event.HarmlessWord(text, w.provider)
+	}
+	return event.Harmless(key, v)
+}
+
+// pointerEscapes writes a name as a part of a JSON pointer.
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
 // secretKey reports whether the values of a key open something.
 func secretKey(folded string) bool {
@@ -170,22 +263,7 @@ func secretKey(folded string) bool {
 	return false
 }
 
-// plainKey reports whether the values of a key name things and states and nobody.
-func plainKey(folded string) bool {
-	switch folded {
-	case "type", "event", "action", "trigger", "step", "result", "progress", "severity", "outcome", "version", "notice",
-		"at", "expires_at", "expiresat", "linksent", "createdat", "startedat", "completedat", "updatedat", "modelversion", "country", "countrycode", "documenttype":
-		return true
-	}
-	for _, end := range []string{"status", "decision", "utc", "reason", "journeyid", "sessionid", "verificationid", "identificationid", "applicationid", "setupid", "flowid", "linkid", "eventid", "stepid", "score"} {
-		if strings.HasSuffix(folded, end) {
-			return true
-		}
-	}
-	return folded == "id"
-}
-
 // fold makes the spellings of a key equal.
-func fold(key string) string {
-	return strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(key))
-}
+func fold(key string) string { return strings.ToLower(joiners.Replace(key)) }
+
+var joiners = strings.NewReplacer("_", "", "-", "", " ", "")

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // Parcel is a kept payload on its way elsewhere: one line of JSON. Its body is the bytes as they
@@ -21,7 +22,7 @@ type Parcel struct {
 	Account        string                 `json:"account"`
 	VerificationID string                 `json:"verification_id,omitempty"`
 	Reference      string                 `json:"reference,omitempty"`
-	Via            kycbridge.Via          `json:"via"`
+	Via            event.Via              `json:"via"`
 	ReceivedAt     time.Time              `json:"received_at"`
 	ContentType    string                 `json:"content_type,omitempty"`
 	Digest         string                 `json:"digest"`
@@ -58,7 +59,7 @@ func (a *Archive) Export(ctx context.Context, f Filter, w io.Writer, progress fu
 func parcel(k kycbridge.Kept) Parcel {
 	header := map[string]string{}
 	for name, v := range k.Header {
-		if name == "User-Agent" || name == "X-Request-Id" || name == "Traceparent" {
+		if name == "User-Agent" || name == "X-Request-Id" || name == "Traceparent" || name == "Content-Encoding" {
 			header[name] = v
 		}
 	}
@@ -154,7 +155,7 @@ func unpack(line []byte) (kycbridge.Kept, error) {
 		return k, errors.New("names no payload, provider or account")
 	case p.Shelf == kycbridge.ShelfPayloads && p.VerificationID == "":
 		return k, errors.New("is of the payload log and names no verification")
-	case p.Reference != "" && p.VerificationID != "" && p.VerificationID != kycbridge.VerificationID(p.Provider, p.Account, p.Reference):
+	case p.Reference != "" && p.VerificationID != "" && p.VerificationID != event.VerificationID(p.Provider, p.Account, p.Reference):
 		return k, errors.New("its verification is not that of its reference")
 	}
 	switch p.Shelf {

@@ -17,12 +17,13 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // Ingester is where fetched bodies and our own notices go.
 type Ingester interface {
 	Ingest(ctx context.Context, a *kycbridge.Account, p kycbridge.Payload) (kycbridge.Receipt, error)
-	Record(ctx context.Context, a *kycbridge.Account, n kycbridge.Notice, via kycbridge.Via) (kycbridge.Receipt, error)
+	Record(ctx context.Context, a *kycbridge.Account, n kycbridge.Notice, via event.Via) (kycbridge.Receipt, error)
 }
 
 // Timers keep the one timer of each watched verification, durably.
@@ -31,15 +32,21 @@ type Timers interface {
 	Timer(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, error)
 }
 
+// Graves know which verifications were erased.
+type Graves interface {
+	Buried(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error)
+}
+
 // Poller asks about the sessions of every account.
 type Poller struct {
 	Accounts kycbridge.Accounts
 	Policies map[kycbridge.AccountKey]Policy
 	Intake   Ingester
 	Timers   Timers
+	Graves   Graves // nil: nothing is ever erased
 	History  kycbridge.History
 	// State is the last published state; nil where nothing is, or nobody knows.
-	State func(ctx context.Context, k kycbridge.Key) *kycbridge.Data
+	State func(ctx context.Context, k kycbridge.Key) *event.Data
 	Now   func() time.Time
 	Log   *zap.Logger
 	// Observe is told how each look ended: news, unchanged, ended, unknown, deadline, or the kind of a
@@ -90,12 +97,16 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) error 
 		p.tell(w, "ended")
 		return nil
 	}
+	w.LookBy = time.Time{} // this is the look
 	asked := p.Now()
 	look, cancel := context.WithTimeout(ctx, lookTime)
 	bodies, err := a.API.Fetch(look, kycbridge.Query{Reference: w.Reference, Triggered: w.Trigger != ""})
 	cancel()
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if erased, err := p.erased(ctx, w, asked); err != nil || erased {
+		return err
 	}
 	if err != nil {
 		if _, _, err := p.handIn(ctx, a, &w, bodies, asked); err != nil {
@@ -107,6 +118,16 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) error 
 	return p.answered(ctx, a, w, bodies, asked)
 }
 
+// erased reports whether the verification was erased since: then the answer is no news, and there is
+// nothing more to ask.
+func (p *Poller) erased(ctx context.Context, w kycbridge.Watch, since time.Time) (bool, error) {
+	if p.Graves == nil {
+		return false, nil
+	}
+	t, err := p.Graves.Buried(ctx, w.Key())
+	return err == nil && t != nil && t.At.After(since), err
+}
+
 // adopt completes a trigger with what is known of its session: from the timer, else from the stored
 // payloads.
 func (p *Poller) adopt(ctx context.Context, w kycbridge.Watch) (kycbridge.Watch, error) {
@@ -114,21 +135,31 @@ func (p *Poller) adopt(ctx context.Context, w kycbridge.Watch) (kycbridge.Watch,
 	if err != nil {
 		return w, err
 	}
+	anew := w.Anew
+	w.Anew = false
 	if timer != nil {
 		w.Seen, w.Since = timer.Seen, timer.Since
 		w = w.Merge(*timer)
 		w.Looks = 0
-		return w, nil
+	} else {
+		w.Deadline = p.Now().Add(p.policy(w).Deadline)
 	}
-	w.Deadline = p.Now().Add(p.policy(w).Deadline)
-	w.Seen = map[string]kycbridge.Seen{}
-	err = p.History.History(ctx, w.Key(), func(stored kycbridge.Payload) error {
+	if timer == nil || anew {
+		w.Seen, err = p.seen(ctx, w.Key())
+	}
+	return w, err
+}
+
+// seen is what is stored of each part of a verification, for a watch that has no timer to take it from.
+func (p *Poller) seen(ctx context.Context, k kycbridge.Key) (map[string]kycbridge.Seen, error) {
+	seen := map[string]kycbridge.Seen{}
+	err := p.History.History(ctx, k, func(stored kycbridge.Payload) error {
 		if stored.Part != "" {
-			w.Seen[stored.Part] = kycbridge.Seen{PayloadID: stored.ID, Digest: stored.Digest, Trigger: stored.Trigger, TriggeredAt: stored.TriggeredAt}
+			seen[stored.Part] = kycbridge.Seen{PayloadID: stored.ID, Digest: stored.Digest, Trigger: stored.Trigger, TriggeredAt: stored.TriggeredAt}
 		}
 		return nil
 	})
-	return w, err
+	return seen, err
 }
 
 // ended reports whether an event has told the end of the session, so that there is nothing to ask.
@@ -214,9 +245,9 @@ func seenOf(r kycbridge.Receipt, p kycbridge.Payload) kycbridge.Seen {
 
 // payload is a fetched body on its way to Intake.
 func (p *Poller) payload(a *kycbridge.Account, w kycbridge.Watch, body kycbridge.Fetched, asked time.Time) kycbridge.Payload {
-	via := kycbridge.ViaFetch
+	via := event.ViaFetch
 	if a.Provider.Polled && w.Trigger == "" {
-		via = kycbridge.ViaPoll
+		via = event.ViaPoll
 	}
 	out := kycbridge.Payload{
 		// The body is as old as the question: another one that was asked later knows better.
@@ -234,7 +265,7 @@ func (p *Poller) payload(a *kycbridge.Account, w kycbridge.Watch, body kycbridge
 // newest stored payload.
 func (p *Poller) forgotten(ctx context.Context, a *kycbridge.Account, payload *kycbridge.Payload) (bool, error) {
 	o, err := a.Observe(*payload)
-	k := kycbridge.Key{Provider: payload.Provider, Account: payload.Account, VerificationID: kycbridge.VerificationID(payload.Provider, payload.Account, payload.Reference)}
+	k := kycbridge.Key{Provider: payload.Provider, Account: payload.Account, VerificationID: event.VerificationID(payload.Provider, payload.Account, payload.Reference)}
 	last := p.State(ctx, k)
 	if err != nil || !o.Effect.Decisive() || last == nil || last.Status == o.Status && last.Decision.Outcome == o.Decision.Outcome {
 		return false, nil
@@ -295,7 +326,7 @@ func (p *Poller) overdue(ctx context.Context, a *kycbridge.Account, w kycbridge.
 
 // withProvider reports whether a session lies with the provider and may go on doing so.
 func (p *Poller) withProvider(w kycbridge.Watch) bool {
-	return (w.Status == kycbridge.StatusProcessing || w.Status == kycbridge.StatusInReview) && p.Now().Before(w.Since.Add(reviewPatience))
+	return (w.Status == event.StatusProcessing || w.Status == event.StatusInReview) && p.Now().Before(w.Since.Add(reviewPatience))
 }
 
 // mendable reports whether the operator has to do something before anybody can know how a session ended.
@@ -305,9 +336,9 @@ func mendable(e *kycbridge.ProviderError) bool {
 
 // end records why a session is not asked about any more. No timer follows.
 func (p *Poller) end(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch, kind kycbridge.NoticeKind) error {
-	via := kycbridge.ViaDeadline
+	via := event.ViaDeadline
 	if kind == kycbridge.NoticeUnknown {
-		via = kycbridge.ViaFetch
+		via = event.ViaFetch
 	}
 	if _, err := p.Intake.Record(ctx, a, kycbridge.Notice{Notice: kind, Reference: w.Reference, At: p.Now().UTC()}, via); err != nil {
 		return err

@@ -12,6 +12,8 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
 	"kycbridge/publisher"
 )
 
@@ -21,7 +23,7 @@ type room struct {
 	store  *publisher.Store
 	poller *Poller
 	intake *kycbridge.Intake
-	state  *kycbridge.Data // what the bus tells
+	state  *event.Data // what the bus tells
 
 	mu      sync.Mutex
 	now     time.Time
@@ -32,10 +34,10 @@ type room struct {
 
 // statuses are what the test's provider says, with what its mapping makes of it.
 var statuses = map[string]kycbridge.Observation{
-	"open":     {Effect: kycbridge.EffectProgress, Status: kycbridge.StatusInProgress},
-	"other":    {Effect: kycbridge.EffectProgress, Status: kycbridge.StatusInProgress},
-	"review":   {Effect: kycbridge.EffectVerdict, Status: kycbridge.StatusInReview},
-	"approved": {Effect: kycbridge.EffectVerdict, Status: kycbridge.StatusCompleted, Decision: kycbridge.Decision{Outcome: kycbridge.OutcomeApproved, Final: true}},
+	"open":     {Effect: kycbridge.EffectProgress, Status: event.StatusInProgress},
+	"other":    {Effect: kycbridge.EffectProgress, Status: event.StatusInProgress},
+	"review":   {Effect: kycbridge.EffectVerdict, Status: event.StatusInReview},
+	"approved": {Effect: kycbridge.EffectVerdict, Status: event.StatusCompleted, Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}},
 }
 
 func newRoom(t *testing.T) *room {
@@ -57,23 +59,25 @@ func newRoom(t *testing.T) *room {
 	t.Cleanup(store.Close)
 	r := &room{t: t, store: store, now: time.Now().UTC()}
 	r.intake = &kycbridge.Intake{
-		Decode:     func(body []byte) (any, []kycbridge.FieldError) { return string(body), nil },
 		Log:        store,
 		Quarantine: store,
 	}
 	account := &kycbridge.Account{Name: "acme", API: kycbridge.API{Fetch: r.fetch}, Provider: kycbridge.Provider{
 		Name: "kwikid", ReferenceName: "session_id", Polled: true, CanonicalReference: strings.ToLower,
-		Identify: func(doc any) kycbridge.Identity {
-			reference, _, _ := strings.Cut(doc.(string), " ")
+		Read: func(body []byte) (document.Object, []kycbridge.FieldError) {
+			return document.Object{"text": string(body)}, nil
+		},
+		Identify: func(doc document.Object, _ event.Via) kycbridge.Identity {
+			reference, _, _ := strings.Cut(doc.Text("text"), " ")
 			return kycbridge.Identity{Reference: reference, Document: doc}
 		},
-		Validate: func(_ string, doc any) []kycbridge.FieldError {
-			if strings.Contains(doc.(string), "broken") {
+		Validate: func(_ string, doc document.Object) []kycbridge.FieldError {
+			if strings.Contains(doc.Text("text"), "broken") {
 				return []kycbridge.FieldError{{Message: "broken"}}
 			}
 			return nil
 		},
-		Map: func(p kycbridge.Payload, _ kycbridge.Settings) (kycbridge.Observation, error) {
+		Map: func(_ document.Object, p kycbridge.Payload, _ kycbridge.Settings) (kycbridge.Observation, error) {
 			_, status, _ := strings.Cut(string(p.Body), " ")
 			return statuses[strings.TrimPrefix(status, "broken ")], nil
 		},
@@ -83,7 +87,7 @@ func newRoom(t *testing.T) *room {
 		Accounts: kycbridge.Accounts{key: account},
 		Policies: map[kycbridge.AccountKey]Policy{key: {Interval: time.Minute, Deadline: time.Hour, First: 10 * time.Second, Rechecks: []time.Duration{time.Second, 2 * time.Second}}},
 		Intake:   r.intake, Timers: store, History: store,
-		State:   func(context.Context, kycbridge.Key) *kycbridge.Data { return r.state },
+		State:   func(context.Context, kycbridge.Key) *event.Data { return r.state },
 		Now:     func() time.Time { return r.now },
 		Log:     zaptest.NewLogger(t),
 		Observe: func(_ kycbridge.AccountKey, outcome string) { r.looks = append(r.looks, outcome) },
@@ -180,7 +184,7 @@ func TestASessionIsAskedAboutUntilItsEndIsPublished(t *testing.T) {
 	for range 4 {
 		w = *r.work(w) // nobody has published an end, so it goes on
 	}
-	r.state = &kycbridge.Data{Status: kycbridge.StatusCompleted, Decision: kycbridge.Decision{Outcome: kycbridge.OutcomeApproved, Final: true}}
+	r.state = &event.Data{Status: event.StatusCompleted, Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}}
 	r.clear()
 	if timer := r.work(w); timer != nil {
 		t.Errorf("timer %+v after the end was published", timer)
@@ -193,7 +197,7 @@ func TestASessionIsAskedAboutUntilItsEndIsPublished(t *testing.T) {
 
 func TestAnEndedSessionIsNotAskedAbout(t *testing.T) {
 	r := newRoom(t)
-	r.state = &kycbridge.Data{Status: kycbridge.StatusCompleted}
+	r.state = &event.Data{Status: event.StatusCompleted}
 	if timer := r.work(r.watch()); timer != nil || len(r.asked) > 0 {
 		t.Errorf("timer %v, asked %v", timer, r.asked)
 	}
@@ -220,7 +224,7 @@ func TestAWatchThatIsWorkedTwiceStoresOnce(t *testing.T) {
 
 func TestATriggerIsFollowedThoughTheSessionHasEnded(t *testing.T) {
 	r := newRoom(t)
-	r.state = &kycbridge.Data{Status: kycbridge.StatusCompleted}
+	r.state = &event.Data{Status: event.StatusCompleted}
 	r.says("s1 open")
 	timer := r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: kycbridge.NoTrigger})
 	if timer == nil || timer.Deadline.IsZero() {
@@ -239,7 +243,7 @@ func TestATriggerWithoutNewsIsLookedAtAgain(t *testing.T) {
 	if timer := r.work(trigger); timer == nil || timer.Trigger != "" {
 		t.Fatalf("timer %+v after a trigger that news followed", timer)
 	}
-	r.state = &kycbridge.Data{Status: kycbridge.StatusCompleted, Decision: kycbridge.Decision{Outcome: kycbridge.OutcomeApproved, Final: true}}
+	r.state = &event.Data{Status: event.StatusCompleted, Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}}
 	// Another callback about the same session: nothing new, so the API may be behind.
 	timer := r.work(trigger)
 	for look := 1; look <= 2; look++ {
@@ -311,7 +315,7 @@ func TestAnAnswerThatCallbacksHaveOvertakenIsANewFact(t *testing.T) {
 	r.says("s1 approved", "s1 approved")
 	r.work(r.watch())
 	r.clear()
-	r.state = &kycbridge.Data{Status: kycbridge.StatusRequiresInput, Decision: kycbridge.Decision{Outcome: kycbridge.OutcomeResubmit}}
+	r.state = &event.Data{Status: event.StatusRequiresInput, Decision: event.Decision{Outcome: event.OutcomeResubmit}}
 	r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: kycbridge.NoTrigger, TriggeredAt: r.now})
 	r.wantStored("s1 approved via poll", "s1 approved via fetch")
 }
@@ -445,7 +449,7 @@ func TestAnOutageEndsNothingThatLiesWithTheProvider(t *testing.T) {
 	r.now = w.Deadline.Add(outagePatience + time.Hour)
 	r.fails(kycbridge.ProviderUnavailable, 0)
 	w = *r.work(w)
-	w.Status = kycbridge.StatusInProgress
+	w.Status = event.StatusInProgress
 	r.fails(kycbridge.ProviderCredentials, 0) // the operator's to mend
 	r.work(w)
 	r.wantStored("s1 review via poll")
@@ -474,6 +478,70 @@ func TestAWatchIsDurableBeforeItIsAnswered(t *testing.T) {
 	}
 }
 
+// TestWhatIsHandedInIsLookedAfterSoon: a step brings the next look forward; a verification that nobody
+// watches is watched from then on.
+func TestWhatIsHandedInIsLookedAfterSoon(t *testing.T) {
+	submitted := func(r *room) *kycbridge.Watch {
+		t.Helper()
+		account := r.poller.Accounts[kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}]
+		if err := r.poller.Submitted(t.Context(), account, "S1"); err != nil {
+			t.Fatal(err)
+		}
+		timer := r.timer()
+		if timer == nil || !timer.Asked || timer.Reference != "s1" {
+			t.Fatalf("timer %+v", timer)
+		}
+		return timer
+	}
+	t.Run("of a watched one", func(t *testing.T) {
+		r := newRoom(t)
+		r.says("s1 open", "s1 other")
+		before := r.work(r.watch())
+		timer := submitted(r)
+		if !timer.LookBy.Equal(r.now.Add(submitPause)) || timer.Seen["session"] != before.Seen["session"] || !timer.Deadline.Equal(before.Deadline) || timer.Status != before.Status {
+			t.Errorf("before %+v\nafter %+v", before, timer)
+		}
+		r.clear() // it comes due
+		if timer = r.work(*timer); timer == nil || !timer.LookBy.IsZero() || timer.Asked {
+			t.Errorf("after the look %+v", timer)
+		}
+		r.wantStored("s1 open via poll", "s1 other via poll")
+	})
+	t.Run("of one that nobody knows", func(t *testing.T) {
+		r := newRoom(t)
+		if timer := submitted(r); !timer.Deadline.Equal(r.now.Add(time.Hour)) {
+			t.Errorf("timer %+v", timer)
+		}
+		r.wantStored("watched via start")
+	})
+	t.Run("of one that has ended", func(t *testing.T) {
+		r := newRoom(t)
+		r.says("s1 open", "s1 approved")
+		w := *r.work(r.watch())
+		r.state = &event.Data{Status: event.StatusExpired}
+		r.clear()
+		timer := submitted(r)
+		if timer.Seen["session"] != w.Seen["session"] {
+			t.Errorf("what is stored is forgotten: %+v", timer.Seen)
+		}
+		r.clear()
+		r.work(*timer)
+		r.wantStored("s1 open via poll", "s1 approved via poll")
+	})
+	t.Run("of one that is being looked at", func(t *testing.T) {
+		r := newRoom(t)
+		r.state = &event.Data{Status: event.StatusInProgress}
+		r.answers = append(r.answers, func() ([]kycbridge.Fetched, error) {
+			submitted(r)
+			return []kycbridge.Fetched{{Part: "session", Body: []byte("s1 open")}}, nil
+		})
+		timer := r.work(r.watch()) // its next look would come in a minute
+		if timer == nil || !timer.LookBy.Equal(r.now.Add(submitPause)) || !timer.Asked {
+			t.Errorf("timer %+v", timer)
+		}
+	})
+}
+
 func TestIntervals(t *testing.T) {
 	p := Policy{Interval: time.Minute, Intervals: map[string]time.Duration{"waiting": 2 * time.Minute, "kyc_request_accepted": 10 * time.Second, "in_review": time.Hour}}
 	for status, want := range map[string]time.Duration{"waiting": 2 * time.Minute, "kyc_request_accepted": 10 * time.Second, "unheard of": time.Minute} {
@@ -482,7 +550,7 @@ func TestIntervals(t *testing.T) {
 			t.Errorf("%s: %s", status, got)
 		}
 	}
-	if got := p.interval(kycbridge.Observation{Status: kycbridge.StatusInReview}); got != time.Hour {
+	if got := p.interval(kycbridge.Observation{Status: event.StatusInReview}); got != time.Hour {
 		t.Error(got)
 	}
 	own := p.Over(Policy{Interval: 5 * time.Minute, Intervals: map[string]time.Duration{"waiting": time.Second}})

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // Watch takes a verification that was started elsewhere under watch: it is asked about at once and
@@ -24,10 +25,47 @@ func (p *Poller) Watch(ctx context.Context, a *kycbridge.Account, r kycbridge.Wa
 func (p *Poller) Started(ctx context.Context, a *kycbridge.Account, s kycbridge.Started, externalReference string) (verificationID string, err error) {
 	notice := kycbridge.Notice{
 		Notice: kycbridge.NoticeStarted, Reference: s.Reference, ExternalReference: externalReference, At: p.Now().UTC(),
-		References: s.References, FlowID: s.FlowID, LinkSent: s.URL != "", ExpiresAt: s.ExpiresAt,
+		References: s.References, FlowID: s.FlowID, FlowVersion: s.FlowVersion, Test: s.Test,
+		LinkSent: s.URL != "", ExpiresAt: s.ExpiresAt, Answer: s.Answer,
 	}
 	policy := p.Policies[kycbridge.AccountKey{Provider: a.Provider.Name, Account: a.Name}]
 	return p.begin(ctx, a, notice, s.ExpiresAt, policy.First)
+}
+
+// submitPause is how long the provider has for what was handed in before it is asked.
+const submitPause = 5 * time.Second
+
+// Submitted takes note that something was handed in through us: a step, a decision. The provider works
+// on it, so the next look comes soon, whatever is known. A verification that is not watched is from now
+// on, and has an event if it had none.
+func (p *Poller) Submitted(ctx context.Context, a *kycbridge.Account, reference string) error {
+	if a.API.Fetch == nil {
+		return fmt.Errorf("watch: %w", kycbridge.ErrUnsupported)
+	}
+	now := p.Now().UTC()
+	w := kycbridge.Watch{
+		Provider: a.Provider.Name, Account: a.Name, Reference: a.Provider.Canonical(reference), Since: now, Asked: true, LookBy: now.Add(submitPause),
+	}
+	timer, err := p.Timers.Timer(ctx, w.Key())
+	switch {
+	case err != nil:
+		return fmt.Errorf("watch: %w: %w", kycbridge.ErrUnavailable, err)
+	case timer != nil:
+		timer.Asked, timer.LookBy = true, w.LookBy
+		w = *timer
+	case p.State(ctx, w.Key()) == nil:
+		_, err := p.begin(ctx, a, kycbridge.Notice{Notice: kycbridge.NoticeWatched, Reference: w.Reference, At: now}, time.Time{}, submitPause)
+		return err
+	default: // it has ended, or is being looked at
+		w.Deadline = now.Add(p.policy(w).Deadline)
+		if w.Seen, err = p.seen(ctx, w.Key()); err != nil {
+			return fmt.Errorf("watch: %w: %w", kycbridge.ErrUnavailable, err)
+		}
+	}
+	if err := p.Timers.Schedule(ctx, w, w.LookBy); err != nil {
+		return fmt.Errorf("watch: %w: %w", kycbridge.ErrUnavailable, err)
+	}
+	return nil
 }
 
 // linkGrace is how long past the end of its link a session may still tell how it went.
@@ -62,11 +100,15 @@ func (p *Poller) begin(ctx context.Context, a *kycbridge.Account, n kycbridge.No
 		return "", fmt.Errorf("watch: %w: %w", kycbridge.ErrUnavailable, err)
 	} else if timer != nil {
 		w.Seen, w.Status, w.Since = timer.Seen, timer.Status, timer.Since
+	} else if w.Asked {
+		if w.Seen, err = p.seen(ctx, w.Key()); err != nil {
+			return "", fmt.Errorf("watch: %w: %w", kycbridge.ErrUnavailable, err)
+		}
 	}
 	if err := p.Timers.Schedule(ctx, w, n.At.Add(first)); err != nil {
 		return "", fmt.Errorf("watch: %w: %w", kycbridge.ErrUnavailable, err)
 	}
-	if _, err := p.Intake.Record(ctx, a, n, kycbridge.ViaStart); err != nil {
+	if _, err := p.Intake.Record(ctx, a, n, event.ViaStart); err != nil {
 		return "", fmt.Errorf("watch: %w", err)
 	}
 	return w.Key().VerificationID, nil

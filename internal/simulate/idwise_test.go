@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"kycbridge/document"
 	"kycbridge/schemas"
 )
 
@@ -71,7 +72,7 @@ func (g *idwiseStage) valid(schema string, raw []byte) {
 		g.t.Error(err)
 		return
 	}
-	doc, faults := schemas.Decode(raw)
+	doc, faults := document.Decode(raw)
 	if faults = append(faults, set.Validate("idwise", schema, doc)...); len(faults) > 0 {
 		g.t.Errorf("%s: %v in %s", schema, faults, raw)
 	}

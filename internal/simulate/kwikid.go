@@ -210,8 +210,8 @@ func (k *kwikid) sendLink(w http.ResponseWriter, r *http.Request) {
 	}))
 }
 
-// maxKwikIDBody bounds a request; forms hold documents.
-const maxKwikIDBody = 32 << 20
+// maxKwikIDBody bounds a request; forms hold documents and a video.
+const maxKwikIDBody = 256 << 20
 
 // kwikidLinkRequest reads a sendLink request; false where the vendor would not understand it.
 func kwikidLinkRequest(r *http.Request) (kwikidStart, bool) {
@@ -339,7 +339,7 @@ func (f kwikidForms) check() (missing, incorrect []string) {
 func checkKwikIDGroup(group string, given map[string]string) (missing, incorrect []string) {
 	for _, field := range slices.Sorted(maps.Keys(kwikidFields[group])) {
 		switch value, rule := given[field], kwikidFields[group][field]; {
-		case value == "":
+		case strings.TrimSpace(value) == "":
 			missing = append(missing, group+"."+field)
 		case !rule.MatchString(value):
 			incorrect = append(incorrect, group+"."+field)

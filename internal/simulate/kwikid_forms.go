@@ -1,6 +1,10 @@
 package simulate
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+	"time"
+)
 
 // kwikidSteps are the groups of each form by the form's label
 // (https://doc.app.getkwikid.com/docs/FormFlow/Integrations).
@@ -14,15 +18,27 @@ var kwikidSteps = map[string][]string{
 
 // The forms that mandatory fields have.
 var (
-	kwikidAny  = regexp.MustCompile(`.`)
-	kwikidDate = regexp.MustCompile(`^(0[1-9]|[12][0-9]|3[01])-(JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)-[0-9]{4}$`)
+	kwikidAny  = regexp.MustCompile(`\S`)
+	kwikidDate = kwikidDay{}
 	kwikidDoc  = regexp.MustCompile(`^(https?://[^\s]+|[A-Za-z0-9+/]+={0,2})$`)
 )
+
+// kwikidRule says whether a value has the form of its field.
+type kwikidRule interface{ MatchString(value string) bool }
+
+// kwikidDay is a day that exists, as 01-FEB-1990.
+type kwikidDay struct{}
+
+// MatchString reports whether value is such a day.
+func (kwikidDay) MatchString(value string) bool {
+	day, err := time.Parse("02-Jan-2006", value)
+	return err == nil && strings.ToUpper(day.Format("02-Jan-2006")) == value
+}
 
 func kwikidOneOf(pattern string) *regexp.Regexp { return regexp.MustCompile("^(" + pattern + ")$") }
 
 // kwikidFields are the mandatory fields of each group and what they must look like.
-var kwikidFields = map[string]map[string]*regexp.Regexp{
+var kwikidFields = map[string]map[string]kwikidRule{
 	"BASIC_INFORMATION": {
 		"uploadType": kwikidOneOf("03"), "pan": kwikidOneOf("[A-Z]{5}[0-9]{4}[A-Z]"), "dob": kwikidDate, "amc": kwikidAny, "ipvDate": kwikidDate,
 		"uidNo": kwikidOneOf("[0-9]{12}"), "ekycType": kwikidOneOf("I"), "kycType": kwikidOneOf("[1-5]"),

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"kycbridge/document"
 	"kycbridge/internal/simulate"
 	"kycbridge/schemas"
 )
@@ -209,7 +210,7 @@ func kwikidInOrder(all, seen []string) bool {
 
 func kwikidValid(t *testing.T, set *schemas.Set, body string) {
 	t.Helper()
-	doc, faults := schemas.Decode([]byte(body))
+	doc, faults := document.Decode([]byte(body))
 	if faults == nil {
 		faults = set.Validate("kwikid", "session", doc)
 	}

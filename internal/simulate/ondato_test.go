@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"kycbridge/document"
 	"kycbridge/schemas"
 )
 
@@ -87,18 +88,18 @@ var ondatoSchemas = sync.OnceValues(schemas.New)
 // ondatoValid decodes a body and checks it against a schema of this provider.
 func ondatoValid(t *testing.T, schema string, body []byte) map[string]any {
 	t.Helper()
-	doc, faults := schemas.Decode(body)
+	doc, faults := document.Decode(body)
 	if faults == nil {
 		set, err := ondatoSchemas()
 		if err != nil {
 			t.Fatal(err)
 		}
-		faults = set.Validate("ondato", schema, doc)
+		faults = set.Validate("ondato", schema, map[string]any(doc))
 	}
 	if faults != nil {
 		t.Fatalf("%v in %s", faults, body)
 	}
-	return doc.(map[string]any)
+	return doc
 }
 
 // ondatoMember follows names down a document; nil where there is nothing.

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -141,12 +142,30 @@ func (z signzy) create(s *Server, w http.ResponseWriter, r *http.Request) {
 	external := cmp.Or(signzyText(c.UserInfo, "externalReferenceId"), c.UserID)
 	j := z.open(s, c, personOf(external, s.Person))
 	made, _ := json.Marshal(map[string]any{
-		"journeyId": j.id, "journeyUrl": "https://kyc.example.com/" + j.id, "createdAt": j.at(0).UnixMilli(), "ttl": "24 hours",
+		"journeyId": j.id, "journeyUrl": "https://kyc.example.com/" + j.id, "createdAt": j.at(0).UnixMilli(),
+		"ttl": signzyTTL(c.ProcessingConfig["journeyLinkValidity"]), "flowId": c.FlowID, "version": signzyFlowVersion, "test": false,
 	})
 	if z.WrapCreate {
 		made = signzyWrap(made, "result")
 	}
 	answer(w, http.StatusOK, made)
+}
+
+// signzyFlowVersion is the version of every flow.
+const signzyFlowVersion = 1
+
+// signzyTTL says in words how long a link lives whose validity was asked for in seconds.
+func signzyTTL(validity json.RawMessage) string {
+	seconds, err := strconv.Atoi(string(validity))
+	switch {
+	case err != nil || seconds <= 0 || seconds == 3600:
+		return "1 hour"
+	case seconds%3600 == 0:
+		return strconv.Itoa(seconds/3600) + " hours"
+	case seconds%60 == 0:
+		return strconv.Itoa(seconds/60) + " mins"
+	}
+	return strconv.Itoa(seconds) + " secs"
 }
 
 // begin makes a journey that has our callback address and key, as if they had been sent with it.

@@ -71,7 +71,7 @@ func (j *signzyJourney) ended(b beat) bool { return b.state == signzyDone || b.s
 func (j *signzyJourney) body(b beat, updated time.Time, more map[string]any) []byte {
 	status, step, message := signzyWords(b.state)
 	members := map[string]any{
-		"flow":      map[string]any{"flowId": j.create.FlowID, "version": 1},
+		"flow":      map[string]any{"flowId": j.create.FlowID, "version": signzyFlowVersion},
 		"_id":       fmt.Sprintf("%024x", j.number),
 		"clientId":  "c1000000-0000-4000-8000-000000000001",
 		"journeyId": j.id, "currentStatus": status, "step": step, "message": message,

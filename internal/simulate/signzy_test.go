@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"kycbridge/document"
 	"kycbridge/internal/simulate"
 	"kycbridge/schemas"
 )
@@ -89,7 +90,7 @@ type signzyBody struct {
 // read checks a body against the schema of real ones.
 func (s signzyAt) read(raw []byte) signzyBody {
 	s.Helper()
-	doc, faults := schemas.Decode(raw)
+	doc, faults := document.Decode(raw)
 	if faults == nil {
 		faults = s.schemas.Validate("signzy", "result", doc)
 	}

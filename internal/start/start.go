@@ -1,5 +1,5 @@
-// Package start begins verifications at providers: one call that is never repeated blindly, then a
-// watch and an event, then the answer.
+// Package start begins verifications at providers, and hands in what belongs to them: one call that is
+// never repeated blindly, then a watch, then the answer.
 package start
 
 import (
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // Receipts remember starts by their idempotency key. What Reserve returned nil for is the caller's to
@@ -25,6 +26,8 @@ type Receipts interface {
 // Watcher takes what was started under watch, durably.
 type Watcher interface {
 	Started(ctx context.Context, a *kycbridge.Account, s kycbridge.Started, externalReference string) (verificationID string, err error)
+	// Submitted looks soon at a verification for which something was handed in, and watches it if nobody did.
+	Submitted(ctx context.Context, a *kycbridge.Account, reference string) error
 }
 
 // Starter starts verifications.
@@ -71,6 +74,22 @@ func (s *Starter) Start(ctx context.Context, a *kycbridge.Account, r kycbridge.S
 	return s.keep(ctx, a, at, started, r.ExternalReference, key, fingerprint)
 }
 
+// Submit sends what belongs to a verification and has the verification looked at soon afterwards. send is
+// called once; its error comes back as it is. Any other is a *kycbridge.UnwatchedError.
+func (s *Starter) Submit(ctx context.Context, a *kycbridge.Account, reference string, send func(context.Context) error) error {
+	if err := send(ctx); err != nil || a.API.Fetch == nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storePatience)
+	defer cancel()
+	err := persist(ctx, func() error { return s.Watcher.Submitted(ctx, a, reference) })
+	if err != nil {
+		receipt := kycbridge.StartReceipt{Reference: reference, VerificationID: event.VerificationID(a.Provider.Name, a.Name, a.Provider.Canonical(reference))}
+		return &kycbridge.UnwatchedError{Receipt: receipt, Err: err}
+	}
+	return nil
+}
+
 // address tells the provider where to call back, and with what.
 func (s *Starter) address(a *kycbridge.Account, r *kycbridge.StartRequest) {
 	if s.PublicURL != "" {
@@ -84,8 +103,8 @@ func (s *Starter) address(a *kycbridge.Account, r *kycbridge.StartRequest) {
 // keep writes down what was started: the watch and its event, then the receipt.
 func (s *Starter) keep(ctx context.Context, a *kycbridge.Account, at kycbridge.AccountKey, started kycbridge.Started, externalReference, key, fingerprint string) (kycbridge.StartReceipt, error) {
 	receipt := kycbridge.StartReceipt{
-		VerificationID: kycbridge.VerificationID(at.Provider, at.Account, a.Provider.Canonical(started.Reference)),
-		Reference:      started.Reference, URL: started.URL, ExpiresAt: kycbridge.Instant(started.ExpiresAt),
+		VerificationID: event.VerificationID(at.Provider, at.Account, a.Provider.Canonical(started.Reference)),
+		Reference:      started.Reference, URL: started.URL, ExpiresAt: event.Instant(started.ExpiresAt),
 	}
 	err := persist(ctx, func() error {
 		_, err := s.Watcher.Started(ctx, a, started, externalReference)

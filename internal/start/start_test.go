@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/start"
 )
 
@@ -106,6 +107,11 @@ func (b *bench) Started(ctx context.Context, _ *kycbridge.Account, s kycbridge.S
 	return "", nil
 }
 
+func (b *bench) Submitted(ctx context.Context, _ *kycbridge.Account, reference string) error {
+	_, err := b.Started(ctx, nil, kycbridge.Started{Reference: reference}, "")
+	return err
+}
+
 // count is how many times something was done.
 func (b *bench) count(what string) (n int) {
 	for _, did := range b.did {
@@ -125,7 +131,7 @@ const (
 
 func wantReceipt() kycbridge.StartReceipt {
 	return kycbridge.StartReceipt{
-		VerificationID: kycbridge.VerificationID("ondato", "acme", "canonical-"+reference),
+		VerificationID: event.VerificationID("ondato", "acme", "canonical-"+reference),
 		Reference:      reference, URL: started.URL, ExpiresAt: "2026-03-02T10:00:00Z",
 	}
 }
@@ -354,4 +360,53 @@ func TestCallbackAddress(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSubmit: what the provider has taken is looked after, however often the store fails in between, and
+// is sent once. What it has not taken is not looked after.
+func TestSubmit(t *testing.T) {
+	refused := &kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: "step", Sent: true}
+	for name, tt := range map[string]struct {
+		sendErr error
+		watcher int // how many times it fails; -1: for ever
+		asked   bool
+		did     []string
+	}{
+		"at once":             {asked: true, did: []string{"send", watched}},
+		"watcher fails twice": {watcher: 2, asked: true, did: []string{"send", "watch fails", "watch fails", watched}},
+		"refused":             {sendErr: refused, asked: true, did: []string{"send"}},
+		"cannot be asked":     {did: []string{"send"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench()
+				b.watcherFails = tt.watcher
+				if tt.asked {
+					b.account.API.Fetch = func(context.Context, kycbridge.Query) ([]kycbridge.Fetched, error) { return nil, nil }
+				}
+				ctx, leave := context.WithCancel(t.Context())
+				err := b.Submit(ctx, b.account, reference, func(context.Context) error {
+					b.did = append(b.did, "send")
+					leave() // what follows is not the caller's to end
+					return tt.sendErr
+				})
+				if !errors.Is(err, tt.sendErr) {
+					t.Errorf("%v", err)
+				}
+				if diff := cmp.Diff(tt.did, b.did); diff != "" {
+					t.Error(diff)
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench()
+		b.watcherFails = -1
+		b.account.API.Fetch = func(context.Context, kycbridge.Query) ([]kycbridge.Fetched, error) { return nil, nil }
+		err := b.Submit(t.Context(), b.account, reference, func(context.Context) error { return nil })
+		var unwatched *kycbridge.UnwatchedError
+		if !errors.As(err, &unwatched) || unwatched.Receipt.Reference != reference || unwatched.Receipt.VerificationID != wantReceipt().VerificationID {
+			t.Errorf("%v", err)
+		}
+	})
 }

@@ -3,7 +3,6 @@ package container
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -233,20 +232,11 @@ func (c *cluster) post(ctx context.Context, body []byte) (traffic.Reply, error) 
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.SetBasicAuth("ondato", callbackPassword)
-	res, err := c.client.Do(req)
+	res, err := c.client.Do(req) //nolint:bodyclose // ReplyOf closes it
 	if err != nil {
 		return traffic.Reply{}, err
 	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		return traffic.Reply{}, err
-	}
-	r := traffic.Reply{Code: res.StatusCode, Header: res.Header, Text: string(text)}
-	if r.Code == http.StatusOK {
-		err = json.Unmarshal(text, &r)
-	}
-	return r, err
+	return traffic.ReplyOf(res)
 }
 
 // urls are where the servers are reached from here.

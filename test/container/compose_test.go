@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 
-	"kycbridge"
+	"kycbridge/event"
 )
 
 // composePatience is how long it may take from nothing to the event and back.
@@ -67,8 +67,8 @@ func TestCompose(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the event of %s: %v", answer, err)
 	}
-	e, err := kycbridge.DecodeEvent(m.Data)
-	if err != nil || e.Data.Decision.Outcome != kycbridge.OutcomeApproved || !e.Data.Decision.Final || !strings.Contains(answer, e.Data.VerificationID) {
+	e, err := event.Decode(m.Data)
+	if err != nil || e.Data.Decision.Outcome != event.OutcomeApproved || !e.Data.Decision.Final || !strings.Contains(answer, e.Data.VerificationID) {
 		t.Errorf("the event of %s is %+v: %v", answer, e.Data.Decision, err)
 	}
 	seen := time.Since(began)

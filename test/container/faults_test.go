@@ -2,6 +2,7 @@ package container
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -100,7 +101,80 @@ func (h *hurting) endure(f fault, run uint32) string {
 	h.settled(90 * time.Second)
 	all := traffic.Histories(h.t, h.urls(), h.as("reader", readerPassword)...)
 	sound, verdict := traffic.Sound(h.t, all), l.Ledger.Judge(h.t, all)
+	for v, history := range all {
+		if restored := history[len(history)-1].RestoredTime; restored != "" {
+			h.t.Errorf("verification %s: its events say that the history was restored at %s; nothing was lost", v, restored)
+			break
+		}
+	}
+	for _, v := range verdict.Without {
+		h.t.Logf("verification %s:%s", v, h.became(v))
+	}
 	return fmt.Sprintf("| %s | %d | %d | %d | %d | %.1f s |", f.name, verdict.Promised, verdict.Lost, sound.Doubled, sound.Forked, silence.Seconds())
+}
+
+// became is what the store says of the payloads of a verification, to tell why one has no event.
+func (h *hurting) became(verification string) string {
+	h.t.Helper()
+	var told strings.Builder
+	stored := map[uint64]string{}
+	h.read("KYC_PAYLOADS", "kyc.payload.*.*."+verification, func(seq uint64, m jetstream.Msg) {
+		stored[seq] = m.Headers().Get(jetstream.MsgIDHeader)
+	})
+	h.read("KYC_DISPOSITIONS", "kyc.disposition", func(at uint64, m jetstream.Msg) {
+		var entries []json.RawMessage
+		if json.Unmarshal(m.Data(), &entries) != nil {
+			return
+		}
+		for _, entry := range entries {
+			var seq uint64
+			if json.Unmarshal(entry, &[]any{&seq}) == nil && stored[seq] != "" {
+				fmt.Fprintf(&told, "\n  payload %d %s: disposition %d %s", seq, stored[seq], at, entry)
+			}
+		}
+	})
+	h.read("KYC_EVENTS", "kyc.event.v1.*.*.*."+verification, func(seq uint64, m jetstream.Msg) {
+		fmt.Fprintf(&told, "\n  event %d %s", seq, m.Subject())
+	})
+	return fmt.Sprintf(" stored %v%s", stored, told.String())
+}
+
+// read passes on the messages that a stream has on a subject now. A new consumer may be asked for before
+// all servers have heard of it, so what fails is begun again.
+func (h *hurting) read(stream, subject string, each func(seq uint64, m jetstream.Msg)) {
+	h.t.Helper()
+	js, err := jetstream.New(h.connect("kycbridge", bridgePassword))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	eventually(h.t, 30*time.Second, "the messages of "+stream, func() bool {
+		found, err := messages(h.t.Context(), js, stream, subject)
+		for _, m := range found {
+			meta, _ := m.Metadata()
+			if err == nil && meta != nil {
+				each(meta.Sequence.Stream, m)
+			}
+		}
+		return err == nil
+	})
+}
+
+// messages reads what a stream has on a subject.
+func messages(ctx context.Context, js jetstream.JetStream, stream, subject string) (all []jetstream.Msg, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	consumer, err := js.OrderedConsumer(ctx, stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
+	if err != nil {
+		return nil, err
+	}
+	for left := consumer.CachedInfo().NumPending; left > 0; left-- {
+		m, err := consumer.Next(jetstream.FetchMaxWait(5 * time.Second))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	return all, nil
 }
 
 // more waits until some more callbacks have been answered 200.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/test/fixture"
 	"kycbridge/test/traffic"
 )
@@ -63,20 +63,13 @@ func (c *cluster) call(method, path string, body []byte, header ...string) traff
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	res, err := c.client.Do(req)
+	res, err := c.client.Do(req) //nolint:bodyclose // ReplyOf closes it
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
+	r, err := traffic.ReplyOf(res)
 	if err != nil {
 		c.t.Fatal(err)
-	}
-	r := traffic.Reply{Code: res.StatusCode, Header: res.Header, Text: string(text)}
-	if r.Code == http.StatusOK {
-		if err := json.Unmarshal(text, &r); err != nil {
-			c.t.Fatal(err)
-		}
 	}
 	return r
 }
@@ -120,7 +113,7 @@ func callbacks(t *testing.T) (cases []fixture.Case, accounts string) {
 		t.Fatal(err)
 	}
 	for _, f := range all {
-		if f.Via != kycbridge.ViaCallback || f.Profile != "" && f.Profile != kycbridge.ProfileFull || f.Trust != "" || !plain(f.Settings) {
+		if f.Via != event.ViaCallback || f.Profile != "" && f.Profile != event.ProfileFull || f.Trust != "" || !plain(f.Settings) {
 			continue
 		}
 		accounts += fmt.Sprintf("  - {name: %s, provider: %s, environment: test, confirm: false, auth: {basic: [{username: ondato, password: %s}]}}\n", ownAccount(f), f.Provider, callbackPassword)
@@ -146,7 +139,7 @@ func (c *cluster) fixtures() {
 	c.settled(30 * time.Second)
 	all, compared := traffic.Histories(c.t, c.urls(), c.as("reader", readerPassword)...), 0
 	for _, f := range cases {
-		var want kycbridge.Event
+		var want event.Event
 		if err := json.Unmarshal(f.Golden, &want); err != nil {
 			c.t.Fatal(err)
 		}
@@ -180,7 +173,7 @@ func plain(s kycbridge.Settings) bool {
 	return fmt.Sprintf("%+v", s) == fmt.Sprintf("%+v", kycbridge.Settings{})
 }
 
-func codes(e kycbridge.Event) (out []string) {
+func codes(e event.Event) (out []string) {
 	for _, r := range e.Data.Reasons {
 		out = append(out, string(r.Code))
 	}
@@ -208,7 +201,7 @@ func (c *cluster) life(n int) {
 	if len(history) != len(traffic.WholeLife) {
 		c.t.Fatalf("%d events of %d payloads:%s", len(history), len(traffic.WholeLife), traffic.Told(history))
 	}
-	if last := history[len(history)-1].Data; last.Decision.Outcome != kycbridge.OutcomeApproved || !last.Decision.Final {
+	if last := history[len(history)-1].Data; last.Decision.Outcome != event.OutcomeApproved || !last.Decision.Final {
 		c.t.Errorf("ends as %+v", last.Decision)
 	}
 }

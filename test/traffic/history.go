@@ -10,12 +10,12 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"kycbridge"
+	"kycbridge/event"
 )
 
 // Record is one event as it lies in the stream.
 type Record struct {
-	kycbridge.Event
+	event.Event
 	On  string // the NATS subject
 	Seq uint64 // in the stream
 }
@@ -32,7 +32,7 @@ func Histories(t *testing.T, url string, options ...nats.Option) map[string][]Re
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	consumer, err := js.OrderedConsumer(ctx, "KYC_EVENTS", jetstream.OrderedConsumerConfig{})
 	if err != nil {
@@ -71,7 +71,7 @@ func readRecord(t *testing.T, messages jetstream.MessagesContext) (r Record, lef
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := kycbridge.DecodeEvent(m.Data())
+	e, err := event.Decode(m.Data())
 	if err != nil {
 		t.Fatalf("event at %d: %v", meta.Sequence.Stream, err)
 	}
@@ -106,9 +106,9 @@ func Sound(t *testing.T, all map[string][]Record) (s Soundness) {
 			s.Events++
 			supersedes := ""
 			if i > 0 {
-				supersedes = kycbridge.EventID(v, i)
+				supersedes = event.ID(v, i)
 			}
-			if r.Data.Revision != i+1 || r.ID != kycbridge.EventID(v, i+1) || r.Data.Supersedes != supersedes {
+			if r.Data.Revision != i+1 || r.ID != event.ID(v, i+1) || r.Data.Supersedes != supersedes {
 				s.Forked++
 				t.Errorf("verification %s: event %d of the stream is revision %d, id %s, supersedes %q", v, i+1, r.Data.Revision, r.ID, r.Data.Supersedes)
 			}

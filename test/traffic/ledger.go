@@ -1,6 +1,8 @@
 package traffic
 
 import (
+	"encoding/json"
+	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // Reply is what a caller was told.
@@ -18,6 +21,21 @@ type Reply struct {
 	Status         string `json:"status"`
 	PayloadID      string `json:"payload_id"`
 	VerificationID string `json:"verification_id"`
+}
+
+// ReplyOf reads what a caller was told. Problem documents have a number for a status, so only receipts
+// are read further.
+func ReplyOf(res *http.Response) (Reply, error) {
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return Reply{}, err
+	}
+	r := Reply{Code: res.StatusCode, Header: res.Header, Text: string(text)}
+	if r.Code == http.StatusOK {
+		err = json.Unmarshal(text, &r)
+	}
+	return r, err
 }
 
 // Ledger is what the callers know: the payloads that were answered 200, by verification.
@@ -103,6 +121,7 @@ func (l *Ledger) Silence() time.Duration {
 type Verdict struct {
 	Promised int         // payloads that were answered 200
 	Lost     int         // of these without an effect
+	Without  []string    // the verifications that they are of
 	Answers  map[int]int // by status; 0: no answer came
 }
 
@@ -117,16 +136,19 @@ func (l *Ledger) Judge(t *testing.T, all map[string][]Record) Verdict {
 		history := all[vid]
 		if len(history) == 0 {
 			v.Lost += len(payloads)
+			v.Without = append(v.Without, vid)
 			t.Errorf("verification %s has no event, %d payloads of it were answered 200", vid, len(payloads))
 			continue
 		}
 		last, newest := history[len(history)-1].Data, l.newest[vid]
-		if told := kycbridge.ParseInstant(last.Decision.DecidedAt); told.Before(kycbridge.ParseInstant(newest.DecidedAt)) {
+		if told := event.ParseInstant(last.Decision.DecidedAt); told.Before(event.ParseInstant(newest.DecidedAt)) {
 			v.Lost++
+			v.Without = append(v.Without, vid)
 			t.Errorf("verification %s ends with the verdict of %s, that of %s was answered 200", vid, last.Decision.DecidedAt, newest.DecidedAt)
 		}
 		if l.single[vid] && (len(history) != 1 || !payloads[history[0].Data.Payload.ID]) {
 			v.Lost++
+			v.Without = append(v.Without, vid)
 			t.Errorf("verification %s: its only payload %v made %d events", vid, payloads, len(history))
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // What a generated webhook says.
@@ -37,8 +38,8 @@ type Life struct {
 type Webhook struct {
 	PayloadID string
 	At        time.Time
-	Verdict   kycbridge.Outcome // "" where it brings none
-	DecidedAt string            // of a verdict, as its event must tell it
+	Verdict   event.Outcome // "" where it brings none
+	DecidedAt string        // of a verdict, as its event must tell it
 	Body      []byte
 }
 
@@ -49,7 +50,7 @@ func (l *Life) Reference() string {
 
 // VerificationID is ours, at account acme of ondato.
 func (l *Life) VerificationID() string {
-	return kycbridge.VerificationID("ondato", "acme", l.Reference())
+	return event.VerificationID("ondato", "acme", l.Reference())
 }
 
 // Next is the next webhook of the life.
@@ -67,19 +68,19 @@ func (l *Life) Next(say string) Webhook {
 	}
 	switch say {
 	case SayApproved:
-		w.Verdict = kycbridge.OutcomeApproved
+		w.Verdict = event.OutcomeApproved
 		resource["statusReason"] = "AutomaticallyIdentified"
 	case SayRejected:
-		w.Verdict = kycbridge.OutcomeRejected
+		w.Verdict = event.OutcomeRejected
 		resource["statusReason"] = "PoorPhotoQuality"
 	}
 	if w.Verdict != "" {
 		completed := w.At.Add(-2 * time.Second)
-		w.DecidedAt = kycbridge.Instant(completed)
+		w.DecidedAt = event.Instant(completed)
 		resource["completedUtc"] = w.DecidedAt
 	}
 	body, err := json.Marshal(map[string]any{"id": id, "applicationId": "a0000000-0000-4000-8000-000000000001",
-		"createdUtc": kycbridge.Instant(w.At), "payload": resource, "type": kind})
+		"createdUtc": event.Instant(w.At), "payload": resource, "type": kind})
 	if err != nil {
 		panic(err) // a map of plain values always encodes
 	}
@@ -92,9 +93,9 @@ func (l *Life) session(status string, at time.Time) map[string]any {
 	return map[string]any{
 		"id": l.Reference(), "applicationId": "a0000000-0000-4000-8000-000000000001",
 		"externalReferenceId": fmt.Sprintf("ref-%d", l.N), "createdUtc": "2026-03-02T08:55:00.12Z",
-		"modifiedUtc": kycbridge.Instant(at), "status": status,
+		"modifiedUtc": event.Instant(at), "status": status,
 		"setup": map[string]any{"id": "5e000000-0000-4000-8000-000000000001", "versionId": "5e000000-0000-4000-8000-0000000000a1"},
-		"step":  map[string]any{"consent": map[string]any{"isConsented": true, "consentedUtc": kycbridge.Instant(at)}},
+		"step":  map[string]any{"consent": map[string]any{"isConsented": true, "consentedUtc": event.Instant(at)}},
 	}
 }
 

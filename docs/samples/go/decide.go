@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"time"
 )
 
 // event is what this consumer needs of an event.
 type event struct {
-	ID   string `json:"id"`
-	Data struct {
+	ID           string    `json:"id"`
+	RestoredTime time.Time `json:"restoredtime"` // zero: no events were ever lost
+	Data         struct {
 		VerificationID    string `json:"verification_id"`
 		Revision          int    `json:"revision"`
 		Environment       string `json:"environment"`
@@ -34,11 +36,13 @@ const (
 	hold  = "hold"  // not, not yet, or not any more
 )
 
-// decide says what follows from e where the highest revision handled before is handled, 0 if none.
-// An old revision never overwrites a newer one, and a repeated one does nothing.
-func decide(handled int, environment string, e event) string {
+// decide says what follows from e where handled is the row of its verification, empty if there is none.
+// An old revision never overwrites a newer one, and a repeated one does nothing. What came after events
+// were lost is newer than what came before, whatever its revision.
+func decide(handled row, environment string, e event) string {
+	later := e.RestoredTime.Compare(handled.Restored)
 	switch {
-	case e.Data.Environment != environment || e.Data.Revision <= handled:
+	case e.Data.Environment != environment || later < 0 || later == 0 && e.Data.Revision <= handled.Revision:
 		return skip
 	case e.accepted():
 		return admit
@@ -54,9 +58,10 @@ type book struct {
 }
 
 type row struct {
-	VerificationID string `json:"verification_id"`
-	Revision       int    `json:"revision"`
-	Action         string `json:"action"`
+	VerificationID string    `json:"verification_id"`
+	Revision       int       `json:"revision"`
+	Action         string    `json:"action"`
+	Restored       time.Time `json:"restored,omitzero"`
 }
 
 // openBook reads what was committed before. A last line that a power cut left in half never was.
@@ -89,7 +94,7 @@ func (b *book) handle(environment string, body []byte) (r row, err error) {
 	if err := json.Unmarshal(body, &e); err != nil || e.Data.VerificationID == "" {
 		return row{}, errNoEvent
 	}
-	r = row{e.Data.VerificationID, e.Data.Revision, decide(b.rows[e.Data.VerificationID].Revision, environment, e)}
+	r = row{e.Data.VerificationID, e.Data.Revision, decide(b.rows[e.Data.VerificationID], environment, e), e.RestoredTime}
 	if r.Action == skip {
 		return r, nil
 	}

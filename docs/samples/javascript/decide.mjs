@@ -14,10 +14,13 @@ export function accepted(data) {
   return data.decision.outcome === "approved" && data.decision.final === true;
 }
 
-// decide says what follows from an event where the highest revision handled before is handled, 0 if
-// none. An old revision never overwrites a newer one, and a repeated one does nothing.
-export function decide(handled, environment, data) {
-  if (data.environment !== environment || data.revision <= handled) return SKIP;
+// decide says what follows from an event where handled is the row of its verification, if there is one.
+// An old revision never overwrites a newer one, and a repeated one does nothing. What came after events
+// were lost is newer than what came before, whatever its revision.
+export function decide(handled, environment, data, restored = "") {
+  const { restored: before = "", revision = 0 } = handled ?? {};
+  if (data.environment !== environment || restored < before) return SKIP;
+  if (restored === before && data.revision <= revision) return SKIP;
   return accepted(data) ? ADMIT : HOLD;
 }
 
@@ -37,9 +40,10 @@ export class Book {
 
   // handle decides about an event and commits that, once. After it the event may be acknowledged.
   handle(environment, body) {
-    const { data } = JSON.parse(body);
+    const { data, restoredtime: restored = "" } = JSON.parse(body);
     const { verification_id, revision } = data;
-    const row = { verification_id, revision, action: decide(this.rows.get(verification_id)?.revision ?? 0, environment, data) };
+    const action = decide(this.rows.get(verification_id), environment, data, restored);
+    const row = { verification_id, revision, action, restored };
     if (row.action !== SKIP) {
       writeSync(this.file, JSON.stringify(row) + "\n");
       fsyncSync(this.file);

@@ -17,12 +17,13 @@ def accepted(data):
     return data["decision"]["outcome"] == "approved" and data["decision"]["final"] is True
 
 
-def decide(handled, environment, data):
-    """What follows from an event where the highest revision handled before is handled, 0 if none.
+def decide(handled, environment, data, restored=""):
+    """What follows from an event where handled is what was handled last: restoredtime and revision, ("", 0) if nothing.
 
-    An old revision never overwrites a newer one, and a repeated one does nothing.
+    An old revision never overwrites a newer one, and a repeated one does nothing. What came after events
+    were lost is newer than what came before, whatever its revision.
     """
-    if data["environment"] != environment or data["revision"] <= handled:
+    if data["environment"] != environment or (restored, data["revision"]) <= handled:
         return SKIP
     return ADMIT if accepted(data) else HOLD
 
@@ -34,19 +35,22 @@ class Book:
         self.db = sqlite3.connect(path)
         self.db.execute("PRAGMA synchronous=FULL")
         self.db.execute("CREATE TABLE IF NOT EXISTS handled"
-                        " (verification_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, action TEXT NOT NULL)")
+                        " (verification_id TEXT PRIMARY KEY, revision INTEGER NOT NULL, action TEXT NOT NULL,"
+                        " restored TEXT NOT NULL)")
 
     def handle(self, environment, body):
         """Decides about an event and commits that, once. After it the event may be acknowledged."""
-        data = json.loads(body)["data"]
+        event = json.loads(body)
+        data, restored = event["data"], event.get("restoredtime", "")
         vid, revision = data["verification_id"], data["revision"]
         with self.db:  # one transaction: what you do about the event belongs in here
-            row = self.db.execute("SELECT revision FROM handled WHERE verification_id = ?", (vid,)).fetchone()
-            action = decide(row[0] if row else 0, environment, data)
+            row = self.db.execute("SELECT restored, revision FROM handled WHERE verification_id = ?", (vid,)).fetchone()
+            action = decide(row or ("", 0), environment, data, restored)
             if action != SKIP:
-                self.db.execute("INSERT INTO handled VALUES (?, ?, ?) ON CONFLICT (verification_id)"
-                                " DO UPDATE SET revision = excluded.revision, action = excluded.action"
-                                " WHERE excluded.revision > handled.revision", (vid, revision, action))
+                self.db.execute("INSERT INTO handled VALUES (?, ?, ?, ?) ON CONFLICT (verification_id)"
+                                " DO UPDATE SET revision = excluded.revision, action = excluded.action,"
+                                " restored = excluded.restored WHERE (excluded.restored, excluded.revision)"
+                                " > (handled.restored, handled.revision)", (vid, revision, action, restored))
         return vid, revision, action
 
 

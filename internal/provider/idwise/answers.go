@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"kycbridge/internal/provider/rest"
 )
@@ -82,7 +83,12 @@ type Result struct {
 
 // undecided reports whether nobody has decided yet.
 func (r Result) undecided() bool {
-	return (r.SystemDecision == "" || r.SystemDecision == "Incomplete") && r.ManualDecision == ""
+	for _, word := range []ID{r.SystemDecision, r.ManualDecision, r.FinalDecision} {
+		if word != "" && !strings.EqualFold(string(word), "Incomplete") {
+			return false
+		}
+	}
+	return true
 }
 
 var errNotJSON = errors.New("the answer is not the JSON that was expected") // encoding/json may quote it

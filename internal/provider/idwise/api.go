@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/provider/rest"
 )
 
@@ -24,7 +25,7 @@ func New(c Config, o rest.Options) kycbridge.API { return NewClient(c, o).API() 
 
 // API is the client as the rest of kycbridge uses it. Media is nil without Config.ImagePath.
 func (c *Client) API() kycbridge.API {
-	api := kycbridge.API{Fetch: c.fetch, Start: c.start, Step: c.step}
+	api := kycbridge.API{Fetch: c.fetch, Start: c.start, Step: c.step, Complete: c.complete, Review: c.review}
 	if c.config.ImagePath != "" {
 		api.Media = func(ctx context.Context, m kycbridge.MediaRequest) (kycbridge.MediaAnswer, error) {
 			return c.Image(ctx, m.Reference, m.Ref)
@@ -34,12 +35,13 @@ func (c *Client) API() kycbridge.API {
 }
 
 // fetch asks for the result where a webhook announced one, else for progress first. Where the result
-// fails after a summary came, both the summary and the error are returned.
+// fails after a summary came, both the summary and the error are returned, and so are an announced result
+// that decides nothing yet and the error that says so.
 func (c *Client) fetch(ctx context.Context, q kycbridge.Query) ([]kycbridge.Fetched, error) {
 	if q.Triggered {
-		fetched, err := c.fetchResult(ctx, q.Reference, nil)
-		if err == nil && len(fetched) == 0 {
-			return nil, &kycbridge.ProviderError{Kind: kycbridge.ProviderPending, Call: callResult, Sent: true}
+		fetched, decided, err := c.fetchResult(ctx, q.Reference, nil)
+		if err == nil && !decided {
+			err = &kycbridge.ProviderError{Kind: kycbridge.ProviderPending, Call: callResult, Sent: true}
 		}
 		return fetched, err
 	}
@@ -51,7 +53,7 @@ func (c *Client) fetch(ctx context.Context, q kycbridge.Query) ([]kycbridge.Fetc
 	if !s.IsCompleted {
 		return fetched, nil
 	}
-	fetched, err = c.fetchResult(ctx, q.Reference, fetched)
+	fetched, _, err = c.fetchResult(ctx, q.Reference, fetched)
 	// The summary shows that the journey exists: a result that is not found is not there yet.
 	var e *kycbridge.ProviderError
 	if errors.As(err, &e) && e.Kind == kycbridge.ProviderNotFound {
@@ -60,16 +62,16 @@ func (c *Client) fetch(ctx context.Context, q kycbridge.Query) ([]kycbridge.Fetc
 	return fetched, err
 }
 
-func (c *Client) fetchResult(ctx context.Context, journeyID string, before []kycbridge.Fetched) ([]kycbridge.Fetched, error) {
+// fetchResult adds the result to what came before it, whatever it says: that steps are missing is news too.
+// It also reports whether somebody has decided.
+func (c *Client) fetchResult(
+	ctx context.Context, journeyID string, before []kycbridge.Fetched,
+) (fetched []kycbridge.Fetched, decided bool, err error) {
 	r, err := c.Result(ctx, journeyID)
 	if err != nil {
-		return before, err
+		return before, false, err
 	}
-	if r.undecided() {
-		// Nothing that the summary has not told: the checks are still running.
-		return before, nil
-	}
-	return append(before, kycbridge.Fetched{Part: partResult, ContentType: r.Answer.ContentType, Body: r.Answer.Body}), nil
+	return append(before, kycbridge.Fetched{Part: partResult, ContentType: r.Answer.ContentType, Body: r.Answer.Body}), !r.undecided(), nil
 }
 
 // referenceNo is what a reference may be made of (https://docs.idwise.com/reference/start-journey-api).
@@ -86,7 +88,10 @@ func (c *Client) start(ctx context.Context, r kycbridge.StartRequest) (kycbridge
 	if err != nil {
 		return kycbridge.Started{}, err
 	}
-	return kycbridge.Started{Reference: string(j.JourneyID), FlowID: request.FlowID}, nil
+	return kycbridge.Started{
+		Reference: string(j.JourneyID), FlowID: request.FlowID,
+		Answer: rest.Only(j.Answer.Body, "journey_id", "reference_no", "is_completed", "step_summaries"),
+	}, nil
 }
 
 func (c *Client) startRequest(r kycbridge.StartRequest) (StartRequest, error) {
@@ -98,18 +103,18 @@ func (c *Client) startRequest(r kycbridge.StartRequest) (StartRequest, error) {
 	case request.FlowID == "":
 		return request, refused(callStart, "/options/flow_id", "is required: the account has no flow of its own")
 	case !referenceNo.MatchString(r.ExternalReference):
-		return request, refused(callStart, "/external_reference", `must consist of letters, digits and - _ / \ , . + @`)
+		return request, refused(callStart, "/external_reference", `must be of letters, digits and - _ / \ , . + @ only`)
 	}
 	var options struct {
 		AML bool `json:"aml"`
 	}
 	if len(r.Options) > 0 && json.Unmarshal(r.Options, &options) != nil {
-		return request, refused(callStart, "/options", "must be as the start schema says")
+		return request, refused(callStart, "/options", "must be as the schema idwise/start has them")
 	}
 	if options.AML {
 		request.ApplicantDetails = applicant(r.Person)
 		if request.ApplicantDetails.FullName == "" {
-			return request, refused(callStart, "/person/name", "is required for AML")
+			return request, refused(callStart, "/person/name", "is required: a search of AML lists wants to know whom to look for")
 		}
 	}
 	return request, nil
@@ -134,9 +139,46 @@ func (c *Client) step(ctx context.Context, s kycbridge.Step) (kycbridge.StepAnsw
 	if err != nil {
 		return kycbridge.StepAnswer{}, err
 	}
-	// The answer's form is not published; what is no JSON cannot be passed on as such.
-	if body := bytes.TrimSpace(answer.Body); json.Valid(body) {
-		return kycbridge.StepAnswer{Body: answer.Body}, nil
+	return passedOn(answer), nil
+}
+
+// passedOn is an answer whose form is not published; what is no JSON cannot be passed on as such.
+func passedOn(a rest.Answer) kycbridge.StepAnswer {
+	if json.Valid(bytes.TrimSpace(a.Body)) {
+		return kycbridge.StepAnswer{Body: a.Body}
 	}
-	return kycbridge.StepAnswer{}, nil
+	return kycbridge.StepAnswer{}
+}
+
+func (c *Client) complete(ctx context.Context, reference string) (kycbridge.StepAnswer, error) {
+	answer, err := c.CompleteJourney(ctx, reference)
+	if err != nil {
+		return kycbridge.StepAnswer{}, err
+	}
+	return passedOn(answer), nil
+}
+
+// decisions are the vendor's words for a person's decision
+// (https://docs.idwise.com/reference/manual-review-journey).
+var decisions = map[event.Outcome]string{
+	event.OutcomeApproved: "Approved", event.OutcomeRejected: "Rejected", event.OutcomeResubmit: "Resubmission Requested",
+}
+
+func (c *Client) review(ctx context.Context, r kycbridge.Review) (kycbridge.StepAnswer, error) {
+	review := Review{NewDecision: decisions[r.Decision], Comment: r.Comment}
+	if review.NewDecision == "" {
+		return kycbridge.StepAnswer{}, refused(callReview, "/decision", "must be approved, rejected or resubmit")
+	}
+	for _, step := range r.Steps {
+		said := StepReview{StepID: step.StepID, ReviewDecision: "Approve"}
+		if step.Redo {
+			said.ReviewDecision = "Resubmit"
+		}
+		review.StepReviews = append(review.StepReviews, said)
+	}
+	answer, err := c.ManualReview(ctx, r.Reference, review)
+	if err != nil {
+		return kycbridge.StepAnswer{}, err
+	}
+	return passedOn(answer), nil
 }

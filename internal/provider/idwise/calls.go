@@ -18,9 +18,6 @@ const (
 	callResult   = "get-journey-result"
 	callReview   = "manual-review-journey"
 	callImage    = "get-image"
-	callAML      = "get-aml-result"
-	callAmend    = "amend-aml-search"
-	callDelete   = "delete-journey"
 )
 
 // StartRequest asks for a journey (https://docs.idwise.com/reference/start-journey-api).
@@ -41,13 +38,16 @@ type Applicant struct {
 // once.
 func (c *Client) StartJourney(ctx context.Context, r StartRequest) (Journey, error) {
 	var j Journey
-	err := c.write(ctx, callStart, http.MethodPost, c.journey("/start-journey"), r, func(a rest.Answer) error {
+	_, err := c.write(ctx, callStart, http.MethodPost, c.journey("/start-journey"), r, func(a rest.Answer) error {
 		j = Journey{Answer: a}
 		if err := decode(a.Body, &j); err != nil {
 			return err
 		}
-		if j.JourneyID == "" {
+		switch {
+		case j.JourneyID == "":
 			return errors.New("the answer names no journey")
+		case j.ReferenceNo != "" && string(j.ReferenceNo) != r.ReferenceNo:
+			return errors.New("the answer is about another reference")
 		}
 		return nil
 	})
@@ -56,14 +56,14 @@ func (c *Client) StartJourney(ctx context.Context, r StartRequest) (Journey, err
 
 // CompleteJourney ends the hand-in; no step can be added or changed afterwards
 // (https://docs.idwise.com/docs/journey-builder-api). It is sent once.
-func (c *Client) CompleteJourney(ctx context.Context, journeyID string) error {
+func (c *Client) CompleteJourney(ctx context.Context, journeyID string) (rest.Answer, error) {
 	if !segment(journeyID) {
-		return refused(callComplete, "/reference", "must be a journey id")
+		return rest.Answer{}, refused(callComplete, "/reference", "must be a journey id")
 	}
 	body := struct {
 		JourneyID string `json:"journey_id"`
 	}{journeyID}
-	return c.write(ctx, callComplete, http.MethodPost, c.journey("/complete-journey"), body, nil)
+	return c.write(ctx, callComplete, http.MethodPost, c.journey("/complete-journey"), body, about(journeyID))
 }
 
 // Summary asks how far a journey has come. Two calls for one journey lie at least
@@ -142,65 +142,36 @@ type StepReview struct {
 
 // ManualReview overrules or confirms what the system decided. It is sent once, since each review
 // raises webhooks.
-func (c *Client) ManualReview(ctx context.Context, journeyID string, r Review) error {
+func (c *Client) ManualReview(ctx context.Context, journeyID string, r Review) (rest.Answer, error) {
 	if !segment(journeyID) {
-		return refused(callReview, "/reference", "must be a journey id")
+		return rest.Answer{}, refused(callReview, "/reference", "must be a journey id")
 	}
-	return c.write(ctx, callReview, http.MethodPost, c.journey("/manual-review/{id}", "id", journeyID), r, nil)
+	return c.write(ctx, callReview, http.MethodPost, c.journey("/manual-review/{id}", "id", journeyID), r, about(journeyID))
 }
 
-// AMLResult reads what stands in AML lists about a check's applicant, as it comes
-// (https://docs.idwise.com/reference/get-aml-history).
-func (c *Client) AMLResult(ctx context.Context, id string) (rest.Answer, error) {
-	if !segment(id) {
-		return rest.Answer{}, refused(callAML, "/reference", "must be an id")
-	}
-	call := c.call(callAML, http.MethodGet, c.config.BaseURL+fill("/checks/aml/{id}", "id", id), nil)
-	call.Repeat = true
-	call.Check = func(a rest.Answer) error {
-		if err := honest(callAML, kycbridge.ProviderMalformed, a); err != nil {
-			return err
+// about refuses an answer that names another journey than the one that was meant. None need be named,
+// as most of these answers are not published.
+func about(journeyID string) func(rest.Answer) error {
+	return func(a rest.Answer) error {
+		var named struct {
+			JourneyID ID `json:"journey_id"`
 		}
-		return decode(a.Body, new(struct{}))
+		if decode(a.Body, &named) == nil && named.JourneyID != "" && string(named.JourneyID) != journeyID {
+			return errors.New("the answer is about another journey")
+		}
+		return nil
 	}
-	return c.rest.Do(ctx, call)
-}
-
-// AmendAML searches the AML lists again for other details
-// (https://docs.idwise.com/reference/amend-aml-search). It is sent once.
-func (c *Client) AmendAML(ctx context.Context, id string, a Applicant) error {
-	if !segment(id) {
-		return refused(callAmend, "/reference", "must be an id")
-	}
-	body := struct {
-		EntityDetails Applicant `json:"entity_details"`
-	}{a}
-	return c.write(ctx, callAmend, http.MethodPut, c.config.BaseURL+fill("/checks/aml/{id}", "id", id), body, nil)
-}
-
-// Delete erases the personal data of a journey (https://developers.idwise.com). It may be repeated; a
-// journey that is gone already is an error of kind not_found.
-func (c *Client) Delete(ctx context.Context, journeyID string) error {
-	if !segment(journeyID) {
-		return refused(callDelete, "/reference", "must be a journey id")
-	}
-	call := c.call(callDelete, http.MethodDelete, c.config.BaseURL+fill("/journey/{id}", "id", journeyID), nil)
-	call.Repeat = true
-	call.Check = done(callDelete, nil)
-	_, err := c.rest.Do(ctx, call)
-	return err
 }
 
 // write sends a call that changes something, once, with v as JSON. take may be nil.
-func (c *Client) write(ctx context.Context, name, method, address string, v any, take func(rest.Answer) error) error {
+func (c *Client) write(ctx context.Context, name, method, address string, v any, take func(rest.Answer) error) (rest.Answer, error) {
 	body, err := written(name, v)
 	if err != nil {
-		return err
+		return rest.Answer{}, err
 	}
 	call := c.call(name, method, address, body)
 	call.Check = done(name, take)
-	_, err = c.rest.Do(ctx, call)
-	return err
+	return c.rest.Do(ctx, call)
 }
 
 // done checks the answer of a call that changes something. Most of these answers are not published,

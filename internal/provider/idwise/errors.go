@@ -2,7 +2,9 @@ package idwise
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"strings"
 
 	"kycbridge"
 	"kycbridge/internal/provider/rest"
@@ -61,13 +63,13 @@ func honest(call string, unknown kycbridge.ProviderErrorKind, a rest.Answer) err
 }
 
 func (f failure) failed() bool {
-	switch f.Success {
-	case false, "false":
+	switch strings.ToLower(fmt.Sprint(f.Success)) {
+	case "false", "0", "no":
 		return true
-	case nil:
-		return f.ErrorCode != ""
+	case "true", "1", "yes":
+		return false
 	}
-	return false
+	return f.ErrorCode != ""
 }
 
 // written turns a request into JSON. None of our types can fail, so an error is of what the caller

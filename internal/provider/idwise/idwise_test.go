@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/provider/rest"
 	"kycbridge/internal/simulate"
 )
@@ -85,7 +86,7 @@ func problem(t *testing.T, err error) *kycbridge.ProviderError {
 // TestExamples serves every example of an answer and sends every example of a request.
 func TestExamples(t *testing.T) {
 	tested := map[string]bool{}
-	for _, name := range []string{"start-journey-response.json", "amend-aml-response.json"} {
+	for _, name := range []string{"start-journey-response.json"} {
 		tested[name] = true
 	}
 	for name, completed := range map[string]Flag{"journey-summary-completed.json": true, "journey-summary-in-progress.json": false} {
@@ -185,7 +186,10 @@ func calls(c *Client) map[string]func(context.Context) error {
 			_, err := c.ProcessStep(ctx, StepRequest{JourneyID: journeyID, StepID: "0", Images: sides(), AdditionalData: json.RawMessage(`{"source":"kycbridge"}`), JSON: true})
 			return err
 		},
-		callComplete: func(ctx context.Context) error { return c.CompleteJourney(ctx, journeyID) },
+		callComplete: func(ctx context.Context) error {
+			_, err := c.CompleteJourney(ctx, journeyID)
+			return err
+		},
 		callSummary: func(ctx context.Context) error {
 			_, err := c.Summary(ctx, journeyID)
 			return err
@@ -195,10 +199,11 @@ func calls(c *Client) map[string]func(context.Context) error {
 			return err
 		},
 		callReview: func(ctx context.Context) error {
-			return c.ManualReview(ctx, journeyID, Review{
-				NewDecision: "Resubmission Requested", Comment: "Front side unreadable",
-				StepReviews: []StepReview{{"0", "Resubmit"}, {"1", "Approve"}},
+			_, err := c.API().Review(ctx, kycbridge.Review{
+				Reference: journeyID, Decision: event.OutcomeResubmit, Comment: "Front side unreadable",
+				Steps: []kycbridge.StepReview{{StepID: "0", Redo: true}, {StepID: "1"}},
 			})
+			return err
 		},
 		callImage: func(ctx context.Context) error {
 			m, err := c.Image(ctx, journeyID, "img-selfie-1")
@@ -207,12 +212,6 @@ func calls(c *Client) map[string]func(context.Context) error {
 			}
 			return err
 		},
-		callAML: func(ctx context.Context) error {
-			_, err := c.AMLResult(ctx, journeyID)
-			return err
-		},
-		callAmend:  func(ctx context.Context) error { return c.AmendAML(ctx, journeyID, *jane()) },
-		callDelete: func(ctx context.Context) error { return c.Delete(ctx, journeyID) },
 	}
 }
 
@@ -230,7 +229,6 @@ var requests = map[string]struct{ call, method, path, answer string }{
 	"start-journey-request.json": {callStart, "POST", "/journey/v2/start-journey", "start-journey-response.json"},
 	"process-step-request.json":  {callStep, "POST", "/journey/v2/process-journey-step", ""},
 	"manual-review-request.json": {callReview, "POST", "/journey/v2/manual-review/" + journeyID, ""},
-	"amend-aml-request.json":     {callAmend, "PUT", "/checks/aml/" + journeyID, "amend-aml-response.json"},
 }
 
 func requestExample(t *testing.T, name string, want struct{ call, method, path, answer string }) {
@@ -289,7 +287,7 @@ func TestStart(t *testing.T) {
 		want    string // what is sent
 	}{
 		"least":        {kycbridge.StartRequest{ExternalReference: reference}, `{"flow_id":"` + flowID + `","reference_no":"ref-1001"}`},
-		"own flow":     {kycbridge.StartRequest{ExternalReference: `a/\,.+@-_`, FlowID: "f2"}, `{"flow_id":"f2","reference_no":"a/\\,.+@-_"}`},
+		"own flow":     {kycbridge.StartRequest{ExternalReference: reference, FlowID: "f2"}, `{"flow_id":"f2","reference_no":"ref-1001"}`},
 		"no AML asked": {kycbridge.StartRequest{ExternalReference: reference, Person: kycbridge.Person{Name: person}, Options: json.RawMessage(`{"aml":false}`)}, `{"flow_id":"` + flowID + `","reference_no":"ref-1001"}`},
 		"AML": {
 			kycbridge.StartRequest{ExternalReference: reference, Person: kycbridge.Person{GivenName: "Jane", FamilyName: "Sample", Birthdate: "1990-02-01", Gender: "Female"}, Options: json.RawMessage(`{"aml":true,"language":"en"}`)},
@@ -315,7 +313,11 @@ func TestStart(t *testing.T) {
 			if flow == "" {
 				flow = flowID
 			}
-			if diff := cmp.Diff(kycbridge.Started{Reference: "a0000000-0000-4000-8000-000000000001", FlowID: flow}, got); diff != "" {
+			want := kycbridge.Started{
+				Reference: "a0000000-0000-4000-8000-000000000001", FlowID: flow,
+				Answer: json.RawMessage(`{"is_completed":false,"journey_id":"a0000000-0000-4000-8000-000000000001","reference_no":"ref-1001","step_summaries":[]}`),
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}
 			if diff := cmp.Diff(tree(t, []byte(test.want)), tree(t, sent.body)); diff != "" {
@@ -336,6 +338,8 @@ func TestRefusedBeforeSending(t *testing.T) {
 	ctx := context.Background()
 	start := func(a kycbridge.API, r kycbridge.StartRequest) error { _, err := a.Start(ctx, r); return err }
 	step := func(a kycbridge.API, s kycbridge.Step) error { _, err := a.Step(ctx, s); return err }
+	complete := func(a kycbridge.API, reference string) error { _, err := a.Complete(ctx, reference); return err }
+	decide := func(a kycbridge.API, r kycbridge.Review) error { _, err := a.Review(ctx, r); return err }
 	front := sides()[:1]
 	for path, errs := range map[string][]error{
 		"/options/flow_id":    {start(poor, kycbridge.StartRequest{ExternalReference: reference})},
@@ -344,12 +348,13 @@ func TestRefusedBeforeSending(t *testing.T) {
 		"/person/name":        {start(api, kycbridge.StartRequest{ExternalReference: "a", Options: json.RawMessage(`{"aml":true}`)})},
 		"/step_id":            {step(api, kycbridge.Step{Reference: "j", Images: front})},
 		"/skip":               {step(poor, kycbridge.Step{Reference: "j", StepID: "0", Skip: true})},
-		"/images":             {step(api, kycbridge.Step{Reference: "j", StepID: "0"}), step(api, kycbridge.Step{Reference: "j", StepID: "0", Images: append(sides(), front...)})},
-		"/data":               {step(api, kycbridge.Step{Reference: "j", StepID: "0", Images: front, Data: json.RawMessage(`[]`)}), step(api, kycbridge.Step{Reference: "j", StepID: "0", Images: front, Data: json.RawMessage(`{`)})},
+		"/image":              {step(api, kycbridge.Step{Reference: "j", StepID: "0"})},
+		"/image2":             {step(api, kycbridge.Step{Reference: "j", StepID: "0", Images: append(sides(), front...)})},
+		"/additional_data":    {step(api, kycbridge.Step{Reference: "j", StepID: "0", Images: front, Data: json.RawMessage(`[]`)}), step(api, kycbridge.Step{Reference: "j", StepID: "0", Images: front, Data: json.RawMessage(`{`)})},
 		"/reference": {
-			step(api, kycbridge.Step{StepID: "0", Images: front}), rich.CompleteJourney(ctx, ""), rich.ManualReview(ctx, "..", Review{}),
-			rich.AmendAML(ctx, ".", Applicant{}), rich.Delete(ctx, ""),
+			step(api, kycbridge.Step{StepID: "0", Images: front}), complete(api, ""), decide(api, kycbridge.Review{Reference: "..", Decision: event.OutcomeApproved}),
 		},
+		"/decision": {decide(api, kycbridge.Review{Reference: "j"}), decide(api, kycbridge.Review{Reference: "j", Decision: event.OutcomeReview})},
 	} {
 		for i, err := range errs {
 			e := problem(t, err)
@@ -395,7 +400,7 @@ func TestFetch(t *testing.T) {
 	if got, err := parts(kycbridge.Query{Reference: finished, Triggered: true}); err != nil || !cmp.Equal(got, []string{"result"}) {
 		t.Errorf("triggered: %v, %v", got, err)
 	}
-	if got, err := parts(kycbridge.Query{Reference: running, Triggered: true}); problem(t, err).Kind != kycbridge.ProviderPending || len(got) > 0 {
+	if got, err := parts(kycbridge.Query{Reference: running, Triggered: true}); problem(t, err).Kind != kycbridge.ProviderPending || !cmp.Equal(got, []string{"result"}) {
 		t.Errorf("triggered before there is a decision: %v, %v", got, err)
 	}
 	if _, err := parts(kycbridge.Query{Reference: "nobody"}); problem(t, err).Kind != kycbridge.ProviderNotFound {
@@ -553,7 +558,7 @@ func TestStepsArriveIntact(t *testing.T) {
 					t.Errorf("%s: %d bytes of %s, length %d, error %v", path, len(got), m.ContentType, m.Length, err)
 				}
 			}
-			if err := c.CompleteJourney(ctx, started.Reference); err != nil {
+			if _, err := api.Complete(ctx, started.Reference); err != nil {
 				t.Fatal(err)
 			}
 			for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -618,7 +623,7 @@ func TestWritesAreSentOnce(t *testing.T) {
 		"broken": {Broken: 1},
 		"slow":   {Slow: 1, SlowBy: time.Minute},
 	}
-	once := []string{callStart, callStep, callComplete, callReview, callAmend}
+	once := []string{callStart, callStep, callComplete, callReview}
 	for name, f := range faults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -665,22 +670,42 @@ func TestReadsAreRepeated(t *testing.T) {
 	t.Parallel()
 	s := serve(t, simulate.Options{})
 	id := s.Begin(reference, simulate.Approve)
-	for _, call := range []string{callResult, callAML} {
-		s.Can(call, canned(500, nil), canned(502, []byte("<html>")))
-	}
-	c := client(s.URL())
-	if _, err := c.Result(context.Background(), id); err != nil {
+	s.Can(callResult, canned(500, nil), canned(502, []byte("<html>")))
+	if _, err := client(s.URL()).Result(context.Background(), id); err != nil {
 		t.Error(err)
 	}
-	if _, err := c.AMLResult(context.Background(), id); err != nil {
-		t.Error(err)
-	}
-	s.Can(callDelete, canned(503, nil))
-	if err := c.Delete(context.Background(), id); err != nil {
-		t.Error(err)
-	}
-	if _, err := c.Result(context.Background(), id); problem(t, err).Kind != kycbridge.ProviderNotFound {
-		t.Errorf("after the deletion: %v", err)
+}
+
+// TestSuccessesThatFailed: a 200 that says that it failed, or that is about another journey or
+// reference, is a failure. What changes something may have been done all the same.
+func TestSuccessesThatFailed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		call, body string
+		kind       kycbridge.ProviderErrorKind
+		message    string
+	}{
+		"start refused":              {callStart, `{"success": false, "message": "Flow is inactive", "error_code": "flow"}`, kycbridge.ProviderInvalid, "Flow is inactive"},
+		"start refused as text":      {callStart, `{"success": "False", "message": "Flow is inactive"}`, kycbridge.ProviderInvalid, "Flow is inactive"},
+		"start refused as number":    {callStart, `{"success": 0, "message": "Flow is inactive"}`, kycbridge.ProviderInvalid, "Flow is inactive"},
+		"start of another reference": {callStart, `{"journey_id": "j1", "reference_no": "ref-2"}`, kycbridge.ProviderMalformed, ""},
+		"step refused":               {callStep, `{"success": false, "message": "Journey is completed"}`, kycbridge.ProviderInvalid, "Journey is completed"},
+		"step of another journey":    {callStep, `{"journey_id": "65f000000000000000000002"}`, kycbridge.ProviderMalformed, ""},
+		"completion refused":         {callComplete, `{"success": false, "message": "Not yet"}`, kycbridge.ProviderInvalid, "Not yet"},
+		"completion of another":      {callComplete, `{"success": true, "journey_id": 7}`, kycbridge.ProviderMalformed, ""},
+		"review refused":             {callReview, `{"success": false, "error_code": "invalid_credentials", "message": "no"}`, kycbridge.ProviderCredentials, "no"},
+		"review of another":          {callReview, `{"journey_id": "65f000000000000000000002"}`, kycbridge.ProviderMalformed, ""},
+		"result refused":             {callResult, `{"success": false, "message": "Later"}`, kycbridge.ProviderMalformed, "Later"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, simulate.Options{})
+			body := canned(200, []byte(tt.body))
+			s.Can(tt.call, body, body, body)
+			e := problem(t, calls(client(s.URL()))[tt.call](context.Background()))
+			if e.Kind != tt.kind || e.Message != tt.message || e.Status != 200 || !e.Sent {
+				t.Errorf("%+v", e)
+			}
+		})
 	}
 }
 
@@ -738,7 +763,7 @@ var lies = map[string]struct {
 	"nothing":            {canned(200, nil), kycbridge.ProviderMalformed, ""},
 	"list":               {canned(200, []byte(`[]`)), kycbridge.ProviderMalformed, ""},
 	"nobody's":           {canned(200, []byte(`{"system_decision":"Complete","is_completed":true}`)), kycbridge.ProviderMalformed, ""},
-	"another's":          {canned(200, []byte(`{"journey_id":"x","system_decision":"Complete"}`)), kycbridge.ProviderMalformed, ""},
+	"another's":          {canned(200, []byte(`{"journey_id":"x","system_decision":"Complete"}`)), kycbridge.ProviderMalformed, kycbridge.ProviderMalformed},
 	"404 without a body": {canned(404, nil), kycbridge.ProviderNotFound, kycbridge.ProviderNotFound},
 	"400 in HTML":        {simulate.Canned{Status: 400, ContentType: "text/html", Body: []byte("<html>")}, kycbridge.ProviderInvalid, kycbridge.ProviderInvalid},
 	"503":                {canned(503, []byte(`{"success":false,"error_code":{}}`)), kycbridge.ProviderUnavailable, kycbridge.ProviderUnavailable},
@@ -899,8 +924,7 @@ func TestAddresses(t *testing.T) {
 		"result path":     {func(c *Config) { c.ResultPath = "results/{id}/all" }, callResult, "/journey/v2/results/" + journeyID + "/all"},
 		"result as query": {func(c *Config) { c.ResultPath = "/result?journey_id={id}" }, callResult, "/journey/v2/result?journey_id=" + journeyID},
 		"image as query":  {func(c *Config) { c.ImagePath = "/image?path={path}&j={id}" }, callImage, "/journey/v2/image?path=img-selfie-1&j=" + journeyID},
-		"base with slash": {func(c *Config) { c.BaseURL += "/" }, callAML, "/checks/aml/" + journeyID},
-		"deletion":        {func(c *Config) { c.Prefix = "/x" }, callDelete, "/journey/" + journeyID},
+		"base with slash": {func(c *Config) { c.BaseURL += "/" }, callSummary, "/journey/v2/summary/" + journeyID},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -44,7 +44,7 @@ func (c *Client) ProcessStep(ctx context.Context, s StepRequest) (rest.Answer, e
 	}
 	call := c.call(callStep, http.MethodPost, c.journey("/process-journey-step"), body)
 	call.Header.Set("Content-Type", contentType)
-	call.Check = done(callStep, nil)
+	call.Check = done(callStep, about(s.JourneyID))
 	return c.rest.Do(ctx, call)
 }
 
@@ -56,13 +56,13 @@ func (c *Client) checkStep(s StepRequest) error {
 	case s.StepID == "":
 		return refused(callStep, "/step_id", "is required")
 	case s.Skip && c.config.SkipField == "":
-		return refused(callStep, "/skip", "is not possible: the vendor does not publish how")
+		return refused(callStep, "/skip", "is not possible yet: write the name of the vendor's skip flag into api.skip_field of the account")
 	case !s.Skip && len(s.Images) == 0:
-		return refused(callStep, "/images", "must hold the front side")
+		return refused(callStep, "/image", "is required: the front side, or the face")
 	case len(s.Images) > len(imageFields):
-		return refused(callStep, "/images", "must hold two sides at most")
+		return refused(callStep, "/image2", "must be the last: a step has two sides at most")
 	case len(s.AdditionalData) > 0 && !object(s.AdditionalData):
-		return refused(callStep, "/data", "must be a JSON object")
+		return refused(callStep, "/additional_data", "must be a JSON object")
 	}
 	return nil
 }

@@ -19,6 +19,8 @@ type SendLinkRequest struct {
 	SessionType      string                     `json:"session_type,omitempty"`
 	Origin           string                     `json:"origin,omitempty"`
 	Extras           map[string]json.RawMessage `json:"extras,omitempty"`
+
+	Files []kycbridge.File `json:"-"` // that stand in Extras as their marks
 }
 
 // Link is a session that was made. The vendor's own sample echoes another phone and user than were
@@ -31,6 +33,8 @@ type Link struct {
 	ValidityDuration Text `json:"validity_duration"`
 	PhoneNumber      Text `json:"phone_number"`
 	UserID           Text `json:"user_id"`
+
+	Answer json.RawMessage `json:"-"` // what may be kept of the answer: not the link, and not the phone number
 }
 
 // SendLink makes a session. It is sent once: a second link ends the session of the first one.
@@ -39,9 +43,11 @@ func (c *Client) SendLink(ctx context.Context, r SendLinkRequest) (Link, error) 
 	if err != nil {
 		return Link{}, err
 	}
+	call.Files = r.Files
 	var out Link
 	call.Check = checked(callLink, &out, func(l Link) Text { return l.SessionID })
-	_, err = c.authorized(ctx, call)
+	answer, err := c.authorized(ctx, call)
+	out.Answer = rest.Only(answer.Body, "session_id", "link_id", "link_expiry_time", "validity_duration", "user_id")
 	return out, err
 }
 
@@ -89,6 +95,8 @@ type PushUserDataRequest struct {
 	Extras      map[string]json.RawMessage `json:"extras,omitempty"`
 	PhoneNumber string                     `json:"phone_number"`
 	UserID      string                     `json:"user_id"`
+
+	Files []kycbridge.File `json:"-"` // documents and videos that stand in Data or Extras as their marks
 }
 
 // FormStep is one form: its groups by name, and their fields by name, spelled as the vendor does.
@@ -105,11 +113,33 @@ type StepInfo struct {
 
 // PushUserDataAnswer is the session that the forms made.
 type PushUserDataAnswer struct {
+	SessionID Text  `json:"session_id"`
+	Track     Track `json:"track"`
+
+	Answer json.RawMessage `json:"-"` // what may be kept of the answer
+}
+
+// Track says whose session it is: the user is the one of the request
+// (https://doc.app.getkwikid.com/docs/FormFlow/Integrations).
+type Track struct {
+	UserID    Text `json:"user_id"`
 	SessionID Text `json:"session_id"`
-	Track     struct {
-		UserID    Text `json:"user_id"`
-		SessionID Text `json:"session_id"`
-	} `json:"track"`
+}
+
+// UnmarshalJSON takes nothing from what is no object.
+func (t *Track) UnmarshalJSON(raw []byte) error {
+	type plain Track
+	var read plain
+	if json.Unmarshal(raw, &read) == nil {
+		*t = Track(read)
+	}
+	return nil
+}
+
+// of reports whether nothing in the answer names another user than was sent, or two sessions.
+func (p PushUserDataAnswer) of(userID string) bool {
+	user, session := string(p.Track.UserID), string(p.Track.SessionID)
+	return (user == "" || user == userID) && (session == "" || lowerUUID(session) == lowerUUID(string(p.SessionID)))
 }
 
 // PushUserData makes a session from forms. It is sent once: what a second one for the same user does
@@ -119,8 +149,19 @@ func (c *Client) PushUserData(ctx context.Context, r PushUserDataRequest) (PushU
 	if err != nil {
 		return PushUserDataAnswer{}, err
 	}
+	call.Files = r.Files
 	var out PushUserDataAnswer
-	call.Check = checked(callPush, &out, func(p PushUserDataAnswer) Text { return p.SessionID })
-	_, err = c.authorized(ctx, call)
+	named := checked(callPush, &out, func(p PushUserDataAnswer) Text { return p.SessionID })
+	call.Check = func(a rest.Answer) error {
+		if err := named(a); err != nil {
+			return err
+		}
+		if !out.of(r.UserID) {
+			return errForeign
+		}
+		return nil
+	}
+	answer, err := c.authorized(ctx, call)
+	out.Answer = rest.Only(answer.Body, "success", "session_id", "track.user_id", "track.session_id")
 	return out, err
 }

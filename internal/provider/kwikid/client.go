@@ -2,8 +2,8 @@
 // digital KYC (https://doc.app.getkwikid.com/docs/VideoFlow/API_Integrations,
 // https://doc.app.getkwikid.com/docs/FormFlow/Integrations).
 //
-// What the vendor answers is decided by the HTTP status first and the code in the body second. The
-// success flag is never read: it is true on failed calls too.
+// What the vendor answers is decided by the HTTP status first, the code in the body second and the
+// success flag last: false is a failure, and true says nothing, because failed calls carry it too.
 package kwikid
 
 import (
@@ -47,6 +47,8 @@ type Config struct {
 	Username, Password string
 	AgentPrefix        string // "" is /agentapi
 	AppPrefix          string // "" is /appapi
+	// Country is where numbers without a prefix belong, ISO 3166-1 alpha-2; "" is IN.
+	Country string
 	// FileHosts may be asked for images and videos, beside the host of BaseURL. They get no credentials.
 	FileHosts []string
 }
@@ -61,7 +63,7 @@ type Client struct {
 // New returns what the account can ask of KwikID. There are no steps: the vendor's own page takes them.
 func New(c Config, o rest.Options) kycbridge.API {
 	client := NewClient(c, o)
-	return kycbridge.API{Fetch: client.Fetch, Start: client.Start, Media: client.Media}
+	return kycbridge.API{Fetch: client.Fetch, Start: client.Start, Files: true, Media: client.Media}
 }
 
 // NewClient makes a client of the account.

@@ -15,12 +15,14 @@ var (
 	errNotJSON   = errors.New("the request cannot be written as JSON")
 	errNoSession = errors.New("the answer has no session_id")
 	errLies      = errors.New("the body says that the call failed")
+	errForeign   = errors.New("the answer is about another user or session")
 )
 
 // fault is every error body that the vendor documents, in one
-// (https://doc.app.getkwikid.com/docs/VideoFlow/API_Integrations). Its success flag is left out: it
-// is true on failed calls.
+// (https://doc.app.getkwikid.com/docs/VideoFlow/API_Integrations). A success flag that is true says
+// nothing, since failed calls carry it too; one that is false is a failure.
 type fault struct {
+	Success    Text   `json:"success"`
 	Msg        Text   `json:"msg"`
 	Message    Text   `json:"message"`
 	E          Text   `json:"e"`
@@ -114,19 +116,53 @@ func pointers(fields []Text, message string) []kycbridge.FieldError {
 	return out
 }
 
+// failed reports whether the body says so in another way than by a code.
+func (f fault) failed() bool {
+	switch strings.ToLower(string(f.Success)) {
+	case "false", "0", "no":
+		return true
+	}
+	switch strings.ToLower(string(f.Status)) {
+	case "fail", "failed", "failure", "error":
+		return true
+	}
+	return len(f.Errors.Missing)+len(f.Errors.Incorrect) > 0
+}
+
 // accept reads a 2xx into v. One whose body says that it failed is an error all the same.
 func accept(call string, a rest.Answer, v any) error {
 	var f fault
 	if err := a.Decode(&f); err != nil {
 		return err
 	}
-	if code := f.code(); code >= http.StatusBadRequest {
-		e := &kycbridge.ProviderError{Kind: claimed(code), Call: call, Status: a.Status, Code: strconv.Itoa(code), Sent: true, Err: errLies}
-		f.explain(e)
-		e.Kind = kindOf(e, code)
-		return e
+	code := f.code()
+	if code < http.StatusBadRequest && !f.failed() {
+		return a.Decode(v)
 	}
-	return a.Decode(v)
+	e := &kycbridge.ProviderError{Kind: f.kind(call, a), Call: call, Status: a.Status, Sent: true, Err: errLies}
+	f.explain(e)
+	if code >= http.StatusBadRequest {
+		e.Code = strconv.Itoa(code)
+	} else {
+		code = http.StatusBadRequest // what else a failure without a code would be at KwikID
+	}
+	e.Kind = kindOf(e, code)
+	return e
+}
+
+// kind says whose fault a failure is that came with a 2xx: by the code of the body, else by the call.
+// A failure that names a session may have made it, and one of a question says nothing of the session.
+func (f fault) kind(call string, a rest.Answer) kycbridge.ProviderErrorKind {
+	if code := f.code(); code >= http.StatusBadRequest {
+		return claimed(code)
+	}
+	if call == callLink || call == callPush {
+		var made PushUserDataAnswer
+		if a.Decode(&made) == nil && made.SessionID == "" && made.Track.SessionID == "" {
+			return kycbridge.ProviderInvalid
+		}
+	}
+	return kycbridge.ProviderMalformed
 }
 
 // checked reads a 2xx into out, which is set only if the answer names a session.

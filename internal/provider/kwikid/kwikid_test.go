@@ -38,6 +38,7 @@ const (
 	callDetails   = "get_details"
 	callPush      = "push_user_data"
 	invalidFormat = "has not the form that the provider wants"
+	basicForm     = "/options/forms/0/user_form_data/BASIC_INFORMATION/"
 )
 
 // sent is a request as it left.
@@ -45,6 +46,7 @@ type sent struct {
 	path   string
 	header http.Header
 	body   []byte
+	length int64 // as it was told
 }
 
 // recorder notes requests and lets hook answer in place of the network.
@@ -62,7 +64,7 @@ func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
 		req.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	r.mu.Lock()
-	r.requests = append(r.requests, sent{req.URL.EscapedPath(), req.Header.Clone(), body})
+	r.requests = append(r.requests, sent{req.URL.EscapedPath(), req.Header.Clone(), body, req.ContentLength})
 	r.mu.Unlock()
 	if r.hook != nil {
 		if res, err := r.hook(req); res != nil || err != nil {
@@ -218,6 +220,8 @@ func TestStarted(t *testing.T) {
 		Reference: firstSession, References: map[string]string{"link_id": "LinkExample1"},
 		URL:       "https://kyc.example.com/user/%3Fl%3DLinkExample1%26d%3D1%26s%3D0",
 		ExpiresAt: time.Unix(1772442900, 117070200).UTC(),
+		Answer: json.RawMessage(`{"link_expiry_time":"1772442900.1170702","link_id":"LinkExample1","session_id":"` + firstSession +
+			`","user_id":"user-0001","validity_duration":900}`),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -229,7 +233,9 @@ func TestStarted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(kycbridge.Started{Reference: formsSession}, got); diff != "" {
+	want = kycbridge.Started{Reference: formsSession, Answer: json.RawMessage(`{"session_id":"` + formsSession +
+		`","success":true,"track":{"session_id":"` + formsSession + `","user_id":"user-0001"}}`)}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 
@@ -296,8 +302,8 @@ func TestErrors(t *testing.T) {
 		"push-user-data-error-400.json": {callPush, canned(t, 400, "push-user-data-error-400.json"), forms,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 400, Message: "Invalid request format", Sent: true,
 				Fields: []kycbridge.FieldError{
-					{Path: "/BASIC_INFORMATION/pan", Message: "is required"}, {Path: "/BASIC_INFORMATION/uidNo", Message: "is required"},
-					{Path: "/BASIC_INFORMATION/dob", Message: invalidFormat},
+					{Path: basicForm + "pan", Message: "is required"}, {Path: basicForm + "uidNo", Message: "is required"},
+					{Path: basicForm + "dob", Message: invalidFormat},
 				}}},
 		"push-user-data-error-500.json": {callPush, canned(t, 500, "push-user-data-error-500.json"), forms,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderUnavailable, Status: 500, Message: "An internal error occurred", Sent: true}},
@@ -331,11 +337,26 @@ func TestErrors(t *testing.T) {
 			kycbridge.ProviderError{Kind: kycbridge.ProviderNotFound, Status: 200, Code: "404", Sent: true}},
 		"lying 422": {callLink, answer(200, `{"status": 422}`), link,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 200, Code: "422", Sent: true}},
-		"link without a session":    {callLink, answer(200, `{"link_url": "https://kyc.example.com/"}`), link, malformed()},
-		"forms without a session":   {callPush, answer(200, `{"success": true}`), forms, malformed()},
-		"details without a session": {callDetails, answer(200, `{"session_data": {"session_id": null}}`), fetch, malformed()},
-		"a page in place of JSON":   {callLink, simulate.Canned{Status: 200, ContentType: contentHTML, Body: []byte("<html></html>")}, link, malformed()},
-		"a huge body":               {callLink, simulate.Canned{Status: 200, Body: bytes.Repeat([]byte(" "), 9<<20)}, link, malformed()},
+		"link that says that it failed": {callLink, answer(200, `{"success": false, "message": "The user is blocked"}`), link,
+			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 200, Message: "The user is blocked", Sent: true}},
+		"forms that failed": {callPush, answer(200, `{"success": false, "msg": "Duplicate", "track": {"user_id": "user-0001", "session_id": null}}`), forms,
+			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 200, Message: "Duplicate", Sent: true}},
+		"forms that failed, as text": {callPush, answer(200, `{"success": "False", "msg": "Duplicate"}`), forms,
+			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 200, Message: "Duplicate", Sent: true}},
+		"forms that failed, and made a session": {callPush, answer(200, `{"success": false, "msg": "Timeout", "session_id": "s1"}`), forms,
+			kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Status: 200, Message: "Timeout", Sent: true}},
+		"forms with fields at fault": {callPush, answer(200, `{"success": true, "session_id": "", "errors": {"missing_fields": ["BASIC_INFORMATION.pan"]}}`), forms,
+			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 200, Sent: true, Fields: []kycbridge.FieldError{{Path: basicForm + "pan", Message: "is required"}}}},
+		"forms of another user":      {callPush, answer(200, `{"success": true, "session_id": "s1", "track": {"user_id": "user-0002", "session_id": "s1"}}`), forms, malformed()},
+		"forms of another session":   {callPush, answer(200, `{"success": true, "session_id": "s1", "track": {"user_id": "user-0001", "session_id": "s2"}}`), forms, malformed()},
+		"details that say they fail": {callDetails, answer(200, `{"success": false, "msg": "Try later", "session_data": {"session_id": "`+firstSession+`", "session_status": "kyc_result_approved"}}`), fetch, kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Status: 200, Message: "Try later", Sent: true}},
+		"details that fail in words": {callDetails, answer(200, `{"status": "error", "msg": "Invalid session id"}`), fetch, kycbridge.ProviderError{Kind: kycbridge.ProviderNotFound, Status: 200, Message: "Invalid session id", Sent: true}},
+		"token that says it failed":  {callToken, answer(200, `{"Token": "x", "success": false, "msg": "locked"}`), fetch, kycbridge.ProviderError{Kind: kycbridge.ProviderCredentials, Status: 200, Message: "locked"}},
+		"link without a session":     {callLink, answer(200, `{"link_url": "https://kyc.example.com/"}`), link, malformed()},
+		"forms without a session":    {callPush, answer(200, `{"success": true}`), forms, malformed()},
+		"details without a session":  {callDetails, answer(200, `{"session_data": {"session_id": null}}`), fetch, malformed()},
+		"a page in place of JSON":    {callLink, simulate.Canned{Status: 200, ContentType: contentHTML, Body: []byte("<html></html>")}, link, malformed()},
+		"a huge body":                {callLink, simulate.Canned{Status: 200, Body: bytes.Repeat([]byte(" "), 9<<20)}, link, malformed()},
 		"a huge error": {callLink, simulate.Canned{Status: 400, Body: bytes.Repeat([]byte("e"), 9<<20)}, link,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 400, Message: strings.Repeat("e", 300), Sent: true}},
 	}
@@ -426,31 +447,71 @@ func sameJSON(t *testing.T, want, got []byte) {
 }
 
 func TestPhoneNumbers(t *testing.T) {
-	for given, want := range map[string]string{
-		"+915550100001": "5550100001", "915550100001": "5550100001", "5550100001": "5550100001", "+91 55501-00001": "5550100001",
-		"+15550100001": "15550100001", "+9155501": "9155501", "9150100001": "9150100001",
+	for _, tt := range []struct{ country, given, want string }{
+		{"", "+915550100001", "5550100001"}, {"", "915550100001", "5550100001"}, {"", "5550100001", "5550100001"}, {"IN", "+91 55501-00001", "5550100001"},
+		{"", "+15550100001", "15550100001"}, {"", "+9155501", "9155501"}, {"", "9150100001", "9150100001"},
+		{"LT", "+915550100001", "915550100001"}, {"LT", "60000001", "60000001"}, {"LT", "+37060000001", "37060000001"},
+		{"US", "+15550100001", "5550100001"}, {"US", "5550100001", "5550100001"}, {"US", "+915550100001", "915550100001"},
 	} {
+		want := tt.want
 		r := newRig(t, simulate.Options{}, rest.Options{})
 		start := linkStart()
-		start.Person.PhoneNumber = given
+		start.Person.PhoneNumber = tt.given
 		start.Options = json.RawMessage(`{"notify": false}`)
-		if _, err := r.api.Start(bg(t), start); err != nil {
+		config := r.config
+		config.Country = tt.country
+		if _, err := kwikid.New(config, rest.Options{Transport: r.wire}).Start(bg(t), start); err != nil {
 			t.Fatal(err)
 		}
 		sameJSON(t, []byte(`{"user_id": "user-0001", "phone_number": "`+want+`", "send_notification": 0, "link_type": "free"}`), r.wire.of(pathSendLink)[0].body)
 	}
 }
 
+// Documents and videos are sent in the place of their marks, with the length told beforehand, and again
+// from their beginning where a token was refused.
+func TestFilesAreSentInTheirPlaces(t *testing.T) {
+	photo, video := strings.Repeat("QUJD", 30<<10), strings.Repeat("REVG", 40<<10)
+	file := func(mark, content string) kycbridge.File {
+		return kycbridge.File{Mark: mark, Size: int64(len(content)), Open: func() io.Reader { return strings.NewReader(content) }}
+	}
+	start := formsStart(t)
+	whole := strings.NewReplacer("https://files.example.com/kyc/video.mp4", video, "aW1hZ2U=", photo).Replace(string(start.Options))
+	start.Options = json.RawMessage(strings.NewReplacer("https://files.example.com/kyc/video.mp4", "VIDEOMARK", "aW1hZ2U=", "PHOTOMARK").Replace(string(start.Options)))
+	start.Files = []kycbridge.File{file("VIDEOMARK", video), file("PHOTOMARK", photo), file("VIDEOMARK", video)}
+	r := newRig(t, simulate.Options{}, rest.Options{})
+	r.server.Can(callPush, canned(t, 401, "send-link-error-401.json"))
+	if _, err := r.api.Start(bg(t), start); err != nil {
+		t.Fatal(err)
+	}
+	sent := r.wire.of(pathUserData)
+	if len(sent) != 2 {
+		t.Fatalf("%d requests", len(sent))
+	}
+	var want struct{ Forms json.RawMessage }
+	var got struct{ Data json.RawMessage }
+	for _, request := range sent {
+		if err := errors.Join(json.Unmarshal([]byte(whole), &want), json.Unmarshal(request.body, &got)); err != nil {
+			t.Fatal(err)
+		}
+		sameJSON(t, want.Forms, got.Data)
+		if request.length != int64(len(request.body)) {
+			t.Errorf("%d bytes were told, %d sent", request.length, len(request.body))
+		}
+	}
+}
+
 // What KwikID would answer with a page is not sent at all.
 func TestStartIncomplete(t *testing.T) {
-	noPhone := formsStart(t)
+	noPhone, unborn := formsStart(t), formsStart(t)
 	noPhone.Person = kycbridge.Person{}
+	unborn.Options = bytes.Replace(unborn.Options, []byte(`"dob":`), []byte(`"dob":"01-JAN-2099","was":`), 1)
 	tests := map[string]struct {
 		start kycbridge.StartRequest
 		path  string
 	}{
 		"no phone number": {kycbridge.StartRequest{ExternalReference: sampleUser}, "/person/phone_number"},
 		"no reference":    {kycbridge.StartRequest{Person: linkStart().Person}, "/external_reference"},
+		"unborn":          {unborn, "/options/forms/0/user_form_data/BASIC_INFORMATION/dob"},
 		"wrong options":   {kycbridge.StartRequest{ExternalReference: sampleUser, Options: json.RawMessage(`{"forms": "x"}`)}, "/options"},
 	}
 	r := newRig(t, simulate.Options{}, rest.Options{})

@@ -1,13 +1,17 @@
 package kwikid
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"kycbridge"
+	"kycbridge/normalize/values"
 )
 
 // The vendor's only known link_type; it is case-sensitive.
@@ -31,7 +35,7 @@ type options struct {
 func (c *Client) Start(ctx context.Context, r kycbridge.StartRequest) (kycbridge.Started, error) {
 	var o options
 	if len(r.Options) > 0 && json.Unmarshal(r.Options, &o) != nil {
-		return kycbridge.Started{}, refused(callLink, "/options", "must have the form of the start schema")
+		return kycbridge.Started{}, refused(callLink, "/options", "must be as the schema kwikid/start has them")
 	}
 	if len(o.Forms) > 0 {
 		return c.startForms(ctx, r, o)
@@ -42,12 +46,13 @@ func (c *Client) Start(ctx context.Context, r kycbridge.StartRequest) (kycbridge
 func (c *Client) startLink(ctx context.Context, r kycbridge.StartRequest, o options) (kycbridge.Started, error) {
 	request := SendLinkRequest{
 		UserID:           r.ExternalReference,
-		PhoneNumber:      phone(r.Person.PhoneNumber),
+		PhoneNumber:      c.phone(r.Person.PhoneNumber),
 		SendNotification: Flag{On: o.Notify == nil || *o.Notify, AsText: o.NotificationAsText},
 		LinkType:         o.LinkType,
 		SessionType:      o.SessionType,
 		Origin:           o.Origin,
 		Extras:           withValidity(o.Extras, r.Validity),
+		Files:            r.Files,
 	}
 	if request.LinkType == "" {
 		request.LinkType = defaultLinkType
@@ -60,7 +65,9 @@ func (c *Client) startLink(ctx context.Context, r kycbridge.StartRequest, o opti
 	if err != nil {
 		return kycbridge.Started{}, err
 	}
-	started := kycbridge.Started{Reference: lowerUUID(string(link.SessionID)), URL: string(link.LinkURL), ExpiresAt: link.expiry(asked)}
+	started := kycbridge.Started{
+		Reference: lowerUUID(string(link.SessionID)), URL: string(link.LinkURL), ExpiresAt: link.expiry(asked), Answer: link.Answer,
+	}
 	if link.LinkID != "" {
 		started.References = map[string]string{"link_id": string(link.LinkID)}
 	}
@@ -68,25 +75,68 @@ func (c *Client) startLink(ctx context.Context, r kycbridge.StartRequest, o opti
 }
 
 func (c *Client) startForms(ctx context.Context, r kycbridge.StartRequest, o options) (kycbridge.Started, error) {
-	request := PushUserDataRequest{Data: o.Forms, Extras: o.Extras, PhoneNumber: phone(r.Person.PhoneNumber), UserID: r.ExternalReference}
+	request := PushUserDataRequest{Data: o.Forms, Extras: o.Extras, PhoneNumber: c.phone(r.Person.PhoneNumber), UserID: r.ExternalReference, Files: r.Files}
 	if request.PhoneNumber == "" {
-		request.PhoneNumber = formsPhone(o.Forms)
+		request.PhoneNumber = c.formsPhone(o.Forms)
 	}
 	if err := complete(callPush, request.UserID, request.PhoneNumber); err != nil {
 		return kycbridge.Started{}, err
 	}
-	answer, err := c.PushUserData(ctx, request)
-	if err != nil {
+	if err := born(o.Forms, time.Now()); err != nil {
 		return kycbridge.Started{}, err
 	}
-	return kycbridge.Started{Reference: lowerUUID(string(answer.SessionID))}, nil
+	answer, err := c.PushUserData(ctx, request)
+	if err != nil {
+		return kycbridge.Started{}, placed(err, o.Forms)
+	}
+	return kycbridge.Started{Reference: lowerUUID(string(answer.SessionID)), Answer: answer.Answer}, nil
+}
+
+// formDate is how forms write dates: 01-FEB-1990. Months are read in any case.
+const formDate = "02-Jan-2006"
+
+// born refuses birth dates that lie ahead of today.
+func born(forms []FormStep, now time.Time) error {
+	for i, f := range forms {
+		for _, at := range [][2]string{{"BASIC_INFORMATION", "dob"}, {"FATCA_DECLARATION", "dobDeclaration"}} {
+			date, err := time.Parse(formDate, f.UserFormData[at[0]][at[1]])
+			if err == nil && date.After(now.Add(dayAhead)) {
+				return refused(callPush, formPlace(i, at[0], at[1]), "must not lie ahead of today")
+			}
+		}
+	}
+	return nil
+}
+
+// dayAhead is how far ahead of UTC a caller's today may be.
+const dayAhead = 14 * time.Hour
+
+// formPlace is where a field of a form stands in a start, as a JSON pointer.
+func formPlace(form int, group, field string) string {
+	return "/options/forms/" + strconv.Itoa(form) + "/user_form_data/" + group + "/" + field
+}
+
+// placed moves the places that KwikID finds at fault, GROUP and field, to where they stand in the start.
+func placed(err error, forms []FormStep) error {
+	var e *kycbridge.ProviderError
+	if !errors.As(err, &e) {
+		return err
+	}
+	for n, fault := range e.Fields {
+		group, field, ok := strings.Cut(strings.TrimPrefix(fault.Path, "/"), "/")
+		i := slices.IndexFunc(forms, func(f FormStep) bool { return f.UserFormData[group] != nil })
+		if ok && i >= 0 {
+			e.Fields[n].Path = formPlace(i, group, field)
+		}
+	}
+	return err
 }
 
 // formsPhone is the mobile number of the communication address.
-func formsPhone(forms []FormStep) string {
+func (c *Client) formsPhone(forms []FormStep) string {
 	for _, f := range forms {
 		if number := f.UserFormData["COMMUNICATION_ADDRESS"]["commMobileNo"]; number != "" {
-			return phone(number)
+			return c.phone(number)
 		}
 	}
 	return ""
@@ -110,21 +160,19 @@ func refused(call, path, message string) error {
 	}
 }
 
-// The vendor takes Indian numbers as their ten digits.
-const (
-	indianCode   = "91"
-	indianDigits = 10
-)
+// india is the country of an account that names none.
+const india = "IN"
 
-// phone is a number as the vendor takes it: digits, without the country code if that is India's.
-func phone(number string) string {
+// phone is a number as the vendor takes it: digits, and the ten of a number of the account's country
+// without its code.
+func (c *Client) phone(number string) string {
 	digits := strings.Map(func(r rune) rune {
 		if r < '0' || r > '9' {
 			return -1
 		}
 		return r
 	}, number)
-	if national, ok := strings.CutPrefix(digits, indianCode); ok && len(national) == indianDigits {
+	if national := values.NationalDigits("+"+digits, cmp.Or(c.config.Country, india)); national != "" {
 		return national
 	}
 	return digits

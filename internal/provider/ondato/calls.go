@@ -15,14 +15,11 @@ import (
 
 // Names of the calls, in errors and metrics.
 const (
-	callToken   = "token"
-	callCreate  = "create_identity_verification"
-	callIDV     = "get_identity_verification"
-	callKYC     = "get_identification"
-	callFile    = "get_file"
-	callHistory = "get_webhooks"
-	callFilter  = "filter_identifications"
-	callSetup   = "get_setup"
+	callToken  = "token"
+	callCreate = "create_identity_verification"
+	callIDV    = "get_identity_verification"
+	callKYC    = "get_identification"
+	callFile   = "get_file"
 )
 
 // Client calls Ondato with one account's credentials and limits. It may be used by several
@@ -65,10 +62,12 @@ func (c *Client) Token(ctx context.Context) (Token, error) {
 			if err := a.Decode(&token); err != nil {
 				return err
 			}
-			if token.AccessToken == "" {
-				return errors.New("the answer holds no token")
+			if token.AccessToken != "" {
+				return nil
 			}
-			return nil
+			e := &kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Call: callToken, Status: a.Status, Sent: true, Err: errors.New("the answer holds no token")}
+			explainToken(e, a.Body)
+			return e
 		},
 	})
 	if err != nil {
@@ -149,55 +148,83 @@ const (
 	kycPath = "/v1/identifications/"
 )
 
-// CreateIdentityVerification makes an identity verification and returns its id. It is sent once,
-// unless it certainly did not arrive: Ondato documents no idempotency key, so a second one would be
-// a second, billable session. Source: https://ondato.atlassian.net/wiki/x/7ILWi
-func (c *Client) CreateIdentityVerification(ctx context.Context, r CreateRequest) (id string, err error) {
+// CreateIdentityVerification makes an identity verification and returns its id, with the answer. It is
+// sent once, unless it certainly did not arrive: Ondato documents no idempotency key, so a second one
+// would be a second, billable session. Source: https://ondato.atlassian.net/wiki/x/7ILWi
+func (c *Client) CreateIdentityVerification(ctx context.Context, r CreateRequest) (id string, answer rest.Answer, err error) {
 	call, err := post(callCreate, c.config.IDVURL+strings.TrimSuffix(idvPath, "/"), r)
 	if err != nil {
-		return "", err
+		return "", rest.Answer{}, err
 	}
 	var made struct {
-		ID string `json:"id"`
+		ID                  string `json:"id"`
+		ExternalReferenceID string `json:"externalReferenceId"`
 	}
 	call.Check = func(a rest.Answer) error {
+		if err := honest(callCreate, a); err != nil {
+			return err
+		}
 		if err := a.Decode(&made); err != nil {
 			return err
 		}
-		if made.ID == "" {
+		switch {
+		case made.ID == "":
 			return errors.New("the answer holds no id")
+		case made.ExternalReferenceID != "" && made.ExternalReferenceID != r.ExternalReferenceID:
+			return errors.New("the answer is about another external reference")
 		}
 		return nil
 	}
-	if _, err = c.do(ctx, call); err != nil {
-		return "", err
+	if answer, err = c.do(ctx, call); err != nil {
+		return "", rest.Answer{}, err
 	}
-	return made.ID, nil
+	return made.ID, answer, nil
 }
 
 // head is what an answer about a verification must have, and what leads on from it. The rest of an
 // answer is left to the mapping, so that an odd member does not keep a verdict away.
 type head struct {
-	ID                     string `json:"id"`
-	Status                 string `json:"status"`
-	IdentityVerificationID string `json:"identityVerificationId"`
+	ID                     word `json:"id"`
+	Status                 word `json:"status"`
+	IdentityVerificationID word `json:"identityVerificationId"`
 	Step                   struct {
 		KYC struct {
-			ID string `json:"id"`
+			ID word `json:"id"`
 		} `json:"kycIdentification"`
 	} `json:"step"`
 }
 
-func (h head) kycID() string { return h.Step.KYC.ID }
+func (h head) kycID() string { return string(h.Step.KYC.ID) }
+
+// word is a text or a number. Anything else is none.
+type word string
+
+// UnmarshalJSON never fails on JSON.
+func (w *word) UnmarshalJSON(raw []byte) error {
+	var text string
+	var number json.Number
+	switch {
+	case json.Unmarshal(raw, &text) == nil:
+		*w = word(text)
+	case json.Unmarshal(raw, &number) == nil:
+		*w = word(number)
+	default:
+		*w = ""
+	}
+	return nil
+}
 
 // read decodes an answer about the resource with this id; an answer about another one would be a
 // verdict on another person.
-func (h *head) read(a rest.Answer, id string) error {
+func (h *head) read(call string, a rest.Answer, id string) error {
 	*h = head{}
-	if err := a.Decode(h); err != nil {
+	if err := honest(call, a); err != nil {
 		return err
 	}
-	if !strings.EqualFold(h.ID, id) {
+	if err := a.Lenient(h); err != nil {
+		return err
+	}
+	if !strings.EqualFold(string(h.ID), id) {
 		return errors.New("the answer is about another resource")
 	}
 	if h.Status == "" {
@@ -212,7 +239,7 @@ func (c *Client) identityVerification(ctx context.Context, id string) (rest.Answ
 	if err != nil {
 		return rest.Answer{}, h, err
 	}
-	answer, err := c.do(ctx, get(callIDV, at, func(a rest.Answer) error { return h.read(a, id) }))
+	answer, err := c.do(ctx, get(callIDV, at, func(a rest.Answer) error { return h.read(callIDV, a, id) }))
 	return answer, h, err
 }
 
@@ -225,72 +252,14 @@ func (c *Client) identification(ctx context.Context, id, idv string) (rest.Answe
 	}
 	return c.do(ctx, get(callKYC, at, func(a rest.Answer) error {
 		var h head
-		if err := h.read(a, id); err != nil {
+		if err := h.read(callKYC, a, id); err != nil {
 			return err
 		}
-		if h.IdentityVerificationID == "" || idv != "" && !strings.EqualFold(h.IdentityVerificationID, idv) {
+		if h.IdentityVerificationID == "" || idv != "" && !strings.EqualFold(string(h.IdentityVerificationID), idv) {
 			return errors.New("the identification belongs to another identity verification")
 		}
 		return nil
 	}))
-}
-
-// GetIdentityVerification returns an IDV.
-func (c *Client) GetIdentityVerification(ctx context.Context, id string) (IdentityVerification, error) {
-	answer, _, err := c.identityVerification(ctx, id)
-	return decoded[IdentityVerification](callIDV, answer, err)
-}
-
-// GetIdentification returns a KYC identification. id is its own, as it stands in the IDV's step.
-func (c *Client) GetIdentification(ctx context.Context, id string) (Identification, error) {
-	answer, err := c.identification(ctx, id, "")
-	return decoded[Identification](callKYC, answer, err)
-}
-
-// WebhookHistory lists the messages about an IDV, those that were not delivered included.
-func (c *Client) WebhookHistory(ctx context.Context, id string) ([]Webhook, error) {
-	at, err := address(callHistory, c.config.IDVURL+idvPath, id, "/webhooks")
-	if err != nil {
-		return nil, err
-	}
-	answer, err := c.do(ctx, get(callHistory, at, nil))
-	return decoded[[]Webhook](callHistory, answer, err)
-}
-
-// Setup returns the flow of an IDV.
-func (c *Client) Setup(ctx context.Context, id string) (Setup, error) {
-	at, err := address(callSetup, c.config.IDVURL+idvPath, id, "/setup")
-	if err != nil {
-		return Setup{}, err
-	}
-	answer, err := c.do(ctx, get(callSetup, at, nil))
-	return decoded[Setup](callSetup, answer, err)
-}
-
-// FilterIdentifications lists the identifications that were created in a span of time. It reads, so
-// it may be repeated although it is a POST.
-func (c *Client) FilterIdentifications(ctx context.Context, r FilterRequest) ([]Identification, error) {
-	call, err := post(callFilter, c.config.KYCURL+kycPath+"filter", r)
-	if err != nil {
-		return nil, err
-	}
-	call.Repeat = true
-	call.Header.Set("Return-Total-Count", "true")
-	answer, err := c.do(ctx, call)
-	return decoded[[]Identification](callFilter, answer, err)
-}
-
-// decoded reads a whole answer, unless the call had failed.
-func decoded[T any](call string, a rest.Answer, err error) (T, error) {
-	var v T
-	if err != nil {
-		return v, err
-	}
-	if err := a.Decode(&v); err != nil {
-		var none T
-		return none, malformed(call, a.Status, err)
-	}
-	return v, nil
 }
 
 func malformed(call string, status int, err error) error {

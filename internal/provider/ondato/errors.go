@@ -43,6 +43,32 @@ func explain(e *kycbridge.ProviderError, body []byte) {
 	}
 }
 
+// kinds are the reasons that the vendor documents. They come with a status of their own; in a 2xx they
+// stand for it. Source: https://ondato.atlassian.net/wiki/spaces/PUB/pages/2320990318/Errors
+var kinds = map[string]kycbridge.ProviderErrorKind{
+	"ValidationFailed":     kycbridge.ProviderInvalid,
+	"AuthenticationFailed": kycbridge.ProviderCredentials,
+	"AuthorizationFailed":  kycbridge.ProviderForbidden,
+	"NotFound":             kycbridge.ProviderNotFound,
+}
+
+// honest refuses a 2xx that is an error body: it has a reason and names no resource.
+func honest(call string, a rest.Answer) error {
+	var r struct {
+		ID     string `json:"id"`
+		Reason string `json:"reason"`
+	}
+	if json.Unmarshal(a.Body, &r) != nil || r.ID != "" || r.Reason == "" {
+		return nil
+	}
+	e := &kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Call: call, Status: a.Status, Sent: true}
+	if kind, known := kinds[r.Reason]; known {
+		e.Kind = kind
+	}
+	explain(e, a.Body)
+	return e
+}
+
 // pointer writes the name of a parameter (setupId, registration.phoneNumber, steps[0].id) as a JSON
 // pointer.
 func pointer(name string) string {

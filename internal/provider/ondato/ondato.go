@@ -78,7 +78,7 @@ func (c *Client) fetch(ctx context.Context, q kycbridge.Query) ([]kycbridge.Fetc
 	if head.kycID() == "" {
 		return found, nil
 	}
-	kyc, err := c.identification(ctx, head.kycID(), head.ID)
+	kyc, err := c.identification(ctx, head.kycID(), string(head.ID))
 	if err != nil {
 		// The verification was just answered: an identification that is not found is not there yet.
 		var e *kycbridge.ProviderError

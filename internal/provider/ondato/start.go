@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/internal/provider/rest"
+	"kycbridge/normalize/values"
 )
 
 // startOptions are the options that only Ondato has.
@@ -25,7 +27,7 @@ func (c *Client) start(ctx context.Context, r kycbridge.StartRequest) (kycbridge
 		return kycbridge.Started{}, err
 	}
 	now := time.Now()
-	id, err := c.CreateIdentityVerification(ctx, create)
+	id, answer, err := c.CreateIdentityVerification(ctx, create)
 	if err != nil {
 		return kycbridge.Started{}, err
 	}
@@ -35,6 +37,7 @@ func (c *Client) start(ctx context.Context, r kycbridge.StartRequest) (kycbridge
 		URL:       strings.ReplaceAll(c.config.PageURL, idPlace, url.QueryEscape(id)),
 		ExpiresAt: now.Add(linkLife),
 		FlowID:    create.SetupID,
+		Answer:    rest.Only(answer.Body, "id", "status", "setup.id", "setup.versionId"),
 	}, nil
 }
 
@@ -54,6 +57,7 @@ func (c *Client) createRequest(r kycbridge.StartRequest) (CreateRequest, error) 
 	if json.Unmarshal(r.Options, &options) != nil {
 		return CreateRequest{}, &kycbridge.ProviderError{
 			Kind: kycbridge.ProviderInvalid, Call: callCreate, Err: errors.New("the options cannot be read"),
+			Fields: []kycbridge.FieldError{{Path: "/options", Message: "must be as the schema ondato/start has them"}},
 		}
 	}
 	create.RepresentativeID = options.RepresentativeID
@@ -65,17 +69,18 @@ func (c *Client) createRequest(r kycbridge.StartRequest) (CreateRequest, error) 
 
 // registration is what Ondato takes of a person; nil if that is nothing.
 func registration(p kycbridge.Person) *Registration {
+	given, middle, family := p.Parts()
 	r := Registration{
 		DateOfBirth:  p.Birthdate,
 		Email:        p.Email,
-		FirstName:    p.GivenName,
-		MiddleName:   p.MiddleName,
-		LastName:     p.FamilyName,
+		FirstName:    given,
+		MiddleName:   middle,
+		LastName:     family,
 		PersonalCode: p.PersonalNumber,
 		PhoneNumber:  phone(p.PhoneNumber),
 	}
 	if p.Address != nil {
-		r.CountryCode = alpha2(p.Address.Country)
+		r.CountryCode = values.CountryAlpha2(p.Address.Country)
 	}
 	if r == (Registration{}) {
 		return nil

@@ -52,6 +52,7 @@ type Options struct {
 	Concurrency       int           // calls under way at once
 	Secrets           []string      // hidden in what is repeated of a provider's words
 	MaxAnswer         int           // bytes of an answer; files are not bounded by it
+	Proxy             *url.URL      // nil: none, whatever the environment says
 	Transport         http.RoundTripper
 	// Observe is told of every attempt: the provider's name of the call, how it ended (ok, or a
 	// kycbridge.ProviderErrorKind) and how long it took.
@@ -84,6 +85,7 @@ func New(o Options) *Client {
 	}
 	if o.Transport == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
+		t.Proxy = http.ProxyURL(o.Proxy) // never one that only stands in the environment
 		t.MaxIdleConnsPerHost, t.MaxConnsPerHost = o.Concurrency, 0
 		t.ResponseHeaderTimeout = o.Timeout
 		o.Transport = t
@@ -116,6 +118,7 @@ type Call struct {
 	URL    string
 	Header http.Header // credentials included
 	Body   []byte
+	Files  []kycbridge.File // that stand in Body as their marks, and are sent without being held
 	// Repeat: a second call does no harm, so passing failures are tried again.
 	Repeat bool
 	// RepeatOn lists statuses on which a call that is not Repeat may be sent again all the same,
@@ -140,11 +143,25 @@ type Answer struct {
 
 // Decode reads the answer as JSON into v.
 func (a Answer) Decode(v any) error {
-	if err := json.Unmarshal(a.Body, v); err != nil {
+	if err := json.Unmarshal(bytes.TrimPrefix(a.Body, byteOrderMark), v); err != nil {
 		return errors.New("the answer is not the JSON that was expected") // err may quote it
 	}
 	return nil
 }
+
+// Lenient is Decode for an answer that is passed on: a member of another JSON type than expected counts
+// as one that is not there.
+func (a Answer) Lenient(v any) error {
+	err := json.Unmarshal(bytes.TrimPrefix(a.Body, byteOrderMark), v)
+	var kind *json.UnmarshalTypeError
+	if err == nil || errors.As(err, &kind) && kind.Field != "" {
+		return nil
+	}
+	return errors.New("the answer is not the JSON that was expected") // err may quote it
+}
+
+// byteOrderMark may stand before a body and means nothing in UTF-8.
+var byteOrderMark = []byte("\xef\xbb\xbf")
 
 // Do sends a call and returns the answer, or a *kycbridge.ProviderError. Where ctx ends while the
 // call waits for its turn, the error says so too.
@@ -177,6 +194,7 @@ func (c *Client) once(ctx context.Context, call Call) (Answer, error) {
 	answer, err := c.attempt(ctx, call)
 	var e *kycbridge.ProviderError
 	if errors.As(err, &e) {
+		e.Message, e.Code = Clean(e.Message), Clean(e.Code)
 		for _, secret := range c.options.Secrets {
 			if secret != "" {
 				e.Message, e.Code = strings.ReplaceAll(e.Message, secret, "[secret]"), strings.ReplaceAll(e.Code, secret, "[secret]")
@@ -187,9 +205,13 @@ func (c *Client) once(ctx context.Context, call Call) (Answer, error) {
 }
 
 func (c *Client) attempt(ctx context.Context, call Call) (Answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.options.Timeout+c.limit.patience())
+	timeout := c.options.Timeout
+	for _, f := range call.Files {
+		timeout += Uploading(f.Size)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout+c.limit.patience())
 	defer cancel()
-	res, done, err := c.send(ctx, call, c.options.Timeout)
+	res, done, err := c.send(ctx, call, timeout)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -277,10 +299,7 @@ func (c *Client) send(ctx context.Context, call Call, timeout time.Duration) (_ 
 		cancel()
 		return nil, nil, &kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: call.Name, Err: errors.New("the address of the call cannot be built")}
 	}
-	if len(call.Body) == 0 {
-		// Else net/http sends it a second time by itself where a kept connection breaks, past the limit.
-		req.Body, req.GetBody = io.NopCloser(strings.NewReader("")), nil
-	}
+	call.fill(req)
 	for name, values := range call.Header {
 		req.Header[name] = values
 	}
@@ -298,6 +317,19 @@ func (c *Client) send(ctx context.Context, call Call, timeout time.Duration) (_ 
 	return res, end, nil
 }
 
+// fill sets the body of a request where it is not the text alone.
+func (call Call) fill(req *http.Request) {
+	switch {
+	case len(call.Files) > 0:
+		b := newBody(call.Body, call.Files)
+		req.Body, req.ContentLength = b.open(), b.size
+		req.GetBody = func() (io.ReadCloser, error) { return b.open(), nil }
+	case len(call.Body) == 0:
+		// Else net/http sends it a second time by itself where a kept connection breaks, past the limit.
+		req.Body, req.GetBody = io.NopCloser(strings.NewReader("")), nil
+	}
+}
+
 // refusal reads an answer that is no 2xx.
 func (c *Client) refusal(call Call, res *http.Response) error {
 	defer res.Body.Close()
@@ -306,7 +338,6 @@ func (c *Client) refusal(call Call, res *http.Response) error {
 	if call.Explain != nil {
 		call.Explain(e, body)
 	}
-	e.Message, e.Code = Clean(e.Message), Clean(e.Code)
 	switch {
 	case e.Kind == kycbridge.ProviderRateLimited:
 		c.limit.hold(max(e.RetryAfter, firstPause))

@@ -1,12 +1,14 @@
 package signzy
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"kycbridge/internal/provider/rest"
@@ -24,7 +26,7 @@ type JourneyRequest struct {
 
 // UserInfo is the applicant as we know them, to be compared with what is captured.
 type UserInfo struct {
-	PhoneNumber         string   `json:"phoneNumber,omitempty"` // text, although the table says number: it comes back as text (observed)
+	PhoneNumber         any      `json:"phoneNumber,omitempty"` // a number, as the table says, or text, as the sample has it
 	DateOfBirth         string   `json:"dateOfBirth,omitempty"` // DD/MM/YYYY was observed; no format is published
 	EmailAddress        string   `json:"emailAddress,omitempty"`
 	ExternalReferenceID string   `json:"externalReferenceId,omitempty"`
@@ -61,8 +63,8 @@ type Document struct {
 type ProcessingConfig struct {
 	CallbackURL          string `json:"callbackUrl,omitempty"`
 	AuthKeyForCallback   string `json:"authKeyForCallback,omitempty"`
-	Language             string `json:"language,omitempty"` // one of Signzy's own codes
-	RedirectTime         int    `json:"redirectTime,omitempty"`
+	Language             string `json:"language,omitempty"`     // one of Signzy's own codes
+	RedirectTime         *int   `json:"redirectTime,omitempty"` // 0 is at once; nil is Signzy's default
 	SuccessRedirectURL   string `json:"successRedirectUrl,omitempty"`
 	FailureRedirectURL   string `json:"failureRedirectUrl,omitempty"`
 	JourneyLinkValidity  int    `json:"journeyLinkValidity,omitempty"` // 0 is Signzy's 3600
@@ -71,9 +73,13 @@ type ProcessingConfig struct {
 
 // Journey is one that was made.
 type Journey struct {
-	ID        string
-	URL       string    // where the applicant goes
-	CreatedAt time.Time // zero: not said, or not readable
+	ID          string
+	URL         string        // where the applicant goes
+	CreatedAt   time.Time     // zero: not said, or not readable
+	TTL         time.Duration // how long the link lives, as Signzy says; 0: not said, or not readable
+	FlowVersion string
+	Test        bool            // the flow is a test flow
+	Answer      json.RawMessage // what may be kept of the answer: no address and no key
 }
 
 // noted are the statuses by which Signzy or its gateway says that a create call did not get through,
@@ -99,7 +105,7 @@ func (c *Client) CreateJourney(ctx context.Context, r JourneyRequest) (Journey, 
 		Name: CallCreate, Method: http.MethodPost, URL: c.url("create-journey-url"),
 		Header: c.header(), Body: body, RepeatOn: noted(), Explain: explainCreate,
 		Check: func(a rest.Answer) (err error) {
-			made, err = readJourney(a)
+			made, err = readJourney(a, r)
 			return err
 		},
 	})
@@ -109,18 +115,56 @@ func (c *Client) CreateJourney(ctx context.Context, r JourneyRequest) (Journey, 
 	return made, nil
 }
 
-// readJourney reads the answer to a create call, bare or wrapped. Its ttl is text for people and is
-// not read.
-func readJourney(a rest.Answer) (Journey, error) {
+// keptOfCreate are the members of an answer that are kept. journeyUrl is none of them: whoever has it
+// can enter.
+var keptOfCreate = [...]string{
+	"journeyId", "createdAt", "ttl", "flowId", "version", "test", "flow.flowId", "flow.version", "flow.test",
+}
+
+// readJourney reads the answer to a create call, bare or wrapped.
+func readJourney(a rest.Answer, r JourneyRequest) (Journey, error) {
+	if err := honest(CallCreate, a); err != nil {
+		return Journey{}, err
+	}
 	l, err := find(a)
 	if err != nil {
 		return Journey{}, err
+	}
+	if l.UserID != "" && string(l.UserID) != r.UserID {
+		return Journey{}, errors.New("the answer is about another user")
 	}
 	u, err := url.Parse(string(l.JourneyURL))
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return Journey{}, errors.New("the answer has no journeyUrl that a browser could open")
 	}
-	return Journey{ID: string(l.JourneyID), URL: string(l.JourneyURL), CreatedAt: instant(string(l.CreatedAt))}, nil
+	return Journey{
+		ID: string(l.JourneyID), URL: string(l.JourneyURL), CreatedAt: instant(string(l.CreatedAt)), TTL: life(string(l.TTL)),
+		FlowVersion: string(cmp.Or(l.Flow.Version, l.Version)),
+		Test:        bool(l.Flow.Test || l.Test),
+		Answer:      rest.Only(l.raw, keptOfCreate[:]...),
+	}, nil
+}
+
+// units are the words that a ttl may count in. The documentation shows "24 hours"; the others are those
+// of Signzy's file service.
+// Source: https://docs.signzy.com/contract360/persist-file-system
+var units = map[string]time.Duration{
+	"sec": time.Second, "second": time.Second, "min": time.Minute, "minute": time.Minute,
+	"hr": time.Hour, "hour": time.Hour, "day": 24 * time.Hour,
+}
+
+// longestLife is the longest ttl that is believed.
+const longestLife = 366 * 24 * time.Hour
+
+// life reads a ttl, which is text for people: a whole number and a unit. What does not read so is 0.
+func life(ttl string) time.Duration {
+	number, unit, _ := strings.Cut(strings.ToLower(strings.TrimSpace(ttl)), " ")
+	n, err := strconv.ParseInt(number, 10, 32)
+	length := units[strings.TrimSuffix(strings.TrimSpace(unit), "s")]
+	if err != nil || n <= 0 || length == 0 || time.Duration(n) > longestLife/length {
+		return 0
+	}
+	return time.Duration(n) * length
 }
 
 // earliest is the first time in milliseconds that is taken for one: smaller numbers would be times

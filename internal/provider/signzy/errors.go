@@ -1,11 +1,15 @@
 package signzy
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"strconv"
 
 	"kycbridge"
+	"kycbridge/internal/provider/rest"
 )
 
 // failure is Signzy's error object: under "error", or flat as a sibling API has it. A gateway in
@@ -67,6 +71,61 @@ func readFailure(body []byte) failure {
 		return failure{}
 	}
 	return flat
+}
+
+// honest refuses a 2xx that says of itself that it failed: it has an error object, or a status of an
+// error, and names no journey.
+func honest(call string, a rest.Answer) error {
+	var said struct {
+		Error      json.RawMessage `json:"error"`
+		Status     text            `json:"status"`
+		StatusCode text            `json:"statusCode"`
+		JourneyID  text            `json:"journeyId"`
+	}
+	if json.Unmarshal(a.Body, &said) != nil || said.JourneyID != "" {
+		return nil
+	}
+	status := max(number(said.Status), number(said.StatusCode))
+	var inner struct {
+		Status     text `json:"status"`
+		StatusCode text `json:"statusCode"`
+	}
+	wrapped := json.Unmarshal(said.Error, &inner) == nil && bytes.HasPrefix(bytes.TrimSpace(said.Error), []byte("{"))
+	if wrapped {
+		status = max(status, number(inner.Status), number(inner.StatusCode))
+	}
+	if !wrapped && status < http.StatusBadRequest {
+		return nil
+	}
+	e := &kycbridge.ProviderError{Kind: claimed(call, status), Call: call, Status: a.Status, Sent: true, Err: errors.New("the body says that the call failed")}
+	f := readFailure(a.Body)
+	e.Message, e.Code = string(f.Message), string(cmp.Or(f.Reason, f.Type, f.Name))
+	return e
+}
+
+// claimed is what a status in a body means.
+func claimed(call string, status int) kycbridge.ProviderErrorKind {
+	switch {
+	case status == http.StatusNotFound && call == CallGet:
+		return kycbridge.ProviderPending // as with the status itself
+	case status == http.StatusUnauthorized:
+		return kycbridge.ProviderCredentials
+	case status == http.StatusForbidden:
+		return kycbridge.ProviderForbidden
+	case status == http.StatusTooManyRequests:
+		return kycbridge.ProviderRateLimited
+	case status == http.StatusConflict, status >= http.StatusInternalServerError:
+		return kycbridge.ProviderUnavailable
+	case status >= http.StatusBadRequest:
+		return kycbridge.ProviderInvalid
+	}
+	return kycbridge.ProviderMalformed
+}
+
+// number is the whole number that t holds, or 0.
+func number(t text) int {
+	n, _ := strconv.Atoi(string(t))
+	return n
 }
 
 // invalid is a request that is not sent, because it could not be right.

@@ -91,6 +91,9 @@ func (c *Client) get(ctx context.Context, method, journeyID string) (rest.Answer
 // goes by the id in the body.
 func checkJourney(journeyID string) func(rest.Answer) error {
 	return func(a rest.Answer) error {
+		if err := honest(CallGet, a); err != nil {
+			return err
+		}
 		j, err := find(a)
 		if err == nil && string(j.JourneyID) != journeyID {
 			err = errors.New("the answer is about another journey")
@@ -101,11 +104,43 @@ func checkJourney(journeyID string) func(rest.Answer) error {
 
 // layer is what is read of an answer's object, or of one of its wrappers.
 type layer struct {
-	JourneyID  text `json:"journeyId"`
-	JourneyURL text `json:"journeyUrl"`
-	CreatedAt  text `json:"createdAt"`
+	JourneyID  text     `json:"journeyId"`
+	UserID     text     `json:"userId"`
+	JourneyURL text     `json:"journeyUrl"`
+	CreatedAt  text     `json:"createdAt"`
+	TTL        text     `json:"ttl"`
+	Version    text     `json:"version"`
+	Test       flag     `json:"test"`
+	Flow       flowPart `json:"flow"`
 	Result     json.RawMessage
 	Data       json.RawMessage
+
+	raw json.RawMessage // the object itself
+}
+
+// flowPart is what an answer tells of the configured flow.
+type flowPart struct {
+	Version text `json:"version"`
+	Test    flag `json:"test"`
+}
+
+// UnmarshalJSON takes nothing from what is no object: the journey is one all the same.
+func (f *flowPart) UnmarshalJSON(raw []byte) error {
+	type plain flowPart
+	var read plain
+	if json.Unmarshal(raw, &read) == nil {
+		*f = flowPart(read)
+	}
+	return nil
+}
+
+// flag is a boolean, or the text of one in any case; anything else is false.
+type flag bool
+
+// UnmarshalJSON never fails.
+func (f *flag) UnmarshalJSON(raw []byte) error {
+	*f = flag(strings.EqualFold(strings.Trim(string(raw), `"`), "true"))
+	return nil
 }
 
 // find reads the object that has a journeyId: the answer itself, or what stands in its result or
@@ -115,6 +150,7 @@ func find(a rest.Answer) (layer, error) {
 	if err := a.Decode(&top); err != nil {
 		return layer{}, err
 	}
+	top.raw = a.Body
 	result, data := read(top.Result), read(top.Data)
 	for _, l := range []layer{top, result, data, read(result.Data), read(data.Result)} {
 		if l.JourneyID != "" {
@@ -130,6 +166,7 @@ func read(raw json.RawMessage) layer {
 	if json.Unmarshal(raw, &l) != nil {
 		return layer{}
 	}
+	l.raw = raw
 	return l
 }
 

@@ -41,7 +41,11 @@ type Config struct {
 	ResultMethod   string
 	ClientUniqueID string   // header x-client-unique-id, which some endpoints want; "" sends none
 	FileHosts      []string // where images may be fetched from; nil is Signzy's two file services
+	PhoneAs        string   // how phone numbers are sent: PhoneAsText, or "" as the documented number
 }
+
+// PhoneAsText sends phone numbers as text, with the + that they came with.
+const PhoneAsText = "text"
 
 // DefaultFileHosts are the file services that were documented or observed.
 func DefaultFileHosts() []string { return []string{"persist.signzy.tech", "api.persist-global.com"} }

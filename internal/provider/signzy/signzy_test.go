@@ -278,7 +278,9 @@ func TestRequestsAreTheDocumentedOnes(t *testing.T) {
 	for name, r := range tests {
 		t.Run(name, func(t *testing.T) {
 			s, sent := simulated(t, simulate.Options{}), &recorder{}
-			if _, err := New(config(s.URL()), quick(sent)).Start(t.Context(), r); err != nil {
+			c := config(s.URL())
+			c.PhoneAs = PhoneAsText // as the sample has it; the table says number
+			if _, err := New(c, quick(sent)).Start(t.Context(), r); err != nil {
 				t.Fatal(err)
 			}
 			request := sent.all()[0]
@@ -309,6 +311,11 @@ func TestRequestMembers(t *testing.T) {
 		"reference as user":      {kycbridge.StartRequest{ExternalReference: "r"}, `{"flowId": "` + flow + `", "userId": "r", "userInfo": {"externalReferenceId": "r"}}`},
 		"ISO date":               {kycbridge.StartRequest{Person: kycbridge.Person{Birthdate: "1990-02-01"}, Options: json.RawMessage(`{"date_format": "iso"}`)}, `{"flowId": "` + flow + `", "userInfo": {"dateOfBirth": "1990-02-01"}}`},
 		"documented date":        {kycbridge.StartRequest{Person: kycbridge.Person{Birthdate: "1990-02-01"}, Options: json.RawMessage(`{"date_format": "dmy"}`)}, `{"flowId": "` + flow + `", "userInfo": {"dateOfBirth": "01/02/1990"}}`},
+		"phone number":           {kycbridge.StartRequest{Person: kycbridge.Person{PhoneNumber: "+15550100001"}}, `{"flowId": "` + flow + `", "userInfo": {"phoneNumber": 15550100001}}`},
+		"phone without +":        {kycbridge.StartRequest{Person: kycbridge.Person{PhoneNumber: "5550100001"}}, `{"flowId": "` + flow + `", "userInfo": {"phoneNumber": 5550100001}}`},
+		"redirect at once":       {kycbridge.StartRequest{Options: json.RawMessage(`{"redirect_seconds": 0}`)}, `{"flowId": "` + flow + `", "processingConfig": {"redirectTime": 0}}`},
+		"redirect later":         {kycbridge.StartRequest{Options: json.RawMessage(`{"redirect_seconds": 5}`)}, `{"flowId": "` + flow + `", "processingConfig": {"redirectTime": 5}}`},
+		"whole and family name":  {kycbridge.StartRequest{Person: kycbridge.Person{Name: "Jane Q Sample", FamilyName: "Sample"}}, `{"flowId": "` + flow + `", "userInfo": {"name": {"firstName": "Jane Q", "lastName": "Sample"}}}`},
 		"whole name":             {kycbridge.StartRequest{Person: kycbridge.Person{Name: "Jane Q Sample"}}, `{"flowId": "` + flow + `", "userInfo": {"name": {"firstName": "Jane Q Sample"}}}`},
 		"middle name":            {kycbridge.StartRequest{Person: kycbridge.Person{GivenName: "Jane", MiddleName: "Q", FamilyName: "Sample"}}, `{"flowId": "` + flow + `", "userInfo": {"name": {"firstName": "Jane Q", "lastName": "Sample"}}}`},
 		"street of three lines":  {kycbridge.StartRequest{Person: kycbridge.Person{Address: &kycbridge.PersonAddress{StreetAddress: "1 Road\r\nFlat 2\nRear"}}}, `{"flowId": "` + flow + `", "userInfo": {"address": {"street": "1 Road", "street2": "Flat 2, Rear"}}}`},
@@ -335,15 +342,29 @@ func TestRequestMembers(t *testing.T) {
 	}
 }
 
+// TestPhoneAsText: who observed text gets text, as it was written.
+func TestPhoneAsText(t *testing.T) {
+	c := config("https://signzy.example.com")
+	c.PhoneAs = PhoneAsText
+	for _, number := range []string{"+15550100001", "0555010001"} {
+		r, err := NewClient(c, rest.Options{}).journeyRequest(kycbridge.StartRequest{Person: kycbridge.Person{PhoneNumber: number}})
+		if err != nil || r.UserInfo.PhoneNumber != any(number) {
+			t.Errorf("%v, %v", r.UserInfo.PhoneNumber, err)
+		}
+	}
+}
+
 func TestStartsThatAreNotSent(t *testing.T) {
 	tests := map[string]struct {
 		config  Config
 		request kycbridge.StartRequest
 		path    string
 	}{
-		"no flow":     {Config{}, kycbridge.StartRequest{}, "/options/flow_id"},
-		"birthdate":   {Config{FlowID: flow}, kycbridge.StartRequest{Person: kycbridge.Person{Birthdate: "31/31/1990"}}, "/person/birthdate"},
-		"bad options": {Config{FlowID: flow}, kycbridge.StartRequest{Options: json.RawMessage(`{"user_id": {}}`)}, "/options"},
+		"no flow":        {Config{}, kycbridge.StartRequest{}, "/options/flow_id"},
+		"birthdate":      {Config{FlowID: flow}, kycbridge.StartRequest{Person: kycbridge.Person{Birthdate: "31/31/1990"}}, "/person/birthdate"},
+		"phone with a 0": {Config{FlowID: flow}, kycbridge.StartRequest{Person: kycbridge.Person{PhoneNumber: "0555010001"}}, "/person/phone_number"},
+		"long phone":     {Config{FlowID: flow}, kycbridge.StartRequest{Person: kycbridge.Person{PhoneNumber: "+1555010000155555"}}, "/person/phone_number"},
+		"bad options":    {Config{FlowID: flow}, kycbridge.StartRequest{Options: json.RawMessage(`{"user_id": {}}`)}, "/options"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -359,24 +380,40 @@ func TestStartsThatAreNotSent(t *testing.T) {
 
 func TestStarted(t *testing.T) {
 	created := time.UnixMilli(1772442000000).UTC()
+	const link = `"journeyUrl": "https://kyc.example.com/AB12CD34EF"`
+	made := func(rest string) string { return `{"journeyId": "AB12CD34EF", ` + link + rest + `}` }
+	at := `, "createdAt": 1772442000000`
 	tests := map[string]struct {
 		body     string
 		validity time.Duration
 		expires  time.Time // zero: an hour from now
+		version  string
+		test     bool
+		answer   string // what is kept
 		fails    bool
 	}{
-		"bare":              {string(example(t, "create-journey-response.json")), 0, created.Add(time.Hour), false},
-		"wrapped":           {string(example(t, "create-journey-response-wrapped.json")), 2 * time.Hour, created.Add(2 * time.Hour), false},
-		"in data":           {`{"data": {"journeyId": "AB12CD34EF", "journeyUrl": "https://kyc.example.com/AB12CD34EF", "createdAt": "1772442000000"}}`, 0, created.Add(time.Hour), false},
-		"seconds":           {`{"journeyId": "AB12CD34EF", "journeyUrl": "https://kyc.example.com/AB12CD34EF", "createdAt": 1772442000}`, 0, created.Add(time.Hour), false},
-		"ISO":               {`{"journeyId": "AB12CD34EF", "journeyUrl": "https://kyc.example.com/AB12CD34EF", "createdAt": "2026-03-02T09:00:00.000Z"}`, 0, created.Add(time.Hour), false},
-		"no time":           {`{"journeyId": "AB12CD34EF", "journeyUrl": "https://kyc.example.com/AB12CD34EF"}`, 0, time.Time{}, false},
-		"unknown wrapper":   {`{"payload": {"journeyId": "AB12CD34EF", "journeyUrl": "https://kyc.example.com/AB12CD34EF"}}`, 0, time.Time{}, true},
-		"no page":           {`{"journeyId": "AB12CD34EF"}`, 0, time.Time{}, true},
-		"script for a page": {`{"journeyId": "AB12CD34EF", "journeyUrl": "javascript:alert(1)"}`, 0, time.Time{}, true},
-		"path for a page":   {`{"journeyId": "AB12CD34EF", "journeyUrl": "/AB12CD34EF"}`, 0, time.Time{}, true},
-		"no JSON":           {`<html>`, 0, time.Time{}, true},
-		"nothing":           {``, 0, time.Time{}, true},
+		"bare":              {body: string(example(t, "create-journey-response.json")), expires: created.Add(24 * time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"24 hours"}`},
+		"wrapped":           {body: string(example(t, "create-journey-response-wrapped.json")), validity: 2 * time.Hour, expires: created.Add(2 * time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"24 hours"}`},
+		"in data":           {body: `{"data": ` + made(`, "createdAt": "1772442000000"`) + `}`, expires: created.Add(time.Hour), answer: `{"createdAt":"1772442000000","journeyId":"AB12CD34EF"}`},
+		"seconds":           {body: made(`, "createdAt": 1772442000`), expires: created.Add(time.Hour), answer: `{"createdAt":1772442000,"journeyId":"AB12CD34EF"}`},
+		"ISO":               {body: made(`, "createdAt": "2026-03-02T09:00:00.000Z"`), expires: created.Add(time.Hour), answer: `{"createdAt":"2026-03-02T09:00:00.000Z","journeyId":"AB12CD34EF"}`},
+		"no time":           {body: made(``), answer: `{"journeyId":"AB12CD34EF"}`},
+		"ttl in minutes":    {body: made(at + `, "ttl": "30 mins"`), expires: created.Add(30 * time.Minute), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"30 mins"}`},
+		"ttl of a day":      {body: made(at + `, "ttl": "1 Day"`), expires: created.Add(24 * time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"1 Day"}`},
+		"ttl in words":      {body: made(at + `, "ttl": "until tomorrow"`), expires: created.Add(time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"until tomorrow"}`},
+		"ttl of nothing":    {body: made(at + `, "ttl": "0 hours"`), expires: created.Add(time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"0 hours"}`},
+		"ttl for ever":      {body: made(at + `, "ttl": "999999999 days"`), expires: created.Add(time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"999999999 days"}`},
+		"ttl as number":     {body: made(at + `, "ttl": 24`), expires: created.Add(time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":24}`},
+		"version of a flow": {body: made(at + `, "flow": {"flowId": "f", "version": 3, "test": true}`), expires: created.Add(time.Hour), version: "3", test: true, answer: `{"createdAt":1772442000000,"flow":{"flowId":"f","test":true,"version":3},"journeyId":"AB12CD34EF"}`},
+		"version beside":    {body: made(at + `, "flowId": "f", "version": "4.1", "test": "False"`), expires: created.Add(time.Hour), version: "4.1", answer: `{"createdAt":1772442000000,"flowId":"f","journeyId":"AB12CD34EF","test":"False","version":"4.1"}`},
+		"flow as text":      {body: made(at + `, "flow": "f"`), expires: created.Add(time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF"}`},
+		"secrets":           {body: made(at + `, "token": "SECRET4711", "flow": {"key": "SECRET4711"}, "processingConfig": {"authKeyForCallback": "SECRET4711"}`), expires: created.Add(time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF"}`},
+		"unknown wrapper":   {body: `{"payload": ` + made(``) + `}`, fails: true},
+		"no page":           {body: `{"journeyId": "AB12CD34EF"}`, fails: true},
+		"script for a page": {body: `{"journeyId": "AB12CD34EF", "journeyUrl": "javascript:alert(1)"}`, fails: true},
+		"path for a page":   {body: `{"journeyId": "AB12CD34EF", "journeyUrl": "/AB12CD34EF"}`, fails: true},
+		"no JSON":           {body: `<html>`, fails: true},
+		"nothing":           {body: ``, fails: true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -396,9 +433,48 @@ func TestStarted(t *testing.T) {
 			if now := time.Now().Add(time.Hour); tt.expires.IsZero() && now.Sub(got.ExpiresAt).Abs() < time.Minute {
 				got.ExpiresAt = time.Time{}
 			}
-			want := kycbridge.Started{Reference: journey, URL: "https://kyc.example.com/" + journey, ExpiresAt: tt.expires, FlowID: flow}
+			want := kycbridge.Started{
+				Reference: journey, URL: "https://kyc.example.com/" + journey, ExpiresAt: tt.expires, FlowID: flow,
+				FlowVersion: tt.version, Test: tt.test, Answer: json.RawMessage(tt.answer),
+			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+// A 200 that says that it failed, or that is about another user or journey, is a failure with Signzy's
+// own words.
+func TestSuccessesThatFailed(t *testing.T) {
+	for name, tt := range map[string]struct {
+		call, body    string
+		kind          kycbridge.ProviderErrorKind
+		code, message string
+	}{
+		"wrapped":                  {CallCreate, string(example(t, "error-400-wrapped.json")), kycbridge.ProviderInvalid, "VALIDATION_ERROR", "flowId is required"},
+		"flat":                     {CallCreate, string(example(t, "error-400-flat.json")), kycbridge.ProviderInvalid, "VALIDATION_ERROR", "callbackUrl is not allowed to be empty"},
+		"upstream is down":         {CallCreate, string(example(t, "error-409-upstream-down.json")), kycbridge.ProviderUnavailable, "UPSTREAM_DOWN", "Upstream service is not reachable"},
+		"refused token":            {CallCreate, string(example(t, "error-401-wrapped.json")), kycbridge.ProviderCredentials, "UNAUTHORIZED", "Authorization token is invalid"},
+		"no status":                {CallCreate, `{"error": {"message": "No"}}`, kycbridge.ProviderMalformed, "", "No"},
+		"another user":             {CallCreate, `{"journeyId": "J", "journeyUrl": "https://kyc.example.com/J", "userId": "user-2"}`, kycbridge.ProviderMalformed, "", ""},
+		"journey that is refused":  {CallGet, string(example(t, "error-403-wrapped.json")), kycbridge.ProviderForbidden, "FORBIDDEN", "Access denied"},
+		"journey that is not here": {CallGet, `{"statusCode": "404", "message": "Not found"}`, kycbridge.ProviderPending, "", "Not found"},
+		"another journey":          {CallGet, `{"result": {"journeyId": "J"}, "error": null}`, kycbridge.ProviderMalformed, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := simulated(t, simulate.Options{})
+			s.Can(tt.call, thrice(canned(200, []byte(tt.body)))...)
+			api := New(config(s.URL()), quick(nil))
+			var err error
+			if tt.call == CallCreate {
+				_, err = api.Start(t.Context(), kycbridge.StartRequest{ExternalReference: "user-1"})
+			} else {
+				_, err = api.Fetch(t.Context(), kycbridge.Query{Reference: journey})
+			}
+			if e := providerError(t, err); e.Kind != tt.kind || e.Code != tt.code || e.Message != tt.message || e.Status != 200 || !e.Sent {
+				t.Errorf("%+v", e)
 			}
 		})
 	}
@@ -819,7 +895,7 @@ func FuzzAnswers(f *testing.F) {
 		if l, err := find(rest.Answer{Body: body}); err == nil && l.JourneyID == "" {
 			t.Error("a journey without an id")
 		}
-		if j, err := readJourney(rest.Answer{Body: body}); err == nil && (j.ID == "" || j.URL == "") {
+		if j, err := readJourney(rest.Answer{Body: body}, JourneyRequest{}); err == nil && (j.ID == "" || j.URL == "") {
 			t.Errorf("made %+v", j)
 		}
 	})

@@ -11,7 +11,7 @@ import (
 	"kycbridge"
 )
 
-// linkValidity is how long Signzy's links live unless told otherwise.
+// linkValidity is how long Signzy's links live where neither the start nor the answer says so.
 // Source: https://docs.signzy.com/us-apis/create-journey-link
 const linkValidity = time.Hour
 
@@ -24,7 +24,7 @@ type options struct {
 		Country string `json:"country"`
 	} `json:"id"`
 	MatchImage           string `json:"match_image"`
-	RedirectSeconds      int    `json:"redirect_seconds"`
+	RedirectSeconds      *int   `json:"redirect_seconds"`
 	SessionExpirySeconds int    `json:"session_expiry_seconds"`
 }
 
@@ -41,12 +41,11 @@ func (c *Client) start(ctx context.Context, r kycbridge.StartRequest) (kycbridge
 	if made.CreatedAt.IsZero() {
 		made.CreatedAt = sent.UTC()
 	}
-	life := linkValidity
-	if v := request.ProcessingConfig.JourneyLinkValidity; v > 0 {
-		life = time.Duration(v) * time.Second
-	}
+	// What was asked for counts before what the answer's text for people says.
+	asked := time.Duration(request.ProcessingConfig.JourneyLinkValidity) * time.Second
 	return kycbridge.Started{
-		Reference: made.ID, URL: made.URL, ExpiresAt: made.CreatedAt.Add(life), FlowID: request.FlowID,
+		Reference: made.ID, URL: made.URL, ExpiresAt: made.CreatedAt.Add(cmp.Or(asked, made.TTL, linkValidity)),
+		FlowID: request.FlowID, FlowVersion: made.FlowVersion, Test: made.Test, Answer: made.Answer,
 	}, nil
 }
 
@@ -54,9 +53,13 @@ func (c *Client) start(ctx context.Context, r kycbridge.StartRequest) (kycbridge
 func (c *Client) journeyRequest(r kycbridge.StartRequest) (JourneyRequest, error) {
 	var o options
 	if len(r.Options) > 0 && json.Unmarshal(r.Options, &o) != nil {
-		return JourneyRequest{}, invalid(CallCreate, "/options", "cannot be read", errors.New("read the options"))
+		return JourneyRequest{}, invalid(CallCreate, "/options", "must be as the schema signzy/start has them", errors.New("read the options"))
 	}
 	born, err := birthdate(r.Person.Birthdate, o.DateFormat)
+	if err != nil {
+		return JourneyRequest{}, err
+	}
+	number, err := c.phone(r.Person.PhoneNumber)
 	if err != nil {
 		return JourneyRequest{}, err
 	}
@@ -64,7 +67,7 @@ func (c *Client) journeyRequest(r kycbridge.StartRequest) (JourneyRequest, error
 		FlowID: cmp.Or(r.FlowID, c.config.FlowID),
 		UserID: cmp.Or(o.UserID, r.ExternalReference),
 		UserInfo: UserInfo{
-			PhoneNumber:         r.Person.PhoneNumber,
+			PhoneNumber:         number,
 			DateOfBirth:         born,
 			EmailAddress:        r.Person.Email,
 			ExternalReferenceID: r.ExternalReference,
@@ -98,7 +101,7 @@ func birthdate(date, format string) (string, error) {
 	}
 	born, err := time.Parse(time.DateOnly, date)
 	if err != nil {
-		return "", invalid(CallCreate, "/person/birthdate", "must be a date as YYYY-MM-DD", errors.New("read the birthdate"))
+		return "", invalid(CallCreate, "/person/birthdate", "must be a date that exists, as YYYY-MM-DD", errors.New("read the birthdate"))
 	}
 	if format == "iso" {
 		return date, nil
@@ -106,13 +109,29 @@ func birthdate(date, format string) (string, error) {
 	return born.Format("02/01/2006"), nil
 }
 
-// nameOf has no place for middle names, which documents do show, so they go with the first one. A
-// name that was given whole is not taken apart.
-func nameOf(p kycbridge.Person) Name {
-	if p.GivenName == "" && p.FamilyName == "" {
-		return Name{FirstName: p.FullName()}
+// phone writes a number as the account wants it: as a number, which the documentation's table names, or
+// as text, which its sample shows and which comes back (observed). nil is none.
+func (c *Client) phone(given string) (any, error) {
+	switch {
+	case given == "":
+		return nil, nil
+	case c.config.PhoneAs == PhoneAsText:
+		return given, nil
 	}
-	return Name{FirstName: strings.TrimSpace(p.GivenName + " " + p.MiddleName), LastName: p.FamilyName}
+	digits := strings.TrimPrefix(given, "+")
+	if len(digits) > maxPhone || strings.Trim(digits, "0123456789") != "" || digits == "" || digits[0] == '0' {
+		return nil, invalid(CallCreate, "/person/phone_number", "must begin with the country code, such as +15550100001: it is sent as a number", nil)
+	}
+	return json.Number(digits), nil
+}
+
+// maxPhone is the most digits of an E.164 number.
+const maxPhone = 15
+
+// nameOf has no place for middle names, which documents do show, so they go with the first one.
+func nameOf(p kycbridge.Person) Name {
+	given, middle, family := p.Parts()
+	return Name{FirstName: strings.TrimSpace(given + " " + middle), LastName: family}
 }
 
 // addressOf puts the further lines of a street address into the second one of Signzy.

@@ -1,0 +1,228 @@
+package kycbridge
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"kycbridge/event"
+)
+
+// TestWordsOfAHigherStage: a machine's word settles nothing that a person said, and what was asked of the
+// applicant and answered is over.
+func TestWordsOfAHigherStage(t *testing.T) {
+	unknownByPerson := doubtBy(event.StageManualReview, event.ActorHuman)
+	checkRule(t, map[string]ruled{
+		"a machine's approval ends no doubt about a person's word": {
+			[]Fact{at(10, unknownByPerson), at(20, approved())},
+			"updated updated", "unknown/none system.unmapped_status",
+		},
+		"whichever comes first": {
+			[]Fact{at(20, approved()), at(10, unknownByPerson)},
+			"completed updated", "unknown/none system.unmapped_status",
+		},
+		"nor if another doubt comes between": {
+			[]Fact{at(10, unknownByPerson), at(15, contradiction()), at(20, approved())},
+			"updated updated updated", "unknown/none system.contradiction",
+		},
+		"a person's next word does": {
+			[]Fact{at(10, unknownByPerson), at(20, byHuman(event.OutcomeApproved))},
+			"updated completed", "completed/approved",
+		},
+		"a person's rejection between request and answer counts, though it comes later": {
+			[]Fact{at(5, resubmit()), at(20, submitted(event.StatusProcessing)), at(10, byHuman(event.OutcomeRejected))},
+			"updated updated completed", "completed/rejected",
+		},
+		"also against a machine's approval": {
+			[]Fact{
+				at(5, resubmit()), at(20, submitted(event.StatusProcessing)), at(30, approved()),
+				at(10, byHuman(event.OutcomeRejected)),
+			},
+			"updated updated completed completed", "completed/rejected",
+		},
+		"a person's approval of before the request does not": {
+			[]Fact{
+				at(5, resubmit()), at(20, submitted(event.StatusProcessing)), at(30, rejected()),
+				at(2, byHuman(event.OutcomeApproved)),
+			},
+			"updated updated completed old", "completed/rejected",
+		},
+	})
+}
+
+// TestAnOverruledVerdictKeepsOutWhatIsOlder: a person's older word stands above a machine's newer one, and
+// what is older than that one stays old, also when its payload is in the log no more.
+func TestAnOverruledVerdictKeepsOutWhatIsOlder(t *testing.T) {
+	bySomebody := func(o event.Outcome) Observation { return verdict(o, event.StageSystem, event.ActorUnspecified) }
+	news := rejected()
+	news.ProviderStatus = map[string]any{"score": "2"} // else it would leave no event behind
+	checkRule(t, map[string]ruled{
+		"replaced by the person's": {
+			[]Fact{at(18, rejected()), at(5, byHuman(event.OutcomeRejected)), at(11, bySomebody(event.OutcomeApproved))},
+			"completed completed old", "completed/rejected",
+		},
+		"came after the person's": {
+			[]Fact{at(5, byHuman(event.OutcomeApproved)), at(18, news), at(11, bySomebody(event.OutcomeRejected))},
+			"completed updated old", "completed/approved",
+		},
+		"what is newer than both counts": {
+			[]Fact{at(18, approved()), at(5, byHuman(event.OutcomeApproved)), at(20, bySomebody(event.OutcomeRejected))},
+			"completed completed completed", "completed/rejected",
+		},
+		"so does a person's next word": {
+			[]Fact{at(18, approved()), at(5, byHuman(event.OutcomeApproved)), at(11, byHuman(event.OutcomeRejected))},
+			"completed completed completed", "completed/rejected",
+		},
+	})
+}
+
+// TestAnEndLeavesAReviewForWantOfATime: two verdicts led to the review, so an end is neither news nor an
+// opening for the next untimed approval.
+func TestAnEndLeavesAReviewForWantOfATime(t *testing.T) {
+	checkRule(t, map[string]ruled{
+		"an end": {
+			[]Fact{at(10, approved()), undated(60, rejected()), at(20, ended(event.StatusAbandoned))},
+			"completed updated unchanged", "in_review/review system.untimed",
+		},
+		"and the next approval": {
+			[]Fact{
+				at(10, approved()), undated(60, rejected()), at(20, ended(event.StatusAbandoned)), undated(61, approved()),
+			},
+			"completed updated unchanged unchanged", "in_review/review system.untimed",
+		},
+		"an end without a time": {
+			[]Fact{undated(60, approved()), undated(61, rejected()), undated(62, ended(event.StatusAbandoned))},
+			"completed updated unchanged", "in_review/review system.untimed",
+		},
+	})
+}
+
+// TestTheOrderOfArrivalDecidesNothing: what the stored payloads tell counts as if it had come in order.
+func TestTheOrderOfArrivalDecidesNothing(t *testing.T) {
+	awaiting := Observation{Effect: EffectReopen, Status: event.StatusProcessing}
+	cases := map[string]struct {
+		facts []Observation
+		ends  string
+	}{
+		"a reopening of a newer attempt, then its older approval": {
+			[]Observation{told(1, of("1", approved())), told(9, of("2", awaiting)), told(5, of("2", approved()))},
+			"processing/none",
+		},
+		"a reopening of a newer attempt, then an older doubt about it": {
+			[]Observation{told(1, of("1", approved())), told(9, of("2", awaiting)), told(5, of("2", contradiction()))},
+			"processing/none",
+		},
+		"a denial of a newer attempt, then its older approval": {
+			[]Observation{
+				told(1, of("1", approved())), told(9, of("2", mentions(event.OutcomeRejected))), told(5, of("2", approved())),
+			},
+			"unknown/none system.contradiction",
+		},
+		"a look that changed nothing, then an older approval": {
+			[]Observation{told(1, progress(event.StatusProcessing)), told(9, awaiting), told(5, approved())},
+			"processing/none",
+		},
+		"a note between an approval and its repetition": {
+			[]Observation{told(1, approved()), told(9, approved()), told(5, mentions(event.OutcomeRejected))},
+			"completed/approved",
+		},
+		"a doubt that a machine's word had settled, then a person's older approval": {
+			[]Observation{told(5, contradiction()), told(9, approved()), told(1, byHuman(event.OutcomeApproved))},
+			"unknown/none system.contradiction",
+		},
+		"a doubt between a request and its answer, then a machine's approval": {
+			[]Observation{
+				told(1, resubmit()), told(3, doubtBy(event.StageManualReview, event.ActorHuman)), told(5, submitted(event.StatusProcessing)),
+				told(9, approved()),
+			},
+			"unknown/none system.unmapped_status",
+		},
+		"a doubt of before a person's repeated approval and a machine's review": {
+			[]Observation{
+				told(1, byHuman(event.OutcomeApproved)), told(9, bySystem(event.OutcomeReview)), told(7, byHuman(event.OutcomeApproved)),
+				told(5, contradiction()),
+			},
+			"completed/approved",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s, n := newStored(withLooks())
+			for i, o := range tc.facts {
+				if _, err := n.Process(t.Context(), s.payload(fmt.Sprint("p", i), o)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			last, err := s.Last(t.Context(), Key{}, true)
+			if got := ends(last.Data); err != nil || got != tc.ends {
+				t.Errorf("ended as %s, want %s, %v", got, tc.ends, err)
+			}
+		})
+	}
+}
+
+// told is o as the provider dates it, so many minutes after noon.
+func told(minute int, o Observation) Observation {
+	o.OccurredAt, o.EventName = noon.Add(time.Duration(minute)*time.Minute), "test"
+	if o.References == nil {
+		o.References = map[string]string{"idv_id": "i"}
+	}
+	return o
+}
+
+// withLooks is the account of the tests with a provider that can be asked.
+func withLooks() *Account {
+	a := *testAccount
+	a.API.Fetch = func(context.Context, Query) ([]Fetched, error) { return nil, nil }
+	return &a
+}
+
+// TestALateWordTakesOffOurEnd: that a newer one is stored holds back its verdict, not that it shows life.
+func TestALateWordTakesOffOurEnd(t *testing.T) {
+	s, n := newStored(withLooks())
+	awaiting := Observation{Effect: EffectReopen, Status: event.StatusProcessing}
+	end, err := Notice{Notice: NoticeDeadline, Reference: "i", At: noon.Add(time.Hour)}.Payload(withLooks(), event.ViaDeadline)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []Payload{s.payload("look", told(9, awaiting)), end, s.payload("late", told(5, approved()))} {
+		if _, err := n.Process(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := ends(s.state.Data); got != "processing/none" {
+		t.Errorf("ended as %s", got)
+	}
+}
+
+// TestADoubtThatIsStoredStillCounts: a fact that is worked while a doubt is stored knows of it; the doubt
+// takes back the approval all the same when its turn comes.
+func TestADoubtThatIsStoredStillCounts(t *testing.T) {
+	s, n := newStored(withLooks())
+	machine := approved()
+	machine.ExternalReference = "ref-1" // makes an event, though the word gives way
+	for _, p := range []Payload{
+		s.payload("person", told(1, byHuman(event.OutcomeApproved))), s.payload("machine", told(2, machine)),
+		s.payload("doubt", told(3, contradiction())),
+	} { // all are stored by now
+		if _, err := n.Process(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := ends(s.state.Data); got != "unknown/none system.contradiction" {
+		t.Errorf("ended as %s", got)
+	}
+}
+
+// TestAnOverruledVerdictSettlesNoDoubt: whether the doubt comes before the person's approval or after it.
+func TestAnOverruledVerdictSettlesNoDoubt(t *testing.T) {
+	news := byHuman(event.OutcomeApproved)
+	news.ProviderStatus = map[string]any{"score": "2"} // else it would leave no event behind
+	checkRule(t, map[string]ruled{
+		"after it": {
+			[]Fact{at(50, approved()), at(25, news), at(35, contradiction())},
+			"completed completed updated", "unknown/none system.contradiction",
+		},
+	})
+}

@@ -1,0 +1,171 @@
+package kycbridge
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"kycbridge/event"
+)
+
+// TestAttempts: facts belong to the attempt they are told of.
+func TestAttempts(t *testing.T) {
+	rejected := person("OTHER", of("1", bySystem(event.OutcomeRejected)))
+	rejected.Reasons = []event.Reason{{Code: "face.mismatch"}}
+	rejected.ProviderStatus["kyc_status_reason"] = "FacesDoesNotMatch"
+	created := of("2", progress(event.StatusInProgress))
+	bare := of("2", bySystem(event.OutcomeApproved))
+	approved := person("SAMPLE", bare)
+	edited := person("OTHER", of("1", Observation{Effect: EffectNote, Mentions: event.OutcomeRejected}))
+	handed := person("SAMPLE", of("2", progress(event.StatusProcessing)))
+	old := person("OTHER", of("1", bySystem(event.OutcomeApproved)))
+	early := of("2", progress(event.StatusInProgress))
+	early.Attempt.CreatedAt = noon.Add(-time.Hour)
+	pinned := rejected
+	pinned.Attempt.CreatedAt = noon.AddDate(100, 0, 0)
+	approved.Attempt.CreatedAt = noon
+	first := rejected
+	first.Attempt.CreatedAt = noon
+	cases := map[string]struct {
+		facts   []Fact
+		want    string
+		ends    string
+		attempt string
+		name    any // extracted_claims.given_name
+	}{
+		"a newer attempt's verdict brings none of the older person": {
+			[]Fact{at(1, rejected), at(2, bare)},
+			"completed completed", "completed/approved", "2", nil,
+		},
+		"its first message clears the older one's facts and reasons": {
+			[]Fact{at(1, rejected), at(2, created)},
+			"completed updated", "in_progress/none", "2", nil,
+		},
+		"and its verdict has its own": {
+			[]Fact{at(1, rejected), at(2, created), at(3, approved)},
+			"completed updated completed", "completed/approved", "2", "SAMPLE",
+		},
+		"a late fact of an older attempt changes nothing": {
+			[]Fact{at(1, rejected), at(2, approved), at(3, edited)},
+			"completed completed old", "completed/approved", "2", "SAMPLE",
+		},
+		"a late verdict of an older attempt changes nothing": {
+			[]Fact{at(1, rejected), at(2, approved), at(5, of("1", byHuman(event.OutcomeRejected)))},
+			"completed completed old", "completed/approved", "2", "SAMPLE",
+		},
+		"an approval stands, with its facts, until the newer attempt's verdict": {
+			[]Fact{at(1, old), at(2, handed)},
+			"completed unchanged", "completed/approved", "1", "OTHER",
+		},
+		"which then takes it over": {
+			[]Fact{at(1, old), at(2, handed), at(3, of("2", bySystem(event.OutcomeRejected)))},
+			"completed unchanged completed", "completed/rejected", "2", nil,
+		},
+		"an end of the newer attempt leaves an approval": {
+			[]Fact{at(1, old), at(2, of("2", ended(event.StatusExpired)))},
+			"completed unchanged", "completed/approved", "1", "OTHER",
+		},
+		"a newer attempt in doubt takes it back": {
+			[]Fact{at(1, old), at(2, of("2", contradiction()))},
+			"completed updated", "unknown/none system.contradiction", "2", nil,
+		},
+		"a newer attempt's verdict counts though an older one's is dated later": {
+			[]Fact{at(9, rejected), at(5, approved)},
+			"completed completed", "completed/approved", "2", "SAMPLE",
+		},
+		"a machine's verdict on a newer attempt counts against a person's on the older one": {
+			[]Fact{at(1, of("1", byHuman(event.OutcomeRejected))), at(2, approved)},
+			"completed completed", "completed/approved", "2", "SAMPLE",
+		},
+		"an undated verdict on a newer attempt counts": {
+			[]Fact{at(1, rejected), undated(60, approved)},
+			"completed completed", "completed/approved", "2", "SAMPLE",
+		},
+		"a newer attempt opens what has ended": {
+			[]Fact{at(1, of("1", ended(event.StatusExpired))), at(2, created)},
+			"closed updated", "in_progress/none", "2", nil,
+		},
+		"an attempt that was created before is older, whenever it is seen": {
+			[]Fact{at(1, first), at(2, early)},
+			"completed old", "completed/rejected face.mismatch", "1", "OTHER",
+		},
+		"a time of creation that cannot be true orders nothing": {
+			[]Fact{at(1, pinned), at(2, approved)},
+			"completed completed", "completed/approved", "2", "SAMPLE",
+		},
+		"a newer attempt's stale sign of progress opens all the same": {
+			[]Fact{at(9, rejected), at(2, person("SAMPLE", created))},
+			"completed updated", "in_progress/none", "2", "SAMPLE",
+		},
+		"facts of one attempt are collected": {
+			[]Fact{at(1, created), at(2, handed), at(3, bare)},
+			"updated updated completed", "completed/approved", "2", "SAMPLE",
+		},
+		"a message of the session names no attempt of its own": {
+			[]Fact{at(1, rejected), at(2, session("2"))},
+			"completed updated", "completed/rejected face.mismatch", "1", "OTHER",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			last, kinds := run(t, tc.facts...)
+			if got := strings.Join(kinds, " "); got != tc.want {
+				t.Errorf("events %s, want %s", got, tc.want)
+			}
+			if got := ends(last); got != tc.ends {
+				t.Errorf("ended as %s, want %s", got, tc.ends)
+			}
+			references := last.Provider.References
+			if references["kyc_identification_id"] != tc.attempt || references["idv_id"] != "i" {
+				t.Errorf("references %v, want attempt %s", references, tc.attempt)
+			}
+			if got := last.ExtractedClaims["given_name"]; got != tc.name {
+				t.Errorf("given_name %v, want %v", got, tc.name)
+			}
+			raw, err := json.Marshal(last)
+			isThere := strings.Contains(string(raw), "OTHER") || strings.Contains(string(raw), "FacesDoesNotMatch")
+			if err != nil || isThere != (tc.attempt == "1") {
+				t.Errorf("the older attempt is there: %v, %v\n%s", isThere, err, raw)
+			}
+		})
+	}
+}
+
+// session is a message of the session as a whole that names an attempt among its references.
+func session(attempt string) Observation {
+	o := progress(event.StatusInProgress)
+	o.References = map[string]string{"idv_id": "i", "kyc_identification_id": attempt}
+	o.ProviderStatus = map[string]any{"idv_status": "InProgress"}
+	return o
+}
+
+// TestVerifiedClaimsRestOnTheApprovedAttempt: an approval vouches for nobody of another attempt.
+func TestVerifiedClaimsRestOnTheApprovedAttempt(t *testing.T) {
+	vouching := *testAccount
+	vouching.TrustFramework = "de_test"
+	facts := []Fact{at(1, person("OTHER", of("1", rejected()))), at(2, of("2", approved()))}
+	for i := range facts {
+		facts[i].Account = &vouching
+	}
+	last, _ := run(t, facts...)
+	if raw, err := json.Marshal(last.VerifiedClaims); err != nil || strings.Contains(string(raw), "OTHER") {
+		t.Errorf("vouches for %s, %v", raw, err)
+	}
+}
+
+// TestAttemptsOfAnEarlierVersion: an event that tells no attempts beside it is of the attempt that its
+// references name.
+func TestAttemptsOfAnEarlierVersion(t *testing.T) {
+	before, _, _ := Next(nil, at(1, person("OTHER", of("1", bySystem(event.OutcomeRejected)))))
+	e := event.Event{Type: "io.kycbridge.verification.completed.v1", Data: before.Data}
+	before.Memory = Recall(&e, "", noon.Add(time.Minute), before.Payload.ID)
+	same, _, _ := Next(&before, at(2, person("OTHER", of("1", byHuman(event.OutcomeRejected)))))
+	newer, _, _ := Next(&before, at(2, of("2", progress(event.StatusInProgress))))
+	if ends(&same) != "completed/rejected" || len(same.Documents) != 1 {
+		t.Errorf("the same attempt: %s, %v", ends(&same), same.Documents)
+	}
+	if ends(&newer) != "in_progress/none" || len(newer.Documents) != 0 {
+		t.Errorf("a newer one: %s, %v", ends(&newer), newer.Documents)
+	}
+}

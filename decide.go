@@ -1,0 +1,220 @@
+package kycbridge
+
+import (
+	"slices"
+
+	"kycbridge/event"
+)
+
+// decide applies a verdict, a doubt or a reopening.
+func (d *Revision) decide(f Fact, stale bool) (noEvent string) {
+	o := f.Observation
+	switch {
+	case d.outweighs(f) && stale:
+		return NoEventOld
+	case d.outweighs(f):
+		if f.Effect == EffectVerdict {
+			d.Memory.overrule(f.moment())
+		}
+		d.merge(o, false)
+		return ""
+	case d.saysUntimed() && d.untimedSince(f), d.weighedSince(f):
+		return NoEventOld
+	case f.Effect == EffectDoubt:
+		return d.doubt(f, stale)
+	case f.untimed() && (d.Decision.Outcome != event.OutcomeNone || d.inDoubt()):
+		return d.uncertain(f)
+	case d.untimedSince(f) && !f.outdated(d):
+		return d.uncertain(f)
+	case f.outdated(d) || stale && f.repeats(d) || !o.Status.Terminal() && d.endedAfter(f) || d.answeredSince(f), d.endedInDoubt(f):
+		return NoEventOld
+	}
+	confirmed := f.Via.Asked() && o.StatusDetail != event.DetailUnconfirmed || d.Payload.Confirmed && stands(d, o)
+	d.merge(o, stale)
+	d.enter(o)
+	d.Payload.Confirmed = confirmed && d.Decision.Outcome != event.OutcomeNone
+	d.Memory.decided(f)
+	if m := &d.Memory; !d.distrust() && d.Decision.Outcome == event.OutcomeApproved && m.isDenied(f) {
+		d.enter(asDoubt(o))
+	}
+	return ""
+}
+
+// isDenied reports whether the verdict f is not known to be newer than a note that mentioned another outcome.
+// What has no time is newer than nothing.
+func (m *Memory) isDenied(f Fact) bool {
+	switch {
+	case m.Denied == nil:
+		return false
+	case m.Denied.At.IsZero():
+		return f.untimed()
+	}
+	return !m.Verdict.after(*m.Denied)
+}
+
+// distrust applies the remembered doubt again, if there is one: an approval becomes unknown. It reports
+// whether it did.
+func (d *Revision) distrust() bool {
+	if d.Memory.Doubt == nil || !mayDoubt(d) {
+		return false
+	}
+	d.enter(Observation{Status: event.StatusUnknown, Reasons: d.Memory.Doubt.reasons()})
+	return true
+}
+
+// outweighs reports whether f must leave standing what was decided at a higher stage. What a doubt took
+// back still counts here: a person's approval that is in doubt is not replaced by a machine's.
+func (d *Revision) outweighs(f Fact) bool {
+	if f.yields(d.Decision) {
+		return true
+	}
+	m := &d.Memory
+	isDoubted := d.inDoubt() || m.Doubt != nil && d.Status.Closed()
+	if f.Effect != EffectVerdict || !isDoubted {
+		return false
+	}
+	v := m.Verdict
+	isReopening := v != nil && m.Reopened != nil && v.Payload == m.Reopened.Payload
+	if isReopening || v != nil && v.Stage != "" {
+		return !isReopening && f.moment().below(*v)
+	}
+	// An event of an earlier version does not tell whose word the verdict was.
+	return slices.ContainsFunc(d.Decisions, func(s event.DecisionStep) bool {
+		isVerdict := s.Outcome == event.OutcomeApproved || s.Outcome == event.OutcomeRejected
+		return isVerdict && f.yields(event.Decision{Outcome: s.Outcome, Stage: s.Stage, ActorType: s.ActorType})
+	})
+}
+
+// doubt takes back what may be taken back, and is remembered in any case: what was decided before it
+// and comes later is in doubt too.
+func (d *Revision) doubt(f Fact, stale bool) (noEvent string) {
+	m := &d.Memory
+	if f.outdated(d) {
+		return NoEventOld
+	}
+	if f.Mentions == "" { // what denies approvals denies nothing else
+		was := m.Doubt
+		m.Doubt = was.with(f.doubt())
+		if was != nil && was.Payload != f.Payload.ID && m.Doubt.Payload == was.Payload {
+			return NoEventOld
+		}
+	}
+	d.merge(f.Observation, stale)
+	if mayDoubt(d) {
+		d.enter(f.Observation)
+	}
+	return ""
+}
+
+// endedAfter reports whether the provider has ended the session after f, which left it open. An end without
+// a time is news when it is received, and a look that found the session open says nothing about an end that was
+// received after it.
+func (d *Revision) endedAfter(f Fact) bool {
+	end := d.Memory.End
+	if end == nil || !d.Status.Closed() {
+		return false
+	}
+	isLook := f.Effect == EffectReopen && f.Decision.Outcome == event.OutcomeNone
+	return end.after(f.moment()) || (end.At.IsZero() || isLook) && end.Received.After(f.ReceivedAt)
+}
+
+// answeredSince reports whether f asks for a resubmission that the applicant has made since: the answer to
+// the request before f answers f too.
+func (d *Revision) answeredSince(f Fact) bool {
+	return f.Decision.Outcome == event.OutcomeResubmit && d.Memory.Answered != nil && d.Memory.Answered.after(f.moment())
+}
+
+// uncertain weighs two verdicts of which one is untimed, f and the one that stands: they are the same, or nobody
+// can say which of the two is the newer.
+func (d *Revision) uncertain(f Fact) (noEvent string) {
+	if f.Decision.Outcome == event.OutcomeNone {
+		return NoEventOld // a reopening: the verdict came after it
+	}
+	if f.Decision.Outcome == d.Decision.Outcome || d.Decision.Outcome == event.OutcomeReview && d.saysUntimed() {
+		return NoEventUnchanged
+	}
+	by := d.Decision
+	d.enter(Observation{
+		Status:   event.StatusInReview,
+		Decision: event.Decision{Outcome: event.OutcomeReview, Stage: by.Stage, ActorType: by.ActorType},
+		Reasons:  []event.Reason{{Code: event.ReasonUntimed}},
+	})
+	overMap(&d.Provider.Status, f.ProviderStatus, false)
+	return ""
+}
+
+func (d *Revision) saysUntimed() bool {
+	return slices.ContainsFunc(d.Reasons, func(r event.Reason) bool { return r.Code == event.ReasonUntimed })
+}
+
+// contradicted is the observation of f, or doubt where what is known contradicts it: a note that
+// mentions another outcome than the approval that stands, two words on one decision that came separate
+// ways and differ. A note that denies an approval is remembered: an older approval may come yet.
+func (d *Revision) contradicted(f Fact) Observation {
+	o, m, at := f.Observation, &d.Memory, f.moment()
+	m.Cross = m.Cross.with(o.Cross)
+	switch {
+	case o.Effect == EffectVerdict && o.Cross != (Cross{}) && m.Cross.disagrees():
+		return asDoubt(o)
+	case f.denies():
+		if m.Denied == nil || at.after(*m.Denied) {
+			m.Denied = &at
+		}
+		if d.Decision.Outcome == event.OutcomeApproved && !f.Known.Outranked {
+			return asDoubt(o)
+		}
+	}
+	return o
+}
+
+// denies reports whether f is a note that mentions another outcome than an approval.
+func (f Fact) denies() bool {
+	return f.Effect == EffectNote && f.Mentions != "" && f.Mentions != event.OutcomeApproved
+}
+
+// asDoubt makes a contradiction of o: of its decision only who made it is left.
+func asDoubt(o Observation) Observation {
+	o.Effect, o.Status, o.StatusDetail, o.RequiredActions = EffectDoubt, event.StatusUnknown, "", nil
+	by := o.Decision
+	isIts := func(s event.DecisionStep) bool { return s.Stage == by.Stage }
+	o.Decisions = slices.DeleteFunc(slices.Clone(o.Decisions), isIts)
+	o.Decision = event.Decision{Outcome: event.OutcomeNone, Stage: by.Stage, ActorType: by.ActorType}
+	o.Reasons = []event.Reason{{Code: event.ReasonContradiction}}
+	return o
+}
+
+// stands reports whether the verdict of o is the one that d carries already.
+func stands(d *Revision, o Observation) bool {
+	decision := o.Decision
+	if decision.Outcome == "" || o.Effect == EffectDoubt {
+		decision = event.Decision{Outcome: event.OutcomeNone}
+	}
+	return d.Status == o.Status && d.Decision == decision
+}
+
+// inDoubt reports whether the status is unknown because of a decision and not for want of one.
+func (d *Revision) inDoubt() bool {
+	m := &d.Memory
+	return d.Status == event.StatusUnknown && (m.Doubt != nil || m.Denied != nil && m.Verdict != nil)
+}
+
+// mayDoubt reports whether a doubt changes what stands: a rejection, an end and a request for
+// resubmission stay.
+func mayDoubt(d *Revision) bool {
+	return d.Decision.Outcome == event.OutcomeApproved || !d.Status.Terminal() && d.Decision.Outcome != event.OutcomeResubmit
+}
+
+// mergeDecisions replaces the step of each stage that news speaks of and keeps the others, in the
+// order of the stages.
+func mergeDecisions(old, news []event.DecisionStep) []event.DecisionStep {
+	merged := []event.DecisionStep{}
+	for _, stage := range []event.Stage{event.StageSystem, event.StageMaker, event.StageChecker, event.StageManualReview, event.StagePolicy} {
+		at := func(s event.DecisionStep) bool { return s.Stage == stage }
+		if i := slices.IndexFunc(news, at); i >= 0 {
+			merged = append(merged, news[i])
+		} else if i := slices.IndexFunc(old, at); i >= 0 {
+			merged = append(merged, old[i])
+		}
+	}
+	return merged
+}

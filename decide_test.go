@@ -1,0 +1,189 @@
+package kycbridge
+
+import (
+	"testing"
+
+	"kycbridge/event"
+)
+
+func TestTheStandingVerdictIsAFact(t *testing.T) {
+	checkRule(t, map[string]ruled{
+		"an older approval, and no log": {
+			[]Fact{at(10, rejected()), at(5, approved())},
+			"completed old", "completed/rejected",
+		},
+		"a newer approval": {
+			[]Fact{at(10, rejected()), at(15, approved())},
+			"completed completed", "completed/approved",
+		},
+		"an older resubmission": {
+			[]Fact{at(10, byHuman(event.OutcomeApproved)), at(5, resubmit())},
+			"completed old", "completed/approved",
+		},
+		"an older rejection after progress": {
+			[]Fact{at(10, approved()), at(20, progress(event.StatusProcessing)), at(5, rejected())},
+			"completed unchanged old", "completed/approved",
+		},
+		"a rejection between the verdict and newer progress": {
+			[]Fact{at(10, approved()), at(20, progressWithFacts()), at(15, rejected())},
+			"completed updated completed", "completed/rejected",
+		},
+		"an approval of before a request that was answered": {
+			[]Fact{at(10, resubmit()), at(20, submitted(event.StatusProcessing)), at(15, approved())},
+			"updated updated old", "processing/none",
+		},
+		"at one instant the one that does not approve": {
+			[]Fact{at(10, approved()), at(10, rejected()), at(10, byHuman(event.OutcomeApproved))},
+			"completed completed completed", "completed/approved",
+		},
+		"a person's older word counts more than a machine's": {
+			[]Fact{at(10, approved()), at(5, byHuman(event.OutcomeRejected)), at(10, approved())},
+			"completed completed unchanged", "completed/rejected",
+		},
+		"an older request does not open what has ended": {
+			[]Fact{at(10, ended(event.StatusAbandoned)), at(5, resubmit())},
+			"closed old", "abandoned/none",
+		},
+	})
+}
+
+func TestDoubt(t *testing.T) {
+	checkRule(t, map[string]ruled{
+		"about a person's approval is not settled by a machine's": {
+			[]Fact{at(10, byHuman(event.OutcomeApproved)), at(20, doubtBy("", "")), at(30, approved())},
+			"completed updated unchanged", "unknown/none system.unmapped_status",
+		},
+		"takes back an approval": {
+			[]Fact{at(1, approved()), at(2, contradiction())},
+			"completed updated", "unknown/none system.contradiction",
+		},
+		"of a body that was read after the approval had come": {
+			[]Fact{fact(60, approved()), looked(61, contradiction())},
+			"completed updated", "unknown/none system.contradiction",
+		},
+		"of a look before the approval gives way to it": {
+			[]Fact{looked(60, contradiction()), at(59, approved())},
+			"updated completed", "completed/approved",
+		},
+		"leaves a rejection": {
+			[]Fact{at(1, rejected()), at(2, contradiction())},
+			"completed unchanged", "completed/rejected",
+		},
+		"leaves an end": {
+			[]Fact{at(1, ended(event.StatusAbandoned)), at(2, contradiction())},
+			"closed unchanged", "abandoned/none",
+		},
+		"leaves a resubmission request": {
+			[]Fact{at(1, resubmit()), at(2, contradiction())},
+			"updated unchanged", "requires_input/resubmit",
+		},
+		"ends a review": {
+			[]Fact{at(1, bySystem(event.OutcomeReview)), at(2, contradiction())},
+			"updated updated", "unknown/none system.contradiction",
+		},
+		"is not hidden by progress": {
+			[]Fact{at(1, contradiction()), at(2, progress(event.StatusProcessing))},
+			"updated unchanged", "unknown/none system.contradiction",
+		},
+		"older than the approval is old": {
+			[]Fact{at(5, approved()), at(2, contradiction())},
+			"completed old", "completed/approved",
+		},
+		"is not settled by the approval it took back": {
+			[]Fact{at(5, approved()), at(6, contradiction()), at(4, approved())},
+			"completed updated old", "unknown/none system.contradiction",
+		},
+	})
+}
+
+func TestNotesThatMentionAnOutcome(t *testing.T) {
+	checkRule(t, map[string]ruled{
+		"the one that stands": {
+			[]Fact{at(1, approved()), at(2, mentions(event.OutcomeApproved))},
+			"completed unchanged", "completed/approved",
+		},
+		"another one": {
+			[]Fact{at(1, approved()), at(2, mentions(event.OutcomeRejected))},
+			"completed updated", "unknown/none system.contradiction",
+		},
+		"none": {
+			[]Fact{at(1, approved()), at(2, mentions(event.OutcomeNone))},
+			"completed updated", "unknown/none system.contradiction",
+		},
+		"against a rejection": {
+			[]Fact{at(1, rejected()), at(2, mentions(event.OutcomeApproved))},
+			"completed unchanged", "completed/rejected",
+		},
+		"of before the verdict": {
+			[]Fact{at(5, approved()), at(2, mentions(event.OutcomeNone))},
+			"completed old", "completed/approved",
+		},
+		"of after the verdict that comes later": {
+			[]Fact{at(5, mentions(event.OutcomeRejected)), at(2, approved())},
+			"updated updated", "unknown/none system.contradiction",
+		},
+		"of before the verdict that comes later": {
+			[]Fact{at(2, mentions(event.OutcomeNone)), at(5, approved())},
+			"updated completed", "completed/approved",
+		},
+		"brings no verdict": {
+			[]Fact{at(1, progress(event.StatusProcessing)), at(2, mentions(event.OutcomeApproved))},
+			"updated unchanged", "processing/none",
+		},
+		"in an unknown word, as the first message": {
+			[]Fact{at(1, unknownNote())},
+			"updated", "unknown/none system.unmapped_status",
+		},
+		"in an unknown word, later": {
+			[]Fact{at(1, approved()), at(2, unknownNote())},
+			"completed updated", "completed/approved",
+		},
+	})
+}
+
+func TestTwoWordsOnOneDecision(t *testing.T) {
+	checkRule(t, map[string]ruled{
+		"that agree": {
+			[]Fact{
+				heardAt(1, crossed(event.OutcomeApproved, event.OutcomeApproved, "")),
+				looked(2, crossed(event.OutcomeApproved, "", event.OutcomeApproved)),
+			},
+			"completed unchanged", "completed/approved",
+		},
+		"that differ, the callback's first": {
+			[]Fact{
+				heardAt(1, crossed(event.OutcomeApproved, event.OutcomeApproved, "")),
+				looked(2, crossed(event.OutcomeRejected, "", event.OutcomeRejected)),
+			},
+			"completed updated", "unknown/none system.contradiction",
+		},
+		"that differ, the API's first": {
+			[]Fact{
+				looked(1, crossed(event.OutcomeApproved, "", event.OutcomeApproved)),
+				heardAt(2, crossed(event.OutcomeRejected, event.OutcomeRejected, "")),
+			},
+			"completed updated", "unknown/none system.contradiction",
+		},
+		"that differ in one payload": {
+			[]Fact{looked(1, crossed(event.OutcomeRejected, event.OutcomeApproved, event.OutcomeRejected))},
+			"updated", "unknown/none system.contradiction",
+		},
+		"stay in doubt while one of them is only repeated": {
+			[]Fact{
+				heardAt(1, crossed(event.OutcomeRejected, event.OutcomeRejected, "")),
+				looked(2, crossed(event.OutcomeApproved, "", event.OutcomeApproved)),
+				looked(3, crossed(event.OutcomeApproved, "", event.OutcomeApproved)),
+			},
+			"completed unchanged unchanged", "completed/rejected",
+		},
+		"that have come to agree": {
+			[]Fact{
+				heardAt(1, crossed(event.OutcomeApproved, event.OutcomeApproved, "")),
+				looked(2, crossed(event.OutcomeRejected, "", event.OutcomeRejected)),
+				looked(3, crossed(event.OutcomeRejected, "", event.OutcomeRejected)),
+				heardAt(4, crossed(event.OutcomeRejected, event.OutcomeRejected, "")),
+			},
+			"completed updated unchanged completed", "completed/rejected",
+		},
+	})
+}

@@ -1,0 +1,400 @@
+package event
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// aadhaarType is the document whose number is an Aadhaar number whatever it looks like.
+const aadhaarType = "in_aadhaar"
+
+// Lengths of an Aadhaar number and of the virtual id (VID) that may stand for one, and how many of
+// their digits stay.
+const (
+	aadhaarDigits = 12
+	vidDigits     = 16
+	keptDigits    = 4
+)
+
+// What stands in place of the other digits. The lower-case one is for ids and words that have to stay
+// in lower case.
+const (
+	aadhaarMask     = "XXXXXXXX"
+	aadhaarWordMask = "xxxxxxxx"
+)
+
+// HideAadhaar returns text with every Aadhaar number and VID in it reduced to its last four digits.
+// Text without such a number is returned as it is, and nothing is allocated.
+//
+// A number is 12 digits that begin with 2 to 9, or 16 digits, with a right check digit. The digits may
+// be of any script, with anything between them that is neither a letter nor a digit, and 91, the
+// calling code of India, may stand before them. Digits that stand directly beside another digit are part
+// of a longer number. Digits in a UUID, in a date as ISO 8601 writes it, with or without the time of
+// day, and in a hexadecimal id of at least 24 characters are left alone.
+func HideAadhaar(text string) string { return hideNumbersIn(text, aadhaarMask, false) }
+
+// hideNumbersIn puts mask in place of all but the last four digits of each number in text, or of
+// whatever has as many digits.
+func hideNumbersIn(text, mask string, whatever bool) string {
+	if !mayHoldNumber(text) {
+		return text
+	}
+	var out strings.Builder
+	done := 0           // how much of text is in out
+	before := separator // what stands before i
+	for i := 0; i < len(text); {
+		if before == separator && hexDigit(text[i]) {
+			if n := harmlessToken(text[i:]); n > 0 {
+				i, before = i+n, letter
+				continue
+			}
+		}
+		kind, size := kindAt(text[i:])
+		begin := -1 // where a number may begin
+		if kind == digits && before != digits {
+			begin = i
+		} else if escaped(text[i:]) {
+			begin = i + escapeBytes
+		}
+		if begin >= 0 {
+			if start, kept := numberAt(text[begin:], whatever); kept > 0 {
+				out.WriteString(text[done : begin+start])
+				out.WriteString(mask)
+				// The digits that stay may begin the next number, so they are looked at again.
+				i, done, before = begin+kept, begin+kept, letter
+				continue
+			}
+		}
+		i, before = i+size, kind
+		i += runAt(text[i:], kind) // none of it begins anything
+	}
+	if done == 0 {
+		return text
+	}
+	out.WriteString(text[done:])
+	return out.String()
+}
+
+// mayHoldNumber reports whether text has as many characters that may be digits as the shortest number
+// has. It is asked of every string of every event.
+func mayHoldNumber(text string) bool {
+	if len(text) < aadhaarDigits {
+		return false
+	}
+	n := 0
+	for i := range len(text) {
+		// A byte from 0xC0 begins a character of several bytes, which may be a digit of another script.
+		if c := text[i]; c-'0' > 9 && c < 0xC0 {
+			continue
+		}
+		if n++; n == aadhaarDigits {
+			return true
+		}
+	}
+	return false
+}
+
+// kind tells what can be in a number from what ends it.
+type kind byte
+
+const (
+	separator kind = iota
+	digits
+	letter
+)
+
+// kindAt returns the kind and the size of the character that text begins with.
+func kindAt(text string) (kind, int) {
+	c := text[0]
+	switch {
+	case digit(c):
+		return digits, 1
+	case asciiLetter(c):
+		return letter, 1
+	case c < utf8.RuneSelf:
+		return separator, 1
+	}
+	r, size := utf8.DecodeRuneInString(text)
+	switch {
+	case unicode.IsDigit(r):
+		return digits, size
+	case unicode.IsLetter(r):
+		return letter, size
+	}
+	return separator, size
+}
+
+func asciiLetter(c byte) bool { return lower(c | 0x20) }
+
+// runAt is how many characters of ASCII of one kind, letters or digits, text begins with.
+func runAt(text string, kind kind) (n int) {
+	for n < len(text) && (kind == digits && digit(text[n]) || kind == letter && asciiLetter(text[n])) {
+		n++
+	}
+	return n
+}
+
+// digitValue is the value of a decimal digit of any script.
+func digitValue(r rune) byte {
+	if r < utf8.RuneSelf {
+		return byte(r - '0')
+	}
+	// Each range of the table is made of whole rows from 0 to 9.
+	for _, row := range unicode.Nd.R16 {
+		if r <= rune(row.Hi) {
+			return byte((r - rune(row.Lo)) % 10)
+		}
+	}
+	for _, row := range unicode.Nd.R32 {
+		if r <= rune(row.Hi) {
+			return byte((r - rune(row.Lo)) % 10)
+		}
+	}
+	return 0
+}
+
+// escapeBytes is the length of %20 and its like, by which an address writes a separator.
+const escapeBytes = 3
+
+func escaped(text string) bool {
+	return len(text) >= escapeBytes && text[0] == '%' && hexDigit(text[1]) && hexDigit(text[2])
+}
+
+func hexDigit(c byte) bool { return digit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
+
+// mostDigits is as many digits as a number can take together with what may stand before it, and one
+// that tells whether it ends there.
+const mostDigits = len("0091") + vidDigits + 1
+
+// digitRow is what a text begins with: digits, and where each of them stands.
+type digitRow struct {
+	n      int
+	value  [mostDigits]byte
+	place  [mostDigits]int
+	joined [mostDigits]bool // it follows another digit directly
+
+	escapes bool // there may be escapes among them
+}
+
+// readDigits reads the digits that text begins with, up to the first letter. Escapes in it are
+// separators, or a separator and what follows it.
+func readDigits(text string, escapes bool) (row digitRow) {
+	before := separator
+	for i := 0; i < len(text) && row.n < mostDigits; {
+		kind, size := kindAt(text[i:])
+		switch {
+		case kind == letter:
+			return row
+		case kind == digits:
+			r, _ := utf8.DecodeRuneInString(text[i:])
+			row.value[row.n], row.place[row.n], row.joined[row.n] = digitValue(r), i, before == digits
+			row.n++
+		case escaped(text[i:]):
+			row.escapes = true
+			if escapes {
+				size = escapeBytes
+			}
+		}
+		i, before = i+size, kind
+	}
+	return row
+}
+
+// numberAt returns where in text the number begins with whose digits text begins, and where those
+// begin that are kept of it; 0 if there is none.
+func numberAt(text string, whatever bool) (start, kept int) {
+	row := readDigits(text, false)
+	if start, kept = row.number(whatever); kept == 0 && row.escapes {
+		row = readDigits(text, true)
+		start, kept = row.number(whatever)
+	}
+	return start, kept
+}
+
+// number looks for a number at the beginning of the row, or after the calling code of India.
+func (row *digitRow) number(whatever bool) (start, kept int) {
+	for _, code := range [...]string{"", "91", "0091"} {
+		if !row.begins(code) {
+			continue
+		}
+		for _, length := range [...]int{vidDigits, aadhaarDigits} {
+			end := len(code) + length
+			if end > row.n || end < row.n && row.joined[end] || !whatever && !identityNumber(row.value[len(code):end]) {
+				continue
+			}
+			return row.place[len(code)], row.place[end-keptDigits]
+		}
+	}
+	return 0, 0
+}
+
+func (row *digitRow) begins(code string) bool {
+	for i := range len(code) {
+		if i >= row.n || row.value[i] != code[i]-'0' {
+			return false
+		}
+	}
+	return true
+}
+
+// Lengths of what HideAadhaar leaves alone.
+const (
+	uuidBytes  = len("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx")
+	dateBytes  = len("2006-01-02")
+	shortestID = 24 // of hexadecimal ids; an object id of MongoDB has as many digits
+)
+
+// harmlessToken is the length of the UUID, the date or the hexadecimal id that text begins with; 0 if
+// it begins with none of them.
+func harmlessToken(text string) int {
+	if len(text) >= uuidBytes && isUUID(text[:uuidBytes]) && endsAt(text, uuidBytes) {
+		return uuidBytes
+	}
+	if len(text) >= dateBytes && isDate(text[:dateBytes]) && text >= "1900" && text < "2200" {
+		return dateBytes + clockBytes(text[dateBytes:])
+	}
+	n, letters := 0, false
+	for n < len(text) && hexDigit(text[n]) {
+		letters = letters || !digit(text[n])
+		n++
+	}
+	if n >= shortestID && letters && endsAt(text, n) {
+		return n
+	}
+	return 0
+}
+
+// endsAt reports whether a word that text begins with ends before i.
+func endsAt(text string, i int) bool {
+	if i == len(text) {
+		return true
+	}
+	kind, _ := kindAt(text[i:])
+	return kind == separator
+}
+
+// clockBytes is the length of the time of day that follows a date: "T09:00", " 09:00:12.488".
+func clockBytes(text string) int {
+	const minutes, seconds = len("T15:04"), len("T15:04:05")
+	if len(text) < minutes || text[0]|0x20 != 't' && text[0] != ' ' || text[3] != ':' {
+		return 0
+	}
+	if twoDigits(text[1:]) > 23 || twoDigits(text[4:]) > 59 {
+		return 0
+	}
+	if len(text) < seconds || text[6] != ':' || twoDigits(text[7:]) > 60 {
+		return minutes
+	}
+	n := seconds
+	if n < len(text) && text[n] == '.' {
+		for n++; n < len(text) && digit(text[n]); n++ {
+		}
+	}
+	return n
+}
+
+// lastFour keeps of a number its last four digits.
+func lastFour(s string) string {
+	all := digitsOf(s)
+	return aadhaarMask + all[max(0, len(all)-keptDigits):]
+}
+
+// digitsOf returns the digits of s alone, of whatever script, as 0 to 9.
+func digitsOf(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsDigit(r) {
+			return -1
+		}
+		return '0' + rune(digitValue(r))
+	}, s)
+}
+
+// hideNamed treats text under a name that speaks of Aadhaar: whatever is a number there is one of these,
+// with or without a right check digit.
+func hideNamed(s string) string {
+	isNumber := !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsLetter(r) && r != 'X' && r != 'x' })
+	if isNumber && len(digitsOf(s)) > keptDigits {
+		return lastFour(s)
+	}
+	return hideNumbersIn(s, aadhaarMask, true)
+}
+
+// aadhaarKey reports whether a claim of this name holds an Aadhaar number or a VID.
+func aadhaarKey(key string) bool {
+	key = baseKey(key)
+	for _, prefix := range []string{"aadhaar", "aadhar", "uid", "vid"} {
+		if strings.HasPrefix(key, prefix) {
+			return !strings.HasPrefix(key, "video")
+		}
+	}
+	return false
+}
+
+// ofIndia reports whether the number of doc may be an Aadhaar number: those of a country that is known
+// and is not India are left alone.
+func ofIndia(doc Document) bool {
+	if strings.HasPrefix(doc.Type, "in_") || doc.Issuer == nil {
+		return true
+	}
+	country := strings.ToUpper(strings.TrimSpace(doc.Issuer.CountryCode))
+	return !isUpper(country, 1, 3) || country == "IND" || country == "IN"
+}
+
+// hideDocumentNumber is the number of doc as every profile may show it.
+func hideDocumentNumber(doc Document) string {
+	switch {
+	case doc.Type == aadhaarType && doc.DocumentNumber != "":
+		return lastFour(doc.DocumentNumber)
+	case ofIndia(doc):
+		return HideAadhaar(doc.DocumentNumber)
+	}
+	return doc.DocumentNumber
+}
+
+// callingCodes are the calling codes of E.164 under which complete phone numbers of twelve digits exist.
+const callingCodes = " 20 30 39 43 44 49 52 54 55 57 58 60 62 63 64 81 82 86 90 91 92 95 98" +
+	" 212 213 218 221 233 237 243 244 249 250 251 254 255 256 258 260 261 263" +
+	" 351 353 355 358 359 380 381 385 420 421 855 886 962 963 966 967 970 971 972 992 994 995 996 998 "
+
+// phoneNumber reports whether s is a phone number in E.164 of twelve digits. A tenth of these would pass
+// for Aadhaar numbers; in the claim phone_number they are what they claim to be.
+func phoneNumber(s string) bool {
+	number, ok := strings.CutPrefix(s, "+")
+	if !ok || strings.Trim(number, "0123456789 -") != "" {
+		return false
+	}
+	number = digitsOf(number)
+	return len(number) == aadhaarDigits &&
+		(strings.Contains(callingCodes, " "+number[:2]+" ") || strings.Contains(callingCodes, " "+number[:3]+" "))
+}
+
+// identityNumber reports whether digits are an Aadhaar number or a VID.
+func identityNumber(digits []byte) bool {
+	return (len(digits) == vidDigits || digits[0] >= 2) && verhoeff(digits)
+}
+
+// verhoeff reports whether the last of digits is the Verhoeff check digit of the others. The
+// multiplication of the dihedral group D5 is computed; the permutation stands in eight rows of ten.
+func verhoeff(digits []byte) bool {
+	const permutation = "01234567891576283094580379614289160435279453126870428657390127938064157046913258"
+	c := 0
+	for i := range len(digits) {
+		d := int(digits[len(digits)-1-i])
+		c = d5(c, int(permutation[i%8*10+d]-'0'))
+	}
+	return c == 0
+}
+
+// d5 multiplies in the dihedral group of the pentagon: 0 to 4 are rotations, 5 to 9 reflections.
+func d5(a, b int) int {
+	switch {
+	case a < 5 && b < 5:
+		return (a + b) % 5
+	case a < 5:
+		return 5 + (a+b-5)%5
+	case b < 5:
+		return 5 + (a-5-b+5)%5
+	}
+	return (a - b + 5) % 5
+}

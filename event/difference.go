@@ -1,0 +1,188 @@
+package event
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Difference is a place in which two states of a verification differ.
+type Difference struct {
+	Path     string `json:"path"` // JSON pointer within data
+	Before   any    `json:"before,omitempty"`
+	After    any    `json:"after,omitempty"`
+	Personal bool   `json:"personal,omitempty"` // something in the values may be about a person
+
+	masked *Difference // as it may be shown; nil: as it is
+}
+
+// Masked is d without what may be about a person.
+func (d Difference) Masked() Difference {
+	if d.masked != nil {
+		return *d.masked
+	}
+	return d
+}
+
+// maskedValue stands in place of what is not shown.
+const maskedValue = "[masked]"
+
+// incidental are the places that tell what caused a revision and not what it says.
+var incidental = []string{"/revision", "/supersedes", "/provider/event", "/payload", "/verified_claims"}
+
+// Differences lists where after says something else than before, in the order of the paths. What
+// only tells what caused a revision is left out, and so are verified claims, which repeat the rest.
+func Differences(before, after *Data) []Difference {
+	c := comparison{}
+	for _, d := range []*Data{before, after} {
+		if d != nil {
+			c.provider = d.Provider.Name
+		}
+	}
+	c.compare("", "", tree(before), tree(after))
+	slices.SortFunc(c.found, func(a, b Difference) int { return cmp.Compare(a.Path, b.Path) })
+	return c.found
+}
+
+// tree is d as decoded JSON; nil is an empty object.
+func tree(d *Data) any {
+	if d == nil {
+		return map[string]any{}
+	}
+	raw, err := json.Marshal(d)
+	var v any
+	if err != nil || json.Unmarshal(raw, &v) != nil {
+		return map[string]any{}
+	}
+	return v
+}
+
+// comparison collects differences.
+type comparison struct {
+	provider string // its name stands in the types of its own checks
+	found    []Difference
+}
+
+// compare looks for differences at path, which may be shown as shown.
+func (c *comparison) compare(path, shown string, a, b any) {
+	if slices.Contains(incidental, path) {
+		return
+	}
+	objectA, isA := a.(map[string]any)
+	objectB, isB := b.(map[string]any)
+	if isA && isB {
+		for key := range union(objectA, objectB) {
+			c.compare(path+"/"+escape(key), shown+"/"+escape(shownName(key)), objectA[key], objectB[key])
+		}
+		return
+	}
+	listA, isA := a.([]any)
+	listB, isB := b.([]any)
+	if isA && isB && len(listA) == len(listB) {
+		for i := range listA {
+			c.compare(path+"/"+strconv.Itoa(i), shown+"/"+strconv.Itoa(i), listA[i], listB[i])
+		}
+		return
+	}
+	if !equal(a, b) {
+		c.add(path, shown, a, b)
+	}
+}
+
+func (c *comparison) add(path, shown string, a, b any) {
+	d := Difference{Path: path, Before: a, After: b}
+	m := Difference{Path: shown, Before: c.mask(path, a), After: c.mask(path, b)}
+	if d.Personal = m.Path != path || !equal(m.Before, a) || !equal(m.After, b); d.Personal {
+		m.Personal = true
+		d.masked = &m
+	}
+	c.found = append(c.found, d)
+}
+
+// mask copies v, which stands at path, without what may be about a person.
+func (c *comparison) mask(path string, v any) any {
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case map[string]any:
+		if personalPlace(path) {
+			return maskedValue
+		}
+		out := make(map[string]any, len(v))
+		for key, member := range v {
+			out[shownName(key)] = c.mask(path+"/"+escape(key), member)
+		}
+		return out
+	case []any:
+		if personalPlace(path) {
+			return maskedValue
+		}
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = c.mask(path+"/"+strconv.Itoa(i), v[i])
+		}
+		return out
+	}
+	if personalPlace(path) || !c.harmless(path, v) {
+		return maskedValue
+	}
+	return v
+}
+
+// harmless reports whether the value at path may be shown. Outside of what is about a person an event is
+// made of our words; ids stand among the provider's references and where the name says so.
+func (c *comparison) harmless(path string, v any) bool {
+	names := strings.Split(path, "/")
+	for len(names) > 1 && allDigits(names[len(names)-1]) {
+		names = names[:len(names)-1] // of an item the name of its list
+	}
+	name := names[len(names)-1]
+	if Harmless(name, v) {
+		return true
+	}
+	s, isText := v.(string)
+	switch {
+	case path == "/account" || path == "/provider/name":
+		return true // of the configuration
+	case strings.HasPrefix(path, "/provider/references/"):
+		return isText && HarmlessID(s)
+	case strings.HasSuffix(path, "/score_raw/value"):
+		return aNumber.admits(v)
+	}
+	return isText && (HarmlessWord(s, c.provider) || isMoment(s) || isUUID(s))
+}
+
+// shownName is the name of a member, if it looks like one that a program has.
+func shownName(key string) string {
+	const longest = 64
+	strange := func(r rune) bool { return !isWordRune(r) || r == ' ' }
+	if key == "" || len(key) > longest || strings.ContainsFunc(key, strange) || len(digitsOf(key)) > mostWordDigits {
+		return "*"
+	}
+	return key
+}
+
+func union(a, b map[string]any) map[string]bool {
+	keys := map[string]bool{}
+	for key := range maps.Keys(a) {
+		keys[key] = true
+	}
+	for key := range maps.Keys(b) {
+		keys[key] = true
+	}
+	return keys
+}
+
+func equal(a, b any) bool {
+	x, err1 := json.Marshal(a)
+	y, err2 := json.Marshal(b)
+	return err1 == nil && err2 == nil && string(x) == string(y)
+}
+
+// escape writes a key as a part of a JSON pointer.
+func escape(key string) string { return pointerEscapes.Replace(key) }
+
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")

@@ -1,0 +1,279 @@
+package event
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// What is personal. This file is the one list of it: what of the claims the profile masked keeps, which
+// places of an event are about a person, and what may be shown to whoever may not see persons. The
+// stored-payload tool, the differences of a replay and the new words of providers go by it. What it does
+// not know is personal.
+
+// maskClaim masks one claim by its name, without language tag; nil leaves it out.
+func maskClaim(name string, v any) any {
+	same := func(s string) string { return s }
+	switch name {
+	case "birthdate", "date_of_birth":
+		return maskText(v, maskBirthdate)
+	case "phone_number", "msisdn", "phone", "mobile":
+		return maskText(v, maskNumber)
+	case "email":
+		return maskText(v, maskEmail)
+	case "address":
+		return keepMembers(v, "country", "country_code", "region")
+	case "place_of_birth":
+		return keepMembers(v, "country")
+	case "nationalities", "gender", "locale":
+		return maskText(v, same)
+	}
+	switch {
+	case name == "name" || name == "nickname" || name == "also_known_as" || strings.HasSuffix(name, "_name"):
+		return maskText(v, maskName)
+	case idKey(name):
+		return maskText(v, maskNumber)
+	}
+	return nil
+}
+
+// idKey reports whether a claim of this name is some number of a person or document.
+func idKey(name string) bool {
+	if aadhaarKey(name) || name == "id" || name == "number" {
+		return true
+	}
+	for _, suffix := range []string{"_number", "_id", "_no"} {
+		if strings.HasSuffix(name, suffix) {
+			return true
+		}
+	}
+	return false
+}
+
+// personalPlaces are the places of an event, as JSON pointers within data, below which everything is
+// about a person.
+var personalPlaces = []string{
+	"/extracted_claims", "/verified_claims", "/documents", "/media", "/external_reference", "/session", "/extensions",
+}
+
+func personalPlace(pointer string) bool {
+	return slices.ContainsFunc(personalPlaces, func(p string) bool {
+		return pointer == p || strings.HasPrefix(pointer, p+"/")
+	})
+}
+
+// content is what the members of one name hold.
+type content byte
+
+const (
+	anything content = iota // perhaps something about a person
+	aWord                   // of an enumeration, or several
+	anID                    // of a thing or a process
+	aTime                   // at which something happened
+	aNumber                 // a score, a count, a version
+	aCountry                // as a code
+)
+
+// contents are the last words of the names of members, by what these hold.
+var contents = map[content][]string{
+	aWord: {
+		"status", "detail", "decision", "outcome", "result", "event", "action", "trigger", "step", "stage", "severity",
+		"progress", "type", "reason", "reasons", "code", "codes", "method", "via", "level", "channel", "environment", "notice",
+		"check", "profile", "product", "source",
+	},
+	aTime: {"at", "utc", "time", "timestamp", "deadline", "until"},
+	aNumber: {
+		"score", "scores", "threshold", "percentage", "confidence", "probability", "attempts", "count", "version", "min", "max",
+		"revision",
+	},
+}
+
+// owners are the things and processes whose ids may be shown: the words before id. Those of people and of
+// their documents are not among them.
+var owners = []string{
+	"", "journey", "session", "verification", "identification", "application", "setup", "flow", "link", "event", "step", "check",
+	"idv", "kyc", "payload", "message", "request", "database", "version", "enrollment",
+}
+
+// contentOf tells by its name what a member holds.
+func contentOf(member string) content {
+	words := wordsOf(member)
+	if len(words) == 0 {
+		return anything
+	}
+	last, before := words[len(words)-1], ""
+	if len(words) > 1 {
+		before = words[len(words)-2]
+	} else if owner, ok := strings.CutSuffix(last, "id"); ok {
+		last, before = "id", owner // journeyid: a provider may write names in lower case
+	}
+	switch {
+	case member == "check_id":
+		return aWord // of an event: made of what the provider calls the check
+	case last == "country" || before == "country" && last == "code":
+		return aCountry
+	case last == "id" || last == "ids":
+		if slices.Contains(owners, before) {
+			return anID
+		}
+		return anything
+	}
+	for c, names := range contents {
+		if slices.Contains(names, last) {
+			return c
+		}
+	}
+	return anything
+}
+
+// Harmless reports whether v may be shown to whoever may not see what is personal, where it is the value
+// of a member of this name: a word, an id, a time or a number where the name promises one and v has the
+// form of it. Yes, no and nothing are harmless anywhere.
+func Harmless(member string, v any) bool { return contentOf(member).admits(v) }
+
+func (c content) admits(v any) bool {
+	if _, ok := v.(bool); ok || v == nil || v == "" {
+		return true
+	}
+	s, ok := scalar(v)
+	if !ok {
+		return false
+	}
+	switch c {
+	case aWord:
+		return HarmlessWord(s)
+	case anID:
+		return HarmlessID(s)
+	case aTime:
+		return isMoment(s)
+	case aNumber:
+		return isScore(s)
+	case aCountry:
+		return isUpper(s, 2, 3)
+	}
+	return false
+}
+
+// HarmlessID reports whether s looks like the id of a thing: letters and digits without spaces, among them
+// a digit, and neither a date nor an Aadhaar number.
+func HarmlessID(s string) bool {
+	const longest = 128
+	isDay := len(s) >= dateBytes && isDate(s[:dateBytes])
+	if len(s) > longest || !strings.ContainsAny(s, "0123456789") || isDay || HideAadhaar(s) != s {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; !digit(c) && !asciiLetter(c) && (i == 0 || strings.IndexByte("_-.:", c) < 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// isMoment takes an instant as ISO 8601 writes it, and seconds or milliseconds since 1970.
+func isMoment(s string) bool {
+	const second, millisecond = len("1740906000"), len("1740906000000")
+	whole, decimals, _ := strings.Cut(s, ".")
+	if (len(whole) == second || len(whole) == millisecond) && allDigits(whole) && allDigits(decimals) {
+		return true
+	}
+	if len(s) < dateBytes || !isDate(s[:dateBytes]) {
+		return false
+	}
+	clock := clockBytes(s[dateBytes:])
+	return clock > 0 && isZone(s[dateBytes+clock:])
+}
+
+// isZone takes Z, +05:30, +0530 and nothing.
+func isZone(s string) bool {
+	if s == "" || s == "Z" {
+		return true
+	}
+	return (s[0] == '+' || s[0] == '-') && len(s) <= len("+00:00") && strings.Trim(s[1:], "0123456789:") == ""
+}
+
+// isScore takes numbers of at most four digits, with decimals and a percent sign or without.
+func isScore(s string) bool {
+	s = strings.TrimPrefix(strings.TrimSuffix(s, "%"), "-")
+	whole, decimals, _ := strings.Cut(s, ".")
+	return whole != "" && len(whole) <= 4 && allDigits(whole) && len(decimals) <= 17 && allDigits(decimals)
+}
+
+// Bounds of a harmless word: what has many digits in it may be the number of somebody.
+const (
+	longestWord    = 96
+	mostRunDigits  = 3 // in a row
+	mostWordDigits = 4
+)
+
+// HarmlessWord reports whether s is made of words of the vocabulary alone, as one word or several, in
+// whatever way they are joined: NotUnder18, kyc_result_approved, "Finished Journey". Also are further words
+// that are harmless where s stands, in lower case: the name of a provider. A name of a person is none,
+// unless it happens to be such a word.
+func HarmlessWord(s string, also ...string) bool {
+	words := wordsOf(s)
+	if len(words) == 0 || len(s) > longestWord || strings.ContainsFunc(s, func(r rune) bool { return !isWordRune(r) }) {
+		return false
+	}
+	digits := 0
+	for _, word := range words {
+		if digit(word[0]) {
+			if digits += len(word); len(word) > mostRunDigits || digits > mostWordDigits {
+				return false
+			}
+			continue
+		}
+		if !vocabulary[word] && !slices.Contains(also, word) {
+			return false
+		}
+	}
+	return true
+}
+
+// wordMarks may stand between words, beside letters and digits.
+const wordMarks = " _-./:,()#"
+
+func isWordRune(r rune) bool {
+	return r < utf8.RuneSelf && (digit(byte(r)) || asciiLetter(byte(r)) || strings.ContainsRune(wordMarks, r))
+}
+
+// wordsOf splits a name or a word of a program into lower-case words and numbers: KYCResult_2 is kyc,
+// result, 2. What is neither a letter nor a digit of ASCII only separates.
+func wordsOf(s string) []string {
+	var words []string
+	begin := 0
+	end := func(i int) {
+		if i > begin {
+			words = append(words, strings.ToLower(s[begin:i]))
+		}
+	}
+	for i := range len(s) {
+		switch {
+		case !wordByte(s[i]):
+			end(i)
+			begin = i + 1
+		case i > begin && boundary(s, i):
+			end(i)
+			begin = i
+		}
+	}
+	end(len(s))
+	return words
+}
+
+func wordByte(c byte) bool { return digit(c) || asciiLetter(c) }
+
+// boundary reports whether a word ends before s[i], a byte that follows one of a word.
+func boundary(s string, i int) bool {
+	before, c := s[i-1], s[i]
+	switch {
+	case !wordByte(c):
+		return true
+	case digit(before) != digit(c):
+		return true
+	case lower(before) && !lower(c): // resultApproved
+		return true
+	}
+	// The last capital of several belongs to the next word: KYCResult.
+	return !digit(c) && !lower(before) && !lower(c) && i+1 < len(s) && lower(s[i+1])
+}

@@ -1,0 +1,116 @@
+package event
+
+import (
+	"slices"
+	"strings"
+)
+
+// Protect reduces the person data of d to what profile p lets out. It may be applied any number of
+// times with the same result, never writes into maps or slices that d shares with others, and fails
+// closed: a profile that is not known carries no person data and says so. An empty profile is full.
+//
+// In every profile an Aadhaar number or VID keeps only its last four digits, wherever in d it stands.
+func Protect(d *Data, p Profile) {
+	hideNumbers(d)
+	switch p {
+	case "", ProfileFull:
+		d.PII.Profile = ProfileFull
+	case ProfileMasked:
+		d.PII.Profile = ProfileMasked
+		d.ExtractedClaims = maskClaims(d.ExtractedClaims)
+		d.Documents = mapDocuments(d.Documents, func(doc Document) string { return maskNumber(doc.DocumentNumber) })
+		d.Media = closeMedia(d.Media)
+		d.VerifiedClaims = maskVerified(d.VerifiedClaims)
+	default:
+		d.PII.Profile = ProfileNone
+		d.ExtractedClaims = nil
+		d.Documents = mapDocuments(d.Documents, func(Document) string { return "" })
+		d.Media = closeMedia(d.Media)
+		d.VerifiedClaims = nil
+	}
+}
+
+// mapDocuments returns docs with each number replaced by what number makes of its document. It copies
+// them if that is another number.
+func mapDocuments(docs []Document, number func(Document) string) []Document {
+	copied := false
+	for i, doc := range docs {
+		n := number(doc)
+		if n == doc.DocumentNumber {
+			continue
+		}
+		if !copied {
+			docs, copied = slices.Clone(docs), true
+		}
+		docs[i].DocumentNumber = n
+	}
+	return docs
+}
+
+// closeMedia replaces every address that opens without credentials by the place it was read from,
+// and drops the item where there is no such place.
+func closeMedia(media []Media) []Media {
+	var out []Media
+	for _, m := range media {
+		if openAddress(m.ProviderRef) {
+			m.ProviderRef = m.Field
+		}
+		if m.ProviderRef != "" && !openAddress(m.ProviderRef) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// openAddress reports whether ref is an address rather than an id; a data URL is the image itself.
+func openAddress(ref string) bool {
+	return strings.Contains(ref, "://") || strings.HasPrefix(ref, "//") ||
+		len(ref) >= 5 && strings.EqualFold(ref[:5], "data:")
+}
+
+// maskVerified masks the claims like the extracted ones, and the numbers that stand in the evidence.
+func maskVerified(v *VerifiedClaims) *VerifiedClaims {
+	if v == nil {
+		return nil
+	}
+	out := VerifiedClaims{Claims: maskClaims(v.Claims)}
+	if v.Verification != nil {
+		out.Verification, _ = maskEvidence(v.Verification).(map[string]any)
+	}
+	return &out
+}
+
+// maskEvidence copies v with every document_number in it masked.
+func maskEvidence(v any) any {
+	switch v := generic(v).(type) {
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = maskEvidence(v[i])
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, item := range v {
+			if number, ok := scalar(item); ok && k == "document_number" {
+				out[k] = maskNumber(number)
+				continue
+			}
+			out[k] = maskEvidence(item)
+		}
+		return out
+	default:
+		return v
+	}
+}
+
+// evidenceDocument reads back of document_details what decides how its number is treated.
+func evidenceDocument(details map[string]any, number string) Document {
+	doc := Document{DocumentNumber: number}
+	doc.Type, _ = details["type"].(string)
+	if issuer, ok := generic(details["issuer"]).(map[string]any); ok {
+		country, _ := issuer["country_code"].(string)
+		doc.Issuer = &Issuer{CountryCode: country}
+	}
+	return doc
+}

@@ -1,0 +1,157 @@
+package handlers
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"kycbridge"
+	"kycbridge/internal/spool"
+)
+
+// DefaultMaxStart is how many bytes the body of a start may have: forms hold documents and a video.
+const DefaultMaxStart = 64 << 20
+
+const (
+	// apiStartRest bounds what a start holds besides its documents and videos.
+	apiStartRest = 4 << 20
+	// apiStartsAtOnce is how many starts of the largest size may lie in files at once.
+	apiStartsAtOnce = 4
+	// apiUpload is how fast the body of a start arrives at least, and goes on to the provider, in bytes a second.
+	apiUpload = 256 << 10
+)
+
+// uploading is how long a body may take beyond the time of a request without one.
+func uploading(size int64) time.Duration { return time.Duration(size/apiUpload) * time.Second }
+
+// large is the body of a start, whose documents and videos are put aside.
+type large struct {
+	*spool.Text
+	doc    map[string]any
+	memory share
+	disk   share
+}
+
+// close forgets what was put aside.
+func (l *large) close() {
+	_ = l.Close() // nothing is lost with it
+	l.memory.release()
+	l.disk.release()
+}
+
+// size is how many bytes were put aside.
+func (l *large) size() (n int64) {
+	for _, f := range l.Files {
+		n += f.Size
+	}
+	return n
+}
+
+// readStart reads the body of a start. Its strings of more than 64 KiB must be base64.
+func (s *api) readStart(c echo.Context, t *call) (*large, error) {
+	r := c.Request()
+	if !isJSON(r.Header) {
+		return nil, errMediaType
+	}
+	if r.ContentLength > s.MaxStart {
+		return nil, errTooLarge
+	}
+	patient(c, apiReceive+uploading(s.MaxStart), apiReceive+s.Timeout+apiSend+2*uploading(s.MaxStart))
+	l := &large{memory: share{of: &s.bodies}, disk: share{of: &s.spooled}}
+	counted := &counter{Reader: http.MaxBytesReader(c.Response().Writer, r.Body, s.MaxStart)}
+	text, err := spool.Read(counted, spool.Limits{
+		Rest: int(min(apiStartRest, s.MaxStart)), Dir: s.SpoolDir, Memory: l.memory.take, Disk: l.disk.take,
+	})
+	if t.bytes = counted.n; err != nil {
+		l.memory.release()
+		l.disk.release()
+		return nil, notSpooled(err)
+	}
+	l.Text = text
+	if l.doc, err = s.startDocument(text); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// startDocument decodes and checks what is left of a body.
+func (s *api) startDocument(text *spool.Text) (map[string]any, error) {
+	doc, err := s.document("StartRequest", text.JSON)
+	var fault *requestFault
+	if errors.As(err, &fault) && len(text.Files)+len(text.Others) > 0 {
+		for i, f := range fault.errors { // a place in what is left is none in the body
+			fault.errors[i].Message, _, _ = strings.Cut(f.Message, " at byte ")
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	const onlyBase64 = "must be base64 without line breaks: no other text is so long"
+	return doc, faulty(errInvalidRequest, markedPlaces("", doc, text.Others, onlyBase64))
+}
+
+// notSpooled is what a failure to read a body means for its sender.
+func notSpooled(err error) error {
+	tooLarge := (*http.MaxBytesError)(nil)
+	switch {
+	case errors.As(err, &tooLarge), errors.Is(err, spool.ErrTooLarge):
+		return errTooLarge
+	case errors.Is(err, spool.ErrFull):
+		return errBusy
+	case errors.Is(err, spool.ErrDisk):
+		return fmt.Errorf("read body: %w: %w", errFault, err)
+	}
+	return fmt.Errorf("read body: %w", errInterrupted)
+}
+
+// markedPlaces tells of each place at which one of the marks stands.
+func markedPlaces(place string, node any, marks []string, message string) (found []kycbridge.FieldError) {
+	if len(marks) == 0 {
+		return nil
+	}
+	switch node := node.(type) {
+	case string:
+		if slices.Contains(marks, node) {
+			found = append(found, kycbridge.FieldError{Path: place, Message: message})
+		}
+	case []any:
+		for i, item := range node {
+			found = append(found, markedPlaces(place+"/"+strconv.Itoa(i), item, marks, message)...)
+		}
+	case map[string]any:
+		for name, member := range node {
+			found = append(found, markedPlaces(place+"/"+name, member, marks, message)...)
+		}
+	}
+	return found
+}
+
+// refusesFiles tells of each file in the request of a provider that takes none.
+func (l *large) refusesFiles() []kycbridge.FieldError {
+	marks := make([]string, len(l.Files))
+	for i, f := range l.Files {
+		marks[i] = f.Mark
+	}
+	return markedPlaces("", l.doc, marks, "must have at most 65536 characters")
+}
+
+// counter counts what is read.
+type counter struct {
+	io.Reader
+	n int64
+}
+
+// Read implements io.Reader.
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += int64(n)
+	return n, err
+}

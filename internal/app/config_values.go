@@ -1,0 +1,149 @@
+package app
+
+import (
+	"errors"
+	"io"
+	"math"
+	"os"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// text is the text of a scalar with its variables replaced.
+func (r *reader) text(key string, n *yaml.Node) (string, bool) {
+	switch {
+	case n.Kind == yaml.AliasNode:
+		r.add(key, "is an alias", "write the value itself")
+	case n.Kind != yaml.ScalarNode:
+		r.add(key, "wants a single value", "write key: value")
+	case n.Tag == "!!binary":
+		r.add(key, "is binary", "write text")
+	default:
+		return r.expand(key, n.Value)
+	}
+	return "", false
+}
+
+var (
+	variable     = regexp.MustCompile(`\$\$\{|\$\{[^}]*\}?`)
+	variableName = regexp.MustCompile(`^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$`)
+)
+
+// expand replaces ${NAME} by the variable and $${ by ${.
+func (r *reader) expand(key, text string) (string, bool) {
+	sound, broken := true, false
+	out := variable.ReplaceAllStringFunc(text, func(found string) string {
+		name := variableName.FindStringSubmatch(found)
+		switch {
+		case found == "$${" || broken:
+			return "${"
+		case name == nil:
+			r.add(key, "${ begins no variable", "write ${NAME}, or $${ for the characters themselves")
+			broken = true
+			return ""
+		}
+		value, set := r.environment[name[1]]
+		if !set {
+			r.add(key, "the variable "+name[1]+" is not set", "set it, or write $${ for the characters ${")
+			sound = false
+		}
+		r.referred[name[1]] = true
+		return value
+	})
+	return out, sound && !broken
+}
+
+// set stores text in v, a string, Secret, bool, int, float64 or time.Duration. It returns false if
+// text is none.
+func (r *reader) set(key, text string, v reflect.Value) bool {
+	before := len(r.faults)
+	var err error
+	switch into := v.Addr().Interface().(type) {
+	case *time.Duration:
+		if *into, err = time.ParseDuration(text); err != nil {
+			r.add(key, "is not a duration", "write one such as 30s, 5m or 25h")
+		}
+	case *bool:
+		if *into = text == "true"; !*into && text != "false" {
+			r.add(key, "is neither true nor false", "write one of the two")
+		}
+	case *int:
+		if *into, err = strconv.Atoi(text); err != nil {
+			r.add(key, "is not a whole number", "write one in digits")
+		}
+	case *float64:
+		if *into, err = strconv.ParseFloat(text, 64); err != nil || math.IsNaN(*into) || math.IsInf(*into, 0) {
+			r.add(key, "is not a number", "write one such as 0.5")
+		}
+	default:
+		v.SetString(text)
+	}
+	return len(r.faults) == before
+}
+
+// store puts texts into v: all of them where it is a list, else the first. Nothing is stored if
+// there are none or one is faulty.
+func (r *reader) store(key string, texts []string, v reflect.Value) {
+	switch {
+	case len(texts) == 0:
+		return
+	case v.Kind() != reflect.Slice:
+		r.set(key, texts[0], v)
+		return
+	}
+	list := reflect.MakeSlice(v.Type(), len(texts), len(texts))
+	for i, text := range texts {
+		if !r.set(key, text, list.Index(i)) {
+			return
+		}
+	}
+	v.Set(list)
+}
+
+// secrets reads a secret file: one secret, or one a line where there may be several. It returns none
+// if there is a fault.
+func (r *reader) secrets(key, file string, several bool) []string {
+	raw, err := readFile(file)
+	if err != nil {
+		r.add(key, "the file cannot be read: "+err.Error(), "name a readable file")
+		return nil
+	}
+	var out []string
+	for line := range strings.Lines(string(raw)) {
+		if line = strings.TrimRight(line, "\r\n"); line != "" {
+			out = append(out, line)
+		}
+	}
+	switch {
+	case len(out) == 0:
+		r.add(key, "the file is empty", "write the secret into it")
+	case len(out) > 1 && !several:
+		r.add(key, "the file holds several lines", "write one secret into it")
+		return nil
+	}
+	return out
+}
+
+// maxFile bounds the configuration file and each secret file.
+const maxFile = 1 << 20
+
+// readFile reads a file up to maxFile. The error does not repeat the name.
+func readFile(path string) (raw []byte, err error) {
+	f, err := os.Open(path)
+	if err == nil {
+		defer f.Close()
+		raw, err = io.ReadAll(io.LimitReader(f, maxFile+1))
+	}
+	if pathError, ok := errors.AsType[*os.PathError](err); ok {
+		return nil, pathError.Err
+	}
+	if len(raw) > maxFile {
+		return nil, errors.New("larger than 1 MiB")
+	}
+	return raw, err
+}

@@ -1,0 +1,31 @@
+package kycbridge
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestNewWordsAreHarmless(t *testing.T) {
+	got := harmlessValues([]NewValue{
+		{NewWord, "/a", "Frozen"}, {NewWord, "/a", "Testa"}, {NewWord, "/a", "Testa Sample"}, {NewField, "/b", ""},
+		{NewWord, "/c", "ACME_ID"},
+	}, "acme")
+	want := []NewValue{{NewWord, "/a", ""}, {NewWord, "/a", "Frozen"}, {NewField, "/b", ""}, {NewWord, "/c", "ACME_ID"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestPayloadIDsNameNobody: what does not look like an id is not one.
+func TestPayloadIDsNameNobody(t *testing.T) {
+	for id, want := range map[string]string{
+		"e0000000-0000-4000-8000-000000000012": "p.a.e0000000-0000-4000-8000-000000000012", "evt_1": "p.a.evt_1",
+		"234123412346": "p.a.digest", "Testa": "p.a.digest", "testa.sample": "p.a.digest", "a b1": "p.a.digest",
+		"": "p.a.digest",
+	} {
+		if got := PayloadID("p", "a", id, "digest"); got != want {
+			t.Errorf("%q is %s", id, got)
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package idwise
+
+import (
+	"cmp"
+	"slices"
+
+	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// ruleAML is the folded name of the rule whose meaning stands in the aml object.
+const ruleAML = "noamlrecords"
+
+// datasets leads from the lists of AML matches, folded, to reasons. Every other list is a watch list.
+var datasets = map[string]string{
+	"politicallyexposedperson": "aml.pep",
+	"sanctions":                "aml.sanctions",
+	"adversemedia":             "aml.adverse_media",
+}
+
+const reasonWatchlist = "aml.watchlist"
+
+// amlRule is the rule on AML, nil if there is none.
+func (r result) amlRule() document.Object {
+	rules := r.Object.Object("rule_results")
+	for _, name := range values.Sorted(rules) {
+		if values.Fold(name) == ruleAML {
+			return rules.Object(name)
+		}
+	}
+	return nil
+}
+
+// amlCheck joins the rule and the search it rests on. A search that did not take place is not
+// passed, whatever the rule says. A match's score tells how close the match is, so it is a detail and
+// no score; names, aliases, addresses and notes of the listed stay out.
+func (r result) amlCheck(o *kycbridge.Observation, cards []card) {
+	rule, aml := r.amlRule(), r.Object.Object("aml")
+	if rule == nil && aml == nil {
+		return
+	}
+	c := event.Check{
+		CheckID:        "aml",
+		Type:           event.CheckAML,
+		Result:         amlResult(rule, aml),
+		DocumentIDs:    documentsOf(rule, cards),
+		ProviderCheck:  "no_aml_records",
+		ProviderResult: values.Clip(cmp.Or(rule.Text("result"), aml.Text("applicability")), values.MaxCode),
+	}
+	lists := amlDetails(&c, aml.Objects("matches"))
+	if c.Result == event.ResultFailed || c.Result == event.ResultWarning {
+		for _, list := range lists {
+			code := cmp.Or(datasets[values.Fold(list)], reasonWatchlist)
+			if !slices.Contains(c.Reasons, code) {
+				because(o, &c, code, list)
+			}
+		}
+	}
+	o.Checks = append(o.Checks, c)
+}
+
+// amlResult is the rule's, if there is one and a search took place. Matches that no rule judged are a
+// warning.
+func amlResult(rule, aml document.Object) event.Result {
+	ruled, applicability := resultOf(rule.Text("result")), aml.Text("applicability")
+	switch {
+	case rule != nil && ruled == event.ResultFailed:
+		return ruled
+	case applicability != "" && values.Fold(applicability) != "applicable":
+		return resultOf(applicability)
+	case rule != nil:
+		return ruled
+	case len(aml.List("matches")) > 0:
+		return event.ResultWarning
+	case applicability == "", aml.Has("matches") && aml.List("matches") == nil:
+		return event.ResultUndetermined
+	}
+	return event.ResultPassed
+}
+
+// amlDetails writes what may be told of the matches into c and returns the lists they are on, each once.
+func amlDetails(c *event.Check, matches []document.Object) []string {
+	if len(matches) == 0 {
+		return nil
+	}
+	var lists []string
+	var scores []float64
+	for _, match := range values.AtMost(matches) {
+		if score, ok := match.Number("score"); ok {
+			scores = append(scores, score)
+		}
+		for _, list := range values.AtMost(match.List("datasets")) {
+			if name := values.Clip(document.Text(list), values.MaxCode); name != "" && !slices.Contains(lists, name) {
+				lists = append(lists, name)
+			}
+		}
+	}
+	slices.Sort(lists)
+	lists = values.AtMost(lists)
+	c.Details = map[string]any{"match_count": len(matches)}
+	if scores != nil {
+		c.Details["match_scores"] = scores
+	}
+	if lists != nil {
+		c.Details["datasets"] = lists
+	}
+	return lists
+}

@@ -1,0 +1,201 @@
+package idwise
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"kycbridge"
+	"kycbridge/event"
+	"kycbridge/normalize/normalizetest"
+)
+
+// fetched maps a result that came on a known day.
+func fetched(t *testing.T, members string) kycbridge.Observation {
+	t.Helper()
+	p := kycbridge.Payload{
+		Provider: "idwise", Via: event.ViaFetch, ReceivedAt: time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC),
+		Body: []byte(`{"journey_id":"j","system_decision":"Complete",` + members + `}`),
+	}
+	o, err := mapPayload(p, kycbridge.Settings{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	normalizetest.Lawful(t, o)
+	return o
+}
+
+// shown is a document with these fields, given as label and value in turn.
+func shown(fields ...string) string {
+	var read []string
+	for i := 0; i+1 < len(fields); i += 2 {
+		read = append(read, fmt.Sprintf(`%q:{"value":%q,"read_accuracy":"High","type":"string"}`, fields[i], fields[i+1]))
+	}
+	return `{"document_type":"Passport","issuing_country_code":"LTU","extracted_fields":{` + strings.Join(read, ",") + `}}`
+}
+
+// TestPersonsOfTwoDocuments: what the applicant lacks comes from the documents, if they agree.
+func TestPersonsOfTwoDocuments(t *testing.T) {
+	anna := shown("First Name", "ANNA", "Last Name", "ONE", "Birth Date", "1980-01-01", "Sex", "F")
+	for name, row := range map[string]struct {
+		applicant string
+		documents []string
+		want      event.Claims
+		differ    string
+	}{
+		"one document": {`{}`, []string{anna}, event.Claims{"given_name": "ANNA", "family_name": "ONE", "birthdate": "1980-01-01", "gender": "female"}, ""},
+		"two of one person": {
+			`null`, []string{anna, shown("First Name", "Anna", "Last Name", " One", "Date of Birth", "01/01/1980")},
+			event.Claims{"given_name": "ANNA", "family_name": "ONE", "birthdate": "1980-01-01", "gender": "female"}, "",
+		},
+		"one name whole, one in parts": {
+			`[]`, []string{shown("Full Name", "One Anna"), anna},
+			event.Claims{"given_name": "ANNA", "family_name": "ONE", "birthdate": "1980-01-01", "gender": "female"}, "",
+		},
+		"two persons": {
+			`{}`, []string{anna, shown("First Name", "BERTA", "Last Name", "TWO", "Birth Date", "1980-01-01", "Sex", "M")},
+			event.Claims{"birthdate": "1980-01-01"}, "name gender",
+		},
+		"two persons with other members": {
+			`{}`, []string{anna, shown("Full Name", "BERTA MIDDLE TWO", "Middle Name", "MIDDLE")},
+			event.Claims{"birthdate": "1980-01-01", "gender": "female"}, "name",
+		},
+		"one middle name": {
+			`{}`, []string{shown("First Name", "ANNA", "Last Name", "ONE"), shown("First Name", "ANNA", "Middle Name", "M", "Last Name", "ONE")}, nil, "name",
+		},
+		"everything differs": {
+			`{}`, []string{
+				shown("Birth Date", "1980-01-01", "Personal Number", "1", "Nationality", "LT", "Address", "1 Road"),
+				shown("Birth Date", "1981-01-01", "Personal Number", "2", "Nationality", "LV", "Address", "2 Road"),
+			}, nil, "birthdate personal_number nationalities address",
+		},
+		"one country, two codes": {
+			`{}`, []string{shown("Nationality", "IN"), shown("Nationality", "IND")}, event.Claims{"nationalities": []string{"IND"}}, "",
+		},
+		"the applicant counts": {
+			`{"full_name":"ANNA ONE","birth_date":"1979-05-05"}`, []string{anna, shown("First Name", "BERTA", "Last Name", "TWO", "Birth Date", "1981-01-01")},
+			event.Claims{"name": "ANNA ONE", "birthdate": "1979-05-05", "gender": "female"}, "",
+		},
+		"the applicant and a document of another": {
+			`{"full_name":"ANNA ONE"}`, []string{shown("First Name", "BERTA", "Last Name", "TWO")}, event.Claims{"name": "ANNA ONE"}, "",
+		},
+		"the applicant and the applicant's document": {
+			`{"full_name":"Anna One"}`, []string{anna},
+			event.Claims{"name": "Anna One", "given_name": "ANNA", "family_name": "ONE", "birthdate": "1980-01-01", "gender": "female"}, "",
+		},
+	} {
+		var steps []string
+		for i, d := range row.documents {
+			steps = append(steps, fmt.Sprintf(`"%d":%s`, i, d))
+		}
+		o := fetched(t, `"applicant":`+row.applicant+`,"documents":{`+strings.Join(steps, ",")+`}`)
+		if !reflect.DeepEqual(o.ExtractedClaims, row.want) {
+			t.Errorf("%s: claims %v, want %v", name, o.ExtractedClaims, row.want)
+		}
+		c := normalizetest.CheckOf(o, "documents.data_consistency")
+		var fields []string
+		for _, f := range c.Fields {
+			fields = append(fields, f.Field)
+			if f.Result != event.ResultFailed || c.Result != event.ResultFailed {
+				t.Errorf("%s: %+v", name, c)
+			}
+		}
+		if got := strings.Join(fields, " "); got != row.differ {
+			t.Errorf("%s: they differ in %q, want %q", name, got, row.differ)
+		}
+		if o.Decision.Outcome != event.OutcomeApproved {
+			t.Errorf("%s: %s", name, normalizetest.Brief(o))
+		}
+	}
+}
+
+// TestUnreadDates: a date that cannot be true is left out and told where it stands; no other date is
+// taken in its place.
+func TestUnreadDates(t *testing.T) {
+	good := shown("Birth Date", "1990-02-01", "Expiry Date", "2035-05-04T00:00:00Z", "Issue Date", "04.05.2025")
+	o := fetched(t, `"applicant":{"birth_date":"1411-07-14"},"documents":{"0":`+good+`}`)
+	if o.ExtractedClaims["birthdate"] != nil || o.Documents[0].DateOfExpiry != "2035-05-04" || o.Documents[0].DateOfIssuance != "2025-05-04" {
+		t.Errorf("%v %+v", o.ExtractedClaims, o.Documents)
+	}
+	if got := fieldsOf(o, "applicant.data_extraction"); got != "birthdate undetermined" {
+		t.Errorf("applicant: %s", got)
+	}
+	bad := shown("Birth Date", "2533-02-01", "Expiry Date", "0001-01-01", "Date of Issue", "2026-03-05", "Issue Date Hijri", "1446-01-01")
+	o = fetched(t, `"documents":{"0":`+good+`,"1":`+bad+`}`)
+	if o.ExtractedClaims["birthdate"] != nil || o.Documents[1].DateOfExpiry != "" || o.Documents[1].DateOfIssuance != "" {
+		t.Errorf("%v %+v", o.ExtractedClaims, o.Documents)
+	}
+	if got := fieldsOf(o, "documents.0.data_extraction"); strings.Contains(got, "undetermined") {
+		t.Errorf("the first document: %s", got)
+	}
+	want := "issue_date_hijri passed birthdate undetermined date_of_expiry undetermined date_of_issuance undetermined"
+	if got := fieldsOf(o, "documents.1.data_extraction"); got != want {
+		t.Errorf("the second document: %s, want %s", got, want)
+	}
+}
+
+func fieldsOf(o kycbridge.Observation, id string) string {
+	var told []string
+	for _, f := range normalizetest.CheckOf(o, id).Fields {
+		told = append(told, f.Field+" "+string(f.Result))
+	}
+	return strings.Join(told, " ")
+}
+
+// TestOddLeaves: a value of another kind than expected costs that value; what reads with certainty counts.
+func TestOddLeaves(t *testing.T) {
+	o := fetched(t, `"selfie":[],"rule_results":"none","aml":[],"device_intelligence":"x","screening_checks":[],"applicant":"ANNA ONE",
+	  "flow_id":["f"],"reference_number":1001,"start_time":{},"documents":{"0":{"document_type":"Passport","issuing_country_code":"IN","has_passed_rules":"true",
+	    "extracted_fields":{"First Name":"ANNA","Last Name":{"value":{"en":"ONE"}},"Document Number":{"value":12345678},"Personal Number":{"value":1.5}},
+	    "face_match_result":{"is_matched":"True","score":"97 %","images":""},"validation_result":[],"images":"none"},"1":[],"2":7}`)
+	if d := o.Documents; len(d) != 1 || d[0].DocumentNumber != "12345678" || d[0].Issuer.CountryCode != "IND" {
+		t.Errorf("documents: %+v", d)
+	}
+	if want := (event.Claims{"given_name": "ANNA"}); !reflect.DeepEqual(o.ExtractedClaims, want) {
+		t.Errorf("claims: %v", o.ExtractedClaims)
+	}
+	if c := normalizetest.CheckOf(o, "documents.0.face_match"); c.Result != event.ResultPassed || c.Score == nil || *c.Score != .97 {
+		t.Errorf("face match: %+v", c)
+	}
+	if len(o.Checks) != 1 || o.Session != nil || o.FlowID != "" || o.ExternalReference != "1001" || o.Decision.Outcome != event.OutcomeApproved {
+		t.Errorf("%s: %+v", normalizetest.Brief(o), o)
+	}
+	for _, matches := range []string{`{}`, `"none"`, `7`} {
+		o := fetched(t, `"aml":{"applicability":"Applicable","matches":`+matches+`}`)
+		if c := normalizetest.CheckOf(o, "aml"); c.Result != event.ResultUndetermined {
+			t.Errorf("matches are %s: %+v", matches, c)
+		}
+	}
+}
+
+// TestGroups: a result replaces the facts that it speaks of, and leaves alone those that it does not hold.
+func TestGroups(t *testing.T) {
+	o := fetched(t, `"documents":[],"selfie":[]`)
+	if o.Checks != nil || o.Documents != nil || o.ExtractedClaims != nil || o.Media != nil || o.Session != nil {
+		t.Errorf("speaks of what it does not hold: %+v", o)
+	}
+	o = fetched(t, `"documents":{},"selfie":{},"rule_results":{},"applicant":{}`)
+	if o.Checks == nil || o.Documents == nil || o.Media == nil {
+		t.Errorf("what is empty now stays as it was: %+v", o)
+	}
+}
+
+// TestNamesInAnyCase: members are found whatever their case, and so are the names of rules.
+func TestNamesInAnyCase(t *testing.T) {
+	o := fetched(t, `"Applicant":{"FULL_NAME":"Anna One"},"RULE_RESULTS":{"SAME_SUBJECT":{"RESULT":"Passed"},"No_AML_Records":{"Result":"Passed"}},
+	  "Selfie":{"Status":"Refer","LIVENESS_STATUS_CODE":"face_is_occluded"}`)
+	if o.ExtractedClaims["name"] != "Anna One" || normalizetest.CheckOf(o, "rule_results.SAME_SUBJECT").Type != event.CheckDataConsistency ||
+		normalizetest.CheckOf(o, "aml").Result != event.ResultPassed || normalizetest.ReasonCodes(o) != "face.occluded" {
+		t.Errorf("%v %+v", o.ExtractedClaims, o.Checks)
+	}
+	id := identify(decode(t, []byte(`{"EVENT":"Finished Journey","Body":{"JOURNEYID":"j","eventid":"e-1"}}`)))
+	if id.Reference != "j" || id.EventID != "e-1" || id.Event != "Finished Journey" {
+		t.Errorf("%+v", id)
+	}
+	own := identify(decode(t, []byte(`{"event":"Finished Spot Check","body":{"journeyId":"j","ongoingCheckId":"o"}}`)))
+	if own.Reference != "o" {
+		t.Errorf("a spot check under its older name: %+v", own)
+	}
+}

@@ -1,0 +1,212 @@
+package idwise
+
+import (
+	"slices"
+
+	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// row is what one decision of IDWise means.
+type row struct {
+	effect  kycbridge.Effect
+	status  event.Status
+	outcome event.Outcome
+	final   bool
+	agrees  []string // the folded final decisions that say the same
+}
+
+// The folded words of decisions that more than one table names.
+const (
+	wordApproved   = "approved"
+	wordRejected   = "rejected"
+	wordComplete   = "complete"
+	wordIncomplete = "incomplete"
+	wordRefer      = "refer"
+	wordResubmit   = "resubmissionrequested"
+)
+
+// systemRows and manualRows are the decisions of the machine and of a reviewer, folded
+// (https://docs.idwise.com/docs/journey-result, https://docs.idwise.com/reference/manual-review-journey).
+// Rejected stands as a system decision in a newer sample of the vendor only.
+//
+// The final decision is a cross-check: in older documents it is Approved or Rejected, in newer ones it
+// mirrors the system's until a reviewer has decided. A request for resubmission decides nothing, so a
+// final decision that mirrors the system's beside it does not disagree.
+var (
+	systemRows = map[string]row{
+		wordComplete: {
+			kycbridge.EffectVerdict, event.StatusCompleted, event.OutcomeApproved, true,
+			[]string{wordComplete, wordApproved},
+		},
+		wordRefer: {
+			kycbridge.EffectVerdict, event.StatusInReview, event.OutcomeReview, false, []string{wordRefer},
+		},
+		wordRejected: {
+			kycbridge.EffectVerdict, event.StatusCompleted, event.OutcomeRejected, true, []string{wordRejected},
+		},
+		wordIncomplete: {
+			kycbridge.EffectProgress, event.StatusInProgress, "", false, []string{wordIncomplete},
+		},
+	}
+	manualRows = map[string]row{
+		wordApproved: {
+			kycbridge.EffectVerdict, event.StatusCompleted, event.OutcomeApproved, true,
+			[]string{wordApproved, wordComplete},
+		},
+		wordRejected: {
+			kycbridge.EffectVerdict, event.StatusCompleted, event.OutcomeRejected, true, []string{wordRejected},
+		},
+		wordResubmit: {
+			kycbridge.EffectReopen, event.StatusRequiresInput, event.OutcomeResubmit, false,
+			[]string{wordResubmit, wordRefer, wordIncomplete},
+		},
+	}
+	// finalWords are those of a final decision, by the outcome that they tell.
+	finalWords = map[string]event.Outcome{
+		wordApproved:   event.OutcomeApproved,
+		wordComplete:   event.OutcomeApproved,
+		wordRejected:   event.OutcomeRejected,
+		wordRefer:      event.OutcomeReview,
+		wordIncomplete: event.OutcomeNone,
+		wordResubmit:   event.OutcomeResubmit,
+	}
+)
+
+// word is one decision field as it came. A field that holds something other than text is given, and its
+// word is not known.
+type word struct {
+	raw, folded string
+	given       bool
+}
+
+func wordOf(v any) word {
+	w := word{raw: document.Text(v), folded: values.Fold(document.Text(v))}
+	_, isText := v.(string)
+	w.given = v != nil && (w.folded != "" || !isText)
+	return w
+}
+
+// decisions are the decision fields of one body. review is the reviewer's word under the other name that
+// it is assumed to have in one webhook.
+type decisions struct{ system, manual, final, review word }
+
+// effective is the decision by precedence: the reviewer's if there is one, else the system's. None is
+// given where nothing was decided.
+func (d decisions) effective() (w word, rows map[string]row, by event.Decision) {
+	if d.manual.given {
+		return d.manual, manualRows, event.Decision{Stage: event.StageManualReview, ActorType: event.ActorHuman}
+	}
+	return d.system, systemRows, event.Decision{Stage: event.StageSystem, ActorType: event.ActorSystem}
+}
+
+// stated reports whether any field decides something.
+func (d decisions) stated() bool { return d.system.given || d.manual.given || d.final.given }
+
+// disagree reports whether words that are known contradict each other.
+func (d decisions) disagree() bool {
+	w, rows, _ := d.effective()
+	r, known := rows[w.folded]
+	switch outcome, listed := finalWords[d.final.folded]; {
+	case !w.given:
+		return listed && outcome != event.OutcomeNone // nobody has decided what it tells
+	case r.outcome == event.OutcomeResubmit && d.final.folded == d.system.folded:
+	case known && listed && !slices.Contains(r.agrees, d.final.folded):
+		return true
+	}
+	review, reviewed := manualRows[d.review.folded]
+	return known && reviewed && review.outcome != r.outcome
+}
+
+// unknown is the first field that is given and whose word is not known, and whose word it is.
+func (d decisions) unknown() (w word, by event.Decision, found bool) {
+	_, manualKnown := manualRows[d.manual.folded]
+	_, systemKnown := systemRows[d.system.folded]
+	_, finalKnown := finalWords[d.final.folded]
+	by = event.Decision{Stage: event.StageSystem, ActorType: event.ActorUnspecified}
+	switch {
+	case d.manual.given && !manualKnown:
+		return d.manual, event.Decision{Stage: event.StageManualReview, ActorType: event.ActorHuman}, true
+	case d.system.given && !systemKnown:
+		if !d.manual.given && (!d.final.given || d.final.folded == d.system.folded) {
+			by.ActorType = event.ActorSystem // nobody else has a word in it
+		}
+		return d.system, by, true
+	}
+	return d.final, by, d.final.given && !finalKnown
+}
+
+// doubt makes o doubt where a word is not known or the words contradict each other, and reports whether
+// it did.
+func (d decisions) doubt(o *kycbridge.Observation) bool {
+	if w, by, found := d.unknown(); found {
+		values.Doubt(o, w.raw, by.Stage, by.ActorType)
+		return true
+	}
+	return d.contradict(o)
+}
+
+// contradict makes o doubt where the words contradict each other, and reports whether it did. A final
+// decision that disagrees may be a person's, so the doubt never counts as the system's alone.
+func (d decisions) contradict(o *kycbridge.Observation) bool {
+	if !d.disagree() {
+		return false
+	}
+	w, _, by := d.effective()
+	raw := w.raw + "/" + d.final.raw
+	if !d.final.given {
+		raw = w.raw + "/" + d.review.raw
+	}
+	values.Contradiction(o, raw, by.Stage, event.ActorUnspecified)
+	return true
+}
+
+// decide applies the decision by precedence, or doubt.
+func (d decisions) decide(o *kycbridge.Observation) {
+	if d.doubt(o) {
+		return
+	}
+	w, rows, decision := d.effective()
+	if !w.given {
+		o.Effect, o.Status = kycbridge.EffectProgress, event.StatusInProgress
+		return
+	}
+	r := rows[w.folded]
+	o.Effect, o.Status = r.effect, r.status
+	o.Decisions = d.chain()
+	if r.outcome != "" {
+		decision.Outcome, decision.Final = r.outcome, r.final
+		o.Decision = decision
+	}
+	if r.outcome == event.OutcomeResubmit {
+		o.Reasons = append(o.Reasons, event.Reason{Code: reasonResubmit})
+	}
+}
+
+// chain lists who decided what; what decides nothing (Incomplete) or is not known is no link.
+func (d decisions) chain() []event.DecisionStep {
+	var chain []event.DecisionStep
+	add := func(w word, rows map[string]row, stage event.Stage, actor event.ActorType) {
+		if r := rows[w.folded]; r.outcome != "" {
+			chain = append(chain, event.DecisionStep{
+				Stage: stage, Outcome: r.outcome, ActorType: actor, ProviderValue: values.Clip(w.raw, values.MaxCode),
+			})
+		}
+	}
+	add(d.system, systemRows, event.StageSystem, event.ActorSystem)
+	add(d.manual, manualRows, event.StageManualReview, event.ActorHuman)
+	return chain
+}
+
+// withoutReview says null for a manual decision where the provider does: a body that states the final
+// decision and no manual one must clear what an earlier body said.
+func withoutReview(status map[string]any) map[string]any {
+	if _, stated := status["final_decision"]; stated {
+		if _, reviewed := status["manual_decision"]; !reviewed {
+			status["manual_decision"] = nil
+		}
+	}
+	return status
+}

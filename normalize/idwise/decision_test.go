@@ -1,0 +1,152 @@
+package idwise
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"kycbridge"
+	"kycbridge/event"
+	"kycbridge/normalize/normalizetest"
+)
+
+// TestFinalDecision: the final decision is a cross-check in both of its wordings, in a webhook and in a
+// result alike. Where it contradicts the decision by precedence, neither is believed.
+func TestFinalDecision(t *testing.T) {
+	const (
+		doubt    = "doubt unknown none"
+		approved = "verdict completed approved"
+		rejected = "verdict completed rejected"
+		review   = "verdict in_review review"
+		resubmit = "reopen requires_input resubmit"
+		progress = "progress in_progress"
+	)
+	for _, row := range []struct{ system, manual, final, want string }{
+		{`"Complete"`, `null`, `null`, approved}, {`"Complete"`, `null`, `""`, approved}, {`"Complete"`, `null`, `"Approved"`, approved},
+		{`"Complete"`, `null`, `"Complete"`, approved}, {`"Complete"`, `""`, `"complete"`, approved},
+		{`"Complete"`, `null`, `"Rejected"`, doubt}, {`"Complete"`, `null`, `"Refer"`, doubt}, {`"Complete"`, `null`, `"Incomplete"`, doubt},
+		{`"Complete"`, `null`, `"Resubmission Requested"`, doubt},
+		{`"Refer"`, `null`, `null`, review}, {`"Refer"`, `null`, `"Refer"`, review}, {`"Refer"`, `null`, `"Approved"`, doubt},
+		{`"Refer"`, `null`, `"Complete"`, doubt}, {`"Refer"`, `null`, `"Rejected"`, doubt},
+		{`"Rejected"`, `null`, `"Rejected"`, rejected}, {`"Rejected"`, `null`, `"Approved"`, doubt}, {`"Rejected"`, `null`, `"Complete"`, doubt},
+		{`"Incomplete"`, `null`, `"Incomplete"`, progress}, {`"Incomplete"`, `null`, `null`, progress}, {`"Incomplete"`, `null`, `"Complete"`, doubt},
+		{`"Refer"`, `"Approved"`, `"Approved"`, approved}, {`"Refer"`, `"Approved"`, `null`, approved}, {`"Refer"`, `"Approved"`, `"Rejected"`, doubt},
+		{`"Refer"`, `"Approved"`, `"Refer"`, doubt}, {`"Complete"`, `"Rejected"`, `"Rejected"`, rejected}, {`"Complete"`, `"Rejected"`, `"Complete"`, doubt},
+		{`"Complete"`, `"Rejected"`, `"Approved"`, doubt},
+		{`"Refer"`, `"Resubmission Requested"`, `"Refer"`, resubmit}, {`"Complete"`, `"Resubmission Requested"`, `"Complete"`, resubmit},
+		{`"Refer"`, `"Resubmission Requested"`, `null`, resubmit}, {`"Refer"`, `"Resubmission Requested"`, `"Incomplete"`, resubmit},
+		{`"Refer"`, `"Resubmission Requested"`, `"Approved"`, doubt}, {`"Complete"`, `"Resubmission Requested"`, `"Rejected"`, doubt},
+		{`null`, `null`, `"Approved"`, doubt}, {`null`, `null`, `"Rejected"`, doubt}, {`null`, `null`, `"Incomplete"`, progress},
+	} {
+		for form, body := range map[string]string{
+			"webhook": `{"event":"Updated Journey","body":{"journeyId":"j","systemDecision":%s,"manualDecision":%s,"finalDecision":%s}}`,
+			"result":  `{"journey_id":"j","system_decision":%s,"manual_decision":%s,"final_decision":%s}`,
+		} {
+			o := mapBody(t, fmt.Sprintf(body, row.system, row.manual, row.final), kycbridge.Settings{})
+			got := strings.Replace(normalizetest.Brief(o), " unconfirmed", "", 1)
+			if !strings.HasPrefix(got, row.want) || (row.want == doubt) != strings.Contains(got, event.ReasonContradiction) {
+				t.Errorf("%s %s/%s/%s: %s, want %s", form, row.system, row.manual, row.final, got, row.want)
+			}
+			if byMachine := o.Decision.ActorType == event.ActorSystem; row.want == doubt && byMachine {
+				t.Errorf("%s %s/%s/%s: the doubt would give way to a person's approval", form, row.system, row.manual, row.final)
+			}
+		}
+	}
+}
+
+// TestOddDecisions: a decision word that is odd or not known is never passed over.
+func TestOddDecisions(t *testing.T) {
+	for _, odd := range []string{`7`, `true`, `false`, `[]`, `{}`, `["Complete"]`, `{"value":"Approved"}`, `"Escalated"`, `1e300`, `"` + strings.Repeat("long ", 9_000) + `"`} {
+		for _, name := range []string{"system", "manual", "final"} {
+			words := map[string]string{"system": `"Complete"`, "manual": `"Approved"`, "final": `"Approved"`, name: odd}
+			for form, body := range map[string]string{
+				"webhook": `{"event":"Manually Reviewed","body":{"journeyId":"j","systemDecision":%s,"manualDecision":%s,"finalDecision":%s}}`,
+				"result":  `{"journey_id":"j","system_decision":%s,"manual_decision":%s,"final_decision":%s}`,
+			} {
+				o := mapBody(t, fmt.Sprintf(body, words["system"], words["manual"], words["final"]), kycbridge.Settings{})
+				if o.Effect != kycbridge.EffectDoubt || len(o.Reasons) != 1 || o.Reasons[0].Code != event.ReasonUnmappedStatus {
+					t.Errorf("%s, %s is %.40s: %.200s", form, name, odd, normalizetest.Brief(o))
+				}
+			}
+		}
+	}
+}
+
+// TestReviewWithoutAWord: an event that says that somebody decided, and not what, is doubt about what a
+// person decided: the machine's word does not stand in for it.
+func TestReviewWithoutAWord(t *testing.T) {
+	for words, want := range map[string]kycbridge.Effect{
+		`"systemDecision":"Complete"`: kycbridge.EffectDoubt,
+		`"systemDecision":"Complete","manualDecision":null,"finalDecision":"Complete"`:    kycbridge.EffectDoubt,
+		`"systemDecision":"Complete","manualDecision":"","finalDecision":"Approved"`:      kycbridge.EffectDoubt,
+		`"systemDecision":"Refer","manualDecision":null`:                                  kycbridge.EffectDoubt,
+		`"systemDecision":"Refer","manualDecision":"Approved","finalDecision":"Approved"`: kycbridge.EffectVerdict,
+		`"systemDecision":"Complete","manualDecision":"Rejected"`:                         kycbridge.EffectVerdict,
+	} {
+		o := mapBody(t, `{"event":"Manually Reviewed","body":{"journeyId":"j",`+words+`}}`, kycbridge.Settings{})
+		if o.Effect != want || want == kycbridge.EffectDoubt &&
+			(o.Decision.Stage != event.StageManualReview || len(o.Decisions) > 0) {
+			t.Errorf("%s: %s", words, normalizetest.Brief(o))
+		}
+	}
+}
+
+// TestReviewBesideTheDecision: the reviewer's word under its assumed name counts against a decision only
+// where it is one that is known.
+func TestReviewBesideTheDecision(t *testing.T) {
+	for word, want := range map[string]kycbridge.Effect{
+		`"Approved"`: kycbridge.EffectVerdict, `"Rejected"`: kycbridge.EffectDoubt, `"Resubmission Requested"`: kycbridge.EffectDoubt,
+		`null`: kycbridge.EffectVerdict, `"Something"`: kycbridge.EffectVerdict, `{}`: kycbridge.EffectVerdict,
+	} {
+		o := mapBody(t, `{"event":"Updated Journey","body":{"journeyId":"j","systemDecision":"Refer","manualDecision":"Approved","manualReviewDecision":`+word+`}}`, kycbridge.Settings{})
+		if o.Effect != want {
+			t.Errorf("%s: %s", word, normalizetest.Brief(o))
+		}
+	}
+}
+
+// TestWordsOfARequest: an event that asks for something is believed unless its words contradict each other.
+func TestWordsOfARequest(t *testing.T) {
+	for words, want := range map[string]string{
+		`"trigger":"KYC Renewal","systemDecision":"Complete","manualDecision":null,"finalDecision":"Complete"`: "note requires_input renewal_due",
+		`"trigger":"KYC Renewal","systemDecision":"Complete","manualDecision":null,"finalDecision":"Rejected"`: "doubt unknown unconfirmed",
+		`"trigger":"KYC Renewal","systemDecision":"Reassess"`:                                                  "doubt unknown unconfirmed",
+		`"systemDecision":"Complete","manualDecision":"Approved","finalDecision":"Rejected"`:                   "doubt unknown unconfirmed",
+		`"systemDecision":"Refer","manualDecision":null,"finalDecision":"Resubmission Requested"`:              "reopen requires_input resubmit",
+		`"systemDecision":"Refer","manualDecision":"Resubmit"`:                                                 "reopen requires_input resubmit",
+		`"systemDecision":"Complete","manualDecision":"Approved","finalDecision":"Approved"`:                   "reopen requires_input resubmit",
+	} {
+		body := `{"event":"Verification Update Required","body":{"journeyId":"j",` + words + `}}`
+		if got := normalizetest.Brief(mapBody(t, body, kycbridge.Settings{})); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s, want %s", words, got, want)
+		}
+		if strings.HasPrefix(want, "doubt") {
+			want = "fetch: result is fetched"
+		}
+		if got := normalizetest.Brief(mapBody(t, body, kycbridge.Settings{Confirm: true})); !strings.HasPrefix(got, want) {
+			t.Errorf("confirmed, %s: %s, want %s", words, got, want)
+		}
+	}
+}
+
+// TestSubmissions: what the applicant hands in takes a request for resubmission off; a sign of progress
+// that hands in nothing does not.
+func TestSubmissions(t *testing.T) {
+	for body, want := range map[string]bool{
+		`{"event":"Finished Step","body":{"journeyId":"j"}}`:                                                               true,
+		`{"event":"Step Submitted","body":{"journeyId":"j"}}`:                                                              true,
+		`{"event":"Finished User Steps","body":{"journeyId":"j"}}`:                                                         true,
+		`{"journey_id":"j","is_completed":true,"step_summaries":[]}`:                                                       true,
+		`{"journey_id":"j","is_completed":"True"}`:                                                                         true,
+		`{"journey_id":"j","is_completed":false,"step_summaries":[]}`:                                                      false,
+		`{"journey_id":"j","is_completed":false,"step_summaries":[{"result":{"status":"Submitted"}}]}`:                     false,
+		`{"journey_id":"j","is_completed":null,"step_summaries":[]}`:                                                       false,
+		`{"journey_id":"j","is_completed":1,"step_summaries":{}}`:                                                          false,
+		`{"journey_id":"j","system_decision":"Incomplete","manual_decision":null,"final_decision":null}`:                   false,
+		`{"event":"Finished Journey","body":{"journeyId":"j","systemDecision":"Incomplete","finalDecision":"Incomplete"}}`: false,
+	} {
+		if o := mapBody(t, body, kycbridge.Settings{}); o.Effect != kycbridge.EffectProgress || o.Submission != want {
+			t.Errorf("%s: submission %v, %s", body, o.Submission, normalizetest.Brief(o))
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package idwise
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"kycbridge"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// documentChecks are those that stand with one document.
+func documentChecks(o *kycbridge.Observation, cards []card) {
+	for _, c := range cards {
+		o.Checks = append(o.Checks, c.validation()...)
+		if reading, ok := c.reading(); ok {
+			o.Checks = append(o.Checks, reading)
+		}
+		match, ok := faceMatch(c.Object["face_match_result"])
+		if !ok {
+			continue
+		}
+		match.CheckID, match.DocumentIDs = c.place()+".face_match", []string{c.id}
+		if match.Result == event.ResultFailed {
+			because(o, &match, "face.mismatch", match.ProviderCheck)
+		}
+		o.Checks = append(o.Checks, match)
+	}
+}
+
+// place begins the ids of the checks of a document.
+func (c card) place() string { return "documents." + c.id }
+
+// validationKinds sorts the named checks of a document by a word of their name, folded; the names depend
+// on the flow. What no word fits belongs to the document's authenticity.
+var validationKinds = []struct {
+	word string
+	kind kind
+}{
+	{"mrz", kind{event.CheckMRZ, "document.mrz_invalid"}},
+	{"quality", kind{event.CheckImageQuality, "image.poor_quality"}},
+	{"classification", kind{event.CheckDocumentRecognition, "document.not_recognized"}},
+	{"", authenticity},
+}
+
+// validation tells the outcome of the examination of a document and each of its checks.
+func (c card) validation() []event.Check {
+	var checks []event.Check
+	add := func(id string, k kind, name, word string) {
+		check := event.Check{
+			CheckID:        c.place() + ".validation" + id,
+			Type:           k.check,
+			Result:         resultOf(word),
+			Method:         values.CheckMethod(k.check),
+			DocumentIDs:    []string{c.id},
+			ProviderCheck:  values.Clip(name, values.MaxCode),
+			ProviderResult: values.Clip(word, values.MaxCode),
+		}
+		if check.Result == event.ResultFailed {
+			check.Reasons = []string{k.reason}
+		}
+		checks = append(checks, check)
+	}
+	if outcome := c.Text("validation_result", "validation_outcome"); outcome != "" {
+		add("", authenticity, "validation_outcome", outcome)
+	}
+	for _, check := range values.AtMost(c.Objects("validation_result", "validation_checks")) {
+		name := check.Text("name")
+		folded := values.Fold(name)
+		for _, row := range validationKinds {
+			if strings.Contains(folded, row.word) {
+				add("."+cmp.Or(values.Snake(name), "check"), row.kind, name, check.Text("result"))
+				break
+			}
+		}
+	}
+	return checks
+}
+
+// accuracies are the vendor's words for how well a field was read.
+var accuracies = map[string]event.Result{
+	"high": event.ResultPassed,
+	"low":  event.ResultWarning,
+}
+
+// reading tells how well each field was read, not what was read. A date that cannot be true is
+// undetermined, however well it was read. There is no such check where nothing is told of any field.
+func (c card) reading() (event.Check, bool) {
+	check := event.Check{
+		CheckID:       c.place() + ".data_extraction",
+		Type:          event.CheckDataExtraction,
+		Result:        event.ResultPassed,
+		DocumentIDs:   []string{c.id},
+		ProviderCheck: "read_accuracy",
+	}
+	add := func(field string, result event.Result) {
+		check.Fields = append(check.Fields, event.CheckField{Field: field, Result: result})
+		if result != event.ResultPassed {
+			check.Result = event.ResultWarning
+		}
+	}
+	for _, a := range values.AtMost(c.accuracy) {
+		if !slices.Contains(c.unread, a.field) {
+			add(a.field, cmp.Or(accuracies[values.Fold(a.word)], event.ResultUndetermined))
+		}
+	}
+	for _, field := range c.unread {
+		add(field, event.ResultUndetermined)
+	}
+	return check, check.Fields != nil
+}

@@ -1,0 +1,160 @@
+package idwise
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// card is one entry of documents: a step of the flow in which a document is shown.
+type card struct {
+	document.Object
+	id       string         // of its step
+	read     map[string]any // the scalars read from it, by folded label
+	accuracy []accuracy     // how well, by label
+	names    fullName
+	dates    map[string]string // by the field that they end up in
+	unread   values.Unread     // dates that are given and cannot be read
+}
+
+// accuracy is how well one field of a document was read.
+type accuracy struct{ field, word string }
+
+// The fields that dates end up in.
+const (
+	fieldBirth  = "birthdate"
+	fieldIssue  = "date_of_issuance"
+	fieldExpiry = "date_of_expiry"
+)
+
+// dateFields are the dates with their folded labels, the first of which counts. Variants of another
+// calendar have labels of their own (Birth Date Hijri) and are never taken.
+var dateFields = []struct {
+	field  string
+	read   func(*values.Dates, string) string
+	labels []string
+}{
+	{fieldBirth, (*values.Dates).Birth, []string{"birthdate", "dateofbirth", "dob"}},
+	{fieldExpiry, (*values.Dates).Expiry, []string{"expirydate", "dateofexpiry", "expirationdate"}},
+	{fieldIssue, (*values.Dates).Issue, []string{"issuedate", "dateofissue", "issuancedate"}},
+}
+
+// cards are the documents in the order of their steps. A step that has not been taken may be null.
+func (r result) cards(received time.Time) []card {
+	entries := r.Object.Object("documents")
+	var cards []card
+	for _, id := range values.AtMost(values.Sorted(entries)) {
+		if entry := entries.Object(id); entry != nil {
+			cards = append(cards, newCard(id, entry, received))
+		}
+	}
+	return cards
+}
+
+// newCard reads the extracted fields of a document. A field is an object with a value; where a bare value
+// stands, it is that. Of two spellings of one label the first in order counts.
+func newCard(id string, entry document.Object, received time.Time) card {
+	c := card{Object: entry, id: values.Clip(id, values.MaxCode), read: map[string]any{}, dates: map[string]string{}}
+	fields := entry.Object("extracted_fields")
+	for _, label := range values.Sorted(fields) {
+		folded, value := values.Fold(label), fields[label]
+		if field := fields.Object(label); field != nil {
+			value = field["value"]
+			if word := field.Text("read_accuracy"); word != "" {
+				c.accuracy = append(c.accuracy, accuracy{fieldOf(label, folded), word})
+			}
+			if values.Fold(field.Text("type")) == "image" {
+				continue
+			}
+		}
+		if _, known := c.read[folded]; !known && strings.TrimSpace(values.ScalarText(value)) != "" {
+			c.read[folded] = value
+		}
+	}
+	c.names = fullName{
+		full: c.text("fullname", "name"), given: c.text("firstname", "givenname", "givennames"),
+		middle: c.text("middlename"), family: c.text("lastname", "surname", "familyname"),
+	}
+	c.readDates(values.NewDates(received))
+	return c
+}
+
+// fieldOf names a field of the check data_extraction.
+func fieldOf(label, folded string) string {
+	for _, date := range dateFields {
+		if slices.Contains(date.labels, folded) {
+			return date.field
+		}
+	}
+	if field := values.FieldName(label); field != "" {
+		return field
+	}
+	return "other"
+}
+
+func (c *card) readDates(dates *values.Dates) {
+	for _, date := range dateFields {
+		at := slices.IndexFunc(date.labels, func(label string) bool { return c.read[label] != nil })
+		if at >= 0 {
+			c.dates[date.field] = date.read(dates, values.ScalarText(c.read[date.labels[at]]))
+		}
+	}
+	c.unread = dates.Unread
+}
+
+// text is the first of some fields that holds text.
+func (c card) text(labels ...string) string {
+	for _, label := range labels {
+		if s, ok := c.read[label].(string); ok {
+			return strings.TrimSpace(s)
+		}
+	}
+	return ""
+}
+
+// number is the first of some fields that holds text or a number of digits alone.
+func (c card) number(labels ...string) string {
+	for _, label := range labels {
+		if number := numberOf(c.read[label]); number != "" {
+			return number
+		}
+	}
+	return ""
+}
+
+// numberOf reads the number of a document or a person, which is text or, of digits alone, a JSON number.
+func numberOf(v any) string {
+	s := strings.TrimSpace(values.ScalarText(v))
+	if _, isText := v.(string); !isText && strings.Trim(s, "0123456789") != "" {
+		return ""
+	}
+	return s
+}
+
+// country is the issuer of a document. The code is alpha-3 by the documentation; alpha-2 is converted.
+func (c card) country() string { return values.Alpha3(c.Text("issuing_country_code")) }
+
+// documents are those that were shown: a step that has not been taken has no type.
+func documents(cards []card) []event.Document {
+	shown := make([]event.Document, 0, len(cards))
+	for _, c := range cards {
+		label, _ := c.Object["document_type"].(string)
+		if label == "" {
+			continue
+		}
+		country := c.country()
+		doc := values.NewDocument(label, country, c.number("documentnumber", "passportnumber", "idnumber"))
+		doc.DocumentID = c.id
+		doc.DateOfIssuance = c.dates[fieldIssue]
+		doc.DateOfExpiry = c.dates[fieldExpiry]
+		if country != "" {
+			doc.Issuer = &event.Issuer{CountryCode: country}
+		}
+		shown = append(shown, doc)
+	}
+	return shown
+}

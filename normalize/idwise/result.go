@@ -1,0 +1,108 @@
+package idwise
+
+import (
+	"time"
+
+	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// result is the answer of Get Journey Result, model version 3.0: the only body that decides
+// (https://docs.idwise.com/docs/journey-result; inner objects: https://developers.idwise.com). Any member
+// may be of another kind than documented; it is then read as if it were not there.
+type result struct{ document.Object }
+
+// observe maps a result that was received at a time. A result says when the journey began and ended, not
+// when it was decided, so it has no time of its own.
+func (r result) observe(received time.Time) kycbridge.Observation {
+	d := decisions{
+		system: wordOf(r.Object["system_decision"]),
+		manual: wordOf(r.Object["manual_decision"]),
+		final:  wordOf(r.Object["final_decision"]),
+	}
+	o := kycbridge.Observation{
+		EventName:         getResult,
+		FlowID:            values.Clip(values.ScalarText(r.Object["flow_id"]), values.MaxID),
+		ExternalReference: externalReference(r.Object, "reference_number", "reference_no"),
+		References:        map[string]string{},
+		ProviderStatus:    withoutReview(values.StatusFrom(r.Object, "system_decision", "manual_decision", "final_decision")),
+		Session:           r.session(),
+	}
+	setID(o.References, "journey_id", r.Object["journey_id"])
+	setID(o.References, "applicant_id", r.Value("applicant", "applicant_id"))
+	d.decide(&o)
+	cards := r.cards(received)
+	if o.Effect == kycbridge.EffectReopen {
+		o.RequiredActions = r.actions(cards)
+	}
+	r.facts(&o, cards, received)
+	return o
+}
+
+// facts are the groups that the result speaks of. One that it does not hold, or holds in another form
+// than documented, is left as it is known.
+func (r result) facts(o *kycbridge.Observation, cards []card, received time.Time) {
+	speaks := func(names ...string) bool {
+		for _, name := range names {
+			if r.Object.Object(name) != nil {
+				return true
+			}
+		}
+		return false
+	}
+	claims, unsure := r.claims(cards, received)
+	if speaks("documents", "applicant") {
+		o.Documents = values.AtMost(documents(cards))
+		o.ExtractedClaims = guarded(claims, o.Documents)
+	}
+	if speaks("documents", "selfie", "applicant", "screening_checks") {
+		o.Media = r.media(cards)
+	}
+	if speaks("rule_results", "aml", "documents", "selfie", "screening_checks", "device_intelligence") || len(unsure) > 0 {
+		o.Checks = make([]event.Check, 0, 16)
+		r.ruleChecks(o, cards)
+		r.amlCheck(o, cards)
+		documentChecks(o, cards)
+		o.Checks = append(o.Checks, unsure...)
+		r.liveness(o)
+		r.otherChecks(o)
+		o.Checks = values.Distinct(o.Checks)
+	}
+}
+
+// session is when the journey began and ended. The times have no zone and are UTC.
+func (r result) session() *event.Session {
+	session := event.Session{
+		StartedAt: event.Instant(r.Time("start_time")),
+		EndedAt:   event.Instant(r.Time("end_time")),
+	}
+	if session == (event.Session{}) {
+		return nil
+	}
+	return &session
+}
+
+// actions lists what a reviewer has to have asked for again: a result does not repeat the request, but
+// the review call demands a word on every failed step (https://docs.idwise.com/reference/manual-review-journey).
+func (r result) actions(cards []card) []event.RequiredAction {
+	var actions []event.RequiredAction
+	ask := func(action, step string) {
+		actions = append(actions, event.RequiredAction{
+			Action: action, ProviderStep: step, Reasons: []string{reasonResubmit},
+		})
+	}
+	for _, c := range cards {
+		if passed, told := c.Bool("has_passed_rules"); told && !passed {
+			ask("resubmit_document", c.id)
+		}
+	}
+	if selfieResults[values.Fold(r.Text("selfie", "status"))] == event.ResultFailed {
+		ask("resubmit_selfie", "")
+	}
+	if actions == nil {
+		ask(actionResubmit, "")
+	}
+	return values.AtMost(actions)
+}

@@ -1,0 +1,119 @@
+package kwikid
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// checks are the summary's: the overall results first, then those of single documents, and whether the
+// place of the applicant is known.
+func (d session) checks(documents []event.Document) []event.Check {
+	var checks []event.Check
+	of := func(title string) []string {
+		id := documentIDs[values.Fold(title)]
+		if slices.ContainsFunc(documents, func(doc event.Document) bool { return doc.DocumentID == id }) {
+			return []string{id}
+		}
+		return nil
+	}
+	for _, line := range values.AtMost(d.Objects("summary_data", "overall_summary")) {
+		if title := line.Text("title"); title != "" {
+			checks = append(checks, overall(title, line.Text("success"), of(title)))
+		}
+	}
+	for _, doc := range d.docs() {
+		checks = append(checks, checksOf(doc, of(doc.Text("name")))...)
+	}
+	if d.located() {
+		checks = append(checks, event.Check{
+			CheckID: event.CheckGeolocation, Type: event.CheckGeolocation, Result: event.ResultUndetermined,
+			ProviderCheck: "user_info.location",
+		})
+	}
+	return checks
+}
+
+// located reports whether the session holds a place. The place itself is never read.
+func (d session) located() bool {
+	info := d.Object.Object("summary_data", "user_info")
+	return info.Text("location") != "" || len(info.Object("location")) > 0 || info.Has("latitude") && info.Has("longitude") ||
+		len(d.Object.Object("location")) > 0 || d.Text("location") != ""
+}
+
+// checksOf are the results that stand with one document: its validator, and its face against the
+// selfie. No threshold of the match is known, so its score decides nothing.
+func checksOf(doc document.Object, ids []string) []event.Check {
+	name := "docs." + values.Snake(doc.Text("name"))
+	var checks []event.Check
+	if v := doc.Object("validator"); v != nil {
+		checks = append(checks, event.Check{
+			CheckID: name + ".validator", Type: event.CheckDataMatch, Result: success(v.Text("success")), DocumentIDs: ids,
+			ProviderCheck: values.Clip(v.Text("type"), values.MaxCode), ProviderResult: values.Clip(v.Text("success"), values.MaxCode),
+		})
+	}
+	if scores := doc.Object("facematch_score"); len(scores) > 0 {
+		c := event.Check{
+			CheckID: name + ".facematch_score", Type: event.CheckFaceMatch, Result: event.ResultUndetermined,
+			Method: values.CheckMethod(event.CheckFaceMatch), DocumentIDs: ids, ProviderCheck: "facematch_score",
+		}
+		if raw, ok := matchOf(scores); ok && raw >= 0 && raw <= 100 {
+			c.Score, c.ScoreRaw = values.Ptr(raw/100), &event.ScoreRaw{Value: raw, Min: 0, Max: 100}
+		}
+		checks = append(checks, c)
+	}
+	return checks
+}
+
+// matchOf is the match of the selfie with the document (observed: selfie_pan_match). No schema spells the
+// name of the document in it; of several matches none is meant.
+func matchOf(scores document.Object) (score float64, ok bool) {
+	for _, member := range values.Sorted(scores) {
+		name := values.Fold(member)
+		if !strings.HasPrefix(name, "selfie") || !strings.HasSuffix(name, "match") {
+			continue
+		}
+		if ok {
+			return 0, false
+		}
+		score, ok = scores.Number(member)
+	}
+	return score, ok
+}
+
+// overall is one line of overall_summary. What the line on the selfie judges is not documented, so it
+// is no face match of ours.
+func overall(title, result string, documents []string) event.Check {
+	name := values.Snake(title)
+	c := event.Check{
+		CheckID:        "overall_summary." + name,
+		Type:           "x_kwikid_" + cmp.Or(name, "summary"),
+		Result:         success(result),
+		DocumentIDs:    documents,
+		ProviderCheck:  values.Clip(title, values.MaxCode),
+		ProviderResult: values.Clip(result, values.MaxCode),
+	}
+	switch folded := values.Fold(title); {
+	case folded == "qna":
+		c.Type = event.CheckQuestionnaire
+	case documentIDs[folded] != "":
+		c.Type = event.CheckDocumentAuthenticity
+	}
+	c.Method = values.CheckMethod(c.Type)
+	return c
+}
+
+// success reads the success of a line; neither true nor false is undetermined.
+func success(word string) event.Result {
+	switch values.Fold(word) {
+	case "true":
+		return event.ResultPassed
+	case "false":
+		return event.ResultFailed
+	}
+	return event.ResultUndetermined
+}

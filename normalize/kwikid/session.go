@@ -1,0 +1,210 @@
+package kwikid
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// session is session_data. Scalars may be of any JSON type, objects may be null or JSON inside a string,
+// and keys are missing before the session is over. What no method reads is nobody's business:
+// extras.session_status is not the session's status, and addresses of machines, places, employers,
+// loans and answers never leave the payload.
+type session struct{ document.Object }
+
+// times: a call that is only booked has not started yet, though its time is known.
+func (d session) times() *event.Session {
+	started, call, scheduled := d.Time("start_time"), d.Time("vkyc_start_time"), ""
+	switch {
+	case d.Text("session_status") == statusScheduled:
+		scheduled = event.Instant(call)
+	case started.IsZero():
+		started = call
+	}
+	return &event.Session{
+		Channel:     "video_call",
+		ScheduledAt: scheduled,
+		StartedAt:   event.Instant(started),
+		EndedAt:     event.Instant(d.Time("end_time")),
+	}
+}
+
+// The ids of the two documents of a session, as captured_images calls them, and the vendor's titles.
+const (
+	idPAN        = "pan"
+	idAadhaar    = "aadhaar"
+	titlePAN     = "Pan Card"
+	titleAadhaar = "Aadhaar Card"
+)
+
+// documentIDs leads from a folded title to a document's id; other titles are no documents (Signature Match).
+var documentIDs = map[string]string{"pancard": idPAN, "aadhaarcard": idAadhaar}
+
+// docs are the documents of the summary.
+func (d session) docs() []document.Object {
+	return values.AtMost(d.Objects("summary_data", "docs"))
+}
+
+// shown is the first entry of the summary for a document, or nil.
+func (d session) shown(id string) document.Object {
+	for _, doc := range d.docs() {
+		if documentIDs[values.Fold(doc.Text("name"))] == id {
+			return doc
+		}
+	}
+	return nil
+}
+
+// documents are those that were shown: listed in the summary, or with an image. A number that the
+// caller sent along is no document.
+func (d session) documents() []event.Document {
+	var documents []event.Document
+	add := func(id, title, number string, images ...string) {
+		if d.shown(id) == nil && !slices.ContainsFunc(images, func(name string) bool { return d.Text(name) != "" }) {
+			return
+		}
+		doc := values.NewDocument(title, "IND", number)
+		doc.DocumentID = id
+		doc.Issuer = &event.Issuer{CountryCode: "IND"}
+		documents = append(documents, doc)
+	}
+	add(idPAN, titlePAN, d.numberOfPAN(), "pan_url")
+	add(idAadhaar, titleAadhaar, lastFourOf(d.shown(idAadhaar).Object("details")), "aadhaar_url", "aadhaarback_url")
+	return documents
+}
+
+// numberOfPAN is the number as read from the card, else as the caller sent it along.
+func (d session) numberOfPAN() string {
+	if number := detail(d.shown(idPAN), "panumber", "pannumber", "pan"); number != "" {
+		return number
+	}
+	return d.Text("extras", "pan_number")
+}
+
+// detail is what a document of the summary says under the first of the folded names that it has. The
+// members of details are not documented, so no schema spells them.
+func detail(doc document.Object, names ...string) string {
+	details := doc.Object("details")
+	members := values.Sorted(details)
+	for _, name := range names {
+		for _, member := range members {
+			if values.Fold(member) != name {
+				continue
+			}
+			if text := strings.TrimSpace(details.Text(member)); text != "" {
+				return text
+			}
+		}
+	}
+	return ""
+}
+
+// lastFourOf finds the last four digits of the number of an Aadhaar card. The members of details are
+// not documented; a number that is masked already counts too.
+func lastFourOf(details document.Object) string {
+	for _, key := range values.Sorted(details) {
+		name := values.Fold(key)
+		if !strings.Contains(name, "number") && !strings.Contains(name, "aadhaar") && !strings.HasPrefix(name, "uid") {
+			continue
+		}
+		value := strings.Map(func(r rune) rune {
+			switch r {
+			case ' ', '-', '*', 'x', 'X':
+				return -1
+			}
+			return r
+		}, details.Text(key))
+		if (len(value) == 4 || len(value) == 12) && strings.Trim(value, "0123456789") == "" {
+			return values.LastFour(value)
+		}
+	}
+	return ""
+}
+
+// claims come with the session, but for the date of birth, which is read from the documents. The checks
+// tell what they do not agree on.
+func (d session) claims(dates *values.Dates, s kycbridge.Settings) (event.Claims, []event.Check) {
+	claims := event.Claims{}
+	values.SetClaim(claims, "name", d.Text("extras", "applicant_name"))
+	values.SetClaim(claims, "phone_number", values.PhoneNumber(d.Text("phone_number"), countryOf(s)))
+	if formatted := values.Clip(strings.TrimSpace(d.Text("extras", "current_address")), values.MaxClaim); formatted != "" {
+		values.SetAddress(claims, map[string]string{"formatted": formatted})
+	}
+	birth, agreed := d.birth()
+	values.SetClaim(claims, "birthdate", dates.Birth(birth))
+	if agreed {
+		return values.OrNil(claims), nil
+	}
+	return values.OrNil(claims), []event.Check{{
+		CheckID: "docs.data_consistency", Type: event.CheckDataConsistency, Result: event.ResultFailed,
+		Fields:  []event.CheckField{{Field: "birthdate", Result: event.ResultFailed}},
+		Reasons: []string{"data.inconsistent"}, DocumentIDs: []string{idPAN, idAadhaar},
+	}}
+}
+
+// birth is the date of birth that all documents of the summary that carry one agree on. A card may have
+// the year alone.
+func (d session) birth() (date string, agreed bool) {
+	for _, doc := range d.docs() {
+		said := detail(doc, "dob", "dateofbirth")
+		if said == "" || documentIDs[values.Fold(doc.Text("name"))] == "" {
+			continue
+		}
+		said = cmp.Or(document.ParseDate(said), said)
+		switch {
+		case strings.HasPrefix(said, date):
+			date = said // the first one, the same, or more of it
+		case !strings.HasPrefix(date, said):
+			return "", false
+		}
+	}
+	return date, true
+}
+
+// countryOf is the country of phone numbers that come without one.
+func countryOf(s kycbridge.Settings) string {
+	if s.Country == "" {
+		return "IN"
+	}
+	return s.Country
+}
+
+// mediaFields are the members that hold the address of a file, with what it shows.
+var mediaFields = [...]struct{ kind, field string }{
+	{"selfie", "selfie_url"},
+	{"document_front", "pan_url"},
+	{"document_front", "aadhaar_url"},
+	{"document_back", "aadhaarback_url"},
+	{"user_video", "user_video_url"},
+	{"agent_video", "agent_video_url"},
+	{"agent_screen", "agent_screen_url"},
+	{"summary", "summary_json_url"},
+	{"archive", "zip_url"},
+}
+
+// media lists the files of a session. All of them are addresses, so each has its place in the body.
+func (d session) media() []event.Media {
+	var media []event.Media
+	add := func(kind, url, field string) {
+		field = "session_data." + field
+		ref := values.MediaRef(url, field)
+		known := func(m event.Media) bool { return m.ProviderRef == ref }
+		if ref != "" && len(media) < values.Most && !slices.ContainsFunc(media, known) {
+			media = append(media, event.Media{Kind: kind, ProviderRef: ref, Field: field})
+		}
+	}
+	for _, m := range mediaFields {
+		add(m.kind, d.Text(m.field), m.field)
+	}
+	for i, item := range d.List("summary_data", "docs") {
+		doc, _ := item.(map[string]any)
+		add("document_front", document.Object(doc).Text("front_url"), "summary_data.docs."+strconv.Itoa(i)+".front_url")
+	}
+	return media
+}

@@ -1,0 +1,204 @@
+package kwikid
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// feedback is the agent's word beside the result: an object, mostly as JSON inside a string, other text
+// or nothing. Its comment is free text about a person and is not even kept.
+type feedback struct {
+	given bool   // it says something
+	kind  string // its type, folded
+	odd   bool   // it has a type, and its word is not known
+}
+
+func (d session) feedback() feedback {
+	object := d.Object.Object("feedback")
+	if several := d.Objects("feedback"); len(several) > 0 {
+		object = several[len(several)-1] // what was said last
+	}
+	text := strings.TrimSpace(d.Text("feedback"))
+	word := object.Text("type")
+	if plain := (feedback{kind: values.Fold(text)}); object == nil &&
+		(plain.approves() || plain.rejects() || plain.repeats()) {
+		word = text // the type alone
+	}
+	f := feedback{given: text != "" && text != "null" || len(d.List("feedback")) > 0, kind: values.Fold(word)}
+	for _, word := range object {
+		f.given = f.given || strings.TrimSpace(document.Text(word)) != ""
+	}
+	f.odd = !f.approves() && !f.rejects() && !f.repeats() && (f.kind != "" || unreadable(object["type"]))
+	return f
+}
+
+// unreadable reports whether something stands where a word is expected, and is none.
+func unreadable(v any) bool {
+	_, isText := v.(string)
+	return v != nil && !isText && document.Text(v) == ""
+}
+
+// approves, rejects and repeats sort the types of feedback: Approve is documented, the others are
+// observed.
+func (f feedback) approves() bool { return f.kind == "approve" || f.kind == "approved" }
+func (f feedback) rejects() bool  { return f.kind == "reject" || f.kind == "rejected" }
+func (f feedback) repeats() bool  { return f.kind == "reopen" || f.kind == "reschedule" }
+
+// audit is what a session says of the checker: members that no documentation names and that sessions of
+// several banks hold.
+type audit struct {
+	outcome event.Outcome // "" where there is no result, or none that is known
+	raw     string        // the result as it stands
+	unknown bool          // there is a result, and its word is not known
+	locked  bool          // the checker has the session
+	revisit bool          // the checker wants it looked at again
+}
+
+func (d session) audit() audit {
+	a := audit{raw: d.Text("audit_result")}
+	switch strings.ToLower(strings.TrimSpace(a.raw)) { // not folded: -1 is not 1
+	case "1", "true":
+		a.outcome = event.OutcomeApproved
+	case "0", "false":
+		a.outcome = event.OutcomeRejected
+	case "":
+		a.unknown = unreadable(d.Value("audit_result"))
+	default:
+		a.unknown = true
+	}
+	switch values.Fold(d.Text("audit_lock")) {
+	case "":
+		a.locked = unreadable(d.Value("audit_lock"))
+	case "0", "false", "null", "none":
+	default:
+		a.locked = true
+	}
+	for _, name := range [...]string{"auditor_feedback", "auditor_fdbk"} {
+		a.revisit = a.revisit || mentions(d.Value(name), "revisit")
+	}
+	return a
+}
+
+// mentions reports whether a text, or one within a small object or list, contains a word in any case.
+func mentions(v any, word string) bool {
+	says := func(v any) bool { return strings.Contains(strings.ToLower(document.Text(v)), word) }
+	object, _ := v.(map[string]any)
+	list, _ := v.([]any)
+	return says(v) || slices.ContainsFunc(list, says) || slices.ContainsFunc(slices.Collect(maps.Values(object)), says)
+}
+
+// judge maps a session that holds a result: the maker's word first, then what the checker says of it.
+func (d session) judge(o *kycbridge.Observation, s kycbridge.Settings) {
+	said, checker := d.feedback(), d.audit()
+	status := d.Text("session_status")
+	maker, reasons := d.maker(status, said)
+	o.Cross.API = checker.outcome
+	switch {
+	case status == statusApproved && (said.rejects() || said.repeats()), status == statusRejected && said.approves():
+		values.Contradiction(o, status+" "+said.kind, event.StageMaker, event.ActorHuman)
+		o.Cross.API = ""
+		return
+	case status == statusApproved && said.odd:
+		values.Doubt(o, said.kind, event.StageMaker, event.ActorHuman)
+		o.Cross.API = ""
+		return
+	case checker.unknown:
+		values.Doubt(o, checker.raw, event.StageChecker, event.ActorHuman)
+		return
+	case checker.revisit:
+		o.Cross.API = ""
+		o.Decisions = []event.DecisionStep{maker}
+		o.Effect, o.Status, o.StatusDetail = kycbridge.EffectReopen, event.StatusInReview, event.DetailAwaitingSecondReview
+	case checker.outcome != "":
+		checked(o, maker, reasons, checker)
+	case status == statusRejected && said.repeats():
+		again(o, status)
+	case checker.locked:
+		o.Decisions = []event.DecisionStep{maker}
+		// A verdict of the maker that decides nothing: it takes back the maker's, never the checker's.
+		o.Effect, o.Status, o.StatusDetail = kycbridge.EffectVerdict, event.StatusInReview, event.DetailAwaitingSecondReview
+		o.Decision = event.Decision{Outcome: event.OutcomeNone, Stage: event.StageMaker, ActorType: maker.ActorType}
+	default:
+		o.Reasons = reasons
+		decide(o, maker, s)
+	}
+	if maker.ActorType == event.ActorHuman {
+		o.Checks = append(o.Checks, review(maker))
+	}
+}
+
+// maker is the agent's verdict with its reasons. An approval is always an agent's, a rejection may be
+// the vendor's own when a result was still pending at expiry: feedback of type Reject tells that an
+// agent rejected, none at all that the time did. Any other feedback leaves open who it was, and then
+// nothing is said of expiry, because that would invite another attempt.
+func (d session) maker(status string, said feedback) (event.DecisionStep, []event.Reason) {
+	step := event.DecisionStep{
+		Stage: event.StageMaker, Outcome: event.OutcomeApproved, ActorType: event.ActorHuman, ProviderValue: status,
+	}
+	var reasons []event.Reason
+	if status == statusRejected {
+		step.Outcome = event.OutcomeRejected
+		reasons = []event.Reason{{Code: reasonMakerRejected}}
+		switch {
+		case said.rejects():
+		case said.given:
+			step.ActorType = event.ActorUnspecified
+		default:
+			step.ActorType = event.ActorSystem
+			reasons = []event.Reason{{Code: reasonSessionExpired, Retryable: values.Ptr(true)}}
+		}
+	}
+	if step.ActorType == event.ActorHuman {
+		step.ActorRef = values.Clip(d.Text("agent_id"), values.MaxCode)
+	}
+	return step, reasons
+}
+
+// checked applies the checker's word. It stands with the maker's word of the same kind and with a
+// maker's approval that it refuses; a maker's rejection that it overrules is for a person to look at,
+// because the vendor describes no such thing.
+func checked(o *kycbridge.Observation, maker event.DecisionStep, reasons []event.Reason, a audit) {
+	step := event.DecisionStep{
+		Stage: event.StageChecker, Outcome: a.outcome, ActorType: event.ActorHuman, ProviderValue: values.Clip(a.raw, values.MaxCode),
+	}
+	o.Decisions = []event.DecisionStep{maker, step}
+	o.Effect = kycbridge.EffectVerdict
+	if maker.Outcome == event.OutcomeRejected && a.outcome == event.OutcomeApproved {
+		o.Status = event.StatusInReview
+		o.Decision = event.Decision{Outcome: event.OutcomeReview, Stage: step.Stage, ActorType: step.ActorType}
+		o.Reasons = append(reasons, event.Reason{Code: "review.manual_review_required"})
+		return
+	}
+	if a.outcome == event.OutcomeRejected {
+		o.Reasons = append(reasons, event.Reason{Code: reasonCheckerRejected})
+	}
+	o.Status = event.StatusCompleted
+	o.Decision = event.Decision{Outcome: a.outcome, Final: true, Stage: step.Stage, ActorType: step.ActorType}
+}
+
+// again: the call is to be repeated, the person is not refused.
+func again(o *kycbridge.Observation, status string) {
+	o.Effect, o.Status = kycbridge.EffectReopen, event.StatusRequiresInput
+	o.Decision = event.Decision{Outcome: event.OutcomeResubmit, Stage: event.StageMaker, ActorType: event.ActorHuman}
+	const code = "review.resubmission_requested"
+	o.Reasons = []event.Reason{{Code: code, ProviderCode: values.Clip(status, values.MaxCode)}}
+	o.RequiredActions = []event.RequiredAction{{Action: actionRejoin, Reasons: []string{code}}}
+}
+
+// review is the agent's look at the person and the documents.
+func review(maker event.DecisionStep) event.Check {
+	c := event.Check{
+		CheckID: event.CheckAgentReview, Type: event.CheckAgentReview, Result: event.ResultPassed, Method: "pvr",
+		PerformedBy: "agent", ProviderCheck: "session_status", ProviderResult: maker.ProviderValue,
+	}
+	if maker.Outcome != event.OutcomeApproved {
+		c.Result, c.Reasons = event.ResultFailed, []string{reasonMakerRejected}
+	}
+	return c
+}

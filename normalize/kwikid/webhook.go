@@ -1,0 +1,155 @@
+package kwikid
+
+import (
+	"slices"
+
+	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// label is an event of the portal: who decided what.
+type label struct {
+	name    string // as the portal writes it
+	stage   event.Stage
+	outcome event.Outcome
+	reason  string
+}
+
+// Reasons that more than one status leads to.
+const (
+	reasonMakerRejected   = "review.maker_rejected"
+	reasonCheckerRejected = "review.checker_rejected"
+	reasonSessionExpired  = "session.expired"
+)
+
+// labels are the four events of the portal, folded (https://doc.app.getkwikid.com/docs/VideoFlow/Webhook);
+// their form on the wire is not known.
+var labels = map[string]label{
+	"makerapproved":   {"Maker Approved", event.StageMaker, event.OutcomeApproved, ""},
+	"makerrejected":   {"Maker Rejected", event.StageMaker, event.OutcomeRejected, reasonMakerRejected},
+	"checkerapproved": {"Checker Approved", event.StageChecker, event.OutcomeApproved, ""},
+	"checkerrejected": {"Checker Rejected", event.StageChecker, event.OutcomeRejected, reasonCheckerRejected},
+}
+
+// labelKeys are the keys under which a webhook may name its event, folded.
+var labelKeys = map[string]bool{"event": true, "eventname": true, "eventtype": true, "type": true}
+
+// labelOf finds the event of a webhook. Two different labels in one body name none.
+func labelOf(body document.Object) (label, bool) {
+	var found label
+	count := 0
+	search(map[string]any(body), labelDepth, func(key, value string) bool {
+		known, ok := labels[values.Fold(value)]
+		if ok && labelKeys[values.Fold(key)] && known.name != found.name {
+			found = known
+			count++
+		}
+		return count < 2
+	})
+	return found, count == 1
+}
+
+// opposed finds a label whose opposite by the same reviewer stands in the same body, under whatever
+// names the two stand: nobody knows the form of a webhook, so nobody knows which of them is the event.
+func opposed(body document.Object) (found label, ok bool) {
+	said := map[event.Stage]label{}
+	search(map[string]any(body), labelDepth, func(_, value string) bool {
+		l, known := labels[values.Fold(value)]
+		if !known {
+			return true
+		}
+		before, repeated := said[l.stage]
+		if repeated && before.outcome != l.outcome {
+			found, ok = l, true
+		}
+		said[l.stage] = l
+		return !ok
+	})
+	return found, ok
+}
+
+// webhook maps a webhook. With s.Confirm it is a trigger; without, its label decides.
+func webhook(body document.Object, s kycbridge.Settings) kycbridge.Observation {
+	o := kycbridge.Observation{EventName: schemaWebhook, References: map[string]string{}, ProviderStatus: map[string]any{}}
+	values.Set(o.References, "session_id", sessionID(body))
+	search(map[string]any(body), labelDepth, func(key, value string) bool {
+		if values.Fold(key) == "userid" {
+			o.ExternalReference = values.ExternalReference(value)
+		}
+		return o.ExternalReference == ""
+	})
+	l, known := labelOf(body)
+	other, contradicted := opposed(body)
+	if known {
+		o.EventName = l.name
+		o.ProviderStatus["event"] = l.name
+	}
+	switch {
+	case s.Confirm:
+		values.Fetch(&o)
+		if l.stage == event.StageChecker && !contradicted {
+			o.Trigger = l.name // a session need not hold the checker's word
+		}
+	case !known && !contradicted:
+		o.Effect, o.Ignored = kycbridge.EffectNone, "no known event label"
+	case len(o.References) == 0:
+		o.Effect, o.Ignored = kycbridge.EffectNone, "no session id" // a verdict, but on nobody
+	case contradicted:
+		values.Contradiction(&o, other.name, other.stage, event.ActorHuman)
+	default:
+		decideUnconfirmed(&o, l, s)
+		if o.Decision.Outcome == event.OutcomeApproved && disputed(map[string]any(body), labelDepth) {
+			values.Contradiction(&o, l.name, l.stage, event.ActorHuman)
+			o.Cross.Callback = ""
+		}
+	}
+	return o
+}
+
+// disputed reports whether a session that came with an approval says otherwise, or something that is
+// not known. A session may stand anywhere near the top; the status in its extras is not its own.
+func disputed(doc any, depth int) bool {
+	if depth == 0 {
+		return false
+	}
+	switch doc := doc.(type) {
+	case map[string]any:
+		for name, value := range doc {
+			if values.Fold(name) != "extras" && disputed(value, depth-1) {
+				return true
+			}
+		}
+		return session{doc}.disputes()
+	case []any:
+		return slices.ContainsFunc(doc, func(item any) bool { return disputed(item, depth-1) })
+	}
+	return false
+}
+
+// disputes reports whether a session does not bear an approval: it has ended in another way, or somebody
+// in it says otherwise.
+func (d session) disputes() bool {
+	status := d.Text("session_status")
+	underWay := rows[status].effect == kycbridge.EffectProgress
+	said, checker := d.feedback(), d.audit()
+	return unreadable(d.Value("session_status")) || status != "" && status != statusApproved && !underWay ||
+		said.rejects() || said.repeats() || said.odd ||
+		checker.unknown || checker.revisit || checker.outcome == event.OutcomeRejected
+}
+
+// decideUnconfirmed takes the word of a webhook for the verdict, because nobody can be asked.
+func decideUnconfirmed(o *kycbridge.Observation, l label, s kycbridge.Settings) {
+	step := event.DecisionStep{Stage: l.stage, Outcome: l.outcome, ActorType: event.ActorHuman, ProviderValue: l.name}
+	if l.reason != "" {
+		o.Reasons = []event.Reason{{Code: l.reason}}
+	}
+	if l.stage == event.StageChecker {
+		o.Cross.Callback = l.outcome
+	}
+	decide(o, step, s)
+	if o.Effect == kycbridge.EffectVerdict {
+		o.StatusDetail = event.DetailUnconfirmed
+	}
+}

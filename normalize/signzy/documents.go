@@ -1,0 +1,69 @@
+package signzy
+
+import (
+	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// numberLabels are the labels under which a document has its number.
+var numberLabels = []string{
+	"documentnumber", "identitycardnumber", "idnumber", "licensenumber", "licencenumber", "passportnumber",
+	"aadhaarnumber", "pannumber",
+}
+
+// addDocuments puts the documents that were presented, and the claims of the first one, into o. Claims
+// of two documents are never mixed.
+func addDocuments(o *kycbridge.Observation, j document.Object, reports []report, dates *values.Dates) {
+	captured := j.Object("capturedData")
+	if captured == nil && j.Object("documentIntelligence") == nil {
+		return // says nothing of documents
+	}
+	o.Documents = []event.Document{}
+	for _, r := range reports {
+		read := newLabels(r.body.Object("extractedFields"), &dates.Unread)
+		if doc, presented := r.document(read, captured, dates); presented {
+			o.Documents = append(o.Documents, doc)
+		}
+		if r.number == 1 {
+			o.ExtractedClaims = read.claims(dates)
+		}
+	}
+}
+
+// document is what r tells of its document; presented is false where there was none.
+func (r report) document(
+	read *labels, captured document.Object, dates *values.Dates,
+) (doc event.Document, presented bool) {
+	chosen, chosenIn := captured.Text(numberedName("idType", r.number)), captured.Text("country")
+	issuer := r.issuedBy(read)
+	country := issuer.CountryCode
+	if country == "" {
+		country = r.country(chosenIn)
+	}
+	doc = values.NewDocument(r.documentType(chosen, chosenIn), country, read.text("document_number", numberLabels...))
+	doc.DocumentID = r.documentID()
+	doc.DateOfIssuance = dates.Issue(read.date("date_of_issuance", "dateofissue", "issuedate", "dateofissuance"))
+	doc.DateOfExpiry = dates.Expiry(read.date("date_of_expiry", "dateofexpiry", "expirydate", "dateofexpiration"))
+	doc.MRZDocumentCode = values.Matching(values.MrzCodePattern, read.text("mrz_document_code", "documentclasscode"))
+	if issuer != (event.Issuer{}) {
+		doc.Issuer = &issuer
+	}
+	images := captured.Object("images")
+	taken := picture(images[numberedName("frontDoc", r.number)]) || picture(images[numberedName("backDoc", r.number)])
+	return doc, taken || len(r.labels()) > 0 || doc.DocumentNumber != "" || doc.DateOfExpiry != ""
+}
+
+// issuedBy is who issued the document, by the recogniser's word before what is printed on it for the
+// country, and the other way round for the name.
+func (r report) issuedBy(read *labels) event.Issuer {
+	code, name := r.issuer(), read.text("issuer", "issuingstatename")
+	if code == "" {
+		code = read.country("issuer", "issuingstatecode")
+	}
+	if name == "" {
+		name = r.body.Text("predictedIdTypeFront", "FDSIDList", "dCountryName")
+	}
+	return event.Issuer{CountryCode: code, Name: values.Clip(name, values.MaxID)}
+}

@@ -1,0 +1,57 @@
+package signzy
+
+import (
+	"strings"
+
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// fieldErrors tells apart what could not be read and what was read twice and differs, text against
+// barcode or MRZ (observed).
+func (e *evidence) fieldErrors(r report) {
+	const source = "extractedFieldErrors"
+	failed := answer{result: event.ResultFailed}
+	unread := r.check("extracted_fields", event.CheckDataExtraction, source, failed)
+	differs := r.check("field_mismatch", event.CheckDataConsistency, source, failed)
+	items, odd := list(r.body, source)
+	mismatches := 0
+	for _, item := range items {
+		entry, _ := item.(map[string]any)
+		c := &unread
+		if isMismatch(entry) {
+			c = &differs
+			mismatches++
+		}
+		if name := values.FieldName(document.Object(entry).Text("fieldName")); name != "" && len(c.Fields) < values.Most {
+			c.Fields = append(c.Fields, event.CheckField{Field: name, Result: event.ResultFailed})
+		}
+	}
+	if odd {
+		unread.Result = event.ResultUndetermined
+	}
+	if odd || len(items) > mismatches {
+		e.add(unread, "document.data_incomplete")
+	}
+	if mismatches > 0 {
+		e.add(differs, "data.mismatch")
+	}
+}
+
+// isMismatch reads errorStatus. NOT_EXTRACTED is the only code observed; of any other one the message
+// may say what it is about.
+func isMismatch(entry document.Object) bool {
+	code := values.Letters(entry.Text("errorStatus"))
+	if code == "notextracted" {
+		return false
+	}
+	for _, text := range [...]string{code, values.Letters(entry.Text("message"))} {
+		for _, word := range [...]string{"mismatch", "notmatch", "differ", "inconsistent"} {
+			if strings.Contains(text, word) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,169 @@
+package signzy
+
+import (
+	"slices"
+	"strings"
+
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// manualReview is the reason where the evidence has none of its own.
+const manualReview = "review.manual_review_required"
+
+// evidence is what a journey says of the person: checks, the reasons that they give, and what speaks
+// against an approval.
+type evidence struct {
+	policy  map[string]float64
+	checks  []event.Check
+	reasons []event.Reason
+	risk    *event.Risk
+	against []objection
+}
+
+// objection is one thing in a body that speaks against the person. A policy approves only where none is
+// left.
+type objection struct {
+	kind   string // the type of check under which an operator may overlook it; "": nobody may
+	reason event.Reason
+}
+
+// add takes a check; codes say what its failure or warning means. Whatever has not passed speaks against
+// the person, of whatever type it is, so a check that is new here does too.
+func (e *evidence) add(c event.Check, codes ...string) {
+	e.note(c, codes...)
+	if !speaks(c) {
+		return
+	}
+	if !bad(c.Result) || len(codes) == 0 {
+		e.object(c.Type, event.Reason{Code: manualReview, CheckID: c.CheckID, ProviderCode: c.ProviderCheck})
+		return
+	}
+	for _, code := range codes {
+		e.object(c.Type, event.Reason{Code: code, CheckID: c.CheckID, ProviderCode: c.ProviderCheck})
+	}
+}
+
+// note takes a check that no policy looks at.
+func (e *evidence) note(c event.Check, codes ...string) {
+	c.Method = values.CheckMethod(c.Type)
+	c.ProviderCheck = values.Clip(c.ProviderCheck, values.MaxCode)
+	c.ProviderResult = values.Clip(c.ProviderResult, values.MaxCode)
+	if bad(c.Result) {
+		c.Reasons = codes
+		for _, code := range codes {
+			e.because(event.Reason{Code: code, CheckID: c.CheckID, ProviderCode: c.ProviderCheck})
+		}
+	}
+	e.checks = append(e.checks, c)
+}
+
+// bad reports whether a check found something.
+func bad(r event.Result) bool { return r == event.ResultFailed || r == event.ResultWarning }
+
+// speaks reports whether a check, or one of its fields, has neither passed nor been left out.
+func speaks(c event.Check) bool {
+	against := func(r event.Result) bool {
+		return r != event.ResultPassed && r != event.ResultNotPerformed
+	}
+	field := func(f event.CheckField) bool { return against(f.Result) }
+	return against(c.Result) || slices.ContainsFunc(c.Fields, field)
+}
+
+// because adds a reason unless its code is known already.
+func (e *evidence) because(reason event.Reason) { e.reasons = withReason(e.reasons, reason) }
+
+func withReason(reasons []event.Reason, reason event.Reason) []event.Reason {
+	if slices.ContainsFunc(reasons, func(r event.Reason) bool { return r.Code == reason.Code }) {
+		return reasons
+	}
+	return append(reasons, reason)
+}
+
+// object holds something against the person that is no check, or not only one.
+func (e *evidence) object(kind string, reason event.Reason) {
+	e.against = append(e.against, objection{kind, reason})
+}
+
+// unexplained holds against the person that a part of the body cannot be read, or judges something that
+// no documentation explains. place is a name of ours: the body's own may be anything.
+func (e *evidence) unexplained(kind, place string) {
+	e.object(kind, event.Reason{Code: manualReview, ProviderCode: place})
+}
+
+// others holds against the person what judges in the members of o that are not known: a new kind of
+// evidence counts against an approval until somebody says what it means.
+func (e *evidence) others(o document.Object, place string, known ...string) {
+	for member, v := range o {
+		if !slices.Contains(known, member) && judges(v) {
+			e.unexplained("", place)
+			return
+		}
+	}
+}
+
+// evidenceOf lists every check of a journey (EVENT section 5). A value that was not sent is no check.
+func evidenceOf(j document.Object, reports []report, policy map[string]float64) *evidence {
+	e := &evidence{policy: policy}
+	e.documents(j, reports)
+	e.compare(j)
+	for _, r := range reports {
+		e.fieldErrors(r)
+	}
+	e.selfie(j)
+	e.addresses(j)
+	e.location(j)
+	e.lookUps(j)
+	e.consent(j)
+	e.unknownParts(j)
+	return e
+}
+
+// journeyParts are the members of a journey that are read elsewhere, or that judge nothing.
+var journeyParts = []string{
+	"_id", "clientId", "userId", "journeyId", "journeyUrl", "currentStatus", "step", "message", "callbackSent",
+	"isFrontendJourneyRequired", "inQueue", "mobileStatus", "_deleted", "deletionTimeLimit", "__v", "createdAt",
+	"startedAt", "completedAt", "updatedAt", "test", "flow", "processingConfig", "userInfo", "matchPercentage",
+	"externalApiResponses", "ipAddresses", "capturedData", "documentIntelligence", "selfieAnalysis",
+}
+
+// unknownParts are the objects and lists of a journey that are not known, and the known ones that hold
+// nothing that can be read.
+func (e *evidence) unknownParts(j document.Object) {
+	for _, member := range [...]string{"capturedData", "documentIntelligence", "selfieAnalysis"} {
+		if _, odd := part(j, member); odd {
+			e.unexplained("", member)
+		}
+	}
+	for member, v := range j {
+		_, isObject := v.(map[string]any)
+		_, isList := v.([]any)
+		known := slices.Contains(journeyParts, member) || isLaterReport(member)
+		if !known && (isObject || isList) && judges(v) {
+			e.unexplained("", "journey")
+			return
+		}
+	}
+}
+
+// consent is refused where a member of that name is false. It stands in capturedData wherever that does
+// (observed). The consent of the selfie page is left out, because it is false in journeys that succeeded
+// (observed); a policy may ask for it.
+func (e *evidence) consent(j document.Object) {
+	captured := j.Object("capturedData")
+	if captured != nil && !answerAt(captured, "consent").sent() {
+		e.unexplained("", "consent")
+	}
+	for _, member := range values.Sorted(captured) {
+		if member == "livenessConsent" || !strings.Contains(strings.ToLower(member), "consent") {
+			continue
+		}
+		switch a := answerAt(captured, member); {
+		case a.failed():
+			e.object("", event.Reason{Code: "session.consent_declined", ProviderCode: "consent"})
+		case !a.passed():
+			e.unexplained("", "consent")
+		}
+	}
+}

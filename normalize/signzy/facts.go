@@ -1,0 +1,110 @@
+package signzy
+
+import (
+	"time"
+
+	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// facts is what a journey says whatever its status. processingConfig is not read: it holds the secret of
+// the callback in clear. Neither is userInfo but for the caller's reference: its data came from the
+// caller and prove nothing.
+func facts(j document.Object, reports []report, dates *values.Dates) kycbridge.Observation {
+	o := kycbridge.Observation{
+		FlowID:         values.Clip(j.Text("flow", "flowId"), values.MaxID),
+		FlowVersion:    values.Clip(j.Text("flow", "version"), values.MaxID),
+		Test:           isTest(j.Object("flow")) || isTest(j),
+		References:     map[string]string{},
+		ProviderStatus: values.StatusFrom(j, "currentStatus", "step", "message"),
+		Decision:       event.Decision{Outcome: event.OutcomeNone},
+		Session:        session(j),
+		Media:          media(j, reports),
+		Extensions:     attempts(j),
+	}
+	external := j.Text("userInfo", "externalReferenceId")
+	if external == "" {
+		external = j.Text("userId")
+	}
+	o.ExternalReference = values.ExternalReference(external)
+	values.Set(o.References, "journey_id", values.Clip(reference(j), values.MaxID))
+	values.Set(o.References, "database_id", values.Clip(j.Text("_id"), values.MaxID))
+	values.Set(o.References, "client_id", values.Clip(j.Text("clientId"), values.MaxID))
+	addDocuments(&o, j, reports, dates)
+	return o
+}
+
+// isTest reports whether a flow is marked as a test. A mark that cannot be read counts as one: what may
+// be sandbox traffic never looks live.
+func isTest(flow document.Object) bool {
+	switch v := flow["test"].(type) {
+	case nil:
+		return false
+	case map[string]any, []any:
+		return true
+	default:
+		text := document.Text(v)
+		return !blank(text) && text != "0"
+	}
+}
+
+// occurred sets when a journey became what it is. The provider writes updatedAt just before the last
+// save and completedAt at it (observed); a later change moves updatedAt. An end without a completedAt that
+// can be read, or with one before anything can have happened, has no time that can be trusted.
+func occurred(o *kycbridge.Observation, j document.Object, ended bool) {
+	const earliest = 2000
+	updated, over := j.Time("updatedAt"), j.Time("completedAt")
+	if !ended || over.Year() >= earliest {
+		o.OccurredAt = later(updated, over)
+	}
+	o.Untimed = o.OccurredAt.IsZero()
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// session is the applicant's visit. The consent of the selfie page is left out: it is false even in
+// journeys that succeeded (observed). The country is what the applicant chose.
+func session(j document.Object) *event.Session {
+	s := event.Session{
+		Channel:   "web",
+		CreatedAt: event.Instant(j.Time("createdAt")),
+		StartedAt: event.Instant(j.Time("startedAt")),
+		EndedAt:   event.Instant(j.Time("completedAt")),
+		Country:   values.Alpha2(j.Text("capturedData", "country")),
+	}
+	if s.Country != "" {
+		s.CountrySource = "declared"
+	}
+	switch given := answerAt(j.Object("capturedData"), "consent"); {
+	case given.passed():
+		s.Consent = &event.Consent{Given: true}
+	case given.failed():
+		s.Consent = &event.Consent{}
+	}
+	return &s
+}
+
+// attempts are how often the applicant tried each part.
+func attempts(j document.Object) map[string]any {
+	const most = 1_000_000
+	extensions := map[string]any{}
+	for _, part := range [...]struct{ member, name string }{
+		{"documentIntelligence", "document_attempts"},
+		{"selfieAnalysis", "selfie_attempts"},
+	} {
+		if n, ok := j.Number(part.member, "attempts"); ok && n >= 0 && n <= most && n == float64(int(n)) {
+			extensions[part.name] = int(n)
+		}
+	}
+	if len(extensions) == 0 {
+		return nil
+	}
+	return extensions
+}

@@ -1,0 +1,199 @@
+package signzy
+
+import (
+	"reflect"
+	"strings"
+	"unicode"
+
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// labels are extractedFields: the labels printed on a document, by their letters and digits, because
+// they have no stable case or separators. A label that comes with two values is unread.
+type labels struct {
+	values map[string]any
+	twice  map[string]bool
+	unread *values.Unread
+}
+
+func newLabels(fields document.Object, unread *values.Unread) *labels {
+	l := &labels{values: map[string]any{}, twice: map[string]bool{}, unread: unread}
+	for _, label := range values.Sorted(fields) {
+		key := labelKey(label)
+		for _, v := range spread(fields[label]) {
+			known, again := l.values[key]
+			l.twice[key] = l.twice[key] || again && !equal(known, v)
+			if !again {
+				l.values[key] = v
+			}
+		}
+	}
+	return l
+}
+
+func labelKey(label string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, label)
+}
+
+// spread are the values of a label, those that say something: a list of them is a label that came more
+// than once.
+func spread(v any) []any {
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case []any:
+		var all []any
+		for _, item := range v {
+			all = append(all, spread(item)...)
+		}
+		return all
+	case map[string]any:
+		if len(v) == 0 {
+			return nil
+		}
+	case string:
+		if text := strings.TrimSpace(v); text == "" || text == "NA" {
+			return nil
+		}
+	}
+	return []any{v}
+}
+
+func equal(a, b any) bool {
+	x, y := document.Text(a), document.Text(b)
+	if x != "" || y != "" {
+		return strings.EqualFold(strings.TrimSpace(x), strings.TrimSpace(y))
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+// text is the first of the labelled values. What cannot be read is noted for the field that it is for.
+func (l *labels) text(field string, keys ...string) string {
+	for _, key := range keys {
+		if text, given := l.one(field, key); given {
+			return text
+		}
+	}
+	return ""
+}
+
+// one is the value of a label; given is false where there is none.
+func (l *labels) one(field, key string) (text string, given bool) {
+	v, given := l.values[key]
+	if !given {
+		return "", false
+	}
+	_, isBool := v.(bool)
+	if text = strings.TrimSpace(document.Text(v)); l.twice[key] || isBool || text == "" {
+		l.unread.Add(field)
+		return "", true
+	}
+	return text, true
+}
+
+// date is text for a date, of which some word may say that there is none.
+func (l *labels) date(field string, keys ...string) string {
+	if text := l.text(field, keys...); !blank(text) {
+		return text
+	}
+	return ""
+}
+
+// country is the first of the labelled values that is a code of ICAO 9303.
+func (l *labels) country(field string, keys ...string) string {
+	for _, key := range keys {
+		if code := values.Alpha3(l.text(field, key)); code != "" {
+			return code
+		}
+	}
+	return ""
+}
+
+// claims are what was read from the document.
+func (l *labels) claims(dates *values.Dates) event.Claims {
+	claims := event.Claims{}
+	l.name(claims, "name", "names", "fullname", "name", "surnameandgivennames")
+	l.name(claims, "given_name", "firstname", "givennames", "givenname")
+	l.name(claims, "middle_name", "middlename")
+	l.name(claims, "family_name", "lastname", "surname", "familyname")
+	values.SetClaim(claims, "birthdate", dates.Birth(l.date("birthdate", "dateofbirth", "birthdate", "dob")))
+	values.SetClaim(claims, "gender", values.Gender(l.text("gender", "sex", "gender")))
+	values.SetClaim(claims, "personal_number", l.text("personal_number", "personalnumber"))
+	values.SetNationality(claims, l.country("nationalities", "nationalitycode", "nationality"))
+	values.SetAddress(claims, l.address())
+	return values.OrNil(claims)
+}
+
+// name puts a name under its claim, and one in another script than Latin under the claim with its
+// language tag. A name that no label gives in Latin letters stands under the bare claim as well.
+func (l *labels) name(claims event.Claims, claim string, keys ...string) {
+	native := ""
+	for _, key := range keys {
+		if claims[claim] != nil && l.twice[key] {
+			continue
+		}
+		text, given := l.one(claim, key)
+		if given && text == "" {
+			return
+		}
+		tag := languageTag(text)
+		if tag != "" && native == "" {
+			native = text
+		}
+		if name := claim + tag; claims[name] == nil {
+			values.SetClaim(claims, name, text)
+		}
+	}
+	if claims[claim] == nil {
+		values.SetClaim(claims, claim, native)
+	}
+}
+
+// scripts are the tags of scripts other than Latin: the language where it is known, else its code of
+// ISO 15924.
+var scripts = []struct {
+	of  *unicode.RangeTable
+	tag string
+}{
+	{unicode.Arabic, "#ar"}, {unicode.Devanagari, "#hi"}, {unicode.Cyrillic, "#und-Cyrl"},
+	{unicode.Greek, "#und-Grek"}, {unicode.Han, "#und-Hani"}, {unicode.Hangul, "#und-Hang"},
+	{unicode.Hiragana, "#und-Hira"}, {unicode.Katakana, "#und-Kana"}, {unicode.Thai, "#und-Thai"},
+	{unicode.Hebrew, "#und-Hebr"}, {unicode.Bengali, "#und-Beng"}, {unicode.Gujarati, "#und-Gujr"},
+	{unicode.Gurmukhi, "#und-Guru"}, {unicode.Kannada, "#und-Knda"}, {unicode.Malayalam, "#und-Mlym"},
+	{unicode.Oriya, "#und-Orya"}, {unicode.Tamil, "#und-Taml"}, {unicode.Telugu, "#und-Telu"},
+	{unicode.Sinhala, "#und-Sinh"}, {unicode.Thaana, "#und-Thaa"}, {unicode.Tibetan, "#und-Tibt"},
+	{unicode.Myanmar, "#und-Mymr"}, {unicode.Khmer, "#und-Khmr"}, {unicode.Lao, "#und-Laoo"},
+	{unicode.Mongolian, "#und-Mong"}, {unicode.Armenian, "#und-Armn"}, {unicode.Georgian, "#und-Geor"},
+	{unicode.Ethiopic, "#und-Ethi"},
+}
+
+// languageTag is the tag of a text by the script of its first letter, with the # of OIDC before it; ""
+// where a Latin letter, or no letter, stands in it.
+func languageTag(text string) string {
+	tag := ""
+	for _, r := range text {
+		if unicode.Is(unicode.Latin, r) {
+			return ""
+		}
+		if tag == "" && unicode.IsLetter(r) {
+			tag = tagOf(r)
+		}
+	}
+	return tag
+}
+
+func tagOf(r rune) string {
+	for _, script := range scripts {
+		if unicode.Is(script.of, r) {
+			return script.tag
+		}
+	}
+	return "#und-Zzzz" // the code for a script that has none
+}

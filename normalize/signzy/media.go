@@ -1,0 +1,104 @@
+package signzy
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// media lists the pictures of a journey: those that were taken, and the parts that were cut out of them.
+// Whoever has the address of one can open it, so the place in the body goes along to stand in for it;
+// where the picture itself stands in the body, the place is all that an event tells.
+// Source: https://docs.signzy.com/contract360/persist-file-system
+func media(j document.Object, reports []report) []event.Media {
+	images := j.Object("capturedData", "images")
+	var found []event.Media
+	said := images != nil
+	for _, member := range imageMembers(images) {
+		if picture(images[member]) {
+			found = append(found, medium(imageKind(member), images.Text(member), "capturedData.images."+member))
+		}
+	}
+	for _, r := range reports {
+		said = said || r.body.Has("graphicFields")
+		found = append(found, r.graphics()...)
+	}
+	if said && found == nil {
+		return []event.Media{}
+	}
+	return values.AtMost(found)
+}
+
+// imageMembers are the members of images, in the order of a journey.
+func imageMembers(images document.Object) []string {
+	members := []string{"frontDoc", "backDoc", "selfie"}
+	for _, member := range values.Sorted(images) {
+		if stem, n := numbered(member); n > 0 && (stem == "frontDoc" || stem == "backDoc") {
+			members = append(members, member)
+		}
+	}
+	return members
+}
+
+func imageKind(member string) string {
+	switch stem, _ := numbered(member); stem {
+	case "frontDoc":
+		return "document_front"
+	case "backDoc":
+		return "document_back"
+	}
+	return "selfie"
+}
+
+// graphics are the parts of a document's pictures, by what they show.
+func (r report) graphics() []event.Media {
+	var found []event.Media
+	for i, group := range r.body.List("graphicFields", "fieldList") {
+		items, _ := group.([]any)
+		for k, item := range items {
+			field, _ := item.(map[string]any)
+			if kind := graphicKind(field); kind != "" && picture(field["value"]) {
+				place := fmt.Sprintf("%s.graphicFields.fieldList.%d.%d.value", r.member, i, k)
+				found = append(found, medium(kind, document.Object(field).Text("value"), place))
+			}
+		}
+	}
+	return found
+}
+
+// graphicKind names a part: portrait, ghost_portrait, signature, and the document itself by its side.
+func graphicKind(field document.Object) string {
+	kind := values.Snake(field.Text("fieldType"))
+	if kind != "cropped_document" {
+		return kind
+	}
+	if values.Fold(field.Text("docSide")) == "back" {
+		return "document_back"
+	}
+	return "document_front"
+}
+
+func medium(kind, ref, place string) event.Media {
+	if !webAddress(ref) {
+		return event.Media{Kind: kind, ProviderRef: place, Field: place}
+	}
+	name, _, _ := strings.Cut(ref, "?")
+	return event.Media{Kind: kind, MediaType: values.MediaType(path.Ext(name)), ProviderRef: ref, Field: place}
+}
+
+// picture reports whether v is the address of a picture or the picture itself, in whatever encoding.
+func picture(v any) bool {
+	const longestWord = 256
+	s, _ := v.(string)
+	return webAddress(s) || len(s) > longestWord || len(s) >= 5 && strings.EqualFold(s[:5], "data:")
+}
+
+// webAddress reports whether s is an address of sensible length rather than data.
+func webAddress(s string) bool {
+	const longest = 2048
+	return len(s) <= longest && (strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://"))
+}

@@ -1,0 +1,188 @@
+package signzy
+
+import (
+	"strconv"
+	"strings"
+
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// Reasons of network addresses.
+const (
+	hides      = "risk.vpn_or_proxy"
+	abused     = "risk.fraud_suspected"
+	suspicious = "risk.device_suspicious"
+)
+
+// flags are what is told of an address, by its name in the event. A flag with a reason speaks against
+// the person where it is true.
+var flags = []struct {
+	member, name, code string
+	needed             bool // without an answer the check has not passed
+}{
+	{"proxy", "proxy", hides, true},
+	{"vpn", "vpn", hides, true},
+	{"tor", "tor", hides, true},
+	{"isCrawler", "crawler", suspicious, false},
+	{"recentAbuse", "recent_abuse", abused, false},
+	{"botStatus", "bot", suspicious, false},
+	{"mobile", "mobile", "", false},
+}
+
+// addresses is one check over all addresses, none of which is named. Where the account has not bought
+// the check there is only a message to say so (observed).
+func (e *evidence) addresses(j document.Object) {
+	all, odd := part(j, "ipAddresses")
+	if all == nil && !odd {
+		return
+	}
+	v := addressVerdict{details: map[string]any{}, unsure: odd}
+	for _, address := range values.Sorted(all) {
+		told := all.Object(address)
+		if !v.read(told) && told.Text("message") == "" {
+			v.unsure = true
+		}
+	}
+	c := event.Check{CheckID: "ip_risk", Type: event.CheckIPRisk, Result: v.result(), ProviderCheck: "ipAddresses"}
+	if len(v.countries) == 1 {
+		v.details["country"] = v.countries[0]
+	}
+	if len(v.details) > 0 {
+		c.Details = v.details
+	}
+	if score, ok := fraudScore(j); ok {
+		e.risk = &event.Risk{Score: &score}
+	}
+	e.add(c, v.codes...)
+}
+
+// addressVerdict is what was told of the addresses of one journey.
+type addressVerdict struct {
+	details   map[string]any
+	codes     []string
+	countries []string // alpha-2, each once
+	answered  bool     // some flag has an answer
+	lacks     bool     // some address has no answer to a flag that is needed
+	unsure    bool     // something cannot be read
+}
+
+// read takes in one address and reports whether anything of it was told.
+func (v *addressVerdict) read(address document.Object) (told bool) {
+	for _, flag := range flags {
+		a := answerAt(address, flag.member)
+		told = told || a.sent()
+		switch {
+		case a.passed() && flag.code != "":
+			v.codes = appendNew(v.codes, flag.code)
+			fallthrough
+		case a.passed():
+			v.answered, v.details[flag.name] = true, true
+		case a.failed():
+			v.answered = true
+			if v.details[flag.name] == nil {
+				v.details[flag.name] = false
+			}
+		case a.sent() && a.result != event.ResultNotPerformed:
+			v.unsure = true
+		case flag.needed:
+			v.lacks = true
+		}
+	}
+	if code := values.Alpha2(address.Text("countryCode")); code != "" {
+		v.countries = appendNew(v.countries, code)
+	}
+	return told
+}
+
+func (v *addressVerdict) result() event.Result {
+	switch {
+	case v.codes != nil:
+		return event.ResultWarning
+	case v.unsure || v.answered && v.lacks:
+		return event.ResultUndetermined
+	case v.answered:
+		return event.ResultPassed
+	}
+	return event.ResultNotPerformed
+}
+
+// fraudScore is the worst fraud score of the addresses, 0 to 1 and 1 is worst.
+func fraudScore(j document.Object) (worst float64, found bool) {
+	addresses := j.Object("ipAddresses")
+	for address := range addresses {
+		if f, ok := addresses.Number(address, "fraudScore"); ok && f >= 0 && f <= 100 {
+			worst, found = max(worst, f/100), true
+		}
+	}
+	return worst, found
+}
+
+// location tells that the browser gave its position. Nobody judged it, and it is not carried.
+func (e *evidence) location(j document.Object) {
+	at := j.Object("capturedData", "location")
+	if at.Text("latitude") != "" && at.Text("longitude") != "" {
+		e.note(event.Check{
+			CheckID: "geolocation", Type: event.CheckGeolocation, Result: event.ResultUndetermined,
+			ProviderCheck: "capturedData.location",
+		})
+	}
+}
+
+// lookUps lists the look-ups of the flow by their names; their content stays where it is.
+func (e *evidence) lookUps(j document.Object) {
+	calls, odd := list(j, "externalApiResponses")
+	if odd {
+		e.add(event.Check{
+			CheckID: "external", Type: event.CheckDatabase, Result: event.ResultUndetermined,
+			ProviderCheck: "externalApiResponses",
+		})
+	}
+	for i, item := range calls {
+		if i == values.Most {
+			e.unexplained("", "externalApiResponses")
+			return
+		}
+		call, _ := item.(map[string]any)
+		e.lookUp(i, call)
+	}
+}
+
+// registryMismatch is what False says of a look-up.
+const registryMismatch = "data.registry_mismatch"
+
+// lookUp is one look-up. What True means for a list of wanted or exposed persons is not documented, so
+// such a look-up remains undetermined.
+func (e *evidence) lookUp(i int, call document.Object) {
+	a := answerAt(call.Object("response"), "overallStatus")
+	if !a.sent() {
+		a = unreadable
+	}
+	c := event.Check{
+		CheckID: "external." + strconv.Itoa(i), Type: event.CheckDatabase, Result: a.result,
+		ProviderCheck: call.Text("api"), ProviderResult: a.raw,
+	}
+	if !isScreening(call.Text("api")) {
+		e.add(c, registryMismatch)
+		return
+	}
+	c.Type, c.Result = event.CheckAML, event.ResultUndetermined
+	if a.failed() {
+		e.object(c.Type, event.Reason{
+			Code: registryMismatch, CheckID: c.CheckID, ProviderCode: values.Clip(c.ProviderCheck, values.MaxCode),
+		})
+	}
+	e.add(c)
+}
+
+// isScreening reports whether a look-up is of the anti-money-laundering kind, by its name.
+func isScreening(api string) bool {
+	name := values.Letters(api)
+	for _, word := range [...]string{"aml", "sanction", "pepcheck", "pepscreening", "watchlist", "adversemedia"} {
+		if strings.Contains(name, word) {
+			return true
+		}
+	}
+	return false
+}

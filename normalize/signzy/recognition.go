@@ -1,0 +1,93 @@
+package signzy
+
+import (
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/normalize/values"
+)
+
+// recognition is the check docType, with the recogniser's probability for a score. Where the applicant
+// chose another type of document than the recognised one, it has passed with a warning.
+func (e *evidence) recognition(r report, captured document.Object) {
+	a := answerAt(r.body.Object("completeStatus", "detailsOptical"), "docType")
+	c := r.check("doc_type", event.CheckDocumentRecognition, "detailsOptical.docType", a)
+	var codes []string
+	if a.failed() {
+		codes = []string{"document.not_recognized"}
+	}
+	switch r.agrees(captured) {
+	case event.ResultFailed:
+		c.Fields = []event.CheckField{{Field: "document_type", Result: event.ResultFailed}}
+		codes = append(codes, "document.type_not_accepted")
+		if !a.failed() {
+			c.Result = event.ResultWarning
+		}
+	case event.ResultUndetermined:
+		c.Fields = []event.CheckField{{Field: "document_type", Result: event.ResultUndetermined}}
+	}
+	if p, ok := r.probability(); ok {
+		c.Score, c.ScoreRaw = &p, &event.ScoreRaw{Value: p, Min: 0, Max: 1}
+	}
+	if c.Result == "" {
+		if c.Fields == nil && c.Score == nil {
+			return
+		}
+		c.Result = event.ResultUndetermined
+	}
+	e.add(c, codes...)
+}
+
+// probability is how sure the recogniser is of the front, else of the back.
+func (r report) probability() (float64, bool) {
+	for _, side := range [...]string{"predictedIdTypeFront", "predictedIdTypeBack"} {
+		if p, ok := r.body.Number(side, "P"); ok && p >= 0 && p <= 1 {
+			return p, true
+		}
+	}
+	return 0, false
+}
+
+// agrees compares the chosen type with what each side was recognised as: passed, failed, undetermined
+// where one of them cannot be read or is not of the vocabulary, and not performed where there is nothing
+// to compare.
+func (r report) agrees(captured document.Object) event.Result {
+	chosen, asked := captured[numberedName("idType", r.number)]
+	if !asked {
+		return event.ResultNotPerformed
+	}
+	chosenIn := captured.Text("country")
+	want, known := typeOf(document.Text(chosen), values.Alpha3(chosenIn))
+	combined := event.ResultNotPerformed
+	for _, side := range [...]string{"predictedIdTypeFront", "predictedIdTypeBack"} {
+		predicted, odd := part(r.body, side)
+		result := sideAgrees(predicted, r.country(chosenIn), want, known)
+		switch {
+		case result == event.ResultFailed:
+			return result
+		case odd, predicted != nil && result == event.ResultNotPerformed:
+			combined = event.ResultUndetermined
+		case combined != event.ResultUndetermined && predicted != nil:
+			combined = result
+		}
+	}
+	return combined
+}
+
+// sideAgrees compares the wanted type with what one side was recognised as.
+func sideAgrees(predicted document.Object, country, want string, wantKnown bool) event.Result {
+	result := event.ResultNotPerformed
+	for _, label := range [...]string{predicted.Text("FDSIDList", "dDescription"), predicted.Text("DocumentName")} {
+		if blank(label) {
+			continue
+		}
+		name, known := typeOf(label, country)
+		switch {
+		case name == want || known && wantKnown && compatible(name, want):
+			return event.ResultPassed
+		case known && wantKnown:
+			return event.ResultFailed
+		}
+		result = event.ResultUndetermined
+	}
+	return result
+}

@@ -1,0 +1,101 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+	"kycbridge/event"
+)
+
+const (
+	barTTL   = 3 * time.Second // a bar falls by itself, so a purge that was killed keeps nobody out
+	barAgain = time.Second     // how often it is renewed
+	// barLast is how long it stands after an erasure has ended: whoever waits for that, and the
+	// answers to payloads stored just before, are over by then. A server allows no less.
+	barLast  = time.Second
+	barPause = 25 * time.Millisecond // before a payload that met it is tried again
+)
+
+// Bar keeps payloads of a verification out of the log until lift is called: the server itself refuses
+// them, whichever process brings them. Those who bring one wait.
+func (s *Store) Bar(ctx context.Context, k kycbridge.Key) (lift func(), err error) {
+	if err := s.putBar(ctx, k, barTTL); err != nil {
+		return nil, err
+	}
+	renewing, end := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for pause(renewing, barAgain); renewing.Err() == nil; pause(renewing, barAgain) {
+			_ = s.putBar(renewing, k, barTTL) // the next one comes before this one was needed
+		}
+	})
+	return func() {
+		end()
+		running.Wait()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+		defer cancel()
+		_ = s.putBar(last, k, barLast) // else the one before falls by itself
+	}, nil
+}
+
+// putBar puts up a bar and takes the earlier ones away.
+func (s *Store) putBar(ctx context.Context, k kycbridge.Key, ttl time.Duration) error {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	m := &nats.Msg{Subject: s.names.bar(k), Header: nats.Header{jetstream.MsgTTLHeader: {ttl.String()}}}
+	ack, err := s.js.PublishMsg(ctx, m)
+	if err != nil {
+		return fmt.Errorf("keep payloads out of the log: %w", err)
+	}
+	if err := s.noteErasing(ctx, s.names.payloads(), ack.Sequence); err != nil { // it goes by itself
+		return fmt.Errorf("keep payloads out of the log: %w", err)
+	}
+	if err := s.log.Purge(ctx, jetstream.WithPurgeSubject(m.Subject), jetstream.WithPurgeSequence(ack.Sequence)); err != nil {
+		return fmt.Errorf("keep payloads out of the log: %w", err)
+	}
+	return nil
+}
+
+// barred makes the server refuse m while a bar stands.
+func (s *Store) barred(m *nats.Msg, k kycbridge.Key) {
+	m.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.Itoa(0)}
+	m.Header[jetstream.ExpectedLastSubjSeqSubjHeader] = []string{s.names.bar(k)}
+}
+
+// appendOnce publishes a payload; one that meets a bar waits until it falls, at most as long as
+// an answer of the server may take.
+func (s *Store) appendOnce(ctx context.Context, m *nats.Msg) (jetstream.PubAck, error) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	for {
+		ack, err := s.payloads.Publish(ctx, m)
+		var refused *jetstream.APIError
+		if !errors.As(err, &refused) || !wrongLast(refused) {
+			return ack, err
+		}
+		if refused.ErrorCode == wrongLastSequence { // else two of one verification have met in a cluster
+			pause(ctx, barPause)
+		}
+		if ctx.Err() != nil {
+			return ack, fmt.Errorf("the verification is being erased: %w", ctx.Err())
+		}
+	}
+}
+
+// erasedBefore reports whether p is a repetition of a payload that was erased with its verification.
+// What was fetched since is none: it was asked for anew.
+func (s *Store) erasedBefore(ctx context.Context, k kycbridge.Key, p kycbridge.Payload) (bool, error) {
+	if p.Via != event.ViaCallback {
+		return false, nil
+	}
+	t, err := s.Buried(ctx, k)
+	return err == nil && t != nil && t.Holds(p), err
+}

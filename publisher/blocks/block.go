@@ -1,0 +1,96 @@
+package blocks
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// span is a part of a block.
+type span struct{ from, to int }
+
+// scanned is what was found in a block.
+type scanned struct {
+	records  int
+	messages int
+	first    uint64 // sequence of the first and the last record that is not a tombstone
+	last     uint64
+	given    uint64 // highest sequence that any record speaks of, tombstones too: it was given out
+	time     int64  // of the last message
+	damaged  []span
+}
+
+// furthest is how far apart the sequences of two records may lie between which damage was passed
+// over: bytes that look like a record by chance, or by intent, have any sequence.
+const furthest = 1 << 20
+
+// scan reads a block from its beginning to its end, and passes over what is damaged. Records whose
+// sequence is not above floor are old ones that do not belong here. each may be nil.
+func (h hasher) scan(buf []byte, floor uint64, each func(r record)) scanned {
+	s := scanned{last: floor}
+	for at := 0; at < len(buf); {
+		r, ok := h.parse(buf[at:])
+		if !ok || r.kind != tombstone && r.seq != 0 && r.seq <= floor {
+			next := h.resync(buf, at, s.last)
+			s.damaged = append(s.damaged, span{at, next})
+			at = next
+			continue
+		}
+		s.take(r)
+		if each != nil {
+			each(r)
+		}
+		at += len(r.raw)
+	}
+	if s.first == 0 {
+		s.last = 0
+	}
+	return s
+}
+
+func (s *scanned) take(r record) {
+	s.records++
+	s.given = max(s.given, r.seq)
+	if r.kind == tombstone || r.seq == 0 {
+		return
+	}
+	if s.first == 0 {
+		s.first = r.seq
+	}
+	s.last = max(s.last, r.seq)
+	if r.message() {
+		s.messages++
+		s.time = r.time
+	}
+}
+
+// resync finds the next whole record behind a damaged one: where the damaged one says that it ends,
+// else anywhere.
+func (h hasher) resync(buf []byte, at int, last uint64) int {
+	if l, ok := layoutOf(buf[at:]); ok {
+		next := at + l.length
+		if _, whole := h.follows(buf[next:], last); whole || next == len(buf) {
+			return next
+		}
+	}
+	for next := at + 1; next <= len(buf)-leastRecord; next++ {
+		if _, ok := h.follows(buf[next:], last); ok {
+			return next
+		}
+	}
+	return len(buf)
+}
+
+// follows reads a record that may come some way behind the sequence last.
+func (h hasher) follows(buf []byte, last uint64) (record, bool) {
+	if len(buf) < leastRecord {
+		return record{}, false
+	}
+	seq := binary.LittleEndian.Uint64(buf[4:])
+	if plain := seq &^ (erased | tombstone); seq&tombstone == 0 && last > 0 && plain != 0 && (plain <= last || plain-last > furthest) {
+		return record{}, false
+	}
+	return h.parse(buf)
+}
+
+// compressed reports whether a block was written by a server with compression.
+func compressed(buf []byte) bool { return bytes.HasPrefix(buf, []byte("cmp")) }

@@ -1,0 +1,198 @@
+package blocks
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// repair puts the blocks of a stream right, and remembers those that are whole.
+func (c *check) repair(f folder, looks []look) error {
+	top, last, stale := c.top(f), uint64(0), false
+	for i, l := range looks {
+		if l.first != 0 && l.first <= last {
+			var err error
+			if l, err = f.look(l.number, last); err != nil { // older messages than those before it
+				return err
+			}
+		}
+		name, isLast := c.name(f.block(l.number)), i == len(looks)-1
+		switch {
+		case len(l.damaged) == 0:
+			stale = stale || c.memory[name].Last > l.last // cut off: the index says that there is more
+			c.memory[name] = l.stamp
+			if isLast && (l.records > 0 || l.size == 0) && top > max(l.given, last) {
+				// Cut off between two records: what is left of the block is whole.
+				c.found(f, Finding{Kind: KindBlock, File: name, Lost: []Lost{{After: max(l.last, last)}}})
+				stale = true
+			}
+		case isLast && l.torn && top <= max(l.last, last):
+			c.found(f, Finding{Kind: KindBlock, File: name, Torn: true})
+		default:
+			if isLast {
+				top = max(top, l.end(last))
+			}
+			var err error
+			if l.last, err = c.rebuild(f, l, last); err != nil {
+				return err
+			}
+			stale = true
+		}
+		last = max(last, l.last)
+	}
+	if !stale {
+		return nil
+	}
+	if err := f.reach(looks, last, top); err != nil {
+		return err
+	}
+	return c.reindex(f)
+}
+
+// top is a sequence that was given out at least: the index tells it, or what was remembered of the index
+// when the server was closed.
+func (c *check) top(f folder) uint64 {
+	if x := f.index(); x.last > 0 {
+		return x.last
+	}
+	return c.memory[c.name(filepath.Join(f.path, messagesDir, indexFile))].Last
+}
+
+// end is a sequence that was given out at least, if the end of the last block is damaged; 0 if not.
+func (l look) end(floor uint64) uint64 {
+	if d := l.damaged[len(l.damaged)-1]; int64(d.to) < l.size || l.torn {
+		return 0
+	}
+	return max(l.last, floor) + 1
+}
+
+// reach has the last block say that sequences up to top were given out, so that they are not given
+// out again.
+func (f folder) reach(looks []look, last, top uint64) error {
+	if top <= last || len(looks) == 0 {
+		return nil
+	}
+	number := looks[len(looks)-1].number
+	raw, err := os.ReadFile(f.block(number))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	h := blockHasher(f.stream, number)
+	return write(f.block(number), append(raw, h.skip(top, h.scan(raw, 0, nil).time)...))
+}
+
+// rebuild keeps a damaged block aside and puts what is whole of it in its place. It returns the last
+// sequence of that.
+func (c *check) rebuild(f folder, l look, floor uint64) (last uint64, err error) {
+	path := f.block(l.number)
+	found := Finding{Kind: KindBlock, File: c.name(path)}
+	var out []byte
+	if l.size <= largest {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return 0, err
+		}
+		mending := func() bool { return time.Since(c.began) < mendFor }
+		out, found.Mended, found.Lost = f.rebuilt(l, raw, floor, mending)
+	} else {
+		found.Lost = []Lost{{After: floor}}
+	}
+	if found.Aside, err = c.keepAside(f, path); err != nil {
+		return 0, err
+	}
+	c.found(f, found)
+	delete(c.memory, c.name(path))
+	if len(out) == 0 {
+		return 0, os.Remove(path)
+	}
+	return blockHasher(f.stream, l.number).scan(out, 0, nil).last, write(path, out)
+}
+
+// reindex has the server read all blocks anew: what it has written down about them is not so any more.
+func (c *check) reindex(f folder) error {
+	for _, name := range append(timerFiles[:], indexFile) {
+		err := os.Remove(filepath.Join(f.path, messagesDir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// refile gives blocks their own names back that have each other's: the checksums in a block are those
+// of its number.
+func (c *check) refile(f folder, numbers []uint32) error {
+	belongs := map[uint32]uint32{}
+	for _, n := range numbers {
+		if to := f.belongs(n, numbers); to != n {
+			belongs[n] = to
+		}
+	}
+	for from, to := range belongs {
+		if _, away := belongs[to]; !away && slices.Contains(numbers, to) {
+			delete(belongs, from) // a copy of one that is there
+		}
+	}
+	for from := range belongs {
+		aside, err := c.keepAside(f, f.block(from))
+		if err != nil {
+			return err
+		}
+		c.found(f, Finding{Kind: KindBlock, File: c.name(f.block(from)), Aside: aside, Misnamed: true})
+		if err := os.Rename(f.block(from), f.block(from)+".moved"); err != nil {
+			return err
+		}
+	}
+	for from, to := range belongs {
+		if err := os.Rename(f.block(from)+".moved", f.block(to)); err != nil {
+			return err
+		}
+	}
+	if len(belongs) == 0 {
+		return nil
+	}
+	return c.reindex(f)
+}
+
+// belongs is the number under which the first record of a block is whole; its own if there is none.
+func (f folder) belongs(number uint32, numbers []uint32) uint32 {
+	head := f.head(number)
+	l, ok := layoutOf(head)
+	if !ok {
+		return number
+	}
+	if _, whole := blockHasher(f.stream, number).parse(head); whole {
+		return number
+	}
+	for other := uint32(1); other <= numbers[len(numbers)-1]+1; other++ {
+		if _, whole := blockHasher(f.stream, other).parse(head[:l.length]); whole {
+			return other
+		}
+	}
+	return number
+}
+
+// head is the beginning of a block: its first record, if that is whole.
+func (f folder) head(number uint32) []byte {
+	file, err := os.Open(f.block(number))
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	buf := make([]byte, headSize)
+	if _, err := file.ReadAt(buf, 0); err != nil {
+		return nil
+	}
+	length := int(le(buf) &^ hasHeaders)
+	if length < leastRecord || length > mostRecord {
+		return nil
+	}
+	buf = make([]byte, length)
+	if _, err := file.ReadAt(buf, 0); err != nil {
+		return nil
+	}
+	return buf
+}

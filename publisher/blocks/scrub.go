@@ -1,0 +1,113 @@
+package blocks
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// again is how long a block that looks damaged is left alone before it is read once more: the server
+// may have been writing it.
+const again = 2 * time.Second
+
+// Scrub reads all blocks that were not read for as long as o.Fresh says, at a bounded rate, while a
+// server has the store open. It changes nothing: what it finds damaged is put right by the next Check.
+func Scrub(ctx context.Context, o Options, bytesPerSecond int64) (Result, error) {
+	c := &check{Options: o, began: time.Now(), memory: recall(o.Memory)}
+	err := c.each(func(f folder) error { return c.scrub(ctx, f, bytesPerSecond) })
+	if err == nil {
+		err = c.memory.keep(o.Memory)
+	}
+	c.result.Took = time.Since(c.began)
+	return c.result, err
+}
+
+func (c *check) scrub(ctx context.Context, f folder, bytesPerSecond int64) error {
+	numbers, err := f.numbers()
+	if err != nil || f.foreign() || len(numbers) == 0 {
+		return err
+	}
+	for _, number := range numbers[:len(numbers)-1] { // the last one is being written
+		if _, ok := c.known(f, number); ok {
+			continue
+		}
+		began := time.Now()
+		if err := c.scrubBlock(ctx, f, number); err != nil {
+			return err
+		}
+		read := size(f.block(number))
+		c.result.Bytes += read
+		wait := time.Duration(read)*time.Second/time.Duration(bytesPerSecond) - time.Since(began)
+		if !sleep(ctx, wait) {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// scrubBlock looks at a block, and once more if it looks damaged or changes meanwhile.
+func (c *check) scrubBlock(ctx context.Context, f folder, number uint32) error {
+	for tries := 0; tries < 3; tries++ {
+		l, err := f.look(number, 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // all in it has gone by age
+		}
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(f.block(number))
+		unchanged := err == nil && stampOf(info, 0).Changed == l.stamp.Changed && info.Size() == l.size
+		switch {
+		case unchanged && len(l.damaged) == 0:
+			c.memory[c.name(f.block(number))] = l.stamp
+			return nil
+		case unchanged && tries > 0:
+			found := Finding{Kind: KindBlock, File: c.name(f.block(number))}
+			for range l.damaged {
+				found.Lost = append(found.Lost, Lost{})
+			}
+			c.found(f, found)
+			return nil
+		}
+		if !sleep(ctx, again) {
+			return ctx.Err()
+		}
+	}
+	return nil // it changes all the time, so the server has it in hand
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}
+
+// Closed remembers the lists of timers that a server has left behind which was closed in order, and how
+// far its streams reach.
+func Closed(o Options) error {
+	c := &check{Options: o, memory: recall(o.Memory)}
+	err := c.each(func(f folder) error {
+		for _, name := range timerFiles {
+			path := filepath.Join(f.path, messagesDir, name)
+			raw, err := os.ReadFile(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			c.memory[c.name(path)] = stamp{Digest: digest(raw)}
+		}
+		c.memory[c.name(filepath.Join(f.path, messagesDir, indexFile))] = stamp{Last: f.index().last}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.memory.keep(o.Memory)
+}

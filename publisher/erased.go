@@ -1,0 +1,212 @@
+package publisher
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+)
+
+// erasedBucket is how many sequences of a stream one message tells of.
+const erasedBucket = 1 << 13
+
+// erasedRanges is the body of a message that tells which sequences of a stream were erased.
+type erasedRanges struct {
+	Gone []kycbridge.Range `json:"gone"`
+}
+
+// add takes a range in.
+func (r *erasedRanges) add(x kycbridge.Range) {
+	r.Gone = append(r.Gone, x)
+	slices.SortFunc(r.Gone, func(a, b kycbridge.Range) int { return cmp.Compare(a[0], b[0]) })
+	joined := r.Gone[:1]
+	for _, next := range r.Gone[1:] {
+		last := &joined[len(joined)-1]
+		if next[0] <= last[1]+1 {
+			last[1] = max(last[1], next[1])
+			continue
+		}
+		joined = append(joined, next)
+	}
+	r.Gone = joined
+}
+
+// has reports whether all of a range is in r.
+func (r erasedRanges) has(x kycbridge.Range) bool {
+	return slices.ContainsFunc(r.Gone, func(y kycbridge.Range) bool { return y[0] <= x[0] && x[1] <= y[1] })
+}
+
+// erasedIn is the subject of what was erased around a sequence of a stream.
+func (n Names) erasedIn(stream string, seq uint64) string {
+	return n.join("erased", stream, strconv.FormatUint(seq/erasedBucket, 10))
+}
+
+// erasedSince is the subject of the message that says that erasures of a stream are written down.
+func (n Names) erasedSince(stream string) string { return n.join("erased", stream, "since") }
+
+// Noting has erasures on the bus written down in the store, and how far the event stream reaches.
+func (b *Bus) Noting(s *Store) { b.erasing, b.end.store = s.noteErasing, s }
+
+// noteErasing writes down that a sequence is about to be erased, so that its hole is not taken for
+// damage. Holes of streams from which messages are taken all the time mean nothing.
+func (s *Store) noteErasing(ctx context.Context, stream string, seq uint64) error {
+	switch stream {
+	case s.names.payloads(), s.names.quarantine(), s.names.events():
+		return s.noteErased(ctx, stream, kycbridge.Range{seq, seq})
+	}
+	return nil
+}
+
+// noteErased takes a range of one bucket.
+func (s *Store) noteErased(ctx context.Context, stream string, gone kycbridge.Range) error {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	subject := s.names.erasedIn(stream, gone[0])
+	for {
+		known, at, err := s.readErased(ctx, subject)
+		if err != nil {
+			return err
+		}
+		if known.has(gone) {
+			return nil
+		}
+		known.add(gone)
+		body, err := json.Marshal(known)
+		if err != nil {
+			return fmt.Errorf("write down an erasure: %w", err)
+		}
+		_, err = s.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: body}, jetstream.WithExpectLastSequencePerSubject(at))
+		if refused, ok := errors.AsType[*jetstream.APIError](err); ok && wrongLast(refused) && ctx.Err() == nil {
+			continue // somebody else has just erased something
+		}
+		if err != nil {
+			return fmt.Errorf("write down an erasure: %w", err)
+		}
+		return nil
+	}
+}
+
+// readErased reads one message; the zero value and 0 if there is none.
+func (s *Store) readErased(ctx context.Context, subject string) (r erasedRanges, seq uint64, err error) {
+	raw, err := s.tombstones.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return r, 0, nil
+	}
+	if err != nil {
+		return r, 0, fmt.Errorf("read erasures: %w", err)
+	}
+	_ = json.Unmarshal(raw.Data, &r) // what cannot be read is written anew
+	return r, raw.Sequence, nil
+}
+
+// Erased reads which sequences of a stream were erased. ok is false where nobody has written that down
+// yet: a version before this one erased, if anybody did.
+func (s *Store) Erased(ctx context.Context, stream string) (was func(seq uint64) bool, ok bool, err error) {
+	buckets := map[uint64]erasedRanges{}
+	o := scanOptions{subjects: []string{s.names.join("erased", stream, "*")}}
+	err = s.scanAll(ctx, s.names.tombstones(), o, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+		last := m.Subject()[strings.LastIndexByte(m.Subject(), '.')+1:]
+		if m.Subject() == s.names.erasedSince(stream) {
+			ok = true
+			return nil
+		}
+		var r erasedRanges
+		if bucket, err := strconv.ParseUint(last, 10, 64); err == nil && json.Unmarshal(m.Data(), &r) == nil {
+			buckets[bucket] = r
+		}
+		return nil
+	})
+	return func(seq uint64) bool { return buckets[seq/erasedBucket].has(kycbridge.Range{seq, seq}) }, ok, err
+}
+
+// AcceptGone writes down that sequences of a stream are gone and known to be, and that erasures of it
+// are written down from now on.
+func (s *Store) AcceptGone(ctx context.Context, stream string, gone []kycbridge.Range) error {
+	for _, r := range gone {
+		for from := r[0]; from <= r[1]; {
+			to := min(r[1], from/erasedBucket*erasedBucket+erasedBucket-1)
+			if err := s.noteErased(ctx, stream, kycbridge.Range{from, to}); err != nil {
+				return err
+			}
+			from = to + 1
+		}
+	}
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	if _, err := s.js.PublishMsg(ctx, &nats.Msg{Subject: s.names.erasedSince(stream), Data: []byte("{}")}); err != nil {
+		return fmt.Errorf("write down erasures: %w", err)
+	}
+	return nil
+}
+
+// Held is what the streams of the store hold whose holes mean something.
+func (s *Store) Held(ctx context.Context) ([]kycbridge.Held, error) {
+	return s.held(ctx, map[kycbridge.Content]string{
+		kycbridge.ContentPayloads: s.names.payloads(), kycbridge.ContentQuarantine: s.names.quarantine(), kycbridge.ContentDispositions: s.names.dispositions(),
+	})
+}
+
+// Held is what the event stream holds.
+func (b *Bus) Held(ctx context.Context) ([]kycbridge.Held, error) {
+	return b.held(ctx, map[kycbridge.Content]string{kycbridge.ContentEvents: b.names.events()})
+}
+
+// Readable reports whether a message can be read, whosever it is.
+func (s *Store) Readable(ctx context.Context, content kycbridge.Content, seq uint64) (bool, error) {
+	switch content {
+	case kycbridge.ContentPayloads:
+		return s.readable(ctx, s.log, seq)
+	case kycbridge.ContentQuarantine:
+		return s.readable(ctx, s.shelves[kycbridge.ShelfQuarantine], seq)
+	}
+	return false, nil
+}
+
+// Readable reports whether a message of the event stream can be read, whosever it is.
+func (b *Bus) Readable(ctx context.Context, content kycbridge.Content, seq uint64) (bool, error) {
+	if content != kycbridge.ContentEvents {
+		return false, nil
+	}
+	return b.readable(ctx, b.stream, seq)
+}
+
+func (c *Connection) readable(ctx context.Context, stream jetstream.Stream, seq uint64) (bool, error) {
+	ctx, cancel := c.whileUp(ctx)
+	defer cancel()
+	_, err := stream.GetMsg(ctx, seq)
+	if unanswered(err) {
+		return false, fmt.Errorf("read message %d: %w", seq, err)
+	}
+	return err == nil, nil
+}
+
+// held asks the leaders of streams what they hold.
+func (c *Connection) held(ctx context.Context, streams map[kycbridge.Content]string) ([]kycbridge.Held, error) {
+	ctx, cancel := c.whileUp(ctx)
+	defer cancel()
+	var all []kycbridge.Held
+	for content, name := range streams {
+		stream, err := c.js.Stream(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("look up stream %s: %w", name, err)
+		}
+		info, err := stream.Info(ctx, jetstream.WithDeletedDetails(true))
+		if err != nil {
+			return nil, fmt.Errorf("look up stream %s: %w", name, err)
+		}
+		all = append(all, kycbridge.Held{
+			Stream: name, Content: content, First: info.State.FirstSeq, Last: info.State.LastSeq, Gone: info.State.Deleted,
+			Age: info.Config.MaxAge, Bounded: info.Config.MaxBytes > 0 || info.Config.MaxMsgs > 0,
+		})
+	}
+	return all, nil
+}

@@ -1,0 +1,54 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// TestOnlyAWriteProvesADisk: what the server answers from memory does not end a failure, or a store
+// that takes nothing would never be started again while a provider repeats what is known.
+func TestOnlyAWriteProvesADisk(t *testing.T) {
+	full := errors.New("no space left on device")
+	for name, c := range map[string]struct {
+		pub  *jetstream.PubAck
+		err  error
+		ends bool
+	}{
+		"stored":               {pub: &jetstream.PubAck{Sequence: 2}, ends: true},
+		"known id":             {pub: &jetstream.PubAck{Sequence: 1, Duplicate: true}},
+		"lost compare-and-set": {err: &jetstream.APIError{Code: 400, ErrorCode: 10071}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var h health
+			h.note(time.Now(), nil, full)
+			h.first = h.first.Add(-time.Minute)
+			h.note(time.Now(), c.pub, c.err)
+			h.note(time.Now(), nil, full)
+			if failing := h.failingFor(); (failing < time.Minute) != c.ends {
+				t.Errorf("failing for %s", failing)
+			}
+		})
+	}
+}
+
+// TestAHangingCommitIsAFailure: a write whose answer does not come in time counts, though the commit
+// that it waits for has not ended.
+func TestAHangingCommitIsAFailure(t *testing.T) {
+	server, _, _ := start(t, t.TempDir())
+	connection := connect(t, server, "another")
+	defer connection.Close()
+	c := &committer{conn: connection, in: make(chan *pending), ctx: t.Context()} // nobody takes from it
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := c.Publish(ctx, &nats.Msg{Subject: "kyc.payload.x.y.z"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	if !c.health.failing() {
+		t.Error("it does not count as a failure")
+	}
+}

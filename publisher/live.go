@@ -1,0 +1,82 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+)
+
+const (
+	livePending = 16384    // events that wait for the live subscribers of one reader
+	liveBytes   = 32 << 20 // of these
+)
+
+// live carries events to the live subscribers of one reader of the embedded server. The stream would
+// otherwise hand an event to each subscription itself before it acknowledges the next one, and a
+// reader decides how many subscriptions it has. One with very many hears late, and misses what waits
+// for too long.
+type live struct {
+	conn  *Connection
+	names Names
+	owner string
+	told  *budget
+
+	mu   sync.Mutex
+	stop context.CancelFunc
+	work sync.WaitGroup
+}
+
+func newLive(c *Connection, names Names, owner string, told *budget, log *zap.Logger) *live {
+	c.nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if !errors.Is(err, nats.ErrSlowConsumer) { // then events are missed: live is at most once
+			log.Warn("nats reports an error", zap.String("connection", c.name), zap.Error(err))
+		}
+	})
+	return &live{conn: c, names: names, owner: owner, told: told}
+}
+
+// start carries events from now on: when it returns, no event is missed.
+func (l *live) start() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sub, err := l.conn.nc.SubscribeSync(l.names.EventSubjects())
+	if err == nil {
+		err = errors.Join(sub.SetPendingLimits(livePending, liveBytes), l.conn.nc.Flush())
+	}
+	if err != nil {
+		return // the connection is closed
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	l.stop = stop
+	l.work.Go(func() { l.run(ctx, sub) })
+}
+
+// end stops carrying events.
+func (l *live) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stop != nil {
+		l.stop()
+		l.work.Wait()
+		l.stop = nil
+	}
+}
+
+func (l *live) run(ctx context.Context, sub *nats.Subscription) {
+	defer func() { _ = sub.Unsubscribe() }()
+	for l.told.wait(ctx) == nil {
+		m, err := sub.NextMsgWithContext(ctx)
+		if errors.Is(err, nats.ErrSlowConsumer) {
+			continue // it has missed events, and goes on
+		}
+		if err != nil {
+			return
+		}
+		m.Subject, m.Reply = l.names.join("answer", l.owner, m.Subject), ""
+		_ = l.conn.nc.PublishMsg(m)
+		_ = l.conn.nc.FlushWithContext(ctx) // the server has handed it to every subscription
+	}
+}

@@ -1,0 +1,60 @@
+package publisher
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge"
+)
+
+// TestLogPutBackFromAnOlderCopy: what was taken and never worked leaves no trace but how far the log
+// has reached. A store that finds the log shorter tells, once, and writes down what is gone.
+func TestLogPutBackFromAnOlderCopy(t *testing.T) {
+	dir, copied := t.TempDir(), t.TempDir()
+	take := func(store *Store, from, to int) {
+		t.Helper()
+		for i := from; i <= to; i++ {
+			if _, err := store.Append(t.Context(), payload(fmt.Sprint("idv-", i), fmt.Sprint("e", i), `{}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	mend := func(store *Store, want ...Shorter) {
+		t.Helper()
+		m, err := store.Mend(t.Context())
+		if err != nil || len(m.Shorter) != len(want) || len(want) == 1 && m.Shorter[0] != want[0] {
+			t.Fatalf("%+v, %v, want %+v", m, err, want)
+		}
+	}
+	e, store, bus := openAt(t, dir, zap.NewNop())
+	take(store, 1, 5)
+	closeAt(e, store, bus)
+	must(t, os.CopyFS(copied, os.DirFS(dir)))
+
+	e, store, bus = openAt(t, dir, zap.NewNop())
+	take(store, 6, 9)
+	mend(store)
+	closeAt(e, store, bus)
+	log := "/jetstream/" + ownAccount + "/streams/" + testNames.payloads()
+	must(t, os.RemoveAll(dir+log))
+	must(t, os.CopyFS(dir+log, os.DirFS(copied+log)))
+
+	e, store, bus = openAt(t, dir, zap.NewNop())
+	defer func() { closeAt(e, store, bus) }()
+	mend(store, Shorter{Stream: testNames.payloads(), Reached: 9, Last: 5})
+	mend(store)
+	gone := map[uint64]bool{}
+	must(t, store.Dispositions(t.Context(), time.Time{}, func(d kycbridge.Disposition) error {
+		gone[d.Seq] = d.Why == kycbridge.DispositionDamaged && d.Mark == kycbridge.MarkUnknown
+		return nil
+	}))
+	if len(gone) != 4 || !gone[6] || !gone[9] {
+		t.Errorf("written down as gone: %v", gone)
+	}
+	take(store, 10, 12)
+	mend(store)
+}

@@ -1,0 +1,451 @@
+package publisher
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+)
+
+// Readers answers what consumers of events ask of JetStream. No request of a reader reaches the
+// server's API: each reader lives in a NATS account of its own, its requests are carried to
+// <prefix>.reader.<owner>.<scope>.…, and what is asked there is checked, limited, put into our words
+// and asked anew. Answers and events go to <prefix>.answer.<owner>.…, which the reader's account sees
+// as its own inboxes and nobody else sees at all. So a reader cannot name a subject of ours as the
+// place where the server delivers, nor touch a consumer that is not its own (decision 38).
+type Readers struct {
+	conn *Connection
+	o    ReadersOptions
+	root string // of the subjects of requests, with its dot
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+
+	mu      sync.Mutex
+	readers map[string]*reader // by owner and scope
+}
+
+// ReadersOptions say which readers are served, and with what.
+type ReadersOptions struct {
+	Names Names
+	// Owner is the reader that is served; "" serves every one that the server has, but for those that
+	// others serve.
+	Owner  string
+	Others []string
+	// Filters are the subjects that it may read from the stream; nil: what the scope in its subject says.
+	Filters []string
+	// Nodes are those of the cluster; nil: there is one server.
+	Nodes *Nodes
+	// Events: the event stream is on this connection. Watches: requests to watch are taken here.
+	Events, Watches bool
+	// Observe is told of every request: served, refused or dropped. It may be nil.
+	Observe func(owner, outcome string)
+	Log     *zap.Logger
+
+	told *budget // of the owner
+}
+
+// What became of a request of a reader.
+const (
+	ReaderServed  = "served"
+	ReaderRefused = "refused" // it asked for what it may not have
+	ReaderDropped = "dropped" // it asked for more than is answered at once
+)
+
+// wholeScope is the scope of a reader of all events; any other is the name of a provider.
+const wholeScope = "all"
+
+const (
+	mostReaders   = 256     // of one process
+	readerPending = 8192    // requests of one connection that have not been looked at
+	readerBytes   = 8 << 20 // of these
+	flowWaiting   = 4096    // pulls of one reader that wait, and as many acknowledgements
+	flowLargest   = 1 << 10 // bytes of one of them
+	askWaiting    = 256     // other requests of one reader that wait
+	askWorkers    = 2       // and are answered at once
+	askTimeout    = 5 * time.Second
+	inboxes       = "_INBOX." // where answers may go
+)
+
+// What one reader may ask in a second, lasting; twice as much at once.
+const (
+	pullRate = 10000 // events that are pulled
+	ackRate  = 20000 // acknowledgements
+	getRate  = 2000  // events that are read by their number or subject
+	askRate  = 200   // other requests
+)
+
+// NewReaders serves readers on a connection of its own, until Close.
+func NewReaders(c *Connection, o ReadersOptions) (*Readers, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	if o.Observe == nil {
+		o.Observe = func(_, _ string) {}
+	}
+	// What does not fit into the queue of a subscription is dropped, and asked again by the reader.
+	c.nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		if !errors.Is(err, nats.ErrSlowConsumer) {
+			o.Log.Warn("nats reports an error", zap.String("connection", c.name), zap.Error(err))
+		}
+	})
+	r := &Readers{conn: c, o: o, root: o.Names.join("reader") + ".", ctx: ctx, cancel: cancel, readers: map[string]*reader{}}
+	for kind, served := range map[string]bool{kindAPI: o.Events, kindAck: o.Events, kindWatch: o.Watches} {
+		if !served {
+			continue
+		}
+		// Processes share the work: each request goes to one of them. Who is served alone is in another
+		// group than all together, or the two would share it as well.
+		group := "kycbridge"
+		if o.Owner == "" {
+			group = "kycbridge-all"
+		}
+		sub, err := c.nc.QueueSubscribe(r.root+orAny(o.Owner)+".*."+kind+".>", group, r.dispatch)
+		if err == nil {
+			err = sub.SetPendingLimits(readerPending, readerBytes)
+		}
+		if err != nil {
+			r.Close()
+			return nil, fmt.Errorf("serve readers: %w", err)
+		}
+	}
+	if err := c.nc.Flush(); err != nil {
+		r.Close()
+		return nil, fmt.Errorf("serve readers: %w", err)
+	}
+	return r, nil
+}
+
+// Close ends the service and its connection.
+func (r *Readers) Close() {
+	r.cancel()
+	r.conn.Close()
+	r.work.Wait()
+}
+
+// Kinds of requests, as the subject says.
+const (
+	kindAPI   = "API"   // of JetStream
+	kindAck   = "ACK"   // of a delivered event
+	kindWatch = "WATCH" // that a verification be watched
+)
+
+// request is what a reader has sent.
+type request struct {
+	kind string
+	rest []string // tokens of the subject behind $JS.API, $JS.ACK or the prefix and watch
+	to   string   // where answers go; "": nobody waits for one
+	body []byte
+
+	inbox string // of to, where it is new
+}
+
+// dispatch hands a request to the reader's own workers, or drops it where too many wait: a flood of
+// one reader is no matter of another.
+func (r *Readers) dispatch(m *nats.Msg) {
+	tokens := strings.Split(strings.TrimPrefix(m.Subject, r.root), ".")
+	if len(tokens) < 4 || slices.Contains(r.o.Others, tokens[0]) {
+		return
+	}
+	owner, scope := tokens[0], tokens[1]
+	to, ok := r.answerTo(owner, m.Reply)
+	who := r.reader(owner, scope)
+	if who == nil || !ok {
+		r.o.Observe(owner, ReaderDropped)
+		return
+	}
+	who.receive(request{kind: tokens[2], rest: tokens[3:], to: to, body: m.Data}, inboxOf(m.Reply))
+}
+
+// answerTo is the subject of ours behind the inbox that a reader has named.
+func (r *Readers) answerTo(owner, reply string) (string, bool) {
+	if reply == "" {
+		return "", true
+	}
+	if !strings.HasPrefix(reply, inboxes) || len(reply) > 256 || !literal(reply) {
+		return "", false
+	}
+	return r.o.Names.join("answer", owner, reply), true
+}
+
+// reader finds the reader, or begins to serve it; nil if there are too many.
+func (r *Readers) reader(owner, scope string) *reader {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := owner + "." + scope
+	who, known := r.readers[key]
+	if known || len(r.readers) >= mostReaders || r.ctx.Err() != nil {
+		return who
+	}
+	who = &reader{
+		Readers: r, owner: owner, filters: r.filters(scope),
+		pulls: make(chan request, flowWaiting), acks: make(chan request, flowWaiting), asks: make(chan request, askWaiting),
+		early:   make(chan request, flowWaiting),
+		pulling: bounded(pullRate), acking: bounded(ackRate), getting: bounded(getRate), asking: bounded(askRate),
+		checked: map[string]time.Time{},
+	}
+	r.readers[key] = who
+	if r.o.Nodes != nil {
+		r.work.Go(who.settle)
+	}
+	r.work.Go(func() { who.run(who.pulls, who.pull) })
+	r.work.Go(func() { who.run(who.acks, who.ack) })
+	for range askWorkers {
+		r.work.Go(func() { who.run(who.asks, who.ask) })
+	}
+	return who
+}
+
+func bounded(perSecond int) *rate.Limiter { return rate.NewLimiter(rate.Limit(perSecond), 2*perSecond) }
+
+// filters are the subjects that a reader may read from the stream.
+func (r *Readers) filters(scope string) []string {
+	switch {
+	case r.o.Filters != nil:
+		return r.o.Filters
+	case scope == wholeScope:
+		return []string{r.o.Names.EventSubjects()}
+	default:
+		return []string{r.o.Names.join("event.v1", scope, ">")}
+	}
+}
+
+// reader is one of those that are served.
+type reader struct {
+	*Readers
+	owner   string
+	filters []string
+
+	// Pulls and acknowledgements are only passed on; what waits for an answer of the server is worked
+	// beside them.
+	pulls, acks, asks                chan request
+	pulling, acking, getting, asking *rate.Limiter
+
+	refusals nag
+
+	// Requests whose inbox is new wait until all nodes know it.
+	early chan request
+	known inboxesKnown
+
+	mu      sync.Mutex
+	checked map[string]time.Time // consumers that were there then
+}
+
+// receive takes a request, at once or when its inbox is known everywhere.
+func (r *reader) receive(q request, inbox string) {
+	if r.o.Nodes == nil || inbox == "" || r.known.has(inbox) {
+		r.take(q)
+		return
+	}
+	q.inbox = inbox
+	select {
+	case r.early <- q:
+	default:
+		r.o.Observe(r.owner, ReaderDropped)
+	}
+}
+
+// settle takes requests when their inboxes are known everywhere.
+func (r *reader) settle() {
+	for {
+		var all []request
+		select {
+		case q := <-r.early:
+			all = append(all, q)
+		case <-r.ctx.Done():
+			return
+		}
+		for range len(r.early) {
+			all = append(all, <-r.early)
+		}
+		r.o.Nodes.Settle(r.ctx)
+		for _, q := range all {
+			r.known.add(q.inbox)
+			r.take(q)
+		}
+	}
+}
+
+// inboxOf is the part of an inbox to which a client subscribes.
+func inboxOf(reply string) string {
+	first, rest, _ := strings.Cut(reply, ".")
+	second, _, _ := strings.Cut(rest, ".")
+	if second == "" {
+		return ""
+	}
+	return first + "." + second
+}
+
+// inboxesKnown are inboxes that all nodes know: a number of the last ones.
+type inboxesKnown struct {
+	mu       sync.Mutex
+	new, old map[string]struct{}
+}
+
+const mostInboxes = 4096 // twice
+
+func (k *inboxesKnown) has(inbox string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, is := k.new[inbox]
+	_, was := k.old[inbox]
+	return is || was
+}
+
+func (k *inboxesKnown) add(inbox string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.new == nil || len(k.new) >= mostInboxes {
+		k.old, k.new = k.new, map[string]struct{}{}
+	}
+	k.new[inbox] = struct{}{}
+}
+
+// take puts a request where it is worked.
+func (r *reader) take(q request) {
+	lane, most := r.asks, readerPayload
+	switch {
+	case q.kind == kindAck:
+		lane, most = r.acks, flowLargest
+	case q.kind == kindAPI && isNext(q.rest):
+		lane, most = r.pulls, flowLargest
+	}
+	if len(q.body) <= most {
+		select {
+		case lane <- q:
+			return
+		default:
+		}
+	}
+	r.o.Observe(r.owner, ReaderDropped)
+}
+
+func (r *reader) run(lane chan request, work func(request)) {
+	for {
+		select {
+		case q := <-lane:
+			work(q)
+		case <-r.ctx.Done():
+			return
+		}
+	}
+}
+
+// ack passes on an acknowledgement.
+func (r *reader) ack(q request) {
+	if r.acking.Wait(r.ctx) != nil {
+		return
+	}
+	if subject, ok := r.ackSubject(q.rest); ok {
+		r.pass(subject, q)
+		return
+	}
+	r.refuse(q, "")
+}
+
+// pull passes on a pull.
+func (r *reader) pull(q request) {
+	if r.o.told.wait(r.ctx) != nil || r.pulling.WaitN(r.ctx, pulledBy(q.body)) != nil {
+		return
+	}
+	if subject, ok := r.nextSubject(q); ok {
+		r.pass(subject, q)
+		return
+	}
+	r.refuse(q, "")
+	if q.to != "" {
+		r.status(q.to, errNobody)
+	}
+}
+
+// pulledBy is how many events a pull asks for, as far as a consumer lets it.
+func pulledBy(body []byte) int {
+	var asked struct {
+		Batch int `json:"batch"`
+	}
+	if n, err := strconv.Atoi(string(bytes.TrimSpace(body))); err == nil {
+		asked.Batch = n
+	} else {
+		_ = json.Unmarshal(body, &asked) // what cannot be read, the server refuses
+	}
+	return max(1, min(asked.Batch, mostBatch))
+}
+
+// pass asks the server in our name; it answers the reader.
+func (r *reader) pass(subject string, q request) {
+	r.o.Observe(r.owner, ReaderServed)
+	_ = r.conn.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: q.to, Data: q.body}) // lost is lost: the reader asks again
+}
+
+// ackSubject is where an acknowledgement of an own consumer goes.
+func (r *reader) ackSubject(tokens []string) (string, bool) {
+	at := 0 // of the stream: a server may put domain and account before it
+	if len(tokens) >= 9 {
+		at = 2
+	}
+	if len(tokens) < 7 || tokens[at] != r.o.Names.events() || !r.owns(tokens[at+1]) || !literal(strings.Join(tokens, ".")) {
+		return "", false
+	}
+	return "$JS.ACK." + strings.Join(tokens, "."), true
+}
+
+// isNext reports whether a request of the API is a pull.
+func isNext(tokens []string) bool {
+	return len(tokens) == 5 && tokens[0] == "CONSUMER" && tokens[1] == "MSG" && tokens[2] == "NEXT"
+}
+
+// nextSubject is where a pull from an own consumer goes. Whether the consumer exists is found out
+// beside it.
+func (r *reader) nextSubject(q request) (string, bool) {
+	stream, name := q.rest[3], q.rest[4]
+	if stream != r.o.Names.events() || !consumerName(name) || q.to == "" {
+		return "", false
+	}
+	if r.unsure(name) {
+		check := q
+		check.kind = kindCheck
+		select {
+		case r.asks <- check:
+		default:
+		}
+	}
+	return "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + r.own(name), true
+}
+
+// Consumers bear the name of their owner before their own, so that readers do not meet each other's.
+const ownerMark = "~"
+
+func (r *reader) own(name string) string { return r.owner + ownerMark + name }
+
+func (r *reader) owns(consumer string) bool {
+	return strings.HasPrefix(consumer, r.owner+ownerMark)
+}
+
+// named is the name of an own consumer as its reader knows it.
+func (r *reader) named(consumer string) string {
+	return strings.TrimPrefix(consumer, r.owner+ownerMark)
+}
+
+// consumerName reports whether a reader may call a consumer that.
+func consumerName(s string) bool {
+	return s != "" && len(s) <= 128 && !strings.ContainsAny(s, "~.*>/\\ \t\r\n\x00\x7f")
+}
+
+// literal reports whether s is a subject without wildcards.
+func literal(s string) bool {
+	for t := range strings.SplitSeq(s, ".") {
+		if t == "" || t == "*" || t == ">" || strings.ContainsAny(t, " \t\r\n\x00") {
+			return false
+		}
+	}
+	return true
+}

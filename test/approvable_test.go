@@ -1,0 +1,216 @@
+package test
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"kycbridge"
+	"kycbridge/event"
+	"kycbridge/test/fixture"
+)
+
+// What lets a body be approved, written down by hand from the contract of the event and used by no
+// part of the product. A body that is approved must be approvable; one that is approvable may yet be
+// refused for a reason that is not written here.
+
+// approvable reports whether the words of a body that comes as c does allow an approval.
+func approvable(c fixture.Case, body *tree) bool {
+	switch c.Provider {
+	case "ondato":
+		return !body.doubled("") && ondatoApprovable(body)
+	case "idwise":
+		return !body.doubled("") && idwiseApprovable(body)
+	case "kwikid":
+		return !body.doubled("") && kwikidApprovable(body, c.Via, c.Settings)
+	case "signzy":
+		return !body.doubled("extractedfields") && signzyApprovable(body, c.Settings)
+	}
+	return false
+}
+
+// oneOf reports whether a word is one of those named.
+func oneOf(word string, words ...string) bool { return slices.Contains(words, word) }
+
+// ondatoApprovable: a KYC identification whose status says so, in an envelope that does not say
+// otherwise. The end of an identity verification is no approval.
+func ondatoApprovable(body *tree) bool {
+	if len(body.find("payload")) == 0 { // as the API answers
+		return body.word("status") == "approved"
+	}
+	return body.word("payload/status") == "approved" &&
+		oneOf(body.word("type"), "kycidentification.approved", "kycidentification.updated")
+}
+
+// idwiseApprovable: a person's decision, else the system's, and none beside it that disagrees.
+func idwiseApprovable(body *tree) bool {
+	part, names := "body/", []string{"systemDecision", "manualDecision", "finalDecision"}
+	if len(body.find("body")) == 0 { // as the API answers
+		part, names = "", []string{"system_decision", "manual_decision", "final_decision"}
+	} else if !oneOf(body.word("event"), "finishedjourney", "updatedjourney", "manuallyreviewed", "amlmonitorupdate", "finishedspotcheck", "finishedongoingcheck") {
+		return false
+	}
+	system, manual, final := body.word(part+names[0]), body.word(part+names[1]), body.word(part+names[2])
+	decided := manual == "approved" || manual == nothing && system == "complete"
+	listed := oneOf(system, nothing, "complete", "refer", "rejected", "incomplete")
+	return decided && listed && oneOf(final, nothing, "approved", "complete")
+}
+
+// kwikidApprovable: the maker's approval where nobody looks at it, else the checker's of an approval.
+func kwikidApprovable(body *tree, via event.Via, s kycbridge.Settings) bool {
+	if via == event.ViaCallback {
+		labels := kwikidLabels(body)
+		return kwikidAgrees(body, "") && kwikidAgrees(body, "session_data/") && (slices.Equal(labels, []string{"checkerapproved"}) || slices.Equal(labels, []string{"makerapproved"}) && !s.Checker)
+	}
+	const session = "session_data/"
+	if body.word(session+"session_status") != "kycresultapproved" || !kwikidAgrees(body, session) {
+		return false
+	}
+	return body.word(session+"audit_result") != nothing ||
+		!s.Checker && oneOf(body.word(session+"audit_lock"), nothing, "false", "0")
+}
+
+// kwikidAgrees reports whether no word of a session stands against an approval.
+func kwikidAgrees(body *tree, session string) bool {
+	revisit := strings.Contains(body.word(session+"auditor_feedback")+body.word(session+"auditor_fdbk"), "revisit")
+	return !revisit && oneOf(body.word(session+"feedback/type"), nothing, "approve", "approved") &&
+		oneOf(body.word(session+"audit_result"), nothing, "1", "true") &&
+		oneOf(body.word(session+"session_status"), nothing, "kycresultapproved", "waiting", "vkycrequested", "agentalloted",
+			"kycrequestaccepted", "kycrequestrejected", "kycrejected", "sessionexpired", "userabandoned")
+}
+
+// kwikidLabels are the different words that a webhook calls its event by, at any depth.
+func kwikidLabels(body *tree) (labels []string) {
+	body.each(func(_ []int, path string, v *tree) {
+		name := strings.ReplaceAll(path[strings.LastIndex(path, "/")+1:], "_", "")
+		if word := v.said(); oneOf(name, "event", "eventname", "eventtype", "type") && !slices.Contains(labels, word) &&
+			(strings.HasPrefix(word, "maker") || strings.HasPrefix(word, "checker")) {
+			labels = append(labels, word)
+		}
+	})
+	return labels
+}
+
+// evidence is a place in a journey of Signzy that can speak against the person.
+type evidence struct {
+	path   string
+	fine   func(word string) bool // does not speak against; what nobody can read does
+	needed bool                   // there is no approval without it
+	check  string                 // the type of check that a policy would have to pass over; "" can not be passed over
+	bad    []string               // some words that speak against
+}
+
+// silent are the words of what was not looked at.
+func silent(word string) bool { return oneOf(word, nothing, "none", "na", "notstarted") }
+
+// Evidence that is fine with a true, or with a false.
+func fineTrue(word string) bool  { return word == "true" || silent(word) }
+func fineFalse(word string) bool { return word == "false" || silent(word) }
+
+// finePercent is fine with any match but none at all.
+func finePercent(word string) bool {
+	value, err := strconv.ParseFloat(strings.TrimSuffix(word, "%"), 64)
+	return silent(word) || err == nil && value > 0 && value <= 100
+}
+
+var (
+	badTrue    = []string{"true"}
+	badFalse   = []string{"false"}
+	badPercent = []string{"0%", "0", "0.0%"}
+)
+
+// signzyEvidence is where a policy must find nothing.
+var signzyEvidence = slices.Concat(
+	signzyDocument("documentIntelligence", true), signzyDocument("documentIntelligence2", false),
+	[]evidence{
+		{path: "capturedData/consent", fine: fineTrue, bad: badFalse},
+		{path: "matchPercentage/*", fine: finePercent, check: "data_match", bad: badPercent},
+		{path: "selfieAnalysis/passiveLiveliness/liveness", fine: fineTrue, needed: true, bad: badFalse},
+		{path: "selfieAnalysis/faceMatch/verified", fine: fineTrue, needed: true, bad: badFalse},
+		{path: "selfieAnalysis/additionalFaceChecks/faceCoverDetection/result/isFaceCovered", fine: fineFalse, bad: badTrue},
+		{path: "selfieAnalysis/additionalFaceChecks/maskDetection/result/found", fine: fineFalse, bad: badTrue},
+		{path: "externalApiResponses/*/response/overallStatus", fine: fineTrue, bad: badFalse},
+		{path: "ipAddresses/*/vpn", fine: fineFalse, check: "ip_risk", bad: badTrue},
+		{path: "ipAddresses/*/proxy", fine: fineFalse, check: "ip_risk", bad: badTrue},
+		{path: "ipAddresses/*/tor", fine: fineFalse, check: "ip_risk", bad: badTrue},
+	})
+
+// signzyDocument is the evidence of one document.
+func signzyDocument(part string, needed bool) []evidence {
+	at := func(path, check string) evidence {
+		return evidence{path: part + "/" + path, fine: fineTrue, check: check, bad: badFalse}
+	}
+	overall := at("completeStatus/overallStatus", "")
+	overall.needed = needed
+	return []evidence{
+		overall,
+		at("completeStatus/optical", ""),
+		at("completeStatus/detailsOptical/docType", "document_recognition"),
+		at("completeStatus/detailsOptical/expiry", ""),
+		at("completeStatus/detailsOptical/imageQA", "image_quality"),
+		at("completeStatus/detailsOptical/mrz", "mrz"),
+		at("completeStatus/detailsOptical/overallStatus", ""),
+		at("completeStatus/detailsOptical/security", ""),
+		at("completeStatus/detailsOptical/text", "data_consistency"),
+		at("completeStatus/detailsOptical/vds", "barcode"),
+		at("imageQuality/result", "image_quality"),
+		at("authenticityCheck/*/*/*/ElementResult", ""),
+		{path: part + "/completeStatus/severity", fine: silent, bad: []string{"high", "medium", "low", "critical"}},
+		{path: part + "/idExpired", fine: fineFalse, bad: badTrue},
+	}
+}
+
+// signzyApprovable: only by a policy, of a journey that has ended, with nothing against it.
+func signzyApprovable(body *tree, s kycbridge.Settings) bool {
+	if len(s.Policy) == 0 {
+		return false
+	}
+	for _, way := range []string{"result/data", "data/result", "result", "data"} {
+		if found := body.find(way); len(found) == 1 && found[0].word("journeyId") != nothing && body.word("journeyId") == nothing {
+			body = found[0]
+			break
+		}
+	}
+	if body.word("currentStatus") != "completed" || !oneOf(body.word("step"), nothing, "complete") {
+		return false
+	}
+	for _, e := range signzyEvidence {
+		if !e.allows(body, s) {
+			return false
+		}
+	}
+	second := !oneOf(body.word("capturedData/idType2"), nothing) || !oneOf(body.word("capturedData/verificationType2"), nothing)
+	return signzyMeasured(body, s) && (!second || len(body.find("documentIntelligence2")) == 1)
+}
+
+// allows reports whether the evidence does not stand in the way of an approval.
+func (e evidence) allows(body *tree, s kycbridge.Settings) bool {
+	if e.check != "" && slices.Contains(s.Overlook, e.check) {
+		return true
+	}
+	found := body.find(e.path)
+	for _, v := range found {
+		if !e.fine(v.said()) {
+			return false
+		}
+	}
+	return !e.needed || len(found) == 1 && !silent(found[0].said())
+}
+
+// signzyMeasured reports whether the measures of the policy that this file knows meet their thresholds.
+func signzyMeasured(body *tree, s kycbridge.Settings) bool {
+	for key, path := range map[string]string{"min_face_match": "selfieAnalysis/faceMatch/matchPercentage", "min_liveness": "selfieAnalysis/passiveLiveliness/score"} {
+		bound, asked := s.Policy[key]
+		if !asked {
+			continue
+		}
+		word, scale := body.word(path), 1.0
+		if number, percent := strings.CutSuffix(word, "%"); percent {
+			word, scale = number, 100
+		}
+		if value, err := strconv.ParseFloat(word, 64); err != nil || value/scale < bound || value/scale > 1 {
+			return false
+		}
+	}
+	return true
+}

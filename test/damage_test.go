@@ -1,0 +1,487 @@
+package test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"kycbridge/event"
+	"kycbridge/internal/simulate"
+	"kycbridge/test/traffic"
+)
+
+// external is a kycbridge on a NATS server of its own.
+func external(t *testing.T) (*natsServer, *bridge) {
+	t.Helper()
+	server := newNATS(t)
+	b := newBridge(t, "store: {url: \""+server.url()+"\"}\nbus: {url: \""+server.url()+"\"}\n"+oneAccount)
+	b.start(t)
+	return server, b
+}
+
+// approve posts an approval of each verification from first to last and fails unless all are answered 200.
+func (b *bridge) approve(t *testing.T, first, last int) {
+	t.Helper()
+	for n := first; n <= last; n++ {
+		r, err := b.post(t.Context(), kycHook(n, 1, "Approved", "Approved", "AutomaticallyIdentified"))
+		if err != nil || r.Code != http.StatusOK {
+			t.Fatalf("callback %d is answered %d, %v; the end of the log:\n%s", n, r.Code, err, b.stderr.tail())
+		}
+	}
+}
+
+// decided waits until each verification from first to last has an event, and returns how long that took.
+func decided(t *testing.T, url string, first, last int, options ...nats.Option) time.Duration {
+	t.Helper()
+	began := time.Now()
+	tick := time.NewTicker(200 * time.Millisecond) // each look makes a consumer
+	defer tick.Stop()
+	for ; ; <-tick.C {
+		all, missing := traffic.Histories(t, url, options...), 0
+		for n := first; n <= last; n++ {
+			if len(all[idOf(n)]) == 0 {
+				missing++
+			}
+		}
+		if missing == 0 {
+			return time.Since(began)
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatalf("%d of %d new callbacks have no event", missing, last-first+1)
+		}
+	}
+}
+
+// blocks are the files that hold the messages of a stream under a folder, oldest first.
+func blocks(t *testing.T, dir, stream string) []string {
+	t.Helper()
+	var found []string
+	for n := 1; n < 1000; n++ {
+		paths, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", stream, "msgs", strconv.Itoa(n)+".blk"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = append(found, paths...)
+	}
+	if len(found) == 0 {
+		t.Fatalf("no block of %s under %s", stream, dir)
+	}
+	return found
+}
+
+// recordAt is where the record with this number begins in a block: each begins with its length, whose
+// highest bit says that it has headers.
+func recordAt(raw []byte, number int) int {
+	at := 0
+	for range number {
+		at += int(binary.LittleEndian.Uint32(raw[at:]) &^ (1 << 31))
+	}
+	return at
+}
+
+// flip inverts one bit of a file.
+func flip(t *testing.T, path string, where func(raw []byte) int, bit int) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[where(raw)] ^= 1 << bit
+	writeFile(t, path, string(raw))
+}
+
+// TestShortenedLog damages the payload log of an external NATS under a running kycbridge, so that the
+// server drops what lies behind. The sequences of what came after are given out again; what comes then
+// must be worked all the same.
+func TestShortenedLog(t *testing.T) {
+	t.Parallel()
+	server, b := external(t)
+	b.approve(t, 1, 60)
+	b.settled(t, 20*time.Second)
+	server.terminate(t)
+	block := blocks(t, filepath.Dir(server.config)+"/store", "KYC_PAYLOADS")[0]
+	flip(t, block, func(raw []byte) int { return recordAt(raw, 30) }, 3)
+	server.start(t)
+	server.ready(t)
+	eventually(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
+	b.approve(t, 101, 125)
+	t.Logf("events after %s", decided(t, server.url(), 101, 125).Round(time.Millisecond))
+	if told := strings.Count(b.stderr.String(), "has become shorter than its consumer"); told != 1 {
+		t.Errorf("that the log became shorter is told %d times, want once:\n%s", told, b.stderr.tail())
+	}
+}
+
+// TestWipedNATS takes all data from an external NATS under a running kycbridge. Streams and consumers
+// are made again, which is told in one line, and work goes on without a restart.
+func TestWipedNATS(t *testing.T) {
+	t.Parallel()
+	server, b := external(t)
+	b.approve(t, 1, 10)
+	b.settled(t, 20*time.Second)
+	server.kill()
+	if err := os.RemoveAll(filepath.Dir(server.config) + "/store"); err != nil {
+		t.Fatal(err)
+	}
+	server.start(t)
+	server.ready(t)
+	back := time.Now()
+	eventually(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
+	t.Logf("ready %s after NATS", time.Since(back).Round(time.Millisecond))
+	b.approve(t, 101, 125)
+	t.Logf("events after %s", decided(t, server.url(), 101, 125).Round(time.Millisecond))
+	log := b.stderr.String()
+	if told := strings.Count(log, "made again, empty"); told != 1 && told != 2 { // store and bus are two connections
+		t.Errorf("that streams were made again is told %d times:\n%s", told, log)
+	}
+	if lines := strings.Count(log, "\n") - strings.Count(log, `"not ready"`); lines > 10 { // those are answers to us
+		t.Errorf("%d lines are logged:\n%s", lines, log)
+	}
+}
+
+// TestConsumerDeleted takes a consumer away under a running kycbridge.
+func TestConsumerDeleted(t *testing.T) {
+	t.Parallel()
+	server, b := external(t)
+	b.approve(t, 1, 5)
+	b.settled(t, 20*time.Second)
+	nc, err := nats.Connect(server.url())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.Request("$JS.API.CONSUMER.DELETE.KYC_PAYLOADS.normalizer", nil, 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	b.approve(t, 101, 105)
+	t.Logf("events after %s", decided(t, server.url(), 101, 105).Round(time.Millisecond))
+}
+
+// reported is what payloads report says, as far as the tests want to know.
+type reported struct {
+	code    int
+	Verdict string
+	Missing []struct {
+		Stream         string
+		Seq            uint64
+		VerificationID string `json:"verification_id"`
+		Became, Why    string
+		AskedAgain     bool `json:"asked_again"`
+	}
+	MissingAll int `json:"missing_all"`
+	LostAll    int `json:"lost_all"`
+}
+
+func (b *bridge) report(t *testing.T, more ...string) (r reported) {
+	t.Helper()
+	code, stdout, stderr := run(t, "kycbridge", append([]string{"payloads", "report", "--json", "--config", b.config}, more...)...)
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
+		t.Fatalf("report: %v\n%s", err, stderr)
+	}
+	r.code = code
+	return r
+}
+
+// missing waits until the metric of a stream says so many.
+func (b *bridge) missing(t *testing.T, stream string, want float64) {
+	t.Helper()
+	var said float64
+	defer func() {
+		if t.Failed() {
+			t.Logf("the metric says %v of %s, want %v; the end of the log:\n%s", said, stream, want, b.stderr.tail())
+		}
+	}()
+	eventually(t, 30*time.Second, "the metric tells what is missing", func() (ok bool) {
+		said, ok = b.metric(`kycbridge_integrity_missing_messages{stream="` + stream + `"}`)
+		return ok && said == want
+	})
+}
+
+func (b *bridge) stop(t *testing.T) {
+	t.Helper()
+	if code := b.terminate(t); code != 0 {
+		t.Fatalf("the process ended with code %d:\n%s", code, b.stderr.tail())
+	}
+}
+
+// TestDamageIsTold flips a bit of a body in the store of an external NATS: in the log, by a metric and
+// by the report, with the sequence, the verification and what had become of it.
+func TestDamageIsTold(t *testing.T) {
+	t.Parallel()
+	server, b := external(t)
+	b.approve(t, 1, 12)
+	b.settled(t, 20*time.Second)
+	if r := b.report(t); r.code != 0 || r.MissingAll != 0 {
+		t.Fatalf("before the damage: %+v", r)
+	}
+	server.terminate(t)
+	block := blocks(t, filepath.Dir(server.config)+"/store", "KYC_PAYLOADS")[0]
+	flip(t, block, func(raw []byte) int { return bytes.Index(raw, []byte("DOC0000007")) }, 1)
+	server.start(t)
+	server.ready(t)
+	b.missing(t, "KYC_PAYLOADS", 1)
+	r := b.report(t)
+	if r.code != 1 || len(r.Missing) != 1 || r.Missing[0].Seq != 7 || r.Missing[0].VerificationID != idOf(7) || r.Missing[0].Became != "it led to revision 1" {
+		t.Errorf("the report says %+v", r)
+	}
+	eventually(t, 10*time.Second, "a line in the log", func() bool { return strings.Count(b.stderr.String(), "stored messages are missing or damaged") == 1 })
+	if !strings.Contains(b.stderr.String(), idOf(7)) {
+		t.Errorf("the log does not name the verification:\n%s", b.stderr.tail())
+	}
+	if r := b.report(t, "--verification", idOf(3)); r.code != 0 {
+		t.Errorf("a report about another verification: %+v", r) // the server counts the damaged one as there
+	}
+	if r := b.report(t, "--accept"); r.code != 1 {
+		t.Errorf("the report that takes note says %+v", r)
+	}
+	if r := b.report(t); r.code != 0 {
+		t.Errorf("after it was taken note of: %+v", r)
+	}
+}
+
+// TestPayloadLogGone deletes the whole payload log: dispositions tell what it held. Delivered again,
+// nothing is missing.
+func TestPayloadLogGone(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, oneAccount)
+	b.start(t)
+	b.approve(t, 1, 12)
+	b.settled(t, 20*time.Second)
+	b.stop(t)
+	remove(t, b.dir, "KYC_PAYLOADS")
+	b.start(t)
+	b.missing(t, "KYC_PAYLOADS", 12)
+	r := b.report(t)
+	if r.code != 1 || r.MissingAll != 12 || r.Missing[4].Seq != 5 || r.Missing[4].VerificationID != idOf(5) {
+		t.Errorf("the report says %+v", r)
+	}
+	b.approve(t, 1, 12)
+	b.settled(t, 20*time.Second)
+	if r := b.report(t); r.code != 0 {
+		t.Errorf("delivered again: %+v", r)
+	}
+}
+
+// remove deletes the folder of a stream.
+func remove(t *testing.T, dir, stream string) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", stream))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	if err := os.RemoveAll(found[0]); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOnlyEventsAreLeft deletes the payload log and what became of payloads: the events tell.
+func TestOnlyEventsAreLeft(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, oneAccount)
+	b.start(t)
+	now := time.Now().UTC()
+	for n := 1; n <= 5; n++ { // of today: what is older than payloads are kept may have gone by age
+		body := bytes.Replace(kycHook(n, 1, "Approved", "Approved", "AutomaticallyIdentified"), []byte("2026-03-02T09:0"), []byte(now.Format("2006-01-02T")+"00:0"), 1)
+		if r, err := b.post(t.Context(), body); err != nil || r.Code != http.StatusOK {
+			t.Fatalf("%v %v", r, err)
+		}
+	}
+	b.settled(t, 20*time.Second)
+	b.stop(t)
+	remove(t, b.dir, "KYC_PAYLOADS")
+	remove(t, b.dir, "KYC_DISPOSITIONS")
+	b.start(t)
+	b.missing(t, "KYC_PAYLOADS", 5)
+	if r := b.report(t); r.code != 1 || r.MissingAll != 5 {
+		t.Errorf("the report says %+v", r)
+	}
+}
+
+// TestErasureIsNoDamage erases a person, and payloads by age, and looks for what is missing.
+func TestErasureIsNoDamage(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, oneAccount)
+	b.start(t)
+	b.approve(t, 1, 12)
+	b.settled(t, 20*time.Second)
+	for _, args := range [][]string{{"--verification", idOf(4)}, {"--older-than", "0s", "--id", "ondato.acme.e0000009-0001-4000-8000-000000000001"}, {"--verification", idOf(12)}} {
+		if code, _, stderr := run(t, "kycbridge", append([]string{"payloads", "purge", "--yes", "--config", b.config}, args...)...); code != 0 {
+			t.Fatalf("purge %v: %s", args, stderr)
+		}
+	}
+	if r := b.report(t); r.code != 0 {
+		t.Errorf("after an erasure the report says %+v", r)
+	}
+	b.stop(t)
+	b.start(t)
+	if r := b.report(t); r.code != 0 {
+		t.Errorf("after a restart the report says %+v", r)
+	}
+	if strings.Contains(b.stderr.String(), "missing or damaged") {
+		t.Errorf("the log says:\n%s", b.stderr.tail())
+	}
+}
+
+// TestPassedOverIsWorked moves the consumer past payloads that nobody has worked, as damage of its state
+// does: the inspection finds them, and they become events.
+func TestPassedOverIsWorked(t *testing.T) {
+	t.Parallel()
+	server := newNATS(t)
+	b := newBridge(t, "store: {url: \""+server.url()+"\"}\nbus: {url: \""+server.url()+"\"}\n"+oneAccount)
+	b.start(t)
+	b.approve(t, 1, 3)
+	b.settled(t, 20*time.Second)
+	b.stop(t)
+	b.process = startProcess(t, "kycbridge", "serve", "--config", b.config, "--role", "receive")
+	b.waitReady(t)
+	b.approve(t, 4, 9)
+	b.stop(t)
+	nc, err := nats.Connect(server.url())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	answer, err := nc.Request("$JS.API.CONSUMER.RESET.KYC_PAYLOADS.normalizer", []byte(`{"seq":10}`), 5*time.Second)
+	if err != nil || bytes.Contains(answer.Data, []byte("error")) {
+		t.Fatalf("%v %s", err, answer.Data)
+	}
+	b.start(t)
+	t.Logf("events after %s", decided(t, server.url(), 4, 9).Round(time.Millisecond))
+	if !strings.Contains(b.stderr.String(), "passed over") {
+		t.Errorf("the log does not tell:\n%s", b.stderr.tail())
+	}
+	eventually(t, 10*time.Second, "a sound report", func() bool { return b.report(t).code == 0 })
+}
+
+// TestHolesOfAnEarlierVersion: earlier versions did not write down what they erased, so the holes that
+// a store has when it is first looked at are none of damage's; those that come later are told.
+func TestHolesOfAnEarlierVersion(t *testing.T) {
+	t.Parallel()
+	server, b := external(t)
+	b.approve(t, 1, 6)
+	b.settled(t, 20*time.Second)
+	b.stop(t)
+	nc, err := nats.Connect(server.url())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	ask := func(subject, body string) {
+		t.Helper()
+		answer, err := nc.Request("$JS.API."+subject, []byte(body), 5*time.Second)
+		if err != nil || !bytes.Contains(answer.Data, []byte(`"success":true`)) {
+			t.Fatalf("%s: %v %s", subject, err, answer.Data)
+		}
+	}
+	ask("STREAM.PURGE.KYC_TOMBSTONES", `{"filter":"kyc.erased.>"}`)
+	ask("STREAM.MSG.DELETE.KYC_PAYLOADS", `{"seq":2}`)
+	ask("STREAM.MSG.DELETE.KYC_EVENTS", `{"seq":1}`)
+	ask("STREAM.MSG.DELETE.KYC_EVENTS", `{"seq":2}`)
+	b.start(t)
+	b.missing(t, "KYC_PAYLOADS", 0)
+	if r := b.report(t); r.MissingAll != 0 {
+		t.Errorf("of holes that were there before: %+v", r)
+	}
+	b.stop(t)
+	ask("STREAM.MSG.DELETE.KYC_PAYLOADS", `{"seq":4}`)
+	ask("STREAM.MSG.DELETE.KYC_EVENTS", `{"seq":5}`)
+	b.start(t)
+	b.missing(t, "KYC_PAYLOADS", 1)
+	b.missing(t, "KYC_EVENTS", 1)
+	if r := b.report(t); r.MissingAll != 2 || r.code != 1 {
+		t.Errorf("of holes that came later: %+v", r)
+	}
+}
+
+// TestProviderIsAskedAgain destroys the stored answer of a provider that can be asked: the result is
+// fetched again, so that in the end nothing is missing. Once it had been worked before, and once not:
+// then its event comes of what was fetched again.
+func TestProviderIsAskedAgain(t *testing.T) {
+	for name, worked := range map[string]bool{"worked": true, "not worked": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			provider, err := simulate.Start(simulate.KwikID(), simulate.Options{Speed: 600})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(provider.Close)
+			account := fmt.Sprintf("log: {level: warn}\naccounts:\n  - name: acme\n    provider: kwikid\n    environment: test\n    api: %s\n    poll: {interval: 300ms, deadline: 1h}\n", provider.APIText())
+			bus := ""
+			if !worked {
+				bus = fmt.Sprintf("bus: {url: 'nats://%s'}\n", local(freePort(t))) // nobody is there, so nothing is worked
+			}
+			b := newBridge(t, bus+account)
+			b.launch(t)
+			reference := provider.Begin("ref-1", simulate.Approve)
+			id := event.VerificationID("kwikid", "acme", reference)
+			eventually(t, 20*time.Second, "the watch is taken", func() bool { return b.watch(t, "kwikid", "acme", reference) })
+			var block string
+			ended := func() bool {
+				raw, err := os.ReadFile(block)
+				return err == nil && bytes.Contains(raw, []byte("kyc_result_approved"))
+			}
+			eventually(t, 30*time.Second, "the result is stored", func() bool {
+				found, _ := filepath.Glob(filepath.Join(b.dir, "jetstream", "*", "streams", "KYC_PAYLOADS", "msgs", "1.blk"))
+				if len(found) == 1 {
+					block = found[0]
+				}
+				return ended()
+			})
+			if worked {
+				b.settled(t, 20*time.Second)
+			}
+			b.stop(t)
+			raw, err := os.ReadFile(block)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := bytes.LastIndex(raw, []byte("kyc_result_approved"))
+			copy(raw[at:], "XXXXXXXXXXXXXXXXXXX")
+			writeFile(t, block, string(raw))
+			if !worked {
+				config, err := os.ReadFile(b.config)
+				if err != nil {
+					t.Fatal(err)
+				}
+				writeFile(t, b.config, strings.Replace(string(config), bus, "", 1))
+			}
+			b.start(t)
+			eventually(t, 20*time.Second, "the result is stored again", ended)
+			eventually(t, 20*time.Second, "the approval is published", func() bool {
+				history := traffic.Histories(t, b.eventsURL())[id]
+				return len(history) > 0 && history[len(history)-1].Data.Decision.Outcome == event.OutcomeApproved
+			})
+			if !strings.Contains(b.stderr.String(), "damaged and lost") {
+				t.Errorf("the log does not tell of the damage:\n%s", b.stderr.tail())
+			}
+			eventually(t, 20*time.Second, "a sound report", func() bool { return b.report(t).code == 0 })
+		})
+	}
+}
+
+// watch asks for a watch and reports whether it was taken.
+func (b *bridge) watch(t *testing.T, provider, account, reference string) bool {
+	t.Helper()
+	body := fmt.Sprintf(`{"provider":%q,"account":%q,"reference":%q}`, provider, account, reference)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.adminURL("/v1/watches"), strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer ops-token-2e77a1")
+	req.Header.Set("Content-Type", "application/json")
+	res, err := b.client.Do(req)
+	if err != nil {
+		return false
+	}
+	defer res.Body.Close()
+	return res.StatusCode == http.StatusAccepted
+}

@@ -1,0 +1,135 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+var floodFlag = flag.Duration("flood", 0, "how long each attack of TestFlood lasts; 0: it is skipped")
+
+// attack is something that strangers do while genuine callbacks come.
+type attack struct {
+	name string
+	run  func(ctx context.Context, t *testing.T, b *bridge) (sent int64)
+}
+
+// TestFlood measures how long genuine callbacks wait while strangers attack: 20 a second, each a
+// verification of its own. It sends to this machine only.
+func TestFlood(t *testing.T) {
+	if *floodFlag == 0 {
+		t.Skip("measures for minutes; run it with -flood 30s on a quiet machine")
+	}
+	large := []byte(`{"result":{"data":{"processingConfig":{"authKeyForCallback":"wrong"},"x":"` + strings.Repeat(`\"{`, 340_000) + `"}}}`)
+	small := []byte(`{"journeyId":"x","processingConfig":{"authKeyForCallback":"wrong"}}`)
+	for _, a := range []attack{
+		{"nobody", func(ctx context.Context, _ *testing.T, _ *bridge) int64 { <-ctx.Done(); return 0 }},
+		{"3,000 small forged callbacks a second", func(ctx context.Context, t *testing.T, b *bridge) int64 { return forge(ctx, t, b, 3000, 64, small) }},
+		{"40 forged megabytes a second", func(ctx context.Context, t *testing.T, b *bridge) int64 { return forge(ctx, t, b, 40, 40, large) }},
+		{"5,000 idle connections", idle},
+	} {
+		t.Run(a.name, func(t *testing.T) {
+			b := newBridge(t, edgeAccounts)
+			b.start(t)
+			ctx, cancel := context.WithTimeout(t.Context(), *floodFlag)
+			defer cancel()
+			var sent int64
+			var attacking sync.WaitGroup
+			attacking.Go(func() { sent = a.run(ctx, t, b) })
+			took := genuineWaits(ctx, t, b)
+			attacking.Wait()
+			slices.Sort(took)
+			at := func(share float64) time.Duration { return took[min(len(took)-1, int(share*float64(len(took))))] }
+			t.Logf("%d genuine beside %d forged: median %s, p99 %s, slowest %s", len(took), sent, at(0.5), at(0.99), at(1))
+			if at(0.99) > 100*time.Millisecond {
+				t.Errorf("one in a hundred genuine callbacks took %s or more", at(0.99))
+			}
+		})
+	}
+}
+
+// genuineWaits sends callbacks until ctx ends and says how long each took to be answered 200.
+func genuineWaits(ctx context.Context, t *testing.T, b *bridge) (took []time.Duration) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for n := 1000; ; n++ {
+		select {
+		case <-ctx.Done():
+			return took
+		case <-tick.C:
+		}
+		began := time.Now()
+		reply, err := b.post(context.WithoutCancel(ctx), kycHook(n, 1, "Approved", "Approved", ""))
+		if err != nil || reply.Code != http.StatusOK {
+			t.Errorf("genuine: %d %v", reply.Code, err)
+			continue
+		}
+		took = append(took, time.Since(began))
+	}
+}
+
+// forge posts one forged body at a rate, on some connections.
+func forge(ctx context.Context, t *testing.T, b *bridge, perSecond float64, connections int, body []byte) int64 {
+	var sent atomic.Int64
+	limit := rate.NewLimiter(rate.Limit(perSecond), 1)
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
+	defer client.CloseIdleConnections()
+	var forging sync.WaitGroup
+	for range connections {
+		forging.Go(func() {
+			for limit.Wait(ctx) == nil {
+				req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.callbackURL("signzy", "keyed"), bytes.NewReader(body))
+				if err != nil {
+					return
+				}
+				res, err := client.Do(req)
+				if err != nil {
+					continue
+				}
+				_, _ = io.Copy(io.Discard, res.Body)
+				_ = res.Body.Close()
+				if res.StatusCode == http.StatusOK {
+					t.Errorf("a forged callback was answered %d", res.StatusCode)
+				}
+				sent.Add(1)
+			}
+		})
+	}
+	forging.Wait()
+	return sent.Load()
+}
+
+// idle opens connections that send the first bytes of a request and wait.
+func idle(ctx context.Context, t *testing.T, b *bridge) int64 {
+	const connections = 5000
+	var open []net.Conn
+	defer func() {
+		for _, c := range open {
+			_ = c.Close()
+		}
+	}()
+	var d net.Dialer
+	for range connections {
+		c, err := d.DialContext(ctx, "tcp", local(b.callbacks))
+		if err != nil {
+			t.Logf("after %d connections: %v", len(open), err)
+			break
+		}
+		open = append(open, c)
+		fmt.Fprint(c, "POST /webhooks/signzy/keyed HTTP/1.1\r\nHost: x\r\n")
+	}
+	<-ctx.Done()
+	return int64(len(open))
+}

@@ -1,0 +1,78 @@
+package model
+
+// KwikIDSession is what a session of KwikID's says, as far as it decides.
+type KwikIDSession struct {
+	Status   string // session_status
+	Feedback string // type of the agent's feedback; "": none
+	Audit    string // audit_result; "": none
+	Locked   bool   // audit_lock is set
+	Revisit  bool   // the checker asks for another look
+	Checker  bool   // the account says that a checker follows each maker
+}
+
+var kwikidRows = map[string]Fact{
+	"waiting":              {Word: Progress, Status: "created"},
+	"vkyc_requested":       {Word: Submit, Status: "in_progress"},
+	"agent_alloted":        {Word: Submit, Status: "in_progress"},
+	"kyc_request_accepted": {Word: Submit, Status: "in_progress"},
+	"kyc_request_rejected": {Word: Progress, Status: "requires_input", Actions: true},
+	"kyc_rejected":         {Word: End, Status: "canceled"},
+	"session_expired":      {Word: End, Status: "expired"},
+	"user_abandoned":       {Word: End, Status: "abandoned"},
+}
+
+// KwikID says what a session means: the row of the contract for its status, with the checker's word before the
+// maker's.
+func KwikID(s KwikIDSession) Fact {
+	if row, ok := kwikidRows[s.Status]; ok {
+		return row
+	}
+	isApproved := s.Status == "kyc_result_approved"
+	maker := "rejected"
+	switch {
+	case isApproved:
+		maker = "approved"
+	case s.Status != "kyc_result_rejected":
+		return Fact{Word: Progress, Status: "unknown"}
+	}
+	isAgain := s.Feedback == "Reopen" || s.Feedback == "Reschedule"
+	checker := Fact{Word: Verdict, Status: "completed", Final: true, Stage: "checker", Rank: 2}
+	switch {
+	case isApproved && (s.Feedback == "Reject" || isAgain), !isApproved && s.Feedback == "Approve":
+		return Fact{Word: Doubt, Reason: "contradiction", Rank: 1}
+	case s.Audit != "" && s.Audit != "0" && s.Audit != "1":
+		return Fact{Word: Doubt, Reason: "unmapped_status", Stage: "checker", Rank: 2}
+	case s.Revisit:
+		return Fact{Word: Reopen, Status: "in_review", Outcome: "none", Rank: 1}
+	case s.Audit == "0":
+		checker.Outcome = "rejected"
+		return checker
+	case s.Audit == "1" && isApproved:
+		checker.Outcome = "approved"
+		return checker
+	case s.Audit == "1":
+		checker.Status, checker.Outcome, checker.Final = "in_review", "review", false
+		return checker
+	case isAgain:
+		return Fact{Word: Resubmit, Status: "requires_input", Outcome: "resubmit", Stage: "maker", Actions: true}
+	case s.Locked:
+		return Fact{Word: Verdict, Status: "in_review", Outcome: "none", Stage: "maker"}
+	}
+	return kwikidMaker(maker, s.Checker)
+}
+
+// KwikIDWebhook says what a webhook means for an account that decides from its label.
+func KwikIDWebhook(checker bool, outcome string, second bool) Fact {
+	if checker {
+		return Fact{Word: Verdict, Status: "completed", Outcome: outcome, Final: true, Stage: "checker", Rank: 2}
+	}
+	return kwikidMaker(outcome, second)
+}
+
+// kwikidMaker: where a checker follows, the maker's word is a link of the chain and no decision yet.
+func kwikidMaker(outcome string, second bool) Fact {
+	if second {
+		return Fact{Word: Progress, Status: "in_review"}
+	}
+	return Fact{Word: Verdict, Status: "completed", Outcome: outcome, Final: true, Stage: "maker"}
+}

@@ -1,0 +1,605 @@
+// Package model is a second reading of the contract of events: where a verification stands after each
+// message. It shares no code with the product, so that an error of one shows as a disagreement of the two.
+//
+// A Fact is what one message says, without the form in which a provider writes it. A Machine takes facts
+// in the order in which they arrive. It holds the rules on order, doubt, untimed facts, attempts and our
+// own notices; what a provider's words mean stands in the file of that provider.
+//
+// Where the contract leaves a choice, the comment of the rule begins with "Reading:".
+package model
+
+import "slices"
+
+// Word is the kind of a fact.
+type Word int
+
+// The kinds of facts.
+const (
+	Note     Word = iota // our own start or watch
+	Deadline             // our own end
+	Progress             // where the process is
+	Submit               // progress that answers a request for resubmission
+	Verdict              // approved, rejected or review
+	Resubmit             // the person has to do something again
+	Reopen               // the provider takes its decision back
+	End                  // over without a decision
+	Doubt                // words that contradict each other or are not known
+	Remark               // an update that mentions an outcome and decides nothing
+)
+
+// Fact is what one message says.
+type Fact struct {
+	Word     Word
+	Status   string
+	Outcome  string
+	Stage    string // system or manual_review
+	Rank     int    // 0: a machine's or a maker's word; 2: a person's or a checker's that counts more; else 1
+	Final    bool
+	Reason   string // of a doubt: contradiction or unmapped_status
+	At       int    // minute; when it happened
+	Received int    // minute of receipt
+	Untimed  bool   // the provider states no time that can be trusted
+	Attempt  int    // 0: the session as a whole
+	Person   string // whose document the body shows; "" is none
+	Actions  bool   // names something the applicant has to do
+	Seq      int    // number of the payload
+}
+
+// State is what an event says of a verification.
+type State struct {
+	Status, Outcome, Stage string
+	Final                  bool
+	Contradiction          bool // reason system.contradiction
+	Unmapped               bool // reason system.unmapped_status
+	Untimed                bool // reason system.untimed
+	Person                 string
+	Actions                bool
+}
+
+// Rules are the rules that a test may switch off, to show that a break of one is noticed.
+type Rules struct {
+	OlderVerdictWins, NoticeSetsBar, AttemptsMerge, UntimedIsNow, DoubtIgnored bool
+}
+
+// Machine is one verification.
+type Machine struct {
+	State
+	Broken Rules
+
+	begun   bool
+	repeats bool // the last fact tells nothing of its own: it says again what stands, or is not believed
+	heard   bool
+	newest  int      // minute of the newest applied fact of the provider
+	timed   bool     // newest is set
+	memory           // of the facts that made events
+	earlier memory   // before the last fact
+	kept    []Fact   // facts on the verdict whose payloads are stored, events or not
+	gap     []string // persons of late facts of the attempt
+	ended   Fact     // the provider's end that closed the session
+	before  *State   // under an end of ours: what stood before it
+	current int      // the attempt that facts belong to
+	last    Fact     // that counted
+	seen    []Fact   // all stored facts with a person
+	caught  *Fact    // what was applied after the last fact, though it was heard before
+	fresh   bool     // the last fact began a newer attempt
+}
+
+// memory is what events tell of the verdict, whatever becomes of the payloads.
+type memory struct {
+	verdict  *Fact  // that stands, in doubt or not
+	askedBy  int    // rank of the one who asked last for a resubmission
+	reopened int    // minute of the newest request or reopening: what was decided before it is over
+	answered int    // minute of the submission that answered the request; machines' words before it are over
+	doubts   []Fact // that no verdict has settled
+	denied   *Fact  // the newest update that mentions another outcome than an approval
+}
+
+// Step takes the next fact.
+func (m *Machine) Step(f Fact) {
+	if f.Untimed && m.Broken.UntimedIsNow {
+		f.Untimed, f.At = false, 1<<20
+	}
+	m.last, m.repeats, m.fresh = Fact{Untimed: true}, false, false
+	m.earlier, m.caught = m.memory, nil
+	m.earlier.doubts = slices.Clone(m.doubts)
+	if m.own(f) {
+		return
+	}
+	m.comeBack()
+	first := !m.heard
+	m.heard = true
+	m.begun = true
+	m.remember(f)
+	if m.attempt(f) == stale {
+		return
+	}
+	switch f.Word {
+	case Progress, Submit:
+		m.progress(f)
+	case Verdict, Resubmit, Reopen:
+		m.decide(f)
+	case End:
+		m.end(f)
+	case Doubt:
+		m.distrust(f)
+	case Remark:
+		m.remark(f, first)
+	}
+	m.catchUp(f)
+	m.show(f)
+	m.last = f
+}
+
+// catchUp applies what was heard of a newer attempt while an older one's approval stood, and is newer than
+// the fact that began it: how the approval ends is no matter of what came first.
+func (m *Machine) catchUp(f Fact) {
+	isWord := f.Word == Verdict || f.Word == Resubmit || f.Word == Reopen || f.Word == Doubt
+	if !m.fresh || f.Untimed || !isWord {
+		return
+	}
+	m.fresh = false
+	var newest *Fact
+	for _, k := range m.kept {
+		if k.Attempt == f.Attempt && k.Seq != f.Seq && m.beats(k, f) && (newest == nil || m.beats(k, *newest)) {
+			newest = &k
+		}
+	}
+	if newest != nil {
+		m.caught = newest
+		m.decide(*newest)
+	}
+}
+
+// Done tells whether the last fact became an event.
+//
+// Reading: "the last applied" fact is the last one that changed something. One that said what stood
+// already made no event, is no bar, and is known only as long as its payload is kept.
+func (m *Machine) Done(published bool) {
+	if !published {
+		m.memory = m.earlier
+		return
+	}
+	m.pass(m.last)
+	if m.caught != nil {
+		m.pass(*m.caught)
+	}
+	if m.last.Attempt > m.current {
+		m.current = m.last.Attempt
+	}
+}
+
+// Forget drops a stored payload.
+func (m *Machine) Forget(seq int) {
+	gone := func(f Fact) bool { return f.Seq == seq }
+	m.kept, m.seen = slices.DeleteFunc(m.kept, gone), slices.DeleteFunc(m.seen, gone)
+}
+
+// own takes a notice of ours. It begins a verification or ends an open one, and sets no instant.
+func (m *Machine) own(f Fact) bool {
+	switch {
+	case f.Word == Note && !m.begun:
+		m.State = State{Status: "created", Outcome: "none"}
+	case f.Word == Deadline && !m.closed():
+		before := m.State
+		if !m.begun {
+			before = State{}
+		}
+		m.before = &before
+		m.State = State{Status: f.Status, Outcome: "none", Person: m.Person}
+	case f.Word != Note && f.Word != Deadline:
+		return false
+	}
+	m.begun = true
+	if m.Broken.NoticeSetsBar {
+		m.newest, m.timed = max(m.newest, f.At), true
+	}
+	return true
+}
+
+// comeBack takes off an end of ours: any word of the provider does, whatever its time.
+func (m *Machine) comeBack() {
+	if m.before != nil {
+		m.State, m.before = *m.before, nil
+	}
+}
+
+func (m *Machine) closed() bool { return over(m.Status) }
+
+// over reports whether a status is an end.
+func over(status string) bool {
+	return slices.Contains([]string{"completed", "expired", "abandoned", "canceled", "failed"}, status)
+}
+
+// old reports whether f lies before what has been applied. Nothing untimed is newer than a timed fact.
+func (m *Machine) old(f Fact) bool {
+	return m.timed && (f.Untimed || f.At < m.newest)
+}
+
+// pass notes the instant of a fact that was not old.
+func (m *Machine) pass(f Fact) {
+	if !f.Untimed && (!m.timed || f.At > m.newest) {
+		m.newest, m.timed = f.At, true
+	}
+}
+
+// progress moves an undecided, open verification. It hides no doubt.
+func (m *Machine) progress(f Fact) {
+	if m.old(f) || m.closed() || m.Outcome == "review" || m.Contradiction || len(m.doubts) > 0 && m.Outcome != "resubmit" {
+		return
+	}
+	isAnswer := m.Outcome == "resubmit"
+	if isAnswer && f.Word != Submit {
+		return
+	}
+	m.Status, m.Outcome, m.Stage, m.Final, m.Actions = f.Status, "none", "", false, f.Actions
+	m.Unmapped = f.Status == "unknown"
+	if isAnswer {
+		m.answered = f.At
+		m.distrustAgain() // Reading: the answer settles no doubt that came after the request
+	}
+}
+
+// end closes what is open and undecided.
+//
+// Reading: an end is older than nothing but what was applied; it closes a doubt too, which stays known for
+// a verdict from before it. It closes no review that two verdicts led to: one of them ended the session.
+func (m *Machine) end(f Fact) {
+	if m.closed() || m.old(f) && !f.Untimed || (f.Untimed || m.reviewed()) && m.Outcome == "review" || m.Untimed {
+		return
+	}
+	m.State, m.ended = State{Status: f.Status, Outcome: "none", Person: m.Person}, f
+}
+
+// reviewed reports whether a person has said what stands.
+func (m *Machine) reviewed() bool { return m.verdict != nil && m.verdict.Rank == 2 }
+
+// decide weighs a verdict against the one that stands and against those that are stored.
+//
+// Reading: a word that leaves the session open, of before the provider ended it, opens nothing.
+func (m *Machine) decide(f Fact) {
+	if f.Untimed {
+		m.decideUntimed(f)
+		return
+	}
+	if f.Word == Resubmit && f.At < m.answered {
+		m.repeats = true // Reading: the answer to the request before it answers this one too
+		return
+	}
+	isDoubted := func(d Fact) bool { return d.Received < m.ended.Received && !settles(f, d) }
+	isHeldBack := !over(f.Status) && !m.ended.Untimed && f.At < m.ended.At ||
+		f.Received < m.ended.Received && f.Outcome != "rejected" && slices.ContainsFunc(m.doubts, isDoubted)
+	if isHeldBack && m.closed() && m.undecided() {
+		m.repeats = true
+		return
+	}
+	if !m.fresh && m.outranked(f) {
+		isNewer := func(k Fact) bool {
+			return k.Attempt == f.Attempt && k.Seq != f.Seq && k.At >= f.At && m.beats(k, f) && !m.idle(k)
+		}
+		m.repeats = m.verdict == nil || f.At <= m.verdict.At || slices.ContainsFunc(m.kept, isNewer)
+		return
+	}
+	waiting := m.waiting(f)
+	m.apply(f)
+	if waiting != nil {
+		m.caught = waiting
+		m.apply(*waiting)
+		f = *waiting
+	}
+	m.recall()
+	if !slices.ContainsFunc(m.doubts, func(d Fact) bool { return below(f, d) }) {
+		m.doubts = slices.DeleteFunc(m.doubts, func(d Fact) bool { return settles(f, d) })
+	}
+	m.distrustAgain()
+	m.deny(f)
+}
+
+// waiting is the newest stored word that gave way to the standing verdict and is newer than f. Once f has
+// replaced that verdict, it counts.
+func (m *Machine) waiting(f Fact) (newest *Fact) {
+	for _, k := range m.kept {
+		gaveWay := m.verdict != nil && below(k, *m.verdict)
+		if gaveWay && k.Attempt == f.Attempt && k.Seq != f.Seq && m.beats(k, f) && (newest == nil || m.beats(k, *newest)) {
+			newest = &k
+		}
+	}
+	return newest
+}
+
+// recall adds the stored doubts that no stored word has settled.
+func (m *Machine) recall() {
+	for _, d := range m.kept {
+		isSettled := func(k Fact) bool {
+			return k.Word != Doubt && k.Word != Remark && k.Attempt == d.Attempt && settles(k, d) && !below(k, *m.verdict)
+		}
+		isKnown := func(k Fact) bool { return k.Seq == d.Seq }
+		if d.Word == Doubt && !d.Untimed && d.Attempt == m.verdict.Attempt && !m.over(d) &&
+			!slices.ContainsFunc(m.kept, isSettled) && !slices.ContainsFunc(m.doubts, isKnown) {
+			m.doubts = append(m.doubts, d)
+		}
+	}
+}
+
+// settles reports whether f ends a doubt.
+//
+// Reading: a machine's word ends no doubt about what a person decided, since it overrides no decision of
+// a person either.
+func settles(f, doubt Fact) bool {
+	return !f.Untimed && (doubt.Untimed || doubt.At < f.At) && !below(f, doubt)
+}
+
+// below reports whether a's word counts less than b's, whenever either was said.
+func below(a, b Fact) bool { return a.Rank == 0 && b.Rank == 2 }
+
+// deny doubts an approval that is no newer than an update which mentions another outcome.
+func (m *Machine) deny(f Fact) {
+	isLater := func(d Fact) bool {
+		isNewer := f.Untimed && m.fresh || !f.Untimed && !d.Untimed && d.At >= f.At
+		return d.Word == Remark && d.Attempt == f.Attempt && isNewer
+	}
+	isDenied := m.denied != nil && (f.Untimed && (m.denied.Untimed || m.denied.At >= m.reopened) ||
+		!f.Untimed && !m.denied.Untimed && m.denied.At >= f.At)
+	if f.Outcome == "approved" && (isDenied || slices.ContainsFunc(m.kept, isLater)) {
+		m.shake("contradiction")
+	}
+}
+
+// outranked reports whether a verdict that is known is newer than f, or of a higher stage, or does not
+// approve at the same instant.
+func (m *Machine) outranked(f Fact) bool {
+	if m.Broken.OlderVerdictWins {
+		return false
+	}
+	if m.over(f) {
+		return true
+	}
+	known := slices.Clone(m.kept)
+	if m.verdict != nil {
+		if f.Word == Verdict && m.verdict.Untimed && below(f, *m.verdict) && (m.inDoubt() || !m.undecided()) {
+			return true // a machine's word never overrides a person's decision, whenever that was made
+		}
+		if f.Outcome == "approved" && m.Outcome != "approved" && m.verdict.At == f.At && !m.verdict.Untimed &&
+			m.verdict.Seq != f.Seq && !below(*m.verdict, f) {
+			return true // what took back an approval counts against another of the same instant
+		}
+		known = append(known, *m.verdict)
+	}
+	return slices.ContainsFunc(known, func(k Fact) bool {
+		return k.Attempt == f.Attempt && k.Seq != f.Seq && !m.idle(k) && m.beats(k, f)
+	})
+}
+
+// idle reports whether a word holds nothing back, because it is over or itself gives way.
+func (m *Machine) idle(k Fact) bool { return m.over(k) || m.verdict != nil && below(k, *m.verdict) }
+
+// replaced reports whether a newer word of no lower rank, a request or a reopening came after k: the rank of k
+// counts no more.
+func (m *Machine) replaced(k Fact) bool {
+	return slices.ContainsFunc(append(slices.Clone(m.kept), m.standing()...), func(w Fact) bool {
+		isWord := w.Word == Verdict && !below(w, k) || w.Word == Resubmit || w.Word == Reopen
+		return isWord && w.Attempt == k.Attempt && w.Seq != k.Seq && !w.Untimed && w.At > k.At
+	})
+}
+
+// standing is the verdict that stands, if there is one.
+func (m *Machine) standing() []Fact {
+	if m.verdict == nil {
+		return nil
+	}
+	return []Fact{*m.verdict}
+}
+
+// over reports whether a word on the verdict was taken back by a request or a reopening since. A person's
+// counts from the request on, a machine's from the applicant's answer on.
+//
+// Reading: where a person decides between the request and the answer, that verdict had ended the session
+// and the answer was progress. An approval of the very instant of the request or of the answer is over too.
+func (m *Machine) over(f Fact) bool {
+	since := m.reopened
+	if below(f, Fact{Rank: m.askedBy}) {
+		since = max(since, m.answered)
+	}
+	return f.At < since || f.At == since && f.Outcome == "approved"
+}
+
+// beats reports whether a stands against b.
+func (m *Machine) beats(a, b Fact) bool {
+	switch {
+	case a.Untimed || a.Word == Doubt || a.Word == Remark:
+		return false
+	case a.Word == Resubmit && b.Rank == 0 && a.At < m.answered:
+		return false // it was answered
+	case b.Word == Verdict && below(b, a) && !m.replaced(a):
+		return true
+	case a.Word == Verdict && below(a, b):
+		return false
+	case a.At != b.At:
+		return a.At > b.At
+	}
+	return a.Outcome != "approved" && b.Outcome == "approved"
+}
+
+// decideUntimed: an untimed verdict counts where nothing is decided; one that differs from what stands
+// asks for a person's look.
+func (m *Machine) decideUntimed(f Fact) {
+	switch {
+	case m.Untimed: // it is under review already
+		m.repeats = true
+	case m.verdict != nil && below(f, *m.verdict) && (m.inDoubt() || !m.undecided()):
+		m.repeats = true // a machine's word overrides no decision of a person's, in doubt or not
+	case m.inDoubt() && f.Outcome == "none":
+		m.repeats = true // Reading: an end without a verdict of the provider's settles nothing
+	case m.inDoubt(): // Reading: a doubt is what the verdict differs from
+		m.review()
+	case m.undecided() && m.closed() && !m.ended.Untimed && f.Status == "in_review":
+		m.repeats = true // Reading: the session has ended, for all that is known after this word
+	case m.undecided():
+		m.apply(f)
+		m.distrustAgain()
+		m.deny(f)
+	case m.Outcome == f.Outcome:
+		m.repeats = true
+	default:
+		m.review()
+	}
+}
+
+// inDoubt reports whether the status is unknown because of a decision, and not for want of one.
+func (m *Machine) inDoubt() bool { return m.Contradiction || m.Unmapped && len(m.doubts) > 0 }
+
+// undecided: a decision that the provider has taken back is none. What is in doubt is decided.
+func (m *Machine) undecided() bool { return m.Outcome == "none" || m.Outcome == "" }
+
+// review leaves the decision to a person, and the facts as they are.
+func (m *Machine) review() {
+	m.repeats = true
+	m.State = State{Status: "in_review", Outcome: "review", Stage: m.Stage, Untimed: true, Person: m.Person}
+}
+
+// apply makes f the standing verdict.
+func (m *Machine) apply(f Fact) {
+	m.verdict = &f
+	if f.Word == Resubmit || f.Word == Reopen {
+		m.reopened, m.askedBy = f.At, f.Rank
+	}
+	if f.Rank > 0 {
+		m.answered = 0 // there is a newer request, or a person has decided
+	}
+	shown := m.Person
+	m.State = State{Status: f.Status, Outcome: f.Outcome, Final: f.Final, Stage: f.Stage,
+		Person: shown, Actions: f.Actions}
+}
+
+// distrust takes a body that contradicts itself. It takes back an approval; a rejection, an end and a
+// resubmission stand.
+func (m *Machine) distrust(f Fact) {
+	if m.Broken.DoubtIgnored {
+		return
+	}
+	if !f.Untimed && m.outranked(f) {
+		m.repeats = true
+		return
+	}
+	m.doubts = append(m.doubts, f)
+	if m.repeats = m.newestDoubt().Seq != f.Seq; !m.repeats {
+		m.distrustAgain()
+	}
+}
+
+// distrustAgain takes back what a doubt that is not settled may take back.
+func (m *Machine) distrustAgain() {
+	if len(m.doubts) > 0 {
+		m.shake(m.newestDoubt().Reason)
+	}
+}
+
+// newestDoubt is the newest of the highest rank.
+func (m *Machine) newestDoubt() Fact {
+	newest := m.doubts[0]
+	for _, d := range m.doubts[1:] {
+		if below(newest, d) || !below(d, newest) && (newest.Untimed || !d.Untimed && d.At >= newest.At) {
+			newest = d
+		}
+	}
+	return newest
+}
+
+func (m *Machine) shake(reason string) {
+	if m.Outcome == "rejected" || m.Outcome == "resubmit" || m.closed() && m.Outcome != "approved" {
+		return
+	}
+	m.State = State{Status: "unknown", Outcome: "none", Person: m.Person}
+	m.Contradiction, m.Unmapped = reason == "contradiction", reason == "unmapped_status"
+}
+
+// remark is an update: it decides nothing, and one that contradicts the standing verdict is doubt.
+func (m *Machine) remark(f Fact, first bool) {
+	if first { // Reading: it tells that an identification exists, whose decision has not been heard
+		m.Status, m.Outcome = "processing", "none"
+	}
+	m.repeats = m.old(f)
+	if f.Outcome != "" && f.Outcome != "approved" &&
+		(m.denied == nil || !f.Untimed && (m.denied.Untimed || m.denied.At < f.At)) {
+		m.denied = &f
+	}
+	standing := !m.Untimed && m.verdict != nil && m.verdict.Word == Verdict
+	// Reading: one that mentions an approval leaves a rejection as it is, and speaks against no approval.
+	if standing && f.Outcome != "" && f.Outcome != "approved" && f.Outcome != m.verdict.Outcome {
+		f.Reason = "contradiction"
+		m.distrust(f)
+		return
+	}
+}
+
+// show replaces the person by the one of the body, if it has one and is not old.
+func (m *Machine) show(f Fact) {
+	switch {
+	case f.Person == "":
+	case m.old(f) || m.repeats:
+		m.gap = append(m.gap, f.Person)
+	default:
+		m.Person = f.Person
+	}
+}
+
+func (m *Machine) remember(f Fact) {
+	isDenial := f.Word == Remark && f.Outcome != "" && f.Outcome != "approved"
+	if f.Word == Verdict || f.Word == Resubmit || f.Word == Reopen || f.Word == Doubt || isDenial {
+		m.kept = append(m.kept, f)
+	}
+	if f.Person != "" {
+		m.seen = append(m.seen, f)
+	}
+}
+
+type place int
+
+const (
+	ours place = iota
+	stale
+)
+
+// attempt orders the attempts. They are numbered by their time of creation.
+func (m *Machine) attempt(f Fact) place {
+	if f.Attempt == 0 || m.Broken.AttemptsMerge {
+		return ours
+	}
+	switch {
+	case m.current == 0:
+		return ours
+	case f.Attempt < m.current:
+		return stale
+	case f.Attempt > m.current:
+		return m.renew(f)
+	}
+	return ours
+}
+
+// Fill takes the person that an event shows where none is known.
+//
+// Reading: the contract does not say whether a late or untimed fact of the attempt fills in what is not
+// known. It may, but it replaces nothing.
+func (m *Machine) Fill(shown string) {
+	if m.Person == "" && slices.Contains(m.gap, shown) {
+		m.Person = shown
+	}
+}
+
+// renew begins a newer attempt: what is known of the older one goes, but an approval stands until the
+// newer attempt's own verdict.
+func (m *Machine) renew(f Fact) place {
+	// Reading: a doubt about the newer attempt is its verdict, one that is not believed.
+	if m.Outcome == "approved" && f.Word != Verdict && f.Word != Doubt {
+		return stale
+	}
+	m.fresh = true
+	m.verdict, m.doubts, m.denied, m.gap = nil, nil, nil, nil
+	m.reopened, m.answered, m.askedBy = 0, 0, 0
+	m.State = State{Status: "in_progress", Outcome: "none"}
+	for _, s := range m.seen {
+		if s.Attempt == f.Attempt {
+			m.gap = append(m.gap, s.Person)
+		}
+	}
+	return ours
+}

@@ -1,0 +1,43 @@
+package model
+
+// SignzyBody is what a journey of Signzy's says, as far as it decides.
+type SignzyBody struct {
+	Status   string // currentStatus
+	Step     string // "": none
+	Ended    bool   // completedAt is stated, in whatever form
+	Policy   bool   // the account has one
+	Refuted  bool   // the evidence shows another person
+	Doubtful bool   // something in the evidence speaks against the person, and refutes nobody
+}
+
+// Signzy says what a journey means: the row of the contract for currentStatus and step. The provider gives no
+// verdict. A policy of the account's approves only where nothing speaks against the person.
+func Signzy(b SignzyBody) Fact {
+	isComplete, isOver := b.Step == "COMPLETE", b.Step == "RETRIES_EXCEEDED"
+	switch {
+	case b.Status == "COMPLETED" && isOver || b.Status == "TERMINATED" && isComplete:
+		return Fact{Word: Doubt, Reason: "contradiction", Rank: 1}
+	case b.Status == "COMPLETED" && b.Step != "" && !isComplete:
+		return Fact{Word: Doubt, Reason: "unmapped_status", Rank: 1}
+	case b.Status != "COMPLETED" && b.Status != "TERMINATED" && b.Ended:
+		return Fact{Word: Doubt, Reason: "unmapped_status", Rank: 1}
+	case b.Status != "COMPLETED" && b.Status != "TERMINATED":
+		return Fact{Word: Progress, Status: "unknown"} // Reading: of an open journey it is a sign of progress
+	case b.Status == "TERMINATED":
+		return Fact{Word: End, Status: "failed"}
+	}
+	f := Fact{Word: Verdict, Status: "completed", Outcome: "none", Rank: 1}
+	if !b.Policy {
+		return f
+	}
+	f.Stage = "policy"
+	switch {
+	case b.Refuted:
+		f.Outcome, f.Final = "rejected", true
+	case b.Doubtful || b.Step == "":
+		f.Status, f.Outcome = "in_review", "review"
+	default:
+		f.Outcome, f.Final = "approved", true
+	}
+	return f
+}

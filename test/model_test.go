@@ -1,0 +1,752 @@
+package test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"kycbridge"
+	"kycbridge/event"
+	"kycbridge/internal/app"
+	"kycbridge/test/model"
+)
+
+var historiesFlag = flag.Int("histories", 2000,
+	"how many random histories of each provider are held against the model; a tenth of them under the race detector")
+
+// shelf is a small store: it keeps payloads and events, and may be made to forget payloads.
+type shelf struct {
+	payloads []kycbridge.Payload
+	events   []kycbridge.Sealed
+}
+
+func (s *shelf) Append(_ context.Context, p kycbridge.Payload) (kycbridge.Stored, error) {
+	for _, kept := range s.payloads {
+		if kept.ID == p.ID {
+			return kycbridge.Stored{Duplicate: true, Digest: kept.Digest}, nil
+		}
+	}
+	p.Seq = uint64(len(s.payloads) + 1)
+	s.payloads = append(s.payloads, p)
+	return kycbridge.Stored{Digest: p.Digest}, nil
+}
+
+func (s *shelf) Quarantine(_ context.Context, _ kycbridge.Payload, why string, f []kycbridge.FieldError) error {
+	return fmt.Errorf("quarantined: %s %v", why, f)
+}
+
+func (s *shelf) Refuse(context.Context, kycbridge.Payload, kycbridge.Request, string) {}
+
+func (s *shelf) Last(context.Context, kycbridge.Key, bool) (kycbridge.State, error) {
+	if len(s.events) == 0 {
+		return kycbridge.State{Read: true}, nil
+	}
+	e := s.events[len(s.events)-1]
+	return kycbridge.State{Data: &kycbridge.Revision{Data: e.Data, Memory: e.Memory}, Seq: uint64(len(s.events)), Read: true}, nil
+}
+
+func (s *shelf) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Sealed, after uint64) error {
+	if after != uint64(len(s.events)) {
+		return kycbridge.ErrConflict
+	}
+	s.events = append(s.events, e)
+	return nil
+}
+
+func (s *shelf) History(_ context.Context, k kycbridge.Key, each func(kycbridge.Payload) error) error {
+	for _, p := range s.payloads {
+		if p.VerificationID != k.VerificationID || p.Body == nil {
+			continue
+		}
+		if err := each(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *shelf) WasErased(context.Context, kycbridge.Payload) (bool, error) { return false, nil }
+
+// course is the product's path over a shelf, beside the model of it.
+type course struct {
+	shelf      shelf
+	account    *kycbridge.Account
+	intake     kycbridge.Intake
+	normalizer kycbridge.Normalizer
+	model      model.Machine
+	dropped    bool                // a payload is gone
+	retold     bool                // one that came again made an event after all
+	done       []kycbridge.Payload // by number of the payload
+	said       []model.Fact
+	told       []bool // whether it became an event
+}
+
+func newCourse(provider kycbridge.Provider, settings kycbridge.Settings) *course {
+	c := &course{account: &kycbridge.Account{
+		Name: "acme", Provider: provider, Environment: event.EnvironmentTest,
+		Profile: event.ProfileFull, Settings: settings,
+		API: kycbridge.API{Fetch: func(context.Context, kycbridge.Query) ([]kycbridge.Fetched, error) { return nil, nil }},
+	}}
+	c.intake = kycbridge.Intake{Log: &c.shelf, Quarantine: &c.shelf, Refusals: &c.shelf}
+	c.normalizer = kycbridge.Normalizer{
+		Accounts: kycbridge.Accounts{{Provider: provider.Name, Account: "acme"}: c.account},
+		Events:   &c.shelf, Log: &c.shelf, Quarantine: &c.shelf, Mapping: app.Mapping,
+		TypePrefix: "io.kycbridge", SourcePrefix: "/kycbridge", MaxAttempts: 1, Now: func() time.Time { return recorded },
+	}
+	return c
+}
+
+// message is one body with what it says.
+type message struct {
+	fact   model.Fact
+	body   string
+	via    event.Via
+	notice kycbridge.NoticeKind
+	at     time.Time // of receipt
+	ref    string
+}
+
+// hear hands m to both and returns the payload's number, or -1 if it was stored before.
+func (c *course) hear(m message) (fresh bool, err error) {
+	ctx := context.Background()
+	before := len(c.shelf.payloads)
+	if m.notice != "" {
+		notice := kycbridge.Notice{Notice: m.notice, Reference: m.ref, At: m.at}
+		_, err = c.intake.Record(ctx, c.account, notice, event.ViaStart)
+	} else {
+		placement := ""
+		if m.via == event.ViaCallback {
+			placement = "header"
+		}
+		_, err = c.intake.Ingest(ctx, c.account, kycbridge.Payload{
+			Via: m.via, Placement: placement, ReceivedAt: m.at, ContentType: "application/json", Body: []byte(m.body)})
+	}
+	if err != nil || len(c.shelf.payloads) == before {
+		return false, err
+	}
+	p := c.shelf.payloads[before]
+	m.fact.Seq, m.fact.Received = before, int(m.at.Sub(modelEpoch).Minutes())
+	c.done, c.said, c.told = append(c.done, p), append(c.said, m.fact), append(c.told, false)
+	return true, c.work(before)
+}
+
+// work hands payload i to both, for the first time.
+func (c *course) work(i int) error {
+	c.model.Step(c.said[i])
+	done, err := c.normalizer.Process(context.Background(), c.done[i])
+	c.model.Done(done.Event != nil)
+	c.told[i] = done.Event != nil
+	return err
+}
+
+// again hands payload i to the product once more, as after the end of a worker that had not acknowledged it.
+// Whether it made an event then or not, it changes nothing of what counts. A word that left the session open and
+// told nothing new is not remembered: it may show again where an open, undecided session is.
+func (c *course) again(i int) error {
+	was := c.seen()
+	done, err := c.normalizer.Process(context.Background(), c.done[i])
+	if err != nil || done.Event == nil {
+		return err
+	}
+	is := c.seen()
+	if was.Person == "" && is.Outcome != "approved" {
+		was.Person = is.Person // what is not known may be filled in
+	}
+	if c.told[i] || counts(is) != counts(was) {
+		return fmt.Errorf("payload %d came again and made revision %d: %+v", i, done.Event.Data.Revision, is)
+	}
+	c.told[i], c.retold = true, true
+	w, decides := c.said[i].Word, c.said[i].Outcome != "none"
+	if is != was && (w == model.Progress || w == model.Submit || w == model.Reopen || !decides) {
+		c.model.Step(c.said[i])
+		c.model.Done(true)
+	}
+	return nil
+}
+
+// counts is s without where an open session is of which nothing is decided.
+func counts(s model.State) model.State {
+	if slices.Contains([]string{"created", "in_progress", "processing", "in_review"}, s.Status) && s.Outcome == "none" {
+		s.Status, s.Stage, s.Actions = "open", "", false
+	}
+	return s
+}
+
+// forget drops a stored payload.
+func (c *course) forget(i int) {
+	c.shelf.payloads[i].Body, c.dropped = nil, true
+	c.model.Forget(i)
+}
+
+// replay computes the verification anew from all its payloads, which finds nothing to change: of what counts,
+// where one that came again told the provider's words another time.
+func (c *course) replay() error {
+	if c.dropped || len(c.done) == 0 {
+		return nil
+	}
+	r := kycbridge.Replayer{
+		Normalizer: &c.normalizer,
+		Examine:    func(*kycbridge.Account, kycbridge.Payload) string { return "" },
+		Unmapped:   func(string) bool { return false },
+		Base: func(context.Context, kycbridge.Key, []kycbridge.Payload) (*kycbridge.Revision, error) {
+			return nil, nil
+		},
+	}
+	p := c.done[0]
+	k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
+	was := c.seen()
+	out, e, err := r.Replay(context.Background(), k)
+	if err != nil || out.Blocked != "" {
+		return fmt.Errorf("replay: %s %w", out.Why, err)
+	}
+	if e != nil && (!c.retold || counts(c.seen()) != counts(was)) {
+		return fmt.Errorf("a replay changed\n%+v to\n%+v: %v", was, c.seen(), out.Differences())
+	}
+	return nil
+}
+
+// seen is the last event in the model's words.
+func (c *course) seen() model.State {
+	if len(c.shelf.events) == 0 {
+		return model.State{}
+	}
+	d := c.shelf.events[len(c.shelf.events)-1].Data
+	s := model.State{Status: string(d.Status), Outcome: string(d.Decision.Outcome), Final: d.Decision.Final,
+		Stage: string(d.Decision.Stage), Actions: len(d.RequiredActions) > 0}
+	for _, r := range d.Reasons {
+		s.Contradiction = s.Contradiction || r.Code == event.ReasonContradiction
+		s.Unmapped = s.Unmapped || r.Code == event.ReasonUnmappedStatus
+		s.Untimed = s.Untimed || r.Code == event.ReasonUntimed
+	}
+	if len(d.Documents) > 0 {
+		s.Person = d.Documents[0].DocumentNumber
+	}
+	if name, _ := d.ExtractedClaims["family_name"].(string); s.Person != name {
+		s.Person += " and " + name
+	}
+	return s
+}
+
+// grown checks that revisions grow by one and that no event repeats the one before it.
+func (c *course) grown(before int) error {
+	for i := before; i < len(c.shelf.events); i++ {
+		d := c.shelf.events[i].Data
+		if d.Revision != i+1 {
+			return fmt.Errorf("event %d has revision %d", i+1, d.Revision)
+		}
+		if i == 0 {
+			continue
+		}
+		last := c.shelf.events[i-1].Data
+		if d.Supersedes != c.shelf.events[i-1].ID {
+			return fmt.Errorf("revision %d supersedes %q", d.Revision, d.Supersedes)
+		}
+		if len(event.Differences(&last, &d)) == 0 {
+			return fmt.Errorf("revision %d says what revision %d said", d.Revision, d.Revision-1)
+		}
+	}
+	return nil
+}
+
+// agree compares both after a step.
+func (c *course) agree(before int) error {
+	if err := c.grown(before); err != nil {
+		return err
+	}
+	got := c.seen()
+	c.model.Fill(got.Person)
+	if want := c.model.State; got != want {
+		return fmt.Errorf("product %+v\n  model %+v", got, want)
+	}
+	return nil
+}
+
+// act is one step of a history: a message, a payload worked again, a payload dropped.
+type act struct {
+	Do      string
+	Which   int
+	Attempt int
+	At      int
+	Untimed int
+	Person  bool
+}
+
+func (a act) String() string {
+	return fmt.Sprintf("%s which=%d attempt=%d at=%d untimed=%d person=%v",
+		a.Do, a.Which, a.Attempt, a.At, a.Untimed, a.Person)
+}
+
+// acts draws the acts of a provider's histories.
+func acts(does []string) *rapid.Generator[[]act] {
+	one := rapid.Custom(func(t *rapid.T) act {
+		return act{
+			Do:      rapid.SampledFrom(does).Draw(t, "do"),
+			Which:   rapid.IntRange(0, 9).Draw(t, "which"),
+			Attempt: rapid.IntRange(1, 3).Draw(t, "attempt"),
+			At:      rapid.IntRange(0, 8).Draw(t, "at"),
+			Untimed: max(0, rapid.IntRange(0, 15).Draw(t, "untimed")-9),
+			Person:  rapid.Bool().Draw(t, "person"),
+		}
+	})
+	return rapid.SliceOfN(one, 1, 9)
+}
+
+// run plays a history and says where product and model part.
+func (c *course) run(history []act, write func(n int, a act) message) error {
+	for n, a := range history {
+		before := len(c.shelf.events)
+		var err error
+		switch a.Do {
+		case "again", "drop":
+			if len(c.done) == 0 {
+				continue
+			}
+			if i := a.Which % len(c.done); a.Do == "drop" {
+				c.forget(i)
+			} else if c.told[i] || c.shelf.payloads[i].Body != nil {
+				err = c.again(i)
+			}
+		default:
+			_, err = c.hear(write(n, a))
+		}
+		if err == nil {
+			err = c.agree(before)
+		}
+		if err != nil {
+			return fmt.Errorf("step %d, %v: %w", n, a, err)
+		}
+	}
+	return c.replay()
+}
+
+var modelEpoch = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+
+func minute(m int) time.Time { return modelEpoch.Add(time.Duration(m) * time.Minute) }
+
+const (
+	ondatoIDV = "b0000000-0000-4000-8000-000000000001"
+	ondatoApp = "a0000000-0000-4000-8000-000000000001"
+)
+
+// ondatoWords are the messages of Ondato: event, status, statusReason.
+var ondatoWords = map[string][3]string{
+	"pending": {"idv", "Pending"}, "in_progress": {"idv", "InProgress"}, "suspended": {"idv", "Suspended"},
+	"flow_completed": {"idv", "Completed"}, "aborted": {"idv", "Aborted"}, "expired": {"idv", "Expired"},
+	"created":          {"KycIdentification.Created", "Unfinished"},
+	"processed":        {"KycIdentification.Processed", "Awaiting"},
+	"approved":         {"KycIdentification.Approved", "Approved", "AutomaticallyIdentified"},
+	"rejected":         {"KycIdentification.Rejected", "Rejected", "PoorPhotoQuality"},
+	"by_a_person":      {"KycIdentification.Approved", "Approved", "ManuallyIdentified"},
+	"approved_but":     {"KycIdentification.Approved", "Rejected"},
+	"rejected_but":     {"KycIdentification.Rejected", "Approved"},
+	"updated_approved": {"KycIdentification.Updated", "Approved"},
+	"updated_rejected": {"KycIdentification.Updated", "Rejected"},
+	"fetched_approved": {"fetched", "Approved", "AutomaticallyIdentified"},
+	"fetched_rejected": {"fetched", "Rejected", "PoorPhotoQuality"},
+	"fetched_awaiting": {"fetched", "Awaiting"},
+}
+
+// when is a time of the provider in one of the forms that it is known to use.
+func when(at time.Time, form int) string {
+	switch form % 6 {
+	case 1:
+		return fmt.Sprintf("%q", at.Format("2006-01-02T15:04:05"))
+	case 2:
+		return fmt.Sprintf("%q", at.Format("2006-01-02T15:04:05+0000"))
+	case 3:
+		return fmt.Sprintf("%q", at.Format(time.RFC1123))
+	case 4:
+		return fmt.Sprintf("%q", fmt.Sprintf("/Date(%d)/", at.UnixMilli()))
+	case 5:
+		return fmt.Sprintf("%d", at.UnixMilli())
+	}
+	return fmt.Sprintf("%q", at.Format(time.RFC3339))
+}
+
+// untimedForms are times that cannot be trusted.
+var untimedForms = []string{"", `"soon"`, `"2199-01-01T00:00:00Z"`, `"1999-12-31T23:59:59Z"`, `null`, `""`, `{}`}
+
+// ondato writes an act as Ondato's message. Receipt n is at minute 10(n+10); a provider's time lies up
+// to 77 minutes before it or 3 after.
+func ondato(n int, a act) message {
+	m := message{at: minute(10 * (n + 10)), via: event.ViaCallback, ref: ondatoIDV}
+	if noticed(&m, a, n) {
+		return m
+	}
+	word := ondatoWords[a.Do]
+	name, status := word[0], word[1]
+	at := 10*(n+10) - 10*a.At + 3
+	m.fact = model.Ondato(name, status, word[2])
+	m.fact.At = at
+	created := fmt.Sprintf(`"createdUtc": %s,`, when(minute(at), a.Which))
+	if a.Untimed > 0 && name != "fetched" {
+		m.fact.Untimed = true
+		created = ""
+		if form := untimedForms[a.Untimed]; form != "" {
+			created = fmt.Sprintf(`"createdUtc": %s,`, form)
+		}
+	}
+	if name == "idv" {
+		m.body = fmt.Sprintf(`{"id": "e%07d-0000-4000-8000-000000000001", "applicationId": %q, %s
+			"type": "IdentityVerification.StatusChanged",
+			"payload": {"id": %q, "applicationId": %q, "createdUtc": "2026-03-02T08:55:00Z", "status": %q, "step": {}}}`,
+			n, ondatoApp, created, ondatoIDV, ondatoApp, status)
+		return m
+	}
+	m.fact.Attempt = a.Attempt
+	kyc := fmt.Sprintf(`"id": "c%07d-0000-4000-8000-000000000001", "applicationId": %q, "createdUtc": %q,
+		"identityVerificationId": %q, "status": %q`,
+		a.Attempt, ondatoApp, minute(-100+a.Attempt).Format(time.RFC3339), ondatoIDV, status)
+	if a.Person {
+		m.fact.Person = fmt.Sprintf("X%07d", a.Attempt)
+		kyc += fmt.Sprintf(`, "document": {"firstName": "Testa", "lastName": %q, "documentNumber": %q, "type": "IdCard"}`,
+			m.fact.Person, m.fact.Person)
+	}
+	if word[2] != "" {
+		kyc += fmt.Sprintf(`, "statusReason": %q`, word[2])
+	}
+	if name == "fetched" {
+		m.via, m.fact.At = event.ViaFetch, 10*(n+10)-5
+		m.body = "{" + kyc + "}"
+		return m
+	}
+	m.body = fmt.Sprintf(`{"id": "e%07d-0000-4000-8000-000000000001", "applicationId": %q, %s
+		"type": %q, "payload": {%s}}`,
+		n, ondatoApp, created, name, kyc)
+	return m
+}
+
+// noticed writes the acts that are notices of ours.
+func noticed(m *message, a act, n int) bool {
+	switch a.Do {
+	case "start":
+		m.notice, m.fact = kycbridge.NoticeStarted, model.Fact{Word: model.Note, At: 10 * (n + 10)}
+	case "watch":
+		m.notice, m.fact = kycbridge.NoticeWatched, model.Fact{Word: model.Note, At: 10 * (n + 10)}
+	case "deadline":
+		m.notice = kycbridge.NoticeDeadline
+		m.fact = model.Fact{Word: model.Deadline, Status: "expired", At: 10 * (n + 10)}
+	}
+	return m.notice != ""
+}
+
+// TestModelOndato: the product and the model agree after every step of random histories.
+func TestModelOndato(t *testing.T) {
+	does := []string{"start", "watch", "deadline", "again", "again", "drop"}
+	for word := range ondatoWords {
+		does = append(does, word)
+	}
+	slices.Sort(does)
+	histories(t, "ondato", kycbridge.Settings{}, acts(does), ondato)
+}
+
+// idwiseWords are the messages of IDWise: event or part, system's decision, reviewer's, final.
+var idwiseWords = map[string][4]string{
+	"step":              {"Finished Step"},
+	"submitted":         {"Step Submitted"},
+	"user_steps":        {"Finished User Steps", "Incomplete"},
+	"complete":          {"Finished Journey", "Complete"},
+	"refer":             {"Finished Journey", "Refer"},
+	"rejected":          {"Finished Journey", "Rejected"},
+	"incomplete":        {"Finished Journey", "Incomplete"},
+	"manual_approved":   {"Manually Reviewed", "Refer", "Approved", "Approved"},
+	"manual_rejected":   {"Manually Reviewed", "Refer", "Rejected", "Rejected"},
+	"manual_but":        {"Manually Reviewed", "Refer", "Approved", "Rejected"},
+	"update_required":   {"Verification Update Required", "Refer", "Resubmission Requested", "Refer"},
+	"result_complete":   {"result", "Complete", "", "Complete"},
+	"result_refer":      {"result", "Refer"},
+	"result_rejected":   {"result", "Rejected"},
+	"result_approved":   {"result", "Refer", "Approved", "Approved"},
+	"result_refused":    {"result", "Refer", "Rejected", "Rejected"},
+	"result_but":        {"result", "Complete", "", "Rejected"},
+	"result_incomplete": {"result", "Incomplete"},
+	"summary":           {"summary"},
+}
+
+const idwiseJourney = "65f000000000000000000001"
+
+// idwise writes an act as IDWise's message. No message states a time: callbacks count from their receipt,
+// fetched bodies from the question.
+func idwise(n int, a act) message {
+	at := 10 * (n + 10)
+	m := message{at: minute(at), via: event.ViaCallback, ref: idwiseJourney}
+	if noticed(&m, a, n) {
+		if m.fact.Word == model.Deadline {
+			m.fact.Status = "abandoned"
+		}
+		return m
+	}
+	w := idwiseWords[a.Do]
+	m.fact = model.IDWise(w[0], w[1], w[2], w[3])
+	m.fact.At = at
+	if w[0] == "summary" {
+		m.via = event.ViaFetch
+		m.body = fmt.Sprintf(`{"journey_id": %q, "is_completed": false, "look": %d, "step_summaries": []}`, idwiseJourney, n)
+		return m
+	}
+	if w[0] == "result" {
+		m.via = event.ViaFetch
+		applicant := ""
+		if a.Person {
+			m.fact.Person = fmt.Sprintf("X%07d", n)
+			applicant = fmt.Sprintf(`, "documents": {"0": {"document_type": "Passport", "extracted_fields": {
+				"Last Name": {"value": %q}, "Document Number": {"value": %q}}}}`, m.fact.Person, m.fact.Person)
+		}
+		m.body = fmt.Sprintf(`{"journey_id": %q, "reference_number": "ref-%d", "start_time": "2026-03-02T09:00:00.962462",
+			"system_decision": %s, "manual_decision": %s, "final_decision": %s%s}`,
+			idwiseJourney, n, word(w[1]), word(w[2]), word(w[3]), applicant)
+		return m
+	}
+	more := ""
+	for i, name := range []string{"systemDecision", "manualDecision", "finalDecision"} {
+		if w[i+1] != "" {
+			more += fmt.Sprintf(`, %q: %q`, name, w[i+1])
+		}
+	}
+	if w[0] == "Verification Update Required" {
+		more += `, "trigger": "Manual Review", "requiredSteps": [{"stepId": "0", "reasonCode": "RESUBMIT_BAD_QUALITY"}]`
+	}
+	m.body = fmt.Sprintf(`{"event": %q, "body": {"eventId": "e%07d-0000-4000-8000-000000000001", "journeyId": %q,
+		"referenceNo": "ref-%d"%s}}`,
+		w[0], n, idwiseJourney, n, more)
+	return m
+}
+
+// word is a decision word or null.
+func word(s string) string {
+	if s == "" {
+		return "null"
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// TestModelIDWise: the product and the model agree after every step of random histories of an account
+// that does not confirm.
+func TestModelIDWise(t *testing.T) {
+	does := []string{"start", "watch", "deadline", "again", "drop"}
+	for word := range idwiseWords {
+		does = append(does, word)
+	}
+	slices.Sort(does)
+	histories(t, "idwise", kycbridge.Settings{}, acts(does), idwise)
+}
+
+// TestModelIDWiseLate: the same of messages that are worked later than others that came after them.
+func TestModelIDWiseLate(t *testing.T) {
+	does := []string{"start", "watch", "again", "drop"}
+	for word := range idwiseWords {
+		does = append(does, word)
+	}
+	slices.Sort(does)
+	histories(t, "idwise", kycbridge.Settings{}, acts(does), idwiseLate)
+}
+
+// idwiseLate writes an act as a message that was received before and is worked only now.
+func idwiseLate(n int, a act) message {
+	m, late := idwise(n, a), 35*(a.At/3)
+	if m.notice == "" {
+		m.at, m.fact.At = m.at.Add(-time.Duration(late)*time.Minute), m.fact.At-late
+	}
+	return m
+}
+
+// TestModelFound: histories in which product and model once parted, a payload that came again once changed the
+// outcome, or a replay did.
+func TestModelFound(t *testing.T) {
+	table, err := theProviders()
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := func(do string, at int) act { return act{Do: do, Attempt: 1, At: at} }
+	say := func(do string) act { return later(do, 0) }
+	again := func(which int) act { return act{Do: "again", Which: which, Attempt: 1} }
+	untimed := func(do string) act { return act{Do: do, Attempt: 1, Untimed: 1} }
+	of := func(do string, attempt int) act { return act{Do: do, Attempt: attempt} }
+	for name, history := range map[string][]act{
+		"ondato: an end before a look": {
+			say("aborted"), untimed("aborted"), say("fetched_awaiting"), again(1),
+		},
+		"ondato: an end of what was approved": {
+			say("aborted"), say("approved"), say("aborted"), untimed("approved_but"), again(2),
+		},
+		"ondato: an end before an attempt": {
+			say("aborted"), say("approved_but"), say("aborted"), {Do: "created", Attempt: 2, Untimed: 1}, again(2),
+		},
+		"ondato: a look before an end": {
+			say("processed"), say("fetched_awaiting"), untimed("aborted"), again(1),
+		},
+		"ondato: a look before an approval": {
+			say("processed"), say("fetched_awaiting"), untimed("approved"), again(1),
+		},
+		"ondato: a look before an end of before": {
+			say("processed"), say("fetched_awaiting"), later("aborted", 2), again(1),
+		},
+		"ondato: a word before our end": {
+			say("in_progress"), say("in_progress"), say("deadline"), again(1),
+		},
+		"ondato: a newer attempt beside an approval": {
+			say("approved"), of("created", 2), say("approved_but"), again(1),
+		},
+		"ondato: two attempts beside an approval": {
+			say("approved"), of("created", 3), of("approved_but", 2), again(1),
+		},
+		"ondato: an attempt that named itself": {
+			say("aborted"), {Do: "created", Attempt: 2, Untimed: 1}, say("rejected"), again(1),
+		},
+		"ondato: a doubt before an approval": {
+			say("approved_but"), untimed("approved_but"), say("approved"), again(1),
+		},
+		"ondato: an approval before a doubt": {
+			say("approved"), say("approved"), untimed("approved_but"), again(1),
+		},
+		"ondato: an untimed approval before a doubt": {
+			say("approved"), untimed("approved"), say("approved_but"), again(1),
+		},
+		"ondato: an untimed denial of a rejection": {
+			say("rejected"), untimed("rejected"), say("approved"), again(1),
+		},
+		"ondato: an end of what is in doubt": {
+			say("aborted"), say("approved_but"), say("aborted"), later("approved", 2), again(2),
+		},
+		"ondato: an approval before doubt and end": {
+			say("approved"), say("approved"), say("approved_but"), say("aborted"), again(1),
+		},
+		"ondato: a denial and an approval at once": {
+			later("approved", 1), later("updated_rejected", 1), later("approved", 2),
+		},
+		"ondato: an untimed approval after an untimed denial": {
+			say("approved"), untimed("updated_rejected"), say("aborted"), untimed("approved"),
+		},
+		"ondato: an untimed approval of an attempt that was denied before": {
+			say("approved"), of("updated_rejected", 3), {Do: "approved", Attempt: 3, Untimed: 1}, again(1),
+		},
+		"ondato: replay of a reopening": {
+			say("aborted"), say("approved"), say("fetched_awaiting"),
+		},
+		"idwise: our end before a word": {
+			say("deadline"), say("deadline"), say("incomplete"), say("start"), again(1),
+		},
+		"idwise: replay of a result": {
+			say("complete"), say("result_but"), say("manual_approved"),
+		},
+		"idwise late: an approval at once with a request": {
+			say("update_required"), say("start"), say("start"), say("start"),
+			say("start"), say("start"), say("step"), later("manual_approved", 6), say("complete")},
+		"idwise late: two approvals at once, a doubt before": {
+			say("complete"), say("start"), say("start"), later("manual_but", 3),
+			say("start"), say("start"), say("start"), later("manual_approved", 6)},
+		"idwise late: a request before the answer": {
+			say("update_required"), say("start"), say("start"), say("step"),
+			later("update_required", 3), say("complete")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			provider, write := "ondato", ondato
+			switch {
+			case strings.HasPrefix(name, "idwise late"):
+				provider, write = "idwise", idwiseLate
+			case strings.HasPrefix(name, "idwise"):
+				provider, write = "idwise", idwise
+			}
+			if err := newCourse(table[provider], kycbridge.Settings{}).run(history, write); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestModelNotices: a rule that is broken on one side shows as a disagreement. The rule is broken in the
+// model, which for the comparison is as good as in the product.
+func TestModelNotices(t *testing.T) {
+	table, err := theProviders()
+	if err != nil {
+		t.Fatal(err)
+	}
+	say := func(do string, more ...func(*act)) act {
+		a := act{Do: do, Attempt: 1}
+		for _, change := range more {
+			change(&a)
+		}
+		return a
+	}
+	earlier := func(a *act) { a.At = 6 }
+	person := func(a *act) { a.Person = true }
+	second := func(a *act) { a.Attempt = 2 }
+	untimed := func(a *act) { a.Untimed = 1 }
+	for name, tt := range map[string]struct {
+		broken  model.Rules
+		history []act
+	}{
+		"an older verdict wins": {model.Rules{OlderVerdictWins: true}, []act{say("rejected"), say("approved", earlier)}},
+		"a notice sets the bar": {model.Rules{NoticeSetsBar: true}, []act{say("watch"), say("aborted", earlier)}},
+		"attempts are merged":   {model.Rules{AttemptsMerge: true}, []act{say("rejected", person), say("created", second)}},
+		"untimed counts as now": {model.Rules{UntimedIsNow: true}, []act{say("rejected"), say("approved", untimed)}},
+		"doubt is ignored":      {model.Rules{DoubtIgnored: true}, []act{say("approved"), say("approved_but")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			whole := newCourse(table["ondato"], kycbridge.Settings{})
+			broken := newCourse(table["ondato"], kycbridge.Settings{})
+			broken.model.Broken = tt.broken
+			if err := whole.run(tt.history, ondato); err != nil {
+				t.Errorf("with all rules: %v", err)
+			}
+			if err := broken.run(tt.history, ondato); err == nil {
+				t.Error("nobody noticed")
+			}
+		})
+	}
+}
+
+// seedOf is the seed of a run: the one that was asked for, else a new one where somebody asks for a number
+// of histories. An ordinary run takes the same histories every time: it judges a change, and luck would
+// blame one for what another did.
+func seedOf(given string) string {
+	isSearch := false
+	flag.Visit(func(f *flag.Flag) { isSearch = isSearch || f.Name == "histories" })
+	switch {
+	case given != "0":
+		return given
+	case isSearch:
+		return fmt.Sprint(rand.Uint64())
+	}
+	return "3"
+}
+
+// histories holds random histories of a provider against the model.
+func histories(
+	t *testing.T, provider string, s kycbridge.Settings, g *rapid.Generator[[]act], write func(int, act) message,
+) {
+	t.Helper()
+	table, err := theProviders()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed := seedOf(flag.Lookup("rapid.seed").Value.String())
+	number := *historiesFlag
+	if underRace {
+		number /= 10
+	}
+	set := map[string]string{"rapid.checks": fmt.Sprint(number), "rapid.nofailfile": "true", "rapid.seed": seed}
+	for name, value := range set {
+		before := flag.Lookup(name).Value.String()
+		if err := flag.Set(name, value); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = flag.Set(name, before) })
+	}
+	begin := time.Now()
+	defer func() {
+		t.Logf("%s: %d histories, -rapid.seed=%s, %s", provider, number, seed, time.Since(begin).Round(time.Second))
+	}()
+	rapid.Check(t, func(t *rapid.T) {
+		if err := newCourse(table[provider], s).run(g.Draw(t, "history"), write); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -1,0 +1,169 @@
+package oracle
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+	"time"
+)
+
+// Answer is a 200 that a delivery got.
+type Answer struct {
+	Sent, At       time.Time
+	Status         string `json:"status"`
+	PayloadID      string `json:"payload_id"`
+	VerificationID string `json:"verification_id"`
+}
+
+// Delivery is one callback: its bytes, what they say, and how often they were taken.
+type Delivery struct {
+	Of      *Verification
+	Account string // path of the account
+	Name    string
+	EventID string // the provider's; "" where it sends none
+	Body    []byte
+	Digest  string
+	Want    string // accepted or quarantined
+	Fact    Fact
+	Delay   time.Duration
+	Repeats []time.Duration // delivered again after so long
+	Twin    *Delivery       // another body with the same provider event id
+
+	mu      sync.Mutex
+	tries   int
+	first   time.Time // when it was first sent
+	answers []Answer
+}
+
+// Verification is one verification at a provider, with what is sent about it.
+type Verification struct {
+	Provider, Account, Reference string
+	Deliveries                   []*Delivery
+	InOrder                      bool // each is sent when the one before was taken
+	Watched                      bool // we asked for a watch of it
+
+	mu     sync.Mutex
+	open   int       // deliveries that are not done
+	purged time.Time // when its purge began
+}
+
+func digest(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}
+
+func (d *Delivery) sending() (try int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.tries++; d.first.IsZero() {
+		d.first = time.Now()
+	}
+	return d.tries
+}
+
+func (d *Delivery) answered(a Answer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answers = append(d.answers, a)
+}
+
+// taken are the answers, and how often it was sent.
+func (d *Delivery) taken() (answers []Answer, tries int, first time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]Answer(nil), d.answers...), d.tries, d.first
+}
+
+func (v *Verification) add(n int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.open += n
+}
+
+// erasing marks v as purged from now on, if nothing of it is under way.
+func (v *Verification) erasing() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.open > 0 || !v.purged.IsZero() || len(v.Deliveries) == 0 {
+		return false
+	}
+	v.purged = time.Now()
+	return true
+}
+
+func (v *Verification) erased() (at time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.purged
+}
+
+// deliveries are those that exist by now: a purge adds one.
+func (v *Verification) deliveries() []*Delivery {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return append([]*Delivery(nil), v.Deliveries...)
+}
+
+// id is what kycbridge calls v; "" before the first answer.
+func (v *Verification) id() string {
+	for _, d := range v.deliveries() {
+		if answers, _, _ := d.taken(); len(answers) > 0 && answers[0].VerificationID != "" {
+			return answers[0].VerificationID
+		}
+	}
+	return ""
+}
+
+// Ledger is everything that was sent and answered.
+type Ledger struct {
+	mu            sync.Mutex
+	verifications []*Verification
+	strange       map[int][]string // answers other than 200 and 503
+	lastTaken     time.Time
+	count         int           // of answers 200
+	silence       time.Duration // the longest time between two of them
+}
+
+func (l *Ledger) open(v *Verification) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.verifications = append(l.verifications, v)
+}
+
+func (l *Ledger) all() []*Verification {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]*Verification(nil), l.verifications...)
+}
+
+func (l *Ledger) note(code int, body []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch code {
+	case 200:
+		now := time.Now()
+		if !l.lastTaken.IsZero() {
+			l.silence = max(l.silence, now.Sub(l.lastTaken))
+		}
+		l.lastTaken, l.count = now, l.count+1
+	case 503:
+	default:
+		if l.strange == nil {
+			l.strange = map[int][]string{}
+		}
+		l.strange[code] = append(l.strange[code], string(body[:min(len(body), 200)]))
+	}
+}
+
+// longest is the longest time between two answers 200.
+func (l *Ledger) longest() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.silence
+}
+
+func (l *Ledger) taken() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.count
+}
