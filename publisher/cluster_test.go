@@ -2,9 +2,12 @@ package publisher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,6 +57,53 @@ func TestReadsOnAClusterSeeEveryAcknowledgedWrite(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestTheSameFromTwoNodesAtOnce: a provider posts a payload to two replicas at the same moment, and both
+// publish the same revision. The cluster refuses a message whose id is on its way to the other nodes; that
+// passes within milliseconds, and must look like what it becomes: a duplicate, and a lost race.
+func TestTheSameFromTwoNodesAtOnce(t *testing.T) {
+	urls := cluster(t, 3)
+	store0, bus0 := join(t, urls[0])
+	store1, bus1 := join(t, urls[1])
+	for i := range 100 {
+		p := payload(fmt.Sprint("idv-", i), fmt.Sprint("e", i), fmt.Sprintf(`{"n":%d}`, i))
+		var stored [2]kycbridge.Stored
+		atOnce(t, func(n int) (err error) {
+			stored[n], err = []*Store{store0, store1}[n].Append(t.Context(), p)
+			return err
+		})
+		if stored[0].Duplicate == stored[1].Duplicate {
+			t.Errorf("payload %d: %+v; want one stored and one duplicate", i, stored)
+		}
+		e, body := eventOf(p, 1)
+		var conflicts atomic.Int32
+		atOnce(t, func(n int) error {
+			err := []*Bus{bus0, bus1}[n].Publish(t.Context(), key(p), sealed(event.KindUpdated, e, body), 0)
+			if errors.Is(err, kycbridge.ErrConflict) {
+				conflicts.Add(1)
+				return nil
+			}
+			return err
+		})
+		if conflicts.Load() != 1 {
+			t.Errorf("event %d: %d of two lost the race, want one", i, conflicts.Load())
+		}
+	}
+}
+
+// atOnce runs do for 0 and 1 at the same moment.
+func atOnce(t *testing.T, do func(n int) error) {
+	t.Helper()
+	var both sync.WaitGroup
+	for n := range 2 {
+		both.Go(func() {
+			if err := do(n); err != nil {
+				t.Errorf("%d: %v", n, err)
+			}
+		})
+	}
+	both.Wait()
 }
 
 // cluster starts n servers that know each other and returns their addresses.

@@ -28,6 +28,11 @@ const (
 	mostApart       = 5 * time.Minute
 
 	againPause = 50 * time.Millisecond // before what nobody answered is published again
+
+	// idInProcess is a cluster's code for a message whose id another one has that is on its way to the
+	// nodes. It passes within the time of one write.
+	idInProcess    = 10158
+	inProcessPause = 2 * time.Millisecond
 )
 
 // committer publishes to one stream with group commit: messages that wait at the same moment go as
@@ -241,7 +246,7 @@ func (c *committer) each(batch []*pending) {
 }
 
 func (c *committer) single(p *pending) {
-	pub, err := c.insist(p.ctx, func(ctx context.Context) (*jetstream.PubAck, error) { return c.request(ctx, p.msg) })
+	pub, err := c.insist(p.ctx, func(ctx context.Context) (*jetstream.PubAck, error) { return c.decided(ctx, p.msg) })
 	if err != nil {
 		p.ack <- ack{err: err}
 		return
@@ -267,6 +272,18 @@ func (c *committer) insist(ctx context.Context, publish func(context.Context) (*
 		return err
 	})
 	return pub, err
+}
+
+// decided publishes one message. While another with its id is in process in a cluster, it asks again: only
+// then the stream can say whether m is stored or a duplicate.
+func (c *committer) decided(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
+	for {
+		pub, err := c.request(ctx, m)
+		if refused, ok := errors.AsType[*jetstream.APIError](err); !ok || refused.ErrorCode != idInProcess || ctx.Err() != nil {
+			return pub, err
+		}
+		pause(ctx, inProcessPause)
+	}
 }
 
 // request publishes one message and reads the stream's answer.
