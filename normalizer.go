@@ -102,6 +102,15 @@ func (n *Normalizer) Work(ctx context.Context, p Payload, attempt int) (done Pro
 // next attempt.
 const maxConflicts = 16
 
+// rest is the wait before a lost compare-and-set is tried again: none at first, for the winner's event is
+// there to be read; then longer, for in a cluster it may be on its way to the nodes still.
+func rest(tries int) time.Duration {
+	if tries < 2 {
+		return 0
+	}
+	return min(time.Millisecond<<min(tries-2, 10), 50*time.Millisecond)
+}
+
 // backoff is 100 ms, doubled with every attempt, 30 s at most.
 func backoff(attempt int) time.Duration {
 	return min(100*time.Millisecond<<min(max(attempt-1, 0), 10), 30*time.Second)
@@ -135,6 +144,7 @@ func (n *Normalizer) process(ctx context.Context, p Payload, again bool) (Proces
 	for tries := 0; ; tries++ {
 		done, late, err := n.try(ctx, k, p, fact, tries > 0)
 		if errors.Is(err, ErrConflict) && tries < maxConflicts && ctx.Err() == nil {
+			time.Sleep(rest(tries))
 			continue
 		}
 		mayFollow := late && done.Event != nil || again && done.NoEvent == NoEventUnchanged

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"kycbridge/event"
 )
@@ -118,6 +119,7 @@ func (r *Replayer) Replay(ctx context.Context, k Key) (Recomputed, *event.Event,
 		}
 		err = r.Normalizer.Events.Publish(ctx, k, e, out.seq)
 		if errors.Is(err, ErrConflict) && tries < maxConflicts && ctx.Err() == nil {
+			time.Sleep(rest(tries))
 			continue
 		}
 		if err != nil {

@@ -181,7 +181,9 @@ func codes(e event.Event) (out []string) {
 	return out
 }
 
-// life sends one verification from its first sign to its end, every webhook twice.
+// life sends one verification from its first sign to its end, every webhook twice, each when the one before
+// it is worked: two replicas work what comes at the same moment in any order, and what is then older than
+// the last event makes none.
 func (c *cluster) life(n int) {
 	one := &traffic.Life{Run: 0x11fe, N: n}
 	for _, say := range traffic.WholeLife {
@@ -191,11 +193,11 @@ func (c *cluster) life(n int) {
 				c.t.Errorf("%s: %d %s %v, expected %s", say, r.Code, r.Text, err, want)
 			}
 		}
+		c.settled(30 * time.Second)
 	}
 	if len(c.nats) == 0 {
 		return
 	}
-	c.settled(30 * time.Second)
 	all := traffic.Histories(c.t, c.urls(), c.as("reader", readerPassword)...)
 	history := all[one.VerificationID()]
 	if len(history) != len(traffic.WholeLife) {
