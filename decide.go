@@ -29,12 +29,13 @@ func (d *Revision) decide(f Fact, stale bool) (noEvent string) {
 	case f.outdated(d) || stale && f.repeats(d) || !o.Status.Terminal() && d.endedAfter(f) || d.answeredSince(f), d.endedInDoubt(f):
 		return NoEventOld
 	}
+	known := d.Reasons
 	confirmed := f.Via.Asked() && o.StatusDetail != event.DetailUnconfirmed || d.Payload.Confirmed && stands(d, o)
 	d.merge(o, stale)
 	d.enter(o)
 	d.Payload.Confirmed = confirmed && d.Decision.Outcome != event.OutcomeNone
 	d.Memory.decided(f)
-	if m := &d.Memory; !d.distrust() && d.Decision.Outcome == event.OutcomeApproved && m.isDenied(f) {
+	if m := &d.Memory; !d.distrust(known) && d.Decision.Outcome == event.OutcomeApproved && m.isDenied(f) {
 		d.enter(asDoubt(o))
 	}
 	return ""
@@ -52,13 +53,13 @@ func (m *Memory) isDenied(f Fact) bool {
 	return !m.Verdict.after(*m.Denied)
 }
 
-// distrust applies the remembered doubt again, if there is one: an approval becomes unknown. It reports
-// whether it did.
-func (d *Revision) distrust() bool {
+// distrust applies the remembered doubt again, if there is one: an approval becomes unknown. The reasons keep
+// the provider's own words where known, the reasons of before, has them. It reports whether it did.
+func (d *Revision) distrust(known []event.Reason) bool {
 	if d.Memory.Doubt == nil || !mayDoubt(d) {
 		return false
 	}
-	d.enter(Observation{Status: event.StatusUnknown, Reasons: d.Memory.Doubt.reasons()})
+	d.enter(Observation{Status: event.StatusUnknown, Reasons: d.Memory.Doubt.reasons(known)})
 	return true
 }
 

@@ -3,8 +3,10 @@ package kycbridge
 import "kycbridge/event"
 
 // merge lays what o tells over what d knows, group by group: a group that o speaks of replaces the
-// known one as a whole. A stale o only fills groups of which nothing is known.
+// known one as a whole. A stale o only fills groups of which nothing is known, and so do the evidence and the
+// person of a body that decides nothing while an approval stands: it vouches for whom it was given.
 func (d *Revision) merge(o Observation, stale bool) {
+	fills := stale || d.Decision.Outcome == event.OutcomeApproved && (o.Effect == EffectProgress || o.Effect == EffectEnd)
 	over(&d.ExternalReference, o.ExternalReference, stale)
 	over(&d.Provider.Product, o.Product, stale)
 	over(&d.Provider.FlowID, o.FlowID, stale)
@@ -13,15 +15,15 @@ func (d *Revision) merge(o Observation, stale bool) {
 	// What the provider said of the verdict goes with the verdict, however late it comes.
 	overMap(&d.Provider.Status, o.ProviderStatus, stale && !o.Effect.Decisive())
 	tellsDocuments := o.Documents != nil || o.ExtractedClaims != nil
-	if tellsDocuments && (!stale || len(d.Documents)+len(d.ExtractedClaims) == 0) {
+	if tellsDocuments && (!fills || len(d.Documents)+len(d.ExtractedClaims) == 0) {
 		d.Documents, d.ExtractedClaims = o.Documents, o.ExtractedClaims
 	}
-	overList(&d.Checks, o.Checks, stale)
-	overList(&d.Media, o.Media, stale)
-	if o.Risk != nil && (!stale || d.Risk == nil) {
+	overList(&d.Checks, o.Checks, fills)
+	overList(&d.Media, o.Media, fills)
+	if o.Risk != nil && (!fills || d.Risk == nil) {
 		d.Risk = o.Risk
 	}
-	if o.Extensions != nil && (!stale || len(d.Extensions) == 0) {
+	if o.Extensions != nil && (!fills || len(d.Extensions) == 0) {
 		d.Extensions = o.Extensions
 	}
 	d.Session = mergeSession(d.Session, o.Session, stale)

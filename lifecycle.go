@@ -212,13 +212,14 @@ func (d *Revision) apply(f Fact, stale, begins bool) (noEvent string) {
 func (d *Revision) proceed(f Fact) {
 	at := f.moment()
 	isAnswer := d.Decision.Outcome == event.OutcomeResubmit && f.Effect != EffectEnd
+	known := d.Reasons
 	d.enter(f.Observation)
 	switch {
 	case f.Effect == EffectEnd:
 		d.Memory.End = &at
 	case isAnswer:
 		d.Memory.Answered = &at
-		d.distrust() // the request for resubmission had replaced it
+		d.distrust(known) // the request for resubmission had replaced it
 	}
 }
 

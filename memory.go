@@ -100,10 +100,15 @@ func (d *Doubt) with(o *Doubt) *Doubt {
 	return &both
 }
 
-// reasons are those of the doubt, as far as they are remembered.
-func (d *Doubt) reasons() []event.Reason {
+// reasons are those of the doubt as far as they are remembered: with the words of known where it has the code.
+func (d *Doubt) reasons(known []event.Reason) []event.Reason {
 	var reasons []event.Reason
 	for _, code := range d.Codes {
+		isIt := func(r event.Reason) bool { return r.Code == code }
+		if i := slices.IndexFunc(known, isIt); i >= 0 {
+			reasons = append(reasons, known[i])
+			continue
+		}
 		reasons = append(reasons, event.Reason{Code: code})
 	}
 	return reasons

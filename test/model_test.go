@@ -645,10 +645,16 @@ func TestModelFound(t *testing.T) {
 		"idwise late: a request before the answer": {
 			say("update_required"), say("start"), say("start"), say("step"),
 			later("update_required", 3), say("complete")},
+		"kwikid: an approval before doubt and our end": {
+			say("hook Maker Approved"), say("hook Maker Approved"), say("session approved_but"), say("deadline"), again(1)},
+		"kwikid: an odd word twice before an approval and our end": {
+			say("session checker_odd"), say("session checker_odd"), say("hook Maker Approved"), say("deadline"), again(1)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			provider, write := "ondato", ondato
 			switch {
+			case strings.HasPrefix(name, "kwikid"):
+				provider, write = "kwikid", kwikid(false)
 			case strings.HasPrefix(name, "idwise late"):
 				provider, write = "idwise", idwiseLate
 			case strings.HasPrefix(name, "idwise"):
