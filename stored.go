@@ -10,8 +10,7 @@ import (
 // toldBefore is what the stored payloads of a verification say about a late fact.
 type toldBefore struct {
 	Known
-	newer   *Payload      // the payload that the fact must give way to: of the highest stage, then the newest
-	fact    Fact          // the fact that newer tells
+	newer   *Fact         // what the fact must give way to: of the highest stage, then the newest
 	earlier []Observation // what was told of the fact's attempt before it
 }
 
@@ -34,8 +33,8 @@ func (n *Normalizer) told(ctx context.Context, k Key, p Payload, f Fact) (t told
 		if g.Effect.Decisive() && !g.untimed() {
 			words = append(words, g)
 		}
-		if g.Effect != EffectDoubt && Outranks(g, f) && (t.newer == nil || t.fact.moment().below(at) || Outranks(g, t.fact)) {
-			t.newer, t.fact = &other, g
+		if g.Effect != EffectDoubt && Outranks(g, f) && (t.newer == nil || t.newer.moment().below(at) || Outranks(g, *t.newer)) {
+			t.newer = &g
 		}
 		if f.Attempt.ID != "" && g.Attempt.ID == f.Attempt.ID && !at.after(f.moment()) {
 			t.earlier = append(t.earlier, g.Observation)
@@ -43,7 +42,24 @@ func (n *Normalizer) told(ctx context.Context, k Key, p Payload, f Fact) (t told
 		return nil
 	})
 	t.Doubt = doubtOf(f, words)
+	if t.newer == nil {
+		t.newer = above(f, words)
+	}
 	return t, err
+}
+
+// above is a verdict of a higher stage than that of the verdict f, if no word of at least its stage, no request
+// and no reopening has replaced it. f gives way to it, whichever is the newer. It need not have made an event:
+// the session may have ended before it came.
+func above(f Fact, words []Fact) *Fact {
+	for _, g := range words {
+		replaces := func(h Fact) bool { return h.Effect != EffectDoubt && Outranks(h, g) }
+		isAbove := f.Effect == EffectVerdict && g.Effect == EffectVerdict && f.moment().below(g.moment())
+		if isAbove && !slices.ContainsFunc(words, replaces) {
+			return &g
+		}
+	}
+	return nil
 }
 
 // behind returns what was stored behind p, up to the last payload that outranks f; none if nothing does.
@@ -87,11 +103,14 @@ func (t toldBefore) next(last *Revision, f Fact) (next Revision, kind event.Kind
 	if heldBack(last, f) {
 		return t.begin(last, f)
 	}
+	if r := last.Memory.Reopened; t.newer != nil && r != nil && !t.newer.moment().after(*r) && !Outranks(*t.newer, f) {
+		t.newer = nil // replaced by a word whose payload is gone
+	}
 	// A verdict that the standing one overrules outranks nothing. It counts once f has replaced that one.
 	standing, overruled := last.Memory.Verdict, last.Memory.Overruled
-	isOverruled := t.newer != nil && standing != nil && t.fact.moment().below(*standing)
+	isOverruled := t.newer != nil && standing != nil && t.newer.moment().below(*standing)
 	f.Known.Outranked = t.newer != nil && !isOverruled
-	f.Known.Weighed = isOverruled && overruled != nil && overruled.Payload == t.newer.ID
+	f.Known.Weighed = isOverruled && overruled != nil && overruled.Payload == t.newer.Payload.ID
 	next, kind, noEvent = Next(last, f)
 	if noEvent != "" || !isOverruled {
 		return next, kind, noEvent
@@ -111,7 +130,7 @@ func (t toldBefore) begin(last *Revision, f Fact) (next Revision, kind event.Kin
 
 // follow applies the newer payload to next, which f has made of last: both make one event, which f caused.
 func (t toldBefore) follow(last *Revision, next Revision, f Fact) (Revision, event.Kind, string) {
-	newer, noEvent := heard(&next, t.fact)
+	newer, noEvent := heard(&next, *t.newer)
 	if noEvent != "" {
 		return next, kindOf(last, &next), ""
 	}

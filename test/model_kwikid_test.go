@@ -81,7 +81,7 @@ func kwikidActs(notices ...string) []string {
 	for word := range kwikidSessions {
 		does = append(does, "session "+word)
 	}
-	for _, hook := range []string{"Maker Approved", "Maker Rejected"} {
+	for _, hook := range []string{"Maker Approved", "Maker Rejected", "Checker Approved", "Checker Rejected"} {
 		does = append(does, "hook "+hook)
 	}
 	slices.Sort(does)

@@ -21,6 +21,8 @@ var kwikidRows = map[string]Fact{
 	"user_abandoned":       {Word: End, Status: "abandoned"},
 }
 
+var outcomesOfAudit = map[string]string{"0": "rejected", "1": "approved"}
+
 // KwikID says what a session means: the row of the contract for its status, with the checker's word before the
 // maker's.
 func KwikID(s KwikIDSession) Fact {
@@ -37,6 +39,7 @@ func KwikID(s KwikIDSession) Fact {
 	}
 	isAgain := s.Feedback == "Reopen" || s.Feedback == "Reschedule"
 	checker := Fact{Word: Verdict, Status: "completed", Final: true, Stage: "checker", Rank: 2}
+	checker.Cross.API = outcomesOfAudit[s.Audit]
 	switch {
 	case isApproved && (s.Feedback == "Reject" || isAgain), !isApproved && s.Feedback == "Approve":
 		return Fact{Word: Doubt, Reason: "contradiction", Rank: 1}
@@ -64,7 +67,8 @@ func KwikID(s KwikIDSession) Fact {
 // KwikIDWebhook says what a webhook means for an account that decides from its label.
 func KwikIDWebhook(checker bool, outcome string, second bool) Fact {
 	if checker {
-		return Fact{Word: Verdict, Status: "completed", Outcome: outcome, Final: true, Stage: "checker", Rank: 2}
+		return Fact{Word: Verdict, Status: "completed", Outcome: outcome, Final: true, Stage: "checker", Rank: 2,
+			Cross: Cross{Webhook: outcome}}
 	}
 	return kwikidMaker(outcome, second)
 }

@@ -42,8 +42,25 @@ type Fact struct {
 	Attempt  int    // 0: the session as a whole
 	Person   string // whose document the body shows; "" is none
 	Actions  bool   // names something the applicant has to do
+	Cross    Cross  // the checker's word, where it comes separate ways
 	Seq      int    // number of the payload
 }
+
+// Cross is one person's word on one decision as a webhook and as an answer of the API tell it; "" is not told.
+type Cross struct{ Webhook, API string }
+
+// with lays a newer word of each way over c.
+func (c Cross) with(news Cross) Cross {
+	if news.Webhook != "" {
+		c.Webhook = news.Webhook
+	}
+	if news.API != "" {
+		c.API = news.API
+	}
+	return c
+}
+
+func (c Cross) disagrees() bool { return c.Webhook != "" && c.API != "" && c.Webhook != c.API }
 
 // State is what an event says of a verification.
 type State struct {
@@ -92,6 +109,7 @@ type memory struct {
 	answered int    // minute of the submission that answered the request; machines' words before it are over
 	doubts   []Fact // that no verdict has settled
 	denied   *Fact  // the newest update that mentions another outcome than an approval
+	cross    Cross  // the last word of each way
 }
 
 // Step takes the next fact.
@@ -113,6 +131,7 @@ func (m *Machine) Step(f Fact) {
 	if m.attempt(f) == stale {
 		return
 	}
+	f = m.compare(f)
 	switch f.Word {
 	case Progress, Submit:
 		m.progress(f)
@@ -128,6 +147,20 @@ func (m *Machine) Step(f Fact) {
 	m.catchUp(f)
 	m.show(f)
 	m.last = f
+}
+
+// compare makes a doubt of a checker's verdict if the webhook and the session tell different ones. What a
+// reopening or a request takes back is compared with nothing.
+func (m *Machine) compare(f Fact) Fact {
+	if (f.Word == Reopen || f.Word == Resubmit) && !m.outranked(f) {
+		m.cross = f.Cross
+		return f
+	}
+	m.cross = m.cross.with(f.Cross)
+	if f.Word == Verdict && f.Cross != (Cross{}) && m.cross.disagrees() && !m.outranked(f) {
+		f.Word, f.Status, f.Outcome, f.Final, f.Reason = Doubt, "", "", false, "contradiction"
+	}
+	return f
 }
 
 // catchUp applies what was heard of a newer attempt while an older one's approval stood, and is newer than
