@@ -148,7 +148,8 @@ func (c *course) work(i int) error {
 
 // again hands payload i to the product once more, as after the end of a worker that had not acknowledged it.
 // Whether it made an event then or not, it changes nothing of what counts. A word that left the session open and
-// told nothing new is not remembered: it may show again where an open, undecided session is.
+// told nothing new is not remembered: it may show again where an open, undecided session is, and that an older
+// end, worked after it, was none.
 func (c *course) again(i int) error {
 	was := c.seen()
 	done, err := c.normalizer.Process(context.Background(), c.done[i])
@@ -159,7 +160,8 @@ func (c *course) again(i int) error {
 	if was.Person == "" && is.Outcome != "approved" {
 		was.Person = is.Person // what is not known may be filled in
 	}
-	if c.told[i] || counts(is) != counts(was) {
+	isLook := !c.told[i] && c.said[i].Word == model.Reopen
+	if c.told[i] || counts(is) != counts(was) && !isLook {
 		return fmt.Errorf("payload %d came again and made revision %d: %+v", i, done.Event.Data.Revision, is)
 	}
 	c.told[i], c.retold = true, true
@@ -173,7 +175,7 @@ func (c *course) again(i int) error {
 
 // counts is s without where an open session is of which nothing is decided.
 func counts(s model.State) model.State {
-	if slices.Contains([]string{"created", "in_progress", "processing", "in_review"}, s.Status) && s.Outcome == "none" {
+	if slices.Contains([]string{"created", "in_progress", "processing", "requires_input", "in_review"}, s.Status) && s.Outcome == "none" {
 		s.Status, s.Stage, s.Actions = "open", "", false
 	}
 	return s

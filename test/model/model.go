@@ -275,8 +275,13 @@ func (m *Machine) progress(f Fact) {
 // end closes what is open and undecided.
 //
 // Reading: an end is older than nothing but what was applied; it closes a doubt too, which stays known for
-// a verdict from before it. It closes no review that two verdicts led to: one of them ended the session.
+// a verdict from before it. It closes no review that two verdicts led to: one of them ended the session. One
+// that was received before the verdict that is in doubt, or before the doubt, ended what stood then.
 func (m *Machine) end(f Fact) {
+	if m.inDoubt() && m.verdict != nil && max(m.verdict.Received, m.lastDoubted()) > f.Received {
+		m.repeats = true
+		return
+	}
 	if m.closed() || m.old(f) && !f.Untimed || (f.Untimed || m.reviewed()) && m.Outcome == "review" || m.Untimed {
 		return
 	}
@@ -306,6 +311,10 @@ func (m *Machine) decide(f Fact) {
 		return
 	}
 	if !m.fresh && m.outranked(f) {
+		if m.verdict != nil && below(f, *m.verdict) {
+			m.caught = m.waiting(f) // both give way, and the newer makes what is older old
+			m.recall()
+		}
 		isNewer := func(k Fact) bool {
 			return k.Attempt == f.Attempt && k.Seq != f.Seq && k.At >= f.At && m.beats(k, f) && !m.idle(k)
 		}
@@ -315,16 +324,21 @@ func (m *Machine) decide(f Fact) {
 	waiting := m.waiting(f)
 	m.apply(f)
 	if waiting != nil {
-		m.caught = waiting
-		m.apply(*waiting)
-		f = *waiting
+		m.settle(f)
+		m.caught, f = waiting, *waiting
+		m.apply(f)
 	}
 	m.recall()
+	m.settle(f)
+	m.distrustAgain()
+	m.deny(f)
+}
+
+// settle ends the doubts that f settles, unless there is one that f may not touch.
+func (m *Machine) settle(f Fact) {
 	if !slices.ContainsFunc(m.doubts, func(d Fact) bool { return below(f, d) }) {
 		m.doubts = slices.DeleteFunc(m.doubts, func(d Fact) bool { return settles(f, d) })
 	}
-	m.distrustAgain()
-	m.deny(f)
 }
 
 // waiting is the newest stored word that gave way to the standing verdict and is newer than f. Once f has
@@ -407,7 +421,12 @@ func (m *Machine) idle(k Fact) bool { return m.over(k) || m.verdict != nil && be
 
 // replaced reports whether a newer word of no lower rank, a request or a reopening came after k: the rank of k
 // counts no more.
+//
+// Reading: a request that came when the session had ended, and so opened nothing, replaces no verdict either.
 func (m *Machine) replaced(k Fact) bool {
+	if m.verdict != nil && k.Seq == m.verdict.Seq && m.closed() {
+		return m.reopened > k.At
+	}
 	return slices.ContainsFunc(append(slices.Clone(m.kept), m.standing()...), func(w Fact) bool {
 		isWord := w.Word == Verdict && !below(w, k) || w.Word == Resubmit || w.Word == Reopen
 		return isWord && w.Attempt == k.Attempt && w.Seq != k.Seq && !w.Untimed && w.At > k.At
@@ -513,6 +532,9 @@ func (m *Machine) distrust(f Fact) {
 		m.repeats = true
 		return
 	}
+	if !f.Untimed {
+		m.caught = m.waiting(f) // it still gives way, and makes what is older old
+	}
 	m.doubts = append(m.doubts, f)
 	if m.repeats = m.newestDoubt().Seq != f.Seq; !m.repeats {
 		m.distrustAgain()
@@ -535,6 +557,14 @@ func (m *Machine) newestDoubt() Fact {
 		}
 	}
 	return newest
+}
+
+// lastDoubted is when the newest doubt was received.
+func (m *Machine) lastDoubted() int {
+	if len(m.doubts) == 0 {
+		return 0
+	}
+	return m.newestDoubt().Received
 }
 
 func (m *Machine) shake(reason string) {
