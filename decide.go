@@ -63,21 +63,23 @@ func (d *Revision) distrust(known []event.Reason) bool {
 	return true
 }
 
-// outweighs reports whether f must leave standing what was decided at a higher stage. What a doubt took
-// back still counts here: a person's approval that is in doubt is not replaced by a machine's.
+// outweighs reports whether f must leave standing what was decided at a higher stage. What a doubt or an untimed
+// word took back still counts here: a person's approval that is in doubt is not replaced by a machine's.
 func (d *Revision) outweighs(f Fact) bool {
 	if f.yields(d.Decision) {
 		return true
 	}
-	m := &d.Memory
-	isDoubted := d.inDoubt() || m.Doubt != nil && d.Status.Closed()
-	if f.Effect != EffectVerdict || !isDoubted {
+	if f.Effect != EffectVerdict {
 		return false
 	}
+	m := &d.Memory
 	v := m.Verdict
 	isReopening := v != nil && m.Reopened != nil && v.Payload == m.Reopened.Payload
 	if isReopening || v != nil && v.Stage != "" {
 		return !isReopening && f.moment().below(*v)
+	}
+	if !d.inDoubt() && (m.Doubt == nil || !d.Status.Closed()) {
+		return false
 	}
 	// An event of an earlier version does not tell whose word the verdict was.
 	return slices.ContainsFunc(d.Decisions, func(s event.DecisionStep) bool {

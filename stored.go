@@ -103,8 +103,8 @@ func (t toldBefore) next(last *Revision, f Fact) (next Revision, kind event.Kind
 	if heldBack(last, f) {
 		return t.begin(last, f)
 	}
-	if r := last.Memory.Reopened; t.newer != nil && r != nil && !t.newer.moment().after(*r) && !Outranks(*t.newer, f) {
-		t.newer = nil // replaced by a word whose payload is gone
+	if t.newer != nil && !Outranks(*t.newer, f) && !last.Memory.holdsBack(f, t.newer.moment()) {
+		t.newer = nil
 	}
 	// A verdict that the standing one overrules outranks nothing. It counts once f has replaced that one.
 	standing, overruled := last.Memory.Verdict, last.Memory.Overruled
@@ -116,6 +116,13 @@ func (t toldBefore) next(last *Revision, f Fact) (next Revision, kind event.Kind
 		return next, kind, noEvent
 	}
 	return t.follow(last, next, f)
+}
+
+// holdsBack reports whether a stored verdict of a higher stage holds f back: it is not over, and not the standing
+// one's part, which f is weighed against in any case.
+func (m *Memory) holdsBack(f Fact, above Moment) bool {
+	isOver := m.Reopened != nil && !above.after(*m.Reopened)
+	return !isOver && (m.Verdict == nil || !f.moment().below(*m.Verdict))
 }
 
 // begin applies f, which begins a newer attempt, together with what was told of that attempt while the

@@ -83,6 +83,7 @@ type course struct {
 	model      model.Machine
 	dropped    bool                // a payload is gone
 	retold     bool                // one that came again made an event after all
+	looked     bool                // one that came again showed that an end was none
 	done       []kycbridge.Payload // by number of the payload
 	said       []model.Fact
 	told       []bool // whether it became an event
@@ -160,13 +161,14 @@ func (c *course) again(i int) error {
 	if was.Person == "" && is.Outcome != "approved" {
 		was.Person = is.Person // what is not known may be filled in
 	}
-	isLook := !c.told[i] && c.said[i].Word == model.Reopen
+	w, decides := c.said[i].Word, c.said[i].Outcome != "none"
+	isLook := !c.told[i] && (w == model.Reopen || w == model.Resubmit)
 	if c.told[i] || counts(is) != counts(was) && !isLook {
 		return fmt.Errorf("payload %d came again and made revision %d: %+v", i, done.Event.Data.Revision, is)
 	}
 	c.told[i], c.retold = true, true
-	w, decides := c.said[i].Word, c.said[i].Outcome != "none"
-	if is != was && (w == model.Progress || w == model.Submit || w == model.Reopen || !decides) {
+	c.looked = c.looked || counts(is) != counts(was)
+	if is != was && (w == model.Progress || w == model.Submit || isLook || !decides) {
 		c.model.Step(c.said[i])
 		c.model.Done(true)
 	}
@@ -190,7 +192,7 @@ func (c *course) forget(i int) {
 // replay computes the verification anew from all its payloads, which finds nothing to change: of what counts,
 // where one that came again told the provider's words another time.
 func (c *course) replay() error {
-	if c.dropped || len(c.done) == 0 {
+	if c.dropped || c.looked || len(c.done) == 0 {
 		return nil
 	}
 	r := kycbridge.Replayer{
@@ -647,6 +649,10 @@ func TestModelFound(t *testing.T) {
 		"idwise late: a request before the answer": {
 			say("update_required"), say("start"), say("start"), say("step"),
 			later("update_required", 3), say("complete")},
+		"ondato: a machine's approval under review of a person's": {
+			of("approved_but", 2), {Do: "by_a_person", Attempt: 2, At: 1}, {Do: "by_a_person", Attempt: 2, Untimed: 1}, of("approved", 2)},
+		"ondato: a machine's approval after a person's was in doubt and the session ended": {
+			of("by_a_person", 3), of("updated_rejected", 3), say("aborted"), of("approved", 3)},
 		"kwikid: an approval before doubt and our end": {
 			say("hook Maker Approved"), say("hook Maker Approved"), say("session approved_but"), say("deadline"), again(1)},
 		"kwikid: an odd word twice before an approval and our end": {

@@ -305,7 +305,8 @@ func (m *Machine) decide(f Fact) {
 	}
 	isDoubted := func(d Fact) bool { return d.Received < m.ended.Received && !settles(f, d) }
 	isHeldBack := !over(f.Status) && !m.ended.Untimed && f.At < m.ended.At ||
-		f.Received < m.ended.Received && f.Outcome != "rejected" && slices.ContainsFunc(m.doubts, isDoubted)
+		f.Received < m.ended.Received && f.Outcome != "rejected" && slices.ContainsFunc(m.doubts, isDoubted) &&
+			!slices.ContainsFunc(m.kept, m.doubtsAgain(f))
 	if isHeldBack && m.closed() && m.undecided() {
 		m.repeats = true
 		return
@@ -341,6 +342,13 @@ func (m *Machine) settle(f Fact) {
 	}
 }
 
+// doubtsAgain tells the stored doubts about f that were received after the session had ended.
+func (m *Machine) doubtsAgain(f Fact) func(Fact) bool {
+	return func(d Fact) bool {
+		return d.Word == Doubt && d.Attempt == f.Attempt && d.Received > m.ended.Received && !settles(f, d)
+	}
+}
+
 // waiting is the newest stored word that gave way to the standing verdict and is newer than f. Once f has
 // replaced that verdict, it counts.
 func (m *Machine) waiting(f Fact) (newest *Fact) {
@@ -353,8 +361,14 @@ func (m *Machine) waiting(f Fact) (newest *Fact) {
 	return newest
 }
 
-// recall adds the stored doubts that no stored word has settled.
+// recall adds the newest stored denial, and the stored doubts that no stored word has settled.
 func (m *Machine) recall() {
+	for _, k := range m.kept {
+		isNewest := m.denied == nil || !k.Untimed && (m.denied.Untimed || m.denied.At < k.At)
+		if k.Word == Remark && k.Attempt == m.verdict.Attempt && isNewest {
+			m.denied = &k
+		}
+	}
 	for _, d := range m.kept {
 		isSettled := func(k Fact) bool {
 			return k.Word != Doubt && k.Word != Remark && k.Attempt == d.Attempt && settles(k, d) && !below(k, *m.verdict)
@@ -402,7 +416,7 @@ func (m *Machine) outranked(f Fact) bool {
 	}
 	known := slices.Clone(m.kept)
 	if m.verdict != nil {
-		if f.Word == Verdict && m.verdict.Untimed && below(f, *m.verdict) && (m.inDoubt() || !m.undecided()) {
+		if f.Word == Verdict && m.verdict.Untimed && m.verdict.Word == Verdict && below(f, *m.verdict) {
 			return true // a machine's word never overrides a person's decision, whenever that was made
 		}
 		if f.Outcome == "approved" && m.Outcome != "approved" && m.verdict.At == f.At && !m.verdict.Untimed &&
@@ -477,7 +491,7 @@ func (m *Machine) decideUntimed(f Fact) {
 	switch {
 	case m.Untimed: // it is under review already
 		m.repeats = true
-	case m.verdict != nil && below(f, *m.verdict) && (m.inDoubt() || !m.undecided()):
+	case m.verdict != nil && m.verdict.Word == Verdict && below(f, *m.verdict):
 		m.repeats = true // a machine's word overrides no decision of a person's, in doubt or not
 	case m.inDoubt() && f.Outcome == "none":
 		m.repeats = true // Reading: an end without a verdict of the provider's settles nothing
