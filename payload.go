@@ -3,6 +3,7 @@ package kycbridge
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
 
 	"kycbridge/event"
@@ -63,10 +64,13 @@ func (p *Payload) admittedBy() string {
 	return p.Placement
 }
 
+// digestPrefix says how a digest is made.
+const digestPrefix = "sha256:"
+
 // Digest returns the SHA-256 of body as it stands in payload.digest: sha256:<64 hex>.
 func Digest(body []byte) string {
 	sum := sha256.Sum256(body)
-	return "sha256:" + hex.EncodeToString(sum[:])
+	return digestPrefix + hex.EncodeToString(sum[:])
 }
 
 // PayloadID names a payload after what it is, so that a redelivery has the name of the first
@@ -77,6 +81,11 @@ func PayloadID(provider, account, eventID, digest string) string {
 		eventID = digest
 	}
 	return provider + "." + account + "." + eventID
+}
+
+// LocalPayloadID is the id of a payload without what stands before all of its account, and before all digests.
+func LocalPayloadID(p Payload) string {
+	return strings.TrimPrefix(strings.TrimPrefix(p.ID, p.Provider+"."+p.Account+"."), digestPrefix)
 }
 
 // fetchedID names a fetched body that has no id of its own after what it is and what it came after:

@@ -25,6 +25,7 @@ func (n Names) polls() string        { return n.Stream + "_POLLS" }
 func (n Names) starts() string       { return n.Stream + "_STARTS" }
 func (n Names) dispositions() string { return n.Stream + "_DISPOSITIONS" }
 func (n Names) tombstones() string   { return n.Stream + "_TOMBSTONES" }
+func (n Names) index() string        { return n.Stream + "_INDEX" }
 
 // disposition is the subject of what became of payloads.
 func (n Names) disposition() string { return n.join("disposition") }

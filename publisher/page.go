@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
 )
 
 const (
@@ -54,54 +56,78 @@ func oneByOne(ctx context.Context, stream jetstream.Stream, subject string, from
 }
 
 // page reads one page by a direct get of several messages, which the client library does not offer
-// yet (server 2.11, ADR-31). The server ends it with a message that has no body and status 204.
+// yet (server 2.11, ADR-31).
 func (c *Connection) page(ctx context.Context, stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error) (next uint64, more bool, err error) {
-	request, err := json.Marshal(struct {
-		Seq      uint64 `json:"seq"`
-		Subject  string `json:"next_by_subj"`
-		Batch    int    `json:"batch"`
-		MaxBytes int    `json:"max_bytes"`
-	}{from, subject, pageMessages, pageBytes})
+	next = from
+	request := map[string]any{"seq": from, "next_by_subj": subject, "batch": pageMessages, "max_bytes": pageBytes}
+	more, err = c.direct(ctx, stream, request, func(raw *jetstream.RawStreamMsg) error {
+		if err := each(raw); err != nil {
+			return err
+		}
+		next = raw.Sequence + 1
+		return nil
+	})
+	return next, more, err
+}
+
+// newestOf gives the newest message of each subject that a filter matches, most of them at most; without an
+// order. kycbridge.ErrAmbiguous says that the server knows more than it tells.
+func (c *Connection) newestOf(ctx context.Context, stream, filter string, most int, each func(subject string, seq uint64) error) error {
+	ctx, cancel := c.whileUp(ctx)
+	defer cancel()
+	request := map[string]any{"multi_last": []string{filter}, "batch": most, "max_bytes": pageBytes}
+	more, err := c.direct(ctx, stream, request, func(raw *jetstream.RawStreamMsg) error { return each(raw.Subject, raw.Sequence) })
+	if err == nil && more {
+		err = kycbridge.ErrAmbiguous
+	}
+	return err
+}
+
+// direct asks for several messages. The server ends them with a message that has no body and status 204, which
+// says whether there are more.
+func (c *Connection) direct(ctx context.Context, stream string, ask any, each func(*jetstream.RawStreamMsg) error) (more bool, err error) {
+	request, err := json.Marshal(ask)
 	if err != nil {
-		return from, false, err
+		return false, err
 	}
 	inbox := c.nc.NewInbox()
 	// A channel of our own: that of a plain subscription has room for as many messages as make half a megabyte.
 	answers := make(chan *nats.Msg, pageMessages+1)
 	subscription, err := c.nc.ChanSubscribe(inbox, answers)
 	if err != nil {
-		return from, false, err
+		return false, err
 	}
 	defer func() { _ = subscription.Unsubscribe() }()
 	if err := c.nc.PublishRequest("$JS.API.DIRECT.GET."+stream, inbox, request); err != nil {
-		return from, false, err
+		return false, err
 	}
-	for next = from; ; {
+	for {
 		var m *nats.Msg
 		select {
 		case m = <-answers:
 		case <-ctx.Done():
-			return next, false, fmt.Errorf("read stream %s: %w", stream, context.Cause(ctx))
+			return false, fmt.Errorf("read stream %s: %w", stream, context.Cause(ctx))
 		case <-time.After(pageWait):
-			return next, false, fmt.Errorf("read stream %s: %w", stream, nats.ErrTimeout)
+			return false, fmt.Errorf("read stream %s: %w", stream, nats.ErrTimeout)
 		}
 		switch m.Header.Get("Status") {
 		case "204":
-			return next, m.Header.Get("Nats-Num-Pending") != "0", nil
+			return m.Header.Get("Nats-Num-Pending") != "0", nil
 		case "404":
-			return next, false, nil
+			return false, nil
+		case "413":
+			return false, kycbridge.ErrAmbiguous
 		case "":
 		default:
-			return next, false, fmt.Errorf("read stream %s: the server answers %s %s", stream, m.Header.Get("Status"), m.Header.Get("Description"))
+			return false, fmt.Errorf("read stream %s: the server answers %s %s", stream, m.Header.Get("Status"), m.Header.Get("Description"))
 		}
 		raw, err := directMessage(m)
 		if err != nil {
-			return next, false, fmt.Errorf("read stream %s: %w", stream, err)
+			return false, fmt.Errorf("read stream %s: %w", stream, err)
 		}
 		if err := each(raw); err != nil {
-			return next, false, err
+			return false, err
 		}
-		next = raw.Sequence + 1
 	}
 }
 

@@ -73,6 +73,7 @@ type Store struct {
 	payloads   *committer
 	quarantine *committer
 	refusals   *committer
+	index      index
 	refused    chan *nats.Msg
 	refusing   sync.WaitGroup
 	dropped    atomic.Int64 // refused callbacks that were not kept
@@ -88,6 +89,7 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 	for name, stream := range map[string]*jetstream.Stream{
 		names.payloads(): &s.log, names.polls(): &s.polls, names.starts(): &s.starts,
 		names.tombstones(): &s.tombstones, names.quarantine(): &quarantine, names.refused(): &refused,
+		names.index(): &s.index.stream,
 	} {
 		err := insist(ctx, func(ctx context.Context) (err error) {
 			*stream, err = c.reader(ctx, name)
@@ -99,7 +101,7 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 	}
 	s.shelves[kycbridge.ShelfPayloads], s.shelves[kycbridge.ShelfQuarantine], s.shelves[kycbridge.ShelfRefused] = s.log, quarantine, refused
 	c.erasing = s.noteErasing
-	s.payloads, s.quarantine, s.refusals = newCommitter(c), newCommitter(c), newCommitter(c)
+	s.payloads, s.quarantine, s.refusals, s.index.writes = newCommitter(c), newCommitter(c), newCommitter(c), newCommitter(c)
 	s.refused = make(chan *nats.Msg, refusedWaiting)
 	for range refusedAtOnce {
 		s.refusing.Go(s.keepRefused)
@@ -113,6 +115,7 @@ func (s *Store) Close() {
 	s.refusing.Wait()
 	s.payloads.Close()
 	s.quarantine.Close()
+	s.index.writes.Close()
 	s.Connection.Close()
 }
 

@@ -51,7 +51,9 @@ func (e *Embedded) Staged(n Names) {
 }
 
 // staged are the streams that take batches.
-func (n Names) staged() []string { return []string{n.payloads(), n.events(), n.quarantine()} }
+func (n Names) staged() []string {
+	return []string{n.payloads(), n.events(), n.quarantine(), n.index()}
+}
 
 // Unclutter removes what batches have left that the server gave up: where there is no room to stage
 // one, it leaves what it had written, and the room would be taken until a restart.

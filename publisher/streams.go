@@ -63,6 +63,9 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 	tombstones.config.MaxMsgsPerSubject, tombstones.config.Duplicates = 1, 2*time.Minute
 	tombstones.config.Subjects = append(tombstones.config.Subjects, n.join("erased.>"))
 	polls.config.Duplicates, refused.config.Duplicates = 2*time.Minute, 2*time.Minute // their messages carry no id
+	index := keep(n.index(), "index.>", "Which verification an id stands for: keyed digests, one message each", 0)
+	index.bounded, index.config.MaxMsgsPerSubject, index.config.Discard = true, 1, jetstream.DiscardOld
+	index.config.Duplicates, index.config.AllowMsgTTL = 2*time.Minute, true // ids of payloads go with the payloads
 	payloads := keep(n.payloads(), "payload.>", "Payloads as received: the outbox of everything", payloadAge)
 	payloads.config.AllowMsgTTL = true // of the bar that an erasure puts up
 	return []stream{
@@ -73,6 +76,7 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 		starts,
 		dispositions,
 		tombstones,
+		index,
 	}
 }
 

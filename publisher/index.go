@@ -1,0 +1,232 @@
+package publisher
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+)
+
+// The index says which verification or payload an id stands for. All of it is in the subjects of its stream,
+// which the server keeps in memory, and no body is read to find anything:
+//
+//	<prefix>.index.our.<4>.<4>.<24>                    our id, in three pieces
+//	<prefix>.index.id.<kind>.<8>.<16>.<whole>.<owner>  any other: its first 8 and 16 characters, and all of it
+//	<prefix>.index.key, .position                      the key of the digests; how far the index has come
+//
+// A reference may be personal, so the pieces of an id are digests under a key that lies in the stream. The
+// owner is the verification, or the place in quarantine of a payload whose verification nobody knows.
+const (
+	indexBeginning = 8  // characters of an id that find it, at least
+	indexLonger    = 16 // the next step at which what begins alike is told apart
+	indexOurs      = 4  // characters of an id of ours, which are as good as random
+	indexLongest   = 1024
+	// indexMost is how many entries that begin alike are looked at.
+	indexMost = 64
+	keySize   = 32
+)
+
+// index is what a store knows of its index.
+type index struct {
+	stream jetstream.Stream
+	writes *committer
+	mu     sync.Mutex
+	key    []byte // nil: not read yet
+}
+
+// kindTokens are the kinds of ids that are held as digests, as they stand in subjects.
+var kindTokens = map[kycbridge.IndexKind]string{kycbridge.IndexExternal: "e", kycbridge.IndexReference: "r", kycbridge.IndexPayload: "p"}
+
+// indexSubject is where an entry of the index stands.
+func (s *Store) indexSubject(key []byte, kind kycbridge.IndexKind, id, owner string) string {
+	begin, longer, whole := digests(key, id)
+	return s.names.join("index.id", kindTokens[kind], begin, longer, whole, owner)
+}
+
+// ourSubject is where an id of ours stands; "" if it is none.
+func (s *Store) ourSubject(verificationID string) string {
+	h := strings.ReplaceAll(verificationID, "-", "")
+	if len(h) != 2*16 || !token(h) {
+		return ""
+	}
+	return s.names.join("index.our", h[:indexOurs], h[indexOurs:2*indexOurs], h[2*indexOurs:])
+}
+
+// digests are the digests of the beginnings of an id and of the whole, whatever its case.
+func digests(key []byte, id string) (begin, longer, whole string) {
+	id = strings.ToLower(id)
+	id = id[:min(len(id), indexLongest)]
+	return digest(key, "begin", id[:min(len(id), indexBeginning)], 3),
+		digest(key, "longer", id[:min(len(id), indexLonger)], 3),
+		digest(key, "whole", id, 6)
+}
+
+// digest is so many bytes of the keyed digest of a piece of an id, as it may stand in a subject.
+func digest(key []byte, piece, text string, size int) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(piece + "\x00" + text))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:size])
+}
+
+// ownerOf is a verification as the owner of an id; "" if there is none.
+func ownerOf(verificationID string) string {
+	raw, err := hex.DecodeString(strings.ReplaceAll(verificationID, "-", ""))
+	if err != nil || len(raw) != 16 {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// quarantineOwner is a place in quarantine as the owner of an id.
+func quarantineOwner(seq uint64) string { return "q" + strconv.FormatUint(seq, 10) }
+
+// indexedAt reads an entry of the index from its subject.
+func indexedAt(subject string) (e kycbridge.Indexed, ok bool) {
+	tokens := strings.Split(subject, ".")
+	n := len(tokens)
+	if n >= 5 && tokens[n-4] == "our" {
+		e.Kind, e.VerificationID = kycbridge.IndexVerification, dashed(tokens[n-3]+tokens[n-2]+tokens[n-1])
+		return e, e.VerificationID != ""
+	}
+	if n < 7 || tokens[n-6] != "id" {
+		return e, false
+	}
+	for kind, token := range kindTokens {
+		if token == tokens[n-5] {
+			e.Kind = kind
+		}
+	}
+	owner := tokens[n-1]
+	if raw, err := base64.RawURLEncoding.DecodeString(owner); err == nil && len(raw) == 16 {
+		e.VerificationID = dashed(hex.EncodeToString(raw))
+		return e, e.Kind != ""
+	}
+	number, isPlace := strings.CutPrefix(owner, "q")
+	seq, err := strconv.ParseUint(number, 10, 64)
+	e.Shelf, e.Seq = kycbridge.ShelfQuarantine, seq
+	return e, e.Kind != "" && isPlace && err == nil
+}
+
+// dashed is a UUID of 32 digits as it is written; "" if it is none.
+func dashed(h string) string {
+	if len(h) != 32 {
+		return ""
+	}
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// Indexed gives what may have an id, or one that begins with text. It holds no ids to compare with, so that is
+// left to the caller. kycbridge.ErrAmbiguous says that too many begin like that.
+func (s *Store) Indexed(ctx context.Context, text string, beginning bool) ([]kycbridge.Indexed, error) {
+	key, err := s.indexKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []kycbridge.Indexed
+	for _, filter := range s.indexFilters(key, text, beginning) {
+		err := s.newestOf(ctx, s.names.index(), filter, indexMost, func(subject string, _ uint64) error {
+			if e, ok := indexedAt(subject); ok {
+				found = append(found, e)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("look up an id: %w", err)
+		}
+	}
+	return found, nil
+}
+
+// indexFilters are the subjects under which an id stands, or those that begin like it.
+func (s *Store) indexFilters(key []byte, text string, beginning bool) (filters []string) {
+	begin, longer, whole := digests(key, text)
+	if !beginning {
+		return []string{s.names.join("index.id.*", begin, longer, whole, "*")}
+	}
+	ours := strings.ReplaceAll(strings.ToLower(text), "-", "")
+	if isHex(ours) && len(ours) >= indexOurs && len(ours) <= 32 {
+		second := "*"
+		if len(ours) >= 2*indexOurs {
+			second = ours[indexOurs : 2*indexOurs]
+		}
+		filters = append(filters, s.names.join("index.our", ours[:indexOurs], second, "*"))
+	}
+	switch {
+	case len(text) >= indexLonger:
+		filters = append(filters, s.names.join("index.id.*", begin, longer, "*.*"))
+	case len(text) >= indexBeginning:
+		filters = append(filters, s.names.join("index.id.*", begin, "*.*.*"))
+	}
+	return filters
+}
+
+func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
+
+// Unindex erases what the index holds of a verification and returns how many ids that were.
+func (s *Store) Unindex(ctx context.Context, k kycbridge.Key) (n int, err error) {
+	filters := []string{s.ourSubject(k.VerificationID), s.names.join("index.id.*.*.*.*", ownerOf(k.VerificationID))}
+	if filters[0] == "" {
+		return 0, nil
+	}
+	for _, filter := range filters {
+		var entries []uint64
+		note := func(_ string, seq uint64) error { entries = append(entries, seq); return nil }
+		if err := s.newestOf(ctx, s.names.index(), filter, mostOfOne, note); err != nil {
+			return n, fmt.Errorf("look for ids: %w", err)
+		}
+		for _, seq := range entries {
+			err := s.index.stream.SecureDeleteMsg(ctx, seq)
+			if err != nil && !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) { // it is gone already
+				return n, fmt.Errorf("erase id: %w", err)
+			}
+			n++
+		}
+	}
+	return n, nil
+}
+
+// mostOfOne is how many ids the server tells of at once.
+const mostOfOne = 1000
+
+// indexKey reads the key of the digests, or makes it.
+func (s *Store) indexKey(ctx context.Context) ([]byte, error) {
+	s.index.mu.Lock()
+	defer s.index.mu.Unlock()
+	if s.index.key != nil {
+		return s.index.key, nil
+	}
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	for {
+		raw, err := s.index.stream.GetLastMsgForSubject(ctx, s.names.join("index.key"))
+		if err == nil && len(raw.Data) == keySize {
+			s.index.key = raw.Data
+			return s.index.key, nil
+		}
+		seq := uint64(0)
+		if err == nil {
+			seq = raw.Sequence // somebody else's
+		} else if !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil, fmt.Errorf("read the key of the index: %w", err)
+		}
+		key := make([]byte, keySize)
+		_, _ = rand.Read(key) // never fails
+		_, err = s.js.PublishMsg(ctx, &nats.Msg{Subject: s.names.join("index.key"), Data: key}, jetstream.WithExpectLastSequencePerSubject(seq))
+		var refused *jetstream.APIError
+		if err != nil && (!errors.As(err, &refused) || !wrongLast(refused)) {
+			return nil, fmt.Errorf("make the key of the index: %w", err)
+		}
+	}
+}
