@@ -889,6 +889,9 @@ func TestEveryAnswer(t *testing.T) {
 			continue // TestEveryPayloadAnswer
 		}
 		for method := range item.(map[string]any) {
+			if method+path == foundAt {
+				continue // TestEveryPayloadAnswer
+			}
 			responses, _ := b.at(item, method, "responses").(map[string]any)
 			for status := range responses {
 				if at := strings.ToUpper(method) + " " + path + " " + status; !b.seen[at] {

@@ -29,6 +29,7 @@ const (
 	PayloadsImport = "import"
 	PayloadsPurge  = "purge"
 	PayloadsReport = "report"
+	PayloadsFind   = "find" // a verification, by any of its ids
 )
 
 const (
@@ -83,6 +84,7 @@ func AddPayloads(e *echo.Echo, o APIOptions, tool PayloadTool) {
 			return s.work(c, t, PayloadRequest{Operation: name}, mediaType, read)
 		}))
 	}
+	add(http.MethodGet, "/v1/verifications", PayloadsFind, "application/json", s.search)
 	add(http.MethodGet, "/v1/payloads", PayloadsList, ndjson, s.query(selection...))
 	add(http.MethodGet, "/v1/payloads/export", PayloadsExport, ndjson, s.query(selection...))
 	add(http.MethodGet, "/v1/payloads/report", PayloadsReport, "application/json", s.query("provider", "account", "verification", "since", "until"))
@@ -122,6 +124,8 @@ func (s *payloads) work(c echo.Context, t *call, r PayloadRequest, mediaType str
 		t.outcome = noPayload.name
 		noPayload.write(c.Response(), nil)
 		return nil
+	case errors.Is(err, kycbridge.ErrAmbiguous) && out.n == 0:
+		return InvalidRequest("/q", "must be longer: too many ids begin like this")
 	case errors.Is(err, kycbridge.ErrNotFound) && out.n == 0 && r.Operation == PayloadsPurge:
 		return errNoVerification
 	case errors.Is(err, kycbridge.ErrNotFound):
@@ -165,7 +169,7 @@ func (s *payloads) parameters(q url.Values, names []string) (map[string]any, err
 				return nil, InvalidRequest("/"+name, "must be a number, 0 or more")
 			}
 			doc[name] = json.Number(values[0])
-		case name == "reveal" || name == "dry_run":
+		case name == "reveal" || name == "dry_run" || name == "timeline":
 			if values[0] != "true" && values[0] != "false" {
 				return nil, InvalidRequest("/"+name, "must be true or false")
 			}
@@ -205,6 +209,19 @@ func (s *payloads) one(c echo.Context, _ *call, r *PayloadRequest) error {
 		return err
 	}
 	r.ID = param(c, "id")
+	r.Options, err = json.Marshal(doc)
+	return err
+}
+
+// search reads what is looked for.
+func (s *payloads) search(c echo.Context, _ *call, r *PayloadRequest) error {
+	doc, err := s.parameters(c.QueryParams(), []string{"q", "timeline"})
+	if err != nil {
+		return err
+	}
+	if text, _ := doc["q"].(string); text == "" || len(text) > apiReference {
+		return InvalidRequest("/q", fmt.Sprintf("must be an id or its beginning, of at most %d bytes", apiReference))
+	}
 	r.Options, err = json.Marshal(doc)
 	return err
 }

@@ -84,6 +84,7 @@ func payloadOperations() []payloadOperation {
 		{PayloadsPurge, "POST", "/v1/payloads/purge", "/v1/payloads/purge", `{"older_than":"720h"}`, `{"dry_run":true,"payloads":{}}`},
 		{PayloadsImport, "POST", "/v1/payloads/import", "/v1/payloads/import?dry_run=true", parcelLine + "\n", `{"dry_run":true,"read":1,"stored":0,"duplicate":0,"skipped":0}`},
 		{PayloadsShow, "GET", "/v1/payloads/{id}", "/v1/payloads/ondato.acme.sha256:00?reveal=true", "", entry + `,"digest":"sha256:` + strings.Repeat("0", 64) + `","masked":false}`},
+		{PayloadsFind, "GET", "/v1/verifications", "/v1/verifications?q=case-1&timeline=true", "", `{"found":[{"by":"external_reference","provider":"ondato","account":"acme"}]}`},
 	}
 }
 
@@ -111,6 +112,7 @@ func TestPayloadOperations(t *testing.T) {
 		PayloadsImport: `{"dry_run":true}`,
 		PayloadsShow:   `{"reveal":true}`,
 		PayloadsReport: `{}`,
+		PayloadsFind:   `{"q":"case-1","timeline":true}`,
 	}
 	operations := payloadOperations()
 	for _, o := range operations {
@@ -209,6 +211,9 @@ func TestPayloadFailures(t *testing.T) {
 	}
 }
 
+// foundAt is the operation of the tool that is none on payloads.
+const foundAt = "get/v1/verifications"
+
 // TestEveryPayloadAnswer drives every operation to every status that the document names for it, and
 // holds the routes to the document.
 func TestEveryPayloadAnswer(t *testing.T) {
@@ -242,11 +247,8 @@ func TestEveryPayloadAnswer(t *testing.T) {
 		routes = append(routes, r.Method+" "+regexp.MustCompile(`:(\w+)`).ReplaceAllString(r.Path, "{$1}"))
 	}
 	for path, item := range p.document["paths"].(map[string]any) {
-		if !strings.HasPrefix(path, "/v1/payloads") {
-			continue
-		}
 		for method := range item.(map[string]any) {
-			if method == "parameters" {
+			if method == "parameters" || !strings.HasPrefix(path, "/v1/payloads") && method+path != foundAt {
 				continue
 			}
 			described = append(described, strings.ToUpper(method)+" "+path)

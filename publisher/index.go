@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,10 +25,11 @@ import (
 //
 //	<prefix>.index.our.<4>.<4>.<24>                    our id, in three pieces
 //	<prefix>.index.id.<kind>.<8>.<16>.<whole>.<owner>  any other: its first 8 and 16 characters, and all of it
+//	<prefix>.index.at.<owner>.<place>                  a payload in quarantine that names its verification
 //	<prefix>.index.key, .position                      the key of the digests; how far the index has come
 //
 // A reference may be personal, so the pieces of an id are digests under a key that lies in the stream. The
-// owner is the verification, or the place in quarantine of a payload whose verification nobody knows.
+// owner is the verification, or the place of a payload in quarantine.
 const (
 	indexBeginning = 8  // characters of an id that find it, at least
 	indexLonger    = 16 // the next step at which what begins alike is told apart
@@ -89,8 +91,15 @@ func ownerOf(verificationID string) string {
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// quarantineOwner is a place in quarantine as the owner of an id.
-func quarantineOwner(seq uint64) string { return "q" + strconv.FormatUint(seq, 10) }
+// placeOf is a place in quarantine as the owner of an id.
+func placeOf(seq uint64) string { return "q" + strconv.FormatUint(seq, 10) }
+
+// placeAt reads a place in quarantine.
+func placeAt(owner string) (seq uint64, ok bool) {
+	number, isPlace := strings.CutPrefix(owner, "q")
+	seq, err := strconv.ParseUint(number, 10, 64)
+	return seq, isPlace && err == nil
+}
 
 // indexedAt reads an entry of the index from its subject.
 func indexedAt(subject string) (e kycbridge.Indexed, ok bool) {
@@ -113,10 +122,9 @@ func indexedAt(subject string) (e kycbridge.Indexed, ok bool) {
 		e.VerificationID = dashed(hex.EncodeToString(raw))
 		return e, e.Kind != ""
 	}
-	number, isPlace := strings.CutPrefix(owner, "q")
-	seq, err := strconv.ParseUint(number, 10, 64)
+	seq, ok := placeAt(owner)
 	e.Shelf, e.Seq = kycbridge.ShelfQuarantine, seq
-	return e, e.Kind != "" && isPlace && err == nil
+	return e, e.Kind != "" && ok
 }
 
 // dashed is a UUID of 32 digits as it is written; "" if it is none.
@@ -136,8 +144,8 @@ func (s *Store) Indexed(ctx context.Context, text string, beginning bool) ([]kyc
 	}
 	var found []kycbridge.Indexed
 	for _, filter := range s.indexFilters(key, text, beginning) {
-		err := s.newestOf(ctx, s.names.index(), filter, indexMost, func(subject string, _ uint64) error {
-			if e, ok := indexedAt(subject); ok {
+		err := s.newestOf(ctx, s.names.index(), filter, indexMost, func(raw *jetstream.RawStreamMsg) error {
+			if e, ok := indexedAt(raw.Subject); ok {
 				found = append(found, e)
 			}
 			return nil
@@ -174,27 +182,60 @@ func (s *Store) indexFilters(key []byte, text string, beginning bool) (filters [
 
 func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
 
-// Unindex erases what the index holds of a verification and returns how many ids that were.
+// QuarantinedOf are the places in quarantine of payloads that name a verification.
+func (s *Store) QuarantinedOf(ctx context.Context, verificationID string) (places []uint64, err error) {
+	filter := s.names.join("index.at", orAny(ownerOf(verificationID)), "*")
+	err = s.newestOf(ctx, s.names.index(), filter, mostOfOne, func(raw *jetstream.RawStreamMsg) error {
+		if seq, ok := placeAt(raw.Subject[strings.LastIndexByte(raw.Subject, '.')+1:]); ok {
+			places = append(places, seq)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for payloads in quarantine: %w", err)
+	}
+	slices.Sort(places)
+	return places, nil
+}
+
+// Unindex erases what the index holds of a verification and returns how many entries that were.
 func (s *Store) Unindex(ctx context.Context, k kycbridge.Key) (n int, err error) {
-	filters := []string{s.ourSubject(k.VerificationID), s.names.join("index.id.*.*.*.*", ownerOf(k.VerificationID))}
-	if filters[0] == "" {
+	owner, ours := ownerOf(k.VerificationID), s.ourSubject(k.VerificationID)
+	if owner == "" || ours == "" {
 		return 0, nil
 	}
-	for _, filter := range filters {
-		var entries []uint64
-		note := func(_ string, seq uint64) error { entries = append(entries, seq); return nil }
-		if err := s.newestOf(ctx, s.names.index(), filter, mostOfOne, note); err != nil {
-			return n, fmt.Errorf("look for ids: %w", err)
-		}
-		for _, seq := range entries {
-			err := s.index.stream.SecureDeleteMsg(ctx, seq)
-			if err != nil && !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) { // it is gone already
-				return n, fmt.Errorf("erase id: %w", err)
-			}
-			n++
+	places, err := s.QuarantinedOf(ctx, k.VerificationID)
+	if err != nil {
+		return 0, err
+	}
+	filters := []string{ours, s.names.join("index.id.*.*.*.*", owner)}
+	for _, seq := range places {
+		filters = append(filters, s.names.join("index.id.*.*.*.*", placeOf(seq)))
+	}
+	for _, filter := range append(filters, s.names.join("index.at", owner, "*")) {
+		erased, err := s.unindex(ctx, filter)
+		n += erased
+		if err != nil {
+			return n, err
 		}
 	}
 	return n, nil
+}
+
+// unindex erases the entries that a filter matches.
+func (s *Store) unindex(ctx context.Context, filter string) (n int, err error) {
+	var entries []uint64
+	note := func(raw *jetstream.RawStreamMsg) error { entries = append(entries, raw.Sequence); return nil }
+	if err := s.newestOf(ctx, s.names.index(), filter, mostOfOne, note); err != nil {
+		return 0, fmt.Errorf("look for ids: %w", err)
+	}
+	for n, seq := range entries {
+		err := s.index.stream.SecureDeleteMsg(ctx, seq)
+		if err != nil && !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) { // it is gone already
+			return n, fmt.Errorf("erase id: %w", err)
+		}
+	}
+	return len(entries), nil
 }
 
 // mostOfOne is how many ids the server tells of at once.

@@ -338,12 +338,18 @@ func (g *gathering) payloads(ctx context.Context, shelf kycbridge.Shelf, at *uin
 
 func (g *gathering) payload(k kycbridge.Kept) {
 	owner := ownerOf(k.VerificationID)
-	if owner == "" {
-		owner = quarantineOwner(k.Seq)
+	if k.Shelf == kycbridge.ShelfQuarantine {
+		if owner != "" {
+			g.add(g.store.names.join("index.at", owner, placeOf(k.Seq)), true)
+		}
+		owner = placeOf(k.Seq)
+	}
+	g.add(g.store.indexSubject(g.key, kycbridge.IndexPayload, kycbridge.LocalPayloadID(k.Payload), owner), true)
+	if k.VerificationID == "" {
+		return
 	}
 	g.add(g.store.ourSubject(k.VerificationID), false)
-	g.add(g.store.indexSubject(g.key, kycbridge.IndexPayload, kycbridge.LocalPayloadID(k.Payload), owner), true)
-	if k.Reference != "" && k.VerificationID != "" {
+	if owner = ownerOf(k.VerificationID); k.Reference != "" && owner != "" {
 		g.add(g.store.indexSubject(g.key, kycbridge.IndexReference, k.Reference, owner), false)
 	}
 }

@@ -72,11 +72,11 @@ func (c *Connection) page(ctx context.Context, stream, subject string, from uint
 
 // newestOf gives the newest message of each subject that a filter matches, most of them at most; without an
 // order. kycbridge.ErrAmbiguous says that the server knows more than it tells.
-func (c *Connection) newestOf(ctx context.Context, stream, filter string, most int, each func(subject string, seq uint64) error) error {
+func (c *Connection) newestOf(ctx context.Context, stream, filter string, most int, each func(*jetstream.RawStreamMsg) error) error {
 	ctx, cancel := c.whileUp(ctx)
 	defer cancel()
 	request := map[string]any{"multi_last": []string{filter}, "batch": most, "max_bytes": pageBytes}
-	more, err := c.direct(ctx, stream, request, func(raw *jetstream.RawStreamMsg) error { return each(raw.Subject, raw.Sequence) })
+	more, err := c.direct(ctx, stream, request, each)
 	if err == nil && more {
 		err = kycbridge.ErrAmbiguous
 	}

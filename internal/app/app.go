@@ -372,6 +372,9 @@ func (a *App) startBus(ctx context.Context, normalize bool) error {
 			defer bus.Close()
 			a.lookAtEvents(life, bus)
 			running.Go(func() { bus.Tend(life, a.log, a.reinspect) })
+			if normalize {
+				running.Go(func() { publisher.NewIndexer(a.store, bus).Run(life, a.log) })
+			}
 			var stop func()
 			stop, err = a.serveReaders(life)
 			defer stop()

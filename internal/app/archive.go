@@ -63,6 +63,13 @@ func newArchive(accounts kycbridge.Accounts, intake *kycbridge.Intake, store *pu
 		Gate:    store,
 		Events:  bus,
 		Bus:     bus,
+		Index:   store,
+		Unindex: store,
+		Heads:   bus,
+		Origins: store,
+		Timers:  store,
+
+		Indexing: publisher.NewIndexer(store, bus),
 
 		Streams:  []archive.Streams{store, bus},
 		Erasures: store,

@@ -36,6 +36,7 @@ func (p payloadTool) Payloads(ctx context.Context, r handlers.PayloadRequest, ou
 		handlers.PayloadsImport: p.importParcels,
 		handlers.PayloadsPurge:  p.purge,
 		handlers.PayloadsReport: p.report,
+		handlers.PayloadsFind:   p.find,
 	}
 	work, ok := operations[r.Operation]
 	if !ok {
@@ -216,6 +217,22 @@ func (p payloadTool) report(ctx context.Context, a *archive.Archive, r handlers.
 		return err
 	}
 	return writeLine(out, Verified(report))
+}
+
+// find looks a verification up, and tells what became of it if the request says so.
+func (p payloadTool) find(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
+	var q struct {
+		Q        string `json:"q"`
+		Timeline bool   `json:"timeline"`
+	}
+	if err := json.Unmarshal(r.Options, &q); err != nil {
+		return fmt.Errorf("a valid request does not fit: %w", err)
+	}
+	result, err := a.Search(ctx, q.Q, q.Timeline)
+	if err != nil {
+		return err
+	}
+	return writeLine(out, result)
 }
 
 // before reads an age or an instant, neither of which lies ahead.

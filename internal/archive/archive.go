@@ -76,6 +76,12 @@ type Archive struct {
 	Gate     Gate
 	Events   Events
 	Bus      Bus
+	Index    Index
+	Unindex  Unindexer
+	Heads    Heads
+	Origins  Origins
+	Timers   Timers
+	Indexing Indexing
 	Streams  []Streams
 	Erasures Erasures
 	Now      func() time.Time

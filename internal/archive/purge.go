@@ -105,6 +105,9 @@ func (p *purge) run(ctx context.Context) error {
 			return err
 		}
 	}
+	if _, err := p.Unindex.Unindex(ctx, p.key); err != nil {
+		return fmt.Errorf("erase ids: %w", err)
+	}
 	if p.out.Nothing() && p.out.Before != nil {
 		return nil
 	}

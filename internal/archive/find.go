@@ -1,0 +1,359 @@
+package archive
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"kycbridge"
+	"kycbridge/event"
+)
+
+// Index knows what may have an id, or one that begins with a text. It compares nothing (see kycbridge.Indexed).
+type Index interface {
+	Indexed(ctx context.Context, text string, beginning bool) ([]kycbridge.Indexed, error)
+	QuarantinedOf(ctx context.Context, verificationID string) (places []uint64, err error)
+}
+
+// Unindexer makes the index forget a verification.
+type Unindexer interface {
+	Unindex(ctx context.Context, k kycbridge.Key) (int, error)
+}
+
+// Indexing makes the index again from what is stored, and knows how much of that it lacks.
+type Indexing interface {
+	Rebuild(ctx context.Context, progress func(kycbridge.IndexLag)) error
+	Lag(ctx context.Context) (kycbridge.IndexLag, error)
+}
+
+// Heads are the last events of verifications by our id alone, and Origins the accounts of those that have
+// payloads only. Both return kycbridge.ErrNotFound where there is nothing.
+type (
+	Heads interface {
+		Head(ctx context.Context, verificationID string) (kycbridge.Key, kycbridge.State, error)
+	}
+	Origins interface {
+		KeyOf(ctx context.Context, verificationID string) (kycbridge.Key, error)
+	}
+)
+
+// Found is a verification, or a payload of which no verification is known, that has the id that was looked for.
+// It holds nothing about a person, and not that id.
+type Found struct {
+	By             kycbridge.IndexKind `json:"by"` // which of its ids it is
+	Provider       string              `json:"provider"`
+	Account        string              `json:"account"`
+	VerificationID string              `json:"verification_id,omitempty"`
+	PayloadID      string              `json:"payload_id,omitempty"` // of the payload that has the id
+	PayloadStatus  string              `json:"payload_status,omitempty"`
+	Seq            uint64              `json:"seq,omitempty"` // of that payload on its shelf
+	Revision       int                 `json:"revision,omitempty"`
+	Status         string              `json:"status,omitempty"`
+	Outcome        string              `json:"outcome,omitempty"`
+	Final          bool                `json:"final,omitempty"`
+	At             string              `json:"at,omitempty"` // when what the last event says was received
+}
+
+// SearchResult is what was found, and where it is one verification, what became of it.
+type SearchResult struct {
+	Found    []Found   `json:"found"`
+	Timeline *Timeline `json:"timeline,omitempty"`
+}
+
+// Search finds, and tells what became of the verification if one is found and the timeline is wanted.
+func (a *Archive) Search(ctx context.Context, text string, timeline bool) (r SearchResult, err error) {
+	found, err := a.Find(ctx, text)
+	if err != nil {
+		return r, err
+	}
+	r.Found = append([]Found{}, found...)
+	if !timeline || len(found) != 1 || found[0].VerificationID == "" {
+		return r, nil
+	}
+	f := found[0]
+	t, err := a.Timeline(ctx, kycbridge.Key{Provider: f.Provider, Account: f.Account, VerificationID: f.VerificationID})
+	if errors.Is(err, kycbridge.ErrNotFound) { // it was erased meanwhile
+		return SearchResult{Found: []Found{}}, nil
+	}
+	if err == nil {
+		r.Timeline = &t
+	}
+	return r, err
+}
+
+const (
+	shortestText = 4
+	longestText  = 1024
+)
+
+// Find gives the verifications, and payloads that belong to none, that have an id: ours, the caller's own
+// reference, one of the provider's, or that of a payload. If none has it, those whose id begins with it are
+// given: from 4 characters on for our ids, from 8 on for others. The newest comes first.
+// kycbridge.ErrAmbiguous says that more begin with it than can be looked at.
+func (a *Archive) Find(ctx context.Context, text string) ([]Found, error) {
+	s := search{Archive: a, texts: a.readings(text), seen: map[string]bool{}}
+	if len(text) > longestText || len(s.texts) == 0 {
+		return nil, nil
+	}
+	for _, step := range []func(context.Context) error{s.whole, s.references, s.beginnings, s.refused} {
+		if err := step(ctx); err != nil || len(s.found) > 0 {
+			slices.SortStableFunc(s.found, func(x, y Found) int { return cmp.Compare(y.At, x.At) })
+			return s.found, err
+		}
+	}
+	return nil, nil
+}
+
+// readings are the ways in which a text can be meant: as it is, and without what payload ids begin with.
+func (a *Archive) readings(text string) (texts []string) {
+	add := func(t string) {
+		if t = strings.TrimSpace(t); t != "" && !slices.Contains(texts, t) {
+			texts = append(texts, t)
+		}
+	}
+	add(text)
+	add(strings.TrimPrefix(text, "sha256:"))
+	for account := range a.Accounts {
+		if local, ok := strings.CutPrefix(text, account.Provider+"."+account.Account+"."); ok {
+			add(strings.TrimPrefix(local, "sha256:"))
+		}
+	}
+	return texts
+}
+
+// search is one look for an id.
+type search struct {
+	*Archive
+	texts []string
+	begin bool // beginnings count
+	found []Found
+	seen  map[string]bool
+}
+
+// matches reports whether an id is the one that is looked for.
+func (s *search) matches(id string) bool {
+	return id != "" && slices.ContainsFunc(s.texts, func(text string) bool {
+		if s.begin {
+			return len(id) >= len(text) && strings.EqualFold(id[:len(text)], text)
+		}
+		return strings.EqualFold(id, text)
+	})
+}
+
+// add adds what is found, once.
+func (s *search) add(f Found) {
+	name := f.VerificationID
+	if name == "" {
+		name = fmt.Sprint(f.PayloadStatus, f.Seq)
+	}
+	if !s.seen[name] {
+		s.seen[name] = true
+		s.found = append(s.found, f)
+	}
+}
+
+// whole looks for what has the id.
+func (s *search) whole(ctx context.Context) error {
+	if err := s.verification(ctx, kycbridge.IndexVerification, s.texts[0]); err != nil {
+		return err
+	}
+	for _, text := range s.texts {
+		if err := s.indexed(ctx, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beginnings looks for what has an id that begins with the text.
+func (s *search) beginnings(ctx context.Context) error {
+	s.begin = true
+	for _, text := range s.texts {
+		if len(text) < shortestText {
+			continue
+		}
+		if err := s.indexed(ctx, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// indexed looks at what the index names.
+func (s *search) indexed(ctx context.Context, text string) error {
+	entries, err := s.Index.Indexed(ctx, text, s.begin)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		switch {
+		case e.VerificationID == "":
+			err = s.place(ctx, e)
+		case e.Kind == kycbridge.IndexPayload:
+			err = s.payloadOf(ctx, e.VerificationID)
+		default:
+			err = s.verification(ctx, e.Kind, e.VerificationID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// references looks for a provider's reference at every account: our id is made of it, so that what is not
+// indexed yet, or has no event, is found as well.
+func (s *search) references(ctx context.Context) error {
+	for _, account := range s.Accounts {
+		reference := account.Provider.Canonical(s.texts[0])
+		id := event.VerificationID(account.Provider.Name, account.Name, reference)
+		f, ok, err := s.describe(ctx, id)
+		if err != nil {
+			return err
+		}
+		if ok {
+			f.By = kycbridge.IndexReference
+			s.add(f)
+		}
+	}
+	return nil
+}
+
+// verification adds a verification if it has the id.
+func (s *search) verification(ctx context.Context, by kycbridge.IndexKind, id string) error {
+	f, ok, err := s.describe(ctx, strings.ToLower(id))
+	if err != nil || !ok {
+		return err
+	}
+	has := by == kycbridge.IndexVerification && s.isOurs(f.VerificationID)
+	if by == kycbridge.IndexExternal || by == kycbridge.IndexReference {
+		if has, err = s.bears(ctx, f, by); err != nil {
+			return err
+		}
+	}
+	if has {
+		f.By = by
+		s.add(f)
+	}
+	return nil
+}
+
+// isOurs compares an id of ours, which may be written without its hyphens.
+func (s *search) isOurs(id string) bool {
+	bare := func(t string) string { return strings.ReplaceAll(strings.ToLower(t), "-", "") }
+	text := bare(s.texts[0])
+	return text == bare(id) || s.begin && strings.HasPrefix(bare(id), text)
+}
+
+// bears reports whether an event of the verification, or a stored payload, has the reference. An external
+// reference may change from revision to revision.
+func (s *search) bears(ctx context.Context, f Found, by kycbridge.IndexKind) (has bool, err error) {
+	k := kycbridge.Key{Provider: f.Provider, Account: f.Account, VerificationID: f.VerificationID}
+	err = s.Events.Revisions(ctx, k, func(state kycbridge.State) error {
+		d := state.Data
+		if by == kycbridge.IndexExternal {
+			has = s.matches(d.ExternalReference)
+		} else {
+			for _, reference := range d.Provider.References {
+				has = has || s.matches(reference)
+			}
+		}
+		if has {
+			return kycbridge.ErrEnough
+		}
+		return nil
+	})
+	if err != nil || has || by == kycbridge.IndexExternal {
+		return has, err
+	}
+	err = s.keptOf(ctx, k, func(p kycbridge.Kept) error {
+		has = has || s.matches(p.Reference)
+		return nil
+	})
+	return has, err
+}
+
+// keptOf reads the payloads of a verification in the log, without their bodies.
+func (a *Archive) keptOf(ctx context.Context, k kycbridge.Key, each func(kycbridge.Kept) error) error {
+	return a.Shelves.Kept(ctx, kycbridge.KeptQuery{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, HeadersOnly: true}, each)
+}
+
+// describe says what stands of a verification; ok is false if there is nothing.
+func (a *Archive) describe(ctx context.Context, id string) (f Found, ok bool, err error) {
+	k, state, err := a.Heads.Head(ctx, id)
+	if errors.Is(err, kycbridge.ErrNotFound) {
+		if k, err = a.Origins.KeyOf(ctx, id); errors.Is(err, kycbridge.ErrNotFound) {
+			return f, false, nil
+		}
+	}
+	if err != nil {
+		return f, false, err
+	}
+	f = Found{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID}
+	if d := state.Data.Published(); d != nil {
+		f.Revision, f.Status, f.At = d.Revision, string(d.Status), d.Provider.Event.ReceivedAt
+		f.Outcome, f.Final = string(d.Decision.Outcome), d.Decision.Final
+	}
+	return f, true, nil
+}
+
+// payloadOf adds the verification whose payload has the id.
+func (s *search) payloadOf(ctx context.Context, verificationID string) error {
+	f, ok, err := s.describe(ctx, verificationID)
+	if err != nil || !ok {
+		return err
+	}
+	k := kycbridge.Key{Provider: f.Provider, Account: f.Account, VerificationID: f.VerificationID}
+	return s.keptOf(ctx, k, func(p kycbridge.Kept) error {
+		if s.matches(kycbridge.LocalPayloadID(p.Payload)) || s.matches(p.ID) {
+			f.By, f.PayloadID, f.PayloadStatus, f.Seq = kycbridge.IndexPayload, p.ID, StatusAccepted, p.Seq
+			s.add(f)
+		}
+		return nil
+	})
+}
+
+// place adds a payload in quarantine, with its verification where that is known.
+func (s *search) place(ctx context.Context, e kycbridge.Indexed) error {
+	k, err := s.Shelves.KeptAt(ctx, e.Shelf, e.Seq)
+	if errors.Is(err, kycbridge.ErrNotFound) {
+		return nil // it has gone by its age
+	}
+	if err != nil {
+		return err
+	}
+	return s.addKept(ctx, k)
+}
+
+// addKept adds a payload that is not in the log if it has the id.
+func (s *search) addKept(ctx context.Context, k kycbridge.Kept) error {
+	if !s.matches(kycbridge.LocalPayloadID(k.Payload)) && !s.matches(k.ID) {
+		return nil
+	}
+	f := Found{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, At: event.Instant(k.ReceivedAt)}
+	if k.VerificationID != "" {
+		known, ok, err := s.describe(ctx, k.VerificationID)
+		if err != nil {
+			return err
+		}
+		if ok {
+			f = known
+		}
+	}
+	f.By, f.PayloadID, f.PayloadStatus, f.Seq = kycbridge.IndexPayload, k.ID, s.entryOf(k).Status, k.Seq
+	s.add(f)
+	return nil
+}
+
+// refused looks through the refused payloads, which are not indexed: strangers send them, and there are few.
+func (s *search) refused(ctx context.Context) error {
+	if len(s.texts[0]) < 2*shortestText {
+		return nil
+	}
+	return s.Shelves.Kept(ctx, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused, HeadersOnly: true}, func(k kycbridge.Kept) error {
+		return s.addKept(ctx, k)
+	})
+}

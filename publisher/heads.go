@@ -1,0 +1,63 @@
+package publisher
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+)
+
+// mostHeads is how many subjects a verification has at most: one for each kind of event.
+const mostHeads = 16
+
+// Head is the last event of the verification with an id of ours, with provider and account, which its subject
+// names. It returns kycbridge.ErrNotFound if there is none.
+func (b *Bus) Head(ctx context.Context, verificationID string) (kycbridge.Key, kycbridge.State, error) {
+	if !token(verificationID) {
+		return kycbridge.Key{}, kycbridge.State{}, fmt.Errorf("read last event: %w", kycbridge.ErrNotFound)
+	}
+	var newest *jetstream.RawStreamMsg
+	filter := b.names.event(kycbridge.Key{Provider: "*", Account: "*", VerificationID: verificationID}, "*")
+	err := b.newestOf(ctx, b.names.events(), filter, mostHeads, func(raw *jetstream.RawStreamMsg) error {
+		if isEvent(raw.Header) && (newest == nil || raw.Sequence > newest.Sequence) {
+			newest = raw
+		}
+		return nil
+	})
+	if err != nil {
+		return kycbridge.Key{}, kycbridge.State{}, fmt.Errorf("read last event: %w", err)
+	}
+	if newest == nil {
+		return kycbridge.Key{}, kycbridge.State{}, fmt.Errorf("read last event: %w", kycbridge.ErrNotFound)
+	}
+	tokens := strings.Split(newest.Subject, ".")
+	n := len(tokens)
+	k := kycbridge.Key{Provider: tokens[n-4], Account: tokens[n-3], VerificationID: verificationID}
+	state, err := b.revision(newest)
+	return k, state, err
+}
+
+// KeyOf is provider and account of a verification of which payloads are stored. It returns
+// kycbridge.ErrNotFound if there are none.
+func (s *Store) KeyOf(ctx context.Context, verificationID string) (found kycbridge.Key, err error) {
+	if !token(verificationID) {
+		return found, fmt.Errorf("look for payloads: %w", kycbridge.ErrNotFound)
+	}
+	filter := s.names.payload(kycbridge.Key{Provider: "*", Account: "*", VerificationID: verificationID})
+	err = s.newestOf(ctx, s.names.payloads(), filter, mostHeads, func(raw *jetstream.RawStreamMsg) error {
+		if k, ok := keyOf(raw.Subject); ok && ours(raw.Header) {
+			found = k
+		}
+		return nil
+	})
+	if err == nil && found.VerificationID == "" {
+		err = kycbridge.ErrNotFound
+	}
+	if err != nil {
+		return found, fmt.Errorf("look for payloads: %w", err)
+	}
+	return found, nil
+}
