@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"kycbridge"
 )
@@ -39,9 +40,11 @@ type apiFlags struct {
 }
 
 // add adds the flags to a command.
-func (f *apiFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.address, "api", "", "`address` of the admin API; else "+apiVariable+", else "+apiDefault)
-	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", "`file` with an admin token, its first line; else the token is "+tokenVariable)
+func (f *apiFlags) add(cmd *cobra.Command) { f.addTo(cmd.Flags()) }
+
+func (f *apiFlags) addTo(flags *pflag.FlagSet) {
+	flags.StringVar(&f.address, "api", "", "`address` of the admin API; else "+apiVariable+", else "+apiDefault)
+	flags.StringVar(&f.tokenFile, "token-file", "", "`file` with an admin token, its first line; else the token is "+tokenVariable)
 }
 
 // client makes the client that the flags and the environment describe.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kycbridge"
 	"kycbridge/internal/app"
 )
 
@@ -46,7 +47,7 @@ Without --follow it prints what is there and ends.`,
 	f.StringVar(&o.CredentialsFile, "creds", "", "NATS credentials `file` (JWT and seed)")
 	f.StringVar(&o.Stream, "stream", "KYC_EVENTS", "event `stream`")
 	f.StringVar(&o.Subject, "subject", "", "only events on this `subject`; wildcards are * and >")
-	f.StringVar(&since, "since", "", "only events published since this `time`: RFC 3339, or an age such as 24h")
+	f.StringVar(&since, "since", "", "only events published since this `time`: RFC 3339, or an age such as 24h or 7d")
 	f.BoolVarP(&o.Follow, "follow", "f", false, "go on with events as they come")
 	f.BoolVar(&asJSON, "json", false, "print each event as its CloudEvent, one a line")
 	return cmd
@@ -74,8 +75,8 @@ func parseSince(s string, now time.Time) (time.Time, error) {
 		}
 		return t, nil
 	}
-	if age, err := time.ParseDuration(s); err == nil && age >= 0 {
+	if age, err := kycbridge.ParseAge(s); err == nil {
 		return now.Add(-age), nil
 	}
-	return time.Time{}, fmt.Errorf("--since %s: write an RFC 3339 time such as 2026-03-02T09:00:00Z, or an age such as 24h", s)
+	return time.Time{}, fmt.Errorf("--since %s: write an RFC 3339 time such as 2026-03-02T09:00:00Z, or an age such as 24h or 7d", s)
 }

@@ -71,7 +71,7 @@ payload as it came, and publishes one canonical event on NATS.
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(serveCommand(environ), demoCommand(), simulateCommand(),
 		startCommand(environ), watchCommand(environ), stepCommand(environ), completeCommand(environ), reviewCommand(environ),
-		eventsCommand(), payloadsCommand(environ), schemasCommand(),
+		eventsCommand(), findCommand(environ), payloadsCommand(environ), schemasCommand(),
 		healthCommand(environ), configCommand(environ), versionCommand())
 	return quietPipe(group(root).ExecuteContext(ctx))
 }

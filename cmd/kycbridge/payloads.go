@@ -15,20 +15,56 @@ import (
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 
+	"kycbridge"
 	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
 )
 
-// payloadFlags say where the stored payloads are.
+// payloadFlags say where the stored payloads are: in a store, or behind the API of a running process.
 type payloadFlags struct {
 	environ []string
 	file    string
 	access  app.StoreAccess
+	api     apiFlags
+}
+
+func newPayloadFlags(environ []string) payloadFlags {
+	return payloadFlags{environ: environ, api: apiFlags{environ: environ}}
+}
+
+// add adds the flags.
+func (o *payloadFlags) add(f *pflag.FlagSet) {
+	f.SortFlags = false
+	f.StringVarP(&o.file, "config", "c", "", "configuration `file` (YAML): accounts, names, where the store is")
+	f.StringVar(&o.access.URL, "store", "", "NATS `server` with the store and the events, in place of the configuration's")
+	f.StringVar(&o.access.User, "user", "", "`name` of a NATS user")
+	f.StringVar(&o.access.PasswordFile, "password-file", "", "`file` with the password of --user")
+	f.StringVar(&o.access.CredentialsFile, "creds", "", "NATS credentials `file` (JWT and seed)")
+	o.api.addTo(f)
+}
+
+// remote reports whether the API of a running process is to be asked.
+func (o *payloadFlags) remote() bool { return o.api.address != "" || o.api.tokenFile != "" }
+
+// reach works with the API of a running process if the flags name one, else with the store.
+func (o *payloadFlags) reach(cmd *cobra.Command, remote func(context.Context, *apiClient) error, local func(context.Context, store) error) error {
+	if !o.remote() {
+		return o.with(cmd, local)
+	}
+	if o.file != "" || o.access != (app.StoreAccess{}) {
+		return usage(cmd, "--api and --token-file ask a running process, which has its own configuration and store; leave --config, --store and their like away")
+	}
+	client, err := o.api.client()
+	if err != nil {
+		return usage(cmd, err.Error())
+	}
+	return remote(cmd.Context(), client)
 }
 
 func payloadsCommand(environ []string) *cobra.Command {
-	o := &payloadFlags{environ: environ}
+	flags := newPayloadFlags(environ)
+	o := &flags
 	cmd := group(&cobra.Command{
 		Use:   "payloads",
 		Short: "Look at stored payloads, replay, move and erase them, account for all of them",
@@ -36,18 +72,13 @@ func payloadsCommand(environ []string) *cobra.Command {
 
 The configuration says which accounts there are and where the store is; if that is the
 embedded one, the running process is asked, or, where none runs, the data directory is
-opened. --store names another server in its place.`,
+opened. --store names another server in its place. With --api or --token-file a running
+process is asked over its admin API: no configuration and no right to read its files is needed.`,
 		Example: `  kycbridge payloads list --config kyc.yaml --status quarantined --since 24h
   kycbridge payloads replay --config kyc.yaml --dry-run
   kycbridge payloads report --config kyc.yaml`,
 	})
-	f := cmd.PersistentFlags()
-	f.SortFlags = false
-	f.StringVarP(&o.file, "config", "c", "", "configuration `file` (YAML): accounts, names, where the store is")
-	f.StringVar(&o.access.URL, "store", "", "NATS `server` with the store and the events, in place of the configuration's")
-	f.StringVar(&o.access.User, "user", "", "`name` of a NATS user")
-	f.StringVar(&o.access.PasswordFile, "password-file", "", "`file` with the password of --user")
-	f.StringVar(&o.access.CredentialsFile, "creds", "", "NATS credentials `file` (JWT and seed)")
+	o.add(cmd.PersistentFlags())
 	cmd.AddCommand(listCommand(o), showCommand(o), replayCommand(o), exportCommand(o), importCommand(o), purgeCommand(o), reportCommand(o))
 	return cmd
 }
@@ -138,9 +169,9 @@ func (o *filterFlags) add(f *pflag.FlagSet, names ...string) {
 		case "event":
 			f.StringVar(&o.Event, name, "", "only those that the provider calls this `name`")
 		case "since":
-			f.StringVar(&o.since, name, "", "only those received since this `time`: RFC 3339, or an age such as 24h")
+			f.StringVar(&o.since, name, "", "only those received since this `time`: RFC 3339, or an age such as 24h or 7d")
 		case "until":
-			f.StringVar(&o.until, name, "", "only those received before this `time`: RFC 3339, or an age such as 24h")
+			f.StringVar(&o.until, name, "", "only those received before this `time`: RFC 3339, or an age such as 24h or 7d")
 		case "limit":
 			f.IntVar(&o.Limit, name, 0, "at most so `many`; 0 is all")
 		}
@@ -191,10 +222,10 @@ func parseUntil(flag, s string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		return t, nil
 	}
-	if age, err := time.ParseDuration(s); err == nil && age >= 0 {
+	if age, err := kycbridge.ParseAge(s); err == nil {
 		return now.Add(-age), nil
 	}
-	return time.Time{}, fmt.Errorf("%s %s: write an RFC 3339 time such as 2026-03-02T09:00:00Z, or an age such as 24h", flag, s)
+	return time.Time{}, fmt.Errorf("%s %s: write an RFC 3339 time such as 2026-03-02T09:00:00Z, or an age such as 24h or 7d", flag, s)
 }
 
 // output is where results go: buffered, but for a person, who waits for every line.

@@ -25,7 +25,7 @@ import (
 
 // scriptConfig is what the scripts work with. $DATA and $PORT are filled in.
 const scriptConfig = `listen: 127.0.0.1:0
-admin: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0", tokens: [hunter2-token]}
 data_dir: $DATA
 embedded: {listen: "127.0.0.1:$PORT"}
 accounts:
@@ -132,7 +132,7 @@ func seeded(env *testscript.Env) (*stored, error) {
 	file := filepath.Join(s.dir, "kyc.yaml")
 	masked := strings.Replace(text, "confirm: false", "confirm: false\n    pii: masked", 1)
 	masked = strings.Replace(masked, "password: hunter2-basic}]}", "password: hunter2-basic}, {username: callbacks, password: wrong}]}\n    pii: masked", 1)
-	for name, text := range map[string]string{file: text, filepath.Join(s.dir, "masked.yaml"): masked} {
+	for name, text := range map[string]string{file: text, filepath.Join(s.dir, "masked.yaml"): masked, filepath.Join(s.dir, "token"): "hunter2-token\n"} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			return nil, err
 		}
@@ -146,6 +146,7 @@ func seeded(env *testscript.Env) (*stored, error) {
 	}
 	env.Setenv("CONFIG", file)
 	env.Setenv("ADMIN", "http://"+s.app.AdminAddr())
+	env.Setenv("TOKEN", filepath.Join(s.dir, "token"))
 	env.Setenv("MASKED", filepath.Join(s.dir, "masked.yaml"))
 	env.Setenv("NATS", "nats://127.0.0.1:"+s.port)
 	env.Setenv("VERIFICATION", event.VerificationID("ondato", "acme", "b0000000-0000-4000-8000-000000000001"))
@@ -218,7 +219,11 @@ func (s *stored) settle() error {
 		if err != nil {
 			return err
 		}
-		if backlog == 0 && r.Total.Pending == 0 && r.Total.Refused > 0 {
+		lag, err := s.app.Archive().Indexing.Lag(s.env.T().(testing.TB).Context())
+		if err != nil {
+			return err
+		}
+		if backlog == 0 && r.Total.Pending == 0 && r.Total.Refused > 0 && lag.Total() == 0 {
 			return nil
 		}
 		time.Sleep(20 * time.Millisecond)

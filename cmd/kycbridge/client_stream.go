@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+)
+
+// request is one that the admin API answers for as long as it takes.
+type request struct {
+	method, path string
+	query        url.Values
+	body         io.Reader
+	mediaType    string
+}
+
+// open sends a request and gives the body of its answer, which the caller closes. Its errors are sentences for
+// a person.
+func (c *apiClient) open(ctx context.Context, q request) (io.ReadCloser, error) {
+	address := c.base + q.path
+	if len(q.query) > 0 {
+		address += "?" + q.query.Encode()
+	}
+	r, err := http.NewRequestWithContext(ctx, q.method, address, q.body)
+	if err != nil {
+		return nil, errors.New("the address of the admin API cannot be used")
+	}
+	r.Header.Set("Authorization", "Bearer "+c.token)
+	if q.mediaType != "" {
+		r.Header.Set("Content-Type", q.mediaType)
+	}
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := client.Do(r)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("cannot reach the admin API at %s: %s; kycbridge serve must run there with admin.tokens, or name its address with --api", c.base, cause(err))
+	}
+	if res.StatusCode == http.StatusOK {
+		return res.Body, nil
+	}
+	defer res.Body.Close()
+	got := answer{status: res.StatusCode, header: res.Header}
+	if got.body, err = io.ReadAll(io.LimitReader(res.Body, apiLargest)); err != nil {
+		return nil, fmt.Errorf("the answer of the admin API at %s broke off: %s", c.base, cause(err))
+	}
+	return nil, c.refused(got)
+}
+
+// object reads an answer that is one JSON object.
+func (c *apiClient) object(ctx context.Context, q request, into any) error {
+	body, err := c.open(ctx, q)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(into); err != nil {
+		return c.brokenOff(ctx, err)
+	}
+	return nil
+}
+
+// lines reads an answer of one JSON object a line.
+func (c *apiClient) lines(ctx context.Context, q request, each func(line []byte) error) error {
+	body, err := c.open(ctx, q)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	reader := bufio.NewReaderSize(body, 1<<16)
+	for {
+		l, err := reader.ReadBytes('\n')
+		switch {
+		case errors.Is(err, io.EOF) && len(l) == 0:
+			return nil
+		case err != nil:
+			return c.brokenOff(ctx, err)
+		}
+		if err := each(l); err != nil {
+			return err
+		}
+	}
+}
+
+// brokenOff is the error of an answer that is not whole.
+func (c *apiClient) brokenOff(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("the answer of the admin API at %s broke off: %s", c.base, cause(err))
+}

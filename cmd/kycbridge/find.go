@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"kycbridge"
+	"kycbridge/internal/archive"
+)
+
+// findFlags are the flags of find.
+type findFlags struct {
+	payloadFlags
+	asJSON, rebuild bool
+}
+
+func findCommand(environ []string) *cobra.Command {
+	o := findFlags{payloadFlags: newPayloadFlags(environ)}
+	cmd := &cobra.Command{
+		Use:   "find ID",
+		Short: "Find a verification by any id, and tell what became of it",
+		Long: `Find a verification by any id that anybody holds: ours, your external reference, one of the
+provider's, or that of a payload; whole, or its beginning as the tables print it (from 4
+characters on for our ids, from 8 on for others).
+
+If one is found, its timeline is printed: payloads as they came, the revisions they led to
+and what changed in each, or why there is none, and whether the provider is still asked. If
+several are found, they are listed.
+
+Ids are looked up in an index of digests, which is written within a second or two after what it
+is about. --rebuild makes it again from what is stored.`,
+		Example: `  kycbridge find case-4711 --config kyc.yaml
+  kycbridge find 786513b3 --token-file ./token --json`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if o.rebuild && len(args) == 0 || !o.rebuild && len(args) == 1 {
+				return nil
+			}
+			return usage(cmd, fmt.Sprintf("find takes one ID, not %d; --rebuild takes none", len(args)))
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.rebuild {
+				return o.with(cmd, func(ctx context.Context, s store) error { return rebuild(ctx, cmd, s) })
+			}
+			return o.find(cmd, args[0])
+		},
+	}
+	f := cmd.Flags()
+	o.add(f)
+	f.BoolVar(&o.asJSON, "json", false, "print what is found as one JSON object")
+	f.BoolVar(&o.rebuild, "rebuild", false, "make the index of ids again from what is stored")
+	return cmd
+}
+
+// find looks an id up and prints what is found.
+func (o *findFlags) find(cmd *cobra.Command, text string) error {
+	if strings.TrimSpace(text) == "" {
+		return usage(cmd, "the ID is empty: write one, or its beginning")
+	}
+	return o.reach(cmd, func(ctx context.Context, c *apiClient) error {
+		var r archive.SearchResult
+		q := request{method: http.MethodGet, path: "/v1/verifications", query: url.Values{"q": {text}, "timeline": {"true"}}}
+		if err := c.object(ctx, q, &r); err != nil {
+			return err
+		}
+		return o.show(cmd, r, text, 0)
+	}, func(ctx context.Context, s store) error {
+		r, err := s.Search(ctx, text, true)
+		if errors.Is(err, kycbridge.ErrAmbiguous) {
+			return errors.New("too many ids begin like this: write more of it, or all of it")
+		}
+		if err != nil {
+			return err
+		}
+		lag, err := s.Indexing.Lag(ctx)
+		if err != nil {
+			return err
+		}
+		return o.show(cmd, r, text, lag.Total())
+	})
+}
+
+// show prints what was found.
+func (o *findFlags) show(cmd *cobra.Command, r archive.SearchResult, text string, behind int) error {
+	if len(r.Found) == 0 {
+		err := fmt.Errorf("nothing has the id %s, or one that begins with it", printable(text))
+		if behind > 0 {
+			err = fmt.Errorf("%w; %s are not in the index yet: try again, or write --rebuild", err, plural(behind, "stored message"))
+		}
+		return err
+	}
+	if o.asJSON {
+		return line(cmd.OutOrStdout(), r)
+	}
+	s := screenOf(cmd.OutOrStdout(), o.environ)
+	if r.Timeline == nil {
+		return printFound(s, r.Found)
+	}
+	return printTimeline(s, r.Found[0], *r.Timeline)
+}
+
+// printFound lists what was found.
+func printFound(s screen, found []archive.Found) error {
+	columns := []column{{name: "TIME", spare: 1}, {name: "PROVIDER"}, {name: "ACCOUNT"}, {name: "VERIFICATION"},
+		{name: "REV", right: true, spare: 2}, {name: "STATUS", least: 10}, {name: "OUTCOME"}, {name: "FOUND BY", spare: 3}, {name: "PAYLOAD"}}
+	var rows [][]cell
+	for _, f := range found {
+		status := f.Status
+		if f.VerificationID == "" || f.Status == "" {
+			status = orNone(f.PayloadStatus)
+		}
+		id := f.VerificationID
+		if s.width > 0 {
+			id = shortID(id)
+		}
+		rows = append(rows, []cell{{shortTime(f.At), dimHue}, {f.Provider, ""}, {f.Account, ""}, {orNone(id), ""}, {revisionOf(f.Revision), ""},
+			{status, ""}, verdict(orNone(f.Outcome), f.Final), {foundBy(f.By), dimHue}, {orNone(f.PayloadID), ""}})
+	}
+	return s.print(columns, rows)
+}
+
+// foundBy is a kind of id in words.
+func foundBy(k kycbridge.IndexKind) string {
+	words := map[kycbridge.IndexKind]string{kycbridge.IndexVerification: "our id", kycbridge.IndexExternal: "external reference",
+		kycbridge.IndexReference: "provider's reference", kycbridge.IndexPayload: "payload id"}
+	return words[k]
+}
+
+// printTimeline prints one verification: what stands, then all that happened, oldest first.
+func printTimeline(s screen, f archive.Found, t archive.Timeline) error {
+	pairs := []string{"verification", t.VerificationID, "provider", t.Provider, "account", t.Account, "found by", foundBy(f.By)}
+	for _, name := range sortedKeys(t.References) {
+		pairs = append(pairs, name, t.References[name])
+	}
+	if t.Revision > 0 {
+		pairs = append(pairs, "state", strings.Join(slices.DeleteFunc([]string{revisionOf(t.Revision), t.Status, t.StatusDetail,
+			s.paint(verdict(t.Outcome, t.Final).text, verdict(t.Outcome, t.Final).hue)}, func(w string) bool { return w == "" }), " "))
+	} else {
+		pairs = append(pairs, "state", "no event yet")
+	}
+	if t.Open != nil {
+		text := "the provider is asked until " + shortTime(t.Open.Deadline)
+		if t.Open.Failures > 0 {
+			text += fmt.Sprintf("; the last %s failed", plural(t.Open.Failures, "look"))
+		}
+		pairs = append(pairs, "open", text)
+	}
+	if t.Erased != "" {
+		pairs = append(pairs, "erased", "at "+shortTime(t.Erased)+"; what follows came afterwards")
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		value := pairs[i+1]
+		if pairs[i] != "state" { // holds colours, and nothing from outside
+			value = printable(value)
+		}
+		if _, err := fmt.Fprintf(s.w, "%-13s %s\n", pairs[i], value); err != nil {
+			return err
+		}
+	}
+	if _, err := fmt.Fprintln(s.w); err != nil {
+		return err
+	}
+	for _, step := range t.Steps {
+		if err := printStep(s, step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mostChanges is how many changes of one revision are printed.
+const mostChanges = 8
+
+// printStep prints one step of a timeline.
+func printStep(s screen, step archive.Step) error {
+	at := s.paint(shortTime(step.At), dimHue)
+	if step.Kind != archive.StepEvent {
+		_, err := fmt.Fprintln(s.w, at+"  "+printable(fmt.Sprintf("%-11s  %s  %s", step.Via, orNone(step.Event), step.PayloadID))+"  "+s.fate(step))
+		for _, e := range step.Errors {
+			if err == nil {
+				_, err = fmt.Fprintln(s.w, "    "+printable(e.Path+" "+e.Message))
+			}
+		}
+		return err
+	}
+	v := verdict(step.Outcome, step.Final)
+	words := []string{at, s.paint(fmt.Sprintf("%-11s", revisionOf(step.Revision)), headHue), printable(step.Status)}
+	if step.StatusDetail != "" {
+		words = append(words, printable(step.StatusDetail))
+	}
+	words = append(words, s.paint(v.text, v.hue))
+	if len(step.Reasons) > 0 {
+		words = append(words, printable(strings.Join(step.Reasons, " · ")))
+	}
+	if _, err := fmt.Fprintln(s.w, strings.Join(words, "  ")); err != nil || step.Revision == 1 {
+		return err // all of the first revision is new
+	}
+	for i, d := range step.Changed {
+		if i == mostChanges {
+			_, err := fmt.Fprintf(s.w, "    and %s more; --json tells all\n", plural(len(step.Changed)-i, "change"))
+			return err
+		}
+		text := printable(fmt.Sprintf("    %s: %s → %s", d.Path, written(d.Before), written(d.After)))
+		if s.width > 0 {
+			text = cut(text, s.width)
+		}
+		if _, err := fmt.Fprintln(s.w, s.paint(text, dimHue)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fate is what a payload led to.
+func (s screen) fate(step archive.Step) string {
+	switch {
+	case step.Kind == archive.StepQuarantine:
+		return s.paint("quarantined: "+printable(step.Reason), badHue)
+	case step.Pending:
+		return s.paint("not worked yet", waitHue)
+	case step.Revision > 0:
+		return "→ " + revisionOf(step.Revision)
+	case step.NoEvent != "":
+		return s.paint("no event: "+printable(step.NoEvent), dimHue)
+	}
+	return s.paint("what became of it is not recorded", waitHue)
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// rebuild makes the index again.
+func rebuild(ctx context.Context, cmd *cobra.Command, s store) error {
+	lag, err := s.Indexing.Lag(ctx)
+	if err != nil {
+		return err
+	}
+	bar := newProgress(cmd.ErrOrStderr(), "index", 0)
+	err = s.Indexing.Rebuild(ctx, func(left kycbridge.IndexLag) {
+		if bar != nil && bar.total == 0 {
+			bar = newProgress(cmd.ErrOrStderr(), "index", int64(max(left.Total(), lag.Total())))
+		}
+		if bar != nil {
+			bar.set(bar.total - int64(left.Total()))
+		}
+	})
+	bar.clear()
+	if stopped := broken(ctx, err, "the index is not whole; serve makes the rest of it, or run it again"); stopped != nil {
+		return stopped
+	}
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(cmd.OutOrStdout(), "the index of ids is made anew\n")
+	return err
+}
