@@ -18,6 +18,12 @@ const (
 	StatusUnknown       Status = "unknown"
 )
 
+// Statuses are all of them, in the order of a life.
+func Statuses() []Status {
+	return []Status{StatusCreated, StatusInProgress, StatusProcessing, StatusInReview, StatusRequiresInput,
+		StatusCompleted, StatusExpired, StatusAbandoned, StatusCanceled, StatusFailed, StatusUnknown}
+}
+
 // Terminal reports whether s ends a verification. A terminal status may still be reopened by an
 // observation that carries a decision, a resubmission or a renewal.
 func (s Status) Terminal() bool { return s == StatusCompleted || s.Closed() }
@@ -42,6 +48,11 @@ const (
 	OutcomeReview   Outcome = "review"
 	OutcomeResubmit Outcome = "resubmit"
 )
+
+// Outcomes are all of them.
+func Outcomes() []Outcome {
+	return []Outcome{OutcomeNone, OutcomeApproved, OutcomeRejected, OutcomeReview, OutcomeResubmit}
+}
 
 // Stage is the step of the decision chain at which a verdict was given.
 type Stage string

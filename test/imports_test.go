@@ -22,7 +22,7 @@ func TestImports(t *testing.T) {
 		"github.com/santhosh-tekuri":     {"schemas"},
 		"github.com/spf13/cobra":         {"cmd"},
 		"go.yaml.in/yaml":                {"internal/app", "cmd"},
-		"kycbridge/test/fixture":         {"test"},
+		"kycbridge/test/fixture":         {"test", "cmd"},
 		"github.com/cloudevents/sdk-go":  {"test"},
 		"github.com/prometheus":          {"internal/app"},
 		"kycbridge/handlers":             {"internal/app"},

@@ -61,7 +61,7 @@ func demo(ctx context.Context, once, asJSON bool, stdout, stderr io.Writer) erro
 	}
 	defer s.close()
 
-	out := &counter{printer: printer{w: stdout, asJSON: asJSON}}
+	out := &counter{printer: printer{screen: screenOf(stdout, os.Environ()), asJSON: asJSON}}
 	// Whoever reads ends the rest: nobody is left to show it to.
 	showing, end := context.WithCancelCause(ctx)
 	var reader sync.WaitGroup

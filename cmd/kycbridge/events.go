@@ -3,40 +3,61 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/app"
 )
 
-func eventsCommand() *cobra.Command {
-	o := app.ReadOptions{}
-	var since string
-	var asJSON bool
+// eventFlags are the flags of events.
+type eventFlags struct {
+	app.ReadOptions
+	since  string
+	asJSON bool
+	eventFilter
+}
+
+// eventFilter selects events. What is empty selects all.
+type eventFilter struct{ provider, account, outcome, status, external, verification string }
+
+func eventsCommand(environ []string) *cobra.Command {
+	o := eventFlags{}
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Read published events, as any consumer would",
-		Long: `Read published events from NATS, as any consumer would: oldest first, one a line.
+		Long: `Read published events from NATS, as any consumer would, one a line.
 
 The columns are time, provider, account, the beginning of the verification id, revision,
 status, outcome of the decision, and why: the provider's event, status detail, reasons.
---json prints the whole event.
+--json prints the whole event. kycbridge find takes any id as it is printed here.
 
-Without --follow it prints what is there and ends.`,
-		Example: `  kycbridge events --subject 'kyc.event.v1.*.*.completed.>' --since 24h
+On a terminal the newest 100 are shown, the newest first; -n says how many. Elsewhere all
+come, the oldest first. With --follow it goes on with what comes.`,
+		Example: `  kycbridge events --provider ondato --outcome rejected -n 20
+  kycbridge events --subject 'kyc.event.v1.*.*.completed.>' --since 24h
   kycbridge events --url nats://nats.example.com:4222 --user onboarding --password-file ./password --follow --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if o.Since, err = parseSince(since, time.Now()); err != nil {
+			if o.Since, err = parseSince(o.since, time.Now()); err != nil {
 				return usage(cmd, err.Error())
 			}
-			if err = oneCredential(o); err != nil {
+			if err = errors.Join(oneCredential(o.ReadOptions), o.check()); err != nil {
 				return usage(cmd, err.Error())
 			}
-			out := printer{w: cmd.OutOrStdout(), asJSON: asJSON, account: 12}
-			return app.ReadEvents(cmd.Context(), o, out.print)
+			if o.eventFilter != (eventFilter{}) {
+				o.Match = o.has
+			}
+			s := screenOf(cmd.OutOrStdout(), environ)
+			if s.width > 0 && !o.Follow && !o.asJSON && !cmd.Flags().Changed("newest") {
+				o.Newest = screenful
+			}
+			out := printer{screen: s, asJSON: o.asJSON, account: 12}
+			return app.ReadEvents(cmd.Context(), o.ReadOptions, out.print)
 		},
 	}
 	f := cmd.Flags()
@@ -47,10 +68,45 @@ Without --follow it prints what is there and ends.`,
 	f.StringVar(&o.CredentialsFile, "creds", "", "NATS credentials `file` (JWT and seed)")
 	f.StringVar(&o.Stream, "stream", "KYC_EVENTS", "event `stream`")
 	f.StringVar(&o.Subject, "subject", "", "only events on this `subject`; wildcards are * and >")
-	f.StringVar(&since, "since", "", "only events published since this `time`: RFC 3339, or an age such as 24h or 7d")
+	f.StringVar(&o.provider, "provider", "", "only of this `provider`")
+	f.StringVar(&o.account, "account", "", "only of this `account`")
+	f.StringVar(&o.outcome, "outcome", "", "only with this `outcome`: "+strings.Join(words(event.Outcomes()), ", "))
+	f.StringVar(&o.status, "status", "", "only in this `status`: "+strings.Join(words(event.Statuses()), ", "))
+	f.StringVar(&o.external, "case", "", "only with this external `reference`")
+	f.StringVar(&o.verification, "verification", "", "only of the verification with this `id`, or one that begins with it")
+	f.StringVar(&o.since, "since", "", "only events published since this `time`: RFC 3339, or an age such as 24h or 7d")
+	f.IntVarP(&o.Newest, "newest", "n", 0, "only the newest so `many`, the newest first")
 	f.BoolVarP(&o.Follow, "follow", "f", false, "go on with events as they come")
-	f.BoolVar(&asJSON, "json", false, "print each event as its CloudEvent, one a line")
+	f.BoolVar(&o.asJSON, "json", false, "print each event as its CloudEvent, one a line")
 	return cmd
+}
+
+// check refuses what cannot be meant.
+func (o *eventFlags) check() error {
+	switch {
+	case o.outcome != "" && !slices.Contains(event.Outcomes(), event.Outcome(o.outcome)):
+		return fmt.Errorf("--outcome %s: there is no such outcome; write one of %s", o.outcome, strings.Join(words(event.Outcomes()), ", "))
+	case o.status != "" && !slices.Contains(event.Statuses(), event.Status(o.status)):
+		return fmt.Errorf("--status %s: there is no such status; write one of %s", o.status, strings.Join(words(event.Statuses()), ", "))
+	case o.Newest < 0:
+		return errors.New("-n: write a number, 0 for all")
+	case o.Newest > 0 && o.Follow:
+		return errors.New("-n shows what is there and --follow what comes; write one of the two, or --since beside --follow")
+	}
+	return nil
+}
+
+// has reports whether the filter selects an event. One that cannot be read is shown only where nothing is selected.
+func (f eventFilter) has(body []byte) bool {
+	e, err := event.Decode(body)
+	d := e.Data
+	return err == nil &&
+		(f.provider == "" || f.provider == d.Provider.Name) &&
+		(f.account == "" || f.account == d.Account) &&
+		(f.outcome == "" || f.outcome == string(d.Decision.Outcome)) &&
+		(f.status == "" || f.status == string(d.Status)) &&
+		(f.external == "" || f.external == d.ExternalReference) &&
+		strings.HasPrefix(d.VerificationID, strings.ToLower(f.verification))
 }
 
 // oneCredential refuses half a credential and two of them.

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,9 +27,39 @@ func main() {
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, message(err))
+		fmt.Fprintln(os.Stderr, complaint(err, os.Args[1:]))
 		os.Exit(1)
 	}
+}
+
+// complaint is message, or a JSON object where the command line wants JSON.
+func complaint(err error, args []string) string {
+	if !slices.Contains(args, "--json") {
+		return message(err)
+	}
+	type fault struct {
+		File     string `json:"file,omitempty"`
+		Line     int    `json:"line,omitempty"`
+		Variable string `json:"variable,omitempty"`
+		Key      string `json:"key,omitempty"`
+		Problem  string `json:"problem"`
+		Remedy   string `json:"remedy,omitempty"`
+	}
+	said := struct {
+		Error  string  `json:"error"`
+		Faults []fault `json:"faults,omitempty"`
+	}{Error: err.Error()}
+	if config, ok := errors.AsType[*app.ConfigError](err); ok {
+		said.Error = plural(len(config.Faults), "fault")
+		for _, f := range config.Faults {
+			said.Faults = append(said.Faults, fault(f))
+		}
+	}
+	var b strings.Builder
+	if line(&b, said) != nil {
+		return message(err)
+	}
+	return strings.TrimSpace(b.String())
 }
 
 // message is what is said of an error: the faults of a configuration one a line behind their number.
@@ -71,8 +102,10 @@ payload as it came, and publishes one canonical event on NATS.
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(serveCommand(environ), demoCommand(), simulateCommand(),
 		startCommand(environ), watchCommand(environ), stepCommand(environ), completeCommand(environ), reviewCommand(environ),
-		eventsCommand(), findCommand(environ), payloadsCommand(environ), schemasCommand(),
+		eventsCommand(environ), findCommand(environ), payloadsCommand(environ), schemasCommand(),
+		sendCommand(environ), tryCommand(environ), testCommand(), initCommand(),
 		healthCommand(environ), configCommand(environ), versionCommand())
+	completions(root)
 	return quietPipe(group(root).ExecuteContext(ctx))
 }
 

@@ -132,7 +132,8 @@ func seeded(env *testscript.Env) (*stored, error) {
 	file := filepath.Join(s.dir, "kyc.yaml")
 	masked := strings.Replace(text, "confirm: false", "confirm: false\n    pii: masked", 1)
 	masked = strings.Replace(masked, "password: hunter2-basic}]}", "password: hunter2-basic}, {username: callbacks, password: wrong}]}\n    pii: masked", 1)
-	for name, text := range map[string]string{file: text, filepath.Join(s.dir, "masked.yaml"): masked, filepath.Join(s.dir, "token"): "hunter2-token\n"} {
+	for name, text := range map[string]string{file: text, filepath.Join(s.dir, "masked.yaml"): masked, filepath.Join(s.dir, "token"): "hunter2-token\n",
+		filepath.Join(s.dir, "live.yaml"): strings.ReplaceAll(text, "environment: test", "environment: live")} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			return nil, err
 		}
@@ -145,6 +146,8 @@ func seeded(env *testscript.Env) (*stored, error) {
 		return nil, err
 	}
 	env.Setenv("CONFIG", file)
+	env.Setenv("CALLBACKS", "http://"+s.app.CallbackAddr())
+	env.Setenv("LIVE", filepath.Join(s.dir, "live.yaml"))
 	env.Setenv("ADMIN", "http://"+s.app.AdminAddr())
 	env.Setenv("TOKEN", filepath.Join(s.dir, "token"))
 	env.Setenv("MASKED", filepath.Join(s.dir, "masked.yaml"))

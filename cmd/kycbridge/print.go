@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ const (
 
 // printer writes events, one a line: as they are, or in columns for a person's eyes.
 type printer struct {
-	w       io.Writer
+	screen
 	asJSON  bool
 	account int // width of the account column; it grows with the names that come
 }
@@ -35,7 +34,7 @@ func (p *printer) print(body []byte) error {
 		return err
 	}
 	p.account = columnFor(p.account, e.Data.Account)
-	_, err = fmt.Fprintln(p.w, eventLine(e, p.account))
+	_, err = fmt.Fprintln(p.w, p.eventLine(e))
 	return err
 }
 
@@ -44,15 +43,15 @@ func columnFor(width int, name string) int {
 	return max(width, min(utf8.RuneCountInString(name), accountWidth))
 }
 
-// eventLine is an event in columns: no person data, whatever the profile.
-func eventLine(e event.Event, account int) string {
+// eventLine is an event in columns: no person data, whatever the profile. What identifies it is never cut; the
+// reasons are, where the screen ends.
+func (p *printer) eventLine(e event.Event) string {
 	d := e.Data
-	verdict := string(d.Decision.Outcome)
-	if d.Decision.Final {
-		verdict += " (final)"
-	}
-	line := fmt.Sprintf("%-20s  %-6s  %-*s  %s  r%-2d  %-14s  %-16s  ", shortTime(e.Time), d.Provider.Name, account, squeeze(d.Account, account),
-		d.VerificationID[:min(8, len(d.VerificationID))], d.Revision, d.Status, verdict)
+	v := verdict(string(d.Decision.Outcome), d.Decision.Final)
+	line := printable(fmt.Sprintf("%-20s  %-6s  %-*s  %s  r%-2d  %-14s  ", shortTime(e.Time), d.Provider.Name, p.account, squeeze(d.Account, p.account),
+		d.VerificationID[:min(8, len(d.VerificationID))], d.Revision, d.Status))
+	used := utf8.RuneCountInString(line) + max(16, utf8.RuneCountInString(v.text)) + 2
+	line += p.paint(printable(v.text), v.hue) + strings.Repeat(" ", max(16-utf8.RuneCountInString(v.text), 0)) + "  "
 	why := []string{d.Provider.Event.Name}
 	if d.StatusDetail != "" {
 		why = append(why, d.StatusDetail)
@@ -60,8 +59,17 @@ func eventLine(e event.Event, account int) string {
 	for _, r := range d.Reasons {
 		why = append(why, r.Code)
 	}
-	return strings.TrimRight(printable(line+fit(why, lineWidth-utf8.RuneCountInString(line))), " ")
+	room := lineWidth - used
+	if p.width > 0 {
+		if room = min(lineWidth, p.width) - used; room < leastWhy {
+			return strings.TrimRight(line, " ")
+		}
+	}
+	return strings.TrimRight(line+printable(fit(why, room)), " ")
 }
+
+// leastWhy is the room below which the reasons of an event are left out.
+const leastWhy = 20
 
 // fit is as many of the words as there is room for, and the number of those left out.
 func fit(words []string, room int) string {

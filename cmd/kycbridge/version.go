@@ -15,16 +15,29 @@ import (
 var version = ""
 
 func versionCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the versions of program, mappings and event schema",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "kycbridge %s\nmapping %s\nevent schema %s\n%s %s/%s\n",
-				programVersion(), app.Mapping, event.DataSchema, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			v := struct {
+				Version     string `json:"version"`
+				Mapping     string `json:"mapping"`
+				EventSchema string `json:"event_schema"`
+				Go          string `json:"go"`
+				Platform    string `json:"platform"`
+			}{programVersion(), app.Mapping, event.DataSchema, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+			if asJSON {
+				return line(cmd.OutOrStdout(), v)
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "kycbridge %s\nmapping %s\nevent schema %s\n%s %s\n",
+				v.Version, v.Mapping, v.EventSchema, v.Go, v.Platform)
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
+	return cmd
 }
 
 func programVersion() string {

@@ -231,6 +231,7 @@ type Catalog struct {
 	PolicyKeys       map[string][]string            // by provider: the thresholds
 	Overlook         map[string][]string            // by provider: the types of checks that a policy may pass over
 	ConfirmByDefault map[string]bool
+	Setups           map[string]Setup // by provider: what a new account needs
 }
 
 // defaults is the configuration without a file: usable as it is.

@@ -18,6 +18,7 @@ func idwiseProvider() entry {
 		Provider: kycbridge.Provider{Name: "idwise", ReferenceName: "journey_id", Verify: handlers.VerifyIDWise, Forms: mapidwise.Forms(), Identify: mapidwise.Identify, Map: mapidwise.Map, ConfirmByDefault: true, Silent: event.StatusAbandoned},
 		auth:     []string{"basic", "bearer", "headers", "url_tokens"},
 		settings: []string{"renewal_overdue"},
+		setup:    Setup{Credential: "basic", HandOver: "In its portal write both into the webhook of the flow."},
 		apiKeys:  []string{"base_url", "key", "secret", "flow_id", "prefix", "result_path", "image_path", "skip_field", "summary_interval"},
 		apiNeeds: []string{"base_url", "key", "secret"},
 		connect: func(account Account, o rest.Options) kycbridge.API {

@@ -18,6 +18,7 @@ func kwikidProvider() entry {
 			CanonicalReference: mapkwikid.LowerUUID, Polled: true, ConfirmByDefault: true},
 		auth:     []string{"basic", "bearer", "headers", "url_tokens"},
 		settings: []string{"checker", "country"},
+		setup:    Setup{Credential: "headers", HandOver: "In its portal write both into the webhook of the journey: Maker and Checker Approved and Rejected."},
 		apiKeys:  []string{"base_url", "username", "password", "agent_prefix", "app_prefix", "file_hosts"},
 		apiNeeds: []string{"base_url", "username", "password"},
 		connect: func(account Account, o rest.Options) kycbridge.API {

@@ -16,6 +16,7 @@ func ondatoProvider() entry {
 		Provider: kycbridge.Provider{Name: "ondato", ReferenceName: "idv_id", Verify: handlers.VerifyOndato, Forms: mapondato.Forms(), Identify: mapondato.Identify, Map: mapondato.Map, CanonicalReference: strings.ToLower},
 		auth:     []string{"basic", "bearer", "headers", "url_tokens", "hmac"},
 		settings: []string{"manual_review", "application_ids"},
+		setup:    Setup{Credential: "basic", HandOver: "Ask its support to set the callback up, for all IdentityVerification.* and KycIdentification.* events."},
 		apiKeys:  []string{"token_url", "idv_url", "kyc_url", "page_url", "client_id", "client_secret", "setup_id", "scope"},
 		apiNeeds: []string{"token_url", "idv_url", "kyc_url", "client_id", "client_secret"},
 		connect: func(account Account, o rest.Options) kycbridge.API {

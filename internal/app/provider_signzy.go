@@ -22,6 +22,7 @@ func signzyProvider() entry {
 		apiKeys:    []string{"base_url", "token", "flow_id", "prefix", "result_method", "client_unique_id", "file_hosts", "phone_as"},
 		apiNeeds:   []string{"base_url", "token"},
 		namesURL:   true,
+		setup:      Setup{Credential: "keys", HandOver: "Nothing has to be set up there: address and key go along with each start. If your backend starts journeys, it sends them as callbackUrl and authKeyForCallback."},
 		connect: func(account Account, o rest.Options) kycbridge.API {
 			a := account.API
 			return signzy.New(signzy.Config{

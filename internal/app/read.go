@@ -23,6 +23,12 @@ type ReadOptions struct {
 	Subject         string    // "" is every event
 	Since           time.Time // when it was published; zero is the beginning
 	Follow          bool      // go on with what comes; else end with the last event there is
+	Newest          int       // so many of those that there are, the newest first; 0: all, the oldest first
+
+	// Match reports whether an event is wanted; nil: each is.
+	Match func(body []byte) bool
+
+	from uint64 // first sequence; 0: from the beginning
 }
 
 // readPatience is how long a reader waits for any answer of the server.
@@ -139,6 +145,49 @@ func readStream(ctx context.Context, nc *nats.Conn, o ReadOptions, each func([]b
 	case err != nil:
 		return fmt.Errorf("look up stream %s: %w", o.Stream, err)
 	}
+	if o.Newest > 0 && !o.Follow {
+		return readNewest(ctx, stream, o, each)
+	}
+	return readFrom(ctx, looking, stream, o, each)
+}
+
+// readNewest gives the newest events, the newest first. It reads a piece of the end of the stream, and a larger
+// one for as long as that does not hold enough.
+func readNewest(ctx context.Context, stream jetstream.Stream, o ReadOptions, each func([]byte) error) error {
+	state := stream.CachedInfo().State
+	wanted := o.Newest
+	o.Newest = 0
+	for piece := uint64(max(4*wanted, 256)); ; piece *= 8 {
+		o.from = max(state.FirstSeq, 1)
+		if state.LastSeq > piece {
+			o.from = max(o.from, state.LastSeq-piece+1)
+		}
+		var found [][]byte
+		looking, stop := context.WithTimeout(ctx, readPatience)
+		err := readFrom(ctx, looking, stream, o, func(body []byte) error {
+			if found = append(found, body); len(found) > wanted {
+				found = found[1:]
+			}
+			return nil
+		})
+		stop()
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		if len(found) < wanted && o.from > state.FirstSeq {
+			continue
+		}
+		for _, body := range slices.Backward(found) {
+			if err := each(body); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// readFrom reads from where the options say; looking bounds the questions before the first event.
+func readFrom(ctx, looking context.Context, stream jetstream.Stream, o ReadOptions, each func([]byte) error) error {
 	if held := holds(stream.CachedInfo().Config); o.Subject != "" && !anyMeets(held, o.Subject) {
 		return fmt.Errorf("--subject %s: stream %s holds %s and nothing else", o.Subject, o.Stream, strings.Join(held, ", "))
 	}
@@ -155,13 +204,21 @@ func readStream(ctx context.Context, nc *nats.Conn, o ReadOptions, each func([]b
 			return nil
 		}
 	}
-	return readOrdered(ctx, consumer, o.Follow, each)
+	return readOrdered(ctx, consumer, o.Follow, func(body []byte) error {
+		if o.Match != nil && !o.Match(body) {
+			return nil
+		}
+		return each(body)
+	})
 }
 
 func orderedFrom(o ReadOptions) jetstream.OrderedConsumerConfig {
 	c := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverAllPolicy}
 	if o.Subject != "" {
 		c.FilterSubjects = []string{o.Subject}
+	}
+	if o.from > 0 {
+		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, o.from
 	}
 	if !o.Since.IsZero() {
 		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &o.Since

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"kycbridge/internal/app"
+)
+
+// initFlags are the flags of init: the answers to its questions.
+type initFlags struct {
+	provider, account, environment, public string
+	file                                   string
+	asJSON                                 bool
+}
+
+func initCommand() *cobra.Command {
+	o := initFlags{}
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Write a first configuration: ask, make the secrets, say what to give to the provider",
+		Long: `Write a first configuration with one account. It asks for what the flags do not say, makes
+the secrets (each a file of its own, beside the configuration, for the owner alone), and
+says what to give to the provider. Nothing that is there already is overwritten.`,
+		Example: `  kycbridge init
+  kycbridge init --provider ondato --account acme --environment test --public-url https://kyc.example.com`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.ask(cmd); err != nil {
+				return usage(cmd, err.Error())
+			}
+			return o.write(cmd)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.provider, "provider", "", "`name` of the provider")
+	f.StringVar(&o.account, "account", "", "`name` for the account, of lower-case letters, digits, - and _")
+	f.StringVar(&o.environment, "environment", "", "test or live")
+	f.StringVar(&o.public, "public-url", "", "`address` at which the provider reaches us, such as https://kyc.example.com")
+	f.StringVarP(&o.file, "output", "o", "kycbridge.yaml", "`file` to write; the secrets go to the folder secrets beside it")
+	f.BoolVar(&o.asJSON, "json", false, "print what was made as one JSON object")
+	return cmd
+}
+
+// question is one that init asks.
+type question struct {
+	text, flag, standard string
+	into                 *string
+	check                func(string) string // what is wrong with an answer; ""
+}
+
+func (o *initFlags) questions() []question {
+	names := app.ProviderNames()
+	return []question{
+		{"Provider (" + strings.Join(names, ", ") + ")", "provider", "", &o.provider, func(s string) string {
+			return unless(slices.Contains(names, s), "write one of "+strings.Join(names, ", "))
+		}},
+		{"Name of the account", "account", "main", &o.account, func(s string) string {
+			return unless(regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`).MatchString(s), "write lower-case letters, digits, - and _, at most 63")
+		}},
+		{"Environment (test, live)", "environment", "test", &o.environment, func(s string) string {
+			return unless(s == "test" || s == "live", "write test or live")
+		}},
+		{"Address at which the provider reaches us", "public-url", "https://kyc.example.com", &o.public, func(s string) string {
+			u, err := url.Parse(s)
+			good := err == nil && u.Host != "" && u.User == nil && u.RawQuery == "" && (u.Scheme == "https" || u.Scheme == "http")
+			return unless(good, "write an address such as https://kyc.example.com")
+		}},
+	}
+}
+
+func unless(good bool, problem string) string {
+	if good {
+		return ""
+	}
+	return problem
+}
+
+// ask asks what no flag says, at a terminal, and checks all answers.
+func (o *initFlags) ask(cmd *cobra.Command) error {
+	for _, taken := range []string{o.file, filepath.Join(filepath.Dir(o.file), "secrets")} {
+		if _, err := os.Lstat(taken); err == nil {
+			return fmt.Errorf("%s is there already: nothing is overwritten, so name another file with --output, or another folder", taken)
+		}
+	}
+	reader := bufio.NewReader(interruptible(cmd.Context(), cmd.InOrStdin()))
+	for _, q := range o.questions() {
+		for *q.into == "" {
+			if !terminal(cmd.InOrStdin()) {
+				return fmt.Errorf("--%s is not written, and no terminal is there to ask at", q.flag)
+			}
+			standard := ""
+			if q.standard != "" {
+				standard = " [" + q.standard + "]"
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s%s: ", q.text, standard)
+			said, err := reader.ReadString('\n')
+			if err != nil {
+				return unasked(cmd.Context(), err)
+			}
+			answer := strings.TrimSpace(said)
+			if answer == "" {
+				answer = q.standard
+			}
+			if problem := q.check(answer); problem != "" {
+				fmt.Fprintln(cmd.ErrOrStderr(), problem)
+				continue
+			}
+			*q.into = answer
+		}
+		if problem := q.check(*q.into); problem != "" {
+			return fmt.Errorf("--%s: %s", q.flag, problem)
+		}
+	}
+	return nil
+}
+
+// unasked is the error of a question that was not answered.
+func unasked(ctx context.Context, err error) error {
+	if ctx.Err() != nil || errors.Is(err, io.EOF) {
+		return errDeclined
+	}
+	return err
+}
+
+// made is what init has made.
+type made struct {
+	File        string   `json:"file"`
+	Secrets     []string `json:"secrets"`      // files
+	CallbackURL string   `json:"callback_url"` // to be given to the provider
+	Credential  string   `json:"credential"`   // its kind; the value stands in the file
+	HandOver    string   `json:"hand_over"`
+	Next        []string `json:"next"` // commands
+}
+
+// write writes the secrets and the configuration, checks it and says how to go on.
+func (o *initFlags) write(cmd *cobra.Command) error {
+	setup := app.ProviderCatalog().Setups[o.provider]
+	folder := filepath.Join(filepath.Dir(o.file), "secrets")
+	callback, token := filepath.Join(folder, o.provider+"-"+o.account), filepath.Join(folder, "admin-token")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	for _, file := range []string{callback, token} {
+		if err := newSecret(file); err != nil {
+			return err
+		}
+	}
+	if err := exclusive(o.file, []byte(o.text(setup, callback, token))); err != nil {
+		return err
+	}
+	if _, err := app.LoadConfig(o.file, nil, app.ProviderCatalog()); err != nil {
+		return err
+	}
+	m := made{File: o.file, Secrets: []string{callback, token}, Credential: setup.Credential, HandOver: setup.HandOver,
+		CallbackURL: strings.TrimSuffix(o.public, "/") + "/webhooks/" + o.provider + "/" + o.account,
+		Next: []string{
+			"kycbridge config check --config " + o.file,
+			"kycbridge serve --config " + o.file,
+			"kycbridge send " + o.provider + " --config " + o.file,
+			"kycbridge find <id> --token-file " + token,
+		}}
+	if o.asJSON {
+		return line(cmd.OutOrStdout(), m)
+	}
+	return m.print(cmd.OutOrStdout(), callback, o.provider)
+}
+
+// newSecret makes a secret of 256 bits.
+func newSecret(file string) error {
+	raw := make([]byte, 32)
+	_, _ = rand.Read(raw) // never fails
+	return exclusive(file, []byte(hex.EncodeToString(raw)+"\n"))
+}
+
+// exclusive writes a file that is not there yet, for its owner alone.
+func exclusive(name string, content []byte) error {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
+}
+
+// text is the configuration.
+func (o *initFlags) text(setup app.Setup, callback, token string) string {
+	credential := map[string]string{
+		"basic":   "basic: [{username: " + o.provider + ", password_file: " + callback + "}]",
+		"headers": "headers: [{name: X-Callback-Key, value_file: " + callback + "}]",
+		"keys":    "keys_file: " + callback,
+	}[setup.Credential]
+	confirm := ""
+	if app.ProviderCatalog().ConfirmByDefault[o.provider] {
+		confirm = "    confirm: false        # true: a verdict counts once it was fetched over the API; needs api\n"
+	}
+	return `# Written by kycbridge init. All keys: docs/configure.md.
+listen: 127.0.0.1:8080  # a proxy with TLS stands in front
+admin:
+  listen: 127.0.0.1:8081
+  tokens_file: ` + token + `
+public_url: ` + o.public + `
+data_dir: ./data
+accounts:
+  - name: ` + o.account + `
+    provider: ` + o.provider + `
+    environment: ` + o.environment + "\n" + confirm + `    auth:
+      ` + credential + `
+    # api:                # to start verifications and ask for results; its keys are in docs/configure.md
+`
+}
+
+// print says what was made, what to give to the provider, and how to go on.
+func (m made) print(w io.Writer, secret, provider string) error {
+	as := map[string]string{
+		"basic":   "user " + provider + " with the password in " + secret,
+		"headers": "the header X-Callback-Key with the value in " + secret,
+		"keys":    "the key in " + secret,
+	}[m.Credential]
+	_, err := fmt.Fprintf(w, "wrote %s, and the secrets %s\n\nFor the provider:\n  address     %s\n  credential  %s\n  %s\n\nGo on with:\n  %s\n",
+		m.File, strings.Join(m.Secrets, " and "), m.CallbackURL, as, m.HandOver, strings.Join(m.Next, "\n  "))
+	return err
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"kycbridge"
+	"kycbridge/event"
+	"kycbridge/internal/app"
+	"kycbridge/test/fixture"
+)
+
+// sendFlags are the flags of send.
+type sendFlags struct {
+	environ            []string
+	file, account, url string
+	asJSON             bool
+}
+
+func sendCommand(environ []string) *cobra.Command {
+	o := sendFlags{environ: environ}
+	cmd := &cobra.Command{
+		Use:   "send PROVIDER [CASE|FILE]",
+		Short: "Send a callback to a running kycbridge, as the provider would",
+		Long: `Send a callback to a running kycbridge: a case that comes with the program, or a file with a
+body, with the credential of the account in the configuration, signed where the account has
+an HMAC secret. It makes an event like any other, so only accounts with environment: test
+take it. Without a case the cases of the provider are listed.
+
+A case that was sent before is a duplicate: its ids are always the same.`,
+		Example: `  kycbridge send ondato kyc-identification-approved --config kycbridge.yaml
+  kycbridge send signzy ./body.json --config kycbridge.yaml --url https://kyc.example.com`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 1 || len(args) > 2 {
+				return usage(cmd, "write a provider and a case or file")
+			}
+			if !slices.Contains(app.ProviderNames(), args[0]) {
+				return usage(cmd, fmt.Sprintf("there is no provider %q; write one of %s", args[0], strings.Join(app.ProviderNames(), ", ")))
+			}
+			return nil
+		},
+		ValidArgsFunction: completeCases,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return listCases(cmd.OutOrStdout(), args[0])
+			}
+			body, err := bodyOf(args[0], args[1], cmd.InOrStdin())
+			if err != nil {
+				return usage(cmd, err.Error())
+			}
+			return o.send(cmd, args[0], body)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVarP(&o.file, "config", "c", "", "configuration `file` (YAML) with the account")
+	f.StringVar(&o.account, "account", "", "`name` of the account, where the provider has several")
+	f.StringVar(&o.url, "url", "", "`address` of the running kycbridge; without it listen of the configuration")
+	f.BoolVar(&o.asJSON, "json", false, "print the answer as JSON")
+	return cmd
+}
+
+// casesOf are the callbacks of a provider that come with the program.
+func casesOf(provider string) (cases []fixture.Case) {
+	all, err := fixture.Load()
+	if err != nil {
+		return nil
+	}
+	for _, c := range all {
+		if c.Provider == provider && c.Via == event.ViaCallback {
+			cases = append(cases, c)
+		}
+	}
+	return cases
+}
+
+// listCases prints the cases of a provider.
+func listCases(w io.Writer, provider string) error {
+	for _, c := range casesOf(provider) {
+		if _, err := fmt.Fprintln(w, c.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bodyOf is the body of a case, or of a file: what looks like the name of one, or is there.
+func bodyOf(provider, name string, stdin io.Reader) ([]byte, error) {
+	isFile := name == "-" || strings.ContainsAny(name, "/.")
+	if !isFile {
+		for _, c := range casesOf(provider) {
+			if c.Name == name {
+				return c.Body, nil
+			}
+		}
+		if _, err := os.Stat(name); err != nil {
+			return nil, fmt.Errorf("%s has no case %s, and there is no such file; kycbridge send %s lists the cases", provider, name, provider)
+		}
+	}
+	return readInput(name, stdin, kycbridge.DefaultMaxBody)
+}
+
+// send posts a body and prints the answer.
+func (o *sendFlags) send(cmd *cobra.Command, provider string, body []byte) error {
+	config, err := app.LoadConfig(o.file, o.environ, app.ProviderCatalog())
+	if err != nil {
+		return err
+	}
+	accounts, err := app.TrialAccounts(config)
+	if err != nil {
+		return err
+	}
+	account, err := app.AccountOf(accounts, provider, o.account)
+	if err != nil && o.file == "" {
+		return usage(cmd, err.Error()+"; name one with --config")
+	}
+	if err != nil {
+		return usage(cmd, err.Error())
+	}
+	if account.Environment != event.EnvironmentTest {
+		return fmt.Errorf("account %s of %s is live: send makes an event about nobody, so it takes accounts with environment: test", account.Name, provider)
+	}
+	header, query := http.Header{"Content-Type": {"application/json"}, "User-Agent": {"kycbridge-send"}}, url.Values{}
+	if !app.Present(account, header, query, body, time.Now()) {
+		return fmt.Errorf("account %s of %s has no credential for callbacks, so every one is refused: add one under auth", account.Name, provider)
+	}
+	target, err := o.target(config, account)
+	if err != nil {
+		return usage(cmd, err.Error())
+	}
+	target.RawQuery = query.Encode()
+	r, err := http.NewRequestWithContext(cmd.Context(), http.MethodPost, target.String(), bytes.NewReader(body))
+	if err != nil {
+		return errors.New("--url cannot be used")
+	}
+	r.Header = header
+	client := http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := client.Do(r)
+	if err != nil {
+		return fmt.Errorf("cannot reach kycbridge at %s://%s: %s; is kycbridge serve running, and is this its address? --url names another", target.Scheme, target.Host, cause(err))
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(res.Body, apiLargest))
+	if err != nil {
+		return fmt.Errorf("the answer broke off: %s", cause(err))
+	}
+	return o.answered(cmd.OutOrStdout(), res.StatusCode, raw)
+}
+
+// target is where callbacks of the account come in.
+func (o *sendFlags) target(config *app.Config, account *kycbridge.Account) (*url.URL, error) {
+	base := o.url
+	if base == "" {
+		host, port, err := net.SplitHostPort(config.Listen)
+		if err != nil {
+			return nil, errors.New("listen of the configuration is no address: write --url")
+		}
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		base = "http://" + net.JoinHostPort(host, port)
+	}
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("--url: write an address such as https://kyc.example.com")
+	}
+	return u.JoinPath("webhooks", account.Provider.Name, account.Name), nil
+}
+
+// answered prints what kycbridge answered; anything but 200 is an error.
+func (o *sendFlags) answered(w io.Writer, status int, raw []byte) error {
+	var a struct {
+		Status         string `json:"status"`
+		PayloadID      string `json:"payload_id"`
+		VerificationID string `json:"verification_id"`
+		Reason         string `json:"reason"`
+	}
+	if status != http.StatusOK {
+		var p apiProblem
+		if json.Unmarshal(raw, &p) != nil || p.Title == "" {
+			return fmt.Errorf("answered %d %s, which is no answer of kycbridge", status, http.StatusText(status))
+		}
+		next := ""
+		if status == http.StatusUnauthorized {
+			next = "; the running kycbridge may have another configuration: kycbridge payloads list --status refused says why"
+		}
+		return fmt.Errorf("answered %d: %w%s", status, &p, next)
+	}
+	if err := json.Unmarshal(raw, &a); err != nil || a.Status == "" {
+		return errors.New("answered 200 with what is no receipt of kycbridge")
+	}
+	if o.asJSON {
+		_, err := fmt.Fprintf(w, "%s\n", bytes.TrimSpace(raw))
+		return err
+	}
+	return labelled(w, "answered", fmt.Sprintf("%d %s", status, a.Status)+after(": ", a.Reason), "payload", a.PayloadID, "verification", a.VerificationID)
+}

@@ -1,0 +1,53 @@
+package handlers
+
+import (
+	"cmp"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"kycbridge"
+)
+
+// Present makes a request carry a credential that c admits: a signature over the body if there is a secret for
+// one, else the first of what is configured. It reports false if c admits nobody.
+func Present(c kycbridge.Credentials, header http.Header, query url.Values, body []byte, at time.Time) bool {
+	switch {
+	case len(c.HMAC.Secrets) > 0:
+		header.Set(cmp.Or(c.HMAC.Header, ondatoSignatureHeader), signatureOver(c.HMAC.Secrets[0], body, at))
+	case len(c.Basic) > 0:
+		pair := c.Basic[0].Username + ":" + c.Basic[0].Password
+		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
+	case len(c.Bearer) > 0:
+		header.Set("Authorization", "Bearer "+c.Bearer[0])
+	case len(c.Headers) > 0:
+		header.Set(c.Headers[0].Name, c.Headers[0].Value)
+	case allows(c, placementAuthorization):
+		header.Set("Authorization", c.Keys[0])
+	case allows(c, placementBearer):
+		header.Set("Authorization", "Bearer "+c.Keys[0])
+	case allows(c, placementHeader):
+		header.Set(keyHeaders(c)[0], c.Keys[0])
+	case allows(c, placementURLToken):
+		query.Set(urlTokenParameter, c.Keys[0])
+	case len(c.URLTokens) > 0:
+		query.Set(urlTokenParameter, c.URLTokens[0])
+	default:
+		return false
+	}
+	return true
+}
+
+// signatureOver is a signature as its header holds it.
+func signatureOver(secret string, body []byte, at time.Time) string {
+	timestamp := strconv.FormatInt(at.Unix(), 10)
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(timestamp + "."))
+	mac.Write(body)
+	return "t=" + timestamp + ",s=" + hex.EncodeToString(mac.Sum(nil))
+}

@@ -1,0 +1,102 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge"
+	"kycbridge/internal/provider/rest"
+	"kycbridge/publisher"
+)
+
+// Connected is what came of trying whether something that a configuration names can be reached.
+type Connected struct {
+	What    string `json:"what"`
+	OK      bool   `json:"ok"`
+	Problem string `json:"problem,omitempty"` // with what to do about it
+}
+
+const (
+	// connectTry is how long one of them may take.
+	connectTry = 15 * time.Second
+	// nobodysReference names no verification at any provider.
+	nobodysReference = "00000000-0000-4000-8000-000000000000"
+)
+
+// Connect tries whether what a configuration names can be reached: external NATS servers, and the API of each
+// account, which is asked for a verification that does not exist. Nothing is stored and nothing is started.
+func Connect(ctx context.Context, config *Config, each func(Connected)) error {
+	accounts, err := TrialAccounts(config)
+	if err != nil {
+		return err
+	}
+	a := &App{config: config, log: zap.NewNop()}
+	for name, server := range map[string]Server{"store": config.Store, "bus": config.Bus} {
+		if !server.IsEmbedded() && (name == "store" || server.URL != config.Store.URL) {
+			each(a.tryServer(ctx, name, server))
+		}
+	}
+	for _, e := range providers() {
+		for _, c := range config.Accounts {
+			if c.Provider != e.Name || len(c.API) == 0 || e.connect == nil {
+				continue
+			}
+			api := e.connect(c, rest.Options{Timeout: c.API.duration("timeout"), MaxAnswer: config.Receive.MaxBody, Secrets: c.secrets(), Proxy: config.proxy()})
+			each(tryAPI(ctx, accounts[kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}], api))
+		}
+	}
+	return ctx.Err()
+}
+
+// tryServer connects to an external NATS server.
+func (a *App) tryServer(ctx context.Context, name string, server Server) Connected {
+	c := Connected{What: name + " " + publisher.Redacted(server.URL)}
+	ctx, cancel := context.WithTimeout(ctx, connectTry)
+	defer cancel()
+	connection, err := a.connect(ctx, name, server)
+	if err != nil {
+		c.Problem = withRemedy(err, "is it running, is this its address, and are user, password and TLS those of the server?")
+		return c
+	}
+	connection.Close()
+	c.OK = true
+	return c
+}
+
+func withRemedy(err error, remedy string) string { return err.Error() + "; " + remedy }
+
+// tryAPI asks a provider for a verification that it cannot know.
+func tryAPI(ctx context.Context, account *kycbridge.Account, api kycbridge.API) Connected {
+	c := Connected{What: fmt.Sprintf("api of %s %s", account.Provider.Name, account.Name)}
+	if api.Fetch == nil {
+		c.OK = true
+		return c
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTry)
+	defer cancel()
+	_, err := api.Fetch(ctx, kycbridge.Query{Reference: nobodysReference})
+	failed, ok := errors.AsType[*kycbridge.ProviderError](err)
+	if !ok {
+		c.OK = err == nil
+		if err != nil {
+			c.Problem = "no answer within " + connectTry.String()
+		}
+		return c
+	}
+	remedies := map[kycbridge.ProviderErrorKind]string{
+		kycbridge.ProviderCredentials: "its credentials are not those that the provider knows",
+		kycbridge.ProviderForbidden:   "the credentials are known and may not do this: ask the provider for the right, or have this machine's address allowed",
+		kycbridge.ProviderUnreachable: "is the address right, and may this machine reach it (name, port, TLS, proxy)?",
+		kycbridge.ProviderMalformed:   "what answers there is not this API: is the address right?",
+	}
+	if remedy := remedies[failed.Kind]; remedy != "" {
+		c.Problem = failed.Error() + "; " + remedy
+		return c
+	}
+	c.OK = true // it answered, as it should: it does not know this verification, or has no time now
+	return c
+}
