@@ -57,12 +57,16 @@ func screenOf(w io.Writer, environ []string) screen {
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return s
 	}
+	s.width = unknownWidth
 	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
 		s.width = width
 	}
 	s.colour = variable(environ, "NO_COLOR") == "" && variable(environ, "TERM") != "dumb"
 	return s
 }
+
+// unknownWidth is taken for the width of a terminal that does not tell it.
+const unknownWidth = 160
 
 // paint colours a text.
 func (s screen) paint(text string, h hue) string {

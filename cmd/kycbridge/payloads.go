@@ -200,7 +200,11 @@ func (o *filterFlags) filter(now time.Time) (f archive.Filter, err error) {
 	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
 		return f, errors.New("--since lies behind --until, so nothing is selected")
 	}
-	return f, f.Check()
+	checked := f
+	if isBeginning(f.Verification) {
+		checked.Verification = "" // it is completed when the store is there
+	}
+	return f, checked.Check()
 }
 
 // noneEmpty refuses a flag whose value is empty, as a variable of a script is that was never set: without

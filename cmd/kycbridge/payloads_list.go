@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,68 +15,227 @@ import (
 	"github.com/spf13/cobra"
 
 	"kycbridge"
+	"kycbridge/event"
 	"kycbridge/internal/archive"
 )
 
 // screenful is how many payloads a terminal is shown unless it asks for more.
 const screenful = 100
 
+// listFlags are the flags of list.
+type listFlags struct {
+	filterFlags
+	newest         int
+	asJSON, follow bool
+}
+
 func listCommand(o *payloadFlags) *cobra.Command {
-	var f filterFlags
-	var asJSON bool
+	var f listFlags
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List stored payloads",
-		Long: `List stored payloads: accepted, quarantined and refused ones, each oldest first.
+		Long: `List stored payloads: accepted, quarantined and refused ones.
 
-On a terminal ids are shortened and the list ends after 100; elsewhere they are whole and
-it does not. kycbridge payloads show takes an id, or status and sequence.`,
+On a terminal ids are shortened and the newest 100 are shown, the newest first; -n says how
+many. Elsewhere ids are whole, each status comes oldest first, and there is no end.
+kycbridge find and payloads show take an id as it is printed here, and show takes status
+and sequence as well. --follow goes on with payloads as they come.`,
 		Example: `  kycbridge payloads list --status quarantined --reason schema --since 24h
-  kycbridge payloads list --verification 1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0 --json`,
+  kycbridge payloads list --verification 1f2d3c4b --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := f.filter(time.Now())
+			if err == nil {
+				err = f.check()
+			}
 			if err != nil {
 				return usage(cmd, err.Error())
 			}
-			cut := !cmd.Flags().Changed("limit") && !asJSON && terminal(cmd.OutOrStdout())
-			if cut {
-				filter.Limit = screenful + 1
+			screen := screenOf(cmd.OutOrStdout(), o.environ)
+			if screen.width > 0 && !cmd.Flags().Changed("limit") && !f.asJSON && !f.follow && f.newest == 0 {
+				f.newest = screenful
 			}
-			return o.with(cmd, func(ctx context.Context, s store) error {
-				return list(ctx, cmd, s, filter, cut, asJSON)
+			return o.reach(cmd, func(ctx context.Context, c *apiClient) error {
+				if err := c.resolve(ctx, &filter); err != nil {
+					return err
+				}
+				return f.list(ctx, cmd, screen, filter, c.list)
+			}, func(ctx context.Context, s store) error {
+				if err := s.resolve(ctx, &filter); err != nil {
+					return err
+				}
+				return f.list(ctx, cmd, screen, filter, s.List)
 			})
 		},
 	}
 	f.add(cmd.Flags(), append(selecting, "limit")...)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print each as a JSON object, one a line")
+	cmd.Flags().IntVarP(&f.newest, "newest", "n", 0, "only the newest so `many`, the newest first")
+	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on with payloads as they come")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print each as a JSON object, one a line")
 	return cmd
 }
 
-// list prints what the filter selects; cut leaves the last one out, which says that there are more.
-func list(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, cut, asJSON bool) error {
+// check refuses what cannot be meant.
+func (f *listFlags) check() error {
+	switch {
+	case f.newest < 0:
+		return errors.New("-n: write a number, 0 for all")
+	case f.newest > 0 && f.follow:
+		return errors.New("-n shows what is there and --follow what comes; write one of the two, or --since beside --follow")
+	case f.follow && f.Limit > 0:
+		return errors.New("--limit ends the list and --follow does not; write one of the two")
+	}
+	return nil
+}
+
+// lister gives the payloads that a filter selects, each status oldest first.
+type lister func(ctx context.Context, f archive.Filter, each func(archive.Entry) error) error
+
+// list prints what the filter selects.
+func (f *listFlags) list(ctx context.Context, cmd *cobra.Command, s screen, filter archive.Filter, from lister) error {
 	w, flush := output(cmd.OutOrStdout())
-	t := table{w: w, short: terminal(cmd.OutOrStdout()), account: 8}
+	s.w = w
+	t := table{screen: s, account: 8}
+	print := t.print
+	if f.asJSON {
+		print = func(e archive.Entry) error { return line(w, e) }
+	}
 	n := 0
-	err := s.List(ctx, f, func(e archive.Entry) error {
-		if n++; cut && n > screenful {
-			return nil
-		}
-		if asJSON {
-			return line(w, e)
-		}
-		return t.print(e)
-	})
+	counted := func(e archive.Entry) error { n++; return print(e) }
+	var err error
+	switch {
+	case f.newest > 0:
+		err = f.newestFirst(ctx, s, filter, from, counted)
+	case f.follow:
+		err = following(ctx, filter, from, func(e archive.Entry) error { return errors.Join(counted(e), flush()) })
+	default:
+		err = from(ctx, filter, counted)
+	}
 	if err := errors.Join(err, flush()); err != nil {
 		return err
 	}
-	switch {
-	case n == 0:
+	if n == 0 {
 		note(cmd, "nothing is stored that fits")
-	case cut && n > screenful:
-		note(cmd, "there are more than %d: narrow the list, or write --limit 0", screenful)
 	}
 	return nil
+}
+
+// newestFirst prints the newest of all statuses, the newest first.
+func (f *listFlags) newestFirst(ctx context.Context, s screen, filter archive.Filter, from lister, print func(archive.Entry) error) error {
+	var newest []archive.Entry
+	for _, window := range windows {
+		q := filter
+		if since := time.Now().Add(-window); window > 0 && since.After(q.Since) {
+			q.Since = since
+		}
+		newest = nil
+		if err := f.gather(ctx, q, from, &newest); err != nil {
+			return err
+		}
+		if len(newest) >= f.newest || q.Since.Equal(filter.Since) {
+			break
+		}
+	}
+	if !f.asJSON && s.width > 0 {
+		return printEntries(s, newest)
+	}
+	for _, e := range newest {
+		if err := print(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// windows are the ages up to which is looked for the newest, one after the other until there are enough; 0 is all.
+var windows = [...]time.Duration{time.Hour, 24 * time.Hour, 7 * 24 * time.Hour, 0}
+
+// gather collects the newest that a filter selects, the newest first.
+func (f *listFlags) gather(ctx context.Context, filter archive.Filter, from lister, newest *[]archive.Entry) error {
+	err := from(ctx, filter, func(e archive.Entry) error {
+		if *newest = append(*newest, e); len(*newest) >= 2*f.newest+screenful {
+			*newest = latest(*newest, f.newest)
+		}
+		return nil
+	})
+	*newest = latest(*newest, f.newest)
+	return err
+}
+
+// latest are the n newest entries, the newest first.
+func latest(entries []archive.Entry, n int) []archive.Entry {
+	slices.SortStableFunc(entries, func(a, b archive.Entry) int { return cmp.Compare(b.ReceivedAt, a.ReceivedAt) })
+	return entries[:min(n, len(entries))]
+}
+
+// followEvery is how often a list that follows looks for more.
+const followEvery = time.Second
+
+// following prints what there is and goes on with what comes, until ctx ends.
+func following(ctx context.Context, filter archive.Filter, from lister, print func(archive.Entry) error) error {
+	seen := map[string]uint64{} // by status, the last sequence
+	for {
+		err := from(ctx, filter, func(e archive.Entry) error {
+			if e.Seq <= seen[e.Status] {
+				return nil
+			}
+			seen[e.Status] = e.Seq
+			at := event.ParseInstant(e.ReceivedAt)
+			if recent := at.Add(-time.Minute); recent.After(filter.Since) {
+				filter.Since = recent // what is older has been printed
+			}
+			return print(e)
+		})
+		if err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(followEvery):
+		}
+	}
+}
+
+// printEntries prints a table that fits the screen.
+func printEntries(s screen, entries []archive.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	columns := []column{{name: "RECEIVED"}, {name: "STATUS"}, {name: "SEQ", right: true}, {name: "PROVIDER"}, {name: "ACCOUNT", spare: 1},
+		{name: "VERIFICATION"}, {name: "VIA", spare: 3}, {name: "PAYLOAD"}, {name: "BYTES", right: true, spare: 4},
+		{name: "REASON", spare: 2}, {name: "EVENT", least: 12, spare: 5}}
+	var rows [][]cell
+	for _, e := range entries {
+		rows = append(rows, []cell{{shortTime(e.ReceivedAt), dimHue}, {e.Status, statusHue(e.Status)}, {strconv.FormatUint(e.Seq, 10), ""},
+			{e.Provider, ""}, {e.Account, ""}, {orNone(shortID(e.VerificationID)), ""}, {e.Via, ""}, {shortPayload(e), ""},
+			{strconv.Itoa(e.Bytes), ""}, {orNone(e.Reason), ""}, {orNone(cmp.Or(e.Event, e.Addressed)), ""}})
+	}
+	return s.print(columns, rows)
+}
+
+// statusHue is the colour of the status of a payload.
+func statusHue(status string) hue {
+	switch status {
+	case archive.StatusQuarantined, archive.StatusRefused:
+		return badHue
+	case archive.StatusIgnored:
+		return dimHue
+	}
+	return plainHue
+}
+
+// shortDigest is how much of a digest finds it.
+const shortDigest = 12
+
+// shortPayload is a payload id as find and show take it: without provider and account, and of a digest its
+// beginning.
+func shortPayload(e archive.Entry) string {
+	id := strings.TrimPrefix(e.PayloadID, e.Provider+"."+e.Account+".")
+	if digest, ok := strings.CutPrefix(id, "sha256:"); ok {
+		return digest[:min(len(digest), shortDigest)]
+	}
+	return id
 }
 
 // line writes a value as JSON, one line.
@@ -85,39 +245,35 @@ func line(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// table prints entries in columns, below a head.
+// table prints entries in columns, below a head, as they come.
 type table struct {
-	w       io.Writer
-	short   bool // for a terminal: ids are shortened
-	account int  // width of the account column; it grows with the names that come
+	screen
+	account int // width of the account column; it grows with the names that come
 	begun   bool
 }
 
 const entryColumns = "%-20s  %-11s  %7s  %-8s  %-*s  %-*s  %-8s  %7s  %-12s  %-32s  %s"
 
 func (t *table) print(e archive.Entry) error {
-	wide := 36
-	if t.short {
-		wide = 12
+	wide, id, verification := 36, e.PayloadID, e.VerificationID
+	if t.width > 0 {
+		wide, id, verification = 12, shortPayload(e), shortID(e.VerificationID)
 	}
 	if !t.begun {
 		t.begun = true
 		t.account = columnFor(t.account, e.Account)
 		head := fmt.Sprintf(entryColumns, "RECEIVED", "STATUS", "SEQ", "PROVIDER", t.account, "ACCOUNT", wide, "VERIFICATION", "VIA", "BYTES", "REASON", "EVENT", "PAYLOAD")
-		if _, err := fmt.Fprintln(t.w, head); err != nil {
+		if _, err := fmt.Fprintln(t.w, t.paint(head, headHue)); err != nil {
 			return err
 		}
 	}
 	t.account = columnFor(t.account, e.Account)
-	id, verification, event := e.PayloadID, e.VerificationID, e.Event
-	if t.short {
-		id = squeeze(strings.TrimPrefix(id, e.Provider+"."+e.Account+"."), 24)
-		verification = verification[:min(len(verification), wide)]
-		event = squeeze(event, 32)
+	name := cmp.Or(e.Event, e.Addressed) // a callback that met no account has no other name
+	if t.width > 0 {
+		name = squeeze(name, 32)
 	}
-	event = cmp.Or(event, e.Addressed) // a callback that met no account has no other name
 	text := fmt.Sprintf(entryColumns, shortTime(e.ReceivedAt), e.Status, strconv.FormatUint(e.Seq, 10), e.Provider, t.account, squeeze(e.Account, t.account),
-		wide, orNone(verification), e.Via, strconv.Itoa(e.Bytes), orNone(e.Reason), orNone(event), id)
+		wide, orNone(verification), e.Via, strconv.Itoa(e.Bytes), orNone(e.Reason), orNone(name), id)
 	_, err := fmt.Fprintln(t.w, strings.TrimRight(printable(text), " "))
 	return err
 }
@@ -164,7 +320,16 @@ status and sequence, as a list shows them.`,
 			if err != nil {
 				return usage(cmd, err.Error())
 			}
-			return o.with(cmd, func(ctx context.Context, s store) error {
+			return o.reach(cmd, func(ctx context.Context, c *apiClient) error {
+				if seq != 0 {
+					return usage(cmd, "--seq names a place in a store; over the API name the payload by its id")
+				}
+				shown, err := c.show(ctx, filter, reveal)
+				if err != nil {
+					return err
+				}
+				return printOne(cmd, shown, asJSON)
+			}, func(ctx context.Context, s store) error {
 				return show(ctx, cmd, s, filter, seq, reveal, asJSON)
 			})
 		},
@@ -189,13 +354,18 @@ func show(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, se
 	if err != nil {
 		return err
 	}
+	return printOne(cmd, shown, asJSON)
+}
+
+// printOne prints a payload for a program or a person.
+func printOne(cmd *cobra.Command, shown archive.Shown, asJSON bool) error {
 	if asJSON {
 		return line(cmd.OutOrStdout(), shown)
 	}
 	return printShown(cmd.OutOrStdout(), shown)
 }
 
-// find reads the payload of an id, or of a sequence on the shelf of a status.
+// find reads the payload of an id, or of a sequence of a status.
 func find(ctx context.Context, s store, f archive.Filter, seq uint64) (kycbridge.Kept, error) {
 	if seq == 0 {
 		k, err := s.Get(ctx, f)

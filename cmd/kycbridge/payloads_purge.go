@@ -29,7 +29,7 @@ func purgeCommand(o *payloadFlags) *cobra.Command {
 		Short: "Erase one verification, or payloads of some age, for good",
 		Long: `Erase for good, overwriting the bytes on disk. It asks before, or takes --yes.
 
---verification erases everything of one person's verification: payloads on every shelf,
+--verification erases everything of one person's verification: payloads of every status,
 events, timers and receipts. What stays is that it was erased, when and how much.
 --older-than erases payloads of some age, as the other flags select them; events stay,
 and so does what has not been worked yet.`,
@@ -45,6 +45,9 @@ and so does what has not been worked yet.`,
 				return err
 			}
 			return o.with(cmd, func(ctx context.Context, s store) error {
+				if err := s.resolve(ctx, &f.Filter); err != nil {
+					return err
+				}
 				if f.older == "" {
 					return f.one(ctx, cmd, s)
 				}

@@ -66,6 +66,9 @@ to a file, for a consumer that rebuilds, and publishes nothing.`,
 						return usage(cmd, "--to "+printable(f.to)+": "+err.Error())
 					}
 				}
+				if err := s.resolve(ctx, &filter); err != nil {
+					return err
+				}
 				r := replay{replayFlags: f, cmd: cmd, store: s, filter: filter}
 				if !f.yes && !f.dryRun && !silent {
 					if goOn, err := r.ask(ctx); err != nil || !goOn {

@@ -48,7 +48,22 @@ words where the known ones are listed; never the value of anything else.`,
 			if err != nil {
 				return usage(cmd, err.Error())
 			}
-			return o.with(cmd, func(ctx context.Context, s store) error {
+			return o.reach(cmd, func(ctx context.Context, c *apiClient) error {
+				if accept {
+					return usage(cmd, "--accept takes note in the store, so it needs --config or --store in place of the API")
+				}
+				if err := c.resolve(ctx, &filter); err != nil {
+					return err
+				}
+				r, err := c.report(ctx, filter)
+				if err != nil {
+					return err
+				}
+				return printAccount(cmd, r, asJSON)
+			}, func(ctx context.Context, s store) error {
+				if err := s.resolve(ctx, &filter); err != nil {
+					return err
+				}
 				return report(ctx, cmd, s, filter, accept, asJSON)
 			})
 		},
@@ -71,6 +86,19 @@ func report(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 		}
 		return err
 	}
+	err = printAccount(cmd, r, asJSON)
+	if accept && errors.Is(err, errUnsound) {
+		n, err := s.AcceptMissing(ctx, r.Missing)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s not told again\n", plural(n, "missing message"))
+	}
+	return err
+}
+
+// printAccount prints a report; its error says that something is missing.
+func printAccount(cmd *cobra.Command, r archive.Report, asJSON bool) (err error) {
 	if asJSON {
 		err = line(cmd.OutOrStdout(), app.Verified(r))
 	} else {
@@ -78,13 +106,6 @@ func report(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 	}
 	if err != nil || r.Sound() {
 		return err
-	}
-	if accept {
-		n, err := s.AcceptMissing(ctx, r.Missing)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s not told again\n", plural(n, "missing message"))
 	}
 	return errUnsound
 }

@@ -35,7 +35,12 @@ the store. Credentials of refused ones are left out.`,
 			if err != nil {
 				return usage(cmd, err.Error())
 			}
-			return o.with(cmd, func(ctx context.Context, s store) error { return export(ctx, cmd, s, filter, file) })
+			return o.with(cmd, func(ctx context.Context, s store) error {
+				if err := s.resolve(ctx, &filter); err != nil {
+					return err
+				}
+				return export(ctx, cmd, s, filter, file)
+			})
 		},
 	}
 	f.add(cmd.Flags(), append(selecting, "limit")...)

@@ -280,14 +280,30 @@ func (a *Archive) find(ctx context.Context, f Filter, headersOnly bool, each fun
 	return nil
 }
 
-// Get finds one payload by its id, or by its shelf and sequence as a listing shows them.
+// byIndex finds one payload by an id as tables print it, if the index knows exactly one.
+func (a *Archive) byIndex(ctx context.Context, f Filter) (k kycbridge.Kept, ok bool, err error) {
+	found, err := a.Find(ctx, f.ID)
+	if errors.Is(err, kycbridge.ErrAmbiguous) {
+		return k, false, nil
+	}
+	if err != nil || len(found) != 1 || found[0].By != kycbridge.IndexPayload || f.Status != "" && f.Status != found[0].PayloadStatus {
+		return k, false, err
+	}
+	shelves := map[string]kycbridge.Shelf{StatusAccepted: kycbridge.ShelfPayloads, StatusQuarantined: kycbridge.ShelfQuarantine, StatusRefused: kycbridge.ShelfRefused}
+	k, err = a.Shelves.KeptAt(ctx, shelves[found[0].PayloadStatus], found[0].Seq)
+	return k, err == nil, err
+}
+
+// Get finds one payload by its id, whole or as tables print it.
 func (a *Archive) Get(ctx context.Context, f Filter) (kycbridge.Kept, error) {
 	if f.ID == "" {
 		return kycbridge.Kept{}, errors.New("name a payload by its id, or by its status and sequence")
 	}
-	var found kycbridge.Kept
-	ok := false
-	err := a.find(ctx, f, true, func(k kycbridge.Kept) error {
+	found, ok, err := a.byIndex(ctx, f)
+	if err != nil || ok {
+		return found, err
+	}
+	err = a.find(ctx, f, true, func(k kycbridge.Kept) error {
 		found, ok = k, true
 		return kycbridge.ErrEnough
 	})
