@@ -10,8 +10,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"go.uber.org/zap"
-
-	"kycbridge"
 )
 
 // DefaultReadyTimeout is how long the readiness checks may take together.
@@ -168,7 +166,7 @@ func RequireBearer(tokens []string) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if len(tokens) == 0 {
-				return kycbridge.ErrNotFound
+				return errNoTokens
 			}
 			token, _ := schemeValue(headerValue(c.Request().Header, "Authorization"), "Bearer")
 			if !matchAny(token, tokens) {

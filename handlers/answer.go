@@ -94,7 +94,9 @@ func appendString(b []byte, s string) []byte {
 }
 
 // writeBody sends an answer. A failed write means that the caller is gone.
+// It ends with a line, so that the prompt of a shell does not stand behind it.
 func writeBody(w http.ResponseWriter, status int, mediaType string, body []byte) {
+	body = append(body[:len(body):len(body)], '\n')
 	h := w.Header()
 	h.Set("Content-Type", mediaType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))

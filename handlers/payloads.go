@@ -163,7 +163,11 @@ func (s *payloads) parameters(q url.Values, names []string) (map[string]any, err
 		case len(values) != 1 || values[0] == "":
 			return nil, InvalidRequest("/"+name, "must stand there once, with a value")
 		case name == "since" || name == "until":
-			doc[name] = s.instant(values[0])
+			at, ok := s.instant(values[0])
+			if !ok {
+				return nil, InvalidRequest("/"+name, "must be a time such as 2026-03-02T09:00:00Z, or an age such as 24h or 7d")
+			}
+			doc[name] = at
 		case name == "limit" || name == "from":
 			if _, err := strconv.ParseUint(values[0], 10, 63); err != nil {
 				return nil, InvalidRequest("/"+name, "must be a number, 0 or more")
@@ -181,12 +185,13 @@ func (s *payloads) parameters(q url.Values, names []string) (map[string]any, err
 	return doc, nil
 }
 
-// instant turns an age into a time; what is none stays what it is.
-func (s *payloads) instant(value string) string {
-	if age, err := time.ParseDuration(value); err == nil && age >= 0 {
-		return s.Now().Add(-age).UTC().Format(time.RFC3339Nano)
+// instant is a time, or an age as a time; ok is false for what is neither.
+func (s *payloads) instant(value string) (at string, ok bool) {
+	if age, err := kycbridge.ParseAge(value); err == nil {
+		return s.Now().Add(-age).UTC().Format(time.RFC3339Nano), true
 	}
-	return value
+	_, err := time.Parse(time.RFC3339, value)
+	return value, err == nil
 }
 
 // body reads a JSON object that fits a component.

@@ -188,7 +188,7 @@ func TestPayloadsOfAStore(t *testing.T) {
 		t.Fatal(exported)
 	}
 	s.ask(t, "GET", "/v1/payloads/export", "", "PayloadParcel")
-	for path, want := range map[string]string{"/v1/payloads/import?dry_run=true": `{"dry_run":true,"read":2,"stored":0,"duplicate":0,"skipped":0}`, "/v1/payloads/import": `{"dry_run":false,"read":2,"stored":0,"duplicate":2,"skipped":0}`} {
+	for path, want := range map[string]string{"/v1/payloads/import?dry_run=true": `{"dry_run":true,"read":2,"stored":0,"duplicate":2,"skipped":0}`, "/v1/payloads/import": `{"dry_run":false,"read":2,"stored":0,"duplicate":2,"skipped":0}`} {
 		s.ask(t, "POST", path, exported, "PayloadImported")
 		if got := s.send(t, "POST", s.url+path, "application/x-ndjson", []byte(exported), 200); strings.TrimSpace(got) != want {
 			t.Errorf("%s: %s", path, got)

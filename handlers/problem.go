@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -22,6 +23,7 @@ var (
 	errTooLarge    = kycbridge.ErrTooLarge
 	errEncoding    = errors.New("content encoding not known")
 	errToken       = errors.New("no admin token")
+	errNoTokens    = fmt.Errorf("no admin tokens: %w", kycbridge.ErrNotFound)
 	errMalformed   = errors.New("payload is not JSON")
 	errInvalid     = errors.New("payload breaks the schema")
 )
@@ -82,6 +84,8 @@ var problems = [...]problem{
 	{kind: kycbridge.ErrUnavailable, name: "unavailable", status: http.StatusServiceUnavailable, retryAfter: 5,
 		title: "Temporarily unavailable", detail: "The store did not answer. Send the request again later."},
 
+	{kind: errNoTokens, name: "not_found", status: http.StatusNotFound,
+		title: "The API is closed", detail: "It has no tokens: write admin.tokens into the configuration, restart, and send one as Authorization: Bearer."},
 	{kind: kycbridge.ErrNotFound, name: "not_found", status: http.StatusNotFound,
 		title: "Not found", detail: "Nothing answers at this address. Check the URL that was configured."},
 	{kind: errMethod, name: "method_not_allowed", status: http.StatusMethodNotAllowed,

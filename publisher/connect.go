@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -38,6 +39,7 @@ type Connection struct {
 	lives int
 
 	strangers
+	forbidden atomic.Bool // the server has refused something to this user
 
 	erasing func(ctx context.Context, stream string, seq uint64) error // nil: erasures are not written down
 	trouble chan struct{}                                              // one reason at most to look after streams and consumers
@@ -79,6 +81,9 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 			log.Info("nats connection back", zap.String("url", Redacted(nc.ConnectedUrl())))
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrPermissionViolation) {
+				c.forbidden.Store(true)
+			}
 			log.Warn("nats reports an error", zap.Error(err))
 		}),
 	}, d.Options...)
@@ -103,6 +108,10 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 	c.nc, c.js = nc, js
 	return c, nil
 }
+
+// Forbidden reports whether the server has refused something to this user. A request that is not allowed gets no
+// answer, so it looks like a server that is away.
+func (c *Connection) Forbidden() bool { return c.forbidden.Load() }
 
 func (c *Connection) begin() {
 	c.mu.Lock()

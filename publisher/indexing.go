@@ -271,7 +271,8 @@ type eventIDs struct {
 // events adds the ids in events. What is not ours has none.
 func (g *gathering) events(ctx context.Context, at *uint64, end uint64) error {
 	read := 0
-	err := g.bus.stored(ctx, g.bus.stream, g.store.names.EventSubjects(), *at+1, func(raw *jetstream.RawStreamMsg) error {
+	// All subjects: what a page holds is then counted without a look at each of them.
+	err := g.bus.stored(ctx, g.bus.stream, ">", *at+1, func(raw *jetstream.RawStreamMsg) error {
 		var ids eventIDs
 		if isEvent(raw.Header) && json.Unmarshal(raw.Data, &ids) == nil && strings.HasSuffix(raw.Subject, "."+ids.Data.VerificationID) {
 			g.event(ids)

@@ -61,7 +61,7 @@ func screenOf(w io.Writer, environ []string) screen {
 	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
 		s.width = width
 	}
-	s.colour = variable(environ, "NO_COLOR") == "" && variable(environ, "TERM") != "dumb"
+	s.colour = variable(environ, "NO_COLOR") == "" && !slices.Contains([]string{"", "dumb"}, variable(environ, "TERM"))
 	return s
 }
 

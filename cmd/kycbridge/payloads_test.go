@@ -27,7 +27,7 @@ import (
 const scriptConfig = `listen: 127.0.0.1:0
 admin: {listen: "127.0.0.1:0", tokens: [hunter2-token]}
 data_dir: $DATA
-embedded: {listen: "127.0.0.1:$PORT"}
+embedded: {listen: "127.0.0.1:$PORT", users: [{username: guest, password: password-of-guest}]}
 accounts:
   - name: acme
     provider: ondato

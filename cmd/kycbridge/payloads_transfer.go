@@ -112,7 +112,10 @@ for any other payload. FILE may be - for standard input.`,
 			}
 			return o.with(cmd, func(ctx context.Context, s store) error {
 				if !yes && !dryRun {
-					_, n, err := importFile(ctx, cmd, s, args[0], true)
+					would, n, err := importFile(ctx, cmd, s, args[0], true)
+					if err == nil && would.Duplicate+would.Skipped > 0 {
+						err = printImported(cmd.ErrOrStderr(), would, n, true, false)
+					}
 					if err == nil {
 						err = ask(ctx, cmd, fmt.Sprintf("Import %s?", plural(n, "payload")))
 					}
@@ -191,7 +194,11 @@ func printImported(w io.Writer, done archive.Imported, n int, dryRun, asJSON boo
 		text += fmt.Sprintf(", %d left out: refused ones, or of somebody who was erased", done.Skipped)
 	}
 	if dryRun {
-		text = plural(n, "payload") + " can be imported; nothing was stored"
+		text = fmt.Sprintf("%s read: %d would be stored, %d are stored already", plural(n, "payload"), n-done.Duplicate-done.Skipped, done.Duplicate)
+		if done.Skipped > 0 {
+			text += fmt.Sprintf(", %d would be left out: refused ones, or of somebody who was erased", done.Skipped)
+		}
+		text += "; nothing was stored"
 	}
 	_, err := fmt.Fprintln(w, text)
 	return err

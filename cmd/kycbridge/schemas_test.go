@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -93,7 +94,11 @@ func TestSchemasRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := finish(t, command(t, append([]string{"schemas"}, c.args...)...))
-			if got.code != 1 || got.stdout != "" || got.stderr != "kycbridge: "+c.stderr+"\n" {
+			want := "kycbridge: " + c.stderr + "\n"
+			if slices.Contains(c.args, "--json") { // a refusal is JSON too
+				want = `{"error":"` + c.stderr + "\"}\n"
+			}
+			if got.code != 1 || got.stdout != "" || got.stderr != want {
 				t.Errorf("code %d, stdout %q, stderr:\n%s", got.code, got.stdout, got.stderr)
 			}
 		})

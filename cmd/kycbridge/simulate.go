@@ -1,10 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -122,19 +127,66 @@ func readSecret(file string) (string, error) {
 
 // runSimulated prints how to reach the provider and what it has seen when ctx ends.
 func runSimulated(ctx context.Context, provider simulate.Provider, o simulate.Options, stdout, stderr io.Writer) error {
+	account, err := accountIn(o.CallbackURL, provider.Name)
+	if err != nil {
+		return err
+	}
+	o.Answered = func(status int, body []byte) { fmt.Fprintln(stderr, callbackAnswer(status, body)) }
 	server, err := simulate.Start(provider, o)
 	if err != nil {
 		return err
 	}
 	defer server.Close()
-	fmt.Fprintf(stdout, "accounts:\n  - name: simulated\n    provider: %s\n    environment: test\n    auth: %s\n    api: %s\n%s",
-		server.Name(), server.Auth(), server.APIText(), server.Settings())
+	fmt.Fprintf(stdout, "accounts:\n  - name: %s\n    provider: %s\n    environment: test\n    auth: %s\n    api: %s\n%s",
+		account, server.Name(), server.Auth(), server.APIText(), server.Settings())
 	fmt.Fprintf(stderr, "A simulated %s answers at %s. End with Ctrl-C.\n", server.Name(), server.URL())
 	<-ctx.Done()
 	stats := server.Stats()
 	fmt.Fprintf(stderr, "\nCalls: %s. Callbacks: %d sent, %d taken, %d given up, %d on their way.\n",
 		tally(stats.Calls), stats.Callbacks, stats.Accepted, stats.GivenUp, stats.Waiting)
 	return nil
+}
+
+// accountIn is the account that a callback URL names: callbacks would meet no other. An address that is not one of
+// kycbridge's names none.
+func accountIn(callbackURL, provider string) (string, error) {
+	const standard = "simulated"
+	if callbackURL == "" {
+		return standard, nil
+	}
+	u, err := url.Parse(callbackURL)
+	if err != nil || u.Host == "" {
+		return "", errors.New("--callback-url: write an address such as http://127.0.0.1:8080/webhooks/" + provider + "/acme")
+	}
+	_, path, ok := strings.Cut(u.Path, "/webhooks/")
+	named, account, whole := strings.Cut(path, "/")
+	switch {
+	case !ok || !whole || account == "" || strings.Contains(account, "/"):
+		return standard, nil
+	case named != provider:
+		return "", fmt.Errorf("--callback-url is the address of an account of %s, and callbacks of %s would be refused there: write /webhooks/%s/%s", printable(named), provider, provider, printable(account))
+	}
+	return account, nil
+}
+
+// callbackAnswer is what a callback was answered, and what to do about a refusal.
+func callbackAnswer(status int, body []byte) string {
+	var said struct {
+		Status         string `json:"status"`
+		VerificationID string `json:"verification_id"`
+		Title          string `json:"title"`
+	}
+	_ = json.Unmarshal(body, &said) // what is not ours says nothing
+	text := fmt.Sprintf("callback answered %d %s", status, printable(cmp.Or(said.Status, said.Title, http.StatusText(status))))
+	switch {
+	case status == 0:
+		text = "callback got no answer: does kycbridge serve run at the address of --callback-url?"
+	case status == http.StatusNotFound:
+		text += ": the running kycbridge has no such account; put the lines above into its configuration and restart it"
+	case status == http.StatusUnauthorized:
+		text += ": the account in the running kycbridge has another credential than the lines above"
+	}
+	return text + after(" ", shortID(printable(said.VerificationID)))
 }
 
 // tally is a list of counts, or none.

@@ -176,7 +176,7 @@ func start(ctx context.Context, c *apiClient, o *startFlags, body []byte, stdout
 		fmt.Fprintln(stderr, "this start was made before with the same key; nothing new was started")
 	}
 	if o.asJSON {
-		_, err := fmt.Fprintf(stdout, "%s\n", got.body)
+		_, err := fmt.Fprintf(stdout, "%s\n", bytes.TrimSpace(got.body))
 		return err
 	}
 	return labelled(stdout, "verification", receipt.VerificationID, "reference", receipt.Reference, "url", receipt.URL, "expires", receipt.ExpiresAt)

@@ -188,7 +188,7 @@ func submit(ctx context.Context, c *apiClient, path string, body []byte, asJSON 
 		return submitError(fmt.Errorf("%s answered what is no receipt", c.base))
 	}
 	if asJSON {
-		_, err := fmt.Fprintf(stdout, "%s\n", got.body)
+		_, err := fmt.Fprintf(stdout, "%s\n", bytes.TrimSpace(got.body))
 		return err
 	}
 	return labelled(stdout, "status", receipt.Status, "provider", string(receipt.Provider))

@@ -86,7 +86,7 @@ func watch(ctx context.Context, c *apiClient, body []byte, asJSON bool, stdout i
 		return fmt.Errorf("%s answered what is no receipt; name the address of the admin API with --api", c.base)
 	}
 	if asJSON {
-		_, err := fmt.Fprintf(stdout, "%s\n", got.body)
+		_, err := fmt.Fprintf(stdout, "%s\n", bytes.TrimSpace(got.body))
 		return err
 	}
 	return labelled(stdout, "verification", receipt.VerificationID, "status", receipt.Status)

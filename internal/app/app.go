@@ -270,6 +270,9 @@ func (a *App) openStore(ctx context.Context) error {
 	}
 	if a.store, err = publisher.OpenStore(ctx, connection, a.names(), c.Receive.MaxBody, max(c.Store.Replicas, 1)); err != nil {
 		connection.Close()
+		if connection.Forbidden() {
+			return fmt.Errorf("%w: %w", errForbidden, err)
+		}
 		return a.explained(err)
 	}
 	a.stops = append(a.stops, a.store.Close)

@@ -23,7 +23,7 @@ func (c checker) accounts() {
 		c.readable(key+".auth", a)
 		c.auth(key+".auth", a.Auth)
 		if len(a.Auth.kinds()) == 0 && len(a.API) == 0 {
-			c.fault(key+".auth", "has no credential, so every callback would be refused", "write one of basic, bearer, headers, hmac, keys, url_tokens")
+			c.fault(key+".auth", "has no credential, so every callback would be refused", "write one of "+strings.Join(c.credentials(a), ", "))
 		}
 		c.cidrs(key+".allow_ips", a.AllowIPs)
 		c.api(key+".api", a)
@@ -33,6 +33,14 @@ func (c checker) accounts() {
 		c.settings(key, a)
 		c.reading(key, a)
 	}
+}
+
+// credentials are the kinds of credential that the provider of an account reads.
+func (c checker) credentials(a Account) []string {
+	if c.knows(a) {
+		return c.catalog.AuthKeys[a.Provider]
+	}
+	return []string{"basic", "bearer", "headers", "hmac", "keys", "url_tokens"}
 }
 
 // identity checks what an account is.
@@ -153,10 +161,20 @@ func (c checker) api(key string, a Account) {
 			}
 		}
 	}
+	if a.API == nil {
+		return
+	}
+	var missing []string
 	for _, name := range c.catalog.APINeeds[a.Provider] {
-		if len(a.API) > 0 && a.API[name] == "" && !c.unsound(join(key, name)) && !c.unsound(join(key, name+"_file")) {
-			c.fault(join(key, name), "is missing", "write it, or remove the api section")
+		if a.API[name] == "" && !c.unsound(join(key, name)) && !c.unsound(join(key, name+"_file")) {
+			missing = append(missing, name)
 		}
+	}
+	switch {
+	case len(missing) == 1:
+		c.fault(join(key, missing[0]), "is missing", "write it, or remove the api section")
+	case len(missing) > 1: // one mistake, one fault
+		c.fault(key, "lacks "+strings.Join(missing, ", "), "write them, or remove the api section")
 	}
 }
 
@@ -181,6 +199,7 @@ func (c checker) confirm(key string, a Account) {
 	}
 	switch {
 	case !confirm:
+	case a.API != nil && len(a.API) == 0: // that is a fault of its own
 	case len(a.API) == 0 && a.Confirm == nil:
 		c.fault(key, "is true for this provider unless written, and api is missing", "write confirm: false or give api credentials")
 	case len(a.API) == 0:

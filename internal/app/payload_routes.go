@@ -194,7 +194,7 @@ func (p payloadTool) purge(ctx context.Context, a *archive.Archive, r handlers.P
 	before, ok := before(q.OlderThan, a.Now())
 	switch {
 	case !ok:
-		return handlers.InvalidRequest("/older_than", "must be an age such as 720h, or a time that lies behind")
+		return handlers.InvalidRequest("/older_than", "must be an age such as 720h or 30d, or a time that lies behind")
 	case q.Filter.Status == archive.StatusIgnored:
 		return handlers.InvalidRequest("/filter/status", "must be one of accepted, quarantined, refused here")
 	case q.Filter.Limit != 0 || q.Filter.From != 0:
@@ -237,8 +237,8 @@ func (p payloadTool) find(ctx context.Context, a *archive.Archive, r handlers.Pa
 
 // before reads an age or an instant, neither of which lies ahead.
 func before(s string, now time.Time) (time.Time, bool) {
-	if age, err := time.ParseDuration(s); err == nil {
-		return now.Add(-age), age >= 0
+	if age, err := kycbridge.ParseAge(s); err == nil {
+		return now.Add(-age), true
 	}
 	at, err := time.Parse(time.RFC3339, s)
 	return at, err == nil && !at.After(now)

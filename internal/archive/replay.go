@@ -3,7 +3,6 @@ package archive
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"strings"
@@ -45,7 +44,8 @@ const (
 	ResultUnchanged = "unchanged"
 	ResultBlocked   = "blocked" // a payload fits today's schema or mapping no more
 	ResultAdmitted  = "admitted"
-	ResultStill     = "still " // and the shelf
+	ResultDuplicate = "stored before" // the provider has repeated it meanwhile, and it was taken then
+	ResultStill     = "still "        // and the shelf
 	ResultSent      = "sent"
 )
 
@@ -293,93 +293,6 @@ func (r *replay) base(ctx context.Context, k kycbridge.Key, kept []kycbridge.Pay
 		return nil
 	})
 	return base, err
-}
-
-// readmit hands quarantined or refused payloads in again, in the order in which they came.
-func (r *replay) readmit(ctx context.Context) error {
-	n := 0
-	return r.find(ctx, r.o.Filter, false, func(k kycbridge.Kept) error {
-		if err := r.pace.Wait(ctx); err != nil {
-			return err
-		}
-		out, err := r.readmitOne(ctx, k)
-		if err != nil {
-			return fmt.Errorf("payload %s: %w", k.ID, err)
-		}
-		r.seen(k.Seq, false)
-		if err := r.report(out, 0); err != nil {
-			return err
-		}
-		if n++; r.o.Limit > 0 && n >= r.o.Limit {
-			return kycbridge.ErrEnough
-		}
-		return nil
-	})
-}
-
-// readmitOne hands one payload in again. It leaves its shelf only when it is durable in the log.
-func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, error) {
-	out := Replayed{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, PayloadID: k.ID, Result: ResultStill + string(k.Shelf), Reason: k.Reason}
-	if k.Provider == kycbridge.UnknownAccount {
-		k.Provider, k.Account = k.Addressed.Provider, k.Addressed.Account // it may be configured by now
-	}
-	account, err := r.Accounts.Find(k.Provider, k.Account)
-	if err != nil {
-		out.Reason = "account is not configured here"
-		if path := r.addressed(k); path != "" {
-			out.Reason = "no account is configured for " + path
-		}
-		return out, nil
-	}
-	out.Provider, out.Account = k.Provider, k.Account
-	p := k.Payload
-	if k.Shelf == kycbridge.ShelfRefused {
-		placement, err := account.Provider.Verify(account.Credentials, *k.Request)
-		if err != nil {
-			return out, nil
-		}
-		p.Via, p.Placement = event.ViaCallback, placement
-	}
-	id, reason, _ := r.Intake.Examine(account, p)
-	if reason != "" && k.Shelf == kycbridge.ShelfQuarantine {
-		out.Reason = reason
-		return out, nil
-	}
-	out.Result, out.Reason = ResultAdmitted, reason
-	if id.Reference != "" {
-		out.VerificationID = event.VerificationID(k.Provider, k.Account, id.Reference)
-	}
-	if k.Shelf == kycbridge.ShelfQuarantine && k.Reason == kycbridge.QuarantineUnmapped {
-		return r.remap(ctx, account, k, out)
-	}
-	if r.o.DryRun {
-		return out, nil
-	}
-	if _, err := r.Intake.Ingest(ctx, account, p); err != nil {
-		return out, err
-	}
-	return out, r.Keeper.Erase(ctx, k.Shelf, k.Seq, false)
-}
-
-// remap tries the mapping on a payload that lies in the log and could not be mapped when it came.
-func (r *replay) remap(ctx context.Context, a *kycbridge.Account, k kycbridge.Kept, out Replayed) (Replayed, error) {
-	if _, err := a.Observe(k.Payload); errors.Is(err, kycbridge.ErrUnmappable) {
-		out.Result, out.Reason = ResultStill+string(k.Shelf), kycbridge.QuarantineUnmapped
-		return out, nil
-	}
-	if r.o.DryRun {
-		return out, nil
-	}
-	replayer := *r.Replayer
-	replayer.Unmapped, replayer.Base = func(string) bool { return true }, r.base
-	_, e, err := replayer.Replay(ctx, kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: out.VerificationID})
-	if err != nil {
-		return out, err
-	}
-	if e != nil {
-		out.Revision = e.Data.Revision
-	}
-	return out, r.Keeper.Erase(ctx, k.Shelf, k.Seq, false)
 }
 
 // ToSubject sends events to another subject.

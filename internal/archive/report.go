@@ -296,6 +296,9 @@ func (r Report) PassedOver() (from uint64, n int) {
 func (r Report) Verdict() string {
 	switch {
 	case r.Sound():
+		if r.Total.Accepted == 1 {
+			return "Nothing is lost: 1 payload was accepted, and what became of it is known."
+		}
 		return fmt.Sprintf("Nothing is lost: %d payloads were accepted, and what became of each is known.", r.Total.Accepted)
 	case r.MissingAll == 0:
 		return fmt.Sprintf("%d of %d accepted payloads are not accounted for.", r.LostAll, r.Total.Accepted)

@@ -102,16 +102,8 @@ func (a *Archive) Import(ctx context.Context, r io.Reader, dryRun bool, progress
 		}
 		if why {
 			out.Skipped++
-		} else if !dryRun {
-			stored, err := a.Keeper.Put(ctx, k)
-			if err != nil {
-				return out, fmt.Errorf("line %d: %w", n, err)
-			}
-			if stored.Duplicate {
-				out.Duplicate++
-			} else {
-				out.Stored++
-			}
+		} else if err := a.put(ctx, k, dryRun, &out); err != nil {
+			return out, fmt.Errorf("line %d: %w", n, err)
 		}
 		if progress != nil {
 			progress(n)
@@ -121,6 +113,42 @@ func (a *Archive) Import(ctx context.Context, r io.Reader, dryRun bool, progress
 		return out, fmt.Errorf("read parcels: %w", err)
 	}
 	return out, nil
+}
+
+// put stores a parcel, or only looks whether it is stored already.
+func (a *Archive) put(ctx context.Context, k kycbridge.Kept, dryRun bool, out *Imported) error {
+	if dryRun {
+		there, err := a.holds(ctx, k)
+		if there {
+			out.Duplicate++
+		}
+		return err
+	}
+	stored, err := a.Keeper.Put(ctx, k)
+	switch {
+	case err != nil:
+		return err
+	case stored.Duplicate:
+		out.Duplicate++
+	default:
+		out.Stored++
+	}
+	return nil
+}
+
+// holds reports whether a payload lies where k would be put.
+func (a *Archive) holds(ctx context.Context, k kycbridge.Kept) (there bool, err error) {
+	q := kycbridge.KeptQuery{Shelf: k.Shelf, Provider: k.Provider, Account: k.Account, Reason: k.Reason, HeadersOnly: true}
+	if k.Shelf == "" || k.Shelf == kycbridge.ShelfPayloads {
+		q.VerificationID, q.Reason = k.VerificationID, ""
+	}
+	err = a.Shelves.Kept(ctx, q, func(kept kycbridge.Kept) error {
+		if there = kept.ID == k.ID; there {
+			return kycbridge.ErrEnough
+		}
+		return nil
+	})
+	return there, err
 }
 
 // stays reports whether a parcel is not to be put back: a refused payload has lost its credentials on

@@ -3,6 +3,7 @@ package simulate
 import (
 	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"time"
 )
@@ -129,10 +130,20 @@ func (s *Server) deliver(m Message) bool {
 	s.mu.Unlock()
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
+		s.answered(0, nil)
 		return false
 	}
+	body, _ := io.ReadAll(io.LimitReader(res.Body, 1<<16))
 	res.Body.Close()
+	s.answered(res.StatusCode, body)
 	return s.provider.Delivered(res.StatusCode)
+}
+
+// answered tells what a delivery was answered.
+func (s *Server) answered(status int, body []byte) {
+	if s.Answered != nil && s.life.Err() == nil {
+		s.Answered(status, body)
+	}
 }
 
 // pause lets life time pass; false when the server was closed.

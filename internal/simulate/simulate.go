@@ -31,6 +31,8 @@ type Options struct {
 	Faults      Faults
 	Credentials Credentials
 	Seed        uint64
+	// Answered, if set, is told what each delivery of a callback was answered; status 0 is no answer.
+	Answered func(status int, body []byte)
 }
 
 // Credentials are what the simulated provider accepts on its API and presents on callbacks. What is

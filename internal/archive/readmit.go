@@ -1,0 +1,117 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"kycbridge"
+	"kycbridge/event"
+)
+
+// readmit hands quarantined or refused payloads in again, in the order in which they came.
+func (r *replay) readmit(ctx context.Context) error {
+	n := 0
+	return r.find(ctx, r.o.Filter, false, func(k kycbridge.Kept) error {
+		if err := r.pace.Wait(ctx); err != nil {
+			return err
+		}
+		out, err := r.readmitOne(ctx, k)
+		if err != nil {
+			return fmt.Errorf("payload %s: %w", k.ID, err)
+		}
+		r.seen(k.Seq, false)
+		if err := r.report(out, 0); err != nil {
+			return err
+		}
+		if n++; r.o.Limit > 0 && n >= r.o.Limit {
+			return kycbridge.ErrEnough
+		}
+		return nil
+	})
+}
+
+// readmitOne hands one payload in again. It leaves its shelf only when it is durable in the log.
+func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, error) {
+	out := Replayed{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, PayloadID: k.ID, Result: ResultStill + string(k.Shelf), Reason: k.Reason}
+	if k.Provider == kycbridge.UnknownAccount {
+		k.Provider, k.Account = k.Addressed.Provider, k.Addressed.Account // it may be configured by now
+	}
+	account, err := r.Accounts.Find(k.Provider, k.Account)
+	if err != nil {
+		out.Reason = "account is not configured here"
+		if path := r.addressed(k); path != "" {
+			out.Reason = "no account is configured for " + path
+		}
+		return out, nil
+	}
+	out.Provider, out.Account = k.Provider, k.Account
+	p := k.Payload
+	if k.Shelf == kycbridge.ShelfRefused {
+		placement, err := account.Provider.Verify(account.Credentials, *k.Request)
+		if err != nil {
+			return out, nil
+		}
+		p.Via, p.Placement = event.ViaCallback, placement
+	}
+	id, reason, _ := r.Intake.Examine(account, p)
+	if reason != "" && k.Shelf == kycbridge.ShelfQuarantine {
+		out.Reason = reason
+		return out, nil
+	}
+	out.Result, out.Reason = ResultAdmitted, reason
+	if id.Reference != "" {
+		out.VerificationID = event.VerificationID(k.Provider, k.Account, id.Reference)
+	}
+	if k.Shelf == kycbridge.ShelfQuarantine && k.Reason == kycbridge.QuarantineUnmapped {
+		return r.remap(ctx, account, k, out)
+	}
+	if r.o.DryRun {
+		there, err := r.admittedBefore(ctx, account, p, id)
+		if there {
+			out.Result = ResultDuplicate
+		}
+		return out, err
+	}
+	receipt, err := r.Intake.Ingest(ctx, account, p)
+	if err != nil {
+		return out, err
+	}
+	if receipt.Status == kycbridge.ReceiptDuplicate {
+		out.Result = ResultDuplicate
+	}
+	return out, r.Keeper.Erase(ctx, k.Shelf, k.Seq, false)
+}
+
+// admittedBefore reports whether a payload lies in the log already.
+func (r *replay) admittedBefore(ctx context.Context, account *kycbridge.Account, p kycbridge.Payload, id kycbridge.Identity) (bool, error) {
+	if id.Reference == "" {
+		return false, nil
+	}
+	p.VerificationID = event.VerificationID(p.Provider, p.Account, id.Reference)
+	if p.ID = kycbridge.PayloadID(p.Provider, p.Account, id.EventID, p.Digest); account.Name != p.Account {
+		return false, nil
+	}
+	return r.holds(ctx, kycbridge.Kept{Payload: p})
+}
+
+// remap tries the mapping on a payload that lies in the log and could not be mapped when it came.
+func (r *replay) remap(ctx context.Context, a *kycbridge.Account, k kycbridge.Kept, out Replayed) (Replayed, error) {
+	if _, err := a.Observe(k.Payload); errors.Is(err, kycbridge.ErrUnmappable) {
+		out.Result, out.Reason = ResultStill+string(k.Shelf), kycbridge.QuarantineUnmapped
+		return out, nil
+	}
+	if r.o.DryRun {
+		return out, nil
+	}
+	replayer := *r.Replayer
+	replayer.Unmapped, replayer.Base = func(string) bool { return true }, r.base
+	_, e, err := replayer.Replay(ctx, kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: out.VerificationID})
+	if err != nil {
+		return out, err
+	}
+	if e != nil {
+		out.Revision = e.Data.Revision
+	}
+	return out, r.Keeper.Erase(ctx, k.Shelf, k.Seq, false)
+}
