@@ -32,13 +32,18 @@ func demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show it at work with four simulated providers: one process, nothing to install",
-		Long: fmt.Sprintf(`Start kycbridge with an embedded NATS server in a temporary folder and a simulated
+		Long: fmt.Sprintf(`Show what kycbridge promises, each promise with a figure that is measured as you look: a
+thousand callbacks and a process that is killed in the middle, states that nobody knows,
+callbacks in the wrong order, and names of people that are looked for in logs and metrics.
+
+Then start kycbridge with an embedded NATS server in a temporary folder and a simulated
 provider of each kind, start verifications at each of them through the API, and print
 every event that comes of it. The people who take them are synthetic and live %d times
-as fast as the clock.
+as fast as the clock. It goes on until Ctrl-C, with a token and a configuration to look
+around with.
 
-The columns are those of kycbridge events. Without --once new verifications go on being
-started until Ctrl-C.`, demoSpeed),
+The columns are those of kycbridge events. --once and --json, for scripts, leave the
+promises out.`, demoSpeed),
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return demo(cmd.Context(), once, asJSON, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -55,6 +60,14 @@ func demo(ctx context.Context, once, asJSON bool, stdout, stderr io.Writer) erro
 		return fmt.Errorf("make a temporary folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
+	if !once && !asJSON {
+		if err := acts(ctx, dir, stdout); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(stdout, "5. Four providers, live."); err != nil {
+			return err
+		}
+	}
 	s, err := newStage(ctx, dir)
 	if err != nil {
 		return err
@@ -77,12 +90,31 @@ func demo(ctx context.Context, once, asJSON bool, stdout, stderr io.Writer) erro
 	return err
 }
 
+// lookAround says how to go on beside the running demo.
+func (s *stage) lookAround(stderr io.Writer) {
+	fmt.Fprintf(stderr, `
+It goes on until Ctrl-C. Meanwhile, in another shell:
+  console        http://%s/  with the token %s
+  configuration  %s
+  kycbridge payloads list --config %s
+  kycbridge find %s --config %s
+  kycbridge events --url %s --follow
+Your own: kycbridge init
+
+`, s.app.AdminAddr(), s.token, s.file, s.file, s.first, s.file, s.app.ClientURL())
+}
+
 // stage is kycbridge with the simulated providers around it.
 type stage struct {
 	app       *app.App
 	token     string
+	file      string // its configuration
+	first     string // the external reference of the first verification
 	providers []*simulate.Server
 }
+
+// lookAroundAfter is how many further verifications are started before the demo says how to look around.
+const lookAroundAfter = 3
 
 // demoAccount is the name of the account at every provider.
 const demoAccount = "demo"
@@ -99,9 +131,14 @@ func newStage(ctx context.Context, dir string) (_ *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
+	// Commands beside the demo read the configuration, so it names the port of NATS.
+	port, err := freeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var file strings.Builder
-	fmt.Fprintf(&file, "listen: %s\npublic_url: http://%s\nadmin: {listen: '127.0.0.1:0', tokens: [%s]}\nembedded: {listen: '127.0.0.1:0'}\ndata_dir: %q\naccounts:\n",
-		listen, listen, s.token, dir)
+	fmt.Fprintf(&file, "listen: %s\npublic_url: http://%s\nadmin: {listen: '127.0.0.1:0', tokens: [%s]}\nembedded: {listen: '%s'}\ndata_dir: %q\naccounts:\n",
+		listen, listen, s.token, port, filepath.Join(dir, "data"))
 	for _, provider := range simulate.Providers() {
 		server, err := simulate.Start(provider, simulate.Options{Speed: demoSpeed, CallbackURL: "http://" + listen + "/webhooks/" + provider.Name + "/" + demoAccount})
 		if err != nil {
@@ -112,6 +149,7 @@ func newStage(ctx context.Context, dir string) (_ *stage, err error) {
 			demoAccount, provider.Name, server.Auth(), server.APIText(), server.Settings())
 	}
 	path := filepath.Join(dir, "kycbridge.yaml")
+	s.file = path
 	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
 		return nil, fmt.Errorf("write the configuration: %w", err)
 	}
@@ -186,8 +224,8 @@ func (s *stage) goOn(ctx context.Context, stderr io.Writer) error {
 			return nil
 		case <-tick.C:
 		}
-		if round == 0 { // somebody is still reading
-			fmt.Fprintf(stderr, "It goes on until Ctrl-C. Read the events again with: kycbridge events --url %s\n", s.app.ClientURL())
+		if round == lookAroundAfter { // somebody is still reading
+			s.lookAround(stderr)
 		}
 		provider := s.providers[mathrand.IntN(len(s.providers))]
 		if _, err := s.start(ctx, provider.Name(), people[mathrand.IntN(len(people))]); err != nil && ctx.Err() == nil {
@@ -198,8 +236,12 @@ func (s *stage) goOn(ctx context.Context, stderr io.Writer) error {
 
 // start starts a verification over the API, as a client would.
 func (s *stage) start(ctx context.Context, provider, person string) (kycbridge.Key, error) {
+	external := person + "-" + rand.Text()[:8]
+	if s.first == "" {
+		s.first = external
+	}
 	body, err := json.Marshal(map[string]any{
-		"provider": provider, "account": demoAccount, "external_reference": person + "-" + rand.Text()[:8],
+		"provider": provider, "account": demoAccount, "external_reference": external,
 		"person": map[string]any{"given_name": "Testa", "family_name": "Sample", "birthdate": "1990-02-01", "phone_number": "+915550100001"},
 	})
 	if err != nil {
