@@ -80,6 +80,12 @@ const between = "  "
 
 // print prints rows below their head, fitted to the width of the screen.
 func (s screen) print(columns []column, rows [][]cell) error {
+	_, err := io.WriteString(s.w, strings.Join(s.lines(columns, rows), "\n")+"\n")
+	return err
+}
+
+// lines are rows below their head, fitted to the width of the screen.
+func (s screen) lines(columns []column, rows [][]cell) (lines []string) {
 	widths := make([]int, len(columns))
 	for i, c := range columns {
 		widths[i] = utf8.RuneCountInString(c.name)
@@ -92,12 +98,10 @@ func (s screen) print(columns []column, rows [][]cell) error {
 	for i, c := range columns {
 		head[i] = cell{c.name, headHue}
 	}
-	var b strings.Builder
 	for _, row := range append([][]cell{head}, rows...) {
-		s.row(&b, columns, widths, row)
+		lines = append(lines, s.row(columns, widths, row))
 	}
-	_, err := io.WriteString(s.w, b.String())
-	return err
+	return lines
 }
 
 // fitWidths makes the widths fit the screen: columns that can be spared go, others become narrower. A width of
@@ -132,8 +136,8 @@ func (s screen) fitWidths(columns []column, widths []int) {
 	}
 }
 
-// row writes one line.
-func (s screen) row(b *strings.Builder, columns []column, widths []int, row []cell) {
+// row is one line.
+func (s screen) row(columns []column, widths []int, row []cell) string {
 	var parts []string
 	for i, c := range row {
 		if widths[i] == 0 {
@@ -150,7 +154,7 @@ func (s screen) row(b *strings.Builder, columns []column, widths []int, row []ce
 			parts = append(parts, s.paint(text, c.hue)+gap)
 		}
 	}
-	b.WriteString(strings.TrimRight(strings.Join(parts, between), " ") + "\n")
+	return strings.TrimRight(strings.Join(parts, between), " ")
 }
 
 // verdict is the outcome of a decision as it is shown.

@@ -202,16 +202,20 @@ func printEntries(s screen, entries []archive.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	columns := []column{{name: "RECEIVED"}, {name: "STATUS"}, {name: "SEQ", right: true}, {name: "PROVIDER"}, {name: "ACCOUNT", spare: 1},
+	return s.print(entryTable(entries))
+}
+
+// entryTable is a table of payloads.
+func entryTable(entries []archive.Entry) (columns []column, rows [][]cell) {
+	columns = []column{{name: "RECEIVED"}, {name: "STATUS"}, {name: "SEQ", right: true}, {name: "PROVIDER"}, {name: "ACCOUNT", spare: 1},
 		{name: "VERIFICATION"}, {name: "VIA", spare: 3}, {name: "PAYLOAD"}, {name: "BYTES", right: true, spare: 4},
 		{name: "REASON", spare: 2}, {name: "EVENT", least: 12, spare: 5}}
-	var rows [][]cell
 	for _, e := range entries {
 		rows = append(rows, []cell{{shortTime(e.ReceivedAt), dimHue}, {e.Status, statusHue(e.Status)}, {strconv.FormatUint(e.Seq, 10), ""},
 			{e.Provider, ""}, {e.Account, ""}, {orNone(shortID(e.VerificationID)), ""}, {e.Via, ""}, {shortPayload(e), ""},
 			{strconv.Itoa(e.Bytes), ""}, {orNone(e.Reason), ""}, {orNone(cmp.Or(e.Event, e.Addressed)), ""}})
 	}
-	return s.print(columns, rows)
+	return columns, rows
 }
 
 // statusHue is the colour of the status of a payload.

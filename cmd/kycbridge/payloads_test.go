@@ -79,6 +79,7 @@ func TestPayloadScripts(t *testing.T) {
 				ts.Check(of(ts).settle())
 			},
 			"settle": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).settle()) },
+			"top":    func(ts *testscript.TestScript, _ bool, _ []string) { topCommandScript(ts, of(ts)) },
 			"stop":   func(ts *testscript.TestScript, _ bool, _ []string) { of(ts).stop() },
 		},
 	})
