@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -144,17 +145,37 @@ func (s *Store) Indexed(ctx context.Context, text string, beginning bool) ([]kyc
 	}
 	var found []kycbridge.Indexed
 	for _, filter := range s.indexFilters(key, text, beginning) {
-		err := s.newestOf(ctx, s.names.index(), filter, indexMost, func(raw *jetstream.RawStreamMsg) error {
-			if e, ok := indexedAt(raw.Subject); ok {
-				found = append(found, e)
-			}
-			return nil
-		})
+		subjects, err := s.indexSubjects(ctx, filter, beginning)
 		if err != nil {
 			return nil, fmt.Errorf("look up an id: %w", err)
 		}
+		for _, subject := range subjects {
+			if e, ok := indexedAt(subject); ok {
+				found = append(found, e)
+			}
+		}
 	}
 	return found, nil
+}
+
+// indexSubjects are the subjects of the index that a filter matches. Those of a whole id, of which there are few,
+// the server knows by heart. Many may begin alike: it is asked for their messages, of which it gives so many and
+// no more, at the price of reading them.
+func (s *Store) indexSubjects(ctx context.Context, filter string, beginning bool) (subjects []string, err error) {
+	if beginning {
+		err = s.newestOf(ctx, s.names.index(), filter, indexMost, func(raw *jetstream.RawStreamMsg) error {
+			subjects = append(subjects, raw.Subject)
+			return nil
+		})
+		return subjects, err
+	}
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	info, err := s.index.stream.Info(ctx, jetstream.WithSubjectFilter(filter))
+	if err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(info.State.Subjects)), nil
 }
 
 // indexFilters are the subjects under which an id stands, or those that begin like it.
@@ -184,15 +205,18 @@ func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
 
 // QuarantinedOf are the places in quarantine of payloads that name a verification.
 func (s *Store) QuarantinedOf(ctx context.Context, verificationID string) (places []uint64, err error) {
-	filter := s.names.join("index.at", orAny(ownerOf(verificationID)), "*")
-	err = s.newestOf(ctx, s.names.index(), filter, mostOfOne, func(raw *jetstream.RawStreamMsg) error {
-		if seq, ok := placeAt(raw.Subject[strings.LastIndexByte(raw.Subject, '.')+1:]); ok {
-			places = append(places, seq)
-		}
-		return nil
-	})
+	owner := ownerOf(verificationID)
+	if owner == "" {
+		return nil, nil
+	}
+	subjects, err := s.indexSubjects(ctx, s.names.join("index.at", owner, "*"), false)
 	if err != nil {
 		return nil, fmt.Errorf("look for payloads in quarantine: %w", err)
+	}
+	for _, subject := range subjects {
+		if seq, ok := placeAt(subject[strings.LastIndexByte(subject, '.')+1:]); ok {
+			places = append(places, seq)
+		}
 	}
 	slices.Sort(places)
 	return places, nil

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,13 +19,14 @@ import (
 )
 
 const (
-	indexAtOnce = 450                    // entries of one batch; the server allows 1000 messages
+	indexAtOnce = 950                    // entries of one batch; the server allows 1000 messages
 	indexRead   = 1500                   // messages of a stream that are read for one batch
 	indexPause  = 500 * time.Millisecond // between two looks at streams that have nothing new
 	indexApart  = 5 * time.Second        // before this process looks again where another one indexes
 	// indexShare holds the indexing back behind payloads: it rests so many times as long as it worked.
-	indexShare = 2
-	indexKnown = 1 << 16 // entries that are known to be there
+	indexShare      = 2
+	indexKnown      = 1 << 16 // entries that are known to be there
+	indexReferences = 32      // of one event
 )
 
 // Indexer writes the index behind what is stored, many entries in one atomic batch with the position up to
@@ -278,7 +281,7 @@ func (g *gathering) events(ctx context.Context, at *uint64, end uint64) error {
 			g.event(ids)
 		}
 		*at = raw.Sequence
-		if read++; read >= indexRead || len(g.entries) >= indexAtOnce/2 || raw.Sequence >= end {
+		if read++; read >= indexRead || len(g.entries) >= indexAtOnce*3/4 || raw.Sequence >= end {
 			return kycbridge.ErrEnough
 		}
 		return nil
@@ -302,8 +305,9 @@ func (g *gathering) event(ids eventIDs) {
 	if external := ids.Data.ExternalReference; external != "" {
 		g.add(g.store.indexSubject(g.key, kycbridge.IndexExternal, external, owner), false)
 	}
-	for _, reference := range ids.Data.Provider.References {
-		if reference != "" {
+	names := slices.Sorted(maps.Keys(ids.Data.Provider.References))
+	for _, name := range names[:min(len(names), indexReferences)] {
+		if reference := ids.Data.Provider.References[name]; reference != "" {
 			g.add(g.store.indexSubject(g.key, kycbridge.IndexReference, reference, owner), false)
 		}
 	}
