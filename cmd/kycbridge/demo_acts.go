@@ -70,7 +70,7 @@ func (t *theatre) start(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	t.process = exec.Command(self, "serve", "--config", t.file)
+	t.process = exec.CommandContext(context.WithoutCancel(ctx), self, "serve", "--config", t.file)
 	t.process.Stdout, t.process.Stderr = log, log
 	if err := t.process.Start(); err != nil {
 		return fmt.Errorf("start kycbridge: %w", err)

@@ -178,12 +178,12 @@ func callbackAnswer(status int, body []byte) string {
 	}
 	_ = json.Unmarshal(body, &said) // what is not ours says nothing
 	text := fmt.Sprintf("callback answered %d %s", status, printable(cmp.Or(said.Status, said.Title, http.StatusText(status))))
-	switch {
-	case status == 0:
+	switch status {
+	case 0:
 		text = "callback got no answer: does kycbridge serve run at the address of --callback-url?"
-	case status == http.StatusNotFound:
+	case http.StatusNotFound:
 		text += ": the running kycbridge has no such account; put the lines above into its configuration and restart it"
-	case status == http.StatusUnauthorized:
+	case http.StatusUnauthorized:
 		text += ": the account in the running kycbridge has another credential than the lines above"
 	}
 	return text + after(" ", shortID(printable(said.VerificationID)))

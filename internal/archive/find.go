@@ -29,16 +29,15 @@ type Indexing interface {
 	Lag(ctx context.Context) (kycbridge.IndexLag, error)
 }
 
-// Heads are the last events of verifications by our id alone, and Origins the accounts of those that have
-// payloads only. Both return kycbridge.ErrNotFound where there is nothing.
-type (
-	Heads interface {
-		Head(ctx context.Context, verificationID string) (kycbridge.Key, kycbridge.State, error)
-	}
-	Origins interface {
-		KeyOf(ctx context.Context, verificationID string) (kycbridge.Key, error)
-	}
-)
+// Heads are the last events of verifications by our id alone, or kycbridge.ErrNotFound.
+type Heads interface {
+	Head(ctx context.Context, verificationID string) (kycbridge.Key, kycbridge.State, error)
+}
+
+// Origins are the accounts of verifications that have payloads, or kycbridge.ErrNotFound.
+type Origins interface {
+	KeyOf(ctx context.Context, verificationID string) (kycbridge.Key, error)
+}
 
 // Found is a verification, or a payload of which no verification is known, that has the id that was looked for.
 // It holds nothing about a person, and not that id.
