@@ -79,7 +79,7 @@ var contents = map[content][]string{
 	aWord: {
 		"status", "detail", "decision", "outcome", "result", "event", "action", "trigger", "step", "stage", "severity",
 		"progress", "type", "reason", "reasons", "code", "codes", "method", "via", "level", "channel", "environment", "notice",
-		"check", "profile", "product", "source",
+		"check", "profile", "product", "source", "key", "applicability", "assessment", "diagnose", "side", "mode",
 	},
 	aTime: {"at", "utc", "time", "timestamp", "deadline", "until"},
 	aNumber: {

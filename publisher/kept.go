@@ -1,12 +1,14 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -295,22 +297,38 @@ func (s *Store) Watches(ctx context.Context, each func(w kycbridge.Watch, due bo
 
 // Revisions reads every event of a verification in order.
 func (b *Bus) Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridge.State) error) error {
-	err := b.stored(ctx, b.stream, b.names.anyEvent(k), 1, func(raw *jetstream.RawStreamMsg) error {
-		if !isEvent(raw.Header) {
+	stored, err := b.eventsOf(ctx, k)
+	for i := 0; err == nil && i < len(stored); i++ {
+		if !isEvent(stored[i].Header) {
 			b.passOver(b.names.events())
-			return nil
+			continue
 		}
-		state, err := b.revision(raw)
-		if err != nil {
-			return err
+		var state kycbridge.State
+		if state, err = b.revision(stored[i]); err == nil {
+			state.Read = true
+			err = each(state)
 		}
-		state.Read = true
-		return each(state)
-	})
+	}
 	if err != nil && !errors.Is(err, kycbridge.ErrEnough) {
 		return fmt.Errorf("read revisions: %w", err)
 	}
 	return nil
+}
+
+// eventsOf are the messages of a verification in the event stream. They are read kind by kind: for a subject with a
+// wildcard the server would look at every message of each block of the stream's files that it opens.
+func (b *Bus) eventsOf(ctx context.Context, k kycbridge.Key) (found []*jetstream.RawStreamMsg, err error) {
+	for _, kind := range []event.Kind{event.KindUpdated, event.KindCompleted, event.KindClosed} {
+		err = b.stored(ctx, b.stream, b.names.event(k, kind), 1, func(raw *jetstream.RawStreamMsg) error {
+			found = append(found, raw)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(found, func(x, y *jetstream.RawStreamMsg) int { return cmp.Compare(x.Sequence, y.Sequence) })
+	return found, nil
 }
 
 // Published reads what has been published since then, without the bodies. Empty provider or account
