@@ -185,5 +185,13 @@ type EventMeta struct {
 	Until     time.Time // the instant of that fact
 }
 
+// PublishedEvent is an event as it lies in the event stream.
+type PublishedEvent struct {
+	Key
+	Seq   uint64    // in the event stream; 0: not known
+	At    time.Time // when it was published
+	Event *event.Event
+}
+
 // ErrEnough ends a reading early; it is no error to whoever began it.
 var ErrEnough = errors.New("enough")

@@ -22,6 +22,7 @@ type Recomputed struct {
 	// verdict that would be forgotten: nothing is published of this verification. "" is none.
 	Blocked string
 	Why     string // of Blocked
+	NoEvent string // of a preview: why the payload leads to no event; "" where it leads to one
 
 	seq    uint64  // of Before
 	newest Payload // of those that were read
@@ -92,6 +93,38 @@ func (r *Replayer) Recompute(ctx context.Context, k Key) (Recomputed, error) {
 		}
 	}
 	out.After, out.Events = course.state.Data, course.events
+	return out, nil
+}
+
+// Preview is what one more payload would make of a verification: it is worked as if it were stored behind
+// all others, on top of what was last published. Nothing is stored or published.
+func (r *Replayer) Preview(ctx context.Context, k Key, p Payload) (Recomputed, error) {
+	out := Recomputed{Key: k, newest: p}
+	last, err := r.Normalizer.Events.Last(ctx, k, true)
+	if err != nil {
+		return out, fmt.Errorf("read last event: %w", err)
+	}
+	out.Before, out.seq = last.Data, last.Seq
+	course := &course{state: last}
+	if err := r.Normalizer.Log.History(ctx, k, func(stored Payload) error {
+		course.payloads = append(course.payloads, stored)
+		return nil
+	}); err != nil {
+		return out, fmt.Errorf("read stored payloads: %w", err)
+	}
+	course.payloads = append(course.payloads, p)
+	out.Payloads = len(course.payloads)
+	n := *r.Normalizer
+	n.Events, n.Log, n.Triggers, n.inMemory = course, course, nil, true
+	done, err := n.Process(ctx, p)
+	switch {
+	case errors.Is(err, ErrUnmappable):
+		out.Blocked, out.Why = p.ID, QuarantineUnmapped
+		return out, nil
+	case err != nil:
+		return out, err
+	}
+	out.NoEvent, out.After, out.Events = done.NoEvent, course.state.Data, course.events
 	return out, nil
 }
 

@@ -31,6 +31,12 @@ type Watch struct {
 	Seen        map[string]Seen `json:"seen,omitempty"`     // by part: what was stored last
 }
 
+// Session is an open session as it waits for its next look.
+type Session struct {
+	Watch
+	Next time.Time // of the look; zero: it is due
+}
+
 // Seen is the body of a part that was stored last.
 type Seen struct {
 	PayloadID string `json:"payload_id"`

@@ -47,6 +47,15 @@ func Differences(before, after *Data) []Difference {
 	return c.found
 }
 
+// Masked is d as decoded JSON without what may be about a person, for whoever may not see that.
+func Masked(d *Data) any {
+	c := comparison{}
+	if d != nil {
+		c.provider = d.Provider.Name
+	}
+	return c.mask("", tree(d))
+}
+
 // tree is d as decoded JSON; nil is an empty object.
 func tree(d *Data) any {
 	if d == nil {

@@ -77,6 +77,10 @@ func newArchive(accounts kycbridge.Accounts, intake *kycbridge.Intake, store *pu
 		Streams:  []archive.Streams{store, bus},
 		Erasures: store,
 
+		Newest:       store,
+		NewestEvents: bus,
+		Sessions:     store,
+
 		Now:      time.Now,
 		Restored: func() time.Time { return event.ParseInstant(bus.RestoredTime()) },
 	}

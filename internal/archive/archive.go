@@ -84,6 +84,11 @@ type Archive struct {
 	Indexing Indexing
 	Streams  []Streams
 	Erasures Erasures
+
+	Newest       Newest
+	NewestEvents NewestEvents
+	Sessions     Sessions
+
 	Now      func() time.Time
 	Restored func() time.Time // when the event stream lost its end last; zero: never
 }

@@ -49,15 +49,7 @@ type Worked struct {
 // Show tells everything about a payload. Values about a person are masked unless reveal is set;
 // secrets always are.
 func (a *Archive) Show(ctx context.Context, k kycbridge.Kept, reveal bool) (Shown, error) {
-	s := Shown{
-		Entry: a.entryOf(k), ContentType: k.ContentType, Digest: k.Digest, Admitted: k.Placement,
-		Reference: discreet(k.Reference, reveal || event.HarmlessID(k.Reference)),
-		Part:      k.Part, Trigger: k.Trigger, Headers: k.Header, Errors: k.Errors, Masked: !reveal,
-	}
-	if reveal {
-		s.Event = k.Event
-	}
-	s.Body, s.Text = a.body(k, reveal)
+	s := a.View(k, reveal)
 	if k.Shelf != kycbridge.ShelfPayloads {
 		return s, nil
 	}

@@ -1,0 +1,76 @@
+package archive
+
+import (
+	"context"
+	"fmt"
+
+	"kycbridge"
+	"kycbridge/event"
+)
+
+// Admission is what a replay would do with one quarantined or refused payload.
+type Admission struct {
+	Replayed
+	Faults  []kycbridge.FieldError // why today's schema does not take it
+	Mapped  *event.Data            // the state that would follow; nil: none is known
+	NoEvent string                 // why no event would follow; "" where one would
+}
+
+// Admits reports whether a replay would take the payload in.
+func (a Admission) Admits() bool { return a.Result == ResultAdmitted }
+
+// Readmit hands one quarantined or refused payload in again, as Replay does with all that its filter selects.
+func (a *Archive) Readmit(ctx context.Context, k kycbridge.Kept, dryRun bool) (Replayed, error) {
+	r := &replay{Archive: a, o: ReplayOptions{DryRun: dryRun}}
+	out, err := r.readmitOne(ctx, k)
+	if err != nil {
+		return out, fmt.Errorf("payload %s: %w", k.ID, err)
+	}
+	return out, nil
+}
+
+// Preview tells what a replay of one quarantined or refused payload would do, and what today's mapping makes
+// of it. It changes nothing.
+func (a *Archive) Preview(ctx context.Context, k kycbridge.Kept) (Admission, error) {
+	replayed, err := a.Readmit(ctx, k, true)
+	out := Admission{Replayed: replayed}
+	if err != nil {
+		return out, err
+	}
+	account, err := a.Accounts.Find(out.Provider, out.Account)
+	if err != nil {
+		return out, nil // the result says so
+	}
+	id, reason, faults := a.Intake.Examine(account, k.Payload)
+	if out.Faults = faults; reason != "" || !out.Admits() {
+		return out, nil
+	}
+	again, err := a.recomputed(ctx, k, out, id)
+	if err != nil {
+		return out, fmt.Errorf("payload %s: %w", k.ID, err)
+	}
+	if again.Blocked != "" {
+		out.Result, out.Reason = ResultStill+string(kycbridge.ShelfQuarantine), again.Why
+		return out, nil
+	}
+	out.Differences, out.NoEvent, out.Mapped = again.Differences(), again.NoEvent, again.After.Published()
+	return out, nil
+}
+
+// recomputed is the verification with the payload taken in.
+func (a *Archive) recomputed(
+	ctx context.Context, k kycbridge.Kept, out Admission, id kycbridge.Identity,
+) (kycbridge.Recomputed, error) {
+	key := kycbridge.Key{Provider: out.Provider, Account: out.Account, VerificationID: out.VerificationID}
+	replayer := *a.Replayer
+	if k.Reason == kycbridge.QuarantineUnmapped { // it is in the log, and passed over so far
+		replayer.Unmapped = func(string) bool { return true }
+		return replayer.Recompute(ctx, key)
+	}
+	p := k.Payload
+	p.Provider, p.Account, p.VerificationID, p.Reference, p.Event = out.Provider, out.Account, out.VerificationID, id.Reference, id.Event
+	if p.Via == "" {
+		p.Via = event.ViaCallback
+	}
+	return replayer.Preview(ctx, key, p)
+}
