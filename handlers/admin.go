@@ -22,11 +22,12 @@ type AdminOptions struct {
 	Ready        map[string]func(context.Context) error
 	ReadyTimeout time.Duration // 0: DefaultReadyTimeout
 	Metrics      http.Handler  // of /metrics; nil: 404
+	Console      http.Handler  // of / and everything below /console/; nil: 404
 	Logger       *zap.Logger   // nil: no log
 }
 
 // NewAdmin returns the routes for operators: /healthz, /readyz and /metrics, all without
-// credentials. Routes that are added to it belong behind RequireBearer; errors that their handlers
+// credentials, and the console, which asks for them itself. Routes that are added to it belong behind RequireBearer; errors that their handlers
 // return are answered by the same table as those of callbacks.
 func NewAdmin(o AdminOptions) *echo.Echo {
 	if o.ReadyTimeout <= 0 {
@@ -42,6 +43,10 @@ func NewAdmin(o AdminOptions) *echo.Echo {
 	e.Match(read, "/readyz", ready(o))
 	if o.Metrics != nil {
 		e.Match(read, "/metrics", echo.WrapHandler(o.Metrics))
+	}
+	if o.Console != nil {
+		e.Match(read, "/", echo.WrapHandler(o.Console))
+		e.Any("/console/*", echo.WrapHandler(o.Console))
 	}
 	return e
 }

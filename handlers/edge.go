@@ -29,6 +29,8 @@ type Outcome struct {
 	Account  string // "unknown" where no account was found
 	Outcome  string // accepted, duplicate, quarantined, or the end of a problem's type
 	Duration time.Duration
+
+	VerificationID string // ours; "" where the payload named none
 }
 
 // trip gathers what is known of a request on its way, for the one log line at its end.
@@ -64,7 +66,7 @@ func (h *Callbacks) edge(s step) echo.HandlerFunc {
 		t.took = time.Since(start)
 		h.log(&t, receipt, err)
 		provider, account := t.names()
-		h.options.Observe(Outcome{Provider: provider, Account: account, Outcome: t.outcome, Duration: t.took})
+		h.options.Observe(Outcome{Provider: provider, Account: account, Outcome: t.outcome, Duration: t.took, VerificationID: receipt.VerificationID})
 		return nil
 	}
 }

@@ -32,7 +32,9 @@ func TestImports(t *testing.T) {
 		"kycbridge/normalize":            {"internal/app", "internal/provider", "normalize"},
 		"kycbridge/internal/poll":        {"internal/app"},
 		"kycbridge/internal/start":       {"internal/app"},
-		"kycbridge/internal/archive":     {"internal/app", "cmd"},
+		"kycbridge/internal/archive":     {"internal/app", "internal/console", "cmd"},
+		"kycbridge/internal/console":     {"internal/app"},
+		"github.com/chromedp":            {"test/browser"},
 		"kycbridge/internal/provider":    {"internal/app", "internal/provider"},
 		"kycbridge/internal/simulate":    {"cmd", "test"},
 		"github.com/failsafe-go":         {"internal/provider/rest"},
@@ -71,6 +73,11 @@ func TestImports(t *testing.T) {
 			isDocument := dir == "internal/archive" && imported == "kycbridge/document" // it shows stored bodies
 			if strings.HasPrefix(imported, "kycbridge/") && imported != "kycbridge/event" && !isDocument {
 				t.Errorf("%s imports %s; it knows the domain only", file, imported)
+			}
+		case "internal/console":
+			known := []string{"kycbridge/event", "kycbridge/document", "kycbridge/internal/archive"}
+			if strings.HasPrefix(imported, "kycbridge/") && !slices.Contains(known, imported) {
+				t.Errorf("%s imports %s; it knows the domain and the archive only", file, imported)
 			}
 		case "schemas", "internal/simulate":
 			if strings.HasPrefix(imported, "kycbridge") && imported != "kycbridge/document" {

@@ -19,6 +19,7 @@ import (
 	"kycbridge"
 	"kycbridge/document"
 	"kycbridge/handlers"
+	"kycbridge/internal/console"
 	"kycbridge/internal/poll"
 	"kycbridge/publisher"
 	"kycbridge/schemas"
@@ -49,6 +50,7 @@ type App struct {
 	accounts kycbridge.Accounts
 	schemas  *schemas.Set
 	metrics  *metrics
+	day      *console.Day // what the console tells of the last day
 	embedded *publisher.Embedded
 	store    *publisher.Store
 	bus      atomic.Pointer[publisher.Bus] // nil until it has been reached
@@ -68,7 +70,7 @@ type App struct {
 // Start brings everything up in the order of the path: store, normalizer with its bus, receiver. On
 // an error whatever had started is stopped again.
 func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, options ...Option) (_ *App, err error) {
-	a := &App{config: config, log: log, metrics: newMetrics(), failed: make(chan error, 4), look: make(chan struct{}, 1),
+	a := &App{config: config, log: log, metrics: newMetrics(), day: console.NewDay(time.Now), failed: make(chan error, 4), look: make(chan struct{}, 1),
 		nonsense: rate.Sometimes{First: 10, Interval: time.Minute}}
 	for _, option := range options {
 		option(a)
@@ -483,7 +485,7 @@ func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
 			a.tracing.worked(ctx, p, func(ctx context.Context, p kycbridge.Payload) (_ kycbridge.Processed, err error) {
 				done, retryIn, err = n.Work(ctx, p, attempt)
 				if err == nil || ctx.Err() == nil { // what a shutdown interrupts is no failure
-					a.metrics.processed(p, done, err)
+					a.processed(p, done, err)
 					a.logProcessed(p, done, attempt, retryIn, err)
 					fresh.met(p, done.New)
 				}
@@ -566,7 +568,7 @@ func (a *App) startReceiver(ready map[string]func(context.Context) error) error 
 		RatePerSecond:  r.RequestsPerSecond,
 		Timeout:        r.Timeout,
 		TrustedProxies: a.config.Proxies(),
-		Observe:        a.metrics.received,
+		Observe:        a.received,
 		Stray:          a.intake.Stray,
 	})
 	ready["receiver"] = callbacks.Ready
@@ -582,17 +584,22 @@ func (a *App) startReceiver(ready map[string]func(context.Context) error) error 
 	return nil
 }
 
-// startAdmin serves health, metrics and the API.
+// startAdmin serves health, metrics, the API and the console.
 func (a *App) startAdmin(ready map[string]func(context.Context) error) error {
-	admin := handlers.NewAdmin(handlers.AdminOptions{Ready: ready, Metrics: a.metrics.handler(), Logger: a.log})
+	face := a.newConsole()
+	admin := handlers.NewAdmin(handlers.AdminOptions{Ready: ready, Metrics: a.metrics.handler(), Console: face, Logger: a.log})
 	handlers.AddAPI(admin, a.apiOptions())
 	handlers.AddPayloads(admin, a.apiOptions(), a.PayloadTool())
 	addr, stop, err := a.serve("admin", a.config.Admin.Listen, admin)
 	if err != nil {
+		face.Close()
 		return err
 	}
 	a.addr.admin = addr
-	a.stops = append(a.stops, stop)
+	a.stops = append(a.stops, func() {
+		face.Close() // its live views would go on for ever
+		stop()
+	})
 	return nil
 }
 

@@ -58,7 +58,7 @@ func (a *App) restOptions(key kycbridge.AccountKey, c Account) rest.Options {
 		Concurrency:       c.Limits.Concurrency,
 		MaxAnswer:         a.config.Receive.MaxBody,
 		Secrets:           c.secrets(),
-		Observe:           func(call, outcome string, took time.Duration) { a.metrics.called(key, call, outcome, took) },
+		Observe:           func(call, outcome string, took time.Duration) { a.called(key, call, outcome, took) },
 		Proxy:             a.config.proxy(),
 		Paused:            func(paused bool) { a.apiPaused(key, paused) },
 	}
@@ -89,6 +89,7 @@ func (a Account) secrets() []string {
 
 func (a *App) apiPaused(key kycbridge.AccountKey, paused bool) {
 	a.metrics.paused(key, paused)
+	a.day.Paused(key, paused)
 	fields := []zap.Field{zap.String("provider", key.Provider), zap.String("account", key.Account)}
 	if paused {
 		a.log.Warn("most calls to the provider fail: no more are sent for a while", fields...)

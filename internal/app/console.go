@@ -1,0 +1,132 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"kycbridge"
+	"kycbridge/handlers"
+	"kycbridge/internal/archive"
+	"kycbridge/internal/console"
+	"kycbridge/internal/provider/rest"
+	"kycbridge/publisher"
+)
+
+// newConsole makes the face for operators.
+func (a *App) newConsole() *console.Console {
+	return console.New(console.Options{
+		Tokens:   func() []string { return reveal(a.config.Admin.Tokens) },
+		Accounts: a.consoleAccounts(),
+		Archive:  a.openArchive,
+		Hearing:  hearing{a},
+		Day:      a.day,
+		Version:  a.version,
+		Logger:   a.log,
+	})
+}
+
+// openArchive is the stored-payload tool, once the bus has been reached.
+func (a *App) openArchive() (*archive.Archive, error) {
+	if a.bus.Load() == nil {
+		return nil, fmt.Errorf("read what is stored: %w: the bus has not been reached yet", kycbridge.ErrUnavailable)
+	}
+	return a.Archive(), nil
+}
+
+// consoleAccounts are the configured accounts without their secrets.
+func (a *App) consoleAccounts() []console.Account {
+	var all []console.Account
+	for _, c := range a.config.Accounts {
+		key := kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}
+		all = append(all, console.Account{
+			Provider: c.Provider, Name: c.Name, Environment: c.Environment, Address: a.callbackURL(key), Credentials: c.Auth.inWords(),
+			API: len(c.API) > 0, Limit: c.Limits.words(),
+		})
+	}
+	return all
+}
+
+// callbackURL is where a provider posts; without public_url only the path is known.
+func (a *App) callbackURL(key kycbridge.AccountKey) string {
+	path := "/webhooks/" + key.Provider + "/" + key.Account
+	whole, err := url.JoinPath(a.config.PublicURL, path)
+	if err != nil || a.config.PublicURL == "" {
+		return "https://(your public_url)" + path
+	}
+	return whole
+}
+
+// inWords names the credentials that admit a callback, in words of the configuration.
+func (a Auth) inWords() (kinds []string) {
+	for _, kind := range []struct {
+		name string
+		n    int
+	}{
+		{"HTTP Basic (auth.basic)", len(a.Basic)},
+		{"a bearer token (auth.bearer)", len(a.Bearer)},
+		{"a header (auth.headers)", len(a.Headers)},
+		{"a signature (auth.hmac)", len(a.HMAC.Secrets)},
+		{"a callback key (auth.keys)", len(a.Keys)},
+		{"a token in the address (auth.url_tokens)", len(a.URLTokens)},
+	} {
+		if kind.n > 0 {
+			kinds = append(kinds, kind.name)
+		}
+	}
+	return kinds
+}
+
+// words are the limits of calls.
+func (l Limits) words() string {
+	var words []string
+	if l.RequestsPerSecond > 0 {
+		words = append(words, fmt.Sprintf("%g calls a second at most", l.RequestsPerSecond))
+	}
+	concurrency := l.Concurrency
+	if concurrency <= 0 {
+		concurrency = rest.DefaultConcurrency
+	}
+	return strings.Join(append(words, fmt.Sprintf("%d at once", concurrency)), ", ")
+}
+
+// hearing hears events over a connection of its own, so that a console that falls behind delays nobody.
+type hearing struct{ *App }
+
+// Hear gives events as they are published until ctx ends.
+func (h hearing) Hear(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(int)) error {
+	opening, cancel := context.WithTimeout(ctx, connectPatience)
+	defer cancel()
+	connection, err := h.connect(opening, "console", h.config.Bus)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	return publisher.NewHearing(connection).Hear(ctx, h.names(), each, missed)
+}
+
+// received counts an answered callback, for Prometheus and for the console.
+func (a *App) received(o handlers.Outcome) {
+	a.metrics.received(o)
+	a.day.Received(kycbridge.AccountKey{Provider: o.Provider, Account: o.Account}, o.Outcome, o.VerificationID)
+}
+
+// called counts a call of a provider's API.
+func (a *App) called(key kycbridge.AccountKey, call, outcome string, took time.Duration) {
+	a.metrics.called(key, call, outcome, took)
+	a.day.Called(key, call, outcome, took)
+}
+
+// processed counts an attempt at a stored payload.
+func (a *App) processed(p kycbridge.Payload, done kycbridge.Processed, err error) {
+	a.metrics.processed(p, done, err)
+	key := kycbridge.AccountKey{Provider: p.Provider, Account: p.Account}
+	if err == nil && done.Event != nil {
+		a.day.Published(key, done.Event.Data.Decision.Outcome, time.Since(p.ReceivedAt))
+	}
+	for _, v := range done.New {
+		a.day.NewValue(key, v)
+	}
+}

@@ -1,0 +1,111 @@
+// The console works without this module; with it the live view goes on by itself and a report tells how far it is.
+
+const cells = ['at', 'what', 'provider', 'account', 'status', 'outcome', 'detail'];
+const labels = ['Time', 'What', 'Provider', 'Account', 'Status', 'Outcome', 'Detail'];
+
+// line makes a row of the live view. Whatever stands in it becomes text, never markup.
+function line(row) {
+  const tr = document.createElement('tr');
+  tr.dataset.at = row.at;
+  for (const [i, name] of cells.entries()) {
+    const td = tr.insertCell();
+    td.dataset.label = labels[i];
+    if (name === 'status' || name === 'outcome') {
+      if (row[name] !== '') {
+        const pill = document.createElement('span');
+        pill.className = `pill ${name[0]}-${row[name]}`;
+        pill.textContent = row[name].replaceAll('_', ' ');
+        td.append(pill);
+      }
+    } else if (name === 'detail' && row.href !== '') {
+      const a = document.createElement('a');
+      a.href = row.href;
+      a.textContent = row.detail || 'look';
+      td.append(a);
+    } else {
+      td.textContent = row[name];
+    }
+  }
+  return tr;
+}
+
+// Live follows the stream of a table, newest first, and keeps no more rows than the page shows.
+class Live {
+  constructor(table) {
+    this.body = table.tBodies[0];
+    this.address = table.dataset.stream;
+    this.most = Number(table.dataset.most);
+    this.state = document.getElementById('live-state');
+    this.button = document.getElementById('pause');
+    this.passed = 0;
+    this.button.hidden = false;
+    this.button.addEventListener('click', () => (this.source ? this.pause() : this.go()));
+    addEventListener('pagehide', () => this.stop());
+    addEventListener('pageshow', (e) => e.persisted && this.button.textContent === 'Pause' && this.go());
+    this.go();
+  }
+
+  go() {
+    this.stop();
+    this.source = new EventSource(this.address);
+    this.source.addEventListener('open', () => this.say('Live'));
+    this.source.addEventListener('rows', (e) => this.take(JSON.parse(e.data)));
+    this.source.addEventListener('ended', () => location.assign('/console/sign-in'));
+    this.source.addEventListener('error', () => this.broken());
+    this.button.textContent = 'Pause';
+    this.button.setAttribute('aria-pressed', 'false');
+  }
+
+  stop() {
+    this.source?.close();
+    this.source = null;
+  }
+
+  pause() {
+    this.stop();
+    this.button.textContent = 'Go on';
+    this.button.setAttribute('aria-pressed', 'true');
+    this.say('Paused. What happens meanwhile is not shown later: verifications and quarantine have it.');
+  }
+
+  broken() {
+    const over = this.source?.readyState === EventSource.CLOSED;
+    this.say(over ? 'The connection is closed. Load the page again.' : 'The connection is lost, trying again.');
+    if (over) this.stop();
+  }
+
+  take(message) {
+    this.passed += message.passed;
+    const rows = document.createDocumentFragment();
+    for (const row of message.rows.toReversed()) rows.append(line(row));
+    this.body.prepend(rows);
+    while (this.body.rows.length > this.most) this.body.lastElementChild.remove();
+    const now = performance.now();
+    if (message.passed && now - (this.told ?? -Infinity) > 5000) {
+      this.told = now;
+      this.say(`Live. ${this.passed} came faster than they can be shown.`);
+    }
+  }
+
+  // say tells a state once: a screen reader reads each change.
+  say(text) {
+    if (this.state.textContent !== text) this.state.textContent = text;
+  }
+}
+
+// report looks again while the account of everything is being made.
+async function report() {
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const answer = await fetch('/console/report');
+    if (!answer.ok || answer.redirected) return;
+    const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    const main = page.getElementById('main');
+    document.getElementById('main').replaceChildren(...main.childNodes);
+    if (!document.getElementById('busy')) return;
+  }
+}
+
+const table = document.getElementById('live');
+if (table) new Live(table);
+if (document.getElementById('busy')) report();

@@ -1,0 +1,188 @@
+package console
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"kycbridge/event"
+)
+
+// masked stands for what is not shown, as in the differences of a replay.
+const maskedValue = "[masked]"
+
+// eventView is an event as a person reads it.
+type eventView struct {
+	Verdict   string // in one sentence
+	Tone      string // good, bad, wait
+	Facts     []pair
+	Decisions []event.DecisionStep
+	Reasons   []event.Reason
+	Actions   []event.RequiredAction
+	Checks    []checkView
+	Documents []documentView
+	Claims    []pair
+	Media     []string
+}
+
+type pair struct{ Name, Value string }
+
+type checkView struct{ Type, Result, Score, Method, Reasons string }
+
+type documentView struct{ Type, Number, Expires, Issuer string }
+
+// viewer shows values as far as they may be shown.
+type viewer struct {
+	provider string
+	reveal   bool
+}
+
+// word is a word that the provider or we made.
+func (w viewer) word(s string) string {
+	if s == "" || w.reveal || event.HarmlessWord(s, w.provider) {
+		return s
+	}
+	return maskedValue
+}
+
+// as is a value that stands under a name which promises what it is.
+func (w viewer) as(name string, v any) string {
+	if w.reveal || event.Harmless(name, v) {
+		return value(v)
+	}
+	return maskedValue
+}
+
+// person is a value about a person.
+func (w viewer) person(s string) string {
+	if s == "" || w.reveal {
+		return s
+	}
+	return maskedValue
+}
+
+// viewOf makes an event readable.
+func viewOf(d *event.Data, reveal bool) *eventView {
+	w := viewer{d.Provider.Name, reveal}
+	view := &eventView{Decisions: w.decisions(d), Reasons: w.reasons(d), Actions: w.actions(d), Facts: w.facts(d)}
+	view.Verdict, view.Tone = verdict(d)
+	for _, c := range d.Checks {
+		view.Checks = append(view.Checks, w.check(c))
+	}
+	for _, doc := range d.Documents {
+		view.Documents = append(view.Documents, w.document(doc))
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.ExtractedClaims)) {
+		text := maskedValue
+		if reveal {
+			text = value(d.ExtractedClaims[name])
+		}
+		view.Claims = append(view.Claims, pair{w.name(name), text})
+	}
+	for _, m := range d.Media {
+		view.Media = append(view.Media, w.word(m.Kind))
+	}
+	return view
+}
+
+// name is the name of a claim, without what may follow it in brackets of a provider's own making.
+func (w viewer) name(name string) string {
+	if base, _, _ := strings.Cut(name, "#"); w.reveal || event.HarmlessWord(base, w.provider) {
+		return name
+	}
+	return maskedValue
+}
+
+// verdict says in one sentence what the event means for the person's admission.
+func verdict(d *event.Data) (sentence, tone string) {
+	switch o := d.Decision.Outcome; {
+	case o == event.OutcomeApproved && d.Decision.Final:
+		return "Approved, final: the person may be accepted.", "good"
+	case o == event.OutcomeApproved:
+		return "Approved, not final: wait, the person must not be accepted yet.", "wait"
+	case o == event.OutcomeRejected && d.Decision.Final:
+		return "Rejected, final.", "bad"
+	case o == event.OutcomeRejected:
+		return "Rejected, not final: it may still change.", "bad"
+	case o == event.OutcomeReview:
+		return "In review: a person at the provider or with you decides.", "wait"
+	case o == event.OutcomeResubmit:
+		return "The applicant has to hand something in again.", "wait"
+	case d.Status == event.StatusUnknown:
+		return "Unknown: the provider said what kycbridge does not know. It never counts as approved.", "bad"
+	case d.Status.Closed():
+		return "Ended without a decision: " + strings.ReplaceAll(string(d.Status), "_", " ") + ".", "bad"
+	}
+	return "No decision yet.", "wait"
+}
+
+func (w viewer) facts(d *event.Data) []pair {
+	facts := []pair{
+		{"Status", strings.ReplaceAll(string(d.Status), "_", " ")},
+		{"Detail", w.word(d.StatusDetail)},
+		{"Revision", value(d.Revision)},
+		{"Environment", string(d.Environment)},
+		{"External reference", w.person(d.ExternalReference)},
+		{"Product", w.word(d.Provider.Product)},
+		{"Told by", w.word(d.Provider.Event.Name) + " via " + string(d.Provider.Event.Via)},
+		{"Decided at", d.Decision.DecidedAt},
+		{"Personal data in the event", string(d.PII.Profile)},
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.Provider.References)) {
+		reference := d.Provider.References[name]
+		if !w.reveal && !event.HarmlessID(reference) {
+			reference = maskedValue
+		}
+		facts = append(facts, pair{strings.ReplaceAll(name, "_", " "), reference})
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.Provider.Status)) {
+		facts = append(facts, pair{"Provider's " + w.name(name), w.as(name, d.Provider.Status[name])})
+	}
+	return slices.DeleteFunc(facts, func(p pair) bool { return p.Value == "" })
+}
+
+func (w viewer) decisions(d *event.Data) []event.DecisionStep {
+	all := slices.Clone(d.Decisions)
+	for i := range all {
+		all[i].ActorRef, all[i].ProviderValue = w.person(all[i].ActorRef), w.word(all[i].ProviderValue)
+	}
+	return all
+}
+
+func (w viewer) reasons(d *event.Data) []event.Reason {
+	all := slices.Clone(d.Reasons)
+	for i := range all {
+		all[i].Code, all[i].CheckID, all[i].ProviderCode = w.word(all[i].Code), w.word(all[i].CheckID), w.word(all[i].ProviderCode)
+	}
+	return all
+}
+
+func (w viewer) actions(d *event.Data) []event.RequiredAction {
+	all := slices.Clone(d.RequiredActions)
+	for i := range all {
+		all[i].Action, all[i].ProviderStep = w.word(all[i].Action), w.word(all[i].ProviderStep)
+	}
+	return all
+}
+
+func (w viewer) check(c event.Check) checkView {
+	view := checkView{Type: w.word(c.Type), Result: w.word(string(c.Result)), Method: w.word(c.Method)}
+	if c.Score != nil {
+		view.Score = value(*c.Score)
+	}
+	if c.Threshold != nil {
+		view.Score += " of " + value(*c.Threshold)
+	}
+	for _, reason := range c.Reasons {
+		view.Reasons = strings.TrimPrefix(view.Reasons+", "+w.word(reason), ", ")
+	}
+	return view
+}
+
+func (w viewer) document(d event.Document) documentView {
+	view := documentView{Type: w.word(d.Type), Number: w.person(d.DocumentNumber), Expires: w.person(d.DateOfExpiry)}
+	if d.Issuer != nil {
+		view.Issuer = w.as("country_code", d.Issuer.CountryCode)
+	}
+	return view
+}

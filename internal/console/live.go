@@ -1,0 +1,342 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge"
+	"kycbridge/event"
+)
+
+const (
+	mostViewers = 64                    // live views at once
+	mostWaiting = 2048                  // rows that wait for one view; beyond that the oldest are passed over
+	mostShown   = 200                   // rows of one message: a page shows no more
+	livePace    = 60 * time.Millisecond // between messages at least
+	liveCheck   = 2 * time.Second       // how often is looked whether the session still stands
+	liveWrite   = 10 * time.Second      // a reader that takes nothing for so long is let go
+	hearAgain   = time.Second           // before a broken hearing is begun again
+)
+
+// The things that a live view tells.
+const (
+	whatEvent    = "event"
+	whatCallback = "callback"
+	whatCall     = "call"
+)
+
+// row is one line of a live view.
+type row struct {
+	At       string `json:"at"`
+	What     string `json:"what"`
+	Provider string `json:"provider"`
+	Account  string `json:"account"`
+	Status   string `json:"status"`
+	Outcome  string `json:"outcome"`
+	Detail   string `json:"detail"`
+	Href     string `json:"href"`
+}
+
+func eventRow(e kycbridge.PublishedEvent) row {
+	d := e.Event.Data
+	outcome := string(d.Decision.Outcome)
+	return row{At: e.Event.RecordedTime, What: whatEvent, Provider: e.Provider, Account: e.Account, Status: string(d.Status), Outcome: outcome,
+		Detail: fmt.Sprintf("%s r%d%s", e.VerificationID[:min(8, len(e.VerificationID))], d.Revision, final(d.Decision)),
+		Href:   verificationAddress(e.Key)}
+}
+
+func final(d event.Decision) string {
+	if d.Final {
+		return " final"
+	}
+	return ""
+}
+
+func callbackRow(key kycbridge.AccountKey, outcome, verificationID string, at time.Time) row {
+	r := row{At: event.Instant(at), What: whatCallback, Provider: key.Provider, Account: key.Account, Outcome: outcome}
+	switch {
+	case verificationID != "":
+		r.Detail = verificationID[:min(8, len(verificationID))]
+		r.Href = verificationAddress(kycbridge.Key{Provider: key.Provider, Account: key.Account, VerificationID: verificationID})
+	case outcome != kycbridge.ReceiptAccepted && outcome != kycbridge.ReceiptDuplicate:
+		r.Href = "/console/quarantine"
+	}
+	return r
+}
+
+func callRow(key kycbridge.AccountKey, call, outcome string, took time.Duration, at time.Time) row {
+	return row{At: event.Instant(at), What: whatCall, Provider: key.Provider, Account: key.Account, Outcome: outcome,
+		Detail: call + " " + took.Round(time.Millisecond).String(), Href: "/console/providers"}
+}
+
+// live tells what happens to all who look on. Events are heard while somebody does.
+type live struct {
+	life    context.Context
+	hearing Hearing
+	log     *zap.Logger
+	n       atomic.Int32 // viewers
+
+	mu      sync.Mutex
+	viewers map[*viewing]bool
+	deaf    context.CancelFunc // ends the hearing; nil: nobody hears
+	running sync.WaitGroup
+}
+
+func newLive(life context.Context, h Hearing, log *zap.Logger) *live {
+	return &live{life: life, hearing: h, log: log, viewers: map[*viewing]bool{}}
+}
+
+// watched reports whether anybody looks on; of nothing that is shown nowhere a row is made.
+func (l *live) watched() bool { return l != nil && l.n.Load() > 0 }
+
+// wait returns when everything has ended; the life must be over.
+func (l *live) wait() { l.running.Wait() }
+
+// join adds a view; false: there are too many.
+func (l *live) join(v *viewing) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.viewers) >= mostViewers || l.life.Err() != nil {
+		return false
+	}
+	l.viewers[v] = true
+	l.n.Store(int32(len(l.viewers)))
+	if l.deaf == nil && l.hearing != nil {
+		var ctx context.Context
+		ctx, l.deaf = context.WithCancel(l.life)
+		l.running.Go(func() { l.hear(ctx) })
+	}
+	return true
+}
+
+func (l *live) leave(v *viewing) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.viewers, v)
+	l.n.Store(int32(len(l.viewers)))
+	if len(l.viewers) == 0 && l.deaf != nil {
+		l.deaf()
+		l.deaf = nil
+	}
+}
+
+// hear passes events on until ctx ends.
+func (l *live) hear(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := l.hearing.Hear(ctx, func(e kycbridge.PublishedEvent) { l.add(eventRow(e)) }, l.missed)
+		if err != nil && ctx.Err() == nil {
+			l.log.Warn("console hears no events, trying again", zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(hearAgain):
+		}
+	}
+}
+
+// add gives a row to all views that want it.
+func (l *live) add(r row) {
+	var encoded json.RawMessage
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for v := range l.viewers {
+		if !v.wants(r) {
+			continue
+		}
+		if encoded == nil {
+			encoded, _ = json.Marshal(r) // strings always encode
+		}
+		v.push(encoded)
+	}
+}
+
+// missed tells all views that events were passed over before they came here.
+func (l *live) missed(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for v := range l.viewers {
+		v.miss(n)
+	}
+}
+
+// viewing is one live view: what it wants, and rows that wait for it, bounded.
+type viewing struct {
+	what, provider, account, status, outcome string
+
+	news chan struct{}
+
+	mu     sync.Mutex
+	rows   []json.RawMessage
+	passed int // rows that were passed over since the last message
+}
+
+// viewingOf reads the filters of a request.
+func viewingOf(r *http.Request) *viewing {
+	q := r.URL.Query()
+	return &viewing{what: q.Get("what"), provider: q.Get("provider"), account: q.Get("account"), status: q.Get("status"),
+		outcome: q.Get("outcome"), news: make(chan struct{}, 1)}
+}
+
+func (v *viewing) wants(r row) bool {
+	return (v.what == "" || v.what == r.What) && (v.provider == "" || v.provider == r.Provider) &&
+		(v.account == "" || v.account == r.Account) && (v.status == "" || v.status == r.Status) &&
+		(v.outcome == "" || v.outcome == r.Outcome)
+}
+
+func (v *viewing) push(r json.RawMessage) {
+	v.mu.Lock()
+	if len(v.rows) >= mostWaiting {
+		n := copy(v.rows, v.rows[mostWaiting/2:])
+		v.passed += len(v.rows) - n
+		v.rows = v.rows[:n]
+	}
+	v.rows = append(v.rows, r)
+	v.mu.Unlock()
+	v.wake()
+}
+
+func (v *viewing) miss(n int) {
+	v.mu.Lock()
+	v.passed += n
+	v.mu.Unlock()
+	v.wake()
+}
+
+func (v *viewing) wake() {
+	select {
+	case v.news <- struct{}{}:
+	default:
+	}
+}
+
+// message is what is sent at once: rows, oldest first, and how many came between and are not among them.
+type message struct {
+	Rows   []json.RawMessage `json:"rows"`
+	Passed int               `json:"passed"`
+}
+
+// take empties what waits. More rows than a page shows are left out and counted as shown: they would be
+// scrolled away at once.
+func (v *viewing) take() message {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	m := message{Rows: v.rows[max(0, len(v.rows)-mostShown):], Passed: v.passed + max(0, len(v.rows)-mostShown)}
+	v.rows, v.passed = nil, 0
+	return m
+}
+
+// liveView is the page around a live view. Without script it shows the newest events.
+type liveView struct {
+	choices
+	Whats  []string
+	Filter *viewing
+	Query  string
+	Rows   []row
+	Most   int
+}
+
+// What is the kind of thing that the view wants.
+func (v *viewing) What() string { return v.what }
+
+// Provider is the one that the view wants.
+func (v *viewing) Provider() string { return v.provider }
+
+// Account is the one that the view wants.
+func (v *viewing) Account() string { return v.account }
+
+// Status is the one that the view wants.
+func (v *viewing) Status() string { return v.status }
+
+// Outcome is the one that the view wants.
+func (v *viewing) Outcome() string { return v.outcome }
+
+func (c *Console) livePage(v visit) error {
+	a, err := c.Archive()
+	if err != nil {
+		return err
+	}
+	view := liveView{choices: c.choices(), Whats: []string{whatEvent, whatCallback, whatCall}, Filter: viewingOf(v.r),
+		Query: v.r.URL.Query().Encode(), Most: mostShown}
+	if view.Filter.what == "" || view.Filter.what == whatEvent {
+		_, err = a.NewestEvents.NewestEvents(v.r.Context(), view.Filter.provider, view.Filter.account, 0, func(e kycbridge.PublishedEvent) bool {
+			if r := eventRow(e); view.Filter.wants(r) {
+				view.Rows = append(view.Rows, r)
+			}
+			return len(view.Rows) < onPage
+		})
+	}
+	if err != nil {
+		return err
+	}
+	return c.show(v, "live", "Live", view)
+}
+
+// liveStream sends rows as they come, as server-sent events, until the reader goes or the session ends.
+func (c *Console) liveStream(v visit) error {
+	looking := viewingOf(v.r)
+	if !c.live.join(looking) {
+		return fmt.Errorf("live view: too many at once: %w", kycbridge.ErrUnavailable)
+	}
+	defer c.live.leave(looking)
+	s := stream{v.w, http.NewResponseController(v.w)}
+	patient(v.w, time.Time{})
+	h := v.w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("X-Accel-Buffering", "no")
+	v.w.WriteHeader(http.StatusOK)
+	if s.send("open", []byte("{}")) != nil {
+		return nil
+	}
+	check := time.NewTicker(liveCheck)
+	defer check.Stop()
+	for {
+		select {
+		case <-v.r.Context().Done():
+			return nil
+		case <-c.life.Done():
+			return nil
+		case <-check.C:
+			if c.session(v.r) == nil {
+				_ = s.send("ended", []byte("{}")) // nobody is there who could be told of an error
+				return nil
+			}
+			if s.send("beat", []byte("{}")) != nil {
+				return nil
+			}
+		case <-looking.news:
+			body, err := json.Marshal(looking.take())
+			if err != nil || s.send("rows", body) != nil {
+				return nil
+			}
+			time.Sleep(livePace) // rows gather meanwhile
+		}
+	}
+}
+
+// stream writes server-sent events.
+type stream struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (s stream) send(name string, body []byte) error {
+	if err := s.control.SetWriteDeadline(time.Now().Add(liveWrite)); err != nil {
+		return err
+	}
+	var b strings.Builder
+	b.WriteString("event: " + name + "\ndata: ")
+	b.Write(body)
+	b.WriteString("\n\n")
+	if _, err := s.w.Write([]byte(b.String())); err != nil {
+		return err
+	}
+	return s.control.Flush()
+}

@@ -1,0 +1,401 @@
+package console
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/internal/archive"
+)
+
+const (
+	groupsFrom  = 5000 // the newest payloads of a shelf, which are put into groups
+	mostAtOnce  = 500  // payloads that are replayed by one click
+	mostPreview = 100  // and that are previewed on one page
+)
+
+// groupKey says what payloads of a group have in common.
+type groupKey struct {
+	Status, Provider, Account, Reason, Place string
+}
+
+// groupOf puts a payload into its group: by why it lies there, and where in it the fault stands. A place has
+// stars for the numbers of items, so that one fault in many items is one group.
+func groupOf(k kycbridge.Kept) groupKey {
+	g := groupKey{Status: archive.StatusQuarantined, Provider: k.Provider, Account: k.Account, Reason: k.Reason}
+	if k.Shelf == kycbridge.ShelfRefused {
+		g.Status = archive.StatusRefused
+		return g
+	}
+	if len(k.Errors) > 0 {
+		g.Place = placeOf(k.Errors[0])
+	}
+	return g
+}
+
+// placeOf is a place and what is expected there.
+func placeOf(e kycbridge.FieldError) string {
+	parts := strings.Split(e.Path, "/")
+	for i, part := range parts {
+		if part != "" && strings.Trim(part, "0123456789") == "" {
+			parts[i] = "*"
+			continue
+		}
+		parts[i] = document.Presentable(part)
+	}
+	return strings.TrimSpace(strings.Join(parts, "/") + " " + e.Message)
+}
+
+// Address is where the payloads of a group are listed.
+func (g groupKey) Address() string {
+	q := url.Values{"status": {g.Status}, "provider": {g.Provider}, "account": {g.Account}, "reason": {g.Reason}, "place": {g.Place}}
+	return "/console/quarantine/group?" + q.Encode()
+}
+
+// groupIn reads a group off a query or a form.
+func groupIn(q url.Values) groupKey {
+	return groupKey{q.Get("status"), q.Get("provider"), q.Get("account"), q.Get("reason"), q.Get("place")}
+}
+
+// group is how many payloads have it in common, and since when.
+type group struct {
+	groupKey
+	Count       int
+	First, Last time.Time
+}
+
+// groupsView are the groups of both shelves.
+type groupsView struct {
+	Quarantined, Refused []group
+	Most                 int
+	Cut                  bool // there are older ones, which are not counted
+}
+
+// groups shows why payloads were quarantined or refused.
+func (c *Console) groups(v visit) error {
+	a, err := c.Archive()
+	if err != nil {
+		return err
+	}
+	view := groupsView{Most: groupsFrom}
+	for status, into := range map[string]*[]group{archive.StatusQuarantined: &view.Quarantined, archive.StatusRefused: &view.Refused} {
+		found, next, err := a.Page(v.r.Context(), archive.Filter{Status: status}, 0, groupsFrom)
+		if err != nil {
+			return err
+		}
+		*into = grouped(found)
+		view.Cut = view.Cut || next > 0
+	}
+	return c.show(v, "quarantine", "Quarantine and refused", view)
+}
+
+// grouped counts groups, the largest first.
+func grouped(all []kycbridge.Kept) []group {
+	groups := map[groupKey]*group{}
+	for _, k := range all {
+		key := groupOf(k)
+		g, ok := groups[key]
+		if !ok {
+			g = &group{groupKey: key, First: k.ReceivedAt, Last: k.ReceivedAt}
+			groups[key] = g
+		}
+		g.Count++
+		if k.ReceivedAt.Before(g.First) {
+			g.First = k.ReceivedAt
+		}
+		if k.ReceivedAt.After(g.Last) {
+			g.Last = k.ReceivedAt
+		}
+	}
+	out := make([]group, 0, len(groups))
+	for _, g := range groups {
+		out = append(out, *g)
+	}
+	slices.SortFunc(out, func(x, y group) int {
+		return cmp.Or(cmp.Compare(y.Count, x.Count), y.Last.Compare(x.Last), cmp.Compare(x.Place, y.Place))
+	})
+	return out
+}
+
+// groupView are payloads of one group.
+type groupView struct {
+	Key   groupKey
+	Rows  []archive.Entry
+	Older string
+	All   int // of the group among the newest
+}
+
+// members are the newest payloads of a group, n at most.
+func (c *Console) members(ctx context.Context, a *archive.Archive, g groupKey, before uint64, n int) (all []kycbridge.Kept, next uint64, err error) {
+	f := archive.Filter{Status: g.Status, Provider: g.Provider, Account: g.Account}
+	if g.Status != archive.StatusQuarantined && g.Status != archive.StatusRefused || f.Check() != nil {
+		return nil, 0, kycbridge.ErrNotFound
+	}
+	next, err = a.Newest.NewestKept(ctx, kycbridge.KeptQuery{Shelf: shelfOf(g.Status), Provider: g.Provider, Account: g.Account}, before,
+		func(k kycbridge.Kept) bool {
+			if groupOf(k) == g {
+				all = append(all, k)
+			}
+			return len(all) < n
+		})
+	return all, next, err
+}
+
+func shelfOf(status string) kycbridge.Shelf {
+	if status == archive.StatusRefused {
+		return kycbridge.ShelfRefused
+	}
+	return kycbridge.ShelfQuarantine
+}
+
+// group lists the payloads of one group.
+func (c *Console) group(v visit) error {
+	a, err := c.Archive()
+	if err != nil {
+		return err
+	}
+	q := v.r.URL.Query()
+	view := groupView{Key: groupIn(q)}
+	all, next, err := c.members(v.r.Context(), a, view.Key, number(q.Get("before")), onPage)
+	if err != nil {
+		return err
+	}
+	for _, k := range all {
+		view.Rows = append(view.Rows, a.EntryOf(k))
+	}
+	view.Older = older(v.r, next)
+	return c.show(v, "group", "Payloads of one reason", view)
+}
+
+// manyView is what a replay of several payloads would do, or has done.
+type manyView struct {
+	Key     groupKey
+	Results map[string]int
+	Rows    []admissionView
+	Chosen  []string // sequences, for the form that confirms
+	Whole   bool     // the whole group was meant
+	Done    bool
+	Left    bool // more of the group are left
+}
+
+// admissionView is a row of it.
+type admissionView struct {
+	archive.Admission
+	Entry archive.Entry
+}
+
+// chosen are the payloads that a form means: those that were ticked, or the whole group.
+func (c *Console) chosen(v visit, a *archive.Archive) (view manyView, all []kycbridge.Kept, err error) {
+	form := v.r.PostForm
+	view = manyView{Key: groupIn(form), Whole: form.Get("whole") != "", Results: map[string]int{}}
+	if view.Whole {
+		all, next, err := c.members(v.r.Context(), a, view.Key, 0, mostAtOnce)
+		view.Left = next > 0
+		return view, all, err
+	}
+	for _, seq := range form["seq"][:min(len(form["seq"]), mostAtOnce)] {
+		k, err := a.At(v.r.Context(), view.Key.Status, number(seq))
+		if errors.Is(err, kycbridge.ErrNotFound) {
+			continue // admitted meanwhile
+		}
+		if err != nil {
+			return view, nil, err
+		}
+		all, view.Chosen = append(all, k), append(view.Chosen, strconv.FormatUint(k.Seq, 10))
+	}
+	if len(all) == 0 {
+		err = errInput("Tick the payloads that are meant, or take the whole group.")
+	}
+	return view, all, err
+}
+
+// previewMany tells what a replay of several payloads would do, before anybody does it.
+func (c *Console) previewMany(v visit) error {
+	a, err := c.Archive()
+	if err != nil {
+		return err
+	}
+	view, all, err := c.chosen(v, a)
+	if err != nil {
+		return err
+	}
+	for i, k := range all {
+		if k, err = a.Shelves.KeptAt(v.r.Context(), k.Shelf, k.Seq); err != nil {
+			continue // admitted meanwhile
+		}
+		preview, err := a.Preview(v.r.Context(), k)
+		if err != nil {
+			return err
+		}
+		view.Results[preview.Result]++
+		if i < mostPreview {
+			preview.Replayed = masked(preview.Replayed)
+			view.Rows = append(view.Rows, admissionView{preview, a.EntryOf(k)})
+		}
+	}
+	return c.show(v, "many", "What a replay would do", view)
+}
+
+// admitMany replays several payloads.
+func (c *Console) admitMany(v visit) error {
+	a, err := c.Archive()
+	if err != nil {
+		return err
+	}
+	view, all, err := c.chosen(v, a)
+	if err != nil {
+		return err
+	}
+	slices.Reverse(all) // in the order in which they came
+	for i, k := range all {
+		k, err := a.Shelves.KeptAt(v.r.Context(), k.Shelf, k.Seq)
+		if err != nil {
+			continue
+		}
+		done, err := a.Readmit(v.r.Context(), k, false)
+		if err != nil {
+			return err
+		}
+		view.Results[done.Result]++
+		if i < mostPreview {
+			view.Rows = append(view.Rows, admissionView{archive.Admission{Replayed: done}, a.EntryOf(k)})
+		}
+	}
+	view.Done = true
+	c.Logger.Info("payloads replayed", zap.String("status", view.Key.Status), zap.Int("payloads", len(all)),
+		zap.Int("admitted", view.Results[archive.ResultAdmitted]), zap.String("by", v.by))
+	return c.show(v, "many", "What the replay did", view)
+}
+
+func payloadAddress(e archive.Entry) string {
+	return "/console/payloads/" + e.Status + "/" + strconv.FormatUint(e.Seq, 10)
+}
+
+// payloadView is one payload.
+type payloadView struct {
+	Address  string
+	Shown    archive.Shown
+	Body     string
+	Group    string // address of its group; "": it has none
+	Key      kycbridge.Key
+	Fate     archive.LifePayload
+	Preview  *archive.Admission // of what is quarantined or refused
+	Mapped   *eventView
+	JSON     string // of what the mapping makes of it
+	Revealed bool
+}
+
+// onePayload reads a payload for a page.
+func (c *Console) onePayload(v visit, reveal bool) (view payloadView, k kycbridge.Kept, err error) {
+	a, err := c.Archive()
+	if err != nil {
+		return view, k, err
+	}
+	if k, err = a.At(v.r.Context(), v.r.PathValue("status"), number(v.r.PathValue("seq"))); err != nil {
+		return view, k, err
+	}
+	view.Shown, view.Revealed = a.View(k, reveal), reveal
+	view.Address = payloadAddress(view.Shown.Entry)
+	view.Key = kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID}
+	if view.Body = view.Shown.Text; len(view.Shown.Body) > 0 {
+		view.Body = pretty(view.Shown.Body)
+	}
+	if k.Shelf == kycbridge.ShelfPayloads {
+		view.Fate, err = a.Became(v.r.Context(), k)
+		return view, k, err
+	}
+	view.Group = groupOf(k).Address()
+	preview, err := a.Preview(v.r.Context(), k)
+	if err != nil {
+		return view, k, err
+	}
+	view.Preview = &preview
+	if preview.Mapped != nil {
+		view.Mapped, view.JSON = viewOf(preview.Mapped, reveal), pretty(event.Masked(preview.Mapped))
+		if reveal {
+			view.JSON = pretty(preview.Mapped)
+		}
+	}
+	if !reveal {
+		preview.Replayed = masked(preview.Replayed)
+	}
+	return view, k, nil
+}
+
+func (c *Console) payload(v visit) error {
+	view, _, err := c.onePayload(v, false)
+	if err != nil {
+		return err
+	}
+	return c.show(v, "payload", "Payload", view)
+}
+
+// revealPayload shows everything once, and logs who asked and why.
+func (c *Console) revealPayload(v visit) error {
+	why, err := reason(v)
+	if err != nil {
+		return err
+	}
+	view, k, err := c.onePayload(v, true)
+	if err != nil {
+		return err
+	}
+	c.Logger.Warn("payload revealed", zap.String("provider", k.Provider), zap.String("account", k.Account),
+		zap.String("payload_id", k.ID), zap.String("by", v.by), zap.String("reason", why))
+	return c.show(v, "payload", "Payload", view)
+}
+
+// admitOne replays one payload, and leads to the verification that it is of.
+func (c *Console) admitOne(v visit) error {
+	a, err := c.Archive()
+	if err != nil {
+		return err
+	}
+	k, err := a.At(v.r.Context(), v.r.PathValue("status"), number(v.r.PathValue("seq")))
+	if err != nil {
+		return err
+	}
+	done, err := a.Readmit(v.r.Context(), k, false)
+	if err != nil {
+		return err
+	}
+	c.Logger.Info("payload replayed", zap.String("provider", k.Provider), zap.String("account", k.Account), zap.String("payload_id", k.ID),
+		zap.String("result", done.Result), zap.String("by", v.by))
+	if done.Result != archive.ResultAdmitted {
+		return errInput("It was not admitted: " + done.Result + ", " + done.Reason + ".")
+	}
+	to := verificationAddress(kycbridge.Key{Provider: done.Provider, Account: done.Account, VerificationID: done.VerificationID})
+	c.await(v.r.Context(), a, done)
+	http.Redirect(v.w, v.r, to, http.StatusSeeOther)
+	return nil
+}
+
+// await waits a moment for the payload to be worked, so that the page it leads to shows what came of it.
+func (c *Console) await(ctx context.Context, a *archive.Archive, done archive.Replayed) {
+	k := kycbridge.Key{Provider: done.Provider, Account: done.Account, VerificationID: done.VerificationID}
+	const tries, pause = 20, 50 * time.Millisecond
+	for range tries {
+		if position, err := a.Ledger.Position(ctx); err != nil || position.Pending == 0 {
+			return
+		}
+		if last, err := a.NewestEvents.Last(ctx, k, true); err != nil || last.Data != nil && last.Data.Payload.ID == done.PayloadID {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}

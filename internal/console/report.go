@@ -1,0 +1,141 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge/internal/archive"
+)
+
+// reportPace is how many payloads a second a report reads, so that callbacks do not wait for it.
+const reportPace = 20_000
+
+// reports make the account of everything, one at a time, and keep the last one.
+type reports struct {
+	running sync.WaitGroup
+	done    atomic.Int64 // payloads that were looked at so far
+
+	mu     sync.Mutex
+	busy   bool
+	last   *archive.Report
+	at     time.Time
+	took   time.Duration
+	failed bool
+}
+
+// reportView is the account of everything and the last day.
+type reportView struct {
+	Busy   bool
+	Done   int64
+	Failed bool
+	Report *archive.Report
+	At     time.Time
+	Took   time.Duration
+	Rows   []archive.Row
+	Cut    int // rows that are not shown
+	Charts []chart
+}
+
+// mostDays bounds the rows of the report, and the losses, that a page shows.
+const mostDays = 100
+
+func (c *Console) reportPage(v visit) error {
+	view := reportView{Charts: c.Day.charts()}
+	r := &c.report
+	r.mu.Lock()
+	view.Busy, view.Failed, view.Report, view.At, view.Took, view.Done = r.busy, r.failed, r.last, r.at, r.took, r.done.Load()
+	r.mu.Unlock()
+	if view.Report != nil {
+		rows := view.Report.Rows
+		view.Rows, view.Cut = rows[max(0, len(rows)-mostDays):], max(0, len(rows)-mostDays)
+	}
+	return c.show(v, "report", "Report", view)
+}
+
+// charts are those of the last day over all accounts.
+func (d *Day) charts() []chart {
+	now := d.now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	days := make([]*accountDay, 0, len(d.accounts))
+	for _, a := range d.accounts {
+		days = append(days, a)
+	}
+	return []chart{
+		chartOf("Callbacks", now, days, callbackSeries),
+		chartOf("Verdicts", now, days, verdictSeries),
+		chartOf("From receipt to event", now, days, delaySeries),
+	}
+}
+
+// makeReport begins a report behind the page; a second one waits for nobody and begins nothing.
+func (c *Console) makeReport(v visit) error {
+	a, err := c.Archive()
+	if err != nil {
+		return err
+	}
+	r := &c.report
+	r.mu.Lock()
+	begin := !r.busy && c.life.Err() == nil
+	if begin {
+		r.busy = true
+		r.done.Store(0)
+		r.running.Go(func() { c.account(a) })
+	}
+	r.mu.Unlock()
+	if begin {
+		c.Logger.Info("console report begun", zap.String("by", v.by))
+	}
+	http.Redirect(v.w, v.r, "/console/report", http.StatusSeeOther)
+	return nil
+}
+
+// account makes the report and keeps it.
+func (c *Console) account(a *archive.Archive) {
+	began := c.Now()
+	report, err := a.Account(c.life, archive.Filter{}, held(c.life, &c.report.done))
+	r := &c.report
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.busy, r.failed = false, err != nil
+	if err != nil {
+		if c.life.Err() == nil {
+			c.Logger.Warn("console report failed", zap.Error(err))
+		}
+		return
+	}
+	report.Lost = report.Lost[:min(len(report.Lost), mostDays)]
+	report.Missing = report.Missing[:min(len(report.Missing), mostDays)]
+	r.last, r.at, r.took = &report, c.Now(), c.Now().Sub(began)
+}
+
+// held counts what was done, and holds a reading back to reportPace.
+func held(ctx context.Context, done *atomic.Int64) func(int) {
+	began := time.Now()
+	return func(n int) {
+		done.Store(int64(n))
+		if early := time.Duration(n)*time.Second/reportPace - time.Since(began); n%256 == 0 && early > 0 {
+			select {
+			case <-ctx.Done():
+			case <-time.After(early):
+			}
+		}
+	}
+}
+
+// Verdict is the report in one sentence.
+func (v reportView) Verdict() string {
+	if v.Report == nil {
+		return ""
+	}
+	return v.Report.Verdict()
+}
+
+// Sequence is how far a report has come, in words.
+func (v reportView) Sequence() string { return fmt.Sprintf("%d payloads looked at so far", v.Done) }

@@ -1,0 +1,175 @@
+package console
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+)
+
+const (
+	cookieName   = "kycbridge_console"
+	mostSessions = 256
+	sessionIdle  = time.Hour      // after which a session ends that nobody uses
+	sessionLife  = 12 * time.Hour // after which each one does
+)
+
+// session is somebody who is signed in. It ends when its token is no longer among the valid ones.
+type session struct {
+	token [sha256.Size]byte // digest of the admin token
+	by    string            // stands in the log
+	csrf  string            // proves that a form was given to this session
+	since time.Time
+	used  time.Time
+}
+
+// sessions are those of this process, in memory and bounded.
+type sessions struct {
+	now    func() time.Time
+	failed rate.Sometimes // log lines of sign-ins with a wrong token
+
+	mu   sync.Mutex
+	byID map[[sha256.Size]byte]*session // by the digest of the cookie
+}
+
+// begin makes a session and returns its cookie. The one that was used longest ago makes room.
+func (s *sessions) begin(token string) (cookie string) {
+	digest := sha256.Sum256([]byte(token))
+	cookie = random()
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byID == nil {
+		s.byID = map[[sha256.Size]byte]*session{}
+	}
+	for len(s.byID) >= mostSessions {
+		var oldest [sha256.Size]byte
+		var used time.Time
+		for id, one := range s.byID {
+			if used.IsZero() || one.used.Before(used) {
+				oldest, used = id, one.used
+			}
+		}
+		delete(s.byID, oldest)
+	}
+	s.byID[sha256.Sum256([]byte(cookie))] = &session{token: digest, by: Fingerprint(token), csrf: random(), since: now, used: now}
+	return cookie
+}
+
+// find returns the session of a cookie while its token is valid; nil: there is none.
+func (s *sessions) find(cookie string, valid []string) *session {
+	id := sha256.Sum256([]byte(cookie))
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, ok := s.byID[id]
+	if !ok {
+		return nil
+	}
+	isValid := slices.ContainsFunc(valid, func(token string) bool {
+		digest := sha256.Sum256([]byte(token))
+		return token != "" && subtle.ConstantTimeCompare(digest[:], found.token[:]) == 1
+	})
+	if !isValid || now.Sub(found.used) > sessionIdle || now.Sub(found.since) > sessionLife {
+		delete(s.byID, id)
+		return nil
+	}
+	found.used = now
+	return found
+}
+
+func (s *sessions) end(cookie string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byID, sha256.Sum256([]byte(cookie)))
+}
+
+// Fingerprint stands for a token in the log: enough to tell tokens apart, not enough to use one.
+func Fingerprint(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return "token-" + hex.EncodeToString(sum[:4])
+}
+
+// random is 256 bits that nobody can guess.
+func random() string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// same compares in constant time.
+func same(a, b string) bool {
+	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
+	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
+}
+
+// session is that of a request; nil: nobody is signed in.
+func (c *Console) session(r *http.Request) *session {
+	cookie, err := r.Cookie(cookieName)
+	if err != nil {
+		return nil
+	}
+	return c.sessions.find(cookie.Value, c.Tokens())
+}
+
+// setCookie keeps a session in the browser; "" takes it out.
+func setCookie(w http.ResponseWriter, r *http.Request, value string) {
+	cookie := &http.Cookie{Name: cookieName, Value: value, Path: Prefix, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"}
+	if value == "" {
+		cookie.MaxAge = -1
+	}
+	http.SetCookie(w, cookie)
+}
+
+// signInPage asks for a token, or says how to add one.
+func (c *Console) signInPage(w http.ResponseWriter, r *http.Request) {
+	if c.session(r) != nil {
+		http.Redirect(w, r, "/console/verifications", http.StatusSeeOther)
+		return
+	}
+	c.askForToken(w, http.StatusOK, false)
+}
+
+// signInView is what the page of signing in shows.
+type signInView struct{ Closed, Wrong bool }
+
+func (c *Console) askForToken(w http.ResponseWriter, status int, wrong bool) {
+	closed := !slices.ContainsFunc(c.Tokens(), func(token string) bool { return token != "" })
+	c.render(w, nil, status, "sign-in", "Sign in", signInView{closed, wrong})
+}
+
+// signIn begins a session for whoever has an admin token.
+func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, mostForm)
+	given := r.PostFormValue("token")
+	valid := false
+	for _, token := range c.Tokens() {
+		valid = same(given, token) && token != "" || valid
+	}
+	if !valid {
+		c.sessions.failed.Do(func() { c.Logger.Warn("console sign-in with a token that is not valid") })
+		c.askForToken(w, http.StatusUnauthorized, true)
+		return
+	}
+	setCookie(w, r, c.sessions.begin(given))
+	c.Logger.Info("console sign-in", zap.String("by", Fingerprint(given)))
+	http.Redirect(w, r, "/console/verifications", http.StatusSeeOther)
+}
+
+func (c *Console) signOut(v visit) error {
+	if cookie, err := v.r.Cookie(cookieName); err == nil {
+		c.sessions.end(cookie.Value)
+	}
+	setCookie(v.w, v.r, "")
+	http.Redirect(v.w, v.r, "/console/sign-in", http.StatusSeeOther)
+	return nil
+}

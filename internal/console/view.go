@@ -1,0 +1,197 @@
+package console
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"go.uber.org/zap"
+
+	"kycbridge"
+	"kycbridge/event"
+)
+
+// pages are the templates by name, each with the layout around it.
+type pages map[string]*template.Template
+
+// parsePages reads the templates; they are part of the program, so a broken one ends it at once.
+func parsePages() pages {
+	all := pages{}
+	entries, err := files.ReadDir("templates")
+	if err != nil {
+		panic(err)
+	}
+	for _, e := range entries {
+		name := strings.TrimSuffix(e.Name(), ".html")
+		if name == "layout" || name == "parts" {
+			continue
+		}
+		all[name] = template.Must(template.New("layout.html").Funcs(functions).
+			ParseFS(files, "templates/layout.html", "templates/parts.html", path.Join("templates", e.Name())))
+	}
+	return all
+}
+
+// functions are what templates call.
+var functions = template.FuncMap{
+	"visible": visible,
+	"when":    when,
+	"instant": event.Instant,
+	"ago":     func(d time.Duration) string { return d.Round(time.Second).String() },
+	"short":   func(id string) string { return id[:min(8, len(id))] },
+	"bytes":   size,
+	"count":   count,
+	"value":   value,
+	"digest":  Digest,
+	"why":     why,
+	"ages":    func() map[string]string { return agesInWords },
+	"words":   func(s string) string { return strings.ReplaceAll(s, "_", " ") },
+}
+
+// page is what the layout shows.
+type page struct {
+	Title   string
+	Name    string // of the template
+	Signed  bool
+	CSRF    string
+	By      string
+	Version string
+	Content any
+}
+
+// render writes a page whole or not at all: what a template stumbles over is no half page.
+func (c *Console) render(w http.ResponseWriter, s *session, status int, name, title string, content any) {
+	p := page{Title: title, Name: name, Version: c.Version, Content: content}
+	if s != nil {
+		p.Signed, p.CSRF, p.By = true, s.csrf, s.by
+	}
+	var b bytes.Buffer
+	if err := c.pages[name].Execute(&b, p); err != nil {
+		c.Logger.Error("console page cannot be written", zap.String("page", name), zap.Error(err))
+		http.Error(w, "This page cannot be shown.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = b.WriteTo(w)
+}
+
+// show answers a visit with a page.
+func (c *Console) show(v visit, name, title string, content any) error {
+	c.render(v.w, v.session, http.StatusOK, name, title, content)
+	return nil
+}
+
+const (
+	mostText  = 64 << 10 // bytes of one text on a page
+	mostValue = 300      // and of a value within a table
+)
+
+// visible is text as it may stand on a page: what cannot be seen, or turns the direction of what follows,
+// is written out, and what is too long is cut.
+func visible(s string) string {
+	cut := ""
+	if len(s) > mostText {
+		cut = fmt.Sprintf("\n… cut here: %s in all", size(len(s)))
+		s = strings.ToValidUTF8(s[:mostText], "")
+	}
+	if !strings.ContainsFunc(s, strange) {
+		return s + cut
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if strange(r) {
+			fmt.Fprintf(&b, "⟨U+%04X⟩", r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String() + cut
+}
+
+// strange reports whether a character is not to be seen as itself: controls, marks of direction, and what
+// Unicode calls format and private use.
+func strange(r rune) bool {
+	return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp))
+}
+
+// value is a value of a difference as text.
+func value(v any) string {
+	if v == nil {
+		return "nothing"
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return "…"
+	}
+	text := string(raw)
+	if s, ok := v.(string); ok {
+		text = s
+	}
+	if len(text) > mostValue {
+		text = strings.ToValidUTF8(text[:mostValue], "") + "…"
+	}
+	return visible(text)
+}
+
+// pretty is a value as indented JSON.
+func pretty(v any) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // the template escapes
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return ""
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// when is an instant for people, in UTC as in every log line and event.
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "—"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05")
+}
+
+// size is a number of bytes for people.
+func size(n int) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1f kB", float64(n)/(1<<10))
+	}
+	return strconv.Itoa(n) + " bytes"
+}
+
+// why says what a word means by which a payload led to no event.
+func why(noEvent string) string {
+	return map[string]string{
+		kycbridge.NoEventIgnored:         "its type says nothing about a verification",
+		kycbridge.NoEventTrigger:         "it only announces a result, which is fetched",
+		kycbridge.NoEventOld:             "it is older than what is known",
+		kycbridge.NoEventUnchanged:       "it tells nothing new",
+		kycbridge.NoEventErased:          "it was erased before its event was published",
+		kycbridge.DispositionQuarantined: "the mapping could not read it",
+		kycbridge.DispositionDamaged:     "its bytes were damaged in the store",
+	}[noEvent]
+}
+
+// count is a number of things: 1 payload, 2 payloads.
+func count(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	if plural, ok := strings.CutSuffix(one, "y"); ok {
+		return strconv.Itoa(n) + " " + plural + "ies"
+	}
+	return strconv.Itoa(n) + " " + one + "s"
+}
