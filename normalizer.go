@@ -15,6 +15,7 @@ type State struct {
 	Data *Revision // nil: nothing has been published
 	Seq  uint64    // sequence of the last event; 0: none
 	Read bool      // read from the log just now, not remembered
+	At   time.Time // when that event was published; zero where it is remembered
 }
 
 // Sealed is an event that is ready to be published.

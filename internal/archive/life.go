@@ -82,7 +82,7 @@ func (a *Archive) addRevisions(ctx context.Context, l *Life, revisions map[strin
 			return kycbridge.ErrEnough
 		}
 		data := s.Data.Published()
-		step := Step{At: event.ParseInstant(data.Provider.Event.ReceivedAt), Revision: &LifeRevision{data, event.Differences(l.Last, data)}}
+		step := Step{At: s.At, Revision: &LifeRevision{data, event.Differences(l.Last, data)}}
 		if data.Provider.Event.Via != event.ViaReplay {
 			revisions[data.Payload.ID] = data.Revision
 		}

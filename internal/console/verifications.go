@@ -50,11 +50,14 @@ func added(list []string, one string) []string {
 	return append(list, one)
 }
 
-// ages by which lists are filtered.
-var ages = map[string]time.Duration{"1h": time.Hour, "24h": 24 * time.Hour, "7d": 7 * 24 * time.Hour, "30d": 30 * 24 * time.Hour}
+// age is how long ago something changed at most.
+type age struct {
+	Value, Words string
+	within       time.Duration
+}
 
-// agesInWords are the same for people.
-var agesInWords = map[string]string{"1h": "an hour", "24h": "a day", "7d": "a week", "30d": "30 days"}
+// ages are those by which lists are filtered.
+var ages = []age{{"1h", "an hour", time.Hour}, {"24h", "a day", 24 * time.Hour}, {"7d", "a week", 7 * 24 * time.Hour}, {"30d", "30 days", 30 * 24 * time.Hour}}
 
 // listView is a list of verifications.
 type listView struct {
@@ -74,8 +77,10 @@ func (c *Console) verifications(v visit) error {
 	q := v.r.URL.Query()
 	view := listView{choices: c.choices(), Age: q.Get("age"), Filter: archive.VerificationFilter{
 		Provider: q.Get("provider"), Account: q.Get("account"), Status: q.Get("status"), Outcome: q.Get("outcome")}}
-	if age, ok := ages[view.Age]; ok {
-		view.Filter.Since = c.Now().Add(-age)
+	for _, age := range ages {
+		if age.Value == view.Age {
+			view.Filter.Since = c.Now().Add(-age.within)
+		}
 	}
 	var next uint64
 	if view.Rows, next, err = a.Verifications(v.r.Context(), view.Filter, number(q.Get("before")), onPage); err != nil {

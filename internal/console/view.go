@@ -51,7 +51,8 @@ var functions = template.FuncMap{
 	"value":   value,
 	"digest":  Digest,
 	"why":     why,
-	"ages":    func() map[string]string { return agesInWords },
+	"ages":    func() []age { return ages },
+	"clock":   clock,
 	"words":   func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 }
 
@@ -159,6 +160,15 @@ func when(t time.Time) string {
 		return "—"
 	}
 	return t.UTC().Format("2006-01-02 15:04:05")
+}
+
+// clock is the time of day of an instant as it is written in events.
+func clock(instant string) string {
+	t := event.ParseInstant(instant)
+	if t.IsZero() {
+		return visible(instant)
+	}
+	return t.Format("15:04:05.000")
 }
 
 // size is a number of bytes for people.

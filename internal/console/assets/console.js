@@ -3,6 +3,12 @@
 const cells = ['at', 'what', 'provider', 'account', 'status', 'outcome', 'detail'];
 const labels = ['Time', 'What', 'Provider', 'Account', 'Status', 'Outcome', 'Detail'];
 
+// clock is the time of day, UTC, of an instant.
+function clock(instant) {
+  const at = new Date(instant);
+  return Number.isNaN(at.getTime()) ? instant : at.toISOString().slice(11, 23);
+}
+
 // line makes a row of the live view. Whatever stands in it becomes text, never markup.
 function line(row) {
   const tr = document.createElement('tr');
@@ -23,7 +29,7 @@ function line(row) {
       a.textContent = row.detail || 'look';
       td.append(a);
     } else {
-      td.textContent = row[name];
+      td.textContent = name === 'at' ? clock(row.at) : row[name];
     }
   }
   return tr;
