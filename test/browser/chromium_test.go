@@ -32,17 +32,33 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
-// newBrowser starts a browser with a profile of its own.
+// shared is the one browser of all tests.
+var shared struct {
+	once sync.Once
+	ctx  context.Context
+	end  func()
+	err  error
+}
+
+// newBrowser gives a test a profile of its own in the browser.
 func newBrowser(t *testing.T) context.Context {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox,
-		chromedp.WindowSize(1180, 800), chromedp.Flag("disable-gpu", true), chromedp.Flag("force-color-profile", "srgb"))
-	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(end)
-	ctx, cancel := chromedp.NewContext(allocator)
+	path := chromium(t)
+	shared.once.Do(func() {
+		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
+			chromedp.WindowSize(1180, 800), chromedp.Flag("force-color-profile", "srgb"))
+		allocator, endAllocator := chromedp.NewExecAllocator(context.Background(), options...)
+		ctx, end := chromedp.NewContext(allocator)
+		shared.ctx, shared.end = ctx, func() { end(); endAllocator() }
+		shared.err = chromedp.Do(ctx)
+	})
+	if shared.err != nil {
+		t.Fatalf("start Chromium: %v", shared.err)
+	}
+	ctx, cancel := chromedp.NewContext(shared.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx); err != nil {
-		t.Fatalf("start Chromium: %v", err)
+		t.Fatalf("open a profile: %v", err)
 	}
 	return ctx
 }

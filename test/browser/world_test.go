@@ -35,6 +35,9 @@ var program struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if shared.end != nil {
+		shared.end()
+	}
 	os.RemoveAll(program.dir)
 	os.Exit(code)
 }
