@@ -99,6 +99,11 @@ func TestLeak(t *testing.T) {
 	shows(t, "metrics", b.metrics())
 	_, stdout, stderr := run(t, "kycbridge", "events", "--url", b.eventsURL())
 	shows(t, "events", stdout+stderr)
+	if n := b.shownByConsole(t, "ops-token-2e77a1"); n < 100 {
+		t.Errorf("the console has shown %d pages only", n)
+	} else {
+		t.Logf("%d pages of the console looked through", n)
+	}
 	b.terminate(t)
 	log := b.stderr.String() + b.stdout.String()
 	shows(t, "log", log)
