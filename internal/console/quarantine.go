@@ -309,7 +309,7 @@ func (c *Console) onePayload(v visit, reveal bool) (view payloadView, k kycbridg
 	view.Address = payloadAddress(view.Shown.Entry)
 	view.Key = kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID}
 	if view.Body = view.Shown.Text; len(view.Shown.Body) > 0 {
-		view.Body = pretty(view.Shown.Body)
+		view.Body = pretty(brief(view.Shown.Body))
 	}
 	if k.Shelf == kycbridge.ShelfPayloads {
 		view.Fate, err = a.Became(v.r.Context(), k)

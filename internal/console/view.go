@@ -154,6 +154,38 @@ func pretty(v any) string {
 	return strings.TrimSpace(b.String())
 }
 
+// mostLeaf is how long a text within a body may be, in bytes; of a longer one the beginning is shown.
+const mostLeaf, leafBeginning = 2000, 200
+
+// brief is a JSON body without the bulk of its long texts, such as images.
+func brief(raw json.RawMessage) any {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil {
+		return raw
+	}
+	return shorter(v)
+}
+
+func shorter(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for key := range v {
+			v[key] = shorter(v[key])
+		}
+	case []any:
+		for i := range v {
+			v[i] = shorter(v[i])
+		}
+	case string:
+		if len(v) > mostLeaf {
+			return strings.ToValidUTF8(v[:leafBeginning], "") + "… " + size(len(v)) + " in all"
+		}
+	}
+	return v
+}
+
 // when is an instant for people, in UTC as in every log line and event.
 func when(t time.Time) string {
 	if t.IsZero() {
