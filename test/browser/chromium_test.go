@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -192,4 +193,21 @@ func (p *tab) size(width, height int64, scheme string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// cookie is that of the session, as a request carries it: scripts of a page cannot see it.
+func (p *tab) cookie() string {
+	p.t.Helper()
+	if seen := evaluate[string](p, "document.cookie"); seen != "" {
+		p.t.Errorf("a script can read the cookie %q", seen)
+	}
+	found, err := chromedp.Call(p.ctx, network.GetCookies, network.GetCookiesParams{})
+	if err != nil || len(found.Cookies) != 1 {
+		p.t.Fatalf("cookies %v: %v", found.Cookies, err)
+	}
+	c := found.Cookies[0]
+	if !c.HTTPOnly || c.SameSite != network.CookieSameSiteStrict {
+		p.t.Errorf("the cookie is not for requests of this site alone: %+v", c)
+	}
+	return c.Name + "=" + c.Value
 }

@@ -86,11 +86,12 @@ class Live {
     for (const row of message.rows.toReversed()) rows.append(line(row));
     this.body.prepend(rows);
     while (this.body.rows.length > this.most) this.body.lastElementChild.remove();
-    const now = performance.now();
-    if (message.passed && now - (this.told ?? -Infinity) > 5000) {
-      this.told = now;
-      this.say(`Live. ${this.passed} came faster than they can be shown.`);
-    }
+    if (message.passed) this.telling ??= setTimeout(() => this.tell(), 2000); // often enough for a screen reader
+  }
+
+  tell() {
+    this.telling = null;
+    if (this.source) this.say(`Live. ${this.passed} came faster than they can be shown.`);
   }
 
   // say tells a state once: a screen reader reads each change.

@@ -1,0 +1,254 @@
+package browser
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/nats-io/nats.go"
+
+	"kycbridge/event"
+	"kycbridge/test/fixture"
+)
+
+const (
+	liveRate  = 1000             // events a second
+	liveTime  = 20 * time.Second // for so long
+	liveBatch = 50               // events that are stored by one flush
+	liveLimit = 300              // ms from the publishing of an event to the screen, for 95 of 100
+)
+
+// watchRows takes the time of each row when it is on the screen.
+const watchRows = `
+window.delays = [];
+new MutationObserver((changes) => {
+  const rows = changes.flatMap((c) => [...c.addedNodes]).filter((n) => n.dataset?.at);
+  requestAnimationFrame(() => setTimeout(() => {
+    const now = Date.now();
+    for (const row of rows) window.delays.push(now - Date.parse(row.dataset.at));
+  }));
+}).observe(document.querySelector('#live tbody'), { childList: true });`
+
+// TestLive publishes 1,000 events a second for 20 s, and measures when each is on the screen of a tab, while
+// another one shows a part of them and a third reader takes nothing at all.
+func TestLive(t *testing.T) {
+	browser := newBrowser(t)
+	b := newBridge(t)
+	b.start(t, token, account)
+	p, other := newTab(t, browser, b), newTab(t, browser, b)
+	p.signIn(token)
+	p.open("/console/live")
+	other.open("/console/live?what=event&outcome=rejected")
+	stalled := b.stalled(t, p)
+	defer stalled.Close()
+	eventually(t, 10*time.Second, "the live view goes on", func() bool { return strings.Contains(p.text(), "Pause") })
+	p.do(chromedp.Evaluate[chromedp.Void](watchRows))
+	before := b.memory(t)
+
+	began := time.Now()
+	sent := b.publish(t)
+	took := time.Since(began)
+	for wait := time.Now(); time.Since(wait) < 10*time.Second && evaluate[int](p, "window.delays.length") < sent; {
+		time.Sleep(100 * time.Millisecond)
+	}
+	delays := evaluate[[]float64](p, "window.delays")
+	slices.Sort(delays)
+	p50, p95, most := delays[len(delays)/2], delays[len(delays)*95/100], delays[len(delays)-1]
+	t.Logf("%d events in %s, %d rows on the screen: half within %.0f ms, 95 of 100 within %.0f ms, all within %.0f ms", sent, took.Round(time.Millisecond), len(delays), p50, p95, most)
+	if len(delays) < sent*95/100 {
+		t.Errorf("%d of %d events were on the screen; the page says %q", len(delays), sent, evaluate[string](p, "document.getElementById('live-state').textContent"))
+	}
+	if took > liveTime+liveTime/10 {
+		t.Errorf("publishing took %s: this machine is too busy for %d events a second", took, liveRate)
+	}
+	if p95 > liveLimit {
+		t.Errorf("95 of 100 events are on the screen within %.0f ms, %d are allowed", p95, liveLimit)
+	}
+	rows, heap := evaluate[int](p, "document.querySelectorAll('#live tbody tr').length"), evaluate[float64](p, "performance.memory.usedJSHeapSize")
+	after := b.memory(t)
+	t.Logf("the page holds %d rows and %.1f MB; the server's heap went from %.1f MB to %.1f MB", rows, heap/(1<<20), before/(1<<20), after/(1<<20))
+	if rows > 200 || heap > 64<<20 {
+		t.Errorf("the page grows: %d rows, %.1f MB", rows, heap/(1<<20))
+	}
+	if grown := after - before; grown > 256<<20 { // most of it is what NATS has just stored
+		t.Errorf("the server's heap has grown by %.1f MB", grown/(1<<20))
+	}
+	if n := evaluate[int](other, "document.querySelectorAll('#live tbody tr').length"); n != 0 {
+		t.Errorf("a view of rejected ones shows %d approved ones", n)
+	}
+	p.pauses(t, b)
+	p.clean()
+	other.clean()
+}
+
+// pauses makes sure that a paused view stands still and goes on.
+func (p *tab) pauses(t *testing.T, b *bridge) {
+	t.Helper()
+	p.do(chromedp.Click("#pause", chromedp.NodeVisible))
+	p.shows("Paused")
+	first := "document.querySelector('#live tbody tr').dataset.at"
+	at := evaluate[string](p, first)
+	b.live(t, 1, "KycIdentification.Rejected Rejected")
+	time.Sleep(500 * time.Millisecond)
+	if evaluate[string](p, first) != at {
+		t.Error("a paused view goes on")
+	}
+	p.do(chromedp.Click("#pause", chromedp.NodeVisible))
+	eventually(t, 5*time.Second, "live again", func() bool { return strings.Contains(p.text(), "Live") && !strings.Contains(p.text(), "Paused") })
+	b.live(t, 2, "KycIdentification.Rejected Rejected")
+	eventually(t, 5*time.Second, "a row of a rejected one", func() bool { return strings.Contains(p.text(), "rejected") })
+	p.click("//table[@id='live']//a[contains(., 'final')]")
+	p.shows("Rejected, final")
+}
+
+// stalled opens the stream and reads nothing of it.
+func (b *bridge) stalled(t *testing.T, p *tab) io.Closer {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, "http://"+b.admin+"/console/live/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Cookie", p.cookie())
+	res, err := http.DefaultClient.Do(req)
+	if err != nil || res.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("%v %v", res, err)
+	}
+	return res.Body
+}
+
+// publish stores events at the rate, many in one flush as the publisher does, and says how many.
+func (b *bridge) publish(t *testing.T) (sent int) {
+	t.Helper()
+	password, err := os.ReadFile(filepath.Join(b.dir, "data", "operator-password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect("nats://"+b.events, nats.UserInfo("kycbridge", strings.TrimSpace(string(password))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	e := approved(t)
+	failed := make(chan error, 1)
+	var storing sync.WaitGroup
+	tick := time.NewTicker(time.Second * liveBatch / liveRate)
+	defer tick.Stop()
+	for batch := range int(liveTime.Seconds()) * liveRate / liveBatch {
+		messages := make([]*nats.Msg, liveBatch)
+		for n := range messages {
+			messages[n] = nextEvent(t, &e, sent)
+			sent++
+		}
+		storing.Go(func() {
+			if err := store(nc, fmt.Sprintf("live-%d", batch), messages); err != nil {
+				select {
+				case failed <- err:
+				default:
+				}
+			}
+		})
+		<-tick.C
+	}
+	storing.Wait()
+	select {
+	case err := <-failed:
+		t.Fatal(err)
+	default:
+	}
+	return sent
+}
+
+// store stores messages with one flush.
+func store(nc *nats.Conn, id string, messages []*nats.Msg) error {
+	for n, m := range messages {
+		m.Header.Set("Nats-Batch-Id", id)
+		m.Header.Set("Nats-Batch-Sequence", strconv.Itoa(n+1))
+		if n < len(messages)-1 {
+			if err := nc.PublishMsg(m); err != nil {
+				return err
+			}
+			continue
+		}
+		m.Header.Set("Nats-Batch-Commit", "1")
+		answer, err := nc.RequestMsg(m, 10*time.Second)
+		if err != nil {
+			return err
+		}
+		if strings.Contains(string(answer.Data), `"error"`) {
+			return errors.New(string(answer.Data))
+		}
+	}
+	return nil
+}
+
+// approved is an event of a fixture.
+func approved(t *testing.T) event.Event {
+	t.Helper()
+	cases, err := fixture.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		if c.Dir() == "ondato/kyc-identification-approved" {
+			e, err := event.Decode(c.Golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e
+		}
+	}
+	t.Fatal("the fixture is gone")
+	return event.Event{}
+}
+
+// nextEvent is the first event of another verification.
+func nextEvent(t *testing.T, e *event.Event, n int) *nats.Msg {
+	t.Helper()
+	id := event.VerificationID("ondato", "acme", strconv.Itoa(n))
+	e.Data.VerificationID, e.Data.Account, e.Data.Provider.Name, e.Data.Revision = id, "acme", "ondato", 1
+	e.ID, e.RecordedTime = event.ID(id, 1), event.Instant(time.Now())
+	body, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &nats.Msg{Subject: "kyc.put.v1.ondato.acme.completed." + id, Data: body,
+		Header: nats.Header{"Content-Type": {"application/cloudevents+json"}, nats.MsgIdHdr: {e.ID}}}
+}
+
+// heapInUse finds the heap in the metrics.
+var heapInUse = regexp.MustCompile(`(?m)^go_memstats_heap_inuse_bytes (\S+)$`)
+
+// memory is the heap of the server.
+func (b *bridge) memory(t *testing.T) float64 {
+	t.Helper()
+	res, err := http.Get("http://" + b.admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := heapInUse.FindSubmatch(text)
+	if found == nil {
+		t.Fatal("the metrics do not tell the heap")
+	}
+	n, err := strconv.ParseFloat(string(found[1]), 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
