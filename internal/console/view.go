@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,6 +55,8 @@ var functions = template.FuncMap{
 	"why":     why,
 	"ages":    func() []age { return ages },
 	"clock":   clock,
+	"day":     func(instant string) string { return when(event.ParseInstant(instant)) },
+	"listed":  listed,
 	"words":   func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 }
 
@@ -225,6 +229,15 @@ func why(noEvent string) string {
 		kycbridge.DispositionQuarantined: "the mapping could not read it",
 		kycbridge.DispositionDamaged:     "its bytes were damaged in the store",
 	}[noEvent]
+}
+
+// listed are counts by what was counted: 2 old, 1 unchanged.
+func listed(counts map[string]int) string {
+	var parts []string
+	for _, what := range slices.Sorted(maps.Keys(counts)) {
+		parts = append(parts, strconv.Itoa(counts[what])+" "+what)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // count is a number of things: 1 payload, 2 payloads.

@@ -21,6 +21,9 @@ var look string
 func stocked(t *testing.T) (*bridge, *traffic.Life) {
 	t.Helper()
 	b := newBridge(t)
+	b.start(t, token, account+"    application_ids: [b1111111-0000-4000-8000-000000000002]\n")
+	b.live(t, 9, traffic.SayApproved) // quarantined as of another application, and admitted by what is configured next
+	b.stop()
 	b.start(t, token, account+`  - name: calls
     provider: kwikid
     environment: test
@@ -147,16 +150,11 @@ func TestBrowserComplains(t *testing.T) {
 	p := newTab(t, browser, b)
 	p.open("/")
 	p.do(chromedp.Evaluate[chromedp.Void](`document.body.insertAdjacentHTML("beforeend", "<p style='color:red'>x</p><img src='https://example.com/x.png'>")`))
-	eventuallyIn(p, 5, "the browser complains", func() bool {
+	eventually(t, 5*time.Second, "the browser complains", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		return len(p.violations) >= 2
 	})
-}
-
-func eventuallyIn(p *tab, seconds int, what string, done func() bool) {
-	p.t.Helper()
-	eventually(p.t, time.Duration(seconds)*time.Second, what, done)
 }
 
 // TestHostileValues: what a provider sends is shown as text, whatever it looks like: markup, marks that turn
