@@ -312,7 +312,11 @@ func (c *Console) liveStream(v visit) error {
 				return nil
 			}
 		case <-looking.news:
-			body, err := json.Marshal(looking.take())
+			m := looking.take()
+			if len(m.Rows) == 0 && m.Passed == 0 {
+				continue // taken with the message before
+			}
+			body, err := json.Marshal(m)
 			if err != nil || s.send("rows", body) != nil {
 				return nil
 			}

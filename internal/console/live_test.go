@@ -1,0 +1,135 @@
+package console
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"kycbridge"
+	"kycbridge/event"
+)
+
+// TestStalledViewIsBounded: whoever reads nothing is told later how much was passed over, and costs no more
+// memory than its bound.
+func TestStalledViewIsBounded(t *testing.T) {
+	f := newFace(t, "token-a")
+	v := &viewing{news: make(chan struct{}, 1)}
+	if !f.live.join(v) {
+		t.Fatal("no room")
+	}
+	defer f.live.leave(v)
+	const all = 100_000
+	for range all {
+		f.Day.Received(kycbridge.AccountKey{Provider: "ondato", Account: "acme"}, "accepted", "")
+	}
+	if len(v.rows) > mostWaiting || cap(v.rows) > 2*mostWaiting {
+		t.Errorf("%d rows wait, in room for %d", len(v.rows), cap(v.rows))
+	}
+	m := v.take()
+	if len(m.Rows) != mostShown || m.Passed != all-mostShown {
+		t.Errorf("%d rows, %d passed over of %d", len(m.Rows), m.Passed, all)
+	}
+	if again := v.take(); len(again.Rows)+again.Passed > 0 {
+		t.Errorf("told twice: %v", again)
+	}
+}
+
+// TestRoomForViews: there are never more views than the bound, and one that leaves makes room.
+func TestRoomForViews(t *testing.T) {
+	f := newFace(t, "token-a")
+	all := make([]*viewing, mostViewers)
+	for i := range all {
+		if all[i] = (&viewing{news: make(chan struct{}, 1)}); !f.live.join(all[i]) {
+			t.Fatalf("no room for view %d", i)
+		}
+	}
+	more := &viewing{news: make(chan struct{}, 1)}
+	if f.live.join(more) {
+		t.Error("there is room for ever")
+	}
+	f.live.leave(all[0])
+	if !f.live.join(more) {
+		t.Error("no room after one has left")
+	}
+}
+
+func TestViewWants(t *testing.T) {
+	r := row{What: whatEvent, Provider: "ondato", Account: "acme", Status: "completed", Outcome: "approved"}
+	for query, want := range map[string]bool{"": true, "what=event": true, "what=call": false, "provider=ondato&account=acme": true, "provider=kwikid": false,
+		"account=other": false, "status=completed&outcome=approved": true, "outcome=rejected": false, "status=created": false} {
+		if got := viewingOf(httptest.NewRequest(http.MethodGet, "/?"+query, nil)).wants(r); got != want {
+			t.Errorf("%q wants it: %v", query, got)
+		}
+	}
+}
+
+// quiet is a hearing that counts who hears.
+type quiet struct{ n atomic.Int32 }
+
+func (q *quiet) Hear(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(int)) error {
+	q.n.Add(1)
+	defer q.n.Add(-1)
+	each(kycbridge.PublishedEvent{Key: kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: "00000000-0000-5000-8000-000000000000"},
+		Event: &event.Event{RecordedTime: "2026-03-02T09:00:00Z", Data: event.Data{Status: event.StatusCompleted}}})
+	missed(7)
+	<-ctx.Done()
+	return nil
+}
+
+// TestStream reads a live view over HTTP: events are heard only while it is open, and it ends when the token
+// is withdrawn.
+func TestStream(t *testing.T) {
+	q := &quiet{}
+	var tokens atomic.Pointer[[]string]
+	tokens.Store(&[]string{"token-a"})
+	c := New(Options{Tokens: func() []string { return *tokens.Load() }, Hearing: q})
+	defer c.Close()
+	server := httptest.NewServer(c)
+	defer server.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/console/live/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.AddCookie(&http.Cookie{Name: cookieName, Value: c.sessions.begin("token-a")})
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	name, rows, passed := "", 0, 0
+	for lines.Scan() {
+		if after, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
+			name = after
+		}
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		if name == "ended" {
+			break
+		}
+		if name == "rows" {
+			var m message
+			if err := json.Unmarshal([]byte(data), &m); err != nil || q.n.Load() != 1 {
+				t.Errorf("%s: %v, %d hear", data, err, q.n.Load())
+			}
+			rows, passed = rows+len(m.Rows), passed+m.Passed
+			tokens.Store(&[]string{"token-b"}) // withdrawn
+		}
+	}
+	if name != "ended" || rows != 1 || passed != 7 {
+		t.Errorf("the stream ends after %q with %d rows, %d passed over", name, rows, passed)
+	}
+	for deadline := time.Now().Add(5 * time.Second); q.n.Load() > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("events are heard with nobody there")
+		}
+	}
+}

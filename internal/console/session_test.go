@@ -1,0 +1,192 @@
+package console
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"kycbridge"
+	"kycbridge/internal/archive"
+)
+
+// face is a console without a store behind it, whose tokens and clock can be changed.
+type face struct {
+	*Console
+	tokens []string
+	now    time.Time
+}
+
+func newFace(t *testing.T, tokens ...string) *face {
+	t.Helper()
+	f := &face{tokens: tokens, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}
+	f.Console = New(Options{Tokens: func() []string { return f.tokens }, Now: func() time.Time { return f.now },
+		Archive: func() (*archive.Archive, error) { return nil, kycbridge.ErrUnavailable }})
+	t.Cleanup(f.Close)
+	return f
+}
+
+// ask sends a request with a cookie, if there is one.
+func (f *face) ask(method, path string, form url.Values, cookie *http.Cookie, edit ...func(*http.Request)) *http.Response {
+	r := httptest.NewRequest(method, path, strings.NewReader(form.Encode()))
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if cookie != nil {
+		r.AddCookie(cookie)
+	}
+	for _, e := range edit {
+		e(r)
+	}
+	w := httptest.NewRecorder()
+	f.ServeHTTP(w, r)
+	return w.Result()
+}
+
+func (f *face) signIn(t *testing.T, token string) *http.Cookie {
+	t.Helper()
+	res := f.ask("POST", "/console/sign-in", url.Values{"token": {token}}, nil)
+	defer res.Body.Close()
+	if len(res.Cookies()) != 1 {
+		t.Fatalf("signing in: %s without a cookie", res.Status)
+	}
+	return res.Cookies()[0]
+}
+
+// in reports whether the cookie opens a page.
+func (f *face) in(cookie *http.Cookie) bool {
+	res := f.ask("GET", "/console/providers", nil, cookie)
+	defer res.Body.Close()
+	return res.StatusCode == http.StatusOK
+}
+
+func TestSessionEnds(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, f *face, cookie *http.Cookie){
+		"its token is withdrawn":   func(_ *testing.T, f *face, _ *http.Cookie) { f.tokens = []string{"another"} },
+		"nobody uses it":           func(_ *testing.T, f *face, _ *http.Cookie) { f.now = f.now.Add(sessionIdle + time.Second) },
+		"signing out":              func(t *testing.T, f *face, c *http.Cookie) { f.out(t, c) },
+		"all tokens are withdrawn": func(_ *testing.T, f *face, _ *http.Cookie) { f.tokens = []string{""} },
+		"half a day, though used": func(t *testing.T, f *face, c *http.Cookie) {
+			for range 13 {
+				f.now = f.now.Add(sessionIdle - time.Minute)
+				f.in(c)
+			}
+		},
+		"many others begin": func(t *testing.T, f *face, _ *http.Cookie) {
+			for range mostSessions {
+				f.now = f.now.Add(time.Second)
+				f.signIn(t, "token-b")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFace(t, "token-a", "token-b")
+			cookie := f.signIn(t, "token-a")
+			if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Path != Prefix || strings.Contains(cookie.Value, "token") {
+				t.Errorf("cookie %+v", cookie)
+			}
+			if !f.in(cookie) {
+				t.Fatal("not signed in")
+			}
+			end(t, f, cookie)
+			if f.in(cookie) {
+				t.Error("the session goes on")
+			}
+			if n := len(f.sessions.byID); n > mostSessions {
+				t.Errorf("%d sessions are kept", n)
+			}
+		})
+	}
+}
+
+func (f *face) out(t *testing.T, cookie *http.Cookie) {
+	t.Helper()
+	res := f.ask("POST", "/console/sign-out", url.Values{"csrf": {f.sessions.find(cookie.Value, f.tokens).csrf}}, cookie)
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusSeeOther {
+		t.Errorf("signing out: %s", res.Status)
+	}
+}
+
+func TestNobodySignsInWithout(t *testing.T) {
+	for name, tokens := range map[string][]string{"a token": nil, "a token that is not empty": {""}, "the right one": {"token-a"}} {
+		f := newFace(t, tokens...)
+		for _, given := range []string{"", "token", "token-b", "token-a "} {
+			res := f.ask("POST", "/console/sign-in", url.Values{"token": {given}}, nil)
+			res.Body.Close()
+			if res.StatusCode != http.StatusUnauthorized || len(res.Cookies()) > 0 {
+				t.Errorf("without %s, with %q: %s", name, given, res.Status)
+			}
+		}
+	}
+}
+
+// TestChangesWantTheFormOfTheSession: every route that changes or reveals something refuses what another site,
+// or another session, has made the browser send.
+func TestChangesWantTheFormOfTheSession(t *testing.T) {
+	f := newFace(t, "token-a")
+	mine, other := f.signIn(t, "token-a"), f.signIn(t, "token-a")
+	csrf := f.sessions.find(mine.Value, f.tokens).csrf
+	foreign := f.sessions.find(other.Value, f.tokens).csrf
+	const one = "/console/verifications/ondato/acme/00000000-0000-5000-8000-000000000000"
+	for _, path := range []string{"/console/sign-out", "/console/search", one + "/reveal", one + "/preview", one + "/replay", "/console/quarantine/preview",
+		"/console/quarantine/admit", "/console/payloads/quarantined/1/reveal", "/console/payloads/quarantined/1/admit", "/console/report"} {
+		for name, form := range map[string]url.Values{"no token": {}, "a wrong one": {"csrf": {"x"}}, "that of another session": {"csrf": {foreign}}} {
+			res := f.ask("POST", path, form, mine)
+			res.Body.Close()
+			if res.StatusCode != http.StatusForbidden {
+				t.Errorf("%s with %s: %s", path, name, res.Status)
+			}
+		}
+		res := f.ask("POST", path, url.Values{"csrf": {csrf}}, mine, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") })
+		res.Body.Close()
+		if res.StatusCode != http.StatusForbidden {
+			t.Errorf("%s from another site: %s", path, res.Status)
+		}
+		res = f.ask("GET", path, nil, mine)
+		res.Body.Close()
+		if path != "/console/report" && res.StatusCode < 400 {
+			t.Errorf("GET %s: %s", path, res.Status)
+		}
+		res = f.ask("POST", path, url.Values{"csrf": {csrf}}, nil)
+		res.Body.Close()
+		if res.Header.Get("Location") != "/console/sign-in" {
+			t.Errorf("%s without a session: %s", path, res.Status)
+		}
+	}
+}
+
+// TestEveryAnswerIsHardened: pages, failures, redirects and assets.
+func TestEveryAnswerIsHardened(t *testing.T) {
+	f := newFace(t, "token-a")
+	cookie := f.signIn(t, "token-a")
+	want := map[string]string{"Content-Security-Policy": "default-src 'self'", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
+		"Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin"}
+	for path, status := range map[string]int{"/": 303, "/console/": 303, "/console/sign-in": 303, "/console/providers": 200, "/console/nothing": 404,
+		"/console/verifications": 503, "/console/assets/console.css": 200, "/console/assets/console.js": 200, "/console/assets/none.css": 404,
+		"/console/assets/..%2fconsole.go": 404, "/console/payloads/quarantined/1": 503} {
+		res := f.ask("GET", path, nil, cookie)
+		res.Body.Close()
+		if res.StatusCode != status {
+			t.Errorf("%s: %s, %d is expected", path, res.Status, status)
+		}
+		for name, value := range want {
+			if !strings.HasPrefix(res.Header.Get(name), value) {
+				t.Errorf("%s: %s is %q", path, name, res.Header.Get(name))
+			}
+		}
+		if !strings.Contains(path, "assets") && res.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s may be kept: %q", path, res.Header.Get("Cache-Control"))
+		}
+	}
+}
+
+// TestFingerprint: tokens are told apart in the log, and none can be used from there.
+func TestFingerprint(t *testing.T) {
+	a, b := Fingerprint("one secret"), Fingerprint("another secret")
+	if a == b || strings.Contains(a, "secret") || len(a) != len("token-")+8 {
+		t.Error(a, b)
+	}
+}
