@@ -59,7 +59,9 @@ func (b *Bus) NewestEvents(
 		if provider != "" && !token(provider) || account != "" && !token(account) {
 			return 0, nil // no account is called that
 		}
-		o.subjects = []string{b.names.event(kycbridge.Key{Provider: orAny(provider), Account: orAny(account), VerificationID: "*"}, "*")}
+		o.subjects = []string{
+			b.names.event(kycbridge.Key{Provider: orAny(provider), Account: orAny(account), VerificationID: "*"}, "*"),
+		}
 	}
 	return b.backwards(ctx, b.names.events(), o, before, func(m jetstream.Msg, meta *jetstream.MsgMetadata) bool {
 		if !isEvent(m.Headers()) {
@@ -97,7 +99,11 @@ type inWindow struct {
 
 // backwards reads a stream in windows, the newest first, and gives the messages of each newest first.
 func (c *Connection) backwards(
-	ctx context.Context, stream string, o scanOptions, before uint64, take func(jetstream.Msg, *jetstream.MsgMetadata) bool,
+	ctx context.Context,
+	stream string,
+	o scanOptions,
+	before uint64,
+	take func(jetstream.Msg, *jetstream.MsgMetadata) bool,
 ) (next uint64, err error) {
 	now, err := c.js.Stream(ctx, stream)
 	if err != nil {

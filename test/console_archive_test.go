@@ -14,7 +14,11 @@ import (
 	"kycbridge/internal/archive"
 )
 
-var pagesFlag = flag.Int("pages", 1500, "how many verifications of two payloads TestPagesFromTheNewestEnd reads in pages")
+var pagesFlag = flag.Int(
+	"pages",
+	1500,
+	"how many verifications of two payloads TestPagesFromTheNewestEnd reads in pages",
+)
 
 // TestPagesFromTheNewestEnd: pages from the newest end give what reading everything gives, each once, newest
 // first, whatever was erased between, and none takes long. With -pages 500000 that is a million payloads.
@@ -22,7 +26,10 @@ func TestPagesFromTheNewestEnd(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [b]}")
 	s.ingest(*pagesFlag, func(n int) [][]byte {
-		return [][]byte{kycHook(n, 0, "Created", "Unfinished", ""), kycHook(n, 1, "Approved", "Approved", "AutomaticallyIdentified")}
+		return [][]byte{
+			kycHook(n, 0, "Created", "Unfinished", ""),
+			kycHook(n, 1, "Approved", "Approved", "AutomaticallyIdentified"),
+		}
 	})
 	a := s.app.Archive()
 	for n := 0; n < *pagesFlag; n += max(1, *pagesFlag/10) {
@@ -60,13 +67,22 @@ func TestPagesFromTheNewestEnd(t *testing.T) {
 	slowest, before = 0, 0
 	for pages := 0; pages == 0 || before > 0; pages++ {
 		began := time.Now()
-		page, next, err := a.Verifications(t.Context(), archive.VerificationFilter{Outcome: string(event.OutcomeApproved)}, before, 50)
+		page, next, err := a.Verifications(
+			t.Context(),
+			archive.VerificationFilter{Outcome: string(event.OutcomeApproved)},
+			before,
+			50,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, e := range page {
 			if seen[e.VerificationID] || e.Event.Data.Revision != 2 {
-				t.Errorf("verification %s comes twice, or not with its last event: revision %d", e.VerificationID, e.Event.Data.Revision)
+				t.Errorf(
+					"verification %s comes twice, or not with its last event: revision %d",
+					e.VerificationID,
+					e.Event.Data.Revision,
+				)
 			}
 			seen[e.VerificationID] = true
 		}
@@ -77,10 +93,19 @@ func TestPagesFromTheNewestEnd(t *testing.T) {
 	}
 	t.Logf("%d verifications in pages of 50, the slowest took %s", len(seen), slowest)
 	began := time.Now()
-	if page, _, err := a.Page(t.Context(), archive.Filter{Status: archive.StatusQuarantined}, 0, 100); err != nil || len(page) > 0 {
+	if page, _, err := a.Page(
+		t.Context(),
+		archive.Filter{Status: archive.StatusQuarantined},
+		0,
+		100,
+	); err != nil ||
+		len(page) > 0 {
 		t.Errorf("of an empty shelf %d payloads: %v", len(page), err)
 	}
-	if _, err := a.Life(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(1)}); err != nil {
+	if _, err := a.Life(
+		t.Context(),
+		kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(1)},
+	); err != nil {
 		t.Error(err)
 	}
 	t.Logf("one verification took %s", time.Since(began))
@@ -91,10 +116,15 @@ func TestLife(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [b]}")
 	s.ingest(1, func(int) [][]byte {
-		return [][]byte{kycHook(0, 1, "Created", "Unfinished", ""), kycHook(0, 2, "Rejected", "Rejected", "PoorPhotoQuality"),
-			kycHook(0, 0, "Processed", "Awaiting", ""), kycHook(0, 3, "Approved", "Approved", "ManuallyIdentified")}
+		return [][]byte{
+			kycHook(0, 1, "Created", "Unfinished", ""),
+			kycHook(0, 2, "Rejected", "Rejected", "PoorPhotoQuality"),
+			kycHook(0, 0, "Processed", "Awaiting", ""),
+			kycHook(0, 3, "Approved", "Approved", "ManuallyIdentified"),
+		}
 	})
-	l, err := s.app.Archive().Life(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(0)})
+	l, err := s.app.Archive().
+		Life(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(0)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +132,15 @@ func TestLife(t *testing.T) {
 	for _, step := range l.Steps {
 		switch {
 		case step.Revision != nil:
-			told = append(told, fmt.Sprintf("revision %d %s, changes: %v", step.Revision.Data.Revision, step.Revision.Data.Decision.Outcome, len(step.Revision.Differences) > 0))
+			told = append(
+				told,
+				fmt.Sprintf(
+					"revision %d %s, changes: %v",
+					step.Revision.Data.Revision,
+					step.Revision.Data.Decision.Outcome,
+					len(step.Revision.Differences) > 0,
+				),
+			)
 		case step.Payload.Revision > 0:
 			told = append(told, fmt.Sprintf("%s led to %d", step.Payload.Entry.Event, step.Payload.Revision))
 		default:
@@ -110,15 +148,23 @@ func TestLife(t *testing.T) {
 		}
 	}
 	slices.Sort(told) // revisions may be published behind the next payload
-	want := []string{"KycIdentification.Approved led to 3", "KycIdentification.Created led to 1", "KycIdentification.Processed old", "KycIdentification.Rejected led to 2",
-		"revision 1 none, changes: true", "revision 2 rejected, changes: true", "revision 3 approved, changes: true"}
+	want := []string{
+		"KycIdentification.Approved led to 3",
+		"KycIdentification.Created led to 1",
+		"KycIdentification.Processed old",
+		"KycIdentification.Rejected led to 2",
+		"revision 1 none, changes: true",
+		"revision 2 rejected, changes: true",
+		"revision 3 approved, changes: true",
+	}
 	if !slices.Equal(told, want) {
 		t.Errorf("told %q", told)
 	}
 	if l.Last == nil || l.Last.Decision.Outcome != event.OutcomeApproved || l.Session != nil || l.Cut {
 		t.Errorf("%+v", l)
 	}
-	_, err = s.app.Archive().Life(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(7)})
+	_, err = s.app.Archive().
+		Life(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(7)})
 	if !errors.Is(err, kycbridge.ErrNotFound) {
 		t.Errorf("a verification of which nothing is stored: %v", err)
 	}
@@ -135,7 +181,10 @@ func TestPreview(t *testing.T) {
 	s.ingest(2, func(n int) [][]byte { return [][]byte{kycHook(n, 2, "Approved", "Approved", "ManuallyIdentified")} })
 	s.account.Provider.Validate = validate
 	s.ingest(1, func(int) [][]byte {
-		return [][]byte{kycHook(0, 1, "Created", "Unfinished", ""), kycHook(0, 3, "Rejected", "Rejected", "BlurredPhoto")}
+		return [][]byte{
+			kycHook(0, 1, "Created", "Unfinished", ""),
+			kycHook(0, 3, "Rejected", "Rejected", "BlurredPhoto"),
+		}
 	})
 	a := s.app.Archive()
 	page, _, err := a.Page(t.Context(), archive.Filter{Status: archive.StatusQuarantined}, 0, 10)
@@ -152,14 +201,20 @@ func TestPreview(t *testing.T) {
 		if err != nil || !preview.Admits() || s.events() != events {
 			t.Fatalf("%+v: %v; %d events became %d", preview, err, events, s.events())
 		}
-		if old := preview.VerificationID == idOf(0); old && preview.NoEvent != kycbridge.NoEventOld || !old && len(preview.Differences) == 0 {
+		if old := preview.VerificationID == idOf(
+			0,
+		); old && preview.NoEvent != kycbridge.NoEventOld ||
+			!old && len(preview.Differences) == 0 {
 			t.Errorf("%+v", preview)
 		}
 		if done, err := a.Readmit(t.Context(), k, false); err != nil || done.Result != preview.Result {
 			t.Errorf("%+v: %v", done, err)
 		}
 		s.settled(10 * time.Second)
-		state, err := s.app.State(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: preview.VerificationID})
+		state, err := s.app.State(
+			t.Context(),
+			kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: preview.VerificationID},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +227,13 @@ func TestPreview(t *testing.T) {
 	}
 	s.account.Provider.Validate = strict
 	s.ingest(1, func(int) [][]byte { return [][]byte{kycHook(5, 2, "Approved", "Approved", "ManuallyIdentified")} })
-	if page, _, err = a.Page(t.Context(), archive.Filter{Status: archive.StatusQuarantined}, 0, 10); err != nil || len(page) != 1 {
+	if page, _, err = a.Page(
+		t.Context(),
+		archive.Filter{Status: archive.StatusQuarantined},
+		0,
+		10,
+	); err != nil ||
+		len(page) != 1 {
 		t.Fatal(page, err)
 	}
 	k, err := a.At(t.Context(), archive.StatusQuarantined, page[0].Seq)

@@ -32,7 +32,12 @@ func (b *bridge) signedIn(t *testing.T, token string) *console {
 		t.Fatal(err)
 	}
 	c := &console{&http.Client{Jar: jar, Timeout: 20 * time.Second}, b.adminURL("")}
-	if code, page := c.post(t, "/console/sign-in", url.Values{"token": {token}}); code != http.StatusOK || !strings.Contains(page, "Sign out") {
+	if code, page := c.post(
+		t,
+		"/console/sign-in",
+		url.Values{"token": {token}},
+	); code != http.StatusOK ||
+		!strings.Contains(page, "Sign out") {
 		t.Fatalf("signing in: %d\n%s", code, page)
 	}
 	return c

@@ -42,8 +42,13 @@ func (a *App) consoleAccounts() []console.Account {
 	for _, c := range a.config.Accounts {
 		key := kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}
 		all = append(all, console.Account{
-			Provider: c.Provider, Name: c.Name, Environment: c.Environment, Address: a.callbackURL(key), Credentials: c.Auth.inWords(),
-			API: len(c.API) > 0, Limit: c.Limits.words(),
+			Provider:    c.Provider,
+			Name:        c.Name,
+			Environment: c.Environment,
+			Address:     a.callbackURL(key),
+			Credentials: c.Auth.inWords(),
+			API:         len(c.API) > 0,
+			Limit:       c.Limits.words(),
 		})
 	}
 	return all

@@ -68,7 +68,8 @@ func (a *Archive) recomputed(
 		return replayer.Recompute(ctx, key)
 	}
 	p := k.Payload
-	p.Provider, p.Account, p.VerificationID, p.Reference, p.Event = out.Provider, out.Account, out.VerificationID, id.Reference, id.Event
+	p.Provider, p.Account, p.VerificationID = out.Provider, out.Account, out.VerificationID
+	p.Reference, p.Event = id.Reference, id.Event
 	if p.Via == "" {
 		p.Via = event.ViaCallback
 	}

@@ -92,7 +92,12 @@ func (a *Archive) addRevisions(ctx context.Context, l *Life, revisions map[strin
 }
 
 func (a *Archive) addPayloads(ctx context.Context, l *Life, revisions map[string]int) error {
-	q := kycbridge.KeptQuery{Provider: l.Key.Provider, Account: l.Key.Account, VerificationID: l.Key.VerificationID, HeadersOnly: true}
+	q := kycbridge.KeptQuery{
+		Provider:       l.Key.Provider,
+		Account:        l.Key.Account,
+		VerificationID: l.Key.VerificationID,
+		HeadersOnly:    true,
+	}
 	var all []*LifePayload
 	err := a.Shelves.Kept(ctx, q, func(k kycbridge.Kept) error {
 		if len(all) == mostSteps {
@@ -138,7 +143,10 @@ func (a *Archive) addFates(ctx context.Context, all []*LifePayload) error {
 		return err
 	}
 	for look := 0; look < mostLooks && len(open) > 0; look++ {
-		first := slices.MinFunc(sorted(open), func(x, y *LifePayload) int { return x.Kept.ReceivedAt.Compare(y.Kept.ReceivedAt) })
+		first := slices.MinFunc(
+			sorted(open),
+			func(x, y *LifePayload) int { return x.Kept.ReceivedAt.Compare(y.Kept.ReceivedAt) },
+		)
 		if first.Pending = first.Kept.Seq > position.Floor; first.Pending {
 			delete(open, first.Kept.Seq)
 			continue

@@ -10,12 +10,22 @@ import (
 
 // Newest reads payloads from the newest end of their shelf, see publisher.Store.NewestKept.
 type Newest interface {
-	NewestKept(ctx context.Context, q kycbridge.KeptQuery, before uint64, take func(kycbridge.Kept) bool) (next uint64, err error)
+	NewestKept(
+		ctx context.Context,
+		q kycbridge.KeptQuery,
+		before uint64,
+		take func(kycbridge.Kept) bool,
+	) (next uint64, err error)
 }
 
 // NewestEvents reads events from the newest end of their stream, see publisher.Bus.NewestEvents.
 type NewestEvents interface {
-	NewestEvents(ctx context.Context, provider, account string, before uint64, take func(kycbridge.PublishedEvent) bool) (next uint64, err error)
+	NewestEvents(
+		ctx context.Context,
+		provider, account string,
+		before uint64,
+		take func(kycbridge.PublishedEvent) bool,
+	) (next uint64, err error)
 	Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.State, error)
 }
 
@@ -28,7 +38,12 @@ type Sessions interface {
 // Page gives the newest payloads that f selects, n at most, from before a sequence of their shelf on (0:
 // the end). f names one shelf by its status or reason. Only a bounded number of payloads is looked at, so
 // a page may hold fewer. next is before which sequence another page goes on; 0: nothing is older.
-func (a *Archive) Page(ctx context.Context, f Filter, before uint64, n int) (page []kycbridge.Kept, next uint64, err error) {
+func (a *Archive) Page(
+	ctx context.Context,
+	f Filter,
+	before uint64,
+	n int,
+) (page []kycbridge.Kept, next uint64, err error) {
 	if err := f.Check(); err != nil {
 		return nil, 0, err
 	}

@@ -114,7 +114,10 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // harden sets what every answer says to browsers.
 func harden(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'")
+	h.Set(
+		"Content-Security-Policy",
+		"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+	)
 	h.Set("Cache-Control", "no-store")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -230,13 +233,29 @@ func failureOf(err error) failure {
 	case errors.As(err, &input):
 		return failure{http.StatusUnprocessableEntity, "That cannot be done", string(input)}
 	case errors.Is(err, errForm):
-		return failure{http.StatusForbidden, "This form is out of date", "Go back, load the page again and send it once more."}
+		return failure{
+			http.StatusForbidden,
+			"This form is out of date",
+			"Go back, load the page again and send it once more.",
+		}
 	case errors.Is(err, kycbridge.ErrNotFound):
-		return failure{http.StatusNotFound, "Nothing is stored here", "It may have gone by its age, been erased, or been admitted meanwhile. Search for it by an id."}
+		return failure{
+			http.StatusNotFound,
+			"Nothing is stored here",
+			"It may have gone by its age, been erased, or been admitted meanwhile. Search for it by an id.",
+		}
 	case errors.Is(err, kycbridge.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
-		return failure{http.StatusServiceUnavailable, "The store does not answer", "Load the page again in a moment. /readyz says which part is missing."}
+		return failure{
+			http.StatusServiceUnavailable,
+			"The store does not answer",
+			"Load the page again in a moment. /readyz says which part is missing.",
+		}
 	}
-	return failure{http.StatusInternalServerError, "This did not work", "The log says why, in the line \"console request failed\". Load the page again."}
+	return failure{
+		http.StatusInternalServerError,
+		"This did not work",
+		"The log says why, in the line \"console request failed\". Load the page again.",
+	}
 }
 
 // fail answers an error with a page.
@@ -264,7 +283,11 @@ func (c *Console) entrance(w http.ResponseWriter, r *http.Request) {
 func (c *Console) asset(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	body, err := files.ReadFile("assets/" + name)
-	types := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+	types := map[string]string{
+		".css": "text/css; charset=utf-8",
+		".js":  "text/javascript; charset=utf-8",
+		".svg": "image/svg+xml",
+	}
 	mediaType := types[name[max(0, strings.LastIndexByte(name, '.')):]]
 	if err != nil || mediaType == "" {
 		c.fail(w, r, nil, kycbridge.ErrNotFound)

@@ -116,7 +116,8 @@ func countIn(m map[string]*counted, kind string, at time.Time) {
 
 // taken reports whether an answer says that the callback is with us.
 func taken(outcome string) bool {
-	return outcome == kycbridge.ReceiptAccepted || outcome == kycbridge.ReceiptDuplicate || outcome == kycbridge.ReceiptQuarantined
+	return outcome == kycbridge.ReceiptAccepted || outcome == kycbridge.ReceiptDuplicate ||
+		outcome == kycbridge.ReceiptQuarantined
 }
 
 // Received takes a callback and what was answered.

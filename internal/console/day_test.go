@@ -27,11 +27,15 @@ func TestDay(t *testing.T) {
 	d.NewValue(key, kycbridge.NewValue{Kind: kycbridge.NewField, Pointer: "/payload/new"})
 
 	one := d.providers([]Account{{Provider: "ondato", Name: "acme"}}).Rows[0]
-	if len(one.Callbacks) != 1 || one.Callbacks[0].Count != 19 || len(one.Refusals) != 1 || one.LastTaken != now || one.LastCall != now || !one.Paused || len(one.Fresh) != 1 {
+	if len(one.Callbacks) != 1 || one.Callbacks[0].Count != 19 || len(one.Refusals) != 1 || one.LastTaken != now ||
+		one.LastCall != now ||
+		!one.Paused ||
+		len(one.Fresh) != 1 {
 		t.Errorf("%+v", one)
 	}
 	charts := d.charts()
-	for i, want := range []string{"callbacks: 20 in five minutes", "approved: 19 in five minutes", "95 of 100 within: 25 ms"} {
+	want := []string{"callbacks: 20 in five minutes", "approved: 19 in five minutes", "95 of 100 within: 25 ms"}
+	for i, want := range want {
 		if !strings.Contains(charts[i].Summary, want) {
 			t.Errorf("%q lacks %q", charts[i].Summary, want)
 		}
@@ -61,7 +65,8 @@ func TestDayIsBounded(t *testing.T) {
 }
 
 func TestVisible(t *testing.T) {
-	for text, want := range map[string]string{"plain": "plain", "zwei\nZeilen": "zwei\nZeilen", "a\u202eb": "a⟨U+202E⟩b", "\u200b": "⟨U+200B⟩", "\x1b[31m": "⟨U+001B⟩[31m",
+	for text, want := range map[string]string{
+		"plain": "plain", "zwei\nZeilen": "zwei\nZeilen", "a\u202eb": "a⟨U+202E⟩b", "\u200b": "⟨U+200B⟩", "\x1b[31m": "⟨U+001B⟩[31m",
 		"名前": "名前", "\ufeffx": "⟨U+FEFF⟩x"} {
 		if got := visible(text); got != want {
 			t.Errorf("%q is shown as %q", text, got)

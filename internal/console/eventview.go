@@ -151,8 +151,9 @@ func (w viewer) decisions(d *event.Data) []event.DecisionStep {
 
 func (w viewer) reasons(d *event.Data) []event.Reason {
 	all := slices.Clone(d.Reasons)
-	for i := range all {
-		all[i].Code, all[i].CheckID, all[i].ProviderCode = w.word(all[i].Code), w.word(all[i].CheckID), w.word(all[i].ProviderCode)
+	for i, r := range all {
+		all[i].Code, all[i].CheckID = w.word(r.Code), w.word(r.CheckID)
+		all[i].ProviderCode = w.word(r.ProviderCode)
 	}
 	return all
 }

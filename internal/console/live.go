@@ -48,9 +48,21 @@ type row struct {
 func eventRow(e kycbridge.PublishedEvent) row {
 	d := e.Event.Data
 	outcome := string(d.Decision.Outcome)
-	return row{At: e.Event.RecordedTime, What: whatEvent, Provider: e.Provider, Account: e.Account, Status: string(d.Status), Outcome: outcome,
-		Detail: fmt.Sprintf("%s r%d%s", e.VerificationID[:min(8, len(e.VerificationID))], d.Revision, final(d.Decision)),
-		Href:   verificationAddress(e.Key)}
+	return row{
+		At:       e.Event.RecordedTime,
+		What:     whatEvent,
+		Provider: e.Provider,
+		Account:  e.Account,
+		Status:   string(d.Status),
+		Outcome:  outcome,
+		Detail: fmt.Sprintf(
+			"%s r%d%s",
+			e.VerificationID[:min(8, len(e.VerificationID))],
+			d.Revision,
+			final(d.Decision),
+		),
+		Href: verificationAddress(e.Key),
+	}
 }
 
 func final(d event.Decision) string {
@@ -65,7 +77,9 @@ func callbackRow(key kycbridge.AccountKey, outcome, verificationID string, at ti
 	switch {
 	case verificationID != "":
 		r.Detail = verificationID[:min(8, len(verificationID))]
-		r.Href = verificationAddress(kycbridge.Key{Provider: key.Provider, Account: key.Account, VerificationID: verificationID})
+		r.Href = verificationAddress(
+			kycbridge.Key{Provider: key.Provider, Account: key.Account, VerificationID: verificationID},
+		)
 	case outcome != kycbridge.ReceiptAccepted && outcome != kycbridge.ReceiptDuplicate:
 		r.Href = "/console/quarantine"
 	}
@@ -181,8 +195,14 @@ type viewing struct {
 // viewingOf reads the filters of a request.
 func viewingOf(r *http.Request) *viewing {
 	q := r.URL.Query()
-	return &viewing{what: q.Get("what"), provider: q.Get("provider"), account: q.Get("account"), status: q.Get("status"),
-		outcome: q.Get("outcome"), news: make(chan struct{}, 1)}
+	return &viewing{
+		what:     q.Get("what"),
+		provider: q.Get("provider"),
+		account:  q.Get("account"),
+		status:   q.Get("status"),
+		outcome:  q.Get("outcome"),
+		news:     make(chan struct{}, 1),
+	}
 }
 
 func (v *viewing) wants(r row) bool {
@@ -266,12 +286,18 @@ func (c *Console) livePage(v visit) error {
 	view := liveView{choices: c.choices(), Whats: []string{whatEvent, whatCallback, whatCall}, Filter: viewingOf(v.r),
 		Query: v.r.URL.Query().Encode(), Most: mostShown}
 	if view.Filter.what == "" || view.Filter.what == whatEvent {
-		_, err = a.NewestEvents.NewestEvents(v.r.Context(), view.Filter.provider, view.Filter.account, 0, func(e kycbridge.PublishedEvent) bool {
-			if r := eventRow(e); view.Filter.wants(r) {
-				view.Rows = append(view.Rows, r)
-			}
-			return len(view.Rows) < onPage
-		})
+		_, err = a.NewestEvents.NewestEvents(
+			v.r.Context(),
+			view.Filter.provider,
+			view.Filter.account,
+			0,
+			func(e kycbridge.PublishedEvent) bool {
+				if r := eventRow(e); view.Filter.wants(r) {
+					view.Rows = append(view.Rows, r)
+				}
+				return len(view.Rows) < onPage
+			},
+		)
 	}
 	if err != nil {
 		return err

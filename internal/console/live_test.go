@@ -61,8 +61,11 @@ func TestRoomForViews(t *testing.T) {
 
 func TestViewWants(t *testing.T) {
 	r := row{What: whatEvent, Provider: "ondato", Account: "acme", Status: "completed", Outcome: "approved"}
-	for query, want := range map[string]bool{"": true, "what=event": true, "what=call": false, "provider=ondato&account=acme": true, "provider=kwikid": false,
-		"account=other": false, "status=completed&outcome=approved": true, "outcome=rejected": false, "status=created": false} {
+	for query, want := range map[string]bool{
+		"": true, "what=event": true, "what=call": false, "provider=ondato&account=acme": true, "provider=kwikid": false,
+		"account=other": false, "status=completed&outcome=approved": true, "outcome=rejected": false,
+		"status=created": false,
+	} {
 		if got := viewingOf(httptest.NewRequest(http.MethodGet, "/?"+query, nil)).wants(r); got != want {
 			t.Errorf("%q wants it: %v", query, got)
 		}
@@ -75,8 +78,16 @@ type quiet struct{ n atomic.Int32 }
 func (q *quiet) Hear(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(int)) error {
 	q.n.Add(1)
 	defer q.n.Add(-1)
-	each(kycbridge.PublishedEvent{Key: kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: "00000000-0000-5000-8000-000000000000"},
-		Event: &event.Event{RecordedTime: "2026-03-02T09:00:00Z", Data: event.Data{Status: event.StatusCompleted}}})
+	each(
+		kycbridge.PublishedEvent{
+			Key: kycbridge.Key{
+				Provider:       "ondato",
+				Account:        "acme",
+				VerificationID: "00000000-0000-5000-8000-000000000000",
+			},
+			Event: &event.Event{RecordedTime: "2026-03-02T09:00:00Z", Data: event.Data{Status: event.StatusCompleted}},
+		},
+	)
 	missed(7)
 	<-ctx.Done()
 	return nil

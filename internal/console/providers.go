@@ -70,7 +70,8 @@ func (d *Day) providers(accounts []Account) (view providersView) {
 		one.Chart = chartOf("Callbacks in the last day", now, []*accountDay{a}, callbackSeries)
 		view.Rows = append(view.Rows, one)
 	}
-	if a, ok := d.accounts[kycbridge.AccountKey{Provider: kycbridge.UnknownAccount, Account: kycbridge.UnknownAccount}]; ok {
+	none := kycbridge.AccountKey{Provider: kycbridge.UnknownAccount, Account: kycbridge.UnknownAccount}
+	if a, ok := d.accounts[none]; ok {
 		view.Unknown = tallies(a.callbacks)
 	}
 	return view

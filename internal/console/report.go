@@ -49,7 +49,8 @@ func (c *Console) reportPage(v visit) error {
 	view := reportView{Charts: c.Day.charts()}
 	r := &c.report
 	r.mu.Lock()
-	view.Busy, view.Failed, view.Report, view.At, view.Took, view.Done = r.busy, r.failed, r.last, r.at, r.took, r.done.Load()
+	view.Busy, view.Done, view.Failed = r.busy, r.done.Load(), r.failed
+	view.Report, view.At, view.Took = r.last, r.at, r.took
 	r.mu.Unlock()
 	if view.Report != nil {
 		rows := view.Report.Rows

@@ -79,7 +79,11 @@ func (s search) byReference(ctx context.Context, a *archive.Archive, q string) (
 			continue
 		}
 		reference := configured.Provider.Canonical(q)
-		k := kycbridge.Key{Provider: account.Provider, Account: account.Name, VerificationID: event.VerificationID(account.Provider, account.Name, reference)}
+		k := kycbridge.Key{
+			Provider:       account.Provider,
+			Account:        account.Name,
+			VerificationID: event.VerificationID(account.Provider, account.Name, reference),
+		}
 		found, err := s.published(ctx, a, k, "reference")
 		if err != nil {
 			return nil, err
@@ -100,8 +104,13 @@ func (s search) published(ctx context.Context, a *archive.Archive, k kycbridge.K
 
 // foundIn is a find with the state of its verification.
 func foundIn(d *event.Data, by string) Found {
-	return Found{Key: kycbridge.Key{Provider: d.Provider.Name, Account: d.Account, VerificationID: d.VerificationID}, By: by,
-		Status: d.Status, Outcome: d.Decision.Outcome, At: event.ParseInstant(d.Provider.Event.ReceivedAt)}
+	return Found{
+		Key:     kycbridge.Key{Provider: d.Provider.Name, Account: d.Account, VerificationID: d.VerificationID},
+		By:      by,
+		Status:  d.Status,
+		Outcome: d.Decision.Outcome,
+		At:      event.ParseInstant(d.Provider.Event.ReceivedAt),
+	}
 }
 
 // byPayload finds a payload id; it begins with provider and account.
@@ -116,8 +125,11 @@ func (s search) byPayload(ctx context.Context, a *archive.Archive, q string) (al
 		}
 		for _, k := range page {
 			e := a.EntryOf(k)
-			all = append(all, Found{Key: kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID},
-				By: "payload id", At: k.ReceivedAt, Entry: &e})
+			all = append(
+				all,
+				Found{Key: kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID},
+					By: "payload id", At: k.ReceivedAt, Entry: &e},
+			)
 		}
 	}
 	return all, nil
@@ -161,7 +173,9 @@ type searchView struct{ Found []Found }
 func (c *Console) search(v visit) error {
 	q := strings.TrimSpace(v.r.PostFormValue("q"))
 	if q == "" || len(q) > longestQuery {
-		return errInput("Write an id: the external reference, the provider's reference, our id or its beginning, or a payload id.")
+		return errInput(
+			"Write an id: the external reference, the provider's reference, our id or its beginning, or a payload id.",
+		)
 	}
 	found, err := c.Finder.Find(v.r.Context(), q)
 	if err != nil {

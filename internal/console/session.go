@@ -60,7 +60,13 @@ func (s *sessions) begin(token string) (cookie string) {
 		}
 		delete(s.byID, oldest)
 	}
-	s.byID[sha256.Sum256([]byte(cookie))] = &session{token: digest, by: Fingerprint(token), csrf: random(), since: now, used: now}
+	s.byID[sha256.Sum256([]byte(cookie))] = &session{
+		token: digest,
+		by:    Fingerprint(token),
+		csrf:  random(),
+		since: now,
+		used:  now,
+	}
 	return cookie
 }
 
@@ -122,8 +128,14 @@ func (c *Console) session(r *http.Request) *session {
 
 // setCookie keeps a session in the browser; "" takes it out.
 func setCookie(w http.ResponseWriter, r *http.Request, value string) {
-	cookie := &http.Cookie{Name: cookieName, Value: value, Path: Prefix, HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https"}
+	cookie := &http.Cookie{
+		Name:     cookieName,
+		Value:    value,
+		Path:     Prefix,
+		HttpOnly: true,
+		SameSite: http.SameSiteStrictMode,
+		Secure:   r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
+	}
 	if value == "" {
 		cookie.MaxAge = -1
 	}

@@ -29,7 +29,12 @@ func newFace(t *testing.T, tokens ...string) *face {
 }
 
 // ask sends a request with a cookie, if there is one.
-func (f *face) ask(method, path string, form url.Values, cookie *http.Cookie, edit ...func(*http.Request)) *http.Response {
+func (f *face) ask(
+	method, path string,
+	form url.Values,
+	cookie *http.Cookie,
+	edit ...func(*http.Request),
+) *http.Response {
 	r := httptest.NewRequest(method, path, strings.NewReader(form.Encode()))
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -64,8 +69,10 @@ func (f *face) in(cookie *http.Cookie) bool {
 
 func TestSessionEnds(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, f *face, cookie *http.Cookie){
-		"its token is withdrawn":   func(_ *testing.T, f *face, _ *http.Cookie) { f.tokens = []string{"another"} },
-		"nobody uses it":           func(_ *testing.T, f *face, _ *http.Cookie) { f.now = f.now.Add(sessionIdle + time.Second) },
+		"its token is withdrawn": func(_ *testing.T, f *face, _ *http.Cookie) { f.tokens = []string{"another"} },
+		"nobody uses it": func(_ *testing.T, f *face, _ *http.Cookie) {
+			f.now = f.now.Add(sessionIdle + time.Second)
+		},
 		"signing out":              func(t *testing.T, f *face, c *http.Cookie) { f.out(t, c) },
 		"all tokens are withdrawn": func(_ *testing.T, f *face, _ *http.Cookie) { f.tokens = []string{""} },
 		"half a day, though used": func(t *testing.T, f *face, c *http.Cookie) {
@@ -84,7 +91,8 @@ func TestSessionEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFace(t, "token-a", "token-b")
 			cookie := f.signIn(t, "token-a")
-			if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Path != Prefix || strings.Contains(cookie.Value, "token") {
+			if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Path != Prefix ||
+				strings.Contains(cookie.Value, "token") {
 				t.Errorf("cookie %+v", cookie)
 			}
 			if !f.in(cookie) {
@@ -103,7 +111,12 @@ func TestSessionEnds(t *testing.T) {
 
 func (f *face) out(t *testing.T, cookie *http.Cookie) {
 	t.Helper()
-	res := f.ask("POST", "/console/sign-out", url.Values{"csrf": {f.sessions.find(cookie.Value, f.tokens).csrf}}, cookie)
+	res := f.ask(
+		"POST",
+		"/console/sign-out",
+		url.Values{"csrf": {f.sessions.find(cookie.Value, f.tokens).csrf}},
+		cookie,
+	)
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusSeeOther {
 		t.Errorf("signing out: %s", res.Status)
@@ -111,7 +124,9 @@ func (f *face) out(t *testing.T, cookie *http.Cookie) {
 }
 
 func TestNobodySignsInWithout(t *testing.T) {
-	for name, tokens := range map[string][]string{"a token": nil, "a token that is not empty": {""}, "the right one": {"token-a"}} {
+	for name, tokens := range map[string][]string{
+		"a token": nil, "a token that is not empty": {""}, "the right one": {"token-a"},
+	} {
 		f := newFace(t, tokens...)
 		for _, given := range []string{"", "token", "token-b", "token-a "} {
 			res := f.ask("POST", "/console/sign-in", url.Values{"token": {given}}, nil)
@@ -131,16 +146,27 @@ func TestChangesWantTheFormOfTheSession(t *testing.T) {
 	csrf := f.sessions.find(mine.Value, f.tokens).csrf
 	foreign := f.sessions.find(other.Value, f.tokens).csrf
 	const one = "/console/verifications/ondato/acme/00000000-0000-5000-8000-000000000000"
-	for _, path := range []string{"/console/sign-out", "/console/search", one + "/reveal", one + "/preview", one + "/replay", "/console/quarantine/preview",
-		"/console/quarantine/admit", "/console/payloads/quarantined/1/reveal", "/console/payloads/quarantined/1/admit", "/console/report"} {
-		for name, form := range map[string]url.Values{"no token": {}, "a wrong one": {"csrf": {"x"}}, "that of another session": {"csrf": {foreign}}} {
+	for _, path := range []string{
+		"/console/sign-out", "/console/search", one + "/reveal", one + "/preview", one + "/replay",
+		"/console/quarantine/preview", "/console/quarantine/admit", "/console/payloads/quarantined/1/reveal",
+		"/console/payloads/quarantined/1/admit", "/console/report",
+	} {
+		for name, form := range map[string]url.Values{
+			"no token": {}, "a wrong one": {"csrf": {"x"}}, "that of another session": {"csrf": {foreign}},
+		} {
 			res := f.ask("POST", path, form, mine)
 			res.Body.Close()
 			if res.StatusCode != http.StatusForbidden {
 				t.Errorf("%s with %s: %s", path, name, res.Status)
 			}
 		}
-		res := f.ask("POST", path, url.Values{"csrf": {csrf}}, mine, func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") })
+		res := f.ask(
+			"POST",
+			path,
+			url.Values{"csrf": {csrf}},
+			mine,
+			func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+		)
 		res.Body.Close()
 		if res.StatusCode != http.StatusForbidden {
 			t.Errorf("%s from another site: %s", path, res.Status)
@@ -162,10 +188,17 @@ func TestChangesWantTheFormOfTheSession(t *testing.T) {
 func TestEveryAnswerIsHardened(t *testing.T) {
 	f := newFace(t, "token-a")
 	cookie := f.signIn(t, "token-a")
-	want := map[string]string{"Content-Security-Policy": "default-src 'self'", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
-		"Referrer-Policy": "no-referrer", "Cross-Origin-Opener-Policy": "same-origin"}
-	for path, status := range map[string]int{"/": 303, "/console/": 303, "/console/sign-in": 303, "/console/providers": 200, "/console/nothing": 404,
-		"/console/verifications": 503, "/console/assets/console.css": 200, "/console/assets/console.js": 200, "/console/assets/none.css": 404,
+	want := map[string]string{
+		"Content-Security-Policy":    "default-src 'self'",
+		"X-Content-Type-Options":     "nosniff",
+		"X-Frame-Options":            "DENY",
+		"Referrer-Policy":            "no-referrer",
+		"Cross-Origin-Opener-Policy": "same-origin",
+	}
+	for path, status := range map[string]int{
+		"/": 303, "/console/": 303, "/console/sign-in": 303, "/console/providers": 200, "/console/nothing": 404,
+		"/console/verifications": 503, "/console/assets/console.css": 200, "/console/assets/console.js": 200,
+		"/console/assets/none.css":        404,
 		"/console/assets/..%2fconsole.go": 404, "/console/payloads/quarantined/1": 503} {
 		res := f.ask("GET", path, nil, cookie)
 		res.Body.Close()

@@ -22,9 +22,26 @@ type choices struct {
 
 func (c *Console) choices() choices {
 	o := choices{
-		Statuses: words(event.StatusCreated, event.StatusInProgress, event.StatusProcessing, event.StatusInReview, event.StatusRequiresInput,
-			event.StatusCompleted, event.StatusExpired, event.StatusAbandoned, event.StatusCanceled, event.StatusFailed, event.StatusUnknown),
-		Outcomes: words(event.OutcomeNone, event.OutcomeApproved, event.OutcomeRejected, event.OutcomeReview, event.OutcomeResubmit),
+		Statuses: words(
+			event.StatusCreated,
+			event.StatusInProgress,
+			event.StatusProcessing,
+			event.StatusInReview,
+			event.StatusRequiresInput,
+			event.StatusCompleted,
+			event.StatusExpired,
+			event.StatusAbandoned,
+			event.StatusCanceled,
+			event.StatusFailed,
+			event.StatusUnknown,
+		),
+		Outcomes: words(
+			event.OutcomeNone,
+			event.OutcomeApproved,
+			event.OutcomeRejected,
+			event.OutcomeReview,
+			event.OutcomeResubmit,
+		),
 	}
 	for _, a := range c.Accounts {
 		o.Providers, o.Accounts = added(o.Providers, a.Provider), added(o.Accounts, a.Name)
@@ -57,7 +74,12 @@ type age struct {
 }
 
 // ages are those by which lists are filtered.
-var ages = []age{{"1h", "an hour", time.Hour}, {"24h", "a day", 24 * time.Hour}, {"7d", "a week", 7 * 24 * time.Hour}, {"30d", "30 days", 30 * 24 * time.Hour}}
+var ages = []age{
+	{"1h", "an hour", time.Hour},
+	{"24h", "a day", 24 * time.Hour},
+	{"7d", "a week", 7 * 24 * time.Hour},
+	{"30d", "30 days", 30 * 24 * time.Hour},
+}
 
 // listView is a list of verifications.
 type listView struct {
@@ -122,13 +144,17 @@ func (c *Console) openSessions(v visit) error {
 		return err
 	}
 	view := sessionsView{Now: c.Now()}
-	next, err := a.Sessions.Sessions(v.r.Context(), number(v.r.URL.Query().Get("from")), func(s kycbridge.Session) bool {
-		if len(view.Rows) == onPage {
-			return false
-		}
-		view.Rows = append(view.Rows, s)
-		return true
-	})
+	next, err := a.Sessions.Sessions(
+		v.r.Context(),
+		number(v.r.URL.Query().Get("from")),
+		func(s kycbridge.Session) bool {
+			if len(view.Rows) == onPage {
+				return false
+			}
+			view.Rows = append(view.Rows, s)
+			return true
+		},
+	)
 	if err != nil {
 		return err
 	}
@@ -153,7 +179,11 @@ func (v verificationView) Title() string {
 }
 
 func keyOf(r *http.Request) kycbridge.Key {
-	return kycbridge.Key{Provider: r.PathValue("provider"), Account: r.PathValue("account"), VerificationID: r.PathValue("id")}
+	return kycbridge.Key{
+		Provider:       r.PathValue("provider"),
+		Account:        r.PathValue("account"),
+		VerificationID: r.PathValue("id"),
+	}
 }
 
 // lifeFor reads a verification for a page.
@@ -217,7 +247,10 @@ const longestReason = 200 // bytes of why something is revealed
 func reason(v visit) (string, error) {
 	why := visible(v.r.PostFormValue("reason"))
 	if len(why) < 3 || len(why) > longestReason {
-		return "", errInput("Say in up to 200 characters why you need to see values about a person: the reason is logged. A case number is enough.")
+		return "", errInput(
+			"Say in up to 200 characters why you need to see values about a person: the reason is logged. " +
+				"A case number is enough.",
+		)
 	}
 	return why, nil
 }
@@ -264,8 +297,17 @@ func (c *Console) replay(v visit, dryRun bool) error {
 		return err
 	}
 	if !dryRun {
-		c.Logger.Info("verification replayed", zap.String("provider", k.Provider), zap.String("account", k.Account),
-			zap.String("verification_id", k.VerificationID), zap.String("result", result.Result), zap.String("by", v.by))
+		c.Logger.Info(
+			"verification replayed",
+			zap.String("provider", k.Provider),
+			zap.String("account", k.Account),
+			zap.String(
+				"verification_id",
+				k.VerificationID,
+			),
+			zap.String("result", result.Result),
+			zap.String("by", v.by),
+		)
 	}
 	return c.showLife(v, false, func(view *verificationView) { view.Replayed, view.Done = &result, !dryRun })
 }

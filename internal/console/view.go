@@ -124,7 +124,8 @@ func visible(s string) string {
 // strange reports whether a character is not to be seen as itself: controls, marks of direction, and what
 // Unicode calls format and private use.
 func strange(r rune) bool {
-	return r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp))
+	return r != '\n' && r != '\t' &&
+		(unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp))
 }
 
 // value is a value of a difference as text.

@@ -83,7 +83,8 @@ func newTab(t *testing.T, browser context.Context, b *bridge) *tab {
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithListener(func(ev any) {
 		switch ev := ev.(type) {
 		case *log.EventEntryAdded:
-			if ev.Entry.Source == log.EntrySourceSecurity || strings.Contains(ev.Entry.Text, "Content Security Policy") {
+			if ev.Entry.Source == log.EntrySourceSecurity ||
+				strings.Contains(ev.Entry.Text, "Content Security Policy") {
 				p.note(ev.Entry.Text)
 			}
 		case *runtime.EventExceptionThrown:

@@ -94,7 +94,8 @@ func TestSearchAndReveal(t *testing.T) {
 		}
 	}
 	p.shows("Approved, final", "[masked]", "Stored; led to revision 2.")
-	if s := p.source(); strings.Contains(s, "ref-7") || strings.Contains(s, "Testa") || strings.Contains(s, "1988-07-30") {
+	if s := p.source(); strings.Contains(s, "ref-7") || strings.Contains(s, "Testa") ||
+		strings.Contains(s, "1988-07-30") {
 		t.Error("a value about the person is in the page")
 	}
 	p.do(chromedp.Click("//button[text()='Reveal values about the person']")) // the browser asks for a reason
@@ -105,7 +106,8 @@ func TestSearchAndReveal(t *testing.T) {
 	p.click("//button[text()='Reveal values about the person']")
 	p.shows("Testa", "ref-7", "Values about a person are shown")
 	log := b.log.String()
-	if !strings.Contains(log, `"msg":"verification revealed"`) || !strings.Contains(log, `"reason":"case 4711"`) || !strings.Contains(log, `"by":"token-`) {
+	if !strings.Contains(log, `"msg":"verification revealed"`) || !strings.Contains(log, `"reason":"case 4711"`) ||
+		!strings.Contains(log, `"by":"token-`) {
 		t.Errorf("the log does not say who looked and why:\n%s", log)
 	}
 	if strings.Contains(log, token) || strings.Contains(log, "Testa") {

@@ -66,9 +66,22 @@ func TestLive(t *testing.T) {
 	delays := evaluate[[]float64](p, "window.delays")
 	slices.Sort(delays)
 	p50, p95, most := delays[len(delays)/2], delays[len(delays)*95/100], delays[len(delays)-1]
-	t.Logf("%d events in %s, %d rows on the screen: half within %.0f ms, 95 of 100 within %.0f ms, all within %.0f ms", sent, took.Round(time.Millisecond), len(delays), p50, p95, most)
+	t.Logf(
+		"%d events in %s, %d rows on the screen: half within %.0f ms, 95 of 100 within %.0f ms, all within %.0f ms",
+		sent,
+		took.Round(time.Millisecond),
+		len(delays),
+		p50,
+		p95,
+		most,
+	)
 	if len(delays) < sent*95/100 {
-		t.Errorf("%d of %d events were on the screen; the page says %q", len(delays), sent, evaluate[string](p, "document.getElementById('live-state').textContent"))
+		t.Errorf(
+			"%d of %d events were on the screen; the page says %q",
+			len(delays),
+			sent,
+			evaluate[string](p, "document.getElementById('live-state').textContent"),
+		)
 	}
 	if took > liveTime+liveTime/10 {
 		t.Errorf("publishing took %s: this machine is too busy for %d events a second", took, liveRate)
@@ -76,9 +89,16 @@ func TestLive(t *testing.T) {
 	if p95 > liveLimit {
 		t.Errorf("95 of 100 events are on the screen within %.0f ms, %d are allowed", p95, liveLimit)
 	}
-	rows, heap := evaluate[int](p, "document.querySelectorAll('#live tbody tr').length"), evaluate[float64](p, "performance.memory.usedJSHeapSize")
+	rows := evaluate[int](p, "document.querySelectorAll('#live tbody tr').length")
+	heap := evaluate[float64](p, "performance.memory.usedJSHeapSize")
 	after := b.memory(t)
-	t.Logf("the page holds %d rows and %.1f MB; the server's heap went from %.1f MB to %.1f MB", rows, heap/(1<<20), before/(1<<20), after/(1<<20))
+	t.Logf(
+		"the page holds %d rows and %.1f MB; the server's heap went from %.1f MB to %.1f MB",
+		rows,
+		heap/(1<<20),
+		before/(1<<20),
+		after/(1<<20),
+	)
 	if rows > 200 || heap > 64<<20 {
 		t.Errorf("the page grows: %d rows, %.1f MB", rows, heap/(1<<20))
 	}
@@ -106,9 +126,19 @@ func (p *tab) pauses(t *testing.T, b *bridge) {
 		t.Error("a paused view goes on")
 	}
 	p.do(chromedp.Click("#pause", chromedp.NodeVisible))
-	eventually(t, 5*time.Second, "live again", func() bool { return strings.Contains(p.text(), "Live") && !strings.Contains(p.text(), "Paused") })
+	eventually(
+		t,
+		5*time.Second,
+		"live again",
+		func() bool { return strings.Contains(p.text(), "Live") && !strings.Contains(p.text(), "Paused") },
+	)
 	b.live(t, 2, "KycIdentification.Rejected Rejected")
-	eventually(t, 5*time.Second, "a row of a rejected one", func() bool { return strings.Contains(p.text(), "rejected") })
+	eventually(
+		t,
+		5*time.Second,
+		"a row of a rejected one",
+		func() bool { return strings.Contains(p.text(), "rejected") },
+	)
 	p.click("//table[@id='live']//a[contains(., 'final')]")
 	p.shows("Rejected, final")
 }

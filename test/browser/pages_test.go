@@ -30,15 +30,29 @@ func stocked(t *testing.T) (*bridge, *traffic.Life) {
     auth: {bearer: [`+bearer+`]}
     confirm: false
 `)
-	says := [][]string{{traffic.SayInProgress}, {traffic.SayCreated, traffic.SayRejected}, traffic.WholeLife, {traffic.SayCreated, traffic.SayProcessed},
-		{traffic.SayInProgress, traffic.SayApproved}, {traffic.SayRejected}}
+	says := [][]string{
+		{traffic.SayInProgress},
+		{traffic.SayCreated, traffic.SayRejected},
+		traffic.WholeLife,
+		{traffic.SayCreated, traffic.SayProcessed},
+		{traffic.SayInProgress, traffic.SayApproved},
+		{traffic.SayRejected},
+	}
 	for n, say := range says {
 		b.live(t, n, say...)
 	}
 	one := &traffic.Life{Run: 0xb0, N: 2}
-	for _, body := range []string{`{"id":"e1","createdUtc":"2026-03-02T09:00:00Z","type":"KycIdentification.Approved","payload":{"id":"c1","status":5,"identityVerificationId":"b1"}}`,
-		`{"id":"e2","createdUtc":"2026-03-02T09:00:00Z","type":"KycIdentification.Approved","payload":{"id":"c2","status":"Approved"}}`, `{"id": oops`} {
-		if code, answer := b.post(t, "ondato/acme", "Bearer "+bearer, []byte(body)); code != http.StatusOK || !strings.Contains(answer, "quarantined") {
+	const head = `{"id":"e1","createdUtc":"2026-03-02T09:00:00Z","type":"KycIdentification.Approved","payload":`
+	for _, body := range []string{
+		head + `{"id":"c1","status":5,"identityVerificationId":"b1"}}`, head + `{"id":"c2","status":"Approved"}}`, `{"id": oops`,
+	} {
+		if code, answer := b.post(
+			t,
+			"ondato/acme",
+			"Bearer "+bearer,
+			[]byte(body),
+		); code != http.StatusOK ||
+			!strings.Contains(answer, "quarantined") {
 			t.Fatalf("%d %s", code, answer)
 		}
 	}
@@ -125,7 +139,15 @@ func (p *tab) tabbed(name string) {
 			p.t.Errorf("%s: the first stop of the tab key is %q and not the way past the navigation", name, at.Text)
 		}
 		if at.Index <= last || !at.Seen {
-			p.t.Errorf("%s: stop %d of the tab key is number %d, %q, after number %d; the focus can be seen: %v", name, n, at.Index, at.Text, last, at.Seen)
+			p.t.Errorf(
+				"%s: stop %d of the tab key is number %d, %q, after number %d; the focus can be seen: %v",
+				name,
+				n,
+				at.Index,
+				at.Text,
+				last,
+				at.Seen,
+			)
 			return
 		}
 		last = at.Index
@@ -149,7 +171,11 @@ func TestBrowserComplains(t *testing.T) {
 	b.start(t, token, account)
 	p := newTab(t, browser, b)
 	p.open("/")
-	p.do(chromedp.Evaluate[chromedp.Void](`document.body.insertAdjacentHTML("beforeend", "<p style='color:red'>x</p><img src='https://example.com/x.png'>")`))
+	p.do(
+		chromedp.Evaluate[chromedp.Void](
+			`document.body.insertAdjacentHTML("beforeend", "<p style='color:red'>x</p><img src='https://example.com/x.png'>")`,
+		),
+	)
 	eventually(t, 5*time.Second, "the browser complains", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -165,18 +191,35 @@ func TestHostileValues(t *testing.T) {
 	b.start(t, token, account)
 	const markup = `<script>document.title="taken"</script><img src=x onerror=document.title="taken">`
 	for n, value := range []string{markup, "abc\u202egnp.exe\u2066", strings.Repeat("A", 505<<10)} {
-		body := fmt.Sprintf(`{"id":"e-%d","createdUtc":"2026-03-02T09:00:00Z","type":%q,"payload":{"id":%q,"status":5,"identityVerificationId":"b%d","externalReferenceId":%q}}`,
-			n, "KycIdentification.Approved", value, n, value)
+		body := fmt.Sprintf(
+			`{"id":"e-%d","createdUtc":"2026-03-02T09:00:00Z","type":%q,"payload":`+
+				`{"id":%q,"status":5,"identityVerificationId":"b%d","externalReferenceId":%q}}`,
+			n,
+			"KycIdentification.Approved",
+			value,
+			n,
+			value,
+		)
 		if code, answer := b.post(t, "ondato/acme", "Bearer "+bearer, []byte(body)); code != http.StatusOK {
 			t.Fatalf("%d %s", code, answer)
 		}
 	}
-	named := `{"id":"e-9","createdUtc":"2026-03-02T09:00:00Z","type":"` + strings.ReplaceAll(markup, `"`, `\"`) + `","payload":{"` + "\\u202e" + `<b>":1}}`
+	named := `{"id":"e-9","createdUtc":"2026-03-02T09:00:00Z","type":"` + strings.ReplaceAll(
+		markup,
+		`"`,
+		`\"`,
+	) + `","payload":{"` + "\\u202e" + `<b>":1}}`
 	b.post(t, "ondato/acme", "Bearer "+bearer, []byte(named))
 	b.post(t, "ondato/%3Cscript%3Ealert(1)%3C%2Fscript%3E", "Bearer <script>", []byte(named))
 	p := newTab(t, browser, b)
 	p.signIn(token)
-	paths := []string{"/console/quarantine", "/console/live", "/console/providers", "/console/payloads/refused/1", "/console/payloads/accepted/1"}
+	paths := []string{
+		"/console/quarantine",
+		"/console/live",
+		"/console/providers",
+		"/console/payloads/refused/1",
+		"/console/payloads/accepted/1",
+	}
 	for n := range 3 {
 		paths = append(paths, fmt.Sprintf("/console/payloads/quarantined/%d", n+1))
 	}

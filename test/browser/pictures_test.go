@@ -45,7 +45,11 @@ func TestPicturesAreOfToday(t *testing.T) {
 	}
 	made, err := os.ReadFile(filepath.Join(pictureDir, digestFile))
 	if err != nil || strings.TrimSpace(string(made)) != console.Digest() {
-		t.Errorf("docs/console shows pages of %q, today's are %s: run go test ./test/browser -run TestPictures -pictures", made, console.Digest())
+		t.Errorf(
+			"docs/console shows pages of %q, today's are %s: run go test ./test/browser -run TestPictures -pictures",
+			made,
+			console.Digest(),
+		)
 	}
 	for _, name := range pictured() {
 		if info, err := os.Stat(filepath.Join(pictureDir, name+".png")); err != nil || info.Size() > largestFile {
@@ -120,7 +124,10 @@ func inFewColours(whole image.Image) image.Image {
 			counts[color.RGBAModel.Convert(whole.At(x, y)).(color.RGBA)]++
 		}
 	}
-	frequent := slices.SortedFunc(maps.Keys(counts), func(a, b color.RGBA) int { return cmp.Compare(counts[b], counts[a]) })
+	frequent := slices.SortedFunc(
+		maps.Keys(counts),
+		func(a, b color.RGBA) int { return cmp.Compare(counts[b], counts[a]) },
+	)
 	palette := color.Palette{}
 	for _, c := range frequent[:min(most, len(frequent))] {
 		palette = append(palette, c)

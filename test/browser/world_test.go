@@ -48,7 +48,14 @@ func kycbridge(t *testing.T) string {
 		if program.dir, program.err = os.MkdirTemp("", "kycbridge-browser-"); program.err != nil {
 			return
 		}
-		cmd := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(program.dir, "kycbridge"), "kycbridge/cmd/kycbridge")
+		cmd := exec.Command(
+			"go",
+			"build",
+			"-trimpath",
+			"-o",
+			filepath.Join(program.dir, "kycbridge"),
+			"kycbridge/cmd/kycbridge",
+		)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			program.err = fmt.Errorf("go build: %w\n%s", err, out)
@@ -104,8 +111,16 @@ func newBridge(t *testing.T) *bridge {
 // start runs it and waits until it is ready.
 func (b *bridge) start(t *testing.T, tokens, accounts string) {
 	t.Helper()
-	config := fmt.Sprintf("listen: %q\nadmin: {listen: %q, tokens: [%s]}\nembedded: {listen: %q}\ndata_dir: %q\nlog: {level: debug}\n"+
-		"public_url: https://kyc.example.com\naccounts:\n%s", b.callbacks, b.admin, tokens, b.events, filepath.Join(b.dir, "data"), accounts)
+	config := fmt.Sprintf(
+		"listen: %q\nadmin: {listen: %q, tokens: [%s]}\nembedded: {listen: %q}\ndata_dir: %q\nlog: {level: debug}\n"+
+			"public_url: https://kyc.example.com\naccounts:\n%s",
+		b.callbacks,
+		b.admin,
+		tokens,
+		b.events,
+		filepath.Join(b.dir, "data"),
+		accounts,
+	)
 	path := filepath.Join(b.dir, "kycbridge.yaml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,149 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge"
+	"kycbridge/event"
+	"kycbridge/internal/archive"
+)
+
+func payloadAddress(e archive.Entry) string {
+	return "/console/payloads/" + e.Status + "/" + strconv.FormatUint(e.Seq, 10)
+}
+
+// payloadView is one payload.
+type payloadView struct {
+	Address  string
+	Shown    archive.Shown
+	Body     string
+	Group    string // address of its group; "": it has none
+	Key      kycbridge.Key
+	Fate     archive.LifePayload
+	Preview  *archive.Admission // of what is quarantined or refused
+	Mapped   *eventView
+	JSON     string // of what the mapping makes of it
+	Revealed bool
+}
+
+// onePayload reads a payload for a page.
+func (c *Console) onePayload(v visit, reveal bool) (view payloadView, k kycbridge.Kept, err error) {
+	a, err := c.Archive()
+	if err != nil {
+		return view, k, err
+	}
+	if k, err = a.At(v.r.Context(), v.r.PathValue("status"), number(v.r.PathValue("seq"))); err != nil {
+		return view, k, err
+	}
+	view.Shown, view.Revealed = a.View(k, reveal), reveal
+	view.Address = payloadAddress(view.Shown.Entry)
+	view.Key = kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID}
+	if view.Body = view.Shown.Text; len(view.Shown.Body) > 0 {
+		view.Body = pretty(brief(view.Shown.Body))
+	}
+	if k.Shelf == kycbridge.ShelfPayloads {
+		view.Fate, err = a.Became(v.r.Context(), k)
+		return view, k, err
+	}
+	view.Group = groupOf(k).Address()
+	preview, err := a.Preview(v.r.Context(), k)
+	if err != nil {
+		return view, k, err
+	}
+	view.Preview = &preview
+	if preview.Mapped != nil {
+		view.Mapped, view.JSON = viewOf(preview.Mapped, reveal), pretty(event.Masked(preview.Mapped))
+		if reveal {
+			view.JSON = pretty(preview.Mapped)
+		}
+	}
+	if !reveal {
+		preview.Replayed = masked(preview.Replayed)
+	}
+	return view, k, nil
+}
+
+func (c *Console) payload(v visit) error {
+	view, _, err := c.onePayload(v, false)
+	if err != nil {
+		return err
+	}
+	return c.show(v, "payload", "Payload", view)
+}
+
+// revealPayload shows everything once, and logs who asked and why.
+func (c *Console) revealPayload(v visit) error {
+	why, err := reason(v)
+	if err != nil {
+		return err
+	}
+	view, k, err := c.onePayload(v, true)
+	if err != nil {
+		return err
+	}
+	c.Logger.Warn("payload revealed", zap.String("provider", k.Provider), zap.String("account", k.Account),
+		zap.String("payload_id", k.ID), zap.String("by", v.by), zap.String("reason", why))
+	return c.show(v, "payload", "Payload", view)
+}
+
+// admitOne replays one payload, and leads to the verification that it is of.
+func (c *Console) admitOne(v visit) error {
+	a, err := c.Archive()
+	if err != nil {
+		return err
+	}
+	k, err := a.At(v.r.Context(), v.r.PathValue("status"), number(v.r.PathValue("seq")))
+	if err != nil {
+		return err
+	}
+	done, err := a.Readmit(v.r.Context(), k, false)
+	if err != nil {
+		return err
+	}
+	c.Logger.Info(
+		"payload replayed",
+		zap.String("provider", k.Provider),
+		zap.String("account", k.Account),
+		zap.String("payload_id", k.ID),
+		zap.String("result", done.Result),
+		zap.String("by", v.by),
+	)
+	if done.Result != archive.ResultAdmitted {
+		return errInput("It was not admitted: " + done.Result + ", " + done.Reason + ".")
+	}
+	to := verificationAddress(
+		kycbridge.Key{Provider: done.Provider, Account: done.Account, VerificationID: done.VerificationID},
+	)
+	c.await(v.r.Context(), a, done)
+	http.Redirect(v.w, v.r, to, http.StatusSeeOther)
+	return nil
+}
+
+// await waits a moment for the payload to be worked, so that the page it leads to shows what came of it.
+func (c *Console) await(ctx context.Context, a *archive.Archive, done archive.Replayed) {
+	k := kycbridge.Key{Provider: done.Provider, Account: done.Account, VerificationID: done.VerificationID}
+	const tries, pause = 20, 50 * time.Millisecond
+	for range tries {
+		if position, err := a.Ledger.Position(ctx); err != nil || position.Pending == 0 {
+			return
+		}
+		if last, err := a.NewestEvents.Last(
+			ctx,
+			k,
+			true,
+		); err != nil ||
+			last.Data != nil && last.Data.Payload.ID == done.PayloadID {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
