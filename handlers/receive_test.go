@@ -392,7 +392,7 @@ func TestObserve(t *testing.T) {
 	for _, path := range []string{acme, "/webhooks/ondato/made-up", "/made-up"} {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", path, strings.NewReader("{}")))
 	}
-	want := []Outcome{{Provider: "ondato", Account: "acme", Outcome: "accepted"},
+	want := []Outcome{{Provider: "ondato", Account: "acme", Outcome: "accepted", VerificationID: "v-1"},
 		{Provider: "unknown", Account: "unknown", Outcome: "not_found"}, {Provider: "unknown", Account: "unknown", Outcome: "not_found"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
