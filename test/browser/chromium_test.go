@@ -17,15 +17,15 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// chromium is the path of the browser. Without one the test is skipped, or fails where one is required.
+// chromium is the path of the browser: the one without a window first, whose own menus and pages cost nothing. Without one the test is skipped, or fails where one is required.
 func chromium(t *testing.T) string {
 	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+	for _, name := range []string{"chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
 		}
 	}
-	const why = "there is no Chromium here: install Debian's package chromium"
+	const why = "there is no Chromium here: install Debian's package chromium-headless-shell, or chromium"
 	if os.Getenv("REQUIRE_BROWSER") == "1" {
 		t.Fatal(why)
 	}
@@ -46,8 +46,11 @@ func newBrowser(t *testing.T) context.Context {
 	t.Helper()
 	path := chromium(t)
 	shared.once.Do(func() {
-		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
-			chromedp.WindowSize(1180, 800), chromedp.Flag("force-color-profile", "srgb"))
+		options := append(chromedp.DefaultExecAllocatorOptions[:],
+			chromedp.ExecPath(path), chromedp.NoSandbox,
+			chromedp.WindowSize(1180, 800),
+			chromedp.Flag("force-color-profile", "srgb"),
+		)
 		allocator, endAllocator := chromedp.NewExecAllocator(context.Background(), options...)
 		ctx, end := chromedp.NewContext(allocator)
 		shared.ctx, shared.end = ctx, func() { end(); endAllocator() }

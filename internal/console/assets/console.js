@@ -9,27 +9,36 @@ function clock(instant) {
   return Number.isNaN(at.getTime()) ? instant : at.toISOString().slice(11, 23);
 }
 
-// line makes a row of the live view. Whatever stands in it becomes text, never markup.
-function line(row) {
+// fresh makes an empty row of the live view.
+function fresh() {
   const tr = document.createElement('tr');
-  tr.dataset.at = row.at;
   for (const [i, name] of cells.entries()) {
     const td = tr.insertCell();
     td.dataset.label = labels[i];
-    if (name === 'status' || name === 'outcome') {
-      if (row[name] !== '') {
-        const pill = document.createElement('span');
-        pill.className = `pill ${name[0]}-${row[name]}`;
-        pill.textContent = row[name].replaceAll('_', ' ');
-        td.append(pill);
-      }
-    } else if (name === 'detail' && row.href !== '') {
-      const a = document.createElement('a');
-      a.href = row.href;
-      a.textContent = row.detail || 'look';
-      td.append(a);
+    if (name === 'status' || name === 'outcome') td.append(document.createElement('span'));
+    if (name === 'detail') td.append(document.createElement('a'));
+  }
+  return tr;
+}
+
+// set changes what differs only: most rows of a busy view are alike, and a browser lays out what was touched.
+function set(element, name, value) {
+  if (element[name] !== value) element[name] = value;
+}
+
+// fill puts an event into a row. Whatever stands in it becomes text, never markup.
+function fill(tr, row) {
+  tr.dataset.at = row.at;
+  for (const [i, name] of cells.entries()) {
+    const td = tr.cells[i], inner = td.firstElementChild;
+    if (!inner) set(td, 'textContent', name === 'at' ? clock(row.at) : row[name]);
+    else if (name === 'detail') {
+      set(inner, 'textContent', row.detail || (row.href && 'look'));
+      if (row.href) inner.href = row.href;
+      else inner.removeAttribute('href');
     } else {
-      td.textContent = name === 'at' ? clock(row.at) : row[name];
+      set(inner, 'className', row[name] && `pill ${name[0]}-${row[name]}`);
+      set(inner, 'textContent', row[name].replaceAll('_', ' '));
     }
   }
   return tr;
@@ -83,9 +92,12 @@ class Live {
   take(message) {
     this.passed += message.passed;
     const rows = document.createDocumentFragment();
-    for (const row of message.rows.toReversed()) rows.append(line(row));
+    for (const row of message.rows) {
+      // The oldest row is used again: making hundreds of new ones a second costs a browser much.
+      const used = this.body.rows.length + rows.childElementCount >= this.most && this.body.lastElementChild;
+      rows.prepend(fill(used || fresh(), row));
+    }
     this.body.prepend(rows);
-    while (this.body.rows.length > this.most) this.body.lastElementChild.remove();
     if (message.passed) this.telling ??= setTimeout(() => this.tell(), 2000); // often enough for a screen reader
   }
 
