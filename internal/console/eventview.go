@@ -183,7 +183,7 @@ func (w viewer) check(c event.Check) checkView {
 func (w viewer) document(d event.Document) documentView {
 	view := documentView{Type: w.word(d.Type), Number: w.person(d.DocumentNumber), Expires: w.person(d.DateOfExpiry)}
 	if d.Issuer != nil {
-		view.Issuer = w.as("country_code", d.Issuer.CountryCode)
+		view.Issuer = w.person(d.Issuer.CountryCode)
 	}
 	return view
 }
