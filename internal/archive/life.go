@@ -29,12 +29,12 @@ type Life struct {
 	Key     kycbridge.Key
 	Last    *event.Data        // nil: nothing has been published
 	Session *kycbridge.Session // nil: it is not being asked about
-	Steps   []Step
+	Steps   []LifeStep
 	Cut     bool // there is more than is shown here
 }
 
-// Step is a payload that came, or a revision that was published.
-type Step struct {
+// LifeStep is a payload that came, or a revision that was published.
+type LifeStep struct {
 	At       time.Time
 	Payload  *LifePayload
 	Revision *LifeRevision
@@ -68,7 +68,7 @@ func (a *Archive) Life(ctx context.Context, k kycbridge.Key) (Life, error) {
 	if len(l.Steps) == 0 {
 		return *l, fmt.Errorf("verification %s: %w", k.VerificationID, kycbridge.ErrNotFound)
 	}
-	slices.SortStableFunc(l.Steps, func(x, y Step) int { return x.At.Compare(y.At) })
+	slices.SortStableFunc(l.Steps, func(x, y LifeStep) int { return x.At.Compare(y.At) })
 	var err error
 	l.Session, err = a.Sessions.Session(ctx, k)
 	return *l, err
@@ -82,7 +82,7 @@ func (a *Archive) addRevisions(ctx context.Context, l *Life, revisions map[strin
 			return kycbridge.ErrEnough
 		}
 		data := s.Data.Published()
-		step := Step{At: s.At, Revision: &LifeRevision{data, event.Differences(l.Last, data)}}
+		step := LifeStep{At: s.At, Revision: &LifeRevision{data, event.Differences(l.Last, data)}}
 		if data.Provider.Event.Via != event.ViaReplay {
 			revisions[data.Payload.ID] = data.Revision
 		}
@@ -121,7 +121,7 @@ func (a *Archive) addPayloads(ctx context.Context, l *Life, revisions map[string
 		return len(all) < 2*mostSteps
 	})
 	for _, p := range all {
-		l.Steps = append(l.Steps, Step{At: p.Kept.ReceivedAt, Payload: p})
+		l.Steps = append(l.Steps, LifeStep{At: p.Kept.ReceivedAt, Payload: p})
 	}
 	return err
 }
