@@ -17,13 +17,13 @@ import (
 )
 
 const (
-	mostViewers = 64                    // live views at once
-	mostWaiting = 2048                  // rows that wait for one view; beyond that the oldest are passed over
-	mostShown   = 200                   // rows of one message: a page shows no more
+	mostViewers = 64                     // live views at once
+	mostWaiting = 2048                   // rows that wait for one view; beyond that the oldest are passed over
+	mostShown   = 200                    // rows of one message: a page shows no more
 	livePace    = 100 * time.Millisecond // between messages at least
-	liveCheck   = 2 * time.Second       // how often is looked whether the session still stands
-	liveWrite   = 10 * time.Second      // a reader that takes nothing for so long is let go
-	hearAgain   = time.Second           // before a broken hearing is begun again
+	liveCheck   = 2 * time.Second        // how often is looked whether the session still stands
+	liveWrite   = 10 * time.Second       // a reader that takes nothing for so long is let go
+	hearAgain   = time.Second            // before a broken hearing is begun again
 )
 
 // The things that a live view tells.

@@ -28,6 +28,7 @@ type payloadView struct {
 	Preview  *archive.Admission // of what is quarantined or refused
 	Mapped   *eventView
 	JSON     string // of what the mapping makes of it
+	Origins  []origin
 	Revealed bool
 }
 
@@ -61,6 +62,7 @@ func (c *Console) onePayload(v visit, reveal bool) (view payloadView, k kycbridg
 		if reveal {
 			view.JSON = pretty(preview.Mapped)
 		}
+		view.Origins = originsOf(k, preview.Mapped)
 	}
 	if !reveal {
 		preview.Replayed = masked(preview.Replayed)

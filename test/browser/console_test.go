@@ -32,6 +32,9 @@ func TestSixClicks(t *testing.T) {
 	if text := p.text(); strings.Contains(text, "Testa") || strings.Contains(text, "X0000002") {
 		t.Error("a value about the person is shown")
 	}
+	if !strings.Contains(p.source(), "/payload/document/firstName") {
+		t.Error("the page does not say from which members values came")
+	}
 	p.click("//button[text()='Replay: admit this payload']")
 	p.shows("Approved, final", "Revision 1", "led to revision 1")
 	if p.clicks > 6 {
