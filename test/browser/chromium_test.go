@@ -99,7 +99,7 @@ func newTab(t *testing.T, browser context.Context, b *bridge) *tab {
 		t.Fatalf("open a tab: %v", err)
 	}
 	var stop context.CancelFunc
-	p.ctx, stop = context.WithTimeout(ctx, 2*time.Minute)
+	p.ctx, stop = context.WithTimeout(ctx, 4*time.Minute)
 	t.Cleanup(stop)
 	if _, err := chromedp.Call(p.ctx, log.Enable, cdp.Empty{}); err != nil {
 		t.Fatal(err)
