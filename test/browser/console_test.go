@@ -14,6 +14,7 @@ import (
 // TestSixClicks goes from signing in to an admitted callback. The callback was quarantined because the
 // application that sent it was not configured; meanwhile it is.
 func TestSixClicks(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t)
 	b := newBridge(t)
 	b.start(t, token, account+"    application_ids: [b1111111-0000-4000-8000-000000000002]\n")
@@ -53,6 +54,7 @@ func TestSixClicks(t *testing.T) {
 
 // TestGroup replays a whole group of quarantined callbacks, with the difference first.
 func TestGroup(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t)
 	b := newBridge(t)
 	b.start(t, token, account+"    application_ids: [b1111111-0000-4000-8000-000000000002]\n")
@@ -78,6 +80,7 @@ func TestGroup(t *testing.T) {
 
 // TestSearchAndReveal finds a verification by its external reference, and shows its values for a reason.
 func TestSearchAndReveal(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t)
 	b := newBridge(t)
 	b.start(t, token, account)
@@ -121,6 +124,7 @@ func TestSearchAndReveal(t *testing.T) {
 
 // TestTwoTabsAndWithdrawnToken: tabs share a session, signing out ends both, and so does a token's end.
 func TestTwoTabsAndWithdrawnToken(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t)
 	b := newBridge(t)
 	b.start(t, token, account)
@@ -151,6 +155,7 @@ func TestTwoTabsAndWithdrawnToken(t *testing.T) {
 
 // TestNoTokens: without a token there is a page that says how to add one, and nothing else.
 func TestNoTokens(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t)
 	b := newBridge(t)
 	b.start(t, "", account)

@@ -166,6 +166,7 @@ type place struct {
 
 // TestBrowserComplains makes sure that a violation of the content security policy would be seen.
 func TestBrowserComplains(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t)
 	b := newBridge(t)
 	b.start(t, token, account)
@@ -186,6 +187,7 @@ func TestBrowserComplains(t *testing.T) {
 // TestHostileValues: what a provider sends is shown as text, whatever it looks like: markup, marks that turn
 // the direction of writing, and very much of it.
 func TestHostileValues(t *testing.T) {
+	t.Parallel()
 	browser := newBrowser(t)
 	b := newBridge(t)
 	b.start(t, token, account)
