@@ -101,7 +101,11 @@ func New(o Options) *Console {
 
 // Close ends live views and a report that is being made.
 func (c *Console) Close() {
+	c.report.mu.Lock() // nothing begins between the end and the wait for it
+	c.live.mu.Lock()
 	c.end()
+	c.live.mu.Unlock()
+	c.report.mu.Unlock()
 	c.live.wait()
 	c.report.running.Wait()
 }
