@@ -32,11 +32,6 @@ type Hearing interface {
 	Hear(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(n int)) error
 }
 
-// Finder finds verifications by an id that somebody holds.
-type Finder interface {
-	Find(ctx context.Context, q string) ([]Found, error)
-}
-
 // Account is an account as it is configured, without its secrets.
 type Account struct {
 	Provider    string
@@ -53,7 +48,6 @@ type Options struct {
 	Tokens   func() []string // that are valid now; none: nobody can sign in
 	Accounts []Account
 	Archive  func() (*archive.Archive, error) // the error wraps kycbridge.ErrUnavailable
-	Finder   Finder                           // nil: what the archive offers is looked through
 	Hearing  Hearing
 	Day      *Day
 	Version  string
@@ -91,9 +85,6 @@ func New(o Options) *Console {
 	c.life, c.end = context.WithCancel(context.Background())
 	c.sessions.now, c.sessions.failed = o.Now, rate.Sometimes{First: 5, Interval: time.Minute}
 	c.live = newLive(c.life, o.Hearing, o.Logger)
-	if c.Finder == nil {
-		c.Finder = search{c}
-	}
 	o.Day.tell(c.live)
 	c.mux = c.routes()
 	return c
