@@ -129,6 +129,7 @@ func (b *bridge) start(t *testing.T, tokens, accounts string) {
 	b.cmd = exec.Command(kycbridge(t), "serve", "--config", path)
 	b.cmd.Dir, b.cmd.Stdout, b.cmd.Stderr = b.dir, b.log, b.log
 	b.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KYCBRIDGE_") })
+	b.cmd.Env = append(b.cmd.Env, "GOGC=50") // the heap is then what is held, and little that waits to be swept
 	if err := b.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
