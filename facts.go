@@ -4,9 +4,9 @@ import "kycbridge/event"
 
 // merge lays what o tells over what d knows, group by group: a group that o speaks of replaces the
 // known one as a whole. A stale o only fills groups of which nothing is known, and so do the evidence and the
-// person of a body that decides nothing while an approval stands: it vouches for whom it was given.
+// person of an end while an approval stands: it vouches for whom it was given.
 func (d *Revision) merge(o Observation, stale bool) {
-	fills := stale || d.Decision.Outcome == event.OutcomeApproved && (o.Effect == EffectProgress || o.Effect == EffectEnd)
+	fills := stale || d.Decision.Outcome == event.OutcomeApproved && o.Effect == EffectEnd
 	over(&d.ExternalReference, o.ExternalReference, stale)
 	over(&d.Provider.Product, o.Product, stale)
 	over(&d.Provider.FlowID, o.FlowID, stale)

@@ -58,6 +58,7 @@ var errIndexedElsewhere = errors.New("another process writes the index")
 // Run indexes until ctx ends.
 func (x *Indexer) Run(ctx context.Context, log *zap.Logger) {
 	var told nag
+	failed := 0 // in a row
 	for ctx.Err() == nil {
 		began := time.Now()
 		more, err := x.round(ctx)
@@ -65,12 +66,16 @@ func (x *Indexer) Run(ctx context.Context, log *zap.Logger) {
 		case errors.Is(err, errIndexedElsewhere):
 			pause(ctx, indexApart)
 		case err != nil && ctx.Err() == nil:
-			told.warn(log, "the index of ids cannot be written, trying again: what is new is not found yet", zap.Error(err))
+			if failed++; failed > 1 { // a store that was away for a moment is told of elsewhere
+				told.warn(log, "the index of ids cannot be written, trying again: what is new is not found yet", zap.Error(err))
+			}
 			pause(ctx, indexApart)
 		case more:
+			failed = 0
 			told.over()
 			pause(ctx, min(rest, indexPause))
 		default:
+			failed = 0
 			told.over()
 			pause(ctx, indexPause)
 		}

@@ -24,15 +24,19 @@ var pagesFlag = flag.Int(
 // first, whatever was erased between, and none takes long. With -pages 500000 that is a million payloads.
 func TestPagesFromTheNewestEnd(t *testing.T) {
 	t.Parallel()
+	verifications := *pagesFlag
+	if underRace {
+		verifications /= 5
+	}
 	s := newStore(t, "{bearer: [b]}")
-	s.ingest(*pagesFlag, func(n int) [][]byte {
+	s.ingest(verifications, func(n int) [][]byte {
 		return [][]byte{
 			kycHook(n, 0, "Created", "Unfinished", ""),
 			kycHook(n, 1, "Approved", "Approved", "AutomaticallyIdentified"),
 		}
 	})
 	a := s.app.Archive()
-	for n := 0; n < *pagesFlag; n += max(1, *pagesFlag/10) {
+	for n := 0; n < verifications; n += max(1, verifications/10) {
 		if _, err := a.Purge(t.Context(), idOf(n), false); err != nil {
 			t.Fatal(err)
 		}

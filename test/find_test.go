@@ -38,6 +38,9 @@ func TestFindAtScale(t *testing.T) {
 	if testing.Short() {
 		verifications = min(verifications, 5000)
 	}
+	if underRace {
+		verifications /= 5
+	}
 	s := newStore(t, "{bearer: [token-long-enough]}")
 	tool := s.app.Archive()
 	whole := min(verifications/2, 2000)
@@ -144,7 +147,7 @@ func findAll(t *testing.T, tool *archive.Archive, what string, verifications int
 	slices.Sort(took)
 	p95 := took[len(took)*95/100]
 	t.Logf("%-20s  %.1f ms of processor each; median %s, p95 %s, most %s", what, float64((processor()-used).Microseconds())/1000/findsOfAKind, took[len(took)/2].Round(10*time.Microsecond), p95.Round(10*time.Microsecond), took[len(took)-1].Round(10*time.Microsecond))
-	if p95 > findPatience {
+	if p95 > findPatience && !underRace { // the detector measures itself
 		t.Errorf("%s: found within %s in 95 of 100 cases, want %s", what, p95, findPatience)
 	}
 }

@@ -192,7 +192,7 @@ func serveCredentials(t *testing.T, b *bridge) {
 		{"url token", "?token=url-secret-33e1", "X-Request-Id", "1"},
 	} {
 		got := b.curl(t, call{path: "/webhooks/ondato/acme" + c.query, header: []string{"Content-Type", "application/json", c.header, c.value}, body: w.Body})
-		want := fmt.Sprintf(`{"status":%q,"payload_id":%q,"verification_id":%q}`, status, w.PayloadID, one.VerificationID())
+		want := fmt.Sprintf(`{"status":%q,"payload_id":%q,"verification_id":%q}`+"\n", status, w.PayloadID, one.VerificationID())
 		if got.Code != http.StatusOK || got.Text != want || got.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s: %d %s, expected %s", c.name, got.Code, got.Text, want)
 		}
@@ -231,7 +231,7 @@ func serveAnswers(t *testing.T, b *bridge) {
 		{"rejected as unidentified", call{path: "/webhooks/ondato/strict", header: admitted(), body: namesNobody}, 422, "", nil},
 	} {
 		got := b.curl(t, c.call)
-		if got.Code != c.code || c.body != "" && got.Text != c.body || got.Header.Get("Content-Type") != "application/problem+json" {
+		if got.Code != c.code || c.body != "" && got.Text != c.body+"\n" || got.Header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %s %s, expected %d %s", c.name, got.Code, got.Header.Get("Content-Type"), got.Text, c.code, c.body)
 		}
 		if c.header != nil && got.Header.Get(c.header[0]) != c.header[1] {
@@ -402,7 +402,7 @@ func serveOperators(t *testing.T, b *bridge) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r := replyOf(t, res); r.Text != `{"status":"ok"}` {
+		if r := replyOf(t, res); r.Text != `{"status":"ok"}`+"\n" {
 			t.Errorf("%s: %d %s", path, r.Code, r.Text)
 		}
 	}

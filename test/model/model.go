@@ -610,12 +610,11 @@ func (m *Machine) remark(f Fact, first bool) {
 
 // show replaces the person by the one of the body, if it has one and is not old.
 //
-// Reading: an approval vouches for the person it was given for. A body that decides nothing shows no other.
+// Reading: an approval vouches for the person it was given for. An end of the session shows no other.
 func (m *Machine) show(f Fact) {
-	decidesNothing := f.Word == Progress || f.Word == Submit || f.Word == End
 	switch {
 	case f.Person == "":
-	case m.old(f) || m.repeats || m.Outcome == "approved" && decidesNothing:
+	case m.old(f) || m.repeats || m.Outcome == "approved" && f.Word == End:
 		m.gap = append(m.gap, f.Person)
 	default:
 		m.Person = f.Person
