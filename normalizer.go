@@ -103,9 +103,10 @@ func (n *Normalizer) Work(ctx context.Context, p Payload, attempt int) (done Pro
 // next attempt.
 const maxConflicts = 16
 
-// rest is the wait before a lost compare-and-set is tried again: none at first, for the winner's event is
-// there to be read; then longer, for in a cluster it may be on its way to the nodes still.
-func rest(tries int) time.Duration {
+// conflictPause is the wait before an event that lost its compare-and-set is computed again. At first there is
+// none: the event that was published instead can be read at once. In a cluster it may still be under way, so
+// later waits are longer.
+func conflictPause(tries int) time.Duration {
 	if tries < 2 {
 		return 0
 	}
@@ -145,7 +146,7 @@ func (n *Normalizer) process(ctx context.Context, p Payload, again bool) (Proces
 	for tries := 0; ; tries++ {
 		done, late, err := n.try(ctx, k, p, fact, tries > 0)
 		if errors.Is(err, ErrConflict) && tries < maxConflicts && ctx.Err() == nil {
-			time.Sleep(rest(tries))
+			time.Sleep(conflictPause(tries))
 			continue
 		}
 		mayFollow := late && done.Event != nil || again && done.NoEvent == NoEventUnchanged

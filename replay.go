@@ -152,7 +152,7 @@ func (r *Replayer) Replay(ctx context.Context, k Key) (Recomputed, *event.Event,
 		}
 		err = r.Normalizer.Events.Publish(ctx, k, e, out.seq)
 		if errors.Is(err, ErrConflict) && tries < maxConflicts && ctx.Err() == nil {
-			time.Sleep(rest(tries))
+			time.Sleep(conflictPause(tries))
 			continue
 		}
 		if err != nil {

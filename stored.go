@@ -118,8 +118,9 @@ func (t toldBefore) next(last *Revision, f Fact) (next Revision, kind event.Kind
 	return t.follow(last, next, f)
 }
 
-// holdsBack reports whether a stored verdict of a higher stage holds f back: it is not over, and not the standing
-// one's part, which f is weighed against in any case.
+// holdsBack reports whether a stored verdict, given at the moment above and of a higher stage than f, makes f give
+// way: no request or reopening has replaced it. Where the standing verdict is of a higher stage too, f is compared
+// with that one instead.
 func (m *Memory) holdsBack(f Fact, above Moment) bool {
 	isOver := m.Reopened != nil && !above.after(*m.Reopened)
 	return !isOver && (m.Verdict == nil || !f.moment().below(*m.Verdict))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -136,7 +137,7 @@ func foundBy(k kycbridge.IndexKind) string {
 // printTimeline prints one verification: what stands, then all that happened, oldest first.
 func printTimeline(s screen, f archive.Found, t archive.Timeline) error {
 	pairs := []string{"verification", t.VerificationID, "provider", t.Provider, "account", t.Account, "found by", foundBy(f.By)}
-	for _, name := range sortedKeys(t.References) {
+	for _, name := range slices.Sorted(maps.Keys(t.References)) {
 		pairs = append(pairs, name, t.References[name])
 	}
 	if t.Revision > 0 {
@@ -155,12 +156,16 @@ func printTimeline(s screen, f archive.Found, t archive.Timeline) error {
 	if t.Erased != "" {
 		pairs = append(pairs, "erased", "at "+shortTime(t.Erased)+"; what follows came afterwards")
 	}
+	width := 0
+	for i := 0; i < len(pairs); i += 2 {
+		width = max(width, len(pairs[i]))
+	}
 	for i := 0; i < len(pairs); i += 2 {
 		value := pairs[i+1]
 		if pairs[i] != "state" { // holds colours, and nothing from outside
 			value = printable(value)
 		}
-		if _, err := fmt.Fprintf(s.w, "%-13s %s\n", pairs[i], value); err != nil {
+		if _, err := fmt.Fprintf(s.w, "%-*s  %s\n", width, pairs[i], value); err != nil {
 			return err
 		}
 	}
@@ -171,6 +176,10 @@ func printTimeline(s screen, f archive.Found, t archive.Timeline) error {
 		if err := printStep(s, step); err != nil {
 			return err
 		}
+	}
+	if t.Cut {
+		_, err := fmt.Fprintln(s.w, "There is more than is shown here.")
+		return err
 	}
 	return nil
 }
@@ -231,15 +240,6 @@ func (s screen) fate(step archive.Step) string {
 		return s.paint("no event: "+printable(step.NoEvent), dimHue)
 	}
 	return s.paint("what became of it is not recorded", waitHue)
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // rebuild makes the index again.

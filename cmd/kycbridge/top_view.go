@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -313,7 +315,7 @@ func accountTable(r archive.Report) (columns []column, rows [][]cell) {
 		s.quarantined, s.refused = s.quarantined+sumOf(row.Quarantined), s.refused+row.Refused
 		s.events, s.overdue, s.lost = s.events+row.Events, s.overdue+row.Overdue, s.lost+row.Lost
 	}
-	for _, key := range sortedKeys(of) {
+	for _, key := range slices.Sorted(maps.Keys(of)) {
 		provider, account, _ := strings.Cut(key, "\t")
 		s := of[key]
 		row := []cell{{provider, ""}, {account, ""}}

@@ -70,7 +70,6 @@ func newArchive(accounts kycbridge.Accounts, intake *kycbridge.Intake, store *pu
 		Unindex: store,
 		Heads:   bus,
 		Origins: store,
-		Timers:  store,
 
 		Indexing: publisher.NewIndexer(store, bus),
 

@@ -21,7 +21,7 @@ func (a *App) newConsole() *console.Console {
 		Tokens:   func() []string { return reveal(a.config.Admin.Tokens) },
 		Accounts: a.consoleAccounts(),
 		Archive:  a.openArchive,
-		Hearing:  hearing{a},
+		Listener: listening{a},
 		Day:      a.day,
 		Version:  a.version,
 		Logger:   a.log,
@@ -97,19 +97,19 @@ func (l Limits) words() string {
 	return strings.Join(append(words, fmt.Sprintf("%d at once", concurrency)), ", ")
 }
 
-// hearing hears events over a connection of its own, so that a console that falls behind delays nobody.
-type hearing struct{ *App }
+// listening subscribes to events over a connection of its own, so that a slow console delays nobody.
+type listening struct{ *App }
 
-// Hear gives events as they are published until ctx ends.
-func (h hearing) Hear(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(int)) error {
+// Listen gives events as they are published until ctx ends.
+func (l listening) Listen(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(int)) error {
 	opening, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()
-	connection, err := h.connect(opening, "console", h.config.Bus)
+	connection, err := l.connect(opening, "console", l.config.Bus)
 	if err != nil {
 		return err
 	}
 	defer connection.Close()
-	return publisher.NewHearing(connection).Hear(ctx, h.names(), each, missed)
+	return publisher.NewListener(connection).Listen(ctx, l.names(), each, missed)
 }
 
 // received counts an answered callback, for Prometheus and for the console.

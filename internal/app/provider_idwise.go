@@ -15,7 +15,11 @@ import (
 // idwiseProvider: webhooks announce results and carry none, and nothing is sent when somebody leaves.
 func idwiseProvider() entry {
 	return entry{
-		Provider: kycbridge.Provider{Name: "idwise", ReferenceName: "journey_id", Verify: handlers.VerifyIDWise, Forms: mapidwise.Forms(), Identify: mapidwise.Identify, Map: mapidwise.Map, ConfirmByDefault: true, Silent: event.StatusAbandoned},
+		Provider: kycbridge.Provider{
+			Name: "idwise", ReferenceName: "journey_id",
+			Verify: handlers.VerifyIDWise, Forms: mapidwise.Forms(), Identify: mapidwise.Identify, Map: mapidwise.Map,
+			ConfirmByDefault: true, Silent: event.StatusAbandoned,
+		},
 		auth:     []string{"basic", "bearer", "headers", "url_tokens"},
 		settings: []string{"renewal_overdue"},
 		setup:    Setup{Credential: "basic", HandOver: "In its portal write both into the webhook of the flow."},

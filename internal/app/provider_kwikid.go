@@ -14,8 +14,11 @@ import (
 // kwikidProvider: four webhooks about reviewers, and everything else only for those who ask.
 func kwikidProvider() entry {
 	return entry{
-		Provider: kycbridge.Provider{Name: "kwikid", ReferenceName: "session_id", Verify: handlers.VerifyKwikID, Forms: mapkwikid.Forms(), Identify: mapkwikid.Identify, Map: mapkwikid.Map,
-			CanonicalReference: mapkwikid.LowerUUID, Polled: true, ConfirmByDefault: true},
+		Provider: kycbridge.Provider{
+			Name: "kwikid", ReferenceName: "session_id", CanonicalReference: mapkwikid.LowerUUID,
+			Verify: handlers.VerifyKwikID, Forms: mapkwikid.Forms(), Identify: mapkwikid.Identify, Map: mapkwikid.Map,
+			Polled: true, ConfirmByDefault: true,
+		},
 		auth:     []string{"basic", "bearer", "headers", "url_tokens"},
 		settings: []string{"checker", "country"},
 		setup:    Setup{Credential: "headers", HandOver: "In its portal write both into the webhook of the journey: Maker and Checker Approved and Rejected."},

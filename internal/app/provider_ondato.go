@@ -13,7 +13,10 @@ import (
 // ondatoProvider: webhooks carry the whole resource.
 func ondatoProvider() entry {
 	return entry{
-		Provider: kycbridge.Provider{Name: "ondato", ReferenceName: "idv_id", Verify: handlers.VerifyOndato, Forms: mapondato.Forms(), Identify: mapondato.Identify, Map: mapondato.Map, CanonicalReference: strings.ToLower},
+		Provider: kycbridge.Provider{
+			Name: "ondato", ReferenceName: "idv_id", CanonicalReference: strings.ToLower,
+			Verify: handlers.VerifyOndato, Forms: mapondato.Forms(), Identify: mapondato.Identify, Map: mapondato.Map,
+		},
 		auth:     []string{"basic", "bearer", "headers", "url_tokens", "hmac"},
 		settings: []string{"manual_review", "application_ids"},
 		setup:    Setup{Credential: "basic", HandOver: "Ask its support to set the callback up, for all IdentityVerification.* and KycIdentification.* events."},

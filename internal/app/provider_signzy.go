@@ -13,7 +13,10 @@ import (
 // signzyProvider: callbacks carry the whole result; what never comes is fetched after the link has ended.
 func signzyProvider() entry {
 	return entry{
-		Provider:   kycbridge.Provider{Name: "signzy", ReferenceName: "journey_id", Verify: handlers.VerifySignzy, Forms: mapsignzy.Forms(), Identify: mapsignzy.Identify, Map: mapsignzy.Map, AnyMediaType: true},
+		Provider: kycbridge.Provider{
+			Name: "signzy", ReferenceName: "journey_id", AnyMediaType: true,
+			Verify: handlers.VerifySignzy, Forms: mapsignzy.Forms(), Identify: mapsignzy.Identify, Map: mapsignzy.Map,
+		},
 		auth:       []string{"basic", "bearer", "headers", "url_tokens", "keys"},
 		placements: []string{"authorization", "bearer", "header", "body", "url_token"},
 		settings:   []string{"policy", "flow_statuses"},

@@ -80,7 +80,6 @@ type Archive struct {
 	Unindex  Unindexer
 	Heads    Heads
 	Origins  Origins
-	Timers   Timers
 	Indexing Indexing
 	Streams  []Streams
 	Erasures Erasures

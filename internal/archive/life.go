@@ -55,7 +55,8 @@ type LifeRevision struct {
 	Differences []event.Difference // from the revision before
 }
 
-// Life reads everything about a verification. It returns ErrNotFound if nothing is stored.
+// Life reads everything about a verification. It returns ErrNotFound if nothing came of it, also where its
+// session is asked about.
 func (a *Archive) Life(ctx context.Context, k kycbridge.Key) (Life, error) {
 	l := &Life{Key: k}
 	revisions := map[string]int{} // by the payload that led to them
@@ -65,12 +66,11 @@ func (a *Archive) Life(ctx context.Context, k kycbridge.Key) (Life, error) {
 	if err := a.addPayloads(ctx, l, revisions); err != nil {
 		return *l, err
 	}
-	if len(l.Steps) == 0 {
-		return *l, fmt.Errorf("verification %s: %w", k.VerificationID, kycbridge.ErrNotFound)
-	}
 	slices.SortStableFunc(l.Steps, func(x, y LifeStep) int { return x.At.Compare(y.At) })
 	var err error
-	l.Session, err = a.Sessions.Session(ctx, k)
+	if l.Session, err = a.Sessions.Session(ctx, k); err == nil && len(l.Steps) == 0 {
+		err = fmt.Errorf("verification %s: %w", k.VerificationID, kycbridge.ErrNotFound)
+	}
 	return *l, err
 }
 
@@ -113,17 +113,33 @@ func (a *Archive) addPayloads(ctx context.Context, l *Life, revisions map[string
 	if err := a.addFates(ctx, all); err != nil {
 		return err
 	}
-	q.Shelf = kycbridge.ShelfQuarantine
-	_, err = a.Newest.NewestKept(ctx, q, 0, func(k kycbridge.Kept) bool {
-		if k.Reason != kycbridge.QuarantineUnmapped { // those are in the log too
-			all = append(all, &LifePayload{Kept: k, Entry: a.entryOf(k)})
-		}
-		return len(all) < 2*mostSteps
-	})
+	quarantined, err := a.quarantinedOf(ctx, l.Key)
+	all = append(all, quarantined...)
 	for _, p := range all {
 		l.Steps = append(l.Steps, LifeStep{At: p.Kept.ReceivedAt, Payload: p})
 	}
 	return err
+}
+
+// quarantinedOf are the payloads in quarantine that name the verification and are not in the log too.
+func (a *Archive) quarantinedOf(ctx context.Context, k kycbridge.Key) (all []*LifePayload, err error) {
+	places, err := a.Index.QuarantinedOf(ctx, k.VerificationID)
+	if err != nil {
+		return nil, err
+	}
+	for _, seq := range places[max(0, len(places)-mostSteps):] {
+		p, err := a.Shelves.KeptAt(ctx, kycbridge.ShelfQuarantine, seq)
+		if errors.Is(err, kycbridge.ErrNotFound) {
+			continue // it has gone by its age, or was admitted
+		}
+		if err != nil {
+			return nil, err
+		}
+		if p.VerificationID == k.VerificationID && p.Reason != kycbridge.QuarantineUnmapped {
+			all = append(all, &LifePayload{Kept: p, Entry: a.entryOf(p)})
+		}
+	}
+	return all, nil
 }
 
 // addFates adds why payloads led to no event. What was recorded much later than they came, as when a bus

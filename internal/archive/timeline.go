@@ -1,21 +1,12 @@
 package archive
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"slices"
-	"time"
 
 	"kycbridge"
 	"kycbridge/event"
 )
-
-// Timers are the timers of single sessions; nil for one that is not asked about.
-type Timers interface {
-	Timer(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, error)
-}
 
 // The kinds of steps of a timeline.
 const (
@@ -39,6 +30,7 @@ type Timeline struct {
 	Open           *Open             `json:"open,omitempty"` // nil: it is not asked about
 	Erased         string            `json:"erased,omitempty"`
 	Steps          []Step            `json:"steps"`
+	Cut            bool              `json:"cut,omitempty"` // there are more steps than are told
 }
 
 // Open is a session that is asked about.
@@ -77,167 +69,72 @@ type Step struct {
 // Timeline tells what became of a verification. It returns kycbridge.ErrNotFound if nothing is known of it.
 func (a *Archive) Timeline(ctx context.Context, k kycbridge.Key) (Timeline, error) {
 	t := Timeline{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, Steps: []Step{}}
-	events, err := a.eventSteps(ctx, k, &t)
-	if err != nil {
+	life, err := a.Life(ctx, k)
+	if err != nil && !errors.Is(err, kycbridge.ErrNotFound) {
 		return t, err
 	}
-	if err := a.payloadSteps(ctx, k, &t, events); err != nil {
-		return t, err
+	t.Cut = life.Cut
+	t.stand(life.Last)
+	for _, s := range life.Steps {
+		t.Steps = append(t.Steps, stepOf(s))
 	}
-	for _, e := range events {
-		if !e.told { // its payload is gone, or it was replayed
-			t.Steps = append(t.Steps, e.Step)
-		}
-	}
-	if err := a.quarantineSteps(ctx, k, &t); err != nil {
-		return t, err
-	}
-	slices.SortStableFunc(t.Steps, func(x, y Step) int {
-		return cmp.Compare(event.ParseInstant(x.At).UnixNano(), event.ParseInstant(y.At).UnixNano())
-	})
-	if err := a.standing(ctx, k, &t); err != nil {
-		return t, err
-	}
-	if len(t.Steps) == 0 && t.Open == nil && t.Erased == "" {
-		return t, fmt.Errorf("nothing is known of verification %s: %w", k.VerificationID, kycbridge.ErrNotFound)
-	}
-	return t, nil
-}
-
-// eventStep is an event with the payload that led to it.
-type eventStep struct {
-	Step
-	payload string
-	told    bool
-}
-
-// eventSteps are the events of a verification in the order of their revisions.
-func (a *Archive) eventSteps(ctx context.Context, k kycbridge.Key, t *Timeline) (steps []*eventStep, err error) {
-	var before *event.Data
-	err = a.Events.Revisions(ctx, k, func(state kycbridge.State) error {
-		d := state.Data.Published()
-		s := &eventStep{payload: d.Payload.ID, Step: Step{
-			At: d.Provider.Event.ReceivedAt, Kind: StepEvent, Via: string(d.Provider.Event.Via),
-			Event:    discreet(d.Provider.Event.Name, event.HarmlessWord(d.Provider.Event.Name, k.Provider)),
-			Revision: d.Revision, EventID: event.ID(k.VerificationID, d.Revision),
-			Status: string(d.Status), StatusDetail: d.StatusDetail, Outcome: string(d.Decision.Outcome), Final: d.Decision.Final,
-		}}
-		for _, r := range d.Reasons {
-			s.Reasons = append(s.Reasons, r.Code)
-		}
-		for _, difference := range event.Differences(before, d) {
-			s.Changed = append(s.Changed, difference.Masked())
-		}
-		before = d
-		steps = append(steps, s)
-		return nil
-	})
-	if before != nil {
-		t.Revision, t.Status, t.StatusDetail = before.Revision, string(before.Status), before.StatusDetail
-		t.Outcome, t.Final = string(before.Decision.Outcome), before.Decision.Final
-		t.References = map[string]string{}
-		for name, reference := range before.Provider.References {
-			t.References[name] = discreet(reference, event.HarmlessID(reference))
-		}
-	}
-	return steps, err
-}
-
-// payloadSteps adds the payloads of the log, each with the events that it led to behind it.
-func (a *Archive) payloadSteps(ctx context.Context, k kycbridge.Key, t *Timeline, events []*eventStep) error {
-	var kept []kycbridge.Kept
-	if err := a.keptOf(ctx, k, func(p kycbridge.Kept) error { kept = append(kept, p); return nil }); err != nil {
-		return err
-	}
-	for _, p := range kept {
-		e := a.entryOf(p)
-		s := Step{At: e.ReceivedAt, Kind: StepPayload, Via: e.Via, Event: e.Event, PayloadID: e.PayloadID, Seq: e.Seq}
-		var led []Step
-		for _, published := range events {
-			if published.payload == p.ID {
-				published.told = true
-				after := published.Step
-				after.At = s.At // an event may tell another time than the store
-				led = append(led, after)
-			}
-		}
-		if len(led) > 0 {
-			s.Revision = led[0].Revision
-		} else if err := a.fateOf(ctx, p, &s); err != nil {
-			return err
-		}
-		t.Steps = append(append(t.Steps, s), led...)
-	}
-	return nil
-}
-
-// fateWindows are how long before its receipt a payload may be recorded as worked: by the same clock, and by
-// one that goes wrong by a minute.
-var fateWindows = [...]time.Duration{time.Second, time.Minute}
-
-// fateReads is how many dispositions are read for the fate of one payload. Behind that it is not told.
-const fateReads = 200_000
-
-// fateOf tells why a payload led to no event. Payloads are worked soon after they came, so their dispositions
-// are among the first of those that were recorded since.
-func (a *Archive) fateOf(ctx context.Context, p kycbridge.Kept, s *Step) error {
-	for _, window := range fateWindows {
-		read, known := 0, false
-		err := a.Ledger.Dispositions(ctx, p.ReceivedAt.Add(-window), func(d kycbridge.Disposition) error {
-			if d.Seq == p.Seq && d.Of(p.ID, p.ReceivedAt) {
-				s.NoEvent, s.Revision, known = d.Why, d.Revision, true
-				return kycbridge.ErrEnough
-			}
-			if read++; read > fateReads {
-				return kycbridge.ErrEnough
-			}
-			return nil
-		})
-		if known || err != nil && !errors.Is(err, kycbridge.ErrEnough) {
-			return err
-		}
-	}
-	position, err := a.Ledger.Position(ctx)
-	s.Pending = err == nil && p.Seq > position.Floor
-	return err
-}
-
-// quarantineSteps adds the payloads in quarantine that name the verification.
-func (a *Archive) quarantineSteps(ctx context.Context, k kycbridge.Key, t *Timeline) error {
-	places, err := a.Index.QuarantinedOf(ctx, k.VerificationID)
-	if err != nil {
-		return err
-	}
-	for _, seq := range places {
-		p, err := a.Shelves.KeptAt(ctx, kycbridge.ShelfQuarantine, seq)
-		if errors.Is(err, kycbridge.ErrNotFound) || err == nil && p.VerificationID != k.VerificationID {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		e := a.entryOf(p)
-		t.Steps = append(t.Steps, Step{At: e.ReceivedAt, Kind: StepQuarantine, Via: e.Via, Event: e.Event, PayloadID: e.PayloadID, Seq: e.Seq,
-			Reason: e.Reason, Errors: p.Errors})
-	}
-	return nil
-}
-
-// standing adds whether the verification is asked about, and whether it was erased.
-func (a *Archive) standing(ctx context.Context, k kycbridge.Key, t *Timeline) error {
-	w, err := a.Timers.Timer(ctx, k)
-	if err != nil {
-		return err
-	}
-	if w != nil {
+	if w := life.Session; w != nil {
 		t.Open = &Open{Since: event.Instant(w.Since), Deadline: event.Instant(w.Deadline), Failures: w.Failures}
 	}
-	grave, err := a.Graves.Buried(ctx, k)
-	if err != nil {
-		return err
+	tombstone, graveErr := a.Graves.Buried(ctx, k)
+	if graveErr != nil {
+		return t, graveErr
 	}
-	if grave != nil {
-		t.Erased = event.Instant(grave.At)
+	if tombstone != nil {
+		t.Erased = event.Instant(tombstone.At)
 	}
-	return nil
+	if t.Open != nil || t.Erased != "" {
+		return t, nil
+	}
+	return t, err
+}
+
+// stand takes where the verification stands from its last event; nil: there is none.
+func (t *Timeline) stand(last *event.Data) {
+	if last == nil {
+		return
+	}
+	t.Revision, t.Status, t.StatusDetail = last.Revision, string(last.Status), last.StatusDetail
+	t.Outcome, t.Final = string(last.Decision.Outcome), last.Decision.Final
+	t.References = map[string]string{}
+	for name, reference := range last.Provider.References {
+		t.References[name] = discreet(reference, event.HarmlessID(reference))
+	}
+}
+
+// stepOf is a step without anything about a person.
+func stepOf(l LifeStep) Step {
+	if l.Revision != nil {
+		return revisionStep(l)
+	}
+	e := l.Payload.Entry
+	s := Step{At: e.ReceivedAt, Kind: StepPayload, Via: e.Via, Event: e.Event, PayloadID: e.PayloadID, Seq: e.Seq,
+		Revision: l.Payload.Revision, NoEvent: l.Payload.NoEvent, Pending: l.Payload.Pending}
+	if l.Payload.Kept.Shelf == kycbridge.ShelfQuarantine {
+		s.Kind, s.Reason, s.Errors = StepQuarantine, e.Reason, l.Payload.Kept.Errors
+	}
+	return s
+}
+
+func revisionStep(l LifeStep) Step {
+	d := l.Revision.Data
+	name := d.Provider.Event.Name
+	s := Step{At: event.Instant(l.At), Kind: StepEvent, Via: string(d.Provider.Event.Via),
+		Event:    discreet(name, event.HarmlessWord(name, d.Provider.Name)),
+		Revision: d.Revision, EventID: event.ID(d.VerificationID, d.Revision),
+		Status: string(d.Status), StatusDetail: d.StatusDetail,
+		Outcome: string(d.Decision.Outcome), Final: d.Decision.Final,
+	}
+	for _, r := range d.Reasons {
+		s.Reasons = append(s.Reasons, r.Code)
+	}
+	for _, difference := range l.Revision.Differences {
+		s.Changed = append(s.Changed, difference.Masked())
+	}
+	return s
 }

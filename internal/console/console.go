@@ -27,9 +27,9 @@ import (
 // Prefix is where all pages but the entrance at / lie.
 const Prefix = "/console/"
 
-// Hearing tells of events as they are published, until ctx ends.
-type Hearing interface {
-	Hear(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(n int)) error
+// Listener tells of events as they are published, until ctx ends.
+type Listener interface {
+	Listen(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(n int)) error
 }
 
 // Account is an account as it is configured, without its secrets.
@@ -48,7 +48,7 @@ type Options struct {
 	Tokens   func() []string // that are valid now; none: nobody can sign in
 	Accounts []Account
 	Archive  func() (*archive.Archive, error) // the error wraps kycbridge.ErrUnavailable
-	Hearing  Hearing
+	Listener Listener
 	Day      *Day
 	Version  string
 	Logger   *zap.Logger
@@ -84,7 +84,7 @@ func New(o Options) *Console {
 	c := &Console{Options: o, pages: parsePages()}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.sessions.now, c.sessions.failed = o.Now, rate.Sometimes{First: 5, Interval: time.Minute}
-	c.live = newLive(c.life, o.Hearing, o.Logger)
+	c.live = newLive(c.life, o.Listener, o.Logger)
 	o.Day.tell(c.live)
 	c.mux = c.routes()
 	return c

@@ -23,7 +23,7 @@ const (
 	livePace    = 100 * time.Millisecond // between messages at least
 	liveCheck   = 2 * time.Second        // how often is looked whether the session still stands
 	liveWrite   = 10 * time.Second       // a reader that takes nothing for so long is let go
-	hearAgain   = time.Second            // before a broken hearing is begun again
+	listenAgain = time.Second            // before a broken subscription is made again
 )
 
 // The things that a live view tells.
@@ -93,19 +93,19 @@ func callRow(key kycbridge.AccountKey, call, outcome string, took time.Duration,
 
 // live tells what happens to all who look on. Events are heard while somebody does.
 type live struct {
-	life    context.Context
-	hearing Hearing
-	log     *zap.Logger
-	n       atomic.Int32 // viewers
+	life     context.Context
+	listener Listener
+	log      *zap.Logger
+	n        atomic.Int32 // viewers
 
 	mu      sync.Mutex
 	viewers map[*viewing]bool
-	deaf    context.CancelFunc // ends the hearing; nil: nobody hears
+	stop    context.CancelFunc // stops listening to events; nil: nobody looks on
 	running sync.WaitGroup
 }
 
-func newLive(life context.Context, h Hearing, log *zap.Logger) *live {
-	return &live{life: life, hearing: h, log: log, viewers: map[*viewing]bool{}}
+func newLive(life context.Context, h Listener, log *zap.Logger) *live {
+	return &live{life: life, listener: h, log: log, viewers: map[*viewing]bool{}}
 }
 
 // watched reports whether anybody looks on; of nothing that is shown nowhere a row is made.
@@ -123,10 +123,10 @@ func (l *live) join(v *viewing) bool {
 	}
 	l.viewers[v] = true
 	l.n.Store(int32(len(l.viewers)))
-	if l.deaf == nil && l.hearing != nil {
+	if l.stop == nil && l.listener != nil {
 		var ctx context.Context
-		ctx, l.deaf = context.WithCancel(l.life)
-		l.running.Go(func() { l.hear(ctx) })
+		ctx, l.stop = context.WithCancel(l.life)
+		l.running.Go(func() { l.listen(ctx) })
 	}
 	return true
 }
@@ -136,22 +136,22 @@ func (l *live) leave(v *viewing) {
 	defer l.mu.Unlock()
 	delete(l.viewers, v)
 	l.n.Store(int32(len(l.viewers)))
-	if len(l.viewers) == 0 && l.deaf != nil {
-		l.deaf()
-		l.deaf = nil
+	if len(l.viewers) == 0 && l.stop != nil {
+		l.stop()
+		l.stop = nil
 	}
 }
 
-// hear passes events on until ctx ends.
-func (l *live) hear(ctx context.Context) {
+// listen passes events on until ctx ends.
+func (l *live) listen(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := l.hearing.Hear(ctx, func(e kycbridge.PublishedEvent) { l.add(eventRow(e)) }, l.missed)
+		err := l.listener.Listen(ctx, func(e kycbridge.PublishedEvent) { l.add(eventRow(e)) }, l.missed)
 		if err != nil && ctx.Err() == nil {
-			l.log.Warn("console hears no events, trying again", zap.Error(err))
+			l.log.Warn("console cannot subscribe to events, trying again", zap.Error(err))
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(hearAgain):
+		case <-time.After(listenAgain):
 		}
 	}
 }

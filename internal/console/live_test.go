@@ -72,10 +72,10 @@ func TestViewWants(t *testing.T) {
 	}
 }
 
-// quiet is a hearing that counts who hears.
+// quiet is a listener that counts how many subscriptions there are.
 type quiet struct{ n atomic.Int32 }
 
-func (q *quiet) Hear(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(int)) error {
+func (q *quiet) Listen(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(int)) error {
 	q.n.Add(1)
 	defer q.n.Add(-1)
 	each(
@@ -99,7 +99,7 @@ func TestStream(t *testing.T) {
 	q := &quiet{}
 	var tokens atomic.Pointer[[]string]
 	tokens.Store(&[]string{"token-a"})
-	c := New(Options{Tokens: func() []string { return *tokens.Load() }, Hearing: q})
+	c := New(Options{Tokens: func() []string { return *tokens.Load() }, Listener: q})
 	defer c.Close()
 	server := httptest.NewServer(c)
 	defer server.Close()
@@ -129,7 +129,7 @@ func TestStream(t *testing.T) {
 		if name == "rows" {
 			var m message
 			if err := json.Unmarshal([]byte(data), &m); err != nil || q.n.Load() != 1 {
-				t.Errorf("%s: %v, %d hear", data, err, q.n.Load())
+				t.Errorf("%s: %v, %d subscriptions", data, err, q.n.Load())
 			}
 			rows, passed = rows+len(m.Rows), passed+m.Passed
 			tokens.Store(&[]string{"token-b"}) // withdrawn

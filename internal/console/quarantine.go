@@ -247,8 +247,12 @@ func (c *Console) previewMany(v visit) error {
 		return err
 	}
 	for i, k := range all {
-		if k, err = a.Shelves.KeptAt(v.r.Context(), k.Shelf, k.Seq); err != nil {
+		k, err := a.Shelves.KeptAt(v.r.Context(), k.Shelf, k.Seq)
+		if errors.Is(err, kycbridge.ErrNotFound) {
 			continue // admitted meanwhile
+		}
+		if err != nil {
+			return err
 		}
 		preview, err := a.Preview(v.r.Context(), k)
 		if err != nil {
@@ -274,12 +278,28 @@ func (c *Console) admitMany(v visit) error {
 		return err
 	}
 	slices.Reverse(all) // in the order in which they came
+	err = c.admitEach(v.r.Context(), a, all, &view)
+	c.Logger.Info("payloads replayed", zap.String("status", view.Key.Status), zap.Int("payloads", len(all)),
+		zap.Int("admitted", view.Results[archive.ResultAdmitted]), zap.String("by", v.by))
+	if err != nil {
+		return err
+	}
+	view.Done = true
+	return c.show(v, "many", "What the replay did", view)
+}
+
+// admitEach replays payloads one after the other, and notes in view what came of each. It ends at the first
+// error; what was admitted before stays admitted.
+func (c *Console) admitEach(ctx context.Context, a *archive.Archive, all []kycbridge.Kept, view *manyView) error {
 	for i, k := range all {
-		k, err := a.Shelves.KeptAt(v.r.Context(), k.Shelf, k.Seq)
-		if err != nil {
-			continue
+		k, err := a.Shelves.KeptAt(ctx, k.Shelf, k.Seq)
+		if errors.Is(err, kycbridge.ErrNotFound) {
+			continue // admitted meanwhile
 		}
-		done, err := a.Readmit(v.r.Context(), k, false)
+		if err != nil {
+			return err
+		}
+		done, err := a.Readmit(ctx, k, false)
 		if err != nil {
 			return err
 		}
@@ -288,8 +308,5 @@ func (c *Console) admitMany(v visit) error {
 			view.Rows = append(view.Rows, admissionView{archive.Admission{Replayed: done}, a.EntryOf(k)})
 		}
 	}
-	view.Done = true
-	c.Logger.Info("payloads replayed", zap.String("status", view.Key.Status), zap.Int("payloads", len(all)),
-		zap.Int("admitted", view.Results[archive.ResultAdmitted]), zap.String("by", v.by))
-	return c.show(v, "many", "What the replay did", view)
+	return nil
 }

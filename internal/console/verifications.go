@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -59,10 +60,8 @@ func words[W ~string](all ...W) []string {
 
 // added is list with what it lacks.
 func added(list []string, one string) []string {
-	for _, known := range list {
-		if known == one {
-			return list
-		}
+	if slices.Contains(list, one) {
+		return list
 	}
 	return append(list, one)
 }
