@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/test/wait"
 )
 
 // receiverFunc is a Receiver made of a function.
@@ -68,7 +69,7 @@ func post(t testing.TB, url, body string, edit func(*http.Request)) reply {
 
 func do(t testing.TB, method, url string, body io.Reader, edit func(*http.Request)) reply {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*wait.Slowdown*time.Second)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,9 @@ type Dial struct {
 	Options []nats.Option // credentials, TLS, or an embedded server's in-process connection
 	Name    string        // "store" or "bus", for log lines and the server's connection list
 	Once    bool          // an address that does not answer is an error
+
+	// Closed is told that the connection has ended for good without Close, and why; may be nil.
+	Closed func(error)
 }
 
 // NodesConnection is the name of the connections that only help others to the same servers (Nodes).
@@ -40,6 +44,7 @@ type Connection struct {
 
 	strangers
 	forbidden atomic.Bool // the server has refused something to this user
+	closing   atomic.Bool // Close has been called
 
 	erasing func(ctx context.Context, stream string, seq uint64) error // nil: erasures are not written down
 	trouble chan struct{}                                              // one reason at most to look after streams and consumers
@@ -50,7 +55,8 @@ const oldestServer = "2.12"
 
 // Connect dials, again and again until ctx ends while no server answers, and checks that the server
 // can keep our promises. A connection that is lost later is taken up again for as long as the
-// process lives; while it is away every publish fails at once.
+// process lives; while it is away every publish fails at once. The client library gives up for good
+// after an error that it does not know, such as "authentication timeout": Dial.Closed tells it.
 func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Connection, error) {
 	log = log.With(zap.String("connection", d.Name))
 	lost := log.Warn
@@ -59,9 +65,11 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 	}
 	c := &Connection{name: d.Name, trouble: make(chan struct{}, 1), strangers: strangers{log: log}}
 	c.begin()
+	var refused nag
 	options := append([]nats.Option{
 		nats.Name("kycbridge " + d.Name),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // credentials that are refused now may be right again after the next reload
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.FlusherTimeout(publishTimeout), // a server that does not read holds nobody longer
 		nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
@@ -76,6 +84,7 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
+			refused.over()
 			c.begin()
 			c.suspect()
 			log.Info("nats connection back", zap.String("url", Redacted(nc.ConnectedUrl())))
@@ -84,7 +93,17 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 			if errors.Is(err, nats.ErrPermissionViolation) {
 				c.forbidden.Store(true)
 			}
+			if errors.Is(err, nats.ErrAuthorization) {
+				refused.warn(log, "nats refuses the credentials, trying again", zap.Error(err))
+				return
+			}
 			log.Warn("nats reports an error", zap.Error(err))
+		}),
+		nats.ClosedHandler(func(nc *nats.Conn) {
+			if d.Closed != nil && !c.closing.Load() {
+				d.Closed(fmt.Errorf("the connection %q to NATS has ended for good: %w", d.Name,
+					cmp.Or(nc.LastError(), nats.ErrConnectionClosed)))
+			}
 		}),
 	}, d.Options...)
 	nc, err := nats.Connect(d.URL, options...)
@@ -97,11 +116,13 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 		return nil, fmt.Errorf("connect %s to NATS at %s: %w", d.Name, Redacted(d.URL), err)
 	}
 	if err := fit(nc, maxMessage); err != nil {
+		c.closing.Store(true)
 		nc.Close()
 		return nil, fmt.Errorf("%s at %s: %w", d.Name, Redacted(d.URL), err)
 	}
 	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(10*time.Second))
 	if err != nil {
+		c.closing.Store(true)
 		nc.Close()
 		return nil, fmt.Errorf("%s: %w", d.Name, err)
 	}
@@ -181,6 +202,7 @@ func (c *Connection) Connected() bool { return c.nc.IsConnected() }
 
 // Close flushes what is on its way and closes.
 func (c *Connection) Close() {
+	c.closing.Store(true)
 	if c.nc.IsConnected() {
 		// Acknowledgements of worked messages may still be in the buffer; losing them costs only a redelivery.
 		_ = c.nc.FlushTimeout(2 * time.Second)
@@ -213,11 +235,19 @@ func askAgain(ctx context.Context, wait time.Duration, passes func(error) bool, 
 
 // insist asks for streams and consumers until they are there, for openPatience at most.
 func insist(ctx context.Context, ask func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, openPatience)
+	patience, cancel := context.WithTimeout(ctx, openPatience)
 	defer cancel()
-	err := askAgain(ctx, retryPause, leaderless, ask)
-	if err != nil && ctx.Err() != nil {
+	err := askAgain(patience, retryPause, leaderless, ask)
+	if err != nil && patience.Err() != nil && ctx.Err() == nil {
 		return fmt.Errorf("%w: has the cluster a leader, is JetStream enabled, is there room for the streams?", err)
+	}
+	return err
+}
+
+// unlessEnded is the error of work that goes on until ctx ends; being stopped while it begins is none.
+func unlessEnded(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
 	}
 	return err
 }

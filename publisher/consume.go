@@ -49,7 +49,7 @@ type ConsumeOptions struct {
 // no worker is running, and what was not worked is free for others.
 func (s *Store) Consume(ctx context.Context, o ConsumeOptions) error {
 	if err := insist(ctx, func(ctx context.Context) error { return s.begin(ctx, o) }); err != nil {
-		return err
+		return unlessEnded(ctx, err)
 	}
 	lanes := make([]chan delivery, o.Workers)
 	var running, recording sync.WaitGroup
@@ -241,7 +241,7 @@ func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, recor
 			_ = m.NakWithDelay(retryIn)
 			return
 		}
-		wait(ctx, m, min(retryIn, heartbeat))
+		keepHeld(ctx, m, min(retryIn, heartbeat))
 	}
 	_ = m.Nak()
 }
@@ -252,8 +252,8 @@ func passedOver(p kycbridge.Payload, meta *jetstream.MsgMetadata, why string) ky
 		Verification: kycbridge.VerificationMark(p.VerificationID)}
 }
 
-// wait lets time pass and tells the server that the message is still held.
-func wait(ctx context.Context, m jetstream.Msg, d time.Duration) {
+// keepHeld lets time pass and tells the server that the message is still held.
+func keepHeld(ctx context.Context, m jetstream.Msg, d time.Duration) {
 	for ; d > 0 && ctx.Err() == nil; d -= heartbeat {
 		_ = m.InProgress()
 		pause(ctx, min(d, heartbeat))

@@ -41,6 +41,7 @@ type EmbeddedOptions struct {
 	Scrub   time.Duration
 	Log     *zap.Logger                 // nil: nothing is logged
 	Observe func(owner, outcome string) // is told of the requests of consumers; may be nil
+	Closed  func(error)                 // is told that consumers are not served any more, and why; may be nil
 }
 
 // Embedded is a nats-server in this process, with an fsync before every acknowledgement.
@@ -121,7 +122,7 @@ func (e *Embedded) start(o EmbeddedOptions) (err error) {
 // serveReaders serves consumers, each over connections of its own, and opens the port for them.
 func (e *Embedded) serveReaders(o EmbeddedOptions) error {
 	for i, owner := range owners(o) {
-		asked, err := Connect(context.Background(), Dial{Name: "readers", Options: e.Dial()}, 0, o.Log)
+		asked, err := Connect(context.Background(), Dial{Name: "readers", Options: e.Dial(), Closed: o.Closed}, 0, o.Log)
 		if err != nil {
 			return err
 		}
@@ -131,7 +132,7 @@ func (e *Embedded) serveReaders(o EmbeddedOptions) error {
 			return err
 		}
 		e.readers = append(e.readers, readers)
-		heard, err := Connect(context.Background(), Dial{Name: "live", Options: e.Dial()}, 0, o.Log)
+		heard, err := Connect(context.Background(), Dial{Name: "live", Options: e.Dial(), Closed: o.Closed}, 0, o.Log)
 		if err != nil {
 			return err
 		}
@@ -211,6 +212,7 @@ func serverOptions(o EmbeddedOptions, password string) (*server.Options, error) 
 	opts.JetStreamMaxStore = 1 << 50                              // the disk is the limit
 	opts.JetStreamMaxMemory = 64 << 20
 	opts.MaxPending = 256 << 20
+	opts.AuthTimeout = 30 // seconds; clients come from this process or through the door, which has a patience of its own
 	opts.NoSigs, opts.NoLog = true, true
 	opts.DontListen = true // the door listens
 	return opts, nil

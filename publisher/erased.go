@@ -204,9 +204,15 @@ func (c *Connection) held(ctx context.Context, streams map[kycbridge.Content]str
 			return nil, fmt.Errorf("look up stream %s: %w", name, err)
 		}
 		all = append(all, kycbridge.Held{
-			Stream: name, Content: content, First: info.State.FirstSeq, Last: info.State.LastSeq, Gone: info.State.Deleted,
+			Stream: name, Content: content, First: info.State.FirstSeq, Last: info.State.LastSeq, Gone: deleted(info.State),
 			Age: info.Config.MaxAge, Bounded: info.Config.MaxBytes > 0 || info.Config.MaxMsgs > 0,
 		})
 	}
 	return all, nil
+}
+
+// deleted are the sequences of a stream that hold nothing. A server may count 0, which no message ever
+// has, of a stream that was created a moment ago.
+func deleted(state jetstream.StreamState) []uint64 {
+	return slices.DeleteFunc(state.Deleted, func(seq uint64) bool { return seq == 0 })
 }

@@ -177,7 +177,7 @@ func (s *Store) ConsumeWatches(ctx context.Context, o WatchOptions) error {
 func (s *Store) consumePolls(ctx context.Context, config jetstream.ConsumerConfig, workers int, alone bool, log *zap.Logger, work func(context.Context, jetstream.Msg) error) error {
 	d := durable{stream: s.names.polls(), config: config, queue: true}
 	if err := insist(ctx, func(ctx context.Context) error { return s.beginPolls(ctx, d, alone, log) }); err != nil {
-		return err
+		return unlessEnded(ctx, err)
 	}
 	var running sync.WaitGroup
 	var told nag

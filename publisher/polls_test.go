@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"kycbridge"
+	"kycbridge/test/wait"
 )
 
 func watch(reference string) kycbridge.Watch {
@@ -41,11 +42,7 @@ func consumeDue(t *testing.T, s *Store, work func(context.Context, kycbridge.Wat
 // eventually waits for a condition.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-	}
+	wait.For(t, 15*time.Second, what, is)
 }
 
 func TestATimerComesDueOnceWithTheWatchThatSetItLast(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"kycbridge/internal/archive"
+	"kycbridge/test/wait"
 )
 
 var archiveFlag = flag.Int("archive-payloads", 4000, "stored payloads of TestArchiveAtScale")
@@ -28,6 +29,9 @@ func TestArchiveAtScale(t *testing.T) {
 	payloads := *archiveFlag
 	if testing.Short() {
 		payloads = min(payloads, 4000)
+	}
+	if wait.Race {
+		payloads /= 4
 	}
 	s := newStore(t, "{bearer: [token-long-enough]}")
 	began := time.Now()

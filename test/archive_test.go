@@ -27,6 +27,7 @@ import (
 	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
+	"kycbridge/test/wait"
 )
 
 // store is kycbridge in this process with one Ondato account and its tool.
@@ -94,7 +95,7 @@ func (s *store) ingest(verifications int, bodies func(n int) [][]byte) {
 
 func (s *store) settled(patience time.Duration) {
 	s.t.Helper()
-	eventually(s.t, patience, "every payload worked", func() bool {
+	wait.For(s.t, patience, "every payload worked", func() bool {
 		backlog, _, err := s.app.Progress(s.t.Context())
 		return err == nil && backlog == 0
 	})
@@ -271,7 +272,7 @@ func TestReplayOfRefused(t *testing.T) {
 	for n := range forged {
 		post(kycHook(1000+n, 1, "Approved", "Approved", "ManuallyIdentified"), "forged-secret-0001", time.Now())
 	}
-	eventually(t, time.Minute, "all refused are kept", func() bool { return s.report().Total.Refused == genuine+forged })
+	wait.For(t, time.Minute, "all refused are kept", func() bool { return s.report().Total.Refused == genuine+forged })
 	s.account.Credentials.HMAC.Secrets = []string{"right-secret-0001"}
 	told, sum := s.replay(archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusRefused}})
 	if sum.Results[archive.ResultAdmitted] != genuine || sum.Results["still refused"] != forged || len(told) != genuine+forged {

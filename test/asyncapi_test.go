@@ -272,7 +272,7 @@ func TestAsyncAPIPublished(t *testing.T) {
 	started["ondato abandoned"] = w.watch("ondato", w.sims["ondato"].Begin("ref-abandon-ondato", simulate.Abandon))
 	started["ondato traced"] = w.traced()
 	for who, id := range started {
-		w.eventually(id, who+" ends", func(events []event.Event) bool { return last(events).Data.Status.Terminal() })
+		w.until(id, who+" ends", func(events []event.Event) bool { return last(events).Data.Status.Terminal() })
 	}
 	seen, kinds, providers := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for {

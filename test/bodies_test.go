@@ -16,6 +16,7 @@ import (
 	"kycbridge"
 	"kycbridge/event"
 	"kycbridge/test/fixture"
+	"kycbridge/test/wait"
 )
 
 var (
@@ -143,6 +144,9 @@ func TestNothingUnsaidApproves(t *testing.T) {
 			found := &findings{}
 			g := newGenerator(t, provider, found)
 			n := *bodiesFlag / len(everyProvider)
+			if wait.Race {
+				n /= 8
+			}
 			var next, approved atomic.Int64
 			var workers sync.WaitGroup
 			for range runtime.GOMAXPROCS(0) {

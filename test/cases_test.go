@@ -27,6 +27,7 @@ import (
 
 	"kycbridge/internal/app"
 	"kycbridge/test/fixture"
+	"kycbridge/test/wait"
 )
 
 // caseRun is one case from outside at an account of its own.
@@ -200,9 +201,7 @@ func (w *caseWorld) take(t *testing.T, runs []*caseRun, step int) {
 	if t.Failed() {
 		t.FailNow()
 	}
-	tick := time.NewTicker(50 * time.Millisecond) // the metrics of all accounts are many
-	defer tick.Stop()
-	for deadline := time.Now().Add(2 * time.Minute); ; <-tick.C {
+	for deadline := time.Now().Add(2 * wait.Slowdown * time.Minute); ; {
 		waits := w.waitsFor(t, runs, step)
 		backlog, _, err := w.app.Progress(t.Context())
 		if waits == "" && err == nil && backlog == 0 {
@@ -210,6 +209,11 @@ func (w *caseWorld) take(t *testing.T, runs []*caseRun, step int) {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("step %d does not end: %s has not been looked at as it should, %d payloads wait, %v", step+1, cmp.Or(waits, "none"), backlog, err)
+		}
+		select {
+		case err := <-w.app.Failed():
+			t.Fatalf("kycbridge has ended by itself: %v", err)
+		case <-time.After(50 * time.Millisecond): // the metrics of all accounts are many
 		}
 	}
 }

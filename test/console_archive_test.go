@@ -12,6 +12,7 @@ import (
 	"kycbridge/document"
 	"kycbridge/event"
 	"kycbridge/internal/archive"
+	"kycbridge/test/wait"
 )
 
 var pagesFlag = flag.Int(
@@ -25,8 +26,8 @@ var pagesFlag = flag.Int(
 func TestPagesFromTheNewestEnd(t *testing.T) {
 	t.Parallel()
 	verifications := *pagesFlag
-	if underRace {
-		verifications /= 5
+	if wait.Race {
+		verifications /= 10
 	}
 	s := newStore(t, "{bearer: [b]}")
 	s.ingest(verifications, func(n int) [][]byte {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"kycbridge/test/wait"
 )
 
 // link finds where a page of the console leads.
@@ -31,7 +33,7 @@ func (b *bridge) signedIn(t *testing.T, token string) *console {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &console{&http.Client{Jar: jar, Timeout: 20 * time.Second}, b.adminURL("")}
+	c := &console{&http.Client{Jar: jar, Timeout: 20 * wait.Slowdown * time.Second}, b.adminURL("")}
 	if code, page := c.post(
 		t,
 		"/console/sign-in",
@@ -110,7 +112,7 @@ func (b *bridge) shownByConsole(t *testing.T, token string) int {
 	c := b.signedIn(t, token)
 	_, page := c.get(t, "/console/report")
 	c.post(t, "/console/report", url.Values{"csrf": {consoleForm.FindStringSubmatch(page)[1]}})
-	eventually(t, 20*time.Second, "the report", func() bool {
+	wait.For(t, 20*time.Second, "the report", func() bool {
 		_, page := c.get(t, "/console/report")
 		return strings.Contains(page, "verdict")
 	})

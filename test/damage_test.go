@@ -18,6 +18,7 @@ import (
 	"kycbridge/event"
 	"kycbridge/internal/simulate"
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 // external is a kycbridge on a NATS server of its own.
@@ -113,7 +114,7 @@ func TestShortenedLog(t *testing.T) {
 	flip(t, block, func(raw []byte) int { return recordAt(raw, 30) }, 3)
 	server.start(t)
 	server.ready(t)
-	eventually(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
+	wait.For(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
 	b.approve(t, 101, 125)
 	t.Logf("events after %s", decided(t, server.url(), 101, 125).Round(time.Millisecond))
 	if told := strings.Count(b.stderr.String(), "has become shorter than its consumer"); told != 1 {
@@ -135,7 +136,7 @@ func TestWipedNATS(t *testing.T) {
 	server.start(t)
 	server.ready(t)
 	back := time.Now()
-	eventually(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
+	wait.For(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
 	t.Logf("ready %s after NATS", time.Since(back).Round(time.Millisecond))
 	b.approve(t, 101, 125)
 	t.Logf("events after %s", decided(t, server.url(), 101, 125).Round(time.Millisecond))
@@ -200,7 +201,7 @@ func (b *bridge) missing(t *testing.T, stream string, want float64) {
 			t.Logf("the metric says %v of %s, want %v; the end of the log:\n%s", said, stream, want, b.stderr.tail())
 		}
 	}()
-	eventually(t, 30*time.Second, "the metric tells what is missing", func() (ok bool) {
+	wait.For(t, 30*time.Second, "the metric tells what is missing", func() (ok bool) {
 		said, ok = b.metric(`kycbridge_integrity_missing_messages{stream="` + stream + `"}`)
 		return ok && said == want
 	})
@@ -233,7 +234,7 @@ func TestDamageIsTold(t *testing.T) {
 	if r.code != 1 || len(r.Missing) != 1 || r.Missing[0].Seq != 7 || r.Missing[0].VerificationID != idOf(7) || r.Missing[0].Became != "it led to revision 1" {
 		t.Errorf("the report says %+v", r)
 	}
-	eventually(t, 10*time.Second, "a line in the log", func() bool { return strings.Count(b.stderr.String(), "stored messages are missing or damaged") == 1 })
+	wait.For(t, 10*time.Second, "a line in the log", func() bool { return strings.Count(b.stderr.String(), "stored messages are missing or damaged") == 1 })
 	if !strings.Contains(b.stderr.String(), idOf(7)) {
 		t.Errorf("the log does not name the verification:\n%s", b.stderr.tail())
 	}
@@ -359,7 +360,7 @@ func TestPassedOverIsWorked(t *testing.T) {
 	if !strings.Contains(b.stderr.String(), "passed over") {
 		t.Errorf("the log does not tell:\n%s", b.stderr.tail())
 	}
-	eventually(t, 10*time.Second, "a sound report", func() bool { return b.report(t).code == 0 })
+	wait.For(t, 10*time.Second, "a sound report", func() bool { return b.report(t).code == 0 })
 }
 
 // TestHolesOfAnEarlierVersion: earlier versions did not write down what they erased, so the holes that
@@ -423,13 +424,13 @@ func TestProviderIsAskedAgain(t *testing.T) {
 			b.launch(t)
 			reference := provider.Begin("ref-1", simulate.Approve)
 			id := event.VerificationID("kwikid", "acme", reference)
-			eventually(t, 20*time.Second, "the watch is taken", func() bool { return b.watch(t, "kwikid", "acme", reference) })
+			wait.For(t, 20*time.Second, "the watch is taken", func() bool { return b.watch(t, "kwikid", "acme", reference) })
 			var block string
 			ended := func() bool {
 				raw, err := os.ReadFile(block)
 				return err == nil && bytes.Contains(raw, []byte("kyc_result_approved"))
 			}
-			eventually(t, 30*time.Second, "the result is stored", func() bool {
+			wait.For(t, 30*time.Second, "the result is stored", func() bool {
 				found, _ := filepath.Glob(filepath.Join(b.dir, "jetstream", "*", "streams", "KYC_PAYLOADS", "msgs", "1.blk"))
 				if len(found) == 1 {
 					block = found[0]
@@ -455,15 +456,15 @@ func TestProviderIsAskedAgain(t *testing.T) {
 				writeFile(t, b.config, strings.Replace(string(config), bus, "", 1))
 			}
 			b.start(t)
-			eventually(t, 20*time.Second, "the result is stored again", ended)
-			eventually(t, 20*time.Second, "the approval is published", func() bool {
+			wait.For(t, 20*time.Second, "the result is stored again", ended)
+			wait.For(t, 20*time.Second, "the approval is published", func() bool {
 				history := traffic.Histories(t, b.eventsURL())[id]
 				return len(history) > 0 && history[len(history)-1].Data.Decision.Outcome == event.OutcomeApproved
 			})
 			if !strings.Contains(b.stderr.String(), "damaged and lost") {
 				t.Errorf("the log does not tell of the damage:\n%s", b.stderr.tail())
 			}
-			eventually(t, 20*time.Second, "a sound report", func() bool { return b.report(t).code == 0 })
+			wait.For(t, 20*time.Second, "a sound report", func() bool { return b.report(t).code == 0 })
 		})
 	}
 }

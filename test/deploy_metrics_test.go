@@ -17,6 +17,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"go.yaml.in/yaml/v3"
+
+	"kycbridge/test/wait"
 )
 
 // alertRules is deploy/prometheus/alerts.yml, decoded strictly.
@@ -114,7 +116,7 @@ func everyMetric(t *testing.T) map[string][]string {
 		t.Error(err)
 	}
 	var seen map[string][]string
-	eventually(t, 30*time.Second, "metrics of everything that happens", func() bool {
+	wait.For(t, 30*time.Second, "metrics of everything that happens", func() bool {
 		seen = scrape(t, "http://"+w.app.AdminAddr()+"/metrics")
 		for _, name := range []string{"kycbridge_events_total", "kycbridge_payloads_without_event_total", "kycbridge_poll_looks_total", "kycbridge_provider_calls_total", "kycbridge_payloads_total", "kycbridge_new_values_total", "kycbridge_quarantined_total", "kycbridge_reader_requests_total"} {
 			if len(seen[name]) == 0 {

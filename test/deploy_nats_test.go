@@ -20,6 +20,7 @@ import (
 	"kycbridge/internal/app"
 	"kycbridge/test/fixture"
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 // natsUsers are the users of deploy/nats/accounts.conf; the password of each is its name, doubled.
@@ -154,7 +155,7 @@ accounts:
 		t.Fatal(err)
 	}
 	operator := natsAs(t, urls[0], "kycbridge")
-	eventually(t, time.Minute, "a leader of the cluster", func() bool { // until there is one nobody answers
+	wait.For(t, time.Minute, "a leader of the cluster", func() bool { // until there is one nobody answers
 		_, err := operator.Request("$JS.API.INFO", nil, 500*time.Millisecond)
 		return err == nil
 	})
@@ -278,7 +279,7 @@ func readerReads(t *testing.T, reader *natsClient) {
 		t.Fatal(err)
 	}
 	seen := map[string]bool{}
-	eventually(t, 20*time.Second, "the reader has events of both providers", func() bool {
+	wait.For(t, 20*time.Second, "the reader has events of both providers", func() bool {
 		m, err := consumer.Next(jetstream.FetchMaxWait(5 * time.Second))
 		if errors.Is(err, nats.ErrNoResponders) {
 			return false // the other nodes have not heard of the new consumer yet
@@ -385,7 +386,7 @@ func TestDeployNATSReplicas(t *testing.T) {
 	a := deployedApp(t, urls, 3)
 	postFixture(t, a, "ondato/kyc-identification-approved")
 	operator := natsAs(t, urls[0], "kycbridge")
-	eventually(t, 30*time.Second, "an event with three replicas", func() bool {
+	wait.For(t, 30*time.Second, "an event with three replicas", func() bool {
 		s, err := operator.js.Stream(t.Context(), "KYC_EVENTS")
 		return err == nil && s.CachedInfo().State.Msgs == 1
 	})

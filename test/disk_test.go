@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"kycbridge/test/wait"
 )
 
 // padded is a callback of verification n, with so many bytes in a member that nobody knows.
@@ -80,7 +82,7 @@ func TestAFullDiskBesideRepetitions(t *testing.T) {
 		t.Fatalf("the callback that is repeated: %d", got)
 	}
 	free := fill(t, filepath.Join(b.dir, "filler"))
-	eventually(t, 20*time.Second, "a new callback that is refused", func() bool { return code(padded(1, 9000)) == http.StatusServiceUnavailable })
+	wait.For(t, 20*time.Second, "a new callback that is refused", func() bool { return code(padded(1, 9000)) == http.StatusServiceUnavailable })
 	free()
 	over := make(chan struct{})
 	var posting sync.WaitGroup
@@ -151,5 +153,5 @@ func TestStagingIsFreed(t *testing.T) {
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 40*time.Second, "nothing left where batches are staged", func() bool { return len(staged()) == 0 })
+	wait.For(t, 40*time.Second, "nothing left where batches are staged", func() bool { return len(staged()) == 0 })
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 // edgeAccounts are an Ondato account and a Signzy one whose key may stand in the body.
@@ -113,7 +114,7 @@ func edgeEncodings(t *testing.T, b *bridge) {
 		}
 	}
 	b.settled(t, 20*time.Second)
-	eventually(t, 10*time.Second, "an event of each", func() bool { return b.progress(t) == before+4 })
+	wait.For(t, 10*time.Second, "an event of each", func() bool { return b.progress(t) == before+4 })
 	mark := append([]byte("\xef\xbb\xbf"), kycHook(210, 1, "Approved", "Approved", "")...)
 	if got := b.curl(t, edgeCall(mark)); got.Status != "accepted" {
 		t.Errorf("a byte order mark: %s", got.Text)
@@ -200,7 +201,7 @@ func edgeEarly(t *testing.T, b *bridge) {
 			t.Errorf("%s: %.80q", status, got)
 			continue
 		}
-		eventually(t, 5*time.Second, status+" is counted", func() bool { return strings.Contains(b.metrics(), `outcome="http_`+status+`"`) })
+		wait.For(t, 5*time.Second, status+" is counted", func() bool { return strings.Contains(b.metrics(), `outcome="http_`+status+`"`) })
 	}
 }
 
@@ -232,9 +233,9 @@ func edgeRefused(t *testing.T, b *bridge) {
 		t.Errorf("answers differ: %v", answers)
 	}
 	for _, why := range []string{"no credential was sent", "wrong credential: bearer"} {
-		eventually(t, 5*time.Second, why, func() bool { return strings.Contains(b.stderr.String(), why) })
+		wait.For(t, 5*time.Second, why, func() bool { return strings.Contains(b.stderr.String(), why) })
 	}
-	eventually(t, 10*time.Second, "one for each credential", func() bool {
+	wait.For(t, 10*time.Second, "one for each credential", func() bool {
 		return strings.Count(b.list(t, "--status", "refused", "--provider", "ondato"), `"status":"refused"`) == 2
 	})
 }
@@ -305,7 +306,7 @@ func edgeHangup(t *testing.T, b *bridge) {
 	if err := b.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 5*time.Second, "a line about SIGHUP", func() bool { return strings.Contains(b.stderr.String(), "SIGHUP is ignored") })
+	wait.For(t, 5*time.Second, "a line about SIGHUP", func() bool { return strings.Contains(b.stderr.String(), "SIGHUP is ignored") })
 	if got := b.curl(t, edgeCall(kycHook(600, 1, "Approved", "Approved", ""))); got.Code != http.StatusOK {
 		t.Errorf("after SIGHUP: %d %s", got.Code, got.Text)
 	}
@@ -324,7 +325,7 @@ func edgeStrays(t *testing.T, b *bridge) {
 	if !strings.Contains(b.stderr.String(), "not configured; they are kept as refused") || !strings.Contains(b.stderr.String(), "/webhooks/ondato/acme") {
 		t.Error("the log does not tell of callbacks for an account that is not configured")
 	}
-	eventually(t, 10*time.Second, "each is kept, with its address", func() bool {
+	wait.For(t, 10*time.Second, "each is kept, with its address", func() bool {
 		list := b.list(t, "--status", "refused", "--provider", "unknown")
 		return strings.Contains(list, `"addressed":"/webhooks/ondato/later"`) &&
 			strings.Contains(list, `"addressed":"/webhook/ondato/acme"`)
@@ -342,7 +343,7 @@ func edgeStrays(t *testing.T, b *bridge) {
 	if err != nil || !strings.Contains(string(out), "1 admitted") {
 		t.Fatalf("%v: %s", err, out)
 	}
-	eventually(t, 15*time.Second, "its event", func() bool { return b.progress(t) == before+1 })
+	wait.For(t, 15*time.Second, "its event", func() bool { return b.progress(t) == before+1 })
 }
 
 func mustRead(t *testing.T, file string) []byte {

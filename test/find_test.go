@@ -19,6 +19,7 @@ import (
 	"kycbridge"
 	"kycbridge/event"
 	"kycbridge/internal/archive"
+	"kycbridge/test/wait"
 )
 
 var findFlag = flag.Int("find-verifications", 5000, "verifications of TestFindAtScale")
@@ -38,8 +39,8 @@ func TestFindAtScale(t *testing.T) {
 	if testing.Short() {
 		verifications = min(verifications, 5000)
 	}
-	if underRace {
-		verifications /= 5
+	if wait.Race {
+		verifications /= 10
 	}
 	s := newStore(t, "{bearer: [token-long-enough]}")
 	tool := s.app.Archive()
@@ -147,7 +148,7 @@ func findAll(t *testing.T, tool *archive.Archive, what string, verifications int
 	slices.Sort(took)
 	p95 := took[len(took)*95/100]
 	t.Logf("%-20s  %.1f ms of processor each; median %s, p95 %s, most %s", what, float64((processor()-used).Microseconds())/1000/findsOfAKind, took[len(took)/2].Round(10*time.Microsecond), p95.Round(10*time.Microsecond), took[len(took)-1].Round(10*time.Microsecond))
-	if p95 > findPatience && !underRace { // the detector measures itself
+	if p95 > findPatience && !wait.Race { // the detector measures itself
 		t.Errorf("%s: found within %s in 95 of 100 cases, want %s", what, p95, findPatience)
 	}
 }

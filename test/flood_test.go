@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"kycbridge/test/wait"
 )
 
 var floodFlag = flag.Duration("flood", 0, "how long each attack of TestFlood lasts; 0: it is skipped")
@@ -84,7 +86,7 @@ func genuineWaits(ctx context.Context, t *testing.T, b *bridge) (took []time.Dur
 func forge(ctx context.Context, t *testing.T, b *bridge, perSecond float64, connections int, body []byte) int64 {
 	var sent atomic.Int64
 	limit := rate.NewLimiter(rate.Limit(perSecond), 1)
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
+	client := &http.Client{Timeout: 20 * wait.Slowdown * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
 	defer client.CloseIdleConnections()
 	var forging sync.WaitGroup
 	for range connections {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 // TestKill kills the process twenty times at moments it cannot foresee, under load, and in its
@@ -26,7 +27,7 @@ func TestKill(t *testing.T) {
 	var slowest time.Duration
 	for round := range 20 {
 		before := l.Ledger.Accepted.Load()
-		eventually(t, 20*time.Second, "payloads accepted in this round", func() bool { return l.Ledger.Accepted.Load() > before+10 })
+		wait.For(t, 20*time.Second, "payloads accepted in this round", func() bool { return l.Ledger.Accepted.Load() > before+10 })
 		<-time.After(time.Duration(source.Int64N(int64(time.Second))))
 		b.kill()
 		if round%5 == 4 {

@@ -14,6 +14,7 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
+	"kycbridge/test/wait"
 )
 
 var everyLeafFlag = flag.Bool("every-leaf", false, "TestOddLeaves also tries what it has tried at the same place of another body")
@@ -181,7 +182,7 @@ func TestOddLeaves(t *testing.T) {
 			for range runtime.GOMAXPROCS(0) {
 				workers.Go(func() {
 					for i := next.Add(1) - 1; i < int64(len(runs)); i = next.Add(1) - 1 {
-						if underRace && i%8 > 0 {
+						if wait.Race && i%32 > 0 {
 							continue
 						}
 						tried.Add(int64(runs[i].changeAll(found, table[provider], &seen)))

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge/internal/app"
+	"kycbridge/test/wait"
 )
 
 // TestMetricsOfPromises: what waits, what is in quarantine and why, whether the process does its work
@@ -46,7 +47,7 @@ func TestMetricsOfPromises(t *testing.T) {
 	if status := w.post("ondato", bearer, regexp.MustCompile(`"status":"[^"]*"`).ReplaceAll(kycHook(3, 1, "Updated", "Approved", ""), []byte(`"status":7`))); status != http.StatusOK {
 		t.Fatalf("answered %d", status)
 	}
-	eventually(t, 10*time.Second, "payloads that wait", func() bool {
+	wait.For(t, 10*time.Second, "payloads that wait", func() bool {
 		return w.sample(`kycbridge_backlog_payloads`) == 2 && w.sample(`kycbridge_backlog_oldest_seconds`) > 0.5
 	})
 	for series, want := range map[string]float64{
@@ -68,7 +69,7 @@ func TestMetricsOfPromises(t *testing.T) {
 	w.app.Stop()
 
 	w = run(app.AllRoles())
-	eventually(t, 10*time.Second, "nothing waits", func() bool {
+	wait.For(t, 10*time.Second, "nothing waits", func() bool {
 		return w.sample(`kycbridge_backlog_payloads`) == 0 && w.sample(`kycbridge_backlog_oldest_seconds`) == 0
 	})
 	if got := w.sample(`kycbridge_ready{part="bus"}`); got != 1 {

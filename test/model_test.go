@@ -16,6 +16,7 @@ import (
 	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/test/model"
+	"kycbridge/test/wait"
 )
 
 var historiesFlag = flag.Int("histories", 2000,
@@ -743,7 +744,7 @@ func histories(
 	}
 	seed := seedOf(flag.Lookup("rapid.seed").Value.String())
 	number := *historiesFlag
-	if underRace {
+	if wait.Race {
 		number /= 10
 	}
 	set := map[string]string{"rapid.checks": fmt.Sprint(number), "rapid.nofailfile": "true", "rapid.seed": seed}

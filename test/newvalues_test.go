@@ -22,6 +22,7 @@ import (
 	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
 	"kycbridge/publisher"
+	"kycbridge/test/wait"
 )
 
 // TestNewValues sends payloads with fields, words and types that no schema knows. The metric, the log, the
@@ -71,7 +72,7 @@ accounts:
 	send("signzy", `{"journeyId": "J$N", "currentStatus": "PAUSED", "processingConfig": {"authKeyForCallback": "`+worldCallback+`", "authKeyForReplay": "`+secret+`"}, "userInfo": {"name": {"nick": "`+person+`"}}}`, 2)
 	send("idwise", `{"event": "Finished Journey", "body": {"eventId": "i$N", "journeyId": "j$N", "referenceNo": "`+person+`", "systemDecision": "Reassess", "nickname": "`+person+`"}}`, 1)
 	send("kwikid", `{"session_id": "5e551000-0000-4000-8000-000000000001", "anything": "`+person+`"}`, 1)
-	eventually(t, 30*time.Second, "every payload worked", func() bool {
+	wait.For(t, 30*time.Second, "every payload worked", func() bool {
 		backlog, _, err := running.Progress(t.Context())
 		return err == nil && backlog == 0
 	})
@@ -211,7 +212,7 @@ func TestSimulatedProvidersSendNothingNew(t *testing.T) {
 		started[provider] = w.start(provider, "ref-1").VerificationID
 	}
 	for provider, id := range started {
-		w.eventually(id, provider+" ends", func(events []event.Event) bool { return last(events).Data.Status.Terminal() })
+		w.until(id, provider+" ends", func(events []event.Event) bool { return last(events).Data.Status.Terminal() })
 		w.settled(provider)
 	}
 	var report app.VerifiedReport

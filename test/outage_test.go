@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 // TestOutage takes the external NATS away three times under load, and never touches kycbridge: it
@@ -29,7 +30,7 @@ func TestOutage(t *testing.T) {
 	l.Start(ctx, 16)
 	for outage := range 3 {
 		before := l.Ledger.Accepted.Load()
-		eventually(t, 20*time.Second, "payloads accepted before the outage", func() bool { return l.Ledger.Accepted.Load() > before+100 })
+		wait.For(t, 20*time.Second, "payloads accepted before the outage", func() bool { return l.Ledger.Accepted.Load() > before+100 })
 		<-time.After(time.Duration(source.Int64N(int64(500 * time.Millisecond))))
 		server.kill()
 		killed := time.Now()
@@ -39,7 +40,7 @@ func TestOutage(t *testing.T) {
 		server.start(t)
 		server.ready(t)
 		back := time.Now()
-		eventually(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
+		wait.For(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
 		green := time.Since(back)
 		firstAccepted(t, b, &traffic.Life{Run: source.Uint32(), N: 3})
 		first := time.Since(back)
@@ -62,21 +63,21 @@ func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 func whileAway(t *testing.T, b *bridge, one *traffic.Life) {
 	t.Helper()
 	w := one.Next(traffic.SayApproved)
-	eventually(t, 15*time.Second, "503 while NATS is away", func() bool {
+	wait.For(t, 15*time.Second, "503 while NATS is away", func() bool {
 		r, err := b.post(t.Context(), w.Body)
 		if err != nil {
 			t.Fatalf("callback while NATS is away: %v", err)
 		}
 		return r.Code == http.StatusServiceUnavailable && r.Header.Get("Retry-After") != ""
 	})
-	eventually(t, 10*time.Second, "readiness red while NATS is away", func() bool { return b.readyz() == http.StatusServiceUnavailable })
+	wait.For(t, 10*time.Second, "readiness red while NATS is away", func() bool { return b.readyz() == http.StatusServiceUnavailable })
 }
 
 // firstAccepted posts a payload that nobody has sent before until it is answered 200.
 func firstAccepted(t *testing.T, b *bridge, one *traffic.Life) {
 	t.Helper()
 	w := one.Next(traffic.SayApproved)
-	eventually(t, 30*time.Second, "a 200 with NATS back", func() bool {
+	wait.For(t, 30*time.Second, "a 200 with NATS back", func() bool {
 		r, err := b.post(t.Context(), w.Body)
 		return err == nil && r.Code == http.StatusOK
 	})
@@ -98,7 +99,7 @@ func firstEvent(t *testing.T, b *bridge, url string, one *traffic.Life) time.Dur
 		t.Fatal(err)
 	}
 	began, w := time.Now(), one.Next(traffic.SayApproved)
-	eventually(t, 15*time.Second, "a callback accepted", func() bool {
+	wait.For(t, 15*time.Second, "a callback accepted", func() bool {
 		r, err := b.post(t.Context(), w.Body)
 		return err == nil && r.Code == http.StatusOK
 	})
@@ -133,7 +134,7 @@ func TestBusAway(t *testing.T) {
 	accept(1)
 	b.settled(t, 20*time.Second)
 	server.kill()
-	eventually(t, 10*time.Second, "the metric says that the bus is away", func() bool {
+	wait.For(t, 10*time.Second, "the metric says that the bus is away", func() bool {
 		return strings.Contains(b.metrics(), `kycbridge_nats_connected{connection="bus"} 0`)
 	})
 	if b.readyz() != http.StatusOK {

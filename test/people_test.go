@@ -90,7 +90,7 @@ func TestPeople(t *testing.T) {
 			}
 			for provider, people := range ends {
 				for person, want := range people {
-					events := w.eventually(ids[provider+"/"+person], provider+" "+person+" ends", func(events []event.Event) bool {
+					events := w.until(ids[provider+"/"+person], provider+" "+person+" ends", func(events []event.Event) bool {
 						d := last(events).Data
 						return d.Status == want.status && d.Decision.Outcome == want.outcome && (want.stage == "" || d.Decision.Stage == want.stage)
 					})
@@ -123,7 +123,7 @@ func TestStartedVerificationsEnd(t *testing.T) {
 	for provider := range ends {
 		receipt := w.start(provider, "ref-approve-"+provider)
 		want := ends[provider][simulate.Approve]
-		events := w.eventually(receipt.VerificationID, provider+" ends", func(events []event.Event) bool {
+		events := w.until(receipt.VerificationID, provider+" ends", func(events []event.Event) bool {
 			return last(events).Data.Status == want.status && last(events).Data.Decision.Outcome == want.outcome
 		})
 		whole(t, provider, events)
@@ -149,7 +149,7 @@ func TestSafetyNet(t *testing.T) {
 		receipt := w.start(provider, "ref-approve-"+provider)
 		ids[provider] = receipt.VerificationID
 		want := ends[provider][simulate.Approve]
-		events := w.eventually(receipt.VerificationID, provider+" ends without a callback", func(events []event.Event) bool {
+		events := w.until(receipt.VerificationID, provider+" ends without a callback", func(events []event.Event) bool {
 			return last(events).Data.Status == want.status && last(events).Data.Decision.Outcome == want.outcome
 		})
 		if via := last(events).Data.Provider.Event.Via; via != event.ViaFetch {
@@ -158,7 +158,7 @@ func TestSafetyNet(t *testing.T) {
 	}
 	// The whole script has to be told before what is late can be late.
 	for provider, id := range ids {
-		w.eventually(id, "callbacks of "+provider+" wait", func([]event.Event) bool { return w.sims[provider].Stats().Waiting > 0 })
+		w.until(id, "callbacks of "+provider+" wait", func([]event.Event) bool { return w.sims[provider].Stats().Waiting > 0 })
 		before[provider] = len(w.events(id))
 		w.sims[provider].Release()
 	}
@@ -220,7 +220,7 @@ func TestForgedApproval(t *testing.T) {
 			}
 		}
 		send("before the verdict")
-		w.eventually(id, provider+" is rejected", func(events []event.Event) bool {
+		w.until(id, provider+" is rejected", func(events []event.Event) bool {
 			return last(events).Data.Decision.Outcome == event.OutcomeRejected
 		})
 		send("after the verdict")
@@ -229,7 +229,7 @@ func TestForgedApproval(t *testing.T) {
 			w.post(provider, genuine(provider), bytes.Replace(body, []byte("0001"), []byte("0002"), 1))
 		}
 		w.settled(provider)
-		w.eventually(id, "looks are over", func([]event.Event) bool { return w.quiet(provider) })
+		w.until(id, "looks are over", func([]event.Event) bool { return w.quiet(provider) })
 		events := w.events(id)
 		if slices.ContainsFunc(events, func(e event.Event) bool { return e.Data.Decision.Outcome == event.OutcomeApproved }) {
 			t.Errorf("%s: approved\n%s", provider, historyOf(events))
@@ -260,7 +260,7 @@ func TestUnknownSession(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	for provider, reference := range map[string]string{"kwikid": "5e551000-0000-4000-8000-00000000dead", "ondato": "B0000000-0000-4000-8000-00000000DEAD", "idwise": "65f00000000000000000dead"} {
 		id := w.watch(provider, reference)
-		events := w.eventually(id, provider+" ends", func(events []event.Event) bool { return last(events).Data.Status.Terminal() })
+		events := w.until(id, provider+" ends", func(events []event.Event) bool { return last(events).Data.Status.Terminal() })
 		d := last(events).Data
 		if d.Status != event.StatusFailed || d.StatusDetail != event.DetailUnknownToProvider || d.Decision.Outcome != event.OutcomeNone {
 			t.Errorf("%s ended as\n%s", provider, historyOf(events))

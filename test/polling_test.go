@@ -16,6 +16,7 @@ import (
 	"kycbridge/event"
 	"kycbridge/internal/simulate"
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 var sessionsFlag = flag.Int("sessions", 3000, "open KwikID sessions of TestPolling; 20000 take four minutes")
@@ -87,14 +88,14 @@ accounts:
 	for kill := range pollKills {
 		// In the middle of the work, as told by the calls that were made.
 		want := (kill + 1) * sessions / 3
-		eventually(t, patience, "calls before a kill", func() bool { return provider.Stats().Calls["get_details"] >= want })
+		wait.For(t, patience, "calls before a kill", func() bool { return provider.Stats().Calls["get_details"] >= want })
 		used.add(t, b.process)
 		b.kill()
 		b.start(t)
 	}
 	slow := time.NewTicker(time.Second) // reading the metrics costs the process more than a look at a session
 	defer slow.Stop()
-	eventually(t, patience, "no session is open any more", func() bool {
+	wait.For(t, patience, "no session is open any more", func() bool {
 		<-slow.C
 		open, ok := b.metric("kycbridge_poll_sessions")
 		return ok && open == 0

@@ -23,6 +23,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 var (
@@ -200,18 +201,6 @@ func freePort(t *testing.T) int {
 
 func local(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
 
-// eventually polls until done, and fails the test if that takes too long.
-func eventually(t *testing.T, patience time.Duration, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); !done(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-	}
-}
-
 // natsServer is a real nats-server with its own store, on a port that stays the same.
 type natsServer struct {
 	*process
@@ -240,7 +229,7 @@ func (s *natsServer) start(t *testing.T) {
 // ready waits until JetStream answers.
 func (s *natsServer) ready(t *testing.T) {
 	t.Helper()
-	eventually(t, 20*time.Second, "nats-server up", func() bool {
+	wait.For(t, 20*time.Second, "nats-server up", func() bool {
 		nc, err := nats.Connect(s.url(), nats.Timeout(time.Second))
 		if err != nil {
 			return false
@@ -268,7 +257,7 @@ func newBridge(t *testing.T, more string) *bridge {
 	dir := t.TempDir()
 	b := &bridge{config: filepath.Join(dir, "kycbridge.yaml"), dir: filepath.Join(dir, "data"),
 		callbacks: freePort(t), admin: freePort(t), events: freePort(t)}
-	b.client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	b.client = &http.Client{Timeout: 20 * wait.Slowdown * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	t.Cleanup(b.client.CloseIdleConnections)
 	writeFile(t, b.config, fmt.Sprintf("listen: %s\nadmin: {listen: %q, tokens: [ops-token-2e77a1]}\nembedded: {listen: %q, users: []}\ndata_dir: %s\n%s",
 		local(b.callbacks), local(b.admin), local(b.events), b.dir, more))
@@ -302,7 +291,7 @@ func (b *bridge) launch(t *testing.T) {
 
 func (b *bridge) waitReady(t *testing.T) {
 	t.Helper()
-	eventually(t, 20*time.Second, "kycbridge ready", func() bool {
+	wait.For(t, 20*time.Second, "kycbridge ready", func() bool {
 		select {
 		case <-b.ended:
 			t.Fatalf("kycbridge ended at its start with code %d:\n%s", b.cmd.ProcessState.ExitCode(), b.stderr.tail())
@@ -363,7 +352,7 @@ func (b *bridge) settled(t *testing.T, patience time.Duration) time.Duration {
 			t.Logf("%.0f payloads left; the end of the log:\n%s", left, b.stderr.tail())
 		}
 	}()
-	eventually(t, patience, "every stored payload worked", func() bool {
+	wait.For(t, patience, "every stored payload worked", func() bool {
 		n, ok := b.metric("kycbridge_backlog_payloads")
 		if ok {
 			left = n

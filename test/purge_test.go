@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"kycbridge/event"
+	"kycbridge/test/wait"
 )
 
 // TestPurgeBesideTraffic: callbacks of a person come without a pause while another process erases them.
@@ -83,11 +84,11 @@ func (c *crossing) purge(t *testing.T, round int, erase func()) {
 	for sender := range 4 {
 		posting.Go(func() { c.post(ctx, round, sender) })
 	}
-	eventually(t, 20*time.Second, "callbacks before the purge", func() bool { return c.count() > 40 })
+	wait.For(t, 20*time.Second, "callbacks before the purge", func() bool { return c.count() > 40 })
 	erase()
 	returned := time.Now()
 	before := c.count()
-	eventually(t, 20*time.Second, "callbacks after the purge", func() bool { return c.count() > before+5 })
+	wait.For(t, 20*time.Second, "callbacks after the purge", func() bool { return c.count() > before+5 })
 	stop()
 	posting.Wait()
 	c.bridges[0].settled(t, 20*time.Second)

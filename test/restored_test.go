@@ -16,6 +16,7 @@ import (
 
 	"kycbridge/event"
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 // copyOfStream copies the folder of a stream and returns what puts the copy back.
@@ -64,7 +65,7 @@ func content(t *testing.T, r traffic.Record) string {
 func (b *bridge) histories(t *testing.T, url string, first, last, revisions int) map[string][]traffic.Record {
 	t.Helper()
 	var all map[string][]traffic.Record
-	eventually(t, 30*time.Second, fmt.Sprintf("%d revisions of each", revisions), func() bool {
+	wait.For(t, 30*time.Second, fmt.Sprintf("%d revisions of each", revisions), func() bool {
 		all = traffic.Histories(t, url)
 		for n := first; n <= last; n++ {
 			if len(all[idOf(n)]) != revisions {
@@ -93,7 +94,7 @@ func TestEventsFromAnOlderCopy(t *testing.T) {
 	b.settled(t, 20*time.Second)
 	b.histories(t, b.eventsURL(), 5, 9, 1)
 	before := b.histories(t, b.eventsURL(), 1, 4, 2)
-	eventually(t, 20*time.Second, "it is written down how far the stream reaches", func() bool {
+	wait.For(t, 20*time.Second, "it is written down how far the stream reaches", func() bool {
 		return len(filesWith(t, filepath.Join(b.dir, "jetstream"), []string{`KYC_EVENTS.reach{"last":13}`})) > 0
 	})
 	for _, damage := range []struct {
@@ -174,7 +175,7 @@ func TestEventsCutOff(t *testing.T) {
 	flip(t, block, func(raw []byte) int { return recordAt(raw, 30) }, 3)
 	server.start(t)
 	server.ready(t)
-	eventually(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
+	wait.For(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
 	b.approve(t, 101, 105)
 	b.settled(t, 20*time.Second)
 	all := b.histories(t, server.url(), 1, 60, 1)
@@ -208,7 +209,7 @@ func TestPutBackAsAWhole(t *testing.T) {
 	}
 	server.start(t)
 	server.ready(t)
-	eventually(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
+	wait.For(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
 	b.approve(t, 7, 9)
 	b.settled(t, 20*time.Second)
 	server.terminate(t)
@@ -217,7 +218,7 @@ func TestPutBackAsAWhole(t *testing.T) {
 	}
 	server.start(t)
 	server.ready(t)
-	eventually(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
+	wait.For(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
 	b.approve(t, 101, 102)
 	b.reject(t, 5, 5)
 	all := b.histories(t, server.url(), 101, 102, 1)
@@ -226,11 +227,11 @@ func TestPutBackAsAWhole(t *testing.T) {
 			t.Errorf("revision %d of %s does not say that the history was restored", r.Data.Revision, r.Subject)
 		}
 	}
-	eventually(t, 20*time.Second, "both streams are told to be shorter", func() bool {
+	wait.For(t, 20*time.Second, "both streams are told to be shorter", func() bool {
 		log := b.stderr.String()
 		return strings.Contains(log, `had_come_to":9`) && strings.Count(log, "has become shorter") == 2
 	})
-	eventually(t, 20*time.Second, "the report names what is gone", func() bool {
+	wait.For(t, 20*time.Second, "the report names what is gone", func() bool {
 		r := b.report(t)
 		return r.code == 1 && r.MissingAll == 3 && r.Missing[0].Seq == 7 && r.Missing[2].Seq == 9
 	})

@@ -18,6 +18,7 @@ import (
 
 	"kycbridge/event"
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 // samplesFolder holds the consumers of docs/consume.md, a folder a language.
@@ -369,7 +370,7 @@ func sampleConsumes(t *testing.T, program []string, b *bridge) {
 	sample = startSampleRun(t, program, nil, environ...)
 	live(t, b, 500+len(want), 1)
 	more := expected(t, published(t, b))[len(want):]
-	eventually(t, 45*time.Second, "the new events handled", func() bool { return len(done(sample.said())) >= len(more) })
+	wait.For(t, 45*time.Second, "the new events handled", func() bool { return len(done(sample.said())) >= len(more) })
 	if diff := cmp.Diff(more, done(sample.said())); diff != "" {
 		t.Errorf("handled after a kill (-want +got):\n%s", diff)
 	}
@@ -377,7 +378,7 @@ func sampleConsumes(t *testing.T, program []string, b *bridge) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 45*time.Second, "everything acknowledged", func() bool {
+	wait.For(t, 45*time.Second, "everything acknowledged", func() bool {
 		info, err := consumer.Info(t.Context())
 		return err == nil && info.NumAckPending == 0 && info.NumPending == 0
 	})
@@ -402,9 +403,9 @@ func TestSampleNATSCommand(t *testing.T) {
 			r := startSampleRun(t, words, nil)
 			switch {
 			case slices.Contains(words, "sub"):
-				eventually(t, 10*time.Second, "subscribed", func() bool { return strings.Contains(r.stderr.String()+r.stdout.String(), "Subscribing") })
+				wait.For(t, 10*time.Second, "subscribed", func() bool { return strings.Contains(r.stderr.String()+r.stdout.String(), "Subscribing") })
 				live(t, b, 2, 1)
-				eventually(t, 10*time.Second, "an event", func() bool { return strings.Contains(r.stdout.String(), `"specversion"`) })
+				wait.For(t, 10*time.Second, "an event", func() bool { return strings.Contains(r.stdout.String(), `"specversion"`) })
 				r.kill()
 			default:
 				if out := strings.Join(r.end(t), "\n"); slices.Contains(words, "next") && !bytes.Contains([]byte(out), []byte(want[0])) {

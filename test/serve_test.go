@@ -25,6 +25,7 @@ import (
 	"kycbridge"
 	"kycbridge/event"
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 // designAccounts is the configuration of DESIGN section 9, with the other providers in the forms
@@ -307,7 +308,7 @@ func lastOf(t *testing.T, js jetstream.JetStream, stream, subject string) *jetst
 		t.Fatal(err)
 	}
 	var last *jetstream.RawStreamMsg
-	eventually(t, 10*time.Second, "a message on "+subject, func() bool {
+	wait.For(t, 10*time.Second, "a message on "+subject, func() bool {
 		last, err = s.GetLastMsgForSubject(t.Context(), subject)
 		return err == nil
 	})
@@ -509,7 +510,7 @@ func serveDrain(t *testing.T, b *bridge) {
 	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 10*time.Second, "callback port closed", func() bool {
+	wait.For(t, 10*time.Second, "callback port closed", func() bool {
 		c, err := net.DialTimeout("tcp", local(b.callbacks), time.Second)
 		if err == nil {
 			c.Close()

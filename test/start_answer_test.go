@@ -62,7 +62,7 @@ func TestAnswersToStartsAreKept(t *testing.T) {
 	for _, provider := range everyProvider {
 		t.Run(provider, func(t *testing.T) {
 			receipt := w.started(t, goodStart(provider, "case-1"), "key-1")
-			events := w.eventually(receipt.VerificationID, "it begins", func(events []event.Event) bool { return len(events) > 0 })
+			events := w.until(receipt.VerificationID, "it begins", func(events []event.Event) bool { return len(events) > 0 })
 			bodies := w.stored(t, receipt.VerificationID, event.ViaStart)
 			if len(bodies) != 1 {
 				t.Fatalf("%d payloads of the start", len(bodies))
@@ -116,7 +116,7 @@ func TestWhatSignzyAnswersToAStart(t *testing.T) {
 			w.sims["signzy"].Can(createCalls["signzy"], simulate.Canned{Status: 200, ContentType: "application/json", Body: []byte(
 				`{"result": {"journeyId": "` + id + `", "journeyUrl": "https://kyc.example.com/` + id + `", "createdAt": ` + string(at) + `, ` + tt.answer + `}}`)})
 			receipt := w.started(t, strings.TrimSuffix(goodStart("signzy", "case-1"), "}")+tt.options+"}", "")
-			events := w.eventually(receipt.VerificationID, "it begins", func(events []event.Event) bool { return len(events) > 0 })
+			events := w.until(receipt.VerificationID, "it begins", func(events []event.Event) bool { return len(events) > 0 })
 			d := events[0].Data
 			if want := event.Instant(created.Add(tt.life)); receipt.ExpiresAt != want || d.Session == nil || d.Session.ExpiresAt != want {
 				t.Errorf("receipt %s, session %+v, want %s", receipt.ExpiresAt, d.Session, want)

@@ -27,6 +27,7 @@ import (
 	"kycbridge/internal/app"
 	"kycbridge/internal/simulate"
 	"kycbridge/schemas"
+	"kycbridge/test/wait"
 )
 
 const startsPath = "/v1/verifications"
@@ -119,7 +120,7 @@ func (w *world) started(t *testing.T, body, key string) kycbridge.StartReceipt {
 func (w *world) sessions(t *testing.T) int {
 	t.Helper()
 	n := -1
-	eventually(t, 20*time.Second, "the store tells how many sessions are open", func() bool {
+	wait.For(t, 20*time.Second, "the store tells how many sessions are open", func() bool {
 		n = w.openSessions(t)
 		return n >= 0
 	})
@@ -623,7 +624,7 @@ func TestCallerHangsUp(t *testing.T) {
 				gone <- err
 			}()
 			for deadline := time.Now().Add(20 * time.Second); w.creates(provider) == 0 && time.Now().Before(deadline); {
-				time.Sleep(time.Millisecond) // eventually would end the test in a goroutine that is not its own
+				time.Sleep(time.Millisecond) // wait.For would end the test in a goroutine that is not its own
 			}
 			hangUp()
 			if err := <-gone; err == nil {
@@ -632,17 +633,17 @@ func TestCallerHangsUp(t *testing.T) {
 		})
 	}
 	callers.Wait()
-	eventually(t, 20*time.Second, "all are watched", func() bool { return w.sessions(t) == len(everyProvider) })
+	wait.For(t, 20*time.Second, "all are watched", func() bool { return w.sessions(t) == len(everyProvider) })
 	for _, provider := range everyProvider {
 		var receipt kycbridge.StartReceipt
-		eventually(t, 20*time.Second, provider+" has a receipt", func() bool { // which comes after the watch
+		wait.For(t, 20*time.Second, provider+" has a receipt", func() bool { // which comes after the watch
 			got := w.mustSend(t, goodStart(provider, "case-1"), "key-1", nil)
 			if got.status != http.StatusConflict && (got.status != http.StatusCreated || got.header.Get("Idempotency-Replayed") != "true") {
 				t.Fatalf("%s: %d %s", provider, got.status, got.body)
 			}
 			return got.status == http.StatusCreated && json.Unmarshal(got.body, &receipt) == nil
 		})
-		events := w.eventually(receipt.VerificationID, provider+" begins", func(events []event.Event) bool { return len(events) > 0 })
+		events := w.until(receipt.VerificationID, provider+" begins", func(events []event.Event) bool { return len(events) > 0 })
 		if d := events[0].Data; d.Status != event.StatusCreated || d.Provider.Event.Via != event.ViaStart || d.ExternalReference != "case-1" {
 			t.Errorf("%s begins as\n%s", provider, historyOf(events))
 		}

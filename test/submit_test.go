@@ -11,6 +11,7 @@ import (
 
 	"kycbridge/event"
 	"kycbridge/internal/simulate"
+	"kycbridge/test/wait"
 )
 
 // slowWatches is a world in which life is fast, and nobody tells and nobody looks but once in ten minutes:
@@ -47,13 +48,13 @@ func TestAStepStartsAWatch(t *testing.T) {
 		t.Errorf("%d sessions after a step", n)
 	}
 	id := event.VerificationID("idwise", "acme", journey)
-	events := w.eventually(id, "it is known", func(events []event.Event) bool { return len(events) > 0 })
+	events := w.until(id, "it is known", func(events []event.Event) bool { return len(events) > 0 })
 	if e := events[0].Data.Provider.Event; e.Name != "watched" || e.Via != event.ViaStart {
 		t.Errorf("it begins with %+v", e)
 	}
 	w.hand(t, journey, "/steps/1", oneImage)
 	w.hand(t, journey, "/complete", "")
-	events = w.eventually(id, "it is approved", func(events []event.Event) bool {
+	events = w.until(id, "it is approved", func(events []event.Event) bool {
 		return last(events).Data.Decision.Outcome == event.OutcomeApproved
 	})
 	if d := last(events).Data; d.Status != event.StatusCompleted || !d.Decision.Final {
@@ -69,9 +70,9 @@ func TestAStepBringsTheNextLookForward(t *testing.T) {
 	journey := s.Begin("case-1", simulate.Expire)
 	w.watch("idwise", journey)
 	looks := func() int { return s.Stats().Calls["get-journey-summary"] }
-	eventually(t, 20*time.Second, "the first look", func() bool { return looks() == 1 && w.sessions(t) == 1 })
+	wait.For(t, 20*time.Second, "the first look", func() bool { return looks() == 1 && w.sessions(t) == 1 })
 	w.hand(t, journey, "/steps/0", oneImage)
-	eventually(t, 20*time.Second, "a look after the step", func() bool { return looks() == 2 })
+	wait.For(t, 20*time.Second, "a look after the step", func() bool { return looks() == 2 })
 }
 
 // TestAReviewOverrulesTheSystem: a decision that is handed in becomes an event, by a look at the result
@@ -81,11 +82,11 @@ func TestAReviewOverrulesTheSystem(t *testing.T) {
 	w := slowWatches(t)
 	journey := w.sims["idwise"].Begin("case-1", simulate.Reject)
 	id := event.VerificationID("idwise", "acme", journey)
-	eventually(t, 20*time.Second, "the journey is decided", func() bool {
+	wait.For(t, 20*time.Second, "the journey is decided", func() bool {
 		var answer map[string]any
 		return w.api(http.MethodPost, startsPath+"/idwise/acme/"+journey+"/review", `{"decision":"approved","comment":"Seen in the branch"}`, &answer) == http.StatusOK
 	})
-	events := w.eventually(id, "it is approved", func(events []event.Event) bool {
+	events := w.until(id, "it is approved", func(events []event.Event) bool {
 		return last(events).Data.Decision.Outcome == event.OutcomeApproved
 	})
 	d := last(events).Data

@@ -23,6 +23,7 @@ import (
 	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/internal/simulate"
+	"kycbridge/test/wait"
 )
 
 // The secrets of the worlds.
@@ -182,7 +183,7 @@ func genuine(provider string) http.Header {
 // events are the published revisions of a verification, in order.
 func (w *world) events(verificationID string) []event.Event {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), 10*wait.Slowdown*time.Second)
 	defer cancel()
 	stream, err := w.js.Stream(ctx, "KYC_EVENTS")
 	if err != nil {
@@ -203,10 +204,10 @@ func (w *world) events(verificationID string) []event.Event {
 	}
 }
 
-// eventually waits until a verification has what is asked for.
-func (w *world) eventually(verificationID, what string, is func(events []event.Event) bool) []event.Event {
+// until waits until a verification has what is asked for.
+func (w *world) until(verificationID, what string, is func(events []event.Event) bool) []event.Event {
 	w.t.Helper()
-	deadline := time.Now().Add(120 * time.Second)
+	deadline := time.Now().Add(120 * wait.Slowdown * time.Second)
 	for {
 		events := w.events(verificationID)
 		if is(events) {
@@ -240,7 +241,7 @@ func historyOf(events []event.Event) string {
 // settled waits until the simulated provider has no callback on its way and kycbridge no payload to work.
 func (w *world) settled(provider string) {
 	w.t.Helper()
-	for deadline := time.Now().Add(120 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(120 * wait.Slowdown * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		backlog, _, err := w.app.Progress(w.t.Context())
 		if err == nil && backlog == 0 && w.sims[provider].Stats().Waiting == 0 {
 			return

@@ -257,7 +257,7 @@ func (a *App) openStore(ctx context.Context) error {
 	if c.Store.IsEmbedded() || c.Bus.IsEmbedded() {
 		server, err := publisher.StartEmbedded(publisher.EmbeddedOptions{
 			Dir: c.DataDir, Listen: c.Embedded.Address(), Users: embeddedUsers(c.Embedded), Names: a.names(), MaxBody: c.Receive.MaxBody,
-			Scrub: c.Integrity.Scrub, Log: a.log, Observe: a.metrics.readerAsked})
+			Scrub: c.Integrity.Scrub, Log: a.log, Observe: a.metrics.readerAsked, Closed: a.fail})
 		if err != nil {
 			return err
 		}
@@ -348,7 +348,7 @@ func (a *App) busConnected() bool {
 }
 
 func (a *App) connect(ctx context.Context, name string, c Server, more ...nats.Option) (*publisher.Connection, error) {
-	return a.dial(ctx, publisher.Dial{Name: name, URL: c.URL}, c, more...)
+	return a.dial(ctx, publisher.Dial{Name: name, URL: c.URL, Closed: a.fail}, c, more...)
 }
 
 // dial connects by the options of a server.

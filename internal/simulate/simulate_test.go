@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"kycbridge/test/wait"
 )
 
 // plain is the least provider there can be: one call, and a callback for each verification.
@@ -71,13 +73,7 @@ func ask(t *testing.T, method, url, body string) (status int, h http.Header, ans
 // eventually waits for a condition.
 func eventually(t *testing.T, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !condition() {
-		if time.Now().After(deadline) {
-			t.Fatal("did not happen")
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
+	wait.For(t, 10*time.Second, "it happens", condition)
 }
 
 // receiver takes callbacks.

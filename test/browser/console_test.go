@@ -9,6 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 // TestSixClicks goes from signing in to an admitted callback. The callback was quarantined because the
@@ -71,7 +72,7 @@ func TestGroup(t *testing.T) {
 	p.shows("6 admitted", "/decision")
 	p.click("//button[contains(text(),'Replay: admit 6 payloads')]")
 	p.shows("6 admitted", "What the replay did")
-	eventually(t, 10*time.Second, "three rejected verifications", func() bool {
+	wait.For(t, 10*time.Second, "three rejected verifications", func() bool {
 		p.open("/console/verifications?outcome=rejected")
 		return strings.Count(p.text(), "rejected final") >= 3
 	})
@@ -90,7 +91,7 @@ func TestSearchAndReveal(t *testing.T) {
 	p.signIn(token)
 	for name, q := range map[string]string{"external reference": "ref-7", "provider's reference": one.Reference(),
 		"our id": one.VerificationID(), "its beginning": one.VerificationID()[:8]} {
-		eventually(t, 10*time.Second, "found by "+name, func() bool {
+		wait.For(t, 10*time.Second, "found by "+name, func() bool {
 			p.do(chromedp.SetValue("#q", q))
 			p.click("//button[text()='Search']")
 			return strings.Contains(p.text(), one.VerificationID())
@@ -146,7 +147,7 @@ func TestTwoTabsAndWithdrawnToken(t *testing.T) {
 	one.shows("Admin token")
 	one.signIn(token)
 	one.shows("This is none of the configured admin tokens")
-	eventually(t, 15*time.Second, "the live view has left", func() bool {
+	wait.For(t, 15*time.Second, "the live view has left", func() bool {
 		return strings.Contains(two.text(), "Admin token") ||
 			strings.Contains(two.text(), "Load the page again")
 	})

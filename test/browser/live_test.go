@@ -22,6 +22,7 @@ import (
 
 	"kycbridge/event"
 	"kycbridge/test/fixture"
+	"kycbridge/test/wait"
 )
 
 const (
@@ -81,7 +82,7 @@ func TestLive(t *testing.T) {
 	other.open("/console/live?what=event&outcome=rejected")
 	stalled := b.stalled(t, p)
 	defer stalled.Close()
-	eventually(t, 10*time.Second, "the live view goes on", func() bool { return strings.Contains(p.text(), "Pause") })
+	wait.For(t, 10*time.Second, "the live view goes on", func() bool { return strings.Contains(p.text(), "Pause") })
 	p.do(chromedp.Evaluate[chromedp.Void](watchRows))
 	before := b.memory(t)
 
@@ -153,14 +154,14 @@ func (p *tab) pauses(t *testing.T, b *bridge) {
 		t.Error("a paused view goes on")
 	}
 	p.do(chromedp.Click("#pause", chromedp.NodeVisible))
-	eventually(
+	wait.For(
 		t,
 		5*time.Second,
 		"live again",
 		func() bool { return strings.Contains(p.text(), "Live") && !strings.Contains(p.text(), "Paused") },
 	)
 	b.live(t, 2, "KycIdentification.Rejected Rejected")
-	eventually(
+	wait.For(
 		t,
 		5*time.Second,
 		"a row of a rejected one",

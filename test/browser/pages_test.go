@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 //go:embed look.js
@@ -177,7 +178,7 @@ func TestBrowserComplains(t *testing.T) {
 			`document.body.insertAdjacentHTML("beforeend", "<p style='color:red'>x</p><img src='https://example.com/x.png'>")`,
 		),
 	)
-	eventually(t, 5*time.Second, "the browser complains", func() bool {
+	wait.For(t, 5*time.Second, "the browser complains", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		return len(p.violations) >= 2

@@ -19,6 +19,7 @@ import (
 
 	"kycbridge/internal/console"
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 var pictures = flag.Bool("pictures", false, "make the pictures in docs/console anew")
@@ -72,7 +73,7 @@ func TestPictures(t *testing.T) {
 	p.signIn(token)
 	p.open("/console/report")
 	p.click("//button[text()='Account for everything now']")
-	eventually(t, 10*time.Second, "the report", func() bool { return strings.Contains(p.text(), "Nothing is lost") })
+	wait.For(t, 10*time.Second, "the report", func() bool { return strings.Contains(p.text(), "Nothing is lost") })
 	for name, path := range everyPage(one) {
 		p.size(1180, 860, "light")
 		p.open(path)

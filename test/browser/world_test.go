@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 const (
@@ -139,7 +140,7 @@ func (b *bridge) start(t *testing.T, tokens, accounts string) {
 		_ = b.cmd.Wait() // what matters is that it has ended
 		close(ended)
 	}()
-	eventually(t, 30*time.Second, "kycbridge ready", func() bool {
+	wait.For(t, 30*time.Second, "kycbridge ready", func() bool {
 		select {
 		case <-ended:
 			t.Fatalf("kycbridge ended at its start:\n%s", b.log)
@@ -209,13 +210,4 @@ func freeAddress(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
-}
-
-func eventually(t *testing.T, patience time.Duration, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !done(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-	}
 }

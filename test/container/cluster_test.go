@@ -25,6 +25,7 @@ import (
 	"github.com/testcontainers/testcontainers-go/network"
 
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 // Credentials of the containers: synthetic, and letters and digits only, as the server's
@@ -80,7 +81,7 @@ func newCluster(t *testing.T, servers, replicas int, accounts string) *cluster {
 		c.waitReady(r)
 	}
 	c.proxy = c.balancer()
-	eventually(t, 30*time.Second, "the proxy answers", func() bool { return c.get(c.proxy, 8081, "/readyz") == http.StatusOK })
+	wait.For(t, 30*time.Second, "the proxy answers", func() bool { return c.get(c.proxy, 8081, "/readyz") == http.StatusOK })
 	return c
 }
 
@@ -204,7 +205,7 @@ func caddyImage(t *testing.T) string { return composeImage(t, "caddy") }
 // waitReady waits until a replica says that it is ready.
 func (c *cluster) waitReady(r *node) {
 	c.t.Helper()
-	eventually(c.t, 60*time.Second, r.name+" ready", func() bool { return c.get(r, 8081, "/readyz") == http.StatusOK })
+	wait.For(c.t, 60*time.Second, r.name+" ready", func() bool { return c.get(r, 8081, "/readyz") == http.StatusOK })
 }
 
 // get is the status of an answer; 0 if there is none.
@@ -253,7 +254,7 @@ func (c *cluster) urls() string {
 func (c *cluster) connect(user, password string) *nats.Conn {
 	c.t.Helper()
 	var nc *nats.Conn
-	eventually(c.t, 30*time.Second, "a server admits "+user, func() (ok bool) {
+	wait.For(c.t, 30*time.Second, "a server admits "+user, func() (ok bool) {
 		var err error
 		nc, err = nats.Connect(c.urls(), nats.UserInfo(user, password), nats.IgnoreDiscoveredServers(), nats.Timeout(time.Second), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
 		return err == nil
@@ -270,7 +271,7 @@ func (c *cluster) leader(stream string) *node {
 		c.t.Fatal(err)
 	}
 	var leader *node
-	eventually(c.t, 30*time.Second, "a leader of "+stream, func() bool {
+	wait.For(c.t, 30*time.Second, "a leader of "+stream, func() bool {
 		ctx, cancel := context.WithTimeout(c.t.Context(), 2*time.Second)
 		defer cancel()
 		s, err := js.Stream(ctx, stream)
@@ -310,7 +311,7 @@ func (c *cluster) current(js jetstream.JetStream) bool {
 // settled waits until every stored payload has been worked.
 func (c *cluster) settled(patience time.Duration) {
 	c.t.Helper()
-	eventually(c.t, patience, "every stored payload worked", func() bool {
+	wait.For(c.t, patience, "every stored payload worked", func() bool {
 		for _, r := range c.replicas {
 			if strings.Contains(c.metrics(r), "\nkycbridge_backlog_payloads 0\n") {
 				return true

@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"kycbridge/event"
+	"kycbridge/test/wait"
 )
 
 // composePatience is how long it may take from nothing to the event and back.
@@ -56,7 +57,7 @@ func TestCompose(t *testing.T) {
 	curl := readmeCurl(t, callbacks)
 	var answer string
 	// At once, as whoever follows the README; the proxy itself may take a moment to listen.
-	eventually(t, 3*time.Second, "the callback accepted as soon as all is up", func() bool {
+	wait.For(t, 3*time.Second, "the callback accepted as soon as all is up", func() bool {
 		cmd := exec.Command("sh", "-c", curl)
 		cmd.Dir = root
 		out, err := cmd.CombinedOutput()
@@ -73,7 +74,7 @@ func TestCompose(t *testing.T) {
 	}
 	seen := time.Since(began)
 
-	eventually(t, time.Minute, "both replicas healthy", func() bool {
+	wait.For(t, time.Minute, "both replicas healthy", func() bool {
 		for _, name := range []string{"kycbridge-1", "kycbridge-2"} {
 			if docker(t, "inspect", "--format", "{{.State.Health.Status}}", run(up+" ps -q "+name)) != "healthy" {
 				return false
@@ -119,7 +120,7 @@ func composeOf(t *testing.T) string {
 func listen(t *testing.T, port int) *nats.Subscription {
 	t.Helper()
 	var nc *nats.Conn
-	eventually(t, time.Minute, "NATS admits the reader", func() (ok bool) {
+	wait.For(t, time.Minute, "NATS admits the reader", func() (ok bool) {
 		var err error
 		nc, err = nats.Connect("nats://"+local(port), nats.UserInfo("reader", "tryReader"), nats.IgnoreDiscoveredServers(), nats.Timeout(time.Second))
 		return err == nil

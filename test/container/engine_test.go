@@ -112,15 +112,3 @@ func docker(t *testing.T, args ...string) string {
 	}
 	return strings.TrimSpace(string(out))
 }
-
-// eventually polls until done, and fails the test if that takes too long.
-func eventually(t *testing.T, patience time.Duration, what string, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); !done(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-	}
-}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"kycbridge/test/traffic"
+	"kycbridge/test/wait"
 )
 
 var (
@@ -147,7 +148,7 @@ func (h *hurting) read(stream, subject string, each func(seq uint64, m jetstream
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	eventually(h.t, 30*time.Second, "the messages of "+stream, func() bool {
+	wait.For(h.t, 30*time.Second, "the messages of "+stream, func() bool {
 		found, err := messages(h.t.Context(), js, stream, subject)
 		for _, m := range found {
 			meta, _ := m.Metadata()
@@ -181,7 +182,7 @@ func messages(ctx context.Context, js jetstream.JetStream, stream, subject strin
 func (h *hurting) more(l *traffic.Load, n int64) {
 	h.t.Helper()
 	want := l.Ledger.Accepted.Load() + n
-	eventually(h.t, 90*time.Second, "more callbacks answered 200", func() bool { return l.Ledger.Accepted.Load() >= want })
+	wait.For(h.t, 90*time.Second, "more callbacks answered 200", func() bool { return l.Ledger.Accepted.Load() >= want })
 }
 
 // healthy waits until both replicas are ready and every stream has its leader and all its copies.
@@ -194,7 +195,7 @@ func (h *hurting) healthy() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	eventually(h.t, 90*time.Second, "every stream with a leader and all copies", func() bool { return h.current(js) })
+	wait.For(h.t, 90*time.Second, "every stream with a leader and all copies", func() bool { return h.current(js) })
 }
 
 // do makes a call to the engine, which must succeed.

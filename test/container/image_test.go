@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"kycbridge/test/wait"
 )
 
 // largestImage is how many bytes the image of kycbridge may have.
@@ -56,7 +58,7 @@ accounts:
 	t.Cleanup(func() { docker(t, "rm", "--force", "--volumes", id) })
 	c := &cluster{t: t, client: plainClient(t), proxy: &node{ports: map[int]int{8080: port, 8081: admin}}}
 	began := time.Now()
-	eventually(t, 30*time.Second, "healthy by its own check", func() bool {
+	wait.For(t, 30*time.Second, "healthy by its own check", func() bool {
 		return docker(t, "inspect", "--format", "{{.State.Health.Status}}", id) == "healthy"
 	})
 	t.Logf("healthy after %s", time.Since(began).Round(time.Millisecond))
@@ -81,7 +83,7 @@ accounts:
 		t.Errorf("stopped with code %s: %s", code, docker(t, "logs", "--tail", "5", id))
 	}
 	docker(t, "start", id)
-	eventually(t, 30*time.Second, "healthy again", func() bool {
+	wait.For(t, 30*time.Second, "healthy again", func() bool {
 		return docker(t, "inspect", "--format", "{{.State.Health.Status}}", id) == "healthy"
 	})
 	if got := docker(t, "exec", id, "/kycbridge", "payloads", "list", "--config", "/etc/kycbridge/kycbridge.yaml", "--json"); strings.Count(got, "\n")+1 != 8 {

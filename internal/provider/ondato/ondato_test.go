@@ -24,6 +24,7 @@ import (
 	"kycbridge/internal/provider/ondato"
 	"kycbridge/internal/provider/rest"
 	"kycbridge/internal/simulate"
+	"kycbridge/test/wait"
 )
 
 // Ids of the examples.
@@ -711,13 +712,7 @@ func TestMedia(t *testing.T) {
 // eventually waits for a condition.
 func eventually(t *testing.T, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !condition() {
-		if time.Now().After(deadline) {
-			t.Fatal("did not happen")
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+	wait.For(t, 10*time.Second, "it happens", condition)
 }
 
 func TestHugeBodies(t *testing.T) {

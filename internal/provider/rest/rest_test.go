@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/test/wait"
 )
 
 // scripted answers with statuses one after another, the last one for ever, and notes when.
@@ -377,11 +378,7 @@ func TestCallersThatLeaveDoNotOpenTheBreaker(t *testing.T) {
 // until polls for a condition.
 func until(t *testing.T, met func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !met(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it never came to pass")
-		}
-	}
+	wait.For(t, 5*time.Second, "it happens", met)
 }
 
 func TestRetryAfter(t *testing.T) {

@@ -1,6 +1,0 @@
-//go:build !race
-
-package document
-
-// slowdown is how much slower the race detector makes what only computes.
-const slowdown = 1

@@ -1,0 +1,139 @@
+package publisher
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+
+	"kycbridge/test/wait"
+)
+
+// TestCredentialsChangedAndChangedBack: a server refuses the credentials for a while, as between the two
+// halves of a change of passwords. The connection is taken up again once they are right.
+func TestCredentialsChangedAndChangedBack(t *testing.T) {
+	dir, port := t.TempDir(), -1
+	run := func(password string) *server.Server {
+		s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: port, NoLog: true, NoSigs: true,
+			JetStream: true, StoreDir: dir, Username: "kyc", Password: password})
+		must(t, err)
+		s.Start()
+		if !s.ReadyForConnections(10 * time.Second) {
+			t.Fatal("the server is not ready")
+		}
+		port = s.Addr().(*net.TCPAddr).Port
+		return s
+	}
+	s := run("first")
+	var closed atomic.Value
+	c, err := Connect(t.Context(), Dial{Name: "store", URL: s.ClientURL(), Options: []nats.Option{nats.UserInfo("kyc", "first")},
+		Closed: func(err error) { closed.Store(err) }}, 1<<20, zap.NewNop())
+	must(t, err)
+	defer c.Close()
+	end := func() { s.Shutdown(); s.WaitForShutdown() }
+	end()
+	s = run("second")
+	wait.For(t, 20*time.Second, "it is refused several times", func() bool {
+		stats, err := s.Varz(nil)
+		return err == nil && stats.TotalConnections > 4
+	})
+	end()
+	s = run("first")
+	defer end()
+	wait.For(t, 20*time.Second, "it is back", func() bool { return c.nc.IsConnected() })
+	if err := closed.Load(); err != nil {
+		t.Errorf("it was said to have ended: %v", err)
+	}
+}
+
+// TestAConnectionThatEndsForGoodIsTold: the client library never takes up a connection again after an
+// error that it does not know. A process that went on would be ready and publish nothing.
+func TestAConnectionThatEndsForGoodIsTold(t *testing.T) {
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir()})
+	must(t, err)
+	s.Start()
+	defer s.Shutdown()
+	if !s.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server is not ready")
+	}
+	address, say := speaker(t, s.Addr().String())
+	closed := make(chan error, 2)
+	c, err := Connect(t.Context(), Dial{Name: "bus", URL: "nats://" + address, Closed: func(err error) { closed <- err }}, 1<<20, zap.NewNop())
+	must(t, err)
+	say("-ERR 'Authentication Timeout'\r\n")
+	select {
+	case err := <-closed:
+		if !strings.Contains(err.Error(), `"bus"`) || !strings.Contains(err.Error(), "Authentication Timeout") {
+			t.Errorf("told %q", err)
+		}
+	case <-time.After(20 * wait.Slowdown * time.Second):
+		t.Fatal("nobody is told")
+	}
+	c.Close()
+
+	d, err := Connect(t.Context(), Dial{Name: "bus", URL: s.ClientURL(), Closed: func(err error) { closed <- err }}, 1<<20, zap.NewNop())
+	must(t, err)
+	d.Close()
+	select {
+	case err := <-closed:
+		t.Errorf("a connection that we close is told as lost: %v", err)
+	case <-time.After(300 * time.Millisecond):
+	}
+}
+
+// speaker stands before a server and passes everything on. What say is given reaches the client between
+// two lines of the server.
+func speaker(t *testing.T, behind string) (address string, say func(string)) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { l.Close() })
+	words := make(chan string)
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			inner, err := net.Dial("tcp", behind)
+			if err != nil {
+				client.Close()
+				return
+			}
+			go func() { _, _ = io.Copy(inner, client); inner.Close() }()
+			lines := make(chan string)
+			go func() {
+				defer close(lines)
+				for r := bufio.NewReader(inner); ; {
+					line, err := r.ReadString('\n')
+					if err != nil {
+						return
+					}
+					lines <- line
+				}
+			}()
+			go func() {
+				defer client.Close()
+				for {
+					select {
+					case line, ok := <-lines:
+						if !ok {
+							return
+						}
+						_, _ = io.WriteString(client, line)
+					case word := <-words:
+						_, _ = io.WriteString(client, word)
+					}
+				}
+			}()
+		}
+	}()
+	return l.Addr().String(), func(word string) { words <- word }
+}
