@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -136,4 +137,24 @@ func speaker(t *testing.T, behind string) (address string, say func(string)) {
 		}
 	}()
 	return l.Addr().String(), func(word string) { words <- word }
+}
+
+// TestAReaderIsNotTheService: a user who may read events is refused as such, and not for the small
+// messages that the server takes from it.
+func TestAReaderIsNotTheService(t *testing.T) {
+	e, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames, MaxBody: 1 << 20,
+		Users: []User{{Username: "reader", Password: "reader-password"}}})
+	must(t, err)
+	defer e.Close()
+	for range 20 { // the server tells its limits after it has answered
+		c, err := Connect(t.Context(), Dial{Name: "store", URL: e.ClientURL(), Options: []nats.Option{nats.UserInfo("reader", "reader-password")}},
+			LargestMessage(1<<20), zap.NewNop())
+		if err == nil {
+			c.Close()
+			continue // it is refused with the first question
+		}
+		if !errors.Is(err, ErrForbidden) {
+			t.Fatalf("refused with %v", err)
+		}
+	}
 }

@@ -167,8 +167,14 @@ func (c *Connection) whileUp(ctx context.Context) (context.Context, context.Canc
 	return ctx, func() { stop(); cancel(nil) }
 }
 
+// ErrForbidden says that the server refuses to this user what kycbridge needs of its streams.
+var ErrForbidden = errors.New("not allowed to this user")
+
 // fit refuses a server that is too old or takes too little in one message.
 func fit(nc *nats.Conn, maxMessage int) error {
+	if nc.ConnectedServerName() == embeddedName && nc.MaxPayload() <= readerPayload {
+		return ErrForbidden // a reader of events at the embedded server
+	}
 	if !atLeast(nc.ConnectedServerVersion(), 2, 12) {
 		return fmt.Errorf("nats-server %s is too old: atomic batches and scheduled messages need %s or newer", nc.ConnectedServerVersion(), oldestServer)
 	}

@@ -23,6 +23,9 @@ import (
 // data directory, readable by its owner only.
 const operator = "kycbridge"
 
+// embeddedName is what the embedded server calls itself to clients.
+const embeddedName = "kycbridge"
+
 // User is a consumer of the embedded server. Without subjects it may read events and nothing else.
 type User struct {
 	Username, Password string
@@ -204,7 +207,7 @@ func serverOptions(o EmbeddedOptions, password string) (*server.Options, error) 
 	if err := opts.ProcessConfigString(accounts(o, password)); err != nil {
 		return nil, fmt.Errorf("set up users of the embedded NATS server: %w", err)
 	}
-	opts.ServerName = "kycbridge"
+	opts.ServerName = embeddedName
 	opts.JetStream = true
 	opts.StoreDir = o.Dir
 	opts.SyncAlways = true

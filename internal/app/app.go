@@ -273,7 +273,7 @@ func (a *App) openStore(ctx context.Context) error {
 	if a.store, err = publisher.OpenStore(ctx, connection, a.names(), c.Receive.MaxBody, max(c.Store.Replicas, 1)); err != nil {
 		connection.Close()
 		if connection.Forbidden() {
-			return fmt.Errorf("%w: %w", errForbidden, err)
+			return fmt.Errorf("%w: %w", publisher.ErrForbidden, err)
 		}
 		return a.explained(err)
 	}

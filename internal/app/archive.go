@@ -29,9 +29,6 @@ type StoreAccess struct {
 	CredentialsFile string
 }
 
-// errForbidden says that the server refuses to a user what the store needs.
-var errForbidden = errors.New("not allowed to this user")
-
 // toolPatience is how long a command waits for the store.
 const toolPatience = 8 * time.Second
 
@@ -196,7 +193,7 @@ func (a *App) unreachable(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, errForbidden):
+	case errors.Is(err, publisher.ErrForbidden):
 		return fmt.Errorf("this user may not read the store at %s: it needs the rights of kycbridge itself; name such a user with --user and --password-file, or --creds", publisher.Redacted(a.config.Store.URL))
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout):
 		return fmt.Errorf("the store at %s does not answer: is it running, and is this its address?", publisher.Redacted(a.config.Store.URL))
