@@ -117,7 +117,7 @@ func TestShortenedLog(t *testing.T) {
 	wait.For(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
 	b.approve(t, 101, 125)
 	t.Logf("events after %s", decided(t, server.url(), 101, 125).Round(time.Millisecond))
-	if told := strings.Count(b.stderr.String(), "has become shorter than its consumer"); told != 1 {
+	if told := strings.Count(b.stderr.String(), "ends before the position of its consumer"); told != 1 {
 		t.Errorf("that the log became shorter is told %d times, want once:\n%s", told, b.stderr.tail())
 	}
 }

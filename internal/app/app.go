@@ -297,14 +297,14 @@ func (a *App) explained(err error) error {
 func (a *App) tendStore() {
 	life, end := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { a.store.Tend(life, a.log, a.reinspect) })
+	running.Go(func() { a.store.Maintain(life, a.log, a.reinspect) })
 	a.stops = append(a.stops, func() { end(); running.Wait() })
 }
 
 // stage makes group commit fast on the embedded streams that exist by now.
 func (a *App) stage() {
 	if a.embedded != nil {
-		a.embedded.Staged(a.names())
+		a.embedded.StageInMemory(a.names())
 	}
 }
 
@@ -372,11 +372,11 @@ func (a *App) startBus(ctx context.Context, normalize bool) error {
 	running.Go(func() {
 		bus, err := a.openBus(life)
 		if err == nil {
-			bus.Noting(a.store)
+			bus.RecordErasures(a.store)
 			a.bus.Store(bus)
 			defer bus.Close()
 			a.lookAtEvents(life, bus)
-			running.Go(func() { bus.Tend(life, a.log, a.reinspect) })
+			running.Go(func() { bus.Maintain(life, a.log, a.reinspect) })
 			if normalize {
 				running.Go(func() { publisher.NewIndexer(a.store, bus).Run(life, a.log) })
 			}
@@ -435,7 +435,7 @@ func (a *App) serveReaders(ctx context.Context) (stop func(), err error) {
 			if o.Owner == "" {
 				o.Others = server.Readers
 			}
-			connection, err := a.connect(ctx, "readers", server, publisher.Unhurried())
+			connection, err := a.connect(ctx, "readers", server, publisher.LimitReadRate())
 			if err != nil {
 				return err
 			}
@@ -475,10 +475,10 @@ func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
 	n.Quarantine = countedQuarantine{a.store, a.metrics}
 	fresh := newNewcomers(a.log, a.metrics)
 	return a.store.Consume(ctx, publisher.ConsumeOptions{
-		Workers: a.config.Normalize.Workers,
-		Alone:   a.config.Store.IsEmbedded(), // the lock on its directory says so
-		Log:     a.log,
-		Hold:    func() bool { return !bus.Connected() || !a.store.Connected() },
+		Workers:   a.config.Normalize.Workers,
+		Exclusive: a.config.Store.IsEmbedded(), // the lock on its directory says so
+		Log:       a.log,
+		Hold:      func() bool { return !bus.Connected() || !a.store.Connected() },
 		Work: func(ctx context.Context, p kycbridge.Payload, attempt int) (kycbridge.Disposition, time.Duration) {
 			var done kycbridge.Processed
 			var retryIn time.Duration
@@ -511,7 +511,7 @@ func (a *App) watchDisk() {
 				return
 			}
 			a.store.Probe(ctx)
-			a.embedded.Unclutter(a.names())
+			a.embedded.RemoveStaleBatches(a.names())
 			failing := a.store.FailingFor()
 			if bus := a.bus.Load(); bus != nil && a.config.Bus.IsEmbedded() {
 				failing = max(failing, bus.FailingFor())

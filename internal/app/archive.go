@@ -130,7 +130,7 @@ func OpenArchive(ctx context.Context, config *Config, access StoreAccess, log *z
 	if err != nil {
 		return nil, closeAll, a.unreachable(err)
 	}
-	bus.Noting(a.store)
+	bus.RecordErasures(a.store)
 	a.bus.Store(bus)
 	a.stops = append(a.stops, bus.Close)
 	a.intake = &kycbridge.Intake{Log: a.store, Quarantine: a.store, Refusals: a.store}

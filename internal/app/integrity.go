@@ -123,7 +123,7 @@ func (a *App) inspect(ctx context.Context, bus *publisher.Bus, state *integrity,
 	if from := lostEnds(ctx, bus, r.Lost); from > 0 && said != before {
 		a.log.Error("events are gone: they are made again from stored payloads, and say so in restoredtime",
 			zap.String("stream", a.names().EventStream()), zap.Uint64("from_payload", from))
-		if err := bus.MakeAgain(ctx, from); err != nil {
+		if err := bus.Regenerate(ctx, from); err != nil {
 			return before, err
 		}
 		a.reinspect()
@@ -144,8 +144,8 @@ func (a *App) inspect(ctx context.Context, bus *publisher.Bus, state *integrity,
 func (a *App) lookAtStore(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()
-	mended, err := a.store.Mend(ctx)
-	mended.Say(a.log)
+	mended, err := a.store.Repair(ctx)
+	mended.Log(a.log)
 	if err != nil {
 		a.log.Warn("cannot look at the end of the payload log, trying again", zap.Error(err))
 	}
@@ -156,17 +156,17 @@ func (a *App) lookAtStore(ctx context.Context) {
 func (a *App) lookAtEvents(ctx context.Context, bus *publisher.Bus) {
 	ctx, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()
-	if err := bus.Declare(ctx, event.ParseInstant(a.config.Integrity.Restored)); err != nil {
+	if err := bus.DeclareRestored(ctx, event.ParseInstant(a.config.Integrity.Restored)); err != nil {
 		a.log.Warn("cannot write down that the streams were restored", zap.Error(err))
 	}
 	if a.embedded != nil && a.config.Bus.IsEmbedded() && a.embedded.DamagedIn(a.names().EventStream()) {
 		// Which payloads they came of, the first inspection finds out.
-		if err := bus.MakeAgain(ctx, 0); err != nil {
+		if err := bus.Regenerate(ctx, 0); err != nil {
 			a.log.Warn("cannot write down that events were lost", zap.Error(err))
 		}
 	}
-	mended, err := bus.Mend(ctx)
-	mended.Say(a.log)
+	mended, err := bus.Repair(ctx)
+	mended.Log(a.log)
 	if err != nil {
 		a.log.Warn("cannot look at the end of the event stream, trying again", zap.Error(err))
 	}
@@ -250,7 +250,7 @@ func (a *App) fetchAgain(ctx context.Context, p publisher.LostPayload) error {
 	if err := a.store.Trigger(ctx, w); err != nil {
 		return err
 	}
-	return a.store.RecordAskedAgain(ctx, p)
+	return a.store.RecordRefetched(ctx, p)
 }
 
 // referenceOf is the provider's id of a verification; "" if nothing that is left tells it.

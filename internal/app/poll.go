@@ -167,12 +167,12 @@ func (a *App) startPolling() {
 			continue
 		}
 		run(func(ctx context.Context) error {
-			return a.store.ConsumeDue(ctx, publisher.PollOptions{Account: key, Workers: workersFor(c.Limits), Alone: alone, Work: a.tracing.looked(a.poller.Work), Log: a.log})
+			return a.store.ConsumeDue(ctx, publisher.PollOptions{Account: key, Workers: workersFor(c.Limits), Exclusive: alone, Work: a.tracing.looked(a.poller.Work), Log: a.log})
 		})
 		a.metrics.watchDue(key, a.store)
 	}
 	run(func(ctx context.Context) error {
-		return a.store.ConsumeWatches(ctx, publisher.WatchOptions{Alone: alone, Take: a.takeWatch, Log: a.log})
+		return a.store.ConsumeWatches(ctx, publisher.WatchOptions{Exclusive: alone, Take: a.takeWatch, Log: a.log})
 	})
 	a.metrics.watchOpen(a.store.Watched)
 	a.stops = append(a.stops, func() { end(); running.Wait() })

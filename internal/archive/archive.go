@@ -41,8 +41,8 @@ type Watches interface {
 
 // Graves remember what was erased.
 type Graves interface {
-	Bury(ctx context.Context, t kycbridge.Tombstone) error
-	Buried(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error)
+	WriteTombstone(ctx context.Context, t kycbridge.Tombstone) error
+	Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error)
 }
 
 // Gate keeps payloads of a verification out of the log, whichever process brings them, until lift is

@@ -21,7 +21,7 @@ type Streams interface {
 // Erasures know which holes were made on purpose.
 type Erasures interface {
 	Erased(ctx context.Context, stream string) (was func(seq uint64) bool, ok bool, err error)
-	AcceptGone(ctx context.Context, stream string, gone []kycbridge.Range) error
+	AcceptMissing(ctx context.Context, stream string, gone []kycbridge.Range) error
 }
 
 // Missing is a message that should be in a stream and is not there, or not as it was.
@@ -121,7 +121,7 @@ func (a *Archive) baseline(ctx context.Context, h kycbridge.Held) error {
 	if h.Age == 0 && !h.Bounded && h.First > 1 {
 		gone = append(gone, kycbridge.Range{1, h.First - 1})
 	}
-	return a.Erasures.AcceptGone(ctx, h.Stream, gone)
+	return a.Erasures.AcceptMissing(ctx, h.Stream, gone)
 }
 
 // ranges joins ascending sequences that follow one another.
@@ -454,7 +454,7 @@ func (a *Archive) AcceptMissing(ctx context.Context, missing []Missing) (n int, 
 	}
 	for stream, seqs := range byStream {
 		slices.Sort(seqs)
-		if err := a.Erasures.AcceptGone(ctx, stream, ranges(slices.Compact(seqs))); err != nil {
+		if err := a.Erasures.AcceptMissing(ctx, stream, ranges(slices.Compact(seqs))); err != nil {
 			return n, errors.Join(errors.New("write down what is gone"), err)
 		}
 		n += len(seqs)

@@ -45,7 +45,7 @@ func (a *Archive) Purge(ctx context.Context, verificationID string, dryRun bool)
 		return Erasure{}, err
 	}
 	p := purge{Archive: a, key: k, out: Erasure{Tombstone: kycbridge.Tombstone{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, At: a.Now().UTC()}}}
-	if p.out.Before, err = a.Graves.Buried(ctx, k); err != nil {
+	if p.out.Before, err = a.Graves.Tombstone(ctx, k); err != nil {
 		return p.out, err
 	}
 	if p.out.Before != nil {
@@ -184,7 +184,7 @@ func (p *purge) find(ctx context.Context, shelf kycbridge.Shelf, from uint64, ea
 func (p *purge) bury(ctx context.Context) error {
 	t := p.out.Tombstone
 	t.At, t.Marks = p.Now().UTC(), p.marks
-	if err := p.Graves.Bury(ctx, t); err != nil {
+	if err := p.Graves.WriteTombstone(ctx, t); err != nil {
 		return fmt.Errorf("leave a tombstone: %w", err)
 	}
 	p.out.At = t.At
@@ -230,7 +230,7 @@ func (a *Archive) keyOf(ctx context.Context, verificationID string) (kycbridge.K
 	}
 	for account := range a.Accounts {
 		k := kycbridge.Key{Provider: account.Provider, Account: account.Account, VerificationID: verificationID}
-		if grave, err := a.Graves.Buried(ctx, k); err != nil || grave != nil {
+		if grave, err := a.Graves.Tombstone(ctx, k); err != nil || grave != nil {
 			return k, err
 		}
 	}

@@ -81,7 +81,7 @@ func (a *Archive) Timeline(ctx context.Context, k kycbridge.Key) (Timeline, erro
 	if w := life.Session; w != nil {
 		t.Open = &Open{Since: event.Instant(w.Since), Deadline: event.Instant(w.Deadline), Failures: w.Failures}
 	}
-	tombstone, graveErr := a.Graves.Buried(ctx, k)
+	tombstone, graveErr := a.Graves.Tombstone(ctx, k)
 	if graveErr != nil {
 		return t, graveErr
 	}

@@ -161,7 +161,7 @@ func (a *Archive) stays(ctx context.Context, k kycbridge.Kept) (bool, error) {
 	if id == "" {
 		return false, nil
 	}
-	grave, err := a.Graves.Buried(ctx, kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: id})
+	grave, err := a.Graves.Tombstone(ctx, kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: id})
 	return grave != nil, err
 }
 

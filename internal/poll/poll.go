@@ -34,7 +34,7 @@ type Timers interface {
 
 // Graves know which verifications were erased.
 type Graves interface {
-	Buried(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error)
+	Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error)
 }
 
 // Poller asks about the sessions of every account.
@@ -124,7 +124,7 @@ func (p *Poller) erased(ctx context.Context, w kycbridge.Watch, since time.Time)
 	if p.Graves == nil {
 		return false, nil
 	}
-	t, err := p.Graves.Buried(ctx, w.Key())
+	t, err := p.Graves.Tombstone(ctx, w.Key())
 	return err == nil && t != nil && t.At.After(since), err
 }
 
