@@ -124,7 +124,7 @@ func (f *purgeFlags) one(ctx context.Context, cmd *cobra.Command, s store) error
 	switch {
 	case f.dryRun:
 		text += "\nnothing was erased"
-	case out.Nothing():
+	case out.Empty():
 		text += "\nthere was nothing to erase"
 	default:
 		text += "\nerased"

@@ -134,7 +134,7 @@ func (r *replay) options(bar *progress) archive.ReplayOptions {
 func (r *replay) bar(ctx context.Context) *progress {
 	total := int64(0)
 	if accepted := r.filter.Status != archive.StatusQuarantined && r.filter.Status != archive.StatusRefused; accepted && r.filter.Limit == 0 {
-		if position, err := r.store.Ledger.Position(ctx); err == nil {
+		if position, err := r.store.DispositionLog.Position(ctx); err == nil {
 			total = int64(position.Last)
 		}
 	}

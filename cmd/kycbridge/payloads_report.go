@@ -104,7 +104,7 @@ func printAccount(cmd *cobra.Command, r archive.Report, asJSON bool) (err error)
 	} else {
 		err = printReport(cmd.OutOrStdout(), r)
 	}
-	if err != nil || r.Sound() {
+	if err != nil || r.Complete() {
 		return err
 	}
 	return errUnsound

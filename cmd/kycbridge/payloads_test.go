@@ -245,7 +245,7 @@ func (s *stored) lose() error {
 func (s *stored) misplace() error {
 	body := fixtureBody("ondato/kyc-identification-rejected")
 	digest := kycbridge.Digest(body)
-	_, err := s.app.Archive().Keeper.Put(s.env.T().(testing.TB).Context(), kycbridge.Kept{Shelf: kycbridge.ShelfQuarantine, Reason: kycbridge.QuarantineSchema, Payload: kycbridge.Payload{
+	_, err := s.app.Archive().ShelfWriter.Put(s.env.T().(testing.TB).Context(), kycbridge.Kept{Shelf: kycbridge.ShelfQuarantine, Reason: kycbridge.QuarantineSchema, Payload: kycbridge.Payload{
 		ID: kycbridge.PayloadID("ondato", "acme", "", digest), Provider: "ondato", Account: "acme", Via: event.ViaCallback, ReceivedAt: time.Now().UTC(), Digest: digest, Body: body,
 	}})
 	return err

@@ -227,7 +227,7 @@ func (a *App) scrub(ctx context.Context, state *integrity) {
 func (a *App) askAgain(ctx context.Context, bus *publisher.Bus, missing []archive.Missing) (n int) {
 	for _, m := range missing {
 		account := a.accounts[kycbridge.AccountKey{Provider: m.Key.Provider, Account: m.Key.Account}]
-		if m.Content != kycbridge.ContentPayloads || m.AskedAgain || account == nil || account.API.Fetch == nil {
+		if m.Content != kycbridge.ContentPayloads || m.Refetched || account == nil || account.API.Fetch == nil {
 			continue
 		}
 		reference := a.referenceOf(ctx, bus, account, m.Key)

@@ -269,7 +269,7 @@ func Verified(r archive.Report) VerifiedReport {
 	if r.New == nil {
 		r.New = []archive.New{}
 	}
-	return VerifiedReport{r.Sound(), r.Verdict(), r}
+	return VerifiedReport{r.Complete(), r.Verdict(), r}
 }
 
 // Discreet is a result of a replay without values about a person.

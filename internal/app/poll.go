@@ -124,7 +124,7 @@ func (a *App) newPoller() *poll.Poller {
 		Policies: a.policies,
 		Intake:   a.receiver(),
 		Timers:   a.store,
-		Graves:   a.store,
+		Tombstones:   a.store,
 		History:  a.store,
 		State:    a.remembered,
 		Now:      time.Now,

@@ -24,7 +24,7 @@ type payloadView struct {
 	Body     string
 	Group    string // address of its group; "": it has none
 	Key      kycbridge.Key
-	Fate     archive.LifePayload
+	Fate     archive.HistoryPayload
 	Preview  *archive.Admission // of what is quarantined or refused
 	Mapped   *eventView
 	JSON     string // of what the mapping makes of it
@@ -48,7 +48,7 @@ func (c *Console) onePayload(v visit, reveal bool) (view payloadView, k kycbridg
 		view.Body = pretty(brief(view.Shown.Body))
 	}
 	if k.Shelf == kycbridge.ShelfPayloads {
-		view.Fate, err = a.Became(v.r.Context(), k)
+		view.Fate, err = a.OutcomeOf(v.r.Context(), k)
 		return view, k, err
 	}
 	view.Group = groupOf(k).Address()
@@ -131,7 +131,7 @@ func (c *Console) await(ctx context.Context, a *archive.Archive, done archive.Re
 	k := kycbridge.Key{Provider: done.Provider, Account: done.Account, VerificationID: done.VerificationID}
 	const tries, pause = 20, 50 * time.Millisecond
 	for range tries {
-		if position, err := a.Ledger.Position(ctx); err != nil || position.Pending == 0 {
+		if position, err := a.DispositionLog.Position(ctx); err != nil || position.Pending == 0 {
 			return
 		}
 		if last, err := a.NewestEvents.Last(

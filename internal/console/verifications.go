@@ -163,7 +163,7 @@ func (c *Console) openSessions(v visit) error {
 
 // verificationView is everything about one verification.
 type verificationView struct {
-	archive.Life
+	archive.History
 	Address  string
 	Event    *eventView
 	JSON     string
@@ -196,13 +196,13 @@ func (c *Console) lifeFor(v visit, reveal bool) (verificationView, error) {
 	if f.Check() != nil {
 		return verificationView{}, kycbridge.ErrNotFound
 	}
-	life, err := a.Life(v.r.Context(), k)
+	life, err := a.History(v.r.Context(), k)
 	if err != nil {
 		return verificationView{}, err
 	}
-	view := verificationView{Life: life, Address: verificationAddress(k), Revealed: reveal}
+	view := verificationView{History: life, Address: verificationAddress(k), Revealed: reveal}
 	if !reveal {
-		mask(&view.Life)
+		mask(&view.History)
 	}
 	if life.Last != nil {
 		view.Event = viewOf(life.Last, reveal)
@@ -215,7 +215,7 @@ func (c *Console) lifeFor(v visit, reveal bool) (verificationView, error) {
 }
 
 // mask takes what may be about a person out of the differences of a life.
-func mask(l *archive.Life) {
+func mask(l *archive.History) {
 	for _, s := range l.Steps {
 		if s.Revision == nil {
 			continue

@@ -32,19 +32,19 @@ type Timers interface {
 	Timer(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, error)
 }
 
-// Graves know which verifications were erased.
-type Graves interface {
+// Tombstones know which verifications were erased.
+type Tombstones interface {
 	Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error)
 }
 
 // Poller asks about the sessions of every account.
 type Poller struct {
-	Accounts kycbridge.Accounts
-	Policies map[kycbridge.AccountKey]Policy
-	Intake   Ingester
-	Timers   Timers
-	Graves   Graves // nil: nothing is ever erased
-	History  kycbridge.History
+	Accounts   kycbridge.Accounts
+	Policies   map[kycbridge.AccountKey]Policy
+	Intake     Ingester
+	Timers     Timers
+	Tombstones Tombstones // nil: nothing is ever erased
+	History    kycbridge.History
 	// State is the last published state; nil where nothing is, or nobody knows.
 	State func(ctx context.Context, k kycbridge.Key) *event.Data
 	Now   func() time.Time
@@ -121,10 +121,10 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) error 
 // erased reports whether the verification was erased since: then the answer is no news, and there is
 // nothing more to ask.
 func (p *Poller) erased(ctx context.Context, w kycbridge.Watch, since time.Time) (bool, error) {
-	if p.Graves == nil {
+	if p.Tombstones == nil {
 		return false, nil
 	}
-	t, err := p.Graves.Tombstone(ctx, w.Key())
+	t, err := p.Tombstones.Tombstone(ctx, w.Key())
 	return err == nil && t != nil && t.At.After(since), err
 }
 
