@@ -260,7 +260,7 @@ func (e *Embedded) forget(age time.Duration) {
 
 // RecordRefetched records that a lost payload was requested from its provider again.
 func (s *Store) RecordRefetched(ctx context.Context, p LostPayload) error {
-	return s.putDispositions(ctx, []disposition{p.disposition(kycbridge.DispositionAskedAgain)})
+	return s.putDispositions(ctx, []disposition{p.disposition(kycbridge.DispositionRefetched)})
 }
 
 // disposition is an entry about p.

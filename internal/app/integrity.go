@@ -246,7 +246,7 @@ func (a *App) askAgain(ctx context.Context, bus *publisher.Bus, missing []archiv
 // fetchAgain makes a look at a verification due now, and writes that down.
 func (a *App) fetchAgain(ctx context.Context, p publisher.LostPayload) error {
 	now := time.Now().UTC()
-	w := kycbridge.Watch{Provider: p.Key.Provider, Account: p.Key.Account, Reference: p.Reference, Trigger: kycbridge.NoTrigger, TriggeredAt: now, Since: now, Anew: true}
+	w := kycbridge.Watch{Provider: p.Key.Provider, Account: p.Key.Account, Reference: p.Reference, Trigger: kycbridge.NoTrigger, TriggeredAt: now, Since: now, IgnoreSeen: true}
 	if err := a.store.Trigger(ctx, w); err != nil {
 		return err
 	}

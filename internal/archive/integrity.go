@@ -400,7 +400,7 @@ func (i *inspection) addVerifications(ctx context.Context) error {
 				m.VerificationID = d.Verification
 			}
 			m.Mark = cmp.Or(m.Mark, d.Mark)
-			m.Refetched = m.Refetched || d.Why == kycbridge.DispositionAskedAgain
+			m.Refetched = m.Refetched || d.Why == kycbridge.DispositionRefetched
 			m.Became = outcomeText(d, m.Became)
 		}
 		return nil
@@ -438,7 +438,7 @@ func outcomeText(d kycbridge.Disposition, before string) string {
 	switch {
 	case d.Revision > 0:
 		return fmt.Sprintf("it led to revision %d", d.Revision)
-	case d.Why == kycbridge.DispositionDamaged, d.Why == kycbridge.DispositionAskedAgain, strings.Contains(before, "revision"):
+	case d.Why == kycbridge.DispositionDamaged, d.Why == kycbridge.DispositionRefetched, strings.Contains(before, "revision"):
 		return before
 	}
 	return "it led to no event: " + d.Why

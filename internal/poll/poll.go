@@ -135,8 +135,8 @@ func (p *Poller) adopt(ctx context.Context, w kycbridge.Watch) (kycbridge.Watch,
 	if err != nil {
 		return w, err
 	}
-	anew := w.Anew
-	w.Anew = false
+	anew := w.IgnoreSeen
+	w.IgnoreSeen = false
 	if timer != nil {
 		w.Seen, w.Since = timer.Seen, timer.Since
 		w = w.Merge(*timer)
