@@ -569,7 +569,7 @@ func (a *App) startReceiver(ready map[string]func(context.Context) error) error 
 		Timeout:        r.Timeout,
 		TrustedProxies: a.config.Proxies(),
 		Observe:        a.received,
-		Stray:          a.intake.KeepUnknownAccount,
+		KeepUnknown:          a.intake.KeepUnknownAccount,
 	})
 	ready["receiver"] = callbacks.Ready
 	addr, stop, err := a.serve("callbacks", a.config.Listen, callbacks)
