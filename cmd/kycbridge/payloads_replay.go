@@ -225,7 +225,7 @@ func (r *replay) sum(w io.Writer, sum archive.Summary) error {
 // print prints one result.
 func (r *replay) print(w io.Writer, result archive.Replayed) error {
 	if !r.reveal {
-		result = app.Discreet(result)
+		result = app.WithoutValues(result)
 	}
 	if r.asJSON {
 		return line(w, result)
