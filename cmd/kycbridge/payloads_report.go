@@ -104,7 +104,7 @@ func printAccount(cmd *cobra.Command, r archive.Report, asJSON bool) (err error)
 	} else {
 		err = printReport(cmd.OutOrStdout(), r)
 	}
-	if err != nil || r.Complete() {
+	if err != nil || r.Sound() {
 		return err
 	}
 	return errUnsound

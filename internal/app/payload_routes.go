@@ -270,7 +270,7 @@ func Verified(r archive.Report) VerifiedReport {
 	if r.New == nil {
 		r.New = []archive.New{}
 	}
-	return VerifiedReport{r.Complete(), r.Verdict(), r}
+	return VerifiedReport{r.Sound(), r.Verdict(), r}
 }
 
 // WithoutValues is a result of a replay without personal values.

@@ -39,7 +39,7 @@ func (a *App) connectAPIs() {
 	for _, c := range a.config.Accounts {
 		key := kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}
 		e := table[c.Provider]
-		a.policies[key] = defaultPolling.Over(e.polling).Over(c.Poll.policy())
+		a.policies[key] = defaultPolling.OverriddenBy(e.polling).OverriddenBy(c.Poll.policy())
 		if len(c.API) > 0 && e.namesURL && a.config.PublicURL == "" {
 			a.log.Warn("public_url is missing: the provider of this account is told no address for callbacks, so results are only asked for",
 				zap.String("provider", c.Provider), zap.String("account", c.Name))

@@ -68,8 +68,8 @@ const (
 // maxLosses limits the list of losses.
 const maxLosses = 1000
 
-// Complete reports whether nothing is missing.
-func (r Report) Complete() bool { return r.LostAll == 0 && r.MissingAll == 0 && r.Total.Agrees() }
+// Sound reports whether nothing is missing.
+func (r Report) Sound() bool { return r.LostAll == 0 && r.MissingAll == 0 && r.Total.Agrees() }
 
 // New is a value that the schema did not know when payloads were processed.
 type New struct {
@@ -295,7 +295,7 @@ func (r Report) PassedOver() (from uint64, n int) {
 // Verdict summarizes the report in one sentence.
 func (r Report) Verdict() string {
 	switch {
-	case r.Complete():
+	case r.Sound():
 		if r.Total.Accepted == 1 {
 			return "Nothing is lost: 1 payload was accepted, and what became of it is known."
 		}

@@ -58,13 +58,13 @@ type Options struct {
 // Console is the face. It is an http.Handler for / and everything below Prefix.
 type Console struct {
 	Options
-	sessions sessions
-	live     *live
-	report   reports
-	pages    pages
-	mux      http.Handler
-	life     context.Context // of what goes on behind the pages
-	end      context.CancelFunc
+	sessions   sessions
+	live       *live
+	report     reports
+	pages      pages
+	mux        http.Handler
+	background context.Context // of what goes on behind the pages
+	end        context.CancelFunc
 }
 
 //go:embed templates/*.html assets/*
@@ -82,10 +82,10 @@ func New(o Options) *Console {
 		o.Day = NewDay(o.Now)
 	}
 	c := &Console{Options: o, pages: parsePages()}
-	c.life, c.end = context.WithCancel(context.Background())
+	c.background, c.end = context.WithCancel(context.Background())
 	c.sessions.now, c.sessions.failed = o.Now, rate.Sometimes{First: 5, Interval: time.Minute}
-	c.live = newLive(c.life, o.Listener, o.Logger)
-	o.Day.tell(c.live)
+	c.live = newLive(c.background, o.Listener, o.Logger)
+	o.Day.setLive(c.live)
 	c.mux = c.routes()
 	return c
 }
@@ -103,12 +103,12 @@ func (c *Console) Close() {
 
 // ServeHTTP serves a page.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	harden(w.Header())
+	setSecurityHeaders(w.Header())
 	c.mux.ServeHTTP(w, r)
 }
 
-// harden sets what every answer says to browsers.
-func harden(h http.Header) {
+// setSecurityHeaders sets what every answer says to browsers.
+func setSecurityHeaders(h http.Header) {
 	h.Set(
 		"Content-Security-Policy",
 		"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
@@ -124,8 +124,8 @@ func harden(h http.Header) {
 
 func (c *Console) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", c.entrance)
-	mux.HandleFunc("GET /console/{$}", c.entrance)
+	mux.HandleFunc("GET /{$}", c.redirectToFirstPage)
+	mux.HandleFunc("GET /console/{$}", c.redirectToFirstPage)
 	mux.HandleFunc("GET /console/assets/{name}", c.asset)
 	mux.HandleFunc("GET /console/sign-in", c.signInPage)
 	mux.HandleFunc("POST /console/sign-in", c.signIn)
@@ -150,7 +150,7 @@ func (c *Console) routes() http.Handler {
 	mux.HandleFunc("GET /console/live/stream", c.view(c.liveStream))
 	mux.HandleFunc("GET /console/providers", c.view(c.providers))
 	mux.HandleFunc("GET /console/report", c.view(c.reportPage))
-	mux.HandleFunc("POST /console/report", c.change(c.makeReport))
+	mux.HandleFunc("POST /console/report", c.change(c.startReport))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { c.fail(w, r, nil, kycbridge.ErrNotFound) })
 	return http.NewCrossOriginProtection().Handler(mux)
 }
@@ -180,28 +180,28 @@ func (c *Console) view(do work) http.HandlerFunc {
 }
 
 const (
-	mostForm = 256 << 10       // bytes of a form
-	patience = 2 * time.Minute // for a replay of many
+	maxForm       = 256 << 10       // bytes of a form
+	replayTimeout = 2 * time.Minute // for a replay of many
 )
 
 // change is a request that changes something or reveals something: it carries the session's token of forms.
 func (c *Console) change(do work) http.HandlerFunc {
 	return c.view(func(v visit) error {
-		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, mostForm)
+		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
 		if err := v.r.ParseForm(); err != nil {
 			return errForm
 		}
 		if !same(v.r.PostFormValue("csrf"), v.csrf) {
 			return errForm
 		}
-		patient(v.w, c.Now().Add(patience))
+		extendDeadlines(v.w, c.Now().Add(replayTimeout))
 		return do(v)
 	})
 }
 
-// patient lets a request last longer than the server allows the short ones; zero: without end. A server that
+// extendDeadlines lets a request last longer than the server allows the short ones; zero: without end. A server that
 // cannot tell keeps to its own times.
-func patient(w http.ResponseWriter, until time.Time) {
+func extendDeadlines(w http.ResponseWriter, until time.Time) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(until) // it would end the request's context
 	_ = control.SetWriteDeadline(until)
@@ -265,8 +265,8 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, s *session, err e
 	c.render(w, s, f.status, "failure", f.title, f.advice)
 }
 
-// entrance leads to the first page.
-func (c *Console) entrance(w http.ResponseWriter, r *http.Request) {
+// redirectToFirstPage leads to the first page.
+func (c *Console) redirectToFirstPage(w http.ResponseWriter, r *http.Request) {
 	to := "/console/sign-in"
 	if c.session(r) != nil {
 		to = "/console/verifications"

@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	span       = 5 * time.Minute // of one bucket
-	buckets    = int(24 * time.Hour / span)
-	mostFresh  = 50  // new values that are remembered of an account
-	mostKinds  = 64  // outcomes that are counted of an account
-	mostOthers = 256 // accounts that are counted beyond the configured ones
+	span         = 5 * time.Minute // of one bucket
+	buckets      = int(24 * time.Hour / span)
+	maxNewValues = 50  // new values that are remembered of an account
+	maxKinds     = 64  // outcomes that are counted of an account
+	maxOthers    = 256 // accounts that are counted beyond the configured ones
 )
 
 // delays are the upper bounds of the classes of time between receipt and event.
@@ -73,8 +73,8 @@ func NewDay(now func() time.Time) *Day {
 	return &Day{now: now, accounts: map[kycbridge.AccountKey]*accountDay{}}
 }
 
-// tell has callbacks and calls told to live views.
-func (d *Day) tell(l *live) {
+// setLive has callbacks and calls told to live views.
+func (d *Day) setLive(l *live) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.live = l
@@ -83,7 +83,7 @@ func (d *Day) tell(l *live) {
 // account is the day of an account; nil beyond a bound.
 func (d *Day) account(key kycbridge.AccountKey) *accountDay {
 	a, ok := d.accounts[key]
-	if !ok && len(d.accounts) < mostOthers {
+	if !ok && len(d.accounts) < maxOthers {
 		a = &accountDay{callbacks: map[string]*counted{}, calls: map[string]*counted{}}
 		d.accounts[key] = a
 	}
@@ -104,7 +104,7 @@ func (a *accountDay) bucketAt(t time.Time) *bucket {
 func countIn(m map[string]*counted, kind string, at time.Time) {
 	c, ok := m[kind]
 	if !ok {
-		if len(m) >= mostKinds {
+		if len(m) >= maxKinds {
 			return
 		}
 		c = &counted{}
@@ -191,7 +191,7 @@ func (d *Day) NewValue(key kycbridge.AccountKey, v kycbridge.NewValue) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	a := d.account(key)
-	if a == nil || len(a.fresh) >= mostFresh {
+	if a == nil || len(a.fresh) >= maxNewValues {
 		return
 	}
 	for _, known := range a.fresh {

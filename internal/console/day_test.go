@@ -59,7 +59,7 @@ func TestDayIsBounded(t *testing.T) {
 		d.NewValue(kycbridge.AccountKey{Provider: "p", Account: "0"}, kycbridge.NewValue{Pointer: fmt.Sprint(n)})
 	}
 	a := d.accounts[kycbridge.AccountKey{Provider: "p", Account: "0"}]
-	if len(d.accounts) > mostOthers || len(a.callbacks) > mostKinds || len(a.fresh) > mostFresh {
+	if len(d.accounts) > maxOthers || len(a.callbacks) > maxKinds || len(a.fresh) > maxNewValues {
 		t.Errorf("%d accounts, %d kinds, %d new values", len(d.accounts), len(a.callbacks), len(a.fresh))
 	}
 }
@@ -72,7 +72,7 @@ func TestVisible(t *testing.T) {
 			t.Errorf("%q is shown as %q", text, got)
 		}
 	}
-	if got := visible(strings.Repeat("ä", 1<<20)); len(got) > mostText+64 || !strings.HasSuffix(got, "2.0 MB in all") {
+	if got := visible(strings.Repeat("ä", 1<<20)); len(got) > maxText+64 || !strings.HasSuffix(got, "2.0 MB in all") {
 		t.Errorf("%d bytes, ending in %q", len(got), got[len(got)-40:])
 	}
 }

@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	mostViewers = 64                     // live views at once
-	mostWaiting = 2048                   // rows that wait for one view; beyond that the oldest are passed over
-	mostShown   = 200                    // rows of one message: a page shows no more
+	maxViewers  = 64                     // live views at once
+	maxWaiting  = 2048                   // rows that wait for one view; beyond that the oldest are passed over
+	maxShown    = 200                    // rows of one message: a page shows no more
 	livePace    = 100 * time.Millisecond // between messages at least
 	liveCheck   = 2 * time.Second        // how often is looked whether the session still stands
 	liveWrite   = 10 * time.Second       // a reader that takes nothing for so long is let go
@@ -93,10 +93,10 @@ func callRow(key kycbridge.AccountKey, call, outcome string, took time.Duration,
 
 // live tells what happens to all who look on. Events are heard while somebody does.
 type live struct {
-	life     context.Context
-	listener Listener
-	log      *zap.Logger
-	n        atomic.Int32 // viewers
+	background context.Context
+	listener   Listener
+	log        *zap.Logger
+	n          atomic.Int32 // viewers
 
 	mu      sync.Mutex
 	viewers map[*viewing]bool
@@ -104,8 +104,8 @@ type live struct {
 	running sync.WaitGroup
 }
 
-func newLive(life context.Context, h Listener, log *zap.Logger) *live {
-	return &live{life: life, listener: h, log: log, viewers: map[*viewing]bool{}}
+func newLive(background context.Context, h Listener, log *zap.Logger) *live {
+	return &live{background: background, listener: h, log: log, viewers: map[*viewing]bool{}}
 }
 
 // watched reports whether anybody looks on; of nothing that is shown nowhere a row is made.
@@ -118,14 +118,14 @@ func (l *live) wait() { l.running.Wait() }
 func (l *live) join(v *viewing) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.viewers) >= mostViewers || l.life.Err() != nil {
+	if len(l.viewers) >= maxViewers || l.background.Err() != nil {
 		return false
 	}
 	l.viewers[v] = true
 	l.n.Store(int32(len(l.viewers)))
 	if l.stop == nil && l.listener != nil {
 		var ctx context.Context
-		ctx, l.stop = context.WithCancel(l.life)
+		ctx, l.stop = context.WithCancel(l.background)
 		l.running.Go(func() { l.listen(ctx) })
 	}
 	return true
@@ -145,7 +145,7 @@ func (l *live) leave(v *viewing) {
 // listen passes events on until ctx ends.
 func (l *live) listen(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := l.listener.Listen(ctx, func(e kycbridge.PublishedEvent) { l.add(eventRow(e)) }, l.missed)
+		err := l.listener.Listen(ctx, func(e kycbridge.PublishedEvent) { l.add(eventRow(e)) }, l.reportMissed)
 		if err != nil && ctx.Err() == nil {
 			l.log.Warn("console cannot subscribe to events, trying again", zap.Error(err))
 		}
@@ -172,12 +172,12 @@ func (l *live) add(r row) {
 	}
 }
 
-// missed tells all views that events were passed over before they came here.
-func (l *live) missed(n int) {
+// reportMissed tells all views that events were passed over before they came here.
+func (l *live) reportMissed(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for v := range l.viewers {
-		v.miss(n)
+		v.countMissed(n)
 	}
 }
 
@@ -213,8 +213,8 @@ func (v *viewing) wants(r row) bool {
 
 func (v *viewing) push(r json.RawMessage) {
 	v.mu.Lock()
-	if len(v.rows) >= mostWaiting {
-		n := copy(v.rows, v.rows[mostWaiting/2:])
+	if len(v.rows) >= maxWaiting {
+		n := copy(v.rows, v.rows[maxWaiting/2:])
 		v.passed += len(v.rows) - n
 		v.rows = v.rows[:n]
 	}
@@ -223,7 +223,7 @@ func (v *viewing) push(r json.RawMessage) {
 	v.wake()
 }
 
-func (v *viewing) miss(n int) {
+func (v *viewing) countMissed(n int) {
 	v.mu.Lock()
 	v.passed += n
 	v.mu.Unlock()
@@ -248,7 +248,7 @@ type message struct {
 func (v *viewing) take() message {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	m := message{Rows: v.rows[max(0, len(v.rows)-mostShown):], Passed: v.passed + max(0, len(v.rows)-mostShown)}
+	m := message{Rows: v.rows[max(0, len(v.rows)-maxShown):], Passed: v.passed + max(0, len(v.rows)-maxShown)}
 	v.rows, v.passed = nil, 0
 	return m
 }
@@ -284,7 +284,7 @@ func (c *Console) livePage(v visit) error {
 		return err
 	}
 	view := liveView{choices: c.choices(), Whats: []string{whatEvent, whatCallback, whatCall}, Filter: viewingOf(v.r),
-		Query: v.r.URL.Query().Encode(), Most: mostShown}
+		Query: v.r.URL.Query().Encode(), Most: maxShown}
 	if view.Filter.what == "" || view.Filter.what == whatEvent {
 		_, err = a.NewestEvents.NewestEvents(
 			v.r.Context(),
@@ -313,7 +313,7 @@ func (c *Console) liveStream(v visit) error {
 	}
 	defer c.live.leave(looking)
 	s := stream{v.w, http.NewResponseController(v.w)}
-	patient(v.w, time.Time{})
+	extendDeadlines(v.w, time.Time{})
 	h := v.w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no")
@@ -327,7 +327,7 @@ func (c *Console) liveStream(v visit) error {
 		select {
 		case <-v.r.Context().Done():
 			return nil
-		case <-c.life.Done():
+		case <-c.background.Done():
 			return nil
 		case <-check.C:
 			if c.session(v.r) == nil {

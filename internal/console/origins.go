@@ -15,7 +15,7 @@ import (
 
 const (
 	shortestValue = 3   // characters: shorter ones stand in too many places by chance
-	mostOrigins   = 100 // that a page shows
+	maxOrigins    = 100 // that a page shows
 )
 
 // origin is a place of an event whose value stands in the payload as it is, and where. It holds no value.
@@ -37,7 +37,7 @@ func originsOf(k kycbridge.Kept, d *event.Data) []origin {
 	var all []origin
 	leaves("", decoded(raw), func(pointer, value string) {
 		isCause := strings.HasPrefix(pointer, "/provider/event/") || strings.HasPrefix(pointer, "/payload/")
-		if places := from[value]; len(places) > 0 && !isCause && len(all) < mostOrigins {
+		if places := from[value]; len(places) > 0 && !isCause && len(all) < maxOrigins {
 			all = append(all, origin{pointer, strings.Join(places[:min(len(places), 2)], ", ")})
 		}
 	})

@@ -121,13 +121,13 @@ func (c *Console) admitOne(v visit) error {
 	to := verificationAddress(
 		kycbridge.Key{Provider: done.Provider, Account: done.Account, VerificationID: done.VerificationID},
 	)
-	c.await(v.r.Context(), a, done)
+	c.waitProcessed(v.r.Context(), a, done)
 	http.Redirect(v.w, v.r, to, http.StatusSeeOther)
 	return nil
 }
 
-// await waits a moment for the payload to be worked, so that the page it leads to shows what came of it.
-func (c *Console) await(ctx context.Context, a *archive.Archive, done archive.Replayed) {
+// waitProcessed waits a moment for the payload to be worked, so that the page it leads to shows what came of it.
+func (c *Console) waitProcessed(ctx context.Context, a *archive.Archive, done archive.Replayed) {
 	k := kycbridge.Key{Provider: done.Provider, Account: done.Account, VerificationID: done.VerificationID}
 	const tries, pause = 20, 50 * time.Millisecond
 	for range tries {

@@ -19,8 +19,8 @@ import (
 
 const (
 	groupsFrom  = 5000 // the newest payloads of a shelf, which are put into groups
-	mostAtOnce  = 500  // payloads that are replayed by one click
-	mostPreview = 100  // and that are previewed on one page
+	maxReplays  = 500  // payloads that are replayed by one click
+	maxPreviews = 100  // and that are previewed on one page
 )
 
 // groupKey says what payloads of a group have in common.
@@ -216,11 +216,11 @@ func (c *Console) chosen(v visit, a *archive.Archive) (view manyView, all []kycb
 	form := v.r.PostForm
 	view = manyView{Key: groupIn(form), Whole: form.Get("whole") != "", Results: map[string]int{}}
 	if view.Whole {
-		all, next, err := c.members(v.r.Context(), a, view.Key, 0, mostAtOnce)
+		all, next, err := c.members(v.r.Context(), a, view.Key, 0, maxReplays)
 		view.Left = next > 0
 		return view, all, err
 	}
-	for _, seq := range form["seq"][:min(len(form["seq"]), mostAtOnce)] {
+	for _, seq := range form["seq"][:min(len(form["seq"]), maxReplays)] {
 		k, err := a.At(v.r.Context(), view.Key.Status, number(seq))
 		if errors.Is(err, kycbridge.ErrNotFound) {
 			continue // admitted meanwhile
@@ -259,7 +259,7 @@ func (c *Console) previewMany(v visit) error {
 			return err
 		}
 		view.Results[preview.Result]++
-		if i < mostPreview {
+		if i < maxPreviews {
 			preview.Replayed = masked(preview.Replayed)
 			view.Rows = append(view.Rows, admissionView{preview, a.EntryOf(k)})
 		}
@@ -304,7 +304,7 @@ func (c *Console) admitEach(ctx context.Context, a *archive.Archive, all []kycbr
 			return err
 		}
 		view.Results[done.Result]++
-		if i < mostPreview {
+		if i < maxPreviews {
 			view.Rows = append(view.Rows, admissionView{archive.Admission{Replayed: done}, a.EntryOf(k)})
 		}
 	}

@@ -42,8 +42,8 @@ type reportView struct {
 	Charts []chart
 }
 
-// mostDays bounds the rows of the report, and the losses, that a page shows.
-const mostDays = 100
+// maxReportRows bounds the rows of the report, and the losses, that a page shows.
+const maxReportRows = 100
 
 func (c *Console) reportPage(v visit) error {
 	view := reportView{Charts: c.Day.charts()}
@@ -54,7 +54,7 @@ func (c *Console) reportPage(v visit) error {
 	r.mu.Unlock()
 	if view.Report != nil {
 		rows := view.Report.Rows
-		view.Rows, view.Cut = rows[max(0, len(rows)-mostDays):], max(0, len(rows)-mostDays)
+		view.Rows, view.Cut = rows[max(0, len(rows)-maxReportRows):], max(0, len(rows)-maxReportRows)
 	}
 	return c.show(v, "report", "Report", view)
 }
@@ -75,15 +75,15 @@ func (d *Day) charts() []chart {
 	}
 }
 
-// makeReport begins a report behind the page; a second one waits for nobody and begins nothing.
-func (c *Console) makeReport(v visit) error {
+// startReport begins a report behind the page; a second one waits for nobody and begins nothing.
+func (c *Console) startReport(v visit) error {
 	a, err := c.Archive()
 	if err != nil {
 		return err
 	}
 	r := &c.report
 	r.mu.Lock()
-	begin := !r.busy && c.life.Err() == nil
+	begin := !r.busy && c.background.Err() == nil
 	if begin {
 		r.busy = true
 		r.done.Store(0)
@@ -100,24 +100,24 @@ func (c *Console) makeReport(v visit) error {
 // account makes the report and keeps it.
 func (c *Console) account(a *archive.Archive) {
 	began := c.Now()
-	report, err := a.Account(c.life, archive.Filter{}, held(c.life, &c.report.done))
+	report, err := a.Account(c.background, archive.Filter{}, limitRate(c.background, &c.report.done))
 	r := &c.report
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.busy, r.failed = false, err != nil
 	if err != nil {
-		if c.life.Err() == nil {
+		if c.background.Err() == nil {
 			c.Logger.Warn("console report failed", zap.Error(err))
 		}
 		return
 	}
-	report.Lost = report.Lost[:min(len(report.Lost), mostDays)]
-	report.Missing = report.Missing[:min(len(report.Missing), mostDays)]
+	report.Lost = report.Lost[:min(len(report.Lost), maxReportRows)]
+	report.Missing = report.Missing[:min(len(report.Missing), maxReportRows)]
 	r.last, r.at, r.took = &report, c.Now(), c.Now().Sub(began)
 }
 
-// held counts what was done, and holds a reading back to reportPace.
-func held(ctx context.Context, done *atomic.Int64) func(int) {
+// limitRate counts what was done, and holds a reading back to reportPace.
+func limitRate(ctx context.Context, done *atomic.Int64) func(int) {
 	began := time.Now()
 	return func(n int) {
 		done.Store(int64(n))

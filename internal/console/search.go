@@ -44,7 +44,7 @@ func (f Found) Time() time.Time { return event.ParseInstant(f.At) }
 
 const (
 	longestQuery = 1024 // bytes
-	mostFound    = 50
+	maxFound     = 50
 )
 
 // searchView is what a search has found. What was looked for may be about a person and is not repeated.
@@ -72,8 +72,8 @@ func (c *Console) search(v visit) error {
 	if err != nil {
 		return err
 	}
-	view := searchView{More: len(all) > mostFound}
-	for _, f := range all[:min(len(all), mostFound)] {
+	view := searchView{More: len(all) > maxFound}
+	for _, f := range all[:min(len(all), maxFound)] {
 		view.Found = append(view.Found, Found{f})
 	}
 	if len(view.Found) == 1 {

@@ -16,10 +16,10 @@ import (
 )
 
 const (
-	cookieName   = "kycbridge_console"
-	mostSessions = 256
-	sessionIdle  = time.Hour      // after which a session ends that nobody uses
-	sessionLife  = 12 * time.Hour // after which each one does
+	cookieName  = "kycbridge_console"
+	maxSessions = 256
+	sessionIdle = time.Hour      // after which a session ends that nobody uses
+	sessionLife = 12 * time.Hour // after which each one does
 )
 
 // session is somebody who is signed in. It ends when its token is no longer among the valid ones.
@@ -50,7 +50,7 @@ func (s *sessions) begin(token string) (cookie string) {
 	if s.byID == nil {
 		s.byID = map[[sha256.Size]byte]*session{}
 	}
-	for len(s.byID) >= mostSessions {
+	for len(s.byID) >= maxSessions {
 		var oldest [sha256.Size]byte
 		var used time.Time
 		for id, one := range s.byID {
@@ -161,7 +161,7 @@ func (c *Console) askForToken(w http.ResponseWriter, status int, wrong bool) {
 
 // signIn begins a session for whoever has an admin token.
 func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, mostForm)
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	given := r.PostFormValue("token")
 	valid := false
 	for _, token := range c.Tokens() {

@@ -185,8 +185,8 @@ func keyOf(r *http.Request) kycbridge.Key {
 	}
 }
 
-// lifeFor reads a verification for a page.
-func (c *Console) lifeFor(v visit, reveal bool) (verificationView, error) {
+// historyView reads a verification for a page.
+func (c *Console) historyView(v visit, reveal bool) (verificationView, error) {
 	a, err := c.Archive()
 	if err != nil {
 		return verificationView{}, err
@@ -226,11 +226,11 @@ func mask(l *archive.History) {
 	}
 }
 
-func (c *Console) verification(v visit) error { return c.showLife(v, false, nil) }
+func (c *Console) verification(v visit) error { return c.showHistory(v, false, nil) }
 
-// showLife shows a verification, with what edit adds.
-func (c *Console) showLife(v visit, reveal bool, edit func(*verificationView)) error {
-	view, err := c.lifeFor(v, reveal)
+// showHistory shows a verification, with what edit adds.
+func (c *Console) showHistory(v visit, reveal bool, edit func(*verificationView)) error {
+	view, err := c.historyView(v, reveal)
 	if err != nil {
 		return err
 	}
@@ -261,7 +261,7 @@ func (c *Console) revealVerification(v visit) error {
 		return err
 	}
 	k := keyOf(v.r)
-	view, err := c.lifeFor(v, true)
+	view, err := c.historyView(v, true)
 	if err != nil {
 		return err
 	}
@@ -308,7 +308,7 @@ func (c *Console) replay(v visit, dryRun bool) error {
 			zap.String("by", v.by),
 		)
 	}
-	return c.showLife(v, false, func(view *verificationView) { view.Replayed, view.Done = &result, !dryRun })
+	return c.showHistory(v, false, func(view *verificationView) { view.Replayed, view.Done = &result, !dryRun })
 }
 
 // masked is a result without values about a person.

@@ -95,24 +95,24 @@ func (c *Console) show(v visit, name, title string, content any) error {
 }
 
 const (
-	mostText  = 64 << 10 // bytes of one text on a page
-	mostValue = 300      // and of a value within a table
+	maxText  = 64 << 10 // bytes of one text on a page
+	maxValue = 300      // and of a value within a table
 )
 
 // visible is text as it may stand on a page: what cannot be seen, or turns the direction of what follows,
 // is written out, and what is too long is cut.
 func visible(s string) string {
 	cut := ""
-	if len(s) > mostText {
+	if len(s) > maxText {
 		cut = fmt.Sprintf("\n… cut here: %s in all", size(len(s)))
-		s = strings.ToValidUTF8(s[:mostText], "")
+		s = strings.ToValidUTF8(s[:maxText], "")
 	}
-	if !strings.ContainsFunc(s, strange) {
+	if !strings.ContainsFunc(s, isInvisible) {
 		return s + cut
 	}
 	var b strings.Builder
 	for _, r := range s {
-		if strange(r) {
+		if isInvisible(r) {
 			fmt.Fprintf(&b, "⟨U+%04X⟩", r)
 			continue
 		}
@@ -121,9 +121,9 @@ func visible(s string) string {
 	return b.String() + cut
 }
 
-// strange reports whether a character is not to be seen as itself: controls, marks of direction, and what
+// isInvisible reports whether a character is not to be seen as itself: controls, marks of direction, and what
 // Unicode calls format and private use.
-func strange(r rune) bool {
+func isInvisible(r rune) bool {
 	return r != '\n' && r != '\t' &&
 		(unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp))
 }
@@ -141,8 +141,8 @@ func value(v any) string {
 	if s, ok := v.(string); ok {
 		text = s
 	}
-	if len(text) > mostValue {
-		text = strings.ToValidUTF8(text[:mostValue], "") + "…"
+	if len(text) > maxValue {
+		text = strings.ToValidUTF8(text[:maxValue], "") + "…"
 	}
 	return visible(text)
 }
@@ -159,8 +159,8 @@ func pretty(v any) string {
 	return strings.TrimSpace(b.String())
 }
 
-// mostLeaf is how long a text within a body may be, in bytes; of a longer one the beginning is shown.
-const mostLeaf, leafBeginning = 2000, 200
+// maxLeaf is how long a text within a body may be, in bytes; of a longer one the beginning is shown.
+const maxLeaf, shownPrefix = 2000, 200
 
 // brief is a JSON body without the bulk of its long texts, such as images.
 func brief(raw json.RawMessage) any {
@@ -184,8 +184,8 @@ func shorter(v any) any {
 			v[i] = shorter(v[i])
 		}
 	case string:
-		if len(v) > mostLeaf {
-			return strings.ToValidUTF8(v[:leafBeginning], "") + "… " + size(len(v)) + " in all"
+		if len(v) > maxLeaf {
+			return strings.ToValidUTF8(v[:shownPrefix], "") + "… " + size(len(v)) + " in all"
 		}
 	}
 	return v

@@ -21,8 +21,8 @@ const (
 	maxBackoff   = 15 * time.Minute
 )
 
-// Over returns p with what is set in own, key by key.
-func (p Policy) Over(own Policy) Policy {
+// OverriddenBy returns p with what is set in own, key by key.
+func (p Policy) OverriddenBy(own Policy) Policy {
 	if own.Interval > 0 {
 		p.Interval = own.Interval
 		p.Intervals = nil // the provider's defaults stand around its own interval
@@ -56,18 +56,18 @@ func (p Policy) Over(own Policy) Policy {
 // interval is the wait after a look that showed o: the shortest that its statuses name.
 func (p Policy) interval(o kycbridge.Observation) time.Duration {
 	shortest := time.Duration(0)
-	see := func(status string) {
+	consider := func(status string) {
 		if d, ok := p.Intervals[status]; ok && (shortest == 0 || d < shortest) {
 			shortest = d
 		}
 	}
 	for _, v := range o.ProviderStatus {
 		if status, ok := v.(string); ok {
-			see(status)
+			consider(status)
 		}
 	}
 	if shortest == 0 {
-		see(string(o.Status))
+		consider(string(o.Status))
 	}
 	if shortest == 0 {
 		return p.Interval
@@ -77,7 +77,7 @@ func (p Policy) interval(o kycbridge.Observation) time.Duration {
 
 // backoff grows with the failures in a row, from a second to a quarter of an hour, and is never
 // shorter than the provider wishes.
-func (p Policy) backoff(failures int, wish time.Duration) time.Duration {
+func (p Policy) backoff(failures int, retryAfter time.Duration) time.Duration {
 	d := min(firstBackoff<<min(failures-1, 12), maxBackoff, max(10*p.Interval, 10*firstBackoff))
-	return max(spread(d, .5), wish)
+	return max(withJitter(d, .5), retryAfter)
 }

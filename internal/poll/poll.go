@@ -58,8 +58,8 @@ type Poller struct {
 // some answer so for a moment after they made it.
 const unknownAfter = 3
 
-// reviewPatience is how long a session that lies with the provider is watched past its deadline.
-const reviewPatience = 30 * 24 * time.Hour
+// reviewExtension is how long a session that lies with the provider is watched past its deadline.
+const reviewExtension = 30 * 24 * time.Hour
 
 // pausedWait is how long, at most, a session waits that cannot be asked about because its provider is
 // paused: thousands that wait together must not keep the store busy.
@@ -68,11 +68,11 @@ const pausedWait = 5 * time.Minute
 // endPause is how long after a body that ends a session an event must have told it.
 const endPause = 30 * time.Second
 
-// outagePatience is how long past its deadline a session is asked about that nobody answers for.
-const outagePatience = 24 * time.Hour
+// outageExtension is how long past its deadline a session is asked about that nobody answers for.
+const outageExtension = 24 * time.Hour
 
-// lookTime bounds one look, its retries and its waits for a turn.
-const lookTime = 3 * time.Minute
+// pollTimeout bounds one look, its retries and its waits for a turn.
+const pollTimeout = 3 * time.Minute
 
 // Work asks about one session and sets its next timer, or none where it has ended. It returns an
 // error only where that could not be written down; the watch then stays due. again says that the
@@ -90,16 +90,16 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) error 
 		}
 	}
 	if w.Deadline.IsZero() {
-		if w, err = p.adopt(ctx, w); err != nil {
+		if w, err = p.completeTrigger(ctx, w); err != nil {
 			return err
 		}
 	} else if w.Trigger == "" && !w.Asked && p.ended(ctx, w) {
-		p.tell(w, "ended")
+		p.observe(w, "ended")
 		return nil
 	}
 	w.LookBy = time.Time{} // this is the look
 	asked := p.Now()
-	look, cancel := context.WithTimeout(ctx, lookTime)
+	look, cancel := context.WithTimeout(ctx, pollTimeout)
 	bodies, err := a.API.Fetch(look, kycbridge.Query{Reference: w.Reference, Triggered: w.Trigger != ""})
 	cancel()
 	if ctx.Err() != nil {
@@ -109,7 +109,7 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) error 
 		return err
 	}
 	if err != nil {
-		if _, _, err := p.handIn(ctx, a, &w, bodies, asked); err != nil {
+		if _, _, err := p.ingestNew(ctx, a, &w, bodies, asked); err != nil {
 			return err
 		}
 		return p.failed(ctx, a, w, err)
@@ -128,9 +128,9 @@ func (p *Poller) erased(ctx context.Context, w kycbridge.Watch, since time.Time)
 	return err == nil && t != nil && t.At.After(since), err
 }
 
-// adopt completes a trigger with what is known of its session: from the timer, else from the stored
+// completeTrigger completes a trigger with what is known of its session: from the timer, else from the stored
 // payloads.
-func (p *Poller) adopt(ctx context.Context, w kycbridge.Watch) (kycbridge.Watch, error) {
+func (p *Poller) completeTrigger(ctx context.Context, w kycbridge.Watch) (kycbridge.Watch, error) {
 	timer, err := p.Timers.Timer(ctx, w.Key())
 	if err != nil {
 		return w, err
@@ -171,7 +171,7 @@ func (p *Poller) ended(ctx context.Context, w kycbridge.Watch) bool {
 // answered hands in what is new and decides what comes next. A watch ends only when an event has told
 // the end, which the next look finds out first: what a body says may yet lose to something newer.
 func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch, bodies []kycbridge.Fetched, asked time.Time) error {
-	last, news, err := p.handIn(ctx, a, &w, bodies, asked)
+	last, news, err := p.ingestNew(ctx, a, &w, bodies, asked)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge
 	if w.Trigger != "" && !explained && w.Looks < len(policy.Rechecks) {
 		// The callback knows more than the API shows: it may take a moment until it does.
 		w.Looks++
-		p.tell(w, "unchanged")
+		p.observe(w, "unchanged")
 		return p.Timers.Schedule(ctx, w, p.Now().Add(policy.Rechecks[w.Looks-1]))
 	}
 	w.Trigger, w.TriggeredAt, w.Looks = "", time.Time{}, 0
@@ -191,9 +191,9 @@ func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge
 	case !p.Now().Before(w.Deadline) && (!ended || !news):
 		return p.overdue(ctx, a, w)
 	case news:
-		p.tell(w, "news")
+		p.observe(w, "news")
 	default:
-		p.tell(w, "unchanged")
+		p.observe(w, "unchanged")
 	}
 	if ended {
 		return p.Timers.Schedule(ctx, w, p.Now().Add(min(policy.Interval, endPause)))
@@ -201,8 +201,8 @@ func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge
 	return p.next(ctx, w, policy.interval(last))
 }
 
-// handIn gives what is new to Intake. It returns what the last body says, and whether any was new.
-func (p *Poller) handIn(ctx context.Context, a *kycbridge.Account, w *kycbridge.Watch, bodies []kycbridge.Fetched, asked time.Time) (last kycbridge.Observation, news bool, err error) {
+// ingestNew gives what is new to Intake. It returns what the last body says, and whether any was new.
+func (p *Poller) ingestNew(ctx context.Context, a *kycbridge.Account, w *kycbridge.Watch, bodies []kycbridge.Fetched, asked time.Time) (last kycbridge.Observation, news bool, err error) {
 	w.Seen = maps.Clone(w.Seen)
 	if w.Seen == nil {
 		w.Seen = map[string]kycbridge.Seen{}
@@ -212,7 +212,7 @@ func (p *Poller) handIn(ctx context.Context, a *kycbridge.Account, w *kycbridge.
 		seen := w.Seen[body.Part]
 		isNew := seen.Digest != kycbridge.Digest(body.Body) || payload.Trigger != "" && (payload.Trigger != seen.Trigger || payload.TriggeredAt.After(seen.TriggeredAt))
 		if !isNew && w.Trigger != "" {
-			isNew, err = p.forgotten(ctx, a, &payload)
+			isNew, err = p.isSuperseded(ctx, a, &payload)
 			if err != nil {
 				return last, news, err
 			}
@@ -260,10 +260,10 @@ func (p *Poller) payload(a *kycbridge.Account, w kycbridge.Watch, body kycbridge
 	return out
 }
 
-// forgotten reports whether a decision that was fetched before is not what is published now, because
+// isSuperseded reports whether a decision that was fetched before is not what is published now, because
 // a callback has told something else since: then the same body is a new fact. It is put after the
 // newest stored payload.
-func (p *Poller) forgotten(ctx context.Context, a *kycbridge.Account, payload *kycbridge.Payload) (bool, error) {
+func (p *Poller) isSuperseded(ctx context.Context, a *kycbridge.Account, payload *kycbridge.Payload) (bool, error) {
 	o, err := a.Observe(*payload)
 	k := kycbridge.Key{Provider: payload.Provider, Account: payload.Account, VerificationID: event.VerificationID(payload.Provider, payload.Account, payload.Reference)}
 	last := p.State(ctx, k)
@@ -286,7 +286,7 @@ func (p *Poller) failed(ctx context.Context, a *kycbridge.Account, w kycbridge.W
 	if !errors.As(err, &e) {
 		e = &kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Err: err}
 	}
-	p.tell(w, string(e.Kind))
+	p.observe(w, string(e.Kind))
 	policy, now := p.policy(w), p.Now()
 	switch {
 	case e.Kind == kycbridge.ProviderNotFound:
@@ -301,11 +301,11 @@ func (p *Poller) failed(ctx context.Context, a *kycbridge.Account, w kycbridge.W
 			return p.overdue(ctx, a, w)
 		}
 		return p.next(ctx, w, policy.Interval)
-	case now.After(w.Deadline.Add(outagePatience)) && !mendable(e) && !p.withProvider(w):
+	case now.After(w.Deadline.Add(outageExtension)) && !needsOperator(e) && !p.withProvider(w):
 		return p.end(ctx, a, w, kycbridge.NoticeDeadline)
 	case e.Kind == kycbridge.ProviderPaused, e.Kind == kycbridge.ProviderRateLimited && !e.Sent:
 		// The provider was not even asked. Thousands of sessions may be in this state.
-		return p.Timers.Schedule(ctx, w, now.Add(spread(max(e.RetryAfter, min(4*policy.Interval, pausedWait)), .5)))
+		return p.Timers.Schedule(ctx, w, now.Add(withJitter(max(e.RetryAfter, min(4*policy.Interval, pausedWait)), .5)))
 	}
 	w.Failures++
 	if w.Failures == 1 || w.Failures%10 == 0 {
@@ -326,11 +326,11 @@ func (p *Poller) overdue(ctx context.Context, a *kycbridge.Account, w kycbridge.
 
 // withProvider reports whether a session lies with the provider and may go on doing so.
 func (p *Poller) withProvider(w kycbridge.Watch) bool {
-	return (w.Status == event.StatusProcessing || w.Status == event.StatusInReview) && p.Now().Before(w.Since.Add(reviewPatience))
+	return (w.Status == event.StatusProcessing || w.Status == event.StatusInReview) && p.Now().Before(w.Since.Add(reviewExtension))
 }
 
-// mendable reports whether the operator has to do something before anybody can know how a session ended.
-func mendable(e *kycbridge.ProviderError) bool {
+// needsOperator reports whether the operator has to do something before anybody can know how a session ended.
+func needsOperator(e *kycbridge.ProviderError) bool {
 	return e.Kind == kycbridge.ProviderCredentials || e.Kind == kycbridge.ProviderForbidden
 }
 
@@ -343,22 +343,22 @@ func (p *Poller) end(ctx context.Context, a *kycbridge.Account, w kycbridge.Watc
 	if _, err := p.Intake.Record(ctx, a, kycbridge.Notice{Notice: kind, Reference: w.Reference, At: p.Now().UTC()}, via); err != nil {
 		return err
 	}
-	p.tell(w, string(kind))
+	p.observe(w, string(kind))
 	return nil
 }
 
 // next sets the timer for the next look; the last one falls on the deadline.
 func (p *Poller) next(ctx context.Context, w kycbridge.Watch, in time.Duration) error {
 	now := p.Now()
-	at := now.Add(spread(in, p.policy(w).Jitter))
+	at := now.Add(withJitter(in, p.policy(w).Jitter))
 	if now.Before(w.Deadline) && at.After(w.Deadline) {
 		at = w.Deadline
 	}
 	return p.Timers.Schedule(ctx, w, at)
 }
 
-// spread makes d longer or shorter by up to the share, so that sessions begun together do not stay so.
-func spread(d time.Duration, share float64) time.Duration {
+// withJitter makes d longer or shorter by up to the share, so that sessions begun together do not stay so.
+func withJitter(d time.Duration, share float64) time.Duration {
 	return time.Duration(float64(d) * (1 + share*(2*rand.Float64()-1)))
 }
 
@@ -366,6 +366,6 @@ func (p *Poller) policy(w kycbridge.Watch) Policy {
 	return p.Policies[kycbridge.AccountKey{Provider: w.Provider, Account: w.Account}]
 }
 
-func (p *Poller) tell(w kycbridge.Watch, outcome string) {
+func (p *Poller) observe(w kycbridge.Watch, outcome string) {
 	p.Observe(kycbridge.AccountKey{Provider: w.Provider, Account: w.Account}, outcome)
 }

@@ -17,19 +17,19 @@ import (
 	"kycbridge/publisher"
 )
 
-// room is a poller on a real store, with a provider that answers as the test says and a clock of its own.
-type room struct {
+// pollFixture is a poller on a real store, with a provider that answers as the test says and a clock of its own.
+type pollFixture struct {
 	t      *testing.T
 	store  *publisher.Store
 	poller *Poller
 	intake *kycbridge.Intake
 	state  *event.Data // what the bus tells
 
-	mu      sync.Mutex
-	now     time.Time
-	answers []func() ([]kycbridge.Fetched, error)
-	asked   []kycbridge.Query
-	looks   []string
+	mu       sync.Mutex
+	now      time.Time
+	answers  []func() ([]kycbridge.Fetched, error)
+	asked    []kycbridge.Query
+	outcomes []string
 }
 
 // statuses are what the test's provider says, with what its mapping makes of it.
@@ -40,7 +40,7 @@ var statuses = map[string]kycbridge.Observation{
 	"approved": {Effect: kycbridge.EffectVerdict, Status: event.StatusCompleted, Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}},
 }
 
-func newRoom(t *testing.T) *room {
+func newPollFixture(t *testing.T) *pollFixture {
 	t.Helper()
 	names := publisher.Names{Subject: "kyc", Stream: "KYC"}
 	server, err := publisher.StartEmbedded(publisher.EmbeddedOptions{Dir: t.TempDir(), Names: names, MaxBody: 1 << 20})
@@ -57,7 +57,7 @@ func newRoom(t *testing.T) *room {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
-	r := &room{t: t, store: store, now: time.Now().UTC()}
+	r := &pollFixture{t: t, store: store, now: time.Now().UTC()}
 	r.intake = &kycbridge.Intake{
 		Log:        store,
 		Quarantine: store,
@@ -90,13 +90,13 @@ func newRoom(t *testing.T) *room {
 		State:   func(context.Context, kycbridge.Key) *event.Data { return r.state },
 		Now:     func() time.Time { return r.now },
 		Log:     zaptest.NewLogger(t),
-		Observe: func(_ kycbridge.AccountKey, outcome string) { r.looks = append(r.looks, outcome) },
+		Observe: func(_ kycbridge.AccountKey, outcome string) { r.outcomes = append(r.outcomes, outcome) },
 	}
 	return r
 }
 
 // fetch gives the next answer.
-func (r *room) fetch(_ context.Context, q kycbridge.Query) ([]kycbridge.Fetched, error) {
+func (r *pollFixture) fetch(_ context.Context, q kycbridge.Query) ([]kycbridge.Fetched, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = append(r.asked, q)
@@ -108,7 +108,7 @@ func (r *room) fetch(_ context.Context, q kycbridge.Query) ([]kycbridge.Fetched,
 	return answer()
 }
 
-func (r *room) says(bodies ...string) {
+func (r *pollFixture) answer(bodies ...string) {
 	for _, body := range bodies {
 		r.answers = append(r.answers, func() ([]kycbridge.Fetched, error) {
 			return []kycbridge.Fetched{{Part: "session", ContentType: "application/json", Body: []byte(body)}}, nil
@@ -116,18 +116,18 @@ func (r *room) says(bodies ...string) {
 	}
 }
 
-func (r *room) fails(kind kycbridge.ProviderErrorKind, wish time.Duration) {
+func (r *pollFixture) fails(kind kycbridge.ProviderErrorKind, retryAfter time.Duration) {
 	r.answers = append(r.answers, func() ([]kycbridge.Fetched, error) {
-		return nil, &kycbridge.ProviderError{Kind: kind, Call: "get_details", RetryAfter: wish, Sent: kind != kycbridge.ProviderPaused}
+		return nil, &kycbridge.ProviderError{Kind: kind, Call: "get_details", RetryAfter: retryAfter, Sent: kind != kycbridge.ProviderPaused}
 	})
 }
 
-func (r *room) watch() kycbridge.Watch {
+func (r *pollFixture) watch() kycbridge.Watch {
 	return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Deadline: r.now.Add(time.Hour)}
 }
 
 // work works w and returns the timer that it left.
-func (r *room) work(w kycbridge.Watch) *kycbridge.Watch {
+func (r *pollFixture) work(w kycbridge.Watch) *kycbridge.Watch {
 	r.t.Helper()
 	if err := r.poller.Work(r.t.Context(), w, false); err != nil {
 		r.t.Fatal(err)
@@ -135,7 +135,7 @@ func (r *room) work(w kycbridge.Watch) *kycbridge.Watch {
 	return r.timer()
 }
 
-func (r *room) timer() *kycbridge.Watch {
+func (r *pollFixture) timer() *kycbridge.Watch {
 	r.t.Helper()
 	timer, err := r.store.Timer(r.t.Context(), r.watch().Key())
 	if err != nil {
@@ -145,7 +145,7 @@ func (r *room) timer() *kycbridge.Watch {
 }
 
 // clear takes the timer away, as the server does when it has come due.
-func (r *room) clear() {
+func (r *pollFixture) clear() {
 	r.t.Helper()
 	if _, err := r.store.EraseWatches(r.t.Context(), r.watch().Key()); err != nil {
 		r.t.Fatal(err)
@@ -153,7 +153,7 @@ func (r *room) clear() {
 }
 
 // stored are the bodies in the payload log, notices as their kind.
-func (r *room) stored() []string {
+func (r *pollFixture) stored() []string {
 	r.t.Helper()
 	var out []string
 	err := r.store.History(r.t.Context(), r.watch().Key(), func(p kycbridge.Payload) error {
@@ -170,16 +170,16 @@ func (r *room) stored() []string {
 	return out
 }
 
-func (r *room) wantStored(want ...string) {
+func (r *pollFixture) wantStored(want ...string) {
 	r.t.Helper()
 	if got := strings.Join(r.stored(), "; "); got != strings.Join(want, "; ") {
 		r.t.Errorf("stored %s\n  want %s", got, strings.Join(want, "; "))
 	}
 }
 
-func TestASessionIsAskedAboutUntilItsEndIsPublished(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 open", "s1 open", "s1 approved", "s1 approved")
+func TestASessionIsPolledUntilItsEndIsPublished(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 open", "s1 open", "s1 approved", "s1 approved")
 	w := r.watch()
 	for range 4 {
 		w = *r.work(w) // nobody has published an end, so it goes on
@@ -190,22 +190,22 @@ func TestASessionIsAskedAboutUntilItsEndIsPublished(t *testing.T) {
 		t.Errorf("timer %+v after the end was published", timer)
 	}
 	r.wantStored("s1 open via poll", "s1 approved via poll")
-	if got := strings.Join(r.looks, " "); got != "news unchanged news unchanged ended" {
+	if got := strings.Join(r.outcomes, " "); got != "news unchanged news unchanged ended" {
 		t.Errorf("looks %s", got)
 	}
 }
 
-func TestAnEndedSessionIsNotAskedAbout(t *testing.T) {
-	r := newRoom(t)
+func TestAnEndedSessionIsNotPolled(t *testing.T) {
+	r := newPollFixture(t)
 	r.state = &event.Data{Status: event.StatusCompleted}
 	if timer := r.work(r.watch()); timer != nil || len(r.asked) > 0 {
 		t.Errorf("timer %v, asked %v", timer, r.asked)
 	}
 }
 
-func TestAStateThatComesBackIsANewFact(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 open", "s1 other", "s1 open", "s1 other")
+func TestARepeatedStateIsANewFact(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 open", "s1 other", "s1 open", "s1 other")
 	w := r.watch()
 	for range 4 {
 		w = *r.work(w)
@@ -213,19 +213,19 @@ func TestAStateThatComesBackIsANewFact(t *testing.T) {
 	r.wantStored("s1 open via poll", "s1 other via poll", "s1 open via poll", "s1 other via poll")
 }
 
-func TestAWatchThatIsWorkedTwiceStoresOnce(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 open", "s1 other", "s1 other")
+func TestARedeliveredWatchStoresOnce(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 open", "s1 other", "s1 other")
 	first := *r.work(r.watch())
 	r.work(first)
 	r.work(first) // the process died before it could delete the due message
 	r.wantStored("s1 open via poll", "s1 other via poll")
 }
 
-func TestATriggerIsFollowedThoughTheSessionHasEnded(t *testing.T) {
-	r := newRoom(t)
+func TestATriggerIsFetchedAfterTheEnd(t *testing.T) {
+	r := newPollFixture(t)
 	r.state = &event.Data{Status: event.StatusCompleted}
-	r.says("s1 open")
+	r.answer("s1 open")
 	timer := r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: kycbridge.NoTrigger})
 	if timer == nil || timer.Deadline.IsZero() {
 		t.Fatalf("timer %v", timer)
@@ -236,9 +236,9 @@ func TestATriggerIsFollowedThoughTheSessionHasEnded(t *testing.T) {
 	r.wantStored("s1 open via fetch")
 }
 
-func TestATriggerWithoutNewsIsLookedAtAgain(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 approved", "s1 approved", "s1 approved", "s1 approved")
+func TestATriggerWithoutAResultIsPolledAgain(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 approved", "s1 approved", "s1 approved", "s1 approved")
 	trigger := kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: kycbridge.NoTrigger}
 	if timer := r.work(trigger); timer == nil || timer.Trigger != "" {
 		t.Fatalf("timer %+v after a trigger that news followed", timer)
@@ -258,16 +258,16 @@ func TestATriggerWithoutNewsIsLookedAtAgain(t *testing.T) {
 		t.Errorf("timer %+v after the last look", timer)
 	}
 	r.wantStored("s1 approved via fetch")
-	if got := strings.Join(r.looks, " "); got != "news unchanged unchanged unchanged" {
+	if got := strings.Join(r.outcomes, " "); got != "news unchanged unchanged unchanged" {
 		t.Errorf("looks %s", got)
 	}
 }
 
 // TestAWordIsFollowedUntilTheSessionEnds: what only a callback tells is kept until the body that it
 // belongs to can be had.
-func TestAWordIsFollowedUntilTheSessionEnds(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 open", "s1 open", "s1 approved")
+func TestATriggerWordIsKeptUntilTheEnd(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 open", "s1 open", "s1 approved")
 	w := kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: "Checker Approved", TriggeredAt: r.now}
 	for range 2 {
 		w = *r.work(w)
@@ -282,9 +282,9 @@ func TestAWordIsFollowedUntilTheSessionEnds(t *testing.T) {
 	r.wantStored("s1 open via fetch", "s1 approved via fetch")
 }
 
-func TestATriggerWithAWordIsNewsEvenIfTheBodyIsNot(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 review", "s1 review", "s1 review", "s1 review")
+func TestATriggerWordMakesABodyNew(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 review", "s1 review", "s1 review", "s1 review")
 	r.work(r.watch())
 	word := func(word string, at time.Duration) kycbridge.Watch {
 		return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: word, TriggeredAt: r.now.Add(at)}
@@ -299,20 +299,20 @@ func TestATriggerWithAWordIsNewsEvenIfTheBodyIsNot(t *testing.T) {
 
 // TestATimerKeepsTheTriggerThatALookHasMet: a look that was under way when a trigger failed does not
 // replace the trigger's timer by its own.
-func TestATimerKeepsTheTriggerThatALookHasMet(t *testing.T) {
-	r := newRoom(t)
+func TestATimerKeepsAConcurrentTrigger(t *testing.T) {
+	r := newPollFixture(t)
 	r.fails(kycbridge.ProviderUnavailable, 0)
 	r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: "Checker Rejected", TriggeredAt: r.now})
-	r.says("s1 review")
+	r.answer("s1 review")
 	if timer := r.work(r.watch()); timer == nil || timer.Trigger != "Checker Rejected" {
 		t.Errorf("timer %+v", timer)
 	}
 }
 
 // TestAnAnswerThatCallbacksHaveOvertakenIsANewFact: the same result as before a callback took it back.
-func TestAnAnswerThatCallbacksHaveOvertakenIsANewFact(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 approved", "s1 approved")
+func TestAnAnswerAfterACallbackIsANewFact(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 approved", "s1 approved")
 	r.work(r.watch())
 	r.clear()
 	r.state = &event.Data{Status: event.StatusRequiresInput, Decision: event.Decision{Outcome: event.OutcomeResubmit}}
@@ -320,9 +320,9 @@ func TestAnAnswerThatCallbacksHaveOvertakenIsANewFact(t *testing.T) {
 	r.wantStored("s1 approved via poll", "s1 approved via fetch")
 }
 
-func TestWhatWasDueBeforeIsNotWorkedTwice(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 open")
+func TestARedeliveredDueWatchIsSkipped(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 open")
 	r.work(r.watch())
 	if err := r.poller.Work(t.Context(), r.watch(), true); err != nil {
 		t.Fatal(err)
@@ -332,9 +332,9 @@ func TestWhatWasDueBeforeIsNotWorkedTwice(t *testing.T) {
 	}
 }
 
-func TestABodyInQuarantineEndsNothing(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 broken approved", "s1 broken approved")
+func TestAQuarantinedBodyEndsNothing(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 broken approved", "s1 broken approved")
 	timer := r.work(r.watch())
 	if timer == nil {
 		t.Fatal("an approval that nobody will publish ended the watch")
@@ -345,18 +345,18 @@ func TestABodyInQuarantineEndsNothing(t *testing.T) {
 	r.wantStored()
 }
 
-func TestABodyAboutAnotherSessionIsNotBelieved(t *testing.T) {
-	r := newRoom(t)
-	r.says("s2 approved")
+func TestABodyOfAnotherSessionIsQuarantined(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s2 approved")
 	if timer := r.work(r.watch()); timer == nil {
 		t.Error("the end of another session ended the watch")
 	}
 	r.wantStored()
 }
 
-func TestTheDeadlineEndsWhatTheProviderDoesNot(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 open", "s1 open", "s1 open")
+func TestTheDeadlineEndsASession(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 open", "s1 open", "s1 open")
 	w := *r.work(r.watch())
 	r.now = w.Deadline.Add(-time.Second)
 	w = *r.work(w)
@@ -371,24 +371,24 @@ func TestTheDeadlineEndsWhatTheProviderDoesNot(t *testing.T) {
 	r.wantStored("s1 open via poll", "deadline via deadline")
 }
 
-func TestAReviewOutlivesTheDeadline(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 review", "s1 review", "s1 review")
+func TestAReviewExtendsTheDeadline(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 review", "s1 review", "s1 review")
 	w := *r.work(r.watch())
 	r.now = w.Deadline.Add(time.Second)
 	w = *r.work(w)
 	if !w.Deadline.After(r.now) {
 		t.Error("no new deadline")
 	}
-	r.now = w.Since.Add(reviewPatience + time.Hour)
+	r.now = w.Since.Add(reviewExtension + time.Hour)
 	if err := r.poller.Work(t.Context(), w, false); err != nil {
 		t.Fatal(err)
 	}
 	r.wantStored("s1 review via poll", "deadline via deadline")
 }
 
-func TestASessionThatNobodyKnowsEnds(t *testing.T) {
-	r := newRoom(t)
+func TestAnUnknownSessionEnds(t *testing.T) {
+	r := newPollFixture(t)
 	for range 5 {
 		r.fails(kycbridge.ProviderNotFound, 0)
 	}
@@ -396,7 +396,7 @@ func TestASessionThatNobodyKnowsEnds(t *testing.T) {
 	for range 2 {
 		w = *r.work(w)
 	}
-	r.says("s1 open")
+	r.answer("s1 open")
 	r.answers = append(r.answers[3:], r.answers[:3]...)
 	if w = *r.work(w); w.Missing != 0 {
 		t.Errorf("missing %d after an answer", w.Missing)
@@ -410,8 +410,8 @@ func TestASessionThatNobodyKnowsEnds(t *testing.T) {
 	r.wantStored("s1 open via poll", "unknown via fetch")
 }
 
-func TestFailuresAreWaitedFor(t *testing.T) {
-	r := newRoom(t)
+func TestFailuresDelayThePoll(t *testing.T) {
+	r := newPollFixture(t)
 	for _, kind := range []kycbridge.ProviderErrorKind{kycbridge.ProviderUnavailable, kycbridge.ProviderUnreachable, kycbridge.ProviderMalformed, kycbridge.ProviderCredentials, kycbridge.ProviderForbidden, kycbridge.ProviderInvalid} {
 		r.fails(kind, 0)
 	}
@@ -435,18 +435,18 @@ func TestFailuresAreWaitedFor(t *testing.T) {
 		t.Error("given up though nobody knows how it ended")
 	}
 	r.fails(kycbridge.ProviderUnavailable, 0)
-	r.now = w.Deadline.Add(outagePatience + time.Minute)
+	r.now = w.Deadline.Add(outageExtension + time.Minute)
 	if err := r.poller.Work(t.Context(), w, false); err != nil {
 		t.Fatal(err)
 	}
 	r.wantStored("deadline via deadline")
 }
 
-func TestAnOutageEndsNothingThatLiesWithTheProvider(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 review")
+func TestAnOutageEndsNoReview(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 review")
 	w := *r.work(r.watch())
-	r.now = w.Deadline.Add(outagePatience + time.Hour)
+	r.now = w.Deadline.Add(outageExtension + time.Hour)
 	r.fails(kycbridge.ProviderUnavailable, 0)
 	w = *r.work(w)
 	w.Status = event.StatusInProgress
@@ -455,8 +455,8 @@ func TestAnOutageEndsNothingThatLiesWithTheProvider(t *testing.T) {
 	r.wantStored("s1 review via poll")
 }
 
-func TestAWatchIsDurableBeforeItIsAnswered(t *testing.T) {
-	r := newRoom(t)
+func TestAWatchIsDurableBeforeTheAnswer(t *testing.T) {
+	r := newPollFixture(t)
 	account := r.poller.Accounts[kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}]
 	id, err := r.poller.Watch(t.Context(), account, kycbridge.WatchRequest{Reference: "S1", ExternalReference: "ref-1"})
 	if err != nil || id != r.watch().Key().VerificationID {
@@ -480,8 +480,8 @@ func TestAWatchIsDurableBeforeItIsAnswered(t *testing.T) {
 
 // TestWhatIsHandedInIsLookedAfterSoon: a step brings the next look forward; a verification that nobody
 // watches is watched from then on.
-func TestWhatIsHandedInIsLookedAfterSoon(t *testing.T) {
-	submitted := func(r *room) *kycbridge.Watch {
+func TestASubmissionIsPolledSoon(t *testing.T) {
+	submitted := func(r *pollFixture) *kycbridge.Watch {
 		t.Helper()
 		account := r.poller.Accounts[kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}]
 		if err := r.poller.Submitted(t.Context(), account, "S1"); err != nil {
@@ -494,8 +494,8 @@ func TestWhatIsHandedInIsLookedAfterSoon(t *testing.T) {
 		return timer
 	}
 	t.Run("of a watched one", func(t *testing.T) {
-		r := newRoom(t)
-		r.says("s1 open", "s1 other")
+		r := newPollFixture(t)
+		r.answer("s1 open", "s1 other")
 		before := r.work(r.watch())
 		timer := submitted(r)
 		if !timer.LookBy.Equal(r.now.Add(submitPause)) || timer.Seen["session"] != before.Seen["session"] || !timer.Deadline.Equal(before.Deadline) || timer.Status != before.Status {
@@ -508,15 +508,15 @@ func TestWhatIsHandedInIsLookedAfterSoon(t *testing.T) {
 		r.wantStored("s1 open via poll", "s1 other via poll")
 	})
 	t.Run("of one that nobody knows", func(t *testing.T) {
-		r := newRoom(t)
+		r := newPollFixture(t)
 		if timer := submitted(r); !timer.Deadline.Equal(r.now.Add(time.Hour)) {
 			t.Errorf("timer %+v", timer)
 		}
 		r.wantStored("watched via start")
 	})
 	t.Run("of one that has ended", func(t *testing.T) {
-		r := newRoom(t)
-		r.says("s1 open", "s1 approved")
+		r := newPollFixture(t)
+		r.answer("s1 open", "s1 approved")
 		w := *r.work(r.watch())
 		r.state = &event.Data{Status: event.StatusExpired}
 		r.clear()
@@ -529,7 +529,7 @@ func TestWhatIsHandedInIsLookedAfterSoon(t *testing.T) {
 		r.wantStored("s1 open via poll", "s1 approved via poll")
 	})
 	t.Run("of one that is being looked at", func(t *testing.T) {
-		r := newRoom(t)
+		r := newPollFixture(t)
 		r.state = &event.Data{Status: event.StatusInProgress}
 		r.answers = append(r.answers, func() ([]kycbridge.Fetched, error) {
 			submitted(r)
@@ -553,7 +553,7 @@ func TestIntervals(t *testing.T) {
 	if got := p.interval(kycbridge.Observation{Status: event.StatusInReview}); got != time.Hour {
 		t.Error(got)
 	}
-	own := p.Over(Policy{Interval: 5 * time.Minute, Intervals: map[string]time.Duration{"waiting": time.Second}})
+	own := p.OverriddenBy(Policy{Interval: 5 * time.Minute, Intervals: map[string]time.Duration{"waiting": time.Second}})
 	if own.interval(kycbridge.Observation{ProviderStatus: map[string]any{"s": "kyc_request_accepted"}}) != 5*time.Minute || own.Intervals["waiting"] != time.Second {
 		t.Errorf("%+v", own)
 	}

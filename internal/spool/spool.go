@@ -80,12 +80,12 @@ func Read(r io.Reader, limits Limits) (*Text, error) {
 type splitter struct {
 	limits   Limits
 	store    *store
-	rest     bytes.Buffer // what is not put aside
-	reserved int          // of memory, for rest
-	inside   bool         // a string
-	escaped  bool         // the byte before was a backslash
-	begin    int          // of the string, in rest
-	aside    *aside       // the string that is being put aside; nil: none
+	rest     bytes.Buffer   // what is not put aside
+	reserved int            // of memory, for rest
+	inside   bool           // a string
+	escaped  bool           // the byte before was a backslash
+	begin    int            // of the string, in rest
+	current  *spooledString // the string that is being put aside; nil: none
 
 	files  []kycbridge.File
 	others []string
@@ -123,8 +123,8 @@ func (s *splitter) quote() {
 
 // put takes text that lies within one string, or outside of any, but for a quote at its beginning.
 func (s *splitter) put(text []byte) error {
-	if s.aside != nil {
-		return s.aside.put(text)
+	if s.current != nil {
+		return s.current.put(text)
 	}
 	if err := s.reserve(len(text)); err != nil {
 		return err
@@ -133,10 +133,10 @@ func (s *splitter) put(text []byte) error {
 	if !s.inside || s.rest.Len()-s.begin <= longest {
 		return nil
 	}
-	s.aside = newAside(s.store)
+	s.current = newSpooledString(s.store)
 	long := bytes.Clone(s.rest.Bytes()[s.begin:])
 	s.rest.Truncate(s.begin)
-	return s.aside.put(long)
+	return s.current.put(long)
 }
 
 // reserve makes sure that n bytes more may be held.
@@ -158,22 +158,22 @@ func (s *splitter) reserve(n int) error {
 
 // settle puts the mark where the string was that has ended.
 func (s *splitter) settle() {
-	if s.aside == nil {
+	if s.current == nil {
 		return
 	}
-	file, is := s.aside.end()
+	file, is := s.current.end()
 	s.rest.WriteString(file.Mark)
 	if is {
 		s.files = append(s.files, file)
 	} else {
 		s.others = append(s.others, file.Mark)
 	}
-	s.aside = nil
+	s.current = nil
 }
 
-// aside is one string on its way into the store, without the escapes that JSON may write for its
+// spooledString is one string on its way into the store, without the escapes that JSON may write for its
 // characters.
-type aside struct {
+type spooledString struct {
 	store   *store
 	first   int64 // where it begins there
 	digest  hash.Hash
@@ -183,12 +183,12 @@ type aside struct {
 	plain   []byte
 }
 
-func newAside(s *store) *aside {
-	return &aside{store: s, first: s.size, digest: sha256.New(), plain: make([]byte, 0, chunk)}
+func newSpooledString(s *store) *spooledString {
+	return &spooledString{store: s, first: s.size, digest: sha256.New(), plain: make([]byte, 0, chunk)}
 }
 
 // put takes the next part of the string as the text has it.
-func (a *aside) put(text []byte) error {
+func (a *spooledString) put(text []byte) error {
 	for _, c := range text {
 		switch {
 		case len(a.escape) > 0:
@@ -208,7 +208,7 @@ func (a *aside) put(text []byte) error {
 }
 
 // unescape goes on with an escape. Writers escape the slash of base64, and some the plus.
-func (a *aside) unescape(c byte) {
+func (a *spooledString) unescape(c byte) {
 	a.escape = append(a.escape, c)
 	switch {
 	case len(a.escape) == 2 && c == '/':
@@ -229,7 +229,7 @@ func (a *aside) unescape(c byte) {
 }
 
 // add takes one character of the string itself.
-func (a *aside) add(c byte) {
+func (a *spooledString) add(c byte) {
 	switch {
 	case c == '=':
 		a.padding++
@@ -248,7 +248,7 @@ func inAlphabet(c byte) bool {
 	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/'
 }
 
-func (a *aside) flush() error {
+func (a *spooledString) flush() error {
 	if a.other {
 		a.plain = a.plain[:0]
 		return nil
@@ -260,7 +260,7 @@ func (a *aside) flush() error {
 }
 
 // end is the file that the string is, and whether it is one. Equal strings have equal marks.
-func (a *aside) end() (kycbridge.File, bool) {
+func (a *spooledString) end() (kycbridge.File, bool) {
 	if a.other || len(a.escape) > 0 {
 		return kycbridge.File{Mark: mark("!", a.digest)}, false
 	}

@@ -59,7 +59,7 @@ func encoded(size int, seed uint64) string {
 
 // TestLongStringsArePutAside: what is left is small, every file is what stood there, and putting them
 // back makes the same document, however the text comes in.
-func TestLongStringsArePutAside(t *testing.T) {
+func TestLongStringsAreSpooled(t *testing.T) {
 	long, longer := encoded(longest+4, 1), encoded(3<<20, 2)
 	escaped := strings.NewReplacer("/", `\/`, "+", `\u002B`, "A", `\u0041`).Replace(longer)
 	for name, tt := range map[string]struct {
@@ -103,7 +103,7 @@ func TestLongStringsArePutAside(t *testing.T) {
 }
 
 // TestWhatIsNoBase64: a long string of another kind is not kept, and its mark is no base64 either.
-func TestWhatIsNoBase64(t *testing.T) {
+func TestOtherLongStrings(t *testing.T) {
 	long := encoded(longest+4, 1)
 	for name, s := range map[string]string{
 		"words":            strings.Repeat("words ", longest),
@@ -132,7 +132,7 @@ func TestWhatIsNoBase64(t *testing.T) {
 
 // TestMarksAreOfWhatTheyStandFor: the same string has the same mark in another text, so that a request
 // that is repeated is known again; another one has another.
-func TestMarksAreOfWhatTheyStandFor(t *testing.T) {
+func TestMarksIdentifyContent(t *testing.T) {
 	long := encoded(longest+4, 1)
 	mark := func(s string) string {
 		return read(t, strings.NewReader(`["`+s+`"]`), limits(t)).Files[0].Mark
@@ -143,7 +143,7 @@ func TestMarksAreOfWhatTheyStandFor(t *testing.T) {
 }
 
 // TestWhatIsPutAsideIsNobodys: the file has no name, and what stands in it is not what was put in.
-func TestWhatIsPutAsideIsNobodys(t *testing.T) {
+func TestTheFileIsUnnamedAndEncrypted(t *testing.T) {
 	l := limits(t)
 	long := strings.Repeat("QUJD", 1<<20)
 	text := read(t, strings.NewReader(`["`+long+`"]`), l)

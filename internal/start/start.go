@@ -38,8 +38,8 @@ type Starter struct {
 }
 
 const (
-	storePatience = 20 * time.Second // for writing down what the provider has made already
-	storePause    = 250 * time.Millisecond
+	storeTimeout = 20 * time.Second // for writing down what the provider has made already
+	storePause   = 250 * time.Millisecond
 )
 
 // Start makes a verification at the provider of a. With a key, a repeated start returns the first
@@ -63,10 +63,10 @@ func (s *Starter) Start(ctx context.Context, a *kycbridge.Account, r kycbridge.S
 	s.address(a, &r)
 	started, err := a.API.Start(ctx, r)
 	// From here on somebody else's leaving must not leave anything half done.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storePatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	if err != nil {
-		if key != "" && certainlyNot(err) {
+		if key != "" && isCertainlyUnsent(err) {
 			_ = s.Receipts.Release(ctx, at, key) // else the key stays pending until it is forgotten
 		}
 		return kycbridge.StartReceipt{}, err
@@ -80,9 +80,9 @@ func (s *Starter) Submit(ctx context.Context, a *kycbridge.Account, reference st
 	if err := send(ctx); err != nil || a.API.Fetch == nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storePatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	err := persist(ctx, func() error { return s.Watcher.Submitted(ctx, a, reference) })
+	err := retryUntilStored(ctx, func() error { return s.Watcher.Submitted(ctx, a, reference) })
 	if err != nil {
 		receipt := kycbridge.StartReceipt{Reference: reference, VerificationID: event.VerificationID(a.Provider.Name, a.Name, a.Provider.Canonical(reference))}
 		return &kycbridge.UnwatchedError{Receipt: receipt, Err: err}
@@ -106,7 +106,7 @@ func (s *Starter) keep(ctx context.Context, a *kycbridge.Account, at kycbridge.A
 		VerificationID: event.VerificationID(at.Provider, at.Account, a.Provider.Canonical(started.Reference)),
 		Reference:      started.Reference, URL: started.URL, ExpiresAt: event.Instant(started.ExpiresAt),
 	}
-	err := persist(ctx, func() error {
+	err := retryUntilStored(ctx, func() error {
 		_, err := s.Watcher.Started(ctx, a, started, externalReference)
 		return err
 	})
@@ -115,13 +115,13 @@ func (s *Starter) keep(ctx context.Context, a *kycbridge.Account, at kycbridge.A
 	}
 	if key != "" {
 		// Where this fails the key stays pending: a repeated start is refused and not made again.
-		_ = persist(ctx, func() error { return s.Receipts.Complete(ctx, at, key, fingerprint, receipt) })
+		_ = retryUntilStored(ctx, func() error { return s.Receipts.Complete(ctx, at, key, fingerprint, receipt) })
 	}
 	return receipt, nil
 }
 
-// certainlyNot reports whether a failed start has made nothing.
-func certainlyNot(err error) bool {
+// isCertainlyUnsent reports whether a failed start has made nothing.
+func isCertainlyUnsent(err error) bool {
 	var e *kycbridge.ProviderError
 	if !errors.As(err, &e) {
 		return false
@@ -134,8 +134,8 @@ func certainlyNot(err error) bool {
 	return !e.Sent
 }
 
-// persist tries until it is done or ctx ends: the provider has acted, and only we know.
-func persist(ctx context.Context, try func() error) error {
+// retryUntilStored tries until it is done or ctx ends: the provider has acted, and only we know.
+func retryUntilStored(ctx context.Context, try func() error) error {
 	for {
 		err := try()
 		if err == nil {
