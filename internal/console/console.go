@@ -1,8 +1,9 @@
-// Package console is the face for operators in a browser: what became of a verification, why a callback was
-// quarantined or refused, what a replay would do, what happens now, and whether everything is accounted for.
-//
-// Pages are rendered here and work without script; one module of ours adds the live view. Nothing is fetched
-// from another host. Values about a person are masked unless somebody says why they want to see them, which
+// Package console is the operators' web interface: the history of a verification, why a callback was
+// quarantined or refused, the effect of a replay, live activity, and whether every payload is accounted
+// for.
+// Pages are rendered on the server and work without script; one script module adds the live view. Nothing
+// is loaded from another host. Personal values are masked unless an operator states a reason, which is
+// logged. Every page reads a limited part of the store.
 // is logged. Every page reads a bounded part of the store, however much is stored.
 package console
 
@@ -24,28 +25,28 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// Prefix is where all pages but the entrance at / lie.
+// Prefix is the path of all pages except the redirect at /.
 const Prefix = "/console/"
 
-// Listener tells of events as they are published, until ctx ends.
+// Listener passes events as they are published, until ctx ends.
 type Listener interface {
 	Listen(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(n int)) error
 }
 
-// Account is an account as it is configured, without its secrets.
+// Account is a configured account, without its secrets.
 type Account struct {
 	Provider    string
 	Name        string
 	Environment string
-	Address     string   // what the provider is given as callback URL; without public_url only the path
-	Credentials []string // kinds that admit a callback
-	API         bool     // the provider can be asked
-	Limit       string   // of calls, in words
+	Address     string   // the callback URL for the provider; without public_url only the path
+	Credentials []string // accepted kinds of callback credentials
+	API         bool     // the provider can be polled
+	Limit       string   // of calls, as text
 }
 
-// Options say what the console shows.
+// Options configure the console.
 type Options struct {
-	Tokens   func() []string // that are valid now; none: nobody can sign in
+	Tokens   func() []string // the valid tokens; none: sign-in is not possible
 	Accounts []Account
 	Archive  func() (*archive.Archive, error) // the error wraps kycbridge.ErrUnavailable
 	Listener Listener
@@ -55,7 +56,7 @@ type Options struct {
 	Now      func() time.Time // nil: time.Now
 }
 
-// Console is the face. It is an http.Handler for / and everything below Prefix.
+// Console is the web interface. It is an http.Handler for / and everything below Prefix.
 type Console struct {
 	Options
 	sessions   sessions
@@ -63,14 +64,14 @@ type Console struct {
 	report     reports
 	pages      pages
 	mux        http.Handler
-	background context.Context // of what goes on behind the pages
+	background context.Context // the context of background work
 	end        context.CancelFunc
 }
 
 //go:embed templates/*.html assets/*
 var files embed.FS
 
-// New makes a console. Close ends what it does in the background.
+// New creates a console. Close ends its background work.
 func New(o Options) *Console {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -90,9 +91,9 @@ func New(o Options) *Console {
 	return c
 }
 
-// Close ends live views and a report that is being made.
+// Close ends live views and a running report.
 func (c *Console) Close() {
-	c.report.mu.Lock() // nothing begins between the end and the wait for it
+	c.report.mu.Lock() // nothing starts between the cancellation and the wait
 	c.live.mu.Lock()
 	c.end()
 	c.live.mu.Unlock()
@@ -107,7 +108,7 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mux.ServeHTTP(w, r)
 }
 
-// setSecurityHeaders sets what every answer says to browsers.
+// setSecurityHeaders sets the security headers of every response.
 func setSecurityHeaders(h http.Header) {
 	h.Set(
 		"Content-Security-Policy",
@@ -155,7 +156,7 @@ func (c *Console) routes() http.Handler {
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
-// visit is one request of somebody who is signed in.
+// visit is one request of a signed-in operator.
 type visit struct {
 	*session
 	w http.ResponseWriter
@@ -184,7 +185,7 @@ const (
 	replayTimeout = 2 * time.Minute // for a replay of many
 )
 
-// change is a request that changes something or reveals something: it carries the session's token of forms.
+// change is a request that changes or reveals something: it requires the session's form token.
 func (c *Console) change(do work) http.HandlerFunc {
 	return c.view(func(v visit) error {
 		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
@@ -199,29 +200,29 @@ func (c *Console) change(do work) http.HandlerFunc {
 	})
 }
 
-// extendDeadlines lets a request last longer than the server allows the short ones; zero: without end. A server that
-// cannot tell keeps to its own times.
+// extendDeadlines gives a request more time than the server's defaults; zero: no limit. A server without
+// deadlines keeps its own limits.
 func extendDeadlines(w http.ResponseWriter, until time.Time) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(until) // it would end the request's context
 	_ = control.SetWriteDeadline(until)
 }
 
-// errForm is a form that this session has not been given.
+// errForm means that a form does not belong to this session.
 var errForm = errors.New("form is not of this session")
 
-// errInput is a form that cannot be meant; its text is shown.
+// errInput is an invalid form; its text is shown.
 type errInput string
 
 func (e errInput) Error() string { return string(e) }
 
-// failure is what a page says of an error.
+// failure is the message of an error page.
 type failure struct {
 	status        int
 	title, advice string
 }
 
-// failureOf turns an error into words that say what to do. What it does not know is a fault of ours.
+// failureOf converts an error to a message with a remedy. An unknown error is an internal fault.
 func failureOf(err error) failure {
 	var input errInput
 	switch {
@@ -256,7 +257,7 @@ func failureOf(err error) failure {
 // fail answers an error with a page.
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, s *session, err error) {
 	if r.Context().Err() != nil {
-		return // nobody waits for the answer
+		return // the client has disconnected
 	}
 	f := failureOf(err)
 	if f.status >= http.StatusInternalServerError {
@@ -265,7 +266,7 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, s *session, err e
 	c.render(w, s, f.status, "failure", f.title, f.advice)
 }
 
-// redirectToFirstPage leads to the first page.
+// redirectToFirstPage redirects to the first page.
 func (c *Console) redirectToFirstPage(w http.ResponseWriter, r *http.Request) {
 	to := "/console/sign-in"
 	if c.session(r) != nil {
@@ -274,7 +275,7 @@ func (c *Console) redirectToFirstPage(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// asset serves a file of the console. Its address carries its digest, so that browsers may keep it.
+// asset serves a file of the console. Its address contains its digest, so that browsers may cache it.
 func (c *Console) asset(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	body, err := files.ReadFile("assets/" + name)
@@ -295,7 +296,7 @@ func (c *Console) asset(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// Digest is of all templates and assets: it tells whether pictures are of today's pages.
+// Digest is the digest of all templates and assets: it shows whether pictures are of the current pages.
 func Digest() string {
 	sum := sha256.New()
 	_ = fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {

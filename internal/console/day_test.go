@@ -10,7 +10,7 @@ import (
 	"kycbridge/event"
 )
 
-// TestDay: what was seen is told for a day, by account, and not longer.
+// TestDay: activity is shown for a day, by account, and not longer.
 func TestDay(t *testing.T) {
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	d := NewDay(func() time.Time { return now })
@@ -50,7 +50,7 @@ func TestDay(t *testing.T) {
 	}
 }
 
-// TestDayIsBounded: whatever comes, a day takes no more than its bounds.
+// TestDayIsBounded: the memory of a day is limited for any input.
 func TestDayIsBounded(t *testing.T) {
 	d := NewDay(nil)
 	for n := range 10_000 {
@@ -77,7 +77,7 @@ func TestVisible(t *testing.T) {
 	}
 }
 
-// BenchmarkDay is what a callback costs while nobody looks on.
+// BenchmarkDay is the cost of a callback without viewers.
 func BenchmarkDay(b *testing.B) {
 	d := NewDay(nil)
 	key := kycbridge.AccountKey{Provider: "ondato", Account: "acme"}

@@ -15,8 +15,8 @@ import (
 	"kycbridge/event"
 )
 
-// TestStalledViewIsBounded: whoever reads nothing is told later how much was passed over, and costs no more
-// memory than its bound.
+// TestStalledViewIsBounded: a view that reads nothing receives the number of dropped rows later, and its
+// memory is limited.
 func TestStalledViewIsBounded(t *testing.T) {
 	f := newConsoleFixture(t, "token-a")
 	v := &viewing{news: make(chan struct{}, 1)}
@@ -40,7 +40,7 @@ func TestStalledViewIsBounded(t *testing.T) {
 	}
 }
 
-// TestRoomForViews: there are never more views than the bound, and one that leaves makes room.
+// TestViewsAreLimited: the number of views never exceeds the limit, and a closed one makes room.
 func TestViewsAreLimited(t *testing.T) {
 	f := newConsoleFixture(t, "token-a")
 	all := make([]*viewing, maxViewers)
@@ -72,7 +72,7 @@ func TestViewWants(t *testing.T) {
 	}
 }
 
-// countingListener is a listener that counts how many subscriptions there are.
+// countingListener is a listener that counts its subscriptions.
 type countingListener struct{ n atomic.Int32 }
 
 func (q *countingListener) Listen(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(int)) error {
@@ -93,8 +93,8 @@ func (q *countingListener) Listen(ctx context.Context, each func(kycbridge.Publi
 	return nil
 }
 
-// TestStream reads a live view over HTTP: events are heard only while it is open, and it ends when the token
-// is withdrawn.
+// TestStream reads a live view over HTTP: the subscription to events exists only while it is open, and it
+// ends when the token is revoked.
 func TestStream(t *testing.T) {
 	q := &countingListener{}
 	var tokens atomic.Pointer[[]string]
@@ -132,7 +132,7 @@ func TestStream(t *testing.T) {
 				t.Errorf("%s: %v, %d subscriptions", data, err, q.n.Load())
 			}
 			rows, passed = rows+len(m.Rows), passed+m.Passed
-			tokens.Store(&[]string{"token-b"}) // withdrawn
+			tokens.Store(&[]string{"token-b"}) // revoked
 		}
 	}
 	if name != "ended" || rows != 1 || passed != 7 {

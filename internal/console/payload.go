@@ -25,9 +25,9 @@ type payloadView struct {
 	Group    string // address of its group; "": it has none
 	Key      kycbridge.Key
 	Fate     archive.HistoryPayload
-	Preview  *archive.Admission // of what is quarantined or refused
+	Preview  *archive.Admission // of a quarantined or refused one
 	Mapped   *eventView
-	JSON     string // of what the mapping makes of it
+	JSON     string // of the mapping's result
 	Origins  []origin
 	Revealed bool
 }
@@ -78,7 +78,7 @@ func (c *Console) payload(v visit) error {
 	return c.show(v, "payload", "Payload", view)
 }
 
-// revealPayload shows everything once, and logs who asked and why.
+// revealPayload shows all values once, and logs the session and the reason.
 func (c *Console) revealPayload(v visit) error {
 	why, err := reason(v)
 	if err != nil {
@@ -93,7 +93,7 @@ func (c *Console) revealPayload(v visit) error {
 	return c.show(v, "payload", "Payload", view)
 }
 
-// admitOne replays one payload, and leads to the verification that it is of.
+// admitOne replays one payload, and redirects to its verification.
 func (c *Console) admitOne(v visit) error {
 	a, err := c.Archive()
 	if err != nil {
@@ -126,7 +126,7 @@ func (c *Console) admitOne(v visit) error {
 	return nil
 }
 
-// waitProcessed waits a moment for the payload to be worked, so that the page it leads to shows what came of it.
+// waitProcessed waits briefly until the payload is processed, so that the next page shows the result.
 func (c *Console) waitProcessed(ctx context.Context, a *archive.Archive, done archive.Replayed) {
 	k := kycbridge.Key{Provider: done.Provider, Account: done.Account, VerificationID: done.VerificationID}
 	const tries, pause = 20, 50 * time.Millisecond

@@ -13,13 +13,13 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// reportPace is how many payloads a second a report reads, so that callbacks do not wait for it.
+// reportPace limits the payloads that a report reads per second, so that callbacks are not delayed.
 const reportPace = 20_000
 
-// reports make the account of everything, one at a time, and keep the last one.
+// reports builds reports, one at a time, and keeps the last one.
 type reports struct {
 	running sync.WaitGroup
-	done    atomic.Int64 // payloads that were looked at so far
+	done    atomic.Int64 // payloads examined so far
 
 	mu     sync.Mutex
 	busy   bool
@@ -29,7 +29,7 @@ type reports struct {
 	failed bool
 }
 
-// reportView is the account of everything and the last day.
+// reportView is the report and the charts of the last day.
 type reportView struct {
 	Busy   bool
 	Done   int64
@@ -42,7 +42,7 @@ type reportView struct {
 	Charts []chart
 }
 
-// maxReportRows bounds the rows of the report, and the losses, that a page shows.
+// maxReportRows limits the rows of the report, and the losses, on a page.
 const maxReportRows = 100
 
 func (c *Console) reportPage(v visit) error {
@@ -59,7 +59,7 @@ func (c *Console) reportPage(v visit) error {
 	return c.show(v, "report", "Report", view)
 }
 
-// charts are those of the last day over all accounts.
+// charts are the charts of the last day over all accounts.
 func (d *Day) charts() []chart {
 	now := d.now()
 	d.mu.Lock()
@@ -75,7 +75,7 @@ func (d *Day) charts() []chart {
 	}
 }
 
-// startReport begins a report behind the page; a second one waits for nobody and begins nothing.
+// startReport starts a report in the background; a second request is ignored while one runs.
 func (c *Console) startReport(v visit) error {
 	a, err := c.Archive()
 	if err != nil {
@@ -97,7 +97,7 @@ func (c *Console) startReport(v visit) error {
 	return nil
 }
 
-// account makes the report and keeps it.
+// account builds the report and keeps it.
 func (c *Console) account(a *archive.Archive) {
 	began := c.Now()
 	report, err := a.Account(c.background, archive.Filter{}, limitRate(c.background, &c.report.done))
@@ -116,7 +116,7 @@ func (c *Console) account(a *archive.Archive) {
 	r.last, r.at, r.took = &report, c.Now(), c.Now().Sub(began)
 }
 
-// limitRate counts what was done, and holds a reading back to reportPace.
+// limitRate counts progress, and limits the read rate to reportPace.
 func limitRate(ctx context.Context, done *atomic.Int64) func(int) {
 	began := time.Now()
 	return func(n int) {
@@ -138,5 +138,5 @@ func (v reportView) Verdict() string {
 	return v.Report.Verdict()
 }
 
-// Sequence is how far a report has come, in words.
+// Sequence is the progress of a report, as text.
 func (v reportView) Sequence() string { return fmt.Sprintf("%d payloads looked at so far", v.Done) }

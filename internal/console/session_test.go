@@ -12,7 +12,7 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// consoleFixture is a console without a store behind it, whose tokens and clock can be changed.
+// consoleFixture is a console without a store, with configurable tokens and clock.
 type consoleFixture struct {
 	*Console
 	tokens []string
@@ -138,8 +138,8 @@ func TestSignInNeedsAValidToken(t *testing.T) {
 	}
 }
 
-// TestChangesWantTheFormOfTheSession: every route that changes or reveals something refuses what another site,
-// or another session, has made the browser send.
+// TestChangesNeedTheSessionsForm: every route that changes or reveals something refuses forms of another
+// site, or of another session.
 func TestChangesNeedTheSessionsForm(t *testing.T) {
 	f := newConsoleFixture(t, "token-a")
 	mine, other := f.signIn(t, "token-a"), f.signIn(t, "token-a")
@@ -184,7 +184,7 @@ func TestChangesNeedTheSessionsForm(t *testing.T) {
 	}
 }
 
-// TestEveryAnswerIsHardened: pages, failures, redirects and assets.
+// TestSecurityHeaders: pages, failures, redirects and assets.
 func TestSecurityHeaders(t *testing.T) {
 	f := newConsoleFixture(t, "token-a")
 	cookie := f.signIn(t, "token-a")
@@ -216,7 +216,7 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
-// TestFingerprint: tokens are told apart in the log, and none can be used from there.
+// TestFingerprint: tokens are distinguishable in the log, and cannot be derived from it.
 func TestFingerprint(t *testing.T) {
 	a, b := Fingerprint("one secret"), Fingerprint("another secret")
 	if a == b || strings.Contains(a, "secret") || len(a) != len("token-")+8 {

@@ -17,13 +17,14 @@ import (
 	"kycbridge/publisher"
 )
 
-// pollFixture is a poller on a real store, with a provider that answers as the test says and a clock of its own.
+// pollFixture is a poller on a real store, with a provider that answers as configured and a clock of its
+// own.
 type pollFixture struct {
 	t      *testing.T
 	store  *publisher.Store
 	poller *Poller
 	intake *kycbridge.Intake
-	state  *event.Data // what the bus tells
+	state  *event.Data // the published state
 
 	mu       sync.Mutex
 	now      time.Time
@@ -32,7 +33,7 @@ type pollFixture struct {
 	outcomes []string
 }
 
-// statuses are what the test's provider says, with what its mapping makes of it.
+// statuses are the answers of the test's provider, with their observations.
 var statuses = map[string]kycbridge.Observation{
 	"open":     {Effect: kycbridge.EffectProgress, Status: event.StatusInProgress},
 	"other":    {Effect: kycbridge.EffectProgress, Status: event.StatusInProgress},
@@ -95,7 +96,7 @@ func newPollFixture(t *testing.T) *pollFixture {
 	return r
 }
 
-// fetch gives the next answer.
+// fetch returns the next answer.
 func (r *pollFixture) fetch(_ context.Context, q kycbridge.Query) ([]kycbridge.Fetched, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -126,7 +127,7 @@ func (r *pollFixture) watch() kycbridge.Watch {
 	return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Deadline: r.now.Add(time.Hour)}
 }
 
-// work works w and returns the timer that it left.
+// work processes w and returns the timer that it set.
 func (r *pollFixture) work(w kycbridge.Watch) *kycbridge.Watch {
 	r.t.Helper()
 	if err := r.poller.Work(r.t.Context(), w, false); err != nil {
@@ -144,7 +145,7 @@ func (r *pollFixture) timer() *kycbridge.Watch {
 	return timer
 }
 
-// clear takes the timer away, as the server does when it has come due.
+// clear removes the timer, as the server does when it is due.
 func (r *pollFixture) clear() {
 	r.t.Helper()
 	if _, err := r.store.EraseWatches(r.t.Context(), r.watch().Key()); err != nil {
@@ -182,7 +183,7 @@ func TestASessionIsPolledUntilItsEndIsPublished(t *testing.T) {
 	r.answer("s1 open", "s1 open", "s1 approved", "s1 approved")
 	w := r.watch()
 	for range 4 {
-		w = *r.work(w) // nobody has published an end, so it goes on
+		w = *r.work(w) // no end is published, so polling continues
 	}
 	r.state = &event.Data{Status: event.StatusCompleted, Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}}
 	r.clear()
@@ -218,7 +219,7 @@ func TestARedeliveredWatchStoresOnce(t *testing.T) {
 	r.answer("s1 open", "s1 other", "s1 other")
 	first := *r.work(r.watch())
 	r.work(first)
-	r.work(first) // the process died before it could delete the due message
+	r.work(first) // the process crashed before it could delete the due message
 	r.wantStored("s1 open via poll", "s1 other via poll")
 }
 
@@ -244,7 +245,7 @@ func TestATriggerWithoutAResultIsPolledAgain(t *testing.T) {
 		t.Fatalf("timer %+v after a trigger that news followed", timer)
 	}
 	r.state = &event.Data{Status: event.StatusCompleted, Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}}
-	// Another callback about the same session: nothing new, so the API may be behind.
+	// Another callback about the same session: without a new result, the API may be delayed.
 	timer := r.work(trigger)
 	for look := 1; look <= 2; look++ {
 		if timer == nil || timer.Looks != look || timer.Trigger == "" {
@@ -263,8 +264,8 @@ func TestATriggerWithoutAResultIsPolledAgain(t *testing.T) {
 	}
 }
 
-// TestAWordIsFollowedUntilTheSessionEnds: what only a callback tells is kept until the body that it
-// belongs to can be had.
+// TestATriggerWordIsKeptUntilTheEnd: a word that only a callback contains is kept until the body that it
+// belongs to is available.
 func TestATriggerWordIsKeptUntilTheEnd(t *testing.T) {
 	r := newPollFixture(t)
 	r.answer("s1 open", "s1 open", "s1 approved")
@@ -293,12 +294,12 @@ func TestATriggerWordMakesABodyNew(t *testing.T) {
 	r.clear()
 	r.work(word("Checker Approved", 2))
 	r.clear()
-	r.work(word("Checker Rejected", 3)) // the first word again, as new as it is
+	r.work(word("Checker Rejected", 3)) // the first word again, equally new
 	r.wantStored("s1 review via poll", "s1 review via fetch", "s1 review via fetch", "s1 review via fetch")
 }
 
-// TestATimerKeepsTheTriggerThatALookHasMet: a look that was under way when a trigger failed does not
-// replace the trigger's timer by its own.
+// TestATimerKeepsAConcurrentTrigger: a poll that was running when a trigger failed does not replace the
+// trigger's timer by its own.
 func TestATimerKeepsAConcurrentTrigger(t *testing.T) {
 	r := newPollFixture(t)
 	r.fails(kycbridge.ProviderUnavailable, 0)
@@ -309,7 +310,7 @@ func TestATimerKeepsAConcurrentTrigger(t *testing.T) {
 	}
 }
 
-// TestAnAnswerThatCallbacksHaveOvertakenIsANewFact: the same result as before a callback took it back.
+// TestAnAnswerAfterACallbackIsANewFact: the same result as before a callback revoked it.
 func TestAnAnswerAfterACallbackIsANewFact(t *testing.T) {
 	r := newPollFixture(t)
 	r.answer("s1 approved", "s1 approved")
@@ -450,7 +451,7 @@ func TestAnOutageEndsNoReview(t *testing.T) {
 	r.fails(kycbridge.ProviderUnavailable, 0)
 	w = *r.work(w)
 	w.Status = event.StatusInProgress
-	r.fails(kycbridge.ProviderCredentials, 0) // the operator's to mend
+	r.fails(kycbridge.ProviderCredentials, 0) // must be corrected by the operator
 	r.work(w)
 	r.wantStored("s1 review via poll")
 }
@@ -478,8 +479,8 @@ func TestAWatchIsDurableBeforeTheAnswer(t *testing.T) {
 	}
 }
 
-// TestWhatIsHandedInIsLookedAfterSoon: a step brings the next look forward; a verification that nobody
-// watches is watched from then on.
+// TestASubmissionIsPolledSoon: a step moves the next poll forward; an unwatched verification is watched
+// from then on.
 func TestASubmissionIsPolledSoon(t *testing.T) {
 	submitted := func(r *pollFixture) *kycbridge.Watch {
 		t.Helper()
@@ -501,7 +502,7 @@ func TestASubmissionIsPolledSoon(t *testing.T) {
 		if !timer.LookBy.Equal(r.now.Add(submitPause)) || timer.Seen["session"] != before.Seen["session"] || !timer.Deadline.Equal(before.Deadline) || timer.Status != before.Status {
 			t.Errorf("before %+v\nafter %+v", before, timer)
 		}
-		r.clear() // it comes due
+		r.clear() // it is due
 		if timer = r.work(*timer); timer == nil || !timer.LookBy.IsZero() || timer.Asked {
 			t.Errorf("after the look %+v", timer)
 		}
@@ -535,7 +536,7 @@ func TestASubmissionIsPolledSoon(t *testing.T) {
 			submitted(r)
 			return []kycbridge.Fetched{{Part: "session", Body: []byte("s1 open")}}, nil
 		})
-		timer := r.work(r.watch()) // its next look would come in a minute
+		timer := r.work(r.watch()) // its next poll would be in a minute
 		if timer == nil || !timer.LookBy.Equal(r.now.Add(submitPause)) || !timer.Asked {
 			t.Errorf("timer %+v", timer)
 		}

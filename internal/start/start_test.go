@@ -27,17 +27,17 @@ var (
 	started = kycbridge.Started{Reference: reference, URL: "https://idv.example.com/?id=b1", ExpiresAt: expires}
 )
 
-// startFixture is a Starter whose provider, watcher and store do as a test says, and note what was asked.
+// startFixture is a Starter with a configurable provider, watcher and store, which record their calls.
 type startFixture struct {
 	start.Starter
 	account *kycbridge.Account
 
-	providerErr   error  // what the call to the provider ends with
+	providerErr   error  // the error of the call to the provider
 	onProvider    func() // during the call to the provider
-	reserveErr    error  // what Reserve ends with
+	reserveErr    error  // the error of Reserve
 	before        *kycbridge.StartReceipt
-	watcherFails  int // how many times Started fails; -1: for ever
-	completeFails int // the same of Complete
+	watcherFails  int // how many times Started fails; -1: always
+	completeFails int // the same for Complete
 	releaseErr    error
 	calls         []string // in order
 	requests      []kycbridge.StartRequest
@@ -112,7 +112,7 @@ func (b *startFixture) Submitted(ctx context.Context, _ *kycbridge.Account, refe
 	return err
 }
 
-// count is how many times something was done.
+// count is how many times a call was made.
 func (b *startFixture) count(what string) (n int) {
 	for _, calls := range b.calls {
 		if calls == what {
@@ -136,7 +136,7 @@ func wantReceipt() kycbridge.StartReceipt {
 	}
 }
 
-// TestStartIsWrittenDown: what the provider has made ends under watch and in a receipt, in this
+// TestStartIsStored: a verification that the provider has created gets a watch and a receipt, in this
 // order, however often the store fails in between and without a second call to the provider.
 func TestStartIsStored(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -182,8 +182,8 @@ func TestStartIsStored(t *testing.T) {
 	}
 }
 
-// TestUnwatched: where the store does not come back, the caller gets what it needs to ask for the
-// watch itself, and the provider has been called once.
+// TestUnwatched: if the store does not recover, the caller receives what it needs to request the watch
+// itself, and the provider has been called once.
 func TestUnwatched(t *testing.T) {
 	for name, tt := range map[string]struct{ watcher, store int }{
 		"watcher for ever": {watcher: -1},
@@ -218,8 +218,8 @@ func TestUnwatched(t *testing.T) {
 	}
 }
 
-// TestKeys: which failed starts give their key back, and which keep it because the provider may have
-// made something.
+// TestKeys: which failed starts release their key, and which keep it because the provider may have created
+// something.
 func TestKeys(t *testing.T) {
 	failed := func(kind kycbridge.ProviderErrorKind, sent bool) error {
 		return &kycbridge.ProviderError{Kind: kind, Call: "create", Sent: sent}
@@ -248,7 +248,7 @@ func TestKeys(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, k := range []string{key, ""} {
 				b := newStartFixture()
-				b.providerErr, b.releaseErr = tt.err, errAway // a key that cannot be given back changes no answer
+				b.providerErr, b.releaseErr = tt.err, errAway // a key that cannot be released changes no answer
 				got, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{}, k, fingerprint)
 				if !errors.Is(err, tt.err) || got != (kycbridge.StartReceipt{}) {
 					t.Errorf("%+v, %v", got, err)
@@ -268,7 +268,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestCallerLeaves: the caller's end ends neither the writing down nor the giving back of a key.
+// TestCallerLeaves: a caller that disconnects stops neither the storing nor the release of a key.
 func TestCallerLeaves(t *testing.T) {
 	for name, tt := range map[string]struct {
 		err   error
@@ -291,7 +291,7 @@ func TestCallerLeaves(t *testing.T) {
 	}
 }
 
-// TestReservedBefore: what the key stands for already decides, and the provider is not called.
+// TestReservedBefore: the earlier use of the key decides, and the provider is not called.
 func TestReservedBefore(t *testing.T) {
 	first := wantReceipt()
 	repeated := first
@@ -320,7 +320,7 @@ func TestReservedBefore(t *testing.T) {
 	}
 }
 
-// TestUnsupported: an account that cannot start touches no key.
+// TestUnsupported: an account that cannot start uses no key.
 func TestUnsupported(t *testing.T) {
 	b := newStartFixture()
 	b.account.API.Start = nil
@@ -329,8 +329,8 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-// TestCallbackAddress: the provider learns where to call back and what to present there, and else
-// gets the request as it came.
+// TestCallbackAddress: the provider receives the callback address and credential, and otherwise the
+// unchanged request.
 func TestCallbackAddress(t *testing.T) {
 	for name, tt := range map[string]struct {
 		public   string
@@ -362,13 +362,13 @@ func TestCallbackAddress(t *testing.T) {
 	}
 }
 
-// TestSubmit: what the provider has taken is looked after, however often the store fails in between, and
-// is sent once. What it has not taken is not looked after.
+// TestSubmit: a submission that the provider has accepted is watched, however often the store fails in
+// between, and is sent once. One that it has not accepted is not watched.
 func TestSubmit(t *testing.T) {
 	refused := &kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: "step", Sent: true}
 	for name, tt := range map[string]struct {
 		sendErr error
-		watcher int // how many times it fails; -1: for ever
+		watcher int // how many times it fails; -1: always
 		asked   bool
 		calls   []string
 	}{
@@ -387,7 +387,7 @@ func TestSubmit(t *testing.T) {
 				ctx, leave := context.WithCancel(t.Context())
 				err := b.Submit(ctx, b.account, reference, func(context.Context) error {
 					b.calls = append(b.calls, "send")
-					leave() // what follows is not the caller's to end
+					leave() // the rest does not depend on the caller
 					return tt.sendErr
 				})
 				if !errors.Is(err, tt.sendErr) {
