@@ -66,7 +66,7 @@ func (m Repaired) Log(log *zap.Logger) {
 			log.Warn("a consumer was missing and has been created again: messages that were processed before are processed once more", fields...)
 			continue
 		}
-		log.Error("a stream ends before the position of its consumer: messages are lost, the consumer continues at the end of the stream",
+		log.Error("a stream has become shorter than the position of its consumer: messages are lost, the consumer continues at the end of the stream",
 			append(fields, zap.Uint64("stream_ends_at", c.Last), zap.Uint64("consumer_had_come_to", c.Reached))...)
 	}
 }

@@ -194,7 +194,7 @@ func TestNewValuesOfAnotherType(t *testing.T) {
 }
 
 // TestInvalidKnownIsAnError: an invalid description stops the start, not a payload.
-func TestInvalidKnownIsAnError(t *testing.T) {
+func TestKnownIsChecked(t *testing.T) {
 	for fault, source := range map[string]string{
 		"a reference to nothing":  `{"x-known": {"a": {"$ref": "#/$defs/none"}}}`,
 		"a reference to itself":   `{"$defs": {"a": {"x-known": {"a": {"$ref": "#/$defs/a"}}}}, "x-known": {"a": {"$ref": "#/$defs/a"}}}`,

@@ -17,7 +17,7 @@ import (
 
 // TestFixturesHoldNoNewValues: everything in a body of the documentation is known to the schemas, and only
 // the fixtures that are called unknown contain new values.
-func TestFixturesHoldNoNewValues(t *testing.T) {
+func TestNothingNewInFixtures(t *testing.T) {
 	set, err := schemas.New()
 	if err != nil {
 		t.Fatal(err)
