@@ -6,7 +6,7 @@ import (
 	"kycbridge/event"
 )
 
-// Account is one set of credentials at one provider and all that an operator said of it.
+// Account is one set of credentials at one provider with its settings.
 type Account struct {
 	Name           string // token: lower-case letters, digits, '-' and '_'
 	Provider       Provider
@@ -14,16 +14,16 @@ type Account struct {
 	Profile        event.Profile
 	Credentials    Credentials
 	AllowIPs       []netip.Prefix // empty: any address
-	RejectInvalid  bool           // answer 400 or 422 where a payload is quarantined
+	RejectInvalid  bool           // answer 400 or 422 if a payload is quarantined
 	TrustFramework string         // named: verified_claims on final approvals
 	Settings       Settings
-	API            API // empty: the provider cannot be asked
+	API            API // empty: the provider cannot be polled
 }
 
 // Accounts finds an account by provider and name.
 type Accounts map[AccountKey]*Account
 
-// AccountKey names an account.
+// AccountKey identifies an account.
 type AccountKey struct{ Provider, Account string }
 
 // Find returns the account, or ErrNotFound.

@@ -7,7 +7,7 @@ import (
 	"kycbridge/event"
 )
 
-func TestAPayloadSaysWhatLetItIn(t *testing.T) {
+func TestAdmittedBy(t *testing.T) {
 	cases := map[string]struct {
 		p    Payload
 		want string
@@ -29,13 +29,13 @@ func TestAPayloadSaysWhatLetItIn(t *testing.T) {
 	}
 }
 
-// read is a fact that we asked the provider for.
+// read is a fact that was requested from the provider.
 func read(f Fact) Fact {
 	f.Via = event.ViaFetch
 	return f
 }
 
-// TestConfirmedBelongsToTheVerdict: it says how the verdict that stands was read, not the last payload.
+// TestConfirmedBelongsToTheVerdict: it describes how the current verdict was read, not the last payload.
 func TestConfirmedBelongsToTheVerdict(t *testing.T) {
 	unconfirmed := checker(event.OutcomeRejected)
 	unconfirmed.StatusDetail = event.DetailUnconfirmed

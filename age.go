@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ParseAge reads a span of time that is not negative: as Go writes one (36h, 90m), or in days (7d).
+// ParseAge parses a duration that is not negative: as in Go (36h, 90m), or in days (7d).
 func ParseAge(s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)

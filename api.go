@@ -11,66 +11,66 @@ import (
 	"kycbridge/event"
 )
 
-// API is what one account can ask of its provider: a struct of functions that hold the account's
-// credentials and limits. An ability that a provider lacks is a nil field. Every error that they
-// return wraps a *ProviderError, or is the context's.
+// API holds the calls of one account to its provider: a struct of functions with the account's credentials
+// and limits. A missing ability of a provider is a nil field. Every error that they return wraps a
+// *ProviderError, or is the context's.
 type API struct {
-	// Fetch asks what the provider knows of a verification and returns each answer as it came, those
-	// before an error too. Safe to repeat.
+	// Fetch requests the state of a verification and returns each answer unchanged, also those before an
+	// error. Safe to repeat.
 	Fetch func(ctx context.Context, q Query) ([]Fetched, error)
 
-	// Start makes a verification at the provider. It is sent once: a repeated start may make a second
-	// verification, or end a first one. ProviderError.Sent says whether a failed one may have arrived.
+	// Start creates a verification at the provider. It is sent once: a repeated start may create a second
+	// verification, or end a first one. ProviderError.Sent reports whether a failed one may have arrived.
 	Start func(ctx context.Context, r StartRequest) (Started, error)
-	// Files: Start puts the files of a request where their marks stand.
+	// Files: Start inserts the files of a request at their marks.
 	Files bool
 
-	// Step hands in one step of a verification that is under way. It is sent once.
+	// Step submits one step of a verification in progress. It is sent once.
 	Step func(ctx context.Context, s Step) (StepAnswer, error)
 
-	// Complete ends the hand-in of steps: nothing can be added afterwards, and the provider decides. It
+	// Complete ends the submission of steps: nothing can be added afterwards, and the provider decides. It
 	// is sent once.
 	Complete func(ctx context.Context, reference string) (StepAnswer, error)
 
-	// Review hands in a person's decision on a verification. It is sent once.
+	// Review submits a person's decision on a verification. It is sent once.
 	Review func(ctx context.Context, r Review) (StepAnswer, error)
 
 	// Media opens an image or video of a verification. The caller closes its Body.
 	Media func(ctx context.Context, m MediaRequest) (MediaAnswer, error)
 }
 
-// Query is a question about one verification.
+// Query selects one verification.
 type Query struct {
 	Reference string
-	Triggered bool // a callback says that there is a result: ask for that, not for progress
+	Triggered bool // a callback announces a result: fetch that, not the progress
 }
 
 // Fetched is one answer of a provider's API.
 type Fetched struct {
-	// Part tells the answers about one verification apart: of each part there is one body at a time.
+	// Part distinguishes the answers about one verification: there is one current body for each part.
 	Part        string
 	ContentType string
 	Body        []byte
 }
 
-// StartRequest is one request shape for all providers. A client sends what its provider takes and
-// leaves out the rest; the provider's start schema says beforehand what it must have.
+// StartRequest is one request shape for all providers. A client sends the fields that its provider
+// supports and ignores the rest; the provider's start schema lists the required ones.
 type StartRequest struct {
 	ExternalReference string
 	Person            Person
 	Options           json.RawMessage // the provider's own options as its start schema has them; may be empty
-	FlowID            string          // flow or setup; "" is the account's
-	SuccessURL        string          // where the applicant's browser goes afterwards; no proof of anything
+	FlowID            string          // flow or setup; "": the account's
+	SuccessURL        string          // where the applicant's browser goes afterwards; proves nothing
 	FailureURL        string
 	Language          string        // BCP 47
-	Validity          time.Duration // of the link; 0 is the provider's default
-	CallbackURL       string        // our address for this account's callbacks; "" if none is configured
-	CallbackKey       string        // what the provider shall present there; "" if none is configured
-	Files             []File        // long strings of Options; only where the API takes them
+	Validity          time.Duration // of the link; 0: the provider's default
+	CallbackURL       string        // the URL for this account's callbacks; "" if none is configured
+	CallbackKey       string        // the credential that the provider sends with them; "" if none is configured
+	Files             []File        // long strings of Options; only if the API supports them
 }
 
-// File is a long string of a request that is not held in memory: a document or a video as base64. Mark
-// stands in its place.
+// File is a long string of a request that is not held in memory: a document or a video as base64. Mark is
+// its placeholder.
 type File struct {
 	Mark string
 	Size int64
@@ -100,7 +100,7 @@ type PersonAddress struct {
 	Country       string `json:"country,omitempty"`
 }
 
-// FullName is the name as one string, made of its parts where it was not given whole.
+// FullName is the name as one string, joined from its parts if it was not given as a whole.
 func (p Person) FullName() string {
 	full := p.Name
 	if full == "" {
@@ -114,9 +114,9 @@ func (p Person) FullName() string {
 	return full
 }
 
-// Parts are the given names, the middle name and the family name apart. A whole name is told apart where
-// one of its ends stands beside it, and is the given names otherwise: where a name divides, nobody can
-// say but who bears it.
+// Parts are the given names, the middle name and the family name. A full name is split only if its
+// beginning or end is also given as a part; otherwise all of it counts as given names, because the split
+// cannot be guessed.
 func (p Person) Parts() (given, middle, family string) {
 	whole := strings.TrimSpace(p.Name)
 	switch given, middle, family = p.GivenName, p.MiddleName, p.FamilyName; {
@@ -131,7 +131,8 @@ func (p Person) Parts() (given, middle, family string) {
 	return given, middle, family
 }
 
-// without is a name without a part at its end or beginning; "" if it has none there, or nothing else.
+// without is a name without a part at its end or beginning; "" if the part is not there, or nothing
+// remains.
 func without(whole, part string) string {
 	if part == "" {
 		return whole
@@ -145,21 +146,21 @@ func without(whole, part string) string {
 	return ""
 }
 
-// Started is a verification that a provider has made.
+// Started is a verification that was created at a provider.
 type Started struct {
 	Reference  string
 	References map[string]string // further ids of the provider, by the names of Observation.References
-	URL        string            // where the applicant goes; "" if there is no such page
-	ExpiresAt  time.Time         // of the URL; zero: the provider does not say
+	URL        string            // the applicant's page; "" if there is none
+	ExpiresAt  time.Time         // of the URL; zero: not stated by the provider
 
 	FlowID, FlowVersion string
 	Test                bool // the provider says that this is no live traffic
-	// Answer is the provider's answer as a JSON object that holds no address and no credential: it is
-	// stored for as long as payloads are.
+	// Answer is the provider's answer as a JSON object without addresses and credentials: it is stored for
+	// as long as payloads are.
 	Answer json.RawMessage
 }
 
-// Step is one step of a verification, handed in by the caller's backend.
+// Step is one step of a verification, submitted by the caller's backend.
 type Step struct {
 	Reference string
 	StepID    string
@@ -175,8 +176,7 @@ type StepImage struct {
 	Body        []byte
 }
 
-// StepAnswer is what the provider answered to what was handed in: its body as it came, which may be
-// empty.
+// StepAnswer is the provider's answer to a submission: its unchanged body, which may be empty.
 type StepAnswer struct{ Body json.RawMessage }
 
 // Review is a person's decision on a verification, taken by the caller's backend.
@@ -184,48 +184,48 @@ type Review struct {
 	Reference string
 	Decision  event.Outcome // approved, rejected or resubmit
 	Comment   string        // for the provider's reviewers
-	Steps     []StepReview  // of a resubmission: each step that is to be redone, and others
+	Steps     []StepReview  // of a resubmission: each step to be repeated, and others
 }
 
-// StepReview says of one step whether the applicant has to redo it.
+// StepReview states whether the applicant must repeat a step.
 type StepReview struct {
 	StepID string
 	Redo   bool
 }
 
-// MediaRequest names an image or video by the provider's reference: an opaque id or an address.
+// MediaRequest identifies an image or video by the provider's reference: an opaque id or an address.
 type MediaRequest struct {
 	Reference  string
-	References map[string]string // the ids that the verification is known to have
+	References map[string]string // the known ids of the verification
 	Ref        string
 }
 
-// MediaAnswer is an open image or video. Length is -1 where it is not known.
+// MediaAnswer is an open image or video. Length is -1 if it is not known.
 type MediaAnswer struct {
 	ContentType string
 	Length      int64
 	Body        io.ReadCloser
 }
 
-// ProviderErrorKind says whose fault a failed call is, and so what to do.
+// ProviderErrorKind is the cause of a failed call, which determines the reaction.
 type ProviderErrorKind string
 
-// The kinds of failure of a call to a provider.
+// The kinds of failed calls to a provider.
 const (
 	ProviderCredentials ProviderErrorKind = "credentials"  // our credentials were not accepted
-	ProviderForbidden   ProviderErrorKind = "forbidden"    // ours, but they do not allow this call, address or environment
-	ProviderInvalid     ProviderErrorKind = "invalid"      // the request was refused for what stands in it
+	ProviderForbidden   ProviderErrorKind = "forbidden"    // accepted, but not sufficient for this call, address or environment
+	ProviderInvalid     ProviderErrorKind = "invalid"      // the content of the request was refused
 	ProviderNotFound    ProviderErrorKind = "not_found"    // the provider does not know the verification
-	ProviderPending     ProviderErrorKind = "pending"      // the provider has nothing to show yet
+	ProviderPending     ProviderErrorKind = "pending"      // the provider has no result yet
 	ProviderRateLimited ProviderErrorKind = "rate_limited" // too many calls
-	ProviderUnavailable ProviderErrorKind = "unavailable"  // the provider, or what stands behind it, is down
+	ProviderUnavailable ProviderErrorKind = "unavailable"  // the provider, or a service that it depends on, is down
 	ProviderUnreachable ProviderErrorKind = "unreachable"  // no answer: connection refused, timeout, TLS
 	ProviderMalformed   ProviderErrorKind = "malformed"    // an answer that cannot be read
-	ProviderPaused      ProviderErrorKind = "paused"       // not sent: so many calls failed that we wait (circuit breaker)
+	ProviderPaused      ProviderErrorKind = "paused"       // not sent: after many failures calls are paused (circuit breaker)
 )
 
-// ProviderError is a call to a provider that failed. Its Error is safe to log: the provider's own
-// words, which may repeat what was sent, stand apart in Message.
+// ProviderError is a failed call to a provider. Its Error is safe to log: the provider's own text, which
+// may repeat the request, is separate in Message.
 type ProviderError struct {
 	Kind       ProviderErrorKind
 	Call       string // the provider's name of the call: get_details
@@ -233,12 +233,12 @@ type ProviderError struct {
 	Code       string // the provider's code, where it has one
 	Message    string // the provider's own words, at most 300 bytes of one line; not for logs
 	Fields     []FieldError
-	RetryAfter time.Duration // the provider's wish, or the breaker's; 0: none
-	Sent       bool          // the request may have been worked on by the provider
-	Err        error         // what it was caused by; never holds a URL with a secret
+	RetryAfter time.Duration // requested by the provider or the circuit breaker; 0: none
+	Sent       bool          // the provider may have processed the request
+	Err        error         // the cause; never contains a URL with a secret
 }
 
-// Error says which call failed and how, without a word of the provider's.
+// Error names the failed call and the kind, without the provider's text.
 func (e *ProviderError) Error() string {
 	s := e.Call + ": " + string(e.Kind)
 	if e.Status != 0 {
@@ -250,7 +250,7 @@ func (e *ProviderError) Error() string {
 // Unwrap returns the cause.
 func (e *ProviderError) Unwrap() error { return e.Err }
 
-// Passing reports whether the same call may succeed later without anybody changing anything.
+// Passing reports whether the same call may succeed later without a change.
 func (e *ProviderError) Passing() bool {
 	switch e.Kind {
 	case ProviderPending, ProviderRateLimited, ProviderUnavailable, ProviderUnreachable, ProviderMalformed, ProviderPaused:

@@ -2,8 +2,8 @@ package kycbridge
 
 import "testing"
 
-// TestParts: a whole name reaches a provider that has no place for one, and is told apart only where
-// the caller has told where.
+// TestParts: a full name is passed on to a provider without a field for one, and is split only where the
+// caller has given the parts.
 func TestParts(t *testing.T) {
 	for name, tt := range map[string]struct {
 		person Person

@@ -9,11 +9,11 @@ import (
 	"kycbridge/event"
 )
 
-// TestWordsOfAHigherStage: a machine's word settles nothing that a person said, and what was asked of the
-// applicant and answered is over.
-func TestWordsOfAHigherStage(t *testing.T) {
+// TestVerdictsOfAHigherStage: a machine's verdict settles nothing that a person decided, and a request
+// that the applicant has answered is over.
+func TestVerdictsOfAHigherStage(t *testing.T) {
 	unknownByPerson := doubtBy(event.StageManualReview, event.ActorHuman)
-	checkRule(t, map[string]ruled{
+	checkRule(t, map[string]ruleCase{
 		"a machine's approval ends no doubt about a person's word": {
 			[]Fact{at(10, unknownByPerson), at(20, approved())},
 			"updated updated", "unknown/none system.unmapped_status",
@@ -51,13 +51,13 @@ func TestWordsOfAHigherStage(t *testing.T) {
 	})
 }
 
-// TestAnOverruledVerdictKeepsOutWhatIsOlder: a person's older word stands above a machine's newer one, and
-// what is older than that one stays old, also when its payload is in the log no more.
-func TestAnOverruledVerdictKeepsOutWhatIsOlder(t *testing.T) {
+// TestAnOverruledVerdictOutdatesOlderOnes: a person's older verdict outranks a machine's newer one, and
+// verdicts older than the machine's stay old, also when its payload is no longer in the log.
+func TestAnOverruledVerdictOutdatesOlderOnes(t *testing.T) {
 	bySomebody := func(o event.Outcome) Observation { return verdict(o, event.StageSystem, event.ActorUnspecified) }
 	news := rejected()
-	news.ProviderStatus = map[string]any{"score": "2"} // else it would leave no event behind
-	checkRule(t, map[string]ruled{
+	news.ProviderStatus = map[string]any{"score": "2"} // else it would leave no event
+	checkRule(t, map[string]ruleCase{
 		"replaced by the person's": {
 			[]Fact{at(18, rejected()), at(5, byHuman(event.OutcomeRejected)), at(11, bySomebody(event.OutcomeApproved))},
 			"completed completed old", "completed/rejected",
@@ -77,10 +77,10 @@ func TestAnOverruledVerdictKeepsOutWhatIsOlder(t *testing.T) {
 	})
 }
 
-// TestAnEndLeavesAReviewForWantOfATime: two verdicts led to the review, so an end is neither news nor an
-// opening for the next untimed approval.
-func TestAnEndLeavesAReviewForWantOfATime(t *testing.T) {
-	checkRule(t, map[string]ruled{
+// TestAnEndKeepsAnUntimedReview: two verdicts led to the review, so an end neither adds anything nor
+// enables the next untimed approval.
+func TestAnEndKeepsAnUntimedReview(t *testing.T) {
+	checkRule(t, map[string]ruleCase{
 		"an end": {
 			[]Fact{at(10, approved()), undated(60, rejected()), at(20, ended(event.StatusAbandoned))},
 			"completed updated unchanged", "in_review/review system.untimed",
@@ -98,50 +98,50 @@ func TestAnEndLeavesAReviewForWantOfATime(t *testing.T) {
 	})
 }
 
-// TestTheOrderOfArrivalDecidesNothing: what the stored payloads tell counts as if it had come in order.
-func TestTheOrderOfArrivalDecidesNothing(t *testing.T) {
+// TestArrivalOrderDoesNotMatter: stored payloads count as if they had arrived in order.
+func TestArrivalOrderDoesNotMatter(t *testing.T) {
 	awaiting := Observation{Effect: EffectReopen, Status: event.StatusProcessing}
 	cases := map[string]struct {
 		facts []Observation
 		ends  string
 	}{
 		"a reopening of a newer attempt, then its older approval": {
-			[]Observation{told(1, of("1", approved())), told(9, of("2", awaiting)), told(5, of("2", approved()))},
+			[]Observation{datedAt(1, of("1", approved())), datedAt(9, of("2", awaiting)), datedAt(5, of("2", approved()))},
 			"processing/none",
 		},
 		"a reopening of a newer attempt, then an older doubt about it": {
-			[]Observation{told(1, of("1", approved())), told(9, of("2", awaiting)), told(5, of("2", contradiction()))},
+			[]Observation{datedAt(1, of("1", approved())), datedAt(9, of("2", awaiting)), datedAt(5, of("2", contradiction()))},
 			"processing/none",
 		},
 		"a denial of a newer attempt, then its older approval": {
 			[]Observation{
-				told(1, of("1", approved())), told(9, of("2", mentions(event.OutcomeRejected))), told(5, of("2", approved())),
+				datedAt(1, of("1", approved())), datedAt(9, of("2", mentions(event.OutcomeRejected))), datedAt(5, of("2", approved())),
 			},
 			"unknown/none system.contradiction",
 		},
 		"a look that changed nothing, then an older approval": {
-			[]Observation{told(1, progress(event.StatusProcessing)), told(9, awaiting), told(5, approved())},
+			[]Observation{datedAt(1, progress(event.StatusProcessing)), datedAt(9, awaiting), datedAt(5, approved())},
 			"processing/none",
 		},
 		"a note between an approval and its repetition": {
-			[]Observation{told(1, approved()), told(9, approved()), told(5, mentions(event.OutcomeRejected))},
+			[]Observation{datedAt(1, approved()), datedAt(9, approved()), datedAt(5, mentions(event.OutcomeRejected))},
 			"completed/approved",
 		},
 		"a doubt that a machine's word had settled, then a person's older approval": {
-			[]Observation{told(5, contradiction()), told(9, approved()), told(1, byHuman(event.OutcomeApproved))},
+			[]Observation{datedAt(5, contradiction()), datedAt(9, approved()), datedAt(1, byHuman(event.OutcomeApproved))},
 			"unknown/none system.contradiction",
 		},
 		"a doubt between a request and its answer, then a machine's approval": {
 			[]Observation{
-				told(1, resubmit()), told(3, doubtBy(event.StageManualReview, event.ActorHuman)), told(5, submitted(event.StatusProcessing)),
-				told(9, approved()),
+				datedAt(1, resubmit()), datedAt(3, doubtBy(event.StageManualReview, event.ActorHuman)), datedAt(5, submitted(event.StatusProcessing)),
+				datedAt(9, approved()),
 			},
 			"unknown/none system.unmapped_status",
 		},
 		"a doubt of before a person's repeated approval and a machine's review": {
 			[]Observation{
-				told(1, byHuman(event.OutcomeApproved)), told(9, bySystem(event.OutcomeReview)), told(7, byHuman(event.OutcomeApproved)),
-				told(5, contradiction()),
+				datedAt(1, byHuman(event.OutcomeApproved)), datedAt(9, bySystem(event.OutcomeReview)), datedAt(7, byHuman(event.OutcomeApproved)),
+				datedAt(5, contradiction()),
 			},
 			"completed/approved",
 		},
@@ -162,8 +162,8 @@ func TestTheOrderOfArrivalDecidesNothing(t *testing.T) {
 	}
 }
 
-// told is o as the provider dates it, so many minutes after noon.
-func told(minute int, o Observation) Observation {
+// datedAt is o with the provider's time, minute minutes after noon.
+func datedAt(minute int, o Observation) Observation {
 	o.OccurredAt, o.EventName = noon.Add(time.Duration(minute)*time.Minute), "test"
 	if o.References == nil {
 		o.References = map[string]string{"idv_id": "i"}
@@ -171,22 +171,22 @@ func told(minute int, o Observation) Observation {
 	return o
 }
 
-// withLooks is the account of the tests with a provider that can be asked.
+// withLooks is the account of the tests with a provider that can be polled.
 func withLooks() *Account {
 	a := *testAccount
 	a.API.Fetch = func(context.Context, Query) ([]Fetched, error) { return nil, nil }
 	return &a
 }
 
-// TestALateWordTakesOffOurEnd: that a newer one is stored holds back its verdict, not that it shows life.
-func TestALateWordTakesOffOurEnd(t *testing.T) {
+// TestALateFactRevokesOurEnd: a newer stored fact suppresses its verdict, but not its sign of life.
+func TestALateFactRevokesOurEnd(t *testing.T) {
 	s, n := newStored(withLooks())
 	awaiting := Observation{Effect: EffectReopen, Status: event.StatusProcessing}
 	end, err := Notice{Notice: NoticeDeadline, Reference: "i", At: noon.Add(time.Hour)}.Payload(withLooks(), event.ViaDeadline)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []Payload{s.payload("look", told(9, awaiting)), end, s.payload("late", told(5, approved()))} {
+	for _, p := range []Payload{s.payload("look", datedAt(9, awaiting)), end, s.payload("late", datedAt(5, approved()))} {
 		if _, err := n.Process(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
@@ -196,15 +196,15 @@ func TestALateWordTakesOffOurEnd(t *testing.T) {
 	}
 }
 
-// TestADoubtThatIsStoredStillCounts: a fact that is worked while a doubt is stored knows of it; the doubt
-// takes back the approval all the same when its turn comes.
-func TestADoubtThatIsStoredStillCounts(t *testing.T) {
+// TestAStoredDoubtStillCounts: a fact that is processed while a doubt is stored takes it into account; the
+// doubt still revokes the approval when it is processed itself.
+func TestAStoredDoubtStillCounts(t *testing.T) {
 	s, n := newStored(withLooks())
 	machine := approved()
-	machine.ExternalReference = "ref-1" // makes an event, though the word gives way
+	machine.ExternalReference = "ref-1" // makes an event, though the verdict is outranked
 	for _, p := range []Payload{
-		s.payload("person", told(1, byHuman(event.OutcomeApproved))), s.payload("machine", told(2, machine)),
-		s.payload("doubt", told(3, contradiction())),
+		s.payload("person", datedAt(1, byHuman(event.OutcomeApproved))), s.payload("machine", datedAt(2, machine)),
+		s.payload("doubt", datedAt(3, contradiction())),
 	} { // all are stored by now
 		if _, err := n.Process(t.Context(), p); err != nil {
 			t.Fatal(err)
@@ -215,11 +215,12 @@ func TestADoubtThatIsStoredStillCounts(t *testing.T) {
 	}
 }
 
-// TestAnOverruledVerdictSettlesNoDoubt: whether the doubt comes before the person's approval or after it.
+// TestAnOverruledVerdictSettlesNoDoubt: whether the doubt arrives before the person's approval or after
+// it.
 func TestAnOverruledVerdictSettlesNoDoubt(t *testing.T) {
 	news := byHuman(event.OutcomeApproved)
-	news.ProviderStatus = map[string]any{"score": "2"} // else it would leave no event behind
-	checkRule(t, map[string]ruled{
+	news.ProviderStatus = map[string]any{"score": "2"} // else it would leave no event
+	checkRule(t, map[string]ruleCase{
 		"after it": {
 			[]Fact{at(50, approved()), at(25, news), at(35, contradiction())},
 			"completed completed updated", "unknown/none system.contradiction",

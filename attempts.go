@@ -8,13 +8,13 @@ import (
 	"kycbridge/event"
 )
 
-// turn says where the attempt of a fact stands beside the one whose facts the state holds.
-type turn int
+// attemptOrder is the position of a fact's attempt relative to the attempt in the state.
+type attemptOrder int
 
 const (
-	turnSame  turn = iota // the same, or none that is numbered
-	turnOlder             // an attempt before it
-	turnNewer             // an attempt after it
+	sameAttempt  attemptOrder = iota // the same, or none that is numbered
+	olderAttempt                     // an attempt before it
+	newerAttempt                     // an attempt after it
 )
 
 // otherAttempt reports whether f and g belong to two attempts.
@@ -22,14 +22,14 @@ func (f Fact) otherAttempt(g Fact) bool {
 	return f.Attempt.ID != "" && g.Attempt.ID != "" && f.Attempt.ID != g.Attempt.ID
 }
 
-// turn finds the place of f's attempt, and remembers that it was seen. Attempts are ordered by the
-// provider's time of their creation, if that can be true, else by which was seen first.
-func (d *Revision) turn(f Fact) turn {
+// turn finds the position of f's attempt, and records the attempt. Attempts are ordered by the provider's
+// creation time, if it is plausible, else by their first occurrence.
+func (d *Revision) attemptOrder(f Fact) attemptOrder {
 	if f.Attempt.ID == "" {
-		return turnSame
+		return sameAttempt
 	}
 	seen := SeenAttempt{Key: keyOf(f.Attempt.ID)}
-	if f.credits(f.Attempt.CreatedAt) {
+	if f.couldHaveHappenedAt(f.Attempt.CreatedAt) {
 		seen.CreatedAt = f.Attempt.CreatedAt
 	}
 	m := &d.Memory
@@ -43,15 +43,15 @@ func (d *Revision) turn(f Fact) turn {
 	current := slices.IndexFunc(m.Attempts, func(s SeenAttempt) bool { return s.Key == m.Attempt })
 	switch {
 	case at < current:
-		return turnOlder
+		return olderAttempt
 	case at > current:
-		return turnNewer
+		return newerAttempt
 	}
-	return turnSame
+	return sameAttempt
 }
 
-// adopt names the attempt of a state that has named none. An event of an earlier version tells it by
-// its references; else what is known so far belongs to the first attempt that is named.
+// adopt names the attempt of a state without one. An event of an earlier version names it in its
+// references; else the known facts belong to the first named attempt.
 func (d *Revision) adopt(o Observation, first SeenAttempt) {
 	for name, id := range o.References {
 		if known := d.Provider.References[name]; id == o.Attempt.ID && known != "" && known != id {
@@ -61,7 +61,7 @@ func (d *Revision) adopt(o Observation, first SeenAttempt) {
 	d.Memory.Attempts, d.Memory.Attempt = []SeenAttempt{first}, first.Key
 }
 
-// insert puts a new attempt before those that are known to be created later, and says where.
+// insert inserts a new attempt before those that were created later, and returns its index.
 func (m *Memory) insert(s SeenAttempt) int {
 	if len(m.Attempts) >= maxAttempts {
 		oldest := 0
@@ -78,9 +78,9 @@ func (m *Memory) insert(s SeenAttempt) int {
 	return at
 }
 
-// begin makes d the state of f's attempt, a newer one of which nothing is known yet: an approval or a rejection,
-// the facts and the reasons were those of the older one. What is the session's stays.
-func (d *Revision) begin(f Fact) {
+// startAttempt resets d to f's attempt, a newer one without known facts: approval or rejection, facts and
+// reasons belonged to the older one. The fields of the session are kept.
+func (d *Revision) startAttempt(f Fact) {
 	a := f.Attempt
 	d.Status, d.StatusDetail, d.Decision = event.StatusInProgress, "", event.Decision{Outcome: event.OutcomeNone}
 	d.Decisions, d.Reasons, d.RequiredActions = []event.DecisionStep{}, []event.Reason{}, nil
@@ -97,18 +97,18 @@ func (d *Revision) begin(f Fact) {
 	m.BegunAt = f.ReceivedAt
 }
 
-// heldBack reports whether the state holds the facts of an older attempt than f's. What earlier payloads
-// told of f's attempt is not in the state then, because an approval stood.
-func heldBack(last *Revision, f Fact) bool {
+// holdsOlderAttempt reports whether the state holds the facts of an older attempt than f's. Earlier facts
+// of f's attempt are not in the state then, because an approval was current.
+func holdsOlderAttempt(last *Revision, f Fact) bool {
 	if last == nil {
 		return false
 	}
 	d := clone(*last)
-	return d.turn(f) == turnNewer
+	return d.attemptOrder(f) == newerAttempt
 }
 
-// over lays the facts of f over those that earlier payloads told of its attempt.
-func (f Fact) over(earlier []Observation) Fact {
+// withEarlier merges the facts of f over those of earlier payloads of its attempt.
+func (f Fact) withEarlier(earlier []Observation) Fact {
 	var d Revision
 	for _, o := range append(slices.Clip(earlier), f.Observation) {
 		d.merge(o, false)

@@ -9,7 +9,7 @@ import (
 	"kycbridge/event"
 )
 
-// TestAttempts: facts belong to the attempt they are told of.
+// TestAttempts: facts belong to the attempt that they name.
 func TestAttempts(t *testing.T) {
 	rejected := person("OTHER", of("1", bySystem(event.OutcomeRejected)))
 	rejected.Reasons = []event.Reason{{Code: "face.mismatch"}}
@@ -132,7 +132,7 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
-// session is a message of the session as a whole that names an attempt among its references.
+// session is a message of the whole session that names an attempt among its references.
 func session(attempt string) Observation {
 	o := progress(event.StatusInProgress)
 	o.References = map[string]string{"idv_id": "i", "kyc_identification_id": attempt}
@@ -140,7 +140,7 @@ func session(attempt string) Observation {
 	return o
 }
 
-// TestVerifiedClaimsRestOnTheApprovedAttempt: an approval vouches for nobody of another attempt.
+// TestVerifiedClaimsRestOnTheApprovedAttempt: an approval verifies no person of another attempt.
 func TestVerifiedClaimsRestOnTheApprovedAttempt(t *testing.T) {
 	vouching := *testAccount
 	vouching.TrustFramework = "de_test"
@@ -154,8 +154,8 @@ func TestVerifiedClaimsRestOnTheApprovedAttempt(t *testing.T) {
 	}
 }
 
-// TestAttemptsOfAnEarlierVersion: an event that tells no attempts beside it is of the attempt that its
-// references name.
+// TestAttemptsOfAnEarlierVersion: an event without stored attempts belongs to the attempt in its
+// references.
 func TestAttemptsOfAnEarlierVersion(t *testing.T) {
 	before, _, _ := Next(nil, at(1, person("OTHER", of("1", bySystem(event.OutcomeRejected)))))
 	e := event.Event{Type: "io.kycbridge.verification.completed.v1", Data: before.Data}

@@ -13,13 +13,13 @@ import (
 	"kycbridge/document"
 )
 
-// headerEncoding is the request header that says how a body is packed. It is kept with the payload, whose
-// body stays as it was received: digest and signature are over those bytes.
+// headerEncoding is the request header with the compression of a body. It is stored with the payload,
+// whose body stays as it was received: digest and signature cover those bytes.
 const headerEncoding = "Content-Encoding"
 
-// mostUnpacked bounds what a stored body may unpack to, in bytes. A callback meets the body limit of
-// the receiver before.
-const mostUnpacked = 64 << 20
+// maxUnpacked limits the unpacked size of a stored body, in bytes. Callbacks are limited earlier, by the
+// receiver.
+const maxUnpacked = 64 << 20
 
 // Errors of a packed body.
 var (
@@ -46,24 +46,25 @@ func encodingOf(value string) string {
 	return value
 }
 
-// Content is the body without its Content-Encoding: what identity, validation, mapping and people read.
+// Content is the body without its Content-Encoding: the input of identity, validation, mapping and
+// display.
 func (p *Payload) Content() ([]byte, error) {
-	return unpack(p.Header[headerEncoding], p.Body, mostUnpacked)
+	return unpack(p.Header[headerEncoding], p.Body, maxUnpacked)
 }
 
 // Content is the body of a callback without its Content-Encoding, at most MaxContent bytes of it.
 func (r *Request) Content() ([]byte, error) {
 	limit := r.MaxContent
 	if limit <= 0 {
-		limit = mostUnpacked
+		limit = maxUnpacked
 	}
 	return unpack(r.Header.Get(headerEncoding), r.Body, limit)
 }
 
-// Packed reports whether the body has to be unpacked before anything in it can be read.
+// Packed reports whether the body must be unpacked before it can be read.
 func (r *Request) Packed() bool { return encodingOf(r.Header.Get(headerEncoding)) != "" }
 
-// unpack undoes an encoding; none costs nothing.
+// unpack decodes an encoding; without one it returns the body.
 func unpack(encoding string, body []byte, limit int) ([]byte, error) {
 	packed := bytes.NewReader(body)
 	var from io.Reader
@@ -73,7 +74,7 @@ func unpack(encoding string, body []byte, limit int) ([]byte, error) {
 		return body, nil
 	case "gzip":
 		from, err = gzip.NewReader(packed)
-	case "deflate": // zlib, as RFC 9110 says, or the bare stream that some senders mean
+	case "deflate": // zlib, as RFC 9110 says, or the bare stream that some senders use
 		if from, err = zlib.NewReader(packed); err != nil {
 			packed.Reset(body)
 			from, err = flate.NewReader(packed), nil
@@ -88,7 +89,7 @@ func unpack(encoding string, body []byte, limit int) ([]byte, error) {
 	switch {
 	case len(content) > limit:
 		return nil, errUnpacked
-	case err != nil, packed.Len() > 0: // some readers would read on behind the end, others would not
+	case err != nil, packed.Len() > 0: // some readers would read on after the end, others would not
 		return nil, errPacked
 	}
 	return content, nil

@@ -10,39 +10,39 @@ import (
 func (d *Revision) decide(f Fact, stale bool) (noEvent string) {
 	o := f.Observation
 	switch {
-	case d.outweighs(f) && stale:
+	case d.yieldsToHigherStage(f) && stale:
 		return NoEventOld
-	case d.outweighs(f):
+	case d.yieldsToHigherStage(f):
 		if f.Effect == EffectVerdict {
-			d.Memory.overrule(f.moment())
+			d.Memory.recordOverruled(f.moment())
 		}
 		d.merge(o, false)
 		return ""
-	case d.saysUntimed() && d.untimedSince(f), d.weighedSince(f):
+	case d.saysUntimed() && d.untimedVerdictAfter(f), d.verdictAfterReceipt(f):
 		return NoEventOld
 	case f.Effect == EffectDoubt:
 		return d.doubt(f, stale)
 	case f.untimed() && (d.Decision.Outcome != event.OutcomeNone || d.inDoubt()):
-		return d.uncertain(f)
-	case d.untimedSince(f) && !f.outdated(d):
-		return d.uncertain(f)
-	case f.outdated(d) || stale && f.repeats(d) || !o.Status.Terminal() && d.endedAfter(f) || d.answeredSince(f), d.endedInDoubt(f):
+		return d.resolveUntimed(f)
+	case d.untimedVerdictAfter(f) && !f.isOutdated(d):
+		return d.resolveUntimed(f)
+	case f.isOutdated(d) || stale && f.repeatsVerdict(d) || !o.Status.Terminal() && d.endedAfter(f) || d.answeredSince(f), d.endedInDoubt(f):
 		return NoEventOld
 	}
 	known := d.Reasons
-	confirmed := f.Via.Asked() && o.StatusDetail != event.DetailUnconfirmed || d.Payload.Confirmed && stands(d, o)
+	confirmed := f.Via.Asked() && o.StatusDetail != event.DetailUnconfirmed || d.Payload.Confirmed && carriesVerdict(d, o)
 	d.merge(o, stale)
-	d.enter(o)
+	d.setStatus(o)
 	d.Payload.Confirmed = confirmed && d.Decision.Outcome != event.OutcomeNone
-	d.Memory.decided(f)
-	if m := &d.Memory; !d.distrust(known) && d.Decision.Outcome == event.OutcomeApproved && m.isDenied(f) {
-		d.enter(asDoubt(o))
+	d.Memory.recordVerdict(f)
+	if m := &d.Memory; !d.applyDoubt(known) && d.Decision.Outcome == event.OutcomeApproved && m.isDenied(f) {
+		d.setStatus(asDoubt(o))
 	}
 	return ""
 }
 
-// isDenied reports whether the verdict f is not known to be newer than a note that mentioned another outcome.
-// What has no time is newer than nothing.
+// isDenied reports whether the verdict f is not known to be newer than a note with another outcome. An
+// untimed verdict is newer than nothing.
 func (m *Memory) isDenied(f Fact) bool {
 	switch {
 	case m.Denied == nil:
@@ -53,19 +53,20 @@ func (m *Memory) isDenied(f Fact) bool {
 	return !m.Verdict.after(*m.Denied)
 }
 
-// distrust applies the remembered doubt again, if there is one: an approval becomes unknown. The reasons keep
-// the provider's own words where known, the reasons of before, has them. It reports whether it did.
-func (d *Revision) distrust(known []event.Reason) bool {
+// applyDoubt applies the remembered doubt again, if there is one: an approval becomes unknown. The reasons
+// keep the provider's own text if known, the earlier reasons, has it. It reports whether it changed d.
+func (d *Revision) applyDoubt(known []event.Reason) bool {
 	if d.Memory.Doubt == nil || !mayDoubt(d) {
 		return false
 	}
-	d.enter(Observation{Status: event.StatusUnknown, Reasons: d.Memory.Doubt.reasons(known)})
+	d.setStatus(Observation{Status: event.StatusUnknown, Reasons: d.Memory.Doubt.reasons(known)})
 	return true
 }
 
-// outweighs reports whether f must leave standing what was decided at a higher stage. What a doubt or an untimed
-// word took back still counts here: a person's approval that is in doubt is not replaced by a machine's.
-func (d *Revision) outweighs(f Fact) bool {
+// yieldsToHigherStage reports whether f must not replace a decision of a higher stage. A decision that a
+// doubt or an untimed verdict revoked still counts here: a person's approval in doubt is not replaced by a
+// machine's.
+func (d *Revision) yieldsToHigherStage(f Fact) bool {
 	if f.yields(d.Decision) {
 		return true
 	}
@@ -81,37 +82,37 @@ func (d *Revision) outweighs(f Fact) bool {
 	if !d.inDoubt() && (m.Doubt == nil || !d.Status.Closed()) {
 		return false
 	}
-	// An event of an earlier version does not tell whose word the verdict was.
+	// An event of an earlier version does not state who made the verdict.
 	return slices.ContainsFunc(d.Decisions, func(s event.DecisionStep) bool {
 		isVerdict := s.Outcome == event.OutcomeApproved || s.Outcome == event.OutcomeRejected
 		return isVerdict && f.yields(event.Decision{Outcome: s.Outcome, Stage: s.Stage, ActorType: s.ActorType})
 	})
 }
 
-// doubt takes back what may be taken back, and is remembered in any case: what was decided before it
-// and comes later is in doubt too.
+// doubt revokes what it can, and is always remembered: an earlier decision that arrives later is in doubt
+// too.
 func (d *Revision) doubt(f Fact, stale bool) (noEvent string) {
 	m := &d.Memory
-	if f.outdated(d) {
+	if f.isOutdated(d) {
 		return NoEventOld
 	}
-	if f.Mentions == "" { // what denies approvals denies nothing else
+	if f.Mentions == "" { // a note that contradicts approvals contradicts nothing else
 		was := m.Doubt
-		m.Doubt = was.with(f.doubt())
+		m.Doubt = was.merge(f.doubt())
 		if was != nil && was.Payload != f.Payload.ID && m.Doubt.Payload == was.Payload {
 			return NoEventOld
 		}
 	}
 	d.merge(f.Observation, stale)
 	if mayDoubt(d) {
-		d.enter(f.Observation)
+		d.setStatus(f.Observation)
 	}
 	return ""
 }
 
-// endedAfter reports whether the provider has ended the session after f, which left it open. An end without
-// a time is news when it is received, and a look that found the session open says nothing about an end that was
-// received after it.
+// endedAfter reports whether the provider has ended the session after f, which left it open. An end
+// without a time takes effect when it is received, and a poll that found the session open does not
+// contradict an end that was received after it.
 func (d *Revision) endedAfter(f Fact) bool {
 	end := d.Memory.End
 	if end == nil || !d.Status.Closed() {
@@ -121,15 +122,15 @@ func (d *Revision) endedAfter(f Fact) bool {
 	return end.after(f.moment()) || (end.At.IsZero() || isLook) && end.Received.After(f.ReceivedAt)
 }
 
-// answeredSince reports whether f asks for a resubmission that the applicant has made since: the answer to
-// the request before f answers f too.
+// answeredSince reports whether f requests a resubmission that the applicant has made since: the answer to
+// the previous request answers f too.
 func (d *Revision) answeredSince(f Fact) bool {
 	return f.Decision.Outcome == event.OutcomeResubmit && d.Memory.Answered != nil && d.Memory.Answered.after(f.moment())
 }
 
-// uncertain weighs two verdicts of which one is untimed, f and the one that stands: they are the same, or nobody
-// can say which of the two is the newer.
-func (d *Revision) uncertain(f Fact) (noEvent string) {
+// resolveUntimed compares two verdicts of which one is untimed, f and the current one: they are equal, or
+// their order is unknown.
+func (d *Revision) resolveUntimed(f Fact) (noEvent string) {
 	if f.Decision.Outcome == event.OutcomeNone {
 		return NoEventOld // a reopening: the verdict came after it
 	}
@@ -137,12 +138,12 @@ func (d *Revision) uncertain(f Fact) (noEvent string) {
 		return NoEventUnchanged
 	}
 	by := d.Decision
-	d.enter(Observation{
+	d.setStatus(Observation{
 		Status:   event.StatusInReview,
 		Decision: event.Decision{Outcome: event.OutcomeReview, Stage: by.Stage, ActorType: by.ActorType},
 		Reasons:  []event.Reason{{Code: event.ReasonUntimed}},
 	})
-	overMap(&d.Provider.Status, f.ProviderStatus, false)
+	mergeMap(&d.Provider.Status, f.ProviderStatus, false)
 	return ""
 }
 
@@ -150,12 +151,12 @@ func (d *Revision) saysUntimed() bool {
 	return slices.ContainsFunc(d.Reasons, func(r event.Reason) bool { return r.Code == event.ReasonUntimed })
 }
 
-// contradicted is the observation of f, or doubt where what is known contradicts it: a note that
-// mentions another outcome than the approval that stands, two words on one decision that came separate
-// ways and differ. A note that denies an approval is remembered: an older approval may come yet.
-func (d *Revision) contradicted(f Fact) Observation {
+// checkContradiction is the observation of f, or a doubt if known facts contradict it: a note with another
+// outcome than the current approval, or two differing sources of one decision. A note that contradicts an
+// approval is remembered: an older approval may still arrive.
+func (d *Revision) checkContradiction(f Fact) Observation {
 	o, m, at := f.Observation, &d.Memory, f.moment()
-	m.Cross = m.Cross.with(o.Cross)
+	m.Cross = m.Cross.merge(o.Cross)
 	switch {
 	case o.Effect == EffectVerdict && o.Cross != (Cross{}) && m.Cross.disagrees():
 		return asDoubt(o)
@@ -170,12 +171,12 @@ func (d *Revision) contradicted(f Fact) Observation {
 	return o
 }
 
-// denies reports whether f is a note that mentions another outcome than an approval.
+// denies reports whether f is a note with another outcome than an approval.
 func (f Fact) denies() bool {
 	return f.Effect == EffectNote && f.Mentions != "" && f.Mentions != event.OutcomeApproved
 }
 
-// asDoubt makes a contradiction of o: of its decision only who made it is left.
+// asDoubt turns o into a doubt: of its decision only the stage and actor remain.
 func asDoubt(o Observation) Observation {
 	o.Effect, o.Status, o.StatusDetail, o.RequiredActions = EffectDoubt, event.StatusUnknown, "", nil
 	by := o.Decision
@@ -186,8 +187,8 @@ func asDoubt(o Observation) Observation {
 	return o
 }
 
-// stands reports whether the verdict of o is the one that d carries already.
-func stands(d *Revision, o Observation) bool {
+// carriesVerdict reports whether d already has the verdict of o.
+func carriesVerdict(d *Revision, o Observation) bool {
 	decision := o.Decision
 	if decision.Outcome == "" || o.Effect == EffectDoubt {
 		decision = event.Decision{Outcome: event.OutcomeNone}
@@ -195,20 +196,20 @@ func stands(d *Revision, o Observation) bool {
 	return d.Status == o.Status && d.Decision == decision
 }
 
-// inDoubt reports whether the status is unknown because of a decision and not for want of one.
+// inDoubt reports whether the status is unknown because of a decision, not because there is none.
 func (d *Revision) inDoubt() bool {
 	m := &d.Memory
 	return d.Status == event.StatusUnknown && (m.Doubt != nil || m.Denied != nil && m.Verdict != nil)
 }
 
-// mayDoubt reports whether a doubt changes what stands: a rejection, an end and a request for
+// mayDoubt reports whether a doubt changes the current state: a rejection, an end and a request for
 // resubmission stay.
 func mayDoubt(d *Revision) bool {
 	return d.Decision.Outcome == event.OutcomeApproved || !d.Status.Terminal() && d.Decision.Outcome != event.OutcomeResubmit
 }
 
-// mergeDecisions replaces the step of each stage that news speaks of and keeps the others, in the
-// order of the stages.
+// mergeDecisions replaces the step of each stage that news contains and keeps the others, in the order of
+// the stages.
 func mergeDecisions(old, news []event.DecisionStep) []event.DecisionStep {
 	merged := []event.DecisionStep{}
 	for _, stage := range []event.Stage{event.StageSystem, event.StageMaker, event.StageChecker, event.StageManualReview, event.StagePolicy} {

@@ -6,8 +6,8 @@ import (
 	"kycbridge/event"
 )
 
-func TestTheStandingVerdictIsAFact(t *testing.T) {
-	checkRule(t, map[string]ruled{
+func TestTheCurrentVerdictIsAFact(t *testing.T) {
+	checkRule(t, map[string]ruleCase{
 		"an older approval, and no log": {
 			[]Fact{at(10, rejected()), at(5, approved())},
 			"completed old", "completed/rejected",
@@ -48,7 +48,7 @@ func TestTheStandingVerdictIsAFact(t *testing.T) {
 }
 
 func TestDoubt(t *testing.T) {
-	checkRule(t, map[string]ruled{
+	checkRule(t, map[string]ruleCase{
 		"about a person's approval is not settled by a machine's": {
 			[]Fact{at(10, byHuman(event.OutcomeApproved)), at(20, doubtBy("", "")), at(30, approved())},
 			"completed updated unchanged", "unknown/none system.unmapped_status",
@@ -97,7 +97,7 @@ func TestDoubt(t *testing.T) {
 }
 
 func TestNotesThatMentionAnOutcome(t *testing.T) {
-	checkRule(t, map[string]ruled{
+	checkRule(t, map[string]ruleCase{
 		"the one that stands": {
 			[]Fact{at(1, approved()), at(2, mentions(event.OutcomeApproved))},
 			"completed unchanged", "completed/approved",
@@ -141,18 +141,18 @@ func TestNotesThatMentionAnOutcome(t *testing.T) {
 	})
 }
 
-func TestTwoWordsOnOneDecision(t *testing.T) {
-	checkRule(t, map[string]ruled{
+func TestConflictingVerdictSources(t *testing.T) {
+	checkRule(t, map[string]ruleCase{
 		"that agree": {
 			[]Fact{
-				heardAt(1, crossed(event.OutcomeApproved, event.OutcomeApproved, "")),
+				callbackAt(1, crossed(event.OutcomeApproved, event.OutcomeApproved, "")),
 				looked(2, crossed(event.OutcomeApproved, "", event.OutcomeApproved)),
 			},
 			"completed unchanged", "completed/approved",
 		},
 		"that differ, the callback's first": {
 			[]Fact{
-				heardAt(1, crossed(event.OutcomeApproved, event.OutcomeApproved, "")),
+				callbackAt(1, crossed(event.OutcomeApproved, event.OutcomeApproved, "")),
 				looked(2, crossed(event.OutcomeRejected, "", event.OutcomeRejected)),
 			},
 			"completed updated", "unknown/none system.contradiction",
@@ -160,7 +160,7 @@ func TestTwoWordsOnOneDecision(t *testing.T) {
 		"that differ, the API's first": {
 			[]Fact{
 				looked(1, crossed(event.OutcomeApproved, "", event.OutcomeApproved)),
-				heardAt(2, crossed(event.OutcomeRejected, event.OutcomeRejected, "")),
+				callbackAt(2, crossed(event.OutcomeRejected, event.OutcomeRejected, "")),
 			},
 			"completed updated", "unknown/none system.contradiction",
 		},
@@ -170,7 +170,7 @@ func TestTwoWordsOnOneDecision(t *testing.T) {
 		},
 		"stay in doubt while one of them is only repeated": {
 			[]Fact{
-				heardAt(1, crossed(event.OutcomeRejected, event.OutcomeRejected, "")),
+				callbackAt(1, crossed(event.OutcomeRejected, event.OutcomeRejected, "")),
 				looked(2, crossed(event.OutcomeApproved, "", event.OutcomeApproved)),
 				looked(3, crossed(event.OutcomeApproved, "", event.OutcomeApproved)),
 			},
@@ -178,10 +178,10 @@ func TestTwoWordsOnOneDecision(t *testing.T) {
 		},
 		"that have come to agree": {
 			[]Fact{
-				heardAt(1, crossed(event.OutcomeApproved, event.OutcomeApproved, "")),
+				callbackAt(1, crossed(event.OutcomeApproved, event.OutcomeApproved, "")),
 				looked(2, crossed(event.OutcomeRejected, "", event.OutcomeRejected)),
 				looked(3, crossed(event.OutcomeRejected, "", event.OutcomeRejected)),
-				heardAt(4, crossed(event.OutcomeRejected, event.OutcomeRejected, "")),
+				callbackAt(4, crossed(event.OutcomeRejected, event.OutcomeRejected, "")),
 			},
 			"completed updated unchanged completed", "completed/rejected",
 		},

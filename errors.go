@@ -6,7 +6,8 @@ import (
 	"kycbridge/document"
 )
 
-// The kinds of failure. The path attaches the kind; the edges turn it into a status or an exit code.
+// The kinds of errors. The domain sets the kind; handlers and commands translate it into a status or an
+// exit code.
 var (
 	// ErrNotFound: no such provider or account, or no such verification.
 	ErrNotFound = errors.New("not found")
@@ -18,12 +19,12 @@ var (
 	ErrTooLarge = errors.New("body over the limit")
 	// ErrConflict: another worker has published a revision since the last event was read.
 	ErrConflict = errors.New("superseded by another revision")
-	// ErrUnmappable: a payload that no retry will turn into an event.
+	// ErrUnmappable: a payload that cannot become an event, however often it is retried.
 	ErrUnmappable = errors.New("cannot be mapped")
 )
 
-// RefusedError is the error of a callback that no credential admits. Why is for the operator and holds
-// nothing of the request; the caller is never told.
+// RefusedError is the error of a callback without a valid credential. Why is for the operator and contains
+// nothing of the request; it is never sent to the caller.
 type RefusedError struct{ Why string }
 
 // Error names the reason.
@@ -32,5 +33,5 @@ func (e *RefusedError) Error() string { return "no credential admits the callbac
 // Unwrap makes it an ErrUnauthenticated.
 func (e *RefusedError) Unwrap() error { return ErrUnauthenticated }
 
-// FieldError names a place in a body and what was expected there, never the value that stands there.
+// FieldError names a pointer in a body and the expectation there, never the value.
 type FieldError = document.Fault

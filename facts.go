@@ -2,24 +2,24 @@ package kycbridge
 
 import "kycbridge/event"
 
-// merge lays what o tells over what d knows, group by group: a group that o speaks of replaces the
-// known one as a whole. A stale o only fills groups of which nothing is known, and so do the evidence and the
-// person of an end while an approval stands: it vouches for whom it was given.
+// merge merges the facts of o into d, group by group: a group of o replaces the known one as a whole. A
+// stale o only fills empty groups. The evidence and the person of an end also only fill empty groups while
+// an approval is current: it applies to the person that it was given for.
 func (d *Revision) merge(o Observation, stale bool) {
 	fills := stale || d.Decision.Outcome == event.OutcomeApproved && o.Effect == EffectEnd
-	over(&d.ExternalReference, o.ExternalReference, stale)
-	over(&d.Provider.Product, o.Product, stale)
-	over(&d.Provider.FlowID, o.FlowID, stale)
-	over(&d.Provider.FlowVersion, o.FlowVersion, stale)
-	overMap(&d.Provider.References, d.ownReferences(o), stale)
-	// What the provider said of the verdict goes with the verdict, however late it comes.
-	overMap(&d.Provider.Status, o.ProviderStatus, stale && !o.Effect.Decisive())
+	mergeString(&d.ExternalReference, o.ExternalReference, stale)
+	mergeString(&d.Provider.Product, o.Product, stale)
+	mergeString(&d.Provider.FlowID, o.FlowID, stale)
+	mergeString(&d.Provider.FlowVersion, o.FlowVersion, stale)
+	mergeMap(&d.Provider.References, d.ownReferences(o), stale)
+	// The provider's status of the verdict belongs to the verdict, however late it arrives.
+	mergeMap(&d.Provider.Status, o.ProviderStatus, stale && !o.Effect.Decisive())
 	tellsDocuments := o.Documents != nil || o.ExtractedClaims != nil
 	if tellsDocuments && (!fills || len(d.Documents)+len(d.ExtractedClaims) == 0) {
 		d.Documents, d.ExtractedClaims = o.Documents, o.ExtractedClaims
 	}
-	overList(&d.Checks, o.Checks, fills)
-	overList(&d.Media, o.Media, fills)
+	mergeList(&d.Checks, o.Checks, fills)
+	mergeList(&d.Media, o.Media, fills)
 	if o.Risk != nil && (!fills || d.Risk == nil) {
 		d.Risk = o.Risk
 	}
@@ -29,8 +29,8 @@ func (d *Revision) merge(o Observation, stale bool) {
 	d.Session = mergeSession(d.Session, o.Session, stale)
 }
 
-// ownReferences are the references that o may change: a payload that belongs to no attempt does not
-// say whose attempt the facts are of.
+// ownReferences are the references that o may change: a payload without an attempt does not state which
+// attempt its facts belong to.
 func (d *Revision) ownReferences(o Observation) map[string]string {
 	if o.Attempt.ID != "" || d.Memory.Attempt == "" {
 		return o.References
@@ -44,20 +44,20 @@ func (d *Revision) ownReferences(o Observation) map[string]string {
 	return own
 }
 
-func over(dst *string, src string, stale bool) {
+func mergeString(dst *string, src string, stale bool) {
 	if src != "" && (!stale || *dst == "") {
 		*dst = src
 	}
 }
 
-// overList replaces a list as a whole. What is known of checks is never nil.
-func overList[T any](dst *[]T, src []T, stale bool) {
+// mergeList replaces a list as a whole. Known checks are never nil.
+func mergeList[T any](dst *[]T, src []T, stale bool) {
 	if src != nil && (!stale || len(*dst) == 0) {
 		*dst = src
 	}
 }
 
-func overMap[V any](dst *map[string]V, src map[string]V, stale bool) {
+func mergeMap[V any](dst *map[string]V, src map[string]V, stale bool) {
 	for k, v := range src {
 		if _, known := (*dst)[k]; known && stale {
 			continue
@@ -69,7 +69,7 @@ func overMap[V any](dst *map[string]V, src map[string]V, stale bool) {
 	}
 }
 
-// mergeSession merges member by member: a later message often knows the end and not the beginning.
+// mergeSession merges member by member: a later message often has the end and not the beginning.
 func mergeSession(d, o *event.Session, stale bool) *event.Session {
 	if o == nil {
 		return d
@@ -78,15 +78,15 @@ func mergeSession(d, o *event.Session, stale bool) *event.Session {
 	if d != nil {
 		m = *d
 	}
-	over(&m.Channel, o.Channel, stale)
-	over(&m.CreatedAt, o.CreatedAt, stale)
-	over(&m.ScheduledAt, o.ScheduledAt, stale)
-	over(&m.StartedAt, o.StartedAt, stale)
-	over(&m.SubmittedAt, o.SubmittedAt, stale)
-	over(&m.EndedAt, o.EndedAt, stale)
-	over(&m.ExpiresAt, o.ExpiresAt, stale)
-	over(&m.Country, o.Country, stale)
-	over(&m.CountrySource, o.CountrySource, stale)
+	mergeString(&m.Channel, o.Channel, stale)
+	mergeString(&m.CreatedAt, o.CreatedAt, stale)
+	mergeString(&m.ScheduledAt, o.ScheduledAt, stale)
+	mergeString(&m.StartedAt, o.StartedAt, stale)
+	mergeString(&m.SubmittedAt, o.SubmittedAt, stale)
+	mergeString(&m.EndedAt, o.EndedAt, stale)
+	mergeString(&m.ExpiresAt, o.ExpiresAt, stale)
+	mergeString(&m.Country, o.Country, stale)
+	mergeString(&m.CountrySource, o.CountrySource, stale)
 	if o.Consent != nil && (!stale || m.Consent == nil) {
 		m.Consent = o.Consent
 	}

@@ -8,8 +8,8 @@ import (
 	"kycbridge/event"
 )
 
-// TestFactsComeInGroups: a payload replaces what it speaks of as a whole and leaves the rest.
-func TestFactsComeInGroups(t *testing.T) {
+// TestFactsAreMergedByGroup: a payload replaces its groups as a whole and keeps the others.
+func TestFactsAreMergedByGroup(t *testing.T) {
 	known := person("OLD", progress(event.StatusProcessing))
 	known.Risk, known.Extensions = &event.Risk{Level: "low"}, map[string]any{"a": "1", "b": "2"}
 	known.Session = &event.Session{Channel: "web", CreatedAt: "2026-03-02T11:00:00Z"}
@@ -69,9 +69,9 @@ func TestFactsComeInGroups(t *testing.T) {
 	}
 }
 
-// TestAnApprovalVouchesForWhomItWasGiven: a newer end of the session shows another document. The approval keeps
-// the person it was given for; what it knows nothing of is filled in.
-func TestAnApprovalVouchesForWhomItWasGiven(t *testing.T) {
+// TestAnApprovalKeepsItsPerson: a newer end of the session has another document. The approval keeps the
+// person that it was given for; empty groups are filled.
+func TestAnApprovalKeepsItsPerson(t *testing.T) {
 	first, _, _ := Next(nil, at(1, person("OLD", bySystem(event.OutcomeApproved))))
 	other := person("NEW", ended(event.StatusFailed))
 	other.Risk = &event.Risk{Level: "low"}
@@ -84,7 +84,7 @@ func TestAnApprovalVouchesForWhomItWasGiven(t *testing.T) {
 	}
 }
 
-// TestTestTrafficStaysTestTraffic: once the provider has said so, whatever the account says.
+// TestTestTrafficStaysTestTraffic: once the provider has marked it, whatever the account says.
 func TestTestTrafficStaysTestTraffic(t *testing.T) {
 	live := *testAccount
 	live.Environment = event.EnvironmentLive

@@ -11,10 +11,10 @@ import (
 	"kycbridge/event"
 )
 
-// randomFact makes the nth fact of a history, of any kind that a provider or we may tell.
-// Where attempts are numbered, all but the session's own facts belong to one. Machines decide only
-// where facts come in the order in which they happened: a person's older word counts more, so that two
-// orders there have two ends.
+// randomFact creates the nth fact of a history, of any kind from the provider or from kycbridge. With
+// numbered attempts, all facts except those of the session belong to one. Machines decide only if facts
+// arrive in chronological order: a person's older verdict ranks higher, so that two orders have two
+// results.
 func randomFact(r *rand.Rand, n int, numbered, ordered bool) Fact {
 	kinds := []func() Observation{
 		func() Observation { return progress(event.StatusInProgress) },
@@ -63,7 +63,7 @@ func randomFact(r *rand.Rand, n int, numbered, ordered bool) Fact {
 	return f
 }
 
-// written is a history for messages.
+// written formats a history for messages.
 func written(facts []Fact) string {
 	var b strings.Builder
 	for _, f := range facts {
@@ -73,31 +73,31 @@ func written(facts []Fact) string {
 	return b.String()
 }
 
-// TestWhatComesAgainChangesNothing: whatever happened since, a payload that made an event makes none
-// when it is worked a second time.
-func TestWhatComesAgainChangesNothing(t *testing.T) {
+// TestRedeliveryChangesNothing: a payload that made an event makes none when it is processed again,
+// whatever happened since.
+func TestRedeliveryChangesNothing(t *testing.T) {
 	for seed := range uint64(20000) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		var last *Revision
-		var told, applied []Fact
+		var facts, applied []Fact
 		for n := range 8 {
 			f := randomFact(r, n, seed%2 == 0, seed%4 < 2)
-			told = append(told, f)
+			facts = append(facts, f)
 			if next, _, noEvent := Next(last, f); noEvent == "" {
 				last = &next
 				applied = append(applied, f)
 			}
 			again := applied[r.IntN(len(applied))]
 			if after, _, noEvent := Next(last, again); noEvent == "" {
-				t.Fatalf("seed %d: %s again\n%s%v\nmemory %s", seed, again.Payload.ID, written(told), event.Differences(last.Published(), after.Published()), last.Memory.Encode())
+				t.Fatalf("seed %d: %s again\n%s%v\nmemory %s", seed, again.Payload.ID, written(facts), event.Differences(last.Published(), after.Published()), last.Memory.Encode())
 			}
 		}
 	}
 }
 
-// TestTheNewestVerdictStandsWhateverTheOrder: of one attempt, the order in which dated facts come makes
-// no difference to what is decided, and no log is needed for that.
-func TestTheNewestVerdictStandsWhateverTheOrder(t *testing.T) {
+// TestTheNewestVerdictWinsInAnyOrder: within one attempt, the arrival order of dated facts does not affect
+// the decision, and no log is needed for that.
+func TestTheNewestVerdictWinsInAnyOrder(t *testing.T) {
 	kinds := []func() Observation{
 		func() Observation { return progress(event.StatusProcessing) },
 		func() Observation { return byHuman(event.OutcomeApproved) },
@@ -123,7 +123,7 @@ func TestTheNewestVerdictStandsWhateverTheOrder(t *testing.T) {
 	}
 }
 
-// decisionOf is what facts lead to in the order given.
+// decisionOf is the decision after facts in the given order.
 func decisionOf(facts []Fact) string {
 	var last *Revision
 	for _, f := range facts {

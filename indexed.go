@@ -2,7 +2,7 @@ package kycbridge
 
 import "errors"
 
-// IndexKind says what an indexed id is called by.
+// IndexKind is the kind of an indexed id.
 type IndexKind string
 
 // The kinds of ids by which verifications and payloads are found.
@@ -13,20 +13,20 @@ const (
 	IndexPayload      IndexKind = "payload"
 )
 
-// Indexed is an entry of the index: something that may bear the id that was looked up. The index holds keyed
-// digests and no ids, so who looks up compares the id with that of the verification or payload itself.
+// Indexed is a candidate of the index for a searched id. The index holds keyed digests and no ids, so the
+// caller compares the id with that of the verification or payload itself.
 type Indexed struct {
 	Kind           IndexKind
-	VerificationID string // "" for a payload whose verification is not known; Shelf and Seq then name it
+	VerificationID string // "" for a payload without a known verification; Shelf and Seq identify it then
 	Shelf          Shelf
 	Seq            uint64
 }
 
-// IndexLag is how many stored messages the index does not know yet.
+// IndexLag is the number of stored messages that are not indexed yet.
 type IndexLag struct{ Events, Payloads int }
 
 // Total is the number of all of them.
 func (l IndexLag) Total() int { return l.Events + l.Payloads }
 
-// ErrAmbiguous says that more ids begin with a text than can be looked at.
+// ErrAmbiguous means that too many ids begin with a text.
 var ErrAmbiguous = errors.New("too many ids begin like this")

@@ -13,69 +13,68 @@ import (
 	"kycbridge/event"
 )
 
-// Words of a receipt.
+// Statuses of a receipt.
 const (
 	ReceiptAccepted    = "accepted"
 	ReceiptDuplicate   = "duplicate"
 	ReceiptQuarantined = "quarantined"
 )
 
-// The reasons for which a payload is quarantined.
+// The reasons of quarantine.
 const (
 	QuarantineMalformed    = "malformed"
 	QuarantineSchema       = "schema"
 	QuarantineUnidentified = "unidentified"
 	QuarantineUnmapped     = "unmapped"
-	QuarantineForeign      = "foreign" // of an application that is not this account's
+	QuarantineForeign      = "foreign" // of an application of another account
 )
 
-// Receipt says what became of a payload. It is given only when the payload is durable.
+// Receipt is the result of receiving a payload. It is returned only when the payload is durable.
 type Receipt struct {
 	Status         string // accepted, duplicate or quarantined
 	PayloadID      string
 	VerificationID string
-	Event          string       // what the provider calls the message
-	Placement      string       // where the credential stood that admitted it
+	Event          string       // the provider's name of the message type
+	Placement      string       // the position of the accepted credential
 	Reason         string       // why it was quarantined
-	Errors         []FieldError // what is wrong with a quarantined one
+	Errors         []FieldError // the faults of a quarantined one
 }
 
-// Stored says how the payload log took a payload.
+// Stored is the result of appending a payload to the log.
 type Stored struct {
 	Duplicate bool
-	Digest    string // of the payload that is kept under the id; "" if not known
+	Digest    string // of the payload that is stored under the id; "" if not known
 }
 
-// PayloadLog keeps payloads. Append returns when the payload is durable; any error means that it
-// may not be.
+// PayloadLog stores payloads. Append returns when the payload is durable; after an error it may not be.
 type PayloadLog interface {
 	Append(ctx context.Context, p Payload) (Stored, error)
 }
 
-// Quarantine keeps what cannot be processed, durably, with the reason and the errors.
+// Quarantine durably stores payloads that cannot be processed, with the reason and the faults.
 type Quarantine interface {
 	Quarantine(ctx context.Context, p Payload, reason string, errors []FieldError) error
 }
 
-// Refusals keeps, bounded and without a promise, what failed authentication.
+// Refusals stores requests that failed authentication: limited, without a guarantee.
 type Refusals interface {
 	Refuse(ctx context.Context, p Payload, r Request, why string)
 }
 
-// DefaultMaxBody is the largest callback where nothing else is configured, in bytes.
+// DefaultMaxBody is the default limit of a callback body, in bytes.
 const DefaultMaxBody = 1 << 20
 
-// Intake is the one way in: callbacks, polled and replayed payloads all pass Ingest.
+// Intake is the only entry: callbacks, polled and replayed payloads all pass Ingest.
 type Intake struct {
-	MaxBody    int // bytes that a packed callback may unpack to; 0: DefaultMaxBody
+	MaxBody    int // limit of an unpacked callback body, in bytes; 0: DefaultMaxBody
 	Log        PayloadLog
 	Quarantine Quarantine
 	Refusals   Refusals
 }
 
-// Receive takes a callback: it authenticates the request over its raw bytes, then ingests the body.
-// It returns ErrUnauthenticated if no credential of the account admits the request, and
-// ErrUnavailable if the payload could not be made durable, and ErrTooLarge if it unpacks to more than MaxBody.
+// Receive processes a callback: it authenticates the request over its raw bytes, then ingests the body. It
+// returns ErrUnauthenticated if no credential of the account is valid, ErrUnavailable if the payload could
+// not be made durable, and ErrTooLarge if it unpacks to more than MaxBody.
 func (in *Intake) Receive(ctx context.Context, a *Account, r Request) (Receipt, error) {
 	p := Payload{
 		Via:         event.ViaCallback,
@@ -91,7 +90,7 @@ func (in *Intake) Receive(ctx context.Context, a *Account, r Request) (Receipt, 
 		if refused, ok := errors.AsType[*RefusedError](err); ok {
 			why = refused.Why
 		}
-		in.Refusals.Refuse(ctx, named(p, a), r, why)
+		in.Refusals.Refuse(ctx, withIdentity(p, a), r, why)
 		return Receipt{}, fmt.Errorf("authenticate callback: %w: %w", ErrUnauthenticated, err)
 	}
 	p.Placement = placement
@@ -103,14 +102,14 @@ func (in *Intake) Receive(ctx context.Context, a *Account, r Request) (Receipt, 
 	return receipt, err
 }
 
-// UnknownAccount stands for provider and account of a callback that met none.
+// UnknownAccount replaces provider and account of a callback to an unknown account.
 const UnknownAccount = "unknown"
 
-// Stray keeps a callback for an account that is not configured, bounded and without a promise, so that a
-// mistyped address or an account that comes later loses nothing. Provider and account are what its path
-// names; they may be anything.
-func (in *Intake) Stray(ctx context.Context, provider, account string, r Request) {
-	p := named(Payload{
+// KeepUnknownAccount stores a callback for an account that is not configured, limited and without a
+// guarantee, so that a mistyped address or an account that is configured later loses nothing. Provider and
+// account are arbitrary text from its path.
+func (in *Intake) KeepUnknownAccount(ctx context.Context, provider, account string, r Request) {
+	p := withIdentity(Payload{
 		Via:         event.ViaCallback,
 		ReceivedAt:  r.ReceivedAt,
 		ContentType: r.Header.Get("Content-Type"),
@@ -128,12 +127,11 @@ func (in *Intake) maxBody() int {
 	return in.MaxBody
 }
 
-// Ingest takes a body whose origin is trusted: it validates, identifies and stores it. Body, Via,
-// ReceivedAt and ContentType of p are the caller's, and of a fetched one Reference, Trigger and
-// After; the rest is filled in. A body that speaks of another verification than the one that was
-// asked about is quarantined.
+// Ingest processes a body with a trusted origin: it validates, identifies and stores it. Body, Via,
+// ReceivedAt and ContentType of p are set by the caller, and for a fetched one Reference, Trigger and
+// After; the rest is filled in. A body of another verification than the requested one is quarantined.
 func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, error) {
-	p = named(p, a)
+	p = withIdentity(p, a)
 	id, reason, faults := in.Examine(a, p)
 	p.Event = id.Event
 	if id.Reference != "" {
@@ -149,15 +147,15 @@ func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, e
 	return in.store(ctx, p)
 }
 
-// Examine reads what a body says about itself and checks it against today's schema. A reason says
-// why it would be quarantined.
+// Examine identifies a body and checks it against the current schema. A reason states why it would be
+// quarantined.
 func (in *Intake) Examine(a *Account, p Payload) (id Identity, reason string, faults []FieldError) {
 	doc, faults := a.Provider.Document(p)
 	if len(faults) > 0 {
 		return Identity{}, QuarantineMalformed, faults
 	}
 	id = a.Provider.Identify(doc, p.Via)
-	if why := nameless(id.Reference); why != "" {
+	if why := referenceFault(id.Reference); why != "" {
 		id.Reference = ""
 		return id, QuarantineUnidentified, []FieldError{{Path: id.Missing, Message: why}}
 	}
@@ -165,7 +163,7 @@ func (in *Intake) Examine(a *Account, p Payload) (id Identity, reason string, fa
 		return id, QuarantineForeign, []FieldError{{Message: "comes from an application that application_ids does not name"}}
 	}
 	if faults := a.Provider.Validate(id.Schema, id.Document); len(faults) > 0 {
-		return id, QuarantineSchema, below(id.At, faults)
+		return id, QuarantineSchema, prefixFaults(id.At, faults)
 	}
 	if p.Reference != "" && p.Reference != id.Reference {
 		return id, QuarantineUnidentified,
@@ -174,10 +172,10 @@ func (in *Intake) Examine(a *Account, p Payload) (id Identity, reason string, fa
 	return id, "", nil
 }
 
-// nameless says why a reference names no verification; "" where it names one. References of invisible
-// characters alone would all look the same. U+FFFD stands for a character that was lost when the text was
-// decoded, such as half of a surrogate pair: different references would become one verification.
-func nameless(reference string) string {
+// referenceFault states why a reference is invalid; "" if it is valid. References of invisible characters
+// only would all look the same. U+FFFD marks a character that was lost in decoding, such as half of a
+// surrogate pair: different references would become one verification.
+func referenceFault(reference string) string {
 	seen := func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
 	switch {
 	case !strings.ContainsFunc(reference, seen):
@@ -188,14 +186,14 @@ func nameless(reference string) string {
 	return ""
 }
 
-// foreign reports whether a body was sent by an application that the account does not take bodies of.
+// foreign reports whether a body was sent by an application that the account does not accept.
 func (a *Account) foreign(id Identity) bool {
 	ours := a.Settings.ApplicationIDs
 	return len(ours) > 0 && id.Application != "" &&
 		!slices.ContainsFunc(ours, func(own string) bool { return strings.EqualFold(own, id.Application) })
 }
 
-// Record stores a notice of ours.
+// Record stores a notice of kycbridge.
 func (in *Intake) Record(ctx context.Context, a *Account, n Notice, via event.Via) (Receipt, error) {
 	p, err := n.Payload(a, via)
 	if err != nil {
@@ -204,8 +202,8 @@ func (in *Intake) Record(ctx context.Context, a *Account, n Notice, via event.Vi
 	return in.store(ctx, p)
 }
 
-// store appends p. A provider that sends another body under an id it has used before loses nothing:
-// the second body is kept under its digest.
+// store appends p. If a provider sends another body under a known id, nothing is lost: the second body is
+// stored under its digest.
 func (in *Intake) store(ctx context.Context, p Payload) (Receipt, error) {
 	stored, err := in.Log.Append(ctx, p)
 	if err == nil && stored.Duplicate && stored.Digest != "" && stored.Digest != p.Digest {
@@ -231,8 +229,8 @@ func (in *Intake) quarantine(ctx context.Context, p Payload, reason string, faul
 	return receipt, nil
 }
 
-// named fills in what a payload is called before anything in it has been read.
-func named(p Payload, a *Account) Payload {
+// withIdentity fills in the identity of a payload before its body has been read.
+func withIdentity(p Payload, a *Account) Payload {
 	p.Provider, p.Account = a.Provider.Name, a.Name
 	p.Digest = Digest(p.Body)
 	p.ID = PayloadID(p.Provider, p.Account, "", p.Digest)
@@ -243,7 +241,7 @@ func named(p Payload, a *Account) Payload {
 	return p
 }
 
-// keptHeaders picks the request headers that are stored with a payload; none of them can hold a
+// keptHeaders selects the request headers that are stored with a payload; none of them can contain a
 // credential or a signature.
 func keptHeaders(h http.Header) map[string]string {
 	var kept map[string]string
@@ -258,8 +256,8 @@ func keptHeaders(h http.Header) map[string]string {
 	return kept
 }
 
-// below puts faults found in a part of a body where they stand in the whole.
-func below(at string, faults []FieldError) []FieldError {
+// prefixFaults converts the pointers of faults in a part of a body to pointers in the whole body.
+func prefixFaults(at string, faults []FieldError) []FieldError {
 	if at == "" {
 		return faults
 	}

@@ -16,8 +16,8 @@ import (
 	"kycbridge/event"
 )
 
-// naming is an account whose bodies name their verification in "id".
-func naming() *Account {
+// testNaming is an account whose bodies name their verification in "id".
+func testNaming() *Account {
 	return &Account{Name: "acme", Provider: Provider{
 		Name: "naming",
 		Read: document.NewReader([]string{"id"}, document.Forms{}).Decode,
@@ -34,7 +34,7 @@ func naming() *Account {
 	}}
 }
 
-// TestReferencesNameOneVerification: what several references could have become names none of them.
+// TestReferencesNameOneVerification: a reference that could stand for several is invalid.
 func TestReferencesNameOneVerification(t *testing.T) {
 	for body, reason := range map[string]string{
 		`{"id":"a-1"}`:             "",
@@ -48,26 +48,26 @@ func TestReferencesNameOneVerification(t *testing.T) {
 		`{"id":"a\ud800"}`:         QuarantineUnidentified,
 		`{"id":"a\udc00"}`:         QuarantineUnidentified,
 		`{"id":"a\ufffd"}`:         QuarantineUnidentified,
-		`{"id":"1","\u0130d":"2"}`: "", // a letter of its own
+		`{"id":"1","\u0130d":"2"}`: "", // a different letter
 	} {
-		id, got, faults := (&Intake{}).Examine(naming(), Payload{Body: []byte(body)})
+		id, got, faults := (&Intake{}).Examine(testNaming(), Payload{Body: []byte(body)})
 		if got != reason || reason != "" && (id.Reference != "" || len(faults) != 1 || faults[0].Path != "/id") {
 			t.Errorf("%s: %q %q %v, want %q", body, id.Reference, got, faults, reason)
 		}
 	}
 }
 
-// taking is a log and a quarantine that take everything.
-type taking struct{ reason string }
+// acceptAll is a log and a quarantine that accept everything.
+type acceptAll struct{ reason string }
 
-func (*taking) Append(context.Context, Payload) (Stored, error) { return Stored{}, nil }
+func (*acceptAll) Append(context.Context, Payload) (Stored, error) { return Stored{}, nil }
 
-func (q *taking) Quarantine(_ context.Context, _ Payload, reason string, _ []FieldError) error {
+func (q *acceptAll) Quarantine(_ context.Context, _ Payload, reason string, _ []FieldError) error {
 	q.reason = reason
 	return nil
 }
 
-// packedBy packs a body.
+// packedBy compresses a body.
 func packedBy(t *testing.T, encoding, body string) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -90,8 +90,8 @@ func packedBy(t *testing.T, encoding, body string) string {
 	return out.String()
 }
 
-// TestPackedBodiesAreReadWhole: bytes behind the end of a packed body are not passed over, and a body may
-// unpack to as much as the receiver takes, before and after its authentication.
+// TestPackedBodiesAreReadWhole: bytes after the end of a compressed body are not ignored, and a body may
+// unpack up to the receiver's limit, before and after its authentication.
 func TestPackedBodiesAreReadWhole(t *testing.T) {
 	const body = `{"id":"a-1"}`
 	large := body + strings.Repeat(" ", 3<<20)
@@ -109,9 +109,9 @@ func TestPackedBodiesAreReadWhole(t *testing.T) {
 		"cut short":             {"deflate", packedBy(t, "zlib", body)[:9], QuarantineMalformed},
 		"packed by two filters": {"gzip", packedBy(t, "gzip", packedBy(t, "gzip", body)), QuarantineMalformed},
 	} {
-		shelf := &taking{}
+		shelf := &acceptAll{}
 		in := &Intake{MaxBody: 4 << 20, Log: shelf, Quarantine: shelf}
-		_, err := in.Receive(context.Background(), naming(),
+		_, err := in.Receive(context.Background(), testNaming(),
 			Request{Header: http.Header{"Content-Encoding": {c.encoding}}, Body: []byte(c.body)})
 		if err != nil || shelf.reason != c.reason {
 			t.Errorf("%s: %v, quarantined as %q, want %q", name, err, shelf.reason, c.reason)

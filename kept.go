@@ -11,7 +11,7 @@ import (
 	"kycbridge/event"
 )
 
-// Shelf says where a kept payload lies.
+// Shelf is the stream of a stored payload.
 type Shelf string
 
 // The shelves.
@@ -21,34 +21,34 @@ const (
 	ShelfRefused    Shelf = "refused"    // failed authentication
 )
 
-// Kept is a payload as it lies in the store, with all that was kept beside it.
+// Kept is a stored payload with everything that was stored with it.
 type Kept struct {
 	Payload
 	Shelf   Shelf
-	Seq     uint64 // sequence in its stream: the name of this very copy
-	Size    int    // of the body in bytes, also where the body itself was not read
-	Reason  string // why it is in quarantine
+	Seq     uint64 // sequence in its stream: identifies this copy
+	Size    int    // of the body in bytes, also if the body was not read
+	Reason  string // of quarantine
 	Errors  []FieldError
-	Request *Request // of a refused one: what is needed to authenticate it again
+	Request *Request // of a refused one: the data needed to authenticate it again
 }
 
-// Disposition is what became of a stored payload when it was processed.
+// Disposition is the result of processing a stored payload.
 type Disposition struct {
 	Seq      uint64 // of the payload in the payload log
 	Revision int    // of the event that it led to; 0: none
 	Why      string // why there is none: a NoEvent word, "quarantined" or "damaged"
 	New      []NewValue
 
-	// Sequences are given out again when a log has lost messages or was restored. What follows says
-	// which payload the sequence stood for; entries of early versions have none of it.
+	// Sequences are assigned again if a log has lost messages or was restored. These fields identify the
+	// payload of the sequence; entries of early versions have none of them.
 	Mark         uint64    // PayloadMark of its id; 0: not known
 	StoredAt     time.Time // when it was stored, to the second
 	Verification string    // VerificationMark of its verification
 	At           time.Time // when this was recorded
 }
 
-// Of reports whether d speaks of a payload with this id that was received then. An entry without a
-// mark does if it was not recorded before the payload came; clocks may differ by a minute.
+// Of reports whether d is about a payload with this id that was received then. An entry without a mark is,
+// if it was not recorded before the payload was received; clocks may differ by a minute.
 func (d Disposition) Of(id string, receivedAt time.Time) bool {
 	if d.Mark != 0 {
 		return d.Mark == PayloadMark(id)
@@ -56,48 +56,48 @@ func (d Disposition) Of(id string, receivedAt time.Time) bool {
 	return !d.At.Before(receivedAt.Add(-time.Minute))
 }
 
-// PayloadMark is a number that stands for a payload id where ids must not stand.
+// PayloadMark is a number that replaces a payload id where ids are not allowed.
 func PayloadMark(id string) uint64 {
 	sum := sha256.Sum256([]byte(id))
 	return max(binary.BigEndian.Uint64(sum[:8]), 1)
 }
 
-// MarkUnknown is the mark in the disposition of a payload of which only the sequence is known. No payload
-// that can be met has this mark.
+// MarkUnknown is the mark in the disposition of a payload of which only the sequence is known. No existing
+// payload has this mark.
 const MarkUnknown = 1
 
-// VerificationMark is the beginning of a verification id: enough to find the verification by.
+// VerificationMark is a prefix of a verification id: long enough to find the verification.
 func VerificationMark(id string) string { return id[:min(len(id), len("00000000-0000-5000"))] }
 
-// Why a payload led to no event, where the lifecycle had no say.
+// Why a payload led to no event, without a decision of the lifecycle.
 const (
 	DispositionQuarantined = "quarantined" // it was accepted and could not be mapped
 	DispositionDamaged     = "damaged"     // its bytes were damaged in the store
-	DispositionForeign     = "foreign"     // it is a message of somebody else
-	DispositionAskedAgain  = "asked again" // it is gone, and its provider was asked for the result once more
+	DispositionForeign     = "foreign"     // it was written by another program
+	DispositionRefetched   = "asked again" // it is lost, and its result was requested from the provider again
 )
 
-// KeptQuery selects kept payloads. What is empty selects everything.
+// KeptQuery selects stored payloads. Empty fields match everything.
 type KeptQuery struct {
 	Shelf          Shelf // empty: the payload log
 	Provider       string
 	Account        string
 	VerificationID string
-	Reason         string    // of quarantine
-	Since          time.Time // kept at or after
+	Reason         string    // quarantine reason
+	Since          time.Time // stored at or after
 	From           uint64    // first sequence
-	HeadersOnly    bool      // leave the bodies out
+	HeadersOnly    bool      // omit the bodies
 }
 
-// Position says how far the Normalizer has come in the payload log.
+// Position is the progress of the Normalizer in the payload log.
 type Position struct {
-	Floor   uint64 // every payload up to this sequence is done with
+	Floor   uint64 // every payload up to this sequence is processed
 	Last    uint64 // the newest sequence
-	Pending int    // payloads that are not done with
-	Whole   bool   // nothing has been taken out of the log, by age or by hand
+	Pending int    // unprocessed payloads
+	Whole   bool   // no message has expired or was removed
 }
 
-// Count is how many sequences h spans.
+// Count is the number of sequences of h.
 func (h Held) Count() uint64 {
 	if h.Last < h.First || h.Last == 0 {
 		return 0
@@ -105,10 +105,10 @@ func (h Held) Count() uint64 {
 	return h.Last - h.First + 1
 }
 
-// Content is what a stream is for.
+// Content is the kind of messages in a stream.
 type Content string
 
-// The contents of streams whose holes mean something.
+// The contents of streams in which gaps indicate a loss.
 const (
 	ContentPayloads     Content = "payloads"
 	ContentQuarantine   Content = "quarantine"
@@ -116,39 +116,39 @@ const (
 	ContentEvents       Content = "events"
 )
 
-// Range is sequences in a row: the first and the last.
+// Range is an interval of sequences: the first and the last.
 type Range [2]uint64
 
-// Held is what a stream holds, by the count of its server.
+// Held is the content of a stream as its server counts it.
 type Held struct {
 	Stream      string
 	Content     Content
 	First, Last uint64        // sequences
-	Gone        []uint64      // between them, and hold no message
-	Age         time.Duration // after which messages go; 0: never
-	Bounded     bool          // the oldest may have been dropped for want of room
+	Gone        []uint64      // sequences between them without a message
+	Age         time.Duration // after which messages expire; 0: never
+	Bounded     bool          // the oldest may have been dropped because of the size limit
 }
 
-// Tombstone says that a verification was erased, and nothing about the person.
+// Tombstone records that a verification was erased, without personal data.
 type Tombstone struct {
 	Provider       string    `json:"provider"`
 	Account        string    `json:"account"`
 	VerificationID string    `json:"verification_id"`
 	At             time.Time `json:"at"`
-	Payloads       int       `json:"payloads"` // how many of each were erased
+	Payloads       int       `json:"payloads"` // number of erased messages of each kind
 	Quarantined    int       `json:"quarantined"`
 	Refused        int       `json:"refused"`
 	Events         int       `json:"events"`
 	Watches        int       `json:"watches"`
-	// Marks stand for the erased payloads of the log, so that their repetitions are known.
+	// Marks identify the erased payloads of the log, so that repetitions are recognized.
 	Marks Marks `json:"marks,omitempty"`
 }
 
-// Marks stand for payloads, body and id together, and name nobody: digests cut to 64 bits, in
-// hexadecimal, one behind the other.
+// Marks identify payloads by body and id without naming a person: digests of 64 bits, in hexadecimal,
+// concatenated.
 type Marks string
 
-// maxMarks bounds what a tombstone remembers of one verification; the oldest goes first.
+// maxMarks limits the marks of one verification in a tombstone; the oldest are dropped first.
 const maxMarks = 4096
 
 // Add returns m with the mark of p.
@@ -162,7 +162,7 @@ func (m Marks) Add(p Payload) Marks {
 
 func markOf(p Payload) Marks { return Marks(fmt.Sprintf("%016x", PayloadMark(p.ID+" "+p.Digest))) }
 
-// Holds reports whether p is a repetition of one of the erased payloads.
+// Holds reports whether p repeats one of the erased payloads.
 func (t *Tombstone) Holds(p Payload) bool {
 	one := markOf(p)
 	for marks := t.Marks; len(marks) >= len(one); marks = marks[len(one):] {
@@ -181,11 +181,11 @@ type EventMeta struct {
 	Kind event.Kind
 	At   time.Time // when it was published
 
-	PayloadID string    // of the newest fact that it knows; "" in events of early versions
+	PayloadID string    // of the newest fact in it; "" in events of early versions
 	Until     time.Time // the instant of that fact
 }
 
-// PublishedEvent is an event as it lies in the event stream.
+// PublishedEvent is an event as it is stored in the event stream.
 type PublishedEvent struct {
 	Key
 	Seq   uint64    // in the event stream; 0: not known
@@ -193,5 +193,5 @@ type PublishedEvent struct {
 	Event *event.Event
 }
 
-// ErrEnough ends a reading early; it is no error to whoever began it.
+// ErrEnough stops a read early; the reading function returns no error then.
 var ErrEnough = errors.New("enough")

@@ -10,37 +10,36 @@ import (
 	"kycbridge/event"
 )
 
-// Why an observation led to no event. The words are recorded and counted; they hold no data.
+// Why an observation led to no event. These words are recorded and counted; they contain no data.
 const (
-	NoEventIgnored   = "ignored"   // the mapping says that there is nothing to publish
+	NoEventIgnored   = "ignored"   // the mapping found nothing to publish
 	NoEventTrigger   = "trigger"   // only a trigger, the result is fetched
-	NoEventOld       = "old"       // older than what has been applied
-	NoEventUnchanged = "unchanged" // tells nothing new
+	NoEventOld       = "old"       // older than the applied facts
+	NoEventUnchanged = "unchanged" // contains nothing new
 	NoEventErased    = "erased"    // was erased before its event was published
 )
 
-// Fact is an observation with where and when it came from: all that the lifecycle reads.
+// Fact is an observation with its source and times: the complete input of the lifecycle.
 type Fact struct {
 	Observation
 	Account        *Account
 	VerificationID string
 	Payload        event.PayloadRef
 	Via            event.Via
-	Notice         bool // our own words, no fact of the provider
-	OurClock       bool // OccurredAt is of our clock: the time of the callback that asked for the body
+	Notice         bool // from kycbridge, not from the provider
+	OurClock       bool // OccurredAt is of our clock: the time of the callback that triggered the fetch
 	Known          Known
 	ReceivedAt     time.Time
 	Traceparent    string
 }
 
-// Revision is one revision of a verification as the lifecycle sees it: what the event says, and what is
-// remembered beside it.
+// Revision is one revision of a verification in the lifecycle: the event data and the memory beside it.
 type Revision struct {
 	event.Data
 	Memory Memory
 }
 
-// Published is what the event of d says; nil where there is no revision.
+// Published is the event data of d; nil if there is no revision.
 func (d *Revision) Published() *event.Data {
 	if d == nil {
 		return nil
@@ -48,19 +47,19 @@ func (d *Revision) Published() *event.Data {
 	return &d.Data
 }
 
-// Known is what the stored payloads of the same attempt say about a fact.
+// Known holds what the stored payloads of the same attempt contain about a fact.
 type Known struct {
 	Weighed   bool    // the verdict that is remembered as overruled is among them
-	Outranked bool    // one of them is a verdict that the fact must give way to
-	Denied    *Moment // the newest note that mentioned another outcome than an approval
+	Outranked bool    // one of them is a verdict that outranks the fact
+	Denied    *Moment // the newest note with another outcome than an approval
 	Doubt     *Doubt  // a doubt that the fact does not settle; nil: none
 }
 
-// Next applies f to the last published state of its verification (nil: none yet) and returns the
-// next state with the kind of event it makes, or why there is none. It is pure.
-//
-// Rules (EVENT section 8): older never overwrites newer; a sign of progress never overwrites a
-// verdict; a terminal status changes only on a verdict, a resubmission, a renewal or a new attempt;
+// Next applies f to the last published state of its verification (nil: none yet) and returns the next
+// state with the kind of its event, or why there is none. It is pure.
+// Rules (EVENT section 8): an older fact never overwrites a newer one; progress never overwrites a
+// verdict; a terminal status changes only on a verdict, a resubmission, a renewal or a new attempt; a
+// machine's verdict never replaces a person's; a fact that changes nothing makes no event.
 // a machine's verdict never replaces a person's; what changes nothing makes no event.
 func Next(last *Revision, f Fact) (next Revision, kind event.Kind, noEvent string) {
 	switch {
@@ -69,14 +68,14 @@ func Next(last *Revision, f Fact) (next Revision, kind event.Kind, noEvent strin
 	case f.Effect == EffectFetch:
 		noEvent = NoEventTrigger
 	case last == nil:
-		next = first(f)
+		next = newRevision(f)
 		return next, kindOf(nil, &next), ""
 	case last.Memory.applied(f, last.Payload.Mapping):
 		noEvent = NoEventUnchanged
 	case f.Notice:
-		next, noEvent = noticed(last, f)
+		next, noEvent = applyNotice(last, f)
 	default:
-		next, noEvent = heard(last, f)
+		next, noEvent = applyFact(last, f)
 	}
 	if noEvent != "" {
 		return Revision{}, "", noEvent
@@ -90,8 +89,8 @@ func Next(last *Revision, f Fact) (next Revision, kind event.Kind, noEvent strin
 	return next, kindOf(last, &next), ""
 }
 
-// first makes revision 1.
-func first(f Fact) Revision {
+// newRevision creates revision 1.
+func newRevision(f Fact) Revision {
 	d := Revision{Data: event.Data{
 		VerificationID: f.VerificationID,
 		Revision:       1,
@@ -105,137 +104,138 @@ func first(f Fact) Revision {
 	d.Provider = event.ProviderData{Name: f.Account.Provider.Name, References: map[string]string{}, Status: map[string]any{}}
 	switch {
 	case !f.Notice:
-		d.turn(f)
-		f.Observation = d.contradicted(f)
+		d.attemptOrder(f)
+		f.Observation = d.checkContradiction(f)
 		d.apply(f, false, true)
 	case f.Effect == EffectEnd:
 		d.merge(f.Observation, false)
-		d.end(f)
+		d.applyOurEnd(f)
 	default:
 		d.merge(f.Observation, false)
-		d.enter(f.Observation)
+		d.setStatus(f.Observation)
 	}
-	d.Memory.note(f, false)
+	d.Memory.recordApplied(f, false)
 	finish(&d, f)
 	return d
 }
 
-// noticed applies a notice of ours, which is no fact of the provider: it sets no instant that one must
-// pass, and what the provider has said since counts more.
-func noticed(last *Revision, f Fact) (next Revision, noEvent string) {
+// applyNotice applies a notice of kycbridge, which is no fact of the provider: it sets no instant that a
+// fact must exceed, and later facts of the provider outrank it.
+func applyNotice(last *Revision, f Fact) (next Revision, noEvent string) {
 	next = clone(*last)
-	since := f.ReceivedAt.Before(last.Memory.HeardAt) ||
+	since := f.ReceivedAt.Before(last.Memory.LastReceivedAt) ||
 		!isNotice(last.Provider.Event) && f.ReceivedAt.Before(event.ParseInstant(last.Provider.Event.ReceivedAt))
 	switch {
 	case f.Effect != EffectEnd:
-		next.merge(f.Observation, since || last.Memory.Heard)
+		next.merge(f.Observation, since || last.Memory.HasProviderFact)
 	case since:
 		return Revision{}, NoEventOld
 	case last.Status.Terminal():
 		return Revision{}, NoEventUnchanged
 	default:
 		next.merge(f.Observation, false)
-		next.end(f)
+		next.applyOurEnd(f)
 	}
-	next.Memory.note(f, false)
+	next.Memory.recordApplied(f, false)
 	return next, ""
 }
 
-// heard applies what the provider said.
-func heard(last *Revision, f Fact) (next Revision, noEvent string) {
+// applyFact applies a fact of the provider.
+func applyFact(last *Revision, f Fact) (next Revision, noEvent string) {
 	next = clone(*last)
-	revived := next.giveWay()
+	revived := next.revokeOurEnd()
 	if revived && f.ReceivedAt.Before(last.Memory.Before.EndedAt) {
-		return news(&next, f)
+		return reviveIfNew(&next, f)
 	}
-	at := next.turn(f)
-	isOld := at == turnOlder || f.Known.Outranked && f.Effect.Decisive()
+	at := next.attemptOrder(f)
+	isOld := at == olderAttempt || f.Known.Outranked && f.Effect.Decisive()
 	switch {
 	case isOld && revived:
-		next.Memory.note(f, at == turnOlder || f.stale(&next))
+		next.Memory.recordApplied(f, at == olderAttempt || f.stale(&next))
 		return next, ""
 	case isOld:
 		return Revision{}, NoEventOld
-	case at == turnNewer && !f.judges() && (next.Decision.Outcome == event.OutcomeApproved || next.stoodFor(f)):
-		return Revision{}, NoEventUnchanged // the approval stands, with its facts, until the new attempt's own verdict
-	case at == turnNewer:
-		next.begin(f)
+	case at == newerAttempt && !f.isVerdictOrDoubt() && (next.Decision.Outcome == event.OutcomeApproved || next.approvedAtReceipt(f)):
+		return Revision{}, NoEventUnchanged // the approval stays current, with its facts, until the new attempt's own verdict
+	case at == newerAttempt:
+		next.startAttempt(f)
 	}
-	next.Memory.learn(f.Known, f.moment())
-	f.Observation = next.contradicted(f)
-	stale := f.stale(&next) || next.overtook(f)
-	if noEvent = next.apply(f, stale, at == turnNewer || last.Memory.Attempt != next.Memory.Attempt); noEvent != "" && !revived {
+	next.Memory.addStored(f.Known, f.moment())
+	f.Observation = next.checkContradiction(f)
+	stale := f.stale(&next) || next.isSuperseded(f)
+	if noEvent = next.apply(f, stale, at == newerAttempt || last.Memory.Attempt != next.Memory.Attempt); noEvent != "" && !revived {
 		return Revision{}, noEvent
 	}
-	next.Memory.note(f, stale)
+	next.Memory.recordApplied(f, stale)
 	if last.Decision.Outcome == event.OutcomeApproved && next.Decision.Outcome != event.OutcomeApproved {
 		next.Memory.FellAt = f.ReceivedAt
 	}
 	return next, ""
 }
 
-// judges reports whether f says what came of an attempt.
-func (f Fact) judges() bool { return f.Effect == EffectVerdict || f.Effect == EffectDoubt }
+// isVerdictOrDoubt reports whether f states the result of an attempt.
+func (f Fact) isVerdictOrDoubt() bool { return f.Effect == EffectVerdict || f.Effect == EffectDoubt }
 
-// openEnd reports whether f is an end whose time cannot be trusted, of a session that is open: when it
-// ended is not known, that it did is.
-func openEnd(d *Revision, f Fact) bool {
-	return f.Effect == EffectEnd && f.untimed() && d.Decision.Outcome == event.OutcomeNone && !d.openedAfter(f)
+// isUntimedEnd reports whether f is an end with an untrusted time, of an open session: it is certain that
+// it ended, but not when.
+func isUntimedEnd(d *Revision, f Fact) bool {
+	return f.Effect == EffectEnd && f.untimed() && d.Decision.Outcome == event.OutcomeNone && !d.changedAfterReceipt(f)
 }
 
-// apply changes d by what the provider said, or says why it changes nothing. What is older than what
-// is known and decides nothing counts only as the first word on an attempt.
+// apply changes d by a fact of the provider, or returns why it changes nothing. A fact that is older than
+// the known ones and decides nothing counts only as the first one of an attempt.
 func (d *Revision) apply(f Fact, stale, begins bool) (noEvent string) {
 	switch {
 	case f.Effect.Decisive():
 		return d.decide(f, stale)
-	case stale && !begins && !openEnd(d, f):
+	case stale && !begins && !isUntimedEnd(d, f):
 		return NoEventOld
-	case f.Effect == EffectNote && d.Memory.Heard:
+	case f.Effect == EffectNote && d.Memory.HasProviderFact:
 		d.merge(f.Observation, stale)
 		applyNote(d, f.Observation)
 	case f.Effect == EffectNote:
 		d.merge(f.Observation, stale)
 		o := f.Observation
-		o.Decision = event.Decision{} // a note about a verification that is not known brings no verdict
-		d.enter(o)
+		o.Decision = event.Decision{} // a note about an unknown verification sets no verdict
+		d.setStatus(o)
 	default:
 		d.merge(f.Observation, stale)
-		if mayProceed(d, f) && (!stale || openEnd(d, f)) {
-			d.proceed(f)
+		if mayProceed(d, f) && (!stale || isUntimedEnd(d, f)) {
+			d.applyProgress(f)
 		}
 	}
 	return ""
 }
 
-// proceed applies a sign of progress or an end.
-func (d *Revision) proceed(f Fact) {
+// applyProgress applies progress or an end.
+func (d *Revision) applyProgress(f Fact) {
 	at := f.moment()
 	isAnswer := d.Decision.Outcome == event.OutcomeResubmit && f.Effect != EffectEnd
 	known := d.Reasons
-	d.enter(f.Observation)
+	d.setStatus(f.Observation)
 	switch {
 	case f.Effect == EffectEnd:
 		d.Memory.End = &at
 	case isAnswer:
 		d.Memory.Answered = &at
-		d.distrust(known) // the request for resubmission had replaced it
+		d.applyDoubt(known) // the request for resubmission had replaced it
 	}
 }
 
-// end applies an end that no provider told, and keeps what it covers.
-func (d *Revision) end(f Fact) {
+// applyOurEnd applies an end that kycbridge has set, and keeps the previous state.
+func (d *Revision) applyOurEnd(f Fact) {
 	before := Standing{
 		EndedAt: f.ReceivedAt, Status: d.Status, StatusDetail: d.StatusDetail, Decision: d.Decision,
 		Reasons: d.Reasons, RequiredActions: d.RequiredActions, Confirmed: d.Payload.Confirmed,
 	}
-	d.enter(f.Observation)
+	d.setStatus(f.Observation)
 	d.Memory.Before = &before
 }
 
-// giveWay brings back what an end of ours has covered: any word of the provider shows that it was none. One
-// that was received before the end has to tell something new for that (news).
-func (d *Revision) giveWay() (revived bool) {
+// revokeOurEnd restores the state before an end that kycbridge had set: any fact of the provider shows
+// that the session had not ended. A fact that was received before the end must contain something new
+// (reviveIfNew).
+func (d *Revision) revokeOurEnd() (revived bool) {
 	was := d.Memory.Before
 	if was == nil {
 		return false
@@ -246,15 +246,15 @@ func (d *Revision) giveWay() (revived bool) {
 	return true
 }
 
-// mayProceed reports whether a sign of progress or an end may change the status of d. An end does not close
-// a review that was opened because the time of a verdict is not known, nor one that a reviewer has opened: the
+// mayProceed reports whether progress or an end may change the status of d. An end does not close a review
+// that was opened because the time of a verdict is not known, nor one that a reviewer has opened: the
 // session had its verdict.
 func mayProceed(d *Revision, f Fact) bool {
 	if d.Status.Terminal() {
 		return false
 	}
 	if f.Effect == EffectEnd {
-		if d.openedAfter(f) {
+		if d.changedAfterReceipt(f) {
 			return false
 		}
 		isByPerson := d.Decision.Stage == event.StageChecker || d.Decision.Stage == event.StageManualReview
@@ -263,8 +263,8 @@ func mayProceed(d *Revision, f Fact) bool {
 	return d.Decision.Outcome == event.OutcomeNone && !d.inDoubt() || d.Decision.Outcome == event.OutcomeResubmit && f.Submission
 }
 
-// enter takes status, decision and what explains them from o.
-func (d *Revision) enter(o Observation) {
+// setStatus copies status, decision and their explanations from o.
+func (d *Revision) setStatus(o Observation) {
 	d.Status, d.StatusDetail = o.Status, o.StatusDetail
 	d.Decision = o.Decision
 	if d.Decision.Outcome == "" || o.Effect == EffectDoubt {
@@ -277,8 +277,8 @@ func (d *Revision) enter(o Observation) {
 	d.Memory.Before = nil
 }
 
-// applyNote leaves status and decision alone and adds what is newly due. A status word that is not
-// known changes nothing; it stands in provider.status.
+// applyNote keeps status and decision and adds new required actions. An unknown status word changes
+// nothing; it is in provider.status.
 func applyNote(d *Revision, o Observation) {
 	if o.StatusDetail == event.DetailRenewalDue || o.StatusDetail == event.DetailRenewalOverdue {
 		d.StatusDetail = o.StatusDetail
@@ -294,11 +294,11 @@ func applyNote(d *Revision, o Observation) {
 	}
 }
 
-// finish adds what every revision carries: its cause, its payload, its account's settings.
+// finish adds the fields of every revision: its cause, its payload, its account's settings.
 func finish(d *Revision, f Fact) {
 	d.Environment = f.Account.Environment
 	if d.Memory.Test = d.Memory.Test || f.Test; d.Memory.Test {
-		d.Environment = event.EnvironmentTest // once the provider has said so, it stays
+		d.Environment = event.EnvironmentTest // once the provider has marked it, it stays
 	}
 	occurred := f.OccurredAt
 	if f.untimed() {
@@ -321,7 +321,7 @@ func finish(d *Revision, f Fact) {
 	}
 }
 
-// kindOf names the event that leads from last to next.
+// kindOf is the kind of the event from last to next.
 func kindOf(last, next *Revision) event.Kind {
 	switch {
 	case next.Status == event.StatusCompleted && (last == nil || last.Status != next.Status || !sameVerdict(last, next)):
@@ -337,13 +337,14 @@ func sameVerdict(last, next *Revision) bool {
 	return a.Outcome == b.Outcome && a.Final == b.Final && a.Stage == b.Stage && a.ActorType == b.ActorType
 }
 
-// same reports whether two states differ in nothing but what caused them and when it came. They are
-// compared as written, because a state that was read back holds other Go types than a new one.
+// same reports whether two states differ only in their cause and receipt. They are compared as JSON,
+// because a state that was read back holds other Go types than a new one.
 func same(last, next *Revision) bool {
 	a, b := *last, *next
 	for _, d := range []*Revision{&a, &b} {
 		d.Provider.Event, d.Payload, d.Revision, d.Supersedes = event.ProviderEvent{}, event.PayloadRef{}, 0, ""
-		// All in them but the framework derives from the rest, and their time may be the message's.
+		// Everything in them except the framework is derived from the rest, and their time may be the
+		// message's.
 		if d.VerifiedClaims != nil {
 			framework := d.VerifiedClaims.Verification["trust_framework"]
 			d.VerifiedClaims = &event.VerifiedClaims{Verification: map[string]any{"trust_framework": framework}}
@@ -354,7 +355,7 @@ func same(last, next *Revision) bool {
 	return err1 == nil && err2 == nil && bytes.Equal(before, after)
 }
 
-// clone copies what Next writes to; slices are replaced, never written into.
+// clone copies the fields that Next modifies; slices are replaced, never modified.
 func clone(d Revision) Revision {
 	d.Provider.References = maps.Clone(d.Provider.References)
 	d.Provider.Status = maps.Clone(d.Provider.Status)

@@ -15,7 +15,7 @@ var (
 	testAccount = &Account{Name: "acme", Provider: Provider{Name: "ondato"}, Environment: event.EnvironmentTest, Profile: event.ProfileFull}
 )
 
-// fact is an observation that arrived minutes after noon and speaks of that moment.
+// fact is an observation that was received minute minutes after noon and happened then.
 func fact(minute int, o Observation) Fact {
 	at := noon.Add(time.Duration(minute) * time.Minute)
 	if o.OccurredAt.IsZero() {
@@ -62,7 +62,7 @@ func doubtBy(stage event.Stage, actor event.ActorType) Observation {
 		Reasons: []event.Reason{{Code: event.ReasonUnmappedStatus}}}
 }
 
-// ahead is o as a provider sends it whose clock is wrong by decades.
+// ahead is o from a provider whose clock is wrong by decades.
 func ahead(o Observation) Observation {
 	o.OccurredAt = noon.AddDate(100, 0, 0)
 	return o
@@ -83,7 +83,7 @@ func renewalDue() Observation {
 		Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}, RequiredActions: []event.RequiredAction{{Action: "renew"}}}
 }
 
-// run applies facts in the order given and returns the last state with the kinds of all events.
+// run applies facts in the given order and returns the last state with the kinds of all events.
 func run(t *testing.T, facts ...Fact) (*Revision, []string) {
 	t.Helper()
 	var last *Revision
@@ -101,7 +101,7 @@ func run(t *testing.T, facts ...Fact) (*Revision, []string) {
 		} else if next.Revision != 1 || next.Supersedes != "" {
 			t.Fatalf("first revision is %d, superseding %q", next.Revision, next.Supersedes)
 		}
-		// What is published is what the next step reads back.
+		// The next step reads back the published data.
 		body, err := json.Marshal(next.Data)
 		if err != nil {
 			t.Fatal(err)
@@ -110,7 +110,7 @@ func run(t *testing.T, facts ...Fact) (*Revision, []string) {
 		if err := json.Unmarshal(body, &last.Data); err != nil {
 			t.Fatal(err)
 		}
-		last.Memory = Recall(&event.Event{Data: last.Data}, next.Memory.Encode(), time.Time{}, "") // travels in a header
+		last.Memory = Recall(&event.Event{Data: last.Data}, next.Memory.Encode(), time.Time{}, "") // stored in a header
 		kinds = append(kinds, string(kind))
 	}
 	return last, kinds
@@ -237,7 +237,7 @@ func TestNext(t *testing.T) {
 	}
 }
 
-func TestNextKeepsWhatEarlierMessagesTold(t *testing.T) {
+func TestNextKeepsEarlierFacts(t *testing.T) {
 	told := bySystem(event.OutcomeApproved)
 	told.Documents = []event.Document{{DocumentID: "document", Type: "passport"}}
 	told.ExtractedClaims = event.Claims{"given_name": "Testa", "address": map[string]any{"country": "LT"}}
@@ -312,9 +312,9 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// TestALookThatFoundNothingDecidedYieldsToTheVerdict: what is open was seen by our clock, what was
-// decided is dated by the provider's, and the two differ.
-func TestALookThatFoundNothingDecidedYieldsToTheVerdict(t *testing.T) {
+// TestAnUndecidedPollYieldsToTheVerdict: an open state is dated by our clock, a decision by the
+// provider's, and the two differ.
+func TestAnUndecidedPollYieldsToTheVerdict(t *testing.T) {
 	asked := time.Date(2026, 3, 2, 10, 0, 10, 0, time.UTC)
 	verdict := Fact{Observation: Observation{Effect: EffectVerdict, OccurredAt: asked.Add(-500 * time.Millisecond)}, Via: event.ViaCallback, ReceivedAt: asked.Add(time.Second)}
 	for _, effect := range []Effect{EffectReopen, EffectDoubt} {
@@ -335,7 +335,7 @@ func mentions(outcome event.Outcome) Observation {
 	return Observation{Effect: EffectNote, Status: event.StatusProcessing, Mentions: outcome}
 }
 
-// notice is one of our own, of minutes after noon.
+// notice is a notice of kycbridge, minute minutes after noon.
 func notice(minute int, kind NoticeKind) Fact {
 	o := Observation{Effect: EffectNote, EventName: string(kind), Status: event.StatusCreated}
 	via := event.ViaStart
@@ -350,8 +350,8 @@ func notice(minute int, kind NoticeKind) Fact {
 	return f
 }
 
-// TestFinishHidesWhatItAdds: what an event carries of its cause is protected like the rest of it.
-func TestFinishHidesWhatItAdds(t *testing.T) {
+// TestFinishProtectsAddedFields: the cause in an event is protected like the rest of it.
+func TestFinishProtectsAddedFields(t *testing.T) {
 	const number = "234123412346"
 	f := at(1, approved())
 	f.EventName, f.EventID = "event "+number, number

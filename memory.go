@@ -13,67 +13,68 @@ import (
 	"kycbridge/event"
 )
 
-// Bounds of what is remembered of one verification; the oldest goes first.
+// Limits of the memory of one verification; the oldest entries are dropped first.
 const (
 	maxAttempts = 32
 	maxApplied  = 16
 )
 
-// Memory is what the lifecycle has to know of a verification beside its state. It travels in a header
-// of the event. It holds instants, outcomes and digests of ids: nothing about a person.
+// Memory is the lifecycle state of a verification beside its data. It is stored in a header of the event.
+// It contains instants, outcomes and digests of ids: nothing about a person.
 type Memory struct {
-	// Until and Asked are the newest instants that have been applied: by the provider's clock, and by
-	// ours where the provider states no time. They never go back. UntilID is the payload that told the
-	// newest. Notices of ours and untimed facts set none of them.
+	// Until and Asked are the newest applied instants: by the provider's clock, and by ours if the
+	// provider states no time. They never decrease. UntilID is the payload of the newest. Notices and
+	// untimed facts set none of them.
 	Until   time.Time `json:"until,omitzero"`
 	Asked   time.Time `json:"asked,omitzero"`
 	UntilID string    `json:"until_payload,omitempty"`
-	// Applied are the digests of the payloads that made the latest events, newest last: one of them
-	// that comes again changes nothing, whatever happened since.
+	// Applied are the digests of the payloads that made the latest events, newest last: if one of them is
+	// delivered again, it changes nothing, whatever happened since.
 	Applied []string `json:"applied,omitempty"`
-	// Heard: the provider has said something, not only we. HeardAt is when the newest of it was received, and
-	// UntimedAt when the newest untimed fact was.
-	Heard     bool      `json:"heard,omitempty"`
-	HeardAt   time.Time `json:"heard_at,omitzero"`
-	UntimedAt time.Time `json:"untimed_at,omitzero"`
-	// Test: a body has said that this is no live traffic.
+	// HasProviderFact: there is a fact of the provider, not only notices. LastReceivedAt is when the
+	// newest of them was received, and UntimedAt when the newest untimed fact was.
+	HasProviderFact bool      `json:"heard,omitempty"`
+	LastReceivedAt  time.Time `json:"heard_at,omitzero"`
+	UntimedAt       time.Time `json:"untimed_at,omitzero"`
+	// Test: a body marks this as no live traffic.
 	Test bool `json:"test,omitempty"`
-	// Verdict is when the newest verdict, resubmission or reopening happened, whether it stands or a doubt
-	// took it back; nil while there is none. Doubt is the newest doubt that no newer verdict has settled.
+	// Verdict is when the newest verdict, resubmission or reopening happened, whether it is current or a
+	// doubt revoked it; nil if there is none. Doubt is the newest doubt that no newer verdict has settled.
 	Verdict *Moment `json:"verdict,omitempty"`
 	Doubt   *Doubt  `json:"doubt,omitempty"`
-	// Reopened is the newest request for resubmission or reopening: what was decided before it is over.
-	// Answered is when the applicant answered the newest request; nil where it was not answered, or where
-	// another word than a machine's was said on the verdict since.
+	// Reopened is the newest request for resubmission or reopening: earlier decisions are void. Answered
+	// is when the applicant answered the newest request; nil if it was not answered, or if a verdict other
+	// than a machine's has followed.
 	Reopened *Moment `json:"reopened,omitempty"`
 	Answered *Moment `json:"answered,omitempty"`
-	// Overruled is the newest verdict of a machine or maker that does not stand, because a person or checker
-	// has decided. A verdict that is older than it, and of no higher stage, is old.
+	// Overruled is the newest verdict of a machine or maker that is not current, because a person or
+	// checker has decided. A verdict that is older than it, and of no higher stage, is old.
 	Overruled *Moment `json:"overruled,omitempty"`
-	// End is when the provider ended what has ended without a verdict.
+	// End is when the provider ended the session without a verdict.
 	End *Moment `json:"end,omitempty"`
-	// Denied is the newest note that mentioned another outcome than an approval.
+	// Denied is the newest note with another outcome than an approval.
 	Denied *Moment `json:"denied,omitempty"`
 	Cross  Cross   `json:"cross,omitzero"`
 	// Attempts are the digests of the attempts in their order, oldest first; Attempt is the one whose
 	// facts the state holds.
 	Attempts []SeenAttempt `json:"attempts,omitempty"`
 	Attempt  string        `json:"attempt,omitempty"`
-	// BegunAt is when the first word on a newer attempt was received, and FellAt when the word was received
-	// that took back an approval of the attempt: what was received before, and comes again, is judged as then.
+	// BegunAt is when the first fact of a newer attempt was received, and FellAt when the fact was
+	// received that revoked an approval of the attempt: an earlier payload that is delivered again is
+	// judged as of its receipt.
 	BegunAt time.Time `json:"begun_at,omitzero"`
 	FellAt  time.Time `json:"fell_at,omitzero"`
-	// Before is the state that an end of ours has covered, and that any word of the provider brings back.
+	// Before is the state before an end that kycbridge has set; any fact of the provider restores it.
 	Before *Standing `json:"before,omitempty"`
 }
 
-// Doubt is when a doubt happened, and the codes of its reasons.
+// Doubt is the time of a doubt, and the codes of its reasons.
 type Doubt struct {
 	Codes []string `json:"codes"`
 	Moment
 }
 
-// doubt is f as it is remembered. The provider's own words stay out: a header is no place for them.
+// doubt is f as it is remembered. The provider's own text is omitted: it must not be in a header.
 func (f Fact) doubt() *Doubt {
 	d := Doubt{Moment: f.moment()}
 	for _, reason := range f.Reasons {
@@ -82,9 +83,9 @@ func (f Fact) doubt() *Doubt {
 	return &d
 }
 
-// with merges two doubts into the one to remember. A doubt about a person's word is kept before one about a
-// machine's. Of two others the newer is kept, with the higher stage of both.
-func (d *Doubt) with(o *Doubt) *Doubt {
+// merge merges two doubts into the one to remember. A doubt about a person's verdict is preferred to one
+// about a machine's. Of two others the newer is kept, with the higher stage of both.
+func (d *Doubt) merge(o *Doubt) *Doubt {
 	switch {
 	case d == nil || d.below(o.Moment):
 		return o
@@ -100,7 +101,7 @@ func (d *Doubt) with(o *Doubt) *Doubt {
 	return &both
 }
 
-// reasons are those of the doubt as far as they are remembered: with the words of known where it has the code.
+// reasons are the remembered reasons of the doubt: with the text of known if it has the code.
 func (d *Doubt) reasons(known []event.Reason) []event.Reason {
 	var reasons []event.Reason
 	for _, code := range d.Codes {
@@ -120,7 +121,7 @@ type SeenAttempt struct {
 	CreatedAt time.Time `json:"created_at,omitzero"`
 }
 
-// Standing is where a verification stood, and why, before an end of ours at EndedAt.
+// Standing is the state of a verification before an end that kycbridge set at EndedAt.
 type Standing struct {
 	EndedAt         time.Time              `json:"ended_at,omitzero"`
 	Status          event.Status           `json:"status"`
@@ -131,17 +132,17 @@ type Standing struct {
 	Confirmed       bool                   `json:"confirmed,omitempty"`
 }
 
-// keyOf is the digest that stands for an id of a provider, which may hold anything.
+// keyOf is a digest that replaces an id of a provider, which may contain anything.
 func keyOf(id string) string {
 	sum := sha256.Sum256([]byte(id))
 	return hex.EncodeToString(sum[:8])
 }
 
-// Encode writes m as it travels beside the event, in ASCII.
+// Encode encodes m for the header of the event, in ASCII.
 func (m *Memory) Encode() string {
 	raw, err := json.Marshal(m)
 	if err != nil {
-		return "{}" // of these types it cannot fail
+		return "{}" // cannot fail for these types
 	}
 	var text strings.Builder
 	for _, r := range string(raw) {
@@ -156,24 +157,23 @@ func (m *Memory) Encode() string {
 	return text.String()
 }
 
-// Recall reads the memory that travelled beside e. An event of an earlier version has none: what can
-// be told of it then is told by the event itself and by until and untilID, the instant and the
-// payload of its newest fact.
+// Recall decodes the memory of e. An event of an earlier version has none: it is derived from the event
+// itself and from until and untilID, the instant and the payload of its newest fact.
 func Recall(e *event.Event, memory string, until time.Time, untilID string) Memory {
 	var m Memory
 	if memory != "" && json.Unmarshal([]byte(memory), &m) == nil {
 		return m
 	}
 	d := &e.Data
-	m = Memory{Until: until, UntilID: untilID, Applied: []string{keyOf(untilID), keyOf(d.Payload.ID)}, Heard: true}
+	m = Memory{Until: until, UntilID: untilID, Applied: []string{keyOf(untilID), keyOf(d.Payload.ID)}, HasProviderFact: true}
 	occurred, received := event.ParseInstant(d.Provider.Event.OccurredAt), event.ParseInstant(d.Provider.Event.ReceivedAt)
 	if m.Until.IsZero() {
 		m.Until = occurred
 	}
 	if isNotice(d.Provider.Event) {
-		m.Heard = d.Revision > 1
+		m.HasProviderFact = d.Revision > 1
 		if m.Until.Equal(occurred) {
-			m.Until = time.Time{} // the instant of our own notice
+			m.Until = time.Time{} // the instant of a notice
 		}
 		if d.Status.Closed() {
 			m.Before = &Standing{Status: event.StatusCreated, Decision: event.Decision{Outcome: event.OutcomeNone}, Reasons: []event.Reason{}}
@@ -193,27 +193,27 @@ func Recall(e *event.Event, memory string, until time.Time, untilID string) Memo
 	return m
 }
 
-// isNotice reports whether e was caused by a notice of ours.
+// isNotice reports whether e was caused by a notice of kycbridge.
 func isNotice(e event.ProviderEvent) bool {
 	return e.Via == event.ViaStart || e.Via == event.ViaDeadline || e.Via == event.ViaFetch && e.Name == string(NoticeUnknown)
 }
 
-// applied reports whether f has made an event already and comes again. A timed one is judged anew
-// where another version of the mapping reads it.
+// applied reports whether f has already made an event and is delivered again. A timed one is judged again
+// if another version of the mapping reads it.
 func (m *Memory) applied(f Fact, mapping string) bool {
 	return (f.Payload.Mapping == mapping || f.untimed()) && slices.Contains(m.Applied, keyOf(f.Payload.ID))
 }
 
-// note remembers that f has been applied. A notice of ours and an untimed fact set no instant.
-func (m *Memory) note(f Fact, stale bool) {
+// recordApplied records that f has been applied. A notice and an untimed fact set no instant.
+func (m *Memory) recordApplied(f Fact, stale bool) {
 	m.Applied = append(m.Applied, keyOf(f.Payload.ID))
 	m.Applied = m.Applied[max(0, len(m.Applied)-maxApplied):]
 	if f.Notice {
 		return
 	}
-	m.Heard = true
-	if f.ReceivedAt.After(m.HeardAt) {
-		m.HeardAt = f.ReceivedAt
+	m.HasProviderFact = true
+	if f.ReceivedAt.After(m.LastReceivedAt) {
+		m.LastReceivedAt = f.ReceivedAt
 	}
 	at := f.moment()
 	if at.At.IsZero() && f.ReceivedAt.After(m.UntimedAt) {
@@ -230,9 +230,9 @@ func (m *Memory) note(f Fact, stale bool) {
 	}
 }
 
-// decided remembers the verdict or reopening f, which settles a doubt of before about a word of no
-// higher stage. An untimed one has no instant of its own, and what had to be passed before still has to be.
-func (m *Memory) decided(f Fact) {
+// recordVerdict records the verdict or reopening f, which settles an earlier doubt about a verdict of no
+// higher stage. An untimed one has no instant of its own, and the earlier threshold remains.
+func (m *Memory) recordVerdict(f Fact) {
 	at := f.moment()
 	if m.Doubt != nil && at.settles(m.Doubt.Moment) {
 		m.Doubt = nil
@@ -241,7 +241,7 @@ func (m *Memory) decided(f Fact) {
 		at.At, at.Ours = m.Verdict.At, m.Verdict.Ours
 	}
 	if was := m.Verdict; was != nil && was.after(at) {
-		m.overrule(*was)
+		m.recordOverruled(*was)
 	}
 	m.Verdict = &at
 	if m.Reopened == nil || !at.below(*m.Reopened) {
@@ -252,33 +252,33 @@ func (m *Memory) decided(f Fact) {
 	}
 }
 
-// overrule remembers a verdict that does not stand because one of a higher stage does.
-func (m *Memory) overrule(verdict Moment) {
+// recordOverruled records a verdict that is not current because one of a higher stage is.
+func (m *Memory) recordOverruled(verdict Moment) {
 	if m.Overruled == nil || verdict.after(*m.Overruled) {
 		m.Overruled = &verdict
 	}
 }
 
-// learn adds what the stored payloads say about a word.
-func (m *Memory) learn(k Known, word Moment) {
+// addStored adds what the stored payloads contain about a verdict.
+func (m *Memory) addStored(k Known, word Moment) {
 	if k.Denied != nil && (m.Denied == nil || k.Denied.after(*m.Denied)) {
 		m.Denied = k.Denied
 	}
 	if k.Doubt != nil && !word.Doubt && !m.settled(k.Doubt.Moment, word) {
-		m.Doubt = m.Doubt.with(k.Doubt)
+		m.Doubt = m.Doubt.merge(k.Doubt)
 	}
 }
 
-// settled reports whether what m knows of the verdict, and counts beside word, ends a doubt.
+// settled reports whether the known verdict, if it counts beside word, ends a doubt.
 func (m *Memory) settled(doubt, word Moment) bool {
 	ends := func(known *Moment) bool { return known != nil && !known.below(word) && known.settles(doubt) }
-	isOver := m.Reopened != nil && m.Reopened.after(doubt) // whoever doubted
+	isOver := m.Reopened != nil && m.Reopened.after(doubt) // for any source of the doubt
 	return ends(m.Verdict) || isOver
 }
 
-// keep lets no instant of m go back behind those of an earlier memory, and forgets no payload that has made an
-// event: one that is delivered again after a replay makes none.
-func (m *Memory) keep(earlier Memory) {
+// mergeEarlier prevents instants of m from decreasing below those of an earlier memory, and keeps all
+// payloads that have made an event: one that is redelivered after a replay makes none.
+func (m *Memory) mergeEarlier(earlier Memory) {
 	known := slices.DeleteFunc(slices.Clone(earlier.Applied), func(key string) bool { return slices.Contains(m.Applied, key) })
 	m.Applied = append(known, m.Applied...)
 	m.Applied = m.Applied[max(0, len(m.Applied)-maxApplied):]
@@ -290,13 +290,13 @@ func (m *Memory) keep(earlier Memory) {
 	}
 }
 
-// clone copies what is written to; what pointers lead to is replaced, never written into.
+// clone copies the fields that are modified; the targets of pointers are replaced, never modified.
 func (m Memory) clone() Memory {
 	m.Attempts, m.Applied = slices.Clone(m.Attempts), slices.Clone(m.Applied)
 	return m
 }
 
-// VerdictPayload is the id of the payload that told the verdict which d carries, "" if none is known.
+// VerdictPayload is the id of the payload with the verdict of d, "" if none is known.
 func (d *Revision) VerdictPayload() string {
 	if d.Memory.Verdict == nil {
 		return ""
@@ -304,7 +304,7 @@ func (d *Revision) VerdictPayload() string {
 	return d.Memory.Verdict.Payload
 }
 
-// Newest is the instant of the newest fact that d knows, and the payload that told it, if it is known.
+// Newest is the instant of the newest fact of d, and its payload, if it is known.
 func (d *Revision) Newest() (at time.Time, payloadID string) {
 	m := &d.Memory
 	switch {
@@ -319,8 +319,8 @@ func (d *Revision) Newest() (at time.Time, payloadID string) {
 	return event.ParseInstant(d.Provider.Event.ReceivedAt), ""
 }
 
-// with lays the words of news over c.
-func (c Cross) with(news Cross) Cross {
+// merge merges the outcomes of news over c.
+func (c Cross) merge(news Cross) Cross {
 	if news.Callback != "" {
 		c.Callback = news.Callback
 	}
@@ -330,5 +330,5 @@ func (c Cross) with(news Cross) Cross {
 	return c
 }
 
-// disagrees reports whether both words are known and differ.
+// disagrees reports whether both outcomes are known and differ.
 func (c Cross) disagrees() bool { return c.Callback != "" && c.API != "" && c.Callback != c.API }

@@ -10,8 +10,8 @@ import (
 	"kycbridge/event"
 )
 
-// TestUntimedEventsTellOurTime: a time that is not believed stands nowhere in the event.
-func TestUntimedEventsTellOurTime(t *testing.T) {
+// TestUntimedEventsUseReceiptTime: an untrusted time is not in the event.
+func TestUntimedEventsUseReceiptTime(t *testing.T) {
 	f := fact(0, ahead(bySystem(event.OutcomeApproved)))
 	d, _, _ := Next(nil, f)
 	if d.Provider.Event.OccurredAt != "" || !f.eventTime().Equal(f.ReceivedAt) {
@@ -19,7 +19,7 @@ func TestUntimedEventsTellOurTime(t *testing.T) {
 	}
 }
 
-// TestRecall: what is known of an event that has no memory beside it.
+// TestRecall: the memory that is derived from an event without one.
 func TestRecall(t *testing.T) {
 	eventOf := func(f Fact) *event.Event {
 		d, kind, _ := Next(nil, f)
@@ -48,8 +48,8 @@ func TestRecall(t *testing.T) {
 			if m.Verdict != nil {
 				verdict = m.Verdict.At
 			}
-			if m.Heard != tc.heard || !m.Until.Equal(tc.until) || !verdict.Equal(tc.verdict) {
-				t.Errorf("heard %v, until %v, verdict of %v", m.Heard, m.Until, verdict)
+			if m.HasProviderFact != tc.heard || !m.Until.Equal(tc.until) || !verdict.Equal(tc.verdict) {
+				t.Errorf("heard %v, until %v, verdict of %v", m.HasProviderFact, m.Until, verdict)
 			}
 			if strings.Contains(name, "our end") != (m.Before != nil) {
 				t.Errorf("before: %+v", m.Before)
@@ -58,8 +58,8 @@ func TestRecall(t *testing.T) {
 	}
 }
 
-// TestMemoryTravels: what is written beside an event is read back the same, and is plain text.
-func TestMemoryTravels(t *testing.T) {
+// TestMemoryRoundTrips: an encoded memory is read back the same, and is plain text.
+func TestMemoryRoundTrips(t *testing.T) {
 	last, _ := run(t, at(1, of("1", resubmit())), at(2, mentions(event.OutcomeNone)), looked(20, progress(event.StatusInProgress)),
 		notice(90, NoticeDeadline))
 	last.Memory.Before.Reasons = []event.Reason{{Code: "review.other", ProviderCode: "naïve \"quoted\" 日本"}}
@@ -72,8 +72,8 @@ func TestMemoryTravels(t *testing.T) {
 	}
 }
 
-// TestMemoryHoldsNoWordsOfTheProvider: it travels in a header, which no profile masks.
-func TestMemoryHoldsNoWordsOfTheProvider(t *testing.T) {
+// TestMemoryHoldsNoProviderText: it is stored in a header, which no profile masks.
+func TestMemoryHoldsNoProviderText(t *testing.T) {
 	o := of("attempt 234123412346", contradiction())
 	o.Reasons[0].ProviderCode = "234123412346"
 	last, _ := run(t, at(1, o), at(2, mentions(event.OutcomeRejected)))

@@ -7,25 +7,24 @@ import (
 	"kycbridge/event"
 )
 
-// NewValue is something in a payload that the schema of its provider does not know: a member, a word
-// where the known ones are listed, or a value of another JSON type than expected. It names a place and
-// never what stands there, apart from words of enumerations that are about nobody, so it may be logged,
-// counted and kept.
+// NewValue is a value in a payload that the schema of its provider does not know: a member, a word outside
+// the listed ones, or a value of another JSON type than expected. It names a pointer and never the value
+// there, except words of impersonal enumerations, so it may be logged, counted and stored.
 type NewValue struct {
 	Kind    string `json:"kind"`            // NewField, NewWord or NewType
-	Pointer string `json:"pointer"`         // JSON pointer; * for indices, keys of maps and what is not shown
-	Value   string `json:"value,omitempty"` // of a word, where it can be shown; the JSON type that came instead
+	Pointer string `json:"pointer"`         // JSON pointer; * for indices, keys of maps and hidden names
+	Value   string `json:"value,omitempty"` // of a word, if it may be shown; the JSON type that was received
 }
 
-// What can be new.
+// The kinds of new values.
 const (
 	NewField = "field"
 	NewWord  = "value"
 	NewType  = "type"
 )
 
-// newValues looks for what is new in a payload that is done with. It is asked on the way to the
-// event, never on the way to the answer.
+// newValues finds the new values of a processed payload. It runs while the event is created, never while a
+// callback is answered.
 func (n *Normalizer) newValues(p Payload) []NewValue {
 	account, err := n.Accounts.Find(p.Provider, p.Account)
 	if err != nil || p.Notice || account.Provider.NewValues == nil {
@@ -34,7 +33,7 @@ func (n *Normalizer) newValues(p Payload) []NewValue {
 	return harmlessValues(account.Provider.NewValues(p), p.Provider)
 }
 
-// harmlessValues leaves out the words that may be about a person. What differed in these only is one.
+// harmlessValues omits words that may be personal. Values that differed only in these are merged.
 func harmlessValues(found []NewValue, provider string) []NewValue {
 	for i := range found {
 		if found[i].Kind == NewWord && !event.HarmlessWord(found[i].Value, provider) {

@@ -17,8 +17,8 @@ func TestNewWordsAreHarmless(t *testing.T) {
 	}
 }
 
-// TestPayloadIDsNameNobody: what does not look like an id is not one.
-func TestPayloadIDsNameNobody(t *testing.T) {
+// TestPayloadIDsAreNotPersonal: text that does not look like an id is not used as one.
+func TestPayloadIDsAreNotPersonal(t *testing.T) {
 	for id, want := range map[string]string{
 		"e0000000-0000-4000-8000-000000000012": "p.a.e0000000-0000-4000-8000-000000000012", "evt_1": "p.a.evt_1",
 		"234123412346": "p.a.digest", "Testa": "p.a.digest", "testa.sample": "p.a.digest", "a b1": "p.a.digest",

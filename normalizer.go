@@ -10,35 +10,35 @@ import (
 	"kycbridge/event"
 )
 
-// State is the last published revision of a verification, and where it stands in the event log.
+// State is the last published revision of a verification, and its position in the event log.
 type State struct {
-	Data *Revision // nil: nothing has been published
+	Data *Revision // nil: nothing was published
 	Seq  uint64    // sequence of the last event; 0: none
-	Read bool      // read from the log just now, not remembered
-	At   time.Time // when that event was published; zero where it is remembered
+	Read bool      // read from the log just now, not cached
+	At   time.Time // when that event was published; zero if it is cached
 }
 
 // Sealed is an event that is ready to be published.
 type Sealed struct {
 	*event.Event
 	Kind   event.Kind
-	Body   []byte // as it is published; nil: it is not written out
-	Memory Memory // travels beside the body
+	Body   []byte // as published; nil: it is not encoded
+	Memory Memory // stored beside the body
 }
 
-// Key names a verification within the streams.
+// Key identifies a verification within the streams.
 type Key struct{ Provider, Account, VerificationID string }
 
-// EventLog is the canonical history. Last may answer from memory unless fresh is set. Publish
-// appends e if the last event of its verification is still the one at seq after; otherwise it
-// returns ErrConflict and forgets what it remembered.
+// EventLog is the canonical history. Last may answer from a cache unless fresh is set. Publish appends e
+// if the last event of its verification is still the one at sequence after; otherwise it returns
+// ErrConflict and clears its cache.
 type EventLog interface {
 	Last(ctx context.Context, k Key, fresh bool) (State, error)
 	Publish(ctx context.Context, k Key, e Sealed, after uint64) error
 }
 
 // History reads the stored payloads of one verification in the order in which they were stored. WasErased
-// reports whether there is proof that a payload was erased; one that is merely not found was not.
+// reports whether there is proof that a payload was erased; a payload that is only missing was not.
 type History interface {
 	History(ctx context.Context, k Key, each func(Payload) error) error
 	WasErased(ctx context.Context, p Payload) (bool, error)
@@ -50,26 +50,26 @@ type Normalizer struct {
 	Events       EventLog
 	Log          History
 	Quarantine   Quarantine
-	Triggers     Triggers      // asked where a payload is only a trigger; nil: nobody fetches
+	Triggers     Triggers      // called if a payload is only a trigger; nil: nothing is fetched
 	Mapping      string        // version of the mappings, for payload.mapping
 	TypePrefix   string        // io.kycbridge
 	SourcePrefix string        // /kycbridge
-	MaxAttempts  int           // attempts after which an unmappable payload is quarantined
+	MaxAttempts  int           // attempts before an unmappable payload is quarantined
 	Restored     func() string // for restoredtime; nil: never
 	Now          func() time.Time
 
-	inMemory bool // events go to a course, which wants none of their bytes
+	inMemory bool // events go to an inMemoryHistory, which needs no encoded body
 }
 
-// Processed says what became of a payload: an event, or why there is none.
+// Processed is the result of processing a payload: an event, or why there is none.
 type Processed struct {
 	Event   *event.Event
 	Kind    event.Kind
 	NoEvent string
-	New     []NewValue // what the provider's schema does not know; only of a payload that is done with
+	New     []NewValue // unknown to the provider's schema; only for a processed payload
 }
 
-// Disposition is what is recorded of a payload that is done with.
+// Disposition is the record of a processed payload.
 func (p Processed) Disposition() Disposition {
 	d := Disposition{Why: DispositionQuarantined, New: p.New}
 	switch {
@@ -81,9 +81,8 @@ func (p Processed) Disposition() Disposition {
 	return d
 }
 
-// Work makes one attempt at a payload and says whether it is done with or to be tried
-// again, and how long to wait before. Only what no retry can mend is ever given up, to quarantine;
-// a bus that is away is waited for.
+// Work makes one attempt to process a payload and returns whether it is done or to be retried, and the
+// delay. Only a payload that cannot succeed is given up, to quarantine; an unavailable bus is waited for.
 func (n *Normalizer) Work(ctx context.Context, p Payload, attempt int) (done Processed, retryIn time.Duration, err error) {
 	done, err = n.process(ctx, p, attempt > 1)
 	if err == nil {
@@ -99,13 +98,12 @@ func (n *Normalizer) Work(ctx context.Context, p Payload, attempt int) (done Pro
 	return done, backoff(attempt), err
 }
 
-// maxConflicts is how often an event is computed again at once before the payload waits for its
-// next attempt.
+// maxConflicts is how often an event is recomputed at once before the payload waits for its next attempt.
 const maxConflicts = 16
 
-// conflictPause is the wait before an event that lost its compare-and-set is computed again. At first there is
-// none: the event that was published instead can be read at once. In a cluster it may still be under way, so
-// later waits are longer.
+// conflictPause is the wait before an event that failed its compare-and-set is recomputed. At first there
+// is none: the event that was published instead can be read at once. In a cluster its replication may
+// still be in progress, so later waits are longer.
 func conflictPause(tries int) time.Duration {
 	if tries < 2 {
 		return 0
@@ -118,15 +116,15 @@ func backoff(attempt int) time.Duration {
 	return min(100*time.Millisecond<<min(max(attempt-1, 0), 10), 30*time.Second)
 }
 
-// Process maps a stored payload and publishes what follows from it. It may be called any number of
-// times with the same payload and by several processes at once: an event is published only if the
-// last one is still the one it was computed from, else it is computed again.
+// Process maps a stored payload and publishes the resulting event. It may be called any number of times
+// with the same payload and by several processes at once: an event is published only if the last one is
+// still the one it was computed from, else it is recomputed.
 func (n *Normalizer) Process(ctx context.Context, p Payload) (Processed, error) {
 	return n.process(ctx, p, false)
 }
 
-// process is Process. again: p may have been worked before, by somebody who was stopped between publishing
-// its event and what has to follow.
+// process is Process. again: p may have been processed before, by a worker that was stopped between
+// publishing its event and processing the following payloads.
 func (n *Normalizer) process(ctx context.Context, p Payload, again bool) (Processed, error) {
 	account, err := n.Accounts.Find(p.Provider, p.Account)
 	if err != nil {
@@ -139,7 +137,7 @@ func (n *Normalizer) process(ctx context.Context, p Payload, again bool) (Proces
 	}
 	if fact.Effect == EffectFetch && n.Triggers != nil && account.API.Fetch != nil {
 		if err := n.trigger(ctx, p, fact); err != nil {
-			return Processed{}, fmt.Errorf("ask for the result: %w", err)
+			return Processed{}, fmt.Errorf("request the result: %w", err)
 		}
 	}
 	k := Key{p.Provider, p.Account, p.VerificationID}
@@ -150,14 +148,14 @@ func (n *Normalizer) process(ctx context.Context, p Payload, again bool) (Proces
 			continue
 		}
 		mayFollow := late && done.Event != nil || again && done.NoEvent == NoEventUnchanged
-		if err == nil && mayFollow && !n.inMemory { // a course is worked by nobody else
-			err = n.settle(ctx, k, p, fact)
+		if err == nil && mayFollow && !n.inMemory { // an inMemoryHistory has no other worker
+			err = n.processFollowing(ctx, k, p, fact)
 		}
 		return done, err
 	}
 }
 
-// trigger has the result fetched that a payload only announces.
+// trigger has the result fetched that a payload announces.
 func (n *Normalizer) trigger(ctx context.Context, p Payload, f Fact) error {
 	word := f.Trigger
 	if word == "" {
@@ -166,8 +164,8 @@ func (n *Normalizer) trigger(ctx context.Context, p Payload, f Fact) error {
 	return n.Triggers.Trigger(ctx, Watch{Provider: p.Provider, Account: p.Account, Reference: p.Reference, Trigger: word, TriggeredAt: p.ReceivedAt, Since: p.ReceivedAt})
 }
 
-// Observe maps a stored payload of a. A mapping that panics has met a body it cannot read. Errors
-// wrap ErrUnmappable and hold no value of the body.
+// Observe maps a stored payload of a. A mapping that panics cannot read the body. Errors wrap
+// ErrUnmappable and contain no value of the body.
 func (a *Account) Observe(p Payload) (o Observation, err error) {
 	defer func() {
 		if recover() != nil {
@@ -216,7 +214,7 @@ func (n *Normalizer) fact(a *Account, p Payload) (Fact, error) {
 	}, nil
 }
 
-// withoutValue says what a mapping stumbled over, without the value that stood there.
+// withoutValue describes a mapping error without the value that caused it.
 func withoutValue(err error) string {
 	var wrongType *json.UnmarshalTypeError
 	if errors.As(err, &wrongType) {
@@ -225,7 +223,7 @@ func withoutValue(err error) string {
 	return "the mapping cannot read it"
 }
 
-// try computes the next revision once. late reports that it was decided with the stored history.
+// try computes the next revision once. late reports that the stored history was needed.
 func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bool) (done Processed, late bool, err error) {
 	last, err := n.Events.Last(ctx, k, fresh)
 	if err != nil {
@@ -235,7 +233,7 @@ func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bo
 	mayCount := noEvent == "" || noEvent == NoEventOld && last.Data.Memory.Overruled != nil
 	if mayCount && Late(last.Data, f) {
 		late = true
-		told, err := n.told(ctx, k, p, f)
+		told, err := n.readStored(ctx, k, p, f)
 		if err != nil {
 			return Processed{}, false, fmt.Errorf("read stored payloads: %w", err)
 		}
@@ -244,7 +242,7 @@ func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bo
 	switch {
 	case noEvent == NoEventOld || noEvent == NoEventUnchanged:
 		if !last.Read {
-			return Processed{}, false, ErrConflict // a remembered state may be behind: judge by the log
+			return Processed{}, false, ErrConflict // a cached state may be outdated: judge by the log
 		}
 		fallthrough
 	case noEvent != "":
@@ -259,7 +257,7 @@ func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bo
 			return Processed{}, late, fmt.Errorf("write event: %w", ErrUnmappable)
 		}
 	}
-	// Last of all: a purge erases payloads first, and events only when what was under way is over.
+	// Last: a purge erases payloads first, and events only after running operations have ended.
 	if erased, err := n.Log.WasErased(ctx, p); err != nil || erased {
 		return Processed{NoEvent: NoEventErased}, late, err
 	}
@@ -269,16 +267,17 @@ func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bo
 	return Processed{Event: e.Event, Kind: kind}, late, nil
 }
 
-// settle works what was stored behind p, if a verdict that outranks the one of p is among it. Another
-// process may have judged that verdict before p had its event, and found that it changes nothing. It is
-// worked in the order of the log, so that the events are the same as if nobody had been ahead.
-func (n *Normalizer) settle(ctx context.Context, k Key, p Payload, f Fact) error {
-	behind, err := n.behind(ctx, k, p, f)
+// processFollowing processes the payloads stored after p, if one of them has a verdict that outranks that
+// of p. Another process may have judged that verdict before p had its event, and found no change. The
+// payloads are processed in the order of the log, so that the events are the same as with a single
+// process.
+func (n *Normalizer) processFollowing(ctx context.Context, k Key, p Payload, f Fact) error {
+	behind, err := n.storedAfter(ctx, k, p, f)
 	if err != nil {
 		return fmt.Errorf("read stored payloads: %w", err)
 	}
 	ahead := *n
-	ahead.Triggers = nil // each asks when it is worked itself
+	ahead.Triggers = nil // each one triggers when it is processed itself
 	for _, other := range behind {
 		if _, err := ahead.Process(ctx, other); err != nil && !errors.Is(err, ErrUnmappable) {
 			return err
@@ -287,7 +286,7 @@ func (n *Normalizer) settle(ctx context.Context, k Key, p Payload, f Fact) error
 	return nil
 }
 
-// seal puts the envelope around a revision.
+// seal adds the envelope to a revision.
 func (n *Normalizer) seal(r Revision, kind event.Kind, f Fact) Sealed {
 	restored := ""
 	if n.Restored != nil {

@@ -9,8 +9,8 @@ import (
 	"kycbridge/event"
 )
 
-// Notice is a payload of our own: what no provider says and a verification yet has to tell. It goes
-// the way of every payload, so that what is published has its stored cause.
+// Notice is a payload created by kycbridge: a fact that no provider sends and a verification needs. It is
+// processed like every payload, so that a published event has a stored cause.
 type Notice struct {
 	Notice            NoticeKind        `json:"notice"`
 	Reference         string            `json:"reference"`
@@ -22,28 +22,28 @@ type Notice struct {
 	Test              bool              `json:"test,omitempty"` // the provider says that this is no live traffic
 	LinkSent          bool              `json:"link_sent,omitempty"`
 	ExpiresAt         time.Time         `json:"expires_at,omitzero"`
-	// Answer is what the provider answered to a start, without addresses and credentials.
+	// Answer is the provider's answer to a start, without addresses and credentials.
 	Answer json.RawMessage `json:"answer,omitempty"`
 }
 
-// NoticeKind says what a notice is about.
+// NoticeKind is the kind of a notice.
 type NoticeKind string
 
 // The notices.
 const (
-	NoticeStarted  NoticeKind = "started"  // a verification was started through us
-	NoticeWatched  NoticeKind = "watched"  // we were asked to watch one that was started elsewhere
-	NoticeDeadline NoticeKind = "deadline" // its time is over and the provider has told no end
+	NoticeStarted  NoticeKind = "started"  // a verification was started through kycbridge
+	NoticeWatched  NoticeKind = "watched"  // a watch was requested for one that was started elsewhere
+	NoticeDeadline NoticeKind = "deadline" // its deadline has passed without an end from the provider
 	NoticeUnknown  NoticeKind = "unknown"  // the provider does not know it
 )
 
-// Payload writes n as a payload of account a.
+// Payload encodes n as a payload of account a.
 func (n Notice) Payload(a *Account, via event.Via) (Payload, error) {
 	body, err := json.Marshal(n)
 	if err != nil {
 		return Payload{}, fmt.Errorf("write notice: %w", err)
 	}
-	p := named(Payload{Via: via, ReceivedAt: n.At, ContentType: "application/json", Event: string(n.Notice), Notice: true, Reference: n.Reference, Body: body}, a)
+	p := withIdentity(Payload{Via: via, ReceivedAt: n.At, ContentType: "application/json", Event: string(n.Notice), Notice: true, Reference: n.Reference, Body: body}, a)
 	p.VerificationID = event.VerificationID(p.Provider, p.Account, n.Reference)
 	return p, nil
 }
@@ -67,7 +67,7 @@ func observeNotice(p Payload, provider Provider) (Observation, error) {
 	maps.Copy(o.References, n.References)
 	switch n.Notice {
 	case NoticeStarted:
-		o.Effect = EffectNote // what the provider has said by now, however early, knows better
+		o.Effect = EffectNote // facts of the provider, however early, have priority
 		o.Session = &event.Session{CreatedAt: event.Instant(n.At), ExpiresAt: event.Instant(n.ExpiresAt)}
 		if n.LinkSent {
 			o.StatusDetail = event.DetailLinkSent
@@ -85,7 +85,7 @@ func observeNotice(p Payload, provider Provider) (Observation, error) {
 		o.Effect, o.Status, o.StatusDetail = EffectEnd, event.StatusFailed, event.DetailUnknownToProvider
 		o.Reasons = []event.Reason{{Code: "system.provider_error"}}
 	default:
-		return Observation{}, fmt.Errorf("notice is none of ours")
+		return Observation{}, fmt.Errorf("unknown kind of notice")
 	}
 	return o, nil
 }

@@ -8,8 +8,8 @@ import (
 	"kycbridge/event"
 )
 
-// TestNoticeOfAStart: what the provider answered to a start is in its payload, and the facts of it are in
-// the observation, which neither decides anything nor says when.
+// TestNoticeOfAStart: the provider's answer to a start is in its payload, and its facts are in the
+// observation, which decides nothing and has no time.
 func TestNoticeOfAStart(t *testing.T) {
 	account := &Account{Name: "acme", Provider: Provider{Name: "signzy", ReferenceName: "journey_id"}}
 	at := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)

@@ -6,7 +6,7 @@ import (
 	"kycbridge/event"
 )
 
-// clockSlack is how far a provider's clock and ours may lie apart.
+// clockSlack is the tolerated difference between a provider's clock and ours.
 const clockSlack = 5 * time.Minute
 
 // earliestYear: a time before it is an unset field and not the time of a verification.
@@ -19,18 +19,18 @@ type Moment struct {
 	Doubt    bool            `json:"doubt,omitempty"` // the fact is a doubt
 	Received time.Time       `json:"received,omitzero"`
 	Payload  string          `json:"payload,omitempty"`
-	Stage    event.Stage     `json:"stage,omitempty"` // whose word the fact is
+	Stage    event.Stage     `json:"stage,omitempty"` // the stage that the fact comes from
 	Actor    event.ActorType `json:"actor,omitempty"`
 }
 
-// below reports whether the word of m counts less than that of o, whenever either was said.
+// below reports whether m ranks lower than o, independent of their times.
 func (m Moment) below(o Moment) bool {
 	d := event.Decision{Stage: m.Stage, ActorType: m.Actor}
 	return isBelow(d, event.Decision{Outcome: event.OutcomeApproved, Stage: o.Stage})
 }
 
-// settles reports whether a word of m's instant and stage ends a doubt. One without a time is ended by what was
-// received after it.
+// settles reports whether a verdict with m's instant and stage ends a doubt. A doubt without a time is
+// ended by a fact that was received after it.
 func (m Moment) settles(doubt Moment) bool {
 	if doubt.At.IsZero() && !m.Received.After(doubt.Received) {
 		return false
@@ -38,26 +38,26 @@ func (m Moment) settles(doubt Moment) bool {
 	return m.after(doubt) && !m.below(doubt)
 }
 
-// untimed reports whether the provider's time of f cannot be trusted: it is missing where the
-// provider documents one, cannot be read, lies beyond the receipt or before anything can have happened.
+// untimed reports whether the provider's time of f cannot be trusted: it is missing where the provider
+// documents one, cannot be read, is after the receipt or implausibly early.
 func (f Fact) untimed() bool {
-	return f.Untimed || !f.OccurredAt.IsZero() && !f.credits(f.OccurredAt)
+	return f.Untimed || !f.OccurredAt.IsZero() && !f.couldHaveHappenedAt(f.OccurredAt)
 }
 
-// credits reports whether something that f tells can have happened at t.
-func (f Fact) credits(t time.Time) bool {
+// couldHaveHappenedAt reports whether something in f can have happened at t.
+func (f Fact) couldHaveHappenedAt(t time.Time) bool {
 	return !t.After(f.ReceivedAt.Add(clockSlack)) && t.Year() >= earliestYear
 }
 
-// moment is when f happened. A provider that states no time is heard at our time: of a body that we
-// asked for, the time of the question.
+// moment is when f happened. If the provider states no time, our clock is used: for a requested body, the
+// time of the request.
 func (f Fact) moment() Moment {
 	m := Moment{
 		Doubt: f.Effect == EffectDoubt, Received: f.ReceivedAt, Payload: f.Payload.ID,
 		Stage: f.Decision.Stage, Actor: f.Decision.ActorType,
 	}
 	if m.Doubt && m.Stage == event.StageMaker {
-		m.Stage, m.Actor = "", "" // of the session that contradicts itself: no word of one reviewer against the other
+		m.Stage, m.Actor = "", "" // of the session that contradicts itself: not attributed to either reviewer
 	}
 	switch {
 	case f.untimed():
@@ -69,10 +69,10 @@ func (f Fact) moment() Moment {
 	return m
 }
 
-// after reports whether m is newer than o. Instants of one clock are compared as they are. Among the
-// provider's instants one of ours counts as clockSlack earlier: a look that shows that nothing is
-// decided does not say since when, and the verdict that follows it must count as the newer one. A
-// doubt that was read after the other was received is newer all the same.
+// after reports whether m is newer than o. Instants of one clock are compared directly. Among the
+// provider's instants one of ours counts as clockSlack earlier: a poll with an undecided result does not
+// state since when, and the verdict that follows it must count as newer. A doubt that was read after the
+// other was received is newer in any case.
 func (m Moment) after(o Moment) bool {
 	switch {
 	case m.Ours == o.Ours:
@@ -83,8 +83,8 @@ func (m Moment) after(o Moment) bool {
 	return !o.after(m)
 }
 
-// eventTime is the time of the event as the provider states it, or ours where it states none that
-// can be trusted.
+// eventTime is the time of the event as the provider states it, or ours if it states none that can be
+// trusted.
 func (f Fact) eventTime() time.Time {
 	if f.OccurredAt.IsZero() || f.untimed() {
 		return f.ReceivedAt
@@ -93,43 +93,43 @@ func (f Fact) eventTime() time.Time {
 }
 
 // stale reports whether something newer than f has been applied. Our clock is compared with both; the
-// provider's with ours only beyond clockSlack. An untimed fact is older than anything that has a time.
+// provider's with ours only beyond clockSlack. An untimed fact is older than any timed one.
 func (f Fact) stale(d *Revision) bool {
 	m, at := &d.Memory, f.moment()
 	switch {
 	case at.At.IsZero():
 		isDated := !m.Until.IsZero() || !m.Asked.IsZero()
-		return isDated || m.Heard && f.ReceivedAt.Before(event.ParseInstant(d.Provider.Event.ReceivedAt))
+		return isDated || m.HasProviderFact && f.ReceivedAt.Before(event.ParseInstant(d.Provider.Event.ReceivedAt))
 	case at.Ours:
 		return at.At.Before(m.Asked) || at.At.Before(m.Until)
 	}
 	return at.At.Before(m.Until) || at.At.Before(m.Asked.Add(-clockSlack))
 }
 
-// outdated reports whether f has to give way to what d knows of the verdict, because that is newer. At
-// the same instant the one that does not approve wins.
-func (f Fact) outdated(d *Revision) bool {
+// isOutdated reports whether f is outranked by the known verdict, because that is newer. At the same
+// instant the one that does not approve wins.
+func (f Fact) isOutdated(d *Revision) bool {
 	if f.untimed() {
 		return false
 	}
 	at := f.moment()
-	// An overruled verdict still makes older verdicts old; it settles no doubt any more.
+	// An overruled verdict still makes older verdicts old; it no longer settles a doubt.
 	over := d.Memory.Overruled
 	if f.Effect == EffectVerdict && over != nil && !f.Known.Weighed && over.after(at) && !over.below(at) {
 		return true
 	}
-	bar := d.Memory.bar(at)
-	if bar == nil || bar.At.IsZero() || at.after(*bar) {
+	threshold := d.Memory.threshold(at)
+	if threshold == nil || threshold.At.IsZero() || at.after(*threshold) {
 		return false
 	}
-	return bar.after(at) || f.Decision.Outcome == event.OutcomeApproved && d.Decision.Outcome != event.OutcomeApproved
+	return threshold.after(at) || f.Decision.Outcome == event.OutcomeApproved && d.Decision.Outcome != event.OutcomeApproved
 }
 
-// bar is the moment that a word on the verdict must be newer than; nil: any counts. A word of a higher
-// stage (a person's beside a machine's, a checker's beside a maker's) counts although the other's verdict
-// is newer, but not if the verification was reopened after it. A word of a lower stage than a request for
+// threshold is the moment that a verdict must be newer than; nil: any counts. A verdict of a higher stage
+// (a person's beside a machine's, a checker's beside a maker's) counts although the other's is newer, but
+// not if the verification was reopened after it. A verdict of a lower stage than a request for
 // resubmission counts only after the applicant's answer.
-func (m *Memory) bar(word Moment) *Moment {
+func (m *Memory) threshold(word Moment) *Moment {
 	switch {
 	case m.Verdict != nil && m.Verdict.below(word):
 		return m.Reopened
@@ -139,22 +139,22 @@ func (m *Memory) bar(word Moment) *Moment {
 	return m.Verdict
 }
 
-// repeats reports whether f tells the verdict that d carries, and no newer one.
-func (f Fact) repeats(d *Revision) bool {
+// repeatsVerdict reports whether f has the verdict of d, and no newer one.
+func (f Fact) repeatsVerdict(d *Revision) bool {
 	standing := d.Memory.Verdict
-	return stands(d, f.Observation) && (standing == nil || !f.moment().after(*standing))
+	return carriesVerdict(d, f.Observation) && (standing == nil || !f.moment().after(*standing))
 }
 
-// yields reports whether a verdict must leave standing what was decided at a higher stage: a
-// machine's word never replaces a person's, a maker's never a checker's. Providers repeat both
-// after the higher decision was made.
+// yields reports whether a verdict must not replace a decision of a higher stage: a machine's never
+// replaces a person's, a maker's never a checker's. Providers repeat both after the higher decision was
+// made.
 func (f Fact) yields(to event.Decision) bool {
 	isOfSession := f.Effect == EffectDoubt && f.Decision.Stage == event.StageMaker
 	return (f.Effect == EffectVerdict || f.Effect == EffectDoubt) && !isOfSession && isBelow(f.Decision, to)
 }
 
-// isBelow reports whether to was decided, and at a higher stage than d: by a person where d is a
-// machine's, by a checker where d is a maker's.
+// isBelow reports whether to was decided at a higher stage than d: by a person where d is a machine's, by
+// a checker where d is a maker's.
 func isBelow(d, to event.Decision) bool {
 	if to.Outcome == event.OutcomeNone || to.Outcome == "" {
 		return false
@@ -164,39 +164,38 @@ func isBelow(d, to event.Decision) bool {
 		d.Stage == event.StageMaker && to.Stage == event.StageChecker
 }
 
-// Late reports whether f is about the verdict and cannot be judged by the last event alone: it is
-// older than the last applied fact, or something decisive stands. Before it is applied, the stored
-// payloads are searched for one that outranks it, because a newer verdict that changed nothing left
-// no event behind.
+// Late reports whether f concerns the verdict and cannot be judged by the last event alone: it is older
+// than the last applied fact, or a decisive fact is current. Before it is applied, the stored payloads are
+// searched for one that outranks it, because a newer verdict that changed nothing left no event.
 func Late(last *Revision, f Fact) bool {
 	if last == nil || f.Notice {
 		return false
 	}
 	if f.untimed() {
-		return f.judges() && heldBack(last, f) // what was held back may deny it
+		return f.isVerdictOrDoubt() && holdsOlderAttempt(last, f) // a fact of the newer attempt may contradict it
 	}
 	if !f.Effect.Decisive() {
-		return f.denies() && last.Decision.Outcome == event.OutcomeApproved // an approval that is newer still may be stored
+		return f.denies() && last.Decision.Outcome == event.OutcomeApproved // a newer approval may still be stored
 	}
 	if f.Account.API.Fetch != nil {
-		return true // a look that changed nothing may have shown that nothing is decided any more
+		return true // a poll that changed nothing may have shown that nothing is decided any more
 	}
 	return f.stale(last) || last.Decision.Outcome != event.OutcomeNone || last.Status.Terminal() ||
 		last.Memory.Verdict != nil || last.Memory.Doubt != nil
 }
 
-// Outranks reports whether a is a verdict, resubmission or renewal that b must give way to: newer,
-// and not a machine's word against a person's. Attempts are ordered by Next, not here.
+// Outranks reports whether a is a verdict, resubmission or renewal that b must yield to: newer, and not a
+// machine's against a person's. Attempts are ordered by Next, not here.
 func Outranks(a, b Fact) bool {
 	if a.Notice || a.untimed() || !a.Effect.Decisive() || a.yields(b.Decision) || a.otherAttempt(b) {
 		return false
 	}
 	x, y := a.moment(), b.moment()
 	if a.Effect == EffectVerdict && b.Effect == EffectDoubt && x.below(y) {
-		return false // a machine's word ends no doubt about what a person decided
+		return false // a machine's verdict ends no doubt about a person's decision
 	}
 	if x.after(y) || y.after(x) {
 		return x.after(y)
 	}
-	return b.Decision.Outcome == event.OutcomeApproved && a.Decision.Outcome != event.OutcomeApproved // the careful side of a tie
+	return b.Decision.Outcome == event.OutcomeApproved && a.Decision.Outcome != event.OutcomeApproved // at the same instant the one that does not approve wins
 }

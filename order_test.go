@@ -6,8 +6,8 @@ import (
 	"kycbridge/event"
 )
 
-func TestOurOwnNotesSetNoBar(t *testing.T) {
-	checkRule(t, map[string]ruled{
+func TestOurNoticesSetNoThreshold(t *testing.T) {
+	checkRule(t, map[string]ruleCase{
 		"an end that is older than our watch": {
 			[]Fact{notice(60, NoticeWatched), at(1, ended(event.StatusAbandoned))},
 			"updated closed", "abandoned/none",
@@ -60,7 +60,7 @@ func TestOurOwnNotesSetNoBar(t *testing.T) {
 }
 
 func TestTimesThatCannotBeTrusted(t *testing.T) {
-	checkRule(t, map[string]ruled{
+	checkRule(t, map[string]ruleCase{
 		"an undated verdict counts where nothing is decided": {
 			[]Fact{at(1, progress(event.StatusProcessing)), undated(60, approved())},
 			"updated completed", "completed/approved",

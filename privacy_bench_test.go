@@ -9,7 +9,7 @@ import (
 	"kycbridge/event"
 )
 
-// BenchmarkFinish is what the privacy of an event costs, over the event of a fixture.
+// BenchmarkFinish measures the privacy processing of an event, over the event of a fixture.
 func BenchmarkFinish(b *testing.B) {
 	for _, name := range []string{"signzy/get-journey-completed-full", "ondato/kyc-identification-approved",
 		"kwikid/get-details-approved", "idwise/journey-result-complete"} {

@@ -9,58 +9,59 @@ import (
 	"kycbridge/event"
 )
 
-// Provider is all that differs between providers: a struct of functions, one value a provider, in
-// one table (internal/app/providers.go).
+// Provider holds everything that differs between providers: a struct of functions, one value per provider,
+// in one table (internal/app/providers.go).
 type Provider struct {
 	Name string
 
-	// Verify authenticates a callback against an account's credentials and returns the placement
-	// that matched ("basic", "bearer", "hmac", ...). It fails closed: no credential, an empty
-	// secret or an absent header never admit.
+	// Verify authenticates a callback against an account's credentials and returns the placement that
+	// matched ("basic", "bearer", "hmac", ...). It fails closed: no credential, an empty secret or an
+	// absent header are refused.
 	Verify func(Credentials, Request) (placement string, err error)
 
-	// Forms says what is special about the way the provider writes JSON.
+	// Forms lists the peculiarities of the provider's JSON.
 	Forms document.Forms
 
 	// Read decodes a body; see document.Reader.
 	Read func(body []byte) (document.Object, []FieldError)
 
-	// Identify finds in a decoded body what is needed to validate and store it.
+	// Identify reads from a decoded body what is needed to validate and store it.
 	Identify func(doc document.Object, via event.Via) Identity
 
 	// Validate checks a part of a body against the named schema of this provider.
 	Validate func(schema string, doc document.Object) []FieldError
 
-	// NewValues tells what in a payload the provider's schemas do not know; nil: nobody looks.
+	// NewValues returns the values of a payload that the provider's schemas do not know; nil: not checked.
 	NewValues func(Payload) []NewValue
 
-	// Words tells at which places of a payload the provider's schemas list words, as JSON pointers in
-	// lower case: true where a word may be shown, false where it is about a person. nil: nobody looks.
+	// Words returns the pointers of a payload at which the provider's schemas list words, in lower case:
+	// true if a word may be shown, false if it is personal. nil: not checked.
 	Words func(Payload) map[string]bool
 
 	// Map turns a stored payload into an observation.
 	Map Mapping
 
-	// AnyMediaType admits callbacks whatever their Content-Type says.
+	// AnyMediaType accepts callbacks with any Content-Type.
 	AnyMediaType bool
 
-	// ReferenceName is what the reference is called among provider.references: journey_id.
+	// ReferenceName is the name of the reference among provider.references: journey_id.
 	ReferenceName string
 
-	// CanonicalReference writes a reference as Identify does, where two spellings mean one; nil: as it is.
+	// CanonicalReference normalizes a reference as Identify does, if several spellings are equal; nil:
+	// unchanged.
 	CanonicalReference func(string) string
 
-	// Polled: the provider is always asked, its callbacks do not tell everything.
+	// Polled: the provider is always polled, because its callbacks are incomplete.
 	Polled bool
 
-	// Silent is what a verification is that ended without a word: expired, or abandoned.
+	// Silent is the status of a verification that ended without a message: expired, or abandoned.
 	Silent event.Status
 
 	// ConfirmByDefault: callbacks are only triggers, verdicts come from a fetched result.
 	ConfirmByDefault bool
 }
 
-// Canonical writes a reference that a caller gave as Identify would find it.
+// Canonical normalizes a reference from a caller as Identify would read it.
 func (p Provider) Canonical(reference string) string {
 	if p.CanonicalReference == nil {
 		return reference
@@ -68,39 +69,39 @@ func (p Provider) Canonical(reference string) string {
 	return p.CanonicalReference(reference)
 }
 
-// Identity is what a body says about itself.
+// Identity is what identifies a body.
 type Identity struct {
 	Schema    string          // which schema of the provider describes Document
 	At        string          // JSON pointer to Document within the body; "" is the whole
 	Document  document.Object // the part that the schema describes
 	Reference string          // the provider's id of the verification; "" if none was found
 	EventID   string          // the provider's id of the message; "" if none
-	Event     string          // what the provider calls the message; "" if nothing
-	Missing   string          // JSON pointer where the reference was looked for, for the error message
+	Event     string          // the provider's name of the message type; "" if none
+	Missing   string          // JSON pointer where the reference was expected, for the error message
 
 	// Application is the provider's id of the customer application that sent the body; "" if none.
 	Application string
 }
 
-// Request is a callback as it came in.
+// Request is a received callback.
 type Request struct {
 	Header     http.Header
 	Query      url.Values
 	Body       []byte
 	ReceivedAt time.Time
-	Path       string // of the URL, where it led to no account
-	MaxContent int    // bytes that the body may unpack to; 0: as much as a stored one
+	Path       string // of the URL, if it led to no account
+	MaxContent int    // limit of the unpacked body, in bytes; 0: that of a stored one
 }
 
-// Credentials are what an account accepts on a callback. Any one of them admits; several of a kind
-// serve rotation; none at all refuses everything.
+// Credentials are the accepted credentials of an account's callbacks. Any one of them is sufficient;
+// several of a kind allow rotation; without any everything is refused.
 type Credentials struct {
 	Basic      []BasicCredential
 	Bearer     []string
 	Headers    []HeaderCredential
 	HMAC       HMACCredential
 	Keys       []string // Signzy's authKeyForCallback
-	Placements []string // where Keys may stand; empty: every documented placement
+	Placements []string // permitted positions of Keys; empty: every documented one
 	KeyHeaders []string // names of the custom headers that may carry a key; empty: the sheet's candidates
 	URLTokens  []string // the value of ?token= in the callback URL
 }
@@ -115,5 +116,5 @@ type HeaderCredential struct{ Name, Value string }
 type HMACCredential struct {
 	Secrets   []string
 	Header    string        // empty: the provider's default
-	Tolerance time.Duration // how old a signature may be; zero: the provider's default
+	Tolerance time.Duration // maximum age of a signature; zero: the provider's default
 }

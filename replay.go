@@ -10,19 +10,19 @@ import (
 	"kycbridge/event"
 )
 
-// Recomputed is what today's schemas and mapping make of the stored payloads of a verification,
-// beside what was last published of it.
+// Recomputed is the result of the current schemas and mapping for the stored payloads of a verification,
+// beside its last published state.
 type Recomputed struct {
 	Key      Key
-	Payloads int            // that were read
+	Payloads int            // number of payloads read
 	Before   *Revision      // last published; nil: nothing
-	After    *Revision      // of today; nil: nothing would be published
-	Events   []*event.Event // every revision that would lead from nothing, or from the base, to After
-	// Blocked names the payload that fits today's schema or mapping no more, and so stands for a
-	// verdict that would be forgotten: nothing is published of this verification. "" is none.
+	After    *Revision      // current result; nil: nothing would be published
+	Events   []*event.Event // every revision from nothing, or from the base, to After
+	// Blocked is the payload that no longer fits the current schema or mapping, and whose verdict would be
+	// lost: nothing is published of this verification. "" is none.
 	Blocked string
 	Why     string // of Blocked
-	NoEvent string // of a preview: why the payload leads to no event; "" where it leads to one
+	NoEvent string // of a preview: why the payload leads to no event; "" if it leads to one
 
 	seq    uint64  // of Before
 	newest Payload // of those that were read
@@ -33,20 +33,21 @@ func (r Recomputed) Differs() bool {
 	return r.Blocked == "" && r.After != nil && (r.Before == nil || !same(r.Before, r.After))
 }
 
-// Differences are those between what was published and what would be, without a value of a person.
+// Differences are those between the published state and the new one, without personal values.
 func (r Recomputed) Differences() []event.Difference {
 	return event.Differences(r.Before.Published(), r.After.Published())
 }
 
-// Replayer computes verifications anew from their stored payloads. It uses the Normalizer's own way
-// for every payload, in the order in which they were stored, on a history that begins empty.
+// Replayer recomputes verifications from their stored payloads. It processes every payload like the
+// Normalizer, in the order in which they were stored, on an initially empty history.
 type Replayer struct {
 	Normalizer *Normalizer
-	// Examine says why today's schema refuses a payload; "" is that it does not.
+	// Examine states why the current schema refuses a payload; "" if it does not.
 	Examine func(a *Account, p Payload) (reason string)
-	// Unmapped reports whether a payload could not be mapped when it came, and so is missed by nobody.
+	// Unmapped reports whether a payload could not be mapped when it was received, so that it is in no
+	// published state.
 	Unmapped func(payloadID string) bool
-	// Base is the last revision that rests on payloads which are no longer kept; nil where all are.
+	// Base is the last revision that is based on expired payloads; nil if there are none.
 	Base func(ctx context.Context, k Key, kept []Payload) (*Revision, error)
 }
 
@@ -62,22 +63,22 @@ func (r *Replayer) Recompute(ctx context.Context, k Key) (Recomputed, error) {
 		return out, fmt.Errorf("read last event: %w", err)
 	}
 	out.Before, out.seq = last.Data, last.Seq
-	course := &course{}
+	inMemoryHistory := &inMemoryHistory{}
 	if err := r.Normalizer.Log.History(ctx, k, func(p Payload) error {
-		course.payloads = append(course.payloads, p)
+		inMemoryHistory.payloads = append(inMemoryHistory.payloads, p)
 		return nil
 	}); err != nil {
 		return out, fmt.Errorf("read stored payloads: %w", err)
 	}
-	if out.Payloads = len(course.payloads); out.Payloads > 0 {
-		out.newest = course.payloads[out.Payloads-1]
+	if out.Payloads = len(inMemoryHistory.payloads); out.Payloads > 0 {
+		out.newest = inMemoryHistory.payloads[out.Payloads-1]
 	}
-	if course.state.Data, err = r.Base(ctx, k, course.payloads); err != nil {
+	if inMemoryHistory.state.Data, err = r.Base(ctx, k, inMemoryHistory.payloads); err != nil {
 		return out, fmt.Errorf("read earlier events: %w", err)
 	}
 	n := *r.Normalizer
-	n.Events, n.Log, n.Triggers, n.inMemory = course, course, nil, true
-	for _, p := range course.payloads {
+	n.Events, n.Log, n.Triggers, n.inMemory = inMemoryHistory, inMemoryHistory, nil, true
+	for _, p := range inMemoryHistory.payloads {
 		if reason := r.refused(account, p); reason != "" {
 			if !r.Unmapped(p.ID) {
 				out.Blocked, out.Why = p.ID, reason
@@ -92,12 +93,12 @@ func (r *Replayer) Recompute(ctx context.Context, k Key) (Recomputed, error) {
 			return out, err
 		}
 	}
-	out.After, out.Events = course.state.Data, course.events
+	out.After, out.Events = inMemoryHistory.state.Data, inMemoryHistory.events
 	return out, nil
 }
 
-// Preview is what one more payload would make of a verification: it is worked as if it were stored behind
-// all others, on top of what was last published. Nothing is stored or published.
+// Preview is the effect of one more payload on a verification: it is processed as if it were stored after
+// all others, on top of the last published state. Nothing is stored or published.
 func (r *Replayer) Preview(ctx context.Context, k Key, p Payload) (Recomputed, error) {
 	out := Recomputed{Key: k, newest: p}
 	last, err := r.Normalizer.Events.Last(ctx, k, true)
@@ -105,17 +106,17 @@ func (r *Replayer) Preview(ctx context.Context, k Key, p Payload) (Recomputed, e
 		return out, fmt.Errorf("read last event: %w", err)
 	}
 	out.Before, out.seq = last.Data, last.Seq
-	course := &course{state: last}
+	inMemoryHistory := &inMemoryHistory{state: last}
 	if err := r.Normalizer.Log.History(ctx, k, func(stored Payload) error {
-		course.payloads = append(course.payloads, stored)
+		inMemoryHistory.payloads = append(inMemoryHistory.payloads, stored)
 		return nil
 	}); err != nil {
 		return out, fmt.Errorf("read stored payloads: %w", err)
 	}
-	course.payloads = append(course.payloads, p)
-	out.Payloads = len(course.payloads)
+	inMemoryHistory.payloads = append(inMemoryHistory.payloads, p)
+	out.Payloads = len(inMemoryHistory.payloads)
 	n := *r.Normalizer
-	n.Events, n.Log, n.Triggers, n.inMemory = course, course, nil, true
+	n.Events, n.Log, n.Triggers, n.inMemory = inMemoryHistory, inMemoryHistory, nil, true
 	done, err := n.Process(ctx, p)
 	switch {
 	case errors.Is(err, ErrUnmappable):
@@ -124,19 +125,19 @@ func (r *Replayer) Preview(ctx context.Context, k Key, p Payload) (Recomputed, e
 	case err != nil:
 		return out, err
 	}
-	out.NoEvent, out.After, out.Events = done.NoEvent, course.state.Data, course.events
+	out.NoEvent, out.After, out.Events = done.NoEvent, inMemoryHistory.state.Data, inMemoryHistory.events
 	return out, nil
 }
 
 func (r *Replayer) refused(a *Account, p Payload) (reason string) {
 	if p.Notice {
-		return "" // ours
+		return "" // a notice
 	}
 	return r.Examine(a, p)
 }
 
-// Replay publishes one revision where today's result differs from what was last published, and
-// nothing where it does not. It is safe beside live traffic and to be repeated.
+// Replay publishes one revision if the current result differs from the last published state, and nothing
+// otherwise. It is safe beside live traffic and can be repeated.
 func (r *Replayer) Replay(ctx context.Context, k Key) (Recomputed, *event.Event, error) {
 	for tries := 0; ; tries++ {
 		out, err := r.Recompute(ctx, k)
@@ -162,7 +163,7 @@ func (r *Replayer) Replay(ctx context.Context, k Key) (Recomputed, *event.Event,
 	}
 }
 
-// wasErased reports whether the verification that p is of was erased meanwhile.
+// wasErased reports whether the verification of p was erased meanwhile.
 func (r *Replayer) wasErased(ctx context.Context, p Payload) (bool, error) {
 	erased, err := r.Normalizer.Log.WasErased(ctx, p)
 	if err != nil {
@@ -171,7 +172,7 @@ func (r *Replayer) wasErased(ctx context.Context, p Payload) (bool, error) {
 	return erased, nil
 }
 
-// revision makes the event that leads from what was published to what is right today.
+// revision creates the event from the published state to the current result.
 func (r *Replayer) revision(out Recomputed) Sealed {
 	next := *out.After
 	next.Revision, next.Supersedes = 1, ""
@@ -179,7 +180,7 @@ func (r *Replayer) revision(out Recomputed) Sealed {
 	if before := out.Before; before != nil {
 		next.Revision = before.Revision + 1
 		next.Supersedes = event.ID(before.VerificationID, before.Revision)
-		next.Memory.keep(before.Memory)
+		next.Memory.mergeEarlier(before.Memory)
 	}
 	kind := kindOf(out.Before, &next)
 	at := event.ParseInstant(next.Provider.Event.OccurredAt)
@@ -190,32 +191,32 @@ func (r *Replayer) revision(out Recomputed) Sealed {
 	return r.Normalizer.seal(next, kind, f)
 }
 
-// course is the history of one verification, held in memory while it is computed anew.
-type course struct {
+// inMemoryHistory is the history of one verification while it is recomputed.
+type inMemoryHistory struct {
 	state    State
 	payloads []Payload
 	events   []*event.Event
 }
 
-// Last returns the newest state of the course.
-func (c *course) Last(context.Context, Key, bool) (State, error) {
+// Last returns the newest state of the history.
+func (c *inMemoryHistory) Last(context.Context, Key, bool) (State, error) {
 	s := c.state
 	s.Read = true
 	return s, nil
 }
 
-// Publish appends an event to the course.
-func (c *course) Publish(_ context.Context, _ Key, e Sealed, _ uint64) error {
+// Publish appends an event to the history.
+func (c *inMemoryHistory) Publish(_ context.Context, _ Key, e Sealed, _ uint64) error {
 	c.state = State{Data: &Revision{e.Data, e.Memory}, Seq: c.state.Seq + 1}
 	c.events = append(c.events, e.Event)
 	return nil
 }
 
-// WasErased is false of every payload of the course.
-func (c *course) WasErased(context.Context, Payload) (bool, error) { return false, nil }
+// WasErased is false for every payload of the history.
+func (c *inMemoryHistory) WasErased(context.Context, Payload) (bool, error) { return false, nil }
 
-// History gives the payloads of the course.
-func (c *course) History(_ context.Context, _ Key, each func(Payload) error) error {
+// History returns the payloads of the history.
+func (c *inMemoryHistory) History(_ context.Context, _ Key, each func(Payload) error) error {
 	for _, p := range c.payloads {
 		if err := each(p); err != nil {
 			return err

@@ -9,15 +9,15 @@ import (
 	"kycbridge/event"
 )
 
-// ruled is a history and where it leads.
-type ruled struct {
+// ruleCase is a history and its result.
+type ruleCase struct {
 	facts []Fact
-	want  string // of every fact, the kind of its event or why there is none
+	want  string // for every fact, the kind of its event or why there is none
 	ends  string // status/outcome and the codes of the reasons
 }
 
-// checkRule runs the histories that a rule is about.
-func checkRule(t *testing.T, rows map[string]ruled) {
+// checkRule runs the histories of a rule.
+func checkRule(t *testing.T, rows map[string]ruleCase) {
 	t.Helper()
 	for name, r := range rows {
 		t.Run(name, func(t *testing.T) {
@@ -32,7 +32,7 @@ func checkRule(t *testing.T, rows map[string]ruled) {
 	}
 }
 
-// at is o as the provider dates it, so many minutes after noon; it comes an hour after noon.
+// at is o with the provider's time minute minutes after noon; it is received an hour after noon.
 func at(minute int, o Observation) Fact {
 	f := fact(60, o)
 	f.OccurredAt = noon.Add(time.Duration(minute) * time.Minute)
@@ -40,14 +40,14 @@ func at(minute int, o Observation) Fact {
 	return f
 }
 
-// lateAt is at for what comes an hour later still.
+// lateAt is at, received an hour later.
 func lateAt(minute int, o Observation) Fact {
 	f := at(minute, o)
 	f.ReceivedAt = noon.Add(2 * time.Hour)
 	return f
 }
 
-// undated is o with a time that cannot be read, received so many minutes after noon.
+// undated is o with an unreadable time, received minute minutes after noon.
 func undated(minute int, o Observation) Fact {
 	f := fact(minute, o)
 	f.OccurredAt, f.Untimed = time.Time{}, true
@@ -55,7 +55,7 @@ func undated(minute int, o Observation) Fact {
 	return f
 }
 
-// looked is o as an answer of an API tells it that states no time, asked for so many minutes after noon.
+// looked is o as an API answer without a time, requested minute minutes after noon.
 func looked(minute int, o Observation) Fact {
 	f := fact(minute, o)
 	f.OccurredAt, f.Via = time.Time{}, event.ViaFetch
@@ -63,8 +63,8 @@ func looked(minute int, o Observation) Fact {
 	return f
 }
 
-// heardAt is o as a callback tells it that states no time, received so many minutes after noon.
-func heardAt(minute int, o Observation) Fact {
+// callbackAt is o as a callback without a time, received minute minutes after noon.
+func callbackAt(minute int, o Observation) Fact {
 	f := looked(minute, o)
 	f.Via, f.Payload.ID = event.ViaCallback, fmt.Sprint("heard", minute)
 	return f
@@ -78,7 +78,7 @@ func of(attempt string, o Observation) Observation {
 	return o
 }
 
-// person is o with the document and the claims of somebody, a passed check and an image.
+// person is o with the document and the claims of a person, a passed check and an image.
 func person(name string, o Observation) Observation {
 	o.Documents = []event.Document{{DocumentID: "document", Type: "passport", DocumentNumber: "NUMBER-" + name}}
 	o.ExtractedClaims = event.Claims{"given_name": name, "birthdate": "1990-02-01"}
@@ -87,8 +87,8 @@ func person(name string, o Observation) Observation {
 	return o
 }
 
-// ends is where a verification stands: status/outcome and the codes of the reasons, but for those of
-// the test's own ends.
+// ends is the state of a verification: status/outcome and the codes of the reasons, except those of the
+// test's own ends.
 func ends(d *Revision) string {
 	got := fmt.Sprintf("%s/%s", d.Status, d.Decision.Outcome)
 	for _, r := range d.Reasons {
@@ -100,7 +100,7 @@ func ends(d *Revision) string {
 func approved() Observation { return bySystem(event.OutcomeApproved) }
 func rejected() Observation { return bySystem(event.OutcomeRejected) }
 
-// contradiction is a body whose words on the decision disagree: whose word it is nobody can say.
+// contradiction is a body with disagreeing words on the decision: it is not attributable to a stage.
 func contradiction() Observation {
 	o := doubtBy(event.StageSystem, event.ActorUnspecified)
 	o.Reasons = []event.Reason{{Code: event.ReasonContradiction}}
@@ -123,7 +123,7 @@ func dated(year int, o Observation) Observation {
 	return o
 }
 
-// crossed is a checker's verdict that a callback, an API or both tell.
+// crossed is a checker's verdict from a callback, an API or both.
 func crossed(outcome, callback, api event.Outcome) Observation {
 	o := checker(outcome)
 	o.Cross = Cross{Callback: callback, API: api}

@@ -13,7 +13,7 @@ import (
 
 // stored are the payloads of one verification and its events, in memory, as the Normalizer sees them.
 type stored struct {
-	course
+	inMemoryHistory
 	facts map[string]Observation
 }
 
@@ -40,16 +40,16 @@ func (s *stored) payload(name string, o Observation) Payload {
 	return p
 }
 
-// saysAt is what a message says that was written some minutes after noon.
+// saysAt is o as a message that was written minute minutes after noon.
 func saysAt(minute int, o Observation) Observation {
 	o.OccurredAt, o.EventName = noon.Add(time.Duration(minute)*time.Minute), "test"
 	o.References = map[string]string{"idv_id": "i"}
 	return o
 }
 
-// TestTheLogKnowsWhatMadeNoEvent: a doubt that changed nothing, or a note that came late, left no event;
-// an approval of before it that comes later still is in doubt.
-func TestTheLogKnowsWhatMadeNoEvent(t *testing.T) {
+// TestStoredFactsWithoutEventsCount: a doubt that changed nothing, or a late note, left no event; an
+// earlier approval that arrives even later is in doubt.
+func TestStoredFactsWithoutEventsCount(t *testing.T) {
 	cases := map[string]struct {
 		facts []Observation
 		ends  string
@@ -87,9 +87,9 @@ func TestTheLogKnowsWhatMadeNoEvent(t *testing.T) {
 	}
 }
 
-// TestWhatWasHeldBackComesWithTheVerdict: while an approval stands, what is told of a newer attempt shows
-// nowhere; the attempt's verdict brings it.
-func TestWhatWasHeldBackComesWithTheVerdict(t *testing.T) {
+// TestHeldFactsAppearWithTheVerdict: while an approval is current, the facts of a newer attempt are not
+// visible; the attempt's verdict adds them.
+func TestHeldFactsAppearWithTheVerdict(t *testing.T) {
 	s, n := newStored(testAccount)
 	for _, p := range []Payload{
 		s.payload("approved", saysAt(1, person("OTHER", of("1", approved())))),
@@ -107,9 +107,9 @@ func TestWhatWasHeldBackComesWithTheVerdict(t *testing.T) {
 	}
 }
 
-// TestWhatLiesBehindWaits: payloads that are stored already when one before them is worked change neither
-// the events nor their order.
-func TestWhatLiesBehindWaits(t *testing.T) {
+// TestLaterStoredPayloadsWait: payloads that are already stored when an earlier one is processed change
+// neither the events nor their order.
+func TestLaterStoredPayloadsWait(t *testing.T) {
 	facts := []Observation{
 		saysAt(1, approved()), saysAt(3, rejected()), saysAt(4, progress(event.StatusProcessing)), saysAt(5, approved()),
 		saysAt(2, rejected()), saysAt(7, contradiction()), saysAt(8, rejected()), saysAt(9, approved()),
@@ -141,9 +141,9 @@ func TestWhatLiesBehindWaits(t *testing.T) {
 	}
 }
 
-// TestStoppedBeforeWhatFollows: a worker published the event of a verdict and was stopped; a newer verdict
-// had been judged before it, and had changed nothing. The redelivery of the older one finds the newer.
-func TestStoppedBeforeWhatFollows(t *testing.T) {
+// TestStoppedBeforeFollowingPayloads: a worker published the event of a verdict and was stopped; a newer
+// verdict had been judged before it, without a change. The redelivery of the older one finds the newer.
+func TestStoppedBeforeFollowingPayloads(t *testing.T) {
 	s, n := newStored(testAccount)
 	first := s.payload("rejected", saysAt(1, rejected()))
 	older := s.payload("approved", saysAt(5, approved()))
@@ -151,7 +151,7 @@ func TestStoppedBeforeWhatFollows(t *testing.T) {
 	work(t, n, first, 1)
 	work(t, n, newer, 1) // changes nothing
 	all := s.payloads
-	s.payloads = all[:2] // the worker is stopped before it looks at what lies behind
+	s.payloads = all[:2] // the worker is stopped before it reads the following payloads
 	work(t, n, older, 1)
 	s.payloads = all
 	work(t, n, older, 2)
@@ -167,9 +167,10 @@ func work(t *testing.T, n *Normalizer, p Payload, attempt int) {
 	}
 }
 
-// TestWhatGaveWayCountsAgain: a machine's approval gave way to a person's; a rejection from between the two comes
-// late and replaces the person's. The machine's is newer than the rejection, and counts, in live work and in a replay.
-func TestWhatGaveWayCountsAgain(t *testing.T) {
+// TestAnOverruledVerdictCountsAgain: a machine's approval yielded to a person's; a rejection from between
+// the two arrives late and replaces the person's. The machine's is newer than the rejection, and counts,
+// in live processing and in a replay.
+func TestAnOverruledVerdictCountsAgain(t *testing.T) {
 	s, n := newStored(testAccount)
 	unspecified := verdict(event.OutcomeRejected, event.StageSystem, event.ActorUnspecified)
 	for i, o := range []Observation{
@@ -182,10 +183,10 @@ func TestWhatGaveWayCountsAgain(t *testing.T) {
 	}
 }
 
-// TestAReplayForgetsNoPayload: what had made an event before a replay makes none after it.
+// TestAReplayForgetsNoPayload: a payload with an event before a replay makes none after it.
 func TestAReplayForgetsNoPayload(t *testing.T) {
 	earlier, later := Memory{Applied: []string{"a", "b"}}, Memory{Applied: []string{"b", "c"}}
-	later.keep(earlier)
+	later.mergeEarlier(earlier)
 	if !slices.Equal(later.Applied, []string{"a", "b", "c"}) {
 		t.Errorf("knows %q", later.Applied)
 	}

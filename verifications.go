@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// The kinds of failure of a request to start a verification.
+// The errors of a request to start a verification.
 var (
 	// ErrKeyReused: the idempotency key has been used with another request.
 	ErrKeyReused = errors.New("idempotency key was used for another request")
-	// ErrKeyPending: a start with this idempotency key is under way, or was interrupted and its end is
-	// not known.
+	// ErrKeyPending: a start with this idempotency key is in progress, or was interrupted and its result
+	// is not known.
 	ErrKeyPending = errors.New("a start with this idempotency key is under way or was interrupted")
-	// ErrUnsupported: the account's provider, or its configuration, lacks the ability.
+	// ErrUnsupported: the account's provider, or its configuration, does not support it.
 	ErrUnsupported = errors.New("not supported for this account")
 )
 
@@ -20,15 +20,15 @@ var (
 type StartReceipt struct {
 	VerificationID string `json:"verification_id"`
 	Reference      string `json:"reference"`
-	URL            string `json:"url,omitempty"`        // where to send the applicant; whoever has it can enter
+	URL            string `json:"url,omitempty"`        // the applicant's page; the URL itself grants access
 	ExpiresAt      string `json:"expires_at,omitempty"` // of the URL, RFC 3339
 
 	// Repeated: this start was made before, under the same idempotency key.
 	Repeated bool `json:"-"`
 }
 
-// UnwatchedError is a verification for which the provider has done what was asked, and which could not be
-// put under watch. The caller has to ask for a watch with Reference; the request must not be repeated.
+// UnwatchedError is a verification for which the provider has executed the request, and which could not be
+// watched. The caller has to request a watch with Reference; the request must not be repeated.
 type UnwatchedError struct {
 	Receipt StartReceipt
 	Err     error
@@ -42,15 +42,15 @@ func (e *UnwatchedError) Error() string {
 // Unwrap returns the cause.
 func (e *UnwatchedError) Unwrap() error { return e.Err }
 
-// WatchRequest asks that a verification that was started elsewhere be asked about.
+// WatchRequest requests polling of a verification that was started elsewhere.
 type WatchRequest struct {
 	Reference         string
 	ExternalReference string    // "" if the caller has none
 	Deadline          time.Time // zero: the account's
 }
 
-// MediaRef names an image or video in the state of a verification: Ref is media[].provider_ref as
-// the event has it.
+// MediaRef identifies an image or video in the state of a verification: Ref is media[].provider_ref of the
+// event.
 type MediaRef struct {
 	Reference string
 	Ref       string

@@ -7,34 +7,34 @@ import (
 	"kycbridge/event"
 )
 
-// Watch is an open session that is asked about: what to ask, until when, and what is known of it.
-// It lies in the store as the timer of its next question, so it survives restarts and any process
-// may take it up.
+// Watch is a polled session: what to request, until when, and what is known of it. It is stored as the
+// timer of its next poll, so it survives restarts and any process can continue it.
 type Watch struct {
 	Provider  string `json:"provider"`
 	Account   string `json:"account"`
 	Reference string `json:"reference"`
-	// Trigger is set where a callback said that there is a result: the word of it that the fetched
-	// body lacks, or "-" for none.
+	// Trigger is set if a callback announced a result: the word of it that the fetched body lacks, or "-"
+	// for none.
 	Trigger string `json:"trigger,omitempty"`
-	// TriggeredAt is when that callback came: what it says is as old as that, however late it is fetched.
+	// TriggeredAt is when that callback was received: its content has that time, however late it is
+	// fetched.
 	TriggeredAt time.Time       `json:"triggered_at,omitzero"`
 	Since       time.Time       `json:"since"`
 	Deadline    time.Time       `json:"deadline"`
-	Anew        bool            `json:"anew,omitempty"`     // with a trigger: what was stored may be gone, so only what is stored counts as seen
-	Asked       bool            `json:"asked,omitempty"`    // somebody asked for this watch: look once, whatever is known
-	LookBy      time.Time       `json:"look_by,omitzero"`   // something was handed in: the next look comes no later
-	Status      event.Status    `json:"status,omitempty"`   // at the last look
-	Failures    int             `json:"failures,omitempty"` // looks in a row that failed
-	Missing     int             `json:"missing,omitempty"`  // looks in a row at which the provider did not know it
-	Looks       int             `json:"looks,omitempty"`    // further looks since a trigger that nothing new has followed
-	Seen        map[string]Seen `json:"seen,omitempty"`     // by part: what was stored last
+	IgnoreSeen  bool            `json:"anew,omitempty"`     // with a trigger: the stored bodies may be lost, so only those in the store count as seen
+	Asked       bool            `json:"asked,omitempty"`    // this watch was requested explicitly: poll once, whatever is known
+	LookBy      time.Time       `json:"look_by,omitzero"`   // something was submitted: the next poll is not later
+	Status      event.Status    `json:"status,omitempty"`   // at the last poll
+	Failures    int             `json:"failures,omitempty"` // failed polls in a row
+	Missing     int             `json:"missing,omitempty"`  // polls in a row at which the provider did not know it
+	Looks       int             `json:"looks,omitempty"`    // further polls since a trigger without a new result
+	Seen        map[string]Seen `json:"seen,omitempty"`     // by part: the body that was stored last
 }
 
-// Session is an open session as it waits for its next look.
+// Session is an open session with its next poll.
 type Session struct {
 	Watch
-	Next time.Time // of the look; zero: it is due
+	Next time.Time // of the poll; zero: due now
 }
 
 // Seen is the body of a part that was stored last.
@@ -42,7 +42,7 @@ type Seen struct {
 	PayloadID string `json:"payload_id"`
 	Digest    string `json:"digest"`
 	Trigger   string `json:"trigger,omitempty"`
-	// TriggeredAt is of the callback that Trigger is a word of.
+	// TriggeredAt is the receipt of the callback that Trigger comes from.
 	TriggeredAt time.Time `json:"triggered_at,omitzero"`
 }
 
@@ -54,8 +54,8 @@ func (w Watch) Key() Key {
 	return Key{w.Provider, w.Account, event.VerificationID(w.Provider, w.Account, w.Reference)}
 }
 
-// Merge is w with what must not be lost of another watch of its verification that was set meanwhile:
-// a trigger that is still to be followed, a later deadline, a wish to look whatever is known, or soon.
+// Merge is w with the fields of another watch of its verification, set meanwhile, that must not be lost:
+// an open trigger, a later deadline, an explicit or earlier poll.
 func (w Watch) Merge(other Watch) Watch {
 	if w.LookBy.IsZero() || !other.LookBy.IsZero() && other.LookBy.Before(w.LookBy) {
 		w.LookBy = other.LookBy
@@ -73,7 +73,7 @@ func (w Watch) Merge(other Watch) Watch {
 	return w
 }
 
-// Triggers takes note that a result is to be fetched now. When it returns, that is durable.
+// Triggers requests that a result is fetched now. When it returns, the request is durable.
 type Triggers interface {
 	Trigger(ctx context.Context, w Watch) error
 }

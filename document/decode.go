@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of a body that is worth looking into. The schema validator turns numbers into big rationals
-// whose size is the exponent, and panics on the largest; and it takes microseconds for each value.
+// Limits of a body. The schema validator converts numbers to big rationals whose size is the exponent, and
+// panics on the largest; and it takes microseconds for each value.
 const (
 	maxDepth    = 100     // objects and arrays within each other
 	maxValues   = 100_000 // in all; the largest body that a provider documents has some 300
@@ -19,20 +19,19 @@ const (
 	maxExponent = 308     // of a number, either way: the range of float64
 )
 
-// byteOrderMark may stand before a body and means nothing in UTF-8.
+// byteOrderMark may precede a body and has no meaning in UTF-8.
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// Decode reads a body whose names are taken as they are written. See Reader.Decode.
+// Decode decodes a body with case-sensitive names. See Reader.Decode.
 func Decode(body []byte) (Object, []Fault) { return Reader{}.Decode(body) }
 
-// Decode reads one JSON object. It refuses what two readers of the same bytes could disagree about: a
-// name that stands twice in an object, also where only the case differs, and bytes that are no UTF-8.
-// It also refuses what is no object, nests too deeply or holds a great many values. A number that
-// nothing could compute with is refused by the zero Reader and becomes text for a provider's. Half of a
-// surrogate pair, which JSON can write and Unicode cannot, becomes U+FFFD. A byte order mark before the
-// body is passed over.
-//
-// It is written out, rather than left to encoding/json, because it lies on the path of every payload,
+// Decode decodes one JSON object. It refuses bodies that two parsers could read differently: a name that
+// occurs twice in an object, also in different case, and bytes that are not UTF-8. It also refuses a body
+// that is not an object, nests too deeply or contains too many values. A number outside the range of
+// float64 is refused by the zero Reader and becomes text for a provider's. Half of a surrogate pair, which
+// JSON can express and Unicode cannot, becomes U+FFFD. A byte order mark before the body is ignored.
+// It does not use encoding/json, because it processes every payload, and because a single pass also checks
+// names, depth and numbers and records the pointers of faults.
 // and because in one pass it also knows names, depth, numbers and the place of what is wrong.
 func (r Reader) Decode(body []byte) (Object, []Fault) {
 	body = bytes.TrimPrefix(body, byteOrderMark)
@@ -47,7 +46,7 @@ func (r Reader) Decode(body []byte) (Object, []Fault) {
 	return doc, nil
 }
 
-// notUTF8 is the first byte that is no UTF-8, or -1.
+// notUTF8 is the index of the first byte that is not UTF-8, or -1.
 func notUTF8(body []byte) int {
 	if utf8.Valid(body) {
 		return -1
@@ -63,25 +62,25 @@ func notUTF8(body []byte) int {
 	return at
 }
 
-// decoder walks the text once. Strings of the tree are slices of it, so nothing is copied but what
-// holds escapes.
+// decoder scans the text once. Strings of the tree are slices of it, so only strings with escapes are
+// copied.
 type decoder struct {
 	Reader
 	text  string
 	at    int
 	depth int
-	count int      // values begun so far
-	open  []member // members and items of the objects and arrays that are not closed yet
+	count int      // number of values so far
+	open  []member // members and items of the open objects and arrays
 }
 
-// document reads the whole text.
-func (d *decoder) document() (Object, *flaw) {
+// document decodes the whole text.
+func (d *decoder) document() (Object, *decodeError) {
 	d.space()
 	switch {
 	case d.at == len(d.text):
-		return nil, &flaw{message: "must not be empty"}
+		return nil, &decodeError{message: "must not be empty"}
 	case d.text[d.at] != '{':
-		return nil, &flaw{message: "must be a JSON object"}
+		return nil, &decodeError{message: "must be a JSON object"}
 	}
 	doc, wrong := d.object("")
 	if wrong == nil {
@@ -99,37 +98,37 @@ type member struct {
 	value any
 }
 
-// flaw is what stopped the decoder. Its path grows from the inside out while the calls return.
-type flaw struct {
+// decodeError stops the decoder. Its path grows from the inside outwards while the calls return.
+type decodeError struct {
 	message string
-	syntax  bool     // the text is no JSON
-	whole   bool     // the place is the body, not a member
+	syntax  bool     // the text is not JSON
+	whole   bool     // the pointer is that of the body, not of a member
 	path    []string // innermost first
 }
 
-// within notes the member or item in which the flaw lies.
-func (f *flaw) within(token string) *flaw {
+// within adds the member or item that contains the error.
+func (f *decodeError) within(token string) *decodeError {
 	if !f.whole {
 		f.path = append(f.path, token)
 	}
 	return f
 }
 
-func (f *flaw) fault() Fault {
+func (f *decodeError) fault() Fault {
 	slices.Reverse(f.path)
 	return Fault{Pointer(f.path), f.message}
 }
 
-// syntax says that the text is no JSON from here on.
-func (d *decoder) syntax() *flaw {
+// syntax means that the text is not JSON from here on.
+func (d *decoder) syntax() *decodeError {
 	if d.at >= len(d.text) {
-		return &flaw{message: "is cut short: not valid JSON", syntax: true, whole: true}
+		return &decodeError{message: "is cut short: not valid JSON", syntax: true, whole: true}
 	}
-	return &flaw{message: fmt.Sprintf("is not valid JSON at byte %d", d.at), syntax: true, whole: true}
+	return &decodeError{message: fmt.Sprintf("is not valid JSON at byte %d", d.at), syntax: true, whole: true}
 }
 
-// peek returns the next byte, or 0 at the end; a NUL is no JSON outside of strings, and there it has
-// to be escaped.
+// peek returns the next byte, or 0 at the end; a NUL is invalid JSON outside of strings, and must be
+// escaped in them.
 func (d *decoder) peek() byte {
 	if d.at < len(d.text) {
 		return d.text[d.at]
@@ -148,10 +147,10 @@ func (d *decoder) space() {
 	}
 }
 
-// value reads the value of the member called name; an item of an array has no name.
-func (d *decoder) value(name string) (any, *flaw) {
+// value decodes the value of the member called name; an item of an array has no name.
+func (d *decoder) value(name string) (any, *decodeError) {
 	if d.count++; d.count > maxValues {
-		return nil, &flaw{message: fmt.Sprintf("must not hold more than %d values", maxValues), whole: true}
+		return nil, &decodeError{message: fmt.Sprintf("must not hold more than %d values", maxValues), whole: true}
 	}
 	switch c := d.peek(); {
 	case c == '"':
@@ -167,16 +166,16 @@ func (d *decoder) value(name string) (any, *flaw) {
 	}
 }
 
-// boxed keeps a failed read from becoming a non-nil value.
-func boxed(object map[string]any, wrong *flaw) (any, *flaw) {
+// boxed prevents a failed read from becoming a non-nil value.
+func boxed(object map[string]any, wrong *decodeError) (any, *decodeError) {
 	if wrong != nil {
 		return nil, wrong
 	}
 	return object, nil
 }
 
-// stringValue reads a string, or the object or array that some provider writes into one.
-func (d *decoder) stringValue(name string) (any, *flaw) {
+// stringValue decodes a string, or the object or array that a provider encodes in one.
+func (d *decoder) stringValue(name string) (any, *decodeError) {
 	s, wrong := d.str()
 	if wrong != nil {
 		return nil, wrong
@@ -201,7 +200,7 @@ func (d *decoder) stringValue(name string) (any, *flaw) {
 	return v, nil
 }
 
-func (d *decoder) literal() (any, *flaw) {
+func (d *decoder) literal() (any, *decodeError) {
 	rest := d.text[d.at:]
 	switch {
 	case strings.HasPrefix(rest, "true"):
@@ -217,8 +216,8 @@ func (d *decoder) literal() (any, *flaw) {
 	return nil, d.syntax()
 }
 
-// object reads from '{' to '}'. The map is made once all members are known, at its final size.
-func (d *decoder) object(name string) (map[string]any, *flaw) {
+// object decodes from '{' to '}'. The map is created once all members are known, at its final size.
+func (d *decoder) object(name string) (map[string]any, *decodeError) {
 	if wrong := d.enter(); wrong != nil {
 		return nil, wrong
 	}
@@ -244,12 +243,12 @@ func (d *decoder) object(name string) (map[string]any, *flaw) {
 		object[m.name] = m.value
 	}
 	if twice, ok := d.twice(object, members); ok {
-		return nil, (&flaw{message: "stands twice in one object"}).within(twice)
+		return nil, (&decodeError{message: "stands twice in one object"}).within(twice)
 	}
 	return object, nil
 }
 
-func (d *decoder) member(label bool) (member, *flaw) {
+func (d *decoder) member(label bool) (member, *decodeError) {
 	if d.peek() != '"' {
 		return member{}, d.syntax()
 	}
@@ -273,7 +272,7 @@ func (d *decoder) member(label bool) (member, *flaw) {
 	return member{name, value}, nil
 }
 
-func (d *decoder) array() (any, *flaw) {
+func (d *decoder) array() (any, *decodeError) {
 	if wrong := d.enter(); wrong != nil {
 		return nil, wrong
 	}
@@ -296,17 +295,17 @@ func (d *decoder) array() (any, *flaw) {
 	return array, nil
 }
 
-// enter steps over an opening bracket.
-func (d *decoder) enter() *flaw {
+// enter skips an opening bracket.
+func (d *decoder) enter() *decodeError {
 	if d.depth++; d.depth > maxDepth {
-		return &flaw{message: fmt.Sprintf("must not be nested deeper than %d levels", maxDepth), whole: true}
+		return &decodeError{message: fmt.Sprintf("must not be nested deeper than %d levels", maxDepth), whole: true}
 	}
 	d.at++
 	d.space()
 	return nil
 }
 
-// next steps over a comma, if there is one: then another member or item must follow.
+// next skips a comma, if there is one: then another member or item must follow.
 func (d *decoder) next() bool {
 	d.space()
 	if d.peek() != ',' {
@@ -317,7 +316,7 @@ func (d *decoder) next() bool {
 	return true
 }
 
-// leave steps over the closing bracket, if that is what comes.
+// leave skips the closing bracket, if it is next.
 func (d *decoder) leave(bracket byte) bool {
 	if d.peek() != bracket {
 		return false
@@ -327,8 +326,8 @@ func (d *decoder) leave(bracket byte) bool {
 	return true
 }
 
-// str reads a string. One with escapes is left to encoding/json, which has the rules for them.
-func (d *decoder) str() (string, *flaw) {
+// str decodes a string. One with escapes is left to encoding/json, which implements the rules for them.
+func (d *decoder) str() (string, *decodeError) {
 	start := d.at + 1
 	plain := true
 	for i := start; i < len(d.text); i++ {
@@ -351,7 +350,7 @@ func (d *decoder) str() (string, *flaw) {
 	return "", d.syntax()
 }
 
-func (d *decoder) unescape(start int) (string, *flaw) {
+func (d *decoder) unescape(start int) (string, *decodeError) {
 	var s string
 	if json.Unmarshal([]byte(d.text[start:d.at]), &s) != nil {
 		d.at = start
@@ -360,10 +359,10 @@ func (d *decoder) unescape(start int) (string, *flaw) {
 	return s, nil
 }
 
-// number reads -?int frac? exp? and keeps the text: a provider's numeric ids may exceed what a
-// float64 holds. One that nothing could compute with is text in a provider's body, where an odd value
+// number decodes -?int frac? exp? and keeps the text: a provider's numeric ids may exceed the precision of
+// float64. A number outside the range of float64 is text in a provider's body, where an unexpected value
 // must not cost the others, and refused in any other.
-func (d *decoder) number() (any, *flaw) {
+func (d *decoder) number() (any, *decodeError) {
 	start := d.at
 	if d.peek() == '-' {
 		d.at++
@@ -392,12 +391,12 @@ func (d *decoder) number() (any, *flaw) {
 		if d.spellings != nil {
 			return text, nil
 		}
-		return nil, &flaw{message: "number out of range"}
+		return nil, &decodeError{message: "number out of range"}
 	}
 	return json.Number(text), nil
 }
 
-// digits steps over digits and tells whether there were any.
+// digits skips digits and reports whether there were any.
 func (d *decoder) digits() bool {
 	start := d.at
 	for isDigit(d.peek()) {
@@ -406,12 +405,12 @@ func (d *decoder) digits() bool {
 	return d.at > start
 }
 
-// single tells whether the integer that began at start has one digit: no other may begin with zero.
+// single reports whether the integer at start has one digit: no other may begin with zero.
 func (d *decoder) single(start int) bool {
 	return len(strings.TrimPrefix(d.text[start:d.at], "-")) == 1
 }
 
-// computable tells whether a number with an exponent lies within the range of float64.
+// computable reports whether a number with an exponent is within the range of float64.
 func computable(text, exponent string) bool {
 	e, err := strconv.Atoi(exponent)
 	if err != nil || e > maxExponent || e < -maxExponent {

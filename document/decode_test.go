@@ -100,7 +100,7 @@ func TestDecodeKeepsValues(t *testing.T) {
 	}
 }
 
-// TestReader shows what a reader knows of names, labels and JSON inside strings.
+// TestReader shows how a reader handles names, labels and JSON inside strings.
 func TestReader(t *testing.T) {
 	r := NewReader([]string{"createdUtc", "status", "Portrait", "portrait"}, Forms{Labels: []string{"fields"}, Nested: []string{"extras"}})
 	for name, c := range map[string]struct {
@@ -138,7 +138,7 @@ func TestReader(t *testing.T) {
 	}
 }
 
-// Names in a path are cut off before they make it unbearable.
+// Names in a path are truncated to limit its length.
 func TestDecodePathIsBounded(t *testing.T) {
 	name := strings.Repeat("n", MaxToken)
 	body := strings.Repeat(`{"`+name+`":`, maxDepth) + "1e999" + strings.Repeat("}", maxDepth)
@@ -148,8 +148,8 @@ func TestDecodePathIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzDecode holds Decode against encoding/json: it takes nothing else, reads it alike, and refuses
-// only what it says that it refuses.
+// FuzzDecode compares Decode with encoding/json: it accepts nothing else, decodes the same, and refuses
+// only what it documents.
 func FuzzDecode(f *testing.F) {
 	for _, body := range []string{
 		`{}`, `{"a":[1,{"b":null}],"a":"\u0000\ud800x"}`, "{\"\xff\":\"\xc3\x28\"}", `{"a":1e1000001}`, `{"a":-0.0E-5}`,

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// Object is a JSON object of a body. Its values are map[string]any, []any, string, json.Number, bool
-// and nil. Every getter takes the names of members from the outside in, and treats a member of another
-// kind than asked for as one that is not there. A nil Object has no members.
+// Object is a JSON object of a body. Its values are map[string]any, []any, string, json.Number, bool and
+// nil. Every getter takes the names of members from the outside in, and treats a member of another type as
+// absent. A nil Object has no members.
 type Object map[string]any
 
-// Value returns what stands at a path, or nil.
+// Value returns the value at a path, or nil.
 func (o Object) Value(path ...string) any {
 	var v any = map[string]any(o)
 	for _, name := range path {
@@ -24,13 +24,13 @@ func (o Object) Value(path ...string) any {
 	return v
 }
 
-// Has reports whether something other than null stands at a path.
+// Has reports whether there is a value other than null at a path.
 func (o Object) Has(path ...string) bool { return o.Value(path...) != nil }
 
-// Text returns a string, or a number or boolean as it is written; anything else is "".
+// Text returns a string, or the text of a number or boolean; anything else is "".
 func (o Object) Text(path ...string) string { return Text(o.Value(path...)) }
 
-// Number returns a number, or a string that holds nothing but one.
+// Number returns a number, or a string that consists of one.
 func (o Object) Number(path ...string) (float64, bool) { return Number(o.Value(path...)) }
 
 // Bool returns a boolean, or the word true or false in any case.
@@ -48,7 +48,7 @@ func (o Object) List(path ...string) []any {
 	return list
 }
 
-// Objects returns the objects of an array in their order; items that are no objects are left out.
+// Objects returns the objects of an array in their order; other items are omitted.
 func (o Object) Objects(path ...string) []Object {
 	var objects []Object
 	for _, item := range o.List(path...) {
@@ -59,7 +59,7 @@ func (o Object) Objects(path ...string) []Object {
 	return objects
 }
 
-// Text is the text of a scalar: a string, or a number or boolean as it is written; else "".
+// Text is the text of a scalar: a string, a number or a boolean; else "".
 func Text(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -72,7 +72,7 @@ func Text(v any) string {
 	return ""
 }
 
-// Number is the value of a number, or of a string that holds nothing but one.
+// Number is the value of a number, or of a string that consists of one.
 func Number(v any) (float64, bool) {
 	var text string
 	switch v := v.(type) {

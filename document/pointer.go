@@ -6,17 +6,17 @@ import (
 	"unicode"
 )
 
-// MaxToken and maxPath bound what a body's own member names can make of a path, since paths go into
-// message headers, answers and logs.
+// MaxToken and maxPath limit the member names of a body in a path, since paths are used in message
+// headers, answers and logs.
 const (
 	MaxToken = 64
 	maxPath  = 512
 )
 
-// Withheld stands in a path for a member name that is not repeated.
+// Withheld replaces a hidden member name in a path.
 const Withheld = "*"
 
-// Join appends one unescaped token to a JSON pointer; a name that must not be shown becomes Withheld.
+// Join appends one unescaped token to a JSON pointer; a hidden name becomes Withheld.
 func Join(path, token string) string {
 	if len(path) > maxPath {
 		return path
@@ -25,7 +25,7 @@ func Join(path, token string) string {
 	return path + "/" + strings.ReplaceAll(token, "/", "~1")
 }
 
-// Pointer writes the unescaped tokens of a place as a JSON pointer.
+// Pointer joins unescaped tokens to a JSON pointer.
 func Pointer(tokens []string) string {
 	path := ""
 	for _, token := range tokens {
@@ -34,8 +34,8 @@ func Pointer(tokens []string) string {
 	return path
 }
 
-// Presentable returns a member name that may be shown, else Withheld: providers use addresses of
-// people's machines as names, and a name may hold anything that a value may.
+// Presentable returns a member name that may be shown, else Withheld: providers use addresses of persons'
+// computers as names, and a name may contain anything that a value may.
 func Presentable(token string) string {
 	if len(token) > MaxToken || strings.ContainsFunc(token, unusual) || digitsIn(token) > maxNameDigits {
 		return Withheld
@@ -46,7 +46,7 @@ func Presentable(token string) string {
 	return token
 }
 
-// maxNameDigits is how many digits a name may have: more may be the number or the birth date of somebody.
+// maxNameDigits limits the digits of a name: more may be a person's number or birth date.
 const maxNameDigits = 6
 
 func digitsIn(s string) (n int) {
@@ -58,7 +58,7 @@ func digitsIn(s string) (n int) {
 	return n
 }
 
-// unusual tells the characters that no label of a provider has been seen with; '@' is among them.
+// unusual reports characters that no known label of a provider contains; '@' is among them.
 func unusual(r rune) bool {
 	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(" _-.,'()$:/~", r)
 }

@@ -2,8 +2,8 @@ package document
 
 import "testing"
 
-// TestPointersNameNobody: a name that may be a number, an address or a sentence is not repeated.
-func TestPointersNameNobody(t *testing.T) {
+// TestPointersAreNotPersonal: a name that may be a number, an address or a sentence is not repeated.
+func TestPointersAreNotPersonal(t *testing.T) {
 	for token, want := range map[string]string{
 		"documentNumber": "/documentNumber", "Address Line 2": "/Address Line 2", "a/b~c": "/a~1b~0c", "0": "/0",
 		"123456":     "/123456",

@@ -8,43 +8,43 @@ import (
 	"unicode/utf8"
 )
 
-// Fault is one thing that is wrong with a body: a place, and what was expected there. It never holds
-// a value of the body.
+// Fault is one error in a body: a pointer, and the expectation there. It never contains a value of the
+// body.
 type Fault struct {
 	Path    string `json:"path"` // JSON pointer; "" is the whole body
 	Message string `json:"message"`
 }
 
-// Reader knows how one provider writes its bodies. The zero value takes names as they are written.
+// Reader decodes the bodies of one provider. The zero value is case-sensitive.
 type Reader struct {
-	spellings map[string]string // by lower case and as spelled
-	sole      map[string]bool   // names that are spelled in one way only
+	spellings map[string]string // by lower case and by spelling
+	unique    map[string]bool   // names with a single spelling
 	labels    map[string]bool   // members that are maps of free-form labels
 	nested    map[string]bool   // members that may hold JSON inside a string
 }
 
-// Forms are the members of a provider's bodies that are read in another way than JSON says.
+// Forms are the members of a provider's bodies with special decoding rules.
 type Forms struct {
-	// Labels are members whose objects have labels printed on a document for names. A label keeps its
-	// spelling and may stand twice; one that comes with different values is the list of them.
+	// Labels are members whose objects have labels printed on a document as names. A label keeps its
+	// spelling and may occur twice; one with different values becomes the list of them.
 	Labels []string
-	// Nested are members whose value may be JSON inside a string: it is read as if it stood there.
+	// Nested are members whose value may be JSON inside a string: it is decoded in place.
 	Nested []string
-	// Names are further members, which no schema lists: those around the part that a schema describes.
+	// Names are further members that no schema lists: those of the wrapper of the described part.
 	Names []string
 }
 
-// NewReader returns a reader that recognises names without regard to case and writes each as it is
-// spelled in names. Where names holds several spellings of one name, each is taken as it is written,
-// and any other one becomes the last of them in byte order.
+// NewReader returns a reader that recognizes names in any case and normalizes each to its spelling in
+// names. If names contains several spellings of one name, each stays unchanged, and any other one becomes
+// the last of them in byte order.
 func NewReader(names []string, f Forms) Reader {
-	r := Reader{spellings: map[string]string{}, sole: map[string]bool{}, labels: set(f.Labels), nested: set(f.Nested)}
+	r := Reader{spellings: map[string]string{}, unique: map[string]bool{}, labels: set(f.Labels), nested: set(f.Nested)}
 	names = slices.Compact(slices.Sorted(slices.Values(slices.Concat(names, f.Labels, f.Nested, f.Names))))
 	for _, name := range names {
 		r.spellings[fold(name)] = name
 	}
 	for _, name := range names {
-		r.sole[name] = r.spellings[fold(name)] == name
+		r.unique[name] = r.spellings[fold(name)] == name
 		r.spellings[name] = name
 	}
 	return r
@@ -58,7 +58,7 @@ func set(names []string) map[string]bool {
 	return m
 }
 
-// spelling is the known spelling of a name, or the name itself where it is not known.
+// spelling is the known spelling of a name, or the name itself if it is unknown.
 func (r Reader) spelling(name string) string {
 	if known, ok := r.spellings[name]; ok {
 		return known
@@ -69,9 +69,8 @@ func (r Reader) spelling(name string) string {
 	return name
 }
 
-// fold is one writing for all spellings of a name that differ in case only. Letters of other alphabets
-// that are the same letter in another case count too, as they do for encoding/json: the long s (U+017F)
-// is an s, the sign of kelvin (U+212A) a k.
+// fold normalizes names that differ in case only. Letters outside of ASCII that are case variants count
+// too, as in encoding/json: the long s (U+017F) is an s, the Kelvin sign (U+212A) a k.
 func fold(name string) string {
 	for i := range len(name) {
 		if name[i] >= utf8.RuneSelf {
@@ -81,11 +80,11 @@ func fold(name string) string {
 	return strings.ToLower(name)
 }
 
-// foldRune is the lower case of the smallest of the letters that differ from r in case only.
+// foldRune is the lower case of the smallest case variant of r.
 func foldRune(r rune) rune {
 	other := unicode.SimpleFold(r)
 	if other == r {
-		return r // also where it has a lower case, as the dotted I (U+0130) has
+		return r // also if it has a lower case, as the dotted I (U+0130) has
 	}
 	smallest := r
 	for ; other != r; other = unicode.SimpleFold(other) {
@@ -94,9 +93,9 @@ func foldRune(r rune) rune {
 	return unicode.ToLower(smallest)
 }
 
-// twice finds a name that stands in members twice, also where only the case differs.
+// twice finds a name that occurs twice in members, also in different case.
 func (r Reader) twice(object map[string]any, members []member) (name string, ok bool) {
-	if len(object) == len(members) && !slices.ContainsFunc(members, r.unsure) {
+	if len(object) == len(members) && !slices.ContainsFunc(members, r.mayRepeat) {
 		return "", false
 	}
 	seen := make(map[string]bool, len(members))
@@ -110,10 +109,10 @@ func (r Reader) twice(object map[string]any, members []member) (name string, ok 
 	return "", false
 }
 
-// unsure reports whether another spelling of a member's name may stand beside it.
-func (r Reader) unsure(m member) bool { return !r.sole[m.name] }
+// mayRepeat reports whether another spelling of a member's name may occur beside it.
+func (r Reader) mayRepeat(m member) bool { return !r.unique[m.name] }
 
-// labelled makes the object of free-form labels.
+// labelled creates the object of free-form labels.
 func labelled(members []member) map[string]any {
 	object := make(map[string]any, len(members))
 	for _, m := range members {

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// Raw is a JSON value as it is written, white space around it cut off.
+// Raw is the text of a JSON value, without surrounding white space.
 type Raw []byte
 
-// Members finds members of the JSON object in body by their names, without regard to case, and returns
-// each as it is written. It decodes nothing but the names at the top level: the rest of the body is
-// passed over byte by byte, so a body of a stranger costs little more than reading it. A name that
-// stands twice is left out, and so is all of a body that is no JSON object as far as that was looked at.
+// Members finds members of the JSON object in body by their names, in any case, and returns the text of
+// each. It decodes only the names at the top level: the rest of the body is skipped byte by byte, so an
+// unauthenticated body costs little more than reading it. A name that occurs twice is omitted, and nothing
+// is returned for a body that is not a JSON object, as far as it was scanned.
 func Members(body []byte, names ...string) map[string]Raw {
 	s := scanner{text: body}
 	if !s.skip() || s.text[s.at] != '{' {
@@ -62,13 +62,13 @@ func (r Raw) Text() string {
 	return s
 }
 
-// scanner passes over JSON text without making anything of it.
+// scanner skips JSON text without decoding it.
 type scanner struct {
 	text []byte
 	at   int
 }
 
-// skip steps over white space and a byte order mark, and reports whether anything is left.
+// skip skips white space and a byte order mark, and reports whether anything is left.
 func (s *scanner) skip() bool {
 	if s.at == 0 && len(s.text) >= len(byteOrderMark) && string(s.text[:len(byteOrderMark)]) == string(byteOrderMark) {
 		s.at = len(byteOrderMark)
@@ -84,10 +84,10 @@ func (s *scanner) skip() bool {
 	return false
 }
 
-// longestName is how much of a member's name is worth a look.
+// longestName limits the compared part of a member's name.
 const longestName = 256
 
-// member reads the name of a member and passes over its value.
+// member decodes the name of a member and skips its value.
 func (s *scanner) member() (name string, value Raw, ok bool) {
 	start := s.at
 	if s.text[start] != '"' || !s.passString() {
@@ -110,7 +110,7 @@ func (s *scanner) member() (name string, value Raw, ok bool) {
 	return name, Raw(s.text[start:s.at]), true
 }
 
-// passString steps over the string that begins here.
+// passString skips the string that begins here.
 func (s *scanner) passString() bool {
 	for i := s.at + 1; i < len(s.text); i++ {
 		switch s.text[i] {
@@ -124,7 +124,7 @@ func (s *scanner) passString() bool {
 	return false
 }
 
-// passValue steps over the value that begins here, whatever is in it.
+// passValue skips the value that begins here.
 func (s *scanner) passValue() bool {
 	depth := 0
 	for s.at < len(s.text) {

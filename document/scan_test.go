@@ -39,7 +39,7 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-// FuzzMembers holds Members against encoding/json on bodies that are JSON.
+// FuzzMembers compares Members with encoding/json on valid JSON.
 func FuzzMembers(f *testing.F) {
 	for _, body := range []string{`{"a":{"b":"\"}"},"c":[1,{"a":2}]}`, `{"A":"\u0061","b":null}`, `{"a":1,"A":2}`, `{"a": "x\\" , "c" : -1.5e3 }`} {
 		f.Add([]byte(body))
@@ -80,9 +80,9 @@ func sameJSON(a, b []byte) bool {
 	}()
 }
 
-// TestNamesInAnotherCaseAreOneName: whoever looks for a name finds it in the same spellings, letters that
-// are not ASCII included.
-func TestNamesInAnotherCaseAreOneName(t *testing.T) {
+// TestNamesAreCaseInsensitive: a name is found in the same spellings everywhere, letters outside of ASCII
+// included.
+func TestNamesAreCaseInsensitive(t *testing.T) {
 	reader := NewReader([]string{"status", "key"}, Forms{})
 	for body, name := range map[string]string{
 		`{"STATUS":1}`:      "status",

@@ -6,43 +6,42 @@ import (
 	"unicode/utf8"
 )
 
-// aadhaarType is the document whose number is an Aadhaar number whatever it looks like.
+// aadhaarType is the document type whose number is always treated as an Aadhaar number.
 const aadhaarType = "in_aadhaar"
 
-// Lengths of an Aadhaar number and of the virtual id (VID) that may stand for one, and how many of
-// their digits stay.
+// Lengths of an Aadhaar number and of the virtual id (VID) that may replace one, and how many of their
+// digits stay visible.
 const (
 	aadhaarDigits = 12
 	vidDigits     = 16
 	keptDigits    = 4
 )
 
-// What stands in place of the other digits. The lower-case one is for ids and words that have to stay
-// in lower case.
+// Replacements of the other digits. The lower-case one is for ids and words that must be in lower case.
 const (
 	aadhaarMask     = "XXXXXXXX"
 	aadhaarWordMask = "xxxxxxxx"
 )
 
-// HideAadhaar returns text with every Aadhaar number and VID in it reduced to its last four digits.
-// Text without such a number is returned as it is, and nothing is allocated.
-//
-// A number is 12 digits that begin with 2 to 9, or 16 digits, with a right check digit. The digits may
-// be of any script, with anything between them that is neither a letter nor a digit, and 91, the
-// calling code of India, may stand before them. Digits that stand directly beside another digit are part
-// of a longer number. Digits in a UUID, in a date as ISO 8601 writes it, with or without the time of
+// HideAadhaar returns text with every Aadhaar number and VID in it reduced to its last four digits. Text
+// without such a number is returned unchanged, without an allocation.
+// A number is 12 digits that begin with 2 to 9, or 16 digits, with a correct check digit. The digits may
+// be of any script, separated by any characters that are neither letters nor digits, and may follow 91,
+// the calling code of India. Digits that directly follow or precede another digit are part of a longer
+// number. Digits in a UUID, in an ISO 8601 date, with or without the time of day, and in a hexadecimal id
+// of at least 24 characters are not changed.
 // day, and in a hexadecimal id of at least 24 characters are left alone.
 func HideAadhaar(text string) string { return hideNumbersIn(text, aadhaarMask, false) }
 
-// hideNumbersIn puts mask in place of all but the last four digits of each number in text, or of
-// whatever has as many digits.
-func hideNumbersIn(text, mask string, whatever bool) string {
+// hideNumbersIn replaces all but the last four digits of each number in text by mask; with anyNumber also
+// without a correct check digit.
+func hideNumbersIn(text, mask string, anyNumber bool) string {
 	if !mayHoldNumber(text) {
 		return text
 	}
 	var out strings.Builder
 	done := 0           // how much of text is in out
-	before := separator // what stands before i
+	before := separator // kind of the character before i
 	for i := 0; i < len(text); {
 		if before == separator && hexDigit(text[i]) {
 			if n := harmlessToken(text[i:]); n > 0 {
@@ -58,16 +57,16 @@ func hideNumbersIn(text, mask string, whatever bool) string {
 			begin = i + escapeBytes
 		}
 		if begin >= 0 {
-			if start, kept := numberAt(text[begin:], whatever); kept > 0 {
+			if start, kept := numberAt(text[begin:], anyNumber); kept > 0 {
 				out.WriteString(text[done : begin+start])
 				out.WriteString(mask)
-				// The digits that stay may begin the next number, so they are looked at again.
+				// The remaining digits may begin the next number, so they are examined again.
 				i, done, before = begin+kept, begin+kept, letter
 				continue
 			}
 		}
 		i, before = i+size, kind
-		i += runAt(text[i:], kind) // none of it begins anything
+		i += runAt(text[i:], kind) // no number begins in it
 	}
 	if done == 0 {
 		return text
@@ -76,15 +75,15 @@ func hideNumbersIn(text, mask string, whatever bool) string {
 	return out.String()
 }
 
-// mayHoldNumber reports whether text has as many characters that may be digits as the shortest number
-// has. It is asked of every string of every event.
+// mayHoldNumber reports whether text has as many possible digits as the shortest number. It is called for
+// every string of every event.
 func mayHoldNumber(text string) bool {
 	if len(text) < aadhaarDigits {
 		return false
 	}
 	n := 0
 	for i := range len(text) {
-		// A byte from 0xC0 begins a character of several bytes, which may be a digit of another script.
+		// A byte from 0xC0 on begins a character of several bytes, which may be a digit of another script.
 		if c := text[i]; c-'0' > 9 && c < 0xC0 {
 			continue
 		}
@@ -95,7 +94,7 @@ func mayHoldNumber(text string) bool {
 	return false
 }
 
-// kind tells what can be in a number from what ends it.
+// kind is the role of a character in or around a number.
 type kind byte
 
 const (
@@ -104,7 +103,7 @@ const (
 	letter
 )
 
-// kindAt returns the kind and the size of the character that text begins with.
+// kindAt returns the kind and the size of the first character of text.
 func kindAt(text string) (kind, int) {
 	c := text[0]
 	switch {
@@ -127,7 +126,7 @@ func kindAt(text string) (kind, int) {
 
 func asciiLetter(c byte) bool { return lower(c | 0x20) }
 
-// runAt is how many characters of ASCII of one kind, letters or digits, text begins with.
+// runAt is the number of ASCII characters of one kind, letters or digits, at the beginning of text.
 func runAt(text string, kind kind) (n int) {
 	for n < len(text) && (kind == digits && digit(text[n]) || kind == letter && asciiLetter(text[n])) {
 		n++
@@ -140,7 +139,7 @@ func digitValue(r rune) byte {
 	if r < utf8.RuneSelf {
 		return byte(r - '0')
 	}
-	// Each range of the table is made of whole rows from 0 to 9.
+	// Each range of the table consists of whole rows from 0 to 9.
 	for _, row := range unicode.Nd.R16 {
 		if r <= rune(row.Hi) {
 			return byte((r - rune(row.Lo)) % 10)
@@ -154,7 +153,7 @@ func digitValue(r rune) byte {
 	return 0
 }
 
-// escapeBytes is the length of %20 and its like, by which an address writes a separator.
+// escapeBytes is the length of a percent-encoded separator such as %20.
 const escapeBytes = 3
 
 func escaped(text string) bool {
@@ -163,25 +162,25 @@ func escaped(text string) bool {
 
 func hexDigit(c byte) bool { return digit(c) || c|0x20 >= 'a' && c|0x20 <= 'f' }
 
-// mostDigits is as many digits as a number can take together with what may stand before it, and one
-// that tells whether it ends there.
-const mostDigits = len("0091") + vidDigits + 1
+// maxRowDigits is the maximum number of digits of a number with its prefix, plus one that shows whether it
+// ends there.
+const maxRowDigits = len("0091") + vidDigits + 1
 
-// digitRow is what a text begins with: digits, and where each of them stands.
+// digitRow is the digits at the beginning of a text, with their positions.
 type digitRow struct {
 	n      int
-	value  [mostDigits]byte
-	place  [mostDigits]int
-	joined [mostDigits]bool // it follows another digit directly
+	value  [maxRowDigits]byte
+	place  [maxRowDigits]int
+	joined [maxRowDigits]bool // it directly follows another digit
 
-	escapes bool // there may be escapes among them
+	escapes bool // they may contain escapes
 }
 
-// readDigits reads the digits that text begins with, up to the first letter. Escapes in it are
-// separators, or a separator and what follows it.
+// readDigits reads the digits at the beginning of text, up to the first letter. Escapes in it are
+// separators, or a separator and the character after it.
 func readDigits(text string, escapes bool) (row digitRow) {
 	before := separator
-	for i := 0; i < len(text) && row.n < mostDigits; {
+	for i := 0; i < len(text) && row.n < maxRowDigits; {
 		kind, size := kindAt(text[i:])
 		switch {
 		case kind == letter:
@@ -201,26 +200,26 @@ func readDigits(text string, escapes bool) (row digitRow) {
 	return row
 }
 
-// numberAt returns where in text the number begins with whose digits text begins, and where those
-// begin that are kept of it; 0 if there is none.
-func numberAt(text string, whatever bool) (start, kept int) {
+// numberAt returns the start of the number at the beginning of text, and the start of its visible digits;
+// 0 if there is none.
+func numberAt(text string, anyNumber bool) (start, kept int) {
 	row := readDigits(text, false)
-	if start, kept = row.number(whatever); kept == 0 && row.escapes {
+	if start, kept = row.number(anyNumber); kept == 0 && row.escapes {
 		row = readDigits(text, true)
-		start, kept = row.number(whatever)
+		start, kept = row.number(anyNumber)
 	}
 	return start, kept
 }
 
-// number looks for a number at the beginning of the row, or after the calling code of India.
-func (row *digitRow) number(whatever bool) (start, kept int) {
+// number finds a number at the beginning of the row, or after the calling code of India.
+func (row *digitRow) number(anyNumber bool) (start, kept int) {
 	for _, code := range [...]string{"", "91", "0091"} {
 		if !row.begins(code) {
 			continue
 		}
 		for _, length := range [...]int{vidDigits, aadhaarDigits} {
 			end := len(code) + length
-			if end > row.n || end < row.n && row.joined[end] || !whatever && !identityNumber(row.value[len(code):end]) {
+			if end > row.n || end < row.n && row.joined[end] || !anyNumber && !identityNumber(row.value[len(code):end]) {
 				continue
 			}
 			return row.place[len(code)], row.place[end-keptDigits]
@@ -238,15 +237,15 @@ func (row *digitRow) begins(code string) bool {
 	return true
 }
 
-// Lengths of what HideAadhaar leaves alone.
+// Lengths of text that HideAadhaar does not change.
 const (
 	uuidBytes  = len("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx")
 	dateBytes  = len("2006-01-02")
 	shortestID = 24 // of hexadecimal ids; an object id of MongoDB has as many digits
 )
 
-// harmlessToken is the length of the UUID, the date or the hexadecimal id that text begins with; 0 if
-// it begins with none of them.
+// harmlessToken is the length of the UUID, the date or the hexadecimal id at the beginning of text; 0 if
+// there is none.
 func harmlessToken(text string) int {
 	if len(text) >= uuidBytes && isUUID(text[:uuidBytes]) && endsAt(text, uuidBytes) {
 		return uuidBytes
@@ -265,7 +264,7 @@ func harmlessToken(text string) int {
 	return 0
 }
 
-// endsAt reports whether a word that text begins with ends before i.
+// endsAt reports whether the word at the beginning of text ends before i.
 func endsAt(text string, i int) bool {
 	if i == len(text) {
 		return true
@@ -294,13 +293,13 @@ func clockBytes(text string) int {
 	return n
 }
 
-// lastFour keeps of a number its last four digits.
+// lastFour is the last four digits of a number.
 func lastFour(s string) string {
 	all := digitsOf(s)
 	return aadhaarMask + all[max(0, len(all)-keptDigits):]
 }
 
-// digitsOf returns the digits of s alone, of whatever script, as 0 to 9.
+// digitsOf returns the digits of s, of any script, as 0 to 9.
 func digitsOf(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsDigit(r) {
@@ -310,8 +309,8 @@ func digitsOf(s string) string {
 	}, s)
 }
 
-// hideNamed treats text under a name that speaks of Aadhaar: whatever is a number there is one of these,
-// with or without a right check digit.
+// hideNamed masks text under a name that contains Aadhaar: every number there is one, with or without a
+// correct check digit.
 func hideNamed(s string) string {
 	isNumber := !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsLetter(r) && r != 'X' && r != 'x' })
 	if isNumber && len(digitsOf(s)) > keptDigits {
@@ -320,7 +319,7 @@ func hideNamed(s string) string {
 	return hideNumbersIn(s, aadhaarMask, true)
 }
 
-// aadhaarKey reports whether a claim of this name holds an Aadhaar number or a VID.
+// aadhaarKey reports whether a claim of this name contains an Aadhaar number or a VID.
 func aadhaarKey(key string) bool {
 	key = baseKey(key)
 	for _, prefix := range []string{"aadhaar", "aadhar", "uid", "vid"} {
@@ -331,9 +330,9 @@ func aadhaarKey(key string) bool {
 	return false
 }
 
-// ofIndia reports whether the number of doc may be an Aadhaar number: those of a country that is known
-// and is not India are left alone.
-func ofIndia(doc Document) bool {
+// mayBeIndian reports whether the number of doc may be an Aadhaar number: documents of another known
+// country are not changed.
+func mayBeIndian(doc Document) bool {
 	if strings.HasPrefix(doc.Type, "in_") || doc.Issuer == nil {
 		return true
 	}
@@ -346,19 +345,19 @@ func hideDocumentNumber(doc Document) string {
 	switch {
 	case doc.Type == aadhaarType && doc.DocumentNumber != "":
 		return lastFour(doc.DocumentNumber)
-	case ofIndia(doc):
+	case mayBeIndian(doc):
 		return HideAadhaar(doc.DocumentNumber)
 	}
 	return doc.DocumentNumber
 }
 
-// callingCodes are the calling codes of E.164 under which complete phone numbers of twelve digits exist.
+// callingCodes are the calling codes of E.164 with complete phone numbers of twelve digits.
 const callingCodes = " 20 30 39 43 44 49 52 54 55 57 58 60 62 63 64 81 82 86 90 91 92 95 98" +
 	" 212 213 218 221 233 237 243 244 249 250 251 254 255 256 258 260 261 263" +
 	" 351 353 355 358 359 380 381 385 420 421 855 886 962 963 966 967 970 971 972 992 994 995 996 998 "
 
-// phoneNumber reports whether s is a phone number in E.164 of twelve digits. A tenth of these would pass
-// for Aadhaar numbers; in the claim phone_number they are what they claim to be.
+// phoneNumber reports whether s is a phone number in E.164 of twelve digits. A tenth of these would match
+// as Aadhaar numbers; in the claim phone_number they are phone numbers.
 func phoneNumber(s string) bool {
 	number, ok := strings.CutPrefix(s, "+")
 	if !ok || strings.Trim(number, "0123456789 -") != "" {
@@ -375,7 +374,7 @@ func identityNumber(digits []byte) bool {
 }
 
 // verhoeff reports whether the last of digits is the Verhoeff check digit of the others. The
-// multiplication of the dihedral group D5 is computed; the permutation stands in eight rows of ten.
+// multiplication of the dihedral group D5 is computed; the permutation is a table of eight rows of ten.
 func verhoeff(digits []byte) bool {
 	const permutation = "01234567891576283094580379614289160435279453126870428657390127938064157046913258"
 	c := 0

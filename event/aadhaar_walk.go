@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// hideNumbers reduces every Aadhaar number and VID in d to its last four digits, whoever put it there.
-// Left alone are our own ids (verification_id, supersedes, id and digest of the payload) and the number
-// of a document whose issuer is known and is not India. Maps and slices that d shares with others are
-// copied before they are written into.
-//
-// It runs for every event, and next to none holds such a number: so it looks first, and copies only
+// hideNumbers reduces every Aadhaar number and VID in d to its last four digits, from any source. Not
+// changed are kycbridge's own ids (verification_id, supersedes, id and digest of the payload) and the
+// number of a document whose issuer is known and is not India. Maps and slices that d shares with others
+// are copied before they are modified.
+// It runs for every event, and very few contain such a number: so it searches first, and copies only after
+// a match.
 // where it has found one.
 func hideNumbers(d *Data) {
 	d.Documents = mapDocuments(d.Documents, hideDocumentNumber)
-	var h hider
+	var h numberMasker
 	h.data(d)
 	if !h.found {
 		return
@@ -28,13 +28,13 @@ func hideNumbers(d *Data) {
 	h.data(d)
 }
 
-// hider walks over a state. It reads only, unless writing is set. TestNoFieldIsForgotten holds it to the
-// type of the event.
-type hider struct{ writing, found bool }
+// numberMasker walks a state. It only searches unless writing is set. TestEveryFieldIsMasked checks that
+// it covers the whole event type.
+type numberMasker struct{ writing, found bool }
 
-// texts and words treat strings that are no ids of ours. A mask in a word is in lower case, as the word
-// is.
-func (h *hider) texts(all ...*string) {
+// texts and words mask strings that are not kycbridge's own ids. A mask in a word is in lower case, like
+// the word.
+func (h *numberMasker) texts(all ...*string) {
 	for _, s := range all {
 		if mayHoldNumber(*s) {
 			h.set(s, HideAadhaar(*s))
@@ -42,7 +42,7 @@ func (h *hider) texts(all ...*string) {
 	}
 }
 
-func (h *hider) words(all ...*string) {
+func (h *numberMasker) words(all ...*string) {
 	for _, s := range all {
 		if mayHoldNumber(*s) {
 			h.set(s, hideInWord(*s))
@@ -50,7 +50,7 @@ func (h *hider) words(all ...*string) {
 	}
 }
 
-func (h *hider) wordList(list []string) {
+func (h *numberMasker) wordList(list []string) {
 	for i := range list {
 		h.set(&list[i], hideInWord(list[i]))
 	}
@@ -58,7 +58,7 @@ func (h *hider) wordList(list []string) {
 
 func hideInWord(s string) string { return hideNumbersIn(s, aadhaarWordMask, false) }
 
-func (h *hider) set(s *string, hidden string) {
+func (h *numberMasker) set(s *string, hidden string) {
 	if hidden == *s {
 		return
 	}
@@ -68,7 +68,7 @@ func (h *hider) set(s *string, hidden string) {
 	}
 }
 
-func (h *hider) data(d *Data) {
+func (h *numberMasker) data(d *Data) {
 	h.words(&d.Account, &d.StatusDetail, (*string)(&d.Environment), (*string)(&d.Status))
 	h.texts(&d.ExternalReference, (*string)(&d.PII.Profile), &d.PII.KeyID, &d.Payload.Mapping, &d.Payload.AdmittedBy)
 	h.provider(&d.Provider)
@@ -98,7 +98,7 @@ func (h *hider) data(d *Data) {
 	h.object(d.Extensions, elsewhere)
 }
 
-func (h *hider) provider(p *ProviderData) {
+func (h *numberMasker) provider(p *ProviderData) {
 	h.words(&p.Name)
 	h.texts(&p.Product, &p.FlowID, &p.FlowVersion)
 	h.strings(p.References, elsewhere)
@@ -106,8 +106,8 @@ func (h *hider) provider(p *ProviderData) {
 	h.object(p.Status, elsewhere)
 }
 
-// verdict is the decision and what explains it.
-func (h *hider) verdict(d *Data) {
+// verdict masks the decision and its explanations.
+func (h *numberMasker) verdict(d *Data) {
 	h.texts((*string)(&d.Decision.Outcome), (*string)(&d.Decision.Stage), (*string)(&d.Decision.ActorType))
 	h.texts(&d.Decision.DecidedAt)
 	for i := range d.Decisions {
@@ -129,7 +129,7 @@ func (h *hider) verdict(d *Data) {
 	}
 }
 
-func (h *hider) check(c *Check) {
+func (h *numberMasker) check(c *Check) {
 	h.words(&c.CheckID, &c.Type)
 	h.texts((*string)(&c.Result), &c.Method, &c.PerformedBy, &c.CompletedAt, &c.ProviderCheck, &c.ProviderResult)
 	h.wordList(c.DocumentIDs)
@@ -140,8 +140,8 @@ func (h *hider) check(c *Check) {
 	h.object(c.Details, elsewhere)
 }
 
-// document treats all of a document but its number.
-func (h *hider) document(d *Document) {
+// document masks all of a document except its number.
+func (h *numberMasker) document(d *Document) {
 	h.words(&d.DocumentID, &d.Type)
 	h.texts(&d.Subtype, &d.MRZDocumentCode, &d.DateOfIssuance, &d.DateOfExpiry)
 	if d.Issuer != nil {
@@ -149,25 +149,25 @@ func (h *hider) document(d *Document) {
 	}
 }
 
-// room says by what rules a value is treated.
-type room byte
+// maskContext selects the masking rules of a value.
+type maskContext byte
 
 const (
-	elsewhere    room = iota
-	inClaims          // phone_number is one; names such as aadhaar_number speak for themselves
-	underAadhaar      // below such a name
-	inEvidence        // of verified claims: document_details hold a document, check_details ids of checks
+	elsewhere    maskContext = iota
+	inClaims                 // phone_number is one; names such as aadhaar_number are detected by themselves
+	underAadhaar             // below such a name
+	inEvidence               // of verified claims: document_details contain a document, check_details ids of checks
 )
 
-// below is the room of what lies under key.
-func (r room) below(key string) room {
+// below is the context of values under key.
+func (r maskContext) below(key string) maskContext {
 	if r == inClaims && aadhaarKey(key) {
 		return underAadhaar
 	}
 	return r
 }
 
-func (r room) hide(key, s string) string {
+func (r maskContext) hide(key, s string) string {
 	switch {
 	case r == underAadhaar:
 		return hideNamed(s)
@@ -179,8 +179,8 @@ func (r room) hide(key, s string) string {
 	return HideAadhaar(s)
 }
 
-// object treats the members of m and their names.
-func (h *hider) object(m map[string]any, r room) {
+// object masks the members of m and their names.
+func (h *numberMasker) object(m map[string]any, r maskContext) {
 	details := r == inEvidence && m["document_number"] != nil
 	for key, v := range m {
 		var hidden any
@@ -198,13 +198,13 @@ func (h *hider) object(m map[string]any, r room) {
 	hideKeys(h, m)
 }
 
-// number treats the number of a document in evidence.
-func (h *hider) number(details map[string]any, number string) (any, bool) {
+// number masks the number of a document in evidence.
+func (h *numberMasker) number(details map[string]any, number string) (any, bool) {
 	hidden := hideDocumentNumber(evidenceDocument(details, number))
 	return hidden, hidden != number
 }
 
-func (h *hider) strings(m map[string]string, r room) {
+func (h *numberMasker) strings(m map[string]string, r maskContext) {
 	for key, s := range m {
 		hidden := r.below(key).hide(key, s)
 		if hidden != s && h.writing {
@@ -215,8 +215,8 @@ func (h *hider) strings(m map[string]string, r room) {
 	hideKeys(h, m)
 }
 
-// hideKeys treats the names of members. Two that become one are told apart by a number.
-func hideKeys[V any](h *hider, m map[string]V) {
+// hideKeys masks the names of members. Names that become equal are numbered.
+func hideKeys[V any](h *numberMasker, m map[string]V) {
 	var named []string
 	for key := range m {
 		if HideAadhaar(key) != key {
@@ -240,9 +240,8 @@ func hideKeys[V any](h *hider, m map[string]V) {
 	}
 }
 
-// value treats the value of a member. What is below it is treated where it stands; what stands in its
-// own place is returned, if it is another.
-func (h *hider) value(key string, v any, r room) (hidden any, changed bool) {
+// value masks the value of a member. Nested values are masked in place; a replaced value is returned.
+func (h *numberMasker) value(key string, v any, r maskContext) (hidden any, changed bool) {
 	switch v := v.(type) {
 	case nil, bool:
 		return nil, false
@@ -276,8 +275,8 @@ func (h *hider) value(key string, v any, r room) (hidden any, changed bool) {
 	return nil, false
 }
 
-// other treats numbers, and values of types that mappings do not use as they are written.
-func (h *hider) other(key string, v any, r room) (hidden any, changed bool) {
+// other masks numbers, and values of types that mappings do not use, in their JSON form.
+func (h *numberMasker) other(key string, v any, r maskContext) (hidden any, changed bool) {
 	if s, ok := wholeNumber(v); ok {
 		hidden := r.hide(key, s)
 		return hidden, hidden != s
@@ -299,12 +298,12 @@ func (h *hider) other(key string, v any, r room) (hidden any, changed bool) {
 	if written == nil {
 		return nil, false
 	}
-	within := hider{writing: true}
+	within := numberMasker{writing: true}
 	within.value(key, written, r)
 	return written, within.found
 }
 
-// wholeNumber is a number without decimals as text. Those with decimals are scores and the like.
+// wholeNumber is a number without decimals as text. Numbers with decimals are scores and the like.
 func wholeNumber(v any) (string, bool) {
 	switch v := v.(type) {
 	case json.Number:
@@ -322,7 +321,7 @@ func wholeNumber(v any) (string, bool) {
 	return "", false
 }
 
-// deepCopy copies v with all that it points to.
+// deepCopy copies v with everything it points to.
 func deepCopy(v reflect.Value) reflect.Value {
 	out := reflect.New(v.Type()).Elem()
 	out.Set(v)

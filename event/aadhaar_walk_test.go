@@ -12,17 +12,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// ownIDs are the places of an event, as JSON pointers, at which nothing is hidden: ids that we made.
+// ownIDs are the JSON pointers of an event at which nothing is masked: kycbridge's own ids.
 var ownIDs = map[string]bool{
 	"/id": true, "/subject": true, "/partitionkey": true, "/data/verification_id": true, "/data/supersedes": true,
 	"/data/payload/id": true, "/data/payload/digest": true,
 }
 
-// TestNoFieldIsForgotten puts an Aadhaar number into every string that an event can hold, members and
-// names of members, and looks at what would be published. A new field of the event is filled too.
-func TestNoFieldIsForgotten(t *testing.T) {
+// TestEveryFieldIsMasked puts an Aadhaar number into every string of an event, members and names of
+// members, and examines the published form. A new field of the event is filled too.
+func TestEveryFieldIsMasked(t *testing.T) {
 	for name, written := range spellings(someAadhaar) {
-		// Every separator and every script, but not each with each: TestAadhaarInEverySpelling does that.
+		// Every separator and every script, but not every combination: TestAadhaarInEverySpelling does
+		// that.
 		if script, separator, _ := strings.Cut(name, ", "); script != "devanagari" && separator != "zero width space" {
 			continue
 		}
@@ -31,10 +32,10 @@ func TestNoFieldIsForgotten(t *testing.T) {
 			seen := 0
 			eachString("", e, func(pointer, s string) {
 				seen++
-				if survives(s, someAadhaar) && !ownIDs[pointer] {
+				if containsDigits(s, someAadhaar) && !ownIDs[pointer] {
 					t.Errorf("%s, %s: %s holds %q", name, profile, pointer, s)
 				}
-				if profile == ProfileFull && !ownIDs[pointer] && !survives(s, "2346") && strings.HasPrefix(pointer, "/data/") {
+				if profile == ProfileFull && !ownIDs[pointer] && !containsDigits(s, "2346") && strings.HasPrefix(pointer, "/data/") {
 					t.Errorf("%s: nothing is left of what stood at %s: %q", name, pointer, s)
 				}
 			})
@@ -45,7 +46,7 @@ func TestNoFieldIsForgotten(t *testing.T) {
 	}
 }
 
-// published is an event as it is written of which every string was written.
+// published is the JSON form of an event in which every string was replaced.
 func published(t *testing.T, written string, profile Profile) any {
 	t.Helper()
 	var d Data
@@ -70,7 +71,7 @@ func published(t *testing.T, written string, profile Profile) any {
 			t.Fatalf("no %s in the event", pointer)
 		}
 	}
-	// Set by the test or by the lifecycle, in words and times of ours.
+	// Set by the test or by the lifecycle, with words and times of kycbridge.
 	data := e["data"].(map[string]any)
 	delete(data, "status")
 	delete(data["decision"].(map[string]any), "outcome")
@@ -84,7 +85,7 @@ func published(t *testing.T, written string, profile Profile) any {
 	return e
 }
 
-// ours takes out of evidence what verified claims call it themselves.
+// ours removes from evidence the fixed names of verified claims.
 func ours(verification map[string]any) {
 	evidence, _ := verification["evidence"].([]any)
 	for _, piece := range evidence {
@@ -92,8 +93,9 @@ func ours(verification map[string]any) {
 	}
 }
 
-// TestHiddenFitsTheSchema puts numbers where the schema asks for a form: what is left has that form.
-func TestHiddenFitsTheSchema(t *testing.T) {
+// TestMaskedNumbersFitTheSchema puts numbers where the schema requires a format: the masked value still
+// has that format.
+func TestMaskedNumbersFitTheSchema(t *testing.T) {
 	raw, err := os.ReadFile("../test/fixture/testdata/signzy/get-journey-completed-full/golden.json")
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +125,7 @@ func TestHiddenFitsTheSchema(t *testing.T) {
 	if faults := e.Check(); faults != nil {
 		t.Errorf("%v", faults)
 	}
-	if text := asJSON(t, e); survives(text, someAadhaar) || strings.Count(text, "2346") < 13 {
+	if text := asJSON(t, e); containsDigits(text, someAadhaar) || strings.Count(text, "2346") < 13 {
 		t.Error(text)
 	}
 	for name, got := range map[string]string{
@@ -141,8 +143,8 @@ func TestHiddenFitsTheSchema(t *testing.T) {
 	}
 }
 
-// TestNamesThatBecomeOne: members whose names differ in the hidden digits only stay two.
-func TestNamesThatBecomeOne(t *testing.T) {
+// TestMaskedNamesStayDistinct: members whose names differ only in the masked digits stay distinct.
+func TestMaskedNamesStayDistinct(t *testing.T) {
 	other := ""
 	for n := 0; !strings.HasSuffix(other, "2346"); n++ {
 		other = withCheckDigit("5" + strconv.Itoa(10_000_000_00 + n)[:10])
@@ -154,7 +156,7 @@ func TestNamesThatBecomeOne(t *testing.T) {
 	}
 }
 
-// TestPhoneNumbersStay: in the claim of that name, and in the form that it is to have.
+// TestPhoneNumbersStay: in the claim of that name, and in its required format.
 func TestPhoneNumbersStay(t *testing.T) {
 	indian, british := "+"+withCheckDigit("91987654321"), "+"+withCheckDigit("44790090000")
 	for _, c := range []struct{ claim, in, want string }{
@@ -176,8 +178,8 @@ func TestPhoneNumbersStay(t *testing.T) {
 	}
 }
 
-// TestNothingIsAllocated where there is no number, as in next to all events.
-func TestNothingIsAllocated(t *testing.T) {
+// TestNoAllocationsWithoutNumbers: nothing is allocated for events without a number.
+func TestNoAllocationsWithoutNumbers(t *testing.T) {
 	for _, state := range []func() Data{protectCases()["pan"], protectCases()["media"]} {
 		d := state()
 		if n := testing.AllocsPerRun(100, func() { hideNumbers(&d) }); n != 0 {
@@ -186,7 +188,7 @@ func TestNothingIsAllocated(t *testing.T) {
 	}
 }
 
-// fill sets every string in v to s, and makes something of everything that may hold one.
+// fill sets every string in v to s, and fills everything that may contain one.
 func fill(v reflect.Value, s string) {
 	switch v.Kind() {
 	case reflect.String:
@@ -235,7 +237,7 @@ func eachString(pointer string, v any, see func(pointer, s string)) {
 		}
 	case map[string]any:
 		for key, member := range v {
-			if survives(key, "2346") {
+			if containsDigits(key, "2346") {
 				see(pointer+"/*", key)
 			}
 			eachString(pointer+"/"+key, member, see)

@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// Bounds of what Check tells and of what the schema lets an event hold.
+// Limits of Check and of the schema.
 const (
-	maxToldFaults    = 20
+	maxFaults        = 20
 	maxExternalRunes = 128
 	maxAdmittedRunes = 64
 	maxTokenBytes    = 63
@@ -19,7 +19,7 @@ const (
 	dataSchemaPrefix = "urn:kycbridge:schema:verification:1."
 )
 
-// What is expected of values that stand in several places.
+// Expectations for values that occur in several members.
 const (
 	wantUUID     = "must be a valid uuid"
 	wantInstant  = "must be a valid date-time that ends in Z"
@@ -35,22 +35,21 @@ const (
 	wantNoPerson = "must be absent under the profile none"
 )
 
-// Fault is one thing that is wrong with an event: a place, and what was expected there. It never holds a
-// value of the event.
+// Fault is one error in an event: a pointer, and the expectation there. It never contains a value of the
+// event.
 type Fault struct {
 	Path    string `json:"path"` // JSON pointer
 	Message string `json:"message"`
 }
 
-// Check returns what is wrong with e, in the order of the members and at most 20 faults, or nil if
-// e may be published. It refuses whatever the published schema (schemas/event/event.json) refuses of
-// e as encoding/json writes it, without writing it: it runs for every event, and takes about a
-// hundredth of the time. Numbers that JSON cannot hold are faults too.
-//
-// It is stricter than the schema in three things: subject and partitionkey must be
-// data.verification_id, and the hour, minute and second of an instant must be digits, where the
-// validator takes +1 for a number. It does not look into extensions, details and claims, of which
-// the schema asks nothing.
+// Check returns the faults of e, in the order of the members and at most 20, or nil if e may be published.
+// It applies the published schema (schemas/event/event.json) to e as encoding/json would encode it,
+// without encoding it: it runs for every event, and takes about a hundredth of the time. Numbers that JSON
+// cannot express are faults too.
+// It is stricter than the schema in three things: subject and partitionkey must be data.verification_id,
+// and the hour, minute and second of an instant must be digits, where the validator accepts +1 as a
+// number. It does not check extensions, details and claims, which the schema does not restrict.
+// test/check_agrees_test.go compares it with the schema. Change both together.
 //
 // test/check_agrees_test.go holds it to the schema. Who changes the one changes the other.
 func (e *Event) Check() []Fault {
@@ -72,8 +71,8 @@ func (e *Event) Check() []Fault {
 	return f
 }
 
-// faults collects what is wrong. The checks of a value name places in that value; who called them
-// puts its own place before. So no path is written while nothing is wrong.
+// faults collects the faults. The checks of a value use pointers within that value; the caller adds its
+// own prefix. So no path is built for a valid event.
 type faults []Fault
 
 func (f *faults) want(ok bool, path, message string) {
@@ -83,12 +82,12 @@ func (f *faults) want(ok bool, path, message string) {
 }
 
 func (f *faults) add(path, message string) {
-	if len(*f) < maxToldFaults {
+	if len(*f) < maxFaults {
 		*f = append(*f, Fault{Path: path, Message: message})
 	}
 }
 
-// below puts prefix before the paths of the faults after the first n.
+// below prefixes the paths of the faults after the first n.
 func (f *faults) below(n int, prefix string) {
 	for i := n; i < len(*f); i++ {
 		(*f)[i].Path = prefix + (*f)[i].Path
@@ -102,7 +101,7 @@ func (f *faults) belowItem(n int, list string, item int) {
 	}
 }
 
-// instant checks a member that is absent where it is empty.
+// instant checks an optional member.
 func (f *faults) instant(s, path string) { f.want(s == "" || isInstant(s), path, wantInstant) }
 
 func (f *faults) date(s, path string) { f.want(s == "" || isDate(s), path, wantDate) }
@@ -119,7 +118,7 @@ func (f *faults) codes(list []string, path string) {
 	}
 }
 
-// oneOf wants s to be one of words.
+// oneOf requires s to be one of words.
 func oneOf[T ~string](f *faults, s T, path string, words ...T) {
 	if !slices.Contains(words, s) {
 		f.add(path, "must be one of "+quoted(words))
@@ -173,7 +172,7 @@ func (p *ProviderData) check(f *faults) {
 	f.want(p.Status != nil, "/status", wantObject)
 	for _, v := range p.Status {
 		if !writesScalar(v) {
-			// The member is not named: its name is the provider's, and may be anything.
+			// The member is not named: its name comes from the provider, and may be anything.
 			f.add("/status", "must hold strings, numbers, booleans and null only")
 			break
 		}
@@ -212,7 +211,8 @@ func (d *Decision) check(f *faults) {
 	f.instant(d.DecidedAt, "/decided_at")
 }
 
-// checkVerdictLists checks what explains the verdict: its chain, its reasons and what is to be done.
+// checkVerdictLists checks the explanations of the verdict: its chain, its reasons and the required
+// actions.
 func (d *Data) checkVerdictLists(f *faults) {
 	f.want(d.Decisions != nil, "/decisions", wantList)
 	for i := range d.Decisions {
@@ -284,7 +284,7 @@ func (c *Check) check(f *faults) {
 	f.instant(c.CompletedAt, "/completed_at")
 }
 
-// checkEvidence checks what the person has shown.
+// checkEvidence checks the person's evidence.
 func (d *Data) checkEvidence(f *faults) {
 	for i := range d.Documents {
 		before := len(*f)
@@ -343,7 +343,7 @@ func (s *Session) check(f *faults) {
 	}
 }
 
-// checkApproval holds verified claims to a final approval, and any final verdict to a completed
+// checkApproval requires a final approval for verified claims, and for any final verdict a completed
 // verification that it approves or rejects.
 func (d *Data) checkApproval(f *faults) {
 	outcome := d.Decision.Outcome
@@ -358,7 +358,7 @@ func (d *Data) checkApproval(f *faults) {
 	}
 }
 
-// checkNoPerson holds the profile none to its word.
+// checkNoPerson checks that the profile none contains no person.
 func (d *Data) checkNoPerson(f *faults) {
 	if d.PII.Profile != ProfileNone {
 		return
@@ -372,8 +372,8 @@ func (d *Data) checkNoPerson(f *faults) {
 	}
 }
 
-// writesScalar tells whether encoding/json writes v as a string, a number, a boolean or null. The
-// types that mappings use are told apart at once, others are written.
+// writesScalar reports whether encoding/json encodes v as a string, a number, a boolean or null. The types
+// that mappings use are recognized directly, others are encoded.
 func writesScalar(v any) bool {
 	switch v := v.(type) {
 	case nil, string, bool, json.Number, int, int64:
@@ -387,8 +387,8 @@ func writesScalar(v any) bool {
 
 func isFinite(n float64) bool { return !math.IsNaN(n) && !math.IsInf(n, 0) }
 
-// atMostRunes tells whether s has at most n characters as the written event has them: each byte
-// that is no UTF-8 is written as one character.
+// atMostRunes reports whether s has at most n characters in the encoded event: each invalid byte is
+// encoded as one character.
 func atMostRunes(s string, n int) bool { return len(s) <= n || utf8.RuneCountInString(s) <= n }
 
 func isCheckType(s string) bool {
@@ -404,7 +404,7 @@ func isCheckType(s string) bool {
 	return ok && private != "" && isWordTail(private)
 }
 
-// isEventType tells whether s ends as the type of an event does; what stands before is configured.
+// isEventType reports whether s has the suffix of an event type; the prefix is configured.
 func isEventType(s string) bool {
 	s, ok := strings.CutSuffix(s, ".v1")
 	if !ok {
@@ -421,7 +421,7 @@ func isEventType(s string) bool {
 	return false
 }
 
-// isSource tells whether s ends in /provider/account; what stands before is configured.
+// isSource reports whether s ends in /provider/account; the prefix is configured.
 func isSource(s string) bool {
 	last := strings.LastIndexByte(s, '/')
 	if last < 0 || !isToken(s[last+1:]) {
@@ -445,7 +445,7 @@ func allDigits(s string) bool {
 	return true
 }
 
-// isUUID takes hexadecimal digits of either case.
+// isUUID accepts hexadecimal digits of either case.
 func isUUID(s string) bool {
 	if len(s) != len("xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx") {
 		return false
@@ -466,7 +466,7 @@ func isUUID(s string) bool {
 	return true
 }
 
-// isInstant takes what RFC 3339 takes in UTC: any number of decimals and leap seconds, with Z.
+// isInstant accepts UTC instants of RFC 3339: any number of decimals and leap seconds, with Z.
 func isInstant(s string) bool {
 	const seconds = len("2006-01-02T15:04:05")
 	end := len(s) - 1
@@ -481,7 +481,7 @@ func isInstant(s string) bool {
 	return decimals == "" || decimals[0] == '.' && len(decimals) > 1 && allDigits(decimals[1:])
 }
 
-// isDate takes a day of the calendar, as YYYY-MM-DD.
+// isDate accepts a day of the calendar, as YYYY-MM-DD.
 func isDate(s string) bool {
 	if len(s) != len("2006-01-02") || s[4] != '-' || s[7] != '-' {
 		return false
@@ -502,8 +502,8 @@ func daysOf(year, month int) int {
 	return 31
 }
 
-// twoDigits reads the number that s begins with. Where it begins with none, the result is more than
-// any two digits say.
+// twoDigits parses the number at the beginning of s. If there is none, the result is larger than any two
+// digits.
 func twoDigits(s string) int {
 	if !digit(s[0]) || !digit(s[1]) {
 		return math.MaxInt
@@ -525,7 +525,7 @@ func isToken(s string) bool {
 
 func lower(c byte) bool { return c >= 'a' && c <= 'z' }
 
-// isWord takes snake_case that starts with a letter.
+// isWord accepts snake_case that starts with a letter.
 func isWord(s string) bool { return s != "" && lower(s[0]) && isWordTail(s[1:]) }
 
 func isWordTail(s string) bool {
@@ -537,7 +537,7 @@ func isWordTail(s string) bool {
 	return true
 }
 
-// isCode takes category.detail, the category of letters alone.
+// isCode accepts category.detail, the category of letters only.
 func isCode(s string) bool {
 	dot := strings.IndexByte(s, '.')
 	if dot < 1 || dot == len(s)-1 {
@@ -560,7 +560,7 @@ func isMRZCode(s string) bool {
 	return len(s) == 1 || len(s) == 2
 }
 
-// isUpper takes least to most capital letters.
+// isUpper accepts least to most capital letters.
 func isUpper(s string, least, most int) bool {
 	for i := range len(s) {
 		if s[i] < 'A' || s[i] > 'Z' {

@@ -26,8 +26,8 @@ func approvedEvent(tb testing.TB) *Event {
 	return &e
 }
 
-// TestEventCheck shows where faults are told and how. Which events have any is compared with the
-// schema in test/check_agrees_test.go.
+// TestEventCheck shows the pointers and texts of faults. test/check_agrees_test.go compares the result
+// with the schema.
 func TestEventCheck(t *testing.T) {
 	two := 2.0
 	nan := math.NaN()
@@ -98,8 +98,8 @@ func TestEventCheck(t *testing.T) {
 	}
 }
 
-// TestEventCheckRepeatsNothing spoils every text of an event: no fault tells what stood there, and
-// there are only so many of them.
+// TestEventCheckRepeatsNothing replaces every text of an event: no fault contains it, and their number is
+// limited.
 func TestEventCheckRepeatsNothing(t *testing.T) {
 	const secret = "Testa Sample"
 	body, err := json.Marshal(approvedEvent(t))
@@ -110,7 +110,7 @@ func TestEventCheckRepeatsNothing(t *testing.T) {
 	if err := json.Unmarshal(body, &tree); err != nil {
 		t.Fatal(err)
 	}
-	if body, err = json.Marshal(spoilTexts(tree, secret)); err != nil {
+	if body, err = json.Marshal(replaceTexts(tree, secret)); err != nil {
 		t.Fatal(err)
 	}
 	e, err := Decode(body)
@@ -118,7 +118,7 @@ func TestEventCheckRepeatsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := e.Check()
-	if len(found) != maxToldFaults {
+	if len(found) != maxFaults {
 		t.Errorf("%d faults are told", len(found))
 	}
 	if strings.Contains(fmt.Sprint(found), secret) {
@@ -126,15 +126,15 @@ func TestEventCheckRepeatsNothing(t *testing.T) {
 	}
 }
 
-func spoilTexts(v any, with string) any {
+func replaceTexts(v any, with string) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for name, member := range v {
-			v[name] = spoilTexts(member, with)
+			v[name] = replaceTexts(member, with)
 		}
 	case []any:
 		for i := range v {
-			v[i] = spoilTexts(v[i], with)
+			v[i] = replaceTexts(v[i], with)
 		}
 	case string:
 		return with

@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// Difference is a place in which two states of a verification differ.
+// Difference is a member in which two states of a verification differ.
 type Difference struct {
 	Path     string `json:"path"` // JSON pointer within data
 	Before   any    `json:"before,omitempty"`
 	After    any    `json:"after,omitempty"`
-	Personal bool   `json:"personal,omitempty"` // something in the values may be about a person
+	Personal bool   `json:"personal,omitempty"` // the values may contain personal data
 
-	masked *Difference // as it may be shown; nil: as it is
+	masked *Difference // its visible form; nil: unchanged
 }
 
-// Masked is d without what may be about a person.
+// Masked is d without personal values.
 func (d Difference) Masked() Difference {
 	if d.masked != nil {
 		return *d.masked
@@ -27,14 +27,15 @@ func (d Difference) Masked() Difference {
 	return d
 }
 
-// maskedValue stands in place of what is not shown.
+// maskedValue replaces a hidden value.
 const maskedValue = "[masked]"
 
-// incidental are the places that tell what caused a revision and not what it says.
-var incidental = []string{"/revision", "/supersedes", "/provider/event", "/payload", "/verified_claims"}
+// causeMembers are the members that identify the cause of a revision and not its content.
+var causeMembers = []string{"/revision", "/supersedes", "/provider/event", "/payload", "/verified_claims"}
 
-// Differences lists where after says something else than before, in the order of the paths. What
-// only tells what caused a revision is left out, and so are verified claims, which repeat the rest.
+// Differences lists the members in which after differs from before, in the order of the paths. Members
+// that identify only the cause of a revision are omitted, and so are verified claims, which repeat the
+// rest.
 func Differences(before, after *Data) []Difference {
 	c := comparison{}
 	for _, d := range []*Data{before, after} {
@@ -47,7 +48,7 @@ func Differences(before, after *Data) []Difference {
 	return c.found
 }
 
-// Masked is d as decoded JSON without what may be about a person, for whoever may not see that.
+// Masked is d as decoded JSON without personal values, for viewers without that permission.
 func Masked(d *Data) any {
 	c := comparison{}
 	if d != nil {
@@ -71,13 +72,13 @@ func tree(d *Data) any {
 
 // comparison collects differences.
 type comparison struct {
-	provider string // its name stands in the types of its own checks
+	provider string // its name is the prefix of its own types of checks
 	found    []Difference
 }
 
-// compare looks for differences at path, which may be shown as shown.
+// compare finds differences at path, whose visible form is shown.
 func (c *comparison) compare(path, shown string, a, b any) {
-	if slices.Contains(incidental, path) {
+	if slices.Contains(causeMembers, path) {
 		return
 	}
 	objectA, isA := a.(map[string]any)
@@ -111,7 +112,7 @@ func (c *comparison) add(path, shown string, a, b any) {
 	c.found = append(c.found, d)
 }
 
-// mask copies v, which stands at path, without what may be about a person.
+// mask copies v, at path, without personal values.
 func (c *comparison) mask(path string, v any) any {
 	switch v := v.(type) {
 	case nil:
@@ -141,8 +142,8 @@ func (c *comparison) mask(path string, v any) any {
 	return v
 }
 
-// harmless reports whether the value at path may be shown. Outside of what is about a person an event is
-// made of our words; ids stand among the provider's references and where the name says so.
+// harmless reports whether the value at path may be shown. Outside of personal members an event consists
+// of fixed words; ids are among the provider's references and in members with such a name.
 func (c *comparison) harmless(path string, v any) bool {
 	names := strings.Split(path, "/")
 	for len(names) > 1 && allDigits(names[len(names)-1]) {
@@ -155,7 +156,7 @@ func (c *comparison) harmless(path string, v any) bool {
 	s, isText := v.(string)
 	switch {
 	case path == "/account" || path == "/provider/name":
-		return true // of the configuration
+		return true // from the configuration
 	case strings.HasPrefix(path, "/provider/references/"):
 		return isText && HarmlessID(s)
 	case strings.HasSuffix(path, "/score_raw/value"):
@@ -164,7 +165,7 @@ func (c *comparison) harmless(path string, v any) bool {
 	return isText && (HarmlessWord(s, c.provider) || isMoment(s) || isUUID(s))
 }
 
-// shownName is the name of a member, if it looks like one that a program has.
+// shownName is the name of a member, if it looks like an identifier of a program.
 func shownName(key string) string {
 	const longest = 64
 	strange := func(r rune) bool { return !isWordRune(r) || r == ' ' }
@@ -191,7 +192,7 @@ func equal(a, b any) bool {
 	return err1 == nil && err2 == nil && string(x) == string(y)
 }
 
-// escape writes a key as a part of a JSON pointer.
+// escape escapes a key for a JSON pointer.
 func escape(key string) string { return pointerEscapes.Replace(key) }
 
 var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")

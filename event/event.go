@@ -24,12 +24,12 @@ type Event struct {
 	RestoredTime    string `json:"restoredtime,omitempty"` // when the event stream last lost events; "": never
 	Data            Data   `json:"data"`
 
-	// Traceparent is the W3C trace context of the callback, if it brought one. It travels in a header.
+	// Traceparent is the W3C trace context of the callback, if it had one. It is sent in a header.
 	Traceparent string `json:"-"`
 }
 
-// Data is the whole state of one verification as far as it is known (EVENT section 3).
-// All instants are RFC 3339, UTC, with Z.
+// Data is the whole known state of one verification (EVENT section 3). All instants are RFC 3339, UTC,
+// with Z.
 type Data struct {
 	VerificationID    string           `json:"verification_id"`
 	Revision          int              `json:"revision"`
@@ -56,7 +56,7 @@ type Data struct {
 	Extensions        map[string]any   `json:"extensions,omitempty"`
 }
 
-// ProviderData is what the provider itself said and calls things.
+// ProviderData is the provider's own data and terms.
 type ProviderData struct {
 	Name        string            `json:"name"`
 	Product     string            `json:"product,omitempty"`
@@ -67,7 +67,7 @@ type ProviderData struct {
 	Status      map[string]any    `json:"status"` // every status and decision field, values verbatim
 }
 
-// ProviderEvent is what caused a revision.
+// ProviderEvent is the cause of a revision.
 type ProviderEvent struct {
 	Name       string `json:"name"`
 	ID         string `json:"id,omitempty"`
@@ -85,7 +85,7 @@ type Decision struct {
 	DecidedAt string    `json:"decided_at,omitempty"`
 }
 
-// DecisionStep is one link of the chain of decisions; there is at most one a stage.
+// DecisionStep is one link of the chain of decisions; there is at most one per stage.
 type DecisionStep struct {
 	Stage         Stage     `json:"stage"`
 	Outcome       Outcome   `json:"outcome"`
@@ -95,7 +95,8 @@ type DecisionStep struct {
 	DecidedAt     string    `json:"decided_at,omitempty"`
 }
 
-// Reason says why, as category.detail (EVENT section 7). Retryable is nil where the provider does not say.
+// Reason is a reason as category.detail (EVENT section 7). Retryable is nil if the provider does not state
+// it.
 type Reason struct {
 	Code         string `json:"code"`
 	Retryable    *bool  `json:"retryable,omitempty"`
@@ -103,7 +104,7 @@ type Reason struct {
 	ProviderCode string `json:"provider_code,omitempty"`
 }
 
-// RequiredAction is something the applicant must do, or do again.
+// RequiredAction is an action that the applicant must take, or repeat.
 type RequiredAction struct {
 	Action       string   `json:"action"` // start, resume, resubmit_document, resubmit_selfie, resubmit_other, rejoin_call, renew
 	ProviderStep string   `json:"provider_step,omitempty"`
@@ -128,10 +129,10 @@ type Check struct {
 	CompletedAt    string         `json:"completed_at,omitempty"`
 	ProviderCheck  string         `json:"provider_check,omitempty"`
 	ProviderResult string         `json:"provider_result,omitempty"`
-	Details        map[string]any `json:"details,omitempty"` // never person data
+	Details        map[string]any `json:"details,omitempty"` // never personal data
 }
 
-// ScoreRaw is a provider's number and the range it lives in.
+// ScoreRaw is a provider's number and its range.
 type ScoreRaw struct {
 	Value float64 `json:"value"`
 	Min   float64 `json:"min"`
@@ -151,7 +152,7 @@ type Risk struct {
 	Level string   `json:"level,omitempty"` // low, medium, high
 }
 
-// Document is one document that was presented, whatever came of it.
+// Document is one presented document, with any result.
 type Document struct {
 	DocumentID      string  `json:"document_id"`
 	Type            string  `json:"type"` // OIDC4IDA name, country-prefixed where it has none (in_pan)
@@ -163,7 +164,7 @@ type Document struct {
 	Issuer          *Issuer `json:"issuer,omitempty"`
 }
 
-// Issuer is who issued a document; CountryCode is ICAO 9303 / ISO 3166-1 alpha-3.
+// Issuer is the issuer of a document; CountryCode is ICAO 9303 / ISO 3166-1 alpha-3.
 type Issuer struct {
 	Name         string `json:"name,omitempty"`
 	CountryCode  string `json:"country_code,omitempty"`
@@ -187,8 +188,8 @@ type Media struct {
 	ProviderRef string `json:"provider_ref"`
 	ExpiresAt   string `json:"expires_at,omitempty"`
 
-	// Field names the place in the provider's body; it stands in for a ProviderRef that opens
-	// without credentials where the account's profile withholds such an address.
+	// Field is the pointer in the provider's body; it replaces a ProviderRef that opens without
+	// credentials if the account's profile withholds such an address.
 	Field string `json:"-"`
 }
 
@@ -196,7 +197,7 @@ type Media struct {
 type Session struct {
 	Channel       string   `json:"channel,omitempty"` // web, mobile_sdk, video_call, api
 	CreatedAt     string   `json:"created_at,omitempty"`
-	ScheduledAt   string   `json:"scheduled_at,omitempty"` // of a call that is booked
+	ScheduledAt   string   `json:"scheduled_at,omitempty"` // of a booked call
 	StartedAt     string   `json:"started_at,omitempty"`
 	SubmittedAt   string   `json:"submitted_at,omitempty"`
 	EndedAt       string   `json:"ended_at,omitempty"`
@@ -212,26 +213,26 @@ type Consent struct {
 	At    string `json:"at,omitempty"`
 }
 
-// PII says how much person data an event carries.
+// PII is the amount of personal data in an event.
 type PII struct {
 	Profile Profile `json:"profile"`
 	KeyID   string  `json:"key_id,omitempty"`
 }
 
-// PayloadRef points at the stored payload that an event was made from.
+// PayloadRef identifies the stored payload that an event was made from.
 type PayloadRef struct {
 	ID      string `json:"id"`
 	Digest  string `json:"digest"` // sha256:<64 hex>
 	Mapping string `json:"mapping"`
-	// AdmittedBy is what let the payload in: the placement of the callback's credential, api for a body
-	// that we fetched, notice for our own.
+	// AdmittedBy is what admitted the payload: the placement of the callback's credential, api for a
+	// fetched body, notice for a notice of kycbridge.
 	AdmittedBy string `json:"admitted_by,omitempty"`
-	// Confirmed: the standing verdict was read over the provider's API. It belongs to the verdict, so a
-	// later payload that leaves the verdict alone leaves it alone too.
+	// Confirmed: the current verdict was read over the provider's API. It belongs to the verdict, so a
+	// later payload without a verdict does not change it.
 	Confirmed bool `json:"confirmed,omitempty"`
 }
 
-// Instant writes t as every instant of an event is written. The zero time gives "".
+// Instant formats t for an event. The zero time yields "".
 func Instant(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -239,7 +240,7 @@ func Instant(t time.Time) string {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-// ParseInstant reads what Instant wrote; anything else gives the zero time.
+// ParseInstant parses the result of Instant; anything else yields the zero time.
 func ParseInstant(s string) time.Time {
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
@@ -248,25 +249,26 @@ func ParseInstant(s string) time.Time {
 	return t.UTC()
 }
 
-// Decode reads the body of a message of the event stream. The error is that of encoding/json; members that
-// this version does not know are passed over.
+// Decode decodes the body of a message of the event stream. The error is that of encoding/json; unknown
+// members are ignored.
 func Decode(body []byte) (Event, error) {
 	var e Event
 	err := json.Unmarshal(body, &e)
 	return e, err
 }
 
-// Accepted reports whether the person may be let in: the decision is a final approval. Everything else, words
-// that this version does not know included, means not, not yet, or not any more.
+// Accepted reports whether the person may be accepted: the decision is a final approval. Everything else,
+// words that this version does not know included, means not, not yet, or not any more.
 func (e *Event) Accepted() bool {
 	return e.Data.Decision.Outcome == OutcomeApproved && e.Data.Decision.Final
 }
 
-// NewerThan reports whether e comes after another event of the same verification. What was published after the
-// event stream had lost events is newer than all from before; among equals the higher revision is.
+// NewerThan reports whether e comes after another event of the same verification. An event that was
+// published after the event stream had lost events is newer than all from before; otherwise the higher
+// revision is newer.
 func (e *Event) NewerThan(other *Event) bool {
 	if e.RestoredTime != other.RestoredTime {
-		return e.RestoredTime > other.RestoredTime // whole seconds in UTC: texts compare as instants do
+		return e.RestoredTime > other.RestoredTime // whole seconds in UTC: texts compare like instants
 	}
 	return e.Data.Revision > other.Data.Revision
 }

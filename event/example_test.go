@@ -6,7 +6,7 @@ import (
 	"kycbridge/event"
 )
 
-// A consumer keeps the newest event that it handled of each verification, and acts on what is newer.
+// A consumer stores the newest processed event of each verification, and acts on newer ones.
 func Example() {
 	handled := map[string]event.Event{}
 	for _, body := range []string{

@@ -6,12 +6,12 @@ import (
 	"strconv"
 )
 
-// namespace is the UUID under which all our name-based ids are made.
+// namespace is the UUID namespace of all name-based ids of kycbridge.
 var namespace = [16]byte{0x6b, 0x79, 0x63, 0x62, 0x72, 0x69, 0x54, 0x67, 0x8e, 0x2d, 0x30, 0x31, 0x76, 0x65, 0x72, 0x66}
 
-// VerificationID is the UUIDv5 of provider, account and the provider's own reference, so that no
-// look-up table is needed. Provider and account are tokens and hold no slash, so no two
-// verifications share a name.
+// VerificationID is the UUIDv5 of provider, account and the provider's own reference, so that no lookup
+// table is needed. Provider and account are tokens without a slash, so no two verifications have the same
+// name.
 func VerificationID(provider, account, reference string) string {
 	return uuid5(provider + "/" + account + "/" + reference)
 }
@@ -21,7 +21,7 @@ func ID(verificationID string, revision int) string {
 	return uuid5(verificationID + "/" + strconv.Itoa(revision))
 }
 
-// uuid5 is RFC 9562 section 5.5 in our namespace.
+// uuid5 is RFC 9562 section 5.5 in kycbridge's namespace.
 func uuid5(name string) string {
 	h := sha1.New()
 	h.Write(namespace[:])

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// maskClaims keeps of claims what tells little of a person. What it does not know, it leaves out.
+// maskClaims keeps little personal data in claims. Unknown claims are omitted.
 func maskClaims(claims Claims) Claims {
 	var out Claims
 	for k, v := range claims {
@@ -22,8 +22,8 @@ func maskClaims(claims Claims) Claims {
 	return out
 }
 
-// maskText masks a scalar or each scalar of a list; whatever else v holds, and what is masked to
-// nothing, is left out.
+// maskText masks a scalar or each scalar of a list; everything else in v, and values masked to nothing,
+// are omitted.
 func maskText(v any, mask func(string) string) any {
 	v = generic(v)
 	if s, ok := scalar(v); ok {
@@ -47,7 +47,7 @@ func maskText(v any, mask func(string) string) any {
 	return out
 }
 
-// keepMembers keeps of an object the named members that are scalars.
+// keepMembers keeps the named scalar members of an object.
 func keepMembers(v any, names ...string) any {
 	object, _ := generic(v).(map[string]any)
 	out := map[string]any{}
@@ -81,7 +81,7 @@ func maskBirthdate(s string) string {
 	return year
 }
 
-// maskNumber keeps the last four characters, and nothing of what is shorter than six.
+// maskNumber keeps the last four characters, and nothing of a value shorter than six.
 func maskNumber(s string) string {
 	runes := []rune(s)
 	if len(runes) < 6 {
@@ -90,7 +90,7 @@ func maskNumber(s string) string {
 	return "****" + string(runes[len(runes)-keptDigits:])
 }
 
-// maskEmail keeps the first letter and the domain; what is not an address is left out.
+// maskEmail keeps the first letter and the domain; a value that is not an address is omitted.
 func maskEmail(s string) string {
 	at := strings.LastIndexByte(s, '@')
 	if at < 1 || at == len(s)-1 {
@@ -108,8 +108,8 @@ func baseKey(key string) string {
 	return strings.ToLower(key)
 }
 
-// generic returns v as JSON decodes it: map[string]any, []any or a scalar. What cannot be written as
-// JSON could not stand in an event and is nil.
+// generic returns v as decoded JSON: map[string]any, []any or a scalar. A value without a JSON form is
+// nil.
 func generic(v any) any {
 	switch v := v.(type) {
 	case nil, string, bool, float64, json.Number, map[string]any, []any:

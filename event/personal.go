@@ -6,12 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// What is personal. This file is the one list of it: what of the claims the profile masked keeps, which
-// places of an event are about a person, and what may be shown to whoever may not see persons. The
-// stored-payload tool, the differences of a replay and the new words of providers go by it. What it does
-// not know is personal.
+// This file is the only list of personal data: what the profile masked keeps of the claims, which members
+// of an event are personal, and what may be shown to viewers without permission for personal data. The
+// stored-payload tool, the differences of a replay and the new words of providers use it. Unknown values
+// count as personal.
 
-// maskClaim masks one claim by its name, without language tag; nil leaves it out.
+// maskClaim masks one claim by its name, without language tag; nil omits it.
 func maskClaim(name string, v any) any {
 	same := func(s string) string { return s }
 	switch name {
@@ -37,7 +37,7 @@ func maskClaim(name string, v any) any {
 	return nil
 }
 
-// idKey reports whether a claim of this name is some number of a person or document.
+// idKey reports whether a claim of this name is a number of a person or document.
 func idKey(name string) bool {
 	if aadhaarKey(name) || name == "id" || name == "number" {
 		return true
@@ -50,8 +50,7 @@ func idKey(name string) bool {
 	return false
 }
 
-// personalPlaces are the places of an event, as JSON pointers within data, below which everything is
-// about a person.
+// personalPlaces are the JSON pointers within data below which everything is personal.
 var personalPlaces = []string{
 	"/extracted_claims", "/verified_claims", "/documents", "/media", "/external_reference", "/session", "/extensions",
 }
@@ -62,19 +61,19 @@ func personalPlace(pointer string) bool {
 	})
 }
 
-// content is what the members of one name hold.
+// content is the content of members by their name.
 type content byte
 
 const (
-	anything content = iota // perhaps something about a person
+	anything content = iota // possibly personal
 	aWord                   // of an enumeration, or several
 	anID                    // of a thing or a process
-	aTime                   // at which something happened
+	aTime                   // of an occurrence
 	aNumber                 // a score, a count, a version
 	aCountry                // as a code
 )
 
-// contents are the last words of the names of members, by what these hold.
+// contents are the last words of the names of members, by their content.
 var contents = map[content][]string{
 	aWord: {
 		"status", "detail", "decision", "outcome", "result", "event", "action", "trigger", "step", "stage", "severity",
@@ -88,14 +87,14 @@ var contents = map[content][]string{
 	},
 }
 
-// owners are the things and processes whose ids may be shown: the words before id. Those of people and of
-// their documents are not among them.
-var owners = []string{
+// idOwners are the things and processes whose ids may be shown: the words before id. Persons and their
+// documents are not among them.
+var idOwners = []string{
 	"", "journey", "session", "verification", "identification", "application", "setup", "flow", "link", "event", "step", "check",
 	"idv", "kyc", "payload", "message", "request", "database", "version", "enrollment",
 }
 
-// contentOf tells by its name what a member holds.
+// contentOf derives the content of a member from its name.
 func contentOf(member string) content {
 	words := wordsOf(member)
 	if len(words) == 0 {
@@ -109,11 +108,11 @@ func contentOf(member string) content {
 	}
 	switch {
 	case member == "check_id":
-		return aWord // of an event: made of what the provider calls the check
+		return aWord // of an event: derived from the provider's name of the check
 	case last == "country" || before == "country" && last == "code":
 		return aCountry
 	case last == "id" || last == "ids":
-		if slices.Contains(owners, before) {
+		if slices.Contains(idOwners, before) {
 			return anID
 		}
 		return anything
@@ -126,9 +125,9 @@ func contentOf(member string) content {
 	return anything
 }
 
-// Harmless reports whether v may be shown to whoever may not see what is personal, where it is the value
-// of a member of this name: a word, an id, a time or a number where the name promises one and v has the
-// form of it. Yes, no and nothing are harmless anywhere.
+// Harmless reports whether v, as the value of a member of this name, may be shown to viewers without
+// permission for personal data: a word, an id, a time or a number if the name implies one and v has its
+// form. Yes, no and empty values are harmless anywhere.
 func Harmless(member string, v any) bool { return contentOf(member).admits(v) }
 
 func (c content) admits(v any) bool {
@@ -154,8 +153,8 @@ func (c content) admits(v any) bool {
 	return false
 }
 
-// HarmlessID reports whether s looks like the id of a thing: letters and digits without spaces, among them
-// a digit, and neither a date nor an Aadhaar number.
+// HarmlessID reports whether s looks like the id of a thing: letters and digits without spaces, with at
+// least one digit, and neither a date nor an Aadhaar number.
 func HarmlessID(s string) bool {
 	const longest = 128
 	isDay := len(s) >= dateBytes && isDate(s[:dateBytes])
@@ -170,7 +169,7 @@ func HarmlessID(s string) bool {
 	return true
 }
 
-// isMoment takes an instant as ISO 8601 writes it, and seconds or milliseconds since 1970.
+// isMoment accepts an ISO 8601 instant, and seconds or milliseconds since 1970.
 func isMoment(s string) bool {
 	const second, millisecond = len("1740906000"), len("1740906000000")
 	whole, decimals, _ := strings.Cut(s, ".")
@@ -184,7 +183,7 @@ func isMoment(s string) bool {
 	return clock > 0 && isZone(s[dateBytes+clock:])
 }
 
-// isZone takes Z, +05:30, +0530 and nothing.
+// isZone accepts Z, +05:30, +0530 and an empty text.
 func isZone(s string) bool {
 	if s == "" || s == "Z" {
 		return true
@@ -192,24 +191,23 @@ func isZone(s string) bool {
 	return (s[0] == '+' || s[0] == '-') && len(s) <= len("+00:00") && strings.Trim(s[1:], "0123456789:") == ""
 }
 
-// isScore takes numbers of at most four digits, with decimals and a percent sign or without.
+// isScore accepts numbers of at most four digits, with decimals and a percent sign or without.
 func isScore(s string) bool {
 	s = strings.TrimPrefix(strings.TrimSuffix(s, "%"), "-")
 	whole, decimals, _ := strings.Cut(s, ".")
 	return whole != "" && len(whole) <= 4 && allDigits(whole) && len(decimals) <= 17 && allDigits(decimals)
 }
 
-// Bounds of a harmless word: what has many digits in it may be the number of somebody.
+// Limits of a harmless word: text with many digits may be a person's number.
 const (
 	longestWord    = 96
 	mostRunDigits  = 3 // in a row
 	mostWordDigits = 4
 )
 
-// HarmlessWord reports whether s is made of words of the vocabulary alone, as one word or several, in
-// whatever way they are joined: NotUnder18, kyc_result_approved, "Finished Journey". Also are further words
-// that are harmless where s stands, in lower case: the name of a provider. A name of a person is none,
-// unless it happens to be such a word.
+// HarmlessWord reports whether s consists of words of the vocabulary, one or several, joined in any way:
+// NotUnder18, kyc_result_approved, "Finished Journey". also are further permitted words in lower case: the
+// name of a provider. A person's name does not match, unless it happens to be such a word.
 func HarmlessWord(s string, also ...string) bool {
 	words := wordsOf(s)
 	if len(words) == 0 || len(s) > longestWord || strings.ContainsFunc(s, func(r rune) bool { return !isWordRune(r) }) {
@@ -230,7 +228,7 @@ func HarmlessWord(s string, also ...string) bool {
 	return true
 }
 
-// wordMarks may stand between words, beside letters and digits.
+// wordMarks are the permitted separators of words.
 const wordMarks = " _-./:,()#"
 
 func isWordRune(r rune) bool {
@@ -238,7 +236,7 @@ func isWordRune(r rune) bool {
 }
 
 // wordsOf splits a name or a word of a program into lower-case words and numbers: KYCResult_2 is kyc,
-// result, 2. What is neither a letter nor a digit of ASCII only separates.
+// result, 2. All characters except ASCII letters and digits are separators.
 func wordsOf(s string) []string {
 	var words []string
 	begin := 0
@@ -263,7 +261,7 @@ func wordsOf(s string) []string {
 
 func wordByte(c byte) bool { return digit(c) || asciiLetter(c) }
 
-// boundary reports whether a word ends before s[i], a byte that follows one of a word.
+// boundary reports whether a word ends before s[i], a byte after a byte of a word.
 func boundary(s string, i int) bool {
 	before, c := s[i-1], s[i]
 	switch {

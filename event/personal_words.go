@@ -2,9 +2,8 @@ package event
 
 import "strings"
 
-// vocabulary are the words of which states, results, reasons, checks and messages are made. Words that
-// are common names of people are not in it where nothing needs them. TestVocabulary holds it to what the
-// schemas list and to what events say.
+// vocabulary are the words of states, results, reasons, checks and messages. Common names of persons are
+// omitted where possible. TestVocabulary compares it with the words in the schemas and in events.
 var vocabulary = setOf(`
 a aadhaar abandoned abort aborted absent abuse accept acceptable accepted access account accuracy action activated
 active ad add added additional address addresses adverse age aged agent alert alive allocated alloted allotted allowed

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Protect reduces the person data of d to what profile p lets out. It may be applied any number of
-// times with the same result, never writes into maps or slices that d shares with others, and fails
-// closed: a profile that is not known carries no person data and says so. An empty profile is full.
-//
+// Protect reduces the personal data of d to what profile p permits. It is idempotent, never modifies maps
+// or slices that d shares with others, and fails closed: an unknown profile contains no personal data and
+// says so. An empty profile is full.
+// In every profile an Aadhaar number or VID keeps only its last four digits, anywhere in d.
 // In every profile an Aadhaar number or VID keeps only its last four digits, wherever in d it stands.
 func Protect(d *Data, p Profile) {
 	hideNumbers(d)
@@ -30,8 +30,7 @@ func Protect(d *Data, p Profile) {
 	}
 }
 
-// mapDocuments returns docs with each number replaced by what number makes of its document. It copies
-// them if that is another number.
+// mapDocuments returns docs with each number replaced by the result of number. It copies them on a change.
 func mapDocuments(docs []Document, number func(Document) string) []Document {
 	copied := false
 	for i, doc := range docs {
@@ -47,8 +46,8 @@ func mapDocuments(docs []Document, number func(Document) string) []Document {
 	return docs
 }
 
-// closeMedia replaces every address that opens without credentials by the place it was read from,
-// and drops the item where there is no such place.
+// closeMedia replaces every address that opens without credentials by its pointer in the body, and drops
+// the item if there is none.
 func closeMedia(media []Media) []Media {
 	var out []Media
 	for _, m := range media {
@@ -68,7 +67,7 @@ func openAddress(ref string) bool {
 		len(ref) >= 5 && strings.EqualFold(ref[:5], "data:")
 }
 
-// maskVerified masks the claims like the extracted ones, and the numbers that stand in the evidence.
+// maskVerified masks the claims like the extracted ones, and the numbers in the evidence.
 func maskVerified(v *VerifiedClaims) *VerifiedClaims {
 	if v == nil {
 		return nil
@@ -104,7 +103,7 @@ func maskEvidence(v any) any {
 	}
 }
 
-// evidenceDocument reads back of document_details what decides how its number is treated.
+// evidenceDocument reads from document_details the fields that decide how its number is masked.
 func evidenceDocument(details map[string]any, number string) Document {
 	doc := Document{DocumentNumber: number}
 	doc.Type, _ = details["type"].(string)

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Numbers of nobody: the check digits are right, the rest is a pattern.
+// Synthetic numbers: the check digits are correct, the rest is a pattern.
 const (
 	someAadhaar = "234123412346"
 	someVID     = "9123456789012341"
@@ -25,7 +25,7 @@ func TestVerhoeff(t *testing.T) {
 			t.Errorf("verhoeff(%s) = %v", digits, got)
 		}
 	}
-	// Every single wrong digit and every swap of unlike neighbours is noticed.
+	// Every single wrong digit and every swap of unlike neighbors is detected.
 	for i := range len(someAadhaar) {
 		for c := byte('0'); c <= '9'; c++ {
 			if wrong := someAadhaar[:i] + string(c) + someAadhaar[i+1:]; wrong != someAadhaar && passes(wrong) {
@@ -44,7 +44,7 @@ func passes(digits string) bool {
 	return verhoeff(values)
 }
 
-// withCheckDigit appends the digit that makes digits pass.
+// withCheckDigit appends the check digit.
 func withCheckDigit(digits string) string {
 	for c := '0'; ; c++ {
 		if s := digits + string(c); passes(s) {
@@ -117,7 +117,7 @@ func TestAadhaarInText(t *testing.T) {
 	}
 }
 
-// separators stand between the digits of a number.
+// separators are placed between the digits of a number.
 var separators = map[string]string{
 	"nothing": "", "space": " ", "newline": "\n", "carriage return": "\r\n", "tab": "\t", "dash": "-", "dot": ".",
 	"slash":      "/",
@@ -167,8 +167,8 @@ func spellings(digits string) map[string]string {
 	return all
 }
 
-// survives reports whether the digits stand in s one after the other, whatever stands between them.
-func survives(s, digits string) bool {
+// containsDigits reports whether s contains the digits in order, with any separators.
+func containsDigits(s, digits string) bool {
 	return strings.Contains(strings.Map(func(r rune) rune {
 		for _, zero := range scripts {
 			if r >= zero && r <= zero+9 {
@@ -182,11 +182,11 @@ func survives(s, digits string) bool {
 func TestAadhaarInEverySpelling(t *testing.T) {
 	for _, digits := range []string{someAadhaar, withCheckDigit("912345678901234")} {
 		for name, written := range spellings(digits) {
-			if !survives(written, digits) {
+			if !containsDigits(written, digits) {
 				t.Fatalf("%s: the test cannot see %q", name, written)
 			}
 			got := HideAadhaar("Flat 1, " + written + ", Example Road")
-			if kept := digits[len(digits)-4:]; survives(got, digits) || !survives(got, kept) || !strings.HasSuffix(got,
+			if kept := digits[len(digits)-4:]; containsDigits(got, digits) || !containsDigits(got, kept) || !strings.HasSuffix(got,
 				", Example Road") {
 				t.Errorf("%s: %q became %q", name, written, got)
 			}
@@ -194,7 +194,7 @@ func TestAadhaarInEverySpelling(t *testing.T) {
 	}
 }
 
-// TestDigitsOfEveryScript: the table of the standard library is made of whole rows of digits.
+// TestDigitsOfEveryScript: the table of the standard library consists of whole rows of digits.
 func TestDigitsOfEveryScript(t *testing.T) {
 	n := 0
 	for r := rune(0); r <= unicode.MaxRune; r++ {
@@ -392,8 +392,8 @@ func TestProtectMedia(t *testing.T) {
 	}
 }
 
-// TestProtectIsIdempotent also holds the other promises that bind every case: the input's maps stay
-// as they were, and a state that was published and read back is treated like the one that was not.
+// TestProtectIsIdempotent also checks the other guarantees for every case: the input's maps stay
+// unchanged, and a state that was published and read back is treated like the original.
 func TestProtectIsIdempotent(t *testing.T) {
 	for name, state := range protectCases() {
 		for _, p := range []Profile{"", ProfileFull, ProfileMasked, ProfileNone, ProfileEncrypted, "misspelt"} {
@@ -424,9 +424,9 @@ func TestProtectIsIdempotent(t *testing.T) {
 	}
 }
 
-func TestMaskedStateNamesNobody(t *testing.T) {
+func TestMaskedStateIsNotPersonal(t *testing.T) {
 	d := protectCases()["verified"]()
-	d.Checks = nil // Details are not its matter
+	d.Checks = nil // Details are not masked
 	Protect(&d, ProfileMasked)
 	for _, word := range []string{"Jane", "Sample", "1990-", "P1234567", "jane@", "98765", "Some St", "23412341"} {
 		if body := asJSON(t, d); strings.Contains(body, word) {
@@ -530,11 +530,11 @@ func eachText(v any, see func(string)) {
 	}
 }
 
-// exempt are the places in which digits are no number: dates, UUIDs and hexadecimal ids.
+// exempt are texts in which digits are no number: dates, UUIDs and hexadecimal ids.
 var exempt = regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-|[0-9A-Fa-f]{24}|%[0-9A-Fa-f]{2}`)
 
-// refuseAadhaar looks for Aadhaar numbers by another way than the code under test: a pattern tried at
-// every place.
+// refuseAadhaar searches Aadhaar numbers with another algorithm than the code under test: a pattern at
+// every position.
 func refuseAadhaar(t *testing.T, s string) {
 	t.Helper()
 	if exempt.MatchString(s) {

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// NewVerifiedClaims makes the OIDC4IDA object of a final approval under the named trust framework:
-// one piece of evidence a document with the checks that it passed, and the extracted claims. It is
-// nil without a final approval, a framework or claims. Apply Protect to d before.
+// NewVerifiedClaims creates the OIDC4IDA object of a final approval under the named trust framework: one
+// piece of evidence per document with the checks that it passed, and the extracted claims. It is nil
+// without a final approval, a framework or claims. Apply Protect to d before.
 func NewVerifiedClaims(d *Data, framework string) *VerifiedClaims {
 	approved := d.Status == StatusCompleted && d.Decision.Outcome == OutcomeApproved && d.Decision.Final
 	if !approved || framework == "" || len(d.ExtractedClaims) == 0 {
@@ -34,8 +34,8 @@ func NewVerifiedClaims(d *Data, framework string) *VerifiedClaims {
 	return &VerifiedClaims{Verification: verification, Claims: maps.Clone(d.ExtractedClaims)}
 }
 
-// checkDetails lists the passed checks of a document: those made on it and those that name none,
-// such as the comparison of faces. OIDC4IDA has no place for a result, so others would mislead.
+// checkDetails lists the passed checks of a document: those of it and those without a document, such as
+// the comparison of faces. OIDC4IDA has no field for a result, so others would mislead.
 func checkDetails(checks []Check, documentID string) []any {
 	var out []any
 	for _, c := range checks {
@@ -69,7 +69,7 @@ func documentDetails(doc Document) map[string]any {
 	return details
 }
 
-// setText puts s under key unless it is empty.
+// setText sets key to s unless it is empty.
 func setText(m map[string]any, key, s string) {
 	if s != "" {
 		m[key] = s

@@ -1,6 +1,6 @@
 package event
 
-// Status says where the process of a verification is; what was decided stands apart, in Decision.
+// Status is the progress of a verification; the verdict is separate, in Decision.
 type Status string
 
 // The statuses of the canonical event (EVENT section 4).
@@ -18,17 +18,17 @@ const (
 	StatusUnknown       Status = "unknown"
 )
 
-// Statuses are all of them, in the order of a life.
+// Statuses are all statuses, in chronological order.
 func Statuses() []Status {
 	return []Status{StatusCreated, StatusInProgress, StatusProcessing, StatusInReview, StatusRequiresInput,
 		StatusCompleted, StatusExpired, StatusAbandoned, StatusCanceled, StatusFailed, StatusUnknown}
 }
 
 // Terminal reports whether s ends a verification. A terminal status may still be reopened by an
-// observation that carries a decision, a resubmission or a renewal.
+// observation with a decision, a resubmission or a renewal.
 func (s Status) Terminal() bool { return s == StatusCompleted || s.Closed() }
 
-// Closed reports whether s is an end without a standing decision.
+// Closed reports whether s is an end without a current decision.
 func (s Status) Closed() bool {
 	switch s {
 	case StatusExpired, StatusAbandoned, StatusCanceled, StatusFailed:
@@ -49,7 +49,7 @@ const (
 	OutcomeResubmit Outcome = "resubmit"
 )
 
-// Outcomes are all of them.
+// Outcomes are all outcomes.
 func Outcomes() []Outcome {
 	return []Outcome{OutcomeNone, OutcomeApproved, OutcomeRejected, OutcomeReview, OutcomeResubmit}
 }
@@ -57,7 +57,7 @@ func Outcomes() []Outcome {
 // Stage is the step of the decision chain at which a verdict was given.
 type Stage string
 
-// The stages, in the order in which they stand in Data.Decisions.
+// The stages, in the order of Data.Decisions.
 const (
 	StageSystem       Stage = "system"
 	StageMaker        Stage = "maker"
@@ -66,7 +66,7 @@ const (
 	StagePolicy       Stage = "policy"
 )
 
-// ActorType tells a machine from a person.
+// ActorType distinguishes a machine from a person.
 type ActorType string
 
 // The actor types.
@@ -88,10 +88,10 @@ const (
 	ResultNotPerformed Result = "not_performed"
 )
 
-// Via says how a payload reached us.
+// Via is how a payload was received.
 type Via string
 
-// The ways in.
+// The ways of receiving a payload.
 const (
 	ViaCallback Via = "callback"
 	ViaPoll     Via = "poll"
@@ -101,10 +101,10 @@ const (
 	ViaReplay   Via = "replay"
 )
 
-// Asked reports whether we asked the provider for the body, over its API.
+// Asked reports whether the body was requested from the provider's API.
 func (v Via) Asked() bool { return v == ViaFetch || v == ViaPoll }
 
-// Profile says how much person data an account's events carry (EVENT section 3).
+// Profile is the amount of personal data in an account's events (EVENT section 3).
 type Profile string
 
 // The privacy profiles.
@@ -115,7 +115,7 @@ const (
 	ProfileEncrypted Profile = "encrypted"
 )
 
-// Environment keeps sandbox traffic from ever looking live.
+// Environment distinguishes sandbox traffic from live traffic.
 type Environment string
 
 // The environments.
@@ -124,14 +124,14 @@ const (
 	EnvironmentTest Environment = "test"
 )
 
-// Kind is the last token but one of an event's type and of its subject.
+// Kind is the second-to-last token of an event's type and of its subject.
 type Kind string
 
 // The kinds of event.
 const (
-	KindUpdated   Kind = "updated"   // everything that is neither of the other two
+	KindUpdated   Kind = "updated"   // everything except the other two
 	KindCompleted Kind = "completed" // the status became completed, or its decision changed
-	KindClosed    Kind = "closed"    // ended without a standing decision
+	KindClosed    Kind = "closed"    // ended without a current decision
 )
 
 // Status details that shared code sets or reads; the list is open (EVENT section 3).
@@ -152,7 +152,7 @@ const ReasonUnmappedStatus = "system.unmapped_status"
 // ReasonContradiction marks a body whose decision words disagree.
 const ReasonContradiction = "system.contradiction"
 
-// ReasonUntimed marks a verdict that differs from the standing one and whose time cannot be trusted.
+// ReasonUntimed marks a verdict that differs from the current one and whose time cannot be trusted.
 const ReasonUntimed = "system.untimed"
 
 // Check types (EVENT section 6). Private ones start with x_.

@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// addressAllowed reports whether the client's address is in one of the prefixes; no prefixes allow
-// any address. An address that cannot be told is in none.
+// addressAllowed reports whether the client's address is in one of the prefixes; without prefixes any
+// address is allowed. An unknown address is in none.
 func addressAllowed(r *http.Request, allow, trustedProxies []netip.Prefix) bool {
 	return len(allow) == 0 || within(clientAddress(r, trustedProxies), allow)
 }
 
 // clientAddress is the direct peer unless that is a trusted proxy; then it is the rightmost entry of
-// X-Forwarded-For that is not a trusted proxy itself, since everything left of that entry is only
-// what somebody outside has claimed. The zero Addr means that it cannot be told.
+// X-Forwarded-For that is not a trusted proxy itself, since everything left of that entry is unverified.
+// The zero Addr means that it is unknown.
 func clientAddress(r *http.Request, trustedProxies []netip.Prefix) netip.Addr {
 	address := parseAddress(r.RemoteAddr)
 	if !within(address, trustedProxies) {
@@ -42,7 +42,7 @@ func cutLast(list string) (before, last string, more bool) {
 	return "", list, false
 }
 
-// parseAddress reads an address with or without a port. IPv4 in IPv6 becomes IPv4, a zone is dropped.
+// parseAddress parses an address with or without a port. IPv4 in IPv6 becomes IPv4, a zone is dropped.
 func parseAddress(s string) netip.Addr {
 	address, err := netip.ParseAddr(strings.Trim(s, "[]"))
 	if err != nil {

@@ -13,7 +13,7 @@ func TestClientAddress(t *testing.T) {
 	for _, c := range []struct {
 		name, peer string
 		forwarded  []string
-		want       string // "" is an address that cannot be told
+		want       string // "" is an unknown address
 	}{
 		{"direct", "192.0.2.1:1", nil, "192.0.2.1"},
 		{"direct, header not believed", "192.0.2.1:1", []string{"198.51.100.1"}, "192.0.2.1"},
@@ -40,8 +40,8 @@ func TestClientAddress(t *testing.T) {
 	}
 }
 
-// TestForwardedForDecides sends the header through a real connection, whose peer is on loopback.
-func TestForwardedForDecides(t *testing.T) {
+// TestForwardedFor sends the header through a real connection, whose peer is on loopback.
+func TestForwardedFor(t *testing.T) {
 	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	accounts := account("ondato", "acme", func(a *kycbridge.Account) { a.AllowIPs = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")} })
 	for _, c := range []struct {

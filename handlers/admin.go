@@ -12,13 +12,13 @@ import (
 	"go.uber.org/zap"
 )
 
-// DefaultReadyTimeout is how long the readiness checks may take together.
+// DefaultReadyTimeout is the limit of all readiness checks together.
 const DefaultReadyTimeout = 2 * time.Second
 
 // AdminOptions configures NewAdmin. Its zero value serves /healthz and a /readyz that is always ready.
 type AdminOptions struct {
-	// Ready are the parts without which the service cannot work, by name. A check returns an error
-	// while its part is not ready and keeps to the deadline of its context.
+	// Ready are the required parts of the service, by name. A check returns an error while its part is not
+	// ready and respects the deadline of its context.
 	Ready        map[string]func(context.Context) error
 	ReadyTimeout time.Duration // 0: DefaultReadyTimeout
 	Metrics      http.Handler  // of /metrics; nil: 404
@@ -26,9 +26,9 @@ type AdminOptions struct {
 	Logger       *zap.Logger   // nil: no log
 }
 
-// NewAdmin returns the routes for operators: /healthz, /readyz and /metrics, all without
-// credentials, and the console, which asks for them itself. Routes that are added to it belong behind RequireBearer; errors that their handlers
-// return are answered by the same table as those of callbacks.
+// NewAdmin returns the routes for operators: /healthz, /readyz and /metrics, all without credentials, and
+// the console, which has its own sign-in. Further routes must be protected by RequireBearer; errors of
+// their handlers are answered by the same table as those of callbacks.
 func NewAdmin(o AdminOptions) *echo.Echo {
 	if o.ReadyTimeout <= 0 {
 		o.ReadyTimeout = DefaultReadyTimeout
@@ -51,22 +51,21 @@ func NewAdmin(o AdminOptions) *echo.Echo {
 	return e
 }
 
-// healthy says that the process lives and nothing more.
+// healthy reports only that the process runs.
 func healthy(c echo.Context) error {
 	writeBody(c.Response(), http.StatusOK, "application/json", []byte(`{"status":"ok"}`))
 	return nil
 }
 
-// ready answers 200, or 503 with the names of the parts that are not ready. Why they are not stands
-// in the log only.
+// ready answers 200, or 503 with the names of the parts that are not ready. The reasons are only logged.
 func ready(o AdminOptions) echo.HandlerFunc {
-	var said news
+	var limiter repeatLimiter
 	return func(c echo.Context) error {
 		ctx, cancel := context.WithTimeout(c.Request().Context(), o.ReadyTimeout)
 		defer cancel()
 		failing := failingParts(ctx, o.Ready)
 		if len(failing) == 0 {
-			said.is("")
+			limiter.due("")
 			return healthy(c)
 		}
 		names := make([]string, 0, len(failing))
@@ -76,7 +75,7 @@ func ready(o AdminOptions) echo.HandlerFunc {
 			fields = append(fields, zap.String(name, err.Error()))
 		}
 		slices.Sort(names)
-		if said.is(strings.Join(names, " ")) {
+		if limiter.due(strings.Join(names, " ")) {
 			o.Logger.Warn("not ready", zap.Dict("failing", fields...))
 		}
 		problemFor(errNotReady).write(c.Response(), appendNames(nil, "failing", names))
@@ -84,28 +83,28 @@ func ready(o AdminOptions) echo.HandlerFunc {
 	}
 }
 
-// newsEvery is how often a condition that lasts is logged: load balancers ask several times a second.
-const newsEvery = time.Minute
+// repeatInterval is how often a lasting condition is logged: load balancers check several times a second.
+const repeatInterval = time.Minute
 
-// news tells a condition that is new, or has lasted since it was last told, from one that was just told.
-type news struct {
+// repeatLimiter limits how often the same condition is logged.
+type repeatLimiter struct {
 	mu   sync.Mutex
 	what string
 	at   time.Time
 }
 
-// is reports whether what is to be told.
-func (n *news) is(what string) bool {
+// due reports whether a condition is to be logged.
+func (n *repeatLimiter) due(what string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if what == n.what && time.Since(n.at) < newsEvery {
+	if what == n.what && time.Since(n.at) < repeatInterval {
 		return false
 	}
 	n.what, n.at = what, time.Now()
 	return true
 }
 
-// failingParts runs all checks at once and waits for all of them.
+// failingParts runs all checks concurrently and waits for all of them.
 func failingParts(ctx context.Context, checks map[string]func(context.Context) error) map[string]error {
 	var (
 		mu      sync.Mutex
@@ -125,7 +124,7 @@ func failingParts(ctx context.Context, checks map[string]func(context.Context) e
 	return failing
 }
 
-// checked runs one check; a panic in it means that the part is not ready.
+// checked runs one check; a panic counts as not ready.
 func checked(ctx context.Context, check func(context.Context) error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -149,7 +148,7 @@ func appendNames(b []byte, member string, names []string) []byte {
 	return append(b, ']')
 }
 
-// recovery answers a panic of a handler as a fault of ours and logs it.
+// recovery answers a panic of a handler as an internal fault and logs it.
 func recovery(log *zap.Logger) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) (err error) {
@@ -164,8 +163,8 @@ func recovery(log *zap.Logger) echo.MiddlewareFunc {
 	}
 }
 
-// RequireBearer admits requests that carry one of tokens as Authorization: Bearer and answers 401
-// to the others. Without any token that is not empty there is nothing to be admitted to: 404.
+// RequireBearer admits requests with one of tokens as Authorization: Bearer and answers 401 to the others.
+// Without a non-empty token it answers 404.
 func RequireBearer(tokens []string) echo.MiddlewareFunc {
 	tokens = slices.DeleteFunc(slices.Clone(tokens), func(token string) bool { return token == "" })
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

@@ -79,7 +79,7 @@ func TestRequireBearer(t *testing.T) {
 	}
 }
 
-// TestAdminErrors: errors and panics of routes that are added later.
+// TestAdminErrors: errors and panics of further routes.
 func TestAdminErrors(t *testing.T) {
 	all := &sink{}
 	e := NewAdmin(AdminOptions{Logger: all.logger()})

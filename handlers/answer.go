@@ -9,8 +9,8 @@ import (
 	"kycbridge"
 )
 
-// answer writes what the caller gets for a receipt or an error (DESIGN section 4) and returns the
-// outcome's name and the status.
+// answer writes the response for a receipt or an error (DESIGN section 4) and returns the outcome's name
+// and the status.
 func answer(w http.ResponseWriter, account *kycbridge.Account, receipt kycbridge.Receipt, err error) (outcome string, status int) {
 	if err != nil {
 		p := problemFor(err)
@@ -31,8 +31,7 @@ func answer(w http.ResponseWriter, account *kycbridge.Account, receipt kycbridge
 	return receipt.Status, http.StatusOK
 }
 
-// rejection returns the kind of failure as which a quarantined payload is answered where the
-// account rejects invalid ones, or nil.
+// rejection is the error kind of a quarantined payload if the account rejects invalid ones, or nil.
 func rejection(account *kycbridge.Account, receipt kycbridge.Receipt) error {
 	if receipt.Status != kycbridge.ReceiptQuarantined || !account.RejectInvalid {
 		return nil
@@ -46,8 +45,8 @@ func rejection(account *kycbridge.Account, receipt kycbridge.Receipt) error {
 	return nil
 }
 
-// appendReceipt appends the members of a receipt except its status, each behind a comma. A
-// quarantined one always has errors, if only an empty list.
+// appendReceipt appends the members of a receipt except its status, each after a comma. A quarantined one
+// always has errors, possibly an empty list.
 func appendReceipt(b []byte, receipt kycbridge.Receipt) []byte {
 	b = appendMember(b, "payload_id", receipt.PayloadID)
 	b = appendMember(b, "verification_id", receipt.VerificationID)
@@ -80,11 +79,11 @@ func appendMember(b []byte, name, value string) []byte {
 	return appendString(b, value)
 }
 
-// appendString appends s as a JSON string. What needs no escape, nearly everything, is copied.
+// appendString appends s as a JSON string. Text without escapes, nearly all, is copied.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
-			quoted, _ := json.Marshal(s) // a string always encodes
+			quoted, _ := json.Marshal(s) // encoding a string never fails
 			return append(b, quoted...)
 		}
 	}
@@ -93,8 +92,8 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// writeBody sends an answer. A failed write means that the caller is gone.
-// It ends with a line, so that the prompt of a shell does not stand behind it.
+// writeBody sends a response. A failed write means that the caller has disconnected. It ends with a line
+// break, so that a shell prompt starts on a new line.
 func writeBody(w http.ResponseWriter, status int, mediaType string, body []byte) {
 	body = append(body[:len(body):len(body)], '\n')
 	h := w.Header()

@@ -19,7 +19,7 @@ import (
 	"kycbridge/event"
 )
 
-// DefaultAPITimeout is how long one request of the admin API may take at a provider.
+// DefaultAPITimeout is the limit of one provider call of the admin API.
 const DefaultAPITimeout = 60 * time.Second
 
 const (
@@ -28,45 +28,45 @@ const (
 	apiMaxMedia   = 200 << 20        // bytes of an image or video
 	apiMediaTime  = 15 * time.Minute // for an image or video
 	apiReference  = 1024             // bytes of a reference in a path, at most
-	apiSend       = 40 * time.Second // for writing down what the provider has made, and the answer
+	apiSend       = 40 * time.Second // for storing the result of a start, and the response
 	apiReceive    = 2 * time.Minute  // for the body of a request
 )
 
-// Starter starts a verification at the account's provider and has it watched. The key is the
-// caller's idempotency key, "" for none; the fingerprint tells another request under the same key
-// from a repeated one. An error wraps a *kycbridge.ProviderError, ErrKeyReused, ErrKeyPending,
-// ErrUnsupported or ErrUnavailable (nothing was sent), or is a *kycbridge.UnwatchedError. After any
-// other one the caller is told that a verification may have been made.
+// Starter starts a verification at the account's provider and has it watched. The key is the caller's
+// idempotency key, "" for none; the fingerprint distinguishes another request under the same key from a
+// repeated one. An error wraps a *kycbridge.ProviderError, ErrKeyReused, ErrKeyPending, ErrUnsupported or
+// ErrUnavailable (nothing was sent), or is a *kycbridge.UnwatchedError. After any other error the response
+// says that a verification may have been created.
 type Starter interface {
 	Start(ctx context.Context, a *kycbridge.Account, r kycbridge.StartRequest, key, fingerprint string) (kycbridge.StartReceipt, error)
 }
 
-// Submitter sends what belongs to a verification, once, and has the verification looked at soon
-// afterwards. The error of send comes back as it is; any other is a *kycbridge.UnwatchedError.
+// Submitter sends a part of a verification, once, and has the verification polled soon afterwards. The
+// error of send is returned unchanged; any other is a *kycbridge.UnwatchedError.
 type Submitter interface {
 	Submit(ctx context.Context, a *kycbridge.Account, reference string, send func(context.Context) error) error
 }
 
-// Watcher has a verification watched that was started elsewhere. When it returns, that is durable.
+// Watcher watches a verification that was started elsewhere. When it returns, the watch is durable.
 type Watcher interface {
 	Watch(ctx context.Context, a *kycbridge.Account, w kycbridge.WatchRequest) (verificationID string, err error)
 }
 
-// States knows what is known of a verification. It returns ErrNotFound if that is nothing.
+// States reads the state of a verification. It returns ErrNotFound if there is none.
 type States interface {
 	State(ctx context.Context, k kycbridge.Key) (*event.Data, error)
 }
 
 // MediaOpener opens an image or video of a verification. It returns ErrNotFound if the state of the
-// verification names none of that kind.
+// verification has no such medium.
 type MediaOpener interface {
 	Media(ctx context.Context, a *kycbridge.Account, m kycbridge.MediaRef) (kycbridge.MediaAnswer, error)
 }
 
-// APIOptions configures AddAPI. Those without a default are needed.
+// APIOptions configures AddAPI. Options without a default are required.
 type APIOptions struct {
 	Accounts  kycbridge.Accounts
-	Tokens    []string // that admit; none: every route but the description is 404
+	Tokens    []string // valid tokens; none: every route except the description is 404
 	Starter   Starter
 	Submitter Submitter
 	Watcher   Watcher
@@ -76,12 +76,12 @@ type APIOptions struct {
 	// Decode reads a JSON object; Validate checks it against a component of the OpenAPI document.
 	Decode   func(body []byte) (any, []kycbridge.FieldError)
 	Validate func(component string, doc any) []kycbridge.FieldError
-	// ValidateStart checks {external_reference, person, options} against what the account's provider
-	// must have; nil: nothing.
+	// ValidateStart checks {external_reference, person, options} against the requirements of the account's
+	// provider; nil: no check.
 	ValidateStart func(a *kycbridge.Account, doc any) []kycbridge.FieldError
 
 	MaxStart int64  // bytes of the body of a start; 0: DefaultMaxStart
-	SpoolDir string // where the documents of large starts lie while they are sent; "": the system's folder for such files
+	SpoolDir string // folder for the documents of large starts while they are sent; "": the system's temporary folder
 
 	OpenAPI []byte           // what GET /v1/openapi.json serves
 	Logger  *zap.Logger      // nil: no log
@@ -89,8 +89,8 @@ type APIOptions struct {
 	Now     func() time.Time // nil: time.Now
 }
 
-// AddAPI adds the admin API to an echo that NewAdmin made. Its routes are those of the OpenAPI
-// document; all but that document's own stand behind a bearer token.
+// AddAPI adds the admin API to an echo of NewAdmin. Its routes are those of the OpenAPI document; all but
+// that document's own require a bearer token.
 func AddAPI(e *echo.Echo, o APIOptions) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
@@ -109,16 +109,16 @@ func AddAPI(e *echo.Echo, o APIOptions) {
 	}
 	s := &api{APIOptions: o, admit: RequireBearer(o.Tokens)(func(echo.Context) error { return nil })}
 	s.bodies.left.Store(bodyBudget)
-	s.spooled.left.Store(apiStartsAtOnce * o.MaxStart)
+	s.spooled.left.Store(maxLargeStarts * o.MaxStart)
 	const verification = "/v1/verifications/:provider/:account/:reference"
 	e.GET("/v1/openapi.json", s.describe)
-	e.POST("/v1/verifications", s.edge(operation{name: "start", unsure: "may_have_started"}, s.start))
-	e.POST("/v1/watches", s.edge(operation{name: "watch"}, s.watch))
-	e.GET(verification, s.edge(operation{name: "state"}, s.state))
-	e.GET(verification+"/media/:ref", s.edge(operation{name: "media"}, s.media))
-	e.POST(verification+"/steps/:step", s.edge(operation{name: "step", unsure: "may_have_submitted"}, s.step))
-	e.POST(verification+"/complete", s.edge(operation{name: "complete", unsure: "may_have_submitted"}, s.complete))
-	e.POST(verification+"/review", s.edge(operation{name: "review", unsure: "may_have_submitted"}, s.review))
+	e.POST("/v1/verifications", s.handle(operation{name: "start", unsure: "may_have_started"}, s.start))
+	e.POST("/v1/watches", s.handle(operation{name: "watch"}, s.watch))
+	e.GET(verification, s.handle(operation{name: "state"}, s.state))
+	e.GET(verification+"/media/:ref", s.handle(operation{name: "media"}, s.media))
+	e.POST(verification+"/steps/:step", s.handle(operation{name: "step", unsure: "may_have_submitted"}, s.step))
+	e.POST(verification+"/complete", s.handle(operation{name: "complete", unsure: "may_have_submitted"}, s.complete))
+	e.POST(verification+"/review", s.handle(operation{name: "review", unsure: "may_have_submitted"}, s.review))
 }
 
 // api is the admin API.
@@ -129,18 +129,18 @@ type api struct {
 	spooled budget // in files
 }
 
-// operation is one thing that can be asked.
+// operation is one API operation.
 type operation struct {
 	name string
-	// unsure is the member of a problem which says that a failed request may have been worked on; ""
-	// where sending it again does no harm.
+	// unsure is the member of a problem which says that a failed request may have been processed; "" if it
+	// can be repeated safely.
 	unsure string
 }
 
-// call gathers what is known of one request, for its log line.
+// call collects the data of one request for its log line.
 type call struct {
 	operation
-	account        *kycbridge.Account // nil while none has been found
+	account        *kycbridge.Account // nil while none is known
 	verificationID string
 	bytes          int64 // of the request's body, or of the media sent
 	outcome        string
@@ -148,11 +148,11 @@ type call struct {
 	stack          []byte // of a panic
 }
 
-// work is one way to work on a request. It answers by itself unless it returns an error.
+// work handles a request. It writes the response itself unless it returns an error.
 type work func(echo.Context, *call) error
 
-// edge admits, works, answers an error and logs one line.
-func (s *api) edge(o operation, w work) echo.HandlerFunc {
+// handle authenticates, runs w, answers an error and logs one line.
+func (s *api) handle(o operation, w work) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		began := time.Now()
 		t := &call{operation: o}
@@ -166,7 +166,7 @@ func (s *api) edge(o operation, w work) echo.HandlerFunc {
 			t.status = c.Response().Status
 		case c.Response().Committed:
 			t.status, t.outcome = c.Response().Status, "broken"
-			hangUp(c.Response())
+			abortConnection(c.Response())
 		default:
 			t.outcome, t.status = t.refuse(c.Response(), err)
 		}
@@ -175,17 +175,17 @@ func (s *api) edge(o operation, w work) echo.HandlerFunc {
 	}
 }
 
-// recovered turns a panic of the work into an error.
+// recovered converts a panic of the work into an error.
 func (w work) recovered(c echo.Context, t *call) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			err, t.stack = t.uncertain(panicked(cause)), debug.Stack()
+			err, t.stack = t.markOutcomeUnknown(panicked(cause)), debug.Stack()
 		}
 	}()
 	return w(c, t)
 }
 
-// log writes the line of a request. It holds no part of the body, path, header or answer.
+// log writes the line of a request. It contains no part of the body, path, header or response.
 func (s *api) log(t *call, err error, took time.Duration) {
 	level := zapcore.InfoLevel
 	switch {
@@ -227,7 +227,7 @@ func (s *api) describe(c echo.Context) error {
 	return nil
 }
 
-// find looks an account up by the names that a caller gave.
+// find looks an account up by the names in a request.
 func (s *api) find(t *call, provider, account string) (*kycbridge.Account, error) {
 	a, err := s.Accounts.Find(provider, account)
 	if err != nil {
@@ -237,7 +237,7 @@ func (s *api) find(t *call, provider, account string) (*kycbridge.Account, error
 	return a, nil
 }
 
-// verification finds the account and the reference that a path names.
+// verification finds the account and the reference in a path.
 func (s *api) verification(c echo.Context, t *call) (*kycbridge.Account, string, error) {
 	a, err := s.find(t, param(c, "provider"), param(c, "account"))
 	if err != nil {
@@ -251,8 +251,8 @@ func (s *api) verification(c echo.Context, t *call) (*kycbridge.Account, string,
 	return a, reference, nil
 }
 
-// param is a part of the path as the caller meant it. Echo leaves the escapes in where the path has
-// some that are not usual, such as that of a slash, and has none left elsewhere.
+// param is a decoded path parameter. Echo leaves escapes in a path with unusual ones, such as that of a
+// slash, and decodes all others.
 func param(c echo.Context, name string) string {
 	value := c.Param(name)
 	if c.Request().URL.RawPath == "" {
@@ -264,7 +264,7 @@ func param(c echo.Context, name string) string {
 	return value
 }
 
-// unsupported says why an account lacks an ability: it lacks them all, or its provider does.
+// unsupported states why an account lacks an ability: it has no API, or its provider does not offer it.
 func unsupported(a *kycbridge.Account) error {
 	api := a.API
 	if api.Fetch == nil && api.Start == nil && api.Step == nil && api.Complete == nil && api.Review == nil && api.Media == nil {
@@ -273,35 +273,34 @@ func unsupported(a *kycbridge.Account) error {
 	return kycbridge.ErrUnsupported
 }
 
-// patient lets a request take longer than the server allows the short ones. A server that cannot
-// tell keeps to its own times.
-func patient(c echo.Context, receive, answer time.Duration) {
+// extendDeadlines gives a request more time than the server's defaults. A server without deadlines keeps
+// its own limits.
+func extendDeadlines(c echo.Context, receive, answer time.Duration) {
 	now, control := time.Now(), http.NewResponseController(c.Response())
 	_ = control.SetReadDeadline(now.Add(receive))
 	_ = control.SetWriteDeadline(now.Add(answer))
 }
 
-// lasting is a context for what must come to its end even if the caller hangs up: a verification
-// that was made has to be put down somewhere.
-func (s *api) lasting(c echo.Context) (context.Context, context.CancelFunc) {
-	return s.lastingFor(c, s.Timeout)
+// detached is a context for work that must finish even if the caller disconnects: a verification that was
+// created has to be stored.
+func (s *api) detached(c echo.Context) (context.Context, context.CancelFunc) {
+	return s.detachedFor(c, s.Timeout)
 }
 
-// lastingFor is lasting with another time for the provider.
-func (s *api) lastingFor(c echo.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	patient(c, apiReceive, timeout+apiSend)
+// detachedFor is detached with another limit for the provider.
+func (s *api) detachedFor(c echo.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	extendDeadlines(c, apiReceive, timeout+apiSend)
 	return context.WithTimeout(context.WithoutCancel(c.Request().Context()), timeout)
 }
 
-// hangUp ends the connection under an answer that cannot be completed, so that nobody takes its
-// beginning for the whole.
-func hangUp(w http.ResponseWriter) {
+// abortConnection closes the connection of an incomplete response, so that it is not taken for complete.
+func abortConnection(w http.ResponseWriter) {
 	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 		conn.Close()
 	}
 }
 
-// sendJSON answers with a value. Links keep their & as it is.
+// sendJSON responds with a value. The & in links is not escaped.
 func sendJSON(c echo.Context, status int, value any) error {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)

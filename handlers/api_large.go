@@ -16,38 +16,40 @@ import (
 	"kycbridge/internal/spool"
 )
 
-// DefaultMaxStart is how many bytes the body of a start may have: forms hold documents and a video.
+// DefaultMaxStart is the default limit of the body of a start, in bytes: forms contain documents and a
+// video.
 const DefaultMaxStart = 64 << 20
 
 const (
-	// apiStartRest bounds what a start holds besides its documents and videos.
+	// apiStartRest limits a start without its documents and videos.
 	apiStartRest = 4 << 20
-	// apiStartsAtOnce is how many starts of the largest size may lie in files at once.
-	apiStartsAtOnce = 4
-	// apiUpload is how fast the body of a start arrives at least, and goes on to the provider, in bytes a second.
+	// maxLargeStarts is how many starts of the largest size may be stored in files at once.
+	maxLargeStarts = 4
+	// apiUpload is the minimum rate of the body of a start, both received and sent to the provider, in
+	// bytes per second.
 	apiUpload = 256 << 10
 )
 
-// uploading is how long a body may take beyond the time of a request without one.
+// uploading is the additional time limit of a request with a body.
 func uploading(size int64) time.Duration { return time.Duration(size/apiUpload) * time.Second }
 
-// large is the body of a start, whose documents and videos are put aside.
-type large struct {
+// startBody is the body of a start with its documents and videos in files.
+type startBody struct {
 	*spool.Text
 	doc    map[string]any
 	memory share
 	disk   share
 }
 
-// close forgets what was put aside.
-func (l *large) close() {
+// close removes the files.
+func (l *startBody) close() {
 	_ = l.Close() // nothing is lost with it
 	l.memory.release()
 	l.disk.release()
 }
 
-// size is how many bytes were put aside.
-func (l *large) size() (n int64) {
+// size is the number of bytes in files.
+func (l *startBody) size() (n int64) {
 	for _, f := range l.Files {
 		n += f.Size
 	}
@@ -55,7 +57,7 @@ func (l *large) size() (n int64) {
 }
 
 // readStart reads the body of a start. Its strings of more than 64 KiB must be base64.
-func (s *api) readStart(c echo.Context, t *call) (*large, error) {
+func (s *api) readStart(c echo.Context, t *call) (*startBody, error) {
 	r := c.Request()
 	if !isJSON(r.Header) {
 		return nil, errMediaType
@@ -63,8 +65,8 @@ func (s *api) readStart(c echo.Context, t *call) (*large, error) {
 	if r.ContentLength > s.MaxStart {
 		return nil, errTooLarge
 	}
-	patient(c, apiReceive+uploading(s.MaxStart), apiReceive+s.Timeout+apiSend+2*uploading(s.MaxStart))
-	l := &large{memory: share{of: &s.bodies}, disk: share{of: &s.spooled}}
+	extendDeadlines(c, apiReceive+uploading(s.MaxStart), apiReceive+s.Timeout+apiSend+2*uploading(s.MaxStart))
+	l := &startBody{memory: share{of: &s.bodies}, disk: share{of: &s.spooled}}
 	counted := &counter{Reader: http.MaxBytesReader(c.Response().Writer, r.Body, s.MaxStart)}
 	text, err := spool.Read(counted, spool.Limits{
 		Rest: int(min(apiStartRest, s.MaxStart)), Dir: s.SpoolDir, Memory: l.memory.take, Disk: l.disk.take,
@@ -82,12 +84,12 @@ func (s *api) readStart(c echo.Context, t *call) (*large, error) {
 	return l, nil
 }
 
-// startDocument decodes and checks what is left of a body.
+// startDocument decodes and checks the body without its files.
 func (s *api) startDocument(text *spool.Text) (map[string]any, error) {
 	doc, err := s.document("StartRequest", text.JSON)
 	var fault *requestFault
 	if errors.As(err, &fault) && len(text.Files)+len(text.Others) > 0 {
-		for i, f := range fault.errors { // a place in what is left is none in the body
+		for i, f := range fault.errors { // an offset in the rest is not one in the body
 			fault.errors[i].Message, _, _ = strings.Cut(f.Message, " at byte ")
 		}
 	}
@@ -98,7 +100,7 @@ func (s *api) startDocument(text *spool.Text) (map[string]any, error) {
 	return doc, faulty(errInvalidRequest, markedPlaces("", doc, text.Others, onlyBase64))
 }
 
-// notSpooled is what a failure to read a body means for its sender.
+// notSpooled is the error for the sender after a failure to read a body.
 func notSpooled(err error) error {
 	tooLarge := (*http.MaxBytesError)(nil)
 	switch {
@@ -112,7 +114,7 @@ func notSpooled(err error) error {
 	return fmt.Errorf("read body: %w", errInterrupted)
 }
 
-// markedPlaces tells of each place at which one of the marks stands.
+// markedPlaces returns a fault for each pointer with one of the marks.
 func markedPlaces(place string, node any, marks []string, message string) (found []kycbridge.FieldError) {
 	if len(marks) == 0 {
 		return nil
@@ -134,8 +136,8 @@ func markedPlaces(place string, node any, marks []string, message string) (found
 	return found
 }
 
-// refusesFiles tells of each file in the request of a provider that takes none.
-func (l *large) refusesFiles() []kycbridge.FieldError {
+// refusesFiles returns a fault for each file in a request to a provider without files.
+func (l *startBody) refusesFiles() []kycbridge.FieldError {
 	marks := make([]string, len(l.Files))
 	for i, f := range l.Files {
 		marks[i] = f.Mark

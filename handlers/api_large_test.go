@@ -12,15 +12,15 @@ import (
 	"kycbridge"
 )
 
-// wide is a start of the account that takes files, with so many bytes of base64.
-func wide(size int) string {
+// largeStart is a start of the account with file support, with size bytes of base64.
+func largeStart(size int) string {
 	return `{"provider":"ondato","account":"wide","external_reference":"case-1","options":{"forms":[{"video":"` + strings.Repeat("QUJD", size/4) + `"}]}}`
 }
 
-// newWideBench is the API with an account that takes files.
-func newWideBench(t *testing.T, edit func(*APIOptions)) (*bench, string) {
+// newLargeFixture is the API with an account that supports files.
+func newLargeFixture(t *testing.T, edit func(*APIOptions)) (*apiFixture, string) {
 	dir := t.TempDir()
-	return newBench(t, func(o *APIOptions) {
+	return newAPIFixture(t, func(o *APIOptions) {
 		o.SpoolDir = dir
 		account := *o.Accounts[kycbridge.AccountKey{Provider: "ondato", Account: "acme"}]
 		account.Name, account.API.Files = "wide", true
@@ -31,9 +31,10 @@ func newWideBench(t *testing.T, edit func(*APIOptions)) (*bench, string) {
 	}), dir
 }
 
-// TestLargeStarts: documents and videos are handed on without being held, whole, and are gone afterwards.
+// TestLargeStarts: documents and videos are forwarded completely, without being held in memory, and are
+// removed afterwards.
 func TestLargeStarts(t *testing.T) {
-	b, dir := newWideBench(t, nil)
+	b, dir := newLargeFixture(t, nil)
 	var got []string
 	b.onStart = func(r kycbridge.StartRequest) {
 		for _, f := range r.Files {
@@ -46,7 +47,7 @@ func TestLargeStarts(t *testing.T) {
 	}
 	for _, size := range []int{4, 60 << 10, 80 << 10, 900 << 10, 20 << 20} {
 		got = nil
-		if answer := b.ask(t, "POST", startPath, startPath, wide(size), nil); answer.status != http.StatusCreated {
+		if answer := b.ask(t, "POST", startPath, startPath, largeStart(size), nil); answer.status != http.StatusCreated {
 			t.Fatalf("%d: %d %s", size, answer.status, answer.body)
 		}
 		switch want := strings.Repeat("QUJD", size/4); {
@@ -57,11 +58,11 @@ func TestLargeStarts(t *testing.T) {
 		}
 	}
 	first := b.print
-	b.ask(t, "POST", startPath, startPath, wide(20<<20), nil)
+	b.ask(t, "POST", startPath, startPath, largeStart(20<<20), nil)
 	if b.print != first {
 		t.Error("the same body again has another fingerprint")
 	}
-	b.ask(t, "POST", startPath, startPath, strings.Replace(wide(20<<20), "QUJD", "QUJE", 1), nil)
+	b.ask(t, "POST", startPath, startPath, strings.Replace(largeStart(20<<20), "QUJD", "QUJE", 1), nil)
 	if b.print == first {
 		t.Error("another video has the same fingerprint")
 	}
@@ -75,20 +76,20 @@ func TestLargeStarts(t *testing.T) {
 	}
 }
 
-// TestLargeStartsRefused: what is too large, or is no document, is told before anything is started; other
-// requests keep the limit that they had.
+// TestLargeStartsRefused: too large or invalid bodies are refused before anything is started; other
+// requests keep their limit.
 func TestLargeStartsRefused(t *testing.T) {
-	b, _ := newWideBench(t, func(o *APIOptions) { o.MaxStart = 8 << 20 })
-	b.wantProblem(t, b.ask(t, "POST", startPath, startPath, wide(8<<20), nil), 413, "too_large")
+	b, _ := newLargeFixture(t, func(o *APIOptions) { o.MaxStart = 8 << 20 })
+	b.wantProblem(t, b.ask(t, "POST", startPath, startPath, largeStart(8<<20), nil), 413, "too_large")
 	b.wantProblem(t, b.ask(t, "POST", startPath, startPath, `{"options":{"a":[`+strings.Repeat(`"x",`, 2<<20)+`1]}}`, nil), 413, "too_large")
 	b.wantProblem(t, b.ask(t, "POST", watchPath, watchPath, `{"reference":"`+strings.Repeat("r", 1<<20)+`"}`, nil), 413, "too_large")
 	b.wantProblem(t, b.ask(t, "POST", reviewPath, "/v1/verifications/ondato/acme/b1/review", `{"comment":"`+strings.Repeat("r", 1<<20)+`"}`, nil), 413, "too_large")
-	words := strings.Replace(wide(80<<10), "QUJD", "seed words ", 1)
+	words := strings.Replace(largeStart(80<<10), "QUJD", "seed words ", 1)
 	for body, fault := range map[string]string{
 		words: `"path":"/options/forms/0/video","message":"must be base64 without line breaks: no other text is so long"`,
-		strings.Replace(wide(80<<10), `"wide"`, `"acme"`, 1):                                                              `"path":"/options/forms/0/video","message":"must have at most 65536 characters"`,
-		strings.Replace(wide(80<<10), `"case-1"`, `"`+strings.Repeat("QUJD", 20<<10)+`"`, 1):                              `"path":"/external_reference","message":"must have at most 128 characters"`,
-		strings.Replace(wide(80<<10), `"case-1"`, `"case-1","person":{"name":"`+strings.Repeat("Testa ", 20<<10)+`"}`, 1): `"path":"/person/name","message":"must have at most 256 characters"`,
+		strings.Replace(largeStart(80<<10), `"wide"`, `"acme"`, 1):                                                              `"path":"/options/forms/0/video","message":"must have at most 65536 characters"`,
+		strings.Replace(largeStart(80<<10), `"case-1"`, `"`+strings.Repeat("QUJD", 20<<10)+`"`, 1):                              `"path":"/external_reference","message":"must have at most 128 characters"`,
+		strings.Replace(largeStart(80<<10), `"case-1"`, `"case-1","person":{"name":"`+strings.Repeat("Testa ", 20<<10)+`"}`, 1): `"path":"/person/name","message":"must have at most 256 characters"`,
 	} {
 		got := b.ask(t, "POST", startPath, startPath, body, nil)
 		b.wantProblem(t, got, 422, "invalid_request")
@@ -96,7 +97,7 @@ func TestLargeStartsRefused(t *testing.T) {
 			t.Errorf("%s", got.body)
 		}
 	}
-	got := b.ask(t, "POST", startPath, startPath, strings.TrimSuffix(wide(80<<10), "}"), nil)
+	got := b.ask(t, "POST", startPath, startPath, strings.TrimSuffix(largeStart(80<<10), "}"), nil)
 	if b.wantProblem(t, got, 400, "malformed_request"); strings.Contains(got.body, "at byte") {
 		t.Errorf("a place that is none of the body: %s", got.body)
 	}
@@ -105,52 +106,52 @@ func TestLargeStartsRefused(t *testing.T) {
 	}
 }
 
-// TestLargeStartsWithoutRoom: a start for which there is no room now is to be sent again; one small enough
-// for memory needs no folder.
+// TestLargeStartsWithoutRoom: a start without enough disk space is to be repeated; one that fits into
+// memory needs no folder.
 func TestLargeStartsWithoutRoom(t *testing.T) {
-	b, _ := newWideBench(t, func(o *APIOptions) { o.SpoolDir = "/dev/null/nowhere" })
-	if got := b.ask(t, "POST", startPath, startPath, wide(900<<10), nil); got.status != http.StatusCreated {
+	b, _ := newLargeFixture(t, func(o *APIOptions) { o.SpoolDir = "/dev/null/nowhere" })
+	if got := b.ask(t, "POST", startPath, startPath, largeStart(900<<10), nil); got.status != http.StatusCreated {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	got := b.ask(t, "POST", startPath, startPath, wide(3<<20), nil)
+	got := b.ask(t, "POST", startPath, startPath, largeStart(3<<20), nil)
 	if m := b.wantProblem(t, got, 503, "fault"); m["may_have_started"] != nil || strings.Contains(got.body, "nowhere") {
 		t.Errorf("%s", got.body)
 	}
 }
 
-// gate is a Starter that lets nobody through before it is opened.
-type gate struct{ in, open chan struct{} }
+// blockingStarter is a Starter that blocks until it is opened.
+type blockingStarter struct{ in, open chan struct{} }
 
-func (g gate) Start(context.Context, *kycbridge.Account, kycbridge.StartRequest, string, string) (kycbridge.StartReceipt, error) {
+func (g blockingStarter) Start(context.Context, *kycbridge.Account, kycbridge.StartRequest, string, string) (kycbridge.StartReceipt, error) {
 	g.in <- struct{}{}
 	<-g.open
 	return kycbridge.StartReceipt{Reference: "b1"}, nil
 }
 
-// TestLargeStartsAtOnce: beyond a number of the largest starts there is no room, and what was taken is
-// given back, by starts that fail too.
+// TestLargeStartsAtOnce: the number of the largest starts is limited, and their space is released, also by
+// failed starts.
 func TestLargeStartsAtOnce(t *testing.T) {
-	g := gate{make(chan struct{}, 100), make(chan struct{})}
-	b, _ := newWideBench(t, func(o *APIOptions) { o.MaxStart, o.Starter = 2<<20, g })
-	largest := wide(2<<20 - 1000)
+	g := blockingStarter{make(chan struct{}, 100), make(chan struct{})}
+	b, _ := newLargeFixture(t, func(o *APIOptions) { o.MaxStart, o.Starter = 2<<20, g })
+	largest := largeStart(2<<20 - 1000)
 	ask := func(body string) reply {
 		return do(t, "POST", b.url+startPath, strings.NewReader(body), func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+apiToken) })
 	}
 	var all sync.WaitGroup
-	for range apiStartsAtOnce {
+	for range maxLargeStarts {
 		all.Go(func() {
 			if got := ask(largest); got.status != http.StatusCreated {
 				t.Errorf("%d %s", got.status, got.body)
 			}
 		})
 	}
-	for range apiStartsAtOnce {
+	for range maxLargeStarts {
 		<-g.in
 	}
 	b.wantProblem(t, b.ask(t, "POST", startPath, startPath, largest, nil), 503, "busy")
 	close(g.open)
 	all.Wait()
-	for range 3 * apiStartsAtOnce {
+	for range 3 * maxLargeStarts {
 		b.wantProblem(t, b.ask(t, "POST", startPath, startPath, strings.TrimSuffix(largest, "}"), nil), 400, "malformed_request")
 		if got := b.ask(t, "POST", startPath, startPath, largest, nil); got.status != http.StatusCreated {
 			t.Fatalf("%d %s", got.status, got.body)

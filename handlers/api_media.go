@@ -14,8 +14,8 @@ import (
 	"kycbridge"
 )
 
-// media is GET …/media/{ref}. What a provider sends is nothing that a browser should open beside an
-// admin token, so it is always an attachment and never of a type that runs.
+// media is GET …/media/{ref}. A browser must not display a provider's file on the origin of an admin
+// token, so it is always an attachment and never of an active type.
 func (s *api) media(c echo.Context, t *call) error {
 	a, reference, err := s.verification(c, t)
 	if err != nil {
@@ -24,7 +24,7 @@ func (s *api) media(c echo.Context, t *call) error {
 	if a.API.Media == nil {
 		return unsupported(a)
 	}
-	patient(c, apiMediaTime, apiMediaTime)
+	extendDeadlines(c, apiMediaTime, apiMediaTime)
 	answer, err := s.Media.Media(c.Request().Context(), a, kycbridge.MediaRef{Reference: reference, Ref: param(c, "ref")})
 	if errors.Is(err, kycbridge.ErrNotFound) {
 		return errNoMedia
@@ -50,8 +50,7 @@ func (s *api) media(c echo.Context, t *call) error {
 	return err
 }
 
-// stream copies a file of at most limit bytes, and returns an error for one that is longer or
-// shorter than it should be.
+// stream copies a file of at most limit bytes, and returns an error if its length is wrong.
 func stream(w io.Writer, answer kycbridge.MediaAnswer, limit int64) (int64, error) {
 	n, err := io.Copy(w, io.LimitReader(answer.Body, limit))
 	switch {
@@ -67,7 +66,7 @@ func stream(w io.Writer, answer kycbridge.MediaAnswer, limit int64) (int64, erro
 	return n, nil
 }
 
-// mediaType is the provider's type where it is one of those that are expected.
+// mediaType is the provider's type if it is one of the expected ones.
 func mediaType(said string) string {
 	known, _, err := mime.ParseMediaType(said)
 	if err == nil {

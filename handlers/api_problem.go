@@ -10,7 +10,7 @@ import (
 	"kycbridge"
 )
 
-// requestFault is a request that cannot be read or does not fit, with the places.
+// requestFault is an unreadable or invalid request, with the pointers.
 type requestFault struct {
 	kind   error
 	errors []kycbridge.FieldError
@@ -20,7 +20,7 @@ func (f *requestFault) Error() string { return f.kind.Error() }
 
 func (f *requestFault) Unwrap() error { return f.kind }
 
-// faulty returns the fault of a request, or nil where there are no errors.
+// faulty returns the fault of a request, or nil if there are no errors.
 func faulty(kind error, errs []kycbridge.FieldError) error {
 	if len(errs) == 0 {
 		return nil
@@ -28,7 +28,7 @@ func faulty(kind error, errs []kycbridge.FieldError) error {
 	return &requestFault{kind, errs}
 }
 
-// problemMembers is what a problem of the admin API says beyond the table.
+// problemMembers are the members of an admin API problem beyond the table.
 type problemMembers struct {
 	Errors           []kycbridge.FieldError `json:"errors,omitempty"`
 	ProviderMessage  string                 `json:"provider_message,omitempty"`
@@ -42,7 +42,7 @@ type problemMembers struct {
 	ExpiresAt        string                 `json:"expires_at,omitempty"`
 }
 
-// encoded is the members as problem.write takes them: behind a comma each, without the braces.
+// encoded is the members in the format of problem.write: each after a comma, without the braces.
 func (m problemMembers) encoded() []byte {
 	b, err := json.Marshal(m)
 	if err != nil || len(b) == len(`{}`) {
@@ -73,24 +73,24 @@ func (t *call) refuse(w http.ResponseWriter, err error) (outcome string, status 
 		}
 		if failed.Sent && p.detailSent != "" && t.unsure != "" {
 			p.detail, p.retryAfter = p.detailSent, 0
-			t.doubt(&m)
+			t.markUncertain(&m)
 		}
 	case errors.Is(err, errOutcome):
-		t.doubt(&m)
+		t.markUncertain(&m)
 	}
 	p.write(w, m.encoded())
 	return p.name, p.status
 }
 
-// doubt notes that what was asked may have been done.
-func (t *call) doubt(m *problemMembers) {
+// markUncertain records that the request may have been executed.
+func (t *call) markUncertain(m *problemMembers) {
 	m.MayHaveStarted = t.unsure == "may_have_started"
 	m.MayHaveSubmitted = t.unsure == "may_have_submitted"
 }
 
-// uncertain marks an error after which nobody knows whether the provider has worked on a request
-// that must not be repeated blindly. Those that say so themselves stay as they are.
-func (t *call) uncertain(err error) error {
+// markOutcomeUnknown marks an error after which it is unknown whether the provider has processed a request
+// that must not be repeated blindly. Errors that state it themselves stay unchanged.
+func (t *call) markOutcomeUnknown(err error) error {
 	var unwatched *kycbridge.UnwatchedError
 	var failed *kycbridge.ProviderError
 	if err == nil || t.unsure == "" || errors.As(err, &unwatched) || errors.As(err, &failed) {

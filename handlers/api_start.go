@@ -14,8 +14,8 @@ import (
 	"kycbridge"
 )
 
-// furthestZone is how far ahead of UTC a caller's today may be.
-const furthestZone = 14 * time.Hour
+// maxZoneAhead is the largest offset of a caller's date ahead of UTC.
+const maxZoneAhead = 14 * time.Hour
 
 // start is POST /v1/verifications.
 func (s *api) start(c echo.Context, t *call) error {
@@ -36,7 +36,7 @@ func (s *api) start(c echo.Context, t *call) error {
 	if a.API.Start == nil {
 		return unsupported(a)
 	}
-	if err := s.fits(a, body); err != nil {
+	if err := s.checkStart(a, body); err != nil {
 		return err
 	}
 	request, fingerprint, err := startRequest(doc)
@@ -44,14 +44,14 @@ func (s *api) start(c echo.Context, t *call) error {
 		return err
 	}
 	request.Files = body.Files
-	if err := s.born(request.Person.Birthdate); err != nil {
+	if err := s.checkBirthdate(request.Person.Birthdate); err != nil {
 		return err
 	}
-	ctx, cancel := s.lastingFor(c, s.Timeout+uploading(body.size()))
+	ctx, cancel := s.detachedFor(c, s.Timeout+uploading(body.size()))
 	defer cancel()
 	receipt, err := s.Starter.Start(ctx, a, request, key, fingerprint)
 	if err != nil {
-		return t.uncertain(err)
+		return t.markOutcomeUnknown(err)
 	}
 	t.verificationID, t.outcome = receipt.VerificationID, "started"
 	h := c.Response().Header()
@@ -63,8 +63,8 @@ func (s *api) start(c echo.Context, t *call) error {
 	return sendJSON(c, http.StatusCreated, receipt)
 }
 
-// fits checks a body against what the provider of a takes.
-func (s *api) fits(a *kycbridge.Account, body *large) error {
+// checkStart checks a body against the requirements of a's provider.
+func (s *api) checkStart(a *kycbridge.Account, body *startBody) error {
 	if s.ValidateStart != nil {
 		if err := faulty(errInvalidRequest, s.ValidateStart(a, startPart(body.doc))); err != nil {
 			return err
@@ -76,10 +76,10 @@ func (s *api) fits(a *kycbridge.Account, body *large) error {
 	return faulty(errInvalidRequest, body.refusesFiles())
 }
 
-// born refuses a birth date that lies ahead of today.
-func (s *api) born(date string) error {
-	born, err := time.Parse(time.DateOnly, date)
-	if err != nil || !born.After(s.Now().Add(furthestZone)) {
+// checkBirthdate refuses a birth date in the future.
+func (s *api) checkBirthdate(date string) error {
+	checkBirthdate, err := time.Parse(time.DateOnly, date)
+	if err != nil || !checkBirthdate.After(s.Now().Add(maxZoneAhead)) {
 		return nil
 	}
 	return faulty(errInvalidRequest, []kycbridge.FieldError{{Path: "/person/birthdate", Message: "must not lie ahead of today"}})
@@ -103,7 +103,7 @@ func idempotencyKey(h http.Header) (string, error) {
 	return key, nil
 }
 
-// startPart is what the provider's own start schema describes.
+// startPart is the part of a request that the provider's own start schema describes.
 func startPart(doc map[string]any) map[string]any {
 	part := map[string]any{}
 	for _, member := range []string{"external_reference", "person", "options"} {
@@ -114,8 +114,8 @@ func startPart(doc map[string]any) map[string]any {
 	return part
 }
 
-// startRequest makes the request of a valid body, and the fingerprint of the body: the digest of its
-// members in order, so that spaces and order do not count.
+// startRequest converts a valid body into a request, and its fingerprint: the digest of its sorted
+// members, independent of spaces and order.
 func startRequest(doc map[string]any) (kycbridge.StartRequest, string, error) {
 	canonical, err := json.Marshal(doc)
 	if err != nil {
@@ -140,7 +140,7 @@ func startRequest(doc map[string]any) (kycbridge.StartRequest, string, error) {
 	if err != nil {
 		return kycbridge.StartRequest{}, "", fmt.Errorf("a valid request does not fit: %w", errFault)
 	}
-	seconds, _ := common.Validity.Float64() // an integer, says the schema, if perhaps written as 6e2
+	seconds, _ := common.Validity.Float64() // an integer by the schema, possibly written as 6e2
 	sum := sha256.Sum256(canonical)
 	return kycbridge.StartRequest{
 		ExternalReference: body.ExternalReference,

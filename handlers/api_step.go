@@ -17,7 +17,7 @@ import (
 	"kycbridge"
 )
 
-// maxParts is how many parts of a form are looked at; it has four at most.
+// maxParts limits the parts of a form; a valid one has four at most.
 const maxParts = 8
 
 // step is POST …/steps/{step}.
@@ -29,7 +29,7 @@ func (s *api) step(c echo.Context, t *call) error {
 	if a.API.Step == nil {
 		return unsupported(a)
 	}
-	patient(c, apiReceive, apiReceive+s.Timeout+apiSend)
+	extendDeadlines(c, apiReceive, apiReceive+s.Timeout+apiSend)
 	memory := share{of: &s.bodies}
 	defer memory.release()
 	step, err := s.readStep(c, t, &memory)
@@ -99,7 +99,7 @@ func (s *api) formStep(body []byte, boundary string) (kycbridge.Step, error) {
 	return step, nil
 }
 
-// formParts reads the parts of a form: the files apart, with an empty text for each in the document
+// formParts reads the parts of a form: the files separately, with an empty text for each in the document
 // that the schema describes.
 func (s *api) formParts(form *multipart.Reader) (doc map[string]any, images map[string]kycbridge.StepImage, err error) {
 	doc, images = map[string]any{}, map[string]kycbridge.StepImage{}
@@ -128,7 +128,7 @@ func (s *api) formParts(form *multipart.Reader) (doc map[string]any, images map[
 		case "data", "additional_data":
 			data, faults := s.Decode(content)
 			if len(faults) > 0 {
-				return nil, nil, faulty(errInvalidRequest, below("/"+name, faults))
+				return nil, nil, faulty(errInvalidRequest, prefixFaults("/"+name, faults))
 			}
 			doc[name] = data
 		case "skip":
@@ -146,8 +146,8 @@ func badForm(message string) error {
 	return faulty(errBadRequest, []kycbridge.FieldError{{Message: message}})
 }
 
-// below moves faults to the place of the part that they are of.
-func below(place string, faults []kycbridge.FieldError) []kycbridge.FieldError {
+// prefixFaults converts the pointers of faults in a part of a form.
+func prefixFaults(place string, faults []kycbridge.FieldError) []kycbridge.FieldError {
 	moved := make([]kycbridge.FieldError, len(faults))
 	for i, f := range faults {
 		moved[i] = kycbridge.FieldError{Path: place + f.Path, Message: f.Message}
@@ -155,19 +155,19 @@ func below(place string, faults []kycbridge.FieldError) []kycbridge.FieldError {
 	return moved
 }
 
-// stepOf is the step of a valid document but for its images.
+// stepOf is the step of a valid document without its images.
 func stepOf(doc map[string]any) kycbridge.Step {
 	var step kycbridge.Step
 	step.Skip, _ = doc["skip"].(bool)
-	for _, name := range []string{"data", "additional_data"} { // the schema takes one of them
+	for _, name := range []string{"data", "additional_data"} { // the schema accepts one of them
 		if data, ok := doc[name]; ok {
-			step.Data, _ = json.Marshal(data) // a decoded tree always encodes
+			step.Data, _ = json.Marshal(data) // encoding a decoded tree never fails
 		}
 	}
 	return step
 }
 
-// imageType is the type that a file says it has, or looks like where it says nothing that helps.
+// imageType is the declared type of a file, or the detected one if that is not specific.
 func imageType(said string, content []byte) string {
 	known, _, err := mime.ParseMediaType(said)
 	if err != nil || known == "application/octet-stream" {
@@ -213,7 +213,7 @@ func (s *api) document(component string, body []byte) (map[string]any, error) {
 	return doc, nil
 }
 
-// text is a member that is a string, or "".
+// text is a string member, or "".
 func text(doc map[string]any, member string) string {
 	s, _ := doc[member].(string)
 	return s

@@ -11,7 +11,7 @@ import (
 	"kycbridge/event"
 )
 
-// complete is POST …/complete. It takes no body.
+// complete is POST …/complete. It has no body.
 func (s *api) complete(c echo.Context, t *call) error {
 	a, reference, err := s.verification(c, t)
 	if err != nil {
@@ -57,12 +57,12 @@ func reviewOf(doc map[string]any) kycbridge.Review {
 	return review
 }
 
-// sending is the call of the provider that hands something in.
+// sending is the provider call of a submission.
 type sending func(context.Context) (kycbridge.StepAnswer, error)
 
-// submit hands something in and answers with what the provider answered.
+// submit sends a submission and responds with the provider's answer.
 func (s *api) submit(c echo.Context, t *call, a *kycbridge.Account, reference string, send sending) error {
-	ctx, cancel := s.lasting(c)
+	ctx, cancel := s.detached(c)
 	defer cancel()
 	var answer kycbridge.StepAnswer
 	err := s.Submitter.Submit(ctx, a, reference, func(ctx context.Context) (err error) {
@@ -70,7 +70,7 @@ func (s *api) submit(c echo.Context, t *call, a *kycbridge.Account, reference st
 		return err
 	})
 	if err != nil {
-		return t.uncertain(err)
+		return t.markOutcomeUnknown(err)
 	}
 	t.outcome = "submitted"
 	receipt := map[string]any{"status": "submitted"}

@@ -29,11 +29,11 @@ import (
 
 const (
 	apiToken = "admin-token-1"
-	// crooked is a reference that holds what a path cannot.
-	crooked   = "a/b c%2F?#ü+"
-	statePath = "/v1/verifications/{provider}/{account}/{reference}"
-	mediaPath = statePath + "/media/{ref}"
-	stepPath  = statePath + "/steps/{step}"
+	// specialReference is a reference with characters that need escaping in a path.
+	specialReference = "a/b c%2F?#ü+"
+	statePath        = "/v1/verifications/{provider}/{account}/{reference}"
+	mediaPath        = statePath + "/media/{ref}"
+	stepPath         = statePath + "/steps/{step}"
 
 	completePath = statePath + "/complete"
 	reviewPath   = statePath + "/review"
@@ -43,7 +43,7 @@ const (
 	watchShort   = `{"provider":"ondato","account":"acme","reference":"b1"}`
 )
 
-// fakes stand behind the API. They note what they were asked and answer err if it is set.
+// fakes are the backends of the API. They record requests and answer err if it is set.
 type fakes struct {
 	err         error
 	panics      bool
@@ -59,8 +59,8 @@ type fakes struct {
 	stepAnswer  kycbridge.StepAnswer
 	completed   string
 	review      kycbridge.Review
-	submitted   string // the reference that something was handed in for
-	unwatched   error  // what follows on what was handed in
+	submitted   string // the reference of the last submission
+	unwatched   error  // the error of the watch after a submission
 }
 
 func (f *fakes) fail() error {
@@ -127,8 +127,8 @@ func stateOf(k kycbridge.Key) *event.Data {
 	}
 }
 
-// bench is the API with fakes behind it, and the document that its answers are held to.
-type bench struct {
+// apiFixture is the API with fake backends, and the document that its responses are checked against.
+type apiFixture struct {
 	*fakes
 	url      string
 	log      *sink
@@ -137,13 +137,13 @@ type bench struct {
 	seen     map[string]bool // "POST /v1/watches 202"
 }
 
-func newBench(t testing.TB, edit func(*APIOptions)) *bench {
+func newAPIFixture(t testing.TB, edit func(*APIOptions)) *apiFixture {
 	t.Helper()
 	set, err := schemas.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{fakes: &fakes{}, log: &sink{}, set: set, seen: map[string]bool{}}
+	b := &apiFixture{fakes: &fakes{}, log: &sink{}, set: set, seen: map[string]bool{}}
 	if err := json.Unmarshal(set.OpenAPI(), &b.document); err != nil {
 		t.Fatal(err)
 	}
@@ -187,8 +187,8 @@ func newBench(t testing.TB, edit func(*APIOptions)) *bench {
 	return b
 }
 
-// healthy makes every fake answer well again.
-func (b *bench) healthy() {
+// healthy resets the errors of all fakes.
+func (b *apiFixture) healthy() {
 	*b.fakes = fakes{
 		receipt:     kycbridge.StartReceipt{VerificationID: event.VerificationID("ondato", "acme", "b1"), Reference: "b1", URL: "https://idv.example.com/?a=1&b=2", ExpiresAt: "2026-03-02T10:00:00Z"},
 		mediaAnswer: kycbridge.MediaAnswer{ContentType: "image/png", Length: 4, Body: io.NopCloser(strings.NewReader("\x89PNG"))},
@@ -203,8 +203,8 @@ func fieldErrors(faults []schemas.Fault) []kycbridge.FieldError {
 	return errs
 }
 
-// ask sends one request with the token and holds the answer to the document.
-func (b *bench) ask(t testing.TB, method, template, path, body string, edit func(*http.Request)) reply {
+// ask sends one request with the token and checks the response against the document.
+func (b *apiFixture) ask(t testing.TB, method, template, path, body string, edit func(*http.Request)) reply {
 	t.Helper()
 	got := do(t, method, b.url+path, strings.NewReader(body), func(r *http.Request) {
 		r.Header.Set("Authorization", "Bearer "+apiToken)
@@ -216,8 +216,8 @@ func (b *bench) ask(t testing.TB, method, template, path, body string, edit func
 	return got
 }
 
-// conforms checks an answer against the schema that the document has for its path and status.
-func (b *bench) conforms(t testing.TB, method, template string, got reply) {
+// conforms checks a response against the schema in the document for its path and status.
+func (b *apiFixture) conforms(t testing.TB, method, template string, got reply) {
 	t.Helper()
 	b.seen[fmt.Sprint(method, " ", template, " ", got.status)] = true
 	response := b.at(b.at(b.document, "paths", template, strings.ToLower(method), "responses", strconv.Itoa(got.status)))
@@ -252,7 +252,7 @@ func (b *bench) conforms(t testing.TB, method, template string, got reply) {
 }
 
 // at follows members down a tree, and a $ref at its end.
-func (b *bench) at(tree any, members ...string) any {
+func (b *apiFixture) at(tree any, members ...string) any {
 	for _, m := range members {
 		object, _ := tree.(map[string]any)
 		tree = object[m]
@@ -265,8 +265,8 @@ func (b *bench) at(tree any, members ...string) any {
 	return tree
 }
 
-// lines waits for n lines of the log, which come after the answers, and wants no more.
-func (b *bench) lines(t testing.TB, n int) []string {
+// lines waits for n log lines, which follow the responses, and expects no more.
+func (b *apiFixture) lines(t testing.TB, n int) []string {
 	t.Helper()
 	deadline := time.Now().Add(2 * time.Second)
 	for strings.Count(b.log.String(), "\n") < n && time.Now().Before(deadline) {
@@ -289,7 +289,7 @@ func members(t testing.TB, got reply) map[string]any {
 	return m
 }
 
-func (b *bench) wantProblem(t *testing.T, got reply, status int, name string) map[string]any {
+func (b *apiFixture) wantProblem(t *testing.T, got reply, status int, name string) map[string]any {
 	t.Helper()
 	wantProblem(t, got, status, name)
 	if got.header.Get("Cache-Control") != "no-store" {
@@ -299,7 +299,7 @@ func (b *bench) wantProblem(t *testing.T, got reply, status int, name string) ma
 }
 
 func TestAPIStart(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	const long = `{"provider":"ondato","account":"acme","external_reference":"case-2",
 	 "person":{"given_name":"Testa","family_name":"Example","birthdate":"1990-01-02","address":{"country":"LT"}},
 	 "options":{"own":{"x":[1.50]},"flow_id":"f","success_url":"https://a.example/ok","failure_url":"https://a.example/no","language":"en-GB","validity_seconds":6e2}}`
@@ -322,19 +322,19 @@ func TestAPIStart(t *testing.T) {
 		t.Errorf("key %q, fingerprint %q", b.key, b.print)
 	}
 
-	b.receipt.Repeated, b.receipt.Reference = true, crooked
+	b.receipt.Repeated, b.receipt.Reference = true, specialReference
 	got = b.ask(t, "POST", startPath, startPath, startShort, nil)
 	if got.status != 201 || got.header.Get("Idempotency-Replayed") != "true" || b.key != "" || b.start.Options != nil {
 		t.Errorf("%d %v, request %+v", got.status, got.header, b.start)
 	}
-	if got := b.ask(t, "GET", statePath, got.header.Get("Location"), "", nil); got.status != 200 || b.stateKey.VerificationID != event.VerificationID("ondato", "acme", crooked) {
+	if got := b.ask(t, "GET", statePath, got.header.Get("Location"), "", nil); got.status != 200 || b.stateKey.VerificationID != event.VerificationID("ondato", "acme", specialReference) {
 		t.Errorf("Location does not lead back: %d %s", got.status, got.body)
 	}
 }
 
 // TestFingerprint: the order of members and spaces do not count, values do.
 func TestFingerprint(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	of := func(body string) string {
 		b.ask(t, "POST", startPath, startPath, body, nil)
 		return b.print
@@ -349,7 +349,7 @@ func TestFingerprint(t *testing.T) {
 }
 
 func TestAPIWatch(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	got := b.ask(t, "POST", watchPath, watchPath, `{"provider":"ondato","account":"acme","reference":"b1","external_reference":"case-1","deadline":"2026-03-05T11:00:00+02:00"}`, nil)
 	want := `{"status":"watching","verification_id":"` + event.VerificationID("ondato", "acme", "b1") + `"}`
 	if got.status != 202 || got.body != want {
@@ -369,13 +369,13 @@ func TestAPIWatch(t *testing.T) {
 	}
 }
 
-// TestAPIReferences: a reference may hold anything, if it is escaped, and is read as the provider's
-// callbacks would be.
+// TestAPIReferences: a reference may contain any characters, if they are escaped, and is read like those
+// in callbacks.
 func TestAPIReferences(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	for _, c := range []struct{ account, path, reference string }{
 		{"acme", "b1", "b1"},
-		{"acme", url.PathEscape(crooked), crooked},
+		{"acme", url.PathEscape(specialReference), specialReference},
 		{"acme", "a%20b", "a b"},
 		{"acme", "a%2520b", "a%20b"},
 		{"acme", "a%2Fb%2520c", "a/b%20c"},
@@ -395,7 +395,7 @@ func TestAPIReferences(t *testing.T) {
 }
 
 func TestAPIMedia(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	const path = "/v1/verifications/ondato/acme/b1/media/front.jpg"
 	for said, want := range map[string]string{
 		"image/png": "image/png", "video/mp4": "video/mp4", "application/pdf": "application/pdf", "application/zip": "application/zip",
@@ -412,7 +412,7 @@ func TestAPIMedia(t *testing.T) {
 	}
 }
 
-// failingReader gives some bytes and then fails.
+// failingReader returns some bytes and then fails.
 type failingReader struct{ left int }
 
 func (r *failingReader) Read(p []byte) (int, error) {
@@ -424,9 +424,9 @@ func (r *failingReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestAPIMediaBreaks: a file that ends early is never taken for whole.
+// TestAPIMediaBreaks: a truncated file is never taken for a complete one.
 func TestAPIMediaBreaks(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	for name, answer := range map[string]kycbridge.MediaAnswer{
 		"of unknown length": {Length: -1, Body: io.NopCloser(&failingReader{100_000})},
 		"of known length":   {Length: 200_000, Body: io.NopCloser(&failingReader{100_000})},
@@ -479,7 +479,7 @@ func form(t testing.TB, parts ...part) (body string, edit func(*http.Request)) {
 }
 
 func TestAPIStep(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	const path, png = "/v1/verifications/ondato/acme/a%2Fb/steps/0", "\x89PNG\r\n\x1a\n"
 	image := kycbridge.StepImage{ContentType: "image/png", Body: []byte(png)}
 	back := kycbridge.StepImage{ContentType: "image/jpeg", Body: []byte("back")}
@@ -514,9 +514,10 @@ func TestAPIStep(t *testing.T) {
 	}
 }
 
-// TestAPIReview: a decision reaches the provider as it was written, and what is none is told by its place.
+// TestAPIReview: a decision reaches the provider unchanged, and the error for an invalid one names its
+// pointer.
 func TestAPIReview(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	const path = "/v1/verifications/ondato/acme/a%2Fb/review"
 	for body, want := range map[string]kycbridge.Review{
 		`{"decision":"approved"}`:                         {Decision: event.OutcomeApproved},
@@ -550,11 +551,11 @@ func TestAPIReview(t *testing.T) {
 	}
 }
 
-// TestAPISubmitted: what was handed in and is not watched says so, and not to send it again.
+// TestAPISubmitted: the response to an unwatched submission says so, and not to repeat it.
 func TestAPISubmitted(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	b.unwatched = &kycbridge.UnwatchedError{Receipt: kycbridge.StartReceipt{VerificationID: b.receipt.VerificationID, Reference: "b1"}, Err: kycbridge.ErrUnavailable}
-	for _, o := range everyOperation("acme") {
+	for _, o := range sampleRequests("acme") {
 		if o.operation != "step" && o.operation != "complete" && o.operation != "review" {
 			continue
 		}
@@ -568,9 +569,9 @@ func TestAPISubmitted(t *testing.T) {
 	}
 }
 
-// TestAPIStepFaults: what is no step is told by its place, never by its value.
+// TestAPIStepFaults: the error for an invalid step names its pointer, never its value.
 func TestAPIStepFaults(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	asForm := func(parts ...part) [2]any { body, edit := form(t, parts...); return [2]any{body, edit} }
 	asJSON := func(body string) [2]any { return [2]any{body, (func(*http.Request))(nil)} }
 	many := make([]part, maxParts+1)
@@ -613,12 +614,12 @@ func TestAPIStepFaults(t *testing.T) {
 	}
 }
 
-// asked is one well-formed request of each operation.
-type asked struct{ operation, method, template, path, body string }
+// sampleRequest is one well-formed request of each operation.
+type sampleRequest struct{ operation, method, template, path, body string }
 
-func everyOperation(account string) []asked {
+func sampleRequests(account string) []sampleRequest {
 	at := "/v1/verifications/ondato/" + account + "/b1"
-	return []asked{
+	return []sampleRequest{
 		{"start", "POST", startPath, startPath, strings.Replace(startShort, "acme", account, 1)},
 		{"watch", "POST", watchPath, watchPath, strings.Replace(watchShort, "acme", account, 1)},
 		{"state", "GET", statePath, at, ""},
@@ -629,13 +630,13 @@ func everyOperation(account string) []asked {
 	}
 }
 
-// TestAPIRefusals: what every operation says of a request that it does not take.
+// TestAPIRefusals: the responses of every operation to invalid requests.
 func TestAPIRefusals(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	header := func(name, value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set(name, value) }
 	}
-	for _, o := range everyOperation("acme") {
+	for _, o := range sampleRequests("acme") {
 		t.Run(o.operation, func(t *testing.T) {
 			ask := func(body string, edit func(*http.Request)) reply {
 				return b.ask(t, o.method, o.template, o.path, body, edit)
@@ -661,10 +662,10 @@ func TestAPIRefusals(t *testing.T) {
 	}
 }
 
-// TestAPIWithoutTokens: nobody is admitted, and the document is there all the same.
+// TestAPIWithoutTokens: every request is refused, and the document is served all the same.
 func TestAPIWithoutTokens(t *testing.T) {
-	b := newBench(t, func(o *APIOptions) { o.Tokens = nil })
-	for _, o := range everyOperation("acme") {
+	b := newAPIFixture(t, func(o *APIOptions) { o.Tokens = nil })
+	for _, o := range sampleRequests("acme") {
 		b.wantProblem(t, b.ask(t, o.method, o.template, o.path, o.body, nil), 404, "not_found")
 	}
 	got := do(t, "GET", b.url+"/v1/openapi.json", nil, nil)
@@ -674,7 +675,7 @@ func TestAPIWithoutTokens(t *testing.T) {
 }
 
 func TestAPIStartFaults(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	with := func(member string) string { return strings.Replace(startShort, "}", ","+member+"}", 1) }
 	for body, want := range map[string]string{
 		`{}`:                                  `[{"path":"/account","message":"is required"},{"path":"/external_reference","message":"is required"},{"path":"/provider","message":"is required"}]`,
@@ -705,9 +706,9 @@ func TestAPIStartFaults(t *testing.T) {
 	}
 }
 
-// TestAPIAccounts: one that is not there, one without an api section, one whose provider lacks it.
+// TestAPIAccounts: a missing one, one without an api section, one whose provider lacks the ability.
 func TestAPIAccounts(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	for _, c := range []struct {
 		account, name string
 		status        int
@@ -717,7 +718,7 @@ func TestAPIAccounts(t *testing.T) {
 		{"mute", "unsupported", 422, "has no api section"},
 		{"fetching", "unsupported", 422, "does not offer this"},
 	} {
-		for _, o := range everyOperation(c.account) {
+		for _, o := range sampleRequests(c.account) {
 			if c.account == "mute" && o.operation == "state" || c.account == "fetching" && (o.operation == "state" || o.operation == "watch") {
 				continue // these need no call to the provider
 			}
@@ -730,9 +731,9 @@ func TestAPIAccounts(t *testing.T) {
 	b.wantProblem(t, b.ask(t, "GET", statePath, "/v1/verifications/ondato/acme/"+strings.Repeat("r", apiReference+1), "", nil), 404, "unknown_verification")
 }
 
-// TestAPIProviderErrors: every kind of failed call, for every operation that makes one.
+// TestAPIProviderErrors: every kind of failed call, for every operation with a call.
 func TestAPIProviderErrors(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	statuses := map[kycbridge.ProviderErrorKind]int{
 		kycbridge.ProviderCredentials: 502, kycbridge.ProviderForbidden: 502, kycbridge.ProviderInvalid: 422, kycbridge.ProviderNotFound: 404,
 		kycbridge.ProviderPending: 409, kycbridge.ProviderRateLimited: 503, kycbridge.ProviderUnavailable: 502, kycbridge.ProviderUnreachable: 502,
@@ -740,7 +741,7 @@ func TestAPIProviderErrors(t *testing.T) {
 	}
 	doubtful := []kycbridge.ProviderErrorKind{kycbridge.ProviderUnavailable, kycbridge.ProviderUnreachable, kycbridge.ProviderMalformed}
 	for kind, status := range statuses {
-		for _, o := range everyOperation("acme") {
+		for _, o := range sampleRequests("acme") {
 			if o.operation == "state" {
 				continue
 			}
@@ -782,9 +783,9 @@ func TestAPIProviderErrors(t *testing.T) {
 	}
 }
 
-// TestAPIFailures: what fails on our side, and what nobody knows the end of.
+// TestAPIFailures: internal failures, and failures with an unknown result.
 func TestAPIFailures(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	receipt := b.receipt
 	fault := errors.New("inside")
 	for _, c := range []struct {
@@ -810,7 +811,7 @@ func TestAPIFailures(t *testing.T) {
 		{"nothing known", "state", kycbridge.ErrNotFound, 404, "unknown_verification", false},
 		{"no such media", "media", kycbridge.ErrNotFound, 404, "unknown_media", false},
 	} {
-		for _, o := range everyOperation("acme") {
+		for _, o := range sampleRequests("acme") {
 			if !strings.Contains(c.only, o.operation) && c.only != "" {
 				continue
 			}
@@ -832,10 +833,10 @@ func TestAPIFailures(t *testing.T) {
 	}
 }
 
-// TestDescribed: the routes are those of the document, and the tests of this file reach every answer
-// that the document names.
-func TestDescribed(t *testing.T) {
-	b := newBench(t, nil)
+// TestRoutesMatchTheDocument: the routes are those of the document, and the tests of this file reach every
+// response in it.
+func TestRoutesMatchTheDocument(t *testing.T) {
+	b := newAPIFixture(t, nil)
 	var described []string
 	for path, item := range b.document["paths"].(map[string]any) {
 		for method := range item.(map[string]any) {
@@ -861,14 +862,14 @@ func TestDescribed(t *testing.T) {
 	}
 }
 
-// TestEveryAnswer drives every operation to every status that the document names for it.
+// TestEveryAnswer drives every operation to every status in the document.
 func TestEveryAnswer(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	failures := []error{nil, kycbridge.ErrUnavailable, kycbridge.ErrNotFound, kycbridge.ErrKeyPending, context.Canceled}
 	for _, kind := range []kycbridge.ProviderErrorKind{kycbridge.ProviderCredentials, kycbridge.ProviderPending, kycbridge.ProviderInvalid, kycbridge.ProviderNotFound} {
 		failures = append(failures, &kycbridge.ProviderError{Kind: kind, Call: "x"})
 	}
-	for _, o := range everyOperation("acme") {
+	for _, o := range sampleRequests("acme") {
 		for _, err := range failures {
 			b.healthy()
 			if b.err = err; o.operation == "state" && (errors.Is(err, kycbridge.ErrKeyPending) || errors.As(err, new(*kycbridge.ProviderError))) {
@@ -902,13 +903,13 @@ func TestEveryAnswer(t *testing.T) {
 	}
 }
 
-// TestAPILog: one line a request, with what an operator needs and nothing of the request.
+// TestAPILog: one line per request, with the fields for an operator and nothing of the request.
 func TestAPILog(t *testing.T) {
-	b := newBench(t, nil)
+	b := newAPIFixture(t, nil)
 	id := event.VerificationID("ondato", "acme", "seed-reference")
 	b.receipt.VerificationID, b.receipt.URL = id, "https://seed-url.example"
 	seeded := strings.NewReplacer("case-1", "seed-external", `"b1"`, `"seed-reference"`)
-	requests := everyOperation("acme")
+	requests := sampleRequests("acme")
 	for _, o := range requests {
 		b.ask(t, o.method, o.template, strings.Replace(o.path, "/b1", "/seed-reference", 1), seeded.Replace(o.body), func(r *http.Request) { r.Header.Set("Idempotency-Key", "seed-key") })
 	}
@@ -931,8 +932,8 @@ func TestAPILog(t *testing.T) {
 	}
 }
 
-// TestCallProblems: every row is complete and has a kind of its own; what must not be repeated by a
-// client on its own is no 503.
+// TestCallProblems: every row is complete and has a kind of its own; an error that clients must not repeat
+// automatically is no 503.
 func TestCallProblems(t *testing.T) {
 	seen := map[string]bool{}
 	for _, p := range callProblems {
@@ -946,7 +947,7 @@ func TestCallProblems(t *testing.T) {
 	}
 }
 
-// readJSON reads a request as the bridge does.
+// readJSON parses a request like the bridge.
 func readJSON(body []byte) (any, []kycbridge.FieldError) {
 	doc, faults := document.Decode(body)
 	return map[string]any(doc), faults

@@ -31,7 +31,7 @@ func (s *api) watch(c echo.Context, t *call) error {
 			return faulty(errInvalidRequest, []kycbridge.FieldError{{Path: "/deadline", Message: "must be a time ahead of now"}})
 		}
 	}
-	ctx, cancel := s.lasting(c)
+	ctx, cancel := s.detached(c)
 	defer cancel()
 	t.verificationID, err = s.Watcher.Watch(ctx, a, request)
 	if errors.Is(err, kycbridge.ErrNotFound) {

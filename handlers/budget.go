@@ -2,20 +2,20 @@ package handlers
 
 import "sync/atomic"
 
-// bodyBudget is how many bytes of bodies may be in memory at once. Senders need no credential to
-// have a body read, so their number alone must not decide how much memory they take.
+// bodyBudget limits the bytes of all bodies in memory. Bodies are read before authentication, so the
+// number of senders must not determine the memory use.
 const bodyBudget = 256 << 20
 
-// budget is what is left of it.
+// budget is the remaining part of it.
 type budget struct{ left atomic.Int64 }
 
-// share is what one request has taken.
+// share is the part of one request.
 type share struct {
 	of    *budget
 	taken int64
 }
 
-// take reserves n bytes more; false means that there are none left.
+// take reserves n bytes more; false means that the budget is exhausted.
 func (s *share) take(n int) bool {
 	if s.of.left.Add(-int64(n)) < 0 {
 		s.of.left.Add(int64(n))
@@ -25,5 +25,5 @@ func (s *share) take(n int) bool {
 	return true
 }
 
-// release gives everything back.
+// release returns all reserved bytes.
 func (s *share) release() { s.of.left.Add(s.taken) }

@@ -12,7 +12,7 @@ func TestBodiesShareABudget(t *testing.T) {
 	all.left.Store(200 << 10)
 	read := func(memory *share, size int) error {
 		r := httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", size)))
-		r.ContentLength = -1 // chunked: the size is not announced
+		r.ContentLength = -1 // chunked: the size is not declared
 		body, err := readBody(r, 1<<20, memory)
 		if err == nil && len(body) != size {
 			t.Errorf("read %d bytes of %d", len(body), size)

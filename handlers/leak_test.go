@@ -41,8 +41,8 @@ func (s *sink) logger() *zap.Logger {
 	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(s), zap.DebugLevel))
 }
 
-// TestNothingLeaks seeds secrets and a person's values into everything that a caller sends and
-// looks for them in every log line and every answer.
+// TestNothingLeaks seeds secrets and personal values into everything that a caller sends and searches for
+// them in every log line and every response.
 func TestNothingLeaks(t *testing.T) {
 	seeds := []string{"Seeded Person", "1985-03-17", "ABCDE1234F", "seed-header-secret", "seed-query-token", "seed-path", "seed-basic", "c2VlZC1iYXNpYzpwdw"}
 	const body = `{"id":"1","name":"Seeded Person","dateOfBirth":"1985-03-17","number":"ABCDE1234F"}`
@@ -104,7 +104,7 @@ func TestNothingLeaks(t *testing.T) {
 			send("POST", "/webhooks/"+provider+"/acme", strings.Repeat(body, 100), seeded)
 			send("POST", "/webhooks/"+provider+"/acme", body, func(r *http.Request) { seeded(r); r.Header.Set("Content-Type", "text/Seeded Person") })
 		}
-		failing++ // from here on the receiver takes the payloads
+		failing++ // from here on the receiver accepts the payloads
 	}
 	for _, seed := range seeds {
 		if strings.Contains(all.String(), seed) {
@@ -126,18 +126,18 @@ func TestNothingLeaks(t *testing.T) {
 	}
 }
 
-// harmlessEvent is the name of a message that is no name of a person.
+// harmlessEvent is the name of a message that is not a person's name.
 const harmlessEvent = "KycIdentification.Approved"
 
-// TestOneLineAPayload: what the line of a payload says.
-func TestOneLineAPayload(t *testing.T) {
+// TestPayloadLogLine: the content of the log line of a payload.
+func TestPayloadLogLine(t *testing.T) {
 	all := &sink{}
 	receipt := kycbridge.Receipt{Status: "accepted", PayloadID: "p", VerificationID: "v", Event: harmlessEvent, Placement: "basic"}
-	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: give(receipt, nil), Logger: all.logger()}))
+	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: answerWith(receipt, nil), Logger: all.logger()}))
 	post(t, base+acme, "{  }", nil)
 	deadline := time.Now().Add(2 * time.Second)
 	for all.String() == "" && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond) // the line is written after the answer
+		time.Sleep(time.Millisecond) // the line is written after the response
 	}
 	line := all.String()
 	if strings.Count(line, "\n") != 1 {

@@ -33,43 +33,42 @@ const (
 )
 
 const (
-	ndjson          = "application/x-ndjson"
-	payloadPatience = 2 * time.Minute // for a caller to take, or to send, the next piece
-	payloadRenew    = time.Second     // how often what was written is sent, and the patience renewed
+	ndjson         = "application/x-ndjson"
+	payloadTimeout = 2 * time.Minute // limit for the caller to receive, or to send, the next piece
+	payloadRenew   = time.Second     // how often output is flushed and the limit renewed
 )
 
 // PayloadRequest is one operation on stored payloads.
 type PayloadRequest struct {
 	Operation string
 	ID        string          // of the payload to show
-	Options   json.RawMessage // an object that fits the operation's component of the OpenAPI document
+	Options   json.RawMessage // an object that conforms to the operation's component of the OpenAPI document
 	Body      io.Reader       // of an import
 }
 
-// PayloadTool works on stored payloads.
+// PayloadTool handles operations on stored payloads.
 type PayloadTool interface {
-	// Payloads writes its answer to out: JSON objects, one a line where there may be several. What it
-	// returns before its first byte is answered as a problem, what it returns later breaks the
-	// answer off. It returns ErrNotFound if it does not know the payload or verification, and an
-	// error of InvalidRequest if the request cannot be meant.
+	// Payloads writes its answer to out: JSON objects, one per line if there may be several. An error
+	// before its first byte is answered as a problem, a later one aborts the response. It returns
+	// ErrNotFound if it does not know the payload or verification, and an error of InvalidRequest if the
+	// request is invalid.
 	Payloads(ctx context.Context, r PayloadRequest, out io.Writer) error
 }
 
-// InvalidRequest is the error of a request that does not fit: the place in it, and what is expected
-// there.
+// InvalidRequest is the error of an invalid request: the pointer, and the expectation there.
 func InvalidRequest(path, message string) error {
 	return faulty(errInvalidRequest, []kycbridge.FieldError{{Path: path, Message: message}})
 }
 
-// noPayload is answered where no payload has the id.
+// noPayload is the problem for an unknown payload id.
 var noPayload = problem{name: "unknown_payload", status: http.StatusNotFound, title: "No such payload",
 	detail: "No stored payload has this id. GET /v1/payloads lists them."}
 
 // selection are the query parameters that select payloads.
 var selection = []string{"provider", "account", "verification", "id", "via", "status", "reason", "event", "since", "until", "limit", "from"}
 
-// AddPayloads adds the stored-payload tool to an echo that NewAdmin made, behind a bearer token. Of
-// the options it takes Tokens, Decode, Validate, Logger and Now.
+// AddPayloads adds the stored-payload tool to an echo of NewAdmin, with a bearer token. It uses the
+// options Tokens, Decode, Validate, Logger and Now.
 func AddPayloads(e *echo.Echo, o APIOptions, tool PayloadTool) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
@@ -80,7 +79,7 @@ func AddPayloads(e *echo.Echo, o APIOptions, tool PayloadTool) {
 	s := &payloads{tool: tool, api: &api{APIOptions: o, admit: RequireBearer(o.Tokens)(func(echo.Context) error { return nil })}}
 	s.bodies.left.Store(bodyBudget)
 	add := func(method, path, name, mediaType string, read readPayloads) {
-		e.Add(method, path, s.edge(operation{name: name + "_payloads"}, func(c echo.Context, t *call) error {
+		e.Add(method, path, s.handle(operation{name: name + "_payloads"}, func(c echo.Context, t *call) error {
 			return s.work(c, t, PayloadRequest{Operation: name}, mediaType, read)
 		}))
 	}
@@ -90,8 +89,8 @@ func AddPayloads(e *echo.Echo, o APIOptions, tool PayloadTool) {
 	add(http.MethodGet, "/v1/payloads/report", PayloadsReport, "application/json", s.query("provider", "account", "verification", "since", "until"))
 	add(http.MethodPost, "/v1/payloads/replay", PayloadsReplay, ndjson, s.body("PayloadReplay"))
 	add(http.MethodPost, "/v1/payloads/purge", PayloadsPurge, "application/json", s.body("PayloadPurge"))
-	add(http.MethodPost, "/v1/payloads/import", PayloadsImport, "application/json", s.parcels)
-	add(http.MethodGet, "/v1/payloads/:id", PayloadsShow, "application/json", s.one)
+	add(http.MethodPost, "/v1/payloads/import", PayloadsImport, "application/json", s.importBody)
+	add(http.MethodGet, "/v1/payloads/:id", PayloadsShow, "application/json", s.showID)
 }
 
 // payloads is the API of the stored-payload tool.
@@ -100,26 +99,25 @@ type payloads struct {
 	tool PayloadTool
 }
 
-// readPayloads fills in what a request asks for.
+// readPayloads fills in the parameters of a request.
 type readPayloads func(echo.Context, *call, *PayloadRequest) error
 
-// work reads a request, lets the tool answer it and sends the answer as it comes, for as long as
-// the caller takes it.
+// work reads a request, runs the tool and streams its answer, as long as the caller receives it.
 func (s *payloads) work(c echo.Context, t *call, r PayloadRequest, mediaType string, read readPayloads) error {
 	if err := read(c, t, &r); err != nil {
 		return err
 	}
 	control := http.NewResponseController(c.Response())
-	parcels, _ := r.Body.(*patientReader)
-	if parcels == nil {
-		_ = control.SetReadDeadline(time.Time{}) // nothing is left to be read
+	importBody, _ := r.Body.(*deadlineReader)
+	if importBody == nil {
+		_ = control.SetReadDeadline(time.Time{}) // the request is completely read
 	}
-	out := &patientWriter{c: c, control: control, mediaType: mediaType}
+	out := &deadlineWriter{c: c, control: control, mediaType: mediaType}
 	err := s.tool.Payloads(c.Request().Context(), r, out)
 	t.bytes = max(t.bytes, out.n)
 	switch {
-	case out.n == 0 && parcels != nil && parcels.failed:
-		return fmt.Errorf("read parcels: %w", errInterrupted)
+	case out.n == 0 && importBody != nil && importBody.failed:
+		return fmt.Errorf("read exported payloads: %w", errInterrupted)
 	case errors.Is(err, kycbridge.ErrNotFound) && out.n == 0 && r.Operation == PayloadsShow:
 		t.outcome = noPayload.name
 		noPayload.write(c.Response(), nil)
@@ -138,7 +136,7 @@ func (s *payloads) work(c echo.Context, t *call, r PayloadRequest, mediaType str
 	return nil
 }
 
-// query reads the parameters of these names: text, but for numbers and times, which may be ages.
+// query reads the named parameters: text, except numbers and times, which may be ages.
 func (s *payloads) query(names ...string) readPayloads {
 	return func(c echo.Context, _ *call, r *PayloadRequest) error {
 		doc, err := s.parameters(c.QueryParams(), names)
@@ -185,7 +183,7 @@ func (s *payloads) parameters(q url.Values, names []string) (map[string]any, err
 	return doc, nil
 }
 
-// instant is a time, or an age as a time; ok is false for what is neither.
+// instant parses a time or an age as a time; ok is false for neither.
 func (s *payloads) instant(value string) (at string, ok bool) {
 	if age, err := kycbridge.ParseAge(value); err == nil {
 		return s.Now().Add(-age).UTC().Format(time.RFC3339Nano), true
@@ -194,7 +192,7 @@ func (s *payloads) instant(value string) (at string, ok bool) {
 	return value, err == nil
 }
 
-// body reads a JSON object that fits a component.
+// body reads a JSON object that conforms to a component.
 func (s *payloads) body(component string) readPayloads {
 	return func(c echo.Context, t *call, r *PayloadRequest) error {
 		doc, err := s.readJSON(c, t, component, apiMaxRequest)
@@ -207,8 +205,8 @@ func (s *payloads) body(component string) readPayloads {
 	}
 }
 
-// one reads which payload is to be shown.
-func (s *payloads) one(c echo.Context, _ *call, r *PayloadRequest) error {
+// showID reads the payload to show.
+func (s *payloads) showID(c echo.Context, _ *call, r *PayloadRequest) error {
 	doc, err := s.parameters(c.QueryParams(), []string{"reveal", "status"})
 	if err != nil {
 		return err
@@ -218,7 +216,7 @@ func (s *payloads) one(c echo.Context, _ *call, r *PayloadRequest) error {
 	return err
 }
 
-// search reads what is looked for.
+// search reads the searched text.
 func (s *payloads) search(c echo.Context, _ *call, r *PayloadRequest) error {
 	doc, err := s.parameters(c.QueryParams(), []string{"q", "timeline"})
 	if err != nil {
@@ -231,8 +229,8 @@ func (s *payloads) search(c echo.Context, _ *call, r *PayloadRequest) error {
 	return err
 }
 
-// parcels hands over the body of an import as it comes in.
-func (s *payloads) parcels(c echo.Context, _ *call, r *PayloadRequest) error {
+// importBody streams the body of an import.
+func (s *payloads) importBody(c echo.Context, _ *call, r *PayloadRequest) error {
 	if known, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type")); err != nil || known != ndjson {
 		return errMediaType
 	}
@@ -241,19 +239,19 @@ func (s *payloads) parcels(c echo.Context, _ *call, r *PayloadRequest) error {
 		return err
 	}
 	r.Options, err = json.Marshal(doc)
-	r.Body = &patientReader{body: c.Request().Body, control: http.NewResponseController(c.Response())}
+	r.Body = &deadlineReader{body: c.Request().Body, control: http.NewResponseController(c.Response())}
 	return err
 }
 
-// patientReader reads a body for as long as it goes on coming.
-type patientReader struct {
+// deadlineReader reads a body and extends the deadline while data arrives.
+type deadlineReader struct {
 	body    io.Reader
 	control *http.ResponseController
 	failed  bool
 }
 
-func (r *patientReader) Read(b []byte) (int, error) {
-	_ = r.control.SetReadDeadline(time.Now().Add(payloadPatience))
+func (r *deadlineReader) Read(b []byte) (int, error) {
+	_ = r.control.SetReadDeadline(time.Now().Add(payloadTimeout))
 	n, err := r.body.Read(b)
 	if err != nil {
 		_ = r.control.SetReadDeadline(time.Time{})
@@ -262,8 +260,9 @@ func (r *patientReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// patientWriter begins the answer with its first byte and goes on for as long as the caller takes it.
-type patientWriter struct {
+// deadlineWriter starts the response with its first byte and extends the deadline while the caller
+// receives.
+type deadlineWriter struct {
 	c         echo.Context
 	control   *http.ResponseController
 	mediaType string
@@ -271,8 +270,8 @@ type patientWriter struct {
 	renewed   time.Time
 }
 
-// begin sends the head of the answer, once.
-func (w *patientWriter) begin() {
+// begin sends the head of the response, once.
+func (w *deadlineWriter) begin() {
 	if w.c.Response().Committed {
 		return
 	}
@@ -283,12 +282,12 @@ func (w *patientWriter) begin() {
 	w.c.Response().WriteHeader(http.StatusOK)
 }
 
-func (w *patientWriter) renew() {
+func (w *deadlineWriter) renew() {
 	w.renewed = time.Now()
-	_ = w.control.SetWriteDeadline(w.renewed.Add(payloadPatience))
+	_ = w.control.SetWriteDeadline(w.renewed.Add(payloadTimeout))
 }
 
-func (w *patientWriter) Write(b []byte) (int, error) {
+func (w *deadlineWriter) Write(b []byte) (int, error) {
 	w.begin()
 	late := time.Since(w.renewed) > payloadRenew
 	if late {

@@ -42,16 +42,16 @@ const (
 	approved   = "ondato.acme.e0000000-0000-4000-8000-000000000012"
 )
 
-// shelf is a running bridge with stored payloads and their API.
-type shelf struct {
+// payloadStore is a running bridge with stored payloads and their API.
+type payloadStore struct {
 	*app.App
 	url string
 	log *observer.ObservedLogs
 	set *schemas.Set
 }
 
-// newShelf stores two payloads of a verification and one that breaks the schema.
-func newShelf(t *testing.T) *shelf {
+// newPayloadStore stores two payloads of a verification and one that breaks the schema.
+func newPayloadStore(t *testing.T) *payloadStore {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "kyc.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, storeConfig, t.TempDir()), 0o600); err != nil {
@@ -62,7 +62,7 @@ func newShelf(t *testing.T) *shelf {
 		t.Fatal(err)
 	}
 	core, observed := observer.New(zapcore.InfoLevel)
-	s := &shelf{log: observed}
+	s := &payloadStore{log: observed}
 	if s.App, err = app.Start(t.Context(), config, app.AllRoles(), zap.New(core)); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func newShelf(t *testing.T) *shelf {
 	}
 }
 
-func (s *shelf) validate(component string, doc any) []kycbridge.FieldError {
+func (s *payloadStore) validate(component string, doc any) []kycbridge.FieldError {
 	var errs []kycbridge.FieldError
 	for _, f := range s.set.ValidateAPI(component, doc) {
 		errs = append(errs, kycbridge.FieldError(f))
@@ -102,13 +102,13 @@ func (s *shelf) validate(component string, doc any) []kycbridge.FieldError {
 	return errs
 }
 
-func (s *shelf) receive(t *testing.T, body []byte) {
+func (s *payloadStore) receive(t *testing.T, body []byte) {
 	t.Helper()
 	s.send(t, "POST", "http://"+s.CallbackAddr()+"/webhooks/ondato/acme", "application/json", body, 200)
 }
 
-// send sends a request with every credential and wants a status.
-func (s *shelf) send(t *testing.T, method, url, mediaType string, body []byte, want int) string {
+// send sends a request with every credential and expects a status.
+func (s *payloadStore) send(t *testing.T, method, url, mediaType string, body []byte, want int) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(body))
 	if err != nil {
@@ -130,8 +130,8 @@ func (s *shelf) send(t *testing.T, method, url, mediaType string, body []byte, w
 	return string(raw)
 }
 
-// ask wants lines that fit a component of the OpenAPI document.
-func (s *shelf) ask(t *testing.T, method, path, body, component string) []map[string]any {
+// ask expects lines that conform to a component of the OpenAPI document.
+func (s *payloadStore) ask(t *testing.T, method, path, body, component string) []map[string]any {
 	t.Helper()
 	mediaType := "application/json"
 	if strings.HasPrefix(path, "/v1/payloads/import") {
@@ -152,9 +152,9 @@ func (s *shelf) ask(t *testing.T, method, path, body, component string) []map[st
 	return lines
 }
 
-// TestPayloadsOfAStore walks through the whole API with a real store behind it.
+// TestPayloadsOfAStore uses the whole API with a real store.
 func TestPayloadsOfAStore(t *testing.T) {
-	s := newShelf(t)
+	s := newPayloadStore(t)
 	verification := event.VerificationID("ondato", "acme", "b0000000-0000-4000-8000-000000000001")
 	count := func(path string, want int) {
 		t.Helper()
@@ -248,7 +248,7 @@ func TestPayloadsOfAStore(t *testing.T) {
 	}
 }
 
-// decodeJSON reads a request as the bridge does.
+// decodeJSON parses a request like the bridge.
 func decodeJSON(body []byte) (any, []kycbridge.FieldError) {
 	doc, faults := document.Decode(body)
 	return map[string]any(doc), faults

@@ -18,7 +18,7 @@ import (
 	"kycbridge"
 )
 
-const parcelLine = `{"shelf":"payloads","id":"i","provider":"ondato","account":"acme","via":"callback","received_at":"2026-03-02T09:00:13Z","digest":"d","body":"e30="}`
+const exportedLine = `{"shelf":"payloads","id":"i","provider":"ondato","account":"acme","via":"callback","received_at":"2026-03-02T09:00:13Z","digest":"d","body":"e30="}`
 
 // toolFunc is a PayloadTool.
 type toolFunc func(ctx context.Context, r PayloadRequest, out io.Writer) error
@@ -27,21 +27,21 @@ func (f toolFunc) Payloads(ctx context.Context, r PayloadRequest, out io.Writer)
 	return f(ctx, r, out)
 }
 
-// payloadBench is the API of payloads with a tool behind it that notes what it was asked, and
-// writes lines and then fails with err where they are set.
-type payloadBench struct {
-	*bench
+// payloadFixture is the API of payloads with a tool that records its requests, and writes lines and then
+// fails with err if they are set.
+type payloadFixture struct {
+	*apiFixture
 	asked PayloadRequest
 	body  string
 	lines []string
 	err   error
 }
 
-func newPayloadBench(t testing.TB, edit func(*APIOptions)) *payloadBench {
+func newPayloadFixture(t testing.TB, edit func(*APIOptions)) *payloadFixture {
 	t.Helper()
-	p := &payloadBench{}
+	p := &payloadFixture{}
 	var options APIOptions
-	p.bench = newBench(t, func(o *APIOptions) {
+	p.apiFixture = newAPIFixture(t, func(o *APIOptions) {
 		if edit != nil {
 			edit(o)
 		}
@@ -54,7 +54,7 @@ func newPayloadBench(t testing.TB, edit func(*APIOptions)) *payloadBench {
 		if r.Body != nil {
 			raw, err := io.ReadAll(r.Body)
 			if p.body = string(raw); err != nil {
-				return fmt.Errorf("read parcels: %w", err)
+				return fmt.Errorf("read exported payloads: %w", err)
 			}
 		}
 		for _, l := range p.lines {
@@ -68,7 +68,7 @@ func newPayloadBench(t testing.TB, edit func(*APIOptions)) *payloadBench {
 	return p
 }
 
-// payloadOperation is one well-formed request and the answer of a tool to it.
+// payloadOperation is one well-formed request and the tool's answer to it.
 type payloadOperation struct {
 	name, method, template, path, body, answer string
 }
@@ -78,18 +78,18 @@ func payloadOperations() []payloadOperation {
 	const row = `{"received":0,"accepted":0,"with_event":0,"no_event":{},"pending":0,"quarantined":{},"refused":0,"events":0,"overdue":0,"lost":0}`
 	return []payloadOperation{
 		{PayloadsList, "GET", "/v1/payloads", "/v1/payloads?provider=ondato&since=24h&limit=3", "", entry + "}"},
-		{PayloadsExport, "GET", "/v1/payloads/export", "/v1/payloads/export?status=quarantined", "", parcelLine},
+		{PayloadsExport, "GET", "/v1/payloads/export", "/v1/payloads/export?status=quarantined", "", exportedLine},
 		{PayloadsReport, "GET", "/v1/payloads/report", "/v1/payloads/report", "", `{"sound":true,"verdict":"v","rows":[],"total":` + row + `,"lost":[],"lost_all":0}`},
 		{PayloadsReplay, "POST", "/v1/payloads/replay", "/v1/payloads/replay", `{"dry_run":true,"filter":{"provider":"ondato"}}`, `{"provider":"ondato","account":"acme","result":"changed"}`},
 		{PayloadsPurge, "POST", "/v1/payloads/purge", "/v1/payloads/purge", `{"older_than":"720h"}`, `{"dry_run":true,"payloads":{}}`},
-		{PayloadsImport, "POST", "/v1/payloads/import", "/v1/payloads/import?dry_run=true", parcelLine + "\n", `{"dry_run":true,"read":1,"stored":0,"duplicate":0,"skipped":0}`},
+		{PayloadsImport, "POST", "/v1/payloads/import", "/v1/payloads/import?dry_run=true", exportedLine + "\n", `{"dry_run":true,"read":1,"stored":0,"duplicate":0,"skipped":0}`},
 		{PayloadsShow, "GET", "/v1/payloads/{id}", "/v1/payloads/ondato.acme.sha256:00?reveal=true", "", entry + `,"digest":"sha256:` + strings.Repeat("0", 64) + `","masked":false}`},
 		{PayloadsFind, "GET", "/v1/verifications", "/v1/verifications?q=case-1&timeline=true", "", `{"found":[{"by":"external_reference","provider":"ondato","account":"acme"}]}`},
 	}
 }
 
 // send sends the request of an operation.
-func (p *payloadBench) send(t testing.TB, o payloadOperation, edit func(*http.Request)) reply {
+func (p *payloadFixture) send(t testing.TB, o payloadOperation, edit func(*http.Request)) reply {
 	t.Helper()
 	return p.ask(t, o.method, o.template, o.path, o.body, func(r *http.Request) {
 		if o.name == PayloadsImport {
@@ -101,9 +101,9 @@ func (p *payloadBench) send(t testing.TB, o payloadOperation, edit func(*http.Re
 	})
 }
 
-// TestPayloadOperations: every request reaches the tool as it was meant, and its answer the caller.
+// TestPayloadOperations: every request reaches the tool unchanged, and its answer reaches the caller.
 func TestPayloadOperations(t *testing.T) {
-	p := newPayloadBench(t, nil)
+	p := newPayloadFixture(t, nil)
 	options := map[string]string{
 		PayloadsList:   `{"limit":3,"provider":"ondato","since":"2026-03-01T09:00:00Z"}`,
 		PayloadsExport: `{"status":"quarantined"}`,
@@ -128,7 +128,7 @@ func TestPayloadOperations(t *testing.T) {
 			t.Errorf("%s: id %q, body %q", o.name, p.asked.ID, p.body)
 		}
 	}
-	for i, l := range p.bench.lines(t, len(operations)) {
+	for i, l := range p.apiFixture.lines(t, len(operations)) {
 		if !strings.Contains(l, `"operation":"`+operations[i].name+`_payloads"`) || !strings.Contains(l, `"outcome":"done"`) || strings.Contains(l, "ondato") {
 			t.Error(l)
 		}
@@ -140,9 +140,9 @@ func TestPayloadOperations(t *testing.T) {
 	}
 }
 
-// TestPayloadRequests: what cannot be meant does not reach the tool.
+// TestPayloadRequests: an invalid request does not reach the tool.
 func TestPayloadRequests(t *testing.T) {
-	p := newPayloadBench(t, nil)
+	p := newPayloadFixture(t, nil)
 	for _, c := range []struct{ method, template, path, body, fault string }{
 		{"GET", "/v1/payloads", "/v1/payloads?colour=red", "", `{"path":"/colour","message":"is not a known parameter"}`},
 		{"GET", "/v1/payloads", "/v1/payloads?provider=a&provider=b", "", `"/provider"`},
@@ -168,9 +168,9 @@ func TestPayloadRequests(t *testing.T) {
 	}
 }
 
-// TestPayloadFailures: before the first byte a failure is a problem, after it the answer breaks off.
+// TestPayloadFailures: before the first byte a failure is a problem, after it the response is aborted.
 func TestPayloadFailures(t *testing.T) {
-	p := newPayloadBench(t, nil)
+	p := newPayloadFixture(t, nil)
 	for _, o := range payloadOperations() {
 		for _, c := range []struct {
 			err    error
@@ -202,7 +202,7 @@ func TestPayloadFailures(t *testing.T) {
 		r.Header.Set("Content-Type", map[bool]string{true: ndjson, false: "application/json"}[o.name == PayloadsImport])
 		res, err := http.DefaultClient.Do(r)
 		if err != nil {
-			continue // broken off before the head was sent
+			continue // aborted before the head was sent
 		}
 		if body, err := io.ReadAll(res.Body); err == nil {
 			t.Errorf("%s: an answer that broke off looks whole: %s", o.name, body)
@@ -211,13 +211,13 @@ func TestPayloadFailures(t *testing.T) {
 	}
 }
 
-// foundAt is the operation of the tool that is none on payloads.
+// foundAt is the operation of the tool that is not about payloads.
 const foundAt = "get/v1/verifications"
 
-// TestEveryPayloadAnswer drives every operation to every status that the document names for it, and
-// holds the routes to the document.
+// TestEveryPayloadAnswer drives every operation to every status in the document, and compares the routes
+// with the document.
 func TestEveryPayloadAnswer(t *testing.T) {
-	p := newPayloadBench(t, nil)
+	p := newPayloadFixture(t, nil)
 	for _, o := range payloadOperations() {
 		p.lines, p.err = []string{o.answer}, nil
 		p.send(t, o, nil)
@@ -235,7 +235,7 @@ func TestEveryPayloadAnswer(t *testing.T) {
 			p.ask(t, o.method, o.template, o.path, strings.Repeat(" ", apiMaxStep+1), nil)
 		}
 	}
-	closed := newPayloadBench(t, func(o *APIOptions) { o.Tokens = nil })
+	closed := newPayloadFixture(t, func(o *APIOptions) { o.Tokens = nil })
 	closed.seen = p.seen
 	for _, o := range payloadOperations() {
 		wantProblem(t, closed.send(t, o, nil), 404, "not_found")
@@ -267,10 +267,10 @@ func TestEveryPayloadAnswer(t *testing.T) {
 	}
 }
 
-// TestPayloadPatience: an answer, and the body of an import, may take longer than the server's own
-// times as long as they go on.
-func TestPayloadPatience(t *testing.T) {
-	p := newPayloadBench(t, nil)
+// TestPayloadDeadlines: a response, and the body of an import, may exceed the server's deadlines as long
+// as data flows.
+func TestPayloadDeadlines(t *testing.T) {
+	p := newPayloadFixture(t, nil)
 	e := NewAdmin(AdminOptions{})
 	AddPayloads(e, APIOptions{Tokens: []string{apiToken}, Validate: func(string, any) []kycbridge.FieldError { return nil }},
 		toolFunc(func(ctx context.Context, r PayloadRequest, out io.Writer) error {
@@ -315,9 +315,9 @@ func TestPayloadPatience(t *testing.T) {
 	}
 }
 
-// TestPayloadBodyBreaks: a body that ends early is our caller's connection, and no parcel's fault.
+// TestPayloadBodyBreaks: a truncated body is a connection error, not an invalid payload.
 func TestPayloadBodyBreaks(t *testing.T) {
-	p := newPayloadBench(t, nil)
+	p := newPayloadFixture(t, nil)
 	r := httptest.NewRequest("POST", "/v1/payloads/import", &failingReader{})
 	r.Header.Set("Authorization", "Bearer "+apiToken)
 	r.Header.Set("Content-Type", ndjson)

@@ -14,8 +14,8 @@ import (
 	"kycbridge"
 )
 
-// Present makes a request carry a credential that c admits: a signature over the body if there is a secret for
-// one, else the first of what is configured. It reports false if c admits nobody.
+// Present adds a valid credential of c to a request: a signature over the body if there is a secret for
+// one, else the first configured one. It reports false if c has none.
 func Present(c kycbridge.Credentials, header http.Header, query url.Values, body []byte, at time.Time) bool {
 	switch {
 	case len(c.HMAC.Secrets) > 0:
@@ -43,7 +43,7 @@ func Present(c kycbridge.Credentials, header http.Header, query url.Values, body
 	return true
 }
 
-// signatureOver is a signature as its header holds it.
+// signatureOver is a signature in the format of its header.
 func signatureOver(secret string, body []byte, at time.Time) string {
 	timestamp := strconv.FormatInt(at.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(secret))

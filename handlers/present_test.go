@@ -9,8 +9,8 @@ import (
 	"kycbridge"
 )
 
-// TestPresented: what Present adds is what the provider's check admits, for every kind of credential.
-func TestPresented(t *testing.T) {
+// TestPresent: the provider's check accepts the credential that Present adds, for every kind.
+func TestPresent(t *testing.T) {
 	body := []byte(`{"a":1}`)
 	now := time.Now()
 	for name, c := range map[string]struct {

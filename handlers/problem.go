@@ -10,7 +10,7 @@ import (
 	"kycbridge"
 )
 
-// The kinds of failure that only the web edge knows.
+// The kinds of errors of the HTTP layer.
 var (
 	errFault       = errors.New("failed inside")
 	errDraining    = errors.New("shutting down")
@@ -28,7 +28,7 @@ var (
 	errInvalid     = errors.New("payload breaks the schema")
 )
 
-// The kinds of failure that only the admin API knows.
+// The kinds of errors of the admin API.
 var (
 	errBadRequest     = errors.New("request is not JSON or no form")
 	errInvalidRequest = errors.New("request breaks the schema")
@@ -43,29 +43,29 @@ var (
 	errMediaTooLarge  = errors.New("medium over the limit")
 )
 
-// providerKind makes an error of the kind of a failed call to a provider, for the table.
+// providerKind is the error kind of a failed provider call, for the table.
 type providerKind kycbridge.ProviderErrorKind
 
 // Error is the kind's name.
 func (k providerKind) Error() string { return "provider: " + string(k) }
 
-// problem is what a caller is told of one kind of failure (RFC 9457). All texts are fixed.
+// problem is the response to one kind of error (RFC 9457). All texts are fixed.
 type problem struct {
 	kind       error
 	name       string // the outcome in logs and metrics, and the end of the problem's type
 	status     int
 	title      string
-	detail     string   // what the caller should do
+	detail     string   // the recommended reaction of the caller
 	retryAfter int      // seconds; 0: no Retry-After
 	close      bool     // the connection cannot or should not be used again
 	challenges []string // WWW-Authenticate
 
-	// detailSent takes the place of detail where a call that must not be repeated blindly was sent.
+	// detailSent replaces detail if a call was sent that must not be repeated blindly.
 	detailSent string
 }
 
-// problems is the one table from kinds to statuses. The first row whose kind an error wraps is the
-// answer, and the faults of ours stand before the refusals: an error that is both is never a 4xx.
+// problems is the one table from kinds to statuses. The first row whose kind an error wraps is the answer,
+// and internal faults precede refusals: an error that is both is never a 4xx.
 var problems = [...]problem{
 	{kind: errFault, name: "fault", status: http.StatusServiceUnavailable, retryAfter: 5,
 		title: "Temporarily unavailable", detail: "The request could not be worked on. Send it again later."},
@@ -134,10 +134,9 @@ var problems = [...]problem{
 			"Repeat it with the same key later; if that goes on, look for the external reference at the provider before you start with another key."},
 }
 
-// callProblems goes before problems where a provider was asked on behalf of the caller of the admin
-// API, never for a callback. Here a fault of the provider's is 502 or, where waiting helps, 503, and
-// what must not be repeated blindly is 500 without Retry-After, since clients repeat a 503 by
-// themselves.
+// callProblems precedes problems for admin API requests with a provider call, never for a callback. Here a
+// fault of the provider is 502 or, if waiting helps, 503, and an error that must not be repeated blindly
+// is 500 without Retry-After, since clients repeat a 503 automatically.
 var callProblems = [...]problem{
 	{kind: errUnwatched, name: "unwatched", status: http.StatusInternalServerError, title: "Done and not watched",
 		detail: "The provider has done what was asked, but the verification is not watched. Do not send the request again: send the reference to POST /v1/watches."},
@@ -173,7 +172,7 @@ var callProblems = [...]problem{
 
 const lookFirst = "Look before you send it again; a start may be repeated with the same Idempotency-Key."
 
-// problemFor returns the row of the table for err. What no row knows is a fault of ours.
+// problemFor returns the row of the table for err. An unknown error is an internal fault.
 func problemFor(err error) *problem {
 	for i := range problems {
 		if errors.Is(err, problems[i].kind) {
@@ -183,8 +182,8 @@ func problemFor(err error) *problem {
 	return &problems[0]
 }
 
-// callProblemFor is problemFor for the admin API. What is known of a call to a provider counts more
-// than what else the error wraps, such as the timeout that ended it.
+// callProblemFor is problemFor for the admin API. The error of a provider call takes precedence over other
+// wrapped errors, such as the timeout that ended it.
 func callProblemFor(err error) *problem {
 	kind := err
 	var unwatched *kycbridge.UnwatchedError
@@ -203,8 +202,8 @@ func callProblemFor(err error) *problem {
 	return problemFor(err)
 }
 
-// write answers with the problem and members, which is "" or encoded JSON members that each start
-// with a comma. A failed write means that the caller is gone; nothing is left to tell it.
+// write responds with the problem and members, which is "" or encoded JSON members that each start with a
+// comma. A failed write means that the caller has disconnected, and is ignored.
 func (p *problem) write(w http.ResponseWriter, members []byte) {
 	h := w.Header()
 	if p.retryAfter > 0 {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestProblemTable: every row is complete, faults of ours come first and none of them is a 4xx.
+// TestProblemTable: every row is complete, internal faults come first and none of them is a 4xx.
 func TestProblemTable(t *testing.T) {
 	refusals := false
 	for _, p := range problems {

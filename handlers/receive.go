@@ -31,50 +31,50 @@ const (
 
 const (
 	slotWait = 100 * time.Millisecond // how long a request waits for another to finish
-	sizeHint = 64 << 10               // a declared Content-Length is believed up to here
+	sizeHint = 64 << 10               // a declared Content-Length is trusted up to this size
 
-	// The body of a refused request is read on and thrown away up to these bounds, so that a sender that
-	// writes first and reads then sees the answer and no reset.
-	discardMost = 16 << 20
+	// The body of a refused request is read and discarded up to these limits, so that a sender that writes
+	// first and reads then receives the response instead of a reset.
+	maxDiscard  = 16 << 20
 	discardTime = 3 * time.Second
 
-	strayNotes = time.Minute // how often callbacks for unknown accounts are told in the log
+	unknownAccountInterval = time.Minute // how often callbacks for unknown accounts are logged
 )
 
-// Receiver authenticates, validates and stores a callback. It returns a receipt only when the
-// payload is durable, an error that wraps ErrUnauthenticated if no credential admits it, and keeps
-// to the deadline of its context. Any other error is taken for a fault of ours. It may keep the body.
+// Receiver authenticates, validates and stores a callback. It returns a receipt only when the payload is
+// durable, an error that wraps ErrUnauthenticated if no credential is valid, and respects the deadline of
+// its context. Any other error is treated as an internal fault. It may keep the body.
 type Receiver interface {
 	Receive(ctx context.Context, account *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error)
 }
 
-// CallbackOptions configures NewCallbacks. Accounts and Receiver are needed, the rest has defaults.
+// CallbackOptions configures NewCallbacks. Accounts and Receiver are required, the rest has defaults.
 type CallbackOptions struct {
 	Accounts       kycbridge.Accounts
 	Receiver       Receiver
 	Logger         *zap.Logger                                                              // nil: no log
 	MaxBody        int64                                                                    // bytes; 0: DefaultMaxBody
 	Concurrency    int                                                                      // payloads at the Receiver at once; 0: DefaultConcurrency
-	RatePerSecond  float64                                                                  // requests a second over all accounts; 0: no limit
+	RatePerSecond  float64                                                                  // requests per second over all accounts; 0: no limit
 	Burst          int                                                                      // requests at once under RatePerSecond; 0: one second's worth
 	Timeout        time.Duration                                                            // for the Receiver; 0: DefaultTimeout
-	TrustedProxies []netip.Prefix                                                           // whose X-Forwarded-For is believed
+	TrustedProxies []netip.Prefix                                                           // their X-Forwarded-For is trusted
 	Now            func() time.Time                                                         // nil: time.Now
-	Observe        func(Outcome)                                                            // called once a request, for metrics; nil: nobody
-	Stray          func(ctx context.Context, provider, account string, r kycbridge.Request) // keeps what met no account; nil: nobody
+	Observe        func(Outcome)                                                            // called once per request, for metrics; may be nil
+	KeepUnknown    func(ctx context.Context, provider, account string, r kycbridge.Request) // stores callbacks to unknown accounts; may be nil
 }
 
-// Callbacks serves POST /webhooks/{provider}/{account}. How long a caller may take to send is up to
-// the http.Server around it (ReadTimeout).
+// Callbacks serves POST /webhooks/{provider}/{account}. The http.Server limits how long a caller may take
+// to send (ReadTimeout).
 type Callbacks struct {
-	echo     *echo.Echo
-	options  CallbackOptions
-	limiter  *rate.Limiter // nil: no limit
-	slots    chan struct{}
-	bodies   budget
-	draining atomic.Bool
-	refusals sampler // of the log lines of refused callbacks
-	strays   sampler // of the log line that tells of callbacks for unknown accounts
+	echo            *echo.Echo
+	options         CallbackOptions
+	limiter         *rate.Limiter // nil: no limit
+	slots           chan struct{}
+	bodies          budget
+	draining        atomic.Bool
+	refusals        sampler // of the log lines of refused callbacks
+	unknownAccounts sampler // of the log line about callbacks for unknown accounts
 }
 
 // NewCallbacks returns the callback handler.
@@ -86,13 +86,13 @@ func NewCallbacks(o CallbackOptions) *Callbacks {
 		h.limiter = rate.NewLimiter(rate.Limit(o.RatePerSecond), h.options.Burst)
 	}
 	h.refusals = sampler{limit: rate.NewLimiter(refusalLines, refusalBurst)}
-	h.strays = sampler{limit: rate.NewLimiter(rate.Every(strayNotes), 1)}
-	h.echo.POST(CallbackPath, h.edge(h.receive))
-	h.echo.POST(CallbackPath+"/", h.edge(h.receive))
-	h.echo.RouteNotFound(CallbackPath, h.edge(wrongMethod)) // the path fits, the method does not
-	h.echo.RouteNotFound(CallbackPath+"/", h.edge(wrongMethod))
-	missed := h.edge(h.noRoute)
-	h.echo.HTTPErrorHandler = func(_ error, c echo.Context) { _ = missed(c) } // edge answers itself: only the router gets here
+	h.unknownAccounts = sampler{limit: rate.NewLimiter(rate.Every(unknownAccountInterval), 1)}
+	h.echo.POST(CallbackPath, h.handle(h.receive))
+	h.echo.POST(CallbackPath+"/", h.handle(h.receive))
+	h.echo.RouteNotFound(CallbackPath, h.handle(wrongMethod)) // the path matches, the method does not
+	h.echo.RouteNotFound(CallbackPath+"/", h.handle(wrongMethod))
+	missed := h.handle(h.noRoute)
+	h.echo.HTTPErrorHandler = func(_ error, c echo.Context) { _ = missed(c) } // handle responds itself: only errors of the router get here
 	return h
 }
 
@@ -121,10 +121,10 @@ func (o CallbackOptions) withDefaults() CallbackOptions {
 	return o
 }
 
-// ServeHTTP makes Callbacks the handler of an http.Server. A path counts as it reads, however much of
-// it a sender has percent-encoded. Behind a body in chunks the connection is closed: where the request
-// also stated a length, two readers of that connection may disagree about where it ended (RFC 9112,
-// section 6.3), and net/http does not tell.
+// ServeHTTP makes Callbacks the handler of an http.Server. The decoded path counts, independent of
+// percent-encoding. After a chunked body the connection is closed: if the request also declared a length,
+// two readers of that connection may disagree about where it ended (RFC 9112, section 6.3), and net/http
+// does not report it.
 func (h *Callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.RawPath != "" {
 		plain := *r.URL
@@ -138,8 +138,8 @@ func (h *Callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.echo.ServeHTTP(w, r)
 }
 
-// Drain answers every request from now on with 503 and Connection: close. Those under way go on to
-// their end. It cannot be undone.
+// Drain answers every later request with 503 and Connection: close. Running requests continue. It cannot
+// be undone.
 func (h *Callbacks) Drain() { h.draining.Store(true) }
 
 // Ready returns an error while draining; it fits into AdminOptions.Ready.
@@ -150,8 +150,8 @@ func (h *Callbacks) Ready(context.Context) error {
 	return nil
 }
 
-// receive is the whole path of a callback at the edge. It notes in t what the log line needs.
-func (h *Callbacks) receive(c echo.Context, t *trip) (kycbridge.Receipt, error) {
+// receive processes a callback in the HTTP layer. It records in t the fields of the log line.
+func (h *Callbacks) receive(c echo.Context, t *requestLog) (kycbridge.Receipt, error) {
 	r, receivedAt := c.Request(), h.options.Now().UTC()
 	if h.draining.Load() {
 		return kycbridge.Receipt{}, errDraining
@@ -161,7 +161,7 @@ func (h *Callbacks) receive(c echo.Context, t *trip) (kycbridge.Receipt, error) 
 	}
 	account, err := h.options.Accounts.Find(c.Param("provider"), c.Param("account"))
 	if err != nil {
-		h.keepStray(c, t, c.Param("provider"), c.Param("account"))
+		h.keepUnknownAccount(c, t, c.Param("provider"), c.Param("account"))
 		return kycbridge.Receipt{}, err
 	}
 	t.account = account
@@ -188,14 +188,14 @@ func (h *Callbacks) receive(c echo.Context, t *trip) (kycbridge.Receipt, error) 
 	return h.store(r.Context(), account, kycbridge.Request{Header: r.Header, Query: query(r.URL), Body: body, ReceivedAt: receivedAt})
 }
 
-// store hands the callback to the Receiver. The body is here in full, so a caller that hangs up no
-// longer stops it: a provider may never send again. A failure other than of authentication is ours,
-// and so is a receipt of a kind that says nothing.
+// store passes the callback to the Receiver. The body is complete, so a caller that disconnects no longer
+// cancels it: a provider may never send it again. An error other than of authentication is internal, and
+// so is a receipt of an unknown status.
 func (h *Callbacks) store(ctx context.Context, account *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.options.Timeout)
 	defer cancel()
 	receipt, err := h.options.Receiver.Receive(ctx, account, r)
-	if err == nil && !settled(receipt) {
+	if err == nil && !isConclusive(receipt) {
 		return receipt, fmt.Errorf("receipt without a known status: %w", errFault)
 	}
 	if errors.Is(err, kycbridge.ErrNotFound) {
@@ -204,7 +204,7 @@ func (h *Callbacks) store(ctx context.Context, account *kycbridge.Account, r kyc
 	return receipt, err
 }
 
-func settled(receipt kycbridge.Receipt) bool {
+func isConclusive(receipt kycbridge.Receipt) bool {
 	switch receipt.Status {
 	case kycbridge.ReceiptAccepted, kycbridge.ReceiptDuplicate, kycbridge.ReceiptQuarantined:
 		return true
@@ -212,7 +212,7 @@ func settled(receipt kycbridge.Receipt) bool {
 	return false
 }
 
-// acquire takes one of the slots at the Receiver. It returns errBusy if none comes free soon.
+// acquire takes one of the slots at the Receiver. It returns errBusy if none is free soon.
 func (h *Callbacks) acquire(ctx context.Context) error {
 	select {
 	case h.slots <- struct{}{}:
@@ -233,7 +233,7 @@ func (h *Callbacks) acquire(ctx context.Context) error {
 
 func (h *Callbacks) release() { <-h.slots }
 
-// isJSON reports whether a request says that its body is JSON, or says nothing.
+// isJSON reports whether a request declares a JSON body, or no type.
 func isJSON(h http.Header) bool {
 	contentType := h.Get("Content-Type")
 	if contentType == "" {
@@ -246,9 +246,9 @@ func isJSON(h http.Header) bool {
 		len(mediaType) > len(suffix) && strings.EqualFold(mediaType[len(mediaType)-len(suffix):], suffix)
 }
 
-// readBody reads a body of at most limit bytes into memory that it takes from a share. It returns
-// errTooLarge for a longer one, as soon as the length is known, errInterrupted for one that breaks
-// off, and errBusy if there is no memory for it.
+// readBody reads a body of at most limit bytes into memory of a share. It returns errTooLarge for a longer
+// one, as soon as the length is known, errInterrupted for a truncated one, and errBusy if there is no
+// memory for it.
 func readBody(r *http.Request, limit int64, memory *share) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, errTooLarge
@@ -287,15 +287,15 @@ func query(u *url.URL) url.Values {
 	return u.Query()
 }
 
-func wrongMethod(c echo.Context, _ *trip) (kycbridge.Receipt, error) {
+func wrongMethod(c echo.Context, _ *requestLog) (kycbridge.Receipt, error) {
 	c.Response().Header().Set("Allow", http.MethodPost)
 	return kycbridge.Receipt{}, errMethod
 }
 
-// noRoute answers what meets no route. What may be a callback to a mistyped address is kept.
-func (h *Callbacks) noRoute(c echo.Context, t *trip) (kycbridge.Receipt, error) {
+// noRoute handles requests without a route. A possible callback to a mistyped address is stored.
+func (h *Callbacks) noRoute(c echo.Context, t *requestLog) (kycbridge.Receipt, error) {
 	if c.Request().Method == http.MethodPost && !h.draining.Load() && (h.limiter == nil || h.limiter.Allow()) {
-		h.keepStray(c, t, "", "")
+		h.keepUnknownAccount(c, t, "", "")
 	}
 	return kycbridge.Receipt{}, kycbridge.ErrNotFound
 }

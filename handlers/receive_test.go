@@ -24,14 +24,14 @@ import (
 
 const acme = "/webhooks/ondato/acme"
 
-// give is a Receiver that gives one answer.
-func give(receipt kycbridge.Receipt, err error) receiverFunc {
+// answerWith is a Receiver with one answer.
+func answerWith(receipt kycbridge.Receipt, err error) receiverFunc {
 	return func(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt, error) {
 		return receipt, err
 	}
 }
 
-// TestReceiptAnswers covers the rows of DESIGN section 4 for what was received.
+// TestReceiptAnswers covers the rows of DESIGN section 4 for received payloads.
 func TestReceiptAnswers(t *testing.T) {
 	faults := []kycbridge.FieldError{{Path: "/a", Message: "must be \"x\""}, {Path: "", Message: "ü"}}
 	quarantined := func(reason string) kycbridge.Receipt {
@@ -65,7 +65,7 @@ func TestReceiptAnswers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			accounts := account("ondato", "acme", func(a *kycbridge.Account) { a.RejectInvalid = c.reject })
-			got := post(t, serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: give(c.receipt, nil)}))+acme, "{}", nil)
+			got := post(t, serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: answerWith(c.receipt, nil)}))+acme, "{}", nil)
 			if diff := cmp.Diff(c.body, got.body); diff != "" || got.status != c.status || !json.Valid([]byte(got.body)) {
 				t.Errorf("status %d, want %d; body (-want +got):\n%s", got.status, c.status, diff)
 			}
@@ -89,14 +89,14 @@ func TestReceiverErrors(t *testing.T) {
 		kind       string
 		retryAfter string
 	}{
-		{"unauthenticated", give(kycbridge.Receipt{}, fmt.Errorf("x: %w", kycbridge.ErrUnauthenticated)), 401, "unauthenticated", ""},
-		{"unavailable", give(kycbridge.Receipt{}, fmt.Errorf("x: %w", kycbridge.ErrUnavailable)), 503, "unavailable", "5"},
-		{"deadline", give(kycbridge.Receipt{}, fmt.Errorf("x: %w", context.DeadlineExceeded)), 503, "timeout", "5"},
-		{"canceled", give(kycbridge.Receipt{}, context.Canceled), 503, "timeout", "5"},
-		{"ours and theirs at once", give(kycbridge.Receipt{}, errors.Join(kycbridge.ErrUnauthenticated, kycbridge.ErrUnavailable)), 503, "unavailable", "5"},
-		{"not found inside", give(kycbridge.Receipt{}, kycbridge.ErrNotFound), 503, "fault", "5"},
-		{"unknown", give(kycbridge.Receipt{Status: "accepted"}, io.ErrUnexpectedEOF), 503, "fault", "5"},
-		{"no receipt", give(kycbridge.Receipt{}, nil), 503, "fault", "5"},
+		{"unauthenticated", answerWith(kycbridge.Receipt{}, fmt.Errorf("x: %w", kycbridge.ErrUnauthenticated)), 401, "unauthenticated", ""},
+		{"unavailable", answerWith(kycbridge.Receipt{}, fmt.Errorf("x: %w", kycbridge.ErrUnavailable)), 503, "unavailable", "5"},
+		{"deadline", answerWith(kycbridge.Receipt{}, fmt.Errorf("x: %w", context.DeadlineExceeded)), 503, "timeout", "5"},
+		{"canceled", answerWith(kycbridge.Receipt{}, context.Canceled), 503, "timeout", "5"},
+		{"ours and theirs at once", answerWith(kycbridge.Receipt{}, errors.Join(kycbridge.ErrUnauthenticated, kycbridge.ErrUnavailable)), 503, "unavailable", "5"},
+		{"not found inside", answerWith(kycbridge.Receipt{}, kycbridge.ErrNotFound), 503, "fault", "5"},
+		{"unknown", answerWith(kycbridge.Receipt{Status: "accepted"}, io.ErrUnexpectedEOF), 503, "fault", "5"},
+		{"no receipt", answerWith(kycbridge.Receipt{}, nil), 503, "fault", "5"},
 		{"panic", func(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt, error) { panic("p") }, 503, "fault", "5"},
 		{"slower than the deadline", func(ctx context.Context, _ *kycbridge.Account, _ kycbridge.Request) (kycbridge.Receipt, error) {
 			<-ctx.Done()
@@ -117,7 +117,7 @@ func TestReceiverErrors(t *testing.T) {
 	}
 }
 
-// wantProblem checks that an answer is a problem document and says nothing but what the table says.
+// wantProblem checks that a response is a problem document with the content of the table only.
 func wantProblem(t *testing.T, got reply, status int, kind string) {
 	t.Helper()
 	var doc struct {
@@ -133,7 +133,7 @@ func wantProblem(t *testing.T, got reply, status int, kind string) {
 	}
 }
 
-// TestRefusedBeforeReceive covers what never gets to the Receiver.
+// TestRefusedBeforeReceive covers requests that never reach the Receiver.
 func TestRefusedBeforeReceive(t *testing.T) {
 	accounts := account("ondato", "acme", nil)
 	accounts[kycbridge.AccountKey{Provider: "ondato", Account: "far"}] = &kycbridge.Account{
@@ -197,7 +197,7 @@ func TestRefusedBeforeReceive(t *testing.T) {
 	}
 }
 
-// TestUnknownAnswersAreAlike: nobody learns which providers or accounts there are.
+// TestUnknownAnswersAreAlike: a response does not reveal which providers or accounts exist.
 func TestUnknownAnswersAreAlike(t *testing.T) {
 	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept)}))
 	a, b := post(t, base+"/webhooks/ondato/x", "{}", nil), post(t, base+"/webhooks/x/acme", "{}", nil)
@@ -271,7 +271,7 @@ func TestConcurrencyLimit(t *testing.T) {
 	}
 }
 
-// TestPanicsFreeTheirSlots: a slot that a panic kept would close the service for good.
+// TestPanicsFreeTheirSlots: a slot that a panic kept would block the service permanently.
 func TestPanicsFreeTheirSlots(t *testing.T) {
 	receiver := receiverFunc(func(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt, error) { panic("p") })
 	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiver, Concurrency: 1}))
@@ -328,7 +328,7 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestBrokenBodyIsNeverAccepted: a caller that stops sending but still listens must not read a 2xx.
+// TestBrokenBodyIsNeverAccepted: a caller that stops sending and still reads must not receive a 2xx.
 func TestBrokenBodyIsNeverAccepted(t *testing.T) {
 	outcomes := make(chan Outcome, 1)
 	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept), Observe: func(o Outcome) { outcomes <- o }})
@@ -357,8 +357,8 @@ func TestBrokenBodyIsNeverAccepted(t *testing.T) {
 	}
 }
 
-// TestHangingUpDoesNotStopTheReceiver: what has arrived in full is stored, for the provider may
-// never send it again.
+// TestHangingUpDoesNotStopTheReceiver: a complete callback is stored, because the provider may never send
+// it again.
 func TestHangingUpDoesNotStopTheReceiver(t *testing.T) {
 	entered, stored := make(chan struct{}), make(chan error, 1)
 	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
@@ -417,9 +417,9 @@ func BenchmarkReceive(b *testing.B) {
 	}
 }
 
-// TestRefusalsAreHeard: a sender that writes a large body first and reads then gets the answer of every
-// refusal, and no reset.
-func TestRefusalsAreHeard(t *testing.T) {
+// TestRefusalsReachTheSender: a sender that writes a large body first and reads then receives the response
+// of every refusal, and no reset.
+func TestRefusalsReachTheSender(t *testing.T) {
 	accounts := account("ondato", "acme", nil)
 	accounts[kycbridge.AccountKey{Provider: "ondato", Account: "far"}] = &kycbridge.Account{
 		Name: "far", Provider: kycbridge.Provider{Name: "ondato"}, AllowIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
@@ -451,9 +451,9 @@ func TestRefusalsAreHeard(t *testing.T) {
 	}
 }
 
-// TestStrangersFillNoLog: what anybody can do without a credential is no error of ours, and is told in few
-// lines however often it comes.
-func TestStrangersFillNoLog(t *testing.T) {
+// TestUnauthenticatedRequestsAreSampledInTheLog: requests without a credential are no internal error, and
+// are logged in few lines however often they occur.
+func TestUnauthenticatedRequestsAreSampledInTheLog(t *testing.T) {
 	core, logs := observer.New(zap.DebugLevel)
 	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Logger: zap.New(core),
 		RatePerSecond: 1000, Burst: 150,

@@ -9,14 +9,14 @@ import (
 	"kycbridge"
 )
 
-// refused is the error of a callback that nothing admits. Its words are for the operator's log; the
-// answer is the same for all of them, so that it tells a caller nothing about how near a guess was.
+// refused is the error of a callback without a valid credential. Its text is for the operator's log; the
+// response is the same for all of them, so that it does not reveal how close a guess was.
 func refused(why string) error {
 	return &kycbridge.RefusedError{Why: why}
 }
 
-// whyRefused says what kept a callback out: whether a credential was there at all, and what was wrong
-// with a signature. It repeats nothing of the request. More are further places in which a wrong
+// whyRefused states why a callback was refused: whether a credential was present at all, and what was
+// wrong with a signature. It repeats nothing of the request. more are further places in which a wrong
 // credential was found.
 func whyRefused(c kycbridge.Credentials, r kycbridge.Request, more ...string) string {
 	if !configured(c) {
@@ -38,7 +38,7 @@ func configured(c kycbridge.Credentials) bool {
 	return len(c.Basic)+len(c.Bearer)+len(c.Headers)+len(c.HMAC.Secrets)+len(c.Keys)+len(c.URLTokens) > 0
 }
 
-// repeated names what may hold a credential of the account and stands in the request more than once.
+// repeated names the possible credential of the account that the request contains more than once.
 func repeated(c kycbridge.Credentials, r kycbridge.Request) string {
 	names := []string{"Authorization"}
 	for _, h := range c.Headers {
@@ -62,7 +62,7 @@ func repeated(c kycbridge.Credentials, r kycbridge.Request) string {
 	return ""
 }
 
-// presented are the places where a request holds something that may be a credential.
+// presented are the places where a request contains a possible credential.
 func presented(c kycbridge.Credentials, r kycbridge.Request) (there []string) {
 	if kind := authorizationKind(r.Header); kind != "" {
 		there = append(there, kind)
@@ -85,7 +85,7 @@ func presented(c kycbridge.Credentials, r kycbridge.Request) (there []string) {
 	return there
 }
 
-// authorizationKind is what kind of credential the Authorization header holds; "" for none.
+// authorizationKind is the kind of credential in the Authorization header; "" for none.
 func authorizationKind(h http.Header) string {
 	value := headerValue(h, "Authorization")
 	scheme, _, _ := strings.Cut(value, " ")
@@ -100,7 +100,7 @@ func authorizationKind(h http.Header) string {
 	return "Authorization"
 }
 
-// whySignature says what is wrong with a signature; "" where none was sent or none is expected.
+// whySignature states what is wrong with a signature; "" if none was sent or none is expected.
 func whySignature(c kycbridge.Credentials, r kycbridge.Request) string {
 	if len(c.HMAC.Secrets) == 0 {
 		return ""

@@ -23,7 +23,7 @@ func (f receiverFunc) Receive(ctx context.Context, a *kycbridge.Account, r kycbr
 	return f(ctx, a, r)
 }
 
-// verifying authenticates and stores nothing; the placements it saw are kept by account.
+// verifying authenticates and stores nothing; it records the placements by account.
 type verifying struct {
 	mu         sync.Mutex
 	placements map[string]string
@@ -49,19 +49,19 @@ func (v *verifying) placement(account string) string {
 	return v.placements[account]
 }
 
-// accept is a Receiver that takes everything.
+// accept is a Receiver that accepts everything.
 func accept(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt, error) {
 	return kycbridge.Receipt{Status: kycbridge.ReceiptAccepted, PayloadID: "ondato.acme.1", VerificationID: "v-1"}, nil
 }
 
-// reply is an answer with its body read.
+// reply is a response with its body.
 type reply struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// post sends one callback; edit may change the request before it goes.
+// post sends one callback; edit may change the request before.
 func post(t testing.TB, url, body string, edit func(*http.Request)) reply {
 	t.Helper()
 	return do(t, http.MethodPost, url, strings.NewReader(body), edit)
@@ -91,7 +91,7 @@ func do(t testing.TB, method, url string, body io.Reader, edit func(*http.Reques
 	return reply{resp.StatusCode, resp.Header, string(bytes.TrimSpace(raw))}
 }
 
-// serve runs a handler behind a real listener until the test ends.
+// serve runs a handler on a real listener until the test ends.
 func serve(t testing.TB, h http.Handler) string {
 	t.Helper()
 	s := httptest.NewServer(h)
@@ -99,7 +99,7 @@ func serve(t testing.TB, h http.Handler) string {
 	return s.URL
 }
 
-// account makes an account and the table that holds it alone.
+// account creates an account and a table with it only.
 func account(provider, name string, edit func(*kycbridge.Account)) kycbridge.Accounts {
 	a := &kycbridge.Account{Name: name, Provider: kycbridge.Provider{Name: provider}}
 	if edit != nil {

@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// The embedded server has an account of ours and one for each consumer, because within one account a
-// client can name any subject as the place where an answer goes, a stream's included, and can listen
-// to the answers that others get. Ours holds streams and subjects. Of it a consumer's account imports
-// the events, and its answers; into it goes what the consumer asks, to be answered by Readers. Nothing
-// that a consumer does in its account reaches the API of JetStream.
+// The embedded server has one account for kycbridge and one for each consumer. Within a single account a
+// client can name any subject as a reply subject, also that of a stream, and can subscribe to the replies
+// of other clients. The account of kycbridge holds streams and subjects. A consumer's account imports its
+// events and its replies from there, and exports its requests, which Readers answers. No request from a
+// consumer's account reaches the JetStream API.
 const (
 	ownAccount      = "KYC"
 	consumerAccount = "CONSUMERS"
-	anonymous       = "consumer"  // whoever connects without a user, if no user is configured
-	anonymousOwner  = "anonymous" // and of whom such clients' consumers are
+	anonymous       = "consumer"  // the account of clients without a user, if no user is configured
+	anonymousOwner  = "anonymous" // owner of the consumers of such clients
 )
 
-// What one consumer may take of the server.
+// Limits of one consumer on the server.
 const (
 	readerConnections   = 64
 	readerSubscriptions = 50       // of one connection
@@ -43,9 +43,9 @@ func accounts(o EmbeddedOptions, password string) string {
 		ownAccount, user(operator, password, ""), strings.Join(exports, "\n"), strings.Join(imports, "\n"), of.String(), fallback)
 }
 
-// readerAccount is the account of one consumer. The mappings rename what it publishes for the API of
-// JetStream before the server looks at it: the API that the server gives every account is empty here,
-// and would answer first.
+// readerAccount is the account of one consumer. The mappings rename its requests to the JetStream API
+// before the server handles them: every account has a JetStream API of its own, which is empty here and
+// would answer first.
 func readerAccount(n Names, owner, user string) string {
 	return fmt.Sprintf(` {
 users: [%s]
@@ -124,10 +124,10 @@ func consumers(o EmbeddedOptions) (users []string, fallback string) {
 	return users, fallback
 }
 
-// asks are the subjects, within its account, on which what a consumer asks arrives.
+// asks are the subjects, within a consumer's account, on which its requests arrive.
 func (n Names) asks(tail string) string { return n.join("ask", tail) }
 
-// asked is where a message on this subject arrives.
+// asked is the subject on which a message to this subject arrives.
 func (n Names) asked(subject string) string {
 	for from, kind := range map[string]string{"$JS.API.": kindAPI, "$JS.ACK.": kindAck, n.join("watch."): kindWatch} {
 		if tail, ok := strings.CutPrefix(subject, from); ok {
@@ -137,8 +137,8 @@ func (n Names) asked(subject string) string {
 	return subject
 }
 
-// readAPI is the part of the JetStream API that reading the event stream takes. A consumer may be let
-// ask for it by name.
+// readAPI is the part of the JetStream API that is needed to read the event stream. A consumer may be
+// granted these subjects by name.
 func readAPI(n Names) []string {
 	s := n.events()
 	return []string{
@@ -151,9 +151,9 @@ func readAPI(n Names) []string {
 	}
 }
 
-// MayPublish reports whether a consumer of the embedded server may be let publish on these subjects:
-// requests to watch, what reading the event stream takes, and what is none of our business. Anything
-// else reaches what is not for consumers, or covers it.
+// MayPublish reports whether a consumer of the embedded server may be granted these subjects for
+// publishing: requests to watch, the requests that are needed to read the event stream, and foreign
+// subjects. Any other subject is internal, or overlaps an internal one.
 func (n Names) MayPublish(subject string) bool {
 	if within(subject, n.join("watch.>")) {
 		return true
@@ -166,20 +166,21 @@ func (n Names) MayPublish(subject string) bool {
 	return n.foreign(subject)
 }
 
-// MaySubscribe reports whether a consumer of the embedded server may be let subscribe to these
-// subjects: events, its own answers, and what is none of our business.
+// MaySubscribe reports whether a consumer of the embedded server may be granted these subjects for
+// subscribing: events, its own replies, and foreign subjects.
 func (n Names) MaySubscribe(subject string) bool {
 	return within(subject, n.join("event.>")) || n.foreign(subject)
 }
 
-// foreign reports whether subjects are neither ours nor the server's, nor cover any of these.
+// foreign reports whether subjects belong neither to kycbridge nor to the server, and overlap none of
+// theirs.
 func (n Names) foreign(subject string) bool {
 	first, _, _ := strings.Cut(subject, ".")
 	system := strings.HasPrefix(first, "$") || strings.HasPrefix(first, "_") && first != "_INBOX"
 	return first != "*" && first != ">" && !system && !meet(subject, n.join(">"))
 }
 
-// sound refuses users whose subjects reach further than a consumer may.
+// sound refuses users whose subjects exceed what a consumer may have.
 func (o EmbeddedOptions) sound() error {
 	for _, u := range o.Users {
 		for _, s := range u.Publish {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestWideUsersAreRefused: what a user may be given reaches events, requests to watch and what is none
-// of our business. The server does not start with more.
+// TestWideUsersAreRefused: a user may be granted events, requests to watch and foreign subjects. The
+// server does not start if a user is granted more.
 func TestWideUsersAreRefused(t *testing.T) {
 	for _, c := range []struct {
 		subject            string
@@ -17,7 +17,7 @@ func TestWideUsersAreRefused(t *testing.T) {
 		{"*.event.v1.>", false, false},
 		{"kyc.>", false, false},
 		{"kyc.*.v1.>", false, false},
-		{"kyc", true, true}, // no subject of ours has one token
+		{"kyc", true, true}, // none of our subjects has a single token
 		{"kyc.event.v1.>", false, true},
 		{"kyc.event.>", false, true},
 		{"kyc.event.v1.ondato.>", false, true},

@@ -12,28 +12,25 @@ import (
 	"kycbridge"
 )
 
-// OldestPayload is how long the oldest payload that is not done with has been in the log; 0 if there
-// is none.
+// OldestPayload is the age of the oldest unprocessed payload in the log; 0 if there is none.
 func (s *Store) OldestPayload(ctx context.Context) (time.Duration, error) {
 	return s.oldest(ctx, s.log, s.names.payloads(), Consumer, s.names.join("payload.>"))
 }
 
-// OldestDue is how long the session of an account that has waited longest for its look has been due;
-// 0 if none is.
+// OldestDue is how long the longest-overdue session of an account has been due; 0 if none is due.
 func (s *Store) OldestDue(ctx context.Context, a kycbridge.AccountKey) (time.Duration, error) {
 	return s.oldest(ctx, s.polls, s.names.polls(), pollerName(a), s.names.due(a.Provider, a.Account, "*"))
 }
 
-// oldest is the age of the first message of a subject that a consumer is not done with. It asks for
-// the consumer and for one message, and looks for that where the consumer stands: timers lie before
-// it in thousands.
+// oldest is the age of the first unprocessed message on a subject. It requests the consumer's state and
+// one message, searched from the consumer's position: thousands of timers can precede it.
 func (s *Store) oldest(ctx context.Context, stream jetstream.Stream, streamName, consumerName, subject string) (time.Duration, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
 	from := uint64(1)
 	consumer, err := s.js.Consumer(ctx, streamName, consumerName)
 	switch {
-	case errors.Is(err, jetstream.ErrConsumerNotFound): // nobody has worked yet
+	case errors.Is(err, jetstream.ErrConsumerNotFound): // nothing has been processed yet
 	case err != nil:
 		return 0, fmt.Errorf("look up consumer %s: %w", consumerName, err)
 	default:
@@ -58,7 +55,7 @@ func age(ctx context.Context, stream jetstream.Stream, subject string, from uint
 	return max(time.Since(m.Time), 0), nil // clocks may differ a little
 }
 
-// Disk is what the embedded store takes of the disk, and what is left there, in bytes.
+// Disk is the disk usage of the embedded store and the space left, in bytes.
 type Disk struct{ Stored, Free, Size uint64 }
 
 // Disk measures.

@@ -12,7 +12,7 @@ import (
 	"kycbridge"
 )
 
-func TestTheOldestPayloadIsTheFirstThatIsNotDone(t *testing.T) {
+func TestOldestPayload(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	oldest := func() time.Duration {
 		age, err := store.OldestPayload(t.Context())
@@ -54,7 +54,7 @@ func TestTheOldestPayloadIsTheFirstThatIsNotDone(t *testing.T) {
 	running.Wait()
 }
 
-func TestTheOldestDueIsOfItsAccount(t *testing.T) {
+func TestOldestDueIsPerAccount(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	w := watch("session-1")
 	account := kycbridge.AccountKey{Provider: w.Provider, Account: w.Account}
@@ -76,7 +76,7 @@ func TestTheOldestDueIsOfItsAccount(t *testing.T) {
 	eventually(t, "nothing is late", func() bool { return oldest(account) == 0 })
 }
 
-func TestTheDiskIsMeasured(t *testing.T) {
+func TestDiskUsage(t *testing.T) {
 	server, store, _ := start(t, t.TempDir())
 	before, err := server.Disk()
 	must(t, err)

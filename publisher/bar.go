@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	barTTL   = 3 * time.Second // a bar falls by itself, so a purge that was killed keeps nobody out
+	barTTL   = 3 * time.Second // a bar expires by itself, so a purge that was killed blocks payloads no longer than this
 	barAgain = time.Second     // how often it is renewed
-	// barLast is how long it stands after an erasure has ended: whoever waits for that, and the
-	// answers to payloads stored just before, are over by then. A server allows no less.
+	// barLast is how long a bar stands after an erasure has ended: by then all appends that waited for it,
+	// and the answers to payloads stored just before, are finished. The server allows no shorter TTL.
 	barLast  = time.Second
 	barPause = 25 * time.Millisecond // before a payload that met it is tried again
 )
 
 // Bar keeps payloads of a verification out of the log until lift is called: the server itself refuses
-// them, whichever process brings them. Those who bring one wait.
+// them, from any process. Appends wait meanwhile.
 func (s *Store) Bar(ctx context.Context, k kycbridge.Key) (lift func(), err error) {
 	if err := s.putBar(ctx, k, barTTL); err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func (s *Store) Bar(ctx context.Context, k kycbridge.Key) (lift func(), err erro
 	var running sync.WaitGroup
 	running.Go(func() {
 		for pause(renewing, barAgain); renewing.Err() == nil; pause(renewing, barAgain) {
-			_ = s.putBar(renewing, k, barTTL) // the next one comes before this one was needed
+			_ = s.putBar(renewing, k, barTTL) // renewed before it expires
 		}
 	})
 	return func() {
@@ -42,11 +42,11 @@ func (s *Store) Bar(ctx context.Context, k kycbridge.Key) (lift func(), err erro
 		running.Wait()
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
 		defer cancel()
-		_ = s.putBar(last, k, barLast) // else the one before falls by itself
+		_ = s.putBar(last, k, barLast) // on failure the previous bar expires by itself
 	}, nil
 }
 
-// putBar puts up a bar and takes the earlier ones away.
+// putBar writes a bar and removes the earlier ones.
 func (s *Store) putBar(ctx context.Context, k kycbridge.Key, ttl time.Duration) error {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
@@ -55,7 +55,7 @@ func (s *Store) putBar(ctx context.Context, k kycbridge.Key, ttl time.Duration) 
 	if err != nil {
 		return fmt.Errorf("keep payloads out of the log: %w", err)
 	}
-	if err := s.noteErasing(ctx, s.names.payloads(), ack.Sequence); err != nil { // it goes by itself
+	if err := s.recordErasing(ctx, s.names.payloads(), ack.Sequence); err != nil { // it expires by itself
 		return fmt.Errorf("keep payloads out of the log: %w", err)
 	}
 	if err := s.log.Purge(ctx, jetstream.WithPurgeSubject(m.Subject), jetstream.WithPurgeSequence(ack.Sequence)); err != nil {
@@ -64,14 +64,14 @@ func (s *Store) putBar(ctx context.Context, k kycbridge.Key, ttl time.Duration) 
 	return nil
 }
 
-// barred makes the server refuse m while a bar stands.
+// barred makes the server refuse m while a bar exists.
 func (s *Store) barred(m *nats.Msg, k kycbridge.Key) {
 	m.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.Itoa(0)}
 	m.Header[jetstream.ExpectedLastSubjSeqSubjHeader] = []string{s.names.bar(k)}
 }
 
-// appendOnce publishes a payload; one that meets a bar waits until it falls, at most as long as
-// an answer of the server may take.
+// appendOnce publishes a payload; one that a bar blocks waits until the bar is gone, at most as long as
+// the server may take to answer.
 func (s *Store) appendOnce(ctx context.Context, m *nats.Msg) (jetstream.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
@@ -81,7 +81,7 @@ func (s *Store) appendOnce(ctx context.Context, m *nats.Msg) (jetstream.PubAck, 
 		if !errors.As(err, &refused) || !wrongLast(refused) {
 			return ack, err
 		}
-		if refused.ErrorCode == wrongLastSequence { // else two of one verification have met in a cluster
+		if refused.ErrorCode == wrongLastSequence { // else two payloads of one verification collided in a cluster
 			pause(ctx, barPause)
 		}
 		if ctx.Err() != nil {
@@ -90,12 +90,12 @@ func (s *Store) appendOnce(ctx context.Context, m *nats.Msg) (jetstream.PubAck, 
 	}
 }
 
-// erasedBefore reports whether p is a repetition of a payload that was erased with its verification.
-// What was fetched since is none: it was asked for anew.
+// erasedBefore reports whether p repeats a payload that was erased with its verification. A payload that
+// was fetched since then does not count: it was requested after the erasure.
 func (s *Store) erasedBefore(ctx context.Context, k kycbridge.Key, p kycbridge.Payload) (bool, error) {
 	if p.Via != event.ViaCallback {
 		return false, nil
 	}
-	t, err := s.Buried(ctx, k)
+	t, err := s.Tombstone(ctx, k)
 	return err == nil && t != nil && t.Holds(p), err
 }

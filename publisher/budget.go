@@ -7,27 +7,27 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// What the clients of one user may be sent in a second, lasting, and at once.
+// The sustained rate and the burst of bytes that are sent to the clients of one user.
 const (
-	toldRate  = 32 << 20
-	toldBurst = 32 << 20
+	sendRate  = 32 << 20
+	sendBurst = 32 << 20
 )
 
-// budget bounds what one user is sent. What has been sent is known afterwards only: the server
-// multiplies an event by the user's subscriptions. So it may be overdrawn, and whatever would send
-// more waits until it is even. A nil budget has no bound.
+// budget limits the bytes that are sent to one user. The amount is known only afterwards, because the
+// server multiplies an event by the user's subscriptions. So the budget may be overdrawn, and further
+// sends wait until it is balanced. A nil budget has no limit.
 type budget struct{ bytes *rate.Limiter }
 
-func newBudget() *budget { return &budget{rate.NewLimiter(toldRate, toldBurst)} }
+func newBudget() *budget { return &budget{rate.NewLimiter(sendRate, sendBurst)} }
 
-// spend takes n bytes that have been sent.
+// spend takes n bytes that were sent.
 func (b *budget) spend(n int) {
-	for now := time.Now(); b != nil && n > 0; n -= toldBurst {
-		b.bytes.ReserveN(now, min(n, toldBurst))
+	for now := time.Now(); b != nil && n > 0; n -= sendBurst {
+		b.bytes.ReserveN(now, min(n, sendBurst))
 	}
 }
 
-// wait returns when more may be sent, or with ctx.
+// wait returns when more may be sent, or when ctx ends.
 func (b *budget) wait(ctx context.Context) error {
 	if b == nil {
 		return ctx.Err()

@@ -17,8 +17,8 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestCredentialsChangedAndChangedBack: a server refuses the credentials for a while, as between the two
-// halves of a change of passwords. The connection is taken up again once they are right.
+// TestCredentialsChangedAndChangedBack: a server refuses the credentials for a while, as it does between
+// the two steps of a password change. The client reconnects once they are valid again.
 func TestCredentialsChangedAndChangedBack(t *testing.T) {
 	dir, port := t.TempDir(), -1
 	run := func(password string) *server.Server {
@@ -50,13 +50,13 @@ func TestCredentialsChangedAndChangedBack(t *testing.T) {
 	defer end()
 	wait.For(t, 20*time.Second, "it is back", func() bool { return c.nc.IsConnected() })
 	if err := closed.Load(); err != nil {
-		t.Errorf("it was said to have ended: %v", err)
+		t.Errorf("the connection was reported as closed: %v", err)
 	}
 }
 
-// TestAConnectionThatEndsForGoodIsTold: the client library never takes up a connection again after an
-// error that it does not know. A process that went on would be ready and publish nothing.
-func TestAConnectionThatEndsForGoodIsTold(t *testing.T) {
+// TestAPermanentlyClosedConnectionIsReported: the client library never reconnects after an error that it
+// does not know. Without a report the process would stay ready and publish nothing.
+func TestAPermanentlyClosedConnectionIsReported(t *testing.T) {
 	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir()})
 	must(t, err)
 	s.Start()
@@ -75,7 +75,7 @@ func TestAConnectionThatEndsForGoodIsTold(t *testing.T) {
 			t.Errorf("told %q", err)
 		}
 	case <-time.After(20 * wait.Slowdown * time.Second):
-		t.Fatal("nobody is told")
+		t.Fatal("the close is not reported")
 	}
 	c.Close()
 
@@ -84,12 +84,12 @@ func TestAConnectionThatEndsForGoodIsTold(t *testing.T) {
 	d.Close()
 	select {
 	case err := <-closed:
-		t.Errorf("a connection that we close is told as lost: %v", err)
+		t.Errorf("a connection that we close is reported as lost: %v", err)
 	case <-time.After(300 * time.Millisecond):
 	}
 }
 
-// speaker stands before a server and passes everything on. What say is given reaches the client between
+// speaker is a proxy in front of a server that forwards everything. say injects text to the client between
 // two lines of the server.
 func speaker(t *testing.T, behind string) (address string, say func(string)) {
 	t.Helper()

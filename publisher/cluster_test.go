@@ -18,15 +18,15 @@ import (
 	"kycbridge/event"
 )
 
-// TestReadsOnAClusterSeeEveryAcknowledgedWrite runs three servers with streams of three replicas and
-// reads through one what was just acknowledged through another. A replica that lags behind must not
-// answer: it would have a newer verdict taken for news, or a second body for a known one.
+// TestReadsOnAClusterSeeEveryAcknowledgedWrite runs three servers with streams of three replicas and reads
+// through one server what another has just acknowledged. A lagging replica must not answer: a newer
+// verdict would be taken for a new one, or a second body for a known one.
 func TestReadsOnAClusterSeeEveryAcknowledgedWrite(t *testing.T) {
 	urls := cluster(t, 3)
 	store0, bus0 := join(t, urls[0])
 	store1, bus1 := join(t, urls[1])
 	store2, bus2 := join(t, urls[2])
-	// A lagging replica cannot be had to order, so the way of asking is held as well.
+	// A lagging replica cannot be produced on demand, so the read mode is checked as well.
 	if store1.log.CachedInfo().Config.AllowDirect || bus1.stream.CachedInfo().Config.AllowDirect {
 		t.Error("reads may be answered by any replica")
 	}
@@ -59,10 +59,10 @@ func TestReadsOnAClusterSeeEveryAcknowledgedWrite(t *testing.T) {
 	}
 }
 
-// TestTheSameFromTwoNodesAtOnce: a provider posts a payload to two replicas at the same moment, and both
-// publish the same revision. The cluster refuses a message whose id is on its way to the other nodes; that
-// passes within milliseconds, and must look like what it becomes: a duplicate, and a lost race.
-func TestTheSameFromTwoNodesAtOnce(t *testing.T) {
+// TestConcurrentPublishThroughTwoNodes: a provider posts a payload to two replicas at the same moment, and
+// both publish the same revision. The cluster refuses a message whose id is being replicated; that lasts
+// milliseconds, and must give the final result: a duplicate, and a conflict.
+func TestConcurrentPublishThroughTwoNodes(t *testing.T) {
 	urls := cluster(t, 3)
 	store0, bus0 := join(t, urls[0])
 	store1, bus1 := join(t, urls[1])
@@ -159,7 +159,7 @@ func join(t *testing.T, url string) (*Store, *Bus) {
 	atStore, atBus := dial("store"), dial("bus")
 	var store *Store
 	err := context.DeadlineExceeded
-	for err != nil && ctx.Err() == nil { // while there is no leader nobody answers
+	for err != nil && ctx.Err() == nil { // there is no answer while there is no leader
 		try, end := context.WithTimeout(ctx, 3*time.Second)
 		store, err = OpenStore(try, atStore, testNames, testMaxBody, 3)
 		end()

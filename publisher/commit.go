@@ -17,46 +17,46 @@ import (
 const (
 	batchMessages = 256     // members of one batch at most; the server allows 1000
 	batchBytes    = 4 << 20 // bytes of one batch at most
-	batchWorth    = 4       // fewer messages are as fast one by one: the server sets up a batch with file operations of its own
-	batchesAtOnce = 1       // while one is written, the next gathers: two at once halve each other
+	batchWorth    = 4       // below this, single messages are as fast: the server sets up each batch with file operations
+	batchesAtOnce = 1       // while one is written, the next one fills: two at once halve each other's size
 	waiting       = 4096    // messages that may wait for a batch
 
-	// incompleteBatch is the server's code for a batch that it could not stage. It forgets to clean up
-	// some of these, so batches pause for a while that doubles with each.
+	// incompleteBatch is the server's code for a batch that it could not stage. The server does not clean
+	// up some of these, so batches pause for a time that doubles with each failure.
 	incompleteBatch = 10176
 	leastApart      = time.Second
 	mostApart       = 5 * time.Minute
 
-	againPause = 50 * time.Millisecond // before what nobody answered is published again
+	republishDelay = 50 * time.Millisecond // before an unanswered message is published again
 
-	// idInProcess is a cluster's code for a message whose id another one has that is on its way to the
-	// nodes. It passes within the time of one write.
+	// idInProcess is a cluster's code for a message whose id is being replicated at the moment. It clears
+	// within the time of one write.
 	idInProcess    = 10158
 	inProcessPause = 2 * time.Millisecond
 )
 
-// committer publishes to one stream with group commit: messages that wait at the same moment go as
-// one atomic batch, so one fsync serves them all. A batch that the server refuses (one member was
-// known already, or lost its compare-and-set) is published again member by member.
+// committer publishes to one stream with group commit: messages that wait at the same moment are sent as
+// one atomic batch, so one fsync serves them all. If the server refuses a batch (one member is a
+// duplicate, or fails its compare-and-set), its members are published one by one.
 type committer struct {
-	conn   *Connection
-	in     chan *pending
-	ctx    context.Context
-	cancel context.CancelFunc
-	done   sync.WaitGroup
-	health health
-	order  order
-	apart  apart
+	conn       *Connection
+	in         chan *pending
+	ctx        context.Context
+	cancel     context.CancelFunc
+	done       sync.WaitGroup
+	health     health
+	order      order
+	batchPause batchPause
 }
 
-// apart says until when messages go one by one, because batches cannot be staged.
-type apart struct {
+// batchPause is the time until which messages are sent one by one, because batches cannot be staged.
+type batchPause struct {
 	until time.Time
 	next  time.Duration
 }
 
-// staged takes the outcome of a batch.
-func (a *apart) staged(err error) {
+// staged records the outcome of a batch.
+func (a *batchPause) staged(err error) {
 	var refused *jetstream.APIError
 	switch {
 	case err == nil:
@@ -67,11 +67,11 @@ func (a *apart) staged(err error) {
 	}
 }
 
-// pending is one message on its way to the stream.
+// pending is one message to be published.
 type pending struct {
 	msg *nats.Msg
 	ctx context.Context
-	ack chan ack // buffered: the committer never waits for a caller that has left
+	ack chan ack // buffered: the committer never waits for a caller that has returned
 }
 
 type ack struct {
@@ -100,7 +100,7 @@ func (c *committer) Publish(ctx context.Context, msg *nats.Msg) (jetstream.PubAc
 	select {
 	case c.in <- p:
 	case <-ctx.Done():
-		c.health.note(began, nil, ctx.Err()) // a commit that hangs notes nothing
+		c.health.note(began, nil, ctx.Err()) // a commit that hangs records nothing
 		return jetstream.PubAck{}, ctx.Err()
 	case <-c.ctx.Done():
 		return jetstream.PubAck{}, nats.ErrConnectionClosed
@@ -109,14 +109,14 @@ func (c *committer) Publish(ctx context.Context, msg *nats.Msg) (jetstream.PubAc
 	case a := <-p.ack:
 		return a.pub, a.err
 	case <-ctx.Done():
-		c.health.note(began, nil, ctx.Err()) // a commit that hangs notes nothing
+		c.health.note(began, nil, ctx.Err()) // a commit that hangs records nothing
 		return jetstream.PubAck{}, ctx.Err()
 	case <-c.ctx.Done():
 		return jetstream.PubAck{}, nats.ErrConnectionClosed
 	}
 }
 
-// Close ends the committer. Callers must have left.
+// Close stops the committer. All callers must have returned.
 func (c *committer) Close() {
 	c.cancel()
 	c.done.Wait()
@@ -124,7 +124,7 @@ func (c *committer) Close() {
 
 func (c *committer) run() {
 	defer c.done.Done()
-	var held *pending // did not fit into the batch before
+	var held *pending // did not fit into the previous batch
 	for {
 		batch := c.gather(&held)
 		if batch == nil {
@@ -132,13 +132,13 @@ func (c *committer) run() {
 		}
 		c.commit(batch)
 		if c.order.next() {
-			c.conn.suspect()
+			c.conn.requestCheck()
 		}
 	}
 }
 
-// gather waits for a message and takes along all that wait behind it. A message whose id is in the
-// batch already is held back for the next one.
+// gather waits for a message and collects all that are queued behind it. A message whose id is already in
+// the batch is held back for the next one.
 func (c *committer) gather(held **pending) []*pending {
 	var batch []*pending
 	ids := map[string]bool{}
@@ -179,12 +179,12 @@ func (c *committer) gather(held **pending) []*pending {
 
 // commit publishes a batch and answers its callers.
 func (c *committer) commit(batch []*pending) {
-	if len(batch) < batchWorth || time.Now().Before(c.apart.until) {
+	if len(batch) < batchWorth || time.Now().Before(c.batchPause.until) {
 		c.each(batch)
 		return
 	}
 	last, err := c.atomic(batch)
-	c.apart.staged(err)
+	c.batchPause.staged(err)
 	var refused *jetstream.APIError
 	switch {
 	case err == nil:
@@ -194,7 +194,7 @@ func (c *committer) commit(batch []*pending) {
 			p.ack <- ack{pub: pub}
 		}
 	case errors.As(err, &refused):
-		c.each(batch) // the server took none of them; one by one, each gets its own answer
+		c.each(batch) // the server stored none of them; published singly, each gets its own answer
 	default:
 		for _, p := range batch {
 			p.ack <- ack{err: err}
@@ -204,7 +204,7 @@ func (c *committer) commit(batch []*pending) {
 
 // atomic sends the batch; the answer to its last message is the acknowledgement of all.
 func (c *committer) atomic(batch []*pending) (*jetstream.PubAck, error) {
-	return c.insist(c.longest(batch), func(ctx context.Context) (*jetstream.PubAck, error) {
+	return c.publishWithRetry(c.longest(batch), func(ctx context.Context) (*jetstream.PubAck, error) {
 		id := nuid.Next()
 		for i, p := range batch {
 			m := copyOf(p.msg)
@@ -222,8 +222,8 @@ func (c *committer) atomic(batch []*pending) (*jetstream.PubAck, error) {
 	})
 }
 
-// longest is the context of the member that may wait longest: members that leave earlier do not
-// spoil the batch for the others.
+// longest is the context of the member with the latest deadline: members that give up earlier do not
+// cancel the batch for the others.
 func (c *committer) longest(batch []*pending) context.Context {
 	longest := batch[0].ctx
 	for _, p := range batch[1:] {
@@ -235,7 +235,7 @@ func (c *committer) longest(batch []*pending) context.Context {
 	return longest
 }
 
-// each publishes the members one by one, all under way at once.
+// each publishes the members singly and concurrently.
 func (c *committer) each(batch []*pending) {
 	var all sync.WaitGroup
 	for _, p := range batch[1:] {
@@ -246,7 +246,7 @@ func (c *committer) each(batch []*pending) {
 }
 
 func (c *committer) single(p *pending) {
-	pub, err := c.insist(p.ctx, func(ctx context.Context) (*jetstream.PubAck, error) { return c.decided(ctx, p.msg) })
+	pub, err := c.publishWithRetry(p.ctx, func(ctx context.Context) (*jetstream.PubAck, error) { return c.publishDecided(ctx, p.msg) })
 	if err != nil {
 		p.ack <- ack{err: err}
 		return
@@ -255,10 +255,10 @@ func (c *committer) single(p *pending) {
 	p.ack <- ack{pub: *pub}
 }
 
-// insist publishes, and publishes again while nobody answers: a cluster elects a new leader within
-// seconds, and what had been stored after all is recognized by its id. A connection that is lost
-// ends it at once.
-func (c *committer) insist(ctx context.Context, publish func(context.Context) (*jetstream.PubAck, error)) (pub *jetstream.PubAck, err error) {
+// publishWithRetry publishes, and repeats while there is no answer: a cluster elects a new leader within
+// seconds, and a message that was stored after all is recognized by its id. A lost connection ends the
+// retries at once.
+func (c *committer) publishWithRetry(ctx context.Context, publish func(context.Context) (*jetstream.PubAck, error)) (pub *jetstream.PubAck, err error) {
 	began := time.Now()
 	defer func() { c.health.note(began, pub, err) }()
 	ctx, cancel := c.conn.whileUp(ctx)
@@ -267,16 +267,16 @@ func (c *committer) insist(ctx context.Context, publish func(context.Context) (*
 	defer cancelTimeout()
 	stop := context.AfterFunc(c.ctx, cancelTimeout)
 	defer stop()
-	err = askAgain(ctx, againPause, unanswered, func(ctx context.Context) (err error) {
+	err = retryRequest(ctx, republishDelay, unanswered, func(ctx context.Context) (err error) {
 		pub, err = publish(ctx)
 		return err
 	})
 	return pub, err
 }
 
-// decided publishes one message. While another with its id is in process in a cluster, it asks again: only
-// then the stream can say whether m is stored or a duplicate.
-func (c *committer) decided(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
+// publishDecided publishes one message. While another one with its id is in process in a cluster, it
+// retries: only afterwards does the stream know whether m is stored or a duplicate.
+func (c *committer) publishDecided(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
 	for {
 		pub, err := c.request(ctx, m)
 		if refused, ok := errors.AsType[*jetstream.APIError](err); !ok || refused.ErrorCode != idInProcess || ctx.Err() != nil {
@@ -290,7 +290,7 @@ func (c *committer) decided(ctx context.Context, m *nats.Msg) (*jetstream.PubAck
 func (c *committer) request(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
 	reply, err := c.conn.nc.RequestMsgWithContext(ctx, m)
 	if errors.Is(err, nats.ErrNoResponders) {
-		c.conn.suspect() // there may be no stream
+		c.conn.requestCheck() // the stream may be missing
 	}
 	if err != nil {
 		return nil, fmt.Errorf("publish: %w", err)

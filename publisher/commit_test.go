@@ -12,22 +12,22 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// TestPublishingAsksAgain plays a cluster whose leader dies: the first message that reaches it is never
-// answered, then for a moment nobody is there, then a new one answers.
-func TestPublishingAsksAgain(t *testing.T) {
+// TestPublishingRetries simulates a cluster whose leader fails: the first message that reaches it is never
+// answered, then for a moment there is no responder, then a new leader answers.
+func TestPublishingRetries(t *testing.T) {
 	for name, batch := range map[string]int{"one by one": 1, "as a batch": batchWorth} {
 		t.Run(name, func(t *testing.T) {
 			server, _, _ := start(t, t.TempDir())
 			c := connect(t, server, "store")
-			var heard atomic.Int32
+			var received atomic.Int32
 			const subject = "leader.elected"
-			silent, err := c.nc.Subscribe(subject, func(*nats.Msg) { heard.Add(1) })
+			silent, err := c.nc.Subscribe(subject, func(*nats.Msg) { received.Add(1) })
 			if err != nil || c.nc.Flush() != nil {
 				t.Fatal(err)
 			}
-			answering := time.AfterFunc(askPatience/2, func() {
+			answering := time.AfterFunc(answerTimeout/2, func() {
 				_ = silent.Unsubscribe()
-				time.AfterFunc(askPatience, func() {
+				time.AfterFunc(answerTimeout, func() {
 					_, _ = c.nc.Subscribe(subject, func(m *nats.Msg) {
 						if m.Reply != "" {
 							_ = m.Respond(fmt.Appendf(nil, `{"stream":"ELECTED","seq":%d}`, batch))
@@ -49,18 +49,18 @@ func TestPublishingAsksAgain(t *testing.T) {
 					t.Errorf("message %d: %+v", i, got)
 				}
 			}
-			if took := time.Since(began); heard.Load() != int32(batch) || took > 2*askPatience {
-				t.Errorf("%d messages reached the leader that died; acknowledged after %s", heard.Load(), took)
+			if took := time.Since(began); received.Load() != int32(batch) || took > 2*answerTimeout {
+				t.Errorf("%d messages reached the failed leader; acknowledged after %s", received.Load(), took)
 			}
 			if committer.health.failed() {
-				t.Error("what was acknowledged in the end counts as failed")
+				t.Error("a message that was acknowledged in the end counts as failed")
 			}
 		})
 	}
 }
 
-// TestPublishingGivesUp: what the server refuses is not tried again, and a caller that leaves is not
-// waited for.
+// TestPublishingGivesUp: a message that the server refuses is not retried, and the committer does not wait
+// for a caller that has given up.
 func TestPublishingGivesUp(t *testing.T) {
 	server, _, _ := start(t, t.TempDir())
 	c := connect(t, server, "store")

@@ -16,18 +16,19 @@ import (
 	"go.uber.org/zap"
 )
 
-// Dial says how to reach one NATS system.
+// Dial describes a connection to one NATS system.
 type Dial struct {
 	URL     string        // nats://, tls://, ws://, several by comma; ignored with in-process options
 	Options []nats.Option // credentials, TLS, or an embedded server's in-process connection
 	Name    string        // "store" or "bus", for log lines and the server's connection list
 	Once    bool          // an address that does not answer is an error
 
-	// Closed is told that the connection has ended for good without Close, and why; may be nil.
+	// Closed is called when the connection has ended permanently without Close, with the reason; may be
+	// nil.
 	Closed func(error)
 }
 
-// NodesConnection is the name of the connections that only help others to the same servers (Nodes).
+// NodesConnection is the name of the auxiliary connections to the same servers (Nodes).
 const NodesConnection = "nodes"
 
 // Connection is a NATS connection with JetStream.
@@ -42,38 +43,38 @@ type Connection struct {
 	down  context.CancelFunc
 	lives int
 
-	strangers
-	forbidden atomic.Bool // the server has refused something to this user
+	foreignMessages
+	forbidden atomic.Bool // the server has denied a request of this user
 	closing   atomic.Bool // Close has been called
 
-	erasing func(ctx context.Context, stream string, seq uint64) error // nil: erasures are not written down
-	trouble chan struct{}                                              // one reason at most to look after streams and consumers
+	erasing     func(ctx context.Context, stream string, seq uint64) error // nil: erasures are not recorded
+	checkNeeded chan struct{}                                              // holds one request at most to check streams and consumers
 }
 
-// oldestServer knows atomic batches and scheduled messages.
+// oldestServer is the first version with atomic batches and scheduled messages.
 const oldestServer = "2.12"
 
-// Connect dials, again and again until ctx ends while no server answers, and checks that the server
-// can keep our promises. A connection that is lost later is taken up again for as long as the
-// process lives; while it is away every publish fails at once. The client library gives up for good
-// after an error that it does not know, such as "authentication timeout": Dial.Closed tells it.
+// Connect dials until a server answers or ctx ends, and checks that the server can keep our guarantees. A
+// connection that is lost later is restored for as long as the process runs; meanwhile every publish fails
+// at once. The client library closes permanently after an error that it does not know, such as
+// "authentication timeout": Dial.Closed reports it.
 func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Connection, error) {
 	log = log.With(zap.String("connection", d.Name))
 	lost := log.Warn
 	if d.Name == NodesConnection {
-		lost = log.Debug // the other connections to the same servers say it
+		lost = log.Debug // the primary connection to the same servers logs it
 	}
-	c := &Connection{name: d.Name, trouble: make(chan struct{}, 1), strangers: strangers{log: log}}
+	c := &Connection{name: d.Name, checkNeeded: make(chan struct{}, 1), foreignMessages: foreignMessages{log: log}}
 	c.begin()
-	var refused nag
+	var refused rateLimitedWarning
 	options := append([]nats.Option{
 		nats.Name("kycbridge " + d.Name),
 		nats.MaxReconnects(-1),
-		nats.IgnoreAuthErrorAbort(), // credentials that are refused now may be right again after the next reload
+		nats.IgnoreAuthErrorAbort(), // credentials that are refused now may be valid again after the server's next reload
 		nats.ReconnectWait(250 * time.Millisecond),
-		nats.FlusherTimeout(publishTimeout), // a server that does not read holds nobody longer
+		nats.FlusherTimeout(publishTimeout), // limits the wait for a server that does not read
 		nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
-		// No buffering while away: what is not on the wire must not look sent.
+		// No buffering while disconnected: a message that was not sent must not look sent.
 		nats.ReconnectBufSize(-1),
 		nats.PingInterval(5 * time.Second),
 		nats.MaxPingsOutstanding(2),
@@ -84,9 +85,9 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 			}
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			refused.over()
+			refused.reset()
 			c.begin()
-			c.suspect()
+			c.requestCheck()
 			log.Info("nats connection back", zap.String("url", Redacted(nc.ConnectedUrl())))
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
@@ -130,8 +131,8 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 	return c, nil
 }
 
-// Forbidden reports whether the server has refused something to this user. A request that is not allowed gets no
-// answer, so it looks like a server that is away.
+// Forbidden reports whether the server has denied a request of this user. A denied request gets no answer,
+// so it looks like a server that is unavailable.
 func (c *Connection) Forbidden() bool { return c.forbidden.Load() }
 
 func (c *Connection) begin() {
@@ -143,7 +144,7 @@ func (c *Connection) begin() {
 	}
 }
 
-// life is how often the connection has been made.
+// life is the number of times that the connection was established.
 func (c *Connection) life() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -156,8 +157,8 @@ func (c *Connection) end() {
 	c.down()
 }
 
-// whileUp is ctx, ended as well when the connection is lost: the answer to a request that was under
-// way then will never come.
+// whileUp is ctx, which also ends when the connection is lost: a request in flight at that moment is never
+// answered.
 func (c *Connection) whileUp(ctx context.Context) (context.Context, context.CancelFunc) {
 	c.mu.Lock()
 	up := c.up
@@ -167,10 +168,10 @@ func (c *Connection) whileUp(ctx context.Context) (context.Context, context.Canc
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// ErrForbidden says that the server refuses to this user what kycbridge needs of its streams.
+// ErrForbidden means that the server refuses this user what kycbridge needs of its streams.
 var ErrForbidden = errors.New("not allowed to this user")
 
-// fit refuses a server that is too old or takes too little in one message.
+// fit refuses a server that is too old or whose message limit is too low.
 func fit(nc *nats.Conn, maxMessage int) error {
 	if nc.ConnectedServerName() == embeddedName && nc.MaxPayload() <= readerPayload {
 		return ErrForbidden // a reader of events at the embedded server
@@ -206,11 +207,11 @@ func (c *Connection) ready(ctx context.Context, stream string) error {
 // Connected reports whether the connection is up.
 func (c *Connection) Connected() bool { return c.nc.IsConnected() }
 
-// Close flushes what is on its way and closes.
+// Close flushes pending messages and closes.
 func (c *Connection) Close() {
 	c.closing.Store(true)
 	if c.nc.IsConnected() {
-		// Acknowledgements of worked messages may still be in the buffer; losing them costs only a redelivery.
+		// Acknowledgements may still be in the buffer; losing them costs only a redelivery.
 		_ = c.nc.FlushTimeout(2 * time.Second)
 	}
 	c.nc.Close()
@@ -218,18 +219,18 @@ func (c *Connection) Close() {
 }
 
 const (
-	// askPatience is how long one question may take while nothing is known of a leader. A question
-	// that arrives while there is none, or is on its way to one that dies, is never answered.
-	askPatience = 3 * time.Second
-	// openPatience is how long streams and consumers may take to be there.
-	openPatience = 30 * time.Second
+	// answerTimeout limits one request while no leader may exist. A request that arrives while there is
+	// none, or is on its way to a leader that fails, is never answered.
+	answerTimeout = 3 * time.Second
+	// openTimeout is how long streams and consumers may take to become available.
+	openTimeout = 30 * time.Second
 )
 
-// askAgain asks until there is an answer, an error that does not pass, or ctx ends: a cluster that was
-// just started, or has lost a node, elects a leader within seconds.
-func askAgain(ctx context.Context, wait time.Duration, passes func(error) bool, ask func(context.Context) error) error {
+// retryRequest repeats a request until there is an answer, a permanent error, or ctx ends: a cluster that
+// was just started, or has lost a node, elects a leader within seconds.
+func retryRequest(ctx context.Context, wait time.Duration, passes func(error) bool, ask func(context.Context) error) error {
 	for {
-		attempt, cancel := context.WithTimeout(ctx, askPatience)
+		attempt, cancel := context.WithTimeout(ctx, answerTimeout)
 		err := ask(attempt)
 		cancel()
 		if err == nil || ctx.Err() != nil || !passes(err) {
@@ -239,40 +240,40 @@ func askAgain(ctx context.Context, wait time.Duration, passes func(error) bool, 
 	}
 }
 
-// insist asks for streams and consumers until they are there, for openPatience at most.
-func insist(ctx context.Context, ask func(context.Context) error) error {
-	patience, cancel := context.WithTimeout(ctx, openPatience)
+// retryUntilReady requests streams and consumers until they are available, for openTimeout at most.
+func retryUntilReady(ctx context.Context, ask func(context.Context) error) error {
+	patience, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	err := askAgain(patience, retryPause, leaderless, ask)
+	err := retryRequest(patience, retryPause, leaderless, ask)
 	if err != nil && patience.Err() != nil && ctx.Err() == nil {
 		return fmt.Errorf("%w: has the cluster a leader, is JetStream enabled, is there room for the streams?", err)
 	}
 	return err
 }
 
-// unlessEnded is the error of work that goes on until ctx ends; being stopped while it begins is none.
-func unlessEnded(ctx context.Context, err error) error {
+// ignoreShutdown is the error of work that runs until ctx ends; a shutdown during its start is no error.
+func ignoreShutdown(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil
 	}
 	return err
 }
 
-// unanswered reports whether nobody has answered.
+// unanswered reports whether there was no answer.
 func unanswered(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders)
 }
 
-// leaderless reports whether an error is that of a cluster that has no leader, not enough nodes or
-// not all streams yet: one that another process is just making is not found for a moment.
+// leaderless reports whether an error means that a cluster has no leader, too few nodes or not all streams
+// yet: a stream that another process is creating is not found for a moment.
 func leaderless(err error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
 	return ok && api.Code == http.StatusServiceUnavailable || unanswered(err) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
-// reader opens a stream for reads that must see every write that was acknowledged before. Where a
-// stream has replicas, a direct get may be answered by one that lags behind, so the leader is asked;
-// the handle must not be used for anything that refreshes its information.
+// reader opens a stream for reads that must see every previously acknowledged write. If a stream has
+// replicas, a lagging one may answer a direct get, so the leader is asked; the handle must not be used for
+// anything that refreshes its information.
 func (c *Connection) reader(ctx context.Context, name string) (jetstream.Stream, error) {
 	stream, err := c.js.Stream(ctx, name)
 	if err != nil {

@@ -18,38 +18,38 @@ import (
 const Consumer = "normalizer"
 
 const (
-	ackWait    = 15 * time.Second // a worker that has not answered by then is taken for dead
-	heartbeat  = 5 * time.Second  // how often a worker that waits says that it lives
+	ackWait    = 15 * time.Second // a worker that has not answered by then is considered failed
+	heartbeat  = 5 * time.Second  // how often a waiting worker reports that it is alive
 	inFlight   = 1024             // unacknowledged payloads over all replicas
 	pulled     = 256              // payloads on their way to this process
 	perWorker  = 8                // payloads that may wait for one worker
 	retryPause = 250 * time.Millisecond
 )
 
-// Work processes one payload and says what became of it. It is done when retryIn is zero, else to be
-// tried again after it.
+// Work processes one payload and returns its disposition. The payload is done when retryIn is zero, else
+// it is retried after that time.
 type Work func(ctx context.Context, p kycbridge.Payload, attempt int) (done kycbridge.Disposition, retryIn time.Duration)
 
-// ConsumeOptions say how stored payloads are worked.
+// ConsumeOptions configure the processing of stored payloads.
 type ConsumeOptions struct {
 	Workers int
-	// Alone: no other process works this log. What a process before this one had taken and not
-	// finished is then delivered again at once, not after a while.
-	Alone bool
-	// Hold reports whether NATS is away, so that nothing can be done with any payload. One that fails
-	// then is held, and those behind it wait: their order is kept. One that fails by itself is given
-	// back and stands in nobody's way.
+	// Exclusive: no other process works on this log. Payloads that an earlier process pulled and did not
+	// finish are then delivered again at once, not after a delay.
+	Exclusive bool
+	// Hold reports whether NATS is unavailable, so that no payload can be processed. A failed payload is
+	// then held, and those behind it wait, which keeps their order. A payload that fails for a reason of
+	// its own is given back and blocks no other.
 	Hold func() bool
 	Work Work
 	Log  *zap.Logger
 }
 
-// Consume works stored payloads until ctx ends, with several workers. Payloads of one verification
-// meet the same worker of this process, in the order in which they were stored. When Consume returns,
-// no worker is running, and what was not worked is free for others.
+// Consume processes stored payloads until ctx ends, with several workers. Payloads of one verification go
+// to the same worker of this process, in the order in which they were stored. When Consume returns, no
+// worker is running, and unprocessed payloads are available to other processes.
 func (s *Store) Consume(ctx context.Context, o ConsumeOptions) error {
-	if err := insist(ctx, func(ctx context.Context) error { return s.begin(ctx, o) }); err != nil {
-		return unlessEnded(ctx, err)
+	if err := retryUntilReady(ctx, func(ctx context.Context) error { return s.begin(ctx, o) }); err != nil {
+		return ignoreShutdown(ctx, err)
 	}
 	lanes := make([]chan delivery, o.Workers)
 	var running, recording sync.WaitGroup
@@ -74,7 +74,7 @@ func (s *Store) Consume(ctx context.Context, o ConsumeOptions) error {
 	return nil
 }
 
-// begin makes the consumer, or brings it up to date, and puts it where work goes on.
+// begin creates or updates the consumer and sets the position at which processing continues.
 func (s *Store) begin(ctx context.Context, o ConsumeOptions) error {
 	d := s.normalizer()
 	s.durables.add(d)
@@ -86,9 +86,9 @@ func (s *Store) begin(ctx context.Context, o ConsumeOptions) error {
 		return err
 	}
 	if moved != nil {
-		Mended{Consumers: []Moved{*moved}}.Say(o.Log)
+		Repaired{Consumers: []Moved{*moved}}.Log(o.Log)
 	}
-	if !o.Alone {
+	if !o.Exclusive {
 		return nil
 	}
 	return s.takeOver(ctx)
@@ -106,7 +106,7 @@ func (s *Store) normalizer() durable {
 	}}
 }
 
-// takeOver makes deliveries begin behind the last payload up to which all are answered.
+// takeOver restarts deliveries after the last payload up to which all are acknowledged.
 func (s *Store) takeOver(ctx context.Context) error {
 	consumer, err := s.js.Consumer(ctx, s.names.payloads(), Consumer)
 	if err != nil {
@@ -122,36 +122,36 @@ func (s *Store) takeOver(ctx context.Context) error {
 	return nil
 }
 
-// dispatch hands messages to the lanes, and takes the subscription up again if it ends. When ctx
-// ends it gives back what has been pulled already.
+// dispatch distributes messages to the lanes, and renews the subscription if it ends. When ctx ends it
+// gives back what was already pulled.
 func (s *Store) dispatch(ctx context.Context, lanes []chan delivery, log *zap.Logger) {
 	seed := maphash.MakeSeed()
-	var told nag
+	var warning rateLimitedWarning
 	for ctx.Err() == nil {
 		err := s.pull(ctx, func(d delivery) {
-			told.over()
+			warning.reset()
 			lanes[maphash.String(seed, d.Subject())%uint64(len(lanes))] <- d
 		})
 		if ctx.Err() == nil && err != nil {
-			s.suspect()
-			told.warn(log, "cannot read stored payloads, trying again", zap.Error(err))
+			s.requestCheck()
+			warning.warn(log, "cannot read stored payloads, trying again", zap.Error(err))
 			pause(ctx, retryPause)
 		}
 	}
 }
 
-// delivery is a message, and since when deliveries count that were pulled together with it.
+// delivery is a message with the epoch in which it was pulled.
 type delivery struct {
 	jetstream.Msg
 	epoch uint64
 }
 
-// pull passes messages on until ctx ends, an error or a renewal.
+// pull forwards messages until ctx ends, an error or a renewal.
 func (s *Store) pull(ctx context.Context, pass func(delivery)) error {
 	s.turn.Lock()
 	s.pulling.Lock()
 	defer s.pulling.Unlock()
-	lasting, done := s.pulls.lasting(ctx)
+	lasting, done := s.pulls.untilRenewal(ctx)
 	defer done()
 	epoch := s.epoch.Load()
 	s.turn.Unlock()
@@ -162,19 +162,19 @@ func (s *Store) pull(ctx context.Context, pass func(delivery)) error {
 	defer messages.Stop()
 	defer context.AfterFunc(lasting, func() {
 		if s.epoch.Load() != epoch {
-			messages.Stop() // what waits comes again
+			messages.Stop() // pending messages are delivered again
 			return
 		}
 		messages.Drain()
 	})()
-	err = forward(messages, s.suspect, func(m jetstream.Msg) { pass(delivery{m, epoch}) })
+	err = forward(messages, s.requestCheck, func(m jetstream.Msg) { pass(delivery{m, epoch}) })
 	if lasting.Err() == nil {
 		return err
 	}
 	return nil
 }
 
-// messages begins to pull. The consumer is made anew should somebody have deleted it.
+// messages starts pulling. The consumer is created again if it was deleted.
 func (s *Store) messages(ctx context.Context) (jetstream.MessagesContext, error) {
 	consumer, err := s.make(ctx, s.normalizer())
 	if err != nil {
@@ -183,14 +183,14 @@ func (s *Store) messages(ctx context.Context) (jetstream.MessagesContext, error)
 	return consumer.Messages(jetstream.PullMaxMessages(pulled), jetstream.PullHeartbeat(heartbeat))
 }
 
-// forward passes messages on until there are no more. silent is called when the server gives no
-// sign of life: it may have lost the consumer.
+// forward passes messages on until there are no more. silent is called when heartbeats of the server are
+// missing: it may have lost the consumer.
 func forward(messages jetstream.MessagesContext, silent func(), pass func(jetstream.Msg)) error {
 	for {
 		m, err := messages.Next()
 		if errors.Is(err, jetstream.ErrNoHeartbeat) {
 			silent()
-			continue // the pull is renewed by the library
+			continue // the library renews the pull
 		}
 		if err != nil {
 			return err
@@ -199,28 +199,28 @@ func forward(messages jetstream.MessagesContext, silent func(), pass func(jetstr
 	}
 }
 
-// workOne works a message until it is done, or gives it back when ctx ends. An answer that is lost
+// workOne processes a message until it is done, or gives it back when ctx ends. A lost acknowledgement
 // costs only a redelivery.
 func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, records *recorder) {
 	meta, err := m.Metadata()
 	if err != nil {
-		return // no delivery of the server's
+		return // not a JetStream delivery
 	}
 	if isBar(m.Subject()) {
-		// Whoever put it up has written down that it goes, unless it was killed meanwhile.
-		if s.noteErasing(ctx, s.names.payloads(), meta.Sequence.Stream) == nil {
+		// The process that wrote the bar has recorded this erasure, unless it was killed meanwhile.
+		if s.recordErasing(ctx, s.names.payloads(), meta.Sequence.Stream) == nil {
 			_ = m.Ack()
 		}
 		return
 	}
 	p := payloadOf(m.Subject(), m.Headers(), m.Data())
 	if !ours(m.Headers()) {
-		s.passOver(s.names.payloads())
+		s.countForeign(s.names.payloads())
 		records.add(passedOver(p, meta, kycbridge.DispositionForeign), func() { _ = m.Term() })
 		return
 	}
 	if !whole(p) {
-		o.Log.Error("a message in the payload log was altered; it is passed over",
+		o.Log.Error("a message in the payload log was altered; it is skipped",
 			zap.String("provider", p.Provider), zap.String("account", p.Account), zap.Uint64("sequence", meta.Sequence.Stream))
 		records.add(passedOver(p, meta, kycbridge.DispositionDamaged), func() { _ = m.Term() })
 		return
@@ -228,7 +228,7 @@ func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, recor
 	p.Seq = meta.Sequence.Stream
 	for attempt := int(meta.NumDelivered); ctx.Err() == nil; attempt++ {
 		if s.epoch.Load() != m.epoch {
-			return // deliveries began anew, and this one comes again
+			return // deliveries were restarted, and this message is delivered again
 		}
 		done, retryIn := o.Work(ctx, p, attempt)
 		if retryIn == 0 {
@@ -246,13 +246,13 @@ func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, recor
 	_ = m.Nak()
 }
 
-// passedOver is what is recorded of a message that is not worked.
+// passedOver is the disposition of a message that is not processed.
 func passedOver(p kycbridge.Payload, meta *jetstream.MsgMetadata, why string) kycbridge.Disposition {
 	return kycbridge.Disposition{Seq: meta.Sequence.Stream, StoredAt: meta.Timestamp, Mark: kycbridge.PayloadMark(p.ID), Why: why,
 		Verification: kycbridge.VerificationMark(p.VerificationID)}
 }
 
-// keepHeld lets time pass and tells the server that the message is still held.
+// keepHeld waits and keeps the server informed that the message is still held.
 func keepHeld(ctx context.Context, m jetstream.Msg, d time.Duration) {
 	for ; d > 0 && ctx.Err() == nil; d -= heartbeat {
 		_ = m.InProgress()
@@ -269,10 +269,10 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// Backlog is how many stored payloads have not been worked yet, waiting or under way.
+// Backlog is the number of stored payloads that are not processed yet, waiting or in progress.
 func (s *Store) Backlog(ctx context.Context) (int, error) {
 	c, err := s.js.Consumer(ctx, s.names.payloads(), Consumer)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) { // no normalizer has been here yet
+	if errors.Is(err, jetstream.ErrConsumerNotFound) { // no normalizer has run yet
 		stream, err := s.js.Stream(ctx, s.names.payloads())
 		if err != nil {
 			return 0, err

@@ -21,16 +21,17 @@ import (
 )
 
 const (
-	damagedDir  = "damaged"      // in the data directory: files as they were found
-	checkedFile = "checked.json" // in the data directory: what was found whole
+	damagedDir  = "damaged"      // in the data directory: damaged files, unchanged
+	checkedFile = "checked.json" // in the data directory: files that were found intact
 
-	// filesPatience is how long a start reads blocks that have not changed since they were last read.
-	filesPatience = 5 * time.Second
+	// checkFilesTimeout limits how long a start reads blocks that have not changed since they were last
+	// read.
+	checkFilesTimeout = 5 * time.Second
 	// mostFindings is how many damaged files are logged one by one.
 	mostFindings = 20
 )
 
-// LostPayload is a payload whose bytes are damaged in the store, as far as they still tell.
+// LostPayload is a payload whose bytes are damaged in the store, with the fields that are still readable.
 type LostPayload struct {
 	Seq       uint64 // 0: not known
 	Key       kycbridge.Key
@@ -38,8 +39,8 @@ type LostPayload struct {
 	Reference string // the provider's; "" if it cannot be trusted
 }
 
-// checkFiles has the files of the store checked and put right before the server opens them: a server
-// cuts a damaged block off where the damage begins.
+// checkFiles checks and repairs the files of the store before the server opens them: a server truncates a
+// damaged block at the start of the damage.
 func (e *Embedded) checkFiles(o EmbeddedOptions) error {
 	fresh := o.Scrub
 	if fresh <= 0 {
@@ -47,30 +48,30 @@ func (e *Embedded) checkFiles(o EmbeddedOptions) error {
 	}
 	e.files = blocks.Options{
 		Dir: filepath.Join(o.Dir, "jetstream"), Aside: filepath.Join(o.Dir, damagedDir), Memory: filepath.Join(o.Dir, checkedFile),
-		Fresh: fresh, Patience: filesPatience, Ours: o.Names.ours,
+		TrustedFor: fresh, Patience: checkFilesTimeout, Ours: o.Names.ours,
 	}
 	result, err := blocks.Check(e.files)
 	if err != nil {
 		return err
 	}
 	e.damage = result.Findings
-	sayFindings(e.log, result.Findings, o.Names)
+	logFindings(e.log, result.Findings, o.Names)
 	e.log.Debug("files of the embedded store checked", zap.Int64("bytes", result.Bytes), zap.Duration("took", result.Took), zap.Int("blocks_left_for_the_scrub", result.Unread))
 	return nil
 }
 
-// Inspected are the streams whose holes mean something.
+// Inspected are the streams in which gaps indicate a loss.
 func (n Names) Inspected() []string {
 	return []string{n.payloads(), n.quarantine(), n.dispositions(), n.events()}
 }
 
-// ours reports whether a stream is made by us, with settings that we know.
+// ours reports whether kycbridge creates a stream, with known settings.
 func (n Names) ours(name string) bool {
 	return slices.ContainsFunc(append(storeStreams(n, 0, 1), busStreams(n, 0, 1)...), func(s stream) bool { return s.config.Name == name })
 }
 
-// sayFindings logs what was damaged, a line for each file.
-func sayFindings(log *zap.Logger, findings []blocks.Finding, n Names) {
+// logFindings logs what was damaged, one line for each file.
+func logFindings(log *zap.Logger, findings []blocks.Finding, n Names) {
 	for i, f := range findings {
 		if i == mostFindings {
 			log.Error("more files of the embedded store are damaged", zap.Int("files", len(findings)-i))
@@ -83,29 +84,29 @@ func sayFindings(log *zap.Logger, findings []blocks.Finding, n Names) {
 		if f.Consumer != "" && token(f.Consumer) {
 			fields = append(fields, zap.String("consumer", f.Consumer))
 		}
-		sayFinding(log, f, n, fields)
+		logFinding(log, f, n, fields)
 	}
 }
 
-func sayFinding(log *zap.Logger, f blocks.Finding, n Names, fields []zap.Field) {
+func logFinding(log *zap.Logger, f blocks.Finding, n Names, fields []zap.Field) {
 	switch {
 	case f.Torn:
-		log.Warn("the last message of a stream is incomplete, as a crash leaves one that nobody was answered for; it is dropped", fields...)
+		log.Warn("the last message of a stream is incomplete, as a crash can leave it before an acknowledgement; it is dropped", fields...)
 	case f.Misnamed:
-		log.Error("a file of messages in the embedded store was damaged: it had the name of another; nothing is lost by that", fields...)
+		log.Error("a file of messages in the embedded store had the name of another file; it has its own name again and nothing is lost", fields...)
 	case f.Kind == blocks.KindSettings:
-		log.Error("settings in the embedded store were damaged: they are made again as configured", fields...)
+		log.Error("settings in the embedded store were damaged: they are created again as configured", fields...)
 	case f.Kind == blocks.KindState:
-		log.Error("the state of a consumer was damaged: it is set aside, and the consumer begins again", fields...)
+		log.Error("the state of a consumer was damaged: it is set aside, and the consumer starts from the beginning", fields...)
 	case len(f.Lost) == 0:
-		log.Error("messages in the embedded store were damaged, one bit of each: they are right again, and nothing is lost", append(fields, zap.Int("mended", f.Mended))...)
+		log.Error("messages in the embedded store were damaged, one bit of each: they are repaired, and nothing is lost", append(fields, zap.Int("repaired", f.Repaired))...)
 	default:
-		log.Error("messages in the embedded store are damaged and lost; what is whole in their file is kept",
-			append(fields, zap.Strings("sequences", sequences(f.Lost)), zap.Strings("verifications", verifications(f, n)), zap.Int("mended", f.Mended))...)
+		log.Error("messages in the embedded store are damaged and lost; the intact messages of their file are kept",
+			append(fields, zap.Strings("sequences", sequences(f.Lost)), zap.Strings("verifications", verifications(f, n)), zap.Int("repaired", f.Repaired))...)
 	}
 }
 
-// sequences are those of lost messages, in words.
+// sequences lists the sequences of lost messages as text.
 func sequences(lost []blocks.Lost) []string {
 	out := make([]string, 0, len(lost))
 	for _, l := range lost {
@@ -121,7 +122,7 @@ func sequences(lost []blocks.Lost) []string {
 	return out
 }
 
-// verifications are those that lost messages name in a way that can be trusted.
+// verifications are the verified ids of verifications that lost messages belong to.
 func verifications(f blocks.Finding, n Names) []string {
 	var out []string
 	for _, l := range f.Lost {
@@ -133,8 +134,8 @@ func verifications(f blocks.Finding, n Names) []string {
 	return slices.Compact(out)
 }
 
-// lostPayload reads what is left of a damaged payload. Its bytes may say anything: an id counts if it
-// is of the account in the subject, a reference if it makes the verification in the subject.
+// lostPayload reads the rest of a damaged payload. Its bytes are not reliable: an id counts if it belongs
+// to the account in the subject, a reference if it yields the verification in the subject.
 func lostPayload(l blocks.Lost, n Names) LostPayload {
 	p := LostPayload{Seq: l.Seq}
 	tokens := strings.Split(l.Subject, ".")
@@ -152,7 +153,7 @@ func lostPayload(l blocks.Lost, n Names) LostPayload {
 	return p
 }
 
-// Lost are the payloads that the check before the start has found damaged.
+// Lost are the payloads that the check before the start found damaged.
 func (e *Embedded) Lost(n Names) []LostPayload {
 	var out []LostPayload
 	for _, f := range e.damage {
@@ -166,7 +167,7 @@ func (e *Embedded) Lost(n Names) []LostPayload {
 	return out
 }
 
-// Damaged is how many files the check before the start has found damaged, and lost something of.
+// Damaged is the number of damaged files with losses that the check before the start found.
 func (e *Embedded) Damaged() int {
 	n := 0
 	for _, f := range e.damage {
@@ -177,12 +178,12 @@ func (e *Embedded) Damaged() int {
 	return n
 }
 
-// DamagedIn reports whether the check before the start has found that a stream lost something.
+// DamagedIn reports whether the check before the start found losses in a stream.
 func (e *Embedded) DamagedIn(stream string) bool {
 	return slices.ContainsFunc(e.damage, func(f blocks.Finding) bool { return f.Stream == stream && len(f.Lost) > 0 })
 }
 
-// RecordLost writes down what became of payloads that are damaged, so that a report can name them.
+// RecordLost records the disposition of damaged payloads, so that a report can name them.
 func (s *Store) RecordLost(ctx context.Context, lost []LostPayload) error {
 	var batch []disposition
 	for _, p := range lost {
@@ -199,18 +200,18 @@ func (s *Store) RecordLost(ctx context.Context, lost []LostPayload) error {
 	return nil
 }
 
-// Scrub reads the files of the store that have not been read for a while, at a bounded rate, and says
-// what is damaged. It changes nothing: the next start puts it right.
+// Scrub reads the files of the store that were not read for a while, at a limited rate, and reports
+// damage. It changes nothing: the next start repairs the files.
 func (e *Embedded) Scrub(ctx context.Context, bytesPerSecond int64) (damaged int, err error) {
 	result, err := blocks.Scrub(ctx, e.files, bytesPerSecond)
 	for _, f := range result.Findings {
-		e.log.Error("a file of messages in the embedded store is damaged; the next start sets it aside and keeps what is whole",
+		e.log.Error("a file of messages in the embedded store is damaged; the next start sets it aside and keeps its intact messages",
 			zap.String("stream", f.Stream), zap.String("file", f.File), zap.Int("places", len(f.Lost)))
 	}
 	return len(result.Findings), err
 }
 
-// explain adds to an error what about the disk may be its cause.
+// explain adds the state of the disk to an error that it may have caused.
 func explain(err error, dir string) error {
 	var disk syscall.Statfs_t
 	if err == nil || syscall.Statfs(dir, &disk) != nil {
@@ -225,15 +226,15 @@ func explain(err error, dir string) error {
 	return err
 }
 
-// Explain adds to an error what about the disk of the store may be its cause.
+// Explain adds the state of the store's disk to an error that it may have caused.
 func (e *Embedded) Explain(err error) error { return explain(err, e.dir) }
 
-// opening is how long a server may take to open a store that it has to read whole, at 20 MB/s.
-func (e *Embedded) opening() time.Duration {
+// openDuration is how long a server may take to open a store that it must read completely, at 20 MB/s.
+func (e *Embedded) openDuration() time.Duration {
 	total := int64(0)
 	_ = filepath.WalkDir(e.files.Dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
-			return nil // what cannot be seen is not counted
+			return nil // unreadable files are not counted
 		}
 		if info, err := d.Info(); err == nil {
 			total += info.Size()
@@ -243,7 +244,7 @@ func (e *Embedded) opening() time.Duration {
 	return time.Duration(total/(20<<20)) * time.Second
 }
 
-// forget removes damaged files that were set aside so long ago that what they hold would be gone by age.
+// forget removes set-aside damaged files whose content would have expired by now.
 func (e *Embedded) forget(age time.Duration) {
 	entries, err := os.ReadDir(filepath.Join(e.dir, damagedDir))
 	if err != nil {
@@ -257,9 +258,9 @@ func (e *Embedded) forget(age time.Duration) {
 	}
 }
 
-// RecordAskedAgain writes down that the provider of a payload that is gone was asked once more.
-func (s *Store) RecordAskedAgain(ctx context.Context, p LostPayload) error {
-	return s.putDispositions(ctx, []disposition{p.disposition(kycbridge.DispositionAskedAgain)})
+// RecordRefetched records that a lost payload was requested from its provider again.
+func (s *Store) RecordRefetched(ctx context.Context, p LostPayload) error {
+	return s.putDispositions(ctx, []disposition{p.disposition(kycbridge.DispositionRefetched)})
 }
 
 // disposition is an entry about p.

@@ -26,10 +26,10 @@ import (
 	"kycbridge/publisher/blocks"
 )
 
-// stock is what lies in a store: the messages of each stream, written out, by sequence.
+// stock is the content of a store: the messages of each stream as text, by sequence.
 type stock map[string]map[uint64]string
 
-// stocked makes a store with something in every stream, some of it erased, and closes it.
+// stocked creates a store with messages in every stream, some of them erased, and closes it.
 func stocked(t testing.TB, dir string) stock {
 	t.Helper()
 	e, store, bus := openAt(t, dir, zap.NewNop())
@@ -51,7 +51,7 @@ func stocked(t testing.TB, dir string) stock {
 			must(t, bus.Publish(ctx, key(p), sealed(event.KindUpdated, e, body), 0))
 		}
 	}
-	must(t, store.Bury(ctx, kycbridge.Tombstone{Provider: "ondato", Account: "acme", VerificationID: event.VerificationID("ondato", "acme", "gone")}))
+	must(t, store.WriteTombstone(ctx, kycbridge.Tombstone{Provider: "ondato", Account: "acme", VerificationID: event.VerificationID("ondato", "acme", "gone")}))
 	work(t, store, 40)
 	must(t, store.Erase(ctx, kycbridge.ShelfPayloads, 7, true))
 	must(t, store.Erase(ctx, kycbridge.ShelfPayloads, 9, false))
@@ -91,7 +91,7 @@ func closeAt(e *Embedded, store *Store, bus *Bus) {
 	e.Close()
 }
 
-// work works the log until so many payloads have been worked, and nothing is left.
+// work processes the log until n payloads are processed and none is left.
 func work(t testing.TB, store *Store, n int) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
@@ -99,7 +99,7 @@ func work(t testing.TB, store *Store, n int) {
 	worked := make(chan struct{}, 4096)
 	done := make(chan error, 1)
 	go func() {
-		done <- store.Consume(ctx, ConsumeOptions{Workers: 2, Alone: true, Log: zap.NewNop(), Hold: func() bool { return true },
+		done <- store.Consume(ctx, ConsumeOptions{Workers: 2, Exclusive: true, Log: zap.NewNop(), Hold: func() bool { return true },
 			Work: func(context.Context, kycbridge.Payload, int) (kycbridge.Disposition, time.Duration) {
 				worked <- struct{}{}
 				return kycbridge.Disposition{Revision: 1}, 0
@@ -124,7 +124,7 @@ func work(t testing.TB, store *Store, n int) {
 	}
 }
 
-// stockOf reads everything, message by message.
+// stockOf reads every message of a store.
 func stockOf(t testing.TB, store *Store) stock {
 	t.Helper()
 	all := stock{}
@@ -152,7 +152,7 @@ func stockOf(t testing.TB, store *Store) stock {
 	return all
 }
 
-// files of a store that hold what is checked; index.db and the lists of timers are made again.
+// filesOf are the checked files of a store; index.db and the lists of timers are rebuilt by the server.
 func filesOf(t testing.TB, dir string) (files []string) {
 	t.Helper()
 	err := filepath.WalkDir(filepath.Join(dir, "jetstream"), func(path string, d os.DirEntry, err error) error {
@@ -172,8 +172,8 @@ func watched(level zapcore.Level) (*zap.Logger, *observer.ObservedLogs) {
 	return zap.New(core), logs
 }
 
-// TestOneBitAnywhere flips one bit in each of many places of a store that was closed, and starts on it.
-// The start ends, every message is there as it was, and new ones are taken and worked.
+// TestOneBitAnywhere flips one bit at each of many offsets of a closed store, and starts on it. The start
+// succeeds, every message is unchanged, and new ones are stored and processed.
 func TestOneBitAnywhere(t *testing.T) {
 	positions := 200
 	if testing.Short() {
@@ -204,7 +204,7 @@ func TestOneBitAnywhere(t *testing.T) {
 	}
 }
 
-// startsOn starts on a store and compares what it holds with what is wanted.
+// startsOn starts on a store and compares its content with the wanted one.
 func startsOn(t *testing.T, dir string, want stock) {
 	t.Helper()
 	log, logs := watched(zapcore.WarnLevel)
@@ -239,23 +239,23 @@ func startsOn(t *testing.T, dir string, want stock) {
 	}
 }
 
-// lie is a record of a block: where it lies and which message it holds.
-type lie struct {
+// recordSpan is the position of a record in a block and the message that it holds.
+type recordSpan struct {
 	from, to int
 	seq      uint64
 }
 
-// lies walks the records of a block that is whole.
-func lies(raw []byte) (all []lie) {
+// recordSpans lists the records of an intact block.
+func recordSpans(raw []byte) (all []recordSpan) {
 	for at := 0; at < len(raw); {
 		length := int(binary.LittleEndian.Uint32(raw[at:]) &^ (1 << 31))
-		all = append(all, lie{at, at + length, binary.LittleEndian.Uint64(raw[at+4:])})
+		all = append(all, recordSpan{at, at + length, binary.LittleEndian.Uint64(raw[at+4:])})
 		at += length
 	}
 	return all
 }
 
-var damageSeedFlag = flag.Uint64("damage-seed", 1, "where the damage tests hurt a store; 0: somewhere else each time")
+var damageSeedFlag = flag.Uint64("damage-seed", 1, "where the damage tests alter a store; 0: random")
 
 func damageSeed() uint64 {
 	if *damageSeedFlag == 0 {
@@ -264,8 +264,8 @@ func damageSeed() uint64 {
 	return *damageSeedFlag
 }
 
-// TestManyBytesAnywhere overwrites part of a block, or cuts it off. Every message that was not touched
-// is there as it was, those that are not there are named, and sequences are not given out again.
+// TestManyBytesAnywhere overwrites part of a block, or truncates it. Every untouched message is unchanged,
+// missing ones are named, and sequences are not assigned again.
 func TestManyBytesAnywhere(t *testing.T) {
 	positions := 120
 	if testing.Short() {
@@ -307,7 +307,7 @@ func TestManyBytesAnywhere(t *testing.T) {
 			must(t, err)
 			after := ways[way](slices.Clone(before))
 			must(t, os.WriteFile(file, after, 0o600))
-			if rnd.IntN(2) == 0 { // the process was killed, and what lies beside the messages is old
+			if rnd.IntN(2) == 0 { // the process was killed, and the files beside the messages are outdated
 				must(t, os.Remove(filepath.Join(filepath.Dir(file), "index.db")))
 			}
 			survives(t, dir, stream, want, intact(before, after))
@@ -315,8 +315,8 @@ func TestManyBytesAnywhere(t *testing.T) {
 	}
 }
 
-// TestCutOffBetweenRecords cuts a block off exactly where a record ends: what is left is whole, and only
-// the index, or what was remembered of it when the server was closed, tells that there was more.
+// TestCutOffBetweenRecords truncates a block exactly at the end of a record: the rest is intact, and only
+// the index, or the state recorded when the server was closed, shows that there was more.
 func TestCutOffBetweenRecords(t *testing.T) {
 	whole := t.TempDir()
 	want := stocked(t, whole)
@@ -329,7 +329,7 @@ func TestCutOffBetweenRecords(t *testing.T) {
 					file := filepath.Join(dir, "jetstream", ownAccount, "streams", stream, "msgs", "1.blk")
 					before, err := os.ReadFile(file)
 					must(t, err)
-					all := lies(before)
+					all := recordSpans(before)
 					after := before[:all[len(all)*share/4].from]
 					must(t, os.WriteFile(file, after, 0o600))
 					if !indexed {
@@ -342,8 +342,8 @@ func TestCutOffBetweenRecords(t *testing.T) {
 	}
 }
 
-// TestEmptiedStreamIsWhole: what was erased to the last message is not taken for cut off, whatever is
-// left of the index.
+// TestEmptiedStreamIsWhole: a stream whose last message was erased is not reported as truncated, whatever
+// remains of the index.
 func TestEmptiedStreamIsWhole(t *testing.T) {
 	for _, secure := range []bool{true, false} {
 		for _, indexed := range []bool{true, false} {
@@ -366,7 +366,7 @@ func TestEmptiedStreamIsWhole(t *testing.T) {
 				e, store, bus = openAt(t, dir, log)
 				defer func() { closeAt(e, store, bus) }()
 				if len(e.damage) > 0 {
-					t.Errorf("it is taken for damaged: %+v, %v", e.damage, logs.All())
+					t.Errorf("it is reported as damaged: %+v, %v", e.damage, logs.All())
 				}
 				if end, err := store.newest(t.Context(), testNames.payloads()); err != nil || end != 5 {
 					t.Errorf("the log ends at %d, %v", end, err)
@@ -376,16 +376,16 @@ func TestEmptiedStreamIsWhole(t *testing.T) {
 	}
 }
 
-// intact are the messages of a block whose records lie in another one as they were.
+// intact are the messages of a block whose records are unchanged in another one.
 func intact(before, after []byte) map[uint64]bool {
 	out := map[uint64]bool{}
-	for _, l := range lies(before) {
+	for _, l := range recordSpans(before) {
 		out[l.seq] = bytes.Contains(after, before[l.from:l.to])
 	}
 	return out
 }
 
-// survives starts on a store of which one block is damaged.
+// survives starts on a store with one damaged block.
 func survives(t *testing.T, dir, stream string, want stock, intact map[uint64]bool) {
 	t.Helper()
 	log, logs := watched(zapcore.WarnLevel)
@@ -409,12 +409,12 @@ func survives(t *testing.T, dir, stream string, want stock, intact map[uint64]bo
 		}
 	}
 	for _, seq := range missing {
-		if !told(e.damage, seq) {
-			t.Errorf("%s %d is missing, and nothing says so: %+v", stream, seq, e.damage)
+		if !reported(e.damage, seq) {
+			t.Errorf("%s %d is missing and not reported: %+v", stream, seq, e.damage)
 		}
 	}
 	if logs.FilterMessageSnippet("embedded store").Len() == 0 && len(missing) > 0 && !tornOnly(e.damage) {
-		t.Errorf("%d messages are missing and no line says so: %v", len(missing), logs.All())
+		t.Errorf("%d messages are missing and not logged: %v", len(missing), logs.All())
 	}
 	fresh := payload("new", "new", `{"new":true}`)
 	if stored, err := store.Append(t.Context(), fresh); err != nil || stored.Duplicate {
@@ -423,8 +423,8 @@ func survives(t *testing.T, dir, stream string, want stock, intact map[uint64]bo
 	work(t, store, 1)
 }
 
-// told reports whether findings name a sequence.
-func told(findings []blocks.Finding, seq uint64) bool {
+// reported reports whether findings name a sequence.
+func reported(findings []blocks.Finding, seq uint64) bool {
 	for _, f := range findings {
 		if f.Torn {
 			return true
@@ -442,11 +442,11 @@ func tornOnly(findings []blocks.Finding) bool {
 	return len(findings) == 1 && findings[0].Torn
 }
 
-// TestDamagedFiles hurts whole files of a store of several blocks.
+// TestDamagedFiles damages whole files of a store of several blocks.
 func TestDamagedFiles(t *testing.T) {
 	whole := t.TempDir()
 	e, store, bus := openAt(t, whole, zap.NewNop())
-	const payloads = 24 // a block takes eight of them
+	const payloads = 24 // a block holds eight of them
 	for i := range payloads {
 		p := payload(fmt.Sprint("idv-", i), fmt.Sprint("e", i), fmt.Sprintf(`{"n":%d,"text":%q}`, i, strings.Repeat("x", 1000<<10)))
 		if _, err := store.Append(t.Context(), p); err != nil {

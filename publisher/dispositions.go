@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	dispositionsAtOnce = 512                   // go into one message
-	dispositionsBytes  = 256 << 10             // of a message, about: what is new in payloads may be much
+	dispositionsAtOnce = 512                   // in one message
+	dispositionsBytes  = 256 << 10             // of a message, approximately: new values of payloads can be large
 	dispositionsEvery  = 20 * time.Millisecond // at least; a message is one flush of the disk
 )
 
-// disposition is one entry of a message of the disposition stream: sequence of the payload, revision of its
-// event or 0, and then why, what was new in it, and which payload it was: the second in which it was
-// stored, the mark of its id and the beginning of the id of its verification. It holds nothing that
-// names anybody, so that erasing a person leaves it.
+// disposition is one entry of a message of the disposition stream: sequence of the payload, revision of
+// its event or 0, the reason, the new values in it, and the identity of the payload: the second in which
+// it was stored, the mark of its id and the beginning of the id of its verification. It contains nothing
+// that identifies a person, so an erasure need not change it.
 type disposition struct {
 	seq          uint64
 	revision     int
@@ -33,7 +33,7 @@ type disposition struct {
 	verification string
 }
 
-// dispositionOf is d as it is written.
+// dispositionOf is d in its stored form.
 func dispositionOf(d kycbridge.Disposition) disposition {
 	o := disposition{seq: d.Seq, revision: d.Revision, why: d.Why, fresh: newValues(d.New), mark: d.Mark, verification: d.Verification}
 	if !d.StoredAt.IsZero() {
@@ -42,7 +42,7 @@ func dispositionOf(d kycbridge.Disposition) disposition {
 	return o
 }
 
-// disposition is o as it was before it was written, recorded at a time.
+// disposition is o before it was written, recorded at a time.
 func (o disposition) disposition(at time.Time) kycbridge.Disposition {
 	d := kycbridge.Disposition{Seq: o.seq, Revision: o.revision, Why: o.why, Mark: o.mark, Verification: o.verification, At: at}
 	if o.storedAt != 0 {
@@ -54,7 +54,7 @@ func (o disposition) disposition(at time.Time) kycbridge.Disposition {
 	return d
 }
 
-// MarshalJSON writes an entry as a short list, without the end of it that says nothing.
+// MarshalJSON writes an entry as a short list without empty trailing elements.
 func (o disposition) MarshalJSON() ([]byte, error) {
 	list := []any{o.seq, o.revision, o.why, o.fresh, o.storedAt, o.mark, o.verification}
 	switch {
@@ -75,7 +75,7 @@ func (o *disposition) UnmarshalJSON(raw []byte) error {
 	return json.Unmarshal(raw, &list)
 }
 
-// size is about how many bytes an entry takes.
+// size is the approximate number of bytes of an entry.
 func (o disposition) size() int {
 	n := 72 + len(o.why)
 	for _, v := range o.fresh {
@@ -118,8 +118,8 @@ func (v *newValue) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// recorder writes down what became of payloads, many in one message, and only then lets go of them.
-// So a payload is either still to be worked, or that is durable.
+// recorder writes dispositions, many in one message, and releases each payload only afterwards. So a
+// payload is either still to be processed, or its disposition is durable.
 type recorder struct {
 	store *Store
 
@@ -161,8 +161,8 @@ func (r *recorder) run(ctx context.Context) {
 	r.flush(ctx)
 }
 
-// flush writes what waits. What cannot be written waits on; a payload that is delivered again
-// meanwhile is worked again, which changes nothing.
+// flush writes the waiting entries. Entries that cannot be written keep waiting; a payload that is
+// redelivered meanwhile is processed again, without effect.
 func (r *recorder) flush(ctx context.Context) {
 	r.mu.Lock()
 	n := fitting(r.waiting)
@@ -171,7 +171,7 @@ func (r *recorder) flush(ctx context.Context) {
 	if len(batch) == 0 {
 		return
 	}
-	// Not broken off by an end that comes meanwhile: it might be stored and be written once more.
+	// Not cancelled by a shutdown that starts meanwhile: it might be stored and be written once more.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
 	defer cancel()
 	if r.store.putDispositions(ctx, batch) != nil {
@@ -180,7 +180,7 @@ func (r *recorder) flush(ctx context.Context) {
 	r.mu.Lock()
 	r.waiting, r.release = r.waiting[len(batch):], r.release[len(release):]
 	if len(r.waiting) == 0 {
-		r.waiting, r.release = nil, nil // give the memory back
+		r.waiting, r.release = nil, nil // release the memory
 	}
 	r.mu.Unlock()
 	for _, done := range release {
@@ -188,7 +188,7 @@ func (r *recorder) flush(ctx context.Context) {
 	}
 }
 
-// fitting is how many entries go into one message: one at least, if there is any.
+// fitting is the number of entries that fit into one message: at least one, if there is any.
 func fitting(waiting []disposition) int {
 	bytes := 0
 	for i, o := range waiting {
@@ -199,7 +199,7 @@ func fitting(waiting []disposition) int {
 	return len(waiting)
 }
 
-// newValues are those of a payload as they are written.
+// newValues are the new values of a payload in their stored form.
 func newValues(all []kycbridge.NewValue) []newValue {
 	if len(all) == 0 {
 		return nil
@@ -224,13 +224,13 @@ func (s *Store) putDispositions(ctx context.Context, batch []disposition) error 
 	return nil
 }
 
-// Dispositions reads what became of payloads, oldest record first, of those that were recorded at or
-// after since. A payload that was worked several times has several.
+// Dispositions reads the dispositions of payloads that were recorded at or after since, oldest first. A
+// payload that was processed several times has several.
 func (s *Store) Dispositions(ctx context.Context, since time.Time, each func(kycbridge.Disposition) error) error {
 	return s.scanAll(ctx, s.names.dispositions(), scanOptions{since: since}, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		var batch []disposition
 		if json.Unmarshal(m.Data(), &batch) != nil {
-			s.passOver(s.names.dispositions()) // or damaged; what it may have told counts as not recorded
+			s.countForeign(s.names.dispositions()) // or damaged; its dispositions count as not recorded
 			return nil
 		}
 		for _, o := range batch {

@@ -10,8 +10,8 @@ import (
 	"kycbridge"
 )
 
-// TestDispositionsAsStored: what earlier versions wrote is read, what this one writes is read again,
-// and earlier versions can read that too, since they pass over what comes after the third part.
+// TestDispositionsAsStored: entries of earlier versions are read, entries of this one are read back, and
+// earlier versions can read them too, since they ignore everything after the third element.
 func TestDispositionsAsStored(t *testing.T) {
 	all := cmp.AllowUnexported(disposition{})
 	field, word := newValue{Kind: kycbridge.NewField, Pointer: "/a"}, newValue{Kind: kycbridge.NewWord, Pointer: "/b", Value: "Frozen"}
@@ -50,7 +50,7 @@ func TestDispositionsAsStored(t *testing.T) {
 	}
 }
 
-// TestDispositionsFitAMessage: many small ones go into a message, few large ones, and one at least.
+// TestDispositionsFitAMessage: a message holds many small entries, or few large ones, and at least one.
 func TestDispositionsFitAMessage(t *testing.T) {
 	large := disposition{}
 	for range 32 {

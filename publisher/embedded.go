@@ -19,8 +19,8 @@ import (
 	"kycbridge/publisher/blocks"
 )
 
-// operator is the user of the embedded server that may do everything; its password lies in the
-// data directory, readable by its owner only.
+// operator is the user of the embedded server with all permissions; its password is in the data directory,
+// readable by the owner of the directory only.
 const operator = "kycbridge"
 
 // embeddedName is what the embedded server calls itself to clients.
@@ -32,19 +32,19 @@ type User struct {
 	Publish, Subscribe []string
 }
 
-// EmbeddedOptions say where the embedded server keeps its data and who may reach it.
+// EmbeddedOptions configure the data directory of the embedded server and its clients.
 type EmbeddedOptions struct {
 	Dir     string // data directory
 	Listen  string // host:port of the client port; "" opens none, port 0 picks one
-	Users   []User // none: whoever reaches the port may read events and nothing else
+	Users   []User // none: every client that reaches the port may read events and nothing else
 	Names   Names
 	MaxBody int // largest payload, bytes
 
-	// Scrub is how old the last look at a file may be that has not changed since; 0: any age.
+	// Scrub is the maximum age of the last check of an unchanged file; 0: any age.
 	Scrub   time.Duration
 	Log     *zap.Logger                 // nil: nothing is logged
-	Observe func(owner, outcome string) // is told of the requests of consumers; may be nil
-	Closed  func(error)                 // is told that consumers are not served any more, and why; may be nil
+	Observe func(owner, outcome string) // receives the requests of consumers; may be nil
+	Closed  func(error)                 // called when consumers are not served any more, with the reason; may be nil
 }
 
 // Embedded is a nats-server in this process, with an fsync before every acknowledgement.
@@ -53,9 +53,9 @@ type Embedded struct {
 	lock     *os.File
 	password string
 	dir      string
-	readers  []*Readers // one for each consumer, so that none waits for another
-	lives    []*live    // in the same way
-	door     *door      // nil: no port
+	readers  []*Readers   // one for each consumer, so that none waits for another
+	lives    []*live      // in the same way
+	proxy    *clientProxy // nil: no port
 
 	log    *zap.Logger
 	said   *serverLog
@@ -102,7 +102,7 @@ func (e *Embedded) start(o EmbeddedOptions) (err error) {
 		return fmt.Errorf("set up embedded NATS server: %w", err)
 	}
 	if o.Listen != "" {
-		if e.door, err = openDoor(o.Listen); err != nil {
+		if e.proxy, err = listenProxy(o.Listen); err != nil {
 			return err
 		}
 	}
@@ -117,7 +117,7 @@ func (e *Embedded) start(o EmbeddedOptions) (err error) {
 		return err
 	}
 	if left != "" {
-		os.RemoveAll(left) // the server has taken from it what it could
+		os.RemoveAll(left) // the server has recovered from it what it could
 	}
 	return e.serveReaders(o)
 }
@@ -129,38 +129,38 @@ func (e *Embedded) serveReaders(o EmbeddedOptions) error {
 		if err != nil {
 			return err
 		}
-		told := newBudget()
-		readers, err := NewReaders(asked, ReadersOptions{told: told, Names: o.Names, Owner: owner.Name, Filters: owner.Filters, Events: true, Watches: true, Observe: o.Observe, Log: o.Log})
+		sendBudget := newBudget()
+		readers, err := NewReaders(asked, ReadersOptions{sendBudget: sendBudget, Names: o.Names, Owner: owner.Name, Filters: owner.Filters, Events: true, Watches: true, Observe: o.Observe, Log: o.Log})
 		if err != nil {
 			return err
 		}
 		e.readers = append(e.readers, readers)
-		heard, err := Connect(context.Background(), Dial{Name: "live", Options: e.Dial(), Closed: o.Closed}, 0, o.Log)
+		liveConn, err := Connect(context.Background(), Dial{Name: "live", Options: e.Dial(), Closed: o.Closed}, 0, o.Log)
 		if err != nil {
 			return err
 		}
-		l := newLive(heard, o.Names, owner.Name, told, o.Log)
+		l := newLive(liveConn, o.Names, owner.Name, sendBudget, o.Log)
 		e.lives = append(e.lives, l)
 		var u User
 		if len(o.Users) > 0 {
 			u = o.Users[i]
 		}
-		if e.door != nil {
+		if e.proxy != nil {
 			if err := e.prime(u, owner); err != nil {
 				return err
 			}
-			e.door.guests[u.Username] = newGuest(u.Password, told, l.start, l.end)
+			e.proxy.users[u.Username] = newProxyUser(u.Password, sendBudget, l.start, l.end)
 		}
 	}
-	if e.door == nil {
+	if e.proxy == nil {
 		return nil
 	}
-	e.door.guests[operator] = newHost(e.password)
-	return e.door.serve(e.server.InProcessConn)
+	e.proxy.users[operator] = newProxyOperator(e.password)
+	return e.proxy.serve(e.server.InProcessConn)
 }
 
-// prime makes the first subscriptions of a consumer's account before anybody comes in. With the first one that
-// is narrower than an import the server builds what translates its subjects, and it takes no lock for that
+// prime makes the first subscriptions of a consumer's account before any client connects. At the first
+// subscription that is narrower than an import the server builds its subject transform, without a lock
 // (addShadowSub of nats-server 2.14): two clients that subscribe at the same moment would race.
 func (e *Embedded) prime(u User, owner Owner) error {
 	options := []nats.Option{nats.InProcessServer(e.server), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})}
@@ -184,10 +184,10 @@ func (e *Embedded) prime(u User, owner Owner) error {
 	return nil
 }
 
-// waitReady waits until the server takes connections and has opened its store.
+// waitReady waits until the server accepts connections and has opened its store.
 func (e *Embedded) waitReady(o EmbeddedOptions) error {
 	const look = 100 * time.Millisecond
-	for patience := openPatience + e.opening(); !e.server.ReadyForConnections(look); patience -= look {
+	for patience := openTimeout + e.openDuration(); !e.server.ReadyForConnections(look); patience -= look {
 		switch why := e.said.gaveUp(); {
 		case why != "":
 			return fmt.Errorf("embedded NATS server did not start on %s: %s", o.Dir, why)
@@ -201,7 +201,7 @@ func (e *Embedded) waitReady(o EmbeddedOptions) error {
 	return nil
 }
 
-// serverOptions: SyncAlways is the promise; the rest is size and access.
+// serverOptions: SyncAlways keeps the durability guarantee; the rest configures size and access.
 func serverOptions(o EmbeddedOptions, password string) (*server.Options, error) {
 	opts := &server.Options{}
 	if err := opts.ProcessConfigString(accounts(o, password)); err != nil {
@@ -215,29 +215,29 @@ func serverOptions(o EmbeddedOptions, password string) (*server.Options, error) 
 	opts.JetStreamMaxStore = 1 << 50                              // the disk is the limit
 	opts.JetStreamMaxMemory = 64 << 20
 	opts.MaxPending = 256 << 20
-	opts.AuthTimeout = 30 // seconds; clients come from this process or through the door, which has a patience of its own
+	opts.AuthTimeout = 30 // seconds; clients come from this process or through the proxy, which has a timeout of its own
 	opts.NoSigs, opts.NoLog = true, true
-	opts.DontListen = true // the door listens
+	opts.DontListen = true // the proxy listens
 	return opts, nil
 }
 
-// Dial gives the options that connect this process to the server, without a socket.
+// Dial are the options that connect this process to the server without a socket.
 func (e *Embedded) Dial() []nats.Option {
 	return []nats.Option{nats.InProcessServer(e.server), nats.UserInfo(operator, e.password)}
 }
 
 // ClientURL is where consumers connect; "" if no port is open.
 func (e *Embedded) ClientURL() string {
-	if e.door == nil {
+	if e.proxy == nil {
 		return ""
 	}
-	return "nats://" + e.door.listener.Addr().String()
+	return "nats://" + e.proxy.listener.Addr().String()
 }
 
 // Close stops the server, waits until its store is closed and releases the directory.
 func (e *Embedded) Close() {
-	if e.door != nil {
-		e.door.Close()
+	if e.proxy != nil {
+		e.proxy.Close()
 	}
 	for _, l := range e.lives {
 		l.conn.Close()
@@ -252,22 +252,22 @@ func (e *Embedded) Close() {
 	}
 	e.unstage()
 	if e.server != nil && e.files.Dir != "" {
-		_ = blocks.Closed(e.files) // it only saves the next start some time
+		_ = blocks.RecordClosed(e.files) // it only makes the next start faster
 	}
 	e.lock.Close() // closing releases the lock
 }
 
-// ErrInUse says that another process holds the data directory.
+// ErrInUse means that another process holds the data directory.
 var ErrInUse = errors.New("is in use by another kycbridge")
 
-// Operator is the user of the embedded server who may do everything. Whoever can read the data
-// directory is the operator.
+// Operator is the user of the embedded server with all permissions. Read access to the data directory
+// makes a user the operator.
 func Operator(dir string) (user, password string, err error) {
 	password, err = operatorPassword(dir)
 	return operator, password, err
 }
 
-// lockDir keeps a second process out of the directory: two servers on one store destroy it.
+// lockDir prevents a second process from using the directory: two servers on one store destroy it.
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "kycbridge.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -283,7 +283,7 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// operatorPassword reads the operator's password, or makes one at the first start.
+// operatorPassword reads the operator's password, or creates one at the first start.
 func operatorPassword(dir string) (string, error) {
 	path := filepath.Join(dir, "operator-password")
 	raw, err := os.ReadFile(path)

@@ -14,10 +14,10 @@ import (
 )
 
 // Erase removes one kept payload. Secure: its bytes are overwritten in the file before it returns;
-// otherwise they stay there, out of reach, until the server rewrites the file, and nothing can
-// overwrite them any more. The same holds for what has gone by its age. The file is written anew
-// each time (up to 8 MB and a flush), and what held the bytes before is free space of the disk. One
-// that is missing is no error.
+// otherwise they stay there, unreachable, until the server rewrites the file, and they cannot be
+// overwritten any more. The same holds for expired messages. The file is rewritten each time (up to 8 MB
+// and a flush), and the space of the old one becomes free space of the disk. A missing payload is no
+// error.
 func (s *Store) Erase(ctx context.Context, shelf kycbridge.Shelf, seq uint64, secure bool) error {
 	if _, err := s.shelf(shelf); err != nil {
 		return fmt.Errorf("erase payload: %w", err)
@@ -36,7 +36,7 @@ func (c *Connection) erase(ctx context.Context, stream jetstream.Stream, seq uin
 	ctx, cancel := c.whileUp(ctx)
 	defer cancel()
 	if c.erasing != nil {
-		// Before it is gone: a hole that nobody has announced looks like damage.
+		// Recorded before the removal: an unrecorded gap looks like damage.
 		if err := c.erasing(ctx, stream.CachedInfo().Config.Name, seq); err != nil {
 			return err
 		}
@@ -49,14 +49,14 @@ func (c *Connection) erase(ctx context.Context, stream jetstream.Stream, seq uin
 	if err == nil {
 		return nil
 	}
-	// The answer does not tell a missing message from one that cannot be removed.
+	// The answer does not distinguish a missing message from one that cannot be removed.
 	if _, gone := stream.GetMsg(ctx, seq); errors.Is(gone, jetstream.ErrMsgNotFound) {
 		return nil
 	}
 	return err
 }
 
-// eraseAll erases what a stream holds on a subject, oldest first: one that was interrupted leaves the
+// eraseAll erases the messages of a stream on a subject, oldest first: an interrupted run leaves the
 // newest, so that nothing old looks new.
 func (c *Connection) eraseAll(ctx context.Context, stream jetstream.Stream, subject string, of func(*jetstream.RawStreamMsg) bool) (n int, err error) {
 	err = c.stored(ctx, stream, subject, 1, func(raw *jetstream.RawStreamMsg) error {
@@ -72,14 +72,13 @@ func (c *Connection) eraseAll(ctx context.Context, stream jetstream.Stream, subj
 	return n, err
 }
 
-// EraseWatches erases the timer of a verification, its due watches and the receipts of the starts
-// that made it, and returns how many messages that were. A poller that is asking about the session
-// at this moment sets the timer again; erase once more when it is done.
-//
-// Out of its reach is what the server itself has removed before: timers that were replaced or have
-// fired, and due watches that were worked. Their bytes (the reference and digests of bodies, nothing
-// of a body) stay in the block file until it is full and the server has rewritten it. The id of the
-// verification stands in sched.db until the timer's time has passed.
+// EraseWatches erases the timer of a verification, its due watches and the receipts of the starts that
+// created it, and returns how many messages that were. A poller that is requesting the session at this
+// moment sets the timer again; erase once more when it is done.
+// It cannot reach what the server itself has removed before: timers that were replaced or have fired, and
+// processed due watches. Their bytes (the reference and digests of bodies, no part of a body) stay in the
+// block file until it is full and the server has rewritten it. The id of the verification stays in
+// sched.db until the timer's time has passed.
 func (s *Store) EraseWatches(ctx context.Context, k kycbridge.Key) (int, error) {
 	erased := 0
 	for _, subject := range []string{s.names.timer(k), s.names.due(k.Provider, k.Account, k.VerificationID)} {
@@ -93,8 +92,8 @@ func (s *Store) EraseWatches(ctx context.Context, k kycbridge.Key) (int, error) 
 	return erased + n, err
 }
 
-// eraseStarts erases the receipts that name a verification. They lie under their keys, so all of the
-// account are looked at: those of one day.
+// eraseStarts erases the receipts that name a verification. They are stored under their idempotency keys,
+// so all receipts of the account are read: those of one day.
 func (s *Store) eraseStarts(ctx context.Context, k kycbridge.Key) (int, error) {
 	var found []uint64
 	o := scanOptions{subjects: []string{s.names.join("start", k.Provider, k.Account, "*")}}
@@ -129,11 +128,11 @@ func (b *Bus) EraseEvents(ctx context.Context, k kycbridge.Key) (int, error) {
 	return n, nil
 }
 
-// Bury writes down that a verification was erased; a later tombstone replaces an earlier one.
-func (s *Store) Bury(ctx context.Context, t kycbridge.Tombstone) error {
+// WriteTombstone records that a verification was erased; a later tombstone replaces an earlier one.
+func (s *Store) WriteTombstone(ctx context.Context, t kycbridge.Tombstone) error {
 	k := kycbridge.Key{Provider: t.Provider, Account: t.Account, VerificationID: t.VerificationID}
 	if !token(k.Provider) || !token(k.Account) || !token(k.VerificationID) {
-		return errors.New("bury verification: a tombstone names provider, account and verification")
+		return errors.New("write tombstone: it must name provider, account and verification")
 	}
 	body, err := json.Marshal(t)
 	if err != nil {
@@ -147,8 +146,8 @@ func (s *Store) Bury(ctx context.Context, t kycbridge.Tombstone) error {
 	return nil
 }
 
-// Buried reads the tombstone of a verification; nil if it was not erased.
-func (s *Store) Buried(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error) {
+// Tombstone reads the tombstone of a verification; nil if it was not erased.
+func (s *Store) Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
 	raw, err := s.tombstones.GetLastMsgForSubject(ctx, s.names.tombstone(k))
@@ -165,17 +164,17 @@ func (s *Store) Buried(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombsto
 	return &t, nil
 }
 
-// tombstoneOf reads a tombstone; one that is not ours buries nobody.
+// tombstoneOf reads a tombstone; a foreign message is none.
 func (s *Store) tombstoneOf(subject string, body []byte) (t kycbridge.Tombstone, ok bool) {
 	err := json.Unmarshal(body, &t)
 	if err != nil || subject != s.names.tombstone(kycbridge.Key{Provider: t.Provider, Account: t.Account, VerificationID: t.VerificationID}) {
-		s.passOver(s.names.tombstones())
+		s.countForeign(s.names.tombstones())
 		return t, false
 	}
 	return t, true
 }
 
-// Tombstones reads which verifications were erased, in the order in which they were buried.
+// Tombstones reads which verifications were erased, in the order in which the tombstones were written.
 func (s *Store) Tombstones(ctx context.Context, each func(kycbridge.Tombstone) error) error {
 	return s.scanAll(ctx, s.names.tombstones(), scanOptions{subjects: []string{s.names.join("tombstone.>")}}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		if t, ok := s.tombstoneOf(m.Subject(), m.Data()); ok {

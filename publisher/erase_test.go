@@ -22,7 +22,7 @@ import (
 	"kycbridge/event"
 )
 
-// person is a synthetic one whose words occur nowhere else.
+// person is a synthetic person whose words occur nowhere else.
 type person struct {
 	n    int
 	name string
@@ -38,7 +38,7 @@ func (p person) seeds() map[string]string {
 }
 func (p person) reference() string { return fmt.Sprintf("SEEDREFERENCE%04d", p.n) }
 
-// persons stores everything that can be stored of some, at once, so that batches are staged.
+// persons stores every kind of message for n persons, concurrently, so that batches are staged.
 func persons(t *testing.T, store *Store, bus *Bus, n int) []person {
 	t.Helper()
 	all := make([]person, n)
@@ -99,10 +99,10 @@ func (p person) store(store *Store, bus *Bus) error {
 		store.Complete(ctx, a, start, "fingerprint", kycbridge.StartReceipt{VerificationID: p.key.VerificationID, Reference: p.reference(), URL: "https://kyc.example.com/" + seeds["url"]}))
 }
 
-// erase erases a person as the erasing command does.
+// erase erases a person in the same order as the erasing command.
 func (p person) erase(t *testing.T, store *Store, bus *Bus) kycbridge.Tombstone {
 	t.Helper()
-	stone := kycbridge.Tombstone{Provider: "ondato", Account: "acme", VerificationID: p.key.VerificationID, At: time.Now().UTC().Truncate(time.Second)}
+	tombstone := kycbridge.Tombstone{Provider: "ondato", Account: "acme", VerificationID: p.key.VerificationID, At: time.Now().UTC().Truncate(time.Second)}
 	each := func(q kycbridge.KeptQuery, n *int) {
 		for _, k := range kept(t, store, q) {
 			if k.Shelf == kycbridge.ShelfRefused && !bytes.Contains(k.Body, []byte(p.seeds()["refused"])) {
@@ -113,24 +113,24 @@ func (p person) erase(t *testing.T, store *Store, bus *Bus) kycbridge.Tombstone 
 		}
 	}
 	id := p.key.VerificationID
-	each(kycbridge.KeptQuery{VerificationID: id}, &stone.Payloads)
-	each(kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, VerificationID: id}, &stone.Quarantined)
-	each(kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused}, &stone.Refused)
+	each(kycbridge.KeptQuery{VerificationID: id}, &tombstone.Payloads)
+	each(kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, VerificationID: id}, &tombstone.Quarantined)
+	each(kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused}, &tombstone.Refused)
 	var err error
-	stone.Watches, err = store.EraseWatches(t.Context(), p.key)
+	tombstone.Watches, err = store.EraseWatches(t.Context(), p.key)
 	must(t, err)
-	stone.Events, err = bus.EraseEvents(t.Context(), p.key)
+	tombstone.Events, err = bus.EraseEvents(t.Context(), p.key)
 	must(t, err)
-	return stone
+	return tombstone
 }
 
-// found says in which files below the folders a word stands.
+// found lists the files below the folders that contain a word.
 func found(t *testing.T, word string, dirs ...string) (files []string) {
 	t.Helper()
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
-				return nil // removed while we look
+				return nil // removed meanwhile
 			}
 			if err != nil || !e.Type().IsRegular() {
 				return err
@@ -153,7 +153,7 @@ func found(t *testing.T, word string, dirs ...string) (files []string) {
 func TestErasedBytesAreGone(t *testing.T) {
 	dir := t.TempDir()
 	server, store, bus := start(t, dir)
-	server.Staged(testNames)
+	server.StageInMemory(testNames)
 	dirs := []string{dir}
 	if server.staging != "" {
 		dirs = append(dirs, server.staging)
@@ -167,8 +167,8 @@ func TestErasedBytesAreGone(t *testing.T) {
 			t.Fatalf("the search does not find the %s before it is erased", what)
 		}
 	}
-	// A timer that replaces another leaves the bytes of that in the block, which no deletion reaches
-	// (decision 25). They stay among the timers, and hold no name and no number.
+	// A timer that replaces another leaves the bytes of the old one in the block, which no deletion
+	// reaches (decision 25). They stay among the timers, and contain no name and no number.
 	polled := payload("polled-session-4c2e", "polled", "{}")
 	w := kycbridge.Watch{Provider: "ondato", Account: "acme", Reference: "polled-session-4c2e", Deadline: time.Now().Add(time.Hour)}
 	for range 2 {
@@ -184,10 +184,10 @@ func TestErasedBytesAreGone(t *testing.T) {
 		t.Logf("the reference of a timer that was replaced stands in %s", file)
 	}
 
-	stone := gone.erase(t, store, bus)
-	want := stone
+	tombstone := gone.erase(t, store, bus)
+	want := tombstone
 	want.Payloads, want.Quarantined, want.Refused, want.Events, want.Watches = 3, 1, 1, 2, 3
-	if diff := cmp.Diff(want, stone); diff != "" {
+	if diff := cmp.Diff(want, tombstone); diff != "" {
 		t.Errorf("erased (-want +got):\n%s", diff)
 	}
 	look := func(when string) {
@@ -218,7 +218,7 @@ func TestErasedBytesAreGone(t *testing.T) {
 	}
 }
 
-// othersAreWhole reads everybody through the API.
+// othersAreWhole reads all persons through the API.
 func othersAreWhole(t *testing.T, store *Store, bus *Bus, all []person, gone person) {
 	t.Helper()
 	counts := map[string]int{}
@@ -258,7 +258,7 @@ func othersAreWhole(t *testing.T, store *Store, bus *Bus, all []person, gone per
 	}
 }
 
-func TestEraseOfWhatIsMissingIsFine(t *testing.T) {
+func TestEraseOfMissingPayloadIsNoError(t *testing.T) {
 	_, store, bus := start(t, t.TempDir())
 	for _, shelf := range []kycbridge.Shelf{"", kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine, kycbridge.ShelfRefused} {
 		for _, seq := range []uint64{0, 1, 1 << 40} {
@@ -276,7 +276,7 @@ func TestEraseOfWhatIsMissingIsFine(t *testing.T) {
 	if n, err := bus.EraseEvents(t.Context(), k); n != 0 || err != nil {
 		t.Error(n, err)
 	}
-	// Twice over, and in the middle.
+	// Several times, and in the middle.
 	for i := range 3 {
 		_, err := store.Append(t.Context(), payload("idv-1", fmt.Sprint("e", i), "{}"))
 		must(t, err)
@@ -289,8 +289,8 @@ func TestEraseOfWhatIsMissingIsFine(t *testing.T) {
 	}
 }
 
-// TestAnIDIsUsedAgainAfterItsPayloadWasErased: what the server remembers of an erased payload keeps no
-// other body out, however often that happens; a repetition of what was erased stays out.
+// TestAnIDIsUsedAgainAfterItsPayloadWasErased: the server's memory of an erased payload's id blocks no
+// other body, however often that happens; a repetition of an erased payload is refused.
 func TestAnIDIsUsedAgainAfterItsPayloadWasErased(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	put := func(body string, via event.Via) kycbridge.Stored {
@@ -302,7 +302,7 @@ func TestAnIDIsUsedAgainAfterItsPayloadWasErased(t *testing.T) {
 		return stored
 	}
 	one := payload("idv-1", "e1", `{"n":1}`)
-	stone := kycbridge.Tombstone{Provider: one.Provider, Account: one.Account, VerificationID: one.VerificationID, At: time.Now()}
+	tombstone := kycbridge.Tombstone{Provider: one.Provider, Account: one.Account, VerificationID: one.VerificationID, At: time.Now()}
 	for n := range 4 {
 		body := fmt.Sprintf(`{"n":%d}`, n)
 		if put(body, event.ViaCallback).Duplicate {
@@ -315,8 +315,8 @@ func TestAnIDIsUsedAgainAfterItsPayloadWasErased(t *testing.T) {
 		if len(there) != 1 || there[0].ID != one.ID {
 			t.Fatalf("%d payloads, the first of id %q, want one of %q", len(there), there[0].ID, one.ID)
 		}
-		stone.Marks = stone.Marks.Add(there[0].Payload)
-		must(t, store.Bury(t.Context(), stone))
+		tombstone.Marks = tombstone.Marks.Add(there[0].Payload)
+		must(t, store.WriteTombstone(t.Context(), tombstone))
 		must(t, store.Erase(t.Context(), "", there[0].Seq, true))
 		if again := put(body, event.ViaCallback); !again.Duplicate || len(kept(t, store, kycbridge.KeptQuery{})) != 0 {
 			t.Errorf("body %d repeated after it was erased: %+v", n, again)
@@ -327,10 +327,10 @@ func TestAnIDIsUsedAgainAfterItsPayloadWasErased(t *testing.T) {
 	}
 }
 
-// TestOnlyWhatIsWrittenDownWasErased: a payload that the log has delivered and does not find counts as
-// erased only if its erasure is written down and the log reaches beyond it. Servers of a cluster lag, files
-// lose messages and sequences come again; none of these may cost an event.
-func TestOnlyWhatIsWrittenDownWasErased(t *testing.T) {
+// TestOnlyRecordedErasuresCount: a payload that the log has delivered and does not find counts as erased
+// only if its erasure is recorded and the log extends beyond it. Servers of a cluster lag, files lose
+// messages and sequences are assigned again; none of these may cost an event.
+func TestOnlyRecordedErasuresCount(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	put := func(n string) kycbridge.Payload {
 		t.Helper()
@@ -342,34 +342,34 @@ func TestOnlyWhatIsWrittenDownWasErased(t *testing.T) {
 		return p
 	}
 	there, lost, erased := put("1"), put("2"), put("3")
-	must(t, store.log.DeleteMsg(t.Context(), lost.Seq)) // nobody has written that down
+	must(t, store.log.DeleteMsg(t.Context(), lost.Seq)) // without a record
 	must(t, store.Erase(t.Context(), "", erased.Seq, true))
-	mistaken := put("4")
-	must(t, store.noteErasing(t.Context(), store.names.payloads(), mistaken.Seq)) // and it is still there
+	stillStored := put("4")
+	must(t, store.recordErasing(t.Context(), store.names.payloads(), stillStored.Seq)) // and it is still there
 	another := there
-	another.ID = "ondato.acme.another" // its sequence was given out again
+	another.ID = "ondato.acme.another" // its sequence was assigned again
 	for about, c := range map[string]struct {
 		p    kycbridge.Payload
 		want bool
 	}{
 		"stored": {there, false}, "lost": {lost, false}, "erased": {erased, true},
-		"announced and still there": {mistaken, false}, "another at its sequence": {another, false},
+		"announced and still there": {stillStored, false}, "another at its sequence": {another, false},
 	} {
 		if got, err := store.WasErased(t.Context(), c.p); got != c.want || err != nil {
 			t.Errorf("%s: %v, %v, want %v", about, got, err, c.want)
 		}
 	}
-	ahead := there
-	ahead.Seq = 100 // delivered by another server, and not applied by the one that is asked
-	must(t, store.noteErasing(t.Context(), store.names.payloads(), ahead.Seq))
-	if got, err := store.WasErased(t.Context(), ahead); got || err == nil {
+	unapplied := there
+	unapplied.Seq = 100 // delivered by another server, and not yet applied by this one
+	must(t, store.recordErasing(t.Context(), store.names.payloads(), unapplied.Seq))
+	if got, err := store.WasErased(t.Context(), unapplied); got || err == nil {
 		t.Errorf("beyond the end of the log: %v, %v, want an error", got, err)
 	}
 }
 
-// TestABarKeepsPayloadsOut: while a verification is erased, a payload of it waits and one of another
-// does not; a bar whose process was killed falls by itself, and none is left in the log.
-func TestABarKeepsPayloadsOut(t *testing.T) {
+// TestABarBlocksAppends: while a verification is erased, a payload of it waits and one of another does
+// not; a bar whose process was killed expires by itself, and none is left in the log.
+func TestABarBlocksAppends(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	p := payload("idv-1", "e1", "{}")
 	k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
@@ -387,7 +387,7 @@ func TestABarKeepsPayloadsOut(t *testing.T) {
 	must(t, stored(payload("idv-2", "e2", "{}"), time.Second))
 	lift()
 	must(t, stored(p, publishTimeout))
-	must(t, store.putBar(t.Context(), k, barTTL)) // and nobody renews it
+	must(t, store.putBar(t.Context(), k, barTTL)) // and it is not renewed
 	must(t, stored(payload("idv-1", "e3", "{}"), publishTimeout))
 	stream, err := store.js.Stream(t.Context(), store.names.payloads())
 	must(t, err)
@@ -396,7 +396,7 @@ func TestABarKeepsPayloadsOut(t *testing.T) {
 	}
 }
 
-// TestANewHistoryAfterAnErasure: the first revision has the id of the erased one, and is taken at once.
+// TestANewHistoryAfterAnErasure: the first revision has the id of the erased one, and is stored at once.
 func TestANewHistoryAfterAnErasure(t *testing.T) {
 	_, _, bus := start(t, t.TempDir())
 	p := payload("idv-1", "e1", "{}")
@@ -421,29 +421,29 @@ func TestTombstones(t *testing.T) {
 	server, store, bus := start(t, dir)
 	var want []kycbridge.Tombstone
 	for i := range 3 {
-		stone := kycbridge.Tombstone{Provider: "ondato", Account: "acme", VerificationID: watch(fmt.Sprint(i)).Key().VerificationID, At: time.Now().UTC().Truncate(time.Second), Payloads: i}
-		must(t, store.Bury(t.Context(), stone))
-		stone.Events = 7
-		must(t, store.Bury(t.Context(), stone))
-		want = append(want, stone)
+		tombstone := kycbridge.Tombstone{Provider: "ondato", Account: "acme", VerificationID: watch(fmt.Sprint(i)).Key().VerificationID, At: time.Now().UTC().Truncate(time.Second), Payloads: i}
+		must(t, store.WriteTombstone(t.Context(), tombstone))
+		tombstone.Events = 7
+		must(t, store.WriteTombstone(t.Context(), tombstone))
+		want = append(want, tombstone)
 	}
 	bus.Close()
 	store.Close()
 	server.Close()
 	_, store, _ = start(t, dir)
 	var got []kycbridge.Tombstone
-	must(t, store.Tombstones(t.Context(), func(stone kycbridge.Tombstone) error { got = append(got, stone); return nil }))
+	must(t, store.Tombstones(t.Context(), func(tombstone kycbridge.Tombstone) error { got = append(got, tombstone); return nil }))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	one, err := store.Buried(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: want[1].VerificationID})
+	one, err := store.Tombstone(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: want[1].VerificationID})
 	if err != nil || one == nil || *one != want[1] {
-		t.Errorf("buried: %+v, %v", one, err)
+		t.Errorf("tombstone: %+v, %v", one, err)
 	}
-	if none, err := store.Buried(t.Context(), watch("alive").Key()); none != nil || err != nil {
-		t.Errorf("not buried: %+v, %v", none, err)
+	if none, err := store.Tombstone(t.Context(), watch("alive").Key()); none != nil || err != nil {
+		t.Errorf("no tombstone: %+v, %v", none, err)
 	}
-	if err := store.Bury(t.Context(), kycbridge.Tombstone{Provider: "ondato", Account: "*"}); err == nil {
+	if err := store.WriteTombstone(t.Context(), kycbridge.Tombstone{Provider: "ondato", Account: "*"}); err == nil {
 		t.Error("a tombstone for all")
 	}
 }

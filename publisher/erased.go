@@ -16,15 +16,15 @@ import (
 	"kycbridge"
 )
 
-// erasedBucket is how many sequences of a stream one message tells of.
+// erasedBucket is the number of sequences of a stream that one message covers.
 const erasedBucket = 1 << 13
 
-// erasedRanges is the body of a message that tells which sequences of a stream were erased.
+// erasedRanges is the body of a message that lists the erased sequences of a stream.
 type erasedRanges struct {
 	Gone []kycbridge.Range `json:"gone"`
 }
 
-// add takes a range in.
+// add adds a range.
 func (r *erasedRanges) add(x kycbridge.Range) {
 	r.Gone = append(r.Gone, x)
 	slices.SortFunc(r.Gone, func(a, b kycbridge.Range) int { return cmp.Compare(a[0], b[0]) })
@@ -40,34 +40,34 @@ func (r *erasedRanges) add(x kycbridge.Range) {
 	r.Gone = joined
 }
 
-// has reports whether all of a range is in r.
+// has reports whether r contains the whole range.
 func (r erasedRanges) has(x kycbridge.Range) bool {
 	return slices.ContainsFunc(r.Gone, func(y kycbridge.Range) bool { return y[0] <= x[0] && x[1] <= y[1] })
 }
 
-// erasedIn is the subject of what was erased around a sequence of a stream.
+// erasedIn is the subject of the erasures around a sequence of a stream.
 func (n Names) erasedIn(stream string, seq uint64) string {
 	return n.join("erased", stream, strconv.FormatUint(seq/erasedBucket, 10))
 }
 
-// erasedSince is the subject of the message that says that erasures of a stream are written down.
+// erasedSince is the subject of the message that marks that erasures of a stream are recorded.
 func (n Names) erasedSince(stream string) string { return n.join("erased", stream, "since") }
 
-// Noting has erasures on the bus written down in the store, and how far the event stream reaches.
-func (b *Bus) Noting(s *Store) { b.erasing, b.end.store = s.noteErasing, s }
+// RecordErasures makes the bus record erasures in the store, and the end of the event stream.
+func (b *Bus) RecordErasures(s *Store) { b.erasing, b.end.store = s.recordErasing, s }
 
-// noteErasing writes down that a sequence is about to be erased, so that its hole is not taken for
-// damage. Holes of streams from which messages are taken all the time mean nothing.
-func (s *Store) noteErasing(ctx context.Context, stream string, seq uint64) error {
+// recordErasing records that a sequence is about to be erased, so that its gap is not taken for damage.
+// Gaps in streams whose messages are regularly removed mean nothing.
+func (s *Store) recordErasing(ctx context.Context, stream string, seq uint64) error {
 	switch stream {
 	case s.names.payloads(), s.names.quarantine(), s.names.events():
-		return s.noteErased(ctx, stream, kycbridge.Range{seq, seq})
+		return s.recordErased(ctx, stream, kycbridge.Range{seq, seq})
 	}
 	return nil
 }
 
-// noteErased takes a range of one bucket.
-func (s *Store) noteErased(ctx context.Context, stream string, gone kycbridge.Range) error {
+// recordErased records a range of one bucket.
+func (s *Store) recordErased(ctx context.Context, stream string, gone kycbridge.Range) error {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
 	subject := s.names.erasedIn(stream, gone[0])
@@ -86,7 +86,7 @@ func (s *Store) noteErased(ctx context.Context, stream string, gone kycbridge.Ra
 		}
 		_, err = s.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: body}, jetstream.WithExpectLastSequencePerSubject(at))
 		if refused, ok := errors.AsType[*jetstream.APIError](err); ok && wrongLast(refused) && ctx.Err() == nil {
-			continue // somebody else has just erased something
+			continue // another process has just recorded an erasure
 		}
 		if err != nil {
 			return fmt.Errorf("write down an erasure: %w", err)
@@ -104,12 +104,12 @@ func (s *Store) readErased(ctx context.Context, subject string) (r erasedRanges,
 	if err != nil {
 		return r, 0, fmt.Errorf("read erasures: %w", err)
 	}
-	_ = json.Unmarshal(raw.Data, &r) // what cannot be read is written anew
+	_ = json.Unmarshal(raw.Data, &r) // an unreadable record is replaced
 	return r, raw.Sequence, nil
 }
 
-// Erased reads which sequences of a stream were erased. ok is false where nobody has written that down
-// yet: a version before this one erased, if anybody did.
+// Erased returns which sequences of a stream were erased. ok is false if erasures are not recorded yet: an
+// earlier version may have erased some.
 func (s *Store) Erased(ctx context.Context, stream string) (was func(seq uint64) bool, ok bool, err error) {
 	buckets := map[uint64]erasedRanges{}
 	o := scanOptions{subjects: []string{s.names.join("erased", stream, "*")}}
@@ -128,13 +128,13 @@ func (s *Store) Erased(ctx context.Context, stream string) (was func(seq uint64)
 	return func(seq uint64) bool { return buckets[seq/erasedBucket].has(kycbridge.Range{seq, seq}) }, ok, err
 }
 
-// AcceptGone writes down that sequences of a stream are gone and known to be, and that erasures of it
-// are written down from now on.
-func (s *Store) AcceptGone(ctx context.Context, stream string, gone []kycbridge.Range) error {
+// AcceptMissing records that sequences of a stream are known to be missing, and that erasures of it are
+// recorded from now on.
+func (s *Store) AcceptMissing(ctx context.Context, stream string, gone []kycbridge.Range) error {
 	for _, r := range gone {
 		for from := r[0]; from <= r[1]; {
 			to := min(r[1], from/erasedBucket*erasedBucket+erasedBucket-1)
-			if err := s.noteErased(ctx, stream, kycbridge.Range{from, to}); err != nil {
+			if err := s.recordErased(ctx, stream, kycbridge.Range{from, to}); err != nil {
 				return err
 			}
 			from = to + 1
@@ -148,19 +148,19 @@ func (s *Store) AcceptGone(ctx context.Context, stream string, gone []kycbridge.
 	return nil
 }
 
-// Held is what the streams of the store hold whose holes mean something.
+// Held is the content of the store's streams in which gaps indicate a loss.
 func (s *Store) Held(ctx context.Context) ([]kycbridge.Held, error) {
 	return s.held(ctx, map[kycbridge.Content]string{
 		kycbridge.ContentPayloads: s.names.payloads(), kycbridge.ContentQuarantine: s.names.quarantine(), kycbridge.ContentDispositions: s.names.dispositions(),
 	})
 }
 
-// Held is what the event stream holds.
+// Held is the content of the event stream.
 func (b *Bus) Held(ctx context.Context) ([]kycbridge.Held, error) {
 	return b.held(ctx, map[kycbridge.Content]string{kycbridge.ContentEvents: b.names.events()})
 }
 
-// Readable reports whether a message can be read, whosever it is.
+// Readable reports whether a message can be read, of any verification.
 func (s *Store) Readable(ctx context.Context, content kycbridge.Content, seq uint64) (bool, error) {
 	switch content {
 	case kycbridge.ContentPayloads:
@@ -171,7 +171,7 @@ func (s *Store) Readable(ctx context.Context, content kycbridge.Content, seq uin
 	return false, nil
 }
 
-// Readable reports whether a message of the event stream can be read, whosever it is.
+// Readable reports whether a message of the event stream can be read, of any verification.
 func (b *Bus) Readable(ctx context.Context, content kycbridge.Content, seq uint64) (bool, error) {
 	if content != kycbridge.ContentEvents {
 		return false, nil
@@ -189,7 +189,7 @@ func (c *Connection) readable(ctx context.Context, stream jetstream.Stream, seq 
 	return err == nil, nil
 }
 
-// held asks the leaders of streams what they hold.
+// held asks the leaders of streams for their content.
 func (c *Connection) held(ctx context.Context, streams map[kycbridge.Content]string) ([]kycbridge.Held, error) {
 	ctx, cancel := c.whileUp(ctx)
 	defer cancel()
@@ -211,8 +211,8 @@ func (c *Connection) held(ctx context.Context, streams map[kycbridge.Content]str
 	return all, nil
 }
 
-// deleted are the sequences of a stream that hold nothing. A server may count 0, which no message ever
-// has, of a stream that was created a moment ago.
+// deleted are the sequences of a stream without a message. The server may count 0, which no message has,
+// in a stream that was just created.
 func deleted(state jetstream.StreamState) []uint64 {
 	return slices.DeleteFunc(state.Deleted, func(seq uint64) bool { return seq == 0 })
 }

@@ -11,9 +11,9 @@ import (
 	"kycbridge"
 )
 
-// TestNoMessageZeroIsMissing: a server may count sequence 0, which does not exist, among the deleted
-// ones of a stream that has just been created.
-func TestNoMessageZeroIsMissing(t *testing.T) {
+// TestSequenceZeroIsNeverMissing: the server may count sequence 0, which does not exist, among the deleted
+// ones of a stream that was just created.
+func TestSequenceZeroIsNeverMissing(t *testing.T) {
 	if got := deleted(jetstream.StreamState{Deleted: []uint64{0}}); len(got) != 0 {
 		t.Errorf("%v of an empty stream are missing", got)
 	}
@@ -22,8 +22,9 @@ func TestNoMessageZeroIsMissing(t *testing.T) {
 	}
 }
 
-// TestStoppedWhileItBegins: a process that is told to stop before its consumers are made has not failed.
-func TestStoppedWhileItBegins(t *testing.T) {
+// TestShutdownDuringStartIsNoError: a process that is stopped before its consumers are created has not
+// failed.
+func TestShutdownDuringStartIsNoError(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -17,18 +17,19 @@ import (
 )
 
 const (
-	// remembered is how many verifications' last events are kept in memory. The compare-and-set keeps
-	// the memory honest.
+	// remembered is the number of verifications whose last events are cached. The compare-and-set detects
+	// a stale cache.
 	remembered = 8192
-	// memorable is the size up to which an event is kept in memory, bytes.
+	// memorable is the largest event that is cached, bytes.
 	memorable = 64 << 10
 )
 
-// The instant of the newest fact that an event knows, and the payload that told it (kycbridge.Data).
+// Headers with the instant of the newest fact of an event, and the payload that carried it
+// (kycbridge.Data).
 const (
 	headerUntil   = "Kyc-Until"
 	headerUntilID = "Kyc-Until-Payload"
-	// headerMemory is what the lifecycle has to know beside the event (kycbridge.Memory).
+	// headerMemory holds the lifecycle state beside the event (kycbridge.Memory).
 	headerMemory = "Kyc-Memory"
 )
 
@@ -42,22 +43,22 @@ type Bus struct {
 	wanted []stream
 
 	evicting   sync.Mutex
-	evicted    time.Time // when the consumers of the stream were looked through
-	evictFails nag
+	evicted    time.Time // when the consumers of the stream were last inspected
+	evictFails rateLimitedWarning
 	events     *committer
 	last       *lru.Cache[kycbridge.Key, kycbridge.State]
 	stream     jetstream.Stream
 	end        end
 }
 
-// OpenBus creates the event stream, or brings it up to date, and opens it.
+// OpenBus creates or updates the event stream and opens it.
 func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas int) (*Bus, error) {
 	wanted := busStreams(names, maxBody, replicas)
 	if err := c.open(ctx, wanted); err != nil {
 		return nil, err
 	}
 	var stream jetstream.Stream
-	err := insist(ctx, func(ctx context.Context) (err error) {
+	err := retryUntilReady(ctx, func(ctx context.Context) (err error) {
 		stream, err = c.reader(ctx, names.events())
 		return err
 	})
@@ -69,10 +70,10 @@ func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas 
 		return nil, err
 	}
 	b := &Bus{Connection: c, names: names, wanted: wanted, events: newCommitter(c), last: last, stream: stream}
-	if found, err := c.js.Stream(ctx, names.events()); err == nil { // else the first look tells it
+	if found, err := c.js.Stream(ctx, names.events()); err == nil { // else the first check finds it
 		b.end.at(found.CachedInfo().Config.Metadata[restoredKey])
 	}
-	b.evict(ctx)
+	b.removeHostileConsumers(ctx)
 	return b, nil
 }
 
@@ -82,7 +83,7 @@ func (b *Bus) Close() {
 	b.Connection.Close()
 }
 
-// Ready reports whether the bus is there and has taken what was last tried.
+// Ready reports whether the bus is available and its last write succeeded.
 func (b *Bus) Ready(ctx context.Context) error {
 	if b.events.health.failed() {
 		return errors.New("the last event was not acknowledged")
@@ -90,7 +91,7 @@ func (b *Bus) Ready(ctx context.Context) error {
 	return b.ready(ctx, b.names.events())
 }
 
-// FailingFor is for how long every event that was tried has failed; 0 while all is well.
+// FailingFor is how long all event writes have failed; 0 if the last one succeeded.
 func (b *Bus) FailingFor() time.Duration { return b.events.health.failingFor() }
 
 // Last returns the last published revision of a verification.
@@ -123,13 +124,13 @@ func (b *Bus) Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.
 	return state, nil
 }
 
-// isEvent reports whether a message of the event stream has the headers that we write.
+// isEvent reports whether a message of the event stream has the headers that kycbridge writes.
 func isEvent(h nats.Header) bool {
 	return h.Get("Content-Type") == eventType && h.Get(nats.MsgIdHdr) != ""
 }
 
-// before is the last event of a verification before a message that is not ours. The next event
-// follows that message.
+// before is the last event of a verification before a foreign message. The next event follows that
+// message.
 func (b *Bus) before(ctx context.Context, k kycbridge.Key, foreign uint64) (kycbridge.State, error) {
 	var last kycbridge.State
 	err := b.Revisions(ctx, k, func(s kycbridge.State) error {
@@ -148,14 +149,14 @@ func (b *Bus) revision(raw *jetstream.RawStreamMsg) (kycbridge.State, error) {
 	if err != nil {
 		return kycbridge.State{}, fmt.Errorf("event at sequence %d of %s cannot be read back", raw.Sequence, b.names.events())
 	}
-	b.end.at(e.RestoredTime) // another process may have written it, and what follows must not be older
+	b.end.at(e.RestoredTime) // another process may have written it, and the next event must not be older
 	until := event.ParseInstant(raw.Header.Get(headerUntil))
 	memory := kycbridge.Recall(&e, raw.Header.Get(headerMemory), until, raw.Header.Get(headerUntilID))
 	return kycbridge.State{Data: &kycbridge.Revision{Data: e.Data, Memory: memory}, Seq: raw.Sequence, At: raw.Time.UTC()}, nil
 }
 
-// Publish appends e if the last event of its verification is still the one at seq after. The stream
-// tells live subscribers of it once it is stored.
+// Publish appends e if the last event of its verification is still the one at sequence after. The stream
+// republishes it to live subscribers once it is stored.
 func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, after uint64) error {
 	if err := b.mayPublish(ctx, e.Event); err != nil {
 		return err
@@ -175,7 +176,8 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 		Data: e.Body,
 	}
 	if e.Traceparent != "" {
-		// Lower case, as W3C and the propagators of OpenTelemetry write it: names in NATS are not folded.
+		// Lower case, as W3C and the propagators of OpenTelemetry write it: NATS header names are
+		// case-sensitive.
 		m.Header["traceparent"] = []string{e.Traceparent}
 	}
 	if newestID != "" {
@@ -193,9 +195,9 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 		b.last.Remove(k)
 		return err
 	case ack.Duplicate:
-		// An event of this revision was stored just now; what it says, only reading it tells.
+		// An event of this revision was stored just now; its content is only known by reading it.
 		b.last.Remove(k)
-		b.outlast(ctx, ack.Sequence)
+		b.waitForgotten(ctx, ack.Sequence)
 		return kycbridge.ErrConflict
 	}
 	b.last.Remove(k)
@@ -205,8 +207,8 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 	return nil
 }
 
-// outlast waits until the server has forgotten the id of an event that was erased meanwhile.
-func (b *Bus) outlast(ctx context.Context, seq uint64) {
+// waitForgotten waits until the server has forgotten the id of an event that was erased meanwhile.
+func (b *Bus) waitForgotten(ctx context.Context, seq uint64) {
 	ctx, cancel := b.whileUp(ctx)
 	defer cancel()
 	if _, err := b.stream.GetMsg(ctx, seq); errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -214,7 +216,7 @@ func (b *Bus) outlast(ctx context.Context, seq uint64) {
 	}
 }
 
-// Events is how many events the stream holds.
+// Events is the number of events in the stream.
 func (b *Bus) Events(ctx context.Context) (int, error) {
 	stream, err := b.js.Stream(ctx, b.names.events())
 	if err != nil {
@@ -226,8 +228,8 @@ func (b *Bus) Events(ctx context.Context) (int, error) {
 // messageTooLarge is the server's code for a message over the stream's limit.
 const messageTooLarge = 10054
 
-// The server's codes for a compare-and-set that failed; the second stands for another one that is under
-// way in a cluster, too.
+// The server's codes for a failed compare-and-set; the second also means that another one is in progress
+// in a cluster.
 const wrongLastSequence, wrongLastSequenceConstant = 10071, 10164
 
 // wrongLast reports whether the compare-and-set failed.

@@ -11,28 +11,28 @@ import (
 	"go.uber.org/zap"
 )
 
-// evictEvery is how often the consumers of the event stream are looked through.
+// evictEvery is how often the consumers of the event stream are inspected.
 const evictEvery = time.Minute
 
-// evict removes consumers of the event stream that deliver into the API of JetStream or into our
-// streams: they feed our own consumers' pulls into nowhere, or messages that are not ours to us.
-// Readers cannot make such a consumer; one may be there from an earlier version, or on a server that
-// lets readers reach the API. Where that cannot be done, nothing else is held up.
-func (b *Bus) evict(ctx context.Context) {
+// removeHostileConsumers removes consumers of the event stream that deliver into the JetStream API or into
+// internal streams: they drain the pulls of kycbridge's own consumers, or inject foreign messages. Readers
+// cannot create such a consumer; one may be left from an earlier version, or exist on a server that gives
+// readers access to the API. A failure blocks nothing else.
+func (b *Bus) removeHostileConsumers(ctx context.Context) {
 	b.evicting.Lock()
 	defer b.evicting.Unlock()
 	if time.Since(b.evicted) < evictEvery {
 		return
 	}
 	b.evicted = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	if err := b.removeHostile(ctx); err != nil {
-		b.evictFails.warn(b.log, "cannot look through the consumers of the event stream", zap.Error(err))
+	if err := b.removeHostileOnce(ctx); err != nil {
+		b.evictFails.warn(b.log, "cannot inspect the consumers of the event stream", zap.Error(err))
 	}
 }
 
-func (b *Bus) removeHostile(ctx context.Context) error {
+func (b *Bus) removeHostileOnce(ctx context.Context) error {
 	stream, err := b.js.Stream(ctx, b.names.events())
 	if err != nil {
 		return fmt.Errorf("look through the consumers of %s: %w", b.names.events(), err)
@@ -45,7 +45,7 @@ func (b *Bus) removeHostile(ctx context.Context) error {
 		if err := b.js.DeleteConsumer(ctx, b.names.events(), info.Name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return fmt.Errorf("remove a consumer that delivers to %s: %w", info.Config.DeliverSubject, err)
 		}
-		b.log.Warn("a consumer of the event stream delivered into our streams or their API; it has been removed",
+		b.log.Warn("a consumer of the event stream delivered into internal streams or the JetStream API; it has been removed",
 			zap.String("consumer", plain(info.Name)), zap.String("delivered_to", plain(info.Config.DeliverSubject)))
 	}
 	if err := list.Err(); err != nil {
@@ -54,8 +54,8 @@ func (b *Bus) removeHostile(ctx context.Context) error {
 	return nil
 }
 
-// deliversToUs reports whether a consumer that delivers to a subject disturbs us. Copies of the stream
-// on other servers are made by consumers that deliver elsewhere.
+// deliversToUs reports whether a consumer that delivers to a subject disturbs kycbridge. Copies of the
+// stream on other servers are made by consumers that deliver elsewhere.
 func (n Names) deliversToUs(subject string) bool {
 	for _, api := range []string{"$JS.API.", "$JS.ACK.", "$JS.FC.", "$SYS.", n.Subject + "."} {
 		if strings.HasPrefix(subject, api) {

@@ -10,11 +10,11 @@ import (
 	"kycbridge"
 )
 
-// mostHeads is how many subjects a verification has at most: one for each kind of event.
+// mostHeads is the maximum number of subjects of a verification: one for each kind of event.
 const mostHeads = 16
 
-// Head is the last event of the verification with an id of ours, with provider and account, which its subject
-// names. It returns kycbridge.ErrNotFound if there is none.
+// Head is the last event of the verification with this internal id, with provider and account from its
+// subject. It returns kycbridge.ErrNotFound if there is none.
 func (b *Bus) Head(ctx context.Context, verificationID string) (kycbridge.Key, kycbridge.State, error) {
 	if !token(verificationID) {
 		return kycbridge.Key{}, kycbridge.State{}, fmt.Errorf("read last event: %w", kycbridge.ErrNotFound)
@@ -40,7 +40,7 @@ func (b *Bus) Head(ctx context.Context, verificationID string) (kycbridge.Key, k
 	return k, state, err
 }
 
-// KeyOf is provider and account of a verification of which payloads are stored. It returns
+// KeyOf returns provider and account of a verification with stored payloads. It returns
 // kycbridge.ErrNotFound if there are none.
 func (s *Store) KeyOf(ctx context.Context, verificationID string) (found kycbridge.Key, err error) {
 	if !token(verificationID) {

@@ -10,24 +10,23 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// How long a failed write counts against readiness: without traffic nothing would take it back. What
-// nobody answered counts briefly, because readiness asks for the stream's leader itself.
+// How long a failed write counts against readiness: without traffic no later write would clear it. An
+// unanswered write counts briefly, because readiness asks for the stream's leader itself.
 const (
 	recent    = 10 * time.Second
 	momentary = 2 * time.Second
 )
 
-// health keeps track of whether a stream takes what is written: a connection can be up and the disk
-// behind it full.
+// health records whether a stream accepts writes: a connection can be up while the disk behind it is full.
 type health struct {
 	mu          sync.Mutex
 	first, last time.Time     // failed writes since the last good one
 	counts      time.Duration // of the last one: recent or momentary
 }
 
-// note takes the outcome of a write that began at a time. What the server answers from memory says
-// nothing about the disk: a known id, a lost compare-and-set, a message that is too large. Nor does a
-// caller that left.
+// note records the outcome of a write that started at a time. Answers from the server's memory prove
+// nothing about the disk: a known id, a failed compare-and-set, a message that is too large. Neither does
+// a caller that gave up.
 func (h *health) note(began time.Time, pub *jetstream.PubAck, err error) {
 	var refused *jetstream.APIError
 	h.mu.Lock()
@@ -47,46 +46,46 @@ func (h *health) note(began time.Time, pub *jetstream.PubAck, err error) {
 	}
 }
 
-// failed reports whether a write has failed just now.
+// failed reports whether a write has failed recently.
 func (h *health) failed() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return !h.last.IsZero() && time.Since(h.last) < h.counts
 }
 
-// failingFor is from the beginning of the first to the end of the last of the writes that failed since one was good.
+// failingFor is the time from the start of the first to the end of the last failed write since a
+// successful one.
 func (h *health) failingFor() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.last.Sub(h.first)
 }
 
-// failing reports whether no write was good since one has failed.
+// failing reports whether no write has succeeded since one failed.
 func (h *health) failing() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return !h.first.IsZero()
 }
 
-// probeSize is that of a large callback: where it finds room, callbacks do.
+// probeSize is that of a large callback: if a probe fits, callbacks do.
 const probeSize = 32 << 10
 
-// probePatience is how long a probe waits for its answer.
-const probePatience = 5 * time.Second
+// probeTimeout limits the wait for the answer to a probe.
+const probeTimeout = 5 * time.Second
 
-// Probe writes to the payload log, if a write has failed and none was good since: callbacks that are
-// known already would never find out that it takes nothing, or that it does again. What is written
-// vanishes after a second.
+// Probe writes to the payload log if a write has failed and none has succeeded since: duplicate callbacks
+// alone would never detect that the log fails, or that it has recovered. The probe expires after a second.
 func (s *Store) Probe(ctx context.Context) {
 	if !s.payloads.health.failing() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, probePatience)
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	_, _ = s.payloads.Publish(ctx, s.probe(probeSize)) // its outcome is noted
+	_, _ = s.payloads.Publish(ctx, s.probe(probeSize)) // the outcome is recorded
 }
 
-// probe is a message of the payload log that vanishes after a second.
+// probe is a message of the payload log that expires after a second.
 func (s *Store) probe(size int) *nats.Msg {
 	return &nats.Msg{Subject: s.names.probe(), Header: nats.Header{jetstream.MsgTTLHeader: {barLast.String()}},
 		Data: make([]byte, size)}

@@ -10,9 +10,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// TestOnlyAWriteProvesADisk: what the server answers from memory does not end a failure, or a store
-// that takes nothing would never be started again while a provider repeats what is known.
-func TestOnlyAWriteProvesADisk(t *testing.T) {
+// TestOnlyAWriteClearsAFailure: answers from the server's memory do not end a failure; otherwise a store
+// that fails would never be restarted while a provider repeats known callbacks.
+func TestOnlyAWriteClearsAFailure(t *testing.T) {
 	full := errors.New("no space left on device")
 	for name, c := range map[string]struct {
 		pub  *jetstream.PubAck
@@ -36,13 +36,13 @@ func TestOnlyAWriteProvesADisk(t *testing.T) {
 	}
 }
 
-// TestAHangingCommitIsAFailure: a write whose answer does not come in time counts, though the commit
+// TestAHangingCommitIsAFailure: a write that is not answered in time counts as failed, though the commit
 // that it waits for has not ended.
 func TestAHangingCommitIsAFailure(t *testing.T) {
 	server, _, _ := start(t, t.TempDir())
 	connection := connect(t, server, "another")
 	defer connection.Close()
-	c := &committer{conn: connection, in: make(chan *pending), ctx: t.Context()} // nobody takes from it
+	c := &committer{conn: connection, in: make(chan *pending), ctx: t.Context()} // nothing reads from it
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := c.Publish(ctx, &nats.Msg{Subject: "kyc.payload.x.y.z"}); !errors.Is(err, context.DeadlineExceeded) {

@@ -21,27 +21,27 @@ import (
 	"kycbridge"
 )
 
-// The index says which verification or payload an id stands for. All of it is in the subjects of its stream,
-// which the server keeps in memory, and no body is read to find anything:
+// The index maps ids to verifications or payloads. All of it is in the subjects of its stream, which the
+// server keeps in memory, so a search reads no body:
 //
 //	<prefix>.index.our.<4>.<4>.<24>                    our id, in three pieces
 //	<prefix>.index.id.<kind>.<8>.<16>.<whole>.<owner>  any other: its first 8 and 16 characters, and all of it
 //	<prefix>.index.at.<owner>.<place>                  a payload in quarantine that names its verification
 //	<prefix>.index.key, .position                      the key of the digests; how far the index has come
 //
-// A reference may be personal, so the pieces of an id are digests under a key that lies in the stream. The
-// owner is the verification, or the place of a payload in quarantine.
+// A reference may be personal, so the pieces of an id are digests under a key that is stored in the
+// stream. The owner is the verification, or the position of a payload in quarantine.
 const (
-	indexBeginning = 8  // characters of an id that find it, at least
-	indexLonger    = 16 // the next step at which what begins alike is told apart
-	indexOurs      = 4  // characters of an id of ours, which are as good as random
+	indexBeginning = 8  // minimum number of characters of a searched prefix
+	indexLonger    = 16 // length of the second prefix, for ids with the same beginning
+	indexOurs      = 4  // characters of an internal id, which are effectively random
 	indexLongest   = 1024
-	// indexMost is how many entries that begin alike are looked at.
+	// indexMost is the maximum number of entries that are read for one prefix.
 	indexMost = 64
 	keySize   = 32
 )
 
-// index is what a store knows of its index.
+// index is the index state of a store.
 type index struct {
 	stream jetstream.Stream
 	writes *committer
@@ -49,16 +49,16 @@ type index struct {
 	key    []byte // nil: not read yet
 }
 
-// kindTokens are the kinds of ids that are held as digests, as they stand in subjects.
+// kindTokens are the subject tokens of the kinds of ids that are stored as digests.
 var kindTokens = map[kycbridge.IndexKind]string{kycbridge.IndexExternal: "e", kycbridge.IndexReference: "r", kycbridge.IndexPayload: "p"}
 
-// indexSubject is where an entry of the index stands.
+// indexSubject is the subject of an index entry.
 func (s *Store) indexSubject(key []byte, kind kycbridge.IndexKind, id, owner string) string {
 	begin, longer, whole := digests(key, id)
 	return s.names.join("index.id", kindTokens[kind], begin, longer, whole, owner)
 }
 
-// ourSubject is where an id of ours stands; "" if it is none.
+// ourSubject is the index subject of an internal id; "" if it is none.
 func (s *Store) ourSubject(verificationID string) string {
 	h := strings.ReplaceAll(verificationID, "-", "")
 	if len(h) != 2*16 || !token(h) {
@@ -67,7 +67,7 @@ func (s *Store) ourSubject(verificationID string) string {
 	return s.names.join("index.our", h[:indexOurs], h[indexOurs:2*indexOurs], h[2*indexOurs:])
 }
 
-// digests are the digests of the beginnings of an id and of the whole, whatever its case.
+// digests are the digests of the two prefixes of an id and of the whole, ignoring case.
 func digests(key []byte, id string) (begin, longer, whole string) {
 	id = strings.ToLower(id)
 	id = id[:min(len(id), indexLongest)]
@@ -76,14 +76,14 @@ func digests(key []byte, id string) (begin, longer, whole string) {
 		digest(key, "whole", id, 6)
 }
 
-// digest is so many bytes of the keyed digest of a piece of an id, as it may stand in a subject.
+// digest is the keyed digest of a piece of an id, size bytes, encoded for a subject.
 func digest(key []byte, piece, text string, size int) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(piece + "\x00" + text))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:size])
 }
 
-// ownerOf is a verification as the owner of an id; "" if there is none.
+// ownerOf is a verification as the owner token of an id; "" if there is none.
 func ownerOf(verificationID string) string {
 	raw, err := hex.DecodeString(strings.ReplaceAll(verificationID, "-", ""))
 	if err != nil || len(raw) != 16 {
@@ -92,10 +92,10 @@ func ownerOf(verificationID string) string {
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// placeOf is a place in quarantine as the owner of an id.
+// placeOf is a position in quarantine as the owner token of an id.
 func placeOf(seq uint64) string { return "q" + strconv.FormatUint(seq, 10) }
 
-// placeAt reads a place in quarantine.
+// placeAt reads a position in quarantine.
 func placeAt(owner string) (seq uint64, ok bool) {
 	number, isPlace := strings.CutPrefix(owner, "q")
 	seq, err := strconv.ParseUint(number, 10, 64)
@@ -128,7 +128,7 @@ func indexedAt(subject string) (e kycbridge.Indexed, ok bool) {
 	return e, e.Kind != "" && ok
 }
 
-// dashed is a UUID of 32 digits as it is written; "" if it is none.
+// dashed formats 32 hexadecimal digits as a UUID; "" if they are none.
 func dashed(h string) string {
 	if len(h) != 32 {
 		return ""
@@ -136,8 +136,8 @@ func dashed(h string) string {
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
-// Indexed gives what may have an id, or one that begins with text. It holds no ids to compare with, so that is
-// left to the caller. kycbridge.ErrAmbiguous says that too many begin like that.
+// Indexed returns the candidates with an id, or with an id that begins with text. The index holds no ids,
+// so the caller compares them. kycbridge.ErrAmbiguous means that too many begin with text.
 func (s *Store) Indexed(ctx context.Context, text string, beginning bool) ([]kycbridge.Indexed, error) {
 	key, err := s.indexKey(ctx)
 	if err != nil {
@@ -158,9 +158,9 @@ func (s *Store) Indexed(ctx context.Context, text string, beginning bool) ([]kyc
 	return found, nil
 }
 
-// indexSubjects are the subjects of the index that a filter matches. Those of a whole id, of which there are few,
-// the server knows by heart. Many may begin alike: it is asked for their messages, of which it gives so many and
-// no more, at the price of reading them.
+// indexSubjects are the subjects of the index that a filter matches. The few subjects of a whole id come
+// from the server's subject index. Many ids can share a prefix: their messages are requested with a limit,
+// at the cost of reading them.
 func (s *Store) indexSubjects(ctx context.Context, filter string, beginning bool) (subjects []string, err error) {
 	if beginning {
 		err = s.newestOf(ctx, s.names.index(), filter, indexMost, func(raw *jetstream.RawStreamMsg) error {
@@ -178,7 +178,7 @@ func (s *Store) indexSubjects(ctx context.Context, filter string, beginning bool
 	return slices.Sorted(maps.Keys(info.State.Subjects)), nil
 }
 
-// indexFilters are the subjects under which an id stands, or those that begin like it.
+// indexFilters are the filters that match an id, or the ids that begin with it.
 func (s *Store) indexFilters(key []byte, text string, beginning bool) (filters []string) {
 	begin, longer, whole := digests(key, text)
 	if !beginning {
@@ -203,7 +203,7 @@ func (s *Store) indexFilters(key []byte, text string, beginning bool) (filters [
 
 func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
 
-// QuarantinedOf are the places in quarantine of payloads that name a verification.
+// QuarantinedOf are the positions in quarantine of payloads that name a verification.
 func (s *Store) QuarantinedOf(ctx context.Context, verificationID string) (places []uint64, err error) {
 	owner := ownerOf(verificationID)
 	if owner == "" {
@@ -222,7 +222,7 @@ func (s *Store) QuarantinedOf(ctx context.Context, verificationID string) (place
 	return places, nil
 }
 
-// Unindex erases what the index holds of a verification and returns how many entries that were.
+// Unindex erases the index entries of a verification and returns how many there were.
 func (s *Store) Unindex(ctx context.Context, k kycbridge.Key) (n int, err error) {
 	owner, ours := ownerOf(k.VerificationID), s.ourSubject(k.VerificationID)
 	if owner == "" || ours == "" {
@@ -237,7 +237,7 @@ func (s *Store) Unindex(ctx context.Context, k kycbridge.Key) (n int, err error)
 		filters = append(filters, s.names.join("index.id.*.*.*.*", placeOf(seq)))
 	}
 	for _, filter := range append(filters, s.names.join("index.at", owner, "*")) {
-		erased, err := s.unindex(ctx, filter)
+		erased, err := s.eraseEntries(ctx, filter)
 		n += erased
 		if err != nil {
 			return n, err
@@ -246,8 +246,8 @@ func (s *Store) Unindex(ctx context.Context, k kycbridge.Key) (n int, err error)
 	return n, nil
 }
 
-// unindex erases the entries that a filter matches.
-func (s *Store) unindex(ctx context.Context, filter string) (n int, err error) {
+// eraseEntries erases the entries that a filter matches.
+func (s *Store) eraseEntries(ctx context.Context, filter string) (n int, err error) {
 	var entries []uint64
 	note := func(raw *jetstream.RawStreamMsg) error { entries = append(entries, raw.Sequence); return nil }
 	if err := s.newestOf(ctx, s.names.index(), filter, mostOfOne, note); err != nil {
@@ -255,17 +255,17 @@ func (s *Store) unindex(ctx context.Context, filter string) (n int, err error) {
 	}
 	for n, seq := range entries {
 		err := s.index.stream.SecureDeleteMsg(ctx, seq)
-		if err != nil && !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) { // it is gone already
+		if err != nil && !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) { // already gone
 			return n, fmt.Errorf("erase id: %w", err)
 		}
 	}
 	return len(entries), nil
 }
 
-// mostOfOne is how many ids the server tells of at once.
+// mostOfOne is how many subjects the server lists at once.
 const mostOfOne = 1000
 
-// indexKey reads the key of the digests, or makes it.
+// indexKey reads the key of the digests, or creates it.
 func (s *Store) indexKey(ctx context.Context) ([]byte, error) {
 	s.index.mu.Lock()
 	defer s.index.mu.Unlock()
@@ -282,7 +282,7 @@ func (s *Store) indexKey(ctx context.Context) ([]byte, error) {
 		}
 		seq := uint64(0)
 		if err == nil {
-			seq = raw.Sequence // somebody else's
+			seq = raw.Sequence // written by another program
 		} else if !errors.Is(err, jetstream.ErrMsgNotFound) {
 			return nil, fmt.Errorf("read the key of the index: %w", err)
 		}

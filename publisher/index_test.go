@@ -41,7 +41,7 @@ func publishIDs(t testing.TB, bus *Bus, k kycbridge.Key, external, reference str
 	}
 }
 
-// standingFor are the verifications that the index gives for an id or its beginning.
+// standingFor are the verifications that the index returns for an id or its prefix.
 func standingFor(t testing.TB, store *Store, text string, beginning bool) (ids []string) {
 	t.Helper()
 	found, err := store.Indexed(t.Context(), text, beginning)
@@ -55,7 +55,7 @@ func standingFor(t testing.TB, store *Store, text string, beginning bool) (ids [
 	return ids
 }
 
-func TestIndexFindsEveryIDWholeAndByItsBeginning(t *testing.T) {
+func TestIndexFindsIDsAndPrefixes(t *testing.T) {
 	_, store, bus := start(t, t.TempDir())
 	var keys []kycbridge.Key
 	for n := range 20 {
@@ -91,10 +91,10 @@ func TestIndexFindsEveryIDWholeAndByItsBeginning(t *testing.T) {
 		}
 	}
 	if got := standingFor(t, store, "nothing-like-it", false); got != nil {
-		t.Errorf("an id that nothing has is found: %v", got)
+		t.Errorf("an unknown id is found: %v", got)
 	}
 
-	// What comes later is found as well, by an indexer that has been told nothing.
+	// Later ids are found as well, by an indexer that has no state.
 	late := indexed(t, store, bus, 77, "late-case")
 	must(t, NewIndexer(store, bus).CatchUp(t.Context(), nil))
 	if got := standingFor(t, store, "late-case", false); !slices.Equal(got, []string{"external_reference " + late.VerificationID}) {
@@ -106,7 +106,7 @@ func TestIndexFindsEveryIDWholeAndByItsBeginning(t *testing.T) {
 	}
 }
 
-func TestIndexTellsWhenTooManyBeginAlike(t *testing.T) {
+func TestIndexReportsAmbiguousPrefixes(t *testing.T) {
 	_, store, bus := start(t, t.TempDir())
 	for n := range indexMost + 1 {
 		indexed(t, store, bus, n, fmt.Sprintf("case-2026-%04d", n))
@@ -120,8 +120,8 @@ func TestIndexTellsWhenTooManyBeginAlike(t *testing.T) {
 	}
 }
 
-// TestIndexedByOneProcessAtATime: a process that lost the race for the position drops its batch and goes on
-// from where the other one came to.
+// TestIndexedByOneProcessAtATime: a process that lost the race for the position drops its batch and
+// continues from the position of the other.
 func TestIndexedByOneProcessAtATime(t *testing.T) {
 	_, store, bus := start(t, t.TempDir())
 	indexed(t, store, bus, 1, "case-one")
@@ -140,8 +140,8 @@ func TestIndexedByOneProcessAtATime(t *testing.T) {
 	}
 }
 
-// TestIndexHoldsNoID: what the index wrote names nobody, and what it knows of a verification is erased with it,
-// also by an indexer that had read the events before.
+// TestIndexHoldsNoID: the index contains no personal id, and its entries of a verification are erased with
+// it, also by an indexer that had read the events before.
 func TestIndexHoldsNoID(t *testing.T) {
 	dir := t.TempDir()
 	_, store, bus := start(t, dir)
@@ -179,7 +179,7 @@ func TestIndexHoldsNoID(t *testing.T) {
 		t.Error("the owner of erased entries is left in a file of the index")
 	}
 
-	// The indexer had read it before it was erased, and writes it afterwards.
+	// The indexer had read the events before the erasure, and writes their entries afterwards.
 	key, err := store.indexKey(t.Context())
 	must(t, err)
 	at, seq, err := store.indexPosition(t.Context())
@@ -187,7 +187,7 @@ func TestIndexHoldsNoID(t *testing.T) {
 	if _, err := x.commit(t.Context(), []entry{{subject: store.indexSubject(key, kycbridge.IndexExternal, external, owner)}}, at, seq); err != nil {
 		t.Fatal(err)
 	}
-	must(t, store.Bury(t.Context(), kycbridge.Tombstone{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, At: time.Now()}))
+	must(t, store.WriteTombstone(t.Context(), kycbridge.Tombstone{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, At: time.Now()}))
 	_, err = bus.EraseEvents(t.Context(), k)
 	must(t, err)
 	must(t, x.CatchUp(t.Context(), nil))

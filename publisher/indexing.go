@@ -21,16 +21,18 @@ import (
 const (
 	indexAtOnce = 950                    // entries of one batch; the server allows 1000 messages
 	indexRead   = 1500                   // messages of a stream that are read for one batch
-	indexPause  = 500 * time.Millisecond // between two looks at streams that have nothing new
-	indexApart  = 5 * time.Second        // before this process looks again where another one indexes
-	// indexShare holds the indexing back behind payloads: it rests so many times as long as it worked.
+	indexPause  = 500 * time.Millisecond // between two checks of idle streams
+	indexApart  = 5 * time.Second        // before this process checks again while another one writes the index
+	// indexShare limits indexing in favor of payload processing: it pauses for this multiple of its
+	// working time.
 	indexShare      = 2
-	indexKnown      = 1 << 16 // entries that are known to be there
+	indexKnown      = 1 << 16 // entries that are known to exist
 	indexReferences = 32      // of one event
 )
 
-// Indexer writes the index behind what is stored, many entries in one atomic batch with the position up to
-// which all is indexed. Of several processes one indexes at a time: the position is replaced by compare-and-set.
+// Indexer writes the index of stored events and payloads, many entries in one atomic batch with the
+// position up to which all is indexed. One process at a time writes it: the position is replaced by
+// compare-and-set.
 type Indexer struct {
 	store *Store
 	bus   *Bus
@@ -38,13 +40,13 @@ type Indexer struct {
 	wrote uint64                       // sequence of that position
 }
 
-// NewIndexer makes an indexer of what a store and a bus hold.
+// NewIndexer creates an indexer of a store and a bus.
 func NewIndexer(s *Store, b *Bus) *Indexer {
 	known, _ := lru.New[string, struct{}](indexKnown) // fails for a size below 1 only
 	return &Indexer{store: s, bus: b, known: known}
 }
 
-// indexPosition is up to which sequences of the streams everything is indexed.
+// indexPosition holds the sequences of the streams up to which everything is indexed.
 type indexPosition struct {
 	Payloads   uint64 `json:"payloads"`
 	Quarantine uint64 `json:"quarantine"`
@@ -52,12 +54,12 @@ type indexPosition struct {
 	Tombstones uint64 `json:"tombstones"`
 }
 
-// errIndexedElsewhere says that another process has just written the position.
+// errIndexedElsewhere means that another process has just written the position.
 var errIndexedElsewhere = errors.New("another process writes the index")
 
 // Run indexes until ctx ends.
 func (x *Indexer) Run(ctx context.Context, log *zap.Logger) {
-	var told nag
+	var warning rateLimitedWarning
 	failed := 0 // in a row
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -66,23 +68,24 @@ func (x *Indexer) Run(ctx context.Context, log *zap.Logger) {
 		case errors.Is(err, errIndexedElsewhere):
 			pause(ctx, indexApart)
 		case err != nil && ctx.Err() == nil:
-			if failed++; failed > 1 { // a store that was away for a moment is told of elsewhere
-				told.warn(log, "the index of ids cannot be written, trying again: what is new is not found yet", zap.Error(err))
+			if failed++; failed > 1 { // a short unavailability of the store is logged elsewhere
+				warning.warn(log, "the index of ids cannot be written, trying again: new ids are not found yet", zap.Error(err))
 			}
 			pause(ctx, indexApart)
 		case more:
 			failed = 0
-			told.over()
+			warning.reset()
 			pause(ctx, min(rest, indexPause))
 		default:
 			failed = 0
-			told.over()
+			warning.reset()
 			pause(ctx, indexPause)
 		}
 	}
 }
 
-// CatchUp indexes all that is stored and not indexed yet. progress is told how many messages are left.
+// CatchUp indexes everything that is stored and not indexed yet. progress receives the number of messages
+// left.
 func (x *Indexer) CatchUp(ctx context.Context, progress func(kycbridge.IndexLag)) error {
 	for {
 		more, err := x.round(ctx)
@@ -100,7 +103,7 @@ func (x *Indexer) CatchUp(ctx context.Context, progress func(kycbridge.IndexLag)
 	}
 }
 
-// Rebuild throws the index away and makes it again from what is stored.
+// Rebuild deletes the index and creates it again from the stored messages.
 func (x *Indexer) Rebuild(ctx context.Context, progress func(kycbridge.IndexLag)) error {
 	s := x.store
 	if err := s.index.stream.Purge(ctx, jetstream.WithPurgeSubject(s.names.join("index.*.>"))); err != nil {
@@ -121,7 +124,7 @@ func (x *Indexer) Rebuild(ctx context.Context, progress func(kycbridge.IndexLag)
 	}
 }
 
-// Lag is how much of what is stored is not indexed yet.
+// Lag is the number of stored messages that are not indexed yet.
 func (x *Indexer) Lag(ctx context.Context) (kycbridge.IndexLag, error) {
 	at, _, err := x.store.indexPosition(ctx)
 	if err != nil {
@@ -136,7 +139,7 @@ func (x *Indexer) Lag(ctx context.Context) (kycbridge.IndexLag, error) {
 		Payloads: behind(at.Payloads, end.Payloads) + behind(at.Quarantine, end.Quarantine)}, nil
 }
 
-// end is where the streams end.
+// end is the current end of the streams.
 func (x *Indexer) end(ctx context.Context) (end indexPosition, err error) {
 	n := x.store.names
 	for stream, at := range map[string]*uint64{n.payloads(): &end.Payloads, n.quarantine(): &end.Quarantine, n.tombstones(): &end.Tombstones} {
@@ -154,7 +157,7 @@ func (x *Indexer) round(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if seq == 0 || seq != x.wrote { // another process has written, or the index was made anew
+	if seq == 0 || seq != x.wrote { // another process has written, or the index was rebuilt
 		x.known.Purge()
 	}
 	if seq == 0 {
@@ -164,7 +167,7 @@ func (x *Indexer) round(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	at.startAgain(end)
+	at.restartShortened(end)
 	erased, err := x.dropErased(ctx, at.Tombstones, end.Tombstones)
 	if err != nil {
 		return false, err
@@ -185,8 +188,9 @@ func (x *Indexer) round(ctx context.Context) (more bool, err error) {
 	return at.Payloads < end.Payloads || at.Quarantine < end.Quarantine || at.Events < end.Events, nil
 }
 
-// startAgain lets what lies in a stream that has become shorter be indexed once more.
-func (at *indexPosition) startAgain(end indexPosition) {
+// restartShortened sets the position of a stream that has become shorter back, so that it is indexed
+// again.
+func (at *indexPosition) restartShortened(end indexPosition) {
 	for mine, last := range map[*uint64]uint64{&at.Payloads: end.Payloads, &at.Quarantine: end.Quarantine, &at.Events: end.Events, &at.Tombstones: end.Tombstones} {
 		if *mine > last {
 			*mine = 0
@@ -194,8 +198,8 @@ func (at *indexPosition) startAgain(end indexPosition) {
 	}
 }
 
-// dropErased erases the ids of verifications that were erased since: they may have been read before, and
-// written afterwards.
+// dropErased erases the entries of verifications that were erased since: their events may have been read
+// before the erasure, and indexed after it.
 func (x *Indexer) dropErased(ctx context.Context, from, end uint64) (erased bool, err error) {
 	if from >= end {
 		return false, nil
@@ -217,10 +221,10 @@ func (x *Indexer) dropErased(ctx context.Context, from, end uint64) (erased bool
 	return erased, err
 }
 
-// entry is an entry of the index that is to be written.
+// entry is an index entry to be written.
 type entry struct {
 	subject string
-	passing bool // it goes when payloads go
+	passing bool // it expires together with payloads
 }
 
 // gathering collects the entries of one batch.
@@ -231,7 +235,7 @@ type gathering struct {
 	new     map[string]bool
 }
 
-// gather reads on from a position, for one batch of entries.
+// gather reads from a position onward, for one batch of entries.
 func (x *Indexer) gather(ctx context.Context, at *indexPosition, end indexPosition) ([]entry, error) {
 	key, err := x.store.indexKey(ctx)
 	if err != nil {
@@ -256,7 +260,7 @@ func (x *Indexer) gather(ctx context.Context, at *indexPosition, end indexPositi
 	return g.entries, nil
 }
 
-// add takes an entry unless it is known to be there.
+// add adds an entry unless it is known to exist.
 func (g *gathering) add(subject string, passing bool) {
 	if subject == "" || g.new[subject] || g.known.Contains(subject) {
 		return
@@ -276,10 +280,10 @@ type eventIDs struct {
 	} `json:"data"`
 }
 
-// events adds the ids in events. What is not ours has none.
+// events adds the ids in events. Foreign messages have none.
 func (g *gathering) events(ctx context.Context, at *uint64, end uint64) error {
 	read := 0
-	// All subjects: what a page holds is then counted without a look at each of them.
+	// All subjects: the size of a page is then counted without a lookup of each subject.
 	err := g.bus.stored(ctx, g.bus.stream, ">", *at+1, func(raw *jetstream.RawStreamMsg) error {
 		var ids eventIDs
 		if isEvent(raw.Header) && json.Unmarshal(raw.Data, &ids) == nil && strings.HasSuffix(raw.Subject, "."+ids.Data.VerificationID) {
@@ -297,7 +301,7 @@ func (g *gathering) events(ctx context.Context, at *uint64, end uint64) error {
 	case err != nil:
 		return fmt.Errorf("read events for the index: %w", err)
 	}
-	*at = max(*at, end) // the rest is gone
+	*at = max(*at, end) // the rest was removed
 	return nil
 }
 
@@ -364,7 +368,7 @@ func (g *gathering) payload(k kycbridge.Kept) {
 	}
 }
 
-// commit writes entries and the position in one batch, if the position is still the one that stands at seq.
+// commit writes entries and the position in one batch, if the position is still the one at seq.
 func (x *Indexer) commit(ctx context.Context, entries []entry, at indexPosition, seq uint64) (uint64, error) {
 	body, err := json.Marshal(at)
 	if err != nil {
@@ -395,7 +399,7 @@ func (x *Indexer) commit(ctx context.Context, entries []entry, at indexPosition,
 	return ack.Sequence, nil
 }
 
-// indexPosition reads how far the index has come; sequence 0 if it is empty.
+// indexPosition reads the position of the index; sequence 0 if it is empty.
 func (s *Store) indexPosition(ctx context.Context) (at indexPosition, seq uint64, err error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
@@ -407,12 +411,12 @@ func (s *Store) indexPosition(ctx context.Context) (at indexPosition, seq uint64
 		return at, 0, fmt.Errorf("read the position of the index: %w", err)
 	}
 	if json.Unmarshal(raw.Data, &at) != nil {
-		at = indexPosition{} // somebody else's: all is indexed once more
+		at = indexPosition{} // a foreign message: all is indexed once more
 	}
 	return at, raw.Sequence, nil
 }
 
-// forgetIndexKey has the key read again: the stream may be another one.
+// forgetIndexKey discards the cached key: the stream may have been replaced.
 func (s *Store) forgetIndexKey() {
 	s.index.mu.Lock()
 	defer s.index.mu.Unlock()

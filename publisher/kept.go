@@ -20,15 +20,16 @@ import (
 	"kycbridge/event"
 )
 
-// headerSize is the size of the body, which the server adds where it leaves the body out.
+// headerSize is the size of the body, which the server adds when it omits the body.
 const headerSize = "Nats-Msg-Size"
 
-// payloadHeaders are the request headers of a refused callback that its payload has too; the others are credentials.
+// payloadHeaders are the request headers of a refused callback that a payload has too; the others are
+// credentials.
 var payloadHeaders = [...]string{"User-Agent", "X-Request-Id", "Traceparent", "Content-Encoding"}
 
-// Kept reads what lies on a shelf, oldest first, as far as it is there when it begins. each may
-// return kycbridge.ErrEnough to end it; any other error ends it and is returned. Messages that are
-// none of ours are passed over. Whether a body is as it was stored, its digest tells.
+// Kept reads the messages of a shelf, oldest first, up to the end at the time of the call. each may return
+// kycbridge.ErrEnough to stop; any other error stops too and is returned. Foreign messages are skipped.
+// The digest shows whether a body is unchanged.
 func (s *Store) Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbridge.Kept) error) error {
 	shelf, err := s.shelf(q.Shelf)
 	if err != nil {
@@ -41,22 +42,22 @@ func (s *Store) Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbr
 	if q.VerificationID != "" && orPayloads(q.Shelf) == kycbridge.ShelfPayloads {
 		return s.keptOfOne(ctx, filter[0], q, each)
 	}
-	// Elsewhere than in the log a verification is not part of the subject. The bodies of all that are
-	// not wanted need not travel then.
-	sift := q.VerificationID != ""
-	o := scanOptions{subjects: filter, since: q.Since, from: q.From, headers: q.HeadersOnly || sift}
+	// Only the subjects of the log contain the verification. On other shelves headers are read first, so
+	// that only the matching bodies are transferred.
+	filterFirst := q.VerificationID != ""
+	o := scanOptions{subjects: filter, since: q.Since, from: q.From, headers: q.HeadersOnly || filterFirst}
 	return s.scanAll(ctx, shelf, o, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		if isBar(m.Subject()) {
 			return nil
 		}
 		if !ours(m.Headers()) {
-			s.passOver(shelf)
+			s.countForeign(shelf)
 			return nil
 		}
-		if meta.Timestamp.Before(q.Since) || sift && m.Headers().Get(headerSubject) != q.VerificationID {
+		if meta.Timestamp.Before(q.Since) || filterFirst && m.Headers().Get(headerSubject) != q.VerificationID {
 			return nil
 		}
-		if sift && !q.HeadersOnly {
+		if filterFirst && !q.HeadersOnly {
 			k, err := s.KeptAt(ctx, q.Shelf, meta.Sequence.Stream)
 			if errors.Is(err, kycbridge.ErrNotFound) {
 				return nil
@@ -84,7 +85,7 @@ func (s *Store) keptOfOne(ctx context.Context, subject string, q kycbridge.KeptQ
 			return nil
 		}
 		if !ours(raw.Header) {
-			s.passOver(s.names.payloads())
+			s.countForeign(s.names.payloads())
 			return nil
 		}
 		k := keptOf(q.Shelf, raw.Subject, raw.Header, raw.Data, raw.Sequence)
@@ -108,8 +109,8 @@ func (c *Connection) newest(ctx context.Context, stream string) (uint64, error) 
 	return now.CachedInfo().State.LastSeq, nil
 }
 
-// scanAll scans up to the message that is the last when it begins, does not take a server that is
-// slow or away for the end of the stream, and leaves no consumer behind.
+// scanAll scans up to the message that is the last at the start, does not take a slow or unavailable
+// server for the end of the stream, and leaves no consumer behind.
 func (c *Connection) scanAll(ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
 	ctx, cancel := c.whileUp(ctx)
 	defer cancel()
@@ -139,7 +140,8 @@ func (c *Connection) scanAll(ctx context.Context, stream string, o scanOptions, 
 			return err
 		})
 		if consumer != "" {
-			// It would go by itself after a while; many readings within that while would meet a limit.
+			// The consumer would expire by itself; many scans until then would reach the limit of
+			// consumers.
 			clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
 			_ = c.js.DeleteConsumer(clean, stream, consumer)
 			cancel()
@@ -154,7 +156,7 @@ func (c *Connection) scanAll(ctx context.Context, stream string, o scanOptions, 
 	}
 }
 
-// keptSubjects are the filters of a query; none if it takes the whole shelf.
+// keptSubjects are the filters of a query; none if it selects the whole shelf.
 func (s *Store) keptSubjects(q kycbridge.KeptQuery) ([]string, error) {
 	for what, v := range map[string]string{"provider": q.Provider, "account": q.Account, "verification": q.VerificationID, "reason": q.Reason} {
 		if v != "" && !token(v) {
@@ -200,12 +202,11 @@ func (s *Store) KeptAt(ctx context.Context, shelf kycbridge.Shelf, seq uint64) (
 	return keptOf(shelf, raw.Subject, raw.Header, raw.Data, raw.Sequence), nil
 }
 
-// Put stores a payload on its shelf as it was kept elsewhere: id, bytes, headers and the time at
-// which it was received. One that is there reports Duplicate, and so does, for the length of the
-// duplicate window, one that was erased. What it is called comes from outside, so it is checked: a
-// payload whose digest is not that of its body, or that names no place in the store, is an error.
+// Put stores a payload on its shelf as it was stored elsewhere: id, bytes, headers and the time at which
+// it was received. An existing one reports Duplicate, and so does an erased one during the duplicate
+// window. Its fields come from outside, so they are checked: a wrong digest or invalid names are an error.
 func (s *Store) Put(ctx context.Context, k kycbridge.Kept) (kycbridge.Stored, error) {
-	if err := placed(k); err != nil {
+	if err := checkPlacement(k); err != nil {
 		return kycbridge.Stored{}, fmt.Errorf("put payload: %w", err)
 	}
 	var ack jetstream.PubAck
@@ -232,8 +233,8 @@ func (s *Store) Put(ctx context.Context, k kycbridge.Kept) (kycbridge.Stored, er
 	return kycbridge.Stored{Duplicate: ack.Duplicate, Digest: k.Digest}, nil
 }
 
-// placed reports what keeps k from being stored under the names that it bears.
-func placed(k kycbridge.Kept) error {
+// checkPlacement reports why k cannot be stored under its names.
+func checkPlacement(k kycbridge.Kept) error {
 	switch {
 	case k.Shelf != "" && k.Shelf != kycbridge.ShelfPayloads && k.Shelf != kycbridge.ShelfQuarantine && k.Shelf != kycbridge.ShelfRefused:
 		return fmt.Errorf("there is no shelf %q", k.Shelf)
@@ -251,11 +252,11 @@ func placed(k kycbridge.Kept) error {
 	return nil
 }
 
-// Position is how far the Normalizer has come. Without its consumer everything is pending.
+// Position is the progress of the Normalizer. Without its consumer everything is pending.
 func (s *Store) Position(ctx context.Context) (kycbridge.Position, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
-	// The stream first: what the consumer is done with then reaches at least as far.
+	// The stream first: the consumer's position is then at least as recent.
 	stream, err := s.js.Stream(ctx, s.names.payloads())
 	if err != nil {
 		return kycbridge.Position{}, fmt.Errorf("look up the payload log: %w", err)
@@ -278,8 +279,8 @@ func (s *Store) Position(ctx context.Context) (kycbridge.Position, error) {
 	return p, nil
 }
 
-// Watches reads all open sessions, oldest first: timers, and watches that are due. One that has both
-// comes twice. What is not ours is passed over.
+// Watches reads all open sessions, oldest first: timers, and watches that are due. A session with both is
+// returned twice. Foreign messages are skipped.
 func (s *Store) Watches(ctx context.Context, each func(w kycbridge.Watch, due bool) error) error {
 	both := []string{s.names.timer(kycbridge.Key{Provider: "*", Account: "*", VerificationID: "*"}), s.names.due("*", "*", "*")}
 	return s.scanAll(ctx, s.names.polls(), scanOptions{subjects: both}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
@@ -300,7 +301,7 @@ func (b *Bus) Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridg
 	stored, err := b.eventsOf(ctx, k)
 	for i := 0; err == nil && i < len(stored); i++ {
 		if !isEvent(stored[i].Header) {
-			b.passOver(b.names.events())
+			b.countForeign(b.names.events())
 			continue
 		}
 		var state kycbridge.State
@@ -315,8 +316,8 @@ func (b *Bus) Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridg
 	return nil
 }
 
-// eventsOf are the messages of a verification in the event stream. They are read kind by kind: for a subject with a
-// wildcard the server would look at every message of each block of the stream's files that it opens.
+// eventsOf are the messages of a verification in the event stream. They are read per kind: for a subject
+// with a wildcard the server would search every message of each block file that it opens.
 func (b *Bus) eventsOf(ctx context.Context, k kycbridge.Key) (found []*jetstream.RawStreamMsg, err error) {
 	for _, kind := range []event.Kind{event.KindUpdated, event.KindCompleted, event.KindClosed} {
 		err = b.stored(ctx, b.stream, b.names.event(k, kind), 1, func(raw *jetstream.RawStreamMsg) error {
@@ -331,8 +332,7 @@ func (b *Bus) eventsOf(ctx context.Context, k kycbridge.Key) (found []*jetstream
 	return found, nil
 }
 
-// Published reads what has been published since then, without the bodies. Empty provider or account
-// stand for all.
+// Published reads the events published since a time, without bodies. Empty provider or account match all.
 func (b *Bus) Published(ctx context.Context, provider, account string, since time.Time, each func(kycbridge.EventMeta) error) error {
 	o := scanOptions{since: since, headers: true}
 	if provider != "" || account != "" {
@@ -345,7 +345,7 @@ func (b *Bus) Published(ctx context.Context, provider, account string, since tim
 		tokens := strings.Split(m.Subject(), ".")
 		n := len(tokens)
 		if n < 4 || !isEvent(m.Headers()) {
-			b.passOver(b.names.events())
+			b.countForeign(b.names.events())
 			return nil
 		}
 		return each(kycbridge.EventMeta{
@@ -361,9 +361,9 @@ func (b *Bus) Published(ctx context.Context, provider, account string, since tim
 	})
 }
 
-// Send publishes a CloudEvent on any other subject. Where a stream takes that subject, it returns
-// when the stream has acknowledged it, and id keeps it from being stored twice; else when the server
-// has it, which promises nothing about who hears it.
+// Send publishes a CloudEvent on any other subject. If a stream listens on that subject, it returns when
+// the stream has acknowledged it, and id prevents duplicates; else when the server has it, which does not
+// guarantee delivery.
 func (b *Bus) Send(ctx context.Context, subject string, e []byte, id string) error {
 	ctx, cancel := b.whileUp(ctx)
 	defer cancel()
@@ -389,7 +389,7 @@ func (b *Bus) Send(ctx context.Context, subject string, e []byte, id string) err
 	return nil
 }
 
-// keptOf reads a message of a shelf.
+// keptOf decodes a message of a shelf.
 func keptOf(shelf kycbridge.Shelf, subject string, h nats.Header, body []byte, seq uint64) kycbridge.Kept {
 	k := kycbridge.Kept{Payload: payloadOf(subject, h, body), Shelf: orPayloads(shelf), Seq: seq, Size: len(body)}
 	if n, err := strconv.Atoi(h.Get(headerSize)); err == nil {
@@ -403,7 +403,7 @@ func keptOf(shelf kycbridge.Shelf, subject string, h nats.Header, body []byte, s
 	case k.Shelf == kycbridge.ShelfQuarantine:
 		k.Reason, k.VerificationID = tokens[n-1], h.Get(headerSubject)
 		k.ID = strings.TrimSuffix(k.ID, "."+k.Reason)
-		_ = json.Unmarshal([]byte(h.Get(headerErrors)), &k.Errors) // a list that was too long is not there
+		_ = json.Unmarshal([]byte(h.Get(headerErrors)), &k.Errors) // a list that was too long is missing
 	case k.Shelf == kycbridge.ShelfRefused:
 		k.Provider, k.Account, k.VerificationID = tokens[n-2], tokens[n-1], ""
 		k.ID, k.Reason = strings.TrimSuffix(k.ID, "."+h.Get(headerCredential)), h.Get(headerWhy)
@@ -427,7 +427,7 @@ func keptOf(shelf kycbridge.Shelf, subject string, h nats.Header, body []byte, s
 	return k
 }
 
-// addressOf reads what addressed has written.
+// addressOf decodes the result of addressed.
 func addressOf(s string) kycbridge.AccountKey {
 	provider, account, _ := strings.Cut(s, "/")
 	provider, errProvider := url.PathUnescape(provider)
@@ -438,8 +438,8 @@ func addressOf(s string) kycbridge.AccountKey {
 	return kycbridge.AccountKey{Provider: provider, Account: account}
 }
 
-// requestHeaders are the headers of the request that brought a payload, as far as they are kept. The
-// Normalizer needs but one of them, so that payloadOf spares itself the search.
+// requestHeaders are the stored headers of the request that carried a payload. The Normalizer needs only
+// one of them, so payloadOf skips the search.
 func requestHeaders(h nats.Header) map[string]string {
 	var kept map[string]string
 	for name, values := range h {
@@ -490,7 +490,7 @@ func orAny(s string) string {
 	return s
 }
 
-// token reports whether s can stand alone in a subject and means only itself there.
+// token reports whether s can be a single token of a subject without a special meaning.
 func token(s string) bool {
 	for i := range len(s) {
 		c := s[i]

@@ -20,7 +20,7 @@ import (
 	"kycbridge/event"
 )
 
-// kept collects what a query gives.
+// kept collects the results of a query.
 func kept(t testing.TB, s *Store, q kycbridge.KeptQuery) []kycbridge.Kept {
 	t.Helper()
 	var all []kycbridge.Kept
@@ -30,7 +30,7 @@ func kept(t testing.TB, s *Store, q kycbridge.KeptQuery) []kycbridge.Kept {
 	return all
 }
 
-// shelved stores one payload on each shelf and returns them as they should be read back.
+// shelved stores one payload on each shelf and returns the expected results.
 func shelved(t *testing.T, s *Store) map[kycbridge.Shelf]kycbridge.Kept {
 	t.Helper()
 	p := payload("idv-1", "event-1", `{"a": 1}`)
@@ -52,7 +52,7 @@ func shelved(t *testing.T, s *Store) map[kycbridge.Shelf]kycbridge.Kept {
 	}
 }
 
-func TestEveryShelfGivesBackWhatItWasGiven(t *testing.T) {
+func TestEveryShelfRoundTrips(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	for shelf, want := range shelved(t, store) {
 		at, err := store.KeptAt(t.Context(), shelf, 1)
@@ -153,8 +153,8 @@ func TestKeptSelects(t *testing.T) {
 	}
 }
 
-// TestKeptEndsWhereItBegan reads while more is stored and what is there is erased.
-func TestKeptEndsWhereItBegan(t *testing.T) {
+// TestKeptStopsAtTheInitialEnd reads while messages are added and erased.
+func TestKeptStopsAtTheInitialEnd(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	for i := range 20 {
 		_, err := store.Append(t.Context(), payload("idv-1", fmt.Sprint("e", i), "{}"))
@@ -168,12 +168,12 @@ func TestKeptEndsWhereItBegan(t *testing.T) {
 		_, err := store.Append(t.Context(), payload("idv-1", fmt.Sprint("later", k.Seq), "{}"))
 		return err
 	}))
-	if len(seen) != 20 || seen[19] != 20 || time.Since(began) > scanPatience {
+	if len(seen) != 20 || seen[19] != 20 || time.Since(began) > scanTimeout {
 		t.Errorf("read %v in %s", seen, time.Since(began))
 	}
 }
 
-func TestPutMovesAShelfElsewhere(t *testing.T) {
+func TestPutCopiesAShelf(t *testing.T) {
 	_, from, _ := start(t, t.TempDir())
 	want := shelved(t, from)
 	_, to, _ := start(t, t.TempDir())
@@ -312,7 +312,7 @@ func TestRevisionsAndPublished(t *testing.T) {
 	must(t, bus.Revisions(t.Context(), key(p), func(kycbridge.State) error { return kycbridge.ErrEnough }))
 }
 
-func TestSendGoesToAStreamOrToWhoeverListens(t *testing.T) {
+func TestSendToAStreamOrSubscribers(t *testing.T) {
 	_, _, bus := start(t, t.TempDir())
 	_, err := bus.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "THEIRS", Subjects: []string{"theirs.>"}})
 	must(t, err)
@@ -329,8 +329,8 @@ func TestSendGoesToAStreamOrToWhoeverListens(t *testing.T) {
 	listener, err := bus.nc.SubscribeSync("live.kyc")
 	must(t, err)
 	must(t, bus.Send(t.Context(), "live.kyc", []byte(`{"a":1}`), "id-1"))
-	if heard, err := listener.NextMsg(5 * time.Second); err != nil || string(heard.Data) != `{"a":1}` || heard.Header.Get("Content-Type") != "application/cloudevents+json" {
-		t.Errorf("heard %v, %v", heard, err)
+	if received, err := listener.NextMsg(5 * time.Second); err != nil || string(received.Data) != `{"a":1}` || received.Header.Get("Content-Type") != "application/cloudevents+json" {
+		t.Errorf("received %v, %v", received, err)
 	}
 	must(t, bus.Send(t.Context(), "nobody.listens", []byte(`{}`), "id-2"))
 }
@@ -348,7 +348,7 @@ func benchStore(b *testing.B, n int) (*Store, string) {
 		b.Fatal(err)
 	}
 	b.Cleanup(store.Close)
-	server.Staged(testNames)
+	server.StageInMemory(testNames)
 	const writers = 512
 	var all sync.WaitGroup
 	for w := range writers {

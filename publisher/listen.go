@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	listenPending = 8192            // events that wait to be taken
-	listenBytes   = 16 << 20        // of these
-	listenAgain   = 2 * time.Second // how often is looked whether some were missed
+	listenPending  = 8192            // events in the queue
+	listenBytes    = 16 << 20        // of these events
+	missedInterval = 2 * time.Second // how often missed events are checked
 )
 
-// Listener tells of events as they are published.
+// Listener receives events as they are published.
 type Listener struct{ *Connection }
 
-// Listen gives every event that is published from now on until ctx ends. Events that come faster than each
-// takes them are passed over beyond a bound; missed is told how many.
+// Listen passes every event that is published from now on until ctx ends. Above a limit, events that
+// arrive faster than each returns are dropped; missed receives how many.
 func (l Listener) Listen(
 	ctx context.Context, names Names, each func(kycbridge.PublishedEvent), missed func(n int),
 ) error {
@@ -33,7 +33,7 @@ func (l Listener) Listen(
 	if err := sub.SetPendingLimits(listenPending, listenBytes); err != nil {
 		return fmt.Errorf("listen to events: %w", err)
 	}
-	dropped, looked := 0, time.Now()
+	dropped, lastCheck := 0, time.Now()
 	for {
 		m, err := sub.NextMsgWithContext(ctx)
 		switch {
@@ -42,8 +42,8 @@ func (l Listener) Listen(
 		case err != nil && !errors.Is(err, nats.ErrSlowConsumer):
 			return fmt.Errorf("listen to events: %w", err)
 		}
-		if err != nil || time.Since(looked) > listenAgain {
-			looked = time.Now()
+		if err != nil || time.Since(lastCheck) > missedInterval {
+			lastCheck = time.Now()
 			if n, _ := sub.Dropped(); n > dropped {
 				missed(n - dropped)
 				dropped = n
@@ -59,7 +59,8 @@ func (l Listener) Listen(
 	}
 }
 
-// NewListener makes a connection ready to listen to events. Events that are passed over are told to the caller, not logged.
+// NewListener prepares a connection to listen to events. Dropped events are reported to the caller, not
+// logged.
 func NewListener(c *Connection) Listener {
 	c.nc.SetErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})
 	return Listener{c}

@@ -11,34 +11,34 @@ import (
 
 const (
 	livePending = 16384    // events that wait for the live subscribers of one reader
-	liveBytes   = 32 << 20 // of these
+	liveBytes   = 32 << 20 // of these events
 )
 
-// live carries events to the live subscribers of one reader of the embedded server. The stream would
-// otherwise hand an event to each subscription itself before it acknowledges the next one, and a
-// reader decides how many subscriptions it has. One with very many hears late, and misses what waits
-// for too long.
+// live forwards events to the live subscribers of one reader of the embedded server. Otherwise the stream
+// would deliver an event to each subscription itself before it acknowledges the next one, and a reader
+// controls how many subscriptions it has. A reader with very many receives events late, and misses those
+// that wait too long.
 type live struct {
-	conn  *Connection
-	names Names
-	owner string
-	told  *budget
+	conn       *Connection
+	names      Names
+	owner      string
+	sendBudget *budget
 
 	mu   sync.Mutex
 	stop context.CancelFunc
 	work sync.WaitGroup
 }
 
-func newLive(c *Connection, names Names, owner string, told *budget, log *zap.Logger) *live {
+func newLive(c *Connection, names Names, owner string, sendBudget *budget, log *zap.Logger) *live {
 	c.nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-		if !errors.Is(err, nats.ErrSlowConsumer) { // then events are missed: live is at most once
+		if !errors.Is(err, nats.ErrSlowConsumer) { // events are missed then: live delivery is at most once
 			log.Warn("nats reports an error", zap.String("connection", c.name), zap.Error(err))
 		}
 	})
-	return &live{conn: c, names: names, owner: owner, told: told}
+	return &live{conn: c, names: names, owner: owner, sendBudget: sendBudget}
 }
 
-// start carries events from now on: when it returns, no event is missed.
+// start forwards events from now on: none is missed after it returns.
 func (l *live) start() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -54,7 +54,7 @@ func (l *live) start() {
 	l.work.Go(func() { l.run(ctx, sub) })
 }
 
-// end stops carrying events.
+// end stops forwarding.
 func (l *live) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,16 +67,16 @@ func (l *live) end() {
 
 func (l *live) run(ctx context.Context, sub *nats.Subscription) {
 	defer func() { _ = sub.Unsubscribe() }()
-	for l.told.wait(ctx) == nil {
+	for l.sendBudget.wait(ctx) == nil {
 		m, err := sub.NextMsgWithContext(ctx)
 		if errors.Is(err, nats.ErrSlowConsumer) {
-			continue // it has missed events, and goes on
+			continue // it has missed events, and continues
 		}
 		if err != nil {
 			return
 		}
 		m.Subject, m.Reply = l.names.join("answer", l.owner, m.Subject), ""
 		_ = l.conn.nc.PublishMsg(m)
-		_ = l.conn.nc.FlushWithContext(ctx) // the server has handed it to every subscription
+		_ = l.conn.nc.FlushWithContext(ctx) // the server has delivered it to every subscription
 	}
 }

@@ -1,4 +1,4 @@
-// Package publisher keeps payloads and publishes events on NATS JetStream: the embedded server,
+// Package publisher stores payloads and publishes events on NATS JetStream: the embedded server,
 // connections, streams, the payload log with group commit, the event log with compare-and-set.
 package publisher
 
@@ -9,8 +9,8 @@ import (
 	"kycbridge/event"
 )
 
-// Names are the prefixes under which streams and subjects stand. Tokens that follow them are our
-// own (provider, account, UUIDs), never a byte from outside.
+// Names are the prefixes of streams and subjects. The tokens after them are internal (provider, account,
+// UUIDs), never external text.
 type Names struct {
 	Subject string // "kyc"
 	Stream  string // "KYC"
@@ -27,7 +27,7 @@ func (n Names) dispositions() string { return n.Stream + "_DISPOSITIONS" }
 func (n Names) tombstones() string   { return n.Stream + "_TOMBSTONES" }
 func (n Names) index() string        { return n.Stream + "_INDEX" }
 
-// disposition is the subject of what became of payloads.
+// disposition is the subject of dispositions.
 func (n Names) disposition() string { return n.join("disposition") }
 
 // EventStream is the name of the stream that consumers read.
@@ -36,8 +36,8 @@ func (n Names) EventStream() string { return n.events() }
 // EventSubjects matches every event.
 func (n Names) EventSubjects() string { return n.Subject + ".event.v1.>" }
 
-// puts matches the subjects on which the event stream takes events: those of events, with put for
-// event. Only this program publishes there.
+// puts matches the subjects on which the event stream receives events: those of events, with put in place
+// of event. Only kycbridge publishes there.
 func (n Names) puts() string { return n.Subject + ".put.v1.>" }
 
 // put is where an event is published for the stream to store it.
@@ -64,21 +64,21 @@ func (n Names) refusal(provider, account string) string {
 	return n.join("refused", provider, account)
 }
 
-// tombstone says that a verification was erased.
+// tombstone is the subject that records the erasure of a verification.
 func (n Names) tombstone(k kycbridge.Key) string {
 	return n.join("tombstone", k.Provider, k.Account, k.VerificationID)
 }
 
-// bar stands in the payload log while a verification is being erased.
+// bar is the subject that blocks a verification in the payload log during its erasure.
 func (n Names) bar(k kycbridge.Key) string { return n.payload(k) + ".bar" }
 
-// probe is what is written to find out whether the payload log takes anything.
+// probe is the subject of test writes to the payload log.
 func (n Names) probe() string { return n.join("payload.probe.bar") }
 
-// isBar reports whether a subject of the payload log is that of a bar or a probe: no payload.
+// isBar reports whether a subject of the payload log is that of a bar or a probe, not of a payload.
 func isBar(subject string) bool { return strings.HasSuffix(subject, ".bar") }
 
-// due is where the timer of a watch puts its message when its time has come; "*" and ">" match.
+// due is the subject on which the timer of a watch delivers its message; "*" and ">" match.
 func (n Names) due(provider, account, verification string) string {
 	return n.join("poll.due", provider, account, verification)
 }
@@ -87,7 +87,7 @@ func (n Names) timer(k kycbridge.Key) string {
 	return n.join("poll.at", k.Provider, k.Account, k.VerificationID)
 }
 
-// watches matches what others ask us to watch.
+// watches matches external requests to watch.
 func (n Names) watches() string { return n.join("watch.*.*") }
 
 func (n Names) join(tokens ...string) string {

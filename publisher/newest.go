@@ -14,16 +14,16 @@ import (
 	"kycbridge/event"
 )
 
-// Reading from the newest end of a stream: a page costs the same however much is stored.
+// Reads from the newest end of a stream: a page costs the same however much is stored.
 const (
-	windowFirst = 512    // sequences that are read at first
-	windowMost  = 8192   // and at most at once
-	windowsMost = 50_000 // sequences that one reading looks at
+	windowFirst = 512    // sequences of the first read
+	windowMost  = 8192   // maximum sequences of one read
+	windowsMost = 50_000 // sequences that one call examines
 )
 
-// NewestKept gives kept payloads without their bodies, newest first, from before a sequence on (0: from
-// the end), until take returns false. It looks at a bounded number of messages. next is the sequence
-// before which another reading goes on; 0: there is nothing older.
+// NewestKept returns kept payloads without bodies, newest first, before a sequence (0: from the end),
+// until take returns false. It reads a limited number of messages. next is the sequence before which the
+// next call continues; 0: there is nothing older.
 func (s *Store) NewestKept(
 	ctx context.Context, q kycbridge.KeptQuery, before uint64, take func(kycbridge.Kept) bool,
 ) (next uint64, err error) {
@@ -49,8 +49,8 @@ func (s *Store) NewestKept(
 	})
 }
 
-// NewestEvents gives published events, newest first, as NewestKept gives payloads. Empty provider or
-// account stand for all.
+// NewestEvents returns published events, newest first, as NewestKept returns payloads. Empty provider or
+// account match all.
 func (b *Bus) NewestEvents(
 	ctx context.Context, provider, account string, before uint64, take func(kycbridge.PublishedEvent) bool,
 ) (next uint64, err error) {
@@ -76,7 +76,7 @@ func (b *Bus) NewestEvents(
 	})
 }
 
-// publishedEvent reads an event off the stream.
+// publishedEvent decodes an event of the stream.
 func publishedEvent(subject string, body []byte) (kycbridge.PublishedEvent, bool) {
 	tokens := strings.Split(subject, ".")
 	n := len(tokens)
@@ -97,7 +97,7 @@ type inWindow struct {
 	meta *jetstream.MsgMetadata
 }
 
-// backwards reads a stream in windows, the newest first, and gives the messages of each newest first.
+// backwards reads a stream in windows, the newest first, and passes the messages of each newest first.
 func (c *Connection) backwards(
 	ctx context.Context,
 	stream string,
@@ -136,7 +136,7 @@ func (c *Connection) backwards(
 	return older(end, first), nil
 }
 
-// older is where a reading goes on; 0 where nothing is left.
+// older is where the next call continues; 0 if nothing is left.
 func older(seq, first uint64) uint64 {
 	if seq <= first {
 		return 0
@@ -156,8 +156,8 @@ func (c *Connection) window(ctx context.Context, stream string, o scanOptions, e
 	return all, err
 }
 
-// Sessions gives open sessions with their next look, in the order in which they were last set, from a
-// sequence on, until take returns false. next is where another reading goes on; 0: there is none.
+// Sessions returns open sessions with their next poll, in the order in which they were last set, from a
+// sequence on, until take returns false. next is where the next call continues; 0: there is none.
 func (s *Store) Sessions(ctx context.Context, from uint64, take func(kycbridge.Session) bool) (next uint64, err error) {
 	any := kycbridge.Key{Provider: "*", Account: "*", VerificationID: "*"}
 	o := scanOptions{subjects: []string{s.names.timer(any), s.names.due("*", "*", "*")}, from: from}
@@ -197,7 +197,7 @@ func (s *Store) Session(ctx context.Context, k kycbridge.Key) (*kycbridge.Sessio
 	return &kycbridge.Session{Watch: w, Next: nextLook(raw.Header.Get(headerSchedule))}, nil
 }
 
-// nextLook reads when a timer comes due; zero: it is due.
+// nextLook reads when a timer is due; zero: it is due now.
 func nextLook(schedule string) time.Time {
 	at, err := time.Parse(time.RFC3339Nano, strings.TrimPrefix(schedule, "@at "))
 	if err != nil {

@@ -14,34 +14,34 @@ import (
 	"go.uber.org/zap"
 )
 
-// Nodes are the servers of a cluster. A request of a reader comes to us by one way and the word of the
-// reader's inbox goes to the node that answers by another, so that what we pass on may be there first.
-// The server then drops a pull, or an answer, and tells nobody. Nodes are asked to wait for each other:
-// what one node says of subscriptions goes the same way as a message of ours from there, and so has
-// arrived when the message has.
+// Nodes are the servers of a cluster. A request of a reader and the subscription of its inbox reach the
+// answering node on different routes, so a forwarded request can arrive before the subscription. The
+// server then silently drops the pull or the answer. Nodes wait for each other: subscription updates of a
+// node travel on the same route as a message that kycbridge sends from there, so they have arrived when
+// the message has.
 type Nodes struct {
-	home    *Connection
-	dial    NodeDial
-	log     *zap.Logger
-	subject string // of messages between the nodes
-	apart   nag
+	home        *Connection
+	dial        NodeDial
+	log         *zap.Logger
+	subject     string // of messages between the nodes
+	unreachable rateLimitedWarning
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 
-	mu    sync.Mutex
-	conns map[string]*Connection // to nodes beside the first one, by address
-	ids   map[string]string      // of the servers that have been found at an address
-	next  chan struct{}          // is closed at the end of the next round
-	asked chan struct{}          // somebody waits for it
-	heard chan crossing
+	mu       sync.Mutex
+	conns    map[string]*Connection // to the other nodes, by address
+	ids      map[string]string      // of the servers found at an address
+	next     chan struct{}          // closed at the end of the next round
+	asked    chan struct{}          // requests a round
+	arrivals chan crossing
 }
 
-// NodeDial connects to one node of a cluster, and tries once.
+// NodeDial connects to one node of a cluster, with one attempt.
 type NodeDial func(ctx context.Context, address string, more ...nats.Option) (*Connection, error)
 
-// crossing is a message from one node that has come to another.
+// crossing is a message from one node that has arrived at another.
 type crossing struct {
 	round uint64
 	from  uint32
@@ -49,20 +49,20 @@ type crossing struct {
 }
 
 const (
-	nodesEvery    = 5 * time.Second // nodes come and go
-	nodesPatience = time.Second     // of the start
-	settleWait    = 500 * time.Millisecond
-	settleApart   = 2 * time.Millisecond // between two rounds
+	nodesEvery   = 5 * time.Second // nodes are added and removed
+	nodesTimeout = time.Second     // limits the start
+	settleWait   = 500 * time.Millisecond
+	settleApart  = 2 * time.Millisecond // between two rounds
 )
 
-// NewNodes meets the nodes of a cluster, of which home is connected to one. A node that does not answer
-// does not hold up the start.
+// NewNodes connects to the nodes of a cluster, of which home is connected to one. A node that does not
+// answer does not delay the start.
 func NewNodes(home *Connection, dial NodeDial, log *zap.Logger) *Nodes {
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Nodes{
 		home: home, dial: dial, log: log, subject: nats.NewInbox(), ctx: ctx, cancel: cancel,
 		conns: map[string]*Connection{}, ids: map[string]string{},
-		next: make(chan struct{}), asked: make(chan struct{}, 1), heard: make(chan crossing, 1024),
+		next: make(chan struct{}), asked: make(chan struct{}, 1), arrivals: make(chan crossing, 1024),
 	}
 	tried := make(chan struct{})
 	n.work.Go(func() {
@@ -76,7 +76,7 @@ func NewNodes(home *Connection, dial NodeDial, log *zap.Logger) *Nodes {
 	n.work.Go(n.run)
 	select {
 	case <-tried:
-	case <-time.After(nodesPatience):
+	case <-time.After(nodesTimeout):
 	}
 	return n
 }
@@ -90,8 +90,8 @@ func (n *Nodes) Close() {
 	n.work.Wait()
 }
 
-// Settle returns when every node knows the subscriptions of which another has heard before the call,
-// or soon.
+// Settle returns when every node knows the subscriptions that another node had received before the call,
+// or after a short timeout.
 func (n *Nodes) Settle(ctx context.Context) {
 	if n == nil || len(n.all()) < 2 {
 		return
@@ -110,7 +110,7 @@ func (n *Nodes) Settle(ctx context.Context) {
 	}
 }
 
-// run makes rounds while somebody waits for one; all who wait share it.
+// run makes rounds on request; all waiting callers share one.
 func (n *Nodes) run() {
 	for round := uint64(1); ; round++ {
 		select {
@@ -128,7 +128,7 @@ func (n *Nodes) run() {
 	}
 }
 
-// round has each node send to all others, and waits until that has arrived.
+// round has each node send to all others, and waits until the messages have arrived.
 func (n *Nodes) round(round uint64) {
 	var up []*Connection
 	for _, c := range n.all() {
@@ -149,7 +149,7 @@ func (n *Nodes) round(round uint64) {
 	late := time.After(settleWait)
 	for len(missing) > 0 {
 		select {
-		case c := <-n.heard:
+		case c := <-n.arrivals:
 			delete(missing, c)
 		case <-late:
 			return
@@ -159,26 +159,26 @@ func (n *Nodes) round(round uint64) {
 	}
 }
 
-// listen hears what the nodes send each other.
+// listen receives the messages between the nodes.
 func (n *Nodes) listen(c *Connection) {
 	_, err := c.nc.Subscribe(n.subject, func(m *nats.Msg) {
 		if len(m.Data) != 12 {
 			return
 		}
 		select {
-		case n.heard <- crossing{binary.BigEndian.Uint64(m.Data), binary.BigEndian.Uint32(m.Data[8:]), c}:
-		default: // of a round that nobody waits for any more
+		case n.arrivals <- crossing{binary.BigEndian.Uint64(m.Data), binary.BigEndian.Uint32(m.Data[8:]), c}:
+		default: // of a round that has no waiting caller any more
 		}
 	})
 	if err == nil {
-		err = c.nc.FlushTimeout(nodesPatience)
+		err = c.nc.FlushTimeout(nodesTimeout)
 	}
 	if err != nil && n.ctx.Err() == nil {
-		n.log.Warn("the nodes of the cluster cannot be kept in step", zap.Error(err))
+		n.log.Warn("the nodes of the cluster cannot be synchronized", zap.Error(err))
 	}
 }
 
-// all are the connections, the first one first.
+// all are the connections, home first.
 func (n *Nodes) all() []*Connection {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -189,8 +189,8 @@ func (n *Nodes) all() []*Connection {
 	return all
 }
 
-// meetAll connects to the nodes that the cluster names and that there is no connection to, and forgets
-// those that have left.
+// meetAll connects to the nodes that the cluster lists without a connection yet, and drops those that have
+// left.
 func (n *Nodes) meetAll() {
 	known := n.home.nc.Servers()
 	for address, c := range n.conns {
@@ -211,7 +211,7 @@ func (n *Nodes) meet(address string) {
 	full, options := n.home.node(address)
 	c, err := n.dial(n.ctx, full, options...)
 	if err != nil {
-		n.apart.warn(n.log, "a node of the cluster cannot be reached: what readers ask there may be late",
+		n.unreachable.warn(n.log, "a node of the cluster cannot be reached: answers to readers there may be late",
 			zap.String("url", Redacted(address)), zap.Error(err))
 		return
 	}
@@ -224,7 +224,7 @@ func (n *Nodes) meet(address string) {
 	n.set(address, c)
 }
 
-// set keeps a connection where Close finds it; nil: there is none any more.
+// set stores a connection so that Close finds it; nil: there is none any more.
 func (n *Nodes) set(address string, c *Connection) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -249,8 +249,8 @@ func (n *Nodes) isHome(address string) bool {
 	return err == nil && u.Scheme+"://"+u.Host == address
 }
 
-// node is how to connect to another node of the same cluster, and to this one alone: as a client of
-// NATS does it that loses its node.
+// node are address and options to connect to another node of the same cluster, and to this one only: like
+// a NATS client that loses its node.
 func (c *Connection) node(address string) (string, []nats.Option) {
 	options := []nats.Option{nats.IgnoreDiscoveredServers()}
 	u, err := url.Parse(address)
@@ -266,7 +266,7 @@ func (c *Connection) node(address string) (string, []nats.Option) {
 	return u.String(), options
 }
 
-// named expects a server's certificate to be for this name.
+// named expects a server certificate for this name.
 func named(host string) nats.Option {
 	return func(o *nats.Options) error {
 		if o.TLSConfig == nil {

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// TestNodesSettle: what one node of a cluster has heard of an inbox every other one knows afterwards.
+// TestNodesSettle: every node knows an inbox afterwards that one node had received.
 func TestNodesSettle(t *testing.T) {
 	urls := cluster(t, 3)
 	dial := func(ctx context.Context, url string, more ...nats.Option) (*Connection, error) {
@@ -33,7 +33,7 @@ func TestNodesSettle(t *testing.T) {
 		reader, asked := clients[i%3], clients[(i+1)%3]
 		sub, err := reader.SubscribeSync(reader.NewInbox())
 		must(t, err)
-		must(t, reader.Flush()) // its node has heard of it
+		must(t, reader.Flush()) // its node has received the subscription
 		began := time.Now()
 		nodes.Settle(t.Context())
 		took += time.Since(began)
@@ -49,7 +49,8 @@ func TestNodesSettle(t *testing.T) {
 	}
 }
 
-// TestEarlyRequestsWait: a request whose inbox is new is taken when all nodes know it, a later one at once.
+// TestEarlyRequestsWait: a request with a new inbox is accepted when all nodes know the inbox, a later one
+// at once.
 func TestEarlyRequestsWait(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -6,17 +6,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// order watches the sequences under which a stream acknowledges. One that is not above those of the
-// commits before it was given out twice: the stream has become shorter in between.
+// order tracks the sequences under which a stream acknowledges. One that is not above those of earlier
+// commits was assigned twice: the stream has become shorter in between.
 type order struct {
 	mu      sync.Mutex
 	before  uint64 // highest of earlier commits
-	highest uint64 // of this commit as well
-	again   uint64 // lowest that was given out again; 0: none
+	highest uint64 // including this commit
+	again   uint64 // lowest that was assigned again; 0: none
 	reached uint64 // highest before that
 }
 
-// note takes an acknowledgement. Those of one commit come in any order.
+// note records an acknowledgement. Those of one commit arrive in any order.
 func (o *order) note(a jetstream.PubAck) {
 	if a.Duplicate {
 		return
@@ -28,13 +28,13 @@ func (o *order) note(a jetstream.PubAck) {
 			o.again = a.Sequence
 		}
 		o.reached = max(o.reached, o.highest)
-		o.highest = a.Sequence // what follows is compared with the stream as it is now
+		o.highest = a.Sequence // later sequences are compared with the stream as it is now
 		return
 	}
 	o.highest = max(o.highest, a.Sequence)
 }
 
-// next ends a commit, and reports whether a sequence was given out again that nobody has dealt with.
+// next ends a commit, and reports whether an unresolved sequence was assigned again.
 func (o *order) next() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -42,14 +42,14 @@ func (o *order) next() bool {
 	return o.again != 0
 }
 
-// givenAgain is the lowest sequence that was given out again and not dealt with; 0 if there is none.
-func (o *order) givenAgain() uint64 {
+// reused is the lowest unresolved sequence that was assigned again; 0 if there is none.
+func (o *order) reused() uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.again
 }
 
-// flushed reports whether this process knows that the stream has taken something at a sequence or behind
+// flushed reports whether this process knows that the stream has stored something at a sequence or after
 // it.
 func (o *order) flushed(seq uint64) bool {
 	o.mu.Lock()
@@ -57,15 +57,15 @@ func (o *order) flushed(seq uint64) bool {
 	return o.highest >= seq && o.again == 0
 }
 
-// farthest is the highest sequence that was ever given out, before the stream became shorter too.
+// farthest is the highest sequence that was ever assigned, also before the stream became shorter.
 func (o *order) farthest() uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return max(o.reached, o.highest)
 }
 
-// dealtWith forgets a sequence that givenAgain has told.
-func (o *order) dealtWith(seq uint64) {
+// resolve clears a sequence that reused returned.
+func (o *order) resolve(seq uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.again == seq {
@@ -73,7 +73,7 @@ func (o *order) dealtWith(seq uint64) {
 	}
 }
 
-// endsAt takes a stream as it is now for whole: what lay behind its last message is dealt with.
+// endsAt accepts the current stream as complete: the sequences after its last message are resolved.
 func (o *order) endsAt(last uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

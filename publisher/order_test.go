@@ -6,8 +6,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// TestOrderOfAcknowledgements: within a commit they come in any order; a sequence that a commit before
-// has seen already was given out again.
+// TestOrderOfAcknowledgements: within a commit they arrive in any order; a sequence of an earlier commit
+// was assigned again.
 func TestOrderOfAcknowledgements(t *testing.T) {
 	for name, test := range map[string]struct {
 		commits [][]uint64 // 0 is a duplicate of 1
@@ -21,19 +21,19 @@ func TestOrderOfAcknowledgements(t *testing.T) {
 		"twice":                {[][]uint64{{60}, {31}, {32}, {11}}, 11},
 	} {
 		var o order
-		told := false
+		repeated := false
 		for _, commit := range test.commits {
 			for _, seq := range commit {
 				o.note(jetstream.PubAck{Sequence: max(seq, 1), Duplicate: seq == 0})
 			}
-			told = o.next()
+			repeated = o.next()
 		}
-		if got := o.givenAgain(); got != test.again || told != (test.again != 0) {
-			t.Errorf("%s: given again %d (told %v), want %d", name, got, told, test.again)
+		if got := o.reused(); got != test.again || repeated != (test.again != 0) {
+			t.Errorf("%s: reused %d (reported %v), want %d", name, got, repeated, test.again)
 		}
-		o.dealtWith(test.again)
-		if o.givenAgain() != 0 || o.next() {
-			t.Errorf("%s: still told after it was dealt with", name)
+		o.resolve(test.again)
+		if o.reused() != 0 || o.next() {
+			t.Errorf("%s: still reported after it was resolved", name)
 		}
 	}
 }

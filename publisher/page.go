@@ -21,8 +21,8 @@ const (
 )
 
 // stored reads the messages of a stream on a subject from a sequence on, oldest first: those of one
-// verification, a page a request. It makes no consumer. A stream that must be read through its leader
-// is read message by message.
+// verification, one page per request. It creates no consumer. A stream that must be read through its
+// leader is read message by message.
 func (c *Connection) stored(ctx context.Context, stream jetstream.Stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error) error {
 	ctx, cancel := c.whileUp(ctx)
 	defer cancel()
@@ -55,8 +55,8 @@ func oneByOne(ctx context.Context, stream jetstream.Stream, subject string, from
 	}
 }
 
-// page reads one page by a direct get of several messages, which the client library does not offer
-// yet (server 2.11, ADR-31).
+// page reads one page by a direct get of several messages, which the client library does not support yet
+// (server 2.11, ADR-31).
 func (c *Connection) page(ctx context.Context, stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error) (next uint64, more bool, err error) {
 	next = from
 	request := map[string]any{"seq": from, "next_by_subj": subject, "batch": pageMessages, "max_bytes": pageBytes}
@@ -70,8 +70,8 @@ func (c *Connection) page(ctx context.Context, stream, subject string, from uint
 	return next, more, err
 }
 
-// newestOf gives the newest message of each subject that a filter matches, most of them at most; without an
-// order. kycbridge.ErrAmbiguous says that the server knows more than it tells.
+// newestOf passes the newest message of each subject that a filter matches, limited to most, unordered.
+// kycbridge.ErrAmbiguous means that there are more.
 func (c *Connection) newestOf(ctx context.Context, stream, filter string, most int, each func(*jetstream.RawStreamMsg) error) error {
 	ctx, cancel := c.whileUp(ctx)
 	defer cancel()
@@ -83,15 +83,15 @@ func (c *Connection) newestOf(ctx context.Context, stream, filter string, most i
 	return err
 }
 
-// direct asks for several messages. The server ends them with a message that has no body and status 204, which
-// says whether there are more.
+// direct requests several messages. The server ends them with a message without a body and with status
+// 204, which tells whether there are more.
 func (c *Connection) direct(ctx context.Context, stream string, ask any, each func(*jetstream.RawStreamMsg) error) (more bool, err error) {
 	request, err := json.Marshal(ask)
 	if err != nil {
 		return false, err
 	}
 	inbox := c.nc.NewInbox()
-	// A channel of our own: that of a plain subscription has room for as many messages as make half a megabyte.
+	// A separate channel: that of a plain subscription is sized for half a megabyte of messages.
 	answers := make(chan *nats.Msg, pageMessages+1)
 	subscription, err := c.nc.ChanSubscribe(inbox, answers)
 	if err != nil {
@@ -131,7 +131,7 @@ func (c *Connection) direct(ctx context.Context, stream string, ask any, each fu
 	}
 }
 
-// directMessage reads where a message came from out of the headers of a direct get.
+// directMessage decodes a message of a direct get from its headers.
 func directMessage(m *nats.Msg) (*jetstream.RawStreamMsg, error) {
 	seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
 	if err != nil {

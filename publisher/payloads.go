@@ -25,9 +25,9 @@ import (
 
 const (
 	publishTimeout = 10 * time.Second
-	refusedWaiting = 1024      // refused callbacks that may wait to be kept
-	refusedAtOnce  = 16        // so many go into one batch
-	refusedBody    = 128 << 10 // larger than any genuine callback; what strangers send must not push out those
+	refusedWaiting = 1024      // refused callbacks that wait to be stored
+	refusedAtOnce  = 16        // in one batch
+	refusedBody    = 128 << 10 // larger than any genuine callback; unauthenticated requests must not displace those
 )
 
 // Headers of a stored payload.
@@ -37,11 +37,11 @@ const (
 	headerDigest   = "Kyc-Digest"
 	headerEvent    = "Kyc-Event"
 	headerErrors   = "Kyc-Errors"
-	headerSubject  = "Kyc-Verification-Id" // of a quarantined one: which verification it is about, if known
+	headerSubject  = "Kyc-Verification-Id" // of a quarantined one: the verification that it belongs to, if known
 	headerRef      = "Kyc-Reference"       // escaped as in a query: it is the provider's
 	headerPart     = "Kyc-Part"
 	headerPlace    = "Kyc-Placement"
-	// Of a refused one: a digest of its credential, why it was refused, and which account its address named.
+	// Of a refused one: a digest of its credential, the reason, and the account that its address named.
 	headerCredential = "Kyc-Credential"
 	headerWhy        = "Kyc-Refused"
 	headerAddressed  = "Kyc-Addressed"
@@ -51,24 +51,24 @@ const (
 	headerQuery      = "Kyc-Query"
 	headerPath       = "Kyc-Path"
 	headerType       = "Content-Type"
-	// headerRequest goes before the name of a request header that is kept.
+	// headerRequest is the prefix of a stored request header.
 	headerRequest = "Http-"
 )
 
-// Store keeps payloads, and what could not be processed, on the store connection.
+// Store stores payloads, and those that could not be processed, on the store connection.
 type Store struct {
 	*Connection
 	names      Names
-	wanted     []stream // as they must be
-	durables   registry // consumers that this process works with
+	wanted     []stream // required configuration
+	durables   registry // consumers of this process
 	pulls      pulls
-	turn       sync.Mutex       // held by whoever is next to pull, or to have deliveries begin anew
+	turn       sync.Mutex       // held by the goroutine that starts the next pull or restarts deliveries
 	pulling    sync.Mutex       // held while payloads are pulled
-	epoch      atomic.Uint64    // grows when deliveries begin anew; what was pulled before is dropped
+	epoch      atomic.Uint64    // incremented when deliveries restart; earlier pulls are dropped
 	log        jetstream.Stream // the payload log
 	polls      jetstream.Stream // timers and due watches
 	starts     jetstream.Stream // idempotency keys
-	tombstones jetstream.Stream // what was erased
+	tombstones jetstream.Stream // erased verifications
 	shelves    map[kycbridge.Shelf]jetstream.Stream
 	payloads   *committer
 	quarantine *committer
@@ -76,10 +76,10 @@ type Store struct {
 	index      index
 	refused    chan *nats.Msg
 	refusing   sync.WaitGroup
-	dropped    atomic.Int64 // refused callbacks that were not kept
+	dropped    atomic.Int64 // refused callbacks that were not stored
 }
 
-// OpenStore creates the streams of the store, or brings them up to date, and opens them.
+// OpenStore creates or updates the streams of the store and opens them.
 func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replicas int) (*Store, error) {
 	s := &Store{Connection: c, names: names, wanted: storeStreams(names, maxBody, replicas), shelves: map[kycbridge.Shelf]jetstream.Stream{}}
 	if err := c.open(ctx, s.wanted); err != nil {
@@ -91,7 +91,7 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 		names.tombstones(): &s.tombstones, names.quarantine(): &quarantine, names.refused(): &refused,
 		names.index(): &s.index.stream,
 	} {
-		err := insist(ctx, func(ctx context.Context) (err error) {
+		err := retryUntilReady(ctx, func(ctx context.Context) (err error) {
 			*stream, err = c.reader(ctx, name)
 			return err
 		})
@@ -100,7 +100,7 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 		}
 	}
 	s.shelves[kycbridge.ShelfPayloads], s.shelves[kycbridge.ShelfQuarantine], s.shelves[kycbridge.ShelfRefused] = s.log, quarantine, refused
-	c.erasing = s.noteErasing
+	c.erasing = s.recordErasing
 	s.payloads, s.quarantine, s.refusals, s.index.writes = newCommitter(c), newCommitter(c), newCommitter(c), newCommitter(c)
 	s.refused = make(chan *nats.Msg, refusedWaiting)
 	for range refusedAtOnce {
@@ -109,7 +109,7 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 	return s, nil
 }
 
-// Close ends publishing and the connection. What is refused from then on is not kept.
+// Close ends publishing and the connection. Later refusals are not stored.
 func (s *Store) Close() {
 	s.refusals.Close()
 	s.refusing.Wait()
@@ -119,10 +119,10 @@ func (s *Store) Close() {
 	s.Connection.Close()
 }
 
-// Append stores p durably under its id. A payload whose id is known already is not stored again;
-// the answer then carries the digest of the one that is kept. What was stored under the id and has
-// been erased since is no reason to refuse another body: p is stored then, unless it is a repetition
-// of what was erased with its verification. While its verification is being erased, p waits.
+// Append stores p durably under its id. A payload with a known id is not stored again; the answer then
+// carries the digest of the stored one. An erased payload does not block another body under its id: p is
+// stored then, unless it repeats a payload that was erased with its verification. While its verification
+// is being erased, p waits.
 func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stored, error) {
 	k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
 	m := message(s.names.payload(k), p)
@@ -139,7 +139,7 @@ func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stor
 		switch {
 		case err == nil && kept.ID == p.ID && whole(kept):
 			if err := s.confirm(ctx, ack.Sequence); err != nil {
-				return kycbridge.Stored{}, fmt.Errorf("make sure of the payload stored before: %w", err)
+				return kycbridge.Stored{}, fmt.Errorf("confirm the payload stored before: %w", err)
 			}
 			return kycbridge.Stored{Duplicate: true, Digest: kept.Digest}, nil
 		case err != nil && unanswered(err):
@@ -150,15 +150,15 @@ func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stor
 				return kycbridge.Stored{Duplicate: erased, Digest: p.Digest}, err
 			}
 		}
-		// It was erased, is damaged, or its sequence was given out again: the server remembers an id for
+		// It was erased, is damaged, or its sequence was assigned again: the server remembers an id for
 		// longer than its message.
 		m.Header[nats.MsgIdHdr] = []string{p.ID + after + strconv.FormatUint(ack.Sequence, 10)}
 	}
 }
 
-// confirm makes sure that the payload at a sequence is durable. A server that fails to flush a batch
-// acknowledges none of it, yet knows the ids from then on, and reads the messages from memory; it stores
-// nothing more until it is started again. So what was stored is durable once anything behind it is.
+// confirm ensures that the payload at a sequence is durable. A server that fails to flush a batch
+// acknowledges no message of it, but knows their ids from then on, and reads the messages from memory; it
+// stores nothing more until it is restarted. So a message is durable once any later one is stored.
 func (s *Store) confirm(ctx context.Context, seq uint64) error {
 	if s.payloads.order.flushed(seq) {
 		return nil
@@ -167,8 +167,8 @@ func (s *Store) confirm(ctx context.Context, seq uint64) error {
 	return err
 }
 
-// after stands in a message id between the id of a payload and the sequence at which another was
-// stored under it that has been erased since. No payload id holds it.
+// after separates the id of a payload in a message id from the sequence of an erased payload with the same
+// id. No payload id contains it.
 const after = "~"
 
 // payloadID is the id of the payload that was stored with a message id.
@@ -203,13 +203,13 @@ func (s *Store) quarantined(p kycbridge.Payload, reason string, faults []kycbrid
 	if list, err := json.Marshal(faults); err == nil && len(list) < headRoom/4 {
 		m.Header[headerErrors] = []string{string(list)}
 	}
-	// The same body may break for one reason today and for another tomorrow.
+	// The same body may fail for different reasons over time.
 	m.Header[nats.MsgIdHdr] = []string{p.ID + "." + reason}
 	return m
 }
 
-// Refuse keeps a callback that failed authentication, with what is needed to authenticate it again
-// once the secrets are mended. It never waits: under a flood of refusals the surplus is dropped.
+// Refuse stores a callback that failed authentication, with everything that is needed to authenticate it
+// again once the secrets are corrected. It never waits: a flood of refusals is dropped in part.
 func (s *Store) Refuse(_ context.Context, p kycbridge.Payload, r kycbridge.Request, why string) {
 	if len(p.Body) > refusedBody {
 		s.dropped.Add(1)
@@ -225,8 +225,8 @@ func (s *Store) Refuse(_ context.Context, p kycbridge.Payload, r kycbridge.Reque
 // refusal is the message of a refused callback.
 func (s *Store) refusal(p kycbridge.Payload, r kycbridge.Request, why string) *nats.Msg {
 	m := message(s.names.refusal(p.Provider, p.Account), p)
-	// Kept once for each body and credential: a wrong credential that came first must not hide the right
-	// one, and a retry is no news.
+	// Stored once for each body and credential: a wrong credential that came first must not hide the right
+	// one, and a retry adds nothing.
 	credential := credentialOf(r)
 	m.Header[nats.MsgIdHdr] = []string{p.ID + "." + credential}
 	m.Header[headerCredential] = []string{credential}
@@ -252,7 +252,7 @@ func (s *Store) refusal(p kycbridge.Payload, r kycbridge.Request, why string) *n
 	return m
 }
 
-// longestAddress is how much of a path is kept of a callback that met no account.
+// longestAddress is the stored length of the path of a callback without an account.
 const longestAddress = 128
 
 func addressed(to kycbridge.AccountKey) string {
@@ -260,7 +260,7 @@ func addressed(to kycbridge.AccountKey) string {
 	return escaped[:min(len(escaped), longestAddress)]
 }
 
-// pathText is the beginning of a path as it may stand in a header.
+// pathText is the beginning of a path, encoded for a header.
 func pathText(path string) string {
 	for len((&url.URL{Path: path}).EscapedPath()) > 2*longestAddress {
 		path = path[:len(path)/2]
@@ -268,15 +268,16 @@ func pathText(path string) string {
 	return (&url.URL{Path: path}).EscapedPath()
 }
 
-// passingHeaders change from one delivery of a callback to the next, or say nothing of who sent it.
+// passingHeaders differ between deliveries of a callback, or do not identify the sender.
 var passingHeaders = map[string]bool{
 	"Accept": true, "Accept-Encoding": true, "Connection": true, "Content-Length": true, "Date": true, "Forwarded": true,
 	"Traceparent": true, "Tracestate": true, "User-Agent": true, "Via": true, "X-Forwarded-For": true,
 	"X-Forwarded-Host": true, "X-Forwarded-Port": true, "X-Forwarded-Proto": true, "X-Real-Ip": true, "X-Request-Id": true,
 }
 
-// credentialOf is a short digest of what in a request may be a credential. Which header an account takes
-// may change before the callback is looked at again, so every header counts that is not a passing one.
+// credentialOf is a short digest of everything in a request that may be a credential. The header that an
+// account uses may change before the callback is authenticated again, so every header counts that is not a
+// passing one.
 func credentialOf(r kycbridge.Request) string {
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
@@ -285,13 +286,13 @@ func credentialOf(r kycbridge.Request) string {
 		}
 	}
 	fmt.Fprintf(h, "token:%q", r.Query["token"])
-	if r.Path != "" { // two wrong addresses are two mistakes: each is put right by itself
+	if r.Path != "" { // two wrong addresses are two mistakes: each is corrected separately
 		fmt.Fprintf(h, "path:%q", r.Path)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
-// Ready reports whether the store is there and has taken what was last tried.
+// Ready reports whether the store is available and its last write succeeded.
 func (s *Store) Ready(ctx context.Context) error {
 	if s.payloads.health.failed() || s.quarantine.health.failed() {
 		return errors.New("the last write was not acknowledged")
@@ -299,16 +300,17 @@ func (s *Store) Ready(ctx context.Context) error {
 	return s.ready(ctx, s.names.payloads())
 }
 
-// FailingFor is for how long everything that was tried has failed; 0 while all is well.
+// FailingFor is how long all writes have failed; 0 if the last one succeeded.
 func (s *Store) FailingFor() time.Duration {
 	return max(s.payloads.health.failingFor(), s.quarantine.health.failingFor())
 }
 
-// Dropped is how many refused callbacks were not kept: too large, too many at once, or the store away.
+// Dropped is the number of refused callbacks that were not stored: too large, too many at once, or the
+// store unavailable.
 func (s *Store) Dropped() int64 { return s.dropped.Load() }
 
-// keepRefused stores refused callbacks until the store is closed. Best effort by contract: the
-// caller was answered 401 and no promise was made.
+// keepRefused stores refused callbacks until the store is closed. This is best effort: the caller was
+// answered 401, without a guarantee.
 func (s *Store) keepRefused() {
 	for {
 		select {
@@ -322,9 +324,9 @@ func (s *Store) keepRefused() {
 	}
 }
 
-// WasErased reports whether p, which the log has delivered, was erased since. That a payload is not found
-// is no proof: a server that has just become the leader may not have applied all that it holds, and a
-// damaged file may have lost the message. So the erasure must be written down as well.
+// WasErased reports whether p, which the log has delivered, was erased since. A missing payload is no
+// proof: a server that has just become the leader may not have applied all messages yet, and a damaged
+// file may have lost the message. So the erasure must be recorded as well.
 func (s *Store) WasErased(ctx context.Context, p kycbridge.Payload) (bool, error) {
 	if there, err := s.holds(ctx, p); there || err != nil {
 		return false, err
@@ -333,8 +335,8 @@ func (s *Store) WasErased(ctx context.Context, p kycbridge.Payload) (bool, error
 	if err != nil || !noted.has(kycbridge.Range{p.Seq, p.Seq}) {
 		return false, err
 	}
-	// A sequence is given out again where the log has become shorter: the note may be about another payload,
-	// and this one not be applied yet.
+	// A sequence is assigned again if the log has become shorter: the record may be about another payload,
+	// and this one may not be applied yet.
 	if err := s.reaches(ctx, p.Seq); err != nil {
 		return false, err
 	}
@@ -377,7 +379,7 @@ func (s *Store) History(ctx context.Context, k kycbridge.Key, each func(kycbridg
 	})
 }
 
-// message writes a payload as it lies in a stream: the body untouched, the rest in headers.
+// message encodes a payload for a stream: the body unchanged, the rest in headers.
 func message(subject string, p kycbridge.Payload) *nats.Msg {
 	h := nats.Header{
 		nats.MsgIdHdr:  {p.ID},
@@ -413,7 +415,7 @@ func message(subject string, p kycbridge.Payload) *nats.Msg {
 	return &nats.Msg{Subject: subject, Header: h, Data: p.Body}
 }
 
-// payloadOf reads what message wrote.
+// payloadOf decodes the result of message.
 func payloadOf(subject string, h nats.Header, body []byte) kycbridge.Payload {
 	p := kycbridge.Payload{
 		ID:          payloadID(h.Get(nats.MsgIdHdr)),
@@ -430,7 +432,7 @@ func payloadOf(subject string, h nats.Header, body []byte) kycbridge.Payload {
 		Body:        body,
 	}
 	p.Reference, _ = url.QueryUnescape(h.Get(headerRef))
-	for _, name := range [...]string{"Traceparent", "Content-Encoding"} { // what processing needs
+	for _, name := range [...]string{"Traceparent", "Content-Encoding"} { // needed for processing
 		if v := h.Get(headerRequest + name); v != "" {
 			if p.Header == nil {
 				p.Header = make(map[string]string, 1)
@@ -445,17 +447,17 @@ func payloadOf(subject string, h nats.Header, body []byte) kycbridge.Payload {
 	return p
 }
 
-// ours reports whether a message of a shelf has the headers that we write.
+// ours reports whether a message of a shelf has the headers that kycbridge writes.
 func ours(h nats.Header) bool { return h.Get(headerDigest) != "" }
 
-// whole reports whether a message of the payload log is one that we wrote, unaltered: its digest is
-// that of its body and its id names its provider and account. Whoever else may write to the stream,
-// by rights or by a trick, makes no event.
+// whole reports whether a message of the payload log was written by kycbridge and is unchanged: its digest
+// is that of its body and its id names its provider and account. A message that another program writes to
+// the stream, permitted or not, yields no event.
 func whole(p kycbridge.Payload) bool {
 	return p.Digest == kycbridge.Digest(p.Body) && strings.HasPrefix(p.ID, p.Provider+"."+p.Account+".")
 }
 
-// plain makes s fit for a header: printable ASCII, bounded.
+// plain makes s valid for a header: printable ASCII, limited length.
 func plain(s string) string {
 	if len(s) > 8192 {
 		s = s[:8192]

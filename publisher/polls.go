@@ -16,24 +16,24 @@ import (
 	"kycbridge"
 )
 
-// Headers of JetStream's scheduled messages (server 2.12+). A message published on the subject of
-// another schedule replaces it; a time that has passed fires at once.
+// Headers of JetStream's scheduled messages (server 2.12+). A message published on the subject of another
+// schedule replaces it; a time in the past fires at once.
 const (
 	headerSchedule = "Nats-Schedule"
 	headerTarget   = "Nats-Schedule-Target"
 )
 
 const (
-	dueAckWait = 30 * time.Second // a poller that has not spoken by then is taken for dead
-	dueRetry   = 5 * time.Second  // before a due message is tried again whose work could not be written down
-	duePull    = 20 * time.Second // how long a free worker waits for a message before it asks again
+	dueAckWait = 30 * time.Second // a poller that has not answered by then is considered failed
+	dueRetry   = 5 * time.Second  // before a due message is retried whose result could not be stored
+	duePull    = 20 * time.Second // how long a free worker waits for a message before it pulls again
 
-	triggerPause = time.Second // before a trigger is followed that a look has met
+	triggerPause = time.Second // before a trigger that coincides with a poll is handled
 )
 
 // Schedule sets the timer of w: its message becomes due at the given time. A timer of the same
-// verification that was set meanwhile is merged into it and replaced; a trigger among them, and a look
-// that was to come soon, are not made to wait.
+// verification that was set meanwhile is merged into it and replaced; a trigger among them, or an earlier
+// time, is kept.
 func (s *Store) Schedule(ctx context.Context, w kycbridge.Watch, at time.Time) error {
 	k := w.Key()
 	for {
@@ -57,13 +57,13 @@ func (s *Store) Schedule(ctx context.Context, w kycbridge.Watch, at time.Time) e
 		err = s.putWatch(ctx, m, merged, jetstream.WithExpectLastSequencePerSubject(seq))
 		var refused *jetstream.APIError
 		if errors.As(err, &refused) && wrongLast(refused) && ctx.Err() == nil {
-			continue // somebody else has just set it, or it has come due
+			continue // another process has just set it, or it is due
 		}
 		return err
 	}
 }
 
-// Trigger makes w due now, beside the timer that its verification may have.
+// Trigger makes w due now, in addition to a timer of its verification.
 func (s *Store) Trigger(ctx context.Context, w kycbridge.Watch) error {
 	k := w.Key()
 	return s.putWatch(ctx, nats.NewMsg(s.names.due(k.Provider, k.Account, k.VerificationID)), w)
@@ -107,9 +107,9 @@ func (s *Store) readTimer(ctx context.Context, k kycbridge.Key) (*kycbridge.Watc
 	return &w, raw.Sequence, nil
 }
 
-// watchOf reads a watch of this verification. Whoever else may write to the stream, by rights or by
-// a trick, does not make us ask about another one: only the reference makes the key. Members that
-// are not known come from a newer version.
+// watchOf decodes a watch of this verification. A message that another program writes to the stream,
+// permitted or not, cannot redirect a poll to another one: only the reference yields the key. Unknown
+// members come from a newer version.
 func watchOf(k kycbridge.Key, body []byte) (kycbridge.Watch, bool) {
 	var w kycbridge.Watch
 	if json.Unmarshal(body, &w) != nil || w.Reference == "" {
@@ -118,31 +118,31 @@ func watchOf(k kycbridge.Key, body []byte) (kycbridge.Watch, bool) {
 	return w, w.Key() == k
 }
 
-// PollOptions say how due watches of one account are worked.
+// PollOptions configure the processing of due watches of one account.
 type PollOptions struct {
-	Account kycbridge.AccountKey
-	Workers int
-	Alone   bool // no other process polls: what one before this had taken is due again at once
-	// Work asks about one session and sets its next timer, or none where it has ended. On an error the
-	// watch stays due and is tried again; again says that it was delivered before.
+	Account   kycbridge.AccountKey
+	Workers   int
+	Exclusive bool // no other process polls: watches that an earlier process held are due again at once
+	// Work polls one session and sets its next timer, or none if it has ended. On an error the watch stays
+	// due and is retried; again reports a redelivery.
 	Work func(ctx context.Context, w kycbridge.Watch, again bool) error
 	Log  *zap.Logger
 }
 
-// ConsumeDue works due watches of one account until ctx ends. Each account has a consumer of its own,
-// so that a slow or limited provider holds up no other.
+// ConsumeDue processes due watches of one account until ctx ends. Each account has a consumer of its own,
+// so that a slow or limited provider delays no other.
 func (s *Store) ConsumeDue(ctx context.Context, o PollOptions) error {
 	config := jetstream.ConsumerConfig{
 		Durable: pollerName(o.Account), Description: "Asks the provider about open sessions",
 		FilterSubject: s.names.due(o.Account.Provider, o.Account.Account, ">"),
 		AckPolicy:     jetstream.AckExplicitPolicy, AckWait: dueAckWait, MaxDeliver: -1, MaxAckPending: inFlight,
 	}
-	return s.consumePolls(ctx, config, o.Workers, o.Alone, o.Log, func(ctx context.Context, m jetstream.Msg) error {
+	return s.consumePolls(ctx, config, o.Workers, o.Exclusive, o.Log, func(ctx context.Context, m jetstream.Msg) error {
 		tokens := strings.Split(m.Subject(), ".")
 		k := kycbridge.Key{Provider: o.Account.Provider, Account: o.Account.Account, VerificationID: tokens[len(tokens)-1]}
 		w, ok := watchOf(k, m.Data())
 		if !ok {
-			s.passOver(s.names.polls())
+			s.countForeign(s.names.polls())
 			return nil
 		}
 		meta, err := m.Metadata()
@@ -150,37 +150,37 @@ func (s *Store) ConsumeDue(ctx context.Context, o PollOptions) error {
 	})
 }
 
-// WatchOptions say how requests to watch are taken.
+// WatchOptions configure the handling of requests to watch.
 type WatchOptions struct {
-	Alone bool
-	// Take sets up a watch. An error is tried again; a request that makes no sense is Take's to report.
+	Exclusive bool
+	// Take sets up a watch. An error is retried; an invalid request is logged by Take.
 	Take func(ctx context.Context, a kycbridge.AccountKey, body []byte) error
 	Log  *zap.Logger
 }
 
-// ConsumeWatches takes requests that others publish on <prefix>.watch.<provider>.<account>.
+// ConsumeWatches handles requests that are published on <prefix>.watch.<provider>.<account>.
 func (s *Store) ConsumeWatches(ctx context.Context, o WatchOptions) error {
 	config := jetstream.ConsumerConfig{
 		Durable: "watcher", Description: "Takes requests to watch a verification",
 		FilterSubject: s.names.watches(),
 		AckPolicy:     jetstream.AckExplicitPolicy, AckWait: dueAckWait, MaxDeliver: -1, MaxAckPending: inFlight,
 	}
-	return s.consumePolls(ctx, config, 4, o.Alone, o.Log, func(ctx context.Context, m jetstream.Msg) error {
+	return s.consumePolls(ctx, config, 4, o.Exclusive, o.Log, func(ctx context.Context, m jetstream.Msg) error {
 		tokens := strings.Split(m.Subject(), ".")
 		n := len(tokens)
 		return o.Take(ctx, kycbridge.AccountKey{Provider: tokens[n-2], Account: tokens[n-1]}, m.Data())
 	})
 }
 
-// consumePolls works messages of the poll stream with several workers and deletes each when it is
-// done. A message is pulled only when a worker is free for it.
-func (s *Store) consumePolls(ctx context.Context, config jetstream.ConsumerConfig, workers int, alone bool, log *zap.Logger, work func(context.Context, jetstream.Msg) error) error {
+// consumePolls processes messages of the poll stream with several workers and deletes each when it is
+// done. A message is pulled only when a worker is free.
+func (s *Store) consumePolls(ctx context.Context, config jetstream.ConsumerConfig, workers int, exclusive bool, log *zap.Logger, work func(context.Context, jetstream.Msg) error) error {
 	d := durable{stream: s.names.polls(), config: config, queue: true}
-	if err := insist(ctx, func(ctx context.Context) error { return s.beginPolls(ctx, d, alone, log) }); err != nil {
-		return unlessEnded(ctx, err)
+	if err := retryUntilReady(ctx, func(ctx context.Context) error { return s.beginPolls(ctx, d, exclusive, log) }); err != nil {
+		return ignoreShutdown(ctx, err)
 	}
 	var running sync.WaitGroup
-	var told nag
+	var warning rateLimitedWarning
 	for range workers {
 		running.Go(func() {
 			for ctx.Err() == nil {
@@ -188,9 +188,9 @@ func (s *Store) consumePolls(ctx context.Context, config jetstream.ConsumerConfi
 				if ctx.Err() != nil {
 					return
 				}
-				s.suspect()
-				if !errors.Is(err, jetstream.ErrNoHeartbeat) { // that of a server that was away, which is told
-					told.warn(log, "cannot read due watches, trying again", zap.String("consumer", config.Durable), zap.Error(err))
+				s.requestCheck()
+				if !errors.Is(err, jetstream.ErrNoHeartbeat) { // an unavailable server, which is logged elsewhere
+					warning.warn(log, "cannot read due watches, trying again", zap.String("consumer", config.Durable), zap.Error(err))
 					pause(ctx, retryPause)
 				}
 			}
@@ -200,12 +200,12 @@ func (s *Store) consumePolls(ctx context.Context, config jetstream.ConsumerConfi
 	return nil
 }
 
-// beginPolls makes a consumer of the poll stream, or brings it up to date.
-func (s *Store) beginPolls(ctx context.Context, d durable, alone bool, log *zap.Logger) error {
+// beginPolls creates or updates a consumer of the poll stream.
+func (s *Store) beginPolls(ctx context.Context, d durable, exclusive bool, log *zap.Logger) error {
 	s.durables.add(d)
-	if alone {
-		// Begin anew with what is there: a server that was killed may have kept the acknowledgement of a
-		// message and forgotten its deletion, and would never deliver it again.
+	if exclusive {
+		// Restart with the messages in the stream: a server that was killed may have kept the
+		// acknowledgement of a message and lost its deletion, and would never deliver it again.
 		err := s.js.DeleteConsumer(ctx, d.stream, d.config.Durable)
 		if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return fmt.Errorf("take over the deliveries of consumer %s: %w", d.config.Durable, err)
@@ -216,20 +216,20 @@ func (s *Store) beginPolls(ctx context.Context, d durable, alone bool, log *zap.
 	}
 	moved, err := s.realign(ctx, d, 0)
 	if moved != nil {
-		Mended{Consumers: []Moved{*moved}}.Say(log)
+		Repaired{Consumers: []Moved{*moved}}.Log(log)
 	}
 	return err
 }
 
-// workPolls works messages one by one. Each is pulled when there is time for it, so that none waits
-// in this process while another one could have it.
+// workPolls processes messages one by one. Each is pulled when a worker is free, so that none waits in
+// this process while another process could handle it.
 func (s *Store) workPolls(ctx context.Context, d durable, work func(context.Context, jetstream.Msg) error) error {
 	consumer, err := s.make(ctx, d)
 	if err != nil {
 		return err
 	}
 	for ctx.Err() == nil {
-		lasting, done := s.pulls.lasting(ctx)
+		lasting, done := s.pulls.untilRenewal(ctx)
 		pull, cancel := context.WithTimeout(lasting, duePull)
 		batch, err := consumer.Fetch(1, jetstream.FetchContext(pull))
 		if err == nil {
@@ -248,7 +248,7 @@ func (s *Store) workPolls(ctx context.Context, d durable, work func(context.Cont
 	return nil
 }
 
-// workPoll works one message. While it does, the server is told that it is held.
+// workPoll processes one message and keeps the server informed meanwhile that it is held.
 func (s *Store) workPoll(ctx context.Context, m jetstream.Msg, work func(context.Context, jetstream.Msg) error) {
 	held, release := context.WithCancel(ctx)
 	var holding sync.WaitGroup
@@ -268,7 +268,7 @@ func (s *Store) workPoll(ctx context.Context, m jetstream.Msg, work func(context
 		_ = m.NakWithDelay(dueRetry)
 		return
 	}
-	// Deleted before it is acknowledged: one that is lost in between is not delivered again.
+	// Deleted before it is acknowledged: a deletion that is lost in between is not redelivered.
 	if meta, err := m.Metadata(); err == nil {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
 		_ = s.polls.DeleteMsg(clean, meta.Sequence.Stream)
@@ -277,7 +277,7 @@ func (s *Store) workPoll(ctx context.Context, m jetstream.Msg, work func(context
 	_ = m.Ack()
 }
 
-// Watched is how many watches there are: timers, and those that are due.
+// Watched is the number of watches: timers, and those that are due.
 func (s *Store) Watched(ctx context.Context) (int, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
@@ -288,7 +288,7 @@ func (s *Store) Watched(ctx context.Context) (int, error) {
 	return int(stream.CachedInfo().State.Msgs), nil
 }
 
-// Due is how many watches of an account are due and not yet worked.
+// Due is the number of due watches of an account that are not processed yet.
 func (s *Store) Due(ctx context.Context, a kycbridge.AccountKey) (int, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
@@ -300,6 +300,6 @@ func (s *Store) Due(ctx context.Context, a kycbridge.AccountKey) (int, error) {
 	return int(info.NumPending) + info.NumAckPending, nil
 }
 
-// pollerName is the consumer of an account's due watches. No token holds the equals sign, so no two
+// pollerName is the consumer of an account's due watches. No token contains the equals sign, so no two
 // accounts share a name.
 func pollerName(a kycbridge.AccountKey) string { return "poller-" + a.Provider + "=" + a.Account }

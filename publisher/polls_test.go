@@ -20,13 +20,13 @@ func watch(reference string) kycbridge.Watch {
 	return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: reference, Since: time.Now().UTC().Truncate(time.Second), Deadline: time.Now().Add(time.Hour).UTC().Truncate(time.Second)}
 }
 
-// consumeDue hands due watches to work until the test ends.
+// consumeDue passes due watches to work until the test ends.
 func consumeDue(t *testing.T, s *Store, work func(context.Context, kycbridge.Watch) error) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- s.ConsumeDue(ctx, PollOptions{Account: kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}, Workers: 4, Alone: true, Work: func(ctx context.Context, w kycbridge.Watch, _ bool) error { return work(ctx, w) }, Log: zaptest.NewLogger(t)})
+		done <- s.ConsumeDue(ctx, PollOptions{Account: kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}, Workers: 4, Exclusive: true, Work: func(ctx context.Context, w kycbridge.Watch, _ bool) error { return work(ctx, w) }, Log: zaptest.NewLogger(t)})
 	}()
 	stop = func() {
 		cancel()
@@ -45,7 +45,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	wait.For(t, 15*time.Second, what, is)
 }
 
-func TestATimerComesDueOnceWithTheWatchThatSetItLast(t *testing.T) {
+func TestATimerFiresOnceWithItsLastWatch(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	w := watch("session-1")
 	must(t, store.Schedule(t.Context(), w, time.Now().Add(time.Hour)))
@@ -77,9 +77,8 @@ func TestATimerComesDueOnceWithTheWatchThatSetItLast(t *testing.T) {
 	}
 }
 
-// TestALookThatIsWantedSoonDoesNotWait: whoever sets the timer afterwards for a later time does not put
-// it off.
-func TestALookThatIsWantedSoonDoesNotWait(t *testing.T) {
+// TestAnEarlierTimerIsKept: a timer that is set afterwards for a later time does not delay it.
+func TestAnEarlierTimerIsKept(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	w := watch("session-1")
 	by := time.Now().Add(300 * time.Millisecond)
@@ -106,7 +105,7 @@ func TestTimersAndDueWatchesSurviveARestart(t *testing.T) {
 		must(t, store.Schedule(t.Context(), watch(fmt.Sprint("later-", i)), time.Now().Add(700*time.Millisecond)))
 		must(t, store.Trigger(t.Context(), watch(fmt.Sprint("now-", i))))
 	}
-	// A poller takes some and dies with them: it never answers.
+	// A poller takes some of them and crashes: it never answers.
 	taken := make(chan struct{}, 100)
 	stop := consumeDue(t, store, func(ctx context.Context, _ kycbridge.Watch) error {
 		taken <- struct{}{}
@@ -128,8 +127,8 @@ func TestTimersAndDueWatchesSurviveARestart(t *testing.T) {
 	}
 }
 
-// TestADueWatchThatWasAcknowledgedAndIsStillThereIsWorked: a kill may bring a deleted message back.
-func TestADueWatchThatWasAcknowledgedAndIsStillThereIsWorked(t *testing.T) {
+// TestARestoredDueWatchIsProcessed: a kill may restore a deleted message.
+func TestARestoredDueWatchIsProcessed(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	must(t, store.Trigger(t.Context(), watch("session-1")))
 	consumer, err := store.js.CreateOrUpdateConsumer(t.Context(), "KYC_POLLS", jetstream.ConsumerConfig{
@@ -145,7 +144,7 @@ func TestADueWatchThatWasAcknowledgedAndIsStillThereIsWorked(t *testing.T) {
 	eventually(t, "worked and gone", func() bool { n, err := store.Watched(t.Context()); return err == nil && n == 0 && worked.Load() == 1 })
 }
 
-func TestAWatchThatCannotBeWrittenDownStaysDue(t *testing.T) {
+func TestAFailedWatchStaysDue(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	must(t, store.Trigger(t.Context(), watch("session-1")))
 	var tries atomic.Int32
@@ -159,7 +158,7 @@ func TestAWatchThatCannotBeWrittenDownStaysDue(t *testing.T) {
 	eventually(t, "gone then", func() bool { n, err := store.Watched(t.Context()); return err == nil && n == 0 })
 }
 
-func TestADueMessageThatIsNotOursIsPassedOver(t *testing.T) {
+func TestForeignDueMessagesAreSkipped(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	k := watch("session-1").Key()
 	subject := store.names.due(k.Provider, k.Account, k.VerificationID)

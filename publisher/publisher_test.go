@@ -76,7 +76,7 @@ func key(p kycbridge.Payload) kycbridge.Key {
 	return kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
 }
 
-func TestAppendKeepsAPayloadOnceAndAsItCame(t *testing.T) {
+func TestAppendStoresAPayloadOnceUnchanged(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	p := payload("idv-1", "event-1", `{"a": 1}`)
 	for i, wantDuplicate := range []bool{false, true, true} {
@@ -97,13 +97,13 @@ func TestAppendKeepsAPayloadOnceAndAsItCame(t *testing.T) {
 	if err := store.History(t.Context(), key(p), func(q kycbridge.Payload) error { read = append(read, q); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	p.Header, p.Seq = nil, 1 // request headers are kept for people, not read back
+	p.Header, p.Seq = nil, 1 // request headers are stored for diagnosis, not read back
 	if len(read) != 1 || fmt.Sprint(read[0]) != fmt.Sprint(p) {
 		t.Errorf("read back %+v, want %+v", read, p)
 	}
 }
 
-func TestGroupCommitAnswersEveryMemberItself(t *testing.T) {
+func TestGroupCommitAnswersEachCaller(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	const posts, distinct = 600, 200
 	var duplicates atomic.Int64
@@ -251,7 +251,7 @@ func TestConsumeWorksInOrderAndRetries(t *testing.T) {
 	}
 }
 
-func TestOneStuckPayloadStopsNobodyElse(t *testing.T) {
+func TestAStuckPayloadBlocksNoOther(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	stuck := payload("idv-stuck", "stuck", `{}`)
 	if _, err := store.Append(t.Context(), stuck); err != nil {
@@ -326,7 +326,7 @@ func TestSecondProcessOnTheDirectoryIsRefused(t *testing.T) {
 	}
 }
 
-func TestConsumersReadEventsAndNothingElse(t *testing.T) {
+func TestConsumersReadOnlyEvents(t *testing.T) {
 	server, store, bus := start(t, t.TempDir())
 	p := payload("idv-1", "e1", `{}`)
 	if _, err := store.Append(t.Context(), p); err != nil {
@@ -368,7 +368,7 @@ func refusedBy(m *nats.Msg, err error) bool {
 	return err != nil || json.Unmarshal(m.Data, &answer) == nil && answer.Error != nil
 }
 
-func TestUserWithOwnSubjectsGetsThoseAndNothingElse(t *testing.T) {
+func TestUserIsLimitedToItsSubjects(t *testing.T) {
 	const password = "synthetic-password"
 	server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames, MaxBody: testMaxBody,
 		Users: []User{{Username: "live", Password: password, Subscribe: []string{"kyc.event.v1.ondato.>"}}, {Username: "full", Password: password}}})
@@ -431,10 +431,11 @@ func TestUserWithOwnSubjectsGetsThoseAndNothingElse(t *testing.T) {
 	}
 }
 
-// TestConsumersCannotWriteByAnswers tries to have answers of the server stored as payloads or events.
-// TestUsersDoNotHearEachOther: a user who may see some events does not get others by listening to
-// the answers of a user who reads them from the stream.
-func TestUsersDoNotHearEachOther(t *testing.T) {
+// TestConsumersCannotPublishThroughReplies tries to have replies of the server stored as payloads or
+// events.
+// TestUsersDoNotReceiveEachOthersAnswers: a user with some events does not receive others by subscribing
+// to the replies of a user who reads them from the stream.
+func TestUsersDoNotReceiveEachOthersAnswers(t *testing.T) {
 	server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames, MaxBody: testMaxBody, Users: []User{
 		{Username: "all", Password: "password-of-all"}, {Username: "few", Password: "password-of-few", Subscribe: []string{"kyc.event.v1.idwise.>"}},
 	}})
@@ -449,7 +450,7 @@ func TestUsersDoNotHearEachOther(t *testing.T) {
 	few, err := nats.Connect(server.ClientURL(), nats.UserInfo("few", "password-of-few"))
 	must(t, err)
 	t.Cleanup(few.Close)
-	overheard, err := few.SubscribeSync("_INBOX.>")
+	inboxSub, err := few.SubscribeSync("_INBOX.>")
 	must(t, err)
 	must(t, few.Flush())
 	all, err := nats.Connect(server.ClientURL(), nats.UserInfo("all", "password-of-all"))
@@ -465,12 +466,12 @@ func TestUsersDoNotHearEachOther(t *testing.T) {
 		t.Error("the reader got nothing")
 	}
 	must(t, few.Flush())
-	if heard, err := overheard.NextMsg(300 * time.Millisecond); err == nil {
-		t.Errorf("overheard %d bytes on %s", len(heard.Data), heard.Subject)
+	if received, err := inboxSub.NextMsg(300 * time.Millisecond); err == nil {
+		t.Errorf("received %d bytes on %s", len(received.Data), received.Subject)
 	}
 }
 
-func TestConsumersCannotWriteByAnswers(t *testing.T) {
+func TestConsumersCannotPublishThroughReplies(t *testing.T) {
 	server, store, bus := start(t, t.TempDir())
 	p := payload("idv-1", "e1", `{"name":"Testa"}`)
 	e, body := eventOf(p, 1)
@@ -482,7 +483,7 @@ func TestConsumersCannotWriteByAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	overheard, err := nc.SubscribeSync("_INBOX.>")
+	inboxSub, err := nc.SubscribeSync("_INBOX.>")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -499,7 +500,7 @@ func TestConsumersCannotWriteByAnswers(t *testing.T) {
 	if _, err := nc.Request("$JS.API.CONSUMER.CREATE.KYC_EVENTS.push", push, 2*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Append(t.Context(), p); err != nil { // its acknowledgement goes to an inbox of ours
+	if _, err := store.Append(t.Context(), p); err != nil { // its acknowledgement goes to an internal inbox
 		t.Fatal(err)
 	}
 	if err := nc.FlushTimeout(2 * time.Second); err != nil {
@@ -515,12 +516,12 @@ func TestConsumersCannotWriteByAnswers(t *testing.T) {
 	if n, err := bus.Events(t.Context()); err != nil || n != 1 {
 		t.Errorf("%d events (%v), want 1", n, err)
 	}
-	if m, err := overheard.NextMsg(200 * time.Millisecond); err == nil && strings.Contains(string(m.Data), "KYC_PAYLOADS") {
-		t.Errorf("overheard an answer that was not for the client: %s", m.Data)
+	if m, err := inboxSub.NextMsg(200 * time.Millisecond); err == nil && strings.Contains(string(m.Data), "KYC_PAYLOADS") {
+		t.Errorf("received an answer that was not for the client: %s", m.Data)
 	}
 }
 
-func TestStreamsThatWouldBreakAPromiseStopTheStart(t *testing.T) {
+func TestUnsafeStreamSettingsAreRefused(t *testing.T) {
 	want := storeStreams(testNames, testMaxBody, 1)[0]
 	cases := map[string]struct {
 		change func(*jetstream.StreamConfig)
@@ -584,7 +585,7 @@ func TestBatchesAreStagedInMemoryAndCleanedUp(t *testing.T) {
 	var staged string
 	t.Run("first process", func(t *testing.T) {
 		server, store, _ := start(t, dir)
-		server.Staged(testNames)
+		server.StageInMemory(testNames)
 		if staged = leftStaging(dir, "KYC_PAYLOADS"); staged == "" {
 			t.Skip("no memory file system at " + memoryRoot)
 		}
@@ -619,7 +620,7 @@ func TestBatchesAreStagedInMemoryAndCleanedUp(t *testing.T) {
 	}
 	t.Run("next process", func(t *testing.T) {
 		server, store, _ := start(t, dir)
-		server.Staged(testNames)
+		server.StageInMemory(testNames)
 		if info, err := store.log.Info(t.Context()); err != nil || info.State.Msgs != 200 {
 			t.Errorf("%d payloads after the restart (%v), want 200", info.State.Msgs, err)
 		}

@@ -15,32 +15,32 @@ import (
 	"kycbridge"
 )
 
-// Shorter tells of a stream that has lost its end: a damage cut it off, or an older copy took its place.
+// Shorter is a stream that has lost its end: damage truncated it, or it was replaced by an older copy.
 type Shorter struct {
 	Stream  string
-	Reached uint64 // how far it is known to have reached
-	Last    uint64 // the last sequence that is left of what it held then
+	Reached uint64 // the highest sequence that it is known to have reached
+	Last    uint64 // the last remaining sequence of those
 }
 
-// lost reports whether anything is.
+// lost reports whether messages are lost.
 func (s Shorter) lost() bool { return s.Last < s.Reached }
 
-// say tells an operator.
-func (s Shorter) say(log *zap.Logger) {
+// log writes the loss to the log.
+func (s Shorter) log(log *zap.Logger) {
 	log.Error(
-		"a stream has become shorter: the messages behind its end are lost; it was damaged, or replaced by an older copy",
+		"a stream has become shorter: the messages after its end are lost; it was damaged, or replaced by an older copy",
 		zap.String("stream", s.Stream), zap.Uint64("stream_ends_at", s.Last), zap.Uint64("stream_had_come_to", s.Reached))
 }
 
-// catchUp is how long a new leader of a cluster may take to apply what it holds: until then it names
-// an end that is not the end.
+// catchUp is how long a new leader of a cluster may take to apply its messages: until then it reports an
+// outdated end.
 const catchUp = 10 * time.Second
 
-// shorter compares a stream with how far it is known to have reached.
+// shorter compares a stream with the highest sequence that it is known to have reached.
 func (c *Connection) shorter(ctx context.Context, stream string, o *order, reached uint64) (s Shorter,
 	info *jetstream.StreamInfo, err error) {
 	for began := time.Now(); ; pause(ctx, retryPause) {
-		again, reached := o.givenAgain(), max(reached, o.farthest())
+		again, reached := o.reused(), max(reached, o.farthest())
 		found, err := c.js.Stream(ctx, stream)
 		if err != nil {
 			return s, nil, fmt.Errorf("look up stream %s: %w", stream, err)
@@ -57,15 +57,15 @@ func (c *Connection) shorter(ctx context.Context, stream string, o *order, reach
 	}
 }
 
-// reachMessage is the body of a message that tells how far a stream has reached.
+// reachMessage is the body of a message with the highest sequence of a stream.
 type reachMessage struct {
 	Last uint64 `json:"last"`
 }
 
-// reachOf is the subject of the message that tells how far a stream has reached.
+// reachOf is the subject of the message with the highest sequence of a stream.
 func (n Names) reachOf(stream string) string { return n.join("erased", stream, "reach") }
 
-// reach is how far a stream had come when that was last written down; 0 if it never was.
+// reach is the recorded highest sequence of a stream; 0 if none was recorded.
 func (s *Store) reach(ctx context.Context, stream string) (uint64, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
@@ -77,13 +77,13 @@ func (s *Store) reach(ctx context.Context, stream string) (uint64, error) {
 		return 0, fmt.Errorf("read how far stream %s has reached: %w", stream, err)
 	}
 	var m reachMessage
-	_ = json.Unmarshal(raw.Data, &m) // what cannot be read is written anew
+	_ = json.Unmarshal(raw.Data, &m) // an unreadable record is replaced
 	return m.Last, nil
 }
 
-// noteReach writes down how far a stream reaches if it has grown. A process that finds the stream
-// shorter later on knows by it that something was lost.
-func (s *Store) noteReach(ctx context.Context, stream string, last uint64) error {
+// recordReach records the highest sequence of a stream if it has grown. A process that finds the stream
+// shorter later detects the loss by it.
+func (s *Store) recordReach(ctx context.Context, stream string, last uint64) error {
 	known, err := s.reach(ctx, stream)
 	if err != nil || known >= last {
 		return err
@@ -104,10 +104,9 @@ func (s *Store) setReach(ctx context.Context, stream string, last uint64) error 
 	return nil
 }
 
-// lookAtEnd finds out whether the payload log has lost its end, and writes down which sequences are
-// gone: nothing else knows of payloads that were taken and not worked yet. A log that is whole is
-// noted as far as it reaches.
-func (s *Store) lookAtEnd(ctx context.Context) ([]Shorter, error) {
+// checkLogEnd detects whether the payload log has lost its end, and records the missing sequences: nothing
+// else knows of payloads that were stored and not processed yet. For a complete log the end is recorded.
+func (s *Store) checkLogEnd(ctx context.Context) ([]Shorter, error) {
 	log := s.names.payloads()
 	reached, err := s.reach(ctx, log)
 	if err != nil {
@@ -118,7 +117,7 @@ func (s *Store) lookAtEnd(ctx context.Context) ([]Shorter, error) {
 		return nil, err
 	}
 	if !end.lost() {
-		return nil, s.noteReach(ctx, log, end.Last)
+		return nil, s.recordReach(ctx, log, end.Last)
 	}
 	if err := s.recordGone(ctx, end.Last+1, end.Reached); err != nil {
 		return nil, err
@@ -130,11 +129,11 @@ func (s *Store) lookAtEnd(ctx context.Context) ([]Shorter, error) {
 	return []Shorter{end}, nil
 }
 
-// mostGone bounds the sequences behind the lost end of a log that are written down one by one.
+// mostGone limits the sequences after the lost end of a log that are recorded individually.
 const mostGone = 100_000
 
-// recordGone writes down that what stood at sequences from first to last is gone, where no disposition
-// tells what it was. A disposition that is younger than what stands there now tells of that.
+// recordGone records the messages from first to last as missing, unless a disposition identifies them. A
+// disposition that is younger than the current message at a sequence identifies the lost one.
 func (s *Store) recordGone(ctx context.Context, first, last uint64) error {
 	last = min(last, first+mostGone-1)
 	known, again := map[uint64]bool{}, map[uint64]time.Time{}
@@ -172,8 +171,8 @@ func (s *Store) recordGone(ctx context.Context, first, last uint64) error {
 	return nil
 }
 
-// firstWorkedSince is the lowest sequence of a payload of which it was recorded since then that it led
-// to an event; 0 if there is none.
+// firstWorkedSince is the lowest sequence of a payload that was recorded since then as leading to an
+// event; 0 if there is none.
 func (s *Store) firstWorkedSince(ctx context.Context, since time.Time) (first uint64, err error) {
 	err = s.Dispositions(ctx, since, func(d kycbridge.Disposition) error {
 		if d.Revision > 0 && (first == 0 || d.Seq < first) {

@@ -11,9 +11,10 @@ import (
 	"kycbridge"
 )
 
-// TestLogPutBackFromAnOlderCopy: what was taken and never worked leaves no trace but how far the log
-// has reached. A store that finds the log shorter tells, once, and writes down what is gone.
-func TestLogPutBackFromAnOlderCopy(t *testing.T) {
+// TestLogRestoredFromAnOlderCopy: payloads that were stored and never processed leave no trace except the
+// recorded end of the log. A store that finds the log shorter reports it once, and records the missing
+// sequences.
+func TestLogRestoredFromAnOlderCopy(t *testing.T) {
 	dir, copied := t.TempDir(), t.TempDir()
 	take := func(store *Store, from, to int) {
 		t.Helper()
@@ -25,7 +26,7 @@ func TestLogPutBackFromAnOlderCopy(t *testing.T) {
 	}
 	mend := func(store *Store, want ...Shorter) {
 		t.Helper()
-		m, err := store.Mend(t.Context())
+		m, err := store.Repair(t.Context())
 		if err != nil || len(m.Shorter) != len(want) || len(want) == 1 && m.Shorter[0] != want[0] {
 			t.Fatalf("%+v, %v, want %+v", m, err, want)
 		}
@@ -53,7 +54,7 @@ func TestLogPutBackFromAnOlderCopy(t *testing.T) {
 		return nil
 	}))
 	if len(gone) != 4 || !gone[6] || !gone[9] {
-		t.Errorf("written down as gone: %v", gone)
+		t.Errorf("recorded as missing: %v", gone)
 	}
 	take(store, 10, 12)
 	mend(store)

@@ -17,16 +17,16 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Readers answers what consumers of events ask of JetStream. No request of a reader reaches the
-// server's API: each reader lives in a NATS account of its own, its requests are carried to
-// <prefix>.reader.<owner>.<scope>.…, and what is asked there is checked, limited, put into our words
-// and asked anew. Answers and events go to <prefix>.answer.<owner>.…, which the reader's account sees
-// as its own inboxes and nobody else sees at all. So a reader cannot name a subject of ours as the
-// place where the server delivers, nor touch a consumer that is not its own (decision 38).
+// Readers answers the JetStream requests of event consumers. No request of a reader reaches the server's
+// API: each reader has a NATS account of its own, its requests are routed to
+// <prefix>.reader.<owner>.<scope>.…, where they are checked, limited, rewritten and sent again. Answers
+// and events go to <prefix>.answer.<owner>.…, which only the reader's account sees, as its own inboxes. So
+// a reader cannot name an internal subject as a delivery subject, nor access a consumer of another reader
+// (decision 38).
 type Readers struct {
 	conn *Connection
 	o    ReadersOptions
-	root string // of the subjects of requests, with its dot
+	root string // of the subjects of requests, with a trailing dot
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -36,31 +36,32 @@ type Readers struct {
 	readers map[string]*reader // by owner and scope
 }
 
-// ReadersOptions say which readers are served, and with what.
+// ReadersOptions configure the readers to serve.
 type ReadersOptions struct {
 	Names Names
-	// Owner is the reader that is served; "" serves every one that the server has, but for those that
-	// others serve.
+	// Owner is the reader to serve; "" serves every reader of the server, except those that are served
+	// separately.
 	Owner  string
 	Others []string
-	// Filters are the subjects that it may read from the stream; nil: what the scope in its subject says.
+	// Filters are the subjects that it may read from the stream; nil: derived from the scope in its
+	// subject.
 	Filters []string
 	// Nodes are those of the cluster; nil: there is one server.
 	Nodes *Nodes
-	// Events: the event stream is on this connection. Watches: requests to watch are taken here.
+	// Events: the event stream is on this connection. Watches: requests to watch are handled here.
 	Events, Watches bool
-	// Observe is told of every request: served, refused or dropped. It may be nil.
+	// Observe receives every request: served, refused or dropped. It may be nil.
 	Observe func(owner, outcome string)
 	Log     *zap.Logger
 
-	told *budget // of the owner
+	sendBudget *budget // of the owner
 }
 
-// What became of a request of a reader.
+// Outcomes of a reader's request.
 const (
 	ReaderServed  = "served"
-	ReaderRefused = "refused" // it asked for what it may not have
-	ReaderDropped = "dropped" // it asked for more than is answered at once
+	ReaderRefused = "refused" // it requested something forbidden
+	ReaderDropped = "dropped" // it exceeded the limits of concurrent requests
 )
 
 // wholeScope is the scope of a reader of all events; any other is the name of a provider.
@@ -68,21 +69,21 @@ const wholeScope = "all"
 
 const (
 	mostReaders   = 256     // of one process
-	readerPending = 8192    // requests of one connection that have not been looked at
+	readerPending = 8192    // requests of one connection that wait for dispatch
 	readerBytes   = 8 << 20 // of these
 	flowWaiting   = 4096    // pulls of one reader that wait, and as many acknowledgements
 	flowLargest   = 1 << 10 // bytes of one of them
 	askWaiting    = 256     // other requests of one reader that wait
-	askWorkers    = 2       // and are answered at once
+	askWorkers    = 2       // and are processed concurrently
 	askTimeout    = 5 * time.Second
-	inboxes       = "_INBOX." // where answers may go
+	inboxes       = "_INBOX." // prefix of permitted reply subjects
 )
 
-// What one reader may ask in a second, lasting; twice as much at once.
+// Sustained limits per second of one reader; bursts are twice as large.
 const (
 	pullRate = 10000 // events that are pulled
 	ackRate  = 20000 // acknowledgements
-	getRate  = 2000  // events that are read by their number or subject
+	getRate  = 2000  // events that are read by sequence or subject
 	askRate  = 200   // other requests
 )
 
@@ -92,7 +93,7 @@ func NewReaders(c *Connection, o ReadersOptions) (*Readers, error) {
 	if o.Observe == nil {
 		o.Observe = func(_, _ string) {}
 	}
-	// What does not fit into the queue of a subscription is dropped, and asked again by the reader.
+	// Requests that exceed the queue of a subscription are dropped, and repeated by the reader.
 	c.nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 		if !errors.Is(err, nats.ErrSlowConsumer) {
 			o.Log.Warn("nats reports an error", zap.String("connection", c.name), zap.Error(err))
@@ -103,8 +104,8 @@ func NewReaders(c *Connection, o ReadersOptions) (*Readers, error) {
 		if !served {
 			continue
 		}
-		// Processes share the work: each request goes to one of them. Who is served alone is in another
-		// group than all together, or the two would share it as well.
+		// Processes share the work: each request goes to one of them. A reader that is served separately
+		// has another group, or both groups would share its requests.
 		group := "kycbridge"
 		if o.Owner == "" {
 			group = "kycbridge-all"
@@ -132,25 +133,25 @@ func (r *Readers) Close() {
 	r.work.Wait()
 }
 
-// Kinds of requests, as the subject says.
+// Kinds of requests, as in the subject.
 const (
 	kindAPI   = "API"   // of JetStream
 	kindAck   = "ACK"   // of a delivered event
-	kindWatch = "WATCH" // that a verification be watched
+	kindWatch = "WATCH" // to watch a verification
 )
 
-// request is what a reader has sent.
+// request is a request of a reader.
 type request struct {
 	kind string
-	rest []string // tokens of the subject behind $JS.API, $JS.ACK or the prefix and watch
-	to   string   // where answers go; "": nobody waits for one
+	rest []string // tokens of the subject after $JS.API, $JS.ACK or the prefix and watch
+	to   string   // reply subject; "": none is expected
 	body []byte
 
 	inbox string // of to, where it is new
 }
 
-// dispatch hands a request to the reader's own workers, or drops it where too many wait: a flood of
-// one reader is no matter of another.
+// dispatch passes a request to the reader's own workers, or drops it if too many wait: a flood of one
+// reader does not affect another.
 func (r *Readers) dispatch(m *nats.Msg) {
 	tokens := strings.Split(strings.TrimPrefix(m.Subject, r.root), ".")
 	if len(tokens) < 4 || slices.Contains(r.o.Others, tokens[0]) {
@@ -166,7 +167,7 @@ func (r *Readers) dispatch(m *nats.Msg) {
 	who.receive(request{kind: tokens[2], rest: tokens[3:], to: to, body: m.Data}, inboxOf(m.Reply))
 }
 
-// answerTo is the subject of ours behind the inbox that a reader has named.
+// answerTo is the internal subject for the inbox that a reader has named.
 func (r *Readers) answerTo(owner, reply string) (string, bool) {
 	if reply == "" {
 		return "", true
@@ -177,7 +178,7 @@ func (r *Readers) answerTo(owner, reply string) (string, bool) {
 	return r.o.Names.join("answer", owner, reply), true
 }
 
-// reader finds the reader, or begins to serve it; nil if there are too many.
+// reader finds the reader or starts to serve it; nil if there are too many.
 func (r *Readers) reader(owner, scope string) *reader {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -219,28 +220,28 @@ func (r *Readers) filters(scope string) []string {
 	}
 }
 
-// reader is one of those that are served.
+// reader is one served reader.
 type reader struct {
 	*Readers
 	owner   string
 	filters []string
 
-	// Pulls and acknowledgements are only passed on; what waits for an answer of the server is worked
-	// beside them.
+	// Pulls and acknowledgements are only forwarded; requests that wait for an answer of the server are
+	// processed separately.
 	pulls, acks, asks                chan request
 	pulling, acking, getting, asking *rate.Limiter
 
-	refusals nag
+	refusals rateLimitedWarning
 
-	// Requests whose inbox is new wait until all nodes know it.
+	// Requests with a new inbox wait until all nodes know it.
 	early chan request
 	known inboxesKnown
 
 	mu      sync.Mutex
-	checked map[string]time.Time // consumers that were there then
+	checked map[string]time.Time // consumers that existed at that time
 }
 
-// receive takes a request, at once or when its inbox is known everywhere.
+// receive accepts a request, at once or when its inbox is known by all nodes.
 func (r *reader) receive(q request, inbox string) {
 	if r.o.Nodes == nil || inbox == "" || r.known.has(inbox) {
 		r.take(q)
@@ -254,7 +255,7 @@ func (r *reader) receive(q request, inbox string) {
 	}
 }
 
-// settle takes requests when their inboxes are known everywhere.
+// settle accepts requests when their inboxes are known by all nodes.
 func (r *reader) settle() {
 	for {
 		var all []request
@@ -285,7 +286,7 @@ func inboxOf(reply string) string {
 	return first + "." + second
 }
 
-// inboxesKnown are inboxes that all nodes know: a number of the last ones.
+// inboxesKnown are the most recent inboxes that all nodes know.
 type inboxesKnown struct {
 	mu       sync.Mutex
 	new, old map[string]struct{}
@@ -310,7 +311,7 @@ func (k *inboxesKnown) add(inbox string) {
 	k.new[inbox] = struct{}{}
 }
 
-// take puts a request where it is worked.
+// take queues a request for processing.
 func (r *reader) take(q request) {
 	lane, most := r.asks, readerPayload
 	switch {
@@ -354,7 +355,7 @@ func (r *reader) ack(q request) {
 
 // pull passes on a pull.
 func (r *reader) pull(q request) {
-	if r.o.told.wait(r.ctx) != nil || r.pulling.WaitN(r.ctx, pulledBy(q.body)) != nil {
+	if r.o.sendBudget.wait(r.ctx) != nil || r.pulling.WaitN(r.ctx, pulledBy(q.body)) != nil {
 		return
 	}
 	if subject, ok := r.nextSubject(q); ok {
@@ -363,11 +364,11 @@ func (r *reader) pull(q request) {
 	}
 	r.refuse(q, "")
 	if q.to != "" {
-		r.status(q.to, errNobody)
+		r.status(q.to, errNoResponders)
 	}
 }
 
-// pulledBy is how many events a pull asks for, as far as a consumer lets it.
+// pulledBy is the number of events that a pull requests, within the limit of a consumer.
 func pulledBy(body []byte) int {
 	var asked struct {
 		Batch int `json:"batch"`
@@ -375,20 +376,20 @@ func pulledBy(body []byte) int {
 	if n, err := strconv.Atoi(string(bytes.TrimSpace(body))); err == nil {
 		asked.Batch = n
 	} else {
-		_ = json.Unmarshal(body, &asked) // what cannot be read, the server refuses
+		_ = json.Unmarshal(body, &asked) // the server refuses an invalid body
 	}
 	return max(1, min(asked.Batch, mostBatch))
 }
 
-// pass asks the server in our name; it answers the reader.
+// pass forwards a request to the server, which answers the reader directly.
 func (r *reader) pass(subject string, q request) {
 	r.o.Observe(r.owner, ReaderServed)
-	_ = r.conn.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: q.to, Data: q.body}) // lost is lost: the reader asks again
+	_ = r.conn.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: q.to, Data: q.body}) // a lost request is repeated by the reader
 }
 
-// ackSubject is where an acknowledgement of an own consumer goes.
+// ackSubject is the subject for an acknowledgement of an own consumer.
 func (r *reader) ackSubject(tokens []string) (string, bool) {
-	at := 0 // of the stream: a server may put domain and account before it
+	at := 0 // of the stream: a server may insert domain and account before it
 	if len(tokens) >= 9 {
 		at = 2
 	}
@@ -403,14 +404,14 @@ func isNext(tokens []string) bool {
 	return len(tokens) == 5 && tokens[0] == "CONSUMER" && tokens[1] == "MSG" && tokens[2] == "NEXT"
 }
 
-// nextSubject is where a pull from an own consumer goes. Whether the consumer exists is found out
-// beside it.
+// nextSubject is the subject for a pull from an own consumer. The existence of the consumer is checked
+// separately.
 func (r *reader) nextSubject(q request) (string, bool) {
 	stream, name := q.rest[3], q.rest[4]
 	if stream != r.o.Names.events() || !consumerName(name) || q.to == "" {
 		return "", false
 	}
-	if r.unsure(name) {
+	if r.checkDue(name) {
 		check := q
 		check.kind = kindCheck
 		select {
@@ -421,7 +422,8 @@ func (r *reader) nextSubject(q request) (string, bool) {
 	return "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + r.own(name), true
 }
 
-// Consumers bear the name of their owner before their own, so that readers do not meet each other's.
+// Consumers carry the name of their owner before their own, so that names of different readers do not
+// collide.
 const ownerMark = "~"
 
 func (r *reader) own(name string) string { return r.owner + ownerMark + name }
@@ -430,12 +432,12 @@ func (r *reader) owns(consumer string) bool {
 	return strings.HasPrefix(consumer, r.owner+ownerMark)
 }
 
-// named is the name of an own consumer as its reader knows it.
+// named is the name of an own consumer without the owner.
 func (r *reader) named(consumer string) string {
 	return strings.TrimPrefix(consumer, r.owner+ownerMark)
 }
 
-// consumerName reports whether a reader may call a consumer that.
+// consumerName reports whether a reader may use a name for a consumer.
 func consumerName(s string) bool {
 	return s != "" && len(s) <= 128 && !strings.ContainsAny(s, "~.*>/\\ \t\r\n\x00\x7f")
 }

@@ -15,11 +15,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// kindCheck asks whether the consumer exists from which a reader has pulled.
+// kindCheck checks whether the consumer of a pull exists.
 const kindCheck = "CHECK"
 
-// apiType is the type of the answer to each request that is known here; of what is not in here, none
-// is served.
+// apiType is the response type of each supported request; other requests are refused.
 var apiType = map[string]string{
 	"INFO":                    "account_info",
 	"STREAM.NAMES":            "stream_names",
@@ -35,7 +34,7 @@ var apiType = map[string]string{
 	"CONSUMER.DURABLE.CREATE": "consumer_create",
 }
 
-// apiError is an error as the API of JetStream tells it.
+// apiError is an error of the JetStream API.
 type apiError struct {
 	Code        int    `json:"code"`
 	ErrCode     int    `json:"err_code,omitempty"`
@@ -44,19 +43,19 @@ type apiError struct {
 
 func (e *apiError) Error() string { return e.Description }
 
-// Errors as the server words them, so that clients know them.
+// Errors in the words of the server, so that clients recognize them.
 var (
-	errNoStream   = &apiError{Code: http.StatusNotFound, ErrCode: 10059, Description: "stream not found"}
-	errNoConsumer = &apiError{Code: http.StatusNotFound, ErrCode: 10014, Description: "consumer not found"}
-	errNobody     = &apiError{Code: http.StatusServiceUnavailable, Description: "No Responders"} // to a pull
-	errBadJSON    = &apiError{Code: http.StatusBadRequest, ErrCode: 10025, Description: "invalid JSON"}
+	errNoStream     = &apiError{Code: http.StatusNotFound, ErrCode: 10059, Description: "stream not found"}
+	errNoConsumer   = &apiError{Code: http.StatusNotFound, ErrCode: 10014, Description: "consumer not found"}
+	errNoResponders = &apiError{Code: http.StatusServiceUnavailable, Description: "No Responders"} // to a pull
+	errBadJSON      = &apiError{Code: http.StatusBadRequest, ErrCode: 10025, Description: "invalid JSON"}
 )
 
 func errForbidden(why string) *apiError {
 	return &apiError{Code: http.StatusForbidden, Description: why}
 }
 
-// operation splits the tokens of a request into what is asked and of what.
+// operation splits the tokens of a request into operation and arguments.
 func operation(tokens []string) (op string, of []string) {
 	for n := min(len(tokens), 3); n > 0; n-- {
 		if op = strings.Join(tokens[:n], "."); apiType[op] != "" {
@@ -66,7 +65,7 @@ func operation(tokens []string) (op string, of []string) {
 	return "", nil
 }
 
-// ask works a request that is more than a pull or an acknowledgement.
+// ask processes a request other than a pull or an acknowledgement.
 func (r *reader) ask(q request) {
 	if r.asking.Wait(r.ctx) != nil {
 		return
@@ -85,24 +84,24 @@ func (r *reader) ask(q request) {
 	}
 }
 
-// reply sends an answer, or the error, of an operation. Neither means that the server answers.
+// reply sends the answer or the error of an operation. If both are nil, the server answers.
 func (r *reader) reply(q request, op string, answer map[string]any, err error) {
-	var told *apiError
+	var apiErr *apiError
 	switch {
-	case errors.As(err, &told) && told.Code == http.StatusForbidden:
+	case errors.As(err, &apiErr) && apiErr.Code == http.StatusForbidden:
 		r.refuse(q, op)
-	case err == nil || told != nil:
+	case err == nil || apiErr != nil:
 		r.o.Observe(r.owner, ReaderServed)
 	default:
 		r.o.Observe(r.owner, ReaderDropped)
-		told = &apiError{Code: http.StatusServiceUnavailable, Description: "JetStream does not answer"}
+		apiErr = &apiError{Code: http.StatusServiceUnavailable, Description: "JetStream does not answer"}
 	}
 	switch {
-	case q.to == "" || answer == nil && told == nil:
-	case told != nil && op == "DIRECT.GET":
-		r.status(q.to, told)
-	case told != nil:
-		r.send(q.to, op, map[string]any{"error": told})
+	case q.to == "" || answer == nil && apiErr == nil:
+	case apiErr != nil && op == "DIRECT.GET":
+		r.status(q.to, apiErr)
+	case apiErr != nil:
+		r.send(q.to, op, map[string]any{"error": apiErr})
 	default:
 		r.send(q.to, op, answer)
 	}
@@ -115,26 +114,26 @@ func (r *reader) send(to, op string, answer map[string]any) {
 	}
 	var body bytes.Buffer
 	e := json.NewEncoder(&body)
-	e.SetEscapeHTML(false) // subjects hold what HTML would have escaped
+	e.SetEscapeHTML(false) // subjects contain characters that HTML would escape
 	if e.Encode(answer) == nil {
-		_ = r.conn.nc.Publish(to, bytes.TrimSpace(body.Bytes())) // lost is lost: the reader asks again
+		_ = r.conn.nc.Publish(to, bytes.TrimSpace(body.Bytes())) // a lost answer is requested again by the reader
 	}
 }
 
-// status sends an error where a message is expected.
+// status sends an error in place of a message.
 func (r *reader) status(to string, e *apiError) {
 	_ = r.conn.nc.PublishMsg(&nats.Msg{Subject: to, Header: nats.Header{"Status": {strconv.Itoa(e.Code)}, "Description": {e.Description}}})
 }
 
-// refuse counts what a reader may not have, and says so now and then.
+// refuse counts a forbidden request and logs it at a limited rate.
 func (r *reader) refuse(q request, op string) {
 	r.o.Observe(r.owner, ReaderRefused)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.refusals.warn(r.o.Log, "a reader of events asks for what it may not have", zap.String("reader", r.owner), zap.String("request", op), zap.String("kind", q.kind))
+	r.refusals.warn(r.o.Log, "a reader of events sends a forbidden request", zap.String("reader", r.owner), zap.String("request", op), zap.String("kind", q.kind))
 }
 
-// answer is the answer to an operation; nil if the server gives it itself.
+// answer is the answer to an operation; nil if the server answers directly.
 func (r *reader) answer(ctx context.Context, op string, of []string, q request) (map[string]any, error) {
 	ours := len(of) > 0 && of[0] == r.o.Names.events()
 	switch {
@@ -156,9 +155,9 @@ func (r *reader) answer(ctx context.Context, op string, of []string, q request) 
 	return nil, errForbidden("a reader of events may not ask that")
 }
 
-// api asks the server and reads its answer.
+// api sends a request to the server and reads its answer.
 func (r *Readers) api(ctx context.Context, subject string, body any) (map[string]any, error) {
-	var raw []byte // the server wants no body where there is nothing to say
+	var raw []byte // the server expects no body for an empty request
 	if body != nil {
 		var err error
 		if raw, err = json.Marshal(body); err != nil {
@@ -170,7 +169,7 @@ func (r *Readers) api(ctx context.Context, subject string, body any) (map[string
 		return nil, err
 	}
 	d := json.NewDecoder(bytes.NewReader(m.Data))
-	d.UseNumber() // sequences are larger than what a float holds
+	d.UseNumber() // sequences exceed the precision of a float
 	var answer map[string]any
 	if err := d.Decode(&answer); err != nil {
 		return nil, err
@@ -178,16 +177,16 @@ func (r *Readers) api(ctx context.Context, subject string, body any) (map[string
 	if answer["error"] == nil {
 		return answer, nil
 	}
-	var told struct {
+	var response struct {
 		Error *apiError `json:"error"`
 	}
-	if err := json.Unmarshal(m.Data, &told); err != nil {
+	if err := json.Unmarshal(m.Data, &response); err != nil {
 		return nil, err
 	}
-	return nil, told.Error
+	return nil, response.Error
 }
 
-// accountInfo is what a reader sees of the account: that there is JetStream.
+// accountInfo is the account information for a reader: JetStream is available.
 func accountInfo() map[string]any {
 	limits := map[string]any{"max_memory": -1, "max_storage": -1, "max_streams": -1, "max_consumers": mostConsumers, "max_ack_pending": mostAckPending,
 		"memory_max_stream_bytes": -1, "storage_max_stream_bytes": -1, "max_bytes_required": false}
@@ -195,7 +194,7 @@ func accountInfo() map[string]any {
 		"limits": limits, "api": map[string]any{"level": 0, "total": 0, "errors": 0}}
 }
 
-// streams lists the one stream there is for a reader.
+// streams lists the event stream, the only one for a reader.
 func (r *reader) streams(ctx context.Context, op string, body []byte) (map[string]any, error) {
 	var wanted struct {
 		Subject string `json:"subject"`
@@ -219,8 +218,8 @@ func (r *reader) streams(ctx context.Context, op string, body []byte) (map[strin
 	return map[string]any{"total": len(list), "offset": wanted.Offset, "limit": 1024, "streams": list}, nil
 }
 
-// streamInfo tells a reader of the event stream what concerns it: the subjects of what it holds, and
-// how much that is if it may read all of it.
+// streamInfo is the part of the stream information that a reader may see: the subjects of its events, and
+// the number of events if it may read all.
 func (r *reader) streamInfo(ctx context.Context) (map[string]any, error) {
 	info, err := r.api(ctx, "STREAM.INFO."+r.o.Names.events(), nil)
 	if err != nil {
@@ -238,7 +237,7 @@ func (r *reader) streamInfo(ctx context.Context) (map[string]any, error) {
 	return info, nil
 }
 
-// limited reports whether the reader may not read all events.
+// limited reports whether the reader may read some events only.
 func (r *reader) limited() bool {
 	return !slices.Contains(r.filters, r.o.Names.EventSubjects())
 }
@@ -248,7 +247,7 @@ func (r *reader) may(s string) bool {
 	return slices.ContainsFunc(r.filters, func(f string) bool { return within(s, f) })
 }
 
-// getRequest is what a message of the stream can be asked for by.
+// getRequest holds the parameters of a request for messages of the stream.
 type getRequest struct {
 	Seq       uint64   `json:"seq,omitempty"`
 	Last      string   `json:"last_by_subj,omitempty"`
@@ -264,10 +263,10 @@ type getRequest struct {
 
 const (
 	mostGot   = 1000    // messages of one request
-	mostBytes = 8 << 20 // of them: half of what may wait for one connection
+	mostBytes = 8 << 20 // of them: half of the buffer of one connection
 )
 
-// get passes on a request for messages of the stream.
+// get forwards a request for messages of the stream.
 func (r *reader) get(ctx context.Context, op string, of []string, q request) error {
 	subject := "$JS.API." + op + "." + strings.Join(of, ".")
 	if len(of) > 1 { // the last message on a subject
@@ -297,10 +296,10 @@ func (r *reader) get(ctx context.Context, op string, of []string, q request) err
 	return r.passGet(ctx, subject, max(asked.Batch, len(asked.MultiLast), 1), request{to: q.to, body: body})
 }
 
-// passGet asks the server when the reader may have so many more messages. A direct get it answers
-// itself. What its API answers does not cross into another account, so that is carried.
+// passGet forwards when the rate limit permits the messages. The server answers a direct get itself.
+// Answers of its API do not cross into another account, so they are forwarded.
 func (r *reader) passGet(ctx context.Context, subject string, messages int, q request) error {
-	if err := errors.Join(r.o.told.wait(r.ctx), r.getting.WaitN(r.ctx, messages)); err != nil {
+	if err := errors.Join(r.o.sendBudget.wait(r.ctx), r.getting.WaitN(r.ctx, messages)); err != nil {
 		return err
 	}
 	if strings.HasPrefix(subject, "$JS.API.DIRECT.") {
@@ -316,8 +315,8 @@ func (r *reader) passGet(ctx context.Context, subject string, messages int, q re
 	return nil
 }
 
-// watch passes on a request to watch a verification. Only its body: a header could set a timer of
-// the server, or make the stream take the request for another one's repetition.
+// watch forwards a request to watch a verification. Only its body: a header could set a timer of the
+// server, or make the stream treat the request as a duplicate of another one.
 func (r *reader) watch(q request) {
 	subject := r.o.Names.join(append([]string{"watch"}, q.rest...)...)
 	if len(q.rest) != 2 || !literal(subject) {
@@ -327,7 +326,7 @@ func (r *reader) watch(q request) {
 	r.pass(subject, q)
 }
 
-// clamped is n, or most if n is none or more.
+// clamped is n, or most if n exceeds it or is not positive.
 func clamped(n, most int) int {
 	if n <= 0 || n > most {
 		return most

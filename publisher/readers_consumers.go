@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nuid"
 )
 
-// What a reader's consumers may cost.
+// Limits of a reader's consumers.
 const (
 	mostConsumers  = 100 // of one reader
 	mostAckPending = 10000
@@ -25,8 +25,8 @@ const (
 	mostText       = 4 << 10     // of description and metadata
 )
 
-// consumerConfig is what a reader may say of a consumer. What is not in here cannot be asked for: no
-// place to deliver to, nothing that the server reserves for itself.
+// consumerConfig holds the settings that a reader may choose for a consumer. Others are refused: delivery
+// subjects, and settings that the server reserves.
 type consumerConfig struct {
 	Name              string            `json:"name,omitempty"`
 	Durable           string            `json:"durable_name,omitempty"`
@@ -57,7 +57,7 @@ type consumerConfig struct {
 	PriorityTimeout   time.Duration     `json:"priority_timeout,omitempty"`
 }
 
-// consumers answers what is asked of consumers: of the reader's own, under the names that it gave.
+// consumers answers requests about the reader's own consumers, under the names that the reader chose.
 func (r *reader) consumers(ctx context.Context, op string, of []string, body []byte) (map[string]any, error) {
 	switch {
 	case (op == "CONSUMER.NAMES" || op == "CONSUMER.LIST") && len(of) == 0:
@@ -74,7 +74,7 @@ func (r *reader) consumers(ctx context.Context, op string, of []string, body []b
 	}
 }
 
-// info tells of an own consumer.
+// info is the information about an own consumer.
 func (r *reader) info(ctx context.Context, name string) (map[string]any, error) {
 	info, err := r.api(ctx, "CONSUMER.INFO."+r.o.Names.events()+"."+r.own(name), nil)
 	if missing(err) {
@@ -86,13 +86,13 @@ func (r *reader) info(ctx context.Context, name string) (map[string]any, error) 
 	return r.renamed(info), nil
 }
 
-// missing reports whether the server says that there is no such thing.
+// missing reports whether the server answers "not found".
 func missing(err error) bool {
-	told, ok := errors.AsType[*apiError](err)
-	return ok && told.Code == http.StatusNotFound
+	apiErr, ok := errors.AsType[*apiError](err)
+	return ok && apiErr.Code == http.StatusNotFound
 }
 
-// renamed is what the server tells of a consumer, with the names that the reader knows.
+// renamed is the server's information about a consumer, with the reader's names.
 func (r *reader) renamed(info map[string]any) map[string]any {
 	config, _ := info["config"].(map[string]any)
 	for _, at := range []map[string]any{info, config} {
@@ -105,7 +105,7 @@ func (r *reader) renamed(info map[string]any) map[string]any {
 	return info
 }
 
-// list tells of all own consumers.
+// list lists all own consumers.
 func (r *reader) list(ctx context.Context, op string) (map[string]any, error) {
 	names, err := r.mine(ctx)
 	if err != nil {
@@ -119,7 +119,7 @@ func (r *reader) list(ctx context.Context, op string) (map[string]any, error) {
 		}
 		info, err := r.info(ctx, name)
 		if missing(err) {
-			continue // it has just gone
+			continue // it was just deleted
 		}
 		if err != nil {
 			return nil, err
@@ -162,7 +162,7 @@ func (r *reader) mine(ctx context.Context) (names []string, err error) {
 	return names, nil
 }
 
-// create makes a consumer, or changes an own one.
+// create creates or updates an own consumer.
 func (r *reader) create(ctx context.Context, op string, of []string, body []byte) (map[string]any, error) {
 	var asked struct {
 		Stream string                     `json:"stream_name"`
@@ -183,22 +183,22 @@ func (r *reader) create(ctx context.Context, op string, of []string, body []byte
 	if err != nil {
 		return nil, err
 	}
-	if err := r.allow(&config); err != nil {
+	if err := r.checkLimits(&config); err != nil {
 		return nil, err
 	}
-	exists, err := r.room(ctx, name)
+	exists, err := r.checkConsumerLimit(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	if config.Durable != "" {
-		if err := r.keepPlace(ctx, name, exists, &config); err != nil {
+		if err := r.resumeFromOld(ctx, name, exists, &config); err != nil {
 			return nil, err
 		}
 	}
 	return r.make(ctx, name, config, asked.Action)
 }
 
-// make makes or changes an own consumer.
+// make creates or updates an own consumer.
 func (r *reader) make(ctx context.Context, name string, config consumerConfig, action string) (map[string]any, error) {
 	if config.Name = r.own(name); config.Durable != "" {
 		config.Durable = config.Name
@@ -211,7 +211,7 @@ func (r *reader) make(ctx context.Context, name string, config consumerConfig, a
 	if err != nil {
 		return nil, err
 	}
-	r.sure(name)
+	r.markChecked(name)
 	return r.renamed(info), nil
 }
 
@@ -219,8 +219,8 @@ func errBadRequest(why string) *apiError {
 	return &apiError{Code: http.StatusBadRequest, Description: why}
 }
 
-// readConfig reads what a reader says of a consumer. A setting that is not for readers is an error,
-// unless it says nothing.
+// readConfig decodes a consumer configuration of a reader. A forbidden setting is an error, unless it has
+// its zero value.
 func readConfig(said map[string]json.RawMessage) (c consumerConfig, err error) {
 	for key, value := range said {
 		switch {
@@ -242,7 +242,7 @@ func readConfig(said map[string]json.RawMessage) (c consumerConfig, err error) {
 	return c, nil
 }
 
-// nameOf is the name of the consumer, which may stand in the subject and in the configuration.
+// nameOf is the name of the consumer, from the subject or the configuration.
 func nameOf(op string, of []string, c consumerConfig) (string, error) {
 	names := map[string]bool{c.Name: true, c.Durable: true}
 	if len(of) > 0 {
@@ -268,8 +268,8 @@ func nameOf(op string, of []string, c consumerConfig) (string, error) {
 	return name, nil
 }
 
-// allow bounds what a consumer may cost, and what it reads.
-func (r *reader) allow(c *consumerConfig) error {
+// checkLimits limits the cost of a consumer, and its filters.
+func (r *reader) checkLimits(c *consumerConfig) error {
 	text := len(c.Description)
 	for k, v := range c.Metadata {
 		text += len(k) + len(v)
@@ -286,11 +286,11 @@ func (r *reader) allow(c *consumerConfig) error {
 		return errBadRequest("the consumer's description, metadata or filters are too long")
 	}
 	c.MaxBatch = clamped(c.MaxBatch, mostBatch)
-	return r.confine(c)
+	return r.restrictFilters(c)
 }
 
-// confine refuses a filter that reaches further than the reader may, and sets one where there is none.
-func (r *reader) confine(c *consumerConfig) error {
+// restrictFilters refuses a filter that exceeds the reader's permissions, and sets one if there is none.
+func (r *reader) restrictFilters(c *consumerConfig) error {
 	wanted := slices.Clone(c.FilterSubjects)
 	if c.FilterSubject != "" {
 		wanted = append(wanted, c.FilterSubject)
@@ -308,8 +308,8 @@ func (r *reader) confine(c *consumerConfig) error {
 	return nil
 }
 
-// room refuses one consumer more than a reader may have, and tells whether this one is there.
-func (r *reader) room(ctx context.Context, name string) (exists bool, err error) {
+// checkConsumerLimit refuses a consumer above the reader's limit, and reports whether this one exists.
+func (r *reader) checkConsumerLimit(ctx context.Context, name string) (exists bool, err error) {
 	names, err := r.mine(ctx)
 	if err != nil || slices.Contains(names, name) {
 		return err == nil, err
@@ -320,11 +320,11 @@ func (r *reader) room(ctx context.Context, name string) (exists bool, err error)
 	return false, nil
 }
 
-// checkEvery is how often it is looked up whether a consumer still exists from which is pulled.
+// checkEvery is how often the existence of a consumer with pulls is checked.
 const checkEvery = 5 * time.Second
 
-// unsure reports whether nobody has looked up an own consumer lately.
-func (r *reader) unsure(name string) bool {
+// checkDue reports whether an own consumer was not checked recently.
+func (r *reader) checkDue(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if time.Since(r.checked[name]) < checkEvery {
@@ -337,7 +337,7 @@ func (r *reader) unsure(name string) bool {
 	return true
 }
 
-func (r *reader) sure(name string) {
+func (r *reader) markChecked(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.checked[name] = time.Now()
@@ -349,8 +349,8 @@ func (r *reader) forget(name string) {
 	delete(r.checked, name)
 }
 
-// check finds out whether the consumer exists from which a reader has pulled. If not, it tells the
-// reader as the server does where nobody listens.
+// check verifies that the consumer of a pull exists. If not, it sends the reader the server's answer for a
+// missing responder.
 func (r *reader) check(ctx context.Context, q request) {
 	stream, name := q.rest[3], q.rest[4]
 	if _, err := r.api(ctx, "CONSUMER.INFO."+stream+"."+r.own(name), nil); !missing(err) {
@@ -361,5 +361,5 @@ func (r *reader) check(ctx context.Context, q request) {
 		return
 	}
 	r.forget(name)
-	r.status(q.to, errNobody)
+	r.status(q.to, errNoResponders)
 }

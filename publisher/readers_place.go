@@ -6,16 +6,16 @@ import (
 	"strconv"
 )
 
-// Before readers were served by this program they made their consumers themselves, under the names
-// that they gave. A reader that asks for such a consumer goes on from its place in one of its own.
-// The old one stays as it is, because nobody can tell whose it was; it remembers who has gone on
-// from it, so that a reader who deletes its consumer really begins anew.
+// In earlier versions readers created their consumers themselves, under the names that they chose. A
+// reader that requests such a consumer continues from its position in a new one of its own. The old one
+// stays unchanged, because its owner is unknown; it records which readers have continued from it, so that
+// a reader that deletes its consumer really starts again.
 const (
-	markPlace = "kycbridge-place-of" // of an own consumer: the old one that it went on from
+	markPlace = "kycbridge-place-of" // of an own consumer: the old one that it continues from
 	markTaken = "kycbridge-taken-by-"
 )
 
-// oldConsumer is what matters of a consumer of an earlier version.
+// oldConsumer is the relevant state of a consumer of an earlier version.
 type oldConsumer struct {
 	Config map[string]any `json:"config"`
 	Floor  struct {
@@ -23,9 +23,9 @@ type oldConsumer struct {
 	} `json:"ack_floor"`
 }
 
-// keepPlace lets a durable consumer that is made go on from the place of an old one, and one that has
-// gone on so keep the configuration that says so: the server would refuse another.
-func (r *reader) keepPlace(ctx context.Context, name string, exists bool, c *consumerConfig) error {
+// resumeFromOld lets a new durable consumer continue from the position of an old one. A consumer that has
+// done so keeps the configuration that records it: the server would refuse a different one.
+func (r *reader) resumeFromOld(ctx context.Context, name string, exists bool, c *consumerConfig) error {
 	if exists {
 		now, err := r.api(ctx, "CONSUMER.INFO."+r.o.Names.events()+"."+r.own(name), nil)
 		if err != nil {
@@ -54,7 +54,7 @@ func (r *reader) keepPlace(ctx context.Context, name string, exists bool, c *con
 	return r.taken(ctx, name, old)
 }
 
-// from lets a consumer begin at a sequence.
+// from sets the start sequence of a consumer.
 func (c *consumerConfig) from(seq uint64) {
 	c.DeliverPolicy, c.OptStartSeq, c.OptStartTime = "by_start_sequence", seq, ""
 	marked := map[string]string{markPlace: strconv.FormatUint(seq, 10)}
@@ -66,7 +66,7 @@ func (c *consumerConfig) from(seq uint64) {
 	c.Metadata = marked
 }
 
-// takeOver makes an own consumer like an old one, for a reader that uses it without making it.
+// takeOver creates an own consumer like an old one, for a reader that uses it without creating it.
 func (r *reader) takeOver(ctx context.Context, name string) (map[string]any, error) {
 	old, err := r.old(ctx, name)
 	if err != nil {
@@ -84,10 +84,10 @@ func (r *reader) takeOver(ctx context.Context, name string) (map[string]any, err
 	if c.MaxAckPending = clamped(c.MaxAckPending, mostAckPending); c.MaxWaiting > 512 {
 		c.MaxWaiting = 512
 	}
-	if err := r.allow(&c); err != nil {
+	if err := r.checkLimits(&c); err != nil {
 		return nil, err
 	}
-	exists, err := r.room(ctx, name)
+	exists, err := r.checkConsumerLimit(ctx, name)
 	if err != nil || exists {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (r *reader) takeOver(ctx context.Context, name string) (map[string]any, err
 	return info, r.taken(ctx, name, old)
 }
 
-// old finds a consumer of an earlier version from which the reader has not gone on yet.
+// old finds a consumer of an earlier version that the reader has not continued from yet.
 func (r *reader) old(ctx context.Context, name string) (old oldConsumer, err error) {
 	info, err := r.api(ctx, "CONSUMER.INFO."+r.o.Names.events()+"."+name, nil)
 	if err != nil {
@@ -119,7 +119,7 @@ func (r *reader) old(ctx context.Context, name string) (old oldConsumer, err err
 	return old, err
 }
 
-// taken writes down at an old consumer that the reader has gone on from it.
+// taken records at an old consumer that the reader has continued from it.
 func (r *reader) taken(ctx context.Context, name string, old oldConsumer) error {
 	marks := metadata(old.Config)
 	marks[markTaken+r.owner] = "yes"
@@ -132,7 +132,7 @@ func (r *reader) taken(ctx context.Context, name string, old oldConsumer) error 
 	return err
 }
 
-// metadata is a copy of what a consumer's configuration has of it.
+// metadata is a copy of the metadata in a consumer's configuration.
 func metadata(config map[string]any) map[string]string {
 	out := map[string]string{}
 	kept, _ := config["metadata"].(map[string]any)

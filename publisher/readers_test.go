@@ -18,24 +18,23 @@ import (
 	"kycbridge/event"
 )
 
-// The users of these tests, two that read everything, one that reads one provider live, and one that
-// asks for watches.
+// The users of these tests: two read everything, one reads one provider live, and one requests watches.
 var testUsers = []User{
 	{Username: "crm", Password: "crm-password-1"}, {Username: "bi", Password: "bi-password-12"},
 	{Username: "few", Password: "few-password-1", Subscribe: []string{"kyc.event.v1.idwise.>"}},
 	{Username: "starter", Password: "starter-pass-1", Publish: []string{"kyc.watch.*.*"}, Subscribe: []string{"_INBOX.>"}},
 }
 
-// hall is a running embedded server with its streams, and clients of it.
-type hall struct {
+// readersFixture is a running embedded server with its streams and clients.
+type readersFixture struct {
 	*testing.T
 	server *Embedded
 	store  *Store
 	bus    *Bus
 }
 
-// enter starts a server with these users, with names of its own.
-func enter(t *testing.T, dir string, users ...User) *hall {
+// newReadersFixture starts a server with these users and unique names.
+func newReadersFixture(t *testing.T, dir string, users ...User) *readersFixture {
 	t.Helper()
 	server, err := StartEmbedded(EmbeddedOptions{Dir: dir, Listen: "127.0.0.1:0", Names: testNames, MaxBody: testMaxBody, Users: users})
 	must(t, err)
@@ -46,11 +45,11 @@ func enter(t *testing.T, dir string, users ...User) *hall {
 	bus, err := OpenBus(t.Context(), connect(t, server, "bus"), testNames, testMaxBody, 1)
 	must(t, err)
 	t.Cleanup(bus.Close)
-	return &hall{t, server, store, bus}
+	return &readersFixture{t, server, store, bus}
 }
 
-// client is a client of a user; "" is one without a user.
-func (h *hall) client(user string) (*nats.Conn, jetstream.JetStream) {
+// client connects a user; "" is a client without one.
+func (h *readersFixture) client(user string) (*nats.Conn, jetstream.JetStream) {
 	h.Helper()
 	options := []nats.Option{nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), nats.Timeout(5 * time.Second)}
 	for _, u := range testUsers {
@@ -66,8 +65,8 @@ func (h *hall) client(user string) (*nats.Conn, jetstream.JetStream) {
 	return nc, js
 }
 
-// publish publishes so many events, one a verification.
-func (h *hall) publish(n int) {
+// publish publishes n events, one per verification.
+func (h *readersFixture) publish(n int) {
 	h.Helper()
 	for range n {
 		i := h.events()
@@ -78,15 +77,15 @@ func (h *hall) publish(n int) {
 	}
 }
 
-func (h *hall) events() int {
+func (h *readersFixture) events() int {
 	h.Helper()
 	n, err := h.bus.Events(h.Context())
 	must(h.T, err)
 	return n
 }
 
-// next reads so many events from a consumer and acknowledges each; it returns their sequences.
-func (h *hall) next(c jetstream.Consumer, n int) (seqs []uint64) {
+// next reads n events from a consumer and acknowledges each; it returns their sequences.
+func (h *readersFixture) next(c jetstream.Consumer, n int) (seqs []uint64) {
 	h.Helper()
 	for range n {
 		m, err := c.Next(jetstream.FetchMaxWait(5 * time.Second))
@@ -99,8 +98,8 @@ func (h *hall) next(c jetstream.Consumer, n int) (seqs []uint64) {
 	return seqs
 }
 
-// ask sends a request and reads its error; "" if it was done.
-func (h *hall) ask(nc *nats.Conn, subject string, body any) string {
+// ask sends a request and reads its error; "" on success.
+func (h *readersFixture) ask(nc *nats.Conn, subject string, body any) string {
 	h.Helper()
 	raw, isText := body.(string)
 	if !isText {
@@ -113,7 +112,7 @@ func (h *hall) ask(nc *nats.Conn, subject string, body any) string {
 	must(h.T, err)
 	defer func() { _ = answers.Unsubscribe() }()
 	must(h.T, nc.PublishRequest(subject, inbox, []byte(raw)))
-	must(h.T, nc.Flush()) // a refusal of the server comes before its answer to this
+	must(h.T, nc.Flush()) // a refusal of the server arrives before its answer to this
 	if refused := nc.LastError(); refused != nil && !errors.Is(refused, before) {
 		return refused.Error()
 	}
@@ -133,8 +132,8 @@ func (h *hall) ask(nc *nats.Conn, subject string, body any) string {
 	return ""
 }
 
-// TestReadersRead: ordinary clients read live, from the stream and through durable consumers, also
-// over a restart.
+// TestReadersRead: ordinary clients read live, from the stream and through durable consumers, also across
+// a restart.
 func TestReadersRead(t *testing.T) {
 	dir := t.TempDir()
 	for _, user := range []string{"", "crm"} {
@@ -145,7 +144,7 @@ func TestReadersRead(t *testing.T) {
 				users = nil
 			}
 			t.Run("first", func(t *testing.T) {
-				h := enter(t, dir, users...)
+				h := newReadersFixture(t, dir, users...)
 				nc, js := h.client(user)
 				live, err := nc.SubscribeSync("kyc.event.v1.>")
 				must(t, err)
@@ -202,7 +201,7 @@ func TestReadersRead(t *testing.T) {
 				}
 			})
 			t.Run("after a restart", func(t *testing.T) {
-				h := enter(t, dir, users...)
+				h := newReadersFixture(t, dir, users...)
 				_, js := h.client(user)
 				durable, err := js.Consumer(t.Context(), "KYC_EVENTS", "onboarding")
 				must(t, err)
@@ -239,9 +238,9 @@ func TestReadersRead(t *testing.T) {
 	}
 }
 
-// TestReadersReachNothingElse: what hostile readers ask for, and what they are told.
-func TestReadersReachNothingElse(t *testing.T) {
-	const denied = "Permissions Violation for Publish" // by the server, before we hear of it
+// TestReadersAreConfined: the requests of hostile readers, and their answers.
+func TestReadersAreConfined(t *testing.T) {
+	const denied = "Permissions Violation for Publish" // by the server, before kycbridge receives it
 	config := func(name string, more map[string]any) map[string]any {
 		c := map[string]any{"name": name, "durable_name": name, "deliver_policy": "all", "ack_policy": "explicit"}
 		for k, v := range more {
@@ -253,7 +252,7 @@ func TestReadersReachNothingElse(t *testing.T) {
 	tricks := []struct {
 		name, subject string
 		body          any
-		told          string
+		errorText     string
 	}{
 		{"push into pulls of the normalizer", create, config("trick", map[string]any{"deliver_subject": "$JS.API.CONSUMER.MSG.NEXT.KYC_PAYLOADS.normalizer"}), "push consumers"},
 		{"push into dispositions", create, config("trick", map[string]any{"deliver_subject": "kyc.disposition"}), "push consumers"},
@@ -308,7 +307,7 @@ func TestReadersReachNothingElse(t *testing.T) {
 		{"what it renames itself", "kyc.ask.API.STREAM.DELETE.KYC_EVENTS", "", denied},
 		{"a watch under another name", "kyc.ask.WATCH.ondato.acme", "{}", denied},
 	}
-	h := enter(t, t.TempDir(), testUsers...)
+	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	h.publish(5)
 	_, err := h.store.make(t.Context(), h.store.normalizer())
 	must(t, err)
@@ -318,11 +317,11 @@ func TestReadersReachNothingElse(t *testing.T) {
 	before := h.everything()
 	hostile, _ := h.client("crm")
 	for _, trick := range tricks {
-		told := h.ask(hostile, trick.subject, trick.body)
-		if (trick.told == "") != (told == "") || !strings.Contains(told, trick.told) {
-			t.Errorf("%s: told %q, want %q", trick.name, told, trick.told)
+		errorText := h.ask(hostile, trick.subject, trick.body)
+		if (trick.errorText == "") != (errorText == "") || !strings.Contains(errorText, trick.errorText) {
+			t.Errorf("%s: answered %q, want %q", trick.name, errorText, trick.errorText)
 		}
-		must(t, hostile.PublishRequest(trick.subject, "kyc.disposition", []byte("[]"))) // the answer as a message of ours
+		must(t, hostile.PublishRequest(trick.subject, "kyc.disposition", []byte("[]"))) // the answer as an internal message
 		must(t, hostile.Flush())
 	}
 	_ = h.ask(hostile, "$JS.API.CONSUMER.DELETE.KYC_EVENTS.trick", "")
@@ -334,8 +333,8 @@ func TestReadersReachNothingElse(t *testing.T) {
 	}
 }
 
-// everything tells of each stream how much it holds and of each consumer how far it has come.
-func (h *hall) everything() map[string]string {
+// everything lists the content of each stream and the position of each consumer.
+func (h *readersFixture) everything() map[string]string {
 	h.Helper()
 	all := map[string]string{}
 	for info := range h.bus.js.ListStreams(h.Context()).Info() {
@@ -349,9 +348,9 @@ func (h *hall) everything() map[string]string {
 	return all
 }
 
-// TestReadersAreApart: readers have the same names for consumers of their own, and see those alone.
-func TestReadersAreApart(t *testing.T) {
-	h := enter(t, t.TempDir(), testUsers...)
+// TestReadersAreIsolated: readers use the same names for consumers of their own, and see only those.
+func TestReadersAreIsolated(t *testing.T) {
+	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	h.publish(3)
 	var consumers []jetstream.Consumer
 	for _, user := range []string{"crm", "bi"} {
@@ -371,14 +370,14 @@ func TestReadersAreApart(t *testing.T) {
 	if diff := cmp.Diff([]uint64{4}, h.next(consumers[1], 1)); diff != "" {
 		t.Errorf("the reader that is left: %s", diff)
 	}
-	// Listening to every inbox of its account a reader hears its own answers only.
-	overheard, err := crm.SubscribeSync("_INBOX.>")
+	// Subscribed to every inbox of its account, a reader receives only its own answers.
+	inboxSub, err := crm.SubscribeSync("_INBOX.>")
 	must(t, err)
 	must(t, crm.Flush())
 	h.publish(1)
 	h.next(consumers[1], 1)
-	if m, err := overheard.NextMsg(200 * time.Millisecond); err == nil {
-		t.Errorf("overheard %s %s", m.Subject, m.Data)
+	if m, err := inboxSub.NextMsg(200 * time.Millisecond); err == nil {
+		t.Errorf("received %s %s", m.Subject, m.Data)
 	}
 	for range mostConsumers {
 		_, err := crmJS.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{InactiveThreshold: time.Hour})
@@ -393,11 +392,11 @@ func TestReadersAreApart(t *testing.T) {
 	}
 }
 
-// TestReadersOfFewEvents: who may subscribe to some events reads the stream only if it is told so, and
-// then these alone.
-func TestReadersOfFewEvents(t *testing.T) {
+// TestReadersOfSomeEvents: a user that may subscribe to some events reads the stream only with permission,
+// and then only these events.
+func TestReadersOfSomeEvents(t *testing.T) {
 	limited := User{Username: "crm", Password: "crm-password-1", Subscribe: []string{"kyc.event.v1.idwise.>"}, Publish: readAPI(testNames)}
-	h := enter(t, t.TempDir(), limited, testUsers[2])
+	h := newReadersFixture(t, t.TempDir(), limited, testUsers[2])
 	for _, provider := range []string{"ondato", "idwise"} {
 		p := payload("idv-1", "", "{}")
 		p.Provider = provider
@@ -406,14 +405,14 @@ func TestReadersOfFewEvents(t *testing.T) {
 		must(t, h.bus.Publish(t.Context(), key(p), sealed(event.KindUpdated, e, body), 0))
 	}
 	few, _ := h.client("few")
-	if told := h.ask(few, "$JS.API.STREAM.INFO.KYC_EVENTS", ""); told == "" {
+	if errorText := h.ask(few, "$JS.API.STREAM.INFO.KYC_EVENTS", ""); errorText == "" {
 		t.Error("a reader of live events reads the stream")
 	}
 	nc, js := h.client("crm")
 	stream, err := js.Stream(t.Context(), "KYC_EVENTS")
 	must(t, err)
 	if info := stream.CachedInfo(); info.State.Msgs != 0 || !slices.Equal(info.Config.Subjects, limited.Subscribe) {
-		t.Errorf("it is told of %d messages on %v", info.State.Msgs, info.Config.Subjects)
+		t.Errorf("it sees %d messages on %v", info.State.Msgs, info.Config.Subjects)
 	}
 	c, err := stream.CreateConsumer(t.Context(), jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
 	must(t, err)
@@ -431,15 +430,15 @@ func TestReadersOfFewEvents(t *testing.T) {
 		"$JS.API.CONSUMER.CREATE.KYC_EVENTS.mine":                     `{"stream_name":"KYC_EVENTS","config":{"name":"mine","filter_subjects":["kyc.event.v1.idwise.>","kyc.event.v1.ondato.>"]}}`,
 		"$JS.API.CONSUMER.CREATE.KYC_EVENTS.mine.kyc.event.v1.*.acme": `{"stream_name":"KYC_EVENTS","config":{"name":"mine","filter_subject":"kyc.event.v1.*.acme"}}`,
 	} {
-		if told := h.ask(nc, subject, body); !strings.Contains(told, "this reader may") {
-			t.Errorf("%s %s: told %q", subject, body, told)
+		if errorText := h.ask(nc, subject, body); !strings.Contains(errorText, "this reader may") {
+			t.Errorf("%s %s: answered %q", subject, body, errorText)
 		}
 	}
 }
 
-// TestReadersAskForWatches: of a request to watch only the body arrives, whatever stands in its headers.
+// TestReadersAskForWatches: only the body of a request to watch is forwarded, none of its headers.
 func TestReadersAskForWatches(t *testing.T) {
-	h := enter(t, t.TempDir(), testUsers...)
+	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	nc, _ := h.client("starter")
 	m := nats.NewMsg("kyc.watch.ondato.acme")
 	m.Data = []byte(`{"reference":"r-1"}`)
@@ -462,10 +461,10 @@ func TestReadersAskForWatches(t *testing.T) {
 	if len(stored.Header) > 0 || stored.Subject != "kyc.watch.ondato.acme" || string(stored.Data) != `{"reference":"r-1"}` {
 		t.Errorf("stored as %s %v %s", stored.Subject, stored.Header, stored.Data)
 	}
-	traced := nats.NewMsg("kyc.watch.ondato.acme") // the server would tell of its way to there
+	traced := nats.NewMsg("kyc.watch.ondato.acme") // the server would publish its route there
 	traced.Header.Set("Nats-Trace-Dest", "kyc.watch.ondato.traced")
 	if answer, err := nc.RequestMsg(traced, time.Second); err == nil {
-		t.Errorf("a request that has its way told elsewhere: %s", answer.Data)
+		t.Errorf("a request with a trace destination: %s", answer.Data)
 	}
 	for _, subject := range []string{"kyc.watch.ondato.acme.x", "kyc.watch.ondato", "kyc.poll.due.ondato.acme.x"} {
 		_ = h.ask(nc, subject, "{}")
@@ -475,8 +474,8 @@ func TestReadersAskForWatches(t *testing.T) {
 	}
 }
 
-// TestReadersKeepTheirPlace: a reader goes on where its consumer of an earlier version had come to,
-// and begins anew if it deletes it.
+// TestReadersKeepTheirPlace: a reader continues from the position of its consumer of an earlier version,
+// and starts again if it deletes it.
 func TestReadersKeepTheirPlace(t *testing.T) {
 	for name, open := range map[string]func(jetstream.JetStream) (jetstream.Consumer, error){
 		"making it": func(js jetstream.JetStream) (jetstream.Consumer, error) {
@@ -487,7 +486,7 @@ func TestReadersKeepTheirPlace(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := enter(t, t.TempDir(), testUsers...)
+			h := newReadersFixture(t, t.TempDir(), testUsers...)
 			h.publish(5)
 			old, err := h.bus.js.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{Durable: "onboarding", FilterSubject: "kyc.event.v1.>", AckPolicy: jetstream.AckExplicitPolicy})
 			must(t, err)
@@ -517,7 +516,7 @@ func TestReadersKeepTheirPlace(t *testing.T) {
 		})
 	}
 	t.Run("pulling at once", func(t *testing.T) {
-		h := enter(t, t.TempDir(), testUsers...)
+		h := newReadersFixture(t, t.TempDir(), testUsers...)
 		h.publish(2)
 		_, err := h.bus.js.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{Durable: "onboarding", AckPolicy: jetstream.AckExplicitPolicy})
 		must(t, err)
@@ -529,7 +528,7 @@ func TestReadersKeepTheirPlace(t *testing.T) {
 	})
 }
 
-// TestOwnerNames: a user's consumers keep their owner whatever its name is made of.
+// TestOwnerNames: a user's consumers keep their owner for any characters in its name.
 func TestOwnerNames(t *testing.T) {
 	seen := map[string]bool{}
 	for _, name := range []string{"crm", "CRM", "a b", "a.b", "a~b", "é", strings.Repeat("x", 200), strings.Repeat("x", 201)} {
@@ -541,8 +540,8 @@ func TestOwnerNames(t *testing.T) {
 	}
 }
 
-// TestReadersByOtherNames: prefixes are those of the configuration.
-func TestReadersByOtherNames(t *testing.T) {
+// TestReadersWithConfiguredPrefixes: prefixes come from the configuration.
+func TestReadersWithConfiguredPrefixes(t *testing.T) {
 	names := Names{Subject: "id.check", Stream: "ID-1"}
 	server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: names, MaxBody: testMaxBody, Users: []User{{Username: "a reader", Password: "password-12"}}})
 	must(t, err)
@@ -568,13 +567,14 @@ func TestReadersByOtherNames(t *testing.T) {
 	read, err := c.Next(jetstream.FetchMaxWait(5 * time.Second))
 	must(t, err)
 	if read.Subject() != m.Subject || string(read.Data()) != string(m.Data) {
-		t.Errorf("read %s, heard %s", read.Subject(), m.Subject)
+		t.Errorf("read %s, received %s", read.Subject(), m.Subject)
 	}
 }
 
-// TestHostileConsumersAreRemoved: what a reader of an earlier version has left behind feeds nobody any more.
+// TestHostileConsumersAreRemoved: a delivering consumer that a reader of an earlier version has left is
+// removed.
 func TestHostileConsumersAreRemoved(t *testing.T) {
-	h := enter(t, t.TempDir())
+	h := newReadersFixture(t, t.TempDir())
 	h.publish(3)
 	for name, subject := range map[string]string{
 		"pulls": "$JS.API.CONSUMER.MSG.NEXT.KYC_PAYLOADS.normalizer", "acks": "$JS.ACK.KYC_PAYLOADS.normalizer.1.1.1.1.1",

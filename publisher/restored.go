@@ -10,24 +10,24 @@ import (
 	"kycbridge/event"
 )
 
-// restoredKey is the metadata of the event stream that tells when it last lost its end.
+// restoredKey is the metadata of the event stream with the time at which it last lost its end.
 const restoredKey = "kycbridge-restored"
 
-// ErrEndLost keeps events from being published before it is said that revisions come again.
-var ErrEndLost = errors.New("the event stream has lost its end, which has to be made again first")
+// ErrEndLost blocks publishing until the lost end of the event stream is regenerated.
+var ErrEndLost = errors.New("the event stream has lost its end, which must be regenerated first")
 
-// end is what is known of the end of the event stream.
+// end is the state of the end of the event stream.
 type end struct {
-	store   *Store // where it is written down how far the stream reaches; nil: nobody looks
+	store   *Store // records the end of the stream; nil: it is not checked
 	looking sync.Mutex
 
-	mu       sync.Mutex
-	looked   int      // life of the connection in which the end was looked at last
-	lost     *Shorter // and found to be lost, which nobody has dealt with; nil: it is whole
-	restored string   // when it was lost last, or put back from an older copy; "": never
+	mu        sync.Mutex
+	checkedIn int      // life of the connection in which the end was last checked
+	lost      *Shorter // the unresolved loss; nil: the stream is complete
+	restored  string   // when it last lost its end, or was restored from an older copy; "": never
 }
 
-// at takes the word that the stream was restored at a time; "" is none.
+// at records that the stream was restored at a time; "" is none.
 func (e *end) at(restored string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -36,60 +36,60 @@ func (e *end) at(restored string) {
 	}
 }
 
-// state is what the last look has found, and whether it was in this life of the connection.
+// state is the result of the last check, and whether it was made in this life of the connection.
 func (e *end) state(life int) (lost *Shorter, current bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.lost, e.looked == life
+	return e.lost, e.checkedIn == life
 }
 
-// found takes the result of a look.
-func (e *end) found(life int, lost *Shorter) {
+// setResult stores the result of a check.
+func (e *end) setResult(life int, lost *Shorter) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.looked, e.lost = life, lost
+	e.checkedIn, e.lost = life, lost
 }
 
-// Declare takes the operator's word that the streams were put back from an older copy at a time, unless
-// something later is known already.
-func (b *Bus) Declare(ctx context.Context, at time.Time) error {
+// DeclareRestored records an operator's statement that the streams were restored from an older copy at a
+// time, unless a later time is known.
+func (b *Bus) DeclareRestored(ctx context.Context, at time.Time) error {
 	if at = at.Truncate(time.Second); !at.After(event.ParseInstant(b.RestoredTime())) {
 		return nil
 	}
 	return b.markRestored(ctx, event.Instant(at))
 }
 
-// RestoredTime is when the event stream lost its end last, or was put back from an older copy; "" if it
-// never did. It has whole seconds, so that its texts compare as its instants do. Events that are
-// published from then on carry it: consumers may have seen others with their ids and revisions.
+// RestoredTime is when the event stream last lost its end, or was restored from an older copy; "" if it
+// never did. It has whole seconds, so that its texts compare like its instants. Events that are published
+// from then on carry it: consumers may have received others with their ids and revisions.
 func (b *Bus) RestoredTime() string {
 	b.end.mu.Lock()
 	defer b.end.mu.Unlock()
 	return b.end.restored
 }
 
-// mayPublish returns an error while the end of the stream is not known to be whole, and for an event
-// that was made before it was known when the stream was restored. Both are worked again.
+// mayPublish returns an error while the end of the stream is not known to be complete, and for an event
+// that was created before the restoration was known. Both are processed again.
 func (b *Bus) mayPublish(ctx context.Context, e *event.Event) error {
 	lost, current := b.end.state(b.life())
 	if b.end.store != nil && !current {
-		if err := b.look(ctx); err != nil {
+		if err := b.checkEnd(ctx); err != nil {
 			return err
 		}
 		lost, _ = b.end.state(b.life())
 	}
 	if lost != nil {
-		b.suspect()
+		b.requestCheck()
 		return ErrEndLost
 	}
 	if e.RestoredTime != b.RestoredTime() {
-		return errors.New("the event was made before the event stream was restored")
+		return errors.New("the event was created before the event stream was restored")
 	}
 	return nil
 }
 
-// look finds out whether the stream has lost its end, and when it did so before.
-func (b *Bus) look(ctx context.Context) error {
+// checkEnd detects whether the stream has lost its end, now or earlier.
+func (b *Bus) checkEnd(ctx context.Context) error {
 	b.end.looking.Lock()
 	defer b.end.looking.Unlock()
 	ctx, cancel := b.whileUp(ctx)
@@ -105,21 +105,21 @@ func (b *Bus) look(ctx context.Context) error {
 	}
 	b.end.at(info.Config.Metadata[restoredKey])
 	if !found.lost() {
-		b.end.found(life, nil)
+		b.end.setResult(life, nil)
 		return nil
 	}
-	b.end.found(life, &found)
-	b.last.Purge() // what was remembered is not in the stream any more
+	b.end.setResult(life, &found)
+	b.last.Purge() // cached events are no longer in the stream
 	return nil
 }
 
-// mendEnd looks at the end of the stream, and has it made again if it is lost. A stream that is whole is
-// noted as far as it reaches.
-func (b *Bus) mendEnd(ctx context.Context) ([]Shorter, error) {
+// repairEnd checks the end of the stream, and has it regenerated if it is lost. For a complete stream the
+// end is recorded.
+func (b *Bus) repairEnd(ctx context.Context) ([]Shorter, error) {
 	if b.end.store == nil {
 		return nil, nil
 	}
-	if err := b.look(ctx); err != nil {
+	if err := b.checkEnd(ctx); err != nil {
 		return nil, err
 	}
 	last, err := b.newest(ctx, b.names.events())
@@ -128,29 +128,29 @@ func (b *Bus) mendEnd(ctx context.Context) ([]Shorter, error) {
 	}
 	lost, _ := b.end.state(0)
 	if lost == nil {
-		return nil, b.end.store.noteReach(ctx, b.names.events(), last)
+		return nil, b.end.store.recordReach(ctx, b.names.events(), last)
 	}
 	from, err := b.lostFrom(ctx, lost.Last)
 	if err != nil {
 		return nil, err
 	}
-	if err := b.MakeAgain(ctx, from); err != nil {
+	if err := b.Regenerate(ctx, from); err != nil {
 		return nil, err
 	}
-	if err := b.setBack(ctx, lost.Last); err != nil {
+	if err := b.resetConsumers(ctx, lost.Last); err != nil {
 		return nil, err
 	}
 	if err := b.end.store.setReach(ctx, b.names.events(), last); err != nil {
 		return nil, err
 	}
 	b.events.order.endsAt(last)
-	b.end.found(b.life(), nil)
+	b.end.setResult(b.life(), nil)
 	return []Shorter{*lost}, nil
 }
 
-// setBack makes consumers of the stream that had come further than it reaches go on where it ends: the
-// events that are made again would be behind them.
-func (b *Bus) setBack(ctx context.Context, last uint64) error {
+// resetConsumers resets consumers beyond the end of the stream to its end: they would skip the regenerated
+// events.
+func (b *Bus) resetConsumers(ctx context.Context, last uint64) error {
 	ctx, cancel := b.whileUp(ctx)
 	defer cancel()
 	stream, err := b.js.Stream(ctx, b.names.events())
@@ -160,7 +160,7 @@ func (b *Bus) setBack(ctx context.Context, last uint64) error {
 	list := stream.ListConsumers(ctx)
 	for info := range list.Info() {
 		if info.Config.Durable == "" || max(info.Delivered.Stream, info.AckFloor.Stream) <= last {
-			continue // one that is not durable begins anew by itself
+			continue // a consumer that is not durable restarts by itself
 		}
 		d := durable{stream: b.names.events(), config: info.Config}
 		if err := b.reset(ctx, d, min(info.AckFloor.Stream, last)+1); err != nil {
@@ -168,14 +168,14 @@ func (b *Bus) setBack(ctx context.Context, last uint64) error {
 		}
 	}
 	if err := list.Err(); err != nil {
-		return fmt.Errorf("look through the consumers of %s: %w", b.names.events(), err)
+		return fmt.Errorf("inspect the consumers of %s: %w", b.names.events(), err)
 	}
 	return nil
 }
 
-// MakeAgain has events made again that were lost: it writes down that the stream is restored, so that
-// events say so from now on, and has the payloads from a sequence on worked once more; 0: none.
-func (b *Bus) MakeAgain(ctx context.Context, from uint64) error {
+// Regenerate has lost events created again: it records that the stream is restored, so that events say so
+// from now on, and has the payloads from a sequence on processed once more; 0: none.
+func (b *Bus) Regenerate(ctx context.Context, from uint64) error {
 	at := time.Now().Truncate(time.Second)
 	if before := event.ParseInstant(b.RestoredTime()); !at.After(before) {
 		at = before.Add(time.Second)
@@ -189,17 +189,17 @@ func (b *Bus) MakeAgain(ctx context.Context, from uint64) error {
 	return b.end.store.WorkAgain(ctx, from)
 }
 
-// lostFrom is the first payload whose event may have stood behind a sequence of the stream; 0: none.
-// That a payload has led to an event is recorded after the event is stored.
+// lostFrom is the first payload whose event may have been after a sequence of the stream; 0: none.
+// Dispositions are recorded after their events are stored.
 func (b *Bus) lostFrom(ctx context.Context, last uint64) (uint64, error) {
 	since := time.Time{}
 	if at := b.storedAt(ctx, last); !at.IsZero() {
-		since = at.Add(-time.Minute) // the clocks of two servers
+		since = at.Add(-time.Minute) // tolerance for the clocks of two servers
 	}
 	return b.end.store.firstWorkedSince(ctx, since)
 }
 
-// storedAt is when the message at a sequence of the stream was stored; the zero time if it is not there.
+// storedAt is the storage time of the message at a sequence of the stream; the zero time if it is missing.
 func (b *Bus) storedAt(ctx context.Context, seq uint64) time.Time {
 	raw, err := b.stream.GetMsg(ctx, seq)
 	if err != nil {
@@ -208,7 +208,7 @@ func (b *Bus) storedAt(ctx context.Context, seq uint64) time.Time {
 	return raw.Time
 }
 
-// markRestored writes down with the stream that events were lost, for all processes.
+// markRestored records at the stream that events were lost, for all processes.
 func (b *Bus) markRestored(ctx context.Context, at string) error {
 	ctx, cancel := b.whileUp(ctx)
 	defer cancel()

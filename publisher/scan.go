@@ -21,21 +21,21 @@ type scanOptions struct {
 }
 
 const (
-	// scanPatience is how long a scan waits for the next message of those that are there.
-	scanPatience = 10 * time.Second
-	// scanQuiet is how long nothing comes before the server is asked whether there is more. What cannot
-	// be read counts as there at first, and is not delivered.
+	// scanTimeout is how long a scan waits for the next of the existing messages.
+	scanTimeout = 10 * time.Second
+	// scanQuiet is how long a scan is idle before it asks the server whether there is more. Unreadable
+	// messages are counted at first, and not delivered.
 	scanQuiet = 250 * time.Millisecond
 )
 
 // errScanned ends a scan early without an error.
 var errScanned = kycbridge.ErrEnough
 
-// errNoMore says that a server has nothing left to deliver.
+// errNoMore means that a server has nothing left to deliver.
 var errNoMore = errors.New("no more messages")
 
-// scan reads the messages that a stream holds when it begins, oldest first. each may return
-// errScanned to end it. It returns errNoMore if fewer came than the server had counted.
+// scan reads the messages that a stream holds at its start, oldest first. each may return errScanned to
+// stop. It returns errNoMore if fewer arrived than the server had counted.
 func (c *Connection) scan(ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg) error) error {
 	config := jetstream.OrderedConsumerConfig{FilterSubjects: o.subjects, HeadersOnly: o.headers, InactiveThreshold: 15 * time.Second}
 	switch {
@@ -65,9 +65,9 @@ func (c *Connection) scan(ctx context.Context, stream string, o scanOptions, eac
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, nats.ErrTimeout):
-			return nil // the server is slow or away
+			return nil // the server is slow or unavailable
 		case errors.Is(err, errNoMore):
-			return err // some have been erased meanwhile, or cannot be read
+			return err // some were erased meanwhile, or cannot be read
 		case err != nil:
 			return fmt.Errorf("read stream %s: %w", stream, err)
 		}
@@ -83,7 +83,7 @@ func (c *Connection) scan(ctx context.Context, stream string, o scanOptions, eac
 // next is the next message of a scan, nats.ErrTimeout, or errNoMore if the server has none.
 func next(ctx context.Context, consumer jetstream.Consumer, messages jetstream.MessagesContext) (jetstream.Msg, error) {
 	last := false
-	for waited := time.Duration(0); waited < scanPatience; waited += scanQuiet {
+	for waited := time.Duration(0); waited < scanTimeout; waited += scanQuiet {
 		m, err := messages.Next(jetstream.NextMaxWait(scanQuiet))
 		if !errors.Is(err, nats.ErrTimeout) {
 			return m, err
@@ -91,7 +91,7 @@ func next(ctx context.Context, consumer jetstream.Consumer, messages jetstream.M
 		if last {
 			return nil, errNoMore
 		}
-		// What the server has sent before it answers is here before its answer.
+		// Messages that the server sent before its answer have arrived before it.
 		info, err := consumer.Info(ctx)
 		last = err == nil && info.NumPending == 0
 	}

@@ -11,16 +11,16 @@ import (
 )
 
 const (
-	serverLines = 10 // of the embedded server that are logged in a minute
-	clientLines = 3  // of these about clients, who must not crowd out the others
+	serverLines = 10 // lines of the embedded server that are logged in a minute
+	clientLines = 3  // of these about clients, which must not displace the others
 	serverLine  = 400
 )
 
-// quotedPart is what a line about a client may hold that the client has chosen: its name, its user.
+// quotedPart matches client-controlled text in a line: its name, its user.
 var quotedPart = regexp.MustCompile(`"[^"]*"`)
 
-// serverLog takes the log of an embedded server: warnings and errors go to ours, as many as a person
-// can read, and nothing that a stranger has chosen.
+// serverLog receives the log of an embedded server: warnings and errors go to the log of kycbridge, at a
+// readable rate, without client-controlled text.
 type serverLog struct {
 	log *zap.Logger
 
@@ -29,7 +29,7 @@ type serverLog struct {
 	lines   int
 	clients int
 	dropped int
-	fatal   string // why the server cannot go on
+	fatal   string // the fatal error of the server
 }
 
 // Noticef drops a notice.
@@ -38,7 +38,7 @@ func (l *serverLog) Noticef(string, ...any) {}
 // Debugf drops a line for developers of the server.
 func (l *serverLog) Debugf(string, ...any) {}
 
-// Tracef drops a line of the protocol.
+// Tracef drops a protocol line.
 func (l *serverLog) Tracef(string, ...any) {}
 
 // Warnf logs a warning of the server.
@@ -47,7 +47,7 @@ func (l *serverLog) Warnf(format string, args ...any) { l.say(l.log.Warn, format
 // Errorf logs an error of the server.
 func (l *serverLog) Errorf(format string, args ...any) { l.say(l.log.Error, format, args) }
 
-// Fatalf keeps the error with which the server gives up; whoever started it tells.
+// Fatalf stores the fatal error of the server; the caller that started it reports the error.
 func (l *serverLog) Fatalf(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,7 +56,7 @@ func (l *serverLog) Fatalf(format string, args ...any) {
 
 func (l *serverLog) say(log func(string, ...zap.Field), format string, args []any) {
 	if l.enough(format) {
-		return // not even written out: a client that is refused without end must cost little
+		return // not even formatted: a client with endless refusals must cost little
 	}
 	line := printable(fmt.Sprintf(format, args...))
 	if strings.HasPrefix(line, "Plaintext passwords detected") {
@@ -73,8 +73,8 @@ func (l *serverLog) say(log func(string, ...zap.Field), format string, args []an
 	log("the embedded NATS server says: " + line)
 }
 
-// enough reports whether the clients, one of which a format tells of, have had their lines of this minute. The
-// server writes a client's address into the format.
+// enough reports whether the limit for lines about clients is reached in this minute, if a format is about
+// one. The server writes a client's address into the format.
 func (l *serverLog) enough(format string) bool {
 	if !aboutClient(format) {
 		return false
@@ -89,7 +89,7 @@ func (l *serverLog) enough(format string) bool {
 	return true
 }
 
-// counted is the count that a line belongs to, and how far it may go in a minute.
+// counted is the counter of a line and its limit per minute.
 func (l *serverLog) counted(line string) (count *int, most int) {
 	if aboutClient(line) {
 		return &l.clients, clientLines
@@ -97,19 +97,19 @@ func (l *serverLog) counted(line string) (count *int, most int) {
 	return &l.lines, serverLines - clientLines
 }
 
-// nextMinute begins to count anew once a minute is over, and says what was left out in the last one.
+// nextMinute resets the counters every minute, and reports the dropped lines of the last one.
 func (l *serverLog) nextMinute() {
 	now := time.Now()
 	if now.Sub(l.minute) < time.Minute {
 		return
 	}
 	if l.dropped > 0 {
-		l.log.Warn("the embedded NATS server says more than is logged", zap.Int("lines", l.dropped))
+		l.log.Warn("the embedded NATS server logs more than the limit", zap.Int("lines", l.dropped))
 	}
 	l.minute, l.lines, l.clients, l.dropped = now, 0, 0, 0
 }
 
-// gaveUp is why the server cannot go on; "" if it can.
+// gaveUp is the fatal error of the server; "" if there is none.
 func (l *serverLog) gaveUp() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -120,7 +120,7 @@ func aboutClient(line string) bool {
 	return strings.Contains(line, " - cid:") || strings.Contains(line, " - wid:")
 }
 
-// printable is a line of the server without what clients have chosen.
+// printable is a line of the server without client-controlled text.
 func printable(line string) string {
 	if aboutClient(line) {
 		line = quotedPart.ReplaceAllString(line, `"…"`)

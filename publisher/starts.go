@@ -14,18 +14,18 @@ import (
 	"kycbridge"
 )
 
-// errNotOurs says that what lies there was written by somebody else.
+// errNotOurs means that another program wrote the message.
 var errNotOurs = errors.New("read start: it is not ours")
 
-// reservation is what is remembered of a start under its idempotency key.
+// reservation is the stored state of a start under its idempotency key.
 type reservation struct {
 	Fingerprint string                  `json:"fingerprint"`
-	Receipt     *kycbridge.StartReceipt `json:"receipt,omitempty"` // nil: under way, or interrupted
+	Receipt     *kycbridge.StartReceipt `json:"receipt,omitempty"` // nil: in progress, or interrupted
 }
 
-// Reserve takes an idempotency key for a start. It returns the receipt of a start that was completed
-// under it, kycbridge.ErrKeyReused if that was another request, and kycbridge.ErrKeyPending if it is
-// under way or was interrupted. Keys are forgotten after a day.
+// Reserve reserves an idempotency key for a start. It returns the receipt of a completed start under it,
+// kycbridge.ErrKeyReused if the key belongs to another request, and kycbridge.ErrKeyPending if the start
+// is in progress or was interrupted. Keys expire after a day.
 func (s *Store) Reserve(ctx context.Context, a kycbridge.AccountKey, key, fingerprint string) (*kycbridge.StartReceipt, error) {
 	subject := s.names.start(a, key)
 	err := s.putStart(ctx, subject, reservation{Fingerprint: fingerprint}, 0)
@@ -47,7 +47,7 @@ func (s *Store) Reserve(ctx context.Context, a kycbridge.AccountKey, key, finger
 	return before.Receipt, nil
 }
 
-// Complete remembers the receipt of a reserved start.
+// Complete stores the receipt of a reserved start.
 func (s *Store) Complete(ctx context.Context, a kycbridge.AccountKey, key, fingerprint string, r kycbridge.StartReceipt) error {
 	subject := s.names.start(a, key)
 	_, seq, err := s.readStart(ctx, subject)
@@ -57,7 +57,7 @@ func (s *Store) Complete(ctx context.Context, a kycbridge.AccountKey, key, finge
 	return s.putStart(ctx, subject, reservation{Fingerprint: fingerprint, Receipt: &r}, seq)
 }
 
-// Release gives a key back whose start made nothing.
+// Release frees the key of a start that created nothing.
 func (s *Store) Release(ctx context.Context, a kycbridge.AccountKey, key string) error {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
@@ -87,14 +87,14 @@ func (s *Store) readStart(ctx context.Context, subject string) (reservation, uin
 	}
 	var value reservation
 	if err := json.Unmarshal(raw.Data, &value); err != nil {
-		s.passOver(s.names.starts())
+		s.countForeign(s.names.starts())
 		return reservation{}, raw.Sequence, errNotOurs
 	}
 	return value, raw.Sequence, nil
 }
 
-// start is the subject of an idempotency key; the key itself, which callers make of anything, stands
-// nowhere.
+// start is the subject of an idempotency key; the key itself, which is arbitrary text of the caller, is
+// not stored.
 func (n Names) start(a kycbridge.AccountKey, key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return n.join("start", a.Provider, a.Account, hex.EncodeToString(sum[:]))

@@ -13,29 +13,31 @@ import (
 )
 
 const (
-	// headRoom is what headers and subject of a message may add to its body.
+	// headRoom is the allowance for headers and subject of a message.
 	headRoom = 64 << 10
-	// duplicateWindow is longer than the longest retry of a provider (Ondato: 24 h), with as much to spare.
+	// duplicateWindow is longer than the longest retry of a provider (Ondato: 24 h), with the same again
+	// in reserve.
 	duplicateWindow = 48 * time.Hour
 
 	payloadAge = 30 * 24 * time.Hour
 	startAge   = 24 * time.Hour
 	refusedAge = 72 * time.Hour
 
-	// eventWindow is the shortest that a server allows. The compare-and-set keeps events apart; a longer
-	// window would take the first revision after an erasure, which has the id of the erased one, for it.
+	// eventWindow is the shortest that a server allows. The compare-and-set distinguishes events; a longer
+	// window would treat the first revision after an erasure, which has the id of the erased one, as its
+	// duplicate.
 	eventWindow = 100 * time.Millisecond
 	refusedMax  = 64 << 20
 )
 
-// stream is what we need a stream to be, and which of its settings carry a promise.
+// stream is the required configuration of a stream, and which of its settings a guarantee depends on.
 type stream struct {
 	config jetstream.StreamConfig
 	// bounded: the oldest messages may be dropped to make room.
 	bounded bool
 }
 
-// storeStreams are the streams of the store: payloads and what became of those that led nowhere.
+// storeStreams are the streams of the store: payloads and their dispositions.
 func storeStreams(n Names, maxBody int, replicas int) []stream {
 	size := int32(maxBody + headRoom)
 	keep := func(name, subjects, about string, age time.Duration) stream {
@@ -62,12 +64,12 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 	tombstones := keep(n.tombstones(), "tombstone.>", "Verifications that were erased, one message each", 0)
 	tombstones.config.MaxMsgsPerSubject, tombstones.config.Duplicates = 1, 2*time.Minute
 	tombstones.config.Subjects = append(tombstones.config.Subjects, n.join("erased.>"))
-	polls.config.Duplicates, refused.config.Duplicates = 2*time.Minute, 2*time.Minute // their messages carry no id
+	polls.config.Duplicates, refused.config.Duplicates = 2*time.Minute, 2*time.Minute // their messages have no id
 	index := keep(n.index(), "index.>", "Which verification an id stands for: keyed digests, one message each", 0)
 	index.bounded, index.config.MaxMsgsPerSubject, index.config.Discard = true, 1, jetstream.DiscardOld
-	index.config.Duplicates, index.config.AllowMsgTTL = 2*time.Minute, true // ids of payloads go with the payloads
+	index.config.Duplicates, index.config.AllowMsgTTL = 2*time.Minute, true // ids of payloads expire with the payloads
 	payloads := keep(n.payloads(), "payload.>", "Payloads as received: the outbox of everything", payloadAge)
-	payloads.config.AllowMsgTTL = true // of the bar that an erasure puts up
+	payloads.config.AllowMsgTTL = true // for the bar of an erasure
 	return []stream{
 		payloads,
 		keep(n.quarantine(), "quarantine.>", "Authentic payloads that could not be processed, with the errors", payloadAge),
@@ -80,9 +82,9 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 	}
 }
 
-// busStreams is the stream of the bus: the canonical history, kept until told otherwise. It listens
-// on subjects of our own, stores under the subjects of events, and only then tells those who
-// subscribe to these: nobody hears an event that the stream refused.
+// busStreams is the stream of the bus: the canonical history, without expiry by default. It listens on
+// internal subjects, stores under the subjects of events, and republishes to their subscribers only
+// afterwards: no subscriber receives an event that the stream refused.
 func busStreams(n Names, maxBody int, replicas int) []stream {
 	return []stream{{config: jetstream.StreamConfig{
 		Name: n.events(), Description: "Canonical verification events, one revision a message", Subjects: []string{n.puts()},
@@ -95,10 +97,10 @@ func busStreams(n Names, maxBody int, replicas int) []stream {
 	}}}
 }
 
-// open sees to it that the streams are there.
+// open ensures that the streams exist.
 func (c *Connection) open(ctx context.Context, wanted []stream) error {
 	for _, want := range wanted {
-		err := insist(ctx, func(ctx context.Context) error {
+		err := retryUntilReady(ctx, func(ctx context.Context) error {
 			_, err := ensure(ctx, c.js, want)
 			return err
 		})
@@ -109,8 +111,8 @@ func (c *Connection) open(ctx context.Context, wanted []stream) error {
 	return nil
 }
 
-// ensure creates the stream, or brings an existing one up to date, and says which. It refuses an
-// existing stream whose settings would break a promise, with each difference and how to mend it.
+// ensure creates or updates the stream and reports which. It refuses an existing stream whose settings
+// would break a guarantee, with each difference and its correction.
 func ensure(ctx context.Context, js jetstream.JetStream, want stream) (made bool, err error) {
 	name := want.config.Name
 	have, err := js.Stream(ctx, name)
@@ -139,8 +141,8 @@ func ensure(ctx context.Context, js jetstream.JetStream, want stream) (made bool
 	return made, nil
 }
 
-// broughtUp is an existing configuration with what an earlier version did not ask for. The server
-// applies all of it at once, so no message falls between the old subjects and the new.
+// broughtUp is an existing configuration with the settings that an earlier version did not have. The
+// server applies them atomically, so no message is lost between the old subjects and the new.
 func broughtUp(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	updated := have
 	updated.Subjects = withSubjects(have.Subjects, want.Subjects)
@@ -150,13 +152,13 @@ func broughtUp(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 	if want.RePublish != nil {
 		updated.Duplicates = want.Duplicates
 		updated.SubjectTransform, updated.RePublish = want.SubjectTransform, want.RePublish
-		// A stream that listens where it republishes would store its own messages without end.
+		// A stream that listens where it republishes would store its own messages endlessly.
 		updated.Subjects = slices.DeleteFunc(updated.Subjects, func(s string) bool { return meet(s, want.RePublish.Destination) })
 	}
 	return updated
 }
 
-// withSubjects adds the wanted subjects that are not there yet.
+// withSubjects adds the wanted subjects that are missing.
 func withSubjects(have, want []string) []string {
 	all := slices.Clone(have)
 	for _, s := range want {
@@ -167,8 +169,8 @@ func withSubjects(have, want []string) []string {
 	return all
 }
 
-// brokenPromises lists the settings of an existing stream that would lose an acknowledged message,
-// take one twice or refuse one that we accept.
+// brokenPromises lists the settings of an existing stream that would lose an acknowledged message, store
+// one twice or refuse an accepted one.
 func brokenPromises(have jetstream.StreamConfig, want stream) (broken []string) {
 	w := want.config
 	say := func(bad bool, format string, args ...any) {
@@ -195,7 +197,7 @@ func brokenPromises(have jetstream.StreamConfig, want stream) (broken []string) 
 	return broken
 }
 
-// rePublished is what a stream republishes; nothing if it does not.
+// rePublished is the republication of a stream; the zero value if there is none.
 func rePublished(r *jetstream.RePublish) jetstream.RePublish {
 	if r == nil {
 		return jetstream.RePublish{}
@@ -210,7 +212,7 @@ func ageWord(d time.Duration) string {
 	return "at least " + leastAge(d).String()
 }
 
-// leastAge is how short an operator may make the age of a stream that keeps messages for d.
+// leastAge is the minimum age limit that an operator may set for a stream with retention d.
 func leastAge(d time.Duration) time.Duration { return min(d, duplicateWindow) }
 
 func ageFlag(d time.Duration) string {
@@ -220,6 +222,6 @@ func ageFlag(d time.Duration) string {
 	return d.String()
 }
 
-// LargestMessage is what a server must take in one message, given the largest payload in bytes: an
-// event carries what a payload tells and more.
+// LargestMessage is the required message limit of a server, given the largest payload in bytes: an event
+// carries the content of a payload and more.
 func LargestMessage(maxBody int) int { return 2*maxBody + headRoom }

@@ -6,10 +6,10 @@ import (
 	"go.uber.org/zap"
 )
 
-// TestRepetitionsAreMadeSureOf: a server whose disk fails knows the ids of payloads that it could not
-// flush, and takes nothing more. A process that does not know that anything behind such a payload was
-// taken does not answer that it is stored.
-func TestRepetitionsAreMadeSureOf(t *testing.T) {
+// TestDuplicatesAreConfirmed: a server whose disk fails knows the ids of payloads that it could not flush,
+// and stores nothing more. A process that does not know of any message stored after such a payload does
+// not answer that it is stored.
+func TestDuplicatesAreConfirmed(t *testing.T) {
 	dir := t.TempDir()
 	e, store, bus := openAt(t, dir, zap.NewNop())
 	p := payload("idv", "e1", `{}`)
@@ -27,7 +27,7 @@ func TestRepetitionsAreMadeSureOf(t *testing.T) {
 		_, err = store.js.UpdateStream(t.Context(), config)
 		must(t, err)
 	}
-	limit(1) // it takes nothing more, as a server whose disk fails
+	limit(1) // it stores nothing more, like a server whose disk fails
 	if stored, err := store.Append(t.Context(), p); err == nil {
 		t.Errorf("a repetition is answered %+v by a log that takes nothing", stored)
 	}
@@ -38,6 +38,6 @@ func TestRepetitionsAreMadeSureOf(t *testing.T) {
 		}
 	}
 	if end, err := store.newest(t.Context(), testNames.payloads()); err != nil || end != 2 {
-		t.Errorf("the log ends at %d, %v: one message makes sure of all before it", end, err)
+		t.Errorf("the log ends at %d, %v: one message confirms all before it", end, err)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v5"
 )
 
-// The OpenAPI document of the admin API. The schemas of its components are what requests are checked
-// against, so it cannot say anything else than the program does.
+// The OpenAPI document of the admin API. Requests are checked against the schemas of its components, so
+// the document always matches the program.
 const (
 	apiFolder   = "api"
 	apiDocument = apiFolder + "/openapi.json"
@@ -22,8 +22,8 @@ func (s *Set) OpenAPI() []byte {
 	return raw
 }
 
-// ValidateAPI checks doc, a tree as Decode makes it, against a schema among the components of the
-// OpenAPI document. It returns what Validate does.
+// ValidateAPI checks doc, a tree of Decode, against a schema among the components of the OpenAPI document.
+// It returns the same as Validate.
 func (s *Set) ValidateAPI(component string, doc any) []Fault {
 	compiled, ok := s.api[component]
 	if !ok {
@@ -32,7 +32,7 @@ func (s *Set) ValidateAPI(component string, doc any) []Fault {
 	return s.library.check(compiled, doc)
 }
 
-// compileAPI compiles the schemas among the document's components and puts its text into lib.
+// compileAPI compiles the schemas among the document's components and adds its text to lib.
 func compileAPI(lib library) (map[string]*jsonschema.Schema, error) {
 	raw, err := files.ReadFile(apiDocument)
 	if err != nil {

@@ -14,7 +14,7 @@ func apiTree(t *testing.T) map[string]any {
 	return decoded(t, newSet(t).OpenAPI())
 }
 
-// nodes calls each for every object of a tree, with its place.
+// nodes calls each for every object of a tree, with its pointer.
 func nodes(place string, node any, each func(place string, object map[string]any)) {
 	switch node := node.(type) {
 	case map[string]any:
@@ -29,7 +29,7 @@ func nodes(place string, node any, each func(place string, object map[string]any
 	}
 }
 
-// TestAPIExamples: every example fits the schema that stands beside it, and every body of JSON has one.
+// TestAPIExamples: every example conforms to the schema beside it, and every JSON body has one.
 func TestAPIExamples(t *testing.T) {
 	set, checked := newSet(t), 0
 	nodes("", apiTree(t), func(place string, media map[string]any) {
@@ -60,8 +60,8 @@ func TestAPIExamples(t *testing.T) {
 	}
 }
 
-// TestAPIReferences: every $ref leads somewhere, every component is used, and what a request may
-// hold is closed, the provider's own options apart.
+// TestAPIReferences: every $ref has a target, every component is used, and requests are closed, except the
+// provider's own options.
 func TestAPIReferences(t *testing.T) {
 	document, used := apiTree(t), map[string]bool{}
 	nodes("", document, func(place string, object map[string]any) {

@@ -14,9 +14,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// shapes are the objects of AsyncAPI 3.0 by the members that they may have, as far as this project
-// could use them. "!" is required. Behind "=" stands the shape of the value: in braces, of each
-// member of a map; in brackets, of each item of a list. "text" and "texts" are strings.
+// shapes are the objects of AsyncAPI 3.0 by their permitted members, as far as this project could use
+// them. "!" is required. After "=" is the shape of the value: in braces, of each member of a map; in
+// brackets, of each item of a list. "text" and "texts" are strings.
 var shapes = map[string]string{
 	"document": "asyncapi!=text id=text info!=info servers={server} defaultContentType=text channels={channel} operations={operation} components=components",
 	"info":     "title!=text version!=text description=text termsOfService=text contact=contact license=license tags=[tag] externalDocs=docs",
@@ -44,14 +44,14 @@ var shapes = map[string]string{
 	"security": "type!=text description=text",
 }
 
-// reader holds a document against the shapes.
+// reader compares a document with the shapes.
 type reader struct {
 	t        *testing.T
 	document map[string]any
-	used     map[string]bool // what $refs lead to
+	used     map[string]bool // targets of $refs
 }
 
-// asyncTree is the document as it is read; numbers and all else are as YAML has them.
+// asyncTree is the parsed document; numbers and all else as in YAML.
 func asyncTree(t *testing.T) map[string]any {
 	t.Helper()
 	var document map[string]any
@@ -61,8 +61,8 @@ func asyncTree(t *testing.T) map[string]any {
 	return document
 }
 
-// TestAsyncAPIShape: the document has the members of AsyncAPI 3.0, those that are required and no
-// others, and every $ref leads to what is expected at its place.
+// TestAsyncAPIShape: the document has only members of AsyncAPI 3.0 and all required ones, and every $ref
+// has a target of the expected kind.
 func TestAsyncAPIShape(t *testing.T) {
 	document := asyncTree(t)
 	if document["asyncapi"] != "3.0.0" {
@@ -72,7 +72,7 @@ func TestAsyncAPIShape(t *testing.T) {
 	r.object("", document, "document")
 	for kind, members := range document["components"].(map[string]any) {
 		for name := range members.(map[string]any) {
-			// Operations of consumers and the schema that is known by its $id are for others.
+			// Operations of consumers and the schema with an $id are used by others.
 			if ref := "#/components/" + kind + "/" + name; !r.used[ref] && kind != "operations" && name != "VerificationData" {
 				t.Errorf("%s is not used", ref)
 			}
@@ -80,7 +80,7 @@ func TestAsyncAPIShape(t *testing.T) {
 	}
 }
 
-// value checks a value against what stands behind the "=".
+// value checks a value against the shape after "=".
 func (r *reader) value(place string, node any, want string) {
 	list, isList := node.([]any)
 	object, isObject := node.(map[string]any)
@@ -159,7 +159,7 @@ func (r *reader) refs(place string, node any) {
 	})
 }
 
-// target is what a reference leads to, in the document or in a file of this folder.
+// target is the target of a reference, in the document or in a file of this folder.
 func (r *reader) target(place, ref string) any {
 	r.used[ref] = true
 	file, fragment, _ := strings.Cut(ref, "#")
@@ -181,14 +181,14 @@ func (r *reader) target(place, ref string) any {
 	return tree
 }
 
-// ref is the reference at a place below node.
+// ref is the reference at a pointer below node.
 func ref(node any, tokens ...string) string {
 	s, _ := walk(node, append(tokens, "$ref")).(string)
 	return s
 }
 
-// TestAsyncAPIChannels: the parameters are those of the address, each with a pattern or a list;
-// operations name a channel of the document and messages of that channel.
+// TestAsyncAPIChannels: the parameters are those of the address, each with a pattern or a list; operations
+// name a channel of the document and messages of that channel.
 func TestAsyncAPIChannels(t *testing.T) {
 	document := asyncTree(t)
 	r := reader{t, document, map[string]bool{}}
@@ -251,7 +251,7 @@ func TestAsyncAPIChannels(t *testing.T) {
 	}
 }
 
-// TestAsyncAPIAgrees: what the document repeats of other files says the same.
+// TestAsyncAPIAgrees: content that the document repeats from other files is the same.
 func TestAsyncAPIAgrees(t *testing.T) {
 	document, set := asyncTree(t), newSet(t)
 	for id, file := range document["x-schemas"].(map[string]any) {
@@ -267,7 +267,7 @@ func TestAsyncAPIAgrees(t *testing.T) {
 			t.Errorf("%s: pattern %v, the event's is %v", parameter, got, token)
 		}
 	}
-	// A request on the bus has the members of one over HTTP, word for word.
+	// A request on the bus has the same members as one over HTTP.
 	overHTTP := slices.Sorted(maps.Keys(walk(decoded(t, set.OpenAPI()), []string{"components", "schemas", "WatchRequest", "properties"}).(map[string]any)))
 	properties := walk(document, []string{"components", "schemas", "WatchRequest", "properties"}).(map[string]any)
 	if onBus := slices.Sorted(maps.Keys(properties)); !reflect.DeepEqual(onBus, overHTTP) {
@@ -288,7 +288,7 @@ func TestAsyncAPIAgrees(t *testing.T) {
 	}
 }
 
-// TestAsyncAPIText is the text as others get it: the file, and no copy that a caller could change.
+// TestAsyncAPIText: the published text is that of the file, in a copy that a caller can change safely.
 func TestAsyncAPIText(t *testing.T) {
 	onDisk, err := os.ReadFile(filepath.Join(".", "asyncapi.yaml"))
 	if err != nil {

@@ -54,7 +54,7 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// BenchmarkDecodeStandard is what encoding/json needs for the same, for comparison.
+// BenchmarkDecodeStandard is the time of encoding/json for the same, for comparison.
 func BenchmarkDecodeStandard(b *testing.B) {
 	for name, c := range bodies(b) {
 		b.Run(name, func(b *testing.B) {

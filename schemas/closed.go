@@ -7,9 +7,9 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v5"
 )
 
-// ClosedEvent checks events against a copy of the event's schema in which no object may have members
-// that it does not name. Consumers must not use it, as later versions add members; it shows in tests
-// that nothing is published that the schema does not describe.
+// ClosedEvent checks events against a copy of the event's schema in which no object may have unlisted
+// members. Consumers must not use it, as later versions add members; tests use it to show that no event
+// contains undescribed members.
 type ClosedEvent struct {
 	envelope *jsonschema.Schema
 	library  library
@@ -37,12 +37,12 @@ func Closed() (*ClosedEvent, error) {
 	return &ClosedEvent{envelope: compiled[name{eventFolder, eventEnvelope}], library: lib}, nil
 }
 
-// Validate checks a whole CloudEvent; it returns nil if nothing is wrong.
+// Validate checks a whole CloudEvent; it returns nil if it is valid.
 func (c *ClosedEvent) Validate(event any) []Fault { return c.library.check(c.envelope, event) }
 
-// closeObjects forbids unknown members in every object schema that lists properties. Those that list
-// none (extensions, details, claims and the like) are maps and stay open. Conditions (allOf, if,
-// then, not) are left alone: they list only the members that they speak of.
+// closeObjects forbids unknown members in every object schema that lists properties. Those that list none
+// (extensions, details, claims and the like) are maps and stay open. Conditions (allOf, if, then, not) are
+// not changed: they list only some of the members.
 func closeObjects(schema map[string]any) {
 	if members, ok := schema["properties"].(map[string]any); ok {
 		if _, set := schema["additionalProperties"]; !set {

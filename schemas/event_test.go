@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// minimalEvent has what every event has; fuller adds one of each optional part.
+// minimalEvent has the required members; completeEvent adds one of each optional part.
 const minimalEvent = `{
  "specversion": "1.0", "type": "io.kycbridge.verification.completed.v1", "source": "/kycbridge/ondato/acme",
  "id": "0f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0", "subject": "1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0",
@@ -28,7 +28,7 @@ const optionalParts = `"documents": [{"document_id": "d1", "type": "passport", "
   "session": {"channel": "web", "consent": {"given": true, "at": "2026-03-02T08:57:11Z"}}, "extensions": {"any": {"thing": 1}},
   "payload"`
 
-func fullerEvent() string {
+func completeEvent() string {
 	event := strings.Replace(minimalEvent, `"payload"`, optionalParts, 1)
 	return strings.Replace(event, `"checks": []`,
 		`"checks": [{"check_id": "c1", "type": "face_match", "result": "passed", "score": 0.975, "details": {"any": {}}}]`, 1)
@@ -39,7 +39,7 @@ func TestValidEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, event := range map[string]string{"minimal": minimalEvent, "fuller": fullerEvent()} {
+	for name, event := range map[string]string{"minimal": minimalEvent, "fuller": completeEvent()} {
 		t.Run(name, func(t *testing.T) {
 			doc := decoded(t, []byte(event))
 			if faults := newSet(t).ValidateEvent(doc); faults != nil {
@@ -84,8 +84,7 @@ func TestInvalidEvents(t *testing.T) {
 	}
 }
 
-// The open schema lets unknown members pass wherever they stand; the closed one finds them all, apart
-// from those of maps.
+// The open schema accepts unknown members everywhere; the closed one finds them all, except those of maps.
 func TestClosedEvent(t *testing.T) {
 	closed, err := Closed()
 	if err != nil {
@@ -113,7 +112,7 @@ func TestClosedEvent(t *testing.T) {
 
 func changed(t *testing.T, from, to string) string {
 	t.Helper()
-	event := fullerEvent()
+	event := completeEvent()
 	if !strings.Contains(event, from) {
 		t.Fatalf("the event has no %s", from)
 	}

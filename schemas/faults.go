@@ -16,15 +16,15 @@ import (
 	"kycbridge/document"
 )
 
-// maxFaults is how many faults are told of one body.
+// maxFaults limits the reported faults of one body.
 const maxFaults = 20
 
-// library is the text of the schemas by $id. Messages are written from it: the validator's own ones
+// library is the text of the schemas by $id. Messages are derived from it: the validator's own messages
 // quote values.
 type library map[string]any
 
-// check validates doc and turns whatever comes of it into faults. The validator panics on some
-// numbers; Decode keeps those out, but a tree need not have come through Decode.
+// check validates doc and converts the result to faults. The validator panics on some numbers; Decode
+// refuses those, but a tree need not come from Decode.
 func (l library) check(schema *jsonschema.Schema, doc any) (found []Fault) {
 	defer func() {
 		if recover() != nil {
@@ -32,7 +32,7 @@ func (l library) check(schema *jsonschema.Schema, doc any) (found []Fault) {
 		}
 	}()
 	if object, ok := doc.(document.Object); ok {
-		doc = map[string]any(object) // the validator knows no type but this
+		doc = map[string]any(object) // the validator knows no other type
 	}
 	err := schema.Validate(doc)
 	if err == nil {
@@ -51,8 +51,8 @@ func byPlace(a, b Fault) int {
 	return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
 }
 
-// collect walks the tree of errors to its leaves. Alternatives are told as one fault, since what is
-// wrong with each of them contradicts the others.
+// collect walks the tree of errors to its leaves. Alternatives are reported as one fault, since the faults
+// of each contradict the others.
 func (l library) collect(e *jsonschema.ValidationError, doc any, seen map[Fault]struct{}) {
 	base, tokens := schemaPlace(e.AbsoluteKeywordLocation)
 	keyword := ""
@@ -65,7 +65,7 @@ func (l library) collect(e *jsonschema.ValidationError, doc any, seen map[Fault]
 		}
 		return
 	}
-	if len(tokens) > 2 && tokens[len(tokens)-3] == "dependentRequired" { // then come a member and the number of what it requires
+	if len(tokens) > 2 && tokens[len(tokens)-3] == "dependentRequired" { // followed by a member and the number of what it requires
 		keyword, tokens = "required", tokens[:len(tokens)-1]
 	}
 	place := unescape(e.InstanceLocation)
@@ -81,19 +81,19 @@ func (l library) collect(e *jsonschema.ValidationError, doc any, seen map[Fault]
 		}
 	default:
 		message := expectation(keyword, rule)
-		if own, ok := inWords(l[base], tokens); ok && unspeakable(keyword) {
+		if own, ok := inWords(l[base], tokens); ok && needsText(keyword) {
 			message = own
 		}
 		seen[Fault{Path: document.Pointer(place), Message: message}] = struct{}{}
 	}
 }
 
-// wordExpected is a keyword of ours, which the validator passes over. It stands beside a rule that says
-// nothing to people, and says what to write.
+// wordExpected is a custom keyword, which the validator ignores. It stands beside a rule that is not
+// readable, and describes the expectation.
 const wordExpected = "x-expected"
 
-// unspeakable reports whether a rule of this kind needs words of its own.
-func unspeakable(keyword string) bool {
+// needsText reports whether a rule of this kind needs a text of its own.
+func needsText(keyword string) bool {
 	switch keyword {
 	case "pattern", "format", "anyOf", "oneOf", "not":
 		return true
@@ -101,7 +101,7 @@ func unspeakable(keyword string) bool {
 	return false
 }
 
-// inWords are the words beside the keyword at a place of a schema.
+// inWords is the text beside the keyword at a pointer of a schema.
 func inWords(schema any, keyword []string) (string, bool) {
 	if len(keyword) == 0 {
 		return "", false
@@ -111,7 +111,7 @@ func inWords(schema any, keyword []string) (string, bool) {
 	return words, ok
 }
 
-// schemaPlace splits the address of a keyword into the $id of its schema and the place in it.
+// schemaPlace splits the address of a keyword into the $id of its schema and the pointer in it.
 func schemaPlace(location string) (id string, tokens []string) {
 	id, place, _ := strings.Cut(location, "#")
 	return id, unescape(place)
@@ -132,7 +132,7 @@ func unescape(place string) []string {
 	return tokens
 }
 
-// walk follows tokens down a tree; it returns nil where there is no such place.
+// walk follows tokens down a tree; it returns nil if there is no such pointer.
 func walk(tree any, tokens []string) any {
 	for _, token := range tokens {
 		switch node := tree.(type) {
@@ -179,7 +179,7 @@ func unknown(properties, object any) []string {
 	return extra
 }
 
-// expectation says in words what a keyword of a schema asks for.
+// expectation describes the requirement of a keyword of a schema.
 func expectation(keyword string, rule any) string {
 	switch keyword {
 	case "type":
@@ -209,7 +209,7 @@ func expectation(keyword string, rule any) string {
 	return "is not allowed in this form"
 }
 
-// formed says in words what a format asks for, with an example.
+// formed describes a format, with an example.
 func formed(format string) string {
 	switch format {
 	case "date":
@@ -226,7 +226,7 @@ func formed(format string) string {
 	return "must be a valid " + format
 }
 
-// counted names what a length keyword counts.
+// counted names the unit of a length keyword.
 func counted(keyword string) string {
 	switch keyword[len("min"):] {
 	case "Length":

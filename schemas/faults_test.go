@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestRefusalsSayWhatToWrite: whatever a caller of ours can get wrong is told in words. No rule of a
-// schema for requests is told as a regular expression, and none lacks its words.
-func TestRefusalsSayWhatToWrite(t *testing.T) {
+// TestFaultsStateTheExpectation: every possible fault of a request is described in words. No rule of a
+// request schema is reported as a regular expression, and none lacks a text.
+func TestFaultsStateTheExpectation(t *testing.T) {
 	set := newSet(t)
 	requests := map[string]any{}
 	for folder, names := range set.Names() {
@@ -25,14 +25,14 @@ func TestRefusalsSayWhatToWrite(t *testing.T) {
 	if len(requests) < 12 {
 		t.Fatalf("only %d schemas of requests", len(requests))
 	}
-	told := 0
+	described := 0
 	for name, schema := range requests {
 		nodes(name, schema, func(place string, object map[string]any) {
 			for _, keyword := range []string{"pattern", "format", "anyOf", "oneOf", "not"} {
-				if _, is := object[keyword]; !is || path.Base(place) == "properties" || spoken(keyword, object[keyword]) {
+				if _, is := object[keyword]; !is || path.Base(place) == "properties" || hasText(keyword, object[keyword]) {
 					continue
 				}
-				told++
+				described++
 				words, _ := object[wordExpected].(string)
 				if !strings.HasPrefix(words, "must ") || strings.ContainsAny(words, "^$[]*") {
 					t.Errorf("%s: no words for %s, but %q", place, keyword, words)
@@ -40,19 +40,19 @@ func TestRefusalsSayWhatToWrite(t *testing.T) {
 			}
 		})
 	}
-	if told < 30 {
-		t.Errorf("only %d rules: the test has lost its object", told)
+	if described < 30 {
+		t.Errorf("only %d rules: the test has lost its object", described)
 	}
 }
 
-// spoken reports whether a rule has words without x-expected.
-func spoken(keyword string, rule any) bool {
+// hasText reports whether a rule has a text without x-expected.
+func hasText(keyword string, rule any) bool {
 	format, _ := rule.(string)
 	return keyword == "format" && !strings.HasPrefix(formed(format), "must be a valid")
 }
 
-// TestNoRefusalShowsAPattern: where a schema gives no words, nothing of the expression is told.
-func TestNoRefusalShowsAPattern(t *testing.T) {
+// TestFaultsShowNoPattern: if a schema has no text, the regular expression is not shown.
+func TestFaultsShowNoPattern(t *testing.T) {
 	for _, keyword := range []string{"pattern", "anyOf", "oneOf", "not"} {
 		if words := expectation(keyword, `^[A-Z]{5}\d+$`); strings.ContainsAny(words, "^$[]{}\\") {
 			t.Errorf("%s: %s", keyword, words)

@@ -12,17 +12,17 @@ import (
 	"kycbridge/document"
 )
 
-// What is known of a body and not checked stands in keywords of ours, which the validator passes
-// over, so that knowing more costs the door nothing:
+// Known but unchecked parts of a body are described by custom keywords; the validator ignores these
+// keywords:
 //
 //	x-known     further members of an object, in the form of properties; they go before those
-//	type        of what stands under x-known: another JSON type costs no payload and is told as new
+//	type        of a value under x-known: another JSON type is accepted and reported as new
 //	x-words     the words of an enumeration, compared without regard to case, spaces, '_' and '-'
-//	x-personal  no value from here is ever shown
-//	x-cases     what is known besides depends on a member: {member, upTo, cases: {word: {x-known}}}
+//	x-personal  values are never shown
+//	x-cases     further known members that depend on a member: {member, upTo, cases: {word: {x-known}}}
 //
-// An object that lists no members (properties or x-known) and is no map (additionalProperties) has
-// no known shape, and nothing in it is new.
+// An object that lists no members (properties or x-known) and is no map (additionalProperties) has no
+// known shape, and nothing in it is new.
 const (
 	wordKnown    = "x-known"
 	wordWords    = "x-words"
@@ -30,28 +30,28 @@ const (
 	wordCases    = "x-cases"
 )
 
-// maxKnownDepth ends a description that refers to itself.
+// maxKnownDepth ends a schema that refers to itself.
 const maxKnownDepth = 32
 
-// place is what is known of one place in a body of one schema.
+// place is the known shape at one pointer in a body of one schema.
 type place struct {
 	pointer  string            // JSON pointer; * stands for every index and for every key of a map
 	members  map[string]*place // nil: it has no known shape
-	rest     *place            // what lies under the other keys, if it is a map
+	rest     *place            // the shape of the other keys, if it is a map
 	items    *place
-	types    jsonTypes       // JSON types that are expected; 0: any
-	words    map[string]bool // of an enumeration, as the schema spells them and folded; nil: it is none
+	types    jsonTypes       // expected JSON types; 0: any
+	words    map[string]bool // of an enumeration, as spelled in the schema and normalized; nil: it is none
 	personal bool
 	cases    *cases
 }
 
-// cases are places that depend on the word in a member.
+// cases are shapes that depend on the word in a member.
 type cases struct {
 	member, upTo string
-	of           map[string]*place // by folded word
+	of           map[string]*place // by normalized word
 }
 
-// open reports whether anything may lie here.
+// open reports whether anything is accepted here.
 func (p *place) open() bool {
 	return p.members == nil && p.rest == nil && p.items == nil && p.words == nil && p.types == 0
 }
@@ -59,7 +59,7 @@ func (p *place) open() bool {
 // jsonTypes is a set of JSON types.
 type jsonTypes uint8
 
-// The JSON types, but for null, which stands for a member that is not there.
+// The JSON types except null, which means an absent member.
 const (
 	aString jsonTypes = 1 << iota
 	aNumber
@@ -85,7 +85,7 @@ func typeOf(v any) (jsonTypes, string) {
 	return 0, ""
 }
 
-// of is the place as it is for an object with this word in the member that its cases depend on.
+// of is the shape of an object with this word in the member that its cases depend on.
 func (p *place) of(word string) *place {
 	word, _, _ = strings.Cut(word, p.cases.upTo)
 	if c, ok := p.cases.of[folded(word)]; ok {
@@ -94,7 +94,7 @@ func (p *place) of(word string) *place {
 	return p
 }
 
-// folded makes two spellings of a word equal.
+// folded normalizes the spelling of a word.
 func folded(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '_' || r == '-' || unicode.IsSpace(r) {
@@ -104,14 +104,14 @@ func folded(s string) string {
 	}, s)
 }
 
-// known reads what the schemas of providers know.
+// known reads the known shapes from the schemas of providers.
 func known(sources map[name]map[string]any, lib library) (map[name]*place, error) {
 	places := map[name]*place{}
 	for n, source := range sources {
 		if n.folder == eventFolder {
 			continue
 		}
-		s := surveyor{library: lib}
+		s := schemaReader{library: lib}
 		if places[n] = s.place(source, source, "", 0); s.err != nil {
 			return nil, fmt.Errorf("read what schema %s/%s knows: %w", n.folder, n.schema, s.err)
 		}
@@ -119,13 +119,13 @@ func known(sources map[name]map[string]any, lib library) (map[name]*place, error
 	return places, nil
 }
 
-// surveyor makes places of a schema. The first thing that is wrong stays in err.
-type surveyor struct {
+// schemaReader reads the shapes of a schema. The first error is kept in err.
+type schemaReader struct {
 	library
 	err error
 }
 
-func (s *surveyor) place(schema, within map[string]any, pointer string, depth int) *place {
+func (s *schemaReader) place(schema, within map[string]any, pointer string, depth int) *place {
 	if ref, ok := schema["$ref"].(string); ok {
 		if schema, within = s.refer(ref, within); schema == nil {
 			return &place{pointer: pointer}
@@ -155,8 +155,8 @@ func (s *surveyor) place(schema, within map[string]any, pointer string, depth in
 	return p
 }
 
-// members are those that the validator checks and those that are only known; nil if there are none.
-func (s *surveyor) members(schema, within map[string]any, pointer string, depth int) map[string]*place {
+// members are the checked and the known members; nil if there are none.
+func (s *schemaReader) members(schema, within map[string]any, pointer string, depth int) map[string]*place {
 	var found map[string]*place
 	for _, keyword := range []string{"properties", wordKnown} {
 		listed, _ := schema[keyword].(map[string]any)
@@ -175,7 +175,7 @@ func (s *surveyor) members(schema, within map[string]any, pointer string, depth 
 	return found
 }
 
-func (s *surveyor) words(schema map[string]any, pointer string) map[string]bool {
+func (s *schemaReader) words(schema map[string]any, pointer string) map[string]bool {
 	listed, ok := schema[wordWords].([]any)
 	if !ok {
 		return nil
@@ -192,7 +192,7 @@ func (s *surveyor) words(schema map[string]any, pointer string) map[string]bool 
 }
 
 // types reads a type, which is a word or a list of them.
-func (s *surveyor) types(schema map[string]any, pointer string) (found jsonTypes) {
+func (s *schemaReader) types(schema map[string]any, pointer string) (found jsonTypes) {
 	listed, ok := schema["type"].([]any)
 	if one := schema["type"]; !ok && one != nil {
 		listed = []any{one}
@@ -217,8 +217,8 @@ func (s *surveyor) types(schema map[string]any, pointer string) (found jsonTypes
 	return found
 }
 
-// cases make a copy of a place for each word.
-func (s *surveyor) cases(given map[string]any, p *place, within map[string]any, depth int) *cases {
+// cases create a copy of a shape for each word.
+func (s *schemaReader) cases(given map[string]any, p *place, within map[string]any, depth int) *cases {
 	c := &cases{of: map[string]*place{}}
 	c.member, _ = given["member"].(string)
 	c.upTo, _ = given["upTo"].(string)
@@ -236,8 +236,8 @@ func (s *surveyor) cases(given map[string]any, p *place, within map[string]any, 
 	return c
 }
 
-// refer finds what a $ref names: a schema, or a part of the same within.
-func (s *surveyor) refer(ref string, within map[string]any) (schema, found map[string]any) {
+// refer finds the target of a $ref: a schema, or a part of the same within.
+func (s *schemaReader) refer(ref string, within map[string]any) (schema, found map[string]any) {
 	id, at, _ := strings.Cut(ref, "#")
 	if id != "" {
 		within, _ = s.library[id].(map[string]any)
@@ -254,12 +254,12 @@ func (s *surveyor) refer(ref string, within map[string]any) (schema, found map[s
 	return schema, within
 }
 
-func (s *surveyor) fail(format string, args ...any) {
+func (s *schemaReader) fail(format string, args ...any) {
 	s.err = errors.Join(s.err, fmt.Errorf(format, args...))
 }
 
-// MemberNames lists every member that the schemas of a provider know, for a document.Reader: those that
-// are checked and those that are only known.
+// MemberNames lists every member in the schemas of a provider, for a document.Reader: checked and known
+// ones.
 func (s *Set) MemberNames(provider string) []string {
 	names := map[string]bool{}
 	for n, p := range s.known {

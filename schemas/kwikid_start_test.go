@@ -16,7 +16,7 @@ const (
 	kwikidLinkStart   = `{"external_reference": "user-0001", "person": {"phone_number": "+915550100001"}}`
 )
 
-// kwikidPush is the documented request, read anew.
+// kwikidPush is the documented request, parsed again.
 func kwikidPush(t *testing.T) map[string]any {
 	t.Helper()
 	body, err := os.ReadFile(kwikidPushRequest)
@@ -26,7 +26,7 @@ func kwikidPush(t *testing.T) map[string]any {
 	return decoded(t, body)
 }
 
-// change sets what stands at a JSON pointer, or removes it where value is nil.
+// change sets the value at a JSON pointer, or removes it if value is nil.
 func change(t *testing.T, doc any, pointer string, value any) {
 	t.Helper()
 	tokens := strings.Split(strings.TrimPrefix(pointer, "/"), "/")
@@ -42,7 +42,7 @@ func change(t *testing.T, doc any, pointer string, value any) {
 	}
 }
 
-// The places of the groups in the documented request.
+// The pointers of the groups in the documented request.
 const (
 	kwikidPersonal = "/data/0/user_form_data"
 	kwikidAddress  = "/data/1/user_form_data"
@@ -166,7 +166,7 @@ func kwikidFormsStart(push map[string]any) map[string]any {
 	}
 }
 
-// Address proof 30 is the one that the list leaves out.
+// Address proof 30 is the one missing in the list.
 func TestKwikIDAddressProofs(t *testing.T) {
 	set := newSet(t)
 	for proof, good := range map[string]bool{"01": true, "29": true, "30": false, "31": true, "33": true, "34": false, "1": false} {

@@ -10,51 +10,51 @@ import (
 	"kycbridge/document"
 )
 
-// NewValue is something in a body that its schema does not know: a member, a word where the known
-// ones are listed, or a value of another JSON type than expected. Kind and pointer may be shown to
-// anybody; of a word the list of what is personal decides, which is not kept here.
+// NewValue is a value in a body that its schema does not know: a member, a word outside the listed ones,
+// or a value of another JSON type than expected. Kind and pointer may be shown; whether a word may be
+// shown is decided by the list of personal words, which is in another package.
 type NewValue struct {
 	Kind    string // NewField, NewWord or NewType
-	Pointer string // JSON pointer; * stands for indices, for keys of maps and for what is not shown
-	Value   string // of a word, as it stands in the body; the JSON type that came instead; "" of a word that is long or about a person
+	Pointer string // JSON pointer; * stands for indices, for keys of maps and for hidden names
+	Value   string // of a word, as in the body; the JSON type that was received; "" for a long or personal word
 }
 
-// What can be new.
+// The kinds of new values.
 const (
 	NewField = "field"
 	NewWord  = "value"
 	NewType  = "type"
 )
 
-// Bounds of what is looked for and told of one body.
+// Limits of the search in one body.
 const (
-	mostNewValues = 32
-	mostFound     = 1024
-	maxWord       = 96
+	maxNewValues = 32
+	maxFound     = 1024
+	maxWord      = 96
 )
 
-// NewValues tells what in a body a schema of a provider does not know: each thing once, sorted, 32 at
-// most. At is the JSON pointer to the part of the body that the schema describes; of a wrapper around
-// it nothing is known but what it wraps. NewValues compares with what is known and never with what is
-// checked, so a body that breaks its schema can be asked about too.
+// NewValues returns the values in a body that a schema of a provider does not know: each one once, sorted,
+// 32 at most. at is the JSON pointer to the part of the body that the schema describes; of a wrapper only
+// the path to that part is known. NewValues compares with the known shape and never with the checked
+// rules, so it accepts a body that breaks its schema too.
 func (s *Set) NewValues(provider, schema, at string, doc document.Object) []NewValue {
 	p, ok := s.known[name{provider, schema}]
 	if !ok {
 		return nil
 	}
 	w := walker{part: at}
-	w.around(p, map[string]any(doc), at)
+	w.descend(p, map[string]any(doc), at)
 	return w.sorted()
 }
 
-// walker walks a body beside what is known of it.
+// walker compares a body with its known shape.
 type walker struct {
-	part  string // where the part lies that the schema describes
+	part  string // pointer of the part that the schema describes
 	found map[NewValue]struct{}
 }
 
-// around looks at what lies around the part at a pointer, and at the part.
-func (w *walker) around(p *place, v any, at string) {
+// descend examines the wrapper of the part at a pointer, and the part.
+func (w *walker) descend(p *place, v any, at string) {
 	if at == "" {
 		w.value(p, v)
 		return
@@ -64,7 +64,7 @@ func (w *walker) around(p *place, v any, at string) {
 	object, _ := v.(map[string]any)
 	for key, inner := range object {
 		if key == token {
-			w.around(p, inner, rest)
+			w.descend(p, inner, rest)
 		} else {
 			w.add(NewValue{Kind: NewField, Pointer: around + "/" + identifier(key)})
 		}
@@ -116,7 +116,7 @@ func (w *walker) object(p *place, object map[string]any) {
 	}
 }
 
-// word looks up a value where the known ones are listed. An empty one says nothing.
+// word checks a value where the known ones are listed. An empty one is ignored.
 func (w *walker) word(p *place, v string) {
 	if p.words == nil || v == "" || p.words[v] || len(v) <= document.MaxToken && p.words[folded(v)] {
 		return
@@ -132,12 +132,12 @@ func (w *walker) add(n NewValue) {
 	if w.found == nil {
 		w.found = map[NewValue]struct{}{}
 	}
-	if len(w.found) < mostFound {
+	if len(w.found) < maxFound {
 		w.found[n] = struct{}{}
 	}
 }
 
-// sorted is what was found, in order and not too much of it.
+// sorted is the limited, sorted result.
 func (w *walker) sorted() []NewValue {
 	if w.found == nil {
 		return nil
@@ -145,5 +145,5 @@ func (w *walker) sorted() []NewValue {
 	all := slices.SortedFunc(maps.Keys(w.found), func(a, b NewValue) int {
 		return cmp.Or(cmp.Compare(a.Pointer, b.Pointer), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Value, b.Value))
 	})
-	return all[:min(len(all), mostNewValues)]
+	return all[:min(len(all), maxNewValues)]
 }

@@ -12,7 +12,7 @@ import (
 	"kycbridge/document"
 )
 
-// person is a value that stands for one about a person.
+// person is a personal value.
 const person = "Testa Sample"
 
 func TestNewValues(t *testing.T) {
@@ -80,9 +80,9 @@ func kycMore(members string) string {
 	return strings.Replace(kycValid, "}", ", "+members+"}", 1)
 }
 
-// TestPointersShowNothingPersonal puts what may be about a person wherever a body can hold it: as a name,
-// and as the value of every known and unknown place. No pointer holds it. Of values TestNobodyIsShown
-// looks at what is told in the end.
+// TestPointersShowNothingPersonal puts personal values wherever a body can contain them: as a name, and as
+// the value of every known and unknown member. No pointer contains them. TestPersonalValuesAreMasked
+// checks the values that are shown in the end.
 func TestPointersShowNothingPersonal(t *testing.T) {
 	secrets := []string{
 		"testa@example.com", "+370 600 00001", "37060000001", "AAAAA0000A", "1990-02-01", "203.0.113.7", "2001:db8::7", "X0000001",
@@ -113,7 +113,7 @@ func TestPointersShowNothingPersonal(t *testing.T) {
 	}
 }
 
-// TestNewValuesAreBounded: a body full of new things tells few of them, the same ones every time.
+// TestNewValuesAreBounded: a body with many new values yields few of them, always the same.
 func TestNewValuesAreBounded(t *testing.T) {
 	var members strings.Builder
 	for i := range 600 {
@@ -122,7 +122,7 @@ func TestNewValuesAreBounded(t *testing.T) {
 	body := "{" + members.String() + `"journeyId": "A", "documentIntelligence": {"extractedFieldErrors": [` + strings.Repeat(`{"line": 1}, `, 5000) + `{"aa_last": 1}]}}`
 	set := newSet(t)
 	first := set.NewValues("signzy", "result", "", readAs(t, set, "signzy", body))
-	if len(first) != mostNewValues || first[0].Pointer != "/documentIntelligence/extractedFieldErrors/*/aa_last" || first[2].Pointer != "/new_aa" {
+	if len(first) != maxNewValues || first[0].Pointer != "/documentIntelligence/extractedFieldErrors/*/aa_last" || first[2].Pointer != "/new_aa" {
 		t.Errorf("%d told, the first of them %+v", len(first), first[:1])
 	}
 	for range 10 {
@@ -132,7 +132,7 @@ func TestNewValuesAreBounded(t *testing.T) {
 	}
 }
 
-// TestNewValuesOfAPart: the schema describes a part, and of what is around it nothing is known.
+// TestNewValuesOfAPart: the schema describes a part, and of its wrapper nothing is known.
 func TestNewValuesOfAPart(t *testing.T) {
 	const body = ` {"requestId": {"journeyId": 1}, "result": {"data": {"journeyId": "A", "step": "PAUSED"}, "203.0.113.7": 1, "data2": []}, "result2": 1}`
 	set := newSet(t)
@@ -150,8 +150,8 @@ func TestNewValuesOfAPart(t *testing.T) {
 	}
 }
 
-// TestNewValuesOfAnotherType: under x-known a value of another JSON type is told, with the type that
-// came and nothing of what it holds; null is a member that is not there.
+// TestNewValuesOfAnotherType: under x-known a value of another JSON type is reported, with its type and
+// without its content; null is an absent member.
 func TestNewValuesOfAnotherType(t *testing.T) {
 	const source = `{
 		"properties": {"id": {"type": "string"}},
@@ -193,7 +193,7 @@ func TestNewValuesOfAnotherType(t *testing.T) {
 	}
 }
 
-// TestKnownIsChecked: what is wrong with a description stops the start, not a payload.
+// TestInvalidKnownIsAnError: an invalid description stops the start, not a payload.
 func TestKnownIsChecked(t *testing.T) {
 	for fault, source := range map[string]string{
 		"a reference to nothing":  `{"x-known": {"a": {"$ref": "#/$defs/none"}}}`,
@@ -215,7 +215,7 @@ func TestKnownIsChecked(t *testing.T) {
 	}
 }
 
-// BenchmarkNewValues is what looking for new values in a decoded body costs.
+// BenchmarkNewValues is the time of the search for new values in a decoded body.
 func BenchmarkNewValues(b *testing.B) {
 	set := newSet(b)
 	for name, c := range bodies(b) {
@@ -232,7 +232,7 @@ func BenchmarkNewValues(b *testing.B) {
 	}
 }
 
-// readAs reads a body as the bridge does at a provider.
+// readAs parses a body like the bridge for a provider.
 func readAs(t testing.TB, set *Set, provider, body string) document.Object {
 	t.Helper()
 	doc, faults := document.NewReader(set.MemberNames(provider), document.Forms{}).Decode([]byte(body))

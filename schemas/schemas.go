@@ -1,11 +1,10 @@
-// Package schemas holds the JSON Schemas (2020-12) of what providers send and of the event that
-// consumers receive, and checks decoded bodies against them.
-//
-// There is one folder a provider and one file a shape; adding a provider means adding a folder. The
-// provider schemas are open: members and values that they do not know pass, since a provider may add
-// some on any day. They are strict about what names a verification and about the words of its decision,
-// and about nothing else: an odd value elsewhere costs that value and not the payload.
-//
+// Package schemas holds the JSON Schemas (2020-12) of providers' bodies and of the event that consumers
+// receive, and checks decoded bodies against them.
+// There is one folder per provider and one file per body; adding a provider means adding a folder. The
+// provider schemas are open: unknown members and values are accepted, since a provider may add some at any
+// time. They are strict about the id of a verification and the words of its decision, and about nothing
+// else: an unexpected value elsewhere costs that value and not the payload.
+// Faults name a pointer and the expectation there. No fault repeats a value.
 // What is wrong is told as faults, which name a place and what was expected there. No fault repeats
 // a value.
 package schemas
@@ -29,17 +28,17 @@ import (
 //go:embed */*.json
 var files embed.FS
 
-// The event's schemas lie in a folder of their own beside the providers'.
+// The event's schemas are in a folder of their own beside the providers'.
 const (
 	eventFolder   = "event"
 	eventEnvelope = "event"
 	eventData     = "data"
 )
 
-// Fault is one thing that is wrong with a body; its message never holds a value.
+// Fault is one error in a body; its message never contains a value.
 type Fault = document.Fault
 
-// Set is every schema, compiled. It may be used by several goroutines.
+// Set is all compiled schemas. It is safe for concurrent use.
 type Set struct {
 	files    map[name][]byte
 	compiled map[name]*jsonschema.Schema
@@ -51,7 +50,7 @@ type Set struct {
 // name is a folder and a schema in it.
 type name struct{ folder, schema string }
 
-// New compiles every schema. It fails only if a file of this package is at fault.
+// New compiles every schema. It fails only if an embedded file is invalid.
 func New() (*Set, error) {
 	found, err := readFiles()
 	if err != nil {
@@ -79,8 +78,8 @@ func New() (*Set, error) {
 	return set, nil
 }
 
-// Validate checks doc, a tree as document.Decode makes it, against a schema of a provider. It returns nil if
-// nothing is wrong, else at most 20 faults in the order of their paths.
+// Validate checks doc, a tree of document.Decode, against a schema of a provider. It returns nil if it is
+// valid, else at most 20 faults in the order of their paths.
 func (s *Set) Validate(provider, schema string, doc any) []Fault {
 	compiled, ok := s.compiled[name{provider, schema}]
 	if !ok {
@@ -89,7 +88,7 @@ func (s *Set) Validate(provider, schema string, doc any) []Fault {
 	return s.library.check(compiled, doc)
 }
 
-// ValidateEvent checks a whole CloudEvent as a consumer may: unknown members pass.
+// ValidateEvent checks a whole CloudEvent as a consumer may: unknown members are accepted.
 func (s *Set) ValidateEvent(event any) []Fault {
 	return s.Validate(eventFolder, eventEnvelope, event)
 }
@@ -97,13 +96,13 @@ func (s *Set) ValidateEvent(event any) []Fault {
 // Names lists the schemas of each folder, sorted: the providers' and the event's.
 func (s *Set) Names() map[string][]string { return names(s.files) }
 
-// Source returns the text of a schema as it lies in its file.
+// Source returns the text of a schema file.
 func (s *Set) Source(provider, schema string) ([]byte, bool) {
 	raw, ok := s.files[name{provider, schema}]
 	return bytes.Clone(raw), ok
 }
 
-// readFiles reads every embedded schema. Its name is its file's up to the first dot.
+// readFiles reads every embedded schema. Its name is that of its file up to the first dot.
 func readFiles() (map[name][]byte, error) {
 	paths, err := fs.Glob(files, "*/*.json")
 	if err != nil {
@@ -112,7 +111,7 @@ func readFiles() (map[name][]byte, error) {
 	found := make(map[name][]byte, len(paths))
 	for _, p := range paths {
 		if path.Dir(p) == apiFolder {
-			continue // it holds a document with schemas in it, not a schema
+			continue // it is a document that contains schemas, not a schema
 		}
 		raw, err := files.ReadFile(p)
 		if err != nil {
@@ -151,7 +150,7 @@ func compile(sources map[name]map[string]any) (map[name]*jsonschema.Schema, libr
 	return compiled, lib, nil
 }
 
-// newCompiler returns a compiler that knows no schema and fetches none.
+// newCompiler returns a compiler without schemas that fetches none.
 func newCompiler() *jsonschema.Compiler {
 	compiler := jsonschema.NewCompiler()
 	compiler.Draft = jsonschema.Draft2020

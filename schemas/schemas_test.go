@@ -13,7 +13,7 @@ import (
 	"kycbridge/document"
 )
 
-// Valid bodies that the tables change in one place.
+// Valid bodies that the tables change in one member.
 const (
 	signzyValid = `{"journeyId": "AB12", "currentStatus": "COMPLETED", "createdAt": 1772442000000, "startedAt": null}`
 	kycValid    = `{"id": "c1", "identityVerificationId": "b1", "status": "Approved"}`
@@ -145,7 +145,7 @@ func TestFaultsAreSortedDistinctAndFew(t *testing.T) {
 	}
 }
 
-// A tree that did not come through Decode must not bring the service down.
+// A tree that does not come from Decode must not crash the service.
 func TestTreesThatAreNotJSON(t *testing.T) {
 	set := newSet(t)
 	for name, doc := range map[string]any{
@@ -166,7 +166,7 @@ func TestTreesThatAreNotJSON(t *testing.T) {
 	}
 }
 
-// Every leaf of every fixture is turned into a text and a list that give themselves away.
+// Every leaf of every fixture is replaced by a recognizable text and a list.
 func TestNoFaultRepeatsAValue(t *testing.T) {
 	const seed = "SECRET-4711-jane@example.com"
 	set := newSet(t)
@@ -198,7 +198,7 @@ func TestNoFaultRepeatsAValue(t *testing.T) {
 	}
 }
 
-// filled makes a body in which every member that an object schema lists has the given value.
+// filled is a body in which every member of an object schema has the given value.
 func filled(schema map[string]any, value any) any {
 	members, ok := schema["properties"].(map[string]any)
 	if !ok {
@@ -214,7 +214,7 @@ func filled(schema map[string]any, value any) any {
 	return object
 }
 
-// Provider schemas stay open: a new value or member is no reason to turn a payload away.
+// Provider schemas stay open: a new value or member does not cause a refusal.
 func TestProviderSchemasAreOpen(t *testing.T) {
 	set := newSet(t)
 	for provider, schemas := range set.Names() {
@@ -233,10 +233,10 @@ func TestProviderSchemasAreOpen(t *testing.T) {
 	}
 }
 
-// outgoing reports whether a schema is about what we send, which may be strict.
+// outgoing reports whether a schema describes a request of kycbridge, which may be strict.
 func outgoing(schema string) bool { return schema == "start" || strings.HasPrefix(schema, "push_") }
 
-// closing lists the keywords below node that shut out the unknown.
+// closing lists the keywords below node that refuse unknown members.
 func closing(node any) []string {
 	var found []string
 	switch node := node.(type) {
@@ -278,7 +278,7 @@ func TestNamesAndSources(t *testing.T) {
 	}
 }
 
-// FuzzValidate tries every schema with every object: it ends, and what it tells is bounded.
+// FuzzValidate checks every object against every schema: it terminates, and its result is limited.
 func FuzzValidate(f *testing.F) {
 	for _, body := range []string{
 		signzyValid, kycValid, idvValid, hookValid, resultValid, callback("KycIdentification.Approved", kycValid),

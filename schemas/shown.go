@@ -7,15 +7,14 @@ import (
 	"kycbridge/document"
 )
 
-// Bounds of what is shown of the name of a member. One with many digits in it may be the number of
-// somebody.
+// Limits of visible member names. A name with many digits may be a person's number.
 const (
 	maxRun        = 3 // digits in a row
 	maxNameDigits = 4
 )
 
-// identifier returns a member name if it looks like one that a program has, else withheld: a name
-// may hold anything that a value may.
+// identifier returns a member name if it looks like an identifier of a program, else withheld: a name may
+// contain anything that a value may.
 func identifier(s string) string {
 	if s == "" || len(s) > document.MaxToken || isDigit(s[0]) {
 		return document.Withheld

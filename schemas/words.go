@@ -7,10 +7,9 @@ import (
 	"kycbridge/document"
 )
 
-// Words tells at which places of a body a schema of a provider lists words, as JSON pointers in lower
-// case, since names may be written in any case: true for words that name a state or a thing, false where
-// the schema says that what stands there is about a person. At is the pointer to the part of the body
-// that the schema describes.
+// Words returns the pointers of a body at which a schema of a provider lists words, in lower case, since
+// names may be written in any case: true for words that name a state or a thing, false for personal
+// values. at is the pointer to the part of the body that the schema describes.
 func (s *Set) Words(provider, schema, at string, doc document.Object) map[string]bool {
 	p, ok := s.known[name{provider, schema}]
 	if !ok {
@@ -28,7 +27,7 @@ func (s *Set) Words(provider, schema, at string, doc document.Object) map[string
 	return found
 }
 
-// words are places by pointer.
+// words are the results by pointer.
 type words map[string]bool
 
 func (w words) look(p *place, pointer string, v any) {
@@ -57,7 +56,7 @@ func (w words) look(p *place, pointer string, v any) {
 	}
 }
 
-// member is what is known of a member of an object; nil if nothing is.
+// member is the known shape of a member of an object; nil if there is none.
 func (p *place) member(key string) *place {
 	if member, ok := p.members[key]; ok {
 		return member
@@ -65,7 +64,7 @@ func (p *place) member(key string) *place {
 	return p.rest
 }
 
-// pointerToken writes the name of a member as a part of a pointer.
+// pointerToken escapes the name of a member for a pointer.
 func pointerToken(key string) string { return strings.ToLower(pointerEscapes.Replace(key)) }
 
 var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")

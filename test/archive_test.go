@@ -366,7 +366,7 @@ func TestPurge(t *testing.T) {
 	if _, err := s.app.State(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(17)}); !errors.Is(err, kycbridge.ErrNotFound) {
 		t.Errorf("its state: %v", err)
 	}
-	if again, err := s.app.Archive().Purge(t.Context(), idOf(17), false); err != nil || !again.Nothing() || again.Before == nil {
+	if again, err := s.app.Archive().Purge(t.Context(), idOf(17), false); err != nil || !again.Empty() || again.Before == nil {
 		t.Errorf("erased again: %+v, %v", again, err)
 	}
 	if _, err := s.app.Archive().Purge(t.Context(), idOf(4711), false); !errors.Is(err, kycbridge.ErrNotFound) {

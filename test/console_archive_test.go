@@ -107,7 +107,7 @@ func TestPagesFromTheNewestEnd(t *testing.T) {
 		len(page) > 0 {
 		t.Errorf("of an empty shelf %d payloads: %v", len(page), err)
 	}
-	if _, err := a.Life(
+	if _, err := a.History(
 		t.Context(),
 		kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(1)},
 	); err != nil {
@@ -129,7 +129,7 @@ func TestLife(t *testing.T) {
 		}
 	})
 	l, err := s.app.Archive().
-		Life(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(0)})
+		History(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(0)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestLife(t *testing.T) {
 		t.Errorf("%+v", l)
 	}
 	_, err = s.app.Archive().
-		Life(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(7)})
+		History(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(7)})
 	if !errors.Is(err, kycbridge.ErrNotFound) {
 		t.Errorf("a verification of which nothing is stored: %v", err)
 	}

@@ -117,7 +117,7 @@ func TestShortenedLog(t *testing.T) {
 	wait.For(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
 	b.approve(t, 101, 125)
 	t.Logf("events after %s", decided(t, server.url(), 101, 125).Round(time.Millisecond))
-	if told := strings.Count(b.stderr.String(), "has become shorter than its consumer"); told != 1 {
+	if told := strings.Count(b.stderr.String(), "has become shorter than the position of its consumer"); told != 1 {
 		t.Errorf("that the log became shorter is told %d times, want once:\n%s", told, b.stderr.tail())
 	}
 }
@@ -141,7 +141,7 @@ func TestWipedNATS(t *testing.T) {
 	b.approve(t, 101, 125)
 	t.Logf("events after %s", decided(t, server.url(), 101, 125).Round(time.Millisecond))
 	log := b.stderr.String()
-	if told := strings.Count(log, "made again, empty"); told != 1 && told != 2 { // store and bus are two connections
+	if told := strings.Count(log, "created again, empty"); told != 1 && told != 2 { // store and bus are two connections
 		t.Errorf("that streams were made again is told %d times:\n%s", told, log)
 	}
 	if lines := strings.Count(log, "\n") - strings.Count(log, `"not ready"`); lines > 10 { // those are answers to us

@@ -57,7 +57,7 @@ var traps = []trap{
 	{provider: "signzy", short: "letters and separators of keys", tests: []string{"normalize/signzy:TestKeysKeepTheirLetters", "normalize/signzy:TestLabels"}},
 	{provider: "signzy", short: "members that the sample lacks", tests: []string{"test:TestUnknownMembers", "test:TestGolden"}},
 	{provider: "signzy", short: "secrets and personal values come back", tests: []string{"test:TestLeak", "normalize/signzy:TestFixtures", "handlers:TestNothingLeaks", "internal/provider/signzy:TestErrorsKeepSecrets"}},
-	{provider: "signzy", short: "no callback may ever come", tests: []string{"test:TestSafetyNet", "test:TestPeople", "internal/poll:TestTheDeadlineEndsWhatTheProviderDoesNot"}},
+	{provider: "signzy", short: "no callback may ever come", tests: []string{"test:TestSafetyNet", "test:TestPeople", "internal/poll:TestTheDeadlineEndsASession"}},
 	{provider: "signzy", short: "a browser that returns proves nothing", tests: []string{"handlers:TestRefusedBeforeReceive/get", "normalize/signzy:TestFixtures"}},
 	{provider: "signzy", short: "wrong method", tests: []string{"internal/provider/signzy:TestMethods/404 for the wrong method", "internal/provider/signzy:TestMethodIsFoundAndKept"}, more: true},
 	{provider: "signzy", short: "unknown wrapper", tests: []string{"internal/provider/signzy:TestAnswersThatAreNoJourney/unknown wrapper", "internal/provider/signzy:TestStarted/unknown wrapper", "normalize/signzy:TestIdentify/too deep"}, more: true},
@@ -70,15 +70,15 @@ var traps = []trap{
 	{provider: "ondato", short: "no 4xx for a fault of ours", tests: []string{"handlers:TestReceiverErrors/ours and theirs at once", "handlers:TestProblemTable", "handlers:TestBrokenBodyIsNeverAccepted", "test:TestOutage"}},
 	{provider: "ondato", short: "durable, then answered in time", tests: []string{"test:TestKill", "handlers:TestReceiverErrors/slower than the deadline", "publisher:TestStoredPayloadsSurviveARestart"}},
 	{provider: "ondato", short: "one id once, ordered by its time, verdicts may turn", tests: []string{".:TestIDs", ".:TestNext/approved becomes rejected", "test:TestReplicas", "test:TestLateVerdict"}},
-	{provider: "ondato", short: "a webhook only triggers", tests: []string{"test:TestForgedApproval", "internal/poll:TestATriggerIsFollowedThoughTheSessionHasEnded"}},
+	{provider: "ondato", short: "a webhook only triggers", tests: []string{"test:TestForgedApproval", "internal/poll:TestATriggerIsFetchedAfterTheEnd"}},
 	{provider: "ondato", short: "words that are unknown", tests: []string{"normalize/ondato:TestIgnores", "normalize/ondato:TestStatuses/kyc unknown status", "normalize/ondato:TestMentions", "normalize/ondato:TestReasons", "normalize/ondato:TestChecks"}},
 	{provider: "ondato", short: "another application", tests: []string{"normalize/ondato:TestApplication", "test:TestForeignApplication", "test:TestCases"}},
-	{provider: "ondato", short: "a last event that was dropped", tests: []string{"test:TestSafetyNet", "test:TestPeople", "internal/poll:TestTheDeadlineEndsWhatTheProviderDoesNot"}},
+	{provider: "ondato", short: "a last event that was dropped", tests: []string{"test:TestSafetyNet", "test:TestPeople", "internal/poll:TestTheDeadlineEndsASession"}},
 	{provider: "ondato", short: "personal values", tests: []string{"test:TestLeak", "handlers:TestNothingLeaks", "internal/provider/ondato:TestErrorsTellNothing"}, reason: byOperators},
 
 	{provider: "idwise", short: "event names with spaces and capitals", tests: []string{"normalize/idwise:TestDecisions/event and decision in another spelling", "normalize/idwise:TestFixtures"}},
 	{provider: "idwise", short: "200 and nothing else", tests: []string{"handlers:TestReceiptAnswers/stored before", "handlers:TestReceiptAnswers/schema"}},
-	{provider: "idwise", short: "no times, so results are compared", tests: []string{"normalize/idwise:TestFixtures", "test:TestForgedApproval", "internal/poll:TestATriggerWithoutNewsIsLookedAtAgain", "internal/poll:TestAStateThatComesBackIsANewFact"}},
+	{provider: "idwise", short: "no times, so results are compared", tests: []string{"normalize/idwise:TestFixtures", "test:TestForgedApproval", "internal/poll:TestATriggerWithoutAResultIsPolledAgain", "internal/poll:TestARepeatedStateIsANewFact"}},
 	{provider: "idwise", short: "a decision that is not final", tests: []string{"normalize/idwise:TestFixtures/finished-user-steps", "normalize/idwise:TestOneFactTwoWays"}},
 	{provider: "idwise", short: "completed says nothing of the verdict", tests: []string{"normalize/idwise:TestFixtures/journey-summary-completed"}},
 	{provider: "idwise", short: "rejected by the system, and unknown decisions", tests: []string{"normalize/idwise:TestFixtures/finished-journey-rejected", "normalize/idwise:TestDecisions/an unknown system decision", "normalize/idwise:TestDecisions/result with an unknown decision", "normalize/idwise:FuzzMap"}},
@@ -87,7 +87,7 @@ var traps = []trap{
 	{provider: "idwise", short: "ids, dates and flags of several types, image keys of two spellings", tests: []string{"normalize/idwise:TestStepIDs", "normalize/idwise:TestImageKeys", "normalize/idwise:TestWithholds", "internal/provider/idwise:TestTolerance", "test:TestOddBodies/idwise step id as number", "test:TestOddBodies/idwise step id as text", "test:TestOddBodies/idwise dates of birth as numbers and text", "test:TestOddBodies/idwise flags as null"}},
 	{provider: "idwise", short: "times without a zone", tests: []string{"normalize/idwise:TestTimesWithoutZone", "document:TestParseTime", "test:TestOddBodies/idwise times without a zone"}},
 	{provider: "idwise", short: "three spellings of the reference, two forms of an id", tests: []string{"normalize/idwise:TestReferences"}},
-	{provider: "idwise", short: "journeys that end in silence", tests: []string{"test:TestPeople", "test:TestSafetyNet", "internal/poll:TestTheDeadlineEndsWhatTheProviderDoesNot"}},
+	{provider: "idwise", short: "journeys that end in silence", tests: []string{"test:TestPeople", "test:TestSafetyNet", "internal/poll:TestTheDeadlineEndsASession"}},
 	{provider: "idwise", short: "no id of the event", tests: []string{".:TestIDs", "normalize/idwise:TestIdentity/finished-journey-old-no-event-id"}},
 	{provider: "idwise", short: "samples that are no JSON", tests: []string{"test:TestFixturesAreJSON"}},
 
@@ -104,8 +104,8 @@ var traps = []trap{
 	{provider: "kwikid", short: "times of no defined form", tests: []string{"normalize/kwikid:TestTimes", "document:TestParseTime"}},
 	{provider: "kwikid", short: "a status that is unknown", tests: []string{"normalize/kwikid:TestSessions/get-details-unknown-status", "normalize/kwikid:FuzzMap", "test:TestPeople"}},
 	{provider: "kwikid", short: "personal values and tokens in logs", tests: []string{"test:TestLeak", "handlers:TestNothingLeaks", "internal/provider/kwikid:TestErrorsKeepSecrets", "normalize/kwikid:TestSessions"}},
-	{provider: "kwikid", short: "webhooks that never come", tests: []string{"test:TestPolling", "test:TestPeople", "internal/poll:TestASessionIsAskedAboutUntilItsEndIsPublished"}},
-	{provider: "kwikid", short: "text in place of objects", tests: []string{"normalize/kwikid:TestStringsInPlaceOfObjects", "test:TestOddBodies/kwikid text in place of objects", "test:TestTextInPlaceOfObjects", "internal/poll:TestABodyInQuarantineEndsNothing"}, more: true},
+	{provider: "kwikid", short: "webhooks that never come", tests: []string{"test:TestPolling", "test:TestPeople", "internal/poll:TestASessionIsPolledUntilItsEndIsPublished"}},
+	{provider: "kwikid", short: "text in place of objects", tests: []string{"normalize/kwikid:TestStringsInPlaceOfObjects", "test:TestOddBodies/kwikid text in place of objects", "test:TestTextInPlaceOfObjects", "internal/poll:TestAQuarantinedBodyEndsNothing"}, more: true},
 }
 
 // TestTraps: every item of every checklist has a test that is there.

@@ -21,7 +21,7 @@ import (
 	"kycbridge"
 )
 
-// The environment of the commands that use the admin API.
+// Environment variables of the commands that use the admin API.
 const (
 	apiVariable   = "KYCBRIDGE_API"
 	tokenVariable = "KYCBRIDGE_TOKEN"
@@ -29,11 +29,11 @@ const (
 )
 
 const (
-	apiWait    = 2 * time.Minute // for an answer; the server gives a provider one minute
-	apiLargest = 1 << 20         // bytes of an answer, and of a file of ours that is small
+	apiWait    = 2 * time.Minute // for an answer; the server limits a provider call to one minute
+	apiLargest = 1 << 20         // bytes of an answer, and of a small file
 )
 
-// apiFlags say where the admin API is and what admits there.
+// apiFlags are the address of the admin API and the token for it.
 type apiFlags struct {
 	address, tokenFile string
 	environ            []string
@@ -47,7 +47,7 @@ func (f *apiFlags) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&f.tokenFile, "token-file", "", "`file` with an admin token, its first line; else the token is "+tokenVariable)
 }
 
-// client makes the client that the flags and the environment describe.
+// client creates the client from the flags and the environment.
 func (f *apiFlags) client() (*apiClient, error) {
 	base, err := apiAddress(f.address, f.environ)
 	if err != nil {
@@ -122,21 +122,21 @@ func readObject(name string, stdin io.Reader, limit int64) (map[string]json.RawM
 	return object, nil
 }
 
-// apiClient speaks to the admin API of a running process.
+// apiClient calls the admin API of a running process.
 type apiClient struct{ base, token, tokenFrom string }
 
-// answer is what the admin API said.
+// answer is an answer of the admin API.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// unsent is the error of a request that nobody has worked on.
+// unsent is the error of a request that was not processed.
 type unsent struct{ error }
 
-// post sends a JSON body and wants the status. Its errors are sentences for a person and wrap
-// nothing that would end the command quietly: an interrupted request is no success.
+// post sends a JSON body and expects the status. Its errors are readable sentences and wrap nothing that
+// would end the command quietly: an interrupted request is no success.
 func (c *apiClient) post(ctx context.Context, path string, body *bytes.Reader, key string, want int) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiWait+uploading(body.Len()))
 	defer cancel()
@@ -151,7 +151,7 @@ func (c *apiClient) post(ctx context.Context, path string, body *bytes.Reader, k
 	if key != "" {
 		r.Header.Set("Idempotency-Key", key)
 	}
-	// A redirect is no answer of this API, and its target is not whom the token is for.
+	// A redirect is no answer of this API, and the token must not be sent to its target.
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(r)
 	if err != nil {
@@ -171,13 +171,13 @@ func (c *apiClient) post(ctx context.Context, path string, body *bytes.Reader, k
 	return got, nil
 }
 
-// slowestUpload is how fast a body is sent at least, in bytes a second.
+// slowestUpload is the minimum upload rate, in bytes per second.
 const slowestUpload = 256 << 10
 
-// uploading is how long a body may take, here and from the server on to the provider.
+// uploading is the time limit of a body, from here to the server and from there to the provider.
 func uploading(size int) time.Duration { return 2 * time.Duration(size/slowestUpload) * time.Second }
 
-// cause is why a connection failed, in a few words and without its address.
+// cause describes a failed connection in a few words, without its address.
 func cause(err error) string {
 	var inner interface{ Timeout() bool }
 	switch {
@@ -216,13 +216,13 @@ type apiProblem struct {
 	retryAfter       string
 }
 
-// refused reads an answer that is not what was asked for.
+// refused decodes an unexpected answer.
 func (c *apiClient) refused(got answer) error {
 	p := apiProblem{status: got.status, retryAfter: got.header.Get("Retry-After")}
 	if json.Unmarshal(got.body, &p) != nil || !strings.HasPrefix(p.Type, "urn:kycbridge:problem:") {
 		err := fmt.Errorf("%s answered %d %s, which is no answer of a kycbridge admin API; name its address with --api", c.base, got.status, http.StatusText(got.status))
 		if got.status >= http.StatusInternalServerError || got.status < http.StatusMultipleChoices {
-			return err // perhaps a proxy's, in front of one that works on it
+			return err // possibly from a proxy whose server still processes it
 		}
 		return unsent{err}
 	}
@@ -237,7 +237,7 @@ func (c *apiClient) refused(got answer) error {
 
 func (p *apiProblem) name() string { return strings.TrimPrefix(p.Type, "urn:kycbridge:problem:") }
 
-// Error is the problem in one line: what it is, the places at fault, the provider's words, what to do.
+// Error is the problem in one line: title, pointers of faults, the provider's text, remedy.
 func (p *apiProblem) Error() string {
 	b := strings.ToLower(p.Title[:min(1, len(p.Title))]) + p.Title[min(1, len(p.Title)):]
 	for i, f := range p.Errors {
@@ -259,7 +259,7 @@ func (p *apiProblem) Error() string {
 	return printable(b)
 }
 
-// said is what the provider answered.
+// said is the provider's error text.
 func (p *apiProblem) said() string {
 	var words []string
 	if p.ProviderStatus != 0 {

@@ -11,7 +11,7 @@ import (
 	"net/url"
 )
 
-// request is one that the admin API answers for as long as it takes.
+// request is a request without a time limit for its answer.
 type request struct {
 	method, path string
 	query        url.Values
@@ -19,8 +19,8 @@ type request struct {
 	mediaType    string
 }
 
-// open sends a request and gives the body of its answer, which the caller closes. Its errors are sentences for
-// a person.
+// open sends a request and returns the body of its answer, which the caller closes. Its errors are
+// readable sentences.
 func (c *apiClient) open(ctx context.Context, q request) (io.ReadCloser, error) {
 	address := c.base + q.path
 	if len(q.query) > 0 {
@@ -53,7 +53,7 @@ func (c *apiClient) open(ctx context.Context, q request) (io.ReadCloser, error) 
 	return nil, c.refused(got)
 }
 
-// object reads an answer that is one JSON object.
+// object decodes an answer of one JSON object.
 func (c *apiClient) object(ctx context.Context, q request, into any) error {
 	body, err := c.open(ctx, q)
 	if err != nil {
@@ -61,12 +61,12 @@ func (c *apiClient) object(ctx context.Context, q request, into any) error {
 	}
 	defer body.Close()
 	if err := json.NewDecoder(body).Decode(into); err != nil {
-		return c.brokenOff(ctx, err)
+		return c.incompleteAnswer(ctx, err)
 	}
 	return nil
 }
 
-// lines reads an answer of one JSON object a line.
+// lines decodes an answer of one JSON object per line.
 func (c *apiClient) lines(ctx context.Context, q request, each func(line []byte) error) error {
 	body, err := c.open(ctx, q)
 	if err != nil {
@@ -80,7 +80,7 @@ func (c *apiClient) lines(ctx context.Context, q request, each func(line []byte)
 		case errors.Is(err, io.EOF) && len(l) == 0:
 			return nil
 		case err != nil:
-			return c.brokenOff(ctx, err)
+			return c.incompleteAnswer(ctx, err)
 		}
 		if err := each(l); err != nil {
 			return err
@@ -88,8 +88,8 @@ func (c *apiClient) lines(ctx context.Context, q request, each func(line []byte)
 	}
 }
 
-// brokenOff is the error of an answer that is not whole.
-func (c *apiClient) brokenOff(ctx context.Context, err error) error {
+// incompleteAnswer is the error of a truncated answer.
+func (c *apiClient) incompleteAnswer(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -10,8 +10,8 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// completions has the shell offer providers, accounts, statuses and the like, at every command that has a flag
-// for them. cobra's own command completion writes the script for the shell.
+// completions adds shell completion of providers, accounts, statuses and the like to every command with
+// such a flag. cobra's own command completion generates the script for the shell.
 func completions(root *cobra.Command) {
 	for _, cmd := range root.Commands() {
 		completions(cmd)
@@ -32,17 +32,17 @@ func completions(root *cobra.Command) {
 	}
 	for name, offer := range offers {
 		if root.Flags().Lookup(name) != nil {
-			_ = root.RegisterFlagCompletionFunc(name, offer) // fails for a flag that is not there only
+			_ = root.RegisterFlagCompletionFunc(name, offer) // fails only for a missing flag
 		}
 	}
 }
 
-// fixed offers the same words always.
+// fixed offers a fixed list of words.
 func fixed(words ...string) cobra.CompletionFunc {
 	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
 }
 
-// words are values of a vocabulary as texts.
+// words are the values of a vocabulary as texts.
 func words[T ~string](values []T) (texts []string) {
 	for _, v := range values {
 		texts = append(texts, string(v))
@@ -50,7 +50,7 @@ func words[T ~string](values []T) (texts []string) {
 	return texts
 }
 
-// completeAccounts offers the accounts of the configuration that the command line names.
+// completeAccounts offers the accounts of the configuration named on the command line.
 func completeAccounts(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	file := ""
 	if f := cmd.Flag("config"); f != nil {

@@ -41,7 +41,7 @@ type checkFlags struct {
 	connect, asJSON bool
 }
 
-// checked is what config check found of a configuration without a fault.
+// checked is the result of config check for a valid configuration.
 type checked struct {
 	Valid       bool            `json:"valid"`
 	Config      any             `json:"config"`
@@ -49,7 +49,7 @@ type checked struct {
 	Connections []app.Connected `json:"connections,omitempty"`
 }
 
-// run checks a configuration and prints what was found.
+// run checks a configuration and prints the result.
 func (o *checkFlags) run(cmd *cobra.Command) error {
 	config, err := app.LoadConfig(o.file, o.environ, app.ProviderCatalog())
 	if err != nil {
@@ -94,7 +94,7 @@ func (o *checkFlags) run(cmd *cobra.Command) error {
 	return nil
 }
 
-// say prints what is in force, and the warnings.
+// say prints the effective settings, and the warnings.
 func (o *checkFlags) say(cmd *cobra.Command, text []byte, warnings []string) error {
 	if _, err := cmd.OutOrStdout().Write(text); err != nil {
 		return err

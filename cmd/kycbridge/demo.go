@@ -24,7 +24,7 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// demoSpeed is how much faster than the clock the people of the demo live.
+// demoSpeed is the speed of the simulated persons relative to real time.
 const demoSpeed = 60
 
 func demoCommand() *cobra.Command {
@@ -68,14 +68,14 @@ func demo(ctx context.Context, once, asJSON bool, stdout, stderr io.Writer) erro
 			return err
 		}
 	}
-	s, err := newStage(ctx, dir)
+	s, err := newDemoSetup(ctx, dir)
 	if err != nil {
 		return err
 	}
 	defer s.close()
 
 	out := &counter{printer: printer{screen: screenOf(stdout, os.Environ()), asJSON: asJSON}}
-	// Whoever reads ends the rest: nobody is left to show it to.
+	// A closed reader ends the demo: there is no output left to show.
 	showing, end := context.WithCancelCause(ctx)
 	var reader sync.WaitGroup
 	reader.Go(func() {
@@ -90,8 +90,8 @@ func demo(ctx context.Context, once, asJSON bool, stdout, stderr io.Writer) erro
 	return err
 }
 
-// lookAround says how to go on beside the running demo.
-func (s *stage) lookAround(stderr io.Writer) {
+// printNextSteps prints commands to use with the running demo.
+func (s *demoSetup) printNextSteps(stderr io.Writer) {
 	fmt.Fprintf(stderr, `
 It goes on until Ctrl-C. Meanwhile, in another shell:
   console        http://%s/  with the token %s
@@ -104,8 +104,8 @@ Your own: kycbridge init
 `, s.app.AdminAddr(), s.token, s.file, s.file, s.first, s.file, s.app.ClientURL())
 }
 
-// stage is kycbridge with the simulated providers around it.
-type stage struct {
+// demoSetup is kycbridge with simulated providers.
+type demoSetup struct {
 	app       *app.App
 	token     string
 	file      string // its configuration
@@ -113,15 +113,15 @@ type stage struct {
 	providers []*simulate.Server
 }
 
-// lookAroundAfter is how many further verifications are started before the demo says how to look around.
-const lookAroundAfter = 3
+// nextStepsAfter is the number of further verifications before the demo prints the next steps.
+const nextStepsAfter = 3
 
 // demoAccount is the name of the account at every provider.
 const demoAccount = "demo"
 
-// newStage starts the providers and kycbridge, each knowing where the other is.
-func newStage(ctx context.Context, dir string) (_ *stage, err error) {
-	s := &stage{token: rand.Text()}
+// newDemoSetup starts the providers and kycbridge, configured with each other's address.
+func newDemoSetup(ctx context.Context, dir string) (_ *demoSetup, err error) {
+	s := &demoSetup{token: rand.Text()}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -131,7 +131,7 @@ func newStage(ctx context.Context, dir string) (_ *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// Commands beside the demo read the configuration, so it names the port of NATS.
+	// Commands beside the demo read the configuration, so it contains the port of NATS.
 	port, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func newStage(ctx context.Context, dir string) (_ *stage, err error) {
 	return s, err
 }
 
-func (s *stage) close() {
+func (s *demoSetup) close() {
 	for _, provider := range s.providers {
 		provider.Close()
 	}
@@ -170,7 +170,7 @@ func (s *stage) close() {
 	}
 }
 
-// freeAddress is one that nobody listens on: the providers have to know it before it is taken.
+// freeAddress is an unused address: the providers need it before it is listened on.
 func freeAddress(ctx context.Context) (string, error) {
 	var lc net.ListenConfig
 	listener, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
@@ -181,9 +181,9 @@ func freeAddress(ctx context.Context) (string, error) {
 	return listener.Addr().String(), nil
 }
 
-// show starts one verification that will be approved and one that will be rejected at each provider
-// and waits for their ends; without once it goes on with others until ctx ends.
-func (s *stage) show(ctx context.Context, out *counter, once bool, stderr io.Writer) error {
+// show starts one verification that will be approved and one that will be rejected at each provider and
+// waits for their ends; without once it continues with others until ctx ends.
+func (s *demoSetup) show(ctx context.Context, out *counter, once bool, stderr io.Writer) error {
 	var started []kycbridge.Key
 	for _, person := range []string{simulate.Approve, simulate.Reject} {
 		for _, provider := range s.providers {
@@ -195,7 +195,7 @@ func (s *stage) show(ctx context.Context, out *counter, once bool, stderr io.Wri
 		}
 	}
 	if !once {
-		return s.goOn(ctx, stderr)
+		return s.startMore(ctx, stderr)
 	}
 	events, err := s.settle(ctx, started, out)
 	if err != nil {
@@ -213,8 +213,8 @@ func (s *stage) show(ctx context.Context, out *counter, once bool, stderr io.Wri
 	return nil
 }
 
-// goOn starts a verification for somebody somewhere every now and then, until ctx ends.
-func (s *stage) goOn(ctx context.Context, stderr io.Writer) error {
+// startMore starts further verifications at intervals, until ctx ends.
+func (s *demoSetup) startMore(ctx context.Context, stderr io.Writer) error {
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	people := simulate.People()
@@ -224,8 +224,8 @@ func (s *stage) goOn(ctx context.Context, stderr io.Writer) error {
 			return nil
 		case <-tick.C:
 		}
-		if round == lookAroundAfter { // somebody is still reading
-			s.lookAround(stderr)
+		if round == nextStepsAfter { // the output still has a reader
+			s.printNextSteps(stderr)
 		}
 		provider := s.providers[mathrand.IntN(len(s.providers))]
 		if _, err := s.start(ctx, provider.Name(), people[mathrand.IntN(len(people))]); err != nil && ctx.Err() == nil {
@@ -235,7 +235,7 @@ func (s *stage) goOn(ctx context.Context, stderr io.Writer) error {
 }
 
 // start starts a verification over the API, as a client would.
-func (s *stage) start(ctx context.Context, provider, person string) (kycbridge.Key, error) {
+func (s *demoSetup) start(ctx context.Context, provider, person string) (kycbridge.Key, error) {
 	external := person + "-" + rand.Text()[:8]
 	if s.first == "" {
 		s.first = external
@@ -268,9 +268,8 @@ func (s *stage) start(ctx context.Context, provider, person string) (kycbridge.K
 	return kycbridge.Key{Provider: provider, Account: demoAccount, VerificationID: receipt.VerificationID}, nil
 }
 
-// settle waits until every verification has ended, every callback has come, and every event has been
-// printed.
-func (s *stage) settle(ctx context.Context, started []kycbridge.Key, out *counter) (events int, err error) {
+// settle waits until every verification has ended, every callback has arrived, and every event is printed.
+func (s *demoSetup) settle(ctx context.Context, started []kycbridge.Key, out *counter) (events int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
@@ -289,8 +288,8 @@ func (s *stage) settle(ctx context.Context, started []kycbridge.Key, out *counte
 	}
 }
 
-// open is how many of the verifications have not ended, and how many callbacks are on their way.
-func (s *stage) open(ctx context.Context, started []kycbridge.Key) (n int) {
+// open is the number of verifications in progress, and of callbacks being delivered.
+func (s *demoSetup) open(ctx context.Context, started []kycbridge.Key) (n int) {
 	for _, k := range started {
 		if state, err := s.app.State(ctx, k); err != nil || !state.Status.Terminal() {
 			n++

@@ -25,13 +25,13 @@ import (
 const (
 	actCallbacks = 1000 // of the first act
 	actWorkers   = 32
-	actWords     = 50 // states that no mapping knows
-	actReordered = 50 // verifications whose callbacks come in the wrong order
-	actPatience  = 30 * time.Second
+	actWords     = 50 // unknown states
+	actReordered = 50 // verifications whose callbacks arrive in the wrong order
+	actTimeout   = 30 * time.Second
 )
 
-// theatre is a kycbridge in a process of its own, that may be killed, for what the demo promises.
-type theatre struct {
+// demoProcess is a kycbridge in a separate process, which can be killed, to show its guarantees.
+type demoProcess struct {
 	dir, file, log           string
 	callbacks, admin, secret string
 	token                    string
@@ -42,9 +42,9 @@ type theatre struct {
 	sent                     atomic.Int64
 }
 
-// newTheatre writes the configuration of the process.
-func newTheatre(ctx context.Context, dir string, stdout io.Writer) (*theatre, error) {
-	t := &theatre{dir: dir, file: filepath.Join(dir, "acts.yaml"), log: filepath.Join(dir, "acts.log"), secret: rand.Text(), token: rand.Text(), stdout: stdout}
+// newDemoProcess writes the configuration of the process.
+func newDemoProcess(ctx context.Context, dir string, stdout io.Writer) (*demoProcess, error) {
+	t := &demoProcess{dir: dir, file: filepath.Join(dir, "acts.yaml"), log: filepath.Join(dir, "acts.log"), secret: rand.Text(), token: rand.Text(), stdout: stdout}
 	t.client.Timeout = 10 * time.Second
 	t.client.Transport = &http.Transport{MaxIdleConnsPerHost: actWorkers}
 	var err error
@@ -60,7 +60,7 @@ func newTheatre(ctx context.Context, dir string, stdout io.Writer) (*theatre, er
 }
 
 // start starts the process and waits until it is ready.
-func (t *theatre) start(ctx context.Context) error {
+func (t *demoProcess) start(ctx context.Context) error {
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
@@ -77,7 +77,7 @@ func (t *theatre) start(ctx context.Context) error {
 	}
 	t.ended = make(chan struct{})
 	go func(process *exec.Cmd, ended chan struct{}) { _ = process.Wait(); close(ended) }(t.process, t.ended)
-	deadline := time.Now().Add(actPatience)
+	deadline := time.Now().Add(actTimeout)
 	for time.Now().Before(deadline) && ctx.Err() == nil {
 		if res, err := t.get(ctx, "/readyz"); err == nil {
 			res.Body.Close()
@@ -93,8 +93,8 @@ func (t *theatre) start(ctx context.Context) error {
 	return errors.New("kycbridge does not start for the demo: see " + t.log)
 }
 
-// get asks the operators' listener of the process.
-func (t *theatre) get(ctx context.Context, path string) (*http.Response, error) {
+// get sends a request to the operators' listener of the process.
+func (t *demoProcess) get(ctx context.Context, path string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.admin+path, nil)
 	if err != nil {
 		return nil, err
@@ -102,16 +102,16 @@ func (t *theatre) get(ctx context.Context, path string) (*http.Response, error) 
 	return t.client.Do(r)
 }
 
-// kill ends the process as a power cut would.
-func (t *theatre) kill() {
+// kill ends the process like a power failure.
+func (t *demoProcess) kill() {
 	if t.process != nil {
 		_ = t.process.Process.Kill() // it may have ended
 		<-t.ended
 	}
 }
 
-// hook is a callback about verification n; each has an id of its own.
-func (t *theatre) hook(n int, state, eventName, person string, at time.Time) []byte {
+// hook is a callback about verification n with an id of its own.
+func (t *demoProcess) hook(n int, state, eventName, person string, at time.Time) []byte {
 	id := t.sent.Add(1)
 	return fmt.Appendf(nil, `{"id":"e%07d-0000-4000-8000-000000000001","applicationId":"a0000000-0000-4000-8000-000000000001","createdUtc":"%s","payload":{"id":"c%07d-0000-4000-8000-000000000001","applicationId":"a0000000-0000-4000-8000-000000000001","createdUtc":"2026-03-02T08:57:30.77Z","identityVerificationId":"%s","status":"%s","document":{"fullName":"%s"}},"type":"KycIdentification.%s"}`,
 		id, at.UTC().Format(time.RFC3339Nano), n, actReference(n), state, person, eventName)
@@ -120,9 +120,11 @@ func (t *theatre) hook(n int, state, eventName, person string, at time.Time) []b
 func actReference(n int) string { return fmt.Sprintf("b%07d-0000-4000-8000-000000000001", n) }
 
 // post sends a callback and reports whether it was answered 200.
-func (t *theatre) post(ctx context.Context, body []byte) bool { return t.postAs(ctx, t.secret, body) }
+func (t *demoProcess) post(ctx context.Context, body []byte) bool {
+	return t.postAs(ctx, t.secret, body)
+}
 
-func (t *theatre) postAs(ctx context.Context, secret string, body []byte) bool {
+func (t *demoProcess) postAs(ctx context.Context, secret string, body []byte) bool {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+t.callbacks+"/webhooks/ondato/demo", bytes.NewReader(body))
 	if err != nil {
 		return false
@@ -139,19 +141,19 @@ func (t *theatre) postAs(ctx context.Context, secret string, body []byte) bool {
 }
 
 // api is the admin API of the process.
-func (t *theatre) api() *apiClient {
+func (t *demoProcess) api() *apiClient {
 	return &apiClient{base: "http://" + t.admin, token: t.token, tokenFrom: "the demo"}
 }
 
-// say prints one line of the story.
-func (t *theatre) say(format string, args ...any) error {
+// printStory prints one line of the demo.
+func (t *demoProcess) printStory(format string, args ...any) error {
 	_, err := fmt.Fprintf(t.stdout, format+"\n", args...)
 	return err
 }
 
-// acts shows what kycbridge promises, each with a figure that is measured as it is shown.
+// acts shows the guarantees of kycbridge, each with a figure that is measured in the demo.
 func acts(ctx context.Context, dir string, stdout io.Writer) error {
-	t, err := newTheatre(ctx, dir, stdout)
+	t, err := newDemoProcess(ctx, dir, stdout)
 	if err != nil {
 		return err
 	}
@@ -159,7 +161,7 @@ func acts(ctx context.Context, dir string, stdout io.Writer) error {
 	if err := t.start(ctx); err != nil {
 		return err
 	}
-	for _, act := range []func(context.Context) error{t.durable, t.unknown, t.order, t.discreet} {
+	for _, act := range []func(context.Context) error{t.durable, t.unknown, t.order, t.noPersonalData} {
 		if err := act(ctx); err != nil {
 			return err
 		}
@@ -167,9 +169,9 @@ func acts(ctx context.Context, dir string, stdout io.Writer) error {
 	return nil
 }
 
-// durable: what was answered 200 is there after the process was killed.
-func (t *theatre) durable(ctx context.Context) error {
-	if err := t.say("1. A 200 means stored. %d callbacks, and the process is killed in the middle.", actCallbacks); err != nil {
+// durable: a callback that was answered 200 is stored after the process was killed.
+func (t *demoProcess) durable(ctx context.Context) error {
+	if err := t.printStory("1. A 200 means stored. %d callbacks, and the process is killed in the middle.", actCallbacks); err != nil {
 		return err
 	}
 	var answered atomic.Int64
@@ -216,7 +218,7 @@ func (t *theatre) durable(ctx context.Context) error {
 			lost++
 		}
 	}
-	if err := t.say("   %d were answered 200 before it died; %s after a start of %d ms. %s\n", len(taken),
+	if err := t.printStory("   %d were answered 200 before it died; %s after a start of %d ms. %s\n", len(taken),
 		map[bool]string{true: "all of them are there", false: fmt.Sprintf("%d OF THEM ARE LOST", lost)}[lost == 0], back.Milliseconds(),
 		"The others had no answer, so their provider sends them again."); err != nil {
 		return err
@@ -224,7 +226,7 @@ func (t *theatre) durable(ctx context.Context) error {
 	return failed(lost, "callbacks that were answered 200 are lost")
 }
 
-// failed is the error of an act whose promise was not kept.
+// failed is the error of a broken guarantee.
 func failed(n int, what string) error {
 	if n == 0 {
 		return nil
@@ -232,8 +234,8 @@ func failed(n int, what string) error {
 	return fmt.Errorf("%d %s: please report it", n, what)
 }
 
-// states are the outcomes of verifications, once all have been worked that were sent.
-func (t *theatre) states(ctx context.Context, from, to int) (outcomes map[string]int, err error) {
+// states are the outcomes of verifications, once all their callbacks are processed.
+func (t *demoProcess) states(ctx context.Context, from, to int) (outcomes map[string]int, err error) {
 	if err := t.settled(ctx); err != nil {
 		return nil, err
 	}
@@ -252,9 +254,9 @@ func (t *theatre) states(ctx context.Context, from, to int) (outcomes map[string
 	return outcomes, nil
 }
 
-// settled waits until every payload is worked.
-func (t *theatre) settled(ctx context.Context) error {
-	deadline := time.Now().Add(actPatience)
+// settled waits until every payload is processed.
+func (t *demoProcess) settled(ctx context.Context) error {
+	deadline := time.Now().Add(actTimeout)
 	for time.Now().Before(deadline) {
 		var r app.VerifiedReport
 		if err := t.api().object(ctx, request{method: http.MethodGet, path: "/v1/payloads/report"}, &r); err != nil {
@@ -272,9 +274,9 @@ func (t *theatre) settled(ctx context.Context) error {
 	return errors.New("the payloads of the demo were not worked in time")
 }
 
-// unknown: a word that nobody knows approves nobody.
-func (t *theatre) unknown(ctx context.Context) error {
-	if err := t.say("2. Unknown never means approved. %d callbacks with states that a provider may invent tomorrow.", actWords); err != nil {
+// unknown: an unknown word approves no verification.
+func (t *demoProcess) unknown(ctx context.Context) error {
+	if err := t.printStory("2. Unknown never means approved. %d callbacks with states that a provider may invent tomorrow.", actWords); err != nil {
 		return err
 	}
 	invented := []string{"Accepted", "APPROVED_2", "Ok", "Passed", "Approved?", "Verified", "Success", "Cleared", "Green", "ApprovedByPartner"}
@@ -296,22 +298,22 @@ func (t *theatre) unknown(ctx context.Context) error {
 		var d event.Data
 		err := t.api().object(ctx, request{method: http.MethodGet, path: "/v1/verifications/ondato/demo/" + actReference(10_000+n)}, &d)
 		if err != nil {
-			continue // nothing was published of it
+			continue // it has no event
 		}
 		known++
 		if d.Decision.Outcome == event.OutcomeApproved {
 			approved++
 		}
 	}
-	if err := t.say("   %d approved; %d have an event that says unknown or none, %d are in quarantine, as they came.\n", approved, known-approved, quarantined); err != nil {
+	if err := t.printStory("   %d approved; %d have an event that says unknown or none, %d are in quarantine, as they came.\n", approved, known-approved, quarantined); err != nil {
 		return err
 	}
 	return failed(approved, "verifications are approved by a word that nobody knows")
 }
 
-// order: what comes late does not undo what is newer.
-func (t *theatre) order(ctx context.Context) error {
-	if err := t.say("3. Old never overwrites new. %d verifications: the approval comes first, and what was before it afterwards, twice.", actReordered); err != nil {
+// order: a late callback does not overwrite a newer one.
+func (t *demoProcess) order(ctx context.Context) error {
+	if err := t.printStory("3. Old never overwrites new. %d verifications: the approval comes first, and what was before it afterwards, twice.", actReordered); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -333,16 +335,16 @@ func (t *theatre) order(ctx context.Context) error {
 		return err
 	}
 	const right = "approved (final)"
-	if err := t.say("   %d of %d still stand as approved.\n", outcomes[right], actReordered); err != nil {
+	if err := t.printStory("   %d of %d still stand as approved.\n", outcomes[right], actReordered); err != nil {
 		return err
 	}
 	return failed(actReordered-outcomes[right], "verifications were undone by what is older")
 }
 
-// discreet: names of people are looked for where they must not be.
-func (t *theatre) discreet(ctx context.Context) error {
+// noPersonalData: searches for names of persons where they must not be.
+func (t *demoProcess) noPersonalData(ctx context.Context) error {
 	const people = 100
-	if err := t.say("4. Nothing personal leaks. %d people with names that are looked for afterwards, some refused, some broken.", people); err != nil {
+	if err := t.printStory("4. Nothing personal leaks. %d people with names that are looked for afterwards, some refused, some broken.", people); err != nil {
 		return err
 	}
 	mark := "Plant" + rand.Text()[:12]
@@ -384,13 +386,13 @@ func (t *theatre) discreet(ctx context.Context) error {
 		return err
 	}
 	found := inLog + inMetrics + inIDs
-	if err := t.say("   looked for in %d lines of the log, %d of the metrics, %d payloads as they are listed: found %d times.\n", lines, metrics, ids, found); err != nil {
+	if err := t.printStory("   looked for in %d lines of the log, %d of the metrics, %d payloads as they are listed: found %d times.\n", lines, metrics, ids, found); err != nil {
 		return err
 	}
 	return failed(found, "names of people stand where they must not")
 }
 
-// linesWith counts the lines of a file, and those that hold a word.
+// linesWith counts the lines of a file, and those that contain a word.
 func linesWith(file, word string) (lines, with int, err error) {
 	f, err := os.Open(file)
 	if err != nil {

@@ -22,7 +22,7 @@ type eventFlags struct {
 	eventFilter
 }
 
-// eventFilter selects events. What is empty selects all.
+// eventFilter selects events. Empty fields match everything.
 type eventFilter struct{ provider, account, outcome, status, external, verification string }
 
 func eventsCommand(environ []string) *cobra.Command {
@@ -81,7 +81,7 @@ come, the oldest first. With --follow it goes on with what comes.`,
 	return cmd
 }
 
-// check refuses what cannot be meant.
+// check refuses invalid combinations.
 func (o *eventFlags) check() error {
 	switch {
 	case o.outcome != "" && !slices.Contains(event.Outcomes(), event.Outcome(o.outcome)):
@@ -96,7 +96,7 @@ func (o *eventFlags) check() error {
 	return nil
 }
 
-// has reports whether the filter selects an event. One that cannot be read is shown only where nothing is selected.
+// has reports whether the filter selects an event. An unreadable one is shown only without a filter.
 func (f eventFilter) has(body []byte) bool {
 	e, err := event.Decode(body)
 	d := e.Data
@@ -109,7 +109,7 @@ func (f eventFilter) has(body []byte) bool {
 		strings.HasPrefix(d.VerificationID, strings.ToLower(f.verification))
 }
 
-// oneCredential refuses half a credential and two of them.
+// oneCredential refuses incomplete credentials and more than one.
 func oneCredential(o app.ReadOptions) error {
 	switch {
 	case (o.User == "") != (o.PasswordFile == ""):
@@ -120,7 +120,7 @@ func oneCredential(o app.ReadOptions) error {
 	return nil
 }
 
-// parseSince reads an instant or an age. An empty text is the beginning.
+// parseSince parses an instant or an age. An empty text is the beginning.
 func parseSince(s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil

@@ -33,9 +33,9 @@ func startServer(t *testing.T, o *server.Options) string {
 	return s.ClientURL()
 }
 
-// eventServer has the stream KYC_EVENTS with the golden events of one provider, and these users:
-// reader, who may read it, blind, who may ask for nothing, waiting, who may look it up and get
-// nothing, and deaf, who may receive no answer.
+// eventServer has the stream KYC_EVENTS with the golden events of one provider, and these users: reader,
+// who may read it, blind, who may request nothing, waiting, who may look it up and receives nothing, and
+// deaf, who may receive no answer.
 func eventServer(t *testing.T) (address string, events int) {
 	t.Helper()
 	allow := func(subjects ...string) *server.SubjectPermission { return &server.SubjectPermission{Allow: subjects} }
@@ -85,7 +85,7 @@ func eventServer(t *testing.T) (address string, events int) {
 	return address, events
 }
 
-// as are the flags of a user, whose password stands in a file.
+// as are the flags of a user, with the password in a file.
 func as(t *testing.T, name string) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "password")
@@ -95,7 +95,7 @@ func as(t *testing.T, name string) []string {
 	return []string{"--user", name, "--password-file", file}
 }
 
-// TestEvents reads a real server, as who may and as who may not.
+// TestEvents reads a real server, with and without permission.
 func TestEvents(t *testing.T) {
 	address, events := eventServer(t)
 	for _, c := range []struct {
@@ -152,8 +152,8 @@ func TestEvents(t *testing.T) {
 	})
 }
 
-// TestEventsOfSilence: a server that cannot or does not answer is given up soon.
-func TestEventsOfSilence(t *testing.T) {
+// TestEventsWithoutAnAnswer: the command soon gives up on a server that does not answer.
+func TestEventsWithoutAnAnswer(t *testing.T) {
 	address := startServer(t, &server.Options{})
 	for _, c := range []struct{ name, stderr string }{
 		{"no JetStream", "kycbridge: NATS at " + address + " has no JetStream for this user"},

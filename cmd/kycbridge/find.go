@@ -60,7 +60,7 @@ is about. --rebuild makes it again from what is stored.`,
 	return cmd
 }
 
-// find looks an id up and prints what is found.
+// find searches for an id and prints the matches.
 func (o *findFlags) find(cmd *cobra.Command, text string) error {
 	if strings.TrimSpace(text) == "" {
 		return usage(cmd, "the ID is empty: write one, or its beginning")
@@ -88,7 +88,7 @@ func (o *findFlags) find(cmd *cobra.Command, text string) error {
 	})
 }
 
-// show prints what was found.
+// show prints the matches.
 func (o *findFlags) show(cmd *cobra.Command, r archive.SearchResult, text string, behind int) error {
 	if len(r.Found) == 0 {
 		err := fmt.Errorf("nothing has the id %s, or one that begins with it", printable(text))
@@ -107,7 +107,7 @@ func (o *findFlags) show(cmd *cobra.Command, r archive.SearchResult, text string
 	return printTimeline(s, r.Found[0], *r.Timeline)
 }
 
-// printFound lists what was found.
+// printFound lists the matches.
 func printFound(s screen, found []archive.Found) error {
 	columns := []column{{name: "TIME", spare: 1}, {name: "PROVIDER"}, {name: "ACCOUNT"}, {name: "VERIFICATION"},
 		{name: "REV", right: true, spare: 2}, {name: "STATUS", least: 10}, {name: "OUTCOME"}, {name: "FOUND BY", spare: 3}, {name: "PAYLOAD"}}
@@ -127,14 +127,14 @@ func printFound(s screen, found []archive.Found) error {
 	return s.print(columns, rows)
 }
 
-// foundBy is a kind of id in words.
+// foundBy names a kind of id.
 func foundBy(k kycbridge.IndexKind) string {
 	words := map[kycbridge.IndexKind]string{kycbridge.IndexVerification: "our id", kycbridge.IndexExternal: "external reference",
 		kycbridge.IndexReference: "provider's reference", kycbridge.IndexPayload: "payload id"}
 	return words[k]
 }
 
-// printTimeline prints one verification: what stands, then all that happened, oldest first.
+// printTimeline prints one verification: its current state, then its history, oldest first.
 func printTimeline(s screen, f archive.Found, t archive.Timeline) error {
 	pairs := []string{"verification", t.VerificationID, "provider", t.Provider, "account", t.Account, "found by", foundBy(f.By)}
 	for _, name := range slices.Sorted(maps.Keys(t.References)) {
@@ -184,14 +184,14 @@ func printTimeline(s screen, f archive.Found, t archive.Timeline) error {
 	return nil
 }
 
-// mostChanges is how many changes of one revision are printed.
+// mostChanges limits the printed changes of one revision.
 const mostChanges = 8
 
 // printStep prints one step of a timeline.
 func printStep(s screen, step archive.Step) error {
 	at := s.paint(shortTime(step.At), dimHue)
 	if step.Kind != archive.StepEvent {
-		_, err := fmt.Fprintln(s.w, at+"  "+printable(fmt.Sprintf("%-11s  %s  %s", step.Via, orNone(step.Event), step.PayloadID))+"  "+s.fate(step))
+		_, err := fmt.Fprintln(s.w, at+"  "+printable(fmt.Sprintf("%-11s  %s  %s", step.Via, orNone(step.Event), step.PayloadID))+"  "+s.outcomeText(step))
 		for _, e := range step.Errors {
 			if err == nil {
 				_, err = fmt.Fprintln(s.w, "    "+printable(e.Path+" "+e.Message))
@@ -209,7 +209,7 @@ func printStep(s screen, step archive.Step) error {
 		words = append(words, printable(strings.Join(step.Reasons, " · ")))
 	}
 	if _, err := fmt.Fprintln(s.w, strings.Join(words, "  ")); err != nil || step.Revision == 1 {
-		return err // all of the first revision is new
+		return err // everything in the first revision is new
 	}
 	for i, d := range step.Changed {
 		if i == mostChanges {
@@ -227,8 +227,8 @@ func printStep(s screen, step archive.Step) error {
 	return nil
 }
 
-// fate is what a payload led to.
-func (s screen) fate(step archive.Step) string {
+// outcomeText describes the result of a payload.
+func (s screen) outcomeText(step archive.Step) string {
 	switch {
 	case step.Kind == archive.StepQuarantine:
 		return s.paint("quarantined: "+printable(step.Reason), badHue)
@@ -242,7 +242,7 @@ func (s screen) fate(step archive.Step) string {
 	return s.paint("what became of it is not recorded", waitHue)
 }
 
-// rebuild makes the index again.
+// rebuild rebuilds the index.
 func rebuild(ctx context.Context, cmd *cobra.Command, s store) error {
 	lag, err := s.Indexing.Lag(ctx)
 	if err != nil {

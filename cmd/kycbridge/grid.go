@@ -17,15 +17,16 @@ import (
 // column is one column of a table.
 type column struct {
 	name  string
-	right bool // numbers stand at the right
-	// least is how narrow the column may become where the terminal is too narrow: the middle of what does not fit
-	// is left out. 0: what identifies something is never cut.
+	right bool // numbers are right-aligned
+	// least is the minimum width of the column on a narrow terminal: the middle of longer texts is
+	// omitted. 0: identifying columns are never shortened.
 	least int
-	// spare is left out as a whole, those with the highest number first, before any column becomes narrower.
+	// spare columns are omitted as a whole, those with the highest number first, before any column becomes
+	// narrower.
 	spare int
 }
 
-// cell is a text with what it says of an outcome, which gives its colour.
+// cell is a text with the meaning of its outcome, which determines its colour.
 type cell struct {
 	text string
 	hue  hue
@@ -43,14 +44,14 @@ const (
 	headHue  hue = "1"
 )
 
-// screen is where a table goes.
+// screen is the destination of a table.
 type screen struct {
 	w      io.Writer
-	width  int  // characters; 0: no terminal, nothing is cut
-	colour bool // NO_COLOR is not set and a person looks
+	width  int  // characters; 0: no terminal, nothing is shortened
+	colour bool // NO_COLOR is not set and the destination is a terminal
 }
 
-// screenOf is the screen behind a writer. Elsewhere than on a terminal nothing is cut or coloured.
+// screenOf is the screen of a writer. Without a terminal nothing is shortened or coloured.
 func screenOf(w io.Writer, environ []string) screen {
 	s := screen{w: w}
 	f, ok := w.(*os.File)
@@ -65,7 +66,7 @@ func screenOf(w io.Writer, environ []string) screen {
 	return s
 }
 
-// unknownWidth is taken for the width of a terminal that does not tell it.
+// unknownWidth is the assumed width of a terminal that does not report it.
 const unknownWidth = 160
 
 // paint colours a text.
@@ -78,13 +79,13 @@ func (s screen) paint(text string, h hue) string {
 
 const between = "  "
 
-// print prints rows below their head, fitted to the width of the screen.
+// print prints rows below their header, fitted to the width of the screen.
 func (s screen) print(columns []column, rows [][]cell) error {
 	_, err := io.WriteString(s.w, strings.Join(s.lines(columns, rows), "\n")+"\n")
 	return err
 }
 
-// lines are rows below their head, fitted to the width of the screen.
+// lines are rows below their header, fitted to the width of the screen.
 func (s screen) lines(columns []column, rows [][]cell) (lines []string) {
 	widths := make([]int, len(columns))
 	for i, c := range columns {
@@ -104,8 +105,8 @@ func (s screen) lines(columns []column, rows [][]cell) (lines []string) {
 	return lines
 }
 
-// fitWidths makes the widths fit the screen: columns that can be spared go, others become narrower. A width of
-// 0 is a column that is left out.
+// fitWidths fits the widths to the screen: spare columns are omitted, others become narrower. A width of 0
+// is an omitted column.
 func (s screen) fitWidths(columns []column, widths []int) {
 	over := func() int {
 		sum := -len(between)
@@ -145,7 +146,7 @@ func (s screen) row(columns []column, widths []int, row []cell) string {
 		}
 		text := printable(c.text)
 		if columns[i].least > 0 {
-			text = squeeze(text, widths[i])
+			text = shortenMiddle(text, widths[i])
 		}
 		gap := strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(text)))
 		if columns[i].right {
@@ -157,7 +158,7 @@ func (s screen) row(columns []column, widths []int, row []cell) string {
 	return strings.TrimRight(strings.Join(parts, between), " ")
 }
 
-// verdict is the outcome of a decision as it is shown.
+// verdict is the outcome of a decision in display form.
 func verdict(outcome string, final bool) cell {
 	text := outcome
 	if final {
@@ -172,10 +173,10 @@ func verdict(outcome string, final bool) cell {
 	return cell{text, plainHue}
 }
 
-// shortID is the beginning of an id of ours that finds it among a million.
+// shortID is a prefix of an internal id that is unique among a million.
 func shortID(id string) string { return id[:min(len(id), len("00000000-000"))] }
 
-// revisionOf is a revision as it is shown; "-" where there is none.
+// revisionOf is a revision in display form; "-" if there is none.
 func revisionOf(n int) string {
 	if n == 0 {
 		return "-"

@@ -57,7 +57,7 @@ away should not be killed for it.`,
 	return cmd
 }
 
-// apiAddress is where the admin listener is: a flag, else the environment, else the default.
+// apiAddress is the address of the admin listener: from a flag, else the environment, else the default.
 func apiAddress(flag string, environ []string) (string, error) {
 	address, from := flag, "--api"
 	if address == "" {
@@ -73,7 +73,7 @@ func apiAddress(flag string, environ []string) (string, error) {
 	return strings.TrimSuffix(u.String(), "/"), nil
 }
 
-// askHealth makes one request and says in one line why the answer is not 200.
+// askHealth sends one request and describes in one line why the answer is not 200.
 func askHealth(ctx context.Context, base, path string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
 	if err != nil {

@@ -56,11 +56,11 @@ says what to give to the provider. Nothing that is there already is overwritten.
 	return cmd
 }
 
-// question is one that init asks.
+// question is a question of init.
 type question struct {
 	text, flag, standard string
 	into                 *string
-	check                func(string) string // what is wrong with an answer; ""
+	check                func(string) string // the fault of an answer; ""
 }
 
 func (o *initFlags) questions() []question {
@@ -90,7 +90,7 @@ func unless(good bool, problem string) string {
 	return problem
 }
 
-// ask asks what no flag says, at a terminal, and checks all answers.
+// ask asks the questions without a flag, at a terminal, and checks all answers.
 func (o *initFlags) ask(cmd *cobra.Command) error {
 	for _, taken := range []string{o.file, filepath.Join(filepath.Dir(o.file), "secrets")} {
 		if _, err := os.Lstat(taken); err == nil {
@@ -110,7 +110,7 @@ func (o *initFlags) ask(cmd *cobra.Command) error {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s%s: ", q.text, standard)
 			said, err := reader.ReadString('\n')
 			if err != nil {
-				return unasked(cmd.Context(), err)
+				return missingAnswer(cmd.Context(), err)
 			}
 			answer := strings.TrimSpace(said)
 			if answer == "" {
@@ -129,15 +129,15 @@ func (o *initFlags) ask(cmd *cobra.Command) error {
 	return nil
 }
 
-// unasked is the error of a question that was not answered.
-func unasked(ctx context.Context, err error) error {
+// missingAnswer is the error of an unanswered question.
+func missingAnswer(ctx context.Context, err error) error {
 	if ctx.Err() != nil || errors.Is(err, io.EOF) {
 		return errDeclined
 	}
 	return err
 }
 
-// made is what init has made.
+// made are the files that init created.
 type made struct {
 	File        string   `json:"file"`
 	Secrets     []string `json:"secrets"`      // files
@@ -147,7 +147,7 @@ type made struct {
 	Next        []string `json:"next"` // commands
 }
 
-// write writes the secrets and the configuration, checks it and says how to go on.
+// write writes the secrets and the configuration, checks it and prints the next steps.
 func (o *initFlags) write(cmd *cobra.Command) error {
 	setup := app.ProviderCatalog().Setups[o.provider]
 	folder := filepath.Join(filepath.Dir(o.file), "secrets")
@@ -180,14 +180,14 @@ func (o *initFlags) write(cmd *cobra.Command) error {
 	return m.print(cmd.OutOrStdout(), callback, o.provider)
 }
 
-// newSecret makes a secret of 256 bits.
+// newSecret creates a secret of 256 bits.
 func newSecret(file string) error {
 	raw := make([]byte, 32)
 	_, _ = rand.Read(raw) // never fails
 	return exclusive(file, []byte(hex.EncodeToString(raw)+"\n"))
 }
 
-// exclusive writes a file that is not there yet, for its owner alone.
+// exclusive creates a new file, readable by its owner only.
 func exclusive(name string, content []byte) error {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -224,7 +224,7 @@ accounts:
 `
 }
 
-// print says what was made, what to give to the provider, and how to go on.
+// print prints the created files, the settings for the provider, and the next steps.
 func (m made) print(w io.Writer, secret, provider string) error {
 	as := map[string]string{
 		"basic":   "user " + provider + " with the password in " + secret,

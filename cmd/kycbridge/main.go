@@ -1,8 +1,8 @@
 // Command kycbridge receives the results of identity verifications from many providers and
 // publishes them as one canonical event on NATS.
 //
-// It ends with 0 when its work is done, a signal included, and with 1 and a message on standard
-// error otherwise.
+// It exits with 0 when its work is done, including by a signal, and otherwise with 1 and a message on
+// standard error.
 package main
 
 import (
@@ -22,18 +22,18 @@ import (
 )
 
 func main() {
-	signal.Ignore(syscall.SIGPIPE) // a reader that has gone shows as an error of the write
+	signal.Ignore(syscall.SIGPIPE) // a closed reader shows as an error of the write
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, complaint(err, os.Args[1:]))
+		fmt.Fprintln(os.Stderr, errorOutput(err, os.Args[1:]))
 		os.Exit(1)
 	}
 }
 
-// complaint is message, or a JSON object where the command line wants JSON.
-func complaint(err error, args []string) string {
+// errorOutput is message, or a JSON object if the command line requests JSON.
+func errorOutput(err error, args []string) string {
 	if !slices.Contains(args, "--json") {
 		return message(err)
 	}
@@ -62,7 +62,7 @@ func complaint(err error, args []string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// message is what is said of an error: the faults of a configuration one a line behind their number.
+// message is the text of an error: the faults of a configuration, one per line after their number.
 func message(err error) string {
 	var config *app.ConfigError
 	switch {
@@ -75,8 +75,8 @@ func message(err error) string {
 	}
 }
 
-// run is the whole program but for signals and the exit code. A reader that has gone (| head) is
-// the end of the work and no error.
+// run is the whole program except signals and the exit code. A closed reader (| head) ends the work
+// without an error.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	root := &cobra.Command{
 		Use:   "kycbridge",
@@ -97,7 +97,7 @@ payload as it came, and publishes one canonical event on NATS.
 		problem, _, _ := strings.Cut(err.Error(), ": strconv.") // says how it was read, not what is wrong with it
 		return usage(cmd, problem)
 	})
-	// A group of commands runs in order to refuse what is none of them; that is no use of it.
+	// A group of commands is run to refuse an unknown command; that is not counted as its use.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(serveCommand(environ), demoCommand(), simulateCommand(),
@@ -109,12 +109,12 @@ payload as it came, and publishes one canonical event on NATS.
 	return quietPipe(group(root).ExecuteContext(ctx))
 }
 
-// usage is the error of a command line that cannot be meant, with where to look.
+// usage is the error of an invalid command line, with a reference to its help.
 func usage(cmd *cobra.Command, problem string) error {
 	return fmt.Errorf("%s (see: %s --help)", problem, cmd.CommandPath())
 }
 
-// noArgs refuses words behind a command that takes none.
+// noArgs refuses arguments of a command without any.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
@@ -122,7 +122,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return usage(cmd, fmt.Sprintf("%s takes flags only, not %q", cmd.Name(), args[0]))
 }
 
-// group makes cmd print its help, and refuse a word that is none of its commands.
+// group makes cmd print its help, and refuse an unknown command.
 func group(cmd *cobra.Command) *cobra.Command {
 	cmd.Args = cobra.ArbitraryArgs
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -15,9 +15,9 @@ import (
 	"time"
 )
 
-// program is the path of kycbridge itself, built once a run, so that exit codes, signals and pipes are
-// those of a process. It has no race detector, with which it would take ten times as long to start;
-// the bridge that it speaks to runs in the test and has it.
+// program is the path of the kycbridge binary, built once per run, so that exit codes, signals and pipes
+// are those of a process. It is built without the race detector, which would make its start ten times
+// slower; the bridge that it connects to runs in the test and has it.
 var program string
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
@@ -39,7 +39,7 @@ func runTests(m *testing.M) int {
 	return m.Run()
 }
 
-// command is a kycbridge process, in an empty folder and without our variables.
+// command is a kycbridge process, in an empty folder and without the test's variables.
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
@@ -48,7 +48,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// said is what a process wrote and how it ended.
+// said is the output of a process and its exit.
 type said struct {
 	code           int
 	stdout, stderr string
@@ -66,8 +66,8 @@ func finish(t *testing.T, cmd *exec.Cmd) said {
 	return said{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// TestScripts is what an operator types and what comes of it. A stdout or stderr that is not "" has
-// to occur; one line of error is expected unless the case says how many.
+// TestScripts is a table of command lines and their results. A stdout or stderr that is not "" must occur;
+// one line of error is expected unless the case states a number.
 func TestScripts(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string) string {
@@ -142,7 +142,7 @@ func TestScripts(t *testing.T) {
 	}
 }
 
-// TestPipes: a reader that goes early ends the work, quietly and with 0.
+// TestPipes: a reader that closes early ends the work, quietly and with 0.
 func TestPipes(t *testing.T) {
 	for _, args := range [][]string{{"demo"}, {"demo", "--once", "--json"}, {"config", "check"}, {"version"}, {"--help"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
@@ -157,7 +157,7 @@ func TestPipes(t *testing.T) {
 	}
 }
 
-// quietEnd runs cmd with a stdout whose reader has gone or will go.
+// quietEnd runs cmd with a stdout whose reader is closed or will close.
 func quietEnd(t *testing.T, cmd *exec.Cmd, stdout *os.File) {
 	t.Helper()
 	var stderr bytes.Buffer
@@ -172,7 +172,7 @@ func quietEnd(t *testing.T, cmd *exec.Cmd, stdout *os.File) {
 	}
 }
 
-// interrupted sends Ctrl-C once the process has written a line, and wants it to end with 0.
+// interrupted sends Ctrl-C once the process has written a line, and expects exit code 0.
 func interrupted(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	var stderr bytes.Buffer
@@ -196,10 +196,10 @@ func interrupted(t *testing.T, cmd *exec.Cmd) {
 	}
 }
 
-// TestInterruptedDemo: Ctrl-C is how the demo ends.
+// TestInterruptedDemo: Ctrl-C ends the demo.
 func TestInterruptedDemo(t *testing.T) { interrupted(t, command(t, "demo")) }
 
-// TestDemoColumns: every event is one line of bounded length, and its columns stand below each other.
+// TestDemoColumns: every event is one line of limited length, with aligned columns.
 func TestDemoColumns(t *testing.T) {
 	got := finish(t, command(t, "demo", "--once"))
 	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")

@@ -21,7 +21,7 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// payloadFlags say where the stored payloads are: in a store, or behind the API of a running process.
+// payloadFlags select the stored payloads: in a store, or through the API of a running process.
 type payloadFlags struct {
 	environ []string
 	file    string
@@ -44,10 +44,10 @@ func (o *payloadFlags) add(f *pflag.FlagSet) {
 	o.api.addTo(f)
 }
 
-// remote reports whether the API of a running process is to be asked.
+// remote reports whether the API of a running process is used.
 func (o *payloadFlags) remote() bool { return o.api.address != "" || o.api.tokenFile != "" }
 
-// reach works with the API of a running process if the flags name one, else with the store.
+// reach uses the API of a running process if the flags name one, else the store.
 func (o *payloadFlags) reach(cmd *cobra.Command, remote func(context.Context, *apiClient) error, local func(context.Context, store) error) error {
 	if !o.remote() {
 		return o.with(cmd, local)
@@ -83,14 +83,14 @@ process is asked over its admin API: no configuration and no right to read its f
 	return cmd
 }
 
-// store is an opened archive, with the configuration that led to it.
+// store is an opened archive, with its configuration.
 type store struct {
 	*archive.Archive
 	config *app.Config
 	log    *zap.Logger
 }
 
-// with opens the archive, works with it and closes it.
+// with opens the archive, uses it and closes it.
 func (o *payloadFlags) with(cmd *cobra.Command, work func(ctx context.Context, s store) error) error {
 	if err := oneCredential(app.ReadOptions{User: o.access.User, PasswordFile: o.access.PasswordFile, CredentialsFile: o.access.CredentialsFile}); err != nil {
 		return usage(cmd, err.Error())
@@ -106,7 +106,7 @@ func (o *payloadFlags) with(cmd *cobra.Command, work func(ctx context.Context, s
 	if err != nil {
 		return err
 	}
-	// What goes wrong with the connection is told by the error in which the command ends.
+	// Connection failures are reported by the error of the command.
 	a, closeStore, err := app.OpenArchive(cmd.Context(), config, o.access, zap.NewNop())
 	if err != nil {
 		return ended(cmd.Context(), err)
@@ -115,8 +115,8 @@ func (o *payloadFlags) with(cmd *cobra.Command, work func(ctx context.Context, s
 	return ended(cmd.Context(), work(cmd.Context(), store{a, config, log}))
 }
 
-// ended is an error that takes nothing for a signal but a signal: work that breaks off with the
-// connection to the store is cancelled too.
+// ended replaces an error that only looks like a signal: an operation that stops with the connection to
+// the store is cancelled too.
 func ended(ctx context.Context, err error) error {
 	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
 		return errors.New("the connection to the store was lost; nothing that was done is lost with it, so do the rest again")
@@ -124,8 +124,8 @@ func ended(ctx context.Context, err error) error {
 	return err
 }
 
-// broken is the error of work that a signal or a reader that has gone stopped half way, with what to
-// do next; nil for any other error. It wraps nothing that would end the command quietly.
+// broken is the error of work that a signal or a closed reader has interrupted, with the next steps; nil
+// for any other error. It wraps nothing that would end the command quietly.
 func broken(ctx context.Context, err error, next string) error {
 	switch {
 	case err == nil:
@@ -146,7 +146,7 @@ type filterFlags struct {
 	flags *pflag.FlagSet // of the command
 }
 
-// add adds those of the flags to a command that it names.
+// add adds the named flags to a command.
 func (o *filterFlags) add(f *pflag.FlagSet, names ...string) {
 	o.flags = f
 	f.SortFlags = false
@@ -178,10 +178,10 @@ func (o *filterFlags) add(f *pflag.FlagSet, names ...string) {
 	}
 }
 
-// selecting are the flags of every command that works on many payloads.
+// selecting are the flags of every command for many payloads.
 var selecting = []string{"provider", "account", "verification", "id", "via", "status", "reason", "event", "since", "until"}
 
-// filter is what the flags select, or what is wrong with them.
+// filter is the filter of the flags, or their fault.
 func (o *filterFlags) filter(now time.Time) (f archive.Filter, err error) {
 	f = o.Filter
 	if err := noneEmpty(o.flags); err != nil {
@@ -207,8 +207,8 @@ func (o *filterFlags) filter(now time.Time) (f archive.Filter, err error) {
 	return f, checked.Check()
 }
 
-// noneEmpty refuses a flag whose value is empty, as a variable of a script is that was never set: without
-// the flag the command would work on everything.
+// noneEmpty refuses a flag with an empty value, such as an unset variable of a script: without the flag
+// the command would apply to everything.
 func noneEmpty(flags *pflag.FlagSet) (err error) {
 	flags.Visit(func(f *pflag.Flag) {
 		if err == nil && f.Value.Type() == "string" && f.Value.String() == "" {
@@ -218,7 +218,7 @@ func noneEmpty(flags *pflag.FlagSet) (err error) {
 	return err
 }
 
-// parseUntil reads an instant or an age; an empty text is no instant.
+// parseUntil parses an instant or an age; an empty text is no instant.
 func parseUntil(flag, s string, now time.Time) (time.Time, error) {
 	if s == "" {
 		return time.Time{}, nil
@@ -232,7 +232,7 @@ func parseUntil(flag, s string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%s %s: write an RFC 3339 time such as 2026-03-02T09:00:00Z, or an age such as 24h or 7d", flag, s)
 }
 
-// output is where results go: buffered, but for a person, who waits for every line.
+// output is the destination of results: buffered, except for a terminal.
 func output(to io.Writer) (w io.Writer, flush func() error) {
 	if terminal(to) {
 		return to, func() error { return nil }
@@ -241,18 +241,18 @@ func output(to io.Writer) (w io.Writer, flush func() error) {
 	return b, b.Flush
 }
 
-// unanswered refuses a change that nobody could be asked about.
-func unanswered(cmd *cobra.Command, yes, dryRun bool, what string) error {
+// requireTerminal refuses a change that cannot be confirmed interactively.
+func requireTerminal(cmd *cobra.Command, yes, dryRun bool, what string) error {
 	if yes || dryRun || terminal(cmd.InOrStdin()) {
 		return nil
 	}
 	return usage(cmd, what+", and no terminal is there to ask at: write --yes, or --dry-run to see what it would do")
 }
 
-// errDeclined is the answer no.
+// errDeclined means the answer no.
 var errDeclined = errors.New("nothing was done")
 
-// ask asks a question that only yes answers with yes.
+// ask asks for confirmation; only yes confirms.
 func ask(ctx context.Context, cmd *cobra.Command, question string) error {
 	fmt.Fprint(cmd.ErrOrStderr(), question+" [y/N] ")
 	said, err := bufio.NewReader(interruptible(ctx, cmd.InOrStdin())).ReadString('\n')
@@ -266,8 +266,8 @@ func ask(ctx context.Context, cmd *cobra.Command, question string) error {
 	return errDeclined
 }
 
-// interruptible reads r until ctx ends. A read of a terminal or pipe cannot be called back: it ends
-// with the process.
+// interruptible reads r until ctx ends. A read of a terminal or pipe cannot be cancelled: it ends with the
+// process.
 func interruptible(ctx context.Context, r io.Reader) io.Reader {
 	out, in := io.Pipe()
 	go func() {
@@ -278,7 +278,7 @@ func interruptible(ctx context.Context, r io.Reader) io.Reader {
 	return out
 }
 
-// plural is a number and what it counts.
+// plural is a number with its noun.
 func plural(n int, one string) string {
 	switch {
 	case n == 1:
@@ -289,7 +289,7 @@ func plural(n int, one string) string {
 	return fmt.Sprintf("%d %ss", n, one)
 }
 
-// note says something to a person, and nothing in a pipe.
+// note prints a hint to a terminal, and nothing to a pipe.
 func note(cmd *cobra.Command, format string, args ...any) {
 	if w, ok := cmd.ErrOrStderr().(*os.File); ok && terminal(w) {
 		fmt.Fprintf(w, format+"\n", args...)

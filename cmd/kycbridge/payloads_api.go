@@ -16,13 +16,13 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// beginningOfOurs is the beginning of an id of ours, as tables print it.
-var beginningOfOurs = regexp.MustCompile(`^[0-9a-f][0-9a-f-]{3,34}$`)
+// idPrefix matches the shortened internal id of tables.
+var idPrefix = regexp.MustCompile(`^[0-9a-f][0-9a-f-]{3,34}$`)
 
-// isBeginning reports whether a text can be the beginning of an id of ours, and is not all of one.
-func isBeginning(id string) bool { return beginningOfOurs.MatchString(id) }
+// isBeginning reports whether a text can be the prefix of an internal id, and is not a complete one.
+func isBeginning(id string) bool { return idPrefix.MatchString(id) }
 
-// only is the verification that was found, if it is one.
+// only is the single match, if it is a verification.
 func only(found []archive.Found, text string) (string, error) {
 	ids := map[string]bool{}
 	id := ""
@@ -41,7 +41,7 @@ func only(found []archive.Found, text string) (string, error) {
 	return "", fmt.Errorf("%s begins with %s: write more of the id", plural(len(ids), "id of a verification"), printable(text))
 }
 
-// resolve completes a verification id of which the filter holds the beginning.
+// resolve completes a shortened verification id in the filter.
 func (s store) resolve(ctx context.Context, f *archive.Filter) error {
 	if !isBeginning(f.Verification) {
 		return nil
@@ -53,7 +53,7 @@ func (s store) resolve(ctx context.Context, f *archive.Filter) error {
 	return err
 }
 
-// resolve completes a verification id of which the filter holds the beginning.
+// resolve completes a shortened verification id in the filter.
 func (c *apiClient) resolve(ctx context.Context, f *archive.Filter) error {
 	if !isBeginning(f.Verification) {
 		return nil
@@ -66,7 +66,7 @@ func (c *apiClient) resolve(ctx context.Context, f *archive.Filter) error {
 	return err
 }
 
-// queryOf is a filter as parameters of a request.
+// queryOf is a filter as request parameters.
 func queryOf(f archive.Filter) url.Values {
 	q := url.Values{}
 	for name, value := range map[string]string{"provider": f.Provider, "account": f.Account, "verification": f.Verification, "id": f.ID,
@@ -94,7 +94,7 @@ func (c *apiClient) list(ctx context.Context, f archive.Filter, each func(archiv
 	})
 }
 
-// show reads one payload over the API, which logs that it was revealed.
+// show reads one payload through the API, which logs that it was revealed.
 func (c *apiClient) show(ctx context.Context, f archive.Filter, reveal bool) (shown archive.Shown, err error) {
 	q := url.Values{}
 	if f.Status != "" {
@@ -110,7 +110,7 @@ func (c *apiClient) show(ctx context.Context, f archive.Filter, reveal bool) (sh
 	return shown, err
 }
 
-// report accounts for what a filter selects over the API.
+// report requests the report for a filter through the API.
 func (c *apiClient) report(ctx context.Context, f archive.Filter) (archive.Report, error) {
 	var r app.VerifiedReport
 	err := c.object(ctx, request{method: http.MethodGet, path: "/v1/payloads/report", query: queryOf(f)}, &r)

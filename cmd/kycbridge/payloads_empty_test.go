@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestEmptyFlagsSelectNothing: a flag with an empty value, as a script writes it whose variable was never set,
-// is refused, and is not taken for everything.
+// TestEmptyFlagsSelectNothing: a flag with an empty value, such as an unset variable of a script, is
+// refused instead of selecting everything.
 func TestEmptyFlagsSelectNothing(t *testing.T) {
 	for _, args := range [][]string{
 		{"replay", "--yes", "--verification", ""},

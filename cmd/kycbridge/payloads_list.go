@@ -19,7 +19,7 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// screenful is how many payloads a terminal is shown unless it asks for more.
+// screenful is the default number of payloads on a terminal.
 const screenful = 100
 
 // listFlags are the flags of list.
@@ -75,7 +75,7 @@ and sequence as well. --follow goes on with payloads as they come.`,
 	return cmd
 }
 
-// check refuses what cannot be meant.
+// check refuses invalid combinations.
 func (f *listFlags) check() error {
 	switch {
 	case f.newest < 0:
@@ -88,10 +88,10 @@ func (f *listFlags) check() error {
 	return nil
 }
 
-// lister gives the payloads that a filter selects, each status oldest first.
+// lister passes the payloads that a filter selects, each status oldest first.
 type lister func(ctx context.Context, f archive.Filter, each func(archive.Entry) error) error
 
-// list prints what the filter selects.
+// list prints the selected payloads.
 func (f *listFlags) list(ctx context.Context, cmd *cobra.Command, s screen, filter archive.Filter, from lister) error {
 	w, flush := output(cmd.OutOrStdout())
 	s.w = w
@@ -120,7 +120,7 @@ func (f *listFlags) list(ctx context.Context, cmd *cobra.Command, s screen, filt
 	return nil
 }
 
-// newestFirst prints the newest of all statuses, the newest first.
+// newestFirst prints the newest payloads of all statuses, the newest first.
 func (f *listFlags) newestFirst(ctx context.Context, s screen, filter archive.Filter, from lister, print func(archive.Entry) error) error {
 	var newest []archive.Entry
 	for _, window := range windows {
@@ -147,10 +147,10 @@ func (f *listFlags) newestFirst(ctx context.Context, s screen, filter archive.Fi
 	return nil
 }
 
-// windows are the ages up to which is looked for the newest, one after the other until there are enough; 0 is all.
+// windows are the ages that are searched for the newest, in turn until there are enough; 0 is all.
 var windows = [...]time.Duration{time.Hour, 24 * time.Hour, 7 * 24 * time.Hour, 0}
 
-// gather collects the newest that a filter selects, the newest first.
+// gather collects the newest selected payloads, the newest first.
 func (f *listFlags) gather(ctx context.Context, filter archive.Filter, from lister, newest *[]archive.Entry) error {
 	err := from(ctx, filter, func(e archive.Entry) error {
 		if *newest = append(*newest, e); len(*newest) >= 2*f.newest+screenful {
@@ -168,10 +168,10 @@ func latest(entries []archive.Entry, n int) []archive.Entry {
 	return entries[:min(n, len(entries))]
 }
 
-// followEvery is how often a list that follows looks for more.
+// followEvery is how often a following list checks for more.
 const followEvery = time.Second
 
-// following prints what there is and goes on with what comes, until ctx ends.
+// following prints the existing payloads and then new ones, until ctx ends.
 func following(ctx context.Context, filter archive.Filter, from lister, print func(archive.Entry) error) error {
 	seen := map[string]uint64{} // by status, the last sequence
 	for {
@@ -182,7 +182,7 @@ func following(ctx context.Context, filter archive.Filter, from lister, print fu
 			seen[e.Status] = e.Seq
 			at := event.ParseInstant(e.ReceivedAt)
 			if recent := at.Add(-time.Minute); recent.After(filter.Since) {
-				filter.Since = recent // what is older has been printed
+				filter.Since = recent // older ones are already printed
 			}
 			return print(e)
 		})
@@ -229,11 +229,11 @@ func statusHue(status string) hue {
 	return plainHue
 }
 
-// shortDigest is how much of a digest finds it.
+// shortDigest is the length of a digest prefix that identifies a payload.
 const shortDigest = 12
 
-// shortPayload is a payload id as find and show take it: without provider and account, and of a digest its
-// beginning.
+// shortPayload is a payload id in the short form of find and show: without provider and account, and with
+// a shortened digest.
 func shortPayload(e archive.Entry) string {
 	id := strings.TrimPrefix(e.PayloadID, e.Provider+"."+e.Account+".")
 	if digest, ok := strings.CutPrefix(id, "sha256:"); ok {
@@ -242,17 +242,17 @@ func shortPayload(e archive.Entry) string {
 	return id
 }
 
-// line writes a value as JSON, one line.
+// line writes a value as one line of JSON.
 func line(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
 }
 
-// table prints entries in columns, below a head, as they come.
+// table prints entries in columns, below a header, as they arrive.
 type table struct {
 	screen
-	account int // width of the account column; it grows with the names that come
+	account int // width of the account column; it grows with longer names
 	begun   bool
 }
 
@@ -272,11 +272,11 @@ func (t *table) print(e archive.Entry) error {
 		}
 	}
 	t.account = columnFor(t.account, e.Account)
-	name := cmp.Or(e.Event, e.Addressed) // a callback that met no account has no other name
+	name := cmp.Or(e.Event, e.Addressed) // a callback to an unknown account has no other name
 	if t.width > 0 {
-		name = squeeze(name, 32)
+		name = shortenMiddle(name, 32)
 	}
-	text := fmt.Sprintf(entryColumns, shortTime(e.ReceivedAt), e.Status, strconv.FormatUint(e.Seq, 10), e.Provider, t.account, squeeze(e.Account, t.account),
+	text := fmt.Sprintf(entryColumns, shortTime(e.ReceivedAt), e.Status, strconv.FormatUint(e.Seq, 10), e.Provider, t.account, shortenMiddle(e.Account, t.account),
 		wide, orNone(verification), e.Via, strconv.Itoa(e.Bytes), orNone(e.Reason), orNone(name), id)
 	_, err := fmt.Fprintln(t.w, strings.TrimRight(printable(text), " "))
 	return err
@@ -361,7 +361,7 @@ func show(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, se
 	return printOne(cmd, shown, asJSON)
 }
 
-// printOne prints a payload for a program or a person.
+// printOne prints a payload as JSON or as text.
 func printOne(cmd *cobra.Command, shown archive.Shown, asJSON bool) error {
 	if asJSON {
 		return line(cmd.OutOrStdout(), shown)
@@ -369,7 +369,7 @@ func printOne(cmd *cobra.Command, shown archive.Shown, asJSON bool) error {
 	return printShown(cmd.OutOrStdout(), shown)
 }
 
-// find reads the payload of an id, or of a sequence of a status.
+// find reads the payload with an id, or with a status and a sequence.
 func find(ctx context.Context, s store, f archive.Filter, seq uint64) (kycbridge.Kept, error) {
 	if seq == 0 {
 		k, err := s.Get(ctx, f)

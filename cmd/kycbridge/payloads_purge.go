@@ -41,7 +41,7 @@ and so does what has not been worked yet.`,
 			if err != nil {
 				return usage(cmd, err.Error())
 			}
-			if err := unanswered(cmd, f.yes, f.dryRun, "a purge erases for good"); err != nil {
+			if err := requireTerminal(cmd, f.yes, f.dryRun, "a purge erases for good"); err != nil {
 				return err
 			}
 			return o.with(cmd, func(ctx context.Context, s store) error {
@@ -66,7 +66,7 @@ and so does what has not been worked yet.`,
 	return cmd
 }
 
-// check is what the flags select and the time before which, or what is wrong with them.
+// check is the filter of the flags and the limiting time, or their fault.
 func (f *purgeFlags) check(cmd *cobra.Command, now time.Time) (archive.Filter, time.Time, error) {
 	filter, err := f.filter(now)
 	if err != nil {
@@ -124,7 +124,7 @@ func (f *purgeFlags) one(ctx context.Context, cmd *cobra.Command, s store) error
 	switch {
 	case f.dryRun:
 		text += "\nnothing was erased"
-	case out.Nothing():
+	case out.Empty():
 		text += "\nthere was nothing to erase"
 	default:
 		text += "\nerased"
@@ -133,7 +133,7 @@ func (f *purgeFlags) one(ctx context.Context, cmd *cobra.Command, s store) error
 	return err
 }
 
-// erasure is what of a verification is erased.
+// erasure lists the erased parts of a verification.
 func erasure(e archive.Erasure) string {
 	t := e.Tombstone
 	text := fmt.Sprintf("verification %s of %s %s: %s, %d quarantined, %d refused, %s, %s", t.VerificationID, t.Provider, t.Account,
@@ -145,7 +145,7 @@ func erasure(e archive.Erasure) string {
 	return text
 }
 
-// old erases payloads of some age.
+// old erases payloads older than an age.
 func (f *purgeFlags) old(ctx context.Context, cmd *cobra.Command, s store, filter archive.Filter, before time.Time) error {
 	if !f.yes && !f.dryRun {
 		counts, err := f.sweep(ctx, cmd, s, filter, before, true)
@@ -172,7 +172,7 @@ func (f *purgeFlags) old(ctx context.Context, cmd *cobra.Command, s store, filte
 	return printCounts(cmd.OutOrStdout(), counts, f.dryRun)
 }
 
-// sweep erases or counts, with a bar.
+// sweep erases or counts, with a progress bar.
 func (f *purgeFlags) sweep(ctx context.Context, cmd *cobra.Command, s store, filter archive.Filter, before time.Time, dryRun bool) (map[string]int, error) {
 	bar := newProgress(cmd.ErrOrStderr(), "purge", 0)
 	defer bar.clear()

@@ -54,9 +54,9 @@ to a file, for a consumer that rebuilds, and publishes nothing.`,
 			if err != nil {
 				return usage(cmd, err.Error())
 			}
-			// A file changes nothing that others see.
+			// A file changes nothing in the stores.
 			silent := f.to != "" && !archive.IsSubject(f.to)
-			if err := unanswered(cmd, f.yes || silent, f.dryRun, "a replay changes what consumers see"); err != nil {
+			if err := requireTerminal(cmd, f.yes || silent, f.dryRun, "a replay changes what consumers see"); err != nil {
 				return err
 			}
 			app.TuneMemory()
@@ -71,7 +71,7 @@ to a file, for a consumer that rebuilds, and publishes nothing.`,
 				}
 				r := replay{replayFlags: f, cmd: cmd, store: s, filter: filter}
 				if !f.yes && !f.dryRun && !silent {
-					if goOn, err := r.ask(ctx); err != nil || !goOn {
+					if startMore, err := r.ask(ctx); err != nil || !startMore {
 						return err
 					}
 				}
@@ -92,7 +92,7 @@ to a file, for a consumer that rebuilds, and publishes nothing.`,
 	return cmd
 }
 
-// check is what the flags select, or what is wrong with them.
+// check is the filter of the flags, or their fault.
 func (f *replayFlags) check(now time.Time) (archive.Filter, error) {
 	filter, err := f.filter(now)
 	switch {
@@ -118,7 +118,7 @@ type replay struct {
 	filter archive.Filter
 }
 
-// options are those of the library. Progress goes by sequence where the log is read.
+// options are the options of the library. Progress is by sequence if the log is read.
 func (r *replay) options(bar *progress) archive.ReplayOptions {
 	return archive.ReplayOptions{Filter: r.filter, DryRun: r.dryRun, PerSecond: r.rate, Workers: r.workers,
 		Progress: func(done int, through uint64) {
@@ -130,19 +130,19 @@ func (r *replay) options(bar *progress) archive.ReplayOptions {
 		}}
 }
 
-// bar is the progress of a run: through the log as far as it is filled, else a count.
+// bar is the progress of a run: the position in the log if that is read, else a count.
 func (r *replay) bar(ctx context.Context) *progress {
 	total := int64(0)
 	if accepted := r.filter.Status != archive.StatusQuarantined && r.filter.Status != archive.StatusRefused; accepted && r.filter.Limit == 0 {
-		if position, err := r.store.Ledger.Position(ctx); err == nil {
+		if position, err := r.store.DispositionLog.Position(ctx); err == nil {
 			total = int64(position.Last)
 		}
 	}
 	return newProgress(r.cmd.ErrOrStderr(), "replay", total)
 }
 
-// ask counts what would be done and asks whether to do it.
-func (r *replay) ask(ctx context.Context) (goOn bool, err error) {
+// ask counts the changes and asks for confirmation.
+func (r *replay) ask(ctx context.Context) (startMore bool, err error) {
 	dry := *r
 	dry.dryRun = true
 	bar := r.bar(ctx)
@@ -171,11 +171,11 @@ func (r *replay) ask(ctx context.Context) (goOn bool, err error) {
 	return err == nil, err
 }
 
-// run replays and prints what comes of it.
+// run replays and prints the results.
 func (r *replay) run(ctx context.Context) error {
 	results := r.cmd.OutOrStdout()
 	if r.to == "-" {
-		results = r.cmd.ErrOrStderr() // the events stand on standard output
+		results = r.cmd.ErrOrStderr() // the events go to standard output
 	}
 	bar := r.bar(ctx)
 	w, flush := output(results)
@@ -225,7 +225,7 @@ func (r *replay) sum(w io.Writer, sum archive.Summary) error {
 // print prints one result.
 func (r *replay) print(w io.Writer, result archive.Replayed) error {
 	if !r.reveal {
-		result = app.Discreet(result)
+		result = app.WithoutValues(result)
 	}
 	if r.asJSON {
 		return line(w, result)
@@ -248,7 +248,7 @@ func (r *replay) print(w io.Writer, result archive.Replayed) error {
 	return err
 }
 
-// written is a value as JSON, and nothing as a word.
+// written is a value as JSON, and an absent one as a word.
 func written(v any) string {
 	if v == nil {
 		return "nothing"
@@ -260,7 +260,7 @@ func written(v any) string {
 	return strings.TrimSpace(b.String())
 }
 
-// summary is what a replay did, or would do, in one line.
+// summary is the actual or predicted result of a replay, in one line.
 func summary(s archive.Summary, dryRun bool) string {
 	text := plural(s.Payloads, "payload")
 	if s.Verifications > 0 {
@@ -284,7 +284,7 @@ func summary(s archive.Summary, dryRun bool) string {
 	return text + "; " + plural(s.Events, "revision") + " published"
 }
 
-// target opens what --to names.
+// target opens the destination of --to.
 func (r *replay) target() (to func(context.Context, *event.Event) error, closeTarget func() error, err error) {
 	none := func() error { return nil }
 	switch {
@@ -310,7 +310,8 @@ func (r *replay) target() (to func(context.Context, *event.Event) error, closeTa
 	return toWriter(f), f.Close, nil
 }
 
-// toWriter writes events, one a line. Every line is one write, so that no interruption leaves half.
+// toWriter writes events, one per line. Every line is one write, so that an interruption leaves no partial
+// line.
 func toWriter(w io.Writer) func(context.Context, *event.Event) error {
 	var mu sync.Mutex
 	return func(_ context.Context, e *event.Event) error {

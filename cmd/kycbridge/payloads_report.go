@@ -17,8 +17,8 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// errUnsound is the end of a report that misses something.
-var errUnsound = errors.New("something is missing: see the report")
+// errIncompleteReport ends a report with losses.
+var errIncompleteReport = errors.New("something is missing: see the report")
 
 func reportCommand(o *payloadFlags) *cobra.Command {
 	var f filterFlags
@@ -75,7 +75,7 @@ words where the known ones are listed; never the value of anything else.`,
 	return cmd
 }
 
-// report accounts for what the filter selects and prints it; accept takes note of what is missing.
+// report builds the report for the filter and prints it; accept accepts the missing messages.
 func report(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, accept, asJSON bool) error {
 	bar := newProgress(cmd.ErrOrStderr(), "report", 0)
 	r, err := s.Account(ctx, f, func(done int) { bar.set(int64(done)) })
@@ -87,7 +87,7 @@ func report(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 		return err
 	}
 	err = printAccount(cmd, r, asJSON)
-	if accept && errors.Is(err, errUnsound) {
+	if accept && errors.Is(err, errIncompleteReport) {
 		n, err := s.AcceptMissing(ctx, r.Missing)
 		if err != nil {
 			return err
@@ -97,7 +97,7 @@ func report(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 	return err
 }
 
-// printAccount prints a report; its error says that something is missing.
+// printAccount prints a report; its error means that something is missing.
 func printAccount(cmd *cobra.Command, r archive.Report, asJSON bool) (err error) {
 	if asJSON {
 		err = line(cmd.OutOrStdout(), app.Verified(r))
@@ -107,10 +107,10 @@ func printAccount(cmd *cobra.Command, r archive.Report, asJSON bool) (err error)
 	if err != nil || r.Sound() {
 		return err
 	}
-	return errUnsound
+	return errIncompleteReport
 }
 
-// printReport prints the table, what the counts are made of, the losses and the verdict.
+// printReport prints the table, the parts of the counts, the losses and the verdict.
 func printReport(w io.Writer, r archive.Report) error {
 	var b strings.Builder
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -141,7 +141,7 @@ func printReport(w io.Writer, r archive.Report) error {
 	return err
 }
 
-// printLosses lists what is lost and what is missing.
+// printLosses lists lost and missing payloads.
 func printLosses(b *strings.Builder, r archive.Report) {
 	if len(r.Lost) > 0 {
 		fmt.Fprintln(b, "\nlost:")
@@ -164,7 +164,7 @@ func printLosses(b *strings.Builder, r archive.Report) {
 	}
 }
 
-// printNew prints what the schemas did not know.
+// printNew prints the new values.
 func printNew(w io.Writer, all []archive.New) error {
 	if len(all) == 0 {
 		return nil

@@ -17,12 +17,12 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// revealed is what is logged where personal data is shown.
+// revealed is the log entry when personal data is shown.
 func revealed(k kycbridge.Kept) []zap.Field {
 	return []zap.Field{zap.String("provider", k.Provider), zap.String("account", k.Account), zap.String("payload_id", k.ID)}
 }
 
-// printShown prints a payload for a person's eyes: labels, then the body.
+// printShown prints a payload as text: labels, then the body.
 func printShown(w io.Writer, s archive.Shown) error {
 	status := s.Status
 	if s.Pending {
@@ -70,7 +70,7 @@ func printShown(w io.Writer, s archive.Shown) error {
 	return printBody(w, s)
 }
 
-// authenticated says how a payload was admitted.
+// authenticated describes how a payload was admitted.
 func authenticated(s archive.Shown) string {
 	switch {
 	case s.Status == archive.StatusRefused:
@@ -83,7 +83,7 @@ func authenticated(s archive.Shown) string {
 	return ""
 }
 
-// ledTo is what one attempt at a payload came to.
+// ledTo is the result of one processing attempt.
 func ledTo(w archive.Worked) string {
 	if w.Revision == 0 {
 		return "no event: " + w.NoEvent
@@ -97,7 +97,7 @@ func ledTo(w archive.Worked) string {
 	return strings.Join(words, ", ") + after(", event ", w.EventID)
 }
 
-// printBody prints a body line by line, with nothing in it that steers a terminal.
+// printBody prints a body line by line, without terminal control characters.
 func printBody(w io.Writer, s archive.Shown) error {
 	text := s.Text
 	if s.Body != nil {

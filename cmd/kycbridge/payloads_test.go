@@ -23,7 +23,7 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// scriptConfig is what the scripts work with. $DATA and $PORT are filled in.
+// scriptConfig is the configuration of the scripts. $DATA and $PORT are replaced.
 const scriptConfig = `listen: 127.0.0.1:0
 admin: {listen: "127.0.0.1:0", tokens: [hunter2-token]}
 data_dir: $DATA
@@ -40,7 +40,7 @@ accounts:
     confirm: false
 `
 
-// personal stand in the payloads, and may be seen only where --reveal is written.
+// personal are values of the payloads that may be shown only with --reveal.
 var personal = []string{"TESTA", "hunter2"}
 
 // stored is a running bridge with payloads of every status, for one script.
@@ -51,7 +51,7 @@ type stored struct {
 	env  *testscript.Env
 }
 
-// TestPayloadScripts runs what an operator types at a real store, while serve runs beside it.
+// TestPayloadScripts runs command lines on a real store, while serve is running.
 func TestPayloadScripts(t *testing.T) {
 	bin := filepath.Dir(program)
 	type key struct{}
@@ -71,9 +71,9 @@ func TestPayloadScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"lines":    linesCommand,
 			"json":     jsonCommand,
-			"discreet": discreetCommand,
+			"discreet": noPersonalDataCommand,
 			"lose":     func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).lose()) },
-			"misplace": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).misplace()) },
+			"misplace": func(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(of(ts).quarantineValid()) },
 			"send": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(of(ts).post(args[0], "hunter2-basic", []byte(ts.ReadFile(args[1])), http.StatusOK))
 				ts.Check(of(ts).settle())
@@ -85,14 +85,14 @@ func TestPayloadScripts(t *testing.T) {
 	})
 }
 
-// linesCommand wants so many lines in a file or stdout.
+// linesCommand expects a number of lines in a file or stdout.
 func linesCommand(ts *testscript.TestScript, _ bool, args []string) {
 	if got := strings.Count(ts.ReadFile(args[0]), "\n"); fmt.Sprint(got) != args[1] {
 		ts.Fatalf("%s has %d lines:\n%s", args[0], got, ts.ReadFile(args[0]))
 	}
 }
 
-// jsonCommand wants one JSON object on every line, each with the members named.
+// jsonCommand expects one JSON object on every line, each with the named members.
 func jsonCommand(ts *testscript.TestScript, _ bool, args []string) {
 	for i, l := range strings.Split(strings.TrimSpace(ts.ReadFile(args[0])), "\n") {
 		var object map[string]any
@@ -107,8 +107,8 @@ func jsonCommand(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// discreetCommand wants nothing about a person and no secret in stdout and stderr.
-func discreetCommand(ts *testscript.TestScript, _ bool, _ []string) {
+// noPersonalDataCommand expects no personal value and no secret in stdout and stderr.
+func noPersonalDataCommand(ts *testscript.TestScript, _ bool, _ []string) {
 	for _, name := range []string{"stdout", "stderr"} {
 		for _, word := range personal {
 			if strings.Contains(ts.ReadFile(name), word) {
@@ -118,9 +118,8 @@ func discreetCommand(ts *testscript.TestScript, _ bool, _ []string) {
 	}
 }
 
-// seeded starts a bridge and sends it two payloads of one verification of ondato, one of signzy, one
-// of a type that is not mapped, one that is no JSON, one that breaks the schema, and one with a
-// wrong password.
+// seeded starts a bridge and sends it two payloads of one verification of ondato, one of signzy, one of an
+// unmapped type, one that is not JSON, one that breaks the schema, and one with a wrong password.
 func seeded(env *testscript.Env) (*stored, error) {
 	s := &stored{dir: env.WorkDir, env: env}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -211,7 +210,7 @@ func (s *stored) post(provider, password string, body []byte, want int) error {
 	return nil
 }
 
-// settle waits until every payload has been worked and every refused one is stored.
+// settle waits until every payload is processed and every refused one is stored.
 func (s *stored) settle() error {
 	deadline := time.Now().Add(20 * time.Second)
 	for time.Now().Before(deadline) {
@@ -235,17 +234,17 @@ func (s *stored) settle() error {
 	return fmt.Errorf("payloads are still being worked")
 }
 
-// lose takes the events of a verification away, as nobody should.
+// lose removes the events of a verification, to simulate a loss.
 func (s *stored) lose() error {
 	_, err := s.app.Archive().Bus.EraseEvents(s.env.T().(testing.TB).Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: s.env.Getenv("VERIFICATION")})
 	return err
 }
 
-// misplace puts a payload that is well into quarantine, as an older schema may have.
-func (s *stored) misplace() error {
+// quarantineValid quarantines a valid payload, as an older schema may have done.
+func (s *stored) quarantineValid() error {
 	body := fixtureBody("ondato/kyc-identification-rejected")
 	digest := kycbridge.Digest(body)
-	_, err := s.app.Archive().Keeper.Put(s.env.T().(testing.TB).Context(), kycbridge.Kept{Shelf: kycbridge.ShelfQuarantine, Reason: kycbridge.QuarantineSchema, Payload: kycbridge.Payload{
+	_, err := s.app.Archive().ShelfWriter.Put(s.env.T().(testing.TB).Context(), kycbridge.Kept{Shelf: kycbridge.ShelfQuarantine, Reason: kycbridge.QuarantineSchema, Payload: kycbridge.Payload{
 		ID: kycbridge.PayloadID("ondato", "acme", "", digest), Provider: "ondato", Account: "acme", Via: event.ViaCallback, ReceivedAt: time.Now().UTC(), Digest: digest, Body: body,
 	}})
 	return err

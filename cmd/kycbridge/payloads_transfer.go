@@ -48,7 +48,7 @@ the store. Credentials of refused ones are left out.`,
 	return cmd
 }
 
-// export writes what the filter selects to a file, or to standard output.
+// export writes the selected payloads to a file, or to standard output.
 func export(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, file string) error {
 	bar := newProgress(cmd.ErrOrStderr(), "export", 0)
 	write := func(w io.Writer) (int, error) {
@@ -74,13 +74,13 @@ func export(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 	return err
 }
 
-// wholeFile writes a file that is there only once all of it is.
+// wholeFile writes a file that appears only when it is complete.
 func wholeFile(name string, write func(io.Writer) error) error {
 	part, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(part.Name()) // gone already where all went well
+	defer os.RemoveAll(part.Name()) // already removed on success
 	if err := errors.Join(write(part), part.Sync(), part.Close()); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ for any other payload. FILE may be - for standard input.`,
 			if args[0] == "-" && !yes && !dryRun {
 				return usage(cmd, "standard input holds the payloads, so no question can be asked there: write --yes, or --dry-run to check them")
 			}
-			if err := unanswered(cmd, yes, dryRun, "an import publishes events"); err != nil {
+			if err := requireTerminal(cmd, yes, dryRun, "an import publishes events"); err != nil {
 				return err
 			}
 			return o.with(cmd, func(ctx context.Context, s store) error {
@@ -137,7 +137,7 @@ for any other payload. FILE may be - for standard input.`,
 	return cmd
 }
 
-// counting counts the bytes that were read, for a progress bar.
+// counting counts the read bytes, for a progress bar.
 type counting struct {
 	io.Reader
 	n atomic.Int64
@@ -149,7 +149,7 @@ func (c *counting) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// importFile stores what a file holds and returns how many payloads it held.
+// importFile stores the payloads of a file and returns their number.
 func importFile(ctx context.Context, cmd *cobra.Command, s store, file string, dryRun bool) (done archive.Imported, n int, err error) {
 	from, size := cmd.InOrStdin(), int64(0)
 	if file != "-" {
@@ -180,7 +180,7 @@ func importFile(ctx context.Context, cmd *cobra.Command, s store, file string, d
 	return done, n, err
 }
 
-// printImported says what came of an import.
+// printImported prints the result of an import.
 func printImported(w io.Writer, done archive.Imported, n int, dryRun, asJSON bool) error {
 	if asJSON {
 		return line(w, struct {

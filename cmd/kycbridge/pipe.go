@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// quietPipe takes the end of a reader (| head), and a signal, for the end of the work.
+// quietPipe treats a closed reader (| head), and a signal, as the end of the work.
 func quietPipe(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, syscall.EPIPE) {
 		return nil

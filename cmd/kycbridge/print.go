@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	lineWidth    = 170 // of an event for a person's eyes, in characters
-	accountWidth = 40  // at most; of a longer name the middle is left out
+	lineWidth    = 170 // of an event on a terminal, in characters
+	accountWidth = 40  // at most; of a longer name the middle is omitted
 )
 
-// printer writes events, one a line: as they are, or in columns for a person's eyes.
+// printer writes events, one per line: unchanged, or in columns for a terminal.
 type printer struct {
 	screen
 	asJSON  bool
-	account int // width of the account column; it grows with the names that come
+	account int // width of the account column; it grows with longer names
 }
 
 func (p *printer) print(body []byte) error {
@@ -38,17 +38,17 @@ func (p *printer) print(body []byte) error {
 	return err
 }
 
-// columnFor is the width of an account column that was so wide and has to take name.
+// columnFor is the width of an account column after adding name.
 func columnFor(width int, name string) int {
 	return max(width, min(utf8.RuneCountInString(name), accountWidth))
 }
 
-// eventLine is an event in columns: no person data, whatever the profile. What identifies it is never cut; the
-// reasons are, where the screen ends.
+// eventLine is an event in columns: without personal data, under any profile. Its identifying columns are
+// never truncated; the reasons are, at the edge of the screen.
 func (p *printer) eventLine(e event.Event) string {
 	d := e.Data
 	v := verdict(string(d.Decision.Outcome), d.Decision.Final)
-	line := printable(fmt.Sprintf("%-20s  %-6s  %-*s  %s  r%-2d  %-14s  ", shortTime(e.Time), d.Provider.Name, p.account, squeeze(d.Account, p.account),
+	line := printable(fmt.Sprintf("%-20s  %-6s  %-*s  %s  r%-2d  %-14s  ", shortTime(e.Time), d.Provider.Name, p.account, shortenMiddle(d.Account, p.account),
 		d.VerificationID[:min(8, len(d.VerificationID))], d.Revision, d.Status))
 	used := utf8.RuneCountInString(line) + max(16, utf8.RuneCountInString(v.text)) + 2
 	line += p.paint(printable(v.text), v.hue) + strings.Repeat(" ", max(16-utf8.RuneCountInString(v.text), 0)) + "  "
@@ -61,17 +61,17 @@ func (p *printer) eventLine(e event.Event) string {
 	}
 	room := lineWidth - used
 	if p.width > 0 {
-		if room = min(lineWidth, p.width) - used; room < leastWhy {
+		if room = min(lineWidth, p.width) - used; room < minReasonWidth {
 			return strings.TrimRight(line, " ")
 		}
 	}
 	return strings.TrimRight(line+printable(fit(why, room)), " ")
 }
 
-// leastWhy is the room below which the reasons of an event are left out.
-const leastWhy = 20
+// minReasonWidth is the width below which the reasons of an event are omitted.
+const minReasonWidth = 20
 
-// fit is as many of the words as there is room for, and the number of those left out.
+// fit is the words that fit, and the number of the others.
 func fit(words []string, room int) string {
 	const between = " · "
 	for n := len(words); n > 1; n-- {
@@ -90,7 +90,7 @@ func fit(words []string, room int) string {
 	return cut(words[0], max(room-utf8.RuneCountInString(more), 20)) + more
 }
 
-// cut is s in at most n characters.
+// cut truncates s to n characters.
 func cut(s string, n int) string {
 	r := []rune(s)
 	if len(r) <= n {
@@ -99,8 +99,8 @@ func cut(s string, n int) string {
 	return string(r[:n-1]) + "…"
 }
 
-// squeeze is s in at most n characters, its beginning and its end.
-func squeeze(s string, n int) string {
+// shortenMiddle is the beginning and the end of s in at most n characters.
+func shortenMiddle(s string, n int) string {
 	r := []rune(s)
 	if len(r) <= n {
 		return s
@@ -108,7 +108,7 @@ func squeeze(s string, n int) string {
 	return string(r[:n/2]) + "…" + string(r[len(r)-(n-n/2-1):])
 }
 
-// printable keeps what a provider named from steering a terminal.
+// printable removes terminal control characters from a provider's names.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -9,14 +9,13 @@ import (
 	"golang.org/x/term"
 )
 
-// progress shows on a terminal how far a long operation has come. Elsewhere, and as nil, it is
-// silent.
+// progress shows the progress of a long operation on a terminal. Elsewhere, and as nil, it prints nothing.
 type progress struct {
 	bar   *progressbar.ProgressBar
 	total int64
 }
 
-// newProgress shows what is being counted; a total of 0 is not known.
+// newProgress shows a progress with its unit; a total of 0 is unknown.
 func newProgress(to io.Writer, what string, total int64) *progress {
 	if !terminal(to) {
 		return nil
@@ -36,31 +35,31 @@ func drawn(to io.Writer, what string, total int64) *progress {
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionShowCount(),
 		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionSetSpinnerChangeInterval(0), // else it would leave a goroutine behind
+		progressbar.OptionSetSpinnerChangeInterval(0), // prevents a leaked goroutine
 		progressbar.OptionClearOnFinish(),
 	)}
 }
 
-// set says how much is done.
+// set sets the progress.
 func (p *progress) set(done int64) {
 	if p == nil {
 		return
 	}
 	if p.total > 0 {
-		// At the end the bar would go; what is at the end of what was there may go on.
+		// A complete bar would disappear; the operation may continue after the initial end.
 		done = min(done, p.total-1)
 	}
 	_ = p.bar.Set64(done)
 }
 
-// clear takes the bar off the line, for something else to be written there.
+// clear removes the bar from the line, before other output.
 func (p *progress) clear() {
 	if p != nil {
 		_ = p.bar.Clear()
 	}
 }
 
-// above writes lines where a bar may stand.
+// above writes lines above a bar.
 type above struct {
 	io.Writer
 	bar *progress
@@ -71,7 +70,7 @@ func (a above) Write(b []byte) (int, error) {
 	return a.Writer.Write(b)
 }
 
-// terminal reports whether a person sits at a stream.
+// terminal reports whether a stream is a terminal.
 func terminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))

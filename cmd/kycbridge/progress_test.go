@@ -16,8 +16,8 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// TestProgress: a bar goes to the end of what is known, counts where nothing is, and leaves the line
-// to what is written above it.
+// TestProgress: a bar shows the share of a known total, counts without one, and is cleared for other
+// output.
 func TestProgress(t *testing.T) {
 	var silent *progress
 	silent.set(1)
@@ -50,7 +50,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// TestEnds: only a signal, and a reader that has gone, end a command quietly.
+// TestEnds: only a signal, and a closed reader, end a command quietly.
 func TestEnds(t *testing.T) {
 	interruptedContext, stop := context.WithCancel(t.Context())
 	stop()
@@ -72,7 +72,7 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// TestInterruptible: a read that waits for what never comes ends with its context.
+// TestInterruptible: a blocked read ends with its context.
 func TestInterruptible(t *testing.T) {
 	waiting, in, err := os.Pipe()
 	if err != nil {
@@ -91,7 +91,7 @@ func TestInterruptible(t *testing.T) {
 	}
 }
 
-// TestPrintReport: the table adds up, and losses stand below it.
+// TestPrintReport: the sums of the table are correct, and losses are listed below it.
 func TestPrintReport(t *testing.T) {
 	row := archive.Row{Day: "2026-03-02", Provider: "ondato", Account: "acme", Received: 5, Accepted: 4, WithEvent: 1, NoEvent: map[string]int{"ignored": 1, "unchanged": 1},
 		Quarantined: map[string]int{"schema": 1}, Lost: 1}

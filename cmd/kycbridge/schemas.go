@@ -13,13 +13,13 @@ import (
 	"kycbridge/schemas"
 )
 
-// published is a schema, or a document with schemas in it, that is printed by its name.
+// published is a schema, or a document with schemas, that is printed by its name.
 type published struct {
 	Name  string `json:"name"`
 	Kind  string `json:"kind"`
 	About string `json:"about"`
 	text  []byte
-	also  []string // names by which it may be looked for, to suggest the right one
+	also  []string // further names for suggestions
 }
 
 func schemasCommand() *cobra.Command {
@@ -65,7 +65,7 @@ admin API (OpenAPI), and what providers send and are sent.`,
 	return cmd
 }
 
-// everySchema is all there is: what consumers need first, then the providers' by name.
+// everySchema lists all schemas: the consumers' first, then the providers' by name.
 func everySchema() ([]published, error) {
 	set, err := schemas.New()
 	if err != nil {

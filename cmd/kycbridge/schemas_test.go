@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// schemasFolder is where the files lie that the program prints.
+// schemasFolder is the folder of the files that the program prints.
 const schemasFolder = "../../schemas"
 
-// fileOf is the file of a name that the program lists.
+// fileOf is the file of a listed name.
 func fileOf(name string) string {
 	switch name {
 	case "event":
@@ -28,7 +28,7 @@ func fileOf(name string) string {
 	return name + ".json"
 }
 
-// TestSchemas: the list names every file there is, and each is printed byte for byte.
+// TestSchemas: the list contains every file, and each is printed byte for byte.
 func TestSchemas(t *testing.T) {
 	files := map[string]bool{}
 	err := filepath.WalkDir(schemasFolder, func(path string, entry fs.DirEntry, err error) error {
@@ -75,7 +75,7 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
-// TestSchemasRefusals: one line, exit code 1, and what was meant where that can be told.
+// TestSchemasRefusals: one line, exit code 1, and a suggestion if possible.
 func TestSchemasRefusals(t *testing.T) {
 	for name, c := range map[string]struct {
 		args   []string
@@ -105,7 +105,7 @@ func TestSchemasRefusals(t *testing.T) {
 	}
 }
 
-// TestSchemasPipe: a reader that goes early ends the work, quietly and with 0.
+// TestSchemasPipe: a reader that closes early ends the work, quietly and with 0.
 func TestSchemasPipe(t *testing.T) {
 	for _, args := range [][]string{{"schemas"}, {"schemas", "--json"}, {"schemas", "openapi"}, {"schemas", "asyncapi"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {

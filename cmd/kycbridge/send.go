@@ -72,7 +72,7 @@ A case that was sent before is a duplicate: its ids are always the same.`,
 	return cmd
 }
 
-// casesOf are the callbacks of a provider that come with the program.
+// casesOf are the embedded callbacks of a provider.
 func casesOf(provider string) (cases []fixture.Case) {
 	all, err := fixture.Load()
 	if err != nil {
@@ -96,7 +96,7 @@ func listCases(w io.Writer, provider string) error {
 	return nil
 }
 
-// bodyOf is the body of a case, or of a file: what looks like the name of one, or is there.
+// bodyOf is the body of a case, or of a file: an argument that looks like a file name, or exists.
 func bodyOf(provider, name string, stdin io.Reader) ([]byte, error) {
 	isFile := name == "-" || strings.ContainsAny(name, "/.")
 	if !isFile {
@@ -159,7 +159,7 @@ func (o *sendFlags) send(cmd *cobra.Command, provider string, body []byte) error
 	return o.answered(cmd.OutOrStdout(), res.StatusCode, raw)
 }
 
-// target is where callbacks of the account come in.
+// target is the callback address of the account.
 func (o *sendFlags) target(config *app.Config, account *kycbridge.Account) (*url.URL, error) {
 	base := o.url
 	if base == "" {
@@ -179,7 +179,7 @@ func (o *sendFlags) target(config *app.Config, account *kycbridge.Account) (*url
 	return u.JoinPath("webhooks", account.Provider.Name, account.Name), nil
 }
 
-// answered prints what kycbridge answered; anything but 200 is an error.
+// answered prints the answer of kycbridge; anything but 200 is an error.
 func (o *sendFlags) answered(w io.Writer, status int, raw []byte) error {
 	var a struct {
 		Status         string `json:"status"`

@@ -90,15 +90,15 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 			log.Info("stopping")
 			return nil
 		case err := <-a.Failed():
-			stop = func() { a.StopWithin(failedPatience) }
+			stop = func() { a.StopWithin(failedTimeout) }
 			return err
 		}
 	}
 }
 
-// failedPatience is how long a process that has failed waits for what is under way, before it makes
-// room for the next one.
-const failedPatience = 3 * time.Second
+// failedTimeout is how long a failed process waits for running operations before it exits and makes room
+// for the next one.
+const failedTimeout = 3 * time.Second
 
 func parseRoles(names []string) (app.Roles, error) {
 	known := []string{"receive", "normalize", "poll"}

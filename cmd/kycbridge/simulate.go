@@ -78,7 +78,7 @@ func providerNames() []string {
 	return names
 }
 
-// simulatedProvider finds the one that the arguments name.
+// simulatedProvider finds the provider in the arguments.
 func simulatedProvider(cmd *cobra.Command, args []string) (simulate.Provider, error) {
 	names := strings.Join(providerNames(), ", ")
 	if len(args) != 1 {
@@ -92,7 +92,7 @@ func simulatedProvider(cmd *cobra.Command, args []string) (simulate.Provider, er
 	return simulate.Provider{}, usage(cmd, fmt.Sprintf("there is no provider %q to simulate; write one of %s", args[0], names))
 }
 
-// simulateFaults checks the shares and spreads that of errors over the kinds.
+// simulateFaults checks the shares and distributes that of errors over the kinds.
 func simulateFaults(cmd *cobra.Command, o *simulate.Options, errors float64) error {
 	for name, share := range map[string]float64{"--errors": errors, "--duplicates": o.Callbacks.Duplicates, "--late": o.Callbacks.Late} {
 		if share < 0 || share > 1 {
@@ -125,7 +125,7 @@ func readSecret(file string) (string, error) {
 	return secret, nil
 }
 
-// runSimulated prints how to reach the provider and what it has seen when ctx ends.
+// runSimulated prints the address of the provider, and its statistics when ctx ends.
 func runSimulated(ctx context.Context, provider simulate.Provider, o simulate.Options, stdout, stderr io.Writer) error {
 	account, err := accountIn(o.CallbackURL, provider.Name)
 	if err != nil {
@@ -147,8 +147,8 @@ func runSimulated(ctx context.Context, provider simulate.Provider, o simulate.Op
 	return nil
 }
 
-// accountIn is the account that a callback URL names: callbacks would meet no other. An address that is not one of
-// kycbridge's names none.
+// accountIn is the account in a callback URL, the only one that callbacks reach. A foreign address has
+// none.
 func accountIn(callbackURL, provider string) (string, error) {
 	const standard = "simulated"
 	if callbackURL == "" {
@@ -169,14 +169,14 @@ func accountIn(callbackURL, provider string) (string, error) {
 	return account, nil
 }
 
-// callbackAnswer is what a callback was answered, and what to do about a refusal.
+// callbackAnswer describes the answer to a callback, with a remedy for a refusal.
 func callbackAnswer(status int, body []byte) string {
 	var said struct {
 		Status         string `json:"status"`
 		VerificationID string `json:"verification_id"`
 		Title          string `json:"title"`
 	}
-	_ = json.Unmarshal(body, &said) // what is not ours says nothing
+	_ = json.Unmarshal(body, &said) // a foreign answer has no members
 	text := fmt.Sprintf("callback answered %d %s", status, printable(cmp.Or(said.Status, said.Title, http.StatusText(status))))
 	switch status {
 	case 0:
@@ -189,7 +189,7 @@ func callbackAnswer(status int, body []byte) string {
 	return text + after(" ", shortID(printable(said.VerificationID)))
 }
 
-// tally is a list of counts, or none.
+// tally formats counts, or none.
 func tally(counts map[string]int) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(counts)) {

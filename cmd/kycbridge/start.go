@@ -76,11 +76,11 @@ worked, the error names it.`,
 	return cmd
 }
 
-// largestStart bounds a request that is read here. How much of it the process takes is its
-// configuration's matter (admin.max_start).
+// largestStart limits a request that is read here. The limit of the process is configured
+// (admin.max_start).
 const largestStart = 1 << 30
 
-// body is the request as the API takes it.
+// body is the request in the format of the API.
 func (o *startFlags) body(stdin io.Reader) ([]byte, error) {
 	if o.request != "" {
 		if o.provider+o.account+o.external+o.personFile+o.optionsFile != "" || len(o.options) > 0 {
@@ -116,7 +116,7 @@ func (o *startFlags) body(stdin io.Reader) ([]byte, error) {
 	return json.Marshal(request)
 }
 
-// allOptions are those of the file with those of the flags over them; nil if there are none.
+// allOptions are the options of the file, overridden by those of the flags; nil if there are none.
 func (o *startFlags) allOptions(stdin io.Reader) (options map[string]json.RawMessage, err error) {
 	if o.optionsFile != "" {
 		if options, err = readObject(o.optionsFile, stdin, largestStart); err != nil {
@@ -130,7 +130,7 @@ func (o *startFlags) allOptions(stdin io.Reader) (options map[string]json.RawMes
 		}
 		raw := json.RawMessage(value)
 		if !json.Valid(raw) {
-			raw, _ = json.Marshal(value) // a string always encodes
+			raw, _ = json.Marshal(value) // encoding a string never fails
 		}
 		if options == nil {
 			options = map[string]json.RawMessage{}
@@ -140,7 +140,7 @@ func (o *startFlags) allOptions(stdin io.Reader) (options map[string]json.RawMes
 	return options, nil
 }
 
-// needed refuses flags without a value, given as names and values in turn.
+// needed refuses flags without a value, given as alternating names and values.
 func needed(flags ...string) error {
 	var missing []string
 	for i := 0; i < len(flags); i += 2 {
@@ -154,7 +154,7 @@ func needed(flags ...string) error {
 	return nil
 }
 
-// newKey makes up an idempotency key: a random UUID.
+// newKey generates an idempotency key: a random UUID.
 func newKey() string {
 	var u [16]byte
 	_, _ = rand.Read(u[:]) // never fails
@@ -182,7 +182,7 @@ func start(ctx context.Context, c *apiClient, o *startFlags, body []byte, stdout
 	return labelled(stdout, "verification", receipt.VerificationID, "reference", receipt.Reference, "url", receipt.URL, "expires", receipt.ExpiresAt)
 }
 
-// startError says of a failed start how to go on without making a second verification.
+// startError adds to a failed start how to continue without a second verification.
 func startError(err error, key string) error {
 	if _, early := errors.AsType[unsent](err); early {
 		return err
@@ -200,7 +200,7 @@ func startError(err error, key string) error {
 	return err
 }
 
-// after is s behind a label, or nothing where there is no s.
+// after is s with a label, or empty without s.
 func after(label, s string) string {
 	if s == "" {
 		return ""
@@ -208,7 +208,7 @@ func after(label, s string) string {
 	return label + s
 }
 
-// labelled prints labels and values in turn, one pair a line, and leaves out what has no value.
+// labelled prints alternating labels and values, one pair per line, and omits empty values.
 func labelled(w io.Writer, pairs ...string) error {
 	text := ""
 	for i := 0; i < len(pairs); i += 2 {

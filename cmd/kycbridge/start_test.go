@@ -28,8 +28,8 @@ import (
 
 const adminToken = "hunter2-admin-token"
 
-// behind stands behind the admin API: it notes what it was asked and answers err if that is set.
-type behind struct {
+// fakeBackend is the backend of the admin API: it records requests and answers err if that is set.
+type fakeBackend struct {
 	mu sync.Mutex
 	noted
 }
@@ -46,49 +46,49 @@ type noted struct {
 	completed string // reference
 }
 
-func (b *behind) Submit(ctx context.Context, _ *kycbridge.Account, _ string, send func(context.Context) error) error {
+func (b *fakeBackend) Submit(ctx context.Context, _ *kycbridge.Account, _ string, send func(context.Context) error) error {
 	if err := send(ctx); err != nil {
 		return err
 	}
 	return b.asked().err
 }
 
-func (b *behind) Start(_ context.Context, _ *kycbridge.Account, r kycbridge.StartRequest, key, _ string) (kycbridge.StartReceipt, error) {
+func (b *fakeBackend) Start(_ context.Context, _ *kycbridge.Account, r kycbridge.StartRequest, key, _ string) (kycbridge.StartReceipt, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.start, b.key = r, key
 	return b.receipt, b.err
 }
 
-func (b *behind) Watch(_ context.Context, a *kycbridge.Account, w kycbridge.WatchRequest) (string, error) {
+func (b *fakeBackend) Watch(_ context.Context, a *kycbridge.Account, w kycbridge.WatchRequest) (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.watch = w
 	return event.VerificationID(a.Provider.Name, a.Name, w.Reference), b.err
 }
 
-// asked is what has been noted.
-func (b *behind) asked() noted {
+// asked is the recorded request.
+func (b *fakeBackend) asked() noted {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.noted
 }
 
-// change changes what it answers.
-func (b *behind) change(to func(*noted)) {
+// change changes the answers.
+func (b *fakeBackend) change(to func(*noted)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	to(&b.noted)
 }
 
-// adminAPI runs the real admin API with b behind it.
-func adminAPI(t *testing.T, tokens ...string) (*behind, string) {
+// adminAPI runs the real admin API with the backend b.
+func adminAPI(t *testing.T, tokens ...string) (*fakeBackend, string) {
 	t.Helper()
 	set, err := schemas.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &behind{noted: noted{receipt: kycbridge.StartReceipt{VerificationID: "1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0", Reference: "b1", URL: "https://idv.example.com/?a=1&b=2", ExpiresAt: "2026-03-02T10:00:00Z"}}}
+	b := &fakeBackend{noted: noted{receipt: kycbridge.StartReceipt{VerificationID: "1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0", Reference: "b1", URL: "https://idv.example.com/?a=1&b=2", ExpiresAt: "2026-03-02T10:00:00Z"}}}
 	account := &kycbridge.Account{Name: "acme", Provider: kycbridge.Provider{Name: "ondato"}}
 	account.API.Start = func(context.Context, kycbridge.StartRequest) (kycbridge.Started, error) {
 		return kycbridge.Started{}, nil
@@ -223,8 +223,7 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestStartRefused: every problem is one line that says what to do, and whether the start may be
-// repeated.
+// TestStartRefused: every problem is one line with a remedy, and states whether the start may be repeated.
 func TestStartRefused(t *testing.T) {
 	b, api := adminAPI(t, adminToken)
 	const again = "the same command with --idempotency-key k-1 makes no second one\n"
@@ -269,7 +268,7 @@ func TestStartRefused(t *testing.T) {
 	}
 }
 
-// TestAdminAPIAway: whom the command speaks to, and as whom, stands in the error.
+// TestAdminAPIAway: the error states the address and the identity of the command.
 func TestAdminAPIAway(t *testing.T) {
 	_, api := adminAPI(t, adminToken)
 	_, closed := adminAPI(t)
@@ -319,12 +318,12 @@ func TestAdminAPIAway(t *testing.T) {
 	}
 }
 
-// TestInterruptedStart: Ctrl-C during a start is no success, since nobody knows its end.
+// TestInterruptedStart: Ctrl-C during a start is no success, since its result is unknown.
 func TestInterruptedStart(t *testing.T) {
 	var got said
 	arrived := make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // only then does a server see that its caller has gone
+		_, _ = io.Copy(io.Discard, r.Body) // only then does a server notice the disconnect
 		close(arrived)
 		<-r.Context().Done()
 	}))
@@ -347,7 +346,7 @@ func TestInterruptedStart(t *testing.T) {
 	}
 }
 
-// TestStartFlags: what cannot be meant is told before anything is sent.
+// TestStartFlags: invalid flags are refused before anything is sent.
 func TestStartFlags(t *testing.T) {
 	list, bad, empty := textFile(t, `[1]`), textFile(t, `{"a":`), textFile(t, "\n")
 	const api = "http://127.0.0.1:1"
@@ -385,7 +384,7 @@ func TestStartFlags(t *testing.T) {
 	}
 }
 
-// TestStartPipes: a reader that has gone ends start and watch quietly.
+// TestStartPipes: a closed reader ends start and watch quietly.
 func TestStartPipes(t *testing.T) {
 	_, api := adminAPI(t, adminToken)
 	for _, args := range [][]string{acmeStart(api), acmeStart(api, "--json"), acmeWatch(api)} {

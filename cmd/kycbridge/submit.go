@@ -13,18 +13,18 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// handIn is what step, complete and review have in common: a verification that is under way.
-type handIn struct {
+// submission is the common part of step, complete and review: a verification in progress.
+type submission struct {
 	apiFlags
 	provider, account, reference string
 	asJSON                       bool
 }
 
-// making makes the body of a request; standard input may be a file of it.
+// making creates the body of a request; standard input may be a file of it.
 type making func(stdin io.Reader) ([]byte, error)
 
-// command makes a command that sends what body makes to a path below the verification.
-func (o *handIn) command(cmd *cobra.Command, path func() string, body making) *cobra.Command {
+// command creates a command that sends the body of make to a path below the verification.
+func (o *submission) command(cmd *cobra.Command, path func() string, body making) *cobra.Command {
 	cmd.Args = noArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := needed("provider", o.provider, "account", o.account, "reference", o.reference); err != nil {
@@ -52,18 +52,18 @@ func (o *handIn) command(cmd *cobra.Command, path func() string, body making) *c
 	return cmd
 }
 
-// last adds the flags that stand at the end of every help.
-func (o *handIn) last(cmd *cobra.Command) *cobra.Command {
+// last adds the flags at the end of every help.
+func (o *submission) last(cmd *cobra.Command) *cobra.Command {
 	o.add(cmd)
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print the receipt as JSON")
 	return cmd
 }
 
-// largestStep bounds the images of a step, which the API takes 15 MiB of together.
+// largestStep limits the images of a step; the API accepts 15 MiB in total.
 const largestStep = 15 << 20
 
 func stepCommand(environ []string) *cobra.Command {
-	o := handIn{apiFlags: apiFlags{environ: environ}}
+	o := submission{apiFlags: apiFlags{environ: environ}}
 	var step, front, back, more string
 	var skip bool
 	cmd := o.command(&cobra.Command{
@@ -88,7 +88,7 @@ once; afterwards kycbridge watches the verification and looks at it soon.`,
 	return o.last(cmd)
 }
 
-// stepBody is a step as the API takes it.
+// stepBody is a step in the format of the API.
 func stepBody(stdin io.Reader, front, back, more string, skip bool) ([]byte, error) {
 	body := map[string]any{}
 	for member, file := range map[string]string{"image": front, "image2": back} {
@@ -99,7 +99,7 @@ func stepBody(stdin io.Reader, front, back, more string, skip bool) ([]byte, err
 		if err != nil {
 			return nil, fmt.Errorf("--%s: %w", member, err)
 		}
-		body[member] = image // is written as base64
+		body[member] = image // encoded as base64
 	}
 	if more != "" {
 		object, err := readObject(more, stdin, apiLargest)
@@ -118,7 +118,7 @@ func stepBody(stdin io.Reader, front, back, more string, skip bool) ([]byte, err
 }
 
 func completeCommand(environ []string) *cobra.Command {
-	o := handIn{apiFlags: apiFlags{environ: environ}}
+	o := submission{apiFlags: apiFlags{environ: environ}}
 	cmd := o.command(&cobra.Command{
 		Use:   "complete",
 		Short: "End the hand-in of a verification's steps, through a running kycbridge",
@@ -130,7 +130,7 @@ decides. It is sent once.`,
 }
 
 func reviewCommand(environ []string) *cobra.Command {
-	o := handIn{apiFlags: apiFlags{environ: environ}}
+	o := submission{apiFlags: apiFlags{environ: environ}}
 	var decision, comment string
 	var redo, good []string
 	cmd := o.command(&cobra.Command{
@@ -154,7 +154,7 @@ failed. It is sent once; the event follows from what the provider then says.`,
 	return o.last(cmd)
 }
 
-// reviewBody is a decision as the API takes it.
+// reviewBody is a decision in the format of the API.
 func reviewBody(decision, comment string, redo, good []string) ([]byte, error) {
 	type stepDecision struct {
 		Step     string `json:"step"`
@@ -174,7 +174,7 @@ func reviewBody(decision, comment string, redo, good []string) ([]byte, error) {
 	return json.Marshal(body)
 }
 
-// submit sends what is handed in and prints the receipt.
+// submit sends a submission and prints the receipt.
 func submit(ctx context.Context, c *apiClient, path string, body []byte, asJSON bool, stdout io.Writer) error {
 	got, err := c.post(ctx, path, bytes.NewReader(body), "", http.StatusOK)
 	if err != nil {
@@ -194,7 +194,7 @@ func submit(ctx context.Context, c *apiClient, path string, body []byte, asJSON 
 	return labelled(stdout, "status", receipt.Status, "provider", string(receipt.Provider))
 }
 
-// submitError says of what failed how to go on without handing it in twice.
+// submitError adds to a failure how to continue without a second submission.
 func submitError(err error) error {
 	if _, early := errors.AsType[unsent](err); early {
 		return err

@@ -66,7 +66,7 @@ events; all else from the admin API, with a token.
 	return cmd
 }
 
-// topHistory is how old the events are that top begins with.
+// topHistory is the age of the first events in top.
 const topHistory = 24 * time.Hour
 
 // run shows the views until q, or until ctx ends.
@@ -99,7 +99,7 @@ func (o *topFlags) run(cmd *cobra.Command, client *apiClient) error {
 	return err
 }
 
-// What arrives at the views.
+// Messages to the views.
 type (
 	topEvent event.Event
 	topFault struct{ error }
@@ -111,16 +111,16 @@ type (
 	topAccounts archive.Report
 )
 
-// topSource asks the admin API on behalf of the views.
+// topSource calls the admin API for the views.
 type topSource struct {
-	ctx    context.Context // of the program, which has one only
+	ctx    context.Context // of the program
 	client *apiClient      // nil: no token
 }
 
-// errNoToken is told in views that need the API.
+// errNoToken is shown in views that need the API.
 var errNoToken = errors.New("this view asks the admin API: write --token-file FILE, or set " + tokenVariable)
 
-// ask makes a command that asks the API.
+// ask creates a command that calls the API.
 func (s topSource) ask(work func(context.Context, *apiClient) (tea.Msg, error)) tea.Cmd {
 	return func() tea.Msg {
 		if s.client == nil {
@@ -136,7 +136,7 @@ func (s topSource) ask(work func(context.Context, *apiClient) (tea.Msg, error)) 
 	}
 }
 
-// kept asks for the payloads in quarantine and the refused ones, the newest first.
+// kept requests the quarantined and the refused payloads, the newest first.
 func (s topSource) kept() tea.Cmd {
 	return s.ask(func(ctx context.Context, c *apiClient) (tea.Msg, error) {
 		var all []archive.Entry
@@ -150,7 +150,7 @@ func (s topSource) kept() tea.Cmd {
 	})
 }
 
-// accounts asks what came of the payloads of each account.
+// accounts requests the results of payloads by account.
 func (s topSource) accounts() tea.Cmd {
 	return s.ask(func(ctx context.Context, c *apiClient) (tea.Msg, error) {
 		r, err := c.report(ctx, archive.Filter{Since: time.Now().Add(-topHistory)})
@@ -158,7 +158,7 @@ func (s topSource) accounts() tea.Cmd {
 	})
 }
 
-// report asks for the account of everything.
+// report requests the report.
 func (s topSource) report() tea.Cmd {
 	return s.ask(func(ctx context.Context, c *apiClient) (tea.Msg, error) {
 		r, err := c.report(ctx, archive.Filter{})
@@ -171,7 +171,7 @@ func (s topSource) report() tea.Cmd {
 	})
 }
 
-// find looks an id up and tells the timeline, or lists what is found.
+// find searches for an id and shows the timeline, or lists the matches.
 func (s topSource) find(look screen, id string) tea.Cmd {
 	return s.ask(func(ctx context.Context, c *apiClient) (tea.Msg, error) {
 		var r archive.SearchResult

@@ -12,7 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// pane is a terminal of tmux in which a command runs.
+// pane is a tmux terminal with a running command.
 type pane struct {
 	ts     *testscript.TestScript
 	socket string
@@ -29,7 +29,7 @@ func (p pane) tmux(args ...string) string {
 	return string(out)
 }
 
-// shows waits until all words are in the picture.
+// shows waits until all words are on the screen.
 func (p pane) shows(words ...string) {
 	deadline := time.Now().Add(30 * time.Second)
 	for {
@@ -60,7 +60,7 @@ func (p pane) find(id string) {
 	p.keys("Enter")
 }
 
-// topCommandScript looks at the bridge of a script with top, in a real terminal.
+// topCommandScript uses top with the bridge of a script, in a real terminal.
 func topCommandScript(ts *testscript.TestScript, s *stored) {
 	p := pane{ts, filepath.Join(s.dir, "tmux")}
 	p.tmux("-f", "/dev/null", "new-session", "-d", "-s", "top", "-x", "140", "-y", "30",
@@ -99,7 +99,7 @@ func topCommandScript(ts *testscript.TestScript, s *stored) {
 	}
 }
 
-// TestTopNeedsATerminal: elsewhere it says what to use instead.
+// TestTopNeedsATerminal: elsewhere it suggests another command.
 func TestTopNeedsATerminal(t *testing.T) {
 	got := finish(t, command(t, "top"))
 	if got.code != 1 || !strings.Contains(got.stderr, "top needs a terminal; kycbridge events --follow") {

@@ -25,12 +25,12 @@ const (
 var viewNames = []string{"", "live", "verifications", "quarantine", "providers", "report"}
 
 const (
-	topRows    = 1000 // of a view at most; the oldest go
-	topFPS     = 10   // pictures a second at most, however many events come
-	topPadding = 4    // lines of the frame: head, empty line, empty line, foot
+	topRows    = 1000 // of a view at most; the oldest are dropped
+	topFPS     = 10   // frames per second at most, for any number of events
+	topPadding = 4    // lines of the frame: header, empty line, empty line, footer
 )
 
-// top is the picture and what it is made of. It is a value: every message makes a new one.
+// top is the state of the user interface. It is a value: every message creates a new one.
 type top struct {
 	screen
 	topSource
@@ -55,10 +55,10 @@ func newTop(s screen, source topSource) top {
 	return top{screen: s, topSource: source, height: 24, view: viewLive}
 }
 
-// Init begins with the live view, which is fed from outside.
+// Init starts with the live view, which receives its events from outside.
 func (m top) Init() tea.Cmd { return nil }
 
-// Update takes a key or what has arrived.
+// Update handles a key or a message.
 func (m top) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
@@ -97,7 +97,7 @@ func (m *top) take(e *event.Event) {
 	}
 	m.states = prepend(m.states, e)
 	if m.selected > 0 && m.open == nil && m.view == viewLive {
-		m.selected = min(m.selected+1, topRows-1) // what is selected stays selected
+		m.selected = min(m.selected+1, topRows-1) // the selection stays on the same event
 	}
 }
 
@@ -106,7 +106,7 @@ func prepend(list []*event.Event, e *event.Event) []*event.Event {
 	return list[:min(len(list), topRows)]
 }
 
-// typing takes a key of a search.
+// typing handles a key of a search.
 func (m top) typing(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	switch k.String() {
 	case "enter":
@@ -121,12 +121,12 @@ func (m top) typing(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 			m.typed = string(r[:len(r)-1])
 		}
 	default:
-		m.typed += k.Text // "" for a key that writes nothing
+		m.typed += k.Text // "" for a key without text
 	}
 	return m, nil
 }
 
-// key takes any other key.
+// key handles any other key.
 func (m top) key(k string) (tea.Model, tea.Cmd) {
 	switch k {
 	case "ctrl+c":
@@ -159,7 +159,7 @@ func (m top) key(k string) (tea.Model, tea.Cmd) {
 	return m, nil
 }
 
-// reload asks anew for what the view shows.
+// reload requests the content of the view again.
 func (m top) reload() tea.Cmd {
 	switch m.view {
 	case viewKept:
@@ -172,7 +172,7 @@ func (m top) reload() tea.Cmd {
 	return nil
 }
 
-// opened opens what is selected.
+// opened opens the selected row.
 func (m top) opened() tea.Cmd {
 	switch {
 	case m.open != nil:
@@ -186,7 +186,7 @@ func (m top) opened() tea.Cmd {
 	return nil
 }
 
-// move moves the selection, or a text that is open.
+// move moves the selection, or an open text.
 func (m *top) move(by int) {
 	_, rows := m.body()
 	if m.open != nil || m.view == viewReport {
@@ -196,10 +196,10 @@ func (m *top) move(by int) {
 	m.selected = max(0, min(m.selected+by, len(rows)-1))
 }
 
-// room is how many lines there are between head and foot.
+// room is the number of lines between header and footer.
 func (m top) room() int { return max(1, m.height-topPadding) }
 
-// body is the head of what is shown, and its lines.
+// body is the header of the content, and its lines.
 func (m top) body() (head string, rows []string) {
 	switch {
 	case m.open != nil:
@@ -223,7 +223,7 @@ func (m top) body() (head string, rows []string) {
 	return lines[0], lines[1:]
 }
 
-// View draws the picture.
+// View draws the screen.
 func (m top) View() tea.View {
 	head, rows := m.body()
 	room := m.room()
@@ -255,7 +255,7 @@ func (m top) View() tea.View {
 	return picture
 }
 
-// title names the views.
+// title lists the views.
 func (m top) title() string {
 	var parts []string
 	for n := viewLive; n <= viewReport; n++ {
@@ -268,7 +268,7 @@ func (m top) title() string {
 	return cut("kycbridge  "+strings.Join(parts, "  "), max(m.width, 20))
 }
 
-// foot is a search, what went wrong, or the keys.
+// foot is a search, an error, or the keys.
 func (m top) foot() string {
 	switch {
 	case m.searching:
@@ -298,7 +298,7 @@ func eventTable(events []*event.Event) (columns []column, rows [][]cell) {
 	return columns, rows
 }
 
-// accountTable is what came of the payloads of each account, all days together.
+// accountTable is the results of payloads by account, for all days together.
 func accountTable(r archive.Report) (columns []column, rows [][]cell) {
 	columns = []column{{name: "PROVIDER"}, {name: "ACCOUNT"}, {name: "RECEIVED", right: true}, {name: "ACCEPTED", right: true}, {name: "WITH EVENT", right: true},
 		{name: "PENDING", right: true, spare: 1}, {name: "QUARANTINED", right: true}, {name: "REFUSED", right: true}, {name: "EVENTS", right: true, spare: 2},

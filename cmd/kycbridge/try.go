@@ -76,7 +76,7 @@ What may be about a person is masked unless --reveal is written.`,
 	return cmd
 }
 
-// attempt is what try prints.
+// attempt is the output of try.
 type attempt struct {
 	Authentic string                 `json:"authentic,omitempty"` // the placement, or why not
 	Refused   bool                   `json:"refused,omitempty"`
@@ -93,7 +93,7 @@ type attempt struct {
 	Needed    []string               `json:"needed,omitempty"` // members without which there is no event
 }
 
-// accounts are those of the configuration, or one of each provider with nothing configured.
+// accounts are those of the configuration, or one of each provider with default settings.
 func (o *tryFlags) accounts() (kycbridge.Accounts, app.Names, error) {
 	config, err := app.LoadConfig(o.file, o.environ, app.ProviderCatalog())
 	if err != nil {
@@ -107,7 +107,7 @@ func (o *tryFlags) accounts() (kycbridge.Accounts, app.Names, error) {
 	return accounts, config.Names, err
 }
 
-// run tries a body and prints what came of it.
+// run tries a body and prints the result.
 func (o *tryFlags) run(cmd *cobra.Command, provider string, body []byte) error {
 	if o.via != string(event.ViaCallback) && o.via != string(event.ViaFetch) {
 		return usage(cmd, "--via is callback or fetch")
@@ -135,7 +135,7 @@ func (o *tryFlags) run(cmd *cobra.Command, provider string, body []byte) error {
 	return printAttempt(screenOf(cmd.OutOrStdout(), o.environ), a)
 }
 
-// authenticate checks the headers that were given.
+// authenticate checks the given headers.
 func (o *tryFlags) authenticate(a *attempt, account *kycbridge.Account, body []byte) error {
 	if len(o.headers) == 0 {
 		return nil
@@ -159,7 +159,7 @@ func (o *tryFlags) authenticate(a *attempt, account *kycbridge.Account, body []b
 	return nil
 }
 
-// try runs the trial and finds out where values came from.
+// try runs the trial and finds the sources of values.
 func (o *tryFlags) try(ctx context.Context, a *attempt, trial archive.Trial) error {
 	tried, err := trial.Try(ctx)
 	if err != nil {
@@ -187,10 +187,10 @@ func (o *tryFlags) try(ctx context.Context, a *attempt, trial archive.Trial) err
 	return err
 }
 
-// mostFrom is how many members of the body are named for one value.
+// mostFrom limits the listed sources of one value.
 const mostFrom = 4
 
-// printAttempt prints what came of a body.
+// printAttempt prints the result for a body.
 func printAttempt(s screen, a attempt) error {
 	pairs := []string{"authentic", map[bool]string{true: "no: ", false: ""}[a.Refused] + a.Authentic}
 	if a.Authentic == "" {
@@ -240,7 +240,7 @@ func printAttempt(s screen, a attempt) error {
 	return nil
 }
 
-// The instants of golden events that are ours.
+// The instants that kycbridge sets in golden events.
 var (
 	goldenReceived = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 	goldenRecorded = goldenReceived.Add(time.Second)
@@ -272,7 +272,7 @@ event that it becomes where nothing else is known, or {"no_event": "<why>"}.
 	return cmd
 }
 
-// testCases maps the cases of a folder and says which differ.
+// testCases maps the cases of a folder and lists the different ones.
 func testCases(ctx context.Context, dir string, update bool, w io.Writer) error {
 	cases, err := fixture.LoadFrom(os.DirFS(dir), ".")
 	if err != nil {
@@ -307,7 +307,7 @@ func testCases(ctx context.Context, dir string, update bool, w io.Writer) error 
 	return err
 }
 
-// testCase maps one case and says how it differs; "" if it does not.
+// testCase maps one case and describes the difference; "" if there is none.
 func testCase(ctx context.Context, accounts kycbridge.Accounts, dir string, c fixture.Case, update bool) (string, error) {
 	plain, err := app.AccountOf(accounts, c.Provider, "")
 	if err != nil {
@@ -340,7 +340,7 @@ func testCase(ctx context.Context, accounts kycbridge.Accounts, dir string, c fi
 	return "differs: " + firstDifference(string(c.Golden), string(got)), nil
 }
 
-// firstDifference is the first line that differs, as it should be and as it is.
+// firstDifference is the first different line, expected and actual.
 func firstDifference(want, got string) string {
 	w, g := strings.Split(want, "\n"), strings.Split(got, "\n")
 	for i := range max(len(w), len(g)) {

@@ -54,7 +54,7 @@ same watch again does no harm.`,
 	return cmd
 }
 
-// body is the request as the API takes it.
+// body is the request in the format of the API.
 func (o *watchFlags) body(now time.Time) ([]byte, error) {
 	if err := needed("provider", o.provider, "account", o.account, "reference", o.reference); err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func watch(ctx context.Context, c *apiClient, body []byte, asJSON bool, stdout i
 	return labelled(stdout, "verification", receipt.VerificationID, "status", receipt.Status)
 }
 
-// parseDeadline reads an instant or a span from now. An empty text stays empty.
+// parseDeadline parses an instant or a span from now. An empty text stays empty.
 func parseDeadline(s string, now time.Time) (string, error) {
 	if s == "" {
 		return "", nil

@@ -13,7 +13,7 @@ import (
 	"kycbridge/internal/start"
 )
 
-// apiOptions say what stands behind the API of verifications on the operators' listener.
+// apiOptions configure the API of verifications on the operators' listener.
 func (a *App) apiOptions() handlers.APIOptions {
 	starter := &start.Starter{Receipts: a.store, Watcher: a.poller, PublicURL: a.config.PublicURL}
 	return handlers.APIOptions{
@@ -37,7 +37,7 @@ func (a *App) apiOptions() handlers.APIOptions {
 	}
 }
 
-// decodeRequest reads the body of a request to our own API.
+// decodeRequest parses the body of an API request.
 func decodeRequest(body []byte) (any, []kycbridge.FieldError) {
 	doc, faults := document.Decode(body)
 	return map[string]any(doc), faults
@@ -59,8 +59,8 @@ func (a *App) State(ctx context.Context, k kycbridge.Key) (*event.Data, error) {
 	return last.Data.Published(), nil
 }
 
-// Media opens an image or video that the state of a verification names. The name is looked up in the
-// stored payloads: where an address opens without credentials, events may hold its place only.
+// Media opens an image or video in the state of a verification. Its reference is looked up in the stored
+// payloads: events contain only a placeholder for addresses that open without credentials.
 func (a *App) Media(ctx context.Context, account *kycbridge.Account, m kycbridge.MediaRef) (kycbridge.MediaAnswer, error) {
 	if account.API.Media == nil {
 		return kycbridge.MediaAnswer{}, fmt.Errorf("open media: %w", kycbridge.ErrUnsupported)
@@ -71,7 +71,7 @@ func (a *App) Media(ctx context.Context, account *kycbridge.Account, m kycbridge
 	err := a.store.History(ctx, k, func(p kycbridge.Payload) error {
 		o, err := account.Observe(p)
 		if err != nil {
-			return nil // it names nothing that can be read
+			return nil // it contains no readable reference
 		}
 		maps.Copy(request.References, o.References)
 		for _, media := range o.Media {

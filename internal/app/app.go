@@ -25,53 +25,54 @@ import (
 	"kycbridge/schemas"
 )
 
-// Mapping is the version of the mappings; it stands in every event and changes when a mapping does.
+// Mapping is the version of the mappings; it is in every event and changes with a mapping.
 const Mapping = "2"
 
 const (
-	// connectPatience is how long a start waits for NATS.
-	connectPatience = 30 * time.Second
-	// apartPatience is how long it waits for a bus without which payloads can be accepted.
-	apartPatience = 3 * time.Second
-	// diskPatience is how long an embedded store may refuse everything.
-	diskPatience = 20 * time.Second
+	// connectTimeout is how long a start waits for NATS.
+	connectTimeout = 30 * time.Second
+	// externalBusTimeout is how long it waits for an external bus, without which payloads can still be
+	// accepted.
+	externalBusTimeout = 3 * time.Second
+	// diskTimeout is how long an embedded store may refuse all writes.
+	diskTimeout = 20 * time.Second
 )
 
-// Roles are what a process does. The zero value does nothing; AllRoles is the default.
+// Roles are the tasks of a process. The zero value has none; AllRoles is the default.
 type Roles struct{ Receive, Normalize, Poll bool }
 
-// AllRoles is one process for everything.
+// AllRoles is one process with all tasks.
 func AllRoles() Roles { return Roles{Receive: true, Normalize: true, Poll: true} }
 
 // App is a running bridge.
 type App struct {
-	config   *Config
-	log      *zap.Logger
-	accounts kycbridge.Accounts
-	schemas  *schemas.Set
-	metrics  *metrics
-	day      *console.Day // what the console tells of the last day
-	embedded *publisher.Embedded
-	store    *publisher.Store
-	bus      atomic.Pointer[publisher.Bus] // nil until it has been reached
-	intake   *kycbridge.Intake
-	policies map[kycbridge.AccountKey]poll.Policy
-	poller   *poll.Poller
-	version  string                // of the program
-	spans    sdktrace.SpanExporter // of tests
-	tracing  *tracing              // nil: no traces
-	addr     struct{ callbacks, admin string }
-	nonsense rate.Sometimes // log lines about requests to watch that make no sense
-	look     chan struct{}  // one reason at most to inspect what is stored
-	failed   chan error     // a server or worker that ended by itself
-	stops    []func()       // last in, first out
+	config           *Config
+	log              *zap.Logger
+	accounts         kycbridge.Accounts
+	schemas          *schemas.Set
+	metrics          *metrics
+	day              *console.Day // the console's statistics of the last day
+	embedded         *publisher.Embedded
+	store            *publisher.Store
+	bus              atomic.Pointer[publisher.Bus] // nil until it is connected
+	intake           *kycbridge.Intake
+	policies         map[kycbridge.AccountKey]poll.Policy
+	poller           *poll.Poller
+	version          string                // of the program
+	spans            sdktrace.SpanExporter // for tests
+	tracing          *tracing              // nil: no traces
+	addr             struct{ callbacks, admin string }
+	invalidWatchLogs rate.Sometimes // log lines about invalid requests to watch
+	inspectNow       chan struct{}  // holds one request at most to inspect the stored messages
+	failed           chan error     // a server or worker that ended unexpectedly
+	stops            []func()       // last in, first out
 }
 
-// Start brings everything up in the order of the path: store, normalizer with its bus, receiver. On
-// an error whatever had started is stopped again.
+// Start starts everything in the order of processing: store, normalizer with its bus, receiver. On an
+// error the started parts are stopped again.
 func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, options ...Option) (_ *App, err error) {
-	a := &App{config: config, log: log, metrics: newMetrics(), day: console.NewDay(time.Now), failed: make(chan error, 4), look: make(chan struct{}, 1),
-		nonsense: rate.Sometimes{First: 10, Interval: time.Minute}}
+	a := &App{config: config, log: log, metrics: newMetrics(), day: console.NewDay(time.Now), failed: make(chan error, 4), inspectNow: make(chan struct{}, 1),
+		invalidWatchLogs: rate.Sometimes{First: 10, Interval: time.Minute}}
 	for _, option := range options {
 		option(a)
 	}
@@ -103,7 +104,7 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 	return a, nil
 }
 
-// prepare makes what needs no other process: traces, schemas and accounts.
+// prepare initializes everything without other processes: traces, schemas and accounts.
 func (a *App) prepare(ctx context.Context) (err error) {
 	if a.tracing, err = a.startTracing(ctx); err != nil {
 		return err
@@ -115,13 +116,14 @@ func (a *App) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// startStore opens the store, asks providers again for what it has lost, and makes the way in.
+// startStore opens the store, requests the results of lost payloads from providers again, and creates the
+// intake.
 func (a *App) startStore(ctx context.Context) error {
 	if err := a.openStore(ctx); err != nil {
 		return err
 	}
-	a.lookAtStore(ctx)
-	a.tendStore()
+	a.checkStoreEnd(ctx)
+	a.maintainStore()
 	a.connectAPIs()
 	if a.embedded != nil && a.config.Store.IsEmbedded() {
 		if err := a.fetchLost(ctx); err != nil {
@@ -134,14 +136,13 @@ func (a *App) startStore(ctx context.Context) error {
 	return nil
 }
 
-// startWork starts what turns payloads into events and what asks providers, as the roles say, and adds to
-// ready what has to be there for it.
+// startWork starts the normalizer and the poller, as the roles say, and adds their requirements to ready.
 func (a *App) startWork(ctx context.Context, roles Roles, ready map[string]func(context.Context) error) error {
 	connected := map[string]func() bool{"store": a.store.Connected}
 	if roles.Normalize || roles.Poll || len(a.config.Admin.Tokens) > 0 {
 		connected["bus"] = a.busConnected
 		if !roles.Receive || a.config.Store.URL == a.config.Bus.URL {
-			ready["bus"] = a.busReady // else callbacks can be taken without it, and shall come
+			ready["bus"] = a.busReady // otherwise callbacks can be accepted without it, and should be
 		}
 		if err := a.startBus(ctx, roles.Normalize); err != nil {
 			return err
@@ -156,7 +157,7 @@ func (a *App) startWork(ctx context.Context, roles Roles, ready map[string]func(
 	return nil
 }
 
-// startWatching starts what looks after stored messages and the disk.
+// startWatching starts the checks of stored messages and of the disk.
 func (a *App) startWatching(roles Roles) {
 	if roles.Normalize {
 		a.watchIntegrity()
@@ -167,10 +168,10 @@ func (a *App) startWatching(roles Roles) {
 	}
 }
 
-// Failed yields an error if a part of a running app ends by itself.
+// Failed receives an error if a part of a running app ends unexpectedly.
 func (a *App) Failed() <-chan error { return a.failed }
 
-// fail reports that a part has ended by itself; the first of them is enough.
+// fail reports that a part has ended unexpectedly; the first report is sufficient.
 func (a *App) fail(err error) {
 	select {
 	case a.failed <- err:
@@ -178,8 +179,8 @@ func (a *App) fail(err error) {
 	}
 }
 
-// Stop drains and stops in the reverse order of the start. Whatever was answered 200 is durable
-// before it, so nothing is lost however it ends.
+// Stop drains and stops in the reverse order of the start. Every payload that was answered 200 is already
+// durable, so an unclean end loses nothing.
 func (a *App) Stop() {
 	for _, stop := range slices.Backward(a.stops) {
 		stop()
@@ -187,8 +188,8 @@ func (a *App) Stop() {
 	a.stops = nil
 }
 
-// StopWithin is Stop for a process that ends after a part has failed: what waits for that part, a
-// request for the store, is left behind when the patience is over.
+// StopWithin is Stop for a process that ends after a part has failed: operations that wait for that part,
+// such as a request to the store, are abandoned after the timeout.
 func (a *App) StopWithin(patience time.Duration) {
 	stopped := make(chan struct{})
 	go func() { // ends with the process
@@ -218,12 +219,12 @@ func (a *App) ClientURL() string {
 // Accounts are the configured accounts.
 func (a *App) Accounts() kycbridge.Accounts { return a.accounts }
 
-// Ingest takes a body that was fetched from a provider, past authentication.
+// Ingest stores a body that was fetched from a provider, without authentication.
 func (a *App) Ingest(ctx context.Context, account *kycbridge.Account, p kycbridge.Payload) (kycbridge.Receipt, error) {
 	return a.intake.Ingest(ctx, account, p)
 }
 
-// Progress tells how many stored payloads are still to be worked, and how many events there are.
+// Progress returns the number of unprocessed payloads and the number of events.
 func (a *App) Progress(ctx context.Context) (backlog, events int, err error) {
 	if backlog, err = a.store.Backlog(ctx); err != nil {
 		return 0, 0, err
@@ -236,7 +237,7 @@ func (a *App) Progress(ctx context.Context) (backlog, events int, err error) {
 	return backlog, events, err
 }
 
-// Providers is the table of providers by name, with their schemas put in.
+// Providers is the table of providers by name, with their schemas.
 func Providers(set *schemas.Set) map[string]kycbridge.Provider {
 	table := map[string]kycbridge.Provider{}
 	for _, p := range providers() {
@@ -251,20 +252,20 @@ func Providers(set *schemas.Set) map[string]kycbridge.Provider {
 	return table
 }
 
-// openStore starts the embedded server if either side wants it, and opens the store.
+// openStore starts the embedded server if store or bus needs it, and opens the store.
 func (a *App) openStore(ctx context.Context) error {
 	c := a.config
 	if c.Store.IsEmbedded() || c.Bus.IsEmbedded() {
 		server, err := publisher.StartEmbedded(publisher.EmbeddedOptions{
 			Dir: c.DataDir, Listen: c.Embedded.Address(), Users: embeddedUsers(c.Embedded), Names: a.names(), MaxBody: c.Receive.MaxBody,
-			Scrub: c.Integrity.Scrub, Log: a.log, Observe: a.metrics.readerAsked, Closed: a.fail})
+			Scrub: c.Integrity.Scrub, Log: a.log, Observe: a.metrics.readerRequest, Closed: a.fail})
 		if err != nil {
 			return err
 		}
 		a.embedded = server
 		a.stops = append(a.stops, server.Close)
 	}
-	ctx, cancel := context.WithTimeout(ctx, connectPatience) // opening a large store may have taken longer
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout) // opening a large store may have taken longer
 	defer cancel()
 	connection, err := a.connect(ctx, "store", c.Store)
 	if err != nil {
@@ -278,14 +279,14 @@ func (a *App) openStore(ctx context.Context) error {
 		return a.explained(err)
 	}
 	a.stops = append(a.stops, a.store.Close)
-	a.stage()
+	a.stageBatches()
 	if a.embedded == nil || !c.Store.IsEmbedded() {
 		return nil
 	}
 	return a.explained(a.store.RecordLost(ctx, a.embedded.Lost(a.names())))
 }
 
-// explained adds to an error what about the disk of an embedded store may be its cause.
+// explained adds the state of an embedded store's disk to an error that it may have caused.
 func (a *App) explained(err error) error {
 	if a.embedded == nil {
 		return err
@@ -293,22 +294,22 @@ func (a *App) explained(err error) error {
 	return a.embedded.Explain(err)
 }
 
-// tendStore looks after the streams and consumers of the store until Stop.
-func (a *App) tendStore() {
+// maintainStore checks and repairs the streams and consumers of the store until Stop.
+func (a *App) maintainStore() {
 	life, end := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { a.store.Tend(life, a.log, a.reinspect) })
+	running.Go(func() { a.store.Maintain(life, a.log, a.reinspect) })
 	a.stops = append(a.stops, func() { end(); running.Wait() })
 }
 
-// stage makes group commit fast on the embedded streams that exist by now.
-func (a *App) stage() {
+// stageBatches speeds up group commit on the existing embedded streams.
+func (a *App) stageBatches() {
 	if a.embedded != nil {
-		a.embedded.Staged(a.names())
+		a.embedded.StageInMemory(a.names())
 	}
 }
 
-// openBus opens the bus; it waits for as long as ctx lasts while no server answers.
+// openBus opens the bus; it waits while no server answers, until ctx ends.
 func (a *App) openBus(ctx context.Context) (*publisher.Bus, error) {
 	connection, err := a.connect(ctx, "bus", a.config.Bus)
 	if err != nil {
@@ -319,11 +320,11 @@ func (a *App) openBus(ctx context.Context) (*publisher.Bus, error) {
 		connection.Close()
 		return nil, err
 	}
-	a.stage()
+	a.stageBatches()
 	return bus, nil
 }
 
-// foreignEvents is how many messages of the event stream were not ours.
+// foreignEvents is the number of foreign messages in the event stream.
 func (a *App) foreignEvents(stream string) int {
 	if bus := a.bus.Load(); bus != nil {
 		return bus.Foreign(stream)
@@ -363,8 +364,8 @@ func (a *App) dial(
 	return publisher.Connect(ctx, d, publisher.LargestMessage(a.config.Receive.MaxBody), a.log)
 }
 
-// startBus opens the bus and, where normalize is set, turns stored payloads into events until Stop. A bus that cannot be reached does
-// not hold up the start where the store is another system: payloads are accepted and wait.
+// startBus opens the bus and, if normalize is set, turns stored payloads into events until Stop. An
+// unreachable bus does not delay the start if the store is another system: payloads are accepted and wait.
 func (a *App) startBus(ctx context.Context, normalize bool) error {
 	life, end := context.WithCancel(context.Background())
 	opened := make(chan error, 1)
@@ -372,11 +373,11 @@ func (a *App) startBus(ctx context.Context, normalize bool) error {
 	running.Go(func() {
 		bus, err := a.openBus(life)
 		if err == nil {
-			bus.Noting(a.store)
+			bus.RecordErasures(a.store)
 			a.bus.Store(bus)
 			defer bus.Close()
-			a.lookAtEvents(life, bus)
-			running.Go(func() { bus.Tend(life, a.log, a.reinspect) })
+			a.checkEventsEnd(life, bus)
+			running.Go(func() { bus.Maintain(life, a.log, a.reinspect) })
 			if normalize {
 				running.Go(func() { publisher.NewIndexer(a.store, bus).Run(life, a.log) })
 			}
@@ -396,9 +397,9 @@ func (a *App) startBus(ctx context.Context, normalize bool) error {
 		}
 	})
 	a.stops = append(a.stops, func() { end(); running.Wait() })
-	patience := connectPatience
+	patience := connectTimeout
 	if a.config.Store.URL != a.config.Bus.URL {
-		patience = apartPatience
+		patience = externalBusTimeout
 	}
 	select {
 	case err := <-opened:
@@ -410,12 +411,12 @@ func (a *App) startBus(ctx context.Context, normalize bool) error {
 	if a.config.Store.URL == a.config.Bus.URL {
 		return fmt.Errorf("the bus at %s does not answer", publisher.Redacted(a.config.Bus.URL))
 	}
-	a.log.Warn("the bus is away: payloads are accepted, their events wait for it")
+	a.log.Warn("the bus is unavailable: payloads are accepted, their events wait for it")
 	return nil
 }
 
-// serveReaders answers the readers of external servers until stop; those of the embedded server are
-// served by it. Requests to watch go to the store, all others to the bus.
+// serveReaders answers the readers of external servers until stop; those of the embedded server are served
+// by it. Requests to watch go to the store, all others to the bus.
 func (a *App) serveReaders(ctx context.Context) (stop func(), err error) {
 	var ends []func()
 	stop = func() {
@@ -424,7 +425,7 @@ func (a *App) serveReaders(ctx context.Context) (stop func(), err error) {
 		}
 	}
 	serve := func(server Server, o publisher.ReadersOptions) error {
-		o.Names, o.Observe, o.Log = a.names(), a.metrics.readerAsked, a.log
+		o.Names, o.Observe, o.Log = a.names(), a.metrics.readerRequest, a.log
 		nodes, err := a.nodes(ctx, server)
 		if err != nil {
 			return err
@@ -435,7 +436,7 @@ func (a *App) serveReaders(ctx context.Context) (stop func(), err error) {
 			if o.Owner == "" {
 				o.Others = server.Readers
 			}
-			connection, err := a.connect(ctx, "readers", server, publisher.Unhurried())
+			connection, err := a.connect(ctx, "readers", server, publisher.LimitReadRate())
 			if err != nil {
 				return err
 			}
@@ -457,7 +458,7 @@ func (a *App) serveReaders(ctx context.Context) (stop func(), err error) {
 	return stop, err
 }
 
-// nodes are those of an external server.
+// nodes are the nodes of an external cluster.
 func (a *App) nodes(ctx context.Context, server Server) (*publisher.Nodes, error) {
 	home, err := a.connect(ctx, publisher.NodesConnection, server)
 	if err != nil {
@@ -469,25 +470,25 @@ func (a *App) nodes(ctx context.Context, server Server) (*publisher.Nodes, error
 		}, a.log), nil
 }
 
-// normalize works the payload log until ctx ends.
+// normalize processes the payload log until ctx ends.
 func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
 	n := newNormalizer(a.accounts, a.store, bus, a.config)
 	n.Quarantine = countedQuarantine{a.store, a.metrics}
-	fresh := newNewcomers(a.log, a.metrics)
+	newValues := newNewValueCounter(a.log, a.metrics)
 	return a.store.Consume(ctx, publisher.ConsumeOptions{
-		Workers: a.config.Normalize.Workers,
-		Alone:   a.config.Store.IsEmbedded(), // the lock on its directory says so
-		Log:     a.log,
-		Hold:    func() bool { return !bus.Connected() || !a.store.Connected() },
+		Workers:   a.config.Normalize.Workers,
+		Exclusive: a.config.Store.IsEmbedded(), // ensured by the lock on its directory
+		Log:       a.log,
+		Hold:      func() bool { return !bus.Connected() || !a.store.Connected() },
 		Work: func(ctx context.Context, p kycbridge.Payload, attempt int) (kycbridge.Disposition, time.Duration) {
 			var done kycbridge.Processed
 			var retryIn time.Duration
-			a.tracing.worked(ctx, p, func(ctx context.Context, p kycbridge.Payload) (_ kycbridge.Processed, err error) {
+			a.tracing.traceProcess(ctx, p, func(ctx context.Context, p kycbridge.Payload) (_ kycbridge.Processed, err error) {
 				done, retryIn, err = n.Work(ctx, p, attempt)
-				if err == nil || ctx.Err() == nil { // what a shutdown interrupts is no failure
+				if err == nil || ctx.Err() == nil { // an interruption by a shutdown is no failure
 					a.processed(p, done, err)
 					a.logProcessed(p, done, attempt, retryIn, err)
-					fresh.met(p, done.New)
+					newValues.add(p, done.New)
 				}
 				return done, err
 			})
@@ -496,13 +497,13 @@ func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
 	})
 }
 
-// watchDisk ends the app when the embedded server has taken nothing for a while: once a write of it
-// has failed, a full disk for one, it refuses all others until it is started again.
+// watchDisk ends the app when the embedded server has stored nothing for a while: after a failed write,
+// for example on a full disk, it refuses all others until it is restarted.
 func (a *App) watchDisk() {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		tick := time.NewTicker(diskPatience / 6)
+		tick := time.NewTicker(diskTimeout / 6)
 		defer tick.Stop()
 		for {
 			select {
@@ -511,13 +512,13 @@ func (a *App) watchDisk() {
 				return
 			}
 			a.store.Probe(ctx)
-			a.embedded.Unclutter(a.names())
+			a.embedded.RemoveStaleBatches(a.names())
 			failing := a.store.FailingFor()
 			if bus := a.bus.Load(); bus != nil && a.config.Bus.IsEmbedded() {
 				failing = max(failing, bus.FailingFor())
 			}
-			if failing >= diskPatience {
-				a.fail(fmt.Errorf("the embedded store in %s has taken nothing for %s: is the disk full? It has to be started again", a.config.DataDir, diskPatience))
+			if failing >= diskTimeout {
+				a.fail(fmt.Errorf("the embedded store in %s has stored nothing for %s: is the disk full? It has to be restarted", a.config.DataDir, diskTimeout))
 				return
 			}
 		}
@@ -525,14 +526,14 @@ func (a *App) watchDisk() {
 	a.stops = append(a.stops, func() { cancel(); running.Wait() })
 }
 
-// logProcessed says what became of a payload; what went as it should is said at debug level only,
-// because the receipt was logged already.
+// logProcessed logs the result of a payload; a success only at debug level, because the receipt was logged
+// already.
 func (a *App) logProcessed(p kycbridge.Payload, done kycbridge.Processed, attempt int, retryIn time.Duration, err error) {
 	fields := []zap.Field{zap.String("provider", p.Provider), zap.String("account", p.Account),
 		zap.String("payload_id", p.ID), zap.String("verification_id", p.VerificationID)}
 	switch {
 	case errors.Is(err, publisher.ErrEndLost):
-		a.log.Debug("payload waits until lost events are made again", fields...) // the loss itself has its one line
+		a.log.Debug("payload waits until lost events are regenerated", fields...) // the loss itself has one line
 	case err != nil && retryIn > 0:
 		a.log.Warn("payload not processed, trying again", append(fields, zap.Int("attempt", attempt), zap.Duration("in", retryIn), zap.Error(err))...)
 	case err != nil:
@@ -545,7 +546,7 @@ func (a *App) logProcessed(p kycbridge.Payload, done kycbridge.Processed, attemp
 	}
 }
 
-// receiver is the way in, with traces where they are wanted.
+// receiver is the intake, with traces if they are enabled.
 func (a *App) receiver() interface {
 	handlers.Receiver
 	poll.Ingester
@@ -569,7 +570,7 @@ func (a *App) startReceiver(ready map[string]func(context.Context) error) error 
 		Timeout:        r.Timeout,
 		TrustedProxies: a.config.Proxies(),
 		Observe:        a.received,
-		Stray:          a.intake.Stray,
+		KeepUnknown:    a.intake.KeepUnknownAccount,
 	})
 	ready["receiver"] = callbacks.Ready
 	addr, stop, err := a.serve("callbacks", a.config.Listen, callbacks)
@@ -586,24 +587,24 @@ func (a *App) startReceiver(ready map[string]func(context.Context) error) error 
 
 // startAdmin serves health, metrics, the API and the console.
 func (a *App) startAdmin(ready map[string]func(context.Context) error) error {
-	face := a.newConsole()
-	admin := handlers.NewAdmin(handlers.AdminOptions{Ready: ready, Metrics: a.metrics.handler(), Console: face, Logger: a.log})
+	consoleHandler := a.newConsole()
+	admin := handlers.NewAdmin(handlers.AdminOptions{Ready: ready, Metrics: a.metrics.handler(), Console: consoleHandler, Logger: a.log})
 	handlers.AddAPI(admin, a.apiOptions())
 	handlers.AddPayloads(admin, a.apiOptions(), a.PayloadTool())
 	addr, stop, err := a.serve("admin", a.config.Admin.Listen, admin)
 	if err != nil {
-		face.Close()
+		consoleHandler.Close()
 		return err
 	}
 	a.addr.admin = addr
 	a.stops = append(a.stops, func() {
-		face.Close() // its live views would go on for ever
+		consoleHandler.Close() // its live views would not end by themselves
 		stop()
 	})
 	return nil
 }
 
-// serve runs an HTTP server until stop, which waits for the requests under way.
+// serve runs an HTTP server until stop, which waits for running requests.
 func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func(), err error) {
 	var lc net.ListenConfig
 	listener, err := lc.Listen(context.Background(), "tcp", listen)
@@ -622,13 +623,13 @@ func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
-		// OPTIONS * is a request like any other: counted, and no 200.
+		// OPTIONS * is an ordinary request: counted, and no 200.
 		DisableGeneralOptionsHandler: true,
-		ErrorLog:                     zap.NewStdLog(zap.NewNop()), // a caller's broken connection is not our news
+		ErrorLog:                     zap.NewStdLog(zap.NewNop()), // a caller's broken connection is not logged
 	}
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := server.Serve(newWatchedListener(listener, a.early)); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(newEarlyRefusalListener(listener, a.countEarlyRefusal)); !errors.Is(err, http.ErrServerClosed) {
 			a.fail(fmt.Errorf("serve %s: %w", name, err))
 		}
 	})
@@ -639,7 +640,7 @@ func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func
 			server.Close()
 		}
 		running.Wait()
-		// A start whose provider takes its time has nowhere to be written down once the store is closed.
+		// A start at a slow provider could not be stored after the store is closed.
 		working.Wait()
 	}
 	return listener.Addr().String(), stop, nil

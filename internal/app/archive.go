@@ -19,9 +19,8 @@ import (
 	"kycbridge/schemas"
 )
 
-// StoreAccess says how a command reaches the store. The zero value is what the configuration says; an
-// embedded store is reached through the client port of the process that runs it, or opened directly
-// where none does.
+// StoreAccess is how a command reaches the store. The zero value uses the configuration; an embedded store
+// is reached through the client port of the process that runs it, or opened directly if there is none.
 type StoreAccess struct {
 	URL             string
 	User            string // with PasswordFile
@@ -29,8 +28,16 @@ type StoreAccess struct {
 	CredentialsFile string
 }
 
+<<<<<<< HEAD
 // toolPatience is how long a command waits for the store.
 const toolPatience = 8 * time.Second
+=======
+// errForbidden means that the server denies a user what the store needs.
+var errForbidden = errors.New("not allowed to this user")
+
+// toolTimeout is how long a command waits for the store.
+const toolTimeout = 8 * time.Second
+>>>>>>> voice
 
 // Archive is the stored-payload tool over the running store and bus.
 func (a *App) Archive() *archive.Archive {
@@ -38,7 +45,7 @@ func (a *App) Archive() *archive.Archive {
 	return newArchive(a.accounts, a.intake, a.store, bus, a.config)
 }
 
-// newArchive puts the tool together.
+// newArchive creates the tool.
 func newArchive(accounts kycbridge.Accounts, intake *kycbridge.Intake, store *publisher.Store, bus *publisher.Bus, c *Config) *archive.Archive {
 	n := newNormalizer(accounts, store, bus, c)
 	return &archive.Archive{
@@ -55,18 +62,18 @@ func newArchive(accounts kycbridge.Accounts, intake *kycbridge.Intake, store *pu
 				return nil, nil
 			},
 		},
-		Shelves: store,
-		Keeper:  store,
-		Ledger:  store,
-		Watches: store,
-		Graves:  store,
-		Gate:    store,
-		Events:  bus,
-		Bus:     bus,
-		Index:   store,
-		Unindex: store,
-		Heads:   bus,
-		Origins: store,
+		Shelves:        store,
+		ShelfWriter:    store,
+		DispositionLog: store,
+		Watches:        store,
+		Tombstones:     store,
+		Barrier:        store,
+		Events:         bus,
+		Bus:            bus,
+		Index:          store,
+		Unindex:        store,
+		LastEvents:     bus,
+		KeyFinder:      store,
 
 		Indexing: publisher.NewIndexer(store, bus),
 
@@ -82,7 +89,7 @@ func newArchive(accounts kycbridge.Accounts, intake *kycbridge.Intake, store *pu
 	}
 }
 
-// newNormalizer makes the one way from stored payloads to events.
+// newNormalizer creates the normalizer, the only way from stored payloads to events.
 func newNormalizer(accounts kycbridge.Accounts, store *publisher.Store, bus *publisher.Bus, c *Config) *kycbridge.Normalizer {
 	return &kycbridge.Normalizer{
 		Accounts:     accounts,
@@ -99,7 +106,7 @@ func newNormalizer(accounts kycbridge.Accounts, store *publisher.Store, bus *pub
 	}
 }
 
-// OpenArchive opens the stored-payload tool without a running app around it. close ends it.
+// OpenArchive opens the stored-payload tool without a running app. closeAll closes it.
 func OpenArchive(ctx context.Context, config *Config, access StoreAccess, log *zap.Logger) (tool *archive.Archive, closeAll func(), err error) {
 	a := &App{config: config, log: log}
 	closeAll = func() {
@@ -118,7 +125,7 @@ func OpenArchive(ctx context.Context, config *Config, access StoreAccess, log *z
 	if a.accounts, err = config.BuildAccounts(Providers(a.schemas)); err != nil {
 		return nil, closeAll, err
 	}
-	opening, cancel := context.WithTimeout(ctx, toolPatience)
+	opening, cancel := context.WithTimeout(ctx, toolTimeout)
 	defer cancel()
 	if err := a.reach(opening, access); err != nil {
 		return nil, closeAll, err
@@ -127,16 +134,16 @@ func OpenArchive(ctx context.Context, config *Config, access StoreAccess, log *z
 	if err != nil {
 		return nil, closeAll, a.unreachable(err)
 	}
-	bus.Noting(a.store)
+	bus.RecordErasures(a.store)
 	a.bus.Store(bus)
 	a.stops = append(a.stops, bus.Close)
 	a.intake = &kycbridge.Intake{Log: a.store, Quarantine: a.store, Refusals: a.store}
 	return a.Archive(), closeAll, nil
 }
 
-// reach opens the store where access or the configuration says it is.
+// reach opens the store at the address of access or the configuration.
 func (a *App) reach(ctx context.Context, access StoreAccess) error {
-	c := *a.config // the changes are this tool's alone
+	c := *a.config // the changes apply to this tool only
 	a.config = &c
 	if access.URL != "" {
 		server := Server{URL: access.URL, CredentialsFile: access.CredentialsFile, Username: access.User, TLS: c.Store.TLS, Replicas: c.Store.Replicas}
@@ -158,7 +165,7 @@ func (a *App) reach(ctx context.Context, access StoreAccess) error {
 	if _, err := os.Stat(filepath.Join(c.DataDir, "jetstream")); err != nil {
 		return fmt.Errorf("there is no store in data_dir %s: name the directory that serve uses", c.DataDir)
 	}
-	// Nobody connects to a tool.
+	// A tool has no clients.
 	port := c.Embedded
 	c.Embedded = Embedded{Listen: noPort}
 	err := a.openStore(ctx)
@@ -188,7 +195,7 @@ func (a *App) joinRunning(ctx context.Context, port Embedded) error {
 	return a.unreachable(a.openStore(ctx))
 }
 
-// unreachable says in one line what to do about a store that does not answer.
+// unreachable explains in one line why a store does not answer.
 func (a *App) unreachable(err error) error {
 	switch {
 	case err == nil:

@@ -1,8 +1,7 @@
-// Package app puts kycbridge together: it reads the configuration, holds the one table of providers
-// and starts and stops what serves them.
-//
-// The configuration is a YAML file (DESIGN section 9), read once and strictly: an unknown key is a
-// fault, and all faults are reported together, each with its line. Three things stand in for a
+// Package app assembles kycbridge: it reads the configuration, holds the one table of providers and starts
+// and stops the services.
+// The configuration is a YAML file (DESIGN section 9), read once and strictly: an unknown key is a fault,
+// and all faults are reported together, each with its line. Three things can replace a value in the file:
 // value written in the file:
 //
 //   - ${NAME} anywhere in a value is the environment variable NAME; $${ is a literal ${. In keys and
@@ -63,10 +62,10 @@ type Embedded struct {
 	Users  []User `yaml:"users,omitempty"`
 }
 
-// noPort stands in Embedded.Listen where nobody outside the process may connect.
+// noPort is the value of Embedded.Listen if no client outside the process may connect.
 const noPort = "none"
 
-// Address is where the client port listens; "" if there is to be none.
+// Address is the address of the client port; "" if there is none.
 func (e Embedded) Address() string {
 	if e.Listen == noPort {
 		return ""
@@ -74,7 +73,7 @@ func (e Embedded) Address() string {
 	return e.Listen
 }
 
-// User may connect to the embedded server. Publish and Subscribe are the subjects allowed.
+// User may connect to the embedded server. Publish and Subscribe are the permitted subjects.
 type User struct {
 	Username  string   `yaml:"username"`
 	Password  Secret   `yaml:"password"`
@@ -82,19 +81,19 @@ type User struct {
 	Subscribe []string `yaml:"subscribe,omitempty"`
 }
 
-// embeddedURL stands in Server.URL for the server within the process.
+// embeddedURL is the value of Server.URL for the server within the process.
 const embeddedURL = "embedded"
 
 // Server is one NATS connection. URL is "embedded" or one or more addresses separated by commas.
 type Server struct {
 	URL             string `yaml:"url"`
-	CredentialsFile string `yaml:"credentials_file,omitempty"` // as nats.go reads it: JWT and seed
+	CredentialsFile string `yaml:"credentials_file,omitempty"` // in the format of nats.go: JWT and seed
 	Username        string `yaml:"username,omitempty"`
 	Password        Secret `yaml:"password,omitempty"`
 	Token           Secret `yaml:"token,omitempty"`
 	TLS             TLS    `yaml:"tls,omitempty"`
-	Replicas        int    `yaml:"replicas,omitempty"` // of streams made on an external cluster; 0: 1
-	// Readers are those of the server's accounts that are served over a connection of their own.
+	Replicas        int    `yaml:"replicas,omitempty"` // of streams created on an external cluster; 0: 1
+	// Readers are the server's accounts that are served over a connection of their own.
 	Readers []string `yaml:"readers,omitempty"`
 }
 
@@ -108,7 +107,7 @@ type TLS struct {
 	Key  string `yaml:"key,omitempty"`
 }
 
-// Receive bounds what callbacks may cost.
+// Receive limits the cost of callbacks.
 type Receive struct {
 	MaxBody           int           `yaml:"max_body"` // bytes
 	Concurrency       int           `yaml:"concurrency"`
@@ -117,19 +116,19 @@ type Receive struct {
 	Drain             time.Duration `yaml:"drain"` // how long a shutdown waits for callbacks in flight
 }
 
-// Normalize sizes the work on stored payloads.
+// Normalize configures the processing of stored payloads.
 type Normalize struct {
 	Workers     int `yaml:"workers"`
 	MaxAttempts int `yaml:"max_attempts"` // of one payload, before it is quarantined
 }
 
-// Integrity says how often what is stored is looked at.
+// Integrity configures the checks of stored messages.
 type Integrity struct {
-	Scrub    time.Duration `yaml:"scrub"`              // from one look at everything to the next; 0: at starts only
-	Restored string        `yaml:"restored,omitempty"` // when the streams were put back from an older copy
+	Scrub    time.Duration `yaml:"scrub"`              // interval between complete checks; 0: at starts only
+	Restored string        `yaml:"restored,omitempty"` // when the streams were restored from an older copy
 }
 
-// Names are the prefixes of what consumers see.
+// Names are the prefixes of names that consumers see.
 type Names struct {
 	SubjectPrefix string `yaml:"subject_prefix"`
 	StreamPrefix  string `yaml:"stream_prefix"`
@@ -137,13 +136,13 @@ type Names struct {
 	SourcePrefix  string `yaml:"source_prefix"`
 }
 
-// Log says what is logged and how.
+// Log configures what is logged and how.
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn, error
 	Format string `yaml:"format"` // json, console
 }
 
-// Tracing says where OpenTelemetry traces go; without an endpoint there are none.
+// Tracing configures the receiver of OpenTelemetry traces; without an endpoint there are none.
 type Tracing struct {
 	Endpoint string  `yaml:"endpoint,omitempty"` // OTLP over HTTP: http://collector:4318/v1/traces
 	Sample   float64 `yaml:"sample"`             // share of the traces that begin here, 0 to 1
@@ -158,7 +157,7 @@ type Account struct {
 	AllowIPs       []string          `yaml:"allow_ips,omitempty"` // CIDRs or addresses
 	API            API               `yaml:"api,omitempty"`
 	PII            string            `yaml:"pii"`
-	Confirm        *bool             `yaml:"confirm,omitempty"` // unset: as the provider needs it
+	Confirm        *bool             `yaml:"confirm,omitempty"` // unset: the provider's default
 	RejectInvalid  bool              `yaml:"reject_invalid"`
 	Poll           Poll              `yaml:"poll,omitempty"`
 	Limits         Limits            `yaml:"limits,omitempty"`
@@ -172,7 +171,7 @@ type Account struct {
 	Country        string            `yaml:"country,omitempty"` // ISO 3166-1 alpha-2
 }
 
-// Auth lists the credentials that admit a callback.
+// Auth lists the accepted credentials of callbacks.
 type Auth struct {
 	Basic      []Basic  `yaml:"basic,omitempty"`
 	Bearer     []Secret `yaml:"bearer,omitempty"`
@@ -196,45 +195,45 @@ type Header struct {
 	Value Secret `yaml:"value"`
 }
 
-// HMAC is a signature. An empty Header and a zero Tolerance are the provider's own.
+// HMAC is a signature. An empty Header and a zero Tolerance mean the provider's defaults.
 type HMAC struct {
 	Secrets   []Secret      `yaml:"secrets,omitempty"`
 	Header    string        `yaml:"header,omitempty"`
 	Tolerance time.Duration `yaml:"tolerance,omitempty"`
 }
 
-// Poll says how often an open session is asked for. What is zero is the provider's default.
+// Poll configures how often an open session is polled. Zero values mean the provider's defaults.
 type Poll struct {
 	Interval  time.Duration            `yaml:"interval,omitempty"`
 	Intervals map[string]time.Duration `yaml:"intervals,omitempty"` // by the provider's status
 	Jitter    float64                  `yaml:"jitter,omitempty"`    // share of the interval, 0 to 1
 	Deadline  time.Duration            `yaml:"deadline,omitempty"`
-	Rechecks  []time.Duration          `yaml:"rechecks,omitempty"` // further looks after a callback that nothing new followed
+	Rechecks  []time.Duration          `yaml:"rechecks,omitempty"` // further polls after a callback without a new result
 }
 
-// Limits bound the calls to a provider's API. What is zero is the provider's default.
+// Limits limit the calls to a provider's API. Zero values mean the provider's defaults.
 type Limits struct {
 	RequestsPerSecond float64 `yaml:"requests_per_second,omitempty"`
 	Concurrency       int     `yaml:"concurrency,omitempty"`
 }
 
-// Catalog is what the table of providers says about configuration, so that no provider's name
-// stands in the loader.
+// Catalog is the configuration part of the table of providers, so that the loader contains no provider's
+// name.
 type Catalog struct {
 	Names            []string
-	AuthKeys         map[string][]string            // by provider: the kinds of credential that its Verify reads
-	Placements       map[string][]string            // by provider: where a key of auth.keys may stand
+	AuthKeys         map[string][]string            // by provider: the kinds of credentials that its Verify reads
+	Placements       map[string][]string            // by provider: the permitted positions of a key of auth.keys
 	Settings         map[string][]string            // by provider: the keys of an account that its mapping reads
-	APIKeys          map[string][]string            // by provider; timeout is known to all
-	APINeeds         map[string][]string            // by provider: those without which there is nothing to call
-	APIWords         map[string]map[string][]string // by provider: the words that a key takes
+	APIKeys          map[string][]string            // by provider; timeout is valid for all
+	APINeeds         map[string][]string            // by provider: the required ones
+	APIWords         map[string]map[string][]string // by provider: the permitted words of a key
 	PolicyKeys       map[string][]string            // by provider: the thresholds
-	Overlook         map[string][]string            // by provider: the types of checks that a policy may pass over
+	Overlook         map[string][]string            // by provider: the types of checks that a policy may ignore
 	ConfirmByDefault map[string]bool
-	Setups           map[string]Setup // by provider: what a new account needs
+	Setups           map[string]Setup // by provider: the requirements of a new account
 }
 
-// defaults is the configuration without a file: usable as it is.
+// defaults is the configuration without a file: usable without changes.
 func defaults() Config {
 	return Config{
 		Listen:    "127.0.0.1:8080",
@@ -252,7 +251,7 @@ func defaults() Config {
 	}
 }
 
-// complete fills in what an account left out.
+// complete fills in the defaults of an account.
 func (a *Account) complete(catalog Catalog) {
 	if a.PII == "" {
 		a.PII = "full"
@@ -263,8 +262,8 @@ func (a *Account) complete(catalog Catalog) {
 	}
 }
 
-// Serves reports whether a process of these roles has somebody who does the other half of the work:
-// only this process reaches an embedded store.
+// Serves reports whether another process can take the roles that r lacks: only this process reaches an
+// embedded store.
 func (c *Config) Serves(r Roles) error {
 	lacks := ""
 	switch {
@@ -288,7 +287,7 @@ func (c *Config) Redacted() ([]byte, error) { return yaml.Marshal(c) }
 // Proxies are the trusted proxies, parsed; LoadConfig has checked them.
 func (c *Config) Proxies() []netip.Prefix { return prefixes(c.TrustedProxies) }
 
-// prefixes parses what is well formed.
+// prefixes parses valid texts.
 func prefixes(texts []string) []netip.Prefix {
 	var out []netip.Prefix
 	for _, s := range texts {
@@ -299,7 +298,7 @@ func prefixes(texts []string) []netip.Prefix {
 	return out
 }
 
-// prefix reads a CIDR, or an address as the prefix of itself.
+// prefix parses a CIDR, or an address as a prefix of full length.
 func prefix(s string) (netip.Prefix, bool) {
 	if !strings.Contains(s, "/") {
 		addr, err := netip.ParseAddr(s)

@@ -19,11 +19,11 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// catalogSecret is what the requests of this file present, and whoever has it configured admits.
+// catalogSecret is the secret of all requests and accounts in this file.
 const catalogSecret = "a-secret-of-some-length"
 
-// presented are callbacks that carry catalogSecret in one way each, with what admits them, by the
-// key of an account's auth section.
+// presented are callbacks with catalogSecret in one position each, with the account setting that accepts
+// them, by the key of an account's auth section.
 func presented(now time.Time) map[string]struct {
 	credentials kycbridge.Credentials
 	request     kycbridge.Request
@@ -55,9 +55,9 @@ func signature(now time.Time, body []byte) string {
 	return fmt.Sprintf("t=%d, s=%s", now.Unix(), hex.EncodeToString(mac.Sum(nil)))
 }
 
-// TestCatalogAuth: a provider admits by exactly the kinds of credential that the table names, and
-// every key of the auth section is such a kind or about one. Who presents a kind in a way of its own
-// shows it with a fixture's callback.json.
+// TestCatalogAuth: a provider accepts exactly the kinds of credentials in the table, and every key of the
+// auth section is such a kind or belongs to one. A kind with a format of its own is covered by a fixture's
+// callback.json.
 func TestCatalogAuth(t *testing.T) {
 	ways := presented(time.Now())
 	own := signed(t)
@@ -83,7 +83,7 @@ func TestCatalogAuth(t *testing.T) {
 	}
 }
 
-// signed are the fixtures that show their authentication, by provider.
+// signed are the fixtures with authentication, by provider.
 func signed(t *testing.T) map[string][]fixture.Case {
 	t.Helper()
 	cases, err := fixture.Load()
@@ -99,7 +99,7 @@ func signed(t *testing.T) map[string][]fixture.Case {
 	return out
 }
 
-// credentialsOf are what admits a fixture's callback.
+// credentialsOf are the credentials that accept a fixture's callback.
 func credentialsOf(c fixture.Case) kycbridge.Credentials {
 	secret := c.Callback.Secret
 	switch c.Callback.Auth {
@@ -120,8 +120,8 @@ func requestOf(c fixture.Case) kycbridge.Request {
 	return r
 }
 
-// TestCatalogPlacements: a key admits in each placement of the table if the account allows that one,
-// and not if it allows a word that the table lacks.
+// TestCatalogPlacements: a key is accepted in each placement of the table if the account permits that one,
+// and not if it permits a word that the table lacks.
 func TestCatalogPlacements(t *testing.T) {
 	request := kycbridge.Request{ReceivedAt: time.Now()}
 	carrying := map[string]kycbridge.Request{}
@@ -162,8 +162,8 @@ func TestCatalogPlacements(t *testing.T) {
 	}
 }
 
-// TestCatalogSettings: a setting changes what a mapping makes of some fixture exactly where the
-// table names it. overlook is a part of policy, and application_ids are read by the Intake.
+// TestCatalogSettings: a setting changes the mapping of some fixture exactly for the providers in the
+// table. overlook is a part of policy, and application_ids are read by the Intake.
 func TestCatalogSettings(t *testing.T) {
 	cases, err := fixture.Load()
 	if err != nil {
@@ -195,14 +195,14 @@ func TestCatalogSettings(t *testing.T) {
 		}
 	}
 	for field := range reflect.TypeFor[kycbridge.Settings]().Fields() {
-		if key := snake(field.Name); !slices.Contains(shownElsewhere, key) && changes[key] == nil {
+		if key := snake(field.Name); !slices.Contains(settingsWithoutFixture, key) && changes[key] == nil {
 			t.Errorf("this test does not change %s", key)
 		}
 	}
 }
 
-// shownElsewhere are settings that the door reads, or that no fixture can show.
-var shownElsewhere = []string{"confirm", "application_ids", "overlook"}
+// settingsWithoutFixture are settings that the intake reads, or that no fixture can show.
+var settingsWithoutFixture = []string{"confirm", "application_ids", "overlook"}
 
 // mapsOtherwise reports whether a change of the settings changes the observation of a payload.
 func mapsOtherwise(t *testing.T, p kycbridge.Provider, c fixture.Case, change func(*kycbridge.Settings)) bool {
@@ -216,7 +216,7 @@ func mapsOtherwise(t *testing.T, p kycbridge.Provider, c fixture.Case, change fu
 	return (errBefore == nil) != (errAfter == nil) || !reflect.DeepEqual(before, after)
 }
 
-// snake is a Go name as a key of the configuration.
+// snake converts a Go name to a configuration key.
 func snake(name string) string {
 	var out strings.Builder
 	name = strings.ReplaceAll(name, "IDs", "Ids")
@@ -229,7 +229,7 @@ func snake(name string) string {
 	return strings.ToLower(out.String())
 }
 
-// TestCatalogPolicyKeys: who takes a policy names its keys, and nobody else does.
+// TestCatalogPolicyKeys: exactly the providers with a policy name its keys.
 func TestCatalogPolicyKeys(t *testing.T) {
 	for _, p := range providers() {
 		if (len(p.policyKeys) > 0) != slices.Contains(p.settings, "policy") || (len(p.policyKeys) > 0) != (len(p.overlook) > 0) {

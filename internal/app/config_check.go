@@ -14,7 +14,7 @@ import (
 	"kycbridge/publisher"
 )
 
-// checker looks at what a configuration says, after the reader has looked at how it is written.
+// checker checks the content of a configuration, after the reader has checked its form.
 type checker struct {
 	*report
 	config  *Config
@@ -45,7 +45,7 @@ func check(r *report, config *Config, catalog Catalog) {
 	c.accounts()
 }
 
-// fault reports unless what stands at key is known to be unsound.
+// fault reports a fault unless the value at key is already known to be invalid.
 func (c checker) fault(key, problem, remedy string) {
 	if !c.unsound(key) {
 		c.add(key, problem, remedy)
@@ -70,14 +70,14 @@ func (c checker) atLeast(key string, value, least float64) {
 	}
 }
 
-// positive is for durations; zero is allowed where it means the default.
+// positive checks a duration; zero is permitted if it means the default.
 func (c checker) positive(key string, d time.Duration, zero bool) {
 	if d < 0 || d == 0 && !zero {
 		c.fault(key, "is no time span that can pass", "write a positive duration such as 30s")
 	}
 }
 
-// secrets reports the empty ones of a list: an empty secret would be matched by an empty header.
+// secrets reports the empty secrets of a list: an empty secret would match an empty header.
 func (c checker) secrets(key string, list []Secret) {
 	for i, s := range list {
 		if s == "" {
@@ -94,7 +94,7 @@ func (c checker) cidrs(key string, list []string) {
 	}
 }
 
-// listeners checks that there are three ports, the embedded server's only if it has one.
+// listeners checks that the three ports differ, the embedded server's only if it has one.
 func (c checker) listeners() {
 	ports := []struct{ key, address, remedy string }{
 		{"listen", c.config.Listen, "write one such as 127.0.0.1:8080"},
@@ -118,11 +118,11 @@ func (c checker) listeners() {
 	}
 }
 
-// operatorName is the user of the embedded server that is the process itself.
+// operatorName is the embedded server's user for the process itself.
 const operatorName = "kycbridge"
 
-// embedded checks the users of the embedded server, and that nobody enters it from elsewhere
-// without a name.
+// embedded checks the users of the embedded server, and that other machines cannot connect to it without a
+// user.
 func (c checker) embedded() {
 	e := c.config.Embedded
 	host, _, ok := hostPort(e.Address())
@@ -145,8 +145,8 @@ func (c checker) embedded() {
 	}
 }
 
-// userSubjects checks that the subjects of a user of the embedded server reach no further than a
-// consumer may.
+// userSubjects checks that the subjects of a user of the embedded server do not exceed a consumer's
+// permissions.
 func (c checker) userSubjects(key string, u User) {
 	n := publisher.Names{Subject: c.config.Names.SubjectPrefix, Stream: c.config.Names.StreamPrefix}
 	for i, s := range u.Publish {
@@ -167,12 +167,12 @@ func (c checker) userSubjects(key string, u User) {
 	}
 }
 
-// subject reports whether s may be subscribed to.
+// subject reports whether s is a valid subject.
 func subject(s string) bool {
 	return !strings.ContainsAny(s, " \t\r\n") && !slices.Contains(strings.Split(s, "."), "")
 }
 
-// hostPort splits an address to listen at.
+// hostPort splits a listen address.
 func hostPort(address string) (host string, port int, ok bool) {
 	host, text, err := net.SplitHostPort(address)
 	if err != nil || strings.ContainsAny(host, " /@") {
@@ -182,7 +182,7 @@ func hostPort(address string) (host string, port int, ok bool) {
 	return host, int(n), err == nil
 }
 
-// loopback reports whether host is reached from this machine only.
+// loopback reports whether host is reachable from this machine only.
 func loopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.IsLoopback()
@@ -197,7 +197,7 @@ func (c checker) publicURL() {
 	}
 }
 
-// webURL reports whether s is an http or https address with a host and nothing secret in it.
+// webURL reports whether s is an http or https address with a host and without secrets.
 func webURL(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
@@ -257,7 +257,7 @@ func (c checker) natsURL(key, addresses string) {
 	}
 }
 
-// limits checks the numbers of receiving and of the work on payloads.
+// limits checks the numbers of receiving and of processing.
 func (c checker) limits() {
 	r, n := c.config.Receive, c.config.Normalize
 	c.atLeast("admin.max_start", float64(c.config.Admin.MaxStart), 1<<20)
@@ -282,7 +282,7 @@ func (c checker) limits() {
 	}
 }
 
-// names checks the prefixes that stand in subjects, streams, types and sources.
+// names checks the prefixes of subjects, streams, types and sources.
 func (c checker) names() {
 	for _, n := range []struct{ key, value, pattern, example string }{
 		{"names.subject_prefix", c.config.Names.SubjectPrefix, `^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`, "kyc"},

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// accounts checks each account, and that no two share provider and name.
+// accounts checks each account, and that no two have the same provider and name.
 func (c checker) accounts() {
 	seen := map[[2]string]bool{}
 	for i, a := range c.config.Accounts {
@@ -35,15 +35,15 @@ func (c checker) accounts() {
 	}
 }
 
-// credentials are the kinds of credential that the provider of an account reads.
+// credentials are the kinds of credentials that the provider of an account reads.
 func (c checker) credentials(a Account) []string {
-	if c.knows(a) {
+	if c.knowsProvider(a) {
 		return c.catalog.AuthKeys[a.Provider]
 	}
 	return []string{"basic", "bearer", "headers", "hmac", "keys", "url_tokens"}
 }
 
-// identity checks what an account is.
+// identity checks name, provider and environment of an account.
 func (c checker) identity(key string, a Account) {
 	if !regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`).MatchString(a.Name) {
 		problem := "is not a token"
@@ -67,13 +67,12 @@ func (c checker) identity(key string, a Account) {
 	}
 }
 
-// knows reports whether the provider of a is one of the table, so that its keys are known.
-func (c checker) knows(a Account) bool { return slices.Contains(c.catalog.Names, a.Provider) }
+// knowsProvider reports whether the provider of a is in the table, so that its keys are known.
+func (c checker) knowsProvider(a Account) bool { return slices.Contains(c.catalog.Names, a.Provider) }
 
-// readable checks that the provider looks for the credentials that were written: what it does not
-// look for would admit nobody.
+// readable checks that the provider reads the configured credentials: others would never be accepted.
 func (c checker) readable(key string, a Account) {
-	if !c.knows(a) {
+	if !c.knowsProvider(a) {
 		return
 	}
 	known := c.catalog.AuthKeys[a.Provider]
@@ -94,7 +93,7 @@ func (c checker) readable(key string, a Account) {
 	}
 }
 
-// auth checks that an account admits anybody, and nobody by an empty secret.
+// auth checks that an account has credentials, and no empty secret.
 func (c checker) auth(key string, a Auth) {
 	for i, b := range a.Basic {
 		c.require(item(key+".basic", i)+".username", b.Username, "write it")
@@ -140,7 +139,7 @@ func (c checker) headerName(key, name string) {
 	}
 }
 
-// api checks the keys of the section, which are the provider's, and the shape of what they hold.
+// api checks the keys of the section, which depend on the provider, and the form of their values.
 func (c checker) api(key string, a Account) {
 	known, ok := c.catalog.APIKeys[a.Provider]
 	known = append(slices.Clip(known), "timeout")
@@ -183,7 +182,7 @@ func oneOfWords(value string, words []string) bool {
 	return len(words) == 0 || slices.ContainsFunc(words, func(word string) bool { return strings.EqualFold(word, value) })
 }
 
-// pageOf is the address of a page without the place of the id in it, which may be in the query.
+// pageOf is the address of a page without the placeholder of the id, which may be in the query.
 func pageOf(value string) string {
 	if page, query, ok := strings.Cut(value, "?"); ok && strings.Contains(query, "{id}") {
 		return page
@@ -191,7 +190,7 @@ func pageOf(value string) string {
 	return strings.ReplaceAll(value, "{id}", "id")
 }
 
-// confirm checks that nobody waits for results that are not fetched.
+// confirm checks that results that are required can be fetched.
 func (c checker) confirm(key string, a Account) {
 	confirm := c.catalog.ConfirmByDefault[a.Provider]
 	if a.Confirm != nil {
@@ -199,7 +198,7 @@ func (c checker) confirm(key string, a Account) {
 	}
 	switch {
 	case !confirm:
-	case a.API != nil && len(a.API) == 0: // that is a fault of its own
+	case a.API != nil && len(a.API) == 0: // this is a separate fault
 	case len(a.API) == 0 && a.Confirm == nil:
 		c.fault(key, "is true for this provider unless written, and api is missing", "write confirm: false or give api credentials")
 	case len(a.API) == 0:
@@ -217,7 +216,7 @@ func (c checker) pii(key, profile string) {
 	}
 }
 
-// pace checks how often a provider is asked.
+// pace checks the intervals of polling.
 func (c checker) pace(key string, a Account) {
 	c.positive(key+".poll.interval", a.Poll.Interval, true)
 	c.positive(key+".poll.deadline", a.Poll.Deadline, true)
@@ -234,16 +233,16 @@ func (c checker) pace(key string, a Account) {
 	c.atLeast(key+".limits.concurrency", float64(a.Limits.Concurrency), 0)
 }
 
-// settings checks that the mapping reads what was written for it.
+// settings checks that the mapping reads the configured settings.
 func (c checker) settings(key string, a Account) {
 	for _, name := range a.settings() {
-		if c.knows(a) && !slices.Contains(c.catalog.Settings[a.Provider], name) {
+		if c.knowsProvider(a) && !slices.Contains(c.catalog.Settings[a.Provider], name) {
 			c.fault(join(key, name), a.Provider+" has no "+name, "remove it")
 		}
 	}
 }
 
-// reading checks what decides how payloads are understood.
+// reading checks the settings that affect how payloads are read.
 func (c checker) reading(key string, a Account) {
 	if a.RenewalOverdue != "" {
 		c.oneOf(key+".renewal_overdue", a.RenewalOverdue, "expire", "keep")
@@ -260,7 +259,7 @@ func (c checker) reading(key string, a Account) {
 	}
 }
 
-// flowStatus refuses completed: a word of the operator's must never stand for a verdict.
+// flowStatus refuses completed: an operator's word must never mean a verdict.
 func (c checker) flowStatus(key, status string) {
 	known := []string{"created", "in_progress", "processing", "in_review", "requires_input", "expired", "abandoned", "canceled", "failed"}
 	switch {

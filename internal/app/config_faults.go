@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Fault is one thing that is wrong with a configuration. It names keys and variables, never the
-// value that stands there: any value may be a secret.
+// Fault is one error in a configuration. It names keys and variables, never the value: any value may be a
+// secret.
 type Fault struct {
 	File     string // "" if the fault is not in a file
 	Line     int    // of the key, or of the section where a key is missing
@@ -18,7 +18,7 @@ type Fault struct {
 	Remedy   string // what to write instead
 }
 
-// String is the fault on one line: file:line: key: what is wrong; what to write instead.
+// String is the fault on one line: file:line: key: the problem; the remedy.
 func (f Fault) String() string {
 	var parts []string
 	switch {
@@ -42,7 +42,7 @@ func (f Fault) String() string {
 // ConfigError holds all faults of a configuration, in the order of the file.
 type ConfigError struct{ Faults []Fault }
 
-// Error is one fault a line.
+// Error lists the faults, one per line.
 func (e *ConfigError) Error() string {
 	lines := make([]string, len(e.Faults))
 	for i, f := range e.Faults {
@@ -51,20 +51,20 @@ func (e *ConfigError) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// source is where a value came from.
+// source is the origin of a value.
 type source struct {
 	line     int
 	variable string
 }
 
-// report collects faults and knows where each key stands.
+// report collects faults and the position of each key.
 type report struct {
 	file    string
 	sources map[string]source // by key
 	faults  []Fault
 }
 
-// add reports a fault at key, or at the nearest section around it that was written.
+// add reports a fault at key, or at the nearest enclosing section in the file.
 func (r *report) add(key, problem, remedy string) {
 	f := Fault{File: r.file, Key: key, Problem: problem, Remedy: remedy}
 	for at := key; ; at = parent(at) {
@@ -79,8 +79,8 @@ func (r *report) add(key, problem, remedy string) {
 	r.faults = append(r.faults, f)
 }
 
-// unsound reports whether what stands at key could not be read as a whole, so that nothing more
-// should be said of it: a fault was found at key, within it or around it.
+// unsound reports whether the value at key is already known to be invalid, so that no further fault should
+// be reported: a fault was found at key, within it or around it.
 func (r *report) unsound(key string) bool {
 	within := func(inner, outer string) bool {
 		rest, ok := strings.CutPrefix(inner, outer)
@@ -110,8 +110,8 @@ func join(section, key string) string {
 	return section + "." + key
 }
 
-// shown is as much of a key as may stand in a message: without a space behind its colon, what was
-// meant to be a value is read as part of the key.
+// shown is the visible part of a key in a message: without a space after its colon, an intended value is
+// read as part of the key.
 func shown(key string) string {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_- "
 	end := 0
@@ -130,8 +130,7 @@ func item(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]"
 // parent is the path of the section or list around key; "" is the whole file.
 func parent(key string) string { return key[:max(strings.LastIndexAny(key, ".["), 0)] }
 
-// instead is the remedy for a word that is not among those known: the one that was probably meant,
-// else all of them.
+// instead is the remedy for an unknown word: the most similar known one, else all of them.
 func instead(word string, known []string) string {
 	if likely := nearest(word, known); likely != "" {
 		return "did you mean " + likely + "?"
@@ -142,7 +141,7 @@ func instead(word string, known []string) string {
 	return "write one of " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
 }
 
-// nearest is the known word that was probably meant; "" if none is near.
+// nearest is the most similar known word; "" if none is similar.
 func nearest(word string, known []string) string {
 	word = strings.ToLower(strings.TrimSuffix(shown(word), "…"))
 	best, least := "", 1+max(1, len(word)/3)
@@ -154,8 +153,8 @@ func nearest(word string, known []string) string {
 	return best
 }
 
-// distance is the number of letters to insert, drop or replace to make b of a. Words longer than
-// any key are far from all.
+// distance is the number of letters to insert, drop or replace to turn a into b. Words longer than any key
+// are distant from all.
 func distance(a, b string) int {
 	if len(a) > 64 {
 		return len(a)

@@ -16,9 +16,9 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/configs.golden; read the difference before committing it")
 
-// goldenConfigs are configurations whose reading is held word for word by testdata/configs.golden:
-// all faults of the faulty ones, all values of the others that differ from the defaults. Files of
-// secrets stand for {one}, {several} and {empty}.
+// goldenConfigs are configurations whose result is compared with testdata/configs.golden: all faults of
+// the faulty ones, all values of the others that differ from the defaults. {one}, {several} and {empty}
+// are replaced by files of secrets.
 var goldenConfigs = []struct {
 	name    string
 	text    string
@@ -242,7 +242,7 @@ var goldenConfigs = []struct {
 		[]string{"KYCBRIDGE_LOG_FORMAT=x", "KYCBRIDGE_X=1"}},
 }
 
-// TestConfigGolden: what is said of a configuration and what is read from it stays as it is.
+// TestConfigGolden: the faults and the values of a configuration do not change.
 func TestConfigGolden(t *testing.T) {
 	files := strings.NewReplacer("{one}", write(t, "secret-one\n"), "{several}", write(t, "secret-a\n\nsecret-b\r\n"),
 		"{empty}", write(t, "\n"))
@@ -270,7 +270,7 @@ func TestConfigGolden(t *testing.T) {
 	}
 }
 
-// outcome is the faults, or the values that differ from the defaults, one a line.
+// outcome is the faults, or the values that differ from the defaults, one per line.
 func outcome(config *Config, err error) string {
 	if err != nil {
 		return err.Error()
@@ -290,7 +290,7 @@ func outcome(config *Config, err error) string {
 	return strings.Join(lines, "\n")
 }
 
-// valuesOf are the values within v that are not zero, secrets included, as key = value.
+// valuesOf are the non-zero values within v, secrets included, as key = value.
 func valuesOf(key string, v reflect.Value) (out []string) {
 	if v.IsZero() {
 		return nil

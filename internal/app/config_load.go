@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// LoadConfig reads the file at path ("": none), lays the KYCBRIDGE_ variables of environ over it and
-// checks the whole. The error is a *ConfigError with every fault that was found.
+// LoadConfig reads the file at path ("": none), overrides it with the KYCBRIDGE_ variables of environ and
+// checks the whole. The error is a *ConfigError with every fault.
 func LoadConfig(path string, environ []string, catalog Catalog) (*Config, error) {
 	var raw []byte
 	if path != "" {
@@ -27,7 +27,7 @@ func parseConfig(path string, raw []byte, environ []string, catalog Catalog) (*C
 	r := &reader{
 		report:      report{file: path, sources: map[string]source{}},
 		environment: map[string]string{},
-		referred:    map[string]bool{},
+		referenced:  map[string]bool{},
 	}
 	for _, e := range environ {
 		if name, value, ok := strings.Cut(e, "="); ok {
@@ -47,11 +47,11 @@ func parseConfig(path string, raw []byte, environ []string, catalog Catalog) (*C
 	return &config, nil
 }
 
-// variablePrefix begins the environment variables that override keys.
+// variablePrefix is the prefix of the environment variables that override keys.
 const variablePrefix = "KYCBRIDGE_"
 
-// override stores the values of KYCBRIDGE_ variables. It runs after read, when the variables that the
-// file refers to are known.
+// override stores the values of KYCBRIDGE_ variables. It runs after read, when the variables that the file
+// references are known.
 func (r *reader) override(environ []string, config *Config) {
 	keys := variableKeys(config)
 	for _, e := range slices.Sorted(slices.Values(environ)) {
@@ -75,7 +75,7 @@ func (r *reader) override(environ []string, config *Config) {
 	}
 }
 
-// values are what the variable of k holds, or the contents of the file that it names.
+// values are the value of the variable of k, or the contents of the file that it names.
 func (r *reader) values(k variableKey, value string) []string {
 	several := k.into.Kind() == reflect.Slice
 	values := []string{value}
@@ -93,10 +93,10 @@ func (r *reader) values(k variableKey, value string) []string {
 	return values
 }
 
-// unknownVariable reports a variable that names no key. Kubernetes announces a service called
-// kycbridge in variables of the same prefix.
+// unknownVariable reports a variable without a key. Kubernetes sets variables with the same prefix for a
+// service called kycbridge.
 func (r *reader) unknownVariable(name, short string, known []string) {
-	if r.referred[name] || slices.Contains([]string{"CONFIG", "API", "TOKEN", "PORT"}, short) ||
+	if r.referenced[name] || slices.Contains([]string{"CONFIG", "API", "TOKEN", "PORT"}, short) ||
 		strings.HasPrefix(short, "PORT_") || strings.HasPrefix(short, "SERVICE_") {
 		return
 	}
@@ -110,15 +110,15 @@ func (r *reader) unknownVariable(name, short string, known []string) {
 	r.faults = append(r.faults, Fault{Variable: name, Problem: "names no key", Remedy: remedy})
 }
 
-// variableKey is a key that a variable may override, and where its value belongs.
+// variableKey is a key that a variable may override, with the target of its value.
 type variableKey struct {
 	key  string
 	into reflect.Value
-	file bool // the variable names the file that holds the secret
+	file bool // the variable names the file with the secret
 }
 
-// variableKeys are the keys outside the accounts by the variable's name without prefix: KEY,
-// SECTION_KEY and the _FILE twins of secrets.
+// variableKeys are the keys outside the accounts by the variable's name without prefix: KEY, SECTION_KEY
+// and the _FILE variants of secrets.
 func variableKeys(config *Config) map[string]variableKey {
 	out := map[string]variableKey{}
 	var walk func(section string, v reflect.Value)

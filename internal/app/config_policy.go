@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// overlookKey is the key of a policy that holds no threshold but types of checks.
+// overlookKey is the key of a policy with types of checks instead of a threshold.
 const overlookKey = "overlook"
 
-// Policy is the section policy of an account: thresholds by name, each a float64, and under overlook
-// the types of checks that do not speak against an approval, a []string.
+// Policy is the section policy of an account: thresholds by name, each a float64, and under overlook the
+// types of checks that it ignores, a []string.
 type Policy map[string]any
 
-// thresholds are the numbers of p by name; nil where there are none.
+// thresholds are the numbers of p by name; nil if there are none.
 func (p Policy) thresholds() map[string]float64 {
 	var out map[string]float64
 	for name, v := range p {
@@ -28,7 +28,7 @@ func (p Policy) thresholds() map[string]float64 {
 	return out
 }
 
-// overlook are the types of checks that p passes over.
+// overlook are the types of checks that p ignores.
 func (p Policy) overlook() []string {
 	list, _ := p[overlookKey].([]string)
 	return slices.Clone(list)
@@ -52,14 +52,14 @@ func (p *Policy) read(r *reader, _ string, entries []entryNode) {
 	*p = out
 }
 
-// policy checks that the provider knows the thresholds and lets an operator pass over the checks.
+// policy checks that the provider knows the thresholds and permits ignoring the checks.
 func (c checker) policy(key string, a Account) {
 	thresholds := a.Policy.thresholds()
 	names := append(slices.Clip(c.catalog.PolicyKeys[a.Provider]), overlookKey)
 	for _, name := range slices.Sorted(maps.Keys(thresholds)) {
 		at := join(key, shown(name))
 		switch v := thresholds[name]; {
-		case c.knows(a) && !slices.Contains(names, name):
+		case c.knowsProvider(a) && !slices.Contains(names, name):
 			c.fault(at, "unknown key", instead(name, names))
 		case v < 0 || v > 1:
 			c.fault(at, "is out of 0 to 1", "write a threshold such as 0.8")
@@ -67,7 +67,7 @@ func (c checker) policy(key string, a Account) {
 	}
 	known := c.catalog.Overlook[a.Provider]
 	for i, kind := range a.Policy.overlook() {
-		if c.knows(a) && !slices.Contains(known, kind) {
+		if c.knowsProvider(a) && !slices.Contains(known, kind) {
 			c.fault(item(join(key, overlookKey), i), "is no check that a policy may pass over",
 				"write some of "+strings.Join(known, ", "))
 		}

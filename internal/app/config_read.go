@@ -13,15 +13,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// reader fills a Config from a YAML file and from environment variables. It follows the Go types, so
-// that every fault is found, each with its line. Sound values are stored even beside faulty ones.
+// reader fills a Config from a YAML file and from environment variables. It follows the Go types, so that
+// every fault is found, each with its line. Valid values are stored even beside faulty ones.
 type reader struct {
 	report
 	environment map[string]string
-	referred    map[string]bool // variables that the file refers to
+	referenced  map[string]bool // variables that the file references
 }
 
-// ownSection is a section that knows itself which keys it has; other sections are structs.
+// ownSection is a section with a custom set of keys; other sections are structs.
 type ownSection interface {
 	read(r *reader, section string, entries []entryNode)
 }
@@ -46,11 +46,10 @@ func (r *reader) read(raw []byte, config *Config) {
 	}
 }
 
-// parserMessage matches the part of a YAML error that names the kind of error. The rest may quote
-// the file.
+// parserMessage matches the kind of error in a YAML error. The rest may quote the file.
 var parserMessage = regexp.MustCompile(`^yaml: (?:line ([0-9]+): )?(did not find expected [^$]{1,40}$|[a-zA-Z ,]+)`)
 
-// syntax reports that the file is no YAML.
+// syntax reports a YAML syntax error.
 func (r *reader) syntax(raw []byte, err error) {
 	found := parserMessage.FindStringSubmatch(err.Error())
 	problem, line := "is not YAML", 1
@@ -67,7 +66,7 @@ func (r *reader) syntax(raw []byte, err error) {
 		"look there for wrong indentation, a tab, an open quote, or ${NAME} without quotes within [ ] or { }")
 }
 
-// value reads n into v. It returns false where n is null or cannot be read at all.
+// value reads n into v. It returns false if n is null or unreadable.
 func (r *reader) value(key string, n *yaml.Node, v reflect.Value) bool {
 	if _, known := r.sources[key]; !known {
 		r.sources[key] = source{line: n.Line}
@@ -113,7 +112,7 @@ func (r *reader) section(key string, n *yaml.Node, v reflect.Value) bool {
 		base, isFile := strings.CutSuffix(e.key, "_file")
 		if i := slices.Index(names, base); isFile && i >= 0 && secretType(v.Field(i).Type()) {
 			several := v.Field(i).Kind() == reflect.Slice
-			r.store(e.path, r.twin(join(key, base), e, entries, several), v.Field(i))
+			r.store(e.path, r.secretFile(join(key, base), e, entries, several), v.Field(i))
 			continue
 		}
 		r.add(e.path, "unknown key", instead(e.key, names))
@@ -121,7 +120,7 @@ func (r *reader) section(key string, n *yaml.Node, v reflect.Value) bool {
 	return ok
 }
 
-// table reads a mapping whose keys the operator chooses.
+// table reads a mapping with arbitrary keys.
 func (r *reader) table(key string, n *yaml.Node, v reflect.Value) bool {
 	entries, ok := r.entries(key, n)
 	if !ok {
@@ -150,7 +149,7 @@ func (r *reader) list(key string, n *yaml.Node, v reflect.Value) bool {
 		if !ok && content.Tag == "!!null" {
 			r.add(item(key, i), "is empty", "write a value or remove it")
 		}
-		if ok || element.Kind() == reflect.Struct { // an unreadable section keeps its number
+		if ok || element.Kind() == reflect.Struct { // an unreadable section keeps its index
 			v.Set(reflect.Append(v, element))
 		}
 	}
@@ -163,7 +162,7 @@ type entryNode struct {
 	value     *yaml.Node
 }
 
-// entries are the keys of a mapping, each once.
+// entries are the keys of a mapping, without duplicates.
 func (r *reader) entries(key string, n *yaml.Node) (out []entryNode, ok bool) {
 	if n.Kind != yaml.MappingNode {
 		r.add(key, "wants keys with values", "write them indented below it, as key: value")
@@ -190,8 +189,8 @@ func (r *reader) entries(key string, n *yaml.Node) (out []entryNode, ok bool) {
 	return out, true
 }
 
-// twin reads the secrets of key from the file that e names; none if it cannot.
-func (r *reader) twin(key string, e entryNode, beside []entryNode, several bool) []string {
+// secretFile reads the secrets of key from the file that e names; none after a fault.
+func (r *reader) secretFile(key string, e entryNode, beside []entryNode, several bool) []string {
 	if slices.ContainsFunc(beside, func(b entryNode) bool { return b.path == key }) {
 		r.add(e.path, "stands beside "+strings.TrimSuffix(e.key, "_file"), "write one of the two")
 		return nil
@@ -213,7 +212,7 @@ func keysOf(t reflect.Type) []string {
 	return out
 }
 
-// secretType reports whether t is a secret or a list of them, and so has a _file twin.
+// secretType reports whether t is a secret or a list of them, and so has a _file variant.
 func secretType(t reflect.Type) bool {
 	return t == reflect.TypeFor[Secret]() || t == reflect.TypeFor[[]Secret]()
 }

@@ -22,7 +22,7 @@ import (
 	"kycbridge/event"
 )
 
-// testCatalog stands in for the table of providers.
+// testCatalog replaces the table of providers.
 func testCatalog() Catalog {
 	return Catalog{
 		Names: []string{"signzy", "ondato", "kwikid", "idwise"},
@@ -103,7 +103,7 @@ func TestLoadConfigWithoutFile(t *testing.T) {
 	}
 }
 
-// account is a sound account to which lines are added, indented by four.
+// account is a valid account with additional lines, indented by four.
 func account(lines ...string) string {
 	return "accounts:\n  - name: acme\n    provider: ondato\n    environment: test\n" +
 		"    auth: {bearer: [token-long-enough]}\n    " + strings.Join(lines, "\n    ") + "\n"
@@ -114,7 +114,7 @@ func at(provider string, lines ...string) string {
 	return strings.Replace(account(lines...), "ondato", provider, 1)
 }
 
-// TestFaults: one fault each, word for word. The added line of account is line 6.
+// TestFaults: one fault each, with the exact text. The added line of account is line 6.
 func TestFaults(t *testing.T) {
 	const statuses = "abandoned, canceled, created, expired, failed, in_progress, in_review, processing, requires_input"
 	for _, c := range []struct{ name, text, want string }{
@@ -312,8 +312,8 @@ func TestEnvironmentOverrides(t *testing.T) {
 	}
 }
 
-// TestVariablesAreUnambiguous: levels and underscores look alike in a variable's name, so no two
-// keys may end up with one name.
+// TestVariablesAreUnambiguous: levels and underscores look alike in a variable's name, so no two keys may
+// have the same name.
 func TestVariablesAreUnambiguous(t *testing.T) {
 	seen := map[string]string{}
 	for name, k := range variableKeys(&Config{}) {
@@ -346,7 +346,7 @@ func TestVariablesInValues(t *testing.T) {
 	}
 }
 
-// write makes a secret file.
+// write creates a secret file.
 func write(t *testing.T, text string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "secret")
@@ -403,8 +403,7 @@ accounts:
 	}
 }
 
-// TestNoSecretIsShown seeds every place that holds a secret and looks for the seed in whatever a
-// configuration may be written to.
+// TestNoSecretIsShown seeds every secret and searches for it in every output format of a configuration.
 func TestNoSecretIsShown(t *testing.T) {
 	const seed = "s33d"
 	raw, err := os.ReadFile("testdata/full.yaml")
@@ -461,7 +460,7 @@ func TestNoSecretIsShown(t *testing.T) {
 		}
 	}
 
-	// Break every line in turn: whatever is said of it must not quote it.
+	// Break every line in turn: no fault may quote it.
 	lines := strings.Split(text, "\n")
 	for i := range lines {
 		for _, broken := range []string{"   " + lines[i], strings.Replace(lines[i], ": ", ":", 1), strings.ReplaceAll(lines[i], ": ", ":"), strings.ReplaceAll(lines[i], "[", "{"), strings.ReplaceAll(lines[i], "[", ""), lines[i] + "}", strings.Replace(lines[i], ": ", ": *", 1)} {
@@ -474,7 +473,7 @@ func TestNoSecretIsShown(t *testing.T) {
 	}
 }
 
-// TestRedactedCanBeRead: the effective configuration is itself a configuration.
+// TestRedactedCanBeRead: the printed effective configuration is itself a valid configuration.
 func TestRedactedCanBeRead(t *testing.T) {
 	c, err := LoadConfig("testdata/full.yaml", nil, testCatalog())
 	if err != nil {
@@ -528,7 +527,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// TestNoClientPort: none is a word for no address, and is printed as it was written.
+// TestNoClientPort: none means no address, and is printed unchanged.
 func TestNoClientPort(t *testing.T) {
 	for listen, want := range map[string]string{"none": "", "127.0.0.1:4222": "127.0.0.1:4222"} {
 		c, err := load("embedded: {listen: '" + listen + "'}")
@@ -541,7 +540,7 @@ func TestNoClientPort(t *testing.T) {
 	}
 }
 
-// TestStartWithoutClientPort: with none the embedded server runs, and nobody can connect to it.
+// TestStartWithoutClientPort: with none the embedded server runs without a client port.
 func TestStartWithoutClientPort(t *testing.T) {
 	c, err := load("listen: 127.0.0.1:0\nadmin: {listen: 127.0.0.1:0}\nembedded: {listen: none}\ndata_dir: " + t.TempDir())
 	if err != nil {
@@ -560,7 +559,7 @@ func TestStartWithoutClientPort(t *testing.T) {
 	}
 }
 
-// TestServes: who receives without normalizing, or the other way round, shares a store with others.
+// TestServes: a process that only receives or only normalizes shares a store with others.
 func TestServes(t *testing.T) {
 	receive, normalize := Roles{Receive: true}, Roles{Normalize: true}
 	for _, c := range []struct {
@@ -629,8 +628,8 @@ func TestBuildAccounts(t *testing.T) {
 	}
 }
 
-// FuzzLoadConfig: no panic, every fault on a line of its own, and nothing that came from a secret's
-// variable in what is said.
+// FuzzLoadConfig: no panic, every fault on a line of its own, and no text of a secret's variable in a
+// fault.
 func FuzzLoadConfig(f *testing.F) {
 	full, err := os.ReadFile("testdata/full.yaml")
 	if err != nil {

@@ -52,14 +52,14 @@ func (r *reader) expand(key, text string) (string, bool) {
 			r.add(key, "the variable "+name[1]+" is not set", "set it, or write $${ for the characters ${")
 			sound = false
 		}
-		r.referred[name[1]] = true
+		r.referenced[name[1]] = true
 		return value
 	})
 	return out, sound && !broken
 }
 
-// set stores text in v, a string, Secret, bool, int, float64 or time.Duration. It returns false if
-// text is none.
+// set stores text in v, a string, Secret, bool, int, float64 or time.Duration. It returns false if text is
+// invalid.
 func (r *reader) set(key, text string, v reflect.Value) bool {
 	before := len(r.faults)
 	var err error
@@ -86,8 +86,8 @@ func (r *reader) set(key, text string, v reflect.Value) bool {
 	return len(r.faults) == before
 }
 
-// store puts texts into v: all of them where it is a list, else the first. Nothing is stored if
-// there are none or one is faulty.
+// store stores texts in v: all of them in a list, else the first. Nothing is stored if there are none or
+// one is invalid.
 func (r *reader) store(key string, texts []string, v reflect.Value) {
 	switch {
 	case len(texts) == 0:
@@ -105,8 +105,8 @@ func (r *reader) store(key string, texts []string, v reflect.Value) {
 	v.Set(list)
 }
 
-// secrets reads a secret file: one secret, or one a line where there may be several. It returns none
-// if there is a fault.
+// secrets reads a secret file: one secret, or one per line if several are permitted. It returns none after
+// a fault.
 func (r *reader) secrets(key, file string, several bool) []string {
 	raw, err := readFile(file)
 	if err != nil {
@@ -129,7 +129,7 @@ func (r *reader) secrets(key, file string, several bool) []string {
 	return out
 }
 
-// maxFile bounds the configuration file and each secret file.
+// maxFile limits the configuration file and each secret file.
 const maxFile = 1 << 20
 
 // readFile reads a file up to maxFile. The error does not repeat the name.

@@ -9,10 +9,10 @@ import (
 	"kycbridge/event"
 )
 
-// shortSecret is the length below which a secret is warned of.
+// shortSecret is the length below which a secret causes a warning.
 const shortSecret = 8
 
-// Warnings are what is allowed in c but hardly meant, or has no effect: one sentence each,
+// Warnings are permitted settings of c that are probably unintended, or have no effect: one sentence each,
 // without any value.
 func Warnings(c *Config) []string {
 	var w warnings

@@ -13,22 +13,22 @@ import (
 	"kycbridge/publisher"
 )
 
-// Connected is what came of trying whether something that a configuration names can be reached.
+// Connected is the result of connecting to a server or provider of a configuration.
 type Connected struct {
 	What    string `json:"what"`
 	OK      bool   `json:"ok"`
-	Problem string `json:"problem,omitempty"` // with what to do about it
+	Problem string `json:"problem,omitempty"` // with a remedy
 }
 
 const (
-	// connectTry is how long one of them may take.
+	// connectTry is the limit of one attempt.
 	connectTry = 15 * time.Second
-	// nobodysReference names no verification at any provider.
-	nobodysReference = "00000000-0000-4000-8000-000000000000"
+	// unknownReference is a reference that exists at no provider.
+	unknownReference = "00000000-0000-4000-8000-000000000000"
 )
 
-// Connect tries whether what a configuration names can be reached: external NATS servers, and the API of each
-// account, which is asked for a verification that does not exist. Nothing is stored and nothing is started.
+// Connect tries to reach the external NATS servers of a configuration, and the API of each account, with a
+// request for a verification that does not exist. Nothing is stored and nothing is started.
 func Connect(ctx context.Context, config *Config, each func(Connected)) error {
 	accounts, err := TrialAccounts(config)
 	if err != nil {
@@ -69,7 +69,7 @@ func (a *App) tryServer(ctx context.Context, name string, server Server) Connect
 
 func withRemedy(err error, remedy string) string { return err.Error() + "; " + remedy }
 
-// tryAPI asks a provider for a verification that it cannot know.
+// tryAPI requests an unknown verification from a provider.
 func tryAPI(ctx context.Context, account *kycbridge.Account, api kycbridge.API) Connected {
 	c := Connected{What: fmt.Sprintf("api of %s %s", account.Provider.Name, account.Name)}
 	if api.Fetch == nil {
@@ -78,7 +78,7 @@ func tryAPI(ctx context.Context, account *kycbridge.Account, api kycbridge.API) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTry)
 	defer cancel()
-	_, err := api.Fetch(ctx, kycbridge.Query{Reference: nobodysReference})
+	_, err := api.Fetch(ctx, kycbridge.Query{Reference: unknownReference})
 	failed, ok := errors.AsType[*kycbridge.ProviderError](err)
 	if !ok {
 		c.OK = err == nil
@@ -97,6 +97,6 @@ func tryAPI(ctx context.Context, account *kycbridge.Account, api kycbridge.API) 
 		c.Problem = failed.Error() + "; " + remedy
 		return c
 	}
-	c.OK = true // it answered, as it should: it does not know this verification, or has no time now
+	c.OK = true // it answered as expected: it does not know this verification, or is busy
 	return c
 }

@@ -15,7 +15,7 @@ import (
 	"kycbridge/publisher"
 )
 
-// newConsole makes the face for operators.
+// newConsole creates the operators' console.
 func (a *App) newConsole() *console.Console {
 	return console.New(console.Options{
 		Tokens:   func() []string { return reveal(a.config.Admin.Tokens) },
@@ -28,7 +28,7 @@ func (a *App) newConsole() *console.Console {
 	})
 }
 
-// openArchive is the stored-payload tool, once the bus has been reached.
+// openArchive is the stored-payload tool, once the bus is connected.
 func (a *App) openArchive() (*archive.Archive, error) {
 	if a.bus.Load() == nil {
 		return nil, fmt.Errorf("read what is stored: %w: the bus has not been reached yet", kycbridge.ErrUnavailable)
@@ -46,7 +46,7 @@ func (a *App) consoleAccounts() []console.Account {
 			Name:        c.Name,
 			Environment: c.Environment,
 			Address:     a.callbackURL(key),
-			Credentials: c.Auth.inWords(),
+			Credentials: c.Auth.credentialNames(),
 			API:         len(c.API) > 0,
 			Limit:       c.Limits.words(),
 		})
@@ -54,7 +54,7 @@ func (a *App) consoleAccounts() []console.Account {
 	return all
 }
 
-// callbackURL is where a provider posts; without public_url only the path is known.
+// callbackURL is the address for a provider's callbacks; without public_url only the path is known.
 func (a *App) callbackURL(key kycbridge.AccountKey) string {
 	path := "/webhooks/" + key.Provider + "/" + key.Account
 	whole, err := url.JoinPath(a.config.PublicURL, path)
@@ -64,8 +64,8 @@ func (a *App) callbackURL(key kycbridge.AccountKey) string {
 	return whole
 }
 
-// inWords names the credentials that admit a callback, in words of the configuration.
-func (a Auth) inWords() (kinds []string) {
+// credentialNames lists the configured kinds of callback credentials, with their configuration keys.
+func (a Auth) credentialNames() (kinds []string) {
 	for _, kind := range []struct {
 		name string
 		n    int
@@ -84,7 +84,7 @@ func (a Auth) inWords() (kinds []string) {
 	return kinds
 }
 
-// words are the limits of calls.
+// words describes the limits of calls.
 func (l Limits) words() string {
 	var words []string
 	if l.RequestsPerSecond > 0 {
@@ -97,12 +97,13 @@ func (l Limits) words() string {
 	return strings.Join(append(words, fmt.Sprintf("%d at once", concurrency)), ", ")
 }
 
-// listening subscribes to events over a connection of its own, so that a slow console delays nobody.
+// listening subscribes to events over a connection of its own, so that a slow console delays no other
+// subscriber.
 type listening struct{ *App }
 
-// Listen gives events as they are published until ctx ends.
+// Listen passes events as they are published until ctx ends.
 func (l listening) Listen(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(int)) error {
-	opening, cancel := context.WithTimeout(ctx, connectPatience)
+	opening, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	connection, err := l.connect(opening, "console", l.config.Bus)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"kycbridge/publisher"
 )
 
-// watch adds gauges that are read when they are asked for.
+// watch adds gauges that are read on demand.
 func (m *metrics) watch(store *publisher.Store, connected map[string]func() bool) {
 	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_backlog_payloads",
 		Help: "Stored payloads that have not been processed yet; -1 while the store does not tell."}, count(store.Backlog))
@@ -28,14 +28,14 @@ func (m *metrics) watch(store *publisher.Store, connected map[string]func() bool
 	}
 }
 
-// watchForeign counts the messages of a stream that are not ours.
+// watchForeign counts the foreign messages of a stream.
 func (m *metrics) watchForeign(stream string, passedOver func(stream string) int) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kycbridge_foreign_messages_total",
 		Help:        "Messages that somebody else put into a stream of ours, each time that one was passed over.",
 		ConstLabels: prometheus.Labels{"stream": stream}}, func() float64 { return float64(passedOver(stream)) }))
 }
 
-// watchReady adds a gauge for each part that /readyz asks.
+// watchReady adds a gauge for each part of /readyz.
 func (m *metrics) watchReady(parts map[string]func(context.Context) error) {
 	for name, check := range parts {
 		m.gauge(prometheus.GaugeOpts{Name: "kycbridge_ready",
@@ -44,7 +44,7 @@ func (m *metrics) watchReady(parts map[string]func(context.Context) error) {
 	}
 }
 
-// watchDisk adds what an embedded store takes of its disk.
+// watchDisk adds the disk usage of an embedded store.
 func (m *metrics) watchDisk(measure func() (publisher.Disk, error)) {
 	for name, about := range map[string]struct {
 		help string
@@ -61,7 +61,7 @@ func (m *metrics) watchDisk(measure func() (publisher.Disk, error)) {
 	}
 }
 
-// build adds what this program is.
+// build adds the version of the program.
 func (m *metrics) build(version string) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kycbridge_build_info",
 		Help:        "1; the labels say which program this is.",
@@ -75,7 +75,7 @@ func yes(is bool) float64 {
 	return 0
 }
 
-// count and seconds make a number of what a store tells.
+// count and seconds convert values of a store to numbers.
 func count(ask func(context.Context) (int, error)) func(context.Context) (float64, error) {
 	return func(ctx context.Context) (float64, error) {
 		n, err := ask(ctx)
@@ -90,7 +90,7 @@ func seconds(ask func(context.Context) (time.Duration, error)) func(context.Cont
 	}
 }
 
-// gauge adds a number that the store tells when it is asked.
+// gauge adds a number that is read from the store on demand.
 func (m *metrics) gauge(o prometheus.GaugeOpts, ask func(context.Context) (float64, error)) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(o, func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -103,8 +103,8 @@ func (m *metrics) gauge(o prometheus.GaugeOpts, ask func(context.Context) (float
 	}))
 }
 
-// watchOpen adds the number of open sessions, watchDue that of an account's due ones and how late
-// the latest of them is.
+// watchOpen adds the number of open sessions, watchDue that of an account's due ones and the delay of the
+// longest-overdue one.
 func (m *metrics) watchOpen(open func(context.Context) (int, error)) {
 	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_poll_sessions",
 		Help: "Open sessions that are asked about; -1 while the store does not tell."}, count(open))

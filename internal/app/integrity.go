@@ -17,28 +17,28 @@ import (
 )
 
 const (
-	// inspectRate is how many stored payloads a second are read to see whether they are whole.
+	// inspectRate is how many stored payloads are read per second to check them.
 	inspectRate = 5000
-	// scrubRate is how many bytes a second of the files of an embedded store.
+	// scrubRate is how many bytes of the files of an embedded store are read per second.
 	scrubRate = 16 << 20
-	// inspectPause is how long after a reason to look nothing else must happen first.
+	// inspectPause is the quiet time before a requested inspection.
 	inspectPause = time.Second
-	// inspectAgain is how long after one that failed the next inspection is tried.
+	// inspectAgain is the wait before a failed inspection is retried.
 	inspectAgain = 30 * time.Second
-	// namedInLog is how many of what is missing stand in the log line.
+	// namedInLog limits the missing messages in a log line.
 	namedInLog = 10
 )
 
-// integrity is what the last inspection has found.
+// integrity is the result of the last inspection.
 type integrity struct {
 	missing     map[string]*atomic.Int64 // messages, by stream
-	unaccounted atomic.Int64             // payloads of which nobody can tell what became
+	unaccounted atomic.Int64             // payloads with an unknown disposition
 	files       atomic.Int64             // damaged files of an embedded store, found by the start and by scrubs
 	at          atomic.Int64             // Unix time
 }
 
-// watchIntegrity compares what is stored with what should be, at the start, when a connection is back,
-// and from time to time, until Stop.
+// watchIntegrity checks the stored messages at the start, after a reconnection, and at intervals, until
+// Stop.
 func (a *App) watchIntegrity() {
 	state := &integrity{missing: map[string]*atomic.Int64{}}
 	for _, stream := range a.names().Inspected() {
@@ -54,42 +54,43 @@ func (a *App) watchIntegrity() {
 	a.stops = append(a.stops, func() { end(); running.Wait() })
 }
 
-// reinspect has everything looked at soon.
+// reinspect requests an inspection.
 func (a *App) reinspect() {
 	select {
-	case a.look <- struct{}{}:
+	case a.inspectNow <- struct{}{}:
 	default:
 	}
 }
 
 // inspectAll inspects until ctx ends.
 func (a *App) inspectAll(ctx context.Context, state *integrity) {
-	var said string
+	var reported string
 	for ctx.Err() == nil {
 		wait := a.config.Integrity.Scrub
 		if bus := a.bus.Load(); bus == nil {
 			wait = inspectPause
-		} else if words, err := a.inspect(ctx, bus, state, said); err != nil {
+		} else if words, err := a.inspect(ctx, bus, state, reported); err != nil {
 			a.log.Warn("what is stored could not be inspected, trying again", zap.Error(err))
 			wait = inspectAgain
 		} else {
-			said = words
+			reported = words
 		}
-		if a.idle(ctx, wait) && wait > inspectAgain {
+		if a.waitForInspection(ctx, wait) && wait > inspectAgain {
 			a.scrub(ctx, state)
 		}
 	}
 }
 
-// idle waits until it is time to inspect, and reports whether that was for the time alone. 0 is for ever.
-func (a *App) idle(ctx context.Context, wait time.Duration) bool {
+// waitForInspection waits until the next inspection, and reports whether its interval has passed. 0 waits
+// forever.
+func (a *App) waitForInspection(ctx context.Context, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	if wait == 0 {
 		timer.Stop()
 	}
 	select {
-	case <-a.look:
+	case <-a.inspectNow:
 		sleep(ctx, inspectPause)
 		return false
 	case <-timer.C:
@@ -99,12 +100,12 @@ func (a *App) idle(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
-// inspect accounts for everything, does what can be done about what is wrong, and says what was not
-// said before. It returns what it said.
+// inspect builds a report, repairs what it can, and logs its verdict unless it is the same as before. It
+// returns the verdict.
 func (a *App) inspect(ctx context.Context, bus *publisher.Bus, state *integrity, before string) (string, error) {
 	tool := a.Archive()
 	began := time.Now()
-	r, err := tool.Account(ctx, archive.Filter{}, pace(ctx, inspectRate))
+	r, err := tool.Account(ctx, archive.Filter{}, limitRate(ctx, inspectRate))
 	if err != nil {
 		if ctx.Err() != nil {
 			return before, nil
@@ -113,67 +114,67 @@ func (a *App) inspect(ctx context.Context, bus *publisher.Bus, state *integrity,
 	}
 	state.take(r)
 	if from, n := r.PassedOver(); n > 0 {
-		a.log.Warn("stored payloads were passed over: they are worked now", zap.Int("payloads", n), zap.Uint64("from", from))
+		a.log.Warn("stored payloads were passed over: they are processed now", zap.Int("payloads", n), zap.Uint64("from", from))
 		if err := a.store.WorkAgain(ctx, from); err != nil {
-			a.log.Warn("they cannot be worked yet", zap.Error(err))
+			a.log.Warn("they cannot be processed yet", zap.Error(err))
 		}
 	}
-	asked := a.askAgain(ctx, bus, r.Missing)
-	said := r.Verdict()
-	if from := lostEnds(ctx, bus, r.Lost); from > 0 && said != before {
-		a.log.Error("events are gone: they are made again from stored payloads, and say so in restoredtime",
+	asked := a.refetchMissing(ctx, bus, r.Missing)
+	verdict := r.Verdict()
+	if from := lostEnds(ctx, bus, r.Lost); from > 0 && verdict != before {
+		a.log.Error("events are missing: they are regenerated from stored payloads, and say so in restoredtime",
 			zap.String("stream", a.names().EventStream()), zap.Uint64("from_payload", from))
-		if err := bus.MakeAgain(ctx, from); err != nil {
+		if err := bus.Regenerate(ctx, from); err != nil {
 			return before, err
 		}
 		a.reinspect()
 	}
 	if r.MissingAll == 0 {
-		a.log.Debug("stored messages inspected", zap.String("verdict", said), zap.Duration("took", time.Since(began)))
+		a.log.Debug("stored messages inspected", zap.String("verdict", verdict), zap.Duration("took", time.Since(began)))
 		return "", nil
 	}
-	if said != before {
-		a.log.Error("stored messages are missing or damaged", zap.Int("messages", r.MissingAll), zap.Strings("first", first(r.Missing)),
+	if verdict != before {
+		a.log.Error("stored messages are missing or damaged", zap.Int("messages", r.MissingAll), zap.Strings("first", firstLines(r.Missing)),
 			zap.Int("asked_again", asked), zap.String("see", "kycbridge payloads report"))
 	}
-	return said, nil
+	return verdict, nil
 }
 
-// lookAtStore finds out, before any payload is taken, whether the payload log has lost its end. What
-// fails is tried again by Tend.
-func (a *App) lookAtStore(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, connectPatience)
+// checkStoreEnd detects, before any payload is accepted, whether the payload log has lost its end.
+// Maintain retries after a failure.
+func (a *App) checkStoreEnd(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	mended, err := a.store.Mend(ctx)
-	mended.Say(a.log)
+	repaired, err := a.store.Repair(ctx)
+	repaired.Log(a.log)
 	if err != nil {
-		a.log.Warn("cannot look at the end of the payload log, trying again", zap.Error(err))
+		a.log.Warn("cannot check the end of the payload log, trying again", zap.Error(err))
 	}
 }
 
-// lookAtEvents finds out, before any event is published, whether the event stream has lost some: then
-// revisions come again, and events must say so. What fails is tried again by Tend and by each event.
-func (a *App) lookAtEvents(ctx context.Context, bus *publisher.Bus) {
-	ctx, cancel := context.WithTimeout(ctx, connectPatience)
+// checkEventsEnd detects, before any event is published, whether the event stream has lost some: then
+// revisions are repeated, and events must say so. Maintain and each event retry after a failure.
+func (a *App) checkEventsEnd(ctx context.Context, bus *publisher.Bus) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	if err := bus.Declare(ctx, event.ParseInstant(a.config.Integrity.Restored)); err != nil {
-		a.log.Warn("cannot write down that the streams were restored", zap.Error(err))
+	if err := bus.DeclareRestored(ctx, event.ParseInstant(a.config.Integrity.Restored)); err != nil {
+		a.log.Warn("cannot record that the streams were restored", zap.Error(err))
 	}
 	if a.embedded != nil && a.config.Bus.IsEmbedded() && a.embedded.DamagedIn(a.names().EventStream()) {
-		// Which payloads they came of, the first inspection finds out.
-		if err := bus.MakeAgain(ctx, 0); err != nil {
-			a.log.Warn("cannot write down that events were lost", zap.Error(err))
+		// The first inspection finds the payloads of the lost events.
+		if err := bus.Regenerate(ctx, 0); err != nil {
+			a.log.Warn("cannot record that events were lost", zap.Error(err))
 		}
 	}
-	mended, err := bus.Mend(ctx)
-	mended.Say(a.log)
+	repaired, err := bus.Repair(ctx)
+	repaired.Log(a.log)
 	if err != nil {
-		a.log.Warn("cannot look at the end of the event stream, trying again", zap.Error(err))
+		a.log.Warn("cannot check the end of the event stream, trying again", zap.Error(err))
 	}
 }
 
-// lostEnds finds the first payload whose event was the last of its verification, or one of the last,
-// and is lost, so that its revision comes again; 0: there is none.
+// lostEnds finds the first payload whose lost event was the last of its verification, or one of the last,
+// so that its revision is repeated; 0: there is none.
 func lostEnds(ctx context.Context, bus *publisher.Bus, lost []archive.Loss) (from uint64) {
 	for _, l := range lost {
 		if l.Revision == 0 || from != 0 && l.Seq >= from {
@@ -188,8 +189,8 @@ func lostEnds(ctx context.Context, bus *publisher.Bus, lost []archive.Loss) (fro
 	return from
 }
 
-// first are the first of what is missing, in words.
-func first(missing []archive.Missing) []string {
+// firstLines describes the first missing messages.
+func firstLines(missing []archive.Missing) []string {
 	var out []string
 	for _, m := range missing[:min(len(missing), namedInLog)] {
 		out = append(out, m.Line())
@@ -197,7 +198,7 @@ func first(missing []archive.Missing) []string {
 	return out
 }
 
-// take keeps the numbers of a report.
+// take stores the numbers of a report.
 func (s *integrity) take(r archive.Report) {
 	counts := map[string]int64{}
 	for _, m := range r.Missing {
@@ -210,7 +211,7 @@ func (s *integrity) take(r archive.Report) {
 	s.at.Store(time.Now().Unix())
 }
 
-// scrub reads the files of an embedded store that have not been read for a while.
+// scrub reads the files of an embedded store that were not read for a while.
 func (a *App) scrub(ctx context.Context, state *integrity) {
 	if a.embedded == nil {
 		return
@@ -222,19 +223,19 @@ func (a *App) scrub(ctx context.Context, state *integrity) {
 	state.files.Store(int64(a.embedded.Damaged() + damaged))
 }
 
-// askAgain has the result fetched once more of verifications whose payloads are gone, where the account
-// has an API, and returns of how many.
-func (a *App) askAgain(ctx context.Context, bus *publisher.Bus, missing []archive.Missing) (n int) {
+// refetchMissing requests the results of verifications with missing payloads again, if the account has an
+// API, and returns how many.
+func (a *App) refetchMissing(ctx context.Context, bus *publisher.Bus, missing []archive.Missing) (n int) {
 	for _, m := range missing {
 		account := a.accounts[kycbridge.AccountKey{Provider: m.Key.Provider, Account: m.Key.Account}]
-		if m.Content != kycbridge.ContentPayloads || m.AskedAgain || account == nil || account.API.Fetch == nil {
+		if m.Content != kycbridge.ContentPayloads || m.Refetched || account == nil || account.API.Fetch == nil {
 			continue
 		}
 		reference := a.referenceOf(ctx, bus, account, m.Key)
 		if reference == "" {
 			continue
 		}
-		if err := a.fetchAgain(ctx, publisher.LostPayload{Seq: m.Seq, Key: m.Key, Mark: m.Mark, Reference: reference}); err != nil {
+		if err := a.refetch(ctx, publisher.LostPayload{Seq: m.Seq, Key: m.Key, Mark: m.Mark, Reference: reference}); err != nil {
 			a.log.Warn("cannot have a result fetched whose payload is gone", zap.Error(err))
 			return n
 		}
@@ -243,17 +244,17 @@ func (a *App) askAgain(ctx context.Context, bus *publisher.Bus, missing []archiv
 	return n
 }
 
-// fetchAgain makes a look at a verification due now, and writes that down.
-func (a *App) fetchAgain(ctx context.Context, p publisher.LostPayload) error {
+// refetch makes a poll of a verification due now, and records that.
+func (a *App) refetch(ctx context.Context, p publisher.LostPayload) error {
 	now := time.Now().UTC()
-	w := kycbridge.Watch{Provider: p.Key.Provider, Account: p.Key.Account, Reference: p.Reference, Trigger: kycbridge.NoTrigger, TriggeredAt: now, Since: now, Anew: true}
+	w := kycbridge.Watch{Provider: p.Key.Provider, Account: p.Key.Account, Reference: p.Reference, Trigger: kycbridge.NoTrigger, TriggeredAt: now, Since: now, IgnoreSeen: true}
 	if err := a.store.Trigger(ctx, w); err != nil {
 		return err
 	}
-	return a.store.RecordAskedAgain(ctx, p)
+	return a.store.RecordRefetched(ctx, p)
 }
 
-// referenceOf is the provider's id of a verification; "" if nothing that is left tells it.
+// referenceOf is the provider's id of a verification; "" if no stored message contains it.
 func (a *App) referenceOf(ctx context.Context, bus *publisher.Bus, account *kycbridge.Account, k kycbridge.Key) string {
 	is := func(reference string) bool {
 		return reference != "" && event.VerificationID(k.Provider, k.Account, reference) == k.VerificationID
@@ -273,23 +274,23 @@ func (a *App) referenceOf(ctx context.Context, bus *publisher.Bus, account *kycb
 	return found
 }
 
-// fetchLost has the results fetched of payloads that the start has found damaged and that nobody had
-// worked, as far as they still name their verification.
+// fetchLost requests the results of payloads that the start has found damaged and unprocessed, if their
+// verification is still known.
 func (a *App) fetchLost(ctx context.Context) error {
 	for _, p := range a.embedded.Lost(a.names()) {
 		account := a.accounts[kycbridge.AccountKey{Provider: p.Key.Provider, Account: p.Key.Account}]
 		if p.Reference == "" || account == nil || account.API.Fetch == nil {
 			continue
 		}
-		if err := a.fetchAgain(ctx, p); err != nil {
+		if err := a.refetch(ctx, p); err != nil {
 			return fmt.Errorf("have a result fetched whose payload is damaged: %w", err)
 		}
 	}
 	return nil
 }
 
-// pace holds back whoever calls it for each of many things to so many a second.
-func pace(ctx context.Context, perSecond int) func(done int) {
+// limitRate returns a function that limits its callers to perSecond calls.
+func limitRate(ctx context.Context, perSecond int) func(done int) {
 	began := time.Now()
 	return func(done int) {
 		if due := time.Duration(done) * time.Second / time.Duration(perSecond); done%64 == 0 && time.Since(began) < due {
@@ -307,7 +308,7 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// watchIntegrity adds what inspections have found.
+// watchIntegrity adds the results of inspections.
 func (m *metrics) watchIntegrity(s *integrity) {
 	for stream, n := range s.missing {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kycbridge_integrity_missing_messages",

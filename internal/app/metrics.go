@@ -15,29 +15,29 @@ import (
 	"kycbridge/handlers"
 )
 
-// metrics are what Prometheus reads. Labels hold configured names and our own words, and nothing
-// personal. Of what comes from outside only the names of new fields stand in one, if they look like
-// names, and no more than a bounded number of them.
+// metrics are the Prometheus metrics. Labels contain configured names and fixed words, and nothing
+// personal. Of external text they contain only the names of new fields, if they look like names, in a
+// limited number.
 type metrics struct {
-	registry   *prometheus.Registry
-	payloads   *prometheus.CounterVec
-	acked      *prometheus.HistogramVec
-	events     *prometheus.CounterVec
-	noEvent    *prometheus.CounterVec
-	quarantine *prometheus.CounterVec
-	failures   *prometheus.CounterVec
-	unmapped   *prometheus.CounterVec
-	newValues  *prometheus.CounterVec
-	eventDelay *prometheus.HistogramVec
-	calls      *prometheus.CounterVec
-	callTime   *prometheus.HistogramVec
-	looks      *prometheus.CounterVec
-	apiPaused  *prometheus.GaugeVec
-	badWatches prometheus.Counter
-	readers    *prometheus.CounterVec
+	registry       *prometheus.Registry
+	payloads       *prometheus.CounterVec
+	acked          *prometheus.HistogramVec
+	events         *prometheus.CounterVec
+	noEvent        *prometheus.CounterVec
+	quarantine     *prometheus.CounterVec
+	failures       *prometheus.CounterVec
+	unmapped       *prometheus.CounterVec
+	newValues      *prometheus.CounterVec
+	eventDelay     *prometheus.HistogramVec
+	calls          *prometheus.CounterVec
+	callTime       *prometheus.HistogramVec
+	looks          *prometheus.CounterVec
+	apiPaused      *prometheus.GaugeVec
+	invalidWatches prometheus.Counter
+	readers        *prometheus.CounterVec
 }
 
-// fine covers answers in memory speed up to the request timeout; delays may grow while a bus is away.
+// fine covers in-memory answers up to the request timeout; delays may grow while a bus is unavailable.
 var (
 	fine   = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	coarse = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30, 300, 3600}
@@ -72,13 +72,13 @@ func newMetrics() *metrics {
 			Help: "Looks at open sessions by what came of them: news, unchanged, ended, unknown, deadline, or what went wrong."}, []string{"provider", "account", "outcome"}),
 		apiPaused: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kycbridge_provider_paused",
 			Help: "1 while so many calls to a provider fail that none is sent (circuit breaker)."}, []string{"provider", "account"}),
-		badWatches: prometheus.NewCounter(prometheus.CounterOpts{Name: "kycbridge_watch_requests_dropped_total",
+		invalidWatches: prometheus.NewCounter(prometheus.CounterOpts{Name: "kycbridge_watch_requests_dropped_total",
 			Help: "Requests on the watch subject that made no sense."}),
 		readers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_reader_requests_total",
 			Help: "Requests of NATS users who read events, by the user and by what became of them: served, refused, dropped."}, []string{"reader", "outcome"}),
 	}
 	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues, m.eventDelay,
-		m.calls, m.callTime, m.looks, m.apiPaused, m.badWatches, m.readers,
+		m.calls, m.callTime, m.looks, m.apiPaused, m.invalidWatches, m.readers,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -89,8 +89,8 @@ func (m *metrics) called(a kycbridge.AccountKey, call, outcome string, took time
 	m.callTime.WithLabelValues(a.Provider, call).Observe(took.Seconds())
 }
 
-// looked counts a look at an open session.
-func (m *metrics) looked(a kycbridge.AccountKey, outcome string) {
+// polled counts a poll of an open session.
+func (m *metrics) polled(a kycbridge.AccountKey, outcome string) {
 	m.looks.WithLabelValues(a.Provider, a.Account, outcome).Inc()
 }
 
@@ -102,10 +102,10 @@ func (m *metrics) paused(a kycbridge.AccountKey, paused bool) {
 	m.apiPaused.WithLabelValues(a.Provider, a.Account).Set(v)
 }
 
-func (m *metrics) refusedWatch() { m.badWatches.Inc() }
+func (m *metrics) refusedWatch() { m.invalidWatches.Inc() }
 
-// readerAsked counts a request of a reader of events.
-func (m *metrics) readerAsked(reader, outcome string) {
+// readerRequest counts a request of a reader of events.
+func (m *metrics) readerRequest(reader, outcome string) {
 	m.readers.WithLabelValues(reader, outcome).Inc()
 }
 
@@ -131,13 +131,13 @@ func (m *metrics) processed(p kycbridge.Payload, done kycbridge.Processed, err e
 	}
 }
 
-// countedQuarantine counts what goes to quarantine, on whatever way.
+// countedQuarantine counts quarantined payloads from any source.
 type countedQuarantine struct {
 	keep    kycbridge.Quarantine
 	metrics *metrics
 }
 
-// Quarantine keeps and counts a payload.
+// Quarantine stores and counts a payload.
 func (q countedQuarantine) Quarantine(ctx context.Context, p kycbridge.Payload, reason string, errors []kycbridge.FieldError) error {
 	err := q.keep.Quarantine(ctx, p, reason, errors)
 	if err == nil {
@@ -146,7 +146,7 @@ func (q countedQuarantine) Quarantine(ctx context.Context, p kycbridge.Payload, 
 	return err
 }
 
-// newValue counts something in a worked payload that the schema does not know.
+// newValue counts a value in a processed payload that the schema does not know.
 func (m *metrics) newValue(p kycbridge.Payload, kind, pointer string) {
 	m.newValues.WithLabelValues(p.Provider, p.Account, kind, pointer).Inc()
 }

@@ -6,7 +6,7 @@ import (
 	"kycbridge/publisher"
 )
 
-// natsOptions are the credentials and TLS settings of an external server, as nats.go takes them.
+// natsOptions are the credentials and TLS settings of an external server as options of nats.go.
 func natsOptions(s Server) []nats.Option {
 	var options []nats.Option
 	if s.CredentialsFile != "" {

@@ -9,16 +9,16 @@ import (
 	"kycbridge/schemas"
 )
 
-// Bounds of what a process remembers and tells of new values, whatever providers send.
+// Limits of the new values that a process remembers and logs.
 const (
-	mostPointers = 100  // of a provider, as labels of the metric
-	mostTold     = 1000 // new values, each of which is logged once
+	maxPointers     = 100  // of a provider, as labels of the metric
+	maxLoggedValues = 1000 // new values, each of which is logged once
 )
 
-// otherPointers is the label of pointers beyond those that have their own.
+// otherPointers is the label of further pointers.
 const otherPointers = "other"
 
-// newValuesOf looks in a payload of p for what its schemas do not know.
+// newValuesOf finds the values of a payload that p's schemas do not know.
 func newValuesOf(set *schemas.Set, p kycbridge.Provider) func(kycbridge.Payload) []kycbridge.NewValue {
 	return func(payload kycbridge.Payload) (found []kycbridge.NewValue) {
 		doc, faults := p.Document(payload)
@@ -33,7 +33,7 @@ func newValuesOf(set *schemas.Set, p kycbridge.Provider) func(kycbridge.Payload)
 	}
 }
 
-// wordsOf looks in a payload of p for the places at which its schemas list words.
+// wordsOf finds the pointers of a payload at which p's schemas list words.
 func wordsOf(set *schemas.Set, p kycbridge.Provider) func(kycbridge.Payload) map[string]bool {
 	return func(payload kycbridge.Payload) map[string]bool {
 		doc, faults := p.Document(payload)
@@ -45,58 +45,59 @@ func wordsOf(set *schemas.Set, p kycbridge.Provider) func(kycbridge.Payload) map
 	}
 }
 
-// newcomers counts new values, and logs each the first time that this process meets it.
-type newcomers struct {
+// newValueCounter counts new values, and logs the first occurrence of each in this process.
+type newValueCounter struct {
 	log     *zap.Logger
 	metrics *metrics
 
 	mu       sync.Mutex
 	pointers map[string]map[string]bool // by provider: those that are labels
-	told     map[newcomer]bool
+	told     map[newValueKey]bool
 }
 
-// newcomer is what is logged once: the same at all accounts of a provider.
-type newcomer struct {
+// newValueKey identifies a value that is logged once: the same for all accounts of a provider.
+type newValueKey struct {
 	provider string
 	kycbridge.NewValue
 }
 
-func newNewcomers(log *zap.Logger, m *metrics) *newcomers {
-	return &newcomers{log: log, metrics: m, pointers: map[string]map[string]bool{}, told: map[newcomer]bool{}}
+func newNewValueCounter(log *zap.Logger, m *metrics) *newValueCounter {
+	return &newValueCounter{log: log, metrics: m, pointers: map[string]map[string]bool{}, told: map[newValueKey]bool{}}
 }
 
-// met takes note of what was new in a payload.
-func (n *newcomers) met(p kycbridge.Payload, all []kycbridge.NewValue) {
+// add records the new values of a payload.
+func (n *newValueCounter) add(p kycbridge.Payload, all []kycbridge.NewValue) {
 	for _, v := range all {
-		label, first, last := n.remember(p.Provider, v)
+		label, first, last := n.register(p.Provider, v)
 		n.metrics.newValue(p, v.Kind, label)
 		if first {
 			n.log.Warn("a payload holds what the schema does not know", zap.String("provider", p.Provider), zap.String("account", p.Account),
 				zap.String("payload_id", p.ID), zap.String("kind", v.Kind), zap.String("pointer", v.Pointer), zap.String("value", v.Value))
 		}
 		if last {
-			n.log.Warn("further new values are counted, and not logged until a restart", zap.Int("logged", mostTold))
+			n.log.Warn("further new values are counted, and not logged until a restart", zap.Int("logged", maxLoggedValues))
 		}
 	}
 }
 
-// remember returns the label of a new value, and whether it is to be told, as the last of all.
-func (n *newcomers) remember(provider string, v kycbridge.NewValue) (label string, first, last bool) {
+// register returns the label of a new value, and whether it is to be logged, and whether it is the last
+// one.
+func (n *newValueCounter) register(provider string, v kycbridge.NewValue) (label string, first, last bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.pointers[provider] == nil {
 		n.pointers[provider] = map[string]bool{}
 	}
 	label = v.Pointer
-	if known := n.pointers[provider]; !known[label] && len(known) < mostPointers {
+	if known := n.pointers[provider]; !known[label] && len(known) < maxPointers {
 		known[label] = true
 	} else if !known[label] {
 		label = otherPointers
 	}
-	one := newcomer{provider, v}
-	if n.told[one] || len(n.told) >= mostTold {
+	one := newValueKey{provider, v}
+	if n.told[one] || len(n.told) >= maxLoggedValues {
 		return label, false, false
 	}
 	n.told[one] = true
-	return label, true, len(n.told) == mostTold
+	return label, true, len(n.told) == maxLoggedValues
 }

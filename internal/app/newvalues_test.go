@@ -15,8 +15,8 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// TestNothingNewInFixtures keeps what the schemas know true: everything in a body of the
-// documentation is known, and only the fixtures that are called unknown hold something new.
+// TestFixturesHoldNoNewValues: everything in a body of the documentation is known to the schemas, and only
+// the fixtures that are called unknown contain new values.
 func TestNothingNewInFixtures(t *testing.T) {
 	set, err := schemas.New()
 	if err != nil {
@@ -69,22 +69,22 @@ func TestNewValuesOfABody(t *testing.T) {
 	}
 }
 
-// TestNewcomersAreBounded: each is logged once, and neither log nor labels grow without end.
-func TestNewcomersAreBounded(t *testing.T) {
+// TestNewValuesAreBounded: each is logged once, and both log and labels are limited.
+func TestNewValuesAreBounded(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	m := newMetrics()
-	n := newNewcomers(zap.New(core), m)
+	n := newNewValueCounter(zap.New(core), m)
 	p := kycbridge.Payload{Provider: "ondato", Account: "acme"}
 	for range 2 {
-		for i := range 2 * mostTold {
-			n.met(p, []kycbridge.NewValue{{Kind: kycbridge.NewField, Pointer: fmt.Sprint("/f", i)}})
+		for i := range 2 * maxLoggedValues {
+			n.add(p, []kycbridge.NewValue{{Kind: kycbridge.NewField, Pointer: fmt.Sprint("/f", i)}})
 		}
 	}
-	n.met(p, []kycbridge.NewValue{{Kind: kycbridge.NewWord, Pointer: "/f1", Value: "Frozen"}})
-	if got := logs.FilterMessage("a payload holds what the schema does not know").Len(); got != mostTold {
-		t.Errorf("%d logged, want %d", got, mostTold)
+	n.add(p, []kycbridge.NewValue{{Kind: kycbridge.NewWord, Pointer: "/f1", Value: "Frozen"}})
+	if got := logs.FilterMessage("a payload holds what the schema does not know").Len(); got != maxLoggedValues {
+		t.Errorf("%d logged, want %d", got, maxLoggedValues)
 	}
-	if got := logs.Len(); got != mostTold+1 {
+	if got := logs.Len(); got != maxLoggedValues+1 {
 		t.Errorf("%d lines in all", got)
 	}
 	families, err := m.registry.Gather()
@@ -95,14 +95,14 @@ func TestNewcomersAreBounded(t *testing.T) {
 		if f.GetName() != "kycbridge_new_values_total" {
 			continue
 		}
-		if got := len(f.GetMetric()); got != mostPointers+2 { // those, other, and the word at one of them
+		if got := len(f.GetMetric()); got != maxPointers+2 { // those, other, and the word at one of them
 			t.Errorf("%d series", got)
 		}
 		total := 0.0
 		for _, s := range f.GetMetric() {
 			total += s.GetCounter().GetValue()
 		}
-		if total != 4*mostTold+1 {
+		if total != 4*maxLoggedValues+1 {
 			t.Errorf("%v counted", total)
 		}
 		return

@@ -17,13 +17,13 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// payloadTool answers the API of stored payloads with the archive.
+// payloadTool serves the API of stored payloads with the archive.
 type payloadTool struct{ *App }
 
-// PayloadTool is what stands behind the API of stored payloads.
+// PayloadTool is the backend of the API of stored payloads.
 func (a *App) PayloadTool() handlers.PayloadTool { return payloadTool{a} }
 
-// Payloads works on stored payloads (see handlers.PayloadTool).
+// Payloads handles operations on stored payloads (see handlers.PayloadTool).
 func (p payloadTool) Payloads(ctx context.Context, r handlers.PayloadRequest, out io.Writer) error {
 	if p.bus.Load() == nil {
 		return fmt.Errorf("read stored payloads: %w: the bus has not been reached yet", kycbridge.ErrUnavailable)
@@ -33,7 +33,7 @@ func (p payloadTool) Payloads(ctx context.Context, r handlers.PayloadRequest, ou
 		handlers.PayloadsShow:   p.show,
 		handlers.PayloadsReplay: p.replay,
 		handlers.PayloadsExport: p.export,
-		handlers.PayloadsImport: p.importParcels,
+		handlers.PayloadsImport: p.importPayloads,
 		handlers.PayloadsPurge:  p.purge,
 		handlers.PayloadsReport: p.report,
 		handlers.PayloadsFind:   p.find,
@@ -45,7 +45,7 @@ func (p payloadTool) Payloads(ctx context.Context, r handlers.PayloadRequest, ou
 	return work(ctx, p.Archive(), r, out)
 }
 
-// options reads the options of a request and checks the filter in them.
+// options decodes the options of a request and checks the filter in them.
 func options[T any](r handlers.PayloadRequest, filter func(*T) *archive.Filter) (o T, err error) {
 	if err := json.Unmarshal(r.Options, &o); err != nil {
 		return o, fmt.Errorf("a valid request does not fit: %w", err)
@@ -56,7 +56,7 @@ func options[T any](r handlers.PayloadRequest, filter func(*T) *archive.Filter) 
 	return o, nil
 }
 
-// filter is for requests that are a filter and nothing else.
+// filter is for requests that consist of a filter.
 func filter(f *archive.Filter) *archive.Filter { return f }
 
 func (p payloadTool) list(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
@@ -118,7 +118,7 @@ func (p payloadTool) replay(ctx context.Context, a *archive.Archive, r handlers.
 	}
 	sum, err := a.Replay(ctx, o, func(result archive.Replayed) error {
 		if !q.Reveal {
-			result = Discreet(result)
+			result = WithoutValues(result)
 		}
 		return writeLine(out, result)
 	})
@@ -141,8 +141,9 @@ func (p payloadTool) export(ctx context.Context, a *archive.Archive, r handlers.
 	return err
 }
 
-// importParcels takes every error but those of the store for one of the parcels: it names the line.
-func (p payloadTool) importParcels(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
+// importPayloads attributes every error, except those of the store, to one of the payloads: it names the
+// line.
+func (p payloadTool) importPayloads(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
 	var q struct {
 		DryRun bool `json:"dry_run"`
 	}
@@ -164,7 +165,7 @@ func (p payloadTool) importParcels(ctx context.Context, a *archive.Archive, r ha
 	}{q.DryRun, read, done})
 }
 
-// purge counts, and erases only where the request confirms it.
+// purge counts, and erases only if the request confirms it.
 func (p payloadTool) purge(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
 	type question struct {
 		Verification string         `json:"verification"`
@@ -219,7 +220,7 @@ func (p payloadTool) report(ctx context.Context, a *archive.Archive, r handlers.
 	return writeLine(out, Verified(report))
 }
 
-// find looks a verification up, and tells what became of it if the request says so.
+// find searches for a verification, and returns its timeline if requested.
 func (p payloadTool) find(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
 	var q struct {
 		Q        string `json:"q"`
@@ -235,7 +236,7 @@ func (p payloadTool) find(ctx context.Context, a *archive.Archive, r handlers.Pa
 	return writeLine(out, result)
 }
 
-// before reads an age or an instant, neither of which lies ahead.
+// before parses an age or an instant, neither in the future.
 func before(s string, now time.Time) (time.Time, bool) {
 	if age, err := kycbridge.ParseAge(s); err == nil {
 		return now.Add(-age), true
@@ -244,7 +245,7 @@ func before(s string, now time.Time) (time.Time, bool) {
 	return at, err == nil && !at.After(now)
 }
 
-// writeLine writes a value as JSON, one line.
+// writeLine writes a value as one line of JSON.
 func writeLine(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
@@ -272,8 +273,8 @@ func Verified(r archive.Report) VerifiedReport {
 	return VerifiedReport{r.Sound(), r.Verdict(), r}
 }
 
-// Discreet is a result of a replay without values about a person.
-func Discreet(r archive.Replayed) archive.Replayed {
+// WithoutValues is a result of a replay without personal values.
+func WithoutValues(r archive.Replayed) archive.Replayed {
 	masked := make([]event.Difference, len(r.Differences))
 	for i, d := range r.Differences {
 		masked[i] = d.Masked()
@@ -282,7 +283,7 @@ func Discreet(r archive.Replayed) archive.Replayed {
 	return r
 }
 
-// Replayable is a filter as a replay takes it: a reason means those in quarantine.
+// Replayable is a filter for a replay: a reason implies the quarantine.
 func Replayable(f archive.Filter) archive.Filter {
 	if f.Reason != "" {
 		f.Status = archive.StatusQuarantined
@@ -290,8 +291,8 @@ func Replayable(f archive.Filter) archive.Filter {
 	return f
 }
 
-// ForeignSubject refuses a subject to which a replay must not send: one that is none, and one of
-// ours, where an event would be taken for what it is not.
+// ForeignSubject refuses a subject to which a replay must not send: an invalid one, and an internal one,
+// where an event would be misinterpreted.
 func ForeignSubject(config *Config, to string) error {
 	prefix := config.Names.SubjectPrefix
 	switch {

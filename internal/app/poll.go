@@ -19,8 +19,8 @@ import (
 	"kycbridge/publisher"
 )
 
-// defaultPolling holds for every provider whose table entry says nothing else. Callbacks tell most
-// of what happens; these looks are for those that never come.
+// defaultPolling applies to every provider without a policy of its own. Callbacks report most changes;
+// these polls replace lost ones.
 var defaultPolling = poll.Policy{
 	Interval: 10 * time.Minute,
 	Jitter:   .2,
@@ -29,7 +29,7 @@ var defaultPolling = poll.Policy{
 	Rechecks: []time.Duration{5 * time.Second, time.Minute, 10 * time.Minute},
 }
 
-// connectAPIs gives each account that has API credentials what it can ask of its provider.
+// connectAPIs creates the provider API of each account with API credentials.
 func (a *App) connectAPIs() {
 	table := map[string]entry{}
 	for _, e := range providers() {
@@ -39,7 +39,7 @@ func (a *App) connectAPIs() {
 	for _, c := range a.config.Accounts {
 		key := kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}
 		e := table[c.Provider]
-		a.policies[key] = defaultPolling.Over(e.polling).Over(c.Poll.policy())
+		a.policies[key] = defaultPolling.OverriddenBy(e.polling).OverriddenBy(c.Poll.policy())
 		if len(c.API) > 0 && e.namesURL && a.config.PublicURL == "" {
 			a.log.Warn("public_url is missing: the provider of this account is told no address for callbacks, so results are only asked for",
 				zap.String("provider", c.Provider), zap.String("account", c.Name))
@@ -50,7 +50,7 @@ func (a *App) connectAPIs() {
 	}
 }
 
-// restOptions bound the calls of an account and count them.
+// restOptions limit and count the calls of an account.
 func (a *App) restOptions(key kycbridge.AccountKey, c Account) rest.Options {
 	return rest.Options{
 		Timeout:           c.API.duration("timeout"),
@@ -64,7 +64,7 @@ func (a *App) restOptions(key kycbridge.AccountKey, c Account) rest.Options {
 	}
 }
 
-// proxy is the configured proxy, which was checked when the configuration was read; nil is none.
+// proxy is the configured proxy, which was checked when the configuration was read; nil: none.
 func (c *Config) proxy() *url.URL {
 	if c.Proxy == "" {
 		return nil
@@ -76,7 +76,7 @@ func (c *Config) proxy() *url.URL {
 	return proxy
 }
 
-// secrets are what a provider was given, or gives us, and nobody else may see.
+// secrets are the credentials exchanged with a provider, which must not be shown.
 func (a Account) secrets() []string {
 	var out []string
 	for name, value := range a.API {
@@ -98,13 +98,13 @@ func (a *App) apiPaused(key kycbridge.AccountKey, paused bool) {
 	}
 }
 
-// duration reads a key that the configuration has been checked for; 0 where it is not set.
+// duration reads a checked key; 0 if it is not set.
 func (a API) duration(key string) time.Duration {
 	d, _ := time.ParseDuration(a[key])
 	return d
 }
 
-// list reads a key that holds several values.
+// list reads a key with several values.
 func (a API) list(key string) []string {
 	if a[key] == "" {
 		return nil
@@ -112,29 +112,29 @@ func (a API) list(key string) []string {
 	return strings.Split(a[key], ",")
 }
 
-// policy is what the configuration says about polling.
+// policy is the configured polling policy.
 func (p Poll) policy() poll.Policy {
 	return poll.Policy{Interval: p.Interval, Intervals: p.Intervals, Jitter: p.Jitter, Deadline: p.Deadline, Rechecks: p.Rechecks}
 }
 
-// newPoller makes the poller, which also takes new watches for the API.
+// newPoller creates the poller, which also accepts new watches for the API.
 func (a *App) newPoller() *poll.Poller {
 	return &poll.Poller{
-		Accounts: a.accounts,
-		Policies: a.policies,
-		Intake:   a.receiver(),
-		Timers:   a.store,
-		Graves:   a.store,
-		History:  a.store,
-		State:    a.remembered,
-		Now:      time.Now,
-		Log:      a.log,
-		Observe:  a.metrics.looked,
+		Accounts:   a.accounts,
+		Policies:   a.policies,
+		Intake:     a.receiver(),
+		Timers:     a.store,
+		Tombstones: a.store,
+		History:    a.store,
+		State:      a.lastState,
+		Now:        time.Now,
+		Log:        a.log,
+		Observe:    a.metrics.polled,
 	}
 }
 
-// remembered is the last known state of a verification; nil where there is none, or the bus is away.
-func (a *App) remembered(ctx context.Context, k kycbridge.Key) *event.Data {
+// lastState is the last known state of a verification; nil if there is none, or the bus is unavailable.
+func (a *App) lastState(ctx context.Context, k kycbridge.Key) *event.Data {
 	bus := a.bus.Load()
 	if bus == nil {
 		return nil
@@ -149,7 +149,7 @@ func (a *App) remembered(ctx context.Context, k kycbridge.Key) *event.Data {
 	return last.Data.Published()
 }
 
-// startPolling asks providers about open sessions until Stop.
+// startPolling polls open sessions until Stop.
 func (a *App) startPolling() {
 	life, end := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -167,18 +167,18 @@ func (a *App) startPolling() {
 			continue
 		}
 		run(func(ctx context.Context) error {
-			return a.store.ConsumeDue(ctx, publisher.PollOptions{Account: key, Workers: workersFor(c.Limits), Alone: alone, Work: a.tracing.looked(a.poller.Work), Log: a.log})
+			return a.store.ConsumeDue(ctx, publisher.PollOptions{Account: key, Workers: workersFor(c.Limits), Exclusive: alone, Work: a.tracing.tracePoll(a.poller.Work), Log: a.log})
 		})
 		a.metrics.watchDue(key, a.store)
 	}
 	run(func(ctx context.Context) error {
-		return a.store.ConsumeWatches(ctx, publisher.WatchOptions{Alone: alone, Take: a.takeWatch, Log: a.log})
+		return a.store.ConsumeWatches(ctx, publisher.WatchOptions{Exclusive: alone, Take: a.takeWatch, Log: a.log})
 	})
 	a.metrics.watchOpen(a.store.Watched)
 	a.stops = append(a.stops, func() { end(); running.Wait() })
 }
 
-// workersFor is how many sessions of an account are asked about at once.
+// workersFor is how many sessions of an account are polled concurrently.
 func workersFor(l Limits) int {
 	if l.Concurrency > 0 {
 		return l.Concurrency
@@ -186,12 +186,12 @@ func workersFor(l Limits) int {
 	return rest.DefaultConcurrency
 }
 
-// takeWatch sets up a watch that was asked for on the bus. A request that makes no sense is reported
-// and dropped: nobody waits for an answer.
+// takeWatch sets up a watch that was requested on the bus. An invalid request is logged and dropped: no
+// caller waits for an answer.
 func (a *App) takeWatch(ctx context.Context, key kycbridge.AccountKey, body []byte) error {
 	refuse := func(why string) error {
 		a.metrics.refusedWatch()
-		a.nonsense.Do(func() {
+		a.invalidWatchLogs.Do(func() {
 			a.log.Warn("a request to watch a verification was dropped: "+why, zap.Int("bytes", len(body)))
 		})
 		return nil

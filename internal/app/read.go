@@ -13,29 +13,29 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ReadOptions say which events to read and from where.
+// ReadOptions select the events to read and their source.
 type ReadOptions struct {
 	URL             string
 	CredentialsFile string
 	User            string // with PasswordFile
-	PasswordFile    string // holds the password and nothing else
+	PasswordFile    string // contains only the password
 	Stream          string
-	Subject         string    // "" is every event
-	Since           time.Time // when it was published; zero is the beginning
-	Follow          bool      // go on with what comes; else end with the last event there is
-	Newest          int       // so many of those that there are, the newest first; 0: all, the oldest first
+	Subject         string    // "": every event
+	Since           time.Time // publish time; zero: from the beginning
+	Follow          bool      // continue with new events; else end with the last existing one
+	Newest          int       // number of existing events, newest first; 0: all, oldest first
 
-	// Match reports whether an event is wanted; nil: each is.
+	// Match reports whether an event is wanted; nil: every event is.
 	Match func(body []byte) bool
 
 	from uint64 // first sequence; 0: from the beginning
 }
 
-// readPatience is how long a reader waits for any answer of the server.
-const readPatience = 4 * time.Second
+// readTimeout is how long a reader waits for an answer of the server.
+const readTimeout = 4 * time.Second
 
-// ReadEvents gives every event to each, oldest first, as any consumer would read them. It ends
-// without an error when ctx ends, and with the first error of each.
+// ReadEvents passes every event to each, oldest first, as a consumer would read them. It ends without an
+// error when ctx ends, and with the first error of each.
 func ReadEvents(ctx context.Context, o ReadOptions, each func(body []byte) error) error {
 	if o.Subject != "" && !subject(o.Subject) {
 		return fmt.Errorf("--subject %s: not a subject; write one such as kyc.event.v1.ondato.>", o.Subject)
@@ -59,13 +59,13 @@ func ReadEvents(ctx context.Context, o ReadOptions, each func(body []byte) error
 	return err
 }
 
-// dialReader connects. The server tells of a missing permission beside the answers, which then
-// never come: refuse ends the wait for them.
+// dialReader connects. The server reports a missing permission asynchronously, instead of an answer:
+// refuse ends the wait for it.
 func dialReader(o ReadOptions, refuse context.CancelCauseFunc) (*nats.Conn, error) {
 	options := []nats.Option{
 		nats.Name("kycbridge events"), nats.MaxReconnects(-1),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			// Who may not remove a consumer leaves it to the server, which does so by itself.
+			// Without the permission to remove a consumer it expires at the server.
 			if errors.Is(err, nats.ErrPermissionViolation) && !strings.Contains(err.Error(), ".CONSUMER.DELETE.") {
 				refuse(err)
 			}
@@ -107,7 +107,7 @@ func passwordOf(file string) (string, error) {
 	return password, nil
 }
 
-// unreadable stands for an address that is none: it may hold a password all the same.
+// unreadable replaces an invalid address: it may still contain a password.
 const unreadable = "[unreadable]"
 
 // addresses are the servers of a list without users, passwords and tokens.
@@ -128,13 +128,13 @@ func addresses(list string) string {
 	return strings.Join(parts, ",")
 }
 
-// readStream reads a stream from where the options say.
+// readStream reads a stream from the position in the options.
 func readStream(ctx context.Context, nc *nats.Conn, o ReadOptions, each func([]byte) error) error {
-	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(readPatience))
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(readTimeout))
 	if err != nil {
 		return err
 	}
-	looking, stop := context.WithTimeout(ctx, readPatience)
+	looking, stop := context.WithTimeout(ctx, readTimeout)
 	defer stop()
 	stream, err := js.Stream(looking, o.Stream)
 	switch {
@@ -151,8 +151,8 @@ func readStream(ctx context.Context, nc *nats.Conn, o ReadOptions, each func([]b
 	return readFrom(ctx, looking, stream, o, each)
 }
 
-// readNewest gives the newest events, the newest first. It reads a piece of the end of the stream, and a larger
-// one for as long as that does not hold enough.
+// readNewest passes the newest events, the newest first. It reads a window at the end of the stream, and a
+// larger one while that does not contain enough.
 func readNewest(ctx context.Context, stream jetstream.Stream, o ReadOptions, each func([]byte) error) error {
 	state := stream.CachedInfo().State
 	wanted := o.Newest
@@ -163,7 +163,7 @@ func readNewest(ctx context.Context, stream jetstream.Stream, o ReadOptions, eac
 			o.from = max(o.from, state.LastSeq-piece+1)
 		}
 		var found [][]byte
-		looking, stop := context.WithTimeout(ctx, readPatience)
+		looking, stop := context.WithTimeout(ctx, readTimeout)
 		err := readFrom(ctx, looking, stream, o, func(body []byte) error {
 			if found = append(found, body); len(found) > wanted {
 				found = found[1:]
@@ -186,7 +186,7 @@ func readNewest(ctx context.Context, stream jetstream.Stream, o ReadOptions, eac
 	}
 }
 
-// readFrom reads from where the options say; looking bounds the questions before the first event.
+// readFrom reads from the position in the options; looking limits the requests before the first event.
 func readFrom(ctx, looking context.Context, stream jetstream.Stream, o ReadOptions, each func([]byte) error) error {
 	if held := holds(stream.CachedInfo().Config); o.Subject != "" && !anyMeets(held, o.Subject) {
 		return fmt.Errorf("--subject %s: stream %s holds %s and nothing else", o.Subject, o.Stream, strings.Join(held, ", "))
@@ -226,7 +226,7 @@ func orderedFrom(o ReadOptions) jetstream.OrderedConsumerConfig {
 	return c
 }
 
-// holds are the subjects of a stream's messages: those it listens on, or what it makes of them.
+// holds are the subjects of a stream's messages: those it listens on, or their transformed form.
 func holds(c jetstream.StreamConfig) []string {
 	held := slices.Clone(c.Subjects)
 	for i, s := range held {
@@ -237,8 +237,8 @@ func holds(c jetstream.StreamConfig) []string {
 	return held
 }
 
-// anyMeets reports whether some subject is matched by wanted and by one of held; a stream that
-// names no subjects may hold any.
+// anyMeets reports whether a subject exists that matches wanted and one of held; a stream without subjects
+// may contain any.
 func anyMeets(held []string, wanted string) bool {
 	for _, h := range held {
 		if meets(strings.Split(h, "."), strings.Split(wanted, ".")) {
@@ -248,7 +248,7 @@ func anyMeets(held []string, wanted string) bool {
 	return len(held) == 0
 }
 
-// meets reports whether two subjects with wildcards have one in common.
+// meets reports whether two subjects with wildcards overlap.
 func meets(a, b []string) bool {
 	for i := range min(len(a), len(b)) {
 		switch {
@@ -261,8 +261,8 @@ func meets(a, b []string) bool {
 	return len(a) == len(b)
 }
 
-// readOrdered hands out messages: without follow until the last that there is, which must come in
-// time; else without end.
+// readOrdered passes messages on: without follow until the last existing one, which must arrive in time;
+// else endlessly.
 func readOrdered(ctx context.Context, consumer jetstream.Consumer, follow bool, each func([]byte) error) error {
 	messages, err := consumer.Messages()
 	if err != nil {
@@ -273,7 +273,7 @@ func readOrdered(ctx context.Context, consumer jetstream.Consumer, follow bool, 
 	defer messages.Stop()
 	var patience []jetstream.NextOpt
 	if !follow {
-		patience = append(patience, jetstream.NextMaxWait(readPatience))
+		patience = append(patience, jetstream.NextMaxWait(readTimeout))
 	}
 	for {
 		m, err := messages.Next(patience...)

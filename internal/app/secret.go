@@ -10,17 +10,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// redacted stands wherever a secret would.
+// redacted replaces a secret in output.
 const redacted = "[redacted]"
 
-// Secret is a string that no printer, encoder or logger shows. Reveal gives it to the code that
-// needs it.
+// Secret is a string that no printer, encoder or logger shows. Reveal returns it to the code that needs
+// it.
 type Secret string
 
 // Reveal returns the secret itself.
 func (s Secret) Reveal() string { return string(s) }
 
-// String hides the secret; an empty one may be seen to be empty.
+// String hides the secret; an empty one stays empty.
 func (s Secret) String() string {
 	if s == "" {
 		return ""
@@ -31,14 +31,14 @@ func (s Secret) String() string {
 // Format hides the secret from every verb of fmt, %x and %#v included.
 func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
 
-// MarshalText hides the secret from JSON and whatever else writes text.
+// MarshalText hides the secret from JSON and other text encodings.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // MarshalYAML hides the secret.
 func (s Secret) MarshalYAML() (any, error) { return s.String(), nil }
 
-// API is what the REST client of one account needs, by key. Which keys there are is the provider's
-// matter (Catalog.APIKeys); those that name a credential are hidden like a Secret.
+// API holds the settings of one account's REST client, by key. The valid keys depend on the provider
+// (Catalog.APIKeys); credentials are hidden like a Secret.
 type API map[string]string
 
 // secretAPIKey reports whether the value of an api key is a credential.
@@ -51,14 +51,14 @@ func secretAPIKey(key string) bool {
 	return false
 }
 
-// read reads the section; which keys the provider has is checked later. A list is joined by commas.
+// read reads the section; its keys are checked later. A list is joined by commas.
 func (a *API) read(r *reader, section string, entries []entryNode) {
 	out := API{}
 	for _, e := range entries {
 		base, isFile := strings.CutSuffix(e.key, "_file")
 		switch {
 		case isFile && secretAPIKey(base):
-			for _, secret := range r.twin(join(section, base), e, entries, false) {
+			for _, secret := range r.secretFile(join(section, base), e, entries, false) {
 				out[base] = secret
 			}
 		case e.value.Kind == yaml.SequenceNode:

@@ -23,10 +23,10 @@ func packed(t *testing.T, body string) []byte {
 	return out.Bytes()
 }
 
-// TestShownIsWhatWasRead: a packed body is shown unpacked, and one that readers could disagree about as the
-// text that it is.
-func TestShownIsWhatWasRead(t *testing.T) {
-	w := newWatcher(t)
+// TestPackedBodiesAreShownUnpacked: a compressed body is shown unpacked, and one that parsers could read
+// differently as text.
+func TestPackedBodiesAreShownUnpacked(t *testing.T) {
+	w := newPayloadViewer(t)
 	kept := func(reason, encoding string, body []byte) kycbridge.Kept {
 		p := kycbridge.Payload{Provider: "ondato", Account: "acme", Body: body, Header: map[string]string{}}
 		if encoding != "" {
@@ -66,10 +66,10 @@ func TestShownIsWhatWasRead(t *testing.T) {
 	}
 }
 
-// TestShownSecretsAreHidden: a secret of the account is hidden wherever it is echoed and however JSON writes
-// it, as text, as a name and escaped.
+// TestShownSecretsAreHidden: a secret of the account is hidden in every JSON spelling, as text, as a name
+// and escaped.
 func TestShownSecretsAreHidden(t *testing.T) {
-	w := newWatcher(t)
+	w := newPayloadViewer(t)
 	account := w.accounts[kycbridge.AccountKey{Provider: "signzy", Account: "acme"}]
 	account.Credentials.Keys = []string{`k<1>&"2\3`}
 	for _, body := range []string{
@@ -89,10 +89,10 @@ func TestShownSecretsAreHidden(t *testing.T) {
 	}
 }
 
-// TestStraysAreNamed: of a callback that met no account the address is shown, and nothing that may be a
-// credential in it.
-func TestStraysAreNamed(t *testing.T) {
-	w := newWatcher(t)
+// TestUnknownAddressesAreShown: the address of a callback to an unknown account is shown, without possible
+// credentials.
+func TestUnknownAddressesAreShown(t *testing.T) {
+	w := newPayloadViewer(t)
 	for path, want := range map[string]string{
 		"/webhook/ondato/acme":                 `"addressed":"/webhook/ondato/acme"`,
 		"/webhooks/ONDATO/Acme/":               `"addressed":"/webhooks/ONDATO/Acme/"`,

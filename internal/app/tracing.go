@@ -18,32 +18,32 @@ import (
 	"kycbridge"
 )
 
-// Option changes what Start makes.
+// Option modifies an App before its start.
 type Option func(*App)
 
-// WithSpans sends spans to an exporter, in place of what the configuration says.
+// WithSpans sends spans to an exporter instead of the configured endpoint.
 func WithSpans(to sdktrace.SpanExporter) Option {
 	return func(a *App) { a.spans = to }
 }
 
-// WithVersion says which program this is, for the metrics.
+// WithVersion sets the version of the program, for the metrics.
 func WithVersion(version string) Option {
 	return func(a *App) { a.version = version }
 }
 
-// tracing makes the spans of one process. A trace goes with the payload: its context stands in the
-// payload's traceparent, so whoever works the payload goes on with it, in whatever process.
+// tracing creates the spans of one process. A trace follows the payload: its context is in the payload's
+// traceparent, so any process that processes the payload continues it.
 type tracing struct {
 	tracer   trace.Tracer
 	provider *sdktrace.TracerProvider
 }
 
-// traceContext is W3C's, the one that callbacks and events carry.
+// traceContext is the W3C propagator that callbacks and events use.
 var traceContext = propagation.TraceContext{}
 
 const headerTraceparent = "Traceparent"
 
-// startTracing begins to send spans; nil where nobody asked for them.
+// startTracing starts to send spans; nil if tracing is not configured.
 func (a *App) startTracing(ctx context.Context) (*tracing, error) {
 	c := a.config.Tracing
 	exporter := a.spans
@@ -64,7 +64,7 @@ func (a *App) startTracing(ctx context.Context) (*tracing, error) {
 	a.stops = append(a.stops, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		_ = provider.Shutdown(ctx) // what cannot be sent now is lost, and nothing depends on it
+		_ = provider.Shutdown(ctx) // unsent spans are lost, without further effect
 	})
 	return &tracing{tracer: provider.Tracer("kycbridge"), provider: provider}, nil
 }
@@ -75,7 +75,7 @@ type receiver struct {
 	*tracing
 }
 
-// Receive takes a callback within a span that goes on with the caller's trace.
+// Receive processes a callback in a span that continues the caller's trace.
 func (r receiver) Receive(ctx context.Context, a *kycbridge.Account, request kycbridge.Request) (kycbridge.Receipt, error) {
 	parent := traceContext.Extract(ctx, propagation.HeaderCarrier(request.Header))
 	ctx, span := r.tracer.Start(parent, "receive", trace.WithSpanKind(trace.SpanKindServer), about(a.Provider.Name, a.Name))
@@ -89,14 +89,14 @@ func (r receiver) Receive(ctx context.Context, a *kycbridge.Account, request kyc
 	return receipt, err
 }
 
-// Ingest hands in a fetched body as a part of the look that fetched it.
+// Ingest stores a fetched body as a part of the poll that fetched it.
 func (r receiver) Ingest(ctx context.Context, a *kycbridge.Account, p kycbridge.Payload) (kycbridge.Receipt, error) {
 	p.Header = withContext(ctx, p.Header)
 	return r.Intake.Ingest(ctx, a, p)
 }
 
-// looked puts a span around one look at an open session.
-func (t *tracing) looked(work func(context.Context, kycbridge.Watch, bool) error) func(context.Context, kycbridge.Watch, bool) error {
+// tracePoll adds a span to each poll of an open session.
+func (t *tracing) tracePoll(work func(context.Context, kycbridge.Watch, bool) error) func(context.Context, kycbridge.Watch, bool) error {
 	if t == nil {
 		return work
 	}
@@ -110,9 +110,9 @@ func (t *tracing) looked(work func(context.Context, kycbridge.Watch, bool) error
 	}
 }
 
-// worked puts a span around one attempt at a stored payload, within the trace that came with it. The
-// event carries the span's context on.
-func (t *tracing) worked(ctx context.Context, p kycbridge.Payload, work func(context.Context, kycbridge.Payload) (kycbridge.Processed, error)) {
+// traceProcess adds a span to one attempt at a stored payload, within the payload's trace. The event
+// carries the span's context.
+func (t *tracing) traceProcess(ctx context.Context, p kycbridge.Payload, work func(context.Context, kycbridge.Payload) (kycbridge.Processed, error)) {
 	if t == nil {
 		_, _ = work(ctx, p)
 		return
@@ -129,7 +129,7 @@ func (t *tracing) worked(ctx context.Context, p kycbridge.Payload, work func(con
 	failed(span, err)
 }
 
-// withContext is a payload's header with the trace that ctx belongs to.
+// withContext is a payload's header with the trace of ctx.
 func withContext(ctx context.Context, header map[string]string) map[string]string {
 	carrier := propagation.MapCarrier{}
 	traceContext.Inject(ctx, carrier)
@@ -148,7 +148,7 @@ func about(provider, account string) trace.SpanStartEventOption {
 	return trace.WithAttributes(attribute.String("kyc.provider", provider), attribute.String("kyc.account", account))
 }
 
-// failed marks a span. The error's text stays out of it: spans leave the house.
+// failed marks a span. The error's text is omitted: spans are sent to an external system.
 func failed(span trace.Span, err error) {
 	if err != nil {
 		span.SetStatus(codes.Error, "failed")

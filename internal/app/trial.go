@@ -18,11 +18,11 @@ import (
 	"kycbridge/schemas"
 )
 
-// trialAccount is the name of the account where none is configured.
+// trialAccount is the default name of the account.
 const trialAccount = "try"
 
-// TrialAccounts are the accounts of a configuration, for what needs no store. The provider of every account is
-// the one of the table.
+// TrialAccounts are the accounts of a configuration for commands without a store. The provider of every
+// account is the one of the table.
 func TrialAccounts(config *Config) (kycbridge.Accounts, error) {
 	set, err := schemas.New()
 	if err != nil {
@@ -31,7 +31,7 @@ func TrialAccounts(config *Config) (kycbridge.Accounts, error) {
 	return config.BuildAccounts(Providers(set))
 }
 
-// AccountOf is the account of a provider that a command means: the one of that name, or the only one.
+// AccountOf is the account of a provider for a command: the one of that name, or the only one.
 func AccountOf(accounts kycbridge.Accounts, provider, name string) (*kycbridge.Account, error) {
 	var names []string
 	for k := range accounts {
@@ -53,7 +53,8 @@ func AccountOf(accounts kycbridge.Accounts, provider, name string) (*kycbridge.A
 	return accounts[kycbridge.AccountKey{Provider: provider, Account: name}], nil
 }
 
-// PlainAccounts are an account of each provider with nothing configured: whole events, callbacks that count.
+// PlainAccounts are one account of each provider with default settings: complete events, verdicts from
+// callbacks.
 func PlainAccounts() (kycbridge.Accounts, error) {
 	set, err := schemas.New()
 	if err != nil {
@@ -67,19 +68,19 @@ func PlainAccounts() (kycbridge.Accounts, error) {
 	return out, nil
 }
 
-// DefaultNames are the names in events where nothing else is configured.
+// DefaultNames are the default names in events.
 func DefaultNames() Names { return defaults().Names }
 
 // ProviderNames are the names of the table of providers, sorted.
 func ProviderNames() []string { return slices.Sorted(maps.Keys(ProviderCatalog().ConfirmByDefault)) }
 
-// NewTrial is a trial of a body that comes to an account now.
+// NewTrial is a trial of a body that is received by an account now.
 func NewTrial(account *kycbridge.Account, names Names, body []byte, at time.Time) archive.Trial {
 	return archive.Trial{Account: account, Body: body, Via: event.ViaCallback, ReceivedAt: at, Now: at,
 		Mapping: Mapping, TypePrefix: names.TypePrefix, SourcePrefix: names.SourcePrefix}
 }
 
-// Authentic says by which credential an account admits a request, or why it does not.
+// Authentic returns which credential of an account accepts a request, or why none does.
 func Authentic(account *kycbridge.Account, header http.Header, query url.Values, body []byte, at time.Time) (placement string, err error) {
 	placement, err = account.Provider.Verify(account.Credentials, kycbridge.Request{Header: header, Query: query, Body: body, ReceivedAt: at})
 	if refused, ok := errors.AsType[*kycbridge.RefusedError](err); ok {
@@ -88,7 +89,7 @@ func Authentic(account *kycbridge.Account, header http.Header, query url.Values,
 	return placement, err
 }
 
-// Present makes a request carry a credential of the account. It reports false if the account has none.
+// Present adds a credential of the account to a request. It reports false if the account has none.
 func Present(account *kycbridge.Account, header http.Header, query url.Values, body []byte, at time.Time) bool {
 	return handlers.Present(account.Credentials, header, query, body, at)
 }

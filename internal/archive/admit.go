@@ -8,18 +8,19 @@ import (
 	"kycbridge/event"
 )
 
-// Admission is what a replay would do with one quarantined or refused payload.
+// Admission is the predicted result of replaying one quarantined or refused payload.
 type Admission struct {
 	Replayed
-	Faults  []kycbridge.FieldError // why today's schema does not take it
-	Mapped  *event.Data            // the state that would follow; nil: none is known
-	NoEvent string                 // why no event would follow; "" where one would
+	Faults  []kycbridge.FieldError // why the current schema refuses it
+	Mapped  *event.Data            // the resulting state; nil: none is known
+	NoEvent string                 // why no event would follow; "" if one would
 }
 
-// Admits reports whether a replay would take the payload in.
+// Admits reports whether a replay would admit the payload.
 func (a Admission) Admits() bool { return a.Result == ResultAdmitted }
 
-// Readmit hands one quarantined or refused payload in again, as Replay does with all that its filter selects.
+// Readmit admits one quarantined or refused payload again, as Replay does with all that its filter
+// selects.
 func (a *Archive) Readmit(ctx context.Context, k kycbridge.Kept, dryRun bool) (Replayed, error) {
 	r := &replay{Archive: a, o: ReplayOptions{DryRun: dryRun}}
 	out, err := r.readmitOne(ctx, k)
@@ -29,8 +30,8 @@ func (a *Archive) Readmit(ctx context.Context, k kycbridge.Kept, dryRun bool) (R
 	return out, nil
 }
 
-// Preview tells what a replay of one quarantined or refused payload would do, and what today's mapping makes
-// of it. It changes nothing.
+// Preview predicts the result of replaying one quarantined or refused payload, and its mapping. It changes
+// nothing.
 func (a *Archive) Preview(ctx context.Context, k kycbridge.Kept) (Admission, error) {
 	replayed, err := a.Readmit(ctx, k, true)
 	out := Admission{Replayed: replayed}
@@ -39,7 +40,7 @@ func (a *Archive) Preview(ctx context.Context, k kycbridge.Kept) (Admission, err
 	}
 	account, err := a.Accounts.Find(out.Provider, out.Account)
 	if err != nil {
-		return out, nil // the result says so
+		return out, nil // the result reports it
 	}
 	id, reason, faults := a.Intake.Examine(account, k.Payload)
 	if out.Faults = faults; reason != "" || !out.Admits() {
@@ -57,13 +58,13 @@ func (a *Archive) Preview(ctx context.Context, k kycbridge.Kept) (Admission, err
 	return out, nil
 }
 
-// recomputed is the verification with the payload taken in.
+// recomputed is the verification including the payload.
 func (a *Archive) recomputed(
 	ctx context.Context, k kycbridge.Kept, out Admission, id kycbridge.Identity,
 ) (kycbridge.Recomputed, error) {
 	key := kycbridge.Key{Provider: out.Provider, Account: out.Account, VerificationID: out.VerificationID}
 	replayer := *a.Replayer
-	if k.Reason == kycbridge.QuarantineUnmapped { // it is in the log, and passed over so far
+	if k.Reason == kycbridge.QuarantineUnmapped { // it is in the log, and was skipped so far
 		replayer.Unmapped = func(string) bool { return true }
 		return replayer.Recompute(ctx, key)
 	}

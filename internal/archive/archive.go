@@ -1,6 +1,6 @@
-// Package archive is the stored-payload tool: it looks at what was kept, replays it through today's
-// schemas and mapping, erases a person, carries payloads elsewhere and back, and accounts for
-// everything. Commands and the API are faces of it.
+// Package archive is the stored-payload tool: it lists and shows stored payloads, replays them through the
+// current schemas and mapping, erases the data of a person, exports and imports payloads, and reports on
+// everything. Commands and the API are its front ends.
 package archive
 
 import (
@@ -15,118 +15,118 @@ import (
 	"kycbridge/event"
 )
 
-// Shelves read what was kept.
+// Shelves read stored payloads.
 type Shelves interface {
 	Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbridge.Kept) error) error
 	KeptAt(ctx context.Context, shelf kycbridge.Shelf, seq uint64) (kycbridge.Kept, error)
 }
 
-// Keeper puts payloads on their shelves and takes them away.
-type Keeper interface {
+// ShelfWriter stores and erases payloads on their shelves.
+type ShelfWriter interface {
 	Put(ctx context.Context, k kycbridge.Kept) (kycbridge.Stored, error)
 	Erase(ctx context.Context, shelf kycbridge.Shelf, seq uint64, secure bool) error
 }
 
-// Ledger knows what became of payloads and how far the Normalizer has come.
-type Ledger interface {
+// DispositionLog reads the dispositions of payloads and the Normalizer's position.
+type DispositionLog interface {
 	Dispositions(ctx context.Context, since time.Time, each func(kycbridge.Disposition) error) error
 	Position(ctx context.Context) (kycbridge.Position, error)
 }
 
-// Watches are the open sessions.
+// Watches reads the open sessions.
 type Watches interface {
 	Watches(ctx context.Context, each func(w kycbridge.Watch, due bool) error) error
 	EraseWatches(ctx context.Context, k kycbridge.Key) (int, error)
 }
 
-// Graves remember what was erased.
-type Graves interface {
-	Bury(ctx context.Context, t kycbridge.Tombstone) error
-	Buried(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error)
+// Tombstones record erasures.
+type Tombstones interface {
+	WriteTombstone(ctx context.Context, t kycbridge.Tombstone) error
+	Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error)
 }
 
-// Gate keeps payloads of a verification out of the log, whichever process brings them, until lift is
-// called. Those who bring one wait.
-type Gate interface {
+// Barrier keeps payloads of a verification out of the log, from any process, until lift is called. Appends
+// wait meanwhile.
+type Barrier interface {
 	Bar(ctx context.Context, k kycbridge.Key) (lift func(), err error)
 }
 
-// Events read the canonical history.
+// Events reads the canonical history.
 type Events interface {
 	Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridge.State) error) error
 	Published(ctx context.Context, provider, account string, since time.Time, each func(kycbridge.EventMeta) error) error
 }
 
-// Bus erases events, and sends some elsewhere.
+// Bus erases events, and sends events to other subjects.
 type Bus interface {
 	EraseEvents(ctx context.Context, k kycbridge.Key) (int, error)
 	Send(ctx context.Context, subject string, body []byte, id string) error
 }
 
-// Archive is the tool.
+// Archive is the stored-payload tool.
 type Archive struct {
-	Accounts kycbridge.Accounts
-	Intake   *kycbridge.Intake
-	Replayer *kycbridge.Replayer
-	Shelves  Shelves
-	Keeper   Keeper
-	Ledger   Ledger
-	Watches  Watches
-	Graves   Graves
-	Gate     Gate
-	Events   Events
-	Bus      Bus
-	Index    Index
-	Unindex  Unindexer
-	Heads    Heads
-	Origins  Origins
-	Indexing Indexing
-	Streams  []Streams
-	Erasures Erasures
+	Accounts       kycbridge.Accounts
+	Intake         *kycbridge.Intake
+	Replayer       *kycbridge.Replayer
+	Shelves        Shelves
+	ShelfWriter    ShelfWriter
+	DispositionLog DispositionLog
+	Watches        Watches
+	Tombstones     Tombstones
+	Barrier        Barrier
+	Events         Events
+	Bus            Bus
+	Index          Index
+	Unindex        Unindexer
+	LastEvents     LastEvents
+	KeyFinder      KeyFinder
+	Indexing       Indexing
+	Streams        []Streams
+	Erasures       Erasures
 
 	Newest       Newest
 	NewestEvents NewestEvents
 	Sessions     Sessions
 
 	Now      func() time.Time
-	Restored func() time.Time // when the event stream lost its end last; zero: never
+	Restored func() time.Time // when the event stream last lost its end; zero: never
 }
 
-// The statuses by which payloads are found.
+// The statuses of stored payloads.
 const (
 	StatusAccepted    = "accepted"
-	StatusIgnored     = "ignored" // accepted, and of a type that is not mapped
+	StatusIgnored     = "ignored" // accepted, with an unmapped type
 	StatusQuarantined = "quarantined"
 	StatusRefused     = "refused"
 )
 
-// Statuses are all of them.
+// Statuses are all statuses.
 func Statuses() []string {
 	return []string{StatusAccepted, StatusIgnored, StatusQuarantined, StatusRefused}
 }
 
-// Reasons are those of quarantine.
+// Reasons are the quarantine reasons.
 func Reasons() []string {
 	return []string{kycbridge.QuarantineMalformed, kycbridge.QuarantineSchema, kycbridge.QuarantineUnidentified, kycbridge.QuarantineForeign, kycbridge.QuarantineUnmapped}
 }
 
-// Filter selects payloads. What is empty selects everything.
+// Filter selects payloads. Empty fields match everything.
 type Filter struct {
 	Provider     string    `json:"provider,omitempty"`
 	Account      string    `json:"account,omitempty"`
-	Verification string    `json:"verification,omitempty"` // our id
+	Verification string    `json:"verification,omitempty"` // internal id
 	ID           string    `json:"id,omitempty"`           // payload id
 	Via          string    `json:"via,omitempty"`
 	Status       string    `json:"status,omitempty"`
 	Reason       string    `json:"reason,omitempty"` // of quarantine
-	Event        string    `json:"event,omitempty"`  // what the provider calls the message
+	Event        string    `json:"event,omitempty"`  // the provider's name of the message type
 	Since        time.Time `json:"since,omitzero"`   // received at or after
 	Until        time.Time `json:"until,omitzero"`   // received before
 	From         uint64    `json:"from,omitempty"`   // first sequence on its shelf
 	Limit        int       `json:"limit,omitempty"`  // 0: all
 }
 
-// Check refuses a filter that cannot be meant.
+// Check refuses an invalid filter.
 func (f Filter) Check() error {
 	if f.Status != "" && !slices.Contains(Statuses(), f.Status) {
 		return fmt.Errorf("there is no status %q; write one of %s", f.Status, strings.Join(Statuses(), ", "))
@@ -151,7 +151,7 @@ func (f Filter) Check() error {
 	return nil
 }
 
-// shelves are those on which the filter may find something.
+// shelves are those on which the filter can match.
 func (f Filter) shelves() []kycbridge.Shelf {
 	switch {
 	case f.Status == StatusAccepted, f.Status == StatusIgnored:
@@ -164,7 +164,7 @@ func (f Filter) shelves() []kycbridge.Shelf {
 	return []kycbridge.Shelf{kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine, kycbridge.ShelfRefused}
 }
 
-// query is the part of the filter that the store can answer.
+// query is the part of the filter that the store evaluates.
 func (f Filter) query(shelf kycbridge.Shelf) kycbridge.KeptQuery {
 	q := kycbridge.KeptQuery{Shelf: shelf, Provider: f.Provider, Account: f.Account, VerificationID: f.Verification, Since: f.Since, From: f.From}
 	if shelf == kycbridge.ShelfQuarantine {
@@ -177,7 +177,7 @@ func (f Filter) query(shelf kycbridge.Shelf) kycbridge.KeptQuery {
 	return q
 }
 
-// has reports whether the filter selects k, as far as its headers tell.
+// has reports whether the filter selects k by its headers.
 func (f Filter) has(k kycbridge.Kept) bool {
 	return (f.ID == "" || f.ID == k.ID) &&
 		(f.Via == "" || f.Via == string(k.Via)) &&
@@ -187,8 +187,8 @@ func (f Filter) has(k kycbridge.Kept) bool {
 		(f.Until.IsZero() || k.ReceivedAt.Before(f.Until))
 }
 
-// Entry is a kept payload in a listing: of its body only the provider's name for the message, if it is
-// made of known words.
+// Entry is a stored payload in a listing: of its body only the provider's name of the message type, if it
+// consists of known words.
 type Entry struct {
 	Status         string `json:"status"`
 	Seq            uint64 `json:"seq"`
@@ -202,20 +202,20 @@ type Entry struct {
 	Reason         string `json:"reason,omitempty"`
 	PayloadID      string `json:"payload_id"`
 
-	Addressed string `json:"addressed,omitempty"` // the path of a callback that met no account
+	Addressed string `json:"addressed,omitempty"` // the path of a callback to an unknown account
 }
 
 func (a *Archive) entryOf(k kycbridge.Kept) Entry {
 	status := map[kycbridge.Shelf]string{kycbridge.ShelfPayloads: StatusAccepted, kycbridge.ShelfQuarantine: StatusQuarantined, kycbridge.ShelfRefused: StatusRefused}
 	return Entry{
 		Status: status[k.Shelf], Seq: k.Seq, ReceivedAt: event.Instant(k.ReceivedAt), Provider: k.Provider, Account: k.Account,
-		VerificationID: k.VerificationID, Via: string(k.Via), Event: discreet(k.Event, event.HarmlessWord(k.Event, k.Provider)), Bytes: k.Size, Reason: k.Reason, PayloadID: k.ID,
+		VerificationID: k.VerificationID, Via: string(k.Via), Event: maskUnless(k.Event, event.HarmlessWord(k.Event, k.Provider)), Bytes: k.Size, Reason: k.Reason, PayloadID: k.ID,
 		Addressed: a.addressed(k),
 	}
 }
 
-// List gives the payloads that f selects, shelf by shelf: accepted, quarantined, refused, each
-// oldest first.
+// List returns the payloads that f selects, shelf by shelf: accepted, quarantined, refused, each oldest
+// first.
 func (a *Archive) List(ctx context.Context, f Filter, each func(Entry) error) error {
 	n := 0
 	return a.find(ctx, f, true, func(k kycbridge.Kept) error {
@@ -233,24 +233,24 @@ func (a *Archive) List(ctx context.Context, f Filter, each func(Entry) error) er
 	})
 }
 
-// ignored are the payloads that were ignored, by sequence; nil where the filter does not ask.
+// ignored are the ignored payloads, by sequence; nil if the filter does not select them.
 func (a *Archive) ignored(ctx context.Context, f Filter) (map[uint64]kycbridge.Disposition, error) {
 	if f.Status != StatusIgnored {
 		return nil, nil
 	}
 	out := map[uint64]kycbridge.Disposition{}
-	err := a.Ledger.Dispositions(ctx, f.Since, func(d kycbridge.Disposition) error {
+	err := a.DispositionLog.Dispositions(ctx, f.Since, func(d kycbridge.Disposition) error {
 		if d.Why == kycbridge.NoEventIgnored {
 			out[d.Seq] = d
 		} else {
-			delete(out, d.Seq) // worked again since, with another mapping
+			delete(out, d.Seq) // processed again since, with another mapping
 		}
 		return nil
 	})
 	return out, err
 }
 
-// find gives what f selects, without a limit.
+// find returns the payloads that f selects, without a limit.
 func (a *Archive) find(ctx context.Context, f Filter, headersOnly bool, each func(kycbridge.Kept) error) error {
 	if err := f.Check(); err != nil {
 		return err
@@ -284,7 +284,7 @@ func (a *Archive) find(ctx context.Context, f Filter, headersOnly bool, each fun
 	return nil
 }
 
-// byIndex finds one payload by an id as tables print it, if the index knows exactly one.
+// byIndex finds one payload by a shortened id from a table, if the index knows exactly one.
 func (a *Archive) byIndex(ctx context.Context, f Filter) (k kycbridge.Kept, ok bool, err error) {
 	found, err := a.Find(ctx, f.ID)
 	if errors.Is(err, kycbridge.ErrAmbiguous) {
@@ -298,7 +298,7 @@ func (a *Archive) byIndex(ctx context.Context, f Filter) (k kycbridge.Kept, ok b
 	return k, err == nil, err
 }
 
-// Get finds one payload by its id, whole or as tables print it.
+// Get finds one payload by its id, complete or shortened as in tables.
 func (a *Archive) Get(ctx context.Context, f Filter) (kycbridge.Kept, error) {
 	if f.ID == "" {
 		return kycbridge.Kept{}, errors.New("name a payload by its id, or by its status and sequence")

@@ -12,37 +12,37 @@ import (
 	"kycbridge/event"
 )
 
-// Index knows what may have an id, or one that begins with a text. It compares nothing (see kycbridge.Indexed).
+// Index returns candidates for an id, or for a prefix. It does not compare ids (see kycbridge.Indexed).
 type Index interface {
 	Indexed(ctx context.Context, text string, beginning bool) ([]kycbridge.Indexed, error)
 	QuarantinedOf(ctx context.Context, verificationID string) (places []uint64, err error)
 }
 
-// Unindexer makes the index forget a verification.
+// Unindexer removes a verification from the index.
 type Unindexer interface {
 	Unindex(ctx context.Context, k kycbridge.Key) (int, error)
 }
 
-// Indexing makes the index again from what is stored, and knows how much of that it lacks.
+// Indexing rebuilds the index from the stored messages, and reports how much it lacks.
 type Indexing interface {
 	Rebuild(ctx context.Context, progress func(kycbridge.IndexLag)) error
 	Lag(ctx context.Context) (kycbridge.IndexLag, error)
 }
 
-// Heads are the last events of verifications by our id alone, or kycbridge.ErrNotFound.
-type Heads interface {
+// LastEvents returns the last event of a verification by internal id, or kycbridge.ErrNotFound.
+type LastEvents interface {
 	Head(ctx context.Context, verificationID string) (kycbridge.Key, kycbridge.State, error)
 }
 
-// Origins are the accounts of verifications that have payloads, or kycbridge.ErrNotFound.
-type Origins interface {
+// KeyFinder returns the account of a verification with payloads, or kycbridge.ErrNotFound.
+type KeyFinder interface {
 	KeyOf(ctx context.Context, verificationID string) (kycbridge.Key, error)
 }
 
-// Found is a verification, or a payload of which no verification is known, that has the id that was looked for.
-// It holds nothing about a person, and not that id.
+// Found is a verification, or a payload without a known verification, that matches the searched id. It
+// contains nothing about a person, and not that id.
 type Found struct {
-	By             kycbridge.IndexKind `json:"by"` // which of its ids it is
+	By             kycbridge.IndexKind `json:"by"` // which of its ids matches
 	Provider       string              `json:"provider"`
 	Account        string              `json:"account"`
 	VerificationID string              `json:"verification_id,omitempty"`
@@ -53,16 +53,16 @@ type Found struct {
 	Status         string              `json:"status,omitempty"`
 	Outcome        string              `json:"outcome,omitempty"`
 	Final          bool                `json:"final,omitempty"`
-	At             string              `json:"at,omitempty"` // when what the last event says was received
+	At             string              `json:"at,omitempty"` // when the facts of the last event were received
 }
 
-// SearchResult is what was found, and where it is one verification, what became of it.
+// SearchResult lists the matches, and for a single verification its timeline.
 type SearchResult struct {
 	Found    []Found   `json:"found"`
 	Timeline *Timeline `json:"timeline,omitempty"`
 }
 
-// Search finds, and tells what became of the verification if one is found and the timeline is wanted.
+// Search finds verifications, and returns the timeline if there is one match and timeline is set.
 func (a *Archive) Search(ctx context.Context, text string, timeline bool) (r SearchResult, err error) {
 	found, err := a.Find(ctx, text)
 	if err != nil {
@@ -88,10 +88,10 @@ const (
 	longestText  = 1024
 )
 
-// Find gives the verifications, and payloads that belong to none, that have an id: ours, the caller's own
-// reference, one of the provider's, or that of a payload. If none has it, those whose id begins with it are
-// given: from 4 characters on for our ids, from 8 on for others. The newest comes first.
-// kycbridge.ErrAmbiguous says that more begin with it than can be looked at.
+// Find returns the verifications, and payloads without one, that have an id: internal, external reference,
+// the provider's reference, or payload id. If there is none, it returns those whose id begins with it:
+// from 4 characters on for internal ids, from 8 on for others. The newest comes first.
+// kycbridge.ErrAmbiguous means that there are too many candidates.
 func (a *Archive) Find(ctx context.Context, text string) ([]Found, error) {
 	s := search{Archive: a, texts: a.readings(text), seen: map[string]bool{}}
 	if len(text) > longestText || len(s.texts) == 0 {
@@ -106,7 +106,7 @@ func (a *Archive) Find(ctx context.Context, text string) ([]Found, error) {
 	return nil, nil
 }
 
-// readings are the ways in which a text can be meant: as it is, and without what payload ids begin with.
+// readings are the possible ids of a text: as it is, and without the prefix of payload ids.
 func (a *Archive) readings(text string) (texts []string) {
 	add := func(t string) {
 		if t = strings.TrimSpace(t); t != "" && !slices.Contains(texts, t) {
@@ -123,16 +123,16 @@ func (a *Archive) readings(text string) (texts []string) {
 	return texts
 }
 
-// search is one look for an id.
+// search is one search for an id.
 type search struct {
 	*Archive
 	texts []string
-	begin bool // beginnings count
+	begin bool // prefixes match
 	found []Found
 	seen  map[string]bool
 }
 
-// matches reports whether an id is the one that is looked for.
+// matches reports whether an id is the searched one.
 func (s *search) matches(id string) bool {
 	return id != "" && slices.ContainsFunc(s.texts, func(text string) bool {
 		if s.begin {
@@ -142,7 +142,7 @@ func (s *search) matches(id string) bool {
 	})
 }
 
-// add adds what is found, once.
+// add adds a match, once.
 func (s *search) add(f Found) {
 	name := f.VerificationID
 	if name == "" {
@@ -154,7 +154,7 @@ func (s *search) add(f Found) {
 	}
 }
 
-// whole looks for what has the id.
+// whole searches for the complete id.
 func (s *search) whole(ctx context.Context) error {
 	if err := s.verification(ctx, kycbridge.IndexVerification, s.texts[0]); err != nil {
 		return err
@@ -167,7 +167,7 @@ func (s *search) whole(ctx context.Context) error {
 	return nil
 }
 
-// beginnings looks for what has an id that begins with the text.
+// beginnings searches for ids that begin with the text.
 func (s *search) beginnings(ctx context.Context) error {
 	s.begin = true
 	for _, text := range s.texts {
@@ -181,7 +181,7 @@ func (s *search) beginnings(ctx context.Context) error {
 	return nil
 }
 
-// indexed looks at what the index names.
+// indexed examines the candidates of the index.
 func (s *search) indexed(ctx context.Context, text string) error {
 	entries, err := s.Index.Indexed(ctx, text, s.begin)
 	if err != nil {
@@ -203,8 +203,8 @@ func (s *search) indexed(ctx context.Context, text string) error {
 	return nil
 }
 
-// references looks for a provider's reference at every account: our id is made of it, so that what is not
-// indexed yet, or has no event, is found as well.
+// references tries the text as a provider's reference of every account: the internal id is derived from
+// it, so verifications are found that are not indexed yet, or have no event.
 func (s *search) references(ctx context.Context) error {
 	for _, account := range s.Accounts {
 		reference := account.Provider.Canonical(s.texts[0])
@@ -229,7 +229,7 @@ func (s *search) verification(ctx context.Context, by kycbridge.IndexKind, id st
 	}
 	has := by == kycbridge.IndexVerification && s.isOurs(f.VerificationID)
 	if by == kycbridge.IndexExternal || by == kycbridge.IndexReference {
-		if has, err = s.bears(ctx, f, by); err != nil {
+		if has, err = s.hasReference(ctx, f, by); err != nil {
 			return err
 		}
 	}
@@ -240,16 +240,16 @@ func (s *search) verification(ctx context.Context, by kycbridge.IndexKind, id st
 	return nil
 }
 
-// isOurs compares an id of ours, which may be written without its hyphens.
+// isOurs compares an internal id, which may be written without its hyphens.
 func (s *search) isOurs(id string) bool {
 	bare := func(t string) string { return strings.ReplaceAll(strings.ToLower(t), "-", "") }
 	text := bare(s.texts[0])
 	return text == bare(id) || s.begin && strings.HasPrefix(bare(id), text)
 }
 
-// bears reports whether an event of the verification, or a stored payload, has the reference. An external
-// reference may change from revision to revision.
-func (s *search) bears(ctx context.Context, f Found, by kycbridge.IndexKind) (has bool, err error) {
+// hasReference reports whether an event of the verification, or a stored payload, has the reference. An
+// external reference may change from revision to revision.
+func (s *search) hasReference(ctx context.Context, f Found, by kycbridge.IndexKind) (has bool, err error) {
 	k := kycbridge.Key{Provider: f.Provider, Account: f.Account, VerificationID: f.VerificationID}
 	err = s.Events.Revisions(ctx, k, func(state kycbridge.State) error {
 		d := state.Data
@@ -280,11 +280,11 @@ func (a *Archive) keptOf(ctx context.Context, k kycbridge.Key, each func(kycbrid
 	return a.Shelves.Kept(ctx, kycbridge.KeptQuery{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, HeadersOnly: true}, each)
 }
 
-// describe says what stands of a verification; ok is false if there is nothing.
+// describe returns the current state of a verification; ok is false if there is none.
 func (a *Archive) describe(ctx context.Context, id string) (f Found, ok bool, err error) {
-	k, state, err := a.Heads.Head(ctx, id)
+	k, state, err := a.LastEvents.Head(ctx, id)
 	if errors.Is(err, kycbridge.ErrNotFound) {
-		if k, err = a.Origins.KeyOf(ctx, id); errors.Is(err, kycbridge.ErrNotFound) {
+		if k, err = a.KeyFinder.KeyOf(ctx, id); errors.Is(err, kycbridge.ErrNotFound) {
 			return f, false, nil
 		}
 	}
@@ -315,11 +315,11 @@ func (s *search) payloadOf(ctx context.Context, verificationID string) error {
 	})
 }
 
-// place adds a payload in quarantine, with its verification where that is known.
+// place adds a payload in quarantine, with its verification if known.
 func (s *search) place(ctx context.Context, e kycbridge.Indexed) error {
 	k, err := s.Shelves.KeptAt(ctx, e.Shelf, e.Seq)
 	if errors.Is(err, kycbridge.ErrNotFound) {
-		return nil // it has gone by its age
+		return nil // it has expired
 	}
 	if err != nil {
 		return err
@@ -347,7 +347,8 @@ func (s *search) addKept(ctx context.Context, k kycbridge.Kept) error {
 	return nil
 }
 
-// refused looks through the refused payloads, which are not indexed: strangers send them, and there are few.
+// refused scans the refused payloads, which are not indexed: their content is unauthenticated, and there
+// are few.
 func (s *search) refused(ctx context.Context) error {
 	if len(s.texts[0]) < 2*shortestText {
 		return nil

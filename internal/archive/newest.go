@@ -8,7 +8,7 @@ import (
 	"kycbridge"
 )
 
-// Newest reads payloads from the newest end of their shelf, see publisher.Store.NewestKept.
+// Newest reads the newest payloads of a shelf, see publisher.Store.NewestKept.
 type Newest interface {
 	NewestKept(
 		ctx context.Context,
@@ -18,7 +18,7 @@ type Newest interface {
 	) (next uint64, err error)
 }
 
-// NewestEvents reads events from the newest end of their stream, see publisher.Bus.NewestEvents.
+// NewestEvents reads the newest events of the stream, see publisher.Bus.NewestEvents.
 type NewestEvents interface {
 	NewestEvents(
 		ctx context.Context,
@@ -29,15 +29,15 @@ type NewestEvents interface {
 	Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.State, error)
 }
 
-// Sessions read open sessions with their next look.
+// Sessions reads open sessions with their next poll.
 type Sessions interface {
 	Sessions(ctx context.Context, from uint64, take func(kycbridge.Session) bool) (next uint64, err error)
 	Session(ctx context.Context, k kycbridge.Key) (*kycbridge.Session, error)
 }
 
-// Page gives the newest payloads that f selects, n at most, from before a sequence of their shelf on (0:
-// the end). f names one shelf by its status or reason. Only a bounded number of payloads is looked at, so
-// a page may hold fewer. next is before which sequence another page goes on; 0: nothing is older.
+// Page returns the newest payloads that f selects, n at most, before a sequence of their shelf (0: from
+// the end). f selects one shelf by its status or reason. Only a limited number of payloads is read, so a
+// page may hold fewer. next is the sequence before which the next page continues; 0: nothing is older.
 func (a *Archive) Page(
 	ctx context.Context,
 	f Filter,
@@ -56,10 +56,10 @@ func (a *Archive) Page(
 	return page, next, err
 }
 
-// EntryOf is a kept payload as a listing shows it.
+// EntryOf is a stored payload as a list entry.
 func (a *Archive) EntryOf(k kycbridge.Kept) Entry { return a.entryOf(k) }
 
-// At reads one payload by its status and sequence, as a listing shows them.
+// At reads one payload by its status and sequence, as in list entries.
 func (a *Archive) At(ctx context.Context, status string, seq uint64) (kycbridge.Kept, error) {
 	f := Filter{Status: status}
 	if err := f.Check(); err != nil || status == "" {
@@ -68,7 +68,7 @@ func (a *Archive) At(ctx context.Context, status string, seq uint64) (kycbridge.
 	return a.Shelves.KeptAt(ctx, f.shelves()[0], seq)
 }
 
-// VerificationFilter selects verifications by their last event. What is empty selects everything.
+// VerificationFilter selects verifications by their last event. Empty fields match everything.
 type VerificationFilter struct {
 	Provider, Account string
 	Status            string
@@ -81,8 +81,8 @@ func (f VerificationFilter) has(e kycbridge.PublishedEvent) bool {
 		(f.Outcome == "" || f.Outcome == string(e.Event.Data.Decision.Outcome))
 }
 
-// Verifications gives the last events of verifications, the newest first, n at most, from before a sequence
-// of the event stream on (0: the end). Like Page it looks at a bounded number of events.
+// Verifications returns the last events of verifications, the newest first, n at most, before a sequence
+// of the event stream (0: from the end). Like Page it reads a limited number of events.
 func (a *Archive) Verifications(
 	ctx context.Context, f VerificationFilter, before uint64, n int,
 ) (page []kycbridge.PublishedEvent, next uint64, err error) {

@@ -10,42 +10,42 @@ import (
 	"kycbridge/event"
 )
 
-// Erasure says what a purge took away, or would.
+// Erasure counts what a purge erased, or would erase.
 type Erasure struct {
 	kycbridge.Tombstone
 	Before *kycbridge.Tombstone `json:"before,omitempty"` // the same verification was erased before
 }
 
-// Nothing reports whether there was nothing to erase.
-func (e Erasure) Nothing() bool {
+// Empty reports whether there was nothing to erase.
+func (e Erasure) Empty() bool {
 	return e.all() == 0
 }
 
-// all is how much was erased.
+// all is the total of erased messages.
 func (e Erasure) all() int {
 	t := e.Tombstone
 	return t.Payloads + t.Quarantined + t.Refused + t.Events + t.Watches
 }
 
 const (
-	// settle is how long a purge waits for what was under way when it erased the payloads: an event
-	// that was being published, a payload on its way to quarantine.
-	settle = 500 * time.Millisecond
-	// mostRounds is how often it looks again while more comes to light.
-	mostRounds = 20
+	// settleTime is how long a purge waits for operations that were in progress when it erased the
+	// payloads: an event being published, a payload being quarantined.
+	settleTime = 500 * time.Millisecond
+	// maxRounds limits the rounds while more is found.
+	maxRounds = 20
 )
 
-// Purge erases one verification with secure deletion: its payloads on every shelf, its events, its
-// timers and start receipts. A tombstone stays that names nobody. The verification is named by our
-// id; provider and account are found with it. When it returns, nothing that was stored before is
-// left or comes back, whatever was under way; what is stored afterwards begins a new history.
+// Purge erases one verification with secure deletion: its payloads on every shelf, its events, its timers
+// and start receipts. It leaves a tombstone that identifies no person. The verification is given by its
+// internal id; provider and account are derived from it. When it returns, nothing that was stored before
+// is left or returns, including operations in progress; later messages start a new history.
 func (a *Archive) Purge(ctx context.Context, verificationID string, dryRun bool) (Erasure, error) {
 	k, err := a.keyOf(ctx, verificationID)
 	if err != nil {
 		return Erasure{}, err
 	}
 	p := purge{Archive: a, key: k, out: Erasure{Tombstone: kycbridge.Tombstone{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, At: a.Now().UTC()}}}
-	if p.out.Before, err = a.Graves.Buried(ctx, k); err != nil {
+	if p.out.Before, err = a.Tombstones.Tombstone(ctx, k); err != nil {
 		return p.out, err
 	}
 	if p.out.Before != nil {
@@ -65,7 +65,7 @@ type purge struct {
 	key   kycbridge.Key
 	out   Erasure
 	marks kycbridge.Marks
-	seen  map[kycbridge.Shelf]uint64 // up to where shelves without an order of verifications were read
+	seen  map[kycbridge.Shelf]uint64 // last sequence read of shelves without verifications in their subjects
 }
 
 // count counts what would be erased.
@@ -82,9 +82,9 @@ func (p *purge) shelves() map[kycbridge.Shelf]*int {
 	return map[kycbridge.Shelf]*int{kycbridge.ShelfPayloads: &p.out.Payloads, kycbridge.ShelfQuarantine: &p.out.Quarantined, kycbridge.ShelfRefused: &p.out.Refused}
 }
 
-// run erases until a look that comes a while after the last erased payload finds nothing.
+// run erases until a round, some time after the last erased payload, finds nothing.
 func (p *purge) run(ctx context.Context) error {
-	lift, err := p.Gate.Bar(ctx, p.key)
+	lift, err := p.Barrier.Bar(ctx, p.key)
 	if err != nil {
 		return err
 	}
@@ -98,24 +98,24 @@ func (p *purge) run(ctx context.Context) error {
 		if round > 0 && p.out.all() == before {
 			break
 		}
-		if round == mostRounds {
+		if round == maxRounds {
 			return errors.New("more of the verification comes while it is erased: run it again")
 		}
-		if err := wait(ctx, settle); err != nil {
+		if err := wait(ctx, settleTime); err != nil {
 			return err
 		}
 	}
 	if _, err := p.Unindex.Unindex(ctx, p.key); err != nil {
 		return fmt.Errorf("erase ids: %w", err)
 	}
-	if p.out.Nothing() && p.out.Before != nil {
+	if p.out.Empty() && p.out.Before != nil {
 		return nil
 	}
-	return p.bury(ctx)
+	return p.writeTombstone(ctx)
 }
 
-// round erases what is there. Timers first, so that nothing is fetched again; events last, so that a
-// purge that was interrupted still finds the verification.
+// round erases the current messages. Timers first, so that nothing is fetched again; events last, so that
+// an interrupted purge still finds the verification.
 func (p *purge) round(ctx context.Context) error {
 	watches, err := p.Watches.EraseWatches(ctx, p.key)
 	p.out.Watches += watches
@@ -137,8 +137,8 @@ func (p *purge) round(ctx context.Context) error {
 	return nil
 }
 
-// erase takes the payloads of the verification off a shelf. What is taken off the log is marked in the
-// tombstone before, so that its repetitions are known from then on.
+// erase erases the payloads of the verification on a shelf. Those of the log are recorded in the tombstone
+// first, so that repetitions are recognized from then on.
 func (p *purge) erase(ctx context.Context, shelf kycbridge.Shelf) (n int, err error) {
 	var found []kycbridge.Kept
 	if err := p.find(ctx, shelf, p.seen[shelf], func(k kycbridge.Kept) error { found = append(found, k); return nil }); err != nil {
@@ -148,20 +148,20 @@ func (p *purge) erase(ctx context.Context, shelf kycbridge.Shelf) (n int, err er
 		for _, k := range found {
 			p.marks = p.marks.Add(k.Payload)
 		}
-		if err := p.bury(ctx); err != nil {
+		if err := p.writeTombstone(ctx); err != nil {
 			return 0, err
 		}
 	}
 	for n, k := range found {
-		if err := p.Keeper.Erase(ctx, shelf, k.Seq, true); err != nil {
+		if err := p.ShelfWriter.Erase(ctx, shelf, k.Seq, true); err != nil {
 			return n, err
 		}
 	}
 	return len(found), nil
 }
 
-// find gives the payloads of the verification on a shelf, without their bodies. Elsewhere than in the
-// log all payloads of the account have to be read.
+// find returns the payloads of the verification on a shelf, without their bodies. On shelves other than
+// the log all payloads of the account have to be read.
 func (p *purge) find(ctx context.Context, shelf kycbridge.Shelf, from uint64, each func(kycbridge.Kept) error) error {
 	q := kycbridge.KeptQuery{Shelf: shelf, Provider: p.key.Provider, Account: p.key.Account, From: from}
 	isLog := shelf == kycbridge.ShelfPayloads
@@ -180,18 +180,18 @@ func (p *purge) find(ctx context.Context, shelf kycbridge.Shelf, from uint64, ea
 	})
 }
 
-// bury writes down what has been erased so far.
-func (p *purge) bury(ctx context.Context) error {
+// writeTombstone records what was erased so far.
+func (p *purge) writeTombstone(ctx context.Context) error {
 	t := p.out.Tombstone
 	t.At, t.Marks = p.Now().UTC(), p.marks
-	if err := p.Graves.Bury(ctx, t); err != nil {
-		return fmt.Errorf("leave a tombstone: %w", err)
+	if err := p.Tombstones.WriteTombstone(ctx, t); err != nil {
+		return fmt.Errorf("write a tombstone: %w", err)
 	}
 	p.out.At = t.At
 	return nil
 }
 
-// wait lets time pass.
+// wait waits for d or the end of ctx.
 func wait(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -230,15 +230,15 @@ func (a *Archive) keyOf(ctx context.Context, verificationID string) (kycbridge.K
 	}
 	for account := range a.Accounts {
 		k := kycbridge.Key{Provider: account.Provider, Account: account.Account, VerificationID: verificationID}
-		if grave, err := a.Graves.Buried(ctx, k); err != nil || grave != nil {
+		if tombstone, err := a.Tombstones.Tombstone(ctx, k); err != nil || tombstone != nil {
 			return k, err
 		}
 	}
-	return a.elsewhere(ctx, verificationID)
+	return a.findOnOtherShelves(ctx, verificationID)
 }
 
-// elsewhere looks for a verification of which nothing but quarantined or refused payloads are known.
-func (a *Archive) elsewhere(ctx context.Context, verificationID string) (found kycbridge.Key, err error) {
+// findOnOtherShelves searches for a verification of which only quarantined or refused payloads are known.
+func (a *Archive) findOnOtherShelves(ctx context.Context, verificationID string) (found kycbridge.Key, err error) {
 	for _, shelf := range []kycbridge.Shelf{kycbridge.ShelfQuarantine, kycbridge.ShelfRefused} {
 		err = a.Shelves.Kept(ctx, kycbridge.KeptQuery{Shelf: shelf}, func(k kycbridge.Kept) error {
 			if a.verificationOf(k) != verificationID {
@@ -254,8 +254,8 @@ func (a *Archive) elsewhere(ctx context.Context, verificationID string) (found k
 	return found, fmt.Errorf("nothing is known of verification %s: %w", verificationID, kycbridge.ErrNotFound)
 }
 
-// verificationOf is whom a kept payload is about, as far as it can be read: what was refused or
-// quarantined was not identified when it came.
+// verificationOf is the verification of a stored payload, if it can be read: refused and quarantined
+// payloads were not identified when they were received.
 func (a *Archive) verificationOf(k kycbridge.Kept) string {
 	if k.VerificationID != "" {
 		return k.VerificationID
@@ -270,13 +270,13 @@ func (a *Archive) verificationOf(k kycbridge.Kept) string {
 	return ""
 }
 
-// PurgeOld takes payloads off their shelves that were received before a time: accepted ones only
-// once the Normalizer is done with them. Events stay.
+// PurgeOld erases payloads that were received before a time: accepted ones only after the Normalizer has
+// processed them. Events are kept.
 func (a *Archive) PurgeOld(ctx context.Context, f Filter, before time.Time, dryRun bool, progress func(done int)) (map[string]int, error) {
 	if before.IsZero() {
 		return nil, errors.New("name the age from which payloads are erased")
 	}
-	position, err := a.Ledger.Position(ctx)
+	position, err := a.DispositionLog.Position(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -296,7 +296,7 @@ func (a *Archive) PurgeOld(ctx context.Context, f Filter, before time.Time, dryR
 		if dryRun {
 			return nil
 		}
-		return a.Keeper.Erase(ctx, k.Shelf, k.Seq, true)
+		return a.ShelfWriter.Erase(ctx, k.Shelf, k.Seq, true)
 	})
 	return counts, err
 }

@@ -9,7 +9,7 @@ import (
 	"kycbridge/event"
 )
 
-// readmit hands quarantined or refused payloads in again, in the order in which they came.
+// readmit admits quarantined or refused payloads again, in the order in which they were received.
 func (r *replay) readmit(ctx context.Context) error {
 	n := 0
 	return r.find(ctx, r.o.Filter, false, func(k kycbridge.Kept) error {
@@ -31,7 +31,7 @@ func (r *replay) readmit(ctx context.Context) error {
 	})
 }
 
-// readmitOne hands one payload in again. It leaves its shelf only when it is durable in the log.
+// readmitOne admits one payload again. It is removed from its shelf only when it is durable in the log.
 func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, error) {
 	out := Replayed{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, PayloadID: k.ID, Result: ResultStill + string(k.Shelf), Reason: k.Reason}
 	if k.Provider == kycbridge.UnknownAccount {
@@ -80,10 +80,10 @@ func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, er
 	if receipt.Status == kycbridge.ReceiptDuplicate {
 		out.Result = ResultDuplicate
 	}
-	return out, r.Keeper.Erase(ctx, k.Shelf, k.Seq, false)
+	return out, r.ShelfWriter.Erase(ctx, k.Shelf, k.Seq, false)
 }
 
-// admittedBefore reports whether a payload lies in the log already.
+// admittedBefore reports whether a payload is already in the log.
 func (r *replay) admittedBefore(ctx context.Context, account *kycbridge.Account, p kycbridge.Payload, id kycbridge.Identity) (bool, error) {
 	if id.Reference == "" {
 		return false, nil
@@ -95,7 +95,7 @@ func (r *replay) admittedBefore(ctx context.Context, account *kycbridge.Account,
 	return r.holds(ctx, kycbridge.Kept{Payload: p})
 }
 
-// remap tries the mapping on a payload that lies in the log and could not be mapped when it came.
+// remap maps a payload of the log again that could not be mapped before.
 func (r *replay) remap(ctx context.Context, a *kycbridge.Account, k kycbridge.Kept, out Replayed) (Replayed, error) {
 	if _, err := a.Observe(k.Payload); errors.Is(err, kycbridge.ErrUnmappable) {
 		out.Result, out.Reason = ResultStill+string(k.Shelf), kycbridge.QuarantineUnmapped
@@ -113,5 +113,5 @@ func (r *replay) remap(ctx context.Context, a *kycbridge.Account, k kycbridge.Ke
 	if e != nil {
 		out.Revision = e.Data.Revision
 	}
-	return out, r.Keeper.Erase(ctx, k.Shelf, k.Seq, false)
+	return out, r.ShelfWriter.Erase(ctx, k.Shelf, k.Seq, false)
 }

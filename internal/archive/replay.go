@@ -14,19 +14,19 @@ import (
 	"kycbridge/event"
 )
 
-// ReplayOptions say what a replay does.
+// ReplayOptions configure a replay.
 type ReplayOptions struct {
 	Filter
 	DryRun bool
-	// To, if set, is given every event of the recomputed histories instead of the event stream.
+	// To, if set, receives every event of the recomputed histories instead of the event stream.
 	To        func(ctx context.Context, e *event.Event) error
 	PerSecond float64 // payloads; 0: no limit
 	Workers   int     // 0: 16
-	// Progress is told how many payloads have been looked at, and up to which sequence all are done.
+	// Progress receives the number of examined payloads, and the sequence up to which all are done.
 	Progress func(done int, through uint64)
 }
 
-// Replayed is what a replay did, or would do, with one verification or one kept payload.
+// Replayed is the result, actual or predicted, for one verification or one stored payload.
 type Replayed struct {
 	Provider       string             `json:"provider"`
 	Account        string             `json:"account"`
@@ -42,10 +42,10 @@ type Replayed struct {
 const (
 	ResultChanged   = "changed"
 	ResultUnchanged = "unchanged"
-	ResultBlocked   = "blocked" // a payload fits today's schema or mapping no more
+	ResultBlocked   = "blocked" // a payload no longer fits the current schema or mapping
 	ResultAdmitted  = "admitted"
-	ResultDuplicate = "stored before" // the provider has repeated it meanwhile, and it was taken then
-	ResultStill     = "still "        // and the shelf
+	ResultDuplicate = "stored before" // the provider has sent it again meanwhile, and it was accepted
+	ResultStill     = "still "        // followed by the shelf
 	ResultSent      = "sent"
 )
 
@@ -58,10 +58,10 @@ type Summary struct {
 	Through       uint64         `json:"through"` // sequence up to which all is done
 }
 
-// Replay works the payloads that o selects. Quarantined ones are validated again and refused ones
-// authenticated again, with today's secrets, and go to the payload log where they pass; of accepted
-// ones the verifications are computed anew, and a revision is published where something differs.
-// each is told of everything but what is unchanged. It may be interrupted and repeated at any time.
+// Replay processes the payloads that o selects. Quarantined ones are validated again and refused ones
+// authenticated again, with the current secrets, and move to the payload log if they pass; for accepted
+// ones the verifications are recomputed, and a revision is published if something differs. each receives
+// every result except unchanged ones. A replay may be interrupted and repeated at any time.
 func (a *Archive) Replay(ctx context.Context, o ReplayOptions, each func(Replayed) error) (Summary, error) {
 	if o.Status == "" && o.Reason != "" {
 		o.Status = StatusQuarantined
@@ -89,14 +89,14 @@ type replay struct {
 	o    ReplayOptions
 	pace *rate.Limiter
 
-	mu    sync.Mutex
-	each  func(Replayed) error
-	sum   Summary
-	held  map[uint64]bool // sequences whose verification is being worked
-	ahead uint64          // the newest that was looked at
+	mu         sync.Mutex
+	each       func(Replayed) error
+	sum        Summary
+	held       map[uint64]bool // sequences whose verification is in progress
+	newestSeen uint64          // the newest that was examined
 }
 
-// report counts a result and tells of it.
+// report counts a result and passes it on.
 func (r *replay) report(out Replayed, events int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -108,19 +108,19 @@ func (r *replay) report(out Replayed, events int) error {
 	return r.each(out)
 }
 
-// seen counts a payload that was looked at. Whoever holds it has to let go of it.
+// seen counts an examined payload. A held one must be released with done.
 func (r *replay) seen(seq uint64, held bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sum.Payloads++
-	r.ahead = seq
+	r.newestSeen = seq
 	if held {
 		r.held[seq] = true
 	}
 	r.progress()
 }
 
-// done lets go of a payload that was held.
+// done releases a held payload.
 func (r *replay) done(seq uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -128,9 +128,9 @@ func (r *replay) done(seq uint64) {
 	r.progress()
 }
 
-// progress tells up to where everything is done: before the first that is still held.
+// progress reports the sequence up to which everything is done: before the first held one.
 func (r *replay) progress() {
-	r.sum.Through = r.ahead
+	r.sum.Through = r.newestSeen
 	for seq := range r.held {
 		r.sum.Through = min(r.sum.Through, seq-1)
 	}
@@ -139,13 +139,13 @@ func (r *replay) progress() {
 	}
 }
 
-// task is a verification to be computed anew, and the payload that led to it.
+// task is a verification to be recomputed, and the payload that selected it.
 type task struct {
 	key kycbridge.Key
 	seq uint64
 }
 
-// recompute computes every verification anew of which the filter selects a payload.
+// recompute recomputes every verification with a selected payload.
 func (r *replay) recompute(ctx context.Context) error {
 	unmapped, err := r.unmapped(ctx)
 	if err != nil {
@@ -153,11 +153,11 @@ func (r *replay) recompute(ctx context.Context) error {
 	}
 	replayer := *r.Replayer
 	replayer.Unmapped = func(id string) bool { return unmapped[id] }
-	position, err := r.Ledger.Position(ctx)
+	position, err := r.DispositionLog.Position(ctx)
 	if err != nil {
 		return err
 	}
-	if !position.Whole { // else every event rests on payloads that are there
+	if !position.Whole { // else every event is based on existing payloads
 		replayer.Base = r.base
 	}
 	workers := r.o.Workers
@@ -171,9 +171,9 @@ func (r *replay) recompute(ctx context.Context) error {
 	for range workers {
 		working.Go(func() {
 			for t := range tasks {
-				if err := r.one(ctx, &replayer, t.key); err != nil {
+				if err := r.recomputeOne(ctx, &replayer, t.key); err != nil {
 					cancel(err)
-					return // what is held stays so: it is not done
+					return // held payloads stay so: they are not done
 				}
 				r.done(t.seq)
 			}
@@ -195,7 +195,7 @@ func (r *replay) recompute(ctx context.Context) error {
 	return err
 }
 
-// verifications gives every verification of which the filter selects a payload, once each.
+// verifications returns every verification with a selected payload, once each.
 func (r *replay) verifications(ctx context.Context, each func(task) error) error {
 	f := r.o.Filter
 	if f.Status == "" {
@@ -221,8 +221,8 @@ func (r *replay) verifications(ctx context.Context, each func(task) error) error
 	})
 }
 
-// one computes a verification anew and does with it what the options say.
-func (r *replay) one(ctx context.Context, replayer *kycbridge.Replayer, k kycbridge.Key) error {
+// recomputeOne recomputes a verification and handles the result as configured.
+func (r *replay) recomputeOne(ctx context.Context, replayer *kycbridge.Replayer, k kycbridge.Key) error {
 	out := Replayed{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, Result: ResultUnchanged}
 	if _, err := r.Accounts.Find(k.Provider, k.Account); err != nil {
 		out.Result, out.Reason = ResultBlocked, "account is not configured here"
@@ -264,8 +264,8 @@ func (r *replay) one(ctx context.Context, replayer *kycbridge.Replayer, k kycbri
 	return r.report(out, events)
 }
 
-// unmapped are the ids of payloads that were quarantined because they could not be mapped: the
-// published histories do not rest on them.
+// unmapped are the ids of payloads that were quarantined because they could not be mapped: the published
+// histories are not based on them.
 func (r *replay) unmapped(ctx context.Context) (map[string]bool, error) {
 	out := map[string]bool{}
 	q := kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, Provider: r.o.Provider, Account: r.o.Account, Reason: kycbridge.QuarantineUnmapped, HeadersOnly: true}
@@ -276,8 +276,8 @@ func (r *replay) unmapped(ctx context.Context) (map[string]bool, error) {
 	return out, err
 }
 
-// base is the last revision that rests on a payload which is not kept any more: that caused it, or that
-// told the verdict which it is the first to carry.
+// base is the last revision that is based on an expired payload: one that caused it, or one with the
+// verdict that the revision is the first to carry.
 func (r *replay) base(ctx context.Context, k kycbridge.Key, kept []kycbridge.Payload) (*kycbridge.Revision, error) {
 	stored := make(map[string]bool, len(kept))
 	for _, p := range kept {
@@ -306,7 +306,7 @@ func (a *Archive) ToSubject(subject string) func(context.Context, *event.Event) 
 	}
 }
 
-// IsSubject reports whether a target names a subject and not a file.
+// IsSubject reports whether a target is a subject and not a file.
 func IsSubject(target string) bool {
 	return target != "-" && !strings.ContainsAny(target, "/\\ *>") && !strings.HasSuffix(target, ".ndjson") && !strings.HasSuffix(target, ".json")
 }

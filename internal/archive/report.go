@@ -13,17 +13,17 @@ import (
 	"kycbridge/event"
 )
 
-// Report accounts for every payload that was kept.
+// Report accounts for every stored payload.
 type Report struct {
 	Rows    []Row  `json:"rows"`
 	Total   Row    `json:"total"`
-	Lost    []Loss `json:"lost"`     // the first of them
-	LostAll int    `json:"lost_all"` // how many there are
+	Lost    []Loss `json:"lost"`     // the first ones
+	LostAll int    `json:"lost_all"` // the total number
 	New     []New  `json:"new_values"`
 
-	Missing    []Missing `json:"missing"`     // the first of what is missing from the streams, or altered there
-	MissingAll int       `json:"missing_all"` // how much there is
-	Inspected  bool      `json:"inspected"`   // every message was read; else only what the servers count was looked at
+	Missing    []Missing `json:"missing"`     // the first of the messages that are missing from the streams, or altered
+	MissingAll int       `json:"missing_all"` // the total number
+	Inspected  bool      `json:"inspected"`   // every message was read; else only the servers' counts were checked
 }
 
 // Row counts the payloads of one account on one day, by when they were received (UTC).
@@ -31,11 +31,11 @@ type Row struct {
 	Day         string         `json:"day"`
 	Provider    string         `json:"provider"`
 	Account     string         `json:"account"`
-	Received    int            `json:"received"` // accepted, quarantined at the door, and refused
+	Received    int            `json:"received"` // accepted, quarantined on receipt, and refused
 	Accepted    int            `json:"accepted"`
 	WithEvent   int            `json:"with_event"`  // led to an event
-	NoEvent     map[string]int `json:"no_event"`    // led to none, by why
-	Pending     int            `json:"pending"`     // not worked yet
+	NoEvent     map[string]int `json:"no_event"`    // led to none, by reason
+	Pending     int            `json:"pending"`     // not processed yet
 	Quarantined map[string]int `json:"quarantined"` // by reason; unmapped ones are accepted ones too
 	Refused     int            `json:"refused"`
 	Events      int            `json:"events"`  // published that day
@@ -52,11 +52,11 @@ func (r Row) Agrees() bool {
 	return n == r.Accepted
 }
 
-// Loss is a payload of which nobody can tell what became.
+// Loss is a payload with an unknown disposition.
 type Loss struct {
 	Entry
 	Why      string `json:"why"`
-	Revision int    `json:"revision,omitempty"` // of the event that is not there
+	Revision int    `json:"revision,omitempty"` // of the missing event
 }
 
 // Reasons of a loss.
@@ -65,56 +65,56 @@ const (
 	lossEvent      = "the event that it led to is not in the event stream"
 )
 
-// mostLosses bounds the list of losses.
-const mostLosses = 1000
+// maxLosses limits the list of losses.
+const maxLosses = 1000
 
 // Sound reports whether nothing is missing.
 func (r Report) Sound() bool { return r.LostAll == 0 && r.MissingAll == 0 && r.Total.Agrees() }
 
-// New is something that the schema did not know when payloads were worked.
+// New is a value that the schema did not know when payloads were processed.
 type New struct {
 	Provider string `json:"provider"`
 	kycbridge.NewValue
 	Payloads  int    `json:"payloads"`   // accepted ones that hold it
-	FirstSeen string `json:"first_seen"` // when the first of them was received
+	FirstSeen string `json:"first_seen"` // payloads that contain it
 	LastSeen  string `json:"last_seen"`
 
 	first, last time.Time
 }
 
-// rowKey names a row.
+// rowKey identifies a row.
 type rowKey struct{ day, provider, account string }
 
-// accountant collects a report.
-type accountant struct {
+// reportBuilder builds a report.
+type reportBuilder struct {
 	*Archive
 	rows   map[rowKey]*Row
 	report Report
 
-	whole      bool // nothing is left out by the filter
+	whole      bool // the filter excludes nothing
 	inspection *inspection
 	position   kycbridge.Position
-	fates      *fates
+	outcomes   *outcomes
 	seed       maphash.Seed
 	events     map[uint64]struct{} // hashes of the ids of all events: 16 bytes each, for a million of them
 }
 
-// Account counts everything that f selects. Status, limit and sequence of f do not matter.
+// Account counts everything that f selects. It ignores status, limit and sequence of f.
 func (a *Archive) Account(ctx context.Context, f Filter, progress func(done int)) (Report, error) {
 	f.Status, f.Limit, f.From, f.Reason = "", 0, 0, ""
 	if err := f.Check(); err != nil {
 		return Report{}, err
 	}
-	c := &accountant{Archive: a, whole: f == Filter{}, report: Report{Rows: []Row{}, Lost: []Loss{}, New: []New{}, Missing: []Missing{}}, rows: map[rowKey]*Row{}, seed: maphash.MakeSeed(), events: map[uint64]struct{}{}}
+	c := &reportBuilder{Archive: a, whole: f == Filter{}, report: Report{Rows: []Row{}, Lost: []Loss{}, New: []New{}, Missing: []Missing{}}, rows: map[rowKey]*Row{}, seed: maphash.MakeSeed(), events: map[uint64]struct{}{}}
 	var err error
 	if c.inspection, err = a.inspect(ctx); err != nil {
 		return Report{}, err
 	}
-	// The position before the dispositions: what is worked in between counts as pending, never as lost.
-	if c.position, err = a.Ledger.Position(ctx); err != nil {
+	// The position before the dispositions: payloads processed in between count as pending, never as lost.
+	if c.position, err = a.DispositionLog.Position(ctx); err != nil {
 		return Report{}, err
 	}
-	for _, step := range []func(context.Context, Filter) error{c.readFates, c.readEvents, c.readWatches} {
+	for _, step := range []func(context.Context, Filter) error{c.readOutcomes, c.readEvents, c.readWatches} {
 		if err := step(ctx, f); err != nil {
 			return Report{}, err
 		}
@@ -138,29 +138,29 @@ func (a *Archive) Account(ctx context.Context, f Filter, progress func(done int)
 }
 
 // inspect adds what is missing from the streams.
-func (c *accountant) inspect(ctx context.Context) error {
-	end := c.inspection.glance
+func (c *reportBuilder) inspect(ctx context.Context) error {
+	end := c.inspection.checkGaps
 	if c.whole {
-		end = func(ctx context.Context) error { return c.inspection.end(ctx, c.fates) }
+		end = func(ctx context.Context) error { return c.inspection.end(ctx, c.outcomes) }
 	}
 	if err := end(ctx); err != nil {
 		return err
 	}
 	found := c.inspection.found
 	c.report.Inspected, c.report.MissingAll = c.whole, len(found)
-	c.report.Missing = append(c.report.Missing, found[:min(len(found), mostMissing)]...)
+	c.report.Missing = append(c.report.Missing, found[:min(len(found), maxMissing)]...)
 	return nil
 }
 
-func (c *accountant) readFates(ctx context.Context, _ Filter) error {
-	c.fates = newFates(c.position.Last)
-	return c.Ledger.Dispositions(ctx, time.Time{}, func(d kycbridge.Disposition) error {
-		c.fates.add(d)
+func (c *reportBuilder) readOutcomes(ctx context.Context, _ Filter) error {
+	c.outcomes = newOutcomes(c.position.Last)
+	return c.DispositionLog.Dispositions(ctx, time.Time{}, func(d kycbridge.Disposition) error {
+		c.outcomes.add(d)
 		return nil
 	})
 }
 
-func (c *accountant) readEvents(ctx context.Context, f Filter) error {
+func (c *reportBuilder) readEvents(ctx context.Context, f Filter) error {
 	return c.Events.Published(ctx, f.Provider, f.Account, time.Time{}, func(e kycbridge.EventMeta) error {
 		c.events[maphash.String(c.seed, e.ID)] = struct{}{}
 		if c.whole {
@@ -173,7 +173,7 @@ func (c *accountant) readEvents(ctx context.Context, f Filter) error {
 	})
 }
 
-func (c *accountant) readWatches(ctx context.Context, f Filter) error {
+func (c *reportBuilder) readWatches(ctx context.Context, f Filter) error {
 	now := c.Now()
 	return c.Watches.Watches(ctx, func(w kycbridge.Watch, _ bool) error {
 		k := w.Key()
@@ -184,8 +184,8 @@ func (c *accountant) readWatches(ctx context.Context, f Filter) error {
 	})
 }
 
-// count accounts for one kept payload.
-func (c *accountant) count(k kycbridge.Kept) {
+// count accounts for one stored payload.
+func (c *reportBuilder) count(k kycbridge.Kept) {
 	row := c.row(k.ReceivedAt, k.Provider, k.Account)
 	switch k.Shelf {
 	case kycbridge.ShelfRefused:
@@ -203,11 +203,11 @@ func (c *accountant) count(k kycbridge.Kept) {
 	}
 }
 
-// accepted looks up what became of a payload of the log.
-func (c *accountant) accepted(row *Row, k kycbridge.Kept) {
-	what := c.fates.of(k)
-	c.fates.news.count(k, what.news)
-	revision := what.fate.revision()
+// accepted looks up the result of a payload of the log.
+func (c *reportBuilder) accepted(row *Row, k kycbridge.Kept) {
+	what := c.outcomes.of(k)
+	c.outcomes.newValues.count(k, what.newValues)
+	revision := what.outcome.revision()
 	switch {
 	case revision > 0:
 		id := event.ID(k.VerificationID, revision)
@@ -219,29 +219,29 @@ func (c *accountant) accepted(row *Row, k kycbridge.Kept) {
 			row.WithEvent++
 			return
 		}
-		if what.again != noFate && unix(c.Restored()) <= what.recorded {
-			row.NoEvent[c.fates.words[what.again]]++ // worked once more, it led to nothing new
+		if what.again != noOutcome && unix(c.Restored()) <= what.recorded {
+			row.NoEvent[c.outcomes.words[what.again]]++ // processed again without a new result
 			return
 		}
-		c.lose(row, k, lossEvent, revision)
-	case what.fate != noFate:
-		row.NoEvent[c.fates.words[what.fate]]++
+		c.addLoss(row, k, lossEvent, revision)
+	case what.outcome != noOutcome:
+		row.NoEvent[c.outcomes.words[what.outcome]]++
 	case k.Seq > c.position.Floor:
 		row.Pending++
 	default:
-		c.lose(row, k, lossUnrecorded, 0)
+		c.addLoss(row, k, lossUnrecorded, 0)
 	}
 }
 
-func (c *accountant) lose(row *Row, k kycbridge.Kept, why string, revision int) {
+func (c *reportBuilder) addLoss(row *Row, k kycbridge.Kept, why string, revision int) {
 	row.Lost++
 	c.report.LostAll++
-	if len(c.report.Lost) < mostLosses {
+	if len(c.report.Lost) < maxLosses {
 		c.report.Lost = append(c.report.Lost, Loss{c.entryOf(k), why, revision})
 	}
 }
 
-func (c *accountant) row(at time.Time, provider, account string) *Row {
+func (c *reportBuilder) row(at time.Time, provider, account string) *Row {
 	key := rowKey{at.UTC().Format(time.DateOnly), provider, account}
 	row, ok := c.rows[key]
 	if !ok {
@@ -251,8 +251,8 @@ func (c *accountant) row(at time.Time, provider, account string) *Row {
 	return row
 }
 
-// finish orders the rows and adds them up.
-func (c *accountant) finish() {
+// finish sorts and sums the rows.
+func (c *reportBuilder) finish() {
 	total := Row{NoEvent: map[string]int{}, Quarantined: map[string]int{}}
 	for _, row := range c.rows {
 		c.report.Rows = append(c.report.Rows, *row)
@@ -275,11 +275,11 @@ func (c *accountant) finish() {
 		return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Account, b.Account))
 	})
 	c.report.Total = total
-	c.report.New = c.fates.news.sorted()
+	c.report.New = c.outcomes.newValues.sorted()
 }
 
-// PassedOver are the payloads that the Normalizer is done with and of which nothing is recorded: the
-// first of them and how many.
+// PassedOver are the payloads before the Normalizer's position without a disposition: the first of them
+// and their number.
 func (r Report) PassedOver() (from uint64, n int) {
 	for _, l := range r.Lost {
 		if l.Why == lossUnrecorded {
@@ -292,7 +292,7 @@ func (r Report) PassedOver() (from uint64, n int) {
 	return from, n
 }
 
-// Verdict is the report in one sentence.
+// Verdict summarizes the report in one sentence.
 func (r Report) Verdict() string {
 	switch {
 	case r.Sound():

@@ -17,25 +17,25 @@ import (
 	"kycbridge/event"
 )
 
-// Shown is everything that is known of one kept payload.
+// Shown is everything that is known of one stored payload.
 type Shown struct {
 	Entry
 	Reference   string                 `json:"reference,omitempty"`
 	ContentType string                 `json:"content_type,omitempty"`
 	Digest      string                 `json:"digest"`
-	Admitted    string                 `json:"admitted,omitempty"` // where the credential stood
+	Admitted    string                 `json:"admitted,omitempty"` // the position of the credential
 	Part        string                 `json:"part,omitempty"`     // of a fetched one
 	Trigger     string                 `json:"trigger,omitempty"`
 	Headers     map[string]string      `json:"headers,omitempty"`
 	Errors      []kycbridge.FieldError `json:"errors,omitempty"`
 	Worked      []Worked               `json:"worked,omitempty"`
-	Pending     bool                   `json:"pending,omitempty"` // the Normalizer has not come to it yet
+	Pending     bool                   `json:"pending,omitempty"` // not processed yet
 	Masked      bool                   `json:"masked"`
-	Body        json.RawMessage        `json:"body,omitempty"` // where it is JSON
-	Text        string                 `json:"text,omitempty"` // where it is not
+	Body        json.RawMessage        `json:"body,omitempty"` // if it is JSON
+	Text        string                 `json:"text,omitempty"` // if it is not
 }
 
-// Worked is what one attempt at a payload led to.
+// Worked is the result of one processing attempt.
 type Worked struct {
 	EventID  string `json:"event_id,omitempty"`
 	Revision int    `json:"revision,omitempty"`
@@ -43,11 +43,11 @@ type Worked struct {
 	Outcome  string `json:"outcome,omitempty"`
 	NoEvent  string `json:"no_event,omitempty"` // why there is none
 
-	New []kycbridge.NewValue `json:"new_values,omitempty"` // what the schema did not know
+	New []kycbridge.NewValue `json:"new_values,omitempty"` // values that the schema did not know
 }
 
-// Show tells everything about a payload. Values about a person are masked unless reveal is set;
-// secrets always are.
+// Show returns everything about a payload. Personal values are masked unless reveal is set; secrets always
+// are.
 func (a *Archive) Show(ctx context.Context, k kycbridge.Kept, reveal bool) (Shown, error) {
 	s := a.View(k, reveal)
 	if k.Shelf != kycbridge.ShelfPayloads {
@@ -56,7 +56,7 @@ func (a *Archive) Show(ctx context.Context, k kycbridge.Kept, reveal bool) (Show
 	return s, a.worked(ctx, k, &s)
 }
 
-// worked adds what became of a payload of the log.
+// worked adds the results of a payload of the log.
 func (a *Archive) worked(ctx context.Context, k kycbridge.Kept, s *Shown) error {
 	states := map[int]kycbridge.State{}
 	key := kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID}
@@ -67,8 +67,8 @@ func (a *Archive) worked(ctx context.Context, k kycbridge.Kept, s *Shown) error 
 	if err != nil {
 		return err
 	}
-	// It cannot have been worked before it was received; clocks may differ a little.
-	err = a.Ledger.Dispositions(ctx, k.ReceivedAt.Add(-time.Minute), func(d kycbridge.Disposition) error {
+	// It cannot have been processed before it was received; clocks may differ a little.
+	err = a.DispositionLog.Dispositions(ctx, k.ReceivedAt.Add(-time.Minute), func(d kycbridge.Disposition) error {
 		if d.Seq != k.Seq || !d.Of(k.ID, k.ReceivedAt) {
 			return nil
 		}
@@ -86,22 +86,22 @@ func (a *Archive) worked(ctx context.Context, k kycbridge.Kept, s *Shown) error 
 	return err
 }
 
-// discreet is text if it may be shown.
-func discreet(text string, harmless bool) string {
+// maskUnless is text if it is harmless, else a mask.
+func maskUnless(text string, harmless bool) string {
 	if text == "" || harmless {
 		return text
 	}
 	return hidden
 }
 
-// hidden stands for a value about a person, hiddenSecret for one that opens something.
+// hidden replaces a personal value, hiddenSecret a secret.
 const (
 	hidden       = "[masked]"
 	hiddenSecret = "[secret]"
 )
 
-// body is the body to be shown, unpacked: as JSON, or as text where it is none or where several readers of
-// that JSON would see different things.
+// body is the visible body, unpacked: as JSON, or as text if it is none or if parsers would disagree about
+// it.
 func (a *Archive) body(k kycbridge.Kept, reveal bool) (json.RawMessage, string) {
 	content, err := k.Content()
 	if err != nil {
@@ -125,7 +125,7 @@ func (a *Archive) body(k kycbridge.Kept, reveal bool) (json.RawMessage, string) 
 	}
 }
 
-// words are the places of a payload at which words stand, as far as anything is known of it.
+// words are the pointers of a payload at which the schemas list words.
 func (a *Archive) words(k kycbridge.Kept) map[string]bool {
 	account, err := a.Accounts.Find(k.Provider, k.Account)
 	if err != nil || k.Notice || account.Provider.Words == nil {
@@ -134,7 +134,7 @@ func (a *Archive) words(k kycbridge.Kept) map[string]bool {
 	return account.Provider.Words(k.Payload)
 }
 
-// secrets are the callback secrets of the account, as they are and as JSON may write them.
+// secrets are the callback secrets of the account, plain and JSON-escaped.
 func (a *Archive) secrets(k kycbridge.Kept) []string {
 	account, err := a.Accounts.Find(k.Provider, k.Account)
 	if err != nil {
@@ -152,7 +152,7 @@ func (a *Archive) secrets(k kycbridge.Kept) []string {
 	for _, secret := range secrets {
 		var escaped strings.Builder
 		e := json.NewEncoder(&escaped)
-		_ = e.Encode(secret) // a string always encodes
+		_ = e.Encode(secret) // encoding a string never fails
 		e.SetEscapeHTML(false)
 		_ = e.Encode(secret)
 		for line := range strings.Lines(escaped.String()) {
@@ -162,7 +162,7 @@ func (a *Archive) secrets(k kycbridge.Kept) []string {
 	return secrets
 }
 
-// withoutSecrets hides secrets wherever a provider echoes them.
+// withoutSecrets masks secrets that a provider repeats in a body.
 func withoutSecrets(text string, secrets []string) string {
 	for _, secret := range secrets {
 		if secret != "" {
@@ -172,16 +172,16 @@ func withoutSecrets(text string, secrets []string) string {
 	return text
 }
 
-// viewer copies a decoded body for somebody to look at.
+// viewer copies a decoded body in its visible form.
 type viewer struct {
-	words    map[string]bool // places of words, see kycbridge.Provider
+	words    map[string]bool // pointers of words, see kycbridge.Provider
 	provider string
 	secrets  []string
 	reveal   bool
 }
 
-// shown is v with secrets hidden, and with everything hidden that may be about a person unless that is to
-// be revealed. Pointer is the place of v in lower case, key the name of the member that it belongs to.
+// shown is v with secrets masked, and unless it is revealed also everything that may be personal. pointer
+// is the pointer of v in lower case, key the name of the member that it belongs to.
 func (w viewer) shown(pointer, key string, v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -212,8 +212,8 @@ func (w viewer) shown(pointer, key string, v any) any {
 	return v
 }
 
-// name is the name of a member as it is shown. One that may be about a person, as an address of somebody's
-// machine is, becomes a star; further ones in the same object are numbered.
+// name is the visible name of a member. A possibly personal name, such as the address of a person's
+// computer, becomes a star; further ones in the same object are numbered.
 func (w viewer) name(name string, taken map[string]any) string {
 	shown := withoutSecrets(name, w.secrets)
 	if !w.reveal {
@@ -229,8 +229,8 @@ func (w viewer) name(name string, taken map[string]any) string {
 	return shown
 }
 
-// harmless reports whether a value may be shown: a word where the provider's schemas list words, and what
-// the name of its member promises, if it has the form of that. All else may be about a person.
+// harmless reports whether a value may be shown: a word where the provider's schemas list words, and a
+// value whose form matches the name of its member. Everything else may be personal.
 func (w viewer) harmless(pointer, key string, v any) bool {
 	if isWord, known := w.words[pointer]; known {
 		text, _ := v.(string)
@@ -242,10 +242,10 @@ func (w viewer) harmless(pointer, key string, v any) bool {
 	return event.Harmless(key, v)
 }
 
-// pointerEscapes writes a name as a part of a JSON pointer.
+// pointerEscapes escapes a name for a JSON pointer.
 var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
-// secretKey reports whether the values of a key open something.
+// secretKey reports whether the values of a key are secrets.
 func secretKey(folded string) bool {
 	for _, word := range []string{"authkey", "callbackurl", "password", "secret", "token", "apikey", "signature"} {
 		if strings.Contains(folded, word) {
@@ -255,7 +255,7 @@ func secretKey(folded string) bool {
 	return false
 }
 
-// fold makes the spellings of a key equal.
+// fold normalizes the spelling of a key.
 func fold(key string) string { return strings.ToLower(joiners.Replace(key)) }
 
 var joiners = strings.NewReplacer("_", "", "-", "", " ", "")

@@ -15,8 +15,8 @@ const (
 	StepEvent      = "event"
 )
 
-// Timeline is what became of one verification, oldest first. Nothing in it is about a person: references that
-// may be are masked, and differences as well.
+// Timeline is the history of one verification, oldest first. It contains nothing about a person: possibly
+// personal references and differences are masked.
 type Timeline struct {
 	Provider       string            `json:"provider"`
 	Account        string            `json:"account"`
@@ -27,31 +27,31 @@ type Timeline struct {
 	StatusDetail   string            `json:"status_detail,omitempty"`
 	Outcome        string            `json:"outcome,omitempty"`
 	Final          bool              `json:"final,omitempty"`
-	Open           *Open             `json:"open,omitempty"` // nil: it is not asked about
+	Open           *Open             `json:"open,omitempty"` // nil: it is not polled
 	Erased         string            `json:"erased,omitempty"`
 	Steps          []Step            `json:"steps"`
-	Cut            bool              `json:"cut,omitempty"` // there are more steps than are told
+	Cut            bool              `json:"cut,omitempty"` // there are more steps than these
 }
 
-// Open is a session that is asked about.
+// Open is a polled session.
 type Open struct {
 	Since    string `json:"since"`
 	Deadline string `json:"deadline"`
-	Failures int    `json:"failures,omitempty"` // looks in a row that failed
+	Failures int    `json:"failures,omitempty"` // failed polls in a row
 }
 
-// Step is a payload that came, or an event that was published.
+// Step is a received payload, or a published event.
 type Step struct {
 	At   string `json:"at"`
 	Kind string `json:"kind"`
 
 	// Of a payload.
 	Via       string                 `json:"via,omitempty"`
-	Event     string                 `json:"event,omitempty"` // what the provider calls the message
+	Event     string                 `json:"event,omitempty"` // the provider's name of the message type
 	PayloadID string                 `json:"payload_id,omitempty"`
 	Seq       uint64                 `json:"seq,omitempty"`
 	NoEvent   string                 `json:"no_event,omitempty"` // why it led to none
-	Pending   bool                   `json:"pending,omitempty"`  // it is not worked yet
+	Pending   bool                   `json:"pending,omitempty"`  // not processed yet
 	Reason    string                 `json:"reason,omitempty"`   // of quarantine
 	Errors    []kycbridge.FieldError `json:"errors,omitempty"`
 
@@ -66,24 +66,25 @@ type Step struct {
 	Changed      []event.Difference `json:"changed,omitempty"`
 }
 
-// Timeline tells what became of a verification. It returns kycbridge.ErrNotFound if nothing is known of it.
+// Timeline returns the history of a verification. It returns kycbridge.ErrNotFound if nothing is known of
+// it.
 func (a *Archive) Timeline(ctx context.Context, k kycbridge.Key) (Timeline, error) {
 	t := Timeline{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, Steps: []Step{}}
-	life, err := a.Life(ctx, k)
+	history, err := a.History(ctx, k)
 	if err != nil && !errors.Is(err, kycbridge.ErrNotFound) {
 		return t, err
 	}
-	t.Cut = life.Cut
-	t.stand(life.Last)
-	for _, s := range life.Steps {
+	t.Cut = history.Cut
+	t.setLast(history.Last)
+	for _, s := range history.Steps {
 		t.Steps = append(t.Steps, stepOf(s))
 	}
-	if w := life.Session; w != nil {
+	if w := history.Session; w != nil {
 		t.Open = &Open{Since: event.Instant(w.Since), Deadline: event.Instant(w.Deadline), Failures: w.Failures}
 	}
-	tombstone, graveErr := a.Graves.Buried(ctx, k)
-	if graveErr != nil {
-		return t, graveErr
+	tombstone, tombstoneErr := a.Tombstones.Tombstone(ctx, k)
+	if tombstoneErr != nil {
+		return t, tombstoneErr
 	}
 	if tombstone != nil {
 		t.Erased = event.Instant(tombstone.At)
@@ -94,8 +95,8 @@ func (a *Archive) Timeline(ctx context.Context, k kycbridge.Key) (Timeline, erro
 	return t, err
 }
 
-// stand takes where the verification stands from its last event; nil: there is none.
-func (t *Timeline) stand(last *event.Data) {
+// setLast sets the current state from the last event; nil: there is none.
+func (t *Timeline) setLast(last *event.Data) {
 	if last == nil {
 		return
 	}
@@ -103,12 +104,12 @@ func (t *Timeline) stand(last *event.Data) {
 	t.Outcome, t.Final = string(last.Decision.Outcome), last.Decision.Final
 	t.References = map[string]string{}
 	for name, reference := range last.Provider.References {
-		t.References[name] = discreet(reference, event.HarmlessID(reference))
+		t.References[name] = maskUnless(reference, event.HarmlessID(reference))
 	}
 }
 
-// stepOf is a step without anything about a person.
-func stepOf(l LifeStep) Step {
+// stepOf is a step without personal data.
+func stepOf(l HistoryStep) Step {
 	if l.Revision != nil {
 		return revisionStep(l)
 	}
@@ -121,11 +122,11 @@ func stepOf(l LifeStep) Step {
 	return s
 }
 
-func revisionStep(l LifeStep) Step {
+func revisionStep(l HistoryStep) Step {
 	d := l.Revision.Data
 	name := d.Provider.Event.Name
 	s := Step{At: event.Instant(l.At), Kind: StepEvent, Via: string(d.Provider.Event.Via),
-		Event:    discreet(name, event.HarmlessWord(name, d.Provider.Name)),
+		Event:    maskUnless(name, event.HarmlessWord(name, d.Provider.Name)),
 		Revision: d.Revision, EventID: event.ID(d.VerificationID, d.Revision),
 		Status: string(d.Status), StatusDetail: d.StatusDetail,
 		Outcome: string(d.Decision.Outcome), Final: d.Decision.Final,

@@ -13,9 +13,9 @@ import (
 	"kycbridge/event"
 )
 
-// Parcel is a kept payload on its way elsewhere: one line of JSON. Its body is the bytes as they
-// came, in base64. Credentials of refused ones do not travel.
-type Parcel struct {
+// ExportedPayload is one line of an export, as JSON. Its body is the original bytes in base64. Credentials
+// of refused payloads are not exported.
+type ExportedPayload struct {
 	Shelf          kycbridge.Shelf        `json:"shelf"`
 	ID             string                 `json:"id"`
 	Provider       string                 `json:"provider"`
@@ -37,12 +37,12 @@ type Parcel struct {
 	Body           []byte                 `json:"body"`
 }
 
-// Export writes the payloads that f selects, one a line.
+// Export writes the payloads that f selects, one per line.
 func (a *Archive) Export(ctx context.Context, f Filter, w io.Writer, progress func(done int)) (n int, err error) {
 	out := bufio.NewWriterSize(w, 1<<16)
 	enc := json.NewEncoder(out)
 	err = a.find(ctx, f, false, func(k kycbridge.Kept) error {
-		if err := enc.Encode(parcel(k)); err != nil {
+		if err := enc.Encode(exported(k)); err != nil {
 			return fmt.Errorf("write payload: %w", err)
 		}
 		if n++; progress != nil {
@@ -56,35 +56,35 @@ func (a *Archive) Export(ctx context.Context, f Filter, w io.Writer, progress fu
 	return n, errors.Join(err, out.Flush())
 }
 
-func parcel(k kycbridge.Kept) Parcel {
+func exported(k kycbridge.Kept) ExportedPayload {
 	header := map[string]string{}
 	for name, v := range k.Header {
 		if name == "User-Agent" || name == "X-Request-Id" || name == "Traceparent" || name == "Content-Encoding" {
 			header[name] = v
 		}
 	}
-	return Parcel{
+	return ExportedPayload{
 		Shelf: k.Shelf, ID: k.ID, Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, Reference: k.Reference,
 		Via: k.Via, ReceivedAt: k.ReceivedAt, ContentType: k.ContentType, Digest: k.Digest, Event: k.Event, Placement: k.Placement,
 		Part: k.Part, Trigger: k.Trigger, Notice: k.Notice, Reason: k.Reason, Errors: k.Errors, Header: header, Body: k.Body,
 	}
 }
 
-// Imported counts what an import did.
+// Imported counts the results of an import.
 type Imported struct {
 	Stored    int `json:"stored"`
 	Duplicate int `json:"duplicate"` // stored before
-	Skipped   int `json:"skipped"`   // refused ones, whose credentials did not travel, and those of an erased verification
+	Skipped   int `json:"skipped"`   // refused ones, whose credentials were not exported, and those of an erased verification
 }
 
-// maxParcel bounds one line of an import.
-const maxParcel = 64 << 20
+// maxExportLine limits one line of an import.
+const maxExportLine = 64 << 20
 
-// Import stores parcels as they were: id, bytes and times. What is stored already is left alone. A
-// line that is no parcel ends it, with its number.
+// Import stores exported payloads unchanged: id, bytes and times. Existing ones are left unchanged. An
+// invalid line ends the import; the error names its number.
 func (a *Archive) Import(ctx context.Context, r io.Reader, dryRun bool, progress func(done int)) (out Imported, err error) {
 	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 1<<16), maxParcel)
+	lines.Buffer(make([]byte, 1<<16), maxExportLine)
 	for n := 1; lines.Scan(); n++ {
 		if len(lines.Bytes()) == 0 {
 			continue
@@ -96,7 +96,7 @@ func (a *Archive) Import(ctx context.Context, r io.Reader, dryRun bool, progress
 		if _, err := a.Accounts.Find(k.Provider, k.Account); err != nil {
 			return out, fmt.Errorf("line %d: account %s of %s is not configured here", n, k.Account, k.Provider)
 		}
-		why, err := a.stays(ctx, k)
+		why, err := a.skipped(ctx, k)
 		if err != nil {
 			return out, fmt.Errorf("line %d: %w", n, err)
 		}
@@ -110,12 +110,12 @@ func (a *Archive) Import(ctx context.Context, r io.Reader, dryRun bool, progress
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return out, fmt.Errorf("read parcels: %w", err)
+		return out, fmt.Errorf("read exported payloads: %w", err)
 	}
 	return out, nil
 }
 
-// put stores a parcel, or only looks whether it is stored already.
+// put stores a payload, or only checks whether it is stored already.
 func (a *Archive) put(ctx context.Context, k kycbridge.Kept, dryRun bool, out *Imported) error {
 	if dryRun {
 		there, err := a.holds(ctx, k)
@@ -124,7 +124,7 @@ func (a *Archive) put(ctx context.Context, k kycbridge.Kept, dryRun bool, out *I
 		}
 		return err
 	}
-	stored, err := a.Keeper.Put(ctx, k)
+	stored, err := a.ShelfWriter.Put(ctx, k)
 	switch {
 	case err != nil:
 		return err
@@ -136,7 +136,7 @@ func (a *Archive) put(ctx context.Context, k kycbridge.Kept, dryRun bool, out *I
 	return nil
 }
 
-// holds reports whether a payload lies where k would be put.
+// holds reports whether a payload exists where k would be stored.
 func (a *Archive) holds(ctx context.Context, k kycbridge.Kept) (there bool, err error) {
 	q := kycbridge.KeptQuery{Shelf: k.Shelf, Provider: k.Provider, Account: k.Account, Reason: k.Reason, HeadersOnly: true}
 	if k.Shelf == "" || k.Shelf == kycbridge.ShelfPayloads {
@@ -151,9 +151,9 @@ func (a *Archive) holds(ctx context.Context, k kycbridge.Kept) (there bool, err 
 	return there, err
 }
 
-// stays reports whether a parcel is not to be put back: a refused payload has lost its credentials on
-// the way, and who was erased stays so.
-func (a *Archive) stays(ctx context.Context, k kycbridge.Kept) (bool, error) {
+// stays reports whether a payload must not be imported: a refused payload has lost its credentials, and an
+// erased verification stays erased.
+func (a *Archive) skipped(ctx context.Context, k kycbridge.Kept) (bool, error) {
 	if k.Shelf == kycbridge.ShelfRefused {
 		return true, nil
 	}
@@ -161,13 +161,13 @@ func (a *Archive) stays(ctx context.Context, k kycbridge.Kept) (bool, error) {
 	if id == "" {
 		return false, nil
 	}
-	grave, err := a.Graves.Buried(ctx, kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: id})
-	return grave != nil, err
+	tombstone, err := a.Tombstones.Tombstone(ctx, kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: id})
+	return tombstone != nil, err
 }
 
-// unpack reads a line and checks that it is whole.
+// unpack decodes a line and checks its integrity.
 func unpack(line []byte) (kycbridge.Kept, error) {
-	var p Parcel
+	var p ExportedPayload
 	if err := json.Unmarshal(line, &p); err != nil {
 		return kycbridge.Kept{}, errors.New("is no exported payload")
 	}

@@ -15,23 +15,23 @@ import (
 	"kycbridge/event"
 )
 
-// Trial is one body that is to be tried: what schema and mapping make of it, where nothing else is known of
-// its verification. Nothing is stored.
+// Trial is a test run of one body: the result of schema and mapping, without other payloads of its
+// verification. Nothing is stored.
 type Trial struct {
 	Account    *kycbridge.Account
 	Body       []byte
 	Via        event.Via
-	Placement  string    // where the credential stood; "" if it did not come as a callback
-	ReceivedAt time.Time // a provider's time beyond it is not believed
+	Placement  string    // the position of the credential; "" if it is not a callback
+	ReceivedAt time.Time // a provider's time after it is not accepted
 	Now        time.Time // the recordedtime of the event
 
 	Mapping                  string // version of the mappings
 	TypePrefix, SourcePrefix string
 }
 
-// Tried is what came of a trial.
-type Tried struct {
-	Reason  string                 `json:"quarantined,omitempty"` // why it would go to quarantine
+// TrialResult is the result of a trial.
+type TrialResult struct {
+	Reason  string                 `json:"quarantined,omitempty"` // why it would be quarantined
 	Errors  []kycbridge.FieldError `json:"errors,omitempty"`
 	NoEvent string                 `json:"no_event,omitempty"` // why it leads to no event
 	Payload kycbridge.Payload      `json:"-"`
@@ -39,17 +39,17 @@ type Tried struct {
 	Data    *event.Data            `json:"-"`
 }
 
-// Try runs a trial. An error says that the mapping cannot read the body.
-func (t Trial) Try(ctx context.Context) (Tried, error) {
-	m := &bench{}
+// Try runs a trial. An error means that the mapping cannot read the body.
+func (t Trial) Try(ctx context.Context) (TrialResult, error) {
+	m := &trialStreams{}
 	intake := kycbridge.Intake{Log: m, Quarantine: m, Refusals: m}
 	receipt, err := intake.Ingest(ctx, t.Account, kycbridge.Payload{Via: t.Via, Placement: t.Placement, ReceivedAt: t.ReceivedAt,
 		ContentType: "application/json", Body: t.Body})
 	if err != nil {
-		return Tried{}, err
+		return TrialResult{}, err
 	}
 	if receipt.Status == kycbridge.ReceiptQuarantined {
-		return Tried{Reason: receipt.Reason, Errors: receipt.Errors}, nil
+		return TrialResult{Reason: receipt.Reason, Errors: receipt.Errors}, nil
 	}
 	n := kycbridge.Normalizer{
 		Accounts: kycbridge.Accounts{{Provider: t.Account.Provider.Name, Account: t.Account.Name}: t.Account},
@@ -58,17 +58,17 @@ func (t Trial) Try(ctx context.Context) (Tried, error) {
 	}
 	done, err := n.Process(ctx, *m.stored)
 	if err != nil {
-		return Tried{Payload: *m.stored}, fmt.Errorf("process: %w", err)
+		return TrialResult{Payload: *m.stored}, fmt.Errorf("process: %w", err)
 	}
-	tried := Tried{NoEvent: done.NoEvent, Payload: *m.stored, Body: m.event}
+	result := TrialResult{NoEvent: done.NoEvent, Payload: *m.stored, Body: m.event}
 	if done.Event != nil {
-		tried.Data = &done.Event.Data
+		result.Data = &done.Event.Data
 	}
-	return tried, nil
+	return result, nil
 }
 
-// Golden is what a trial came to as a golden file holds it: the event, indented, or why there is none.
-func (t Tried) Golden() ([]byte, error) {
+// Golden is the result in the format of a golden file: the event, indented, or why there is none.
+func (t TrialResult) Golden() ([]byte, error) {
 	var v any = t.Body
 	switch {
 	case t.Reason != "":
@@ -80,63 +80,63 @@ func (t Tried) Golden() ([]byte, error) {
 	return append(raw, '\n'), err
 }
 
-// bench stands where the streams stand, for one payload.
-type bench struct {
+// trialStreams replaces the streams for one payload.
+type trialStreams struct {
 	stored *kycbridge.Payload
 	event  []byte
 }
 
-// Append keeps the payload.
-func (m *bench) Append(_ context.Context, p kycbridge.Payload) (kycbridge.Stored, error) {
+// Append stores the payload.
+func (m *trialStreams) Append(_ context.Context, p kycbridge.Payload) (kycbridge.Stored, error) {
 	m.stored = &p
 	return kycbridge.Stored{Digest: p.Digest}, nil
 }
 
-// Quarantine keeps nothing: the receipt tells all.
-func (m *bench) Quarantine(context.Context, kycbridge.Payload, string, []kycbridge.FieldError) error {
+// Quarantine stores nothing: the receipt has the result.
+func (m *trialStreams) Quarantine(context.Context, kycbridge.Payload, string, []kycbridge.FieldError) error {
 	return nil
 }
 
-// Refuse keeps nothing.
-func (m *bench) Refuse(context.Context, kycbridge.Payload, kycbridge.Request, string) {}
+// Refuse stores nothing.
+func (m *trialStreams) Refuse(context.Context, kycbridge.Payload, kycbridge.Request, string) {}
 
-// Last knows no event.
-func (m *bench) Last(context.Context, kycbridge.Key, bool) (kycbridge.State, error) {
+// Last returns no event.
+func (m *trialStreams) Last(context.Context, kycbridge.Key, bool) (kycbridge.State, error) {
 	return kycbridge.State{Read: true}, nil
 }
 
-// Publish keeps the event.
-func (m *bench) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Sealed, _ uint64) error {
+// Publish stores the event.
+func (m *trialStreams) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Sealed, _ uint64) error {
 	m.event = e.Body
 	return nil
 }
 
-// History knows no payload.
-func (m *bench) History(context.Context, kycbridge.Key, func(kycbridge.Payload) error) error {
+// History returns no payload.
+func (m *trialStreams) History(context.Context, kycbridge.Key, func(kycbridge.Payload) error) error {
 	return nil
 }
 
-// WasErased knows no erasure.
-func (m *bench) WasErased(context.Context, kycbridge.Payload) (bool, error) { return false, nil }
+// WasErased reports no erasure.
+func (m *trialStreams) WasErased(context.Context, kycbridge.Payload) (bool, error) { return false, nil }
 
-// Value is a value of an event and the members of the body that it came from.
+// Value is a value of an event and its source members in the body.
 type Value struct {
 	event.Difference
 	From []string `json:"from,omitempty"` // JSON pointers into the body
 }
 
-// mostLeaves is how many members of a body are looked at for where values came from.
-const mostLeaves = 2000
+// maxLeaves limits the members of a body that are examined as sources.
+const maxLeaves = 2000
 
-// Values are the values of the event that a trial led to, each with the members of the body without which it
-// would be another. That is found by leaving out one member after the other; needed are those without which
-// there is no event at all, and which are changed instead.
-func (t Trial) Values(ctx context.Context, tried Tried) (values []Value, needed []string, err error) {
-	if tried.Data == nil {
+// Values are the values of the resulting event, each with the members of the body that determine it. They
+// are found by omitting one member at a time; needed are those without which there is no event at all, and
+// which are changed instead.
+func (t Trial) Values(ctx context.Context, result TrialResult) (values []Value, needed []string, err error) {
+	if result.Data == nil {
 		return nil, nil, nil
 	}
-	empty := &event.Data{Provider: event.ProviderData{Name: tried.Data.Provider.Name}}
-	for _, d := range event.Differences(empty, tried.Data) {
+	empty := &event.Data{Provider: event.ProviderData{Name: result.Data.Provider.Name}}
+	for _, d := range event.Differences(empty, result.Data) {
 		values = append(values, Value{Difference: d})
 	}
 	doc, faults := t.Account.Provider.Read(t.Body)
@@ -144,46 +144,47 @@ func (t Trial) Values(ctx context.Context, tried Tried) (values []Value, needed 
 		return values, nil, nil
 	}
 	leaves := leavesOf(map[string]any(doc), nil)
-	for _, leaf := range leaves[:min(len(leaves), mostLeaves)] {
+	for _, leaf := range leaves[:min(len(leaves), maxLeaves)] {
 		pointer := document.Pointer(leaf)
 		changed := t.changed(ctx, doc, leaf, nil)
 		if changed == nil {
 			needed = append(needed, pointer)
-			changed = t.lenient().changed(ctx, doc, leaf, func(v any) any { return fmt.Sprint(v, "-") })
+			changed = t.withoutSchema().changed(ctx, doc, leaf, func(v any) any { return fmt.Sprint(v, "-") })
 		}
 		if changed == nil {
 			continue
 		}
-		for _, d := range event.Differences(tried.Data, changed) {
+		for _, d := range event.Differences(result.Data, changed) {
 			note(values, d.Path, pointer)
 		}
 	}
 	return values, needed, nil
 }
 
-// lenient is t without the schema, which may refuse a word that the mapping would take for an unknown one.
-func (t Trial) lenient() Trial {
+// withoutSchema is t without the schema, which may refuse a word that the mapping accepts as unknown.
+func (t Trial) withoutSchema() Trial {
 	account := *t.Account
 	account.Provider.Validate = func(string, document.Object) []kycbridge.FieldError { return nil }
 	t.Account = &account
 	return t
 }
 
-// changed is the event of the body with one value changed, or left out where change is nil; nil if it leads to none.
+// changed is the event of the body with one value changed, or omitted if change is nil; nil if there is
+// none.
 func (t Trial) changed(ctx context.Context, doc map[string]any, leaf []string, change func(any) any) *event.Data {
 	body, err := json.Marshal(edited(doc, leaf, change))
 	if err != nil {
 		return nil
 	}
 	t.Body = body
-	tried, err := t.Try(ctx)
+	result, err := t.Try(ctx)
 	if err != nil {
 		return nil
 	}
-	return tried.Data
+	return result.Data
 }
 
-// note writes a member down at the values that lie at, below or above a path.
+// note adds a member to the values at, below or above a path.
 func note(values []Value, path, pointer string) {
 	for i := range values {
 		v := &values[i]
@@ -194,7 +195,7 @@ func note(values []Value, path, pointer string) {
 	}
 }
 
-// leavesOf are the places of all values of a document that hold no others, in the order of their names.
+// leavesOf are the pointers of all scalar values of a document, sorted by name.
 func leavesOf(v any, at []string) (leaves [][]string) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -211,8 +212,8 @@ func leavesOf(v any, at []string) (leaves [][]string) {
 	return leaves
 }
 
-// edited is a copy of a document with one value changed, or left out where change is nil; one of a list then
-// becomes null, so that the others stay where they are.
+// edited is a copy of a document with one value changed, or omitted if change is nil; an element of a list
+// becomes null, so that the positions of the others do not change.
 func edited(v any, at []string, change func(any) any) any {
 	if len(at) == 0 {
 		if change == nil {

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// A chart is drawn in a box of its own units; the page scales it.
+// A chart is drawn in a box with units of its own; the page scales it.
 const (
-	chartWidth  = 576 // two units a bucket
+	chartWidth  = 576 // two units per bucket
 	chartHeight = 96
 )
 
-// chart is a small picture of the last day: bars or lines of each series, one point a bucket.
+// chart is a small picture of the last day: bars or lines of each series, one point per bucket.
 type chart struct {
 	Title   string
-	Most    string // the highest point, in words
-	Summary string // what a screen reader says
+	Most    string // the highest point, as text
+	Summary string // the text for screen readers
 	Series  []drawn
 	Width   int
 	Height  int
@@ -29,7 +29,7 @@ type drawn struct {
 	Path  string
 }
 
-// series is a number of each bucket.
+// series is a value for each bucket.
 type series struct {
 	name, class string
 	of          func(b *bucket) float64
@@ -47,10 +47,10 @@ var verdictSeries = []series{
 	{"other events", "line-a", func(b *bucket) float64 { return float64(b.other) }, "in five minutes"},
 }
 
-// delaySeries is the time from receipt to event that 95 of 100 keep, in milliseconds.
+// delaySeries is the 95th percentile of the time from receipt to event, in milliseconds.
 var delaySeries = []series{{"95 of 100 within", "line-a", p95, "ms"}}
 
-// p95 is the upper bound of the class in which the 95th of 100 lies.
+// p95 is the upper bound of the class that contains the 95th percentile.
 func p95(b *bucket) float64 {
 	total := uint32(0)
 	for _, n := range b.delays {
@@ -91,7 +91,7 @@ func chartOf(title string, now time.Time, days []*accountDay, all []series) char
 	return c
 }
 
-// together adds up the buckets of one moment; nil: nobody has any.
+// together adds up the buckets of one time; nil: no account has one.
 func together(days []*accountDay, number int64) *bucket {
 	var sum *bucket
 	for _, d := range days {
@@ -121,7 +121,7 @@ func highest(values []float64) (most float64) {
 	return most
 }
 
-// line draws a line from left to right; without anything it lies on the ground.
+// line draws a line from left to right; without values it is at zero.
 func line(values []float64, most float64) string {
 	var b strings.Builder
 	step := float64(chartWidth) / float64(len(values)-1)

@@ -1,8 +1,9 @@
-// Package console is the face for operators in a browser: what became of a verification, why a callback was
-// quarantined or refused, what a replay would do, what happens now, and whether everything is accounted for.
-//
-// Pages are rendered here and work without script; one module of ours adds the live view. Nothing is fetched
-// from another host. Values about a person are masked unless somebody says why they want to see them, which
+// Package console is the operators' web interface: the history of a verification, why a callback was
+// quarantined or refused, the effect of a replay, live activity, and whether every payload is accounted
+// for.
+// Pages are rendered on the server and work without script; one script module adds the live view. Nothing
+// is loaded from another host. Personal values are masked unless an operator states a reason, which is
+// logged. Every page reads a limited part of the store.
 // is logged. Every page reads a bounded part of the store, however much is stored.
 package console
 
@@ -24,28 +25,28 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// Prefix is where all pages but the entrance at / lie.
+// Prefix is the path of all pages except the redirect at /.
 const Prefix = "/console/"
 
-// Listener tells of events as they are published, until ctx ends.
+// Listener passes events as they are published, until ctx ends.
 type Listener interface {
 	Listen(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(n int)) error
 }
 
-// Account is an account as it is configured, without its secrets.
+// Account is a configured account, without its secrets.
 type Account struct {
 	Provider    string
 	Name        string
 	Environment string
-	Address     string   // what the provider is given as callback URL; without public_url only the path
-	Credentials []string // kinds that admit a callback
-	API         bool     // the provider can be asked
-	Limit       string   // of calls, in words
+	Address     string   // the callback URL for the provider; without public_url only the path
+	Credentials []string // accepted kinds of callback credentials
+	API         bool     // the provider can be polled
+	Limit       string   // of calls, as text
 }
 
-// Options say what the console shows.
+// Options configure the console.
 type Options struct {
-	Tokens   func() []string // that are valid now; none: nobody can sign in
+	Tokens   func() []string // the valid tokens; none: sign-in is not possible
 	Accounts []Account
 	Archive  func() (*archive.Archive, error) // the error wraps kycbridge.ErrUnavailable
 	Listener Listener
@@ -55,22 +56,22 @@ type Options struct {
 	Now      func() time.Time // nil: time.Now
 }
 
-// Console is the face. It is an http.Handler for / and everything below Prefix.
+// Console is the web interface. It is an http.Handler for / and everything below Prefix.
 type Console struct {
 	Options
-	sessions sessions
-	live     *live
-	report   reports
-	pages    pages
-	mux      http.Handler
-	life     context.Context // of what goes on behind the pages
-	end      context.CancelFunc
+	sessions   sessions
+	live       *live
+	report     reports
+	pages      pages
+	mux        http.Handler
+	background context.Context // the context of background work
+	end        context.CancelFunc
 }
 
 //go:embed templates/*.html assets/*
 var files embed.FS
 
-// New makes a console. Close ends what it does in the background.
+// New creates a console. Close ends its background work.
 func New(o Options) *Console {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -82,17 +83,17 @@ func New(o Options) *Console {
 		o.Day = NewDay(o.Now)
 	}
 	c := &Console{Options: o, pages: parsePages()}
-	c.life, c.end = context.WithCancel(context.Background())
+	c.background, c.end = context.WithCancel(context.Background())
 	c.sessions.now, c.sessions.failed = o.Now, rate.Sometimes{First: 5, Interval: time.Minute}
-	c.live = newLive(c.life, o.Listener, o.Logger)
-	o.Day.tell(c.live)
+	c.live = newLive(c.background, o.Listener, o.Logger)
+	o.Day.setLive(c.live)
 	c.mux = c.routes()
 	return c
 }
 
-// Close ends live views and a report that is being made.
+// Close ends live views and a running report.
 func (c *Console) Close() {
-	c.report.mu.Lock() // nothing begins between the end and the wait for it
+	c.report.mu.Lock() // nothing starts between the cancellation and the wait
 	c.live.mu.Lock()
 	c.end()
 	c.live.mu.Unlock()
@@ -103,12 +104,12 @@ func (c *Console) Close() {
 
 // ServeHTTP serves a page.
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	harden(w.Header())
+	setSecurityHeaders(w.Header())
 	c.mux.ServeHTTP(w, r)
 }
 
-// harden sets what every answer says to browsers.
-func harden(h http.Header) {
+// setSecurityHeaders sets the security headers of every response.
+func setSecurityHeaders(h http.Header) {
 	h.Set(
 		"Content-Security-Policy",
 		"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
@@ -124,8 +125,8 @@ func harden(h http.Header) {
 
 func (c *Console) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", c.entrance)
-	mux.HandleFunc("GET /console/{$}", c.entrance)
+	mux.HandleFunc("GET /{$}", c.redirectToFirstPage)
+	mux.HandleFunc("GET /console/{$}", c.redirectToFirstPage)
 	mux.HandleFunc("GET /console/assets/{name}", c.asset)
 	mux.HandleFunc("GET /console/sign-in", c.signInPage)
 	mux.HandleFunc("POST /console/sign-in", c.signIn)
@@ -150,12 +151,12 @@ func (c *Console) routes() http.Handler {
 	mux.HandleFunc("GET /console/live/stream", c.view(c.liveStream))
 	mux.HandleFunc("GET /console/providers", c.view(c.providers))
 	mux.HandleFunc("GET /console/report", c.view(c.reportPage))
-	mux.HandleFunc("POST /console/report", c.change(c.makeReport))
+	mux.HandleFunc("POST /console/report", c.change(c.startReport))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { c.fail(w, r, nil, kycbridge.ErrNotFound) })
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
-// visit is one request of somebody who is signed in.
+// visit is one request of a signed-in operator.
 type visit struct {
 	*session
 	w http.ResponseWriter
@@ -180,48 +181,48 @@ func (c *Console) view(do work) http.HandlerFunc {
 }
 
 const (
-	mostForm = 256 << 10       // bytes of a form
-	patience = 2 * time.Minute // for a replay of many
+	maxForm       = 256 << 10       // bytes of a form
+	replayTimeout = 2 * time.Minute // for a replay of many
 )
 
-// change is a request that changes something or reveals something: it carries the session's token of forms.
+// change is a request that changes or reveals something: it requires the session's form token.
 func (c *Console) change(do work) http.HandlerFunc {
 	return c.view(func(v visit) error {
-		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, mostForm)
+		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
 		if err := v.r.ParseForm(); err != nil {
 			return errForm
 		}
 		if !same(v.r.PostFormValue("csrf"), v.csrf) {
 			return errForm
 		}
-		patient(v.w, c.Now().Add(patience))
+		extendDeadlines(v.w, c.Now().Add(replayTimeout))
 		return do(v)
 	})
 }
 
-// patient lets a request last longer than the server allows the short ones; zero: without end. A server that
-// cannot tell keeps to its own times.
-func patient(w http.ResponseWriter, until time.Time) {
+// extendDeadlines gives a request more time than the server's defaults; zero: no limit. A server without
+// deadlines keeps its own limits.
+func extendDeadlines(w http.ResponseWriter, until time.Time) {
 	control := http.NewResponseController(w)
 	_ = control.SetReadDeadline(until) // it would end the request's context
 	_ = control.SetWriteDeadline(until)
 }
 
-// errForm is a form that this session has not been given.
+// errForm means that a form does not belong to this session.
 var errForm = errors.New("form is not of this session")
 
-// errInput is a form that cannot be meant; its text is shown.
+// errInput is an invalid form; its text is shown.
 type errInput string
 
 func (e errInput) Error() string { return string(e) }
 
-// failure is what a page says of an error.
+// failure is the message of an error page.
 type failure struct {
 	status        int
 	title, advice string
 }
 
-// failureOf turns an error into words that say what to do. What it does not know is a fault of ours.
+// failureOf converts an error to a message with a remedy. An unknown error is an internal fault.
 func failureOf(err error) failure {
 	var input errInput
 	switch {
@@ -256,7 +257,7 @@ func failureOf(err error) failure {
 // fail answers an error with a page.
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, s *session, err error) {
 	if r.Context().Err() != nil {
-		return // nobody waits for the answer
+		return // the client has disconnected
 	}
 	f := failureOf(err)
 	if f.status >= http.StatusInternalServerError {
@@ -265,8 +266,8 @@ func (c *Console) fail(w http.ResponseWriter, r *http.Request, s *session, err e
 	c.render(w, s, f.status, "failure", f.title, f.advice)
 }
 
-// entrance leads to the first page.
-func (c *Console) entrance(w http.ResponseWriter, r *http.Request) {
+// redirectToFirstPage redirects to the first page.
+func (c *Console) redirectToFirstPage(w http.ResponseWriter, r *http.Request) {
 	to := "/console/sign-in"
 	if c.session(r) != nil {
 		to = "/console/verifications"
@@ -274,7 +275,7 @@ func (c *Console) entrance(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// asset serves a file of the console. Its address carries its digest, so that browsers may keep it.
+// asset serves a file of the console. Its address contains its digest, so that browsers may cache it.
 func (c *Console) asset(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	body, err := files.ReadFile("assets/" + name)
@@ -295,7 +296,7 @@ func (c *Console) asset(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// Digest is of all templates and assets: it tells whether pictures are of today's pages.
+// Digest is the digest of all templates and assets: it shows whether pictures are of the current pages.
 func Digest() string {
 	sum := sha256.New()
 	_ = fs.WalkDir(files, ".", func(path string, d fs.DirEntry, err error) error {

@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	span       = 5 * time.Minute // of one bucket
-	buckets    = int(24 * time.Hour / span)
-	mostFresh  = 50  // new values that are remembered of an account
-	mostKinds  = 64  // outcomes that are counted of an account
-	mostOthers = 256 // accounts that are counted beyond the configured ones
+	span         = 5 * time.Minute // of one bucket
+	buckets      = int(24 * time.Hour / span)
+	maxNewValues = 50  // remembered new values of an account
+	maxKinds     = 64  // counted outcomes of an account
+	maxOthers    = 256 // counted accounts beyond the configured ones
 )
 
 // delays are the upper bounds of the classes of time between receipt and event.
@@ -22,8 +22,8 @@ var delays = [...]time.Duration{
 	500 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, 5 * time.Minute,
 }
 
-// Day is what this process has seen in the last day, in memory: counts in buckets of five minutes by account.
-// It knows outcomes and times and no value of a payload.
+// Day is the in-memory activity of this process in the last day: counts in buckets of five minutes by
+// account. It contains outcomes and times and no value of a payload.
 type Day struct {
 	now  func() time.Time
 	live *live
@@ -36,17 +36,17 @@ type Day struct {
 type accountDay struct {
 	buckets [buckets]bucket
 
-	callbacks map[string]*counted // by what was answered
-	calls     map[string]*counted // by call and how it ended
+	callbacks map[string]*counted // by the answer
+	calls     map[string]*counted // by call and outcome
 	paused    bool
 	fresh     []seenValue
 }
 
-// bucket are five minutes.
+// bucket is five minutes.
 type bucket struct {
-	number    int64 // of five minutes since 1970; another one: it is of an earlier day
+	number    int64 // number of five minutes since 1970; a different one belongs to an earlier day
 	callbacks uint32
-	refused   uint32 // callbacks that were neither accepted nor known
+	refused   uint32 // callbacks that were neither accepted nor duplicates
 	approved  uint32
 	rejected  uint32
 	other     uint32 // events with another outcome
@@ -59,13 +59,13 @@ type counted struct {
 	Last  time.Time
 }
 
-// seenValue is something new in payloads.
+// seenValue is a new value in payloads.
 type seenValue struct {
 	kycbridge.NewValue
 	First time.Time
 }
 
-// NewDay begins a day.
+// NewDay starts a day.
 func NewDay(now func() time.Time) *Day {
 	if now == nil {
 		now = time.Now
@@ -73,24 +73,24 @@ func NewDay(now func() time.Time) *Day {
 	return &Day{now: now, accounts: map[kycbridge.AccountKey]*accountDay{}}
 }
 
-// tell has callbacks and calls told to live views.
-func (d *Day) tell(l *live) {
+// setLive connects live views to callbacks and calls.
+func (d *Day) setLive(l *live) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.live = l
 }
 
-// account is the day of an account; nil beyond a bound.
+// account is the day of an account; nil above the limit.
 func (d *Day) account(key kycbridge.AccountKey) *accountDay {
 	a, ok := d.accounts[key]
-	if !ok && len(d.accounts) < mostOthers {
+	if !ok && len(d.accounts) < maxOthers {
 		a = &accountDay{callbacks: map[string]*counted{}, calls: map[string]*counted{}}
 		d.accounts[key] = a
 	}
 	return a
 }
 
-// bucketAt is the bucket of a moment, emptied if it was of an earlier day.
+// bucketAt is the bucket of a time, cleared if it belonged to an earlier day.
 func (a *accountDay) bucketAt(t time.Time) *bucket {
 	number := t.UnixNano() / int64(span)
 	b := &a.buckets[number%int64(buckets)]
@@ -100,11 +100,11 @@ func (a *accountDay) bucketAt(t time.Time) *bucket {
 	return b
 }
 
-// countIn counts a kind of thing, of which there are few.
+// countIn counts one of a few kinds.
 func countIn(m map[string]*counted, kind string, at time.Time) {
 	c, ok := m[kind]
 	if !ok {
-		if len(m) >= mostKinds {
+		if len(m) >= maxKinds {
 			return
 		}
 		c = &counted{}
@@ -114,13 +114,13 @@ func countIn(m map[string]*counted, kind string, at time.Time) {
 	c.Last = at
 }
 
-// taken reports whether an answer says that the callback is with us.
+// taken reports whether a callback was stored, now or before.
 func taken(outcome string) bool {
 	return outcome == kycbridge.ReceiptAccepted || outcome == kycbridge.ReceiptDuplicate ||
 		outcome == kycbridge.ReceiptQuarantined
 }
 
-// Received takes a callback and what was answered.
+// Received counts a callback and its answer.
 func (d *Day) Received(key kycbridge.AccountKey, outcome, verificationID string) {
 	at := d.now()
 	d.mu.Lock()
@@ -138,7 +138,7 @@ func (d *Day) Received(key kycbridge.AccountKey, outcome, verificationID string)
 	}
 }
 
-// Called takes a call of a provider's API and how it ended.
+// Called counts a call of a provider's API and its outcome.
 func (d *Day) Called(key kycbridge.AccountKey, call, outcome string, took time.Duration) {
 	at := d.now()
 	d.mu.Lock()
@@ -152,7 +152,7 @@ func (d *Day) Called(key kycbridge.AccountKey, call, outcome string, took time.D
 	}
 }
 
-// Published takes an event that this process made, and how long after the receipt of its payload.
+// Published counts an event of this process, and the delay since the receipt of its payload.
 func (d *Day) Published(key kycbridge.AccountKey, outcome event.Outcome, delay time.Duration) {
 	at := d.now()
 	d.mu.Lock()
@@ -177,7 +177,7 @@ func (d *Day) Published(key kycbridge.AccountKey, outcome event.Outcome, delay t
 	b.delays[class]++
 }
 
-// Paused takes that calls to a provider are held back, or no longer.
+// Paused records whether calls to a provider are paused.
 func (d *Day) Paused(key kycbridge.AccountKey, paused bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -186,12 +186,12 @@ func (d *Day) Paused(key kycbridge.AccountKey, paused bool) {
 	}
 }
 
-// NewValue takes something that a provider's schema does not know.
+// NewValue counts a value that a provider's schema does not know.
 func (d *Day) NewValue(key kycbridge.AccountKey, v kycbridge.NewValue) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	a := d.account(key)
-	if a == nil || len(a.fresh) >= mostFresh {
+	if a == nil || len(a.fresh) >= maxNewValues {
 		return
 	}
 	for _, known := range a.fresh {

@@ -10,7 +10,7 @@ import (
 	"kycbridge/event"
 )
 
-// TestDay: what was seen is told for a day, by account, and not longer.
+// TestDay: activity is shown for a day, by account, and not longer.
 func TestDay(t *testing.T) {
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	d := NewDay(func() time.Time { return now })
@@ -50,7 +50,7 @@ func TestDay(t *testing.T) {
 	}
 }
 
-// TestDayIsBounded: whatever comes, a day takes no more than its bounds.
+// TestDayIsBounded: the memory of a day is limited for any input.
 func TestDayIsBounded(t *testing.T) {
 	d := NewDay(nil)
 	for n := range 10_000 {
@@ -59,7 +59,7 @@ func TestDayIsBounded(t *testing.T) {
 		d.NewValue(kycbridge.AccountKey{Provider: "p", Account: "0"}, kycbridge.NewValue{Pointer: fmt.Sprint(n)})
 	}
 	a := d.accounts[kycbridge.AccountKey{Provider: "p", Account: "0"}]
-	if len(d.accounts) > mostOthers || len(a.callbacks) > mostKinds || len(a.fresh) > mostFresh {
+	if len(d.accounts) > maxOthers || len(a.callbacks) > maxKinds || len(a.fresh) > maxNewValues {
 		t.Errorf("%d accounts, %d kinds, %d new values", len(d.accounts), len(a.callbacks), len(a.fresh))
 	}
 }
@@ -72,12 +72,12 @@ func TestVisible(t *testing.T) {
 			t.Errorf("%q is shown as %q", text, got)
 		}
 	}
-	if got := visible(strings.Repeat("ä", 1<<20)); len(got) > mostText+64 || !strings.HasSuffix(got, "2.0 MB in all") {
+	if got := visible(strings.Repeat("ä", 1<<20)); len(got) > maxText+64 || !strings.HasSuffix(got, "2.0 MB in all") {
 		t.Errorf("%d bytes, ending in %q", len(got), got[len(got)-40:])
 	}
 }
 
-// BenchmarkDay is what a callback costs while nobody looks on.
+// BenchmarkDay is the cost of a callback without viewers.
 func BenchmarkDay(b *testing.B) {
 	d := NewDay(nil)
 	key := kycbridge.AccountKey{Provider: "ondato", Account: "acme"}

@@ -8,10 +8,10 @@ import (
 	"kycbridge/event"
 )
 
-// masked stands for what is not shown, as in the differences of a replay.
+// maskedValue replaces a hidden value, as in the differences of a replay.
 const maskedValue = "[masked]"
 
-// eventView is an event as a person reads it.
+// eventView is an event in readable form.
 type eventView struct {
 	Verdict   string // in one sentence
 	Tone      string // good, bad, wait
@@ -31,13 +31,13 @@ type checkView struct{ Type, Result, Score, Method, Reasons string }
 
 type documentView struct{ Type, Number, Expires, Issuer string }
 
-// viewer shows values as far as they may be shown.
+// viewer shows values within the permissions of the page.
 type viewer struct {
 	provider string
 	reveal   bool
 }
 
-// word is a word that the provider or we made.
+// word is a word that the provider or kycbridge uses.
 func (w viewer) word(s string) string {
 	if s == "" || w.reveal || event.HarmlessWord(s, w.provider) {
 		return s
@@ -45,7 +45,7 @@ func (w viewer) word(s string) string {
 	return maskedValue
 }
 
-// as is a value that stands under a name which promises what it is.
+// as is a value whose name determines its form.
 func (w viewer) as(name string, v any) string {
 	if w.reveal || event.Harmless(name, v) {
 		return value(v)
@@ -53,7 +53,7 @@ func (w viewer) as(name string, v any) string {
 	return maskedValue
 }
 
-// person is a value about a person.
+// person is a personal value.
 func (w viewer) person(s string) string {
 	if s == "" || w.reveal {
 		return s
@@ -61,7 +61,7 @@ func (w viewer) person(s string) string {
 	return maskedValue
 }
 
-// viewOf makes an event readable.
+// viewOf converts an event to its readable form.
 func viewOf(d *event.Data, reveal bool) *eventView {
 	w := viewer{d.Provider.Name, reveal}
 	view := &eventView{Decisions: w.decisions(d), Reasons: w.reasons(d), Actions: w.actions(d), Facts: w.facts(d)}
@@ -85,7 +85,7 @@ func viewOf(d *event.Data, reveal bool) *eventView {
 	return view
 }
 
-// name is the name of a claim, without what may follow it in brackets of a provider's own making.
+// name is the name of a claim, without a provider's suffix in brackets.
 func (w viewer) name(name string) string {
 	if base, _, _ := strings.Cut(name, "#"); w.reveal || event.HarmlessWord(base, w.provider) {
 		return name
@@ -93,7 +93,7 @@ func (w viewer) name(name string) string {
 	return maskedValue
 }
 
-// verdict says in one sentence what the event means for the person's admission.
+// verdict is the meaning of the event for admission, in one sentence.
 func verdict(d *event.Data) (sentence, tone string) {
 	switch o := d.Decision.Outcome; {
 	case o == event.OutcomeApproved && d.Decision.Final:

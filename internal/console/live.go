@@ -17,16 +17,16 @@ import (
 )
 
 const (
-	mostViewers = 64                     // live views at once
-	mostWaiting = 2048                   // rows that wait for one view; beyond that the oldest are passed over
-	mostShown   = 200                    // rows of one message: a page shows no more
+	maxViewers  = 64                     // concurrent live views
+	maxWaiting  = 2048                   // rows that wait for one view; above that the oldest are dropped
+	maxShown    = 200                    // rows of one message: a page shows no more
 	livePace    = 100 * time.Millisecond // between messages at least
-	liveCheck   = 2 * time.Second        // how often is looked whether the session still stands
-	liveWrite   = 10 * time.Second       // a reader that takes nothing for so long is let go
-	listenAgain = time.Second            // before a broken subscription is made again
+	liveCheck   = 2 * time.Second        // how often the session is checked
+	liveWrite   = 10 * time.Second       // a reader that receives nothing for so long is disconnected
+	listenAgain = time.Second            // before a broken subscription is renewed
 )
 
-// The things that a live view tells.
+// The kinds of rows in a live view.
 const (
 	whatEvent    = "event"
 	whatCallback = "callback"
@@ -91,41 +91,41 @@ func callRow(key kycbridge.AccountKey, call, outcome string, took time.Duration,
 		Detail: call + " " + took.Round(time.Millisecond).String(), Href: "/console/providers"}
 }
 
-// live tells what happens to all who look on. Events are heard while somebody does.
+// live distributes rows to all live views. It subscribes to events only while there are views.
 type live struct {
-	life     context.Context
-	listener Listener
-	log      *zap.Logger
-	n        atomic.Int32 // viewers
+	background context.Context
+	listener   Listener
+	log        *zap.Logger
+	n          atomic.Int32 // viewers
 
 	mu      sync.Mutex
 	viewers map[*viewing]bool
-	stop    context.CancelFunc // stops listening to events; nil: nobody looks on
+	stop    context.CancelFunc // stops the subscription to events; nil: there are no views
 	running sync.WaitGroup
 }
 
-func newLive(life context.Context, h Listener, log *zap.Logger) *live {
-	return &live{life: life, listener: h, log: log, viewers: map[*viewing]bool{}}
+func newLive(background context.Context, h Listener, log *zap.Logger) *live {
+	return &live{background: background, listener: h, log: log, viewers: map[*viewing]bool{}}
 }
 
-// watched reports whether anybody looks on; of nothing that is shown nowhere a row is made.
+// watched reports whether there are views; without them no row is created.
 func (l *live) watched() bool { return l != nil && l.n.Load() > 0 }
 
-// wait returns when everything has ended; the life must be over.
+// wait returns when all views have ended; background must be cancelled.
 func (l *live) wait() { l.running.Wait() }
 
 // join adds a view; false: there are too many.
 func (l *live) join(v *viewing) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.viewers) >= mostViewers || l.life.Err() != nil {
+	if len(l.viewers) >= maxViewers || l.background.Err() != nil {
 		return false
 	}
 	l.viewers[v] = true
 	l.n.Store(int32(len(l.viewers)))
 	if l.stop == nil && l.listener != nil {
 		var ctx context.Context
-		ctx, l.stop = context.WithCancel(l.life)
+		ctx, l.stop = context.WithCancel(l.background)
 		l.running.Go(func() { l.listen(ctx) })
 	}
 	return true
@@ -145,7 +145,7 @@ func (l *live) leave(v *viewing) {
 // listen passes events on until ctx ends.
 func (l *live) listen(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := l.listener.Listen(ctx, func(e kycbridge.PublishedEvent) { l.add(eventRow(e)) }, l.missed)
+		err := l.listener.Listen(ctx, func(e kycbridge.PublishedEvent) { l.add(eventRow(e)) }, l.reportMissed)
 		if err != nil && ctx.Err() == nil {
 			l.log.Warn("console cannot subscribe to events, trying again", zap.Error(err))
 		}
@@ -156,7 +156,7 @@ func (l *live) listen(ctx context.Context) {
 	}
 }
 
-// add gives a row to all views that want it.
+// add passes a row to all matching views.
 func (l *live) add(r row) {
 	var encoded json.RawMessage
 	l.mu.Lock()
@@ -166,22 +166,22 @@ func (l *live) add(r row) {
 			continue
 		}
 		if encoded == nil {
-			encoded, _ = json.Marshal(r) // strings always encode
+			encoded, _ = json.Marshal(r) // encoding strings never fails
 		}
 		v.push(encoded)
 	}
 }
 
-// missed tells all views that events were passed over before they came here.
-func (l *live) missed(n int) {
+// reportMissed reports to all views that events were dropped before.
+func (l *live) reportMissed(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for v := range l.viewers {
-		v.miss(n)
+		v.countMissed(n)
 	}
 }
 
-// viewing is one live view: what it wants, and rows that wait for it, bounded.
+// viewing is one live view: its filters, and its waiting rows, in a limited number.
 type viewing struct {
 	what, provider, account, status, outcome string
 
@@ -189,7 +189,7 @@ type viewing struct {
 
 	mu     sync.Mutex
 	rows   []json.RawMessage
-	passed int // rows that were passed over since the last message
+	passed int // dropped rows since the last message
 }
 
 // viewingOf reads the filters of a request.
@@ -213,8 +213,8 @@ func (v *viewing) wants(r row) bool {
 
 func (v *viewing) push(r json.RawMessage) {
 	v.mu.Lock()
-	if len(v.rows) >= mostWaiting {
-		n := copy(v.rows, v.rows[mostWaiting/2:])
+	if len(v.rows) >= maxWaiting {
+		n := copy(v.rows, v.rows[maxWaiting/2:])
 		v.passed += len(v.rows) - n
 		v.rows = v.rows[:n]
 	}
@@ -223,7 +223,7 @@ func (v *viewing) push(r json.RawMessage) {
 	v.wake()
 }
 
-func (v *viewing) miss(n int) {
+func (v *viewing) countMissed(n int) {
 	v.mu.Lock()
 	v.passed += n
 	v.mu.Unlock()
@@ -237,23 +237,23 @@ func (v *viewing) wake() {
 	}
 }
 
-// message is what is sent at once: rows, oldest first, and how many came between and are not among them.
+// message is the content of one message: rows, oldest first, and the number of omitted ones.
 type message struct {
 	Rows   []json.RawMessage `json:"rows"`
 	Passed int               `json:"passed"`
 }
 
-// take empties what waits. More rows than a page shows are left out and counted as shown: they would be
-// scrolled away at once.
+// take empties the queue. Rows above the limit of a page are omitted and counted as shown: they would
+// scroll away at once.
 func (v *viewing) take() message {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	m := message{Rows: v.rows[max(0, len(v.rows)-mostShown):], Passed: v.passed + max(0, len(v.rows)-mostShown)}
+	m := message{Rows: v.rows[max(0, len(v.rows)-maxShown):], Passed: v.passed + max(0, len(v.rows)-maxShown)}
 	v.rows, v.passed = nil, 0
 	return m
 }
 
-// liveView is the page around a live view. Without script it shows the newest events.
+// liveView is the page of a live view. Without script it shows the newest events.
 type liveView struct {
 	choices
 	Whats  []string
@@ -263,19 +263,19 @@ type liveView struct {
 	Most   int
 }
 
-// What is the kind of thing that the view wants.
+// What is the selected kind of rows.
 func (v *viewing) What() string { return v.what }
 
-// Provider is the one that the view wants.
+// Provider is the selected provider.
 func (v *viewing) Provider() string { return v.provider }
 
-// Account is the one that the view wants.
+// Account is the selected account.
 func (v *viewing) Account() string { return v.account }
 
-// Status is the one that the view wants.
+// Status is the selected status.
 func (v *viewing) Status() string { return v.status }
 
-// Outcome is the one that the view wants.
+// Outcome is the selected outcome.
 func (v *viewing) Outcome() string { return v.outcome }
 
 func (c *Console) livePage(v visit) error {
@@ -284,7 +284,7 @@ func (c *Console) livePage(v visit) error {
 		return err
 	}
 	view := liveView{choices: c.choices(), Whats: []string{whatEvent, whatCallback, whatCall}, Filter: viewingOf(v.r),
-		Query: v.r.URL.Query().Encode(), Most: mostShown}
+		Query: v.r.URL.Query().Encode(), Most: maxShown}
 	if view.Filter.what == "" || view.Filter.what == whatEvent {
 		_, err = a.NewestEvents.NewestEvents(
 			v.r.Context(),
@@ -305,7 +305,7 @@ func (c *Console) livePage(v visit) error {
 	return c.show(v, "live", "Live", view)
 }
 
-// liveStream sends rows as they come, as server-sent events, until the reader goes or the session ends.
+// liveStream sends rows as server-sent events, until the client disconnects or the session ends.
 func (c *Console) liveStream(v visit) error {
 	looking := viewingOf(v.r)
 	if !c.live.join(looking) {
@@ -313,7 +313,7 @@ func (c *Console) liveStream(v visit) error {
 	}
 	defer c.live.leave(looking)
 	s := stream{v.w, http.NewResponseController(v.w)}
-	patient(v.w, time.Time{})
+	extendDeadlines(v.w, time.Time{})
 	h := v.w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no")
@@ -327,11 +327,11 @@ func (c *Console) liveStream(v visit) error {
 		select {
 		case <-v.r.Context().Done():
 			return nil
-		case <-c.life.Done():
+		case <-c.background.Done():
 			return nil
 		case <-check.C:
 			if c.session(v.r) == nil {
-				_ = s.send("ended", []byte("{}")) // nobody is there who could be told of an error
+				_ = s.send("ended", []byte("{}")) // the client has disconnected, so an error cannot be reported
 				return nil
 			}
 			if s.send("beat", []byte("{}")) != nil {
@@ -340,13 +340,13 @@ func (c *Console) liveStream(v visit) error {
 		case <-looking.news:
 			m := looking.take()
 			if len(m.Rows) == 0 && m.Passed == 0 {
-				continue // taken with the message before
+				continue // sent with the previous message
 			}
 			body, err := json.Marshal(m)
 			if err != nil || s.send("rows", body) != nil {
 				return nil
 			}
-			time.Sleep(livePace) // rows gather meanwhile
+			time.Sleep(livePace) // collect rows meanwhile
 		}
 	}
 }

@@ -15,10 +15,10 @@ import (
 	"kycbridge/event"
 )
 
-// TestStalledViewIsBounded: whoever reads nothing is told later how much was passed over, and costs no more
-// memory than its bound.
+// TestStalledViewIsBounded: a view that reads nothing receives the number of dropped rows later, and its
+// memory is limited.
 func TestStalledViewIsBounded(t *testing.T) {
-	f := newFace(t, "token-a")
+	f := newConsoleFixture(t, "token-a")
 	v := &viewing{news: make(chan struct{}, 1)}
 	if !f.live.join(v) {
 		t.Fatal("no room")
@@ -28,11 +28,11 @@ func TestStalledViewIsBounded(t *testing.T) {
 	for range all {
 		f.Day.Received(kycbridge.AccountKey{Provider: "ondato", Account: "acme"}, "accepted", "")
 	}
-	if len(v.rows) > mostWaiting || cap(v.rows) > 2*mostWaiting {
+	if len(v.rows) > maxWaiting || cap(v.rows) > 2*maxWaiting {
 		t.Errorf("%d rows wait, in room for %d", len(v.rows), cap(v.rows))
 	}
 	m := v.take()
-	if len(m.Rows) != mostShown || m.Passed != all-mostShown {
+	if len(m.Rows) != maxShown || m.Passed != all-maxShown {
 		t.Errorf("%d rows, %d passed over of %d", len(m.Rows), m.Passed, all)
 	}
 	if again := v.take(); len(again.Rows)+again.Passed > 0 {
@@ -40,10 +40,10 @@ func TestStalledViewIsBounded(t *testing.T) {
 	}
 }
 
-// TestRoomForViews: there are never more views than the bound, and one that leaves makes room.
-func TestRoomForViews(t *testing.T) {
-	f := newFace(t, "token-a")
-	all := make([]*viewing, mostViewers)
+// TestViewsAreLimited: the number of views never exceeds the limit, and a closed one makes room.
+func TestViewsAreLimited(t *testing.T) {
+	f := newConsoleFixture(t, "token-a")
+	all := make([]*viewing, maxViewers)
 	for i := range all {
 		if all[i] = (&viewing{news: make(chan struct{}, 1)}); !f.live.join(all[i]) {
 			t.Fatalf("no room for view %d", i)
@@ -72,10 +72,10 @@ func TestViewWants(t *testing.T) {
 	}
 }
 
-// quiet is a listener that counts how many subscriptions there are.
-type quiet struct{ n atomic.Int32 }
+// countingListener is a listener that counts its subscriptions.
+type countingListener struct{ n atomic.Int32 }
 
-func (q *quiet) Listen(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(int)) error {
+func (q *countingListener) Listen(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(int)) error {
 	q.n.Add(1)
 	defer q.n.Add(-1)
 	each(
@@ -93,10 +93,10 @@ func (q *quiet) Listen(ctx context.Context, each func(kycbridge.PublishedEvent),
 	return nil
 }
 
-// TestStream reads a live view over HTTP: events are heard only while it is open, and it ends when the token
-// is withdrawn.
+// TestStream reads a live view over HTTP: the subscription to events exists only while it is open, and it
+// ends when the token is revoked.
 func TestStream(t *testing.T) {
-	q := &quiet{}
+	q := &countingListener{}
 	var tokens atomic.Pointer[[]string]
 	tokens.Store(&[]string{"token-a"})
 	c := New(Options{Tokens: func() []string { return *tokens.Load() }, Listener: q})
@@ -132,7 +132,7 @@ func TestStream(t *testing.T) {
 				t.Errorf("%s: %v, %d subscriptions", data, err, q.n.Load())
 			}
 			rows, passed = rows+len(m.Rows), passed+m.Passed
-			tokens.Store(&[]string{"token-b"}) // withdrawn
+			tokens.Store(&[]string{"token-b"}) // revoked
 		}
 	}
 	if name != "ended" || rows != 1 || passed != 7 {

@@ -14,21 +14,22 @@ import (
 )
 
 const (
-	shortestValue = 3   // characters: shorter ones stand in too many places by chance
-	mostOrigins   = 100 // that a page shows
+	shortestValue = 3   // characters: shorter ones match too many members by chance
+	maxOrigins    = 100 // shown on a page
 )
 
-// origin is a place of an event whose value stands in the payload as it is, and where. It holds no value.
+// origin is a pointer in an event and the pointer in the payload with the same value. It contains no
+// value.
 type origin struct{ Path, From string }
 
-// originsOf tells from which members of a payload the values of an event came, of those values that were taken
-// over as they are.
+// originsOf finds the members of a payload that the values of an event come from, for values that were
+// copied unchanged.
 func originsOf(k kycbridge.Kept, d *event.Data) []origin {
 	content, err := k.Content()
 	if err != nil {
 		return nil
 	}
-	from := map[string][]string{} // places in the payload by value
+	from := map[string][]string{} // pointers in the payload by value
 	leaves("", decoded(content), func(pointer, value string) { from[value] = append(from[value], pointer) })
 	raw, err := json.Marshal(d)
 	if err != nil {
@@ -37,7 +38,7 @@ func originsOf(k kycbridge.Kept, d *event.Data) []origin {
 	var all []origin
 	leaves("", decoded(raw), func(pointer, value string) {
 		isCause := strings.HasPrefix(pointer, "/provider/event/") || strings.HasPrefix(pointer, "/payload/")
-		if places := from[value]; len(places) > 0 && !isCause && len(all) < mostOrigins {
+		if places := from[value]; len(places) > 0 && !isCause && len(all) < maxOrigins {
 			all = append(all, origin{pointer, strings.Join(places[:min(len(places), 2)], ", ")})
 		}
 	})
@@ -48,12 +49,12 @@ func decoded(raw []byte) (v any) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
 	if d.Decode(&v) != nil {
-		return nil // what is no JSON has no members
+		return nil // other text has no members
 	}
 	return v
 }
 
-// leaves gives every text and number below v, with its place as it may be shown.
+// leaves passes every text and number below v, with its visible pointer.
 func leaves(pointer string, v any, each func(pointer, value string)) {
 	switch v := v.(type) {
 	case map[string]any:

@@ -8,7 +8,7 @@ import (
 	"kycbridge/event"
 )
 
-// TestOrigins: values that were taken over are found where they stand, and none of them is shown.
+// TestOrigins: copied values are found at their source, and none of them is shown.
 func TestOrigins(t *testing.T) {
 	body := `{"payload":{"status":"Approved","document":{"firstName":"Testa","jane@example.com":"Example","number":12345}}}`
 	d := &event.Data{ExtractedClaims: event.Claims{"given_name": "Testa", "note": "Example"}}

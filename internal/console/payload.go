@@ -24,10 +24,10 @@ type payloadView struct {
 	Body     string
 	Group    string // address of its group; "": it has none
 	Key      kycbridge.Key
-	Fate     archive.LifePayload
-	Preview  *archive.Admission // of what is quarantined or refused
+	Fate     archive.HistoryPayload
+	Preview  *archive.Admission // of a quarantined or refused one
 	Mapped   *eventView
-	JSON     string // of what the mapping makes of it
+	JSON     string // of the mapping's result
 	Origins  []origin
 	Revealed bool
 }
@@ -48,7 +48,7 @@ func (c *Console) onePayload(v visit, reveal bool) (view payloadView, k kycbridg
 		view.Body = pretty(brief(view.Shown.Body))
 	}
 	if k.Shelf == kycbridge.ShelfPayloads {
-		view.Fate, err = a.Became(v.r.Context(), k)
+		view.Fate, err = a.OutcomeOf(v.r.Context(), k)
 		return view, k, err
 	}
 	view.Group = groupOf(k).Address()
@@ -78,7 +78,7 @@ func (c *Console) payload(v visit) error {
 	return c.show(v, "payload", "Payload", view)
 }
 
-// revealPayload shows everything once, and logs who asked and why.
+// revealPayload shows all values once, and logs the session and the reason.
 func (c *Console) revealPayload(v visit) error {
 	why, err := reason(v)
 	if err != nil {
@@ -93,7 +93,7 @@ func (c *Console) revealPayload(v visit) error {
 	return c.show(v, "payload", "Payload", view)
 }
 
-// admitOne replays one payload, and leads to the verification that it is of.
+// admitOne replays one payload, and redirects to its verification.
 func (c *Console) admitOne(v visit) error {
 	a, err := c.Archive()
 	if err != nil {
@@ -121,17 +121,17 @@ func (c *Console) admitOne(v visit) error {
 	to := verificationAddress(
 		kycbridge.Key{Provider: done.Provider, Account: done.Account, VerificationID: done.VerificationID},
 	)
-	c.await(v.r.Context(), a, done)
+	c.waitProcessed(v.r.Context(), a, done)
 	http.Redirect(v.w, v.r, to, http.StatusSeeOther)
 	return nil
 }
 
-// await waits a moment for the payload to be worked, so that the page it leads to shows what came of it.
-func (c *Console) await(ctx context.Context, a *archive.Archive, done archive.Replayed) {
+// waitProcessed waits briefly until the payload is processed, so that the next page shows the result.
+func (c *Console) waitProcessed(ctx context.Context, a *archive.Archive, done archive.Replayed) {
 	k := kycbridge.Key{Provider: done.Provider, Account: done.Account, VerificationID: done.VerificationID}
 	const tries, pause = 20, 50 * time.Millisecond
 	for range tries {
-		if position, err := a.Ledger.Position(ctx); err != nil || position.Pending == 0 {
+		if position, err := a.DispositionLog.Position(ctx); err != nil || position.Pending == 0 {
 			return
 		}
 		if last, err := a.NewestEvents.Last(

@@ -10,15 +10,15 @@ import (
 	"kycbridge"
 )
 
-// providerView is an account with what this process has seen of it.
+// providerView is an account with its activity in this process.
 type providerView struct {
 	Account
 	Key       string // for the page's own links
 	Callbacks []tally
 	Refusals  []tally
 	Calls     []tally
-	LastTaken time.Time // last callback that was taken
-	LastCall  time.Time // last call that went well
+	LastTaken time.Time // last accepted callback
+	LastCall  time.Time // last successful call
 	Paused    bool
 	Fresh     []seenValue
 	Chart     chart
@@ -33,10 +33,10 @@ type tally struct {
 // providersView are all accounts.
 type providersView struct {
 	Rows    []providerView
-	Unknown []tally // callbacks that met no account
+	Unknown []tally // callbacks to unknown accounts
 }
 
-// providers shows each account, its traffic and what its provider is to be given.
+// providers shows each account, its traffic and the settings for its provider.
 func (c *Console) providers(v visit) error {
 	return c.show(v, "providers", "Providers", c.Day.providers(c.Accounts))
 }

@@ -18,18 +18,18 @@ import (
 )
 
 const (
-	groupsFrom  = 5000 // the newest payloads of a shelf, which are put into groups
-	mostAtOnce  = 500  // payloads that are replayed by one click
-	mostPreview = 100  // and that are previewed on one page
+	groupsFrom  = 5000 // the newest payloads of a shelf, which are grouped
+	maxReplays  = 500  // payloads that are replayed by one click
+	maxPreviews = 100  // and that are previewed on one page
 )
 
-// groupKey says what payloads of a group have in common.
+// groupKey is what the payloads of a group have in common.
 type groupKey struct {
 	Status, Provider, Account, Reason, Place string
 }
 
-// groupOf puts a payload into its group: by why it lies there, and where in it the fault stands. A place has
-// stars for the numbers of items, so that one fault in many items is one group.
+// groupOf is the group of a payload: by the reason, and the pointer of the fault. In a pointer stars
+// replace indices, so that one fault in many items is one group.
 func groupOf(k kycbridge.Kept) groupKey {
 	g := groupKey{Status: archive.StatusQuarantined, Provider: k.Provider, Account: k.Account, Reason: k.Reason}
 	if k.Shelf == kycbridge.ShelfRefused {
@@ -42,7 +42,7 @@ func groupOf(k kycbridge.Kept) groupKey {
 	return g
 }
 
-// placeOf is a place and what is expected there.
+// placeOf is a pointer and the expectation there.
 func placeOf(e kycbridge.FieldError) string {
 	parts := strings.Split(e.Path, "/")
 	for i, part := range parts {
@@ -55,7 +55,7 @@ func placeOf(e kycbridge.FieldError) string {
 	return strings.TrimSpace(strings.Join(parts, "/") + " " + e.Message)
 }
 
-// Address is where the payloads of a group are listed.
+// Address is the address of the group's list of payloads.
 func (g groupKey) Address() string {
 	q := url.Values{
 		"status":   {g.Status},
@@ -67,12 +67,12 @@ func (g groupKey) Address() string {
 	return "/console/quarantine/group?" + q.Encode()
 }
 
-// groupIn reads a group off a query or a form.
+// groupIn reads a group from a query or a form.
 func groupIn(q url.Values) groupKey {
 	return groupKey{q.Get("status"), q.Get("provider"), q.Get("account"), q.Get("reason"), q.Get("place")}
 }
 
-// group is how many payloads have it in common, and since when.
+// group is the number of payloads of a group, and since when.
 type group struct {
 	groupKey
 	Count       int
@@ -139,7 +139,7 @@ type groupView struct {
 	Key   groupKey
 	Rows  []archive.Entry
 	Older string
-	All   int // of the group among the newest
+	All   int // number of payloads of the group among the newest
 }
 
 // members are the newest payloads of a group, n at most.
@@ -194,33 +194,33 @@ func (c *Console) group(v visit) error {
 	return c.show(v, "group", "Payloads of one reason", view)
 }
 
-// manyView is what a replay of several payloads would do, or has done.
+// manyView is the predicted or actual result of a replay of several payloads.
 type manyView struct {
 	Key     groupKey
 	Results map[string]int
 	Rows    []admissionView
-	Chosen  []string // sequences, for the form that confirms
-	Whole   bool     // the whole group was meant
+	Chosen  []string // sequences, for the confirming form
+	Whole   bool     // the whole group was selected
 	Done    bool
-	Left    bool // more of the group are left
+	Left    bool // the group has further payloads
 }
 
-// admissionView is a row of it.
+// admissionView is one row of it.
 type admissionView struct {
 	archive.Admission
 	Entry archive.Entry
 }
 
-// chosen are the payloads that a form means: those that were ticked, or the whole group.
+// chosen are the payloads selected in a form: the ticked ones, or the whole group.
 func (c *Console) chosen(v visit, a *archive.Archive) (view manyView, all []kycbridge.Kept, err error) {
 	form := v.r.PostForm
 	view = manyView{Key: groupIn(form), Whole: form.Get("whole") != "", Results: map[string]int{}}
 	if view.Whole {
-		all, next, err := c.members(v.r.Context(), a, view.Key, 0, mostAtOnce)
+		all, next, err := c.members(v.r.Context(), a, view.Key, 0, maxReplays)
 		view.Left = next > 0
 		return view, all, err
 	}
-	for _, seq := range form["seq"][:min(len(form["seq"]), mostAtOnce)] {
+	for _, seq := range form["seq"][:min(len(form["seq"]), maxReplays)] {
 		k, err := a.At(v.r.Context(), view.Key.Status, number(seq))
 		if errors.Is(err, kycbridge.ErrNotFound) {
 			continue // admitted meanwhile
@@ -259,7 +259,7 @@ func (c *Console) previewMany(v visit) error {
 			return err
 		}
 		view.Results[preview.Result]++
-		if i < mostPreview {
+		if i < maxPreviews {
 			preview.Replayed = masked(preview.Replayed)
 			view.Rows = append(view.Rows, admissionView{preview, a.EntryOf(k)})
 		}
@@ -277,7 +277,7 @@ func (c *Console) admitMany(v visit) error {
 	if err != nil {
 		return err
 	}
-	slices.Reverse(all) // in the order in which they came
+	slices.Reverse(all) // in the order in which they were received
 	err = c.admitEach(v.r.Context(), a, all, &view)
 	c.Logger.Info("payloads replayed", zap.String("status", view.Key.Status), zap.Int("payloads", len(all)),
 		zap.Int("admitted", view.Results[archive.ResultAdmitted]), zap.String("by", v.by))
@@ -288,8 +288,8 @@ func (c *Console) admitMany(v visit) error {
 	return c.show(v, "many", "What the replay did", view)
 }
 
-// admitEach replays payloads one after the other, and notes in view what came of each. It ends at the first
-// error; what was admitted before stays admitted.
+// admitEach replays payloads in turn, and adds each result to view. It stops at the first error; earlier
+// ones stay admitted.
 func (c *Console) admitEach(ctx context.Context, a *archive.Archive, all []kycbridge.Kept, view *manyView) error {
 	for i, k := range all {
 		k, err := a.Shelves.KeptAt(ctx, k.Shelf, k.Seq)
@@ -304,7 +304,7 @@ func (c *Console) admitEach(ctx context.Context, a *archive.Archive, all []kycbr
 			return err
 		}
 		view.Results[done.Result]++
-		if i < mostPreview {
+		if i < maxPreviews {
 			view.Rows = append(view.Rows, admissionView{archive.Admission{Replayed: done}, a.EntryOf(k)})
 		}
 	}

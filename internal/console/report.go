@@ -13,13 +13,13 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// reportPace is how many payloads a second a report reads, so that callbacks do not wait for it.
+// reportPace limits the payloads that a report reads per second, so that callbacks are not delayed.
 const reportPace = 20_000
 
-// reports make the account of everything, one at a time, and keep the last one.
+// reports builds reports, one at a time, and keeps the last one.
 type reports struct {
 	running sync.WaitGroup
-	done    atomic.Int64 // payloads that were looked at so far
+	done    atomic.Int64 // payloads examined so far
 
 	mu     sync.Mutex
 	busy   bool
@@ -29,7 +29,7 @@ type reports struct {
 	failed bool
 }
 
-// reportView is the account of everything and the last day.
+// reportView is the report and the charts of the last day.
 type reportView struct {
 	Busy   bool
 	Done   int64
@@ -42,8 +42,8 @@ type reportView struct {
 	Charts []chart
 }
 
-// mostDays bounds the rows of the report, and the losses, that a page shows.
-const mostDays = 100
+// maxReportRows limits the rows of the report, and the losses, on a page.
+const maxReportRows = 100
 
 func (c *Console) reportPage(v visit) error {
 	view := reportView{Charts: c.Day.charts()}
@@ -54,12 +54,12 @@ func (c *Console) reportPage(v visit) error {
 	r.mu.Unlock()
 	if view.Report != nil {
 		rows := view.Report.Rows
-		view.Rows, view.Cut = rows[max(0, len(rows)-mostDays):], max(0, len(rows)-mostDays)
+		view.Rows, view.Cut = rows[max(0, len(rows)-maxReportRows):], max(0, len(rows)-maxReportRows)
 	}
 	return c.show(v, "report", "Report", view)
 }
 
-// charts are those of the last day over all accounts.
+// charts are the charts of the last day over all accounts.
 func (d *Day) charts() []chart {
 	now := d.now()
 	d.mu.Lock()
@@ -75,15 +75,15 @@ func (d *Day) charts() []chart {
 	}
 }
 
-// makeReport begins a report behind the page; a second one waits for nobody and begins nothing.
-func (c *Console) makeReport(v visit) error {
+// startReport starts a report in the background; a second request is ignored while one runs.
+func (c *Console) startReport(v visit) error {
 	a, err := c.Archive()
 	if err != nil {
 		return err
 	}
 	r := &c.report
 	r.mu.Lock()
-	begin := !r.busy && c.life.Err() == nil
+	begin := !r.busy && c.background.Err() == nil
 	if begin {
 		r.busy = true
 		r.done.Store(0)
@@ -97,27 +97,27 @@ func (c *Console) makeReport(v visit) error {
 	return nil
 }
 
-// account makes the report and keeps it.
+// account builds the report and keeps it.
 func (c *Console) account(a *archive.Archive) {
 	began := c.Now()
-	report, err := a.Account(c.life, archive.Filter{}, held(c.life, &c.report.done))
+	report, err := a.Account(c.background, archive.Filter{}, limitRate(c.background, &c.report.done))
 	r := &c.report
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.busy, r.failed = false, err != nil
 	if err != nil {
-		if c.life.Err() == nil {
+		if c.background.Err() == nil {
 			c.Logger.Warn("console report failed", zap.Error(err))
 		}
 		return
 	}
-	report.Lost = report.Lost[:min(len(report.Lost), mostDays)]
-	report.Missing = report.Missing[:min(len(report.Missing), mostDays)]
+	report.Lost = report.Lost[:min(len(report.Lost), maxReportRows)]
+	report.Missing = report.Missing[:min(len(report.Missing), maxReportRows)]
 	r.last, r.at, r.took = &report, c.Now(), c.Now().Sub(began)
 }
 
-// held counts what was done, and holds a reading back to reportPace.
-func held(ctx context.Context, done *atomic.Int64) func(int) {
+// limitRate counts progress, and limits the read rate to reportPace.
+func limitRate(ctx context.Context, done *atomic.Int64) func(int) {
 	began := time.Now()
 	return func(n int) {
 		done.Store(int64(n))
@@ -138,5 +138,5 @@ func (v reportView) Verdict() string {
 	return v.Report.Verdict()
 }
 
-// Sequence is how far a report has come, in words.
+// Sequence is the progress of a report, as text.
 func (v reportView) Sequence() string { return fmt.Sprintf("%d payloads looked at so far", v.Done) }

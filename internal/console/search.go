@@ -11,10 +11,10 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// Found is a verification, or a payload, that a search has met.
+// Found is a verification, or a payload, that matches a search.
 type Found struct{ archive.Found }
 
-// Address is where it is shown.
+// Address is the address of its page.
 func (f Found) Address() string {
 	if f.PayloadID != "" {
 		return payloadAddress(archive.Entry{Status: f.PayloadStatus, Seq: f.Seq})
@@ -26,7 +26,7 @@ func verificationAddress(k kycbridge.Key) string {
 	return "/console/verifications/" + k.Provider + "/" + k.Account + "/" + k.VerificationID
 }
 
-// Called says which of its ids was meant.
+// Called names the kind of id that matched.
 func (f Found) Called() string {
 	switch f.By {
 	case kycbridge.IndexExternal:
@@ -39,21 +39,21 @@ func (f Found) Called() string {
 	return "our id"
 }
 
-// Time is when what its last event says was received.
+// Time is when the facts of its last event were received.
 func (f Found) Time() time.Time { return event.ParseInstant(f.At) }
 
 const (
 	longestQuery = 1024 // bytes
-	mostFound    = 50
+	maxFound     = 50
 )
 
-// searchView is what a search has found. What was looked for may be about a person and is not repeated.
+// searchView is the result of a search. The searched text may be personal and is not repeated.
 type searchView struct {
 	Found []Found
-	More  bool // than are shown
+	More  bool // there are more than shown
 }
 
-// search answers a form and not an address: an external reference may be somebody's e-mail address.
+// search is a form and not an address: an external reference may be an e-mail address.
 func (c *Console) search(v visit) error {
 	q := strings.TrimSpace(v.r.PostFormValue("q"))
 	if q == "" || len(q) > longestQuery {
@@ -72,8 +72,8 @@ func (c *Console) search(v visit) error {
 	if err != nil {
 		return err
 	}
-	view := searchView{More: len(all) > mostFound}
-	for _, f := range all[:min(len(all), mostFound)] {
+	view := searchView{More: len(all) > maxFound}
+	for _, f := range all[:min(len(all), maxFound)] {
 		view.Found = append(view.Found, Found{f})
 	}
 	if len(view.Found) == 1 {

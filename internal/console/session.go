@@ -16,22 +16,22 @@ import (
 )
 
 const (
-	cookieName   = "kycbridge_console"
-	mostSessions = 256
-	sessionIdle  = time.Hour      // after which a session ends that nobody uses
-	sessionLife  = 12 * time.Hour // after which each one does
+	cookieName  = "kycbridge_console"
+	maxSessions = 256
+	sessionIdle = time.Hour      // idle time after which a session ends
+	sessionLife = 12 * time.Hour // maximum duration of a session
 )
 
-// session is somebody who is signed in. It ends when its token is no longer among the valid ones.
+// session is a signed-in operator. It ends when its token is no longer valid.
 type session struct {
 	token [sha256.Size]byte // digest of the admin token
-	by    string            // stands in the log
-	csrf  string            // proves that a form was given to this session
+	by    string            // identifies the session in the log
+	csrf  string            // the token of its forms
 	since time.Time
 	used  time.Time
 }
 
-// sessions are those of this process, in memory and bounded.
+// sessions are the sessions of this process, in memory and limited.
 type sessions struct {
 	now    func() time.Time
 	failed rate.Sometimes // log lines of sign-ins with a wrong token
@@ -40,7 +40,7 @@ type sessions struct {
 	byID map[[sha256.Size]byte]*session // by the digest of the cookie
 }
 
-// begin makes a session and returns its cookie. The one that was used longest ago makes room.
+// begin creates a session and returns its cookie. It replaces the least recently used one if necessary.
 func (s *sessions) begin(token string) (cookie string) {
 	digest := sha256.Sum256([]byte(token))
 	cookie = random()
@@ -50,7 +50,7 @@ func (s *sessions) begin(token string) (cookie string) {
 	if s.byID == nil {
 		s.byID = map[[sha256.Size]byte]*session{}
 	}
-	for len(s.byID) >= mostSessions {
+	for len(s.byID) >= maxSessions {
 		var oldest [sha256.Size]byte
 		var used time.Time
 		for id, one := range s.byID {
@@ -98,13 +98,13 @@ func (s *sessions) end(cookie string) {
 	delete(s.byID, sha256.Sum256([]byte(cookie)))
 }
 
-// Fingerprint stands for a token in the log: enough to tell tokens apart, not enough to use one.
+// Fingerprint replaces a token in the log: it distinguishes tokens without revealing them.
 func Fingerprint(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return "token-" + hex.EncodeToString(sum[:4])
 }
 
-// random is 256 bits that nobody can guess.
+// random is 256 random bits.
 func random() string {
 	b := make([]byte, 32)
 	_, _ = rand.Read(b) // never fails
@@ -117,7 +117,7 @@ func same(a, b string) bool {
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-// session is that of a request; nil: nobody is signed in.
+// session is the session of a request; nil: not signed in.
 func (c *Console) session(r *http.Request) *session {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil {
@@ -126,7 +126,7 @@ func (c *Console) session(r *http.Request) *session {
 	return c.sessions.find(cookie.Value, c.Tokens())
 }
 
-// setCookie keeps a session in the browser; "" takes it out.
+// setCookie stores a session in the browser; "" removes it.
 func setCookie(w http.ResponseWriter, r *http.Request, value string) {
 	cookie := &http.Cookie{
 		Name:     cookieName,
@@ -142,7 +142,7 @@ func setCookie(w http.ResponseWriter, r *http.Request, value string) {
 	http.SetCookie(w, cookie)
 }
 
-// signInPage asks for a token, or says how to add one.
+// signInPage asks for a token, or explains how to add one.
 func (c *Console) signInPage(w http.ResponseWriter, r *http.Request) {
 	if c.session(r) != nil {
 		http.Redirect(w, r, "/console/verifications", http.StatusSeeOther)
@@ -151,7 +151,7 @@ func (c *Console) signInPage(w http.ResponseWriter, r *http.Request) {
 	c.askForToken(w, http.StatusOK, false)
 }
 
-// signInView is what the page of signing in shows.
+// signInView is the content of the sign-in page.
 type signInView struct{ Closed, Wrong bool }
 
 func (c *Console) askForToken(w http.ResponseWriter, status int, wrong bool) {
@@ -159,9 +159,9 @@ func (c *Console) askForToken(w http.ResponseWriter, status int, wrong bool) {
 	c.render(w, nil, status, "sign-in", "Sign in", signInView{closed, wrong})
 }
 
-// signIn begins a session for whoever has an admin token.
+// signIn starts a session for a valid admin token.
 func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, mostForm)
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	given := r.PostFormValue("token")
 	valid := false
 	for _, token := range c.Tokens() {

@@ -12,16 +12,16 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// face is a console without a store behind it, whose tokens and clock can be changed.
-type face struct {
+// consoleFixture is a console without a store, with configurable tokens and clock.
+type consoleFixture struct {
 	*Console
 	tokens []string
 	now    time.Time
 }
 
-func newFace(t *testing.T, tokens ...string) *face {
+func newConsoleFixture(t *testing.T, tokens ...string) *consoleFixture {
 	t.Helper()
-	f := &face{tokens: tokens, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}
+	f := &consoleFixture{tokens: tokens, now: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)}
 	f.Console = New(Options{Tokens: func() []string { return f.tokens }, Now: func() time.Time { return f.now },
 		Archive: func() (*archive.Archive, error) { return nil, kycbridge.ErrUnavailable }})
 	t.Cleanup(f.Close)
@@ -29,7 +29,7 @@ func newFace(t *testing.T, tokens ...string) *face {
 }
 
 // ask sends a request with a cookie, if there is one.
-func (f *face) ask(
+func (f *consoleFixture) ask(
 	method, path string,
 	form url.Values,
 	cookie *http.Cookie,
@@ -50,7 +50,7 @@ func (f *face) ask(
 	return w.Result()
 }
 
-func (f *face) signIn(t *testing.T, token string) *http.Cookie {
+func (f *consoleFixture) signIn(t *testing.T, token string) *http.Cookie {
 	t.Helper()
 	res := f.ask("POST", "/console/sign-in", url.Values{"token": {token}}, nil)
 	defer res.Body.Close()
@@ -61,35 +61,35 @@ func (f *face) signIn(t *testing.T, token string) *http.Cookie {
 }
 
 // in reports whether the cookie opens a page.
-func (f *face) in(cookie *http.Cookie) bool {
+func (f *consoleFixture) in(cookie *http.Cookie) bool {
 	res := f.ask("GET", "/console/providers", nil, cookie)
 	defer res.Body.Close()
 	return res.StatusCode == http.StatusOK
 }
 
 func TestSessionEnds(t *testing.T) {
-	for name, end := range map[string]func(t *testing.T, f *face, cookie *http.Cookie){
-		"its token is withdrawn": func(_ *testing.T, f *face, _ *http.Cookie) { f.tokens = []string{"another"} },
-		"nobody uses it": func(_ *testing.T, f *face, _ *http.Cookie) {
+	for name, end := range map[string]func(t *testing.T, f *consoleFixture, cookie *http.Cookie){
+		"its token is withdrawn": func(_ *testing.T, f *consoleFixture, _ *http.Cookie) { f.tokens = []string{"another"} },
+		"nobody uses it": func(_ *testing.T, f *consoleFixture, _ *http.Cookie) {
 			f.now = f.now.Add(sessionIdle + time.Second)
 		},
-		"signing out":              func(t *testing.T, f *face, c *http.Cookie) { f.out(t, c) },
-		"all tokens are withdrawn": func(_ *testing.T, f *face, _ *http.Cookie) { f.tokens = []string{""} },
-		"half a day, though used": func(t *testing.T, f *face, c *http.Cookie) {
+		"signing out":              func(t *testing.T, f *consoleFixture, c *http.Cookie) { f.out(t, c) },
+		"all tokens are withdrawn": func(_ *testing.T, f *consoleFixture, _ *http.Cookie) { f.tokens = []string{""} },
+		"half a day, though used": func(t *testing.T, f *consoleFixture, c *http.Cookie) {
 			for range 13 {
 				f.now = f.now.Add(sessionIdle - time.Minute)
 				f.in(c)
 			}
 		},
-		"many others begin": func(t *testing.T, f *face, _ *http.Cookie) {
-			for range mostSessions {
+		"many others begin": func(t *testing.T, f *consoleFixture, _ *http.Cookie) {
+			for range maxSessions {
 				f.now = f.now.Add(time.Second)
 				f.signIn(t, "token-b")
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFace(t, "token-a", "token-b")
+			f := newConsoleFixture(t, "token-a", "token-b")
 			cookie := f.signIn(t, "token-a")
 			if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Path != Prefix ||
 				strings.Contains(cookie.Value, "token") {
@@ -102,14 +102,14 @@ func TestSessionEnds(t *testing.T) {
 			if f.in(cookie) {
 				t.Error("the session goes on")
 			}
-			if n := len(f.sessions.byID); n > mostSessions {
+			if n := len(f.sessions.byID); n > maxSessions {
 				t.Errorf("%d sessions are kept", n)
 			}
 		})
 	}
 }
 
-func (f *face) out(t *testing.T, cookie *http.Cookie) {
+func (f *consoleFixture) out(t *testing.T, cookie *http.Cookie) {
 	t.Helper()
 	res := f.ask(
 		"POST",
@@ -123,11 +123,11 @@ func (f *face) out(t *testing.T, cookie *http.Cookie) {
 	}
 }
 
-func TestNobodySignsInWithout(t *testing.T) {
+func TestSignInNeedsAValidToken(t *testing.T) {
 	for name, tokens := range map[string][]string{
 		"a token": nil, "a token that is not empty": {""}, "the right one": {"token-a"},
 	} {
-		f := newFace(t, tokens...)
+		f := newConsoleFixture(t, tokens...)
 		for _, given := range []string{"", "token", "token-b", "token-a "} {
 			res := f.ask("POST", "/console/sign-in", url.Values{"token": {given}}, nil)
 			res.Body.Close()
@@ -138,10 +138,10 @@ func TestNobodySignsInWithout(t *testing.T) {
 	}
 }
 
-// TestChangesWantTheFormOfTheSession: every route that changes or reveals something refuses what another site,
-// or another session, has made the browser send.
-func TestChangesWantTheFormOfTheSession(t *testing.T) {
-	f := newFace(t, "token-a")
+// TestChangesNeedTheSessionsForm: every route that changes or reveals something refuses forms of another
+// site, or of another session.
+func TestChangesNeedTheSessionsForm(t *testing.T) {
+	f := newConsoleFixture(t, "token-a")
 	mine, other := f.signIn(t, "token-a"), f.signIn(t, "token-a")
 	csrf := f.sessions.find(mine.Value, f.tokens).csrf
 	foreign := f.sessions.find(other.Value, f.tokens).csrf
@@ -184,9 +184,9 @@ func TestChangesWantTheFormOfTheSession(t *testing.T) {
 	}
 }
 
-// TestEveryAnswerIsHardened: pages, failures, redirects and assets.
-func TestEveryAnswerIsHardened(t *testing.T) {
-	f := newFace(t, "token-a")
+// TestSecurityHeaders: pages, failures, redirects and assets.
+func TestSecurityHeaders(t *testing.T) {
+	f := newConsoleFixture(t, "token-a")
 	cookie := f.signIn(t, "token-a")
 	want := map[string]string{
 		"Content-Security-Policy":    "default-src 'self'",
@@ -216,7 +216,7 @@ func TestEveryAnswerIsHardened(t *testing.T) {
 	}
 }
 
-// TestFingerprint: tokens are told apart in the log, and none can be used from there.
+// TestFingerprint: tokens are distinguishable in the log, and cannot be derived from it.
 func TestFingerprint(t *testing.T) {
 	a, b := Fingerprint("one secret"), Fingerprint("another secret")
 	if a == b || strings.Contains(a, "secret") || len(a) != len("token-")+8 {

@@ -13,10 +13,10 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// onPage is how many rows a list has.
+// onPage is the number of rows of a list.
 const onPage = 50
 
-// choices are the words that lists are filtered by.
+// choices are the words of the filters.
 type choices struct {
 	Providers, Accounts, Statuses, Outcomes []string
 }
@@ -58,7 +58,7 @@ func words[W ~string](all ...W) []string {
 	return out
 }
 
-// added is list with what it lacks.
+// added is list including one.
 func added(list []string, one string) []string {
 	if slices.Contains(list, one) {
 		return list
@@ -66,13 +66,13 @@ func added(list []string, one string) []string {
 	return append(list, one)
 }
 
-// age is how long ago something changed at most.
+// age is the maximum time since a change.
 type age struct {
 	Value, Words string
 	within       time.Duration
 }
 
-// ages are those by which lists are filtered.
+// ages are the choices of the age filter.
 var ages = []age{
 	{"1h", "an hour", time.Hour},
 	{"24h", "a day", 24 * time.Hour},
@@ -111,7 +111,7 @@ func (c *Console) verifications(v visit) error {
 	return c.show(v, "verifications", "Verifications", view)
 }
 
-// older is the address of the page that goes on before a sequence.
+// older is the address of the next page, before a sequence.
 func older(r *http.Request, next uint64) string { return onward(r, "before", next) }
 
 func onward(r *http.Request, parameter string, next uint64) string {
@@ -123,7 +123,7 @@ func onward(r *http.Request, parameter string, next uint64) string {
 	return r.URL.Path + "?" + q.Encode()
 }
 
-// number reads a sequence; 0: there is none.
+// number parses a sequence; 0: there is none.
 func number(s string) uint64 {
 	n, _ := strconv.ParseUint(s, 10, 64)
 	return n
@@ -136,7 +136,7 @@ type sessionsView struct {
 	More string
 }
 
-// openSessions lists the sessions that providers are asked about.
+// openSessions lists the polled sessions.
 func (c *Console) openSessions(v visit) error {
 	a, err := c.Archive()
 	if err != nil {
@@ -163,12 +163,12 @@ func (c *Console) openSessions(v visit) error {
 
 // verificationView is everything about one verification.
 type verificationView struct {
-	archive.Life
+	archive.History
 	Address  string
 	Event    *eventView
 	JSON     string
 	Revealed bool
-	Replayed *archive.Replayed // a preview, or what was done
+	Replayed *archive.Replayed // the prediction or result of a replay
 	Done     bool
 }
 
@@ -185,8 +185,8 @@ func keyOf(r *http.Request) kycbridge.Key {
 	}
 }
 
-// lifeFor reads a verification for a page.
-func (c *Console) lifeFor(v visit, reveal bool) (verificationView, error) {
+// historyView reads a verification for a page.
+func (c *Console) historyView(v visit, reveal bool) (verificationView, error) {
 	a, err := c.Archive()
 	if err != nil {
 		return verificationView{}, err
@@ -196,13 +196,13 @@ func (c *Console) lifeFor(v visit, reveal bool) (verificationView, error) {
 	if f.Check() != nil {
 		return verificationView{}, kycbridge.ErrNotFound
 	}
-	life, err := a.Life(v.r.Context(), k)
+	life, err := a.History(v.r.Context(), k)
 	if err != nil {
 		return verificationView{}, err
 	}
-	view := verificationView{Life: life, Address: verificationAddress(k), Revealed: reveal}
+	view := verificationView{History: life, Address: verificationAddress(k), Revealed: reveal}
 	if !reveal {
-		mask(&view.Life)
+		mask(&view.History)
 	}
 	if life.Last != nil {
 		view.Event = viewOf(life.Last, reveal)
@@ -214,8 +214,8 @@ func (c *Console) lifeFor(v visit, reveal bool) (verificationView, error) {
 	return view, nil
 }
 
-// mask takes what may be about a person out of the differences of a life.
-func mask(l *archive.Life) {
+// mask removes personal values from the differences of a history.
+func mask(l *archive.History) {
 	for _, s := range l.Steps {
 		if s.Revision == nil {
 			continue
@@ -226,11 +226,11 @@ func mask(l *archive.Life) {
 	}
 }
 
-func (c *Console) verification(v visit) error { return c.showLife(v, false, nil) }
+func (c *Console) verification(v visit) error { return c.showHistory(v, false, nil) }
 
-// showLife shows a verification, with what edit adds.
-func (c *Console) showLife(v visit, reveal bool, edit func(*verificationView)) error {
-	view, err := c.lifeFor(v, reveal)
+// showHistory shows a verification, modified by edit.
+func (c *Console) showHistory(v visit, reveal bool, edit func(*verificationView)) error {
+	view, err := c.historyView(v, reveal)
 	if err != nil {
 		return err
 	}
@@ -240,9 +240,9 @@ func (c *Console) showLife(v visit, reveal bool, edit func(*verificationView)) e
 	return c.show(v, "verification", view.Title(), view)
 }
 
-const longestReason = 200 // bytes of why something is revealed
+const longestReason = 200 // bytes of the reason to reveal values
 
-// reason is why somebody wants to see values about a person.
+// reason is the stated reason to reveal personal values.
 func reason(v visit) (string, error) {
 	why := visible(v.r.PostFormValue("reason"))
 	if len(why) < 3 || len(why) > longestReason {
@@ -254,14 +254,14 @@ func reason(v visit) (string, error) {
 	return why, nil
 }
 
-// revealVerification shows everything once, and logs who asked and why.
+// revealVerification shows all values once, and logs the session and the reason.
 func (c *Console) revealVerification(v visit) error {
 	why, err := reason(v)
 	if err != nil {
 		return err
 	}
 	k := keyOf(v.r)
-	view, err := c.lifeFor(v, true)
+	view, err := c.historyView(v, true)
 	if err != nil {
 		return err
 	}
@@ -270,7 +270,7 @@ func (c *Console) revealVerification(v visit) error {
 	return c.show(v, "verification", view.Title(), view)
 }
 
-// previewReplay tells what a replay of the verification would change.
+// previewReplay predicts the changes of a replay of the verification.
 func (c *Console) previewReplay(v visit) error { return c.replay(v, true) }
 
 // replayOne replays the verification.
@@ -308,10 +308,10 @@ func (c *Console) replay(v visit, dryRun bool) error {
 			zap.String("by", v.by),
 		)
 	}
-	return c.showLife(v, false, func(view *verificationView) { view.Replayed, view.Done = &result, !dryRun })
+	return c.showHistory(v, false, func(view *verificationView) { view.Replayed, view.Done = &result, !dryRun })
 }
 
-// masked is a result without values about a person.
+// masked is a result without personal values.
 func masked(r archive.Replayed) archive.Replayed {
 	all := make([]event.Difference, len(r.Differences))
 	for i, d := range r.Differences {

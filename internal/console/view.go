@@ -20,10 +20,10 @@ import (
 	"kycbridge/event"
 )
 
-// pages are the templates by name, each with the layout around it.
+// pages are the templates by name, each with the layout.
 type pages map[string]*template.Template
 
-// parsePages reads the templates; they are part of the program, so a broken one ends it at once.
+// parsePages parses the embedded templates; an error is a bug and panics.
 func parsePages() pages {
 	all := pages{}
 	entries, err := files.ReadDir("templates")
@@ -41,7 +41,7 @@ func parsePages() pages {
 	return all
 }
 
-// functions are what templates call.
+// functions are the functions of the templates.
 var functions = template.FuncMap{
 	"visible": visible,
 	"when":    when,
@@ -60,7 +60,7 @@ var functions = template.FuncMap{
 	"words":   func(s string) string { return strings.ReplaceAll(s, "_", " ") },
 }
 
-// page is what the layout shows.
+// page is the content of the layout.
 type page struct {
 	Title   string
 	Name    string // of the template
@@ -71,7 +71,7 @@ type page struct {
 	Content any
 }
 
-// render writes a page whole or not at all: what a template stumbles over is no half page.
+// render writes a page completely or not at all, so that a template error yields no partial page.
 func (c *Console) render(w http.ResponseWriter, s *session, status int, name, title string, content any) {
 	p := page{Title: title, Name: name, Version: c.Version, Content: content}
 	if s != nil {
@@ -95,24 +95,24 @@ func (c *Console) show(v visit, name, title string, content any) error {
 }
 
 const (
-	mostText  = 64 << 10 // bytes of one text on a page
-	mostValue = 300      // and of a value within a table
+	maxText  = 64 << 10 // bytes of one text on a page
+	maxValue = 300      // and of a value within a table
 )
 
-// visible is text as it may stand on a page: what cannot be seen, or turns the direction of what follows,
-// is written out, and what is too long is cut.
+// visible is text in a safe form: invisible characters, and those that change the text direction, are
+// escaped, and long text is truncated.
 func visible(s string) string {
 	cut := ""
-	if len(s) > mostText {
+	if len(s) > maxText {
 		cut = fmt.Sprintf("\n… cut here: %s in all", size(len(s)))
-		s = strings.ToValidUTF8(s[:mostText], "")
+		s = strings.ToValidUTF8(s[:maxText], "")
 	}
-	if !strings.ContainsFunc(s, strange) {
+	if !strings.ContainsFunc(s, isInvisible) {
 		return s + cut
 	}
 	var b strings.Builder
 	for _, r := range s {
-		if strange(r) {
+		if isInvisible(r) {
 			fmt.Fprintf(&b, "⟨U+%04X⟩", r)
 			continue
 		}
@@ -121,9 +121,9 @@ func visible(s string) string {
 	return b.String() + cut
 }
 
-// strange reports whether a character is not to be seen as itself: controls, marks of direction, and what
-// Unicode calls format and private use.
-func strange(r rune) bool {
+// isInvisible reports whether a character is not displayed as itself: controls, marks of direction, and
+// Unicode's format and private-use characters.
+func isInvisible(r rune) bool {
 	return r != '\n' && r != '\t' &&
 		(unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Co, unicode.Zl, unicode.Zp))
 }
@@ -141,8 +141,8 @@ func value(v any) string {
 	if s, ok := v.(string); ok {
 		text = s
 	}
-	if len(text) > mostValue {
-		text = strings.ToValidUTF8(text[:mostValue], "") + "…"
+	if len(text) > maxValue {
+		text = strings.ToValidUTF8(text[:maxValue], "") + "…"
 	}
 	return visible(text)
 }
@@ -159,10 +159,11 @@ func pretty(v any) string {
 	return strings.TrimSpace(b.String())
 }
 
-// mostLeaf is how long a text within a body may be, in bytes; of a longer one the beginning is shown.
-const mostLeaf, leafBeginning = 2000, 200
+// maxLeaf is the maximum size in bytes of a text within a body; of a longer one only the beginning is
+// shown.
+const maxLeaf, shownPrefix = 2000, 200
 
-// brief is a JSON body without the bulk of its long texts, such as images.
+// brief is a JSON body with shortened long texts, such as images.
 func brief(raw json.RawMessage) any {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
@@ -184,14 +185,14 @@ func shorter(v any) any {
 			v[i] = shorter(v[i])
 		}
 	case string:
-		if len(v) > mostLeaf {
-			return strings.ToValidUTF8(v[:leafBeginning], "") + "… " + size(len(v)) + " in all"
+		if len(v) > maxLeaf {
+			return strings.ToValidUTF8(v[:shownPrefix], "") + "… " + size(len(v)) + " in all"
 		}
 	}
 	return v
 }
 
-// when is an instant for people, in UTC as in every log line and event.
+// when formats an instant, in UTC as in every log line and event.
 func when(t time.Time) string {
 	if t.IsZero() {
 		return "—"
@@ -199,7 +200,7 @@ func when(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05")
 }
 
-// clock is the time of day of an instant as it is written in events.
+// clock is the time of day of an instant in event format.
 func clock(instant string) string {
 	t := event.ParseInstant(instant)
 	if t.IsZero() {
@@ -208,7 +209,7 @@ func clock(instant string) string {
 	return t.Format("15:04:05.000")
 }
 
-// size is a number of bytes for people.
+// size formats a number of bytes.
 func size(n int) string {
 	switch {
 	case n >= 1<<20:
@@ -219,7 +220,7 @@ func size(n int) string {
 	return strconv.Itoa(n) + " bytes"
 }
 
-// why says what a word means by which a payload led to no event.
+// why explains the word for a payload without an event.
 func why(noEvent string) string {
 	return map[string]string{
 		kycbridge.NoEventIgnored:         "its type says nothing about a verification",
@@ -232,7 +233,7 @@ func why(noEvent string) string {
 	}[noEvent]
 }
 
-// listed are counts by what was counted: 2 old, 1 unchanged.
+// listed lists counts by kind: 2 old, 1 unchanged.
 func listed(counts map[string]int) string {
 	var parts []string
 	for _, what := range slices.Sorted(maps.Keys(counts)) {
@@ -241,7 +242,7 @@ func listed(counts map[string]int) string {
 	return strings.Join(parts, ", ")
 }
 
-// count is a number of things: 1 payload, 2 payloads.
+// count formats a number of things: 1 payload, 2 payloads.
 func count(n int, one string) string {
 	if n == 1 {
 		return "1 " + one

@@ -6,14 +6,14 @@ import (
 	"kycbridge"
 )
 
-// Policy says how often a session is asked about, and for how long.
+// Policy is how often a session is polled, and for how long.
 type Policy struct {
 	Interval  time.Duration
-	Intervals map[string]time.Duration // by a status of the provider, or by ours
+	Intervals map[string]time.Duration // by a status of the provider, or by a status of kycbridge
 	Jitter    float64                  // share of the interval, 0 to 1
 	Deadline  time.Duration            // from the start of the watch
-	First     time.Duration            // from a start to the first look
-	Rechecks  []time.Duration          // further looks after a trigger that nothing new followed
+	First     time.Duration            // from a start to the first poll
+	Rechecks  []time.Duration          // further polls after a trigger without a new result
 }
 
 const (
@@ -21,11 +21,11 @@ const (
 	maxBackoff   = 15 * time.Minute
 )
 
-// Over returns p with what is set in own, key by key.
-func (p Policy) Over(own Policy) Policy {
+// OverriddenBy returns p with the values that are set in own, key by key.
+func (p Policy) OverriddenBy(own Policy) Policy {
 	if own.Interval > 0 {
 		p.Interval = own.Interval
-		p.Intervals = nil // the provider's defaults stand around its own interval
+		p.Intervals = nil // the provider's defaults do not fit its own interval
 		p.First = min(p.First, own.Interval)
 	}
 	if len(own.Intervals) > 0 {
@@ -53,21 +53,21 @@ func (p Policy) Over(own Policy) Policy {
 	return p
 }
 
-// interval is the wait after a look that showed o: the shortest that its statuses name.
+// interval is the wait after a poll with the result o: the shortest for its statuses.
 func (p Policy) interval(o kycbridge.Observation) time.Duration {
 	shortest := time.Duration(0)
-	see := func(status string) {
+	consider := func(status string) {
 		if d, ok := p.Intervals[status]; ok && (shortest == 0 || d < shortest) {
 			shortest = d
 		}
 	}
 	for _, v := range o.ProviderStatus {
 		if status, ok := v.(string); ok {
-			see(status)
+			consider(status)
 		}
 	}
 	if shortest == 0 {
-		see(string(o.Status))
+		consider(string(o.Status))
 	}
 	if shortest == 0 {
 		return p.Interval
@@ -75,9 +75,9 @@ func (p Policy) interval(o kycbridge.Observation) time.Duration {
 	return shortest
 }
 
-// backoff grows with the failures in a row, from a second to a quarter of an hour, and is never
-// shorter than the provider wishes.
-func (p Policy) backoff(failures int, wish time.Duration) time.Duration {
+// backoff grows with the failures in a row, from a second to a quarter of an hour, and is never shorter
+// than retryAfter.
+func (p Policy) backoff(failures int, retryAfter time.Duration) time.Duration {
 	d := min(firstBackoff<<min(failures-1, 12), maxBackoff, max(10*p.Interval, 10*firstBackoff))
-	return max(spread(d, .5), wish)
+	return max(withJitter(d, .5), retryAfter)
 }

@@ -1,8 +1,8 @@
-// Package poll asks providers about open sessions: when a timer says so, and at once when a callback
-// is only a trigger. What comes back goes the way of every payload; this package publishes nothing.
-//
-// A watch is worked like this: ask, hand what is new to Intake, set the next timer, or none where
-// the session has ended. The timer is written before the message that woke us is deleted, so a
+// Package poll polls providers for open sessions: when a timer is due, and at once when a callback is only
+// a trigger. Answers are ingested like every payload; this package publishes nothing.
+// A watch is processed in these steps: fetch, pass new bodies to Intake, set the next timer, or none if
+// the session has ended. The timer is stored before the due message is deleted, so a process that crashes
+// in between costs one more poll and nothing else.
 // process that dies in between costs one more question and nothing else.
 package poll
 
@@ -20,63 +20,63 @@ import (
 	"kycbridge/event"
 )
 
-// Ingester is where fetched bodies and our own notices go.
+// Ingester stores fetched bodies and notices.
 type Ingester interface {
 	Ingest(ctx context.Context, a *kycbridge.Account, p kycbridge.Payload) (kycbridge.Receipt, error)
 	Record(ctx context.Context, a *kycbridge.Account, n kycbridge.Notice, via event.Via) (kycbridge.Receipt, error)
 }
 
-// Timers keep the one timer of each watched verification, durably.
+// Timers durably store the one timer of each watched verification.
 type Timers interface {
 	Schedule(ctx context.Context, w kycbridge.Watch, at time.Time) error
 	Timer(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, error)
 }
 
-// Graves know which verifications were erased.
-type Graves interface {
-	Buried(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error)
+// Tombstones record which verifications were erased.
+type Tombstones interface {
+	Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error)
 }
 
-// Poller asks about the sessions of every account.
+// Poller polls the sessions of every account.
 type Poller struct {
-	Accounts kycbridge.Accounts
-	Policies map[kycbridge.AccountKey]Policy
-	Intake   Ingester
-	Timers   Timers
-	Graves   Graves // nil: nothing is ever erased
-	History  kycbridge.History
-	// State is the last published state; nil where nothing is, or nobody knows.
+	Accounts   kycbridge.Accounts
+	Policies   map[kycbridge.AccountKey]Policy
+	Intake     Ingester
+	Timers     Timers
+	Tombstones Tombstones // nil: nothing is ever erased
+	History    kycbridge.History
+	// State is the last published state; nil if there is none, or it is not known.
 	State func(ctx context.Context, k kycbridge.Key) *event.Data
 	Now   func() time.Time
 	Log   *zap.Logger
-	// Observe is told how each look ended: news, unchanged, ended, unknown, deadline, or the kind of a
-	// kycbridge.ProviderError.
+	// Observe receives the outcome of each poll: news, unchanged, ended, unknown, deadline, or the kind of
+	// a kycbridge.ProviderError.
 	Observe func(a kycbridge.AccountKey, outcome string)
 }
 
-// unknownAfter is how many looks in a row a provider must not know a session before that is its end:
-// some answer so for a moment after they made it.
+// unknownAfter is how many polls in a row must not find a session before it counts as ended: some
+// providers do not find one for a moment after they created it.
 const unknownAfter = 3
 
-// reviewPatience is how long a session that lies with the provider is watched past its deadline.
-const reviewPatience = 30 * 24 * time.Hour
+// reviewExtension is how long a session that waits for the provider is polled past its deadline.
+const reviewExtension = 30 * 24 * time.Hour
 
-// pausedWait is how long, at most, a session waits that cannot be asked about because its provider is
-// paused: thousands that wait together must not keep the store busy.
+// pausedWait is the maximum wait of a session whose provider is paused: thousands that wait together must
+// not keep the store busy.
 const pausedWait = 5 * time.Minute
 
-// endPause is how long after a body that ends a session an event must have told it.
+// endPause is the time for an event to be published after a body that ends a session.
 const endPause = 30 * time.Second
 
-// outagePatience is how long past its deadline a session is asked about that nobody answers for.
-const outagePatience = 24 * time.Hour
+// outageExtension is how long past its deadline a session is polled while the provider does not answer.
+const outageExtension = 24 * time.Hour
 
-// lookTime bounds one look, its retries and its waits for a turn.
-const lookTime = 3 * time.Minute
+// pollTimeout limits one poll, with its retries and its waits for a slot.
+const pollTimeout = 3 * time.Minute
 
-// Work asks about one session and sets its next timer, or none where it has ended. It returns an
-// error only where that could not be written down; the watch then stays due. again says that the
-// watch was due before and nobody said that it is done.
+// Work polls one session and sets its next timer, or none if it has ended. It returns an error only if
+// that could not be stored; the watch then stays due. again reports that the watch was due before and was
+// not acknowledged.
 func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) error {
 	a, err := p.Accounts.Find(w.Provider, w.Account)
 	if err != nil || a.API.Fetch == nil {
@@ -86,20 +86,20 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) error 
 		if timer, err := p.Timers.Timer(ctx, w.Key()); err != nil {
 			return err
 		} else if timer != nil && w.Trigger == "" {
-			return nil // whoever had it before set the next timer and died then
+			return nil // the previous worker crashed after scheduling the next timer
 		}
 	}
 	if w.Deadline.IsZero() {
-		if w, err = p.adopt(ctx, w); err != nil {
+		if w, err = p.completeTrigger(ctx, w); err != nil {
 			return err
 		}
 	} else if w.Trigger == "" && !w.Asked && p.ended(ctx, w) {
-		p.tell(w, "ended")
+		p.observe(w, "ended")
 		return nil
 	}
-	w.LookBy = time.Time{} // this is the look
+	w.LookBy = time.Time{} // this is the poll
 	asked := p.Now()
-	look, cancel := context.WithTimeout(ctx, lookTime)
+	look, cancel := context.WithTimeout(ctx, pollTimeout)
 	bodies, err := a.API.Fetch(look, kycbridge.Query{Reference: w.Reference, Triggered: w.Trigger != ""})
 	cancel()
 	if ctx.Err() != nil {
@@ -109,7 +109,7 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) error 
 		return err
 	}
 	if err != nil {
-		if _, _, err := p.handIn(ctx, a, &w, bodies, asked); err != nil {
+		if _, _, err := p.ingestNew(ctx, a, &w, bodies, asked); err != nil {
 			return err
 		}
 		return p.failed(ctx, a, w, err)
@@ -118,25 +118,25 @@ func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) error 
 	return p.answered(ctx, a, w, bodies, asked)
 }
 
-// erased reports whether the verification was erased since: then the answer is no news, and there is
-// nothing more to ask.
+// erased reports whether the verification was erased since: then the answer is obsolete, and there is
+// nothing more to poll.
 func (p *Poller) erased(ctx context.Context, w kycbridge.Watch, since time.Time) (bool, error) {
-	if p.Graves == nil {
+	if p.Tombstones == nil {
 		return false, nil
 	}
-	t, err := p.Graves.Buried(ctx, w.Key())
+	t, err := p.Tombstones.Tombstone(ctx, w.Key())
 	return err == nil && t != nil && t.At.After(since), err
 }
 
-// adopt completes a trigger with what is known of its session: from the timer, else from the stored
+// completeTrigger adds the known state of its session to a trigger: from the timer, else from the stored
 // payloads.
-func (p *Poller) adopt(ctx context.Context, w kycbridge.Watch) (kycbridge.Watch, error) {
+func (p *Poller) completeTrigger(ctx context.Context, w kycbridge.Watch) (kycbridge.Watch, error) {
 	timer, err := p.Timers.Timer(ctx, w.Key())
 	if err != nil {
 		return w, err
 	}
-	anew := w.Anew
-	w.Anew = false
+	anew := w.IgnoreSeen
+	w.IgnoreSeen = false
 	if timer != nil {
 		w.Seen, w.Since = timer.Seen, timer.Since
 		w = w.Merge(*timer)
@@ -150,7 +150,7 @@ func (p *Poller) adopt(ctx context.Context, w kycbridge.Watch) (kycbridge.Watch,
 	return w, err
 }
 
-// seen is what is stored of each part of a verification, for a watch that has no timer to take it from.
+// seen are the stored bodies of each part of a verification, for a watch without a timer.
 func (p *Poller) seen(ctx context.Context, k kycbridge.Key) (map[string]kycbridge.Seen, error) {
 	seen := map[string]kycbridge.Seen{}
 	err := p.History.History(ctx, k, func(stored kycbridge.Payload) error {
@@ -162,27 +162,27 @@ func (p *Poller) seen(ctx context.Context, k kycbridge.Key) (map[string]kycbridg
 	return seen, err
 }
 
-// ended reports whether an event has told the end of the session, so that there is nothing to ask.
+// ended reports whether an event has published the end of the session, so that no poll is needed.
 func (p *Poller) ended(ctx context.Context, w kycbridge.Watch) bool {
 	last := p.State(ctx, w.Key())
 	return last != nil && last.Status.Terminal()
 }
 
-// answered hands in what is new and decides what comes next. A watch ends only when an event has told
-// the end, which the next look finds out first: what a body says may yet lose to something newer.
+// answered ingests new bodies and decides the next step. A watch ends only when an event has published the
+// end, which the next poll checks first: the result of a body may still be outranked by a newer one.
 func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch, bodies []kycbridge.Fetched, asked time.Time) error {
-	last, news, err := p.handIn(ctx, a, &w, bodies, asked)
+	last, news, err := p.ingestNew(ctx, a, &w, bodies, asked)
 	if err != nil {
 		return err
 	}
 	w.Status = last.Status
 	policy := p.policy(w)
-	// What a callback said that the body lacks explains itself only with the end of the session.
+	// The word of a callback that the body lacks is only explained at the end of the session.
 	explained := news && w.Trigger == kycbridge.NoTrigger || last.Status.Terminal() && news
 	if w.Trigger != "" && !explained && w.Looks < len(policy.Rechecks) {
-		// The callback knows more than the API shows: it may take a moment until it does.
+		// The callback is ahead of the API, which may need a moment.
 		w.Looks++
-		p.tell(w, "unchanged")
+		p.observe(w, "unchanged")
 		return p.Timers.Schedule(ctx, w, p.Now().Add(policy.Rechecks[w.Looks-1]))
 	}
 	w.Trigger, w.TriggeredAt, w.Looks = "", time.Time{}, 0
@@ -191,9 +191,9 @@ func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge
 	case !p.Now().Before(w.Deadline) && (!ended || !news):
 		return p.overdue(ctx, a, w)
 	case news:
-		p.tell(w, "news")
+		p.observe(w, "news")
 	default:
-		p.tell(w, "unchanged")
+		p.observe(w, "unchanged")
 	}
 	if ended {
 		return p.Timers.Schedule(ctx, w, p.Now().Add(min(policy.Interval, endPause)))
@@ -201,8 +201,9 @@ func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge
 	return p.next(ctx, w, policy.interval(last))
 }
 
-// handIn gives what is new to Intake. It returns what the last body says, and whether any was new.
-func (p *Poller) handIn(ctx context.Context, a *kycbridge.Account, w *kycbridge.Watch, bodies []kycbridge.Fetched, asked time.Time) (last kycbridge.Observation, news bool, err error) {
+// ingestNew passes new bodies to Intake. It returns the observation of the last body, and whether any was
+// new.
+func (p *Poller) ingestNew(ctx context.Context, a *kycbridge.Account, w *kycbridge.Watch, bodies []kycbridge.Fetched, asked time.Time) (last kycbridge.Observation, news bool, err error) {
 	w.Seen = maps.Clone(w.Seen)
 	if w.Seen == nil {
 		w.Seen = map[string]kycbridge.Seen{}
@@ -212,7 +213,7 @@ func (p *Poller) handIn(ctx context.Context, a *kycbridge.Account, w *kycbridge.
 		seen := w.Seen[body.Part]
 		isNew := seen.Digest != kycbridge.Digest(body.Body) || payload.Trigger != "" && (payload.Trigger != seen.Trigger || payload.TriggeredAt.After(seen.TriggeredAt))
 		if !isNew && w.Trigger != "" {
-			isNew, err = p.forgotten(ctx, a, &payload)
+			isNew, err = p.isSuperseded(ctx, a, &payload)
 			if err != nil {
 				return last, news, err
 			}
@@ -227,14 +228,14 @@ func (p *Poller) handIn(ctx context.Context, a *kycbridge.Account, w *kycbridge.
 		}
 		last = kycbridge.Observation{}
 		if w.Seen[body.Part].PayloadID != "" {
-			last, _ = a.Observe(payload) // one that cannot be mapped leaves it open
+			last, _ = a.Observe(payload) // an unmappable one leaves it open
 		}
 	}
 	return last, news, nil
 }
 
-// seenOf remembers a body that was handed in. One that went into quarantine has no payload id: what
-// it says does not count, its end neither.
+// seenOf records an ingested body. A quarantined one has no payload id: its content does not count, and
+// neither does its end.
 func seenOf(r kycbridge.Receipt, p kycbridge.Payload) kycbridge.Seen {
 	seen := kycbridge.Seen{PayloadID: r.PayloadID, Digest: kycbridge.Digest(p.Body), Trigger: p.Trigger, TriggeredAt: p.TriggeredAt}
 	if r.Status == kycbridge.ReceiptQuarantined {
@@ -243,14 +244,14 @@ func seenOf(r kycbridge.Receipt, p kycbridge.Payload) kycbridge.Seen {
 	return seen
 }
 
-// payload is a fetched body on its way to Intake.
+// payload is the payload of a fetched body.
 func (p *Poller) payload(a *kycbridge.Account, w kycbridge.Watch, body kycbridge.Fetched, asked time.Time) kycbridge.Payload {
 	via := event.ViaFetch
 	if a.Provider.Polled && w.Trigger == "" {
 		via = event.ViaPoll
 	}
 	out := kycbridge.Payload{
-		// The body is as old as the question: another one that was asked later knows better.
+		// The body has the time of the request: a later request has a newer state.
 		Via: via, ReceivedAt: asked, After: w.Seen[body.Part].PayloadID, ContentType: body.ContentType, Body: body.Body,
 		Provider: w.Provider, Account: w.Account, Reference: w.Reference, Part: body.Part,
 	}
@@ -260,10 +261,10 @@ func (p *Poller) payload(a *kycbridge.Account, w kycbridge.Watch, body kycbridge
 	return out
 }
 
-// forgotten reports whether a decision that was fetched before is not what is published now, because
-// a callback has told something else since: then the same body is a new fact. It is put after the
-// newest stored payload.
-func (p *Poller) forgotten(ctx context.Context, a *kycbridge.Account, payload *kycbridge.Payload) (bool, error) {
+// isSuperseded reports whether a decision that was fetched before is not the published one, because a
+// callback has contained another since: then the same body is a new fact. It is ordered after the newest
+// stored payload.
+func (p *Poller) isSuperseded(ctx context.Context, a *kycbridge.Account, payload *kycbridge.Payload) (bool, error) {
 	o, err := a.Observe(*payload)
 	k := kycbridge.Key{Provider: payload.Provider, Account: payload.Account, VerificationID: event.VerificationID(payload.Provider, payload.Account, payload.Reference)}
 	last := p.State(ctx, k)
@@ -280,13 +281,13 @@ func (p *Poller) forgotten(ctx context.Context, a *kycbridge.Account, payload *k
 	return err == nil, err
 }
 
-// failed decides what follows from a question that was not answered.
+// failed decides the next step after a failed request.
 func (p *Poller) failed(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch, err error) error {
 	var e *kycbridge.ProviderError
 	if !errors.As(err, &e) {
 		e = &kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Err: err}
 	}
-	p.tell(w, string(e.Kind))
+	p.observe(w, string(e.Kind))
 	policy, now := p.policy(w), p.Now()
 	switch {
 	case e.Kind == kycbridge.ProviderNotFound:
@@ -295,17 +296,17 @@ func (p *Poller) failed(ctx context.Context, a *kycbridge.Account, w kycbridge.W
 		}
 		return p.next(ctx, w, policy.Interval)
 	case e.Kind == kycbridge.ProviderPending:
-		// No answer is an answer here: the session is not over.
+		// Here this is an answer: the session is not over.
 		w.Failures = 0
 		if !now.Before(w.Deadline) {
 			return p.overdue(ctx, a, w)
 		}
 		return p.next(ctx, w, policy.Interval)
-	case now.After(w.Deadline.Add(outagePatience)) && !mendable(e) && !p.withProvider(w):
+	case now.After(w.Deadline.Add(outageExtension)) && !needsOperator(e) && !p.withProvider(w):
 		return p.end(ctx, a, w, kycbridge.NoticeDeadline)
 	case e.Kind == kycbridge.ProviderPaused, e.Kind == kycbridge.ProviderRateLimited && !e.Sent:
-		// The provider was not even asked. Thousands of sessions may be in this state.
-		return p.Timers.Schedule(ctx, w, now.Add(spread(max(e.RetryAfter, min(4*policy.Interval, pausedWait)), .5)))
+		// The provider was not even called. Thousands of sessions may be in this state.
+		return p.Timers.Schedule(ctx, w, now.Add(withJitter(max(e.RetryAfter, min(4*policy.Interval, pausedWait)), .5)))
 	}
 	w.Failures++
 	if w.Failures == 1 || w.Failures%10 == 0 {
@@ -315,7 +316,7 @@ func (p *Poller) failed(ctx context.Context, a *kycbridge.Account, w kycbridge.W
 	return p.Timers.Schedule(ctx, w, now.Add(policy.backoff(w.Failures, e.RetryAfter)))
 }
 
-// overdue ends a session whose deadline has passed, or gives it more time where it lies with the provider.
+// overdue ends a session whose deadline has passed, or extends it while the provider has to act.
 func (p *Poller) overdue(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch) error {
 	if p.withProvider(w) {
 		w.Deadline = p.Now().Add(p.policy(w).Deadline)
@@ -324,17 +325,18 @@ func (p *Poller) overdue(ctx context.Context, a *kycbridge.Account, w kycbridge.
 	return p.end(ctx, a, w, kycbridge.NoticeDeadline)
 }
 
-// withProvider reports whether a session lies with the provider and may go on doing so.
+// withProvider reports whether a session waits for the provider and may continue to do so.
 func (p *Poller) withProvider(w kycbridge.Watch) bool {
-	return (w.Status == event.StatusProcessing || w.Status == event.StatusInReview) && p.Now().Before(w.Since.Add(reviewPatience))
+	return (w.Status == event.StatusProcessing || w.Status == event.StatusInReview) && p.Now().Before(w.Since.Add(reviewExtension))
 }
 
-// mendable reports whether the operator has to do something before anybody can know how a session ended.
-func mendable(e *kycbridge.ProviderError) bool {
+// needsOperator reports whether the operator has to correct something before the end of a session can be
+// known.
+func needsOperator(e *kycbridge.ProviderError) bool {
 	return e.Kind == kycbridge.ProviderCredentials || e.Kind == kycbridge.ProviderForbidden
 }
 
-// end records why a session is not asked about any more. No timer follows.
+// end records why a session is not polled any more. No timer follows.
 func (p *Poller) end(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch, kind kycbridge.NoticeKind) error {
 	via := event.ViaDeadline
 	if kind == kycbridge.NoticeUnknown {
@@ -343,22 +345,23 @@ func (p *Poller) end(ctx context.Context, a *kycbridge.Account, w kycbridge.Watc
 	if _, err := p.Intake.Record(ctx, a, kycbridge.Notice{Notice: kind, Reference: w.Reference, At: p.Now().UTC()}, via); err != nil {
 		return err
 	}
-	p.tell(w, string(kind))
+	p.observe(w, string(kind))
 	return nil
 }
 
-// next sets the timer for the next look; the last one falls on the deadline.
+// next sets the timer for the next poll; the last one is at the deadline.
 func (p *Poller) next(ctx context.Context, w kycbridge.Watch, in time.Duration) error {
 	now := p.Now()
-	at := now.Add(spread(in, p.policy(w).Jitter))
+	at := now.Add(withJitter(in, p.policy(w).Jitter))
 	if now.Before(w.Deadline) && at.After(w.Deadline) {
 		at = w.Deadline
 	}
 	return p.Timers.Schedule(ctx, w, at)
 }
 
-// spread makes d longer or shorter by up to the share, so that sessions begun together do not stay so.
-func spread(d time.Duration, share float64) time.Duration {
+// withJitter varies d by up to the share, so that sessions that began together are polled at different
+// times.
+func withJitter(d time.Duration, share float64) time.Duration {
 	return time.Duration(float64(d) * (1 + share*(2*rand.Float64()-1)))
 }
 
@@ -366,6 +369,6 @@ func (p *Poller) policy(w kycbridge.Watch) Policy {
 	return p.Policies[kycbridge.AccountKey{Provider: w.Provider, Account: w.Account}]
 }
 
-func (p *Poller) tell(w kycbridge.Watch, outcome string) {
+func (p *Poller) observe(w kycbridge.Watch, outcome string) {
 	p.Observe(kycbridge.AccountKey{Provider: w.Provider, Account: w.Account}, outcome)
 }

@@ -17,22 +17,23 @@ import (
 	"kycbridge/publisher"
 )
 
-// room is a poller on a real store, with a provider that answers as the test says and a clock of its own.
-type room struct {
+// pollFixture is a poller on a real store, with a provider that answers as configured and a clock of its
+// own.
+type pollFixture struct {
 	t      *testing.T
 	store  *publisher.Store
 	poller *Poller
 	intake *kycbridge.Intake
-	state  *event.Data // what the bus tells
+	state  *event.Data // the published state
 
-	mu      sync.Mutex
-	now     time.Time
-	answers []func() ([]kycbridge.Fetched, error)
-	asked   []kycbridge.Query
-	looks   []string
+	mu       sync.Mutex
+	now      time.Time
+	answers  []func() ([]kycbridge.Fetched, error)
+	asked    []kycbridge.Query
+	outcomes []string
 }
 
-// statuses are what the test's provider says, with what its mapping makes of it.
+// statuses are the answers of the test's provider, with their observations.
 var statuses = map[string]kycbridge.Observation{
 	"open":     {Effect: kycbridge.EffectProgress, Status: event.StatusInProgress},
 	"other":    {Effect: kycbridge.EffectProgress, Status: event.StatusInProgress},
@@ -40,7 +41,7 @@ var statuses = map[string]kycbridge.Observation{
 	"approved": {Effect: kycbridge.EffectVerdict, Status: event.StatusCompleted, Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}},
 }
 
-func newRoom(t *testing.T) *room {
+func newPollFixture(t *testing.T) *pollFixture {
 	t.Helper()
 	names := publisher.Names{Subject: "kyc", Stream: "KYC"}
 	server, err := publisher.StartEmbedded(publisher.EmbeddedOptions{Dir: t.TempDir(), Names: names, MaxBody: 1 << 20})
@@ -57,7 +58,7 @@ func newRoom(t *testing.T) *room {
 		t.Fatal(err)
 	}
 	t.Cleanup(store.Close)
-	r := &room{t: t, store: store, now: time.Now().UTC()}
+	r := &pollFixture{t: t, store: store, now: time.Now().UTC()}
 	r.intake = &kycbridge.Intake{
 		Log:        store,
 		Quarantine: store,
@@ -90,13 +91,13 @@ func newRoom(t *testing.T) *room {
 		State:   func(context.Context, kycbridge.Key) *event.Data { return r.state },
 		Now:     func() time.Time { return r.now },
 		Log:     zaptest.NewLogger(t),
-		Observe: func(_ kycbridge.AccountKey, outcome string) { r.looks = append(r.looks, outcome) },
+		Observe: func(_ kycbridge.AccountKey, outcome string) { r.outcomes = append(r.outcomes, outcome) },
 	}
 	return r
 }
 
-// fetch gives the next answer.
-func (r *room) fetch(_ context.Context, q kycbridge.Query) ([]kycbridge.Fetched, error) {
+// fetch returns the next answer.
+func (r *pollFixture) fetch(_ context.Context, q kycbridge.Query) ([]kycbridge.Fetched, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = append(r.asked, q)
@@ -108,7 +109,7 @@ func (r *room) fetch(_ context.Context, q kycbridge.Query) ([]kycbridge.Fetched,
 	return answer()
 }
 
-func (r *room) says(bodies ...string) {
+func (r *pollFixture) answer(bodies ...string) {
 	for _, body := range bodies {
 		r.answers = append(r.answers, func() ([]kycbridge.Fetched, error) {
 			return []kycbridge.Fetched{{Part: "session", ContentType: "application/json", Body: []byte(body)}}, nil
@@ -116,18 +117,18 @@ func (r *room) says(bodies ...string) {
 	}
 }
 
-func (r *room) fails(kind kycbridge.ProviderErrorKind, wish time.Duration) {
+func (r *pollFixture) fails(kind kycbridge.ProviderErrorKind, retryAfter time.Duration) {
 	r.answers = append(r.answers, func() ([]kycbridge.Fetched, error) {
-		return nil, &kycbridge.ProviderError{Kind: kind, Call: "get_details", RetryAfter: wish, Sent: kind != kycbridge.ProviderPaused}
+		return nil, &kycbridge.ProviderError{Kind: kind, Call: "get_details", RetryAfter: retryAfter, Sent: kind != kycbridge.ProviderPaused}
 	})
 }
 
-func (r *room) watch() kycbridge.Watch {
+func (r *pollFixture) watch() kycbridge.Watch {
 	return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Deadline: r.now.Add(time.Hour)}
 }
 
-// work works w and returns the timer that it left.
-func (r *room) work(w kycbridge.Watch) *kycbridge.Watch {
+// work processes w and returns the timer that it set.
+func (r *pollFixture) work(w kycbridge.Watch) *kycbridge.Watch {
 	r.t.Helper()
 	if err := r.poller.Work(r.t.Context(), w, false); err != nil {
 		r.t.Fatal(err)
@@ -135,7 +136,7 @@ func (r *room) work(w kycbridge.Watch) *kycbridge.Watch {
 	return r.timer()
 }
 
-func (r *room) timer() *kycbridge.Watch {
+func (r *pollFixture) timer() *kycbridge.Watch {
 	r.t.Helper()
 	timer, err := r.store.Timer(r.t.Context(), r.watch().Key())
 	if err != nil {
@@ -144,8 +145,8 @@ func (r *room) timer() *kycbridge.Watch {
 	return timer
 }
 
-// clear takes the timer away, as the server does when it has come due.
-func (r *room) clear() {
+// clear removes the timer, as the server does when it is due.
+func (r *pollFixture) clear() {
 	r.t.Helper()
 	if _, err := r.store.EraseWatches(r.t.Context(), r.watch().Key()); err != nil {
 		r.t.Fatal(err)
@@ -153,7 +154,7 @@ func (r *room) clear() {
 }
 
 // stored are the bodies in the payload log, notices as their kind.
-func (r *room) stored() []string {
+func (r *pollFixture) stored() []string {
 	r.t.Helper()
 	var out []string
 	err := r.store.History(r.t.Context(), r.watch().Key(), func(p kycbridge.Payload) error {
@@ -170,19 +171,19 @@ func (r *room) stored() []string {
 	return out
 }
 
-func (r *room) wantStored(want ...string) {
+func (r *pollFixture) wantStored(want ...string) {
 	r.t.Helper()
 	if got := strings.Join(r.stored(), "; "); got != strings.Join(want, "; ") {
 		r.t.Errorf("stored %s\n  want %s", got, strings.Join(want, "; "))
 	}
 }
 
-func TestASessionIsAskedAboutUntilItsEndIsPublished(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 open", "s1 open", "s1 approved", "s1 approved")
+func TestASessionIsPolledUntilItsEndIsPublished(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 open", "s1 open", "s1 approved", "s1 approved")
 	w := r.watch()
 	for range 4 {
-		w = *r.work(w) // nobody has published an end, so it goes on
+		w = *r.work(w) // no end is published, so polling continues
 	}
 	r.state = &event.Data{Status: event.StatusCompleted, Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}}
 	r.clear()
@@ -190,22 +191,22 @@ func TestASessionIsAskedAboutUntilItsEndIsPublished(t *testing.T) {
 		t.Errorf("timer %+v after the end was published", timer)
 	}
 	r.wantStored("s1 open via poll", "s1 approved via poll")
-	if got := strings.Join(r.looks, " "); got != "news unchanged news unchanged ended" {
+	if got := strings.Join(r.outcomes, " "); got != "news unchanged news unchanged ended" {
 		t.Errorf("looks %s", got)
 	}
 }
 
-func TestAnEndedSessionIsNotAskedAbout(t *testing.T) {
-	r := newRoom(t)
+func TestAnEndedSessionIsNotPolled(t *testing.T) {
+	r := newPollFixture(t)
 	r.state = &event.Data{Status: event.StatusCompleted}
 	if timer := r.work(r.watch()); timer != nil || len(r.asked) > 0 {
 		t.Errorf("timer %v, asked %v", timer, r.asked)
 	}
 }
 
-func TestAStateThatComesBackIsANewFact(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 open", "s1 other", "s1 open", "s1 other")
+func TestARepeatedStateIsANewFact(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 open", "s1 other", "s1 open", "s1 other")
 	w := r.watch()
 	for range 4 {
 		w = *r.work(w)
@@ -213,19 +214,19 @@ func TestAStateThatComesBackIsANewFact(t *testing.T) {
 	r.wantStored("s1 open via poll", "s1 other via poll", "s1 open via poll", "s1 other via poll")
 }
 
-func TestAWatchThatIsWorkedTwiceStoresOnce(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 open", "s1 other", "s1 other")
+func TestARedeliveredWatchStoresOnce(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 open", "s1 other", "s1 other")
 	first := *r.work(r.watch())
 	r.work(first)
-	r.work(first) // the process died before it could delete the due message
+	r.work(first) // the process crashed before it could delete the due message
 	r.wantStored("s1 open via poll", "s1 other via poll")
 }
 
-func TestATriggerIsFollowedThoughTheSessionHasEnded(t *testing.T) {
-	r := newRoom(t)
+func TestATriggerIsFetchedAfterTheEnd(t *testing.T) {
+	r := newPollFixture(t)
 	r.state = &event.Data{Status: event.StatusCompleted}
-	r.says("s1 open")
+	r.answer("s1 open")
 	timer := r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: kycbridge.NoTrigger})
 	if timer == nil || timer.Deadline.IsZero() {
 		t.Fatalf("timer %v", timer)
@@ -236,15 +237,15 @@ func TestATriggerIsFollowedThoughTheSessionHasEnded(t *testing.T) {
 	r.wantStored("s1 open via fetch")
 }
 
-func TestATriggerWithoutNewsIsLookedAtAgain(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 approved", "s1 approved", "s1 approved", "s1 approved")
+func TestATriggerWithoutAResultIsPolledAgain(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 approved", "s1 approved", "s1 approved", "s1 approved")
 	trigger := kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: kycbridge.NoTrigger}
 	if timer := r.work(trigger); timer == nil || timer.Trigger != "" {
 		t.Fatalf("timer %+v after a trigger that news followed", timer)
 	}
 	r.state = &event.Data{Status: event.StatusCompleted, Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}}
-	// Another callback about the same session: nothing new, so the API may be behind.
+	// Another callback about the same session: without a new result, the API may be delayed.
 	timer := r.work(trigger)
 	for look := 1; look <= 2; look++ {
 		if timer == nil || timer.Looks != look || timer.Trigger == "" {
@@ -258,16 +259,16 @@ func TestATriggerWithoutNewsIsLookedAtAgain(t *testing.T) {
 		t.Errorf("timer %+v after the last look", timer)
 	}
 	r.wantStored("s1 approved via fetch")
-	if got := strings.Join(r.looks, " "); got != "news unchanged unchanged unchanged" {
+	if got := strings.Join(r.outcomes, " "); got != "news unchanged unchanged unchanged" {
 		t.Errorf("looks %s", got)
 	}
 }
 
-// TestAWordIsFollowedUntilTheSessionEnds: what only a callback tells is kept until the body that it
-// belongs to can be had.
-func TestAWordIsFollowedUntilTheSessionEnds(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 open", "s1 open", "s1 approved")
+// TestATriggerWordIsKeptUntilTheEnd: a word that only a callback contains is kept until the body that it
+// belongs to is available.
+func TestATriggerWordIsKeptUntilTheEnd(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 open", "s1 open", "s1 approved")
 	w := kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: "Checker Approved", TriggeredAt: r.now}
 	for range 2 {
 		w = *r.work(w)
@@ -282,9 +283,9 @@ func TestAWordIsFollowedUntilTheSessionEnds(t *testing.T) {
 	r.wantStored("s1 open via fetch", "s1 approved via fetch")
 }
 
-func TestATriggerWithAWordIsNewsEvenIfTheBodyIsNot(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 review", "s1 review", "s1 review", "s1 review")
+func TestATriggerWordMakesABodyNew(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 review", "s1 review", "s1 review", "s1 review")
 	r.work(r.watch())
 	word := func(word string, at time.Duration) kycbridge.Watch {
 		return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: word, TriggeredAt: r.now.Add(at)}
@@ -293,26 +294,26 @@ func TestATriggerWithAWordIsNewsEvenIfTheBodyIsNot(t *testing.T) {
 	r.clear()
 	r.work(word("Checker Approved", 2))
 	r.clear()
-	r.work(word("Checker Rejected", 3)) // the first word again, as new as it is
+	r.work(word("Checker Rejected", 3)) // the first word again, equally new
 	r.wantStored("s1 review via poll", "s1 review via fetch", "s1 review via fetch", "s1 review via fetch")
 }
 
-// TestATimerKeepsTheTriggerThatALookHasMet: a look that was under way when a trigger failed does not
-// replace the trigger's timer by its own.
-func TestATimerKeepsTheTriggerThatALookHasMet(t *testing.T) {
-	r := newRoom(t)
+// TestATimerKeepsAConcurrentTrigger: a poll that was running when a trigger failed does not replace the
+// trigger's timer by its own.
+func TestATimerKeepsAConcurrentTrigger(t *testing.T) {
+	r := newPollFixture(t)
 	r.fails(kycbridge.ProviderUnavailable, 0)
 	r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: "Checker Rejected", TriggeredAt: r.now})
-	r.says("s1 review")
+	r.answer("s1 review")
 	if timer := r.work(r.watch()); timer == nil || timer.Trigger != "Checker Rejected" {
 		t.Errorf("timer %+v", timer)
 	}
 }
 
-// TestAnAnswerThatCallbacksHaveOvertakenIsANewFact: the same result as before a callback took it back.
-func TestAnAnswerThatCallbacksHaveOvertakenIsANewFact(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 approved", "s1 approved")
+// TestAnAnswerAfterACallbackIsANewFact: the same result as before a callback revoked it.
+func TestAnAnswerAfterACallbackIsANewFact(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 approved", "s1 approved")
 	r.work(r.watch())
 	r.clear()
 	r.state = &event.Data{Status: event.StatusRequiresInput, Decision: event.Decision{Outcome: event.OutcomeResubmit}}
@@ -320,9 +321,9 @@ func TestAnAnswerThatCallbacksHaveOvertakenIsANewFact(t *testing.T) {
 	r.wantStored("s1 approved via poll", "s1 approved via fetch")
 }
 
-func TestWhatWasDueBeforeIsNotWorkedTwice(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 open")
+func TestARedeliveredDueWatchIsSkipped(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 open")
 	r.work(r.watch())
 	if err := r.poller.Work(t.Context(), r.watch(), true); err != nil {
 		t.Fatal(err)
@@ -332,9 +333,9 @@ func TestWhatWasDueBeforeIsNotWorkedTwice(t *testing.T) {
 	}
 }
 
-func TestABodyInQuarantineEndsNothing(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 broken approved", "s1 broken approved")
+func TestAQuarantinedBodyEndsNothing(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 broken approved", "s1 broken approved")
 	timer := r.work(r.watch())
 	if timer == nil {
 		t.Fatal("an approval that nobody will publish ended the watch")
@@ -345,18 +346,18 @@ func TestABodyInQuarantineEndsNothing(t *testing.T) {
 	r.wantStored()
 }
 
-func TestABodyAboutAnotherSessionIsNotBelieved(t *testing.T) {
-	r := newRoom(t)
-	r.says("s2 approved")
+func TestABodyOfAnotherSessionIsQuarantined(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s2 approved")
 	if timer := r.work(r.watch()); timer == nil {
 		t.Error("the end of another session ended the watch")
 	}
 	r.wantStored()
 }
 
-func TestTheDeadlineEndsWhatTheProviderDoesNot(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 open", "s1 open", "s1 open")
+func TestTheDeadlineEndsASession(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 open", "s1 open", "s1 open")
 	w := *r.work(r.watch())
 	r.now = w.Deadline.Add(-time.Second)
 	w = *r.work(w)
@@ -371,24 +372,24 @@ func TestTheDeadlineEndsWhatTheProviderDoesNot(t *testing.T) {
 	r.wantStored("s1 open via poll", "deadline via deadline")
 }
 
-func TestAReviewOutlivesTheDeadline(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 review", "s1 review", "s1 review")
+func TestAReviewExtendsTheDeadline(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 review", "s1 review", "s1 review")
 	w := *r.work(r.watch())
 	r.now = w.Deadline.Add(time.Second)
 	w = *r.work(w)
 	if !w.Deadline.After(r.now) {
 		t.Error("no new deadline")
 	}
-	r.now = w.Since.Add(reviewPatience + time.Hour)
+	r.now = w.Since.Add(reviewExtension + time.Hour)
 	if err := r.poller.Work(t.Context(), w, false); err != nil {
 		t.Fatal(err)
 	}
 	r.wantStored("s1 review via poll", "deadline via deadline")
 }
 
-func TestASessionThatNobodyKnowsEnds(t *testing.T) {
-	r := newRoom(t)
+func TestAnUnknownSessionEnds(t *testing.T) {
+	r := newPollFixture(t)
 	for range 5 {
 		r.fails(kycbridge.ProviderNotFound, 0)
 	}
@@ -396,7 +397,7 @@ func TestASessionThatNobodyKnowsEnds(t *testing.T) {
 	for range 2 {
 		w = *r.work(w)
 	}
-	r.says("s1 open")
+	r.answer("s1 open")
 	r.answers = append(r.answers[3:], r.answers[:3]...)
 	if w = *r.work(w); w.Missing != 0 {
 		t.Errorf("missing %d after an answer", w.Missing)
@@ -410,8 +411,8 @@ func TestASessionThatNobodyKnowsEnds(t *testing.T) {
 	r.wantStored("s1 open via poll", "unknown via fetch")
 }
 
-func TestFailuresAreWaitedFor(t *testing.T) {
-	r := newRoom(t)
+func TestFailuresDelayThePoll(t *testing.T) {
+	r := newPollFixture(t)
 	for _, kind := range []kycbridge.ProviderErrorKind{kycbridge.ProviderUnavailable, kycbridge.ProviderUnreachable, kycbridge.ProviderMalformed, kycbridge.ProviderCredentials, kycbridge.ProviderForbidden, kycbridge.ProviderInvalid} {
 		r.fails(kind, 0)
 	}
@@ -435,28 +436,28 @@ func TestFailuresAreWaitedFor(t *testing.T) {
 		t.Error("given up though nobody knows how it ended")
 	}
 	r.fails(kycbridge.ProviderUnavailable, 0)
-	r.now = w.Deadline.Add(outagePatience + time.Minute)
+	r.now = w.Deadline.Add(outageExtension + time.Minute)
 	if err := r.poller.Work(t.Context(), w, false); err != nil {
 		t.Fatal(err)
 	}
 	r.wantStored("deadline via deadline")
 }
 
-func TestAnOutageEndsNothingThatLiesWithTheProvider(t *testing.T) {
-	r := newRoom(t)
-	r.says("s1 review")
+func TestAnOutageEndsNoReview(t *testing.T) {
+	r := newPollFixture(t)
+	r.answer("s1 review")
 	w := *r.work(r.watch())
-	r.now = w.Deadline.Add(outagePatience + time.Hour)
+	r.now = w.Deadline.Add(outageExtension + time.Hour)
 	r.fails(kycbridge.ProviderUnavailable, 0)
 	w = *r.work(w)
 	w.Status = event.StatusInProgress
-	r.fails(kycbridge.ProviderCredentials, 0) // the operator's to mend
+	r.fails(kycbridge.ProviderCredentials, 0) // must be corrected by the operator
 	r.work(w)
 	r.wantStored("s1 review via poll")
 }
 
-func TestAWatchIsDurableBeforeItIsAnswered(t *testing.T) {
-	r := newRoom(t)
+func TestAWatchIsDurableBeforeTheAnswer(t *testing.T) {
+	r := newPollFixture(t)
 	account := r.poller.Accounts[kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}]
 	id, err := r.poller.Watch(t.Context(), account, kycbridge.WatchRequest{Reference: "S1", ExternalReference: "ref-1"})
 	if err != nil || id != r.watch().Key().VerificationID {
@@ -478,10 +479,10 @@ func TestAWatchIsDurableBeforeItIsAnswered(t *testing.T) {
 	}
 }
 
-// TestWhatIsHandedInIsLookedAfterSoon: a step brings the next look forward; a verification that nobody
-// watches is watched from then on.
-func TestWhatIsHandedInIsLookedAfterSoon(t *testing.T) {
-	submitted := func(r *room) *kycbridge.Watch {
+// TestASubmissionIsPolledSoon: a step moves the next poll forward; an unwatched verification is watched
+// from then on.
+func TestASubmissionIsPolledSoon(t *testing.T) {
+	submitted := func(r *pollFixture) *kycbridge.Watch {
 		t.Helper()
 		account := r.poller.Accounts[kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}]
 		if err := r.poller.Submitted(t.Context(), account, "S1"); err != nil {
@@ -494,29 +495,29 @@ func TestWhatIsHandedInIsLookedAfterSoon(t *testing.T) {
 		return timer
 	}
 	t.Run("of a watched one", func(t *testing.T) {
-		r := newRoom(t)
-		r.says("s1 open", "s1 other")
+		r := newPollFixture(t)
+		r.answer("s1 open", "s1 other")
 		before := r.work(r.watch())
 		timer := submitted(r)
 		if !timer.LookBy.Equal(r.now.Add(submitPause)) || timer.Seen["session"] != before.Seen["session"] || !timer.Deadline.Equal(before.Deadline) || timer.Status != before.Status {
 			t.Errorf("before %+v\nafter %+v", before, timer)
 		}
-		r.clear() // it comes due
+		r.clear() // it is due
 		if timer = r.work(*timer); timer == nil || !timer.LookBy.IsZero() || timer.Asked {
 			t.Errorf("after the look %+v", timer)
 		}
 		r.wantStored("s1 open via poll", "s1 other via poll")
 	})
 	t.Run("of one that nobody knows", func(t *testing.T) {
-		r := newRoom(t)
+		r := newPollFixture(t)
 		if timer := submitted(r); !timer.Deadline.Equal(r.now.Add(time.Hour)) {
 			t.Errorf("timer %+v", timer)
 		}
 		r.wantStored("watched via start")
 	})
 	t.Run("of one that has ended", func(t *testing.T) {
-		r := newRoom(t)
-		r.says("s1 open", "s1 approved")
+		r := newPollFixture(t)
+		r.answer("s1 open", "s1 approved")
 		w := *r.work(r.watch())
 		r.state = &event.Data{Status: event.StatusExpired}
 		r.clear()
@@ -529,13 +530,13 @@ func TestWhatIsHandedInIsLookedAfterSoon(t *testing.T) {
 		r.wantStored("s1 open via poll", "s1 approved via poll")
 	})
 	t.Run("of one that is being looked at", func(t *testing.T) {
-		r := newRoom(t)
+		r := newPollFixture(t)
 		r.state = &event.Data{Status: event.StatusInProgress}
 		r.answers = append(r.answers, func() ([]kycbridge.Fetched, error) {
 			submitted(r)
 			return []kycbridge.Fetched{{Part: "session", Body: []byte("s1 open")}}, nil
 		})
-		timer := r.work(r.watch()) // its next look would come in a minute
+		timer := r.work(r.watch()) // its next poll would be in a minute
 		if timer == nil || !timer.LookBy.Equal(r.now.Add(submitPause)) || !timer.Asked {
 			t.Errorf("timer %+v", timer)
 		}
@@ -553,7 +554,7 @@ func TestIntervals(t *testing.T) {
 	if got := p.interval(kycbridge.Observation{Status: event.StatusInReview}); got != time.Hour {
 		t.Error(got)
 	}
-	own := p.Over(Policy{Interval: 5 * time.Minute, Intervals: map[string]time.Duration{"waiting": time.Second}})
+	own := p.OverriddenBy(Policy{Interval: 5 * time.Minute, Intervals: map[string]time.Duration{"waiting": time.Second}})
 	if own.interval(kycbridge.Observation{ProviderStatus: map[string]any{"s": "kyc_request_accepted"}}) != 5*time.Minute || own.Intervals["waiting"] != time.Second {
 		t.Errorf("%+v", own)
 	}

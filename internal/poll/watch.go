@@ -9,8 +9,8 @@ import (
 	"kycbridge/event"
 )
 
-// Watch takes a verification that was started elsewhere under watch: it is asked about at once and
-// then by the account's policy. It returns when the watch is durable.
+// Watch watches a verification that was started elsewhere: it is polled at once and then by the account's
+// policy. It returns when the watch is durable.
 func (p *Poller) Watch(ctx context.Context, a *kycbridge.Account, r kycbridge.WatchRequest) (verificationID string, err error) {
 	if a.API.Fetch == nil {
 		return "", fmt.Errorf("watch: %w", kycbridge.ErrUnsupported)
@@ -20,8 +20,8 @@ func (p *Poller) Watch(ctx context.Context, a *kycbridge.Account, r kycbridge.Wa
 	return p.begin(ctx, a, notice, r.Deadline, 0)
 }
 
-// Started takes a verification that was started through us under watch. The provider is not asked
-// before the applicant could have done anything.
+// Started watches a verification that was started through kycbridge. The provider is not polled before the
+// applicant could have done anything.
 func (p *Poller) Started(ctx context.Context, a *kycbridge.Account, s kycbridge.Started, externalReference string) (verificationID string, err error) {
 	notice := kycbridge.Notice{
 		Notice: kycbridge.NoticeStarted, Reference: s.Reference, ExternalReference: externalReference, At: p.Now().UTC(),
@@ -32,12 +32,12 @@ func (p *Poller) Started(ctx context.Context, a *kycbridge.Account, s kycbridge.
 	return p.begin(ctx, a, notice, s.ExpiresAt, policy.First)
 }
 
-// submitPause is how long the provider has for what was handed in before it is asked.
+// submitPause is the time for the provider to process a submission before it is polled.
 const submitPause = 5 * time.Second
 
-// Submitted takes note that something was handed in through us: a step, a decision. The provider works
-// on it, so the next look comes soon, whatever is known. A verification that is not watched is from now
-// on, and has an event if it had none.
+// Submitted records that a step or a decision was submitted through kycbridge. The provider processes it,
+// so the next poll is soon, whatever is known. An unwatched verification is watched from now on, and gets
+// an event if it had none.
 func (p *Poller) Submitted(ctx context.Context, a *kycbridge.Account, reference string) error {
 	if a.API.Fetch == nil {
 		return fmt.Errorf("watch: %w", kycbridge.ErrUnsupported)
@@ -56,7 +56,7 @@ func (p *Poller) Submitted(ctx context.Context, a *kycbridge.Account, reference 
 	case p.State(ctx, w.Key()) == nil:
 		_, err := p.begin(ctx, a, kycbridge.Notice{Notice: kycbridge.NoticeWatched, Reference: w.Reference, At: now}, time.Time{}, submitPause)
 		return err
-	default: // it has ended, or is being looked at
+	default: // it has ended, or is being polled
 		w.Deadline = now.Add(p.policy(w).Deadline)
 		if w.Seen, err = p.seen(ctx, w.Key()); err != nil {
 			return fmt.Errorf("watch: %w: %w", kycbridge.ErrUnavailable, err)
@@ -68,10 +68,10 @@ func (p *Poller) Submitted(ctx context.Context, a *kycbridge.Account, reference 
 	return nil
 }
 
-// linkGrace is how long past the end of its link a session may still tell how it went.
+// linkGrace is how long past the end of its link a session may still report its result.
 const linkGrace = 10 * time.Minute
 
-// longestWatch bounds what a caller may ask for.
+// longestWatch limits a requested deadline.
 const longestWatch = 366 * 24 * time.Hour
 
 func earlier(a, b time.Time) time.Time {
@@ -81,15 +81,15 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// begin sets the timer first and records the notice then: what is known to be watched may lack an
-// event for a moment, what has an event is watched.
+// begin sets the timer first and then records the notice: a watched verification may lack an event for a
+// moment, but one with an event is watched.
 func (p *Poller) begin(ctx context.Context, a *kycbridge.Account, n kycbridge.Notice, deadline time.Time, first time.Duration) (string, error) {
 	n.Reference = a.Provider.Canonical(n.Reference)
 	w := kycbridge.Watch{Provider: a.Provider.Name, Account: a.Name, Reference: n.Reference, Since: n.At}
 	policy := p.policy(w)
 	w.Deadline = n.At.Add(policy.Deadline)
 	if n.Notice == kycbridge.NoticeStarted && !deadline.IsZero() {
-		// The applicant may enter until the link ends, and needs time from then on.
+		// The applicant may start until the link ends, and needs time from then on.
 		w.Deadline = deadline.Add(min(policy.Deadline, max(linkGrace, deadline.Sub(n.At))))
 	} else if !deadline.IsZero() {
 		w.Deadline = deadline

@@ -1,6 +1,6 @@
-// Package spool reads a JSON text that may hold documents and videos as base64 without holding them in
-// memory: each long string is put aside, into a file that nobody else can read, and a short mark takes
-// its place. What is left is as small as the text would be without them.
+// Package spool reads a JSON text that may contain documents and videos as base64 without holding them in
+// memory: each long string is moved to an unnamed, encrypted file, and replaced by a short mark. The rest
+// is as small as the text would be without them.
 package spool
 
 import (
@@ -19,44 +19,43 @@ import (
 )
 
 const (
-	// longest is how many bytes a string may have that stays where it is.
+	// longest is the maximum size in bytes of a string that is not moved.
 	longest = 64 << 10
-	// markLength is longer than any string that a schema bounds may be, and shorter than what is put
-	// aside: a rule that refuses a long string refuses its mark too.
+	// markLength is longer than the limits of strings in any schema, and shorter than a moved string: a
+	// rule that refuses a long string refuses its mark too.
 	markLength = 4 << 10
 	chunk      = 64 << 10
 )
 
-// The kinds of failure. Any other error is the reader's.
+// The kinds of errors. Any other error comes from the reader.
 var (
 	ErrTooLarge = errors.New("too much besides the long strings")
 	ErrFull     = errors.New("no room for another body now")
 	ErrDisk     = errors.New("the long strings cannot be kept")
 )
 
-// Limits bound what one text may take.
+// Limits limit the resources of one text.
 type Limits struct {
-	Rest int    // bytes of what is not put aside
-	Dir  string // where the file is made
-	// Memory and Disk reserve n bytes more; false means that there are none left.
+	Rest int    // bytes of the rest of the text
+	Dir  string // folder of the file
+	// Memory and Disk reserve n bytes more; false means that none are left.
 	Memory, Disk func(n int) bool
 }
 
-// Text is a JSON text whose long strings are put aside. It must be closed.
+// Text is a JSON text whose long strings were moved to a file. It must be closed.
 type Text struct {
 	JSON  []byte
 	Files []kycbridge.File
-	// Others are the marks of long strings that are no base64. They are not kept.
+	// Others are the marks of long strings that are not base64. They are not stored.
 	Others []string
 
 	store *store
 }
 
-// Close forgets what was put aside. The files must not be read any more.
+// Close removes the file. It must not be read any more.
 func (t *Text) Close() error { return t.store.close() }
 
-// Read reads a text to its end. It does not judge the JSON: what is none leads to other text that is
-// none.
+// Read reads a text to its end. It does not validate the JSON: invalid text remains invalid.
 func Read(r io.Reader, limits Limits) (*Text, error) {
 	s := &splitter{limits: limits, store: newStore(limits.Dir, limits.Memory, limits.Disk)}
 	in := bufio.NewReaderSize(r, chunk)
@@ -66,7 +65,7 @@ func Read(r io.Reader, limits Limits) (*Text, error) {
 		if failed := s.take(part); failed != nil {
 			return nil, errors.Join(failed, s.store.close())
 		}
-		_, _ = in.Discard(len(part)) // what has been peeked at is there
+		_, _ = in.Discard(len(part)) // the peeked bytes are available
 		if err == io.EOF {
 			return &Text{JSON: s.rest.Bytes(), Files: s.files, Others: s.others, store: s.store}, nil
 		}
@@ -76,22 +75,22 @@ func Read(r io.Reader, limits Limits) (*Text, error) {
 	}
 }
 
-// splitter goes through a text once.
+// splitter processes a text in one pass.
 type splitter struct {
 	limits   Limits
 	store    *store
-	rest     bytes.Buffer // what is not put aside
-	reserved int          // of memory, for rest
-	inside   bool         // a string
-	escaped  bool         // the byte before was a backslash
-	begin    int          // of the string, in rest
-	aside    *aside       // the string that is being put aside; nil: none
+	rest     bytes.Buffer   // the text without the moved strings
+	reserved int            // of memory, for rest
+	inside   bool           // a string
+	escaped  bool           // the previous byte was a backslash
+	begin    int            // of the string, in rest
+	current  *spooledString // the string that is being moved; nil: none
 
 	files  []kycbridge.File
 	others []string
 }
 
-// take goes on with the next part of the text.
+// take processes the next part of the text.
 func (s *splitter) take(part []byte) error {
 	from := 0
 	for i, c := range part {
@@ -111,7 +110,7 @@ func (s *splitter) take(part []byte) error {
 	return s.put(part[from:])
 }
 
-// quote ends a string, or begins one. The quote itself is still to be put.
+// quote ends a string, or begins one. The quote itself is still to be added.
 func (s *splitter) quote() {
 	if s.inside {
 		s.inside = false
@@ -121,10 +120,10 @@ func (s *splitter) quote() {
 	s.inside, s.begin = true, s.rest.Len()+1
 }
 
-// put takes text that lies within one string, or outside of any, but for a quote at its beginning.
+// put adds text that is within one string, or outside of any, except for a quote at its beginning.
 func (s *splitter) put(text []byte) error {
-	if s.aside != nil {
-		return s.aside.put(text)
+	if s.current != nil {
+		return s.current.put(text)
 	}
 	if err := s.reserve(len(text)); err != nil {
 		return err
@@ -133,13 +132,13 @@ func (s *splitter) put(text []byte) error {
 	if !s.inside || s.rest.Len()-s.begin <= longest {
 		return nil
 	}
-	s.aside = newAside(s.store)
+	s.current = newSpooledString(s.store)
 	long := bytes.Clone(s.rest.Bytes()[s.begin:])
 	s.rest.Truncate(s.begin)
-	return s.aside.put(long)
+	return s.current.put(long)
 }
 
-// reserve makes sure that n bytes more may be held.
+// reserve ensures that n bytes more may be held.
 func (s *splitter) reserve(n int) error {
 	size := s.rest.Len() + n
 	switch {
@@ -156,39 +155,38 @@ func (s *splitter) reserve(n int) error {
 	return nil
 }
 
-// settle puts the mark where the string was that has ended.
+// settle adds the mark of the string that has ended.
 func (s *splitter) settle() {
-	if s.aside == nil {
+	if s.current == nil {
 		return
 	}
-	file, is := s.aside.end()
+	file, is := s.current.end()
 	s.rest.WriteString(file.Mark)
 	if is {
 		s.files = append(s.files, file)
 	} else {
 		s.others = append(s.others, file.Mark)
 	}
-	s.aside = nil
+	s.current = nil
 }
 
-// aside is one string on its way into the store, without the escapes that JSON may write for its
-// characters.
-type aside struct {
+// spooledString is one string while it is moved to the store, without JSON escapes.
+type spooledString struct {
 	store   *store
-	first   int64 // where it begins there
+	first   int64 // its offset in the store
 	digest  hash.Hash
-	escape  []byte // an escape that is not complete
+	escape  []byte // an incomplete escape
 	padding int
-	other   bool // it is no base64
+	other   bool // it is not base64
 	plain   []byte
 }
 
-func newAside(s *store) *aside {
-	return &aside{store: s, first: s.size, digest: sha256.New(), plain: make([]byte, 0, chunk)}
+func newSpooledString(s *store) *spooledString {
+	return &spooledString{store: s, first: s.size, digest: sha256.New(), plain: make([]byte, 0, chunk)}
 }
 
-// put takes the next part of the string as the text has it.
-func (a *aside) put(text []byte) error {
+// put adds the next part of the string as it is in the text.
+func (a *spooledString) put(text []byte) error {
 	for _, c := range text {
 		switch {
 		case len(a.escape) > 0:
@@ -207,8 +205,8 @@ func (a *aside) put(text []byte) error {
 	return a.flush()
 }
 
-// unescape goes on with an escape. Writers escape the slash of base64, and some the plus.
-func (a *aside) unescape(c byte) {
+// unescape processes a byte of an escape. Writers escape the slash of base64, and some the plus.
+func (a *spooledString) unescape(c byte) {
 	a.escape = append(a.escape, c)
 	switch {
 	case len(a.escape) == 2 && c == '/':
@@ -228,8 +226,8 @@ func (a *aside) unescape(c byte) {
 	a.escape = a.escape[:0]
 }
 
-// add takes one character of the string itself.
-func (a *aside) add(c byte) {
+// add adds one character of the string itself.
+func (a *spooledString) add(c byte) {
 	switch {
 	case c == '=':
 		a.padding++
@@ -248,7 +246,7 @@ func inAlphabet(c byte) bool {
 	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/'
 }
 
-func (a *aside) flush() error {
+func (a *spooledString) flush() error {
 	if a.other {
 		a.plain = a.plain[:0]
 		return nil
@@ -259,8 +257,8 @@ func (a *aside) flush() error {
 	return err
 }
 
-// end is the file that the string is, and whether it is one. Equal strings have equal marks.
-func (a *aside) end() (kycbridge.File, bool) {
+// end is the file of the string, and whether it is one. Equal strings have equal marks.
+func (a *spooledString) end() (kycbridge.File, bool) {
 	if a.other || len(a.escape) > 0 {
 		return kycbridge.File{Mark: mark("!", a.digest)}, false
 	}
@@ -268,11 +266,11 @@ func (a *aside) end() (kycbridge.File, bool) {
 	return kycbridge.File{Mark: mark("A", a.digest), Size: size, Open: func() io.Reader { return store.reader(first, size) }}, true
 }
 
-// mark is a text of base64's letters, but for a kind that is none of them.
+// mark is a text in the base64 alphabet, except for a kind that is not base64.
 func mark(kind string, digest hash.Hash) string {
 	sum := base64.RawStdEncoding.EncodeToString(digest.Sum(nil))
 	return (kind + strings.Repeat(sum, markLength/len(sum)+1))[:markLength]
 }
 
-// disk says that the store failed, and why.
+// disk wraps an error of the store.
 func disk(err error) error { return fmt.Errorf("%w: %w", ErrDisk, err) }

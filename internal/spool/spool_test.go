@@ -36,7 +36,7 @@ func read(t testing.TB, r io.Reader, l Limits) *Text {
 	return text
 }
 
-// whole is the text with its files where their marks stand.
+// whole is the text with its files in place of their marks.
 func whole(t testing.TB, text *Text) []byte {
 	t.Helper()
 	out := text.JSON
@@ -57,9 +57,9 @@ func encoded(size int, seed uint64) string {
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
-// TestLongStringsArePutAside: what is left is small, every file is what stood there, and putting them
-// back makes the same document, however the text comes in.
-func TestLongStringsArePutAside(t *testing.T) {
+// TestLongStringsAreSpooled: the rest is small, every file has the original content, and inserting them
+// yields the same document, however the text is read.
+func TestLongStringsAreSpooled(t *testing.T) {
 	long, longer := encoded(longest+4, 1), encoded(3<<20, 2)
 	escaped := strings.NewReplacer("/", `\/`, "+", `\u002B`, "A", `\u0041`).Replace(longer)
 	for name, tt := range map[string]struct {
@@ -102,8 +102,8 @@ func TestLongStringsArePutAside(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoBase64: a long string of another kind is not kept, and its mark is no base64 either.
-func TestWhatIsNoBase64(t *testing.T) {
+// TestOtherLongStrings: a long string that is not base64 is not stored, and its mark is not base64 either.
+func TestOtherLongStrings(t *testing.T) {
 	long := encoded(longest+4, 1)
 	for name, s := range map[string]string{
 		"words":            strings.Repeat("words ", longest),
@@ -130,9 +130,9 @@ func TestWhatIsNoBase64(t *testing.T) {
 	}
 }
 
-// TestMarksAreOfWhatTheyStandFor: the same string has the same mark in another text, so that a request
-// that is repeated is known again; another one has another.
-func TestMarksAreOfWhatTheyStandFor(t *testing.T) {
+// TestMarksIdentifyContent: the same string has the same mark in another text, so that a repeated request
+// is recognized; a different one has a different mark.
+func TestMarksIdentifyContent(t *testing.T) {
 	long := encoded(longest+4, 1)
 	mark := func(s string) string {
 		return read(t, strings.NewReader(`["`+s+`"]`), limits(t)).Files[0].Mark
@@ -142,8 +142,8 @@ func TestMarksAreOfWhatTheyStandFor(t *testing.T) {
 	}
 }
 
-// TestWhatIsPutAsideIsNobodys: the file has no name, and what stands in it is not what was put in.
-func TestWhatIsPutAsideIsNobodys(t *testing.T) {
+// TestTheFileIsUnnamedAndEncrypted: the file has no name, and its content is encrypted.
+func TestTheFileIsUnnamedAndEncrypted(t *testing.T) {
 	l := limits(t)
 	long := strings.Repeat("QUJD", 1<<20)
 	text := read(t, strings.NewReader(`["`+long+`"]`), l)
@@ -164,7 +164,7 @@ func TestWhatIsPutAsideIsNobodys(t *testing.T) {
 	}
 }
 
-// TestBounds: what there is no room for is refused, by its kind, and gives nothing away.
+// TestBounds: a text above a limit is refused with its kind of error, and its reservations are released.
 func TestBounds(t *testing.T) {
 	few := func(left int) func(int) bool {
 		return func(n int) bool { left -= n; return left >= 0 }
@@ -192,7 +192,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestMemoryStaysSmall: 64 MiB go through without being held.
+// TestMemoryStaysSmall: 64 MiB are processed without being held.
 func TestMemoryStaysSmall(t *testing.T) {
 	part := encoded(1<<20, 1)
 	parts := make([]io.Reader, 0, 66)
@@ -215,7 +215,7 @@ func TestMemoryStaysSmall(t *testing.T) {
 	}
 }
 
-// FuzzRead: whatever comes in, what is put back is the same document, or none as before.
+// FuzzRead: for any input, the restored document is the same, or invalid as before.
 func FuzzRead(f *testing.F) {
 	for _, s := range []string{`{"a":"b"}`, `["\u002f\/"]`, `"`, `{"a":"\`, "[\"\x00\"]"} {
 		f.Add(s, uint16(0))

@@ -10,12 +10,12 @@ import (
 	"os"
 )
 
-// inMemory is how much is held before a file is made.
+// inMemory is how much is held in memory before a file is created.
 const inMemory = 1 << 20
 
-// store keeps bytes one after another: the first in memory, and all of them in a file once they are many.
-// The file has no name, and what stands in it is encrypted with a key that only this process has, so it is
-// nobody's after the process has ended, and after close.
+// store appends bytes: the first in memory, and all of them in a file above a limit. The file has no name,
+// and its content is encrypted with a key of this process, so it is unreadable after the process has
+// ended, and after close.
 type store struct {
 	dir          string
 	memory, disk func(n int) bool
@@ -24,7 +24,7 @@ type store struct {
 	file         *os.File
 	block        cipher.Block
 	nonce        [aes.BlockSize]byte
-	stream       cipher.Stream // for what comes next
+	stream       cipher.Stream // for the next bytes
 	scratch      []byte
 }
 
@@ -59,7 +59,7 @@ func (s *store) hold(p []byte) error {
 	return nil
 }
 
-// open makes the file and moves there what was in memory.
+// open creates the file and moves the memory content there.
 func (s *store) open() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return disk(err)
@@ -106,7 +106,7 @@ func (s *store) append(p []byte) error {
 	return nil
 }
 
-// reader reads size bytes from first on. Several may read at once.
+// reader reads size bytes from offset first. Concurrent reads are allowed.
 func (s *store) reader(first, size int64) io.Reader {
 	if s.file == nil {
 		return bytes.NewReader(s.mem[first : first+size])
@@ -114,7 +114,7 @@ func (s *store) reader(first, size int64) io.Reader {
 	return &cipher.StreamReader{S: s.from(first), R: io.NewSectionReader(s.file, first, size)}
 }
 
-// from is the key stream from a byte on.
+// from is the key stream from an offset.
 func (s *store) from(first int64) cipher.Stream {
 	counter := s.nonce
 	low := binary.BigEndian.Uint64(counter[8:])

@@ -1,4 +1,4 @@
-// Package start begins verifications at providers, and hands in what belongs to them: one call that is
+// Package start starts verifications at providers, and submits their steps and decisions: one call that is
 // never repeated blindly, then a watch, then the answer.
 package start
 
@@ -13,20 +13,20 @@ import (
 	"kycbridge/event"
 )
 
-// Receipts remember starts by their idempotency key. What Reserve returned nil for is the caller's to
-// start, and to Complete or Release afterwards.
+// Receipts store starts by their idempotency key. If Reserve returned nil, the caller makes the start, and
+// calls Complete or Release afterwards.
 type Receipts interface {
-	// Reserve returns the receipt of a start that was made under this key, kycbridge.ErrKeyReused if
-	// that was another request, and kycbridge.ErrKeyPending if it has not been completed.
+	// Reserve returns the receipt of a start that was made under this key, kycbridge.ErrKeyReused if that
+	// was another request, and kycbridge.ErrKeyPending if it has not been completed.
 	Reserve(ctx context.Context, a kycbridge.AccountKey, key, fingerprint string) (*kycbridge.StartReceipt, error)
 	Complete(ctx context.Context, a kycbridge.AccountKey, key, fingerprint string, r kycbridge.StartReceipt) error
 	Release(ctx context.Context, a kycbridge.AccountKey, key string) error
 }
 
-// Watcher takes what was started under watch, durably.
+// Watcher durably watches started verifications.
 type Watcher interface {
 	Started(ctx context.Context, a *kycbridge.Account, s kycbridge.Started, externalReference string) (verificationID string, err error)
-	// Submitted looks soon at a verification for which something was handed in, and watches it if nobody did.
+	// Submitted polls a verification soon after a submission, and watches it if it is unwatched.
 	Submitted(ctx context.Context, a *kycbridge.Account, reference string) error
 }
 
@@ -34,15 +34,15 @@ type Watcher interface {
 type Starter struct {
 	Receipts  Receipts
 	Watcher   Watcher
-	PublicURL string // our address for providers; "" if none is configured
+	PublicURL string // kycbridge's address for providers; "" if none is configured
 }
 
 const (
-	storePatience = 20 * time.Second // for writing down what the provider has made already
-	storePause    = 250 * time.Millisecond
+	storeTimeout = 20 * time.Second // for storing the result of an executed call
+	storePause   = 250 * time.Millisecond
 )
 
-// Start makes a verification at the provider of a. With a key, a repeated start returns the first
+// Start creates a verification at the provider of a. With a key, a repeated start returns the first
 // receipt. Errors: kycbridge.ErrUnsupported, ErrKeyReused, ErrKeyPending, ErrUnavailable, a
 // *kycbridge.ProviderError, or a *kycbridge.UnwatchedError.
 func (s *Starter) Start(ctx context.Context, a *kycbridge.Account, r kycbridge.StartRequest, key, fingerprint string) (kycbridge.StartReceipt, error) {
@@ -62,27 +62,27 @@ func (s *Starter) Start(ctx context.Context, a *kycbridge.Account, r kycbridge.S
 	}
 	s.address(a, &r)
 	started, err := a.API.Start(ctx, r)
-	// From here on somebody else's leaving must not leave anything half done.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storePatience)
+	// From here on a caller that disconnects must not leave anything half done.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	if err != nil {
-		if key != "" && certainlyNot(err) {
-			_ = s.Receipts.Release(ctx, at, key) // else the key stays pending until it is forgotten
+		if key != "" && isCertainlyUnsent(err) {
+			_ = s.Receipts.Release(ctx, at, key) // on failure the key stays pending until it expires
 		}
 		return kycbridge.StartReceipt{}, err
 	}
 	return s.keep(ctx, a, at, started, r.ExternalReference, key, fingerprint)
 }
 
-// Submit sends what belongs to a verification and has the verification looked at soon afterwards. send is
-// called once; its error comes back as it is. Any other is a *kycbridge.UnwatchedError.
+// Submit sends a part of a verification and has the verification polled soon afterwards. send is called
+// once; its error is returned unchanged. Any other is a *kycbridge.UnwatchedError.
 func (s *Starter) Submit(ctx context.Context, a *kycbridge.Account, reference string, send func(context.Context) error) error {
 	if err := send(ctx); err != nil || a.API.Fetch == nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storePatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	err := persist(ctx, func() error { return s.Watcher.Submitted(ctx, a, reference) })
+	err := retryUntilStored(ctx, func() error { return s.Watcher.Submitted(ctx, a, reference) })
 	if err != nil {
 		receipt := kycbridge.StartReceipt{Reference: reference, VerificationID: event.VerificationID(a.Provider.Name, a.Name, a.Provider.Canonical(reference))}
 		return &kycbridge.UnwatchedError{Receipt: receipt, Err: err}
@@ -90,7 +90,7 @@ func (s *Starter) Submit(ctx context.Context, a *kycbridge.Account, reference st
 	return nil
 }
 
-// address tells the provider where to call back, and with what.
+// address adds the callback address and credential to a request.
 func (s *Starter) address(a *kycbridge.Account, r *kycbridge.StartRequest) {
 	if s.PublicURL != "" {
 		r.CallbackURL = strings.TrimRight(s.PublicURL, "/") + "/webhooks/" + a.Provider.Name + "/" + a.Name
@@ -100,13 +100,13 @@ func (s *Starter) address(a *kycbridge.Account, r *kycbridge.StartRequest) {
 	}
 }
 
-// keep writes down what was started: the watch and its event, then the receipt.
+// keep stores the result of a start: the watch and its event, then the receipt.
 func (s *Starter) keep(ctx context.Context, a *kycbridge.Account, at kycbridge.AccountKey, started kycbridge.Started, externalReference, key, fingerprint string) (kycbridge.StartReceipt, error) {
 	receipt := kycbridge.StartReceipt{
 		VerificationID: event.VerificationID(at.Provider, at.Account, a.Provider.Canonical(started.Reference)),
 		Reference:      started.Reference, URL: started.URL, ExpiresAt: event.Instant(started.ExpiresAt),
 	}
-	err := persist(ctx, func() error {
+	err := retryUntilStored(ctx, func() error {
 		_, err := s.Watcher.Started(ctx, a, started, externalReference)
 		return err
 	})
@@ -114,14 +114,14 @@ func (s *Starter) keep(ctx context.Context, a *kycbridge.Account, at kycbridge.A
 		return receipt, &kycbridge.UnwatchedError{Receipt: receipt, Err: err}
 	}
 	if key != "" {
-		// Where this fails the key stays pending: a repeated start is refused and not made again.
-		_ = persist(ctx, func() error { return s.Receipts.Complete(ctx, at, key, fingerprint, receipt) })
+		// If this fails the key stays pending: a repeated start is refused and not made again.
+		_ = retryUntilStored(ctx, func() error { return s.Receipts.Complete(ctx, at, key, fingerprint, receipt) })
 	}
 	return receipt, nil
 }
 
-// certainlyNot reports whether a failed start has made nothing.
-func certainlyNot(err error) bool {
+// isCertainlyUnsent reports whether a failed start has created nothing.
+func isCertainlyUnsent(err error) bool {
 	var e *kycbridge.ProviderError
 	if !errors.As(err, &e) {
 		return false
@@ -134,8 +134,9 @@ func certainlyNot(err error) bool {
 	return !e.Sent
 }
 
-// persist tries until it is done or ctx ends: the provider has acted, and only we know.
-func persist(ctx context.Context, try func() error) error {
+// retryUntilStored repeats until it succeeds or ctx ends: the provider has acted, and the result is known
+// only here.
+func retryUntilStored(ctx context.Context, try func() error) error {
 	for {
 		err := try()
 		if err == nil {

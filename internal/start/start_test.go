@@ -27,32 +27,32 @@ var (
 	started = kycbridge.Started{Reference: reference, URL: "https://idv.example.com/?id=b1", ExpiresAt: expires}
 )
 
-// bench is a Starter whose provider, watcher and store do as a test says, and note what was asked.
-type bench struct {
+// startFixture is a Starter with a configurable provider, watcher and store, which record their calls.
+type startFixture struct {
 	start.Starter
 	account *kycbridge.Account
 
-	providerErr   error  // what the call to the provider ends with
+	providerErr   error  // the error of the call to the provider
 	onProvider    func() // during the call to the provider
-	reserveErr    error  // what Reserve ends with
+	reserveErr    error  // the error of Reserve
 	before        *kycbridge.StartReceipt
-	watcherFails  int // how many times Started fails; -1: for ever
-	completeFails int // the same of Complete
+	watcherFails  int // how many times Started fails; -1: always
+	completeFails int // the same for Complete
 	releaseErr    error
-	did           []string // in order
+	calls         []string // in order
 	requests      []kycbridge.StartRequest
 	watched       []string // external references
 	kept          []kycbridge.StartReceipt
 }
 
-func newBench() *bench {
-	b := &bench{}
+func newStartFixture() *startFixture {
+	b := &startFixture{}
 	b.Starter = start.Starter{Receipts: b, Watcher: b, PublicURL: "https://hooks.example.com"}
 	b.account = &kycbridge.Account{
 		Name:     "acme",
 		Provider: kycbridge.Provider{Name: "ondato", CanonicalReference: func(s string) string { return "canonical-" + s }},
 		API: kycbridge.API{Start: func(_ context.Context, r kycbridge.StartRequest) (kycbridge.Started, error) {
-			b.did = append(b.did, "call")
+			b.calls = append(b.calls, "call")
 			b.requests = append(b.requests, r)
 			if b.onProvider != nil {
 				b.onProvider()
@@ -66,56 +66,56 @@ func newBench() *bench {
 	return b
 }
 
-func (b *bench) Reserve(_ context.Context, a kycbridge.AccountKey, k, f string) (*kycbridge.StartReceipt, error) {
-	b.did = append(b.did, "reserve "+a.Provider+"/"+a.Account+" "+k+" "+f)
+func (b *startFixture) Reserve(_ context.Context, a kycbridge.AccountKey, k, f string) (*kycbridge.StartReceipt, error) {
+	b.calls = append(b.calls, "reserve "+a.Provider+"/"+a.Account+" "+k+" "+f)
 	return b.before, b.reserveErr
 }
 
-func (b *bench) Complete(ctx context.Context, a kycbridge.AccountKey, k, f string, r kycbridge.StartReceipt) error {
+func (b *startFixture) Complete(ctx context.Context, a kycbridge.AccountKey, k, f string, r kycbridge.StartReceipt) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if b.completeFails != 0 {
 		b.completeFails--
-		b.did = append(b.did, "complete fails")
+		b.calls = append(b.calls, "complete fails")
 		return errAway
 	}
-	b.did = append(b.did, "complete "+a.Provider+"/"+a.Account+" "+k+" "+f)
+	b.calls = append(b.calls, "complete "+a.Provider+"/"+a.Account+" "+k+" "+f)
 	b.kept = append(b.kept, r)
 	return nil
 }
 
-func (b *bench) Release(ctx context.Context, a kycbridge.AccountKey, k string) error {
+func (b *startFixture) Release(ctx context.Context, a kycbridge.AccountKey, k string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	b.did = append(b.did, "release "+a.Provider+"/"+a.Account+" "+k)
+	b.calls = append(b.calls, "release "+a.Provider+"/"+a.Account+" "+k)
 	return b.releaseErr
 }
 
-func (b *bench) Started(ctx context.Context, _ *kycbridge.Account, s kycbridge.Started, externalReference string) (string, error) {
+func (b *startFixture) Started(ctx context.Context, _ *kycbridge.Account, s kycbridge.Started, externalReference string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
 	if b.watcherFails != 0 {
 		b.watcherFails--
-		b.did = append(b.did, "watch fails")
+		b.calls = append(b.calls, "watch fails")
 		return "", errAway
 	}
-	b.did = append(b.did, "watch "+s.Reference)
+	b.calls = append(b.calls, "watch "+s.Reference)
 	b.watched = append(b.watched, externalReference)
 	return "", nil
 }
 
-func (b *bench) Submitted(ctx context.Context, _ *kycbridge.Account, reference string) error {
+func (b *startFixture) Submitted(ctx context.Context, _ *kycbridge.Account, reference string) error {
 	_, err := b.Started(ctx, nil, kycbridge.Started{Reference: reference}, "")
 	return err
 }
 
-// count is how many times something was done.
-func (b *bench) count(what string) (n int) {
-	for _, did := range b.did {
-		if did == what {
+// count is how many times a call was made.
+func (b *startFixture) count(what string) (n int) {
+	for _, calls := range b.calls {
+		if calls == what {
 			n++
 		}
 	}
@@ -136,26 +136,26 @@ func wantReceipt() kycbridge.StartReceipt {
 	}
 }
 
-// TestStartIsWrittenDown: what the provider has made ends under watch and in a receipt, in this
+// TestStartIsStored: a verification that the provider has created gets a watch and a receipt, in this
 // order, however often the store fails in between and without a second call to the provider.
-func TestStartIsWrittenDown(t *testing.T) {
+func TestStartIsStored(t *testing.T) {
 	for name, tt := range map[string]struct {
 		key             string
 		watcher, store  int // how many times they fail
-		did             []string
+		calls           []string
 		longer, shorter time.Duration // than this by the clock
 	}{
-		"at once":                 {key: key, did: []string{reserved, "call", watched, completed}, shorter: time.Millisecond},
-		"without a key":           {did: []string{"call", watched}, shorter: time.Millisecond},
-		"watcher fails twice":     {key: key, watcher: 2, did: []string{reserved, "call", "watch fails", "watch fails", watched, completed}, longer: 400 * time.Millisecond, shorter: 2 * time.Second},
-		"receipts fail twice":     {key: key, store: 2, did: []string{reserved, "call", watched, "complete fails", "complete fails", completed}, longer: 400 * time.Millisecond, shorter: 2 * time.Second},
-		"both fail twice":         {key: key, watcher: 2, store: 2, did: []string{reserved, "call", "watch fails", "watch fails", watched, "complete fails", "complete fails", completed}, longer: 800 * time.Millisecond, shorter: 3 * time.Second},
-		"watcher fails, no key":   {watcher: 2, did: []string{"call", "watch fails", "watch fails", watched}, longer: 400 * time.Millisecond, shorter: 2 * time.Second},
-		"no key needs no receipt": {store: -1, did: []string{"call", watched}, shorter: time.Millisecond},
+		"at once":                 {key: key, calls: []string{reserved, "call", watched, completed}, shorter: time.Millisecond},
+		"without a key":           {calls: []string{"call", watched}, shorter: time.Millisecond},
+		"watcher fails twice":     {key: key, watcher: 2, calls: []string{reserved, "call", "watch fails", "watch fails", watched, completed}, longer: 400 * time.Millisecond, shorter: 2 * time.Second},
+		"receipts fail twice":     {key: key, store: 2, calls: []string{reserved, "call", watched, "complete fails", "complete fails", completed}, longer: 400 * time.Millisecond, shorter: 2 * time.Second},
+		"both fail twice":         {key: key, watcher: 2, store: 2, calls: []string{reserved, "call", "watch fails", "watch fails", watched, "complete fails", "complete fails", completed}, longer: 800 * time.Millisecond, shorter: 3 * time.Second},
+		"watcher fails, no key":   {watcher: 2, calls: []string{"call", "watch fails", "watch fails", watched}, longer: 400 * time.Millisecond, shorter: 2 * time.Second},
+		"no key needs no receipt": {store: -1, calls: []string{"call", watched}, shorter: time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBench()
+				b := newStartFixture()
 				b.watcherFails, b.completeFails = tt.watcher, tt.store
 				began := time.Now()
 				got, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{ExternalReference: "case-1"}, tt.key, fingerprint)
@@ -165,7 +165,7 @@ func TestStartIsWrittenDown(t *testing.T) {
 				if diff := cmp.Diff(wantReceipt(), got); diff != "" {
 					t.Error(diff)
 				}
-				if diff := cmp.Diff(tt.did, b.did); diff != "" {
+				if diff := cmp.Diff(tt.calls, b.calls); diff != "" {
 					t.Error(diff)
 				}
 				if took := time.Since(began); took < tt.longer || took > tt.shorter {
@@ -182,15 +182,15 @@ func TestStartIsWrittenDown(t *testing.T) {
 	}
 }
 
-// TestUnwatched: where the store does not come back, the caller gets what it needs to ask for the
-// watch itself, and the provider has been called once.
+// TestUnwatched: if the store does not recover, the caller receives what it needs to request the watch
+// itself, and the provider has been called once.
 func TestUnwatched(t *testing.T) {
 	for name, tt := range map[string]struct{ watcher, store int }{
 		"watcher for ever": {watcher: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBench()
+				b := newStartFixture()
 				b.watcherFails, b.completeFails = tt.watcher, tt.store
 				began := time.Now()
 				got, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{}, key, fingerprint)
@@ -208,7 +208,7 @@ func TestUnwatched(t *testing.T) {
 					t.Errorf("given up after %v", took)
 				}
 				if b.count("call") != 1 || b.count(released) != 0 || b.count(completed) != 0 {
-					t.Errorf("did %v", b.did)
+					t.Errorf("did %v", b.calls)
 				}
 				if tries := b.count("watch fails") + b.count("complete fails"); tries < 10 {
 					t.Errorf("tried %d times only", tries)
@@ -218,8 +218,8 @@ func TestUnwatched(t *testing.T) {
 	}
 }
 
-// TestKeys: which failed starts give their key back, and which keep it because the provider may have
-// made something.
+// TestKeys: which failed starts release their key, and which keep it because the provider may have created
+// something.
 func TestKeys(t *testing.T) {
 	failed := func(kind kycbridge.ProviderErrorKind, sent bool) error {
 		return &kycbridge.ProviderError{Kind: kind, Call: "create", Sent: sent}
@@ -247,8 +247,8 @@ func TestKeys(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, k := range []string{key, ""} {
-				b := newBench()
-				b.providerErr, b.releaseErr = tt.err, errAway // a key that cannot be given back changes no answer
+				b := newStartFixture()
+				b.providerErr, b.releaseErr = tt.err, errAway // a key that cannot be released changes no answer
 				got, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{}, k, fingerprint)
 				if !errors.Is(err, tt.err) || got != (kycbridge.StartReceipt{}) {
 					t.Errorf("%+v, %v", got, err)
@@ -260,7 +260,7 @@ func TestKeys(t *testing.T) {
 						want = append(want, released)
 					}
 				}
-				if diff := cmp.Diff(want, b.did); diff != "" {
+				if diff := cmp.Diff(want, b.calls); diff != "" {
 					t.Error(diff)
 				}
 			}
@@ -268,30 +268,30 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestCallerLeaves: the caller's end ends neither the writing down nor the giving back of a key.
+// TestCallerLeaves: a caller that disconnects stops neither the storing nor the release of a key.
 func TestCallerLeaves(t *testing.T) {
 	for name, tt := range map[string]struct {
-		err error
-		did []string
+		err   error
+		calls []string
 	}{
 		"made":    {nil, []string{reserved, "call", watched, completed}},
 		"refused": {&kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: "create"}, []string{reserved, "call", released}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
-			b := newBench()
+			b := newStartFixture()
 			b.providerErr, b.onProvider = tt.err, cancel
 			if _, err := b.Start(ctx, b.account, kycbridge.StartRequest{}, key, fingerprint); !errors.Is(err, tt.err) {
 				t.Error(err)
 			}
-			if diff := cmp.Diff(tt.did, b.did); diff != "" {
+			if diff := cmp.Diff(tt.calls, b.calls); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
 }
 
-// TestReservedBefore: what the key stands for already decides, and the provider is not called.
+// TestReservedBefore: the earlier use of the key decides, and the provider is not called.
 func TestReservedBefore(t *testing.T) {
 	first := wantReceipt()
 	repeated := first
@@ -307,30 +307,30 @@ func TestReservedBefore(t *testing.T) {
 		"store away":      {nil, kycbridge.ErrUnavailable, kycbridge.StartReceipt{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench()
+			b := newStartFixture()
 			b.before, b.reserveErr = tt.before, tt.err
 			got, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{}, key, fingerprint)
 			if !errors.Is(err, tt.err) || got != tt.want {
 				t.Errorf("%+v, %v", got, err)
 			}
-			if diff := cmp.Diff([]string{reserved}, b.did); diff != "" {
+			if diff := cmp.Diff([]string{reserved}, b.calls); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
 }
 
-// TestUnsupported: an account that cannot start touches no key.
+// TestUnsupported: an account that cannot start uses no key.
 func TestUnsupported(t *testing.T) {
-	b := newBench()
+	b := newStartFixture()
 	b.account.API.Start = nil
-	if _, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{}, key, fingerprint); !errors.Is(err, kycbridge.ErrUnsupported) || len(b.did) > 0 {
-		t.Errorf("%v, did %v", err, b.did)
+	if _, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{}, key, fingerprint); !errors.Is(err, kycbridge.ErrUnsupported) || len(b.calls) > 0 {
+		t.Errorf("%v, did %v", err, b.calls)
 	}
 }
 
-// TestCallbackAddress: the provider learns where to call back and what to present there, and else
-// gets the request as it came.
+// TestCallbackAddress: the provider receives the callback address and credential, and otherwise the
+// unchanged request.
 func TestCallbackAddress(t *testing.T) {
 	for name, tt := range map[string]struct {
 		public   string
@@ -344,7 +344,7 @@ func TestCallbackAddress(t *testing.T) {
 		"neither":           {"", nil, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench()
+			b := newStartFixture()
 			b.PublicURL, b.account.Credentials.Keys = tt.public, slices.Clone(tt.keys)
 			asked := kycbridge.StartRequest{
 				ExternalReference: "case-1", FlowID: "flow-1", Language: "en", Validity: time.Hour,
@@ -362,45 +362,45 @@ func TestCallbackAddress(t *testing.T) {
 	}
 }
 
-// TestSubmit: what the provider has taken is looked after, however often the store fails in between, and
-// is sent once. What it has not taken is not looked after.
+// TestSubmit: a submission that the provider has accepted is watched, however often the store fails in
+// between, and is sent once. One that it has not accepted is not watched.
 func TestSubmit(t *testing.T) {
 	refused := &kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: "step", Sent: true}
 	for name, tt := range map[string]struct {
 		sendErr error
-		watcher int // how many times it fails; -1: for ever
+		watcher int // how many times it fails; -1: always
 		asked   bool
-		did     []string
+		calls   []string
 	}{
-		"at once":             {asked: true, did: []string{"send", watched}},
-		"watcher fails twice": {watcher: 2, asked: true, did: []string{"send", "watch fails", "watch fails", watched}},
-		"refused":             {sendErr: refused, asked: true, did: []string{"send"}},
-		"cannot be asked":     {did: []string{"send"}},
+		"at once":             {asked: true, calls: []string{"send", watched}},
+		"watcher fails twice": {watcher: 2, asked: true, calls: []string{"send", "watch fails", "watch fails", watched}},
+		"refused":             {sendErr: refused, asked: true, calls: []string{"send"}},
+		"cannot be asked":     {calls: []string{"send"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBench()
+				b := newStartFixture()
 				b.watcherFails = tt.watcher
 				if tt.asked {
 					b.account.API.Fetch = func(context.Context, kycbridge.Query) ([]kycbridge.Fetched, error) { return nil, nil }
 				}
 				ctx, leave := context.WithCancel(t.Context())
 				err := b.Submit(ctx, b.account, reference, func(context.Context) error {
-					b.did = append(b.did, "send")
-					leave() // what follows is not the caller's to end
+					b.calls = append(b.calls, "send")
+					leave() // the rest does not depend on the caller
 					return tt.sendErr
 				})
 				if !errors.Is(err, tt.sendErr) {
 					t.Errorf("%v", err)
 				}
-				if diff := cmp.Diff(tt.did, b.did); diff != "" {
+				if diff := cmp.Diff(tt.calls, b.calls); diff != "" {
 					t.Error(diff)
 				}
 			})
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench()
+		b := newStartFixture()
 		b.watcherFails = -1
 		b.account.API.Fetch = func(context.Context, kycbridge.Query) ([]kycbridge.Fetched, error) { return nil, nil }
 		err := b.Submit(t.Context(), b.account, reference, func(context.Context) error { return nil })

@@ -8,23 +8,23 @@ import (
 // span is a part of a block.
 type span struct{ from, to int }
 
-// scanned is what was found in a block.
+// scanned is the result of reading a block.
 type scanned struct {
 	records  int
 	messages int
 	first    uint64 // sequence of the first and the last record that is not a tombstone
 	last     uint64
-	given    uint64 // highest sequence that any record speaks of, tombstones too: it was given out
+	given    uint64 // highest sequence of any record, tombstones included: it was assigned
 	time     int64  // of the last message
 	damaged  []span
 }
 
-// furthest is how far apart the sequences of two records may lie between which damage was passed
-// over: bytes that look like a record by chance, or by intent, have any sequence.
-const furthest = 1 << 20
+// maxSequenceGap is the largest gap between the sequences of two records around damage: bytes that look
+// like a record by chance, or by intent, can have any sequence.
+const maxSequenceGap = 1 << 20
 
-// scan reads a block from its beginning to its end, and passes over what is damaged. Records whose
-// sequence is not above floor are old ones that do not belong here. each may be nil.
+// scan reads a block from its start to its end and skips damaged parts. Records whose sequence is not
+// above floor are outdated. each may be nil.
 func (h hasher) scan(buf []byte, floor uint64, each func(r record)) scanned {
 	s := scanned{last: floor}
 	for at := 0; at < len(buf); {
@@ -63,8 +63,8 @@ func (s *scanned) take(r record) {
 	}
 }
 
-// resync finds the next whole record behind a damaged one: where the damaged one says that it ends,
-// else anywhere.
+// resync finds the next intact record after a damaged one: where the damaged one claims to end, else
+// anywhere.
 func (h hasher) resync(buf []byte, at int, last uint64) int {
 	if l, ok := layoutOf(buf[at:]); ok {
 		next := at + l.length
@@ -80,13 +80,13 @@ func (h hasher) resync(buf []byte, at int, last uint64) int {
 	return len(buf)
 }
 
-// follows reads a record that may come some way behind the sequence last.
+// follows decodes a record that may come some way after the sequence last.
 func (h hasher) follows(buf []byte, last uint64) (record, bool) {
 	if len(buf) < leastRecord {
 		return record{}, false
 	}
 	seq := binary.LittleEndian.Uint64(buf[4:])
-	if plain := seq &^ (erased | tombstone); seq&tombstone == 0 && last > 0 && plain != 0 && (plain <= last || plain-last > furthest) {
+	if plain := seq &^ (erased | tombstone); seq&tombstone == 0 && last > 0 && plain != 0 && (plain <= last || plain-last > maxSequenceGap) {
 		return record{}, false
 	}
 	return h.parse(buf)

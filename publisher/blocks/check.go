@@ -7,10 +7,10 @@ import (
 	"os"
 )
 
-// largest is the size from which a file is no block of a server: those are 8 MB and a message at most.
+// largest is the size above which a file is no block of a server: those have at most 8 MB and one message.
 const largest = 256 << 20
 
-// Kind says what a finding is about.
+// Kind is the kind of file that a finding is about.
 type Kind string
 
 // The kinds.
@@ -26,31 +26,31 @@ type Finding struct {
 	Kind     Kind
 	Account  string
 	Stream   string
-	Consumer string // of the settings or the state of one
+	Consumer string // of the damaged consumer settings or state
 	File     string // within the store
-	Aside    string // where it lies now, whole as it was found
-	Mended   int    // records of which one bit was wrong, and is right again
-	Lost     []Lost // what is not in the stream any more
-	Misnamed bool   // it had the name of another one, and has its own again
-	Torn     bool   // nothing but an incomplete record at the end, as a crash leaves one that nobody was told of
+	Aside    string // path of the unchanged copy
+	Repaired int    // records with one wrong bit that were repaired
+	Lost     []Lost // lost messages of the stream
+	Misnamed bool   // it had the name of another file, and has its own again
+	Torn     bool   // only an incomplete record at the end, as a crash leaves an unacknowledged one
 }
 
-// Lost is a message that is not whole any more, or several in a row.
+// Lost is a damaged message, or several in a row.
 type Lost struct {
-	After, Before uint64 // sequences of the whole messages around it; 0: none
-	Seq           uint64 // its own, if the damage has left it; 0: not known
-	// What its bytes say, some of which are damaged. Whoever uses it checks what can be checked.
+	After, Before uint64 // sequences of the intact messages around it; 0: none
+	Seq           uint64 // its own, if it is intact; 0: not known
+	// Decoded from its bytes, some of which are damaged. Callers must verify them.
 	Subject string
 	Headers map[string]string
 }
 
-// look is what was seen of one block.
+// look is the state of one block.
 type look struct {
 	number uint32
 	size   int64
 	stamp  stamp
 	scanned
-	torn bool // what is damaged is nothing but the end, as a crash may leave it
+	torn bool // only the end is damaged, as a crash can leave it
 }
 
 // look reads one block.
@@ -77,7 +77,7 @@ func (f folder) look(number uint32, floor uint64) (l look, err error) {
 	return l, nil
 }
 
-// incomplete reports whether bytes at the end of a block are a record that was not written to its end.
+// incomplete reports whether bytes at the end of a block are a record that was only partly written.
 func incomplete(buf []byte) bool {
 	if len(buf) < headSize {
 		return true
@@ -86,9 +86,9 @@ func incomplete(buf []byte) bool {
 	return length == 0 || length > len(buf) && length <= mostRecord
 }
 
-// rebuilt is a damaged block without what is damaged in it: whole records at the sequences that they
-// had, those that could be mended among them.
-func (f folder) rebuilt(l look, raw []byte, floor uint64, deep func() bool) (out []byte, mended int, lost []Lost) {
+// rebuilt is a damaged block without its damage: intact records at their sequences, repaired ones
+// included.
+func (f folder) rebuilt(l look, raw []byte, floor uint64, deep func() bool) (out []byte, repaired int, lost []Lost) {
 	h := blockHasher(f.stream, l.number)
 	at, last := 0, floor
 	for _, d := range l.damaged {
@@ -96,18 +96,18 @@ func (f folder) rebuilt(l look, raw []byte, floor uint64, deep func() bool) (out
 		out = append(out, raw[at:d.from]...)
 		last = max(last, h.scan(raw[at:d.from], 0, nil).last)
 		next := firstOf(h, raw[d.to:])
-		if fixed := h.mend(raw[d.from:d.to], deep()); fixed != nil && between(h, fixed, last, next) {
+		if fixed := h.repairBitFlip(raw[d.from:d.to], deep()); fixed != nil && between(h, fixed, last, next) {
 			out = append(out, fixed...)
-			mended++
+			repaired++
 		} else {
 			lost = append(lost, lostIn(raw[d.from:d.to], last, next))
 		}
 		at = d.to
 	}
-	return append(out, raw[at:]...), mended, lost
+	return append(out, raw[at:]...), repaired, lost
 }
 
-// firstOf is the sequence with which a part of a block begins; 0 if it holds none.
+// firstOf is the first sequence of a part of a block; 0 if it holds none.
 func firstOf(h hasher, part []byte) uint64 {
 	for len(part) > 0 {
 		r, ok := h.parse(part)
@@ -122,13 +122,13 @@ func firstOf(h hasher, part []byte) uint64 {
 	return 0
 }
 
-// between reports whether a mended record has its place between two others.
+// between reports whether a repaired record fits between two others.
 func between(h hasher, fixed []byte, last, next uint64) bool {
 	r, ok := h.parse(fixed)
 	return ok && (r.kind == tombstone || r.seq > last && (next == 0 || r.seq < next))
 }
 
-// lostIn is what can be told of damaged bytes.
+// lostIn decodes what is readable in damaged bytes.
 func lostIn(damaged []byte, last, next uint64) Lost {
 	l := Lost{After: last, Before: next}
 	if next == last+2 {
@@ -151,7 +151,7 @@ func lostIn(damaged []byte, last, next uint64) Lost {
 	return l
 }
 
-// write puts a file in place so that a crash leaves it whole or absent.
+// write replaces a file atomically.
 func write(path string, content []byte) error {
 	tmp := path + ".tmp"
 	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)

@@ -1,17 +1,18 @@
-// Package blocks checks the files in which a NATS server keeps its streams, while no server has them
-// open, and puts right what can be put right. A server that opens a damaged block cuts it off where
-// the damage begins, and all that lies behind is gone; some damage makes it read without end. So the
-// files of an embedded server are checked first.
-//
-// A stream is a folder: its settings in meta.inf with a checksum in meta.sum, its messages in
-// msgs/N.blk with an index in msgs/index.db, and a folder in obs/ for each consumer. A block is a
+// Package blocks checks the files in which a NATS server keeps its streams, while no server has them open,
+// and repairs what it can. A server that opens a damaged block truncates it at the start of the damage,
+// and everything after it is lost; some damage makes it read endlessly. So the files of an embedded server
+// are checked first.
+// A stream is a folder: its settings in meta.inf with a checksum in meta.sum, its messages in msgs/N.blk
+// with an index in msgs/index.db, and a folder in obs/ for each consumer. A block is a sequence of
+// records:
 // row of records:
 //
 //	length 4 (highest bit: has headers) | sequence 8 | time 8 | length of the subject 2 | subject |
 //	[length of the headers 4] headers | body | checksum 8
 //
-// Numbers are little-endian; the checksum covers sequence, time, subject, headers and body, and none
-// of the three lengths. This is the format of nats-server 2.10 to 2.15 without encryption and
+// Numbers are little-endian; the checksum covers sequence, time, subject, headers and body, and none of
+// the three lengths. This is the format of nats-server 2.10 to 2.15 without encryption and compression,
+// which an embedded server does not use; compressed blocks are not checked.
 // compression, which an embedded server does not use; blocks that are compressed are left alone.
 package blocks
 
@@ -30,23 +31,23 @@ const (
 	leastRecord = headSize + sumSize
 	mostRecord  = 32 << 20
 
-	hasHeaders = 1 << 31 // in the length
-	erased     = 1 << 63 // in the sequence: the record says that the message is gone
+	hasHeaders = 1 << 31 // in the sequence: the message of this record was erased
+	erased     = 1 << 63 // in the sequence: a message in another record was erased
 	tombstone  = 1 << 62 // in the sequence: the record says that a message elsewhere is gone
 )
 
 // record is one record of a block.
 type record struct {
 	raw     []byte
-	seq     uint64 // without the bits
-	kind    uint64 // 0: a message; else the bit
+	seq     uint64 // without the flag bits
+	kind    uint64 // 0: a message; else the flag bit
 	time    int64  // Unix nanoseconds
 	subject []byte
 	headers []byte
 	body    []byte
 }
 
-// message reports whether r holds one.
+// message reports whether r holds a message.
 func (r record) message() bool { return r.kind == 0 && r.seq != 0 }
 
 // all are the headers of r.
@@ -60,10 +61,10 @@ func (r record) all() map[string]string {
 	return out
 }
 
-// hasher makes the checksums of one block. It is for one goroutine.
+// hasher computes the checksums of one block. It is for one goroutine.
 type hasher struct{ digest *highwayhash.Digest64 }
 
-// newHasher is keyed by what the server keys it by.
+// newHasher uses the same key as the server.
 func newHasher(name string) hasher {
 	key := sha256.Sum256([]byte(name))
 	digest, err := highwayhash.NewDigest64(key[:])
@@ -87,7 +88,7 @@ func (h hasher) sum(parts ...[]byte) []byte {
 	return h.digest.Sum(make([]byte, 0, sumSize))
 }
 
-// layout is where the parts of a record lie, as its lengths say.
+// layout holds the offsets of the parts of a record, computed from its lengths.
 type layout struct {
 	length  int // of the whole record
 	subject int // end of the subject
@@ -111,12 +112,12 @@ func layoutOf(buf []byte) (l layout, ok bool) {
 	return l, l.length >= leastRecord && l.length <= min(mostRecord, len(buf)) && l.content <= l.length-sumSize
 }
 
-// checksum is what the record at the beginning of buf should end with.
+// checksum is the expected checksum of the record at the beginning of buf.
 func (h hasher) checksum(buf []byte, l layout) []byte {
 	return h.sum(buf[4:20], buf[headSize:l.subject], buf[l.content:l.length-sumSize])
 }
 
-// parse reads the record at the beginning of buf; false if it is not whole.
+// parse decodes the record at the beginning of buf; false if it is not intact.
 func (h hasher) parse(buf []byte) (record, bool) {
 	l, ok := layoutOf(buf)
 	if !ok || !bytes.Equal(h.checksum(buf, l), buf[l.length-sumSize:l.length]) {
@@ -125,8 +126,8 @@ func (h hasher) parse(buf []byte) (record, bool) {
 	return split(buf, l)
 }
 
-// split takes a record apart whose checksum is right; false if its parts are not where its lengths
-// say, which the checksum does not tell.
+// split decodes a record with a correct checksum; false if its parts do not match its lengths, which the
+// checksum does not cover.
 func split(buf []byte, l layout) (record, bool) {
 	seq := binary.LittleEndian.Uint64(buf[4:])
 	r := record{
@@ -153,8 +154,8 @@ func wholeHeaders(h []byte) bool {
 	return bytes.HasPrefix(h, []byte("NATS/1.0")) && bytes.Index(h, []byte("\r\n\r\n")) == len(h)-4
 }
 
-// plausible reports whether a message without headers is cut where its subject ends: subjects of
-// ours are plain words, and what has no headers is JSON.
+// plausible reports whether the subject length of a message without headers is plausible: internal
+// subjects are plain words, and a message without headers is JSON.
 func plausible(subject, body []byte) bool {
 	for _, c := range subject {
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_' {
@@ -164,8 +165,8 @@ func plausible(subject, body []byte) bool {
 	return len(subject) > 0 && len(body) > 0 && (body[0] == '{' || body[0] == '[')
 }
 
-// misplaced reports whether a message without headers becomes plausible if one bit of the length of
-// its subject is another.
+// misplaced reports whether a message without headers becomes plausible after flipping one bit of the
+// length of its subject.
 func misplaced(r record) bool {
 	text := r.raw[headSize : len(r.raw)-sumSize]
 	for bit := range 16 {
@@ -176,7 +177,7 @@ func misplaced(r record) bool {
 	return false
 }
 
-// skip writes a record that says that a sequence holds no message.
+// skip encodes a record for a sequence without a message.
 func (h hasher) skip(seq uint64, at int64) []byte {
 	buf := make([]byte, headSize, leastRecord)
 	binary.LittleEndian.PutUint32(buf, leastRecord)

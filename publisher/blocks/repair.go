@@ -9,23 +9,23 @@ import (
 	"time"
 )
 
-// repair puts the blocks of a stream right, and remembers those that are whole.
+// repair repairs the blocks of a stream, and records the intact ones.
 func (c *check) repair(f folder, looks []look) error {
 	top, last, stale := c.top(f), uint64(0), false
 	for i, l := range looks {
 		if l.first != 0 && l.first <= last {
 			var err error
-			if l, err = f.look(l.number, last); err != nil { // older messages than those before it
+			if l, err = f.look(l.number, last); err != nil { // older messages than the previous block
 				return err
 			}
 		}
 		name, isLast := c.name(f.block(l.number)), i == len(looks)-1
 		switch {
 		case len(l.damaged) == 0:
-			stale = stale || c.memory[name].Last > l.last // cut off: the index says that there is more
+			stale = stale || c.memory[name].Last > l.last // truncated: the index says that there is more
 			c.memory[name] = l.stamp
 			if isLast && (l.records > 0 || l.size == 0) && top > max(l.given, last) {
-				// Cut off between two records: what is left of the block is whole.
+				// Truncated between two records: the rest of the block is intact.
 				c.found(f, Finding{Kind: KindBlock, File: name, Lost: []Lost{{After: max(l.last, last)}}})
 				stale = true
 			}
@@ -46,14 +46,14 @@ func (c *check) repair(f folder, looks []look) error {
 	if !stale {
 		return nil
 	}
-	if err := f.reach(looks, last, top); err != nil {
+	if err := f.recordTop(looks, last, top); err != nil {
 		return err
 	}
 	return c.reindex(f)
 }
 
-// top is a sequence that was given out at least: the index tells it, or what was remembered of the index
-// when the server was closed.
+// top is a lower bound of the assigned sequences: from the index, or from its state recorded when the
+// server was closed.
 func (c *check) top(f folder) uint64 {
 	if x := f.index(); x.last > 0 {
 		return x.last
@@ -61,7 +61,7 @@ func (c *check) top(f folder) uint64 {
 	return c.memory[c.name(filepath.Join(f.path, messagesDir, indexFile))].Last
 }
 
-// end is a sequence that was given out at least, if the end of the last block is damaged; 0 if not.
+// end is a lower bound of the assigned sequences, if the end of the last block is damaged; 0 if not.
 func (l look) end(floor uint64) uint64 {
 	if d := l.damaged[len(l.damaged)-1]; int64(d.to) < l.size || l.torn {
 		return 0
@@ -69,9 +69,9 @@ func (l look) end(floor uint64) uint64 {
 	return max(l.last, floor) + 1
 }
 
-// reach has the last block say that sequences up to top were given out, so that they are not given
-// out again.
-func (f folder) reach(looks []look, last, top uint64) error {
+// recordTop makes the last block record that sequences up to top were assigned, so that they are not
+// assigned again.
+func (f folder) recordTop(looks []look, last, top uint64) error {
 	if top <= last || len(looks) == 0 {
 		return nil
 	}
@@ -84,8 +84,8 @@ func (f folder) reach(looks []look, last, top uint64) error {
 	return write(f.block(number), append(raw, h.skip(top, h.scan(raw, 0, nil).time)...))
 }
 
-// rebuild keeps a damaged block aside and puts what is whole of it in its place. It returns the last
-// sequence of that.
+// rebuild sets a damaged block aside and replaces it by its intact part. It returns the last sequence of
+// that.
 func (c *check) rebuild(f folder, l look, floor uint64) (last uint64, err error) {
 	path := f.block(l.number)
 	found := Finding{Kind: KindBlock, File: c.name(path)}
@@ -95,8 +95,8 @@ func (c *check) rebuild(f folder, l look, floor uint64) (last uint64, err error)
 		if err != nil {
 			return 0, err
 		}
-		mending := func() bool { return time.Since(c.began) < mendFor }
-		out, found.Mended, found.Lost = f.rebuilt(l, raw, floor, mending)
+		withinTimeout := func() bool { return time.Since(c.began) < bitFlipTimeout }
+		out, found.Repaired, found.Lost = f.rebuilt(l, raw, floor, withinTimeout)
 	} else {
 		found.Lost = []Lost{{After: floor}}
 	}
@@ -111,7 +111,7 @@ func (c *check) rebuild(f folder, l look, floor uint64) (last uint64, err error)
 	return blockHasher(f.stream, l.number).scan(out, 0, nil).last, write(path, out)
 }
 
-// reindex has the server read all blocks anew: what it has written down about them is not so any more.
+// reindex makes the server read all blocks again: its records about them are outdated.
 func (c *check) reindex(f folder) error {
 	for _, name := range append(timerFiles[:], indexFile) {
 		err := os.Remove(filepath.Join(f.path, messagesDir, name))
@@ -122,9 +122,8 @@ func (c *check) reindex(f folder) error {
 	return nil
 }
 
-// refile gives blocks their own names back that have each other's: the checksums in a block are those
-// of its number.
-func (c *check) refile(f folder, numbers []uint32) error {
+// restoreNames renames blocks whose names were swapped: the checksums in a block are keyed by its number.
+func (c *check) restoreNames(f folder, numbers []uint32) error {
 	belongs := map[uint32]uint32{}
 	for _, n := range numbers {
 		if to := f.belongs(n, numbers); to != n {
@@ -133,7 +132,7 @@ func (c *check) refile(f folder, numbers []uint32) error {
 	}
 	for from, to := range belongs {
 		if _, away := belongs[to]; !away && slices.Contains(numbers, to) {
-			delete(belongs, from) // a copy of one that is there
+			delete(belongs, from) // a copy of an existing block
 		}
 	}
 	for from := range belongs {
@@ -157,7 +156,7 @@ func (c *check) refile(f folder, numbers []uint32) error {
 	return c.reindex(f)
 }
 
-// belongs is the number under which the first record of a block is whole; its own if there is none.
+// belongs is the number under which the first record of a block is intact; its own if there is none.
 func (f folder) belongs(number uint32, numbers []uint32) uint32 {
 	head := f.head(number)
 	l, ok := layoutOf(head)
@@ -175,7 +174,7 @@ func (f folder) belongs(number uint32, numbers []uint32) uint32 {
 	return number
 }
 
-// head is the beginning of a block: its first record, if that is whole.
+// head is the first record of a block, if it is intact.
 func (f folder) head(number uint32) []byte {
 	file, err := os.Open(f.block(number))
 	if err != nil {

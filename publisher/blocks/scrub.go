@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// again is how long a block that looks damaged is left alone before it is read once more: the server
-// may have been writing it.
-const again = 2 * time.Second
+// rereadDelay is the wait before a block that looks damaged is read again: the server may have been
+// writing it.
+const rereadDelay = 2 * time.Second
 
-// Scrub reads all blocks that were not read for as long as o.Fresh says, at a bounded rate, while a
-// server has the store open. It changes nothing: what it finds damaged is put right by the next Check.
+// Scrub reads all blocks that were not read within o.TrustedFor, at a limited rate, while a server has the
+// store open. It changes nothing: the next Check repairs what it finds damaged.
 func Scrub(ctx context.Context, o Options, bytesPerSecond int64) (Result, error) {
 	c := &check{Options: o, began: time.Now(), memory: recall(o.Memory)}
 	err := c.each(func(f folder) error { return c.scrub(ctx, f, bytesPerSecond) })
@@ -48,12 +48,12 @@ func (c *check) scrub(ctx context.Context, f folder, bytesPerSecond int64) error
 	return nil
 }
 
-// scrubBlock looks at a block, and once more if it looks damaged or changes meanwhile.
+// scrubBlock reads a block, and again if it looks damaged or changes meanwhile.
 func (c *check) scrubBlock(ctx context.Context, f folder, number uint32) error {
 	for tries := 0; tries < 3; tries++ {
 		l, err := f.look(number, 0)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // all in it has gone by age
+			return nil // all its messages have expired
 		}
 		if err != nil {
 			return err
@@ -72,11 +72,11 @@ func (c *check) scrubBlock(ctx context.Context, f folder, number uint32) error {
 			c.found(f, found)
 			return nil
 		}
-		if !sleep(ctx, again) {
+		if !sleep(ctx, rereadDelay) {
 			return ctx.Err()
 		}
 	}
-	return nil // it changes all the time, so the server has it in hand
+	return nil // it changes all the time, so the server is using it
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -87,9 +87,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	return ctx.Err() == nil
 }
 
-// Closed remembers the lists of timers that a server has left behind which was closed in order, and how
-// far its streams reach.
-func Closed(o Options) error {
+// RecordClosed records the timer lists and the ends of the streams after a regular shutdown of the server.
+func RecordClosed(o Options) error {
 	c := &check{Options: o, memory: recall(o.Memory)}
 	err := c.each(func(f folder) error {
 		for _, name := range timerFiles {

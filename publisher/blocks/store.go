@@ -13,29 +13,29 @@ import (
 	"time"
 )
 
-// Options say which store is checked, and how much of it must be read anew.
+// Options configure which store is checked, and how much of it is read.
 type Options struct {
 	Dir    string // of the store: it holds a folder for each account
-	Aside  string // where damaged files are kept; made when there are any
-	Memory string // file that remembers what was found whole
-	// Fresh is how long a block that has not changed since it was found whole is taken for whole. Older
-	// ones are read too, for as long as Patience lasts; the rest is left for Scrub.
-	Fresh    time.Duration
-	Patience time.Duration
-	Ours     func(stream string) bool // settings of these can be made again
+	Aside  string // where damaged files are kept; created on demand
+	Memory string // file that records the intact files
+	// TrustedFor is how long an unchanged block that was found intact is trusted. Older ones are read too,
+	// as long as Patience allows; the rest is left for Scrub.
+	TrustedFor time.Duration
+	Patience   time.Duration
+	Ours       func(stream string) bool // the settings of these can be created again
 }
 
-// AsideTime is how the name of a file begins that was set aside: when that was, in UTC.
+// AsideTime is the prefix of the name of a set-aside file: the time, in UTC.
 const AsideTime = "20060102T150405.000Z"
 
-// mendFor is how long a start may search for flipped bits.
-const mendFor = 10 * time.Second
+// bitFlipTimeout limits the search of a start for flipped bits.
+const bitFlipTimeout = 10 * time.Second
 
-// Result is what a check has found and done.
+// Result is the result of a check.
 type Result struct {
 	Findings []Finding
 	Bytes    int64 // of blocks that were read
-	Unread   int   // blocks that were left for Scrub
+	Unread   int   // blocks that are left for Scrub
 	Took     time.Duration
 }
 
@@ -48,10 +48,9 @@ type check struct {
 	account string
 }
 
-// Check reads a store that no server has open. A damaged block is kept under another name, and a new
-// one is put in its place with all whole messages of it, at the sequences that they had; so is the
-// state of a consumer that cannot be one, and settings whose checksum is wrong. It returns an error
-// only if the store cannot be read or written.
+// Check reads a store that no server has open. A damaged block is set aside and replaced by its intact
+// messages, at their sequences; an implausible state of a consumer and settings with a wrong checksum are
+// set aside too. It returns an error only if the store cannot be read or written.
 func Check(o Options) (Result, error) {
 	c := &check{Options: o, began: time.Now(), memory: recall(o.Memory)}
 	err := c.each(c.stream)
@@ -80,7 +79,7 @@ func (c *check) each(visit func(folder) error) error {
 		}
 		for _, s := range streams {
 			if !s.IsDir() || strings.HasPrefix(s.Name(), ".") {
-				continue // one that was deleted
+				continue // a deleted stream
 			}
 			if err := visit(folder{filepath.Join(c.Dir, a.Name(), "streams", s.Name()), s.Name()}); err != nil {
 				return fmt.Errorf("check stream %s: %w", s.Name(), err)
@@ -108,7 +107,7 @@ func (c *check) stream(f folder) error {
 	return c.consumers(f)
 }
 
-// consumers checks what is kept of the consumers of a stream.
+// consumers checks the state of the consumers of a stream.
 func (c *check) consumers(f folder) error {
 	entries, err := os.ReadDir(filepath.Join(f.path, consumersDir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -133,8 +132,8 @@ func (c *check) consumers(f folder) error {
 	return nil
 }
 
-// timers removes the lists of timers of a stream unless they are as the end of the process has left
-// them: they have no checksum, and the server makes them again from the messages.
+// timers removes the timer lists of a stream unless they are unchanged since the end of the process: they
+// have no checksum, and the server rebuilds them from the messages.
 func (c *check) timers(f folder) error {
 	for _, name := range timerFiles {
 		path := filepath.Join(f.path, messagesDir, name)
@@ -155,7 +154,7 @@ func (c *check) timers(f folder) error {
 	return nil
 }
 
-// drop keeps files under another name.
+// drop sets files aside.
 func (c *check) drop(f folder, found Finding, dir string, names ...string) error {
 	for _, name := range names {
 		to, err := c.keepAside(f, filepath.Join(dir, name))
@@ -189,7 +188,7 @@ func (c *check) name(path string) string {
 	return path
 }
 
-// keepAside keeps a file a second time, where no server looks; "" if there is none.
+// keepAside copies a file to the folder for damaged files; "" if there is none.
 func (c *check) keepAside(f folder, path string) (string, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -206,7 +205,7 @@ func (c *check) keepAside(f folder, path string) (string, error) {
 	if err := os.Link(path, to); err == nil {
 		return to, nil
 	}
-	if err := duplicate(path, to); err != nil { // another file system
+	if err := duplicate(path, to); err != nil { // on another file system
 		return "", fmt.Errorf("set a damaged file aside: %w", err)
 	}
 	return to, nil
@@ -232,7 +231,7 @@ func (c *check) blocks(f folder) error {
 	if err != nil {
 		return err
 	}
-	if err := c.refile(f, numbers); err != nil {
+	if err := c.restoreNames(f, numbers); err != nil {
 		return err
 	}
 	if numbers, err = f.numbers(); err != nil {
@@ -245,7 +244,7 @@ func (c *check) blocks(f folder) error {
 	return c.repair(f, looks)
 }
 
-// looks reads the blocks that must be read, several at once.
+// looks reads the blocks that must be read, concurrently.
 func (c *check) looks(f folder, numbers []uint32) ([]look, error) {
 	looks, errs := make([]look, len(numbers)), make([]error, len(numbers))
 	slots := make(chan struct{}, min(runtime.GOMAXPROCS(0), 4))
@@ -280,7 +279,7 @@ func (c *check) known(f folder, number uint32) (stamp, bool) {
 		return stamp{}, false
 	}
 	name := c.name(f.block(number))
-	if s, ok := c.memory.unchanged(name, info, c.began.Add(-c.Fresh)); ok {
+	if s, ok := c.memory.unchanged(name, info, c.began.Add(-c.TrustedFor)); ok {
 		return s, true
 	}
 	s, ok := c.memory.unchanged(name, info, time.Time{})

@@ -26,7 +26,7 @@ const (
 	stateFile    = "o.dat"
 )
 
-// timerFiles hold what is due when: scheduled messages, and messages that end by themselves.
+// timerFiles hold scheduled messages and message expirations.
 var timerFiles = [...]string{"sched.db", "thw.db"}
 
 // folder is the folder of a stream.
@@ -53,7 +53,7 @@ func (f folder) block(number uint32) string {
 	return filepath.Join(f.path, messagesDir, strconv.FormatUint(uint64(number), 10)+blockSuffix)
 }
 
-// foreign reports whether the blocks are written in a way that this package does not read.
+// foreign reports whether the blocks have a format that this package does not read.
 func (f folder) foreign() bool {
 	if _, err := os.Stat(filepath.Join(f.path, keyFile)); err == nil {
 		return true
@@ -65,11 +65,10 @@ func (f folder) foreign() bool {
 	return err == nil && json.Unmarshal(raw, &settings) == nil && settings.Compression != "" && settings.Compression != "none"
 }
 
-// index is what the index of a stream says, as far as it is needed here.
+// index is the required part of the index of a stream.
 type index struct{ last uint64 }
 
-// index reads the index; the zero value if there is none, or a damaged one, which the server makes
-// again.
+// index reads the index; the zero value if it is missing or damaged, since the server rebuilds it.
 func (f folder) index() (x index) {
 	raw, err := os.ReadFile(filepath.Join(f.path, messagesDir, indexFile))
 	if err != nil || len(raw) < 32 {
@@ -93,8 +92,8 @@ func (f folder) index() (x index) {
 	return x
 }
 
-// sound reports whether a file of settings has the checksum that lies beside it. Both missing is sound:
-// the server makes them.
+// sound reports whether a file of settings matches the checksum beside it. Both missing is sound: the
+// server creates them.
 func sound(dir, name string) bool {
 	raw, err := os.ReadFile(filepath.Join(dir, settingsFile))
 	sum, sumErr := os.ReadFile(filepath.Join(dir, settingsSum))

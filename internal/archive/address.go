@@ -7,8 +7,8 @@ import (
 	"kycbridge/document"
 )
 
-// addressed is the path of a callback that met no account. A part of it is shown if it is one of the words
-// of an address or nothing but a short word: any other may be a credential, or anything else.
+// addressed is the path of a callback to an unknown account. A segment is shown if it is one of the words
+// of an address or just a short word: any other may be a credential.
 func (a *Archive) addressed(k kycbridge.Kept) string {
 	if k.Request == nil || k.Request.Path == "" {
 		return ""

@@ -20,34 +20,34 @@ import (
 	"kycbridge/event"
 )
 
-// rawClient speaks the protocol by hand, so that it may be rude.
+// rawClient speaks the protocol directly, so that it can violate it.
 type rawClient struct{ net.Conn }
 
-func (h *hall) raw(user string) *rawClient {
+func (h *readersFixture) raw(user string) *rawClient {
 	h.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(h.server.ClientURL(), "nats://"))
 	must(h.T, err)
 	h.Cleanup(func() { conn.Close() })
-	hello := map[string]any{"verbose": false, "headers": true, "no_responders": true}
+	connectOptions := map[string]any{"verbose": false, "headers": true, "no_responders": true}
 	for _, u := range testUsers {
 		if u.Username == user {
-			hello["user"], hello["pass"] = u.Username, u.Password
+			connectOptions["user"], connectOptions["pass"] = u.Username, u.Password
 		}
 	}
-	said, err := json.Marshal(hello)
+	said, err := json.Marshal(connectOptions)
 	must(h.T, err)
 	_, err = fmt.Fprintf(conn, "CONNECT %s\r\n", said)
 	must(h.T, err)
 	return &rawClient{conn}
 }
 
-// request1 is a request whose answer goes to _INBOX.x.1.
+// request1 is a request with the reply subject _INBOX.x.1.
 func request1(subject, body string) string {
 	return fmt.Sprintf("PUB %s _INBOX.x.1 %d\r\n%s\r\n", subject, len(body), body)
 }
 
-// fill publishes so many events of about a size each.
-func (h *hall) fill(n, size int) {
+// fill publishes n events of about the given size.
+func (h *readersFixture) fill(n, size int) {
 	h.Helper()
 	before := h.events()
 	for i := range n {
@@ -59,12 +59,12 @@ func (h *hall) fill(n, size int) {
 	}
 }
 
-// TestSlowReaders: readers that ask for everything and read nothing take a bounded amount of memory,
-// are cut off, and neither the bus nor another reader notices.
+// TestSlowReaders: readers that request everything and read nothing use a limited amount of memory, are
+// disconnected, and affect neither the bus nor another reader.
 func TestSlowReaders(t *testing.T) {
-	h := enter(t, t.TempDir(), testUsers...)
+	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	h.fill(80, 500<<10) // 40 MB, to each of them
-	g := h.server.door.guests["crm"]
+	g := h.server.proxy.users["crm"]
 	var slow []*rawClient
 	for i := range 12 {
 		c := h.raw("crm")
@@ -85,10 +85,10 @@ func TestSlowReaders(t *testing.T) {
 	for deadline := time.Now().Add(6 * time.Second); time.Now().Before(deadline) && cut == 0; time.Sleep(time.Millisecond) {
 		g.mu.Lock()
 		most = max(most, g.backlog)
-		cut = len(slow) - len(g.present)
+		cut = len(slow) - len(g.conns)
 		g.mu.Unlock()
 	}
-	if most > backlogOfAll || cut == 0 {
+	if most > userBacklog || cut == 0 {
 		t.Errorf("%d MB waited for them at most, %d of %d were cut off", most>>20, cut, len(slow))
 	}
 	_, js := h.client("bi")
@@ -104,7 +104,7 @@ func TestSlowReaders(t *testing.T) {
 	t.Logf("%d MB waited for them at most, %d of %d were cut off", most>>20, cut, len(slow))
 }
 
-// TestFloods: what one reader sends without end delays neither the bus nor another reader.
+// TestFloods: unlimited requests of one reader delay neither the bus nor another reader.
 func TestFloods(t *testing.T) {
 	const create = `{"stream_name":"KYC_EVENTS","config":{"name":"flood","durable_name":"flood","ack_policy":"explicit"}}`
 	for name, line := range map[string]string{
@@ -119,7 +119,7 @@ func TestFloods(t *testing.T) {
 		"many subscriptions": "",
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := enter(t, t.TempDir(), testUsers...)
+			h := newReadersFixture(t, t.TempDir(), testUsers...)
 			h.fill(50, 2<<10)
 			var flooding sync.WaitGroup
 			var floods []*rawClient
@@ -170,10 +170,10 @@ func TestFloods(t *testing.T) {
 	}
 }
 
-// TestFirstSubscriptionsTogether: clients of one user that subscribe at the same moment, before anybody has.
-// The race detector judges.
+// TestFirstSubscriptionsTogether: clients of one user make its first subscriptions at the same moment. The
+// race detector checks it.
 func TestFirstSubscriptionsTogether(t *testing.T) {
-	h := enter(t, t.TempDir(), testUsers...)
+	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	var clients []*nats.Conn
 	for range readerConnections / 2 {
 		nc, _ := h.client("crm")
@@ -198,9 +198,10 @@ func TestFirstSubscriptionsTogether(t *testing.T) {
 	subscribing.Wait()
 }
 
-// TestDoorTellsWhy: a client that the server turns away learns why, and a wrong name counts as nobody.
-func TestDoorTellsWhy(t *testing.T) {
-	h := enter(t, t.TempDir(), testUsers...)
+// TestProxySendsRefusalReason: a client that the server refuses receives the reason, and a wrong name
+// counts as unknown.
+func TestProxySendsRefusalReason(t *testing.T) {
+	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	for what, option := range map[string]nats.Option{
 		"no user": nats.Name("nobody"), "a wrong password": nats.UserInfo("crm", "wrong"), "the operator's name": nats.UserInfo(operator, "wrong"),
 	} {
@@ -227,15 +228,15 @@ func TestDoorTellsWhy(t *testing.T) {
 		`CONNECT {`:                                                  "",
 		`PING`:                                                       "",
 	} {
-		if g := h.server.door.guest([]byte(line + "\r\n")); g.password != password || g.sent == nil {
+		if g := h.server.proxy.userOf([]byte(line + "\r\n")); g.password != password || g.limiter == nil {
 			t.Errorf("%s: taken for a user with the password %q", line, g.password)
 		}
 	}
 }
 
-// TestDoorGreets: a client that says nothing, or nonsense, is not kept.
-func TestDoorGreets(t *testing.T) {
-	h := enter(t, t.TempDir())
+// TestProxyHandshake: a client that sends nothing, or garbage, is disconnected.
+func TestProxyHandshake(t *testing.T) {
+	h := newReadersFixture(t, t.TempDir())
 	conn, err := net.Dial("tcp", strings.TrimPrefix(h.server.ClientURL(), "nats://"))
 	must(t, err)
 	defer conn.Close()
@@ -243,32 +244,32 @@ func TestDoorGreets(t *testing.T) {
 	if line, err := from.ReadString('\n'); err != nil || !strings.HasPrefix(line, "INFO {") {
 		t.Fatalf("greeted with %q, %v", line, err)
 	}
-	_, err = conn.Write(bytes.Repeat([]byte("x"), longestHello+1))
+	_, err = conn.Write(bytes.Repeat([]byte("x"), maxConnectLine+1))
 	must(t, err)
-	must(t, conn.SetReadDeadline(time.Now().Add(helloPatience)))
+	must(t, conn.SetReadDeadline(time.Now().Add(connectTimeout)))
 	began := time.Now()
-	told, _ := io.ReadAll(from)
-	if took := time.Since(began); !strings.HasPrefix(string(told), "-ERR '") || took > helloPatience/2 {
-		t.Errorf("after a first line without end the client hears %q, and the end after %s", told, took)
+	received, _ := io.ReadAll(from)
+	if took := time.Since(began); !strings.HasPrefix(string(received), "-ERR '") || took > connectTimeout/2 {
+		t.Errorf("after a first line without end the client receives %q, and the end after %s", received, took)
 	}
 }
 
-func TestToll(t *testing.T) {
+func TestLineCosts(t *testing.T) {
 	whole := "SUB a 1\r\nPUB a 3\r\nabc\r\nunsub 1\r\nPING\r\n"
 	want := len(whole) + 2*subscribeCost + 3*lineCost
 	for cut := range len(whole) {
-		var pieces toll
+		var pieces lineCosts
 		if got := pieces.of([]byte(whole[:cut])) + pieces.of([]byte(whole[cut:])); got != want {
 			t.Errorf("cut at %d it costs %d, want %d", cut, got, want)
 		}
 	}
 }
 
-// TestIdleConnections: thousands of connections that say nothing take little memory, are told why they
-// have to go, and keep no honest client out.
+// TestIdleConnections: thousands of idle connections use little memory, receive the reason for their
+// refusal, and block no regular client.
 func TestIdleConnections(t *testing.T) {
 	const idle = 5000
-	h := enter(t, t.TempDir(), testUsers...)
+	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	address := strings.TrimPrefix(h.server.ClientURL(), "nats://")
 	before := inUse()
 	var open []net.Conn
@@ -294,20 +295,20 @@ func TestIdleConnections(t *testing.T) {
 	if most > before+64<<20 || slowest > 3*time.Second {
 		t.Errorf("%d idle connections: %d MB more, an honest client took %s", idle, (most-before)>>20, slowest)
 	}
-	must(t, open[0].SetReadDeadline(time.Now().Add(helloPatience)))
-	if said, err := io.ReadAll(open[0]); err != nil || !strings.HasSuffix(string(said), sayTooLate) {
-		t.Errorf("a silent client hears %q, %v", said, err)
+	must(t, open[0].SetReadDeadline(time.Now().Add(connectTimeout)))
+	if said, err := io.ReadAll(open[0]); err != nil || !strings.HasSuffix(string(said), authenticationTimeout) {
+		t.Errorf("a silent client receives %q, %v", said, err)
 	}
-	h.server.door.silent.mu.Lock()
-	defer h.server.door.silent.mu.Unlock()
-	if n := len(h.server.door.silent.conns); n > mostSilent {
+	h.server.proxy.unauthenticated.mu.Lock()
+	defer h.server.proxy.unauthenticated.mu.Unlock()
+	if n := len(h.server.proxy.unauthenticated.conns); n > maxUnauthenticated {
 		t.Errorf("%d silent clients are kept", n)
 	}
 	t.Logf("%d idle connections: %d MB more, an honest client took %s at most", idle, (most-min(most, before))>>20,
 		slowest)
 }
 
-// inUse is how much memory is in use, stacks included.
+// inUse is the memory in use, stacks included.
 func inUse() uint64 {
 	runtime.GC()
 	var m runtime.MemStats
@@ -315,10 +316,10 @@ func inUse() uint64 {
 	return m.HeapInuse + m.StackInuse
 }
 
-// TestReaderThatStopsReading: what waits for live subscribers that read no more is bounded for each and
-// for all of a user, while events go on and another reader has them in time.
+// TestReaderThatStopsReading: the data that waits for live subscribers that stopped reading is limited for
+// each and for all of a user, while publishing continues and another reader receives events in time.
 func TestReaderThatStopsReading(t *testing.T) {
-	h := enter(t, t.TempDir(), testUsers...)
+	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	_, js := h.client("bi")
 	honest, err := js.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
 	must(t, err)
@@ -329,11 +330,11 @@ func TestReaderThatStopsReading(t *testing.T) {
 		must(t, err)
 		stopped = append(stopped, c)
 	}
-	g := h.server.door.guests["crm"]
-	eventually(t, "they are let in", func() bool {
+	g := h.server.proxy.users["crm"]
+	eventually(t, "they are admitted", func() bool {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		return len(g.present) == len(stopped)
+		return len(g.conns) == len(stopped)
 	})
 	mostOfOne, mostOfAll, slowest := 0, 0, time.Duration(0)
 	for range 80 {
@@ -342,8 +343,8 @@ func TestReaderThatStopsReading(t *testing.T) {
 		h.next(honest, 1)
 		slowest = max(slowest, time.Since(began))
 		g.mu.Lock()
-		for p := range g.present {
-			mostOfOne = max(mostOfOne, p.held)
+		for p := range g.conns {
+			mostOfOne = max(mostOfOne, p.backlog)
 		}
 		mostOfAll = max(mostOfAll, g.backlog)
 		g.mu.Unlock()

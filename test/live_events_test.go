@@ -15,9 +15,9 @@ import (
 	"kycbridge/test/traffic"
 )
 
-// TestHeardIsStored gives three processes on one NATS the payloads of the same verifications at the
+// TestLiveEventsAreStored gives three processes on one NATS the payloads of the same verifications at the
 // same moments. A live subscriber hears what the stream holds, in its order, and nothing else.
-func TestHeardIsStored(t *testing.T) {
+func TestLiveEventsAreStored(t *testing.T) {
 	server := newNATS(t)
 	external := fmt.Sprintf("store: {url: %q}\nbus: {url: %q}\n%s", server.url(), server.url(), oneAccount)
 	var processes []*bridge

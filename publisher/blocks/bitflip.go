@@ -7,23 +7,23 @@ import (
 	"slices"
 )
 
-// mendable is the largest record whose content is searched for a bit that was flipped: the search
-// tries every bit, so it takes the square of the size.
-const mendable = 32 << 10
+// maxBitFlipSearch is the largest record whose content is searched for a flipped bit: the search tries
+// every bit, so its time grows with the square of the size.
+const maxBitFlipSearch = 32 << 10
 
-// mend finds the record that damaged bytes were before one bit of them was flipped; nil if it was
-// more than that. The checksum of 64 bits decides: that another record fits it by chance is as
-// unlikely as damage that no checksum would find. deep allows the search for a bit of the content.
-func (h hasher) mend(damaged []byte, deep bool) []byte {
+// repairBitFlip restores a record with one flipped bit; nil if the damage is larger. The 64-bit checksum
+// decides: another record that matches it by chance is as unlikely as damage that no checksum would
+// detect. deep allows the search for a bit of the content.
+func (h hasher) repairBitFlip(damaged []byte, deep bool) []byte {
 	if len(damaged) < leastRecord {
 		return nil
 	}
 	fixed := slices.Clone(damaged)
-	// The next record is whole, so what lies before it is the true length.
+	// The next record is intact, so the true length is the size of the bytes before it.
 	length := le(fixed)
 	for _, flag := range []uint32{length & hasHeaders, ^length & hasHeaders} {
 		binary.LittleEndian.PutUint32(fixed, uint32(len(fixed))|flag)
-		if h.mendParts(fixed) {
+		if h.repairLengths(fixed) {
 			return fixed
 		}
 	}
@@ -31,18 +31,18 @@ func (h hasher) mend(damaged []byte, deep bool) []byte {
 	if int(length&^hasHeaders) != len(fixed) {
 		return nil // the length is wrong, and something else is too
 	}
-	if h.mendSum(fixed) {
+	if h.repairChecksum(fixed) {
 		return fixed
 	}
-	if deep && len(fixed) <= mendable && h.mendContent(fixed) {
+	if deep && len(fixed) <= maxBitFlipSearch && h.repairContent(fixed) {
 		return fixed
 	}
 	return nil
 }
 
-// mendParts reports whether a record is whole, with the length of its subject or of its headers as
-// they must have been, which no checksum covers.
-func (h hasher) mendParts(buf []byte) bool {
+// repairLengths reports whether a record is intact after correcting the length of its subject or its
+// headers, which no checksum covers.
+func (h hasher) repairLengths(buf []byte) bool {
 	l, ok := layoutOf(buf)
 	if !ok || !bytes.Equal(h.checksum(buf, l), buf[l.length-sumSize:]) {
 		return false
@@ -60,8 +60,8 @@ func (h hasher) mendParts(buf []byte) bool {
 	})
 }
 
-// mendSum puts the checksum right if one bit of it is wrong.
-func (h hasher) mendSum(buf []byte) bool {
+// repairChecksum corrects the checksum if one bit of it is wrong.
+func (h hasher) repairChecksum(buf []byte) bool {
 	l, ok := layoutOf(buf)
 	if !ok {
 		return false
@@ -75,15 +75,15 @@ func (h hasher) mendSum(buf []byte) bool {
 	return ok
 }
 
-// mendContent searches all that lies between the length and the checksum.
-func (h hasher) mendContent(buf []byte) bool {
+// repairContent searches everything between the length and the checksum.
+func (h hasher) repairContent(buf []byte) bool {
 	return flipUntil(buf[4:len(buf)-sumSize], func() bool {
 		_, ok := h.parse(buf)
 		return ok
 	})
 }
 
-// flipUntil flips one bit after the other, each alone, until whole is true; else all are as they were.
+// flipUntil flips each bit in turn, alone, until whole is true; else all bits are unchanged.
 func flipUntil(part []byte, whole func() bool) bool {
 	for i := range part {
 		for bit := range 8 {

@@ -7,9 +7,9 @@ import (
 	"kycbridge"
 )
 
-// TestFatesOfSequencesGivenOutAgain: a disposition counts for the payload that it speaks of and for no
-// other that has the same sequence.
-func TestFatesOfSequencesGivenOutAgain(t *testing.T) {
+// TestOutcomesOfReusedSequences: a disposition counts for its own payload and for no other with the same
+// sequence.
+func TestOutcomesOfReusedSequences(t *testing.T) {
 	came := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	kept := func(id string) kycbridge.Kept {
 		return kycbridge.Kept{Payload: kycbridge.Payload{ID: id, ReceivedAt: came}, Seq: 7}
@@ -37,16 +37,16 @@ func TestFatesOfSequencesGivenOutAgain(t *testing.T) {
 		"early version and worked again":   {9, []kycbridge.Disposition{early(2, "", time.Second), said("a", 0, "unchanged")}, 2, ""},
 		"early version of another, and it": {9, []kycbridge.Disposition{early(2, "", -time.Hour), said("a", 0, "old")}, 0, "old"},
 	} {
-		f := newFates(test.last)
+		f := newOutcomes(test.last)
 		for _, d := range test.recorded {
 			f.add(d)
 		}
 		got := f.of(kept("a"))
-		if got.fate.revision() != test.revision || got.fate.revision() == 0 && f.words[got.fate] != test.why {
-			t.Errorf("%s: revision %d, %q; want %d, %q", name, got.fate.revision(), f.words[got.fate&0xff], test.revision, test.why)
+		if got.outcome.revision() != test.revision || got.outcome.revision() == 0 && f.words[got.outcome] != test.why {
+			t.Errorf("%s: revision %d, %q; want %d, %q", name, got.outcome.revision(), f.words[got.outcome&0xff], test.revision, test.why)
 		}
 	}
-	if f := newFates(9); f.of(kept("a")).fate != noFate {
-		t.Error("a payload of which nothing is recorded has a fate")
+	if f := newOutcomes(9); f.of(kept("a")).outcome != noOutcome {
+		t.Error("a payload without a disposition has an outcome")
 	}
 }

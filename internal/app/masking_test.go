@@ -16,15 +16,15 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// seeds are ways in which a person may stand where a provider writes anything else. None has a digit, so
+// seeds are forms in which a person's name may appear in any field of a provider. None has a digit, so
 // none can be taken for an id.
 var seeds = []string{"Zqxv Sample", "ZQXV", "zqxv_sample", "Approved Zqxv", "zqxv@example.com"}
 
-// TestNobodyIsShown puts a name into every leaf of every fixture, into one after the other and into all,
-// and looks for it in what an operator sees without --reveal: the payload, its new words, and the
-// differences between the event of the fixture and that of the changed body.
-func TestNobodyIsShown(t *testing.T) {
-	w := newWatcher(t)
+// TestPersonalValuesAreMasked puts a name into every leaf of every fixture, one at a time and into all,
+// and searches for it in the output without --reveal: the payload, its new words, and the differences
+// between the event of the fixture and that of the changed body.
+func TestPersonalValuesAreMasked(t *testing.T) {
+	w := newPayloadViewer(t)
 	cases, err := fixture.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -63,9 +63,9 @@ func TestNobodyIsShown(t *testing.T) {
 	t.Logf("%d bodies, %d of them with an event", bodies, events)
 }
 
-// TestOperatorsSeeWords: what names a state, a thing or a time stays visible.
-func TestOperatorsSeeWords(t *testing.T) {
-	w := newWatcher(t)
+// TestWordsStayVisible: words for a state, a thing or a time stay visible.
+func TestWordsStayVisible(t *testing.T) {
+	w := newPayloadViewer(t)
 	want := map[string][]string{
 		"ondato/kyc-identification-approved": {
 			`"type":"KycIdentification.Approved"`, `"status":"Approved"`, `"statusReason":"AutomaticallyIdentified"`,
@@ -100,14 +100,14 @@ func TestOperatorsSeeWords(t *testing.T) {
 	}
 }
 
-// TestVocabulary: every word that a schema lists may be shown, and so may be what events say outside of
-// the places that are about a person.
+// TestVocabulary: every word in a schema may be shown, and so may the content of events outside of the
+// personal members.
 func TestVocabulary(t *testing.T) {
-	w := newWatcher(t)
+	w := newPayloadViewer(t)
 	for folder, names := range w.set.Names() {
 		for _, name := range names {
 			if name == "start" || name == "push_user_data" {
-				continue // of what we send
+				continue // schemas of requests
 			}
 			raw, _ := w.set.Source(folder, name)
 			var schema any
@@ -138,10 +138,10 @@ func TestVocabulary(t *testing.T) {
 	}
 }
 
-// masked are the places of an event at which something is masked in fixtures.
+// masked are the pointers of an event at which something is masked in fixtures.
 var masked = []string{"/external_reference", "/documents", "/extracted_claims", "/media", "/session", "/extensions"}
 
-// eachWord calls see with the words that a schema lists and that are about nobody.
+// eachWord calls see with the impersonal words in a schema.
 func eachWord(v any, see func(string)) {
 	switch v := v.(type) {
 	case []any:
@@ -163,20 +163,20 @@ func eachWord(v any, see func(string)) {
 	}
 }
 
-// watcher is what looks at payloads, over the real providers, schemas and mappings, and a store in memory.
-type watcher struct {
+// payloadViewer shows payloads with the real providers, schemas and mappings, and a store in memory.
+type payloadViewer struct {
 	set      *schemas.Set
 	accounts kycbridge.Accounts
 	archive  *archive.Archive
 }
 
-func newWatcher(t *testing.T) *watcher {
+func newPayloadViewer(t *testing.T) *payloadViewer {
 	t.Helper()
 	set, err := schemas.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &watcher{set: set, accounts: kycbridge.Accounts{}}
+	w := &payloadViewer{set: set, accounts: kycbridge.Accounts{}}
 	for name, p := range Providers(set) {
 		w.accounts[kycbridge.AccountKey{Provider: name, Account: "acme"}] = &kycbridge.Account{
 			Name: "acme", Provider: p, Profile: event.ProfileFull, Environment: event.EnvironmentTest}
@@ -186,7 +186,7 @@ func newWatcher(t *testing.T) *watcher {
 }
 
 // payload is a body as the intake would store it.
-func (w *watcher) payload(c fixture.Case, body []byte) kycbridge.Payload {
+func (w *payloadViewer) payload(c fixture.Case, body []byte) kycbridge.Payload {
 	p := kycbridge.Payload{Provider: c.Provider, Account: "acme", Via: c.Via, Body: body, ReceivedAt: time.Date(2026,
 		3, 2, 10, 0, 0, 0, time.UTC)}
 	p.Digest = kycbridge.Digest(body)
@@ -201,15 +201,15 @@ func (w *watcher) payload(c fixture.Case, body []byte) kycbridge.Payload {
 	return p
 }
 
-// event is what a payload alone led to; nil if it led to nothing.
-func (w *watcher) event(done kycbridge.Processed) *event.Data {
+// event is the event of a single payload; nil if there is none.
+func (w *payloadViewer) event(done kycbridge.Processed) *event.Data {
 	if done.Event == nil {
 		return nil
 	}
 	return &done.Event.Data
 }
 
-func (w *watcher) work(t *testing.T, p kycbridge.Payload) kycbridge.Processed {
+func (w *payloadViewer) work(t *testing.T, p kycbridge.Payload) kycbridge.Processed {
 	t.Helper()
 	n := kycbridge.Normalizer{Accounts: w.accounts, Events: emptyStore{}, Log: emptyStore{}, Quarantine: emptyStore{},
 		Mapping: "1", MaxAttempts: 1,
@@ -218,18 +218,18 @@ func (w *watcher) work(t *testing.T, p kycbridge.Payload) kycbridge.Processed {
 	return done
 }
 
-// shows is all that is shown of a payload and of what it changed.
-func (w *watcher) shows(t *testing.T, c fixture.Case, body []byte, before *event.Data,
+// shows is everything shown of a payload and of its changes.
+func (w *payloadViewer) shows(t *testing.T, c fixture.Case, body []byte, before *event.Data,
 	done kycbridge.Processed) string {
 	t.Helper()
 	text := w.shown(t, c, body) + inJSON(t, done.New)
 	if after := w.event(done); after != nil {
-		text += inJSON(t, Discreet(archive.Replayed{Differences: event.Differences(before, after)}))
+		text += inJSON(t, WithoutValues(archive.Replayed{Differences: event.Differences(before, after)}))
 	}
 	return text
 }
 
-func (w *watcher) shown(t *testing.T, c fixture.Case, body []byte) string {
+func (w *payloadViewer) shown(t *testing.T, c fixture.Case, body []byte) string {
 	t.Helper()
 	kept := kycbridge.Kept{Payload: w.payload(c, body), Shelf: kycbridge.ShelfQuarantine}
 	shown, err := w.archive.Show(t.Context(), kept, false)
@@ -248,7 +248,7 @@ func inJSON(t *testing.T, v any) string {
 	return b.String()
 }
 
-// emptyStore is a store in which nothing lies yet.
+// emptyStore is a store without messages.
 type emptyStore struct{}
 
 func (emptyStore) Last(context.Context, kycbridge.Key, bool) (kycbridge.State, error) {
@@ -275,7 +275,7 @@ func leaves(v any) (n int) {
 	return n
 }
 
-// seeded is a document with a seed in place of one leaf, or of all of them where at is negative.
+// seeded is a document with a seed in place of one leaf, or of all of them if at is negative.
 func seeded(t *testing.T, doc any, at int, seed string) []byte {
 	t.Helper()
 	n := -1
@@ -291,7 +291,7 @@ func seeded(t *testing.T, doc any, at int, seed string) []byte {
 	return body
 }
 
-// eachLeaf copies v with every leaf replaced, in an order that is the same every time.
+// eachLeaf copies v with every leaf replaced, in a fixed order.
 func eachLeaf(v any, replace func(any) any) any {
 	switch v := v.(type) {
 	case map[string]any:

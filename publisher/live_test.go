@@ -19,9 +19,9 @@ import (
 	"kycbridge/event"
 )
 
-// TestHeardIsStored has three buses race for the revisions of the same verifications: live subscribers,
-// ours and a consumer's, hear what the stream holds, in its order, and nothing else.
-func TestHeardIsStored(t *testing.T) {
+// TestLiveEventsAreStored has three buses race for the revisions of the same verifications: live
+// subscribers, internal and external, receive exactly the content of the stream, in its order.
+func TestLiveEventsAreStored(t *testing.T) {
 	server, _, first := start(t, t.TempDir())
 	buses := []*Bus{first}
 	for range 2 {
@@ -48,7 +48,7 @@ func TestHeardIsStored(t *testing.T) {
 		for i := range 3 * revisions {
 			all.Go(func() {
 				e, body := eventOf(p, i/3+1)
-				body = append(body[:len(body)-1], fmt.Sprintf(`,"from":%d}`, i)...) // each says something of its own
+				body = append(body[:len(body)-1], fmt.Sprintf(`,"from":%d}`, i)...) // each has a distinct content
 				after := uint64(0)
 				if last, err := buses[i%3].Last(t.Context(), key(p), true); err == nil {
 					after = last.Seq
@@ -68,24 +68,24 @@ func TestHeardIsStored(t *testing.T) {
 		t.Fatal("nothing was refused: the buses did not race")
 	}
 	for name, sub := range live {
-		var heard []string
+		var received []string
 		for range held {
 			m, err := sub.NextMsg(10 * time.Second)
 			if err != nil {
-				t.Fatalf("%s: heard %d of %d: %v", name, len(heard), len(held), err)
+				t.Fatalf("%s: received %d of %d: %v", name, len(received), len(held), err)
 			}
-			heard = append(heard, m.Subject+" "+string(m.Data))
+			received = append(received, m.Subject+" "+string(m.Data))
 		}
-		if diff := cmp.Diff(held, heard); diff != "" {
-			t.Errorf("%s (-held +heard):\n%s", name, diff)
+		if diff := cmp.Diff(held, received); diff != "" {
+			t.Errorf("%s (-held +received):\n%s", name, diff)
 		}
 		if m, err := sub.NextMsg(200 * time.Millisecond); err == nil {
-			t.Errorf("%s: heard what the stream does not hold: %s %s", name, m.Subject, m.Data)
+			t.Errorf("%s: received an event that the stream does not hold: %s %s", name, m.Subject, m.Data)
 		}
 	}
 }
 
-// storedEvents are subject and body of what the event stream holds, oldest first.
+// storedEvents are subject and body of the events in the stream, oldest first.
 func storedEvents(t *testing.T, b *Bus) (events []string) {
 	t.Helper()
 	must(t, b.scan(t.Context(), b.names.events(), scanOptions{}, func(m jetstream.Msg) error {
@@ -95,8 +95,8 @@ func storedEvents(t *testing.T, b *Bus) (events []string) {
 	return events
 }
 
-// TestEventStreamOfAnEarlierVersion: a stream that still listens on the subjects of events is brought
-// over when it is opened. Consumers keep their place, and every event is there and heard once.
+// TestEventStreamOfAnEarlierVersion: a stream that still listens on the subjects of events is migrated
+// when it is opened. Consumers keep their position, and every event is there and received once.
 func TestEventStreamOfAnEarlierVersion(t *testing.T) {
 	for name, subjects := range map[string][]string{
 		"as it was made":       {"kyc.event.v1.>"},
@@ -135,18 +135,18 @@ func TestEventStreamOfAnEarlierVersion(t *testing.T) {
 			if len(want) != before+after {
 				t.Fatalf("%d events in the stream, want %d", len(want), before+after)
 			}
-			var heard, read []string
+			var received, read []string
 			for range want {
 				m, err := live.NextMsg(5 * time.Second)
 				must(t, err)
-				heard = append(heard, m.Subject+" "+string(m.Data))
+				received = append(received, m.Subject+" "+string(m.Data))
 				next, err := consumer.Next(jetstream.FetchMaxWait(5 * time.Second))
 				must(t, err)
 				must(t, next.DoubleAck(t.Context()))
 				read = append(read, next.Subject()+" "+string(next.Data()))
 			}
-			if diff := cmp.Diff(want, heard); diff != "" {
-				t.Errorf("heard live (-want +got):\n%s", diff)
+			if diff := cmp.Diff(want, received); diff != "" {
+				t.Errorf("received live (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(want, read); diff != "" {
 				t.Errorf("read by the consumer (-want +got):\n%s", diff)
@@ -166,7 +166,7 @@ func TestEventStreamOfAnEarlierVersion(t *testing.T) {
 	}
 }
 
-// TestEventStreamWithOtherRouting: a transform or a republication of somebody else is not thrown away.
+// TestEventStreamWithOtherRouting: a foreign transform or republication is not discarded.
 func TestEventStreamWithOtherRouting(t *testing.T) {
 	for says, change := range map[string]func(*jetstream.StreamConfig){
 		"--no-republish": func(c *jetstream.StreamConfig) {

@@ -18,10 +18,10 @@ import (
 	"kycbridge/event"
 )
 
-// strayMost is the largest body that is kept of a callback that met no account, in bytes.
-const strayMost = 128 << 10
+// maxUnknownBody is the largest stored body of a callback to an unknown account, in bytes.
+const maxUnknownBody = 128 << 10
 
-// How many lines a second tell of refused callbacks, and how many at once. What is more is counted.
+// The rate and the burst of log lines about refused callbacks. Further ones are counted.
 const (
 	refusalLines = 5
 	refusalBurst = 20
@@ -33,7 +33,7 @@ type sampler struct {
 	skipped atomic.Int64
 }
 
-// pass reports whether a line is due, and how many were left out since the one before it.
+// pass reports whether a line is due, and how many were omitted since the last one.
 func (s *sampler) pass() (due bool, skipped int) {
 	if !s.limit.Allow() {
 		s.skipped.Add(1)
@@ -42,30 +42,30 @@ func (s *sampler) pass() (due bool, skipped int) {
 	return true, int(s.skipped.Swap(0))
 }
 
-// keepStray keeps a callback for an account that is not configured, and says once a minute that there
-// are such callbacks and what is configured. The line names nothing that the caller made up.
-func (h *Callbacks) keepStray(c echo.Context, t *trip, provider, account string) {
-	if due, skipped := h.strays.pass(); due {
-		h.options.Logger.Warn("callbacks came for an account that is not configured; they are kept as refused, see payloads list --status refused",
+// keepUnknownAccount stores a callback for an account that is not configured, and logs once a minute that
+// there are such callbacks and what is configured. The line contains nothing that the caller chose.
+func (h *Callbacks) keepUnknownAccount(c echo.Context, t *requestLog, provider, account string) {
+	if due, skipped := h.unknownAccounts.pass(); due {
+		h.options.Logger.Warn("callbacks arrive for an account that is not configured; they are kept as refused, see payloads list --status refused",
 			zap.Int("more_since_last_line", skipped), zap.Strings("configured", h.addresses()))
 	}
 	r := c.Request()
-	if h.options.Stray == nil || r.Method != http.MethodPost || r.ContentLength > strayMost {
+	if h.options.KeepUnknown == nil || r.Method != http.MethodPost || r.ContentLength > maxUnknownBody {
 		return
 	}
 	memory := share{of: &h.bodies}
 	defer memory.release()
-	body, err := readBody(r, strayMost, &memory)
+	body, err := readBody(r, maxUnknownBody, &memory)
 	t.bytes = len(body)
 	if err != nil || !looksLikeJSON(body, r.Header) {
 		return
 	}
-	h.options.Stray(r.Context(), provider, account, kycbridge.Request{
+	h.options.KeepUnknown(r.Context(), provider, account, kycbridge.Request{
 		Header: r.Header, Query: query(r.URL), Path: r.URL.Path, Body: bytes.Clone(body), ReceivedAt: h.options.Now().UTC(),
 	})
 }
 
-// looksLikeJSON reports whether a body may be an object, so that what a scanner posts is not kept.
+// looksLikeJSON reports whether a body may be an object, so that the posts of a scanner are not stored.
 func looksLikeJSON(body []byte, h http.Header) bool {
 	if h.Get("Content-Encoding") != "" {
 		return len(body) > 0
@@ -84,8 +84,8 @@ func (h *Callbacks) addresses() []string {
 	return all[:min(len(all), most)]
 }
 
-// discard reads on what is left of the body of a refused request, within bounds. A sender that waits
-// for 100 Continue has sent nothing yet.
+// discard reads the rest of the body of a refused request, within limits. A sender that waits for 100
+// Continue has sent nothing yet.
 func discard(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength == 0 || r.Header.Get("Expect") != "" {
 		return
@@ -93,7 +93,7 @@ func discard(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), discardTime)
 	defer cancel()
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(discardTime))
-	for left := int64(discardMost); left > 0 && ctx.Err() == nil; {
+	for left := int64(maxDiscard); left > 0 && ctx.Err() == nil; {
 		n, err := io.CopyN(io.Discard, r.Body, min(left, sizeHint))
 		if left -= n; err != nil {
 			return
@@ -101,8 +101,8 @@ func discard(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// event is what the provider calls the message, where that is a word and not somebody's name.
-func (t *trip) event(receipt kycbridge.Receipt) string {
+// event is the provider's name of the message type, if it is a word and not a person's name.
+func (t *requestLog) event(receipt kycbridge.Receipt) string {
 	word := receipt.Event[:min(len(receipt.Event), longest)]
 	if t.account == nil || !event.HarmlessWord(word, t.account.Provider.Name) {
 		return ""

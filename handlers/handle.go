@@ -16,26 +16,25 @@ import (
 	"kycbridge"
 )
 
-// unknown stands in logs and metrics for whatever a caller named that we do not have.
+// unknown replaces names in logs and metrics that are not configured.
 const unknown = "unknown"
 
-// longest is how much of a provider's event name a log line holds, in bytes.
+// longest limits a provider's event name in a log line, in bytes.
 const longest = 100
 
-// Outcome is what became of one request, for metrics. No field ever holds a value that a caller
-// made up.
+// Outcome is the result of one request, for metrics. No field ever contains a value that a caller chose.
 type Outcome struct {
-	Provider string // "unknown" where no account was found
-	Account  string // "unknown" where no account was found
+	Provider string // "unknown" if no account was found
+	Account  string // "unknown" if no account was found
 	Outcome  string // accepted, duplicate, quarantined, or the end of a problem's type
 	Duration time.Duration
 
-	VerificationID string // ours; "" where the payload named none
+	VerificationID string // internal id; "" if the payload named none
 }
 
-// trip gathers what is known of a request on its way, for the one log line at its end.
-type trip struct {
-	account *kycbridge.Account // nil while none has been found
+// requestLog collects the data of a request for the one log line at its end.
+type requestLog struct {
+	account *kycbridge.Account // nil while none is known
 	bytes   int
 	outcome string
 	status  int
@@ -43,21 +42,21 @@ type trip struct {
 	stack   []byte // of a panic
 }
 
-func (t *trip) names() (provider, account string) {
+func (t *requestLog) names() (provider, account string) {
 	if t.account == nil {
 		return unknown, unknown
 	}
 	return t.account.Provider.Name, t.account.Name
 }
 
-// step is one way to work on a request.
-type step func(echo.Context, *trip) (kycbridge.Receipt, error)
+// step handles a request.
+type step func(echo.Context, *requestLog) (kycbridge.Receipt, error)
 
-// edge runs a step, answers, logs one line and reports the outcome.
-func (h *Callbacks) edge(s step) echo.HandlerFunc {
+// handle runs a step, responds, logs one line and reports the outcome.
+func (h *Callbacks) handle(s step) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := time.Now()
-		var t trip
+		var t requestLog
 		receipt, err := s.recovered(c, &t)
 		if err != nil && problemFor(err).status < http.StatusInternalServerError {
 			discard(c.Response().Writer, c.Request())
@@ -71,8 +70,8 @@ func (h *Callbacks) edge(s step) echo.HandlerFunc {
 	}
 }
 
-// recovered turns a panic of the step into an error.
-func (s step) recovered(c echo.Context, t *trip) (receipt kycbridge.Receipt, err error) {
+// recovered converts a panic of the step into an error.
+func (s step) recovered(c echo.Context, t *requestLog) (receipt kycbridge.Receipt, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			receipt, err, t.stack = kycbridge.Receipt{}, panicked(cause), debug.Stack()
@@ -81,8 +80,8 @@ func (s step) recovered(c echo.Context, t *trip) (receipt kycbridge.Receipt, err
 	return s(c, t)
 }
 
-// panicked describes a panic by its type: its value may hold anything, a payload too. Only what the
-// runtime itself says is repeated.
+// panicked describes a panic by its type: its value may contain anything, a payload too. Only messages of
+// the runtime itself are included.
 func panicked(cause any) error {
 	if err, ok := cause.(runtime.Error); ok {
 		return fmt.Errorf("panic: %w: %w", errFault, err)
@@ -90,8 +89,8 @@ func panicked(cause any) error {
 	return fmt.Errorf("panic with a %T: %w", cause, errFault)
 }
 
-// log writes the line of a payload. It holds no part of the body, header, query or path.
-func (h *Callbacks) log(t *trip, receipt kycbridge.Receipt, err error) {
+// log writes the line of a payload. It contains no part of the body, header, query or path.
+func (h *Callbacks) log(t *requestLog, receipt kycbridge.Receipt, err error) {
 	entry := h.options.Logger.Check(t.level(err), "callback")
 	if entry == nil {
 		return
@@ -134,9 +133,9 @@ func (h *Callbacks) log(t *trip, receipt kycbridge.Receipt, err error) {
 	entry.Write(fields[:]...)
 }
 
-// level is debug for what met no account, such as a scanner's requests. It is error for faults of ours
-// only: anybody can break off a body or send too many.
-func (t *trip) level(err error) zapcore.Level {
+// level is debug for requests without an account, such as those of a scanner. It is error for internal
+// faults only: any client can abort a body or send too many.
+func (t *requestLog) level(err error) zapcore.Level {
 	switch {
 	case errors.Is(err, errInterrupted) && t.account == nil:
 		return zapcore.DebugLevel
@@ -152,7 +151,7 @@ func (t *trip) level(err error) zapcore.Level {
 	return zapcore.WarnLevel
 }
 
-// newEcho returns an echo that is silent and answers every error with a problem document.
+// newEcho returns an echo without output of its own that answers every error with a problem document.
 func newEcho() *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
@@ -165,7 +164,7 @@ func newEcho() *echo.Echo {
 	return e
 }
 
-// routing turns echo's own errors into ours.
+// routing converts echo's errors.
 func routing(err error) error {
 	var e *echo.HTTPError
 	if !errors.As(err, &e) {

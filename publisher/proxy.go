@@ -1,0 +1,476 @@
+package publisher
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Sustained rate and burst of bytes that the clients of one user may send. Each line is charged with its
+// cost for the server, so that many small requests are no cheaper than a few large ones.
+const (
+	clientRate    = 8 << 20
+	clientBurst   = 16 << 20
+	lineCost      = 200  // bytes
+	subscribeCost = 2000 // of a line that subscribes or unsubscribes
+	connectCost   = 80 << 10
+	readChunk     = 4 << 10
+)
+
+// Limits of the bytes that are buffered for clients that do not read: for one connection, and for all
+// connections of a user. Events that are pulled faster than they are read are buffered there.
+const (
+	connBacklog        = 16 << 20
+	userBacklog        = 32 << 20
+	operatorBacklog    = 256 << 20 // for one connection of the operator
+	maxIdleBuffer      = 256 << 10 // a larger one is released once it is written
+	maxConnectLine     = 64 << 10  // bytes of the CONNECT of a client
+	connectTimeout     = 5 * time.Second
+	closeTimeout       = 2 * time.Second
+	drainBytes         = 1 << 20 // bytes of a refused client that are read, so that it receives the reason
+	maxUnauthenticated = 512     // clients that have not sent CONNECT yet
+	maxClosing         = 256     // refused clients whose connection is still draining
+	maxConnecting      = 64      // clients of one user that wait for admission
+)
+
+// Refusals in the words of the server.
+const (
+	tooManyConnections    = "-ERR 'maximum connections exceeded'\r\n"
+	authenticationTimeout = "-ERR 'Authentication Timeout'\r\n"
+)
+
+// clientProxy is the client port of the embedded server. It stands in front of the server because the
+// server limits neither the total that the clients of one user send, nor what it buffers for clients that
+// do not read. The operator's clients are not limited.
+type clientProxy struct {
+	listener        net.Listener
+	greeting        []byte
+	dialServer      func() (net.Conn, error) // opens a connection to the server
+	users           map[string]*proxyUser    // by user name; "" is a client without one
+	unknownUser     *proxyUser               // a client with another name, which the server refuses
+	unauthenticated unauthenticated
+	closing         chan struct{} // a slot for each refused client that is draining
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	work   sync.WaitGroup
+}
+
+// proxyUser is a user with all its connections.
+type proxyUser struct {
+	password string
+	limiter  *rate.Limiter // nil: no limit
+	// Limits of the bytes that wait for one connection, and for all.
+	maxConnBacklog, maxUserBacklog int
+	sendBudget                     *budget // is charged with the bytes that its connections receive
+	// onFirst is called before the first connection of the user is served, onLast after the last has
+	// closed.
+	onFirst, onLast func()
+
+	mu         sync.Mutex
+	connecting int // connections that wait for admission
+	conns      map[*proxiedConn]struct{}
+	backlog    int // bytes that wait for its connections
+}
+
+// newProxyUser is a user with the limits of consumers.
+func newProxyUser(password string, sendBudget *budget, onFirst, onLast func()) *proxyUser {
+	return &proxyUser{password: password, limiter: rate.NewLimiter(clientRate, clientBurst), sendBudget: sendBudget, maxConnBacklog: connBacklog, maxUserBacklog: userBacklog, onFirst: onFirst, onLast: onLast}
+}
+
+// newProxyOperator is the operator, who has no rate limit.
+func newProxyOperator(password string) *proxyUser {
+	noop := func() {}
+	return &proxyUser{password: password, maxConnBacklog: operatorBacklog, maxUserBacklog: 2 * operatorBacklog, onFirst: noop, onLast: noop}
+}
+
+// listenProxy listens at an address. It accepts no client before serve.
+func listenProxy(listen string) (*clientProxy, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(context.Background(), "tcp", listen)
+	if err != nil {
+		return nil, fmt.Errorf("embedded.listen: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	noop := func() {}
+	return &clientProxy{listener: l, users: map[string]*proxyUser{}, unknownUser: newProxyUser("", nil, noop, noop),
+		closing: make(chan struct{}, maxClosing), ctx: ctx, cancel: cancel}, nil
+}
+
+// serve accepts clients until Close.
+func (d *clientProxy) serve(dialServer func() (net.Conn, error)) error {
+	server, err := dialServer()
+	if err != nil {
+		return fmt.Errorf("open the client port: %w", err)
+	}
+	defer server.Close()
+	if d.greeting, err = bufio.NewReaderSize(server, maxConnectLine).ReadBytes('\n'); err != nil {
+		return fmt.Errorf("open the client port: %w", err)
+	}
+	d.dialServer = dialServer
+	d.work.Go(func() {
+		for {
+			client, err := d.listener.Accept()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err != nil { // for example no file descriptors
+				pause(d.ctx, 50*time.Millisecond)
+				continue
+			}
+			d.work.Go(func() { d.handle(client) })
+		}
+	})
+	return nil
+}
+
+// Close ends all connections.
+func (d *clientProxy) Close() {
+	d.cancel()
+	d.listener.Close()
+	d.work.Wait()
+}
+
+// handle connects a client with the server until either side closes. The server is dialed only when the
+// user is known and within its connection rate: a connection costs the server more than a thousand
+// requests.
+func (d *clientProxy) handle(client net.Conn) {
+	p := &proxiedConn{client: client, readable: make(chan struct{}, 1)}
+	stop := context.AfterFunc(d.ctx, func() { client.Close() })
+	defer stop()
+	defer client.Close()
+	from, connectLine, err := d.handshake(client)
+	if err != nil {
+		d.refuse(client, from, authenticationTimeout)
+		return
+	}
+	g := d.userOf(connectLine)
+	if err := g.wait(d.ctx); err != nil {
+		d.refuse(client, from, tooManyConnections)
+		return
+	}
+	if p.server, err = d.dialServer(); err != nil {
+		return
+	}
+	defer p.server.Close()
+	g.add(p)
+	defer g.remove(p)
+	var toClient sync.WaitGroup
+	toClient.Go(func() { p.copyToClient(g) })
+	if _, err := p.server.Write(connectLine); err == nil {
+		p.copyToServer(d.ctx, from, g.limiter)
+	}
+	// Whichever side has closed, the remaining output of the server still goes to the client.
+	p.server.Close()
+	toClient.Wait()
+	if !p.disconnected() {
+		d.refuse(client, from, "")
+	}
+}
+
+// refuse sends a client the reason for its refusal. It reads what the client has sent: closing a
+// connection with unread input discards the output that the client has not read yet.
+func (d *clientProxy) refuse(client net.Conn, from io.Reader, why string) {
+	if client.SetDeadline(time.Now().Add(closeTimeout)) != nil {
+		return
+	}
+	if _, err := io.WriteString(client, why); err != nil || !closeWrite(client) {
+		return
+	}
+	select {
+	case d.closing <- struct{}{}:
+		_, _ = io.CopyN(io.Discard, from, drainBytes)
+		<-d.closing
+	default: // too many are draining
+	}
+}
+
+// closeWrite closes the sending direction, while input is still read.
+func closeWrite(client net.Conn) bool {
+	half, ok := client.(interface{ CloseWrite() error })
+	return ok && half.CloseWrite() == nil
+}
+
+// handshake sends the server's greeting to a client and reads its first line.
+func (d *clientProxy) handshake(client net.Conn) (from *bufio.Reader, connectLine []byte, err error) {
+	from = bufio.NewReader(client)
+	d.unauthenticated.add(client)
+	defer d.unauthenticated.remove(client)
+	if err := client.SetDeadline(time.Now().Add(connectTimeout)); err != nil {
+		return from, nil, err
+	}
+	if _, err := client.Write(d.greeting); err != nil {
+		return from, nil, err
+	}
+	for {
+		part, err := from.ReadSlice('\n')
+		connectLine = append(connectLine, part...)
+		switch {
+		case err == nil:
+			d.unauthenticated.remove(client)
+			return from, connectLine, client.SetDeadline(time.Time{})
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return from, nil, err
+		case len(connectLine) >= maxConnectLine: // a partial line: later input is read in pieces and may not fill one
+			return from, nil, errors.New("the first line is too long")
+		}
+	}
+}
+
+// unauthenticated are the clients that have not sent CONNECT, the oldest first. If there are too many the
+// oldest is refused: a regular client sends CONNECT at once.
+type unauthenticated struct {
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func (s *unauthenticated) add(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conns = append(s.conns, c); len(s.conns) > maxUnauthenticated {
+		_ = s.conns[0].SetReadDeadline(time.Now()) // it receives a timeout
+		s.conns = s.conns[1:]
+	}
+}
+
+func (s *unauthenticated) remove(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at := slices.Index(s.conns, c); at >= 0 {
+		s.conns = slices.Delete(s.conns, at, at+1)
+	}
+}
+
+// wait returns when one more connection of the user may be admitted. It is an error if too many wait.
+func (g *proxyUser) wait(ctx context.Context) error {
+	if g.limiter == nil {
+		return ctx.Err()
+	}
+	g.mu.Lock()
+	full := g.connecting >= maxConnecting
+	if !full {
+		g.connecting++
+	}
+	g.mu.Unlock()
+	if full {
+		return errors.New("too many connections at once")
+	}
+	err := g.limiter.WaitN(ctx, connectCost)
+	g.mu.Lock()
+	g.connecting--
+	g.mu.Unlock()
+	return err
+}
+
+// userOf is the user that a CONNECT line authenticates with the right password; else unknownUser, which
+// the server refuses.
+func (d *clientProxy) userOf(line []byte) *proxyUser {
+	var credentials struct { // parsed as the server parses them
+		User     string `json:"user"`
+		Password string `json:"pass"`
+	}
+	const word = "CONNECT"
+	if len(line) > len(word) && bytes.EqualFold(line[:len(word)], []byte(word)) {
+		_ = json.Unmarshal(line[len(word):], &credentials)
+	}
+	if g, ok := d.users[credentials.User]; ok && subtle.ConstantTimeCompare([]byte(g.password), []byte(credentials.Password)) == 1 {
+		return g
+	}
+	return d.unknownUser
+}
+
+func (g *proxyUser) add(p *proxiedConn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.conns == nil {
+		g.conns = map[*proxiedConn]struct{}{}
+	}
+	if g.conns[p] = struct{}{}; len(g.conns) == 1 {
+		g.onFirst()
+	}
+}
+
+func (g *proxyUser) remove(p *proxiedConn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.disconnect(p)
+	if delete(g.conns, p); len(g.conns) == 0 {
+		g.onLast()
+	}
+}
+
+// addBacklog counts n more bytes that wait for a connection. Above a limit, the connections with the
+// largest backlog are closed.
+func (g *proxyUser) addBacklog(p *proxiedConn, n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if p.cut {
+		return
+	}
+	p.backlog += n
+	g.backlog += n
+	if p.backlog > g.maxConnBacklog {
+		g.disconnect(p)
+	}
+	for g.backlog > g.maxUserBacklog {
+		slowest := p
+		for other := range g.conns {
+			if other.backlog > slowest.backlog {
+				slowest = other
+			}
+		}
+		g.disconnect(slowest)
+	}
+}
+
+// disconnect closes a connection. Its backlog is released with it.
+func (g *proxyUser) disconnect(p *proxiedConn) {
+	g.backlog -= p.backlog
+	p.backlog, p.cut = 0, true
+	p.end()
+}
+
+func (g *proxyUser) reduceBacklog(p *proxiedConn, n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !p.cut {
+		p.backlog -= n
+		g.backlog -= n
+	}
+}
+
+// proxiedConn is one connection through the proxy.
+type proxiedConn struct {
+	client, server net.Conn
+	// Guarded by the user: the bytes that wait for the client, and whether it was disconnected.
+	backlog int
+	cut     bool
+
+	mu       sync.Mutex
+	ended    bool
+	waiting  []byte
+	readable chan struct{} // signals that data is waiting
+}
+
+func (p *proxiedConn) end() {
+	p.mu.Lock()
+	p.ended = true
+	p.mu.Unlock()
+	p.client.Close()
+	p.server.Close()
+}
+
+// disconnected reports whether the client was disconnected.
+func (p *proxiedConn) disconnected() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ended
+}
+
+// copyToServer forwards what the client sends, within the rate limit of its user.
+func (p *proxiedConn) copyToServer(ctx context.Context, from *bufio.Reader, limiter *rate.Limiter) {
+	chunk := make([]byte, readChunk)
+	var t lineCosts
+	for {
+		n, err := from.Read(chunk)
+		if err != nil {
+			return
+		}
+		if limiter != nil && limiter.WaitN(ctx, t.of(chunk[:n])) != nil {
+			return
+		}
+		if _, err := p.server.Write(chunk[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// lineCosts computes the cost of a client's bytes by the first letter of each line. Lines of a message
+// body count as lines as well.
+type lineCosts struct{ inLine bool }
+
+func (t *lineCosts) of(chunk []byte) int {
+	cost := len(chunk)
+	for len(chunk) > 0 {
+		if !t.inLine {
+			switch chunk[0] {
+			case 'S', 's', 'U', 'u':
+				cost += subscribeCost
+			default:
+				cost += lineCost
+			}
+		}
+		end := bytes.IndexByte(chunk, '\n')
+		if t.inLine = end < 0; t.inLine {
+			break
+		}
+		chunk = chunk[end+1:]
+	}
+	return cost
+}
+
+// copyToClient forwards what the server sends. The server never waits: unread data is buffered here,
+// within the limits of the user.
+func (p *proxiedConn) copyToClient(g *proxyUser) {
+	var writing sync.WaitGroup
+	done := make(chan struct{})
+	writing.Go(func() { p.writeToClient(g, done) })
+	chunk := make([]byte, 64<<10)
+	_, err := p.server.Read(chunk) // the server's greeting, one piece; the client has its greeting already
+	for n := 0; err == nil; {
+		if n, err = p.server.Read(chunk); err != nil {
+			break
+		}
+		g.sendBudget.spend(n)
+		g.addBacklog(p, n)
+		p.mu.Lock()
+		p.waiting = append(p.waiting, chunk[:n]...)
+		p.mu.Unlock()
+		select {
+		case p.readable <- struct{}{}:
+		default:
+		}
+	}
+	// The last output may be the reason for a refusal.
+	_ = p.client.SetWriteDeadline(time.Now().Add(closeTimeout))
+	close(done)
+	writing.Wait()
+	p.server.Close()
+	_ = p.client.SetReadDeadline(time.Now().Add(closeTimeout))
+	closeWrite(p.client)
+}
+
+// writeToClient sends waiting data until done, and then the rest.
+func (p *proxiedConn) writeToClient(g *proxyUser, done <-chan struct{}) {
+	var batch []byte
+	for last := false; !last; {
+		select {
+		case <-p.readable:
+		case <-done:
+			last = true
+		}
+		if cap(batch) > maxIdleBuffer {
+			batch = nil
+		}
+		p.mu.Lock()
+		batch, p.waiting = p.waiting, batch[:0]
+		p.mu.Unlock()
+		n, err := p.client.Write(batch)
+		g.reduceBacklog(p, n)
+		if err != nil {
+			p.end()
+			return
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package kycbridge
+
+import (
+	"time"
+
+	"kycbridge/event"
+)
+
+// A payload without an event leaves no trace in the state, and may be processed again at any later time,
+// if its worker stopped before acknowledging it. Its first late processing cannot be distinguished from
+// its second. A payload that was received before the fact that changed the state is therefore judged as if
+// it had been processed then, unless its own time shows which of the two is newer.
+
+// reviveIfNew applies f to d, which is open because f revoked an end that kycbridge had set. f was
+// received before that end: it revives the session only if it contains something new, since the end was
+// based on everything known.
+func reviveIfNew(d *Revision, f Fact) (next Revision, noEvent string) {
+	next, noEvent = applyFact(d, f)
+	if noEvent != "" {
+		return Revision{}, noEvent
+	}
+	before, after := clone(*d), clone(next)
+	finish(&before, f)
+	finish(&after, f)
+	if same(&before, &after) {
+		return Revision{}, NoEventUnchanged
+	}
+	return next, ""
+}
+
+// approvedAtReceipt reports whether an approval, revoked since, was current when f was received. A fact of
+// a newer attempt had no effect then, and an end closed nothing.
+func (d *Revision) approvedAtReceipt(f Fact) bool { return d.Memory.FellAt.After(f.ReceivedAt) }
+
+// isSuperseded reports whether f, which decides nothing, adds nothing to the facts that were received
+// after it: those without a time, or with the same.
+func (d *Revision) isSuperseded(f Fact) bool {
+	m, at := &d.Memory, f.moment()
+	if f.Effect.Decisive() {
+		return false
+	}
+	isTie := at.At.Equal(m.Until) && !at.Ours || at.At.Equal(m.Asked) && at.Ours
+	return m.UntimedAt.After(f.ReceivedAt) || isTie && m.LastReceivedAt.After(f.ReceivedAt)
+}
+
+// untimedVerdictAfter reports whether a verdict without a time was received after f and counts: f is
+// judged as if it had arrived before.
+func (d *Revision) untimedVerdictAfter(f Fact) bool {
+	m := &d.Memory
+	isIts := m.Verdict != nil && m.Verdict.Received.Equal(m.UntimedAt) && d.Decision.Outcome != event.OutcomeNone
+	return m.UntimedAt.After(f.ReceivedAt) && (isIts || d.saysUntimed())
+}
+
+// changedAfterReceipt reports whether f, an end, was received while another state was current: an attempt
+// or a request that is over, a revoked approval, or no verdict where one is in doubt now. It ended that
+// state.
+func (d *Revision) changedAfterReceipt(f Fact) bool {
+	m := &d.Memory
+	isReopened := m.Reopened != nil && m.Reopened.happenedAfter(f.ReceivedAt)
+	isLater := func(t time.Time) bool { return t.After(f.ReceivedAt) }
+	isDecided := d.inDoubt() && m.Verdict != nil &&
+		(isLater(m.Verdict.Received) || m.Doubt != nil && isLater(m.Doubt.Received))
+	return isReopened || isDecided || m.BegunAt.After(f.ReceivedAt) || d.approvedAtReceipt(f)
+}
+
+// verdictAfterReceipt reports whether f, which has no time, was received before the known verdict or
+// doubt: that is newer, unless it ranks lower.
+func (d *Revision) verdictAfterReceipt(f Fact) bool {
+	since := func(m *Moment) bool {
+		return m != nil && m.Received.After(f.ReceivedAt) && !m.below(f.moment())
+	}
+	m := &d.Memory
+	return f.untimed() && (since(m.Verdict) || m.Doubt != nil && f.Effect != EffectDoubt && since(&m.Doubt.Moment))
+}
+
+// endedInDoubt reports whether f was received before the end of a session whose verdict was in doubt, and
+// is in doubt too: with f before it, the end would have closed the session as well.
+func (d *Revision) endedInDoubt(f Fact) bool {
+	end, doubt := d.Memory.End, d.Memory.Doubt
+	isDoubted := f.Effect == EffectVerdict && f.Decision.Outcome != event.OutcomeRejected
+	if end == nil || doubt == nil || !d.Status.Closed() || !isDoubted {
+		return false
+	}
+	return f.ReceivedAt.Before(end.Received) && doubt.Received.Before(end.Received) && !f.moment().settles(doubt.Moment)
+}
+
+// happenedAfter reports whether the fact of m happened after t, an instant of our clock. An untimed fact
+// happened no later than it was received, but takes effect only then.
+func (m Moment) happenedAfter(t time.Time) bool {
+	switch {
+	case m.At.IsZero():
+		return m.Received.After(t)
+	case m.Ours:
+		return m.At.After(t)
+	}
+	return m.At.Add(-clockSlack).After(t)
+}
