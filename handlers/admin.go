@@ -151,14 +151,13 @@ func appendNames(b []byte, member string, names []string) []byte {
 // recovery answers a panic of a handler as an internal fault and logs it.
 func recovery(log *zap.Logger) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) (err error) {
-			defer func() {
-				if cause := recover(); cause != nil {
-					err = panicked(cause)
-					log.Error("admin request", zap.String("route", c.Path()), zap.Error(err), zap.StackSkip("stack", 2))
-				}
-			}()
-			return next(c)
+		return func(c echo.Context) error {
+			var t requestLog
+			err := t.run(func() error { return next(c) })
+			if t.stack != nil {
+				log.Error("admin request", zap.String("route", c.Path()), zap.Error(err), zap.ByteString("stack", t.stack))
+			}
+			return err
 		}
 	}
 }

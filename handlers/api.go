@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -137,29 +136,21 @@ type operation struct {
 	unsure string
 }
 
-// call collects the data of one request for its log line.
-type call struct {
-	operation
-	account        *kycbridge.Account // nil while none is known
-	verificationID string
-	bytes          int64 // of the request's body, or of the media sent
-	outcome        string
-	status         int
-	stack          []byte // of a panic
-}
-
 // work handles a request. It writes the response itself unless it returns an error.
-type work func(echo.Context, *call) error
+type work func(echo.Context, *requestLog) error
 
 // handle authenticates, runs w, answers an error and logs one line.
 func (s *api) handle(o operation, w work) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		began := time.Now()
-		t := &call{operation: o}
+		t := &requestLog{operation: o}
 		c.Response().Header().Set("Cache-Control", "no-store")
 		err := s.admit(c)
 		if err == nil {
-			err = w.recovered(c, t)
+			err = t.run(func() error { return w(c, t) })
+		}
+		if t.stack != nil {
+			err = t.markOutcomeUnknown(err)
 		}
 		switch {
 		case err == nil:
@@ -170,23 +161,14 @@ func (s *api) handle(o operation, w work) echo.HandlerFunc {
 		default:
 			t.outcome, t.status = t.refuse(c.Response(), err)
 		}
-		s.log(t, err, time.Since(began))
+		t.took = time.Since(began)
+		s.log(t, err)
 		return nil
 	}
 }
 
-// recovered converts a panic of the work into an error.
-func (w work) recovered(c echo.Context, t *call) (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err, t.stack = t.markOutcomeUnknown(panicked(cause)), debug.Stack()
-		}
-	}()
-	return w(c, t)
-}
-
-// log writes the line of a request. It contains no part of the body, path, header or response.
-func (s *api) log(t *call, err error, took time.Duration) {
+// log writes the line of a request.
+func (s *api) log(t *requestLog, err error) {
 	level := zapcore.InfoLevel
 	switch {
 	case t.status >= http.StatusInternalServerError:
@@ -194,31 +176,9 @@ func (s *api) log(t *call, err error, took time.Duration) {
 	case err != nil:
 		level = zapcore.WarnLevel
 	}
-	entry := s.Logger.Check(level, "admin request")
-	if entry == nil {
-		return
+	if entry := s.Logger.Check(level, "admin request"); entry != nil {
+		t.write(entry, err, zap.String("operation", t.name))
 	}
-	provider, account := unknown, unknown
-	if t.account != nil {
-		provider, account = t.account.Provider.Name, t.account.Name
-	}
-	fields := []zap.Field{
-		zap.String("operation", t.name),
-		zap.String("provider", provider),
-		zap.String("account", account),
-		zap.String("verification_id", t.verificationID),
-		zap.Int64("bytes", t.bytes),
-		zap.String("outcome", t.outcome),
-		zap.Int("status", t.status),
-		zap.Duration("took", took),
-	}
-	if err != nil {
-		fields = append(fields, zap.String("error", err.Error()))
-	}
-	if t.stack != nil {
-		fields = append(fields, zap.ByteString("stack", t.stack))
-	}
-	entry.Write(fields...)
 }
 
 // describe serves the OpenAPI document.
@@ -228,7 +188,7 @@ func (s *api) describe(c echo.Context) error {
 }
 
 // find looks an account up by the names in a request.
-func (s *api) find(t *call, provider, account string) (*kycbridge.Account, error) {
+func (s *api) find(t *requestLog, provider, account string) (*kycbridge.Account, error) {
 	a, err := s.Accounts.Find(provider, account)
 	if err != nil {
 		return nil, errNoAccount
@@ -238,7 +198,7 @@ func (s *api) find(t *call, provider, account string) (*kycbridge.Account, error
 }
 
 // verification finds the account and the reference in a path.
-func (s *api) verification(c echo.Context, t *call) (*kycbridge.Account, string, error) {
+func (s *api) verification(c echo.Context, t *requestLog) (*kycbridge.Account, string, error) {
 	a, err := s.find(t, param(c, "provider"), param(c, "account"))
 	if err != nil {
 		return nil, "", err

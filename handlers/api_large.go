@@ -57,7 +57,7 @@ func (l *startBody) size() (n int64) {
 }
 
 // readStart reads the body of a start. Its strings of more than 64 KiB must be base64.
-func (s *api) readStart(c echo.Context, t *call) (*startBody, error) {
+func (s *api) readStart(c echo.Context, t *requestLog) (*startBody, error) {
 	r := c.Request()
 	if !isJSON(r.Header) {
 		return nil, errMediaType

@@ -16,7 +16,7 @@ import (
 
 // media is GET …/media/{ref}. A browser must not display a provider's file on the origin of an admin
 // token, so it is always an attachment and never of an active type.
-func (s *api) media(c echo.Context, t *call) error {
+func (s *api) media(c echo.Context, t *requestLog) error {
 	a, reference, err := s.verification(c, t)
 	if err != nil {
 		return err

@@ -53,7 +53,7 @@ func (m problemMembers) encoded() []byte {
 }
 
 // refuse answers an error of the admin API and returns the outcome's name and the status.
-func (t *call) refuse(w http.ResponseWriter, err error) (outcome string, status int) {
+func (t *requestLog) refuse(w http.ResponseWriter, err error) (outcome string, status int) {
 	p := *callProblemFor(err)
 	var m problemMembers
 	var request *requestFault
@@ -83,14 +83,14 @@ func (t *call) refuse(w http.ResponseWriter, err error) (outcome string, status 
 }
 
 // markUncertain records that the request may have been executed.
-func (t *call) markUncertain(m *problemMembers) {
+func (t *requestLog) markUncertain(m *problemMembers) {
 	m.MayHaveStarted = t.unsure == "may_have_started"
 	m.MayHaveSubmitted = t.unsure == "may_have_submitted"
 }
 
 // markOutcomeUnknown marks an error after which it is unknown whether the provider has processed a request
 // that must not be repeated blindly. Errors that state it themselves stay unchanged.
-func (t *call) markOutcomeUnknown(err error) error {
+func (t *requestLog) markOutcomeUnknown(err error) error {
 	var unwatched *kycbridge.UnwatchedError
 	var failed *kycbridge.ProviderError
 	if err == nil || t.unsure == "" || errors.As(err, &unwatched) || errors.As(err, &failed) {

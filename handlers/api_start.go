@@ -18,7 +18,7 @@ import (
 const maxZoneAhead = 14 * time.Hour
 
 // start is POST /v1/verifications.
-func (s *api) start(c echo.Context, t *call) error {
+func (s *api) start(c echo.Context, t *requestLog) error {
 	key, err := idempotencyKey(c.Request().Header)
 	if err != nil {
 		return err

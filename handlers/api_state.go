@@ -11,7 +11,7 @@ import (
 )
 
 // state is GET /v1/verifications/{provider}/{account}/{reference}.
-func (s *api) state(c echo.Context, t *call) error {
+func (s *api) state(c echo.Context, t *requestLog) error {
 	a, _, err := s.verification(c, t)
 	if err != nil {
 		return err

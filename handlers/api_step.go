@@ -21,7 +21,7 @@ import (
 const maxParts = 8
 
 // step is POST …/steps/{step}.
-func (s *api) step(c echo.Context, t *call) error {
+func (s *api) step(c echo.Context, t *requestLog) error {
 	a, reference, err := s.verification(c, t)
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (s *api) step(c echo.Context, t *call) error {
 }
 
 // readStep reads a step from a form or from JSON.
-func (s *api) readStep(c echo.Context, t *call, memory *share) (kycbridge.Step, error) {
+func (s *api) readStep(c echo.Context, t *requestLog, memory *share) (kycbridge.Step, error) {
 	contentType, parameters, _ := mime.ParseMediaType(c.Request().Header.Get("Content-Type"))
 	form := contentType == "multipart/form-data"
 	if !form && !isJSON(c.Request().Header) {
@@ -177,7 +177,7 @@ func imageType(said string, content []byte) string {
 }
 
 // readJSON reads the JSON object of a request and checks it against a component.
-func (s *api) readJSON(c echo.Context, t *call, component string, limit int64) (map[string]any, error) {
+func (s *api) readJSON(c echo.Context, t *requestLog, component string, limit int64) (map[string]any, error) {
 	if !isJSON(c.Request().Header) {
 		return nil, errMediaType
 	}
@@ -191,7 +191,7 @@ func (s *api) readJSON(c echo.Context, t *call, component string, limit int64) (
 }
 
 // readAll reads a body of at most limit bytes.
-func (s *api) readAll(c echo.Context, t *call, limit int64, memory *share) ([]byte, error) {
+func (s *api) readAll(c echo.Context, t *requestLog, limit int64, memory *share) ([]byte, error) {
 	body, err := readBody(c.Request(), limit, memory)
 	t.bytes = int64(len(body))
 	return body, err

@@ -12,7 +12,7 @@ import (
 )
 
 // complete is POST …/complete. It has no body.
-func (s *api) complete(c echo.Context, t *call) error {
+func (s *api) complete(c echo.Context, t *requestLog) error {
 	a, reference, err := s.verification(c, t)
 	if err != nil {
 		return err
@@ -26,7 +26,7 @@ func (s *api) complete(c echo.Context, t *call) error {
 }
 
 // review is POST …/review.
-func (s *api) review(c echo.Context, t *call) error {
+func (s *api) review(c echo.Context, t *requestLog) error {
 	a, reference, err := s.verification(c, t)
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func reviewOf(doc map[string]any) kycbridge.Review {
 type sending func(context.Context) (kycbridge.StepAnswer, error)
 
 // submit sends a submission and responds with the provider's answer.
-func (s *api) submit(c echo.Context, t *call, a *kycbridge.Account, reference string, send sending) error {
+func (s *api) submit(c echo.Context, t *requestLog, a *kycbridge.Account, reference string, send sending) error {
 	ctx, cancel := s.detached(c)
 	defer cancel()
 	var answer kycbridge.StepAnswer

@@ -932,21 +932,6 @@ func TestAPILog(t *testing.T) {
 	}
 }
 
-// TestCallProblems: every row is complete and has a kind of its own; an error that clients must not repeat
-// automatically is no 503.
-func TestCallProblems(t *testing.T) {
-	seen := map[string]bool{}
-	for _, p := range callProblems {
-		if p.kind == nil || p.name == "" || p.title == "" || p.detail == "" || http.StatusText(p.status) == "" || seen[p.name] {
-			t.Errorf("incomplete or twice: %+v", p)
-		}
-		seen[p.name] = true
-		if (p.status == http.StatusServiceUnavailable) != (p.retryAfter > 0) {
-			t.Errorf("%s: status %d with Retry-After %d", p.name, p.status, p.retryAfter)
-		}
-	}
-}
-
 // readJSON parses a request like the bridge.
 func readJSON(body []byte) (any, []kycbridge.FieldError) {
 	doc, faults := document.Decode(body)

@@ -12,7 +12,7 @@ import (
 )
 
 // watch is POST /v1/watches.
-func (s *api) watch(c echo.Context, t *call) error {
+func (s *api) watch(c echo.Context, t *requestLog) error {
 	doc, err := s.readJSON(c, t, "WatchRequest", apiMaxRequest)
 	if err != nil {
 		return err

@@ -32,14 +32,17 @@ type Outcome struct {
 	VerificationID string // internal id; "" if the payload named none
 }
 
-// requestLog collects the data of a request for the one log line at its end.
+// requestLog collects the data of a request, a callback or one of the admin API, for its answer, its one log
+// line and its metrics.
 type requestLog struct {
-	account *kycbridge.Account // nil while none is known
-	bytes   int
-	outcome string
-	status  int
-	took    time.Duration
-	stack   []byte // of a panic
+	operation                         // of the admin API
+	account        *kycbridge.Account // nil while none is known
+	verificationID string
+	bytes          int64 // of the request's body, or of the media sent
+	outcome        string
+	status         int
+	took           time.Duration
+	stack          []byte // of a panic
 }
 
 func (t *requestLog) names() (provider, account string) {
@@ -49,7 +52,38 @@ func (t *requestLog) names() (provider, account string) {
 	return t.account.Provider.Name, t.account.Name
 }
 
-// step handles a request.
+// run converts a panic of work into an error.
+func (t *requestLog) run(work func() error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err, t.stack = panicked(cause), debug.Stack()
+		}
+	}()
+	return work()
+}
+
+// maxFields is the most fields of a log line.
+const maxFields = 18
+
+// write writes the log line of a request. It contains no part of the body, header, query, path or response.
+func (t *requestLog) write(entry *zapcore.CheckedEntry, err error, own ...zap.Field) {
+	provider, account := t.names()
+	var space [maxFields]zap.Field // on the stack: a line for each callback
+	fields := append(space[:0], zap.String("provider", provider), zap.String("account", account),
+		zap.String("verification_id", t.verificationID))
+	fields = append(fields, own...)
+	fields = append(fields, zap.Int64("bytes", t.bytes), zap.String("outcome", t.outcome),
+		zap.Int("status", t.status), zap.Duration("took", t.took))
+	if err != nil {
+		fields = append(fields, zap.String("error", err.Error()))
+	}
+	if t.stack != nil {
+		fields = append(fields, zap.ByteString("stack", t.stack))
+	}
+	entry.Write(fields...)
+}
+
+// step handles a callback.
 type step func(echo.Context, *requestLog) (kycbridge.Receipt, error)
 
 // handle runs a step, responds, logs one line and reports the outcome.
@@ -57,27 +91,23 @@ func (h *Callbacks) handle(s step) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		start := time.Now()
 		var t requestLog
-		receipt, err := s.recovered(c, &t)
+		var receipt kycbridge.Receipt
+		err := t.run(func() (err error) {
+			receipt, err = s(c, &t)
+			return err
+		})
 		if err != nil && problemFor(err).status < http.StatusInternalServerError {
 			discard(c.Response().Writer, c.Request())
 		}
+		t.verificationID = receipt.VerificationID
 		t.outcome, t.status = answer(c.Response(), t.account, receipt, err)
 		t.took = time.Since(start)
 		h.log(&t, receipt, err)
 		provider, account := t.names()
-		h.options.Observe(Outcome{Provider: provider, Account: account, Outcome: t.outcome, Duration: t.took, VerificationID: receipt.VerificationID})
+		h.options.Observe(Outcome{Provider: provider, Account: account, Outcome: t.outcome, Duration: t.took,
+			VerificationID: receipt.VerificationID})
 		return nil
 	}
-}
-
-// recovered converts a panic of the step into an error.
-func (s step) recovered(c echo.Context, t *requestLog) (receipt kycbridge.Receipt, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			receipt, err, t.stack = kycbridge.Receipt{}, panicked(cause), debug.Stack()
-		}
-	}()
-	return s(c, t)
 }
 
 // panicked describes a panic by its type: its value may contain anything, a payload too. Only messages of
@@ -89,7 +119,7 @@ func panicked(cause any) error {
 	return fmt.Errorf("panic with a %T: %w", cause, errFault)
 }
 
-// log writes the line of a payload. It contains no part of the body, header, query or path.
+// log writes the line of a callback.
 func (h *Callbacks) log(t *requestLog, receipt kycbridge.Receipt, err error) {
 	entry := h.options.Logger.Check(t.level(err), "callback")
 	if entry == nil {
@@ -103,34 +133,14 @@ func (h *Callbacks) log(t *requestLog, receipt kycbridge.Receipt, err error) {
 		}
 		unlogged = skipped
 	}
-	provider, account := t.names()
-	fields := [...]zap.Field{
-		zap.String("provider", provider),
-		zap.String("account", account),
-		zap.String("payload_id", receipt.PayloadID),
-		zap.String("verification_id", receipt.VerificationID),
-		zap.String("event", t.event(receipt)),
-		zap.String("placement", receipt.Placement),
-		zap.Int("bytes", t.bytes),
-		zap.String("outcome", t.outcome),
-		zap.String("reason", receipt.Reason),
-		zap.Int("errors", len(receipt.Errors)),
-		zap.Int("status", t.status),
-		zap.Duration("took", t.took),
-		zap.Skip(),
-		zap.Skip(),
-		zap.Skip(),
-	}
+	more := zap.Skip()
 	if unlogged > 0 {
-		fields[len(fields)-3] = zap.Int("not_logged", unlogged)
+		more = zap.Int("not_logged", unlogged)
 	}
-	if err != nil {
-		fields[len(fields)-2] = zap.String("error", err.Error())
-	}
-	if t.stack != nil {
-		fields[len(fields)-1] = zap.ByteString("stack", t.stack)
-	}
-	entry.Write(fields[:]...)
+	t.write(entry, err,
+		zap.String("payload_id", receipt.PayloadID), zap.String("event", t.event(receipt)),
+		zap.String("placement", receipt.Placement), zap.String("reason", receipt.Reason),
+		zap.Int("errors", len(receipt.Errors)), more)
 }
 
 // level is debug for requests without an account, such as those of a scanner. It is error for internal

@@ -60,10 +60,6 @@ func InvalidRequest(path, message string) error {
 	return faulty(errInvalidRequest, []kycbridge.FieldError{{Path: path, Message: message}})
 }
 
-// noPayload is the problem for an unknown payload id.
-var noPayload = problem{name: "unknown_payload", status: http.StatusNotFound, title: "No such payload",
-	detail: "No stored payload has this id. GET /v1/payloads lists them."}
-
 // selection are the query parameters that select payloads.
 var selection = []string{"provider", "account", "verification", "id", "via", "status", "reason", "event", "since", "until", "limit", "from"}
 
@@ -79,7 +75,7 @@ func AddPayloads(e *echo.Echo, o APIOptions, tool PayloadTool) {
 	s := &payloads{tool: tool, api: &api{APIOptions: o, admit: RequireBearer(o.Tokens)(func(echo.Context) error { return nil })}}
 	s.bodies.left.Store(bodyBudget)
 	add := func(method, path, name, mediaType string, read readPayloads) {
-		e.Add(method, path, s.handle(operation{name: name + "_payloads"}, func(c echo.Context, t *call) error {
+		e.Add(method, path, s.handle(operation{name: name + "_payloads"}, func(c echo.Context, t *requestLog) error {
 			return s.work(c, t, PayloadRequest{Operation: name}, mediaType, read)
 		}))
 	}
@@ -100,10 +96,10 @@ type payloads struct {
 }
 
 // readPayloads fills in the parameters of a request.
-type readPayloads func(echo.Context, *call, *PayloadRequest) error
+type readPayloads func(echo.Context, *requestLog, *PayloadRequest) error
 
 // work reads a request, runs the tool and streams its answer, as long as the caller receives it.
-func (s *payloads) work(c echo.Context, t *call, r PayloadRequest, mediaType string, read readPayloads) error {
+func (s *payloads) work(c echo.Context, t *requestLog, r PayloadRequest, mediaType string, read readPayloads) error {
 	if err := read(c, t, &r); err != nil {
 		return err
 	}
@@ -119,9 +115,7 @@ func (s *payloads) work(c echo.Context, t *call, r PayloadRequest, mediaType str
 	case out.n == 0 && importBody != nil && importBody.failed:
 		return fmt.Errorf("read exported payloads: %w", errInterrupted)
 	case errors.Is(err, kycbridge.ErrNotFound) && out.n == 0 && r.Operation == PayloadsShow:
-		t.outcome = noPayload.name
-		noPayload.write(c.Response(), nil)
-		return nil
+		return errNoPayload
 	case errors.Is(err, kycbridge.ErrAmbiguous) && out.n == 0:
 		return InvalidRequest("/q", "must be longer: too many ids begin like this")
 	case errors.Is(err, kycbridge.ErrNotFound) && out.n == 0 && r.Operation == PayloadsPurge:
@@ -138,7 +132,7 @@ func (s *payloads) work(c echo.Context, t *call, r PayloadRequest, mediaType str
 
 // query reads the named parameters: text, except numbers and times, which may be ages.
 func (s *payloads) query(names ...string) readPayloads {
-	return func(c echo.Context, _ *call, r *PayloadRequest) error {
+	return func(c echo.Context, _ *requestLog, r *PayloadRequest) error {
 		doc, err := s.parameters(c.QueryParams(), names)
 		if err != nil {
 			return err
@@ -194,7 +188,7 @@ func (s *payloads) instant(value string) (at string, ok bool) {
 
 // body reads a JSON object that conforms to a component.
 func (s *payloads) body(component string) readPayloads {
-	return func(c echo.Context, t *call, r *PayloadRequest) error {
+	return func(c echo.Context, t *requestLog, r *PayloadRequest) error {
 		doc, err := s.readJSON(c, t, component, apiMaxRequest)
 		if err != nil {
 			return err
@@ -206,7 +200,7 @@ func (s *payloads) body(component string) readPayloads {
 }
 
 // showID reads the payload to show.
-func (s *payloads) showID(c echo.Context, _ *call, r *PayloadRequest) error {
+func (s *payloads) showID(c echo.Context, _ *requestLog, r *PayloadRequest) error {
 	doc, err := s.parameters(c.QueryParams(), []string{"reveal", "status"})
 	if err != nil {
 		return err
@@ -217,7 +211,7 @@ func (s *payloads) showID(c echo.Context, _ *call, r *PayloadRequest) error {
 }
 
 // search reads the searched text.
-func (s *payloads) search(c echo.Context, _ *call, r *PayloadRequest) error {
+func (s *payloads) search(c echo.Context, _ *requestLog, r *PayloadRequest) error {
 	doc, err := s.parameters(c.QueryParams(), []string{"q", "timeline"})
 	if err != nil {
 		return err
@@ -230,7 +224,7 @@ func (s *payloads) search(c echo.Context, _ *call, r *PayloadRequest) error {
 }
 
 // importBody streams the body of an import.
-func (s *payloads) importBody(c echo.Context, _ *call, r *PayloadRequest) error {
+func (s *payloads) importBody(c echo.Context, _ *requestLog, r *PayloadRequest) error {
 	if known, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type")); err != nil || known != ndjson {
 		return errMediaType
 	}

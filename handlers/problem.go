@@ -37,6 +37,7 @@ var (
 	errNoAccount      = errors.New("no such account")
 	errNoVerification = errors.New("no such verification")
 	errNoMedia        = errors.New("no such medium")
+	errNoPayload      = errors.New("no such payload")
 	errNoAPI          = errors.New("account without an api section")
 	errUnwatched      = errors.New("started and not watched")
 	errOutcome        = errors.New("outcome unknown")
@@ -56,6 +57,7 @@ type problem struct {
 	status     int
 	title      string
 	detail     string   // the recommended reaction of the caller
+	provider   bool     // of operations of the admin API only, see problems
 	retryAfter int      // seconds; 0: no Retry-After
 	close      bool     // the connection cannot or should not be used again
 	challenges []string // WWW-Authenticate
@@ -64,9 +66,44 @@ type problem struct {
 	detailSent string
 }
 
-// problems is the one table from kinds to statuses. The first row whose kind an error wraps is the answer,
-// and internal faults precede refusals: an error that is both is never a 4xx.
+// problems is the one table from kinds to statuses. The first row whose kind an error wraps is the answer.
+//
+// Rows of provider calls come first and count for operations of the admin API only, never for a callback: a
+// fault of the provider is 502 or, if waiting helps, 503, and an error that must not be repeated blindly is
+// 500 without Retry-After, since clients repeat a 503 automatically. Of the other rows, internal faults
+// precede refusals: an error that is both is never a 4xx.
 var problems = [...]problem{
+	{provider: true, kind: errUnwatched, name: "unwatched", status: http.StatusInternalServerError, title: "Done and not watched",
+		detail: "The provider has done what was asked, but the verification is not watched. Do not send the request again: send the reference to POST /v1/watches."},
+	{provider: true, kind: errOutcome, name: "outcome_unknown", status: http.StatusInternalServerError, title: "Outcome unknown",
+		detail: "It is not known whether the provider has worked on the request. " + lookFirst},
+	{provider: true, kind: errMediaTooLarge, name: "media_too_large", status: http.StatusBadGateway,
+		title: "Image or video too large", detail: "The provider's file is over 200 MB. Fetch it at the provider."},
+
+	{provider: true, kind: providerKind(kycbridge.ProviderCredentials), name: "provider_credentials", status: http.StatusBadGateway, title: "The provider refuses our credentials",
+		detail: "The credentials of this account are refused by the provider: mend api.* in the configuration."},
+	{provider: true, kind: providerKind(kycbridge.ProviderForbidden), name: "provider_forbidden", status: http.StatusBadGateway, title: "The provider forbids the call",
+		detail: "The credentials of this account are refused by the provider for this call, address or environment: mend api.* in the configuration, or ask the provider to allow it."},
+	{provider: true, kind: providerKind(kycbridge.ProviderInvalid), name: "provider_invalid", status: http.StatusUnprocessableEntity, title: "The provider refuses the request",
+		detail: "Correct what provider_message or errors name and send it again."},
+	{provider: true, kind: providerKind(kycbridge.ProviderNotFound), name: "provider_not_found", status: http.StatusNotFound, title: "The provider does not know it",
+		detail: "Check the reference, and that the account is the one that it was started with."},
+	{provider: true, kind: providerKind(kycbridge.ProviderPending), name: "provider_pending", status: http.StatusConflict, title: "The provider has nothing yet",
+		detail: "Send the request again when the verification has gone on."},
+	{provider: true, kind: providerKind(kycbridge.ProviderRateLimited), name: "provider_rate_limited", status: http.StatusServiceUnavailable, retryAfter: 5, title: "Too many calls to the provider",
+		detail: "The provider wants fewer calls, or limits.* of the account does. Send the request again after the time in Retry-After."},
+	{provider: true, kind: providerKind(kycbridge.ProviderPaused), name: "provider_paused", status: http.StatusServiceUnavailable, retryAfter: 5, title: "Calls to the provider are paused",
+		detail: "Nothing was sent, as too many calls to this provider have failed. Send the request again after the time in Retry-After."},
+	{provider: true, kind: providerKind(kycbridge.ProviderUnavailable), name: "provider_unavailable", status: http.StatusBadGateway, title: "The provider is down",
+		detail:     "The provider says that it cannot work now. Send the request again later.",
+		detailSent: "The provider failed after it had taken the request, so it may have worked on it. " + lookFirst},
+	{provider: true, kind: providerKind(kycbridge.ProviderUnreachable), name: "provider_unreachable", status: http.StatusBadGateway, title: "The provider does not answer",
+		detail:     "No answer came: the connection, TLS or the time failed. Check api.* in the configuration and the network, and send the request again later.",
+		detailSent: "The request was sent and no answer came, so the provider may have worked on it. " + lookFirst},
+	{provider: true, kind: providerKind(kycbridge.ProviderMalformed), name: "provider_malformed", status: http.StatusBadGateway, title: "The provider's answer cannot be read",
+		detail:     "The answer is not what the provider documents. Check api.* in the configuration; if that is right, tell us.",
+		detailSent: "The answer is not what the provider documents, so the provider may have worked on the request. " + lookFirst},
+
 	{kind: errFault, name: "fault", status: http.StatusServiceUnavailable, retryAfter: 5,
 		title: "Temporarily unavailable", detail: "The request could not be worked on. Send it again later."},
 	{kind: errDraining, name: "draining", status: http.StatusServiceUnavailable, retryAfter: 1, close: true,
@@ -123,6 +160,8 @@ var problems = [...]problem{
 		detail: "Nothing is known of a verification with this reference. Ask for a watch with POST /v1/watches if it was started elsewhere."},
 	{kind: errNoMedia, name: "unknown_media", status: http.StatusNotFound,
 		title: "No such image or video", detail: "The state of this verification names no media with this provider_ref."},
+	{kind: errNoPayload, name: "unknown_payload", status: http.StatusNotFound,
+		title: "No such payload", detail: "No stored payload has this id. GET /v1/payloads lists them."},
 	{kind: errNoAPI, name: "unsupported", status: http.StatusUnprocessableEntity, title: "Not supported for this account",
 		detail: "The account has no api section in the configuration, so its provider cannot be asked. Add one."},
 	{kind: kycbridge.ErrUnsupported, name: "unsupported", status: http.StatusUnprocessableEntity, title: "Not supported for this account",
@@ -134,72 +173,33 @@ var problems = [...]problem{
 			"Repeat it with the same key later; if that goes on, look for the external reference at the provider before you start with another key."},
 }
 
-// callProblems precedes problems for admin API requests with a provider call, never for a callback. Here a
-// fault of the provider is 502 or, if waiting helps, 503, and an error that must not be repeated blindly
-// is 500 without Retry-After, since clients repeat a 503 automatically.
-var callProblems = [...]problem{
-	{kind: errUnwatched, name: "unwatched", status: http.StatusInternalServerError, title: "Done and not watched",
-		detail: "The provider has done what was asked, but the verification is not watched. Do not send the request again: send the reference to POST /v1/watches."},
-	{kind: errOutcome, name: "outcome_unknown", status: http.StatusInternalServerError, title: "Outcome unknown",
-		detail: "It is not known whether the provider has worked on the request. " + lookFirst},
-	{kind: errMediaTooLarge, name: "media_too_large", status: http.StatusBadGateway,
-		title: "Image or video too large", detail: "The provider's file is over 200 MB. Fetch it at the provider."},
-
-	{kind: providerKind(kycbridge.ProviderCredentials), name: "provider_credentials", status: http.StatusBadGateway, title: "The provider refuses our credentials",
-		detail: "The credentials of this account are refused by the provider: mend api.* in the configuration."},
-	{kind: providerKind(kycbridge.ProviderForbidden), name: "provider_forbidden", status: http.StatusBadGateway, title: "The provider forbids the call",
-		detail: "The credentials of this account are refused by the provider for this call, address or environment: mend api.* in the configuration, or ask the provider to allow it."},
-	{kind: providerKind(kycbridge.ProviderInvalid), name: "provider_invalid", status: http.StatusUnprocessableEntity, title: "The provider refuses the request",
-		detail: "Correct what provider_message or errors name and send it again."},
-	{kind: providerKind(kycbridge.ProviderNotFound), name: "provider_not_found", status: http.StatusNotFound, title: "The provider does not know it",
-		detail: "Check the reference, and that the account is the one that it was started with."},
-	{kind: providerKind(kycbridge.ProviderPending), name: "provider_pending", status: http.StatusConflict, title: "The provider has nothing yet",
-		detail: "Send the request again when the verification has gone on."},
-	{kind: providerKind(kycbridge.ProviderRateLimited), name: "provider_rate_limited", status: http.StatusServiceUnavailable, retryAfter: 5, title: "Too many calls to the provider",
-		detail: "The provider wants fewer calls, or limits.* of the account does. Send the request again after the time in Retry-After."},
-	{kind: providerKind(kycbridge.ProviderPaused), name: "provider_paused", status: http.StatusServiceUnavailable, retryAfter: 5, title: "Calls to the provider are paused",
-		detail: "Nothing was sent, as too many calls to this provider have failed. Send the request again after the time in Retry-After."},
-	{kind: providerKind(kycbridge.ProviderUnavailable), name: "provider_unavailable", status: http.StatusBadGateway, title: "The provider is down",
-		detail:     "The provider says that it cannot work now. Send the request again later.",
-		detailSent: "The provider failed after it had taken the request, so it may have worked on it. " + lookFirst},
-	{kind: providerKind(kycbridge.ProviderUnreachable), name: "provider_unreachable", status: http.StatusBadGateway, title: "The provider does not answer",
-		detail:     "No answer came: the connection, TLS or the time failed. Check api.* in the configuration and the network, and send the request again later.",
-		detailSent: "The request was sent and no answer came, so the provider may have worked on it. " + lookFirst},
-	{kind: providerKind(kycbridge.ProviderMalformed), name: "provider_malformed", status: http.StatusBadGateway, title: "The provider's answer cannot be read",
-		detail:     "The answer is not what the provider documents. Check api.* in the configuration; if that is right, tell us.",
-		detailSent: "The answer is not what the provider documents, so the provider may have worked on the request. " + lookFirst},
-}
-
 const lookFirst = "Look before you send it again; a start may be repeated with the same Idempotency-Key."
 
-// problemFor returns the row of the table for err. An unknown error is an internal fault.
-func problemFor(err error) *problem {
-	for i := range problems {
-		if errors.Is(err, problems[i].kind) {
-			return &problems[i]
-		}
-	}
-	return &problems[0]
-}
+// problemFor returns the row of the table for the error of a callback. An unknown error is an internal
+// fault.
+func problemFor(err error) *problem { return problemOf(err, false) }
 
 // callProblemFor is problemFor for the admin API. The error of a provider call takes precedence over other
 // wrapped errors, such as the timeout that ended it.
 func callProblemFor(err error) *problem {
-	kind := err
 	var unwatched *kycbridge.UnwatchedError
 	var failed *kycbridge.ProviderError
 	switch {
 	case errors.As(err, &unwatched):
-		kind = errUnwatched
+		return problemOf(errUnwatched, true)
 	case errors.As(err, &failed):
-		kind = providerKind(failed.Kind)
+		return problemOf(errors.Join(providerKind(failed.Kind), err), true)
 	}
-	for i := range callProblems {
-		if errors.Is(kind, callProblems[i].kind) {
-			return &callProblems[i]
+	return problemOf(err, true)
+}
+
+func problemOf(err error, provider bool) *problem {
+	for i := range problems {
+		if p := &problems[i]; (provider || !p.provider) && errors.Is(err, p.kind) {
+			return p
 		}
 	}
-	return problemFor(err)
+	return problemOf(errFault, false)
 }
 
 // write responds with the problem and members, which is "" or encoded JSON members that each start with a

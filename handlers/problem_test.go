@@ -7,12 +7,16 @@ import (
 	"testing"
 )
 
-// TestProblemTable: every row is complete, internal faults come first and none of them is a 4xx.
+// TestProblemTable: every row is complete and is found by its kind. Of what may happen to a callback, internal
+// faults come first and none of them is a 4xx.
 func TestProblemTable(t *testing.T) {
 	refusals := false
 	for _, p := range problems {
 		if p.kind == nil || p.name == "" || p.title == "" || p.detail == "" || http.StatusText(p.status) == "" {
 			t.Errorf("incomplete: %+v", p)
+		}
+		if p.provider {
+			continue
 		}
 		if p.status < 500 {
 			refusals = true
@@ -22,5 +26,29 @@ func TestProblemTable(t *testing.T) {
 		if !errors.Is(problemFor(fmt.Errorf("wrapped: %w", p.kind)).kind, p.kind) {
 			t.Errorf("%s is not found by its kind", p.name)
 		}
+	}
+}
+
+// TestProviderProblems: a row of provider calls has a kind of its own and never answers a callback; an error
+// that clients must not repeat automatically is no 503.
+func TestProviderProblems(t *testing.T) {
+	seen := map[string]bool{}
+	for _, p := range problems {
+		if !p.provider {
+			continue
+		}
+		if seen[p.name] {
+			t.Errorf("%s stands there twice", p.name)
+		}
+		seen[p.name] = true
+		if (p.status == http.StatusServiceUnavailable) != (p.retryAfter > 0) {
+			t.Errorf("%s: status %d with Retry-After %d", p.name, p.status, p.retryAfter)
+		}
+		if problemFor(p.kind).provider || !callProblemFor(p.kind).provider {
+			t.Errorf("%s answers a callback, or no operation of the API", p.name)
+		}
+	}
+	if len(seen) < 10 {
+		t.Errorf("only %d rows of provider calls", len(seen))
 	}
 }

@@ -177,7 +177,7 @@ func (h *Callbacks) receive(c echo.Context, t *requestLog) (kycbridge.Receipt, e
 	memory := share{of: &h.bodies}
 	defer memory.release()
 	body, err := readBody(r, h.options.MaxBody, &memory)
-	t.bytes = len(body)
+	t.bytes = int64(len(body))
 	if err != nil {
 		return kycbridge.Receipt{}, err
 	}

@@ -56,7 +56,7 @@ func (h *Callbacks) keepUnknownAccount(c echo.Context, t *requestLog, provider, 
 	memory := share{of: &h.bodies}
 	defer memory.release()
 	body, err := readBody(r, maxUnknownBody, &memory)
-	t.bytes = len(body)
+	t.bytes = int64(len(body))
 	if err != nil || !looksLikeJSON(body, r.Header) {
 		return
 	}

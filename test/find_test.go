@@ -29,6 +29,32 @@ const (
 	findsOfAKind = 200
 )
 
+// TestFindWaitsForTheIndex: an operator looks for a callback that came a moment ago. It is found at the
+// first attempt, though the index is written behind the streams.
+func TestFindWaitsForTheIndex(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, "{bearer: [token-long-enough]}")
+	tool := s.app.Archive()
+	for n := range 3 {
+		body := kycHook(n, 1, "Approved", "Approved", "AutomaticallyIdentified")
+		payload := kycbridge.Payload{Via: event.ViaCallback, ReceivedAt: time.Now(), ContentType: "application/json", Body: body}
+		if _, err := s.app.Ingest(t.Context(), s.account, payload); err != nil {
+			t.Fatal(err)
+		}
+		found, err := tool.Find(t.Context(), idOf(n)[:12])
+		if err != nil || len(found) != 1 {
+			t.Errorf("%d is found %d times, %v", n, len(found), err)
+		}
+	}
+	began := time.Now()
+	if found, err := tool.Find(t.Context(), "nothing-like-this"); err != nil || len(found) != 0 {
+		t.Errorf("what does not exist is found %d times, %v", len(found), err)
+	}
+	if took := time.Since(began); took > 5*wait.Slowdown*time.Second {
+		t.Errorf("what does not exist took %s", took)
+	}
+}
+
 // TestFindAtScale measures how long it takes to find a verification by each of its ids, its timeline included,
 // that the index keeps up with what is stored, and what it costs in memory and on disk. Most verifications are
 // put into the event stream as they are; those that are looked for by the ids of their payloads come the whole

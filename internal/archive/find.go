@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"kycbridge"
 	"kycbridge/event"
@@ -91,8 +92,40 @@ const (
 // Find returns the verifications, and payloads without one, that have an id: internal, external reference,
 // the provider's reference, or payload id. If there is none, it returns those whose id begins with it:
 // from 4 characters on for internal ids, from 8 on for others. The newest comes first.
-// kycbridge.ErrAmbiguous means that there are too many candidates.
+// kycbridge.ErrAmbiguous means that there are too many candidates. What was stored a moment ago may not be
+// indexed yet: before Find reports that there is nothing, it waits for the index, for indexPatience at most.
 func (a *Archive) Find(ctx context.Context, text string) ([]Found, error) {
+	found, err := a.findIndexed(ctx, text)
+	for deadline := time.Now().Add(indexPatience); err == nil && len(found) == 0 && time.Now().Before(deadline); {
+		lag, lagErr := a.Indexing.Lag(ctx)
+		if lagErr != nil {
+			break
+		}
+		found, err = a.findIndexed(ctx, text) // of what was indexed until then
+		if lag.Total() == 0 || !pause(ctx, indexPause) {
+			break
+		}
+	}
+	return found, err
+}
+
+const (
+	indexPatience = 2 * time.Second
+	indexPause    = 100 * time.Millisecond
+)
+
+// pause reports whether d has passed before ctx ends.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// findIndexed is Find over what is indexed now.
+func (a *Archive) findIndexed(ctx context.Context, text string) ([]Found, error) {
 	s := search{Archive: a, texts: a.readings(text), seen: map[string]bool{}}
 	if len(text) > longestText || len(s.texts) == 0 {
 		return nil, nil
