@@ -28,16 +28,8 @@ type StoreAccess struct {
 	CredentialsFile string
 }
 
-<<<<<<< HEAD
-// toolPatience is how long a command waits for the store.
-const toolPatience = 8 * time.Second
-=======
-// errForbidden means that the server denies a user what the store needs.
-var errForbidden = errors.New("not allowed to this user")
-
 // toolTimeout is how long a command waits for the store.
 const toolTimeout = 8 * time.Second
->>>>>>> voice
 
 // Archive is the stored-payload tool over the running store and bus.
 func (a *App) Archive() *archive.Archive {
