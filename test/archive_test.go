@@ -113,19 +113,19 @@ func (s *store) events() int {
 // replay replays and returns what it told, by verification or payload.
 func (s *store) replay(o archive.ReplayOptions) (map[string]archive.Replayed, archive.Summary) {
 	s.t.Helper()
-	told := map[string]archive.Replayed{}
+	results := map[string]archive.Replayed{}
 	sum, err := s.app.Archive().Replay(s.t.Context(), o, func(r archive.Replayed) error {
 		key := r.VerificationID
 		if r.PayloadID != "" {
 			key = r.PayloadID
 		}
-		told[key] = r
+		results[key] = r
 		return nil
 	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return told, sum
+	return results, sum
 }
 
 func (s *store) report() archive.Report {
@@ -154,8 +154,8 @@ func TestReplayThroughAnotherMapping(t *testing.T) {
 		return [][]byte{kycHook(n, 1, "Processed", "Awaiting", ""), end}
 	})
 	before := s.events()
-	if told, sum := s.replay(archive.ReplayOptions{DryRun: true}); len(told) > 0 || sum.Payloads != 2*verifications || sum.Verifications != verifications {
-		t.Fatalf("with the same mapping: %d differ, %+v", len(told), sum)
+	if results, sum := s.replay(archive.ReplayOptions{DryRun: true}); len(results) > 0 || sum.Payloads != 2*verifications || sum.Verifications != verifications {
+		t.Fatalf("with the same mapping: %d differ, %+v", len(results), sum)
 	}
 	mapping := s.account.Provider.Map
 	s.account.Provider.Map = func(doc document.Object, p kycbridge.Payload, set kycbridge.Settings) (kycbridge.Observation, error) {
@@ -167,12 +167,12 @@ func TestReplayThroughAnotherMapping(t *testing.T) {
 		}
 		return o, err
 	}
-	told, sum := s.replay(archive.ReplayOptions{DryRun: true})
-	if len(told) != verifications/10 || sum.Results[archive.ResultChanged] != verifications/10 || s.events() != before {
-		t.Fatalf("%d verifications differ, %+v, %d events", len(told), sum, s.events())
+	results, sum := s.replay(archive.ReplayOptions{DryRun: true})
+	if len(results) != verifications/10 || sum.Results[archive.ResultChanged] != verifications/10 || s.events() != before {
+		t.Fatalf("%d verifications differ, %+v, %d events", len(results), sum, s.events())
 	}
 	for n := range verifications {
-		r, changed := told[idOf(n)]
+		r, changed := results[idOf(n)]
 		if changed != (n%10 == 3) {
 			t.Fatalf("verification %d: changed %v", n, changed)
 		}
@@ -180,16 +180,16 @@ func TestReplayThroughAnotherMapping(t *testing.T) {
 			t.Fatalf("verification %d: %+v", n, r.Differences)
 		}
 	}
-	told, sum = s.replay(archive.ReplayOptions{})
-	if len(told) != verifications/10 || sum.Events != verifications/10 || s.events() != before+verifications/10 {
+	results, sum = s.replay(archive.ReplayOptions{})
+	if len(results) != verifications/10 || sum.Events != verifications/10 || s.events() != before+verifications/10 {
 		t.Errorf("published %d of %+v", s.events()-before, sum)
 	}
 	state, err := s.app.State(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(13)})
 	if err != nil || state.Revision != 3 || state.Provider.Event.Via != event.ViaReplay || state.Reasons[0].Code != "image.poor_quality" || state.Decision.Outcome != event.OutcomeRejected {
 		t.Errorf("state %+v, %v", state, err)
 	}
-	if told, sum = s.replay(archive.ReplayOptions{}); len(told) > 0 || sum.Events > 0 || s.events() != before+verifications/10 {
-		t.Errorf("a second replay: %d, %+v", len(told), sum)
+	if results, sum = s.replay(archive.ReplayOptions{}); len(results) > 0 || sum.Events > 0 || s.events() != before+verifications/10 {
+		t.Errorf("a second replay: %d, %+v", len(results), sum)
 	}
 	if r := s.report(); !r.Sound() {
 		t.Errorf("report %+v", r)
@@ -274,8 +274,8 @@ func TestReplayOfRefused(t *testing.T) {
 	}
 	wait.For(t, time.Minute, "all refused are kept", func() bool { return s.report().Total.Refused == genuine+forged })
 	s.account.Credentials.HMAC.Secrets = []string{"right-secret-0001"}
-	told, sum := s.replay(archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusRefused}})
-	if sum.Results[archive.ResultAdmitted] != genuine || sum.Results["still refused"] != forged || len(told) != genuine+forged {
+	results, sum := s.replay(archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusRefused}})
+	if sum.Results[archive.ResultAdmitted] != genuine || sum.Results["still refused"] != forged || len(results) != genuine+forged {
 		t.Errorf("%+v", sum)
 	}
 	s.settled(time.Minute)
@@ -326,7 +326,7 @@ func TestReportFindsALoss(t *testing.T) {
 	}
 	// A replay would mend it. (Not within two minutes of the first publish: the server still takes the
 	// event for a repetition of the one that was taken out.)
-	if told, sum := s.replay(archive.ReplayOptions{DryRun: true}); sum.Results[archive.ResultChanged] != 1 || told[idOf(7)].Result != archive.ResultChanged {
+	if results, sum := s.replay(archive.ReplayOptions{DryRun: true}); sum.Results[archive.ResultChanged] != 1 || results[idOf(7)].Result != archive.ResultChanged {
 		t.Errorf("replay %+v", sum)
 	}
 }

@@ -117,8 +117,8 @@ func TestShortenedLog(t *testing.T) {
 	wait.For(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
 	b.approve(t, 101, 125)
 	t.Logf("events after %s", decided(t, server.url(), 101, 125).Round(time.Millisecond))
-	if told := strings.Count(b.stderr.String(), "has become shorter than the position of its consumer"); told != 1 {
-		t.Errorf("that the log became shorter is told %d times, want once:\n%s", told, b.stderr.tail())
+	if count := strings.Count(b.stderr.String(), "has become shorter than the position of its consumer"); count != 1 {
+		t.Errorf("that the log became shorter is told %d times, want once:\n%s", count, b.stderr.tail())
 	}
 }
 
@@ -141,8 +141,8 @@ func TestWipedNATS(t *testing.T) {
 	b.approve(t, 101, 125)
 	t.Logf("events after %s", decided(t, server.url(), 101, 125).Round(time.Millisecond))
 	log := b.stderr.String()
-	if told := strings.Count(log, "created again, empty"); told != 1 && told != 2 { // store and bus are two connections
-		t.Errorf("that streams were made again is told %d times:\n%s", told, log)
+	if count := strings.Count(log, "created again, empty"); count != 1 && count != 2 { // store and bus are two connections
+		t.Errorf("that streams were made again is told %d times:\n%s", count, log)
 	}
 	if lines := strings.Count(log, "\n") - strings.Count(log, `"not ready"`); lines > 10 { // those are answers to us
 		t.Errorf("%d lines are logged:\n%s", lines, log)
@@ -214,9 +214,9 @@ func (b *bridge) stop(t *testing.T) {
 	}
 }
 
-// TestDamageIsTold flips a bit of a body in the store of an external NATS: in the log, by a metric and
+// TestDamageIsReported flips a bit of a body in the store of an external NATS: in the log, by a metric and
 // by the report, with the sequence, the verification and what had become of it.
-func TestDamageIsTold(t *testing.T) {
+func TestDamageIsReported(t *testing.T) {
 	t.Parallel()
 	server, b := external(t)
 	b.approve(t, 1, 12)
@@ -249,9 +249,9 @@ func TestDamageIsTold(t *testing.T) {
 	}
 }
 
-// TestPayloadLogGone deletes the whole payload log: dispositions tell what it held. Delivered again,
+// TestPayloadLogDeleted deletes the whole payload log: dispositions tell what it held. Delivered again,
 // nothing is missing.
-func TestPayloadLogGone(t *testing.T) {
+func TestPayloadLogDeleted(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, oneAccount)
 	b.start(t)
@@ -332,9 +332,9 @@ func TestErasureIsNoDamage(t *testing.T) {
 	}
 }
 
-// TestPassedOverIsWorked moves the consumer past payloads that nobody has worked, as damage of its state
+// TestSkippedPayloadsAreProcessed moves the consumer past payloads that nobody has worked, as damage of its state
 // does: the inspection finds them, and they become events.
-func TestPassedOverIsWorked(t *testing.T) {
+func TestSkippedPayloadsAreProcessed(t *testing.T) {
 	t.Parallel()
 	server := newNATS(t)
 	b := newBridge(t, "store: {url: \""+server.url()+"\"}\nbus: {url: \""+server.url()+"\"}\n"+oneAccount)
@@ -363,9 +363,9 @@ func TestPassedOverIsWorked(t *testing.T) {
 	wait.For(t, 10*time.Second, "a sound report", func() bool { return b.report(t).code == 0 })
 }
 
-// TestHolesOfAnEarlierVersion: earlier versions did not write down what they erased, so the holes that
+// TestGapsOfAnEarlierVersion: earlier versions did not write down what they erased, so the holes that
 // a store has when it is first looked at are none of damage's; those that come later are told.
-func TestHolesOfAnEarlierVersion(t *testing.T) {
+func TestGapsOfAnEarlierVersion(t *testing.T) {
 	t.Parallel()
 	server, b := external(t)
 	b.approve(t, 1, 6)
@@ -403,10 +403,10 @@ func TestHolesOfAnEarlierVersion(t *testing.T) {
 	}
 }
 
-// TestProviderIsAskedAgain destroys the stored answer of a provider that can be asked: the result is
+// TestLostResultsAreFetchedAgain destroys the stored answer of a provider that can be asked: the result is
 // fetched again, so that in the end nothing is missing. Once it had been worked before, and once not:
 // then its event comes of what was fetched again.
-func TestProviderIsAskedAgain(t *testing.T) {
+func TestLostResultsAreFetchedAgain(t *testing.T) {
 	for name, worked := range map[string]bool{"worked": true, "not worked": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -61,10 +61,10 @@ func fill(t *testing.T, path string) (free func()) {
 	}
 }
 
-// TestAFullDiskBesideRepetitions: the disk was full and has room again. Whatever is posted meanwhile,
+// TestAFullDiskRecovers: the disk was full and has room again. Whatever is posted meanwhile,
 // one callback that is known already above all, the store takes new ones again within half a minute:
 // by itself, or because the process ends with an error and is started again.
-func TestAFullDiskBesideRepetitions(t *testing.T) {
+func TestAFullDiskRecovers(t *testing.T) {
 	long(t, "a minute")
 	b := newBridge(t, oneAccount)
 	smallDisk(t, b.dir)

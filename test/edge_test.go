@@ -68,7 +68,7 @@ func TestEdge(t *testing.T) {
 		test func(*testing.T, *bridge)
 	}{
 		{"addresses", edgeAddresses}, {"encodings", edgeEncodings}, {"oversize", edgeOversize}, {"early", edgeEarly},
-		{"chunked", edgeChunked}, {"refused", edgeRefused}, {"flood", edgeFlood}, {"hangup", edgeHangup}, {"strays", edgeStrays},
+		{"chunked", edgeChunked}, {"refused", edgeRefused}, {"flood", edgeFlood}, {"hangup", edgeHangup}, {"strays", edgeUnknownAccounts},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, b) })
 	}
@@ -314,7 +314,7 @@ func edgeHangup(t *testing.T, b *bridge) {
 
 // edgeStrays: a callback for an account that is not configured is kept, told, and taken once the
 // account is there.
-func edgeStrays(t *testing.T, b *bridge) {
+func edgeUnknownAccounts(t *testing.T, b *bridge) {
 	for _, path := range []string{"/webhooks/ondato/later", "/webhook/ondato/acme"} {
 		c := edgeCall(kycHook(700, 1, "Approved", "Approved", ""))
 		c.path = path

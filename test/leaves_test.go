@@ -159,7 +159,7 @@ type leafRun struct {
 // makes an approval.
 func TestOddLeaves(t *testing.T) {
 	t.Parallel()
-	table, err := theProviders()
+	table, err := sharedProviders()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestOddLeaves(t *testing.T) {
 		t.Run(provider, func(t *testing.T) {
 			var runs []leafRun
 			for _, b := range bases(t, provider, leafVariants[provider]) {
-				was, err := hear(table[provider], b.Case)
+				was, err := ingest(table[provider], b.Case)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -211,7 +211,7 @@ func (run leafRun) changeAll(found *findings, provider kycbridge.Provider, seen 
 			c.do(body)
 			changed := run.Case
 			changed.Body = body.bytes()
-			is, err := hear(provider, changed)
+			is, err := ingest(provider, changed)
 			tried++
 			if fault := run.compare(at, c, body, is); err != nil || fault != "" {
 				found.add("%s: %s %s: %s: was %+v, is %+v, %v", run.name, at, c.what, fault, run.was, is, err)

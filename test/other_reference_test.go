@@ -44,7 +44,7 @@ func TestAnswerAboutAnother(t *testing.T) {
 // TestBlankReference: blanks where a provider's id of the verification belongs name none. Bodies with
 // them would all be about one verification, whoever their persons are.
 func TestBlankReference(t *testing.T) {
-	table, err := theProviders()
+	table, err := sharedProviders()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestBlankReference(t *testing.T) {
 			if provider == "kwikid" {
 				via = event.ViaPoll
 			}
-			is, err := hear(table[provider], fixture.Case{Provider: provider, Via: via, Profile: event.ProfileFull, Body: fmt.Appendf(nil, body, reference)})
+			is, err := ingest(table[provider], fixture.Case{Provider: provider, Via: via, Profile: event.ProfileFull, Body: fmt.Appendf(nil, body, reference)})
 			if err != nil || is.refused != refused {
 				t.Errorf("%s: the reference %q: %+v, %v", provider, reference, is, err)
 			}

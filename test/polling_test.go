@@ -161,17 +161,17 @@ func askToWatch(t *testing.T, b *bridge, provider *simulate.Server, sessions int
 // checkEnds reads every event: each session has its one end, and the right one.
 func checkEnds(t *testing.T, b *bridge, ids map[string]event.Status) {
 	t.Helper()
-	told := map[string][]event.Status{}
+	perSession := map[string][]event.Status{}
 	for id, history := range traffic.Histories(t, b.eventsURL(), nats.UserInfo("reader", "reader-password")) {
 		for _, e := range history {
 			if e.Data.Status.Terminal() {
-				told[id] = append(told[id], e.Data.Status)
+				perSession[id] = append(perSession[id], e.Data.Status)
 			}
 		}
 	}
 	missing, wrong, twice := 0, 0, 0
 	for id, want := range ids {
-		switch got := told[id]; {
+		switch got := perSession[id]; {
 		case len(got) == 0:
 			missing++
 		case len(got) > 1:
@@ -180,8 +180,8 @@ func checkEnds(t *testing.T, b *bridge, ids map[string]event.Status) {
 			wrong++
 		}
 	}
-	if missing+wrong+twice > 0 || len(told) != len(ids) {
-		t.Errorf("of %d sessions %d have no end, %d have several, %d the wrong one; %d have ended", len(ids), missing, twice, wrong, len(told))
+	if missing+wrong+twice > 0 || len(perSession) != len(ids) {
+		t.Errorf("of %d sessions %d have no end, %d have several, %d the wrong one; %d have ended", len(ids), missing, twice, wrong, len(perSession))
 	}
 }
 

@@ -150,7 +150,7 @@ func TestLateVerdict(t *testing.T) {
 		claim, _ := last.ExtractedClaims["address"].(map[string]any)
 		if len(history) != c.events || last.Decision.Outcome != event.OutcomeApproved || claim["formatted"] != c.address {
 			t.Errorf("%s: %d events, expected %d; the last says %s, address %v, expected %s:%s",
-				c.name, len(history), c.events, last.Decision.Outcome, claim["formatted"], c.address, traffic.Told(history))
+				c.name, len(history), c.events, last.Decision.Outcome, claim["formatted"], c.address, traffic.Describe(history))
 		}
 	}
 }

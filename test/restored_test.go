@@ -138,7 +138,7 @@ func TestEventsCutOff(t *testing.T) {
 	server, b := external(t)
 	b.approve(t, 1, 60)
 	b.settled(t, 20*time.Second)
-	heard := func() (restored map[string]string) {
+	received := func() (restored map[string]string) {
 		nc, err := nats.Connect(server.url())
 		if err != nil {
 			t.Fatal(err)
@@ -167,7 +167,7 @@ func TestEventsCutOff(t *testing.T) {
 		}
 		return restored
 	}
-	if n := len(heard()); n != 60 {
+	if n := len(received()); n != 60 {
 		t.Fatalf("the consumer hears %d verifications", n)
 	}
 	server.terminate(t)
@@ -179,7 +179,7 @@ func TestEventsCutOff(t *testing.T) {
 	b.approve(t, 101, 105)
 	b.settled(t, 20*time.Second)
 	all := b.histories(t, server.url(), 1, 60, 1)
-	again := heard()
+	again := received()
 	for n := 1; n <= 60; n++ {
 		r := all[idOf(n)][0]
 		if after := r.Seq > 30; after != (r.RestoredTime != "") || after != (again[idOf(n)] != "") {
@@ -194,10 +194,10 @@ func TestEventsCutOff(t *testing.T) {
 	}
 }
 
-// TestPutBackAsAWhole replaces all data of an external NATS by an older copy under a running kycbridge.
+// TestAllDataRestoredFromAnOlderCopy replaces all data of an external NATS by an older copy under a running kycbridge.
 // Nothing in it tells what is gone; the process knows. It is told, the report names the sequences of
 // the log, and new events say that the history was restored.
-func TestPutBackAsAWhole(t *testing.T) {
+func TestAllDataRestoredFromAnOlderCopy(t *testing.T) {
 	t.Parallel()
 	server, b := external(t)
 	b.approve(t, 1, 6)
@@ -237,9 +237,9 @@ func TestPutBackAsAWhole(t *testing.T) {
 	})
 }
 
-// TestRestoredByTheOperatorsWord says in the configuration that everything was put back from an older
+// TestRestoredByConfiguration says in the configuration that everything was put back from an older
 // copy: new events say so, also once it does not stand there any more.
-func TestRestoredByTheOperatorsWord(t *testing.T) {
+func TestRestoredByConfiguration(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, oneAccount)
 	b.start(t)

@@ -22,8 +22,8 @@ const (
 	mayGrow    = 24 << 20
 )
 
-// handedIn is what a provider was handed in.
-type handedIn struct {
+// receivedForms is what a provider was handed in.
+type receivedForms struct {
 	length int64 // as it was told
 	video  [sha256.Size]byte
 	photo  string
@@ -31,9 +31,9 @@ type handedIn struct {
 }
 
 // videoKYC is a KwikID that takes forms, and says what it was handed in.
-func videoKYC(t *testing.T) (address string, got chan handedIn) {
+func videoKYC(t *testing.T) (address string, got chan receivedForms) {
 	t.Helper()
-	got = make(chan handedIn, 10)
+	got = make(chan receivedForms, 10)
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /agentapi/v1/agent/generate_token", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"Token": "synthetic", "status_code": 200, "success": true}`)
@@ -49,7 +49,7 @@ func videoKYC(t *testing.T) (address string, got chan handedIn) {
 			t.Error(err)
 			return
 		}
-		in := handedIn{length: r.ContentLength, user: request.UserID}
+		in := receivedForms{length: r.ContentLength, user: request.UserID}
 		for _, step := range request.Data {
 			if files := step.Forms["DOCUMENT_COLLECTION"]; files != nil {
 				in.video, in.photo = sha256.Sum256([]byte(files["docPerVerVideo"])), files["docPhoto"]

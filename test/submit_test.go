@@ -23,8 +23,8 @@ func slowWatches(t *testing.T) *world {
 	}})
 }
 
-// hand hands something in for a journey and wants it to be taken.
-func (w *world) hand(t *testing.T, journey, what, body string) {
+// submitStep hands something in for a journey and wants it to be taken.
+func (w *world) submitStep(t *testing.T, journey, what, body string) {
 	t.Helper()
 	var answer struct{ Status string }
 	if status := w.api(http.MethodPost, startsPath+"/idwise/acme/"+journey+what, body, &answer); status != http.StatusOK || answer.Status != "submitted" {
@@ -43,7 +43,7 @@ func TestAStepStartsAWatch(t *testing.T) {
 	if n := w.sessions(t); n != 0 {
 		t.Fatalf("%d sessions before", n)
 	}
-	w.hand(t, journey, "/steps/0", oneImage)
+	w.submitStep(t, journey, "/steps/0", oneImage)
 	if n := w.sessions(t); n != 1 {
 		t.Errorf("%d sessions after a step", n)
 	}
@@ -52,8 +52,8 @@ func TestAStepStartsAWatch(t *testing.T) {
 	if e := events[0].Data.Provider.Event; e.Name != "watched" || e.Via != event.ViaStart {
 		t.Errorf("it begins with %+v", e)
 	}
-	w.hand(t, journey, "/steps/1", oneImage)
-	w.hand(t, journey, "/complete", "")
+	w.submitStep(t, journey, "/steps/1", oneImage)
+	w.submitStep(t, journey, "/complete", "")
 	events = w.until(id, "it is approved", func(events []event.Event) bool {
 		return last(events).Data.Decision.Outcome == event.OutcomeApproved
 	})
@@ -71,7 +71,7 @@ func TestAStepBringsTheNextLookForward(t *testing.T) {
 	w.watch("idwise", journey)
 	looks := func() int { return s.Stats().Calls["get-journey-summary"] }
 	wait.For(t, 20*time.Second, "the first look", func() bool { return looks() == 1 && w.sessions(t) == 1 })
-	w.hand(t, journey, "/steps/0", oneImage)
+	w.submitStep(t, journey, "/steps/0", oneImage)
 	wait.For(t, 20*time.Second, "a look after the step", func() bool { return looks() == 2 })
 }
 
@@ -101,11 +101,11 @@ func TestAReviewOverrulesTheSystem(t *testing.T) {
 	}
 }
 
-// TestWhatCannotBeHandedIn: refusals of the provider and of ours are problems as the document describes
+// TestRefusedSubmissions: refusals of the provider and of ours are problems as the document describes
 // them, and nothing is watched for them.
-func TestWhatCannotBeHandedIn(t *testing.T) {
+func TestRefusedSubmissions(t *testing.T) {
 	t.Parallel()
-	w, api := still(t, nil), describedAPI(t)
+	w, api := frozenWorld(t, nil), describedAPI(t)
 	journey := w.sims["idwise"].Begin("case-1", simulate.Expire)
 	s := w.sims["idwise"]
 	refusal := simulate.Canned{Status: 200, ContentType: "application/json", Body: []byte(`{"success":false,"message":"` + providersWords + `"}`)}

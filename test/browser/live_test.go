@@ -121,12 +121,12 @@ func (p *tab) measured(t *testing.T, b *bridge, run int) float64 {
 	t.Helper()
 	p.do(chromedp.Evaluate[chromedp.Void]("window.seen = []"))
 	began := time.Now()
-	sent, told := b.publish(t, run)
+	sent, published := b.publish(t, run)
 	took := time.Since(began).Round(time.Millisecond)
 	for wait := time.Now(); time.Since(wait) < 5*time.Second && evaluate[int](p, "window.seen.length") < sent; {
 		time.Sleep(100 * time.Millisecond)
 	}
-	delays := told.delays(evaluate[[]seen](p, "window.seen"))
+	delays := published.delays(evaluate[[]seen](p, "window.seen"))
 	if len(delays) == 0 {
 		t.Fatal("no event was on the screen")
 	}

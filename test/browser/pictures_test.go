@@ -38,9 +38,9 @@ func pictured() []string {
 	return names
 }
 
-// TestPicturesAreOfToday: whoever changes a page makes the pictures anew,
+// TestPicturesAreCurrent: whoever changes a page makes the pictures anew,
 // go test ./test/browser -run TestPictures -pictures
-func TestPicturesAreOfToday(t *testing.T) {
+func TestPicturesAreCurrent(t *testing.T) {
 	if *pictures {
 		t.Skip("they are being made")
 	}

@@ -39,7 +39,7 @@ func TestPath(t *testing.T) {
 			t.Run("fixtures", func(t *testing.T) { c.on(t).fixtures() })
 			t.Run("life", func(t *testing.T) { c.on(t).life(7) })
 			t.Run("permissions", func(t *testing.T) { c.on(t).permissions() })
-			t.Run("log", func(t *testing.T) { c.on(t).discreet() })
+			t.Run("log", func(t *testing.T) { c.on(t).noPersonalData() })
 		})
 	}
 }
@@ -146,7 +146,7 @@ func (c *cluster) fixtures() {
 		history := all[ids[f.Dir()]]
 		if want.Data.VerificationID == "" { // quarantined, ignored or only a trigger
 			if len(history) > 0 {
-				c.t.Errorf("%s: an event:%s", f.Dir(), traffic.Told(history))
+				c.t.Errorf("%s: an event:%s", f.Dir(), traffic.Describe(history))
 			}
 			continue
 		}
@@ -203,7 +203,7 @@ func (c *cluster) life(n int) {
 	all := traffic.Histories(c.t, c.urls(), c.as("reader", readerPassword)...)
 	history := all[one.VerificationID()]
 	if len(history) != len(traffic.WholeLife) {
-		c.t.Fatalf("%d events of %d payloads:%s", len(history), len(traffic.WholeLife), traffic.Told(history))
+		c.t.Fatalf("%d events of %d payloads:%s", len(history), len(traffic.WholeLife), traffic.Describe(history))
 	}
 	if last := history[len(history)-1].Data; last.Decision.Outcome != event.OutcomeApproved || !last.Decision.Final {
 		c.t.Errorf("ends as %+v", last.Decision)
@@ -264,7 +264,7 @@ func (c *cluster) permissions() {
 }
 
 // discreet: no container has written a secret or anything about a person.
-func (c *cluster) discreet() {
+func (c *cluster) noPersonalData() {
 	for _, n := range append(append([]*node{c.proxy}, c.replicas...), c.nats...) {
 		text := n.log(c.t, 1<<20)
 		for _, secret := range []string{callbackPassword, bridgePassword, readerPassword, ondatoPassword, operatorToken, "routeRoute1", "Testa", "X0000002", "1988-07-30", "Example Street"} {

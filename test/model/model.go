@@ -85,7 +85,7 @@ type Machine struct {
 
 	begun   bool
 	repeats bool // the last fact tells nothing of its own: it says again what stands, or is not believed
-	heard   bool
+	received   bool
 	newest  int      // minute of the newest applied fact of the provider
 	timed   bool     // newest is set
 	memory           // of the facts that made events
@@ -123,9 +123,9 @@ func (m *Machine) Step(f Fact) {
 	if m.own(f) {
 		return
 	}
-	m.comeBack()
-	first := !m.heard
-	m.heard = true
+	m.revokeOurEnd()
+	first := !m.received
+	m.received = true
 	m.begun = true
 	m.remember(f)
 	if m.attempt(f) == stale {
@@ -140,11 +140,11 @@ func (m *Machine) Step(f Fact) {
 	case End:
 		m.end(f)
 	case Doubt:
-		m.distrust(f)
+		m.contradict(f)
 	case Remark:
 		m.remark(f, first)
 	}
-	m.catchUp(f)
+	m.applyHeld(f)
 	m.show(f)
 	m.last = f
 }
@@ -163,9 +163,9 @@ func (m *Machine) compare(f Fact) Fact {
 	return f
 }
 
-// catchUp applies what was heard of a newer attempt while an older one's approval stood, and is newer than
+// applyHeld applies what was heard of a newer attempt while an older one's approval stood, and is newer than
 // the fact that began it: how the approval ends is no matter of what came first.
-func (m *Machine) catchUp(f Fact) {
+func (m *Machine) applyHeld(f Fact) {
 	isWord := f.Word == Verdict || f.Word == Resubmit || f.Word == Reopen || f.Word == Doubt
 	if !m.fresh || f.Untimed || !isWord {
 		return
@@ -229,8 +229,8 @@ func (m *Machine) own(f Fact) bool {
 	return true
 }
 
-// comeBack takes off an end of ours: any word of the provider does, whatever its time.
-func (m *Machine) comeBack() {
+// revokeOurEnd takes off an end of ours: any word of the provider does, whatever its time.
+func (m *Machine) revokeOurEnd() {
 	if m.before != nil {
 		m.State, m.before = *m.before, nil
 	}
@@ -268,7 +268,7 @@ func (m *Machine) progress(f Fact) {
 	m.Unmapped = f.Status == "unknown"
 	if isAnswer {
 		m.answered = f.At
-		m.distrustAgain() // Reading: the answer settles no doubt that came after the request
+		m.reapplyDoubts() // Reading: the answer settles no doubt that came after the request
 	}
 }
 
@@ -331,7 +331,7 @@ func (m *Machine) decide(f Fact) {
 	}
 	m.recall()
 	m.settle(f)
-	m.distrustAgain()
+	m.reapplyDoubts()
 	m.deny(f)
 }
 
@@ -501,7 +501,7 @@ func (m *Machine) decideUntimed(f Fact) {
 		m.repeats = true // Reading: the session has ended, for all that is known after this word
 	case m.undecided():
 		m.apply(f)
-		m.distrustAgain()
+		m.reapplyDoubts()
 		m.deny(f)
 	case m.Outcome == f.Outcome:
 		m.repeats = true
@@ -536,9 +536,9 @@ func (m *Machine) apply(f Fact) {
 		Person: shown, Actions: f.Actions}
 }
 
-// distrust takes a body that contradicts itself. It takes back an approval; a rejection, an end and a
+// contradict takes a body that contradicts itself. It takes back an approval; a rejection, an end and a
 // resubmission stand.
-func (m *Machine) distrust(f Fact) {
+func (m *Machine) contradict(f Fact) {
 	if m.Broken.DoubtIgnored {
 		return
 	}
@@ -551,12 +551,12 @@ func (m *Machine) distrust(f Fact) {
 	}
 	m.doubts = append(m.doubts, f)
 	if m.repeats = m.newestDoubt().Seq != f.Seq; !m.repeats {
-		m.distrustAgain()
+		m.reapplyDoubts()
 	}
 }
 
-// distrustAgain takes back what a doubt that is not settled may take back.
-func (m *Machine) distrustAgain() {
+// reapplyDoubts takes back what a doubt that is not settled may take back.
+func (m *Machine) reapplyDoubts() {
 	if len(m.doubts) > 0 {
 		m.shake(m.newestDoubt().Reason)
 	}
@@ -603,7 +603,7 @@ func (m *Machine) remark(f Fact, first bool) {
 	// Reading: one that mentions an approval leaves a rejection as it is, and speaks against no approval.
 	if standing && f.Outcome != "" && f.Outcome != "approved" && f.Outcome != m.verdict.Outcome {
 		f.Reason = "contradiction"
-		m.distrust(f)
+		m.contradict(f)
 		return
 	}
 }

@@ -182,15 +182,15 @@ func wipe(_ *rand.Rand, folder string) error {
 // damageWords are those of which a log line, a metric or a report says that something is gone.
 var damageWords = regexp.MustCompile(`(?i)damag|corrupt|missing|lost|gone|gap|shorter|incomplete|altered|not accounted`)
 
-// told reports how the product has told a damage; "" if it has not.
-func (w *World) told(ctx context.Context, d *Damage, report string) string {
+// reportOf reports how the product has told a damage; "" if it has not.
+func (w *World) reportOf(ctx context.Context, d *Damage, report string) string {
 	for i, b := range w.bridges {
 		log := b.logged(d.logs[i])
 		if next := w.after(d); next != nil {
 			log = log[:min(int64(len(log)), next.logs[i]-d.logs[i])] // what is told later is told of that one
 		}
 		for line := range strings.Lines(log) {
-			if said := tells(line, d.Stream); said != "" {
+			if said := lossIn(line, d.Stream); said != "" {
 				return "log: " + said
 			}
 		}
@@ -214,8 +214,8 @@ func (w *World) after(d *Damage) *Damage {
 	return nil
 }
 
-// tells reads what a log line says that a stream has lost; "" if it says no such thing.
-func tells(line, stream string) string {
+// lossIn reads what a log line says that a stream has lost; "" if it says no such thing.
+func lossIn(line, stream string) string {
 	var l struct {
 		Level string `json:"level"`
 		Msg   string `json:"msg"`

@@ -16,12 +16,12 @@ import (
 
 // Findings are the result of a run.
 type Findings struct {
-	Verifications, Taken, Events, Heard int
+	Verifications, Taken, Events, Subscriber int
 	Slowest                             time.Duration // longest wait for a 200 after a fault was mended
 	Silence                             time.Duration // longest time between two answers 200
 	Ended                               int           // how often a process ended by itself
 	Lost                                int           // payloads that were answered 200 and are not kept
-	Told                                []string      // how damage was told, each way once
+	ReportedBy                                []string      // how damage was told, each way once
 	Forgiven                            map[string]int
 	Violations                          []string // the first of each kind
 	Counts                              map[string]int
@@ -37,7 +37,7 @@ type Judge struct {
 	sent    map[string]*Delivery
 	history map[string][]Event
 	byID    map[string]Event
-	tells   map[*Damage]string // how it was told; "" not
+	reports   map[*Damage]string // how it was told; "" not
 }
 
 // shown is how many violations of a kind are written out.
@@ -46,7 +46,7 @@ const shown = 5
 // judge waits for the backlog, reads everything back and compares.
 func judge(ctx context.Context, w *World) Findings {
 	j := &Judge{World: w, stored: map[string]int{}, shelved: map[string]int{}, notices: map[string]bool{}, sent: map[string]*Delivery{},
-		history: map[string][]Event{}, byID: map[string]Event{}, tells: map[*Damage]string{}}
+		history: map[string][]Event{}, byID: map[string]Event{}, reports: map[*Damage]string{}}
 	j.Findings = Findings{Forgiven: map[string]int{}, Counts: map[string]int{}, Slowest: w.slowest, Ended: w.ended}
 	for _, what := range w.faulty {
 		j.find("fault", "%s", what)
@@ -57,13 +57,13 @@ func judge(ctx context.Context, w *World) Findings {
 		j.find("read", "%v", err)
 		return j.Findings
 	}
-	j.weighDamage(ctx, report)
+	j.checkDamage(ctx, report)
 	j.answers()
 	j.kept()
 	for _, v := range w.ledger.all() {
 		j.verification(v)
 	}
-	j.strangers()
+	j.unknownVerifications()
 	j.listeners()
 	j.Silence = j.ledger.longest()
 	return j.Findings
@@ -123,27 +123,27 @@ func (j *Judge) read(ctx context.Context) error {
 			j.sent[d.Digest] = d
 		}
 	}
-	j.Taken, j.Events, j.Heard = j.ledger.taken(), len(all), len(j.heard.all())
+	j.Taken, j.Events, j.Subscriber = j.ledger.taken(), len(all), len(j.subscriber.all())
 	return err
 }
 
-// weighDamage looks how each damage was told, and whether the report may be unsound.
-func (j *Judge) weighDamage(ctx context.Context, report Report) {
+// checkDamage looks how each damage was told, and whether the report may be unsound.
+func (j *Judge) checkDamage(ctx context.Context, report Report) {
 	unsound := ""
 	if report.code != nil {
 		unsound = cmp.Or(report.Verdict, report.code.Error())
 	}
-	told := false
+	reported := false
 	for _, d := range j.damages {
-		j.tells[d] = j.told(ctx, d, unsound)
-		told = told || j.tells[d] != ""
-		how, _, _ := strings.Cut(j.tells[d], ":")
-		if how != "" && !slices.Contains(j.Told, how) {
-			j.Told = append(j.Told, how)
+		j.reports[d] = j.reportOf(ctx, d, unsound)
+		reported = reported || j.reports[d] != ""
+		how, _, _ := strings.Cut(j.reports[d], ":")
+		if how != "" && !slices.Contains(j.ReportedBy, how) {
+			j.ReportedBy = append(j.ReportedBy, how)
 		}
-		j.say("%s %s: %s", d.Stream, d.What, cmp.Or(j.tells[d], "not told"))
+		j.say("%s %s: %s", d.Stream, d.What, cmp.Or(j.reports[d], "not told"))
 	}
-	if unsound != "" && !told {
+	if unsound != "" && !reported {
 		j.find("report", "%s", unsound)
 	}
 	if report.Total.Pending != 0 {
@@ -151,21 +151,21 @@ func (j *Judge) weighDamage(ctx context.Context, report Report) {
 	}
 }
 
-// takenBy reports whether a damage of one of the streams, if it was told, explains that something of t is
+// explainedBy reports whether a damage of one of the streams, if it was told, explains that something of t is
 // gone. told is false where a damage would explain it and nobody said so.
-func (j *Judge) takenBy(t time.Time, streams ...string) (explained, told bool) {
+func (j *Judge) explainedBy(t time.Time, streams ...string) (explained, reported bool) {
 	for _, d := range j.damages {
 		if t.Before(d.At) && slices.Contains(streams, d.Stream) {
-			explained, told = true, told || j.tells[d] != ""
+			explained, reported = true, reported || j.reports[d] != ""
 		}
 	}
-	return explained, told
+	return explained, reported
 }
 
 // missing finds something that is gone, unless a damage took it and that was told.
 func (j *Judge) missing(kind string, t time.Time, streams []string, format string, args ...any) {
-	switch explained, told := j.takenBy(t, streams...); {
-	case told:
+	switch explained, reported := j.explainedBy(t, streams...); {
+	case reported:
 		j.Forgiven[kind]++
 	case explained:
 		j.find(kind+", in silence", format, args...)
@@ -257,8 +257,8 @@ func (j *Judge) verification(v *Verification) {
 		}
 	}
 	history := j.history[id]
-	explained, told := j.takenBy(first, events)
-	if !explained || !told {
+	explained, reported := j.explainedBy(first, events)
+	if !explained || !reported {
 		j.chain(v, id, history)
 	}
 	j.causes(v, id, history)
@@ -307,7 +307,7 @@ func (j *Judge) causes(v *Verification, id string, history []Event) {
 		case !v.erased().IsZero() && before(d, v.erased()):
 			j.find("erased, and there", "%s %s rests on what was erased", id, e)
 		case seen[sum] && e.Data.Provider.Event.Via != "replay":
-			if explained, told := j.takenBy(time.Now(), payloads, events); !explained || !told {
+			if explained, reported := j.explainedBy(time.Now(), payloads, events); !explained || !reported {
 				j.find("doubled", "%s %s: its payload has made an event before", id, e)
 			}
 		case d.EventID != "" && e.Data.Provider.Event.ID != d.EventID:
@@ -336,22 +336,22 @@ func (j *Judge) end(v *Verification, id string, facts []Fact, first time.Time, h
 	if len(allowed) == 0 {
 		return // nothing was said that makes an event
 	}
-	told := []string{}
+	reported := []string{}
 	for _, f := range facts {
-		told = append(told, fmt.Sprintf("%s/%s@%s", f.State.Status, f.State.Outcome, f.At.Format("15:04:05.000")))
+		reported = append(reported, fmt.Sprintf("%s/%s@%s", f.State.Status, f.State.Outcome, f.At.Format("15:04:05.000")))
 	}
 	if len(history) == 0 {
-		j.missing("no event", first, []string{payloads, events}, "%s of %s: %s", id, v.Account, strings.Join(told, " "))
+		j.missing("no event", first, []string{payloads, events}, "%s of %s: %s", id, v.Account, strings.Join(reported, " "))
 		return
 	}
 	if last := history[len(history)-1]; !allowed[last.state()] {
 		j.missing("wrong end", first, []string{payloads, events}, "%s of %s ends %s after %v; callbacks: %s; it must be one of %v", id, v.Account, last, history[:len(history)-1],
-			strings.Join(told, " "), slices.Collect(maps.Keys(allowed)))
+			strings.Join(reported, " "), slices.Collect(maps.Keys(allowed)))
 	}
 }
 
-// strangers finds histories of verifications that nobody was told of.
-func (j *Judge) strangers() {
+// unknownVerifications finds histories of verifications that nobody was told of.
+func (j *Judge) unknownVerifications() {
 	known := map[string]bool{}
 	for _, v := range j.ledger.all() {
 		known[v.id()] = true
@@ -369,7 +369,7 @@ func (j *Judge) listeners() {
 	for _, v := range j.ledger.all() {
 		erased[v.id()] = !v.erased().IsZero()
 	}
-	for _, body := range j.heard.all() {
+	for _, body := range j.subscriber.all() {
 		var e Event
 		if err := json.Unmarshal(body, &e); err != nil {
 			j.find("heard", "no JSON: %v", err)
@@ -379,7 +379,7 @@ func (j *Judge) listeners() {
 		if erased[e.Verification] || there && bytes.Equal(held.Body, body) {
 			continue
 		}
-		if _, told := j.takenBy(j.began, events); told {
+		if _, reported := j.explainedBy(j.began, events); reported {
 			j.Forgiven["heard"]++
 			continue
 		}

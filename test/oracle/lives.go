@@ -63,8 +63,8 @@ func (g *Generator) ago(now time.Time) (began time.Time, untimed bool) {
 	return now.Add(off - []time.Duration{2 * time.Minute, time.Hour, 26 * time.Hour}[g.r.IntN(3)]), false
 }
 
-// tell adds callbacks of Ondato, each later than the one before by some milliseconds or seconds.
-func (g *Generator) tell(v *Verification, a attempt, at time.Time, untimed bool, names ...string) time.Time {
+// addCallbacks adds callbacks of Ondato, each later than the one before by some milliseconds or seconds.
+func (g *Generator) addCallbacks(v *Verification, a attempt, at time.Time, untimed bool, names ...string) time.Time {
 	for _, name := range names {
 		at = at.Add([]time.Duration{time.Millisecond, 20 * time.Millisecond, 2 * time.Second}[g.r.IntN(3)])
 		d := ondato(g.r, v, a, name, at)
@@ -97,7 +97,7 @@ func (g *Generator) session(now time.Time) *Verification {
 		names = append(names, "form")
 	}
 	began, untimed := g.ago(now)
-	g.tell(v, g.attempt(1, began), began, untimed, names...)
+	g.addCallbacks(v, g.attempt(1, began), began, untimed, names...)
 	g.sameIDTwice(v)
 	return g.schedule(v)
 }
@@ -122,7 +122,7 @@ func (g *Generator) repeatedVerdict(now time.Time) *Verification {
 	if g.r.IntN(2) == 0 {
 		word, other = other, word
 	}
-	g.tell(v, g.attempt(1, began), began, untimed, "created", word, other, word)
+	g.addCallbacks(v, g.attempt(1, began), began, untimed, "created", word, other, word)
 	return g.schedule(v)
 }
 
@@ -130,12 +130,12 @@ func (g *Generator) repeatedVerdict(now time.Time) *Verification {
 func (g *Generator) attempts(now time.Time) *Verification {
 	v := g.begin(ondatoAccount, uuid(g.r))
 	began := now.Add(-time.Hour)
-	at := g.tell(v, g.attempt(1, began), began, false, "begun", "created", "processed", g.pick("approved", "rejected", "rejected"))
+	at := g.addCallbacks(v, g.attempt(1, began), began, false, "begun", "created", "processed", g.pick("approved", "rejected", "rejected"))
 	second := []string{"created"}
 	if g.r.IntN(3) > 0 {
 		second = append(second, "processed", g.pick("approved", "rejected"))
 	}
-	g.tell(v, g.attempt(2, at.Add(time.Minute)), at.Add(time.Minute), false, second...)
+	g.addCallbacks(v, g.attempt(2, at.Add(time.Minute)), at.Add(time.Minute), false, second...)
 	return g.schedule(v)
 }
 
@@ -145,7 +145,7 @@ func (g *Generator) watched(now time.Time) *Verification {
 	v.Watched = true
 	began := now.Add(-5 * time.Minute)
 	names := []string{"begun", "created", g.pick("processed", "approved", "rejected")}
-	g.tell(v, g.attempt(1, began), began, false, names...)
+	g.addCallbacks(v, g.attempt(1, began), began, false, names...)
 	for _, d := range v.Deliveries {
 		d.Delay = time.Duration(g.r.IntN(2000)) * time.Millisecond
 	}

@@ -108,8 +108,8 @@ func judged(t *testing.T, o Options) {
 		t.Fatal(err)
 	}
 	t.Logf("%d verifications, %d answers 200, %d events, %d heard, longest wait after a fault %s, ended by itself %d times, forgiven %v",
-		found.Verifications, found.Taken, found.Events, found.Heard, found.Slowest.Round(time.Millisecond), found.Ended, found.Forgiven)
-	if found.Events == 0 || found.Heard == 0 {
+		found.Verifications, found.Taken, found.Events, found.Subscriber, found.Slowest.Round(time.Millisecond), found.Ended, found.Forgiven)
+	if found.Events == 0 || found.Subscriber == 0 {
 		t.Error("nothing happened: the run shows nothing")
 	}
 	for _, v := range found.Violations {

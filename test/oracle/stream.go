@@ -87,8 +87,8 @@ func readEvents(ctx context.Context, nc *nats.Conn) (out []Event, err error) {
 	return out, nil
 }
 
-// Parcel is a payload as the command line exports it.
-type Parcel struct {
+// ExportedPayload is a payload as the command line exports it.
+type ExportedPayload struct {
 	Shelf  string `json:"shelf"`
 	ID     string `json:"id"`
 	Notice bool   `json:"notice"`
@@ -96,7 +96,7 @@ type Parcel struct {
 }
 
 // export reads all payloads that are kept.
-func export(ctx context.Context, b *Bridge) (out []Parcel, err error) {
+func export(ctx context.Context, b *Bridge) (out []ExportedPayload, err error) {
 	raw, err := b.run(ctx, 2*time.Minute, "payloads", "export")
 	if err != nil {
 		return nil, fmt.Errorf("payloads export: %w", err)
@@ -104,7 +104,7 @@ func export(ctx context.Context, b *Bridge) (out []Parcel, err error) {
 	lines := bufio.NewScanner(bytes.NewReader(raw))
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
-		var p Parcel
+		var p ExportedPayload
 		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
 			return nil, fmt.Errorf("payloads export: %w", err)
 		}
@@ -133,14 +133,14 @@ func settle(ctx context.Context, b *Bridge, patience time.Duration) (r Report) {
 	return r
 }
 
-// Heard is what a subscriber of the bus hears.
-type Heard struct {
+// Subscriber is what a subscriber of the bus hears.
+type Subscriber struct {
 	mu     sync.Mutex
 	bodies [][]byte
 }
 
 // listen subscribes until ctx ends, from when that is possible.
-func (h *Heard) listen(ctx context.Context, connect func() (*nats.Conn, error)) {
+func (h *Subscriber) listen(ctx context.Context, connect func() (*nats.Conn, error)) {
 	nc, err := connect()
 	for err != nil {
 		if !pause(ctx, 100*time.Millisecond) {
@@ -159,7 +159,7 @@ func (h *Heard) listen(ctx context.Context, connect func() (*nats.Conn, error)) 
 	}
 }
 
-func (h *Heard) all() [][]byte {
+func (h *Subscriber) all() [][]byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.bodies

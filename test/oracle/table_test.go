@@ -60,10 +60,10 @@ func row(t *testing.T, mode, fault string) string {
 	for _, v := range found.Violations {
 		t.Error(v)
 	}
-	told := strings.Join(found.Told, ", ")
-	if told == "" {
-		told = "-"
+	reportedBy := strings.Join(found.ReportedBy, ", ")
+	if reportedBy == "" {
+		reportedBy = "-"
 	}
 	return fmt.Sprintf("| %s | %s | %d | %d | %d | %s | %s | %d |",
-		fault, mode, times, found.Taken, found.Lost, told, found.Silence.Round(100*time.Millisecond), found.Ended)
+		fault, mode, times, found.Taken, found.Lost, reportedBy, found.Silence.Round(100*time.Millisecond), found.Ended)
 }

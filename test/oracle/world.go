@@ -47,7 +47,7 @@ type World struct {
 	senders   *Senders
 	generator *Generator
 	ledger    *Ledger
-	heard     *Heard
+	subscriber     *Subscriber
 	damages   []*Damage
 	disk      string // mounted for this run; "" none
 	began     time.Time
@@ -58,7 +58,7 @@ type World struct {
 
 // Run lets callbacks and faults come for a while, waits until all is calm and judges.
 func Run(ctx context.Context, o Options) (Findings, error) {
-	w := &World{Options: o, ledger: &Ledger{}, generator: NewGenerator(o.Seed), heard: &Heard{}, began: time.Now()}
+	w := &World{Options: o, ledger: &Ledger{}, generator: NewGenerator(o.Seed), subscriber: &Subscriber{}, began: time.Now()}
 	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusServiceUnavailable) }))
 	defer api.Close()
 	defer w.close()
@@ -151,7 +151,7 @@ func (w *World) traffic(ctx context.Context) {
 	watching, calm := context.WithCancel(ctx)
 	var around sync.WaitGroup
 	around.Go(func() { w.supervise(watching) })
-	around.Go(func() { w.heard.listen(watching, w.subscribe) })
+	around.Go(func() { w.subscriber.listen(watching, w.subscribe) })
 	feeding, over := context.WithCancel(ctx)
 	var feed sync.WaitGroup
 	feed.Go(func() { w.feed(feeding) })

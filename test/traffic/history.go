@@ -78,8 +78,8 @@ func readRecord(t *testing.T, messages jetstream.MessagesContext) (r Record, lef
 	return Record{Event: e, On: m.Subject(), Seq: meta.Sequence.Stream}, meta.NumPending
 }
 
-// Told is a history for the message of a failed test.
-func Told(history []Record) string {
+// Describe is a history for the message of a failed test.
+func Describe(history []Record) string {
 	var b strings.Builder
 	for _, r := range history {
 		d := r.Data
@@ -114,7 +114,7 @@ func Sound(t *testing.T, all map[string][]Record) (s Soundness) {
 			}
 			if ids[r.ID] || payloads[r.Data.Payload.ID] {
 				if s.Doubled++; s.Doubled <= 3 {
-					t.Errorf("verification %s: revision %d repeats an event id or the payload of another:%s", v, r.Data.Revision, Told(history))
+					t.Errorf("verification %s: revision %d repeats an event id or the payload of another:%s", v, r.Data.Revision, Describe(history))
 				}
 			}
 			ids[r.ID], payloads[r.Data.Payload.ID] = true, true

@@ -33,7 +33,7 @@ func (l *Load) Start(ctx context.Context, callers int) {
 			source := rand.New(rand.NewPCG(l.Seed, uint64(i)))
 			kept := l.begin()
 			for ctx.Err() == nil {
-				if kept.Told == 12 {
+				if kept.Sent == 12 {
 					kept = l.begin()
 				}
 				one := kept
@@ -41,7 +41,7 @@ func (l *Load) Start(ctx context.Context, callers int) {
 					one = l.begin()
 					l.Ledger.alone(one)
 				}
-				l.deliver(ctx, one, one.Next(turns[one.Told%len(turns)]), source)
+				l.deliver(ctx, one, one.Next(turns[one.Sent%len(turns)]), source)
 			}
 		})
 	}
