@@ -30,7 +30,7 @@ import (
 	"kycbridge/test/wait"
 )
 
-// store is kycbridge in this process with one Ondato account and its tool.
+// store is kycbridge in this process with one Ondato account and the stored-payload tool.
 type store struct {
 	t       *testing.T
 	app     *app.App
@@ -69,7 +69,7 @@ func idv(n int) string { return fmt.Sprintf("b%07d-0000-4000-8000-000000000001",
 
 func idOf(n int) string { return event.VerificationID("ondato", "acme", idv(n)) }
 
-// ingest hands bodies in, each verification's in order, many verifications at once.
+// ingest ingests bodies, each verification's in order, many verifications concurrently.
 func (s *store) ingest(verifications int, bodies func(n int) [][]byte) {
 	s.t.Helper()
 	var handing sync.WaitGroup
@@ -110,7 +110,7 @@ func (s *store) events() int {
 	return events
 }
 
-// replay replays and returns what it told, by verification or payload.
+// replay replays and returns the results, by verification or payload.
 func (s *store) replay(o archive.ReplayOptions) (map[string]archive.Replayed, archive.Summary) {
 	s.t.Helper()
 	results := map[string]archive.Replayed{}
@@ -139,9 +139,9 @@ func (s *store) report() archive.Report {
 
 var replayedFlag = flag.Int("replayed", 500, "how many verifications of two payloads TestReplayThroughAnotherMapping replays")
 
-// TestReplayThroughAnotherMapping: one reason is mapped otherwise; a dry run names exactly the verifications
-// and fields that change, the replay publishes exactly those revisions, and a second one nothing. With
-// -replayed 5000 that is over 10,000 payloads.
+// TestReplayThroughAnotherMapping: one reason is mapped differently; a dry run lists exactly the
+// verifications and fields that change, the replay publishes exactly those revisions, and a second one
+// nothing. With -replayed 5000 that is over 10,000 payloads.
 func TestReplayThroughAnotherMapping(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
@@ -196,8 +196,8 @@ func TestReplayThroughAnotherMapping(t *testing.T) {
 	}
 }
 
-// TestReplayOfQuarantine: a schema that was too strict is mended; everything comes home, in order,
-// and the accounts agree before and after.
+// TestReplayOfQuarantine: a schema that was too strict is corrected; all payloads are processed, in order,
+// and the report is complete before and after.
 func TestReplayOfQuarantine(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
@@ -243,8 +243,8 @@ func TestReplayOfQuarantine(t *testing.T) {
 	}
 }
 
-// TestReplayOfRefused: a wrong secret refuses everybody; with the right one the genuine callbacks
-// are admitted, and only those.
+// TestReplayOfRefused: a wrong secret refuses all callbacks; with the right one the genuine callbacks are
+// admitted, and only those.
 func TestReplayOfRefused(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{hmac: {secrets: [wrong-secret-0001]}}")
@@ -289,7 +289,7 @@ func TestReplayOfRefused(t *testing.T) {
 	}
 }
 
-// TestReportFindsALoss: one event is taken out of the stream by hand.
+// TestReportFindsALoss: one event is removed from the stream.
 func TestReportFindsALoss(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
@@ -324,8 +324,8 @@ func TestReportFindsALoss(t *testing.T) {
 	if r.Sound() || r.LostAll != 1 || len(r.Lost) != 1 || r.Lost[0].VerificationID != idOf(7) || r.Lost[0].Event != "KycIdentification.Approved" {
 		t.Fatalf("after the loss: %+v, %+v", r.Total, r.Lost)
 	}
-	// A replay would mend it. (Not within two minutes of the first publish: the server still takes the
-	// event for a repetition of the one that was taken out.)
+	// A replay would repair it. (Not within two minutes of the first publish: the server still treats the
+	// event as a duplicate of the removed one.)
 	if results, sum := s.replay(archive.ReplayOptions{DryRun: true}); sum.Results[archive.ResultChanged] != 1 || results[idOf(7)].Result != archive.ResultChanged {
 		t.Errorf("replay %+v", sum)
 	}
@@ -340,8 +340,8 @@ func operatorPassword(t *testing.T, dir string) string {
 	return strings.TrimSpace(string(raw))
 }
 
-// TestPurge: after one person is erased, no file under the data directory holds the name, number or
-// ids that were theirs, while kycbridge runs and after it has stopped; everybody else is whole.
+// TestPurge: after one person is erased, no file under the data directory contains the name, number or ids
+// of that person, while kycbridge runs and after it has stopped; the data of all others is complete.
 func TestPurge(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
@@ -405,7 +405,7 @@ func filesWith(t *testing.T, dir string, seeds []string) (found []string) {
 		}
 		raw, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) {
-			return nil // taken away meanwhile
+			return nil // removed meanwhile
 		}
 		if err != nil {
 			return err

@@ -21,8 +21,9 @@ var pagesFlag = flag.Int(
 	"how many verifications of two payloads TestPagesFromTheNewestEnd reads in pages",
 )
 
-// TestPagesFromTheNewestEnd: pages from the newest end give what reading everything gives, each once, newest
-// first, whatever was erased between, and none takes long. With -pages 500000 that is a million payloads.
+// TestPagesFromTheNewestEnd: pages from the newest end contain the same as reading everything, each entry
+// once, newest first, regardless of erasures, and none takes long. With -pages 500000 that is a million
+// payloads.
 func TestPagesFromTheNewestEnd(t *testing.T) {
 	t.Parallel()
 	verifications := *pagesFlag
@@ -116,7 +117,7 @@ func TestPagesFromTheNewestEnd(t *testing.T) {
 	t.Logf("one verification took %s", time.Since(began))
 }
 
-// TestHistory tells one verification: what came, what became of it, and what each revision changed.
+// TestHistory reads one verification: its payloads, their results, and the changes of each revision.
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [b]}")
@@ -152,7 +153,7 @@ func TestHistory(t *testing.T) {
 			steps = append(steps, step.Payload.Entry.Event+" "+step.Payload.NoEvent)
 		}
 	}
-	slices.Sort(steps) // revisions may be published behind the next payload
+	slices.Sort(steps) // revisions may be published after the next payload
 	want := []string{
 		"KycIdentification.Approved led to 3",
 		"KycIdentification.Created led to 1",
@@ -175,7 +176,7 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// TestPreview: what a preview says is what the replay then does, on top of what is known by now.
+// TestPreview: a replay has exactly the predicted result, based on the current state.
 func TestPreview(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [b]}")

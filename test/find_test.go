@@ -29,10 +29,10 @@ const (
 	findsOfAKind = 200
 )
 
-// TestFindAtScale measures how long it takes to find a verification by each of its ids, its timeline included,
-// that the index keeps up with what is stored, and what it costs in memory and on disk. Most verifications are
-// put into the event stream as they are; those that are looked for by the ids of their payloads come the whole
-// way. Run it with -find-verifications=1000000 for the figures in docs/performance.md.
+// TestFindAtScale measures the time to find a verification by each of its ids, with its timeline, that the
+// index keeps up with the stream, and its memory and disk usage. Most verifications are written directly
+// to the event stream; those that are searched by payload ids are processed completely. Run it with
+// -find-verifications=1000000 for the figures in docs/performance.md.
 func TestFindAtScale(t *testing.T) {
 	t.Parallel()
 	verifications := *findFlag

@@ -88,8 +88,8 @@ var matters = map[string]map[string]string{
 	},
 }
 
-// unopposed are the places, and changes of places, that may take away the only word against an approval,
-// by provider, with the reason why what is left is an approval.
+// unopposed are the pointers, and changes of pointers, that may remove the only value against an approval,
+// by provider, with the reason why the rest is an approval.
 var unopposed = map[string]map[string]string{
 	"idwise": {
 		"/body/finaldecision is null":       "the decision by precedence stands alone, as in most bodies",
@@ -153,10 +153,9 @@ type leafRun struct {
 	was said
 }
 
-// TestOddLeaves changes every value of every fixture and case from outside: another type, null, empty,
-// huge, its name twice and in another case. The status and the decision change only where the value is
-// identity, a decision or, for a policy, evidence; nothing else ever costs the body; and no change
-// makes an approval.
+// TestOddLeaves changes every value of every fixture and outside case: another type, null, empty, huge,
+// its name twice and in another case. The status and the decision change only if the value is an identity,
+// a decision or, for a policy, evidence; no other change costs the body; and no change makes an approval.
 func TestOddLeaves(t *testing.T) {
 	t.Parallel()
 	table, err := sharedProviders()

@@ -16,7 +16,7 @@ import (
 )
 
 // TestLiveEventsAreStored gives three processes on one NATS the payloads of the same verifications at the
-// same moments. A live subscriber hears what the stream holds, in its order, and nothing else.
+// same moments. A live subscriber receives exactly the content of the stream, in its order.
 func TestLiveEventsAreStored(t *testing.T) {
 	server := newNATS(t)
 	external := fmt.Sprintf("store: {url: %q}\nbus: {url: %q}\n%s", server.url(), server.url(), oneAccount)

@@ -14,7 +14,7 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// memory stands where the streams stand, for tests that look at one payload and its event only.
+// memory replaces the streams, for tests of one payload and its event.
 type memory struct {
 	stored      *kycbridge.Payload
 	quarantined []kycbridge.FieldError

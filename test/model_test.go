@@ -77,17 +77,17 @@ func (s *memoryStore) WasErased(context.Context, kycbridge.Payload) (bool, error
 
 // productPath is the product's path over a shelf, beside the model of it.
 type productPath struct {
-	memoryStore      memoryStore
-	account    *kycbridge.Account
-	intake     kycbridge.Intake
-	normalizer kycbridge.Normalizer
-	model      model.Machine
-	dropped    bool                // a payload is gone
-	republished     bool                // one that came again made an event after all
-	looked     bool                // one that came again showed that an end was none
-	done       []kycbridge.Payload // by number of the payload
-	said       []model.Fact
-	published       []bool // whether it became an event
+	memoryStore memoryStore
+	account     *kycbridge.Account
+	intake      kycbridge.Intake
+	normalizer  kycbridge.Normalizer
+	model       model.Machine
+	dropped     bool                // a payload is gone
+	republished bool                // one that came again made an event after all
+	looked      bool                // one that came again showed that an end was none
+	done        []kycbridge.Payload // by number of the payload
+	said        []model.Fact
+	published   []bool // whether it became an event
 }
 
 func newProductPath(provider kycbridge.Provider, settings kycbridge.Settings) *productPath {

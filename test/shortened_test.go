@@ -13,8 +13,8 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// TestOldNeverOverwritesNewWithAShortLog: the verdict that is published counts as a fact, whatever
-// the payload log still holds: for what comes late, and for a replay.
+// TestOldNeverOverwritesNewWithAShortLog: the published verdict counts as a fact, independent of the
+// payload log: for late payloads, and for a replay.
 func TestOldNeverOverwritesNewWithAShortLog(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")

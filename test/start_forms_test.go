@@ -27,8 +27,8 @@ func kwikidForms(t *testing.T) string {
 	return string(options)
 }
 
-// TestInvalidFormsAreRefused: what KwikID's forms cannot hold is told with the place of its field, in words,
-// before anything is sent.
+// TestInvalidFormsAreRefused: content that KwikID's forms cannot hold is refused with the pointer of its
+// field, before anything is sent.
 func TestInvalidFormsAreRefused(t *testing.T) {
 	t.Parallel()
 	w, api := frozenWorld(t, nil), describedAPI(t)
@@ -64,7 +64,7 @@ func TestInvalidFormsAreRefused(t *testing.T) {
 	}
 }
 
-// TestStartsAsProvidersDocumentThem: what their documents show is taken as it stands there.
+// TestStartsAsProvidersDocumentThem: documented requests are accepted unchanged.
 func TestStartsAsProvidersDocumentThem(t *testing.T) {
 	t.Parallel()
 	w := frozenWorld(t, nil)

@@ -22,15 +22,15 @@ const (
 	mayGrow    = 24 << 20
 )
 
-// receivedForms is what a provider was handed in.
+// receivedForms are the forms that a provider received.
 type receivedForms struct {
-	length int64 // as it was told
+	length int64 // as declared
 	video  [sha256.Size]byte
 	photo  string
 	user   string
 }
 
-// videoKYC is a KwikID that takes forms, and says what it was handed in.
+// videoKYC is a KwikID that accepts forms and records them.
 func videoKYC(t *testing.T) (address string, got chan receivedForms) {
 	t.Helper()
 	got = make(chan receivedForms, 10)
@@ -66,8 +66,8 @@ func videoKYC(t *testing.T) (address string, got chan receivedForms) {
 	return server.URL, got
 }
 
-// TestAStartWithAVideo: forms with documents and a video of 60 MiB in all reach the provider byte for byte,
-// and the process does not hold them: its resident memory stays where it was, but for a little.
+// TestAStartWithAVideo: forms with documents and a video of 60 MiB in total reach the provider byte for
+// byte, and the process does not hold them: its resident memory hardly grows.
 func TestAStartWithAVideo(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("resident memory is read from /proc")

@@ -26,7 +26,7 @@ var (
 	rateFlag = flag.Float64("rate", 150, "callbacks a second during the faults")
 )
 
-// fault is something that happens to a cluster, and its end.
+// fault is an injected fault of a cluster, and its end.
 type fault struct {
 	name string
 	hurt func(*faultyCluster)
@@ -52,9 +52,9 @@ var faults = []fault{
 	{"all restarted, one after the other", func(h *faultyCluster) { h.roll() }, func(*faultyCluster) {}},
 }
 
-// TestFaults hurts a cluster of three NATS servers with two replicas behind a proxy, under a steady
-// load of callbacks, and asks each time: is anything lost that was answered 200, doubled, forked, and
-// for how long did nobody get a 200? Its log is the table of docs/reliability.md.
+// TestFaults injects faults into a cluster of three NATS servers with two replicas behind a proxy, under a
+// steady load of callbacks, and checks each time: is a payload that was answered 200 lost, duplicated or
+// forked, and how long was there no 200? Its log is the table of docs/reliability.md.
 func TestFaults(t *testing.T) {
 	c := newCluster(t, 3, 2, twoAccounts)
 	engine, err := testcontainers.NewDockerClientWithOpts(t.Context())
@@ -114,7 +114,8 @@ func (h *faultyCluster) runFault(f fault, run uint32) string {
 	return fmt.Sprintf("| %s | %d | %d | %d | %d | %.1f s |", f.name, verdict.Promised, verdict.Lost, sound.Doubled, sound.Forked, silence.Seconds())
 }
 
-// dispositionsOf is what the store says of the payloads of a verification, to tell why one has no event.
+// dispositionsOf are the stored dispositions of the payloads of a verification, to explain a missing
+// event.
 func (h *faultyCluster) dispositionsOf(verification string) string {
 	h.t.Helper()
 	var told strings.Builder
@@ -140,8 +141,8 @@ func (h *faultyCluster) dispositionsOf(verification string) string {
 	return fmt.Sprintf(" stored %v%s", stored, told.String())
 }
 
-// read passes on the messages that a stream has on a subject now. A new consumer may be asked for before
-// all servers have heard of it, so what fails is begun again.
+// read passes on the current messages of a stream on a subject. A new consumer may be requested before all
+// servers know it, so a failure is retried.
 func (h *faultyCluster) read(stream, subject string, each func(seq uint64, m jetstream.Msg)) {
 	h.t.Helper()
 	js, err := jetstream.New(h.connect("kycbridge", bridgePassword))
@@ -206,7 +207,7 @@ func (h *faultyCluster) do(what string, err error) {
 	}
 }
 
-// kill ends containers as a power cut would, all at once.
+// kill ends containers like a power failure, all at once.
 func (h *faultyCluster) kill(nodes ...*node) {
 	h.t.Helper()
 	errs := make(chan error)
@@ -241,7 +242,7 @@ func (h *faultyCluster) unpause(n *node) {
 	h.do("unpause", err)
 }
 
-// cut takes the network away without a word to anybody: no connection is closed.
+// cut disconnects the network silently: no connection is closed.
 func (h *faultyCluster) cut(n *node) {
 	h.t.Helper()
 	_, err := h.engine.NetworkDisconnect(h.t.Context(), h.network.ID, client.NetworkDisconnectOptions{Container: n.GetContainerID(), Force: true})

@@ -181,9 +181,9 @@ func codes(e event.Event) (out []string) {
 	return out
 }
 
-// life sends one verification from its first sign to its end, every webhook twice, each when the one before
-// it is worked: two replicas work what comes at the same moment in any order, and what is then older than
-// the last event makes none.
+// life sends one verification from its first callback to its end, every webhook twice, each after the
+// previous one is processed: two replicas process concurrent payloads in any order, and one that is then
+// older than the last event makes none.
 func (c *cluster) life(n int) {
 	one := &traffic.Life{Run: 0x11fe, N: n}
 	for _, say := range traffic.WholeLife {
@@ -263,7 +263,7 @@ func (c *cluster) permissions() {
 	}
 }
 
-// discreet: no container has written a secret or anything about a person.
+// noPersonalData: no container has logged a secret or a personal value.
 func (c *cluster) noPersonalData() {
 	for _, n := range append(append([]*node{c.proxy}, c.replicas...), c.nats...) {
 		text := n.log(c.t, 1<<20)

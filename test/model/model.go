@@ -83,22 +83,22 @@ type Machine struct {
 	State
 	Broken Rules
 
-	begun   bool
-	repeats bool // the last fact tells nothing of its own: it says again what stands, or is not believed
-	received   bool
-	newest  int      // minute of the newest applied fact of the provider
-	timed   bool     // newest is set
-	memory           // of the facts that made events
-	earlier memory   // before the last fact
-	kept    []Fact   // facts on the verdict whose payloads are stored, events or not
-	gap     []string // persons of late facts of the attempt
-	ended   Fact     // the provider's end that closed the session
-	before  *State   // under an end of ours: what stood before it
-	current int      // the attempt that facts belong to
-	last    Fact     // that counted
-	seen    []Fact   // all stored facts with a person
-	caught  *Fact    // what was applied after the last fact, though it was heard before
-	fresh   bool     // the last fact began a newer attempt
+	begun    bool
+	repeats  bool // the last fact tells nothing of its own: it says again what stands, or is not believed
+	received bool
+	newest   int      // minute of the newest applied fact of the provider
+	timed    bool     // newest is set
+	memory            // of the facts that made events
+	earlier  memory   // before the last fact
+	kept     []Fact   // facts on the verdict whose payloads are stored, events or not
+	gap      []string // persons of late facts of the attempt
+	ended    Fact     // the provider's end that closed the session
+	before   *State   // under an end of ours: what stood before it
+	current  int      // the attempt that facts belong to
+	last     Fact     // that counted
+	seen     []Fact   // all stored facts with a person
+	caught   *Fact    // what was applied after the last fact, though it was heard before
+	fresh    bool     // the last fact began a newer attempt
 }
 
 // memory is what events tell of the verdict, whatever becomes of the payloads.
@@ -149,8 +149,8 @@ func (m *Machine) Step(f Fact) {
 	m.last = f
 }
 
-// compare makes a doubt of a checker's verdict if the webhook and the session tell different ones. What a
-// reopening or a request takes back is compared with nothing.
+// compare makes a doubt of a checker's verdict if the webhook and the session contain different ones. A
+// verdict that a reopening or a request revokes is not compared.
 func (m *Machine) compare(f Fact) Fact {
 	if (f.Word == Reopen || f.Word == Resubmit) && !m.outranked(f) {
 		m.cross = f.Cross
@@ -163,8 +163,8 @@ func (m *Machine) compare(f Fact) Fact {
 	return f
 }
 
-// applyHeld applies what was heard of a newer attempt while an older one's approval stood, and is newer than
-// the fact that began it: how the approval ends is no matter of what came first.
+// applyHeld applies the facts of a newer attempt that were received while an older one's approval was
+// current, and are newer than the fact that began it: the result is independent of the arrival order.
 func (m *Machine) applyHeld(f Fact) {
 	isWord := f.Word == Verdict || f.Word == Resubmit || f.Word == Reopen || f.Word == Doubt
 	if !m.fresh || f.Untimed || !isWord {
@@ -207,7 +207,7 @@ func (m *Machine) Forget(seq int) {
 	m.kept, m.seen = slices.DeleteFunc(m.kept, gone), slices.DeleteFunc(m.seen, gone)
 }
 
-// own takes a notice of ours. It begins a verification or ends an open one, and sets no instant.
+// own applies a notice. It begins a verification or ends an open one, and sets no instant.
 func (m *Machine) own(f Fact) bool {
 	switch {
 	case f.Word == Note && !m.begun:
@@ -229,7 +229,7 @@ func (m *Machine) own(f Fact) bool {
 	return true
 }
 
-// revokeOurEnd takes off an end of ours: any word of the provider does, whatever its time.
+// revokeOurEnd revokes an end that kycbridge had set: any fact of the provider does, whatever its time.
 func (m *Machine) revokeOurEnd() {
 	if m.before != nil {
 		m.State, m.before = *m.before, nil

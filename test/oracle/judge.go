@@ -17,17 +17,17 @@ import (
 // Findings are the result of a run.
 type Findings struct {
 	Verifications, Taken, Events, Subscriber int
-	Slowest                             time.Duration // longest wait for a 200 after a fault was mended
-	Silence                             time.Duration // longest time between two answers 200
-	Ended                               int           // how often a process ended by itself
-	Lost                                int           // payloads that were answered 200 and are not kept
-	ReportedBy                                []string      // how damage was told, each way once
-	Forgiven                            map[string]int
-	Violations                          []string // the first of each kind
-	Counts                              map[string]int
+	Slowest                                  time.Duration // longest wait for a 200 after a fault ended
+	Silence                                  time.Duration // longest time between two answers 200
+	Ended                                    int           // how often a process ended unexpectedly
+	Lost                                     int           // payloads that were answered 200 and are missing
+	ReportedBy                               []string      // how damage was reported, each way once
+	Forgiven                                 map[string]int
+	Violations                               []string // the first of each kind
+	Counts                                   map[string]int
 }
 
-// Judge holds what was read back against what was sent.
+// Judge compares stored and published data with the sent callbacks.
 type Judge struct {
 	*World
 	Findings
@@ -37,10 +37,10 @@ type Judge struct {
 	sent    map[string]*Delivery
 	history map[string][]Event
 	byID    map[string]Event
-	reports   map[*Damage]string // how it was told; "" not
+	reports map[*Damage]string // how each was reported; "" not
 }
 
-// shown is how many violations of a kind are written out.
+// shown limits the listed violations of a kind.
 const shown = 5
 
 // judge waits for the backlog, reads everything back and compares.
@@ -75,7 +75,7 @@ func (j *Judge) find(kind, format string, args ...any) {
 	}
 }
 
-// restarted has processes that are not there come back, which they must.
+// restarted restarts missing processes, which must succeed.
 func (j *Judge) restarted(ctx context.Context) {
 	for i, b := range j.bridges {
 		if !b.alive() {
@@ -127,7 +127,7 @@ func (j *Judge) read(ctx context.Context) error {
 	return err
 }
 
-// checkDamage looks how each damage was told, and whether the report may be unsound.
+// checkDamage determines how each damage was reported, and whether the report may be unsound.
 func (j *Judge) checkDamage(ctx context.Context, report Report) {
 	unsound := ""
 	if report.code != nil {
@@ -151,8 +151,8 @@ func (j *Judge) checkDamage(ctx context.Context, report Report) {
 	}
 }
 
-// explainedBy reports whether a damage of one of the streams, if it was told, explains that something of t is
-// gone. told is false where a damage would explain it and nobody said so.
+// explainedBy reports whether a damage of one of the streams explains a loss at t. reported is false if
+// that damage was not reported.
 func (j *Judge) explainedBy(t time.Time, streams ...string) (explained, reported bool) {
 	for _, d := range j.damages {
 		if t.Before(d.At) && slices.Contains(streams, d.Stream) {
@@ -162,7 +162,7 @@ func (j *Judge) explainedBy(t time.Time, streams ...string) (explained, reported
 	return explained, reported
 }
 
-// missing finds something that is gone, unless a damage took it and that was told.
+// missing records a loss, unless a reported damage explains it.
 func (j *Judge) missing(kind string, t time.Time, streams []string, format string, args ...any) {
 	switch explained, reported := j.explainedBy(t, streams...); {
 	case reported:
@@ -174,7 +174,7 @@ func (j *Judge) missing(kind string, t time.Time, streams []string, format strin
 	}
 }
 
-// answers judges what callers were told.
+// answers checks the answers to callers.
 func (j *Judge) answers() {
 	for code, bodies := range j.ledger.strange {
 		j.find("answer", "%d answers %d: %.200s", len(bodies), code, bodies[0])
@@ -196,7 +196,7 @@ func (j *Judge) answers() {
 	}
 }
 
-// kept judges the stored payloads.
+// kept checks the stored payloads.
 func (j *Judge) kept() {
 	for _, d := range j.sent {
 		answers, _, _ := d.taken()
@@ -231,7 +231,7 @@ func before(d *Delivery, t time.Time) bool {
 
 func (j *Judge) since(t time.Time) float64 { return t.Sub(j.began).Seconds() }
 
-// verification judges the history of one verification.
+// verification checks the history of one verification.
 func (j *Judge) verification(v *Verification) {
 	id := v.id()
 	if id == "" {
@@ -245,7 +245,7 @@ func (j *Judge) verification(v *Verification) {
 		case !v.erased().IsZero() && before(d, v.erased()):
 			continue
 		case tries > 0 && len(answers) == 0:
-			return // found already; what it must come to is open
+			return // recorded already; the required result is unknown
 		case len(answers) == 0:
 			continue
 		case d.Want == "accepted" && answers[0].VerificationID != id:
@@ -265,7 +265,7 @@ func (j *Judge) verification(v *Verification) {
 	j.end(v, id, facts, first, history)
 }
 
-// chain judges that revisions follow one another.
+// chain checks the sequence of revisions.
 func (j *Judge) chain(v *Verification, id string, history []Event) {
 	for i, e := range history {
 		supersedes := ""
@@ -286,8 +286,8 @@ func (j *Judge) chain(v *Verification, id string, history []Event) {
 	}
 }
 
-// causes judges that each event rests on a payload of its verification, says no more, and that no older
-// verdict came over a newer one.
+// causes checks that each event is based on a payload of its verification, adds nothing to it, and that no
+// older verdict followed a newer one.
 func (j *Judge) causes(v *Verification, id string, history []Event) {
 	seen := map[string]bool{}
 	approvable := slices.ContainsFunc(v.deliveries(), func(d *Delivery) bool { return d.Fact.State.Outcome == "approved" })
@@ -330,11 +330,11 @@ func (j *Judge) causes(v *Verification, id string, history []Event) {
 
 func isCallback(e Event) bool { return e.Data.Provider.Event.Via == "callback" }
 
-// end judges where a verification stands.
+// end checks the final state of a verification.
 func (j *Judge) end(v *Verification, id string, facts []Fact, first time.Time, history []Event) {
 	allowed := Allowed(facts)
 	if len(allowed) == 0 {
-		return // nothing was said that makes an event
+		return // no fact makes an event
 	}
 	reported := []string{}
 	for _, f := range facts {
@@ -350,7 +350,7 @@ func (j *Judge) end(v *Verification, id string, facts []Fact, first time.Time, h
 	}
 }
 
-// unknownVerifications finds histories of verifications that nobody was told of.
+// unknownVerifications finds histories of verifications that no answer named.
 func (j *Judge) unknownVerifications() {
 	known := map[string]bool{}
 	for _, v := range j.ledger.all() {
@@ -363,7 +363,7 @@ func (j *Judge) unknownVerifications() {
 	}
 }
 
-// listeners judges that what was heard is what is stored.
+// listeners checks that received events are stored.
 func (j *Judge) listeners() {
 	erased := map[string]bool{}
 	for _, v := range j.ledger.all() {

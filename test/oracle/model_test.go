@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestAllowed pins down what the oracle takes for right.
+// TestAllowed lists results that the oracle accepts.
 func TestAllowed(t *testing.T) {
 	at := func(minute int, f Fact) Fact { f.At = time.Unix(int64(minute)*60, 0); return f }
 	of := func(attempt int, f Fact) Fact { f.Attempt = attempt; return f }
@@ -42,7 +42,7 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
-// TestOnlyALossIsReported: a line that says that nothing is lost excuses nothing, nor does one about another stream.
+// TestOnlyALossIsReported: neither a line without a loss nor one about another stream counts as a report.
 func TestOnlyALossIsReported(t *testing.T) {
 	for line, want := range map[string]bool{
 		`{"level":"error","msg":"messages are damaged and lost","stream":"KYC_PAYLOADS"}`:                               true,

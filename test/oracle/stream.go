@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Event is a published event as it lies in the stream, as far as it is judged.
+// Event is the checked part of a published event.
 type Event struct {
 	Seq     uint64
 	Subject string
@@ -87,7 +87,7 @@ func readEvents(ctx context.Context, nc *nats.Conn) (out []Event, err error) {
 	return out, nil
 }
 
-// ExportedPayload is a payload as the command line exports it.
+// ExportedPayload is a payload in the format of the command line's export.
 type ExportedPayload struct {
 	Shelf  string `json:"shelf"`
 	ID     string `json:"id"`
@@ -95,7 +95,7 @@ type ExportedPayload struct {
 	Body   []byte `json:"body"`
 }
 
-// export reads all payloads that are kept.
+// export reads all stored payloads.
 func export(ctx context.Context, b *Bridge) (out []ExportedPayload, err error) {
 	raw, err := b.run(ctx, 2*time.Minute, "payloads", "export")
 	if err != nil {
@@ -113,7 +113,7 @@ func export(ctx context.Context, b *Bridge) (out []ExportedPayload, err error) {
 	return out, lines.Err()
 }
 
-// Report is what payloads report says.
+// Report is the output of payloads report.
 type Report struct {
 	Total struct {
 		Pending int `json:"pending"`
@@ -133,13 +133,13 @@ func settle(ctx context.Context, b *Bridge, patience time.Duration) (r Report) {
 	return r
 }
 
-// Subscriber is what a subscriber of the bus hears.
+// Subscriber records the events that a subscriber of the bus receives.
 type Subscriber struct {
 	mu     sync.Mutex
 	bodies [][]byte
 }
 
-// listen subscribes until ctx ends, from when that is possible.
+// listen subscribes as soon as possible, until ctx ends.
 func (h *Subscriber) listen(ctx context.Context, connect func() (*nats.Conn, error)) {
 	nc, err := connect()
 	for err != nil {

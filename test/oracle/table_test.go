@@ -13,8 +13,8 @@ import (
 
 var tableFlag = flag.Bool("oracle.table", false, "measure each fault alone, for the table of docs/reliability.md")
 
-// TestTable breaks one thing at a time, in each mode that knows the fault, and prints the table of
-// docs/reliability.md. A fault comes again and again for -oracle.for.
+// TestTable injects one fault at a time, in each possible mode, and prints the table of
+// docs/reliability.md. A fault is repeated for -oracle.for.
 //
 //	go test ./test/oracle -run TestTable -oracle.table -timeout 2h -v
 func TestTable(t *testing.T) {

@@ -20,7 +20,7 @@ type Record struct {
 	Seq uint64 // in the stream
 }
 
-// Histories reads every event there is, by verification, in the order of the stream.
+// Histories reads all events, by verification, in the order of the stream.
 func Histories(t *testing.T, url string, options ...nats.Option) map[string][]Record {
 	t.Helper()
 	nc, err := nats.Connect(url, options...)
@@ -88,15 +88,15 @@ func Describe(history []Record) string {
 	return b.String()
 }
 
-// Soundness is how much of what must hold of every history does not.
+// Soundness counts the violations of the invariants of every history.
 type Soundness struct {
 	Events  int
-	Doubled int // event ids or payloads that were told twice
+	Doubled int // event ids or payloads that occur twice
 	Forked  int // events out of the one line of revisions
 }
 
-// Sound checks what holds of every history, whatever happened: one line of revisions from 1
-// without fork or gap, each superseding the one before, no id twice, no payload told twice.
+// Sound checks the invariants of every history: one line of revisions from 1 without fork or gap, each
+// superseding the previous one, no id and no payload twice.
 func Sound(t *testing.T, all map[string][]Record) (s Soundness) {
 	t.Helper()
 	ids := map[string]bool{}
