@@ -370,7 +370,7 @@ func TestPurge(t *testing.T) {
 		t.Errorf("erased again: %+v, %v", again, err)
 	}
 	if _, err := s.app.Archive().Purge(t.Context(), idOf(4711), false); !errors.Is(err, kycbridge.ErrNotFound) {
-		t.Errorf("erased nobody: %v", err)
+		t.Errorf("nothing was erased: %v", err)
 	}
 	if r := s.report(); !r.Sound() || r.Total.Accepted != 2*(persons-1) || r.Total.Events != 2*(persons-1) {
 		t.Errorf("the rest: %+v", r.Total)

@@ -164,7 +164,7 @@ func TestHistory(t *testing.T) {
 		"revision 3 approved, changes: true",
 	}
 	if !slices.Equal(steps, want) {
-		t.Errorf("told %q", steps)
+		t.Errorf("steps %q", steps)
 	}
 	if l.Last == nil || l.Last.Decision.Outcome != event.OutcomeApproved || l.Session != nil || l.Cut {
 		t.Errorf("%+v", l)

@@ -118,7 +118,7 @@ func TestShortenedLog(t *testing.T) {
 	b.approve(t, 101, 125)
 	t.Logf("events after %s", decided(t, server.url(), 101, 125).Round(time.Millisecond))
 	if count := strings.Count(b.stderr.String(), "has become shorter than the position of its consumer"); count != 1 {
-		t.Errorf("that the log became shorter is told %d times, want once:\n%s", count, b.stderr.tail())
+		t.Errorf("the shortened log is reported %d times, want once:\n%s", count, b.stderr.tail())
 	}
 }
 
@@ -142,7 +142,7 @@ func TestWipedNATS(t *testing.T) {
 	t.Logf("events after %s", decided(t, server.url(), 101, 125).Round(time.Millisecond))
 	log := b.stderr.String()
 	if count := strings.Count(log, "created again, empty"); count != 1 && count != 2 { // store and bus are two connections
-		t.Errorf("that streams were made again is told %d times:\n%s", count, log)
+		t.Errorf("the created streams are reported %d times:\n%s", count, log)
 	}
 	if lines := strings.Count(log, "\n") - strings.Count(log, `"not ready"`); lines > 10 { // those are answers to us
 		t.Errorf("%d lines are logged:\n%s", lines, log)
@@ -242,7 +242,7 @@ func TestDamageIsReported(t *testing.T) {
 		t.Errorf("a report about another verification: %+v", r) // the server counts the damaged one as there
 	}
 	if r := b.report(t, "--accept"); r.code != 1 {
-		t.Errorf("the report that takes note says %+v", r)
+		t.Errorf("the accepting report says %+v", r)
 	}
 	if r := b.report(t); r.code != 0 {
 		t.Errorf("after it was taken note of: %+v", r)
@@ -418,7 +418,7 @@ func TestLostResultsAreFetchedAgain(t *testing.T) {
 			account := fmt.Sprintf("log: {level: warn}\naccounts:\n  - name: acme\n    provider: kwikid\n    environment: test\n    api: %s\n    poll: {interval: 300ms, deadline: 1h}\n", provider.APIText())
 			bus := ""
 			if !worked {
-				bus = fmt.Sprintf("bus: {url: 'nats://%s'}\n", local(freePort(t))) // nobody is there, so nothing is worked
+				bus = fmt.Sprintf("bus: {url: 'nats://%s'}\n", local(freePort(t))) // no server, so nothing is processed
 			}
 			b := newBridge(t, bus+account)
 			b.launch(t)

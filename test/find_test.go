@@ -61,7 +61,7 @@ func TestFindAtScale(t *testing.T) {
 		t.Fatal(err)
 	}
 	took := time.Since(began)
-	t.Logf("the index made anew in %s, %.0f verifications a second", took.Round(time.Millisecond), float64(verifications)/took.Seconds())
+	t.Logf("the index rebuilt in %s, %.0f verifications a second", took.Round(time.Millisecond), float64(verifications)/took.Seconds())
 	debug.FreeOSMemory()
 	t.Logf("heap %d MiB; the index takes %d MiB on disk", heap()>>20, folder(t, s.dir, "KYC_INDEX")>>20)
 
@@ -77,7 +77,7 @@ func TestFindAtScale(t *testing.T) {
 	findAll(t, tool, "payload id", whole, func(n int) string { return fmt.Sprintf("ondato.acme.e%07d-0001-4000-8000-000000000001", n) })
 	began = time.Now()
 	if r, err := tool.Search(t.Context(), "nothing-has-this-id", true); err != nil || len(r.Found) > 0 {
-		t.Errorf("what nobody has: %+v %v", r, err)
+		t.Errorf("an unknown id: %+v %v", r, err)
 	}
 	t.Logf("nothing found in %s", time.Since(began).Round(10*time.Microsecond))
 

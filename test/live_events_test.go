@@ -60,15 +60,15 @@ func TestLiveEventsAreStored(t *testing.T) {
 	for range held {
 		m, err := live.NextMsg(10 * time.Second)
 		if err != nil {
-			t.Fatalf("heard %d of %d events: %v", len(received), len(held), err)
+			t.Fatalf("received %d of %d events: %v", len(received), len(held), err)
 		}
 		received = append(received, eventLine(t, m.Subject, m.Data))
 	}
 	if diff := cmp.Diff(held, received); diff != "" {
-		t.Errorf("(-held +heard):\n%s", diff)
+		t.Errorf("(-held +received):\n%s", diff)
 	}
 	if m, err := live.NextMsg(500 * time.Millisecond); err == nil {
-		t.Errorf("heard what the stream does not hold: %s", eventLine(t, m.Subject, m.Data))
+		t.Errorf("received an event that the stream does not hold: %s", eventLine(t, m.Subject, m.Data))
 	}
 	traffic.Sound(t, traffic.Histories(t, server.url()))
 	t.Logf("%d events", len(held))

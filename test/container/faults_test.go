@@ -118,7 +118,7 @@ func (h *faultyCluster) runFault(f fault, run uint32) string {
 // event.
 func (h *faultyCluster) dispositionsOf(verification string) string {
 	h.t.Helper()
-	var told strings.Builder
+	var text strings.Builder
 	stored := map[uint64]string{}
 	h.read("KYC_PAYLOADS", "kyc.payload.*.*."+verification, func(seq uint64, m jetstream.Msg) {
 		stored[seq] = m.Headers().Get(jetstream.MsgIDHeader)
@@ -131,14 +131,14 @@ func (h *faultyCluster) dispositionsOf(verification string) string {
 		for _, entry := range entries {
 			var seq uint64
 			if json.Unmarshal(entry, &[]any{&seq}) == nil && stored[seq] != "" {
-				fmt.Fprintf(&told, "\n  payload %d %s: disposition %d %s", seq, stored[seq], at, entry)
+				fmt.Fprintf(&text, "\n  payload %d %s: disposition %d %s", seq, stored[seq], at, entry)
 			}
 		}
 	})
 	h.read("KYC_EVENTS", "kyc.event.v1.*.*.*."+verification, func(seq uint64, m jetstream.Msg) {
-		fmt.Fprintf(&told, "\n  event %d %s", seq, m.Subject())
+		fmt.Fprintf(&text, "\n  event %d %s", seq, m.Subject())
 	})
-	return fmt.Sprintf(" stored %v%s", stored, told.String())
+	return fmt.Sprintf(" stored %v%s", stored, text.String())
 }
 
 // read passes on the current messages of a stream on a subject. A new consumer may be requested before all
