@@ -39,7 +39,7 @@ func read(f Fact) Fact {
 func TestConfirmedBelongsToTheVerdict(t *testing.T) {
 	unconfirmed := checker(event.OutcomeRejected)
 	unconfirmed.StatusDetail = event.DetailUnconfirmed
-	told := func(minute int) Fact {
+	factsOnly := func(minute int) Fact {
 		o := progress(event.StatusProcessing)
 		o.ExternalReference = fmt.Sprint("ref-", minute)
 		return fact(minute, o)
@@ -54,8 +54,8 @@ func TestConfirmedBelongsToTheVerdict(t *testing.T) {
 		"a fetched verdict":                          {[]Fact{read(fact(0, bySystem(event.OutcomeApproved)))}, true},
 		"fetched progress is no verdict":             {[]Fact{read(fact(0, progress(event.StatusProcessing)))}, false},
 		"a word of a webhook beside a fetched body":  {[]Fact{read(fact(0, unconfirmed))}, false},
-		"facts of a callback leave it":               {[]Fact{read(fact(0, bySystem(event.OutcomeApproved))), told(1)}, true},
-		"fetched facts do not confirm":               {[]Fact{fact(0, bySystem(event.OutcomeApproved)), read(told(1))}, false},
+		"facts of a callback leave it":               {[]Fact{read(fact(0, bySystem(event.OutcomeApproved))), factsOnly(1)}, true},
+		"fetched facts do not confirm":               {[]Fact{fact(0, bySystem(event.OutcomeApproved)), read(factsOnly(1))}, false},
 		"the same verdict by callback leaves it":     {[]Fact{read(fact(0, bySystem(event.OutcomeApproved))), fact(1, again)}, true},
 		"the same verdict, fetched with more, makes": {[]Fact{fact(0, bySystem(event.OutcomeApproved)), read(fact(1, again))}, true},
 		"another verdict by callback takes it":       {[]Fact{read(fact(0, bySystem(event.OutcomeApproved))), fact(1, byHuman(event.OutcomeRejected))}, false},

@@ -238,15 +238,15 @@ func TestNext(t *testing.T) {
 }
 
 func TestNextKeepsEarlierFacts(t *testing.T) {
-	told := bySystem(event.OutcomeApproved)
-	told.Documents = []event.Document{{DocumentID: "document", Type: "passport"}}
-	told.ExtractedClaims = event.Claims{"given_name": "Testa", "address": map[string]any{"country": "LT"}}
-	told.References = map[string]string{"kyc_identification_id": "k"}
+	complete := bySystem(event.OutcomeApproved)
+	complete.Documents = []event.Document{{DocumentID: "document", Type: "passport"}}
+	complete.ExtractedClaims = event.Claims{"given_name": "Testa", "address": map[string]any{"country": "LT"}}
+	complete.References = map[string]string{"kyc_identification_id": "k"}
 	later := progress(event.StatusProcessing)
 	later.References = map[string]string{"idv_id": "i"}
 	later.ExternalReference = "ref-1"
 	later.Session = &event.Session{Consent: &event.Consent{Given: true}}
-	last, kinds := run(t, fact(0, told), fact(1, later), fact(2, later))
+	last, kinds := run(t, fact(0, complete), fact(1, later), fact(2, later))
 	if got := fmt.Sprint(kinds); got != "[completed updated unchanged]" {
 		t.Errorf("events %s", got)
 	}

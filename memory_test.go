@@ -30,7 +30,7 @@ func TestRecall(t *testing.T) {
 	then := noon.Add(5 * time.Minute)
 	cases := map[string]struct {
 		e       *event.Event
-		heard   bool
+		hasFact bool
 		until   time.Time
 		verdict time.Time
 	}{
@@ -48,8 +48,8 @@ func TestRecall(t *testing.T) {
 			if m.Verdict != nil {
 				verdict = m.Verdict.At
 			}
-			if m.HasProviderFact != tc.heard || !m.Until.Equal(tc.until) || !verdict.Equal(tc.verdict) {
-				t.Errorf("heard %v, until %v, verdict of %v", m.HasProviderFact, m.Until, verdict)
+			if m.HasProviderFact != tc.hasFact || !m.Until.Equal(tc.until) || !verdict.Equal(tc.verdict) {
+				t.Errorf("fact %v, until %v, verdict of %v", m.HasProviderFact, m.Until, verdict)
 			}
 			if strings.Contains(name, "our end") != (m.Before != nil) {
 				t.Errorf("before: %+v", m.Before)

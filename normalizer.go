@@ -233,11 +233,11 @@ func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bo
 	mayCount := noEvent == "" || noEvent == NoEventOld && last.Data.Memory.Overruled != nil
 	if mayCount && Late(last.Data, f) {
 		late = true
-		told, err := n.readStored(ctx, k, p, f)
+		stored, err := n.readStored(ctx, k, p, f)
 		if err != nil {
 			return Processed{}, false, fmt.Errorf("read stored payloads: %w", err)
 		}
-		next, kind, noEvent = told.next(last.Data, f)
+		next, kind, noEvent = stored.next(last.Data, f)
 	}
 	switch {
 	case noEvent == NoEventOld || noEvent == NoEventUnchanged:

@@ -197,5 +197,6 @@ func Outranks(a, b Fact) bool {
 	if x.after(y) || y.after(x) {
 		return x.after(y)
 	}
-	return b.Decision.Outcome == event.OutcomeApproved && a.Decision.Outcome != event.OutcomeApproved // at the same instant the one that does not approve wins
+	// At the same instant the one that does not approve wins.
+	return b.Decision.Outcome == event.OutcomeApproved && a.Decision.Outcome != event.OutcomeApproved
 }

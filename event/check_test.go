@@ -119,7 +119,7 @@ func TestEventCheckRepeatsNothing(t *testing.T) {
 	}
 	found := e.Check()
 	if len(found) != maxFaults {
-		t.Errorf("%d faults are told", len(found))
+		t.Errorf("%d faults are reported", len(found))
 	}
 	if strings.Contains(fmt.Sprint(found), secret) {
 		t.Errorf("a fault repeats a value: %v", found)

@@ -72,7 +72,7 @@ func TestAPermanentlyClosedConnectionIsReported(t *testing.T) {
 	select {
 	case err := <-closed:
 		if !strings.Contains(err.Error(), `"bus"`) || !strings.Contains(err.Error(), "Authentication Timeout") {
-			t.Errorf("told %q", err)
+			t.Errorf("reported %q", err)
 		}
 	case <-time.After(20 * wait.Slowdown * time.Second):
 		t.Fatal("the close is not reported")

@@ -307,7 +307,7 @@ func TestRevisionsAndPublished(t *testing.T) {
 		t.Error(diff)
 	}
 	if n, m, o := len(published("signzy", "", time.Time{})), len(published("ondato", "acme", half)), len(published("", "nobody", time.Time{})); n != 3 || m != 1 || o != 0 {
-		t.Errorf("%d of a provider, %d since, %d of nobody", n, m, o)
+		t.Errorf("%d of a provider, %d since, %d of an unknown account", n, m, o)
 	}
 	must(t, bus.Revisions(t.Context(), key(p), func(kycbridge.State) error { return kycbridge.ErrEnough }))
 }

@@ -24,7 +24,7 @@ func TestLogRestoredFromAnOlderCopy(t *testing.T) {
 			}
 		}
 	}
-	mend := func(store *Store, want ...Shorter) {
+	expectRepair := func(store *Store, want ...Shorter) {
 		t.Helper()
 		m, err := store.Repair(t.Context())
 		if err != nil || len(m.Shorter) != len(want) || len(want) == 1 && m.Shorter[0] != want[0] {
@@ -38,7 +38,7 @@ func TestLogRestoredFromAnOlderCopy(t *testing.T) {
 
 	e, store, bus = openAt(t, dir, zap.NewNop())
 	take(store, 6, 9)
-	mend(store)
+	expectRepair(store)
 	closeAt(e, store, bus)
 	log := "/jetstream/" + ownAccount + "/streams/" + testNames.payloads()
 	must(t, os.RemoveAll(dir+log))
@@ -46,8 +46,8 @@ func TestLogRestoredFromAnOlderCopy(t *testing.T) {
 
 	e, store, bus = openAt(t, dir, zap.NewNop())
 	defer func() { closeAt(e, store, bus) }()
-	mend(store, Shorter{Stream: testNames.payloads(), Reached: 9, Last: 5})
-	mend(store)
+	expectRepair(store, Shorter{Stream: testNames.payloads(), Reached: 9, Last: 5})
+	expectRepair(store)
 	gone := map[uint64]bool{}
 	must(t, store.Dispositions(t.Context(), time.Time{}, func(d kycbridge.Disposition) error {
 		gone[d.Seq] = d.Why == kycbridge.DispositionDamaged && d.Mark == kycbridge.MarkUnknown
@@ -57,5 +57,5 @@ func TestLogRestoredFromAnOlderCopy(t *testing.T) {
 		t.Errorf("recorded as missing: %v", gone)
 	}
 	take(store, 10, 12)
-	mend(store)
+	expectRepair(store)
 }

@@ -265,7 +265,7 @@ func TestReadersAreConfined(t *testing.T) {
 		{"a direct consumer", create, config("trick", map[string]any{"direct": true}), "cannot make a consumer like that"},
 		{"of another stream", "$JS.API.CONSUMER.CREATE.KYC_PAYLOADS.trick", config("trick", nil), denied},
 		{"of another stream in the body", create, `{"stream_name":"KYC_PAYLOADS","config":{"name":"trick"}}`, "another stream"},
-		{"a name of somebody else", "$JS.API.CONSUMER.CREATE.KYC_EVENTS.bi~honest", config("bi~honest", nil), "cannot be called that"},
+		{"a name of another reader", "$JS.API.CONSUMER.CREATE.KYC_EVENTS.bi~honest", config("bi~honest", nil), "cannot be called that"},
 		{"a name in the body", create, config("other", nil), "different consumers"},
 		{"another filter in the subject", create + ".kyc.event.v1.>", config("trick", nil), "different filters"},
 		{"acknowledgements without end", create, config("trick", map[string]any{"max_ack_pending": 1000000}), "max_ack_pending"},
@@ -511,7 +511,7 @@ func TestReadersKeepTheirPlace(t *testing.T) {
 			}
 			must(t, err)
 			if diff := cmp.Diff([]uint64{1}, h.next(c, 1)); diff != "" {
-				t.Errorf("deleted and made anew: %s", diff)
+				t.Errorf("deleted and created again: %s", diff)
 			}
 		})
 	}

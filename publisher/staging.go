@@ -20,7 +20,7 @@ const (
 	memoryPrefix = "kycbridge-"
 	tmpfsMagic   = 0x01021994
 
-	// stagedFor is longer than the server keeps a batch that nobody commits (10 s).
+	// stagedFor is longer than the server keeps an uncommitted batch (10 s).
 	stagedFor = 15 * time.Second
 )
 

@@ -123,7 +123,7 @@ func TestNewValuesAreBounded(t *testing.T) {
 	set := newSet(t)
 	first := set.NewValues("signzy", "result", "", readAs(t, set, "signzy", body))
 	if len(first) != maxNewValues || first[0].Pointer != "/documentIntelligence/extractedFieldErrors/*/aa_last" || first[2].Pointer != "/new_aa" {
-		t.Errorf("%d told, the first of them %+v", len(first), first[:1])
+		t.Errorf("%d reported, the first of them %+v", len(first), first[:1])
 	}
 	for range 10 {
 		if diff := cmp.Diff(first, set.NewValues("signzy", "result", "", readAs(t, set, "signzy", body))); diff != "" {

@@ -5,8 +5,7 @@
 // time. They are strict about the id of a verification and the words of its decision, and about nothing
 // else: an unexpected value elsewhere costs that value and not the payload.
 // Faults name a pointer and the expectation there. No fault repeats a value.
-// What is wrong is told as faults, which name a place and what was expected there. No fault repeats
-// a value.
+// Faults name a pointer and the expectation there. No fault repeats a value.
 package schemas
 
 import (

@@ -56,7 +56,7 @@ func idwiseApprovable(body *tree) bool {
 	return decided && listed && oneOf(final, nothing, "approved", "complete")
 }
 
-// kwikidApprovable: the maker's approval where nobody looks at it, else the checker's of an approval.
+// kwikidApprovable: the maker's approval without a checker, else the checker's of an approval.
 func kwikidApprovable(body *tree, via event.Via, s kycbridge.Settings) bool {
 	if via == event.ViaCallback {
 		labels := kwikidLabels(body)
@@ -94,7 +94,7 @@ func kwikidLabels(body *tree) (labels []string) {
 // evidence is a place in a journey of Signzy that can speak against the person.
 type evidence struct {
 	path   string
-	fine   func(word string) bool // does not speak against; what nobody can read does
+	fine   func(word string) bool // does not contradict an approval; an unreadable word does
 	needed bool                   // there is no approval without it
 	check  string                 // the type of check that a policy would have to pass over; "" can not be passed over
 	bad    []string               // some words that speak against

@@ -20,10 +20,10 @@ import (
 
 var archiveFlag = flag.Int("archive-payloads", 4000, "stored payloads of TestArchiveAtScale")
 
-// TestArchiveAtScale measures the stored-payload tool over many payloads: how long the first page of
-// a filtered list takes, how many payloads a second a dry run computes anew, what the accounts take,
-// and how much memory that needs. It fails on what a stranger would notice: run it with
-// -archive-payloads=1000000 for the figures in docs/performance.md.
+// TestArchiveAtScale measures the stored-payload tool over many payloads: the time of the first page of a
+// filtered list, the payloads per second of a dry run, the time of the report, and the memory. It fails on
+// clearly visible regressions: run it with -archive-payloads=1000000 for the figures in
+// docs/performance.md.
 func TestArchiveAtScale(t *testing.T) {
 	t.Parallel()
 	payloads := *archiveFlag
@@ -91,11 +91,10 @@ func TestArchiveAtScale(t *testing.T) {
 	}
 }
 
-// toolMemory is what the command may take at most, however much is stored.
+// toolMemory is the memory limit of the command, independent of the number of payloads.
 const toolMemory = 512 << 20
 
-// tool runs the command as an operator would, beside the running bridge, and tells how fast it was
-// and how much memory it took.
+// tool runs the command beside the running bridge, and returns its duration and its memory.
 func (s *store) tool(payloads int, args ...string) {
 	s.t.Helper()
 	port := s.app.ClientURL()[strings.LastIndex(s.app.ClientURL(), ":")+1:]
@@ -125,7 +124,7 @@ func (s *store) tool(payloads int, args ...string) {
 	}
 }
 
-// processor is what this process has taken of the processors, the server within it included.
+// processor is the processor time of this process, including the embedded server.
 func processor() time.Duration {
 	var used syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &used) != nil {
@@ -142,7 +141,7 @@ func heap() uint64 {
 	return sample[0].Value.Uint64()
 }
 
-// watchHeap notes the largest heap until stop.
+// watchHeap records the largest heap until stop.
 func watchHeap() (peak *uint64, stop func()) {
 	peak = new(uint64)
 	done, ended := make(chan struct{}), make(chan struct{})
@@ -162,7 +161,7 @@ func watchHeap() (peak *uint64, stop func()) {
 	return peak, func() { close(done); <-ended }
 }
 
-// status is a value of a process as the kernel tells it, in bytes; 0 where nobody tells.
+// status is a value of a process from the kernel, in bytes; 0 if it is unavailable.
 func status(pid int, name string) int {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

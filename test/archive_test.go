@@ -30,7 +30,7 @@ import (
 	"kycbridge/test/wait"
 )
 
-// store is kycbridge in this process with one Ondato account and its tool.
+// store is kycbridge in this process with one Ondato account and the stored-payload tool.
 type store struct {
 	t       *testing.T
 	app     *app.App
@@ -69,7 +69,7 @@ func idv(n int) string { return fmt.Sprintf("b%07d-0000-4000-8000-000000000001",
 
 func idOf(n int) string { return event.VerificationID("ondato", "acme", idv(n)) }
 
-// ingest hands bodies in, each verification's in order, many verifications at once.
+// ingest ingests bodies, each verification's in order, many verifications concurrently.
 func (s *store) ingest(verifications int, bodies func(n int) [][]byte) {
 	s.t.Helper()
 	var handing sync.WaitGroup
@@ -110,22 +110,22 @@ func (s *store) events() int {
 	return events
 }
 
-// replay replays and returns what it told, by verification or payload.
+// replay replays and returns the results, by verification or payload.
 func (s *store) replay(o archive.ReplayOptions) (map[string]archive.Replayed, archive.Summary) {
 	s.t.Helper()
-	told := map[string]archive.Replayed{}
+	results := map[string]archive.Replayed{}
 	sum, err := s.app.Archive().Replay(s.t.Context(), o, func(r archive.Replayed) error {
 		key := r.VerificationID
 		if r.PayloadID != "" {
 			key = r.PayloadID
 		}
-		told[key] = r
+		results[key] = r
 		return nil
 	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return told, sum
+	return results, sum
 }
 
 func (s *store) report() archive.Report {
@@ -139,9 +139,9 @@ func (s *store) report() archive.Report {
 
 var replayedFlag = flag.Int("replayed", 500, "how many verifications of two payloads TestReplayThroughAnotherMapping replays")
 
-// TestReplayThroughAnotherMapping: one reason is mapped otherwise; a dry run names exactly the verifications
-// and fields that change, the replay publishes exactly those revisions, and a second one nothing. With
-// -replayed 5000 that is over 10,000 payloads.
+// TestReplayThroughAnotherMapping: one reason is mapped differently; a dry run lists exactly the
+// verifications and fields that change, the replay publishes exactly those revisions, and a second one
+// nothing. With -replayed 5000 that is over 10,000 payloads.
 func TestReplayThroughAnotherMapping(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
@@ -154,8 +154,8 @@ func TestReplayThroughAnotherMapping(t *testing.T) {
 		return [][]byte{kycHook(n, 1, "Processed", "Awaiting", ""), end}
 	})
 	before := s.events()
-	if told, sum := s.replay(archive.ReplayOptions{DryRun: true}); len(told) > 0 || sum.Payloads != 2*verifications || sum.Verifications != verifications {
-		t.Fatalf("with the same mapping: %d differ, %+v", len(told), sum)
+	if results, sum := s.replay(archive.ReplayOptions{DryRun: true}); len(results) > 0 || sum.Payloads != 2*verifications || sum.Verifications != verifications {
+		t.Fatalf("with the same mapping: %d differ, %+v", len(results), sum)
 	}
 	mapping := s.account.Provider.Map
 	s.account.Provider.Map = func(doc document.Object, p kycbridge.Payload, set kycbridge.Settings) (kycbridge.Observation, error) {
@@ -167,12 +167,12 @@ func TestReplayThroughAnotherMapping(t *testing.T) {
 		}
 		return o, err
 	}
-	told, sum := s.replay(archive.ReplayOptions{DryRun: true})
-	if len(told) != verifications/10 || sum.Results[archive.ResultChanged] != verifications/10 || s.events() != before {
-		t.Fatalf("%d verifications differ, %+v, %d events", len(told), sum, s.events())
+	results, sum := s.replay(archive.ReplayOptions{DryRun: true})
+	if len(results) != verifications/10 || sum.Results[archive.ResultChanged] != verifications/10 || s.events() != before {
+		t.Fatalf("%d verifications differ, %+v, %d events", len(results), sum, s.events())
 	}
 	for n := range verifications {
-		r, changed := told[idOf(n)]
+		r, changed := results[idOf(n)]
 		if changed != (n%10 == 3) {
 			t.Fatalf("verification %d: changed %v", n, changed)
 		}
@@ -180,24 +180,24 @@ func TestReplayThroughAnotherMapping(t *testing.T) {
 			t.Fatalf("verification %d: %+v", n, r.Differences)
 		}
 	}
-	told, sum = s.replay(archive.ReplayOptions{})
-	if len(told) != verifications/10 || sum.Events != verifications/10 || s.events() != before+verifications/10 {
+	results, sum = s.replay(archive.ReplayOptions{})
+	if len(results) != verifications/10 || sum.Events != verifications/10 || s.events() != before+verifications/10 {
 		t.Errorf("published %d of %+v", s.events()-before, sum)
 	}
 	state, err := s.app.State(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(13)})
 	if err != nil || state.Revision != 3 || state.Provider.Event.Via != event.ViaReplay || state.Reasons[0].Code != "image.poor_quality" || state.Decision.Outcome != event.OutcomeRejected {
 		t.Errorf("state %+v, %v", state, err)
 	}
-	if told, sum = s.replay(archive.ReplayOptions{}); len(told) > 0 || sum.Events > 0 || s.events() != before+verifications/10 {
-		t.Errorf("a second replay: %d, %+v", len(told), sum)
+	if results, sum = s.replay(archive.ReplayOptions{}); len(results) > 0 || sum.Events > 0 || s.events() != before+verifications/10 {
+		t.Errorf("a second replay: %d, %+v", len(results), sum)
 	}
 	if r := s.report(); !r.Sound() {
 		t.Errorf("report %+v", r)
 	}
 }
 
-// TestReplayOfQuarantine: a schema that was too strict is mended; everything comes home, in order,
-// and the accounts agree before and after.
+// TestReplayOfQuarantine: a schema that was too strict is corrected; all payloads are processed, in order,
+// and the report is complete before and after.
 func TestReplayOfQuarantine(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
@@ -243,8 +243,8 @@ func TestReplayOfQuarantine(t *testing.T) {
 	}
 }
 
-// TestReplayOfRefused: a wrong secret refuses everybody; with the right one the genuine callbacks
-// are admitted, and only those.
+// TestReplayOfRefused: a wrong secret refuses all callbacks; with the right one the genuine callbacks are
+// admitted, and only those.
 func TestReplayOfRefused(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{hmac: {secrets: [wrong-secret-0001]}}")
@@ -274,8 +274,8 @@ func TestReplayOfRefused(t *testing.T) {
 	}
 	wait.For(t, time.Minute, "all refused are kept", func() bool { return s.report().Total.Refused == genuine+forged })
 	s.account.Credentials.HMAC.Secrets = []string{"right-secret-0001"}
-	told, sum := s.replay(archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusRefused}})
-	if sum.Results[archive.ResultAdmitted] != genuine || sum.Results["still refused"] != forged || len(told) != genuine+forged {
+	results, sum := s.replay(archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusRefused}})
+	if sum.Results[archive.ResultAdmitted] != genuine || sum.Results["still refused"] != forged || len(results) != genuine+forged {
 		t.Errorf("%+v", sum)
 	}
 	s.settled(time.Minute)
@@ -289,7 +289,7 @@ func TestReplayOfRefused(t *testing.T) {
 	}
 }
 
-// TestReportFindsALoss: one event is taken out of the stream by hand.
+// TestReportFindsALoss: one event is removed from the stream.
 func TestReportFindsALoss(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
@@ -324,9 +324,9 @@ func TestReportFindsALoss(t *testing.T) {
 	if r.Sound() || r.LostAll != 1 || len(r.Lost) != 1 || r.Lost[0].VerificationID != idOf(7) || r.Lost[0].Event != "KycIdentification.Approved" {
 		t.Fatalf("after the loss: %+v, %+v", r.Total, r.Lost)
 	}
-	// A replay would mend it. (Not within two minutes of the first publish: the server still takes the
-	// event for a repetition of the one that was taken out.)
-	if told, sum := s.replay(archive.ReplayOptions{DryRun: true}); sum.Results[archive.ResultChanged] != 1 || told[idOf(7)].Result != archive.ResultChanged {
+	// A replay would repair it. (Not within two minutes of the first publish: the server still treats the
+	// event as a duplicate of the removed one.)
+	if results, sum := s.replay(archive.ReplayOptions{DryRun: true}); sum.Results[archive.ResultChanged] != 1 || results[idOf(7)].Result != archive.ResultChanged {
 		t.Errorf("replay %+v", sum)
 	}
 }
@@ -340,8 +340,8 @@ func operatorPassword(t *testing.T, dir string) string {
 	return strings.TrimSpace(string(raw))
 }
 
-// TestPurge: after one person is erased, no file under the data directory holds the name, number or
-// ids that were theirs, while kycbridge runs and after it has stopped; everybody else is whole.
+// TestPurge: after one person is erased, no file under the data directory contains the name, number or ids
+// of that person, while kycbridge runs and after it has stopped; the data of all others is complete.
 func TestPurge(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
@@ -370,7 +370,7 @@ func TestPurge(t *testing.T) {
 		t.Errorf("erased again: %+v, %v", again, err)
 	}
 	if _, err := s.app.Archive().Purge(t.Context(), idOf(4711), false); !errors.Is(err, kycbridge.ErrNotFound) {
-		t.Errorf("erased nobody: %v", err)
+		t.Errorf("nothing was erased: %v", err)
 	}
 	if r := s.report(); !r.Sound() || r.Total.Accepted != 2*(persons-1) || r.Total.Events != 2*(persons-1) {
 		t.Errorf("the rest: %+v", r.Total)
@@ -405,7 +405,7 @@ func filesWith(t *testing.T, dir string, seeds []string) (found []string) {
 		}
 		raw, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) {
-			return nil // taken away meanwhile
+			return nil // removed meanwhile
 		}
 		if err != nil {
 			return err

@@ -268,7 +268,7 @@ func TestAsyncAPIPublished(t *testing.T) {
 	for provider := range ends {
 		started[provider] = w.start(provider, "ref-approve-"+provider).VerificationID
 	}
-	// One that is abandoned ends without a verdict, and one is told of with a trace context.
+	// One that is abandoned ends without a verdict, and one has a trace context.
 	started["ondato abandoned"] = w.watch("ondato", w.sims["ondato"].Begin("ref-abandon-ondato", simulate.Abandon))
 	started["ondato traced"] = w.traced()
 	for who, id := range started {
@@ -299,7 +299,7 @@ func TestAsyncAPIPublished(t *testing.T) {
 	a.rights(w.app.ClientURL())
 }
 
-// traced sends a callback with a trace context, of a verification that nobody has started here.
+// traced sends a callback with a trace context, of a verification that was started elsewhere.
 func (w *world) traced() (verificationID string) {
 	w.t.Helper()
 	header := genuine("ondato")

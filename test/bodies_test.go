@@ -32,8 +32,8 @@ type said struct {
 	nothing         string // why there is no event
 }
 
-// hear hands a body in and returns what it became.
-func hear(provider kycbridge.Provider, c fixture.Case) (said, error) {
+// ingest hands a body in and returns what it became.
+func ingest(provider kycbridge.Provider, c fixture.Case) (said, error) {
 	p, ctx := pathOf(provider, c), context.Background()
 	placement := ""
 	if c.Via == event.ViaCallback {
@@ -217,13 +217,13 @@ type vocabulary struct {
 
 func newGenerator(t *testing.T, provider string, found *findings) *generator {
 	t.Helper()
-	table, err := theProviders()
+	table, err := sharedProviders()
 	if err != nil {
 		t.Fatal(err)
 	}
 	g := &generator{provider: table[provider], bases: bases(t, provider, len(variants[provider])), words: vocabularies[provider]}
 	for _, b := range g.bases {
-		got, err := hear(g.provider, b.Case)
+		got, err := ingest(g.provider, b.Case)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +276,7 @@ func (g *generator) judge(b base, changes []change) (approved, right bool, err e
 	}
 	c := b.Case
 	c.Body = body.bytes()
-	got, err := hear(g.provider, c)
+	got, err := ingest(g.provider, c)
 	return got.outcome == string(event.OutcomeApproved), approvable(c, body), err
 }
 
@@ -314,13 +314,13 @@ func (g *generator) scratch(random *rand.Rand) (base, []change) {
 // word is a word at random, most often one that the provider uses.
 func (g *generator) word(random *rand.Rand) string {
 	if random.IntN(4) == 0 {
-		return oddWords[random.IntN(len(oddWords))]
+		return unknownWords[random.IntN(len(unknownWords))]
 	}
 	return g.words.words[random.IntN(len(g.words.words))]
 }
 
-// oddWords are what no provider says, or says otherwise.
-var oddWords = []string{
+// unknownWords are what no provider says, or says otherwise.
+var unknownWords = []string{
 	`null`, `""`, `" "`, `0`, `1`, `-1`, `true`, `false`, `[]`, `{}`, `["Approved"]`, `{"value":"Approved"}`, `[null]`,
 	`"Approved "`, `"APPROVED"`, `"Approved\u200b"`, `"\u0410pproved"`, `"NotApproved"`, `"Approved,Rejected"`, `"Pre-Approved"`,
 	`"Ok"`, `"Success"`, `"passed"`, `"unknown"`, `"Denied"`, `"Hold"`, `"yes"`, `"1"`, `"True"`, `1.0`, `1e0`, `"Завершено"`,
@@ -475,7 +475,7 @@ func (g *generator) oddLeaf(random *rand.Rand, body *tree) change {
 		return setWord(g.words.paths[0], "null")
 	}
 	i := random.IntN(len(all))
-	places, word := all[i], oddWords[random.IntN(len(oddWords))]
+	places, word := all[i], unknownWords[random.IntN(len(unknownWords))]
 	return change{paths[i] + " is " + word, func(body *tree) {
 		if v := body.at(places); v != nil {
 			*v = *leafOf(word)

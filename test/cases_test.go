@@ -218,7 +218,7 @@ func (w *caseWorld) take(t *testing.T, runs []*caseRun, step int) {
 	}
 }
 
-// waitsFor names a case at whose provider nobody has looked as often as the step wants; "" is none.
+// waitsFor names a case whose provider was polled less often than the step requires; "" is none.
 func (w *caseWorld) waitsFor(t *testing.T, runs []*caseRun, step int) string {
 	t.Helper()
 	looked := w.looked(t)

@@ -21,8 +21,9 @@ var pagesFlag = flag.Int(
 	"how many verifications of two payloads TestPagesFromTheNewestEnd reads in pages",
 )
 
-// TestPagesFromTheNewestEnd: pages from the newest end give what reading everything gives, each once, newest
-// first, whatever was erased between, and none takes long. With -pages 500000 that is a million payloads.
+// TestPagesFromTheNewestEnd: pages from the newest end contain the same as reading everything, each entry
+// once, newest first, regardless of erasures, and none takes long. With -pages 500000 that is a million
+// payloads.
 func TestPagesFromTheNewestEnd(t *testing.T) {
 	t.Parallel()
 	verifications := *pagesFlag
@@ -116,8 +117,8 @@ func TestPagesFromTheNewestEnd(t *testing.T) {
 	t.Logf("one verification took %s", time.Since(began))
 }
 
-// TestLife tells one verification: what came, what became of it, and what each revision changed.
-func TestLife(t *testing.T) {
+// TestHistory reads one verification: its payloads, their results, and the changes of each revision.
+func TestHistory(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [b]}")
 	s.ingest(1, func(int) [][]byte {
@@ -133,12 +134,12 @@ func TestLife(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var told []string
+	var steps []string
 	for _, step := range l.Steps {
 		switch {
 		case step.Revision != nil:
-			told = append(
-				told,
+			steps = append(
+				steps,
 				fmt.Sprintf(
 					"revision %d %s, changes: %v",
 					step.Revision.Data.Revision,
@@ -147,12 +148,12 @@ func TestLife(t *testing.T) {
 				),
 			)
 		case step.Payload.Revision > 0:
-			told = append(told, fmt.Sprintf("%s led to %d", step.Payload.Entry.Event, step.Payload.Revision))
+			steps = append(steps, fmt.Sprintf("%s led to %d", step.Payload.Entry.Event, step.Payload.Revision))
 		default:
-			told = append(told, step.Payload.Entry.Event+" "+step.Payload.NoEvent)
+			steps = append(steps, step.Payload.Entry.Event+" "+step.Payload.NoEvent)
 		}
 	}
-	slices.Sort(told) // revisions may be published behind the next payload
+	slices.Sort(steps) // revisions may be published after the next payload
 	want := []string{
 		"KycIdentification.Approved led to 3",
 		"KycIdentification.Created led to 1",
@@ -162,8 +163,8 @@ func TestLife(t *testing.T) {
 		"revision 2 rejected, changes: true",
 		"revision 3 approved, changes: true",
 	}
-	if !slices.Equal(told, want) {
-		t.Errorf("told %q", told)
+	if !slices.Equal(steps, want) {
+		t.Errorf("steps %q", steps)
 	}
 	if l.Last == nil || l.Last.Decision.Outcome != event.OutcomeApproved || l.Session != nil || l.Cut {
 		t.Errorf("%+v", l)
@@ -175,7 +176,7 @@ func TestLife(t *testing.T) {
 	}
 }
 
-// TestPreview: what a preview says is what the replay then does, on top of what is known by now.
+// TestPreview: a replay has exactly the predicted result, based on the current state.
 func TestPreview(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [b]}")

@@ -21,7 +21,7 @@ import (
 	"kycbridge/test/wait"
 )
 
-// external is a kycbridge on a NATS server of its own.
+// external is a kycbridge with a separate NATS server.
 func external(t *testing.T) (*natsServer, *bridge) {
 	t.Helper()
 	server := newNATS(t)
@@ -45,7 +45,7 @@ func (b *bridge) approve(t *testing.T, first, last int) {
 func decided(t *testing.T, url string, first, last int, options ...nats.Option) time.Duration {
 	t.Helper()
 	began := time.Now()
-	tick := time.NewTicker(200 * time.Millisecond) // each look makes a consumer
+	tick := time.NewTicker(200 * time.Millisecond) // each check creates a consumer
 	defer tick.Stop()
 	for ; ; <-tick.C {
 		all, missing := traffic.Histories(t, url, options...), 0
@@ -80,8 +80,8 @@ func blocks(t *testing.T, dir, stream string) []string {
 	return found
 }
 
-// recordAt is where the record with this number begins in a block: each begins with its length, whose
-// highest bit says that it has headers.
+// recordAt is the offset of the record with this number in a block: each begins with its length, whose
+// highest bit marks headers.
 func recordAt(raw []byte, number int) int {
 	at := 0
 	for range number {
@@ -102,8 +102,8 @@ func flip(t *testing.T, path string, where func(raw []byte) int, bit int) {
 }
 
 // TestShortenedLog damages the payload log of an external NATS under a running kycbridge, so that the
-// server drops what lies behind. The sequences of what came after are given out again; what comes then
-// must be worked all the same.
+// server drops the messages after the damage. Their sequences are assigned again; new payloads must be
+// processed all the same.
 func TestShortenedLog(t *testing.T) {
 	t.Parallel()
 	server, b := external(t)
@@ -117,13 +117,13 @@ func TestShortenedLog(t *testing.T) {
 	wait.For(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
 	b.approve(t, 101, 125)
 	t.Logf("events after %s", decided(t, server.url(), 101, 125).Round(time.Millisecond))
-	if told := strings.Count(b.stderr.String(), "has become shorter than the position of its consumer"); told != 1 {
-		t.Errorf("that the log became shorter is told %d times, want once:\n%s", told, b.stderr.tail())
+	if count := strings.Count(b.stderr.String(), "has become shorter than the position of its consumer"); count != 1 {
+		t.Errorf("the shortened log is reported %d times, want once:\n%s", count, b.stderr.tail())
 	}
 }
 
-// TestWipedNATS takes all data from an external NATS under a running kycbridge. Streams and consumers
-// are made again, which is told in one line, and work goes on without a restart.
+// TestWipedNATS removes all data of an external NATS under a running kycbridge. Streams and consumers are
+// created again, which is logged in one line, and processing continues without a restart.
 func TestWipedNATS(t *testing.T) {
 	t.Parallel()
 	server, b := external(t)
@@ -141,15 +141,15 @@ func TestWipedNATS(t *testing.T) {
 	b.approve(t, 101, 125)
 	t.Logf("events after %s", decided(t, server.url(), 101, 125).Round(time.Millisecond))
 	log := b.stderr.String()
-	if told := strings.Count(log, "created again, empty"); told != 1 && told != 2 { // store and bus are two connections
-		t.Errorf("that streams were made again is told %d times:\n%s", told, log)
+	if count := strings.Count(log, "created again, empty"); count != 1 && count != 2 { // store and bus are two connections
+		t.Errorf("the created streams are reported %d times:\n%s", count, log)
 	}
 	if lines := strings.Count(log, "\n") - strings.Count(log, `"not ready"`); lines > 10 { // those are answers to us
 		t.Errorf("%d lines are logged:\n%s", lines, log)
 	}
 }
 
-// TestConsumerDeleted takes a consumer away under a running kycbridge.
+// TestConsumerDeleted deletes a consumer under a running kycbridge.
 func TestConsumerDeleted(t *testing.T) {
 	t.Parallel()
 	server, b := external(t)
@@ -167,7 +167,7 @@ func TestConsumerDeleted(t *testing.T) {
 	t.Logf("events after %s", decided(t, server.url(), 101, 105).Round(time.Millisecond))
 }
 
-// reported is what payloads report says, as far as the tests want to know.
+// reported is the tested part of the output of payloads report.
 type reported struct {
 	code    int
 	Verdict string
@@ -192,7 +192,7 @@ func (b *bridge) report(t *testing.T, more ...string) (r reported) {
 	return r
 }
 
-// missing waits until the metric of a stream says so many.
+// missing waits until the metric of a stream has a value.
 func (b *bridge) missing(t *testing.T, stream string, want float64) {
 	t.Helper()
 	var said float64
@@ -214,9 +214,9 @@ func (b *bridge) stop(t *testing.T) {
 	}
 }
 
-// TestDamageIsTold flips a bit of a body in the store of an external NATS: in the log, by a metric and
-// by the report, with the sequence, the verification and what had become of it.
-func TestDamageIsTold(t *testing.T) {
+// TestDamageIsReported flips a bit of a body in the store of an external NATS: the log, a metric and the
+// report name the sequence, the verification and the former result.
+func TestDamageIsReported(t *testing.T) {
 	t.Parallel()
 	server, b := external(t)
 	b.approve(t, 1, 12)
@@ -242,16 +242,16 @@ func TestDamageIsTold(t *testing.T) {
 		t.Errorf("a report about another verification: %+v", r) // the server counts the damaged one as there
 	}
 	if r := b.report(t, "--accept"); r.code != 1 {
-		t.Errorf("the report that takes note says %+v", r)
+		t.Errorf("the accepting report says %+v", r)
 	}
 	if r := b.report(t); r.code != 0 {
 		t.Errorf("after it was taken note of: %+v", r)
 	}
 }
 
-// TestPayloadLogGone deletes the whole payload log: dispositions tell what it held. Delivered again,
+// TestPayloadLogDeleted deletes the whole payload log: dispositions identify its content. After redelivery
 // nothing is missing.
-func TestPayloadLogGone(t *testing.T) {
+func TestPayloadLogDeleted(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, oneAccount)
 	b.start(t)
@@ -284,13 +284,13 @@ func remove(t *testing.T, dir, stream string) {
 	}
 }
 
-// TestOnlyEventsAreLeft deletes the payload log and what became of payloads: the events tell.
+// TestOnlyEventsAreLeft deletes the payload log and the dispositions: events identify the payloads.
 func TestOnlyEventsAreLeft(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, oneAccount)
 	b.start(t)
 	now := time.Now().UTC()
-	for n := 1; n <= 5; n++ { // of today: what is older than payloads are kept may have gone by age
+	for n := 1; n <= 5; n++ { // current ones: payloads older than the retention may have expired
 		body := bytes.Replace(kycHook(n, 1, "Approved", "Approved", "AutomaticallyIdentified"), []byte("2026-03-02T09:0"), []byte(now.Format("2006-01-02T")+"00:0"), 1)
 		if r, err := b.post(t.Context(), body); err != nil || r.Code != http.StatusOK {
 			t.Fatalf("%v %v", r, err)
@@ -307,7 +307,7 @@ func TestOnlyEventsAreLeft(t *testing.T) {
 	}
 }
 
-// TestErasureIsNoDamage erases a person, and payloads by age, and looks for what is missing.
+// TestErasureIsNoDamage erases a person, and payloads by age, and checks that nothing is reported missing.
 func TestErasureIsNoDamage(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, oneAccount)
@@ -332,9 +332,9 @@ func TestErasureIsNoDamage(t *testing.T) {
 	}
 }
 
-// TestPassedOverIsWorked moves the consumer past payloads that nobody has worked, as damage of its state
+// TestSkippedPayloadsAreProcessed moves the consumer past unprocessed payloads, as damage of its state
 // does: the inspection finds them, and they become events.
-func TestPassedOverIsWorked(t *testing.T) {
+func TestSkippedPayloadsAreProcessed(t *testing.T) {
 	t.Parallel()
 	server := newNATS(t)
 	b := newBridge(t, "store: {url: \""+server.url()+"\"}\nbus: {url: \""+server.url()+"\"}\n"+oneAccount)
@@ -363,9 +363,9 @@ func TestPassedOverIsWorked(t *testing.T) {
 	wait.For(t, 10*time.Second, "a sound report", func() bool { return b.report(t).code == 0 })
 }
 
-// TestHolesOfAnEarlierVersion: earlier versions did not write down what they erased, so the holes that
-// a store has when it is first looked at are none of damage's; those that come later are told.
-func TestHolesOfAnEarlierVersion(t *testing.T) {
+// TestGapsOfAnEarlierVersion: earlier versions did not record their erasures, so the initial gaps of a
+// store are not damage; later ones are reported.
+func TestGapsOfAnEarlierVersion(t *testing.T) {
 	t.Parallel()
 	server, b := external(t)
 	b.approve(t, 1, 6)
@@ -403,10 +403,10 @@ func TestHolesOfAnEarlierVersion(t *testing.T) {
 	}
 }
 
-// TestProviderIsAskedAgain destroys the stored answer of a provider that can be asked: the result is
-// fetched again, so that in the end nothing is missing. Once it had been worked before, and once not:
-// then its event comes of what was fetched again.
-func TestProviderIsAskedAgain(t *testing.T) {
+// TestLostResultsAreFetchedAgain destroys the stored answer of a provider with an API: the result is
+// fetched again, so that in the end nothing is missing. It does so with a processed and an unprocessed
+// payload: the event of the latter is made from the fetched one.
+func TestLostResultsAreFetchedAgain(t *testing.T) {
 	for name, worked := range map[string]bool{"worked": true, "not worked": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -418,7 +418,7 @@ func TestProviderIsAskedAgain(t *testing.T) {
 			account := fmt.Sprintf("log: {level: warn}\naccounts:\n  - name: acme\n    provider: kwikid\n    environment: test\n    api: %s\n    poll: {interval: 300ms, deadline: 1h}\n", provider.APIText())
 			bus := ""
 			if !worked {
-				bus = fmt.Sprintf("bus: {url: 'nats://%s'}\n", local(freePort(t))) // nobody is there, so nothing is worked
+				bus = fmt.Sprintf("bus: {url: 'nats://%s'}\n", local(freePort(t))) // no server, so nothing is processed
 			}
 			b := newBridge(t, bus+account)
 			b.launch(t)
@@ -469,7 +469,7 @@ func TestProviderIsAskedAgain(t *testing.T) {
 	}
 }
 
-// watch asks for a watch and reports whether it was taken.
+// watch requests a watch and reports whether it was accepted.
 func (b *bridge) watch(t *testing.T, provider, account, reference string) bool {
 	t.Helper()
 	body := fmt.Sprintf(`{"provider":%q,"account":%q,"reference":%q}`, provider, account, reference)

@@ -400,7 +400,7 @@ func loadDeployedConfig(t *testing.T, k kubernetes) map[string]*app.Config {
 	}
 	for name := range secrets {
 		if !slices.Contains(used, name) {
-			t.Errorf("nobody reads the secret %s", name)
+			t.Errorf("the secret %s is not read", name)
 		}
 	}
 	path := filepath.Join(dir, "kycbridge.yaml")

@@ -155,7 +155,7 @@ accounts:
 		t.Fatal(err)
 	}
 	operator := natsAs(t, urls[0], "kycbridge")
-	wait.For(t, time.Minute, "a leader of the cluster", func() bool { // until there is one nobody answers
+	wait.For(t, time.Minute, "a leader of the cluster", func() bool { // until there is one there is no answer
 		_, err := operator.Request("$JS.API.INFO", nil, 500*time.Millisecond)
 		return err == nil
 	})
@@ -211,8 +211,8 @@ func TestDeployNATSAccess(t *testing.T) {
 	}
 
 	live := natsAs(t, urls[1], "ondato")
-	events, overheard := make(chan *nats.Msg, 16), make(chan *nats.Msg, 16)
-	for subject, c := range map[string]chan *nats.Msg{"kyc.event.v1.ondato.>": events, "_INBOX.>": overheard} {
+	events, foreignReplies := make(chan *nats.Msg, 16), make(chan *nats.Msg, 16)
+	for subject, c := range map[string]chan *nats.Msg{"kyc.event.v1.ondato.>": events, "_INBOX.>": foreignReplies} {
 		if _, err := live.ChanSubscribe(subject, c); err != nil {
 			t.Fatal(err)
 		}
@@ -228,8 +228,8 @@ func TestDeployNATSAccess(t *testing.T) {
 		if err := live.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		if len(overheard) > 0 {
-			t.Errorf("ondato hears what the reader is sent: %s", (<-overheard).Subject)
+		if len(foreignReplies) > 0 {
+			t.Errorf("ondato receives the replies of the reader: %s", (<-foreignReplies).Subject)
 		}
 	})
 	t.Run("ondato has the events of ondato", func(t *testing.T) {
@@ -260,7 +260,7 @@ func TestDeployNATSAccess(t *testing.T) {
 		}
 		reader.refused(t, "listen to payloads", func() error { _, err := reader.SubscribeSync("kyc.payload.>"); return err }, "Permissions Violation for Subscription to")
 	})
-	t.Run("nobody without a password", func(t *testing.T) {
+	t.Run("no access without a password", func(t *testing.T) {
 		for what, option := range map[string]nats.Option{"no user": nats.Name("nobody"), "a wrong password": nats.UserInfo("ondato", "wrong")} {
 			nc, err := nats.Connect(urls[0], option)
 			if !errors.Is(err, nats.ErrAuthorization) {
@@ -282,7 +282,7 @@ func readerReads(t *testing.T, reader *natsClient) {
 	wait.For(t, 20*time.Second, "the reader has events of both providers", func() bool {
 		m, err := consumer.Next(jetstream.FetchMaxWait(5 * time.Second))
 		if errors.Is(err, nats.ErrNoResponders) {
-			return false // the other nodes have not heard of the new consumer yet
+			return false // the other nodes do not know the new consumer yet
 		}
 		if err != nil {
 			t.Fatalf("seen %v: %v", seen, err)

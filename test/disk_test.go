@@ -17,13 +17,13 @@ import (
 	"kycbridge/test/wait"
 )
 
-// padded is a callback of verification n, with so many bytes in a member that nobody knows.
+// padded is a callback of verification n, with n bytes in an unknown member.
 func padded(n, pad int) []byte {
 	body := string(kycHook(n, 1, "Approved", "Approved", "AutomaticallyIdentified"))
 	return []byte(strings.Replace(body, `{"id"`, `{"note":"`+strings.Repeat("x", pad)+`","id"`, 1))
 }
 
-// smallDisk mounts a file system of its own; it skips the test where that is not allowed.
+// smallDisk mounts a separate file system; it skips the test where that is not permitted.
 func smallDisk(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -39,7 +39,7 @@ func smallDisk(t *testing.T, dir string) {
 	})
 }
 
-// fill writes a file until no byte is free, and returns what frees them again.
+// fill writes a file until no byte is free, and returns a function that removes it.
 func fill(t *testing.T, path string) (free func()) {
 	t.Helper()
 	f, err := os.Create(path)
@@ -61,10 +61,10 @@ func fill(t *testing.T, path string) (free func()) {
 	}
 }
 
-// TestAFullDiskBesideRepetitions: the disk was full and has room again. Whatever is posted meanwhile,
-// one callback that is known already above all, the store takes new ones again within half a minute:
-// by itself, or because the process ends with an error and is started again.
-func TestAFullDiskBesideRepetitions(t *testing.T) {
+// TestAFullDiskRecovers: the disk was full and has room again. Even if only known callbacks are repeated
+// meanwhile, the store accepts new ones within half a minute: by itself, or because the process ends with
+// an error and is restarted.
+func TestAFullDiskRecovers(t *testing.T) {
 	long(t, "a minute")
 	b := newBridge(t, oneAccount)
 	smallDisk(t, b.dir)
@@ -111,8 +111,8 @@ func TestAFullDiskBesideRepetitions(t *testing.T) {
 	}
 }
 
-// TestStagingIsFreed: where batches are staged there is no room for one. What it leaves is removed
-// while the process runs, and every callback is taken.
+// TestStagingIsFreed: the staging folder has no room for a batch. The remaining files are removed while
+// the process runs, and every callback is accepted.
 func TestStagingIsFreed(t *testing.T) {
 	long(t, "half a minute")
 	if err := exec.CommandContext(t.Context(), "unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/dev/shm").Run(); err != nil {

@@ -308,7 +308,7 @@ func commands(text string) [][]string {
 	return out
 }
 
-// TestDocsFirstCallback does what the README tells a newcomer: its configuration, its callback, its
+// TestDocsFirstCallback follows the steps of the README: its configuration, its callback, its
 // answer, its event.
 func TestDocsFirstCallback(t *testing.T) {
 	folder, err := filepath.Abs(docsRoot)

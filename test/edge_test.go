@@ -58,7 +58,7 @@ func packed(t *testing.T, encoding string, body []byte) []byte {
 	return out.Bytes()
 }
 
-// TestEdge: what a process does with requests that are odd, mistaken or hostile before it reads them.
+// TestEdge: how a process handles unusual, invalid or hostile requests before it reads them.
 func TestEdge(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, edgeAccounts)
@@ -68,7 +68,7 @@ func TestEdge(t *testing.T) {
 		test func(*testing.T, *bridge)
 	}{
 		{"addresses", edgeAddresses}, {"encodings", edgeEncodings}, {"oversize", edgeOversize}, {"early", edgeEarly},
-		{"chunked", edgeChunked}, {"refused", edgeRefused}, {"flood", edgeFlood}, {"hangup", edgeHangup}, {"strays", edgeStrays},
+		{"chunked", edgeChunked}, {"refused", edgeRefused}, {"flood", edgeFlood}, {"hangup", edgeHangup}, {"strays", edgeUnknownAccounts},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, b) })
 	}
@@ -79,7 +79,7 @@ func TestEdge(t *testing.T) {
 	}
 }
 
-// edgeAddresses: a slash at the end and percent-encoding are no reason for 404.
+// edgeAddresses: a trailing slash and percent-encoding do not cause 404.
 func edgeAddresses(t *testing.T, b *bridge) {
 	for i, path := range []string{"/webhooks/ondato/acme/", "/webhooks/ondato/%61cme", "/%77ebhooks/ondato/acme", "/webhooks/ondato/acme?x=1"} {
 		c := edgeCall(kycHook(100+i, 1, "Approved", "Approved", ""))
@@ -97,7 +97,7 @@ func edgeAddresses(t *testing.T, b *bridge) {
 	}
 }
 
-// edgeEncodings: packed bodies are read, kept as they came, and bounded by what they unpack to.
+// edgeEncodings: compressed bodies are read, stored unchanged, and limited by their unpacked size.
 func edgeEncodings(t *testing.T, b *bridge) {
 	before := b.progress(t)
 	for i, encoding := range []string{"gzip", "deflate", "x-gzip", "identity"} {
@@ -146,7 +146,7 @@ func (b *bridge) progress(t *testing.T) int {
 	return n
 }
 
-// edgeOversize: a sender that writes its whole body first and reads then gets its answer.
+// edgeOversize: a sender that writes its whole body first and reads then receives its answer.
 func edgeOversize(t *testing.T, b *bridge) {
 	for _, length := range []string{"Content-Length: 6291456\r\n", "Transfer-Encoding: chunked\r\n"} {
 		c, err := net.Dial("tcp", local(b.callbacks))
@@ -175,7 +175,7 @@ func edgeOversize(t *testing.T, b *bridge) {
 	}
 }
 
-// raw sends bytes and returns all that comes back.
+// raw sends bytes and returns the complete response.
 func (b *bridge) raw(t *testing.T, request string) string {
 	t.Helper()
 	c, err := net.Dial("tcp", local(b.callbacks))
@@ -189,7 +189,7 @@ func (b *bridge) raw(t *testing.T, request string) string {
 	return string(answer)
 }
 
-// edgeEarly: what net/http refuses by itself is counted.
+// edgeEarly: refusals of net/http itself are counted.
 func edgeEarly(t *testing.T, b *bridge) {
 	for status, request := range map[string]string{
 		"431": "POST /webhooks/ondato/acme HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("a", 64<<10) + "\r\n\r\n",
@@ -205,7 +205,7 @@ func edgeEarly(t *testing.T, b *bridge) {
 	}
 }
 
-// edgeChunked: behind a body in chunks the connection is closed, whatever length was stated too.
+// edgeChunked: after a chunked body the connection is closed, even if a length was declared too.
 func edgeChunked(t *testing.T, b *bridge) {
 	body := kycHook(300, 1, "Approved", "Approved", "")
 	request := fmt.Sprintf("POST /webhooks/ondato/acme HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
@@ -216,8 +216,8 @@ func edgeChunked(t *testing.T, b *bridge) {
 	}
 }
 
-// edgeRefused: one body with a wrong and with the right credential is kept twice, and the log says why
-// each was refused, where the answer says nothing.
+// edgeRefused: one body with a wrong and with the right credential is stored twice, and the log states the
+// reason for each refusal, while the answer does not.
 func edgeRefused(t *testing.T, b *bridge) {
 	body := kycHook(400, 1, "Approved", "Approved", "")
 	answers := map[string]bool{}
@@ -250,8 +250,8 @@ func (b *bridge) list(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// edgeFlood: forged callbacks, some of a megabyte whose key might stand anywhere in it, keep genuine
-// ones waiting for little.
+// edgeFlood: forged callbacks, some of a megabyte with a key anywhere in the body, hardly delay genuine
+// ones.
 func edgeFlood(t *testing.T, b *bridge) {
 	large := []byte(`{"result":{"data":{"processingConfig":{"authKeyForCallback":"wrong"},"x":"` + strings.Repeat(`\"{`, 340_000) + `"}}}`)
 	start, stop := time.Now(), make(chan struct{})
@@ -312,9 +312,9 @@ func edgeHangup(t *testing.T, b *bridge) {
 	}
 }
 
-// edgeStrays: a callback for an account that is not configured is kept, told, and taken once the
-// account is there.
-func edgeStrays(t *testing.T, b *bridge) {
+// edgeUnknownAccounts: a callback for an account that is not configured is stored, logged, and processed
+// once the account is configured.
+func edgeUnknownAccounts(t *testing.T, b *bridge) {
 	for _, path := range []string{"/webhooks/ondato/later", "/webhook/ondato/acme"} {
 		c := edgeCall(kycHook(700, 1, "Approved", "Approved", ""))
 		c.path = path

@@ -55,10 +55,10 @@ func TestFindWaitsForTheIndex(t *testing.T) {
 	}
 }
 
-// TestFindAtScale measures how long it takes to find a verification by each of its ids, its timeline included,
-// that the index keeps up with what is stored, and what it costs in memory and on disk. Most verifications are
-// put into the event stream as they are; those that are looked for by the ids of their payloads come the whole
-// way. Run it with -find-verifications=1000000 for the figures in docs/performance.md.
+// TestFindAtScale measures the time to find a verification by each of its ids, with its timeline, that the
+// index keeps up with the stream, and its memory and disk usage. Most verifications are written directly
+// to the event stream; those that are searched by payload ids are processed completely. Run it with
+// -find-verifications=1000000 for the figures in docs/performance.md.
 func TestFindAtScale(t *testing.T) {
 	t.Parallel()
 	verifications := *findFlag
@@ -87,7 +87,7 @@ func TestFindAtScale(t *testing.T) {
 		t.Fatal(err)
 	}
 	took := time.Since(began)
-	t.Logf("the index made anew in %s, %.0f verifications a second", took.Round(time.Millisecond), float64(verifications)/took.Seconds())
+	t.Logf("the index rebuilt in %s, %.0f verifications a second", took.Round(time.Millisecond), float64(verifications)/took.Seconds())
 	debug.FreeOSMemory()
 	t.Logf("heap %d MiB; the index takes %d MiB on disk", heap()>>20, folder(t, s.dir, "KYC_INDEX")>>20)
 
@@ -103,7 +103,7 @@ func TestFindAtScale(t *testing.T) {
 	findAll(t, tool, "payload id", whole, func(n int) string { return fmt.Sprintf("ondato.acme.e%07d-0001-4000-8000-000000000001", n) })
 	began = time.Now()
 	if r, err := tool.Search(t.Context(), "nothing-has-this-id", true); err != nil || len(r.Found) > 0 {
-		t.Errorf("what nobody has: %+v %v", r, err)
+		t.Errorf("an unknown id: %+v %v", r, err)
 	}
 	t.Logf("nothing found in %s", time.Since(began).Round(10*time.Microsecond))
 

@@ -22,14 +22,14 @@ import (
 
 var floodFlag = flag.Duration("flood", 0, "how long each attack of TestFlood lasts; 0: it is skipped")
 
-// attack is something that strangers do while genuine callbacks come.
+// attack is hostile traffic beside genuine callbacks.
 type attack struct {
 	name string
 	run  func(ctx context.Context, t *testing.T, b *bridge) (sent int64)
 }
 
-// TestFlood measures how long genuine callbacks wait while strangers attack: 20 a second, each a
-// verification of its own. It sends to this machine only.
+// TestFlood measures how long genuine callbacks wait during an attack: 20 per second, each of a separate
+// verification. It sends to this machine only.
 func TestFlood(t *testing.T) {
 	if *floodFlag == 0 {
 		t.Skip("measures for minutes; run it with -flood 30s on a quiet machine")
@@ -62,7 +62,7 @@ func TestFlood(t *testing.T) {
 	}
 }
 
-// genuineWaits sends callbacks until ctx ends and says how long each took to be answered 200.
+// genuineWaits sends callbacks until ctx ends and returns the time of each until its 200.
 func genuineWaits(ctx context.Context, t *testing.T, b *bridge) (took []time.Duration) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

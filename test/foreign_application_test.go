@@ -10,8 +10,8 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// TestForeignApplication: an account that names its applications takes no body of another one,
-// however it is written, and takes one that names no application at all.
+// TestForeignApplication: an account with application ids accepts no body of another application, in any
+// spelling, and accepts one without an application.
 func TestForeignApplication(t *testing.T) {
 	set, err := schemas.New()
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"kycbridge/test/traffic"
 )
 
-// TestForeignMessages: messages that somebody else has put into the streams, on any of their subjects,
-// stop nothing. They are counted, and the tools pass over them.
+// TestForeignMessages: messages of other programs in the streams, on any of their subjects, block nothing.
+// They are counted, and the tools skip them.
 func TestForeignMessages(t *testing.T) {
 	b := newBridge(t, oneAccount+"    api: {idv_url: 'http://127.0.0.1:9', kyc_url: 'http://127.0.0.1:9', token_url: 'http://127.0.0.1:9', client_id: c, client_secret: synthetic-secret, setup_id: s}\n")
 	b.start(t)

@@ -18,7 +18,7 @@ import (
 	"kycbridge/test/fixture"
 )
 
-var update = flag.Bool("update", false, "write the golden events anew; read the difference before committing it")
+var update = flag.Bool("update", false, "write the golden events again; read the difference before committing it")
 
 // received and recorded are the only instants of a golden event that are ours.
 var (

@@ -15,8 +15,7 @@ import (
 	"kycbridge/test/traffic"
 )
 
-// mark stands in every value that the leak test plants and a mark can stand in; the others are
-// looked for as they are.
+// mark is part of every planted value that may contain it; the others are searched unchanged.
 const mark = "zqxv"
 
 // planted are personal values by the keys under which providers send them. The keys are compared
@@ -38,7 +37,7 @@ var planted = []struct {
 // kept are keys that fit one of the patterns and name a thing of the provider, not of a person.
 var kept = regexp.MustCompile(`^(eventname|clientname|documentname|dcountryname|fieldname|filename|callbackurl)$`)
 
-// unseen are what must be found nowhere but in the streams.
+// unseen are values that must occur nowhere except in the streams.
 var unseen = []string{mark, "5550187342", "203.0.113.187", "1977-11-23"}
 
 // leakAuth are the keys of an account's auth section; every credential holds the mark.
@@ -62,8 +61,8 @@ func leakAccounts() string {
 	return b.String()
 }
 
-// TestLeak sends every fixture with planted personal values, whole, broken and unauthenticated,
-// and looks for the values in everything that operators and callers see.
+// TestLeak sends every fixture with planted personal values, valid, broken and unauthenticated, and
+// searches for the values in everything that operators and callers see.
 func TestLeak(t *testing.T) {
 	b := newBridge(t, leakAccounts())
 	b.start(t)

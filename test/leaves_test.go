@@ -88,8 +88,8 @@ var matters = map[string]map[string]string{
 	},
 }
 
-// unopposed are the places, and changes of places, that may take away the only word against an approval,
-// by provider, with the reason why what is left is an approval.
+// unopposed are the pointers, and changes of pointers, that may remove the only value against an approval,
+// by provider, with the reason why the rest is an approval.
 var unopposed = map[string]map[string]string{
 	"idwise": {
 		"/body/finaldecision is null":       "the decision by precedence stands alone, as in most bodies",
@@ -153,13 +153,12 @@ type leafRun struct {
 	was said
 }
 
-// TestOddLeaves changes every value of every fixture and case from outside: another type, null, empty,
-// huge, its name twice and in another case. The status and the decision change only where the value is
-// identity, a decision or, for a policy, evidence; nothing else ever costs the body; and no change
-// makes an approval.
+// TestOddLeaves changes every value of every fixture and outside case: another type, null, empty, huge,
+// its name twice and in another case. The status and the decision change only if the value is an identity,
+// a decision or, for a policy, evidence; no other change costs the body; and no change makes an approval.
 func TestOddLeaves(t *testing.T) {
 	t.Parallel()
-	table, err := theProviders()
+	table, err := sharedProviders()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +166,7 @@ func TestOddLeaves(t *testing.T) {
 		t.Run(provider, func(t *testing.T) {
 			var runs []leafRun
 			for _, b := range bases(t, provider, leafVariants[provider]) {
-				was, err := hear(table[provider], b.Case)
+				was, err := ingest(table[provider], b.Case)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -211,7 +210,7 @@ func (run leafRun) changeAll(found *findings, provider kycbridge.Provider, seen 
 			c.do(body)
 			changed := run.Case
 			changed.Body = body.bytes()
-			is, err := hear(provider, changed)
+			is, err := ingest(provider, changed)
 			tried++
 			if fault := run.compare(at, c, body, is); err != nil || fault != "" {
 				found.add("%s: %s %s: %s: was %+v, is %+v, %v", run.name, at, c.what, fault, run.was, is, err)

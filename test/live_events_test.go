@@ -16,7 +16,7 @@ import (
 )
 
 // TestLiveEventsAreStored gives three processes on one NATS the payloads of the same verifications at the
-// same moments. A live subscriber hears what the stream holds, in its order, and nothing else.
+// same moments. A live subscriber receives exactly the content of the stream, in its order.
 func TestLiveEventsAreStored(t *testing.T) {
 	server := newNATS(t)
 	external := fmt.Sprintf("store: {url: %q}\nbus: {url: %q}\n%s", server.url(), server.url(), oneAccount)
@@ -56,19 +56,19 @@ func TestLiveEventsAreStored(t *testing.T) {
 	}
 	processes[0].settled(t, 30*time.Second)
 	held := eventsIn(t, nc)
-	var heard []string
+	var received []string
 	for range held {
 		m, err := live.NextMsg(10 * time.Second)
 		if err != nil {
-			t.Fatalf("heard %d of %d events: %v", len(heard), len(held), err)
+			t.Fatalf("received %d of %d events: %v", len(received), len(held), err)
 		}
-		heard = append(heard, told(t, m.Subject, m.Data))
+		received = append(received, eventLine(t, m.Subject, m.Data))
 	}
-	if diff := cmp.Diff(held, heard); diff != "" {
-		t.Errorf("(-held +heard):\n%s", diff)
+	if diff := cmp.Diff(held, received); diff != "" {
+		t.Errorf("(-held +received):\n%s", diff)
 	}
 	if m, err := live.NextMsg(500 * time.Millisecond); err == nil {
-		t.Errorf("heard what the stream does not hold: %s", told(t, m.Subject, m.Data))
+		t.Errorf("received an event that the stream does not hold: %s", eventLine(t, m.Subject, m.Data))
 	}
 	traffic.Sound(t, traffic.Histories(t, server.url()))
 	t.Logf("%d events", len(held))
@@ -94,13 +94,13 @@ func eventsIn(t *testing.T, nc *nats.Conn) (events []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		events, left = append(events, told(t, m.Subject(), m.Data())), meta.NumPending
+		events, left = append(events, eventLine(t, m.Subject(), m.Data())), meta.NumPending
 	}
 	return events
 }
 
-// told is an event in a line.
-func told(t *testing.T, subject string, body []byte) string {
+// eventLine is an event in a line.
+func eventLine(t *testing.T, subject string, body []byte) string {
 	t.Helper()
 	var e struct {
 		ID   string `json:"id"`

@@ -14,7 +14,7 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// memory stands where the streams stand, for tests that look at one payload and its event only.
+// memory replaces the streams, for tests of one payload and its event.
 type memory struct {
 	stored      *kycbridge.Payload
 	quarantined []kycbridge.FieldError
@@ -77,12 +77,12 @@ func pathOf(provider kycbridge.Provider, c fixture.Case) *path {
 	return p
 }
 
-// theSchemas are compiled once for all fixtures.
-var theSchemas = sync.OnceValues(schemas.New)
+// sharedSchemas are compiled once for all fixtures.
+var sharedSchemas = sync.OnceValues(schemas.New)
 
-// theProviders are the table of providers with theSchemas.
-var theProviders = sync.OnceValues(func() (map[string]kycbridge.Provider, error) {
-	set, err := theSchemas()
+// sharedProviders are the table of providers with theSchemas.
+var sharedProviders = sync.OnceValues(func() (map[string]kycbridge.Provider, error) {
+	set, err := sharedSchemas()
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ var theProviders = sync.OnceValues(func() (map[string]kycbridge.Provider, error)
 // eventOf hands a fixture in and returns the event it becomes where nothing is known of the
 // verification, or {"no_event": why}.
 func eventOf(c fixture.Case) ([]byte, error) {
-	set, err := theSchemas()
+	set, err := sharedSchemas()
 	if err != nil {
 		return nil, err
 	}

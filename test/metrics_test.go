@@ -17,8 +17,8 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestMetricsOfPromises: what waits, what is in quarantine and why, whether the process does its work
-// and how much room it has, as numbers.
+// TestMetricsOfPromises: metrics for the backlog, the quarantine by reason, the health of the process and
+// its disk space.
 func TestMetricsOfPromises(t *testing.T) {
 	t.Parallel()
 	listen, dir := local(freePort(t)), t.TempDir()
@@ -38,7 +38,7 @@ func TestMetricsOfPromises(t *testing.T) {
 	}
 	bearer := http.Header{"Authorization": {"Bearer " + worldCallback}}
 
-	w := run(app.Roles{Receive: true}) // nobody works what it takes
+	w := run(app.Roles{Receive: true}) // its payloads are not processed
 	for _, body := range []string{`{"id": `, `{"not": "known"}`, string(kycHook(1, 1, "Updated", "Approved", "")), string(kycHook(2, 1, "Updated", "Approved", ""))} {
 		if status := w.post("ondato", bearer, []byte(body)); status != http.StatusOK {
 			t.Fatalf("answered %d", status)

@@ -22,13 +22,13 @@ import (
 var historiesFlag = flag.Int("histories", 2000,
 	"how many random histories of each provider are held against the model; a tenth of them under the race detector")
 
-// shelf is a small store: it keeps payloads and events, and may be made to forget payloads.
-type shelf struct {
+// memoryStore is a small store: it keeps payloads and events, and may be made to forget payloads.
+type memoryStore struct {
 	payloads []kycbridge.Payload
 	events   []kycbridge.Sealed
 }
 
-func (s *shelf) Append(_ context.Context, p kycbridge.Payload) (kycbridge.Stored, error) {
+func (s *memoryStore) Append(_ context.Context, p kycbridge.Payload) (kycbridge.Stored, error) {
 	for _, kept := range s.payloads {
 		if kept.ID == p.ID {
 			return kycbridge.Stored{Duplicate: true, Digest: kept.Digest}, nil
@@ -39,13 +39,13 @@ func (s *shelf) Append(_ context.Context, p kycbridge.Payload) (kycbridge.Stored
 	return kycbridge.Stored{Digest: p.Digest}, nil
 }
 
-func (s *shelf) Quarantine(_ context.Context, _ kycbridge.Payload, why string, f []kycbridge.FieldError) error {
+func (s *memoryStore) Quarantine(_ context.Context, _ kycbridge.Payload, why string, f []kycbridge.FieldError) error {
 	return fmt.Errorf("quarantined: %s %v", why, f)
 }
 
-func (s *shelf) Refuse(context.Context, kycbridge.Payload, kycbridge.Request, string) {}
+func (s *memoryStore) Refuse(context.Context, kycbridge.Payload, kycbridge.Request, string) {}
 
-func (s *shelf) Last(context.Context, kycbridge.Key, bool) (kycbridge.State, error) {
+func (s *memoryStore) Last(context.Context, kycbridge.Key, bool) (kycbridge.State, error) {
 	if len(s.events) == 0 {
 		return kycbridge.State{Read: true}, nil
 	}
@@ -53,7 +53,7 @@ func (s *shelf) Last(context.Context, kycbridge.Key, bool) (kycbridge.State, err
 	return kycbridge.State{Data: &kycbridge.Revision{Data: e.Data, Memory: e.Memory}, Seq: uint64(len(s.events)), Read: true}, nil
 }
 
-func (s *shelf) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Sealed, after uint64) error {
+func (s *memoryStore) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Sealed, after uint64) error {
 	if after != uint64(len(s.events)) {
 		return kycbridge.ErrConflict
 	}
@@ -61,7 +61,7 @@ func (s *shelf) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Sealed, 
 	return nil
 }
 
-func (s *shelf) History(_ context.Context, k kycbridge.Key, each func(kycbridge.Payload) error) error {
+func (s *memoryStore) History(_ context.Context, k kycbridge.Key, each func(kycbridge.Payload) error) error {
 	for _, p := range s.payloads {
 		if p.VerificationID != k.VerificationID || p.Body == nil {
 			continue
@@ -73,33 +73,33 @@ func (s *shelf) History(_ context.Context, k kycbridge.Key, each func(kycbridge.
 	return nil
 }
 
-func (s *shelf) WasErased(context.Context, kycbridge.Payload) (bool, error) { return false, nil }
+func (s *memoryStore) WasErased(context.Context, kycbridge.Payload) (bool, error) { return false, nil }
 
-// course is the product's path over a shelf, beside the model of it.
-type course struct {
-	shelf      shelf
-	account    *kycbridge.Account
-	intake     kycbridge.Intake
-	normalizer kycbridge.Normalizer
-	model      model.Machine
-	dropped    bool                // a payload is gone
-	retold     bool                // one that came again made an event after all
-	looked     bool                // one that came again showed that an end was none
-	done       []kycbridge.Payload // by number of the payload
-	said       []model.Fact
-	told       []bool // whether it became an event
+// productPath is the product's path over a shelf, beside the model of it.
+type productPath struct {
+	memoryStore memoryStore
+	account     *kycbridge.Account
+	intake      kycbridge.Intake
+	normalizer  kycbridge.Normalizer
+	model       model.Machine
+	dropped     bool                // a payload is gone
+	republished bool                // one that came again made an event after all
+	looked      bool                // one that came again showed that an end was none
+	done        []kycbridge.Payload // by number of the payload
+	said        []model.Fact
+	published   []bool // whether it became an event
 }
 
-func newCourse(provider kycbridge.Provider, settings kycbridge.Settings) *course {
-	c := &course{account: &kycbridge.Account{
+func newProductPath(provider kycbridge.Provider, settings kycbridge.Settings) *productPath {
+	c := &productPath{account: &kycbridge.Account{
 		Name: "acme", Provider: provider, Environment: event.EnvironmentTest,
 		Profile: event.ProfileFull, Settings: settings,
 		API: kycbridge.API{Fetch: func(context.Context, kycbridge.Query) ([]kycbridge.Fetched, error) { return nil, nil }},
 	}}
-	c.intake = kycbridge.Intake{Log: &c.shelf, Quarantine: &c.shelf, Refusals: &c.shelf}
+	c.intake = kycbridge.Intake{Log: &c.memoryStore, Quarantine: &c.memoryStore, Refusals: &c.memoryStore}
 	c.normalizer = kycbridge.Normalizer{
 		Accounts: kycbridge.Accounts{{Provider: provider.Name, Account: "acme"}: c.account},
-		Events:   &c.shelf, Log: &c.shelf, Quarantine: &c.shelf, Mapping: app.Mapping,
+		Events:   &c.memoryStore, Log: &c.memoryStore, Quarantine: &c.memoryStore, Mapping: app.Mapping,
 		TypePrefix: "io.kycbridge", SourcePrefix: "/kycbridge", MaxAttempts: 1, Now: func() time.Time { return recorded },
 	}
 	return c
@@ -115,10 +115,10 @@ type message struct {
 	ref    string
 }
 
-// hear hands m to both and returns the payload's number, or -1 if it was stored before.
-func (c *course) hear(m message) (fresh bool, err error) {
+// receive hands m to both and returns the payload's number, or -1 if it was stored before.
+func (c *productPath) receive(m message) (fresh bool, err error) {
 	ctx := context.Background()
-	before := len(c.shelf.payloads)
+	before := len(c.memoryStore.payloads)
 	if m.notice != "" {
 		notice := kycbridge.Notice{Notice: m.notice, Reference: m.ref, At: m.at}
 		_, err = c.intake.Record(ctx, c.account, notice, event.ViaStart)
@@ -130,21 +130,21 @@ func (c *course) hear(m message) (fresh bool, err error) {
 		_, err = c.intake.Ingest(ctx, c.account, kycbridge.Payload{
 			Via: m.via, Placement: placement, ReceivedAt: m.at, ContentType: "application/json", Body: []byte(m.body)})
 	}
-	if err != nil || len(c.shelf.payloads) == before {
+	if err != nil || len(c.memoryStore.payloads) == before {
 		return false, err
 	}
-	p := c.shelf.payloads[before]
+	p := c.memoryStore.payloads[before]
 	m.fact.Seq, m.fact.Received = before, int(m.at.Sub(modelEpoch).Minutes())
-	c.done, c.said, c.told = append(c.done, p), append(c.said, m.fact), append(c.told, false)
+	c.done, c.said, c.published = append(c.done, p), append(c.said, m.fact), append(c.published, false)
 	return true, c.work(before)
 }
 
 // work hands payload i to both, for the first time.
-func (c *course) work(i int) error {
+func (c *productPath) work(i int) error {
 	c.model.Step(c.said[i])
 	done, err := c.normalizer.Process(context.Background(), c.done[i])
 	c.model.Done(done.Event != nil)
-	c.told[i] = done.Event != nil
+	c.published[i] = done.Event != nil
 	return err
 }
 
@@ -152,7 +152,7 @@ func (c *course) work(i int) error {
 // Whether it made an event then or not, it changes nothing of what counts. A word that left the session open and
 // told nothing new is not remembered: it may show again where an open, undecided session is, and that an older
 // end, worked after it, was none.
-func (c *course) again(i int) error {
+func (c *productPath) again(i int) error {
 	was := c.seen()
 	done, err := c.normalizer.Process(context.Background(), c.done[i])
 	if err != nil || done.Event == nil {
@@ -163,11 +163,11 @@ func (c *course) again(i int) error {
 		was.Person = is.Person // what is not known may be filled in
 	}
 	w, decides := c.said[i].Word, c.said[i].Outcome != "none"
-	isLook := !c.told[i] && (w == model.Reopen || w == model.Resubmit)
-	if c.told[i] || counts(is) != counts(was) && !isLook {
+	isLook := !c.published[i] && (w == model.Reopen || w == model.Resubmit)
+	if c.published[i] || counts(is) != counts(was) && !isLook {
 		return fmt.Errorf("payload %d came again and made revision %d: %+v", i, done.Event.Data.Revision, is)
 	}
-	c.told[i], c.retold = true, true
+	c.published[i], c.republished = true, true
 	c.looked = c.looked || counts(is) != counts(was)
 	if is != was && (w == model.Progress || w == model.Submit || isLook || !decides) {
 		c.model.Step(c.said[i])
@@ -185,14 +185,14 @@ func counts(s model.State) model.State {
 }
 
 // forget drops a stored payload.
-func (c *course) forget(i int) {
-	c.shelf.payloads[i].Body, c.dropped = nil, true
+func (c *productPath) forget(i int) {
+	c.memoryStore.payloads[i].Body, c.dropped = nil, true
 	c.model.Forget(i)
 }
 
 // replay computes the verification anew from all its payloads, which finds nothing to change: of what counts,
 // where one that came again told the provider's words another time.
-func (c *course) replay() error {
+func (c *productPath) replay() error {
 	if c.dropped || c.looked || len(c.done) == 0 {
 		return nil
 	}
@@ -211,18 +211,18 @@ func (c *course) replay() error {
 	if err != nil || out.Blocked != "" {
 		return fmt.Errorf("replay: %s %w", out.Why, err)
 	}
-	if e != nil && (!c.retold || counts(c.seen()) != counts(was)) {
+	if e != nil && (!c.republished || counts(c.seen()) != counts(was)) {
 		return fmt.Errorf("a replay changed\n%+v to\n%+v: %v", was, c.seen(), out.Differences())
 	}
 	return nil
 }
 
 // seen is the last event in the model's words.
-func (c *course) seen() model.State {
-	if len(c.shelf.events) == 0 {
+func (c *productPath) seen() model.State {
+	if len(c.memoryStore.events) == 0 {
 		return model.State{}
 	}
-	d := c.shelf.events[len(c.shelf.events)-1].Data
+	d := c.memoryStore.events[len(c.memoryStore.events)-1].Data
 	s := model.State{Status: string(d.Status), Outcome: string(d.Decision.Outcome), Final: d.Decision.Final,
 		Stage: string(d.Decision.Stage), Actions: len(d.RequiredActions) > 0}
 	for _, r := range d.Reasons {
@@ -240,17 +240,17 @@ func (c *course) seen() model.State {
 }
 
 // grown checks that revisions grow by one and that no event repeats the one before it.
-func (c *course) grown(before int) error {
-	for i := before; i < len(c.shelf.events); i++ {
-		d := c.shelf.events[i].Data
+func (c *productPath) grown(before int) error {
+	for i := before; i < len(c.memoryStore.events); i++ {
+		d := c.memoryStore.events[i].Data
 		if d.Revision != i+1 {
 			return fmt.Errorf("event %d has revision %d", i+1, d.Revision)
 		}
 		if i == 0 {
 			continue
 		}
-		last := c.shelf.events[i-1].Data
-		if d.Supersedes != c.shelf.events[i-1].ID {
+		last := c.memoryStore.events[i-1].Data
+		if d.Supersedes != c.memoryStore.events[i-1].ID {
 			return fmt.Errorf("revision %d supersedes %q", d.Revision, d.Supersedes)
 		}
 		if len(event.Differences(&last, &d)) == 0 {
@@ -261,7 +261,7 @@ func (c *course) grown(before int) error {
 }
 
 // agree compares both after a step.
-func (c *course) agree(before int) error {
+func (c *productPath) agree(before int) error {
 	if err := c.grown(before); err != nil {
 		return err
 	}
@@ -304,9 +304,9 @@ func acts(does []string) *rapid.Generator[[]act] {
 }
 
 // run plays a history and says where product and model part.
-func (c *course) run(history []act, write func(n int, a act) message) error {
+func (c *productPath) run(history []act, write func(n int, a act) message) error {
 	for n, a := range history {
-		before := len(c.shelf.events)
+		before := len(c.memoryStore.events)
 		var err error
 		switch a.Do {
 		case "again", "drop":
@@ -315,11 +315,11 @@ func (c *course) run(history []act, write func(n int, a act) message) error {
 			}
 			if i := a.Which % len(c.done); a.Do == "drop" {
 				c.forget(i)
-			} else if c.told[i] || c.shelf.payloads[i].Body != nil {
+			} else if c.published[i] || c.memoryStore.payloads[i].Body != nil {
 				err = c.again(i)
 			}
 		default:
-			_, err = c.hear(write(n, a))
+			_, err = c.receive(write(n, a))
 		}
 		if err == nil {
 			err = c.agree(before)
@@ -565,7 +565,7 @@ func idwiseLate(n int, a act) message {
 // TestModelFound: histories in which product and model once parted, a payload that came again once changed the
 // outcome, or a replay did.
 func TestModelFound(t *testing.T) {
-	table, err := theProviders()
+	table, err := sharedProviders()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -669,7 +669,7 @@ func TestModelFound(t *testing.T) {
 			case strings.HasPrefix(name, "idwise"):
 				provider, write = "idwise", idwise
 			}
-			if err := newCourse(table[provider], kycbridge.Settings{}).run(history, write); err != nil {
+			if err := newProductPath(table[provider], kycbridge.Settings{}).run(history, write); err != nil {
 				t.Error(err)
 			}
 		})
@@ -679,7 +679,7 @@ func TestModelFound(t *testing.T) {
 // TestModelNotices: a rule that is broken on one side shows as a disagreement. The rule is broken in the
 // model, which for the comparison is as good as in the product.
 func TestModelNotices(t *testing.T) {
-	table, err := theProviders()
+	table, err := sharedProviders()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -705,8 +705,8 @@ func TestModelNotices(t *testing.T) {
 		"doubt is ignored":      {model.Rules{DoubtIgnored: true}, []act{say("approved"), say("approved_but")}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			whole := newCourse(table["ondato"], kycbridge.Settings{})
-			broken := newCourse(table["ondato"], kycbridge.Settings{})
+			whole := newProductPath(table["ondato"], kycbridge.Settings{})
+			broken := newProductPath(table["ondato"], kycbridge.Settings{})
 			broken.model.Broken = tt.broken
 			if err := whole.run(tt.history, ondato); err != nil {
 				t.Errorf("with all rules: %v", err)
@@ -738,7 +738,7 @@ func histories(
 	t *testing.T, provider string, s kycbridge.Settings, g *rapid.Generator[[]act], write func(int, act) message,
 ) {
 	t.Helper()
-	table, err := theProviders()
+	table, err := sharedProviders()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -760,7 +760,7 @@ func histories(
 		t.Logf("%s: %d histories, -rapid.seed=%s, %s", provider, number, seed, time.Since(begin).Round(time.Second))
 	}()
 	rapid.Check(t, func(t *rapid.T) {
-		if err := newCourse(table[provider], s).run(g.Draw(t, "history"), write); err != nil {
+		if err := newProductPath(table[provider], s).run(g.Draw(t, "history"), write); err != nil {
 			t.Fatal(err)
 		}
 	})

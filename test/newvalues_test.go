@@ -129,7 +129,7 @@ accounts:
 	}
 
 	// A line for each, not for each payload.
-	var told []row
+	var rows []row
 	var lines strings.Builder
 	for _, entry := range logs.All() {
 		fields := entry.ContextMap()
@@ -143,14 +143,14 @@ accounts:
 				t.Errorf("%v %s", entry.Level, line)
 			}
 			text := func(key string) string { s, _ := fields[key].(string); return s }
-			told = append(told, row{text("provider"), text("kind"), text("pointer"), text("value"), 0})
+			rows = append(rows, row{text("provider"), text("kind"), text("pointer"), text("value"), 0})
 		}
 	}
-	slices.SortFunc(told, func(a, b row) int { return strings.Compare(a.Provider+a.Pointer, b.Provider+b.Pointer) })
+	slices.SortFunc(rows, func(a, b row) int { return strings.Compare(a.Provider+a.Pointer, b.Provider+b.Pointer) })
 	for i := range want {
 		want[i].Payloads = 0
 	}
-	if diff := cmp.Diff(want, told); diff != "" {
+	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Error(diff)
 	}
 
@@ -202,9 +202,9 @@ func everyMessage(t *testing.T, js jetstream.JetStream, name string) string {
 	return all.String()
 }
 
-// TestSimulatedProvidersSendNothingNew: what a verification looks like from its start to its end is
+// TestSimulatedProvidersSendKnownValues: what a verification looks like from its start to its end is
 // known, over the API and by callbacks.
-func TestSimulatedProvidersSendNothingNew(t *testing.T) {
+func TestSimulatedProvidersSendKnownValues(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
 	started := map[string]string{}

@@ -10,8 +10,8 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// TestAnswerAboutAnother: an answer of a provider's API that speaks of another verification than the
-// one that was asked about becomes nobody's event, whatever it says (decision 22).
+// TestAnswerAboutAnother: an answer of a provider's API about another verification than the requested one
+// makes no event, whatever its content (decision 22).
 func TestAnswerAboutAnother(t *testing.T) {
 	set, err := schemas.New()
 	if err != nil {
@@ -41,10 +41,10 @@ func TestAnswerAboutAnother(t *testing.T) {
 	}
 }
 
-// TestBlankReference: blanks where a provider's id of the verification belongs name none. Bodies with
-// them would all be about one verification, whoever their persons are.
+// TestBlankReference: a blank provider's id is invalid. Bodies with blanks would all belong to one
+// verification, of different persons.
 func TestBlankReference(t *testing.T) {
-	table, err := theProviders()
+	table, err := sharedProviders()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestBlankReference(t *testing.T) {
 			if provider == "kwikid" {
 				via = event.ViaPoll
 			}
-			is, err := hear(table[provider], fixture.Case{Provider: provider, Via: via, Profile: event.ProfileFull, Body: fmt.Appendf(nil, body, reference)})
+			is, err := ingest(table[provider], fixture.Case{Provider: provider, Via: via, Profile: event.ProfileFull, Body: fmt.Appendf(nil, body, reference)})
 			if err != nil || is.refused != refused {
 				t.Errorf("%s: the reference %q: %+v, %v", provider, reference, is, err)
 			}

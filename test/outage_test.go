@@ -15,8 +15,8 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestOutage takes the external NATS away three times under load, and never touches kycbridge: it
-// says 503 while NATS is away, and goes on by itself when it is back.
+// TestOutage stops the external NATS three times under load, without restarting kycbridge: it answers 503
+// while NATS is unavailable, and continues by itself afterwards.
 func TestOutage(t *testing.T) {
 	long(t, "75 s")
 	t.Parallel()
@@ -73,7 +73,7 @@ func whileAway(t *testing.T, b *bridge, one *traffic.Life) {
 	wait.For(t, 10*time.Second, "readiness red while NATS is away", func() bool { return b.readyz() == http.StatusServiceUnavailable })
 }
 
-// firstAccepted posts a payload that nobody has sent before until it is answered 200.
+// firstAccepted posts a new payload until it is answered 200.
 func firstAccepted(t *testing.T, b *bridge, one *traffic.Life) {
 	t.Helper()
 	w := one.Next(traffic.SayApproved)
@@ -109,8 +109,8 @@ func firstEvent(t *testing.T, b *bridge, url string, one *traffic.Life) time.Dur
 	return time.Since(began)
 }
 
-// TestBusAway keeps the store in the process and takes the external bus away: callbacks are still
-// answered 200, and their events come when the bus is back, without a restart.
+// TestBusAway keeps the store in the process and stops the external bus: callbacks are still answered 200,
+// and their events are published when the bus is back, without a restart.
 func TestBusAway(t *testing.T) {
 	long(t, "15 s")
 	t.Parallel()

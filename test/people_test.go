@@ -20,8 +20,8 @@ type end struct {
 	stage   event.Stage // "" is any
 }
 
-// ends are the ends of every person at every provider, as EVENT section 5 has them. What a provider
-// never ends by itself, the deadline ends.
+// ends are the ends of every simulated person at every provider, by EVENT section 5. If a provider never
+// ends a session, the deadline does.
 var ends = map[string]map[string]end{
 	"kwikid": {
 		simulate.Approve:    {event.StatusCompleted, event.OutcomeApproved, event.StageMaker},
@@ -65,9 +65,8 @@ var ends = map[string]map[string]end{
 	},
 }
 
-// TestPeople: every person at every provider comes to the end that the mapping demands, whatever
-// kind of network lies between: a good one, and one that doubles, delays and reorders callbacks and
-// breaks calls.
+// TestPeople: every simulated person at every provider reaches the required end, on any network: a good
+// one, and one that duplicates, delays and reorders callbacks and breaks calls.
 func TestPeople(t *testing.T) {
 	networks := map[string]func(string, *simulate.Options){
 		"good": nil,
@@ -115,8 +114,8 @@ func whole(t *testing.T, who string, events []event.Event) {
 	}
 }
 
-// TestStartedVerificationsEnd: one verification started over our API at each provider comes to its
-// end, with the events of its whole life in order.
+// TestStartedVerificationsEnd: one verification started over the API at each provider reaches its end,
+// with all its events in order.
 func TestStartedVerificationsEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{speed: 60})
@@ -138,8 +137,8 @@ func TestStartedVerificationsEnd(t *testing.T) {
 	}
 }
 
-// TestSafetyNet: no callback comes, and the verdict is published all the same; the callbacks that
-// come after all change nothing.
+// TestSafetyNet: no callback arrives, and the verdict is published all the same; late callbacks change
+// nothing.
 func TestSafetyNet(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{simulate: func(_ string, o *simulate.Options) { o.Callbacks.Withhold = true }})
@@ -180,7 +179,7 @@ func TestSafetyNet(t *testing.T) {
 	}
 }
 
-// forged are callbacks that say approved, with genuine credentials.
+// forged are callbacks with an approval, with genuine credentials.
 func forged(provider, reference string) [][]byte {
 	bodies := map[string][]string{
 		"ondato": {
@@ -204,8 +203,8 @@ func forged(provider, reference string) [][]byte {
 	return out
 }
 
-// TestForgedApproval: a callback with genuine credentials that says approved, about a verification
-// of which the provider's API says rejected, never yields an event with an approval.
+// TestForgedApproval: a callback with genuine credentials and an approval, about a verification that the
+// provider's API rejects, never yields an approving event.
 func TestForgedApproval(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{account: "    confirm: true\n"})

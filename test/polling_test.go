@@ -39,17 +39,17 @@ var pollPeople = []struct {
 	{simulate.Supersede, event.StatusCanceled},
 }
 
-// TestPolling: many open sessions at a provider with a limit of 200 calls a second, of whose answers
-// one in a hundred is an error and whose tokens last three seconds, while the process is killed
-// twice. Every session's end is published exactly once, the limit is never exceeded, and nothing is
-// asked about after its end.
+// TestPolling: many open sessions at a provider with a limit of 200 calls per second, of whose answers one
+// in a hundred is an error and whose tokens last three seconds, while the process is killed twice. Every
+// session's end is published exactly once, the limit is never exceeded, and nothing is polled after its
+// end.
 func TestPolling(t *testing.T) {
 	t.Parallel()
 	sessions := *sessionsFlag
 	if testing.Short() {
 		sessions = min(sessions, 1000)
 	}
-	// Fewer sessions live faster, so that each is asked about as often.
+	// Fewer sessions run faster, so that each is polled as often.
 	speed := 8 * min(4, max(1, 20000/float64(sessions)))
 	provider, err := simulate.Start(simulate.KwikID(), simulate.Options{
 		Speed: speed, Limit: pollLimit, TokenLife: 3 * time.Second,
@@ -109,20 +109,20 @@ accounts:
 	if stats.MostInSecond > pollLimit {
 		t.Errorf("%d calls in one second, the limit is %d", stats.MostInSecond, pollLimit)
 	}
-	// What was answered and not yet stored when the process died has to be asked again.
+	// Answers that were not stored when the process was killed must be requested again.
 	if stats.AfterEnd > pollKills*pollConcurrency {
 		t.Errorf("%d sessions were asked about after their end; %d calls can have been under way when the process was killed", stats.AfterEnd, pollKills*pollConcurrency)
 	}
 	checkEnds(t, b, ids)
 	calls := provider.Stats().Calls["get_details"]
-	time.Sleep(3 * time.Second) // to see that nothing happens
+	time.Sleep(3 * time.Second) // to check that nothing happens
 	if more := provider.Stats().Calls["get_details"] - calls; more > 0 {
 		t.Errorf("%d calls after every session had ended", more)
 	}
 }
 
-// askToWatch begins sessions at the provider and asks on the bus that they be watched. It returns
-// the end of each by verification id.
+// askToWatch starts sessions at the provider and requests their watches on the bus. It returns the end of
+// each by verification id.
 func askToWatch(t *testing.T, b *bridge, provider *simulate.Server, sessions int) map[string]event.Status {
 	t.Helper()
 	nc, err := nats.Connect(b.eventsURL(), nats.UserInfo("onboarding", "onboarding-password"))
@@ -161,17 +161,17 @@ func askToWatch(t *testing.T, b *bridge, provider *simulate.Server, sessions int
 // checkEnds reads every event: each session has its one end, and the right one.
 func checkEnds(t *testing.T, b *bridge, ids map[string]event.Status) {
 	t.Helper()
-	told := map[string][]event.Status{}
+	perSession := map[string][]event.Status{}
 	for id, history := range traffic.Histories(t, b.eventsURL(), nats.UserInfo("reader", "reader-password")) {
 		for _, e := range history {
 			if e.Data.Status.Terminal() {
-				told[id] = append(told[id], e.Data.Status)
+				perSession[id] = append(perSession[id], e.Data.Status)
 			}
 		}
 	}
 	missing, wrong, twice := 0, 0, 0
 	for id, want := range ids {
-		switch got := told[id]; {
+		switch got := perSession[id]; {
 		case len(got) == 0:
 			missing++
 		case len(got) > 1:
@@ -180,8 +180,8 @@ func checkEnds(t *testing.T, b *bridge, ids map[string]event.Status) {
 			wrong++
 		}
 	}
-	if missing+wrong+twice > 0 || len(told) != len(ids) {
-		t.Errorf("of %d sessions %d have no end, %d have several, %d the wrong one; %d have ended", len(ids), missing, twice, wrong, len(told))
+	if missing+wrong+twice > 0 || len(perSession) != len(ids) {
+		t.Errorf("of %d sessions %d have no end, %d have several, %d the wrong one; %d have ended", len(ids), missing, twice, wrong, len(perSession))
 	}
 }
 

@@ -17,10 +17,10 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestPurgeBesideTraffic: callbacks of a person come without a pause while another process erases them.
-// Once the purge has returned, nothing that was answered before is left or comes back, and what is
-// answered afterwards is a new history. With one process of its own store, and with several on one NATS
-// while a replay works through the log, too.
+// TestPurgeBesideTraffic: callbacks of a person arrive continuously while another process erases them.
+// Once the purge has returned, no payload that was answered before is left or returns, and later ones
+// start a new history. With one process with its own store, and with several on one NATS while a replay
+// processes the log, too.
 func TestPurgeBesideTraffic(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()

@@ -50,7 +50,7 @@ func (k *keptPath) History(_ context.Context, _ kycbridge.Key, each func(kycbrid
 // for a fixture: a line for each place.
 func replayed(t *testing.T, c fixture.Case, old []byte) []string {
 	t.Helper()
-	set, err := theSchemas()
+	set, err := sharedSchemas()
 	if err != nil {
 		t.Fatal(err)
 	}

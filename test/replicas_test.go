@@ -15,8 +15,8 @@ import (
 	"kycbridge/test/traffic"
 )
 
-// TestReplicas gives two processes on one NATS the same thousand payloads in any order, each
-// twice, and finds one history a verification that ends as if all had come in order.
+// TestReplicas gives two processes on one NATS the same thousand payloads in any order, each twice, and
+// finds one history per verification with the result of ordered processing.
 func TestReplicas(t *testing.T) {
 	long(t, "30 s")
 	t.Parallel()
@@ -120,8 +120,8 @@ func deliverTwice(t *testing.T, both [2]*bridge, payloads [][]byte, source *rand
 	return duplicates
 }
 
-// TestLateVerdict sends a verdict after newer facts, and what follows it: a late verdict does not
-// make room for facts that are older than those already told, and a repeated one tells nothing.
+// TestLateVerdict sends a verdict after newer facts, and its successors: a late verdict does not allow
+// facts that are older than the applied ones, and a repeated one adds nothing.
 func TestLateVerdict(t *testing.T) {
 	b := newBridge(t, oneAccount)
 	b.start(t)
@@ -150,7 +150,7 @@ func TestLateVerdict(t *testing.T) {
 		claim, _ := last.ExtractedClaims["address"].(map[string]any)
 		if len(history) != c.events || last.Decision.Outcome != event.OutcomeApproved || claim["formatted"] != c.address {
 			t.Errorf("%s: %d events, expected %d; the last says %s, address %v, expected %s:%s",
-				c.name, len(history), c.events, last.Decision.Outcome, claim["formatted"], c.address, traffic.Told(history))
+				c.name, len(history), c.events, last.Decision.Outcome, claim["formatted"], c.address, traffic.Describe(history))
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (b *bridge) reject(t *testing.T, first, last int) {
 	}
 }
 
-// content is what a record says, as far as it must come again.
+// content is the part of a record that must be the same after a regeneration.
 func content(t *testing.T, r traffic.Record) string {
 	t.Helper()
 	data, err := json.Marshal(r.Data)
@@ -77,9 +77,9 @@ func (b *bridge) histories(t *testing.T, url string, first, last, revisions int)
 	return all
 }
 
-// TestEventsFromAnOlderCopy puts an older copy of the event stream back, and then takes all of it. The
-// events behind it are made again with the same ids and content, and they and all that follow say that
-// the history was restored. The next revision follows them, and nothing is unaccounted for.
+// TestEventsFromAnOlderCopy restores an older copy of the event stream, and then removes all of it. The
+// events after the copy are regenerated with the same ids and content, and they and all later ones state
+// that the history was restored. The next revision follows them, and nothing is unaccounted for.
 func TestEventsFromAnOlderCopy(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, oneAccount)
@@ -131,14 +131,14 @@ func TestEventsFromAnOlderCopy(t *testing.T) {
 }
 
 // TestEventsCutOff damages the event stream of an external NATS under a running kycbridge, so that the
-// server drops what lies behind. The events are made again, and a consumer that had read them all hears
-// them.
+// server drops the messages after the damage. The events are regenerated, and a consumer that had read
+// them all receives them.
 func TestEventsCutOff(t *testing.T) {
 	t.Parallel()
 	server, b := external(t)
 	b.approve(t, 1, 60)
 	b.settled(t, 20*time.Second)
-	heard := func() (restored map[string]string) {
+	received := func() (restored map[string]string) {
 		nc, err := nats.Connect(server.url())
 		if err != nil {
 			t.Fatal(err)
@@ -167,7 +167,7 @@ func TestEventsCutOff(t *testing.T) {
 		}
 		return restored
 	}
-	if n := len(heard()); n != 60 {
+	if n := len(received()); n != 60 {
 		t.Fatalf("the consumer hears %d verifications", n)
 	}
 	server.terminate(t)
@@ -179,7 +179,7 @@ func TestEventsCutOff(t *testing.T) {
 	b.approve(t, 101, 105)
 	b.settled(t, 20*time.Second)
 	all := b.histories(t, server.url(), 1, 60, 1)
-	again := heard()
+	again := received()
 	for n := 1; n <= 60; n++ {
 		r := all[idOf(n)][0]
 		if after := r.Seq > 30; after != (r.RestoredTime != "") || after != (again[idOf(n)] != "") {
@@ -194,10 +194,10 @@ func TestEventsCutOff(t *testing.T) {
 	}
 }
 
-// TestPutBackAsAWhole replaces all data of an external NATS by an older copy under a running kycbridge.
-// Nothing in it tells what is gone; the process knows. It is told, the report names the sequences of
-// the log, and new events say that the history was restored.
-func TestPutBackAsAWhole(t *testing.T) {
+// TestAllDataRestoredFromAnOlderCopy replaces all data of an external NATS by an older copy under a
+// running kycbridge. The data contains no trace of the loss; the process knows it. It is logged, the
+// report lists the sequences of the log, and new events state that the history was restored.
+func TestAllDataRestoredFromAnOlderCopy(t *testing.T) {
 	t.Parallel()
 	server, b := external(t)
 	b.approve(t, 1, 6)
@@ -237,9 +237,9 @@ func TestPutBackAsAWhole(t *testing.T) {
 	})
 }
 
-// TestRestoredByTheOperatorsWord says in the configuration that everything was put back from an older
-// copy: new events say so, also once it does not stand there any more.
-func TestRestoredByTheOperatorsWord(t *testing.T) {
+// TestRestoredByConfiguration states in the configuration that all data was restored from an older copy:
+// new events say so, also after the setting is removed.
+func TestRestoredByConfiguration(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, oneAccount)
 	b.start(t)

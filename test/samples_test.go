@@ -176,9 +176,8 @@ func (r *sampleRun) end(t *testing.T) []string {
 	return r.said()
 }
 
-// TestSamples runs the consumers of docs/consume.md against a real bridge: what they read is let in by
-// the rule, once, whatever order and however often it comes, and nothing is acknowledged that is not
-// committed.
+// TestSamples runs the consumers of docs/consume.md against a real bridge: they accept persons by the
+// rule, once, in any order and with any repetition, and acknowledge nothing uncommitted.
 func TestSamples(t *testing.T) {
 	b := newBridge(t, oneAccount)
 	b.start(t)
@@ -326,8 +325,8 @@ func sampleFollows(t *testing.T, l language, b *bridge) {
 // onboarding is what the store calls the consumer of the samples, that of a client without a name.
 const onboarding = "anonymous~onboarding"
 
-// sampleConsumes has a durable place: killed again and again it handles every event once; and while
-// its book cannot be written nothing is acknowledged.
+// sampleConsumes uses a durable consumer: killed repeatedly, it handles every event once; and while its
+// book cannot be written nothing is acknowledged.
 func sampleConsumes(t *testing.T, program []string, b *bridge) {
 	js := b.operator(t)
 	defer func() {

@@ -83,9 +83,9 @@ accounts:
     confirm: false
 `
 
-// neverShown are the secrets of designAccounts and personal values of generated lives: no log line,
-// metric or error message may hold them.
-var neverShown = []string{
+// secretValues are the secrets of designAccounts and personal values of generated verifications: no log
+// line, metric or error message may contain them.
+var secretValues = []string{
 	"basic-secret-51c0", "bearer-secret-0b5d", "header-secret-9f24", "hmac-secret-old-11", "hmac-secret-77aa", "url-secret-33e1",
 	"client-secret-6c2f", "kwikid-secret-8d10", "key-secret-2b90", "signzy-secret-44d0", "idwise-secret-5e6e", loadToken, "ops-token-2e77a1",
 	"wrong-secret-0d0d", "Testa", "Sample", "X0000002", "1988-07-30", "Example Street",
@@ -105,7 +105,7 @@ func TestServe(t *testing.T) {
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, b) })
 	}
-	for _, secret := range neverShown {
+	for _, secret := range secretValues {
 		if strings.Contains(b.stderr.String()+b.stdout.String(), secret) {
 			t.Errorf("%q stands in the log", secret)
 		}
@@ -201,7 +201,7 @@ func serveCredentials(t *testing.T, b *bridge) {
 	}
 }
 
-// admitted are the headers of a callback that is let in.
+// admitted are the headers of an accepted callback.
 func admitted(more ...string) []string {
 	return append([]string{"Content-Type", "application/json", "Authorization", "Bearer bearer-secret-0b5d"}, more...)
 }
@@ -431,7 +431,7 @@ func serveOperators(t *testing.T, b *bridge) {
 			}
 		}
 	}
-	for _, secret := range neverShown {
+	for _, secret := range secretValues {
 		if strings.Contains(text, secret) {
 			t.Errorf("metrics hold %q", secret)
 		}
@@ -459,7 +459,7 @@ func serveEvents(t *testing.T, b *bridge) {
 	}
 }
 
-// serveSecond starts what must not run beside a running process, and sees it say why.
+// serveSecond starts a second process that must be refused, and checks its error.
 func serveSecond(t *testing.T, b *bridge) {
 	other := newBridge(t, designAccounts)
 	for _, c := range []struct{ name, old, new, says string }{
@@ -608,7 +608,7 @@ func TestCommands(t *testing.T) {
 			for _, s := range c.stderr {
 				contains(t, "stderr", stderr, s)
 			}
-			for _, secret := range neverShown {
+			for _, secret := range secretValues {
 				if strings.Contains(stdout+stderr, secret) {
 					t.Errorf("it shows %q", secret)
 				}

@@ -13,9 +13,9 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// TestOldNeverOverwritesNewWhenTheLogIsShorter: the verdict that is published counts as a fact, whatever
-// the payload log still holds: for what comes late, and for a replay.
-func TestOldNeverOverwritesNewWhenTheLogIsShorter(t *testing.T) {
+// TestOldNeverOverwritesNewWithAShortLog: the published verdict counts as a fact, independent of the
+// payload log: for late payloads, and for a replay.
+func TestOldNeverOverwritesNewWithAShortLog(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
 	// A step is a message, told by its status and its minute, or: drop the payload (event) so many

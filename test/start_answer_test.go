@@ -48,11 +48,11 @@ func (w *world) stored(t *testing.T, verificationID string, via event.Via) (bodi
 	return bodies
 }
 
-// TestAnswersToStartsAreKept: what a provider answers to a start is a stored payload, without the
-// applicant's address or a credential, and the event tells what it says of link and flow.
+// TestAnswersToStartsAreKept: a provider's answer to a start is a stored payload, without the applicant's
+// address or a credential, and the event contains its link and flow.
 func TestAnswersToStartsAreKept(t *testing.T) {
 	t.Parallel()
-	w := still(t, nil)
+	w := frozenWorld(t, nil)
 	members := map[string][]string{
 		"signzy": {"journeyId", "createdAt", "ttl", "flowId", "version"},
 		"ondato": {"id"},
@@ -95,11 +95,11 @@ func TestAnswersToStartsAreKept(t *testing.T) {
 	}
 }
 
-// TestWhatSignzyAnswersToAStart: ttl and version reach the event whatever the answer is wrapped in, and
-// a ttl that is asked for counts before one in words.
-func TestWhatSignzyAnswersToAStart(t *testing.T) {
+// TestSignzyStartAnswers: ttl and version reach the event in any wrapper, and a requested ttl precedes one
+// in words.
+func TestSignzyStartAnswers(t *testing.T) {
 	t.Parallel()
-	w := still(t, nil)
+	w := frozenWorld(t, nil)
 	created := time.Now().Add(-time.Second).Truncate(time.Millisecond)
 	for name, tt := range map[string]struct {
 		options, answer string // of the request; the answer without journeyId

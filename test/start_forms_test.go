@@ -27,11 +27,11 @@ func kwikidForms(t *testing.T) string {
 	return string(options)
 }
 
-// TestFormsThatWeRefuse: what KwikID's forms cannot hold is told with the place of its field, in words,
-// before anything is sent.
-func TestFormsThatWeRefuse(t *testing.T) {
+// TestInvalidFormsAreRefused: content that KwikID's forms cannot hold is refused with the pointer of its
+// field, before anything is sent.
+func TestInvalidFormsAreRefused(t *testing.T) {
 	t.Parallel()
-	w, api := still(t, nil), describedAPI(t)
+	w, api := frozenWorld(t, nil), describedAPI(t)
 	const fields = "/user_form_data/"
 	for name, tt := range map[string]struct{ old, new, path, message string }{
 		"31 February":             {`"dob":"01-FEB-1990"`, `"dob":"31-FEB-1990"`, "0" + fields + "BASIC_INFORMATION/dob", "must be a date that exists, as DD-MON-YYYY: 01-FEB-1990"},
@@ -64,10 +64,10 @@ func TestFormsThatWeRefuse(t *testing.T) {
 	}
 }
 
-// TestStartsAsProvidersDocumentThem: what their documents show is taken as it stands there.
+// TestStartsAsProvidersDocumentThem: documented requests are accepted unchanged.
 func TestStartsAsProvidersDocumentThem(t *testing.T) {
 	t.Parallel()
-	w := still(t, nil)
+	w := frozenWorld(t, nil)
 	for name, body := range map[string]string{
 		"kwikid: ten digits":     `{"provider":"kwikid","account":"acme","external_reference":"case-1","person":{"phone_number":"5550100001"}}`,
 		"kwikid: forms":          `{"provider":"kwikid","account":"acme","external_reference":"case-1","person":{"phone_number":"5550100001"},"options":` + kwikidForms(t) + `}`,

@@ -22,18 +22,18 @@ const (
 	mayGrow    = 24 << 20
 )
 
-// handedIn is what a provider was handed in.
-type handedIn struct {
-	length int64 // as it was told
+// receivedForms are the forms that a provider received.
+type receivedForms struct {
+	length int64 // as declared
 	video  [sha256.Size]byte
 	photo  string
 	user   string
 }
 
-// videoKYC is a KwikID that takes forms, and says what it was handed in.
-func videoKYC(t *testing.T) (address string, got chan handedIn) {
+// videoKYC is a KwikID that accepts forms and records them.
+func videoKYC(t *testing.T) (address string, got chan receivedForms) {
 	t.Helper()
-	got = make(chan handedIn, 10)
+	got = make(chan receivedForms, 10)
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /agentapi/v1/agent/generate_token", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"Token": "synthetic", "status_code": 200, "success": true}`)
@@ -49,7 +49,7 @@ func videoKYC(t *testing.T) (address string, got chan handedIn) {
 			t.Error(err)
 			return
 		}
-		in := handedIn{length: r.ContentLength, user: request.UserID}
+		in := receivedForms{length: r.ContentLength, user: request.UserID}
 		for _, step := range request.Data {
 			if files := step.Forms["DOCUMENT_COLLECTION"]; files != nil {
 				in.video, in.photo = sha256.Sum256([]byte(files["docPerVerVideo"])), files["docPhoto"]
@@ -66,8 +66,8 @@ func videoKYC(t *testing.T) (address string, got chan handedIn) {
 	return server.URL, got
 }
 
-// TestAStartWithAVideo: forms with documents and a video of 60 MiB in all reach the provider byte for byte,
-// and the process does not hold them: its resident memory stays where it was, but for a little.
+// TestAStartWithAVideo: forms with documents and a video of 60 MiB in total reach the provider byte for
+// byte, and the process does not hold them: its resident memory hardly grows.
 func TestAStartWithAVideo(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("resident memory is read from /proc")

@@ -40,9 +40,9 @@ var createCalls = map[string]string{
 // everyProvider is in the order in which the tests go through them.
 var everyProvider = []string{"signzy", "ondato", "idwise", "kwikid"}
 
-// still is a world in which nothing goes on by itself: life is as slow as the clock, no callback is
-// sent and no session is looked at. So the number of watches tells what the starts have done.
-func still(t *testing.T, change func(*simulate.Options)) *world {
+// frozenWorld is a world without activity: persons act in real time, no callback is sent and no session is
+// polled. So the number of watches shows the effect of the starts.
+func frozenWorld(t *testing.T, change func(*simulate.Options)) *world {
 	t.Helper()
 	return newWorld(t, worldOptions{speed: 1, account: "    poll: {interval: 10m, deadline: 1h}\n", simulate: func(_ string, o *simulate.Options) {
 		o.Callbacks.Withhold = true
@@ -242,11 +242,11 @@ func (d apiDescription) wantProblem(t *testing.T, w *world, got startAnswer, sta
 	return m
 }
 
-// TestStartsThatWeRefuse: what is wrong with a request is said with its place, before any provider is
-// asked.
-func TestStartsThatWeRefuse(t *testing.T) {
+// TestInvalidStartsAreRefused: faults of a request are reported with their pointer, before any provider is
+// called.
+func TestInvalidStartsAreRefused(t *testing.T) {
 	t.Parallel()
-	w, api := still(t, nil), describedAPI(t)
+	w, api := frozenWorld(t, nil), describedAPI(t)
 	token := func(value string) func(http.Header) {
 		return func(h http.Header) {
 			h.Del("Authorization")
@@ -422,9 +422,9 @@ var refusals = map[string]func(status int) string{
 	"kwikid": func(status int) string { return fmt.Sprintf(`{"msg":%q,"status":%d}`, providersWords, status) },
 }
 
-// TestStartsThatProvidersFail: whatever a provider answers to the call that makes a verification, the
-// caller learns whose fault it is, whether something may have been made, and can start again.
-func TestStartsThatProvidersFail(t *testing.T) {
+// TestProviderErrorsOfStarts: for any answer of a provider to the call that creates a verification, the
+// caller receives the cause, whether something may have been created, and can start again.
+func TestProviderErrorsOfStarts(t *testing.T) {
 	t.Parallel()
 	type outcome struct {
 		status int
@@ -465,7 +465,7 @@ func TestStartsThatProvidersFail(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			api := describedAPI(t)
-			w := still(t, func(o *simulate.Options) {
+			w := frozenWorld(t, func(o *simulate.Options) {
 				if tt.broken {
 					o.Faults.Broken = 1
 				}
@@ -509,11 +509,11 @@ func TestStartsThatProvidersFail(t *testing.T) {
 			}
 			for i, provider := range everyProvider {
 				if tt.broken {
-					heal(w.sims[provider])
+					endFaults(w.sims[provider])
 				}
 				key := "key-1"
 				if tt.want[provider].doubt {
-					// The key must not make a second verification as long as nobody knows of the first.
+					// The key must not create a second verification while the first one is unknown.
 					api.wantProblem(t, w, w.mustSend(t, goodStart(provider, "case-1"), key, nil), 409, "key_pending")
 					key = "key-2"
 				}
@@ -529,18 +529,18 @@ func TestStartsThatProvidersFail(t *testing.T) {
 	}
 }
 
-// heal ends the faults of a simulated provider that nobody is speaking to. Its lock, which Stats
-// takes, orders the change between the calls before and those to come.
-func heal(s *simulate.Server) {
+// endFaults ends the faults of an idle simulated provider. Its lock, which Stats takes, orders the change
+// between earlier and later calls.
+func endFaults(s *simulate.Server) {
 	s.Stats()
 	s.Faults = simulate.Faults{}
 	s.Stats()
 }
 
-// TestIdempotencyKeys: a key makes one verification, whoever repeats it and however often.
+// TestIdempotencyKeys: a key creates one verification, for any number of repetitions.
 func TestIdempotencyKeys(t *testing.T) {
 	t.Parallel()
-	w, api := still(t, nil), describedAPI(t)
+	w, api := frozenWorld(t, nil), describedAPI(t)
 	for i, provider := range everyProvider {
 		t.Run(provider, func(t *testing.T) {
 			const key = "the same at every provider"
@@ -566,7 +566,7 @@ func TestIdempotencyKeys(t *testing.T) {
 			if n := w.sessions(t); n != i*2+1 {
 				t.Errorf("%d sessions", n)
 			}
-			w.crowd(t, provider, 20)
+			w.startConcurrently(t, provider, 20)
 			if n := w.creates(provider); n != 2 {
 				t.Errorf("%d verifications were made", n)
 			}
@@ -577,9 +577,9 @@ func TestIdempotencyKeys(t *testing.T) {
 	}
 }
 
-// crowd starts a verification n times at once under one key. Who comes while it is under way is told
-// so; all others get one receipt.
-func (w *world) crowd(t *testing.T, provider string, n int) {
+// startConcurrently starts a verification n times at once under one key. Concurrent requests receive 409;
+// all others get one receipt.
+func (w *world) startConcurrently(t *testing.T, provider string, n int) {
 	t.Helper()
 	answers := make([]startAnswer, n)
 	var all sync.WaitGroup
@@ -609,11 +609,11 @@ func (w *world) crowd(t *testing.T, provider string, n int) {
 	}
 }
 
-// TestCallerHangsUp: a start whose caller is gone before the provider answers ends in a watch and an
-// event all the same, and the caller's key leads to it.
+// TestCallerHangsUp: a start whose caller disconnects before the provider answers still ends in a watch
+// and an event, and the caller's key leads to it.
 func TestCallerHangsUp(t *testing.T) {
 	t.Parallel()
-	w := still(t, func(o *simulate.Options) { o.Faults = simulate.Faults{Slow: 1, SlowBy: 2 * time.Second} })
+	w := frozenWorld(t, func(o *simulate.Options) { o.Faults = simulate.Faults{Slow: 1, SlowBy: 2 * time.Second} })
 	var callers sync.WaitGroup
 	for _, provider := range everyProvider {
 		callers.Go(func() {

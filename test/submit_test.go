@@ -14,8 +14,8 @@ import (
 	"kycbridge/test/wait"
 )
 
-// slowWatches is a world in which life is fast, and nobody tells and nobody looks but once in ten minutes:
-// what is seen sooner was looked for because something was handed in.
+// slowWatches is a world with fast persons and without callbacks, polled only every ten minutes: earlier
+// polls are due to a submission.
 func slowWatches(t *testing.T) *world {
 	t.Helper()
 	return newWorld(t, worldOptions{speed: 1000, account: "    poll: {interval: 10m, deadline: 1h}\n", simulate: func(_ string, o *simulate.Options) {
@@ -23,8 +23,8 @@ func slowWatches(t *testing.T) *world {
 	}})
 }
 
-// hand hands something in for a journey and wants it to be taken.
-func (w *world) hand(t *testing.T, journey, what, body string) {
+// submitStep submits a step of a journey and expects it to be accepted.
+func (w *world) submitStep(t *testing.T, journey, what, body string) {
 	t.Helper()
 	var answer struct{ Status string }
 	if status := w.api(http.MethodPost, startsPath+"/idwise/acme/"+journey+what, body, &answer); status != http.StatusOK || answer.Status != "submitted" {
@@ -34,8 +34,8 @@ func (w *world) hand(t *testing.T, journey, what, body string) {
 
 const oneImage = `{"image":"aW1hZ2UtZnJvbnQ="}`
 
-// TestAStepStartsAWatch: a journey that nobody has us watch is watched from its first step on, through to
-// the verdict that follows its completion.
+// TestAStepStartsAWatch: an unwatched journey is watched from its first step on, up to the verdict that
+// follows its completion.
 func TestAStepStartsAWatch(t *testing.T) {
 	t.Parallel()
 	w := slowWatches(t)
@@ -43,7 +43,7 @@ func TestAStepStartsAWatch(t *testing.T) {
 	if n := w.sessions(t); n != 0 {
 		t.Fatalf("%d sessions before", n)
 	}
-	w.hand(t, journey, "/steps/0", oneImage)
+	w.submitStep(t, journey, "/steps/0", oneImage)
 	if n := w.sessions(t); n != 1 {
 		t.Errorf("%d sessions after a step", n)
 	}
@@ -52,8 +52,8 @@ func TestAStepStartsAWatch(t *testing.T) {
 	if e := events[0].Data.Provider.Event; e.Name != "watched" || e.Via != event.ViaStart {
 		t.Errorf("it begins with %+v", e)
 	}
-	w.hand(t, journey, "/steps/1", oneImage)
-	w.hand(t, journey, "/complete", "")
+	w.submitStep(t, journey, "/steps/1", oneImage)
+	w.submitStep(t, journey, "/complete", "")
 	events = w.until(id, "it is approved", func(events []event.Event) bool {
 		return last(events).Data.Decision.Outcome == event.OutcomeApproved
 	})
@@ -62,7 +62,7 @@ func TestAStepStartsAWatch(t *testing.T) {
 	}
 }
 
-// TestAStepBringsTheNextLookForward: with ten minutes between two looks, a step is looked after at once.
+// TestAStepBringsTheNextLookForward: with ten minutes between two polls, a step is polled for at once.
 func TestAStepBringsTheNextLookForward(t *testing.T) {
 	t.Parallel()
 	w := slowWatches(t)
@@ -71,12 +71,12 @@ func TestAStepBringsTheNextLookForward(t *testing.T) {
 	w.watch("idwise", journey)
 	looks := func() int { return s.Stats().Calls["get-journey-summary"] }
 	wait.For(t, 20*time.Second, "the first look", func() bool { return looks() == 1 && w.sessions(t) == 1 })
-	w.hand(t, journey, "/steps/0", oneImage)
+	w.submitStep(t, journey, "/steps/0", oneImage)
 	wait.For(t, 20*time.Second, "a look after the step", func() bool { return looks() == 2 })
 }
 
-// TestAReviewOverrulesTheSystem: a decision that is handed in becomes an event, by a look at the result
-// and not by our word for it.
+// TestAReviewOverrulesTheSystem: a submitted decision becomes an event, by a poll of the result and not by
+// the submission itself.
 func TestAReviewOverrulesTheSystem(t *testing.T) {
 	t.Parallel()
 	w := slowWatches(t)
@@ -101,11 +101,11 @@ func TestAReviewOverrulesTheSystem(t *testing.T) {
 	}
 }
 
-// TestWhatCannotBeHandedIn: refusals of the provider and of ours are problems as the document describes
-// them, and nothing is watched for them.
-func TestWhatCannotBeHandedIn(t *testing.T) {
+// TestRefusedSubmissions: refusals of the provider and of kycbridge are problems as documented, and
+// nothing is watched for them.
+func TestRefusedSubmissions(t *testing.T) {
 	t.Parallel()
-	w, api := still(t, nil), describedAPI(t)
+	w, api := frozenWorld(t, nil), describedAPI(t)
 	journey := w.sims["idwise"].Begin("case-1", simulate.Expire)
 	s := w.sims["idwise"]
 	refusal := simulate.Canned{Status: 200, ContentType: "application/json", Body: []byte(`{"success":false,"message":"` + providersWords + `"}`)}

@@ -37,7 +37,7 @@ const (
 	byOperators = "stored payloads are encrypted by the NATS server or the disk below it, which is the operator's"
 )
 
-// trap is one way to misread a provider, and the tests that hold us out of it.
+// trap is one way to misread a provider, with the tests that prevent it.
 type trap struct {
 	provider string
 	short    string
@@ -254,8 +254,8 @@ func TestOddBodies(t *testing.T) {
 	}
 }
 
-// TestTextInPlaceOfObjects: text where KwikID's sheet has an object costs what the object would have
-// told, and nothing else: the verdict is published.
+// TestTextInPlaceOfObjects: text where KwikID's sheet has an object costs the content of that object, and
+// nothing else: the verdict is published.
 func TestTextInPlaceOfObjects(t *testing.T) {
 	kwikid := providerTable(t)["kwikid"]
 	for _, members := range []string{
@@ -277,8 +277,7 @@ func TestTextInPlaceOfObjects(t *testing.T) {
 	}
 }
 
-// TestUnknownMembers: a member that nobody has told us of, in any object of any body, makes no fault
-// and changes no verdict.
+// TestUnknownMembers: an unknown member, in any object of any body, makes no fault and changes no verdict.
 func TestUnknownMembers(t *testing.T) {
 	table := providerTable(t)
 	cases, err := fixture.Load()

@@ -136,7 +136,7 @@ func (w *world) start(provider, externalReference string) kycbridge.StartReceipt
 	return receipt
 }
 
-// watch has a verification watched that was begun elsewhere.
+// watch requests a watch of a verification that was started elsewhere.
 func (w *world) watch(provider, reference string) (verificationID string) {
 	w.t.Helper()
 	var receipt struct {
@@ -204,7 +204,7 @@ func (w *world) events(verificationID string) []event.Event {
 	}
 }
 
-// until waits until a verification has what is asked for.
+// until waits until a verification has a required state.
 func (w *world) until(verificationID, what string, is func(events []event.Event) bool) []event.Event {
 	w.t.Helper()
 	deadline := time.Now().Add(120 * wait.Slowdown * time.Second)
@@ -238,7 +238,7 @@ func historyOf(events []event.Event) string {
 	return b.String()
 }
 
-// settled waits until the simulated provider has no callback on its way and kycbridge no payload to work.
+// settled waits until the simulated provider has no pending callback and kycbridge no unprocessed payload.
 func (w *world) settled(provider string) {
 	w.t.Helper()
 	for deadline := time.Now().Add(120 * wait.Slowdown * time.Second); ; time.Sleep(20 * time.Millisecond) {

@@ -308,7 +308,7 @@ func (t *demoProcess) unknown(ctx context.Context) error {
 	if err := t.printStory("   %d approved; %d have an event that says unknown or none, %d are in quarantine, as they came.\n", approved, known-approved, quarantined); err != nil {
 		return err
 	}
-	return failed(approved, "verifications are approved by a word that nobody knows")
+	return failed(approved, "verifications are approved by an unknown word")
 }
 
 // order: a late callback does not overwrite a newer one.

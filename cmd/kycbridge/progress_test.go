@@ -23,7 +23,7 @@ func TestProgress(t *testing.T) {
 	silent.set(1)
 	silent.clear()
 	if newProgress(&bytes.Buffer{}, "x", 3) != nil {
-		t.Error("a bar where nobody sits")
+		t.Error("a bar without a terminal")
 	}
 	for name, c := range map[string]struct {
 		total int64

@@ -277,7 +277,7 @@ func TestAdminAPIAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := "http://" + listener.Addr().String()
+	closedAddress := "http://" + listener.Addr().String()
 	listener.Close()
 	other := func(status int, contentType, body string) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -300,7 +300,7 @@ func TestAdminAPIAway(t *testing.T) {
 	}{
 		{"wrong token", api, "the admin API at " + api + " does not admit the token of file " + wrong + ": it must be one of admin.tokens", false, []string{"--token-file", wrong}},
 		{"no tokens there", closed, "there is no admin API at " + closed + ": kycbridge serve needs admin.tokens", false, nil},
-		{"nobody", nobody, "cannot reach the admin API at " + nobody + ": connection refused; kycbridge serve must run there with admin.tokens, or name its address with --api\n", false, nil},
+		{"nobody", closedAddress, "cannot reach the admin API at " + closedAddress + ": connection refused; kycbridge serve must run there with admin.tokens, or name its address with --api\n", false, nil},
 		{"no such host", "http://none.invalid", "cannot reach the admin API at http://none.invalid: ", false, nil},
 		{"TLS to none", strings.Replace(api, "http:", "https:", 1), "cannot reach the admin API at https:", false, nil},
 		{"another server", page, page + " answered 404 Not Found, which is no answer of a kycbridge admin API", false, nil},

@@ -52,7 +52,7 @@ type newValueCounter struct {
 
 	mu       sync.Mutex
 	pointers map[string]map[string]bool // by provider: those that are labels
-	told     map[newValueKey]bool
+	logged   map[newValueKey]bool
 }
 
 // newValueKey identifies a value that is logged once: the same for all accounts of a provider.
@@ -62,7 +62,7 @@ type newValueKey struct {
 }
 
 func newNewValueCounter(log *zap.Logger, m *metrics) *newValueCounter {
-	return &newValueCounter{log: log, metrics: m, pointers: map[string]map[string]bool{}, told: map[newValueKey]bool{}}
+	return &newValueCounter{log: log, metrics: m, pointers: map[string]map[string]bool{}, logged: map[newValueKey]bool{}}
 }
 
 // add records the new values of a payload.
@@ -95,9 +95,9 @@ func (n *newValueCounter) register(provider string, v kycbridge.NewValue) (label
 		label = otherPointers
 	}
 	one := newValueKey{provider, v}
-	if n.told[one] || len(n.told) >= maxLoggedValues {
+	if n.logged[one] || len(n.logged) >= maxLoggedValues {
 		return label, false, false
 	}
-	n.told[one] = true
-	return label, true, len(n.told) == maxLoggedValues
+	n.logged[one] = true
+	return label, true, len(n.logged) == maxLoggedValues
 }

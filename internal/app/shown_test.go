@@ -61,7 +61,7 @@ func TestPackedBodiesAreShownUnpacked(t *testing.T) {
 			}
 		}
 		if strings.Contains(text, "203.0") || strings.Contains(text, "jane") {
-			t.Errorf("%s: somebody is shown: %s", name, text)
+			t.Errorf("%s: a personal value is shown: %s", name, text)
 		}
 	}
 }

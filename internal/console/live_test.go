@@ -36,7 +36,7 @@ func TestStalledViewIsBounded(t *testing.T) {
 		t.Errorf("%d rows, %d passed over of %d", len(m.Rows), m.Passed, all)
 	}
 	if again := v.take(); len(again.Rows)+again.Passed > 0 {
-		t.Errorf("told twice: %v", again)
+		t.Errorf("reported twice: %v", again)
 	}
 }
 
@@ -140,7 +140,7 @@ func TestStream(t *testing.T) {
 	}
 	for deadline := time.Now().Add(5 * time.Second); q.n.Load() > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("events are heard with nobody there")
+			t.Fatal("events are received without a view")
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (f *consoleFixture) in(cookie *http.Cookie) bool {
 func TestSessionEnds(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, f *consoleFixture, cookie *http.Cookie){
 		"its token is withdrawn": func(_ *testing.T, f *consoleFixture, _ *http.Cookie) { f.tokens = []string{"another"} },
-		"nobody uses it": func(_ *testing.T, f *consoleFixture, _ *http.Cookie) {
+		"it is idle": func(_ *testing.T, f *consoleFixture, _ *http.Cookie) {
 			f.now = f.now.Add(sessionIdle + time.Second)
 		},
 		"signing out":              func(t *testing.T, f *consoleFixture, c *http.Cookie) { f.out(t, c) },

@@ -135,7 +135,7 @@ func (p *Poller) completeTrigger(ctx context.Context, w kycbridge.Watch) (kycbri
 	if err != nil {
 		return w, err
 	}
-	anew := w.IgnoreSeen
+	ignoreSeen := w.IgnoreSeen
 	w.IgnoreSeen = false
 	if timer != nil {
 		w.Seen, w.Since = timer.Seen, timer.Since
@@ -144,7 +144,7 @@ func (p *Poller) completeTrigger(ctx context.Context, w kycbridge.Watch) (kycbri
 	} else {
 		w.Deadline = p.Now().Add(p.policy(w).Deadline)
 	}
-	if timer == nil || anew {
+	if timer == nil || ignoreSeen {
 		w.Seen, err = p.seen(ctx, w.Key())
 	}
 	return w, err

@@ -338,7 +338,7 @@ func TestAQuarantinedBodyEndsNothing(t *testing.T) {
 	r.answer("s1 broken approved", "s1 broken approved")
 	timer := r.work(r.watch())
 	if timer == nil {
-		t.Fatal("an approval that nobody will publish ended the watch")
+		t.Fatal("an unpublished approval ended the watch")
 	}
 	if timer = r.work(*timer); timer == nil {
 		t.Fatal("the same one did, at the second look")
@@ -433,7 +433,7 @@ func TestFailuresDelayThePoll(t *testing.T) {
 	r.fails(kycbridge.ProviderUnavailable, 0)
 	r.now = w.Deadline.Add(time.Hour)
 	if w = *r.work(w); w.Failures != 1 {
-		t.Error("given up though nobody knows how it ended")
+		t.Error("given up although its end is unknown")
 	}
 	r.fails(kycbridge.ProviderUnavailable, 0)
 	r.now = w.Deadline.Add(outageExtension + time.Minute)
@@ -508,7 +508,7 @@ func TestASubmissionIsPolledSoon(t *testing.T) {
 		}
 		r.wantStored("s1 open via poll", "s1 other via poll")
 	})
-	t.Run("of one that nobody knows", func(t *testing.T) {
+	t.Run("of an unknown one", func(t *testing.T) {
 		r := newPollFixture(t)
 		if timer := submitted(r); !timer.Deadline.Equal(r.now.Add(time.Hour)) {
 			t.Errorf("timer %+v", timer)

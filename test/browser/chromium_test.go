@@ -79,7 +79,7 @@ type tab struct {
 	violations []string
 }
 
-// newTab opens a tab and takes note of what the browser refuses or a script throws.
+// newTab opens a tab and records what the browser refuses or a script throws.
 func newTab(t *testing.T, browser context.Context, b *bridge) *tab {
 	t.Helper()
 	p := &tab{t: t, at: "http://" + b.admin}

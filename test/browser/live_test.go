@@ -50,7 +50,7 @@ type seen struct {
 	At int64  `json:"at"` // ms since 1970
 }
 
-// published is when subscribers of the event stream were told of each event, by the id of its verification.
+// published is when subscribers of the event stream received each event, by the id of its verification.
 type published struct {
 	mu sync.Mutex
 	at map[string]time.Time
@@ -121,12 +121,12 @@ func (p *tab) measured(t *testing.T, b *bridge, run int) float64 {
 	t.Helper()
 	p.do(chromedp.Evaluate[chromedp.Void]("window.seen = []"))
 	began := time.Now()
-	sent, told := b.publish(t, run)
+	sent, published := b.publish(t, run)
 	took := time.Since(began).Round(time.Millisecond)
 	for wait := time.Now(); time.Since(wait) < 5*time.Second && evaluate[int](p, "window.seen.length") < sent; {
 		time.Sleep(100 * time.Millisecond)
 	}
-	delays := told.delays(evaluate[[]seen](p, "window.seen"))
+	delays := published.delays(evaluate[[]seen](p, "window.seen"))
 	if len(delays) == 0 {
 		t.Fatal("no event was on the screen")
 	}
@@ -189,8 +189,8 @@ func (b *bridge) stalled(t *testing.T, p *tab) io.Closer {
 }
 
 // publish stores events at the rate, many in one flush as the publisher does, and says how many, and when
-// subscribers were told of each.
-func (b *bridge) publish(t *testing.T, run int) (sent int, told *published) {
+// subscribers received each.
+func (b *bridge) publish(t *testing.T, run int) (sent int, received *published) {
 	t.Helper()
 	password, err := os.ReadFile(filepath.Join(b.dir, "data", "operator-password"))
 	if err != nil {
@@ -201,12 +201,12 @@ func (b *bridge) publish(t *testing.T, run int) (sent int, told *published) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	told = &published{at: map[string]time.Time{}}
+	received = &published{at: map[string]time.Time{}}
 	_, err = nc.Subscribe("kyc.event.v1.>", func(m *nats.Msg) {
 		now := time.Now()
-		told.mu.Lock()
-		defer told.mu.Unlock()
-		told.at[m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]] = now
+		received.mu.Lock()
+		defer received.mu.Unlock()
+		received.at[m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]] = now
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -238,7 +238,7 @@ func (b *bridge) publish(t *testing.T, run int) (sent int, told *published) {
 		t.Fatal(err)
 	default:
 	}
-	return sent, told
+	return sent, received
 }
 
 // store stores messages with one flush.

@@ -165,8 +165,8 @@ type place struct {
 	Seen  bool
 }
 
-// TestBrowserComplains makes sure that a violation of the content security policy would be seen.
-func TestBrowserComplains(t *testing.T) {
+// TestBrowserReportsViolations makes sure that a violation of the content security policy would be seen.
+func TestBrowserReportsViolations(t *testing.T) {
 	t.Parallel()
 	browser := newBrowser(t)
 	b := newBridge(t)
@@ -228,13 +228,13 @@ func TestHostileValues(t *testing.T) {
 	}
 	for _, path := range paths {
 		p.open(path)
-		p.untaken(path)
+		p.notExecuted(path)
 		if !strings.Contains(path, "/payloads/") || p.shownNothing() {
 			continue
 		}
 		p.do(chromedp.SendKeys("#reason", "look at <b>hostile</b> values"))
 		p.click("//button[text()='Reveal values about the person']")
-		p.untaken(path + " revealed")
+		p.notExecuted(path + " revealed")
 	}
 	p.open("/console/payloads/quarantined/1")
 	p.do(chromedp.SendKeys("#reason", "look"))
@@ -257,8 +257,8 @@ func TestHostileValues(t *testing.T) {
 // shownNothing reports whether the page says that nothing is stored there.
 func (p *tab) shownNothing() bool { return strings.Contains(p.text(), "Nothing is stored here") }
 
-// untaken fails the test if something that was sent became a part of the page.
-func (p *tab) untaken(where string) {
+// notExecuted fails the test if something that was sent became a part of the page.
+func (p *tab) notExecuted(where string) {
 	p.t.Helper()
 	if title := evaluate[string](p, "document.title"); !strings.HasSuffix(title, "· kycbridge") {
 		p.t.Errorf("%s: a script has run, the title is %q", where, title)

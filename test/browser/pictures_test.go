@@ -22,7 +22,7 @@ import (
 	"kycbridge/test/wait"
 )
 
-var pictures = flag.Bool("pictures", false, "make the pictures in docs/console anew")
+var pictures = flag.Bool("pictures", false, "create the pictures in docs/console again")
 
 const (
 	pictureDir  = "../../docs/console"
@@ -38,9 +38,9 @@ func pictured() []string {
 	return names
 }
 
-// TestPicturesAreOfToday: whoever changes a page makes the pictures anew,
+// TestPicturesAreCurrent: after a change of a page the pictures must be created again,
 // go test ./test/browser -run TestPictures -pictures
-func TestPicturesAreOfToday(t *testing.T) {
+func TestPicturesAreCurrent(t *testing.T) {
 	if *pictures {
 		t.Skip("they are being made")
 	}

@@ -38,7 +38,7 @@ const (
 	operatorToken    = "operator-token-90ab"
 )
 
-// node is a container that can be hurt and healed.
+// node is a container that faults can be injected into.
 type node struct {
 	*testcontainers.DockerContainer
 	name  string
@@ -263,7 +263,7 @@ func (c *cluster) connect(user, password string) *nats.Conn {
 	return nc
 }
 
-// leader is the node that leads a stream: to hurt it hurts most.
+// leader is the leader of a stream: a fault there has the largest effect.
 func (c *cluster) leader(stream string) *node {
 	c.t.Helper()
 	js, err := jetstream.New(c.connect("kycbridge", bridgePassword))

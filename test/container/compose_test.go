@@ -56,7 +56,7 @@ func TestCompose(t *testing.T) {
 	events := listen(t, nats)
 	curl := readmeCurl(t, callbacks)
 	var answer string
-	// At once, as whoever follows the README; the proxy itself may take a moment to listen.
+	// At once, like a reader of the README; the proxy itself may take a moment to listen.
 	wait.For(t, 3*time.Second, "the callback accepted as soon as all is up", func() bool {
 		cmd := exec.Command("sh", "-c", curl)
 		cmd.Dir = root
@@ -148,7 +148,7 @@ func readmeCurl(t *testing.T, port int) string {
 }
 
 // TestComposeFile reads the whole of docker-compose.yml with the tool that runs it: every mounted file
-// is there, every port is open to this machine only, nobody runs with more rights than needed.
+// is there, every port is open to this machine only, no container has more rights than needed.
 func TestComposeFile(t *testing.T) {
 	if testing.Short() {
 		t.Skip("asks docker-compose: left out with -short")

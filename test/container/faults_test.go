@@ -26,15 +26,15 @@ var (
 	rateFlag = flag.Float64("rate", 150, "callbacks a second during the faults")
 )
 
-// fault is something that happens to a cluster, and its end.
+// fault is an injected fault of a cluster, and its end.
 type fault struct {
 	name string
-	hurt func(*hurting)
-	heal func(*hurting)
+	hurt func(*faultyCluster)
+	heal func(*faultyCluster)
 }
 
-// hurting is a cluster with a fault in it.
-type hurting struct {
+// faultyCluster is a cluster with a fault in it.
+type faultyCluster struct {
 	*cluster
 	engine *testcontainers.DockerClient
 	leader *node // of the payload log
@@ -42,19 +42,19 @@ type hurting struct {
 
 // faults are those of the table in docs/reliability.md, in its order.
 var faults = []fault{
-	{"the leader of the payload log killed, and started again", func(h *hurting) { h.kill(h.leader) }, func(h *hurting) { h.start(h.leader) }},
-	{"the leader paused, and continued", func(h *hurting) { h.pause(h.leader) }, func(h *hurting) { h.unpause(h.leader) }},
-	{"the leader cut from the network, and connected again", func(h *hurting) { h.cut(h.leader) }, func(h *hurting) { h.connectAgain(h.leader) }},
-	{"two of three NATS servers killed: no majority", func(h *hurting) { h.kill(h.nats[0], h.nats[1]) }, func(h *hurting) { h.start(h.nats[0], h.nats[1]) }},
-	{"all three NATS servers killed at once", func(h *hurting) { h.kill(h.nats...) }, func(h *hurting) { h.start(h.nats...) }},
-	{"a replica killed, and started again", func(h *hurting) { h.kill(h.replicas[0]) }, func(h *hurting) { h.start(h.replicas[0]) }},
-	{"a replica cut from the network, and connected again", func(h *hurting) { h.cut(h.replicas[1]) }, func(h *hurting) { h.connectAgain(h.replicas[1]) }},
-	{"all restarted, one after the other", func(h *hurting) { h.roll() }, func(*hurting) {}},
+	{"the leader of the payload log killed, and started again", func(h *faultyCluster) { h.kill(h.leader) }, func(h *faultyCluster) { h.start(h.leader) }},
+	{"the leader paused, and continued", func(h *faultyCluster) { h.pause(h.leader) }, func(h *faultyCluster) { h.unpause(h.leader) }},
+	{"the leader cut from the network, and connected again", func(h *faultyCluster) { h.cut(h.leader) }, func(h *faultyCluster) { h.connectAgain(h.leader) }},
+	{"two of three NATS servers killed: no majority", func(h *faultyCluster) { h.kill(h.nats[0], h.nats[1]) }, func(h *faultyCluster) { h.start(h.nats[0], h.nats[1]) }},
+	{"all three NATS servers killed at once", func(h *faultyCluster) { h.kill(h.nats...) }, func(h *faultyCluster) { h.start(h.nats...) }},
+	{"a replica killed, and started again", func(h *faultyCluster) { h.kill(h.replicas[0]) }, func(h *faultyCluster) { h.start(h.replicas[0]) }},
+	{"a replica cut from the network, and connected again", func(h *faultyCluster) { h.cut(h.replicas[1]) }, func(h *faultyCluster) { h.connectAgain(h.replicas[1]) }},
+	{"all restarted, one after the other", func(h *faultyCluster) { h.roll() }, func(*faultyCluster) {}},
 }
 
-// TestFaults hurts a cluster of three NATS servers with two replicas behind a proxy, under a steady
-// load of callbacks, and asks each time: is anything lost that was answered 200, doubled, forked, and
-// for how long did nobody get a 200? Its log is the table of docs/reliability.md.
+// TestFaults injects faults into a cluster of three NATS servers with two replicas behind a proxy, under a
+// steady load of callbacks, and checks each time: is a payload that was answered 200 lost, duplicated or
+// forked, and how long was there no 200? Its log is the table of docs/reliability.md.
 func TestFaults(t *testing.T) {
 	c := newCluster(t, 3, 2, twoAccounts)
 	engine, err := testcontainers.NewDockerClientWithOpts(t.Context())
@@ -65,15 +65,15 @@ func TestFaults(t *testing.T) {
 	var rows []string
 	for i, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
-			h := &hurting{cluster: c.on(t), engine: engine}
-			rows = append(rows, h.endure(f, uint32(0xfa00+i)))
+			h := &faultyCluster{cluster: c.on(t), engine: engine}
+			rows = append(rows, h.runFault(f, uint32(0xfa00+i)))
 		})
 	}
 	t.Logf("\n| fault | callbacks answered 200 | lost | doubled | forked | longest time without a 200 |\n|---|---|---|---|---|---|\n%s", strings.Join(rows, "\n"))
 }
 
-// endure runs one fault under load and returns its row of the table.
-func (h *hurting) endure(f fault, run uint32) string {
+// runFault runs one fault under load and returns its row of the table.
+func (h *faultyCluster) runFault(f fault, run uint32) string {
 	h.t.Helper()
 	h.healthy()
 	h.leader = h.cluster.leader("KYC_PAYLOADS")
@@ -109,15 +109,16 @@ func (h *hurting) endure(f fault, run uint32) string {
 		}
 	}
 	for _, v := range verdict.Without {
-		h.t.Logf("verification %s:%s", v, h.became(v))
+		h.t.Logf("verification %s:%s", v, h.dispositionsOf(v))
 	}
 	return fmt.Sprintf("| %s | %d | %d | %d | %d | %.1f s |", f.name, verdict.Promised, verdict.Lost, sound.Doubled, sound.Forked, silence.Seconds())
 }
 
-// became is what the store says of the payloads of a verification, to tell why one has no event.
-func (h *hurting) became(verification string) string {
+// dispositionsOf are the stored dispositions of the payloads of a verification, to explain a missing
+// event.
+func (h *faultyCluster) dispositionsOf(verification string) string {
 	h.t.Helper()
-	var told strings.Builder
+	var text strings.Builder
 	stored := map[uint64]string{}
 	h.read("KYC_PAYLOADS", "kyc.payload.*.*."+verification, func(seq uint64, m jetstream.Msg) {
 		stored[seq] = m.Headers().Get(jetstream.MsgIDHeader)
@@ -130,19 +131,19 @@ func (h *hurting) became(verification string) string {
 		for _, entry := range entries {
 			var seq uint64
 			if json.Unmarshal(entry, &[]any{&seq}) == nil && stored[seq] != "" {
-				fmt.Fprintf(&told, "\n  payload %d %s: disposition %d %s", seq, stored[seq], at, entry)
+				fmt.Fprintf(&text, "\n  payload %d %s: disposition %d %s", seq, stored[seq], at, entry)
 			}
 		}
 	})
 	h.read("KYC_EVENTS", "kyc.event.v1.*.*.*."+verification, func(seq uint64, m jetstream.Msg) {
-		fmt.Fprintf(&told, "\n  event %d %s", seq, m.Subject())
+		fmt.Fprintf(&text, "\n  event %d %s", seq, m.Subject())
 	})
-	return fmt.Sprintf(" stored %v%s", stored, told.String())
+	return fmt.Sprintf(" stored %v%s", stored, text.String())
 }
 
-// read passes on the messages that a stream has on a subject now. A new consumer may be asked for before
-// all servers have heard of it, so what fails is begun again.
-func (h *hurting) read(stream, subject string, each func(seq uint64, m jetstream.Msg)) {
+// read passes on the current messages of a stream on a subject. A new consumer may be requested before all
+// servers know it, so a failure is retried.
+func (h *faultyCluster) read(stream, subject string, each func(seq uint64, m jetstream.Msg)) {
 	h.t.Helper()
 	js, err := jetstream.New(h.connect("kycbridge", bridgePassword))
 	if err != nil {
@@ -179,14 +180,14 @@ func messages(ctx context.Context, js jetstream.JetStream, stream, subject strin
 }
 
 // more waits until some more callbacks have been answered 200.
-func (h *hurting) more(l *traffic.Load, n int64) {
+func (h *faultyCluster) more(l *traffic.Load, n int64) {
 	h.t.Helper()
 	want := l.Ledger.Accepted.Load() + n
 	wait.For(h.t, 90*time.Second, "more callbacks answered 200", func() bool { return l.Ledger.Accepted.Load() >= want })
 }
 
 // healthy waits until both replicas are ready and every stream has its leader and all its copies.
-func (h *hurting) healthy() {
+func (h *faultyCluster) healthy() {
 	h.t.Helper()
 	for _, r := range h.replicas {
 		h.waitReady(r)
@@ -199,15 +200,15 @@ func (h *hurting) healthy() {
 }
 
 // do makes a call to the engine, which must succeed.
-func (h *hurting) do(what string, err error) {
+func (h *faultyCluster) do(what string, err error) {
 	h.t.Helper()
 	if err != nil {
 		h.t.Fatalf("%s: %v", what, err)
 	}
 }
 
-// kill ends containers as a power cut would, all at once.
-func (h *hurting) kill(nodes ...*node) {
+// kill ends containers like a power failure, all at once.
+func (h *faultyCluster) kill(nodes ...*node) {
 	h.t.Helper()
 	errs := make(chan error)
 	for _, n := range nodes {
@@ -221,7 +222,7 @@ func (h *hurting) kill(nodes ...*node) {
 	}
 }
 
-func (h *hurting) start(nodes ...*node) {
+func (h *faultyCluster) start(nodes ...*node) {
 	h.t.Helper()
 	for _, n := range nodes {
 		_, err := h.engine.ContainerStart(h.t.Context(), n.GetContainerID(), client.ContainerStartOptions{})
@@ -229,26 +230,26 @@ func (h *hurting) start(nodes ...*node) {
 	}
 }
 
-func (h *hurting) pause(n *node) {
+func (h *faultyCluster) pause(n *node) {
 	h.t.Helper()
 	_, err := h.engine.ContainerPause(h.t.Context(), n.GetContainerID(), client.ContainerPauseOptions{})
 	h.do("pause", err)
 }
 
-func (h *hurting) unpause(n *node) {
+func (h *faultyCluster) unpause(n *node) {
 	h.t.Helper()
 	_, err := h.engine.ContainerUnpause(h.t.Context(), n.GetContainerID(), client.ContainerUnpauseOptions{})
 	h.do("unpause", err)
 }
 
-// cut takes the network away without a word to anybody: no connection is closed.
-func (h *hurting) cut(n *node) {
+// cut disconnects the network silently: no connection is closed.
+func (h *faultyCluster) cut(n *node) {
 	h.t.Helper()
 	_, err := h.engine.NetworkDisconnect(h.t.Context(), h.network.ID, client.NetworkDisconnectOptions{Container: n.GetContainerID(), Force: true})
 	h.do("disconnect", err)
 }
 
-func (h *hurting) connectAgain(n *node) {
+func (h *faultyCluster) connectAgain(n *node) {
 	h.t.Helper()
 	_, err := h.engine.NetworkConnect(h.t.Context(), h.network.ID, client.NetworkConnectOptions{
 		Container: n.GetContainerID(), EndpointConfig: &network.EndpointSettings{Aliases: []string{n.name}}})
@@ -256,7 +257,7 @@ func (h *hurting) connectAgain(n *node) {
 }
 
 // roll restarts every server and every replica, the next when all are well again.
-func (h *hurting) roll() {
+func (h *faultyCluster) roll() {
 	h.t.Helper()
 	patience := 45 // seconds until the engine would kill it; both end by themselves before that
 	for _, n := range append(append([]*node{}, h.nats...), h.replicas...) {

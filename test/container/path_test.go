@@ -39,7 +39,7 @@ func TestPath(t *testing.T) {
 			t.Run("fixtures", func(t *testing.T) { c.on(t).fixtures() })
 			t.Run("life", func(t *testing.T) { c.on(t).life(7) })
 			t.Run("permissions", func(t *testing.T) { c.on(t).permissions() })
-			t.Run("log", func(t *testing.T) { c.on(t).discreet() })
+			t.Run("log", func(t *testing.T) { c.on(t).noPersonalData() })
 		})
 	}
 }
@@ -146,7 +146,7 @@ func (c *cluster) fixtures() {
 		history := all[ids[f.Dir()]]
 		if want.Data.VerificationID == "" { // quarantined, ignored or only a trigger
 			if len(history) > 0 {
-				c.t.Errorf("%s: an event:%s", f.Dir(), traffic.Told(history))
+				c.t.Errorf("%s: an event:%s", f.Dir(), traffic.Describe(history))
 			}
 			continue
 		}
@@ -181,9 +181,9 @@ func codes(e event.Event) (out []string) {
 	return out
 }
 
-// life sends one verification from its first sign to its end, every webhook twice, each when the one before
-// it is worked: two replicas work what comes at the same moment in any order, and what is then older than
-// the last event makes none.
+// life sends one verification from its first callback to its end, every webhook twice, each after the
+// previous one is processed: two replicas process concurrent payloads in any order, and one that is then
+// older than the last event makes none.
 func (c *cluster) life(n int) {
 	one := &traffic.Life{Run: 0x11fe, N: n}
 	for _, say := range traffic.WholeLife {
@@ -203,7 +203,7 @@ func (c *cluster) life(n int) {
 	all := traffic.Histories(c.t, c.urls(), c.as("reader", readerPassword)...)
 	history := all[one.VerificationID()]
 	if len(history) != len(traffic.WholeLife) {
-		c.t.Fatalf("%d events of %d payloads:%s", len(history), len(traffic.WholeLife), traffic.Told(history))
+		c.t.Fatalf("%d events of %d payloads:%s", len(history), len(traffic.WholeLife), traffic.Describe(history))
 	}
 	if last := history[len(history)-1].Data; last.Decision.Outcome != event.OutcomeApproved || !last.Decision.Final {
 		c.t.Errorf("ends as %+v", last.Decision)
@@ -263,8 +263,8 @@ func (c *cluster) permissions() {
 	}
 }
 
-// discreet: no container has written a secret or anything about a person.
-func (c *cluster) discreet() {
+// noPersonalData: no container has logged a secret or a personal value.
+func (c *cluster) noPersonalData() {
 	for _, n := range append(append([]*node{c.proxy}, c.replicas...), c.nats...) {
 		text := n.log(c.t, 1<<20)
 		for _, secret := range []string{callbackPassword, bridgePassword, readerPassword, ondatoPassword, operatorToken, "routeRoute1", "Testa", "X0000002", "1988-07-30", "Example Street"} {

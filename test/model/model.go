@@ -83,22 +83,22 @@ type Machine struct {
 	State
 	Broken Rules
 
-	begun   bool
-	repeats bool // the last fact tells nothing of its own: it says again what stands, or is not believed
-	heard   bool
-	newest  int      // minute of the newest applied fact of the provider
-	timed   bool     // newest is set
-	memory           // of the facts that made events
-	earlier memory   // before the last fact
-	kept    []Fact   // facts on the verdict whose payloads are stored, events or not
-	gap     []string // persons of late facts of the attempt
-	ended   Fact     // the provider's end that closed the session
-	before  *State   // under an end of ours: what stood before it
-	current int      // the attempt that facts belong to
-	last    Fact     // that counted
-	seen    []Fact   // all stored facts with a person
-	caught  *Fact    // what was applied after the last fact, though it was heard before
-	fresh   bool     // the last fact began a newer attempt
+	begun    bool
+	repeats  bool // the last fact tells nothing of its own: it says again what stands, or is not believed
+	received bool
+	newest   int      // minute of the newest applied fact of the provider
+	timed    bool     // newest is set
+	memory            // of the facts that made events
+	earlier  memory   // before the last fact
+	kept     []Fact   // facts on the verdict whose payloads are stored, events or not
+	gap      []string // persons of late facts of the attempt
+	ended    Fact     // the provider's end that closed the session
+	before   *State   // under an end of ours: what stood before it
+	current  int      // the attempt that facts belong to
+	last     Fact     // that counted
+	seen     []Fact   // all stored facts with a person
+	caught   *Fact    // what was applied after the last fact, though it was heard before
+	fresh    bool     // the last fact began a newer attempt
 }
 
 // memory is what events tell of the verdict, whatever becomes of the payloads.
@@ -123,9 +123,9 @@ func (m *Machine) Step(f Fact) {
 	if m.own(f) {
 		return
 	}
-	m.comeBack()
-	first := !m.heard
-	m.heard = true
+	m.revokeOurEnd()
+	first := !m.received
+	m.received = true
 	m.begun = true
 	m.remember(f)
 	if m.attempt(f) == stale {
@@ -140,17 +140,17 @@ func (m *Machine) Step(f Fact) {
 	case End:
 		m.end(f)
 	case Doubt:
-		m.distrust(f)
+		m.contradict(f)
 	case Remark:
 		m.remark(f, first)
 	}
-	m.catchUp(f)
+	m.applyHeld(f)
 	m.show(f)
 	m.last = f
 }
 
-// compare makes a doubt of a checker's verdict if the webhook and the session tell different ones. What a
-// reopening or a request takes back is compared with nothing.
+// compare makes a doubt of a checker's verdict if the webhook and the session contain different ones. A
+// verdict that a reopening or a request revokes is not compared.
 func (m *Machine) compare(f Fact) Fact {
 	if (f.Word == Reopen || f.Word == Resubmit) && !m.outranked(f) {
 		m.cross = f.Cross
@@ -163,9 +163,9 @@ func (m *Machine) compare(f Fact) Fact {
 	return f
 }
 
-// catchUp applies what was heard of a newer attempt while an older one's approval stood, and is newer than
-// the fact that began it: how the approval ends is no matter of what came first.
-func (m *Machine) catchUp(f Fact) {
+// applyHeld applies the facts of a newer attempt that were received while an older one's approval was
+// current, and are newer than the fact that began it: the result is independent of the arrival order.
+func (m *Machine) applyHeld(f Fact) {
 	isWord := f.Word == Verdict || f.Word == Resubmit || f.Word == Reopen || f.Word == Doubt
 	if !m.fresh || f.Untimed || !isWord {
 		return
@@ -207,7 +207,7 @@ func (m *Machine) Forget(seq int) {
 	m.kept, m.seen = slices.DeleteFunc(m.kept, gone), slices.DeleteFunc(m.seen, gone)
 }
 
-// own takes a notice of ours. It begins a verification or ends an open one, and sets no instant.
+// own applies a notice. It begins a verification or ends an open one, and sets no instant.
 func (m *Machine) own(f Fact) bool {
 	switch {
 	case f.Word == Note && !m.begun:
@@ -229,8 +229,8 @@ func (m *Machine) own(f Fact) bool {
 	return true
 }
 
-// comeBack takes off an end of ours: any word of the provider does, whatever its time.
-func (m *Machine) comeBack() {
+// revokeOurEnd revokes an end that kycbridge had set: any fact of the provider does, whatever its time.
+func (m *Machine) revokeOurEnd() {
 	if m.before != nil {
 		m.State, m.before = *m.before, nil
 	}
@@ -268,7 +268,7 @@ func (m *Machine) progress(f Fact) {
 	m.Unmapped = f.Status == "unknown"
 	if isAnswer {
 		m.answered = f.At
-		m.distrustAgain() // Reading: the answer settles no doubt that came after the request
+		m.reapplyDoubts() // Reading: the answer settles no doubt that came after the request
 	}
 }
 
@@ -331,7 +331,7 @@ func (m *Machine) decide(f Fact) {
 	}
 	m.recall()
 	m.settle(f)
-	m.distrustAgain()
+	m.reapplyDoubts()
 	m.deny(f)
 }
 
@@ -501,7 +501,7 @@ func (m *Machine) decideUntimed(f Fact) {
 		m.repeats = true // Reading: the session has ended, for all that is known after this word
 	case m.undecided():
 		m.apply(f)
-		m.distrustAgain()
+		m.reapplyDoubts()
 		m.deny(f)
 	case m.Outcome == f.Outcome:
 		m.repeats = true
@@ -536,9 +536,9 @@ func (m *Machine) apply(f Fact) {
 		Person: shown, Actions: f.Actions}
 }
 
-// distrust takes a body that contradicts itself. It takes back an approval; a rejection, an end and a
+// contradict takes a body that contradicts itself. It takes back an approval; a rejection, an end and a
 // resubmission stand.
-func (m *Machine) distrust(f Fact) {
+func (m *Machine) contradict(f Fact) {
 	if m.Broken.DoubtIgnored {
 		return
 	}
@@ -551,12 +551,12 @@ func (m *Machine) distrust(f Fact) {
 	}
 	m.doubts = append(m.doubts, f)
 	if m.repeats = m.newestDoubt().Seq != f.Seq; !m.repeats {
-		m.distrustAgain()
+		m.reapplyDoubts()
 	}
 }
 
-// distrustAgain takes back what a doubt that is not settled may take back.
-func (m *Machine) distrustAgain() {
+// reapplyDoubts takes back what a doubt that is not settled may take back.
+func (m *Machine) reapplyDoubts() {
 	if len(m.doubts) > 0 {
 		m.shake(m.newestDoubt().Reason)
 	}
@@ -603,7 +603,7 @@ func (m *Machine) remark(f Fact, first bool) {
 	// Reading: one that mentions an approval leaves a rejection as it is, and speaks against no approval.
 	if standing && f.Outcome != "" && f.Outcome != "approved" && f.Outcome != m.verdict.Outcome {
 		f.Reason = "contradiction"
-		m.distrust(f)
+		m.contradict(f)
 		return
 	}
 }

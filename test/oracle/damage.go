@@ -22,11 +22,11 @@ const (
 	events   = "KYC_EVENTS"
 )
 
-// Damage is what a fault did to a stream. It may take what was stored before it, if that is told.
+// Damage is the effect of a fault on a stream. It may lose what was stored before, if that is reported.
 type Damage struct {
 	Stream, What string
 	At           time.Time
-	logs         []int64 // how long the logs were
+	logs         []int64 // sizes of the logs at that time
 }
 
 // holder is the process that holds a stream, and its folder.
@@ -37,7 +37,7 @@ func (w *World) holder(stream string) (*program, string) {
 	return &w.nats.program, w.nats.data
 }
 
-// offline does something to the files of a stream while nobody holds them.
+// offline changes the files of a stream while no process holds them.
 func (w *World) offline(ctx context.Context, stream, what string, do func(folder string) error) error {
 	p, data := w.holder(stream)
 	mine := p == &w.bridges[0].program
@@ -76,7 +76,7 @@ func damageOf(stream string, how func(*rand.Rand, string) error) func(context.Co
 	}
 }
 
-// restoreOf puts a copy of a stream back that was made some seconds before.
+// restoreOf restores a copy of a stream from some seconds before.
 func restoreOf(stream string) func(context.Context, *World, *rand.Rand) error {
 	return func(ctx context.Context, w *World, r *rand.Rand) error {
 		held, err := os.MkdirTemp(w.Dir, "copy-")
@@ -101,7 +101,7 @@ func restoreOf(stream string) func(context.Context, *World, *rand.Rand) error {
 	}
 }
 
-// natsWipe has the nats-server come back without its data.
+// natsWipe restarts the nats-server without its data.
 func natsWipe(ctx context.Context, w *World, _ *rand.Rand) error {
 	for _, stream := range []string{payloads, events} {
 		if p, _ := w.holder(stream); p != &w.nats.program {
@@ -115,7 +115,7 @@ func natsWipe(ctx context.Context, w *World, _ *rand.Rand) error {
 	return w.waitTaken(ctx, 45*time.Second)
 }
 
-// streamFolder is where a stream lies below a data directory; "" if it is not there.
+// streamFolder is the folder of a stream below a data directory; "" if there is none.
 func streamFolder(data, stream string) (found string) {
 	_ = filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && d.Name() == stream && filepath.Base(filepath.Dir(path)) == "streams" {
@@ -127,7 +127,7 @@ func streamFolder(data, stream string) (found string) {
 	return found
 }
 
-// newestBlock is the file that a stream was last written to.
+// newestBlock is the file with the newest messages of a stream.
 func newestBlock(folder string) (string, error) {
 	blocks, err := filepath.Glob(filepath.Join(folder, "msgs", "*.blk"))
 	if err != nil || folder == "" || len(blocks) == 0 {
@@ -151,7 +151,7 @@ func flipBit(r *rand.Rand, folder string) error {
 	})
 }
 
-// cutTail cuts the end off.
+// cutTail truncates a file.
 func cutTail(r *rand.Rand, folder string) error {
 	n := []int{50, 500, 6000}[r.IntN(3)]
 	return rewrite(folder, func(raw []byte) []byte { return raw[:max(0, len(raw)-n)] })
@@ -179,18 +179,18 @@ func wipe(_ *rand.Rand, folder string) error {
 	return os.RemoveAll(folder)
 }
 
-// damageWords are those of which a log line, a metric or a report says that something is gone.
+// damageWords are words in a log line, a metric or a report for a loss.
 var damageWords = regexp.MustCompile(`(?i)damag|corrupt|missing|lost|gone|gap|shorter|incomplete|altered|not accounted`)
 
-// told reports how the product has told a damage; "" if it has not.
-func (w *World) told(ctx context.Context, d *Damage, report string) string {
+// reportOf is how the product has reported a damage; "" if it has not.
+func (w *World) reportOf(ctx context.Context, d *Damage, report string) string {
 	for i, b := range w.bridges {
 		log := b.logged(d.logs[i])
 		if next := w.after(d); next != nil {
-			log = log[:min(int64(len(log)), next.logs[i]-d.logs[i])] // what is told later is told of that one
+			log = log[:min(int64(len(log)), next.logs[i]-d.logs[i])] // later lines are about the next damage
 		}
 		for line := range strings.Lines(log) {
-			if said := tells(line, d.Stream); said != "" {
+			if said := lossIn(line, d.Stream); said != "" {
 				return "log: " + said
 			}
 		}
@@ -214,8 +214,8 @@ func (w *World) after(d *Damage) *Damage {
 	return nil
 }
 
-// tells reads what a log line says that a stream has lost; "" if it says no such thing.
-func tells(line, stream string) string {
+// lossIn is the message of a log line about a loss in a stream; "" if it is not about one.
+func lossIn(line, stream string) string {
 	var l struct {
 		Level string `json:"level"`
 		Msg   string `json:"msg"`

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// mountDisk mounts a small file system of its own, which wants root.
+// mountDisk mounts a small separate file system, which requires root.
 func mountDisk(dir string, run time.Duration) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
@@ -22,7 +22,7 @@ func mountDisk(dir string, run time.Duration) (string, error) {
 	return dir, nil
 }
 
-// CanMount says why no file system can be mounted here; "" if one can.
+// CanMount states why no file system can be mounted here; "" if one can.
 func CanMount(dir string) string {
 	if _, err := mountDisk(dir, 0); err != nil {
 		return err.Error()
@@ -33,7 +33,7 @@ func CanMount(dir string) string {
 	return ""
 }
 
-// full leaves no room on the disk for some seconds.
+// full fills the disk for some seconds.
 func full(ctx context.Context, w *World, r *rand.Rand) error {
 	filler := filepath.Join(w.disk, "filler")
 	if err := fill(filler); err != nil {
@@ -58,7 +58,7 @@ func fill(path string) error {
 	return f.Close()
 }
 
-// readOnly has a process come back on a disk that cannot be written.
+// readOnly restarts a process on a read-only disk.
 func readOnly(ctx context.Context, w *World, r *rand.Rand) error {
 	b, release := w.hold(r)
 	b.stop(syscall.SIGKILL)
@@ -66,7 +66,7 @@ func readOnly(ctx context.Context, w *World, r *rand.Rand) error {
 		release()
 		return fmt.Errorf("remount read-only: %w", err)
 	}
-	_, _ = b.start(ctx, time.Duration(2000+r.IntN(3000))*time.Millisecond) // it cannot be ready
+	_, _ = b.start(ctx, time.Duration(2000+r.IntN(3000))*time.Millisecond) // it cannot become ready
 	release()
 	if err := syscall.Mount("oracle", w.disk, "tmpfs", syscall.MS_REMOUNT, ""); err != nil {
 		return fmt.Errorf("remount: %w", err)

@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong.
+// Fault is an injected fault.
 type Fault struct {
 	Name  string
-	modes string // in which it can happen; "" all
-	disk  bool   // wants a file system of its own, and so root
-	takes bool   // takes stored data
-	slow  bool   // it takes long until callbacks are taken again
+	modes string // the modes in which it is possible; "" all
+	disk  bool   // needs a separate file system, and so root
+	takes bool   // removes stored data
+	slow  bool   // callbacks are refused for a long time
 	run   func(context.Context, *World, *rand.Rand) error
 }
 
-// Faults are all there are.
+// Faults are all faults.
 func Faults() []Fault {
 	return []Fault{
 		{Name: "kill", run: kill},
@@ -48,8 +48,8 @@ func Faults() []Fault {
 	}
 }
 
-// Able are the names of the faults that a mode knows; root tells whether file systems can be mounted,
-// all whether those are wanted too that take data or long.
+// Able are the names of the faults of a mode; root includes those that mount file systems, all those that
+// lose data or take long.
 func Able(mode string, root, all bool) (out []string) {
 	for _, f := range Faults() {
 		if (f.modes == "" || strings.Contains(f.modes, mode)) && (root || !f.disk) && (all || !f.takes && !f.slow) {
@@ -59,14 +59,14 @@ func Able(mode string, root, all bool) (out []string) {
 	return out
 }
 
-// hold takes a process out of the supervisor's hands.
+// hold takes a process from the supervisor.
 func (w *World) hold(r *rand.Rand) (*Bridge, func()) {
 	i := r.IntN(len(w.bridges))
 	w.held[i].Lock()
 	return w.bridges[i], w.held[i].Unlock
 }
 
-// kill is a power cut.
+// kill simulates a power failure.
 func kill(ctx context.Context, w *World, r *rand.Rand) error {
 	b, release := w.hold(r)
 	defer release()
@@ -76,7 +76,7 @@ func kill(ctx context.Context, w *World, r *rand.Rand) error {
 	return err
 }
 
-// stop halts a process for some seconds.
+// stop suspends a process for some seconds.
 func stop(ctx context.Context, w *World, r *rand.Rand) error {
 	b, release := w.hold(r)
 	defer release()
@@ -114,7 +114,7 @@ func second(ctx context.Context, w *World, _ *rand.Rand) error {
 	return nil
 }
 
-// natsKill takes the nats-server away for a while.
+// natsKill stops the nats-server for a while.
 func natsKill(ctx context.Context, w *World, r *rand.Rand) error {
 	w.nats.stop([]syscall.Signal{syscall.SIGKILL, syscall.SIGTERM}[r.IntN(2)])
 	pause(ctx, time.Duration(100+r.IntN(4000))*time.Millisecond)
@@ -125,7 +125,7 @@ func natsStop(ctx context.Context, w *World, r *rand.Rand) error {
 	return halt(ctx, &w.nats.program, time.Duration(1000+r.IntN(6000))*time.Millisecond)
 }
 
-// natsSlow makes the nats-server work in short spells.
+// natsSlow lets the nats-server run only in short intervals.
 func natsSlow(ctx context.Context, w *World, _ *rand.Rand) error {
 	for range 25 {
 		if err := halt(ctx, &w.nats.program, 120*time.Millisecond); err != nil {
@@ -136,7 +136,7 @@ func natsSlow(ctx context.Context, w *World, _ *rand.Rand) error {
 	return nil
 }
 
-// replay hands all stored payloads to the normalizer again, beside the traffic.
+// replay processes all stored payloads again, beside the traffic.
 func replay(ctx context.Context, w *World, _ *rand.Rand) error {
 	if _, err := w.bridges[0].run(ctx, 60*time.Second, "payloads", "replay", "--yes"); err != nil {
 		w.say("replay: %v", err) // what it meets beside other faults is no obligation
@@ -144,13 +144,13 @@ func replay(ctx context.Context, w *World, _ *rand.Rand) error {
 	return nil
 }
 
-// replayKill is a replay that is killed on its way.
+// replayKill is a replay that is killed while it runs.
 func replayKill(ctx context.Context, w *World, r *rand.Rand) error {
 	_, _ = w.bridges[0].run(ctx, time.Duration(200+r.IntN(1500))*time.Millisecond, "payloads", "replay", "--yes")
 	return nil
 }
 
-// purge erases a verification of which nothing is under way, and has its provider speak of it again.
+// purge erases an idle verification, and then sends callbacks about it again.
 func purge(ctx context.Context, w *World, r *rand.Rand) error {
 	all := w.ledger.all()
 	for range 200 {
@@ -176,7 +176,7 @@ func purge(ctx context.Context, w *World, r *rand.Rand) error {
 	return nil
 }
 
-// clock puts the clock of the provider wrong by minutes, for the sessions that begin meanwhile.
+// clock shifts the clock of the provider by minutes, for the sessions that begin meanwhile.
 func clock(ctx context.Context, w *World, r *rand.Rand) error {
 	w.generator.clock.Store(int64([]time.Duration{-7 * time.Minute, 3 * time.Minute, far + 2*time.Minute}[r.IntN(3)]))
 	pause(ctx, 3*time.Second)

@@ -16,18 +16,18 @@ import (
 
 // Findings are the result of a run.
 type Findings struct {
-	Verifications, Taken, Events, Heard int
-	Slowest                             time.Duration // longest wait for a 200 after a fault was mended
-	Silence                             time.Duration // longest time between two answers 200
-	Ended                               int           // how often a process ended by itself
-	Lost                                int           // payloads that were answered 200 and are not kept
-	Told                                []string      // how damage was told, each way once
-	Forgiven                            map[string]int
-	Violations                          []string // the first of each kind
-	Counts                              map[string]int
+	Verifications, Taken, Events, Subscriber int
+	Slowest                                  time.Duration // longest wait for a 200 after a fault ended
+	Silence                                  time.Duration // longest time between two answers 200
+	Ended                                    int           // how often a process ended unexpectedly
+	Lost                                     int           // payloads that were answered 200 and are missing
+	ReportedBy                               []string      // how damage was reported, each way once
+	Forgiven                                 map[string]int
+	Violations                               []string // the first of each kind
+	Counts                                   map[string]int
 }
 
-// Judge holds what was read back against what was sent.
+// Judge compares stored and published data with the sent callbacks.
 type Judge struct {
 	*World
 	Findings
@@ -37,16 +37,16 @@ type Judge struct {
 	sent    map[string]*Delivery
 	history map[string][]Event
 	byID    map[string]Event
-	tells   map[*Damage]string // how it was told; "" not
+	reports map[*Damage]string // how each was reported; "" not
 }
 
-// shown is how many violations of a kind are written out.
+// shown limits the listed violations of a kind.
 const shown = 5
 
 // judge waits for the backlog, reads everything back and compares.
 func judge(ctx context.Context, w *World) Findings {
 	j := &Judge{World: w, stored: map[string]int{}, shelved: map[string]int{}, notices: map[string]bool{}, sent: map[string]*Delivery{},
-		history: map[string][]Event{}, byID: map[string]Event{}, tells: map[*Damage]string{}}
+		history: map[string][]Event{}, byID: map[string]Event{}, reports: map[*Damage]string{}}
 	j.Findings = Findings{Forgiven: map[string]int{}, Counts: map[string]int{}, Slowest: w.slowest, Ended: w.ended}
 	for _, what := range w.faulty {
 		j.find("fault", "%s", what)
@@ -57,13 +57,13 @@ func judge(ctx context.Context, w *World) Findings {
 		j.find("read", "%v", err)
 		return j.Findings
 	}
-	j.weighDamage(ctx, report)
+	j.checkDamage(ctx, report)
 	j.answers()
 	j.kept()
 	for _, v := range w.ledger.all() {
 		j.verification(v)
 	}
-	j.strangers()
+	j.unknownVerifications()
 	j.listeners()
 	j.Silence = j.ledger.longest()
 	return j.Findings
@@ -75,7 +75,7 @@ func (j *Judge) find(kind, format string, args ...any) {
 	}
 }
 
-// restarted has processes that are not there come back, which they must.
+// restarted restarts missing processes, which must succeed.
 func (j *Judge) restarted(ctx context.Context) {
 	for i, b := range j.bridges {
 		if !b.alive() {
@@ -123,27 +123,27 @@ func (j *Judge) read(ctx context.Context) error {
 			j.sent[d.Digest] = d
 		}
 	}
-	j.Taken, j.Events, j.Heard = j.ledger.taken(), len(all), len(j.heard.all())
+	j.Taken, j.Events, j.Subscriber = j.ledger.taken(), len(all), len(j.subscriber.all())
 	return err
 }
 
-// weighDamage looks how each damage was told, and whether the report may be unsound.
-func (j *Judge) weighDamage(ctx context.Context, report Report) {
+// checkDamage determines how each damage was reported, and whether the report may be unsound.
+func (j *Judge) checkDamage(ctx context.Context, report Report) {
 	unsound := ""
 	if report.code != nil {
 		unsound = cmp.Or(report.Verdict, report.code.Error())
 	}
-	told := false
+	reported := false
 	for _, d := range j.damages {
-		j.tells[d] = j.told(ctx, d, unsound)
-		told = told || j.tells[d] != ""
-		how, _, _ := strings.Cut(j.tells[d], ":")
-		if how != "" && !slices.Contains(j.Told, how) {
-			j.Told = append(j.Told, how)
+		j.reports[d] = j.reportOf(ctx, d, unsound)
+		reported = reported || j.reports[d] != ""
+		how, _, _ := strings.Cut(j.reports[d], ":")
+		if how != "" && !slices.Contains(j.ReportedBy, how) {
+			j.ReportedBy = append(j.ReportedBy, how)
 		}
-		j.say("%s %s: %s", d.Stream, d.What, cmp.Or(j.tells[d], "not told"))
+		j.say("%s %s: %s", d.Stream, d.What, cmp.Or(j.reports[d], "not told"))
 	}
-	if unsound != "" && !told {
+	if unsound != "" && !reported {
 		j.find("report", "%s", unsound)
 	}
 	if report.Total.Pending != 0 {
@@ -151,21 +151,21 @@ func (j *Judge) weighDamage(ctx context.Context, report Report) {
 	}
 }
 
-// takenBy reports whether a damage of one of the streams, if it was told, explains that something of t is
-// gone. told is false where a damage would explain it and nobody said so.
-func (j *Judge) takenBy(t time.Time, streams ...string) (explained, told bool) {
+// explainedBy reports whether a damage of one of the streams explains a loss at t. reported is false if
+// that damage was not reported.
+func (j *Judge) explainedBy(t time.Time, streams ...string) (explained, reported bool) {
 	for _, d := range j.damages {
 		if t.Before(d.At) && slices.Contains(streams, d.Stream) {
-			explained, told = true, told || j.tells[d] != ""
+			explained, reported = true, reported || j.reports[d] != ""
 		}
 	}
-	return explained, told
+	return explained, reported
 }
 
-// missing finds something that is gone, unless a damage took it and that was told.
+// missing records a loss, unless a reported damage explains it.
 func (j *Judge) missing(kind string, t time.Time, streams []string, format string, args ...any) {
-	switch explained, told := j.takenBy(t, streams...); {
-	case told:
+	switch explained, reported := j.explainedBy(t, streams...); {
+	case reported:
 		j.Forgiven[kind]++
 	case explained:
 		j.find(kind+", in silence", format, args...)
@@ -174,7 +174,7 @@ func (j *Judge) missing(kind string, t time.Time, streams []string, format strin
 	}
 }
 
-// answers judges what callers were told.
+// answers checks the answers to callers.
 func (j *Judge) answers() {
 	for code, bodies := range j.ledger.strange {
 		j.find("answer", "%d answers %d: %.200s", len(bodies), code, bodies[0])
@@ -196,7 +196,7 @@ func (j *Judge) answers() {
 	}
 }
 
-// kept judges the stored payloads.
+// kept checks the stored payloads.
 func (j *Judge) kept() {
 	for _, d := range j.sent {
 		answers, _, _ := d.taken()
@@ -231,7 +231,7 @@ func before(d *Delivery, t time.Time) bool {
 
 func (j *Judge) since(t time.Time) float64 { return t.Sub(j.began).Seconds() }
 
-// verification judges the history of one verification.
+// verification checks the history of one verification.
 func (j *Judge) verification(v *Verification) {
 	id := v.id()
 	if id == "" {
@@ -245,7 +245,7 @@ func (j *Judge) verification(v *Verification) {
 		case !v.erased().IsZero() && before(d, v.erased()):
 			continue
 		case tries > 0 && len(answers) == 0:
-			return // found already; what it must come to is open
+			return // recorded already; the required result is unknown
 		case len(answers) == 0:
 			continue
 		case d.Want == "accepted" && answers[0].VerificationID != id:
@@ -257,15 +257,15 @@ func (j *Judge) verification(v *Verification) {
 		}
 	}
 	history := j.history[id]
-	explained, told := j.takenBy(first, events)
-	if !explained || !told {
+	explained, reported := j.explainedBy(first, events)
+	if !explained || !reported {
 		j.chain(v, id, history)
 	}
 	j.causes(v, id, history)
 	j.end(v, id, facts, first, history)
 }
 
-// chain judges that revisions follow one another.
+// chain checks the sequence of revisions.
 func (j *Judge) chain(v *Verification, id string, history []Event) {
 	for i, e := range history {
 		supersedes := ""
@@ -286,8 +286,8 @@ func (j *Judge) chain(v *Verification, id string, history []Event) {
 	}
 }
 
-// causes judges that each event rests on a payload of its verification, says no more, and that no older
-// verdict came over a newer one.
+// causes checks that each event is based on a payload of its verification, adds nothing to it, and that no
+// older verdict followed a newer one.
 func (j *Judge) causes(v *Verification, id string, history []Event) {
 	seen := map[string]bool{}
 	approvable := slices.ContainsFunc(v.deliveries(), func(d *Delivery) bool { return d.Fact.State.Outcome == "approved" })
@@ -307,7 +307,7 @@ func (j *Judge) causes(v *Verification, id string, history []Event) {
 		case !v.erased().IsZero() && before(d, v.erased()):
 			j.find("erased, and there", "%s %s rests on what was erased", id, e)
 		case seen[sum] && e.Data.Provider.Event.Via != "replay":
-			if explained, told := j.takenBy(time.Now(), payloads, events); !explained || !told {
+			if explained, reported := j.explainedBy(time.Now(), payloads, events); !explained || !reported {
 				j.find("doubled", "%s %s: its payload has made an event before", id, e)
 			}
 		case d.EventID != "" && e.Data.Provider.Event.ID != d.EventID:
@@ -330,28 +330,28 @@ func (j *Judge) causes(v *Verification, id string, history []Event) {
 
 func isCallback(e Event) bool { return e.Data.Provider.Event.Via == "callback" }
 
-// end judges where a verification stands.
+// end checks the final state of a verification.
 func (j *Judge) end(v *Verification, id string, facts []Fact, first time.Time, history []Event) {
 	allowed := Allowed(facts)
 	if len(allowed) == 0 {
-		return // nothing was said that makes an event
+		return // no fact makes an event
 	}
-	told := []string{}
+	reported := []string{}
 	for _, f := range facts {
-		told = append(told, fmt.Sprintf("%s/%s@%s", f.State.Status, f.State.Outcome, f.At.Format("15:04:05.000")))
+		reported = append(reported, fmt.Sprintf("%s/%s@%s", f.State.Status, f.State.Outcome, f.At.Format("15:04:05.000")))
 	}
 	if len(history) == 0 {
-		j.missing("no event", first, []string{payloads, events}, "%s of %s: %s", id, v.Account, strings.Join(told, " "))
+		j.missing("no event", first, []string{payloads, events}, "%s of %s: %s", id, v.Account, strings.Join(reported, " "))
 		return
 	}
 	if last := history[len(history)-1]; !allowed[last.state()] {
 		j.missing("wrong end", first, []string{payloads, events}, "%s of %s ends %s after %v; callbacks: %s; it must be one of %v", id, v.Account, last, history[:len(history)-1],
-			strings.Join(told, " "), slices.Collect(maps.Keys(allowed)))
+			strings.Join(reported, " "), slices.Collect(maps.Keys(allowed)))
 	}
 }
 
-// strangers finds histories of verifications that nobody was told of.
-func (j *Judge) strangers() {
+// unknownVerifications finds histories of verifications that no answer named.
+func (j *Judge) unknownVerifications() {
 	known := map[string]bool{}
 	for _, v := range j.ledger.all() {
 		known[v.id()] = true
@@ -363,13 +363,13 @@ func (j *Judge) strangers() {
 	}
 }
 
-// listeners judges that what was heard is what is stored.
+// listeners checks that received events are stored.
 func (j *Judge) listeners() {
 	erased := map[string]bool{}
 	for _, v := range j.ledger.all() {
 		erased[v.id()] = !v.erased().IsZero()
 	}
-	for _, body := range j.heard.all() {
+	for _, body := range j.subscriber.all() {
 		var e Event
 		if err := json.Unmarshal(body, &e); err != nil {
 			j.find("heard", "no JSON: %v", err)
@@ -379,7 +379,7 @@ func (j *Judge) listeners() {
 		if erased[e.Verification] || there && bytes.Equal(held.Body, body) {
 			continue
 		}
-		if _, told := j.takenBy(j.began, events); told {
+		if _, reported := j.explainedBy(j.began, events); reported {
 			j.Forgiven["heard"]++
 			continue
 		}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Answer is a 200 that a delivery got.
+// Answer is a 200 for a delivery.
 type Answer struct {
 	Sent, At       time.Time
 	Status         string `json:"status"`
@@ -15,18 +15,18 @@ type Answer struct {
 	VerificationID string `json:"verification_id"`
 }
 
-// Delivery is one callback: its bytes, what they say, and how often they were taken.
+// Delivery is one callback: its bytes, its fact, and its answers.
 type Delivery struct {
 	Of      *Verification
 	Account string // path of the account
 	Name    string
-	EventID string // the provider's; "" where it sends none
+	EventID string // the provider's; "" if it sends none
 	Body    []byte
 	Digest  string
 	Want    string // accepted or quarantined
 	Fact    Fact
 	Delay   time.Duration
-	Repeats []time.Duration // delivered again after so long
+	Repeats []time.Duration // delivered again after these times
 	Twin    *Delivery       // another body with the same provider event id
 
 	mu      sync.Mutex
@@ -35,15 +35,15 @@ type Delivery struct {
 	answers []Answer
 }
 
-// Verification is one verification at a provider, with what is sent about it.
+// Verification is one verification at a provider, with its deliveries.
 type Verification struct {
 	Provider, Account, Reference string
 	Deliveries                   []*Delivery
-	InOrder                      bool // each is sent when the one before was taken
-	Watched                      bool // we asked for a watch of it
+	InOrder                      bool // each is sent after the previous one was accepted
+	Watched                      bool // a watch of it was requested
 
 	mu     sync.Mutex
-	open   int       // deliveries that are not done
+	open   int       // unfinished deliveries
 	purged time.Time // when its purge began
 }
 
@@ -67,7 +67,7 @@ func (d *Delivery) answered(a Answer) {
 	d.answers = append(d.answers, a)
 }
 
-// taken are the answers, and how often it was sent.
+// taken are the answers, and the number of attempts.
 func (d *Delivery) taken() (answers []Answer, tries int, first time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -80,7 +80,7 @@ func (v *Verification) add(n int) {
 	v.open += n
 }
 
-// erasing marks v as purged from now on, if nothing of it is under way.
+// erasing marks v as purged from now on, if it is idle.
 func (v *Verification) erasing() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -97,14 +97,14 @@ func (v *Verification) erased() (at time.Time) {
 	return v.purged
 }
 
-// deliveries are those that exist by now: a purge adds one.
+// deliveries are the current ones: a purge adds one.
 func (v *Verification) deliveries() []*Delivery {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return append([]*Delivery(nil), v.Deliveries...)
 }
 
-// id is what kycbridge calls v; "" before the first answer.
+// id is kycbridge's id of v; "" before the first answer.
 func (v *Verification) id() string {
 	for _, d := range v.deliveries() {
 		if answers, _, _ := d.taken(); len(answers) > 0 && answers[0].VerificationID != "" {
@@ -114,7 +114,7 @@ func (v *Verification) id() string {
 	return ""
 }
 
-// Ledger is everything that was sent and answered.
+// Ledger records everything sent and answered.
 type Ledger struct {
 	mu            sync.Mutex
 	verifications []*Verification

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// Generator makes verifications from a seed. Times are taken from the clock; all else is of the seed.
+// Generator generates verifications from a seed. Times are real; everything else depends on the seed.
 type Generator struct {
 	r *rand.Rand
 	n int
-	// clock is how far the provider's clock is off; a fault sets it.
+	// clock is the offset of the provider's clock; a fault sets it.
 	clock atomic.Int64
 }
 
-// NewGenerator makes the verifications of a seed.
+// NewGenerator creates the verifications of a seed.
 func NewGenerator(seed uint64) *Generator { return &Generator{r: rand.New(rand.NewPCG(seed, 1))} }
 
-// far is how far ahead a time must lie to be untimed, with room for how long a delivery may take.
+// far is the offset of an untimed fact into the future, including the longest delivery.
 const far = 10 * time.Minute
 
 // Next is the next verification.
@@ -54,7 +54,7 @@ func (g *Generator) attempt(number int, created time.Time) attempt {
 
 func (g *Generator) pick(words ...string) string { return words[g.r.IntN(len(words))] }
 
-// ago is when a session began; where the provider's clock is off, by its clock.
+// ago is when a session began, by the provider's clock.
 func (g *Generator) ago(now time.Time) (began time.Time, untimed bool) {
 	off := time.Duration(g.clock.Load())
 	if off > 0 {
@@ -63,8 +63,8 @@ func (g *Generator) ago(now time.Time) (began time.Time, untimed bool) {
 	return now.Add(off - []time.Duration{2 * time.Minute, time.Hour, 26 * time.Hour}[g.r.IntN(3)]), false
 }
 
-// tell adds callbacks of Ondato, each later than the one before by some milliseconds or seconds.
-func (g *Generator) tell(v *Verification, a attempt, at time.Time, untimed bool, names ...string) time.Time {
+// addCallbacks adds callbacks of Ondato, each some milliseconds or seconds later than the previous one.
+func (g *Generator) addCallbacks(v *Verification, a attempt, at time.Time, untimed bool, names ...string) time.Time {
 	for _, name := range names {
 		at = at.Add([]time.Duration{time.Millisecond, 20 * time.Millisecond, 2 * time.Second}[g.r.IntN(3)])
 		d := ondato(g.r, v, a, name, at)
@@ -97,12 +97,12 @@ func (g *Generator) session(now time.Time) *Verification {
 		names = append(names, "form")
 	}
 	began, untimed := g.ago(now)
-	g.tell(v, g.attempt(1, began), began, untimed, names...)
+	g.addCallbacks(v, g.attempt(1, began), began, untimed, names...)
 	g.sameIDTwice(v)
 	return g.schedule(v)
 }
 
-// sameIDTwice has a provider use an id again for another spelling of a body.
+// sameIDTwice repeats an id of the provider with another spelling of the body.
 func (g *Generator) sameIDTwice(v *Verification) {
 	if g.r.IntN(20) > 0 {
 		return
@@ -113,8 +113,8 @@ func (g *Generator) sameIDTwice(v *Verification) {
 	v.Deliveries = append(v.Deliveries, other)
 }
 
-// repeatedVerdict has a verdict repeated, so that its last word may change nothing when it comes, and
-// an older verdict that must not overtake it.
+// repeatedVerdict repeats a verdict, so that its last delivery may change nothing, together with an older
+// verdict that must not overwrite it.
 func (g *Generator) repeatedVerdict(now time.Time) *Verification {
 	v := g.begin(ondatoAccount, uuid(g.r))
 	began, untimed := g.ago(now)
@@ -122,7 +122,7 @@ func (g *Generator) repeatedVerdict(now time.Time) *Verification {
 	if g.r.IntN(2) == 0 {
 		word, other = other, word
 	}
-	g.tell(v, g.attempt(1, began), began, untimed, "created", word, other, word)
+	g.addCallbacks(v, g.attempt(1, began), began, untimed, "created", word, other, word)
 	return g.schedule(v)
 }
 
@@ -130,29 +130,29 @@ func (g *Generator) repeatedVerdict(now time.Time) *Verification {
 func (g *Generator) attempts(now time.Time) *Verification {
 	v := g.begin(ondatoAccount, uuid(g.r))
 	began := now.Add(-time.Hour)
-	at := g.tell(v, g.attempt(1, began), began, false, "begun", "created", "processed", g.pick("approved", "rejected", "rejected"))
+	at := g.addCallbacks(v, g.attempt(1, began), began, false, "begun", "created", "processed", g.pick("approved", "rejected", "rejected"))
 	second := []string{"created"}
 	if g.r.IntN(3) > 0 {
 		second = append(second, "processed", g.pick("approved", "rejected"))
 	}
-	g.tell(v, g.attempt(2, at.Add(time.Minute)), at.Add(time.Minute), false, second...)
+	g.addCallbacks(v, g.attempt(2, at.Add(time.Minute)), at.Add(time.Minute), false, second...)
 	return g.schedule(v)
 }
 
-// watched is a session that we are asked to watch before the provider's older word of it comes.
+// watched is a session whose watch is requested before an older fact of the provider arrives.
 func (g *Generator) watched(now time.Time) *Verification {
 	v := g.begin(watchedAccount, uuid(g.r))
 	v.Watched = true
 	began := now.Add(-5 * time.Minute)
 	names := []string{"begun", "created", g.pick("processed", "approved", "rejected")}
-	g.tell(v, g.attempt(1, began), began, false, names...)
+	g.addCallbacks(v, g.attempt(1, began), began, false, names...)
 	for _, d := range v.Deliveries {
 		d.Delay = time.Duration(g.r.IntN(2000)) * time.Millisecond
 	}
 	return v
 }
 
-// journey is a journey of IDWise, whose callbacks carry no time: their order is that of receipt.
+// journey is a journey of IDWise, whose callbacks have no time: they are ordered by receipt.
 func (g *Generator) journey() *Verification {
 	v := g.begin(idwiseAccount, fmt.Sprintf("%024x", g.r.Uint64()))
 	v.InOrder = true
@@ -173,12 +173,12 @@ func (g *Generator) journey() *Verification {
 			idwise(g.r, v, "Finished Journey", object{"systemDecision": word}, machine))
 	}
 	for i, d := range v.Deliveries {
-		d.Fact.At = time.Unix(int64(i+1), 0) // any instants that grow
+		d.Fact.At = time.Unix(int64(i+1), 0) // any increasing instants
 	}
 	return v
 }
 
-// evidence is a journey of Signzy, which decides nothing.
+// evidence is a journey of Signzy without a verdict.
 func (g *Generator) evidence() *Verification {
 	v := g.begin(signzyAccount, fmt.Sprintf("J%09d%06x", g.n, g.r.IntN(1<<24)))
 	d := signzy(g.r, v, "COMPLETED", "COMPLETE", Fact{Weight: Ended, State: State{"completed", "none"}})
@@ -189,7 +189,7 @@ func (g *Generator) evidence() *Verification {
 	return g.schedule(v)
 }
 
-// garbage is authentic and no callback: not JSON, or a body that two readers may read differently.
+// garbage is authentic and invalid: not JSON, or a body that parsers may read differently.
 func (g *Generator) garbage(now time.Time) *Verification {
 	v := g.begin(ondatoAccount, uuid(g.r))
 	genuine := string(ondato(g.r, v, g.attempt(1, now), "approved", now).Body)

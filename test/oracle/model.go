@@ -2,32 +2,32 @@ package oracle
 
 import "time"
 
-// Weight says what a callback can do to a verification.
+// Weight is the effect of a callback on a verification.
 type Weight int
 
 // The weights.
 const (
 	Nothing  Weight = iota // makes no event
-	Progress               // where the process is
-	Ended                  // over without a verdict
-	Verdict                // what was decided
+	Progress               // the progress of the process
+	Ended                  // ended without a verdict
+	Verdict                // a decision
 )
 
-// State is where a verification stands: status and outcome.
+// State is the state of a verification: status and outcome.
 type State struct{ Status, Outcome string }
 
-// Fact is what one callback says, by the contract.
+// Fact is the content of one callback, by the contract.
 type Fact struct {
 	Weight  Weight
-	At      time.Time // as the provider states it
-	Untimed bool      // its time lies so far ahead that nobody can trust it
+	At      time.Time // the provider's time
+	Untimed bool      // its time is too far in the future to be trusted
 	State   State
 	Person  bool // decided by a person
-	Machine bool // decided by a machine; neither: the provider does not say
-	Attempt int  // 1 or 2; 0: the provider does not number it
+	Machine bool // decided by a machine; neither: not stated
+	Attempt int  // 1 or 2; 0: not numbered
 }
 
-// Allowed are the states in which a verification may stand once all facts have been told, in any order.
+// Allowed are the permitted states of a verification after all facts, in any order.
 func Allowed(facts []Fact) map[State]bool {
 	var verdicts, others []Fact
 	for _, f := range facts {
@@ -61,7 +61,7 @@ func ofAttempt(facts []Fact, attempt int) (out []Fact) {
 	return out
 }
 
-// newest is the newest verdict, but that a machine's never replaces a person's.
+// newest is the newest verdict, except that a machine's never replaces a person's.
 func newest(verdicts []Fact) State {
 	left := append([]Fact(nil), verdicts...)
 	var standing Fact
@@ -80,7 +80,7 @@ func newest(verdicts []Fact) State {
 	return standing.State
 }
 
-// undecided: an end stands; else the newest sign of progress, or any of those without a time.
+// undecided: an end is final; else the newest progress, or any untimed one.
 func undecided(others []Fact) map[State]bool {
 	out := map[State]bool{}
 	var last Fact
@@ -100,7 +100,7 @@ func undecided(others []Fact) map[State]bool {
 	return out
 }
 
-// undated: verdicts without a time that agree stand; those that differ are for a person to look at.
+// undated: untimed verdicts that agree are valid; those that differ need a review.
 func undated(verdicts []Fact) map[State]bool {
 	for _, f := range verdicts {
 		if f.State != verdicts[0].State {
@@ -111,7 +111,7 @@ func undated(verdicts []Fact) map[State]bool {
 }
 
 // renewed: the second attempt counts. Until it has a verdict of its own, an approval that came before it
-// stands; a rejection is open again.
+// stays; a rejection is open again.
 func renewed(verdicts, second []Fact) map[State]bool {
 	if own := ofAttempt(verdicts, 2); len(own) > 0 {
 		return only(newest(own))

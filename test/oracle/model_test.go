@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestAllowed pins down what the oracle takes for right.
+// TestAllowed lists results that the oracle accepts.
 func TestAllowed(t *testing.T) {
 	at := func(minute int, f Fact) Fact { f.At = time.Unix(int64(minute)*60, 0); return f }
 	of := func(attempt int, f Fact) Fact { f.Attempt = attempt; return f }
@@ -42,8 +42,8 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
-// TestOnlyALossIsTold: a line that says that nothing is lost excuses nothing, nor does one about another stream.
-func TestOnlyALossIsTold(t *testing.T) {
+// TestOnlyALossIsReported: neither a line without a loss nor one about another stream counts as a report.
+func TestOnlyALossIsReported(t *testing.T) {
 	for line, want := range map[string]bool{
 		`{"level":"error","msg":"messages are damaged and lost","stream":"KYC_PAYLOADS"}`:                               true,
 		`{"level":"warn","msg":"a stream has become shorter","stream":"KYC_PAYLOADS"}`:                                  true,
@@ -53,7 +53,7 @@ func TestOnlyALossIsTold(t *testing.T) {
 		`{"level":"error","msg":"cannot write","stream":"KYC_PAYLOADS"}`:                                                false,
 		`lost KYC_PAYLOADS`: false,
 	} {
-		if got := tells(line, payloads) != ""; got != want {
+		if got := lossIn(line, payloads) != ""; got != want {
 			t.Errorf("%s: told %v", line, got)
 		}
 	}

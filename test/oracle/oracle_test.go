@@ -25,7 +25,7 @@ var (
 	natsFlag   = flag.String("oracle.nats", "", "nats-server; empty: the one of the module, built")
 )
 
-// programs are what is judged and what it needs, built once.
+// programs are the tested binary and its tools, built once.
 var programs struct {
 	dir, bridge, nats string
 	err               error
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// build makes a program of a module's folder.
+// build builds a program of a module's folder.
 func build(folder, out, pkg string) error {
 	cmd := exec.Command("go", "build", "-trimpath", "-o", out, pkg)
 	cmd.Dir = folder
@@ -72,7 +72,7 @@ func tools(t *testing.T) (bridge, nats string) {
 	return programs.bridge, programs.nats
 }
 
-// TestOracle judges the product under faults. For longer, with what takes data:
+// TestOracle tests the product under faults. For longer runs, including faults that lose data:
 //
 //	go test ./test/oracle -run TestOracle -oracle.for 10m -oracle.faults all -timeout 1h
 func TestOracle(t *testing.T) {
@@ -100,7 +100,7 @@ func TestOracle(t *testing.T) {
 	}
 }
 
-// judged runs the oracle and fails the test for what it finds.
+// judged runs the oracle and fails the test for its findings.
 func judged(t *testing.T, o Options) {
 	t.Helper()
 	found, err := Run(context.Background(), o)
@@ -108,8 +108,8 @@ func judged(t *testing.T, o Options) {
 		t.Fatal(err)
 	}
 	t.Logf("%d verifications, %d answers 200, %d events, %d heard, longest wait after a fault %s, ended by itself %d times, forgiven %v",
-		found.Verifications, found.Taken, found.Events, found.Heard, found.Slowest.Round(time.Millisecond), found.Ended, found.Forgiven)
-	if found.Events == 0 || found.Heard == 0 {
+		found.Verifications, found.Taken, found.Events, found.Subscriber, found.Slowest.Round(time.Millisecond), found.Ended, found.Forgiven)
+	if found.Events == 0 || found.Subscriber == 0 {
 		t.Error("nothing happened: the run shows nothing")
 	}
 	for _, v := range found.Violations {
@@ -120,7 +120,7 @@ func judged(t *testing.T, o Options) {
 	}
 }
 
-// faultsOf are the names of the faults of a run. What cannot happen here is said.
+// faultsOf are the names of the faults of a run. Impossible ones are logged.
 func faultsOf(t *testing.T, mode string) []string {
 	t.Helper()
 	no := "not root"

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// Senders deliver verifications as providers do: what is not answered 200 is sent again.
+// Senders deliver verifications like providers: a callback that is not answered 200 is repeated.
 type Senders struct {
 	ctx     context.Context // ends when nothing is sent any more
 	bridges []*Bridge
 	ledger  *Ledger
 	client  *http.Client
-	lines   chan struct{} // so many are on their way at once
+	lines   chan struct{} // limits concurrent requests
 	running sync.WaitGroup
 }
 
@@ -66,7 +66,7 @@ func (s *Senders) play(d *Delivery) {
 	}
 }
 
-// untilTaken sends d again until it is answered 200.
+// untilTaken repeats d until it is answered 200.
 func (s *Senders) untilTaken(d *Delivery) bool {
 	for s.ctx.Err() == nil {
 		if s.once(d) {
@@ -102,7 +102,7 @@ func (s *Senders) once(d *Delivery) (taken bool) {
 	return true
 }
 
-// where is the process that takes a try: the same for the same seed.
+// where is the process for an attempt: the same for the same seed.
 func where(d *Delivery, try, of int) int {
 	h := fnv.New32a()
 	fmt.Fprint(h, d.Digest, try)
@@ -129,7 +129,7 @@ func (s *Senders) do(r *http.Request) (code int, answer []byte, err error) {
 	return resp.StatusCode, answer, err
 }
 
-// watch asks for a watch of v until it is granted.
+// watch requests a watch of v until it is accepted.
 func (s *Senders) watch(v *Verification) {
 	body, err := json.Marshal(object{"provider": v.Provider, "account": "seen", "reference": v.Reference})
 	if err != nil {
@@ -149,7 +149,7 @@ func (s *Senders) watch(v *Verification) {
 	}
 }
 
-// pause lets time pass; false: ctx has ended.
+// pause waits; false: ctx has ended.
 func pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

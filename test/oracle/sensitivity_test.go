@@ -16,18 +16,18 @@ import (
 
 var sensitivityFlag = flag.Bool("oracle.sensitivity", false, "break copies of the code in known ways, which the oracle must find")
 
-// patience is how long the oracle may take to find a mutant.
+// patience is how long the oracle may take to detect a mutant.
 const patience = 60 * time.Second
 
-// mutant is a way to break the code, and how to look for it.
+// mutant is a fault in the code, and how to detect it.
 type mutant struct {
 	about, mode string
 	faults      []string
 	rate        float64
 }
 
-// TestSensitivity breaks a copy of the code by each patch in testdata/mutants and runs the oracle until
-// it finds something, for a minute at most. A patch that no longer applies fails:
+// TestSensitivity applies each patch in testdata/mutants to a copy of the code and runs the oracle until
+// it finds a violation, for a minute at most. A patch that no longer applies fails:
 //
 //	go test ./test/oracle -run TestSensitivity -oracle.sensitivity -timeout 1h
 func TestSensitivity(t *testing.T) {
@@ -60,7 +60,7 @@ func TestSensitivity(t *testing.T) {
 	}
 }
 
-// TestMutantsApply: the patches fit the code of today.
+// TestMutantsApply: the patches apply to the current code.
 func TestMutantsApply(t *testing.T) {
 	dir := t.TempDir()
 	copyCode(t, filepath.Join("..", ".."), dir)
@@ -79,7 +79,7 @@ func patches(t *testing.T) []string {
 	return found
 }
 
-// readMutant reads what stands before the patch: what is broken, and where it shows.
+// readMutant reads the header of a patch: the fault, and its settings.
 func readMutant(t *testing.T, patch string) mutant {
 	t.Helper()
 	raw, err := os.ReadFile(patch)

@@ -22,7 +22,7 @@ const (
 	startup    = 60 * time.Second
 )
 
-// authorize puts the credential of an account into a callback.
+// authorize adds the credential of an account to a callback.
 func authorize(r *http.Request, account string) {
 	switch account {
 	case idwiseAccount:
@@ -46,7 +46,7 @@ accounts:
   - {name: one, provider: signzy, environment: test, auth: {keys: [signzy-key-1]}}
 `
 
-// program is a process that is started again and again with the same words.
+// program is a process that can be restarted with the same arguments.
 type program struct {
 	words []string
 	log   string // file that its output is appended to
@@ -68,7 +68,7 @@ func (p *program) spawn() error {
 	}
 	ended := make(chan struct{})
 	p.cmd, p.ended = cmd, ended
-	go func() { // ends with the process, for which stop waits
+	go func() { // ends with the process, which stop waits for
 		_ = cmd.Wait()
 		close(ended)
 	}()
@@ -84,8 +84,8 @@ func cleanEnvironment() (out []string) {
 	return out
 }
 
-// stop ends the process with a signal, and with SIGKILL if that does not end it. It returns whether
-// the signal did.
+// stop ends the process with a signal, and with SIGKILL if it does not end. It returns whether the signal
+// was sufficient.
 func (p *program) stop(sig os.Signal) bool {
 	if p.cmd == nil {
 		return true
@@ -114,7 +114,7 @@ func (p *program) alive() bool {
 	}
 }
 
-// logSize is how much has been logged.
+// logSize is the size of the log.
 func (p *program) logSize() int64 {
 	info, err := os.Stat(p.log)
 	if err != nil {
@@ -123,7 +123,7 @@ func (p *program) logSize() int64 {
 	return info.Size()
 }
 
-// logged is what was logged since a size.
+// logged is the log after an offset.
 func (p *program) logged(since int64) string {
 	raw, err := os.ReadFile(p.log)
 	if err != nil || int64(len(raw)) < since {
@@ -149,7 +149,7 @@ type NATS struct {
 
 func (n *NATS) url() string { return "nats://" + n.address }
 
-// freeAddress is one below the range from which the kernel takes ports of connections.
+// freeAddress is a port below the range of ephemeral ports.
 func freeAddress(ports *int) (string, error) {
 	for range 4000 {
 		*ports++
@@ -183,8 +183,8 @@ func (n *NATS) start(ctx context.Context) error {
 	})
 }
 
-// start runs the process until it is ready; one that ends by itself is started again, as a service
-// manager would. It returns how often that was needed.
+// start runs the process until it is ready; if it ends by itself it is restarted, like a service manager
+// would. It returns the number of restarts.
 func (b *Bridge) start(ctx context.Context, patience time.Duration) (again int, err error) {
 	if err := b.spawn(); err != nil {
 		return 0, err

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Event is a published event as it lies in the stream, as far as it is judged.
+// Event is the checked part of a published event.
 type Event struct {
 	Seq     uint64
 	Subject string
@@ -87,16 +87,16 @@ func readEvents(ctx context.Context, nc *nats.Conn) (out []Event, err error) {
 	return out, nil
 }
 
-// Parcel is a payload as the command line exports it.
-type Parcel struct {
+// ExportedPayload is a payload in the format of the command line's export.
+type ExportedPayload struct {
 	Shelf  string `json:"shelf"`
 	ID     string `json:"id"`
 	Notice bool   `json:"notice"`
 	Body   []byte `json:"body"`
 }
 
-// export reads all payloads that are kept.
-func export(ctx context.Context, b *Bridge) (out []Parcel, err error) {
+// export reads all stored payloads.
+func export(ctx context.Context, b *Bridge) (out []ExportedPayload, err error) {
 	raw, err := b.run(ctx, 2*time.Minute, "payloads", "export")
 	if err != nil {
 		return nil, fmt.Errorf("payloads export: %w", err)
@@ -104,7 +104,7 @@ func export(ctx context.Context, b *Bridge) (out []Parcel, err error) {
 	lines := bufio.NewScanner(bytes.NewReader(raw))
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
-		var p Parcel
+		var p ExportedPayload
 		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
 			return nil, fmt.Errorf("payloads export: %w", err)
 		}
@@ -113,7 +113,7 @@ func export(ctx context.Context, b *Bridge) (out []Parcel, err error) {
 	return out, lines.Err()
 }
 
-// Report is what payloads report says.
+// Report is the output of payloads report.
 type Report struct {
 	Total struct {
 		Pending int `json:"pending"`
@@ -133,14 +133,14 @@ func settle(ctx context.Context, b *Bridge, patience time.Duration) (r Report) {
 	return r
 }
 
-// Heard is what a subscriber of the bus hears.
-type Heard struct {
+// Subscriber records the events that a subscriber of the bus receives.
+type Subscriber struct {
 	mu     sync.Mutex
 	bodies [][]byte
 }
 
-// listen subscribes until ctx ends, from when that is possible.
-func (h *Heard) listen(ctx context.Context, connect func() (*nats.Conn, error)) {
+// listen subscribes as soon as possible, until ctx ends.
+func (h *Subscriber) listen(ctx context.Context, connect func() (*nats.Conn, error)) {
 	nc, err := connect()
 	for err != nil {
 		if !pause(ctx, 100*time.Millisecond) {
@@ -159,7 +159,7 @@ func (h *Heard) listen(ctx context.Context, connect func() (*nats.Conn, error)) 
 	}
 }
 
-func (h *Heard) all() [][]byte {
+func (h *Subscriber) all() [][]byte {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.bodies

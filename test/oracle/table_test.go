@@ -13,8 +13,8 @@ import (
 
 var tableFlag = flag.Bool("oracle.table", false, "measure each fault alone, for the table of docs/reliability.md")
 
-// TestTable breaks one thing at a time, in each mode that knows the fault, and prints the table of
-// docs/reliability.md. A fault comes again and again for -oracle.for.
+// TestTable injects one fault at a time, in each possible mode, and prints the table of
+// docs/reliability.md. A fault is repeated for -oracle.for.
 //
 //	go test ./test/oracle -run TestTable -oracle.table -timeout 2h -v
 func TestTable(t *testing.T) {
@@ -60,10 +60,10 @@ func row(t *testing.T, mode, fault string) string {
 	for _, v := range found.Violations {
 		t.Error(v)
 	}
-	told := strings.Join(found.Told, ", ")
-	if told == "" {
-		told = "-"
+	reportedBy := strings.Join(found.ReportedBy, ", ")
+	if reportedBy == "" {
+		reportedBy = "-"
 	}
 	return fmt.Sprintf("| %s | %s | %d | %d | %d | %s | %s | %d |",
-		fault, mode, times, found.Taken, found.Lost, told, found.Silence.Round(100*time.Millisecond), found.Ended)
+		fault, mode, times, found.Taken, found.Lost, reportedBy, found.Silence.Round(100*time.Millisecond), found.Ended)
 }

@@ -31,34 +31,34 @@ type Options struct {
 	Mode         string
 	Processes    int
 	Seed         uint64
-	For          time.Duration // how long callbacks and faults come
+	For          time.Duration // how long callbacks and faults are generated
 	Rate         float64       // verifications a second
 	Faults       []string      // names, see Faults
 	Log          func(format string, args ...any)
-	Settle       time.Duration // how long the backlog may take in the end; 0: 90 s
+	Settle       time.Duration // limit of the backlog at the end; 0: 90 s
 }
 
-// World is a run under way.
+// World is a running test.
 type World struct {
 	Options
-	bridges   []*Bridge
-	held      []sync.Mutex // by bridge: a fault has it in hand
-	nats      *NATS        // nil: everything is embedded
-	senders   *Senders
-	generator *Generator
-	ledger    *Ledger
-	heard     *Heard
-	damages   []*Damage
-	disk      string // mounted for this run; "" none
-	began     time.Time
-	ended     int // how often a process ended by itself
-	slowest   time.Duration
-	faulty    []string // what a fault itself has shown to be wrong
+	bridges    []*Bridge
+	held       []sync.Mutex // by bridge: locked by a fault
+	nats       *NATS        // nil: everything is embedded
+	senders    *Senders
+	generator  *Generator
+	ledger     *Ledger
+	subscriber *Subscriber
+	damages    []*Damage
+	disk       string // mounted for this run; "" none
+	began      time.Time
+	ended      int // how often a process ended unexpectedly
+	slowest    time.Duration
+	faulty     []string // violations that a fault itself has found
 }
 
-// Run lets callbacks and faults come for a while, waits until all is calm and judges.
+// Run generates callbacks and faults for a while, waits for the end of processing and judges.
 func Run(ctx context.Context, o Options) (Findings, error) {
-	w := &World{Options: o, ledger: &Ledger{}, generator: NewGenerator(o.Seed), heard: &Heard{}, began: time.Now()}
+	w := &World{Options: o, ledger: &Ledger{}, generator: NewGenerator(o.Seed), subscriber: &Subscriber{}, began: time.Now()}
 	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusServiceUnavailable) }))
 	defer api.Close()
 	defer w.close()
@@ -144,14 +144,14 @@ func (w *World) startAll(ctx context.Context) error {
 	return nil
 }
 
-// traffic sends callbacks and breaks things until the time is over, and then sends what is left.
+// traffic sends callbacks and injects faults until the time is over, and then sends the rest.
 func (w *World) traffic(ctx context.Context) {
 	sending, stop := context.WithCancel(ctx)
 	w.senders = newSenders(sending, w.bridges, w.ledger)
 	watching, calm := context.WithCancel(ctx)
 	var around sync.WaitGroup
 	around.Go(func() { w.supervise(watching) })
-	around.Go(func() { w.heard.listen(watching, w.subscribe) })
+	around.Go(func() { w.subscriber.listen(watching, w.subscribe) })
 	feeding, over := context.WithCancel(ctx)
 	var feed sync.WaitGroup
 	feed.Go(func() { w.feed(feeding) })
@@ -171,17 +171,17 @@ func (w *World) traffic(ctx context.Context) {
 	around.Wait()
 }
 
-// patienceAfter is how long after the last fault all callbacks must have been taken.
+// patienceAfter is the limit for accepting all callbacks after the last fault.
 const patienceAfter = 60 * time.Second
 
-// feed begins verifications at the rate.
+// feed starts verifications at the rate.
 func (w *World) feed(ctx context.Context) {
 	for pause(ctx, time.Duration(float64(time.Second)/w.Rate)) {
 		w.senders.Play(w.generator.Next(time.Now()))
 	}
 }
 
-// breakThings injects the faults one after another, in the order of the seed.
+// breakThings injects the faults in the order of the seed.
 func (w *World) breakThings(ctx context.Context) {
 	r := rand.New(rand.NewPCG(w.Seed, 2))
 	chosen := w.chosen()
@@ -209,7 +209,7 @@ func (w *World) chosen() (out []Fault) {
 	return out
 }
 
-// supervise starts processes that ended by themselves, as a service manager does.
+// supervise restarts processes that ended unexpectedly, like a service manager.
 func (w *World) supervise(ctx context.Context) {
 	for pause(ctx, 200*time.Millisecond) {
 		for i, b := range w.bridges {
@@ -220,14 +220,14 @@ func (w *World) supervise(ctx context.Context) {
 				w.ended++
 				w.say("process %d ended by itself: %s", i, tail(b.logged(0)))
 				pause(ctx, time.Second)
-				_ = b.spawn() // tried again in a moment
+				_ = b.spawn() // retried soon
 			}
 			w.held[i].Unlock()
 		}
 	}
 }
 
-// subscribe opens a connection to the bus that comes back by itself.
+// subscribe opens a connection to the bus that reconnects by itself.
 func (w *World) subscribe() (*nats.Conn, error) {
 	options := []nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(50 * time.Millisecond), nats.Timeout(time.Second)}
 	if w.Mode == Embedded {
@@ -236,7 +236,7 @@ func (w *World) subscribe() (*nats.Conn, error) {
 	return nats.Connect(w.nats.url(), options...)
 }
 
-// waitTaken waits for the next 200 after a fault was mended.
+// waitTaken waits for the next 200 after the end of a fault.
 func (w *World) waitTaken(ctx context.Context, patience time.Duration) error {
 	known, began := w.ledger.taken(), time.Now()
 	err := until(ctx, patience, "a callback is taken after the fault was mended", func() bool { return w.ledger.taken() > known })

@@ -1,4 +1,4 @@
-// Package traffic is what tests send to a running kycbridge and how they judge what came of it:
-// generated lives of verifications, callers that repeat what was not answered, a ledger of what was
-// promised, and the histories that the stream holds.
+// Package traffic generates callbacks for a running kycbridge and checks the result: generated
+// verifications, callers that repeat unanswered requests, a ledger of accepted payloads, and the histories
+// in the stream.
 package traffic

@@ -20,7 +20,7 @@ type Record struct {
 	Seq uint64 // in the stream
 }
 
-// Histories reads every event there is, by verification, in the order of the stream.
+// Histories reads all events, by verification, in the order of the stream.
 func Histories(t *testing.T, url string, options ...nats.Option) map[string][]Record {
 	t.Helper()
 	nc, err := nats.Connect(url, options...)
@@ -78,8 +78,8 @@ func readRecord(t *testing.T, messages jetstream.MessagesContext) (r Record, lef
 	return Record{Event: e, On: m.Subject(), Seq: meta.Sequence.Stream}, meta.NumPending
 }
 
-// Told is a history for the message of a failed test.
-func Told(history []Record) string {
+// Describe is a history for the message of a failed test.
+func Describe(history []Record) string {
 	var b strings.Builder
 	for _, r := range history {
 		d := r.Data
@@ -88,15 +88,15 @@ func Told(history []Record) string {
 	return b.String()
 }
 
-// Soundness is how much of what must hold of every history does not.
+// Soundness counts the violations of the invariants of every history.
 type Soundness struct {
 	Events  int
-	Doubled int // event ids or payloads that were told twice
+	Doubled int // event ids or payloads that occur twice
 	Forked  int // events out of the one line of revisions
 }
 
-// Sound checks what holds of every history, whatever happened: one line of revisions from 1
-// without fork or gap, each superseding the one before, no id twice, no payload told twice.
+// Sound checks the invariants of every history: one line of revisions from 1 without fork or gap, each
+// superseding the previous one, no id and no payload twice.
 func Sound(t *testing.T, all map[string][]Record) (s Soundness) {
 	t.Helper()
 	ids := map[string]bool{}
@@ -114,7 +114,7 @@ func Sound(t *testing.T, all map[string][]Record) (s Soundness) {
 			}
 			if ids[r.ID] || payloads[r.Data.Payload.ID] {
 				if s.Doubled++; s.Doubled <= 3 {
-					t.Errorf("verification %s: revision %d repeats an event id or the payload of another:%s", v, r.Data.Revision, Told(history))
+					t.Errorf("verification %s: revision %d repeats an event id or the payload of another:%s", v, r.Data.Revision, Describe(history))
 				}
 			}
 			ids[r.ID], payloads[r.Data.Payload.ID] = true, true

@@ -13,7 +13,7 @@ import (
 	"kycbridge/event"
 )
 
-// Reply is what a caller was told.
+// Reply is the answer that a caller received.
 type Reply struct {
 	Code           int
 	Header         http.Header
@@ -23,8 +23,8 @@ type Reply struct {
 	VerificationID string `json:"verification_id"`
 }
 
-// ReplyOf reads what a caller was told. Problem documents have a number for a status, so only receipts
-// are read further.
+// ReplyOf decodes an answer. Problem documents have a number for a status, so only receipts are decoded
+// further.
 func ReplyOf(res *http.Response) (Reply, error) {
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
@@ -38,7 +38,7 @@ func ReplyOf(res *http.Response) (Reply, error) {
 	return r, err
 }
 
-// Ledger is what the callers know: the payloads that were answered 200, by verification.
+// Ledger records the callers' knowledge: the payloads that were answered 200, by verification.
 type Ledger struct {
 	// Proxied: a proxy stands before kycbridge and answers 502, 503 and 504 of its own.
 	Proxied  bool
@@ -59,14 +59,14 @@ func NewLedger() *Ledger {
 	return &Ledger{promised: map[string]map[string]bool{}, newest: map[string]Webhook{}, single: map[string]bool{}, answers: map[int]int{}}
 }
 
-// alone takes down that a life has one payload only.
+// alone records that a verification has one payload only.
 func (l *Ledger) alone(one *Life) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.single[one.VerificationID()] = true
 }
 
-// note takes down an answer and reports whether it was a promise.
+// note records an answer and reports whether it was a promise.
 func (l *Ledger) note(vid string, w Webhook, r Reply, err error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -91,7 +91,7 @@ func (l *Ledger) note(vid string, w Webhook, r Reply, err error) bool {
 	return r.Code == http.StatusOK
 }
 
-// promise takes down a 200.
+// promise records a 200.
 func (l *Ledger) promise(vid string, w Webhook) {
 	if l.promised[vid] == nil {
 		l.promised[vid] = map[string]bool{}
@@ -108,7 +108,7 @@ func (l *Ledger) promise(vid string, w Webhook) {
 	l.Accepted.Add(1)
 }
 
-// Silence is the longest time between one 200 and the next since it was last asked for.
+// Silence is the longest time between two answers 200 since the last call.
 func (l *Ledger) Silence() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,7 +117,7 @@ func (l *Ledger) Silence() time.Duration {
 	return longest
 }
 
-// Verdict is what became of the promises of a ledger.
+// Verdict is the result for the promises of a ledger.
 type Verdict struct {
 	Promised int         // payloads that were answered 200
 	Lost     int         // of these without an effect
@@ -125,9 +125,9 @@ type Verdict struct {
 	Answers  map[int]int // by status; 0: no answer came
 }
 
-// Judge compares what was promised with what was published. A verification of one payload has the
-// one event of it; one whose verdict flips ends with the newest verdict that was promised, or with
-// a newer one whose caller never learned that it was stored.
+// Judge compares the promised payloads with the published events. A verification of one payload has
+// exactly its event; one whose verdict flips ends with the newest promised verdict, or with a newer one
+// that was stored without an answer.
 func (l *Ledger) Judge(t *testing.T, all map[string][]Record) Verdict {
 	t.Helper()
 	v := Verdict{Answers: l.answers}

@@ -31,7 +31,7 @@ var WholeLife = []string{SayInProgress, SayConsented, SayCreated, SayProcessed, 
 type Life struct {
 	Run  uint32 // tells the lives of one run of a test from those of another
 	N    int    // tells it from the others of its run
-	Told int    // webhooks so far
+	Sent int    // webhooks so far
 }
 
 // Webhook is one payload of a life.
@@ -55,12 +55,12 @@ func (l *Life) VerificationID() string {
 
 // Next is the next webhook of the life.
 func (l *Life) Next(say string) Webhook {
-	l.Told++
+	l.Sent++
 	kind, status, _ := strings.Cut(say, " ")
-	id := fmt.Sprintf("e%07x-%04x-4000-8000-%012x", l.Run&0xfffffff, l.Told, l.N)
+	id := fmt.Sprintf("e%07x-%04x-4000-8000-%012x", l.Run&0xfffffff, l.Sent, l.N)
 	w := Webhook{
 		PayloadID: kycbridge.PayloadID("ondato", "acme", id, ""),
-		At:        time.Date(2026, 3, 2, 9, 0, 0, 250e6, time.UTC).Add(time.Duration(l.Told) * time.Minute),
+		At:        time.Date(2026, 3, 2, 9, 0, 0, 250e6, time.UTC).Add(time.Duration(l.Sent) * time.Minute),
 	}
 	resource := l.session(status, w.At)
 	if strings.HasPrefix(kind, "Kyc") {
@@ -107,7 +107,7 @@ func (l *Life) identification(status string) map[string]any {
 		"document": map[string]any{
 			"fullName": "Testa Sample", "firstName": "Testa", "lastName": "Sample", "documentNumber": "X0000002",
 			"dateOfBirth": "1988-07-30", "dateOfExpiration": "2032-01-10", "countryIso3": "LTU", "type": "IdCard",
-			"address": fmt.Sprintf("%d Example Street", l.Told), "mrzVerified": true,
+			"address": fmt.Sprintf("%d Example Street", l.Sent), "mrzVerified": true,
 			"files": []any{map[string]any{"fileId": "fe000000-0000-4000-8000-000000000031", "fileExtension": "jpeg", "part": "Front", "fileType": "DocumentPhoto"}},
 		},
 		"rules":       []any{map[string]any{"name": "DocumentHasBothSides", "status": "Success"}, map[string]any{"name": "NotUnder18", "status": "Success"}},

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Load posts webhooks with several callers until its context ends. A caller that got no 200 sends
-// the same payload again, as a provider does, or gives it up, as a provider that died does.
+// Load posts webhooks with several callers until its context ends. A caller without a 200 repeats the
+// payload, like a provider, or gives up, like a provider that crashed.
 type Load struct {
 	Post   func(ctx context.Context, body []byte) (Reply, error)
 	Ledger *Ledger
@@ -22,7 +22,7 @@ type Load struct {
 	done   sync.WaitGroup
 }
 
-// turns are what the webhooks of a kept life say, over and over.
+// turns are the repeated verdicts of a long verification.
 var turns = []string{SayApproved, SayProcessed, SayRejected, SayUpdated}
 
 // Start begins with callers. Half of their payloads are a verification each and must make one event
@@ -33,7 +33,7 @@ func (l *Load) Start(ctx context.Context, callers int) {
 			source := rand.New(rand.NewPCG(l.Seed, uint64(i)))
 			kept := l.begin()
 			for ctx.Err() == nil {
-				if kept.Told == 12 {
+				if kept.Sent == 12 {
 					kept = l.begin()
 				}
 				one := kept
@@ -41,7 +41,7 @@ func (l *Load) Start(ctx context.Context, callers int) {
 					one = l.begin()
 					l.Ledger.alone(one)
 				}
-				l.deliver(ctx, one, one.Next(turns[one.Told%len(turns)]), source)
+				l.deliver(ctx, one, one.Next(turns[one.Sent%len(turns)]), source)
 			}
 		})
 	}
@@ -61,7 +61,7 @@ func (l *Load) deliver(ctx context.Context, one *Life, w Webhook, source *rand.R
 		if l.Ledger.note(one.VerificationID(), w, r, err) || source.IntN(20) == 0 {
 			return
 		}
-		select { // a caller that nobody answers does not spin
+		select { // a caller without an answer does not spin
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
 		}

@@ -2,7 +2,7 @@
 
 package wait
 
-// Slowdown is how much slower the race detector makes what mostly waits.
+// Slowdown is the factor by which the race detector slows down code that mostly waits.
 const Slowdown = 5
 
 // Race tells that the race detector is on. Tables that only compute are cut short under it, because it

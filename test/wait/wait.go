@@ -1,4 +1,4 @@
-// Package wait is how tests wait for what happens elsewhere: in another goroutine, process or browser.
+// Package wait waits in tests for conditions in another goroutine, process or browser.
 package wait
 
 import (
@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// tick is how often a condition is looked at.
+// tick is how often a condition is checked.
 const tick = 10 * time.Millisecond
 
-// For waits until done, and fails the test if that takes longer than patience. Patience is what it may
-// take on a quiet machine. Under the race detector everything is slower, and many tests run side by
-// side: it is multiplied by Slowdown there.
+// For waits until done, and fails the test if that takes longer than patience. Patience is the limit on an
+// idle machine. Under the race detector everything is slower, and many tests run concurrently: it is
+// multiplied by Slowdown there.
 func For(t testing.TB, patience time.Duration, what string, done func() bool) {
 	t.Helper()
 	patience *= Slowdown

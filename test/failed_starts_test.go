@@ -8,11 +8,11 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// TestStartsThatFailWithASuccess: a 200 that says that it failed, or that is about another user, starts
-// nothing: the caller gets a problem with the provider's own words, and no session is watched.
-func TestStartsThatFailWithASuccess(t *testing.T) {
+// TestFailedStartsWithStatus200: a 200 that reports a failure, or is about another user, starts nothing:
+// the caller receives a problem with the provider's own text, and no session is watched.
+func TestFailedStartsWithStatus200(t *testing.T) {
 	t.Parallel()
-	w, api := still(t, nil), describedAPI(t)
+	w, api := frozenWorld(t, nil), describedAPI(t)
 	forms := `{"provider":"kwikid","account":"acme","external_reference":"user-0001","options":` + kwikidForms(t) + `}`
 	quoted := fmt.Sprintf("%q", providersWords)
 	for name, tt := range map[string]struct {
