@@ -183,7 +183,7 @@ func fifthBuilds(t *testing.T, c checkout, added []string) {
 var fifthTests = []struct{ dir, tests, shows string }{
 	{"./internal/app", "^TestProviders$|^TestCatalog|^TestNothingNewInFixtures$", "--- PASS: TestProviders/verident"},
 	{"./handlers", "^FuzzVerifyVerident$", "--- PASS: FuzzVerifyVerident"},
-	{"./internal/provider/verident", "^TestFetch$", "--- PASS: TestFetch"},
+	{"./normalize/verident/client", "^TestFetch$", "--- PASS: TestFetch"},
 	{"./schemas", "^TestNamesAndSources$|^TestProviderSchemasAreOpen$|^TestNoFaultRepeatsAValue$|^TestNewValuesShowNothingPersonal$|^TestKnownIsChecked$", "--- PASS: TestProviderSchemasAreOpen"},
 	{"./cmd/kycbridge", "^TestSchemas$", "--- PASS: TestSchemas"},
 	{"./test", "^TestGolden$/^verident$|^FuzzPathVerident$|^TestImports$|^TestFixturesAreJSON$|^TestDocsNameEveryAPIKey$|^TestDocsConfigurations$|^TestDocsLinks$",

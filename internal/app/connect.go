@@ -9,7 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge"
-	"kycbridge/internal/provider/rest"
+	"kycbridge/internal/rest"
 	"kycbridge/publisher"
 )
 

@@ -15,7 +15,7 @@ import (
 	"kycbridge/document"
 	"kycbridge/event"
 	"kycbridge/internal/poll"
-	"kycbridge/internal/provider/rest"
+	"kycbridge/internal/rest"
 	"kycbridge/publisher"
 )
 

@@ -7,9 +7,9 @@ import (
 	"kycbridge/event"
 	"kycbridge/handlers"
 	"kycbridge/internal/poll"
-	"kycbridge/internal/provider/idwise"
-	"kycbridge/internal/provider/rest"
+	"kycbridge/internal/rest"
 	mapidwise "kycbridge/normalize/idwise"
+	idwise "kycbridge/normalize/idwise/client"
 )
 
 // idwiseProvider: webhooks announce results and carry none, and nothing is sent when somebody leaves.

@@ -6,9 +6,9 @@ import (
 	"kycbridge"
 	"kycbridge/handlers"
 	"kycbridge/internal/poll"
-	"kycbridge/internal/provider/kwikid"
-	"kycbridge/internal/provider/rest"
+	"kycbridge/internal/rest"
 	mapkwikid "kycbridge/normalize/kwikid"
+	kwikid "kycbridge/normalize/kwikid/client"
 )
 
 // kwikidProvider: four webhooks about reviewers, and everything else only for those who ask.

@@ -5,9 +5,9 @@ import (
 
 	"kycbridge"
 	"kycbridge/handlers"
-	"kycbridge/internal/provider/ondato"
-	"kycbridge/internal/provider/rest"
+	"kycbridge/internal/rest"
 	mapondato "kycbridge/normalize/ondato"
+	ondato "kycbridge/normalize/ondato/client"
 )
 
 // ondatoProvider: webhooks carry the whole resource.

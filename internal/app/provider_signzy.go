@@ -5,9 +5,9 @@ import (
 
 	"kycbridge"
 	"kycbridge/handlers"
-	"kycbridge/internal/provider/rest"
-	"kycbridge/internal/provider/signzy"
+	"kycbridge/internal/rest"
 	mapsignzy "kycbridge/normalize/signzy"
+	signzy "kycbridge/normalize/signzy/client"
 )
 
 // signzyProvider: callbacks carry the whole result; what never comes is fetched after the link has ended.

@@ -3,7 +3,7 @@ package app
 import (
 	"kycbridge"
 	"kycbridge/internal/poll"
-	"kycbridge/internal/provider/rest"
+	"kycbridge/internal/rest"
 )
 
 // providers is the one table of providers: adding one means new files and one line here.

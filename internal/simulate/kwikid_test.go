@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	kwikidExamples = "../provider/kwikid/testdata/"
+	kwikidExamples = "../../normalize/kwikid/client/testdata/"
 	kwikidTokenURL = "/agentapi/v1/agent/generate_token"
 	kwikidLinkURL  = "/agentapi/v1/agent/sendLink/"
 	kwikidFormsURL = "/appapi/v1/dkyc/push_user_data"

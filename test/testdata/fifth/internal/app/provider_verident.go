@@ -6,9 +6,9 @@ import (
 	"kycbridge"
 	"kycbridge/handlers"
 	"kycbridge/internal/poll"
-	"kycbridge/internal/provider/rest"
-	"kycbridge/internal/provider/verident"
+	"kycbridge/internal/rest"
 	mapverident "kycbridge/normalize/verident"
+	verident "kycbridge/normalize/verident/client"
 )
 
 // veridentProvider: webhooks carry the whole check; one that never comes is made up for by asking.
