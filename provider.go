@@ -19,6 +19,10 @@ type Provider struct {
 	// secret or an absent header never admit.
 	Verify func(Credentials, Request) (placement string, err error)
 
+	// Present makes a request carry a credential that Verify admits, to try a callback. It reports false
+	// if the account has none. nil: the provider has no kind of credential of its own.
+	Present func(Credentials, http.Header, url.Values, []byte, time.Time) bool
+
 	// Forms says what is special about the way the provider writes JSON.
 	Forms document.Forms
 

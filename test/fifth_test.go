@@ -182,7 +182,7 @@ func fifthBuilds(t *testing.T, c checkout, added []string) {
 // that they went over the new provider.
 var fifthTests = []struct{ dir, tests, shows string }{
 	{"./internal/app", "^TestProviders$|^TestCatalog|^TestNothingNewInFixtures$", "--- PASS: TestProviders/verident"},
-	{"./handlers", "^FuzzVerifyVerident$", "--- PASS: FuzzVerifyVerident"},
+	{"./normalize/verident", "^FuzzVerify$|^TestVerifyRefuses$", "--- PASS: FuzzVerify"},
 	{"./normalize/verident/client", "^TestFetch$", "--- PASS: TestFetch"},
 	{"./schemas", "^TestNamesAndSources$|^TestProviderSchemasAreOpen$|^TestNoFaultRepeatsAValue$|^TestNewValuesShowNothingPersonal$|^TestKnownIsChecked$", "--- PASS: TestProviderSchemasAreOpen"},
 	{"./cmd/kycbridge", "^TestSchemas$", "--- PASS: TestSchemas"},

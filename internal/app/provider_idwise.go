@@ -5,7 +5,6 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
-	"kycbridge/handlers"
 	"kycbridge/internal/poll"
 	"kycbridge/internal/rest"
 	mapidwise "kycbridge/normalize/idwise"
@@ -17,7 +16,7 @@ func idwiseProvider() entry {
 	return entry{
 		Provider: kycbridge.Provider{
 			Name: "idwise", ReferenceName: "journey_id",
-			Verify: handlers.VerifyIDWise, Forms: mapidwise.Forms(), Identify: mapidwise.Identify, Map: mapidwise.Map,
+			Verify: mapidwise.Verify, Forms: mapidwise.Forms(), Identify: mapidwise.Identify, Map: mapidwise.Map,
 			ConfirmByDefault: true, Silent: event.StatusAbandoned,
 		},
 		auth:     []string{"basic", "bearer", "headers", "url_tokens"},

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"kycbridge"
-	"kycbridge/handlers"
 	"kycbridge/internal/poll"
 	"kycbridge/internal/rest"
 	mapkwikid "kycbridge/normalize/kwikid"
@@ -16,7 +15,7 @@ func kwikidProvider() entry {
 	return entry{
 		Provider: kycbridge.Provider{
 			Name: "kwikid", ReferenceName: "session_id", CanonicalReference: mapkwikid.LowerUUID,
-			Verify: handlers.VerifyKwikID, Forms: mapkwikid.Forms(), Identify: mapkwikid.Identify, Map: mapkwikid.Map,
+			Verify: mapkwikid.Verify, Forms: mapkwikid.Forms(), Identify: mapkwikid.Identify, Map: mapkwikid.Map,
 			Polled: true, ConfirmByDefault: true,
 		},
 		auth:     []string{"basic", "bearer", "headers", "url_tokens"},

@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"kycbridge"
-	"kycbridge/handlers"
 	"kycbridge/internal/rest"
 	mapondato "kycbridge/normalize/ondato"
 	ondato "kycbridge/normalize/ondato/client"
@@ -15,7 +14,7 @@ func ondatoProvider() entry {
 	return entry{
 		Provider: kycbridge.Provider{
 			Name: "ondato", ReferenceName: "idv_id", CanonicalReference: strings.ToLower,
-			Verify: handlers.VerifyOndato, Forms: mapondato.Forms(), Identify: mapondato.Identify, Map: mapondato.Map,
+			Verify: mapondato.Verify, Present: mapondato.Present, Forms: mapondato.Forms(), Identify: mapondato.Identify, Map: mapondato.Map,
 		},
 		auth:     []string{"basic", "bearer", "headers", "url_tokens", "hmac"},
 		settings: []string{"manual_review", "application_ids"},

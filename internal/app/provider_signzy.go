@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"kycbridge"
-	"kycbridge/handlers"
 	"kycbridge/internal/rest"
 	mapsignzy "kycbridge/normalize/signzy"
 	signzy "kycbridge/normalize/signzy/client"
@@ -15,7 +14,7 @@ func signzyProvider() entry {
 	return entry{
 		Provider: kycbridge.Provider{
 			Name: "signzy", ReferenceName: "journey_id", AnyMediaType: true,
-			Verify: handlers.VerifySignzy, Forms: mapsignzy.Forms(), Identify: mapsignzy.Identify, Map: mapsignzy.Map,
+			Verify: mapsignzy.Verify, Present: mapsignzy.Present, Forms: mapsignzy.Forms(), Identify: mapsignzy.Identify, Map: mapsignzy.Map,
 		},
 		auth:       []string{"basic", "bearer", "headers", "url_tokens", "keys"},
 		placements: []string{"authorization", "bearer", "header", "body", "url_token"},

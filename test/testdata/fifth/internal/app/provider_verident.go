@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"kycbridge"
-	"kycbridge/handlers"
 	"kycbridge/internal/poll"
 	"kycbridge/internal/rest"
 	mapverident "kycbridge/normalize/verident"
@@ -14,7 +13,7 @@ import (
 // veridentProvider: webhooks carry the whole check; one that never comes is made up for by asking.
 func veridentProvider() entry {
 	return entry{
-		Provider: kycbridge.Provider{Name: "verident", ReferenceName: "check_id", Verify: handlers.VerifyVerident, Forms: mapverident.Forms(), Identify: mapverident.Identify, Map: mapverident.Map},
+		Provider: kycbridge.Provider{Name: "verident", ReferenceName: "check_id", Verify: mapverident.Verify, Forms: mapverident.Forms(), Identify: mapverident.Identify, Map: mapverident.Map},
 		auth:     []string{"hmac", "bearer"},
 		apiKeys:  []string{"base_url", "key"},
 		apiNeeds: []string{"base_url", "key"},

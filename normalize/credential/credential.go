@@ -1,4 +1,6 @@
-package handlers
+// Package credential is what the authentications of providers are put together from: checks of the kinds of
+// credential that all of them may admit, in constant time, and the helpers for kinds of a provider's own.
+package credential
 
 import (
 	"crypto/sha256"
@@ -12,13 +14,13 @@ import (
 
 // The placements: where a credential stood that admitted a request.
 const (
-	placementBasic         = "basic"
-	placementBearer        = "bearer"
-	placementHeader        = "header"
-	placementHMAC          = "hmac"
-	placementURLToken      = "url_token"
-	placementAuthorization = "authorization"
-	placementBody          = "body"
+	PlacementBasic         = "basic"
+	PlacementBearer        = "bearer"
+	PlacementHeader        = "header"
+	PlacementHMAC          = "hmac"
+	PlacementURLToken      = "url_token"
+	PlacementAuthorization = "authorization"
+	PlacementBody          = "body"
 )
 
 // urlTokenParameter is the query parameter of the callback URL that holds a URL token.
@@ -30,13 +32,30 @@ type Check func(kycbridge.Credentials, kycbridge.Request) (placement string)
 // Verify runs every check, whatever the earlier ones found, and returns the first placement that
 // matched. It returns an error that wraps ErrUnauthenticated if none did.
 func Verify(c kycbridge.Credentials, r kycbridge.Request, checks ...Check) (placement string, err error) {
-	for _, check := range checks {
+	return Checks{Admit: checks}.Verify(c, r)
+}
+
+// Checks are the kinds of credential that a provider admits, and where its own kinds stand, so that a
+// refusal can say what was wrong.
+type Checks struct {
+	Admit []Check
+	// KeyHeaders are the headers that may carry a key of the account; nil where the provider knows no keys.
+	KeyHeaders func(kycbridge.Credentials) []string
+	// SignatureHeader is the header that carries a signature, and SignatureFault says what is wrong with
+	// the one that was sent; nil where the provider signs nothing.
+	SignatureHeader func(kycbridge.Credentials) string
+	SignatureFault  func(kycbridge.Credentials, kycbridge.Request) string
+}
+
+// Verify is the function of the same name, with the provider's own words for a refusal.
+func (k Checks) Verify(c kycbridge.Credentials, r kycbridge.Request) (placement string, err error) {
+	for _, check := range k.Admit {
 		if found := check(c, r); placement == "" {
 			placement = found
 		}
 	}
 	if placement == "" {
-		return "", refused(whyRefused(c, r))
+		return "", k.Refused(c, r)
 	}
 	return placement, nil
 }
@@ -44,7 +63,7 @@ func Verify(c kycbridge.Credentials, r kycbridge.Request, checks ...Check) (plac
 // Basic is HTTP Basic (RFC 7617). A credential with an empty username or an empty password matches
 // nothing.
 func Basic(c kycbridge.Credentials, r kycbridge.Request) string {
-	username, password, ok := basicAuth(headerValue(r.Header, "Authorization"))
+	username, password, ok := basicAuth(HeaderValue(r.Header, "Authorization"))
 	if !ok {
 		return ""
 	}
@@ -53,33 +72,33 @@ func Basic(c kycbridge.Credentials, r kycbridge.Request) string {
 	for _, b := range c.Basic {
 		admitted |= sameSecret(user, username, b.Username) & sameSecret(pass, password, b.Password)
 	}
-	return when(admitted == 1, placementBasic)
+	return When(admitted == 1, PlacementBasic)
 }
 
 // Bearer is a static token in Authorization: Bearer (RFC 6750).
 func Bearer(c kycbridge.Credentials, r kycbridge.Request) string {
-	token, _ := schemeValue(headerValue(r.Header, "Authorization"), "Bearer")
-	return when(matchAny(token, c.Bearer), placementBearer)
+	token, _ := SchemeValue(HeaderValue(r.Header, "Authorization"), "Bearer")
+	return When(Matches(token, c.Bearer), PlacementBearer)
 }
 
 // StaticHeader is a header of the operator's choice with a fixed value.
 func StaticHeader(c kycbridge.Credentials, r kycbridge.Request) string {
 	admitted := 0
 	for _, h := range c.Headers {
-		value := headerValue(r.Header, h.Name)
+		value := HeaderValue(r.Header, h.Name)
 		admitted |= sameSecret(digest(value), value, h.Value)
 	}
-	return when(admitted == 1, placementHeader)
+	return When(admitted == 1, PlacementHeader)
 }
 
 // URLToken is a token in the callback URL, ?token=.
 func URLToken(c kycbridge.Credentials, r kycbridge.Request) string {
-	return when(matchAny(urlToken(r), c.URLTokens), placementURLToken)
+	return When(Matches(URLTokenOf(r), c.URLTokens), PlacementURLToken)
 }
 
-// matchAny reports whether presented is one of secrets. All of them are tried; the time taken
+// Matches reports whether presented is one of secrets. All of them are tried; the time taken
 // depends on the lengths of presented and of the configured secrets only.
-func matchAny(presented string, secrets []string) bool {
+func Matches(presented string, secrets []string) bool {
 	if presented == "" || len(secrets) == 0 {
 		return false
 	}
@@ -103,9 +122,9 @@ func sameSecret(sum [sha256.Size]byte, presented, secret string) int {
 
 func digest(s string) [sha256.Size]byte { return sha256.Sum256([]byte(s)) }
 
-// headerValue returns the value of a header that stands once in the request. Which of several
+// HeaderValue returns the value of a header that stands once in the request. Which of several
 // values counts would be anybody's guess, so several are worth none.
-func headerValue(h http.Header, name string) string {
+func HeaderValue(h http.Header, name string) string {
 	values := h.Values(name)
 	if len(values) != 1 {
 		return ""
@@ -113,8 +132,8 @@ func headerValue(h http.Header, name string) string {
 	return strings.Trim(values[0], " \t")
 }
 
-// headerPresented reports whether a header carries anything at all.
-func headerPresented(h http.Header, name string) bool {
+// HeaderPresented reports whether a header carries anything at all.
+func HeaderPresented(h http.Header, name string) bool {
 	for _, v := range h.Values(name) {
 		if strings.Trim(v, " \t") != "" {
 			return true
@@ -123,17 +142,17 @@ func headerPresented(h http.Header, name string) bool {
 	return false
 }
 
-// urlToken returns the token of the callback URL if it stands there once.
-func urlToken(r kycbridge.Request) string {
+// URLTokenOf returns the token of the callback URL if it stands there once.
+func URLTokenOf(r kycbridge.Request) string {
 	if values := r.Query[urlTokenParameter]; len(values) == 1 {
 		return values[0]
 	}
 	return ""
 }
 
-// schemeValue returns what follows an authentication scheme in the value of Authorization. Schemes
+// SchemeValue returns what follows an authentication scheme in the value of Authorization. Schemes
 // are compared without regard to case (RFC 9110 section 11.1).
-func schemeValue(authorization, scheme string) (value string, ok bool) {
+func SchemeValue(authorization, scheme string) (value string, ok bool) {
 	found, value, ok := strings.Cut(authorization, " ")
 	if !ok || !strings.EqualFold(found, scheme) {
 		return "", false
@@ -143,7 +162,7 @@ func schemeValue(authorization, scheme string) (value string, ok bool) {
 
 // basicAuth splits the value of Authorization: Basic into user and password.
 func basicAuth(authorization string) (username, password string, ok bool) {
-	encoded, ok := schemeValue(authorization, "Basic")
+	encoded, ok := SchemeValue(authorization, "Basic")
 	if !ok {
 		return "", "", false
 	}
@@ -154,8 +173,8 @@ func basicAuth(authorization string) (username, password string, ok bool) {
 	return strings.Cut(string(pair), ":")
 }
 
-// when returns placement if admitted, else "".
-func when(admitted bool, placement string) string {
+// When returns placement if admitted, else "".
+func When(admitted bool, placement string) string {
 	if admitted {
 		return placement
 	}

@@ -1,4 +1,4 @@
-package handlers
+package ondato
 
 import (
 	"crypto/hmac"
@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"kycbridge/normalize/credential"
 )
 
 // signature is a timestamp and a MAC as they stand in a header: t=<unix seconds>, s=<64 hex>.
@@ -67,20 +69,16 @@ func (s *signature) within(now time.Time, past, future time.Duration) bool {
 	return age <= past && age >= -future
 }
 
-// matches reports whether the MAC is HMAC-SHA256(secret, timestamp + "." + body) of one of the
-// secrets. All of them are tried; an empty one matches nothing.
+// matches reports whether the MAC is HMAC-SHA256(secret, timestamp + "." + body) of one of the secrets.
 func (s *signature) matches(secrets []string, body []byte) bool {
-	found := false
-	var sum [sha256.Size]byte
-	for _, secret := range secrets {
-		if secret == "" {
-			continue
-		}
-		mac := hmac.New(sha256.New, []byte(secret))
-		mac.Write([]byte(s.timestamp))
-		mac.Write([]byte("."))
-		mac.Write(body)
-		found = hmac.Equal(mac.Sum(sum[:0]), s.mac[:]) || found
-	}
-	return found
+	return credential.HMAC(sha256.New, secrets, s.mac[:], []byte(s.timestamp+"."), body)
+}
+
+// sign is a signature as its header holds it.
+func sign(secret string, body []byte, at time.Time) string {
+	timestamp := strconv.FormatInt(at.Unix(), 10)
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(timestamp + "."))
+	mac.Write(body)
+	return "t=" + timestamp + ",s=" + hex.EncodeToString(mac.Sum(nil))
 }
