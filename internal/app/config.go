@@ -27,6 +27,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"kycbridge/normalize"
 )
 
 // Config is the effective configuration: defaults, file and environment. It prints, logs and
@@ -231,7 +233,7 @@ type Catalog struct {
 	PolicyKeys       map[string][]string            // by provider: the thresholds
 	Overlook         map[string][]string            // by provider: the types of checks that a policy may pass over
 	ConfirmByDefault map[string]bool
-	Setups           map[string]Setup // by provider: what a new account needs
+	Setups           map[string]normalize.Setup // by provider: what a new account needs
 }
 
 // defaults is the configuration without a file: usable as it is.

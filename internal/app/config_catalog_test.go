@@ -68,12 +68,12 @@ func TestCatalogAuth(t *testing.T) {
 				_, err := p.Verify(credentialsOf(c), requestOf(c))
 				return c.Callback.Auth == kind && err == nil
 			})
-			if named := slices.Contains(p.auth, kind); named != admits {
+			if named := slices.Contains(p.Auth, kind); named != admits {
 				t.Errorf("%s: the table names %s: %t; Verify says %v", p.Name, kind, named, err)
 			}
 		}
-		if (len(p.placements) > 0) != slices.Contains(p.auth, "keys") {
-			t.Errorf("%s: placements %v with auth %v", p.Name, p.placements, p.auth)
+		if (len(p.Placements) > 0) != slices.Contains(p.Auth, "keys") {
+			t.Errorf("%s: placements %v with auth %v", p.Name, p.Placements, p.Auth)
 		}
 	}
 	for _, k := range keysOf(reflect.TypeFor[Auth]()) {
@@ -137,10 +137,10 @@ func TestCatalogPlacements(t *testing.T) {
 	inBody.Body = []byte(`{"processingConfig":{"authKeyForCallback":"` + catalogSecret + `"}}`)
 	carrying["url_token"], carrying["body"] = inURL, inBody
 	for _, p := range providers() {
-		if len(p.placements) == 0 {
+		if len(p.Placements) == 0 {
 			continue
 		}
-		for _, word := range slices.Concat(p.placements, []string{"cookie", "headers", "basic", "hmac", "url_tokens", ""}) {
+		for _, word := range slices.Concat(p.Placements, []string{"cookie", "headers", "basic", "hmac", "url_tokens", ""}) {
 			c := kycbridge.Credentials{Keys: []string{catalogSecret}, Placements: []string{word}, KeyHeaders: []string{"X-Own"}}
 			var admitted []string
 			for where, r := range carrying {
@@ -149,15 +149,15 @@ func TestCatalogPlacements(t *testing.T) {
 				}
 			}
 			var want []string
-			if slices.Contains(p.placements, word) {
+			if slices.Contains(p.Placements, word) {
 				want = []string{word}
 			}
 			if !slices.Equal(admitted, want) {
 				t.Errorf("%s: with placements [%s] a key admits in %v", p.Name, word, admitted)
 			}
 		}
-		if known := slices.Sorted(maps.Keys(carrying)); !slices.Equal(known, slices.Sorted(slices.Values(p.placements))) {
-			t.Errorf("%s: placements %v, this test knows %v", p.Name, p.placements, known)
+		if known := slices.Sorted(maps.Keys(carrying)); !slices.Equal(known, slices.Sorted(slices.Values(p.Placements))) {
+			t.Errorf("%s: placements %v, this test knows %v", p.Name, p.Placements, known)
 		}
 	}
 }
@@ -189,7 +189,7 @@ func TestCatalogSettings(t *testing.T) {
 			read := slices.ContainsFunc(cases, func(c fixture.Case) bool {
 				return c.Provider == p.Name && mapsOtherwise(t, table[p.Name], c, change)
 			})
-			if named := slices.Contains(p.settings, setting); named != read {
+			if named := slices.Contains(p.Settings, setting); named != read {
 				t.Errorf("%s: the table names %s: %t; its mapping reads it: %t", p.Name, setting, named, read)
 			}
 		}
@@ -232,11 +232,11 @@ func snake(name string) string {
 // TestCatalogPolicyKeys: who takes a policy names its keys, and nobody else does.
 func TestCatalogPolicyKeys(t *testing.T) {
 	for _, p := range providers() {
-		if (len(p.policyKeys) > 0) != slices.Contains(p.settings, "policy") || (len(p.policyKeys) > 0) != (len(p.overlook) > 0) {
-			t.Errorf("%s: policy keys %v with settings %v, overlook %v", p.Name, p.policyKeys, p.settings, p.overlook)
+		if (len(p.PolicyKeys) > 0) != slices.Contains(p.Settings, "policy") || (len(p.PolicyKeys) > 0) != (len(p.Overlook) > 0) {
+			t.Errorf("%s: policy keys %v with settings %v, overlook %v", p.Name, p.PolicyKeys, p.Settings, p.Overlook)
 		}
 		for _, never := range []string{"document_authenticity", "document_expiry", "face_match", "liveness", "database", "consent"} {
-			if slices.Contains(p.overlook, never) {
+			if slices.Contains(p.Overlook, never) {
 				t.Errorf("%s: a policy may pass over %s", p.Name, never)
 			}
 		}
