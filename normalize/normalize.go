@@ -9,6 +9,7 @@ import (
 
 	"kycbridge"
 	"kycbridge/internal/rest"
+	"kycbridge/internal/simulate"
 )
 
 // Entry is a provider as the one table lists it: what it does, and what its accounts may configure.
@@ -29,6 +30,9 @@ type Entry struct {
 
 	// Connect makes what an account can ask of the provider; nil: nothing.
 	Connect func(API, kycbridge.Settings, rest.Options) kycbridge.API
+
+	// Simulated makes the simulated provider for the demo and the tests; nil: there is none.
+	Simulated func() simulate.Provider
 }
 
 // Setup is what a new account of a provider needs.

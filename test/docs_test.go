@@ -385,7 +385,7 @@ func TestDocsVerifications(t *testing.T) {
 			}
 		}
 	}
-	for address, provider := range map[string]simulate.Provider{"http://127.0.0.1:9090": simulate.Ondato(), "http://127.0.0.1:9091": simulate.IDWise()} {
+	for address, provider := range map[string]simulate.Provider{"http://127.0.0.1:9090": simulatedProvider(t, "ondato"), "http://127.0.0.1:9091": simulatedProvider(t, "idwise")} {
 		server, err := simulate.Start(provider, simulate.Options{})
 		if err != nil {
 			t.Fatal(err)

@@ -37,7 +37,7 @@ func TestImports(t *testing.T) {
 		"kycbridge/internal/archive":     {"internal/app", "internal/console", "cmd"},
 		"kycbridge/internal/console":     {"internal/app"},
 		"github.com/chromedp":            {"test/browser"},
-		"kycbridge/internal/simulate":    {"cmd", "test"},
+		"kycbridge/internal/simulate":    {"cmd", "test", "internal/app", "normalize"},
 		"github.com/failsafe-go":         {"internal/rest"},
 		"go.opentelemetry.io":            {"internal/app"},
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"kycbridge/internal/simulate"
 	"kycbridge/normalize"
 	"kycbridge/normalize/idwise"
 	"kycbridge/normalize/kwikid"
@@ -16,6 +17,16 @@ func providers() []normalize.Entry {
 		idwise.Entry(),
 		kwikid.Entry(),
 	}
+}
+
+// Simulated are the simulated providers, one of each provider that has one.
+func Simulated() (out []simulate.Provider) {
+	for _, p := range providers() {
+		if p.Simulated != nil {
+			out = append(out, p.Simulated())
+		}
+	}
+	return out
 }
 
 // ProviderCatalog tells the configuration what the table of providers knows.

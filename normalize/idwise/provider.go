@@ -8,6 +8,7 @@ import (
 	"kycbridge/internal/rest"
 	"kycbridge/normalize"
 	"kycbridge/normalize/idwise/client"
+	"kycbridge/normalize/idwise/simulated"
 )
 
 // Entry is IDWise: webhooks announce results and carry none, and nothing is sent when somebody leaves.
@@ -27,8 +28,9 @@ func Entry() normalize.Entry {
 		APIKeys: []string{
 			"base_url", "key", "secret", "flow_id", "prefix", "result_path", "image_path", "skip_field", "summary_interval",
 		},
-		APINeeds: []string{"base_url", "key", "secret"},
-		Connect:  connect,
+		APINeeds:  []string{"base_url", "key", "secret"},
+		Connect:   connect,
+		Simulated: simulated.New,
 		Polling: normalize.Polling{
 			Interval: 2 * time.Minute, Intervals: map[string]time.Duration{"in_review": 15 * time.Minute},
 		},

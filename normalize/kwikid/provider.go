@@ -7,6 +7,7 @@ import (
 	"kycbridge/internal/rest"
 	"kycbridge/normalize"
 	"kycbridge/normalize/kwikid/client"
+	"kycbridge/normalize/kwikid/simulated"
 )
 
 // Entry is KwikID: four webhooks about reviewers, and everything else only for those who ask.
@@ -24,9 +25,10 @@ func Entry() normalize.Entry {
 			HandOver: "In its portal write both into the webhook of the journey: " +
 				"Maker and Checker Approved and Rejected.",
 		},
-		APIKeys:  []string{"base_url", "username", "password", "agent_prefix", "app_prefix", "file_hosts"},
-		APINeeds: []string{"base_url", "username", "password"},
-		Connect:  connect,
+		APIKeys:   []string{"base_url", "username", "password", "agent_prefix", "app_prefix", "file_hosts"},
+		APINeeds:  []string{"base_url", "username", "password"},
+		Connect:   connect,
+		Simulated: simulated.New,
 		Polling: normalize.Polling{Interval: time.Minute, First: 30 * time.Second, Intervals: map[string]time.Duration{
 			"vkyc_requested":       5 * time.Minute,
 			"agent_alloted":        10 * time.Second,

@@ -7,6 +7,7 @@ import (
 	"kycbridge/internal/rest"
 	"kycbridge/normalize"
 	"kycbridge/normalize/ondato/client"
+	"kycbridge/normalize/ondato/simulated"
 )
 
 // Entry is Ondato: webhooks carry the whole resource.
@@ -26,8 +27,9 @@ func Entry() normalize.Entry {
 		APIKeys: []string{
 			"token_url", "idv_url", "kyc_url", "page_url", "client_id", "client_secret", "setup_id", "scope",
 		},
-		APINeeds: []string{"token_url", "idv_url", "kyc_url", "client_id", "client_secret"},
-		Connect:  connect,
+		APINeeds:  []string{"token_url", "idv_url", "kyc_url", "client_id", "client_secret"},
+		Connect:   connect,
+		Simulated: simulated.New,
 	}
 }
 

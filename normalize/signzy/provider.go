@@ -5,8 +5,10 @@ import (
 
 	"kycbridge"
 	"kycbridge/internal/rest"
+	"kycbridge/internal/simulate"
 	"kycbridge/normalize"
 	"kycbridge/normalize/signzy/client"
+	"kycbridge/normalize/signzy/simulated"
 )
 
 // Entry is Signzy: callbacks carry the whole result; what never comes is fetched after the link has ended.
@@ -31,7 +33,8 @@ func Entry() normalize.Entry {
 			HandOver: "Nothing has to be set up there: address and key go along with each start. " +
 				"If your backend starts journeys, it sends them as callbackUrl and authKeyForCallback.",
 		},
-		Connect: connect,
+		Connect:   connect,
+		Simulated: func() simulate.Provider { return simulated.New() },
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 	"kycbridge/event"
 	"kycbridge/internal/rest"
 	"kycbridge/internal/simulate"
+	"kycbridge/normalize/idwise/simulated"
 )
 
 const (
@@ -40,7 +41,7 @@ func serve(t *testing.T, o simulate.Options) *simulate.Server {
 	if o.Speed == 0 {
 		o.Speed = 0.001
 	}
-	s, err := simulate.Start(simulate.IDWise(), o)
+	s, err := simulate.Start(simulated.New(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,8 +51,8 @@ func serve(t *testing.T, o simulate.Options) *simulate.Server {
 
 func config(url string) Config {
 	return Config{
-		BaseURL: url, Key: simulate.IDWiseKey, Secret: simulate.IDWiseSecret, FlowID: flowID,
-		ImagePath: simulate.IDWiseImagePath, SkipField: simulate.IDWiseSkipField, SummaryInterval: time.Millisecond,
+		BaseURL: url, Key: simulated.Key, Secret: simulated.Secret, FlowID: flowID,
+		ImagePath: simulated.ImagePath, SkipField: simulated.SkipField, SummaryInterval: time.Millisecond,
 	}
 }
 
@@ -248,7 +249,7 @@ func requestExample(t *testing.T, name string, want struct{ call, method, path, 
 	if r.Method != want.method || r.URL.Path != want.path || r.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("%s %s, %v", r.Method, r.URL.Path, r.Header)
 	}
-	if user, password, ok := r.BasicAuth(); !ok || user != simulate.IDWiseKey || password != simulate.IDWiseSecret {
+	if user, password, ok := r.BasicAuth(); !ok || user != simulated.Key || password != simulated.Secret {
 		t.Errorf("asked as %s", user)
 	}
 	if diff := cmp.Diff(tree(t, example(t, name)), tree(t, sent.body)); diff != "" {
@@ -436,7 +437,7 @@ func TestSummariesKeepTheirDistance(t *testing.T) {
 	if took := time.Since(start); took < (callers-1)*c.SummaryInterval {
 		t.Errorf("%d summaries took %v", callers, took)
 	}
-	if n := simulate.IDWiseEarly(s); n != 0 || s.Stats().Calls[callSummary] != callers {
+	if n := simulated.Early(s); n != 0 || s.Stats().Calls[callSummary] != callers {
 		t.Errorf("%d came too early; calls %v", n, s.Stats().Calls)
 	}
 }
@@ -452,7 +453,7 @@ func TestSummariesKeepTheirDistanceAfterFailures(t *testing.T) {
 	for range 9 { // the breaker opens at ten
 		_, _ = idwise.Summary(context.Background(), id)
 	}
-	if n := simulate.IDWiseEarly(s); n != 0 || s.Stats().Calls[callSummary] != 9 {
+	if n := simulated.Early(s); n != 0 || s.Stats().Calls[callSummary] != 9 {
 		t.Errorf("%d came too early; calls %v", n, s.Stats().Calls)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"kycbridge/internal/rest"
 	"kycbridge/internal/simulate"
 	kwikid "kycbridge/normalize/kwikid/client"
+	"kycbridge/normalize/kwikid/simulated"
 )
 
 const (
@@ -98,7 +99,7 @@ type rig struct {
 
 func newRig(t *testing.T, o simulate.Options, limits rest.Options) rig {
 	t.Helper()
-	server, err := simulate.Start(simulate.KwikID(), o)
+	server, err := simulate.Start(simulated.New(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func newRig(t *testing.T, o simulate.Options, limits rest.Options) rig {
 		limits.RequestsPerSecond, limits.Concurrency = 10000, 100
 	}
 	limits.Transport = wire
-	config := kwikid.Config{BaseURL: server.URL(), Username: simulate.KwikIDUser, Password: simulate.KwikIDPassword}
+	config := kwikid.Config{BaseURL: server.URL(), Username: simulated.User, Password: simulated.Password}
 	client := kwikid.NewClient(config, limits)
 	return rig{server, client, kycbridge.API{Fetch: client.Fetch, Start: client.Start, Media: client.Media}, wire, config}
 }
@@ -241,7 +242,7 @@ func TestStarted(t *testing.T) {
 
 	cover("generate-token-200.json")
 	r.server.Can(callToken, canned(t, 200, "generate-token-200.json"))
-	token, err := r.client.GenerateToken(bg(t), kwikid.TokenRequest{Username: simulate.KwikIDUser, Password: simulate.KwikIDPassword})
+	token, err := r.client.GenerateToken(bg(t), kwikid.TokenRequest{Username: simulated.User, Password: simulated.Password})
 	if err != nil || token.Token != "synthetic-header.synthetic-payload.synthetic-signature" {
 		t.Errorf("%+v, %v", token, err)
 	}

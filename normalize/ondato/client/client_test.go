@@ -24,6 +24,7 @@ import (
 	"kycbridge/internal/rest"
 	"kycbridge/internal/simulate"
 	ondato "kycbridge/normalize/ondato/client"
+	"kycbridge/normalize/ondato/simulated"
 	"kycbridge/test/wait"
 )
 
@@ -42,7 +43,7 @@ var quick = rest.Options{RequestsPerSecond: 1000, Concurrency: 16, Timeout: 5 * 
 
 func provider(t *testing.T, o simulate.Options) *simulate.Server {
 	t.Helper()
-	s, err := simulate.Start(simulate.Ondato(), o)
+	s, err := simulate.Start(simulated.New(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

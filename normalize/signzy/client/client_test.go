@@ -22,6 +22,7 @@ import (
 	"kycbridge"
 	"kycbridge/internal/rest"
 	"kycbridge/internal/simulate"
+	"kycbridge/normalize/signzy/simulated"
 )
 
 const (
@@ -76,9 +77,9 @@ func quick(r *recorder) rest.Options {
 	return o
 }
 
-func simulated(t *testing.T, o simulate.Options, z ...simulate.SignzyOptions) *simulate.Server {
+func startServer(t *testing.T, o simulate.Options, z ...simulated.Options) *simulate.Server {
 	t.Helper()
-	s, err := simulate.Start(simulate.Signzy(z...), o)
+	s, err := simulate.Start(simulated.New(z...), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +132,7 @@ func TestJourneysComeBackRaw(t *testing.T) {
 		served++
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := simulated(t, simulate.Options{})
+			s := startServer(t, simulate.Options{})
 			body := example(t, name)
 			s.Can(CallGet, canned(200, body))
 			reference := journey
@@ -185,7 +186,7 @@ func TestErrors(t *testing.T) {
 		}
 		t.Run("create/"+name, func(t *testing.T) {
 			t.Parallel()
-			s := simulated(t, simulate.Options{})
+			s := startServer(t, simulate.Options{})
 			s.Can(CallCreate, thrice(canned(tt.status, example(t, name)))...)
 			_, err := New(config(s.URL()), quick(nil)).Start(t.Context(), kycbridge.StartRequest{})
 			kind := tt.createKind
@@ -199,7 +200,7 @@ func TestErrors(t *testing.T) {
 		})
 		t.Run("get/"+name, func(t *testing.T) {
 			t.Parallel()
-			s := simulated(t, simulate.Options{})
+			s := startServer(t, simulate.Options{})
 			s.Can(CallGet, thrice(canned(tt.status, example(t, name)))...)
 			_, err := New(config(s.URL()), quick(nil)).Fetch(t.Context(), kycbridge.Query{Reference: journey})
 			check(t, err, tt.kind, CallGet)
@@ -232,7 +233,7 @@ func TestOddErrors(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := simulated(t, simulate.Options{})
+			s := startServer(t, simulate.Options{})
 			s.Can(CallCreate, canned(tt.status, []byte(tt.body)))
 			_, err := New(config(s.URL()), quick(nil)).Start(t.Context(), kycbridge.StartRequest{})
 			if e := providerError(t, err); e.Kind != tt.kind || e.Code != tt.code || e.Message != tt.message {
@@ -277,7 +278,7 @@ func TestRequestsAreTheDocumentedOnes(t *testing.T) {
 	}
 	for name, r := range tests {
 		t.Run(name, func(t *testing.T) {
-			s, sent := simulated(t, simulate.Options{}), &recorder{}
+			s, sent := startServer(t, simulate.Options{}), &recorder{}
 			c := config(s.URL())
 			c.PhoneAs = PhoneAsText // as the sample has it; the table says number
 			if _, err := New(c, quick(sent)).Start(t.Context(), r); err != nil {
@@ -418,7 +419,7 @@ func TestStarted(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := simulated(t, simulate.Options{})
+			s := startServer(t, simulate.Options{})
 			s.Can(CallCreate, canned(200, []byte(tt.body)))
 			got, err := New(config(s.URL()), quick(nil)).Start(t.Context(), kycbridge.StartRequest{Validity: tt.validity})
 			if tt.fails {
@@ -464,7 +465,7 @@ func TestSuccessesThatFailed(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := simulated(t, simulate.Options{})
+			s := startServer(t, simulate.Options{})
 			s.Can(tt.call, thrice(canned(200, []byte(tt.body)))...)
 			api := New(config(s.URL()), quick(nil))
 			var err error
@@ -482,7 +483,7 @@ func TestSuccessesThatFailed(t *testing.T) {
 
 func TestMethodIsFoundAndKept(t *testing.T) {
 	life := simulate.Options{Speed: 1e6}
-	s, sent := simulated(t, life, simulate.SignzyOptions{ResultMethod: http.MethodPost, Wrap: "result.data", WrapCreate: true}), &recorder{}
+	s, sent := startServer(t, life, simulated.Options{ResultMethod: http.MethodPost, Wrap: "result.data", WrapCreate: true}), &recorder{}
 	api := New(config(s.URL()), quick(sent))
 	started, err := api.Start(t.Context(), kycbridge.StartRequest{ExternalReference: "ref-approve"})
 	if err != nil {
@@ -597,7 +598,7 @@ func TestAnswersThatAreNoJourney(t *testing.T) {
 	for name, body := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := simulated(t, simulate.Options{})
+			s := startServer(t, simulate.Options{})
 			s.Can(CallGet, thrice(canned(200, []byte(body)))...)
 			_, err := New(config(s.URL()), quick(nil)).Fetch(t.Context(), kycbridge.Query{Reference: journey})
 			if e := providerError(t, err); e.Kind != kycbridge.ProviderMalformed || !e.Passing() {
@@ -608,7 +609,7 @@ func TestAnswersThatAreNoJourney(t *testing.T) {
 }
 
 func TestNumericIDIsFound(t *testing.T) {
-	s := simulated(t, simulate.Options{})
+	s := startServer(t, simulate.Options{})
 	s.Can(CallGet, canned(200, []byte(`{"data": {"result": {"journeyId": 1234567}}}`)))
 	if _, err := New(config(s.URL()), quick(nil)).Fetch(t.Context(), kycbridge.Query{Reference: "1234567"}); err != nil {
 		t.Error(err)
@@ -616,7 +617,7 @@ func TestNumericIDIsFound(t *testing.T) {
 }
 
 func TestReferencesInPaths(t *testing.T) {
-	s, sent := simulated(t, simulate.Options{}), &recorder{}
+	s, sent := startServer(t, simulate.Options{}), &recorder{}
 	c := config(s.URL() + "/")
 	c.ClientUniqueID = "client-1"
 	api := New(c, quick(sent))
@@ -633,7 +634,7 @@ func TestReferencesInPaths(t *testing.T) {
 }
 
 func TestPageOfAGatewayIsAskedAgain(t *testing.T) {
-	s := simulated(t, simulate.Options{})
+	s := startServer(t, simulate.Options{})
 	s.Can(CallGet, canned(502, example(t, "error-502-gateway.html")), canned(200, example(t, "get-journey-completed-full.json")))
 	if _, err := New(config(s.URL()), quick(nil)).Fetch(t.Context(), kycbridge.Query{Reference: journey}); err != nil || s.Stats().Calls[CallGet] != 2 {
 		t.Errorf("error %v after %v", err, s.Stats().Calls)
@@ -644,7 +645,7 @@ func TestCreateIsSentAgainOnlyWhereNothingWasDone(t *testing.T) {
 	for status, again := range map[int]bool{409: true, 502: true, 503: true, 400: false, 408: false, 425: false, 429: false, 500: false, 504: false} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			t.Parallel()
-			s := simulated(t, simulate.Options{})
+			s := startServer(t, simulate.Options{})
 			s.Can(CallCreate, canned(status, nil))
 			_, err := New(config(s.URL()), quick(nil)).Start(t.Context(), kycbridge.StartRequest{})
 			if (err == nil) != again {
@@ -689,7 +690,7 @@ func (r *refusing) transport() *http.Transport {
 }
 
 func TestCreateIsSentAgainAfterARefusedConnection(t *testing.T) {
-	s, r := simulated(t, simulate.Options{}), &refusing{}
+	s, r := startServer(t, simulate.Options{}), &refusing{}
 	r.times.Store(2)
 	o := quick(nil)
 	o.Transport = r.transport()
@@ -704,7 +705,7 @@ func TestCreateIsSentAgainAfterARefusedConnection(t *testing.T) {
 }
 
 func TestRetryAfterIsHonoured(t *testing.T) {
-	s := simulated(t, simulate.Options{})
+	s := startServer(t, simulate.Options{})
 	c := canned(429, example(t, "error-429-gateway.json"))
 	c.Header = http.Header{"Retry-After": {"1"}}
 	s.Can(CallGet, c, canned(200, example(t, "get-journey-completed-full.json")))
@@ -728,7 +729,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 
 func TestLimitIsHeld(t *testing.T) {
 	t.Parallel()
-	s := simulated(t, simulate.Options{Limit: 5, Speed: 1e6})
+	s := startServer(t, simulate.Options{Limit: 5, Speed: 1e6})
 	reference := s.Begin("ref-approve", "")
 	api := New(config(s.URL()), rest.Options{RequestsPerSecond: 5, Concurrency: 8})
 	var all sync.WaitGroup
@@ -756,7 +757,7 @@ func TestErrorsKeepSecrets(t *testing.T) {
 	for _, status := range []int{200, 302, 400, 401, 403, 404, 405, 409, 410, 422, 429, 500, 503} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			t.Parallel()
-			s := simulated(t, simulate.Options{})
+			s := startServer(t, simulate.Options{})
 			c := config(s.URL())
 			c.Token = secret
 			c.FileHosts = []string{strings.TrimPrefix(s.URL(), "http://")}
@@ -803,7 +804,7 @@ func TestUnreachableKeepsSecrets(t *testing.T) {
 }
 
 func TestFiles(t *testing.T) {
-	s, sent := simulated(t, simulate.Options{Speed: 1e6}), &recorder{}
+	s, sent := startServer(t, simulate.Options{Speed: 1e6}), &recorder{}
 	c := config(s.URL())
 	c.FileHosts = []string{strings.TrimPrefix(s.URL(), "http://")}
 	api := New(c, quick(sent))
@@ -860,7 +861,7 @@ func TestFilesOfOthersAreNotFetched(t *testing.T) {
 			}
 		})
 	}
-	s := simulated(t, simulate.Options{})
+	s := startServer(t, simulate.Options{})
 	c := config(s.URL())
 	c.FileHosts = []string{strings.TrimPrefix(s.URL(), "http://")}
 	s.Can(CallFile, simulate.Canned{Status: http.StatusFound, Header: http.Header{"Location": {outside.URL}}})

@@ -1,4 +1,4 @@
-package simulate
+package simulated
 
 import (
 	"bytes"
@@ -15,30 +15,31 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kycbridge/document"
+	"kycbridge/internal/simulate"
 	"kycbridge/schemas"
 )
 
-// idwiseStage is a simulated IDWise under test, and who takes its callbacks.
-type idwiseStage struct {
-	*Server
+// stage is a simulated IDWise under test, and who takes its callbacks.
+type stage struct {
+	*simulate.Server
 	t     *testing.T
 	mu    sync.Mutex
-	hooks []idwiseTold
+	hooks []told
 }
 
-// idwiseTold is a callback as it came.
-type idwiseTold struct {
+// told is a callback as it came.
+type told struct {
 	Event string
 	Body  map[string]any
 }
 
-func newIDWiseStage(t *testing.T, o Options) *idwiseStage {
+func newIDWiseStage(t *testing.T, o simulate.Options) *stage {
 	t.Helper()
-	g := &idwiseStage{t: t}
+	g := &stage{t: t}
 	hooks := httptest.NewServer(http.HandlerFunc(g.take))
 	t.Cleanup(hooks.Close)
 	o.CallbackURL = hooks.URL
-	s, err := Start(IDWise(), o)
+	s, err := simulate.Start(New(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,13 +48,13 @@ func newIDWiseStage(t *testing.T, o Options) *idwiseStage {
 	return g
 }
 
-func (g *idwiseStage) take(w http.ResponseWriter, r *http.Request) {
+func (g *stage) take(w http.ResponseWriter, r *http.Request) {
 	raw, err := io.ReadAll(r.Body)
-	if err != nil || r.Header.Get("Authorization") != "Bearer "+IDWiseCallback {
+	if err != nil || r.Header.Get("Authorization") != "Bearer "+Callback {
 		g.t.Errorf("callback with %q, error %v", r.Header.Get("Authorization"), err)
 	}
 	g.valid("webhook", raw)
-	var told idwiseTold
+	var told told
 	if err := json.Unmarshal(raw, &told); err != nil {
 		g.t.Error(err)
 	}
@@ -63,11 +64,11 @@ func (g *idwiseStage) take(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// idwiseSchemas are compiled once for all tests.
-var idwiseSchemas = sync.OnceValues(schemas.New)
+// compiled are compiled once for all tests.
+var compiled = sync.OnceValues(schemas.New)
 
-func (g *idwiseStage) valid(schema string, raw []byte) {
-	set, err := idwiseSchemas()
+func (g *stage) valid(schema string, raw []byte) {
+	set, err := compiled()
 	if err != nil {
 		g.t.Error(err)
 		return
@@ -79,14 +80,14 @@ func (g *idwiseStage) valid(schema string, raw []byte) {
 }
 
 // came is a copy of the callbacks so far.
-func (g *idwiseStage) came() []idwiseTold {
+func (g *stage) came() []told {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Clone(g.hooks)
 }
 
 // eventually waits until good, for ten seconds at most.
-func (g *idwiseStage) eventually(what string, good func() bool) {
+func (g *stage) eventually(what string, good func() bool) {
 	g.t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !good(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -96,17 +97,17 @@ func (g *idwiseStage) eventually(what string, good func() bool) {
 }
 
 // call sends a call with the right credentials and returns status and body.
-func (g *idwiseStage) call(method, path string, body any) (int, map[string]any) {
+func (g *stage) call(method, path string, body any) (int, map[string]any) {
 	g.t.Helper()
-	req, err := http.NewRequest(method, g.URL()+path, bytes.NewReader(idwiseJSON(body)))
+	req, err := http.NewRequest(method, g.URL()+path, bytes.NewReader(writeJSON(body)))
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	req.SetBasicAuth(IDWiseKey, IDWiseSecret)
+	req.SetBasicAuth(Key, Secret)
 	return g.do(req)
 }
 
-func (g *idwiseStage) do(req *http.Request) (int, map[string]any) {
+func (g *stage) do(req *http.Request) (int, map[string]any) {
 	g.t.Helper()
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -131,7 +132,7 @@ func (g *idwiseStage) do(req *http.Request) (int, map[string]any) {
 }
 
 // decisions are the system's and the reviewer's of the result now.
-func (g *idwiseStage) decisions(id string) string {
+func (g *stage) decisions(id string) string {
 	g.t.Helper()
 	_, doc := g.call(http.MethodGet, "/journey/v2/"+id, nil)
 	words, _ := doc["system_decision"].(string)
@@ -149,23 +150,23 @@ func TestIDWiseScripts(t *testing.T) {
 		events    []string
 		over      bool
 	}{
-		Approve:    {"Complete", []string{steps, done}, true},
-		Reject:     {"Rejected", []string{steps, done}, true},
-		Review:     {"Refer/Approved", append([]string{steps, done}, review...), true},
-		SecondLook: {"Refer/Approved", append([]string{steps, done}, review...), true},
-		Supersede:  {"Complete", []string{steps, done}, true},
-		Flip:       {"Complete/Rejected", append([]string{steps, done}, review...), true},
-		Resubmit:   {"Complete/Approved", append(append([]string{steps, done, steps, "Verification Update Required"}, review...), review...), true},
-		Abandon:    {"Incomplete", nil, false},
-		Expire:     {"Incomplete", nil, false},
-		Unknown:    {"Escalated", []string{steps, done}, false},
+		simulate.Approve:    {"Complete", []string{steps, done}, true},
+		simulate.Reject:     {"Rejected", []string{steps, done}, true},
+		simulate.Review:     {"Refer/Approved", append([]string{steps, done}, review...), true},
+		simulate.SecondLook: {"Refer/Approved", append([]string{steps, done}, review...), true},
+		simulate.Supersede:  {"Complete", []string{steps, done}, true},
+		simulate.Flip:       {"Complete/Rejected", append([]string{steps, done}, review...), true},
+		simulate.Resubmit:   {"Complete/Approved", append(append([]string{steps, done, steps, "Verification Update Required"}, review...), review...), true},
+		simulate.Abandon:    {"Incomplete", nil, false},
+		simulate.Expire:     {"Incomplete", nil, false},
+		simulate.Unknown:    {"Escalated", []string{steps, done}, false},
 	}
-	if len(tests) != len(People()) {
-		t.Errorf("%d of %d people", len(tests), len(People()))
+	if len(tests) != len(simulate.People()) {
+		t.Errorf("%d of %d people", len(tests), len(simulate.People()))
 	}
 	for person, test := range tests {
 		t.Run(person, func(t *testing.T) {
-			g := newIDWiseStage(t, Options{Speed: 200_000}) // a day in half a second
+			g := newIDWiseStage(t, simulate.Options{Speed: 200_000}) // a day in half a second
 			id := g.Begin("ref-1", person)
 			g.eventually(test.decisions, func() bool { return g.decisions(id) == test.decisions })
 			g.eventually("all callbacks", func() bool { return len(g.came()) >= len(test.events) && g.Stats().Waiting == 0 })
@@ -198,8 +199,8 @@ func TestIDWiseScripts(t *testing.T) {
 
 // A verdict that is going to be overruled is no end, so asking again is right.
 func TestIDWiseVerdictThatWillFlipIsNoEnd(t *testing.T) {
-	g := newIDWiseStage(t, Options{Speed: 2000}) // overruled after 47 s
-	id := g.Begin("ref-1", Flip)
+	g := newIDWiseStage(t, simulate.Options{Speed: 2000}) // overruled after 47 s
+	id := g.Begin("ref-1", simulate.Flip)
 	g.eventually("complete", func() bool { return g.decisions(id) == "Complete" })
 	g.decisions(id)
 	if n := g.Stats().AfterEnd; n != 0 {
@@ -208,8 +209,8 @@ func TestIDWiseVerdictThatWillFlipIsNoEnd(t *testing.T) {
 }
 
 func TestIDWiseProgress(t *testing.T) {
-	g := newIDWiseStage(t, Options{Speed: 0.001}) // stands still
-	id := g.Begin("ref-1", Approve)
+	g := newIDWiseStage(t, simulate.Options{Speed: 0.001}) // stands still
+	id := g.Begin("ref-1", simulate.Approve)
 	status, doc := g.call(http.MethodGet, "/journey/v2/summary/"+id, nil)
 	if status != http.StatusOK || doc["is_completed"] != false {
 		t.Errorf("%d %v", status, doc)
@@ -219,8 +220,8 @@ func TestIDWiseProgress(t *testing.T) {
 	if first["step_id"] != 0.0 || second["step_id"] != "1" {
 		t.Errorf("step ids %v and %v", first["step_id"], second["step_id"])
 	}
-	if status, _ = g.call(http.MethodGet, "/journey/v2/summary/"+id, nil); status != http.StatusTooManyRequests || IDWiseEarly(g.Server) != 1 {
-		t.Errorf("status %d, %d too early", status, IDWiseEarly(g.Server))
+	if status, _ = g.call(http.MethodGet, "/journey/v2/summary/"+id, nil); status != http.StatusTooManyRequests || Early(g.Server) != 1 {
+		t.Errorf("status %d, %d too early", status, Early(g.Server))
 	}
 	_, doc = g.call(http.MethodGet, "/journey/v2/"+id, nil)
 	if start, _ := doc["start_time"].(string); len(start) != len("2026-03-02T09:00:00.962462") || doc["end_time"] != nil {
@@ -230,7 +231,7 @@ func TestIDWiseProgress(t *testing.T) {
 
 // Calls lead a journey: its person's script stands still, and follows again after complete-journey.
 func TestIDWiseLedByCalls(t *testing.T) {
-	g := newIDWiseStage(t, Options{Speed: 2000})
+	g := newIDWiseStage(t, simulate.Options{Speed: 2000})
 	_, started := g.call(http.MethodPost, "/journey/v2/start-journey", map[string]any{"flow_id": "f", "reference_no": "ref-expire-1"})
 	id, _ := started["journey_id"].(string)
 	step := func(step string) int {
@@ -289,8 +290,8 @@ func TestIDWiseLedByCalls(t *testing.T) {
 
 // Once our caller hands in steps, what the script had in mind is not told any more.
 func TestIDWiseLedByCallsEndsTheScript(t *testing.T) {
-	g := newIDWiseStage(t, Options{Speed: 100})
-	id := g.Begin("ref-1", Approve)
+	g := newIDWiseStage(t, simulate.Options{Speed: 100})
+	id := g.Begin("ref-1", simulate.Approve)
 	g.call(http.MethodPost, "/journey/v2/process-journey-step", map[string]any{"journey_id": id, "step_id": "0", "image": "aW1hZ2U="})
 	g.call(http.MethodPost, "/journey/v2/complete-journey", map[string]any{"journey_id": id})
 	g.eventually("void callbacks to be dropped", func() bool { return g.Stats().Waiting == 0 })
@@ -304,11 +305,11 @@ func TestIDWiseLedByCallsEndsTheScript(t *testing.T) {
 }
 
 func TestIDWiseRefusals(t *testing.T) {
-	g := newIDWiseStage(t, Options{Speed: 0.001})
+	g := newIDWiseStage(t, simulate.Options{Speed: 0.001})
 	header := func(value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("Authorization", value) }
 	}
-	right := func(r *http.Request) { r.SetBasicAuth(IDWiseKey, IDWiseSecret) }
+	right := func(r *http.Request) { r.SetBasicAuth(Key, Secret) }
 	const start = "POST /journey/v2/start-journey"
 	tests := map[string]struct {
 		call, body string
@@ -319,7 +320,7 @@ func TestIDWiseRefusals(t *testing.T) {
 		"no header":            {start, `{}`, func(*http.Request) {}, 401, "missing_authorization_header"},
 		"another scheme":       {start, `{}`, header("Bearer x"), 401, "invalid_authentication_format"},
 		"no base64":            {start, `{}`, header("Basic ???"), 401, "invalid_authentication_format"},
-		"wrong secret":         {start, `{}`, func(r *http.Request) { r.SetBasicAuth(IDWiseKey, "x") }, 401, "invalid_credentials"},
+		"wrong secret":         {start, `{}`, func(r *http.Request) { r.SetBasicAuth(Key, "x") }, 401, "invalid_credentials"},
 		"no flow":              {start, `{"reference_no":"r"}`, right, 400, "invalid_request"},
 		"no reference":         {start, `{"flow_id":"f"}`, right, 400, "invalid_request"},
 		"letters":              {start, `{"flow_id":"f","reference_no":"a b"}`, right, 400, "invalid_request"},
@@ -353,8 +354,8 @@ func TestIDWiseRefusals(t *testing.T) {
 }
 
 func TestIDWiseCredentialsCanBeSet(t *testing.T) {
-	g := newIDWiseStage(t, Options{Credentials: Credentials{User: "u", Password: "p:q"}})
-	id := g.Begin("ref-1", Expire)
+	g := newIDWiseStage(t, simulate.Options{Credentials: simulate.Credentials{User: "u", Password: "p:q"}})
+	id := g.Begin("ref-1", simulate.Expire)
 	req, err := http.NewRequest(http.MethodGet, g.URL()+"/journey/v2/"+id, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -377,13 +378,13 @@ func TestIDWiseCallbacksAreRepeated(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	defer hooks.Close()
-	s, err := Start(IDWise(), Options{Speed: 20_000, CallbackURL: hooks.URL})
+	s, err := simulate.Start(New(), simulate.Options{Speed: 20_000, CallbackURL: hooks.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	s.Begin("ref-1", Approve)
-	g := &idwiseStage{t: t, Server: s}
+	s.Begin("ref-1", simulate.Approve)
+	g := &stage{t: t, Server: s}
 	g.eventually("both given up", func() bool { return s.Stats().GivenUp == 2 })
 	count := map[string]int{}
 	for range len(deliveries) {

@@ -1,4 +1,4 @@
-package simulate_test
+package simulated_test
 
 import (
 	"bytes"
@@ -20,21 +20,22 @@ import (
 
 	"kycbridge/document"
 	"kycbridge/internal/simulate"
+	"kycbridge/normalize/kwikid/simulated"
 	"kycbridge/schemas"
 )
 
 const (
-	kwikidExamples = "../../normalize/kwikid/client/testdata/"
-	kwikidTokenURL = "/agentapi/v1/agent/generate_token"
-	kwikidLinkURL  = "/agentapi/v1/agent/sendLink/"
-	kwikidFormsURL = "/appapi/v1/dkyc/push_user_data"
-	kwikidShowURL  = "/agentapi/v1/session/get_details/"
-	kwikidLogin    = `{"username": "kycbridge01", "password": "Example0000"}`
+	examples  = "../client/testdata/"
+	tokenURL  = "/agentapi/v1/agent/generate_token"
+	linkURL   = "/agentapi/v1/agent/sendLink/"
+	formsURL  = "/appapi/v1/dkyc/push_user_data"
+	showURL   = "/agentapi/v1/session/get_details/"
+	loginBody = `{"username": "kycbridge01", "password": "Example0000"}`
 )
 
-func startKwikID(t testing.TB, o simulate.Options) *simulate.Server {
+func start(t testing.TB, o simulate.Options) *simulate.Server {
 	t.Helper()
-	s, err := simulate.Start(simulate.KwikID(), o)
+	s, err := simulate.Start(simulated.New(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,8 +43,8 @@ func startKwikID(t testing.TB, o simulate.Options) *simulate.Server {
 	return s
 }
 
-// kwikidAsk makes one call; token "" sends none.
-func kwikidAsk(t testing.TB, s *simulate.Server, token, method, path, body string) (int, string) {
+// ask makes one call; token "" sends none.
+func ask(t testing.TB, s *simulate.Server, token, method, path, body string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequest(method, s.URL()+path, strings.NewReader(body))
 	if err != nil {
@@ -64,9 +65,9 @@ func kwikidAsk(t testing.TB, s *simulate.Server, token, method, path, body strin
 	return res.StatusCode, string(raw)
 }
 
-func kwikidLogIn(t testing.TB, s *simulate.Server) string {
+func logIn(t testing.TB, s *simulate.Server) string {
 	t.Helper()
-	status, body := kwikidAsk(t, s, "", http.MethodPost, kwikidTokenURL, kwikidLogin)
+	status, body := ask(t, s, "", http.MethodPost, tokenURL, loginBody)
 	var answer struct{ Token string }
 	if err := json.Unmarshal([]byte(body), &answer); err != nil || status != http.StatusOK || answer.Token == "" {
 		t.Fatalf("%d %s", status, body)
@@ -74,10 +75,10 @@ func kwikidLogIn(t testing.TB, s *simulate.Server) string {
 	return answer.Token
 }
 
-// kwikidShow returns the whole answer of get_details and the status in it.
-func kwikidShow(t testing.TB, s *simulate.Server, token, id string) (body, status string) {
+// show returns the whole answer of get_details and the status in it.
+func show(t testing.TB, s *simulate.Server, token, id string) (body, status string) {
 	t.Helper()
-	code, body := kwikidAsk(t, s, token, http.MethodGet, kwikidShowURL+id, "")
+	code, body := ask(t, s, token, http.MethodGet, showURL+id, "")
 	var answer struct {
 		Session struct {
 			Status string `json:"session_status"`
@@ -89,8 +90,8 @@ func kwikidShow(t testing.TB, s *simulate.Server, token, id string) (body, statu
 	return body, answer.Session.Status
 }
 
-// kwikidWithin polls until ok.
-func kwikidWithin(t testing.TB, d time.Duration, what string, ok func() bool) {
+// within polls until ok.
+func within(t testing.TB, d time.Duration, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(d); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -111,7 +112,7 @@ func newHookKwikID(t testing.TB, status func(n int) int) *hookKwikID {
 	h := &hookKwikID{status: status}
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw, _ := io.ReadAll(r.Body)
-		if r.Header.Get("Authorization") != "Bearer "+simulate.KwikIDCallback || r.Header.Get("Content-Type") != "application/json" {
+		if r.Header.Get("Authorization") != "Bearer "+simulated.Callback || r.Header.Get("Content-Type") != "application/json" {
 			t.Error("a callback without its credentials")
 		}
 		h.mu.Lock()
@@ -130,7 +131,7 @@ func (h *hookKwikID) got() []string {
 	return slices.Clone(h.bodies)
 }
 
-func kwikidAlways(status int) func(int) int { return func(int) int { return status } }
+func always(status int) func(int) int { return func(int) int { return status } }
 
 func TestKwikIDScripts(t *testing.T) {
 	call := []string{"waiting", "vkyc_requested", "agent_alloted", "kyc_request_accepted"}
@@ -162,27 +163,27 @@ func TestKwikIDScripts(t *testing.T) {
 	for person, test := range tests {
 		t.Run(person, func(t *testing.T) {
 			t.Parallel()
-			hook := newHookKwikID(t, kwikidAlways(http.StatusOK))
+			hook := newHookKwikID(t, always(http.StatusOK))
 			speed := test.speed
 			if person == simulate.Unknown {
 				speed = 20000 // its end is a day away
 			}
-			s := startKwikID(t, simulate.Options{Speed: speed, CallbackURL: hook.URL})
-			token := kwikidLogIn(t, s)
+			s := start(t, simulate.Options{Speed: speed, CallbackURL: hook.URL})
+			token := logIn(t, s)
 			id := s.Begin("order 4711 of "+person, "")
 			var seen []string
-			kwikidWithin(t, 30*time.Second, "the end", func() bool {
-				body, status := kwikidShow(t, s, token, id)
+			within(t, 30*time.Second, "the end", func() bool {
+				body, status := show(t, s, token, id)
 				if len(seen) == 0 || seen[len(seen)-1] != status {
 					seen = append(seen, status)
-					kwikidValid(t, set, body)
+					valid(t, set, body)
 				}
 				return status == test.statuses[len(test.statuses)-1]
 			})
-			if !kwikidInOrder(test.statuses, seen) { // a busy machine may miss one of them
+			if !inOrder(test.statuses, seen) { // a busy machine may miss one of them
 				t.Errorf("%v, want %v", seen, test.statuses)
 			}
-			kwikidWithin(t, 30*time.Second, "callbacks", func() bool { return s.Stats().Waiting == 0 })
+			within(t, 30*time.Second, "callbacks", func() bool { return s.Stats().Waiting == 0 })
 			bodies := hook.got()
 			if len(bodies) != len(test.callbacks) {
 				t.Fatalf("callbacks %v", bodies)
@@ -196,8 +197,8 @@ func TestKwikIDScripts(t *testing.T) {
 	}
 }
 
-// kwikidInOrder reports whether seen are some of all, in the order of all.
-func kwikidInOrder(all, seen []string) bool {
+// inOrder reports whether seen are some of all, in the order of all.
+func inOrder(all, seen []string) bool {
 	for _, s := range seen {
 		i := slices.Index(all, s)
 		if i < 0 {
@@ -208,7 +209,7 @@ func kwikidInOrder(all, seen []string) bool {
 	return true
 }
 
-func kwikidValid(t *testing.T, set *schemas.Set, body string) {
+func valid(t *testing.T, set *schemas.Set, body string) {
 	t.Helper()
 	doc, faults := document.Decode([]byte(body))
 	if faults == nil {
@@ -221,26 +222,26 @@ func kwikidValid(t *testing.T, set *schemas.Set, body string) {
 
 // A finished session has exactly the keys of the documented one.
 func TestKwikIDBodyIsComplete(t *testing.T) {
-	s := startKwikID(t, simulate.Options{Speed: 6000})
-	token := kwikidLogIn(t, s)
+	s := start(t, simulate.Options{Speed: 6000})
+	token := logIn(t, s)
 	id := s.Begin("", simulate.Approve)
 	var body string
-	kwikidWithin(t, 10*time.Second, "approval", func() bool {
+	within(t, 10*time.Second, "approval", func() bool {
 		var status string
-		body, status = kwikidShow(t, s, token, id)
+		body, status = show(t, s, token, id)
 		return status == "kyc_result_approved"
 	})
-	example, err := os.ReadFile(kwikidExamples + "get-details-approved.json")
+	example, err := os.ReadFile(examples + "get-details-approved.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(kwikidKeys(t, example), kwikidKeys(t, []byte(body))); diff != "" {
+	if diff := cmp.Diff(keys(t, example), keys(t, []byte(body))); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// kwikidKeys lists the members of a body and their JSON types.
-func kwikidKeys(t *testing.T, body []byte) map[string]string {
+// keys lists the members of a body and their JSON types.
+func keys(t *testing.T, body []byte) map[string]string {
 	t.Helper()
 	var doc any
 	if err := json.Unmarshal(body, &doc); err != nil {
@@ -266,43 +267,43 @@ func kwikidKeys(t *testing.T, body []byte) map[string]string {
 }
 
 func TestKwikIDRefusals(t *testing.T) {
-	s := startKwikID(t, simulate.Options{})
-	token := kwikidLogIn(t, s)
+	s := start(t, simulate.Options{})
+	token := logIn(t, s)
 	id := s.Begin("user-0001", "")
 	tests := map[string]struct {
 		token, method, path, body string
 		status                    int
 		example                   string
 	}{
-		"no JSON":            {"", "POST", kwikidTokenURL, `x`, 400, "generate-token-error-400.json"},
-		"short password":     {"", "POST", kwikidTokenURL, `{"username": "kycbridge01", "password": "Ex0"}`, 400, "generate-token-error-400.json"},
-		"odd user name":      {"", "POST", kwikidTokenURL, `{"username": "kyc bridge", "password": "Example0000"}`, 400, "generate-token-error-400.json"},
-		"wrong password":     {"", "POST", kwikidTokenURL, `{"username": "kycbridge01", "password": "Example0001"}`, 401, "generate-token-error-401.json"},
-		"wrong user":         {"", "POST", kwikidTokenURL, `{"username": "kycbridge02", "password": "Example0000"}`, 401, "generate-token-error-401.json"},
-		"details, no token":  {"", "GET", kwikidShowURL + id, "", 401, "get-details-error-401.json"},
-		"details, bad token": {token + "x", "GET", kwikidShowURL + id, "", 401, "send-link-error-401.json"},
-		"details, no JWT":    {"abc", "GET", kwikidShowURL + id, "", 401, "send-link-error-401.json"},
-		"details, nobody's":  {token, "GET", kwikidShowURL + "5e551000-0000-4000-8000-00000000ffff", "", 400, "get-details-error-400.json"},
-		"link, no token":     {"", "POST", kwikidLinkURL, `{}`, 401, "get-details-error-401.json"},
-		"link, nothing":      {token, "POST", kwikidLinkURL, `{}`, 400, "send-link-error-400.html"},
-		"link, no JSON":      {token, "POST", kwikidLinkURL, `x`, 400, "send-link-error-400.html"},
-		"link, no user":      {token, "POST", kwikidLinkURL, `{"phone_number": "5550100001", "send_notification": 1, "link_type": "free"}`, 400, "send-link-error-400.html"},
-		"link, phone with a plus": {token, "POST", kwikidLinkURL, `{"user_id": "u", "phone_number": "+915550100001", "send_notification": 1, "link_type": "free"}`,
+		"no JSON":            {"", "POST", tokenURL, `x`, 400, "generate-token-error-400.json"},
+		"short password":     {"", "POST", tokenURL, `{"username": "kycbridge01", "password": "Ex0"}`, 400, "generate-token-error-400.json"},
+		"odd user name":      {"", "POST", tokenURL, `{"username": "kyc bridge", "password": "Example0000"}`, 400, "generate-token-error-400.json"},
+		"wrong password":     {"", "POST", tokenURL, `{"username": "kycbridge01", "password": "Example0001"}`, 401, "generate-token-error-401.json"},
+		"wrong user":         {"", "POST", tokenURL, `{"username": "kycbridge02", "password": "Example0000"}`, 401, "generate-token-error-401.json"},
+		"details, no token":  {"", "GET", showURL + id, "", 401, "get-details-error-401.json"},
+		"details, bad token": {token + "x", "GET", showURL + id, "", 401, "send-link-error-401.json"},
+		"details, no JWT":    {"abc", "GET", showURL + id, "", 401, "send-link-error-401.json"},
+		"details, nobody's":  {token, "GET", showURL + "5e551000-0000-4000-8000-00000000ffff", "", 400, "get-details-error-400.json"},
+		"link, no token":     {"", "POST", linkURL, `{}`, 401, "get-details-error-401.json"},
+		"link, nothing":      {token, "POST", linkURL, `{}`, 400, "send-link-error-400.html"},
+		"link, no JSON":      {token, "POST", linkURL, `x`, 400, "send-link-error-400.html"},
+		"link, no user":      {token, "POST", linkURL, `{"phone_number": "5550100001", "send_notification": 1, "link_type": "free"}`, 400, "send-link-error-400.html"},
+		"link, phone with a plus": {token, "POST", linkURL, `{"user_id": "u", "phone_number": "+915550100001", "send_notification": 1, "link_type": "free"}`,
 			400, "send-link-error-400.html"},
-		"link, no notification": {token, "POST", kwikidLinkURL, `{"user_id": "u", "phone_number": "5550100001", "link_type": "free"}`, 400, "send-link-error-400.html"},
-		"link, type in upper case": {token, "POST", kwikidLinkURL, `{"user_id": "u", "phone_number": "5550100001", "send_notification": 1, "link_type": "FREE"}`,
+		"link, no notification": {token, "POST", linkURL, `{"user_id": "u", "phone_number": "5550100001", "link_type": "free"}`, 400, "send-link-error-400.html"},
+		"link, type in upper case": {token, "POST", linkURL, `{"user_id": "u", "phone_number": "5550100001", "send_notification": 1, "link_type": "FREE"}`,
 			400, "send-link-error-400.html"},
-		"link, life as words": {token, "POST", kwikidLinkURL, `{"user_id": "u", "phone_number": "5550100001", "send_notification": 1, "link_type": "free", "extras": {"link_expires_in": "long"}}`,
+		"link, life as words": {token, "POST", linkURL, `{"user_id": "u", "phone_number": "5550100001", "send_notification": 1, "link_type": "free", "extras": {"link_expires_in": "long"}}`,
 			400, "send-link-error-400.html"},
-		"forms, no token": {"", "POST", kwikidFormsURL, `{}`, 401, "get-details-error-401.json"},
+		"forms, no token": {"", "POST", formsURL, `{}`, 401, "get-details-error-401.json"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			want, err := os.ReadFile(filepath.Join(kwikidExamples, test.example))
+			want, err := os.ReadFile(filepath.Join(examples, test.example))
 			if err != nil {
 				t.Fatal(err)
 			}
-			status, body := kwikidAsk(t, s, test.token, test.method, test.path, test.body)
+			status, body := ask(t, s, test.token, test.method, test.path, test.body)
 			if diff := cmp.Diff(strings.TrimSpace(string(want)), strings.TrimSpace(body)); status != test.status || diff != "" {
 				t.Errorf("%d %s", status, diff)
 			}
@@ -311,20 +312,20 @@ func TestKwikIDRefusals(t *testing.T) {
 }
 
 func TestKwikIDForms(t *testing.T) {
-	s := startKwikID(t, simulate.Options{})
-	token := kwikidLogIn(t, s)
-	raw, err := os.ReadFile(kwikidExamples + "push-user-data-request.json")
+	s := start(t, simulate.Options{})
+	token := logIn(t, s)
+	raw, err := os.ReadFile(examples + "push-user-data-request.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	status, body := kwikidAsk(t, s, token, http.MethodPost, kwikidFormsURL, string(raw))
+	status, body := ask(t, s, token, http.MethodPost, formsURL, string(raw))
 	if status != http.StatusOK || !strings.Contains(body, `"session_id":"5e551000-`) {
 		t.Errorf("%d %s", status, body)
 	}
 	broken := bytes.ReplaceAll(raw, []byte(`"pan": "AAAAA0000A", "dob": "01-FEB-1990"`), []byte(`"dob": "1990-02-01"`))
 	broken = bytes.ReplaceAll(broken, []byte(`"uidNo": "000000000000", `), nil)
-	status, body = kwikidAsk(t, s, token, http.MethodPost, kwikidFormsURL, string(broken))
-	want, err := os.ReadFile(kwikidExamples + "push-user-data-error-400.json")
+	status, body = ask(t, s, token, http.MethodPost, formsURL, string(broken))
+	want, err := os.ReadFile(examples + "push-user-data-error-400.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,27 +336,27 @@ func TestKwikIDForms(t *testing.T) {
 	if diff := cmp.Diff(a, b); diff != "" {
 		t.Error(diff)
 	}
-	if status, _ = kwikidAsk(t, s, token, http.MethodPost, kwikidFormsURL, `{"user_id": "u"}`); status != http.StatusBadRequest {
+	if status, _ = ask(t, s, token, http.MethodPost, formsURL, `{"user_id": "u"}`); status != http.StatusBadRequest {
 		t.Errorf("%d for a request without forms", status)
 	}
 }
 
 func TestKwikIDTokensExpire(t *testing.T) {
-	s := startKwikID(t, simulate.Options{TokenLife: 300 * time.Millisecond})
-	token := kwikidLogIn(t, s)
+	s := start(t, simulate.Options{TokenLife: 300 * time.Millisecond})
+	token := logIn(t, s)
 	id := s.Begin("user-0001", "")
-	kwikidShow(t, s, token, id)
-	kwikidWithin(t, 5*time.Second, "the token's end", func() bool {
-		status, body := kwikidAsk(t, s, token, http.MethodGet, kwikidShowURL+id, "")
+	show(t, s, token, id)
+	within(t, 5*time.Second, "the token's end", func() bool {
+		status, body := ask(t, s, token, http.MethodGet, showURL+id, "")
 		return status == http.StatusUnauthorized && strings.Contains(body, "Token is invalid")
 	})
 }
 
 func TestKwikIDNewerLinkEndsTheOlder(t *testing.T) {
-	s := startKwikID(t, simulate.Options{})
-	token := kwikidLogIn(t, s)
+	s := start(t, simulate.Options{})
+	token := logIn(t, s)
 	link := func(user string) string {
-		_, body := kwikidAsk(t, s, token, http.MethodPost, kwikidLinkURL,
+		_, body := ask(t, s, token, http.MethodPost, linkURL,
 			`{"user_id": "`+user+`", "phone_number": "5550100001", "send_notification": "0", "link_type": "free", "extras": {"link_expires_in": "600"}}`)
 		var answer struct {
 			ID       string `json:"session_id"`
@@ -368,24 +369,24 @@ func TestKwikIDNewerLinkEndsTheOlder(t *testing.T) {
 	}
 	first, other, second := link("user-0001"), link("user-0002"), link("user-0001")
 	for id, want := range map[string]string{first: "kyc_rejected", other: "waiting", second: "waiting"} {
-		if _, got := kwikidShow(t, s, token, id); got != want {
+		if _, got := show(t, s, token, id); got != want {
 			t.Errorf("%s is %s, want %s", id, got, want)
 		}
 	}
 }
 
 func TestKwikIDAfterEnd(t *testing.T) {
-	s := startKwikID(t, simulate.Options{Speed: 6000})
-	token := kwikidLogIn(t, s)
+	s := start(t, simulate.Options{Speed: 6000})
+	token := logIn(t, s)
 	id := s.Begin("", simulate.Approve)
-	kwikidWithin(t, 10*time.Second, "approval", func() bool {
-		_, status := kwikidShow(t, s, token, id)
+	within(t, 10*time.Second, "approval", func() bool {
+		_, status := show(t, s, token, id)
 		return status == "kyc_result_approved"
 	})
 	if n := s.Stats().AfterEnd; n != 0 {
 		t.Errorf("%d after the first look at the end", n)
 	}
-	kwikidShow(t, s, token, id)
+	show(t, s, token, id)
 	if n := s.Stats().AfterEnd; n != 1 {
 		t.Errorf("%d after the second", n)
 	}
@@ -398,16 +399,16 @@ func TestKwikIDCallbacksAreRepeated(t *testing.T) {
 		}
 		return http.StatusOK
 	})
-	s := startKwikID(t, simulate.Options{Speed: 2000, CallbackURL: hook.URL})
+	s := start(t, simulate.Options{Speed: 2000, CallbackURL: hook.URL})
 	s.Begin("", simulate.Reject)
-	kwikidWithin(t, 20*time.Second, "delivery", func() bool { return s.Stats().Waiting == 0 })
+	within(t, 20*time.Second, "delivery", func() bool { return s.Stats().Waiting == 0 })
 	if stats := s.Stats(); stats.Callbacks != 3 || stats.Accepted != 1 {
 		t.Errorf("%d deliveries, %d accepted", stats.Callbacks, stats.Accepted)
 	}
-	refusing := newHookKwikID(t, kwikidAlways(http.StatusInternalServerError))
-	s = startKwikID(t, simulate.Options{Speed: 10000, CallbackURL: refusing.URL})
+	refusing := newHookKwikID(t, always(http.StatusInternalServerError))
+	s = start(t, simulate.Options{Speed: 10000, CallbackURL: refusing.URL})
 	s.Begin("", simulate.Reject)
-	kwikidWithin(t, 20*time.Second, "the end of the schedule", func() bool { return s.Stats().GivenUp == 1 })
+	within(t, 20*time.Second, "the end of the schedule", func() bool { return s.Stats().GivenUp == 1 })
 	if n := len(refusing.got()); n != 4 {
 		t.Errorf("%d deliveries", n)
 	}
@@ -415,11 +416,11 @@ func TestKwikIDCallbacksAreRepeated(t *testing.T) {
 
 // A session that a newer link has ended has no verdict to tell.
 func TestKwikIDSupersededSessionsStaySilent(t *testing.T) {
-	hook := newHookKwikID(t, kwikidAlways(http.StatusOK))
-	s := startKwikID(t, simulate.Options{Speed: 600, CallbackURL: hook.URL})
+	hook := newHookKwikID(t, always(http.StatusOK))
+	s := start(t, simulate.Options{Speed: 600, CallbackURL: hook.URL})
 	first := s.Begin("user-0001", simulate.Approve)
 	second := s.Begin("user-0001", simulate.Approve)
-	kwikidWithin(t, 20*time.Second, "callbacks", func() bool { return s.Stats().Waiting == 0 })
+	within(t, 20*time.Second, "callbacks", func() bool { return s.Stats().Waiting == 0 })
 	got := hook.got()
 	if len(got) != 1 || strings.Contains(got[0], first) || !strings.Contains(got[0], second) {
 		t.Errorf("callbacks %v", got)
@@ -427,8 +428,8 @@ func TestKwikIDSupersededSessionsStaySilent(t *testing.T) {
 }
 
 func TestKwikIDManySessions(t *testing.T) {
-	hook := newHookKwikID(t, kwikidAlways(http.StatusOK))
-	s := startKwikID(t, simulate.Options{CallbackURL: hook.URL})
+	hook := newHookKwikID(t, always(http.StatusOK))
+	s := start(t, simulate.Options{CallbackURL: hook.URL})
 	before, start := runtime.NumGoroutine(), time.Now()
 	for i := range 20000 {
 		s.Begin(fmt.Sprintf("user-%d", i), "")
@@ -442,28 +443,28 @@ func TestKwikIDManySessions(t *testing.T) {
 }
 
 func TestKwikIDFiles(t *testing.T) {
-	s := startKwikID(t, simulate.Options{})
+	s := start(t, simulate.Options{})
 	for name, want := range map[string]int{"selfie.jpg": 200, "user.webm": 200, "summary.json": 200, "all.zip": 200, "x": 404} {
-		if status, body := kwikidAsk(t, s, "", http.MethodGet, "/files/"+name, ""); status != want || want == 200 && body == "" {
+		if status, body := ask(t, s, "", http.MethodGet, "/files/"+name, ""); status != want || want == 200 && body == "" {
 			t.Errorf("%s: %d, %d bytes", name, status, len(body))
 		}
 	}
 }
 
 func TestKwikIDFaults(t *testing.T) {
-	s := startKwikID(t, simulate.Options{Faults: simulate.Faults{Error500: 1}})
-	token := kwikidLogIn(t, s)
-	page, err := os.ReadFile(kwikidExamples + "get-details-error-500.html")
+	s := start(t, simulate.Options{Faults: simulate.Faults{Error500: 1}})
+	token := logIn(t, s)
+	page, err := os.ReadFile(examples + "get-details-error-500.html")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, body := kwikidAsk(t, s, token, http.MethodGet, kwikidShowURL+"x", ""); status != 500 || strings.TrimSpace(body) != strings.TrimSpace(string(page)) {
+	if status, body := ask(t, s, token, http.MethodGet, showURL+"x", ""); status != 500 || strings.TrimSpace(body) != strings.TrimSpace(string(page)) {
 		t.Errorf("%d %s", status, body)
 	}
-	if status, body := kwikidAsk(t, s, token, http.MethodPost, kwikidLinkURL, "{}"); status != 500 || !strings.Contains(body, "error message") {
+	if status, body := ask(t, s, token, http.MethodPost, linkURL, "{}"); status != 500 || !strings.Contains(body, "error message") {
 		t.Errorf("%d %s", status, body)
 	}
-	if status, body := kwikidAsk(t, s, token, http.MethodPost, kwikidFormsURL, "{}"); status != 500 || !strings.Contains(body, "An internal error occurred") {
+	if status, body := ask(t, s, token, http.MethodPost, formsURL, "{}"); status != 500 || !strings.Contains(body, "An internal error occurred") {
 		t.Errorf("%d %s", status, body)
 	}
 }

@@ -1,4 +1,4 @@
-package simulate
+package simulated
 
 import (
 	"encoding/json"
@@ -15,24 +15,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kycbridge/document"
+	"kycbridge/internal/simulate"
 	"kycbridge/schemas"
 )
 
-// ondatoClient asks a simulated Ondato with a token.
-type ondatoClient struct {
+// client asks a simulated Ondato with a token.
+type client struct {
 	t     *testing.T
-	s     *Server
+	s     *simulate.Server
 	token string
 }
 
-func newOndatoClient(t *testing.T, s *Server) *ondatoClient {
+func newOndatoClient(t *testing.T, s *simulate.Server) *client {
 	t.Helper()
-	c := &ondatoClient{t: t, s: s}
+	c := &client{t: t, s: s}
 	c.renew()
 	return c
 }
 
-func (c *ondatoClient) renew() {
+func (c *client) renew() {
 	c.t.Helper()
 	status, body := c.form("grant_type=client_credentials&client_id=ondato-client&client_secret=ondato-secret-0001")
 	if status != http.StatusOK {
@@ -47,11 +48,11 @@ func (c *ondatoClient) renew() {
 	c.token = token.Value
 }
 
-func (c *ondatoClient) form(body string) (int, []byte) {
+func (c *client) form(body string) (int, []byte) {
 	return c.do("POST", "/connect/token", body, "application/x-www-form-urlencoded")
 }
 
-func (c *ondatoClient) do(method, path, body, contentType string) (int, []byte) {
+func (c *client) do(method, path, body, contentType string) (int, []byte) {
 	c.t.Helper()
 	req, err := http.NewRequestWithContext(c.t.Context(), method, c.s.URL()+path, strings.NewReader(body))
 	if err != nil {
@@ -73,24 +74,24 @@ func (c *ondatoClient) do(method, path, body, contentType string) (int, []byte) 
 }
 
 // get reads a resource, which must be as its schema says.
-func (c *ondatoClient) get(schema, path string) map[string]any {
+func (c *client) get(schema, path string) map[string]any {
 	c.t.Helper()
 	status, body := c.do("GET", path, "", "")
 	if status != http.StatusOK {
 		c.t.Fatalf("%s: %d %s", path, status, body)
 	}
-	return ondatoValid(c.t, schema, body)
+	return valid(c.t, schema, body)
 }
 
-// ondatoSchemas are the schemas, which take a while to compile.
-var ondatoSchemas = sync.OnceValues(schemas.New)
+// compiled are the schemas, which take a while to compile.
+var compiled = sync.OnceValues(schemas.New)
 
-// ondatoValid decodes a body and checks it against a schema of this provider.
-func ondatoValid(t *testing.T, schema string, body []byte) map[string]any {
+// valid decodes a body and checks it against a schema of this provider.
+func valid(t *testing.T, schema string, body []byte) map[string]any {
 	t.Helper()
 	doc, faults := document.Decode(body)
 	if faults == nil {
-		set, err := ondatoSchemas()
+		set, err := compiled()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,8 +103,8 @@ func ondatoValid(t *testing.T, schema string, body []byte) map[string]any {
 	return doc
 }
 
-// ondatoMember follows names down a document; nil where there is nothing.
-func ondatoMember(doc any, names ...string) any {
+// member follows names down a document; nil where there is nothing.
+func member(doc any, names ...string) any {
 	for _, name := range names {
 		object, _ := doc.(map[string]any)
 		doc = object[name]
@@ -111,21 +112,21 @@ func ondatoMember(doc any, names ...string) any {
 	return doc
 }
 
-// ondatoTold is what a webhook says in short: its type and the status and reason of its resource.
-func ondatoTold(hook map[string]any) string {
-	parts := []string{hook["type"].(string), ondatoMember(hook, "payload", "status").(string)}
-	if reason, ok := ondatoMember(hook, "payload", "statusReason").(string); ok {
+// told is what a webhook says in short: its type and the status and reason of its resource.
+func told(hook map[string]any) string {
+	parts := []string{hook["type"].(string), member(hook, "payload", "status").(string)}
+	if reason, ok := member(hook, "payload", "statusReason").(string); ok {
 		parts = append(parts, reason)
 	}
 	return strings.Join(parts, " ")
 }
 
-// ondatoHooks are the webhooks that came, in the order of what they tell.
-func ondatoHooks(t *testing.T, r *receiver) []map[string]any {
+// hooks are the webhooks that came, in the order of what they tell.
+func hooks(t *testing.T, r *receiver) []map[string]any {
 	t.Helper()
 	var out []map[string]any
 	for _, body := range r.bodies() {
-		out = append(out, ondatoValid(t, "callback", []byte(body)))
+		out = append(out, valid(t, "callback", []byte(body)))
 	}
 	slices.SortFunc(out, func(a, b map[string]any) int {
 		return strings.Compare(a["createdUtc"].(string), b["createdUtc"].(string))
@@ -143,32 +144,32 @@ func TestOndatoScripts(t *testing.T) {
 		hooks    []string
 		idv, kyc string // statuses at the end
 	}{
-		Approve:    {and(automatic, done), "Completed", "Approved"},
-		Reject:     {and("KycIdentification.Rejected Rejected PossibleFraudAttempt", done), "Completed", "Rejected"},
-		Review:     {and(done, manual), "Completed", "Approved"},
-		SecondLook: {and(done, manual), "Completed", "Approved"},
-		Flip:       {and(automatic, done, "KycIdentification.Rejected Rejected PossibleFraudAttempt"), "Completed", "Rejected"},
-		Resubmit: {and("KycIdentification.Rejected Rejected PoorPhotoQuality", "KycIdentification.Processed Awaiting", automatic, done),
+		simulate.Approve:    {and(automatic, done), "Completed", "Approved"},
+		simulate.Reject:     {and("KycIdentification.Rejected Rejected PossibleFraudAttempt", done), "Completed", "Rejected"},
+		simulate.Review:     {and(done, manual), "Completed", "Approved"},
+		simulate.SecondLook: {and(done, manual), "Completed", "Approved"},
+		simulate.Flip:       {and(automatic, done, "KycIdentification.Rejected Rejected PossibleFraudAttempt"), "Completed", "Rejected"},
+		simulate.Resubmit: {and("KycIdentification.Rejected Rejected PoorPhotoQuality", "KycIdentification.Processed Awaiting", automatic, done),
 			"Completed", "Approved"},
-		Abandon:   {append(begin[:1:1], "IdentityVerification.StatusChanged Aborted"), "Aborted", ""},
-		Expire:    {[]string{"IdentityVerification.StatusChanged Expired"}, "Expired", ""},
-		Supersede: {[]string{"IdentityVerification.StatusChanged Expired"}, "Expired", ""},
-		Unknown:   {and("KycIdentification.Postponed Postponed", done), "Completed", "Postponed"},
+		simulate.Abandon:   {append(begin[:1:1], "IdentityVerification.StatusChanged Aborted"), "Aborted", ""},
+		simulate.Expire:    {[]string{"IdentityVerification.StatusChanged Expired"}, "Expired", ""},
+		simulate.Supersede: {[]string{"IdentityVerification.StatusChanged Expired"}, "Expired", ""},
+		simulate.Unknown:   {and("KycIdentification.Postponed Postponed", done), "Completed", "Postponed"},
 	}
-	for _, person := range People() {
+	for _, person := range simulate.People() {
 		t.Run(person, func(t *testing.T) {
 			test, ok := tests[person]
 			if !ok {
 				t.Fatal("not tested")
 			}
 			r := newReceiver(t, nil)
-			s := started(t, Ondato(), Options{Speed: 1e7, CallbackURL: r.URL})
+			s := started(t, New(), simulate.Options{Speed: 1e7, CallbackURL: r.URL})
 			c := newOndatoClient(t, s)
 			id := s.Begin("ref-"+person, "")
 			eventually(t, func() bool { return s.Stats().Accepted == len(test.hooks) && s.Stats().Waiting == 0 })
 			var got []string
-			for _, hook := range ondatoHooks(t, r) {
-				got = append(got, ondatoTold(hook))
+			for _, hook := range hooks(t, r) {
+				got = append(got, told(hook))
 			}
 			if diff := cmp.Diff(test.hooks, got); diff != "" {
 				t.Error(diff)
@@ -177,7 +178,7 @@ func TestOndatoScripts(t *testing.T) {
 			if idv["status"] != test.idv || idv["externalReferenceId"] != "ref-"+person {
 				t.Errorf("%v", idv)
 			}
-			kycID, _ := ondatoMember(idv, "step", "kycIdentification", "id").(string)
+			kycID, _ := member(idv, "step", "kycIdentification", "id").(string)
 			if test.kyc == "" {
 				if kycID != "" {
 					t.Errorf("there is an identification: %v", idv)
@@ -194,19 +195,19 @@ func TestOndatoScripts(t *testing.T) {
 // What is asked for changes as life goes on, and no time lies in the future.
 func TestOndatoLife(t *testing.T) {
 	const speed = 3000
-	s := started(t, Ondato(), Options{Speed: speed})
+	s := started(t, New(), simulate.Options{Speed: speed})
 	c := newOndatoClient(t, s)
-	id := s.Begin("ref-1", Review)
-	v := s.state.(*ondatoAccount).byID[id]
+	id := s.Begin("ref-1", simulate.Review)
+	v := s.State.(*account).byID[id]
 	for _, test := range []struct {
 		age  time.Duration
 		want string
 	}{
 		{5 * time.Minute, "Completed Awaiting"}, {3 * time.Hour, "Completed Approved"},
 	} {
-		s.mu.Lock()
+		s.Lock()
 		v.begun = time.Now().Add(-test.age / speed)
-		s.mu.Unlock()
+		s.Unlock()
 		idv := c.get("idv", "/v1/identity-verifications/"+id)
 		kyc := c.get("kyc", "/v1/identifications/"+v.KYC)
 		if got := idv["status"].(string) + " " + kyc["status"].(string); got != test.want {
@@ -215,7 +216,7 @@ func TestOndatoLife(t *testing.T) {
 		if _, completed := kyc["completedUtc"]; completed != strings.HasSuffix(test.want, "Approved") {
 			t.Errorf("completedUtc of %v", kyc)
 		}
-		for _, at := range []any{idv["createdUtc"], idv["modifiedUtc"], ondatoMember(idv, "step", "consent", "consentedUtc"), kyc["createdUtc"], kyc["completedUtc"]} {
+		for _, at := range []any{idv["createdUtc"], idv["modifiedUtc"], member(idv, "step", "consent", "consentedUtc"), kyc["createdUtc"], kyc["completedUtc"]} {
 			if text, ok := at.(string); ok {
 				if at, err := time.Parse(time.RFC3339Nano, text); err != nil || at.After(time.Now()) {
 					t.Errorf("%s, %v", text, err)
@@ -227,13 +228,13 @@ func TestOndatoLife(t *testing.T) {
 
 // Every moment of a script has its words; what comes at an age is what the script says.
 func TestOndatoMoments(t *testing.T) {
-	s := started(t, Ondato(), Options{})
-	a := s.state.(*ondatoAccount)
-	for _, person := range People() {
+	s := started(t, New(), simulate.Options{})
+	a := s.State.(*account)
+	for _, person := range simulate.People() {
 		v := a.byID[s.Begin("ref-1", person)]
 		for _, b := range v.script {
-			if want, ok := a.states[b.state]; !ok || a.view(v, b.at).State != want {
-				t.Errorf("%s, %s: %+v", person, b.state, a.view(v, b.at).State)
+			if want, ok := a.states[b.State]; !ok || a.view(v, b.At).State != want {
+				t.Errorf("%s, %s: %+v", person, b.State, a.view(v, b.At).State)
 			}
 		}
 	}
@@ -241,9 +242,9 @@ func TestOndatoMoments(t *testing.T) {
 
 func TestOndatoWebhook(t *testing.T) {
 	r := newReceiver(t, func(n int) int { return []int{500, 204}[min(n, 1)] })
-	s := started(t, Ondato(), Options{Speed: 1e7, CallbackURL: r.URL})
+	s := started(t, New(), simulate.Options{Speed: 1e7, CallbackURL: r.URL})
 	began := time.Now()
-	s.Begin("ref-1", Expire)
+	s.Begin("ref-1", simulate.Expire)
 	eventually(t, func() bool { return s.Stats().Accepted == 1 })
 	got := r.callbacks()
 	if len(got) != 2 || got[0].Body != got[1].Body {
@@ -253,7 +254,7 @@ func TestOndatoWebhook(t *testing.T) {
 	if !envelope.MatchString(got[0].Body) {
 		t.Error(got[0].Body)
 	}
-	at, err := time.Parse(time.RFC3339Nano, ondatoHooks(t, r)[0]["createdUtc"].(string))
+	at, err := time.Parse(time.RFC3339Nano, hooks(t, r)[0]["createdUtc"].(string))
 	if err != nil || at.Before(began) || at.After(got[0].At) {
 		t.Errorf("created %v, %v", at, err)
 	}
@@ -267,14 +268,14 @@ func TestOndatoWebhook(t *testing.T) {
 
 func TestOndatoWebhookSigned(t *testing.T) {
 	r := newReceiver(t, nil)
-	s := started(t, Ondato(), Options{Speed: 1e7, CallbackURL: r.URL, Credentials: Credentials{HMAC: "hmac-secret", Callback: "unused"}})
-	s.Begin("ref-1", Approve)
+	s := started(t, New(), simulate.Options{Speed: 1e7, CallbackURL: r.URL, Credentials: simulate.Credentials{HMAC: "hmac-secret", Callback: "unused"}})
+	s.Begin("ref-1", simulate.Approve)
 	eventually(t, func() bool { return s.Stats().Accepted == 6 })
 	for _, c := range r.callbacks() {
 		signature := c.Header.Get("Ondato-Signature")
 		signed := false
 		for back := range 5 { // the second in which it was signed
-			signed = signed || signature == ondatoSignature("hmac-secret", []byte(c.Body), c.At.Add(-time.Duration(back)*time.Second))
+			signed = signed || signature == signatureOver("hmac-secret", []byte(c.Body), c.At.Add(-time.Duration(back)*time.Second))
 		}
 		if !signed || c.Header.Get("Authorization") != "" {
 			t.Errorf("signature %q, authorization %q", signature, c.Header.Get("Authorization"))
@@ -288,7 +289,7 @@ func TestOndatoSignature(t *testing.T) {
 		`"createdUtc":"2026-03-02T09:00:05.1234567Z","payload":{"id":"f0000000-0000-4000-8000-000000000001","status":"Unfinished",` +
 		`"note":"caf\u00e9 \u0027quoted\u0027"},"type":"Form.Created"}`
 	const want = "t=1772442005, s=66e3cfee72f47b38e49e6d5d0ef0cf162aa43182dcb5e9528eebe15a7bc25a6a"
-	if got := ondatoSignature("test-secret", []byte(body), time.Unix(1772442005, 0)); got != want {
+	if got := signatureOver("test-secret", []byte(body), time.Unix(1772442005, 0)); got != want {
 		t.Error(got)
 	}
 }
@@ -301,23 +302,23 @@ func TestOndatoHistory(t *testing.T) {
 		}
 	}))
 	defer r.Close()
-	s := started(t, Ondato(), Options{Speed: 1e5, CallbackURL: r.URL})
+	s := started(t, New(), simulate.Options{Speed: 1e5, CallbackURL: r.URL})
 	c := newOndatoClient(t, s)
-	id := s.Begin("ref-1", Abandon)
+	id := s.Begin("ref-1", simulate.Abandon)
 	eventually(t, func() bool { return s.Stats().Accepted == 1 && s.Stats().Callbacks > 1 })
 	status, body := c.do("GET", "/v1/identity-verifications/"+id+"/webhooks", "", "")
 	var history []map[string]any
 	if err := json.Unmarshal(body, &history); err != nil || status != http.StatusOK || len(history) != 2 {
 		t.Fatalf("%d %s %v", status, body, err)
 	}
-	if history[0]["isDelivered"] != false || history[1]["isDelivered"] != true || history[1]["deliveredUtc"] == nil || ondatoTold(history[0]) != "IdentityVerification.StatusChanged Aborted" {
+	if history[0]["isDelivered"] != false || history[1]["isDelivered"] != true || history[1]["deliveredUtc"] == nil || told(history[0]) != "IdentityVerification.StatusChanged Aborted" {
 		t.Errorf("%s", body)
 	}
 }
 
 func TestOndatoTokens(t *testing.T) {
-	s := started(t, Ondato(), Options{TokenLife: time.Second, Credentials: Credentials{User: "user", Password: "word"}})
-	c := &ondatoClient{t: t, s: s}
+	s := started(t, New(), simulate.Options{TokenLife: time.Second, Credentials: simulate.Credentials{User: "user", Password: "word"}})
+	c := &client{t: t, s: s}
 	for body, want := range map[string]string{
 		"grant_type=client_credentials&client_id=user&client_secret=ondato-secret-0001": `{"error": "invalid_client"}`,
 		"grant_type=password&client_id=user&client_secret=word":                         `{"error": "unsupported_grant_type"}`,
@@ -338,7 +339,7 @@ func TestOndatoTokens(t *testing.T) {
 		t.Fatalf("%s, %v", body, err)
 	}
 	c.token = token.Value
-	path := "/v1/identity-verifications/" + s.Begin("ref-1", Expire)
+	path := "/v1/identity-verifications/" + s.Begin("ref-1", simulate.Expire)
 	c.get("idv", path)
 	if status, body := c.do("POST", "/v1/identity-verifications", `{}`, "application/json"); status != http.StatusForbidden {
 		t.Errorf("%d %s", status, body)
@@ -350,7 +351,7 @@ func TestOndatoTokens(t *testing.T) {
 }
 
 func TestOndatoRefusals(t *testing.T) {
-	s := started(t, Ondato(), Options{})
+	s := started(t, New(), simulate.Options{})
 	c := newOndatoClient(t, s)
 	const path = "/v1/identity-verifications"
 	tests := map[string]struct {
@@ -360,13 +361,13 @@ func TestOndatoRefusals(t *testing.T) {
 	}{
 		"no setup":          {"POST", path, `{}`, 400, `{"reason": "ValidationFailed", "message": "The request is invalid.", "params": {"setupId": [{"reason": "Required", "message": "Property should not be empty."}]}}`},
 		"setup is no UUID":  {"POST", path, `{"setupId": "x"}`, 400, `"setupId"`},
-		"phone as text":     {"POST", path, `{"setupId": "` + ondatoSetupID + `", "registration": {"phoneNumber": "370600000001"}}`, 400, `"registration.phoneNumber"`},
-		"country of 3":      {"POST", path, `{"setupId": "` + ondatoSetupID + `", "registration": {"countryCode": "LTU"}}`, 400, `"registration.countryCode"`},
+		"phone as text":     {"POST", path, `{"setupId": "` + setupID + `", "registration": {"phoneNumber": "370600000001"}}`, 400, `"registration.phoneNumber"`},
+		"country of 3":      {"POST", path, `{"setupId": "` + setupID + `", "registration": {"countryCode": "LTU"}}`, 400, `"registration.countryCode"`},
 		"no JSON":           {"POST", path, `<`, 400, `"ValidationFailed"`},
 		"no such IDV":       {"GET", path + "/b0000000-0000-4000-8000-00000000000f", "", 404, `{"reason": "NotFound", "message": "The requested resource doesn't exist.."}`},
 		"no such call":      {"GET", "/v2", "", 404, `"NotFound"`},
 		"no such KYC":       {"GET", "/v1/identifications/b0000000-0000-4000-8000-00000000000f", "", 404, `"NotFound"`},
-		"a verification":    {"POST", path, `{"setupId": "` + ondatoSetupID + `", "registration": {"phoneNumber": 370600000001, "countryCode": "LT"}}`, 201, `{"id": "`},
+		"a verification":    {"POST", path, `{"setupId": "` + setupID + `", "registration": {"phoneNumber": 370600000001, "countryCode": "LT"}}`, 201, `{"id": "`},
 		"filter is no JSON": {"POST", "/v1/identifications/filter", `x`, 400, `"ValidationFailed"`},
 	}
 	for name, test := range tests {
@@ -385,7 +386,7 @@ func TestOndatoRefusals(t *testing.T) {
 
 // A registration is echoed as it came, and the document names that person.
 func TestOndatoRegistration(t *testing.T) {
-	s := started(t, Ondato(), Options{Speed: 1e6})
+	s := started(t, New(), simulate.Options{Speed: 1e6})
 	c := newOndatoClient(t, s)
 	_, body := c.do("POST", "/v1/identity-verifications", `{"setupId": "5E000000-0000-4000-8000-000000000009", "externalReferenceId": "quote \" and <tag>",
 		"registration": {"firstName": "Tes\"ta", "lastName": "Exa<mple", "dateOfBirth": "1988-07-30", "phoneNumber": 370600000001}}`, "application/json")
@@ -398,29 +399,29 @@ func TestOndatoRegistration(t *testing.T) {
 		idv = c.get("idv", "/v1/identity-verifications/"+made.ID)
 		return idv["status"] == "Completed"
 	})
-	if ondatoMember(idv, "registration", "phoneNumber") != json.Number("370600000001") || idv["externalReferenceId"] != `quote " and <tag>` ||
-		ondatoMember(idv, "setup", "id") != "5e000000-0000-4000-8000-000000000009" {
+	if member(idv, "registration", "phoneNumber") != json.Number("370600000001") || idv["externalReferenceId"] != `quote " and <tag>` ||
+		member(idv, "setup", "id") != "5e000000-0000-4000-8000-000000000009" {
 		t.Errorf("%v", idv)
 	}
-	kyc := c.get("kyc", "/v1/identifications/"+ondatoMember(idv, "step", "kycIdentification", "id").(string))
-	if ondatoMember(kyc, "document", "fullName") != `TES"TA EXA<MPLE` || ondatoMember(kyc, "document", "dateOfBirth") != "1988-07-30" {
+	kyc := c.get("kyc", "/v1/identifications/"+member(idv, "step", "kycIdentification", "id").(string))
+	if member(kyc, "document", "fullName") != `TES"TA EXA<MPLE` || member(kyc, "document", "dateOfBirth") != "1988-07-30" {
 		t.Errorf("%v", kyc)
 	}
 }
 
 // Only a question after an end that had been told, and that stays, is one too many.
 func TestOndatoQuestionsAfterTheEnd(t *testing.T) {
-	for person, late := range map[string]bool{Approve: true, Flip: true, Expire: true, Unknown: false} {
+	for person, late := range map[string]bool{simulate.Approve: true, simulate.Flip: true, simulate.Expire: true, simulate.Unknown: false} {
 		t.Run(person, func(t *testing.T) {
-			s := started(t, Ondato(), Options{Speed: 1e7})
+			s := started(t, New(), simulate.Options{Speed: 1e7})
 			c := newOndatoClient(t, s)
 			id := s.Begin("ref-1", person)
-			last := ondatoScript(person)
-			v := s.state.(*ondatoAccount).byID[id]
-			eventually(t, func() bool { return last.last(s.state.(*ondatoAccount).age(v)) })
+			last := scriptOf(person)
+			v := s.State.(*account).byID[id]
+			eventually(t, func() bool { return last.Last(s.State.(*account).age(v)) })
 			look := func() {
 				idv := c.get("idv", "/v1/identity-verifications/"+id)
-				if kycID, ok := ondatoMember(idv, "step", "kycIdentification", "id").(string); ok {
+				if kycID, ok := member(idv, "step", "kycIdentification", "id").(string); ok {
 					c.get("kyc", "/v1/identifications/"+kycID)
 				}
 			}
@@ -435,13 +436,13 @@ func TestOndatoQuestionsAfterTheEnd(t *testing.T) {
 		})
 	}
 	t.Run("before the flip", func(t *testing.T) {
-		s := started(t, Ondato(), Options{})
+		s := started(t, New(), simulate.Options{})
 		c := newOndatoClient(t, s)
-		id := s.Begin("ref-1", Flip)
-		v := s.state.(*ondatoAccount).byID[id]
-		s.mu.Lock()
+		id := s.Begin("ref-1", simulate.Flip)
+		v := s.State.(*account).byID[id]
+		s.Lock()
 		v.begun = v.begun.Add(-time.Hour) // approved, and not yet rejected
-		s.mu.Unlock()
+		s.Unlock()
 		for range 2 {
 			c.get("idv", "/v1/identity-verifications/"+id)
 			if kyc := c.get("kyc", "/v1/identifications/"+v.KYC); kyc["status"] != "Approved" {

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// timetable sends callbacks when their time has come. One goroutine serves all of them, so that
+// Timetable sends callbacks when their time has come. One goroutine serves all of them, so that
 // many thousand sessions cost no more than their entries.
-type timetable struct {
+type Timetable struct {
 	server *Server
 	wake   chan struct{}
 
@@ -23,12 +23,15 @@ type entry struct {
 	make func() (Message, bool)
 }
 
-func newTimetable(s *Server) *timetable {
-	return &timetable{server: s, wake: make(chan struct{}, 1)}
+// NewTimetable makes an empty timetable, which works until the server is closed.
+func (s *Server) NewTimetable() *Timetable {
+	t := &Timetable{server: s, wake: make(chan struct{}, 1)}
+	s.running.Go(t.run)
+	return t
 }
 
-// add puts a callback on the table, where it counts as on its way. The caller holds the server's mu.
-func (t *timetable) add(due time.Time, make func() (Message, bool)) {
+// Add puts a callback on the table, where it counts as on its way. The caller holds the server's lock.
+func (t *Timetable) Add(due time.Time, make func() (Message, bool)) {
 	if t.server.CallbackURL == "" {
 		return
 	}
@@ -43,14 +46,14 @@ func (t *timetable) add(due time.Time, make func() (Message, bool)) {
 }
 
 // run sends until the server is closed.
-func (t *timetable) run() {
+func (t *Timetable) run() {
 	for {
 		e, wait := t.take(t.server.Now())
 		if e != nil {
 			t.send(*e)
 			continue
 		}
-		timer := time.NewTimer(t.server.clock(wait))
+		timer := time.NewTimer(t.server.Clock(wait))
 		select {
 		case <-timer.C:
 		case <-t.wake:
@@ -63,7 +66,7 @@ func (t *timetable) run() {
 }
 
 // take removes the next entry if it is due, else it says how long to wait.
-func (t *timetable) take(now time.Time) (*entry, time.Duration) {
+func (t *Timetable) take(now time.Time) (*entry, time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.entries) == 0 {
@@ -76,9 +79,9 @@ func (t *timetable) take(now time.Time) (*entry, time.Duration) {
 	return &e, 0
 }
 
-func (t *timetable) send(e entry) {
+func (t *Timetable) send(e entry) {
 	if m, ok := e.make(); ok {
-		t.server.send(m, 0)
+		t.server.Send(m, 0)
 	}
 	t.server.mu.Lock()
 	defer t.server.mu.Unlock()

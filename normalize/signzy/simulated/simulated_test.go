@@ -1,4 +1,4 @@
-package simulate_test
+package simulated_test
 
 import (
 	"bytes"
@@ -14,21 +14,22 @@ import (
 
 	"kycbridge/document"
 	"kycbridge/internal/simulate"
+	"kycbridge/normalize/signzy/simulated"
 	"kycbridge/schemas"
 )
 
-const signzyBase = "/api/v3/otk-service/"
+const base = "/api/v3/otk-service/"
 
-// signzyAt is a running simulated Signzy.
-type signzyAt struct {
+// at is a running simulated Signzy.
+type running struct {
 	*testing.T
 	*simulate.Server
 	schemas *schemas.Set
 }
 
-func startSignzy(t *testing.T, o simulate.Options, z ...simulate.SignzyOptions) signzyAt {
+func start(t *testing.T, o simulate.Options, z ...simulated.Options) running {
 	t.Helper()
-	s, err := simulate.Start(simulate.Signzy(z...), o)
+	s, err := simulate.Start(simulated.New(z...), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,10 +38,10 @@ func startSignzy(t *testing.T, o simulate.Options, z ...simulate.SignzyOptions) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signzyAt{t, s, set}
+	return running{t, s, set}
 }
 
-func (s signzyAt) do(method, path, token, body string) (int, []byte) {
+func (s running) do(method, path, token, body string) (int, []byte) {
 	s.Helper()
 	if !strings.HasPrefix(path, "http") {
 		path = s.URL() + path
@@ -64,13 +65,13 @@ func (s signzyAt) do(method, path, token, body string) (int, []byte) {
 	return res.StatusCode, answer
 }
 
-func (s signzyAt) get(id string) (int, []byte) {
+func (s running) get(id string) (int, []byte) {
 	s.Helper()
-	return s.do(http.MethodGet, signzyBase+"get-journey/"+id, "signzy-token-0001", "")
+	return s.do(http.MethodGet, base+"get-journey/"+id, "signzy-token-0001", "")
 }
 
-// signzyBody is what the tests look at.
-type signzyBody struct {
+// body is what the tests look at.
+type journeyBody struct {
 	JourneyID        string `json:"journeyId"`
 	CurrentStatus    string `json:"currentStatus"`
 	CallbackSent     *bool
@@ -88,21 +89,21 @@ type signzyBody struct {
 }
 
 // read checks a body against the schema of real ones.
-func (s signzyAt) read(raw []byte) signzyBody {
+func (s running) read(raw []byte) journeyBody {
 	s.Helper()
 	doc, faults := document.Decode(raw)
 	if faults == nil {
 		faults = s.schemas.Validate("signzy", "result", doc)
 	}
-	var body signzyBody
+	var body journeyBody
 	if err := json.Unmarshal(raw, &body); err != nil || faults != nil {
 		s.Fatalf("error %v, faults %v in %s", err, faults, raw)
 	}
 	return body
 }
 
-// signzyUntil polls for a condition.
-func signzyUntil(t *testing.T, met func() bool) {
+// until polls for a condition.
+func until(t *testing.T, met func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !met(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -111,8 +112,8 @@ func signzyUntil(t *testing.T, met func() bool) {
 	}
 }
 
-// signzyInbox takes callbacks and answers them.
-type signzyInbox struct {
+// inbox takes callbacks and answers them.
+type inbox struct {
 	*httptest.Server
 	mu     sync.Mutex
 	bodies [][]byte
@@ -120,8 +121,8 @@ type signzyInbox struct {
 	status int
 }
 
-func newSignzyInbox(t *testing.T) *signzyInbox {
-	in := &signzyInbox{status: http.StatusAccepted}
+func newSignzyInbox(t *testing.T) *inbox {
+	in := &inbox{status: http.StatusAccepted}
 	in.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		in.mu.Lock()
@@ -133,13 +134,13 @@ func newSignzyInbox(t *testing.T) *signzyInbox {
 	return in
 }
 
-func (in *signzyInbox) came() ([][]byte, []http.Header) {
+func (in *inbox) came() ([][]byte, []http.Header) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return slices.Clone(in.bodies), slices.Clone(in.header)
 }
 
-func (in *signzyInbox) answerWith(status int) {
+func (in *inbox) answerWith(status int) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.status = status
@@ -166,10 +167,10 @@ func TestSignzyPeople(t *testing.T) {
 		t.Run(person, func(t *testing.T) {
 			t.Parallel()
 			tt, in := tests[person], newSignzyInbox(t)
-			s := startSignzy(t, simulate.Options{Speed: 60 * 60, CallbackURL: in.URL, Credentials: simulate.Credentials{Callback: "key-1"}})
+			s := start(t, simulate.Options{Speed: 60 * 60, CallbackURL: in.URL, Credentials: simulate.Credentials{Callback: "key-1"}})
 			reference := s.Begin("ref-1", person)
-			signzyUntil(t, func() bool { return s.Stats().Accepted == tt.callbacks })
-			signzyUntil(t, func() bool { status, _ := s.get(reference); return status == http.StatusOK })
+			until(t, func() bool { return s.Stats().Accepted == tt.callbacks })
+			until(t, func() bool { status, _ := s.get(reference); return status == http.StatusOK })
 			before := s.Stats().AfterEnd
 			_, raw := s.get(reference)
 			body := s.read(raw)
@@ -195,9 +196,9 @@ func TestSignzyPeople(t *testing.T) {
 
 func TestSignzyFlipsAfterItsEnd(t *testing.T) {
 	in := newSignzyInbox(t)
-	s := startSignzy(t, simulate.Options{Speed: 60 * 60, CallbackURL: in.URL})
+	s := start(t, simulate.Options{Speed: 60 * 60, CallbackURL: in.URL})
 	reference := s.Begin("flip", "")
-	signzyUntil(t, func() bool { return s.Stats().Accepted == 1 })
+	until(t, func() bool { return s.Stats().Accepted == 1 })
 	bodies, _ := in.came()
 	good := s.read(bodies[0])
 	if _, raw := s.get(reference); s.read(raw).Selfie.Liveness.Liveness {
@@ -206,7 +207,7 @@ func TestSignzyFlipsAfterItsEnd(t *testing.T) {
 			t.Errorf("%d calls after an end that is none", got)
 		}
 	}
-	signzyUntil(t, func() bool { return s.Stats().Accepted == 2 })
+	until(t, func() bool { return s.Stats().Accepted == 2 })
 	bodies, _ = in.came()
 	bad := s.read(bodies[1])
 	if !good.Selfie.Liveness.Liveness || bad.Selfie.Liveness.Liveness || !bad.UpdatedAt.After(good.UpdatedAt) || *bad.CompletedAt != *good.CompletedAt {
@@ -216,8 +217,8 @@ func TestSignzyFlipsAfterItsEnd(t *testing.T) {
 
 func TestSignzyCallbackGoesWhereTheCreateCallSays(t *testing.T) {
 	in, other := newSignzyInbox(t), newSignzyInbox(t)
-	s := startSignzy(t, simulate.Options{Speed: 1e5, CallbackURL: other.URL})
-	status, raw := s.do(http.MethodPost, signzyBase+"create-journey-url", "signzy-token-0001",
+	s := start(t, simulate.Options{Speed: 1e5, CallbackURL: other.URL})
+	status, raw := s.do(http.MethodPost, base+"create-journey-url", "signzy-token-0001",
 		`{"flowId": "f", "userId": "u", "userInfo": {"phoneNumber": "5550100001"}, "processingConfig": {"callbackUrl": "`+in.URL+`/x?wt=1", "authKeyForCallback": "key-2", "journeyLinkValidity": 60}}`)
 	var made struct {
 		JourneyID, JourneyURL, TTL string
@@ -226,7 +227,7 @@ func TestSignzyCallbackGoesWhereTheCreateCallSays(t *testing.T) {
 	if err := json.Unmarshal(raw, &made); err != nil || status != http.StatusOK || len(made.JourneyID) != 10 || made.CreatedAt == 0 || !strings.HasSuffix(made.JourneyURL, made.JourneyID) {
 		t.Fatalf("%d %s", status, raw)
 	}
-	signzyUntil(t, func() bool { return s.Stats().Accepted == 1 })
+	until(t, func() bool { return s.Stats().Accepted == 1 })
 	bodies, headers := in.came()
 	body := s.read(bodies[0])
 	if headers[0].Get("Authorization") != "key-2" || body.ProcessingConfig["authKeyForCallback"] != "key-2" || body.ProcessingConfig["journeyLinkValidity"] != 60.0 || body.ProcessingConfig["language"] != "en" {
@@ -240,34 +241,34 @@ func TestSignzyCallbackGoesWhereTheCreateCallSays(t *testing.T) {
 func TestSignzyRepeatsCallbacks(t *testing.T) {
 	in := newSignzyInbox(t)
 	in.answerWith(http.StatusServiceUnavailable)
-	s := startSignzy(t, simulate.Options{Speed: 1e5, CallbackURL: in.URL})
+	s := start(t, simulate.Options{Speed: 1e5, CallbackURL: in.URL})
 	s.Begin("approve", "")
-	signzyUntil(t, func() bool { return s.Stats().GivenUp == 1 })
+	until(t, func() bool { return s.Stats().GivenUp == 1 })
 	if got := s.Stats(); got.Callbacks != 5 || got.Accepted != 0 || got.Waiting != 0 {
 		t.Errorf("stats %+v", got)
 	}
 	in.answerWith(http.StatusNoContent)
 	s.Begin("approve", "")
-	signzyUntil(t, func() bool { return s.Stats().Accepted == 1 })
+	until(t, func() bool { return s.Stats().Accepted == 1 })
 }
 
 func TestSignzyRefuses(t *testing.T) {
-	s := startSignzy(t, simulate.Options{})
+	s := start(t, simulate.Options{})
 	unopened := s.Begin("approve", "")
 	tests := map[string]struct {
 		method, path, token, body string
 		status                    int
 		says                      string
 	}{
-		"no flow":         {"POST", signzyBase + "create-journey-url", "signzy-token-0001", `{}`, 400, `"message": "flowId is required"`},
-		"no JSON":         {"POST", signzyBase + "create-journey-url", "signzy-token-0001", `{`, 400, `"error"`},
-		"empty callback":  {"POST", signzyBase + "create-journey-url", "signzy-token-0001", `{"flowId": "f", "processingConfig": {"callbackUrl": ""}}`, 400, `"statusCode": "400"`},
-		"wrong token":     {"POST", signzyBase + "create-journey-url", "wrong", `{}`, 401, `"statusCode": 401`},
-		"bearer":          {"GET", signzyBase + "get-journey/x", "Bearer signzy-token-0001", ``, 401, `"UNAUTHORIZED"`},
-		"no token":        {"GET", signzyBase + "get-journey/x", "", ``, 401, `"UNAUTHORIZED"`},
-		"unknown journey": {"GET", signzyBase + "get-journey/x", "signzy-token-0001", ``, 404, "no Route matched"},
-		"not open yet":    {"GET", signzyBase + "get-journey/" + unopened, "signzy-token-0001", ``, 404, "no Route matched"},
-		"wrong method":    {"POST", signzyBase + "get-journey/x", "signzy-token-0001", ``, 405, "message"},
+		"no flow":         {"POST", base + "create-journey-url", "signzy-token-0001", `{}`, 400, `"message": "flowId is required"`},
+		"no JSON":         {"POST", base + "create-journey-url", "signzy-token-0001", `{`, 400, `"error"`},
+		"empty callback":  {"POST", base + "create-journey-url", "signzy-token-0001", `{"flowId": "f", "processingConfig": {"callbackUrl": ""}}`, 400, `"statusCode": "400"`},
+		"wrong token":     {"POST", base + "create-journey-url", "wrong", `{}`, 401, `"statusCode": 401`},
+		"bearer":          {"GET", base + "get-journey/x", "Bearer signzy-token-0001", ``, 401, `"UNAUTHORIZED"`},
+		"no token":        {"GET", base + "get-journey/x", "", ``, 401, `"UNAUTHORIZED"`},
+		"unknown journey": {"GET", base + "get-journey/x", "signzy-token-0001", ``, 404, "no Route matched"},
+		"not open yet":    {"GET", base + "get-journey/" + unopened, "signzy-token-0001", ``, 404, "no Route matched"},
+		"wrong method":    {"POST", base + "get-journey/x", "signzy-token-0001", ``, 405, "message"},
 		"unknown file":    {"GET", "/api/files/1/download/1.jpeg", "", ``, 404, "message"},
 		"token for files": {"GET", "/api/files/1/download/1.jpeg", "signzy-token-0001", ``, 400, "message"},
 	}
@@ -282,15 +283,15 @@ func TestSignzyRefuses(t *testing.T) {
 }
 
 func TestSignzyForms(t *testing.T) {
-	s := startSignzy(t, simulate.Options{Speed: 1e6, Credentials: simulate.Credentials{Token: "t"}},
-		simulate.SignzyOptions{Prefix: "/api/v9/otk", ResultMethod: http.MethodPost, Wrap: "data.result", WrapCreate: true})
+	s := start(t, simulate.Options{Speed: 1e6, Credentials: simulate.Credentials{Token: "t"}},
+		simulated.Options{Prefix: "/api/v9/otk", ResultMethod: http.MethodPost, Wrap: "data.result", WrapCreate: true})
 	status, raw := s.do(http.MethodPost, "/api/v9/otk/create-journey-url", "t", `{"flowId": "f", "userId": "abandon"}`)
 	var made struct{ Result struct{ JourneyID string } }
 	if err := json.Unmarshal(raw, &made); err != nil || status != http.StatusOK || made.Result.JourneyID == "" {
 		t.Fatalf("%d %s", status, raw)
 	}
 	path := "/api/v9/otk/get-journey/" + made.Result.JourneyID
-	signzyUntil(t, func() bool { status, raw = s.do(http.MethodPost, path, "t", ""); return status == http.StatusOK })
+	until(t, func() bool { status, raw = s.do(http.MethodPost, path, "t", ""); return status == http.StatusOK })
 	if !bytes.HasPrefix(raw, []byte(`{"data":{"result":{`)) {
 		t.Errorf("body %s", raw)
 	}
@@ -300,10 +301,10 @@ func TestSignzyForms(t *testing.T) {
 }
 
 func TestSignzyImages(t *testing.T) {
-	s := startSignzy(t, simulate.Options{Speed: 1e6})
+	s := start(t, simulate.Options{Speed: 1e6})
 	reference := s.Begin("approve", "")
-	var body signzyBody
-	signzyUntil(t, func() bool {
+	var body journeyBody
+	until(t, func() bool {
 		status, raw := s.get(reference)
 		if status == http.StatusOK {
 			body = s.read(raw)

@@ -1,4 +1,4 @@
-package simulate
+package simulated
 
 import (
 	"bytes"
@@ -6,12 +6,14 @@ import (
 	"image/jpeg"
 	"net/http"
 	"path"
+
+	"kycbridge/internal/simulate"
 )
 
-// kwikidMedia serves a synthetic file for every name: a grey image, an empty archive, an empty summary
+// media serves a synthetic file for every name: a grey image, an empty archive, an empty summary
 // or some bytes in place of a video.
-func kwikidMedia(w http.ResponseWriter, r *http.Request) {
-	c := Canned{Status: http.StatusOK}
+func media(w http.ResponseWriter, r *http.Request) {
+	c := simulate.Canned{Status: http.StatusOK}
 	switch path.Ext(r.PathValue("name")) {
 	case ".jpg":
 		var out bytes.Buffer
@@ -28,5 +30,5 @@ func kwikidMedia(w http.ResponseWriter, r *http.Request) {
 	default:
 		c.Status = http.StatusNotFound
 	}
-	c.write(w)
+	c.Write(w)
 }
