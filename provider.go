@@ -103,7 +103,7 @@ type Credentials struct {
 	Bearer     []string
 	Headers    []HeaderCredential
 	HMAC       HMACCredential
-	Keys       []string // Signzy's authKeyForCallback
+	Keys       []string // given to the provider with a start, presented by its callbacks
 	Placements []string // where Keys may stand; empty: every documented placement
 	KeyHeaders []string // names of the custom headers that may carry a key; empty: the sheet's candidates
 	URLTokens  []string // the value of ?token= in the callback URL

@@ -15,7 +15,7 @@ import (
 const (
 	// headRoom is what headers and subject of a message may add to its body.
 	headRoom = 64 << 10
-	// duplicateWindow is longer than the longest retry of a provider (Ondato: 24 h), with as much to spare.
+	// duplicateWindow is longer than the longest retry of a provider (24 h), with as much to spare.
 	duplicateWindow = 48 * time.Hour
 
 	payloadAge = 30 * 24 * time.Hour

@@ -38,10 +38,10 @@ type Options struct {
 // Credentials are what the simulated provider accepts on its API and presents on callbacks. What is
 // empty has the documented shape of a synthetic value (see each provider).
 type Credentials struct {
-	User, Password string // kwikid username and password; idwise key and secret; ondato client id and secret
-	Token          string // signzy token
+	User, Password string // of the API: username and password, key and secret, client id and secret
+	Token          string // of the API, where it takes one that does not change
 	Callback       string // bearer token, basic password, header value or key presented on callbacks
-	HMAC           string // ondato: sign callbacks with this secret; "" is Basic
+	HMAC           string // sign callbacks with this secret, where the provider can; "": with the other kind
 }
 
 // CallbackOptions say how callbacks are delivered.
