@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -96,13 +95,4 @@ func account(provider, name string, edit func(*kycbridge.Account)) kycbridge.Acc
 		edit(a)
 	}
 	return kycbridge.Accounts{{Provider: provider, Account: name}: a}
-}
-
-func fixture(t testing.TB, path string) []byte {
-	t.Helper()
-	body, err := os.ReadFile("../test/fixture/testdata/" + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return body
 }

@@ -59,12 +59,14 @@ func Present(c kycbridge.Credentials, header http.Header, query url.Values, body
 }
 
 func keyAsAuthorization(c kycbridge.Credentials, r kycbridge.Request) string {
-	return credential.When(allows(c, credential.PlacementAuthorization) && credential.Matches(credential.HeaderValue(r.Header, "Authorization"), c.Keys), credential.PlacementAuthorization)
+	admitted := credential.Matches(credential.HeaderValue(r.Header, "Authorization"), c.Keys)
+	return credential.When(allows(c, credential.PlacementAuthorization) && admitted, credential.PlacementAuthorization)
 }
 
 func keyAsBearer(c kycbridge.Credentials, r kycbridge.Request) string {
 	token, _ := credential.SchemeValue(credential.HeaderValue(r.Header, "Authorization"), "Bearer")
-	return credential.When(allows(c, credential.PlacementBearer) && credential.Matches(token, c.Keys), credential.PlacementBearer)
+	admitted := credential.Matches(token, c.Keys)
+	return credential.When(allows(c, credential.PlacementBearer) && admitted, credential.PlacementBearer)
 }
 
 func keyInHeader(c kycbridge.Credentials, r kycbridge.Request) string {
@@ -79,7 +81,8 @@ func keyInHeader(c kycbridge.Credentials, r kycbridge.Request) string {
 }
 
 func keyInURL(c kycbridge.Credentials, r kycbridge.Request) string {
-	return credential.When(allows(c, credential.PlacementURLToken) && credential.Matches(credential.URLTokenOf(r), c.Keys), credential.PlacementURLToken)
+	admitted := credential.Matches(credential.URLTokenOf(r), c.Keys)
+	return credential.When(allows(c, credential.PlacementURLToken) && admitted, credential.PlacementURLToken)
 }
 
 // packedMost is the largest packed body in which a key is looked for, in bytes. Unpacking costs a hundred

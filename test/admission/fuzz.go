@@ -24,8 +24,8 @@ const (
 )
 
 // FixedCredentials are one credential of each kind.
-func FixedCredentials() creds {
-	return creds{
+func FixedCredentials() kycbridge.Credentials {
+	return kycbridge.Credentials{
 		Basic: basics{{Username: FixedUser, Password: FixedPass}}, Bearer: []string{FixedBearer},
 		Headers: static{{Name: "X-Custom", Value: FixedHeader}}, Keys: []string{FixedKey}, URLTokens: []string{FixedToken},
 		HMAC: kycbridge.HMACCredential{Secrets: []string{FixedSecret}},

@@ -32,31 +32,33 @@ const (
 
 // scriptOf is what a person does.
 func scriptOf(person string) evidenced {
-	sent := simulate.Beat{State: sent}
-	capturing := simulate.Beat{At: opens, State: capturing}
-	end := func(at time.Duration, state string) simulate.Beat {
-		return simulate.Beat{At: at, State: state, Callbacks: []string{getCall}}
+	first, second := simulate.At(0, sent), simulate.At(opens, capturing)
+	end := func(at time.Duration, state string) simulate.Beat { return simulate.At(at, state, getCall) }
+	ended := func(at time.Duration, state, evidence string) evidenced {
+		return evidenced{
+			Script: simulate.Script{first, second, end(at, state)}, evidence: map[time.Duration]string{at: evidence},
+		}
 	}
 	switch person {
 	case simulate.Reject:
-		return evidenced{Script: simulate.Script{sent, capturing, end(ends, done)}, evidence: map[time.Duration]string{ends: "bad"}}
+		return ended(ends, done, "bad")
 	case simulate.Review:
-		return evidenced{Script: simulate.Script{sent, capturing, end(ends, done)}, evidence: map[time.Duration]string{ends: "middling"}}
+		return ended(ends, done, "middling")
 	case simulate.Flip:
 		return evidenced{
-			Script:   simulate.Script{sent, capturing, end(ends, done), end(turns, done)},
+			Script:   simulate.Script{first, second, end(ends, done), end(turns, done)},
 			evidence: map[time.Duration]string{ends: "good", turns: "bad"},
 		}
 	case simulate.Resubmit:
-		return evidenced{Script: simulate.Script{sent, capturing, end(endsLate, done)}, evidence: map[time.Duration]string{endsLate: "attempts"}}
+		return ended(endsLate, done, "attempts")
 	case simulate.Abandon:
-		return evidenced{Script: simulate.Script{sent, capturing}}
+		return evidenced{Script: simulate.Script{first, second}}
 	case simulate.Expire, simulate.Supersede: // Signzy knows no newer link of a journey
-		return evidenced{Script: simulate.Script{sent, simulate.Beat{At: opens, State: waiting}}}
+		return evidenced{Script: simulate.Script{first, simulate.At(opens, waiting)}}
 	case simulate.Unknown:
-		return evidenced{Script: simulate.Script{sent, capturing, end(ends, unknown)}, evidence: map[time.Duration]string{ends: "middling"}}
+		return ended(ends, unknown, "middling")
 	}
-	return evidenced{Script: simulate.Script{sent, capturing, end(ends, done)}, evidence: map[time.Duration]string{ends: "good"}}
+	return ended(ends, done, "good")
 }
 
 // wordsOf are currentStatus, step and message of a state.
