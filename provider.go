@@ -42,6 +42,14 @@ type Provider struct {
 	// lower case: true where a word may be shown, false where it is about a person. nil: nobody looks.
 	Words func(Payload) map[string]bool
 
+	// Decode makes of the settings that this provider alone knows, by key, the value that Map finds as
+	// Settings.Own. nil: the provider has no settings of its own.
+	Decode func(values map[string]any) any
+
+	// Foreign reports whether a body was sent by an application that an account does not take bodies of.
+	// It is asked where the body names its application; own is Settings.Own. nil: all are taken.
+	Foreign func(own any, application string) bool
+
 	// Map turns a stored payload into an observation.
 	Map Mapping
 

@@ -18,9 +18,7 @@ type Entry struct {
 	kycbridge.Provider
 	Auth       []string            // keys of an account's auth section that Verify reads
 	Placements []string            // where a key of auth.keys may stand; only with keys
-	Settings   []string            // keys of an account that Map reads, besides confirm
-	PolicyKeys []string            // thresholds of an account's policy section
-	Overlook   []string            // types of checks that a policy may pass over
+	Settings   []Setting           // keys of an account that this provider alone knows; Decode reads them
 	APIKeys    []string            // keys of an account's api section
 	APINeeds   []string            // those without which nothing can be called
 	APIWords   map[string][]string // of those that take one of a few words, in any case

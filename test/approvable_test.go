@@ -7,6 +7,8 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
+	kwikidroom "kycbridge/normalize/kwikid"
+	signzyroom "kycbridge/normalize/signzy"
 	"kycbridge/test/fixture"
 )
 
@@ -57,7 +59,8 @@ func idwiseApprovable(body *tree) bool {
 }
 
 // kwikidApprovable: the maker's approval where nobody looks at it, else the checker's of an approval.
-func kwikidApprovable(body *tree, via event.Via, s kycbridge.Settings) bool {
+func kwikidApprovable(body *tree, via event.Via, settings kycbridge.Settings) bool {
+	s, _ := settings.Own.(kwikidroom.Settings)
 	if via == event.ViaCallback {
 		labels := kwikidLabels(body)
 		return kwikidAgrees(body, "") && kwikidAgrees(body, "session_data/") && (slices.Equal(labels, []string{"checkerapproved"}) || slices.Equal(labels, []string{"makerapproved"}) && !s.Checker)
@@ -160,8 +163,15 @@ func signzyDocument(part string, needed bool) []evidence {
 	}
 }
 
+// policyOf are the settings of an account at Signzy.
+func policyOf(s kycbridge.Settings) signzyroom.Settings {
+	own, _ := s.Own.(signzyroom.Settings)
+	return own
+}
+
 // signzyApprovable: only by a policy, of a journey that has ended, with nothing against it.
-func signzyApprovable(body *tree, s kycbridge.Settings) bool {
+func signzyApprovable(body *tree, settings kycbridge.Settings) bool {
+	s := policyOf(settings)
 	if len(s.Policy) == 0 {
 		return false
 	}
@@ -184,7 +194,7 @@ func signzyApprovable(body *tree, s kycbridge.Settings) bool {
 }
 
 // allows reports whether the evidence does not stand in the way of an approval.
-func (e evidence) allows(body *tree, s kycbridge.Settings) bool {
+func (e evidence) allows(body *tree, s signzyroom.Settings) bool {
 	if e.check != "" && slices.Contains(s.Overlook, e.check) {
 		return true
 	}
@@ -198,7 +208,7 @@ func (e evidence) allows(body *tree, s kycbridge.Settings) bool {
 }
 
 // signzyMeasured reports whether the measures of the policy that this file knows meet their thresholds.
-func signzyMeasured(body *tree, s kycbridge.Settings) bool {
+func signzyMeasured(body *tree, s signzyroom.Settings) bool {
 	for key, path := range map[string]string{"min_face_match": "selfieAnalysis/faceMatch/matchPercentage", "min_liveness": "selfieAnalysis/passiveLiveliness/score"} {
 		bound, asked := s.Policy[key]
 		if !asked {

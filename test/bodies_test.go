@@ -15,6 +15,10 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
+	idwiseroom "kycbridge/normalize/idwise"
+	kwikidroom "kycbridge/normalize/kwikid"
+	ondatoroom "kycbridge/normalize/ondato"
+	signzyroom "kycbridge/normalize/signzy"
 	"kycbridge/test/fixture"
 	"kycbridge/test/wait"
 )
@@ -87,13 +91,15 @@ type base struct {
 
 // variants are the settings that change how a provider's bodies decide.
 var variants = map[string][]kycbridge.Settings{
-	"ondato": {{}, {ManualReview: true}},
-	"idwise": {{}, {RenewalOverdue: "keep"}},
-	"kwikid": {{}, {Checker: true}},
+	"ondato": {{}, {Own: ondatoroom.Settings{ManualReview: true}}},
+	"idwise": {{}, {Own: idwiseroom.Settings{RenewalOverdue: "keep"}}},
+	"kwikid": {{}, {Own: kwikidroom.Settings{Checker: true}}},
 	"signzy": {
 		{},
-		{Policy: map[string]float64{"min_face_match": 0.8, "min_liveness": 0.5}},
-		{Policy: map[string]float64{"min_face_match": 0}, Overlook: []string{"image_quality", "ip_risk", "mrz", "data_match", "data_consistency", "document_recognition", "barcode"}},
+		{Own: signzyroom.Settings{Policy: map[string]float64{"min_face_match": 0.8, "min_liveness": 0.5}}},
+		{Own: signzyroom.Settings{Policy: map[string]float64{"min_face_match": 0}, Overlook: []string{
+			"image_quality", "ip_risk", "mrz", "data_match", "data_consistency", "document_recognition", "barcode",
+		}}},
 	},
 }
 

@@ -6,6 +6,7 @@ import (
 	"kycbridge"
 	"kycbridge/document"
 	"kycbridge/event"
+	ondatoroom "kycbridge/normalize/ondato"
 	"kycbridge/schemas"
 	"kycbridge/test/fixture"
 )
@@ -36,7 +37,8 @@ func TestForeignApplication(t *testing.T) {
 	} {
 		p := newPath(set, cases[0])
 		identify := p.account.Provider.Identify
-		p.account.Settings.ApplicationIDs = tt.ours
+		p.account.Provider.Foreign = ondatoroom.Entry().Foreign
+		p.account.Settings.Own = ondatoroom.Settings{ApplicationIDs: tt.ours}
 		p.account.Provider.Identify = func(doc document.Object, via event.Via) kycbridge.Identity {
 			id := identify(doc, via)
 			id.Application = tt.sent

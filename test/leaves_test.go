@@ -255,7 +255,7 @@ func (run leafRun) mayMatter(at string) bool {
 	if matters[run.Provider][at] != "" {
 		return true
 	}
-	return len(run.Settings.Policy) > 0 && slices.ContainsFunc(underPolicy[run.Provider], func(pattern string) bool {
+	return len(policyOf(run.Settings).Policy) > 0 && slices.ContainsFunc(underPolicy[run.Provider], func(pattern string) bool {
 		matched, err := pathpkg.Match(pattern, at)
 		return err == nil && matched
 	})

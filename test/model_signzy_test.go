@@ -9,6 +9,7 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
+	signzyroom "kycbridge/normalize/signzy"
 	"kycbridge/test/fixture"
 	"kycbridge/test/model"
 )
@@ -107,10 +108,10 @@ func TestModelSignzy(t *testing.T) {
 	}
 	slices.Sort(does)
 	for name, settings := range map[string]kycbridge.Settings{
-		"without a policy": {}, "with a policy": {Policy: map[string]float64{"min_face_match": 0.8, "min_liveness": 0.5}},
+		"without a policy": {}, "with a policy": {Own: signzyroom.Settings{Policy: map[string]float64{"min_face_match": 0.8, "min_liveness": 0.5}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			histories(t, "signzy", settings, acts(does), signzy(t, settings.Policy != nil))
+			histories(t, "signzy", settings, acts(does), signzy(t, settings.Own != nil))
 		})
 	}
 }

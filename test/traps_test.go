@@ -291,12 +291,12 @@ func TestUnknownMembers(t *testing.T) {
 		if len(faults) > 0 || id.Reference == "" || len(table[c.Provider].Validate(id.Schema, id.Document)) > 0 {
 			continue // it is to be refused as it is
 		}
-		_, before := judged(t, table[c.Provider], c.Via, c.Body, c.Settings)
+		_, before := judged(t, table[c.Provider], c.Via, c.Body, c.SettingsAt(table[c.Provider]))
 		more, err := json.Marshal(withMore(doc))
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, after := judged(t, table[c.Provider], c.Via, more, c.Settings)
+		found, after := judged(t, table[c.Provider], c.Via, more, c.SettingsAt(table[c.Provider]))
 		if len(found) > 0 {
 			t.Errorf("%s: %v", c.Dir(), found)
 		}

@@ -153,25 +153,19 @@ type Tracing struct {
 
 // Account is one set of credentials at one provider.
 type Account struct {
-	Name           string            `yaml:"name"`
-	Provider       string            `yaml:"provider"`
-	Environment    string            `yaml:"environment"`
-	Auth           Auth              `yaml:"auth"`
-	AllowIPs       []string          `yaml:"allow_ips,omitempty"` // CIDRs or addresses
-	API            API               `yaml:"api,omitempty"`
-	PII            string            `yaml:"pii"`
-	Confirm        *bool             `yaml:"confirm,omitempty"` // unset: as the provider needs it
-	RejectInvalid  bool              `yaml:"reject_invalid"`
-	Poll           Poll              `yaml:"poll,omitempty"`
-	Limits         Limits            `yaml:"limits,omitempty"`
-	Checker        bool              `yaml:"checker,omitempty"`
-	ManualReview   bool              `yaml:"manual_review,omitempty"`
-	RenewalOverdue string            `yaml:"renewal_overdue,omitempty"` // expire, keep
-	TrustFramework string            `yaml:"trust_framework,omitempty"`
-	Policy         Policy            `yaml:"policy,omitempty"`
-	FlowStatuses   map[string]string `yaml:"flow_statuses,omitempty"`
-	ApplicationIDs []string          `yaml:"application_ids,omitempty"`
-	Country        string            `yaml:"country,omitempty"` // ISO 3166-1 alpha-2
+	Name           string   `yaml:"name"`
+	Provider       string   `yaml:"provider"`
+	Environment    string   `yaml:"environment"`
+	Auth           Auth     `yaml:"auth"`
+	AllowIPs       []string `yaml:"allow_ips,omitempty"` // CIDRs or addresses
+	API            API      `yaml:"api,omitempty"`
+	PII            string   `yaml:"pii"`
+	Confirm        *bool    `yaml:"confirm,omitempty"` // unset: as the provider needs it
+	RejectInvalid  bool     `yaml:"reject_invalid"`
+	Poll           Poll     `yaml:"poll,omitempty"`
+	Limits         Limits   `yaml:"limits,omitempty"`
+	TrustFramework string   `yaml:"trust_framework,omitempty"`
+	Own            Own      `yaml:",inline"` // what its provider alone knows
 }
 
 // Auth lists the credentials that admit a callback.
@@ -226,12 +220,10 @@ type Catalog struct {
 	Names            []string
 	AuthKeys         map[string][]string            // by provider: the kinds of credential that its Verify reads
 	Placements       map[string][]string            // by provider: where a key of auth.keys may stand
-	Settings         map[string][]string            // by provider: the keys of an account that its mapping reads
+	Settings         map[string][]normalize.Setting // by provider: the keys of an account that it alone knows
 	APIKeys          map[string][]string            // by provider; timeout is known to all
 	APINeeds         map[string][]string            // by provider: those without which there is nothing to call
 	APIWords         map[string]map[string][]string // by provider: the words that a key takes
-	PolicyKeys       map[string][]string            // by provider: the thresholds
-	Overlook         map[string][]string            // by provider: the types of checks that a policy may pass over
 	ConfirmByDefault map[string]bool
 	Setups           map[string]normalize.Setup // by provider: what a new account needs
 }

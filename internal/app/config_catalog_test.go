@@ -10,11 +10,11 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"kycbridge"
+	"kycbridge/normalize"
 	"kycbridge/schemas"
 	"kycbridge/test/fixture"
 )
@@ -162,8 +162,8 @@ func TestCatalogPlacements(t *testing.T) {
 	}
 }
 
-// TestCatalogSettings: a setting changes what a mapping makes of some fixture exactly where the
-// table names it. overlook is a part of policy, and application_ids are read by the Intake.
+// TestCatalogSettings: each setting of a provider changes what its mapping makes of some fixture, unless the
+// door reads it, and no two providers mean different things by one key.
 func TestCatalogSettings(t *testing.T) {
 	cases, err := fixture.Load()
 	if err != nil {
@@ -174,70 +174,61 @@ func TestCatalogSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := Providers(set)
-	changes := map[string]func(*kycbridge.Settings){
-		"checker":         func(s *kycbridge.Settings) { s.Checker = !s.Checker },
-		"manual_review":   func(s *kycbridge.Settings) { s.ManualReview = !s.ManualReview },
-		"renewal_overdue": func(s *kycbridge.Settings) { s.RenewalOverdue = "keep" },
-		"country":         func(s *kycbridge.Settings) { s.Country = "LT" },
-		"policy":          func(s *kycbridge.Settings) { s.Policy = map[string]float64{"min_face_match": 0.9} },
-		"flow_statuses": func(s *kycbridge.Settings) {
-			s.FlowStatuses = map[string]string{"IN_PROGRESS": "requires_input", "EXPIRED": "requires_input"}
-		},
+	changes := map[string]any{
+		"checker":         true,
+		"manual_review":   true,
+		"renewal_overdue": "keep",
+		"country":         "LT",
+		"policy":          normalize.Table{"min_face_match": 0.9},
+		"flow_statuses":   map[string]string{"IN_PROGRESS": "requires_input", "EXPIRED": "requires_input"},
 	}
+	types := map[string]reflect.Type{}
 	for _, p := range providers() {
-		for setting, change := range changes {
+		for _, s := range p.Settings {
+			if other := types[s.Key]; other != nil && other != reflect.TypeOf(s.Zero) {
+				t.Errorf("%s of %s is a %T, of another provider a %s", s.Key, p.Name, s.Zero, other)
+			}
+			types[s.Key] = reflect.TypeOf(s.Zero)
+			if slices.Contains(readByTheDoor, s.Key) {
+				continue
+			}
+			change, known := changes[s.Key]
 			read := slices.ContainsFunc(cases, func(c fixture.Case) bool {
-				return c.Provider == p.Name && mapsOtherwise(t, table[p.Name], c, change)
+				return c.Provider == p.Name && mapsOtherwise(t, table[p.Name], c, map[string]any{s.Key: change})
 			})
-			if named := slices.Contains(p.Settings, setting); named != read {
-				t.Errorf("%s: the table names %s: %t; its mapping reads it: %t", p.Name, setting, named, read)
+			if !known || !read {
+				t.Errorf("%s: this test changes %s: %t; its mapping reads it: %t", p.Name, s.Key, known, read)
 			}
 		}
-	}
-	for field := range reflect.TypeFor[kycbridge.Settings]().Fields() {
-		if key := snake(field.Name); !slices.Contains(shownElsewhere, key) && changes[key] == nil {
-			t.Errorf("this test does not change %s", key)
+		if (len(p.Settings) > 0) != (p.Decode != nil) {
+			t.Errorf("%s has %d settings; it decodes them: %t", p.Name, len(p.Settings), p.Decode != nil)
 		}
 	}
 }
 
-// shownElsewhere are settings that the door reads, or that no fixture can show.
-var shownElsewhere = []string{"confirm", "application_ids", "overlook"}
+// readByTheDoor are settings that decide which payloads are taken, so that no mapping reads them.
+var readByTheDoor = []string{"application_ids"}
 
 // mapsOtherwise reports whether a change of the settings changes the observation of a payload.
-func mapsOtherwise(t *testing.T, p kycbridge.Provider, c fixture.Case, change func(*kycbridge.Settings)) bool {
+func mapsOtherwise(t *testing.T, p kycbridge.Provider, c fixture.Case, own map[string]any) bool {
 	t.Helper()
 	payload := kycbridge.Payload{Provider: c.Provider, Account: c.Name, Via: c.Via, Body: c.Body, ReceivedAt: time.Unix(1772442005, 0)}
 	doc, _ := p.Read(c.Body)
-	before, errBefore := p.Map(doc, payload, c.Settings)
-	s := c.Settings
-	change(&s)
+	s := c.SettingsAt(p)
+	before, errBefore := p.Map(doc, payload, s)
+	s.Own = p.Decode(own)
 	after, errAfter := p.Map(doc, payload, s)
 	return (errBefore == nil) != (errAfter == nil) || !reflect.DeepEqual(before, after)
 }
 
-// snake is a Go name as a key of the configuration.
-func snake(name string) string {
-	var out strings.Builder
-	name = strings.ReplaceAll(name, "IDs", "Ids")
-	for i, r := range name {
-		if i > 0 && r >= 'A' && r <= 'Z' {
-			out.WriteByte('_')
-		}
-		out.WriteRune(r)
-	}
-	return strings.ToLower(out.String())
-}
-
-// TestCatalogPolicyKeys: who takes a policy names its keys, and nobody else does.
+// TestCatalogPolicyKeys: no policy passes over what shows who the person is.
 func TestCatalogPolicyKeys(t *testing.T) {
 	for _, p := range providers() {
-		if (len(p.PolicyKeys) > 0) != slices.Contains(p.Settings, "policy") || (len(p.PolicyKeys) > 0) != (len(p.Overlook) > 0) {
-			t.Errorf("%s: policy keys %v with settings %v, overlook %v", p.Name, p.PolicyKeys, p.Settings, p.Overlook)
-		}
-		for _, never := range []string{"document_authenticity", "document_expiry", "face_match", "liveness", "database", "consent"} {
-			if slices.Contains(p.Overlook, never) {
-				t.Errorf("%s: a policy may pass over %s", p.Name, never)
+		for _, s := range p.Settings {
+			for _, never := range []string{"document_authenticity", "document_expiry", "face_match", "liveness", "database", "consent"} {
+				if s.Key == "policy" && len(s.Check(normalize.Table{"min_face_match": 0.9, "overlook": []string{never}})) == 0 {
+					t.Errorf("%s: a policy may pass over %s", p.Name, never)
+				}
 			}
 		}
 	}

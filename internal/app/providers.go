@@ -32,16 +32,14 @@ func Simulated() (out []simulate.Provider) {
 // ProviderCatalog tells the configuration what the table of providers knows.
 func ProviderCatalog() Catalog {
 	c := Catalog{
-		AuthKeys: map[string][]string{}, Placements: map[string][]string{}, Settings: map[string][]string{},
+		AuthKeys: map[string][]string{}, Placements: map[string][]string{}, Settings: map[string][]normalize.Setting{},
 		APIKeys: map[string][]string{}, APINeeds: map[string][]string{}, APIWords: map[string]map[string][]string{},
-		PolicyKeys: map[string][]string{}, Overlook: map[string][]string{}, ConfirmByDefault: map[string]bool{},
-		Setups: map[string]normalize.Setup{},
+		ConfirmByDefault: map[string]bool{}, Setups: map[string]normalize.Setup{},
 	}
 	for _, p := range providers() {
 		c.Names = append(c.Names, p.Name)
 		c.AuthKeys[p.Name], c.Placements[p.Name], c.Settings[p.Name] = p.Auth, p.Placements, p.Settings
 		c.APIKeys[p.Name], c.APINeeds[p.Name], c.APIWords[p.Name] = p.APIKeys, p.APINeeds, p.APIWords
-		c.PolicyKeys[p.Name], c.Overlook[p.Name] = p.PolicyKeys, p.Overlook
 		c.Setups[p.Name], c.ConfirmByDefault[p.Name] = p.Setup, p.ConfirmByDefault
 	}
 	return c

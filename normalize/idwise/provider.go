@@ -17,10 +17,10 @@ func Entry() normalize.Entry {
 		Provider: kycbridge.Provider{
 			Name: "idwise", ReferenceName: "journey_id",
 			Verify: Verify, Forms: Forms(), Identify: Identify, Map: Map,
-			ConfirmByDefault: true, Silent: event.StatusAbandoned,
+			Decode: decodeSettings, ConfirmByDefault: true, Silent: event.StatusAbandoned,
 		},
 		Auth:     []string{"basic", "bearer", "headers", "url_tokens"},
-		Settings: []string{"renewal_overdue"},
+		Settings: settings(),
 		Setup: normalize.Setup{
 			Credential: "basic",
 			HandOver:   "In its portal write both into the webhook of the flow.",

@@ -16,10 +16,10 @@ func Entry() normalize.Entry {
 		Provider: kycbridge.Provider{
 			Name: "kwikid", ReferenceName: "session_id", CanonicalReference: LowerUUID,
 			Verify: Verify, Forms: Forms(), Identify: Identify, Map: Map,
-			Polled: true, ConfirmByDefault: true,
+			Decode: decodeSettings, Polled: true, ConfirmByDefault: true,
 		},
 		Auth:     []string{"basic", "bearer", "headers", "url_tokens"},
-		Settings: []string{"checker", "country"},
+		Settings: settings(),
 		Setup: normalize.Setup{
 			Credential: "headers",
 			HandOver: "In its portal write both into the webhook of the journey: " +
@@ -43,6 +43,6 @@ func connect(a normalize.API, s kycbridge.Settings, o rest.Options) kycbridge.AP
 	return client.New(client.Config{
 		BaseURL: a["base_url"], Username: a["username"], Password: a["password"],
 		AgentPrefix: a["agent_prefix"], AppPrefix: a["app_prefix"], FileHosts: a.List("file_hosts"),
-		Country: s.Country,
+		Country: own(s).Country,
 	}, o)
 }

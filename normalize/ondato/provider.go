@@ -16,9 +16,10 @@ func Entry() normalize.Entry {
 		Provider: kycbridge.Provider{
 			Name: "ondato", ReferenceName: "idv_id", CanonicalReference: strings.ToLower,
 			Verify: Verify, Present: Present, Forms: Forms(), Identify: Identify, Map: Map,
+			Decode: decodeSettings, Foreign: foreign,
 		},
 		Auth:     []string{"basic", "bearer", "headers", "url_tokens", "hmac"},
-		Settings: []string{"manual_review", "application_ids"},
+		Settings: settings(),
 		Setup: normalize.Setup{
 			Credential: "basic",
 			HandOver: "Ask its support to set the callback up, " +

@@ -17,12 +17,11 @@ func Entry() normalize.Entry {
 		Provider: kycbridge.Provider{
 			Name: "signzy", ReferenceName: "journey_id", AnyMediaType: true,
 			Verify: Verify, Present: Present, Forms: Forms(), Identify: Identify, Map: Map,
+			Decode: decodeSettings,
 		},
 		Auth:       []string{"basic", "bearer", "headers", "url_tokens", "keys"},
 		Placements: []string{"authorization", "bearer", "header", "body", "url_token"},
-		Settings:   []string{"policy", "flow_statuses"},
-		PolicyKeys: PolicyKeys(),
-		Overlook:   Overlookable(),
+		Settings:   settings(),
 		APIKeys: []string{
 			"base_url", "token", "flow_id", "prefix", "result_method", "client_unique_id", "file_hosts", "phone_as",
 		},
