@@ -1,6 +1,6 @@
 // Package normalize says what a provider is to kycbridge. What belongs to one provider lies in one folder
-// below, its room, which has the same files at every provider: provider.go (the Entry), verify.go,
-// identify.go, map.go, client/ and simulated/.
+// below, its room, which has the same files at every provider: provider.go (the Entry), settings.go,
+// verify.go, identify.go, map.go, client/ and simulated/.
 package normalize
 
 import (

@@ -12,6 +12,14 @@ type Setting struct {
 	Lists []string
 	// Check tells what is wrong with a value that was read; nil: nothing can be.
 	Check func(value any) []Fault
+	// Example is a value that changes what Map makes of some fixture; nil: Map does not read the setting.
+	Example any
+}
+
+// Such gives a setting its example.
+func (s Setting) Such(example any) Setting {
+	s.Example = example
+	return s
 }
 
 // Table is a value of numbers by name, each a float64. Under the keys of Setting.Lists stand lists of
@@ -30,7 +38,7 @@ type Fault struct {
 }
 
 // Flag is a setting that is true or false.
-func Flag(key string) Setting { return Setting{Key: key, Zero: false} }
+func Flag(key string) Setting { return Setting{Key: key, Zero: false, Example: true} }
 
 // Text is a setting of one text.
 func Text(key string, check func(string) []Fault) Setting {

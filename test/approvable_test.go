@@ -5,10 +5,8 @@ import (
 	"strconv"
 	"strings"
 
-	"kycbridge"
 	"kycbridge/event"
-	kwikidroom "kycbridge/normalize/kwikid"
-	signzyroom "kycbridge/normalize/signzy"
+	"kycbridge/normalize"
 	"kycbridge/test/fixture"
 )
 
@@ -24,9 +22,9 @@ func approvable(c fixture.Case, body *tree) bool {
 	case "idwise":
 		return !body.doubled("") && idwiseApprovable(body)
 	case "kwikid":
-		return !body.doubled("") && kwikidApprovable(body, c.Via, c.Settings)
+		return !body.doubled("") && kwikidApprovable(body, c)
 	case "signzy":
-		return !body.doubled("extractedfields") && signzyApprovable(body, c.Settings)
+		return !body.doubled("extractedfields") && signzyApprovable(body, policyOf(c))
 	}
 	return false
 }
@@ -59,18 +57,18 @@ func idwiseApprovable(body *tree) bool {
 }
 
 // kwikidApprovable: the maker's approval where nobody looks at it, else the checker's of an approval.
-func kwikidApprovable(body *tree, via event.Via, settings kycbridge.Settings) bool {
-	s, _ := settings.Own.(kwikidroom.Settings)
-	if via == event.ViaCallback {
+func kwikidApprovable(body *tree, c fixture.Case) bool {
+	checker := normalize.Values(c.Own).Flag("checker")
+	if c.Via == event.ViaCallback {
 		labels := kwikidLabels(body)
-		return kwikidAgrees(body, "") && kwikidAgrees(body, "session_data/") && (slices.Equal(labels, []string{"checkerapproved"}) || slices.Equal(labels, []string{"makerapproved"}) && !s.Checker)
+		return kwikidAgrees(body, "") && kwikidAgrees(body, "session_data/") && (slices.Equal(labels, []string{"checkerapproved"}) || slices.Equal(labels, []string{"makerapproved"}) && !checker)
 	}
 	const session = "session_data/"
 	if body.word(session+"session_status") != "kycresultapproved" || !kwikidAgrees(body, session) {
 		return false
 	}
 	return body.word(session+"audit_result") != nothing ||
-		!s.Checker && oneOf(body.word(session+"audit_lock"), nothing, "false", "0")
+		!checker && oneOf(body.word(session+"audit_lock"), nothing, "false", "0")
 }
 
 // kwikidAgrees reports whether no word of a session stands against an approval.
@@ -163,16 +161,12 @@ func signzyDocument(part string, needed bool) []evidence {
 	}
 }
 
-// policyOf are the settings of an account at Signzy.
-func policyOf(s kycbridge.Settings) signzyroom.Settings {
-	own, _ := s.Own.(signzyroom.Settings)
-	return own
-}
+// policyOf is the policy of a case's account.
+func policyOf(c fixture.Case) normalize.Table { return normalize.Values(c.Own).Table("policy") }
 
 // signzyApprovable: only by a policy, of a journey that has ended, with nothing against it.
-func signzyApprovable(body *tree, settings kycbridge.Settings) bool {
-	s := policyOf(settings)
-	if len(s.Policy) == 0 {
+func signzyApprovable(body *tree, policy normalize.Table) bool {
+	if len(policy.Numbers()) == 0 {
 		return false
 	}
 	for _, way := range []string{"result/data", "data/result", "result", "data"} {
@@ -185,17 +179,17 @@ func signzyApprovable(body *tree, settings kycbridge.Settings) bool {
 		return false
 	}
 	for _, e := range signzyEvidence {
-		if !e.allows(body, s) {
+		if !e.allows(body, policy) {
 			return false
 		}
 	}
 	second := !oneOf(body.word("capturedData/idType2"), nothing) || !oneOf(body.word("capturedData/verificationType2"), nothing)
-	return signzyMeasured(body, s) && (!second || len(body.find("documentIntelligence2")) == 1)
+	return signzyMeasured(body, policy) && (!second || len(body.find("documentIntelligence2")) == 1)
 }
 
 // allows reports whether the evidence does not stand in the way of an approval.
-func (e evidence) allows(body *tree, s signzyroom.Settings) bool {
-	if e.check != "" && slices.Contains(s.Overlook, e.check) {
+func (e evidence) allows(body *tree, policy normalize.Table) bool {
+	if e.check != "" && slices.Contains(policy.List("overlook"), e.check) {
 		return true
 	}
 	found := body.find(e.path)
@@ -208,9 +202,9 @@ func (e evidence) allows(body *tree, s signzyroom.Settings) bool {
 }
 
 // signzyMeasured reports whether the measures of the policy that this file knows meet their thresholds.
-func signzyMeasured(body *tree, s signzyroom.Settings) bool {
+func signzyMeasured(body *tree, policy normalize.Table) bool {
 	for key, path := range map[string]string{"min_face_match": "selfieAnalysis/faceMatch/matchPercentage", "min_liveness": "selfieAnalysis/passiveLiveliness/score"} {
-		bound, asked := s.Policy[key]
+		bound, asked := policy.Numbers()[key]
 		if !asked {
 			continue
 		}

@@ -49,7 +49,7 @@ func fuzzPath(f *testing.F, provider string) {
 		if strict { // the other side of every setting
 			c.Profile, c.Trust = event.ProfileMasked, "any"
 			if others := variants[provider]; len(others) > 1 {
-				c.Settings = others[1]
+				c.Own = others[1]
 			}
 		}
 		p := newPath(set, c)

@@ -14,7 +14,7 @@ const removedProvider = "kwikid"
 // removedTests are the tests that hold without the provider, with what of their output shows that they
 // went over the others.
 var removedTests = []struct{ dir, tests, shows string }{
-	{"./internal/app", "^TestProviders$|^TestCatalog|^TestConfigGolden$|^TestLoadConfig|^TestNothingNewInFixtures$",
+	{"./internal/app", "^TestProviders$|^TestCatalog|^TestLoadConfigWithoutFile$|^TestNothingNewInFixtures$",
 		"--- PASS: TestProviders/idwise"},
 	{"./schemas", "^TestProviderSchemasAreOpen$", "--- PASS: TestProviderSchemasAreOpen"},
 	{"./test", "^TestGolden$|^TestImports$|^TestRoomsArePure$", "--- PASS: TestGolden/ondato/"},
@@ -56,7 +56,32 @@ func TestProviderIsRemoved(t *testing.T) {
 			t.Errorf("%s does not show %q, or shows %s:\n%s", test.dir, test.shows, removedProvider, out)
 		}
 	}
+	c.checksOthers(t)
 	c.vetWithoutTests(t)
+}
+
+// removedConfig is an account at each of the other providers, with settings that it alone knows.
+const removedConfig = `accounts:
+  - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough-1]}, manual_review: true}
+  - {name: a, provider: idwise, environment: test, auth: {bearer: [long-enough-2]}, confirm: false,
+     renewal_overdue: keep}
+  - {name: a, provider: signzy, environment: test, auth: {keys: [long-enough-3]}, policy: {min_face_match: 0.8}}
+`
+
+// checksOthers has the program check a configuration of the other providers, and one with a setting of the
+// provider that is gone, which is no key any more.
+func (c checkout) checksOthers(t *testing.T) {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "kycbridge")
+	c.run(t, "go", "build", "-o", binary, "./cmd/kycbridge")
+	file := filepath.Join(t.TempDir(), "kycbridge.yaml")
+	writeSample(t, file, removedConfig)
+	c.run(t, binary, "config", "check", "--config", file)
+	writeSample(t, file, strings.Replace(removedConfig, "manual_review", "checker", 1))
+	out, err := exec.Command(binary, "config", "check", "--config", file).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "accounts[0].checker: unknown key") {
+		t.Errorf("a key of %s: %v\n%s", removedProvider, err, out)
+	}
 }
 
 // removeLines takes lines out of a file, each of which stands in it once.

@@ -21,9 +21,6 @@ import (
 	"kycbridge"
 	"kycbridge/event"
 	"kycbridge/normalize"
-	"kycbridge/normalize/idwise"
-	"kycbridge/normalize/kwikid"
-	"kycbridge/normalize/ondato"
 	"kycbridge/normalize/signzy"
 )
 
@@ -38,11 +35,7 @@ func testCatalog() Catalog {
 			"kwikid": {"basic", "bearer", "headers", "url_tokens"},
 		},
 		Placements: map[string][]string{"signzy": {"authorization", "bearer", "header", "body", "url_token"}},
-		Settings: map[string][]normalize.Setting{
-			"signzy": append([]normalize.Setting{signzy.PolicySetting([]string{"face_match", "liveness"}, []string{"image_quality", "ip_risk"})},
-				signzy.Entry().Settings[1:]...),
-			"ondato": ondato.Entry().Settings, "idwise": idwise.Entry().Settings, "kwikid": kwikid.Entry().Settings,
-		},
+		Settings:   testSettings(),
 		APIKeys: map[string][]string{
 			"signzy": {"base_url", "token", "flow_id", "prefix", "result_method", "file_hosts", "phone_as"},
 			"ondato": {"token_url", "idv_url", "kyc_url", "client_id", "client_secret", "setup_id"},
@@ -53,6 +46,20 @@ func testCatalog() Catalog {
 		APIWords:         map[string]map[string][]string{"signzy": {"result_method": {"GET", "POST"}, "phone_as": {"number", "text"}}},
 		ConfirmByDefault: map[string]bool{"idwise": true, "kwikid": true},
 	}
+}
+
+// testSettings are the settings of the providers, but for the policy, whose keys are made up.
+func testSettings() map[string][]normalize.Setting {
+	out := map[string][]normalize.Setting{}
+	for _, p := range providers() {
+		for _, s := range p.Settings {
+			if s.Key == "policy" {
+				s = signzy.PolicySetting([]string{"face_match", "liveness"}, []string{"image_quality", "ip_risk"})
+			}
+			out[p.Name] = append(out[p.Name], s)
+		}
+	}
+	return out
 }
 
 // load reads text as the file kyc.yaml.

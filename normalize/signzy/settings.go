@@ -24,7 +24,10 @@ const overlookKey = "overlook"
 // settings are the keys of the configuration.
 func settings() []normalize.Setting {
 	return []normalize.Setting{
-		PolicySetting(PolicyKeys(), Overlookable()), normalize.Words("flow_statuses", checkFlowStatus),
+		PolicySetting(PolicyKeys(), Overlookable()).Such(normalize.Table{"min_face_match": 0.9}),
+		normalize.Words("flow_statuses", checkFlowStatus).Such(map[string]string{
+			"IN_PROGRESS": "requires_input", "EXPIRED": "requires_input",
+		}),
 	}
 }
 

@@ -14,9 +14,10 @@ func Entry() normalize.Entry {
 	return normalize.Entry{
 		Provider: kycbridge.Provider{
 			Name: "verident", ReferenceName: "check_id",
-			Verify: Verify, Forms: Forms(), Identify: Identify, Map: Map,
+			Verify: Verify, Forms: Forms(), Identify: Identify, Decode: decodeSettings, Map: Map,
 		},
 		Auth:     []string{"hmac", "bearer"},
+		Settings: settings(),
 		APIKeys:  []string{"base_url", "key"},
 		APINeeds: []string{"base_url", "key"},
 		Connect:  connect,
