@@ -14,8 +14,8 @@ func TestValues(t *testing.T) {
 		"table": Table{"low": 0.5, "list": []string{"c"}},
 	}
 	var read Values
-	err := json.Unmarshal([]byte(`{"flag":true,"text":"a","texts":["a","b"],"words":{"A":"b"},"table":{"low":0.5,"list":["c"]}}`), &read)
-	if err != nil {
+	const text = `{"flag":true,"text":"a","texts":["a","b"],"words":{"A":"b"},"table":{"low":0.5,"list":["c"]}}`
+	if err := json.Unmarshal([]byte(text), &read); err != nil {
 		t.Fatal(err)
 	}
 	type all struct {
@@ -27,7 +27,10 @@ func TestValues(t *testing.T) {
 		list    []string
 	}
 	of := func(v Values) all {
-		return all{v.Flag("flag"), v.Text("text"), v.Texts("texts"), v.Words("words"), v.Table("table").Numbers(), v.Table("table").List("list")}
+		return all{
+			v.Flag("flag"), v.Text("text"), v.Texts("texts"), v.Words("words"),
+			v.Table("table").Numbers(), v.Table("table").List("list"),
+		}
 	}
 	want := all{true, "a", []string{"a", "b"}, map[string]string{"A": "b"}, map[string]float64{"low": 0.5}, []string{"c"}}
 	for name, v := range map[string]Values{"configured": configured, "JSON": read} {
@@ -51,10 +54,16 @@ func TestFaults(t *testing.T) {
 		value   any
 		want    []Fault
 	}{
-		"a word":         {Word("k", "a", "b"), "a", nil},
-		"another word":   {Word("k", "a", "b"), "c", []Fault{{Problem: "is none of the words known here", Word: "c", Known: []string{"a", "b"}}}},
-		"an empty item":  {Texts("k", "write it"), []string{"a", ""}, []Fault{{At: []any{1}, Problem: "is missing", Remedy: "write it"}}},
-		"table of texts": {Words("k", never), map[string]string{"B": "", "A": ""}, []Fault{{At: []any{"A"}, Problem: "is wrong"}, {At: []any{"B"}, Problem: "is wrong"}}},
+		"a word": {Word("k", "a", "b"), "a", nil},
+		"another word": {Word("k", "a", "b"), "c", []Fault{
+			{Problem: "is none of the words known here", Word: "c", Known: []string{"a", "b"}},
+		}},
+		"an empty item": {Texts("k", "write it"), []string{"a", ""}, []Fault{
+			{At: []any{1}, Problem: "is missing", Remedy: "write it"},
+		}},
+		"table of texts": {Words("k", never), map[string]string{"B": "", "A": ""}, []Fault{
+			{At: []any{"A"}, Problem: "is wrong"}, {At: []any{"B"}, Problem: "is wrong"},
+		}},
 	} {
 		if got := c.setting.Check(c.value); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v", name, got)

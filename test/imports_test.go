@@ -168,7 +168,9 @@ func isSimulated(dir string) bool { return roomOf(dir) != "" && strings.HasSuffi
 // time no clock. The client and the simulated provider may use both.
 func TestRoomsArePure(t *testing.T) {
 	allowed := map[string][]string{"http": {"Header", "CanonicalHeaderKey"}}
-	refused := map[string][]string{"time": {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"}}
+	refused := map[string][]string{
+		"time": {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"},
+	}
 	read := 0
 	for _, path := range sources(t) {
 		dir := filepath.ToSlash(filepath.Dir(path))

@@ -54,12 +54,15 @@ func Run(t *testing.T, verify Verifier, cases []Case) {
 			Name: name, Provider: kycbridge.Provider{Name: "p", Verify: verify}, Credentials: c.Credentials,
 		}
 	}
-	server := httptest.NewServer(handlers.NewCallbacks(handlers.CallbackOptions{Accounts: accounts, Receiver: receiver, Now: Noon}))
+	server := httptest.NewServer(handlers.NewCallbacks(handlers.CallbackOptions{
+		Accounts: accounts, Receiver: receiver, Now: Noon,
+	}))
 	t.Cleanup(server.Close)
 	for i, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
 			name := "a" + strconv.Itoa(i)
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/webhooks/p/"+name+"?"+c.Query, strings.NewReader(c.Body))
+			address := server.URL + "/webhooks/p/" + name + "?" + c.Query
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(c.Body))
 			if err != nil {
 				t.Fatal(err)
 			}
