@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -188,9 +187,7 @@ func referenceFault(reference string) string {
 
 // foreign reports whether a body was sent by an application that the account does not accept.
 func (a *Account) foreign(id Identity) bool {
-	ours := a.Settings.ApplicationIDs
-	return len(ours) > 0 && id.Application != "" &&
-		!slices.ContainsFunc(ours, func(own string) bool { return strings.EqualFold(own, id.Application) })
+	return a.Provider.Foreign != nil && id.Application != "" && a.Provider.Foreign(a.Settings.Own, id.Application)
 }
 
 // Record stores a notice of kycbridge.

@@ -119,15 +119,8 @@ type Cross struct {
 
 // Settings are the settings of an account for reading its payloads.
 type Settings struct {
-	Confirm        bool               // verdicts come from a fetched result only
-	Checker        bool               // maker-checker is in use (kwikid)
-	ManualReview   bool               // the setup sends every identification to a reviewer (ondato)
-	RenewalOverdue string             // "expire" (default) or "keep" (idwise)
-	Policy         map[string]float64 // thresholds that turn evidence into a verdict (signzy); empty: none
-	Overlook       []string           // types of checks that a policy ignores (signzy)
-	ApplicationIDs []string           // accepted application ids; empty: any (ondato)
-	Country        string             // alpha-2, of phone numbers without a prefix; empty: IN (kwikid)
-	FlowStatuses   map[string]string  // operator's words for status strings the vendor never published: provider value -> our status, never completed (signzy)
+	Confirm bool // verdicts come from a fetched result only
+	Own     any  // the settings of this provider alone, as its Decode returned them; nil: none
 }
 
 // Mapping converts a stored payload, whose body is decoded in doc, into an observation. It is pure: the

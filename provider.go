@@ -19,6 +19,10 @@ type Provider struct {
 	// absent header are refused.
 	Verify func(Credentials, Request) (placement string, err error)
 
+	// Present adds a credential that Verify admits to a request, to try a callback. It returns false if the
+	// account has none. nil: the provider has no kind of credential of its own.
+	Present func(Credentials, http.Header, url.Values, []byte, time.Time) bool
+
 	// Forms lists the peculiarities of the provider's JSON.
 	Forms document.Forms
 
@@ -37,6 +41,14 @@ type Provider struct {
 	// Words returns the pointers of a payload at which the provider's schemas list words, in lower case:
 	// true if a word may be shown, false if it is personal. nil: not checked.
 	Words func(Payload) map[string]bool
+
+	// Decode makes of the settings that this provider alone knows, by key, the value that Map finds as
+	// Settings.Own. nil: the provider has no settings of its own.
+	Decode func(values map[string]any) any
+
+	// Foreign reports whether a body was sent by an application that an account does not take bodies of.
+	// It is asked where the body names its application; own is Settings.Own. nil: all are taken.
+	Foreign func(own any, application string) bool
 
 	// Map turns a stored payload into an observation.
 	Map Mapping
@@ -100,7 +112,7 @@ type Credentials struct {
 	Bearer     []string
 	Headers    []HeaderCredential
 	HMAC       HMACCredential
-	Keys       []string // Signzy's authKeyForCallback
+	Keys       []string // given to the provider with a start, presented by its callbacks
 	Placements []string // permitted positions of Keys; empty: every documented one
 	KeyHeaders []string // names of the custom headers that may carry a key; empty: the sheet's candidates
 	URLTokens  []string // the value of ?token= in the callback URL

@@ -10,6 +10,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"go.uber.org/zap"
+
+	"kycbridge/normalize/credential"
 )
 
 // DefaultReadyTimeout is the limit of all readiness checks together.
@@ -171,8 +173,8 @@ func RequireBearer(tokens []string) echo.MiddlewareFunc {
 			if len(tokens) == 0 {
 				return errNoTokens
 			}
-			token, _ := schemeValue(headerValue(c.Request().Header, "Authorization"), "Bearer")
-			if !matchAny(token, tokens) {
+			token, _ := credential.SchemeValue(credential.HeaderValue(c.Request().Header, "Authorization"), "Bearer")
+			if !credential.Matches(token, tokens) {
 				return errToken
 			}
 			return next(c)

@@ -61,7 +61,7 @@ func TestRequireBearer(t *testing.T) {
 		{"none", []string{"one"}, "", 401},
 		{"empty", []string{"one", ""}, "Bearer ", 401},
 		{"raw", []string{"one"}, "one", 401},
-		{"basic", []string{"one"}, basicHeader("one", "one"), 401},
+		{"basic", []string{"one"}, "Basic b25lOm9uZQ==", 401},
 		{"no tokens", nil, "Bearer one", 404},
 		{"only empty tokens", []string{""}, "Bearer ", 404},
 	} {

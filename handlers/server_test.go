@@ -6,9 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,30 +21,21 @@ func (f receiverFunc) Receive(ctx context.Context, a *kycbridge.Account, r kycbr
 	return f(ctx, a, r)
 }
 
-// verifying authenticates and stores nothing; it records the placements by account.
-type verifying struct {
-	mu         sync.Mutex
-	placements map[string]string
+// noon is when test requests arrive.
+var noon = time.Unix(1772442005, 0)
+
+// refuse is a Verify that nothing satisfies.
+func refuse(kycbridge.Credentials, kycbridge.Request) (string, error) {
+	return "", &kycbridge.RefusedError{Why: "no credential was sent"}
 }
 
-func (v *verifying) Receive(_ context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+// authenticate is a Receiver that stores nothing.
+func authenticate(_ context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
 	placement, err := a.Provider.Verify(a.Credentials, r)
 	if err != nil {
 		return kycbridge.Receipt{}, err
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.placements == nil {
-		v.placements = map[string]string{}
-	}
-	v.placements[a.Name] = placement
 	return kycbridge.Receipt{Status: kycbridge.ReceiptAccepted, PayloadID: "p", Placement: placement}, nil
-}
-
-func (v *verifying) placement(account string) string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.placements[account]
 }
 
 // accept is a Receiver that accepts everything.
@@ -106,13 +95,4 @@ func account(provider, name string, edit func(*kycbridge.Account)) kycbridge.Acc
 		edit(a)
 	}
 	return kycbridge.Accounts{{Provider: provider, Account: name}: a}
-}
-
-func fixture(t testing.TB, path string) []byte {
-	t.Helper()
-	body, err := os.ReadFile("../test/fixture/testdata/" + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return body
 }

@@ -15,8 +15,7 @@ import (
 const (
 	// headRoom is the allowance for headers and subject of a message.
 	headRoom = 64 << 10
-	// duplicateWindow is longer than the longest retry of a provider (Ondato: 24 h), with the same again
-	// in reserve.
+	// duplicateWindow is longer than the longest retry of a provider (24 h), with the same again in reserve.
 	duplicateWindow = 48 * time.Hour
 
 	payloadAge = 30 * 24 * time.Hour

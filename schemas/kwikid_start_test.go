@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	kwikidPushRequest = "../internal/provider/kwikid/testdata/push-user-data-request.json"
+	kwikidPushRequest = "../normalize/kwikid/client/testdata/push-user-data-request.json"
 	kwikidLinkStart   = `{"external_reference": "user-0001", "person": {"phone_number": "+915550100001"}}`
 )
 

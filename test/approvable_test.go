@@ -5,8 +5,8 @@ import (
 	"strconv"
 	"strings"
 
-	"kycbridge"
 	"kycbridge/event"
+	"kycbridge/normalize"
 	"kycbridge/test/fixture"
 )
 
@@ -22,9 +22,9 @@ func approvable(c fixture.Case, body *tree) bool {
 	case "idwise":
 		return !body.doubled("") && idwiseApprovable(body)
 	case "kwikid":
-		return !body.doubled("") && kwikidApprovable(body, c.Via, c.Settings)
+		return !body.doubled("") && kwikidApprovable(body, c)
 	case "signzy":
-		return !body.doubled("extractedfields") && signzyApprovable(body, c.Settings)
+		return !body.doubled("extractedfields") && signzyApprovable(body, policyOf(c))
 	}
 	return false
 }
@@ -57,17 +57,18 @@ func idwiseApprovable(body *tree) bool {
 }
 
 // kwikidApprovable: the maker's approval without a checker, else the checker's of an approval.
-func kwikidApprovable(body *tree, via event.Via, s kycbridge.Settings) bool {
-	if via == event.ViaCallback {
+func kwikidApprovable(body *tree, c fixture.Case) bool {
+	checker := normalize.Values(c.Own).Flag("checker")
+	if c.Via == event.ViaCallback {
 		labels := kwikidLabels(body)
-		return kwikidAgrees(body, "") && kwikidAgrees(body, "session_data/") && (slices.Equal(labels, []string{"checkerapproved"}) || slices.Equal(labels, []string{"makerapproved"}) && !s.Checker)
+		return kwikidAgrees(body, "") && kwikidAgrees(body, "session_data/") && (slices.Equal(labels, []string{"checkerapproved"}) || slices.Equal(labels, []string{"makerapproved"}) && !checker)
 	}
 	const session = "session_data/"
 	if body.word(session+"session_status") != "kycresultapproved" || !kwikidAgrees(body, session) {
 		return false
 	}
 	return body.word(session+"audit_result") != nothing ||
-		!s.Checker && oneOf(body.word(session+"audit_lock"), nothing, "false", "0")
+		!checker && oneOf(body.word(session+"audit_lock"), nothing, "false", "0")
 }
 
 // kwikidAgrees reports whether no word of a session stands against an approval.
@@ -160,9 +161,12 @@ func signzyDocument(part string, needed bool) []evidence {
 	}
 }
 
+// policyOf is the policy of a case's account.
+func policyOf(c fixture.Case) normalize.Table { return normalize.Values(c.Own).Table("policy") }
+
 // signzyApprovable: only by a policy, of a journey that has ended, with nothing against it.
-func signzyApprovable(body *tree, s kycbridge.Settings) bool {
-	if len(s.Policy) == 0 {
+func signzyApprovable(body *tree, policy normalize.Table) bool {
+	if len(policy.Numbers()) == 0 {
 		return false
 	}
 	for _, way := range []string{"result/data", "data/result", "result", "data"} {
@@ -175,17 +179,17 @@ func signzyApprovable(body *tree, s kycbridge.Settings) bool {
 		return false
 	}
 	for _, e := range signzyEvidence {
-		if !e.allows(body, s) {
+		if !e.allows(body, policy) {
 			return false
 		}
 	}
 	second := !oneOf(body.word("capturedData/idType2"), nothing) || !oneOf(body.word("capturedData/verificationType2"), nothing)
-	return signzyMeasured(body, s) && (!second || len(body.find("documentIntelligence2")) == 1)
+	return signzyMeasured(body, policy) && (!second || len(body.find("documentIntelligence2")) == 1)
 }
 
 // allows reports whether the evidence does not stand in the way of an approval.
-func (e evidence) allows(body *tree, s kycbridge.Settings) bool {
-	if e.check != "" && slices.Contains(s.Overlook, e.check) {
+func (e evidence) allows(body *tree, policy normalize.Table) bool {
+	if e.check != "" && slices.Contains(policy.List("overlook"), e.check) {
 		return true
 	}
 	found := body.find(e.path)
@@ -198,9 +202,9 @@ func (e evidence) allows(body *tree, s kycbridge.Settings) bool {
 }
 
 // signzyMeasured reports whether the measures of the policy that this file knows meet their thresholds.
-func signzyMeasured(body *tree, s kycbridge.Settings) bool {
+func signzyMeasured(body *tree, policy normalize.Table) bool {
 	for key, path := range map[string]string{"min_face_match": "selfieAnalysis/faceMatch/matchPercentage", "min_liveness": "selfieAnalysis/passiveLiveliness/score"} {
-		bound, asked := s.Policy[key]
+		bound, asked := policy.Numbers()[key]
 		if !asked {
 			continue
 		}

@@ -383,7 +383,7 @@ func refusal(t *testing.T, url, publish, subscribe string) error {
 // is answered as it says and leads to an event.
 func TestAsyncAPIWatch(t *testing.T) {
 	a := readAsyncAPI(t)
-	provider, err := simulate.Start(simulate.KwikID(), simulate.Options{Speed: 600})
+	provider, err := simulate.Start(simulatedProvider(t, "kwikid"), simulate.Options{Speed: 600})
 	if err != nil {
 		t.Fatal(err)
 	}

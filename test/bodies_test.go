@@ -15,6 +15,7 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
+	"kycbridge/normalize"
 	"kycbridge/test/fixture"
 	"kycbridge/test/wait"
 )
@@ -71,7 +72,7 @@ func bases(t testing.TB, provider string, settings int) (all []base) {
 		}
 		for i, s := range variants[provider][:settings] {
 			own := c
-			own.Settings = s
+			own.Own = s
 			all = append(all, base{Case: own, tree: body, name: fmt.Sprintf("%s, settings %d", c.Dir(), i)})
 		}
 	}
@@ -85,15 +86,17 @@ type base struct {
 	name string
 }
 
-// variants are the settings that change how a provider's bodies decide.
-var variants = map[string][]kycbridge.Settings{
-	"ondato": {{}, {ManualReview: true}},
-	"idwise": {{}, {RenewalOverdue: "keep"}},
-	"kwikid": {{}, {Checker: true}},
+// variants are the settings that change how a provider's bodies decide, as they are configured.
+var variants = map[string][]map[string]any{
+	"ondato": {{}, {"manual_review": true}},
+	"idwise": {{}, {"renewal_overdue": "keep"}},
+	"kwikid": {{}, {"checker": true}},
 	"signzy": {
 		{},
-		{Policy: map[string]float64{"min_face_match": 0.8, "min_liveness": 0.5}},
-		{Policy: map[string]float64{"min_face_match": 0}, Overlook: []string{"image_quality", "ip_risk", "mrz", "data_match", "data_consistency", "document_recognition", "barcode"}},
+		{"policy": normalize.Table{"min_face_match": 0.8, "min_liveness": 0.5}},
+		{"policy": normalize.Table{"min_face_match": 0.0, "overlook": []string{
+			"image_quality", "ip_risk", "mrz", "data_match", "data_consistency", "document_recognition", "barcode",
+		}}},
 	},
 }
 

@@ -410,7 +410,7 @@ func TestLostResultsAreFetchedAgain(t *testing.T) {
 	for name, worked := range map[string]bool{"worked": true, "not worked": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			provider, err := simulate.Start(simulate.KwikID(), simulate.Options{Speed: 600})
+			provider, err := simulate.Start(simulatedProvider(t, "kwikid"), simulate.Options{Speed: 600})
 			if err != nil {
 				t.Fatal(err)
 			}

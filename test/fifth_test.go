@@ -30,14 +30,15 @@ import (
 // docs/add-a-provider.md describes it.
 const fifthFiles = "testdata/fifth"
 
-// The one line of the fifth provider, and the table that it goes into.
+// The one line of the fifth provider with its import, and the table that it goes into.
 const (
-	fifthTable = "internal/app/providers.go"
-	fifthLine  = "\t\tveridentProvider(),\n"
+	fifthTable  = "internal/app/providers.go"
+	fifthImport = "\t\"kycbridge/normalize/verident\"\n"
+	fifthLine   = "\t\tverident.Entry(),\n"
 )
 
-// TestFifthProvider adds an invented provider to a copy of the repository: new files and one line of
-// the table, and nothing else. There the copy builds, the tests that go over the table go over it
+// TestFifthProvider adds an invented provider to a copy of the repository: new files, and one line of
+// the table with its import, and nothing else. There the copy builds, the tests that go over the table go over it
 // too, and a process takes its callbacks and asks its API.
 func TestFifthProvider(t *testing.T) {
 	t.Parallel()
@@ -127,20 +128,22 @@ func (c checkout) addFifth(t *testing.T) (added []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, after, found := strings.Cut(string(text), "\n\t}\n") // the end of the list
-	if !found || !strings.Contains(before, "return []entry{") {
+	imports, list, found := strings.Cut(string(text), ")\n")
+	before, after, ends := strings.Cut(list, "\n\t}\n") // the end of the list
+	if !found || !ends || !strings.Contains(before, "return []normalize.Entry{") {
 		t.Fatalf("%s holds no list of providers", fifthTable)
 	}
-	if err := os.WriteFile(table, []byte(before+"\n"+fifthLine+"\t}\n"+after), 0o644); err != nil {
+	changed := imports + fifthImport + ")\n" + before + "\n" + fifthLine + "\t}\n" + after
+	if err := os.WriteFile(table, []byte(changed), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return added
 }
 
-// fifthCounts counts what was touched: one existing file, one added line.
+// fifthCounts counts what was touched: one existing file, one added line and its import.
 func fifthCounts(t *testing.T, c checkout, added []string) {
 	c.run(t, "git", "add", "--all")
-	if got, want := c.run(t, "git", "diff", "--cached", "--numstat", "--diff-filter=a", "HEAD"), "1\t0\t"+fifthTable+"\n"; got != want {
+	if got, want := c.run(t, "git", "diff", "--cached", "--numstat", "--diff-filter=a", "HEAD"), "2\t0\t"+fifthTable+"\n"; got != want {
 		t.Errorf("changed of what was there: %q, want %q", got, want)
 	}
 	if got := c.run(t, "git", "diff", "--cached", "--unified=0", "HEAD", "--", fifthTable); !strings.Contains(got, "\n+"+fifthLine) {
@@ -151,7 +154,7 @@ func fifthCounts(t *testing.T, c checkout, added []string) {
 	if !slices.Equal(files, added) {
 		t.Errorf("added %v, want %v", files, added)
 	}
-	t.Logf("%d new files, 1 changed file, 1 added line, no removed one", len(files))
+	t.Logf("%d new files, 1 changed file, 1 added line and its import, no removed one", len(files))
 }
 
 // fifthBuilds builds everything and looks over the packages that got something.
@@ -182,8 +185,8 @@ func fifthBuilds(t *testing.T, c checkout, added []string) {
 // that they went over the new provider.
 var fifthTests = []struct{ dir, tests, shows string }{
 	{"./internal/app", "^TestProviders$|^TestCatalog|^TestNothingNewInFixtures$", "--- PASS: TestProviders/verident"},
-	{"./handlers", "^FuzzVerifyVerident$", "--- PASS: FuzzVerifyVerident"},
-	{"./internal/provider/verident", "^TestFetch$", "--- PASS: TestFetch"},
+	{"./normalize/verident", "^FuzzVerify$|^TestVerifyRefuses$", "--- PASS: FuzzVerify"},
+	{"./normalize/verident/client", "^TestFetch$", "--- PASS: TestFetch"},
 	{"./schemas", "^TestNamesAndSources$|^TestProviderSchemasAreOpen$|^TestNoFaultRepeatsAValue$|^TestNewValuesShowNothingPersonal$|^TestKnownIsChecked$", "--- PASS: TestProviderSchemasAreOpen"},
 	{"./cmd/kycbridge", "^TestSchemas$", "--- PASS: TestSchemas"},
 	{"./test", "^TestGolden$/^verident$|^FuzzPathVerident$|^TestImports$|^TestFixturesAreJSON$|^TestDocsNameEveryAPIKey$|^TestDocsConfigurations$|^TestDocsLinks$",
@@ -329,7 +332,7 @@ func TestGuideExcerpts(t *testing.T) {
 	for _, m := range excerpts {
 		file, text := m[1], m[2]
 		if file == fifthTable {
-			if !strings.Contains(text, fifthLine) {
+			if !strings.Contains(text, fifthLine) || !strings.Contains(text, fifthImport) {
 				t.Errorf("the guide adds another line to the table:\n%s", text)
 			}
 			continue
@@ -363,7 +366,7 @@ func TestGuideExcerpts(t *testing.T) {
 // TestFifthFixtures: the goldens of the fifth provider say what the guide promises: what is not known
 // is unknown and approves nobody.
 func TestFifthFixtures(t *testing.T) {
-	approved := map[string]bool{"webhook-accepted": true, "get-check-accepted": true}
+	approved := map[string]bool{"webhook-accepted": true, "webhook-reference-prefix": true, "get-check-accepted": true}
 	unknown := map[string]bool{"webhook-unknown-state": true, "webhook-unknown-verdict": true}
 	goldens, err := filepath.Glob(filepath.Join(fifthFiles, "test", "fixture", "testdata", "verident", "*", "golden.json"))
 	if err != nil || len(goldens) < 6 {

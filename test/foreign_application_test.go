@@ -6,6 +6,7 @@ import (
 	"kycbridge"
 	"kycbridge/document"
 	"kycbridge/event"
+	"kycbridge/internal/app"
 	"kycbridge/schemas"
 	"kycbridge/test/fixture"
 )
@@ -21,6 +22,7 @@ func TestForeignApplication(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	ondato := app.Providers(set)["ondato"]
 	const own, other = "A0000000-0000-4000-8000-00000000000A", "a0000000-0000-4000-8000-00000000000b"
 	for _, tt := range []struct {
 		ours   []string
@@ -36,7 +38,8 @@ func TestForeignApplication(t *testing.T) {
 	} {
 		p := newPath(set, cases[0])
 		identify := p.account.Provider.Identify
-		p.account.Settings.ApplicationIDs = tt.ours
+		p.account.Provider.Foreign = ondato.Foreign
+		p.account.Settings.Own = ondato.Decode(map[string]any{"application_ids": tt.ours})
 		p.account.Provider.Identify = func(doc document.Object, via event.Via) kycbridge.Identity {
 			id := identify(doc, via)
 			id.Application = tt.sent

@@ -48,7 +48,9 @@ func fuzzPath(f *testing.F, provider string) {
 		}
 		if strict { // the other side of every setting
 			c.Profile, c.Trust = event.ProfileMasked, "any"
-			c.Settings = kycbridge.Settings{Checker: true, ManualReview: true, RenewalOverdue: "keep", Policy: map[string]float64{"min_face_match": 0.9}}
+			if others := variants[provider]; len(others) > 1 {
+				c.Own = others[1]
+			}
 		}
 		p := newPath(set, c)
 		ctx := context.Background()

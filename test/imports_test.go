@@ -1,6 +1,7 @@
 package test
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -25,19 +26,19 @@ func TestImports(t *testing.T) {
 		"kycbridge/test/fixture":         {"test", "cmd"},
 		"github.com/cloudevents/sdk-go":  {"test"},
 		"github.com/prometheus":          {"internal/app"},
-		"kycbridge/handlers":             {"internal/app"},
+		"kycbridge/handlers":             {"internal/app", "test/admission"},
 		"kycbridge/publisher":            {"internal/app", "test", "publisher"},
 		"kycbridge/publisher/blocks":     {"publisher"},
 		"github.com/minio/highwayhash":   {"publisher/blocks"},
-		"kycbridge/normalize":            {"internal/app", "internal/provider", "normalize"},
+		"kycbridge/normalize":            {"internal/app", "normalize", "handlers", "cmd"},
+		"kycbridge/internal/rest":        {"internal/app", "normalize"},
 		"kycbridge/internal/poll":        {"internal/app"},
 		"kycbridge/internal/start":       {"internal/app"},
 		"kycbridge/internal/archive":     {"internal/app", "internal/console", "cmd"},
 		"kycbridge/internal/console":     {"internal/app"},
 		"github.com/chromedp":            {"test/browser"},
-		"kycbridge/internal/provider":    {"internal/app", "internal/provider"},
-		"kycbridge/internal/simulate":    {"cmd", "test"},
-		"github.com/failsafe-go":         {"internal/provider/rest"},
+		"kycbridge/internal/simulate":    {"cmd", "test", "internal/app", "normalize"},
+		"github.com/failsafe-go":         {"internal/rest"},
 		"go.opentelemetry.io":            {"internal/app"},
 	}
 	imports(t, func(file, dir, imported string) {
@@ -49,10 +50,7 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s imports %s; only %v may", file, imported, rooms)
 			}
 		}
-		room, _, _ := strings.Cut(dir, "/")
 		switch dir {
-		case "normalize/normalizetest": // only tests import it
-			return
 		case "document", "event":
 			if strings.Contains(imported, ".") || strings.HasPrefix(imported, "kycbridge") {
 				t.Errorf("%s imports %s; this room uses the standard library only", file, imported)
@@ -62,12 +60,7 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s imports %s; the domain uses the standard library, documents and events only", file, imported)
 			}
 		}
-		switch room {
-		case "normalize":
-			if strings.Contains(imported, ".") || imported == "math/rand" || imported == "net/http" {
-				t.Errorf("%s imports %s; mappings are pure", file, imported)
-			}
-		}
+		roomsImport(t, file, dir, imported)
 		switch dir {
 		case "internal/poll", "internal/start", "internal/archive":
 			isDocument := dir == "internal/archive" && imported == "kycbridge/document" // it shows stored bodies
@@ -90,28 +83,122 @@ func TestImports(t *testing.T) {
 // imports calls each for every import of every file that is not a test's.
 func imports(t *testing.T, each func(file, dir, imported string)) {
 	t.Helper()
+	for _, file := range sources(t) {
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", file), nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range f.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			each(file, filepath.ToSlash(filepath.Dir(file)), imported)
+		}
+	}
+}
+
+// sources are the Go files of the repository that are no tests.
+func sources(t *testing.T) (files []string) {
+	t.Helper()
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && d.Name() == "testdata" {
 			return fs.SkipDir
 		}
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-			return err
+		if err == nil && !d.IsDir() && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+			files = append(files, filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator))))
 		}
-		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
-		if err != nil {
-			return err
-		}
-		file := filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator)))
-		for _, spec := range f.Imports {
-			imported, err := strconv.Unquote(spec.Path.Value)
-			if err != nil {
-				return err
-			}
-			each(file, filepath.ToSlash(filepath.Dir(file)), imported)
-		}
-		return nil
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	return files
+}
+
+// sharedRooms are the folders under normalize that are no provider's.
+var sharedRooms = []string{"normalizetest", "values", "credential"}
+
+// roomOf is the provider in whose room a folder or a package lies; "" if in none.
+func roomOf(path string) string {
+	below, found := strings.CutPrefix(strings.TrimPrefix(path, "kycbridge/"), "normalize/")
+	room, _, _ := strings.Cut(below, "/")
+	if !found || slices.Contains(sharedRooms, room) {
+		return ""
+	}
+	return room
+}
+
+// roomsImport holds what rooms of providers may import and who imports them: only the table knows that they
+// exist, no two know each other, and only client/ and simulated/ touch the network.
+func roomsImport(t *testing.T, file, dir, imported string) {
+	t.Helper()
+	room, other := roomOf(dir), roomOf(imported)
+	if other != "" && other != room && dir != "internal/app" && !strings.HasPrefix(dir, "test/") && dir != "test" {
+		t.Errorf("%s imports %s; only internal/app knows the rooms of providers", file, imported)
+	}
+	if other != "" && dir == "internal/app" && file != fifthTable {
+		t.Errorf("%s imports %s; only the table knows the rooms of providers", file, imported)
+	}
+	known := []string{"kycbridge/internal/simulate", "kycbridge/document"}
+	if isSimulated(dir) && strings.HasPrefix(imported, "kycbridge") && !slices.Contains(known, imported) {
+		t.Errorf("%s imports %s; a simulated provider knows nothing of us, as the real one", file, imported)
+	}
+	if !strings.HasPrefix(dir, "normalize") || dir == "normalize/normalizetest" || reaches(dir) {
+		return // only tests import normalizetest
+	}
+	impure := []string{"math/rand", "math/rand/v2", "crypto/rand", "net", "os", "os/exec", "syscall"}
+	if strings.Contains(imported, ".") || slices.Contains(impure, imported) {
+		t.Errorf("%s imports %s; mappings are pure", file, imported)
+	}
+	if strings.HasPrefix(imported, "kycbridge/internal/") && filepath.Base(file) != "provider.go" && dir != "normalize" {
+		t.Errorf("%s imports %s; in a room only provider.go, client/ and simulated/ do", file, imported)
+	}
+}
+
+// reaches reports whether a folder is one of those that touch the network: the client and the simulated
+// provider of a room.
+func reaches(dir string) bool {
+	return roomOf(dir) != "" && strings.HasSuffix(dir, "/client") || isSimulated(dir)
+}
+
+func isSimulated(dir string) bool { return roomOf(dir) != "" && strings.HasSuffix(dir, "/simulated") }
+
+// TestRoomsArePure: what authenticates, identifies and maps takes nothing of net/http but headers, and of
+// time no clock. The client and the simulated provider may use both.
+func TestRoomsArePure(t *testing.T) {
+	allowed := map[string][]string{"http": {"Header", "CanonicalHeaderKey"}}
+	refused := map[string][]string{
+		"time": {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"},
+	}
+	read := 0
+	for _, path := range sources(t) {
+		dir := filepath.ToSlash(filepath.Dir(path))
+		if !strings.HasPrefix(dir, "normalize") || dir == "normalize/normalizetest" || reaches(dir) {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", path), nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read++
+		ast.Inspect(f, func(n ast.Node) bool {
+			selector, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			from, ok := selector.X.(*ast.Ident)
+			if !ok {
+				return true
+			}
+			names, limited := allowed[from.Name]
+			if limited && !slices.Contains(names, selector.Sel.Name) || slices.Contains(refused[from.Name], selector.Sel.Name) {
+				t.Errorf("%s uses %s.%s; mappings are pure", path, from.Name, selector.Sel.Name)
+			}
+			return true
+		})
+	}
+	if read < 40 {
+		t.Errorf("%d files: the test has lost its object", read)
 	}
 }

@@ -198,7 +198,7 @@ func TestOddLeaves(t *testing.T) {
 // changeAll makes every change to every value of the body, and returns how many.
 func (run leafRun) changeAll(found *findings, provider kycbridge.Provider, seen *sync.Map) (tried int) {
 	run.tree.each(func(places []int, at string, v *tree) {
-		key := fmt.Sprint(run.Settings, run.Via, at, v.form())
+		key := fmt.Sprint(run.Own, run.Via, at, v.form())
 		if run.mayMatter(at) {
 			key += fmt.Sprint(run.was, v.raw)
 		}
@@ -254,7 +254,7 @@ func (run leafRun) mayMatter(at string) bool {
 	if matters[run.Provider][at] != "" {
 		return true
 	}
-	return len(run.Settings.Policy) > 0 && slices.ContainsFunc(underPolicy[run.Provider], func(pattern string) bool {
+	return len(policyOf(run.Case)) > 0 && slices.ContainsFunc(underPolicy[run.Provider], func(pattern string) bool {
 		matched, err := pathpkg.Match(pattern, at)
 		return err == nil && matched
 	})

@@ -64,7 +64,7 @@ func newPath(set *schemas.Set, c fixture.Case) *path {
 func pathOf(provider kycbridge.Provider, c fixture.Case) *path {
 	p := &path{account: &kycbridge.Account{
 		Name: "acme", Provider: provider, Environment: event.EnvironmentTest,
-		Profile: c.Profile, Settings: c.Settings, TrustFramework: c.Trust,
+		Profile: c.Profile, Settings: c.SettingsAt(provider), TrustFramework: c.Trust,
 	}}
 	p.intake = kycbridge.Intake{Log: &p.memory, Quarantine: &p.memory, Refusals: &p.memory}
 	p.normalizer = kycbridge.Normalizer{

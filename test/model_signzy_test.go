@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"kycbridge"
 	"kycbridge/event"
+	"kycbridge/normalize"
 	"kycbridge/test/fixture"
 	"kycbridge/test/model"
 )
@@ -106,11 +106,12 @@ func TestModelSignzy(t *testing.T) {
 		does = append(does, word)
 	}
 	slices.Sort(does)
-	for name, settings := range map[string]kycbridge.Settings{
-		"without a policy": {}, "with a policy": {Policy: map[string]float64{"min_face_match": 0.8, "min_liveness": 0.5}},
+	for name, settings := range map[string]map[string]any{
+		"without a policy": nil,
+		"with a policy":    {"policy": normalize.Table{"min_face_match": 0.8, "min_liveness": 0.5}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			histories(t, "signzy", settings, acts(does), signzy(t, settings.Policy != nil))
+			histories(t, "signzy", settings, acts(does), signzy(t, settings != nil))
 		})
 	}
 }

@@ -449,7 +449,7 @@ func TestModelOndato(t *testing.T) {
 		does = append(does, word)
 	}
 	slices.Sort(does)
-	histories(t, "ondato", kycbridge.Settings{}, acts(does), ondato)
+	histories(t, "ondato", nil, acts(does), ondato)
 }
 
 // idwiseWords are the messages of IDWise: event or part, system's decision, reviewer's, final.
@@ -540,7 +540,7 @@ func TestModelIDWise(t *testing.T) {
 		does = append(does, word)
 	}
 	slices.Sort(does)
-	histories(t, "idwise", kycbridge.Settings{}, acts(does), idwise)
+	histories(t, "idwise", nil, acts(does), idwise)
 }
 
 // TestModelIDWiseLate: the same of messages that are worked later than others that came after them.
@@ -550,7 +550,7 @@ func TestModelIDWiseLate(t *testing.T) {
 		does = append(does, word)
 	}
 	slices.Sort(does)
-	histories(t, "idwise", kycbridge.Settings{}, acts(does), idwiseLate)
+	histories(t, "idwise", nil, acts(does), idwiseLate)
 }
 
 // idwiseLate writes an act as a message that was received before and is worked only now.
@@ -735,7 +735,7 @@ func seedOf(given string) string {
 
 // histories holds random histories of a provider against the model.
 func histories(
-	t *testing.T, provider string, s kycbridge.Settings, g *rapid.Generator[[]act], write func(int, act) message,
+	t *testing.T, provider string, own map[string]any, g *rapid.Generator[[]act], write func(int, act) message,
 ) {
 	t.Helper()
 	table, err := sharedProviders()
@@ -760,7 +760,8 @@ func histories(
 		t.Logf("%s: %d histories, -rapid.seed=%s, %s", provider, number, seed, time.Since(begin).Round(time.Second))
 	}()
 	rapid.Check(t, func(t *rapid.T) {
-		if err := newProductPath(table[provider], s).run(g.Draw(t, "history"), write); err != nil {
+		settings := kycbridge.Settings{Own: table[provider].Decode(own)}
+		if err := newProductPath(table[provider], settings).run(g.Draw(t, "history"), write); err != nil {
 			t.Fatal(err)
 		}
 	})

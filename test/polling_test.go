@@ -51,7 +51,7 @@ func TestPolling(t *testing.T) {
 	}
 	// Fewer sessions run faster, so that each is polled as often.
 	speed := 8 * min(4, max(1, 20000/float64(sessions)))
-	provider, err := simulate.Start(simulate.KwikID(), simulate.Options{
+	provider, err := simulate.Start(simulatedProvider(t, "kwikid"), simulate.Options{
 		Speed: speed, Limit: pollLimit, TokenLife: 3 * time.Second,
 		Faults: simulate.Faults{Error500: .004, HTML: .003, RateLimited: .003},
 	})

@@ -12,7 +12,7 @@ import (
 // kwikidForms are the options of a start that is made of forms: the documented request.
 func kwikidForms(t *testing.T) string {
 	t.Helper()
-	raw, err := os.ReadFile("../internal/provider/kwikid/testdata/push-user-data-request.json")
+	raw, err := os.ReadFile("../normalize/kwikid/client/testdata/push-user-data-request.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,23 +50,23 @@ var traps = []trap{
 	{provider: "signzy", short: "completed is not approved", tests: []string{"normalize/signzy:TestStatuses/completed", "normalize/signzy:TestFixtures", "normalize/signzy:FuzzMap"}},
 	{provider: "signzy", short: "liveliness, not liveness", tests: []string{"normalize/signzy:TestPassiveLiveliness"}},
 	{provider: "signzy", short: "booleans in three encodings", tests: []string{"normalize/values:TestTriState", "normalize/signzy:TestChecks", "test:TestOddBodies/signzy booleans as they like"}},
-	{provider: "signzy", short: "times in two encodings, or none", tests: []string{"normalize/signzy:TestTimes", "normalize/signzy:TestFacts", "internal/provider/signzy:TestStarted/ISO"}},
+	{provider: "signzy", short: "times in two encodings, or none", tests: []string{"normalize/signzy:TestTimes", "normalize/signzy:TestFacts", "normalize/signzy/client:TestStarted/ISO"}},
 	{provider: "signzy", short: "percentages as text, scores of different ranges", tests: []string{"normalize/values:TestPercent", "normalize/signzy:TestSelfieChecks", "normalize/signzy:TestChecks"}},
 	{provider: "signzy", short: "status of a check is text", tests: []string{"normalize/signzy:TestSelfieChecks", "test:TestOddBodies/signzy status of a check as number"}},
 	{provider: "signzy", short: "labels of extracted fields", tests: []string{"normalize/signzy:TestLabels", "normalize/signzy:TestIsPure", "normalize/signzy:TestFacts"}},
 	{provider: "signzy", short: "letters and separators of keys", tests: []string{"normalize/signzy:TestKeysKeepTheirLetters", "normalize/signzy:TestLabels"}},
 	{provider: "signzy", short: "members that the sample lacks", tests: []string{"test:TestUnknownMembers", "test:TestGolden"}},
-	{provider: "signzy", short: "secrets and personal values come back", tests: []string{"test:TestLeak", "normalize/signzy:TestFixtures", "handlers:TestNothingLeaks", "internal/provider/signzy:TestErrorsKeepSecrets"}},
+	{provider: "signzy", short: "secrets and personal values come back", tests: []string{"test:TestLeak", "normalize/signzy:TestFixtures", "handlers:TestNothingLeaks", "normalize/signzy/client:TestErrorsKeepSecrets"}},
 	{provider: "signzy", short: "no callback may ever come", tests: []string{"test:TestSafetyNet", "test:TestPeople", "internal/poll:TestTheDeadlineEndsASession"}},
 	{provider: "signzy", short: "a browser that returns proves nothing", tests: []string{"handlers:TestRefusedBeforeReceive/get", "normalize/signzy:TestFixtures"}},
-	{provider: "signzy", short: "wrong method", tests: []string{"internal/provider/signzy:TestMethods/404 for the wrong method", "internal/provider/signzy:TestMethodIsFoundAndKept"}, more: true},
-	{provider: "signzy", short: "unknown wrapper", tests: []string{"internal/provider/signzy:TestAnswersThatAreNoJourney/unknown wrapper", "internal/provider/signzy:TestStarted/unknown wrapper", "normalize/signzy:TestIdentify/too deep"}, more: true},
+	{provider: "signzy", short: "wrong method", tests: []string{"normalize/signzy/client:TestMethods/404 for the wrong method", "normalize/signzy/client:TestMethodIsFoundAndKept"}, more: true},
+	{provider: "signzy", short: "unknown wrapper", tests: []string{"normalize/signzy/client:TestAnswersThatAreNoJourney/unknown wrapper", "normalize/signzy/client:TestStarted/unknown wrapper", "normalize/signzy:TestIdentify/too deep"}, more: true},
 
 	{provider: "ondato", short: "completed is not approved", tests: []string{"normalize/ondato:TestStatuses/idv completed is no approval", "normalize/ondato:FuzzMap"}},
 	{provider: "ondato", short: "envelope in any letters, its type last", tests: []string{"normalize/ondato:TestIdentify/pascal-case envelope", "normalize/ondato:TestIdentify/lower-case members", "normalize/ondato:TestTypeComesLast"}},
 	{provider: "ondato", short: "digits behind the second", tests: []string{"normalize/ondato:TestFractions", "normalize/values:TestDates", "normalize/ondato:TestFacts"}},
-	{provider: "ondato", short: "number here, text there", tests: []string{"normalize/ondato:TestNumbersOrText", "test:TestOddBodies/ondato phone as number", "test:TestOddBodies/ondato age as number", "test:TestOddBodies/ondato age as text", "internal/provider/ondato:TestStart"}},
-	{provider: "ondato", short: "signature over the raw bytes", tests: []string{"handlers:TestVerifyOndato/hmac, body encoded again", "handlers:TestRequestIsHandedOverUntouched", "handlers:TestWhyRefused", "test:TestConstantTime"}},
+	{provider: "ondato", short: "number here, text there", tests: []string{"normalize/ondato:TestNumbersOrText", "test:TestOddBodies/ondato phone as number", "test:TestOddBodies/ondato age as number", "test:TestOddBodies/ondato age as text", "normalize/ondato/client:TestStart"}},
+	{provider: "ondato", short: "signature over the raw bytes", tests: []string{"normalize/ondato:TestVerify/hmac, body encoded again", "handlers:TestRequestIsHandedOverUntouched", "normalize/ondato:TestWhyRefused", "test:TestConstantTime"}},
 	{provider: "ondato", short: "no 4xx for a fault of ours", tests: []string{"handlers:TestReceiverErrors/ours and theirs at once", "handlers:TestProblemTable", "handlers:TestBrokenBodyIsNeverAccepted", "test:TestOutage"}},
 	{provider: "ondato", short: "durable, then answered in time", tests: []string{"test:TestKill", "handlers:TestReceiverErrors/slower than the deadline", "publisher:TestStoredPayloadsSurviveARestart"}},
 	{provider: "ondato", short: "one id once, ordered by its time, verdicts may turn", tests: []string{".:TestIDs", ".:TestNext/approved becomes rejected", "test:TestReplicas", "test:TestLateVerdict"}},
@@ -74,7 +74,7 @@ var traps = []trap{
 	{provider: "ondato", short: "words that are unknown", tests: []string{"normalize/ondato:TestIgnores", "normalize/ondato:TestStatuses/kyc unknown status", "normalize/ondato:TestMentions", "normalize/ondato:TestReasons", "normalize/ondato:TestChecks"}},
 	{provider: "ondato", short: "another application", tests: []string{"normalize/ondato:TestApplication", "test:TestForeignApplication", "test:TestCases"}},
 	{provider: "ondato", short: "a last event that was dropped", tests: []string{"test:TestSafetyNet", "test:TestPeople", "internal/poll:TestTheDeadlineEndsASession"}},
-	{provider: "ondato", short: "personal values", tests: []string{"test:TestLeak", "handlers:TestNothingLeaks", "internal/provider/ondato:TestErrorsTellNothing"}, reason: byOperators},
+	{provider: "ondato", short: "personal values", tests: []string{"test:TestLeak", "handlers:TestNothingLeaks", "normalize/ondato/client:TestErrorsTellNothing"}, reason: byOperators},
 
 	{provider: "idwise", short: "event names with spaces and capitals", tests: []string{"normalize/idwise:TestDecisions/event and decision in another spelling", "normalize/idwise:TestFixtures"}},
 	{provider: "idwise", short: "200 and nothing else", tests: []string{"handlers:TestReceiptAnswers/stored before", "handlers:TestReceiptAnswers/schema"}},
@@ -84,18 +84,18 @@ var traps = []trap{
 	{provider: "idwise", short: "rejected by the system, and unknown decisions", tests: []string{"normalize/idwise:TestFixtures/finished-journey-rejected", "normalize/idwise:TestDecisions/an unknown system decision", "normalize/idwise:TestDecisions/result with an unknown decision", "normalize/idwise:FuzzMap"}},
 	{provider: "idwise", short: "a reviewer turns the verdict", tests: []string{"normalize/idwise:TestDecisions/a reviewer overrules an approval", ".:TestNext/approved becomes rejected", ".:TestNext/rejected becomes approved", "test:TestPeople"}},
 	{provider: "idwise", short: "spot checks without a journey", tests: []string{"normalize/idwise:TestIdentity/finished-spot-check", "normalize/idwise:TestFixtures/finished-spot-check"}},
-	{provider: "idwise", short: "ids, dates and flags of several types, image keys of two spellings", tests: []string{"normalize/idwise:TestStepIDs", "normalize/idwise:TestImageKeys", "normalize/idwise:TestWithholds", "internal/provider/idwise:TestTolerance", "test:TestOddBodies/idwise step id as number", "test:TestOddBodies/idwise step id as text", "test:TestOddBodies/idwise dates of birth as numbers and text", "test:TestOddBodies/idwise flags as null"}},
+	{provider: "idwise", short: "ids, dates and flags of several types, image keys of two spellings", tests: []string{"normalize/idwise:TestStepIDs", "normalize/idwise:TestImageKeys", "normalize/idwise:TestWithholds", "normalize/idwise/client:TestTolerance", "test:TestOddBodies/idwise step id as number", "test:TestOddBodies/idwise step id as text", "test:TestOddBodies/idwise dates of birth as numbers and text", "test:TestOddBodies/idwise flags as null"}},
 	{provider: "idwise", short: "times without a zone", tests: []string{"normalize/idwise:TestTimesWithoutZone", "document:TestParseTime", "test:TestOddBodies/idwise times without a zone"}},
 	{provider: "idwise", short: "three spellings of the reference, two forms of an id", tests: []string{"normalize/idwise:TestReferences"}},
 	{provider: "idwise", short: "journeys that end in silence", tests: []string{"test:TestPeople", "test:TestSafetyNet", "internal/poll:TestTheDeadlineEndsASession"}},
 	{provider: "idwise", short: "no id of the event", tests: []string{".:TestIDs", "normalize/idwise:TestIdentity/finished-journey-old-no-event-id"}},
 	{provider: "idwise", short: "samples that are no JSON", tests: []string{"test:TestFixturesAreJSON"}},
 
-	{provider: "kwikid", short: "the header is auth", tests: []string{"internal/provider/kwikid:TestRequests"}},
-	{provider: "kwikid", short: "success on failed calls", tests: []string{"internal/provider/kwikid:TestErrors/lying token call", "internal/provider/kwikid:TestErrors/generate-token-error-401.json", "internal/provider/kwikid:TestErrors/lying push_user_data"}},
-	{provider: "kwikid", short: "errors as pages, and under odd statuses", tests: []string{"internal/provider/kwikid:TestErrors/send-link-error-400.html", "internal/provider/kwikid:TestErrors/get-details-error-500.html", "internal/provider/kwikid:TestErrors/get-details-error-401.json", "internal/provider/kwikid:TestErrors/send-link-error-401.json", "internal/provider/kwikid:TestErrors/get-details-error-400.json", "test:TestUnknownSession"}},
-	{provider: "kwikid", short: "slash at the end, redirects are not followed", tests: []string{"internal/provider/kwikid:TestPrefixes", "internal/provider/kwikid:TestErrors/redirect", "internal/provider/rest:TestRetries/redirect"}},
-	{provider: "kwikid", short: "a second link ends the first session", tests: []string{"internal/provider/kwikid:TestSendLinkIsSentOnce", "test:TestIdempotencyKeys"}},
+	{provider: "kwikid", short: "the header is auth", tests: []string{"normalize/kwikid/client:TestRequests"}},
+	{provider: "kwikid", short: "success on failed calls", tests: []string{"normalize/kwikid/client:TestErrors/lying token call", "normalize/kwikid/client:TestErrors/generate-token-error-401.json", "normalize/kwikid/client:TestErrors/lying push_user_data"}},
+	{provider: "kwikid", short: "errors as pages, and under odd statuses", tests: []string{"normalize/kwikid/client:TestErrors/send-link-error-400.html", "normalize/kwikid/client:TestErrors/get-details-error-500.html", "normalize/kwikid/client:TestErrors/get-details-error-401.json", "normalize/kwikid/client:TestErrors/send-link-error-401.json", "normalize/kwikid/client:TestErrors/get-details-error-400.json", "test:TestUnknownSession"}},
+	{provider: "kwikid", short: "slash at the end, redirects are not followed", tests: []string{"normalize/kwikid/client:TestPrefixes", "normalize/kwikid/client:TestErrors/redirect", "internal/rest:TestRetries/redirect"}},
+	{provider: "kwikid", short: "a second link ends the first session", tests: []string{"normalize/kwikid/client:TestSendLinkIsSentOnce", "test:TestIdempotencyKeys"}},
 	{provider: "kwikid", short: "three rejections that differ", tests: []string{"normalize/kwikid:TestSessions/get-details-request-rejected", "normalize/kwikid:TestSessions/get-details-rejected", "normalize/kwikid:TestSessions/get-details-superseded-kyc-rejected"}},
 	{provider: "kwikid", short: "a rejection by nobody", tests: []string{"normalize/kwikid:TestSessions/get-details-rejected-auto-after-expiry", "normalize/kwikid:TestFeedback"}},
 	{provider: "kwikid", short: "an approval that waits for a checker", tests: []string{"normalize/kwikid:TestSessions/get-details-approved", "normalize/kwikid:FuzzMap", "test:TestPeople"}},
@@ -103,7 +103,7 @@ var traps = []trap{
 	{provider: "kwikid", short: "JSON inside text, nulls, a decoy of the status", tests: []string{"normalize/kwikid:TestFeedback", "normalize/kwikid:TestOddSessions", "normalize/kwikid:TestDecoy", "test:TestOddBodies/kwikid nulls in the summary"}},
 	{provider: "kwikid", short: "times of no defined form", tests: []string{"normalize/kwikid:TestTimes", "document:TestParseTime"}},
 	{provider: "kwikid", short: "a status that is unknown", tests: []string{"normalize/kwikid:TestSessions/get-details-unknown-status", "normalize/kwikid:FuzzMap", "test:TestPeople"}},
-	{provider: "kwikid", short: "personal values and tokens in logs", tests: []string{"test:TestLeak", "handlers:TestNothingLeaks", "internal/provider/kwikid:TestErrorsKeepSecrets", "normalize/kwikid:TestSessions"}},
+	{provider: "kwikid", short: "personal values and tokens in logs", tests: []string{"test:TestLeak", "handlers:TestNothingLeaks", "normalize/kwikid/client:TestErrorsKeepSecrets", "normalize/kwikid:TestSessions"}},
 	{provider: "kwikid", short: "webhooks that never come", tests: []string{"test:TestPolling", "test:TestPeople", "internal/poll:TestASessionIsPolledUntilItsEndIsPublished"}},
 	{provider: "kwikid", short: "text in place of objects", tests: []string{"normalize/kwikid:TestStringsInPlaceOfObjects", "test:TestOddBodies/kwikid text in place of objects", "test:TestTextInPlaceOfObjects", "internal/poll:TestAQuarantinedBodyEndsNothing"}, more: true},
 }
@@ -290,12 +290,12 @@ func TestUnknownMembers(t *testing.T) {
 		if len(faults) > 0 || id.Reference == "" || len(table[c.Provider].Validate(id.Schema, id.Document)) > 0 {
 			continue // it is to be refused as it is
 		}
-		_, before := judged(t, table[c.Provider], c.Via, c.Body, c.Settings)
+		_, before := judged(t, table[c.Provider], c.Via, c.Body, c.SettingsAt(table[c.Provider]))
 		more, err := json.Marshal(withMore(doc))
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, after := judged(t, table[c.Provider], c.Via, more, c.Settings)
+		found, after := judged(t, table[c.Provider], c.Via, more, c.SettingsAt(table[c.Provider]))
 		if len(found) > 0 {
 			t.Errorf("%s: %v", c.Dir(), found)
 		}
@@ -330,7 +330,7 @@ func withMore(tree any) any {
 // TestFixturesAreJSON: what is named JSON among the examples is JSON, unlike some samples of vendors.
 func TestFixturesAreJSON(t *testing.T) {
 	read := 0
-	for _, root := range []string{"fixture/testdata", "../internal/provider", "../internal/simulate"} {
+	for _, root := range []string{"fixture/testdata", "../normalize"} {
 		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() || filepath.Ext(path) != ".json" {
 				return err
@@ -355,9 +355,13 @@ func TestFixturesAreJSON(t *testing.T) {
 // that do so, the language's own comparisons stand beside no member of the configured credentials,
 // unless to see whether it is empty.
 func TestConstantTime(t *testing.T) {
-	paths, err := filepath.Glob("../handlers/verify*.go")
-	if err != nil {
-		t.Fatal(err)
+	var paths []string
+	for _, pattern := range []string{"../normalize/credential/*.go", "../normalize/*/verify.go", "../normalize/*/signature.go"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, found...)
 	}
 	constant := 0
 	for _, path := range paths {

@@ -56,7 +56,7 @@ func newWorld(t *testing.T, o worldOptions) *world {
 	var file strings.Builder
 	fmt.Fprintf(&file, "listen: %s\nadmin: {listen: '127.0.0.1:0', tokens: [%s]}\npublic_url: http://%s\ndata_dir: %s\nembedded: {listen: '127.0.0.1:0'}\n%saccounts:\n",
 		listen, worldToken, listen, t.TempDir(), o.top)
-	for _, simulated := range simulate.Providers() {
+	for _, simulated := range app.Simulated() {
 		provider := simulated.Name
 		options := simulate.Options{Speed: cmp.Or(o.speed, 600), CallbackURL: "http://" + listen + "/webhooks/" + provider + "/acme", Credentials: simulate.Credentials{Callback: worldCallback}}
 		if o.simulate != nil {
@@ -250,4 +250,16 @@ func (w *world) settled(provider string) {
 			w.t.Fatalf("%s never settled: backlog %d, %v, %+v", provider, backlog, err, w.sims[provider].Stats())
 		}
 	}
+}
+
+// simulatedProvider is the simulated provider of this name.
+func simulatedProvider(t *testing.T, name string) simulate.Provider {
+	t.Helper()
+	for _, p := range app.Simulated() {
+		if p.Name == name {
+			return p
+		}
+	}
+	t.Fatalf("no simulated %s", name)
+	return simulate.Provider{}
 }

@@ -139,7 +139,7 @@ func newDemoSetup(ctx context.Context, dir string) (_ *demoSetup, err error) {
 	var file strings.Builder
 	fmt.Fprintf(&file, "listen: %s\npublic_url: http://%s\nadmin: {listen: '127.0.0.1:0', tokens: [%s]}\nembedded: {listen: '%s'}\ndata_dir: %q\naccounts:\n",
 		listen, listen, s.token, port, filepath.Join(dir, "data"))
-	for _, provider := range simulate.Providers() {
+	for _, provider := range app.Simulated() {
 		server, err := simulate.Start(provider, simulate.Options{Speed: demoSpeed, CallbackURL: "http://" + listen + "/webhooks/" + provider.Name + "/" + demoAccount})
 		if err != nil {
 			return nil, err

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kycbridge/internal/app"
+	"kycbridge/normalize"
 )
 
 // initFlags are the flags of init: the answers to its questions.
@@ -198,7 +199,7 @@ func exclusive(name string, content []byte) error {
 }
 
 // text is the configuration.
-func (o *initFlags) text(setup app.Setup, callback, token string) string {
+func (o *initFlags) text(setup normalize.Setup, callback, token string) string {
 	credential := map[string]string{
 		"basic":   "basic: [{username: " + o.provider + ", password_file: " + callback + "}]",
 		"headers": "headers: [{name: X-Callback-Key, value_file: " + callback + "}]",

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"kycbridge/internal/app"
 	"kycbridge/internal/simulate"
 )
 
@@ -72,7 +73,7 @@ People:    ` + strings.Join(simulate.People(), ", "),
 
 func providerNames() []string {
 	var names []string
-	for _, p := range simulate.Providers() {
+	for _, p := range app.Simulated() {
 		names = append(names, p.Name)
 	}
 	return names
@@ -84,7 +85,7 @@ func simulatedProvider(cmd *cobra.Command, args []string) (simulate.Provider, er
 	if len(args) != 1 {
 		return simulate.Provider{}, usage(cmd, "name one provider: "+names)
 	}
-	for _, p := range simulate.Providers() {
+	for _, p := range app.Simulated() {
 		if p.Name == args[0] {
 			return p, nil
 		}

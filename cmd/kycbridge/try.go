@@ -314,7 +314,8 @@ func testCase(ctx context.Context, accounts kycbridge.Accounts, dir string, c fi
 		return "", fmt.Errorf("there is no provider %s", c.Provider)
 	}
 	account := *plain
-	account.Name, account.Settings, account.Profile, account.TrustFramework = "acme", c.Settings, c.Profile, c.Trust
+	account.Name, account.Settings, account.Profile = "acme", c.SettingsAt(account.Provider), c.Profile
+	account.TrustFramework = c.Trust
 	trial := app.NewTrial(&account, app.DefaultNames(), c.Body, goldenReceived)
 	trial.Via, trial.Now = c.Via, goldenRecorded
 	if c.Via == event.ViaCallback {

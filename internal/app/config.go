@@ -26,6 +26,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"kycbridge/normalize"
 )
 
 // Config is the effective configuration: defaults, file and environment. It prints, logs and
@@ -150,25 +152,19 @@ type Tracing struct {
 
 // Account is one set of credentials at one provider.
 type Account struct {
-	Name           string            `yaml:"name"`
-	Provider       string            `yaml:"provider"`
-	Environment    string            `yaml:"environment"`
-	Auth           Auth              `yaml:"auth"`
-	AllowIPs       []string          `yaml:"allow_ips,omitempty"` // CIDRs or addresses
-	API            API               `yaml:"api,omitempty"`
-	PII            string            `yaml:"pii"`
-	Confirm        *bool             `yaml:"confirm,omitempty"` // unset: the provider's default
-	RejectInvalid  bool              `yaml:"reject_invalid"`
-	Poll           Poll              `yaml:"poll,omitempty"`
-	Limits         Limits            `yaml:"limits,omitempty"`
-	Checker        bool              `yaml:"checker,omitempty"`
-	ManualReview   bool              `yaml:"manual_review,omitempty"`
-	RenewalOverdue string            `yaml:"renewal_overdue,omitempty"` // expire, keep
-	TrustFramework string            `yaml:"trust_framework,omitempty"`
-	Policy         Policy            `yaml:"policy,omitempty"`
-	FlowStatuses   map[string]string `yaml:"flow_statuses,omitempty"`
-	ApplicationIDs []string          `yaml:"application_ids,omitempty"`
-	Country        string            `yaml:"country,omitempty"` // ISO 3166-1 alpha-2
+	Name           string   `yaml:"name"`
+	Provider       string   `yaml:"provider"`
+	Environment    string   `yaml:"environment"`
+	Auth           Auth     `yaml:"auth"`
+	AllowIPs       []string `yaml:"allow_ips,omitempty"` // CIDRs or addresses
+	API            API      `yaml:"api,omitempty"`
+	PII            string   `yaml:"pii"`
+	Confirm        *bool    `yaml:"confirm,omitempty"` // unset: the provider's default
+	RejectInvalid  bool     `yaml:"reject_invalid"`
+	Poll           Poll     `yaml:"poll,omitempty"`
+	Limits         Limits   `yaml:"limits,omitempty"`
+	TrustFramework string   `yaml:"trust_framework,omitempty"`
+	Own            Own      `yaml:",inline"` // what its provider alone knows
 }
 
 // Auth lists the accepted credentials of callbacks.
@@ -223,14 +219,12 @@ type Catalog struct {
 	Names            []string
 	AuthKeys         map[string][]string            // by provider: the kinds of credentials that its Verify reads
 	Placements       map[string][]string            // by provider: the permitted positions of a key of auth.keys
-	Settings         map[string][]string            // by provider: the keys of an account that its mapping reads
+	Settings         map[string][]normalize.Setting // by provider: the keys of an account that it alone knows
 	APIKeys          map[string][]string            // by provider; timeout is valid for all
 	APINeeds         map[string][]string            // by provider: the required ones
 	APIWords         map[string]map[string][]string // by provider: the permitted words of a key
-	PolicyKeys       map[string][]string            // by provider: the thresholds
-	Overlook         map[string][]string            // by provider: the types of checks that a policy may ignore
 	ConfirmByDefault map[string]bool
-	Setups           map[string]Setup // by provider: the requirements of a new account
+	Setups           map[string]normalize.Setup // by provider: the requirements of a new account
 }
 
 // defaults is the configuration without a file: usable without changes.

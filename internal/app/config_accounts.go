@@ -2,7 +2,6 @@ package app
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 
@@ -38,17 +37,7 @@ func (a Account) build(provider kycbridge.Provider) *kycbridge.Account {
 		AllowIPs:       prefixes(a.AllowIPs),
 		RejectInvalid:  a.RejectInvalid,
 		TrustFramework: a.TrustFramework,
-		Settings: kycbridge.Settings{
-			Confirm:        a.Confirm != nil && *a.Confirm,
-			Checker:        a.Checker,
-			ManualReview:   a.ManualReview,
-			RenewalOverdue: a.RenewalOverdue,
-			Policy:         a.Policy.thresholds(),
-			Overlook:       a.Policy.overlook(),
-			ApplicationIDs: slices.Clone(a.ApplicationIDs),
-			Country:        a.Country,
-			FlowStatuses:   maps.Clone(a.FlowStatuses),
-		},
+		Settings:       a.settings(provider),
 	}
 }
 
@@ -80,12 +69,13 @@ func (a Auth) kinds() []string {
 	return slices.DeleteFunc(written(a), func(key string) bool { return slices.Contains(aboutKeys, key) })
 }
 
-// settings are the keys of a that a mapping may read.
-func (a Account) settings() []string {
-	all := []string{
-		"checker", "manual_review", "renewal_overdue", "policy", "flow_statuses", "application_ids", "country",
+// settings makes the domain's settings of a.
+func (a Account) settings(provider kycbridge.Provider) kycbridge.Settings {
+	out := kycbridge.Settings{Confirm: a.Confirm != nil && *a.Confirm}
+	if provider.Decode != nil {
+		out.Own = provider.Decode(a.Own)
 	}
-	return slices.DeleteFunc(written(a), func(key string) bool { return !slices.Contains(all, key) })
+	return out
 }
 
 // written are the keys of a section, a struct, that hold anything; an empty list or table does not.

@@ -10,11 +10,11 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"kycbridge"
+	"kycbridge/normalize"
 	"kycbridge/schemas"
 	"kycbridge/test/fixture"
 )
@@ -68,12 +68,12 @@ func TestCatalogAuth(t *testing.T) {
 				_, err := p.Verify(credentialsOf(c), requestOf(c))
 				return c.Callback.Auth == kind && err == nil
 			})
-			if named := slices.Contains(p.auth, kind); named != admits {
+			if named := slices.Contains(p.Auth, kind); named != admits {
 				t.Errorf("%s: the table names %s: %t; Verify says %v", p.Name, kind, named, err)
 			}
 		}
-		if (len(p.placements) > 0) != slices.Contains(p.auth, "keys") {
-			t.Errorf("%s: placements %v with auth %v", p.Name, p.placements, p.auth)
+		if (len(p.Placements) > 0) != slices.Contains(p.Auth, "keys") {
+			t.Errorf("%s: placements %v with auth %v", p.Name, p.Placements, p.Auth)
 		}
 	}
 	for _, k := range keysOf(reflect.TypeFor[Auth]()) {
@@ -137,10 +137,10 @@ func TestCatalogPlacements(t *testing.T) {
 	inBody.Body = []byte(`{"processingConfig":{"authKeyForCallback":"` + catalogSecret + `"}}`)
 	carrying["url_token"], carrying["body"] = inURL, inBody
 	for _, p := range providers() {
-		if len(p.placements) == 0 {
+		if len(p.Placements) == 0 {
 			continue
 		}
-		for _, word := range slices.Concat(p.placements, []string{"cookie", "headers", "basic", "hmac", "url_tokens", ""}) {
+		for _, word := range slices.Concat(p.Placements, []string{"cookie", "headers", "basic", "hmac", "url_tokens", ""}) {
 			c := kycbridge.Credentials{Keys: []string{catalogSecret}, Placements: []string{word}, KeyHeaders: []string{"X-Own"}}
 			var admitted []string
 			for where, r := range carrying {
@@ -149,21 +149,21 @@ func TestCatalogPlacements(t *testing.T) {
 				}
 			}
 			var want []string
-			if slices.Contains(p.placements, word) {
+			if slices.Contains(p.Placements, word) {
 				want = []string{word}
 			}
 			if !slices.Equal(admitted, want) {
 				t.Errorf("%s: with placements [%s] a key admits in %v", p.Name, word, admitted)
 			}
 		}
-		if known := slices.Sorted(maps.Keys(carrying)); !slices.Equal(known, slices.Sorted(slices.Values(p.placements))) {
-			t.Errorf("%s: placements %v, this test knows %v", p.Name, p.placements, known)
+		if known := slices.Sorted(maps.Keys(carrying)); !slices.Equal(known, slices.Sorted(slices.Values(p.Placements))) {
+			t.Errorf("%s: placements %v, this test knows %v", p.Name, p.Placements, known)
 		}
 	}
 }
 
-// TestCatalogSettings: a setting changes the mapping of some fixture exactly for the providers in the
-// table. overlook is a part of policy, and application_ids are read by the Intake.
+// TestCatalogSettings: the example of each setting changes what the mapping makes of some fixture, and no two
+// providers mean different things by one key.
 func TestCatalogSettings(t *testing.T) {
 	cases, err := fixture.Load()
 	if err != nil {
@@ -174,70 +174,52 @@ func TestCatalogSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	table := Providers(set)
-	changes := map[string]func(*kycbridge.Settings){
-		"checker":         func(s *kycbridge.Settings) { s.Checker = !s.Checker },
-		"manual_review":   func(s *kycbridge.Settings) { s.ManualReview = !s.ManualReview },
-		"renewal_overdue": func(s *kycbridge.Settings) { s.RenewalOverdue = "keep" },
-		"country":         func(s *kycbridge.Settings) { s.Country = "LT" },
-		"policy":          func(s *kycbridge.Settings) { s.Policy = map[string]float64{"min_face_match": 0.9} },
-		"flow_statuses": func(s *kycbridge.Settings) {
-			s.FlowStatuses = map[string]string{"IN_PROGRESS": "requires_input", "EXPIRED": "requires_input"}
-		},
-	}
+	types := map[string]reflect.Type{}
 	for _, p := range providers() {
-		for setting, change := range changes {
-			read := slices.ContainsFunc(cases, func(c fixture.Case) bool {
-				return c.Provider == p.Name && mapsOtherwise(t, table[p.Name], c, change)
-			})
-			if named := slices.Contains(p.settings, setting); named != read {
-				t.Errorf("%s: the table names %s: %t; its mapping reads it: %t", p.Name, setting, named, read)
+		for _, s := range p.Settings {
+			if other := types[s.Key]; other != nil && other != reflect.TypeOf(s.Zero) {
+				t.Errorf("%s of %s is a %T, of another provider a %s", s.Key, p.Name, s.Zero, other)
+			}
+			types[s.Key] = reflect.TypeOf(s.Zero)
+			if s.Example == nil {
+				continue
+			}
+			own := map[string]any{s.Key: s.Example}
+			if !slices.ContainsFunc(cases, func(c fixture.Case) bool {
+				return c.Provider == p.Name && mapsOtherwise(t, table[p.Name], c, own)
+			}) {
+				t.Errorf("%s: its mapping makes the same of every fixture with %s", p.Name, s.Key)
+			}
+			if s.Check != nil && len(s.Check(s.Example)) > 0 {
+				t.Errorf("%s: the example of %s is faulty", p.Name, s.Key)
 			}
 		}
-	}
-	for field := range reflect.TypeFor[kycbridge.Settings]().Fields() {
-		if key := snake(field.Name); !slices.Contains(settingsWithoutFixture, key) && changes[key] == nil {
-			t.Errorf("this test does not change %s", key)
+		if (len(p.Settings) > 0) != (p.Decode != nil) {
+			t.Errorf("%s has %d settings; it decodes them: %t", p.Name, len(p.Settings), p.Decode != nil)
 		}
 	}
 }
 
-// settingsWithoutFixture are settings that the intake reads, or that no fixture can show.
-var settingsWithoutFixture = []string{"confirm", "application_ids", "overlook"}
-
 // mapsOtherwise reports whether a change of the settings changes the observation of a payload.
-func mapsOtherwise(t *testing.T, p kycbridge.Provider, c fixture.Case, change func(*kycbridge.Settings)) bool {
+func mapsOtherwise(t *testing.T, p kycbridge.Provider, c fixture.Case, own map[string]any) bool {
 	t.Helper()
 	payload := kycbridge.Payload{Provider: c.Provider, Account: c.Name, Via: c.Via, Body: c.Body, ReceivedAt: time.Unix(1772442005, 0)}
 	doc, _ := p.Read(c.Body)
-	before, errBefore := p.Map(doc, payload, c.Settings)
-	s := c.Settings
-	change(&s)
+	s := c.SettingsAt(p)
+	before, errBefore := p.Map(doc, payload, s)
+	s.Own = p.Decode(own)
 	after, errAfter := p.Map(doc, payload, s)
 	return (errBefore == nil) != (errAfter == nil) || !reflect.DeepEqual(before, after)
 }
 
-// snake converts a Go name to a configuration key.
-func snake(name string) string {
-	var out strings.Builder
-	name = strings.ReplaceAll(name, "IDs", "Ids")
-	for i, r := range name {
-		if i > 0 && r >= 'A' && r <= 'Z' {
-			out.WriteByte('_')
-		}
-		out.WriteRune(r)
-	}
-	return strings.ToLower(out.String())
-}
-
-// TestCatalogPolicyKeys: exactly the providers with a policy name its keys.
+// TestCatalogPolicyKeys: no policy ignores what shows who the person is.
 func TestCatalogPolicyKeys(t *testing.T) {
 	for _, p := range providers() {
-		if (len(p.policyKeys) > 0) != slices.Contains(p.settings, "policy") || (len(p.policyKeys) > 0) != (len(p.overlook) > 0) {
-			t.Errorf("%s: policy keys %v with settings %v, overlook %v", p.Name, p.policyKeys, p.settings, p.overlook)
-		}
-		for _, never := range []string{"document_authenticity", "document_expiry", "face_match", "liveness", "database", "consent"} {
-			if slices.Contains(p.overlook, never) {
-				t.Errorf("%s: a policy may pass over %s", p.Name, never)
+		for _, s := range p.Settings {
+			for _, never := range []string{"document_authenticity", "document_expiry", "face_match", "liveness", "database", "consent"} {
+				if s.Key == "policy" && len(s.Check(normalize.Table{"min_face_match": 0.9, "overlook": []string{never}})) == 0 {
+					t.Errorf("%s: a policy may pass over %s", p.Name, never)
+				}
 			}
 		}
 	}

@@ -30,8 +30,7 @@ func (c checker) accounts() {
 		c.confirm(key+".confirm", a)
 		c.pii(key+".pii", a.PII)
 		c.pace(key, a)
-		c.settings(key, a)
-		c.reading(key, a)
+		c.own(key, a)
 	}
 }
 
@@ -231,41 +230,4 @@ func (c checker) pace(key string, a Account) {
 	}
 	c.atLeast(key+".limits.requests_per_second", a.Limits.RequestsPerSecond, 0)
 	c.atLeast(key+".limits.concurrency", float64(a.Limits.Concurrency), 0)
-}
-
-// settings checks that the mapping reads the configured settings.
-func (c checker) settings(key string, a Account) {
-	for _, name := range a.settings() {
-		if c.knowsProvider(a) && !slices.Contains(c.catalog.Settings[a.Provider], name) {
-			c.fault(join(key, name), a.Provider+" has no "+name, "remove it")
-		}
-	}
-}
-
-// reading checks the settings that affect how payloads are read.
-func (c checker) reading(key string, a Account) {
-	if a.RenewalOverdue != "" {
-		c.oneOf(key+".renewal_overdue", a.RenewalOverdue, "expire", "keep")
-	}
-	c.policy(key+".policy", a)
-	for i, id := range a.ApplicationIDs {
-		c.require(item(key+".application_ids", i), id, "write the id or remove it")
-	}
-	if a.Country != "" && !regexp.MustCompile(`^[A-Z]{2}$`).MatchString(a.Country) {
-		c.fault(key+".country", "is no country of two capital letters", "write one such as IN")
-	}
-	for _, word := range slices.Sorted(maps.Keys(a.FlowStatuses)) {
-		c.flowStatus(join(key+".flow_statuses", shown(word)), a.FlowStatuses[word])
-	}
-}
-
-// flowStatus refuses completed: an operator's word must never mean a verdict.
-func (c checker) flowStatus(key, status string) {
-	known := []string{"created", "in_progress", "processing", "in_review", "requires_input", "expired", "abandoned", "canceled", "failed"}
-	switch {
-	case status == "completed":
-		c.fault(key, "completed is the provider's to say", "write one of "+strings.Join(known, ", "))
-	case !slices.Contains(known, status):
-		c.fault(key, "is none of our statuses", instead(status, known))
-	}
 }

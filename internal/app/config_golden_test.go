@@ -3,6 +3,7 @@ package app
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -300,6 +301,12 @@ func valuesOf(key string, v reflect.Value) (out []string) {
 		return append(valuesOf(key, v.Elem()), key+" is set")
 	case reflect.Struct:
 		for i, k := range keysOf(v.Type()) {
+			if own, ok := v.Field(i).Interface().(Own); ok {
+				for _, name := range slices.Sorted(maps.Keys(own)) {
+					out = append(out, valuesOf(join(key, name), reflect.ValueOf(own[name]))...)
+				}
+				continue
+			}
 			out = append(out, valuesOf(join(key, k), v.Field(i))...)
 		}
 		return out

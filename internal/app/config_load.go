@@ -28,6 +28,7 @@ func parseConfig(path string, raw []byte, environ []string, catalog Catalog) (*C
 		report:      report{file: path, sources: map[string]source{}},
 		environment: map[string]string{},
 		referenced:  map[string]bool{},
+		settings:    catalog.settings(),
 	}
 	for _, e := range environ {
 		if name, value, ok := strings.Cut(e, "="); ok {

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"kycbridge/normalize"
 )
 
 // reader fills a Config from a YAML file and from environment variables. It follows the Go types, so that
@@ -19,6 +21,7 @@ type reader struct {
 	report
 	environment map[string]string
 	referenced  map[string]bool // variables that the file references
+	settings    []normalize.Setting
 }
 
 // ownSection is a section with a custom set of keys; other sections are structs.
@@ -103,9 +106,14 @@ func (r *reader) value(key string, n *yaml.Node, v reflect.Value) bool {
 // section reads a mapping with the keys of the struct v.
 func (r *reader) section(key string, n *yaml.Node, v reflect.Value) bool {
 	names := keysOf(v.Type())
+	account, isAccount := v.Addr().Interface().(*Account)
 	entries, ok := r.entries(key, n)
 	for _, e := range entries {
-		if i := slices.Index(names, e.key); i >= 0 {
+		if i := r.setting(e.key); isAccount && i >= 0 {
+			r.own(account, r.settings[i], e)
+			continue
+		}
+		if i := slices.Index(names, e.key); i >= 0 && e.key != "" {
 			r.value(e.path, e.value, v.Field(i))
 			continue
 		}
@@ -115,9 +123,25 @@ func (r *reader) section(key string, n *yaml.Node, v reflect.Value) bool {
 			r.store(e.path, r.secretFile(join(key, base), e, entries, several), v.Field(i))
 			continue
 		}
-		r.add(e.path, "unknown key", instead(e.key, names))
+		r.add(e.path, "unknown key", instead(e.key, r.known(names, isAccount)))
 	}
 	return ok
+}
+
+// setting is the position of a key among the settings of single providers; -1 if it is none of them.
+func (r *reader) setting(key string) int {
+	return slices.IndexFunc(r.settings, func(s normalize.Setting) bool { return s.Key == key })
+}
+
+// known are the keys that a section may have.
+func (r *reader) known(names []string, isAccount bool) []string {
+	known := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "" })
+	for _, s := range r.settings {
+		if isAccount {
+			known = append(known, s.Key)
+		}
+	}
+	return known
 }
 
 // table reads a mapping with arbitrary keys.

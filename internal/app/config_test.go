@@ -20,6 +20,8 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
+	"kycbridge/normalize"
+	"kycbridge/normalize/signzy"
 )
 
 // testCatalog replaces the table of providers.
@@ -33,9 +35,7 @@ func testCatalog() Catalog {
 			"kwikid": {"basic", "bearer", "headers", "url_tokens"},
 		},
 		Placements: map[string][]string{"signzy": {"authorization", "bearer", "header", "body", "url_token"}},
-		Settings: map[string][]string{
-			"signzy": {"policy", "flow_statuses"}, "ondato": {"manual_review", "application_ids"}, "idwise": {"renewal_overdue"}, "kwikid": {"checker", "country"},
-		},
+		Settings:   testSettings(),
 		APIKeys: map[string][]string{
 			"signzy": {"base_url", "token", "flow_id", "prefix", "result_method", "file_hosts", "phone_as"},
 			"ondato": {"token_url", "idv_url", "kyc_url", "client_id", "client_secret", "setup_id"},
@@ -44,10 +44,22 @@ func testCatalog() Catalog {
 		},
 		APINeeds:         map[string][]string{"kwikid": {"base_url"}},
 		APIWords:         map[string]map[string][]string{"signzy": {"result_method": {"GET", "POST"}, "phone_as": {"number", "text"}}},
-		PolicyKeys:       map[string][]string{"signzy": {"face_match", "liveness"}},
-		Overlook:         map[string][]string{"signzy": {"image_quality", "ip_risk"}},
 		ConfirmByDefault: map[string]bool{"idwise": true, "kwikid": true},
 	}
+}
+
+// testSettings are the settings of the providers, but for the policy, whose keys are made up.
+func testSettings() map[string][]normalize.Setting {
+	out := map[string][]normalize.Setting{}
+	for _, p := range providers() {
+		for _, s := range p.Settings {
+			if s.Key == "policy" {
+				s = signzy.PolicySetting([]string{"face_match", "liveness"}, []string{"image_quality", "ip_risk"})
+			}
+			out[p.Name] = append(out[p.Name], s)
+		}
+	}
+	return out
 }
 
 // load reads text as the file kyc.yaml.
@@ -592,7 +604,7 @@ func TestBuildAccounts(t *testing.T) {
 	}
 	table := map[string]kycbridge.Provider{}
 	for _, name := range testCatalog().Names {
-		table[name] = kycbridge.Provider{Name: name, ConfirmByDefault: true}
+		table[name] = kycbridge.Provider{Name: name, ConfirmByDefault: true, Decode: func(own map[string]any) any { return own }}
 	}
 	accounts, err := c.BuildAccounts(table)
 	if err != nil || len(accounts) != 4 {
@@ -611,16 +623,25 @@ func TestBuildAccounts(t *testing.T) {
 			URLTokens: []string{"url-token-1"},
 		},
 		AllowIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, RejectInvalid: true, TrustFramework: "de_test",
-		Settings: kycbridge.Settings{ManualReview: true, ApplicationIDs: []string{"a0000000-0000-4000-8000-000000000001"}},
+		Settings: kycbridge.Settings{Own: map[string]any{
+			"manual_review": true, "application_ids": []string{"a0000000-0000-4000-8000-000000000001"},
+		}},
 	}
-	if diff := cmp.Diff(want, ondato, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, ondato, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+		cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Decode" }, cmp.Ignore())); diff != "" {
 		t.Error(diff)
 	}
-	signzy, _ := accounts.Find("signzy", "acme")
-	if signzy.Settings.FlowStatuses["In Review"] != "in_review" || signzy.Settings.Policy["face_match"] != 0.9 || len(signzy.Settings.Policy) != 1 || !slices.Equal(signzy.Settings.Overlook, []string{"image_quality"}) || signzy.Settings.Confirm || signzy.Profile != event.ProfileMasked {
-		t.Errorf("%+v", signzy)
+	want.Settings.Own = map[string]any{
+		"policy":        normalize.Table{"face_match": 0.9, "overlook": []string{"image_quality"}},
+		"flow_statuses": map[string]string{"In Review": "in_review", "DROPPED": "abandoned"},
 	}
-	if kwikid, err := accounts.Find("kwikid", "calls"); err != nil || kwikid.Settings.Country != "LT" {
+	signzy, _ := accounts.Find("signzy", "acme")
+	if diff := cmp.Diff(want.Settings, signzy.Settings); diff != "" || signzy.Profile != event.ProfileMasked {
+		t.Errorf("%+v: %s", signzy, diff)
+	}
+	want.Settings.Own = map[string]any{"checker": true, "country": "LT"}
+	kwikid, err := accounts.Find("kwikid", "calls")
+	if err != nil || cmp.Diff(want.Settings.Own, kwikid.Settings.Own) != "" {
 		t.Errorf("%+v, %v", kwikid, err)
 	}
 	if _, err := c.BuildAccounts(nil); err == nil {

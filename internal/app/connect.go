@@ -9,7 +9,8 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge"
-	"kycbridge/internal/provider/rest"
+	"kycbridge/internal/rest"
+	"kycbridge/normalize"
 	"kycbridge/publisher"
 )
 
@@ -42,11 +43,14 @@ func Connect(ctx context.Context, config *Config, each func(Connected)) error {
 	}
 	for _, e := range providers() {
 		for _, c := range config.Accounts {
-			if c.Provider != e.Name || len(c.API) == 0 || e.connect == nil {
+			if c.Provider != e.Name || len(c.API) == 0 || e.Connect == nil {
 				continue
 			}
-			api := e.connect(c, rest.Options{Timeout: c.API.duration("timeout"), MaxAnswer: config.Receive.MaxBody, Secrets: c.secrets(), Proxy: config.proxy()})
-			each(tryAPI(ctx, accounts[kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}], api))
+			account := accounts[kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}]
+			api := normalize.API(c.API)
+			each(tryAPI(ctx, account, e.Connect(api, account.Settings, rest.Options{
+				Timeout: api.Duration("timeout"), MaxAnswer: config.Receive.MaxBody, Secrets: c.secrets(), Proxy: config.proxy(),
+			})))
 		}
 	}
 	return ctx.Err()

@@ -11,7 +11,7 @@ import (
 	"kycbridge/handlers"
 	"kycbridge/internal/archive"
 	"kycbridge/internal/console"
-	"kycbridge/internal/provider/rest"
+	"kycbridge/internal/rest"
 	"kycbridge/publisher"
 )
 

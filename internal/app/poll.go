@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,7 +14,8 @@ import (
 	"kycbridge/document"
 	"kycbridge/event"
 	"kycbridge/internal/poll"
-	"kycbridge/internal/provider/rest"
+	"kycbridge/internal/rest"
+	"kycbridge/normalize"
 	"kycbridge/publisher"
 )
 
@@ -31,7 +31,7 @@ var defaultPolling = poll.Policy{
 
 // connectAPIs creates the provider API of each account with API credentials.
 func (a *App) connectAPIs() {
-	table := map[string]entry{}
+	table := map[string]normalize.Entry{}
 	for _, e := range providers() {
 		table[e.Name] = e
 	}
@@ -39,13 +39,15 @@ func (a *App) connectAPIs() {
 	for _, c := range a.config.Accounts {
 		key := kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}
 		e := table[c.Provider]
-		a.policies[key] = defaultPolling.OverriddenBy(e.polling).OverriddenBy(c.Poll.policy())
-		if len(c.API) > 0 && e.namesURL && a.config.PublicURL == "" {
+		a.policies[key] = defaultPolling.OverriddenBy(poll.Policy{
+			Interval: e.Polling.Interval, Intervals: e.Polling.Intervals, First: e.Polling.First,
+		}).OverriddenBy(c.Poll.policy())
+		if len(c.API) > 0 && e.NamesURL && a.config.PublicURL == "" {
 			a.log.Warn("public_url is missing: the provider of this account is told no address for callbacks, so results are only asked for",
 				zap.String("provider", c.Provider), zap.String("account", c.Name))
 		}
-		if len(c.API) > 0 && e.connect != nil {
-			a.accounts[key].API = e.connect(c, a.restOptions(key, c))
+		if len(c.API) > 0 && e.Connect != nil {
+			a.accounts[key].API = e.Connect(normalize.API(c.API), a.accounts[key].Settings, a.restOptions(key, c))
 		}
 	}
 }
@@ -53,7 +55,7 @@ func (a *App) connectAPIs() {
 // restOptions limit and count the calls of an account.
 func (a *App) restOptions(key kycbridge.AccountKey, c Account) rest.Options {
 	return rest.Options{
-		Timeout:           c.API.duration("timeout"),
+		Timeout:           normalize.API(c.API).Duration("timeout"),
 		RequestsPerSecond: c.Limits.RequestsPerSecond,
 		Concurrency:       c.Limits.Concurrency,
 		MaxAnswer:         a.config.Receive.MaxBody,
@@ -96,20 +98,6 @@ func (a *App) apiPaused(key kycbridge.AccountKey, paused bool) {
 	} else {
 		a.log.Info("the provider is called again", fields...)
 	}
-}
-
-// duration reads a checked key; 0 if it is not set.
-func (a API) duration(key string) time.Duration {
-	d, _ := time.ParseDuration(a[key])
-	return d
-}
-
-// list reads a key with several values.
-func (a API) list(key string) []string {
-	if a[key] == "" {
-		return nil
-	}
-	return strings.Split(a[key], ",")
 }
 
 // policy is the configured polling policy.

@@ -13,8 +13,8 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
-	"kycbridge/handlers"
 	"kycbridge/internal/archive"
+	"kycbridge/normalize/credential"
 	"kycbridge/schemas"
 )
 
@@ -91,5 +91,9 @@ func Authentic(account *kycbridge.Account, header http.Header, query url.Values,
 
 // Present adds a credential of the account to a request. It reports false if the account has none.
 func Present(account *kycbridge.Account, header http.Header, query url.Values, body []byte, at time.Time) bool {
-	return handlers.Present(account.Credentials, header, query, body, at)
+	present := credential.Present
+	if account.Provider.Present != nil {
+		present = account.Provider.Present
+	}
+	return present(account.Credentials, header, query, body, at)
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// call wraps a handler of the API: it counts, limits, and lets calls go wrong as the options say. A
+// Call wraps a handler of the API: it counts, limits, and lets calls go wrong as the options say. A
 // token call is only counted and limited.
-func (s *Server) call(name string, token bool, handle http.HandlerFunc) http.HandlerFunc {
+func (s *Server) Call(name string, token bool, handle http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		canned, slow, broken := s.admit(name, token)
 		if slow > 0 {
@@ -22,7 +22,7 @@ func (s *Server) call(name string, token bool, handle http.HandlerFunc) http.Han
 		}
 		out := &counted{ResponseWriter: w, status: http.StatusOK, broken: broken}
 		if canned != nil {
-			canned.write(out)
+			canned.Write(out)
 		} else {
 			handle(out, r)
 		}
@@ -64,7 +64,7 @@ func (s *Server) admit(name string, token bool) (canned *Canned, slow time.Durat
 	if token {
 		return nil, 0, false
 	}
-	f, dice := s.Faults, s.rand.Float64()
+	f, dice := s.Faults, s.Rand.Float64()
 	below := func(share float64) bool {
 		dice -= share
 		return dice < 0 && share > 0
@@ -85,7 +85,8 @@ func (s *Server) admit(name string, token bool) (canned *Canned, slow time.Durat
 	return nil, 0, false
 }
 
-func (c *Canned) write(w http.ResponseWriter) {
+// Write answers a call with c.
+func (c *Canned) Write(w http.ResponseWriter) {
 	for name, values := range c.Header {
 		w.Header()[name] = values
 	}
@@ -123,7 +124,13 @@ func (c *counted) Write(b []byte) (int, error) {
 	return c.ResponseWriter.Write(b)
 }
 
-// answer writes JSON.
-func answer(w http.ResponseWriter, status int, body []byte) {
-	(&Canned{Status: status, ContentType: "application/json", Body: body}).write(w)
+// Cut reports whether an answer will end in its middle, so that it tells nothing.
+func Cut(w http.ResponseWriter) bool {
+	c, ok := w.(*counted)
+	return ok && c.broken
+}
+
+// Answer writes JSON.
+func Answer(w http.ResponseWriter, status int, body []byte) {
+	(&Canned{Status: status, ContentType: "application/json", Body: body}).Write(w)
 }

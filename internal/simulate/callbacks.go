@@ -28,23 +28,23 @@ type delivery struct {
 	after   time.Duration // of life time from now, or from the release
 }
 
-// send delivers a callback after so much life time, on the provider's schedule of retries until it is
+// Send delivers a callback after so much life time, on the provider's schedule of retries until it is
 // taken. The caller does not hold mu; deliveries run on their own until Close.
-func (s *Server) send(m Message, after time.Duration) {
+func (s *Server) Send(m Message, after time.Duration) {
 	if m.URL == "" {
 		return
 	}
 	s.mu.Lock()
 	o := s.Callbacks
 	copies := 1
-	if s.rand.Float64() < o.Duplicates {
+	if s.Rand.Float64() < o.Duplicates {
 		copies = 2
 	}
-	if s.rand.Float64() < o.Late {
+	if s.Rand.Float64() < o.Late {
 		after += time.Minute
 	}
 	if o.Shuffle {
-		after += time.Duration(s.rand.Float64() * float64(30*time.Second))
+		after += time.Duration(s.Rand.Float64() * float64(30*time.Second))
 	}
 	var begin []*delivery
 	for range copies {
@@ -148,7 +148,7 @@ func (s *Server) answered(status int, body []byte) {
 
 // pause lets life time pass; false when the server was closed.
 func (s *Server) pause(d time.Duration) bool {
-	t := time.NewTimer(s.clock(d))
+	t := time.NewTimer(s.Clock(d))
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -26,8 +26,8 @@ func People() []string {
 	return []string{Approve, Reject, Review, Flip, Resubmit, Abandon, Expire, Supersede, SecondLook, Unknown}
 }
 
-// personOf finds who takes a verification: the person whose name stands in the reference, else fallback.
-func personOf(externalReference, fallback string) string {
+// PersonOf finds who takes a verification: the person whose name stands in the reference, else fallback.
+func PersonOf(externalReference, fallback string) string {
 	for _, word := range strings.FieldsFunc(strings.ToLower(externalReference), func(r rune) bool { return r < 'a' || r > 'z' }) {
 		if slices.Contains(People(), word) {
 			return word
@@ -36,27 +36,35 @@ func personOf(externalReference, fallback string) string {
 	return fallback
 }
 
-// beat is one moment of a script: after so much life time since the beginning the verification is in
+// Beat is one moment of a script: after so much life time since the beginning the verification is in
 // a state, and these callbacks go out. State is the provider's own word or a key of its tables.
-type beat struct {
-	at        time.Duration
-	state     string
-	callbacks []string
+type Beat struct {
+	At        time.Duration
+	State     string
+	Callbacks []string
 }
 
-// script is what happens to one verification, in order of time; the first beat is at 0.
-type script []beat
+// At makes a beat.
+func At(at time.Duration, state string, callbacks ...string) Beat {
+	return Beat{At: at, State: state, Callbacks: callbacks}
+}
 
-// now is the beat that holds after so much life time.
-func (sc script) now(age time.Duration) beat {
+// Script is what happens to one verification, in order of time; the first beat is at 0.
+type Script []Beat
+
+// Now is the beat that holds after so much life time.
+func (sc Script) Now(age time.Duration) Beat {
 	current := sc[0]
 	for _, b := range sc {
-		if b.at <= age {
+		if b.At <= age {
 			current = b
 		}
 	}
 	return current
 }
 
-// last reports whether the last beat has come.
-func (sc script) last(age time.Duration) bool { return age >= sc[len(sc)-1].at }
+// Last reports whether the last beat has come.
+func (sc Script) Last(age time.Duration) bool { return age >= sc[len(sc)-1].At }
+
+// Then is sc and what follows it.
+func (sc Script) Then(more ...Beat) Script { return append(sc[:len(sc):len(sc)], more...) }

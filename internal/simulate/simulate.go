@@ -3,8 +3,8 @@
 // with real authentication, duplicated, late, reordered and repeated on each provider's schedule.
 // Life can run faster than the clock. Everything in it is synthetic.
 //
-// A simulated provider is a Provider value made by one constructor a file: what it shares with the
-// others (time, people, callbacks, faults, counting) is in this package's Server.
+// A simulated provider is a Provider value, made in the folder simulated/ of its room. What it shares with
+// the others (time, people, callbacks, faults, counting) is in this package's Server.
 package simulate
 
 import (
@@ -38,10 +38,10 @@ type Options struct {
 // Credentials are what the simulated provider accepts on its API and presents on callbacks. What is
 // empty has the documented shape of a synthetic value (see each provider).
 type Credentials struct {
-	User, Password string // kwikid username and password; idwise key and secret; ondato client id and secret
-	Token          string // signzy token
+	User, Password string // of the API: username and password, key and secret, client id and secret
+	Token          string // of the API, where it takes one that does not change
 	Callback       string // bearer token, basic password, header value or key presented on callbacks
-	HMAC           string // ondato: sign callbacks with this secret; "" is Basic
+	HMAC           string // sign callbacks with this secret, where the provider can; "": with the other kind
 }
 
 // CallbackOptions say how callbacks are delivered.
@@ -73,7 +73,7 @@ type Canned struct {
 // Provider is what differs between simulated providers.
 type Provider struct {
 	Name string
-	// Routes adds the documented API to mux. Every handler is wrapped by Server.call.
+	// Routes adds the documented API to mux. Every handler is wrapped by Server.Call.
 	Routes func(s *Server, mux *http.ServeMux)
 	// Fault500 and Fault429 are the provider's documented bodies for a call by name.
 	Fault500, Fault429 func(call string) Canned
@@ -104,15 +104,23 @@ type Server struct {
 	life     context.Context
 
 	mu       sync.Mutex
-	rand     *rand.Rand
 	canned   map[string][]Canned
 	stats    Stats
 	recent   []time.Time // calls of the last second
 	withheld []*delivery
 	released bool
 	serial   int
-	state    any // the provider's own, guarded by mu
+
+	// Rand is made of the seed, and State is the provider's own. Both are guarded by Lock.
+	Rand  *rand.Rand
+	State any
 }
+
+// Lock and Unlock guard what changes in the server and in the provider's own state.
+func (s *Server) Lock() { s.mu.Lock() }
+
+// Unlock ends what Lock began.
+func (s *Server) Unlock() { s.mu.Unlock() }
 
 // Stats are what a simulated provider has seen.
 type Stats struct {
@@ -148,7 +156,7 @@ func Start(p Provider, o Options) (*Server, error) {
 	life, stop := context.WithCancel(context.Background())
 	s := &Server{
 		Options: o, provider: p, listener: listener, begun: time.Now(), stop: stop, life: life,
-		rand: rand.New(rand.NewPCG(o.Seed, 1)), canned: map[string][]Canned{}, released: !o.Callbacks.Withhold,
+		Rand: rand.New(rand.NewPCG(o.Seed, 1)), canned: map[string][]Canned{}, released: !o.Callbacks.Withhold,
 		stats: Stats{Calls: map[string]int{}, Answers: map[int]int{}},
 	}
 	mux := http.NewServeMux()
@@ -210,26 +218,26 @@ func (s *Server) Now() time.Time {
 	return s.begun.Add(time.Duration(float64(time.Since(s.begun)) * s.Speed))
 }
 
-// onClock is when a moment of life comes by the clock. What is told to others is told so: they would
+// OnClock is when a moment of life comes by the clock. What is told to others is told so: they would
 // take times that lie ahead of their own for false.
-func (s *Server) onClock(life time.Time) time.Time {
-	return s.begun.Add(s.clock(life.Sub(s.begun)))
+func (s *Server) OnClock(life time.Time) time.Time {
+	return s.begun.Add(s.Clock(life.Sub(s.begun)))
 }
 
-// clock is how long d of life takes by the clock.
-func (s *Server) clock(d time.Duration) time.Duration {
+// Clock is how long d of life takes by the clock.
+func (s *Server) Clock(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / s.Speed)
 }
 
-// next numbers what is made, from 1. The caller holds mu.
-func (s *Server) next() int {
+// Next numbers what is made, from 1. The caller holds the lock.
+func (s *Server) Next() int {
 	s.serial++
 	return s.serial
 }
 
-// toldEnd counts a result call for a verification; ended says that the answer is an end, and told
-// that this end has been answered before. The caller holds mu.
-func (s *Server) toldEnd(told bool) {
+// ToldEnd counts a result call for a verification that was answered with its end; told says that this end
+// has been answered before. The caller holds the lock.
+func (s *Server) ToldEnd(told bool) {
 	if told {
 		s.stats.AfterEnd++
 	}

@@ -28,15 +28,15 @@ func plain() Provider {
 		Name: "plain",
 		Routes: func(s *Server, mux *http.ServeMux) {
 			ok := func(w http.ResponseWriter, _ *http.Request) {
-				answer(w, http.StatusOK, []byte(`{"answer": "it is well"}`))
+				Answer(w, http.StatusOK, []byte(`{"answer": "it is well"}`))
 			}
-			mux.HandleFunc("/call", s.call("call", false, ok))
-			mux.HandleFunc("/token", s.call("token", true, ok))
+			mux.HandleFunc("/call", s.Call("call", false, ok))
+			mux.HandleFunc("/token", s.Call("token", true, ok))
 		},
 		Fault500: say(http.StatusInternalServerError, "documented fault of"),
 		Fault429: say(http.StatusTooManyRequests, "too many of"),
 		Begin: func(s *Server, externalReference, _ string) string {
-			s.send(Message{URL: s.CallbackURL, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(externalReference)}, time.Second)
+			s.Send(Message{URL: s.CallbackURL, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(externalReference)}, time.Second)
 			return externalReference
 		},
 		Retries:   []time.Duration{time.Minute, time.Hour},
@@ -280,12 +280,12 @@ func TestTakenAndVoid(t *testing.T) {
 	r := newReceiver(t, func(n int) int { return []int{503, 200}[min(n, 1)] })
 	s := started(t, plain(), Options{Speed: 1e6, CallbackURL: r.URL})
 	taken := make(chan time.Time, 2)
-	s.send(Message{URL: r.URL, Body: []byte("a"), Taken: func(at time.Time) { taken <- at }}, 0)
+	s.Send(Message{URL: r.URL, Body: []byte("a"), Taken: func(at time.Time) { taken <- at }}, 0)
 	at := <-taken
 	if got := r.callbacks(); len(got) != 2 || at.Before(got[1].At.Add(-time.Second)) {
 		t.Errorf("taken at %v after %d deliveries", at, len(got))
 	}
-	s.send(Message{URL: r.URL, Void: func() bool { return true }, Taken: func(at time.Time) { taken <- at }}, 0)
+	s.Send(Message{URL: r.URL, Void: func() bool { return true }, Taken: func(at time.Time) { taken <- at }}, 0)
 	eventually(t, func() bool { return s.Stats().Waiting == 0 })
 	if len(taken) != 0 || s.Stats().Callbacks != 2 {
 		t.Errorf("a void callback was sent: %+v", s.Stats())
@@ -354,8 +354,8 @@ func TestLifeRunsAhead(t *testing.T) {
 	s := started(t, plain(), Options{Speed: 3600})
 	began := s.Now()
 	eventually(t, func() bool { return s.Now().Sub(began) > time.Minute })
-	if s.clock(time.Hour) != time.Second {
-		t.Errorf("an hour takes %v", s.clock(time.Hour))
+	if s.Clock(time.Hour) != time.Second {
+		t.Errorf("an hour takes %v", s.Clock(time.Hour))
 	}
 }
 
@@ -363,12 +363,12 @@ func TestPeople(t *testing.T) {
 	for reference, want := range map[string]string{
 		"": "approve", "ref-1": "approve", "user-reject-17": "reject", "Flip": "flip", "rejected": "approve", "7/secondlook": "secondlook",
 	} {
-		if got := personOf(reference, Approve); got != want {
+		if got := PersonOf(reference, Approve); got != want {
 			t.Errorf("%q is taken by %s", reference, got)
 		}
 	}
-	sc := script{{0, "a", nil}, {time.Minute, "b", nil}}
-	if sc.now(0).state != "a" || sc.now(time.Minute).state != "b" || sc.last(time.Minute-1) || !sc.last(time.Minute) {
+	sc := Script{{0, "a", nil}, {time.Minute, "b", nil}}
+	if sc.Now(0).State != "a" || sc.Now(time.Minute).State != "b" || sc.Last(time.Minute-1) || !sc.Last(time.Minute) {
 		t.Error("a beat begins at its time")
 	}
 }
@@ -393,7 +393,7 @@ func TestCloseEndsEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Begin("on its way", "")
-	s.send(Message{URL: r.URL, Body: []byte("under delivery")}, 0)
+	s.Send(Message{URL: r.URL, Body: []byte("under delivery")}, 0)
 	for _, method := range []string{"GET", "POST"} {
 		hanging.Go(func() {
 			if _, _, _, err := ask(t, method, s.URL()+"/call", strings.Repeat("x", 10000)); err == nil {
@@ -403,7 +403,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	}
 	eventually(t, func() bool { return s.Stats().Callbacks == 1 && s.Stats().Calls["call"] == 2 })
 	s.Close()
-	s.send(Message{URL: r.URL}, 0)
+	s.Send(Message{URL: r.URL}, 0)
 	s.Begin("too late", "")
 	s.Close()
 	eventually(t, func() bool { return running("simulate.(*Server)") == 0 })

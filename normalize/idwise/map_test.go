@@ -224,11 +224,11 @@ func TestDecisions(t *testing.T) {
 		})
 	}
 	overdue := string(normalizetest.Fixture(t, "idwise", "kyc-renewal-deadline-exceeded"))
-	keep := normalizetest.Brief(mapBody(t, overdue, kycbridge.Settings{Confirm: true, RenewalOverdue: "keep"}))
+	keep := normalizetest.Brief(mapBody(t, overdue, kycbridge.Settings{Confirm: true, Own: Settings{RenewalOverdue: "keep"}}))
 	if want := "note requires_input renewal_overdue review.renewal_overdue <renew 0 2026-09-15T00:00:00Z>"; keep != want {
 		t.Errorf("keep: %s", keep)
 	}
-	if got := normalizetest.Brief(mapBody(t, overdue, kycbridge.Settings{RenewalOverdue: "expire"})); !strings.HasPrefix(got, "reopen expired") {
+	if got := normalizetest.Brief(mapBody(t, overdue, kycbridge.Settings{Own: Settings{RenewalOverdue: "expire"}})); !strings.HasPrefix(got, "reopen expired") {
 		t.Errorf("expire: %s", got)
 	}
 	for _, body := range []string{``, `[]`, `null`, `3`, `{}`, `{"event":`, `{"body":{}}`} {
@@ -490,7 +490,7 @@ func FuzzMap(f *testing.F) {
 		}
 		identify(doc)
 		said := normalizetest.Words(body)
-		for _, s := range []kycbridge.Settings{{}, {Confirm: true}, {RenewalOverdue: "keep"}} {
+		for _, s := range []kycbridge.Settings{{}, {Confirm: true}, {Own: Settings{RenewalOverdue: "keep"}}} {
 			o, err := mapPayload(kycbridge.Payload{Provider: "idwise", Body: body}, s)
 			if err != nil {
 				continue

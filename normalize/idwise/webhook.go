@@ -178,7 +178,7 @@ func (w hook) updateRequired(s kycbridge.Settings, o *kycbridge.Observation) {
 // Whether the approval then ends is the operator's to say; unless told to keep it, it ends.
 func (w hook) renewalOverdue(s kycbridge.Settings, o *kycbridge.Observation) {
 	o.Effect, o.Status = kycbridge.EffectReopen, event.StatusExpired
-	if s.RenewalOverdue == renewalKeep {
+	if own(s).RenewalOverdue == renewalKeep {
 		o.Effect, o.Status = kycbridge.EffectNote, event.StatusRequiresInput
 	}
 	o.StatusDetail = event.DetailRenewalOverdue

@@ -102,7 +102,7 @@ func (r row) apply(o *kycbridge.Observation) {
 // maker's verdict is a link of the chain and no decision yet.
 func decide(o *kycbridge.Observation, step event.DecisionStep, s kycbridge.Settings) {
 	o.Decisions = append(o.Decisions, step)
-	if s.Checker && step.Stage == event.StageMaker {
+	if own(s).Checker && step.Stage == event.StageMaker {
 		o.Effect, o.Status, o.StatusDetail = kycbridge.EffectProgress, event.StatusInReview, event.DetailAwaitingSecondReview
 		return
 	}

@@ -63,7 +63,7 @@ func TestSessions(t *testing.T) {
 				}
 				normalizetest.Unique(t, o)
 				normalizetest.Withhold(t, o, "203.0.113.7", "Example Ltd", "Example Institute", "100000", "Exampletown", "77.5", "All Successful", "unreadable")
-				o = mapKwikID(t, event.ViaPoll, body, kycbridge.Settings{Confirm: confirm, Checker: true})
+				o = mapKwikID(t, event.ViaPoll, body, kycbridge.Settings{Confirm: confirm, Own: Settings{Checker: true}})
 				if got := normalizetest.Brief(o); got != want.checker {
 					t.Errorf("maker and checker:\n got %s\nwant %s", got, want.checker)
 				}
@@ -96,7 +96,7 @@ func TestWebhooks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			body := string(normalizetest.Fixture(t, "kwikid", name))
 			for _, checker := range []bool{false, true} {
-				o := mapKwikID(t, event.ViaCallback, body, kycbridge.Settings{Confirm: true, Checker: checker})
+				o := mapKwikID(t, event.ViaCallback, body, kycbridge.Settings{Confirm: true, Own: Settings{Checker: checker}})
 				if got := normalizetest.Brief(o); got != "fetch: result is fetched" {
 					t.Errorf("confirmed: %s", got)
 				}
@@ -104,7 +104,7 @@ func TestWebhooks(t *testing.T) {
 			if got := normalizetest.Brief(mapKwikID(t, event.ViaCallback, body, kycbridge.Settings{})); got != want.direct {
 				t.Errorf("unconfirmed:\n got %s\nwant %s", got, want.direct)
 			}
-			if got := normalizetest.Brief(mapKwikID(t, event.ViaCallback, body, kycbridge.Settings{Checker: true})); got != want.checker {
+			if got := normalizetest.Brief(mapKwikID(t, event.ViaCallback, body, kycbridge.Settings{Own: Settings{Checker: true}})); got != want.checker {
 				t.Errorf("unconfirmed, with a checker:\n got %s\nwant %s", got, want.checker)
 			}
 		})
@@ -320,13 +320,13 @@ func TestChecker(t *testing.T) {
 		`"session_status":"kyc_result_rejected","feedback":"{\"type\":\"Reopen\"}"`:               "reopen requires_input resubmit maker human review.resubmission_requested <rejoin_call  >",
 		`"session_status":"kyc_result_rejected","feedback":{"type":"Re-schedule"},"audit_lock":1`: "reopen requires_input resubmit maker human review.resubmission_requested <rejoin_call  >",
 	} {
-		for _, s := range []kycbridge.Settings{{}, {Checker: true}} {
+		for _, s := range []kycbridge.Settings{{}, {Own: Settings{Checker: true}}} {
 			got := normalizetest.Brief(mapKwikID(t, event.ViaPoll, polled(members), s))
-			if s.Checker && want == "verdict completed approved maker human final [maker approved human]" {
+			if own(s).Checker && want == "verdict completed approved maker human final [maker approved human]" {
 				want = "progress in_review awaiting_second_review [maker approved human]"
 			}
 			if got != want {
-				t.Errorf("%s, checker %t:\n got %s\nwant %s", members, s.Checker, got, want)
+				t.Errorf("%s, checker %t:\n got %s\nwant %s", members, own(s).Checker, got, want)
 			}
 		}
 	}
@@ -345,7 +345,7 @@ func TestCheckerTwoWays(t *testing.T) {
 		{"Checker Approved", `null`, "verdict completed unconfirmed approved checker human final [maker approved human] [checker approved human]"},
 	} {
 		body := polled(`"session_status":"kyc_result_approved","audit_result":` + c.audit)
-		o, err := mapPayload(kycbridge.Payload{Via: event.ViaFetch, Trigger: c.trigger, Body: []byte(body)}, kycbridge.Settings{Checker: true})
+		o, err := mapPayload(kycbridge.Payload{Via: event.ViaFetch, Trigger: c.trigger, Body: []byte(body)}, kycbridge.Settings{Own: Settings{Checker: true}})
 		if got := normalizetest.Brief(o); err != nil || got != c.want {
 			t.Errorf("%s, audit_result %s:\n got %s %v\nwant %s", c.trigger, c.audit, got, err, c.want)
 		}
@@ -523,7 +523,7 @@ func FuzzMap(f *testing.F) {
 		identify(doc)
 		said := normalizetest.Words(body)
 		for _, via := range []event.Via{event.ViaCallback, event.ViaPoll} {
-			for _, s := range []kycbridge.Settings{{}, {Confirm: true}, {Checker: true}} {
+			for _, s := range []kycbridge.Settings{{}, {Confirm: true}, {Own: Settings{Checker: true}}} {
 				o, err := mapPayload(kycbridge.Payload{Provider: "kwikid", Via: via, Body: body}, s)
 				if err != nil {
 					continue
@@ -532,7 +532,7 @@ func FuzzMap(f *testing.F) {
 				if o.Decision.Outcome == event.OutcomeApproved && !said["kycresultapproved"] && !said["makerapproved"] && !said["checkerapproved"] {
 					t.Errorf("approved out of nothing: %s", normalizetest.Brief(o))
 				}
-				if s.Checker && o.Decision.Outcome != "" && o.Decision.Stage != event.StageChecker {
+				if own(s).Checker && o.Decision.Outcome != "" && o.Decision.Stage != event.StageChecker {
 					t.Errorf("decided without a checker: %s", normalizetest.Brief(o))
 				}
 				if _, err := json.Marshal(o); err != nil {

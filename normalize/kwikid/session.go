@@ -169,10 +169,7 @@ func (d session) birth() (date string, agreed bool) {
 
 // countryOf is the country of phone numbers that come without one.
 func countryOf(s kycbridge.Settings) string {
-	if s.Country == "" {
-		return "IN"
-	}
-	return s.Country
+	return cmp.Or(own(s).Country, "IN")
 }
 
 // mediaFields are the members that hold the address of a file, with what it shows.

@@ -148,7 +148,7 @@ func apply(o *kycbridge.Observation, r document.Object, m meaning, p kycbridge.P
 	switch {
 	case m.effect == kycbridge.EffectVerdict:
 		decide(o, r, p)
-	case m.detail == event.DetailStepsSubmitted && s.ManualReview:
+	case m.detail == event.DetailStepsSubmitted && own(s).ManualReview:
 		o.Status = event.StatusInReview
 	}
 }

@@ -17,7 +17,7 @@ func TestStatuses(t *testing.T) {
 		reopen, note           = kycbridge.EffectReopen, kycbridge.EffectNote
 		changed                = "IdentityVerification.StatusChanged"
 	)
-	manual := kycbridge.Settings{ManualReview: true}
+	manual := kycbridge.Settings{Own: Settings{ManualReview: true}}
 	for _, c := range []struct {
 		name     string
 		body     string

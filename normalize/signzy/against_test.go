@@ -41,7 +41,12 @@ const clean = `{"journeyId":"AB12","currentStatus":"COMPLETED","step":"COMPLETE"
 	"externalApiResponses":[{"api":"Driving License Verification","input":{"match":false},"response":{"overallStatus":"True","name":"T"}}],
 	"ipAddresses":{"203.0.113.7":{"countryCode":"IN","isCrawler":"false","mobile":"false","proxy":"false","vpn":"false","tor":"false","recentAbuse":"false","botStatus":"false","fraudScore":"3"}}}`
 
-var strict = kycbridge.Settings{Policy: map[string]float64{"min_face_match": 0.8, "min_liveness": 0.5}}
+var strict = kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0.8, "min_liveness": 0.5}}}
+
+// overlooking is strict, passing over some types of checks.
+func overlooking(checks []string) kycbridge.Settings {
+	return kycbridge.Settings{Own: Settings{Policy: own(strict).Policy, Overlook: checks}}
+}
 
 // judged maps a journey under a policy.
 func judged(t testing.TB, journey any, s kycbridge.Settings) kycbridge.Observation {
@@ -191,10 +196,9 @@ func TestEvidenceAgainst(t *testing.T) {
 
 // TestEvidenceAgainstIsNotOverlooked: what a policy passes over hides nothing of another kind.
 func TestEvidenceAgainstIsNotOverlooked(t *testing.T) {
-	s := strict
-	s.Overlook = slices.Concat(Overlookable(), []string{
+	s := overlooking(slices.Concat(Overlookable(), []string{
 		event.CheckDocumentAuthenticity, event.CheckDocumentExpiry, event.CheckFaceMatch, event.CheckLiveness, event.CheckDatabase, "consent", "",
-	})
+	}))
 	for _, path := range []string{
 		"capturedData/consent", "documentIntelligence/completeStatus/overallStatus", "documentIntelligence/completeStatus/optical",
 		"documentIntelligence/completeStatus/detailsOptical/security", "documentIntelligence/completeStatus/detailsOptical/expiry",
@@ -343,9 +347,7 @@ func TestReviewSaysWhy(t *testing.T) {
 				t.Errorf("%s", normalizetest.Brief(o))
 			}
 			for _, kind := range Overlookable() {
-				s := strict
-				s.Overlook = []string{kind}
-				approved := judged(t, journey, s).Decision.Outcome == event.OutcomeApproved
+				approved := judged(t, journey, overlooking([]string{kind})).Decision.Outcome == event.OutcomeApproved
 				if approved != (kind == c.overlook) {
 					t.Errorf("overlooking %s: approved %v", kind, approved)
 				}
@@ -356,7 +358,7 @@ func TestReviewSaysWhy(t *testing.T) {
 
 // TestLivenessConsent: the consent of the selfie page counts only where the policy names it.
 func TestLivenessConsent(t *testing.T) {
-	named := kycbridge.Settings{Policy: map[string]float64{"min_face_match": 0.8, "min_liveness_consent": 1}}
+	named := kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0.8, "min_liveness_consent": 1}}}
 	for value, want := range map[string]event.Outcome{
 		`true`: "approved", `"True"`: "approved", `false`: "review", `"None"`: "review", `null`: "review", `{}`: "review",
 	} {

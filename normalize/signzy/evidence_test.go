@@ -156,7 +156,7 @@ func TestIPRisk(t *testing.T) {
 // TestPassiveLiveliness: the vendor's odd spelling is the one that counts. The usual one is of
 // another product, with other members, and is no evidence here.
 func TestPassiveLiveliness(t *testing.T) {
-	policy := kycbridge.Settings{Policy: map[string]float64{"min_liveness": 0.9}}
+	policy := kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_liveness": 0.9}}}
 	if o := mapBody(t, goodJourney, policy); o.Decision.Outcome != event.OutcomeApproved || checksOf(o)["liveness"].Result != "passed" {
 		t.Errorf("the vendor's spelling: %+v", o.Decision)
 	}

@@ -33,7 +33,7 @@ func TestOccurred(t *testing.T) {
 		{`"journeyUrl":"https://kyc.example.com/A","createdAt":1772442000000`, "2026-03-02T09:00:00Z"},
 		{`"journeyUrl":"https://kyc.example.com/A"`, "untimed"},
 	} {
-		o := mapBody(t, `{"journeyId":"A",`+c.members+`}`, kycbridge.Settings{FlowStatuses: map[string]string{"GONE": "abandoned"}})
+		o := mapBody(t, `{"journeyId":"A",`+c.members+`}`, kycbridge.Settings{Own: Settings{FlowStatuses: map[string]string{"GONE": "abandoned"}}})
 		got := event.Instant(o.OccurredAt)
 		if o.Untimed {
 			got += "untimed"

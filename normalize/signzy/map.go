@@ -32,7 +32,7 @@ func Map(doc document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbri
 		created(&o, j)
 		return o, nil
 	}
-	e := evidenceOf(j, reports, s.Policy)
+	e := evidenceOf(j, reports, own(s).Policy)
 	o.Checks, o.Risk = values.Distinct(dates.Unread.AddTo(e.checks)), e.risk
 	if o.Checks == nil && examined(j) {
 		o.Checks = []event.Check{}
@@ -79,7 +79,7 @@ func ended(s string) bool { return s == complete || s == "journeycompleted" }
 // is one for the end too if the journey has ended; else it is a sign of progress.
 func apply(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridge.Settings) {
 	raw, step := j.Text("currentStatus"), values.Fold(j.Text("step"))
-	status, byOperator := operatorStatus(raw, s.FlowStatuses)
+	status, byOperator := operatorStatus(raw, own(s).FlowStatuses)
 	word, said := values.Fold(raw), []string{step, values.Fold(j.Text("message"))}
 	isOver := word == completed || word == terminated || byOperator && status.Closed() || !byOperator && hasEnded(j)
 	occurred(o, j, isOver)
@@ -91,7 +91,7 @@ func apply(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridge
 		values.Doubt(o, raw+" "+j.Text("step"), event.StageSystem, event.ActorSystem)
 	case word == completed:
 		o.Effect, o.Status, o.Reasons = kycbridge.EffectVerdict, event.StatusCompleted, e.reasons
-		if len(s.Policy) == 0 {
+		if len(own(s).Policy) == 0 {
 			o.StatusDetail = event.DetailNoProviderVerdict
 			return
 		}

@@ -49,7 +49,7 @@ func TestStatuses(t *testing.T) {
 		return `{"journeyId":"AB12","completedAt":1772442319271,"currentStatus":` + status + `,"step":` + step + `}`
 	}
 	words := func(raw, ours string) kycbridge.Settings {
-		return kycbridge.Settings{FlowStatuses: map[string]string{raw: ours}}
+		return kycbridge.Settings{Own: Settings{FlowStatuses: map[string]string{raw: ours}}}
 	}
 	const progress, end, verdict = kycbridge.EffectProgress, kycbridge.EffectEnd, kycbridge.EffectVerdict
 	const doubt = kycbridge.EffectDoubt
@@ -66,13 +66,13 @@ func TestStatuses(t *testing.T) {
 		{"completed", status(`"COMPLETED"`, `"COMPLETE"`), kycbridge.Settings{}, verdict, "completed", "no_provider_verdict", ""},
 		{"completed, operator says otherwise", status(`"COMPLETED"`, `"COMPLETE"`), words("COMPLETED", "expired"), verdict, "completed", "no_provider_verdict", ""},
 		{"terminated", status(`"TERMINATED"`, `"RETRIES_EXCEEDED"`), kycbridge.Settings{}, end, "failed", "", "session.attempts_exceeded"},
-		{"terminated, policy", status(`"TERMINATED"`, `"RETRIES_EXCEEDED"`), kycbridge.Settings{Policy: map[string]float64{"min_face_match": 0}}, end, "failed", "", "session.attempts_exceeded"},
+		{"terminated, policy", status(`"TERMINATED"`, `"RETRIES_EXCEEDED"`), kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0}}}, end, "failed", "", "session.attempts_exceeded"},
 		{"terminated, no step", status(`"TERMINATED"`, `null`), kycbridge.Settings{}, end, "failed", "", "session.attempts_exceeded"},
 		{"terminated, unknown step", status(`"TERMINATED"`, `"CONSENT_REFUSED"`), kycbridge.Settings{}, end, "failed", "", "system.unmapped_status"},
 		{"completed, unknown step", status(`"COMPLETED"`, `"SKIPPED"`), kycbridge.Settings{}, doubt, "unknown", "",
 			"system.unmapped_status"},
 		{"completed, unknown step, policy", changed(t, `"step":"COMPLETE"`, `"step":"SKIPPED"`),
-			kycbridge.Settings{Policy: map[string]float64{"min_face_match": 0}}, doubt, "unknown", "", "system.unmapped_status"},
+			kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0}}}, doubt, "unknown", "", "system.unmapped_status"},
 		{"completed, step of the other end", status(`"COMPLETED"`, `"RETRIES_EXCEEDED"`), kycbridge.Settings{}, doubt,
 			"unknown", "", "system.contradiction"},
 		{"completed, text of the other end", status(`"COMPLETED"`, `"COMPLETE","message":"Retries Exceeded"`),
@@ -81,7 +81,7 @@ func TestStatuses(t *testing.T) {
 			kycbridge.Settings{}, doubt, "unknown", "", "system.contradiction"},
 		{"unseen", status(`"LINK_EXPIRED"`, `"LINK_EXPIRED"`), kycbridge.Settings{}, doubt, "unknown", "", "system.unmapped_status"},
 		{"unseen, open", `{"journeyId":"AB12","currentStatus":"LINK_OPENED","completedAt":null}`, kycbridge.Settings{}, progress, "unknown", "", "system.unmapped_status"},
-		{"unseen, policy", status(`"APPROVED"`, `"COMPLETE"`), kycbridge.Settings{Policy: map[string]float64{"min_face_match": 0}}, doubt, "unknown", "", "system.unmapped_status"},
+		{"unseen, policy", status(`"APPROVED"`, `"COMPLETE"`), kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0}}}, doubt, "unknown", "", "system.unmapped_status"},
 		{"missing", `{"journeyId":"AB12"}`, kycbridge.Settings{}, progress, "unknown", "", "system.unmapped_status"},
 		{"null", status(`null`, `null`), kycbridge.Settings{}, doubt, "unknown", "", "system.unmapped_status"},
 		{"number", status(`200`, `7`), kycbridge.Settings{}, doubt, "unknown", "", "system.unmapped_status"},
@@ -98,7 +98,7 @@ func TestStatuses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := mapBody(t, c.body, c.settings)
-			if c.settings.Policy != nil && o.Status == event.StatusCompleted {
+			if own(c.settings).Policy != nil && o.Status == event.StatusCompleted {
 				t.Fatal("a policy decided on a bare status")
 			}
 			if o.Effect != c.effect || o.Status != c.status || o.StatusDetail != c.detail || normalizetest.ReasonCodes(o) != c.reasons {
@@ -240,7 +240,7 @@ var secrets = []string{
 
 func TestFixtures(t *testing.T) {
 	for name, body := range normalizetest.Fixtures(t, "signzy") {
-		for _, s := range []kycbridge.Settings{{}, {Policy: map[string]float64{"min_face_match": 0.9}}, {FlowStatuses: map[string]string{"LINK_EXPIRED": "expired"}}} {
+		for _, s := range []kycbridge.Settings{{}, {Own: Settings{Policy: map[string]float64{"min_face_match": 0.9}}}, {Own: Settings{FlowStatuses: map[string]string{"LINK_EXPIRED": "expired"}}}} {
 			t.Run(name, func(t *testing.T) {
 				if id := identify(decode(t, body)); id.Reference == "" {
 					t.Errorf("identity %+v", id)
@@ -255,7 +255,7 @@ func TestFixtures(t *testing.T) {
 						t.Errorf("the observation holds %q", secret)
 					}
 				}
-				if len(s.Policy) == 0 && normalizetest.OutcomeOf(o) != event.OutcomeNone {
+				if len(own(s).Policy) == 0 && normalizetest.OutcomeOf(o) != event.OutcomeNone {
 					t.Errorf("a verdict without a policy: %+v", o.Decision)
 				}
 			})
@@ -294,7 +294,7 @@ func FuzzMap(f *testing.F) {
 		identify(doc)
 		s := kycbridge.Settings{}
 		if policy {
-			s.Policy = map[string]float64{"min_face_match": 0.9}
+			s.Own = Settings{Policy: map[string]float64{"min_face_match": 0.9}}
 		}
 		o, err := mapPayload(kycbridge.Payload{Body: body}, s)
 		if err != nil {
@@ -343,7 +343,7 @@ func TestKeysKeepTheirLetters(t *testing.T) {
 			t.Errorf("%s: identity %+v", key, id)
 		}
 	}
-	policy := kycbridge.Settings{Policy: map[string]float64{"min_face_match": 0.9}}
+	policy := kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0.9}}}
 	for _, pair := range [][2]string{{`"currentStatus"`, `"current_status"`}, {`"faceMatch"`, `"face_match"`}, {`"selfieAnalysis"`, `"selfie-analysis"`}} {
 		if o := mapBody(t, changed(t, pair[0], pair[1]), policy); o.Decision.Outcome == event.OutcomeApproved {
 			t.Errorf("%s: approved", pair[1])

@@ -78,8 +78,8 @@ func decide(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridg
 	}
 	expired(o.Documents, e, later(o.OccurredAt, j.Time("completedAt")))
 	lacking(j, e)
-	unmet(j, e, s.Policy)
-	left := e.left(s.Overlook)
+	unmet(j, e, own(s).Policy)
+	left := e.left(own(s).Overlook)
 	switch {
 	case refuted(j):
 		d.Outcome, d.Final = event.OutcomeRejected, true

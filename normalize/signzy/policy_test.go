@@ -58,7 +58,7 @@ func TestPolicy(t *testing.T) {
 		{"nothing at all", `{"journeyId":"AB12","currentStatus":"COMPLETED"}`, on, "review"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := mapBody(t, c.body, kycbridge.Settings{Policy: c.policy})
+			o := mapBody(t, c.body, kycbridge.Settings{Own: Settings{Policy: c.policy}})
 			final := c.outcome != "review"
 			if o.Decision.Outcome != c.outcome || o.Decision.Final != final || o.Decision.Stage != "policy" || o.Decision.ActorType != "system" {
 				t.Errorf("decision %+v, want %q", o.Decision, c.outcome)
@@ -72,7 +72,7 @@ func TestPolicy(t *testing.T) {
 			}
 		})
 	}
-	if o := mapBody(t, goodJourney, kycbridge.Settings{Policy: map[string]float64{}}); normalizetest.OutcomeOf(o) != event.OutcomeNone || o.StatusDetail != "no_provider_verdict" {
+	if o := mapBody(t, goodJourney, kycbridge.Settings{Own: Settings{Policy: map[string]float64{}}}); normalizetest.OutcomeOf(o) != event.OutcomeNone || o.StatusDetail != "no_provider_verdict" {
 		t.Errorf("an empty policy decides: %+v", o.Decision)
 	}
 	want := []string{"max_fraud_score", "min_address_match", "min_date_of_birth_match", "min_document_number_match", "min_face_match", "min_liveness", "min_liveness_consent", "min_name_match"}

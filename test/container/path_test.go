@@ -113,7 +113,7 @@ func callbacks(t *testing.T) (cases []fixture.Case, accounts string) {
 		t.Fatal(err)
 	}
 	for _, f := range all {
-		if f.Via != event.ViaCallback || f.Profile != "" && f.Profile != event.ProfileFull || f.Trust != "" || !plain(f.Settings) {
+		if f.Via != event.ViaCallback || f.Profile != "" && f.Profile != event.ProfileFull || f.Trust != "" || !plain(f.Settings) || len(f.Own) > 0 {
 			continue
 		}
 		accounts += fmt.Sprintf("  - {name: %s, provider: %s, environment: test, confirm: false, auth: {basic: [{username: ondato, password: %s}]}}\n", ownAccount(f), f.Provider, callbackPassword)

@@ -1,6 +1,8 @@
 package verident
 
 import (
+	"strings"
+
 	"kycbridge"
 	"kycbridge/document"
 	"kycbridge/event"
@@ -45,6 +47,7 @@ func Map(body document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbr
 		check, name = webhook, values.Clip(body.Text("event"), values.MaxName)
 	}
 	o := facts(check, p)
+	o.ExternalReference = strings.TrimPrefix(o.ExternalReference, own(s).ReferencePrefix)
 	o.EventName, o.EventID = name, values.Clip(body.Text("event_id"), values.MaxID)
 	judge(&o, check)
 	values.Confirm(&o, p, s)

@@ -1,0 +1,112 @@
+package credential
+
+import (
+	"net/http"
+	"strings"
+
+	"kycbridge"
+)
+
+// Refused is the error of a callback that nothing admits. Its words are for the operator's log; the
+// answer is the same for all of them, so that it tells a caller nothing about how near a guess was. More
+// are further places in which a wrong credential was found.
+func (k Checks) Refused(c kycbridge.Credentials, r kycbridge.Request, more ...string) error {
+	return &kycbridge.RefusedError{Why: k.why(c, r, more)}
+}
+
+// why says what kept a callback out: whether a credential was there at all, and what was wrong with a
+// signature. It repeats nothing of the request.
+func (k Checks) why(c kycbridge.Credentials, r kycbridge.Request, more []string) string {
+	if !configured(c) {
+		return "no credential is configured for this account"
+	}
+	if name := k.repeated(c, r); name != "" {
+		return name + " stands twice, and which of the two counts would be a guess"
+	}
+	if header := k.signatureHeader(c); header != "" && HeaderPresented(r.Header, header) {
+		return k.SignatureFault(c, r)
+	}
+	if there := append(k.presented(c, r), more...); len(there) > 0 {
+		return "wrong credential: " + strings.Join(there, ", ")
+	}
+	return "no credential was sent"
+}
+
+// signatureHeader is the header in which the account expects a signature; "" where it expects none.
+func (k Checks) signatureHeader(c kycbridge.Credentials) string {
+	if k.SignatureHeader == nil || len(c.HMAC.Secrets) == 0 {
+		return ""
+	}
+	return k.SignatureHeader(c)
+}
+
+// keyHeaders are the headers in which the account expects a key.
+func (k Checks) keyHeaders(c kycbridge.Credentials) []string {
+	if k.KeyHeaders == nil || len(c.Keys) == 0 {
+		return nil
+	}
+	return k.KeyHeaders(c)
+}
+
+func configured(c kycbridge.Credentials) bool {
+	return len(c.Basic)+len(c.Bearer)+len(c.Headers)+len(c.HMAC.Secrets)+len(c.Keys)+len(c.URLTokens) > 0
+}
+
+// repeated names what may hold a credential of the account and stands in the request more than once.
+func (k Checks) repeated(c kycbridge.Credentials, r kycbridge.Request) string {
+	names := []string{"Authorization"}
+	for _, h := range c.Headers {
+		names = append(names, h.Name)
+	}
+	names = append(names, k.keyHeaders(c)...)
+	if header := k.signatureHeader(c); header != "" {
+		names = append(names, header)
+	}
+	for _, name := range names {
+		if len(r.Header.Values(name)) > 1 {
+			return http.CanonicalHeaderKey(name)
+		}
+	}
+	if len(r.Query[urlTokenParameter]) > 1 {
+		return "url_token"
+	}
+	return ""
+}
+
+// presented are the places where a request holds something that may be a credential.
+func (k Checks) presented(c kycbridge.Credentials, r kycbridge.Request) (there []string) {
+	if kind := authorizationKind(r.Header); kind != "" {
+		there = append(there, kind)
+	}
+	for _, h := range c.Headers {
+		if HeaderPresented(r.Header, h.Name) {
+			there = append(there, "header")
+			break
+		}
+	}
+	for _, name := range k.keyHeaders(c) {
+		if HeaderPresented(r.Header, name) {
+			there = append(there, "key header")
+			break
+		}
+	}
+	if URLTokenOf(r) != "" {
+		there = append(there, "url_token")
+	}
+	return there
+}
+
+// authorizationKind is what kind of credential the Authorization header holds; "" for none.
+func authorizationKind(h http.Header) string {
+	value := HeaderValue(h, "Authorization")
+	scheme, _, _ := strings.Cut(value, " ")
+	switch {
+	case value == "":
+		return ""
+	case strings.EqualFold(scheme, "Basic"):
+		return "Basic"
+	case strings.EqualFold(scheme, "Bearer"):
+		return "bearer"
+	}
+	return "Authorization"
+}

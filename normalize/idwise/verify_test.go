@@ -1,0 +1,21 @@
+package idwise
+
+import (
+	"net/http"
+	"testing"
+
+	"kycbridge/test/admission"
+)
+
+func TestVerify(t *testing.T) { admission.Run(t, Verify, admission.Common()) }
+
+func FuzzVerify(f *testing.F) { admission.Fuzz(f, Verify) }
+
+// TestVerifyRefuses: what the Verify of every provider has to refuse.
+func TestVerifyRefuses(t *testing.T) { admission.Refuses(t, Verify) }
+
+func BenchmarkVerify(b *testing.B) {
+	admission.Bench(b, Verify, "bearer", func(_ string) http.Header {
+		return http.Header{"Authorization": {"Bearer " + admission.FixedBearer}}
+	})
+}

@@ -1,0 +1,198 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"kycbridge"
+	"kycbridge/internal/rest"
+)
+
+var (
+	errNotJSON   = errors.New("the request cannot be written as JSON")
+	errNoSession = errors.New("the answer has no session_id")
+	errLies      = errors.New("the body says that the call failed")
+	errForeign   = errors.New("the answer is about another user or session")
+)
+
+// fault is every error body that the vendor documents, in one
+// (https://doc.app.getkwikid.com/docs/VideoFlow/API_Integrations). A success flag that is true says
+// nothing, since failed calls carry it too; one that is false is a failure.
+type fault struct {
+	Success    Text   `json:"success"`
+	Msg        Text   `json:"msg"`
+	Message    Text   `json:"message"`
+	E          Text   `json:"e"`
+	StatusCode Text   `json:"status_code"`
+	Status     Text   `json:"status"`
+	Errors     wrongs `json:"errors"`
+}
+
+// wrongs are the fields that push_user_data found at fault.
+type wrongs struct {
+	Missing   []Text `json:"missing_fields"`
+	Incorrect []Text `json:"incorrect_formats"`
+}
+
+// UnmarshalJSON takes nothing from what has another form: the error is still an error without it.
+func (w *wrongs) UnmarshalJSON(raw []byte) error {
+	type plain wrongs
+	var read plain
+	if json.Unmarshal(raw, &read) == nil {
+		*w = wrongs(read)
+	}
+	return nil
+}
+
+// text is the vendor's words: msg, else message, else e.
+func (f fault) text() string {
+	for _, t := range []Text{f.Msg, f.Message, f.E} {
+		if t != "" {
+			return string(t)
+		}
+	}
+	return ""
+}
+
+// code is the status that the body claims, or 0.
+func (f fault) code() int {
+	if n := f.StatusCode.number(); n != 0 {
+		return n
+	}
+	return f.Status.number()
+}
+
+// explain reads an error body: JSON, an HTML page or opaque text.
+func explain(e *kycbridge.ProviderError, body []byte) {
+	var f fault
+	if json.Unmarshal(body, &f) != nil {
+		e.Message = rest.Clean(string(body))
+	} else {
+		f.explain(e)
+	}
+	e.Kind = kindOf(e, e.Status)
+}
+
+func (f fault) explain(e *kycbridge.ProviderError) {
+	e.Message = rest.Clean(f.text())
+	e.Fields = append(pointers(f.Errors.Missing, "is required"), pointers(f.Errors.Incorrect, "has not the form that the provider wants")...)
+}
+
+// kindOf mends what the status alone would mean: an unknown session is a 400 at KwikID, and a 400 of
+// the token call is about the user name and password, which no caller of ours can mend.
+func kindOf(e *kycbridge.ProviderError, code int) kycbridge.ProviderErrorKind {
+	switch {
+	case code != http.StatusBadRequest:
+		return e.Kind
+	case e.Call == callToken:
+		return kycbridge.ProviderCredentials
+	case e.Call == callDetails && strings.Contains(strings.ToLower(e.Message), "invalid session id"):
+		return kycbridge.ProviderNotFound
+	}
+	return e.Kind
+}
+
+// What is repeated of the vendor's list of fields: so many, so long, of the letters that the fields of
+// its tables have.
+const (
+	mostFields   = 100
+	longestField = 128
+	fieldLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_."
+)
+
+// pointers turns GROUP.field into /GROUP/field. What does not look like a field's name is left out:
+// it could be a value.
+func pointers(fields []Text, message string) []kycbridge.FieldError {
+	var out []kycbridge.FieldError
+	for _, f := range fields {
+		if len(f) == 0 || len(f) > longestField || strings.Trim(string(f), fieldLetters) != "" || len(out) == mostFields {
+			continue
+		}
+		out = append(out, kycbridge.FieldError{Path: "/" + strings.ReplaceAll(string(f), ".", "/"), Message: message})
+	}
+	return out
+}
+
+// failed reports whether the body says so in another way than by a code.
+func (f fault) failed() bool {
+	switch strings.ToLower(string(f.Success)) {
+	case "false", "0", "no":
+		return true
+	}
+	switch strings.ToLower(string(f.Status)) {
+	case "fail", "failed", "failure", "error":
+		return true
+	}
+	return len(f.Errors.Missing)+len(f.Errors.Incorrect) > 0
+}
+
+// accept reads a 2xx into v. One whose body says that it failed is an error all the same.
+func accept(call string, a rest.Answer, v any) error {
+	var f fault
+	if err := a.Decode(&f); err != nil {
+		return err
+	}
+	code := f.code()
+	if code < http.StatusBadRequest && !f.failed() {
+		return a.Decode(v)
+	}
+	e := &kycbridge.ProviderError{Kind: f.kind(call, a), Call: call, Status: a.Status, Sent: true, Err: errLies}
+	f.explain(e)
+	if code >= http.StatusBadRequest {
+		e.Code = strconv.Itoa(code)
+	} else {
+		code = http.StatusBadRequest // what else a failure without a code would be at KwikID
+	}
+	e.Kind = kindOf(e, code)
+	return e
+}
+
+// kind says whose fault a failure is that came with a 2xx: by the code of the body, else by the call.
+// A failure that names a session may have made it, and one of a question says nothing of the session.
+func (f fault) kind(call string, a rest.Answer) kycbridge.ProviderErrorKind {
+	if code := f.code(); code >= http.StatusBadRequest {
+		return claimed(code)
+	}
+	if call == callLink || call == callPush {
+		var made PushUserDataAnswer
+		if a.Decode(&made) == nil && made.SessionID == "" && made.Track.SessionID == "" {
+			return kycbridge.ProviderInvalid
+		}
+	}
+	return kycbridge.ProviderMalformed
+}
+
+// checked reads a 2xx into out, which is set only if the answer names a session.
+func checked[T any](call string, out *T, session func(T) Text) func(rest.Answer) error {
+	return func(a rest.Answer) error {
+		var read T
+		if err := accept(call, a, &read); err != nil {
+			return err
+		}
+		if session(read) == "" {
+			return errNoSession
+		}
+		*out = read
+		return nil
+	}
+}
+
+// claimed is what a status in a body means.
+func claimed(code int) kycbridge.ProviderErrorKind {
+	switch {
+	case code == http.StatusUnauthorized:
+		return kycbridge.ProviderCredentials
+	case code == http.StatusForbidden:
+		return kycbridge.ProviderForbidden
+	case code == http.StatusNotFound:
+		return kycbridge.ProviderNotFound
+	case code == http.StatusTooManyRequests:
+		return kycbridge.ProviderRateLimited
+	case code >= http.StatusInternalServerError:
+		return kycbridge.ProviderUnavailable
+	}
+	return kycbridge.ProviderInvalid
+}

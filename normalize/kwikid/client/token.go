@@ -1,0 +1,80 @@
+package client
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"math"
+	"strings"
+	"time"
+
+	"kycbridge"
+	"kycbridge/internal/rest"
+)
+
+// TokenRequest asks for a token.
+type TokenRequest struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+// TokenAnswer holds a token, a JWT.
+type TokenAnswer struct {
+	Token      string `json:"Token"`
+	StatusCode Text   `json:"status_code"`
+}
+
+// GenerateToken asks for a token. An answer without one is an error, whatever it says of itself.
+func (c *Client) GenerateToken(ctx context.Context, r TokenRequest) (TokenAnswer, error) {
+	call, err := posted(callToken, c.config.BaseURL+c.config.AgentPrefix+pathToken, r)
+	if err != nil {
+		return TokenAnswer{}, err
+	}
+	call.Header, call.Repeat = headers(), true
+	var out TokenAnswer
+	call.Check = func(a rest.Answer) error {
+		out = TokenAnswer{}
+		if err := accept(callToken, a, &out); err != nil {
+			return err
+		}
+		if out.Token == "" {
+			return errors.New("the answer has no Token")
+		}
+		return nil
+	}
+	_, err = c.rest.Do(ctx, call)
+	return out, err
+}
+
+// renew fills the cache of the token. Where it fails, the call that needed the token has not been
+// sent, and that is what the error says.
+func (c *Client) renew(ctx context.Context) (string, time.Time, error) {
+	answer, err := c.GenerateToken(ctx, TokenRequest{c.config.Username, c.config.Password})
+	var e *kycbridge.ProviderError
+	if errors.As(err, &e) {
+		e.Sent = false
+	}
+	return answer.Token, expiry(answer.Token), err
+}
+
+// expiry reads when a JWT ends, without verifying it: the vendor publishes no lifetime and sends none
+// beside the token. Zero where it cannot be read; then the token is used until it is refused.
+func expiry(token string) time.Time {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return time.Time{}
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+	if err != nil {
+		return time.Time{}
+	}
+	var claims struct {
+		Exp float64 `json:"exp"`
+	}
+	if json.Unmarshal(payload, &claims) != nil || claims.Exp <= 0 || claims.Exp > 1<<40 {
+		return time.Time{}
+	}
+	whole, fraction := math.Modf(claims.Exp)
+	return time.Unix(int64(whole), int64(fraction*1e9))
+}

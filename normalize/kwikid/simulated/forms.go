@@ -1,0 +1,78 @@
+package simulated
+
+import (
+	"regexp"
+	"strings"
+	"time"
+)
+
+// steps are the groups of each form by the form's label
+// (https://doc.app.getkwikid.com/docs/FormFlow/Integrations).
+var steps = map[string][]string{
+	"Personal Information Collection": {"BASIC_INFORMATION", "FAMILY_INFORMATION", "PERSONAL_INFORMATION"},
+	"Address Information":             {"COMMUNICATION_ADDRESS", "PERMANENT_ADDRESS"},
+	"Verification Information":        {"IDENTITY_VERIFICATION", "INPERSON_VERIFICATION"},
+	"FATCA Declaration":               {"FATCA_DECLARATION"},
+	"Document Collection":             {"DOCUMENT_COLLECTION"},
+}
+
+// The forms that mandatory fields have.
+var (
+	anything = regexp.MustCompile(`\S`)
+	date     = day{}
+	doc      = regexp.MustCompile(`^(https?://[^\s]+|[A-Za-z0-9+/]+={0,2})$`)
+)
+
+// rule says whether a value has the form of its field.
+type rule interface{ MatchString(value string) bool }
+
+// day is a day that exists, as 01-FEB-1990.
+type day struct{}
+
+// MatchString reports whether value is such a day.
+func (day) MatchString(value string) bool {
+	day, err := time.Parse("02-Jan-2006", value)
+	return err == nil && strings.ToUpper(day.Format("02-Jan-2006")) == value
+}
+
+func oneOf(pattern string) *regexp.Regexp { return regexp.MustCompile("^(" + pattern + ")$") }
+
+// fields are the mandatory fields of each group and what they must look like.
+var fields = map[string]map[string]rule{
+	"BASIC_INFORMATION": {
+		"uploadType": oneOf("03"), "pan": oneOf("[A-Z]{5}[0-9]{4}[A-Z]"), "dob": date, "amc": anything, "ipvDate": date,
+		"uidNo": oneOf("[0-9]{12}"), "ekycType": oneOf("I"), "kycType": oneOf("[1-5]"),
+	},
+	"FAMILY_INFORMATION": {
+		"relationship": oneOf("F|S"), "fatherTitle": oneOf("Mr|Mrs"), "fatherFirstName": anything, "fatherLastName": anything,
+	},
+	"PERSONAL_INFORMATION": {
+		"applicantTitle": oneOf("Mr|Mrs|Miss|Dr"), "applicantFirstName": anything, "applicantLastName": anything,
+		"gender": oneOf("M|F|T"), "maritalStatus": oneOf("0[1-3]"), "occupation": oneOf("0[1-9]|1[0-3]|99"),
+		"applicantCitizenship": oneOf("0[12]"), "applicantStatus": oneOf("R|N|P|I"),
+	},
+	"COMMUNICATION_ADDRESS": {
+		"commAddress1": anything, "commpincode": anything, "commCity": anything, "commDistrict": anything, "commState": anything,
+		"commCountry": anything, "commMobileNoCode": oneOf("91"), "commMobileNo": anything, "commEmailId": anything,
+		"comAddresstype": oneOf("0[1-5]"), "commAddressProof": oneOf("0[1-9]|[12][0-9]|3[1-3]"), "commIdentityNo": anything,
+	},
+	"PERMANENT_ADDRESS": {
+		"perAddress1": anything, "perPincode": anything, "perCity": anything, "perDistrict": anything, "perState": anything,
+		"perCountry": anything, "perAddressProof": anything, "peridentityNo": anything,
+	},
+	"IDENTITY_VERIFICATION": {
+		"idProof": oneOf("0[1-9]|1[0-5]"), "idProofIdentityNo": anything, "aaplicantKycAccType": oneOf("01"),
+	},
+	"INPERSON_VERIFICATION": {
+		"ipvDoneBy": anything, "ipvEmployeeBranch": anything, "ipvEmployeeCode": anything, "ipvEmployeeDesignation": anything,
+		"ipvEmployeeName": anything, "ipvInstitutionCode": anything, "ipvInstitutionName": anything, "kycDate": date,
+	},
+	"FATCA_DECLARATION": {
+		"fatcataxJurisdiction": oneOf("Y|N"), "fatcaRelPerson": oneOf("N"), "dobDeclaration": date, "placeDeclaration": anything,
+		"kraInfo": oneOf("eKYC-eIPV"), "panCopy": oneOf("Y"), "exmtCat": oneOf("N"),
+	},
+	"DOCUMENT_COLLECTION": {
+		"docAddressProof": doc, "docPhoto": doc, "docSign": doc, "docPerVerVideo": doc,
+		"appDocAddrProofCorrespondence": doc, "docEsignForm": doc,
+	},
+}

@@ -1,0 +1,24 @@
+package client
+
+import (
+	"context"
+	"net/http"
+
+	"kycbridge"
+	"kycbridge/internal/rest"
+)
+
+// OpenFile opens an image by its address, which is a secret: whoever has it can read the image. Only
+// the account's file hosts are asked, without our token, and a redirect is not followed. A file that
+// is gone is not_found: reading the journey again may bring a new address.
+// Source: https://docs.signzy.com/contract360/persist-file-system
+func (c *Client) OpenFile(ctx context.Context, address string) (kycbridge.MediaAnswer, error) {
+	if err := rest.Allowed(address, c.config.FileHosts); err != nil {
+		return kycbridge.MediaAnswer{}, invalid(CallFile, "/ref", "is not an address that images are fetched from", err)
+	}
+	res, err := c.rest.Open(ctx, rest.Call{Name: CallFile, Method: http.MethodGet, URL: address}) //nolint:bodyclose // the caller closes it
+	if err != nil {
+		return kycbridge.MediaAnswer{}, err
+	}
+	return kycbridge.MediaAnswer{ContentType: res.Header.Get("Content-Type"), Length: res.ContentLength, Body: res.Body}, nil
+}

@@ -1,0 +1,115 @@
+package test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// removedProvider is taken out of a copy of the repository by TestProviderIsRemoved.
+const removedProvider = "kwikid"
+
+// removedTests are the tests that hold without the provider, with what of their output shows that they
+// went over the others.
+var removedTests = []struct{ dir, tests, shows string }{
+	{"./internal/app", "^TestProviders$|^TestCatalog|^TestLoadConfigWithoutFile$|^TestNothingNewInFixtures$",
+		"--- PASS: TestProviders/idwise"},
+	{"./schemas", "^TestProviderSchemasAreOpen$", "--- PASS: TestProviderSchemasAreOpen"},
+	{"./test", "^TestGolden$|^TestImports$|^TestRoomsArePure$", "--- PASS: TestGolden/ondato/"},
+}
+
+// TestProviderIsRemoved removes a provider from a copy of the repository: its room, its schemas, its
+// fixtures and its line of the table with its import. There the copy builds, and what goes over the other
+// providers holds.
+func TestProviderIsRemoved(t *testing.T) {
+	t.Parallel()
+	long(t, "a minute")
+	for _, program := range []string{"git", "go"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("there is no %s: %v", program, err)
+		}
+	}
+	c := newCheckout(t)
+	for _, folder := range []string{
+		"normalize", "schemas", "test/fixture/testdata", "test/fixture/cases", "test/fixture/released/1",
+	} {
+		dir := filepath.Join(c.dir, filepath.FromSlash(folder), removedProvider)
+		if _, err := os.Stat(dir); err != nil {
+			t.Fatalf("the test has lost its object: %v", err)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cases := filepath.Join(c.dir, "test", "fixture", "cases", removedProvider+".json")
+	if err := os.Remove(cases); err != nil {
+		t.Fatal(err)
+	}
+	c.removeLines(t, fifthTable, "\t\"kycbridge/normalize/"+removedProvider+"\"\n", "\t\t"+removedProvider+".Entry(),\n")
+
+	c.run(t, "go", "build", "./...")
+	for _, test := range removedTests {
+		out := c.run(t, "go", "test", "-count=1", "-v", "-run", test.tests, test.dir)
+		if !strings.Contains(out, test.shows) || strings.Contains(out, "/"+removedProvider+"/") {
+			t.Errorf("%s does not show %q, or shows %s:\n%s", test.dir, test.shows, removedProvider, out)
+		}
+	}
+	c.checksOthers(t)
+	c.vetWithoutTests(t)
+}
+
+// removedConfig is an account at each of the other providers, with settings that it alone knows.
+const removedConfig = `accounts:
+  - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough-1]}, manual_review: true}
+  - {name: a, provider: idwise, environment: test, auth: {bearer: [long-enough-2]}, confirm: false,
+     renewal_overdue: keep}
+  - {name: a, provider: signzy, environment: test, auth: {keys: [long-enough-3]}, policy: {min_face_match: 0.8}}
+`
+
+// checksOthers has the program check a configuration of the other providers, and one with a setting of the
+// provider that is gone, which is no key any more.
+func (c checkout) checksOthers(t *testing.T) {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "kycbridge")
+	c.run(t, "go", "build", "-o", binary, "./cmd/kycbridge")
+	file := filepath.Join(t.TempDir(), "kycbridge.yaml")
+	writeSample(t, file, removedConfig)
+	c.run(t, binary, "config", "check", "--config", file)
+	writeSample(t, file, strings.Replace(removedConfig, "manual_review", "checker", 1))
+	out, err := exec.Command(binary, "config", "check", "--config", file).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "accounts[0].checker: unknown key") {
+		t.Errorf("a key of %s: %v\n%s", removedProvider, err, out)
+	}
+}
+
+// removeLines takes lines out of a file, each of which stands in it once.
+func (c checkout) removeLines(t *testing.T, file string, lines ...string) {
+	t.Helper()
+	path := filepath.Join(c.dir, filepath.FromSlash(file))
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines {
+		if strings.Count(string(text), line) != 1 {
+			t.Fatalf("%s does not hold %q once", file, line)
+		}
+		text = []byte(strings.Replace(string(text), line, "", 1))
+	}
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// vetWithoutTests looks over the product code. Tests may name any provider, so they are taken away.
+func (c checkout) vetWithoutTests(t *testing.T) {
+	t.Helper()
+	for _, file := range strings.Fields(c.run(t, "git", "ls-files", "*_test.go")) {
+		if err := os.Remove(filepath.Join(c.dir, filepath.FromSlash(file))); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	c.run(t, "go", "vet", "./...")
+}

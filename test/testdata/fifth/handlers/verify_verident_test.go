@@ -1,5 +1,0 @@
-package handlers
-
-import "testing"
-
-func FuzzVerifyVerident(f *testing.F) { fuzzVerify(f, VerifyVerident) }
