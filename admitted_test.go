@@ -50,16 +50,22 @@ func TestConfirmedBelongsToTheVerdict(t *testing.T) {
 		facts []Fact
 		want  bool
 	}{
-		"a callback's verdict":                       {[]Fact{fact(0, bySystem(event.OutcomeApproved))}, false},
-		"a fetched verdict":                          {[]Fact{read(fact(0, bySystem(event.OutcomeApproved)))}, true},
-		"fetched progress is no verdict":             {[]Fact{read(fact(0, progress(event.StatusProcessing)))}, false},
-		"a word of a webhook beside a fetched body":  {[]Fact{read(fact(0, unconfirmed))}, false},
-		"facts of a callback leave it":               {[]Fact{read(fact(0, bySystem(event.OutcomeApproved))), factsOnly(1)}, true},
-		"fetched facts do not confirm":               {[]Fact{fact(0, bySystem(event.OutcomeApproved)), read(factsOnly(1))}, false},
-		"the same verdict by callback leaves it":     {[]Fact{read(fact(0, bySystem(event.OutcomeApproved))), fact(1, again)}, true},
-		"the same verdict, fetched with more, makes": {[]Fact{fact(0, bySystem(event.OutcomeApproved)), read(fact(1, again))}, true},
-		"another verdict by callback takes it":       {[]Fact{read(fact(0, bySystem(event.OutcomeApproved))), fact(1, byHuman(event.OutcomeRejected))}, false},
-		"a resubmission by callback takes it":        {[]Fact{read(fact(0, bySystem(event.OutcomeApproved))), fact(1, resubmit())}, false},
+		"a callback's verdict":                      {[]Fact{fact(0, bySystem(event.OutcomeApproved))}, false},
+		"a fetched verdict":                         {[]Fact{read(fact(0, bySystem(event.OutcomeApproved)))}, true},
+		"fetched progress is no verdict":            {[]Fact{read(fact(0, progress(event.StatusProcessing)))}, false},
+		"a word of a webhook beside a fetched body": {[]Fact{read(fact(0, unconfirmed))}, false},
+		"facts of a callback leave it": {[]Fact{read(fact(0, bySystem(event.OutcomeApproved))), factsOnly(1)},
+			true},
+		"fetched facts do not confirm": {[]Fact{fact(0, bySystem(event.OutcomeApproved)), read(factsOnly(1))},
+			false},
+		"the same verdict by callback leaves it": {[]Fact{read(fact(0, bySystem(event.OutcomeApproved))),
+			fact(1, again)}, true},
+		"the same verdict, fetched with more, makes": {[]Fact{fact(0, bySystem(event.OutcomeApproved)),
+			read(fact(1, again))}, true},
+		"another verdict by callback takes it": {[]Fact{read(fact(0, bySystem(event.OutcomeApproved))),
+			fact(1, byHuman(event.OutcomeRejected))}, false},
+		"a resubmission by callback takes it": {[]Fact{read(fact(0, bySystem(event.OutcomeApproved))),
+			fact(1, resubmit())}, false},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

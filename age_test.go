@@ -6,7 +6,8 @@ import (
 )
 
 func TestParseAge(t *testing.T) {
-	for s, want := range map[string]time.Duration{"0s": 0, "90m": 90 * time.Minute, "1d": 24 * time.Hour, "30d": 720 * time.Hour, "36h": 36 * time.Hour} {
+	for s, want := range map[string]time.Duration{"0s": 0, "90m": 90 * time.Minute, "1d": 24 * time.Hour,
+		"30d": 720 * time.Hour, "36h": 36 * time.Hour} {
 		if got, err := ParseAge(s); err != nil || got != want {
 			t.Errorf("%s: %v %v", s, got, err)
 		}

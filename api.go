@@ -212,8 +212,9 @@ type ProviderErrorKind string
 
 // The kinds of failed calls to a provider.
 const (
-	ProviderCredentials ProviderErrorKind = "credentials"  // our credentials were not accepted
-	ProviderForbidden   ProviderErrorKind = "forbidden"    // accepted, but not sufficient for this call, address or environment
+	ProviderCredentials ProviderErrorKind = "credentials" // our credentials were not accepted
+	// accepted, but not sufficient for this call, address or environment
+	ProviderForbidden   ProviderErrorKind = "forbidden"
 	ProviderInvalid     ProviderErrorKind = "invalid"      // the content of the request was refused
 	ProviderNotFound    ProviderErrorKind = "not_found"    // the provider does not know the verification
 	ProviderPending     ProviderErrorKind = "pending"      // the provider has no result yet
@@ -221,7 +222,8 @@ const (
 	ProviderUnavailable ProviderErrorKind = "unavailable"  // the provider, or a service that it depends on, is down
 	ProviderUnreachable ProviderErrorKind = "unreachable"  // no answer: connection refused, timeout, TLS
 	ProviderMalformed   ProviderErrorKind = "malformed"    // an answer that cannot be read
-	ProviderPaused      ProviderErrorKind = "paused"       // not sent: after many failures calls are paused (circuit breaker)
+	// not sent: after many failures calls are paused (circuit breaker)
+	ProviderPaused ProviderErrorKind = "paused"
 )
 
 // ProviderError is a failed call to a provider. Its Error is safe to log: the provider's own text, which

@@ -115,7 +115,8 @@ func TestArrivalOrderDoesNotMatter(t *testing.T) {
 		},
 		"a denial of a newer attempt, then its older approval": {
 			[]Observation{
-				datedAt(1, of("1", approved())), datedAt(9, of("2", mentions(event.OutcomeRejected))), datedAt(5, of("2", approved())),
+				datedAt(1, of("1", approved())), datedAt(9, of("2", mentions(event.OutcomeRejected))),
+				datedAt(5, of("2", approved())),
 			},
 			"unknown/none system.contradiction",
 		},
@@ -133,14 +134,16 @@ func TestArrivalOrderDoesNotMatter(t *testing.T) {
 		},
 		"a doubt between a request and its answer, then a machine's approval": {
 			[]Observation{
-				datedAt(1, resubmit()), datedAt(3, doubtBy(event.StageManualReview, event.ActorHuman)), datedAt(5, submitted(event.StatusProcessing)),
+				datedAt(1, resubmit()), datedAt(3, doubtBy(event.StageManualReview, event.ActorHuman)),
+				datedAt(5, submitted(event.StatusProcessing)),
 				datedAt(9, approved()),
 			},
 			"unknown/none system.unmapped_status",
 		},
 		"a doubt of before a person's repeated approval and a machine's review": {
 			[]Observation{
-				datedAt(1, byHuman(event.OutcomeApproved)), datedAt(9, bySystem(event.OutcomeReview)), datedAt(7, byHuman(event.OutcomeApproved)),
+				datedAt(1, byHuman(event.OutcomeApproved)), datedAt(9, bySystem(event.OutcomeReview)),
+				datedAt(7, byHuman(event.OutcomeApproved)),
 				datedAt(5, contradiction()),
 			},
 			"completed/approved",
@@ -182,7 +185,8 @@ func withLooks() *Account {
 func TestALateFactRevokesOurEnd(t *testing.T) {
 	s, n := newStored(withLooks())
 	awaiting := Observation{Effect: EffectReopen, Status: event.StatusProcessing}
-	end, err := Notice{Notice: NoticeDeadline, Reference: "i", At: noon.Add(time.Hour)}.Payload(withLooks(), event.ViaDeadline)
+	end, err := Notice{Notice: NoticeDeadline, Reference: "i", At: noon.Add(time.Hour)}.Payload(withLooks(),
+		event.ViaDeadline)
 	if err != nil {
 		t.Fatal(err)
 	}

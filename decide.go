@@ -26,7 +26,8 @@ func (d *Revision) decide(f Fact, stale bool) (noEvent string) {
 		return d.resolveUntimed(f)
 	case d.untimedVerdictAfter(f) && !f.isOutdated(d):
 		return d.resolveUntimed(f)
-	case f.isOutdated(d) || stale && f.repeatsVerdict(d) || !o.Status.Terminal() && d.endedAfter(f) || d.answeredSince(f), d.endedInDoubt(f):
+	case f.isOutdated(d) || stale && f.repeatsVerdict(d) || !o.Status.Terminal() && d.endedAfter(f) || d.answeredSince(f),
+		d.endedInDoubt(f):
 		return NoEventOld
 	}
 	known := d.Reasons
@@ -205,14 +206,16 @@ func (d *Revision) inDoubt() bool {
 // mayDoubt reports whether a doubt changes the current state: a rejection, an end and a request for
 // resubmission stay.
 func mayDoubt(d *Revision) bool {
-	return d.Decision.Outcome == event.OutcomeApproved || !d.Status.Terminal() && d.Decision.Outcome != event.OutcomeResubmit
+	return d.Decision.Outcome == event.OutcomeApproved || !d.Status.Terminal() &&
+		d.Decision.Outcome != event.OutcomeResubmit
 }
 
 // mergeDecisions replaces the step of each stage that news contains and keeps the others, in the order of
 // the stages.
 func mergeDecisions(old, news []event.DecisionStep) []event.DecisionStep {
 	merged := []event.DecisionStep{}
-	for _, stage := range []event.Stage{event.StageSystem, event.StageMaker, event.StageChecker, event.StageManualReview, event.StagePolicy} {
+	for _, stage := range []event.Stage{event.StageSystem, event.StageMaker, event.StageChecker, event.StageManualReview,
+		event.StagePolicy} {
 		at := func(s event.DecisionStep) bool { return s.Stage == stage }
 		if i := slices.IndexFunc(news, at); i >= 0 {
 			merged = append(merged, news[i])

@@ -94,7 +94,8 @@ func TestTestTrafficStaysTestTraffic(t *testing.T) {
 		facts []Observation
 		want  event.Environment
 	}{
-		"never said":   {[]Observation{progress(event.StatusCreated), bySystem(event.OutcomeApproved)}, event.EnvironmentLive},
+		"never said": {[]Observation{progress(event.StatusCreated), bySystem(event.OutcomeApproved)},
+			event.EnvironmentLive},
 		"said first":   {[]Observation{flow, bySystem(event.OutcomeApproved)}, event.EnvironmentTest},
 		"said at last": {[]Observation{progress(event.StatusCreated), flow}, event.EnvironmentTest},
 	} {

@@ -67,8 +67,10 @@ func randomFact(r *rand.Rand, n int, numbered, ordered bool) Fact {
 func written(facts []Fact) string {
 	var b strings.Builder
 	for _, f := range facts {
-		fmt.Fprintf(&b, "%s effect %d %s %s at %s untimed %v via %s notice %v attempt %q mentions %q documents %d\n", f.Payload.ID, f.Effect, f.Status,
-			f.Decision.Outcome, f.OccurredAt.Format("15:04"), f.untimed(), f.Via, f.Notice, f.Attempt.ID, f.Mentions, len(f.Documents))
+		fmt.Fprintf(&b, "%s effect %d %s %s at %s untimed %v via %s notice %v attempt %q mentions %q documents %d\n",
+			f.Payload.ID, f.Effect, f.Status,
+			f.Decision.Outcome, f.OccurredAt.Format("15:04"), f.untimed(), f.Via, f.Notice, f.Attempt.ID, f.Mentions,
+			len(f.Documents))
 	}
 	return b.String()
 }
@@ -89,7 +91,8 @@ func TestRedeliveryChangesNothing(t *testing.T) {
 			}
 			again := applied[r.IntN(len(applied))]
 			if after, _, noEvent := Next(last, again); noEvent == "" {
-				t.Fatalf("seed %d: %s again\n%s%v\nmemory %s", seed, again.Payload.ID, written(facts), event.Differences(last.Published(), after.Published()), last.Memory.Encode())
+				t.Fatalf("seed %d: %s again\n%s%v\nmemory %s", seed, again.Payload.ID, written(facts),
+					event.Differences(last.Published(), after.Published()), last.Memory.Encode())
 			}
 		}
 	}

@@ -101,7 +101,8 @@ func newRevision(f Fact) Revision {
 		Reasons:        []event.Reason{},
 		Checks:         []event.Check{},
 	}}
-	d.Provider = event.ProviderData{Name: f.Account.Provider.Name, References: map[string]string{}, Status: map[string]any{}}
+	d.Provider = event.ProviderData{Name: f.Account.Provider.Name, References: map[string]string{},
+		Status: map[string]any{}}
 	switch {
 	case !f.Notice:
 		d.attemptOrder(f)
@@ -155,7 +156,8 @@ func applyFact(last *Revision, f Fact) (next Revision, noEvent string) {
 		return next, ""
 	case isOld:
 		return Revision{}, NoEventOld
-	case at == newerAttempt && !f.isVerdictOrDoubt() && (next.Decision.Outcome == event.OutcomeApproved || next.approvedAtReceipt(f)):
+	case at == newerAttempt && !f.isVerdictOrDoubt() &&
+		(next.Decision.Outcome == event.OutcomeApproved || next.approvedAtReceipt(f)):
 		return Revision{}, NoEventUnchanged // the approval stays current, with its facts, until the new attempt's own verdict
 	case at == newerAttempt:
 		next.startAttempt(f)
@@ -163,7 +165,8 @@ func applyFact(last *Revision, f Fact) (next Revision, noEvent string) {
 	next.Memory.addStored(f.Known, f.moment())
 	f.Observation = next.checkContradiction(f)
 	stale := f.stale(&next) || next.isSuperseded(f)
-	if noEvent = next.apply(f, stale, at == newerAttempt || last.Memory.Attempt != next.Memory.Attempt); noEvent != "" && !revived {
+	if noEvent = next.apply(f, stale, at == newerAttempt || last.Memory.Attempt != next.Memory.Attempt); noEvent != "" &&
+		!revived {
 		return Revision{}, noEvent
 	}
 	next.Memory.recordApplied(f, stale)
@@ -260,7 +263,8 @@ func mayProceed(d *Revision, f Fact) bool {
 		isByPerson := d.Decision.Stage == event.StageChecker || d.Decision.Stage == event.StageManualReview
 		return d.Decision.Outcome != event.OutcomeReview || !isByPerson && !f.untimed() && !d.saysUntimed()
 	}
-	return d.Decision.Outcome == event.OutcomeNone && !d.inDoubt() || d.Decision.Outcome == event.OutcomeResubmit && f.Submission
+	return d.Decision.Outcome == event.OutcomeNone && !d.inDoubt() || d.Decision.Outcome == event.OutcomeResubmit &&
+		f.Submission
 }
 
 // setStatus copies status, decision and their explanations from o.

@@ -12,7 +12,8 @@ import (
 
 var (
 	noon        = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
-	testAccount = &Account{Name: "acme", Provider: Provider{Name: "ondato"}, Environment: event.EnvironmentTest, Profile: event.ProfileFull}
+	testAccount = &Account{Name: "acme", Provider: Provider{Name: "ondato"}, Environment: event.EnvironmentTest,
+		Profile: event.ProfileFull}
 )
 
 // fact is an observation that was received minute minutes after noon and happened then.
@@ -24,7 +25,8 @@ func fact(minute int, o Observation) Fact {
 	if o.EventName == "" {
 		o.EventName = "test"
 	}
-	return Fact{Observation: o, Account: testAccount, VerificationID: event.VerificationID("ondato", "acme", "idv-1"), Via: event.ViaCallback, ReceivedAt: at,
+	return Fact{Observation: o, Account: testAccount, VerificationID: event.VerificationID("ondato", "acme", "idv-1"),
+		Via: event.ViaCallback, ReceivedAt: at,
 		Payload: event.PayloadRef{ID: fmt.Sprint("p", minute), Digest: Digest(nil), Mapping: "test"}}
 }
 
@@ -58,8 +60,9 @@ func checker(outcome event.Outcome) Observation {
 }
 
 func doubtBy(stage event.Stage, actor event.ActorType) Observation {
-	return Observation{Effect: EffectDoubt, Status: event.StatusUnknown, Decision: event.Decision{Outcome: event.OutcomeNone, Stage: stage, ActorType: actor},
-		Reasons: []event.Reason{{Code: event.ReasonUnmappedStatus}}}
+	return Observation{Effect: EffectDoubt, Status: event.StatusUnknown,
+		Decision: event.Decision{Outcome: event.OutcomeNone, Stage: stage, ActorType: actor},
+		Reasons:  []event.Reason{{Code: event.ReasonUnmappedStatus}}}
 }
 
 // ahead is o from a provider whose clock is wrong by decades.
@@ -70,17 +73,20 @@ func ahead(o Observation) Observation {
 
 func resubmit() Observation {
 	return Observation{Effect: EffectReopen, Status: event.StatusRequiresInput,
-		Decision:        event.Decision{Outcome: event.OutcomeResubmit, Stage: event.StageManualReview, ActorType: event.ActorHuman},
+		Decision: event.Decision{Outcome: event.OutcomeResubmit, Stage: event.StageManualReview,
+			ActorType: event.ActorHuman},
 		RequiredActions: []event.RequiredAction{{Action: "resubmit_document"}}}
 }
 
 func overdue() Observation {
-	return Observation{Effect: EffectReopen, Status: event.StatusExpired, StatusDetail: event.DetailRenewalOverdue, Reasons: []event.Reason{{Code: "review.renewal_overdue"}}}
+	return Observation{Effect: EffectReopen, Status: event.StatusExpired, StatusDetail: event.DetailRenewalOverdue,
+		Reasons: []event.Reason{{Code: "review.renewal_overdue"}}}
 }
 
 func renewalDue() Observation {
 	return Observation{Effect: EffectNote, Status: event.StatusRequiresInput, StatusDetail: event.DetailRenewalDue,
-		Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}, RequiredActions: []event.RequiredAction{{Action: "renew"}}}
+		Decision:        event.Decision{Outcome: event.OutcomeApproved, Final: true},
+		RequiredActions: []event.RequiredAction{{Action: "renew"}}}
 }
 
 // run applies facts in the given order and returns the last state with the kinds of all events.
@@ -125,10 +131,12 @@ func TestNext(t *testing.T) {
 		final   bool
 	}{
 		"a life from start to approval": {
-			[]Fact{fact(0, progress(event.StatusCreated)), fact(1, progress(event.StatusInProgress)), fact(2, progress(event.StatusProcessing)), fact(3, bySystem(event.OutcomeApproved))},
+			[]Fact{fact(0, progress(event.StatusCreated)), fact(1, progress(event.StatusInProgress)),
+				fact(2, progress(event.StatusProcessing)), fact(3, bySystem(event.OutcomeApproved))},
 			"[updated updated updated completed]", event.StatusCompleted, event.OutcomeApproved, true},
 		"the same again makes no event": {
-			[]Fact{fact(0, bySystem(event.OutcomeApproved)), fact(0, bySystem(event.OutcomeApproved)), fact(1, bySystem(event.OutcomeApproved))},
+			[]Fact{fact(0, bySystem(event.OutcomeApproved)), fact(0, bySystem(event.OutcomeApproved)),
+				fact(1, bySystem(event.OutcomeApproved))},
 			"[completed unchanged unchanged]", event.StatusCompleted, event.OutcomeApproved, true},
 		"older progress is dropped": {
 			[]Fact{fact(2, progress(event.StatusProcessing)), fact(1, progress(event.StatusInProgress))},
@@ -203,10 +211,12 @@ func TestNext(t *testing.T) {
 			[]Fact{fact(0, byHuman(event.OutcomeApproved)), fact(1, overdue()), fact(2, bySystem(event.OutcomeApproved))},
 			"[completed closed completed]", event.StatusCompleted, event.OutcomeApproved, true},
 		"unknown is never a success and never hides one": {
-			[]Fact{fact(0, progress(event.StatusUnknown)), fact(1, bySystem(event.OutcomeApproved)), fact(2, progress(event.StatusUnknown))},
+			[]Fact{fact(0, progress(event.StatusUnknown)), fact(1, bySystem(event.OutcomeApproved)),
+				fact(2, progress(event.StatusUnknown))},
 			"[updated completed unchanged]", event.StatusCompleted, event.OutcomeApproved, true},
 		"a decision in an unknown word takes back an approval": {
-			[]Fact{fact(0, bySystem(event.OutcomeApproved)), fact(1, doubtBy(event.StageManualReview, event.ActorHuman)), fact(1, doubtBy(event.StageManualReview, event.ActorHuman))},
+			[]Fact{fact(0, bySystem(event.OutcomeApproved)), fact(1, doubtBy(event.StageManualReview, event.ActorHuman)),
+				fact(1, doubtBy(event.StageManualReview, event.ActorHuman))},
 			"[completed updated unchanged]", event.StatusUnknown, event.OutcomeNone, false},
 		"a machine's unknown word leaves a person's approval": {
 			[]Fact{fact(0, byHuman(event.OutcomeApproved)), fact(1, doubtBy(event.StageSystem, event.ActorSystem))},
@@ -215,13 +225,15 @@ func TestNext(t *testing.T) {
 			[]Fact{fact(0, bySystem(event.OutcomeRejected)), fact(1, doubtBy(event.StageManualReview, event.ActorHuman))},
 			"[completed unchanged]", event.StatusCompleted, event.OutcomeRejected, true},
 		"a verdict that comes late makes nothing twice": {
-			[]Fact{fact(3, progress(event.StatusProcessing)), fact(2, bySystem(event.OutcomeApproved)), fact(2, bySystem(event.OutcomeApproved)), fact(1, progress(event.StatusInProgress))},
+			[]Fact{fact(3, progress(event.StatusProcessing)), fact(2, bySystem(event.OutcomeApproved)),
+				fact(2, bySystem(event.OutcomeApproved)), fact(1, progress(event.StatusInProgress))},
 			"[updated completed unchanged old]", event.StatusCompleted, event.OutcomeApproved, true},
 		"a provider's clock ahead of ours holds off nothing": {
 			[]Fact{fact(0, ahead(bySystem(event.OutcomeApproved))), fact(10, bySystem(event.OutcomeRejected))},
 			"[completed completed]", event.StatusCompleted, event.OutcomeRejected, true},
 		"nothing to say": {
-			[]Fact{fact(0, Observation{Effect: EffectNone}), fact(1, Observation{Effect: EffectFetch}), fact(2, progress(event.StatusCreated))},
+			[]Fact{fact(0, Observation{Effect: EffectNone}), fact(1, Observation{Effect: EffectFetch}),
+				fact(2, progress(event.StatusCreated))},
 			"[ignored trigger updated]", event.StatusCreated, event.OutcomeNone, false},
 	}
 	for name, tc := range cases {
@@ -231,7 +243,8 @@ func TestNext(t *testing.T) {
 				t.Errorf("events %s, want %s", got, tc.kinds)
 			}
 			if last.Status != tc.status || last.Decision.Outcome != tc.outcome || last.Decision.Final != tc.final {
-				t.Errorf("ended as %s/%s final=%v, want %s/%s final=%v", last.Status, last.Decision.Outcome, last.Decision.Final, tc.status, tc.outcome, tc.final)
+				t.Errorf("ended as %s/%s final=%v, want %s/%s final=%v", last.Status, last.Decision.Outcome, last.Decision.Final,
+					tc.status, tc.outcome, tc.final)
 			}
 		})
 	}
@@ -263,7 +276,8 @@ func TestNextLateVerdictOnlyFillsGaps(t *testing.T) {
 	older.Documents = []event.Document{{DocumentID: "document", Type: "idcard"}}
 	older.ExternalReference = "ref-1"
 	last, _ := run(t, fact(5, newer), fact(1, older))
-	if last.Documents[0].Type != "passport" || last.ExternalReference != "ref-1" || last.Decision.Outcome != event.OutcomeRejected {
+	if last.Documents[0].Type != "passport" || last.ExternalReference != "ref-1" ||
+		last.Decision.Outcome != event.OutcomeRejected {
 		t.Errorf("got %+v", last)
 	}
 }
@@ -273,19 +287,31 @@ func TestOutranks(t *testing.T) {
 		a, b Fact
 		want bool
 	}{
-		"newer verdict":                                 {fact(2, bySystem(event.OutcomeApproved)), fact(1, bySystem(event.OutcomeRejected)), true},
-		"older verdict":                                 {fact(1, bySystem(event.OutcomeApproved)), fact(2, bySystem(event.OutcomeRejected)), false},
-		"newer progress":                                {fact(2, progress(event.StatusProcessing)), fact(1, bySystem(event.OutcomeRejected)), false},
-		"newer machine against a person":                {fact(2, bySystem(event.OutcomeApproved)), fact(1, byHuman(event.OutcomeRejected)), false},
-		"newer maker against a checker":                 {fact(2, maker(event.OutcomeApproved)), fact(1, checker(event.OutcomeRejected)), false},
-		"newer person against the machine":              {fact(2, byHuman(event.OutcomeApproved)), fact(1, bySystem(event.OutcomeRejected)), true},
-		"newer resubmission":                            {fact(2, resubmit()), fact(1, byHuman(event.OutcomeApproved)), true},
-		"newer unknown word":                            {fact(2, doubtBy(event.StageManualReview, event.ActorHuman)), fact(1, bySystem(event.OutcomeApproved)), true},
-		"newer machine against a doubt about a person":  {fact(2, bySystem(event.OutcomeApproved)), fact(1, doubtBy(event.StageManualReview, event.ActorUnspecified)), false},
-		"newer machine against a doubt about a machine": {fact(2, bySystem(event.OutcomeApproved)), fact(1, doubtBy(event.StageSystem, event.ActorUnspecified)), true},
-		"newer person against a doubt about a person":   {fact(2, byHuman(event.OutcomeApproved)), fact(1, doubtBy(event.StageManualReview, event.ActorUnspecified)), true},
-		"a tie is decided with care":                    {fact(1, bySystem(event.OutcomeRejected)), fact(1, bySystem(event.OutcomeApproved)), true},
-		"a tie does not approve":                        {fact(1, bySystem(event.OutcomeApproved)), fact(1, bySystem(event.OutcomeRejected)), false},
+		"newer verdict": {fact(2, bySystem(event.OutcomeApproved)),
+			fact(1, bySystem(event.OutcomeRejected)), true},
+		"older verdict": {fact(1, bySystem(event.OutcomeApproved)),
+			fact(2, bySystem(event.OutcomeRejected)), false},
+		"newer progress": {fact(2, progress(event.StatusProcessing)),
+			fact(1, bySystem(event.OutcomeRejected)), false},
+		"newer machine against a person": {fact(2, bySystem(event.OutcomeApproved)),
+			fact(1, byHuman(event.OutcomeRejected)), false},
+		"newer maker against a checker": {fact(2, maker(event.OutcomeApproved)),
+			fact(1, checker(event.OutcomeRejected)), false},
+		"newer person against the machine": {fact(2, byHuman(event.OutcomeApproved)),
+			fact(1, bySystem(event.OutcomeRejected)), true},
+		"newer resubmission": {fact(2, resubmit()), fact(1, byHuman(event.OutcomeApproved)), true},
+		"newer unknown word": {fact(2, doubtBy(event.StageManualReview, event.ActorHuman)),
+			fact(1, bySystem(event.OutcomeApproved)), true},
+		"newer machine against a doubt about a person": {fact(2, bySystem(event.OutcomeApproved)),
+			fact(1, doubtBy(event.StageManualReview, event.ActorUnspecified)), false},
+		"newer machine against a doubt about a machine": {fact(2, bySystem(event.OutcomeApproved)),
+			fact(1, doubtBy(event.StageSystem, event.ActorUnspecified)), true},
+		"newer person against a doubt about a person": {fact(2, byHuman(event.OutcomeApproved)),
+			fact(1, doubtBy(event.StageManualReview, event.ActorUnspecified)), true},
+		"a tie is decided with care": {fact(1, bySystem(event.OutcomeRejected)),
+			fact(1, bySystem(event.OutcomeApproved)), true},
+		"a tie does not approve": {fact(1, bySystem(event.OutcomeApproved)),
+			fact(1, bySystem(event.OutcomeRejected)), false},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -298,14 +324,16 @@ func TestOutranks(t *testing.T) {
 
 func TestIDs(t *testing.T) {
 	id := event.VerificationID("ondato", "acme", "b0000000-0000-4000-8000-000000000001")
-	if id != event.VerificationID("ondato", "acme", "b0000000-0000-4000-8000-000000000001") || id == event.VerificationID("ondato", "acme2", "b0000000-0000-4000-8000-000000000001") {
+	if id != event.VerificationID("ondato", "acme", "b0000000-0000-4000-8000-000000000001") ||
+		id == event.VerificationID("ondato", "acme2", "b0000000-0000-4000-8000-000000000001") {
 		t.Error("a verification id is not made of provider, account and reference alone")
 	}
 	if id[14] != '5' || len(id) != 36 || event.ID(id, 1) == event.ID(id, 2) {
 		t.Errorf("not UUIDv5: %s", id)
 	}
 	digest := Digest([]byte("x"))
-	for event, want := range map[string]string{"e-1": "p.a.e-1", "": "p.a." + digest, "with space": "p.a." + digest, "line\nbreak": "p.a." + digest} {
+	for event, want := range map[string]string{"e-1": "p.a.e-1", "": "p.a." + digest, "with space": "p.a." + digest,
+		"line\nbreak": "p.a." + digest} {
 		if got := PayloadID("p", "a", event, digest); got != want {
 			t.Errorf("PayloadID(%q) = %s, want %s", event, got, want)
 		}
@@ -316,7 +344,8 @@ func TestIDs(t *testing.T) {
 // provider's, and the two differ.
 func TestAnUndecidedPollYieldsToTheVerdict(t *testing.T) {
 	asked := time.Date(2026, 3, 2, 10, 0, 10, 0, time.UTC)
-	verdict := Fact{Observation: Observation{Effect: EffectVerdict, OccurredAt: asked.Add(-500 * time.Millisecond)}, Via: event.ViaCallback, ReceivedAt: asked.Add(time.Second)}
+	verdict := Fact{Observation: Observation{Effect: EffectVerdict, OccurredAt: asked.Add(-500 * time.Millisecond)},
+		Via: event.ViaCallback, ReceivedAt: asked.Add(time.Second)}
 	for _, effect := range []Effect{EffectReopen, EffectDoubt} {
 		look := Fact{Observation: Observation{Effect: effect}, Via: event.ViaFetch, ReceivedAt: asked}
 		if Outranks(look, verdict) {
@@ -341,7 +370,8 @@ func notice(minute int, kind NoticeKind) Fact {
 	via := event.ViaStart
 	switch kind {
 	case NoticeDeadline:
-		o.Effect, o.Status, o.Reasons, via = EffectEnd, event.StatusExpired, []event.Reason{{Code: "session.expired"}}, event.ViaDeadline
+		o.Effect, o.Status, o.Reasons, via =
+			EffectEnd, event.StatusExpired, []event.Reason{{Code: "session.expired"}}, event.ViaDeadline
 	case NoticeUnknown:
 		o.Effect, o.Status, o.StatusDetail, via = EffectEnd, event.StatusFailed, event.DetailUnknownToProvider, event.ViaFetch
 	}

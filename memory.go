@@ -165,7 +165,8 @@ func Recall(e *event.Event, memory string, until time.Time, untilID string) Memo
 		return m
 	}
 	d := &e.Data
-	m = Memory{Until: until, UntilID: untilID, Applied: []string{keyOf(untilID), keyOf(d.Payload.ID)}, HasProviderFact: true}
+	m = Memory{Until: until, UntilID: untilID, Applied: []string{keyOf(untilID), keyOf(d.Payload.ID)},
+		HasProviderFact: true}
 	occurred, received := event.ParseInstant(d.Provider.Event.OccurredAt), event.ParseInstant(d.Provider.Event.ReceivedAt)
 	if m.Until.IsZero() {
 		m.Until = occurred
@@ -176,7 +177,8 @@ func Recall(e *event.Event, memory string, until time.Time, untilID string) Memo
 			m.Until = time.Time{} // the instant of a notice
 		}
 		if d.Status.Closed() {
-			m.Before = &Standing{Status: event.StatusCreated, Decision: event.Decision{Outcome: event.OutcomeNone}, Reasons: []event.Reason{}}
+			m.Before = &Standing{Status: event.StatusCreated, Decision: event.Decision{Outcome: event.OutcomeNone},
+				Reasons: []event.Reason{}}
 		}
 		return m
 	}
@@ -195,7 +197,8 @@ func Recall(e *event.Event, memory string, until time.Time, untilID string) Memo
 
 // isNotice reports whether e was caused by a notice of kycbridge.
 func isNotice(e event.ProviderEvent) bool {
-	return e.Via == event.ViaStart || e.Via == event.ViaDeadline || e.Via == event.ViaFetch && e.Name == string(NoticeUnknown)
+	return e.Via == event.ViaStart || e.Via == event.ViaDeadline || e.Via == event.ViaFetch &&
+		e.Name == string(NoticeUnknown)
 }
 
 // applied reports whether f has already made an event and is delivered again. A timed one is judged again
@@ -279,7 +282,8 @@ func (m *Memory) settled(doubt, word Moment) bool {
 // mergeEarlier prevents instants of m from decreasing below those of an earlier memory, and keeps all
 // payloads that have made an event: one that is redelivered after a replay makes none.
 func (m *Memory) mergeEarlier(earlier Memory) {
-	known := slices.DeleteFunc(slices.Clone(earlier.Applied), func(key string) bool { return slices.Contains(m.Applied, key) })
+	known := slices.DeleteFunc(slices.Clone(earlier.Applied),
+		func(key string) bool { return slices.Contains(m.Applied, key) })
 	m.Applied = append(known, m.Applied...)
 	m.Applied = m.Applied[max(0, len(m.Applied)-maxApplied):]
 	if earlier.Until.After(m.Until) {

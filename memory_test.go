@@ -60,7 +60,8 @@ func TestRecall(t *testing.T) {
 
 // TestMemoryRoundTrips: an encoded memory is read back the same, and is plain text.
 func TestMemoryRoundTrips(t *testing.T) {
-	last, _ := run(t, at(1, of("1", resubmit())), at(2, mentions(event.OutcomeNone)), looked(20, progress(event.StatusInProgress)),
+	last, _ := run(t, at(1, of("1", resubmit())), at(2, mentions(event.OutcomeNone)),
+		looked(20, progress(event.StatusInProgress)),
 		notice(90, NoticeDeadline))
 	last.Memory.Before.Reasons = []event.Reason{{Code: "review.other", ProviderCode: "naïve \"quoted\" 日本"}}
 	text := last.Memory.Encode()

@@ -83,7 +83,8 @@ func (p Processed) Disposition() Disposition {
 
 // Work makes one attempt to process a payload and returns whether it is done or to be retried, and the
 // delay. Only a payload that cannot succeed is given up, to quarantine; an unavailable bus is waited for.
-func (n *Normalizer) Work(ctx context.Context, p Payload, attempt int) (done Processed, retryIn time.Duration, err error) {
+func (n *Normalizer) Work(ctx context.Context, p Payload, attempt int) (done Processed, retryIn time.Duration,
+	err error) {
 	done, err = n.process(ctx, p, attempt > 1)
 	if err == nil {
 		done.New = n.newValues(p)
@@ -161,7 +162,9 @@ func (n *Normalizer) trigger(ctx context.Context, p Payload, f Fact) error {
 	if word == "" {
 		word = NoTrigger
 	}
-	return n.Triggers.Trigger(ctx, Watch{Provider: p.Provider, Account: p.Account, Reference: p.Reference, Trigger: word, TriggeredAt: p.ReceivedAt, Since: p.ReceivedAt})
+	return n.Triggers.Trigger(ctx,
+		Watch{Provider: p.Provider, Account: p.Account, Reference: p.Reference, Trigger: word, TriggeredAt: p.ReceivedAt,
+			Since: p.ReceivedAt})
 }
 
 // Observe maps a stored payload of a. A mapping that panics cannot read the body. Errors wrap
@@ -224,7 +227,8 @@ func withoutValue(err error) string {
 }
 
 // try computes the next revision once. late reports that the stored history was needed.
-func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bool) (done Processed, late bool, err error) {
+func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bool) (done Processed, late bool,
+	err error) {
 	last, err := n.Events.Last(ctx, k, fresh)
 	if err != nil {
 		return Processed{}, false, fmt.Errorf("read last event: %w", err)
@@ -250,7 +254,8 @@ func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bo
 	}
 	e := n.seal(next, kind, f)
 	if faults := e.Check(); len(faults) > 0 {
-		return Processed{}, late, fmt.Errorf("event breaks its schema at %q: %s: %w", faults[0].Path, faults[0].Message, ErrUnmappable)
+		return Processed{}, late, fmt.Errorf("event breaks its schema at %q: %s: %w", faults[0].Path, faults[0].Message,
+			ErrUnmappable)
 	}
 	if !n.inMemory {
 		if e.Body, err = json.Marshal(e.Event); err != nil {

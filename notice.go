@@ -43,7 +43,8 @@ func (n Notice) Payload(a *Account, via event.Via) (Payload, error) {
 	if err != nil {
 		return Payload{}, fmt.Errorf("write notice: %w", err)
 	}
-	p := withIdentity(Payload{Via: via, ReceivedAt: n.At, ContentType: "application/json", Event: string(n.Notice), Notice: true, Reference: n.Reference, Body: body}, a)
+	p := withIdentity(Payload{Via: via, ReceivedAt: n.At, ContentType: "application/json", Event: string(n.Notice),
+		Notice: true, Reference: n.Reference, Body: body}, a)
 	p.VerificationID = event.VerificationID(p.Provider, p.Account, n.Reference)
 	return p, nil
 }

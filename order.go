@@ -122,7 +122,8 @@ func (f Fact) isOutdated(d *Revision) bool {
 	if threshold == nil || threshold.At.IsZero() || at.after(*threshold) {
 		return false
 	}
-	return threshold.after(at) || f.Decision.Outcome == event.OutcomeApproved && d.Decision.Outcome != event.OutcomeApproved
+	return threshold.after(at) || f.Decision.Outcome == event.OutcomeApproved &&
+		d.Decision.Outcome != event.OutcomeApproved
 }
 
 // threshold is the moment that a verdict must be newer than; nil: any counts. A verdict of a higher stage

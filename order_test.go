@@ -21,15 +21,18 @@ func TestOurNoticesSetNoThreshold(t *testing.T) {
 			"updated unchanged closed", "abandoned/none",
 		},
 		"our end gives way to an older end": {
-			[]Fact{at(5, progress(event.StatusInProgress)), notice(90, NoticeDeadline), lateAt(10, ended(event.StatusAbandoned))},
+			[]Fact{at(5, progress(event.StatusInProgress)), notice(90, NoticeDeadline),
+				lateAt(10, ended(event.StatusAbandoned))},
 			"updated closed closed", "abandoned/none",
 		},
 		"our end gives way to progress": {
-			[]Fact{at(5, progress(event.StatusCreated)), notice(90, NoticeDeadline), lateAt(6, progress(event.StatusInProgress))},
+			[]Fact{at(5, progress(event.StatusCreated)), notice(90, NoticeDeadline),
+				lateAt(6, progress(event.StatusInProgress))},
 			"updated closed updated", "in_progress/none",
 		},
 		"our end gives way to a word that is older than what was known": {
-			[]Fact{at(5, progress(event.StatusProcessing)), notice(90, NoticeDeadline), lateAt(1, progress(event.StatusCreated))},
+			[]Fact{at(5, progress(event.StatusProcessing)), notice(90, NoticeDeadline),
+				lateAt(1, progress(event.StatusCreated))},
 			"updated closed updated", "processing/none",
 		},
 		"our end of an unknown session gives way": {

@@ -18,19 +18,20 @@ type Payload struct {
 	Via            event.Via
 	ReceivedAt     time.Time
 	ContentType    string
-	Digest         string            // sha256:<64 hex> of Body
-	Event          string            // the provider's name of the message type; may be ""
-	Reference      string            // the provider's id of the verification; "" while none is known
-	Placement      string            // of a callback: the position of the accepted credential
-	Part           string            // of a fetched body: which of the provider's answers it is
-	Trigger        string            // of a fetched body: the word of the callback that triggered the fetch, if the body lacks it
-	TriggeredAt    time.Time         // with Trigger: when that callback was received
-	After          string            // of a fetched body: id of the different one that was stored before it
-	Notice         bool              // a Notice of kycbridge, not from the provider
-	Header         map[string]string // allow-listed request headers, never a credential or signature
-	Addressed      AccountKey        // of a callback to an unknown account: the account in its address
-	Body           []byte            // unchanged
-	Seq            uint64            // in the payload log; 0: not known
+	Digest         string // sha256:<64 hex> of Body
+	Event          string // the provider's name of the message type; may be ""
+	Reference      string // the provider's id of the verification; "" while none is known
+	Placement      string // of a callback: the position of the accepted credential
+	Part           string // of a fetched body: which of the provider's answers it is
+	// of a fetched body: the word of the callback that triggered the fetch, if the body lacks it
+	Trigger     string
+	TriggeredAt time.Time         // with Trigger: when that callback was received
+	After       string            // of a fetched body: id of the different one that was stored before it
+	Notice      bool              // a Notice of kycbridge, not from the provider
+	Header      map[string]string // allow-listed request headers, never a credential or signature
+	Addressed   AccountKey        // of a callback to an unknown account: the account in its address
+	Body        []byte            // unchanged
+	Seq         uint64            // in the payload log; 0: not known
 }
 
 // Traceparent is the W3C trace context of the callback, or "".
@@ -94,7 +95,8 @@ func fetchedID(p Payload) string {
 	if p.After == "" && p.Trigger == "" {
 		return PayloadID(p.Provider, p.Account, "", p.Digest)
 	}
-	return PayloadID(p.Provider, p.Account, "", Digest([]byte(p.After+"\n"+p.Trigger+event.Instant(p.TriggeredAt)+"\n"+p.Digest)))
+	return PayloadID(p.Provider, p.Account, "",
+		Digest([]byte(p.After+"\n"+p.Trigger+event.Instant(p.TriggeredAt)+"\n"+p.Digest)))
 }
 
 // plainID reports whether s is short and consists of letters, digits, '.', '_' and '-'.

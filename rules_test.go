@@ -108,7 +108,8 @@ func contradiction() Observation {
 }
 
 func unknownNote() Observation {
-	return Observation{Effect: EffectNote, Status: event.StatusUnknown, Reasons: []event.Reason{{Code: event.ReasonUnmappedStatus}},
+	return Observation{Effect: EffectNote, Status: event.StatusUnknown,
+		Reasons:        []event.Reason{{Code: event.ReasonUnmappedStatus}},
 		ProviderStatus: map[string]any{"kyc_status": "Pondered"}}
 }
 

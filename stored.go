@@ -33,7 +33,8 @@ func (n *Normalizer) readStored(ctx context.Context, k Key, p Payload, f Fact) (
 		if g.Effect.Decisive() && !g.untimed() {
 			words = append(words, g)
 		}
-		if g.Effect != EffectDoubt && Outranks(g, f) && (t.newer == nil || t.newer.moment().below(at) || Outranks(g, *t.newer)) {
+		if g.Effect != EffectDoubt && Outranks(g, f) &&
+			(t.newer == nil || t.newer.moment().below(at) || Outranks(g, *t.newer)) {
 			t.newer = &g
 		}
 		if f.Attempt.ID != "" && g.Attempt.ID == f.Attempt.ID && !at.after(f.moment()) {

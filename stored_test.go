@@ -26,7 +26,8 @@ func newStored(account *Account) (*stored, *Normalizer) {
 		return s.facts[p.ID], nil
 	}
 	accounts := Accounts{{"ondato", "acme"}: &own}
-	return s, &Normalizer{Accounts: accounts, Events: s, Log: s, Mapping: "test", MaxAttempts: 9, Now: func() time.Time { return noon }}
+	return s, &Normalizer{Accounts: accounts, Events: s, Log: s, Mapping: "test", MaxAttempts: 9,
+		Now: func() time.Time { return noon }}
 }
 
 func (s *stored) payload(name string, o Observation) Payload {
@@ -55,7 +56,8 @@ func TestStoredFactsWithoutEventsCount(t *testing.T) {
 		ends  string
 	}{
 		"a note that came late": {
-			[]Observation{saysAt(9, progress(event.StatusProcessing)), saysAt(5, mentions(event.OutcomeRejected)), saysAt(1, approved())},
+			[]Observation{saysAt(9, progress(event.StatusProcessing)), saysAt(5, mentions(event.OutcomeRejected)),
+				saysAt(1, approved())},
 			"unknown/none system.contradiction",
 		},
 		"a doubt that left a rejection": {

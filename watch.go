@@ -18,17 +18,19 @@ type Watch struct {
 	Trigger string `json:"trigger,omitempty"`
 	// TriggeredAt is when that callback was received: its content has that time, however late it is
 	// fetched.
-	TriggeredAt time.Time       `json:"triggered_at,omitzero"`
-	Since       time.Time       `json:"since"`
-	Deadline    time.Time       `json:"deadline"`
-	IgnoreSeen  bool            `json:"anew,omitempty"`     // with a trigger: the stored bodies may be lost, so only those in the store count as seen
-	Asked       bool            `json:"asked,omitempty"`    // this watch was requested explicitly: poll once, whatever is known
-	LookBy      time.Time       `json:"look_by,omitzero"`   // something was submitted: the next poll is not later
-	Status      event.Status    `json:"status,omitempty"`   // at the last poll
-	Failures    int             `json:"failures,omitempty"` // failed polls in a row
-	Missing     int             `json:"missing,omitempty"`  // polls in a row at which the provider did not know it
-	Looks       int             `json:"looks,omitempty"`    // further polls since a trigger without a new result
-	Seen        map[string]Seen `json:"seen,omitempty"`     // by part: the body that was stored last
+	TriggeredAt time.Time `json:"triggered_at,omitzero"`
+	Since       time.Time `json:"since"`
+	Deadline    time.Time `json:"deadline"`
+	// with a trigger: the stored bodies may be lost, so only those in the store count as seen
+	IgnoreSeen bool `json:"anew,omitempty"`
+	// this watch was requested explicitly: poll once, whatever is known
+	Asked    bool            `json:"asked,omitempty"`
+	LookBy   time.Time       `json:"look_by,omitzero"`   // something was submitted: the next poll is not later
+	Status   event.Status    `json:"status,omitempty"`   // at the last poll
+	Failures int             `json:"failures,omitempty"` // failed polls in a row
+	Missing  int             `json:"missing,omitempty"`  // polls in a row at which the provider did not know it
+	Looks    int             `json:"looks,omitempty"`    // further polls since a trigger without a new result
+	Seen     map[string]Seen `json:"seen,omitempty"`     // by part: the body that was stored last
 }
 
 // Session is an open session with its next poll.
@@ -64,7 +66,8 @@ func (w Watch) Merge(other Watch) Watch {
 		w.Deadline = other.Deadline
 	}
 	w.Asked = w.Asked || other.Asked
-	if other.Trigger != "" && (w.Trigger == "" || w.Trigger == NoTrigger || other.Trigger != NoTrigger && other.TriggeredAt.After(w.TriggeredAt)) {
+	if other.Trigger != "" && (w.Trigger == "" || w.Trigger == NoTrigger || other.Trigger != NoTrigger &&
+		other.TriggeredAt.After(w.TriggeredAt)) {
 		w.Trigger, w.TriggeredAt, w.Looks = other.Trigger, other.TriggeredAt, other.Looks
 	}
 	if w.Seen == nil {

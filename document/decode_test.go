@@ -55,8 +55,10 @@ func TestDecode(t *testing.T) {
 		"unknown escape":      {`{"a":"\q"}`, []Fault{{"", "is not valid JSON at byte 5"}}},
 		"deep enough":         {nested("[", "]", maxDepth-1), nil},
 		"too deep":            {nested("[", "]", maxDepth), []Fault{{"", "must not be nested deeper than 100 levels"}}},
-		"too deep, unclosed":  {`{"a":` + strings.Repeat("[", 1<<20), []Fault{{"", "must not be nested deeper than 100 levels"}}},
-		"too many values":     {`{"a":[` + strings.Repeat("0,", maxValues) + `0]}`, []Fault{{"", "must not hold more than 100000 values"}}},
+		"too deep, unclosed": {`{"a":` + strings.Repeat("[", 1<<20),
+			[]Fault{{"", "must not be nested deeper than 100 levels"}}},
+		"too many values": {`{"a":[` + strings.Repeat("0,", maxValues) + `0]}`,
+			[]Fault{{"", "must not hold more than 100000 values"}}},
 		"largest exponent":    {`{"a":1e308, "b":1e-308, "c":-1E+30}`, nil},
 		"panics the checker":  {`{"a":{"b":[0,1e1000001]}}`, []Fault{{"/a/b/1", "number out of range"}}},
 		"slows the checker":   {`{"a":1e999999}`, []Fault{{"/a", "number out of range"}}},
@@ -102,26 +104,30 @@ func TestDecodeKeepsValues(t *testing.T) {
 
 // TestReader shows how a reader handles names, labels and JSON inside strings.
 func TestReader(t *testing.T) {
-	r := NewReader([]string{"createdUtc", "status", "Portrait", "portrait"}, Forms{Labels: []string{"fields"}, Nested: []string{"extras"}})
+	r := NewReader([]string{"createdUtc", "status", "Portrait", "portrait"},
+		Forms{Labels: []string{"fields"}, Nested: []string{"extras"}})
 	for name, c := range map[string]struct {
 		body string
 		want Object
 		bad  string
 	}{
-		"another case":         {`{"CREATEDUTC":1,"Status":2,"Other":3}`, Object{"createdUtc": json.Number("1"), "status": json.Number("2"), "Other": json.Number("3")}, ""},
-		"two spellings":        {`{"Portrait":1,"a":{"portrait":2}}`, Object{"Portrait": json.Number("1"), "a": map[string]any{"portrait": json.Number("2")}}, ""},
+		"another case": {`{"CREATEDUTC":1,"Status":2,"Other":3}`,
+			Object{"createdUtc": json.Number("1"), "status": json.Number("2"), "Other": json.Number("3")}, ""},
+		"two spellings": {`{"Portrait":1,"a":{"portrait":2}}`,
+			Object{"Portrait": json.Number("1"), "a": map[string]any{"portrait": json.Number("2")}}, ""},
 		"number out of range":  {`{"status":-1e99999,"a":[1e400]}`, Object{"status": "-1e99999", "a": []any{"1e400"}}, ""},
 		"both in one object":   {`{"Portrait":1,"portrait":2}`, nil, "/portrait"},
 		"known in two cases":   {`{"status":1,"STATUS":1}`, nil, "/status"},
 		"unknown in two cases": {`{"x":{"new":1,"New":1}}`, nil, "/x/New"},
-		"label twice":          {`{"fields":{"Status":"a","status":"b","A":"x","A":"y","B":"z","B":"z"}}`, Object{"fields": map[string]any{"Status": "a", "status": "b", "A": []any{"x", "y"}, "B": "z"}}, ""},
-		"below a label":        {`{"fields":{"A":{"b":1,"b":2}}}`, nil, "/fields/A/b"},
-		"nested object":        {`{"extras":" {\"STATUS\":\"a\"}"}`, Object{"extras": map[string]any{"status": "a"}}, ""},
-		"nested list":          {`{"extras":"[1]"}`, Object{"extras": []any{json.Number("1")}}, ""},
-		"nested text":          {`{"extras":"{not json"}`, Object{"extras": "{not json"}, ""},
-		"nested and more":      {`{"extras":"{} x"}`, Object{"extras": "{} x"}, ""},
-		"nested name twice":    {`{"extras":"{\"a\":1,\"a\":2}"}`, nil, "/extras/a"},
-		"not a nested member":  {`{"other":"{\"a\":1,\"a\":2}"}`, Object{"other": `{"a":1,"a":2}`}, ""},
+		"label twice": {`{"fields":{"Status":"a","status":"b","A":"x","A":"y","B":"z","B":"z"}}`,
+			Object{"fields": map[string]any{"Status": "a", "status": "b", "A": []any{"x", "y"}, "B": "z"}}, ""},
+		"below a label":       {`{"fields":{"A":{"b":1,"b":2}}}`, nil, "/fields/A/b"},
+		"nested object":       {`{"extras":" {\"STATUS\":\"a\"}"}`, Object{"extras": map[string]any{"status": "a"}}, ""},
+		"nested list":         {`{"extras":"[1]"}`, Object{"extras": []any{json.Number("1")}}, ""},
+		"nested text":         {`{"extras":"{not json"}`, Object{"extras": "{not json"}, ""},
+		"nested and more":     {`{"extras":"{} x"}`, Object{"extras": "{} x"}, ""},
+		"nested name twice":   {`{"extras":"{\"a\":1,\"a\":2}"}`, nil, "/extras/a"},
+		"not a nested member": {`{"other":"{\"a\":1,\"a\":2}"}`, Object{"other": `{"a":1,"a":2}`}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, faults := r.Decode([]byte(c.body))
@@ -171,7 +177,8 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("read %#v, want %#v", doc, want)
 		}
 		if _, object := want.(map[string]any); faults != nil && valid && object {
-			if m := faults[0].Message; m != "number out of range" && m != "stands twice in one object" && !strings.HasPrefix(m, "must not") {
+			if m := faults[0].Message; m != "number out of range" && m != "stands twice in one object" &&
+				!strings.HasPrefix(m, "must not") {
 				t.Fatalf("refused %q: %v", body, faults)
 			}
 		}

@@ -88,11 +88,13 @@ func TestParseDate(t *testing.T) {
 }
 
 func FuzzTimes(f *testing.F) {
-	for _, seed := range []string{"2023-01-26T08:12:00.962462", "1772442600.25", "1772442600250", "/Date(1772442600250)/", "01-FEB-1990", "0000-02-29"} {
+	for _, seed := range []string{"2023-01-26T08:12:00.962462", "1772442600.25", "1772442600250", "/Date(1772442600250)/",
+		"01-FEB-1990", "0000-02-29"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if at := ParseTime(s); !at.IsZero() && (at.Year() < earliestYear || at.Year() > latestYear || at.Location() != time.UTC) {
+		if at := ParseTime(s); !at.IsZero() &&
+			(at.Year() < earliestYear || at.Year() > latestYear || at.Location() != time.UTC) {
 			t.Errorf("ParseTime(%q) = %v", s, at)
 		}
 		if day := ParseDate(s); day != "" && day != ParseDate(day) {

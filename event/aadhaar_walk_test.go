@@ -35,7 +35,8 @@ func TestEveryFieldIsMasked(t *testing.T) {
 				if containsDigits(s, someAadhaar) && !ownIDs[pointer] {
 					t.Errorf("%s, %s: %s holds %q", name, profile, pointer, s)
 				}
-				if profile == ProfileFull && !ownIDs[pointer] && !containsDigits(s, "2346") && strings.HasPrefix(pointer, "/data/") {
+				if profile == ProfileFull && !ownIDs[pointer] && !containsDigits(s, "2346") &&
+					strings.HasPrefix(pointer, "/data/") {
 					t.Errorf("%s: nothing is left of what stood at %s: %q", name, pointer, s)
 				}
 			})

@@ -180,7 +180,8 @@ func (p *ProviderData) check(f *faults) {
 }
 
 func (s Status) check(f *faults, path string) {
-	oneOf(f, s, path, StatusCompleted, StatusInReview, StatusProcessing, StatusInProgress, StatusCreated, StatusRequiresInput,
+	oneOf(f, s, path, StatusCompleted, StatusInReview, StatusProcessing, StatusInProgress, StatusCreated,
+		StatusRequiresInput,
 		StatusExpired, StatusAbandoned, StatusCanceled, StatusFailed, StatusUnknown)
 }
 
@@ -241,7 +242,8 @@ func (s *DecisionStep) check(f *faults) {
 }
 
 func (a *RequiredAction) check(f *faults) {
-	oneOf(f, a.Action, "/action", "start", "resume", "resubmit_document", "resubmit_selfie", "resubmit_other", "rejoin_call", "renew")
+	oneOf(f, a.Action, "/action", "start", "resume", "resubmit_document", "resubmit_selfie", "resubmit_other",
+		"rejoin_call", "renew")
 	f.codes(a.Reasons, "/reasons")
 	f.instant(a.Deadline, "/deadline")
 }
@@ -265,7 +267,8 @@ func (c *Check) check(f *faults) {
 	f.want(isCheckType(c.Type), "/type", "must be a type of check, or x_ and a word of a-z, 0-9 and _")
 	c.Result.check(f, "/result")
 	if c.Method != "" {
-		oneOf(f, c.Method, "/method", "vpip", "vpiruv", "vri", "vdig", "vcrypt", "data", "auth", "token", "kbv", "pvp", "pvr", "bvp", "bvr")
+		oneOf(f, c.Method, "/method", "vpip", "vpiruv", "vri", "vdig", "vcrypt", "data", "auth", "token", "kbv", "pvp",
+			"pvr", "bvp", "bvr")
 	}
 	f.score(c.Score, "/score")
 	f.score(c.Threshold, "/threshold")

@@ -15,7 +15,8 @@ import (
 // approvedEvent reads the golden event of a final approval with eight checks.
 func approvedEvent(tb testing.TB) *Event {
 	tb.Helper()
-	body, err := os.ReadFile(filepath.Join("..", "test", "fixture", "testdata", "ondato", "kyc-identification-approved", "golden.json"))
+	body, err := os.ReadFile(filepath.Join("..", "test", "fixture", "testdata", "ondato", "kyc-identification-approved",
+		"golden.json"))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -51,7 +52,8 @@ func TestEventCheck(t *testing.T) {
 		},
 		"in a list": {
 			func(e *Event) { e.Data.Checks[3].Result = "good" },
-			[]Fault{{Path: "/data/checks/3/result", Message: `must be one of "passed", "failed", "warning", "undetermined", "not_performed"`}},
+			[]Fault{{Path: "/data/checks/3/result",
+				Message: `must be one of "passed", "failed", "warning", "undetermined", "not_performed"`}},
 		},
 		"in a list of a list": {
 			func(e *Event) { e.Data.Checks[7].Fields[2].Score = &two },

@@ -106,7 +106,8 @@ type Reason struct {
 
 // RequiredAction is an action that the applicant must take, or repeat.
 type RequiredAction struct {
-	Action       string   `json:"action"` // start, resume, resubmit_document, resubmit_selfie, resubmit_other, rejoin_call, renew
+	// start, resume, resubmit_document, resubmit_selfie, resubmit_other, rejoin_call, renew
+	Action       string   `json:"action"`
 	ProviderStep string   `json:"provider_step,omitempty"`
 	Reasons      []string `json:"reasons,omitempty"`
 	Deadline     string   `json:"deadline,omitempty"`

@@ -77,12 +77,14 @@ const (
 var contents = map[content][]string{
 	aWord: {
 		"status", "detail", "decision", "outcome", "result", "event", "action", "trigger", "step", "stage", "severity",
-		"progress", "type", "reason", "reasons", "code", "codes", "method", "via", "level", "channel", "environment", "notice",
+		"progress", "type", "reason", "reasons", "code", "codes", "method", "via", "level", "channel", "environment",
+		"notice",
 		"check", "profile", "product", "source", "key", "applicability", "assessment", "diagnose", "side", "mode",
 	},
 	aTime: {"at", "utc", "time", "timestamp", "deadline", "until"},
 	aNumber: {
-		"score", "scores", "threshold", "percentage", "confidence", "probability", "attempts", "count", "version", "min", "max",
+		"score", "scores", "threshold", "percentage", "confidence", "probability", "attempts", "count", "version", "min",
+		"max",
 		"revision",
 	},
 }
@@ -90,7 +92,8 @@ var contents = map[content][]string{
 // idOwners are the things and processes whose ids may be shown: the words before id. Persons and their
 // documents are not among them.
 var idOwners = []string{
-	"", "journey", "session", "verification", "identification", "application", "setup", "flow", "link", "event", "step", "check",
+	"", "journey", "session", "verification", "identification", "application", "setup", "flow", "link", "event", "step",
+	"check",
 	"idv", "kyc", "payload", "message", "request", "database", "version", "enrollment",
 }
 

@@ -186,8 +186,9 @@ func TestAadhaarInEverySpelling(t *testing.T) {
 				t.Fatalf("%s: the test cannot see %q", name, written)
 			}
 			got := HideAadhaar("Flat 1, " + written + ", Example Road")
-			if kept := digits[len(digits)-4:]; containsDigits(got, digits) || !containsDigits(got, kept) || !strings.HasSuffix(got,
-				", Example Road") {
+			if kept := digits[len(digits)-4:]; containsDigits(got, digits) || !containsDigits(got, kept) ||
+				!strings.HasSuffix(got,
+					", Example Road") {
 				t.Errorf("%s: %q became %q", name, written, got)
 			}
 		}

@@ -19,7 +19,8 @@ func TestClientAddress(t *testing.T) {
 		{"direct, header not believed", "192.0.2.1:1", []string{"198.51.100.1"}, "192.0.2.1"},
 		{"proxy", "10.0.0.1:1", []string{"198.51.100.1"}, "198.51.100.1"},
 		{"rightmost untrusted", "10.0.0.1:1", []string{"203.0.113.9, 198.51.100.1, 10.2.2.2"}, "198.51.100.1"},
-		{"several lines are one list", "10.0.0.1:1", []string{"203.0.113.9,198.51.100.1", "10.2.2.2,10.3.3.3"}, "198.51.100.1"},
+		{"several lines are one list", "10.0.0.1:1", []string{"203.0.113.9,198.51.100.1", "10.2.2.2,10.3.3.3"},
+			"198.51.100.1"},
 		{"proxy, no header", "10.0.0.1:1", nil, "10.0.0.1"},
 		{"all trusted", "10.0.0.1:1", []string{"10.9.9.9, 10.8.8.8"}, "10.9.9.9"},
 		{"entry with a port", "10.0.0.1:1", []string{"198.51.100.1:99"}, "198.51.100.1"},
@@ -43,7 +44,8 @@ func TestClientAddress(t *testing.T) {
 // TestForwardedFor sends the header through a real connection, whose peer is on loopback.
 func TestForwardedFor(t *testing.T) {
 	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-	accounts := account("ondato", "acme", func(a *kycbridge.Account) { a.AllowIPs = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")} })
+	accounts := account("ondato", "acme",
+		func(a *kycbridge.Account) { a.AllowIPs = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")} })
 	for _, c := range []struct {
 		name, forwarded string
 		trusted         []netip.Prefix
@@ -54,7 +56,8 @@ func TestForwardedFor(t *testing.T) {
 		{"no proxy trusted", "198.51.100.7", nil, 403},
 		{"nothing forwarded", "", loopback, 403},
 	} {
-		base := serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: receiverFunc(accept), TrustedProxies: c.trusted}))
+		base := serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: receiverFunc(accept),
+			TrustedProxies: c.trusted}))
 		got := post(t, base+acme, "{}", func(r *http.Request) { r.Header.Set("X-Forwarded-For", c.forwarded) })
 		if got.status != c.status {
 			t.Errorf("%s: %d, want %d", c.name, got.status, c.status)

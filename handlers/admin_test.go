@@ -19,7 +19,8 @@ func TestAdminRoutes(t *testing.T) {
 	check := func(err error) func(context.Context) error { return func(context.Context) error { return err } }
 	slow := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 	broken := func(context.Context) error { panic("p") }
-	down := map[string]func(context.Context) error{"store": check(errors.New("inside")), "bus": slow, "poll": broken, "intake": check(nil)}
+	down := map[string]func(context.Context) error{"store": check(errors.New("inside")), "bus": slow, "poll": broken,
+		"intake": check(nil)}
 	for _, c := range []struct {
 		name, method, path string
 		options            AdminOptions
@@ -29,8 +30,10 @@ func TestAdminRoutes(t *testing.T) {
 		{"alive", "GET", "/healthz", AdminOptions{Ready: down}, 200, `{"status":"ok"}`},
 		{"alive, HEAD", "HEAD", "/healthz", AdminOptions{}, 200, ""},
 		{"ready, nothing to check", "GET", "/readyz", AdminOptions{}, 200, `{"status":"ok"}`},
-		{"ready", "GET", "/readyz", AdminOptions{Ready: map[string]func(context.Context) error{"a": check(nil)}}, 200, `{"status":"ok"}`},
-		{"not ready", "GET", "/readyz", AdminOptions{Ready: down, ReadyTimeout: 20 * time.Millisecond, Logger: all.logger()}, 503, `"failing":["bus","poll","store"]`},
+		{"ready", "GET", "/readyz", AdminOptions{Ready: map[string]func(context.Context) error{"a": check(nil)}}, 200,
+			`{"status":"ok"}`},
+		{"not ready", "GET", "/readyz", AdminOptions{Ready: down, ReadyTimeout: 20 * time.Millisecond, Logger: all.logger()},
+			503, `"failing":["bus","poll","store"]`},
 		{"metrics", "GET", "/metrics", AdminOptions{Metrics: metrics}, 200, "m 1"},
 		{"no metrics", "GET", "/metrics", AdminOptions{}, 404, "not_found"},
 		{"unknown", "GET", "/v1/x", AdminOptions{}, 404, "not_found"},
@@ -68,7 +71,8 @@ func TestRequireBearer(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			e := NewAdmin(AdminOptions{})
 			e.GET("/v1/x", func(c echo.Context) error { return c.NoContent(200) }, RequireBearer(c.tokens))
-			got := do(t, "GET", serve(t, e)+"/v1/x", nil, func(r *http.Request) { r.Header.Set("Authorization", c.authorization) })
+			got := do(t, "GET", serve(t, e)+"/v1/x", nil,
+				func(r *http.Request) { r.Header.Set("Authorization", c.authorization) })
 			if got.status != c.status {
 				t.Errorf("%d %s", got.status, got.body)
 			}
@@ -98,8 +102,10 @@ func TestAdminErrors(t *testing.T) {
 func TestNotReadyIsLoggedOnceWhileItLasts(t *testing.T) {
 	all := &sink{}
 	var fault error
-	address := serve(t, NewAdmin(AdminOptions{Logger: all.logger(), Ready: map[string]func(context.Context) error{"store": func(context.Context) error { return fault }}}))
-	for _, now := range []error{nil, errors.New("one"), errors.New("one"), errors.New("two"), nil, errors.New("one"), errors.New("one")} {
+	address := serve(t, NewAdmin(AdminOptions{Logger: all.logger(),
+		Ready: map[string]func(context.Context) error{"store": func(context.Context) error { return fault }}}))
+	for _, now := range []error{nil, errors.New("one"), errors.New("one"), errors.New("two"), nil, errors.New("one"),
+		errors.New("one")} {
 		fault = now
 		do(t, "GET", address+"/readyz", nil, nil)
 	}

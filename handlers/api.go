@@ -37,7 +37,8 @@ const (
 // ErrUnavailable (nothing was sent), or is a *kycbridge.UnwatchedError. After any other error the response
 // says that a verification may have been created.
 type Starter interface {
-	Start(ctx context.Context, a *kycbridge.Account, r kycbridge.StartRequest, key, fingerprint string) (kycbridge.StartReceipt, error)
+	Start(ctx context.Context, a *kycbridge.Account, r kycbridge.StartRequest, key,
+		fingerprint string) (kycbridge.StartReceipt, error)
 }
 
 // Submitter sends a part of a verification, once, and has the verification polled soon afterwards. The
@@ -227,7 +228,8 @@ func param(c echo.Context, name string) string {
 // unsupported states why an account lacks an ability: it has no API, or its provider does not offer it.
 func unsupported(a *kycbridge.Account) error {
 	api := a.API
-	if api.Fetch == nil && api.Start == nil && api.Step == nil && api.Complete == nil && api.Review == nil && api.Media == nil {
+	if api.Fetch == nil && api.Start == nil && api.Step == nil && api.Complete == nil && api.Review == nil &&
+		api.Media == nil {
 		return errNoAPI
 	}
 	return kycbridge.ErrUnsupported

@@ -14,7 +14,8 @@ import (
 
 // largeStart is a start of the account with file support, with size bytes of base64.
 func largeStart(size int) string {
-	return `{"provider":"ondato","account":"wide","external_reference":"case-1","options":{"forms":[{"video":"` + strings.Repeat("QUJD", size/4) + `"}]}}`
+	return `{"provider":"ondato","account":"wide","external_reference":"case-1","options":{"forms":[{"video":"` +
+		strings.Repeat("QUJD", size/4) + `"}]}}`
 }
 
 // newLargeFixture is the API with an account that supports files.
@@ -81,15 +82,21 @@ func TestLargeStarts(t *testing.T) {
 func TestLargeStartsRefused(t *testing.T) {
 	b, _ := newLargeFixture(t, func(o *APIOptions) { o.MaxStart = 8 << 20 })
 	b.wantProblem(t, b.ask(t, "POST", startPath, startPath, largeStart(8<<20), nil), 413, "too_large")
-	b.wantProblem(t, b.ask(t, "POST", startPath, startPath, `{"options":{"a":[`+strings.Repeat(`"x",`, 2<<20)+`1]}}`, nil), 413, "too_large")
-	b.wantProblem(t, b.ask(t, "POST", watchPath, watchPath, `{"reference":"`+strings.Repeat("r", 1<<20)+`"}`, nil), 413, "too_large")
-	b.wantProblem(t, b.ask(t, "POST", reviewPath, "/v1/verifications/ondato/acme/b1/review", `{"comment":"`+strings.Repeat("r", 1<<20)+`"}`, nil), 413, "too_large")
+	b.wantProblem(t, b.ask(t, "POST", startPath, startPath, `{"options":{"a":[`+strings.Repeat(`"x",`, 2<<20)+`1]}}`,
+		nil), 413, "too_large")
+	b.wantProblem(t, b.ask(t, "POST", watchPath, watchPath, `{"reference":"`+strings.Repeat("r", 1<<20)+`"}`, nil), 413,
+		"too_large")
+	b.wantProblem(t, b.ask(t, "POST", reviewPath, "/v1/verifications/ondato/acme/b1/review",
+		`{"comment":"`+strings.Repeat("r", 1<<20)+`"}`, nil), 413, "too_large")
 	words := strings.Replace(largeStart(80<<10), "QUJD", "seed words ", 1)
 	for body, fault := range map[string]string{
 		words: `"path":"/options/forms/0/video","message":"must be base64 without line breaks: no other text is so long"`,
-		strings.Replace(largeStart(80<<10), `"wide"`, `"acme"`, 1):                                                              `"path":"/options/forms/0/video","message":"must have at most 65536 characters"`,
-		strings.Replace(largeStart(80<<10), `"case-1"`, `"`+strings.Repeat("QUJD", 20<<10)+`"`, 1):                              `"path":"/external_reference","message":"must have at most 128 characters"`,
-		strings.Replace(largeStart(80<<10), `"case-1"`, `"case-1","person":{"name":"`+strings.Repeat("Testa ", 20<<10)+`"}`, 1): `"path":"/person/name","message":"must have at most 256 characters"`,
+		strings.Replace(largeStart(80<<10), `"wide"`, `"acme"`,
+			1): `"path":"/options/forms/0/video","message":"must have at most 65536 characters"`,
+		strings.Replace(largeStart(80<<10), `"case-1"`, `"`+strings.Repeat("QUJD", 20<<10)+`"`,
+			1): `"path":"/external_reference","message":"must have at most 128 characters"`,
+		strings.Replace(largeStart(80<<10), `"case-1"`, `"case-1","person":{"name":"`+strings.Repeat("Testa ", 20<<10)+`"}`,
+			1): `"path":"/person/name","message":"must have at most 256 characters"`,
 	} {
 		got := b.ask(t, "POST", startPath, startPath, body, nil)
 		b.wantProblem(t, got, 422, "invalid_request")
@@ -122,7 +129,8 @@ func TestLargeStartsWithoutRoom(t *testing.T) {
 // blockingStarter is a Starter that blocks until it is opened.
 type blockingStarter struct{ in, open chan struct{} }
 
-func (g blockingStarter) Start(context.Context, *kycbridge.Account, kycbridge.StartRequest, string, string) (kycbridge.StartReceipt, error) {
+func (g blockingStarter) Start(context.Context, *kycbridge.Account, kycbridge.StartRequest, string,
+	string) (kycbridge.StartReceipt, error) {
 	g.in <- struct{}{}
 	<-g.open
 	return kycbridge.StartReceipt{Reference: "b1"}, nil
@@ -135,7 +143,8 @@ func TestLargeStartsAtOnce(t *testing.T) {
 	b, _ := newLargeFixture(t, func(o *APIOptions) { o.MaxStart, o.Starter = 2<<20, g })
 	largest := largeStart(2<<20 - 1000)
 	ask := func(body string) reply {
-		return do(t, "POST", b.url+startPath, strings.NewReader(body), func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+apiToken) })
+		return do(t, "POST", b.url+startPath, strings.NewReader(body),
+			func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+apiToken) })
 	}
 	var all sync.WaitGroup
 	for range maxLargeStarts {
@@ -152,7 +161,8 @@ func TestLargeStartsAtOnce(t *testing.T) {
 	close(g.open)
 	all.Wait()
 	for range 3 * maxLargeStarts {
-		b.wantProblem(t, b.ask(t, "POST", startPath, startPath, strings.TrimSuffix(largest, "}"), nil), 400, "malformed_request")
+		b.wantProblem(t, b.ask(t, "POST", startPath, startPath, strings.TrimSuffix(largest, "}"), nil), 400,
+			"malformed_request")
 		if got := b.ask(t, "POST", startPath, startPath, largest, nil); got.status != http.StatusCreated {
 			t.Fatalf("%d %s", got.status, got.body)
 		}

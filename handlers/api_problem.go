@@ -67,7 +67,8 @@ func (t *requestLog) refuse(w http.ResponseWriter, err error) (outcome string, s
 		t.verificationID = r.VerificationID
 		m.VerificationID, m.Reference, m.URL, m.ExpiresAt = r.VerificationID, r.Reference, r.URL, r.ExpiresAt
 	case errors.As(err, &failed):
-		m.Errors, m.ProviderMessage, m.ProviderCode, m.ProviderStatus = failed.Fields, failed.Message, failed.Code, failed.Status
+		m.Errors, m.ProviderMessage, m.ProviderCode, m.ProviderStatus =
+			failed.Fields, failed.Message, failed.Code, failed.Status
 		if failed.RetryAfter > 0 {
 			p.retryAfter = int(min(failed.RetryAfter+time.Second-1, 24*time.Hour) / time.Second)
 		}
@@ -96,7 +97,8 @@ func (t *requestLog) markOutcomeUnknown(err error) error {
 	if err == nil || t.unsure == "" || errors.As(err, &unwatched) || errors.As(err, &failed) {
 		return err
 	}
-	for _, known := range []error{kycbridge.ErrKeyReused, kycbridge.ErrKeyPending, kycbridge.ErrUnsupported, kycbridge.ErrUnavailable} {
+	for _, known := range []error{kycbridge.ErrKeyReused, kycbridge.ErrKeyPending, kycbridge.ErrUnsupported,
+		kycbridge.ErrUnavailable} {
 		if errors.Is(err, known) {
 			return err
 		}

@@ -82,7 +82,8 @@ func (s *api) checkBirthdate(date string) error {
 	if err != nil || !checkBirthdate.After(s.Now().Add(maxZoneAhead)) {
 		return nil
 	}
-	return faulty(errInvalidRequest, []kycbridge.FieldError{{Path: "/person/birthdate", Message: "must not lie ahead of today"}})
+	return faulty(errInvalidRequest,
+		[]kycbridge.FieldError{{Path: "/person/birthdate", Message: "must not lie ahead of today"}})
 }
 
 // idempotencyKey reads the header; "" means that there is none.

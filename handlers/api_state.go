@@ -18,7 +18,8 @@ func (s *api) state(c echo.Context, t *requestLog) error {
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), DefaultTimeout)
 	defer cancel()
-	data, err := s.States.State(ctx, kycbridge.Key{Provider: a.Provider.Name, Account: a.Name, VerificationID: t.verificationID})
+	data, err := s.States.State(ctx,
+		kycbridge.Key{Provider: a.Provider.Name, Account: a.Name, VerificationID: t.verificationID})
 	if errors.Is(err, kycbridge.ErrNotFound) {
 		return errNoVerification
 	}

@@ -74,7 +74,8 @@ func (s *api) jsonStep(body []byte) (kycbridge.Step, error) {
 		}
 		image, err := base64.StdEncoding.DecodeString(encoded)
 		if err != nil {
-			return kycbridge.Step{}, faulty(errInvalidRequest, []kycbridge.FieldError{{Path: "/" + name, Message: "must be base64"}})
+			return kycbridge.Step{}, faulty(errInvalidRequest,
+				[]kycbridge.FieldError{{Path: "/" + name, Message: "must be base64"}})
 		}
 		step.Images = append(step.Images, kycbridge.StepImage{ContentType: http.DetectContentType(image), Body: image})
 	}
@@ -121,7 +122,8 @@ func (s *api) formParts(form *multipart.Reader) (doc map[string]any, images map[
 		}
 		switch name {
 		case "image", "image2":
-			doc[name], images[name] = "", kycbridge.StepImage{ContentType: imageType(part.Header.Get("Content-Type"), content), Body: content}
+			doc[name], images[name] = "", kycbridge.StepImage{ContentType: imageType(part.Header.Get("Content-Type"), content),
+				Body: content}
 			if len(content) == 0 {
 				return nil, nil, faulty(errInvalidRequest, []kycbridge.FieldError{{Path: "/" + name, Message: "must not be empty"}})
 			}

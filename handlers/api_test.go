@@ -70,7 +70,8 @@ func (f *fakes) fail() error {
 	return f.err
 }
 
-func (f *fakes) Start(_ context.Context, _ *kycbridge.Account, r kycbridge.StartRequest, key, fingerprint string) (kycbridge.StartReceipt, error) {
+func (f *fakes) Start(_ context.Context, _ *kycbridge.Account, r kycbridge.StartRequest, key,
+	fingerprint string) (kycbridge.StartReceipt, error) {
 	f.start, f.key, f.print = r, key, fingerprint
 	if f.onStart != nil {
 		f.onStart(r)
@@ -108,7 +109,8 @@ func (f *fakes) decide(_ context.Context, r kycbridge.Review) (kycbridge.StepAns
 	return f.stepAnswer, f.fail()
 }
 
-func (f *fakes) Submit(ctx context.Context, _ *kycbridge.Account, reference string, send func(context.Context) error) error {
+func (f *fakes) Submit(ctx context.Context, _ *kycbridge.Account, reference string,
+	send func(context.Context) error) error {
 	f.submitted = reference
 	if err := send(ctx); err != nil {
 		return err
@@ -119,10 +121,12 @@ func (f *fakes) Submit(ctx context.Context, _ *kycbridge.Account, reference stri
 func stateOf(k kycbridge.Key) *event.Data {
 	return &event.Data{
 		VerificationID: k.VerificationID, Revision: 1, Account: k.Account, Environment: "test",
-		Provider: event.ProviderData{Name: k.Provider, References: map[string]string{"idv_id": "b1"}, Status: map[string]any{},
-			Event: event.ProviderEvent{Name: "e", ReceivedAt: "2026-03-02T09:00:13Z", Via: "callback"}},
-		Status: "in_progress", Decision: event.Decision{Outcome: "pending"}, Decisions: []event.DecisionStep{}, Reasons: []event.Reason{},
-		Checks: []event.Check{}, PII: event.PII{Profile: "none"},
+		Provider: event.ProviderData{Name: k.Provider, References: map[string]string{"idv_id": "b1"},
+			Status: map[string]any{},
+			Event:  event.ProviderEvent{Name: "e", ReceivedAt: "2026-03-02T09:00:13Z", Via: "callback"}},
+		Status: "in_progress", Decision: event.Decision{Outcome: "pending"}, Decisions: []event.DecisionStep{},
+		Reasons: []event.Reason{},
+		Checks:  []event.Check{}, PII: event.PII{Profile: "none"},
 		Payload: event.PayloadRef{ID: "p", Digest: "sha256:" + strings.Repeat("0", 64), Mapping: "1"},
 	}
 }
@@ -162,9 +166,11 @@ func newAPIFixture(t testing.TB, edit func(*APIOptions)) *apiFixture {
 	maps.Copy(accounts, account("ondato", "fetching", func(a *kycbridge.Account) {
 		a.API.Fetch = accounts[kycbridge.AccountKey{Provider: "ondato", Account: "acme"}].API.Fetch
 	}))
-	maps.Copy(accounts, account("ondato", "lower", func(a *kycbridge.Account) { a.Provider.CanonicalReference = strings.ToLower }))
+	maps.Copy(accounts, account("ondato", "lower",
+		func(a *kycbridge.Account) { a.Provider.CanonicalReference = strings.ToLower }))
 	o := APIOptions{
-		Accounts: accounts, Tokens: []string{apiToken}, Starter: b, Submitter: b, Watcher: b, States: b, Media: b, OpenAPI: set.OpenAPI(), Logger: b.log.logger(),
+		Accounts: accounts, Tokens: []string{apiToken}, Starter: b, Submitter: b, Watcher: b, States: b, Media: b,
+		OpenAPI: set.OpenAPI(), Logger: b.log.logger(),
 		Decode: readJSON,
 		Validate: func(component string, doc any) []kycbridge.FieldError {
 			return fieldErrors(set.ValidateAPI(component, doc))
@@ -190,8 +196,10 @@ func newAPIFixture(t testing.TB, edit func(*APIOptions)) *apiFixture {
 // healthy resets the errors of all fakes.
 func (b *apiFixture) healthy() {
 	*b.fakes = fakes{
-		receipt:     kycbridge.StartReceipt{VerificationID: event.VerificationID("ondato", "acme", "b1"), Reference: "b1", URL: "https://idv.example.com/?a=1&b=2", ExpiresAt: "2026-03-02T10:00:00Z"},
-		mediaAnswer: kycbridge.MediaAnswer{ContentType: "image/png", Length: 4, Body: io.NopCloser(strings.NewReader("\x89PNG"))},
+		receipt: kycbridge.StartReceipt{VerificationID: event.VerificationID("ondato", "acme", "b1"), Reference: "b1",
+			URL: "https://idv.example.com/?a=1&b=2", ExpiresAt: "2026-03-02T10:00:00Z"},
+		mediaAnswer: kycbridge.MediaAnswer{ContentType: "image/png", Length: 4,
+			Body: io.NopCloser(strings.NewReader("\x89PNG"))},
 	}
 }
 
@@ -242,7 +250,8 @@ func (b *apiFixture) conforms(t testing.TB, method, template string, got reply) 
 	if len(faults) > 0 {
 		t.Errorf("%s %s %d: %v\n%s", method, template, got.status, faults, got.body)
 	}
-	if named, ok := b.at(b.document, "components", "schemas", "Problem", "properties").(map[string]any); ok && component == "Problem" {
+	if named, ok := b.at(b.document, "components", "schemas", "Problem", "properties").(map[string]any); ok &&
+		component == "Problem" {
 		for member := range doc {
 			if named[member] == nil {
 				t.Errorf("the document does not name the member %s of a problem", member)
@@ -304,15 +313,19 @@ func TestAPIStart(t *testing.T) {
 	 "person":{"given_name":"Testa","family_name":"Example","birthdate":"1990-01-02","address":{"country":"LT"}},
 	 "options":{"own":{"x":[1.50]},"flow_id":"f","success_url":"https://a.example/ok","failure_url":"https://a.example/no","language":"en-GB","validity_seconds":6e2}}`
 	got := b.ask(t, "POST", startPath, startPath, long, func(r *http.Request) { r.Header.Set("Idempotency-Key", "key 1") })
-	if got.status != 201 || got.header.Get("Location") != "/v1/verifications/ondato/acme/b1" || got.header.Get("Idempotency-Replayed") != "" {
+	if got.status != 201 || got.header.Get("Location") != "/v1/verifications/ondato/acme/b1" ||
+		got.header.Get("Idempotency-Replayed") != "" {
 		t.Fatalf("%d %v %s", got.status, got.header, got.body)
 	}
-	want := `{"verification_id":"` + b.receipt.VerificationID + `","reference":"b1","url":"https://idv.example.com/?a=1&b=2","expires_at":"2026-03-02T10:00:00Z"}`
+	want := `{"verification_id":"` + b.receipt.VerificationID +
+		`","reference":"b1","url":"https://idv.example.com/?a=1&b=2","expires_at":"2026-03-02T10:00:00Z"}`
 	if got.body != want {
 		t.Errorf("body %s", got.body)
 	}
-	person := kycbridge.Person{GivenName: "Testa", FamilyName: "Example", Birthdate: "1990-01-02", Address: &kycbridge.PersonAddress{Country: "LT"}}
-	wantRequest := kycbridge.StartRequest{ExternalReference: "case-2", Person: person, FlowID: "f", SuccessURL: "https://a.example/ok", FailureURL: "https://a.example/no",
+	person := kycbridge.Person{GivenName: "Testa", FamilyName: "Example", Birthdate: "1990-01-02",
+		Address: &kycbridge.PersonAddress{Country: "LT"}}
+	wantRequest := kycbridge.StartRequest{ExternalReference: "case-2", Person: person, FlowID: "f",
+		SuccessURL: "https://a.example/ok", FailureURL: "https://a.example/no",
 		Language: "en-GB", Validity: 10 * time.Minute,
 		Options: json.RawMessage(`{"failure_url":"https://a.example/no","flow_id":"f","language":"en-GB","own":{"x":[1.50]},"success_url":"https://a.example/ok","validity_seconds":6e2}`)}
 	if diff := cmp.Diff(wantRequest, b.start); diff != "" {
@@ -327,7 +340,8 @@ func TestAPIStart(t *testing.T) {
 	if got.status != 201 || got.header.Get("Idempotency-Replayed") != "true" || b.key != "" || b.start.Options != nil {
 		t.Errorf("%d %v, request %+v", got.status, got.header, b.start)
 	}
-	if got := b.ask(t, "GET", statePath, got.header.Get("Location"), "", nil); got.status != 200 || b.stateKey.VerificationID != event.VerificationID("ondato", "acme", specialReference) {
+	if got := b.ask(t, "GET", statePath, got.header.Get("Location"), "", nil); got.status != 200 ||
+		b.stateKey.VerificationID != event.VerificationID("ondato", "acme", specialReference) {
 		t.Errorf("Location does not lead back: %d %s", got.status, got.body)
 	}
 }
@@ -343,14 +357,16 @@ func TestFingerprint(t *testing.T) {
 	if got := of(` {"external_reference" : "case-1", "account":"acme","provider":"ond\u0061to"}`); got != first {
 		t.Error("the same request has two fingerprints")
 	}
-	if of(strings.Replace(startShort, "case-1", "case-2", 1)) == first || of(strings.Replace(startShort, "}", `,"options":{}}`, 1)) == first {
+	if of(strings.Replace(startShort, "case-1", "case-2", 1)) == first ||
+		of(strings.Replace(startShort, "}", `,"options":{}}`, 1)) == first {
 		t.Error("two requests have one fingerprint")
 	}
 }
 
 func TestAPIWatch(t *testing.T) {
 	b := newAPIFixture(t, nil)
-	got := b.ask(t, "POST", watchPath, watchPath, `{"provider":"ondato","account":"acme","reference":"b1","external_reference":"case-1","deadline":"2026-03-05T11:00:00+02:00"}`, nil)
+	got := b.ask(t, "POST", watchPath, watchPath,
+		`{"provider":"ondato","account":"acme","reference":"b1","external_reference":"case-1","deadline":"2026-03-05T11:00:00+02:00"}`, nil)
 	want := `{"status":"watching","verification_id":"` + event.VerificationID("ondato", "acme", "b1") + `"}`
 	if got.status != 202 || got.body != want {
 		t.Errorf("%d %s", got.status, got.body)
@@ -364,7 +380,8 @@ func TestAPIWatch(t *testing.T) {
 	}
 	past := strings.Replace(watchShort, "}", `,"deadline":"2026-03-02T09:00:00Z"}`, 1)
 	m := b.wantProblem(t, b.ask(t, "POST", watchPath, watchPath, past, nil), 422, "invalid_request")
-	if diff := cmp.Diff([]any{map[string]any{"path": "/deadline", "message": "must be a time ahead of now"}}, m["errors"]); diff != "" {
+	if diff := cmp.Diff([]any{map[string]any{"path": "/deadline", "message": "must be a time ahead of now"}},
+		m["errors"]); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -383,12 +400,14 @@ func TestAPIReferences(t *testing.T) {
 		{"lower", "AB%2F12", "ab/12"},
 	} {
 		got := b.ask(t, "GET", statePath, "/v1/verifications/ondato/"+c.account+"/"+c.path, "", nil)
-		want := kycbridge.Key{Provider: "ondato", Account: c.account, VerificationID: event.VerificationID("ondato", c.account, c.reference)}
+		want := kycbridge.Key{Provider: "ondato", Account: c.account,
+			VerificationID: event.VerificationID("ondato", c.account, c.reference)}
 		if got.status != 200 || b.stateKey != want {
 			t.Errorf("%s: %d, asked for %v", c.path, got.status, b.stateKey)
 		}
 	}
-	b.ask(t, "GET", mediaPath, "/v1/verifications/ondato/acme/a%2Fb/media/"+url.PathEscape("https://cdn.example.com/i?x=1&y=%20"), "", nil)
+	b.ask(t, "GET", mediaPath, "/v1/verifications/ondato/acme/a%2Fb/media/"+url.PathEscape(
+		"https://cdn.example.com/i?x=1&y=%20"), "", nil)
 	if b.media != (kycbridge.MediaRef{Reference: "a/b", Ref: "https://cdn.example.com/i?x=1&y=%20"}) {
 		t.Errorf("%+v", b.media)
 	}
@@ -398,15 +417,18 @@ func TestAPIMedia(t *testing.T) {
 	b := newAPIFixture(t, nil)
 	const path = "/v1/verifications/ondato/acme/b1/media/front.jpg"
 	for said, want := range map[string]string{
-		"image/png": "image/png", "video/mp4": "video/mp4", "application/pdf": "application/pdf", "application/zip": "application/zip",
-		"Image/JPEG; name=x": "image/jpeg", "text/html": "application/octet-stream", "": "application/octet-stream", "image/png\r\nX: y": "application/octet-stream",
+		"image/png": "image/png", "video/mp4": "video/mp4", "application/pdf": "application/pdf",
+		"application/zip":    "application/zip",
+		"Image/JPEG; name=x": "image/jpeg", "text/html": "application/octet-stream", "": "application/octet-stream",
+		"image/png\r\nX: y": "application/octet-stream",
 	} {
 		b.mediaAnswer = kycbridge.MediaAnswer{ContentType: said, Length: -1, Body: io.NopCloser(strings.NewReader("12345"))}
 		got := b.ask(t, "GET", mediaPath, path, "", nil)
 		if got.status != 200 || got.body != "12345" || got.header.Get("Content-Type") != want {
 			t.Errorf("%q: %d %v %s", said, got.status, got.header, got.body)
 		}
-		if got.header.Get("Content-Disposition") != "attachment" || got.header.Get("X-Content-Type-Options") != "nosniff" || got.header.Get("Cache-Control") != "no-store" {
+		if got.header.Get("Content-Disposition") != "attachment" || got.header.Get("X-Content-Type-Options") != "nosniff" ||
+			got.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("headers %v", got.header)
 		}
 	}
@@ -448,8 +470,10 @@ func TestAPIMediaBreaks(t *testing.T) {
 		})
 	}
 	b.mediaAnswer = kycbridge.MediaAnswer{Length: apiMaxMedia + 1, Body: http.NoBody}
-	b.wantProblem(t, b.ask(t, "GET", mediaPath, "/v1/verifications/ondato/acme/b1/media/x", "", nil), 502, "media_too_large")
-	if log := strings.Join(b.lines(t, 5), ""); strings.Contains(log, "cdn.example") || strings.Count(log, `"outcome":"broken"`) != 4 {
+	b.wantProblem(t, b.ask(t, "GET", mediaPath, "/v1/verifications/ondato/acme/b1/media/x", "", nil), 502,
+		"media_too_large")
+	if log := strings.Join(b.lines(t, 5), ""); strings.Contains(log, "cdn.example") ||
+		strings.Count(log, `"outcome":"broken"`) != 4 {
 		t.Errorf("log: %s", log)
 	}
 }
@@ -483,7 +507,8 @@ func TestAPIStep(t *testing.T) {
 	const path, png = "/v1/verifications/ondato/acme/a%2Fb/steps/0", "\x89PNG\r\n\x1a\n"
 	image := kycbridge.StepImage{ContentType: "image/png", Body: []byte(png)}
 	back := kycbridge.StepImage{ContentType: "image/jpeg", Body: []byte("back")}
-	form1, asForm1 := form(t, part{"image2", "image/jpeg", "back"}, part{"data", "", `{"n":1.50}`}, part{"image", "application/octet-stream", png}, part{"skip", "", "false"})
+	form1, asForm1 := form(t, part{"image2", "image/jpeg", "back"}, part{"data", "", `{"n":1.50}`},
+		part{"image", "application/octet-stream", png}, part{"skip", "", "false"})
 	form2, asForm2 := form(t, part{"skip", "", "true"})
 	form3, asForm3 := form(t, part{"image", "", png}, part{"additional_data", "application/json", `{"n":1.50}`})
 	for name, c := range map[string]struct {
@@ -494,14 +519,19 @@ func TestAPIStep(t *testing.T) {
 		reply  string
 	}{
 		"form": {form1, asForm1, `{"ok": true}`,
-			kycbridge.Step{Images: []kycbridge.StepImage{image, back}, Data: json.RawMessage(`{"n":1.50}`)}, `{"provider":{"ok":true},"status":"submitted"}`},
-		"form, documented name": {form3, asForm3, "", kycbridge.Step{Images: []kycbridge.StepImage{image}, Data: json.RawMessage(`{"n":1.50}`)}, `{"status":"submitted"}`},
+			kycbridge.Step{Images: []kycbridge.StepImage{image, back}, Data: json.RawMessage(`{"n":1.50}`)},
+			`{"provider":{"ok":true},"status":"submitted"}`},
+		"form, documented name": {form3, asForm3, "",
+			kycbridge.Step{Images: []kycbridge.StepImage{image}, Data: json.RawMessage(`{"n":1.50}`)}, `{"status":"submitted"}`},
 		"JSON, documented name": {`{"image":"iVBORw0KGgo=","additional_data":{"n":1.50}}`, nil, "",
-			kycbridge.Step{Images: []kycbridge.StepImage{image}, Data: json.RawMessage(`{"n":1.50}`), JSON: true}, `{"status":"submitted"}`},
+			kycbridge.Step{Images: []kycbridge.StepImage{image}, Data: json.RawMessage(`{"n":1.50}`), JSON: true},
+			`{"status":"submitted"}`},
 		"form that skips": {form2, asForm2, "not JSON", kycbridge.Step{Skip: true}, `{"status":"submitted"}`},
 		"JSON": {`{"image":"iVBORw0KGgo=","data":{"n":1.50}}`, nil, "",
-			kycbridge.Step{Images: []kycbridge.StepImage{image}, Data: json.RawMessage(`{"n":1.50}`), JSON: true}, `{"status":"submitted"}`},
-		"JSON that skips": {`{"skip":true}`, nil, `"ok"`, kycbridge.Step{Skip: true, JSON: true}, `{"provider":"ok","status":"submitted"}`},
+			kycbridge.Step{Images: []kycbridge.StepImage{image}, Data: json.RawMessage(`{"n":1.50}`), JSON: true},
+			`{"status":"submitted"}`},
+		"JSON that skips": {`{"skip":true}`, nil, `"ok"`, kycbridge.Step{Skip: true, JSON: true},
+			`{"provider":"ok","status":"submitted"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b.stepAnswer.Body = json.RawMessage(c.answer)
@@ -527,7 +557,8 @@ func TestAPIReview(t *testing.T) {
 	} {
 		got := b.ask(t, "POST", reviewPath, path, body, nil)
 		want.Reference = "a/b"
-		if diff := cmp.Diff(want, b.review); got.status != 200 || got.body != `{"status":"submitted"}` || b.submitted != "a/b" || diff != "" {
+		if diff := cmp.Diff(want, b.review); got.status != 200 || got.body != `{"status":"submitted"}` ||
+			b.submitted != "a/b" || diff != "" {
 			t.Errorf("%d %s\n%s", got.status, got.body, diff)
 		}
 	}
@@ -554,7 +585,8 @@ func TestAPIReview(t *testing.T) {
 // TestAPISubmitted: the response to an unwatched submission says so, and not to repeat it.
 func TestAPISubmitted(t *testing.T) {
 	b := newAPIFixture(t, nil)
-	b.unwatched = &kycbridge.UnwatchedError{Receipt: kycbridge.StartReceipt{VerificationID: b.receipt.VerificationID, Reference: "b1"}, Err: kycbridge.ErrUnavailable}
+	b.unwatched = &kycbridge.UnwatchedError{Receipt: kycbridge.StartReceipt{VerificationID: b.receipt.VerificationID,
+		Reference: "b1"}, Err: kycbridge.ErrUnavailable}
 	for _, o := range sampleRequests("acme") {
 		if o.operation != "step" && o.operation != "complete" && o.operation != "review" {
 			continue
@@ -583,30 +615,40 @@ func TestAPIStepFaults(t *testing.T) {
 		status  int
 		fault   string
 	}{
-		"nothing":              {asJSON(`{}`), 422, `"path":"","message":"must not be empty"`},
-		"not base64":           {asJSON(`{"image":"seed!"}`), 422, `"path":"/image","message":"must be base64"`},
-		"back without front":   {asJSON(`{"image2":"AA=="}`), 422, `"path":"/image","message":"is required"`},
-		"unknown member":       {asJSON(`{"skip":true,"picture":"seed"}`), 422, `"path":"/picture","message":"is not a known member"`},
+		"nothing":            {asJSON(`{}`), 422, `"path":"","message":"must not be empty"`},
+		"not base64":         {asJSON(`{"image":"seed!"}`), 422, `"path":"/image","message":"must be base64"`},
+		"back without front": {asJSON(`{"image2":"AA=="}`), 422, `"path":"/image","message":"is required"`},
+		"unknown member": {asJSON(`{"skip":true,"picture":"seed"}`), 422,
+			`"path":"/picture","message":"is not a known member"`},
 		"data of another kind": {asJSON(`{"data":"seed"}`), 422, `"path":"/data","message":"must be an object"`},
 		"form, nothing":        {asForm(), 422, `"path":"","message":"must not be empty"`},
-		"form, unknown part":   {asForm(part{"skip", "", "true"}, part{"picture", "", "seed"}), 422, `"path":"/picture","message":"is not a known member"`},
-		"form, empty image":    {asForm(part{"image", "image/png", ""}), 422, `"path":"/image","message":"must not be empty"`},
-		"form, back only":      {asForm(part{"image2", "image/png", "seed"}), 422, `"path":"/image","message":"is required"`},
-		"form, data":           {asForm(part{"data", "", "seed"}), 422, `"path":"/data","message":"must be a JSON object"`},
-		"both names of data":   {asJSON(`{"data":{},"additional_data":{},"image":"seed"}`), 422, `"path":"/data","message":"must be left out beside additional_data"`},
-		"form, both names":     {asForm(part{"image", "", "seed"}, part{"data", "", "{}"}, part{"additional_data", "", "{}"}), 422, `"path":"/data","message":"must be left out beside additional_data"`},
-		"form, documented":     {asForm(part{"additional_data", "", "[1]"}), 422, `"path":"/additional_data","message":"must be a JSON object"`},
-		"form, data deeper":    {asForm(part{"data", "", `{"a":{"b":1e999999}}`}), 422, `"path":"/data/a/b","message":"number out of range"`},
-		"form, skip":           {asForm(part{"skip", "", "seed"}), 422, `"path":"/skip","message":"must be a boolean"`},
-		"form, twice":          {asForm(part{"skip", "", "true"}, part{"skip", "", "true"}), 400, `holds a part twice`},
-		"form, many parts":     {asForm(many...), 400, `too many parts`},
-		"form, cut short": {[2]any{"--x\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nseed", func(r *http.Request) {
-			r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
-		}}, 400, `is not a form that can be read`},
-		"form, no boundary": {[2]any{"seed", func(r *http.Request) { r.Header.Set("Content-Type", "multipart/form-data") }}, 400, `is not a form that can be read`},
+		"form, unknown part": {asForm(part{"skip", "", "true"}, part{"picture", "", "seed"}), 422,
+			`"path":"/picture","message":"is not a known member"`},
+		"form, empty image": {asForm(part{"image", "image/png", ""}), 422,
+			`"path":"/image","message":"must not be empty"`},
+		"form, back only": {asForm(part{"image2", "image/png", "seed"}), 422, `"path":"/image","message":"is required"`},
+		"form, data":      {asForm(part{"data", "", "seed"}), 422, `"path":"/data","message":"must be a JSON object"`},
+		"both names of data": {asJSON(`{"data":{},"additional_data":{},"image":"seed"}`), 422,
+			`"path":"/data","message":"must be left out beside additional_data"`},
+		"form, both names": {asForm(part{"image", "", "seed"}, part{"data", "", "{}"},
+			part{"additional_data", "", "{}"}), 422, `"path":"/data","message":"must be left out beside additional_data"`},
+		"form, documented": {asForm(part{"additional_data", "", "[1]"}), 422,
+			`"path":"/additional_data","message":"must be a JSON object"`},
+		"form, data deeper": {asForm(part{"data", "", `{"a":{"b":1e999999}}`}), 422,
+			`"path":"/data/a/b","message":"number out of range"`},
+		"form, skip":       {asForm(part{"skip", "", "seed"}), 422, `"path":"/skip","message":"must be a boolean"`},
+		"form, twice":      {asForm(part{"skip", "", "true"}, part{"skip", "", "true"}), 400, `holds a part twice`},
+		"form, many parts": {asForm(many...), 400, `too many parts`},
+		"form, cut short": {[2]any{"--x\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nseed",
+			func(r *http.Request) {
+				r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+			}}, 400, `is not a form that can be read`},
+		"form, no boundary": {[2]any{"seed", func(r *http.Request) { r.Header.Set("Content-Type", "multipart/form-data") }},
+			400, `is not a form that can be read`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := b.ask(t, "POST", stepPath, "/v1/verifications/ondato/acme/b1/steps/0", c.request[0].(string), c.request[1].(func(*http.Request)))
+			got := b.ask(t, "POST", stepPath, "/v1/verifications/ondato/acme/b1/steps/0", c.request[0].(string),
+				c.request[1].(func(*http.Request)))
 			if got.status != c.status || !strings.Contains(got.body, c.fault) || strings.Contains(got.body, "seed") {
 				t.Errorf("%d %s", got.status, got.body)
 			}
@@ -650,7 +692,8 @@ func TestAPIRefusals(t *testing.T) {
 			b.wantProblem(t, ask("", nil), 400, "malformed_request")
 			b.wantProblem(t, ask("[]", nil), 400, "malformed_request")
 			m := b.wantProblem(t, ask(`{"provider": seeded}`, nil), 400, "malformed_request")
-			if diff := cmp.Diff([]any{map[string]any{"path": "", "message": "is not valid JSON at byte 13"}}, m["errors"]); diff != "" {
+			if diff := cmp.Diff([]any{map[string]any{"path": "", "message": "is not valid JSON at byte 13"}},
+				m["errors"]); diff != "" {
 				t.Error(diff)
 			}
 			b.wantProblem(t, ask(`{"provider": 1, "other": "seeded"}`, nil), 422, "invalid_request")
@@ -698,9 +741,11 @@ func TestAPIStartFaults(t *testing.T) {
 		}
 	}
 	for _, key := range []string{"", strings.Repeat("k", 256), "kéy", "a\tb"} {
-		b.wantProblem(t, b.ask(t, "POST", startPath, startPath, startShort, func(r *http.Request) { r.Header["Idempotency-Key"] = []string{key} }), 400, "malformed_request")
+		b.wantProblem(t, b.ask(t, "POST", startPath, startPath, startShort,
+			func(r *http.Request) { r.Header["Idempotency-Key"] = []string{key} }), 400, "malformed_request")
 	}
-	b.wantProblem(t, b.ask(t, "POST", startPath, startPath, startShort, func(r *http.Request) { r.Header["Idempotency-Key"] = []string{"a", "b"} }), 400, "malformed_request")
+	b.wantProblem(t, b.ask(t, "POST", startPath, startPath, startShort,
+		func(r *http.Request) { r.Header["Idempotency-Key"] = []string{"a", "b"} }), 400, "malformed_request")
 	if b.start.ExternalReference != "" {
 		t.Error("a faulty request was started")
 	}
@@ -719,7 +764,8 @@ func TestAPIAccounts(t *testing.T) {
 		{"fetching", "unsupported", 422, "does not offer this"},
 	} {
 		for _, o := range sampleRequests(c.account) {
-			if c.account == "mute" && o.operation == "state" || c.account == "fetching" && (o.operation == "state" || o.operation == "watch") {
+			if c.account == "mute" && o.operation == "state" || c.account == "fetching" &&
+				(o.operation == "state" || o.operation == "watch") {
 				continue // these need no call to the provider
 			}
 			m := b.wantProblem(t, b.ask(t, o.method, o.template, o.path, o.body, nil), c.status, c.name)
@@ -728,18 +774,22 @@ func TestAPIAccounts(t *testing.T) {
 			}
 		}
 	}
-	b.wantProblem(t, b.ask(t, "GET", statePath, "/v1/verifications/ondato/acme/"+strings.Repeat("r", apiReference+1), "", nil), 404, "unknown_verification")
+	b.wantProblem(t, b.ask(t, "GET", statePath, "/v1/verifications/ondato/acme/"+strings.Repeat("r", apiReference+1), "",
+		nil), 404, "unknown_verification")
 }
 
 // TestAPIProviderErrors: every kind of failed call, for every operation with a call.
 func TestAPIProviderErrors(t *testing.T) {
 	b := newAPIFixture(t, nil)
 	statuses := map[kycbridge.ProviderErrorKind]int{
-		kycbridge.ProviderCredentials: 502, kycbridge.ProviderForbidden: 502, kycbridge.ProviderInvalid: 422, kycbridge.ProviderNotFound: 404,
-		kycbridge.ProviderPending: 409, kycbridge.ProviderRateLimited: 503, kycbridge.ProviderUnavailable: 502, kycbridge.ProviderUnreachable: 502,
-		kycbridge.ProviderMalformed: 502, kycbridge.ProviderPaused: 503,
+		kycbridge.ProviderCredentials: 502, kycbridge.ProviderForbidden: 502, kycbridge.ProviderInvalid: 422,
+		kycbridge.ProviderNotFound: 404,
+		kycbridge.ProviderPending:  409, kycbridge.ProviderRateLimited: 503, kycbridge.ProviderUnavailable: 502,
+		kycbridge.ProviderUnreachable: 502,
+		kycbridge.ProviderMalformed:   502, kycbridge.ProviderPaused: 503,
 	}
-	doubtful := []kycbridge.ProviderErrorKind{kycbridge.ProviderUnavailable, kycbridge.ProviderUnreachable, kycbridge.ProviderMalformed}
+	doubtful := []kycbridge.ProviderErrorKind{kycbridge.ProviderUnavailable, kycbridge.ProviderUnreachable,
+		kycbridge.ProviderMalformed}
 	for kind, status := range statuses {
 		for _, o := range sampleRequests("acme") {
 			if o.operation == "state" {
@@ -747,11 +797,15 @@ func TestAPIProviderErrors(t *testing.T) {
 			}
 			for _, sent := range []bool{false, true} {
 				t.Run(fmt.Sprint(kind, " ", o.operation, " sent ", sent), func(t *testing.T) {
-					b.err = fmt.Errorf("ask: %w", &kycbridge.ProviderError{Kind: kind, Call: "get_details", Status: 418, Code: "E7", Message: "seeded words", Sent: sent,
-						Fields: []kycbridge.FieldError{{Path: "/person", Message: "is needed"}}, RetryAfter: 1500 * time.Millisecond, Err: context.DeadlineExceeded})
+					b.err = fmt.Errorf("ask: %w",
+						&kycbridge.ProviderError{Kind: kind, Call: "get_details", Status: 418, Code: "E7", Message: "seeded words",
+							Sent:   sent,
+							Fields: []kycbridge.FieldError{{Path: "/person", Message: "is needed"}}, RetryAfter: 1500 * time.Millisecond,
+							Err: context.DeadlineExceeded})
 					got := b.ask(t, o.method, o.template, o.path, o.body, nil)
 					m := b.wantProblem(t, got, status, "provider_"+string(kind))
-					unsure := sent && slices.Contains(doubtful, kind) && slices.Contains([]string{"start", "step", "complete", "review"}, o.operation)
+					unsure := sent && slices.Contains(doubtful, kind) &&
+						slices.Contains([]string{"start", "step", "complete", "review"}, o.operation)
 					want := map[string]any{"provider_message": "seeded words", "provider_code": "E7", "provider_status": 418.0,
 						"errors": []any{map[string]any{"path": "/person", "message": "is needed"}}}
 					if unsure {
@@ -799,7 +853,8 @@ func TestAPIFailures(t *testing.T) {
 		{"key of another request", "start", kycbridge.ErrKeyReused, 422, "key_reused", false},
 		{"key under way", "start", kycbridge.ErrKeyPending, 409, "key_pending", false},
 		{"not supported after all", "start", kycbridge.ErrUnsupported, 422, "unsupported", false},
-		{"not watched", "start", &kycbridge.UnwatchedError{Receipt: receipt, Err: kycbridge.ErrUnavailable}, 500, "unwatched", false},
+		{"not watched", "start", &kycbridge.UnwatchedError{Receipt: receipt, Err: kycbridge.ErrUnavailable}, 500,
+			"unwatched", false},
 		{"timeout", "start step complete review", context.DeadlineExceeded, 500, "outcome_unknown", true},
 		{"fault", "start step complete review", fault, 500, "outcome_unknown", true},
 		{"not found within", "start", kycbridge.ErrNotFound, 500, "outcome_unknown", true},
@@ -819,10 +874,13 @@ func TestAPIFailures(t *testing.T) {
 				b.err, b.panics = c.err, c.err == nil
 				got := b.ask(t, o.method, o.template, o.path, o.body, nil)
 				m := b.wantProblem(t, got, c.status, c.problem)
-				if (m["may_have_started"] == true || m["may_have_submitted"] == true) != c.unsure || (got.header.Get("Retry-After") == "") == (c.status == 503) {
+				if (m["may_have_started"] == true || m["may_have_submitted"] == true) != c.unsure ||
+					(got.header.Get("Retry-After") == "") == (c.status == 503) {
 					t.Errorf("%v %s", got.header, got.body)
 				}
-				if c.problem == "unwatched" && (m["verification_id"] != receipt.VerificationID || m["reference"] != "b1" || m["url"] != receipt.URL || m["expires_at"] != receipt.ExpiresAt) {
+				if c.problem == "unwatched" &&
+					(m["verification_id"] != receipt.VerificationID || m["reference"] != "b1" || m["url"] != receipt.URL ||
+						m["expires_at"] != receipt.ExpiresAt) {
 					t.Error(got.body)
 				}
 			})
@@ -866,13 +924,15 @@ func TestRoutesMatchTheDocument(t *testing.T) {
 func TestEveryAnswer(t *testing.T) {
 	b := newAPIFixture(t, nil)
 	failures := []error{nil, kycbridge.ErrUnavailable, kycbridge.ErrNotFound, kycbridge.ErrKeyPending, context.Canceled}
-	for _, kind := range []kycbridge.ProviderErrorKind{kycbridge.ProviderCredentials, kycbridge.ProviderPending, kycbridge.ProviderInvalid, kycbridge.ProviderNotFound} {
+	for _, kind := range []kycbridge.ProviderErrorKind{kycbridge.ProviderCredentials, kycbridge.ProviderPending,
+		kycbridge.ProviderInvalid, kycbridge.ProviderNotFound} {
 		failures = append(failures, &kycbridge.ProviderError{Kind: kind, Call: "x"})
 	}
 	for _, o := range sampleRequests("acme") {
 		for _, err := range failures {
 			b.healthy()
-			if b.err = err; o.operation == "state" && (errors.Is(err, kycbridge.ErrKeyPending) || errors.As(err, new(*kycbridge.ProviderError))) {
+			if b.err = err; o.operation == "state" &&
+				(errors.Is(err, kycbridge.ErrKeyPending) || errors.As(err, new(*kycbridge.ProviderError))) {
 				continue // a state is read from the store
 			}
 			b.ask(t, o.method, o.template, o.path, o.body, nil)
@@ -911,20 +971,23 @@ func TestAPILog(t *testing.T) {
 	seeded := strings.NewReplacer("case-1", "seed-external", `"b1"`, `"seed-reference"`)
 	requests := sampleRequests("acme")
 	for _, o := range requests {
-		b.ask(t, o.method, o.template, strings.Replace(o.path, "/b1", "/seed-reference", 1), seeded.Replace(o.body), func(r *http.Request) { r.Header.Set("Idempotency-Key", "seed-key") })
+		b.ask(t, o.method, o.template, strings.Replace(o.path, "/b1", "/seed-reference", 1), seeded.Replace(o.body),
+			func(r *http.Request) { r.Header.Set("Idempotency-Key", "seed-key") })
 	}
 	b.ask(t, "POST", startPath, startPath, strings.Replace(startShort, "acme", "seed-account", 1), nil)
 	lines := b.lines(t, len(requests)+1)
 	outcomes := []string{"started", "watching", "found", "streamed", "submitted", "submitted", "submitted"}
 	for i, o := range requests {
-		for _, want := range []string{`"level":"info"`, `"msg":"admin request"`, `"operation":"` + o.operation + `"`, `"provider":"ondato"`, `"account":"acme"`,
+		for _, want := range []string{`"level":"info"`, `"msg":"admin request"`, `"operation":"` + o.operation + `"`,
+			`"provider":"ondato"`, `"account":"acme"`,
 			`"verification_id":"` + id + `"`, `"bytes":`, `"outcome":"` + outcomes[i] + `"`, `"status":20`, `"took":`} {
 			if !strings.Contains(lines[i], want) {
 				t.Errorf("%s is missing in %s", want, lines[i])
 			}
 		}
 	}
-	if last := lines[len(requests)]; !strings.Contains(last, `"level":"warn"`) || !strings.Contains(last, `"account":"unknown"`) {
+	if last := lines[len(requests)]; !strings.Contains(last, `"level":"warn"`) ||
+		!strings.Contains(last, `"account":"unknown"`) {
 		t.Errorf("%s", last)
 	}
 	if strings.Contains(b.log.String(), "seed") || strings.Contains(b.log.String(), apiToken) {

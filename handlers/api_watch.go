@@ -24,7 +24,8 @@ func (s *api) watch(c echo.Context, t *requestLog) error {
 	if a.API.Fetch == nil {
 		return unsupported(a)
 	}
-	request := kycbridge.WatchRequest{Reference: a.Provider.Canonical(text(doc, "reference")), ExternalReference: text(doc, "external_reference")}
+	request := kycbridge.WatchRequest{Reference: a.Provider.Canonical(text(doc, "reference")),
+		ExternalReference: text(doc, "external_reference")}
 	if deadline := text(doc, "deadline"); deadline != "" {
 		request.Deadline, err = time.Parse(time.RFC3339, deadline)
 		if err != nil || !request.Deadline.After(s.Now()) {

@@ -48,7 +48,8 @@ func (s *sink) logger() *zap.Logger {
 // TestNothingLeaks seeds secrets and personal values into everything that a caller sends and searches for
 // them in every log line and every response.
 func TestNothingLeaks(t *testing.T) {
-	seeds := []string{"Seeded Person", "1985-03-17", "ABCDE1234F", "seed-header-secret", "seed-query-token", "seed-path", "seed-basic", "c2VlZC1iYXNpYzpwdw"}
+	seeds := []string{"Seeded Person", "1985-03-17", "ABCDE1234F", "seed-header-secret", "seed-query-token", "seed-path",
+		"seed-basic", "c2VlZC1iYXNpYzpwdw"}
 	const body = `{"id":"1","name":"Seeded Person","dateOfBirth":"1985-03-17","number":"ABCDE1234F"}`
 	all := &sink{}
 	accounts := kycbridge.Accounts{}
@@ -67,12 +68,14 @@ func TestNothingLeaks(t *testing.T) {
 			Provider: kycbridge.Provider{Name: name, Verify: verify}, Credentials: credentials, RejectInvalid: name == "idwise"}
 	}
 	failing := 0
-	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt,
+		error) {
 		_, err := a.Provider.Verify(a.Credentials, r)
 		if err != nil && failing == 0 {
 			return kycbridge.Receipt{}, err
 		}
-		receipt := kycbridge.Receipt{Status: "quarantined", Reason: "schema", PayloadID: "p", Errors: []kycbridge.FieldError{{Path: "/name", Message: "must be a number"}}}
+		receipt := kycbridge.Receipt{Status: "quarantined", Reason: "schema", PayloadID: "p",
+			Errors: []kycbridge.FieldError{{Path: "/name", Message: "must be a number"}}}
 		switch failing++; failing % 6 {
 		case 1:
 			return receipt, nil
@@ -89,7 +92,8 @@ func TestNothingLeaks(t *testing.T) {
 		none[len(r.Body)] = "" // a panic of the runtime
 		return receipt, nil
 	})
-	server := httptest.NewUnstartedServer(NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: receiver, Logger: all.logger(), MaxBody: 4096}))
+	server := httptest.NewUnstartedServer(NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: receiver,
+		Logger: all.logger(), MaxBody: 4096}))
 	server.Config.ErrorLog = log.New(all, "", 0)
 	server.Start()
 	defer server.Close()
@@ -116,7 +120,8 @@ func TestNothingLeaks(t *testing.T) {
 			send("POST", "/webhooks/"+provider+"/seed-path", body, seeded)
 			send("POST", "/seed-path", body, seeded)
 			send("POST", "/webhooks/"+provider+"/acme", strings.Repeat(body, 100), seeded)
-			send("POST", "/webhooks/"+provider+"/acme", body, func(r *http.Request) { seeded(r); r.Header.Set("Content-Type", "text/Seeded Person") })
+			send("POST", "/webhooks/"+provider+"/acme", body,
+				func(r *http.Request) { seeded(r); r.Header.Set("Content-Type", "text/Seeded Person") })
 		}
 		failing++ // from here on the receiver accepts the payloads
 	}
@@ -128,12 +133,14 @@ func TestNothingLeaks(t *testing.T) {
 			t.Errorf("%q is in an answer", seed)
 		}
 	}
-	for _, secret := range []string{"own-hmac", "own-user", "own-password", "own-bearer", "own-header", "own-key", "own-token"} {
+	for _, secret := range []string{"own-hmac", "own-user", "own-password", "own-bearer", "own-header", "own-key",
+		"own-token"} {
 		if strings.Contains(all.String()+answers.String(), secret) {
 			t.Error("a configured secret is in the log or an answer")
 		}
 	}
-	for _, outcome := range []string{"quarantined", "accepted", "unauthenticated", "unavailable", "fault", "not_found", "too_large", "media_type", "method_not_allowed"} {
+	for _, outcome := range []string{"quarantined", "accepted", "unauthenticated", "unavailable", "fault", "not_found",
+		"too_large", "media_type", "method_not_allowed"} {
 		if !strings.Contains(all.String(), `"outcome":"`+outcome+`"`) {
 			t.Errorf("no line with outcome %q: the test has lost its object", outcome)
 		}
@@ -146,8 +153,10 @@ const harmlessEvent = "KycIdentification.Approved"
 // TestPayloadLogLine: the content of the log line of a payload.
 func TestPayloadLogLine(t *testing.T) {
 	all := &sink{}
-	receipt := kycbridge.Receipt{Status: "accepted", PayloadID: "p", VerificationID: "v", Event: harmlessEvent, Placement: "basic"}
-	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: answerWith(receipt, nil), Logger: all.logger()}))
+	receipt := kycbridge.Receipt{Status: "accepted", PayloadID: "p", VerificationID: "v", Event: harmlessEvent,
+		Placement: "basic"}
+	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil),
+		Receiver: answerWith(receipt, nil), Logger: all.logger()}))
 	post(t, base+acme, "{  }", nil)
 	deadline := time.Now().Add(2 * time.Second)
 	for all.String() == "" && time.Now().Before(deadline) {
@@ -157,7 +166,8 @@ func TestPayloadLogLine(t *testing.T) {
 	if strings.Count(line, "\n") != 1 {
 		t.Errorf("not one line: %s", line)
 	}
-	for _, want := range []string{`"level":"info"`, `"provider":"ondato"`, `"account":"acme"`, `"payload_id":"p"`, `"verification_id":"v"`, `"placement":"basic"`,
+	for _, want := range []string{`"level":"info"`, `"provider":"ondato"`, `"account":"acme"`, `"payload_id":"p"`,
+		`"verification_id":"v"`, `"placement":"basic"`,
 		`"bytes":4`, `"outcome":"accepted"`, `"reason":""`, `"status":200`, `"took":`, `"event":"` + harmlessEvent + `"`} {
 		if !strings.Contains(line, want) {
 			t.Errorf("%s is missing in %s", want, line)

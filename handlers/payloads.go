@@ -61,7 +61,8 @@ func InvalidRequest(path, message string) error {
 }
 
 // selection are the query parameters that select payloads.
-var selection = []string{"provider", "account", "verification", "id", "via", "status", "reason", "event", "since", "until", "limit", "from"}
+var selection = []string{"provider", "account", "verification", "id", "via", "status", "reason", "event", "since",
+	"until", "limit", "from"}
 
 // AddPayloads adds the stored-payload tool to an echo of NewAdmin, with a bearer token. It uses the
 // options Tokens, Decode, Validate, Logger and Now.
@@ -72,7 +73,8 @@ func AddPayloads(e *echo.Echo, o APIOptions, tool PayloadTool) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &payloads{tool: tool, api: &api{APIOptions: o, admit: RequireBearer(o.Tokens)(func(echo.Context) error { return nil })}}
+	s := &payloads{tool: tool, api: &api{APIOptions: o,
+		admit: RequireBearer(o.Tokens)(func(echo.Context) error { return nil })}}
 	s.bodies.left.Store(bodyBudget)
 	add := func(method, path, name, mediaType string, read readPayloads) {
 		e.Add(method, path, s.handle(operation{name: name + "_payloads"}, func(c echo.Context, t *requestLog) error {
@@ -82,7 +84,8 @@ func AddPayloads(e *echo.Echo, o APIOptions, tool PayloadTool) {
 	add(http.MethodGet, "/v1/verifications", PayloadsFind, "application/json", s.search)
 	add(http.MethodGet, "/v1/payloads", PayloadsList, ndjson, s.query(selection...))
 	add(http.MethodGet, "/v1/payloads/export", PayloadsExport, ndjson, s.query(selection...))
-	add(http.MethodGet, "/v1/payloads/report", PayloadsReport, "application/json", s.query("provider", "account", "verification", "since", "until"))
+	add(http.MethodGet, "/v1/payloads/report", PayloadsReport, "application/json",
+		s.query("provider", "account", "verification", "since", "until"))
 	add(http.MethodPost, "/v1/payloads/replay", PayloadsReplay, ndjson, s.body("PayloadReplay"))
 	add(http.MethodPost, "/v1/payloads/purge", PayloadsPurge, "application/json", s.body("PayloadPurge"))
 	add(http.MethodPost, "/v1/payloads/import", PayloadsImport, "application/json", s.importBody)

@@ -71,7 +71,8 @@ func newPayloadStore(t *testing.T) *payloadStore {
 		t.Fatal(err)
 	}
 	e := handlers.NewAdmin(handlers.AdminOptions{})
-	handlers.AddPayloads(e, handlers.APIOptions{Tokens: []string{storeToken}, Logger: zap.New(core), Decode: decodeJSON, Validate: s.validate}, s.PayloadTool())
+	handlers.AddPayloads(e, handlers.APIOptions{Tokens: []string{storeToken}, Logger: zap.New(core), Decode: decodeJSON,
+		Validate: s.validate}, s.PayloadTool())
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
 	s.url = server.URL
@@ -174,7 +175,8 @@ func TestPayloadsOfAStore(t *testing.T) {
 	if strings.Contains(shown, "TESTA") || s.log.FilterMessage("payload revealed").Len() != 0 {
 		t.Errorf("not masked: %s", shown)
 	}
-	if got := s.ask(t, "GET", "/v1/payloads/"+approved, "", "Payload")[0]; got["admitted"] != "basic" || got["worked"] == nil {
+	if got := s.ask(t, "GET", "/v1/payloads/"+approved, "", "Payload")[0]; got["admitted"] != "basic" ||
+		got["worked"] == nil {
 		t.Errorf("%v", got)
 	}
 	shown = s.send(t, "GET", s.url+"/v1/payloads/"+approved+"?reveal=true", "", nil, 200)
@@ -190,21 +192,25 @@ func TestPayloadsOfAStore(t *testing.T) {
 	s.ask(t, "GET", "/v1/payloads/export", "", "PayloadParcel")
 	for path, want := range map[string]string{"/v1/payloads/import?dry_run=true": `{"dry_run":true,"read":2,"stored":0,"duplicate":2,"skipped":0}`, "/v1/payloads/import": `{"dry_run":false,"read":2,"stored":0,"duplicate":2,"skipped":0}`} {
 		s.ask(t, "POST", path, exported, "PayloadImported")
-		if got := s.send(t, "POST", s.url+path, "application/x-ndjson", []byte(exported), 200); strings.TrimSpace(got) != want {
+		if got := s.send(t, "POST", s.url+path, "application/x-ndjson", []byte(exported),
+			200); strings.TrimSpace(got) != want {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
-	if got := s.send(t, "POST", s.url+"/v1/payloads/import", "application/x-ndjson", []byte(exported+"{}\n"), 422); !strings.Contains(got, "line 3: ") {
+	if got := s.send(t, "POST", s.url+"/v1/payloads/import", "application/x-ndjson", []byte(exported+"{}\n"),
+		422); !strings.Contains(got, "line 3: ") {
 		t.Error(got)
 	}
 
-	for body, want := range map[string]int{`{"dry_run":true}`: 1, `{}`: 1, `{"filter":{"reason":"schema"}}`: 2, `{"to":"rebuild.kyc"}`: 2} {
+	for body, want := range map[string]int{`{"dry_run":true}`: 1, `{}`: 1, `{"filter":{"reason":"schema"}}`: 2,
+		`{"to":"rebuild.kyc"}`: 2} {
 		got := s.ask(t, "POST", "/v1/payloads/replay", body, "PayloadReplayed")
 		if len(got) != want || got[len(got)-1]["summary"] == nil {
 			t.Errorf("%s: %v", body, got)
 		}
 	}
-	for _, body := range []string{`{"to":"kyc.event.v1.x"}`, `{"to":"rebuild.>"}`, `{"to":"rebuild.kyc","filter":{"status":"refused"}}`} {
+	for _, body := range []string{`{"to":"kyc.event.v1.x"}`, `{"to":"rebuild.>"}`,
+		`{"to":"rebuild.kyc","filter":{"status":"refused"}}`} {
 		s.send(t, "POST", s.url+"/v1/payloads/replay", "application/json", []byte(body), 422)
 	}
 
@@ -216,33 +222,39 @@ func TestPayloadsOfAStore(t *testing.T) {
 		t.Helper()
 		return s.ask(t, "POST", "/v1/payloads/purge", body, "PayloadPurged")[0]
 	}
-	if got := purge(`{"verification":"` + verification + `"}`); got["dry_run"] != true || got["payloads"] != 2.0 || got["events"] != 2.0 {
+	if got := purge(`{"verification":"` + verification + `"}`); got["dry_run"] != true || got["payloads"] != 2.0 ||
+		got["events"] != 2.0 {
 		t.Errorf("%v", got)
 	}
 	if got := purge(`{"verification":"` + verification + `","confirm":true,"dry_run":true}`); got["dry_run"] != true {
 		t.Errorf("%v", got)
 	}
 	count("/v1/payloads?verification="+verification, 2)
-	if got := purge(`{"verification":"` + verification + `","confirm":true}`); got["dry_run"] != false || got["payloads"] != 2.0 {
+	if got := purge(`{"verification":"` + verification + `","confirm":true}`); got["dry_run"] != false ||
+		got["payloads"] != 2.0 {
 		t.Errorf("%v", got)
 	}
 	count("/v1/payloads", 1)
-	if got := purge(`{"older_than":"0s","filter":{"status":"quarantined"}}`); got["dry_run"] != true || got["payloads"].(map[string]any)["quarantined"] != 1.0 {
+	if got := purge(`{"older_than":"0s","filter":{"status":"quarantined"}}`); got["dry_run"] != true ||
+		got["payloads"].(map[string]any)["quarantined"] != 1.0 {
 		t.Errorf("%v", got)
 	}
 	if got := purge(`{"older_than":"0s","confirm":true}`); got["dry_run"] != false {
 		t.Errorf("%v", got)
 	}
 	count("/v1/payloads", 0)
-	for _, body := range []string{`{"older_than":"soon"}`, `{"older_than":"2999-01-01T00:00:00Z"}`, `{"older_than":"1h","filter":{"status":"ignored"}}`, `{"older_than":"1h","filter":{"limit":1}}`} {
+	for _, body := range []string{`{"older_than":"soon"}`, `{"older_than":"2999-01-01T00:00:00Z"}`,
+		`{"older_than":"1h","filter":{"status":"ignored"}}`, `{"older_than":"1h","filter":{"limit":1}}`} {
 		s.send(t, "POST", s.url+"/v1/payloads/purge", "application/json", []byte(body), 422)
 	}
-	s.send(t, "POST", s.url+"/v1/payloads/purge", "application/json", []byte(`{"verification":"00000000-0000-5000-8000-000000000000"}`), 404)
+	s.send(t, "POST", s.url+"/v1/payloads/purge", "application/json",
+		[]byte(`{"verification":"00000000-0000-5000-8000-000000000000"}`), 404)
 	if n := s.log.FilterMessage("admin request").Len(); n < 30 {
 		t.Errorf("%d lines", n)
 	}
 	for _, entry := range s.log.All() {
-		if line := fmt.Sprint(entry.Message, entry.ContextMap()); strings.Contains(line, "TESTA") || strings.Contains(line, "seed-secret") || strings.Contains(line, storeToken) {
+		if line := fmt.Sprint(entry.Message, entry.ContextMap()); strings.Contains(line, "TESTA") ||
+			strings.Contains(line, "seed-secret") || strings.Contains(line, storeToken) {
 			t.Error(line)
 		}
 	}

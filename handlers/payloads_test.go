@@ -79,12 +79,18 @@ func payloadOperations() []payloadOperation {
 	return []payloadOperation{
 		{PayloadsList, "GET", "/v1/payloads", "/v1/payloads?provider=ondato&since=24h&limit=3", "", entry + "}"},
 		{PayloadsExport, "GET", "/v1/payloads/export", "/v1/payloads/export?status=quarantined", "", exportedLine},
-		{PayloadsReport, "GET", "/v1/payloads/report", "/v1/payloads/report", "", `{"sound":true,"verdict":"v","rows":[],"total":` + row + `,"lost":[],"lost_all":0}`},
-		{PayloadsReplay, "POST", "/v1/payloads/replay", "/v1/payloads/replay", `{"dry_run":true,"filter":{"provider":"ondato"}}`, `{"provider":"ondato","account":"acme","result":"changed"}`},
-		{PayloadsPurge, "POST", "/v1/payloads/purge", "/v1/payloads/purge", `{"older_than":"720h"}`, `{"dry_run":true,"payloads":{}}`},
-		{PayloadsImport, "POST", "/v1/payloads/import", "/v1/payloads/import?dry_run=true", exportedLine + "\n", `{"dry_run":true,"read":1,"stored":0,"duplicate":0,"skipped":0}`},
-		{PayloadsShow, "GET", "/v1/payloads/{id}", "/v1/payloads/ondato.acme.sha256:00?reveal=true", "", entry + `,"digest":"sha256:` + strings.Repeat("0", 64) + `","masked":false}`},
-		{PayloadsFind, "GET", "/v1/verifications", "/v1/verifications?q=case-1&timeline=true", "", `{"found":[{"by":"external_reference","provider":"ondato","account":"acme"}]}`},
+		{PayloadsReport, "GET", "/v1/payloads/report", "/v1/payloads/report", "",
+			`{"sound":true,"verdict":"v","rows":[],"total":` + row + `,"lost":[],"lost_all":0}`},
+		{PayloadsReplay, "POST", "/v1/payloads/replay", "/v1/payloads/replay",
+			`{"dry_run":true,"filter":{"provider":"ondato"}}`, `{"provider":"ondato","account":"acme","result":"changed"}`},
+		{PayloadsPurge, "POST", "/v1/payloads/purge", "/v1/payloads/purge", `{"older_than":"720h"}`,
+			`{"dry_run":true,"payloads":{}}`},
+		{PayloadsImport, "POST", "/v1/payloads/import", "/v1/payloads/import?dry_run=true", exportedLine + "\n",
+			`{"dry_run":true,"read":1,"stored":0,"duplicate":0,"skipped":0}`},
+		{PayloadsShow, "GET", "/v1/payloads/{id}", "/v1/payloads/ondato.acme.sha256:00?reveal=true", "", entry +
+			`,"digest":"sha256:` + strings.Repeat("0", 64) + `","masked":false}`},
+		{PayloadsFind, "GET", "/v1/verifications", "/v1/verifications?q=case-1&timeline=true", "",
+			`{"found":[{"by":"external_reference","provider":"ondato","account":"acme"}]}`},
 	}
 }
 
@@ -129,12 +135,14 @@ func TestPayloadOperations(t *testing.T) {
 		}
 	}
 	for i, l := range p.apiFixture.lines(t, len(operations)) {
-		if !strings.Contains(l, `"operation":"`+operations[i].name+`_payloads"`) || !strings.Contains(l, `"outcome":"done"`) || strings.Contains(l, "ondato") {
+		if !strings.Contains(l, `"operation":"`+operations[i].name+`_payloads"`) ||
+			!strings.Contains(l, `"outcome":"done"`) || strings.Contains(l, "ondato") {
 			t.Error(l)
 		}
 	}
 	p.lines = nil
-	got := do(t, "GET", p.url+"/v1/payloads", nil, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+apiToken) })
+	got := do(t, "GET", p.url+"/v1/payloads", nil,
+		func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+apiToken) })
 	if got.status != 200 || got.body != "" || got.header.Get("Content-Type") != ndjson {
 		t.Errorf("nothing found: %d %v %q", got.status, got.header, got.body)
 	}
@@ -157,12 +165,15 @@ func TestPayloadRequests(t *testing.T) {
 		{"POST", "/v1/payloads/replay", "/v1/payloads/replay", `{"to":""}`, `"/to"`},
 		{"POST", "/v1/payloads/replay", "/v1/payloads/replay", `{"filter":{"seed":1}}`, `"/filter/seed"`},
 		{"POST", "/v1/payloads/purge", "/v1/payloads/purge", `{}`, `"path":""`},
-		{"POST", "/v1/payloads/purge", "/v1/payloads/purge", `{"verification":"786513b3-69c4-5dfa-afc2-55ed2d4345cf","older_than":"1h"}`, `"path":""`},
-		{"POST", "/v1/payloads/purge", "/v1/payloads/purge", `{"verification":"786513b3-69c4-5dfa-afc2-55ed2d4345cf","filter":{}}`, `"/filter"`},
+		{"POST", "/v1/payloads/purge", "/v1/payloads/purge",
+			`{"verification":"786513b3-69c4-5dfa-afc2-55ed2d4345cf","older_than":"1h"}`, `"path":""`},
+		{"POST", "/v1/payloads/purge", "/v1/payloads/purge",
+			`{"verification":"786513b3-69c4-5dfa-afc2-55ed2d4345cf","filter":{}}`, `"/filter"`},
 	} {
 		got := p.ask(t, c.method, c.template, c.path, c.body, nil)
 		wantProblem(t, got, 422, "invalid_request")
-		if !strings.Contains(got.body, c.fault) || strings.Contains(got.body, "seed\"") && !strings.Contains(c.fault, "seed") || p.asked.Operation != "" {
+		if !strings.Contains(got.body, c.fault) || strings.Contains(got.body, "seed\"") &&
+			!strings.Contains(c.fault, "seed") || p.asked.Operation != "" {
 			t.Errorf("%s %s: %s", c.path, c.body, got.body)
 		}
 	}
@@ -272,7 +283,8 @@ func TestEveryPayloadAnswer(t *testing.T) {
 func TestPayloadDeadlines(t *testing.T) {
 	p := newPayloadFixture(t, nil)
 	e := NewAdmin(AdminOptions{})
-	AddPayloads(e, APIOptions{Tokens: []string{apiToken}, Validate: func(string, any) []kycbridge.FieldError { return nil }},
+	AddPayloads(e, APIOptions{Tokens: []string{apiToken},
+		Validate: func(string, any) []kycbridge.FieldError { return nil }},
 		toolFunc(func(ctx context.Context, r PayloadRequest, out io.Writer) error {
 			if r.Body != nil {
 				_, err := io.Copy(out, r.Body)
@@ -295,7 +307,8 @@ func TestPayloadDeadlines(t *testing.T) {
 	t.Cleanup(server.Close)
 	p.url = server.URL
 	authorized := func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+apiToken) }
-	if got := do(t, "GET", p.url+"/v1/payloads", nil, authorized); got.status != 200 || strings.Count(got.body, "{}") != 4 {
+	if got := do(t, "GET", p.url+"/v1/payloads", nil, authorized); got.status != 200 ||
+		strings.Count(got.body, "{}") != 4 {
 		t.Errorf("%d %q", got.status, got.body)
 	}
 	slow, in := io.Pipe()
@@ -322,10 +335,11 @@ func TestPayloadBodyBreaks(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer "+apiToken)
 	r.Header.Set("Content-Type", ndjson)
 	e := NewAdmin(AdminOptions{})
-	AddPayloads(e, APIOptions{Tokens: []string{apiToken}, Logger: p.log.logger()}, toolFunc(func(_ context.Context, r PayloadRequest, _ io.Writer) error {
-		_, err := io.ReadAll(r.Body)
-		return InvalidRequest("", "line 1: "+err.Error())
-	}))
+	AddPayloads(e, APIOptions{Tokens: []string{apiToken}, Logger: p.log.logger()},
+		toolFunc(func(_ context.Context, r PayloadRequest, _ io.Writer) error {
+			_, err := io.ReadAll(r.Body)
+			return InvalidRequest("", "line 1: "+err.Error())
+		}))
 	w := httptest.NewRecorder()
 	e.ServeHTTP(w, r)
 	if w.Code != 503 || !strings.Contains(w.Body.String(), "urn:kycbridge:problem:interrupted") {

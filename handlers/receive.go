@@ -52,16 +52,17 @@ type Receiver interface {
 type CallbackOptions struct {
 	Accounts       kycbridge.Accounts
 	Receiver       Receiver
-	Logger         *zap.Logger                                                              // nil: no log
-	MaxBody        int64                                                                    // bytes; 0: DefaultMaxBody
-	Concurrency    int                                                                      // payloads at the Receiver at once; 0: DefaultConcurrency
-	RatePerSecond  float64                                                                  // requests per second over all accounts; 0: no limit
-	Burst          int                                                                      // requests at once under RatePerSecond; 0: one second's worth
-	Timeout        time.Duration                                                            // for the Receiver; 0: DefaultTimeout
-	TrustedProxies []netip.Prefix                                                           // their X-Forwarded-For is trusted
-	Now            func() time.Time                                                         // nil: time.Now
-	Observe        func(Outcome)                                                            // called once per request, for metrics; may be nil
-	KeepUnknown    func(ctx context.Context, provider, account string, r kycbridge.Request) // stores callbacks to unknown accounts; may be nil
+	Logger         *zap.Logger      // nil: no log
+	MaxBody        int64            // bytes; 0: DefaultMaxBody
+	Concurrency    int              // payloads at the Receiver at once; 0: DefaultConcurrency
+	RatePerSecond  float64          // requests per second over all accounts; 0: no limit
+	Burst          int              // requests at once under RatePerSecond; 0: one second's worth
+	Timeout        time.Duration    // for the Receiver; 0: DefaultTimeout
+	TrustedProxies []netip.Prefix   // their X-Forwarded-For is trusted
+	Now            func() time.Time // nil: time.Now
+	Observe        func(Outcome)    // called once per request, for metrics; may be nil
+	KeepUnknown    func(ctx context.Context, provider, account string,
+		r kycbridge.Request) // stores callbacks to unknown accounts; may be nil
 }
 
 // Callbacks serves POST /webhooks/{provider}/{account}. The http.Server limits how long a caller may take
@@ -92,7 +93,10 @@ func NewCallbacks(o CallbackOptions) *Callbacks {
 	h.echo.RouteNotFound(CallbackPath, h.handle(wrongMethod)) // the path matches, the method does not
 	h.echo.RouteNotFound(CallbackPath+"/", h.handle(wrongMethod))
 	missed := h.handle(h.noRoute)
-	h.echo.HTTPErrorHandler = func(_ error, c echo.Context) { _ = missed(c) } // handle responds itself: only errors of the router get here
+	h.echo.HTTPErrorHandler = func(_ error,
+		c echo.Context) {
+		_ = missed(c)
+	} // handle responds itself: only errors of the router get here
 	return h
 }
 
@@ -185,13 +189,15 @@ func (h *Callbacks) receive(c echo.Context, t *requestLog) (kycbridge.Receipt, e
 		return kycbridge.Receipt{}, err
 	}
 	defer h.release()
-	return h.store(r.Context(), account, kycbridge.Request{Header: r.Header, Query: query(r.URL), Body: body, ReceivedAt: receivedAt})
+	return h.store(r.Context(), account,
+		kycbridge.Request{Header: r.Header, Query: query(r.URL), Body: body, ReceivedAt: receivedAt})
 }
 
 // store passes the callback to the Receiver. The body is complete, so a caller that disconnects no longer
 // cancels it: a provider may never send it again. An error other than of authentication is internal, and
 // so is a receipt of an unknown status.
-func (h *Callbacks) store(ctx context.Context, account *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+func (h *Callbacks) store(ctx context.Context, account *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt,
+	error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.options.Timeout)
 	defer cancel()
 	receipt, err := h.options.Receiver.Receive(ctx, account, r)

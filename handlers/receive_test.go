@@ -46,26 +46,35 @@ func TestReceiptAnswers(t *testing.T) {
 		status  int
 		body    string
 	}{
-		{"stored", kycbridge.Receipt{Status: "accepted", PayloadID: "ondato.acme.1", VerificationID: "v", Event: "e", Placement: "basic"}, false,
+		{"stored", kycbridge.Receipt{Status: "accepted", PayloadID: "ondato.acme.1", VerificationID: "v", Event: "e",
+			Placement: "basic"}, false,
 			200, `{"status":"accepted","payload_id":"ondato.acme.1","verification_id":"v"}`},
 		{"stored before", kycbridge.Receipt{Status: "duplicate", PayloadID: "ondato.acme.1", VerificationID: "v"}, true,
 			200, `{"status":"duplicate","payload_id":"ondato.acme.1","verification_id":"v"}`},
-		{"stored, no verification", kycbridge.Receipt{Status: "accepted", PayloadID: "p"}, false, 200, `{"status":"accepted","payload_id":"p"}`},
-		{"schema", quarantined("schema"), false, 200, `{"status":"quarantined","payload_id":"ondato.acme.1","reason":"schema"` + list},
-		{"malformed", quarantined("malformed"), false, 200, `{"status":"quarantined","payload_id":"ondato.acme.1","reason":"malformed"` + list},
+		{"stored, no verification", kycbridge.Receipt{Status: "accepted", PayloadID: "p"}, false, 200,
+			`{"status":"accepted","payload_id":"p"}`},
+		{"schema", quarantined("schema"), false, 200,
+			`{"status":"quarantined","payload_id":"ondato.acme.1","reason":"schema"` + list},
+		{"malformed", quarantined("malformed"), false, 200,
+			`{"status":"quarantined","payload_id":"ondato.acme.1","reason":"malformed"` + list},
 		{"quarantined without errors", kycbridge.Receipt{Status: "quarantined", Reason: "unidentified"}, false,
 			200, `{"status":"quarantined","reason":"unidentified","errors":[]}`},
 		{"schema, rejected", quarantined("schema"), true,
-			422, `{"type":"urn:kycbridge:problem:invalid","title":"Payload does not fit","status":422,` + rejected + `"schema"` + list},
+			422, `{"type":"urn:kycbridge:problem:invalid","title":"Payload does not fit","status":422,` + rejected +
+				`"schema"` + list},
 		{"unidentified, rejected", quarantined("unidentified"), true,
-			422, `{"type":"urn:kycbridge:problem:invalid","title":"Payload does not fit","status":422,` + rejected + `"unidentified"` + list},
+			422, `{"type":"urn:kycbridge:problem:invalid","title":"Payload does not fit","status":422,` + rejected +
+				`"unidentified"` + list},
 		{"malformed, rejected", quarantined("malformed"), true,
-			400, `{"type":"urn:kycbridge:problem:malformed","title":"Payload is not JSON","status":400,` + rejected + `"malformed"` + list},
-		{"unmapped is never rejected", quarantined("unmapped"), true, 200, `{"status":"quarantined","payload_id":"ondato.acme.1","reason":"unmapped"` + list},
+			400, `{"type":"urn:kycbridge:problem:malformed","title":"Payload is not JSON","status":400,` + rejected +
+				`"malformed"` + list},
+		{"unmapped is never rejected", quarantined("unmapped"), true, 200,
+			`{"status":"quarantined","payload_id":"ondato.acme.1","reason":"unmapped"` + list},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			accounts := account("ondato", "acme", func(a *kycbridge.Account) { a.RejectInvalid = c.reject })
-			got := post(t, serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: answerWith(c.receipt, nil)}))+acme, "{}", nil)
+			got := post(t, serve(t, NewCallbacks(CallbackOptions{Accounts: accounts,
+				Receiver: answerWith(c.receipt, nil)}))+acme, "{}", nil)
 			if diff := cmp.Diff(c.body, got.body); diff != "" || got.status != c.status || !json.Valid([]byte(got.body)) {
 				t.Errorf("status %d, want %d; body (-want +got):\n%s", got.status, c.status, diff)
 			}
@@ -89,22 +98,28 @@ func TestReceiverErrors(t *testing.T) {
 		kind       string
 		retryAfter string
 	}{
-		{"unauthenticated", answerWith(kycbridge.Receipt{}, fmt.Errorf("x: %w", kycbridge.ErrUnauthenticated)), 401, "unauthenticated", ""},
-		{"unavailable", answerWith(kycbridge.Receipt{}, fmt.Errorf("x: %w", kycbridge.ErrUnavailable)), 503, "unavailable", "5"},
+		{"unauthenticated", answerWith(kycbridge.Receipt{}, fmt.Errorf("x: %w", kycbridge.ErrUnauthenticated)), 401,
+			"unauthenticated", ""},
+		{"unavailable", answerWith(kycbridge.Receipt{}, fmt.Errorf("x: %w", kycbridge.ErrUnavailable)), 503, "unavailable",
+			"5"},
 		{"deadline", answerWith(kycbridge.Receipt{}, fmt.Errorf("x: %w", context.DeadlineExceeded)), 503, "timeout", "5"},
 		{"canceled", answerWith(kycbridge.Receipt{}, context.Canceled), 503, "timeout", "5"},
-		{"ours and theirs at once", answerWith(kycbridge.Receipt{}, errors.Join(kycbridge.ErrUnauthenticated, kycbridge.ErrUnavailable)), 503, "unavailable", "5"},
+		{"ours and theirs at once", answerWith(kycbridge.Receipt{},
+			errors.Join(kycbridge.ErrUnauthenticated, kycbridge.ErrUnavailable)), 503, "unavailable", "5"},
 		{"not found inside", answerWith(kycbridge.Receipt{}, kycbridge.ErrNotFound), 503, "fault", "5"},
 		{"unknown", answerWith(kycbridge.Receipt{Status: "accepted"}, io.ErrUnexpectedEOF), 503, "fault", "5"},
 		{"no receipt", answerWith(kycbridge.Receipt{}, nil), 503, "fault", "5"},
-		{"panic", func(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt, error) { panic("p") }, 503, "fault", "5"},
-		{"slower than the deadline", func(ctx context.Context, _ *kycbridge.Account, _ kycbridge.Request) (kycbridge.Receipt, error) {
+		{"panic", func(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt, error) { panic("p") },
+			503, "fault", "5"},
+		{"slower than the deadline", func(ctx context.Context, _ *kycbridge.Account, _ kycbridge.Request) (kycbridge.Receipt,
+			error) {
 			<-ctx.Done()
 			return kycbridge.Receipt{}, ctx.Err()
 		}, 503, "timeout", "5"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: c.receiver, Timeout: 30 * time.Millisecond})
+			h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: c.receiver,
+				Timeout: 30 * time.Millisecond})
 			got := post(t, serve(t, h)+acme, "{}", nil)
 			wantProblem(t, got, c.status, c.kind)
 			if got.header.Get("Retry-After") != c.retryAfter {
@@ -127,7 +142,8 @@ func wantProblem(t *testing.T, got reply, status int, kind string) {
 	if err := json.Unmarshal([]byte(got.body), &doc); err != nil {
 		t.Fatalf("%v: %s", err, got.body)
 	}
-	if got.status != status || doc.Status != status || doc.Type != "urn:kycbridge:problem:"+kind || doc.Title == "" || doc.Detail == "" ||
+	if got.status != status || doc.Status != status || doc.Type != "urn:kycbridge:problem:"+kind || doc.Title == "" ||
+		doc.Detail == "" ||
 		got.header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("status %d, want %d %s: %s", got.status, status, kind, got.body)
 	}
@@ -140,12 +156,16 @@ func TestRefusedBeforeReceive(t *testing.T) {
 		Name: "far", Provider: kycbridge.Provider{Name: "ondato"},
 		AllowIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
 	reached := 0
-	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt,
+		error) {
 		reached++
 		return accept(ctx, a, r)
 	})
 	base := serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: receiver, MaxBody: 100}))
-	chunked := func(n int) io.Reader { return io.MultiReader(strings.NewReader(strings.Repeat(" ", n))) } // hides the length
+	chunked := func(n int) io.Reader {
+		return io.MultiReader(strings.NewReader(strings.Repeat(" ",
+			n)))
+	} // hides the length
 	typed := func(contentType string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set("Content-Type", contentType) }
 	}
@@ -164,7 +184,8 @@ func TestRefusedBeforeReceive(t *testing.T) {
 		{"root", "GET", "/", nil, nil, 404, "not_found"},
 		{"other path", "OPTIONS", "/x", nil, nil, 404, "not_found"},
 		{"address", "POST", "/webhooks/ondato/far", nil, nil, 403, "address_refused"},
-		{"address, claimed", "POST", "/webhooks/ondato/far", nil, func(r *http.Request) { r.Header.Set("X-Forwarded-For", "10.1.1.1") }, 403, "address_refused"},
+		{"address, claimed", "POST", "/webhooks/ondato/far", nil,
+			func(r *http.Request) { r.Header.Set("X-Forwarded-For", "10.1.1.1") }, 403, "address_refused"},
 		{"get", "GET", acme, nil, nil, 405, "method_not_allowed"},
 		{"put", "PUT", acme, strings.NewReader("{}"), nil, 405, "method_not_allowed"},
 		{"options", "OPTIONS", acme, nil, nil, 405, "method_not_allowed"},
@@ -190,7 +211,8 @@ func TestRefusedBeforeReceive(t *testing.T) {
 	if reached != 0 {
 		t.Errorf("the receiver was reached %d times", reached)
 	}
-	for _, contentType := range []string{"application/json", "Application/JSON; charset=utf-8", "application/cloudevents+json", "text/json", ""} {
+	for _, contentType := range []string{"application/json", "Application/JSON; charset=utf-8",
+		"application/cloudevents+json", "text/json", ""} {
 		if got := do(t, "POST", base+acme, chunked(100), typed(contentType)); got.status != 200 {
 			t.Errorf("%q: %d", contentType, got.status)
 		}
@@ -199,7 +221,8 @@ func TestRefusedBeforeReceive(t *testing.T) {
 
 // TestUnknownAnswersAreAlike: a response does not reveal which providers or accounts exist.
 func TestUnknownAnswersAreAlike(t *testing.T) {
-	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept)}))
+	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil),
+		Receiver: receiverFunc(accept)}))
 	a, b := post(t, base+"/webhooks/ondato/x", "{}", nil), post(t, base+"/webhooks/x/acme", "{}", nil)
 	a.header.Del("Date")
 	b.header.Del("Date")
@@ -223,14 +246,16 @@ func TestTooLargeBeforeAuthentication(t *testing.T) {
 func TestRequestIsHandedOverUntouched(t *testing.T) {
 	accounts := account("ondato", "acme", func(a *kycbridge.Account) { a.Provider.AnyMediaType = true })
 	var got kycbridge.Request
-	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt,
+		error) {
 		got = r
 		if _, ok := ctx.Deadline(); !ok || a.Name != "acme" {
 			t.Errorf("no deadline, or account %q", a.Name)
 		}
 		return accept(ctx, a, r)
 	})
-	base := serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: receiver, Now: func() time.Time { return noon }}))
+	base := serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: receiver,
+		Now: func() time.Time { return noon }}))
 	for _, size := range []int{0, 1, 511, 512, 513, sizeHint, sizeHint + 1, 300_000} {
 		for _, known := range []bool{true, false} {
 			body := strings.Repeat("\x00\xff\r\nx", size/5+1)[:size]
@@ -238,8 +263,10 @@ func TestRequestIsHandedOverUntouched(t *testing.T) {
 			if !known {
 				reader = io.MultiReader(reader)
 			}
-			a := do(t, "POST", base+acme+"?token=a%20b", reader, func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") })
-			if a.status != 200 || string(got.Body) != body || got.Query.Get("token") != "a b" || !got.ReceivedAt.Equal(noon) || got.Header.Get("Content-Type") != "text/plain" {
+			a := do(t, "POST", base+acme+"?token=a%20b", reader,
+				func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") })
+			if a.status != 200 || string(got.Body) != body || got.Query.Get("token") != "a b" || !got.ReceivedAt.Equal(noon) ||
+				got.Header.Get("Content-Type") != "text/plain" {
 				t.Errorf("%d bytes, length known %v: status %d, got %d bytes", size, known, a.status, len(got.Body))
 			}
 		}
@@ -248,12 +275,14 @@ func TestRequestIsHandedOverUntouched(t *testing.T) {
 
 func TestConcurrencyLimit(t *testing.T) {
 	entered, leave := make(chan struct{}, 1), make(chan struct{})
-	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt,
+		error) {
 		entered <- struct{}{}
 		<-leave
 		return accept(ctx, a, r)
 	})
-	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiver, Concurrency: 1}))
+	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiver,
+		Concurrency: 1}))
 	first := make(chan int, 1)
 	go func() { first <- post(t, base+acme, "{}", nil).status }()
 	<-entered
@@ -273,15 +302,20 @@ func TestConcurrencyLimit(t *testing.T) {
 
 // TestPanicsFreeTheirSlots: a slot that a panic kept would block the service permanently.
 func TestPanicsFreeTheirSlots(t *testing.T) {
-	receiver := receiverFunc(func(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt, error) { panic("p") })
-	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiver, Concurrency: 1}))
+	receiver := receiverFunc(func(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt,
+		error) {
+		panic("p")
+	})
+	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiver,
+		Concurrency: 1}))
 	for range 3 {
 		wantProblem(t, post(t, base+acme, "{}", nil), 503, "fault")
 	}
 }
 
 func TestRateLimit(t *testing.T) {
-	o := CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept), RatePerSecond: 0.001, Burst: 2}
+	o := CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept), RatePerSecond: 0.001,
+		Burst: 2}
 	base := serve(t, NewCallbacks(o))
 	for range 2 {
 		if got := post(t, base+acme, "{}", nil); got.status != 200 {
@@ -293,7 +327,8 @@ func TestRateLimit(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
-	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt,
+		error) {
 		close(entered)
 		<-leave
 		return accept(ctx, a, r)
@@ -331,7 +366,8 @@ func TestDrain(t *testing.T) {
 // TestBrokenBodyIsNeverAccepted: a caller that stops sending and still reads must not receive a 2xx.
 func TestBrokenBodyIsNeverAccepted(t *testing.T) {
 	outcomes := make(chan Outcome, 1)
-	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept), Observe: func(o Outcome) { outcomes <- o }})
+	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept),
+		Observe: func(o Outcome) { outcomes <- o }})
 	for _, sent := range []string{
 		"Content-Length: 10\r\n\r\n{}",
 		"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n",
@@ -361,7 +397,8 @@ func TestBrokenBodyIsNeverAccepted(t *testing.T) {
 // it again.
 func TestHangingUpDoesNotStopTheReceiver(t *testing.T) {
 	entered, stored := make(chan struct{}), make(chan error, 1)
-	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error) {
+	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt,
+		error) {
 		close(entered)
 		select {
 		case <-ctx.Done():
@@ -393,7 +430,8 @@ func TestObserve(t *testing.T) {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", path, strings.NewReader("{}")))
 	}
 	want := []Outcome{{Provider: "ondato", Account: "acme", Outcome: "accepted", VerificationID: "v-1"},
-		{Provider: "unknown", Account: "unknown", Outcome: "not_found"}, {Provider: "unknown", Account: "unknown", Outcome: "not_found"}}
+		{Provider: "unknown", Account: "unknown", Outcome: "not_found"},
+		{Provider: "unknown", Account: "unknown", Outcome: "not_found"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -422,7 +460,8 @@ func BenchmarkReceive(b *testing.B) {
 func TestRefusalsReachTheSender(t *testing.T) {
 	accounts := account("ondato", "acme", nil)
 	accounts[kycbridge.AccountKey{Provider: "ondato", Account: "far"}] = &kycbridge.Account{
-		Name: "far", Provider: kycbridge.Provider{Name: "ondato"}, AllowIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+		Name: "far", Provider: kycbridge.Provider{Name: "ondato"},
+		AllowIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
 	url := serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: receiverFunc(accept)}))
 	for want, line := range map[string]string{
 		"403":  "POST /webhooks/ondato/far HTTP/1.1\r\n",

@@ -46,7 +46,8 @@ func (s *sampler) pass() (due bool, skipped int) {
 // there are such callbacks and what is configured. The line contains nothing that the caller chose.
 func (h *Callbacks) keepUnknownAccount(c echo.Context, t *requestLog, provider, account string) {
 	if due, skipped := h.unknownAccounts.pass(); due {
-		h.options.Logger.Warn("callbacks arrive for an account that is not configured; they are kept as refused, see payloads list --status refused",
+		h.options.Logger.Warn("callbacks arrive for an account that is not configured; they are kept as refused, see "+
+			"payloads list --status refused",
 			zap.Int("more_since_last_line", skipped), zap.Strings("configured", h.addresses()))
 	}
 	r := c.Request()

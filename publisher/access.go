@@ -35,12 +35,15 @@ func accounts(o EmbeddedOptions, password string) string {
 	var of strings.Builder
 	for i, owner := range owners(o) {
 		account := fmt.Sprint(consumerAccount, "_", i)
-		exports = append(exports, fmt.Sprintf("{stream: %q, accounts: [%s]}", o.Names.join("answer", owner.Name, ">"), account))
-		imports = append(imports, fmt.Sprintf("{stream: {account: %s, subject: %q}, to: %q}", account, o.Names.asks(">"), o.Names.join("reader", owner.Name, wholeScope, ">")))
+		exports = append(exports, fmt.Sprintf("{stream: %q, accounts: [%s]}", o.Names.join("answer", owner.Name, ">"),
+			account))
+		imports = append(imports, fmt.Sprintf("{stream: {account: %s, subject: %q}, to: %q}", account, o.Names.asks(">"),
+			o.Names.join("reader", owner.Name, wholeScope, ">")))
 		of.WriteString(account + readerAccount(o.Names, owner.Name, users[i]))
 	}
 	return fmt.Sprintf("accounts {\n%s {\njetstream: enabled\nusers: [%s]\nexports: [%s]\nimports: [%s]\n}\n%s}\n%s",
-		ownAccount, user(operator, password, ""), strings.Join(exports, "\n"), strings.Join(imports, "\n"), of.String(), fallback)
+		ownAccount, user(operator, password, ""), strings.Join(exports, "\n"), strings.Join(imports, "\n"), of.String(),
+		fallback)
 }
 
 // readerAccount is the account of one consumer. The mappings rename its requests to the JetStream API
@@ -58,7 +61,8 @@ imports: [
 limits {max_connections: %d, max_subscriptions: %d, max_payload: %d}
 }
 `, user, n.asks(kindAPI+".>"), n.asks(kindAck+".>"), n.join("watch.>"), n.asks(kindWatch+".>"),
-		n.asks(">"), ownAccount, ownAccount, n.join("answer", owner, n.EventSubjects()), n.EventSubjects(), ownAccount, n.join("answer", owner, "_INBOX.>"),
+		n.asks(">"), ownAccount, ownAccount, n.join("answer", owner, n.EventSubjects()), n.EventSubjects(), ownAccount,
+		n.join("answer", owner, "_INBOX.>"),
 		readerConnections, readerSubscriptions, readerPayload)
 }
 
@@ -142,7 +146,8 @@ func (n Names) asked(subject string) string {
 func readAPI(n Names) []string {
 	s := n.events()
 	return []string{
-		"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO." + s, "$JS.API.STREAM.MSG.GET." + s,
+		"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST", "$JS.API.STREAM.INFO." + s,
+		"$JS.API.STREAM.MSG.GET." + s,
 		"$JS.API.DIRECT.GET." + s, "$JS.API.DIRECT.GET." + s + ".>",
 		"$JS.API.CONSUMER.CREATE." + s, "$JS.API.CONSUMER.CREATE." + s + ".>",
 		"$JS.API.CONSUMER.DURABLE.CREATE." + s + ".>", "$JS.API.CONSUMER.DELETE." + s + ".>",
@@ -185,12 +190,16 @@ func (o EmbeddedOptions) sound() error {
 	for _, u := range o.Users {
 		for _, s := range u.Publish {
 			if !o.Names.MayPublish(s) {
-				return fmt.Errorf("user %s of the embedded NATS server may not be let publish on %q: it reaches what is not for consumers", u.Username, s)
+				return fmt.Errorf(
+					"user %s of the embedded NATS server may not be let publish on %q: it reaches what is not for consumers",
+					u.Username, s)
 			}
 		}
 		for _, s := range u.Subscribe {
 			if !o.Names.MaySubscribe(s) {
-				return fmt.Errorf("user %s of the embedded NATS server may not be let subscribe to %q: it reaches what is not for consumers", u.Username, s)
+				return fmt.Errorf(
+					"user %s of the embedded NATS server may not be let subscribe to %q: it reaches what is not for consumers",
+					u.Username, s)
 			}
 		}
 	}
@@ -207,7 +216,8 @@ func permissions(publish, subscribe []string) string {
 	if len(publish) > 0 {
 		may = "allow: [" + quoted(publish) + "]"
 	}
-	return fmt.Sprintf(", permissions: {publish: {%s}, subscribe: {allow: [%s]}}", may, quoted(append(subscribe, "_INBOX.>")))
+	return fmt.Sprintf(", permissions: {publish: {%s}, subscribe: {allow: [%s]}}", may,
+		quoted(append(subscribe, "_INBOX.>")))
 }
 
 func quoted(subjects []string) string {

@@ -52,7 +52,8 @@ func TestWideUsersAreRefused(t *testing.T) {
 		publishes, subscribes := user, user
 		publishes.Publish, subscribes.Subscribe = []string{c.subject}, []string{c.subject}
 		for _, u := range []User{publishes, subscribes} {
-			server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Names: testNames, MaxBody: testMaxBody, Users: []User{u}})
+			server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Names: testNames, MaxBody: testMaxBody,
+				Users: []User{u}})
 			if server != nil {
 				server.Close()
 			}

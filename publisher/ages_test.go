@@ -37,12 +37,13 @@ func TestOldestPayload(t *testing.T) {
 	release := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
-		_ = store.Consume(ctx, ConsumeOptions{Workers: 2, Log: zaptest.NewLogger(t), Hold: func() bool { return true }, Work: func(_ context.Context, p kycbridge.Payload, _ int) (kycbridge.Disposition, time.Duration) {
-			if p.ID == "ondato.acme.e2" {
-				<-release
-			}
-			return kycbridge.Disposition{Revision: 1}, 0
-		}})
+		_ = store.Consume(ctx, ConsumeOptions{Workers: 2, Log: zaptest.NewLogger(t), Hold: func() bool { return true },
+			Work: func(_ context.Context, p kycbridge.Payload, _ int) (kycbridge.Disposition, time.Duration) {
+				if p.ID == "ondato.acme.e2" {
+					<-release
+				}
+				return kycbridge.Disposition{Revision: 1}, 0
+			}})
 	})
 	eventually(t, "the second is the oldest", func() bool {
 		age := oldest()

@@ -58,7 +58,8 @@ func (s *Store) putBar(ctx context.Context, k kycbridge.Key, ttl time.Duration) 
 	if err := s.recordErasing(ctx, s.names.payloads(), ack.Sequence); err != nil { // it expires by itself
 		return fmt.Errorf("keep payloads out of the log: %w", err)
 	}
-	if err := s.log.Purge(ctx, jetstream.WithPurgeSubject(m.Subject), jetstream.WithPurgeSequence(ack.Sequence)); err != nil {
+	if err := s.log.Purge(ctx, jetstream.WithPurgeSubject(m.Subject),
+		jetstream.WithPurgeSequence(ack.Sequence)); err != nil {
 		return fmt.Errorf("keep payloads out of the log: %w", err)
 	}
 	return nil

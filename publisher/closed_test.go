@@ -34,8 +34,9 @@ func TestCredentialsChangedAndChangedBack(t *testing.T) {
 	}
 	s := run("first")
 	var closed atomic.Value
-	c, err := Connect(t.Context(), Dial{Name: "store", URL: s.ClientURL(), Options: []nats.Option{nats.UserInfo("kyc", "first")},
-		Closed: func(err error) { closed.Store(err) }}, 1<<20, zap.NewNop())
+	c, err := Connect(t.Context(),
+		Dial{Name: "store", URL: s.ClientURL(), Options: []nats.Option{nats.UserInfo("kyc", "first")},
+			Closed: func(err error) { closed.Store(err) }}, 1<<20, zap.NewNop())
 	must(t, err)
 	defer c.Close()
 	end := func() { s.Shutdown(); s.WaitForShutdown() }
@@ -57,7 +58,8 @@ func TestCredentialsChangedAndChangedBack(t *testing.T) {
 // TestAPermanentlyClosedConnectionIsReported: the client library never reconnects after an error that it
 // does not know. Without a report the process would stay ready and publish nothing.
 func TestAPermanentlyClosedConnectionIsReported(t *testing.T) {
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true, JetStream: true, StoreDir: t.TempDir()})
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, NoLog: true, NoSigs: true, JetStream: true,
+		StoreDir: t.TempDir()})
 	must(t, err)
 	s.Start()
 	defer s.Shutdown()
@@ -66,7 +68,8 @@ func TestAPermanentlyClosedConnectionIsReported(t *testing.T) {
 	}
 	address, say := speaker(t, s.Addr().String())
 	closed := make(chan error, 2)
-	c, err := Connect(t.Context(), Dial{Name: "bus", URL: "nats://" + address, Closed: func(err error) { closed <- err }}, 1<<20, zap.NewNop())
+	c, err := Connect(t.Context(), Dial{Name: "bus", URL: "nats://" + address, Closed: func(err error) { closed <- err }},
+		1<<20, zap.NewNop())
 	must(t, err)
 	say("-ERR 'Authentication Timeout'\r\n")
 	select {
@@ -79,7 +82,8 @@ func TestAPermanentlyClosedConnectionIsReported(t *testing.T) {
 	}
 	c.Close()
 
-	d, err := Connect(t.Context(), Dial{Name: "bus", URL: s.ClientURL(), Closed: func(err error) { closed <- err }}, 1<<20, zap.NewNop())
+	d, err := Connect(t.Context(), Dial{Name: "bus", URL: s.ClientURL(), Closed: func(err error) { closed <- err }},
+		1<<20, zap.NewNop())
 	must(t, err)
 	d.Close()
 	select {
@@ -147,7 +151,8 @@ func TestAReaderIsNotTheService(t *testing.T) {
 	must(t, err)
 	defer e.Close()
 	for range 20 { // the server tells its limits after it has answered
-		c, err := Connect(t.Context(), Dial{Name: "store", URL: e.ClientURL(), Options: []nats.Option{nats.UserInfo("reader", "reader-password")}},
+		c, err := Connect(t.Context(),
+			Dial{Name: "store", URL: e.ClientURL(), Options: []nats.Option{nats.UserInfo("reader", "reader-password")}},
 			LargestMessage(1<<20), zap.NewNop())
 		if err == nil {
 			c.Close()

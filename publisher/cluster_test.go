@@ -37,7 +37,8 @@ func TestReadsOnAClusterSeeEveryAcknowledgedWrite(t *testing.T) {
 		}
 		for n, s := range []*Store{store1, store2} {
 			seen := 0
-			if err := s.History(t.Context(), key(p), func(kycbridge.Payload) error { seen++; return nil }); err != nil || seen != 1 {
+			if err := s.History(t.Context(), key(p), func(kycbridge.Payload) error { seen++; return nil }); err != nil ||
+				seen != 1 {
 				t.Errorf("payload %d: server %d sees %d stored payloads (%v), want 1", i, n+1, seen, err)
 			}
 		}
@@ -121,8 +122,9 @@ func cluster(t *testing.T, n int) (urls []string) {
 	}
 	for i, port := range ports {
 		o := &server.Options{
-			ServerName: fmt.Sprint("node-", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(),
-			NoLog: true, NoSigs: true, MaxPayload: 8 << 20, Routes: server.RoutesFromStr(strings.Join(routes, ",")),
+			ServerName: fmt.Sprint("node-", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true,
+			StoreDir: t.TempDir(),
+			NoLog:    true, NoSigs: true, MaxPayload: 8 << 20, Routes: server.RoutesFromStr(strings.Join(routes, ",")),
 		}
 		o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}
 		urls = append(urls, startNode(t, o))

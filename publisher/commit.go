@@ -246,7 +246,8 @@ func (c *committer) each(batch []*pending) {
 }
 
 func (c *committer) single(p *pending) {
-	pub, err := c.publishWithRetry(p.ctx, func(ctx context.Context) (*jetstream.PubAck, error) { return c.publishDecided(ctx, p.msg) })
+	pub, err := c.publishWithRetry(p.ctx,
+		func(ctx context.Context) (*jetstream.PubAck, error) { return c.publishDecided(ctx, p.msg) })
 	if err != nil {
 		p.ack <- ack{err: err}
 		return
@@ -258,7 +259,8 @@ func (c *committer) single(p *pending) {
 // publishWithRetry publishes, and repeats while there is no answer: a cluster elects a new leader within
 // seconds, and a message that was stored after all is recognized by its id. A lost connection ends the
 // retries at once.
-func (c *committer) publishWithRetry(ctx context.Context, publish func(context.Context) (*jetstream.PubAck, error)) (pub *jetstream.PubAck, err error) {
+func (c *committer) publishWithRetry(ctx context.Context,
+	publish func(context.Context) (*jetstream.PubAck, error)) (pub *jetstream.PubAck, err error) {
 	began := time.Now()
 	defer func() { c.health.note(began, pub, err) }()
 	ctx, cancel := c.conn.whileUp(ctx)
@@ -279,7 +281,8 @@ func (c *committer) publishWithRetry(ctx context.Context, publish func(context.C
 func (c *committer) publishDecided(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
 	for {
 		pub, err := c.request(ctx, m)
-		if refused, ok := errors.AsType[*jetstream.APIError](err); !ok || refused.ErrorCode != idInProcess || ctx.Err() != nil {
+		if refused, ok := errors.AsType[*jetstream.APIError](err); !ok || refused.ErrorCode != idInProcess ||
+			ctx.Err() != nil {
 			return pub, err
 		}
 		pause(ctx, inProcessPause)

@@ -40,7 +40,8 @@ func TestPublishingRetries(t *testing.T) {
 			defer committer.Close()
 			members := make([]*pending, batch)
 			for i := range members {
-				members[i] = &pending{msg: &nats.Msg{Subject: subject, Header: nats.Header{nats.MsgIdHdr: {fmt.Sprint(i)}}}, ctx: t.Context(), ack: make(chan ack, 1)}
+				members[i] = &pending{msg: &nats.Msg{Subject: subject, Header: nats.Header{nats.MsgIdHdr: {fmt.Sprint(i)}}},
+					ctx: t.Context(), ack: make(chan ack, 1)}
 			}
 			began := time.Now()
 			committer.commit(members)
@@ -75,13 +76,15 @@ func TestPublishingGivesUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	var refused *jetstream.APIError
-	if _, err := committer.Publish(t.Context(), &nats.Msg{Subject: "leader.refuses"}); !errors.As(err, &refused) || asked.Load() != 1 {
+	if _, err := committer.Publish(t.Context(), &nats.Msg{Subject: "leader.refuses"}); !errors.As(err, &refused) ||
+		asked.Load() != 1 {
 		t.Errorf("%v after %d attempts", err, asked.Load())
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	if _, err := committer.Publish(ctx, &nats.Msg{Subject: "leader.away"}); err == nil || time.Since(began) > 2*time.Second {
+	if _, err := committer.Publish(ctx, &nats.Msg{Subject: "leader.away"}); err == nil ||
+		time.Since(began) > 2*time.Second {
 		t.Errorf("%v after %s", err, time.Since(began))
 	}
 }

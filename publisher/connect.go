@@ -47,8 +47,9 @@ type Connection struct {
 	forbidden atomic.Bool // the server has denied a request of this user
 	closing   atomic.Bool // Close has been called
 
-	erasing     func(ctx context.Context, stream string, seq uint64) error // nil: erasures are not recorded
-	checkNeeded chan struct{}                                              // holds one request at most to check streams and consumers
+	erasing func(ctx context.Context, stream string, seq uint64) error // nil: erasures are not recorded
+	// holds one request at most to check streams and consumers
+	checkNeeded chan struct{}
 }
 
 // oldestServer is the first version with atomic batches and scheduled messages.
@@ -173,14 +174,18 @@ var ErrForbidden = errors.New("not allowed to this user")
 
 // fit refuses a server that is too old or whose message limit is too low.
 func fit(nc *nats.Conn, maxMessage int) error {
-	if nc.ConnectedServerName() == embeddedName && nc.MaxPayload() <= readerPayload {
+	largest := nc.MaxPayload() // the server lowers it for a reader once it has answered
+	if nc.ConnectedServerName() == embeddedName && largest <= readerPayload {
 		return ErrForbidden // a reader of events at the embedded server
 	}
 	if !atLeast(nc.ConnectedServerVersion(), 2, 12) {
-		return fmt.Errorf("nats-server %s is too old: atomic batches and scheduled messages need %s or newer", nc.ConnectedServerVersion(), oldestServer)
+		return fmt.Errorf("nats-server %s is too old: atomic batches and scheduled messages need %s or newer",
+			nc.ConnectedServerVersion(), oldestServer)
 	}
-	if nc.MaxPayload() < int64(maxMessage) {
-		return fmt.Errorf("max_payload is %d bytes, must be at least %d: raise it in the server's configuration, or lower receive.max_body", nc.MaxPayload(), maxMessage)
+	if largest < int64(maxMessage) {
+		return fmt.Errorf(
+			"max_payload is %d bytes, must be at least %d: raise it in the server's configuration, or lower receive.max_body",
+			largest, maxMessage)
 	}
 	return nil
 }
@@ -228,7 +233,8 @@ const (
 
 // retryRequest repeats a request until there is an answer, a permanent error, or ctx ends: a cluster that
 // was just started, or has lost a node, elects a leader within seconds.
-func retryRequest(ctx context.Context, wait time.Duration, passes func(error) bool, ask func(context.Context) error) error {
+func retryRequest(ctx context.Context, wait time.Duration, passes func(error) bool,
+	ask func(context.Context) error) error {
 	for {
 		attempt, cancel := context.WithTimeout(ctx, answerTimeout)
 		err := ask(attempt)
@@ -261,14 +267,16 @@ func ignoreShutdown(ctx context.Context, err error) error {
 
 // unanswered reports whether there was no answer.
 func unanswered(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, nats.ErrNoResponders)
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout) ||
+		errors.Is(err, nats.ErrNoResponders)
 }
 
 // leaderless reports whether an error means that a cluster has no leader, too few nodes or not all streams
 // yet: a stream that another process is creating is not found for a moment.
 func leaderless(err error) bool {
 	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && api.Code == http.StatusServiceUnavailable || unanswered(err) || errors.Is(err, jetstream.ErrStreamNotFound)
+	return ok && api.Code == http.StatusServiceUnavailable || unanswered(err) ||
+		errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
 // reader opens a stream for reads that must see every previously acknowledged write. If a stream has

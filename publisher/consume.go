@@ -28,7 +28,8 @@ const (
 
 // Work processes one payload and returns its disposition. The payload is done when retryIn is zero, else
 // it is retried after that time.
-type Work func(ctx context.Context, p kycbridge.Payload, attempt int) (done kycbridge.Disposition, retryIn time.Duration)
+type Work func(ctx context.Context, p kycbridge.Payload, attempt int) (done kycbridge.Disposition,
+	retryIn time.Duration)
 
 // ConsumeOptions configure the processing of stored payloads.
 type ConsumeOptions struct {
@@ -248,7 +249,8 @@ func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, recor
 
 // passedOver is the disposition of a message that is not processed.
 func passedOver(p kycbridge.Payload, meta *jetstream.MsgMetadata, why string) kycbridge.Disposition {
-	return kycbridge.Disposition{Seq: meta.Sequence.Stream, StoredAt: meta.Timestamp, Mark: kycbridge.PayloadMark(p.ID), Why: why,
+	return kycbridge.Disposition{Seq: meta.Sequence.Stream, StoredAt: meta.Timestamp, Mark: kycbridge.PayloadMark(p.ID),
+		Why:          why,
 		Verification: kycbridge.VerificationMark(p.VerificationID)}
 }
 

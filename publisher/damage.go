@@ -47,7 +47,8 @@ func (e *Embedded) checkFiles(o EmbeddedOptions) error {
 		fresh = 365 * 24 * time.Hour
 	}
 	e.files = blocks.Options{
-		Dir: filepath.Join(o.Dir, "jetstream"), Aside: filepath.Join(o.Dir, damagedDir), Memory: filepath.Join(o.Dir, checkedFile),
+		Dir: filepath.Join(o.Dir, "jetstream"), Aside: filepath.Join(o.Dir, damagedDir),
+		Memory:     filepath.Join(o.Dir, checkedFile),
 		TrustedFor: fresh, Patience: checkFilesTimeout, Ours: o.Names.ours,
 	}
 	result, err := blocks.Check(e.files)
@@ -56,7 +57,8 @@ func (e *Embedded) checkFiles(o EmbeddedOptions) error {
 	}
 	e.damage = result.Findings
 	logFindings(e.log, result.Findings, o.Names)
-	e.log.Debug("files of the embedded store checked", zap.Int64("bytes", result.Bytes), zap.Duration("took", result.Took), zap.Int("blocks_left_for_the_scrub", result.Unread))
+	e.log.Debug("files of the embedded store checked", zap.Int64("bytes", result.Bytes),
+		zap.Duration("took", result.Took), zap.Int("blocks_left_for_the_scrub", result.Unread))
 	return nil
 }
 
@@ -67,7 +69,8 @@ func (n Names) Inspected() []string {
 
 // ours reports whether kycbridge creates a stream, with known settings.
 func (n Names) ours(name string) bool {
-	return slices.ContainsFunc(append(storeStreams(n, 0, 1), busStreams(n, 0, 1)...), func(s stream) bool { return s.config.Name == name })
+	return slices.ContainsFunc(append(storeStreams(n, 0, 1), busStreams(n, 0, 1)...),
+		func(s stream) bool { return s.config.Name == name })
 }
 
 // logFindings logs what was damaged, one line for each file.
@@ -91,18 +94,24 @@ func logFindings(log *zap.Logger, findings []blocks.Finding, n Names) {
 func logFinding(log *zap.Logger, f blocks.Finding, n Names, fields []zap.Field) {
 	switch {
 	case f.Torn:
-		log.Warn("the last message of a stream is incomplete, as a crash can leave it before an acknowledgement; it is dropped", fields...)
+		log.Warn(
+			"the last message of a stream is incomplete, as a crash can leave it before an acknowledgement; it is dropped",
+			fields...)
 	case f.Misnamed:
-		log.Error("a file of messages in the embedded store had the name of another file; it has its own name again and nothing is lost", fields...)
+		log.Error("a file of messages in the embedded store had the name of another file; it has its own name again and "+
+			"nothing is lost", fields...)
 	case f.Kind == blocks.KindSettings:
 		log.Error("settings in the embedded store were damaged: they are created again as configured", fields...)
 	case f.Kind == blocks.KindState:
-		log.Error("the state of a consumer was damaged: it is set aside, and the consumer starts from the beginning", fields...)
+		log.Error("the state of a consumer was damaged: it is set aside, and the consumer starts from the beginning",
+			fields...)
 	case len(f.Lost) == 0:
-		log.Error("messages in the embedded store were damaged, one bit of each: they are repaired, and nothing is lost", append(fields, zap.Int("repaired", f.Repaired))...)
+		log.Error("messages in the embedded store were damaged, one bit of each: they are repaired, and nothing is lost",
+			append(fields, zap.Int("repaired", f.Repaired))...)
 	default:
 		log.Error("messages in the embedded store are damaged and lost; the intact messages of their file are kept",
-			append(fields, zap.Strings("sequences", sequences(f.Lost)), zap.Strings("verifications", verifications(f, n)), zap.Int("repaired", f.Repaired))...)
+			append(fields, zap.Strings("sequences", sequences(f.Lost)), zap.Strings("verifications", verifications(f, n)),
+				zap.Int("repaired", f.Repaired))...)
 	}
 }
 
@@ -205,7 +214,8 @@ func (s *Store) RecordLost(ctx context.Context, lost []LostPayload) error {
 func (e *Embedded) Scrub(ctx context.Context, bytesPerSecond int64) (damaged int, err error) {
 	result, err := blocks.Scrub(ctx, e.files, bytesPerSecond)
 	for _, f := range result.Findings {
-		e.log.Error("a file of messages in the embedded store is damaged; the next start sets it aside and keeps its intact messages",
+		e.log.Error(
+			"a file of messages in the embedded store is damaged; the next start sets it aside and keeps its intact messages",
 			zap.String("stream", f.Stream), zap.String("file", f.File), zap.Int("places", len(f.Lost)))
 	}
 	return len(result.Findings), err
@@ -265,5 +275,6 @@ func (s *Store) RecordRefetched(ctx context.Context, p LostPayload) error {
 
 // disposition is an entry about p.
 func (p LostPayload) disposition(why string) disposition {
-	return dispositionOf(kycbridge.Disposition{Seq: p.Seq, Why: why, Mark: p.Mark, Verification: kycbridge.VerificationMark(p.Key.VerificationID)})
+	return dispositionOf(kycbridge.Disposition{Seq: p.Seq, Why: why, Mark: p.Mark,
+		Verification: kycbridge.VerificationMark(p.Key.VerificationID)})
 }

@@ -21,7 +21,8 @@ func BenchmarkCheckFiles(b *testing.B) {
 	for worker := range 64 {
 		posting.Go(func() {
 			for i := range 800 {
-				p := payload(fmt.Sprint("idv-", worker, "-", i), fmt.Sprint("e", worker, "-", i), fmt.Sprintf(`{"n":%d,"text":%q}`, i, strings.Repeat("x", 2400)))
+				p := payload(fmt.Sprint("idv-", worker, "-", i), fmt.Sprint("e", worker, "-", i),
+					fmt.Sprintf(`{"n":%d,"text":%q}`, i, strings.Repeat("x", 2400)))
 				if _, err := store.Append(b.Context(), p); err != nil {
 					b.Error(err)
 				}
@@ -34,7 +35,8 @@ func BenchmarkCheckFiles(b *testing.B) {
 		if err := os.Remove(filepath.Join(dir, checkedFile)); err != nil && !os.IsNotExist(err) {
 			b.Fatal(err)
 		}
-		result, err := blocks.Check(blocks.Options{Dir: filepath.Join(dir, "jetstream"), Memory: filepath.Join(dir, checkedFile), Ours: testNames.ours})
+		result, err := blocks.Check(blocks.Options{Dir: filepath.Join(dir, "jetstream"),
+			Memory: filepath.Join(dir, checkedFile), Ours: testNames.ours})
 		if err != nil || len(result.Findings) > 0 {
 			b.Fatal(result, err)
 		}

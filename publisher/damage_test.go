@@ -35,7 +35,8 @@ func stocked(t testing.TB, dir string) stock {
 	e, store, bus := openAt(t, dir, zap.NewNop())
 	ctx := t.Context()
 	for i := range 40 {
-		p := payload(fmt.Sprint("idv-", i%15), fmt.Sprint("e", i), fmt.Sprintf(`{"n":%d,"text":%q}`, i, strings.Repeat("x", 20*i)))
+		p := payload(fmt.Sprint("idv-", i%15), fmt.Sprint("e", i),
+			fmt.Sprintf(`{"n":%d,"text":%q}`, i, strings.Repeat("x", 20*i)))
 		p.Reference = fmt.Sprint("idv-", i%15)
 		p.VerificationID = event.VerificationID(p.Provider, p.Account, p.Reference)
 		if _, err := store.Append(ctx, p); err != nil {
@@ -45,13 +46,16 @@ func stocked(t testing.TB, dir string) stock {
 			must(t, store.Quarantine(ctx, p, kycbridge.QuarantineSchema, nil))
 		}
 		if i < 15 {
-			w := kycbridge.Watch{Provider: p.Provider, Account: p.Account, Reference: p.Reference, Deadline: time.Now().Add(time.Hour)}
+			w := kycbridge.Watch{Provider: p.Provider, Account: p.Account, Reference: p.Reference,
+				Deadline: time.Now().Add(time.Hour)}
 			must(t, store.Schedule(ctx, w, time.Now().Add(time.Hour)))
 			e, body := eventOf(p, 1)
 			must(t, bus.Publish(ctx, key(p), sealed(event.KindUpdated, e, body), 0))
 		}
 	}
-	must(t, store.WriteTombstone(ctx, kycbridge.Tombstone{Provider: "ondato", Account: "acme", VerificationID: event.VerificationID("ondato", "acme", "gone")}))
+	must(t, store.WriteTombstone(ctx,
+		kycbridge.Tombstone{Provider: "ondato", Account: "acme",
+			VerificationID: event.VerificationID("ondato", "acme", "gone")}))
 	work(t, store, 40)
 	must(t, store.Erase(ctx, kycbridge.ShelfPayloads, 7, true))
 	must(t, store.Erase(ctx, kycbridge.ShelfPayloads, 9, false))
@@ -99,7 +103,8 @@ func work(t testing.TB, store *Store, n int) {
 	worked := make(chan struct{}, 4096)
 	done := make(chan error, 1)
 	go func() {
-		done <- store.Consume(ctx, ConsumeOptions{Workers: 2, Exclusive: true, Log: zap.NewNop(), Hold: func() bool { return true },
+		done <- store.Consume(ctx, ConsumeOptions{Workers: 2, Exclusive: true, Log: zap.NewNop(),
+			Hold: func() bool { return true },
 			Work: func(context.Context, kycbridge.Payload, int) (kycbridge.Disposition, time.Duration) {
 				worked <- struct{}{}
 				return kycbridge.Disposition{Revision: 1}, 0
@@ -276,7 +281,8 @@ func TestManyBytesAnywhere(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	whole := t.TempDir()
 	want := stocked(t, whole)
-	streams := []string{testNames.payloads(), testNames.events(), testNames.quarantine(), testNames.dispositions(), testNames.polls()}
+	streams := []string{testNames.payloads(), testNames.events(), testNames.quarantine(), testNames.dispositions(),
+		testNames.polls()}
 	ways := map[string]func(raw []byte) []byte{
 		"overwritten": func(raw []byte) []byte {
 			at := rnd.IntN(len(raw))
@@ -448,7 +454,8 @@ func TestDamagedFiles(t *testing.T) {
 	e, store, bus := openAt(t, whole, zap.NewNop())
 	const payloads = 24 // a block holds eight of them
 	for i := range payloads {
-		p := payload(fmt.Sprint("idv-", i), fmt.Sprint("e", i), fmt.Sprintf(`{"n":%d,"text":%q}`, i, strings.Repeat("x", 1000<<10)))
+		p := payload(fmt.Sprint("idv-", i), fmt.Sprint("e", i),
+			fmt.Sprintf(`{"n":%d,"text":%q}`, i, strings.Repeat("x", 1000<<10)))
 		if _, err := store.Append(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}

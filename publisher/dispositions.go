@@ -35,7 +35,8 @@ type disposition struct {
 
 // dispositionOf is d in its stored form.
 func dispositionOf(d kycbridge.Disposition) disposition {
-	o := disposition{seq: d.Seq, revision: d.Revision, why: d.Why, fresh: newValues(d.New), mark: d.Mark, verification: d.Verification}
+	o := disposition{seq: d.Seq, revision: d.Revision, why: d.Why, fresh: newValues(d.New), mark: d.Mark,
+		verification: d.Verification}
 	if !d.StoredAt.IsZero() {
 		o.storedAt = d.StoredAt.Unix()
 	}
@@ -44,7 +45,8 @@ func dispositionOf(d kycbridge.Disposition) disposition {
 
 // disposition is o before it was written, recorded at a time.
 func (o disposition) disposition(at time.Time) kycbridge.Disposition {
-	d := kycbridge.Disposition{Seq: o.seq, Revision: o.revision, Why: o.why, Mark: o.mark, Verification: o.verification, At: at}
+	d := kycbridge.Disposition{Seq: o.seq, Revision: o.revision, Why: o.why, Mark: o.mark, Verification: o.verification,
+		At: at}
 	if o.storedAt != 0 {
 		d.StoredAt = time.Unix(o.storedAt, 0).UTC()
 	}
@@ -227,17 +229,18 @@ func (s *Store) putDispositions(ctx context.Context, batch []disposition) error 
 // Dispositions reads the dispositions of payloads that were recorded at or after since, oldest first. A
 // payload that was processed several times has several.
 func (s *Store) Dispositions(ctx context.Context, since time.Time, each func(kycbridge.Disposition) error) error {
-	return s.scanAll(ctx, s.names.dispositions(), scanOptions{since: since}, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
-		var batch []disposition
-		if json.Unmarshal(m.Data(), &batch) != nil {
-			s.countForeign(s.names.dispositions()) // or damaged; its dispositions count as not recorded
-			return nil
-		}
-		for _, o := range batch {
-			if err := each(o.disposition(meta.Timestamp)); err != nil {
-				return err
+	return s.scanAll(ctx, s.names.dispositions(), scanOptions{since: since},
+		func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+			var batch []disposition
+			if json.Unmarshal(m.Data(), &batch) != nil {
+				s.countForeign(s.names.dispositions()) // or damaged; its dispositions count as not recorded
+				return nil
 			}
-		}
-		return nil
-	})
+			for _, o := range batch {
+				if err := each(o.disposition(meta.Timestamp)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 }

@@ -14,14 +14,18 @@ import (
 // earlier versions can read them too, since they ignore everything after the third element.
 func TestDispositionsAsStored(t *testing.T) {
 	all := cmp.AllowUnexported(disposition{})
-	field, word := newValue{Kind: kycbridge.NewField, Pointer: "/a"}, newValue{Kind: kycbridge.NewWord, Pointer: "/b", Value: "Frozen"}
+	field, word := newValue{Kind: kycbridge.NewField, Pointer: "/a"}, newValue{Kind: kycbridge.NewWord, Pointer: "/b",
+		Value: "Frozen"}
 	for text, want := range map[string]disposition{
 		`[7,2]`:           {seq: 7, revision: 2},
 		`[7,0,"ignored"]`: {seq: 7, why: "ignored"},
-		`[7,2,"",[["/a"],["/b","Frozen"],["/c",""]]]`:      {seq: 7, revision: 2, fresh: []newValue{field, word, {Kind: kycbridge.NewWord, Pointer: "/c"}}},
-		`[7,0,"old",[["/a"]]]`:                             {seq: 7, why: "old", fresh: []newValue{field}},
-		`[7,2,"",[["/a","object","type"]]]`:                {seq: 7, revision: 2, fresh: []newValue{{kycbridge.NewType, "/a", "object"}}},
-		`[7,2,"",null,1772442000,17,"00000000-0000-5000"]`: {seq: 7, revision: 2, storedAt: 1772442000, mark: 17, verification: "00000000-0000-5000"},
+		`[7,2,"",[["/a"],["/b","Frozen"],["/c",""]]]`: {seq: 7, revision: 2,
+			fresh: []newValue{field, word, {Kind: kycbridge.NewWord, Pointer: "/c"}}},
+		`[7,0,"old",[["/a"]]]`: {seq: 7, why: "old", fresh: []newValue{field}},
+		`[7,2,"",[["/a","object","type"]]]`: {seq: 7, revision: 2,
+			fresh: []newValue{{kycbridge.NewType, "/a", "object"}}},
+		`[7,2,"",null,1772442000,17,"00000000-0000-5000"]`: {seq: 7, revision: 2, storedAt: 1772442000, mark: 17,
+			verification: "00000000-0000-5000"},
 	} {
 		var got disposition
 		if err := json.Unmarshal([]byte(text), &got); err != nil {
@@ -38,7 +42,8 @@ func TestDispositionsAsStored(t *testing.T) {
 		var revision int
 		var why string
 		earlier := []any{&seq, &revision, &why}
-		if err := json.Unmarshal(written, &earlier); err != nil || seq != want.seq || revision != want.revision || why != want.why {
+		if err := json.Unmarshal(written, &earlier); err != nil || seq != want.seq || revision != want.revision ||
+			why != want.why {
 			t.Errorf("an earlier version reads %s as %d %d %q, %v", text, seq, revision, why, err)
 		}
 	}
@@ -60,11 +65,12 @@ func TestDispositionsFitAMessage(t *testing.T) {
 		waiting []disposition
 		want    int
 	}{
-		"none":       {nil, 0},
-		"few":        {make([]disposition, 3), 3},
-		"as many":    {make([]disposition, dispositionsAtOnce), dispositionsAtOnce},
-		"many":       {make([]disposition, 3000), dispositionsAtOnce},
-		"large ones": {[]disposition{large, large, large, large, large, large, large, large, large, large, large, large, large, large}, 13},
+		"none":    {nil, 0},
+		"few":     {make([]disposition, 3), 3},
+		"as many": {make([]disposition, dispositionsAtOnce), dispositionsAtOnce},
+		"many":    {make([]disposition, 3000), dispositionsAtOnce},
+		"large ones": {[]disposition{large, large, large, large, large, large, large, large, large, large, large, large,
+			large, large}, 13},
 	} {
 		got := fitting(test.waiting)
 		body, err := json.Marshal(test.waiting[:got])

@@ -130,7 +130,9 @@ func (e *Embedded) serveReaders(o EmbeddedOptions) error {
 			return err
 		}
 		sendBudget := newBudget()
-		readers, err := NewReaders(asked, ReadersOptions{sendBudget: sendBudget, Names: o.Names, Owner: owner.Name, Filters: owner.Filters, Events: true, Watches: true, Observe: o.Observe, Log: o.Log})
+		readers, err := NewReaders(asked,
+			ReadersOptions{sendBudget: sendBudget, Names: o.Names, Owner: owner.Name, Filters: owner.Filters, Events: true,
+				Watches: true, Observe: o.Observe, Log: o.Log})
 		if err != nil {
 			return err
 		}
@@ -163,7 +165,8 @@ func (e *Embedded) serveReaders(o EmbeddedOptions) error {
 // subscription that is narrower than an import the server builds its subject transform, without a lock
 // (addShadowSub of nats-server 2.14): two clients that subscribe at the same moment would race.
 func (e *Embedded) prime(u User, owner Owner) error {
-	options := []nats.Option{nats.InProcessServer(e.server), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})}
+	options := []nats.Option{nats.InProcessServer(e.server),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})}
 	if u.Username != "" {
 		options = append(options, nats.UserInfo(u.Username, u.Password))
 	}
@@ -211,8 +214,9 @@ func serverOptions(o EmbeddedOptions, password string) (*server.Options, error) 
 	opts.JetStream = true
 	opts.StoreDir = o.Dir
 	opts.SyncAlways = true
-	opts.MaxPayload = int32(LargestMessage(o.MaxBody) + headRoom) // the default of 1 MB refuses the largest payload we accept
-	opts.JetStreamMaxStore = 1 << 50                              // the disk is the limit
+	opts.MaxPayload = int32(LargestMessage(o.MaxBody) +
+		headRoom) // the default of 1 MB refuses the largest payload we accept
+	opts.JetStreamMaxStore = 1 << 50 // the disk is the limit
 	opts.JetStreamMaxMemory = 64 << 20
 	opts.MaxPending = 256 << 20
 	opts.AuthTimeout = 30 // seconds; clients come from this process or through the proxy, which has a timeout of its own

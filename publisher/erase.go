@@ -58,7 +58,8 @@ func (c *Connection) erase(ctx context.Context, stream jetstream.Stream, seq uin
 
 // eraseAll erases the messages of a stream on a subject, oldest first: an interrupted run leaves the
 // newest, so that nothing old looks new.
-func (c *Connection) eraseAll(ctx context.Context, stream jetstream.Stream, subject string, of func(*jetstream.RawStreamMsg) bool) (n int, err error) {
+func (c *Connection) eraseAll(ctx context.Context, stream jetstream.Stream, subject string,
+	of func(*jetstream.RawStreamMsg) bool) (n int, err error) {
 	err = c.stored(ctx, stream, subject, 1, func(raw *jetstream.RawStreamMsg) error {
 		if of != nil && !of(raw) {
 			return nil
@@ -167,7 +168,8 @@ func (s *Store) Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tomb
 // tombstoneOf reads a tombstone; a foreign message is none.
 func (s *Store) tombstoneOf(subject string, body []byte) (t kycbridge.Tombstone, ok bool) {
 	err := json.Unmarshal(body, &t)
-	if err != nil || subject != s.names.tombstone(kycbridge.Key{Provider: t.Provider, Account: t.Account, VerificationID: t.VerificationID}) {
+	if err != nil || subject != s.names.tombstone(kycbridge.Key{Provider: t.Provider, Account: t.Account,
+		VerificationID: t.VerificationID}) {
 		s.countForeign(s.names.tombstones())
 		return t, false
 	}
@@ -176,10 +178,11 @@ func (s *Store) tombstoneOf(subject string, body []byte) (t kycbridge.Tombstone,
 
 // Tombstones reads which verifications were erased, in the order in which the tombstones were written.
 func (s *Store) Tombstones(ctx context.Context, each func(kycbridge.Tombstone) error) error {
-	return s.scanAll(ctx, s.names.tombstones(), scanOptions{subjects: []string{s.names.join("tombstone.>")}}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
-		if t, ok := s.tombstoneOf(m.Subject(), m.Data()); ok {
-			return each(t)
-		}
-		return nil
-	})
+	return s.scanAll(ctx, s.names.tombstones(), scanOptions{subjects: []string{s.names.join("tombstone.>")}},
+		func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+			if t, ok := s.tombstoneOf(m.Subject(), m.Data()); ok {
+				return each(t)
+			}
+			return nil
+		})
 }

@@ -33,7 +33,8 @@ func (p person) seeds() map[string]string {
 	return map[string]string{
 		"name": p.name, "number": fmt.Sprintf("SEEDNUMBER%04d7731", p.n), "reference": p.reference(),
 		"refused": fmt.Sprintf("SEEDREFUSED%04d", p.n), "credential": fmt.Sprintf("SEEDSECRET%04d", p.n),
-		"agent": fmt.Sprintf("SEEDAGENT%04d", p.n), "url": fmt.Sprintf("SEEDURL%04d", p.n), "event": fmt.Sprintf("SEEDEVENT%04d", p.n),
+		"agent": fmt.Sprintf("SEEDAGENT%04d", p.n), "url": fmt.Sprintf("SEEDURL%04d", p.n),
+		"event": fmt.Sprintf("SEEDEVENT%04d", p.n),
 	}
 }
 func (p person) reference() string { return fmt.Sprintf("SEEDREFERENCE%04d", p.n) }
@@ -45,7 +46,8 @@ func persons(t *testing.T, store *Store, bus *Bus, n int) []person {
 	var running sync.WaitGroup
 	for i := range all {
 		p := person{n: i, name: fmt.Sprintf("SEEDNAME%04d Testa", i)}
-		p.key = kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: event.VerificationID("ondato", "acme", p.reference())}
+		p.key = kycbridge.Key{Provider: "ondato", Account: "acme",
+			VerificationID: event.VerificationID("ondato", "acme", p.reference())}
 		all[i] = p
 		running.Go(func() {
 			if err := p.store(store, bus); err != nil {
@@ -65,16 +67,20 @@ func (p person) store(store *Store, bus *Bus) error {
 		return out
 	}
 	for i := range 3 {
-		if _, err := store.Append(ctx, stored("", fmt.Sprintf(`{"n":%d,"name":%q,"number":%q,"pad":%q}`, i, p.name, seeds["number"], strings.Repeat("x", 3000)))); err != nil {
+		if _, err := store.Append(ctx,
+			stored("", fmt.Sprintf(`{"n":%d,"name":%q,"number":%q,"pad":%q}`, i, p.name, seeds["number"],
+				strings.Repeat("x", 3000)))); err != nil {
 			return err
 		}
 	}
-	if err := store.Quarantine(ctx, stored("", fmt.Sprintf(`{"bad":1,"name":%q}`, p.name)), kycbridge.QuarantineSchema, nil); err != nil {
+	if err := store.Quarantine(ctx, stored("", fmt.Sprintf(`{"bad":1,"name":%q}`, p.name)), kycbridge.QuarantineSchema,
+		nil); err != nil {
 		return err
 	}
 	refused := stored("", fmt.Sprintf(`{"name":%q}`, seeds["refused"]))
 	refused.VerificationID, refused.Reference = "", ""
-	store.Refuse(ctx, refused, kycbridge.Request{Header: http.Header{"Authorization": {seeds["credential"]}}, Query: url.Values{"token": {seeds["credential"]}}}, "no credential was sent")
+	store.Refuse(ctx, refused, kycbridge.Request{Header: http.Header{"Authorization": {seeds["credential"]}},
+		Query: url.Values{"token": {seeds["credential"]}}}, "no credential was sent")
 	for i := range 2 {
 		e, _ := eventOf(stored("", "{}"), i+1)
 		e.Data.Provider.References = map[string]string{"ondato": p.reference()}
@@ -91,18 +97,22 @@ func (p person) store(store *Store, bus *Bus) error {
 			return err
 		}
 	}
-	w := kycbridge.Watch{Provider: "ondato", Account: "acme", Reference: p.reference(), Since: time.Now(), Deadline: time.Now().Add(time.Hour)}
+	w := kycbridge.Watch{Provider: "ondato", Account: "acme", Reference: p.reference(), Since: time.Now(),
+		Deadline: time.Now().Add(time.Hour)}
 	a := kycbridge.AccountKey{Provider: "ondato", Account: "acme"}
 	start := fmt.Sprint("start-", p.n)
 	_, err := store.Reserve(ctx, a, start, "fingerprint")
 	return errors.Join(err, store.Schedule(ctx, w, time.Now().Add(time.Hour)), store.Trigger(ctx, w),
-		store.Complete(ctx, a, start, "fingerprint", kycbridge.StartReceipt{VerificationID: p.key.VerificationID, Reference: p.reference(), URL: "https://kyc.example.com/" + seeds["url"]}))
+		store.Complete(ctx, a, start, "fingerprint",
+			kycbridge.StartReceipt{VerificationID: p.key.VerificationID, Reference: p.reference(),
+				URL: "https://kyc.example.com/" + seeds["url"]}))
 }
 
 // erase erases a person in the same order as the erasing command.
 func (p person) erase(t *testing.T, store *Store, bus *Bus) kycbridge.Tombstone {
 	t.Helper()
-	tombstone := kycbridge.Tombstone{Provider: "ondato", Account: "acme", VerificationID: p.key.VerificationID, At: time.Now().UTC().Truncate(time.Second)}
+	tombstone := kycbridge.Tombstone{Provider: "ondato", Account: "acme", VerificationID: p.key.VerificationID,
+		At: time.Now().UTC().Truncate(time.Second)}
 	each := func(q kycbridge.KeptQuery, n *int) {
 		for _, k := range kept(t, store, q) {
 			if k.Shelf == kycbridge.ShelfRefused && !bytes.Contains(k.Body, []byte(p.seeds()["refused"])) {
@@ -160,7 +170,8 @@ func TestErasedBytesAreGone(t *testing.T) {
 	}
 	const people = 50
 	all := persons(t, store, bus, people)
-	eventually(t, "the refused ones are kept", func() bool { return len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused})) == people })
+	eventually(t, "the refused ones are kept",
+		func() bool { return len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused})) == people })
 	gone := all[17]
 	for what, seed := range gone.seeds() {
 		if len(found(t, seed, dirs...)) == 0 {
@@ -170,11 +181,13 @@ func TestErasedBytesAreGone(t *testing.T) {
 	// A timer that replaces another leaves the bytes of the old one in the block, which no deletion
 	// reaches (decision 25). They stay among the timers, and contain no name and no number.
 	polled := payload("polled-session-4c2e", "polled", "{}")
-	w := kycbridge.Watch{Provider: "ondato", Account: "acme", Reference: "polled-session-4c2e", Deadline: time.Now().Add(time.Hour)}
+	w := kycbridge.Watch{Provider: "ondato", Account: "acme", Reference: "polled-session-4c2e",
+		Deadline: time.Now().Add(time.Hour)}
 	for range 2 {
 		must(t, store.Schedule(t.Context(), w, time.Now().Add(time.Hour)))
 	}
-	if n, err := store.EraseWatches(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: polled.VerificationID}); err != nil || n != 1 {
+	if n, err := store.EraseWatches(t.Context(),
+		kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: polled.VerificationID}); err != nil || n != 1 {
 		t.Fatalf("erased %d watches: %v", n, err)
 	}
 	for _, file := range found(t, w.Reference, dirs...) {
@@ -239,9 +252,11 @@ func othersAreWhole(t *testing.T, store *Store, bus *Bus, all []person, gone per
 			counts["events"]++
 			return nil
 		}))
-		receipt, err := store.Reserve(t.Context(), kycbridge.AccountKey{Provider: "ondato", Account: "acme"}, fmt.Sprint("start-", p.n), "fingerprint")
+		receipt, err := store.Reserve(t.Context(), kycbridge.AccountKey{Provider: "ondato", Account: "acme"},
+			fmt.Sprint("start-", p.n), "fingerprint")
 		if p.n == gone.n {
-			must(t, store.Release(t.Context(), kycbridge.AccountKey{Provider: "ondato", Account: "acme"}, fmt.Sprint("start-", p.n)))
+			must(t, store.Release(t.Context(), kycbridge.AccountKey{Provider: "ondato", Account: "acme"},
+				fmt.Sprint("start-", p.n)))
 		} else if err == nil && receipt != nil {
 			counts["receipts"]++
 		}
@@ -251,8 +266,10 @@ func othersAreWhole(t *testing.T, store *Store, bus *Bus, all []person, gone per
 		t.Errorf("the bus remembers %+v, %v", last, err)
 	}
 	n := len(all) - 1
-	want := map[string]int{"payloads": 3 * n, "quarantine": n, "refused": n, "watches": 2 * n, "events": 2 * n, "receipts": n}
-	counts["payloads"] -= len(kept(t, store, kycbridge.KeptQuery{VerificationID: event.VerificationID("ondato", "acme", "later")}))
+	want := map[string]int{"payloads": 3 * n, "quarantine": n, "refused": n, "watches": 2 * n, "events": 2 * n,
+		"receipts": n}
+	counts["payloads"] -= len(kept(t, store,
+		kycbridge.KeptQuery{VerificationID: event.VerificationID("ondato", "acme", "later")}))
 	if diff := cmp.Diff(want, counts); diff != "" {
 		t.Errorf("what is left of the others (-want +got):\n%s", diff)
 	}
@@ -260,7 +277,8 @@ func othersAreWhole(t *testing.T, store *Store, bus *Bus, all []person, gone per
 
 func TestEraseOfMissingPayloadIsNoError(t *testing.T) {
 	_, store, bus := start(t, t.TempDir())
-	for _, shelf := range []kycbridge.Shelf{"", kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine, kycbridge.ShelfRefused} {
+	for _, shelf := range []kycbridge.Shelf{"", kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine,
+		kycbridge.ShelfRefused} {
 		for _, seq := range []uint64{0, 1, 1 << 40} {
 			must(t, store.Erase(t.Context(), shelf, seq, true))
 			must(t, store.Erase(t.Context(), shelf, seq, false))
@@ -302,7 +320,8 @@ func TestAnIDIsUsedAgainAfterItsPayloadWasErased(t *testing.T) {
 		return stored
 	}
 	one := payload("idv-1", "e1", `{"n":1}`)
-	tombstone := kycbridge.Tombstone{Provider: one.Provider, Account: one.Account, VerificationID: one.VerificationID, At: time.Now()}
+	tombstone := kycbridge.Tombstone{Provider: one.Provider, Account: one.Account, VerificationID: one.VerificationID,
+		At: time.Now()}
 	for n := range 4 {
 		body := fmt.Sprintf(`{"n":%d}`, n)
 		if put(body, event.ViaCallback).Duplicate {
@@ -421,7 +440,8 @@ func TestTombstones(t *testing.T) {
 	server, store, bus := start(t, dir)
 	var want []kycbridge.Tombstone
 	for i := range 3 {
-		tombstone := kycbridge.Tombstone{Provider: "ondato", Account: "acme", VerificationID: watch(fmt.Sprint(i)).Key().VerificationID, At: time.Now().UTC().Truncate(time.Second), Payloads: i}
+		tombstone := kycbridge.Tombstone{Provider: "ondato", Account: "acme",
+			VerificationID: watch(fmt.Sprint(i)).Key().VerificationID, At: time.Now().UTC().Truncate(time.Second), Payloads: i}
 		must(t, store.WriteTombstone(t.Context(), tombstone))
 		tombstone.Events = 7
 		must(t, store.WriteTombstone(t.Context(), tombstone))
@@ -432,11 +452,13 @@ func TestTombstones(t *testing.T) {
 	server.Close()
 	_, store, _ = start(t, dir)
 	var got []kycbridge.Tombstone
-	must(t, store.Tombstones(t.Context(), func(tombstone kycbridge.Tombstone) error { got = append(got, tombstone); return nil }))
+	must(t, store.Tombstones(t.Context(),
+		func(tombstone kycbridge.Tombstone) error { got = append(got, tombstone); return nil }))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	one, err := store.Tombstone(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: want[1].VerificationID})
+	one, err := store.Tombstone(t.Context(),
+		kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: want[1].VerificationID})
 	if err != nil || one == nil || *one != want[1] {
 		t.Errorf("tombstone: %+v, %v", one, err)
 	}

@@ -151,7 +151,8 @@ func (s *Store) AcceptMissing(ctx context.Context, stream string, gone []kycbrid
 // Held is the content of the store's streams in which gaps indicate a loss.
 func (s *Store) Held(ctx context.Context) ([]kycbridge.Held, error) {
 	return s.held(ctx, map[kycbridge.Content]string{
-		kycbridge.ContentPayloads: s.names.payloads(), kycbridge.ContentQuarantine: s.names.quarantine(), kycbridge.ContentDispositions: s.names.dispositions(),
+		kycbridge.ContentPayloads: s.names.payloads(), kycbridge.ContentQuarantine: s.names.quarantine(),
+		kycbridge.ContentDispositions: s.names.dispositions(),
 	})
 }
 

@@ -152,7 +152,8 @@ func (b *Bus) revision(raw *jetstream.RawStreamMsg) (kycbridge.State, error) {
 	b.end.at(e.RestoredTime) // another process may have written it, and the next event must not be older
 	until := event.ParseInstant(raw.Header.Get(headerUntil))
 	memory := kycbridge.Recall(&e, raw.Header.Get(headerMemory), until, raw.Header.Get(headerUntilID))
-	return kycbridge.State{Data: &kycbridge.Revision{Data: e.Data, Memory: memory}, Seq: raw.Sequence, At: raw.Time.UTC()}, nil
+	return kycbridge.State{Data: &kycbridge.Revision{Data: e.Data, Memory: memory}, Seq: raw.Sequence,
+		At: raw.Time.UTC()}, nil
 }
 
 // Publish appends e if the last event of its verification is still the one at sequence after. The stream

@@ -42,7 +42,8 @@ func (b *Bus) removeHostileOnce(ctx context.Context) error {
 		if !b.names.deliversToUs(info.Config.DeliverSubject) {
 			continue
 		}
-		if err := b.js.DeleteConsumer(ctx, b.names.events(), info.Name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if err := b.js.DeleteConsumer(ctx, b.names.events(), info.Name); err != nil &&
+			!errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return fmt.Errorf("remove a consumer that delivers to %s: %w", info.Config.DeliverSubject, err)
 		}
 		b.log.Warn("a consumer of the event stream delivered into internal streams or the JetStream API; it has been removed",

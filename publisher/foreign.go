@@ -27,7 +27,8 @@ func (s *foreignMessages) countForeign(stream string) {
 		s.warned[stream] = &rateLimitedWarning{}
 	}
 	s.counts[stream]++
-	s.warned[stream].warn(s.log, "a message in a stream is not from kycbridge; it is skipped", zap.String("stream", stream), zap.Int("so_far", s.counts[stream]))
+	s.warned[stream].warn(s.log, "a message in a stream is not from kycbridge; it is skipped",
+		zap.String("stream", stream), zap.Int("so_far", s.counts[stream]))
 }
 
 // Streams are the streams of the store, by name.

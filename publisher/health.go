@@ -34,7 +34,8 @@ func (h *health) note(began time.Time, pub *jetstream.PubAck, err error) {
 	switch {
 	case err == nil && (pub == nil || !pub.Duplicate):
 		h.first, h.last = time.Time{}, time.Time{}
-	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, nats.ErrMaxPayload), errors.As(err, &refused) && refused.Code < 500:
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, nats.ErrMaxPayload), errors.As(err, &refused) &&
+		refused.Code < 500:
 	default:
 		h.last, h.counts = time.Now(), recent
 		if unanswered(err) {

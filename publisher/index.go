@@ -50,7 +50,8 @@ type index struct {
 }
 
 // kindTokens are the subject tokens of the kinds of ids that are stored as digests.
-var kindTokens = map[kycbridge.IndexKind]string{kycbridge.IndexExternal: "e", kycbridge.IndexReference: "r", kycbridge.IndexPayload: "p"}
+var kindTokens = map[kycbridge.IndexKind]string{kycbridge.IndexExternal: "e", kycbridge.IndexReference: "r",
+	kycbridge.IndexPayload: "p"}
 
 // indexSubject is the subject of an index entry.
 func (s *Store) indexSubject(key []byte, kind kycbridge.IndexKind, id, owner string) string {
@@ -288,7 +289,8 @@ func (s *Store) indexKey(ctx context.Context) ([]byte, error) {
 		}
 		key := make([]byte, keySize)
 		_, _ = rand.Read(key) // never fails
-		_, err = s.js.PublishMsg(ctx, &nats.Msg{Subject: s.names.join("index.key"), Data: key}, jetstream.WithExpectLastSequencePerSubject(seq))
+		_, err = s.js.PublishMsg(ctx, &nats.Msg{Subject: s.names.join("index.key"), Data: key},
+			jetstream.WithExpectLastSequencePerSubject(seq))
 		var refused *jetstream.APIError
 		if err != nil && (!errors.As(err, &refused) || !wrongLast(refused)) {
 			return nil, fmt.Errorf("make the key of the index: %w", err)

@@ -30,8 +30,10 @@ func indexed(t testing.TB, store *Store, bus *Bus, n int, external string) kycbr
 func publishIDs(t testing.TB, bus *Bus, k kycbridge.Key, external, reference string) {
 	t.Helper()
 	t.Helper()
-	e := &event.Event{ID: event.ID(k.VerificationID, 1), Data: event.Data{VerificationID: k.VerificationID, Revision: 1, Account: k.Account,
-		ExternalReference: external, Provider: event.ProviderData{Name: k.Provider, References: map[string]string{"idv_id": reference}}}}
+	e := &event.Event{ID: event.ID(k.VerificationID, 1),
+		Data: event.Data{VerificationID: k.VerificationID, Revision: 1, Account: k.Account,
+			ExternalReference: external, Provider: event.ProviderData{Name: k.Provider,
+				References: map[string]string{"idv_id": reference}}}}
 	body, err := json.Marshal(e)
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +99,8 @@ func TestIndexFindsIDsAndPrefixes(t *testing.T) {
 	// Later ids are found as well, by an indexer that has no state.
 	late := indexed(t, store, bus, 77, "late-case")
 	must(t, NewIndexer(store, bus).CatchUp(t.Context(), nil))
-	if got := standingFor(t, store, "late-case", false); !slices.Equal(got, []string{"external_reference " + late.VerificationID}) {
+	if got := standingFor(t, store, "late-case", false); !slices.Equal(got,
+		[]string{"external_reference " + late.VerificationID}) {
 		t.Errorf("the late one: %v", got)
 	}
 	must(t, x.Rebuild(t.Context(), nil))
@@ -160,7 +163,8 @@ func TestIndexHoldsNoID(t *testing.T) {
 	owner := ownerOf(k.VerificationID)
 	inIndex := func() (n int) {
 		for _, file := range found(t, owner, dir) {
-			if strings.HasPrefix(filepath.Base(filepath.Dir(filepath.Dir(file))), "KYC_INDEX") || strings.Contains(file, "KYC_INDEX") {
+			if strings.HasPrefix(filepath.Base(filepath.Dir(filepath.Dir(file))), "KYC_INDEX") ||
+				strings.Contains(file, "KYC_INDEX") {
 				n++
 			}
 		}
@@ -184,10 +188,12 @@ func TestIndexHoldsNoID(t *testing.T) {
 	must(t, err)
 	at, seq, err := store.indexPosition(t.Context())
 	must(t, err)
-	if _, err := x.commit(t.Context(), []entry{{subject: store.indexSubject(key, kycbridge.IndexExternal, external, owner)}}, at, seq); err != nil {
+	if _, err := x.commit(t.Context(),
+		[]entry{{subject: store.indexSubject(key, kycbridge.IndexExternal, external, owner)}}, at, seq); err != nil {
 		t.Fatal(err)
 	}
-	must(t, store.WriteTombstone(t.Context(), kycbridge.Tombstone{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, At: time.Now()}))
+	must(t, store.WriteTombstone(t.Context(),
+		kycbridge.Tombstone{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, At: time.Now()}))
 	_, err = bus.EraseEvents(t.Context(), k)
 	must(t, err)
 	must(t, x.CatchUp(t.Context(), nil))

@@ -142,7 +142,8 @@ func (x *Indexer) Lag(ctx context.Context) (kycbridge.IndexLag, error) {
 // end is the current end of the streams.
 func (x *Indexer) end(ctx context.Context) (end indexPosition, err error) {
 	n := x.store.names
-	for stream, at := range map[string]*uint64{n.payloads(): &end.Payloads, n.quarantine(): &end.Quarantine, n.tombstones(): &end.Tombstones} {
+	for stream, at := range map[string]*uint64{n.payloads(): &end.Payloads, n.quarantine(): &end.Quarantine,
+		n.tombstones(): &end.Tombstones} {
 		if *at, err = x.store.newest(ctx, stream); err != nil {
 			return end, err
 		}
@@ -191,7 +192,8 @@ func (x *Indexer) round(ctx context.Context) (more bool, err error) {
 // restartShortened sets the position of a stream that has become shorter back, so that it is indexed
 // again.
 func (at *indexPosition) restartShortened(end indexPosition) {
-	for mine, last := range map[*uint64]uint64{&at.Payloads: end.Payloads, &at.Quarantine: end.Quarantine, &at.Events: end.Events, &at.Tombstones: end.Tombstones} {
+	for mine, last := range map[*uint64]uint64{&at.Payloads: end.Payloads, &at.Quarantine: end.Quarantine,
+		&at.Events: end.Events, &at.Tombstones: end.Tombstones} {
 		if *mine > last {
 			*mine = 0
 		}
@@ -286,7 +288,8 @@ func (g *gathering) events(ctx context.Context, at *uint64, end uint64) error {
 	// All subjects: the size of a page is then counted without a lookup of each subject.
 	err := g.bus.stored(ctx, g.bus.stream, ">", *at+1, func(raw *jetstream.RawStreamMsg) error {
 		var ids eventIDs
-		if isEvent(raw.Header) && json.Unmarshal(raw.Data, &ids) == nil && strings.HasSuffix(raw.Subject, "."+ids.Data.VerificationID) {
+		if isEvent(raw.Header) && json.Unmarshal(raw.Data, &ids) == nil &&
+			strings.HasSuffix(raw.Subject, "."+ids.Data.VerificationID) {
 			g.event(ids)
 		}
 		*at = raw.Sequence

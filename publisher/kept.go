@@ -72,7 +72,8 @@ func (s *Store) Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbr
 }
 
 // keptOfOne reads the payloads of one verification from the log.
-func (s *Store) keptOfOne(ctx context.Context, subject string, q kycbridge.KeptQuery, each func(kycbridge.Kept) error) error {
+func (s *Store) keptOfOne(ctx context.Context, subject string, q kycbridge.KeptQuery,
+	each func(kycbridge.Kept) error) error {
 	end, err := s.newest(ctx, s.names.payloads())
 	if err != nil {
 		return fmt.Errorf("read kept payloads: %w", err)
@@ -111,7 +112,8 @@ func (c *Connection) newest(ctx context.Context, stream string) (uint64, error) 
 
 // scanAll scans up to the message that is the last at the start, does not take a slow or unavailable
 // server for the end of the stream, and leaves no consumer behind.
-func (c *Connection) scanAll(ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
+func (c *Connection) scanAll(ctx context.Context, stream string, o scanOptions,
+	each func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
 	ctx, cancel := c.whileUp(ctx)
 	defer cancel()
 	end, err := c.newest(ctx, stream)
@@ -158,7 +160,8 @@ func (c *Connection) scanAll(ctx context.Context, stream string, o scanOptions, 
 
 // keptSubjects are the filters of a query; none if it selects the whole shelf.
 func (s *Store) keptSubjects(q kycbridge.KeptQuery) ([]string, error) {
-	for what, v := range map[string]string{"provider": q.Provider, "account": q.Account, "verification": q.VerificationID, "reason": q.Reason} {
+	for what, v := range map[string]string{"provider": q.Provider, "account": q.Account, "verification": q.VerificationID,
+		"reason": q.Reason} {
 		if v != "" && !token(v) {
 			return nil, fmt.Errorf("no %s is called that", what)
 		}
@@ -171,7 +174,8 @@ func (s *Store) keptSubjects(q kycbridge.KeptQuery) ([]string, error) {
 	case kycbridge.ShelfRefused:
 		filter = s.names.refusal(provider, account)
 	default:
-		filter, all = s.names.payload(kycbridge.Key{Provider: provider, Account: account, VerificationID: orAny(q.VerificationID)}), all && q.VerificationID == ""
+		filter, all = s.names.payload(kycbridge.Key{Provider: provider, Account: account,
+			VerificationID: orAny(q.VerificationID)}), all && q.VerificationID == ""
 	}
 	if all {
 		return nil, nil
@@ -236,11 +240,13 @@ func (s *Store) Put(ctx context.Context, k kycbridge.Kept) (kycbridge.Stored, er
 // checkPlacement reports why k cannot be stored under its names.
 func checkPlacement(k kycbridge.Kept) error {
 	switch {
-	case k.Shelf != "" && k.Shelf != kycbridge.ShelfPayloads && k.Shelf != kycbridge.ShelfQuarantine && k.Shelf != kycbridge.ShelfRefused:
+	case k.Shelf != "" && k.Shelf != kycbridge.ShelfPayloads && k.Shelf != kycbridge.ShelfQuarantine &&
+		k.Shelf != kycbridge.ShelfRefused:
 		return fmt.Errorf("there is no shelf %q", k.Shelf)
 	case !token(k.Provider) || !token(k.Account):
 		return errors.New("provider and account must be letters, digits, '-' and '_'")
-	case orPayloads(k.Shelf) == kycbridge.ShelfPayloads && !token(k.VerificationID), k.VerificationID != "" && !token(k.VerificationID):
+	case orPayloads(k.Shelf) == kycbridge.ShelfPayloads && !token(k.VerificationID), k.VerificationID != "" &&
+		!token(k.VerificationID):
 		return errors.New("verification id must be letters, digits and '-'")
 	case k.Shelf == kycbridge.ShelfQuarantine && !token(k.Reason):
 		return errors.New("reason must be a word")
@@ -271,7 +277,8 @@ func (s *Store) Position(ctx context.Context) (kycbridge.Position, error) {
 		return kycbridge.Position{}, fmt.Errorf("look up consumer %s: %w", Consumer, err)
 	}
 	info := consumer.CachedInfo()
-	p := kycbridge.Position{Floor: info.AckFloor.Stream, Last: state.LastSeq, Pending: int(info.NumPending) + info.NumAckPending, Whole: isWhole}
+	p := kycbridge.Position{Floor: info.AckFloor.Stream, Last: state.LastSeq, Pending: int(info.NumPending) +
+		info.NumAckPending, Whole: isWhole}
 	p.Last = max(p.Last, p.Floor)
 	if p.Pending == 0 {
 		p.Floor = p.Last // the newest may have been erased, and are never acknowledged
@@ -282,18 +289,20 @@ func (s *Store) Position(ctx context.Context) (kycbridge.Position, error) {
 // Watches reads all open sessions, oldest first: timers, and watches that are due. A session with both is
 // returned twice. Foreign messages are skipped.
 func (s *Store) Watches(ctx context.Context, each func(w kycbridge.Watch, due bool) error) error {
-	both := []string{s.names.timer(kycbridge.Key{Provider: "*", Account: "*", VerificationID: "*"}), s.names.due("*", "*", "*")}
-	return s.scanAll(ctx, s.names.polls(), scanOptions{subjects: both}, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
-		k, ok := keyOf(m.Subject())
-		if !ok {
-			return nil
-		}
-		w, ok := watchOf(k, m.Data())
-		if !ok {
-			return nil
-		}
-		return each(w, m.Subject() != s.names.timer(k))
-	})
+	both := []string{s.names.timer(kycbridge.Key{Provider: "*", Account: "*", VerificationID: "*"}),
+		s.names.due("*", "*", "*")}
+	return s.scanAll(ctx, s.names.polls(), scanOptions{subjects: both},
+		func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+			k, ok := keyOf(m.Subject())
+			if !ok {
+				return nil
+			}
+			w, ok := watchOf(k, m.Data())
+			if !ok {
+				return nil
+			}
+			return each(w, m.Subject() != s.names.timer(k))
+		})
 }
 
 // Revisions reads every event of a verification in order.
@@ -333,13 +342,15 @@ func (b *Bus) eventsOf(ctx context.Context, k kycbridge.Key) (found []*jetstream
 }
 
 // Published reads the events published since a time, without bodies. Empty provider or account match all.
-func (b *Bus) Published(ctx context.Context, provider, account string, since time.Time, each func(kycbridge.EventMeta) error) error {
+func (b *Bus) Published(ctx context.Context, provider, account string, since time.Time,
+	each func(kycbridge.EventMeta) error) error {
 	o := scanOptions{since: since, headers: true}
 	if provider != "" || account != "" {
 		if provider != "" && !token(provider) || account != "" && !token(account) {
 			return errors.New("read published events: no account is called that")
 		}
-		o.subjects = []string{b.names.event(kycbridge.Key{Provider: orAny(provider), Account: orAny(account), VerificationID: "*"}, "*")}
+		o.subjects = []string{b.names.event(kycbridge.Key{Provider: orAny(provider), Account: orAny(account),
+			VerificationID: "*"}, "*")}
 	}
 	return b.scanAll(ctx, b.names.events(), o, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		tokens := strings.Split(m.Subject(), ".")

@@ -42,13 +42,17 @@ func shelved(t *testing.T, s *Store) map[kycbridge.Shelf]kycbridge.Kept {
 	must(t, s.Quarantine(t.Context(), bad, kycbridge.QuarantineSchema, faults))
 	no := payload("", "", `{"a": "refused"}`)
 	no.VerificationID, no.Header = "", map[string]string{"User-Agent": "provider/1.0"}
-	r := kycbridge.Request{Header: http.Header{"Authorization": {"Basic abc"}, "User-Agent": {"provider/1.0"}}, Query: url.Values{"token": {"t&1"}}, Body: no.Body, ReceivedAt: no.ReceivedAt}
+	r := kycbridge.Request{Header: http.Header{"Authorization": {"Basic abc"}, "User-Agent": {"provider/1.0"}},
+		Query: url.Values{"token": {"t&1"}}, Body: no.Body, ReceivedAt: no.ReceivedAt}
 	s.Refuse(t.Context(), no, r, "no credential was sent")
-	eventually(t, "the refused one is kept", func() bool { return len(kept(t, s, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused})) == 1 })
+	eventually(t, "the refused one is kept",
+		func() bool { return len(kept(t, s, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused})) == 1 })
 	return map[kycbridge.Shelf]kycbridge.Kept{
-		kycbridge.ShelfPayloads:   {Payload: p, Shelf: kycbridge.ShelfPayloads, Seq: 1, Size: len(p.Body)},
-		kycbridge.ShelfQuarantine: {Payload: bad, Shelf: kycbridge.ShelfQuarantine, Seq: 1, Size: len(bad.Body), Reason: kycbridge.QuarantineSchema, Errors: faults},
-		kycbridge.ShelfRefused:    {Payload: no, Shelf: kycbridge.ShelfRefused, Seq: 1, Size: len(no.Body), Reason: "no credential was sent", Request: &r},
+		kycbridge.ShelfPayloads: {Payload: p, Shelf: kycbridge.ShelfPayloads, Seq: 1, Size: len(p.Body)},
+		kycbridge.ShelfQuarantine: {Payload: bad, Shelf: kycbridge.ShelfQuarantine, Seq: 1, Size: len(bad.Body),
+			Reason: kycbridge.QuarantineSchema, Errors: faults},
+		kycbridge.ShelfRefused: {Payload: no, Shelf: kycbridge.ShelfRefused, Seq: 1, Size: len(no.Body),
+			Reason: "no credential was sent", Request: &r},
 	}
 }
 
@@ -69,7 +73,8 @@ func TestEveryShelfRoundTrips(t *testing.T) {
 			r := *want.Request
 			r.Body, bare.Request = nil, &r
 		}
-		if diff := cmp.Diff([]kycbridge.Kept{bare}, kept(t, store, kycbridge.KeptQuery{Shelf: shelf, HeadersOnly: true}), cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff([]kycbridge.Kept{bare}, kept(t, store, kycbridge.KeptQuery{Shelf: shelf, HeadersOnly: true}),
+			cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s without bodies (-want +got):\n%s", shelf, diff)
 		}
 		for _, seq := range []uint64{0, 2, 1 << 40} {
@@ -95,7 +100,8 @@ func TestKeptSelects(t *testing.T) {
 		}
 		_, err := store.Append(t.Context(), p)
 		must(t, err)
-		must(t, store.Quarantine(t.Context(), p, []string{kycbridge.QuarantineSchema, kycbridge.QuarantineUnmapped}[i%2], nil))
+		must(t, store.Quarantine(t.Context(), p, []string{kycbridge.QuarantineSchema, kycbridge.QuarantineUnmapped}[i%2],
+			nil))
 	}
 	sixth, err := store.log.GetMsg(t.Context(), 6)
 	must(t, err)
@@ -104,20 +110,24 @@ func TestKeptSelects(t *testing.T) {
 		q    kycbridge.KeptQuery
 		want []uint64
 	}{
-		"account":                     {kycbridge.KeptQuery{Account: "other"}, []uint64{7, 8, 9, 10, 11, 12}},
-		"provider":                    {kycbridge.KeptQuery{Provider: "signzy"}, nil},
-		"verification":                {kycbridge.KeptQuery{VerificationID: idv}, []uint64{2, 5, 8, 11}},
-		"verification and account":    {kycbridge.KeptQuery{VerificationID: idv, Account: "acme"}, []uint64{2, 5}},
-		"from":                        {kycbridge.KeptQuery{From: 11}, []uint64{11, 12}},
-		"from a later one":            {kycbridge.KeptQuery{From: 13}, nil},
-		"since":                       {kycbridge.KeptQuery{Since: sixth.Time, Account: "acme"}, []uint64{6}},
-		"since and from":              {kycbridge.KeptQuery{Since: sixth.Time, From: 2, VerificationID: idv}, []uint64{8, 11}},
-		"since tomorrow":              {kycbridge.KeptQuery{Since: time.Now().Add(24 * time.Hour)}, nil},
-		"quarantine: reason":          {kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, Reason: kycbridge.QuarantineUnmapped, Account: "acme"}, []uint64{2, 4, 6}},
-		"quarantine: verification":    {kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, VerificationID: idv}, []uint64{2, 5, 8, 11}},
-		"quarantine: all of a reason": {kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, VerificationID: idv, Reason: kycbridge.QuarantineUnmapped}, []uint64{2, 8}},
-		"refused":                     {kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused}, nil},
-		"refused: verification":       {kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused, VerificationID: idv}, nil},
+		"account":                  {kycbridge.KeptQuery{Account: "other"}, []uint64{7, 8, 9, 10, 11, 12}},
+		"provider":                 {kycbridge.KeptQuery{Provider: "signzy"}, nil},
+		"verification":             {kycbridge.KeptQuery{VerificationID: idv}, []uint64{2, 5, 8, 11}},
+		"verification and account": {kycbridge.KeptQuery{VerificationID: idv, Account: "acme"}, []uint64{2, 5}},
+		"from":                     {kycbridge.KeptQuery{From: 11}, []uint64{11, 12}},
+		"from a later one":         {kycbridge.KeptQuery{From: 13}, nil},
+		"since":                    {kycbridge.KeptQuery{Since: sixth.Time, Account: "acme"}, []uint64{6}},
+		"since and from": {kycbridge.KeptQuery{Since: sixth.Time, From: 2, VerificationID: idv},
+			[]uint64{8, 11}},
+		"since tomorrow": {kycbridge.KeptQuery{Since: time.Now().Add(24 * time.Hour)}, nil},
+		"quarantine: reason": {kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine,
+			Reason: kycbridge.QuarantineUnmapped, Account: "acme"}, []uint64{2, 4, 6}},
+		"quarantine: verification": {kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, VerificationID: idv},
+			[]uint64{2, 5, 8, 11}},
+		"quarantine: all of a reason": {kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, VerificationID: idv,
+			Reason: kycbridge.QuarantineUnmapped}, []uint64{2, 8}},
+		"refused":               {kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused}, nil},
+		"refused: verification": {kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused, VerificationID: idv}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, headers := range []bool{false, true} {
@@ -125,7 +135,8 @@ func TestKeptSelects(t *testing.T) {
 				var got []uint64
 				for _, k := range kept(t, store, tc.q) {
 					got = append(got, k.Seq)
-					if n := int(k.Seq) - 1; (string(k.Body) == fmt.Sprintf(`{"n":%d}`, n)) == headers || k.Size != len(fmt.Sprintf(`{"n":%d}`, n)) {
+					if n := int(k.Seq) - 1; (string(k.Body) == fmt.Sprintf(`{"n":%d}`, n)) == headers ||
+						k.Size != len(fmt.Sprintf(`{"n":%d}`, n)) {
 						t.Errorf("headers only %v: sequence %d has body %q and size %d", headers, k.Seq, k.Body, k.Size)
 					}
 				}
@@ -135,7 +146,8 @@ func TestKeptSelects(t *testing.T) {
 			}
 		})
 	}
-	for _, q := range []kycbridge.KeptQuery{{Provider: "*"}, {Account: "a.b"}, {VerificationID: ">"}, {Reason: "a b", Shelf: kycbridge.ShelfQuarantine}} {
+	for _, q := range []kycbridge.KeptQuery{{Provider: "*"}, {Account: "a.b"}, {VerificationID: ">"},
+		{Reason: "a b", Shelf: kycbridge.ShelfQuarantine}} {
 		if err := store.Kept(t.Context(), q, func(kycbridge.Kept) error { return nil }); err == nil {
 			t.Errorf("%+v is no error", q)
 		}
@@ -148,7 +160,8 @@ func TestKeptSelects(t *testing.T) {
 		return nil
 	}))
 	wrong := errors.New("wrong")
-	if err := store.Kept(t.Context(), kycbridge.KeptQuery{}, func(kycbridge.Kept) error { return wrong }); n != 3 || !errors.Is(err, wrong) {
+	if err := store.Kept(t.Context(), kycbridge.KeptQuery{}, func(kycbridge.Kept) error { return wrong }); n != 3 ||
+		!errors.Is(err, wrong) {
 		t.Errorf("ended after %d, want 3; error %v, want the caller's", n, err)
 	}
 }
@@ -180,7 +193,8 @@ func TestPutCopiesAShelf(t *testing.T) {
 	for shelf, k := range want {
 		for i, duplicate := range []bool{false, true} {
 			k.Seq = 77 // of another store
-			if stored, err := to.Put(t.Context(), k); err != nil || stored.Duplicate != duplicate && shelf != kycbridge.ShelfRefused {
+			if stored, err := to.Put(t.Context(), k); err != nil || stored.Duplicate != duplicate &&
+				shelf != kycbridge.ShelfRefused {
 				t.Errorf("%s, put %d: %+v, %v", shelf, i, stored, err)
 			}
 		}
@@ -226,13 +240,14 @@ func TestPositionFollowsTheNormalizer(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
-		_ = store.Consume(ctx, ConsumeOptions{Workers: 1, Log: zaptest.NewLogger(t), Hold: func() bool { return true }, Work: func(ctx context.Context, p kycbridge.Payload, _ int) (kycbridge.Disposition, time.Duration) {
-			if p.ID == "ondato.acme.e3" && p.VerificationID == event.VerificationID("ondato", "acme", "idv-1") {
-				<-ctx.Done()
-				return kycbridge.Disposition{}, time.Second
-			}
-			return kycbridge.Disposition{Revision: 1}, 0
-		}})
+		_ = store.Consume(ctx, ConsumeOptions{Workers: 1, Log: zaptest.NewLogger(t), Hold: func() bool { return true },
+			Work: func(ctx context.Context, p kycbridge.Payload, _ int) (kycbridge.Disposition, time.Duration) {
+				if p.ID == "ondato.acme.e3" && p.VerificationID == event.VerificationID("ondato", "acme", "idv-1") {
+					<-ctx.Done()
+					return kycbridge.Disposition{}, time.Second
+				}
+				return kycbridge.Disposition{Revision: 1}, 0
+			}})
 	})
 	eventually(t, "three are done", at(kycbridge.Position{Floor: 3, Last: 5, Pending: 2, Whole: true}))
 	for seq := uint64(4); seq <= 5; seq++ {
@@ -249,7 +264,8 @@ func TestWatchesAreListedWithTheirDueness(t *testing.T) {
 	must(t, store.Trigger(t.Context(), watch("now")))
 	must(t, store.Schedule(t.Context(), watch("both"), time.Now().Add(time.Hour)))
 	must(t, store.Trigger(t.Context(), watch("both")))
-	for _, subject := range []string{store.names.due("kwikid", "acme", watch("x").Key().VerificationID), "kyc.watch.kwikid.acme", "kyc.poll.due.odd"} {
+	for _, subject := range []string{store.names.due("kwikid", "acme", watch("x").Key().VerificationID),
+		"kyc.watch.kwikid.acme", "kyc.poll.due.odd"} {
 		_, err := store.js.PublishMsg(t.Context(), &nats.Msg{Subject: subject, Data: []byte(`{"reference":"x"}`)})
 		must(t, err)
 	}
@@ -288,25 +304,31 @@ func TestRevisionsAndPublished(t *testing.T) {
 	}
 	var revisions []string
 	must(t, bus.Revisions(t.Context(), key(p), func(s kycbridge.State) error {
-		revisions = append(revisions, fmt.Sprint(s.Seq, s.Data.Revision, s.Read, " ", s.Data.Memory.UntilID, " ", s.Data.Memory.Until.Nanosecond()))
+		revisions = append(revisions,
+			fmt.Sprint(s.Seq, s.Data.Revision, s.Read, " ", s.Data.Memory.UntilID, " ", s.Data.Memory.Until.Nanosecond()))
 		return nil
 	}))
-	if diff := cmp.Diff([]string{"1 1 true ondato.acme.0 123456789", "3 2 true ondato.acme.1 123456790", "5 3 true ondato.acme.2 123456791"}, revisions); diff != "" {
+	if diff := cmp.Diff([]string{"1 1 true ondato.acme.0 123456789", "3 2 true ondato.acme.1 123456790",
+		"5 3 true ondato.acme.2 123456791"}, revisions); diff != "" {
 		t.Error(diff)
 	}
 	published := func(provider, account string, since time.Time) (all []kycbridge.EventMeta) {
-		must(t, bus.Published(t.Context(), provider, account, since, func(m kycbridge.EventMeta) error { all = append(all, m); return nil }))
+		must(t, bus.Published(t.Context(), provider, account, since,
+			func(m kycbridge.EventMeta) error { all = append(all, m); return nil }))
 		return all
 	}
 	all := published("", "", time.Time{})
 	if len(all) != 6 {
 		t.Fatalf("published: %+v", all)
 	}
-	want := kycbridge.EventMeta{Key: key(p), Seq: 3, ID: event.ID(p.VerificationID, 2), Kind: event.KindCompleted, At: all[2].At, PayloadID: "ondato.acme.1", Until: all[2].Until}
-	if diff := cmp.Diff(want, all[2]); diff != "" || time.Since(all[2].At) > time.Minute || all[2].Until.Nanosecond() != 123456790 {
+	want := kycbridge.EventMeta{Key: key(p), Seq: 3, ID: event.ID(p.VerificationID, 2), Kind: event.KindCompleted,
+		At: all[2].At, PayloadID: "ondato.acme.1", Until: all[2].Until}
+	if diff := cmp.Diff(want, all[2]); diff != "" || time.Since(all[2].At) > time.Minute ||
+		all[2].Until.Nanosecond() != 123456790 {
 		t.Error(diff)
 	}
-	if n, m, o := len(published("signzy", "", time.Time{})), len(published("ondato", "acme", half)), len(published("", "nobody", time.Time{})); n != 3 || m != 1 || o != 0 {
+	if n, m, o := len(published("signzy", "", time.Time{})), len(published("ondato", "acme", half)), len(published("",
+		"nobody", time.Time{})); n != 3 || m != 1 || o != 0 {
 		t.Errorf("%d of a provider, %d since, %d of an unknown account", n, m, o)
 	}
 	must(t, bus.Revisions(t.Context(), key(p), func(kycbridge.State) error { return kycbridge.ErrEnough }))
@@ -323,13 +345,15 @@ func TestSendToAStreamOrSubscribers(t *testing.T) {
 	must(t, err)
 	m, err := theirs.GetLastMsgForSubject(t.Context(), "theirs.kyc")
 	must(t, err)
-	if n := theirs.CachedInfo().State.Msgs; n != 1 || m.Header.Get("Content-Type") != "application/cloudevents+json" || m.Header.Get(nats.MsgIdHdr) != "id-1" {
+	if n := theirs.CachedInfo().State.Msgs; n != 1 || m.Header.Get("Content-Type") != "application/cloudevents+json" ||
+		m.Header.Get(nats.MsgIdHdr) != "id-1" {
 		t.Errorf("%d in the stream, %v", n, m.Header)
 	}
 	listener, err := bus.nc.SubscribeSync("live.kyc")
 	must(t, err)
 	must(t, bus.Send(t.Context(), "live.kyc", []byte(`{"a":1}`), "id-1"))
-	if received, err := listener.NextMsg(5 * time.Second); err != nil || string(received.Data) != `{"a":1}` || received.Header.Get("Content-Type") != "application/cloudevents+json" {
+	if received, err := listener.NextMsg(5 * time.Second); err != nil || string(received.Data) != `{"a":1}` ||
+		received.Header.Get("Content-Type") != "application/cloudevents+json" {
 		t.Errorf("received %v, %v", received, err)
 	}
 	must(t, bus.Send(t.Context(), "nobody.listens", []byte(`{}`), "id-2"))
@@ -382,7 +406,8 @@ func BenchmarkKept(b *testing.B) {
 	first := func(b *testing.B, q kycbridge.KeptQuery) {
 		for b.Loop() {
 			found := false
-			if err := store.Kept(b.Context(), q, func(kycbridge.Kept) error { found = true; return kycbridge.ErrEnough }); err != nil || !found {
+			if err := store.Kept(b.Context(), q,
+				func(kycbridge.Kept) error { found = true; return kycbridge.ErrEnough }); err != nil || !found {
 				b.Fatal(found, err)
 			}
 		}

@@ -105,7 +105,8 @@ func TestEventStreamOfAnEarlierVersion(t *testing.T) {
 		"with subjects of two": {"kyc.event.v1.ondato.>", "kyc.event.v1.idwise.>"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames, MaxBody: testMaxBody})
+			server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames,
+				MaxBody: testMaxBody})
 			must(t, err)
 			t.Cleanup(server.Close)
 			c := connect(t, server, "bus")
@@ -113,7 +114,8 @@ func TestEventStreamOfAnEarlierVersion(t *testing.T) {
 			config.Subjects, config.SubjectTransform, config.RePublish = subjects, nil, nil
 			stream, err := c.js.CreateStream(t.Context(), config)
 			must(t, err)
-			consumer, err := stream.CreateConsumer(t.Context(), jetstream.ConsumerConfig{Durable: "onboarding", AckPolicy: jetstream.AckExplicitPolicy})
+			consumer, err := stream.CreateConsumer(t.Context(),
+				jetstream.ConsumerConfig{Durable: "onboarding", AckPolicy: jetstream.AckExplicitPolicy})
 			must(t, err)
 			live, err := c.nc.SubscribeSync("kyc.event.v1.>")
 			must(t, err)
@@ -153,7 +155,8 @@ func TestEventStreamOfAnEarlierVersion(t *testing.T) {
 			}
 			info, err := stream.Info(t.Context())
 			must(t, err)
-			if has := slices.Contains(info.Config.Subjects, "legacy.event.>"); has != slices.Contains(subjects, "legacy.event.>") {
+			if has := slices.Contains(info.Config.Subjects, "legacy.event.>"); has != slices.Contains(subjects,
+				"legacy.event.>") {
 				t.Errorf("subjects are %v; a subject of the operator's own stays", info.Config.Subjects)
 			}
 			again, err := OpenBus(t.Context(), connect(t, server, "bus"), testNames, testMaxBody, 1)

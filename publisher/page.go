@@ -23,7 +23,8 @@ const (
 // stored reads the messages of a stream on a subject from a sequence on, oldest first: those of one
 // verification, one page per request. It creates no consumer. A stream that must be read through its
 // leader is read message by message.
-func (c *Connection) stored(ctx context.Context, stream jetstream.Stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error) error {
+func (c *Connection) stored(ctx context.Context, stream jetstream.Stream, subject string, from uint64,
+	each func(*jetstream.RawStreamMsg) error) error {
 	ctx, cancel := c.whileUp(ctx)
 	defer cancel()
 	config := stream.CachedInfo().Config
@@ -39,7 +40,8 @@ func (c *Connection) stored(ctx context.Context, stream jetstream.Stream, subjec
 	return nil
 }
 
-func oneByOne(ctx context.Context, stream jetstream.Stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error) error {
+func oneByOne(ctx context.Context, stream jetstream.Stream, subject string, from uint64,
+	each func(*jetstream.RawStreamMsg) error) error {
 	for seq := max(from, 1); ; {
 		raw, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -57,7 +59,8 @@ func oneByOne(ctx context.Context, stream jetstream.Stream, subject string, from
 
 // page reads one page by a direct get of several messages, which the client library does not support yet
 // (server 2.11, ADR-31).
-func (c *Connection) page(ctx context.Context, stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error) (next uint64, more bool, err error) {
+func (c *Connection) page(ctx context.Context, stream, subject string, from uint64,
+	each func(*jetstream.RawStreamMsg) error) (next uint64, more bool, err error) {
 	next = from
 	request := map[string]any{"seq": from, "next_by_subj": subject, "batch": pageMessages, "max_bytes": pageBytes}
 	more, err = c.direct(ctx, stream, request, func(raw *jetstream.RawStreamMsg) error {
@@ -72,7 +75,8 @@ func (c *Connection) page(ctx context.Context, stream, subject string, from uint
 
 // newestOf passes the newest message of each subject that a filter matches, limited to most, unordered.
 // kycbridge.ErrAmbiguous means that there are more.
-func (c *Connection) newestOf(ctx context.Context, stream, filter string, most int, each func(*jetstream.RawStreamMsg) error) error {
+func (c *Connection) newestOf(ctx context.Context, stream, filter string, most int,
+	each func(*jetstream.RawStreamMsg) error) error {
 	ctx, cancel := c.whileUp(ctx)
 	defer cancel()
 	request := map[string]any{"multi_last": []string{filter}, "batch": most, "max_bytes": pageBytes}
@@ -85,7 +89,8 @@ func (c *Connection) newestOf(ctx context.Context, stream, filter string, most i
 
 // direct requests several messages. The server ends them with a message without a body and with status
 // 204, which tells whether there are more.
-func (c *Connection) direct(ctx context.Context, stream string, ask any, each func(*jetstream.RawStreamMsg) error) (more bool, err error) {
+func (c *Connection) direct(ctx context.Context, stream string, ask any,
+	each func(*jetstream.RawStreamMsg) error) (more bool, err error) {
 	request, err := json.Marshal(ask)
 	if err != nil {
 		return false, err
@@ -119,7 +124,8 @@ func (c *Connection) direct(ctx context.Context, stream string, ask any, each fu
 			return false, kycbridge.ErrAmbiguous
 		case "":
 		default:
-			return false, fmt.Errorf("read stream %s: the server answers %s %s", stream, m.Header.Get("Status"), m.Header.Get("Description"))
+			return false, fmt.Errorf("read stream %s: the server answers %s %s", stream, m.Header.Get("Status"),
+				m.Header.Get("Description"))
 		}
 		raw, err := directMessage(m)
 		if err != nil {
@@ -141,5 +147,6 @@ func directMessage(m *nats.Msg) (*jetstream.RawStreamMsg, error) {
 	if err != nil {
 		return nil, errors.New("a message has no time")
 	}
-	return &jetstream.RawStreamMsg{Subject: m.Header.Get("Nats-Subject"), Sequence: seq, Header: m.Header, Data: m.Data, Time: at}, nil
+	return &jetstream.RawStreamMsg{Subject: m.Header.Get("Nats-Subject"), Sequence: seq, Header: m.Header, Data: m.Data,
+		Time: at}, nil
 }

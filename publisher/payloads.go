@@ -81,7 +81,8 @@ type Store struct {
 
 // OpenStore creates or updates the streams of the store and opens them.
 func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replicas int) (*Store, error) {
-	s := &Store{Connection: c, names: names, wanted: storeStreams(names, maxBody, replicas), shelves: map[kycbridge.Shelf]jetstream.Stream{}}
+	s := &Store{Connection: c, names: names, wanted: storeStreams(names, maxBody, replicas),
+		shelves: map[kycbridge.Shelf]jetstream.Stream{}}
 	if err := c.open(ctx, s.wanted); err != nil {
 		return nil, err
 	}
@@ -99,9 +100,11 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 			return nil, err
 		}
 	}
-	s.shelves[kycbridge.ShelfPayloads], s.shelves[kycbridge.ShelfQuarantine], s.shelves[kycbridge.ShelfRefused] = s.log, quarantine, refused
+	s.shelves[kycbridge.ShelfPayloads], s.shelves[kycbridge.ShelfQuarantine], s.shelves[kycbridge.ShelfRefused] =
+		s.log, quarantine, refused
 	c.erasing = s.recordErasing
-	s.payloads, s.quarantine, s.refusals, s.index.writes = newCommitter(c), newCommitter(c), newCommitter(c), newCommitter(c)
+	s.payloads, s.quarantine, s.refusals, s.index.writes =
+		newCommitter(c), newCommitter(c), newCommitter(c), newCommitter(c)
 	s.refused = make(chan *nats.Msg, refusedWaiting)
 	for range refusedAtOnce {
 		s.refusing.Go(s.keepRefused)
@@ -189,7 +192,8 @@ func (s *Store) at(ctx context.Context, seq uint64) (kycbridge.Payload, error) {
 }
 
 // Quarantine stores p with the reason and the errors, durably.
-func (s *Store) Quarantine(ctx context.Context, p kycbridge.Payload, reason string, faults []kycbridge.FieldError) error {
+func (s *Store) Quarantine(ctx context.Context, p kycbridge.Payload, reason string,
+	faults []kycbridge.FieldError) error {
 	_, err := s.quarantine.Publish(ctx, s.quarantined(p, reason, faults))
 	return err
 }

@@ -174,9 +174,11 @@ func (s *Store) ConsumeWatches(ctx context.Context, o WatchOptions) error {
 
 // consumePolls processes messages of the poll stream with several workers and deletes each when it is
 // done. A message is pulled only when a worker is free.
-func (s *Store) consumePolls(ctx context.Context, config jetstream.ConsumerConfig, workers int, exclusive bool, log *zap.Logger, work func(context.Context, jetstream.Msg) error) error {
+func (s *Store) consumePolls(ctx context.Context, config jetstream.ConsumerConfig, workers int, exclusive bool,
+	log *zap.Logger, work func(context.Context, jetstream.Msg) error) error {
 	d := durable{stream: s.names.polls(), config: config, queue: true}
-	if err := retryUntilReady(ctx, func(ctx context.Context) error { return s.beginPolls(ctx, d, exclusive, log) }); err != nil {
+	if err := retryUntilReady(ctx,
+		func(ctx context.Context) error { return s.beginPolls(ctx, d, exclusive, log) }); err != nil {
 		return ignoreShutdown(ctx, err)
 	}
 	var running sync.WaitGroup

@@ -17,7 +17,8 @@ import (
 )
 
 func watch(reference string) kycbridge.Watch {
-	return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: reference, Since: time.Now().UTC().Truncate(time.Second), Deadline: time.Now().Add(time.Hour).UTC().Truncate(time.Second)}
+	return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: reference,
+		Since: time.Now().UTC().Truncate(time.Second), Deadline: time.Now().Add(time.Hour).UTC().Truncate(time.Second)}
 }
 
 // consumeDue passes due watches to work until the test ends.
@@ -26,7 +27,9 @@ func consumeDue(t *testing.T, s *Store, work func(context.Context, kycbridge.Wat
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- s.ConsumeDue(ctx, PollOptions{Account: kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}, Workers: 4, Exclusive: true, Work: func(ctx context.Context, w kycbridge.Watch, _ bool) error { return work(ctx, w) }, Log: zaptest.NewLogger(t)})
+		done <- s.ConsumeDue(ctx, PollOptions{Account: kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}, Workers: 4,
+			Exclusive: true, Work: func(ctx context.Context, w kycbridge.Watch, _ bool) error { return work(ctx, w) },
+			Log: zaptest.NewLogger(t)})
 	}()
 	stop = func() {
 		cancel()
@@ -68,7 +71,8 @@ func TestATimerFiresOnceWithItsLastWatch(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Fatal("never due")
 	}
-	eventually(t, "nothing is left of it", func() bool { n, err := store.Watched(t.Context()); return err == nil && n == 0 })
+	eventually(t, "nothing is left of it",
+		func() bool { n, err := store.Watched(t.Context()); return err == nil && n == 0 })
 	if timer, err := store.Timer(t.Context(), w.Key()); err != nil || timer != nil {
 		t.Errorf("timer %v, %v after it was due", timer, err)
 	}
@@ -132,8 +136,9 @@ func TestARestoredDueWatchIsProcessed(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	must(t, store.Trigger(t.Context(), watch("session-1")))
 	consumer, err := store.js.CreateOrUpdateConsumer(t.Context(), "KYC_POLLS", jetstream.ConsumerConfig{
-		Durable: pollerName(kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}), FilterSubject: store.names.due("kwikid", "acme", ">"),
-		AckPolicy: jetstream.AckExplicitPolicy, AckWait: dueAckWait, MaxDeliver: -1, MaxAckPending: inFlight,
+		Durable:       pollerName(kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}),
+		FilterSubject: store.names.due("kwikid", "acme", ">"),
+		AckPolicy:     jetstream.AckExplicitPolicy, AckWait: dueAckWait, MaxDeliver: -1, MaxAckPending: inFlight,
 	})
 	must(t, err)
 	m, err := consumer.Next()
@@ -141,7 +146,8 @@ func TestARestoredDueWatchIsProcessed(t *testing.T) {
 	must(t, m.DoubleAck(t.Context()))
 	var worked atomic.Int32
 	consumeDue(t, store, func(context.Context, kycbridge.Watch) error { worked.Add(1); return nil })
-	eventually(t, "worked and gone", func() bool { n, err := store.Watched(t.Context()); return err == nil && n == 0 && worked.Load() == 1 })
+	eventually(t, "worked and gone",
+		func() bool { n, err := store.Watched(t.Context()); return err == nil && n == 0 && worked.Load() == 1 })
 }
 
 func TestAFailedWatchStaysDue(t *testing.T) {

@@ -86,13 +86,15 @@ type proxyUser struct {
 
 // newProxyUser is a user with the limits of consumers.
 func newProxyUser(password string, sendBudget *budget, onFirst, onLast func()) *proxyUser {
-	return &proxyUser{password: password, limiter: rate.NewLimiter(clientRate, clientBurst), sendBudget: sendBudget, maxConnBacklog: connBacklog, maxUserBacklog: userBacklog, onFirst: onFirst, onLast: onLast}
+	return &proxyUser{password: password, limiter: rate.NewLimiter(clientRate, clientBurst), sendBudget: sendBudget,
+		maxConnBacklog: connBacklog, maxUserBacklog: userBacklog, onFirst: onFirst, onLast: onLast}
 }
 
 // newProxyOperator is the operator, who has no rate limit.
 func newProxyOperator(password string) *proxyUser {
 	noop := func() {}
-	return &proxyUser{password: password, maxConnBacklog: operatorBacklog, maxUserBacklog: 2 * operatorBacklog, onFirst: noop, onLast: noop}
+	return &proxyUser{password: password, maxConnBacklog: operatorBacklog, maxUserBacklog: 2 * operatorBacklog,
+		onFirst: noop, onLast: noop}
 }
 
 // listenProxy listens at an address. It accepts no client before serve.
@@ -284,7 +286,8 @@ func (d *clientProxy) userOf(line []byte) *proxyUser {
 	if len(line) > len(word) && bytes.EqualFold(line[:len(word)], []byte(word)) {
 		_ = json.Unmarshal(line[len(word):], &credentials)
 	}
-	if g, ok := d.users[credentials.User]; ok && subtle.ConstantTimeCompare([]byte(g.password), []byte(credentials.Password)) == 1 {
+	if g, ok := d.users[credentials.User]; ok &&
+		subtle.ConstantTimeCompare([]byte(g.password), []byte(credentials.Password)) == 1 {
 		return g
 	}
 	return d.unknownUser

@@ -70,7 +70,8 @@ func TestSlowReaders(t *testing.T) {
 		c := h.raw("crm")
 		name := fmt.Sprint("slow", i)
 		_, err := io.WriteString(c, "SUB _INBOX.x.* 1\r\n"+
-			request1("$JS.API.CONSUMER.CREATE.KYC_EVENTS."+name, `{"stream_name":"KYC_EVENTS","config":{"name":"`+name+`","ack_policy":"none"}}`))
+			request1("$JS.API.CONSUMER.CREATE.KYC_EVENTS."+name,
+				`{"stream_name":"KYC_EVENTS","config":{"name":"`+name+`","ack_policy":"none"}}`))
 		must(t, err)
 		slow = append(slow, c)
 	}
@@ -79,10 +80,12 @@ func TestSlowReaders(t *testing.T) {
 		return err == nil && s.CachedInfo().State.Consumers == len(slow)
 	})
 	for i, c := range slow {
-		_, _ = io.WriteString(c, request1(fmt.Sprint("$JS.API.CONSUMER.MSG.NEXT.KYC_EVENTS.slow", i), `{"batch":200,"expires":30000000000}`))
+		_, _ = io.WriteString(c, request1(fmt.Sprint("$JS.API.CONSUMER.MSG.NEXT.KYC_EVENTS.slow", i),
+			`{"batch":200,"expires":30000000000}`))
 	}
 	most, cut := 0, 0
-	for deadline := time.Now().Add(6 * time.Second); time.Now().Before(deadline) && cut == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(6 * time.Second); time.Now().Before(deadline) &&
+		cut == 0; time.Sleep(time.Millisecond) {
 		g.mu.Lock()
 		most = max(most, g.backlog)
 		cut = len(slow) - len(g.conns)
@@ -149,7 +152,8 @@ func TestFloods(t *testing.T) {
 				}
 			}()
 			_, js := h.client("bi")
-			honest, err := js.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckExplicitPolicy})
+			honest, err := js.CreateConsumer(t.Context(), "KYC_EVENTS",
+				jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckExplicitPolicy})
 			must(t, err)
 			var took []time.Duration
 			for range 20 {
@@ -203,7 +207,8 @@ func TestFirstSubscriptionsTogether(t *testing.T) {
 func TestProxySendsRefusalReason(t *testing.T) {
 	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	for what, option := range map[string]nats.Option{
-		"no user": nats.Name("nobody"), "a wrong password": nats.UserInfo("crm", "wrong"), "the operator's name": nats.UserInfo(operator, "wrong"),
+		"no user": nats.Name("nobody"), "a wrong password": nats.UserInfo("crm", "wrong"),
+		"the operator's name": nats.UserInfo(operator, "wrong"),
 	} {
 		if nc, err := nats.Connect(h.server.ClientURL(), option); !errors.Is(err, nats.ErrAuthorization) {
 			t.Errorf("%s: %v", what, err)
@@ -213,7 +218,8 @@ func TestProxySendsRefusalReason(t *testing.T) {
 	for range readerConnections {
 		h.client("crm")
 	}
-	if _, err := nats.Connect(h.server.ClientURL(), nats.UserInfo("crm", "crm-password-1")); err == nil || !strings.Contains(err.Error(), "maximum account active connections") {
+	if _, err := nats.Connect(h.server.ClientURL(), nats.UserInfo("crm", "crm-password-1")); err == nil ||
+		!strings.Contains(err.Error(), "maximum account active connections") {
 		t.Errorf("one connection too many: %v", err)
 	}
 	if _, js := h.client("bi"); js == nil {
@@ -321,7 +327,8 @@ func inUse() uint64 {
 func TestReaderThatStopsReading(t *testing.T) {
 	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	_, js := h.client("bi")
-	honest, err := js.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
+	honest, err := js.CreateConsumer(t.Context(), "KYC_EVENTS",
+		jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
 	must(t, err)
 	var stopped []*rawClient
 	for range 4 {

@@ -94,7 +94,8 @@ func TestAppendStoresAPayloadOnceUnchanged(t *testing.T) {
 		t.Errorf("another body under a known id: got %+v, %v; want a duplicate with the digest of the first", stored, err)
 	}
 	var read []kycbridge.Payload
-	if err := store.History(t.Context(), key(p), func(q kycbridge.Payload) error { read = append(read, q); return nil }); err != nil {
+	if err := store.History(t.Context(), key(p),
+		func(q kycbridge.Payload) error { read = append(read, q); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	p.Header, p.Seq = nil, 1 // request headers are stored for diagnosis, not read back
@@ -152,7 +153,8 @@ func TestStoredPayloadsSurviveARestart(t *testing.T) {
 }
 
 func eventOf(p kycbridge.Payload, revision int) (*event.Event, []byte) {
-	e := &event.Event{ID: event.ID(p.VerificationID, revision), Data: event.Data{VerificationID: p.VerificationID, Revision: revision}}
+	e := &event.Event{ID: event.ID(p.VerificationID, revision),
+		Data: event.Data{VerificationID: p.VerificationID, Revision: revision}}
 	body, _ := json.Marshal(e)
 	return e, body
 }
@@ -213,17 +215,18 @@ func TestConsumeWorksInOrderAndRetries(t *testing.T) {
 	done := make(chan error, 1)
 	worked := make(chan struct{}, 100)
 	go func() {
-		done <- store.Consume(ctx, ConsumeOptions{Workers: 3, Log: zaptest.NewLogger(t), Hold: func() bool { return true }, Work: func(_ context.Context, p kycbridge.Payload, attempt int) (kycbridge.Disposition, time.Duration) {
-			mu.Lock()
-			defer mu.Unlock()
-			if p.ID == "ondato.acme.e39" && !failed[p.ID] {
-				failed[p.ID] = true
-				return kycbridge.Disposition{}, 50 * time.Millisecond
-			}
-			seen[p.VerificationID] = append(seen[p.VerificationID], string(p.Body))
-			worked <- struct{}{}
-			return kycbridge.Disposition{Revision: 1}, 0
-		}})
+		done <- store.Consume(ctx, ConsumeOptions{Workers: 3, Log: zaptest.NewLogger(t), Hold: func() bool { return true },
+			Work: func(_ context.Context, p kycbridge.Payload, attempt int) (kycbridge.Disposition, time.Duration) {
+				mu.Lock()
+				defer mu.Unlock()
+				if p.ID == "ondato.acme.e39" && !failed[p.ID] {
+					failed[p.ID] = true
+					return kycbridge.Disposition{}, 50 * time.Millisecond
+				}
+				seen[p.VerificationID] = append(seen[p.VerificationID], string(p.Body))
+				worked <- struct{}{}
+				return kycbridge.Disposition{Revision: 1}, 0
+			}})
 	}()
 	for range 40 {
 		select {
@@ -237,7 +240,8 @@ func TestConsumeWorksInOrderAndRetries(t *testing.T) {
 		t.Error(err)
 	}
 	recorded := map[uint64]int{}
-	must(t, store.Dispositions(t.Context(), time.Time{}, func(d kycbridge.Disposition) error { recorded[d.Seq] = d.Revision; return nil }))
+	must(t, store.Dispositions(t.Context(), time.Time{},
+		func(d kycbridge.Disposition) error { recorded[d.Seq] = d.Revision; return nil }))
 	if len(recorded) != 40 || recorded[1] != 1 || recorded[40] != 1 {
 		t.Errorf("recorded what became of %d payloads of 40: %v", len(recorded), recorded)
 	}
@@ -294,7 +298,8 @@ func TestQuarantineAndRefusals(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	p := payload("", "", `not json`)
 	p.VerificationID = ""
-	if err := store.Quarantine(t.Context(), p, kycbridge.QuarantineMalformed, []kycbridge.FieldError{{Path: "", Message: "must be JSON"}}); err != nil {
+	if err := store.Quarantine(t.Context(), p, kycbridge.QuarantineMalformed,
+		[]kycbridge.FieldError{{Path: "", Message: "must be JSON"}}); err != nil {
 		t.Fatal(err)
 	}
 	quarantine, _ := store.js.Stream(t.Context(), "KYC_QUARANTINE")
@@ -302,7 +307,8 @@ func TestQuarantineAndRefusals(t *testing.T) {
 	if err != nil || string(m.Data) != "not json" || !strings.Contains(m.Header.Get(headerErrors), "must be JSON") {
 		t.Errorf("quarantined message: %+v, %v", m, err)
 	}
-	store.Refuse(t.Context(), p, kycbridge.Request{Header: map[string][]string{"Authorization": {"Basic abc"}}}, "no credential was sent")
+	store.Refuse(t.Context(), p, kycbridge.Request{Header: map[string][]string{"Authorization": {"Basic abc"}}},
+		"no credential was sent")
 	refused, _ := store.js.Stream(t.Context(), "KYC_REFUSED")
 	deadline := time.Now().Add(10 * time.Second)
 	for {
@@ -342,20 +348,24 @@ func TestConsumersReadOnlyEvents(t *testing.T) {
 	}
 	defer nc.Close()
 	js, _ := jetstream.New(nc, jetstream.WithDefaultTimeout(500*time.Millisecond))
-	consumer, err := js.OrderedConsumer(t.Context(), "KYC_EVENTS", jetstream.OrderedConsumerConfig{FilterSubjects: []string{"kyc.event.v1.ondato.>"}})
+	consumer, err := js.OrderedConsumer(t.Context(), "KYC_EVENTS",
+		jetstream.OrderedConsumerConfig{FilterSubjects: []string{"kyc.event.v1.ondato.>"}})
 	if err != nil {
 		t.Fatalf("an event consumer: %v", err)
 	}
-	if m, err := consumer.Next(jetstream.FetchMaxWait(5 * time.Second)); err != nil || m.Headers().Get(nats.MsgIdHdr) != e.ID {
+	if m, err := consumer.Next(jetstream.FetchMaxWait(5 * time.Second)); err != nil ||
+		m.Headers().Get(nats.MsgIdHdr) != e.ID {
 		t.Errorf("reading an event: %v, %v", m, err)
 	}
 	if _, err := js.Stream(t.Context(), "KYC_PAYLOADS"); err == nil {
 		t.Error("a consumer can look at the payload stream")
 	}
-	if _, err := js.Publish(t.Context(), "kyc.event.v1.ondato.acme.completed."+p.VerificationID, []byte("{}")); err == nil {
+	if _, err := js.Publish(t.Context(), "kyc.event.v1.ondato.acme.completed."+p.VerificationID,
+		[]byte("{}")); err == nil {
 		t.Error("a consumer can publish an event")
 	}
-	if m, err := nc.Request("$JS.API.STREAM.MSG.GET.KYC_PAYLOADS", []byte(`{"seq":1}`), 500*time.Millisecond); !refusedBy(m, err) {
+	if m, err := nc.Request("$JS.API.STREAM.MSG.GET.KYC_PAYLOADS", []byte(`{"seq":1}`),
+		500*time.Millisecond); !refusedBy(m, err) {
 		t.Errorf("a consumer can read a payload: %s", m.Data)
 	}
 }
@@ -370,8 +380,10 @@ func refusedBy(m *nats.Msg, err error) bool {
 
 func TestUserIsLimitedToItsSubjects(t *testing.T) {
 	const password = "synthetic-password"
-	server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames, MaxBody: testMaxBody,
-		Users: []User{{Username: "live", Password: password, Subscribe: []string{"kyc.event.v1.ondato.>"}}, {Username: "full", Password: password}}})
+	server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames,
+		MaxBody: testMaxBody,
+		Users: []User{{Username: "live", Password: password, Subscribe: []string{"kyc.event.v1.ondato.>"}},
+			{Username: "full", Password: password}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,17 +428,20 @@ func TestUserIsLimitedToItsSubjects(t *testing.T) {
 	if _, err := other.NextMsg(100 * time.Millisecond); err == nil {
 		t.Error("a subject that is not its own")
 	}
-	for _, request := range []string{"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO.KYC_EVENTS", "$JS.API.STREAM.MSG.GET.KYC_EVENTS", "$JS.API.STREAM.PURGE.KYC_EVENTS", "$JS.API.STREAM.DELETE.KYC_EVENTS"} {
+	for _, request := range []string{"$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.INFO.KYC_EVENTS",
+		"$JS.API.STREAM.MSG.GET.KYC_EVENTS", "$JS.API.STREAM.PURGE.KYC_EVENTS", "$JS.API.STREAM.DELETE.KYC_EVENTS"} {
 		if m, err := live.Request(request, []byte(`{"seq":1}`), 200*time.Millisecond); !refusedBy(m, err) {
 			t.Errorf("live may ask %s: %s", request, m.Data)
 		}
 	}
-	for _, request := range []string{"$JS.API.STREAM.INFO.KYC_PAYLOADS", "$JS.API.STREAM.PURGE.KYC_EVENTS", "$JS.API.STREAM.DELETE.KYC_EVENTS", "$JS.API.STREAM.UPDATE.KYC_EVENTS"} {
+	for _, request := range []string{"$JS.API.STREAM.INFO.KYC_PAYLOADS", "$JS.API.STREAM.PURGE.KYC_EVENTS",
+		"$JS.API.STREAM.DELETE.KYC_EVENTS", "$JS.API.STREAM.UPDATE.KYC_EVENTS"} {
 		if m, err := full.Request(request, nil, 200*time.Millisecond); !refusedBy(m, err) {
 			t.Errorf("full may ask %s: %s", request, m.Data)
 		}
 	}
-	if m, err := full.Request("$JS.API.STREAM.INFO.KYC_EVENTS", nil, 2*time.Second); err != nil || strings.Contains(string(m.Data), `"error"`) {
+	if m, err := full.Request("$JS.API.STREAM.INFO.KYC_EVENTS", nil, 2*time.Second); err != nil ||
+		strings.Contains(string(m.Data), `"error"`) {
 		t.Errorf("full may not ask for the event stream: %v", err)
 	}
 }
@@ -436,9 +451,11 @@ func TestUserIsLimitedToItsSubjects(t *testing.T) {
 // TestUsersDoNotReceiveEachOthersAnswers: a user with some events does not receive others by subscribing
 // to the replies of a user who reads them from the stream.
 func TestUsersDoNotReceiveEachOthersAnswers(t *testing.T) {
-	server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames, MaxBody: testMaxBody, Users: []User{
-		{Username: "all", Password: "password-of-all"}, {Username: "few", Password: "password-of-few", Subscribe: []string{"kyc.event.v1.idwise.>"}},
-	}})
+	server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames,
+		MaxBody: testMaxBody, Users: []User{
+			{Username: "all", Password: "password-of-all"},
+			{Username: "few", Password: "password-of-few", Subscribe: []string{"kyc.event.v1.idwise.>"}},
+		}})
 	must(t, err)
 	t.Cleanup(server.Close)
 	bus, err := OpenBus(t.Context(), connect(t, server, "bus"), testNames, testMaxBody, 1)
@@ -507,7 +524,8 @@ func TestConsumersCannotPublishThroughReplies(t *testing.T) {
 		t.Fatal(err)
 	}
 	var seen []string
-	if err := store.History(t.Context(), key(p), func(q kycbridge.Payload) error { seen = append(seen, q.ID); return nil }); err != nil {
+	if err := store.History(t.Context(), key(p),
+		func(q kycbridge.Payload) error { seen = append(seen, q.ID); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if len(seen) != 1 || seen[0] != p.ID {
@@ -527,17 +545,21 @@ func TestUnsafeStreamSettingsAreRefused(t *testing.T) {
 		change func(*jetstream.StreamConfig)
 		says   string
 	}{
-		"as we make it":         {func(*jetstream.StreamConfig) {}, ""},
-		"older features off":    {func(c *jetstream.StreamConfig) { c.AllowDirect, c.AllowAtomicPublish = false, false }, ""},
-		"other subjects":        {func(c *jetstream.StreamConfig) { c.Subjects = []string{"legacy.payload.>"} }, ""},
-		"duplicate window":      {func(c *jetstream.StreamConfig) { c.Duplicates = 2 * time.Minute }, "--dupe-window=48h"},
-		"discard old with size": {func(c *jetstream.StreamConfig) { c.Discard, c.MaxBytes = jetstream.DiscardOld, 1<<30 }, "--discard=new"},
-		"work queue":            {func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy }, "retention is"},
-		"small messages":        {func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1024 }, "--max-msg-size="},
-		"memory":                {func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage }, "storage is memory"},
-		"one a subject":         {func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 1 }, "--max-msgs-per-subject=-1"},
-		"a day only":            {func(c *jetstream.StreamConfig) { c.MaxAge, c.Duplicates = 24*time.Hour, 24*time.Hour }, "--max-age="},
-		"no ack":                {func(c *jetstream.StreamConfig) { c.NoAck, c.AllowAtomicPublish = true, false }, "--ack"},
+		"as we make it":      {func(*jetstream.StreamConfig) {}, ""},
+		"older features off": {func(c *jetstream.StreamConfig) { c.AllowDirect, c.AllowAtomicPublish = false, false }, ""},
+		"other subjects":     {func(c *jetstream.StreamConfig) { c.Subjects = []string{"legacy.payload.>"} }, ""},
+		"duplicate window":   {func(c *jetstream.StreamConfig) { c.Duplicates = 2 * time.Minute }, "--dupe-window=48h"},
+		"discard old with size": {func(c *jetstream.StreamConfig) { c.Discard, c.MaxBytes = jetstream.DiscardOld, 1<<30 },
+			"--discard=new"},
+		"work queue": {func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy },
+			"retention is"},
+		"small messages": {func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1024 }, "--max-msg-size="},
+		"memory": {func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage },
+			"storage is memory"},
+		"one a subject": {func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 1 }, "--max-msgs-per-subject=-1"},
+		"a day only": {func(c *jetstream.StreamConfig) { c.MaxAge, c.Duplicates = 24*time.Hour, 24*time.Hour },
+			"--max-age="},
+		"no ack": {func(c *jetstream.StreamConfig) { c.NoAck, c.AllowAtomicPublish = true, false }, "--ack"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -592,7 +614,8 @@ func TestBatchesAreStagedInMemoryAndCleanedUp(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 200 {
 			all.Go(func() {
-				if _, err := store.Append(context.Background(), payload(fmt.Sprint("idv-", i), fmt.Sprint("e", i), "{}")); err != nil {
+				if _, err := store.Append(context.Background(),
+					payload(fmt.Sprint("idv-", i), fmt.Sprint("e", i), "{}")); err != nil {
 					t.Error(err)
 				}
 			})
@@ -615,7 +638,8 @@ func TestBatchesAreStagedInMemoryAndCleanedUp(t *testing.T) {
 	}
 	link := stagingFolder(dir, "KYC_PAYLOADS")
 	_ = os.Remove(link)
-	if err := errors.Join(os.Mkdir(filepath.Join(killed, "KYC_PAYLOADS"), 0o700), os.Symlink(filepath.Join(killed, "KYC_PAYLOADS"), link)); err != nil {
+	if err := errors.Join(os.Mkdir(filepath.Join(killed, "KYC_PAYLOADS"), 0o700),
+		os.Symlink(filepath.Join(killed, "KYC_PAYLOADS"), link)); err != nil {
 		t.Fatal(err)
 	}
 	t.Run("next process", func(t *testing.T) {

@@ -99,7 +99,8 @@ func NewReaders(c *Connection, o ReadersOptions) (*Readers, error) {
 			o.Log.Warn("nats reports an error", zap.String("connection", c.name), zap.Error(err))
 		}
 	})
-	r := &Readers{conn: c, o: o, root: o.Names.join("reader") + ".", ctx: ctx, cancel: cancel, readers: map[string]*reader{}}
+	r := &Readers{conn: c, o: o, root: o.Names.join("reader") + ".", ctx: ctx, cancel: cancel,
+		readers: map[string]*reader{}}
 	for kind, served := range map[string]bool{kindAPI: o.Events, kindAck: o.Events, kindWatch: o.Watches} {
 		if !served {
 			continue
@@ -384,7 +385,8 @@ func pulledBy(body []byte) int {
 // pass forwards a request to the server, which answers the reader directly.
 func (r *reader) pass(subject string, q request) {
 	r.o.Observe(r.owner, ReaderServed)
-	_ = r.conn.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: q.to, Data: q.body}) // a lost request is repeated by the reader
+	_ = r.conn.nc.PublishMsg(&nats.Msg{Subject: subject, Reply: q.to,
+		Data: q.body}) // a lost request is repeated by the reader
 }
 
 // ackSubject is the subject for an acknowledgement of an own consumer.
@@ -393,7 +395,8 @@ func (r *reader) ackSubject(tokens []string) (string, bool) {
 	if len(tokens) >= 9 {
 		at = 2
 	}
-	if len(tokens) < 7 || tokens[at] != r.o.Names.events() || !r.owns(tokens[at+1]) || !literal(strings.Join(tokens, ".")) {
+	if len(tokens) < 7 || tokens[at] != r.o.Names.events() || !r.owns(tokens[at+1]) ||
+		!literal(strings.Join(tokens, ".")) {
 		return "", false
 	}
 	return "$JS.ACK." + strings.Join(tokens, "."), true

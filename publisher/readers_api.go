@@ -122,7 +122,8 @@ func (r *reader) send(to, op string, answer map[string]any) {
 
 // status sends an error in place of a message.
 func (r *reader) status(to string, e *apiError) {
-	_ = r.conn.nc.PublishMsg(&nats.Msg{Subject: to, Header: nats.Header{"Status": {strconv.Itoa(e.Code)}, "Description": {e.Description}}})
+	_ = r.conn.nc.PublishMsg(&nats.Msg{Subject: to,
+		Header: nats.Header{"Status": {strconv.Itoa(e.Code)}, "Description": {e.Description}}})
 }
 
 // refuse counts a forbidden request and logs it at a limited rate.
@@ -130,7 +131,8 @@ func (r *reader) refuse(q request, op string) {
 	r.o.Observe(r.owner, ReaderRefused)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.refusals.warn(r.o.Log, "a reader of events sends a forbidden request", zap.String("reader", r.owner), zap.String("request", op), zap.String("kind", q.kind))
+	r.refusals.warn(r.o.Log, "a reader of events sends a forbidden request", zap.String("reader", r.owner),
+		zap.String("request", op), zap.String("kind", q.kind))
 }
 
 // answer is the answer to an operation; nil if the server answers directly.
@@ -188,10 +190,12 @@ func (r *Readers) api(ctx context.Context, subject string, body any) (map[string
 
 // accountInfo is the account information for a reader: JetStream is available.
 func accountInfo() map[string]any {
-	limits := map[string]any{"max_memory": -1, "max_storage": -1, "max_streams": -1, "max_consumers": mostConsumers, "max_ack_pending": mostAckPending,
+	limits := map[string]any{"max_memory": -1, "max_storage": -1, "max_streams": -1, "max_consumers": mostConsumers,
+		"max_ack_pending":         mostAckPending,
 		"memory_max_stream_bytes": -1, "storage_max_stream_bytes": -1, "max_bytes_required": false}
-	return map[string]any{"memory": 0, "storage": 0, "reserved_memory": 0, "reserved_storage": 0, "streams": 1, "consumers": 0,
-		"limits": limits, "api": map[string]any{"level": 0, "total": 0, "errors": 0}}
+	return map[string]any{"memory": 0, "storage": 0, "reserved_memory": 0, "reserved_storage": 0, "streams": 1,
+		"consumers": 0,
+		"limits":    limits, "api": map[string]any{"level": 0, "total": 0, "errors": 0}}
 }
 
 // streams lists the event stream, the only one for a reader.
@@ -232,7 +236,8 @@ func (r *reader) streamInfo(ctx context.Context) (map[string]any, error) {
 	}
 	if r.limited() {
 		none := time.Time{}
-		info["state"] = map[string]any{"messages": 0, "bytes": 0, "first_seq": 0, "last_seq": 0, "first_ts": none, "last_ts": none, "consumer_count": 0}
+		info["state"] = map[string]any{"messages": 0, "bytes": 0, "first_seq": 0, "last_seq": 0, "first_ts": none,
+			"last_ts": none, "consumer_count": 0}
 	}
 	return info, nil
 }
@@ -279,7 +284,8 @@ func (r *reader) get(ctx context.Context, op string, of []string, q request) err
 	if json.Unmarshal(q.body, &asked) != nil {
 		return errBadJSON
 	}
-	subjects := slices.DeleteFunc(append(slices.Clone(asked.MultiLast), asked.Last, asked.Next), func(s string) bool { return s == "" })
+	subjects := slices.DeleteFunc(append(slices.Clone(asked.MultiLast), asked.Last, asked.Next),
+		func(s string) bool { return s == "" })
 	if r.limited() && (len(subjects) == 0 || !all(subjects, r.may)) {
 		return errForbidden("this reader may read by the subjects of its own events only")
 	}

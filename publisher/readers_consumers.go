@@ -133,7 +133,8 @@ func (r *reader) list(ctx context.Context, op string) (map[string]any, error) {
 // mine are the names of all own consumers.
 func (r *reader) mine(ctx context.Context) (names []string, err error) {
 	for seen, total := 0, 1; seen < total; {
-		raw, err := r.conn.nc.RequestWithContext(ctx, "$JS.API.CONSUMER.NAMES."+r.o.Names.events(), fmt.Appendf(nil, `{"offset":%d}`, seen))
+		raw, err := r.conn.nc.RequestWithContext(ctx, "$JS.API.CONSUMER.NAMES."+r.o.Names.events(),
+			fmt.Appendf(nil, `{"offset":%d}`, seen))
 		if err != nil {
 			return nil, err
 		}
@@ -280,7 +281,8 @@ func (r *reader) checkLimits(c *consumerConfig) error {
 		return errBadRequest(fmt.Sprintf("max_ack_pending must be between 1 and %d", mostAckPending))
 	case short(c.AckWait) || slices.ContainsFunc(c.BackOff, short):
 		return errBadRequest(fmt.Sprintf("ack_wait must be at least %s", shortestAck))
-	case c.MaxWaiting < 0 || c.MaxWaiting > 512 || len(c.BackOff) > 32 || len(c.PriorityGroups) > 8 || c.Replicas < 0 || c.Replicas > 5:
+	case c.MaxWaiting < 0 || c.MaxWaiting > 512 || len(c.BackOff) > 32 || len(c.PriorityGroups) > 8 || c.Replicas < 0 ||
+		c.Replicas > 5:
 		return errBadRequest("the consumer would cost too much")
 	case text > mostText || len(c.FilterSubjects) > mostFilters:
 		return errBadRequest("the consumer's description, metadata or filters are too long")
@@ -315,7 +317,8 @@ func (r *reader) checkConsumerLimit(ctx context.Context, name string) (exists bo
 		return err == nil, err
 	}
 	if len(names) >= mostConsumers {
-		return false, &apiError{Code: http.StatusBadRequest, ErrCode: 10026, Description: fmt.Sprintf("maximum consumers limit reached: %d of this reader", mostConsumers)}
+		return false, &apiError{Code: http.StatusBadRequest, ErrCode: 10026,
+			Description: fmt.Sprintf("maximum consumers limit reached: %d of this reader", mostConsumers)}
 	}
 	return false, nil
 }

@@ -128,7 +128,8 @@ func (r *reader) taken(ctx context.Context, name string, old oldConsumer) error 
 	if filter, _ := old.Config["filter_subject"].(string); filter != "" {
 		subject += "." + filter
 	}
-	_, err := r.api(ctx, subject, map[string]any{"stream_name": r.o.Names.events(), "config": old.Config, "action": "update"})
+	_, err := r.api(ctx, subject,
+		map[string]any{"stream_name": r.o.Names.events(), "config": old.Config, "action": "update"})
 	return err
 }
 

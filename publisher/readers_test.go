@@ -36,7 +36,8 @@ type readersFixture struct {
 // newReadersFixture starts a server with these users and unique names.
 func newReadersFixture(t *testing.T, dir string, users ...User) *readersFixture {
 	t.Helper()
-	server, err := StartEmbedded(EmbeddedOptions{Dir: dir, Listen: "127.0.0.1:0", Names: testNames, MaxBody: testMaxBody, Users: users})
+	server, err := StartEmbedded(EmbeddedOptions{Dir: dir, Listen: "127.0.0.1:0", Names: testNames, MaxBody: testMaxBody,
+		Users: users})
 	must(t, err)
 	t.Cleanup(server.Close)
 	store, err := OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1)
@@ -51,7 +52,8 @@ func newReadersFixture(t *testing.T, dir string, users ...User) *readersFixture 
 // client connects a user; "" is a client without one.
 func (h *readersFixture) client(user string) (*nats.Conn, jetstream.JetStream) {
 	h.Helper()
-	options := []nats.Option{nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), nats.Timeout(5 * time.Second)}
+	options := []nats.Option{nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
+		nats.Timeout(5 * time.Second)}
 	for _, u := range testUsers {
 		if u.Username == user {
 			options = append(options, nats.UserInfo(u.Username, u.Password))
@@ -159,10 +161,13 @@ func TestReadersRead(t *testing.T) {
 				}
 				stream, err := js.Stream(t.Context(), "KYC_EVENTS")
 				must(t, err)
-				if info := stream.CachedInfo(); info.State.Msgs != 5 || !slices.Equal(info.Config.Subjects, []string{"kyc.event.v1.>"}) {
+				if info := stream.CachedInfo(); info.State.Msgs != 5 ||
+					!slices.Equal(info.Config.Subjects, []string{"kyc.event.v1.>"}) {
 					t.Errorf("the stream has %d messages on %v", info.State.Msgs, info.Config.Subjects)
 				}
-				durable, err := stream.CreateOrUpdateConsumer(t.Context(), jetstream.ConsumerConfig{Durable: "onboarding", FilterSubject: "kyc.event.v1.>", AckPolicy: jetstream.AckExplicitPolicy})
+				durable, err := stream.CreateOrUpdateConsumer(t.Context(),
+					jetstream.ConsumerConfig{Durable: "onboarding", FilterSubject: "kyc.event.v1.>",
+						AckPolicy: jetstream.AckExplicitPolicy})
 				must(t, err)
 				if info := durable.CachedInfo(); info.Name != "onboarding" || info.Config.Durable != "onboarding" {
 					t.Errorf("the consumer is called %q, %q", info.Name, info.Config.Durable)
@@ -254,26 +259,39 @@ func TestReadersAreConfined(t *testing.T) {
 		body          any
 		errorText     string
 	}{
-		{"push into pulls of the normalizer", create, config("trick", map[string]any{"deliver_subject": "$JS.API.CONSUMER.MSG.NEXT.KYC_PAYLOADS.normalizer"}), "push consumers"},
-		{"push into dispositions", create, config("trick", map[string]any{"deliver_subject": "kyc.disposition"}), "push consumers"},
-		{"push into payloads", create, config("trick", map[string]any{"deliver_subject": "kyc.payload.ondato.acme.x"}), "push consumers"},
-		{"push into events", create, config("trick", map[string]any{"deliver_subject": "kyc.put.v1.ondato.acme.completed.x"}), "push consumers"},
-		{"push into its own inbox", create, config("trick", map[string]any{"deliver_subject": "_INBOX.x", "deliver_group": "all"}), "push consumers"},
-		{"push by the old subject", "$JS.API.CONSUMER.DURABLE.CREATE.KYC_EVENTS.trick", config("trick", map[string]any{"deliver_subject": "kyc.disposition"}), "push consumers"},
+		{"push into pulls of the normalizer", create,
+			config("trick", map[string]any{"deliver_subject": "$JS.API.CONSUMER.MSG.NEXT.KYC_PAYLOADS.normalizer"}),
+			"push consumers"},
+		{"push into dispositions", create, config("trick", map[string]any{"deliver_subject": "kyc.disposition"}),
+			"push consumers"},
+		{"push into payloads", create, config("trick", map[string]any{"deliver_subject": "kyc.payload.ondato.acme.x"}),
+			"push consumers"},
+		{"push into events", create, config("trick",
+			map[string]any{"deliver_subject": "kyc.put.v1.ondato.acme.completed.x"}), "push consumers"},
+		{"push into its own inbox", create,
+			config("trick", map[string]any{"deliver_subject": "_INBOX.x", "deliver_group": "all"}), "push consumers"},
+		{"push by the old subject", "$JS.API.CONSUMER.DURABLE.CREATE.KYC_EVENTS.trick",
+			config("trick", map[string]any{"deliver_subject": "kyc.disposition"}), "push consumers"},
 		{"push, said twice", create, `{"stream_name":"KYC_EVENTS","config":{"name":"trick","deliver_subject":"kyc.disposition","deliver_subject":""}}`, ""},
-		{"push, in another case", create, `{"stream_name":"KYC_EVENTS","config":{"name":"trick","Deliver_Subject":"kyc.disposition"}}`, "cannot make a consumer like that"},
+		{"push, in another case", create,
+			`{"stream_name":"KYC_EVENTS","config":{"name":"trick","Deliver_Subject":"kyc.disposition"}}`,
+			"cannot make a consumer like that"},
 		{"a direct consumer", create, config("trick", map[string]any{"direct": true}), "cannot make a consumer like that"},
 		{"of another stream", "$JS.API.CONSUMER.CREATE.KYC_PAYLOADS.trick", config("trick", nil), denied},
-		{"of another stream in the body", create, `{"stream_name":"KYC_PAYLOADS","config":{"name":"trick"}}`, "another stream"},
-		{"a name of another reader", "$JS.API.CONSUMER.CREATE.KYC_EVENTS.bi~honest", config("bi~honest", nil), "cannot be called that"},
+		{"of another stream in the body", create, `{"stream_name":"KYC_PAYLOADS","config":{"name":"trick"}}`,
+			"another stream"},
+		{"a name of another reader", "$JS.API.CONSUMER.CREATE.KYC_EVENTS.bi~honest", config("bi~honest", nil),
+			"cannot be called that"},
 		{"a name in the body", create, config("other", nil), "different consumers"},
 		{"another filter in the subject", create + ".kyc.event.v1.>", config("trick", nil), "different filters"},
-		{"acknowledgements without end", create, config("trick", map[string]any{"max_ack_pending": 1000000}), "max_ack_pending"},
+		{"acknowledgements without end", create, config("trick", map[string]any{"max_ack_pending": 1000000}),
+			"max_ack_pending"},
 		{"unlimited acknowledgements", create, config("trick", map[string]any{"max_ack_pending": -1}), "max_ack_pending"},
 		{"deliveries without end", create, config("trick", map[string]any{"ack_wait": 1000}), "ack_wait"},
 		{"deliveries without end by backoff", create, config("trick", map[string]any{"backoff": []int{1, 1}}), "ack_wait"},
 		{"pulls without end", create, config("trick", map[string]any{"max_waiting": 1000000}), "cost too much"},
-		{"text without end", create, config("trick", map[string]any{"metadata": map[string]string{"a": strings.Repeat("x", 5000)}}), "too long"},
+		{"text without end", create, config("trick",
+			map[string]any{"metadata": map[string]string{"a": strings.Repeat("x", 5000)}}), "too long"},
 		{"garbage", create, "{", "invalid JSON"},
 		{"the consumer of another", "$JS.API.CONSUMER.INFO.KYC_EVENTS.bi~honest", "", "consumer not found"},
 		{"the pulls of another", "$JS.API.CONSUMER.MSG.NEXT.KYC_EVENTS.bi~honest", "1", "no responders"},
@@ -281,7 +299,8 @@ func TestReadersAreConfined(t *testing.T) {
 		{"a name that bi has, too", "$JS.API.CONSUMER.DELETE.KYC_EVENTS.honest", "", "consumer not found"},
 		{"the normalizer", "$JS.API.CONSUMER.DELETE.KYC_PAYLOADS.normalizer", "", denied},
 		{"the normalizer's pulls", "$JS.API.CONSUMER.MSG.NEXT.KYC_PAYLOADS.normalizer", "1000", denied},
-		{"a pause of the normalizer", "$JS.API.CONSUMER.PAUSE.KYC_PAYLOADS.normalizer", `{"pause_until":"2099-01-01T00:00:00Z"}`, denied},
+		{"a pause of the normalizer", "$JS.API.CONSUMER.PAUSE.KYC_PAYLOADS.normalizer",
+			`{"pause_until":"2099-01-01T00:00:00Z"}`, denied},
 		{"a reset of another's", "$JS.API.CONSUMER.RESET.KYC_EVENTS.bi~honest", "", denied},
 		{"an acknowledgement for another", "$JS.ACK.KYC_EVENTS.bi~honest.1.5.5.1.0", "+ACK", "timeout"},
 		{"an acknowledgement for the normalizer", "$JS.ACK.KYC_PAYLOADS.normalizer.1.1.1.1.0", "+ACK", denied},
@@ -312,7 +331,8 @@ func TestReadersAreConfined(t *testing.T) {
 	_, err := h.store.make(t.Context(), h.store.normalizer())
 	must(t, err)
 	_, honestJS := h.client("bi")
-	honest, err := honestJS.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{Durable: "honest", AckPolicy: jetstream.AckExplicitPolicy})
+	honest, err := honestJS.CreateConsumer(t.Context(), "KYC_EVENTS",
+		jetstream.ConsumerConfig{Durable: "honest", AckPolicy: jetstream.AckExplicitPolicy})
 	must(t, err)
 	before := h.everything()
 	hostile, _ := h.client("crm")
@@ -338,11 +358,13 @@ func (h *readersFixture) everything() map[string]string {
 	h.Helper()
 	all := map[string]string{}
 	for info := range h.bus.js.ListStreams(h.Context()).Info() {
-		all[info.Config.Name] = fmt.Sprint(info.State.Msgs, " ", info.State.FirstSeq, "-", info.State.LastSeq, " ", info.Config.Subjects)
+		all[info.Config.Name] = fmt.Sprint(info.State.Msgs, " ", info.State.FirstSeq, "-", info.State.LastSeq, " ",
+			info.Config.Subjects)
 		stream, err := h.bus.js.Stream(h.Context(), info.Config.Name)
 		must(h.T, err)
 		for c := range stream.ListConsumers(h.Context()).Info() {
-			all[info.Config.Name+" "+c.Name] = fmt.Sprint(c.AckFloor.Stream, " ", c.Delivered.Stream, " ", c.NumWaiting, " ", c.Config.DeliverSubject)
+			all[info.Config.Name+" "+c.Name] = fmt.Sprint(c.AckFloor.Stream, " ", c.Delivered.Stream, " ", c.NumWaiting, " ",
+				c.Config.DeliverSubject)
 		}
 	}
 	return all
@@ -355,7 +377,8 @@ func TestReadersAreIsolated(t *testing.T) {
 	var consumers []jetstream.Consumer
 	for _, user := range []string{"crm", "bi"} {
 		_, js := h.client(user)
-		c, err := js.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{Durable: "onboarding", AckPolicy: jetstream.AckExplicitPolicy, Description: user})
+		c, err := js.CreateConsumer(t.Context(), "KYC_EVENTS",
+			jetstream.ConsumerConfig{Durable: "onboarding", AckPolicy: jetstream.AckExplicitPolicy, Description: user})
 		must(t, err)
 		consumers = append(consumers, c)
 	}
@@ -383,7 +406,8 @@ func TestReadersAreIsolated(t *testing.T) {
 		_, err := crmJS.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{InactiveThreshold: time.Hour})
 		must(t, err)
 	}
-	if _, err := crmJS.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{}); err == nil || !strings.Contains(err.Error(), "maximum consumers") {
+	if _, err := crmJS.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{}); err == nil ||
+		!strings.Contains(err.Error(), "maximum consumers") {
 		t.Errorf("one consumer more than a reader may have: %v", err)
 	}
 	_, biJS := h.client("bi")
@@ -395,7 +419,8 @@ func TestReadersAreIsolated(t *testing.T) {
 // TestReadersOfSomeEvents: a user that may subscribe to some events reads the stream only with permission,
 // and then only these events.
 func TestReadersOfSomeEvents(t *testing.T) {
-	limited := User{Username: "crm", Password: "crm-password-1", Subscribe: []string{"kyc.event.v1.idwise.>"}, Publish: readAPI(testNames)}
+	limited := User{Username: "crm", Password: "crm-password-1", Subscribe: []string{"kyc.event.v1.idwise.>"},
+		Publish: readAPI(testNames)}
 	h := newReadersFixture(t, t.TempDir(), limited, testUsers[2])
 	for _, provider := range []string{"ondato", "idwise"} {
 		p := payload("idv-1", "", "{}")
@@ -442,8 +467,10 @@ func TestReadersAskForWatches(t *testing.T) {
 	nc, _ := h.client("starter")
 	m := nats.NewMsg("kyc.watch.ondato.acme")
 	m.Data = []byte(`{"reference":"r-1"}`)
-	for name, value := range map[string]string{"Nats-Schedule": "@every 1s", "Nats-Schedule-Target": "kyc.poll.due.ondato.acme.x", nats.MsgIdHdr: "1",
-		"Nats-Expected-Last-Sequence": "7", "Nats-Rollup": "all", "Nats-Batch-Id": "b", "Nats-Batch-Sequence": "1", "Nats-TTL": "1s"} {
+	for name, value := range map[string]string{"Nats-Schedule": "@every 1s",
+		"Nats-Schedule-Target": "kyc.poll.due.ondato.acme.x", nats.MsgIdHdr: "1",
+		"Nats-Expected-Last-Sequence": "7", "Nats-Rollup": "all", "Nats-Batch-Id": "b", "Nats-Batch-Sequence": "1",
+		"Nats-TTL": "1s"} {
 		m.Header.Set(name, value)
 	}
 	answer, err := nc.RequestMsg(m, 5*time.Second)
@@ -458,7 +485,8 @@ func TestReadersAskForWatches(t *testing.T) {
 	for _, name := range []string{"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Time-Stamp"} { // of the answer
 		stored.Header.Del(name)
 	}
-	if len(stored.Header) > 0 || stored.Subject != "kyc.watch.ondato.acme" || string(stored.Data) != `{"reference":"r-1"}` {
+	if len(stored.Header) > 0 || stored.Subject != "kyc.watch.ondato.acme" ||
+		string(stored.Data) != `{"reference":"r-1"}` {
 		t.Errorf("stored as %s %v %s", stored.Subject, stored.Header, stored.Data)
 	}
 	traced := nats.NewMsg("kyc.watch.ondato.acme") // the server would publish its route there
@@ -479,7 +507,9 @@ func TestReadersAskForWatches(t *testing.T) {
 func TestReadersKeepTheirPlace(t *testing.T) {
 	for name, open := range map[string]func(jetstream.JetStream) (jetstream.Consumer, error){
 		"making it": func(js jetstream.JetStream) (jetstream.Consumer, error) {
-			return js.CreateOrUpdateConsumer(context.Background(), "KYC_EVENTS", jetstream.ConsumerConfig{Durable: "onboarding", FilterSubject: "kyc.event.v1.>", AckPolicy: jetstream.AckExplicitPolicy})
+			return js.CreateOrUpdateConsumer(context.Background(), "KYC_EVENTS",
+				jetstream.ConsumerConfig{Durable: "onboarding", FilterSubject: "kyc.event.v1.>",
+					AckPolicy: jetstream.AckExplicitPolicy})
 		},
 		"using it": func(js jetstream.JetStream) (jetstream.Consumer, error) {
 			return js.Consumer(context.Background(), "KYC_EVENTS", "onboarding")
@@ -488,7 +518,9 @@ func TestReadersKeepTheirPlace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newReadersFixture(t, t.TempDir(), testUsers...)
 			h.publish(5)
-			old, err := h.bus.js.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{Durable: "onboarding", FilterSubject: "kyc.event.v1.>", AckPolicy: jetstream.AckExplicitPolicy})
+			old, err := h.bus.js.CreateConsumer(t.Context(), "KYC_EVENTS",
+				jetstream.ConsumerConfig{Durable: "onboarding", FilterSubject: "kyc.event.v1.>",
+					AckPolicy: jetstream.AckExplicitPolicy})
 			must(t, err)
 			h.next(old, 3)
 			_, js := h.client("crm")
@@ -518,7 +550,8 @@ func TestReadersKeepTheirPlace(t *testing.T) {
 	t.Run("pulling at once", func(t *testing.T) {
 		h := newReadersFixture(t, t.TempDir(), testUsers...)
 		h.publish(2)
-		_, err := h.bus.js.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{Durable: "onboarding", AckPolicy: jetstream.AckExplicitPolicy})
+		_, err := h.bus.js.CreateConsumer(t.Context(), "KYC_EVENTS",
+			jetstream.ConsumerConfig{Durable: "onboarding", AckPolicy: jetstream.AckExplicitPolicy})
 		must(t, err)
 		nc, _ := h.client("bi")
 		m, err := nc.Request("$JS.API.CONSUMER.MSG.NEXT.KYC_EVENTS.onboarding", []byte("1"), 5*time.Second)
@@ -531,7 +564,8 @@ func TestReadersKeepTheirPlace(t *testing.T) {
 // TestOwnerNames: a user's consumers keep their owner for any characters in its name.
 func TestOwnerNames(t *testing.T) {
 	seen := map[string]bool{}
-	for _, name := range []string{"crm", "CRM", "a b", "a.b", "a~b", "é", strings.Repeat("x", 200), strings.Repeat("x", 201)} {
+	for _, name := range []string{"crm", "CRM", "a b", "a.b", "a~b", "é", strings.Repeat("x", 200),
+		strings.Repeat("x", 201)} {
 		owner := ownerName(name)
 		if !token(owner) || len(owner) > 64 || seen[owner] || owner != ownerName(name) {
 			t.Errorf("%q is called %q", name, owner)
@@ -543,7 +577,8 @@ func TestOwnerNames(t *testing.T) {
 // TestReadersWithConfiguredPrefixes: prefixes come from the configuration.
 func TestReadersWithConfiguredPrefixes(t *testing.T) {
 	names := Names{Subject: "id.check", Stream: "ID-1"}
-	server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: names, MaxBody: testMaxBody, Users: []User{{Username: "a reader", Password: "password-12"}}})
+	server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: names,
+		MaxBody: testMaxBody, Users: []User{{Username: "a reader", Password: "password-12"}}})
 	must(t, err)
 	t.Cleanup(server.Close)
 	bus, err := OpenBus(t.Context(), connect(t, server, "bus"), names, testMaxBody, 1)
@@ -580,7 +615,8 @@ func TestHostileConsumersAreRemoved(t *testing.T) {
 		"pulls": "$JS.API.CONSUMER.MSG.NEXT.KYC_PAYLOADS.normalizer", "acks": "$JS.ACK.KYC_PAYLOADS.normalizer.1.1.1.1.1",
 		"dispositions": "kyc.disposition", "payloads": "kyc.payload.ondato.acme.x", "copy": "deliver.copy",
 	} {
-		_, err := h.bus.js.CreatePushConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{Durable: name, DeliverSubject: subject, AckPolicy: jetstream.AckNonePolicy})
+		_, err := h.bus.js.CreatePushConsumer(t.Context(), "KYC_EVENTS",
+			jetstream.ConsumerConfig{Durable: name, DeliverSubject: subject, AckPolicy: jetstream.AckNonePolicy})
 		must(t, err)
 	}
 	again, err := OpenBus(t.Context(), connect(t, h.server, "bus"), testNames, testMaxBody, 1)

@@ -52,7 +52,8 @@ func (m Repaired) Empty() bool { return len(m.Streams)+len(m.Consumers)+len(m.Sh
 // Log writes one line for all streams and one for each consumer.
 func (m Repaired) Log(log *zap.Logger) {
 	if len(m.Streams) > 0 {
-		log.Error("streams were missing and have been created again, empty: their content is lost", zap.Strings("streams", m.Streams))
+		log.Error("streams were missing and have been created again, empty: their content is lost",
+			zap.Strings("streams", m.Streams))
 	}
 	for _, s := range m.Shorter {
 		reported := func(c Moved) bool { return c.Stream == s.Stream && !c.Missing }
@@ -61,12 +62,16 @@ func (m Repaired) Log(log *zap.Logger) {
 		}
 	}
 	for _, c := range m.Consumers {
-		fields := []zap.Field{zap.String("stream", c.Stream), zap.String("consumer", c.Consumer), zap.Uint64("begins_at", c.From)}
+		fields := []zap.Field{zap.String("stream", c.Stream), zap.String("consumer", c.Consumer),
+			zap.Uint64("begins_at", c.From)}
 		if c.Missing {
-			log.Warn("a consumer was missing and has been created again: messages that were processed before are processed once more", fields...)
+			log.Warn(
+				"a consumer was missing and has been created again: messages that were processed before are processed once more",
+				fields...)
 			continue
 		}
-		log.Error("a stream has become shorter than the position of its consumer: messages are lost, the consumer continues at the end of the stream",
+		log.Error("a stream has become shorter than the position of its consumer: messages are lost, the consumer "+
+			"continues at the end of the stream",
 			append(fields, zap.Uint64("stream_ends_at", c.Last), zap.Uint64("consumer_had_come_to", c.Reached))...)
 	}
 }
@@ -100,7 +105,8 @@ func (b *Bus) Maintain(ctx context.Context, log *zap.Logger, then func()) {
 	b.maintain(ctx, b.Repair, log, then)
 }
 
-func (c *Connection) maintain(ctx context.Context, repair func(context.Context) (Repaired, error), log *zap.Logger, then func()) {
+func (c *Connection) maintain(ctx context.Context, repair func(context.Context) (Repaired, error), log *zap.Logger,
+	then func()) {
 	var warning rateLimitedWarning
 	life := c.life()
 	tick := time.NewTicker(repairInterval)
@@ -128,7 +134,8 @@ func (c *Connection) maintain(ctx context.Context, repair func(context.Context) 
 			}
 			continue
 		}
-		warning.warn(log, "cannot check streams and consumers, trying again", zap.String("connection", c.name), zap.Error(err))
+		warning.warn(log, "cannot check streams and consumers, trying again", zap.String("connection", c.name),
+			zap.Error(err))
 		c.requestCheck()
 		pause(ctx, repairRetry)
 	}
@@ -227,7 +234,8 @@ func (c *Connection) realign(ctx context.Context, d durable, again uint64) (*Mov
 	if reached < end {
 		return nil, nil
 	}
-	moved := &Moved{Stream: d.stream, Consumer: name, Reached: reached, Last: end - 1, From: min(info.AckFloor.Stream+1, end)}
+	moved := &Moved{Stream: d.stream, Consumer: name, Reached: reached, Last: end - 1,
+		From: min(info.AckFloor.Stream+1, end)}
 	if d.queue {
 		moved.From = 1
 	}

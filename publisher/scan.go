@@ -37,7 +37,8 @@ var errNoMore = errors.New("no more messages")
 // scan reads the messages that a stream holds at its start, oldest first. each may return errScanned to
 // stop. It returns errNoMore if fewer arrived than the server had counted.
 func (c *Connection) scan(ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg) error) error {
-	config := jetstream.OrderedConsumerConfig{FilterSubjects: o.subjects, HeadersOnly: o.headers, InactiveThreshold: 15 * time.Second}
+	config := jetstream.OrderedConsumerConfig{FilterSubjects: o.subjects, HeadersOnly: o.headers,
+		InactiveThreshold: 15 * time.Second}
 	switch {
 	case o.from > 0:
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, o.from

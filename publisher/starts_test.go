@@ -33,13 +33,16 @@ func TestAnIdempotencyKeyIsReservedOnce(t *testing.T) {
 	}
 	want := kycbridge.StartReceipt{VerificationID: "v", Reference: "r", URL: "https://kyc.example.com/1"}
 	must(t, store.Complete(t.Context(), a, "any key, even one with . and *", "request-1", want))
-	if got, err := store.Reserve(t.Context(), a, "any key, even one with . and *", "request-1"); err != nil || got == nil || *got != want {
+	if got, err := store.Reserve(t.Context(), a, "any key, even one with . and *", "request-1"); err != nil ||
+		got == nil || *got != want {
 		t.Errorf("repeated: %v, %v", got, err)
 	}
-	if _, err := store.Reserve(t.Context(), a, "any key, even one with . and *", "request-2"); !errors.Is(err, kycbridge.ErrKeyReused) {
+	if _, err := store.Reserve(t.Context(), a, "any key, even one with . and *", "request-2"); !errors.Is(err,
+		kycbridge.ErrKeyReused) {
 		t.Errorf("another request: %v", err)
 	}
-	if got, err := store.Reserve(t.Context(), kycbridge.AccountKey{Provider: "ondato", Account: "other"}, "any key, even one with . and *", "request-2"); err != nil || got != nil {
+	if got, err := store.Reserve(t.Context(), kycbridge.AccountKey{Provider: "ondato", Account: "other"},
+		"any key, even one with . and *", "request-2"); err != nil || got != nil {
 		t.Errorf("another account: %v, %v", got, err)
 	}
 }

@@ -128,7 +128,8 @@ func ensure(ctx context.Context, js jetstream.JetStream, want stream) (made bool
 	}
 	config := have.CachedInfo().Config
 	if broken := brokenPromises(config, want); len(broken) > 0 {
-		return false, fmt.Errorf("stream %s exists with settings that would lose or double messages:\n  %s", name, strings.Join(broken, "\n  "))
+		return false, fmt.Errorf("stream %s exists with settings that would lose or double messages:\n  %s", name,
+			strings.Join(broken, "\n  "))
 	}
 	updated := broughtUp(config, want.config)
 	if reflect.DeepEqual(updated, config) {
@@ -152,7 +153,8 @@ func broughtUp(have, want jetstream.StreamConfig) jetstream.StreamConfig {
 		updated.Duplicates = want.Duplicates
 		updated.SubjectTransform, updated.RePublish = want.SubjectTransform, want.RePublish
 		// A stream that listens where it republishes would store its own messages endlessly.
-		updated.Subjects = slices.DeleteFunc(updated.Subjects, func(s string) bool { return meet(s, want.RePublish.Destination) })
+		updated.Subjects = slices.DeleteFunc(updated.Subjects,
+			func(s string) bool { return meet(s, want.RePublish.Destination) })
 	}
 	return updated
 }
@@ -178,21 +180,34 @@ func brokenPromises(have jetstream.StreamConfig, want stream) (broken []string) 
 		}
 	}
 	edit := "`nats stream edit " + w.Name + " "
-	say(have.Retention != w.Retention, "retention is %s, must be limits: delete the stream after draining it and let kycbridge create it", have.Retention)
+	say(have.Retention != w.Retention,
+		"retention is %s, must be limits: delete the stream after draining it and let kycbridge create it", have.Retention)
 	say(have.Storage != w.Storage, "storage is memory, must be file: delete the stream and let kycbridge create it")
 	say(have.NoAck, "publishes are not acknowledged, they must be: %s--ack`", edit)
 	say(have.Sealed, "it is sealed and takes no message: delete it and let kycbridge create it")
 	say(have.Mirror != nil, "it mirrors another stream and takes no message: point kycbridge at the origin")
-	say(have.SubjectTransform != nil && !reflect.DeepEqual(have.SubjectTransform, w.SubjectTransform), "it stores messages under other subjects than they come with: %s--no-transform`", edit)
-	say(have.RePublish != nil && !reflect.DeepEqual(have.RePublish, w.RePublish), "it republishes %s to %s: %s--no-republish`", rePublished(have.RePublish).Source, rePublished(have.RePublish).Destination, edit)
-	say(have.Duplicates < w.Duplicates, "duplicate window is %s, must be at least %s: %s--dupe-window=%s`", have.Duplicates, w.Duplicates, edit, w.Duplicates)
-	say(have.MaxMsgSize > 0 && have.MaxMsgSize < w.MaxMsgSize, "max message size is %d, must be at least %d: %s--max-msg-size=%d`", have.MaxMsgSize, w.MaxMsgSize, edit, w.MaxMsgSize)
-	say(have.MaxAge > 0 && (w.MaxAge == 0 || have.MaxAge < leastAge(w.MaxAge)), "max age is %s, must be %s: %s--max-age=%s`", have.MaxAge, ageWord(w.MaxAge), edit, ageFlag(w.MaxAge))
+	say(have.SubjectTransform != nil && !reflect.DeepEqual(have.SubjectTransform, w.SubjectTransform),
+		"it stores messages under other subjects than they come with: %s--no-transform`", edit)
+	say(have.RePublish != nil && !reflect.DeepEqual(have.RePublish, w.RePublish),
+		"it republishes %s to %s: %s--no-republish`", rePublished(have.RePublish).Source,
+		rePublished(have.RePublish).Destination, edit)
+	say(have.Duplicates < w.Duplicates, "duplicate window is %s, must be at least %s: %s--dupe-window=%s`",
+		have.Duplicates, w.Duplicates, edit, w.Duplicates)
+	say(have.MaxMsgSize > 0 && have.MaxMsgSize < w.MaxMsgSize,
+		"max message size is %d, must be at least %d: %s--max-msg-size=%d`", have.MaxMsgSize, w.MaxMsgSize, edit,
+		w.MaxMsgSize)
+	say(have.MaxAge > 0 && (w.MaxAge == 0 || have.MaxAge < leastAge(w.MaxAge)),
+		"max age is %s, must be %s: %s--max-age=%s`", have.MaxAge, ageWord(w.MaxAge), edit, ageFlag(w.MaxAge))
 	if want.bounded {
 		return broken
 	}
-	say(have.Discard != w.Discard && (have.MaxBytes > 0 || have.MaxMsgs > 0), "discard policy is old with a size limit, must be new, or acknowledged messages vanish when it is full: %s--discard=new`", edit)
-	say(have.MaxMsgsPerSubject > 0 && have.MaxMsgsPerSubject != w.MaxMsgsPerSubject && (have.Discard != jetstream.DiscardNew || !have.DiscardNewPerSubject), "messages per subject are limited to %d, must be unlimited: %s--max-msgs-per-subject=-1`", have.MaxMsgsPerSubject, edit)
+	say(have.Discard != w.Discard && (have.MaxBytes > 0 || have.MaxMsgs > 0),
+		"discard policy is old with a size limit, must be new, or acknowledged messages vanish when it is full: "+
+			"%s--discard=new`", edit)
+	say(have.MaxMsgsPerSubject > 0 && have.MaxMsgsPerSubject != w.MaxMsgsPerSubject &&
+		(have.Discard != jetstream.DiscardNew || !have.DiscardNewPerSubject),
+		"messages per subject are limited to %d, must be unlimited: %s--max-msgs-per-subject=-1`", have.MaxMsgsPerSubject,
+		edit)
 	return broken
 }
 

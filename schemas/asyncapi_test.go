@@ -18,29 +18,37 @@ import (
 // them. "!" is required. After "=" is the shape of the value: in braces, of each member of a map; in
 // brackets, of each item of a list. "text" and "texts" are strings.
 var shapes = map[string]string{
-	"document": "asyncapi!=text id=text info!=info servers={server} defaultContentType=text channels={channel} operations={operation} components=components",
-	"info":     "title!=text version!=text description=text termsOfService=text contact=contact license=license tags=[tag] externalDocs=docs",
-	"contact":  "name=text url=text email=text",
-	"license":  "name!=text url=text",
-	"tag":      "name!=text description=text externalDocs=docs",
-	"docs":     "url!=text description=text",
-	"server": "host!=text protocol!=text protocolVersion=text pathname=text title=text summary=text description=text variables={variable} " +
+	"document": "asyncapi!=text id=text info!=info servers={server} defaultContentType=text channels={channel} " +
+		"operations={operation} components=components",
+	"info": "title!=text version!=text description=text termsOfService=text contact=contact license=license " +
+		"tags=[tag] externalDocs=docs",
+	"contact": "name=text url=text email=text",
+	"license": "name!=text url=text",
+	"tag":     "name!=text description=text externalDocs=docs",
+	"docs":    "url!=text description=text",
+	"server": "host!=text protocol!=text protocolVersion=text pathname=text title=text summary=text description=text " +
+		"variables={variable} " +
 		"security=[security] tags=[tag] externalDocs=docs bindings=none",
-	"variable":  "enum=texts default=text description=text examples=texts",
-	"channel":   "address=address messages={message} title=text summary=text description=text servers=[server] parameters={parameter} tags=[tag] externalDocs=docs bindings=none",
+	"variable": "enum=texts default=text description=text examples=texts",
+	"channel": "address=address messages={message} title=text summary=text description=text servers=[server] " +
+		"parameters={parameter} tags=[tag] externalDocs=docs bindings=none",
 	"parameter": "enum=texts default=text description=text examples=texts location=text",
-	"operation": "action!=action channel!=channel messages=[message] title=text summary=text description=text security=[security] tags=[tag] externalDocs=docs bindings=bindings reply=reply",
-	"bindings":  "nats=nats",
-	"nats":      "queue=text bindingVersion=text",
-	"none":      "",
-	"reply":     "address=replyAddress channel=channel messages=[message]",
-	"message": "headers=schema payload=schema correlationId=correlation contentType=text name=text title=text summary=text description=text " +
+	"operation": "action!=action channel!=channel messages=[message] title=text summary=text description=text " +
+		"security=[security] tags=[tag] externalDocs=docs bindings=bindings reply=reply",
+	"bindings": "nats=nats",
+	"nats":     "queue=text bindingVersion=text",
+	"none":     "",
+	"reply":    "address=replyAddress channel=channel messages=[message]",
+	"message": "headers=schema payload=schema correlationId=correlation contentType=text name=text title=text " +
+		"summary=text description=text " +
 		"tags=[tag] externalDocs=docs bindings=none examples=[example]",
 	"correlation":  "location!=text description=text",
 	"replyAddress": "location!=text description=text",
 	"example":      "headers=any payload=any name=text summary=text",
-	"components": "schemas={schema} servers={server} channels={channel} operations={operation} messages={message} securitySchemes={security} " +
-		"serverVariables={variable} parameters={parameter} correlationIds={correlation} replies={reply} externalDocs={docs} tags={tag} operationBindings={bindings}",
+	"components": "schemas={schema} servers={server} channels={channel} operations={operation} messages={message} " +
+		"securitySchemes={security} " +
+		"serverVariables={variable} parameters={parameter} correlationIds={correlation} replies={reply} " +
+		"externalDocs={docs} tags={tag} operationBindings={bindings}",
 	"security": "type!=text description=text",
 }
 
@@ -268,7 +276,8 @@ func TestAsyncAPIAgrees(t *testing.T) {
 		}
 	}
 	// A request on the bus has the same members as one over HTTP.
-	overHTTP := slices.Sorted(maps.Keys(walk(decoded(t, set.OpenAPI()), []string{"components", "schemas", "WatchRequest", "properties"}).(map[string]any)))
+	overHTTP := slices.Sorted(maps.Keys(walk(decoded(t, set.OpenAPI()),
+		[]string{"components", "schemas", "WatchRequest", "properties"}).(map[string]any)))
 	properties := walk(document, []string{"components", "schemas", "WatchRequest", "properties"}).(map[string]any)
 	if onBus := slices.Sorted(maps.Keys(properties)); !reflect.DeepEqual(onBus, overHTTP) {
 		t.Errorf("members on the bus %v, over HTTP %v", onBus, overHTTP)
@@ -278,7 +287,8 @@ func TestAsyncAPIAgrees(t *testing.T) {
 			t.Errorf("%s refers to %s", member, to)
 		}
 	}
-	for _, place := range [][]string{{"info", "description"}, {"components", "messages", "VerificationEvent", "description"}} {
+	for _, place := range [][]string{{"info", "description"},
+		{"components", "messages", "VerificationEvent", "description"}} {
 		text, _ := walk(document, place).(string)
 		for _, word := range []string{"data.decision.outcome", "`approved`", "data.decision.final", "`true`"} {
 			if !strings.Contains(text, word) {

@@ -58,20 +58,33 @@ func TestInvalidEvents(t *testing.T) {
 		from, to string
 		want     faults
 	}{
-		"id no uuid":            {`"id": "0f2d3c4b-5a69`, `"id": "0f2d`, faults{{Path: "/id", Message: "must be a UUID, such as 1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0"}}},
-		"time no instant":       {`"2026-03-02T09:00:12.4886646Z"`, `"yesterdayZ"`, faults{{Path: "/time", Message: "must be a time by RFC 3339, such as 2026-03-02T09:00:00Z"}}},
-		"time with a zone":      {`12.4886646Z"`, `12+02:00"`, faults{{Path: "/time", Message: "has not the form that is asked for"}}},
-		"wrong version":         {`"specversion": "1.0"`, `"specversion": "0.3"`, faults{{Path: "/specversion", Message: `must be "1.0"`}}},
-		"unknown kind":          {`completed.v1`, `finished.v1`, faults{{Path: "/type", Message: "has not the form that is asked for"}}},
-		"revision zero":         {`"revision": 1`, `"revision": 0`, faults{{Path: "/data/revision", Message: "must be at least 1"}}},
-		"revision missing":      {`"revision": 1,`, ``, faults{{Path: "/data/revision", Message: "is required"}}},
-		"no reference":          {`{"idv_id": "b1"}`, `{}`, faults{{Path: "/data/provider/references", Message: "must not be empty"}}},
-		"environment":           {`"test"`, `"staging"`, faults{{Path: "/data/environment", Message: `must be one of "live", "test"`}}},
-		"final while in review": {`"status": "completed"`, `"status": "in_review"`, faults{{Path: "/data/status", Message: `must be "completed"`}}},
-		"date":                  {`2031-05-04`, `2031-02-30`, faults{{Path: "/data/documents/0/date_of_expiry", Message: "must be a date that exists, as YYYY-MM-DD: 1990-02-01"}}},
-		"check type":            {`"face_match"`, `"palm_reading"`, faults{{Path: "/data/checks/0/type", Message: "has none of the allowed forms"}}},
-		"score":                 {`0.975`, `97.5`, faults{{Path: "/data/checks/0/score", Message: "must be at most 1"}}},
-		"claims in none":        {`"profile": "full"`, `"profile": "none"`, faults{{Path: "/data", Message: "is not allowed in this form"}}},
+		"id no uuid": {`"id": "0f2d3c4b-5a69`, `"id": "0f2d`,
+			faults{{Path: "/id", Message: "must be a UUID, such as 1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0"}}},
+		"time no instant": {`"2026-03-02T09:00:12.4886646Z"`, `"yesterdayZ"`,
+			faults{{Path: "/time", Message: "must be a time by RFC 3339, such as 2026-03-02T09:00:00Z"}}},
+		"time with a zone": {`12.4886646Z"`, `12+02:00"`,
+			faults{{Path: "/time", Message: "has not the form that is asked for"}}},
+		"wrong version": {`"specversion": "1.0"`, `"specversion": "0.3"`,
+			faults{{Path: "/specversion", Message: `must be "1.0"`}}},
+		"unknown kind": {`completed.v1`, `finished.v1`,
+			faults{{Path: "/type", Message: "has not the form that is asked for"}}},
+		"revision zero": {`"revision": 1`, `"revision": 0`,
+			faults{{Path: "/data/revision", Message: "must be at least 1"}}},
+		"revision missing": {`"revision": 1,`, ``, faults{{Path: "/data/revision", Message: "is required"}}},
+		"no reference": {`{"idv_id": "b1"}`, `{}`,
+			faults{{Path: "/data/provider/references", Message: "must not be empty"}}},
+		"environment": {`"test"`, `"staging"`,
+			faults{{Path: "/data/environment", Message: `must be one of "live", "test"`}}},
+		"final while in review": {`"status": "completed"`, `"status": "in_review"`,
+			faults{{Path: "/data/status", Message: `must be "completed"`}}},
+		"date": {`2031-05-04`, `2031-02-30`,
+			faults{{Path: "/data/documents/0/date_of_expiry",
+				Message: "must be a date that exists, as YYYY-MM-DD: 1990-02-01"}}},
+		"check type": {`"face_match"`, `"palm_reading"`,
+			faults{{Path: "/data/checks/0/type", Message: "has none of the allowed forms"}}},
+		"score": {`0.975`, `97.5`, faults{{Path: "/data/checks/0/score", Message: "must be at most 1"}}},
+		"claims in none": {`"profile": "full"`, `"profile": "none"`,
+			faults{{Path: "/data", Message: "is not allowed in this form"}}},
 	}
 	set := newSet(t)
 	for name, test := range tests {
@@ -103,7 +116,8 @@ func TestClosedEvent(t *testing.T) {
 			if faults := set.ValidateEvent(doc); faults != nil {
 				t.Errorf("open: %v", faults)
 			}
-			if got, want := closed.Validate(doc), []Fault{{Path: path, Message: "is not a known member"}}; !reflect.DeepEqual(got, want) {
+			if got, want := closed.Validate(doc), []Fault{{Path: path,
+				Message: "is not a known member"}}; !reflect.DeepEqual(got, want) {
 				t.Errorf("closed: %v, want %v", got, want)
 			}
 		})

@@ -65,7 +65,8 @@ func (l library) collect(e *jsonschema.ValidationError, doc any, seen map[Fault]
 		}
 		return
 	}
-	if len(tokens) > 2 && tokens[len(tokens)-3] == "dependentRequired" { // followed by a member and the number of what it requires
+	// followed by a member and the number of what it requires
+	if len(tokens) > 2 && tokens[len(tokens)-3] == "dependentRequired" {
 		keyword, tokens = "required", tokens[:len(tokens)-1]
 	}
 	place := unescape(e.InstanceLocation)

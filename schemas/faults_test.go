@@ -19,7 +19,8 @@ func TestFaultsStateTheExpectation(t *testing.T) {
 		}
 	}
 	components := walk(apiTree(t), []string{"components", "schemas"}).(map[string]any)
-	for _, name := range []string{"StartRequest", "Person", "Address", "Options", "WatchRequest", "StepRequest", "StepForm", "ReviewRequest", "StepDecision"} {
+	for _, name := range []string{"StartRequest", "Person", "Address", "Options", "WatchRequest", "StepRequest",
+		"StepForm", "ReviewRequest", "StepDecision"} {
 		requests["api/"+name] = components[name]
 	}
 	if len(requests) < 12 {

@@ -24,45 +24,94 @@ func TestNewValues(t *testing.T) {
 		provider, schema, body string
 		want                   found
 	}{
-		"signzy: nothing":               {"signzy", "result", signzyValid, nil},
-		"signzy: top level":             {"signzy", "result", `{"journeyId": "A", "riskBand": "low"}`, found{field("/riskBand")}},
-		"signzy: nested":                {"signzy", "result", `{"journeyId": "A", "documentIntelligence": {"imageQuality": {"glare": {"deep": [1]}}}}`, found{field("/documentIntelligence/imageQuality/glare")}},
-		"signzy: in an array":           {"signzy", "result", `{"journeyId": "A", "documentIntelligence": {"extractedFieldErrors": [{"errorStatus": "NOT_EXTRACTED"}, {"line": 1}, {"line": 2}]}}`, found{field("/documentIntelligence/extractedFieldErrors/*/line")}},
-		"signzy: in arrays of arrays":   {"signzy", "result", `{"journeyId": "A", "documentIntelligence": {"graphicFields": {"fieldList": [[{"page": 1, "docSide": "third"}]]}}}`, found{word("/documentIntelligence/graphicFields/fieldList/*/*/docSide", "third"), field("/documentIntelligence/graphicFields/fieldList/*/*/page")}},
-		"signzy: word":                  {"signzy", "result", `{"journeyId": "A", "currentStatus": "LINK_EXPIRED"}`, found{word("/currentStatus", "LINK_EXPIRED")}},
-		"signzy: known in other cases":  {"signzy", "result", `{"journeyId": "A", "currentStatus": "completed", "step": "Retries Exceeded", "documentIntelligence": {"idExpired": true}}`, nil},
-		"signzy: keys of a map":         {"signzy", "result", `{"journeyId": "A", "ipAddresses": {"203.0.113.7": {"vpn": "perhaps", "carrier": "x"}}}`, found{field("/ipAddresses/*/carrier"), word("/ipAddresses/*/vpn", "perhaps")}},
-		"signzy: labels are free":       {"signzy", "result", `{"journeyId": "A", "documentIntelligence": {"extractedFields": {"Any Label": "` + person + `"}}}`, nil},
-		"signzy: look-ups are free":     {"signzy", "result", `{"journeyId": "A", "externalApiResponses": [{"api": "x", "input": {"a": 1}, "response": {"b": 1, "overallStatus": "Good"}}]}`, nil},
-		"signzy: a number for a word":   {"signzy", "result", `{"journeyId": "A", "selfieAnalysis": {"faceMatch": {"status": 200}, "passiveLiveliness": {"status": 503}}}`, found{word("/selfieAnalysis/passiveLiveliness/status", "503")}},
-		"ondato: nothing":               {"ondato", "callback", callback("KycIdentification.Approved", kycValid), nil},
-		"ondato: top level":             {"ondato", "callback", strings.Replace(callback("Idv.StatusChanged", idvValid), "{", `{"tenant": "x", `, 1), found{field("/tenant")}},
-		"ondato: nested":                {"ondato", "callback", kyc(`"document": {"chipVerified": true}`), found{field("/payload/document/chipVerified")}},
-		"ondato: in an array":           {"ondato", "callback", kyc(`"rules": [{"name": "NotUnder18", "status": "Success", "weight": 1}]`), found{field("/payload/rules/*/weight")}},
-		"ondato: word":                  {"ondato", "callback", callback("IdentityVerification.StatusChanged", strings.Replace(idvValid, "Completed", "Frozen", 1)), found{word("/payload/status", "Frozen")}},
-		"ondato: word of another kind":  {"ondato", "callback", callback("Idv.StatusChanged", strings.Replace(idvValid, "Completed", "Awaiting", 1)), found{word("/payload/status", "Awaiting")}},
-		"ondato: type":                  {"ondato", "callback", callback("KycIdentification.Paused", kycValid), found{word("/type", "KycIdentification.Paused")}},
-		"ondato: words of the SDK":      {"ondato", "callback", kyc(`"statusReason": "POSSIBLE_FRAUD_ATTEMPT"`), nil},
-		"ondato: words are as they are": {"ondato", "kyc", kycMore(`"statusReason": "testa.sample"`), found{word("/statusReason", "testa.sample")}},
-		"ondato: no long words":         {"ondato", "kyc", kycMore(`"statusReason": "` + strings.Repeat("long ", 20) + `"`), found{word("/statusReason", "")}},
-		"ondato: bare resource":         {"ondato", "kyc", kycMore(`"statusReason": "TooLoud", "mood": 1`), found{field("/mood"), word("/statusReason", "TooLoud")}},
-		"ondato: gender is personal":    {"ondato", "kyc", kycMore(`"document": {"gender": "Unheard"}`), found{word("/document/gender", "")}},
-		"ondato: odd leaves":            {"ondato", "kyc", kycMore(`"rules": {"a": 1}, "document": {"documentNumber": 7, "mrzVerified": "False", "files": [1]}`), found{{NewType, "/document/documentNumber", "number"}, {NewType, "/document/files/*", "number"}, {NewType, "/document/mrzVerified", "string"}, {NewType, "/rules", "object"}}},
-		"ondato: odd envelope":          {"ondato", "callback", strings.Replace(callback("Idv.StatusChanged", idvValid), `"a1"`, "7", 1), found{{NewType, "/applicationId", "number"}}},
-		"ondato: form has no shape":     {"ondato", "callback", callback("Form.Updated", `{"anything": "`+person+`"}`), nil},
-		"idwise: top level":             {"idwise", "webhook", strings.Replace(hookValid, "{", `{"version": 2, `, 1), found{field("/version")}},
-		"idwise: nested":                {"idwise", "webhook", `{"event": "Finished Journey", "body": {"journeyId": "j1", "channel": "web"}}`, found{field("/body/channel")}},
-		"idwise: in an array":           {"idwise", "webhook", `{"event": "Verification Update Required", "body": {"journeyId": "j1", "requiredSteps": [{"stepId": "0", "hint": "x"}]}}`, found{field("/body/requiredSteps/*/hint")}},
-		"idwise: word":                  {"idwise", "webhook", `{"event": "Finished Journey", "body": {"journeyId": "j1", "systemDecision": "Reassess"}}`, found{word("/body/systemDecision", "Reassess")}},
-		"idwise: in a map":              {"idwise", "result", `{"journey_id": "j1", "documents": {"0": {"progress": "Paused", "extracted_fields": {"First Name": {"value": "` + person + `", "origin": "mrz"}}}}}`, found{field("/documents/*/extracted_fields/*/origin"), word("/documents/*/progress", "Paused")}},
-		"idwise: datasets are personal": {"idwise", "result", `{"journey_id": "j1", "aml": {"matches": [{"datasets": ["Sanctions", "Interpol"]}]}}`, found{word("/aml/matches/*/datasets/*", "")}},
-		"idwise: summary":               {"idwise", "summary", `{"journey_id": "j1", "eta": 5, "step_summaries": [{"result": {"status": "Queued"}}]}`, found{field("/eta"), word("/step_summaries/*/result/status", "Queued")}},
-		"kwikid: top level":             {"kwikid", "session", `{"session_data": {"session_id": "s1"}, "status": 200, "trace": "x"}`, found{field("/trace")}},
-		"kwikid: nested":                {"kwikid", "session", session(`"session_id": "s1", "checker": "` + person + `"`), found{field("/session_data/checker")}},
-		"kwikid: in an array":           {"kwikid", "session", session(`"session_id": "s1", "summary_data": {"docs": [{"name": "Pan Card", "verdict": 1}], "overall_summary": [null, {"title": "Voice"}]}`), found{field("/session_data/summary_data/docs/*/verdict"), word("/session_data/summary_data/overall_summary/*/title", "Voice")}},
-		"kwikid: word":                  {"kwikid", "session", session(`"session_id": "s1", "session_status": "kyc_checker_approved"`), found{word("/session_data/session_status", "kyc_checker_approved")}},
-		"kwikid: webhook has no shape":  {"kwikid", "webhook", `{"anything": {"x": "` + person + `"}}`, nil},
-		"no such schema":                {"kwikid", "other", `{"a": 1}`, nil},
+		"signzy: nothing": {"signzy", "result", signzyValid, nil},
+		"signzy: top level": {"signzy", "result", `{"journeyId": "A", "riskBand": "low"}`,
+			found{field("/riskBand")}},
+		"signzy: nested": {"signzy", "result",
+			`{"journeyId": "A", "documentIntelligence": {"imageQuality": {"glare": {"deep": [1]}}}}`,
+			found{field("/documentIntelligence/imageQuality/glare")}},
+		"signzy: in an array": {"signzy", "result",
+			`{"journeyId": "A", "documentIntelligence": {"extractedFieldErrors": [{"errorStatus": "NOT_EXTRACTED"}, {"line": 1}, {"line": 2}]}}`, found{field("/documentIntelligence/extractedFieldErrors/*/line")}},
+		"signzy: in arrays of arrays": {"signzy", "result",
+			`{"journeyId": "A", "documentIntelligence": {"graphicFields": {"fieldList": [[{"page": 1, "docSide": "third"}]]}}}`,
+			found{word("/documentIntelligence/graphicFields/fieldList/*/*/docSide", "third"),
+				field("/documentIntelligence/graphicFields/fieldList/*/*/page")}},
+		"signzy: word": {"signzy", "result", `{"journeyId": "A", "currentStatus": "LINK_EXPIRED"}`,
+			found{word("/currentStatus", "LINK_EXPIRED")}},
+		"signzy: known in other cases": {"signzy", "result",
+			`{"journeyId": "A", "currentStatus": "completed", "step": "Retries Exceeded", "documentIntelligence": {"idExpired": true}}`, nil},
+		"signzy: keys of a map": {"signzy", "result",
+			`{"journeyId": "A", "ipAddresses": {"203.0.113.7": {"vpn": "perhaps", "carrier": "x"}}}`,
+			found{field("/ipAddresses/*/carrier"), word("/ipAddresses/*/vpn", "perhaps")}},
+		"signzy: labels are free": {"signzy", "result",
+			`{"journeyId": "A", "documentIntelligence": {"extractedFields": {"Any Label": "` + person + `"}}}`, nil},
+		"signzy: look-ups are free": {"signzy", "result",
+			`{"journeyId": "A", "externalApiResponses": [{"api": "x", "input": {"a": 1}, "response": {"b": 1, "overallStatus": "Good"}}]}`, nil},
+		"signzy: a number for a word": {"signzy", "result",
+			`{"journeyId": "A", "selfieAnalysis": {"faceMatch": {"status": 200}, "passiveLiveliness": {"status": 503}}}`,
+			found{word("/selfieAnalysis/passiveLiveliness/status", "503")}},
+		"ondato: nothing": {"ondato", "callback", callback("KycIdentification.Approved", kycValid), nil},
+		"ondato: top level": {"ondato", "callback",
+			strings.Replace(callback("Idv.StatusChanged", idvValid), "{", `{"tenant": "x", `, 1), found{field("/tenant")}},
+		"ondato: nested": {"ondato", "callback", kyc(`"document": {"chipVerified": true}`),
+			found{field("/payload/document/chipVerified")}},
+		"ondato: in an array": {"ondato", "callback",
+			kyc(`"rules": [{"name": "NotUnder18", "status": "Success", "weight": 1}]`), found{field("/payload/rules/*/weight")}},
+		"ondato: word": {"ondato", "callback",
+			callback("IdentityVerification.StatusChanged", strings.Replace(idvValid, "Completed", "Frozen", 1)),
+			found{word("/payload/status", "Frozen")}},
+		"ondato: word of another kind": {"ondato", "callback",
+			callback("Idv.StatusChanged", strings.Replace(idvValid, "Completed", "Awaiting", 1)),
+			found{word("/payload/status", "Awaiting")}},
+		"ondato: type": {"ondato", "callback", callback("KycIdentification.Paused", kycValid),
+			found{word("/type", "KycIdentification.Paused")}},
+		"ondato: words of the SDK": {"ondato", "callback", kyc(`"statusReason": "POSSIBLE_FRAUD_ATTEMPT"`), nil},
+		"ondato: words are as they are": {"ondato", "kyc", kycMore(`"statusReason": "testa.sample"`),
+			found{word("/statusReason", "testa.sample")}},
+		"ondato: no long words": {"ondato", "kyc", kycMore(`"statusReason": "` + strings.Repeat("long ", 20) + `"`),
+			found{word("/statusReason", "")}},
+		"ondato: bare resource": {"ondato", "kyc", kycMore(`"statusReason": "TooLoud", "mood": 1`),
+			found{field("/mood"), word("/statusReason", "TooLoud")}},
+		"ondato: gender is personal": {"ondato", "kyc", kycMore(`"document": {"gender": "Unheard"}`),
+			found{word("/document/gender", "")}},
+		"ondato: odd leaves": {"ondato", "kyc",
+			kycMore(`"rules": {"a": 1}, "document": {"documentNumber": 7, "mrzVerified": "False", "files": [1]}`),
+			found{{NewType, "/document/documentNumber", "number"}, {NewType, "/document/files/*", "number"},
+				{NewType, "/document/mrzVerified", "string"}, {NewType, "/rules", "object"}}},
+		"ondato: odd envelope": {"ondato", "callback",
+			strings.Replace(callback("Idv.StatusChanged", idvValid), `"a1"`, "7", 1),
+			found{{NewType, "/applicationId", "number"}}},
+		"ondato: form has no shape": {"ondato", "callback", callback("Form.Updated", `{"anything": "`+person+`"}`), nil},
+		"idwise: top level": {"idwise", "webhook", strings.Replace(hookValid, "{", `{"version": 2, `, 1),
+			found{field("/version")}},
+		"idwise: nested": {"idwise", "webhook",
+			`{"event": "Finished Journey", "body": {"journeyId": "j1", "channel": "web"}}`, found{field("/body/channel")}},
+		"idwise: in an array": {"idwise", "webhook",
+			`{"event": "Verification Update Required", "body": {"journeyId": "j1", "requiredSteps": [{"stepId": "0", "hint": "x"}]}}`, found{field("/body/requiredSteps/*/hint")}},
+		"idwise: word": {"idwise", "webhook",
+			`{"event": "Finished Journey", "body": {"journeyId": "j1", "systemDecision": "Reassess"}}`,
+			found{word("/body/systemDecision", "Reassess")}},
+		"idwise: in a map": {"idwise", "result",
+			`{"journey_id": "j1", "documents": {"0": {"progress": "Paused", "extracted_fields": {"First Name": {"value": "` +
+				person + `", "origin": "mrz"}}}}}`,
+			found{field("/documents/*/extracted_fields/*/origin"), word("/documents/*/progress", "Paused")}},
+		"idwise: datasets are personal": {"idwise", "result",
+			`{"journey_id": "j1", "aml": {"matches": [{"datasets": ["Sanctions", "Interpol"]}]}}`,
+			found{word("/aml/matches/*/datasets/*", "")}},
+		"idwise: summary": {"idwise", "summary",
+			`{"journey_id": "j1", "eta": 5, "step_summaries": [{"result": {"status": "Queued"}}]}`,
+			found{field("/eta"), word("/step_summaries/*/result/status", "Queued")}},
+		"kwikid: top level": {"kwikid", "session",
+			`{"session_data": {"session_id": "s1"}, "status": 200, "trace": "x"}`, found{field("/trace")}},
+		"kwikid: nested": {"kwikid", "session", session(`"session_id": "s1", "checker": "` + person + `"`),
+			found{field("/session_data/checker")}},
+		"kwikid: in an array": {"kwikid", "session",
+			session(`"session_id": "s1", "summary_data": {"docs": [{"name": "Pan Card", "verdict": 1}], "overall_summary": [null, {"title": "Voice"}]}`), found{field("/session_data/summary_data/docs/*/verdict"), word("/session_data/summary_data/overall_summary/*/title", "Voice")}},
+		"kwikid: word": {"kwikid", "session",
+			session(`"session_id": "s1", "session_status": "kyc_checker_approved"`),
+			found{word("/session_data/session_status", "kyc_checker_approved")}},
+		"kwikid: webhook has no shape": {"kwikid", "webhook", `{"anything": {"x": "` + person + `"}}`, nil},
+		"no such schema":               {"kwikid", "other", `{"a": 1}`, nil},
 	}
 	set := newSet(t)
 	for name, test := range tests {
@@ -85,8 +134,10 @@ func kycMore(members string) string {
 // checks the values that are shown in the end.
 func TestPointersShowNothingPersonal(t *testing.T) {
 	secrets := []string{
-		"testa@example.com", "+370 600 00001", "37060000001", "AAAAA0000A", "1990-02-01", "203.0.113.7", "2001:db8::7", "X0000001",
-		"Žoržas", "5e551000-0000-4000-8000-000000000001", strings.Repeat("a", 65), "a/b~c", "{\"x\":1}", "01/02/1990", "12 34 56", "\n",
+		"testa@example.com", "+370 600 00001", "37060000001", "AAAAA0000A", "1990-02-01", "203.0.113.7", "2001:db8::7",
+		"X0000001",
+		"Žoržas", "5e551000-0000-4000-8000-000000000001", strings.Repeat("a", 65), "a/b~c", "{\"x\":1}", "01/02/1990",
+		"12 34 56", "\n",
 	}
 	set := newSet(t)
 	for _, secret := range secrets {
@@ -119,10 +170,12 @@ func TestNewValuesAreBounded(t *testing.T) {
 	for i := range 600 {
 		fmt.Fprintf(&members, `"new_%c%c": 1, `, 'a'+rune(i%26), 'a'+rune(i/26))
 	}
-	body := "{" + members.String() + `"journeyId": "A", "documentIntelligence": {"extractedFieldErrors": [` + strings.Repeat(`{"line": 1}, `, 5000) + `{"aa_last": 1}]}}`
+	body := "{" + members.String() + `"journeyId": "A", "documentIntelligence": {"extractedFieldErrors": [` +
+		strings.Repeat(`{"line": 1}, `, 5000) + `{"aa_last": 1}]}}`
 	set := newSet(t)
 	first := set.NewValues("signzy", "result", "", readAs(t, set, "signzy", body))
-	if len(first) != maxNewValues || first[0].Pointer != "/documentIntelligence/extractedFieldErrors/*/aa_last" || first[2].Pointer != "/new_aa" {
+	if len(first) != maxNewValues || first[0].Pointer != "/documentIntelligence/extractedFieldErrors/*/aa_last" ||
+		first[2].Pointer != "/new_aa" {
 		t.Errorf("%d reported, the first of them %+v", len(first), first[:1])
 	}
 	for range 10 {
@@ -137,7 +190,8 @@ func TestNewValuesOfAPart(t *testing.T) {
 	const body = ` {"requestId": {"journeyId": 1}, "result": {"data": {"journeyId": "A", "step": "PAUSED"}, "203.0.113.7": 1, "data2": []}, "result2": 1}`
 	set := newSet(t)
 	for at, want := range map[string][]NewValue{
-		"/result/data":                {{NewField, "/requestId", ""}, {NewField, "/result/*", ""}, {NewField, "/result/data/step", ""}, {NewField, "/result/data2", ""}, {NewField, "/result2", ""}},
+		"/result/data": {{NewField, "/requestId", ""}, {NewField, "/result/*", ""},
+			{NewField, "/result/data/step", ""}, {NewField, "/result/data2", ""}, {NewField, "/result2", ""}},
 		"/none":                       {{NewField, "/requestId", ""}, {NewField, "/result", ""}, {NewField, "/result2", ""}},
 		"/requestId/journeyId/deeper": {{NewField, "/result", ""}, {NewField, "/result2", ""}},
 	} {
@@ -177,11 +231,15 @@ func TestNewValuesOfAnotherType(t *testing.T) {
 	set := &Set{known: places}
 	for body, want := range map[string][]NewValue{
 		`{"id": "a", "number": 1, "birth": null, "passed": true, "anything": [], "document": {"name": "x"}, "rules": [{"status": "x"}]}`: nil,
-		`{"number": true, "birth": 19900201}`:                                           {{NewType, "/birth", "number"}, {NewType, "/number", "boolean"}},
-		`{"passed": "` + person + `", "word": 200}`:                                     {{NewType, "/passed", "string"}, {NewType, "/word", "number"}},
-		`{"document": ["` + person + `"]}`:                                              {{NewType, "/document", "array"}},
-		`{"document": {"name": {"` + person + `": 1}}, "rules": {"` + person + `": 1}}`: {{NewType, "/document/name", "object"}, {NewType, "/rules", "object"}},
-		`{"rules": ["a", {"status": 1}, "b", null]}`:                                    {{NewType, "/rules/*", "string"}, {NewType, "/rules/*/status", "number"}},
+		`{"number": true, "birth": 19900201}`: {{NewType, "/birth", "number"},
+			{NewType, "/number", "boolean"}},
+		`{"passed": "` + person + `", "word": 200}`: {{NewType, "/passed", "string"},
+			{NewType, "/word", "number"}},
+		`{"document": ["` + person + `"]}`: {{NewType, "/document", "array"}},
+		`{"document": {"name": {"` + person + `": 1}}, "rules": {"` + person +
+			`": 1}}`: {{NewType, "/document/name", "object"}, {NewType, "/rules", "object"}},
+		`{"rules": ["a", {"status": 1}, "b", null]}`: {{NewType, "/rules/*", "string"},
+			{NewType, "/rules/*/status", "number"}},
 	} {
 		doc, faults := document.Decode([]byte(body))
 		if faults != nil {

@@ -35,9 +35,12 @@ func TestOndatoStart(t *testing.T) {
 		"unknown of the person": {`{"person": {"nickname": "T"}}`, nil},
 		"no object":             {`[]`, []Fault{{Path: "", Message: "must be a JSON object"}}},
 		"person as text":        {`{"person": "T"}`, []Fault{{Path: "/person", Message: "must be an object"}}},
-		"empty reference":       {`{"external_reference": ""}`, []Fault{{Path: "/external_reference", Message: "must not be empty"}}},
-		"phone as number":       {`{"person": {"phone_number": 370600000001}}`, []Fault{{Path: "/person/phone_number", Message: "must be a string"}}},
-		"the provider's names":  {`{"options": {"setupId": "x", "flow_id": "5e000000-0000-4000-8000-000000000001"}}`, []Fault{{Path: "/options/setupId", Message: "is not a known member"}}},
+		"empty reference": {`{"external_reference": ""}`,
+			[]Fault{{Path: "/external_reference", Message: "must not be empty"}}},
+		"phone as number": {`{"person": {"phone_number": 370600000001}}`,
+			[]Fault{{Path: "/person/phone_number", Message: "must be a string"}}},
+		"the provider's names": {`{"options": {"setupId": "x", "flow_id": "5e000000-0000-4000-8000-000000000001"}}`,
+			[]Fault{{Path: "/options/setupId", Message: "is not a known member"}}},
 	}
 	set := newSet(t)
 	for name, tt := range tests {
@@ -56,9 +59,10 @@ func TestOndatoStart(t *testing.T) {
 func TestOndatoStartRefuses(t *testing.T) {
 	const seed = "SECRET-4711"
 	refused := map[string][]string{
-		"/person/birthdate":               {`"01.02.1990"`, `"1990-02-30"`, `"1990-02-01T00:00:00Z"`, `"` + seed + `"`},
-		"/person/email":                   {`"` + seed + `"`, `"a b@example.com"`},
-		"/person/phone_number":            {`"370600000001"`, `"+0370600000"`, `"+3706000000011111"`, `"+370 600 00001"`, `"` + seed + `"`},
+		"/person/birthdate": {`"01.02.1990"`, `"1990-02-30"`, `"1990-02-01T00:00:00Z"`, `"` + seed + `"`},
+		"/person/email":     {`"` + seed + `"`, `"a b@example.com"`},
+		"/person/phone_number": {`"370600000001"`, `"+0370600000"`, `"+3706000000011111"`, `"+370 600 00001"`,
+			`"` + seed + `"`},
 		"/person/address/country":         {`"` + seed + `"`, `"L"`},
 		"/options/flow_id":                {`""`, `"` + seed + `"`, `"5e000000-0000-4000-8000-0000000000012"`},
 		"/options/representative_id":      {`"` + seed + `"`, `1`},

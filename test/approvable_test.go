@@ -47,7 +47,8 @@ func idwiseApprovable(body *tree) bool {
 	part, names := "body/", []string{"systemDecision", "manualDecision", "finalDecision"}
 	if len(body.find("body")) == 0 { // as the API answers
 		part, names = "", []string{"system_decision", "manual_decision", "final_decision"}
-	} else if !oneOf(body.word("event"), "finishedjourney", "updatedjourney", "manuallyreviewed", "amlmonitorupdate", "finishedspotcheck", "finishedongoingcheck") {
+	} else if !oneOf(body.word("event"), "finishedjourney", "updatedjourney", "manuallyreviewed", "amlmonitorupdate",
+		"finishedspotcheck", "finishedongoingcheck") {
 		return false
 	}
 	system, manual, final := body.word(part+names[0]), body.word(part+names[1]), body.word(part+names[2])
@@ -61,7 +62,8 @@ func kwikidApprovable(body *tree, c fixture.Case) bool {
 	checker := normalize.Values(c.Own).Flag("checker")
 	if c.Via == event.ViaCallback {
 		labels := kwikidLabels(body)
-		return kwikidAgrees(body, "") && kwikidAgrees(body, "session_data/") && (slices.Equal(labels, []string{"checkerapproved"}) || slices.Equal(labels, []string{"makerapproved"}) && !checker)
+		return kwikidAgrees(body, "") && kwikidAgrees(body, "session_data/") &&
+			(slices.Equal(labels, []string{"checkerapproved"}) || slices.Equal(labels, []string{"makerapproved"}) && !checker)
 	}
 	const session = "session_data/"
 	if body.word(session+"session_status") != "kycresultapproved" || !kwikidAgrees(body, session) {
@@ -170,7 +172,8 @@ func signzyApprovable(body *tree, policy normalize.Table) bool {
 		return false
 	}
 	for _, way := range []string{"result/data", "data/result", "result", "data"} {
-		if found := body.find(way); len(found) == 1 && found[0].word("journeyId") != nothing && body.word("journeyId") == nothing {
+		if found := body.find(way); len(found) == 1 && found[0].word("journeyId") != nothing &&
+			body.word("journeyId") == nothing {
 			body = found[0]
 			break
 		}
@@ -183,7 +186,8 @@ func signzyApprovable(body *tree, policy normalize.Table) bool {
 			return false
 		}
 	}
-	second := !oneOf(body.word("capturedData/idType2"), nothing) || !oneOf(body.word("capturedData/verificationType2"), nothing)
+	second := !oneOf(body.word("capturedData/idType2"), nothing) ||
+		!oneOf(body.word("capturedData/verificationType2"), nothing)
 	return signzyMeasured(body, policy) && (!second || len(body.find("documentIntelligence2")) == 1)
 }
 
@@ -203,7 +207,8 @@ func (e evidence) allows(body *tree, policy normalize.Table) bool {
 
 // signzyMeasured reports whether the measures of the policy that this file knows meet their thresholds.
 func signzyMeasured(body *tree, policy normalize.Table) bool {
-	for key, path := range map[string]string{"min_face_match": "selfieAnalysis/faceMatch/matchPercentage", "min_liveness": "selfieAnalysis/passiveLiveliness/score"} {
+	for key, path := range map[string]string{"min_face_match": "selfieAnalysis/faceMatch/matchPercentage",
+		"min_liveness": "selfieAnalysis/passiveLiveliness/score"} {
 		bound, asked := policy.Numbers()[key]
 		if !asked {
 			continue

@@ -41,7 +41,8 @@ func TestArchiveAtScale(t *testing.T) {
 			now := time.Now()
 			late.Store(&now)
 		}
-		return [][]byte{kycHook(n, 1, "Processed", "Awaiting", ""), kycHook(n, 2, "Approved", "Approved", "AutomaticallyIdentified")}
+		return [][]byte{kycHook(n, 1, "Processed", "Awaiting", ""),
+			kycHook(n, 2, "Approved", "Approved", "AutomaticallyIdentified")}
 	})
 	t.Logf("%d payloads and their events stored in %s", payloads, time.Since(began).Round(time.Second))
 
@@ -74,7 +75,9 @@ func TestArchiveAtScale(t *testing.T) {
 	took := time.Since(began)
 	stop()
 	rate := float64(sum.Payloads) / took.Seconds()
-	t.Logf("dry run: %d payloads of %d verifications in %s, %.0f a second, %.3f ms of processor each; heap in use %d MiB before, %d MiB at most", sum.Payloads, sum.Verifications, took.Round(time.Millisecond), rate, float64((processor()-used).Microseconds())/1000/float64(sum.Payloads), before>>20, *peak>>20)
+	t.Logf("dry run: %d payloads of %d verifications in %s, %.0f a second, %.3f ms of processor each; heap in use %d "+
+		"MiB before, %d MiB at most", sum.Payloads, sum.Verifications, took.Round(time.Millisecond), rate,
+		float64((processor()-used).Microseconds())/1000/float64(sum.Payloads), before>>20, *peak>>20)
 	if sum.Results[archive.ResultChanged] > 0 {
 		t.Errorf("the same mapping changes something: %+v", sum)
 	}
@@ -85,7 +88,8 @@ func TestArchiveAtScale(t *testing.T) {
 	began = time.Now()
 	r := s.report()
 	stop()
-	t.Logf("report: %s; heap in use %d MiB at most; resident %d MiB", time.Since(began).Round(time.Millisecond), *peak>>20, status(os.Getpid(), "VmRSS")>>20)
+	t.Logf("report: %s; heap in use %d MiB at most; resident %d MiB", time.Since(began).Round(time.Millisecond),
+		*peak>>20, status(os.Getpid(), "VmRSS")>>20)
 	if !r.Sound() || r.Total.Accepted != payloads {
 		t.Errorf("%+v", r.Total)
 	}
@@ -99,7 +103,8 @@ func (s *store) tool(payloads int, args ...string) {
 	s.t.Helper()
 	port := s.app.ClientURL()[strings.LastIndex(s.app.ClientURL(), ":")+1:]
 	path := filepath.Join(s.t.TempDir(), "kycbridge.yaml")
-	writeFile(s.t, path, fmt.Sprintf("embedded: {listen: '127.0.0.1:%s'}\ndata_dir: %s\naccounts:\n  - {name: acme, provider: ondato, environment: test, confirm: false, auth: {bearer: [token-long-enough]}}\n", port, s.dir))
+	writeFile(s.t, path, fmt.Sprintf("embedded: {listen: '127.0.0.1:%s'}\ndata_dir: %s\naccounts:\n  - {name: acme, "+
+		"provider: ondato, environment: test, confirm: false, auth: {bearer: [token-long-enough]}}\n", port, s.dir))
 	tool(s.t, "kycbridge") // built before the clock runs
 	began := time.Now()
 	p := startProcess(s.t, "kycbridge", append(append([]string{"payloads"}, args...), "--config", path)...)
@@ -117,8 +122,10 @@ func (s *store) tool(payloads int, args ...string) {
 		s.t.Fatalf("payloads %s ends with %d: %s", strings.Join(args, " "), code, p.stderr.tail())
 	}
 	used := p.cmd.ProcessState
-	s.t.Logf("payloads %s as a command: %s, %.0f payloads a second, %s of processor; resident %d MiB at most: %s", strings.Join(args, " "),
-		took.Round(time.Millisecond), float64(payloads)/took.Seconds(), (used.UserTime() + used.SystemTime()).Round(time.Millisecond), most>>20, strings.TrimSpace(p.stdout.String()))
+	s.t.Logf("payloads %s as a command: %s, %.0f payloads a second, %s of processor; resident %d MiB at most: %s",
+		strings.Join(args, " "),
+		took.Round(time.Millisecond), float64(payloads)/took.Seconds(),
+		(used.UserTime() + used.SystemTime()).Round(time.Millisecond), most>>20, strings.TrimSpace(p.stdout.String()))
 	if most > toolMemory {
 		s.t.Errorf("the command took %d MiB", most>>20)
 	}

@@ -46,7 +46,8 @@ func TestReplayKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := b.config + ".reviewed.yaml"
-	writeFile(t, other, strings.Replace(string(raw), "    confirm: false\n", "    confirm: false\n    manual_review: true\n", 1))
+	writeFile(t, other, strings.Replace(string(raw), "    confirm: false\n",
+		"    confirm: false\n    manual_review: true\n", 1))
 
 	// Live traffic: verdicts for some that are being replayed, and new verifications.
 	live, stop := context.WithCancel(t.Context())
@@ -62,7 +63,8 @@ func TestReplayKilled(t *testing.T) {
 		}
 	})
 	replay := func() *process {
-		return startProcess(t, "kycbridge", "payloads", "replay", "--config", other, "--yes", "--until", time.Now().Add(time.Minute).UTC().Format(time.RFC3339))
+		return startProcess(t, "kycbridge", "payloads", "replay", "--config", other, "--yes", "--until",
+			time.Now().Add(time.Minute).UTC().Format(time.RFC3339))
 	}
 	kills := 0
 	for range 5 {

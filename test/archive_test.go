@@ -43,12 +43,15 @@ func newStore(t *testing.T, auth string) *store {
 	t.Helper()
 	s := &store{t: t, dir: filepath.Join(t.TempDir(), "data")}
 	path := filepath.Join(t.TempDir(), "kycbridge.yaml")
-	writeFile(t, path, fmt.Sprintf("listen: '127.0.0.1:0'\nadmin: {listen: '127.0.0.1:0'}\nembedded: {listen: '127.0.0.1:0'}\ndata_dir: %s\naccounts:\n  - {name: acme, provider: ondato, environment: test, confirm: false, auth: %s}\n", s.dir, auth))
+	writeFile(t, path, fmt.Sprintf("listen: '127.0.0.1:0'\nadmin: {listen: '127.0.0.1:0'}\nembedded: {listen: "+
+		"'127.0.0.1:0'}\ndata_dir: %s\naccounts:\n  - {name: acme, provider: ondato, environment: test, confirm: false, "+
+		"auth: %s}\n", s.dir, auth))
 	config, err := app.LoadConfig(path, nil, app.ProviderCatalog())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.app, err = app.Start(t.Context(), config, app.AllRoles(), zaptest.NewLogger(t, zaptest.Level(zap.FatalLevel))); err != nil {
+	if s.app, err = app.Start(t.Context(), config, app.AllRoles(),
+		zaptest.NewLogger(t, zaptest.Level(zap.FatalLevel))); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.app.Stop)
@@ -60,7 +63,8 @@ func newStore(t *testing.T, auth string) *store {
 
 // kycHook is an Ondato webhook of verification n, the seq-th of it.
 func kycHook(n, seq int, event, status, reason string) []byte {
-	at := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC).Add(time.Duration(n)*time.Second + time.Duration(seq)*time.Minute).Format(time.RFC3339Nano)
+	at := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC).Add(time.Duration(n)*time.Second +
+		time.Duration(seq)*time.Minute).Format(time.RFC3339Nano)
 	return fmt.Appendf(nil, `{"id":"e%07d-%04d-4000-8000-000000000001","applicationId":"a0000000-0000-4000-8000-000000000001","createdUtc":"%s","payload":{"id":"c%07d-0000-4000-8000-000000000001","applicationId":"a0000000-0000-4000-8000-000000000001","createdUtc":"2026-03-02T08:57:30.77Z","identityVerificationId":"%s","externalReferenceId":"ref-%d","status":"%s","statusReason":"%s","document":{"fullName":"Person%07d Sample","documentNumber":"DOC%07d","type":"Passport"}},"type":"KycIdentification.%s"}`,
 		n, seq, at, n, idv(n), n, status, reason, n, n, event)
 }
@@ -78,7 +82,9 @@ func (s *store) ingest(verifications int, bodies func(n int) [][]byte) {
 		handing.Go(func() {
 			for n := range numbers {
 				for _, body := range bodies(n) {
-					if _, err := s.app.Ingest(s.t.Context(), s.account, kycbridge.Payload{Via: event.ViaCallback, ReceivedAt: time.Now(), ContentType: "application/json", Body: body}); err != nil {
+					if _, err := s.app.Ingest(s.t.Context(), s.account,
+						kycbridge.Payload{Via: event.ViaCallback, ReceivedAt: time.Now(), ContentType: "application/json",
+							Body: body}); err != nil {
 						s.t.Error(err)
 					}
 				}
@@ -137,7 +143,8 @@ func (s *store) report() archive.Report {
 	return r
 }
 
-var replayedFlag = flag.Int("replayed", 500, "how many verifications of two payloads TestReplayThroughAnotherMapping replays")
+var replayedFlag = flag.Int("replayed", 500,
+	"how many verifications of two payloads TestReplayThroughAnotherMapping replays")
 
 // TestReplayThroughAnotherMapping: one reason is mapped differently; a dry run lists exactly the
 // verifications and fields that change, the replay publishes exactly those revisions, and a second one
@@ -154,11 +161,13 @@ func TestReplayThroughAnotherMapping(t *testing.T) {
 		return [][]byte{kycHook(n, 1, "Processed", "Awaiting", ""), end}
 	})
 	before := s.events()
-	if results, sum := s.replay(archive.ReplayOptions{DryRun: true}); len(results) > 0 || sum.Payloads != 2*verifications || sum.Verifications != verifications {
+	if results, sum := s.replay(archive.ReplayOptions{DryRun: true}); len(results) > 0 ||
+		sum.Payloads != 2*verifications || sum.Verifications != verifications {
 		t.Fatalf("with the same mapping: %d differ, %+v", len(results), sum)
 	}
 	mapping := s.account.Provider.Map
-	s.account.Provider.Map = func(doc document.Object, p kycbridge.Payload, set kycbridge.Settings) (kycbridge.Observation, error) {
+	s.account.Provider.Map = func(doc document.Object, p kycbridge.Payload,
+		set kycbridge.Settings) (kycbridge.Observation, error) {
 		o, err := mapping(doc, p, set)
 		for i, reason := range o.Reasons {
 			if reason.Code == "image.blurred" {
@@ -176,7 +185,8 @@ func TestReplayThroughAnotherMapping(t *testing.T) {
 		if changed != (n%10 == 3) {
 			t.Fatalf("verification %d: changed %v", n, changed)
 		}
-		if changed && (len(r.Differences) != 1 || r.Differences[0].Path != "/reasons/0/code" || r.Differences[0].Before != "image.blurred" || r.Differences[0].After != "image.poor_quality") {
+		if changed && (len(r.Differences) != 1 || r.Differences[0].Path != "/reasons/0/code" ||
+			r.Differences[0].Before != "image.blurred" || r.Differences[0].After != "image.poor_quality") {
 			t.Fatalf("verification %d: %+v", n, r.Differences)
 		}
 	}
@@ -185,10 +195,12 @@ func TestReplayThroughAnotherMapping(t *testing.T) {
 		t.Errorf("published %d of %+v", s.events()-before, sum)
 	}
 	state, err := s.app.State(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(13)})
-	if err != nil || state.Revision != 3 || state.Provider.Event.Via != event.ViaReplay || state.Reasons[0].Code != "image.poor_quality" || state.Decision.Outcome != event.OutcomeRejected {
+	if err != nil || state.Revision != 3 || state.Provider.Event.Via != event.ViaReplay ||
+		state.Reasons[0].Code != "image.poor_quality" || state.Decision.Outcome != event.OutcomeRejected {
 		t.Errorf("state %+v, %v", state, err)
 	}
-	if results, sum = s.replay(archive.ReplayOptions{}); len(results) > 0 || sum.Events > 0 || s.events() != before+verifications/10 {
+	if results, sum = s.replay(archive.ReplayOptions{}); len(results) > 0 || sum.Events > 0 ||
+		s.events() != before+verifications/10 {
 		t.Errorf("a second replay: %d, %+v", len(results), sum)
 	}
 	if r := s.report(); !r.Sound() {
@@ -207,27 +219,32 @@ func TestReplayOfQuarantine(t *testing.T) {
 	}
 	const verifications = 250
 	s.ingest(verifications, func(n int) [][]byte {
-		return [][]byte{kycHook(n, 1, "Created", "Unfinished", ""), kycHook(n, 2, "Processed", "Awaiting", ""), kycHook(n, 3, "Rejected", "Rejected", "BlurredPhoto"), kycHook(n, 4, "Approved", "Approved", "ManuallyIdentified")}
+		return [][]byte{kycHook(n, 1, "Created", "Unfinished", ""), kycHook(n, 2, "Processed", "Awaiting", ""),
+			kycHook(n, 3, "Rejected", "Rejected", "BlurredPhoto"), kycHook(n, 4, "Approved", "Approved", "ManuallyIdentified")}
 	})
-	if r := s.report(); !r.Sound() || r.Total.Quarantined[kycbridge.QuarantineSchema] != 4*verifications || r.Total.Received != 4*verifications || r.Total.Accepted != 0 {
+	if r := s.report(); !r.Sound() || r.Total.Quarantined[kycbridge.QuarantineSchema] != 4*verifications ||
+		r.Total.Received != 4*verifications || r.Total.Accepted != 0 {
 		t.Fatalf("report before %+v", r.Total)
 	}
-	if _, sum := s.replay(archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusQuarantined}}); sum.Results["still quarantine"] != 4*verifications {
+	quarantined := archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusQuarantined}}
+	if _, sum := s.replay(quarantined); sum.Results["still quarantine"] != 4*verifications {
 		t.Fatalf("with the strict schema: %+v", sum)
 	}
 	s.account.Provider.Validate = validate
-	if _, sum := s.replay(archive.ReplayOptions{DryRun: true, Filter: archive.Filter{Status: archive.StatusQuarantined}}); sum.Results[archive.ResultAdmitted] != 4*verifications {
+	if _, sum := s.replay(archive.ReplayOptions{DryRun: true,
+		Filter: archive.Filter{Status: archive.StatusQuarantined}}); sum.Results[archive.ResultAdmitted] != 4*verifications {
 		t.Fatalf("dry run %+v", sum)
 	}
 	if r := s.report(); r.Total.Accepted != 0 {
 		t.Fatalf("a dry run moved payloads: %+v", r.Total)
 	}
-	if _, sum := s.replay(archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusQuarantined}}); sum.Results[archive.ResultAdmitted] != 4*verifications {
+	if _, sum := s.replay(quarantined); sum.Results[archive.ResultAdmitted] != 4*verifications {
 		t.Fatalf("replay %+v", sum)
 	}
 	s.settled(time.Minute)
 	r := s.report()
-	if !r.Sound() || r.Total.Accepted != 4*verifications || r.Total.Quarantined[kycbridge.QuarantineSchema] != 0 || r.Total.Received != 4*verifications {
+	if !r.Sound() || r.Total.Accepted != 4*verifications || r.Total.Quarantined[kycbridge.QuarantineSchema] != 0 ||
+		r.Total.Received != 4*verifications {
 		t.Fatalf("report after %+v", r.Total)
 	}
 	for n := range verifications {
@@ -236,8 +253,11 @@ func TestReplayOfQuarantine(t *testing.T) {
 			order = append(order, strings.TrimPrefix(e.Event, "KycIdentification."))
 			return nil
 		})
-		state, stateErr := s.app.State(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(n)})
-		if err = errors.Join(err, stateErr); err != nil || !slices.Equal(order, []string{"Created", "Processed", "Rejected", "Approved"}) || state.Decision.Outcome != event.OutcomeApproved || state.Revision != 4 {
+		state, stateErr := s.app.State(t.Context(),
+			kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(n)})
+		if err = errors.Join(err, stateErr); err != nil ||
+			!slices.Equal(order, []string{"Created", "Processed", "Rejected", "Approved"}) ||
+			state.Decision.Outcome != event.OutcomeApproved || state.Revision != 4 {
 			t.Fatalf("verification %d: %v, %+v, %v", n, order, state, err)
 		}
 	}
@@ -250,7 +270,8 @@ func TestReplayOfRefused(t *testing.T) {
 	s := newStore(t, "{hmac: {secrets: [wrong-secret-0001]}}")
 	post := func(body []byte, secret string, at time.Time) {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.app.CallbackAddr()+"/webhooks/ondato/acme", strings.NewReader(string(body)))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+			"http://"+s.app.CallbackAddr()+"/webhooks/ondato/acme", strings.NewReader(string(body)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -275,7 +296,8 @@ func TestReplayOfRefused(t *testing.T) {
 	wait.For(t, time.Minute, "all refused are kept", func() bool { return s.report().Total.Refused == genuine+forged })
 	s.account.Credentials.HMAC.Secrets = []string{"right-secret-0001"}
 	results, sum := s.replay(archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusRefused}})
-	if sum.Results[archive.ResultAdmitted] != genuine || sum.Results["still refused"] != forged || len(results) != genuine+forged {
+	if sum.Results[archive.ResultAdmitted] != genuine || sum.Results["still refused"] != forged ||
+		len(results) != genuine+forged {
 		t.Errorf("%+v", sum)
 	}
 	s.settled(time.Minute)
@@ -283,7 +305,9 @@ func TestReplayOfRefused(t *testing.T) {
 		t.Errorf("%+v, %d events", r.Total, s.events())
 	}
 	for n := range forged {
-		if _, err := s.app.State(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(1000 + n)}); !errors.Is(err, kycbridge.ErrNotFound) {
+		if _, err := s.app.State(t.Context(),
+			kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(1000 + n)}); !errors.Is(err,
+			kycbridge.ErrNotFound) {
 			t.Errorf("a forged callback was admitted: %v", err)
 		}
 	}
@@ -294,10 +318,14 @@ func TestReportFindsALoss(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
 	s.ingest(50, func(n int) [][]byte {
-		return [][]byte{kycHook(n, 1, "Processed", "Awaiting", ""), kycHook(n, 2, "Approved", "Approved", "AutomaticallyIdentified"), []byte(`{"id":"` + idv(n) + `","type":"Form.Created","createdUtc":"2026-03-02T09:00:00Z","payload":{"id":"` + idv(n) + `","identityVerificationId":"` + idv(n) + `"}}`)}
+		return [][]byte{kycHook(n, 1, "Processed", "Awaiting", ""),
+			kycHook(n, 2, "Approved", "Approved", "AutomaticallyIdentified"),
+			[]byte(`{"id":"` + idv(n) + `","type":"Form.Created","createdUtc":"2026-03-02T09:00:00Z","payload":{"id":"` +
+				idv(n) + `","identityVerificationId":"` + idv(n) + `"}}`)}
 	})
 	r := s.report()
-	if !r.Sound() || r.Total.Accepted != 150 || r.Total.WithEvent != 100 || r.Total.NoEvent[kycbridge.NoEventIgnored] != 50 || r.Total.Events != 100 {
+	if !r.Sound() || r.Total.Accepted != 150 || r.Total.WithEvent != 100 ||
+		r.Total.NoEvent[kycbridge.NoEventIgnored] != 50 || r.Total.Events != 100 {
 		t.Fatalf("healthy: %+v", r.Total)
 	}
 	nc, err := nats.Connect(s.app.ClientURL(), nats.UserInfo("kycbridge", operatorPassword(t, s.dir)))
@@ -321,12 +349,14 @@ func TestReportFindsALoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	r = s.report()
-	if r.Sound() || r.LostAll != 1 || len(r.Lost) != 1 || r.Lost[0].VerificationID != idOf(7) || r.Lost[0].Event != "KycIdentification.Approved" {
+	if r.Sound() || r.LostAll != 1 || len(r.Lost) != 1 || r.Lost[0].VerificationID != idOf(7) ||
+		r.Lost[0].Event != "KycIdentification.Approved" {
 		t.Fatalf("after the loss: %+v, %+v", r.Total, r.Lost)
 	}
 	// A replay would repair it. (Not within two minutes of the first publish: the server still treats the
 	// event as a duplicate of the removed one.)
-	if results, sum := s.replay(archive.ReplayOptions{DryRun: true}); sum.Results[archive.ResultChanged] != 1 || results[idOf(7)].Result != archive.ResultChanged {
+	if results, sum := s.replay(archive.ReplayOptions{DryRun: true}); sum.Results[archive.ResultChanged] != 1 ||
+		results[idOf(7)].Result != archive.ResultChanged {
 		t.Errorf("replay %+v", sum)
 	}
 }
@@ -347,7 +377,8 @@ func TestPurge(t *testing.T) {
 	s := newStore(t, "{bearer: [token-long-enough]}")
 	const persons = 40
 	s.ingest(persons, func(n int) [][]byte {
-		return [][]byte{kycHook(n, 1, "Processed", "Awaiting", ""), kycHook(n, 2, "Approved", "Approved", "AutomaticallyIdentified")}
+		return [][]byte{kycHook(n, 1, "Processed", "Awaiting", ""),
+			kycHook(n, 2, "Approved", "Approved", "AutomaticallyIdentified")}
 	})
 	seeds := []string{"Person0000017", "DOC0000017", idv(17), "ref-17\"", "c0000017-0000", "e0000017-0001"}
 	if found := filesWith(t, s.dir, seeds); len(found) == 0 {
@@ -357,16 +388,20 @@ func TestPurge(t *testing.T) {
 	if err != nil || erased.Payloads != 2 || erased.Events != 2 {
 		t.Fatalf("dry run %+v, %v", erased, err)
 	}
-	if erased, err = s.app.Archive().Purge(t.Context(), idOf(17), false); err != nil || erased.Payloads != 2 || erased.Events != 2 {
+	if erased, err = s.app.Archive().Purge(t.Context(), idOf(17), false); err != nil || erased.Payloads != 2 ||
+		erased.Events != 2 {
 		t.Fatalf("%+v, %v", erased, err)
 	}
 	if found := filesWith(t, s.dir, seeds); len(found) > 0 {
 		t.Errorf("while it runs: %v", found)
 	}
-	if _, err := s.app.State(t.Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(17)}); !errors.Is(err, kycbridge.ErrNotFound) {
+	if _, err := s.app.State(t.Context(),
+		kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(17)}); !errors.Is(err,
+		kycbridge.ErrNotFound) {
 		t.Errorf("its state: %v", err)
 	}
-	if again, err := s.app.Archive().Purge(t.Context(), idOf(17), false); err != nil || !again.Empty() || again.Before == nil {
+	if again, err := s.app.Archive().Purge(t.Context(), idOf(17), false); err != nil || !again.Empty() ||
+		again.Before == nil {
 		t.Errorf("erased again: %+v, %v", again, err)
 	}
 	if _, err := s.app.Archive().Purge(t.Context(), idOf(4711), false); !errors.Is(err, kycbridge.ErrNotFound) {
@@ -376,7 +411,8 @@ func TestPurge(t *testing.T) {
 		t.Errorf("the rest: %+v", r.Total)
 	}
 	for n := range persons {
-		state, err := s.app.State(context.Background(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(n)})
+		state, err := s.app.State(context.Background(),
+			kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: idOf(n)})
 		if n != 17 && (err != nil || state.Decision.Outcome != event.OutcomeApproved) {
 			t.Errorf("person %d: %+v, %v", n, state, err)
 		}

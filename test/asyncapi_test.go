@@ -184,10 +184,12 @@ func (a *asyncAPI) event(what string, headers map[string]any, payload any) {
 		a.t.Errorf("%s: closed schema: %s: %s", what, f.Path, f.Message)
 	}
 	body := payload.(map[string]any)
-	if headers["Content-Type"] != a.at("components", "messages", "VerificationEvent", "contentType") || headers["Nats-Msg-Id"] != body["id"] {
+	if headers["Content-Type"] != a.at("components", "messages", "VerificationEvent", "contentType") ||
+		headers["Nats-Msg-Id"] != body["id"] {
 		a.t.Errorf("%s: headers %v of event %v", what, headers, body["id"])
 	}
-	if id := a.located(a.at("components", "messages", "VerificationEvent", "correlationId", "location"), payload); id != body["subject"] {
+	if id := a.located(a.at("components", "messages", "VerificationEvent", "correlationId", "location"),
+		payload); id != body["subject"] {
 		a.t.Errorf("%s: the correlation id is %v, the subject %v", what, id, body["subject"])
 	}
 }
@@ -210,7 +212,8 @@ func (a *asyncAPI) message(raw *nats.Msg) {
 	payload := asJSON(a.t, raw.Data)
 	a.event(raw.Subject, headers, payload)
 	for name, value := range parameters {
-		if location := a.at("channels", channel, "parameters", name, "location"); location != nil && a.located(location, payload) != value {
+		if location := a.at("channels", channel, "parameters", name, "location"); location != nil &&
+			a.located(location, payload) != value {
 			a.t.Errorf("%s: %v is %v", raw.Subject, location, a.located(location, payload))
 		}
 	}
@@ -240,7 +243,8 @@ func TestAsyncAPIExamples(t *testing.T) {
 			}
 		}
 	}
-	for body, part := range map[string]string{`{"specversion":"1.0"}`: "payload", `{"Content-Type":"application/json"}`: "headers"} {
+	for body, part := range map[string]string{`{"specversion":"1.0"}`: "payload",
+		`{"Content-Type":"application/json"}`: "headers"} {
 		if a.check("VerificationEvent", part, asJSON(t, []byte(body))) == nil {
 			t.Errorf("%s passes as %s of an event", body, part)
 		}
@@ -325,8 +329,9 @@ func (a *asyncAPI) streams(js jetstream.JetStream) {
 			c.Subjects = []string{tr.Destination} // what a reader finds on a message
 		}
 		is := map[string]any{
-			"subjects": fmt.Sprint(c.Subjects), "storage": strings.ToLower(c.Storage.String()), "retention": strings.ToLower(c.Retention.String()),
-			"discard": strings.ToLower(strings.TrimPrefix(c.Discard.String(), "Discard")), "max_age": c.MaxAge.String(),
+			"subjects": fmt.Sprint(c.Subjects), "storage": strings.ToLower(c.Storage.String()),
+			"retention": strings.ToLower(c.Retention.String()),
+			"discard":   strings.ToLower(strings.TrimPrefix(c.Discard.String(), "Discard")), "max_age": c.MaxAge.String(),
 			"duplicate_window": c.Duplicates.String(), "allow_direct": fmt.Sprint(c.AllowDirect),
 		}
 		for member, said := range a.at("x-streams", name).(map[string]any) {
@@ -429,7 +434,8 @@ accounts:
 			t.Fatal(err)
 		}
 		kept := asJSON(t, answer.Data)
-		if err := a.check("WatchKept", "payload", kept); err != nil || kept.(map[string]any)["stream"] != a.at("channels", "watches", "x-stream") {
+		if err := a.check("WatchKept", "payload", kept); err != nil ||
+			kept.(map[string]any)["stream"] != a.at("channels", "watches", "x-stream") {
 			t.Errorf("answered %s: %v", answer.Data, err)
 		}
 		id := event.VerificationID("kwikid", "acme", request["reference"].(string))

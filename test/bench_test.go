@@ -46,9 +46,11 @@ func benchBodies(tb testing.TB) []benchBody {
 		switch c.Dir() {
 		case "ondato/kyc-identification-updated":
 			body := strings.ReplaceAll(compact(tb, c.Body), "KycIdentification.Updated", "KycIdentification.Approved")
-			out = append(out, benchBody{c.Provider, body, []string{`"e0000000-0000-4000-8000-000000000016"`, `"b0000000-0000-4000-8000-000000000001"`}})
+			out = append(out, benchBody{c.Provider, body,
+				[]string{`"e0000000-0000-4000-8000-000000000016"`, `"b0000000-0000-4000-8000-000000000001"`}})
 		case "signzy/get-journey-completed-full":
-			body := strings.Replace(compact(tb, c.Body), `"graphicFields":{"fieldList":[`, `"graphicFields":{"fieldList":[`+strings.Repeat(graphicField+",", 34), 1)
+			body := strings.Replace(compact(tb, c.Body), `"graphicFields":{"fieldList":[`,
+				`"graphicFields":{"fieldList":[`+strings.Repeat(graphicField+",", 34), 1)
 			out = append(out, benchBody{c.Provider, body, []string{`"AB12CD34EF"`}})
 		}
 	}
@@ -81,9 +83,11 @@ func (b benchBody) next(n int) []byte {
 func benchConfig(b *testing.B, dir, key string) *app.Config {
 	b.Helper()
 	path := filepath.Join(dir, "kycbridge.yaml")
-	text := fmt.Sprintf("listen: '127.0.0.1:0'\nadmin: {listen: '127.0.0.1:0'}\nembedded: {listen: '127.0.0.1:0'}\ndata_dir: %q\naccounts:\n", dir)
+	text := fmt.Sprintf("listen: '127.0.0.1:0'\nadmin: {listen: '127.0.0.1:0'}\nembedded: {listen: "+
+		"'127.0.0.1:0'}\ndata_dir: %q\naccounts:\n", dir)
 	for _, provider := range []string{"ondato", "signzy"} {
-		text += fmt.Sprintf("  - {name: acme, provider: %s, environment: test, confirm: false, auth: {bearer: [%s]}}\n", provider, key)
+		text += fmt.Sprintf("  - {name: acme, provider: %s, environment: test, confirm: false, auth: {bearer: [%s]}}\n",
+			provider, key)
 	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		b.Fatal(err)
@@ -110,7 +114,8 @@ func BenchmarkPaced(b *testing.B) {
 	rates := map[string]int{"ondato": 4500, "signzy": 1500}
 	for _, body := range benchBodies(b) {
 		rate := rates[body.provider]
-		b.Run(fmt.Sprintf("%s_%dB_%d_a_second", body.provider, len(body.body), rate), func(b *testing.B) { benchPath(b, body, rate) })
+		b.Run(fmt.Sprintf("%s_%dB_%d_a_second", body.provider, len(body.body), rate),
+			func(b *testing.B) { benchPath(b, body, rate) })
 	}
 }
 
@@ -130,7 +135,9 @@ func benchPath(b *testing.B, body benchBody, rate int) {
 	requests := make([][]byte, b.N)
 	for i := range requests {
 		payload := body.next(i)
-		requests[i] = fmt.Appendf(nil, "POST /webhooks/%s/acme HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer bench-key-bench-key\r\nContent-Length: %d\r\n\r\n%s", body.provider, len(payload), payload)
+		requests[i] = fmt.Appendf(nil,
+			"POST /webhooks/%s/acme HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer "+
+				"bench-key-bench-key\r\nContent-Length: %d\r\n\r\n%s", body.provider, len(payload), payload)
 	}
 	b.SetBytes(int64(len(body.body)))
 	b.ResetTimer()
@@ -234,7 +241,8 @@ func BenchmarkSteps(b *testing.B) {
 		c := fixture.Case{Provider: body.provider, Profile: event.ProfileFull, Via: event.ViaCallback, Body: raw}
 		p := newPath(set, c)
 		p.account.Credentials.Bearer = []string{"bench-key-bench-key"}
-		request := kycbridge.Request{Header: map[string][]string{"Authorization": {"Bearer bench-key-bench-key"}}, Body: raw, ReceivedAt: received}
+		request := kycbridge.Request{Header: map[string][]string{"Authorization": {"Bearer bench-key-bench-key"}}, Body: raw,
+			ReceivedAt: received}
 		ctx := context.Background()
 		if _, err := p.intake.Ingest(ctx, p.account, kycbridge.Payload{Body: raw, Via: c.Via}); err != nil {
 			b.Fatal(err)
@@ -297,7 +305,8 @@ func benchStreams(b *testing.B, body benchBody) {
 		raw := body.next(i)
 		digest := kycbridge.Digest(raw)
 		return kycbridge.Payload{ID: fmt.Sprint("bench.", i), Provider: body.provider, Account: "acme", Digest: digest,
-			VerificationID: event.VerificationID(body.provider, "acme", strconv.Itoa(i)), Via: event.ViaCallback, ReceivedAt: received, Body: raw}
+			VerificationID: event.VerificationID(body.provider, "acme", strconv.Itoa(i)), Via: event.ViaCallback,
+			ReceivedAt: received, Body: raw}
 	}
 	parallel := func(name string, work func(context.Context) error) {
 		b.Run(body.provider+"/"+name, func(b *testing.B) {

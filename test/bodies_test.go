@@ -21,7 +21,8 @@ import (
 )
 
 var (
-	bodiesFlag   = flag.Int("bodies", 20_000, "how many generated bodies TestNothingUnsaidApproves tries, over all providers")
+	bodiesFlag = flag.Int("bodies", 20_000,
+		"how many generated bodies TestNothingUnsaidApproves tries, over all providers")
 	bodySeedFlag = flag.Uint64("body-seed", 1, "source of the generated bodies")
 )
 
@@ -40,7 +41,9 @@ func ingest(provider kycbridge.Provider, c fixture.Case) (said, error) {
 	if c.Via == event.ViaCallback {
 		placement = "header"
 	}
-	receipt, err := p.intake.Ingest(ctx, p.account, kycbridge.Payload{Via: c.Via, Placement: placement, ReceivedAt: received, ContentType: "application/json", Body: c.Body})
+	receipt, err := p.intake.Ingest(ctx, p.account,
+		kycbridge.Payload{Via: c.Via, Placement: placement, ReceivedAt: received, ContentType: "application/json",
+			Body: c.Body})
 	if err != nil || receipt.Status == kycbridge.ReceiptQuarantined {
 		return said{refused: receipt.Reason}, err
 	}
@@ -126,7 +129,8 @@ func outsideCases(t testing.TB, provider string) (cases []fixture.Case) {
 		if fetched[provider+"/"+file] {
 			via = event.ViaFetch
 		}
-		cases = append(cases, fixture.Case{Provider: provider, Name: "outside " + file, Body: body, Via: via, Profile: event.ProfileFull})
+		cases = append(cases, fixture.Case{Provider: provider, Name: "outside " + file, Body: body, Via: via,
+			Profile: event.ProfileFull})
 	}
 	return cases
 }
@@ -224,7 +228,8 @@ func newGenerator(t *testing.T, provider string, found *findings) *generator {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &generator{provider: table[provider], bases: bases(t, provider, len(variants[provider])), words: vocabularies[provider]}
+	g := &generator{provider: table[provider], bases: bases(t, provider, len(variants[provider])),
+		words: vocabularies[provider]}
 	for _, b := range g.bases {
 		got, err := ingest(g.provider, b.Case)
 		if err != nil {
@@ -263,7 +268,8 @@ func (g *generator) try(found *findings, i uint64) bool {
 		for _, c := range changes {
 			c.do(body)
 		}
-		found.add("body %d (-body-seed %d) of %s is approved, and must not be, by %v, %v:\n%s", i, *bodySeedFlag, b.name, changes, err, body.bytes())
+		found.add("body %d (-body-seed %d) of %s is approved, and must not be, by %v, %v:\n%s", i, *bodySeedFlag, b.name,
+			changes, err, body.bytes())
 	}
 	return approved
 }
@@ -325,8 +331,10 @@ func (g *generator) word(random *rand.Rand) string {
 // unknownWords are what no provider says, or says otherwise.
 var unknownWords = []string{
 	`null`, `""`, `" "`, `0`, `1`, `-1`, `true`, `false`, `[]`, `{}`, `["Approved"]`, `{"value":"Approved"}`, `[null]`,
-	`"Approved "`, `"APPROVED"`, `"Approved\u200b"`, `"\u0410pproved"`, `"NotApproved"`, `"Approved,Rejected"`, `"Pre-Approved"`,
-	`"Ok"`, `"Success"`, `"passed"`, `"unknown"`, `"Denied"`, `"Hold"`, `"yes"`, `"1"`, `"True"`, `1.0`, `1e0`, `"Завершено"`,
+	`"Approved "`, `"APPROVED"`, `"Approved\u200b"`, `"\u0410pproved"`, `"NotApproved"`, `"Approved,Rejected"`,
+	`"Pre-Approved"`,
+	`"Ok"`, `"Success"`, `"passed"`, `"unknown"`, `"Denied"`, `"Hold"`, `"yes"`, `"1"`, `"True"`, `1.0`, `1e0`,
+	`"Завершено"`,
 }
 
 // change is one change at random.
@@ -390,7 +398,8 @@ func setWord(path, word string) change {
 func dropWord(path string) change {
 	return change{"drop " + path, func(body *tree) {
 		holders(body, path, func(holder *tree, name string) {
-			holder.members = slices.DeleteFunc(holder.members, func(m treeMember) bool { return strings.EqualFold(m.name, name) })
+			holder.members = slices.DeleteFunc(holder.members,
+				func(m treeMember) bool { return strings.EqualFold(m.name, name) })
 		})
 	}}
 }

@@ -79,7 +79,8 @@ func (api *casesAPI) section(run *caseRun) map[string]any {
 	base := api.URL + "/" + run.Provider + "/" + run.account
 	return map[string]map[string]any{
 		"signzy": {"base_url": base, "token": casesToken},
-		"ondato": {"token_url": base + "/connect/token", "idv_url": base, "kyc_url": base, "client_id": "synthetic", "client_secret": casesToken},
+		"ondato": {"token_url": base + "/connect/token", "idv_url": base, "kyc_url": base, "client_id": "synthetic",
+			"client_secret": casesToken},
 		"idwise": {"base_url": base, "key": "synthetic", "secret": casesToken, "summary_interval": "50ms"},
 		"kwikid": {"base_url": base, "username": "synthetic", "password": casesToken},
 	}[run.Provider]

@@ -77,7 +77,8 @@ func (j *judgement) answered(run *caseRun) {
 	if want := j.want.Answer; want != nil {
 		got := run.answer
 		j.must(got.code == 200 && got.Status == want.Status && got.Reason == want.Reason,
-			"the callback was answered %d %q, reason %q, want 200 %q, reason %q", got.code, got.Status, got.Reason, want.Status, want.Reason)
+			"the callback was answered %d %q, reason %q, want 200 %q, reason %q", got.code, got.Status, got.Reason, want.Status,
+			want.Reason)
 	}
 	if reason := j.want.KeptQuarantine; reason != "" {
 		j.must(slices.Contains(run.kept, reason), "the quarantine keeps %v, want one that is %s", run.kept, reason)
@@ -232,7 +233,8 @@ func (j *judgement) facts() {
 			"media are %s, want a %s", text(j.data["media"]), kind)
 	}
 	if want := j.want.Attempts; want > 0 {
-		j.must(tells(j.data["extensions"], "attempt", float64(want)), "extensions are %s, want %d attempts", text(j.data["extensions"]), want)
+		j.must(tells(j.data["extensions"], "attempt", float64(want)), "extensions are %s, want %d attempts",
+			text(j.data["extensions"]), want)
 	}
 }
 
@@ -246,7 +248,8 @@ func (j *judgement) claims() {
 		native := false
 		for name, value := range extracted {
 			written, _ := value.(string)
-			native = native || strings.HasPrefix(name, "name#") && strings.ContainsFunc(written, func(r rune) bool { return r > unicode.MaxLatin1 })
+			native = native || strings.HasPrefix(name, "name#") &&
+				strings.ContainsFunc(written, func(r rune) bool { return r > unicode.MaxLatin1 })
 		}
 		j.must(native, "extracted_claims are %s, want a name# in its own script", text(extracted))
 	}

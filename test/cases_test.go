@@ -109,7 +109,8 @@ func caseRuns(t *testing.T) []*caseRun {
 			if len(profiles) > 1 {
 				name += "-" + profile
 			}
-			runs = append(runs, &caseRun{Outside: c, name: c.Provider + "/" + name, account: strings.ToLower(name), profile: profile})
+			runs = append(runs, &caseRun{Outside: c, name: c.Provider + "/" + name, account: strings.ToLower(name),
+				profile: profile})
 		}
 	}
 	return runs
@@ -208,7 +209,8 @@ func (w *caseWorld) take(t *testing.T, runs []*caseRun, step int) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("step %d does not end: %s has not been looked at as it should, %d payloads wait, %v", step+1, cmp.Or(waits, "none"), backlog, err)
+			t.Fatalf("step %d does not end: %s has not been looked at as it should, %d payloads wait, %v", step+1,
+				cmp.Or(waits, "none"), backlog, err)
 		}
 		select {
 		case err := <-w.app.Failed():
@@ -261,7 +263,8 @@ func (w *caseWorld) begin(ctx context.Context, run *caseRun, step fixture.Step) 
 	if err != nil {
 		return err
 	}
-	code, err := send(ctx, "http://"+w.app.AdminAddr()+"/v1/watches", "Authorization", "Bearer "+worldToken, body, &struct{}{})
+	code, err := send(ctx, "http://"+w.app.AdminAddr()+"/v1/watches", "Authorization", "Bearer "+worldToken, body,
+		&struct{}{})
 	if err == nil && code != http.StatusAccepted {
 		err = fmt.Errorf("the watch was answered %d", code)
 	}
@@ -314,7 +317,8 @@ func (w *caseWorld) read(t *testing.T, run *caseRun) {
 		t.Fatal(err)
 	}
 	for seq := uint64(1); ; {
-		m, err := stream.GetMsg(t.Context(), seq, jetstream.WithGetMsgSubject("kyc.event.v1."+run.Provider+"."+run.account+".>"))
+		m, err := stream.GetMsg(t.Context(), seq,
+			jetstream.WithGetMsgSubject("kyc.event.v1."+run.Provider+"."+run.account+".>"))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			break
 		}

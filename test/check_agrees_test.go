@@ -166,7 +166,8 @@ func visit(v reflect.Value, path string, add func(place)) {
 			visit(v.Index(i), fmt.Sprintf("%s[%d]", path, i), add)
 		}
 	case reflect.Map:
-		for _, key := range slices.SortedFunc(slices.Values(v.MapKeys()), func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }) {
+		for _, key := range slices.SortedFunc(slices.Values(v.MapKeys()),
+			func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) }) {
 			set := func(value reflect.Value) { v.SetMapIndex(key, value) }
 			add(place{fmt.Sprintf("%s[%s]", path[1:], key), v.MapIndex(key), set})
 		}
@@ -249,7 +250,8 @@ func anyValues() []any {
 	var noList []string
 	var noPointer *int
 	return []any{
-		nil, "", "x", true, 7, int64(-7), uint8(7), 1.5, float32(1.5), json.Number("1.50"), label("x"), number(7), &[]string{"x"}[0],
+		nil, "", "x", true, 7, int64(-7), uint8(7), 1.5, float32(1.5), json.Number("1.50"), label("x"), number(7),
+		&[]string{"x"}[0],
 		time.Unix(0, 0), []byte("x"), noMap, noList, noPointer, json.RawMessage(`null`), json.RawMessage(` [1]`),
 		map[string]any{}, map[string]any{"a": []any{map[string]any{}}}, map[string]string{"a": "b"}, map[string]int{},
 		[]any{}, []string{"x"}, []any{nil, 1.5}, struct{ A int }{1}, &struct{}{}, [2]bool{}, event.Claims{"a": "b"},
@@ -259,40 +261,58 @@ func anyValues() []any {
 // roughTexts are what to try in every text of every event.
 func roughTexts() []string {
 	return []string{
-		"", "x", "UPPER CASE", "not-a-uuid", "2026-13-45", "2026-03-02T10:00:00+02:00", "2026-03-02T10:00:00Z", "none", "completed",
-		strings.Repeat("a", 129), "tab\tnull\x00\u2028</script>", "\xff\xfe", "document.expired", "786513B3-69c4-5dfa-afc2-55ed2d4345cf",
+		"", "x", "UPPER CASE", "not-a-uuid", "2026-13-45", "2026-03-02T10:00:00+02:00", "2026-03-02T10:00:00Z", "none",
+		"completed",
+		strings.Repeat("a", 129), "tab\tnull\x00\u2028</script>", "\xff\xfe", "document.expired",
+		"786513B3-69c4-5dfa-afc2-55ed2d4345cf",
 	}
 }
 
 // edgeTexts lie on either side of what some member takes.
 func edgeTexts() []string {
-	const uuid, hex = "786513b3-69c4-5dfa-afc2-55ed2d4345cf", "9458222ae06aec1d8f057819f622d53c061913fac369512be85a5a3de8ab9e14"
+	const uuid = "786513b3-69c4-5dfa-afc2-55ed2d4345cf"
+	const hex = "9458222ae06aec1d8f057819f622d53c061913fac369512be85a5a3de8ab9e14"
 	return []string{
 		// uuids
-		uuid, strings.ToUpper(uuid), uuid + "0", uuid[1:], "{" + uuid + "}", "g" + uuid[1:], strings.ReplaceAll(uuid, "-", ""), uuid[:35] + "é", "@" + uuid[1:],
+		uuid, strings.ToUpper(uuid), uuid + "0", uuid[1:], "{" + uuid + "}", "g" + uuid[1:],
+		strings.ReplaceAll(uuid, "-", ""), uuid[:35] + "é", "@" + uuid[1:],
 		// dates and instants
-		"2024-02-29", "2023-02-29", "1900-02-29", "2000-02-29", "0000-01-01", "0000-02-29", "2026-00-10", "2026-04-31", "2026-12-31", "2026-1-01",
-		"2026-01-00", "2026-01-32", "26-01-01", "12026-01-01", "2026/01/01", "2026-01-01 ", "+026-01-01", "2026--1-01", "2026-01-1a",
-		"2026-03-02T10:00:00.5Z", "2026-03-02T10:00:00.123456789012Z", "2026-03-02T10:00:00.Z", "2026-03-02T10:00:00,5Z", "2026-03-02t10:00:00Z",
-		"2026-03-02T10:00:00z", "2026-03-02 10:00:00Z", "2026-03-02T24:00:00Z", "2026-03-02T10:60:00Z", "2026-03-02T10:59:60Z", "2026-03-02T23:59:60Z",
-		"2026-03-02T23:59:60.9Z", "2026-03-02T23:59:61Z", "2026-03-02T10:00Z", "2026-03-02T10:00:00ZZ", "2026-03-02T10:00:00-00:00Z", "2026-03-02T10:00:00",
-		"2026-02-30T10:00:00Z", "2026-03-02T10-00-00Z", "2026-03-02T1:00:00.0Z", "2026-03-02T10:00:00Z\n", "Z", "0001-01-01T00:00:00Z", "2026-03-02T10:00:00.5.5Z",
+		"2024-02-29", "2023-02-29", "1900-02-29", "2000-02-29", "0000-01-01", "0000-02-29", "2026-00-10", "2026-04-31",
+		"2026-12-31", "2026-1-01",
+		"2026-01-00", "2026-01-32", "26-01-01", "12026-01-01", "2026/01/01", "2026-01-01 ", "+026-01-01", "2026--1-01",
+		"2026-01-1a",
+		"2026-03-02T10:00:00.5Z", "2026-03-02T10:00:00.123456789012Z", "2026-03-02T10:00:00.Z", "2026-03-02T10:00:00,5Z",
+		"2026-03-02t10:00:00Z",
+		"2026-03-02T10:00:00z", "2026-03-02 10:00:00Z", "2026-03-02T24:00:00Z", "2026-03-02T10:60:00Z",
+		"2026-03-02T10:59:60Z", "2026-03-02T23:59:60Z",
+		"2026-03-02T23:59:60.9Z", "2026-03-02T23:59:61Z", "2026-03-02T10:00Z", "2026-03-02T10:00:00ZZ",
+		"2026-03-02T10:00:00-00:00Z", "2026-03-02T10:00:00",
+		"2026-02-30T10:00:00Z", "2026-03-02T10-00-00Z", "2026-03-02T1:00:00.0Z", "2026-03-02T10:00:00Z\n", "Z",
+		"0001-01-01T00:00:00Z", "2026-03-02T10:00:00.5.5Z",
 		"2026-03-02T10:00:00é0Z", "2026-03-02T 1:00:00Z", "2026-03-02T10:00:00+02:00Z",
 		// tokens, words and codes
-		"a", "0", "_a", "-a", "a_-0", "A", "aé", strings.Repeat("a", 63), strings.Repeat("a", 64), "a\n", "a ", "a.b", "a1.b", "a.", ".b", "a.b.c", "a.B", "a.0_", "a.b\n",
+		"a", "0", "_a", "-a", "a_-0", "A", "aé", strings.Repeat("a", 63), strings.Repeat("a", 64), "a\n", "a ", "a.b",
+		"a1.b", "a.", ".b", "a.b.c", "a.B", "a.0_", "a.b\n",
 		"x_", "x_a", "x_A", "x__0", "X_a", "x_a-b", "x_é", "a0_", "0a", "a__b",
 		// upper-case codes
 		"LT", "LTU", "LTUX", "L", "lt", "L<", "<", "<<", "<<<", "P<\n", "1", "É", "L1",
 		// envelope
-		"1.0", "1", "application/json", "application/JSON", event.DataSchema, "urn:kycbridge:schema:verification:1.", "urn:kycbridge:schema:verification:1.12",
-		"urn:kycbridge:schema:verification:2.0", "urn:kycbridge:schema:verification:1x0", "urn:kycbridge:schema:verification:1.1\n", "x" + event.DataSchema,
-		".verification.updated.v1", "verification.updated.v1", "a.verification.closed.v1", "a.verification.completed.v2", "a.verification.completed.v1 ",
-		"a.verification.opened.v1", "a.verification.v1", ".v1", "updated.v1", "x.verification..v1", "a.verification.x.updated.v1", "\xff.verification.updated.v1",
-		"/a/b", "a/b", "//b", "/a/", "/a/b/", "x y/a/b", "/A/b/c", "/a/B", "/A/b", "/_a/b", "/a/-b", "/" + strings.Repeat("a", 64) + "/b", "/", "//", "/a", "/a/b\n",
+		"1.0", "1", "application/json", "application/JSON", event.DataSchema, "urn:kycbridge:schema:verification:1.",
+		"urn:kycbridge:schema:verification:1.12",
+		"urn:kycbridge:schema:verification:2.0", "urn:kycbridge:schema:verification:1x0",
+		"urn:kycbridge:schema:verification:1.1\n", "x" + event.DataSchema,
+		".verification.updated.v1", "verification.updated.v1", "a.verification.closed.v1", "a.verification.completed.v2",
+		"a.verification.completed.v1 ",
+		"a.verification.opened.v1", "a.verification.v1", ".v1", "updated.v1", "x.verification..v1",
+		"a.verification.x.updated.v1", "\xff.verification.updated.v1",
+		"/a/b", "a/b", "//b", "/a/", "/a/b/", "x y/a/b", "/A/b/c", "/a/B", "/A/b", "/_a/b", "/a/-b", "/" +
+			strings.Repeat("a", 64) + "/b", "/", "//", "/a", "/a/b\n",
 		// digests
-		"sha256:" + hex, "sha256:" + hex[1:], "sha256:" + hex + "0", "sha256:" + strings.ToUpper(hex), "sha512:" + hex, hex, "sha256:" + "g" + hex[1:], "sha256:",
+		"sha256:" + hex, "sha256:" + hex[1:], "sha256:" + hex + "0", "sha256:" + strings.ToUpper(hex), "sha512:" + hex, hex,
+		"sha256:" + "g" + hex[1:], "sha256:",
 		// lengths
-		strings.Repeat("é", 128), strings.Repeat("é", 129), strings.Repeat("\xff", 128), strings.Repeat("\xff", 129), strings.Repeat("a", 128), "\xed\xa0\x80",
+		strings.Repeat("é", 128), strings.Repeat("é", 129), strings.Repeat("\xff", 128), strings.Repeat("\xff", 129),
+		strings.Repeat("a", 128), "\xed\xa0\x80",
 	}
 }
 
@@ -510,7 +530,8 @@ func TestCheckAgreesOnVerdicts(t *testing.T) {
 
 // TestCheckRefusesWhatCannotBeWritten covers what the schema never sees.
 func TestCheckRefusesWhatCannotBeWritten(t *testing.T) {
-	for _, v := range []any{math.NaN(), math.Inf(1), float32(math.Inf(-1)), func() {}, make(chan int), map[string]any{"a": math.NaN()}} {
+	for _, v := range []any{math.NaN(), math.Inf(1), float32(math.Inf(-1)), func() {}, make(chan int),
+		map[string]any{"a": math.NaN()}} {
 		e := wholeEvent()
 		e.Data.Provider.Status["score"] = v
 		if e.Check() == nil {
@@ -534,7 +555,8 @@ func wholeEvent() *event.Event {
 			Account: "acme", Environment: event.EnvironmentTest, ExternalReference: "user-0001",
 			Provider: event.ProviderData{
 				Name: "ondato", Product: "kyc", FlowID: "flow", FlowVersion: "2", References: map[string]string{"idv_id": "b0"},
-				Event:  event.ProviderEvent{Name: "Approved", ID: "e0", OccurredAt: instant, ReceivedAt: instant, Via: event.ViaCallback},
+				Event: event.ProviderEvent{Name: "Approved", ID: "e0", OccurredAt: instant, ReceivedAt: instant,
+					Via: event.ViaCallback},
 				Status: map[string]any{"kyc_status": "Approved", "score": 0.5, "checked": true},
 			},
 			Status: event.StatusCompleted, StatusDetail: event.DetailUnconfirmed,
@@ -543,18 +565,21 @@ func wholeEvent() *event.Event {
 			Decisions: []event.DecisionStep{{Stage: event.StageSystem, Outcome: event.OutcomeApproved,
 				ActorType: event.ActorSystem, ActorRef: "robot", ProviderValue: "Approved", DecidedAt: instant}},
 			Reasons: []event.Reason{{Code: "image.blurred", Retryable: ptr(true), CheckID: "mrz", ProviderCode: "12"}},
-			RequiredActions: []event.RequiredAction{{Action: "renew", ProviderStep: "step", Reasons: []string{"document.expired"},
+			RequiredActions: []event.RequiredAction{{Action: "renew", ProviderStep: "step",
+				Reasons:  []string{"document.expired"},
 				Deadline: instant}},
 			Checks: []event.Check{wholeCheck(instant)},
 			Risk:   &event.Risk{Score: ptr(0.2), Level: "low"},
-			Documents: []event.Document{{DocumentID: "document", Type: "passport", Subtype: "e", MRZDocumentCode: "P<", DocumentNumber: "X0000001",
+			Documents: []event.Document{{DocumentID: "document", Type: "passport", Subtype: "e", MRZDocumentCode: "P<",
+				DocumentNumber: "X0000001",
 				DateOfIssuance: "2021-05-04", DateOfExpiry: "2031-05-04",
 				Issuer: &event.Issuer{Name: "Issuer", CountryCode: "LTU", Jurisdiction: "LT"}}},
 			ExtractedClaims: event.Claims{"given_name": "TESTA", "nationalities": []string{"LTU"}},
 			VerifiedClaims: &event.VerifiedClaims{Verification: map[string]any{"trust_framework": "eidas", "time": instant},
 				Claims: event.Claims{"given_name": "TESTA"}},
 			Media: []event.Media{{Kind: "document_front", MediaType: "image/jpeg", ProviderRef: "fe", ExpiresAt: instant}},
-			Session: &event.Session{Channel: "web", CreatedAt: instant, ScheduledAt: instant, StartedAt: instant, SubmittedAt: instant, EndedAt: instant,
+			Session: &event.Session{Channel: "web", CreatedAt: instant, ScheduledAt: instant, StartedAt: instant,
+				SubmittedAt: instant, EndedAt: instant,
 				ExpiresAt: instant, Consent: &event.Consent{Given: true, At: instant}, Country: "LT", CountrySource: "ip"},
 			PII: event.PII{Profile: event.ProfileFull, KeyID: "key"},
 			Payload: event.PayloadRef{ID: "ondato.acme.e0", Mapping: "1", AdmittedBy: "hmac", Confirmed: true,
@@ -569,8 +594,9 @@ func wholeCheck(instant string) event.Check {
 		CheckID: "mrz", Type: event.CheckMRZ, Result: event.ResultPassed, Method: "vri", Score: ptr(0.9), Threshold: ptr(0.5),
 		ScoreRaw: &event.ScoreRaw{Value: 90, Min: 1, Max: 100}, DocumentIDs: []string{"document"},
 		Fields:  []event.CheckField{{Field: "birthdate", Result: event.ResultPassed, Score: ptr(0.9)}},
-		Reasons: []string{"image.blurred"}, PerformedBy: "robot", CompletedAt: instant, ProviderCheck: "mrzVerified", ProviderResult: "true",
-		Details: map[string]any{"lines": 2.0},
+		Reasons: []string{"image.blurred"}, PerformedBy: "robot", CompletedAt: instant, ProviderCheck: "mrzVerified",
+		ProviderResult: "true",
+		Details:        map[string]any{"lines": 2.0},
 	}
 }
 

@@ -184,7 +184,8 @@ type reported struct {
 
 func (b *bridge) report(t *testing.T, more ...string) (r reported) {
 	t.Helper()
-	code, stdout, stderr := run(t, "kycbridge", append([]string{"payloads", "report", "--json", "--config", b.config}, more...)...)
+	code, stdout, stderr := run(t, "kycbridge",
+		append([]string{"payloads", "report", "--json", "--config", b.config}, more...)...)
 	if err := json.Unmarshal([]byte(stdout), &r); err != nil {
 		t.Fatalf("report: %v\n%s", err, stderr)
 	}
@@ -231,10 +232,12 @@ func TestDamageIsReported(t *testing.T) {
 	server.ready(t)
 	b.missing(t, "KYC_PAYLOADS", 1)
 	r := b.report(t)
-	if r.code != 1 || len(r.Missing) != 1 || r.Missing[0].Seq != 7 || r.Missing[0].VerificationID != idOf(7) || r.Missing[0].Became != "it led to revision 1" {
+	if r.code != 1 || len(r.Missing) != 1 || r.Missing[0].Seq != 7 || r.Missing[0].VerificationID != idOf(7) ||
+		r.Missing[0].Became != "it led to revision 1" {
 		t.Errorf("the report says %+v", r)
 	}
-	wait.For(t, 10*time.Second, "a line in the log", func() bool { return strings.Count(b.stderr.String(), "stored messages are missing or damaged") == 1 })
+	wait.For(t, 10*time.Second, "a line in the log",
+		func() bool { return strings.Count(b.stderr.String(), "stored messages are missing or damaged") == 1 })
 	if !strings.Contains(b.stderr.String(), idOf(7)) {
 		t.Errorf("the log does not name the verification:\n%s", b.stderr.tail())
 	}
@@ -291,7 +294,8 @@ func TestOnlyEventsAreLeft(t *testing.T) {
 	b.start(t)
 	now := time.Now().UTC()
 	for n := 1; n <= 5; n++ { // current ones: payloads older than the retention may have expired
-		body := bytes.Replace(kycHook(n, 1, "Approved", "Approved", "AutomaticallyIdentified"), []byte("2026-03-02T09:0"), []byte(now.Format("2006-01-02T")+"00:0"), 1)
+		body := bytes.Replace(kycHook(n, 1, "Approved", "Approved", "AutomaticallyIdentified"), []byte("2026-03-02T09:0"),
+			[]byte(now.Format("2006-01-02T")+"00:0"), 1)
 		if r, err := b.post(t.Context(), body); err != nil || r.Code != http.StatusOK {
 			t.Fatalf("%v %v", r, err)
 		}
@@ -314,8 +318,10 @@ func TestErasureIsNoDamage(t *testing.T) {
 	b.start(t)
 	b.approve(t, 1, 12)
 	b.settled(t, 20*time.Second)
-	for _, args := range [][]string{{"--verification", idOf(4)}, {"--older-than", "0s", "--id", "ondato.acme.e0000009-0001-4000-8000-000000000001"}, {"--verification", idOf(12)}} {
-		if code, _, stderr := run(t, "kycbridge", append([]string{"payloads", "purge", "--yes", "--config", b.config}, args...)...); code != 0 {
+	for _, args := range [][]string{{"--verification", idOf(4)},
+		{"--older-than", "0s", "--id", "ondato.acme.e0000009-0001-4000-8000-000000000001"}, {"--verification", idOf(12)}} {
+		if code, _, stderr := run(t, "kycbridge",
+			append([]string{"payloads", "purge", "--yes", "--config", b.config}, args...)...); code != 0 {
 			t.Fatalf("purge %v: %s", args, stderr)
 		}
 	}
@@ -415,7 +421,8 @@ func TestLostResultsAreFetchedAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(provider.Close)
-			account := fmt.Sprintf("log: {level: warn}\naccounts:\n  - name: acme\n    provider: kwikid\n    environment: test\n    api: %s\n    poll: {interval: 300ms, deadline: 1h}\n", provider.APIText())
+			account := fmt.Sprintf("log: {level: warn}\naccounts:\n  - name: acme\n    provider: kwikid\n    environment: "+
+				"test\n    api: %s\n    poll: {interval: 300ms, deadline: 1h}\n", provider.APIText())
 			bus := ""
 			if !worked {
 				bus = fmt.Sprintf("bus: {url: 'nats://%s'}\n", local(freePort(t))) // no server, so nothing is processed
@@ -473,7 +480,8 @@ func TestLostResultsAreFetchedAgain(t *testing.T) {
 func (b *bridge) watch(t *testing.T, provider, account, reference string) bool {
 	t.Helper()
 	body := fmt.Sprintf(`{"provider":%q,"account":%q,"reference":%q}`, provider, account, reference)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.adminURL("/v1/watches"), strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.adminURL("/v1/watches"),
+		strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

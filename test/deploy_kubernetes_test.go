@@ -324,7 +324,8 @@ func TestDeployKubernetes(t *testing.T) {
 		}
 		for _, p := range s.Spec.Ports {
 			for _, d := range k.deployments {
-				if slices.Contains(found, strings.TrimPrefix(d.Metadata.Name, "kycbridge-")) && containerPort(d, p.TargetPort) == 0 {
+				if slices.Contains(found, strings.TrimPrefix(d.Metadata.Name, "kycbridge-")) &&
+					containerPort(d, p.TargetPort) == 0 {
 					t.Errorf("service %s: %s has no port %s", s.Metadata.Name, d.Metadata.Name, p.TargetPort)
 				}
 			}
@@ -343,13 +344,15 @@ func TestDeployKubernetes(t *testing.T) {
 	}
 	for _, a := range k.autoscalers {
 		i := slices.IndexFunc(k.deployments, func(d manifest[deploymentSpec]) bool {
-			return d.Metadata.Name == a.Spec.ScaleTargetRef.Name && d.Kind == a.Spec.ScaleTargetRef.Kind && d.APIVersion == a.Spec.ScaleTargetRef.APIVersion
+			return d.Metadata.Name == a.Spec.ScaleTargetRef.Name && d.Kind == a.Spec.ScaleTargetRef.Kind &&
+				d.APIVersion == a.Spec.ScaleTargetRef.APIVersion
 		})
 		switch {
 		case i < 0:
 			t.Errorf("autoscaler %s scales nothing", a.Metadata.Name)
 		case k.deployments[i].Spec.Replicas != nil:
-			t.Errorf("%s has a number of replicas, which each apply would set against the autoscaler", a.Spec.ScaleTargetRef.Name)
+			t.Errorf("%s has a number of replicas, which each apply would set against the autoscaler",
+				a.Spec.ScaleTargetRef.Name)
 		case k.deployments[i].Spec.Template.Spec.Containers[0].Resources.Requests["cpu"] == "":
 			t.Errorf("%s requests no processor time, so there is nothing to scale by", a.Spec.ScaleTargetRef.Name)
 		}
@@ -359,7 +362,8 @@ func TestDeployKubernetes(t *testing.T) {
 	}
 	for _, m := range k.monitors {
 		if !slices.ContainsFunc(k.services, func(s manifest[serviceSpec]) bool {
-			return m.Spec.Selector.MatchLabels.matches(s.Metadata.Labels) && s.Spec.Ports[0].Name == m.Spec.Endpoints[0].Port && len(pods(s.Spec.Selector)) == len(k.deployments)
+			return m.Spec.Selector.MatchLabels.matches(s.Metadata.Labels) && s.Spec.Ports[0].Name == m.Spec.Endpoints[0].Port &&
+				len(pods(s.Spec.Selector)) == len(k.deployments)
 		}) {
 			t.Errorf("the ServiceMonitor does not find the service of all replicas")
 		}
@@ -436,8 +440,10 @@ func checkDeployment(t *testing.T, k kubernetes, d manifest[deploymentSpec], con
 			t.Errorf("spread over %s counts other pods than these", s.TopologyKey)
 		}
 	}
-	if !pod.SecurityContext.RunAsNonRoot || pod.SecurityContext.RunAsUser == 0 || pod.SecurityContext.SeccompProfile.Type != "RuntimeDefault" ||
-		!c.SecurityContext.ReadOnlyRootFilesystem || c.SecurityContext.AllowPrivilegeEscalation == nil || *c.SecurityContext.AllowPrivilegeEscalation ||
+	if !pod.SecurityContext.RunAsNonRoot || pod.SecurityContext.RunAsUser == 0 ||
+		pod.SecurityContext.SeccompProfile.Type != "RuntimeDefault" ||
+		!c.SecurityContext.ReadOnlyRootFilesystem || c.SecurityContext.AllowPrivilegeEscalation == nil ||
+		*c.SecurityContext.AllowPrivilegeEscalation ||
 		!slices.Equal(c.SecurityContext.Capabilities.Drop, []string{"ALL"}) {
 		t.Error("the container may do more than it needs")
 	}
@@ -469,7 +475,8 @@ func checkDeployment(t *testing.T, k kubernetes, d manifest[deploymentSpec], con
 	// What has an API keeps the documents of large starts for a moment, and nothing else is written.
 	spooled := false
 	for _, m := range c.VolumeMounts {
-		bounded := slices.ContainsFunc(pod.Volumes, func(v volume) bool { return v.Name == m.Name && v.EmptyDir.SizeLimit != "" })
+		bounded := slices.ContainsFunc(pod.Volumes,
+			func(v volume) bool { return v.Name == m.Name && v.EmptyDir.SizeLimit != "" })
 		if m.MountPath == config.DataDir && bounded {
 			spooled = true
 		} else if !m.ReadOnly {
@@ -486,7 +493,8 @@ func checkDeployment(t *testing.T, k kubernetes, d manifest[deploymentSpec], con
 	if code != 0 {
 		t.Errorf("kycbridge %v: %s", c.Args, stderr)
 	}
-	if err := config.Serves(app.Roles{Receive: slices.Contains(roles, "receive"), Normalize: slices.Contains(roles, "normalize"), Poll: slices.Contains(roles, "poll")}); err != nil {
+	if err := config.Serves(app.Roles{Receive: slices.Contains(roles, "receive"),
+		Normalize: slices.Contains(roles, "normalize"), Poll: slices.Contains(roles, "poll")}); err != nil {
 		t.Error(err)
 	}
 	if tokens := len(config.Admin.Tokens) > 0; tokens == slices.Contains(roles, "receive") {
@@ -494,7 +502,8 @@ func checkDeployment(t *testing.T, k kubernetes, d manifest[deploymentSpec], con
 	}
 	if slices.Contains(roles, "poll") {
 		for _, a := range config.Accounts {
-			if all := a.Limits.RequestsPerSecond * float64(*d.Spec.Replicas); all > 5 || d.Spec.Strategy.RollingUpdate.MaxSurge > 0 {
+			if all := a.Limits.RequestsPerSecond * float64(*d.Spec.Replicas); all > 5 ||
+				d.Spec.Strategy.RollingUpdate.MaxSurge > 0 {
 				t.Errorf("account %s may be called %v times a second by all replicas together", a.Name, all)
 			}
 		}
@@ -506,7 +515,8 @@ func checkProbes(t *testing.T, d manifest[deploymentSpec], config *app.Config) {
 	t.Helper()
 	admin := handlers.NewAdmin(handlers.AdminOptions{})
 	c := d.Spec.Template.Spec.Containers[0]
-	for what, p := range map[string]probe{"startup": c.StartupProbe, "liveness": c.LivenessProbe, "readiness": c.ReadinessProbe} {
+	for what, p := range map[string]probe{"startup": c.StartupProbe, "liveness": c.LivenessProbe,
+		"readiness": c.ReadinessProbe} {
 		w := httptest.NewRecorder()
 		admin.ServeHTTP(w, httptest.NewRequest(http.MethodGet, p.HTTPGet.Path, nil))
 		if w.Code != http.StatusOK || p.HTTPGet.Port != "admin" {

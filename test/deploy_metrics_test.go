@@ -104,9 +104,13 @@ func everyMetric(t *testing.T) map[string][]string {
 	for provider := range w.sims {
 		w.start(provider, "ref-1")
 	}
-	w.post("ondato", http.Header{}, []byte(`{}`))                                                                                                                   // refused
-	w.post("ondato", genuine("ondato"), []byte(`{"not": "known"}`))                                                                                                 // quarantined
-	w.post("ondato", genuine("ondato"), []byte(`{"id": "e1", "createdUtc": "2026-03-02T09:00:00Z", "type": "Form.Created", "payload": {"id": "f1"}, "tenant": 1}`)) // with something new
+	w.post("ondato", http.Header{},
+		[]byte(`{}`)) // refused
+	w.post("ondato", genuine("ondato"),
+		[]byte(`{"not": "known"}`)) // quarantined
+	w.post("ondato", genuine("ondato"),
+		// with something new
+		[]byte(`{"id": "e1", "createdUtc": "2026-03-02T09:00:00Z", "type": "Form.Created", "payload": {"id": "f1"}, "tenant": 1}`))
 	reader, err := nats.Connect(w.app.ClientURL())
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +122,9 @@ func everyMetric(t *testing.T) map[string][]string {
 	var seen map[string][]string
 	wait.For(t, 30*time.Second, "metrics of everything that happens", func() bool {
 		seen = scrape(t, "http://"+w.app.AdminAddr()+"/metrics")
-		for _, name := range []string{"kycbridge_events_total", "kycbridge_payloads_without_event_total", "kycbridge_poll_looks_total", "kycbridge_provider_calls_total", "kycbridge_payloads_total", "kycbridge_new_values_total", "kycbridge_quarantined_total", "kycbridge_reader_requests_total"} {
+		for _, name := range []string{"kycbridge_events_total", "kycbridge_payloads_without_event_total",
+			"kycbridge_poll_looks_total", "kycbridge_provider_calls_total", "kycbridge_payloads_total",
+			"kycbridge_new_values_total", "kycbridge_quarantined_total", "kycbridge_reader_requests_total"} {
 			if len(seen[name]) == 0 {
 				return false
 			}
@@ -126,7 +132,8 @@ func everyMetric(t *testing.T) map[string][]string {
 		return true
 	})
 	// Counted only when something goes wrong inside; their labels stand in internal/app/metrics.go.
-	for _, name := range []string{"kycbridge_process_failures_total", "kycbridge_unmapped_statuses_total", "kycbridge_provider_paused"} {
+	for _, name := range []string{"kycbridge_process_failures_total", "kycbridge_unmapped_statuses_total",
+		"kycbridge_provider_paused"} {
 		if len(seen[name]) > 0 {
 			continue
 		}
@@ -185,7 +192,8 @@ type query struct {
 }
 
 // words of PromQL that stand where a metric could.
-var promWords = []string{"by", "on", "or", "and", "unless", "offset", "without", "ignoring", "group_left", "group_right", "le", "bool"}
+var promWords = []string{"by", "on", "or", "and", "unless", "offset", "without", "ignoring", "group_left",
+	"group_right", "le", "bool"}
 
 // parseQuery reads an expression as far as names go. Whether it is well formed is promtool's to say.
 func parseQuery(expr string) query {
@@ -356,9 +364,11 @@ func TestDeployPromtool(t *testing.T) {
 		promtool, err = exec.LookPath(filepath.Join(os.TempDir(), "kycbridge-ci-bin", "promtool")) // where .ci/run puts it
 	}
 	if err != nil {
-		t.Skip("promtool is not on this machine (Debian: apt-get install prometheus; .ci/run fetches it): the expressions are not parsed")
+		t.Skip("promtool is not on this machine (Debian: apt-get install prometheus; .ci/run fetches it): the expressions " +
+			"are not parsed")
 	}
-	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"check", "config", "prometheus.yml"}, {"test", "rules", "alerts_test.yml"}} {
+	for _, args := range [][]string{{"check", "rules", "alerts.yml"}, {"check", "config", "prometheus.yml"},
+		{"test", "rules", "alerts_test.yml"}} {
 		cmd := exec.CommandContext(t.Context(), promtool, args...)
 		cmd.Dir = filepath.Join(docsRoot, "deploy", "prometheus")
 		if out, err := cmd.CombinedOutput(); err != nil {

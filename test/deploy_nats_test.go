@@ -51,7 +51,8 @@ func natsNodes(t *testing.T, n int) (urls []string) {
 			t.Fatal(err)
 		}
 		if !o.SyncAlways || !o.JetStream || o.SystemAccount != "SYS" || o.Cluster.Password != routePassword {
-			t.Errorf("sync always %t, JetStream %t, system account %q, routes without a password %t", o.SyncAlways, o.JetStream, o.SystemAccount, o.Cluster.Password == "")
+			t.Errorf("sync always %t, JetStream %t, system account %q, routes without a password %t", o.SyncAlways, o.JetStream,
+				o.SystemAccount, o.Cluster.Password == "")
 		}
 		o.Host, o.Port, o.HTTPPort = "127.0.0.1", server.RANDOM_PORT, 0
 		o.Cluster.Host, o.Cluster.Port = "127.0.0.1", port
@@ -137,7 +138,8 @@ func (c *natsClient) answeredNo(t *testing.T, what, subject, body, reason string
 func deployedApp(t *testing.T, urls []string, replicas int) *app.App {
 	t.Helper()
 	dir := t.TempDir()
-	side := fmt.Sprintf("{url: %q, username: kycbridge, password: %s, replicas: %d}", strings.Join(urls, ","), natsPassword("kycbridge"), replicas)
+	side := fmt.Sprintf("{url: %q, username: kycbridge, password: %s, replicas: %d}", strings.Join(urls, ","),
+		natsPassword("kycbridge"), replicas)
 	path := filepath.Join(dir, "kycbridge.yaml")
 	bus := strings.TrimSuffix(side, "}") + ", readers: [reader, ondato, onboarding]}" // as in deploy/compose
 	writeFile(t, path, fmt.Sprintf(`
@@ -179,7 +181,8 @@ func postFixture(t *testing.T, a *app.App, dir string) {
 			continue
 		}
 		provider, _, _ := strings.Cut(dir, "/")
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+a.CallbackAddr()+"/webhooks/"+provider+"/acme", strings.NewReader(string(c.Body)))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+			"http://"+a.CallbackAddr()+"/webhooks/"+provider+"/acme", strings.NewReader(string(c.Body)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -251,17 +254,20 @@ func TestDeployNATSAccess(t *testing.T) {
 	t.Run("the reader changes nothing", func(t *testing.T) {
 		reader := natsAs(t, urls[0], "reader")
 		for what, subject := range map[string]string{
-			"publish an event": "kyc.event.v1.ondato.acme.completed.x", "store an event": "kyc.put.v1.ondato.acme.completed.x", "ask for a watch": "kyc.watch.ondato.acme",
+			"publish an event": "kyc.event.v1.ondato.acme.completed.x", "store an event": "kyc.put.v1.ondato.acme.completed.x",
+			"ask for a watch":       "kyc.watch.ondato.acme",
 			"answer another reader": "kyc.answer.ondato._INBOX.x", "ask as another reader": "kyc.reader.ondato.all.API.INFO",
 			"delete the stream": "$JS.API.STREAM.DELETE.KYC_EVENTS", "read payloads": "$JS.API.STREAM.MSG.GET.KYC_PAYLOADS",
 			"consume payloads": "$JS.API.CONSUMER.CREATE.KYC_PAYLOADS.x", "purge": "$JS.API.STREAM.PURGE.KYC_EVENTS",
 		} {
 			reader.refused(t, what, func() error { return reader.Publish(subject, nil) }, "Permissions Violation for Publish to")
 		}
-		reader.refused(t, "listen to payloads", func() error { _, err := reader.SubscribeSync("kyc.payload.>"); return err }, "Permissions Violation for Subscription to")
+		reader.refused(t, "listen to payloads", func() error { _, err := reader.SubscribeSync("kyc.payload.>"); return err },
+			"Permissions Violation for Subscription to")
 	})
 	t.Run("no access without a password", func(t *testing.T) {
-		for what, option := range map[string]nats.Option{"no user": nats.Name("nobody"), "a wrong password": nats.UserInfo("ondato", "wrong")} {
+		for what, option := range map[string]nats.Option{"no user": nats.Name("nobody"),
+			"a wrong password": nats.UserInfo("ondato", "wrong")} {
 			nc, err := nats.Connect(urls[0], option)
 			if !errors.Is(err, nats.ErrAuthorization) {
 				t.Errorf("%s: %v", what, err)
@@ -324,8 +330,10 @@ func ondatoReads(t *testing.T, ondato *natsClient) {
 
 func ondatoRefused(t *testing.T, ondato *natsClient) {
 	const noPublish, noSubscription = "Permissions Violation for Publish to", "Permissions Violation for Subscription to"
-	for _, subject := range []string{"kyc.payload.>", "kyc.event.v1.idwise.>", "kyc.event.v1.>", "kyc.event.v1.*.acme.>", "kyc.>", ">", "$JS.EVENT.>", "$SYS.>"} {
-		ondato.refused(t, "subscribe to "+subject, func() error { _, err := ondato.SubscribeSync(subject); return err }, noSubscription)
+	for _, subject := range []string{"kyc.payload.>", "kyc.event.v1.idwise.>", "kyc.event.v1.>", "kyc.event.v1.*.acme.>",
+		"kyc.>", ">", "$JS.EVENT.>", "$SYS.>"} {
+		ondato.refused(t, "subscribe to "+subject, func() error { _, err := ondato.SubscribeSync(subject); return err },
+			noSubscription)
 	}
 	for _, c := range []struct{ what, subject, body string }{
 		{"publish an event", "kyc.event.v1.ondato.acme.completed.x", "{}"},
@@ -343,10 +351,12 @@ func ondatoRefused(t *testing.T, ondato *natsClient) {
 	for _, c := range []struct{ what, subject, body, reason string }{
 		{"read any event", "$JS.API.STREAM.MSG.GET.KYC_EVENTS", `{"seq":1}`, "its own events only"},
 		{"read any event directly", "$JS.API.DIRECT.GET.KYC_EVENTS", `{"seq":1}`, "its own events only"},
-		{"read another provider's events", "$JS.API.DIRECT.GET.KYC_EVENTS", `{"multi_last":["kyc.event.v1.*.acme.>"]}`, "its own events only"},
+		{"read another provider's events", "$JS.API.DIRECT.GET.KYC_EVENTS", `{"multi_last":["kyc.event.v1.*.acme.>"]}`,
+			"its own events only"},
 		{"read another provider's event directly", "$JS.API.DIRECT.GET.KYC_EVENTS.kyc.event.v1.idwise.>", "", "may not read"},
 		{"make a consumer of another provider", "$JS.API.CONSUMER.CREATE.KYC_EVENTS.mine.kyc.event.v1.idwise.>",
-			`{"stream_name":"KYC_EVENTS","config":{"name":"mine","filter_subject":"kyc.event.v1.idwise.>"}}`, "may read kyc.event.v1.ondato.> only"},
+			`{"stream_name":"KYC_EVENTS","config":{"name":"mine","filter_subject":"kyc.event.v1.idwise.>"}}`,
+			"may read kyc.event.v1.ondato.> only"},
 		{"make a push consumer", "$JS.API.CONSUMER.CREATE.KYC_EVENTS.mine",
 			`{"stream_name":"KYC_EVENTS","config":{"name":"mine","deliver_subject":"$JS.API.CONSUMER.MSG.NEXT.KYC_PAYLOADS.normalizer"}}`, "push consumers are not for readers"},
 		{"use another consumer", "$JS.API.CONSUMER.MSG.NEXT.KYC_EVENTS.other", "", "no responders"},
@@ -362,14 +372,19 @@ func ondatoRefused(t *testing.T, ondato *natsClient) {
 }
 
 func onboardingAsks(t *testing.T, onboarding *natsClient) {
-	ack, err := onboarding.Request("kyc.watch.ondato.acme", []byte(`{"reference":"b0000000-0000-4000-8000-000000000001"}`), 5*time.Second)
+	ack, err := onboarding.Request("kyc.watch.ondato.acme",
+		[]byte(`{"reference":"b0000000-0000-4000-8000-000000000001"}`), 5*time.Second)
 	if err != nil || !strings.Contains(string(ack.Data), `"stream":"KYC_POLLS"`) {
 		t.Errorf("a request to watch is not kept: %s, %v", cmp.Or(string(dataOf(ack)), "no answer"), err)
 	}
-	for _, subject := range []string{"kyc.event.v1.ondato.acme.completed.x", "kyc.payload.ondato.acme.x", "kyc.poll.due.ondato.acme.x", "$JS.API.STREAM.NAMES"} {
-		onboarding.refused(t, "publish on "+subject, func() error { return onboarding.Publish(subject, nil) }, "Permissions Violation for Publish to")
+	for _, subject := range []string{"kyc.event.v1.ondato.acme.completed.x", "kyc.payload.ondato.acme.x",
+		"kyc.poll.due.ondato.acme.x", "$JS.API.STREAM.NAMES"} {
+		onboarding.refused(t, "publish on "+subject, func() error { return onboarding.Publish(subject, nil) },
+			"Permissions Violation for Publish to")
 	}
-	onboarding.refused(t, "listen to events", func() error { _, err := onboarding.SubscribeSync("kyc.event.v1.>"); return err }, "Permissions Violation for Subscription to")
+	onboarding.refused(t, "listen to events",
+		func() error { _, err := onboarding.SubscribeSync("kyc.event.v1.>"); return err },
+		"Permissions Violation for Subscription to")
 }
 
 func dataOf(m *nats.Msg) []byte {
@@ -409,7 +424,8 @@ func TestDeployNATSHostileReader(t *testing.T) {
 	urls := natsNodes(t, 3)
 	a := deployedApp(t, urls, 1)
 	ondato := natsAs(t, urls[1], "ondato")
-	consumer, err := ondato.js.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{Durable: "honest", AckPolicy: jetstream.AckExplicitPolicy})
+	consumer, err := ondato.js.CreateConsumer(t.Context(), "KYC_EVENTS",
+		jetstream.ConsumerConfig{Durable: "honest", AckPolicy: jetstream.AckExplicitPolicy})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -418,7 +434,8 @@ func TestDeployNATSHostileReader(t *testing.T) {
 	}
 	tricks := map[string]func(reader *natsClient) error{
 		"push into pulls": func(r *natsClient) error {
-			return r.PublishRequest("$JS.API.CONSUMER.DURABLE.CREATE.KYC_EVENTS.trick", "_INBOX.x", []byte(push("$JS.API.CONSUMER.MSG.NEXT.KYC_PAYLOADS.normalizer")))
+			return r.PublishRequest("$JS.API.CONSUMER.DURABLE.CREATE.KYC_EVENTS.trick", "_INBOX.x",
+				[]byte(push("$JS.API.CONSUMER.MSG.NEXT.KYC_PAYLOADS.normalizer")))
 		},
 		"push into ours": func(r *natsClient) error {
 			return r.PublishRequest("$JS.API.CONSUMER.CREATE.KYC_EVENTS.trick", "_INBOX.x", []byte(push("kyc.disposition")))
@@ -493,7 +510,8 @@ func TestDeployNATSHostileReader(t *testing.T) {
 func postOndato(t *testing.T, a *app.App, n int) {
 	t.Helper()
 	body := (&traffic.Life{Run: 0xbad, N: n}).Next(traffic.SayApproved).Body
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+a.CallbackAddr()+"/webhooks/ondato/acme", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		"http://"+a.CallbackAddr()+"/webhooks/ondato/acme", bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,8 +62,9 @@ func TestDeployUnit(t *testing.T) {
 	_, unit := readUnit(t)
 	service := unit["Service"]
 	for key, want := range map[string]string{
-		"NoNewPrivileges": "yes", "CapabilityBoundingSet": "", "ProtectSystem": "strict", "ProtectHome": "yes", "PrivateDevices": "yes",
-		"User": "kycbridge", "Restart": "always", "MemoryDenyWriteExecute": "yes",
+		"NoNewPrivileges": "yes", "CapabilityBoundingSet": "", "ProtectSystem": "strict", "ProtectHome": "yes",
+		"PrivateDevices": "yes",
+		"User":           "kycbridge", "Restart": "always", "MemoryDenyWriteExecute": "yes",
 	} {
 		if got := service[key]; !slices.Equal(got, []string{want}) {
 			t.Errorf("%s is %q, expected %q", key, got, want)
@@ -114,7 +115,8 @@ func TestDeployUnit(t *testing.T) {
 		t.Errorf("killed after %s (%v), while callbacks are waited for %s", stop, err, config.Receive.Drain)
 	}
 	if config.DataDir != "./data" || service["WorkingDirectory"][0] != "/var/lib/"+service["StateDirectory"][0] {
-		t.Errorf("data_dir %s below %s, state directory %s", config.DataDir, service["WorkingDirectory"][0], service["StateDirectory"][0])
+		t.Errorf("data_dir %s below %s, state directory %s", config.DataDir, service["WorkingDirectory"][0],
+			service["StateDirectory"][0])
 	}
 	for _, key := range []string{"ExecStartPre", "ExecStart"} {
 		words := strings.Fields(service[key][0])
@@ -144,7 +146,8 @@ func TestDeployUnitVerify(t *testing.T) {
 	if err != nil {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
-	out, err = exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--no-pager", "--threshold=30", path).CombinedOutput()
+	out, err = exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--no-pager", "--threshold=30",
+		path).CombinedOutput()
 	if strings.Contains(string(out), "unrecognized option") {
 		t.Skip("systemd-analyze security does not work offline here")
 	}

@@ -82,7 +82,8 @@ func TestAFullDiskRecovers(t *testing.T) {
 		t.Fatalf("the callback that is repeated: %d", got)
 	}
 	free := fill(t, filepath.Join(b.dir, "filler"))
-	wait.For(t, 20*time.Second, "a new callback that is refused", func() bool { return code(padded(1, 9000)) == http.StatusServiceUnavailable })
+	wait.For(t, 20*time.Second, "a new callback that is refused",
+		func() bool { return code(padded(1, 9000)) == http.StatusServiceUnavailable })
 	free()
 	over := make(chan struct{})
 	var posting sync.WaitGroup
@@ -115,7 +116,8 @@ func TestAFullDiskRecovers(t *testing.T) {
 // the process runs, and every callback is accepted.
 func TestStagingIsFreed(t *testing.T) {
 	long(t, "half a minute")
-	if err := exec.CommandContext(t.Context(), "unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/dev/shm").Run(); err != nil {
+	if err := exec.CommandContext(t.Context(), "unshare", "-m", "mount", "-t", "tmpfs", "tmpfs",
+		"/dev/shm").Run(); err != nil {
 		t.Skipf("/dev/shm cannot be made small here: %v", err)
 	}
 	b := newBridge(t, oneAccount)

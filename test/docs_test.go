@@ -156,7 +156,8 @@ func TestDocsNameEveryAPIKey(t *testing.T) {
 	for provider, keys := range app.ProviderCatalog().APIKeys {
 		own, err := os.ReadFile(filepath.Join(docsRoot, "docs", provider+".md"))
 		about := string(own)
-		if i := slices.IndexFunc(sections, func(s string) bool { return strings.HasPrefix(strings.ToLower(s), provider+"\n") }); i >= 0 {
+		if i := slices.IndexFunc(sections,
+			func(s string) bool { return strings.HasPrefix(strings.ToLower(s), provider+"\n") }); i >= 0 {
 			about += sections[i]
 		} else if err != nil {
 			t.Errorf("docs/configure.md has no section about %s, and there is no docs/%s.md", provider, provider)
@@ -183,7 +184,8 @@ func TestDocsNameEveryDefault(t *testing.T) {
 	for key, value := range map[string]any{
 		"listen": c.Listen, "admin.listen": c.Admin.Listen, "data_dir": c.DataDir, "embedded.listen": c.Embedded.Listen,
 		"receive.max_body": c.Receive.MaxBody, "receive.concurrency": c.Receive.Concurrency,
-		"receive.requests_per_second": c.Receive.RequestsPerSecond, "receive.timeout": c.Receive.Timeout, "receive.drain": c.Receive.Drain,
+		"receive.requests_per_second": c.Receive.RequestsPerSecond, "receive.timeout": c.Receive.Timeout,
+		"receive.drain":     c.Receive.Drain,
 		"normalize.workers": c.Normalize.Workers, "normalize.max_attempts": c.Normalize.MaxAttempts,
 		"integrity.scrub":      c.Integrity.Scrub,
 		"names.subject_prefix": c.Names.SubjectPrefix, "names.stream_prefix": c.Names.StreamPrefix,
@@ -228,7 +230,8 @@ func TestDocsNATSConfiguration(t *testing.T) {
 			t.Fatalf("%s: %v", s.page, err)
 		}
 		if !options.SyncAlways || !options.JetStream || options.MaxPayload != 2<<20+64<<10 {
-			t.Errorf("%s: sync always %t, JetStream %t, max_payload %d", s.page, options.SyncAlways, options.JetStream, options.MaxPayload)
+			t.Errorf("%s: sync always %t, JetStream %t, max_payload %d", s.page, options.SyncAlways, options.JetStream,
+				options.MaxPayload)
 		}
 	}
 }
@@ -396,7 +399,8 @@ func TestDocsVerifications(t *testing.T) {
 			}
 		}
 	}
-	for address, provider := range map[string]simulate.Provider{"http://127.0.0.1:9090": simulatedProvider(t, "ondato"), "http://127.0.0.1:9091": simulatedProvider(t, "idwise")} {
+	for address, provider := range map[string]simulate.Provider{"http://127.0.0.1:9090": simulatedProvider(t, "ondato"),
+		"http://127.0.0.1:9091": simulatedProvider(t, "idwise")} {
 		server, err := simulate.Start(provider, simulate.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -413,7 +417,8 @@ func TestDocsVerifications(t *testing.T) {
 		"KYCBRIDGE_LISTEN=127.0.0.1:0", "KYCBRIDGE_ADMIN_LISTEN=127.0.0.1:0", "KYCBRIDGE_EMBEDDED_LISTEN=127.0.0.1:0"}))
 	for i, r := range requests {
 		if i == 1 {
-			checkEvent(t, a, regexp.MustCompile(`[0-9a-f]{8}`).FindString(receipt.text)+" acme created none") // now there is a state
+			// now there is a state
+			checkEvent(t, a, regexp.MustCompile(`[0-9a-f]{8}`).FindString(receipt.text)+" acme created none")
 		}
 		r.URL.Host = a.AdminAddr()
 		status, body := exchange(t, r)
@@ -494,9 +499,10 @@ func checkEvent(t *testing.T, a *app.App, line string) {
 		} `json:"data"`
 	}
 	for range 200 {
-		err := app.ReadEvents(t.Context(), app.ReadOptions{URL: a.ClientURL(), Stream: "KYC_EVENTS"}, func(body []byte) error {
-			return json.Unmarshal(body, &e)
-		})
+		err := app.ReadEvents(t.Context(), app.ReadOptions{URL: a.ClientURL(), Stream: "KYC_EVENTS"},
+			func(body []byte) error {
+				return json.Unmarshal(body, &e)
+			})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -506,7 +512,8 @@ func checkEvent(t *testing.T, a *app.App, line string) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	words := strings.Fields(line)
-	for _, want := range []string{e.Data.VerificationID[:min(8, len(e.Data.VerificationID))], e.Data.Account, e.Data.Status, e.Data.Decision.Outcome} {
+	for _, want := range []string{e.Data.VerificationID[:min(8, len(e.Data.VerificationID))], e.Data.Account,
+		e.Data.Status, e.Data.Decision.Outcome} {
 		if !slices.Contains(words, want) {
 			t.Errorf("the documentation shows another event than there is: no %q in\n%s", want, line)
 		}

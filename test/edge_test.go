@@ -38,7 +38,9 @@ accounts:
 
 // edgeCall is an authentic callback of Ondato.
 func edgeCall(body []byte, header ...string) call {
-	return call{path: "/webhooks/ondato/acme", header: append([]string{"Authorization", "Bearer " + loadToken, "Content-Type", "application/json"}, header...), body: body}
+	return call{path: "/webhooks/ondato/acme",
+		header: append([]string{"Authorization", "Bearer " + loadToken, "Content-Type", "application/json"}, header...),
+		body:   body}
 }
 
 // packed is a body in an encoding.
@@ -68,7 +70,8 @@ func TestEdge(t *testing.T) {
 		test func(*testing.T, *bridge)
 	}{
 		{"addresses", edgeAddresses}, {"encodings", edgeEncodings}, {"oversize", edgeOversize}, {"early", edgeEarly},
-		{"chunked", edgeChunked}, {"refused", edgeRefused}, {"flood", edgeFlood}, {"hangup", edgeHangup}, {"strays", edgeUnknownAccounts},
+		{"chunked", edgeChunked}, {"refused", edgeRefused}, {"flood", edgeFlood}, {"hangup", edgeHangup},
+		{"strays", edgeUnknownAccounts},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(t, b) })
 	}
@@ -81,7 +84,8 @@ func TestEdge(t *testing.T) {
 
 // edgeAddresses: a trailing slash and percent-encoding do not cause 404.
 func edgeAddresses(t *testing.T, b *bridge) {
-	for i, path := range []string{"/webhooks/ondato/acme/", "/webhooks/ondato/%61cme", "/%77ebhooks/ondato/acme", "/webhooks/ondato/acme?x=1"} {
+	for i, path := range []string{"/webhooks/ondato/acme/", "/webhooks/ondato/%61cme", "/%77ebhooks/ondato/acme",
+		"/webhooks/ondato/acme?x=1"} {
 		c := edgeCall(kycHook(100+i, 1, "Approved", "Approved", ""))
 		c.path = path
 		if got := b.curl(t, c); got.Code != http.StatusOK {
@@ -119,10 +123,12 @@ func edgeEncodings(t *testing.T, b *bridge) {
 	if got := b.curl(t, edgeCall(mark)); got.Status != "accepted" {
 		t.Errorf("a byte order mark: %s", got.Text)
 	}
-	if got := b.curl(t, edgeCall([]byte("not packed"), "Content-Encoding", "gzip")); got.Status != "quarantined" || !strings.Contains(got.Text, "Content-Encoding") {
+	if got := b.curl(t, edgeCall([]byte("not packed"), "Content-Encoding", "gzip")); got.Status != "quarantined" ||
+		!strings.Contains(got.Text, "Content-Encoding") {
 		t.Errorf("not packed: %d %s", got.Code, got.Text)
 	}
-	if got := b.curl(t, edgeCall(kycHook(211, 1, "Approved", "Approved", ""), "Content-Encoding", "br")); got.Code != http.StatusUnsupportedMediaType {
+	if got := b.curl(t, edgeCall(kycHook(211, 1, "Approved", "Approved", ""), "Content-Encoding",
+		"br")); got.Code != http.StatusUnsupportedMediaType {
 		t.Errorf("br: %d %s", got.Code, got.Text)
 	}
 	bomb := packed(t, "gzip", append([]byte(`{"a":"`), bytes.Repeat([]byte("a"), 8<<20)...))
@@ -154,7 +160,8 @@ func edgeOversize(t *testing.T, b *bridge) {
 			t.Fatal(err)
 		}
 		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-		fmt.Fprintf(c, "POST /webhooks/ondato/acme HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n%s\r\n", loadToken, length)
+		fmt.Fprintf(c, "POST /webhooks/ondato/acme HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: "+
+			"application/json\r\n%s\r\n", loadToken, length)
 		for range 6 {
 			piece := bytes.Repeat([]byte("a"), 1<<20)
 			if strings.HasPrefix(length, "Transfer") {
@@ -195,23 +202,27 @@ func edgeEarly(t *testing.T, b *bridge) {
 		"431": "POST /webhooks/ondato/acme HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("a", 64<<10) + "\r\n\r\n",
 		"400": "POST /webhooks/ondato/acme HTTP/1.1\r\nno header\r\n\r\n",
 		"501": "POST /webhooks/ondato/acme HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: pigeon\r\n\r\n",
-		"417": "POST /webhooks/ondato/acme HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: wonders\r\nConnection: close\r\n\r\n",
+		"417": "POST /webhooks/ondato/acme HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: wonders\r\nConnection: " +
+			"close\r\n\r\n",
 	} {
 		if got := b.raw(t, request); !strings.HasPrefix(got, "HTTP/1.1 "+status) {
 			t.Errorf("%s: %.80q", status, got)
 			continue
 		}
-		wait.For(t, 5*time.Second, status+" is counted", func() bool { return strings.Contains(b.metrics(), `outcome="http_`+status+`"`) })
+		wait.For(t, 5*time.Second, status+" is counted",
+			func() bool { return strings.Contains(b.metrics(), `outcome="http_`+status+`"`) })
 	}
 }
 
 // edgeChunked: after a chunked body the connection is closed, even if a length was declared too.
 func edgeChunked(t *testing.T, b *bridge) {
 	body := kycHook(300, 1, "Approved", "Approved", "")
-	request := fmt.Sprintf("POST /webhooks/ondato/acme HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
-		"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", loadToken, len(body), body)
+	request := fmt.Sprintf(
+		"POST /webhooks/ondato/acme HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\n"+
+			"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", loadToken, len(body), body)
 	got := b.raw(t, request+"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n")
-	if !strings.HasPrefix(got, "HTTP/1.1 200 ") || strings.Count(got, "HTTP/1.1 ") != 1 || !strings.Contains(got, "Connection: close") {
+	if !strings.HasPrefix(got, "HTTP/1.1 200 ") || strings.Count(got, "HTTP/1.1 ") != 1 ||
+		!strings.Contains(got, "Connection: close") {
 		t.Errorf("%.300q", got)
 	}
 }
@@ -221,7 +232,8 @@ func edgeChunked(t *testing.T, b *bridge) {
 func edgeRefused(t *testing.T, b *bridge) {
 	body := kycHook(400, 1, "Approved", "Approved", "")
 	answers := map[string]bool{}
-	for _, credential := range [][]string{nil, {"Authorization", "Bearer almost-the-token"}, {"Authorization", "Bearer almost-the-token"}} {
+	for _, credential := range [][]string{nil, {"Authorization", "Bearer almost-the-token"},
+		{"Authorization", "Bearer almost-the-token"}} {
 		header := append([]string{"Content-Type", "application/json"}, credential...)
 		got := b.curl(t, call{path: "/webhooks/ondato/acme", header: header, body: body})
 		if got.Code != http.StatusUnauthorized {
@@ -243,7 +255,8 @@ func edgeRefused(t *testing.T, b *bridge) {
 // list is what payloads list prints as JSON.
 func (b *bridge) list(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := exec.Command(tool(t, "kycbridge"), append([]string{"payloads", "list", "--config", b.config, "--json"}, args...)...).CombinedOutput()
+	out, err := exec.Command(tool(t, "kycbridge"),
+		append([]string{"payloads", "list", "--config", b.config, "--json"}, args...)...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -253,7 +266,8 @@ func (b *bridge) list(t *testing.T, args ...string) string {
 // edgeFlood: forged callbacks, some of a megabyte with a key anywhere in the body, hardly delay genuine
 // ones.
 func edgeFlood(t *testing.T, b *bridge) {
-	large := []byte(`{"result":{"data":{"processingConfig":{"authKeyForCallback":"wrong"},"x":"` + strings.Repeat(`\"{`, 340_000) + `"}}}`)
+	large := []byte(`{"result":{"data":{"processingConfig":{"authKeyForCallback":"wrong"},"x":"` +
+		strings.Repeat(`\"{`, 340_000) + `"}}}`)
 	start, stop := time.Now(), make(chan struct{})
 	var forging sync.WaitGroup
 	forging.Go(func() {
@@ -290,7 +304,8 @@ func edgeFlood(t *testing.T, b *bridge) {
 	close(stop)
 	forging.Wait()
 	slices.Sort(took)
-	t.Logf("genuine callbacks beside 40 forged megabytes a second: median %s, slowest %s", took[len(took)/2], took[len(took)-1])
+	t.Logf("genuine callbacks beside 40 forged megabytes a second: median %s, slowest %s", took[len(took)/2],
+		took[len(took)-1])
 	if took[len(took)/2] > time.Second {
 		t.Errorf("half of the genuine callbacks took %s or more", took[len(took)/2])
 	}
@@ -306,7 +321,8 @@ func edgeHangup(t *testing.T, b *bridge) {
 	if err := b.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	wait.For(t, 5*time.Second, "a line about SIGHUP", func() bool { return strings.Contains(b.stderr.String(), "SIGHUP is ignored") })
+	wait.For(t, 5*time.Second, "a line about SIGHUP",
+		func() bool { return strings.Contains(b.stderr.String(), "SIGHUP is ignored") })
 	if got := b.curl(t, edgeCall(kycHook(600, 1, "Approved", "Approved", ""))); got.Code != http.StatusOK {
 		t.Errorf("after SIGHUP: %d %s", got.Code, got.Text)
 	}
@@ -322,7 +338,8 @@ func edgeUnknownAccounts(t *testing.T, b *bridge) {
 			t.Fatalf("%s: %d %s", path, got.Code, got.Text)
 		}
 	}
-	if !strings.Contains(b.stderr.String(), "not configured; they are kept as refused") || !strings.Contains(b.stderr.String(), "/webhooks/ondato/acme") {
+	if !strings.Contains(b.stderr.String(), "not configured; they are kept as refused") ||
+		!strings.Contains(b.stderr.String(), "/webhooks/ondato/acme") {
 		t.Error("the log does not tell of callbacks for an account that is not configured")
 	}
 	wait.For(t, 10*time.Second, "each is kept, with its address", func() bool {
@@ -339,7 +356,8 @@ func edgeUnknownAccounts(t *testing.T, b *bridge) {
   - name: keyed`, 1))
 	b.start(t)
 	before := b.progress(t)
-	out, err := exec.Command(tool(t, "kycbridge"), "payloads", "replay", "--config", b.config, "--status", "refused", "--yes").CombinedOutput()
+	out, err := exec.Command(tool(t, "kycbridge"), "payloads", "replay", "--config", b.config, "--status", "refused",
+		"--yes").CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "1 admitted") {
 		t.Fatalf("%v: %s", err, out)
 	}

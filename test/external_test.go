@@ -76,7 +76,8 @@ accounts:
 		t.Errorf("the password stands in %q", err)
 	}
 
-	config, err := app.LoadConfig(write("right.yaml", "username: bridge, password: "+password+", tls: {ca: "+ca+"}"), nil, app.ProviderCatalog())
+	config, err := app.LoadConfig(write("right.yaml", "username: bridge, password: "+password+", tls: {ca: "+ca+"}"), nil,
+		app.ProviderCatalog())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,16 +155,20 @@ func certificates(t *testing.T, dir string) (ca string, cert tls.Certificate) {
 	}
 	rootKey, serverKey := key(), key()
 	template := func(serial int64, name string, isCA bool) *x509.Certificate {
-		return &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, IsCA: isCA, BasicConstraintsValid: true,
-			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-			KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+		return &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name}, IsCA: isCA,
+			BasicConstraintsValid: true,
+			NotBefore:             time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+			IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+			KeyUsage:    x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
 	}
 	root := template(1, "test root", true)
 	rootDER, err := x509.CreateCertificate(rand.Reader, root, root, &rootKey.PublicKey, rootKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	serverDER, err := x509.CreateCertificate(rand.Reader, template(2, "test server", false), root, &serverKey.PublicKey, rootKey)
+	serverDER, err := x509.CreateCertificate(rand.Reader, template(2, "test server", false), root, &serverKey.PublicKey,
+		rootKey)
 	if err != nil {
 		t.Fatal(err)
 	}

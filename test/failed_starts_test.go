@@ -22,20 +22,31 @@ func TestFailedStartsWithStatus200(t *testing.T) {
 		problem, words        string
 		doubt                 bool
 	}{
-		"signzy: error object":    {"signzy", "create-journey-url", "", `{"error":{"message":` + quoted + `,"status":400}}`, 422, "provider_invalid", providersWords, false},
-		"signzy: another user":    {"signzy", "create-journey-url", "", `{"journeyId":"J1","journeyUrl":"https://kyc.example.com/J1","userId":"case-9"}`, 502, "provider_malformed", "", true},
-		"ondato: reason":          {"ondato", "create_identity_verification", "", `{"reason":"ValidationFailed","message":` + quoted + `}`, 422, "provider_invalid", providersWords, false},
-		"idwise: no success":      {"idwise", "start-journey", "", `{"success":false,"message":` + quoted + `}`, 422, "provider_invalid", providersWords, false},
-		"idwise: other reference": {"idwise", "start-journey", "", `{"journey_id":"j1","reference_no":"case-9"}`, 502, "provider_malformed", "", true},
-		"kwikid: no success":      {"kwikid", "sendLink", "", `{"success":false,"message":` + quoted + `}`, 422, "provider_invalid", providersWords, false},
-		"kwikid: forms refused":   {"kwikid", "push_user_data", forms, `{"success":false,"msg":` + quoted + `}`, 422, "provider_invalid", providersWords, false},
+		"signzy: error object": {"signzy", "create-journey-url", "", `{"error":{"message":` + quoted + `,"status":400}}`,
+			422, "provider_invalid", providersWords, false},
+		"signzy: another user": {"signzy", "create-journey-url", "",
+			`{"journeyId":"J1","journeyUrl":"https://kyc.example.com/J1","userId":"case-9"}`, 502, "provider_malformed", "",
+			true},
+		"ondato: reason": {"ondato", "create_identity_verification", "", `{"reason":"ValidationFailed","message":` +
+			quoted + `}`, 422, "provider_invalid", providersWords, false},
+		"idwise: no success": {"idwise", "start-journey", "", `{"success":false,"message":` + quoted + `}`, 422,
+			"provider_invalid", providersWords, false},
+		"idwise: other reference": {"idwise", "start-journey", "", `{"journey_id":"j1","reference_no":"case-9"}`, 502,
+			"provider_malformed", "", true},
+		"kwikid: no success": {"kwikid", "sendLink", "", `{"success":false,"message":` + quoted + `}`, 422,
+			"provider_invalid", providersWords, false},
+		"kwikid: forms refused": {"kwikid", "push_user_data", forms, `{"success":false,"msg":` + quoted + `}`, 422,
+			"provider_invalid", providersWords, false},
 		"kwikid: forms that made a session": {"kwikid", "push_user_data", forms,
-			`{"success":false,"msg":` + quoted + `,"session_id":"5e551000-0000-4000-8000-0000000000ff"}`, 502, "provider_malformed", providersWords, true},
+			`{"success":false,"msg":` + quoted + `,"session_id":"5e551000-0000-4000-8000-0000000000ff"}`, 502,
+			"provider_malformed", providersWords, true},
 		"kwikid: forms of another user": {"kwikid", "push_user_data", forms,
-			`{"success":true,"session_id":"5e551000-0000-4000-8000-0000000000ff","track":{"user_id":"user-0002"}}`, 502, "provider_malformed", "", true},
+			`{"success":true,"session_id":"5e551000-0000-4000-8000-0000000000ff","track":{"user_id":"user-0002"}}`, 502,
+			"provider_malformed", "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w.sims[tt.provider].Can(tt.call, simulate.Canned{Status: 200, ContentType: "application/json", Body: []byte(tt.answer)})
+			w.sims[tt.provider].Can(tt.call,
+				simulate.Canned{Status: 200, ContentType: "application/json", Body: []byte(tt.answer)})
 			body := tt.start
 			if body == "" {
 				body = goodStart(tt.provider, "case-1")

@@ -90,7 +90,8 @@ func (c checkout) run(t *testing.T, program string, args ...string) (output stri
 	cmd.Dir = c.dir
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GIT_") }),
 		"GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "GOPROXY=off", "GOWORK=off",
-		"GIT_AUTHOR_NAME=test", "GIT_AUTHOR_EMAIL=test@example.com", "GIT_COMMITTER_NAME=test", "GIT_COMMITTER_EMAIL=test@example.com")
+		"GIT_AUTHOR_NAME=test", "GIT_AUTHOR_EMAIL=test@example.com", "GIT_COMMITTER_NAME=test",
+		"GIT_COMMITTER_EMAIL=test@example.com")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
@@ -143,10 +144,12 @@ func (c checkout) addFifth(t *testing.T) (added []string) {
 // fifthCounts counts what was touched: one existing file, one added line and its import.
 func fifthCounts(t *testing.T, c checkout, added []string) {
 	c.run(t, "git", "add", "--all")
-	if got, want := c.run(t, "git", "diff", "--cached", "--numstat", "--diff-filter=a", "HEAD"), "2\t0\t"+fifthTable+"\n"; got != want {
+	if got, want := c.run(t, "git", "diff", "--cached", "--numstat", "--diff-filter=a",
+		"HEAD"), "2\t0\t"+fifthTable+"\n"; got != want {
 		t.Errorf("changed of what was there: %q, want %q", got, want)
 	}
-	if got := c.run(t, "git", "diff", "--cached", "--unified=0", "HEAD", "--", fifthTable); !strings.Contains(got, "\n+"+fifthLine) {
+	if got := c.run(t, "git", "diff", "--cached", "--unified=0", "HEAD", "--", fifthTable); !strings.Contains(got,
+		"\n+"+fifthLine) {
 		t.Errorf("the change of the table is\n%s", got)
 	}
 	files := strings.Fields(c.run(t, "git", "diff", "--cached", "--name-only", "--diff-filter=A", "HEAD"))
@@ -260,14 +263,16 @@ func fifthServes(t *testing.T, c checkout) {
 		}
 	}
 	accepted := fifthBody(t, "webhook-accepted")
-	for name, forged := range map[string]string{"nothing": "", "another secret's": fifthSign("guessed", accepted), "another body's": fifthSign(fifthSecret, fifthBody(t, "webhook-declined"))} {
+	for name, forged := range map[string]string{"nothing": "", "another secret's": fifthSign("guessed", accepted),
+		"another body's": fifthSign(fifthSecret, fifthBody(t, "webhook-declined"))} {
 		if r := b.fifthCallback(t, "acme", forged, accepted); r.Code != http.StatusUnauthorized {
 			t.Errorf("signed with %s: %d %s", name, r.Code, r.Text)
 		}
 	}
 	for account, want := range map[string]struct{ via event.Via }{"acme": {event.ViaCallback}, "bank": {event.ViaFetch}} {
 		r := b.fifthCallback(t, account, fifthSign(fifthSecret, accepted), accepted)
-		if r.Code != http.StatusOK || r.Status != kycbridge.ReceiptAccepted || r.VerificationID != event.VerificationID("verident", account, "vc-0001") {
+		if r.Code != http.StatusOK || r.Status != kycbridge.ReceiptAccepted ||
+			r.VerificationID != event.VerificationID("verident", account, "vc-0001") {
 			t.Errorf("%s: %d %s", account, r.Code, r.Text)
 		}
 		m, err := heard[account].NextMsg(10 * time.Second)
@@ -275,7 +280,8 @@ func fifthServes(t *testing.T, c checkout) {
 			t.Fatalf("%s: the event of an accepted check: %v\n%s", account, err, b.stderr.tail())
 		}
 		e, err := event.Decode(m.Data)
-		if err != nil || e.Data.Decision.Outcome != event.OutcomeApproved || !e.Data.Decision.Final || e.Data.Provider.Event.Via != want.via || e.Data.ExternalReference != "case-0001" {
+		if err != nil || e.Data.Decision.Outcome != event.OutcomeApproved || !e.Data.Decision.Final ||
+			e.Data.Provider.Event.Via != want.via || e.Data.ExternalReference != "case-0001" {
 			t.Errorf("%s: %s, %v", account, m.Data, err)
 		}
 		readAsConsumer(t, m.Data)

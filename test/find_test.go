@@ -37,7 +37,8 @@ func TestFindWaitsForTheIndex(t *testing.T) {
 	tool := s.app.Archive()
 	for n := range 3 {
 		body := kycHook(n, 1, "Approved", "Approved", "AutomaticallyIdentified")
-		payload := kycbridge.Payload{Via: event.ViaCallback, ReceivedAt: time.Now(), ContentType: "application/json", Body: body}
+		payload := kycbridge.Payload{Via: event.ViaCallback, ReceivedAt: time.Now(), ContentType: "application/json",
+			Body: body}
 		if _, err := s.app.Ingest(t.Context(), s.account, payload); err != nil {
 			t.Fatal(err)
 		}
@@ -81,13 +82,15 @@ func TestFindAtScale(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d events stored in %s; %d messages not indexed by then", verifications, stored.Round(time.Millisecond), lag.Total())
+	t.Logf("%d events stored in %s; %d messages not indexed by then", verifications, stored.Round(time.Millisecond),
+		lag.Total())
 	began = time.Now()
 	if err := tool.Indexing.Rebuild(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	took := time.Since(began)
-	t.Logf("the index rebuilt in %s, %.0f verifications a second", took.Round(time.Millisecond), float64(verifications)/took.Seconds())
+	t.Logf("the index rebuilt in %s, %.0f verifications a second", took.Round(time.Millisecond),
+		float64(verifications)/took.Seconds())
 	debug.FreeOSMemory()
 	t.Logf("heap %d MiB; the index takes %d MiB on disk", heap()>>20, folder(t, s.dir, "KYC_INDEX")>>20)
 
@@ -100,7 +103,8 @@ func TestFindAtScale(t *testing.T) {
 	} {
 		findAll(t, tool, what, verifications, id)
 	}
-	findAll(t, tool, "payload id", whole, func(n int) string { return fmt.Sprintf("ondato.acme.e%07d-0001-4000-8000-000000000001", n) })
+	findAll(t, tool, "payload id", whole,
+		func(n int) string { return fmt.Sprintf("ondato.acme.e%07d-0001-4000-8000-000000000001", n) })
 	began = time.Now()
 	if r, err := tool.Search(t.Context(), "nothing-has-this-id", true); err != nil || len(r.Found) > 0 {
 		t.Errorf("an unknown id: %+v %v", r, err)
@@ -167,13 +171,16 @@ func findAll(t *testing.T, tool *archive.Archive, what string, verifications int
 		began := time.Now()
 		r, err := tool.Search(context.Background(), id(n), true)
 		took = append(took, time.Since(began))
-		if err != nil || len(r.Found) != 1 || r.Found[0].VerificationID != idOf(n) || r.Timeline == nil || len(r.Timeline.Steps) == 0 {
+		if err != nil || len(r.Found) != 1 || r.Found[0].VerificationID != idOf(n) || r.Timeline == nil ||
+			len(r.Timeline.Steps) == 0 {
 			t.Fatalf("%s %s: %+v %v", what, id(n), r, err)
 		}
 	}
 	slices.Sort(took)
 	p95 := took[len(took)*95/100]
-	t.Logf("%-20s  %.1f ms of processor each; median %s, p95 %s, most %s", what, float64((processor()-used).Microseconds())/1000/findsOfAKind, took[len(took)/2].Round(10*time.Microsecond), p95.Round(10*time.Microsecond), took[len(took)-1].Round(10*time.Microsecond))
+	t.Logf("%-20s  %.1f ms of processor each; median %s, p95 %s, most %s", what,
+		float64((processor()-used).Microseconds())/1000/findsOfAKind, took[len(took)/2].Round(10*time.Microsecond),
+		p95.Round(10*time.Microsecond), took[len(took)-1].Round(10*time.Microsecond))
 	if p95 > findPatience && !wait.Race { // the detector measures itself
 		t.Errorf("%s: found within %s in 95 of 100 cases, want %s", what, p95, findPatience)
 	}

@@ -34,12 +34,15 @@ func TestFlood(t *testing.T) {
 	if *floodFlag == 0 {
 		t.Skip("measures for minutes; run it with -flood 30s on a quiet machine")
 	}
-	large := []byte(`{"result":{"data":{"processingConfig":{"authKeyForCallback":"wrong"},"x":"` + strings.Repeat(`\"{`, 340_000) + `"}}}`)
+	large := []byte(`{"result":{"data":{"processingConfig":{"authKeyForCallback":"wrong"},"x":"` +
+		strings.Repeat(`\"{`, 340_000) + `"}}}`)
 	small := []byte(`{"journeyId":"x","processingConfig":{"authKeyForCallback":"wrong"}}`)
 	for _, a := range []attack{
 		{"nobody", func(ctx context.Context, _ *testing.T, _ *bridge) int64 { <-ctx.Done(); return 0 }},
-		{"3,000 small forged callbacks a second", func(ctx context.Context, t *testing.T, b *bridge) int64 { return forge(ctx, t, b, 3000, 64, small) }},
-		{"40 forged megabytes a second", func(ctx context.Context, t *testing.T, b *bridge) int64 { return forge(ctx, t, b, 40, 40, large) }},
+		{"3,000 small forged callbacks a second",
+			func(ctx context.Context, t *testing.T, b *bridge) int64 { return forge(ctx, t, b, 3000, 64, small) }},
+		{"40 forged megabytes a second",
+			func(ctx context.Context, t *testing.T, b *bridge) int64 { return forge(ctx, t, b, 40, 40, large) }},
 		{"5,000 idle connections", idle},
 	} {
 		t.Run(a.name, func(t *testing.T) {
@@ -86,13 +89,15 @@ func genuineWaits(ctx context.Context, t *testing.T, b *bridge) (took []time.Dur
 func forge(ctx context.Context, t *testing.T, b *bridge, perSecond float64, connections int, body []byte) int64 {
 	var sent atomic.Int64
 	limit := rate.NewLimiter(rate.Limit(perSecond), 1)
-	client := &http.Client{Timeout: 20 * wait.Slowdown * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
+	client := &http.Client{Timeout: 20 * wait.Slowdown * time.Second,
+		Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
 	defer client.CloseIdleConnections()
 	var forging sync.WaitGroup
 	for range connections {
 		forging.Go(func() {
 			for limit.Wait(ctx) == nil {
-				req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.callbackURL("signzy", "keyed"), bytes.NewReader(body))
+				req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.callbackURL("signzy", "keyed"),
+					bytes.NewReader(body))
 				if err != nil {
 					return
 				}

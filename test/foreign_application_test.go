@@ -45,8 +45,10 @@ func TestForeignApplication(t *testing.T) {
 			id.Application = tt.sent
 			return id
 		}
-		got, err := p.intake.Ingest(t.Context(), p.account, kycbridge.Payload{Via: cases[0].Via, ReceivedAt: received, Body: cases[0].Body})
-		if err != nil || got.Reason != tt.reason || (p.memory.stored == nil) != (tt.reason != "") || (len(got.Errors) > 0) != (tt.reason != "") {
+		got, err := p.intake.Ingest(t.Context(), p.account,
+			kycbridge.Payload{Via: cases[0].Via, ReceivedAt: received, Body: cases[0].Body})
+		if err != nil || got.Reason != tt.reason || (p.memory.stored == nil) != (tt.reason != "") ||
+			(len(got.Errors) > 0) != (tt.reason != "") {
 			t.Errorf("of %q at an account of %q: %+v, %v", tt.sent, tt.ours, got, err)
 		}
 	}

@@ -95,10 +95,12 @@ func readAsConsumer(t *testing.T, body []byte) {
 	if err := e.DataAs(&d); err != nil {
 		t.Fatalf("CloudEvents SDK: data: %v", err)
 	}
-	if e.Subject() != d.VerificationID || e.ID() != event.ID(d.VerificationID, d.Revision) || e.DataSchema() != event.DataSchema {
+	if e.Subject() != d.VerificationID || e.ID() != event.ID(d.VerificationID, d.Revision) ||
+		e.DataSchema() != event.DataSchema {
 		t.Errorf("envelope and data disagree: subject %s, id %s, dataschema %s", e.Subject(), e.ID(), e.DataSchema())
 	}
-	if approved := d.Decision.Outcome == event.OutcomeApproved && d.Decision.Final; approved && d.Status != event.StatusCompleted {
+	if approved := d.Decision.Outcome == event.OutcomeApproved && d.Decision.Final; approved &&
+		d.Status != event.StatusCompleted {
 		t.Errorf("a final approval in status %s", d.Status)
 	}
 }

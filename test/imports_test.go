@@ -56,7 +56,8 @@ func TestImports(t *testing.T) {
 				t.Errorf("%s imports %s; this room uses the standard library only", file, imported)
 			}
 		case ".":
-			if strings.Contains(imported, ".") || strings.HasPrefix(imported, "kycbridge") && imported != "kycbridge/document" && imported != "kycbridge/event" {
+			if strings.Contains(imported, ".") || strings.HasPrefix(imported, "kycbridge") &&
+				imported != "kycbridge/document" && imported != "kycbridge/event" {
 				t.Errorf("%s imports %s; the domain uses the standard library, documents and events only", file, imported)
 			}
 		}

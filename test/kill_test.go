@@ -19,7 +19,8 @@ func TestKill(t *testing.T) {
 	source := random(t)
 	b := newBridge(t, oneAccount)
 	b.start(t)
-	l := &traffic.Load{Post: b.post, Ledger: traffic.NewLedger(), Run: source.Uint32(), Seed: source.Uint64(), Pace: rate.NewLimiter(800, 24)}
+	l := &traffic.Load{Post: b.post, Ledger: traffic.NewLedger(), Run: source.Uint32(), Seed: source.Uint64(),
+		Pace: rate.NewLimiter(800, 24)}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(func() { cancel(); l.Wait() })
 	l.Start(ctx, 24)
@@ -27,7 +28,8 @@ func TestKill(t *testing.T) {
 	var slowest time.Duration
 	for round := range 20 {
 		before := l.Ledger.Accepted.Load()
-		wait.For(t, 20*time.Second, "payloads accepted in this round", func() bool { return l.Ledger.Accepted.Load() > before+10 })
+		wait.For(t, 20*time.Second, "payloads accepted in this round",
+			func() bool { return l.Ledger.Accepted.Load() > before+10 })
 		<-time.After(time.Duration(source.Int64N(int64(time.Second))))
 		b.kill()
 		if round%5 == 4 {
@@ -45,5 +47,6 @@ func TestKill(t *testing.T) {
 	all := traffic.Histories(t, b.eventsURL())
 	events := traffic.Sound(t, all).Events
 	l.Ledger.Judge(t, all)
-	t.Logf("24 kills; slowest start %s; %d events; the last payload was worked %s after the load ended", slowest.Round(time.Millisecond), events, waited.Round(time.Millisecond))
+	t.Logf("24 kills; slowest start %s; %d events; the last payload was worked %s after the load ended",
+		slowest.Round(time.Millisecond), events, waited.Round(time.Millisecond))
 }

@@ -29,7 +29,8 @@ var planted = []struct {
 	{regexp.MustCompile(`^(customerip|userip|ip|ipaddress|host)$`), "203.0.113.187"},
 	{regexp.MustCompile(`^(dateofbirth|birthdate|dob)$`), "1977-11-23"},
 	{regexp.MustCompile(`documentnumber|personalcode|personalnumber|pannumber|aadhaarnumber|emiratesidnumber|eidcardnumber`), "ZQXV98765"},
-	{regexp.MustCompile(`url$|image$|^(frontdoc|backdoc|selfie)$`), "https://files.example.com/" + mark + ".jpeg?token=" + mark},
+	{regexp.MustCompile(`url$|image$|^(frontdoc|backdoc|selfie)$`), "https://files.example.com/" + mark + ".jpeg?token=" +
+		mark},
 	{regexp.MustCompile(`name|address|street|city|location|employer|institute|organization|feedback|^(a|value|note|comment|referenceno|isp|latitude|longitude)$`), "Zqxv Sample"},
 	{regexp.MustCompile(`^authkeyforcallback$`), mark + "-callback-key"},
 }
@@ -42,8 +43,10 @@ var unseen = []string{mark, "5550187342", "203.0.113.187", "1977-11-23"}
 
 // leakAuth are the keys of an account's auth section; every credential holds the mark.
 var leakAuth = map[string]string{
-	"bearer": "bearer: [zqxv-bearer]", "basic": "basic: [{username: zqxv-user, password: zqxv-password}]", "headers": "headers: [{name: X-Key, value: zqxv-header}]",
-	"hmac": "hmac: {secrets: [zqxv-hmac]}", "keys": "keys: [zqxv-callback-key]", "url_tokens": "url_tokens: [zqxv-url-token]",
+	"bearer": "bearer: [zqxv-bearer]", "basic": "basic: [{username: zqxv-user, password: zqxv-password}]",
+	"headers": "headers: [{name: X-Key, value: zqxv-header}]",
+	"hmac":    "hmac: {secrets: [zqxv-hmac]}", "keys": "keys: [zqxv-callback-key]",
+	"url_tokens": "url_tokens: [zqxv-url-token]",
 }
 
 // leakAccounts is an account at each provider of the table, with every credential that it reads.
@@ -56,7 +59,8 @@ func leakAccounts() string {
 		for _, key := range catalog.AuthKeys[name] {
 			auth = append(auth, leakAuth[key])
 		}
-		fmt.Fprintf(&b, "  - {name: acme, provider: %s, environment: test, auth: {%s}, confirm: false}\n", name, strings.Join(auth, ", "))
+		fmt.Fprintf(&b, "  - {name: acme, provider: %s, environment: test, auth: {%s}, confirm: false}\n", name,
+			strings.Join(auth, ", "))
 	}
 	return b.String()
 }
@@ -116,11 +120,13 @@ func TestLeak(t *testing.T) {
 // leakCall posts with the mark in every place that a caller fills.
 func (b *bridge) leakCall(t *testing.T, provider, authorization string, body []byte) traffic.Reply {
 	t.Helper()
-	req, err := http.NewRequest(http.MethodPost, b.callbackURL(provider, "acme")+"?token=zqxv-query&name=Zqxv", bytes.NewReader(body))
+	req, err := http.NewRequest(http.MethodPost, b.callbackURL(provider, "acme")+"?token=zqxv-query&name=Zqxv",
+		bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, value := range map[string]string{"Content-Type": "application/json", "Authorization": authorization, "User-Agent": "zqxv-agent",
+	for name, value := range map[string]string{"Content-Type": "application/json", "Authorization": authorization,
+		"User-Agent":   "zqxv-agent",
 		"X-Request-Id": "zqxv-request", "X-Forwarded-For": "203.0.113.187", "X-Key": "zqxv-wrong-header"} {
 		req.Header.Set(name, value)
 	}

@@ -17,7 +17,8 @@ import (
 	"kycbridge/test/wait"
 )
 
-var everyLeafFlag = flag.Bool("every-leaf", false, "TestOddLeaves also tries what it has tried at the same place of another body")
+var everyLeafFlag = flag.Bool("every-leaf", false,
+	"TestOddLeaves also tries what it has tried at the same place of another body")
 
 // matters are the places where a value of another kind may change the status or the decision, by
 // provider, as path.Match reads them, with the reason. Everywhere else it costs that value alone.
@@ -119,28 +120,34 @@ var unopposed = map[string]map[string]string{
 var underPolicy = map[string][]string{
 	"signzy": {
 		"/documentintelligence*", "/documentintelligence*/completestatus", "/documentintelligence*/completestatus/*",
-		"/documentintelligence*/completestatus/detailsoptical/*", "/documentintelligence*/imagequality", "/documentintelligence*/imagequality/*",
-		"/documentintelligence*/imagequality/*/*", "/documentintelligence*/idexpired", "/documentintelligence*/extractedfielderrors",
+		"/documentintelligence*/completestatus/detailsoptical/*", "/documentintelligence*/imagequality",
+		"/documentintelligence*/imagequality/*",
+		"/documentintelligence*/imagequality/*/*", "/documentintelligence*/idexpired",
+		"/documentintelligence*/extractedfielderrors",
 		"/documentintelligence*/extractedfielderrors/*", "/documentintelligence*/predictedidtype*",
 		"/documentintelligence*/predictedidtype*/documentname", "/documentintelligence*/predictedidtype*/fdsidlist",
 		"/documentintelligence*/predictedidtype*/fdsidlist/*", "/documentintelligence*/authenticitycheck",
 		"/documentintelligence*/authenticitycheck/*", "/documentintelligence*/authenticitycheck/*/*",
 		"/documentintelligence*/authenticitycheck/*/*/*", "/documentintelligence*/authenticitycheck/*/*/*/element*",
-		"/matchpercentage", "/matchpercentage/*", "/selfieanalysis", "/selfieanalysis/passiveliveliness", "/selfieanalysis/passiveliveliness/*",
+		"/matchpercentage", "/matchpercentage/*", "/selfieanalysis", "/selfieanalysis/passiveliveliness",
+		"/selfieanalysis/passiveliveliness/*",
 		"/selfieanalysis/facematch", "/selfieanalysis/facematch/*", "/selfieanalysis/additionalfacechecks",
 		"/selfieanalysis/additionalfacechecks/*", "/selfieanalysis/additionalfacechecks/*/status",
 		"/selfieanalysis/additionalfacechecks/*/result", "/selfieanalysis/additionalfacechecks/*/result/*",
 		"/captureddata", "/captureddata/consent", "/captureddata/idtype*", "/captureddata/verificationtype*",
 		"/ipaddresses", "/ipaddresses/*", "/ipaddresses/*/*",
-		"/externalapiresponses", "/externalapiresponses/*", "/externalapiresponses/*/response", "/externalapiresponses/*/response/*",
+		"/externalapiresponses", "/externalapiresponses/*", "/externalapiresponses/*/response",
+		"/externalapiresponses/*/response/*",
 	},
 }
 
 // odd are the values that a leaf is replaced by.
 var odd = map[string]string{
-	"a number": `7`, "a text": `"something"`, "true": `true`, "false": `false`, "null": `null`, "empty text": `""`, "an empty list": `[]`,
+	"a number": `7`, "a text": `"something"`, "true": `true`, "false": `false`, "null": `null`, "empty text": `""`,
+	"an empty list":   `[]`,
 	"an empty object": `{}`, "a list of an object": `[{"a":null}]`, "an object": `{"value":{"value":[1]}}`,
-	"a huge text": `"` + strings.Repeat("huge ", 4_000) + `"`, "a huge number": `1e300`, "a long number": strings.Repeat("9", 120),
+	"a huge text": `"` + strings.Repeat("huge ", 4_000) + `"`, "a huge number": `1e300`,
+	"a long number":          strings.Repeat("9", 120),
 	"a number of 400 digits": strings.Repeat("9", 400), "a number beyond all bounds": `-1e99999`,
 }
 

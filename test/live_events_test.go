@@ -44,7 +44,8 @@ func TestLiveEventsAreStored(t *testing.T) {
 	for n := range 60 {
 		one := &traffic.Life{Run: 0x4ea4d, N: n}
 		var all sync.WaitGroup
-		for i, say := range []string{traffic.SayApproved, traffic.SayRejected, traffic.SayApproved, traffic.SayRejected, traffic.SayApproved, traffic.SayUpdated} {
+		for i, say := range []string{traffic.SayApproved, traffic.SayRejected, traffic.SayApproved, traffic.SayRejected,
+			traffic.SayApproved, traffic.SayUpdated} {
 			body := one.Next(say).Body
 			all.Go(func() {
 				if r, err := processes[i%3].post(context.Background(), body); err != nil || r.Code != 200 {
@@ -114,5 +115,6 @@ func eventLine(t *testing.T, subject string, body []byte) string {
 	if err := json.Unmarshal(body, &e); err != nil {
 		t.Fatalf("%s: %v", subject, err)
 	}
-	return fmt.Sprint(subject, " ", e.ID, " ", e.Data.Revision, " ", e.Data.Status, " ", e.Data.Decision["outcome"], " ", e.Data.Payload["id"])
+	return fmt.Sprint(subject, " ", e.ID, " ", e.Data.Revision, " ", e.Data.Status, " ", e.Data.Decision["outcome"], " ",
+		e.Data.Payload["id"])
 }

@@ -106,7 +106,8 @@ func eventOf(c fixture.Case) ([]byte, error) {
 	if at.IsZero() {
 		at = received
 	}
-	receipt, err := p.intake.Ingest(ctx, p.account, kycbridge.Payload{Via: c.Via, Placement: placement, ReceivedAt: at, ContentType: "application/json", Body: c.Body})
+	receipt, err := p.intake.Ingest(ctx, p.account,
+		kycbridge.Payload{Via: c.Via, Placement: placement, ReceivedAt: at, ContentType: "application/json", Body: c.Body})
 	if err != nil {
 		return nil, err
 	}

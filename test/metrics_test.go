@@ -23,7 +23,9 @@ func TestMetricsOfPromises(t *testing.T) {
 	t.Parallel()
 	listen, dir := local(freePort(t)), t.TempDir()
 	path := filepath.Join(t.TempDir(), "kycbridge.yaml")
-	writeFile(t, path, fmt.Sprintf("listen: %s\nadmin: {listen: '127.0.0.1:0'}\nembedded: {listen: '127.0.0.1:0'}\ndata_dir: %s\naccounts:\n  - {name: acme, provider: ondato, environment: test, auth: {bearer: [%s]}}\n", listen, dir, worldCallback))
+	writeFile(t, path, fmt.Sprintf("listen: %s\nadmin: {listen: '127.0.0.1:0'}\nembedded: {listen: "+
+		"'127.0.0.1:0'}\ndata_dir: %s\naccounts:\n  - {name: acme, provider: ondato, environment: test, auth: {bearer: "+
+		"[%s]}}\n", listen, dir, worldCallback))
 	config, err := app.LoadConfig(path, nil, app.ProviderCatalog())
 	if err != nil {
 		t.Fatal(err)
@@ -39,12 +41,15 @@ func TestMetricsOfPromises(t *testing.T) {
 	bearer := http.Header{"Authorization": {"Bearer " + worldCallback}}
 
 	w := run(app.Roles{Receive: true}) // its payloads are not processed
-	for _, body := range []string{`{"id": `, `{"not": "known"}`, string(kycHook(1, 1, "Updated", "Approved", "")), string(kycHook(2, 1, "Updated", "Approved", ""))} {
+	for _, body := range []string{`{"id": `, `{"not": "known"}`, string(kycHook(1, 1, "Updated", "Approved", "")),
+		string(kycHook(2, 1, "Updated", "Approved", ""))} {
 		if status := w.post("ondato", bearer, []byte(body)); status != http.StatusOK {
 			t.Fatalf("answered %d", status)
 		}
 	}
-	if status := w.post("ondato", bearer, regexp.MustCompile(`"status":"[^"]*"`).ReplaceAll(kycHook(3, 1, "Updated", "Approved", ""), []byte(`"status":7`))); status != http.StatusOK {
+	if status := w.post("ondato", bearer,
+		regexp.MustCompile(`"status":"[^"]*"`).ReplaceAll(kycHook(3, 1, "Updated", "Approved", ""),
+			[]byte(`"status":7`))); status != http.StatusOK {
 		t.Fatalf("answered %d", status)
 	}
 	wait.For(t, 10*time.Second, "payloads that wait", func() bool {
@@ -62,7 +67,8 @@ func TestMetricsOfPromises(t *testing.T) {
 			t.Errorf("%s is %v, want %v", series, got, want)
 		}
 	}
-	stored, free, size := w.sample("kycbridge_embedded_store_bytes"), w.sample("kycbridge_embedded_disk_free_bytes"), w.sample("kycbridge_embedded_disk_bytes")
+	stored := w.sample("kycbridge_embedded_store_bytes")
+	free, size := w.sample("kycbridge_embedded_disk_free_bytes"), w.sample("kycbridge_embedded_disk_bytes")
 	if stored < 1000 || free <= 0 || size <= free {
 		t.Errorf("the store holds %v bytes, %v of %v are free", stored, free, size)
 	}

@@ -92,7 +92,8 @@ func kwikidActs(notices ...string) []string {
 func TestModelKwikID(t *testing.T) {
 	for name, checker := range map[string]bool{"a maker alone": false, "a maker and a checker": true} {
 		t.Run(name, func(t *testing.T) {
-			histories(t, "kwikid", map[string]any{"checker": checker}, acts(kwikidActs("start", "watch", "deadline")), kwikid(checker))
+			histories(t, "kwikid", map[string]any{"checker": checker}, acts(kwikidActs("start", "watch", "deadline")),
+				kwikid(checker))
 		})
 	}
 }
@@ -102,13 +103,14 @@ func TestModelKwikIDLate(t *testing.T) {
 	for name, checker := range map[string]bool{"a maker alone": false, "a maker and a checker": true} {
 		t.Run(name, func(t *testing.T) {
 			write := kwikid(checker)
-			histories(t, "kwikid", map[string]any{"checker": checker}, acts(kwikidActs("start", "watch")), func(n int, a act) message {
-				m, late := write(n, a), 35*(a.At/3)
-				if m.notice == "" {
-					m.at, m.fact.At = m.at.Add(-time.Duration(late)*time.Minute), m.fact.At-late
-				}
-				return m
-			})
+			histories(t, "kwikid", map[string]any{"checker": checker}, acts(kwikidActs("start", "watch")),
+				func(n int, a act) message {
+					m, late := write(n, a), 35*(a.At/3)
+					if m.notice == "" {
+						m.at, m.fact.At = m.at.Add(-time.Duration(late)*time.Minute), m.fact.At-late
+					}
+					return m
+				})
 		})
 	}
 }

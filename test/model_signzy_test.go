@@ -50,7 +50,8 @@ func signzy(t *testing.T, policy bool) func(n int, a act) message {
 		}
 		w := signzyWords[a.Do]
 		m.fact = model.Signzy(model.SignzyBody{
-			Status: w[0], Step: w[1], Ended: slices.Contains([]int{0, 1, 3, 6}, a.Untimed), Policy: policy, Refuted: w[2] == "refuted", Doubtful: w[2] == "doubtful",
+			Status: w[0], Step: w[1], Ended: slices.Contains([]int{0, 1, 3, 6}, a.Untimed), Policy: policy,
+			Refuted: w[2] == "refuted", Doubtful: w[2] == "doubtful",
 		})
 		m.fact.At = 10*(n+10) - 10*a.At + 3
 		var body map[string]any
@@ -62,7 +63,8 @@ func signzy(t *testing.T, policy bool) func(n int, a act) message {
 			delete(body, "step")
 		}
 		object(body, "selfieAnalysis", "faceMatch")["verified"] = w[2] != "refuted"
-		object(body, "selfieAnalysis", "additionalFaceChecks", "faceCoverDetection", "result")["isFaceCovered"] = w[2] == "doubtful"
+		object(body, "selfieAnalysis", "additionalFaceChecks", "faceCoverDetection",
+			"result")["isFaceCovered"] = w[2] == "doubtful"
 		number := fmt.Sprintf("X%07d", n)
 		if a.Person {
 			m.fact.Person = number + " and " // Signzy tells no family name

@@ -50,7 +50,8 @@ func (s *memoryStore) Last(context.Context, kycbridge.Key, bool) (kycbridge.Stat
 		return kycbridge.State{Read: true}, nil
 	}
 	e := s.events[len(s.events)-1]
-	return kycbridge.State{Data: &kycbridge.Revision{Data: e.Data, Memory: e.Memory}, Seq: uint64(len(s.events)), Read: true}, nil
+	return kycbridge.State{Data: &kycbridge.Revision{Data: e.Data, Memory: e.Memory}, Seq: uint64(len(s.events)),
+		Read: true}, nil
 }
 
 func (s *memoryStore) Publish(_ context.Context, _ kycbridge.Key, e kycbridge.Sealed, after uint64) error {
@@ -178,7 +179,8 @@ func (c *productPath) again(i int) error {
 
 // counts is s without where an open session is of which nothing is decided.
 func counts(s model.State) model.State {
-	if slices.Contains([]string{"created", "in_progress", "processing", "requires_input", "in_review"}, s.Status) && s.Outcome == "none" {
+	if slices.Contains([]string{"created", "in_progress", "processing", "requires_input", "in_review"}, s.Status) &&
+		s.Outcome == "none" {
 		s.Status, s.Stage, s.Actions = "open", "", false
 	}
 	return s
@@ -651,7 +653,8 @@ func TestModelFound(t *testing.T) {
 			say("update_required"), say("start"), say("start"), say("step"),
 			later("update_required", 3), say("complete")},
 		"ondato: a machine's approval under review of a person's": {
-			of("approved_but", 2), {Do: "by_a_person", Attempt: 2, At: 1}, {Do: "by_a_person", Attempt: 2, Untimed: 1}, of("approved", 2)},
+			of("approved_but", 2), {Do: "by_a_person", Attempt: 2, At: 1}, {Do: "by_a_person", Attempt: 2, Untimed: 1},
+			of("approved", 2)},
 		"ondato: a machine's approval after a person's was in doubt and the session ended": {
 			of("by_a_person", 3), of("updated_rejected", 3), say("aborted"), of("approved", 3)},
 		"kwikid: an approval before doubt and our end": {

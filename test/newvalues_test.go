@@ -62,7 +62,8 @@ accounts:
 			header.Set("Authorization", worldCallback)
 		}
 		for n := range times {
-			if status := w.post(provider, header, []byte(strings.ReplaceAll(body, "$N", fmt.Sprint(n)))); status != http.StatusOK {
+			if status := w.post(provider, header,
+				[]byte(strings.ReplaceAll(body, "$N", fmt.Sprint(n)))); status != http.StatusOK {
 				t.Fatalf("%s answered %d", provider, status)
 			}
 		}
@@ -107,7 +108,8 @@ accounts:
 		got = append(got, row{n.Provider, n.Kind, n.Pointer, n.Value, n.Payloads})
 		first, err := time.Parse(time.RFC3339Nano, n.FirstSeen)
 		last, err2 := time.Parse(time.RFC3339Nano, n.LastSeen)
-		if err != nil || err2 != nil || last.Before(first) || n.Payloads == 1 && !last.Equal(first) || n.Payloads > 1 && !last.After(first) || time.Since(first) > time.Minute {
+		if err != nil || err2 != nil || last.Before(first) || n.Payloads == 1 && !last.Equal(first) || n.Payloads > 1 &&
+			!last.After(first) || time.Since(first) > time.Minute {
 			t.Errorf("%+v: seen %v to %v", n, first, last)
 		}
 	}
@@ -175,7 +177,8 @@ accounts:
 	if err != nil {
 		t.Fatal(err)
 	}
-	for where, text := range map[string]string{"the metrics": string(metrics), "the logs": lines.String(), "the report": string(reported), "the dispositions": recorded} {
+	for where, text := range map[string]string{"the metrics": string(metrics), "the logs": lines.String(),
+		"the report": string(reported), "the dispositions": recorded} {
 		for _, word := range []string{person, secret, worldCallback, "37060000001", "example.com", "5e551000"} {
 			if strings.Contains(text, word) {
 				t.Errorf("%s hold %s", where, word)
@@ -216,7 +219,8 @@ func TestSimulatedProvidersSendKnownValues(t *testing.T) {
 		w.settled(provider)
 	}
 	var report app.VerifiedReport
-	if status := w.api(http.MethodGet, "/v1/payloads/report", "", &report); status != http.StatusOK || report.Total.Accepted < 10 {
+	if status := w.api(http.MethodGet, "/v1/payloads/report", "", &report); status != http.StatusOK ||
+		report.Total.Accepted < 10 {
 		t.Fatalf("report answered %d, %+v", status, report)
 	}
 	for _, n := range report.New {

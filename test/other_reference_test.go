@@ -28,9 +28,11 @@ func TestAnswerAboutAnother(t *testing.T) {
 		}
 		tried[c.Provider]++
 		p := newPath(set, c)
-		fetched := kycbridge.Payload{Via: c.Via, ReceivedAt: received, ContentType: "application/json", Reference: "somebody-else", Body: c.Body}
+		fetched := kycbridge.Payload{Via: c.Via, ReceivedAt: received, ContentType: "application/json",
+			Reference: "somebody-else", Body: c.Body}
 		got, err := p.intake.Ingest(t.Context(), p.account, fetched)
-		if err != nil || got.Status != kycbridge.ReceiptQuarantined || got.Reason != kycbridge.QuarantineUnidentified || p.memory.stored != nil {
+		if err != nil || got.Status != kycbridge.ReceiptQuarantined || got.Reason != kycbridge.QuarantineUnidentified ||
+			p.memory.stored != nil {
 			t.Errorf("%s: %+v, %v", c.Dir(), got, err)
 		}
 	}
@@ -55,12 +57,14 @@ func TestBlankReference(t *testing.T) {
 		"kwikid": `{"status":200,"session_data":{"session_id":%q,"session_status":"kyc_result_approved"}}`,
 	}
 	for provider, body := range bodies {
-		for reference, refused := range map[string]string{"": "unidentified", " ": "unidentified", "\t\u00a0": "unidentified", "d0900000-0000-4000-8000-000000000001": ""} {
+		for reference, refused := range map[string]string{"": "unidentified", " ": "unidentified",
+			"\t\u00a0": "unidentified", "d0900000-0000-4000-8000-000000000001": ""} {
 			via := event.ViaCallback
 			if provider == "kwikid" {
 				via = event.ViaPoll
 			}
-			is, err := ingest(table[provider], fixture.Case{Provider: provider, Via: via, Profile: event.ProfileFull, Body: fmt.Appendf(nil, body, reference)})
+			is, err := ingest(table[provider],
+				fixture.Case{Provider: provider, Via: via, Profile: event.ProfileFull, Body: fmt.Appendf(nil, body, reference)})
 			if err != nil || is.refused != refused {
 				t.Errorf("%s: the reference %q: %+v, %v", provider, reference, is, err)
 			}

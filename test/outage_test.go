@@ -24,13 +24,15 @@ func TestOutage(t *testing.T) {
 	server := newNATS(t)
 	b := newBridge(t, fmt.Sprintf("store: {url: %q}\nbus: {url: %q}\n%s", server.url(), server.url(), oneAccount))
 	b.start(t)
-	l := &traffic.Load{Post: b.post, Ledger: traffic.NewLedger(), Run: source.Uint32(), Seed: source.Uint64(), Pace: rate.NewLimiter(400, 16)}
+	l := &traffic.Load{Post: b.post, Ledger: traffic.NewLedger(), Run: source.Uint32(), Seed: source.Uint64(),
+		Pace: rate.NewLimiter(400, 16)}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(func() { cancel(); l.Wait() })
 	l.Start(ctx, 16)
 	for outage := range 3 {
 		before := l.Ledger.Accepted.Load()
-		wait.For(t, 20*time.Second, "payloads accepted before the outage", func() bool { return l.Ledger.Accepted.Load() > before+100 })
+		wait.For(t, 20*time.Second, "payloads accepted before the outage",
+			func() bool { return l.Ledger.Accepted.Load() > before+100 })
 		<-time.After(time.Duration(source.Int64N(int64(500 * time.Millisecond))))
 		server.kill()
 		killed := time.Now()
@@ -70,7 +72,8 @@ func whileAway(t *testing.T, b *bridge, one *traffic.Life) {
 		}
 		return r.Code == http.StatusServiceUnavailable && r.Header.Get("Retry-After") != ""
 	})
-	wait.For(t, 10*time.Second, "readiness red while NATS is away", func() bool { return b.readyz() == http.StatusServiceUnavailable })
+	wait.For(t, 10*time.Second, "readiness red while NATS is away",
+		func() bool { return b.readyz() == http.StatusServiceUnavailable })
 }
 
 // firstAccepted posts a new payload until it is answered 200.

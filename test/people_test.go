@@ -72,14 +72,16 @@ func TestPeople(t *testing.T) {
 		"good": nil,
 		"bad": func(_ string, o *simulate.Options) {
 			o.Callbacks = simulate.CallbackOptions{Duplicates: .3, Late: .3, Shuffle: true}
-			o.Faults = simulate.Faults{Error500: .05, HTML: .05, RateLimited: .02, Slow: .1, SlowBy: 30 * time.Millisecond, Broken: .03}
+			o.Faults = simulate.Faults{Error500: .05, HTML: .05, RateLimited: .02, Slow: .1, SlowBy: 30 * time.Millisecond,
+				Broken: .03}
 			o.TokenLife = 2 * time.Second
 		},
 	}
 	for name, network := range networks {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, worldOptions{speed: 6000, simulate: network, account: "    poll: {interval: 150ms, deadline: 45s, rechecks: [200ms, 400ms, 1s, 3s]}\n"})
+			w := newWorld(t, worldOptions{speed: 6000, simulate: network,
+				account: "    poll: {interval: 150ms, deadline: 45s, rechecks: [200ms, 400ms, 1s, 3s]}\n"})
 			ids := map[string]string{}
 			for provider, people := range ends {
 				for person := range people {
@@ -91,7 +93,8 @@ func TestPeople(t *testing.T) {
 				for person, want := range people {
 					events := w.until(ids[provider+"/"+person], provider+" "+person+" ends", func(events []event.Event) bool {
 						d := last(events).Data
-						return d.Status == want.status && d.Decision.Outcome == want.outcome && (want.stage == "" || d.Decision.Stage == want.stage)
+						return d.Status == want.status && d.Decision.Outcome == want.outcome &&
+							(want.stage == "" || d.Decision.Stage == want.stage)
 					})
 					whole(t, provider+" "+person, events)
 				}
@@ -108,7 +111,9 @@ func whole(t *testing.T, who string, events []event.Event) {
 			t.Errorf("%s: revision %d at place %d\n%s", who, e.Data.Revision, i+1, historyOf(events))
 		}
 		approved := e.Data.Decision.Outcome == event.OutcomeApproved && e.Data.Decision.Final
-		if never := strings.Contains(who, simulate.Reject) || strings.Contains(who, simulate.Unknown) || strings.Contains(who, simulate.Abandon) || strings.Contains(who, simulate.Supersede) || strings.Contains(who, simulate.Expire); approved && never {
+		if never := strings.Contains(who, simulate.Reject) || strings.Contains(who, simulate.Unknown) ||
+			strings.Contains(who, simulate.Abandon) || strings.Contains(who, simulate.Supersede) ||
+			strings.Contains(who, simulate.Expire); approved && never {
 			t.Errorf("%s was approved\n%s", who, historyOf(events))
 		}
 	}
@@ -127,11 +132,13 @@ func TestStartedVerificationsEnd(t *testing.T) {
 		})
 		whole(t, provider, events)
 		first := events[0].Data
-		if first.Status != event.StatusCreated || first.Provider.Event.Via != event.ViaStart || first.ExternalReference != "ref-approve-"+provider {
+		if first.Status != event.StatusCreated || first.Provider.Event.Via != event.ViaStart ||
+			first.ExternalReference != "ref-approve-"+provider {
 			t.Errorf("%s begins with %s via %s of %q", provider, first.Status, first.Provider.Event.Via, first.ExternalReference)
 		}
 		var state event.Data
-		if status := w.api(http.MethodGet, "/v1/verifications/"+provider+"/acme/"+receipt.Reference, "", &state); status != http.StatusOK || state.Revision < events[len(events)-1].Data.Revision {
+		if status := w.api(http.MethodGet, "/v1/verifications/"+provider+"/acme/"+receipt.Reference, "",
+			&state); status != http.StatusOK || state.Revision < events[len(events)-1].Data.Revision {
 			t.Errorf("%s: state answered %d, revision %d", provider, status, state.Revision)
 		}
 	}
@@ -157,7 +164,8 @@ func TestSafetyNet(t *testing.T) {
 	}
 	// The whole script has to be told before what is late can be late.
 	for provider, id := range ids {
-		w.until(id, "callbacks of "+provider+" wait", func([]event.Event) bool { return w.sims[provider].Stats().Waiting > 0 })
+		w.until(id, "callbacks of "+provider+" wait",
+			func([]event.Event) bool { return w.sims[provider].Stats().Waiting > 0 })
 		before[provider] = len(w.events(id))
 		w.sims[provider].Release()
 	}
@@ -186,14 +194,18 @@ func forged(provider, reference string) [][]byte {
 			`{"id":"e0000000-0000-4000-8000-0000000f0001","applicationId":"a0000000-0000-4000-8000-000000000001","createdUtc":"` + time.Now().UTC().Format(time.RFC3339) + `","payload":{"id":"c0000000-0000-4000-8000-0000000f0001","applicationId":"a0000000-0000-4000-8000-000000000001","createdUtc":"2026-03-02T08:57:30.77Z","identityVerificationId":"` + reference + `","status":"Approved","statusReason":"ManuallyIdentified"},"type":"KycIdentification.Approved"}`,
 		},
 		"idwise": {
-			`{"event":"Finished Journey","body":{"eventId":"f0000000-0000-4000-8000-000000000001","journeyId":"` + reference + `","referenceNo":"ref","systemDecision":"Complete"}}`,
-			`{"event":"Manually Reviewed","body":{"eventId":"f0000000-0000-4000-8000-000000000002","journeyId":"` + reference + `","referenceNo":"ref","systemDecision":"Complete","manualDecision":"Approved","finalDecision":"Approved"}}`,
-			`{"journey_id":"` + reference + `","system_decision":"Complete","manual_decision":"Approved","final_decision":"Approved","model_version":"3.0"}`,
+			`{"event":"Finished Journey","body":{"eventId":"f0000000-0000-4000-8000-000000000001","journeyId":"` + reference +
+				`","referenceNo":"ref","systemDecision":"Complete"}}`,
+			`{"event":"Manually Reviewed","body":{"eventId":"f0000000-0000-4000-8000-000000000002","journeyId":"` + reference +
+				`","referenceNo":"ref","systemDecision":"Complete","manualDecision":"Approved","finalDecision":"Approved"}}`,
+			`{"journey_id":"` + reference +
+				`","system_decision":"Complete","manual_decision":"Approved","final_decision":"Approved","model_version":"3.0"}`,
 		},
 		"kwikid": {
 			`{"event":"Maker Approved","session_id":"` + reference + `"}`,
 			`{"event":"Checker Approved","session_id":"` + reference + `"}`,
-			`{"status":200,"session_data":{"session_id":"` + reference + `","session_status":"kyc_result_approved","user_id":"u"}}`,
+			`{"status":200,"session_data":{"session_id":"` + reference +
+				`","session_status":"kyc_result_approved","user_id":"u"}}`,
 		},
 	}
 	var out [][]byte
@@ -257,11 +269,14 @@ func (w *world) quiet(provider string) bool {
 func TestUnknownSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})
-	for provider, reference := range map[string]string{"kwikid": "5e551000-0000-4000-8000-00000000dead", "ondato": "B0000000-0000-4000-8000-00000000DEAD", "idwise": "65f00000000000000000dead"} {
+	for provider, reference := range map[string]string{"kwikid": "5e551000-0000-4000-8000-00000000dead",
+		"ondato": "B0000000-0000-4000-8000-00000000DEAD", "idwise": "65f00000000000000000dead"} {
 		id := w.watch(provider, reference)
-		events := w.until(id, provider+" ends", func(events []event.Event) bool { return last(events).Data.Status.Terminal() })
+		events := w.until(id, provider+" ends",
+			func(events []event.Event) bool { return last(events).Data.Status.Terminal() })
 		d := last(events).Data
-		if d.Status != event.StatusFailed || d.StatusDetail != event.DetailUnknownToProvider || d.Decision.Outcome != event.OutcomeNone {
+		if d.Status != event.StatusFailed || d.StatusDetail != event.DetailUnknownToProvider ||
+			d.Decision.Outcome != event.OutcomeNone {
 			t.Errorf("%s ended as\n%s", provider, historyOf(events))
 		}
 	}

@@ -104,14 +104,18 @@ accounts:
 	took := time.Since(began)
 	used.add(t, b.process)
 	stats := provider.Stats()
-	t.Logf("%d sessions ended in %s: %d calls %v, %d tokens; at most %d calls in any second; %d after their end; %.1f s of processor, %d MiB at most",
-		sessions, took.Round(time.Second), stats.Calls["get_details"], stats.Answers, stats.Calls["generate_token"], stats.MostInSecond, stats.AfterEnd, used.seconds, used.peak>>20)
+	t.Logf("%d sessions ended in %s: %d calls %v, %d tokens; at most %d calls in any second; %d after their end; %.1f "+
+		"s of processor, %d MiB at most",
+		sessions, took.Round(time.Second), stats.Calls["get_details"], stats.Answers, stats.Calls["generate_token"],
+		stats.MostInSecond, stats.AfterEnd, used.seconds, used.peak>>20)
 	if stats.MostInSecond > pollLimit {
 		t.Errorf("%d calls in one second, the limit is %d", stats.MostInSecond, pollLimit)
 	}
 	// Answers that were not stored when the process was killed must be requested again.
 	if stats.AfterEnd > pollKills*pollConcurrency {
-		t.Errorf("%d sessions were asked about after their end; %d calls can have been under way when the process was killed", stats.AfterEnd, pollKills*pollConcurrency)
+		t.Errorf(
+			"%d sessions were asked about after their end; %d calls can have been under way when the process was killed",
+			stats.AfterEnd, pollKills*pollConcurrency)
 	}
 	checkEnds(t, b, ids)
 	calls := provider.Stats().Calls["get_details"]
@@ -181,7 +185,8 @@ func checkEnds(t *testing.T, b *bridge, ids map[string]event.Status) {
 		}
 	}
 	if missing+wrong+twice > 0 || len(perSession) != len(ids) {
-		t.Errorf("of %d sessions %d have no end, %d have several, %d the wrong one; %d have ended", len(ids), missing, twice, wrong, len(perSession))
+		t.Errorf("of %d sessions %d have no end, %d have several, %d the wrong one; %d have ended", len(ids), missing, twice,
+			wrong, len(perSession))
 	}
 }
 

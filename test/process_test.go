@@ -214,7 +214,8 @@ func newNATS(t *testing.T) *natsServer {
 	s := &natsServer{port: freePort(t)}
 	dir := t.TempDir()
 	s.config = filepath.Join(dir, "nats.conf")
-	writeFile(t, s.config, fmt.Sprintf("listen: %q\nmax_payload: 4MB\njetstream {\n  store_dir: %q\n  sync_interval: always\n}\n",
+	writeFile(t, s.config, fmt.Sprintf(
+		"listen: %q\nmax_payload: 4MB\njetstream {\n  store_dir: %q\n  sync_interval: always\n}\n",
 		local(s.port), filepath.Join(dir, "store")))
 	s.start(t)
 	s.ready(t)
@@ -259,7 +260,8 @@ func newBridge(t *testing.T, more string) *bridge {
 		callbacks: freePort(t), admin: freePort(t), events: freePort(t)}
 	b.client = &http.Client{Timeout: 20 * wait.Slowdown * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	t.Cleanup(b.client.CloseIdleConnections)
-	writeFile(t, b.config, fmt.Sprintf("listen: %s\nadmin: {listen: %q, tokens: [ops-token-2e77a1]}\nembedded: {listen: %q, users: []}\ndata_dir: %s\n%s",
+	writeFile(t, b.config, fmt.Sprintf(
+		"listen: %s\nadmin: {listen: %q, tokens: [ops-token-2e77a1]}\nembedded: {listen: %q, users: []}\ndata_dir: %s\n%s",
 		local(b.callbacks), local(b.admin), local(b.events), b.dir, more))
 	return b
 }

@@ -80,7 +80,8 @@ func replayed(t *testing.T, c fixture.Case, old []byte) []string {
 			return nil, nil
 		},
 	}
-	out, again, err := r.Replay(t.Context(), kycbridge.Key{Provider: c.Provider, Account: "acme", VerificationID: receipt.VerificationID})
+	out, again, err := r.Replay(t.Context(),
+		kycbridge.Key{Provider: c.Provider, Account: "acme", VerificationID: receipt.VerificationID})
 	if err != nil || out.Blocked != "" {
 		t.Fatalf("%v, blocked by %s", err, out.Why)
 	}
@@ -88,7 +89,8 @@ func replayed(t *testing.T, c fixture.Case, old []byte) []string {
 	for _, d := range out.Differences() {
 		lines = append(lines, c.Dir()+" "+d.Path)
 	}
-	if (again != nil) != (len(lines) > 0) || again != nil && (again.Data.Revision != then.Data.Revision+1 || again.Data.Payload.Mapping != "2") {
+	if (again != nil) != (len(lines) > 0) || again != nil &&
+		(again.Data.Revision != then.Data.Revision+1 || again.Data.Payload.Mapping != "2") {
 		t.Errorf("%d differences, event %+v", len(lines), again)
 	}
 	return lines

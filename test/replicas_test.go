@@ -50,24 +50,29 @@ func replicas(t *testing.T, source *rand.Rand) {
 			continue
 		}
 		last := history[len(history)-1].Data
-		if last.Status != event.StatusCompleted || last.Decision.Outcome != w.Verdict || !last.Decision.Final || last.Decision.DecidedAt != w.DecidedAt {
-			t.Errorf("verification %s ends as %s %+v, its newest verdict is %s of %s", vid, last.Status, last.Decision, w.Verdict, w.DecidedAt)
+		if last.Status != event.StatusCompleted || last.Decision.Outcome != w.Verdict || !last.Decision.Final ||
+			last.Decision.DecidedAt != w.DecidedAt {
+			t.Errorf("verification %s ends as %s %+v, its newest verdict is %s of %s", vid, last.Status, last.Decision,
+				w.Verdict, w.DecidedAt)
 		}
 		if explained := len(last.Reasons) > 0; explained != (w.Verdict == event.OutcomeRejected) {
 			t.Errorf("verification %s ends %s with reasons %v", vid, w.Verdict, last.Reasons)
 		}
 	}
 	if len(all) != len(newest) || duplicates != len(payloads) {
-		t.Errorf("%d histories of %d verifications; %d duplicates of %d payloads", len(all), len(newest), duplicates, len(payloads))
+		t.Errorf("%d histories of %d verifications; %d duplicates of %d payloads", len(all), len(newest), duplicates,
+			len(payloads))
 	}
-	t.Logf("%d payloads sent twice in %s, all worked after %s; %d events, %d verifications", len(payloads), round(sent), round(worked), events, len(all))
+	t.Logf("%d payloads sent twice in %s, all worked after %s; %d events, %d verifications", len(payloads), round(sent),
+		round(worked), events, len(all))
 }
 
 // crowd writes lives of steps payloads each: the usual beginning, and then anything, most of it
 // verdicts. It returns them with the newest verdict of each.
 func crowd(source *rand.Rand, lives, steps int) (newest map[string]traffic.Webhook, payloads [][]byte) {
 	newest = map[string]traffic.Webhook{}
-	later := []string{traffic.SayRejected, traffic.SayApproved, traffic.SayRejected, traffic.SayApproved, traffic.SayUpdated, traffic.SayProcessed, traffic.SayCompleted}
+	later := []string{traffic.SayRejected, traffic.SayApproved, traffic.SayRejected, traffic.SayApproved,
+		traffic.SayUpdated, traffic.SayProcessed, traffic.SayCompleted}
 	run := source.Uint32()
 	for n := range lives {
 		one := &traffic.Life{Run: run, N: n}
@@ -136,7 +141,8 @@ func TestLateVerdict(t *testing.T) {
 		{"repeated after newer facts", []int{1, 2, 1}, 2, "3 Example Street"},
 	} {
 		one := &traffic.Life{Run: 0x1a, N: n}
-		webhooks := []traffic.Webhook{one.Next(traffic.SayApproved), one.Next(traffic.SayApproved), one.Next(traffic.SayProcessed), one.Next(traffic.SayProcessed)}
+		webhooks := []traffic.Webhook{one.Next(traffic.SayApproved), one.Next(traffic.SayApproved),
+			one.Next(traffic.SayProcessed), one.Next(traffic.SayProcessed)}
 		for i, at := range c.order {
 			// A provider that repeats itself gives the repetition an id of its own, so it is stored again.
 			body := bytes.Replace(webhooks[at].Body, []byte(`"id":"e`), fmt.Appendf(nil, `"id":"e%d`, i), 1)

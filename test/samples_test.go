@@ -76,17 +76,20 @@ func languages() []language {
 	}
 	return []language{
 		{"go", goSample, goSample, "go"},
-		{"python", func(t *testing.T) []string { return []string{"python3", file(t, "python", "decide.py")} }, func(t *testing.T) []string {
-			consume := file(t, "python", "consume.py")
-			check(t, consume, []string{"python3", "-m", "py_compile", consume}, []string{"python3", "-c", "import nats"})
-			return []string{"python3", consume}
-		}, "python3"},
-		{"javascript", func(t *testing.T) []string { return []string{"node", file(t, "javascript", "decide.mjs")} }, func(t *testing.T) []string {
-			consume := file(t, "javascript", "consume.mjs")
-			check(t, consume, []string{"node", "--check", consume},
-				[]string{"node", "--input-type=module", "--eval", "await import('@nats-io/jetstream'); await import('@nats-io/transport-node')"})
-			return []string{"node", consume}
-		}, "node"},
+		{"python", func(t *testing.T) []string { return []string{"python3", file(t, "python", "decide.py")} },
+			func(t *testing.T) []string {
+				consume := file(t, "python", "consume.py")
+				check(t, consume, []string{"python3", "-m", "py_compile", consume}, []string{"python3", "-c", "import nats"})
+				return []string{"python3", consume}
+			}, "python3"},
+		{"javascript", func(t *testing.T) []string { return []string{"node", file(t, "javascript", "decide.mjs")} },
+			func(t *testing.T) []string {
+				consume := file(t, "javascript", "consume.mjs")
+				check(t, consume, []string{"node", "--check", consume},
+					[]string{"node", "--input-type=module", "--eval",
+						"await import('@nats-io/jetstream'); await import('@nats-io/transport-node')"})
+				return []string{"node", consume}
+			}, "node"},
 	}
 }
 
@@ -107,7 +110,8 @@ func check(t *testing.T, file string, syntax, library []string) {
 		t.Fatal(err)
 	}
 	if err := try(library); err != nil {
-		t.Skipf("its syntax is right; it is not run, the client of NATS is not on this machine: %s", strings.Join(library, " "))
+		t.Skipf("its syntax is right; it is not run, the client of NATS is not on this machine: %s",
+			strings.Join(library, " "))
 	}
 }
 
@@ -152,7 +156,8 @@ func (r *sampleRun) until(t *testing.T, lines int) []string {
 	for strings.Count(r.stdout.String(), "\n") < lines {
 		select {
 		case <-r.ended:
-			t.Fatalf("it ended with code %d after %d of %d lines:\n%s", r.cmd.ProcessState.ExitCode(), strings.Count(r.stdout.String(), "\n"), lines, r.stderr.tail())
+			t.Fatalf("it ended with code %d after %d of %d lines:\n%s", r.cmd.ProcessState.ExitCode(),
+				strings.Count(r.stdout.String(), "\n"), lines, r.stderr.tail())
 		case <-time.After(10 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
@@ -247,13 +252,15 @@ func skipped(lines []string) []string {
 
 // done are the lines of what was not skipped.
 func done(lines []string) []string {
-	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line == "" || strings.HasSuffix(line, " skip") })
+	return slices.DeleteFunc(slices.Clone(lines),
+		func(line string) bool { return line == "" || strings.HasSuffix(line, " skip") })
 }
 
 // sampleDecides feeds events in order, again, backwards and with another environment.
 func sampleDecides(t *testing.T, program, events []string) {
 	want := expected(t, events)
-	if !slices.ContainsFunc(want, func(s string) bool { return strings.HasSuffix(s, "admit") }) || !slices.ContainsFunc(want, func(s string) bool { return strings.HasSuffix(s, "hold") }) {
+	if !slices.ContainsFunc(want, func(s string) bool { return strings.HasSuffix(s, "admit") }) ||
+		!slices.ContainsFunc(want, func(s string) bool { return strings.HasSuffix(s, "hold") }) {
 		t.Fatal("the events are all of one kind")
 	}
 	feed := func(lines []string, environ ...string) []string {
@@ -397,17 +404,20 @@ func TestSampleNATSCommand(t *testing.T) {
 		for _, words := range commands(s.text) {
 			for i, word := range words {
 				words[i] = strings.ReplaceAll(word, "nats://127.0.0.1:4222", b.eventsURL())
-				words[i] = strings.ReplaceAll(words[i], "786513b3-69c4-5dfa-afc2-55ed2d4345cf", (&traffic.Life{Run: 0x5a, N: 1}).VerificationID())
+				words[i] = strings.ReplaceAll(words[i], "786513b3-69c4-5dfa-afc2-55ed2d4345cf",
+					(&traffic.Life{Run: 0x5a, N: 1}).VerificationID())
 			}
 			r := startSampleRun(t, words, nil)
 			switch {
 			case slices.Contains(words, "sub"):
-				wait.For(t, 10*time.Second, "subscribed", func() bool { return strings.Contains(r.stderr.String()+r.stdout.String(), "Subscribing") })
+				wait.For(t, 10*time.Second, "subscribed",
+					func() bool { return strings.Contains(r.stderr.String()+r.stdout.String(), "Subscribing") })
 				live(t, b, 2, 1)
 				wait.For(t, 10*time.Second, "an event", func() bool { return strings.Contains(r.stdout.String(), `"specversion"`) })
 				r.kill()
 			default:
-				if out := strings.Join(r.end(t), "\n"); slices.Contains(words, "next") && !bytes.Contains([]byte(out), []byte(want[0])) {
+				if out := strings.Join(r.end(t), "\n"); slices.Contains(words, "next") &&
+					!bytes.Contains([]byte(out), []byte(want[0])) {
 					t.Errorf("%v: %s", words, out)
 				}
 			}

@@ -86,8 +86,10 @@ accounts:
 // secretValues are the secrets of designAccounts and personal values of generated verifications: no log
 // line, metric or error message may contain them.
 var secretValues = []string{
-	"basic-secret-51c0", "bearer-secret-0b5d", "header-secret-9f24", "hmac-secret-old-11", "hmac-secret-77aa", "url-secret-33e1",
-	"client-secret-6c2f", "kwikid-secret-8d10", "key-secret-2b90", "signzy-secret-44d0", "idwise-secret-5e6e", loadToken, "ops-token-2e77a1",
+	"basic-secret-51c0", "bearer-secret-0b5d", "header-secret-9f24", "hmac-secret-old-11", "hmac-secret-77aa",
+	"url-secret-33e1",
+	"client-secret-6c2f", "kwikid-secret-8d10", "key-secret-2b90", "signzy-secret-44d0", "idwise-secret-5e6e", loadToken,
+	"ops-token-2e77a1",
 	"wrong-secret-0d0d", "Testa", "Sample", "X0000002", "1988-07-30", "Example Street",
 }
 
@@ -99,7 +101,8 @@ func TestServe(t *testing.T) {
 		name string
 		test func(*testing.T, *bridge)
 	}{
-		{"credentials", serveCredentials}, {"answers", serveAnswers}, {"quarantine", serveQuarantine}, {"refused", serveRefused},
+		{"credentials", serveCredentials}, {"answers", serveAnswers}, {"quarantine", serveQuarantine},
+		{"refused", serveRefused},
 		{"consumer", serveConsumer}, {"anonymous", serveAnonymous}, {"operators", serveOperators}, {"events", serveEvents},
 		{"second process", serveSecond}, {"drain", serveDrain}, {"restarted", serveRestarted},
 	} {
@@ -144,7 +147,8 @@ func (b *bridge) curl(t *testing.T, c call) traffic.Reply {
 	if err != nil && len(out) == 0 {
 		t.Fatalf("curl: %v", err)
 	}
-	res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out)), &http.Request{Method: c.method}) //nolint:bodyclose // replyOf closes it
+	r := bufio.NewReader(bytes.NewReader(out))
+	res, err := http.ReadResponse(r, &http.Request{Method: c.method}) //nolint:bodyclose // replyOf closes it
 	if err != nil {
 		t.Fatalf("curl: %v in %q", err, out)
 	}
@@ -192,8 +196,10 @@ func serveCredentials(t *testing.T, b *bridge) {
 		{"hmac", "", "Ondato-Signature", "t=" + at + ", s=" + hex.EncodeToString(mac.Sum(nil))},
 		{"url token", "?token=url-secret-33e1", "X-Request-Id", "1"},
 	} {
-		got := b.curl(t, call{path: "/webhooks/ondato/acme" + c.query, header: []string{"Content-Type", "application/json", c.header, c.value}, body: w.Body})
-		want := fmt.Sprintf(`{"status":%q,"payload_id":%q,"verification_id":%q}`+"\n", status, w.PayloadID, one.VerificationID())
+		got := b.curl(t, call{path: "/webhooks/ondato/acme" + c.query,
+			header: []string{"Content-Type", "application/json", c.header, c.value}, body: w.Body})
+		want := fmt.Sprintf(`{"status":%q,"payload_id":%q,"verification_id":%q}`+"\n", status, w.PayloadID,
+			one.VerificationID())
 		if got.Code != http.StatusOK || got.Text != want || got.Header.Get("Content-Type") != "application/json" {
 			t.Errorf("%s: %d %s, expected %s", c.name, got.Code, got.Text, want)
 		}
@@ -220,19 +226,27 @@ func serveAnswers(t *testing.T, b *bridge) {
 			`{"type":"urn:kycbridge:problem:not_found","title":"Not found","status":404,"detail":"Nothing answers at this address. Check the URL that was configured."}`, nil},
 		{"unknown provider", call{path: "/webhooks/nobody/acme", header: admitted(), body: good}, 404, "", nil},
 		{"another path", call{path: "/", header: admitted(), body: good}, 404, "", nil},
-		{"wrong secret", call{path: "/webhooks/ondato/acme", header: []string{"Authorization", "Bearer wrong-secret-0d0d", "Content-Type", "application/json"}, body: good}, 401,
+		{"wrong secret", call{path: "/webhooks/ondato/acme",
+			header: []string{"Authorization", "Bearer wrong-secret-0d0d", "Content-Type", "application/json"}, body: good}, 401,
 			`{"type":"urn:kycbridge:problem:unauthenticated","title":"Not authenticated","status":401,"detail":"Send a credential that was agreed with the operator for this account."}`,
 			[]string{"Www-Authenticate", `Basic realm="kycbridge", charset="UTF-8"`}},
 		{"address", call{path: "/webhooks/ondato/fenced", header: admitted(), body: good}, 403, "", nil},
-		{"method", call{method: "GET", path: "/webhooks/ondato/acme", header: admitted()}, 405, "", []string{"Allow", "POST"}},
-		{"too large", call{path: "/webhooks/ondato/acme", header: admitted(), body: bytes.Repeat([]byte(" "), 1<<20+1)}, 413, "", nil},
-		{"media type", call{path: "/webhooks/ondato/acme", header: []string{"Content-Type", "text/plain", "Authorization", "Bearer bearer-secret-0b5d"}, body: good}, 415, "", nil},
-		{"rejected as malformed", call{path: "/webhooks/ondato/strict", header: admitted(), body: []byte(`{"id":`)}, 400, "", nil},
+		{"method", call{method: "GET", path: "/webhooks/ondato/acme", header: admitted()}, 405, "",
+			[]string{"Allow", "POST"}},
+		{"too large", call{path: "/webhooks/ondato/acme", header: admitted(), body: bytes.Repeat([]byte(" "), 1<<20+1)}, 413,
+			"", nil},
+		{"media type", call{path: "/webhooks/ondato/acme",
+			header: []string{"Content-Type", "text/plain", "Authorization", "Bearer bearer-secret-0b5d"}, body: good}, 415, "",
+			nil},
+		{"rejected as malformed", call{path: "/webhooks/ondato/strict", header: admitted(), body: []byte(`{"id":`)}, 400, "",
+			nil},
 		{"rejected by schema", call{path: "/webhooks/ondato/strict", header: admitted(), body: brokenSchema}, 422, "", nil},
-		{"rejected as unidentified", call{path: "/webhooks/ondato/strict", header: admitted(), body: namesNobody}, 422, "", nil},
+		{"rejected as unidentified", call{path: "/webhooks/ondato/strict", header: admitted(), body: namesNobody}, 422, "",
+			nil},
 	} {
 		got := b.curl(t, c.call)
-		if got.Code != c.code || c.body != "" && got.Text != c.body+"\n" || got.Header.Get("Content-Type") != "application/problem+json" {
+		if got.Code != c.code || c.body != "" && got.Text != c.body+"\n" ||
+			got.Header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %d %s %s, expected %d %s", c.name, got.Code, got.Header.Get("Content-Type"), got.Text, c.code, c.body)
 		}
 		if c.header != nil && got.Header.Get(c.header[0]) != c.header[1] {
@@ -265,7 +279,8 @@ func serveQuarantine(t *testing.T, b *bridge) {
 		if err := json.Unmarshal([]byte(r.Text), &answer); err != nil {
 			t.Fatal(err)
 		}
-		if r.Code != http.StatusOK || answer.Status != kycbridge.ReceiptQuarantined || answer.Reason != c.reason || len(answer.Errors) == 0 ||
+		if r.Code != http.StatusOK || answer.Status != kycbridge.ReceiptQuarantined || answer.Reason != c.reason ||
+			len(answer.Errors) == 0 ||
 			answer.Errors[0].Message == "" || !strings.HasPrefix(answer.Errors[0].Path, c.path) {
 			t.Errorf("%s: %d %s", c.reason, r.Code, r.Text)
 		}
@@ -276,7 +291,8 @@ func serveQuarantine(t *testing.T, b *bridge) {
 		}
 	}
 	ignored := []byte(`{"id":"e0000000-0000-4000-8000-00000000f001","createdUtc":"2026-03-02T09:00:00Z","type":"Form.Created","payload":{"id":"f1"}}`)
-	if r := b.curl(t, call{path: "/webhooks/ondato/acme", header: admitted(), body: ignored}); r.Code != http.StatusOK || r.Status != kycbridge.ReceiptAccepted {
+	if r := b.curl(t, call{path: "/webhooks/ondato/acme", header: admitted(), body: ignored}); r.Code != http.StatusOK ||
+		r.Status != kycbridge.ReceiptAccepted {
 		t.Errorf("a type that is not mapped: %d %s", r.Code, r.Text)
 	}
 }
@@ -318,7 +334,8 @@ func lastOf(t *testing.T, js jetstream.JetStream, stream, subject string) *jetst
 // serveRefused finds the body that no credential admitted, with what it takes to try it again.
 func serveRefused(t *testing.T, b *bridge) {
 	kept := lastOf(t, b.operator(t), "KYC_REFUSED", "kyc.refused.ondato.acme")
-	if want := (&traffic.Life{Run: 0xac, N: 2}).Next(traffic.SayCreated).Body; !bytes.Equal(kept.Data, want) || kept.Header.Get("Http-Authorization") != "Bearer wrong-secret-0d0d" {
+	if want := (&traffic.Life{Run: 0xac, N: 2}).Next(traffic.SayCreated).Body; !bytes.Equal(kept.Data, want) ||
+		kept.Header.Get("Http-Authorization") != "Bearer wrong-secret-0d0d" {
 		t.Errorf("kept %q with headers %v", kept.Data, kept.Header)
 	}
 }
@@ -347,7 +364,8 @@ func serveConsumer(t *testing.T, b *bridge) {
 			t.Fatalf("the event that says %s: %v", want, err)
 		}
 		e, err := event.Decode(m.Data)
-		if err != nil || e.Data.Decision.Outcome != want || !e.Data.Decision.Final || m.Header.Get("Content-Type") != "application/cloudevents+json" {
+		if err != nil || e.Data.Decision.Outcome != want || !e.Data.Decision.Final ||
+			m.Header.Get("Content-Type") != "application/cloudevents+json" {
 			t.Errorf("read %+v with headers %v, expected %s: %v", e.Data.Decision, m.Header, want, err)
 		}
 	}
@@ -362,25 +380,35 @@ func serveConsumer(t *testing.T, b *bridge) {
 // serveAnonymous tries what a client without credentials must not do.
 func serveAnonymous(t *testing.T, b *bridge) {
 	denied := make(chan error, 16)
-	nc, err := nats.Connect(b.eventsURL(), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { denied <- err }))
+	nc, err := nats.Connect(b.eventsURL(),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { denied <- err }))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
 	for name, try := range map[string]func() error{
-		"read payloads live":   func() error { _, err := nc.SubscribeSync("kyc.payload.>"); return err },
-		"read refused":         func() error { _, err := nc.SubscribeSync("kyc.refused.>"); return err },
-		"read everything":      func() error { _, err := nc.SubscribeSync(">"); return err },
-		"publish an event":     func() error { return nc.Publish("kyc.event.v1.ondato.acme.completed.x", []byte("{}")) },
-		"publish a payload":    func() error { return nc.Publish("kyc.payload.ondato.acme.x", []byte("{}")) },
-		"get stored payloads":  func() error { return nc.Publish("$JS.API.STREAM.MSG.GET.KYC_PAYLOADS", []byte(`{"seq":1}`)) },
-		"get payloads direct":  func() error { return nc.Publish("$JS.API.DIRECT.GET.KYC_PAYLOADS", []byte(`{"seq":1}`)) },
-		"consume payloads":     func() error { return nc.Publish("$JS.API.CONSUMER.CREATE.KYC_PAYLOADS", []byte(`{}`)) },
-		"purge events":         func() error { return nc.Publish("$JS.API.STREAM.PURGE.KYC_EVENTS", nil) },
-		"delete event stream":  func() error { return nc.Publish("$JS.API.STREAM.DELETE.KYC_EVENTS", nil) },
-		"delete one event":     func() error { return nc.Publish("$JS.API.STREAM.MSG.DELETE.KYC_EVENTS", []byte(`{"seq":1}`)) },
-		"take our consumer's":  func() error { return nc.Publish("$JS.API.CONSUMER.MSG.NEXT.KYC_PAYLOADS.normalizer", nil) },
-		"acknowledge payloads": func() error { return nc.Publish("$JS.ACK.KYC_PAYLOADS.normalizer.1.1.1.1.1", []byte("+ACK")) },
+		"read payloads live": func() error { _, err := nc.SubscribeSync("kyc.payload.>"); return err },
+		"read refused":       func() error { _, err := nc.SubscribeSync("kyc.refused.>"); return err },
+		"read everything":    func() error { _, err := nc.SubscribeSync(">"); return err },
+		"publish an event":   func() error { return nc.Publish("kyc.event.v1.ondato.acme.completed.x", []byte("{}")) },
+		"publish a payload":  func() error { return nc.Publish("kyc.payload.ondato.acme.x", []byte("{}")) },
+		"get stored payloads": func() error {
+			return nc.Publish("$JS.API.STREAM.MSG.GET.KYC_PAYLOADS",
+				[]byte(`{"seq":1}`))
+		},
+		"get payloads direct": func() error { return nc.Publish("$JS.API.DIRECT.GET.KYC_PAYLOADS", []byte(`{"seq":1}`)) },
+		"consume payloads":    func() error { return nc.Publish("$JS.API.CONSUMER.CREATE.KYC_PAYLOADS", []byte(`{}`)) },
+		"purge events":        func() error { return nc.Publish("$JS.API.STREAM.PURGE.KYC_EVENTS", nil) },
+		"delete event stream": func() error { return nc.Publish("$JS.API.STREAM.DELETE.KYC_EVENTS", nil) },
+		"delete one event": func() error {
+			return nc.Publish("$JS.API.STREAM.MSG.DELETE.KYC_EVENTS",
+				[]byte(`{"seq":1}`))
+		},
+		"take our consumer's": func() error { return nc.Publish("$JS.API.CONSUMER.MSG.NEXT.KYC_PAYLOADS.normalizer", nil) },
+		"acknowledge payloads": func() error {
+			return nc.Publish("$JS.ACK.KYC_PAYLOADS.normalizer.1.1.1.1.1",
+				[]byte("+ACK"))
+		},
 	} {
 		if err := try(); err != nil || nc.Flush() != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -416,8 +444,10 @@ func serveOperators(t *testing.T, b *bridge) {
 		`kycbridge_payloads_total{account="unknown",outcome="not_found",provider="unknown"} 3`,
 		`kycbridge_events_total{account="acme",kind="completed",provider="ondato"}`,
 		`kycbridge_payloads_without_event_total{account="acme",provider="ondato",why="ignored"} 1`,
-		"kycbridge_backlog_payloads 0", `kycbridge_nats_connected{connection="store"} 1`, `kycbridge_nats_connected{connection="bus"} 1`,
-		"kycbridge_acknowledge_seconds_bucket", "kycbridge_receipt_to_event_seconds_count", "go_goroutines", "process_open_fds",
+		"kycbridge_backlog_payloads 0", `kycbridge_nats_connected{connection="store"} 1`,
+		`kycbridge_nats_connected{connection="bus"} 1`,
+		"kycbridge_acknowledge_seconds_bucket", "kycbridge_receipt_to_event_seconds_count", "go_goroutines",
+		"process_open_fds",
 	} {
 		if !strings.Contains(text, line) {
 			t.Errorf("metrics lack %s", line)
@@ -449,8 +479,10 @@ func serveEvents(t *testing.T, b *bridge) {
 	for _, line := range lines {
 		readAsConsumer(t, []byte(line))
 	}
-	code, stdout, stderr = run(t, "kycbridge", "events", "--url", b.eventsURL(), "--subject", "kyc.event.v1.*.*.completed."+one.VerificationID())
-	if code != 0 || strings.Count(stdout, "\n") != 2 || !strings.Contains(stdout, "rejected (final)") || strings.Contains(stdout, "Testa") {
+	code, stdout, stderr = run(t, "kycbridge", "events", "--url", b.eventsURL(), "--subject",
+		"kyc.event.v1.*.*.completed."+one.VerificationID())
+	if code != 0 || strings.Count(stdout, "\n") != 2 || !strings.Contains(stdout, "rejected (final)") ||
+		strings.Contains(stdout, "Testa") {
 		t.Errorf("events --subject: code %d\n%s%s", code, stdout, stderr)
 	}
 	code, stdout, stderr = run(t, "kycbridge", "events", "--url", b.eventsURL(), "--subject", "kyc.event.v1.idwise.>")
@@ -463,10 +495,14 @@ func serveEvents(t *testing.T, b *bridge) {
 func serveSecond(t *testing.T, b *bridge) {
 	other := newBridge(t, designAccounts)
 	for _, c := range []struct{ name, old, new, says string }{
-		{"data directory", "data_dir: " + other.dir, "data_dir: " + b.dir, "data directory " + b.dir + " is in use by another kycbridge"},
-		{"callback port", "listen: " + local(other.callbacks), "listen: " + local(b.callbacks), "listen for callbacks: listen tcp " + local(b.callbacks) + ": bind: address already in use"},
-		{"consumer port", "embedded: {listen: \"" + local(other.events), "embedded: {listen: \"" + local(b.events), "embedded.listen: listen tcp " + local(b.events) + ": bind: address already in use"},
-		{"admin port", local(other.admin), local(b.admin), "listen for admin: listen tcp " + local(b.admin) + ": bind: address already in use"},
+		{"data directory", "data_dir: " + other.dir, "data_dir: " + b.dir, "data directory " + b.dir +
+			" is in use by another kycbridge"},
+		{"callback port", "listen: " + local(other.callbacks), "listen: " + local(b.callbacks),
+			"listen for callbacks: listen tcp " + local(b.callbacks) + ": bind: address already in use"},
+		{"consumer port", "embedded: {listen: \"" + local(other.events), "embedded: {listen: \"" + local(b.events),
+			"embedded.listen: listen tcp " + local(b.events) + ": bind: address already in use"},
+		{"admin port", local(other.admin), local(b.admin), "listen for admin: listen tcp " + local(b.admin) +
+			": bind: address already in use"},
 	} {
 		config, err := os.ReadFile(other.config)
 		if err != nil {
@@ -496,7 +532,8 @@ func serveDrain(t *testing.T, b *bridge) {
 	}
 	defer conn.Close()
 	half, answers := len(w.Body)/2, bufio.NewReader(conn)
-	fmt.Fprintf(conn, "POST /webhooks/ondato/acme HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n",
+	fmt.Fprintf(conn, "POST /webhooks/ondato/acme HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: "+
+		"application/json\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n",
 		loadToken, len(w.Body))
 	if line, err := answers.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") {
 		t.Fatalf("asked whether to send the body: %q %v", line, err)
@@ -562,11 +599,13 @@ func TestBusy(t *testing.T) {
 	one := &traffic.Life{Run: 0xb5, N: 1}
 	w := one.Next(traffic.SayCreated)
 	for i, want := range []int{http.StatusOK, http.StatusServiceUnavailable} {
-		r := b.curl(t, call{path: "/webhooks/ondato/acme", header: []string{"Content-Type", "application/json", "Authorization", "Bearer " + loadToken}, body: w.Body})
+		r := b.curl(t, call{path: "/webhooks/ondato/acme",
+			header: []string{"Content-Type", "application/json", "Authorization", "Bearer " + loadToken}, body: w.Body})
 		if r.Code != want {
 			t.Fatalf("callback %d: %d %s", i+1, r.Code, r.Text)
 		}
-		if want == http.StatusServiceUnavailable && (r.Header.Get("Retry-After") != "1" || !strings.Contains(r.Text, `"urn:kycbridge:problem:busy"`)) {
+		if want == http.StatusServiceUnavailable &&
+			(r.Header.Get("Retry-After") != "1" || !strings.Contains(r.Text, `"urn:kycbridge:problem:busy"`)) {
 			t.Errorf("over the rate: Retry-After %q, %s", r.Header.Get("Retry-After"), r.Text)
 		}
 	}
@@ -577,7 +616,8 @@ func TestCommands(t *testing.T) {
 	dir := t.TempDir()
 	good, bad := filepath.Join(dir, "good.yaml"), filepath.Join(dir, "bad.yaml")
 	writeFile(t, good, designAccounts)
-	writeFile(t, bad, "listn: 127.0.0.1:8080\nembedded: {listen: 0.0.0.0:4222}\naccounts:\n  - name: acme\n    provider: ondto\n    environment: test\n    auth: {bearer: [\"\"]}\n    confirm: maybe\n")
+	writeFile(t, bad, "listn: 127.0.0.1:8080\nembedded: {listen: 0.0.0.0:4222}\naccounts:\n  - name: acme\n    "+
+		"provider: ondto\n    environment: test\n    auth: {bearer: [\"\"]}\n    confirm: maybe\n")
 	for _, c := range []struct {
 		name   string
 		args   []string
@@ -585,16 +625,22 @@ func TestCommands(t *testing.T) {
 		stdout []string
 		stderr []string
 	}{
-		{"version", []string{"version"}, 0, []string{"kycbridge ", "mapping ", "event schema urn:kycbridge:schema:verification:"}, nil},
-		{"good configuration", []string{"config", "check", "--config", good}, 0, []string{"provider: signzy", "redacted", "data_dir: ./data"}, nil},
-		{"bad configuration", []string{"config", "check", "--config", bad}, 1, nil, []string{"bad.yaml:1", "listn: unknown key; did you mean listen?", "bad.yaml:5", "did you mean ondato?", "bad.yaml:8", "confirm", "embedded.users"}},
+		{"version", []string{"version"}, 0,
+			[]string{"kycbridge ", "mapping ", "event schema urn:kycbridge:schema:verification:"}, nil},
+		{"good configuration", []string{"config", "check", "--config", good}, 0,
+			[]string{"provider: signzy", "redacted", "data_dir: ./data"}, nil},
+		{"bad configuration", []string{"config", "check", "--config", bad}, 1, nil,
+			[]string{"bad.yaml:1", "listn: unknown key; did you mean listen?", "bad.yaml:5", "did you mean ondato?",
+				"bad.yaml:8", "confirm", "embedded.users"}},
 		{"serve with it", []string{"serve", "--config", bad}, 1, nil, []string{"bad.yaml:1", "listn"}},
-		{"no such file", []string{"serve", "--config", filepath.Join(dir, "none.yaml")}, 1, nil, []string{"none.yaml", "cannot be read"}},
+		{"no such file", []string{"serve", "--config", filepath.Join(dir, "none.yaml")}, 1, nil,
+			[]string{"none.yaml", "cannot be read"}},
 		{"unknown flag", []string{"serve", "--confg", good}, 1, nil, []string{"unknown flag: --confg"}},
 		{"unknown role", []string{"serve", "--role", "recieve"}, 1, nil, []string{"--role recieve", "receive, normalize"}},
 		{"unknown command", []string{"sevre"}, 1, nil, []string{"sevre"}},
 		{"superfluous word", []string{"version", "now"}, 1, nil, []string{"now"}},
-		{"events of nobody", []string{"events", "--url", "nats://" + local(freePort(t))}, 1, nil, []string{"connect to NATS at", "is kycbridge running"}},
+		{"events of nobody", []string{"events", "--url", "nats://" + local(freePort(t))}, 1, nil,
+			[]string{"connect to NATS at", "is kycbridge running"}},
 		{"events since", []string{"events", "--since", "yesterday"}, 1, nil, []string{"--since yesterday", "RFC 3339"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -28,9 +28,13 @@ func TestOldNeverOverwritesNewWithAShortLog(t *testing.T) {
 		{"a late older approval, the log empty", []string{"Rejected 2", "drop all", "Approved 1"}, event.OutcomeRejected},
 		{"a newer approval, the log empty", []string{"Rejected 2", "drop all", "Approved 3"}, event.OutcomeApproved},
 		{"a late older rejection, the log empty", []string{"Approved 2", "drop all", "Rejected 1"}, event.OutcomeApproved},
-		{"a replay without the newest verdict", []string{"Approved 1", "Rejected 2", "drop payload 1", "replay"}, event.OutcomeRejected},
-		{"a replay without the newest verdict and its event", []string{"Approved 1", "Rejected 2", "Updated 3", "drop payload 1", "drop event 1", "replay"}, event.OutcomeRejected},
-		{"a replay without the verdict that an older one came after", []string{"Rejected 2", "Approved 1", "drop payload 0", "replay"}, event.OutcomeRejected},
+		{"a replay without the newest verdict", []string{"Approved 1", "Rejected 2", "drop payload 1", "replay"},
+			event.OutcomeRejected},
+		{"a replay without the newest verdict and its event",
+			[]string{"Approved 1", "Rejected 2", "Updated 3", "drop payload 1", "drop event 1", "replay"},
+			event.OutcomeRejected},
+		{"a replay without the verdict that an older one came after",
+			[]string{"Rejected 2", "Approved 1", "drop payload 0", "replay"}, event.OutcomeRejected},
 	}
 	for n, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -63,7 +67,9 @@ func (s *store) step(t *testing.T, n int, step string) {
 		if words[0] == "Updated" {
 			body = []byte(strings.Replace(string(body), `"type":"Passport"`, `"type":"IdCard"`, 1))
 		}
-		if _, err := s.app.Ingest(t.Context(), s.account, kycbridge.Payload{Via: event.ViaCallback, ReceivedAt: time.Now(), ContentType: "application/json", Body: body}); err != nil {
+		if _, err := s.app.Ingest(t.Context(), s.account,
+			kycbridge.Payload{Via: event.ViaCallback, ReceivedAt: time.Now(), ContentType: "application/json",
+				Body: body}); err != nil {
 			t.Fatal(err)
 		}
 		s.settled(time.Minute)

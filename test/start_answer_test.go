@@ -19,7 +19,8 @@ import (
 // stored are the bodies of a verification's stored payloads that came by this way.
 func (w *world) stored(t *testing.T, verificationID string, via event.Via) (bodies [][]byte) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+w.app.AdminAddr()+"/v1/payloads/export?verification="+verificationID, nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+		"http://"+w.app.AdminAddr()+"/v1/payloads/export?verification="+verificationID, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,18 +114,22 @@ func TestSignzyStartAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			id := strings.ToUpper(strings.ReplaceAll(name, " ", ""))
 			at, _ := json.Marshal(created.UnixMilli())
-			w.sims["signzy"].Can(createCalls["signzy"], simulate.Canned{Status: 200, ContentType: "application/json", Body: []byte(
-				`{"result": {"journeyId": "` + id + `", "journeyUrl": "https://kyc.example.com/` + id + `", "createdAt": ` + string(at) + `, ` + tt.answer + `}}`)})
+			w.sims["signzy"].Can(createCalls["signzy"],
+				simulate.Canned{Status: 200, ContentType: "application/json", Body: []byte(
+					`{"result": {"journeyId": "` + id + `", "journeyUrl": "https://kyc.example.com/` + id + `", "createdAt": ` +
+						string(at) + `, ` + tt.answer + `}}`)})
 			receipt := w.started(t, strings.TrimSuffix(goodStart("signzy", "case-1"), "}")+tt.options+"}", "")
 			events := w.until(receipt.VerificationID, "it begins", func(events []event.Event) bool { return len(events) > 0 })
 			d := events[0].Data
-			if want := event.Instant(created.Add(tt.life)); receipt.ExpiresAt != want || d.Session == nil || d.Session.ExpiresAt != want {
+			if want := event.Instant(created.Add(tt.life)); receipt.ExpiresAt != want || d.Session == nil ||
+				d.Session.ExpiresAt != want {
 				t.Errorf("receipt %s, session %+v, want %s", receipt.ExpiresAt, d.Session, want)
 			}
 			if d.Provider.FlowVersion != tt.version {
 				t.Errorf("flow version %q, want %q", d.Provider.FlowVersion, tt.version)
 			}
-			if !slices.ContainsFunc(w.stored(t, receipt.VerificationID, event.ViaStart), func(b []byte) bool { return bytes.Contains(b, []byte(`"ttl"`)) }) {
+			if !slices.ContainsFunc(w.stored(t, receipt.VerificationID, event.ViaStart),
+				func(b []byte) bool { return bytes.Contains(b, []byte(`"ttl"`)) }) {
 				t.Error("the answer is not kept")
 			}
 		})

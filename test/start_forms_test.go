@@ -34,13 +34,21 @@ func TestInvalidFormsAreRefused(t *testing.T) {
 	w, api := frozenWorld(t, nil), describedAPI(t)
 	const fields = "/user_form_data/"
 	for name, tt := range map[string]struct{ old, new, path, message string }{
-		"31 February":             {`"dob":"01-FEB-1990"`, `"dob":"31-FEB-1990"`, "0" + fields + "BASIC_INFORMATION/dob", "must be a date that exists, as DD-MON-YYYY: 01-FEB-1990"},
-		"29 February of no leap":  {`"dobDeclaration":"01-FEB-1990"`, `"dobDeclaration":"29-FEB-1991"`, "3" + fields + "FATCA_DECLARATION/dobDeclaration", "must be a date that exists, as DD-MON-YYYY: 01-FEB-1990"},
-		"a day to come":           {`"dob":"01-FEB-1990"`, `"dob":"01-FEB-2099"`, "0" + fields + "BASIC_INFORMATION/dob", "must not lie ahead of today"},
-		"blank name":              {`"applicantFirstName":"Testa"`, `"applicantFirstName":"  "`, "0" + fields + "PERSONAL_INFORMATION/applicantFirstName", "must not be blank"},
-		"blank place":             {`"placeDeclaration":"Exampletown"`, `"placeDeclaration":"\u00a0"`, "3" + fields + "FATCA_DECLARATION/placeDeclaration", "must not be blank"},
-		"PAN in lower case":       {`"pan":"AAAAA0000A"`, `"pan":"aaaaa0000a"`, "0" + fields + "BASIC_INFORMATION/pan", "must be a PAN: five capital letters, four digits and a capital letter, such as AAAAA0000A"},
-		"a video that is nothing": {`"docPerVerVideo":"https://files.example.com/kyc/video.mp4"`, `"docPerVerVideo":"a video"`, "4" + fields + "DOCUMENT_COLLECTION/docPerVerVideo", "must be an http or https address, or base64 without line breaks"},
+		"31 February": {`"dob":"01-FEB-1990"`, `"dob":"31-FEB-1990"`, "0" + fields + "BASIC_INFORMATION/dob",
+			"must be a date that exists, as DD-MON-YYYY: 01-FEB-1990"},
+		"29 February of no leap": {`"dobDeclaration":"01-FEB-1990"`, `"dobDeclaration":"29-FEB-1991"`, "3" + fields +
+			"FATCA_DECLARATION/dobDeclaration", "must be a date that exists, as DD-MON-YYYY: 01-FEB-1990"},
+		"a day to come": {`"dob":"01-FEB-1990"`, `"dob":"01-FEB-2099"`, "0" + fields + "BASIC_INFORMATION/dob",
+			"must not lie ahead of today"},
+		"blank name": {`"applicantFirstName":"Testa"`, `"applicantFirstName":"  "`, "0" + fields +
+			"PERSONAL_INFORMATION/applicantFirstName", "must not be blank"},
+		"blank place": {`"placeDeclaration":"Exampletown"`, `"placeDeclaration":"\u00a0"`, "3" + fields +
+			"FATCA_DECLARATION/placeDeclaration", "must not be blank"},
+		"PAN in lower case": {`"pan":"AAAAA0000A"`, `"pan":"aaaaa0000a"`, "0" + fields + "BASIC_INFORMATION/pan",
+			"must be a PAN: five capital letters, four digits and a capital letter, such as AAAAA0000A"},
+		"a video that is nothing": {`"docPerVerVideo":"https://files.example.com/kyc/video.mp4"`,
+			`"docPerVerVideo":"a video"`, "4" + fields + "DOCUMENT_COLLECTION/docPerVerVideo",
+			"must be an http or https address, or base64 without line breaks"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			options := kwikidForms(t)
@@ -54,7 +62,8 @@ func TestInvalidFormsAreRefused(t *testing.T) {
 			}
 			api.wantProblem(t, w, got, 422, problem)
 			var said struct{ Errors []kycbridge.FieldError }
-			if err := json.Unmarshal(got.body, &said); err != nil || len(said.Errors) != 1 || said.Errors[0].Path != "/options/forms/"+tt.path || said.Errors[0].Message != tt.message {
+			if err := json.Unmarshal(got.body, &said); err != nil || len(said.Errors) != 1 ||
+				said.Errors[0].Path != "/options/forms/"+tt.path || said.Errors[0].Message != tt.message {
 				t.Errorf("%s", got.body)
 			}
 		})
@@ -80,7 +89,8 @@ func TestStartsAsProvidersDocumentThem(t *testing.T) {
 	journey := w.started(t, goodStart("idwise", "case-2"), "").Reference
 	step := `{"image":"aW1hZ2UtZnJvbnQ=","additional_data":{"source":"kycbridge"}}`
 	var answer struct{ Status string }
-	if status := w.api("POST", startsPath+"/idwise/acme/"+journey+"/steps/0", step, &answer); status != 200 || answer.Status != "submitted" {
+	if status := w.api("POST", startsPath+"/idwise/acme/"+journey+"/steps/0", step, &answer); status != 200 ||
+		answer.Status != "submitted" {
 		t.Errorf("a step with additional_data: %d %+v", status, answer)
 	}
 }

@@ -90,7 +90,8 @@ accounts:
 		if !found {
 			t.Fatal("the forms name no video")
 		}
-		body := io.MultiReader(strings.NewReader(before+`"docPerVerVideo":"`), strings.NewReader(video), strings.NewReader(`"`+after))
+		body := io.MultiReader(strings.NewReader(before+`"docPerVerVideo":"`), strings.NewReader(video),
+			strings.NewReader(`"`+after))
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.adminURL(startsPath), body)
 		if err != nil {
 			t.Fatal(err)
@@ -125,16 +126,19 @@ accounts:
 		t.Fatalf("%d %s", answer.status, answer.body)
 	}
 	in := <-got
-	if in.video != sha256.Sum256([]byte(video)) || in.photo != "aW1hZ2U=" || in.user != "case-1" || in.length < int64(len(video)) || in.length > int64(len(video))+64<<10 {
+	if in.video != sha256.Sum256([]byte(video)) || in.photo != "aW1hZ2U=" || in.user != "case-1" ||
+		in.length < int64(len(video)) || in.length > int64(len(video))+64<<10 {
 		t.Errorf("%d bytes, photo %q, of %s", in.length, in.photo, in.user)
 	}
-	t.Logf("a start of %d MiB took %s; resident memory was at most %d MiB before and %d MiB after", (len(video)+1<<19)>>20, took.Round(time.Millisecond), before>>20, after>>20)
+	t.Logf("a start of %d MiB took %s; resident memory was at most %d MiB before and %d MiB after",
+		(len(video)+1<<19)>>20, took.Round(time.Millisecond), before>>20, after>>20)
 	if after-before > mayGrow {
 		t.Errorf("resident memory grew by %d MiB", (after-before)>>20)
 	}
 	// The same again is the same start.
 	again := start(strings.ReplaceAll(video, "/", `\/`), "key-2")
-	if again.status != http.StatusCreated || again.header.Get("Idempotency-Replayed") != "true" || !bytes.Equal(again.body, answer.body) {
+	if again.status != http.StatusCreated || again.header.Get("Idempotency-Replayed") != "true" ||
+		!bytes.Equal(again.body, answer.body) {
 		t.Errorf("%d %s", again.status, again.body)
 	}
 	if left, err := os.ReadDir(b.dir); err != nil || strings.Contains(fmt.Sprint(left), "start-") {

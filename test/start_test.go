@@ -34,7 +34,8 @@ const startsPath = "/v1/verifications"
 
 // createCalls are the providers' own names of the calls that make a verification.
 var createCalls = map[string]string{
-	"signzy": "create-journey-url", "ondato": "create_identity_verification", "idwise": "start-journey", "kwikid": "sendLink",
+	"signzy": "create-journey-url", "ondato": "create_identity_verification", "idwise": "start-journey",
+	"kwikid": "sendLink",
 }
 
 // everyProvider is in the order in which the tests go through them.
@@ -44,12 +45,13 @@ var everyProvider = []string{"signzy", "ondato", "idwise", "kwikid"}
 // polled. So the number of watches shows the effect of the starts.
 func frozenWorld(t *testing.T, change func(*simulate.Options)) *world {
 	t.Helper()
-	return newWorld(t, worldOptions{speed: 1, account: "    poll: {interval: 10m, deadline: 1h}\n", simulate: func(_ string, o *simulate.Options) {
-		o.Callbacks.Withhold = true
-		if change != nil {
-			change(o)
-		}
-	}})
+	return newWorld(t, worldOptions{speed: 1, account: "    poll: {interval: 10m, deadline: 1h}\n",
+		simulate: func(_ string, o *simulate.Options) {
+			o.Callbacks.Withhold = true
+			if change != nil {
+				change(o)
+			}
+		}})
 }
 
 // startAnswer is what a start was answered.
@@ -70,7 +72,8 @@ func (a startAnswer) members(t *testing.T) map[string]any {
 
 // send sends a start as it is: body, and a header that edit may change.
 func (w *world) send(ctx context.Context, body, key string, edit func(http.Header)) (startAnswer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+w.app.AdminAddr()+startsPath, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+w.app.AdminAddr()+startsPath,
+		strings.NewReader(body))
 	if err != nil {
 		return startAnswer{}, err
 	}
@@ -110,7 +113,8 @@ func (w *world) started(t *testing.T, body, key string) kycbridge.StartReceipt {
 	t.Helper()
 	got := w.mustSend(t, body, key, nil)
 	var receipt kycbridge.StartReceipt
-	if got.status != http.StatusCreated || json.Unmarshal(got.body, &receipt) != nil || receipt.Reference == "" || receipt.VerificationID == "" {
+	if got.status != http.StatusCreated || json.Unmarshal(got.body, &receipt) != nil || receipt.Reference == "" ||
+		receipt.VerificationID == "" {
 		t.Fatalf("a good start answered %d: %s", got.status, got.body)
 	}
 	return receipt
@@ -212,7 +216,8 @@ func (d apiDescription) wantProblem(t *testing.T, w *world, got startAnswer, sta
 	if got.status != status || got.header.Get("Content-Type") != "application/problem+json" {
 		t.Fatalf("answered %d %s, want %d %s: %s", got.status, got.header.Get("Content-Type"), status, name, got.body)
 	}
-	schema := d.at("paths", startsPath, "post", "responses", strconv.Itoa(status), "content", "application/problem+json", "schema")
+	schema := d.at("paths", startsPath, "post", "responses", strconv.Itoa(status), "content", "application/problem+json",
+		"schema")
 	reference, _ := schema["$ref"].(string)
 	component, ok := strings.CutPrefix(reference, "#/components/schemas/")
 	if !ok {
@@ -283,40 +288,67 @@ func TestInvalidStartsAreRefused(t *testing.T) {
 		name   string
 		paths  []string // where the faults are
 	}{
-		"no JSON":                   {body: as(`{"provider":`), status: 400, name: malformed, paths: []string{""}},
-		"nothing":                   {body: as(``), status: 400, name: malformed, paths: []string{""}},
-		"two documents":             {body: as(`{}{}`), status: 400, name: malformed, paths: []string{""}},
-		"a list":                    {body: as(`[]`), status: 400, name: malformed, paths: []string{""}},
-		"an empty object":           {body: as(`{}`), status: 422, name: invalid, paths: []string{"/account", "/external_reference", "/provider"}},
-		"no provider":               {body: without("provider"), status: 422, name: invalid, paths: []string{"/provider"}},
-		"no account":                {body: without("account"), status: 422, name: invalid, paths: []string{"/account"}},
-		"no external reference":     {body: without("external_reference"), status: 422, name: invalid, paths: []string{"/external_reference"}},
-		"empty external reference":  {body: with("external_reference", `""`), status: 422, name: invalid, paths: []string{"/external_reference"}},
-		"reference as number":       {body: with("external_reference", `7`), status: 422, name: invalid, paths: []string{"/external_reference"}},
-		"reference with a line end": {body: with("external_reference", `"a\nb"`), status: 422, name: invalid, paths: []string{"/external_reference"}},
-		"account as number":         {body: with("account", `7`), status: 422, name: invalid, paths: []string{"/account"}},
-		"member that is unknown":    {body: with("callback_url", `"https://elsewhere.example.com"`), status: 422, name: invalid, paths: []string{"/callback_url"}},
-		"person as text":            {body: with("person", `"Testa"`), status: 422, name: invalid, paths: []string{"/person"}},
-		"birthdate the other way":   {body: with("person", `{"birthdate":"01/02/1990","phone_number":"+915550100001"}`), status: 422, name: invalid, paths: []string{"/person/birthdate"}},
-		"birthdate that is none":    {body: with("person", `{"birthdate":"1990-02-31","phone_number":"+915550100001"}`), status: 422, name: invalid, paths: []string{"/person/birthdate"}},
-		"birthdate to come":         {body: with("person", `{"birthdate":"2099-02-01","phone_number":"+915550100001"}`), status: 422, name: invalid, paths: []string{"/person/birthdate"}},
-		"blank external reference":  {body: with("external_reference", `" "`), status: 422, name: invalid, paths: []string{"/external_reference"}},
-		"blank name":                {body: with("person", `{"given_name":" ","phone_number":"+915550100001"}`), status: 422, name: invalid, paths: []string{"/person/given_name"}},
-		"name that cannot be seen":  {body: with("person", `{"name":"\u200b\u00a0","phone_number":"+915550100001"}`), status: 422, name: invalid, paths: []string{"/person/name"}},
-		"blank flow":                {body: with("options", `{"flow_id":"\t"}`), status: 422, name: invalid, paths: []string{"/options/flow_id"}},
-		"phone in words":            {body: with("person", `{"phone_number":"call me"}`), status: 422, name: invalid, paths: []string{"/person/phone_number"}},
-		"options as list":           {body: with("options", `[]`), status: 422, name: invalid, paths: []string{"/options"}},
-		"option that is unknown":    {body: with("options", `{"colour":"red"}`), status: 422, name: invalid, paths: []string{"/options/colour"}},
-		"validity in words":         {body: with("options", `{"validity_seconds":"an hour"}`), status: 422, name: invalid, paths: []string{"/options/validity_seconds"}},
-		"signzy: phone with a 0":    {only: "signzy", body: with("person", `{"phone_number":"05550100001"}`), status: 422, name: "provider_invalid", paths: []string{"/person/phone_number"}},
-		"kwikid: blank link type":   {only: "kwikid", body: with("options", `{"link_type":" "}`), status: 422, name: invalid, paths: []string{"/options/link_type"}},
-		"signzy: format unknown":    {only: "signzy", body: with("options", `{"date_format":"us"}`), status: 422, name: invalid, paths: []string{"/options/date_format"}},
-		"ondato: setup is no UUID":  {only: "ondato", body: with("options", `{"flow_id":"setup"}`), status: 422, name: invalid, paths: []string{"/options/flow_id"}},
-		"ondato: local phone":       {only: "ondato", body: with("person", `{"phone_number":"5550100001"}`), status: 422, name: invalid, paths: []string{"/person/phone_number"}},
-		"idwise: letters refused":   {only: "idwise", body: with("external_reference", `"case 1"`), status: 422, name: invalid, paths: []string{"/external_reference"}},
-		"idwise: AML of nobody":     {only: "idwise", body: func(s string) string { return with("options", `{"aml":true}`)(without("person")(s)) }, status: 422, name: invalid, paths: []string{"/person"}},
-		"kwikid: no phone":          {only: "kwikid", body: with("person", `{"given_name":"Testa"}`), status: 422, name: invalid, paths: []string{"/person/phone_number"}},
-		"kwikid: nobody":            {only: "kwikid", body: without("person"), status: 422, name: invalid, paths: []string{"/person"}},
+		"no JSON":       {body: as(`{"provider":`), status: 400, name: malformed, paths: []string{""}},
+		"nothing":       {body: as(``), status: 400, name: malformed, paths: []string{""}},
+		"two documents": {body: as(`{}{}`), status: 400, name: malformed, paths: []string{""}},
+		"a list":        {body: as(`[]`), status: 400, name: malformed, paths: []string{""}},
+		"an empty object": {body: as(`{}`), status: 422, name: invalid,
+			paths: []string{"/account", "/external_reference", "/provider"}},
+		"no provider": {body: without("provider"), status: 422, name: invalid, paths: []string{"/provider"}},
+		"no account":  {body: without("account"), status: 422, name: invalid, paths: []string{"/account"}},
+		"no external reference": {body: without("external_reference"), status: 422, name: invalid,
+			paths: []string{"/external_reference"}},
+		"empty external reference": {body: with("external_reference", `""`), status: 422, name: invalid,
+			paths: []string{"/external_reference"}},
+		"reference as number": {body: with("external_reference", `7`), status: 422, name: invalid,
+			paths: []string{"/external_reference"}},
+		"reference with a line end": {body: with("external_reference", `"a\nb"`), status: 422, name: invalid,
+			paths: []string{"/external_reference"}},
+		"account as number": {body: with("account", `7`), status: 422, name: invalid, paths: []string{"/account"}},
+		"member that is unknown": {body: with("callback_url", `"https://elsewhere.example.com"`), status: 422,
+			name: invalid, paths: []string{"/callback_url"}},
+		"person as text": {body: with("person", `"Testa"`), status: 422, name: invalid,
+			paths: []string{"/person"}},
+		"birthdate the other way": {body: with("person", `{"birthdate":"01/02/1990","phone_number":"+915550100001"}`),
+			status: 422, name: invalid, paths: []string{"/person/birthdate"}},
+		"birthdate that is none": {body: with("person", `{"birthdate":"1990-02-31","phone_number":"+915550100001"}`),
+			status: 422, name: invalid, paths: []string{"/person/birthdate"}},
+		"birthdate to come": {body: with("person", `{"birthdate":"2099-02-01","phone_number":"+915550100001"}`),
+			status: 422, name: invalid, paths: []string{"/person/birthdate"}},
+		"blank external reference": {body: with("external_reference", `" "`), status: 422, name: invalid,
+			paths: []string{"/external_reference"}},
+		"blank name": {body: with("person", `{"given_name":" ","phone_number":"+915550100001"}`), status: 422,
+			name: invalid, paths: []string{"/person/given_name"}},
+		"name that cannot be seen": {body: with("person", `{"name":"\u200b\u00a0","phone_number":"+915550100001"}`),
+			status: 422, name: invalid, paths: []string{"/person/name"}},
+		"blank flow": {body: with("options", `{"flow_id":"\t"}`), status: 422, name: invalid,
+			paths: []string{"/options/flow_id"}},
+		"phone in words": {body: with("person", `{"phone_number":"call me"}`), status: 422, name: invalid,
+			paths: []string{"/person/phone_number"}},
+		"options as list": {body: with("options", `[]`), status: 422, name: invalid, paths: []string{"/options"}},
+		"option that is unknown": {body: with("options", `{"colour":"red"}`), status: 422, name: invalid,
+			paths: []string{"/options/colour"}},
+		"validity in words": {body: with("options", `{"validity_seconds":"an hour"}`), status: 422, name: invalid,
+			paths: []string{"/options/validity_seconds"}},
+		"signzy: phone with a 0": {only: "signzy", body: with("person", `{"phone_number":"05550100001"}`), status: 422,
+			name: "provider_invalid", paths: []string{"/person/phone_number"}},
+		"kwikid: blank link type": {only: "kwikid", body: with("options", `{"link_type":" "}`), status: 422, name: invalid,
+			paths: []string{"/options/link_type"}},
+		"signzy: format unknown": {only: "signzy", body: with("options", `{"date_format":"us"}`), status: 422,
+			name: invalid, paths: []string{"/options/date_format"}},
+		"ondato: setup is no UUID": {only: "ondato", body: with("options", `{"flow_id":"setup"}`), status: 422,
+			name: invalid, paths: []string{"/options/flow_id"}},
+		"ondato: local phone": {only: "ondato", body: with("person", `{"phone_number":"5550100001"}`), status: 422,
+			name: invalid, paths: []string{"/person/phone_number"}},
+		"idwise: letters refused": {only: "idwise", body: with("external_reference", `"case 1"`), status: 422,
+			name: invalid, paths: []string{"/external_reference"}},
+		"idwise: AML of nobody": {only: "idwise",
+			body: func(s string) string { return with("options", `{"aml":true}`)(without("person")(s)) }, status: 422,
+			name: invalid, paths: []string{"/person"}},
+		"kwikid: no phone": {only: "kwikid", body: with("person", `{"given_name":"Testa"}`), status: 422,
+			name: invalid, paths: []string{"/person/phone_number"}},
+		"kwikid: nobody": {only: "kwikid", body: without("person"), status: 422, name: invalid,
+			paths: []string{"/person"}},
 
 		"unknown account":  {body: with("account", `"nobody"`), status: 404, name: "unknown_account"},
 		"unknown provider": {body: with("provider", `"nobody"`), status: 404, name: "unknown_account"},
@@ -325,9 +357,11 @@ func TestInvalidStartsAreRefused(t *testing.T) {
 		"token cut":        {edit: token("Bearer " + worldToken[:8]), status: 401, name: unauthenticated},
 		"token as Basic":   {edit: token("Basic " + worldToken), status: 401, name: unauthenticated},
 		"callback secret":  {edit: token("Bearer " + worldCallback), status: 401, name: unauthenticated},
-		"other media type": {edit: func(h http.Header) { h.Set("Content-Type", "text/plain") }, status: 415, name: "media_type"},
-		"empty key":        {edit: func(h http.Header) { h["Idempotency-Key"] = []string{""} }, status: 400, name: malformed},
-		"two keys":         {edit: func(h http.Header) { h["Idempotency-Key"] = []string{"a", "b"} }, status: 400, name: malformed},
+		"other media type": {edit: func(h http.Header) { h.Set("Content-Type", "text/plain") }, status: 415,
+			name: "media_type"},
+		"empty key": {edit: func(h http.Header) { h["Idempotency-Key"] = []string{""} }, status: 400, name: malformed},
+		"two keys": {edit: func(h http.Header) { h["Idempotency-Key"] = []string{"a", "b"} }, status: 400,
+			name: malformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, provider := range everyProvider {
@@ -379,9 +413,11 @@ func TestInvalidStartsAreRefused(t *testing.T) {
 func TestStartWithoutAPI(t *testing.T) {
 	t.Parallel()
 	var file strings.Builder
-	fmt.Fprintf(&file, "listen: '127.0.0.1:0'\nadmin: {listen: '127.0.0.1:0', tokens: [%s]}\ndata_dir: %s\nembedded: {listen: '127.0.0.1:0'}\naccounts:\n", worldToken, t.TempDir())
+	fmt.Fprintf(&file, "listen: '127.0.0.1:0'\nadmin: {listen: '127.0.0.1:0', tokens: [%s]}\ndata_dir: %s\nembedded: "+
+		"{listen: '127.0.0.1:0'}\naccounts:\n", worldToken, t.TempDir())
 	for _, provider := range everyProvider {
-		fmt.Fprintf(&file, "  - {name: acme, provider: %s, environment: test, auth: {bearer: [%s]}, confirm: false}\n", provider, worldCallback)
+		fmt.Fprintf(&file, "  - {name: acme, provider: %s, environment: test, auth: {bearer: [%s]}, confirm: false}\n",
+			provider, worldCallback)
 	}
 	path := filepath.Join(t.TempDir(), "kycbridge.yaml")
 	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
@@ -392,7 +428,8 @@ func TestStartWithoutAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := &world{t: t}
-	if w.app, err = app.Start(t.Context(), config, app.AllRoles(), zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))); err != nil {
+	if w.app, err = app.Start(t.Context(), config, app.AllRoles(),
+		zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.app.Stop)
@@ -413,7 +450,8 @@ const providersWords = "Synthetic words of a provider"
 // refusals are the providers' documented error bodies.
 var refusals = map[string]func(status int) string{
 	"signzy": func(status int) string {
-		return fmt.Sprintf(`{"error":{"name":"error","message":%q,"reason":"SYNTHETIC","status":%d,"statusCode":%d}}`, providersWords, status, status)
+		return fmt.Sprintf(`{"error":{"name":"error","message":%q,"reason":"SYNTHETIC","status":%d,"statusCode":%d}}`,
+			providersWords, status, status)
 	},
 	"ondato": func(int) string { return fmt.Sprintf(`{"reason":"Synthetic","message":%q}`, providersWords) },
 	"idwise": func(int) string {
@@ -454,13 +492,19 @@ func TestProviderErrorsOfStarts(t *testing.T) {
 		"401": {status: 401, want: but(outcome{502, "provider_credentials", 1, false}, map[string]outcome{
 			"ondato": {502, "provider_credentials", renewed, false}, "kwikid": {502, "provider_credentials", renewed, false}})},
 		"403": {status: 403, want: all(outcome{502, "provider_forbidden", 1, false})},
-		"409": {status: 409, want: but(outcome{422, "provider_invalid", 1, false}, map[string]outcome{"signzy": {502, "provider_unavailable", noted, true}})},
-		"429": {status: 429, header: http.Header{"Retry-After": {"4"}}, want: all(outcome{503, "provider_rate_limited", 1, false})},
+		"409": {status: 409, want: but(outcome{422, "provider_invalid", 1, false},
+			map[string]outcome{"signzy": {502, "provider_unavailable", noted, true}})},
+		"429": {status: 429, header: http.Header{"Retry-After": {"4"}},
+			want: all(outcome{503, "provider_rate_limited", 1, false})},
 		"500": {status: 500, want: all(outcome{502, "provider_unavailable", 1, true})},
 		"page of a gateway": {status: 502, body: "<html><body><h1>502 Bad Gateway</h1></body></html>",
-			want: but(outcome{502, "provider_unavailable", 1, true}, map[string]outcome{"signzy": {502, "provider_unavailable", noted, true}})},
-		"no id":             {status: 200, body: `{"success":true,"reference_no":"case-1","link_url":"https://kyc.example.com/"}`, want: all(outcome{502, "provider_malformed", 1, true})},
-		"page in place":     {status: 200, body: "<html>Sign in</html>", want: all(outcome{502, "provider_malformed", 1, true})},
+			want: but(outcome{502, "provider_unavailable", 1, true},
+				map[string]outcome{"signzy": {502, "provider_unavailable", noted, true}})},
+		"no id": {status: 200,
+			body: `{"success":true,"reference_no":"case-1","link_url":"https://kyc.example.com/"}`,
+			want: all(outcome{502, "provider_malformed", 1, true})},
+		"page in place": {status: 200, body: "<html>Sign in</html>",
+			want: all(outcome{502, "provider_malformed", 1, true})},
 		"broken connection": {broken: true, want: all(outcome{502, "provider_unreachable", 1, true})},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -472,7 +516,8 @@ func TestProviderErrorsOfStarts(t *testing.T) {
 			})
 			for _, provider := range everyProvider {
 				want, s := tt.want[provider], w.sims[provider]
-				answer := simulate.Canned{Status: tt.status, ContentType: "application/json", Header: tt.header, Body: []byte(tt.body)}
+				answer := simulate.Canned{Status: tt.status, ContentType: "application/json", Header: tt.header,
+					Body: []byte(tt.body)}
 				if tt.body == "" {
 					answer.Body = []byte(refusals[provider](tt.status))
 				} else if strings.HasPrefix(tt.body, "<") {
@@ -552,7 +597,9 @@ func TestIdempotencyKeys(t *testing.T) {
 			spaced := strings.ReplaceAll(good, `","`, "\" ,\n\"")
 			for _, body := range []string{good, spaced} {
 				again := w.mustSend(t, body, key, nil)
-				if again.status != http.StatusCreated || !bytes.Equal(again.body, first.body) || again.header.Get("Idempotency-Replayed") != "true" || again.header.Get("Location") != first.header.Get("Location") {
+				if again.status != http.StatusCreated || !bytes.Equal(again.body, first.body) ||
+					again.header.Get("Idempotency-Replayed") != "true" ||
+					again.header.Get("Location") != first.header.Get("Location") {
 					t.Errorf("repeated: %d %v: %s, want %s", again.status, again.header, again.body, first.body)
 				}
 			}
@@ -638,13 +685,16 @@ func TestCallerHangsUp(t *testing.T) {
 		var receipt kycbridge.StartReceipt
 		wait.For(t, 20*time.Second, provider+" has a receipt", func() bool { // which comes after the watch
 			got := w.mustSend(t, goodStart(provider, "case-1"), "key-1", nil)
-			if got.status != http.StatusConflict && (got.status != http.StatusCreated || got.header.Get("Idempotency-Replayed") != "true") {
+			if got.status != http.StatusConflict &&
+				(got.status != http.StatusCreated || got.header.Get("Idempotency-Replayed") != "true") {
 				t.Fatalf("%s: %d %s", provider, got.status, got.body)
 			}
 			return got.status == http.StatusCreated && json.Unmarshal(got.body, &receipt) == nil
 		})
-		events := w.until(receipt.VerificationID, provider+" begins", func(events []event.Event) bool { return len(events) > 0 })
-		if d := events[0].Data; d.Status != event.StatusCreated || d.Provider.Event.Via != event.ViaStart || d.ExternalReference != "case-1" {
+		events := w.until(receipt.VerificationID, provider+" begins",
+			func(events []event.Event) bool { return len(events) > 0 })
+		if d := events[0].Data; d.Status != event.StatusCreated || d.Provider.Event.Via != event.ViaStart ||
+			d.ExternalReference != "case-1" {
 			t.Errorf("%s begins as\n%s", provider, historyOf(events))
 		}
 		if n := w.creates(provider); n != 1 {

@@ -18,16 +18,18 @@ import (
 // polls are due to a submission.
 func slowWatches(t *testing.T) *world {
 	t.Helper()
-	return newWorld(t, worldOptions{speed: 1000, account: "    poll: {interval: 10m, deadline: 1h}\n", simulate: func(_ string, o *simulate.Options) {
-		o.Callbacks.Withhold = true
-	}})
+	return newWorld(t, worldOptions{speed: 1000, account: "    poll: {interval: 10m, deadline: 1h}\n",
+		simulate: func(_ string, o *simulate.Options) {
+			o.Callbacks.Withhold = true
+		}})
 }
 
 // submitStep submits a step of a journey and expects it to be accepted.
 func (w *world) submitStep(t *testing.T, journey, what, body string) {
 	t.Helper()
 	var answer struct{ Status string }
-	if status := w.api(http.MethodPost, startsPath+"/idwise/acme/"+journey+what, body, &answer); status != http.StatusOK || answer.Status != "submitted" {
+	if status := w.api(http.MethodPost, startsPath+"/idwise/acme/"+journey+what, body,
+		&answer); status != http.StatusOK || answer.Status != "submitted" {
 		t.Fatalf("%s answered %d %+v", what, status, answer)
 	}
 }
@@ -84,13 +86,15 @@ func TestAReviewOverrulesTheSystem(t *testing.T) {
 	id := event.VerificationID("idwise", "acme", journey)
 	wait.For(t, 20*time.Second, "the journey is decided", func() bool {
 		var answer map[string]any
-		return w.api(http.MethodPost, startsPath+"/idwise/acme/"+journey+"/review", `{"decision":"approved","comment":"Seen in the branch"}`, &answer) == http.StatusOK
+		return w.api(http.MethodPost, startsPath+"/idwise/acme/"+journey+"/review",
+			`{"decision":"approved","comment":"Seen in the branch"}`, &answer) == http.StatusOK
 	})
 	events := w.until(id, "it is approved", func(events []event.Event) bool {
 		return last(events).Data.Decision.Outcome == event.OutcomeApproved
 	})
 	d := last(events).Data
-	if d.Decision.Stage != event.StageManualReview || d.Decision.ActorType != event.ActorHuman || d.Provider.Event.Via == event.ViaStart {
+	if d.Decision.Stage != event.StageManualReview || d.Decision.ActorType != event.ActorHuman ||
+		d.Provider.Event.Via == event.ViaStart {
 		t.Errorf("\n%s", historyOf(events))
 	}
 	for _, e := range events {
@@ -108,7 +112,8 @@ func TestRefusedSubmissions(t *testing.T) {
 	w, api := frozenWorld(t, nil), describedAPI(t)
 	journey := w.sims["idwise"].Begin("case-1", simulate.Expire)
 	s := w.sims["idwise"]
-	refusal := simulate.Canned{Status: 200, ContentType: "application/json", Body: []byte(`{"success":false,"message":"` + providersWords + `"}`)}
+	refusal := simulate.Canned{Status: 200, ContentType: "application/json",
+		Body: []byte(`{"success":false,"message":"` + providersWords + `"}`)}
 	for name, tt := range map[string]struct {
 		provider, reference, what, body string
 		canned                          string // the call that is refused with a 200
@@ -147,7 +152,8 @@ func TestRefusedSubmissions(t *testing.T) {
 // submit posts to the operators' API.
 func (w *world) submit(t *testing.T, path, body string) startAnswer {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+w.app.AdminAddr()+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+w.app.AdminAddr()+path,
+		strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

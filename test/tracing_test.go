@@ -30,13 +30,16 @@ func TestTrace(t *testing.T) {
 	dir := t.TempDir()
 	start := func(name string, roles app.Roles) (*app.App, *tracetest.InMemoryExporter) {
 		path := filepath.Join(dir, name+".yaml")
-		writeFile(t, path, fmt.Sprintf("listen: '127.0.0.1:0'\nadmin: {listen: '127.0.0.1:0'}\nstore: {url: %q}\nbus: {url: %q}\naccounts:\n  - {name: acme, provider: ondato, environment: test, confirm: false, auth: {bearer: [token-long-enough]}}\n", server.url(), server.url()))
+		writeFile(t, path, fmt.Sprintf("listen: '127.0.0.1:0'\nadmin: {listen: '127.0.0.1:0'}\nstore: {url: %q}\nbus: "+
+			"{url: %q}\naccounts:\n  - {name: acme, provider: ondato, environment: test, confirm: false, auth: {bearer: "+
+			"[token-long-enough]}}\n", server.url(), server.url()))
 		config, err := app.LoadConfig(path, nil, app.ProviderCatalog())
 		if err != nil {
 			t.Fatal(err)
 		}
 		spans := tracetest.NewInMemoryExporter()
-		a, err := app.Start(t.Context(), config, roles, zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)), app.WithSpans(keeper{spans}))
+		a, err := app.Start(t.Context(), config, roles, zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)),
+			app.WithSpans(keeper{spans}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +59,9 @@ func TestTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	const caller = "0af7651916cd43dd8448eb211c80319c"
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+receiving.CallbackAddr()+"/webhooks/ondato/acme", bytes.NewReader(kycHook(1, 1, "Approved", "Approved", "ManuallyIdentified")))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		"http://"+receiving.CallbackAddr()+"/webhooks/ondato/acme",
+		bytes.NewReader(kycHook(1, 1, "Approved", "Approved", "ManuallyIdentified")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +93,8 @@ func TestTrace(t *testing.T) {
 	if receive.Parent.SpanID().String() != "b7ad6b7169203331" || process.Parent.SpanID() != receive.SpanContext.SpanID() {
 		t.Errorf("receive is a child of %s, process of %s", receive.Parent.SpanID(), process.Parent.SpanID())
 	}
-	if got, want := event.Header.Get("traceparent"), "00-"+caller+"-"+process.SpanContext.SpanID().String()+"-01"; got != want {
+	want := "00-" + caller + "-" + process.SpanContext.SpanID().String() + "-01"
+	if got := event.Header.Get("traceparent"); got != want {
 		t.Errorf("the event carries %q, want %q", got, want)
 	}
 }

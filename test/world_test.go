@@ -54,11 +54,13 @@ func newWorld(t *testing.T, o worldOptions) *world {
 	listen := local(freePort(t))
 	w := &world{t: t, sims: map[string]*simulate.Server{}}
 	var file strings.Builder
-	fmt.Fprintf(&file, "listen: %s\nadmin: {listen: '127.0.0.1:0', tokens: [%s]}\npublic_url: http://%s\ndata_dir: %s\nembedded: {listen: '127.0.0.1:0'}\n%saccounts:\n",
+	fmt.Fprintf(&file, "listen: %s\nadmin: {listen: '127.0.0.1:0', tokens: [%s]}\npublic_url: http://%s\ndata_dir: "+
+		"%s\nembedded: {listen: '127.0.0.1:0'}\n%saccounts:\n",
 		listen, worldToken, listen, t.TempDir(), o.top)
 	for _, simulated := range app.Simulated() {
 		provider := simulated.Name
-		options := simulate.Options{Speed: cmp.Or(o.speed, 600), CallbackURL: "http://" + listen + "/webhooks/" + provider + "/acme", Credentials: simulate.Credentials{Callback: worldCallback}}
+		options := simulate.Options{Speed: cmp.Or(o.speed, 600), CallbackURL: "http://" + listen + "/webhooks/" + provider +
+			"/acme", Credentials: simulate.Credentials{Callback: worldCallback}}
 		if o.simulate != nil {
 			o.simulate(provider, &options)
 		}
@@ -68,7 +70,8 @@ func newWorld(t *testing.T, o worldOptions) *world {
 		}
 		t.Cleanup(s.Close)
 		w.sims[provider] = s
-		fmt.Fprintf(&file, "  - name: acme\n    provider: %s\n    environment: test\n    auth: %s\n    api: %s\n    limits: {requests_per_second: 200, concurrency: 4}\n",
+		fmt.Fprintf(&file, "  - name: acme\n    provider: %s\n    environment: test\n    auth: %s\n    api: %s\n    "+
+			"limits: {requests_per_second: 200, concurrency: 4}\n",
 			provider, s.Auth(), s.APIText())
 		if !strings.Contains(o.account, "poll:") {
 			file.WriteString("    poll: {interval: 150ms, deadline: 20s, rechecks: [200ms, 400ms, 1s]}\n")
@@ -102,7 +105,8 @@ func newWorld(t *testing.T, o worldOptions) *world {
 // api calls the operators' API and decodes the answer into answer.
 func (w *world) api(method, path, body string, answer any) (status int) {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), method, "http://"+w.app.AdminAddr()+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(w.t.Context(), method, "http://"+w.app.AdminAddr()+path,
+		strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -130,7 +134,8 @@ func (w *world) start(provider, externalReference string) kycbridge.StartReceipt
 	w.t.Helper()
 	var receipt kycbridge.StartReceipt
 	body := fmt.Sprintf(`{"provider":%q,"account":"acme","external_reference":%q,"person":{"given_name":"Testa","family_name":"Sample","birthdate":"1990-02-01","phone_number":"+915550100001","email":"testa@example.com"}}`, provider, externalReference)
-	if status := w.api(http.MethodPost, "/v1/verifications", body, &receipt); status != http.StatusCreated || receipt.Reference == "" {
+	if status := w.api(http.MethodPost, "/v1/verifications", body, &receipt); status != http.StatusCreated ||
+		receipt.Reference == "" {
 		w.t.Fatalf("start at %s answered %d: %+v", provider, status, receipt)
 	}
 	return receipt
@@ -152,7 +157,8 @@ func (w *world) watch(provider, reference string) (verificationID string) {
 // post sends a callback to kycbridge.
 func (w *world) post(provider string, header http.Header, body []byte) (status int) {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, "http://"+w.app.CallbackAddr()+"/webhooks/"+provider+"/acme", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost,
+		"http://"+w.app.CallbackAddr()+"/webhooks/"+provider+"/acme", bytes.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -233,7 +239,8 @@ func historyOf(events []event.Event) string {
 	var b strings.Builder
 	for _, e := range events {
 		d := e.Data
-		fmt.Fprintf(&b, "  r%d %s/%s %s final=%v stage=%s via=%s %s %v\n", d.Revision, d.Status, d.StatusDetail, d.Decision.Outcome, d.Decision.Final, d.Decision.Stage, d.Provider.Event.Via, d.Provider.Event.Name, d.Reasons)
+		fmt.Fprintf(&b, "  r%d %s/%s %s final=%v stage=%s via=%s %s %v\n", d.Revision, d.Status, d.StatusDetail,
+			d.Decision.Outcome, d.Decision.Final, d.Decision.Stage, d.Provider.Event.Via, d.Provider.Event.Name, d.Reasons)
 	}
 	return b.String()
 }

@@ -44,7 +44,8 @@ func (f *apiFlags) add(cmd *cobra.Command) { f.addTo(cmd.Flags()) }
 
 func (f *apiFlags) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&f.address, "api", "", "`address` of the admin API; else "+apiVariable+", else "+apiDefault)
-	flags.StringVar(&f.tokenFile, "token-file", "", "`file` with an admin token, its first line; else the token is "+tokenVariable)
+	flags.StringVar(&f.tokenFile, "token-file", "",
+		"`file` with an admin token, its first line; else the token is "+tokenVariable)
 }
 
 // client creates the client from the flags and the environment.
@@ -63,10 +64,12 @@ func (f *apiFlags) client() (*apiClient, error) {
 		c.tokenFrom, c.token = "file "+f.tokenFile, strings.TrimSpace(first)
 	}
 	if c.token == "" && f.tokenFile != "" {
-		return nil, fmt.Errorf("--token-file: %s is empty; write one of admin.tokens of the running process into it", f.tokenFile)
+		return nil, fmt.Errorf("--token-file: %s is empty; write one of admin.tokens of the running process into it",
+			f.tokenFile)
 	}
 	if c.token == "" {
-		return nil, fmt.Errorf("no admin token: write --token-file FILE or set %s, to one of admin.tokens of the running process", tokenVariable)
+		return nil, fmt.Errorf(
+			"no admin token: write --token-file FILE or set %s, to one of admin.tokens of the running process", tokenVariable)
 	}
 	if strings.ContainsFunc(c.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return nil, fmt.Errorf("the admin token of %s holds a character that a token cannot have", c.tokenFrom)
@@ -156,7 +159,8 @@ func (c *apiClient) post(ctx context.Context, path string, body *bytes.Reader, k
 	res, err := client.Do(r)
 	if err != nil {
 		if !sent.Load() {
-			return answer{}, unsent{fmt.Errorf("cannot reach the admin API at %s: %s; kycbridge serve must run there with admin.tokens, or name its address with --api", c.base, cause(err))}
+			return answer{}, unsent{fmt.Errorf("cannot reach the admin API at %s: %s; kycbridge serve must run there with "+
+				"admin.tokens, or name its address with --api", c.base, cause(err))}
 		}
 		return answer{}, fmt.Errorf("no answer from the admin API at %s: %s", c.base, cause(err))
 	}
@@ -220,7 +224,8 @@ type apiProblem struct {
 func (c *apiClient) refused(got answer) error {
 	p := apiProblem{status: got.status, retryAfter: got.header.Get("Retry-After")}
 	if json.Unmarshal(got.body, &p) != nil || !strings.HasPrefix(p.Type, "urn:kycbridge:problem:") {
-		err := fmt.Errorf("%s answered %d %s, which is no answer of a kycbridge admin API; name its address with --api", c.base, got.status, http.StatusText(got.status))
+		err := fmt.Errorf("%s answered %d %s, which is no answer of a kycbridge admin API; name its address with --api",
+			c.base, got.status, http.StatusText(got.status))
 		if got.status >= http.StatusInternalServerError || got.status < http.StatusMultipleChoices {
 			return err // possibly from a proxy whose server still processes it
 		}
@@ -228,9 +233,12 @@ func (c *apiClient) refused(got answer) error {
 	}
 	switch p.name() {
 	case "unauthenticated":
-		return unsent{fmt.Errorf("the admin API at %s does not admit the token of %s: it must be one of admin.tokens of the running process", c.base, c.tokenFrom)}
+		return unsent{fmt.Errorf(
+			"the admin API at %s does not admit the token of %s: it must be one of admin.tokens of the running process", c.base,
+			c.tokenFrom)}
 	case "not_found", "method_not_allowed":
-		return unsent{fmt.Errorf("there is no admin API at %s: kycbridge serve needs admin.tokens, and --api the address of admin.listen", c.base)}
+		return unsent{fmt.Errorf(
+			"there is no admin API at %s: kycbridge serve needs admin.tokens, and --api the address of admin.listen", c.base)}
 	}
 	return &p
 }

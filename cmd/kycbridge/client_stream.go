@@ -40,7 +40,8 @@ func (c *apiClient) open(ctx context.Context, q request) (io.ReadCloser, error) 
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, fmt.Errorf("cannot reach the admin API at %s: %s; kycbridge serve must run there with admin.tokens, or name its address with --api", c.base, cause(err))
+		return nil, fmt.Errorf("cannot reach the admin API at %s: %s; kycbridge serve must run there with admin.tokens, "+
+			"or name its address with --api", c.base, cause(err))
 	}
 	if res.StatusCode == http.StatusOK {
 		return res.Body, nil

@@ -49,7 +49,8 @@ promises out.`, demoSpeed),
 			return demo(cmd.Context(), once, asJSON, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().BoolVar(&once, "once", false, "end when one approved and one rejected verification at each provider have ended")
+	cmd.Flags().BoolVar(&once, "once", false,
+		"end when one approved and one rejected verification at each provider have ended")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print each event as its CloudEvent, one a line")
 	return cmd
 }
@@ -137,15 +138,19 @@ func newDemoSetup(ctx context.Context, dir string) (_ *demoSetup, err error) {
 		return nil, err
 	}
 	var file strings.Builder
-	fmt.Fprintf(&file, "listen: %s\npublic_url: http://%s\nadmin: {listen: '127.0.0.1:0', tokens: [%s]}\nembedded: {listen: '%s'}\ndata_dir: %q\naccounts:\n",
+	fmt.Fprintf(&file, "listen: %s\npublic_url: http://%s\nadmin: {listen: '127.0.0.1:0', tokens: [%s]}\nembedded: "+
+		"{listen: '%s'}\ndata_dir: %q\naccounts:\n",
 		listen, listen, s.token, port, filepath.Join(dir, "data"))
 	for _, provider := range app.Simulated() {
-		server, err := simulate.Start(provider, simulate.Options{Speed: demoSpeed, CallbackURL: "http://" + listen + "/webhooks/" + provider.Name + "/" + demoAccount})
+		server, err := simulate.Start(provider,
+			simulate.Options{Speed: demoSpeed, CallbackURL: "http://" + listen + "/webhooks/" + provider.Name + "/" +
+				demoAccount})
 		if err != nil {
 			return nil, err
 		}
 		s.providers = append(s.providers, server)
-		fmt.Fprintf(&file, "  - name: %s\n    provider: %s\n    environment: test\n    auth: %s\n    api: %s\n    poll: {interval: 500ms, deadline: 3m, rechecks: [200ms]}\n    limits: {requests_per_second: 50, concurrency: 4}\n%s",
+		fmt.Fprintf(&file, "  - name: %s\n    provider: %s\n    environment: test\n    auth: %s\n    api: %s\n    poll: "+
+			"{interval: 500ms, deadline: 3m, rechecks: [200ms]}\n    limits: {requests_per_second: 50, concurrency: 4}\n%s",
 			demoAccount, provider.Name, server.Auth(), server.APIText(), server.Settings())
 	}
 	path := filepath.Join(dir, "kycbridge.yaml")
@@ -209,7 +214,8 @@ func (s *demoSetup) show(ctx context.Context, out *counter, once bool, stderr io
 			calls += n
 		}
 	}
-	fmt.Fprintf(stderr, "\n%d verifications at %d providers have ended: %d calls to the providers, %d callbacks from them, %d events.\n", len(started), len(s.providers), calls, callbacks, events)
+	fmt.Fprintf(stderr, "\n%d verifications at %d providers have ended: %d calls to the providers, %d callbacks from "+
+		"them, %d events.\n", len(started), len(s.providers), calls, callbacks, events)
 	return nil
 }
 
@@ -242,12 +248,14 @@ func (s *demoSetup) start(ctx context.Context, provider, person string) (kycbrid
 	}
 	body, err := json.Marshal(map[string]any{
 		"provider": provider, "account": demoAccount, "external_reference": external,
-		"person": map[string]any{"given_name": "Testa", "family_name": "Sample", "birthdate": "1990-02-01", "phone_number": "+915550100001"},
+		"person": map[string]any{"given_name": "Testa", "family_name": "Sample", "birthdate": "1990-02-01",
+			"phone_number": "+915550100001"},
 	})
 	if err != nil {
 		return kycbridge.Key{}, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.app.AdminAddr()+"/v1/verifications", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.app.AdminAddr()+"/v1/verifications",
+		bytes.NewReader(body))
 	if err != nil {
 		return kycbridge.Key{}, err
 	}
@@ -283,7 +291,9 @@ func (s *demoSetup) settle(ctx context.Context, started []kycbridge.Key, out *co
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return 0, fmt.Errorf("the demo did not come to its end: %d verifications open, %d payloads left, %d of %d events printed", open, backlog, out.count(), published)
+			return 0, fmt.Errorf(
+				"the demo did not come to its end: %d verifications open, %d payloads left, %d of %d events printed", open,
+				backlog, out.count(), published)
 		}
 	}
 }

@@ -44,7 +44,8 @@ type demoProcess struct {
 
 // newDemoProcess writes the configuration of the process.
 func newDemoProcess(ctx context.Context, dir string, stdout io.Writer) (*demoProcess, error) {
-	t := &demoProcess{dir: dir, file: filepath.Join(dir, "acts.yaml"), log: filepath.Join(dir, "acts.log"), secret: rand.Text(), token: rand.Text(), stdout: stdout}
+	t := &demoProcess{dir: dir, file: filepath.Join(dir, "acts.yaml"), log: filepath.Join(dir, "acts.log"),
+		secret: rand.Text(), token: rand.Text(), stdout: stdout}
 	t.client.Timeout = 10 * time.Second
 	t.client.Transport = &http.Transport{MaxIdleConnsPerHost: actWorkers}
 	var err error
@@ -54,7 +55,8 @@ func newDemoProcess(ctx context.Context, dir string, stdout io.Writer) (*demoPro
 	if t.admin, err = freeAddress(ctx); err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf("listen: %s\nadmin: {listen: '%s', tokens: [%s]}\nembedded: {listen: none}\ndata_dir: %q\naccounts:\n  - name: demo\n    provider: ondato\n    environment: test\n    auth: {bearer: [%s]}\n",
+	text := fmt.Sprintf("listen: %s\nadmin: {listen: '%s', tokens: [%s]}\nembedded: {listen: none}\ndata_dir: "+
+		"%q\naccounts:\n  - name: demo\n    provider: ondato\n    environment: test\n    auth: {bearer: [%s]}\n",
 		t.callbacks, t.admin, t.token, filepath.Join(dir, "acts"), t.secret)
 	return t, os.WriteFile(t.file, []byte(text), 0o600)
 }
@@ -125,7 +127,8 @@ func (t *demoProcess) post(ctx context.Context, body []byte) bool {
 }
 
 func (t *demoProcess) postAs(ctx context.Context, secret string, body []byte) bool {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+t.callbacks+"/webhooks/ondato/demo", bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+t.callbacks+"/webhooks/ondato/demo",
+		bytes.NewReader(body))
 	if err != nil {
 		return false
 	}
@@ -171,7 +174,8 @@ func acts(ctx context.Context, dir string, stdout io.Writer) error {
 
 // durable: a callback that was answered 200 is stored after the process was killed.
 func (t *demoProcess) durable(ctx context.Context) error {
-	if err := t.printStory("1. A 200 means stored. %d callbacks, and the process is killed in the middle.", actCallbacks); err != nil {
+	if err := t.printStory("1. A 200 means stored. %d callbacks, and the process is killed in the middle.",
+		actCallbacks); err != nil {
 		return err
 	}
 	var answered atomic.Int64
@@ -208,7 +212,8 @@ func (t *demoProcess) durable(ctx context.Context) error {
 	}
 	back := time.Since(began)
 	stored := map[string]bool{}
-	err := t.api().list(ctx, archive.Filter{Status: archive.StatusAccepted}, func(e archive.Entry) error { stored[e.VerificationID] = true; return nil })
+	err := t.api().list(ctx, archive.Filter{Status: archive.StatusAccepted},
+		func(e archive.Entry) error { stored[e.VerificationID] = true; return nil })
 	if err != nil {
 		return err
 	}
@@ -219,7 +224,8 @@ func (t *demoProcess) durable(ctx context.Context) error {
 		}
 	}
 	if err := t.printStory("   %d were answered 200 before it died; %s after a start of %d ms. %s\n", len(taken),
-		map[bool]string{true: "all of them are there", false: fmt.Sprintf("%d OF THEM ARE LOST", lost)}[lost == 0], back.Milliseconds(),
+		map[bool]string{true: "all of them are there", false: fmt.Sprintf("%d OF THEM ARE LOST", lost)}[lost == 0],
+		back.Milliseconds(),
 		"The others had no answer, so their provider sends them again."); err != nil {
 		return err
 	}
@@ -242,7 +248,8 @@ func (t *demoProcess) states(ctx context.Context, from, to int) (outcomes map[st
 	outcomes = map[string]int{}
 	for n := from; n < to; n++ {
 		var d event.Data
-		if err := t.api().object(ctx, request{method: http.MethodGet, path: "/v1/verifications/ondato/demo/" + actReference(n)}, &d); err != nil {
+		if err := t.api().object(ctx,
+			request{method: http.MethodGet, path: "/v1/verifications/ondato/demo/" + actReference(n)}, &d); err != nil {
 			return nil, err
 		}
 		word := string(d.Decision.Outcome)
@@ -276,10 +283,13 @@ func (t *demoProcess) settled(ctx context.Context) error {
 
 // unknown: an unknown word approves no verification.
 func (t *demoProcess) unknown(ctx context.Context) error {
-	if err := t.printStory("2. Unknown never means approved. %d callbacks with states that a provider may invent tomorrow.", actWords); err != nil {
+	if err := t.printStory(
+		"2. Unknown never means approved. %d callbacks with states that a provider may invent tomorrow.",
+		actWords); err != nil {
 		return err
 	}
-	invented := []string{"Accepted", "APPROVED_2", "Ok", "Passed", "Approved?", "Verified", "Success", "Cleared", "Green", "ApprovedByPartner"}
+	invented := []string{"Accepted", "APPROVED_2", "Ok", "Passed", "Approved?", "Verified", "Success", "Cleared", "Green",
+		"ApprovedByPartner"}
 	for n := range actWords {
 		if !t.post(ctx, t.hook(10_000+n, invented[n%len(invented)], "Updated", "Testa Sample", time.Now())) {
 			return errors.New("a callback of the demo was not taken")
@@ -289,14 +299,16 @@ func (t *demoProcess) unknown(ctx context.Context) error {
 	if err := t.settled(ctx); err != nil {
 		return err
 	}
-	err := t.api().list(ctx, archive.Filter{Status: archive.StatusQuarantined}, func(archive.Entry) error { quarantined++; return nil })
+	err := t.api().list(ctx, archive.Filter{Status: archive.StatusQuarantined},
+		func(archive.Entry) error { quarantined++; return nil })
 	if err != nil {
 		return err
 	}
 	approved, known := 0, 0
 	for n := range actWords {
 		var d event.Data
-		err := t.api().object(ctx, request{method: http.MethodGet, path: "/v1/verifications/ondato/demo/" + actReference(10_000+n)}, &d)
+		err := t.api().object(ctx, request{method: http.MethodGet, path: "/v1/verifications/ondato/demo/" +
+			actReference(10_000+n)}, &d)
 		if err != nil {
 			continue // it has no event
 		}
@@ -305,7 +317,9 @@ func (t *demoProcess) unknown(ctx context.Context) error {
 			approved++
 		}
 	}
-	if err := t.printStory("   %d approved; %d have an event that says unknown or none, %d are in quarantine, as they came.\n", approved, known-approved, quarantined); err != nil {
+	if err := t.printStory(
+		"   %d approved; %d have an event that says unknown or none, %d are in quarantine, as they came.\n", approved,
+		known-approved, quarantined); err != nil {
 		return err
 	}
 	return failed(approved, "verifications are approved by an unknown word")
@@ -313,7 +327,9 @@ func (t *demoProcess) unknown(ctx context.Context) error {
 
 // order: a late callback does not overwrite a newer one.
 func (t *demoProcess) order(ctx context.Context) error {
-	if err := t.printStory("3. Old never overwrites new. %d verifications: the approval comes first, and what was before it afterwards, twice.", actReordered); err != nil {
+	if err := t.printStory(
+		"3. Old never overwrites new. %d verifications: the approval comes first, and what was before it afterwards, twice.",
+		actReordered); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -321,7 +337,8 @@ func (t *demoProcess) order(ctx context.Context) error {
 		for _, step := range []struct {
 			state, name string
 			ago         time.Duration
-		}{{"Approved", "Approved", time.Minute}, {"Processed", "Processed", 2 * time.Minute}, {"Unfinished", "Created", 3 * time.Minute}} {
+		}{{"Approved", "Approved", time.Minute}, {"Processed", "Processed", 2 * time.Minute},
+			{"Unfinished", "Created", 3 * time.Minute}} {
 			body := t.hook(20_000+n, step.state, step.name, "Testa Sample", now.Add(-step.ago))
 			for range 2 {
 				if !t.post(ctx, body) {
@@ -344,7 +361,9 @@ func (t *demoProcess) order(ctx context.Context) error {
 // noPersonalData: searches for names of persons where they must not be.
 func (t *demoProcess) noPersonalData(ctx context.Context) error {
 	const people = 100
-	if err := t.printStory("4. Nothing personal leaks. %d people with names that are looked for afterwards, some refused, some broken.", people); err != nil {
+	if err := t.printStory(
+		"4. Nothing personal leaks. %d people with names that are looked for afterwards, some refused, some broken.",
+		people); err != nil {
 		return err
 	}
 	mark := "Plant" + rand.Text()[:12]
@@ -386,7 +405,9 @@ func (t *demoProcess) noPersonalData(ctx context.Context) error {
 		return err
 	}
 	found := inLog + inMetrics + inIDs
-	if err := t.printStory("   looked for in %d lines of the log, %d of the metrics, %d payloads as they are listed: found %d times.\n", lines, metrics, ids, found); err != nil {
+	if err := t.printStory(
+		"   looked for in %d lines of the log, %d of the metrics, %d payloads as they are listed: found %d times.\n", lines,
+		metrics, ids, found); err != nil {
 		return err
 	}
 	return failed(found, "names of people stand where they must not")

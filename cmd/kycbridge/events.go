@@ -85,9 +85,11 @@ come, the oldest first. With --follow it goes on with what comes.`,
 func (o *eventFlags) check() error {
 	switch {
 	case o.outcome != "" && !slices.Contains(event.Outcomes(), event.Outcome(o.outcome)):
-		return fmt.Errorf("--outcome %s: there is no such outcome; write one of %s", o.outcome, strings.Join(words(event.Outcomes()), ", "))
+		return fmt.Errorf("--outcome %s: there is no such outcome; write one of %s", o.outcome,
+			strings.Join(words(event.Outcomes()), ", "))
 	case o.status != "" && !slices.Contains(event.Statuses(), event.Status(o.status)):
-		return fmt.Errorf("--status %s: there is no such status; write one of %s", o.status, strings.Join(words(event.Statuses()), ", "))
+		return fmt.Errorf("--status %s: there is no such status; write one of %s", o.status,
+			strings.Join(words(event.Statuses()), ", "))
 	case o.Newest < 0:
 		return errors.New("-n: write a number, 0 for all")
 	case o.Newest > 0 && o.Follow:
@@ -127,12 +129,14 @@ func parseSince(s string, now time.Time) (time.Time, error) {
 	}
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		if t.After(now) {
-			return time.Time{}, fmt.Errorf("--since %s lies ahead; leave it away to read everything, write --follow to wait for more", s)
+			return time.Time{}, fmt.Errorf(
+				"--since %s lies ahead; leave it away to read everything, write --follow to wait for more", s)
 		}
 		return t, nil
 	}
 	if age, err := kycbridge.ParseAge(s); err == nil {
 		return now.Add(-age), nil
 	}
-	return time.Time{}, fmt.Errorf("--since %s: write an RFC 3339 time such as 2026-03-02T09:00:00Z, or an age such as 24h or 7d", s)
+	return time.Time{}, fmt.Errorf(
+		"--since %s: write an RFC 3339 time such as 2026-03-02T09:00:00Z, or an age such as 24h or 7d", s)
 }

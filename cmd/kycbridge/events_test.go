@@ -40,7 +40,8 @@ func eventServer(t *testing.T) (address string, events int) {
 	t.Helper()
 	allow := func(subjects ...string) *server.SubjectPermission { return &server.SubjectPermission{Allow: subjects} }
 	user := func(name string, publish, subscribe *server.SubjectPermission) *server.User {
-		return &server.User{Username: name, Password: "password-of-" + name, Permissions: &server.Permissions{Publish: publish, Subscribe: subscribe}}
+		return &server.User{Username: name, Password: "password-of-" + name,
+			Permissions: &server.Permissions{Publish: publish, Subscribe: subscribe}}
 	}
 	inbox := allow("_INBOX.>")
 	address = startServer(t, &server.Options{JetStream: true, Users: []*server.User{
@@ -110,15 +111,20 @@ func TestEvents(t *testing.T) {
 		{"a subject without events", append(as(t, "reader"), "--subject", "kyc.event.v1.signzy.>"), 0, ""},
 		{"lately", append(as(t, "reader"), "--since", "1h"), events, ""},
 		{"an empty stream", append(as(t, "reader"), "--stream", "EMPTY"), 0, ""},
-		{"a stream that is not there", append(as(t, "reader"), "--stream", "NONE"), 0, "kycbridge: there is no stream NONE at " + address + ": name the right one with --stream\n"},
-		{"a stream that cannot be", append(as(t, "reader"), "--stream", "kyc.events"), 0, "kycbridge: there is no stream kyc.events at "},
-		{"a subject of another stream", append(as(t, "reader"), "--subject", "kyc.payload.>"), 0, "kycbridge: --subject kyc.payload.>: stream KYC_EVENTS holds kyc.event.v1.> and nothing else\n"},
-		{"a subject that is too short", append(as(t, "reader"), "--subject", "kyc.event.v1"), 0, "kycbridge: --subject kyc.event.v1: stream KYC_EVENTS holds kyc.event.v1.> and nothing else\n"},
+		{"a stream that is not there", append(as(t, "reader"), "--stream", "NONE"), 0,
+			"kycbridge: there is no stream NONE at " + address + ": name the right one with --stream\n"},
+		{"a stream that cannot be", append(as(t, "reader"), "--stream", "kyc.events"), 0,
+			"kycbridge: there is no stream kyc.events at "},
+		{"a subject of another stream", append(as(t, "reader"), "--subject", "kyc.payload.>"), 0,
+			"kycbridge: --subject kyc.payload.>: stream KYC_EVENTS holds kyc.event.v1.> and nothing else\n"},
+		{"a subject that is too short", append(as(t, "reader"), "--subject", "kyc.event.v1"), 0,
+			"kycbridge: --subject kyc.event.v1: stream KYC_EVENTS holds kyc.event.v1.> and nothing else\n"},
 		{"no user", nil, 0, "kycbridge: connect to NATS at " + address + ": the server does not know this user or password"},
 		{"a wrong password", append(as(t, "reader"), "--user", "blind"), 0, "the server does not know this user or password"},
 		{"no right to ask", as(t, "blind"), 0, "kycbridge: this user may not read stream KYC_EVENTS at " + address},
 		{"no right to messages", as(t, "waiting"), 0, "kycbridge: this user may not read stream KYC_EVENTS at " + address},
-		{"no right to follow", append(as(t, "waiting"), "--follow"), 0, "kycbridge: this user may not read stream KYC_EVENTS at " + address},
+		{"no right to follow", append(as(t, "waiting"), "--follow"), 0,
+			"kycbridge: this user may not read stream KYC_EVENTS at " + address},
 		{"no right to answers", as(t, "deaf"), 0, "kycbridge: this user may not read stream KYC_EVENTS at " + address},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -131,8 +137,10 @@ func TestEvents(t *testing.T) {
 			if c.stderr != "" {
 				code, newlines = 1, 1
 			}
-			if got.code != code || strings.Count(got.stdout, "\n") != c.lines || !strings.Contains(got.stderr, c.stderr) || strings.Count(got.stderr, "\n") != newlines {
-				t.Errorf("code %d, %d lines (of %d events), stderr:\n%s", got.code, strings.Count(got.stdout, "\n"), events, got.stderr)
+			if got.code != code || strings.Count(got.stdout, "\n") != c.lines || !strings.Contains(got.stderr, c.stderr) ||
+				strings.Count(got.stderr, "\n") != newlines {
+				t.Errorf("code %d, %d lines (of %d events), stderr:\n%s", got.code, strings.Count(got.stdout, "\n"), events,
+					got.stderr)
 			}
 			if strings.Contains(got.stdout+got.stderr, "password-of") {
 				t.Error("it shows a password")
@@ -157,7 +165,8 @@ func TestEventsWithoutAnAnswer(t *testing.T) {
 	address := startServer(t, &server.Options{})
 	for _, c := range []struct{ name, stderr string }{
 		{"no JetStream", "kycbridge: NATS at " + address + " has no JetStream for this user"},
-		{"no answer", "kycbridge: stream KYC_EVENTS at " + address + " does not answer: this user may not read it, or JetStream is away"},
+		{"no answer", "kycbridge: stream KYC_EVENTS at " + address +
+			" does not answer: this user may not read it, or JetStream is away"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			began := time.Now()

@@ -93,7 +93,8 @@ func (o *findFlags) show(cmd *cobra.Command, r archive.SearchResult, text string
 	if len(r.Found) == 0 {
 		err := fmt.Errorf("nothing has the id %s, or one that begins with it", printable(text))
 		if behind > 0 {
-			err = fmt.Errorf("%w; %s are not in the index yet: try again, or write --rebuild", err, plural(behind, "stored message"))
+			err = fmt.Errorf("%w; %s are not in the index yet: try again, or write --rebuild", err,
+				plural(behind, "stored message"))
 		}
 		return err
 	}
@@ -110,7 +111,8 @@ func (o *findFlags) show(cmd *cobra.Command, r archive.SearchResult, text string
 // printFound lists the matches.
 func printFound(s screen, found []archive.Found) error {
 	columns := []column{{name: "TIME", spare: 1}, {name: "PROVIDER"}, {name: "ACCOUNT"}, {name: "VERIFICATION"},
-		{name: "REV", right: true, spare: 2}, {name: "STATUS", least: 10}, {name: "OUTCOME"}, {name: "FOUND BY", spare: 3}, {name: "PAYLOAD"}}
+		{name: "REV", right: true, spare: 2}, {name: "STATUS", least: 10}, {name: "OUTCOME"}, {name: "FOUND BY", spare: 3},
+		{name: "PAYLOAD"}}
 	var rows [][]cell
 	for _, f := range found {
 		status := f.Status
@@ -121,7 +123,8 @@ func printFound(s screen, found []archive.Found) error {
 		if s.width > 0 {
 			id = shortID(id)
 		}
-		rows = append(rows, []cell{{shortTime(f.At), dimHue}, {f.Provider, ""}, {f.Account, ""}, {orNone(id), ""}, {revisionOf(f.Revision), ""},
+		rows = append(rows, []cell{{shortTime(f.At), dimHue}, {f.Provider, ""}, {f.Account, ""}, {orNone(id), ""},
+			{revisionOf(f.Revision), ""},
 			{status, ""}, verdict(orNone(f.Outcome), f.Final), {foundBy(f.By), dimHue}, {orNone(f.PayloadID), ""}})
 	}
 	return s.print(columns, rows)
@@ -129,20 +132,24 @@ func printFound(s screen, found []archive.Found) error {
 
 // foundBy names a kind of id.
 func foundBy(k kycbridge.IndexKind) string {
-	words := map[kycbridge.IndexKind]string{kycbridge.IndexVerification: "our id", kycbridge.IndexExternal: "external reference",
+	words := map[kycbridge.IndexKind]string{kycbridge.IndexVerification: "our id",
+		kycbridge.IndexExternal:  "external reference",
 		kycbridge.IndexReference: "provider's reference", kycbridge.IndexPayload: "payload id"}
 	return words[k]
 }
 
 // printTimeline prints one verification: its current state, then its history, oldest first.
 func printTimeline(s screen, f archive.Found, t archive.Timeline) error {
-	pairs := []string{"verification", t.VerificationID, "provider", t.Provider, "account", t.Account, "found by", foundBy(f.By)}
+	pairs := []string{"verification", t.VerificationID, "provider", t.Provider, "account", t.Account, "found by",
+		foundBy(f.By)}
 	for _, name := range slices.Sorted(maps.Keys(t.References)) {
 		pairs = append(pairs, name, t.References[name])
 	}
 	if t.Revision > 0 {
-		pairs = append(pairs, "state", strings.Join(slices.DeleteFunc([]string{revisionOf(t.Revision), t.Status, t.StatusDetail,
-			s.paint(verdict(t.Outcome, t.Final).text, verdict(t.Outcome, t.Final).hue)}, func(w string) bool { return w == "" }), " "))
+		pairs = append(pairs, "state",
+			strings.Join(slices.DeleteFunc([]string{revisionOf(t.Revision), t.Status, t.StatusDetail,
+				s.paint(verdict(t.Outcome, t.Final).text, verdict(t.Outcome, t.Final).hue)},
+				func(w string) bool { return w == "" }), " "))
 	} else {
 		pairs = append(pairs, "state", "no event yet")
 	}
@@ -191,7 +198,8 @@ const mostChanges = 8
 func printStep(s screen, step archive.Step) error {
 	at := s.paint(shortTime(step.At), dimHue)
 	if step.Kind != archive.StepEvent {
-		_, err := fmt.Fprintln(s.w, at+"  "+printable(fmt.Sprintf("%-11s  %s  %s", step.Via, orNone(step.Event), step.PayloadID))+"  "+s.outcomeText(step))
+		_, err := fmt.Fprintln(s.w, at+"  "+printable(fmt.Sprintf("%-11s  %s  %s", step.Via, orNone(step.Event),
+			step.PayloadID))+"  "+s.outcomeText(step))
 		for _, e := range step.Errors {
 			if err == nil {
 				_, err = fmt.Fprintln(s.w, "    "+printable(e.Path+" "+e.Message))

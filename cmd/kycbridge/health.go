@@ -67,7 +67,8 @@ func apiAddress(flag string, environ []string) (string, error) {
 		address = apiDefault
 	}
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" ||
+		u.Fragment != "" {
 		return "", fmt.Errorf("%s: not the address of an admin API; write one such as %s", from, apiDefault)
 	}
 	return strings.TrimSuffix(u.String(), "/"), nil
@@ -82,7 +83,8 @@ func askHealth(ctx context.Context, base, path string) error {
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("nobody answers at %s: %s; kycbridge serve must run there, or name its address with --api", base, cause(err))
+		return fmt.Errorf("nobody answers at %s: %s; kycbridge serve must run there, or name its address with --api", base,
+			cause(err))
 	}
 	defer res.Body.Close()
 	if res.StatusCode == http.StatusOK {
@@ -95,5 +97,6 @@ func askHealth(ctx context.Context, base, path string) error {
 	if err != nil || json.Unmarshal(raw, &problem) != nil || len(problem.Failing) == 0 {
 		return fmt.Errorf("%s%s answers %d %s", base, path, res.StatusCode, http.StatusText(res.StatusCode))
 	}
-	return fmt.Errorf("not ready: %s does not answer; the log of the process says why", printable(strings.Join(problem.Failing, ", ")))
+	return fmt.Errorf("not ready: %s does not answer; the log of the process says why",
+		printable(strings.Join(problem.Failing, ", ")))
 }

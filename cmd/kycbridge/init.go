@@ -52,7 +52,8 @@ says what to give to the provider. Nothing that is there already is overwritten.
 	f.StringVar(&o.account, "account", "", "`name` for the account, of lower-case letters, digits, - and _")
 	f.StringVar(&o.environment, "environment", "", "test or live")
 	f.StringVar(&o.public, "public-url", "", "`address` at which the provider reaches us, such as https://kyc.example.com")
-	f.StringVarP(&o.file, "output", "o", "kycbridge.yaml", "`file` to write; the secrets go to the folder secrets beside it")
+	f.StringVarP(&o.file, "output", "o", "kycbridge.yaml",
+		"`file` to write; the secrets go to the folder secrets beside it")
 	f.BoolVar(&o.asJSON, "json", false, "print what was made as one JSON object")
 	return cmd
 }
@@ -71,16 +72,19 @@ func (o *initFlags) questions() []question {
 			return unless(slices.Contains(names, s), "write one of "+strings.Join(names, ", "))
 		}},
 		{"Name of the account", "account", "main", &o.account, func(s string) string {
-			return unless(regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`).MatchString(s), "write lower-case letters, digits, - and _, at most 63")
+			return unless(regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,62}$`).MatchString(s),
+				"write lower-case letters, digits, - and _, at most 63")
 		}},
 		{"Environment (test, live)", "environment", "test", &o.environment, func(s string) string {
 			return unless(s == "test" || s == "live", "write test or live")
 		}},
-		{"Address at which the provider reaches us", "public-url", "https://kyc.example.com", &o.public, func(s string) string {
-			u, err := url.Parse(s)
-			good := err == nil && u.Host != "" && u.User == nil && u.RawQuery == "" && (u.Scheme == "https" || u.Scheme == "http")
-			return unless(good, "write an address such as https://kyc.example.com")
-		}},
+		{"Address at which the provider reaches us", "public-url", "https://kyc.example.com", &o.public,
+			func(s string) string {
+				u, err := url.Parse(s)
+				good := err == nil && u.Host != "" && u.User == nil && u.RawQuery == "" &&
+					(u.Scheme == "https" || u.Scheme == "http")
+				return unless(good, "write an address such as https://kyc.example.com")
+			}},
 	}
 }
 
@@ -95,7 +99,8 @@ func unless(good bool, problem string) string {
 func (o *initFlags) ask(cmd *cobra.Command) error {
 	for _, taken := range []string{o.file, filepath.Join(filepath.Dir(o.file), "secrets")} {
 		if _, err := os.Lstat(taken); err == nil {
-			return fmt.Errorf("%s is there already: nothing is overwritten, so name another file with --output, or another folder", taken)
+			return fmt.Errorf(
+				"%s is there already: nothing is overwritten, so name another file with --output, or another folder", taken)
 		}
 	}
 	reader := bufio.NewReader(interruptible(cmd.Context(), cmd.InOrStdin()))
@@ -232,7 +237,8 @@ func (m made) print(w io.Writer, secret, provider string) error {
 		"headers": "the header X-Callback-Key with the value in " + secret,
 		"keys":    "the key in " + secret,
 	}[m.Credential]
-	_, err := fmt.Fprintf(w, "wrote %s, and the secrets %s\n\nFor the provider:\n  address     %s\n  credential  %s\n  %s\n\nGo on with:\n  %s\n",
+	_, err := fmt.Fprintf(w, "wrote %s, and the secrets %s\n\nFor the provider:\n  address     %s\n  credential  %s\n  "+
+		"%s\n\nGo on with:\n  %s\n",
 		m.File, strings.Join(m.Secrets, " and "), m.CallbackURL, as, m.HandOver, strings.Join(m.Next, "\n  "))
 	return err
 }

@@ -98,7 +98,8 @@ payload as it came, and publishes one canonical event on NATS.
 		return usage(cmd, problem)
 	})
 	// A group of commands is run to refuse an unknown command; that is not counted as its use.
-	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}",
+		"{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(serveCommand(environ), demoCommand(), simulateCommand(),
 		startCommand(environ), watchCommand(environ), stepCommand(environ), completeCommand(environ), reviewCommand(environ),
@@ -135,7 +136,8 @@ func group(cmd *cobra.Command) *cobra.Command {
 }
 
 func unknownCommand(cmd *cobra.Command, name string) error {
-	problem := fmt.Sprintf("unknown command %q", strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath()+" "+name, cmd.Root().Name())))
+	problem := fmt.Sprintf("unknown command %q",
+		strings.TrimSpace(strings.TrimPrefix(cmd.CommandPath()+" "+name, cmd.Root().Name())))
 	if cmd.SuggestionsMinimumDistance <= 0 {
 		cmd.SuggestionsMinimumDistance = 2
 	}

@@ -77,10 +77,12 @@ func TestScripts(t *testing.T) {
 		}
 		return path
 	}
-	account := "accounts:\n  - name: acme\n    provider: %\n    environment: test\n    confirm: false\n    auth: {bearer: [hunter2-secret]}\n"
+	account := "accounts:\n  - name: acme\n    provider: %\n    environment: test\n    confirm: false\n    auth: " +
+		"{bearer: [hunter2-secret]}\n"
 	good := file("good.yaml", strings.Replace(account, "%", "idwise", 1))
 	warned := file("warned.yaml", strings.Replace(account, "%", "ondato", 1)+"    poll: {jitter: 0.2}\n")
-	hmac := file("hmac.yaml", strings.Replace(strings.Replace(account, "%", "idwise", 1), "bearer: [hunter2-secret]", "hmac: {secrets: [hunter2-secret]}", 1))
+	hmac := file("hmac.yaml", strings.Replace(strings.Replace(account, "%", "idwise", 1), "bearer: [hunter2-secret]",
+		"hmac: {secrets: [hunter2-secret]}", 1))
 	bad := file("bad.yaml", "listn: x\nlog: {level: loud}\ndata_dir: ''\n")
 	for _, c := range []struct {
 		args           string
@@ -99,21 +101,28 @@ func TestScripts(t *testing.T) {
 		{"version now", 1, "", "kycbridge: version takes flags only, not \"now\" (see: kycbridge version --help)\n", 1},
 		{"sevre", 1, "", "kycbridge: unknown command \"sevre\", did you mean serve? (see: kycbridge --help)\n", 1},
 		{"nothing", 1, "", "kycbridge: unknown command \"nothing\" (see: kycbridge --help)\n", 1},
-		{"config chek", 1, "", "kycbridge: unknown command \"config chek\", did you mean check? (see: kycbridge config --help)\n", 1},
+		{"config chek", 1, "", "kycbridge: unknown command \"config chek\", did you mean check? (see: kycbridge config " +
+			"--help)\n", 1},
 		{"serve --foo", 1, "", "kycbridge: unknown flag: --foo (see: kycbridge serve --help)\n", 1},
 		{"--foo", 1, "", "kycbridge: unknown flag: --foo (see: kycbridge --help)\n", 1},
 		{"serve --config", 1, "", "kycbridge: flag needs an argument: --config (see: kycbridge serve --help)\n", 1},
-		{"serve --role recieve", 1, "", "--role recieve: there is no such role; write receive, normalize, poll (see: kycbridge serve --help)\n", 1},
+		{"serve --role recieve", 1, "",
+			"--role recieve: there is no such role; write receive, normalize, poll (see: kycbridge serve --help)\n", 1},
 		{"serve --role=", 1, "", "--role names none", 1},
 		{"serve --role receive", 1, "", "no role normalize with store.url: embedded", 1},
 		{"serve --role normalize", 1, "", "no role receive with store.url: embedded", 1},
-		{"serve --config none.yaml", 1, "", "1 fault:\nnone.yaml: cannot be read: no such file or directory; name a readable file\n", 2},
+		{"serve --config none.yaml", 1, "",
+			"1 fault:\nnone.yaml: cannot be read: no such file or directory; name a readable file\n", 2},
 		{"serve --config " + bad, 1, "", "3 faults:\n" + bad + ":1: listn: unknown key", 4},
 		{"config check", 0, "listen: 127.0.0.1:8080\n", "configuration is valid\n", 1},
 		{"config check --config " + good, 0, "bearer:\n            - '[redacted]'\n", "configuration is valid\n", 1},
-		{"config check -c " + warned, 0, "provider: ondato\n", "warning: accounts[0].poll: poll and limits have no effect without api\nconfiguration is valid\n", 2},
-		{"config check --config " + hmac, 1, "", "1 fault:\n" + hmac + ":6: accounts[0].auth.hmac: idwise does not read it, so it admits nobody; write one of basic, bearer, headers, url_tokens\n", 2},
-		{"config check --config " + bad, 1, "", "3 faults:\n" + bad + ":1: listn: unknown key; did you mean listen?\n" + bad + ":2: log.level: ", 4},
+		{"config check -c " + warned, 0, "provider: ondato\n",
+			"warning: accounts[0].poll: poll and limits have no effect without api\nconfiguration is valid\n", 2},
+		{"config check --config " + hmac, 1, "", "1 fault:\n" + hmac +
+			":6: accounts[0].auth.hmac: idwise does not read it, so it admits nobody; write one of basic, bearer, headers, " +
+			"url_tokens\n", 2},
+		{"config check --config " + bad, 1, "", "3 faults:\n" + bad + ":1: listn: unknown key; did you mean listen?\n" +
+			bad + ":2: log.level: ", 4},
 		{"config check " + good, 1, "", "check takes flags only, not", 1},
 		{"events now", 1, "", "events takes flags only, not \"now\"", 1},
 		{"events --since yesterday", 1, "", "--since yesterday: write an RFC 3339 time such as", 1},
@@ -125,11 +134,13 @@ func TestScripts(t *testing.T) {
 		{"events --user u --password-file none", 1, "", "read password file none: no such file or directory", 1},
 		{"events --user u --password-file f --creds c", 1, "", "--creds stands beside --user", 1},
 		{"events --url nats://u:hunter2-secret@/", 1, "", "--url: not the address of a NATS server", 1},
-		{"events --url nats://u:hunter2-secret@127.0.0.1:1,nats://v:hunter2-secret@127.0.0.1:1", 1, "", "connect to NATS at nats://127.0.0.1:1,nats://127.0.0.1:1: ", 1},
+		{"events --url nats://u:hunter2-secret@127.0.0.1:1,nats://v:hunter2-secret@127.0.0.1:1", 1, "",
+			"connect to NATS at nats://127.0.0.1:1,nats://127.0.0.1:1: ", 1},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			got := finish(t, command(t, strings.Fields(c.args)...))
-			if got.code != c.code || !strings.Contains(got.stdout, c.stdout) || !strings.Contains(got.stderr, c.stderr) || strings.Count(got.stderr, "\n") != c.lines {
+			if got.code != c.code || !strings.Contains(got.stdout, c.stdout) || !strings.Contains(got.stderr, c.stderr) ||
+				strings.Count(got.stderr, "\n") != c.lines {
 				t.Errorf("code %d, stdout:\n%s\nstderr:\n%s", got.code, got.stdout, got.stderr)
 			}
 			if c.code != 0 && got.stdout != "" {

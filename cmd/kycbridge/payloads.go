@@ -48,12 +48,14 @@ func (o *payloadFlags) add(f *pflag.FlagSet) {
 func (o *payloadFlags) remote() bool { return o.api.address != "" || o.api.tokenFile != "" }
 
 // reach uses the API of a running process if the flags name one, else the store.
-func (o *payloadFlags) reach(cmd *cobra.Command, remote func(context.Context, *apiClient) error, local func(context.Context, store) error) error {
+func (o *payloadFlags) reach(cmd *cobra.Command, remote func(context.Context, *apiClient) error,
+	local func(context.Context, store) error) error {
 	if !o.remote() {
 		return o.with(cmd, local)
 	}
 	if o.file != "" || o.access != (app.StoreAccess{}) {
-		return usage(cmd, "--api and --token-file ask a running process, which has its own configuration and store; leave --config, --store and their like away")
+		return usage(cmd, "--api and --token-file ask a running process, which has its own configuration and store; leave "+
+			"--config, --store and their like away")
 	}
 	client, err := o.api.client()
 	if err != nil {
@@ -79,7 +81,8 @@ process is asked over its admin API: no configuration and no right to read its f
   kycbridge payloads report --config kyc.yaml`,
 	})
 	o.add(cmd.PersistentFlags())
-	cmd.AddCommand(listCommand(o), showCommand(o), replayCommand(o), exportCommand(o), importCommand(o), purgeCommand(o), reportCommand(o))
+	cmd.AddCommand(listCommand(o), showCommand(o), replayCommand(o), exportCommand(o), importCommand(o), purgeCommand(o),
+		reportCommand(o))
 	return cmd
 }
 
@@ -92,7 +95,8 @@ type store struct {
 
 // with opens the archive, uses it and closes it.
 func (o *payloadFlags) with(cmd *cobra.Command, work func(ctx context.Context, s store) error) error {
-	if err := oneCredential(app.ReadOptions{User: o.access.User, PasswordFile: o.access.PasswordFile, CredentialsFile: o.access.CredentialsFile}); err != nil {
+	if err := oneCredential(app.ReadOptions{User: o.access.User, PasswordFile: o.access.PasswordFile,
+		CredentialsFile: o.access.CredentialsFile}); err != nil {
 		return usage(cmd, err.Error())
 	}
 	if o.access.URL == "" && o.access.User+o.access.CredentialsFile != "" {
@@ -165,7 +169,8 @@ func (o *filterFlags) add(f *pflag.FlagSet, names ...string) {
 		case "status":
 			f.StringVar(&o.Status, name, "", "only of this `status`: "+strings.Join(archive.Statuses(), ", "))
 		case "reason":
-			f.StringVar(&o.Reason, name, "", "only those quarantined for this `reason`: malformed, schema, unidentified, foreign, unmapped")
+			f.StringVar(&o.Reason, name, "",
+				"only those quarantined for this `reason`: malformed, schema, unidentified, foreign, unmapped")
 		case "event":
 			f.StringVar(&o.Event, name, "", "only those that the provider calls this `name`")
 		case "since":
@@ -179,7 +184,8 @@ func (o *filterFlags) add(f *pflag.FlagSet, names ...string) {
 }
 
 // selecting are the flags of every command for many payloads.
-var selecting = []string{"provider", "account", "verification", "id", "via", "status", "reason", "event", "since", "until"}
+var selecting = []string{"provider", "account", "verification", "id", "via", "status", "reason", "event", "since",
+	"until"}
 
 // filter is the filter of the flags, or their fault.
 func (o *filterFlags) filter(now time.Time) (f archive.Filter, err error) {
@@ -229,7 +235,8 @@ func parseUntil(flag, s string, now time.Time) (time.Time, error) {
 	if age, err := kycbridge.ParseAge(s); err == nil {
 		return now.Add(-age), nil
 	}
-	return time.Time{}, fmt.Errorf("%s %s: write an RFC 3339 time such as 2026-03-02T09:00:00Z, or an age such as 24h or 7d", flag, s)
+	return time.Time{}, fmt.Errorf(
+		"%s %s: write an RFC 3339 time such as 2026-03-02T09:00:00Z, or an age such as 24h or 7d", flag, s)
 }
 
 // output is the destination of results: buffered, except for a terminal.

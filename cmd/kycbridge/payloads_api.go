@@ -38,7 +38,8 @@ func only(found []archive.Found, text string) (string, error) {
 	case 1:
 		return id, nil
 	}
-	return "", fmt.Errorf("%s begins with %s: write more of the id", plural(len(ids), "id of a verification"), printable(text))
+	return "", fmt.Errorf("%s begins with %s: write more of the id", plural(len(ids), "id of a verification"),
+		printable(text))
 }
 
 // resolve completes a shortened verification id in the filter.
@@ -59,7 +60,8 @@ func (c *apiClient) resolve(ctx context.Context, f *archive.Filter) error {
 		return nil
 	}
 	var r archive.SearchResult
-	err := c.object(ctx, request{method: http.MethodGet, path: "/v1/verifications", query: url.Values{"q": {f.Verification}}}, &r)
+	err := c.object(ctx, request{method: http.MethodGet, path: "/v1/verifications",
+		query: url.Values{"q": {f.Verification}}}, &r)
 	if err == nil {
 		f.Verification, err = only(r.Found, f.Verification)
 	}
@@ -69,8 +71,10 @@ func (c *apiClient) resolve(ctx context.Context, f *archive.Filter) error {
 // queryOf is a filter as request parameters.
 func queryOf(f archive.Filter) url.Values {
 	q := url.Values{}
-	for name, value := range map[string]string{"provider": f.Provider, "account": f.Account, "verification": f.Verification, "id": f.ID,
-		"via": f.Via, "status": f.Status, "reason": f.Reason, "event": f.Event, "since": instantOf(f.Since), "until": instantOf(f.Until)} {
+	for name, value := range map[string]string{"provider": f.Provider, "account": f.Account,
+		"verification": f.Verification, "id": f.ID,
+		"via": f.Via, "status": f.Status, "reason": f.Reason, "event": f.Event, "since": instantOf(f.Since),
+		"until": instantOf(f.Until)} {
 		if value != "" {
 			q.Set(name, value)
 		}

@@ -121,7 +121,8 @@ func (f *listFlags) list(ctx context.Context, cmd *cobra.Command, s screen, filt
 }
 
 // newestFirst prints the newest payloads of all statuses, the newest first.
-func (f *listFlags) newestFirst(ctx context.Context, s screen, filter archive.Filter, from lister, print func(archive.Entry) error) error {
+func (f *listFlags) newestFirst(ctx context.Context, s screen, filter archive.Filter, from lister,
+	print func(archive.Entry) error) error {
 	var newest []archive.Entry
 	for _, window := range windows {
 		q := filter
@@ -207,11 +208,13 @@ func printEntries(s screen, entries []archive.Entry) error {
 
 // entryTable is a table of payloads.
 func entryTable(entries []archive.Entry) (columns []column, rows [][]cell) {
-	columns = []column{{name: "RECEIVED"}, {name: "STATUS"}, {name: "SEQ", right: true}, {name: "PROVIDER"}, {name: "ACCOUNT", spare: 1},
+	columns = []column{{name: "RECEIVED"}, {name: "STATUS"}, {name: "SEQ", right: true}, {name: "PROVIDER"},
+		{name: "ACCOUNT", spare: 1},
 		{name: "VERIFICATION"}, {name: "VIA", spare: 3}, {name: "PAYLOAD"}, {name: "BYTES", right: true, spare: 4},
 		{name: "REASON", spare: 2}, {name: "EVENT", least: 12, spare: 5}}
 	for _, e := range entries {
-		rows = append(rows, []cell{{shortTime(e.ReceivedAt), dimHue}, {e.Status, statusHue(e.Status)}, {strconv.FormatUint(e.Seq, 10), ""},
+		rows = append(rows, []cell{{shortTime(e.ReceivedAt), dimHue}, {e.Status, statusHue(e.Status)},
+			{strconv.FormatUint(e.Seq, 10), ""},
 			{e.Provider, ""}, {e.Account, ""}, {orNone(shortID(e.VerificationID)), ""}, {e.Via, ""}, {shortPayload(e), ""},
 			{strconv.Itoa(e.Bytes), ""}, {orNone(e.Reason), ""}, {orNone(cmp.Or(e.Event, e.Addressed)), ""}})
 	}
@@ -266,7 +269,8 @@ func (t *table) print(e archive.Entry) error {
 	if !t.begun {
 		t.begun = true
 		t.account = columnFor(t.account, e.Account)
-		head := fmt.Sprintf(entryColumns, "RECEIVED", "STATUS", "SEQ", "PROVIDER", t.account, "ACCOUNT", wide, "VERIFICATION", "VIA", "BYTES", "REASON", "EVENT", "PAYLOAD")
+		head := fmt.Sprintf(entryColumns, "RECEIVED", "STATUS", "SEQ", "PROVIDER", t.account, "ACCOUNT", wide,
+			"VERIFICATION", "VIA", "BYTES", "REASON", "EVENT", "PAYLOAD")
 		if _, err := fmt.Fprintln(t.w, t.paint(head, headHue)); err != nil {
 			return err
 		}
@@ -276,7 +280,8 @@ func (t *table) print(e archive.Entry) error {
 	if t.width > 0 {
 		name = shortenMiddle(name, 32)
 	}
-	text := fmt.Sprintf(entryColumns, shortTime(e.ReceivedAt), e.Status, strconv.FormatUint(e.Seq, 10), e.Provider, t.account, shortenMiddle(e.Account, t.account),
+	text := fmt.Sprintf(entryColumns, shortTime(e.ReceivedAt), e.Status, strconv.FormatUint(e.Seq, 10), e.Provider,
+		t.account, shortenMiddle(e.Account, t.account),
 		wide, orNone(verification), e.Via, strconv.Itoa(e.Bytes), orNone(e.Reason), orNone(name), id)
 	_, err := fmt.Fprintln(t.w, strings.TrimRight(printable(text), " "))
 	return err
@@ -378,7 +383,8 @@ func find(ctx context.Context, s store, f archive.Filter, seq uint64) (kycbridge
 		}
 		return k, err
 	}
-	shelf := map[string]kycbridge.Shelf{archive.StatusQuarantined: kycbridge.ShelfQuarantine, archive.StatusRefused: kycbridge.ShelfRefused}[f.Status]
+	shelf := map[string]kycbridge.Shelf{archive.StatusQuarantined: kycbridge.ShelfQuarantine,
+		archive.StatusRefused: kycbridge.ShelfRefused}[f.Status]
 	if shelf == "" {
 		shelf = kycbridge.ShelfPayloads
 	}

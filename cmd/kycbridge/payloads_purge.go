@@ -58,7 +58,8 @@ and so does what has not been worked yet.`,
 	g := cmd.Flags()
 	g.SortFlags = false
 	g.StringVar(&f.Verification, "verification", "", "erase everything of the verification with this `id` of ours")
-	g.StringVar(&f.older, "older-than", "", "erase payloads received before this `time`: an age such as 8760h, or RFC 3339")
+	g.StringVar(&f.older, "older-than", "",
+		"erase payloads received before this `time`: an age such as 8760h, or RFC 3339")
 	f.add(g, "provider", "account", "id", "via", "status", "reason", "event")
 	g.BoolVar(&f.dryRun, "dry-run", false, "count and erase nothing")
 	g.BoolVar(&f.yes, "yes", false, "do not ask")
@@ -79,7 +80,8 @@ func (f *purgeFlags) check(cmd *cobra.Command, now time.Time) (archive.Filter, t
 	case f.Verification == "" && f.older == "":
 		return filter, before, errors.New("write --verification ID to erase one person, or --older-than AGE for retention")
 	case f.Verification != "" && f.older != "":
-		return filter, before, errors.New("--verification erases everything of one person and --older-than what is old; write one of the two")
+		return filter, before, errors.New(
+			"--verification erases everything of one person and --older-than what is old; write one of the two")
 	case filter.Status == archive.StatusIgnored:
 		return filter, before, errors.New("--status ignored: purge takes accepted, quarantined or refused")
 	case before.After(now):
@@ -88,7 +90,8 @@ func (f *purgeFlags) check(cmd *cobra.Command, now time.Time) (archive.Filter, t
 	if f.Verification != "" {
 		for _, name := range []string{"provider", "account", "id", "via", "status", "reason", "event"} {
 			if cmd.Flags().Changed(name) {
-				return filter, before, fmt.Errorf("--verification erases everything of one person, so --%s says nothing beside it", name)
+				return filter, before, fmt.Errorf("--verification erases everything of one person, so --%s says nothing beside it",
+					name)
 			}
 		}
 	}
@@ -136,8 +139,10 @@ func (f *purgeFlags) one(ctx context.Context, cmd *cobra.Command, s store) error
 // erasure lists the erased parts of a verification.
 func erasure(e archive.Erasure) string {
 	t := e.Tombstone
-	text := fmt.Sprintf("verification %s of %s %s: %s, %d quarantined, %d refused, %s, %s", t.VerificationID, t.Provider, t.Account,
-		plural(t.Payloads, "payload"), t.Quarantined, t.Refused, plural(t.Events, "event"), plural(t.Watches, "timer or receipt"))
+	text := fmt.Sprintf("verification %s of %s %s: %s, %d quarantined, %d refused, %s, %s", t.VerificationID, t.Provider,
+		t.Account,
+		plural(t.Payloads, "payload"), t.Quarantined, t.Refused, plural(t.Events, "event"),
+		plural(t.Watches, "timer or receipt"))
 	text = strings.Replace(text, "timer or receipts", "timers or receipts", 1)
 	if e.Before != nil {
 		text += "; erased before, at " + e.Before.At.UTC().Format(time.RFC3339)
@@ -146,7 +151,8 @@ func erasure(e archive.Erasure) string {
 }
 
 // old erases payloads older than an age.
-func (f *purgeFlags) old(ctx context.Context, cmd *cobra.Command, s store, filter archive.Filter, before time.Time) error {
+func (f *purgeFlags) old(ctx context.Context, cmd *cobra.Command, s store, filter archive.Filter,
+	before time.Time) error {
 	if !f.yes && !f.dryRun {
 		counts, err := f.sweep(ctx, cmd, s, filter, before, true)
 		if err != nil {
@@ -167,13 +173,15 @@ func (f *purgeFlags) old(ctx context.Context, cmd *cobra.Command, s store, filte
 		return err
 	}
 	if f.asJSON {
-		return line(cmd.OutOrStdout(), map[string]any{"dry_run": f.dryRun, "before": before.UTC().Format(time.RFC3339), "payloads": counts})
+		return line(cmd.OutOrStdout(),
+			map[string]any{"dry_run": f.dryRun, "before": before.UTC().Format(time.RFC3339), "payloads": counts})
 	}
 	return printCounts(cmd.OutOrStdout(), counts, f.dryRun)
 }
 
 // sweep erases or counts, with a progress bar.
-func (f *purgeFlags) sweep(ctx context.Context, cmd *cobra.Command, s store, filter archive.Filter, before time.Time, dryRun bool) (map[string]int, error) {
+func (f *purgeFlags) sweep(ctx context.Context, cmd *cobra.Command, s store, filter archive.Filter, before time.Time,
+	dryRun bool) (map[string]int, error) {
 	bar := newProgress(cmd.ErrOrStderr(), "purge", 0)
 	defer bar.clear()
 	return s.PurgeOld(ctx, filter, before, dryRun, func(done int) { bar.set(int64(done)) })

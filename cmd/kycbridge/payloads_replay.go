@@ -83,7 +83,8 @@ to a file, for a consumer that rebuilds, and publishes nothing.`,
 	f.add(g, append(selecting, "limit")...)
 	g.Uint64Var(&f.From, "from", 0, "first `sequence`, to go on after an interruption")
 	g.BoolVar(&f.dryRun, "dry-run", false, "print what would differ and change nothing")
-	g.StringVar(&f.to, "to", "", "send the events to this `subject` or file in place of the event stream; a file holds a / or ends in .ndjson, - is standard output")
+	g.StringVar(&f.to, "to", "", "send the events to this `subject` or file in place of the event stream; a file holds "+
+		"a / or ends in .ndjson, - is standard output")
 	g.Float64Var(&f.rate, "rate", 0, "at most so `many` payloads a second; 0 is no limit")
 	g.IntVar(&f.workers, "workers", 16, "how `many` verifications are worked at once")
 	g.BoolVar(&f.reveal, "reveal", false, "print differences in what is about a person as they are")
@@ -133,7 +134,8 @@ func (r *replay) options(bar *progress) archive.ReplayOptions {
 // bar is the progress of a run: the position in the log if that is read, else a count.
 func (r *replay) bar(ctx context.Context) *progress {
 	total := int64(0)
-	if accepted := r.filter.Status != archive.StatusQuarantined && r.filter.Status != archive.StatusRefused; accepted && r.filter.Limit == 0 {
+	if accepted := r.filter.Status != archive.StatusQuarantined && r.filter.Status != archive.StatusRefused; accepted &&
+		r.filter.Limit == 0 {
 		if position, err := r.store.DispositionLog.Position(ctx); err == nil {
 			total = int64(position.Last)
 		}
@@ -163,7 +165,8 @@ func (r *replay) ask(ctx context.Context) (startMore bool, err error) {
 	case r.to == "" && sum.Results[archive.ResultChanged] > 0:
 		err = ask(ctx, r.cmd, fmt.Sprintf("Publish %s?", plural(sum.Results[archive.ResultChanged], "revision")))
 	case r.to == "" && sum.Results[archive.ResultAdmitted] > 0:
-		err = ask(ctx, r.cmd, fmt.Sprintf("Move %s to the payload log?", plural(sum.Results[archive.ResultAdmitted], "payload")))
+		err = ask(ctx, r.cmd, fmt.Sprintf("Move %s to the payload log?",
+			plural(sum.Results[archive.ResultAdmitted], "payload")))
 	default:
 		fmt.Fprintln(stderr, "there is nothing to do")
 		return false, nil

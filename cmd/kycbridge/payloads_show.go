@@ -19,7 +19,8 @@ import (
 
 // revealed is the log entry when personal data is shown.
 func revealed(k kycbridge.Kept) []zap.Field {
-	return []zap.Field{zap.String("provider", k.Provider), zap.String("account", k.Account), zap.String("payload_id", k.ID)}
+	return []zap.Field{zap.String("provider", k.Provider), zap.String("account", k.Account),
+		zap.String("payload_id", k.ID)}
 }
 
 // printShown prints a payload as text: labels, then the body.

@@ -131,8 +131,10 @@ func seeded(env *testscript.Env) (*stored, error) {
 	text := strings.NewReplacer("$DATA", filepath.Join(s.dir, "data"), "$PORT", s.port).Replace(scriptConfig)
 	file := filepath.Join(s.dir, "kyc.yaml")
 	masked := strings.Replace(text, "confirm: false", "confirm: false\n    pii: masked", 1)
-	masked = strings.Replace(masked, "password: hunter2-basic}]}", "password: hunter2-basic}, {username: callbacks, password: wrong}]}\n    pii: masked", 1)
-	for name, text := range map[string]string{file: text, filepath.Join(s.dir, "masked.yaml"): masked, filepath.Join(s.dir, "token"): "hunter2-token\n",
+	masked = strings.Replace(masked, "password: hunter2-basic}]}",
+		"password: hunter2-basic}, {username: callbacks, password: wrong}]}\n    pii: masked", 1)
+	for name, text := range map[string]string{file: text, filepath.Join(s.dir, "masked.yaml"): masked,
+		filepath.Join(s.dir, "token"):     "hunter2-token\n",
 		filepath.Join(s.dir, "live.yaml"): strings.ReplaceAll(text, "environment: test", "environment: live")} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			return nil, err
@@ -167,7 +169,8 @@ func (s *stored) seed() error {
 	for _, c := range cases {
 		bodies[c.Dir()] = c.Body
 	}
-	signzy := bytes.ReplaceAll(bodies["signzy/callback-terminated-retries-exceeded"], []byte("synthetic-callback-key"), []byte("hunter2-signzy-key"))
+	signzy := bytes.ReplaceAll(bodies["signzy/callback-terminated-retries-exceeded"], []byte("synthetic-callback-key"),
+		[]byte("hunter2-signzy-key"))
 	for _, p := range []struct {
 		provider, password string
 		body               []byte
@@ -177,8 +180,10 @@ func (s *stored) seed() error {
 		{"ondato", "hunter2-basic", bodies["ondato/kyc-identification-approved"], 200},
 		{"ondato", "hunter2-basic", bodies["ondato/unknown-event-type"], 200},
 		{"ondato", "hunter2-basic", []byte(`{"TESTA": `), 200},
-		{"ondato", "hunter2-basic", bytes.Replace(bodies["ondato/kyc-identification-created"], []byte(`"status": "Unfinished"`), []byte(`"status": 17`), 1), 200},
-		{"ondato", "wrong", bytes.Replace(bodies["ondato/kyc-identification-approved"], []byte("000000000012"), []byte("0000000000ff"), 1), 401},
+		{"ondato", "hunter2-basic", bytes.Replace(bodies["ondato/kyc-identification-created"],
+			[]byte(`"status": "Unfinished"`), []byte(`"status": 17`), 1), 200},
+		{"ondato", "wrong", bytes.Replace(bodies["ondato/kyc-identification-approved"], []byte("000000000012"),
+			[]byte("0000000000ff"), 1), 401},
 		{"signzy", "hunter2-signzy-key", signzy, 200},
 	} {
 		if err := s.post(p.provider, p.password, p.body, p.status); err != nil {
@@ -189,7 +194,8 @@ func (s *stored) seed() error {
 }
 
 func (s *stored) post(provider, password string, body []byte, want int) error {
-	r, err := http.NewRequest(http.MethodPost, "http://"+s.app.CallbackAddr()+"/webhooks/"+provider+"/acme", bytes.NewReader(body))
+	r, err := http.NewRequest(http.MethodPost, "http://"+s.app.CallbackAddr()+"/webhooks/"+provider+"/acme",
+		bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -236,7 +242,8 @@ func (s *stored) settle() error {
 
 // lose removes the events of a verification, to simulate a loss.
 func (s *stored) lose() error {
-	_, err := s.app.Archive().Bus.EraseEvents(s.env.T().(testing.TB).Context(), kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: s.env.Getenv("VERIFICATION")})
+	_, err := s.app.Archive().Bus.EraseEvents(s.env.T().(testing.TB).Context(),
+		kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: s.env.Getenv("VERIFICATION")})
 	return err
 }
 
@@ -244,9 +251,11 @@ func (s *stored) lose() error {
 func (s *stored) quarantineValid() error {
 	body := fixtureBody("ondato/kyc-identification-rejected")
 	digest := kycbridge.Digest(body)
-	_, err := s.app.Archive().ShelfWriter.Put(s.env.T().(testing.TB).Context(), kycbridge.Kept{Shelf: kycbridge.ShelfQuarantine, Reason: kycbridge.QuarantineSchema, Payload: kycbridge.Payload{
-		ID: kycbridge.PayloadID("ondato", "acme", "", digest), Provider: "ondato", Account: "acme", Via: event.ViaCallback, ReceivedAt: time.Now().UTC(), Digest: digest, Body: body,
-	}})
+	_, err := s.app.Archive().ShelfWriter.Put(s.env.T().(testing.TB).Context(),
+		kycbridge.Kept{Shelf: kycbridge.ShelfQuarantine, Reason: kycbridge.QuarantineSchema, Payload: kycbridge.Payload{
+			ID: kycbridge.PayloadID("ondato", "acme", "", digest), Provider: "ondato", Account: "acme", Via: event.ViaCallback,
+			ReceivedAt: time.Now().UTC(), Digest: digest, Body: body,
+		}})
 	return err
 }
 

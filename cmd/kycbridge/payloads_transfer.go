@@ -105,7 +105,8 @@ for any other payload. FILE may be - for standard input.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "-" && !yes && !dryRun {
-				return usage(cmd, "standard input holds the payloads, so no question can be asked there: write --yes, or --dry-run to check them")
+				return usage(cmd, "standard input holds the payloads, so no question can be asked there: write --yes, or "+
+					"--dry-run to check them")
 			}
 			if err := requireTerminal(cmd, yes, dryRun, "an import publishes events"); err != nil {
 				return err
@@ -150,7 +151,8 @@ func (c *counting) Read(b []byte) (int, error) {
 }
 
 // importFile stores the payloads of a file and returns their number.
-func importFile(ctx context.Context, cmd *cobra.Command, s store, file string, dryRun bool) (done archive.Imported, n int, err error) {
+func importFile(ctx context.Context, cmd *cobra.Command, s store, file string, dryRun bool) (done archive.Imported,
+	n int, err error) {
 	from, size := cmd.InOrStdin(), int64(0)
 	if file != "-" {
 		f, err := os.Open(file)
@@ -174,7 +176,9 @@ func importFile(ctx context.Context, cmd *cobra.Command, s store, file string, d
 			bar.set(int64(n))
 		}
 	})
-	if stopped := broken(ctx, err, fmt.Sprintf("%s stored; run it again, what is stored is left alone", plural(done.Stored, "payload"))); stopped != nil {
+	if stopped := broken(ctx, err,
+		fmt.Sprintf("%s stored; run it again, what is stored is left alone",
+			plural(done.Stored, "payload"))); stopped != nil {
 		err = stopped
 	}
 	return done, n, err
@@ -194,7 +198,8 @@ func printImported(w io.Writer, done archive.Imported, n int, dryRun, asJSON boo
 		text += fmt.Sprintf(", %d left out: refused ones, or of somebody who was erased", done.Skipped)
 	}
 	if dryRun {
-		text = fmt.Sprintf("%s read: %d would be stored, %d are stored already", plural(n, "payload"), n-done.Duplicate-done.Skipped, done.Duplicate)
+		text = fmt.Sprintf("%s read: %d would be stored, %d are stored already", plural(n, "payload"),
+			n-done.Duplicate-done.Skipped, done.Duplicate)
 		if done.Skipped > 0 {
 			text += fmt.Sprintf(", %d would be left out: refused ones, or of somebody who was erased", done.Skipped)
 		}

@@ -48,7 +48,8 @@ func columnFor(width int, name string) int {
 func (p *printer) eventLine(e event.Event) string {
 	d := e.Data
 	v := verdict(string(d.Decision.Outcome), d.Decision.Final)
-	line := printable(fmt.Sprintf("%-20s  %-6s  %-*s  %s  r%-2d  %-14s  ", shortTime(e.Time), d.Provider.Name, p.account, shortenMiddle(d.Account, p.account),
+	line := printable(fmt.Sprintf("%-20s  %-6s  %-*s  %s  r%-2d  %-14s  ", shortTime(e.Time), d.Provider.Name, p.account,
+		shortenMiddle(d.Account, p.account),
 		d.VerificationID[:min(8, len(d.VerificationID))], d.Revision, d.Status))
 	used := utf8.RuneCountInString(line) + max(16, utf8.RuneCountInString(v.text)) + 2
 	line += p.paint(printable(v.text), v.hue) + strings.Repeat(" ", max(16-utf8.RuneCountInString(v.text), 0)) + "  "

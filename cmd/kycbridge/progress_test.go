@@ -64,10 +64,12 @@ func TestEnds(t *testing.T) {
 	if err := broken(interruptedContext, lost, "go on"); quietPipe(err) == nil || err.Error() != "interrupted: go on" {
 		t.Errorf("work that a signal stopped: %v", err)
 	}
-	if err := broken(t.Context(), fmt.Errorf("write: %w", syscall.EPIPE), "go on"); quietPipe(err) == nil || err.Error() != "the reader of the output has gone: go on" {
+	if err := broken(t.Context(), fmt.Errorf("write: %w", syscall.EPIPE), "go on"); quietPipe(err) == nil ||
+		err.Error() != "the reader of the output has gone: go on" {
 		t.Errorf("work whose reader has gone: %v", err)
 	}
-	if err := errors.Join(broken(t.Context(), nil, "x"), broken(t.Context(), errors.New("other"), "x"), broken(t.Context(), lost, "x")); err != nil {
+	if err := errors.Join(broken(t.Context(), nil, "x"), broken(t.Context(), errors.New("other"), "x"),
+		broken(t.Context(), lost, "x")); err != nil {
 		t.Errorf("%v", err)
 	}
 }
@@ -93,16 +95,21 @@ func TestInterruptible(t *testing.T) {
 
 // TestPrintReport: the sums of the table are correct, and losses are listed below it.
 func TestPrintReport(t *testing.T) {
-	row := archive.Row{Day: "2026-03-02", Provider: "ondato", Account: "acme", Received: 5, Accepted: 4, WithEvent: 1, NoEvent: map[string]int{"ignored": 1, "unchanged": 1},
+	row := archive.Row{Day: "2026-03-02", Provider: "ondato", Account: "acme", Received: 5, Accepted: 4, WithEvent: 1,
+		NoEvent:     map[string]int{"ignored": 1, "unchanged": 1},
 		Quarantined: map[string]int{"schema": 1}, Lost: 1}
 	total := row
 	total.Day, total.Provider, total.Account = "", "", ""
-	r := archive.Report{Rows: []archive.Row{row}, Total: total, LostAll: 3, Lost: []archive.Loss{{Entry: archive.Entry{ReceivedAt: event.Instant(time.Unix(0, 0)), PayloadID: "p\x1b[2J"}, Why: "why"}}}
+	r := archive.Report{Rows: []archive.Row{row}, Total: total, LostAll: 3,
+		Lost: []archive.Loss{{Entry: archive.Entry{ReceivedAt: event.Instant(time.Unix(0, 0)), PayloadID: "p\x1b[2J"},
+			Why: "why"}}}
 	var b bytes.Buffer
 	if err := printReport(&b, r); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"DAY         PROVIDER  ACCOUNT  RECEIVED  ", "\n2026-03-02  ondato    acme     5         4         1           2 ", "\ntotal ", "\nwithout event: 1 ignored, 1 unchanged\n", "\nlost:\n  1970-01-01T00:00:00Z  p?[2J  -: why\n  and 2 more\n"} {
+	for _, want := range []string{"DAY         PROVIDER  ACCOUNT  RECEIVED  ",
+		"\n2026-03-02  ondato    acme     5         4         1           2 ", "\ntotal ",
+		"\nwithout event: 1 ignored, 1 unchanged\n", "\nlost:\n  1970-01-01T00:00:00Z  p?[2J  -: why\n  and 2 more\n"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, &b)
 		}

@@ -76,17 +76,21 @@ func everySchema() ([]published, error) {
 		return text
 	}
 	all := []published{
-		{Name: "event", Kind: "JSON Schema", text: of("event", "event"), also: []string{"event/event", "event.json", "event/event.json", "events"}},
-		{Name: "data", Kind: "JSON Schema", text: of("event", "data"), also: []string{"event/data", "data.schema.json", "event/data.schema.json"}},
+		{Name: "event", Kind: "JSON Schema", text: of("event", "event"),
+			also: []string{"event/event", "event.json", "event/event.json", "events"}},
+		{Name: "data", Kind: "JSON Schema", text: of("event", "data"),
+			also: []string{"event/data", "data.schema.json", "event/data.schema.json"}},
 		{Name: "asyncapi", Kind: "AsyncAPI", text: set.AsyncAPI(), also: []string{"asyncapi.yaml"}},
-		{Name: "openapi", Kind: "OpenAPI", text: set.OpenAPI(), also: []string{"openapi.json", "api/openapi.json", "api", "api/openapi"}},
+		{Name: "openapi", Kind: "OpenAPI", text: set.OpenAPI(),
+			also: []string{"openapi.json", "api/openapi.json", "api", "api/openapi"}},
 	}
 	byFolder := set.Names()
 	delete(byFolder, "event")
 	for _, provider := range slices.Sorted(maps.Keys(byFolder)) {
 		for _, schema := range byFolder[provider] {
 			name := provider + "/" + schema
-			all = append(all, published{Name: name, Kind: "JSON Schema", text: of(provider, schema), also: []string{schema, name + ".json"}})
+			all = append(all, published{Name: name, Kind: "JSON Schema", text: of(provider, schema),
+				also: []string{schema, name + ".json"}})
 		}
 	}
 	for i := range all {

@@ -36,7 +36,8 @@ func TestSchemas(t *testing.T) {
 			return fs.SkipDir
 		}
 		if ext := filepath.Ext(path); ext == ".json" || ext == ".yaml" {
-			files[filepath.ToSlash(strings.TrimPrefix(path, filepath.FromSlash(schemasFolder)+string(filepath.Separator)))] = true
+			files[filepath.ToSlash(strings.TrimPrefix(path,
+				filepath.FromSlash(schemasFolder)+string(filepath.Separator)))] = true
 		}
 		return err
 	})
@@ -54,7 +55,8 @@ func TestSchemas(t *testing.T) {
 		if err := json.Unmarshal([]byte(raw), &p); err != nil || p.Name == "" || p.Kind == "" || p.About == "" {
 			t.Fatalf("%s: %v", raw, err)
 		}
-		if i >= len(lines) || !strings.HasPrefix(lines[i], p.Name+" ") || !strings.Contains(lines[i], p.Kind) || !strings.HasSuffix(lines[i], "  "+p.About) {
+		if i >= len(lines) || !strings.HasPrefix(lines[i], p.Name+" ") || !strings.Contains(lines[i], p.Kind) ||
+			!strings.HasSuffix(lines[i], "  "+p.About) {
 			t.Errorf("line %d does not tell of %s:\n%s", i+1, p.Name, text.stdout)
 		}
 		file := fileOf(p.Name)
@@ -81,16 +83,21 @@ func TestSchemasRefusals(t *testing.T) {
 		args   []string
 		stderr string
 	}{
-		"near":         {[]string{"asyncap"}, `unknown schema "asyncap", did you mean asyncapi? (see: kycbridge schemas)`},
-		"file":         {[]string{"event/data.schema.json"}, `unknown schema "event/data.schema.json", did you mean data? (see: kycbridge schemas)`},
-		"provider":     {[]string{"signzy"}, `unknown schema "signzy", did you mean signzy/result or signzy/start? (see: kycbridge schemas)`},
-		"shape":        {[]string{"result"}, `unknown schema "result", did you mean idwise/result or signzy/result? (see: kycbridge schemas)`},
-		"typing error": {[]string{"ondato/calback"}, `unknown schema "ondato/calback", did you mean ondato/callback? (see: kycbridge schemas)`},
-		"nothing":      {[]string{"nothing"}, `unknown schema "nothing" (see: kycbridge schemas)`},
-		"empty":        {[]string{""}, `unknown schema "" (see: kycbridge schemas)`},
-		"lines":        {[]string{"a\nb"}, `unknown schema "a\nb" (see: kycbridge schemas)`},
-		"two":          {[]string{"event", "data"}, `schemas takes one name, not "data" too (see: kycbridge schemas --help)`},
-		"JSON of one":  {[]string{"event", "--json"}, `--json is for the list; a schema is printed as it is (see: kycbridge schemas --help)`},
+		"near": {[]string{"asyncap"}, `unknown schema "asyncap", did you mean asyncapi? (see: kycbridge schemas)`},
+		"file": {[]string{"event/data.schema.json"},
+			`unknown schema "event/data.schema.json", did you mean data? (see: kycbridge schemas)`},
+		"provider": {[]string{"signzy"},
+			`unknown schema "signzy", did you mean signzy/result or signzy/start? (see: kycbridge schemas)`},
+		"shape": {[]string{"result"},
+			`unknown schema "result", did you mean idwise/result or signzy/result? (see: kycbridge schemas)`},
+		"typing error": {[]string{"ondato/calback"},
+			`unknown schema "ondato/calback", did you mean ondato/callback? (see: kycbridge schemas)`},
+		"nothing": {[]string{"nothing"}, `unknown schema "nothing" (see: kycbridge schemas)`},
+		"empty":   {[]string{""}, `unknown schema "" (see: kycbridge schemas)`},
+		"lines":   {[]string{"a\nb"}, `unknown schema "a\nb" (see: kycbridge schemas)`},
+		"two":     {[]string{"event", "data"}, `schemas takes one name, not "data" too (see: kycbridge schemas --help)`},
+		"JSON of one": {[]string{"event", "--json"},
+			`--json is for the list; a schema is printed as it is (see: kycbridge schemas --help)`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := finish(t, command(t, append([]string{"schemas"}, c.args...)...))

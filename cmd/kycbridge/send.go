@@ -47,7 +47,8 @@ A case that was sent before is a duplicate: its ids are always the same.`,
 				return usage(cmd, "write a provider and a case or file")
 			}
 			if !slices.Contains(app.ProviderNames(), args[0]) {
-				return usage(cmd, fmt.Sprintf("there is no provider %q; write one of %s", args[0], strings.Join(app.ProviderNames(), ", ")))
+				return usage(cmd, fmt.Sprintf("there is no provider %q; write one of %s", args[0],
+					strings.Join(app.ProviderNames(), ", ")))
 			}
 			return nil
 		},
@@ -106,7 +107,8 @@ func bodyOf(provider, name string, stdin io.Reader) ([]byte, error) {
 			}
 		}
 		if _, err := os.Stat(name); err != nil {
-			return nil, fmt.Errorf("%s has no case %s, and there is no such file; kycbridge send %s lists the cases", provider, name, provider)
+			return nil, fmt.Errorf("%s has no case %s, and there is no such file; kycbridge send %s lists the cases", provider,
+				name, provider)
 		}
 	}
 	return readInput(name, stdin, kycbridge.DefaultMaxBody)
@@ -130,11 +132,14 @@ func (o *sendFlags) send(cmd *cobra.Command, provider string, body []byte) error
 		return usage(cmd, err.Error())
 	}
 	if account.Environment != event.EnvironmentTest {
-		return fmt.Errorf("account %s of %s is live: send makes an event about nobody, so it takes accounts with environment: test", account.Name, provider)
+		return fmt.Errorf(
+			"account %s of %s is live: send makes an event about nobody, so it takes accounts with environment: test",
+			account.Name, provider)
 	}
 	header, query := http.Header{"Content-Type": {"application/json"}, "User-Agent": {"kycbridge-send"}}, url.Values{}
 	if !app.Present(account, header, query, body, time.Now()) {
-		return fmt.Errorf("account %s of %s has no credential for callbacks, so every one is refused: add one under auth", account.Name, provider)
+		return fmt.Errorf("account %s of %s has no credential for callbacks, so every one is refused: add one under auth",
+			account.Name, provider)
 	}
 	target, err := o.target(config, account)
 	if err != nil {
@@ -146,10 +151,13 @@ func (o *sendFlags) send(cmd *cobra.Command, provider string, body []byte) error
 		return errors.New("--url cannot be used")
 	}
 	r.Header = header
-	client := http.Client{Timeout: 30 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := http.Client{Timeout: 30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(r)
 	if err != nil {
-		return fmt.Errorf("cannot reach kycbridge at %s://%s: %s; is kycbridge serve running, and is this its address? --url names another", target.Scheme, target.Host, cause(err))
+		return fmt.Errorf(
+			"cannot reach kycbridge at %s://%s: %s; is kycbridge serve running, and is this its address? --url names another",
+			target.Scheme, target.Host, cause(err))
 	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, apiLargest))
@@ -205,5 +213,6 @@ func (o *sendFlags) answered(w io.Writer, status int, raw []byte) error {
 		_, err := fmt.Fprintf(w, "%s\n", bytes.TrimSpace(raw))
 		return err
 	}
-	return labelled(w, "answered", fmt.Sprintf("%d %s", status, a.Status)+after(": ", a.Reason), "payload", a.PayloadID, "verification", a.VerificationID)
+	return labelled(w, "answered", fmt.Sprintf("%d %s", status, a.Status)+after(": ", a.Reason), "payload", a.PayloadID,
+		"verification", a.VerificationID)
 }

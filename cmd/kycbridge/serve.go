@@ -47,7 +47,8 @@ open sessions. The API for operators is there in every role.`,
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file` (YAML)")
-	cmd.Flags().StringSliceVar(&roles, "role", []string{"receive", "normalize", "poll"}, "what this process does: receive, normalize, poll; fewer than all want an external store")
+	cmd.Flags().StringSliceVar(&roles, "role", []string{"receive", "normalize", "poll"},
+		"what this process does: receive, normalize, poll; fewer than all want an external store")
 	return cmd
 }
 
@@ -110,7 +111,8 @@ func parseRoles(names []string) (app.Roles, error) {
 	if len(names) == 0 {
 		return app.Roles{}, fmt.Errorf("--role names none; write %s", strings.Join(known, ", "))
 	}
-	return app.Roles{Receive: slices.Contains(names, "receive"), Normalize: slices.Contains(names, "normalize"), Poll: slices.Contains(names, "poll")}, nil
+	return app.Roles{Receive: slices.Contains(names, "receive"), Normalize: slices.Contains(names, "normalize"),
+		Poll: slices.Contains(names, "poll")}, nil
 }
 
 func newLogger(c app.Log, to io.Writer) (*zap.Logger, error) {

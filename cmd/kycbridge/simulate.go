@@ -58,12 +58,14 @@ People:    ` + strings.Join(simulate.People(), ", "),
 	f.SortFlags = false
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:9090", "`address` of its API")
 	f.StringVar(&o.CallbackURL, "callback-url", "", "`URL` for callbacks; none: nothing is sent, unless a start names one")
-	f.StringVar(&secretFile, "callback-secret-file", "", "`file` with what it presents on callbacks; none: a synthetic one, which is printed")
+	f.StringVar(&secretFile, "callback-secret-file", "",
+		"`file` with what it presents on callbacks; none: a synthetic one, which is printed")
 	f.Float64Var(&o.Speed, "speed", 1, "how many times as fast as the clock people live")
 	f.StringVar(&o.Person, "person", simulate.Approve, "`who` takes a verification whose external reference names nobody")
 	f.IntVar(&o.Limit, "limit", 0, "calls answered in one second before it answers 429; 0: no limit")
 	f.DurationVar(&o.TokenLife, "token-life", time.Hour, "how long a token holds")
-	f.Float64Var(&errorShare, "errors", 0, "share of calls that fail: its documented 500, HTML, 429 and broken answers in turn")
+	f.Float64Var(&errorShare, "errors", 0,
+		"share of calls that fail: its documented 500, HTML, 429 and broken answers in turn")
 	f.Float64Var(&o.Callbacks.Duplicates, "duplicates", 0, "share of callbacks that are sent twice")
 	f.Float64Var(&o.Callbacks.Late, "late", 0, "share of callbacks that come a minute late")
 	f.BoolVar(&o.Callbacks.Shuffle, "shuffle", false, "callbacks may overtake each other")
@@ -90,12 +92,14 @@ func simulatedProvider(cmd *cobra.Command, args []string) (simulate.Provider, er
 			return p, nil
 		}
 	}
-	return simulate.Provider{}, usage(cmd, fmt.Sprintf("there is no provider %q to simulate; write one of %s", args[0], names))
+	return simulate.Provider{}, usage(cmd,
+		fmt.Sprintf("there is no provider %q to simulate; write one of %s", args[0], names))
 }
 
 // simulateFaults checks the shares and distributes that of errors over the kinds.
 func simulateFaults(cmd *cobra.Command, o *simulate.Options, errors float64) error {
-	for name, share := range map[string]float64{"--errors": errors, "--duplicates": o.Callbacks.Duplicates, "--late": o.Callbacks.Late} {
+	for name, share := range map[string]float64{"--errors": errors, "--duplicates": o.Callbacks.Duplicates,
+		"--late": o.Callbacks.Late} {
 		if share < 0 || share > 1 {
 			return usage(cmd, name+" is a share: write a number from 0 to 1")
 		}
@@ -104,7 +108,8 @@ func simulateFaults(cmd *cobra.Command, o *simulate.Options, errors float64) err
 		return usage(cmd, "--speed must be more than 0")
 	}
 	if !slices.Contains(simulate.People(), o.Person) {
-		return usage(cmd, fmt.Sprintf("--person %s: nobody has this name; write one of %s", o.Person, strings.Join(simulate.People(), ", ")))
+		return usage(cmd, fmt.Sprintf("--person %s: nobody has this name; write one of %s", o.Person,
+			strings.Join(simulate.People(), ", ")))
 	}
 	o.Faults = simulate.Faults{Error500: errors / 4, HTML: errors / 4, RateLimited: errors / 4, Broken: errors / 4}
 	return nil
@@ -165,7 +170,8 @@ func accountIn(callbackURL, provider string) (string, error) {
 	case !ok || !whole || account == "" || strings.Contains(account, "/"):
 		return standard, nil
 	case named != provider:
-		return "", fmt.Errorf("--callback-url is the address of an account of %s, and callbacks of %s would be refused there: write /webhooks/%s/%s", printable(named), provider, provider, printable(account))
+		return "", fmt.Errorf("--callback-url is the address of an account of %s, and callbacks of %s would be refused "+
+			"there: write /webhooks/%s/%s", printable(named), provider, provider, printable(account))
 	}
 	return account, nil
 }
@@ -178,7 +184,8 @@ func callbackAnswer(status int, body []byte) string {
 		Title          string `json:"title"`
 	}
 	_ = json.Unmarshal(body, &said) // a foreign answer has no members
-	text := fmt.Sprintf("callback answered %d %s", status, printable(cmp.Or(said.Status, said.Title, http.StatusText(status))))
+	text := fmt.Sprintf("callback answered %d %s", status,
+		printable(cmp.Or(said.Status, said.Title, http.StatusText(status))))
 	switch status {
 	case 0:
 		text = "callback got no answer: does kycbridge serve run at the address of --callback-url?"

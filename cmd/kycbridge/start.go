@@ -68,8 +68,10 @@ worked, the error names it.`,
 	f.StringVar(&o.external, "external-reference", "", "your own `id` of the case; every event repeats it")
 	f.StringVar(&o.personFile, "person-file", "", "JSON `file` with what is known of the applicant; - is standard input")
 	f.StringVar(&o.optionsFile, "options-file", "", "JSON `file` with options; - is standard input")
-	f.StringArrayVar(&o.options, "option", nil, "one option as `key=value`; may be repeated, and counts more than the file")
-	f.StringVar(&o.request, "request", "", "JSON `file` with the whole request in place of the flags above; - is standard input")
+	f.StringArrayVar(&o.options, "option", nil,
+		"one option as `key=value`; may be repeated, and counts more than the file")
+	f.StringVar(&o.request, "request", "",
+		"JSON `file` with the whole request in place of the flags above; - is standard input")
 	f.StringVar(&o.key, "idempotency-key", "", "`key` under which the start counts once; without it one is made up")
 	o.add(cmd)
 	f.BoolVar(&o.asJSON, "json", false, "print the receipt as JSON")
@@ -179,7 +181,8 @@ func start(ctx context.Context, c *apiClient, o *startFlags, body []byte, stdout
 		_, err := fmt.Fprintf(stdout, "%s\n", bytes.TrimSpace(got.body))
 		return err
 	}
-	return labelled(stdout, "verification", receipt.VerificationID, "reference", receipt.Reference, "url", receipt.URL, "expires", receipt.ExpiresAt)
+	return labelled(stdout, "verification", receipt.VerificationID, "reference", receipt.Reference, "url", receipt.URL,
+		"expires", receipt.ExpiresAt)
 }
 
 // startError adds to a failed start how to continue without a second verification.
@@ -193,7 +196,8 @@ func startError(err error, key string) error {
 	case !ok:
 		return fmt.Errorf("%w; it is not known whether a verification was started: %s", err, again)
 	case p.name() == "unwatched":
-		return fmt.Errorf("%w; verification %s, reference %s%s", err, printable(p.VerificationID), printable(p.Reference), after(", url ", printable(p.URL)))
+		return fmt.Errorf("%w; verification %s, reference %s%s", err, printable(p.VerificationID), printable(p.Reference),
+			after(", url ", printable(p.URL)))
 	case p.MayHaveStarted || p.name() == "key_pending":
 		return fmt.Errorf("%w; %s", err, again)
 	}

@@ -13,7 +13,8 @@ import (
 
 // acmeSubmission is a command line about a verification in progress.
 func acmeSubmission(command, api string, more ...string) []string {
-	return append([]string{command, "--api", api, "--provider", "ondato", "--account", "acme", "--reference", "a/b 1"}, more...)
+	return append([]string{command, "--api", api, "--provider", "ondato", "--account", "acme", "--reference", "a/b 1"},
+		more...)
 }
 
 // TestSubmissions: a submission on the command line reaches the provider unchanged.
@@ -28,14 +29,21 @@ func TestSubmissions(t *testing.T) {
 		stdout string
 		want   noted
 	}{
-		"step": {acmeSubmission("step", api, "--step", "0/1", "--image", front, "--image2", "-", "--additional-data", more), "back", "status        submitted\nprovider      {\"ok\":true}\n",
-			noted{step: kycbridge.Step{Reference: "a/b 1", StepID: "0/1", Images: []kycbridge.StepImage{png, back}, Data: json.RawMessage(`{"source":"branch"}`), JSON: true}}},
-		"skip":     {acmeSubmission("step", api, "--step", "1", "--skip", "--json"), "", "{\"provider\":{\"ok\":true},\"status\":\"submitted\"}\n", noted{step: kycbridge.Step{Reference: "a/b 1", StepID: "1", Skip: true, JSON: true}}},
+		"step": {acmeSubmission("step", api, "--step", "0/1", "--image", front, "--image2", "-", "--additional-data", more),
+			"back", "status        submitted\nprovider      {\"ok\":true}\n",
+			noted{step: kycbridge.Step{Reference: "a/b 1", StepID: "0/1", Images: []kycbridge.StepImage{png, back},
+				Data: json.RawMessage(`{"source":"branch"}`), JSON: true}}},
+		"skip": {acmeSubmission("step", api, "--step", "1", "--skip", "--json"), "",
+			"{\"provider\":{\"ok\":true},\"status\":\"submitted\"}\n",
+			noted{step: kycbridge.Step{Reference: "a/b 1", StepID: "1", Skip: true, JSON: true}}},
 		"complete": {acmeSubmission("complete", api), "", "status        submitted\n", noted{completed: "a/b 1"}},
-		"review": {acmeSubmission("review", api, "--decision", "approved", "--comment", "Seen in the branch"), "", "status        submitted\n",
+		"review": {acmeSubmission("review", api, "--decision", "approved", "--comment", "Seen in the branch"), "",
+			"status        submitted\n",
 			noted{review: kycbridge.Review{Reference: "a/b 1", Decision: event.OutcomeApproved, Comment: "Seen in the branch"}}},
-		"resubmission": {acmeSubmission("review", api, "--decision", "resubmit", "--resubmit", "0", "--approve", "1", "--resubmit", "2"), "", "status        submitted\n",
-			noted{review: kycbridge.Review{Reference: "a/b 1", Decision: event.OutcomeResubmit, Steps: []kycbridge.StepReview{{StepID: "0", Redo: true}, {StepID: "2", Redo: true}, {StepID: "1"}}}}},
+		"resubmission": {acmeSubmission("review", api, "--decision", "resubmit", "--resubmit", "0", "--approve", "1",
+			"--resubmit", "2"), "", "status        submitted\n",
+			noted{review: kycbridge.Review{Reference: "a/b 1", Decision: event.OutcomeResubmit,
+				Steps: []kycbridge.StepReview{{StepID: "0", Redo: true}, {StepID: "2", Redo: true}, {StepID: "1"}}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b.change(func(n *noted) { *n = noted{} })
@@ -58,21 +66,28 @@ func TestSubmissionsRefused(t *testing.T) {
 		err  error
 		says string
 	}{
-		"no step":         {acmeSubmission("step", api, "--skip"), nil, "--step needed"},
-		"nothing":         {acmeSubmission("step", api, "--step", "0"), nil, "--image or --skip needed"},
-		"no such file":    {acmeSubmission("step", api, "--step", "0", "--image", "/nowhere"), nil, "--image: /nowhere: no such file"},
-		"no decision":     {acmeSubmission("review", api), nil, "--decision needed"},
-		"unknown word":    {acmeSubmission("review", api, "--decision", "Approved"), nil, `/decision must be one of "approved", "rejected", "resubmit"`},
-		"no steps":        {acmeSubmission("review", api, "--decision", "resubmit"), nil, "/steps is required"},
-		"no reference":    {[]string{"complete", "--api", api, "--provider", "ondato", "--account", "acme"}, nil, "--reference needed"},
-		"nobody there":    {acmeSubmission("complete", "http://127.0.0.1:1"), nil, "cannot reach the admin API"},
-		"outcome unknown": {acmeSubmission("complete", api), errorOf("inside"), "look at the verification before you send it again"},
-		"not watched": {acmeSubmission("complete", api), &kycbridge.UnwatchedError{Receipt: kycbridge.StartReceipt{VerificationID: "1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0", Reference: "b1"}, Err: errorOf("away")},
+		"no step": {acmeSubmission("step", api, "--skip"), nil, "--step needed"},
+		"nothing": {acmeSubmission("step", api, "--step", "0"), nil, "--image or --skip needed"},
+		"no such file": {acmeSubmission("step", api, "--step", "0", "--image", "/nowhere"), nil,
+			"--image: /nowhere: no such file"},
+		"no decision": {acmeSubmission("review", api), nil, "--decision needed"},
+		"unknown word": {acmeSubmission("review", api, "--decision", "Approved"), nil,
+			`/decision must be one of "approved", "rejected", "resubmit"`},
+		"no steps": {acmeSubmission("review", api, "--decision", "resubmit"), nil, "/steps is required"},
+		"no reference": {[]string{"complete", "--api", api, "--provider", "ondato", "--account", "acme"}, nil,
+			"--reference needed"},
+		"nobody there": {acmeSubmission("complete", "http://127.0.0.1:1"), nil, "cannot reach the admin API"},
+		"outcome unknown": {acmeSubmission("complete", api), errorOf("inside"),
+			"look at the verification before you send it again"},
+		"not watched": {acmeSubmission("complete", api),
+			&kycbridge.UnwatchedError{Receipt: kycbridge.StartReceipt{VerificationID: "1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0",
+				Reference: "b1"}, Err: errorOf("away")},
 			"verification 1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0, reference b1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b.change(func(n *noted) { *n = noted{err: tt.err} })
-			if got := typed(t, "", nil, tt.args...); got.code == 0 || got.stdout != "" || !strings.Contains(got.stderr, tt.says) {
+			if got := typed(t, "", nil, tt.args...); got.code == 0 || got.stdout != "" ||
+				!strings.Contains(got.stderr, tt.says) {
 				t.Errorf("%+v", got)
 			}
 		})
@@ -94,7 +109,8 @@ func TestStartWithDocuments(t *testing.T) {
 	if files := b.asked().start.Files; len(files) != 1 || files[0].Size != int64(len(video)) {
 		t.Errorf("%d files", len(files))
 	}
-	if got := typed(t, "", nil, acmeStart(api, "--person-file", options)...); got.code == 0 || !strings.Contains(got.stderr, "is larger than 1 MiB") {
+	if got := typed(t, "", nil, acmeStart(api, "--person-file", options)...); got.code == 0 ||
+		!strings.Contains(got.stderr, "is larger than 1 MiB") {
 		t.Errorf("%+v", got)
 	}
 }

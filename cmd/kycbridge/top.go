@@ -74,7 +74,8 @@ func (o *topFlags) run(cmd *cobra.Command, client *apiClient) error {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	m := newTop(screenOf(cmd.OutOrStdout(), o.api.environ), topSource{ctx: ctx, client: client})
-	program := tea.NewProgram(m, tea.WithContext(ctx), tea.WithFPS(topFPS), tea.WithInput(cmd.InOrStdin()), tea.WithOutput(cmd.OutOrStdout()))
+	program := tea.NewProgram(m, tea.WithContext(ctx), tea.WithFPS(topFPS), tea.WithInput(cmd.InOrStdin()),
+		tea.WithOutput(cmd.OutOrStdout()))
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

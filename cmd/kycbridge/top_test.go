@@ -64,7 +64,8 @@ func (p pane) find(id string) {
 func topCommandScript(ts *testscript.TestScript, s *stored) {
 	p := pane{ts, filepath.Join(s.dir, "tmux")}
 	p.tmux("-f", "/dev/null", "new-session", "-d", "-s", "top", "-x", "140", "-y", "30",
-		fmt.Sprintf("%s top --url %s --user kycbridge --password-file %s --api %s --token-file %s", program, ts.Getenv("NATS"),
+		fmt.Sprintf("%s top --url %s --user kycbridge --password-file %s --api %s --token-file %s", program,
+			ts.Getenv("NATS"),
 			filepath.Join(s.dir, "data", "operator-password"), ts.Getenv("ADMIN"), ts.Getenv("TOKEN")))
 	defer func() { _ = exec.Command("tmux", "-S", p.socket, "kill-server").Run() }()
 	verification := ts.Getenv("VERIFICATION")
@@ -91,7 +92,8 @@ func topCommandScript(ts *testscript.TestScript, s *stored) {
 	p.find("nobody-has-this")
 	p.shows("nothing has the id nobody-has-this")
 	p.keys("q")
-	for deadline := time.Now().Add(10 * time.Second); exec.Command("tmux", "-S", p.socket, "has-session", "-t", "top").Run() == nil; {
+	for deadline := time.Now().Add(10 * time.Second); exec.Command("tmux", "-S", p.socket, "has-session", "-t",
+		"top").Run() == nil; {
 		if time.Now().After(deadline) {
 			ts.Fatalf("q does not end it")
 		}

@@ -281,7 +281,8 @@ func (m top) foot() string {
 
 // eventTable is a table of events.
 func eventTable(events []*event.Event) (columns []column, rows [][]cell) {
-	columns = []column{{name: "TIME"}, {name: "PROVIDER"}, {name: "ACCOUNT", spare: 2}, {name: "VERIFICATION"}, {name: "REV", right: true},
+	columns = []column{{name: "TIME"}, {name: "PROVIDER"}, {name: "ACCOUNT", spare: 2}, {name: "VERIFICATION"},
+		{name: "REV", right: true},
 		{name: "STATUS"}, {name: "OUTCOME"}, {name: "WHY", least: 12, spare: 1}}
 	for _, e := range events {
 		d := e.Data
@@ -292,16 +293,20 @@ func eventTable(events []*event.Event) (columns []column, rows [][]cell) {
 		for _, r := range d.Reasons {
 			why = append(why, r.Code)
 		}
-		rows = append(rows, []cell{{shortTime(e.Time), dimHue}, {d.Provider.Name, ""}, {d.Account, ""}, {shortID(d.VerificationID), ""},
-			{revisionOf(d.Revision), ""}, {string(d.Status), ""}, verdict(string(d.Decision.Outcome), d.Decision.Final), {fit(why, 60), ""}})
+		rows = append(rows, []cell{{shortTime(e.Time), dimHue}, {d.Provider.Name, ""}, {d.Account, ""},
+			{shortID(d.VerificationID), ""},
+			{revisionOf(d.Revision), ""}, {string(d.Status), ""}, verdict(string(d.Decision.Outcome), d.Decision.Final),
+			{fit(why, 60), ""}})
 	}
 	return columns, rows
 }
 
 // accountTable is the results of payloads by account, for all days together.
 func accountTable(r archive.Report) (columns []column, rows [][]cell) {
-	columns = []column{{name: "PROVIDER"}, {name: "ACCOUNT"}, {name: "RECEIVED", right: true}, {name: "ACCEPTED", right: true}, {name: "WITH EVENT", right: true},
-		{name: "PENDING", right: true, spare: 1}, {name: "QUARANTINED", right: true}, {name: "REFUSED", right: true}, {name: "EVENTS", right: true, spare: 2},
+	columns = []column{{name: "PROVIDER"}, {name: "ACCOUNT"}, {name: "RECEIVED", right: true},
+		{name: "ACCEPTED", right: true}, {name: "WITH EVENT", right: true},
+		{name: "PENDING", right: true, spare: 1}, {name: "QUARANTINED", right: true}, {name: "REFUSED", right: true},
+		{name: "EVENTS", right: true, spare: 2},
 		{name: "OVERDUE", right: true, spare: 3}, {name: "LOST", right: true}}
 	type sums struct{ received, accepted, with, pending, quarantined, refused, events, overdue, lost int }
 	of := map[string]*sums{}
@@ -311,7 +316,8 @@ func accountTable(r archive.Report) (columns []column, rows [][]cell) {
 			of[key] = &sums{}
 		}
 		s := of[key]
-		s.received, s.accepted, s.with, s.pending = s.received+row.Received, s.accepted+row.Accepted, s.with+row.WithEvent, s.pending+row.Pending
+		s.received, s.accepted, s.with, s.pending =
+			s.received+row.Received, s.accepted+row.Accepted, s.with+row.WithEvent, s.pending+row.Pending
 		s.quarantined, s.refused = s.quarantined+sumOf(row.Quarantined), s.refused+row.Refused
 		s.events, s.overdue, s.lost = s.events+row.Events, s.overdue+row.Overdue, s.lost+row.Lost
 	}
@@ -319,7 +325,8 @@ func accountTable(r archive.Report) (columns []column, rows [][]cell) {
 		provider, account, _ := strings.Cut(key, "\t")
 		s := of[key]
 		row := []cell{{provider, ""}, {account, ""}}
-		for _, n := range []int{s.received, s.accepted, s.with, s.pending, s.quarantined, s.refused, s.events, s.overdue, s.lost} {
+		for _, n := range []int{s.received, s.accepted, s.with, s.pending, s.quarantined, s.refused, s.events, s.overdue,
+			s.lost} {
 			row = append(row, cell{fmt.Sprint(n), map[bool]hue{true: dimHue}[n == 0]})
 		}
 		rows = append(rows, row)

@@ -52,7 +52,8 @@ What may be about a person is masked unless --reveal is written.`,
 				return usage(cmd, "write a provider and a file")
 			}
 			if !slices.Contains(app.ProviderNames(), args[0]) {
-				return usage(cmd, fmt.Sprintf("there is no provider %q; write one of %s", args[0], strings.Join(app.ProviderNames(), ", ")))
+				return usage(cmd, fmt.Sprintf("there is no provider %q; write one of %s", args[0],
+					strings.Join(app.ProviderNames(), ", ")))
 			}
 			return nil
 		},
@@ -67,7 +68,8 @@ What may be about a person is masked unless --reveal is written.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVarP(&o.file, "config", "c", "", "configuration `file` (YAML) with the account; none: an account with nothing configured")
+	f.StringVarP(&o.file, "config", "c", "",
+		"configuration `file` (YAML) with the account; none: an account with nothing configured")
 	f.StringVar(&o.account, "account", "", "`name` of the account, where the provider has several")
 	f.StringArrayVar(&o.headers, "header", nil, "`Name: value` of the request that brought it; may be repeated")
 	f.StringVar(&o.via, "via", string(event.ViaCallback), "the `way` it came: callback, or fetch for an answer of the API")
@@ -177,7 +179,8 @@ func (o *tryFlags) try(ctx context.Context, a *attempt, trial archive.Trial) err
 	if tried.Data == nil {
 		return nil
 	}
-	a.Status, a.Outcome, a.Final = string(tried.Data.Status), string(tried.Data.Decision.Outcome), tried.Data.Decision.Final
+	a.Status, a.Outcome, a.Final =
+		string(tried.Data.Status), string(tried.Data.Decision.Outcome), tried.Data.Decision.Final
 	a.Values, a.Needed, err = trial.Values(ctx, tried)
 	for i := range a.Values {
 		if !o.reveal {
@@ -279,7 +282,8 @@ func testCases(ctx context.Context, dir string, update bool, w io.Writer) error 
 		return err
 	}
 	if len(cases) == 0 {
-		return fmt.Errorf("there is no case in %s: a case is a folder %s with body.json and case.json", dir, filepath.Join(dir, "<provider>", "<name>"))
+		return fmt.Errorf("there is no case in %s: a case is a folder %s with body.json and case.json", dir,
+			filepath.Join(dir, "<provider>", "<name>"))
 	}
 	accounts, err := app.PlainAccounts()
 	if err != nil {
@@ -301,14 +305,16 @@ func testCases(ctx context.Context, dir string, update bool, w io.Writer) error 
 		_, err = fmt.Fprintf(w, "%s: %d written\n", plural(len(cases), "case"), wrong)
 		return err
 	case wrong > 0:
-		return fmt.Errorf("%d of %s differ from their golden events; --update writes them anew", wrong, plural(len(cases), "case"))
+		return fmt.Errorf("%d of %s differ from their golden events; --update writes them anew", wrong,
+			plural(len(cases), "case"))
 	}
 	_, err = fmt.Fprintf(w, "%s: all as they should be\n", plural(len(cases), "case"))
 	return err
 }
 
 // testCase maps one case and describes the difference; "" if there is none.
-func testCase(ctx context.Context, accounts kycbridge.Accounts, dir string, c fixture.Case, update bool) (string, error) {
+func testCase(ctx context.Context, accounts kycbridge.Accounts, dir string, c fixture.Case, update bool) (string,
+	error) {
 	plain, err := app.AccountOf(accounts, c.Provider, "")
 	if err != nil {
 		return "", fmt.Errorf("there is no provider %s", c.Provider)

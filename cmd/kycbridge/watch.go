@@ -48,7 +48,8 @@ same watch again does no harm.`,
 	f.StringVar(&o.account, "account", "", "`name` of the account")
 	f.StringVar(&o.reference, "reference", "", "the provider's `id` of the verification")
 	f.StringVar(&o.external, "external-reference", "", "your own `id` of the case; every event repeats it")
-	f.StringVar(&o.deadline, "deadline", "", "`time` until which to ask: RFC 3339, or a span such as 72h; without it the account's")
+	f.StringVar(&o.deadline, "deadline", "",
+		"`time` until which to ask: RFC 3339, or a span such as 72h; without it the account's")
 	o.add(cmd)
 	f.BoolVar(&o.asJSON, "json", false, "print the receipt as JSON")
 	return cmd

@@ -61,12 +61,14 @@ func (a *App) State(ctx context.Context, k kycbridge.Key) (*event.Data, error) {
 
 // Media opens an image or video in the state of a verification. Its reference is looked up in the stored
 // payloads: events contain only a placeholder for addresses that open without credentials.
-func (a *App) Media(ctx context.Context, account *kycbridge.Account, m kycbridge.MediaRef) (kycbridge.MediaAnswer, error) {
+func (a *App) Media(ctx context.Context, account *kycbridge.Account, m kycbridge.MediaRef) (kycbridge.MediaAnswer,
+	error) {
 	if account.API.Media == nil {
 		return kycbridge.MediaAnswer{}, fmt.Errorf("open media: %w", kycbridge.ErrUnsupported)
 	}
 	reference := account.Provider.Canonical(m.Reference)
-	k := kycbridge.Key{Provider: account.Provider.Name, Account: account.Name, VerificationID: event.VerificationID(account.Provider.Name, account.Name, reference)}
+	k := kycbridge.Key{Provider: account.Provider.Name, Account: account.Name,
+		VerificationID: event.VerificationID(account.Provider.Name, account.Name, reference)}
 	request := kycbridge.MediaRequest{Reference: reference, References: map[string]string{}}
 	err := a.store.History(ctx, k, func(p kycbridge.Payload) error {
 		o, err := account.Observe(p)
@@ -75,7 +77,8 @@ func (a *App) Media(ctx context.Context, account *kycbridge.Account, m kycbridge
 		}
 		maps.Copy(request.References, o.References)
 		for _, media := range o.Media {
-			if m.Ref != "" && (media.ProviderRef == m.Ref || media.Field == m.Ref || event.HideAadhaar(media.ProviderRef) == m.Ref) {
+			if m.Ref != "" && (media.ProviderRef == m.Ref || media.Field == m.Ref ||
+				event.HideAadhaar(media.ProviderRef) == m.Ref) {
 				request.Ref = media.ProviderRef
 			}
 		}

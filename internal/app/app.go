@@ -71,7 +71,8 @@ type App struct {
 // Start starts everything in the order of processing: store, normalizer with its bus, receiver. On an
 // error the started parts are stopped again.
 func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, options ...Option) (_ *App, err error) {
-	a := &App{config: config, log: log, metrics: newMetrics(), day: console.NewDay(time.Now), failed: make(chan error, 4), inspectNow: make(chan struct{}, 1),
+	a := &App{config: config, log: log, metrics: newMetrics(), day: console.NewDay(time.Now), failed: make(chan error, 4),
+		inspectNow:       make(chan struct{}, 1),
 		invalidWatchLogs: rate.Sometimes{First: 10, Interval: time.Minute}}
 	for _, option := range options {
 		option(a)
@@ -257,8 +258,9 @@ func (a *App) openStore(ctx context.Context) error {
 	c := a.config
 	if c.Store.IsEmbedded() || c.Bus.IsEmbedded() {
 		server, err := publisher.StartEmbedded(publisher.EmbeddedOptions{
-			Dir: c.DataDir, Listen: c.Embedded.Address(), Users: embeddedUsers(c.Embedded), Names: a.names(), MaxBody: c.Receive.MaxBody,
-			Scrub: c.Integrity.Scrub, Log: a.log, Observe: a.metrics.readerRequest, Closed: a.fail})
+			Dir: c.DataDir, Listen: c.Embedded.Address(), Users: embeddedUsers(c.Embedded), Names: a.names(),
+			MaxBody: c.Receive.MaxBody,
+			Scrub:   c.Integrity.Scrub, Log: a.log, Observe: a.metrics.readerRequest, Closed: a.fail})
 		if err != nil {
 			return err
 		}
@@ -271,7 +273,8 @@ func (a *App) openStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.store, err = publisher.OpenStore(ctx, connection, a.names(), c.Receive.MaxBody, max(c.Store.Replicas, 1)); err != nil {
+	if a.store, err = publisher.OpenStore(ctx, connection, a.names(), c.Receive.MaxBody,
+		max(c.Store.Replicas, 1)); err != nil {
 		connection.Close()
 		if connection.Forbidden() {
 			return fmt.Errorf("%w: %w", publisher.ErrForbidden, err)
@@ -518,7 +521,8 @@ func (a *App) watchDisk() {
 				failing = max(failing, bus.FailingFor())
 			}
 			if failing >= diskTimeout {
-				a.fail(fmt.Errorf("the embedded store in %s has stored nothing for %s: is the disk full? It has to be restarted", a.config.DataDir, diskTimeout))
+				a.fail(fmt.Errorf("the embedded store in %s has stored nothing for %s: is the disk full? It has to be restarted",
+					a.config.DataDir, diskTimeout))
 				return
 			}
 		}
@@ -528,16 +532,19 @@ func (a *App) watchDisk() {
 
 // logProcessed logs the result of a payload; a success only at debug level, because the receipt was logged
 // already.
-func (a *App) logProcessed(p kycbridge.Payload, done kycbridge.Processed, attempt int, retryIn time.Duration, err error) {
+func (a *App) logProcessed(p kycbridge.Payload, done kycbridge.Processed, attempt int, retryIn time.Duration,
+	err error) {
 	fields := []zap.Field{zap.String("provider", p.Provider), zap.String("account", p.Account),
 		zap.String("payload_id", p.ID), zap.String("verification_id", p.VerificationID)}
 	switch {
 	case errors.Is(err, publisher.ErrEndLost):
 		a.log.Debug("payload waits until lost events are regenerated", fields...) // the loss itself has one line
 	case err != nil && retryIn > 0:
-		a.log.Warn("payload not processed, trying again", append(fields, zap.Int("attempt", attempt), zap.Duration("in", retryIn), zap.Error(err))...)
+		a.log.Warn("payload not processed, trying again",
+			append(fields, zap.Int("attempt", attempt), zap.Duration("in", retryIn), zap.Error(err))...)
 	case err != nil:
-		a.log.Error("payload quarantined, no event came of it", append(fields, zap.Int("attempt", attempt), zap.Error(err))...)
+		a.log.Error("payload quarantined, no event came of it",
+			append(fields, zap.Int("attempt", attempt), zap.Error(err))...)
 	case done.Event != nil:
 		a.log.Debug("event published", append(fields, zap.String("kind", string(done.Kind)),
 			zap.Int("revision", done.Event.Data.Revision), zap.String("status", string(done.Event.Data.Status)))...)
@@ -588,7 +595,8 @@ func (a *App) startReceiver(ready map[string]func(context.Context) error) error 
 // startAdmin serves health, metrics, the API and the console.
 func (a *App) startAdmin(ready map[string]func(context.Context) error) error {
 	consoleHandler := a.newConsole()
-	admin := handlers.NewAdmin(handlers.AdminOptions{Ready: ready, Metrics: a.metrics.handler(), Console: consoleHandler, Logger: a.log})
+	admin := handlers.NewAdmin(handlers.AdminOptions{Ready: ready, Metrics: a.metrics.handler(), Console: consoleHandler,
+		Logger: a.log})
 	handlers.AddAPI(admin, a.apiOptions())
 	handlers.AddPayloads(admin, a.apiOptions(), a.PayloadTool())
 	addr, stop, err := a.serve("admin", a.config.Admin.Listen, admin)
@@ -629,7 +637,8 @@ func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func
 	}
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := server.Serve(newEarlyRefusalListener(listener, a.countEarlyRefusal)); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(newEarlyRefusalListener(listener, a.countEarlyRefusal)); !errors.Is(err,
+			http.ErrServerClosed) {
 			a.fail(fmt.Errorf("serve %s: %w", name, err))
 		}
 	})

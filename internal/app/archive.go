@@ -38,7 +38,8 @@ func (a *App) Archive() *archive.Archive {
 }
 
 // newArchive creates the tool.
-func newArchive(accounts kycbridge.Accounts, intake *kycbridge.Intake, store *publisher.Store, bus *publisher.Bus, c *Config) *archive.Archive {
+func newArchive(accounts kycbridge.Accounts, intake *kycbridge.Intake, store *publisher.Store, bus *publisher.Bus,
+	c *Config) *archive.Archive {
 	n := newNormalizer(accounts, store, bus, c)
 	return &archive.Archive{
 		Accounts: accounts,
@@ -82,7 +83,8 @@ func newArchive(accounts kycbridge.Accounts, intake *kycbridge.Intake, store *pu
 }
 
 // newNormalizer creates the normalizer, the only way from stored payloads to events.
-func newNormalizer(accounts kycbridge.Accounts, store *publisher.Store, bus *publisher.Bus, c *Config) *kycbridge.Normalizer {
+func newNormalizer(accounts kycbridge.Accounts, store *publisher.Store, bus *publisher.Bus,
+	c *Config) *kycbridge.Normalizer {
 	return &kycbridge.Normalizer{
 		Accounts:     accounts,
 		Events:       bus,
@@ -99,7 +101,8 @@ func newNormalizer(accounts kycbridge.Accounts, store *publisher.Store, bus *pub
 }
 
 // OpenArchive opens the stored-payload tool without a running app. closeAll closes it.
-func OpenArchive(ctx context.Context, config *Config, access StoreAccess, log *zap.Logger) (tool *archive.Archive, closeAll func(), err error) {
+func OpenArchive(ctx context.Context, config *Config, access StoreAccess, log *zap.Logger) (tool *archive.Archive,
+	closeAll func(), err error) {
 	a := &App{config: config, log: log}
 	closeAll = func() {
 		for i := len(a.stops) - 1; i >= 0; i-- {
@@ -138,7 +141,8 @@ func (a *App) reach(ctx context.Context, access StoreAccess) error {
 	c := *a.config // the changes apply to this tool only
 	a.config = &c
 	if access.URL != "" {
-		server := Server{URL: access.URL, CredentialsFile: access.CredentialsFile, Username: access.User, TLS: c.Store.TLS, Replicas: c.Store.Replicas}
+		server := Server{URL: access.URL, CredentialsFile: access.CredentialsFile, Username: access.User, TLS: c.Store.TLS,
+			Replicas: c.Store.Replicas}
 		if access.PasswordFile != "" {
 			password, err := passwordFrom(access.PasswordFile)
 			if err != nil {
@@ -171,7 +175,8 @@ func (a *App) reach(ctx context.Context, access StoreAccess) error {
 func (a *App) joinRunning(ctx context.Context, port Embedded) error {
 	c := a.config
 	if port.Address() == "" {
-		return errors.New("kycbridge is running with embedded.listen: none, so its store cannot be reached: use its API under /v1/payloads, or stop it")
+		return errors.New("kycbridge is running with embedded.listen: none, so its store cannot be reached: use its API " +
+			"under /v1/payloads, or stop it")
 	}
 	user, password, err := publisher.Operator(c.DataDir)
 	if err != nil {
@@ -193,11 +198,14 @@ func (a *App) unreachable(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, publisher.ErrForbidden):
-		return fmt.Errorf("this user may not read the store at %s: it needs the rights of kycbridge itself; name such a user with --user and --password-file, or --creds", publisher.Redacted(a.config.Store.URL))
+		return fmt.Errorf("this user may not read the store at %s: it needs the rights of kycbridge itself; name such a "+
+			"user with --user and --password-file, or --creds", publisher.Redacted(a.config.Store.URL))
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout):
-		return fmt.Errorf("the store at %s does not answer: is it running, and is this its address?", publisher.Redacted(a.config.Store.URL))
+		return fmt.Errorf("the store at %s does not answer: is it running, and is this its address?",
+			publisher.Redacted(a.config.Store.URL))
 	case errors.Is(err, nats.ErrAuthorization):
-		return fmt.Errorf("the store at %s refuses this user: name one who may with --user and --password-file, or --creds", publisher.Redacted(a.config.Store.URL))
+		return fmt.Errorf("the store at %s refuses this user: name one who may with --user and --password-file, or --creds",
+			publisher.Redacted(a.config.Store.URL))
 	}
 	return err
 }

@@ -272,7 +272,8 @@ func (c *Config) Serves(r Roles) error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("no role %s with store.url: embedded: no other process can do it with this store; write the url of an external NATS, or leave --role away", lacks)
+	return fmt.Errorf("no role %s with store.url: embedded: no other process can do it with this store; write the url "+
+		"of an external NATS, or leave --role away", lacks)
 }
 
 // Redacted is the effective configuration as YAML, every secret as [redacted].

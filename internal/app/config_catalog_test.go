@@ -39,13 +39,19 @@ func presented(now time.Time) map[string]struct {
 		request     kycbridge.Request
 	}
 	return map[string]pair{
-		"basic":      {kycbridge.Credentials{Basic: []kycbridge.BasicCredential{{Username: "user", Password: catalogSecret}}}, with(basic.Header, nil)},
-		"bearer":     {kycbridge.Credentials{Bearer: []string{catalogSecret}}, with(http.Header{"Authorization": {"Bearer " + catalogSecret}}, nil)},
-		"headers":    {kycbridge.Credentials{Headers: []kycbridge.HeaderCredential{{Name: "X-Own", Value: catalogSecret}}}, with(http.Header{"X-Own": {catalogSecret}}, nil)},
-		"url_tokens": {kycbridge.Credentials{URLTokens: []string{catalogSecret}}, with(http.Header{}, url.Values{"token": {catalogSecret}})},
-		"hmac": {kycbridge.Credentials{HMAC: kycbridge.HMACCredential{Secrets: []string{catalogSecret}, Header: "X-Signature"}},
+		"basic": {kycbridge.Credentials{Basic: []kycbridge.BasicCredential{{Username: "user",
+			Password: catalogSecret}}}, with(basic.Header, nil)},
+		"bearer": {kycbridge.Credentials{Bearer: []string{catalogSecret}},
+			with(http.Header{"Authorization": {"Bearer " + catalogSecret}}, nil)},
+		"headers": {kycbridge.Credentials{Headers: []kycbridge.HeaderCredential{{Name: "X-Own", Value: catalogSecret}}},
+			with(http.Header{"X-Own": {catalogSecret}}, nil)},
+		"url_tokens": {kycbridge.Credentials{URLTokens: []string{catalogSecret}},
+			with(http.Header{}, url.Values{"token": {catalogSecret}})},
+		"hmac": {kycbridge.Credentials{HMAC: kycbridge.HMACCredential{Secrets: []string{catalogSecret},
+			Header: "X-Signature"}},
 			with(http.Header{"X-Signature": {signature(now, body)}}, nil)},
-		"keys": {kycbridge.Credentials{Keys: []string{catalogSecret}}, with(http.Header{"Authorization": {catalogSecret}}, nil)},
+		"keys": {kycbridge.Credentials{Keys: []string{catalogSecret}},
+			with(http.Header{"Authorization": {catalogSecret}}, nil)},
 	}
 }
 
@@ -126,7 +132,8 @@ func TestCatalogPlacements(t *testing.T) {
 	request := kycbridge.Request{ReceivedAt: time.Now()}
 	carrying := map[string]kycbridge.Request{}
 	for word, header := range map[string]http.Header{
-		"authorization": {"Authorization": {catalogSecret}}, "bearer": {"Authorization": {"Bearer " + catalogSecret}}, "header": {"X-Own": {catalogSecret}},
+		"authorization": {"Authorization": {catalogSecret}}, "bearer": {"Authorization": {"Bearer " + catalogSecret}},
+		"header": {"X-Own": {catalogSecret}},
 	} {
 		r := request
 		r.Header = header
@@ -203,7 +210,8 @@ func TestCatalogSettings(t *testing.T) {
 // mapsOtherwise reports whether a change of the settings changes the observation of a payload.
 func mapsOtherwise(t *testing.T, p kycbridge.Provider, c fixture.Case, own map[string]any) bool {
 	t.Helper()
-	payload := kycbridge.Payload{Provider: c.Provider, Account: c.Name, Via: c.Via, Body: c.Body, ReceivedAt: time.Unix(1772442005, 0)}
+	payload := kycbridge.Payload{Provider: c.Provider, Account: c.Name, Via: c.Via, Body: c.Body,
+		ReceivedAt: time.Unix(1772442005, 0)}
 	doc, _ := p.Read(c.Body)
 	s := c.SettingsAt(p)
 	before, errBefore := p.Map(doc, payload, s)
@@ -216,7 +224,8 @@ func mapsOtherwise(t *testing.T, p kycbridge.Provider, c fixture.Case, own map[s
 func TestCatalogPolicyKeys(t *testing.T) {
 	for _, p := range providers() {
 		for _, s := range p.Settings {
-			for _, never := range []string{"document_authenticity", "document_expiry", "face_match", "liveness", "database", "consent"} {
+			for _, never := range []string{"document_authenticity", "document_expiry", "face_match", "liveness", "database",
+				"consent"} {
 				if s.Key == "policy" && len(s.Check(normalize.Table{"min_face_match": 0.9, "overlook": []string{never}})) == 0 {
 					t.Errorf("%s: a policy may pass over %s", p.Name, never)
 				}

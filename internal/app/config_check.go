@@ -154,7 +154,9 @@ func (c checker) userSubjects(key string, u User) {
 		case !subject(s):
 			c.fault(at, "is not a subject", "write one such as "+n.Subject+".watch.*.*")
 		case !n.MayPublish(s):
-			c.fault(at, "reaches more than a consumer may ask for", "write "+n.Subject+".watch.*.* if the user asks for watches, or leave publish away: a user without subjects may read all events")
+			c.fault(at, "reaches more than a consumer may ask for",
+				"write "+n.Subject+".watch.*.* if the user asks for watches, or leave publish away: a user without subjects may "+
+					"read all events")
 		}
 	}
 	for i, s := range u.Subscribe {
@@ -162,7 +164,9 @@ func (c checker) userSubjects(key string, u User) {
 		case !subject(s):
 			c.fault(at, "is not a subject", "write one such as "+n.EventSubjects())
 		case !n.MaySubscribe(s):
-			c.fault(at, "reaches more than events", "write "+n.EventSubjects()+" or a part of it such as "+n.Subject+".event.v1.<provider>.>, or leave subscribe away: a user without subjects may read all events")
+			c.fault(at, "reaches more than events",
+				"write "+n.EventSubjects()+" or a part of it such as "+n.Subject+".event.v1.<provider>.>, or leave subscribe "+
+					"away: a user without subjects may read all events")
 		}
 	}
 }
@@ -190,17 +194,20 @@ func loopback(host string) bool {
 
 func (c checker) publicURL() {
 	if c.config.Proxy != "" && !webURL(c.config.Proxy) {
-		c.fault("proxy", "is not the address of a web proxy", "write one such as http://proxy.example.com:3128, without user and query")
+		c.fault("proxy", "is not the address of a web proxy",
+			"write one such as http://proxy.example.com:3128, without user and query")
 	}
 	if c.config.PublicURL != "" && !webURL(c.config.PublicURL) {
-		c.fault("public_url", "is not the address of a web server", "write one such as https://kyc.example.com, without user and query")
+		c.fault("public_url", "is not the address of a web server",
+			"write one such as https://kyc.example.com, without user and query")
 	}
 }
 
 // webURL reports whether s is an http or https address with a host and without secrets.
 func webURL(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil &&
+		u.RawQuery == "" && u.Fragment == ""
 }
 
 // server checks a NATS connection.
@@ -228,11 +235,13 @@ func (c checker) server(key string, s Server) {
 	case s.Replicas < 0 || s.Replicas > 5:
 		c.fault(key+".replicas", "is not a number of replicas", "write 1, 3 or 5")
 	case s.IsEmbedded() && s.Replicas > 1:
-		c.fault(key+".replicas", "is more than the embedded server, which is one, can keep", "write 1, or the url of a cluster")
+		c.fault(key+".replicas", "is more than the embedded server, which is one, can keep",
+			"write 1, or the url of a cluster")
 	}
 	for i, name := range s.Readers {
 		if !regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`).MatchString(name) || slices.Contains(s.Readers[:i], name) {
-			c.fault(item(key+".readers", i), "is not the name of a reader", "write the one that stands in kyc.reader.<reader>.> of the server's accounts, once")
+			c.fault(item(key+".readers", i), "is not the name of a reader",
+				"write the one that stands in kyc.reader.<reader>.> of the server's accounts, once")
 		}
 	}
 	if s.IsEmbedded() && len(s.Readers) > 0 {
@@ -288,7 +297,8 @@ func (c checker) names() {
 		{"names.subject_prefix", c.config.Names.SubjectPrefix, `^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`, "kyc"},
 		{"names.stream_prefix", c.config.Names.StreamPrefix, `^[A-Za-z0-9_-]{1,32}$`, "KYC"},
 		{"names.type_prefix", c.config.Names.TypePrefix, `^[a-z0-9-]+(\.[a-z0-9_-]+)*$`, "io.kycbridge"},
-		{"names.source_prefix", c.config.Names.SourcePrefix, `^(/[A-Za-z0-9._~-]+)+$|^https?://[A-Za-z0-9._~/:-]*[A-Za-z0-9._~-]$`, "/kycbridge"},
+		{"names.source_prefix", c.config.Names.SourcePrefix,
+			`^(/[A-Za-z0-9._~-]+)+$|^https?://[A-Za-z0-9._~/:-]*[A-Za-z0-9._~-]$`, "/kycbridge"},
 	} {
 		if !regexp.MustCompile(n.pattern).MatchString(n.value) {
 			c.fault(n.key, "holds characters that cannot stand there", "write one such as "+n.example)

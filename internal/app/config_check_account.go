@@ -23,7 +23,8 @@ func (c checker) accounts() {
 		c.readable(key+".auth", a)
 		c.auth(key+".auth", a.Auth)
 		if len(a.Auth.kinds()) == 0 && len(a.API) == 0 {
-			c.fault(key+".auth", "has no credential, so every callback would be refused", "write one of "+strings.Join(c.credentials(a), ", "))
+			c.fault(key+".auth", "has no credential, so every callback would be refused",
+				"write one of "+strings.Join(c.credentials(a), ", "))
 		}
 		c.cidrs(key+".allow_ips", a.AllowIPs)
 		c.api(key+".api", a)
@@ -133,7 +134,8 @@ func (c checker) headerName(key, name string) {
 	switch {
 	case name == "":
 		c.fault(key, "is missing", "write the name of a header")
-	case strings.Trim(textproto.TrimString(name), "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!#$%&'*+^`|~") != "":
+	case strings.Trim(textproto.TrimString(name),
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!#$%&'*+^`|~") != "":
 		c.fault(key, "is not the name of a header", "write one such as X-Api-Key")
 	}
 }
@@ -148,11 +150,13 @@ func (c checker) api(key string, a Account) {
 		case ok && !slices.Contains(known, name):
 			c.fault(at, "unknown key", instead(name, known))
 		case !oneOfWords(value, c.catalog.APIWords[a.Provider][name]):
-			c.fault(at, "is none of the words that "+a.Provider+" takes here", instead(value, c.catalog.APIWords[a.Provider][name]))
+			c.fault(at, "is none of the words that "+a.Provider+" takes here",
+				instead(value, c.catalog.APIWords[a.Provider][name]))
 		case secretAPIKey(name) && value == "":
 			c.fault(at, "is an empty secret", "write the secret or remove it")
 		case strings.HasSuffix(name, "_url") && !webURL(pageOf(value)):
-			c.fault(at, "is not the address of a web server", "write one such as https://api.example.com, without user and query")
+			c.fault(at, "is not the address of a web server",
+				"write one such as https://api.example.com, without user and query")
 		case strings.HasSuffix(name, "timeout"), strings.HasSuffix(name, "_interval"):
 			if d, err := time.ParseDuration(value); err != nil || d <= 0 {
 				c.fault(at, "is not a duration", "write one such as 30s, 5m or 25h")
@@ -199,7 +203,8 @@ func (c checker) confirm(key string, a Account) {
 	case !confirm:
 	case a.API != nil && len(a.API) == 0: // this is a separate fault
 	case len(a.API) == 0 && a.Confirm == nil:
-		c.fault(key, "is true for this provider unless written, and api is missing", "write confirm: false or give api credentials")
+		c.fault(key, "is true for this provider unless written, and api is missing",
+			"write confirm: false or give api credentials")
 	case len(a.API) == 0:
 		c.fault(key, "is true, and api is missing", "write confirm: false or give api credentials")
 	}

@@ -42,8 +42,9 @@ func testCatalog() Catalog {
 			"idwise": {"base_url", "key", "secret", "flow_id", "prefix", "result_path"},
 			"kwikid": {"base_url", "username", "password", "agent_prefix", "app_prefix"},
 		},
-		APINeeds:         map[string][]string{"kwikid": {"base_url"}},
-		APIWords:         map[string]map[string][]string{"signzy": {"result_method": {"GET", "POST"}, "phone_as": {"number", "text"}}},
+		APINeeds: map[string][]string{"kwikid": {"base_url"}},
+		APIWords: map[string]map[string][]string{"signzy": {"result_method": {"GET", "POST"},
+			"phone_as": {"number", "text"}}},
 		ConfirmByDefault: map[string]bool{"idwise": true, "kwikid": true},
 	}
 }
@@ -73,7 +74,8 @@ func TestLoadConfigFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	ondato, signzy := c.Accounts[0], c.Accounts[1]
-	if ondato.Auth.HMAC.Tolerance != 25*time.Hour || ondato.Poll.Intervals["kyc_request_accepted"] != 10*time.Second || ondato.API["client_secret"] != "client-secret-1" {
+	if ondato.Auth.HMAC.Tolerance != 25*time.Hour || ondato.Poll.Intervals["kyc_request_accepted"] != 10*time.Second ||
+		ondato.API["client_secret"] != "client-secret-1" {
 		t.Errorf("ondato: %+v", ondato)
 	}
 	if signzy.API["file_hosts"] != "a.example.com,b.example.com" || signzy.Limits != (Limits{}) || *signzy.Confirm {
@@ -82,7 +84,8 @@ func TestLoadConfigFull(t *testing.T) {
 	if diff := cmp.Diff([]string{"10.0.0.0/8", "192.0.2.7/32"}, texts(c.Proxies())); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"_INBOX.>"}, c.Embedded.Users[1].Subscribe); diff != "" || c.Embedded.Users[1].Password != "starter-password" {
+	if diff := cmp.Diff([]string{"_INBOX.>"}, c.Embedded.Users[1].Subscribe); diff != "" ||
+		c.Embedded.Users[1].Password != "starter-password" {
 		t.Errorf("users: %+v", c.Embedded.Users)
 	}
 	if !c.Store.IsEmbedded() || c.Bus.IsEmbedded() || c.Bus.Password.Reveal() != "bus-password" || c.Bus.Replicas != 3 {
@@ -131,114 +134,247 @@ func TestFaults(t *testing.T) {
 	const statuses = "abandoned, canceled, created, expired, failed, in_progress, in_review, processing, requires_input"
 	for _, c := range []struct{ name, text, want string }{
 		{"unknown key", "listn: x", "kyc.yaml:1: listn: unknown key; did you mean listen?"},
-		{"unknown key, nothing near", "log: {colour_scheme: x}", "kyc.yaml:1: log.colour_scheme: unknown key; write one of format, level"},
-		{"unknown key of an account", account("enviroment: live"), "kyc.yaml:6: accounts[0].enviroment: unknown key; did you mean environment?"},
-		{"value read as key", "admin: {listen: ':1', tokens:hunter2-secret}", "kyc.yaml:1: admin.tokens…: unknown key; did you mean tokens?"},
+		{"unknown key, nothing near", "log: {colour_scheme: x}",
+			"kyc.yaml:1: log.colour_scheme: unknown key; write one of format, level"},
+		{"unknown key of an account", account("enviroment: live"),
+			"kyc.yaml:6: accounts[0].enviroment: unknown key; did you mean environment?"},
+		{"value read as key", "admin: {listen: ':1', tokens:hunter2-secret}",
+			"kyc.yaml:1: admin.tokens…: unknown key; did you mean tokens?"},
 		{"duplicate key", "listen: :1\nadmin: {}\nlisten: :2", "kyc.yaml:3: listen: stands on line 1 already; write it once"},
-		{"not YAML", "listen: [", "kyc.yaml:1: is not YAML: did not find expected node content; look there for wrong indentation, a tab, an open quote, or ${NAME} without quotes within [ ] or { }"},
-		{"variable without quotes", "admin:\n  tokens: [${OPS}]", "kyc.yaml:2: is not YAML: did not find expected ',' or ']'; look there for wrong indentation, a tab, an open quote, or ${NAME} without quotes within [ ] or { }"},
+		{"not YAML", "listen: [", "kyc.yaml:1: is not YAML: did not find expected node content; look there for wrong " +
+			"indentation, a tab, an open quote, or ${NAME} without quotes within [ ] or { }"},
+		{"variable without quotes", "admin:\n  tokens: [${OPS}]",
+			"kyc.yaml:2: is not YAML: did not find expected ',' or ']'; look there for wrong indentation, a tab, an open " +
+				"quote, or ${NAME} without quotes within [ ] or { }"},
 		{"a list at the top", "- a", "kyc.yaml:1: wants keys with values; write them indented below it, as key: value"},
 		{"second document", "listen: :1\n---\nlisten: :2", "kyc.yaml:2: holds a second document; write one document a file"},
 		{"alias", "listen: &a :1\ndata_dir: *a", "kyc.yaml:2: data_dir: is an alias; write the value itself"},
-		{"section as text", "admin: x", "kyc.yaml:1: admin: wants keys with values; write them indented below it, as key: value"},
-		{"list as text", "trusted_proxies: 10.0.0.0/8", "kyc.yaml:1: trusted_proxies: wants a list; write its elements below it, each after a dash"},
+		{"section as text", "admin: x",
+			"kyc.yaml:1: admin: wants keys with values; write them indented below it, as key: value"},
+		{"list as text", "trusted_proxies: 10.0.0.0/8",
+			"kyc.yaml:1: trusted_proxies: wants a list; write its elements below it, each after a dash"},
 		{"text as list", "data_dir: [a]", "kyc.yaml:1: data_dir: wants a single value; write key: value"},
-		{"bool", account("reject_invalid: maybe"), "kyc.yaml:6: accounts[0].reject_invalid: is neither true nor false; write one of the two"},
-		{"whole number", "receive:\n  max_body: 1.5", "kyc.yaml:2: receive.max_body: is not a whole number; write one in digits"},
-		{"number", "receive: {requests_per_second: .nan}", "kyc.yaml:1: receive.requests_per_second: is not a number; write one such as 0.5"},
-		{"duration", "receive: {timeout: 10}", "kyc.yaml:1: receive.timeout: is not a duration; write one such as 30s, 5m or 25h"},
-		{"negative duration", "receive: {timeout: -10s}", "kyc.yaml:1: receive.timeout: is no time span that can pass; write a positive duration such as 30s"},
+		{"bool", account("reject_invalid: maybe"),
+			"kyc.yaml:6: accounts[0].reject_invalid: is neither true nor false; write one of the two"},
+		{"whole number", "receive:\n  max_body: 1.5",
+			"kyc.yaml:2: receive.max_body: is not a whole number; write one in digits"},
+		{"number", "receive: {requests_per_second: .nan}",
+			"kyc.yaml:1: receive.requests_per_second: is not a number; write one such as 0.5"},
+		{"duration", "receive: {timeout: 10}",
+			"kyc.yaml:1: receive.timeout: is not a duration; write one such as 30s, 5m or 25h"},
+		{"negative duration", "receive: {timeout: -10s}",
+			"kyc.yaml:1: receive.timeout: is no time span that can pass; write a positive duration such as 30s"},
 		{"too small", "normalize: {workers: 0}", "kyc.yaml:1: normalize.workers: is too small; write 1 or more"},
-		{"too large", "receive: {max_body: 999999999}", "kyc.yaml:1: receive.max_body: is more than a message can hold; write 67108864 (64 MiB) or less"},
+		{"too large", "receive: {max_body: 999999999}",
+			"kyc.yaml:1: receive.max_body: is more than a message can hold; write 67108864 (64 MiB) or less"},
 		{"host and port", "listen: localhost", "kyc.yaml:1: listen: is not host:port; write one such as 127.0.0.1:8080"},
 		{"port", "listen: :70000", "kyc.yaml:1: listen: is not host:port; write one such as 127.0.0.1:8080"},
-		{"one port twice", "admin:\n  listen: 127.0.0.1:8080", "kyc.yaml:2: admin.listen: is the address of listen; write another port"},
-		{"open without users", "embedded: {listen: 0.0.0.0:4222}", "kyc.yaml:1: embedded.listen: is open to other machines, and embedded.users is empty; write 127.0.0.1 or give users"},
-		{"open without users, no host", "embedded: {listen: ':4222'}", "kyc.yaml:1: embedded.listen: is open to other machines, and embedded.users is empty; write 127.0.0.1 or give users"},
-		{"user without password", "embedded:\n  users:\n    - {username: u}", "kyc.yaml:3: embedded.users[0].password: is missing; write password or password_file"},
-		{"subject", "embedded: {users: [{username: u, password: long-enough, subscribe: [a..b]}]}", "kyc.yaml:1: embedded.users[0].subscribe[0]: is not a subject; write one such as kyc.event.v1.>"},
-		{"subject to publish on", "embedded: {users: [{username: u, password: long-enough, publish: ['']}]}", "kyc.yaml:1: embedded.users[0].publish[0]: is not a subject; write one such as kyc.watch.*.*"},
-		{"a user who may ask for anything", "embedded: {users: [{username: u, password: long-enough, publish: ['>']}]}", "kyc.yaml:1: embedded.users[0].publish[0]: reaches more than a consumer may ask for; write kyc.watch.*.* if the user asks for watches, or leave publish away: a user without subjects may read all events"},
-		{"a user who may hear anything", "names: {subject_prefix: id}\nembedded: {users: [{username: u, password: long-enough, subscribe: ['id.*.>']}]}", "kyc.yaml:2: embedded.users[0].subscribe[0]: reaches more than events; write id.event.v1.> or a part of it such as id.event.v1.<provider>.>, or leave subscribe away: a user without subjects may read all events"},
-		{"no client port is none", "embedded: {listen: ''}", "kyc.yaml:1: embedded.listen: is not host:port; write one such as 127.0.0.1:4222, or none"},
-		{"the server's own user", "embedded: {users: [{username: kycbridge, password: long-enough}]}", "kyc.yaml:1: embedded.users[0].username: is the name of the server's own user; write another name"},
-		{"a reader's name", "bus: {url: 'nats://h', readers: [crm, 'a.b']}", "kyc.yaml:1: bus.readers[1]: is not the name of a reader; write the one that stands in kyc.reader.<reader>.> of the server's accounts, once"},
-		{"readers of the embedded server", "bus: {readers: [crm]}", "kyc.yaml:1: bus.readers: has no meaning for the embedded server; write embedded.users"},
-		{"server", "store: {url: example.com}", "kyc.yaml:1: store.url: is not the address of a NATS server; write embedded or one such as nats://nats.example.com:4222"},
-		{"server with credential", "bus: {url: 'nats://u:hunter2-secret@example.com'}", "kyc.yaml:1: bus.url: holds a credential; write it as username and password, token or credentials_file"},
-		{"credentials for embedded", "store: {token: long-enough}", "kyc.yaml:1: store: has credentials for the embedded server, which asks for none; remove them, or write the server's url"},
-		{"several credentials", "bus: {url: 'nats://h', token: long-enough, credentials_file: f}", "kyc.yaml:1: bus: has several kinds of credentials; write one of credentials_file, username with password, token"},
-		{"half of TLS", "bus: {url: 'tls://h', tls: {cert: f}}", "kyc.yaml:1: bus.tls: has only one of cert and key; write both or neither"},
-		{"CIDR", "trusted_proxies:\n  - 10.0.0.0/8\n  - 10.0.0.0/33", "kyc.yaml:3: trusted_proxies[1]: is neither a CIDR nor an address; write one such as 192.0.2.0/24"},
-		{"allowed address", account("allow_ips: [example.com]"), "kyc.yaml:6: accounts[0].allow_ips[0]: is neither a CIDR nor an address; write one such as 192.0.2.0/24"},
-		{"proxy", "proxy: proxy.example.com:3128", "kyc.yaml:1: proxy: is not the address of a web proxy; write one such as http://proxy.example.com:3128, without user and query"},
-		{"public address", "public_url: kyc.example.com", "kyc.yaml:1: public_url: is not the address of a web server; write one such as https://kyc.example.com, without user and query"},
-		{"subject prefix", "names: {subject_prefix: kyc.>}", "kyc.yaml:1: names.subject_prefix: holds characters that cannot stand there; write one such as kyc"},
+		{"one port twice", "admin:\n  listen: 127.0.0.1:8080",
+			"kyc.yaml:2: admin.listen: is the address of listen; write another port"},
+		{"open without users", "embedded: {listen: 0.0.0.0:4222}",
+			"kyc.yaml:1: embedded.listen: is open to other machines, and embedded.users is empty; write 127.0.0.1 or give " +
+				"users"},
+		{"open without users, no host", "embedded: {listen: ':4222'}",
+			"kyc.yaml:1: embedded.listen: is open to other machines, and embedded.users is empty; write 127.0.0.1 or give " +
+				"users"},
+		{"user without password", "embedded:\n  users:\n    - {username: u}",
+			"kyc.yaml:3: embedded.users[0].password: is missing; write password or password_file"},
+		{"subject", "embedded: {users: [{username: u, password: long-enough, subscribe: [a..b]}]}",
+			"kyc.yaml:1: embedded.users[0].subscribe[0]: is not a subject; write one such as kyc.event.v1.>"},
+		{"subject to publish on", "embedded: {users: [{username: u, password: long-enough, publish: ['']}]}",
+			"kyc.yaml:1: embedded.users[0].publish[0]: is not a subject; write one such as kyc.watch.*.*"},
+		{"a user who may ask for anything", "embedded: {users: [{username: u, password: long-enough, publish: ['>']}]}",
+			"kyc.yaml:1: embedded.users[0].publish[0]: reaches more than a consumer may ask for; write kyc.watch.*.* if the " +
+				"user asks for watches, or leave publish away: a user without subjects may read all events"},
+		{"a user who may hear anything",
+			"names: {subject_prefix: id}\nembedded: {users: [{username: u, password: long-enough, subscribe: ['id.*.>']}]}",
+			"kyc.yaml:2: embedded.users[0].subscribe[0]: reaches more than events; write id.event.v1.> or a part of it such " +
+				"as id.event.v1.<provider>.>, or leave subscribe away: a user without subjects may read all events"},
+		{"no client port is none", "embedded: {listen: ''}",
+			"kyc.yaml:1: embedded.listen: is not host:port; write one such as 127.0.0.1:4222, or none"},
+		{"the server's own user", "embedded: {users: [{username: kycbridge, password: long-enough}]}",
+			"kyc.yaml:1: embedded.users[0].username: is the name of the server's own user; write another name"},
+		{"a reader's name", "bus: {url: 'nats://h', readers: [crm, 'a.b']}",
+			"kyc.yaml:1: bus.readers[1]: is not the name of a reader; write the one that stands in kyc.reader.<reader>.> of " +
+				"the server's accounts, once"},
+		{"readers of the embedded server", "bus: {readers: [crm]}",
+			"kyc.yaml:1: bus.readers: has no meaning for the embedded server; write embedded.users"},
+		{"server", "store: {url: example.com}",
+			"kyc.yaml:1: store.url: is not the address of a NATS server; write embedded or one such as " +
+				"nats://nats.example.com:4222"},
+		{"server with credential", "bus: {url: 'nats://u:hunter2-secret@example.com'}",
+			"kyc.yaml:1: bus.url: holds a credential; write it as username and password, token or credentials_file"},
+		{"credentials for embedded", "store: {token: long-enough}",
+			"kyc.yaml:1: store: has credentials for the embedded server, which asks for none; remove them, or write the " +
+				"server's url"},
+		{"several credentials", "bus: {url: 'nats://h', token: long-enough, credentials_file: f}",
+			"kyc.yaml:1: bus: has several kinds of credentials; write one of credentials_file, username with password, token"},
+		{"half of TLS", "bus: {url: 'tls://h', tls: {cert: f}}",
+			"kyc.yaml:1: bus.tls: has only one of cert and key; write both or neither"},
+		{"CIDR", "trusted_proxies:\n  - 10.0.0.0/8\n  - 10.0.0.0/33",
+			"kyc.yaml:3: trusted_proxies[1]: is neither a CIDR nor an address; write one such as 192.0.2.0/24"},
+		{"allowed address", account("allow_ips: [example.com]"),
+			"kyc.yaml:6: accounts[0].allow_ips[0]: is neither a CIDR nor an address; write one such as 192.0.2.0/24"},
+		{"proxy", "proxy: proxy.example.com:3128",
+			"kyc.yaml:1: proxy: is not the address of a web proxy; write one such as http://proxy.example.com:3128, without " +
+				"user and query"},
+		{"public address", "public_url: kyc.example.com",
+			"kyc.yaml:1: public_url: is not the address of a web server; write one such as https://kyc.example.com, without " +
+				"user and query"},
+		{"subject prefix", "names: {subject_prefix: kyc.>}",
+			"kyc.yaml:1: names.subject_prefix: holds characters that cannot stand there; write one such as kyc"},
 		{"log level", "log: {level: inf}", "kyc.yaml:1: log.level: is none of the words known here; did you mean info?"},
-		{"empty admin token", "admin: {tokens: ['']}", "kyc.yaml:1: admin.tokens[0]: is an empty secret; write the secret or remove it"},
+		{"empty admin token", "admin: {tokens: ['']}",
+			"kyc.yaml:1: admin.tokens[0]: is an empty secret; write the secret or remove it"},
 
-		{"account name", "accounts:\n  - {name: Acme, provider: ondato, environment: test, auth: {bearer: [token-long-enough]}}", "kyc.yaml:2: accounts[0].name: is not a token; write lower-case letters, digits, - and _, at most 63, the first a letter or digit"},
-		{"same account", account("confirm: false") + strings.TrimPrefix(account("pii: none"), "accounts:\n"), "kyc.yaml:7: accounts[1].name: is another account's of this provider already; write another name"},
-		{"provider", "accounts:\n  - {name: a, provider: somebody, environment: test, auth: {bearer: [token-long-enough]}}", "kyc.yaml:2: accounts[0].provider: is none of the providers; write one of idwise, kwikid, ondato, signzy"},
-		{"provider, near", "accounts:\n  - {name: a, provider: ondatto, environment: test, auth: {bearer: [token-long-enough]}}", "kyc.yaml:2: accounts[0].provider: is none of the providers; did you mean ondato?"},
-		{"no provider", "accounts:\n  - {name: a, environment: test, auth: {bearer: [token-long-enough]}}", "kyc.yaml:2: accounts[0].provider: is missing; write one of idwise, kwikid, ondato, signzy"},
-		{"no environment", "accounts:\n  - name: a\n    provider: ondato\n    auth: {bearer: [token-long-enough]}", "kyc.yaml:2: accounts[0].environment: is missing; write test or live"},
-		{"environment", "accounts:\n  - name: a\n    provider: ondato\n    environment: prod\n    auth: {bearer: [token-long-enough]}", "kyc.yaml:4: accounts[0].environment: is neither test nor live; write one of the two"},
-		{"no credential", "accounts:\n  - {name: a, provider: ondato, environment: test}", "kyc.yaml:2: accounts[0].auth: has no credential, so every callback would be refused; write one of basic, bearer, headers, url_tokens, hmac"},
-		{"empty secret", "accounts:\n  - name: a\n    provider: ondato\n    environment: test\n    auth:\n      bearer:\n        - ''", "kyc.yaml:7: accounts[0].auth.bearer[0]: is an empty secret; write the secret or remove it"},
-		{"null secret", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [~]}}", "kyc.yaml:2: accounts[0].auth.bearer[0]: is empty; write a value or remove it"},
-		{"basic without password", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {basic: [{username: u}]}}", "kyc.yaml:2: accounts[0].auth.basic[0].password: is missing; write password or password_file"},
-		{"header name", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {headers: [{name: 'X Key', value: long-enough}]}}", "kyc.yaml:2: accounts[0].auth.headers[0].name: is not the name of a header; write one such as X-Api-Key"},
-		{"hmac without secrets", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough], hmac: {tolerance: 1h}}}", "kyc.yaml:2: accounts[0].auth.hmac.secrets: is missing beside header or tolerance; write secrets or secrets_file"},
-		{"tolerance", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {hmac: {secrets: [long-enough], tolerance: -1h}}}", "kyc.yaml:2: accounts[0].auth.hmac.tolerance: is no time span that can pass; write a positive duration such as 30s"},
-		{"encrypted", account("pii: encrypted"), "kyc.yaml:6: accounts[0].pii: encrypted is not available yet; write full, masked or none"},
-		{"profile", account("pii: all"), "kyc.yaml:6: accounts[0].pii: is none of the profiles; write one of full, masked, none"},
-		{"confirm without api", account("confirm: true"), "kyc.yaml:6: accounts[0].confirm: is true, and api is missing; write confirm: false or give api credentials"},
-		{"confirm by default", "accounts:\n  - {name: a, provider: idwise, environment: test, auth: {bearer: [token-long-enough]}}", "kyc.yaml:2: accounts[0].confirm: is true for this provider unless written, and api is missing; write confirm: false or give api credentials"},
-		{"api without what it needs", at("kwikid", "api: {username: u}"), "kyc.yaml:6: accounts[0].api.base_url: is missing; write it, or remove the api section"},
-		{"an api section with nothing in it", at("kwikid", "api: {}"), "kyc.yaml:6: accounts[0].api.base_url: is missing; write it, or remove the api section"},
-		{"neither credential nor api", "accounts:\n  - {name: a, provider: ondato, environment: test}", "kyc.yaml:2: accounts[0].auth: has no credential, so every callback would be refused; write one of basic, bearer, headers, url_tokens, hmac"},
-		{"recheck", account("poll: {rechecks: [5s, 0s]}"), "kyc.yaml:6: accounts[0].poll.rechecks[1]: is no time span that can pass; write a positive duration such as 30s"},
-		{"api key", account("api: {client_secrt: hunter2-secret}"), "kyc.yaml:6: accounts[0].api.client_secrt: unknown key; did you mean client_secret?"},
-		{"api key of another provider", account("api: {base_url: 'https://h'}"), "kyc.yaml:6: accounts[0].api.base_url: unknown key; write one of client_id, client_secret, idv_url, kyc_url, setup_id, timeout, token_url"},
-		{"api address", account("api: {token_url: 'https://u:hunter2-secret@h'}"), "kyc.yaml:6: accounts[0].api.token_url: is not the address of a web server; write one such as https://api.example.com, without user and query"},
-		{"api timeout", account("api: {timeout: soon}"), "kyc.yaml:6: accounts[0].api.timeout: is not a duration; write one such as 30s, 5m or 25h"},
-		{"api word", at("signzy", "api: {base_url: 'https://h', token: long-enough, phone_as: txt}"), "kyc.yaml:6: accounts[0].api.phone_as: is none of the words that signzy takes here; did you mean text?"},
-		{"empty api secret", account("api: {client_secret: ''}"), "kyc.yaml:6: accounts[0].api.client_secret: is an empty secret; write the secret or remove it"},
-		{"poll", account("poll: {intervals: {waiting: 0s}}"), "kyc.yaml:6: accounts[0].poll.intervals.waiting: is no time span that can pass; write a positive duration such as 30s"},
-		{"jitter", account("poll: {jitter: 2}"), "kyc.yaml:6: accounts[0].poll.jitter: is out of 0 to 1; write a share such as 0.2"},
-		{"renewal", at("idwise", "confirm: false", "renewal_overdue: kep"), "kyc.yaml:7: accounts[0].renewal_overdue: is none of the words known here; did you mean keep?"},
-		{"policy where there is none", account("policy: {face_match: 0.5}"), "kyc.yaml:6: accounts[0].policy: ondato has no policy; remove it"},
-		{"checker where there is none", account("checker: true"), "kyc.yaml:6: accounts[0].checker: ondato has no checker; remove it"},
-		{"manual review where there is none", at("idwise", "confirm: false", "manual_review: true"), "kyc.yaml:7: accounts[0].manual_review: idwise has no manual_review; remove it"},
-		{"renewal where there is none", account("renewal_overdue: kep"), "kyc.yaml:6: accounts[0].renewal_overdue: ondato has no renewal_overdue; remove it"},
-		{"flow statuses where there are none", account("flow_statuses: {Done: completed}"), "kyc.yaml:6: accounts[0].flow_statuses: ondato has no flow_statuses; remove it"},
-		{"credential that is not read", "accounts:\n  - {name: a, provider: idwise, environment: test, confirm: false, auth: {hmac: {secrets: [''], header: 'X Y'}}}", "kyc.yaml:2: accounts[0].auth.hmac: idwise does not read it, so it admits nobody; write one of basic, bearer, headers, url_tokens"},
-		{"credential that is not read, beside another", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough], keys: [long-enough]}}", "kyc.yaml:2: accounts[0].auth.keys: ondato does not read it, so it admits nobody; write one of basic, bearer, headers, url_tokens, hmac"},
-		{"placement", "accounts:\n  - name: a\n    provider: signzy\n    environment: test\n    auth:\n      keys: [long-enough]\n      placements: [header, authorisation]", "kyc.yaml:7: accounts[0].auth.placements[1]: is no placement of signzy; did you mean authorization?"},
-		{"placement, nothing near", "accounts:\n  - {name: a, provider: signzy, environment: test, auth: {keys: [long-enough], placements: [cookie]}}", "kyc.yaml:2: accounts[0].auth.placements[0]: is no placement of signzy; write one of authorization, bearer, body, header, url_token"},
-		{"placement without keys", "accounts:\n  - {name: a, provider: signzy, environment: test, auth: {bearer: [long-enough], placements: [body]}}", "kyc.yaml:2: accounts[0].auth.keys: is missing beside placements or key_headers; write keys or keys_file"},
-		{"placement where there are no keys", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough], placements: [header]}}", "kyc.yaml:2: accounts[0].auth.placements: is about keys, and ondato reads none; remove it"},
-		{"key headers where there are no keys", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough], key_headers: [X-Key]}}", "kyc.yaml:2: accounts[0].auth.key_headers: is about keys, and ondato reads none; remove it"},
-		{"policy key", at("signzy", "policy: {face_mach: 0.5}"), "kyc.yaml:6: accounts[0].policy.face_mach: unknown key; did you mean face_match?"},
-		{"policy range", at("signzy", "policy: {face_match: 50}"), "kyc.yaml:6: accounts[0].policy.face_match: is out of 0 to 1; write a threshold such as 0.8"},
-		{"policy without a threshold", at("signzy", "policy: {overlook: [ip_risk]}"), "kyc.yaml:6: accounts[0].policy: has no threshold, so it decides nothing; write one such as min_face_match: 0.8, or remove policy"},
-		{"policy with words", at("signzy", "policy: {face_match: high}"), "kyc.yaml:6: accounts[0].policy.face_match: is not a number; write one such as 0.5"},
-		{"overlooked check", at("signzy", "policy: {face_match: 0.5, overlook: [ip_risk, liveness]}"), "kyc.yaml:6: accounts[0].policy.overlook[1]: is no check that a policy may pass over; write some of image_quality, ip_risk"},
-		{"overlooked checks as text", at("signzy", "policy: {face_match: 0.5, overlook: ip_risk}"), "kyc.yaml:6: accounts[0].policy.overlook: wants a list; write its elements below it, each after a dash"},
-		{"overlook where there is no policy", account("policy: {overlook: [ip_risk]}"), "kyc.yaml:6: accounts[0].policy: ondato has no policy; remove it"},
-		{"application id", account("application_ids: ['']"), "kyc.yaml:6: accounts[0].application_ids[0]: is missing; write the id or remove it"},
-		{"application ids where there are none", at("signzy", "application_ids: [a]"), "kyc.yaml:6: accounts[0].application_ids: signzy has no application_ids; remove it"},
-		{"country", at("kwikid", "confirm: false", "country: India"), "kyc.yaml:7: accounts[0].country: is no country of two capital letters; write one such as IN"},
-		{"country where there is none", account("country: IN"), "kyc.yaml:6: accounts[0].country: ondato has no country; remove it"},
-		{"flow status", at("signzy", "flow_statuses: {Done: finished}"), "kyc.yaml:6: accounts[0].flow_statuses.Done: is none of our statuses; write one of " + statuses},
-		{"flow status completed", at("signzy", "flow_statuses: {Done: completed}"), "kyc.yaml:6: accounts[0].flow_statuses.Done: completed is the provider's to say; write one of created, in_progress, processing, in_review, requires_input, expired, abandoned, canceled, failed"},
+		{"account name", "accounts:\n  - {name: Acme, provider: ondato, environment: test, auth: {bearer: " +
+			"[token-long-enough]}}", "kyc.yaml:2: accounts[0].name: is not a token; write lower-case letters, digits, - and " +
+			"_, at most 63, the first a letter or digit"},
+		{"same account", account("confirm: false") + strings.TrimPrefix(account("pii: none"), "accounts:\n"),
+			"kyc.yaml:7: accounts[1].name: is another account's of this provider already; write another name"},
+		{"provider", "accounts:\n  - {name: a, provider: somebody, environment: test, auth: {bearer: [token-long-enough]}}",
+			"kyc.yaml:2: accounts[0].provider: is none of the providers; write one of idwise, kwikid, ondato, signzy"},
+		{"provider, near", "accounts:\n  - {name: a, provider: ondatto, environment: test, auth: {bearer: " +
+			"[token-long-enough]}}", "kyc.yaml:2: accounts[0].provider: is none of the providers; did you mean ondato?"},
+		{"no provider", "accounts:\n  - {name: a, environment: test, auth: {bearer: [token-long-enough]}}",
+			"kyc.yaml:2: accounts[0].provider: is missing; write one of idwise, kwikid, ondato, signzy"},
+		{"no environment", "accounts:\n  - name: a\n    provider: ondato\n    auth: {bearer: [token-long-enough]}",
+			"kyc.yaml:2: accounts[0].environment: is missing; write test or live"},
+		{"environment", "accounts:\n  - name: a\n    provider: ondato\n    environment: prod\n    auth: {bearer: " +
+			"[token-long-enough]}", "kyc.yaml:4: accounts[0].environment: is neither test nor live; write one of the two"},
+		{"no credential", "accounts:\n  - {name: a, provider: ondato, environment: test}",
+			"kyc.yaml:2: accounts[0].auth: has no credential, so every callback would be refused; write one of basic, " +
+				"bearer, headers, url_tokens, hmac"},
+		{"empty secret", "accounts:\n  - name: a\n    provider: ondato\n    environment: test\n    auth:\n      bearer:\n " +
+			"       - ''", "kyc.yaml:7: accounts[0].auth.bearer[0]: is an empty secret; write the secret or remove it"},
+		{"null secret", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [~]}}",
+			"kyc.yaml:2: accounts[0].auth.bearer[0]: is empty; write a value or remove it"},
+		{"basic without password", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {basic: " +
+			"[{username: u}]}}", "kyc.yaml:2: accounts[0].auth.basic[0].password: is missing; write password or password_file"},
+		{"header name", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {headers: [{name: 'X Key', " +
+			"value: long-enough}]}}", "kyc.yaml:2: accounts[0].auth.headers[0].name: is not the name of a header; write one " +
+			"such as X-Api-Key"},
+		{"hmac without secrets", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: " +
+			"[long-enough], hmac: {tolerance: 1h}}}",
+			"kyc.yaml:2: accounts[0].auth.hmac.secrets: is missing beside header or tolerance; write secrets or secrets_file"},
+		{"tolerance", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {hmac: {secrets: " +
+			"[long-enough], tolerance: -1h}}}",
+			"kyc.yaml:2: accounts[0].auth.hmac.tolerance: is no time span that can pass; write a positive duration such as 30s"},
+		{"encrypted", account("pii: encrypted"),
+			"kyc.yaml:6: accounts[0].pii: encrypted is not available yet; write full, masked or none"},
+		{"profile", account("pii: all"),
+			"kyc.yaml:6: accounts[0].pii: is none of the profiles; write one of full, masked, none"},
+		{"confirm without api", account("confirm: true"),
+			"kyc.yaml:6: accounts[0].confirm: is true, and api is missing; write confirm: false or give api credentials"},
+		{"confirm by default", "accounts:\n  - {name: a, provider: idwise, environment: test, auth: {bearer: " +
+			"[token-long-enough]}}", "kyc.yaml:2: accounts[0].confirm: is true for this provider unless written, and api is " +
+			"missing; write confirm: false or give api credentials"},
+		{"api without what it needs", at("kwikid", "api: {username: u}"),
+			"kyc.yaml:6: accounts[0].api.base_url: is missing; write it, or remove the api section"},
+		{"an api section with nothing in it", at("kwikid", "api: {}"),
+			"kyc.yaml:6: accounts[0].api.base_url: is missing; write it, or remove the api section"},
+		{"neither credential nor api", "accounts:\n  - {name: a, provider: ondato, environment: test}",
+			"kyc.yaml:2: accounts[0].auth: has no credential, so every callback would be refused; write one of basic, " +
+				"bearer, headers, url_tokens, hmac"},
+		{"recheck", account("poll: {rechecks: [5s, 0s]}"),
+			"kyc.yaml:6: accounts[0].poll.rechecks[1]: is no time span that can pass; write a positive duration such as 30s"},
+		{"api key", account("api: {client_secrt: hunter2-secret}"),
+			"kyc.yaml:6: accounts[0].api.client_secrt: unknown key; did you mean client_secret?"},
+		{"api key of another provider", account("api: {base_url: 'https://h'}"),
+			"kyc.yaml:6: accounts[0].api.base_url: unknown key; write one of client_id, client_secret, idv_url, kyc_url, " +
+				"setup_id, timeout, token_url"},
+		{"api address", account("api: {token_url: 'https://u:hunter2-secret@h'}"),
+			"kyc.yaml:6: accounts[0].api.token_url: is not the address of a web server; write one such as " +
+				"https://api.example.com, without user and query"},
+		{"api timeout", account("api: {timeout: soon}"),
+			"kyc.yaml:6: accounts[0].api.timeout: is not a duration; write one such as 30s, 5m or 25h"},
+		{"api word", at("signzy", "api: {base_url: 'https://h', token: long-enough, phone_as: txt}"),
+			"kyc.yaml:6: accounts[0].api.phone_as: is none of the words that signzy takes here; did you mean text?"},
+		{"empty api secret", account("api: {client_secret: ''}"),
+			"kyc.yaml:6: accounts[0].api.client_secret: is an empty secret; write the secret or remove it"},
+		{"poll", account("poll: {intervals: {waiting: 0s}}"),
+			"kyc.yaml:6: accounts[0].poll.intervals.waiting: is no time span that can pass; write a positive duration such " +
+				"as 30s"},
+		{"jitter", account("poll: {jitter: 2}"),
+			"kyc.yaml:6: accounts[0].poll.jitter: is out of 0 to 1; write a share such as 0.2"},
+		{"renewal", at("idwise", "confirm: false", "renewal_overdue: kep"),
+			"kyc.yaml:7: accounts[0].renewal_overdue: is none of the words known here; did you mean keep?"},
+		{"policy where there is none", account("policy: {face_match: 0.5}"),
+			"kyc.yaml:6: accounts[0].policy: ondato has no policy; remove it"},
+		{"checker where there is none", account("checker: true"),
+			"kyc.yaml:6: accounts[0].checker: ondato has no checker; remove it"},
+		{"manual review where there is none", at("idwise", "confirm: false", "manual_review: true"),
+			"kyc.yaml:7: accounts[0].manual_review: idwise has no manual_review; remove it"},
+		{"renewal where there is none", account("renewal_overdue: kep"),
+			"kyc.yaml:6: accounts[0].renewal_overdue: ondato has no renewal_overdue; remove it"},
+		{"flow statuses where there are none", account("flow_statuses: {Done: completed}"),
+			"kyc.yaml:6: accounts[0].flow_statuses: ondato has no flow_statuses; remove it"},
+		{"credential that is not read",
+			"accounts:\n  - {name: a, provider: idwise, environment: test, confirm: false, auth: {hmac: {secrets: [''], " +
+				"header: 'X Y'}}}", "kyc.yaml:2: accounts[0].auth.hmac: idwise does not read it, so it admits nobody; write one " +
+				"of basic, bearer, headers, url_tokens"},
+		{"credential that is not read, beside another",
+			"accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough], keys: [long-enough]}}",
+			"kyc.yaml:2: accounts[0].auth.keys: ondato does not read it, so it admits nobody; write one of basic, bearer, " +
+				"headers, url_tokens, hmac"},
+		{"placement", "accounts:\n  - name: a\n    provider: signzy\n    environment: test\n    auth:\n      keys: " +
+			"[long-enough]\n      placements: [header, authorisation]",
+			"kyc.yaml:7: accounts[0].auth.placements[1]: is no placement of signzy; did you mean authorization?"},
+		{"placement, nothing near", "accounts:\n  - {name: a, provider: signzy, environment: test, auth: {keys: " +
+			"[long-enough], placements: [cookie]}}",
+			"kyc.yaml:2: accounts[0].auth.placements[0]: is no placement of signzy; write one of authorization, bearer, body, " +
+				"header, url_token"},
+		{"placement without keys", "accounts:\n  - {name: a, provider: signzy, environment: test, auth: {bearer: " +
+			"[long-enough], placements: [body]}}",
+			"kyc.yaml:2: accounts[0].auth.keys: is missing beside placements or key_headers; write keys or keys_file"},
+		{"placement where there are no keys",
+			"accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough], placements: " +
+				"[header]}}", "kyc.yaml:2: accounts[0].auth.placements: is about keys, and ondato reads none; remove it"},
+		{"key headers where there are no keys",
+			"accounts:\n  - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough], key_headers: " +
+				"[X-Key]}}", "kyc.yaml:2: accounts[0].auth.key_headers: is about keys, and ondato reads none; remove it"},
+		{"policy key", at("signzy", "policy: {face_mach: 0.5}"),
+			"kyc.yaml:6: accounts[0].policy.face_mach: unknown key; did you mean face_match?"},
+		{"policy range", at("signzy", "policy: {face_match: 50}"),
+			"kyc.yaml:6: accounts[0].policy.face_match: is out of 0 to 1; write a threshold such as 0.8"},
+		{"policy without a threshold", at("signzy", "policy: {overlook: [ip_risk]}"),
+			"kyc.yaml:6: accounts[0].policy: has no threshold, so it decides nothing; write one such as min_face_match: 0.8, " +
+				"or remove policy"},
+		{"policy with words", at("signzy", "policy: {face_match: high}"),
+			"kyc.yaml:6: accounts[0].policy.face_match: is not a number; write one such as 0.5"},
+		{"overlooked check", at("signzy", "policy: {face_match: 0.5, overlook: [ip_risk, liveness]}"),
+			"kyc.yaml:6: accounts[0].policy.overlook[1]: is no check that a policy may pass over; write some of " +
+				"image_quality, ip_risk"},
+		{"overlooked checks as text", at("signzy", "policy: {face_match: 0.5, overlook: ip_risk}"),
+			"kyc.yaml:6: accounts[0].policy.overlook: wants a list; write its elements below it, each after a dash"},
+		{"overlook where there is no policy", account("policy: {overlook: [ip_risk]}"),
+			"kyc.yaml:6: accounts[0].policy: ondato has no policy; remove it"},
+		{"application id", account("application_ids: ['']"),
+			"kyc.yaml:6: accounts[0].application_ids[0]: is missing; write the id or remove it"},
+		{"application ids where there are none", at("signzy", "application_ids: [a]"),
+			"kyc.yaml:6: accounts[0].application_ids: signzy has no application_ids; remove it"},
+		{"country", at("kwikid", "confirm: false", "country: India"),
+			"kyc.yaml:7: accounts[0].country: is no country of two capital letters; write one such as IN"},
+		{"country where there is none", account("country: IN"),
+			"kyc.yaml:6: accounts[0].country: ondato has no country; remove it"},
+		{"flow status", at("signzy", "flow_statuses: {Done: finished}"),
+			"kyc.yaml:6: accounts[0].flow_statuses.Done: is none of our statuses; write one of " + statuses},
+		{"flow status completed", at("signzy", "flow_statuses: {Done: completed}"),
+			"kyc.yaml:6: accounts[0].flow_statuses.Done: completed is the provider's to say; write one of created, " +
+				"in_progress, processing, in_review, requires_input, expired, abandoned, canceled, failed"},
 
-		{"unset variable", "data_dir: /srv/${NOT_THERE}", "kyc.yaml:1: data_dir: the variable NOT_THERE is not set; set it, or write $${ for the characters ${"},
-		{"broken variable", "data_dir: ${NOT THERE}", "kyc.yaml:1: data_dir: ${ begins no variable; write ${NAME}, or $${ for the characters themselves"},
-		{"twins", "admin:\n  tokens: [long-enough]\n  tokens_file: f", "kyc.yaml:3: admin.tokens_file: stands beside tokens; write one of the two"},
-		{"missing secret file", account("api: {client_secret_file: testdata/none}"), "kyc.yaml:6: accounts[0].api.client_secret_file: the file cannot be read: no such file or directory; name a readable file"},
-		{"file twin of no secret", account("api: {client_id_file: testdata/full.yaml}"), "kyc.yaml:6: accounts[0].api.client_id_file: unknown key; write one of client_id, client_secret, idv_url, kyc_url, setup_id, timeout, token_url"},
+		{"unset variable", "data_dir: /srv/${NOT_THERE}",
+			"kyc.yaml:1: data_dir: the variable NOT_THERE is not set; set it, or write $${ for the characters ${"},
+		{"broken variable", "data_dir: ${NOT THERE}",
+			"kyc.yaml:1: data_dir: ${ begins no variable; write ${NAME}, or $${ for the characters themselves"},
+		{"twins", "admin:\n  tokens: [long-enough]\n  tokens_file: f",
+			"kyc.yaml:3: admin.tokens_file: stands beside tokens; write one of the two"},
+		{"missing secret file", account("api: {client_secret_file: testdata/none}"),
+			"kyc.yaml:6: accounts[0].api.client_secret_file: the file cannot be read: no such file or directory; name a " +
+				"readable file"},
+		{"file twin of no secret", account("api: {client_id_file: testdata/full.yaml}"),
+			"kyc.yaml:6: accounts[0].api.client_id_file: unknown key; write one of client_id, client_secret, idv_url, " +
+				"kyc_url, setup_id, timeout, token_url"},
 	} {
 		config, err := load(c.text)
 		if err == nil || config != nil || err.Error() != c.want {
@@ -293,33 +429,42 @@ func TestEnvironmentOverrides(t *testing.T) {
 	tokens := write(t, "from-file-1\n\nfrom-file-2\r\n")
 	c, err := load("listen: 127.0.0.1:1\nadmin: {listen: 127.0.0.1:2, tokens: [of-the-file]}\nbus: {url: 'nats://h'}\n",
 		"KYCBRIDGE_LISTEN=127.0.0.1:9001", "KYCBRIDGE_DATA_DIR=/srv/${X}", "KYCBRIDGE_STORE_URL=nats://store:4222",
-		"KYCBRIDGE_STORE__TOKEN=store-token", "KYCBRIDGE_ADMIN_TOKENS_FILE="+tokens, "KYCBRIDGE_TRUSTED_PROXIES=10.0.0.0/8, 192.0.2.1",
-		"KYCBRIDGE_RECEIVE_MAX_BODY=2048", "KYCBRIDGE_RECEIVE_REQUESTS_PER_SECOND=2.5", "KYCBRIDGE_RECEIVE_DRAIN=1s", "KYCBRIDGE_BUS_TLS_CA=/ca.pem",
-		"KYCBRIDGE_PUBLIC_URL=", "KYCBRIDGE_SERVICE_HOST=10.1.1.1", "KYCBRIDGE_PORT_8080_TCP=x", "KYCBRIDGE_CONFIG=kyc.yaml", "OTHER_LISTEN=x", "KYCBRIDGE_LOG_LEVEL=debug")
+		"KYCBRIDGE_STORE__TOKEN=store-token", "KYCBRIDGE_ADMIN_TOKENS_FILE="+tokens,
+		"KYCBRIDGE_TRUSTED_PROXIES=10.0.0.0/8, 192.0.2.1",
+		"KYCBRIDGE_RECEIVE_MAX_BODY=2048", "KYCBRIDGE_RECEIVE_REQUESTS_PER_SECOND=2.5", "KYCBRIDGE_RECEIVE_DRAIN=1s",
+		"KYCBRIDGE_BUS_TLS_CA=/ca.pem",
+		"KYCBRIDGE_PUBLIC_URL=", "KYCBRIDGE_SERVICE_HOST=10.1.1.1", "KYCBRIDGE_PORT_8080_TCP=x", "KYCBRIDGE_CONFIG=kyc.yaml",
+		"OTHER_LISTEN=x", "KYCBRIDGE_LOG_LEVEL=debug")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{c.Listen, c.Admin.Listen, c.DataDir, c.Store.URL, c.Store.Token.Reveal(), reveal(c.Admin.Tokens), c.TrustedProxies,
+	got := []any{c.Listen, c.Admin.Listen, c.DataDir, c.Store.URL, c.Store.Token.Reveal(), reveal(c.Admin.Tokens),
+		c.TrustedProxies,
 		c.Receive.MaxBody, c.Receive.RequestsPerSecond, c.Receive.Drain, c.Receive.Timeout, c.Bus.URL, c.Bus.TLS.CA, c.Log}
-	want := []any{"127.0.0.1:9001", "127.0.0.1:2", "/srv/${X}", "nats://store:4222", "store-token", []string{"from-file-1", "from-file-2"}, []string{"10.0.0.0/8", "192.0.2.1"},
+	want := []any{"127.0.0.1:9001", "127.0.0.1:2", "/srv/${X}", "nats://store:4222", "store-token",
+		[]string{"from-file-1", "from-file-2"}, []string{"10.0.0.0/8", "192.0.2.1"},
 		2048, 2.5, time.Second, 10 * time.Second, "nats://h", "/ca.pem", Log{"debug", "json"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 
 	for name, want := range map[string]string{
-		"KYCBRIDGE_LISTEN=nowhere":              "KYCBRIDGE_LISTEN: listen: is not host:port; write one such as 127.0.0.1:8080",
-		"KYCBRIDGE_TRUSTED_PROXIES=10.0.0.0/8,": "KYCBRIDGE_TRUSTED_PROXIES: trusted_proxies[1]: is neither a CIDR nor an address; write one such as 192.0.2.0/24",
-		"KYCBRIDGE_ADMIN_TOKENS_FILE=/none":     "KYCBRIDGE_ADMIN_TOKENS_FILE: admin.tokens: the file cannot be read: no such file or directory; name a readable file",
-		"KYCBRIDGE_ZZZ=1":                       "KYCBRIDGE_ZZZ: names no key; remove it, or correct its name",
-		"KYCBRIDGE_ACCOUNTS=1":                  "KYCBRIDGE_ACCOUNTS: names no key; remove it, or correct its name",
+		"KYCBRIDGE_LISTEN=nowhere": "KYCBRIDGE_LISTEN: listen: is not host:port; write one such as " +
+			"127.0.0.1:8080",
+		"KYCBRIDGE_TRUSTED_PROXIES=10.0.0.0/8,": "KYCBRIDGE_TRUSTED_PROXIES: trusted_proxies[1]: is neither a CIDR nor an " +
+			"address; write one such as 192.0.2.0/24",
+		"KYCBRIDGE_ADMIN_TOKENS_FILE=/none": "KYCBRIDGE_ADMIN_TOKENS_FILE: admin.tokens: the file cannot be read: no " +
+			"such file or directory; name a readable file",
+		"KYCBRIDGE_ZZZ=1":      "KYCBRIDGE_ZZZ: names no key; remove it, or correct its name",
+		"KYCBRIDGE_ACCOUNTS=1": "KYCBRIDGE_ACCOUNTS: names no key; remove it, or correct its name",
 	} {
 		if _, err := load("", name); err == nil || err.Error() != want {
 			t.Errorf("%s:\n got %v\nwant %s", name, err, want)
 		}
 	}
 	_, err = load("", "KYCBRIDGE_BUS_PASSWORD=a", "KYCBRIDGE_BUS_PASSWORD_FILE="+tokens)
-	if err == nil || !strings.Contains(err.Error(), "KYCBRIDGE_BUS_PASSWORD_FILE: bus.password: is set by KYCBRIDGE_BUS_PASSWORD too; set one of them") {
+	if err == nil || !strings.Contains(err.Error(),
+		"KYCBRIDGE_BUS_PASSWORD_FILE: bus.password: is set by KYCBRIDGE_BUS_PASSWORD too; set one of them") {
 		t.Error(err)
 	}
 }
@@ -343,17 +488,20 @@ func TestVariablesAreUnambiguous(t *testing.T) {
 }
 
 func TestVariablesInValues(t *testing.T) {
-	c, err := load(account(`api: {client_secret: "${KYCBRIDGE_ACME_SECRET}", setup_id: "a$${b}c${EMPTY}d$e"}`, "reject_invalid: ${YES}", "limits: {concurrency: '${TWO}'}"),
+	c, err := load(account(`api: {client_secret: "${KYCBRIDGE_ACME_SECRET}", setup_id: "a$${b}c${EMPTY}d$e"}`,
+		"reject_invalid: ${YES}", "limits: {concurrency: '${TWO}'}"),
 		"KYCBRIDGE_ACME_SECRET=${YES}=x", "EMPTY=", "YES=true", "TWO=2")
 	if err != nil {
 		t.Fatal(err)
 	}
 	a := c.Accounts[0]
-	if a.API["client_secret"] != "${YES}=x" || a.API["setup_id"] != "a${b}cd$e" || !a.RejectInvalid || a.Limits.Concurrency != 2 {
+	if a.API["client_secret"] != "${YES}=x" || a.API["setup_id"] != "a${b}cd$e" || !a.RejectInvalid ||
+		a.Limits.Concurrency != 2 {
 		t.Errorf("%q %+v", a.API.visible(), a)
 	}
 	_, err = load(strings.Replace(account("confirm: false"), "token-long-enough", "'${EMPTY}'", 1), "EMPTY=")
-	if err == nil || err.Error() != "kyc.yaml:5: accounts[0].auth.bearer[0]: is an empty secret; write the secret or remove it" {
+	if err == nil || err.Error() != "kyc.yaml:5: accounts[0].auth.bearer[0]: is an empty secret; write the secret or "+
+		"remove it" {
 		t.Error(err)
 	}
 }
@@ -394,13 +542,15 @@ accounts:
 	}
 	auth, both := c.Accounts[0].Auth.credentials(), []string{"secret-a", "secret-b"}
 	want := kycbridge.Credentials{
-		Basic: []kycbridge.BasicCredential{{Username: "u", Password: "secret-one"}}, Headers: []kycbridge.HeaderCredential{{Name: "X", Value: "secret-one"}},
-		Bearer: both, HMAC: kycbridge.HMACCredential{Secrets: both}, Keys: both, URLTokens: both,
+		Basic:   []kycbridge.BasicCredential{{Username: "u", Password: "secret-one"}},
+		Headers: []kycbridge.HeaderCredential{{Name: "X", Value: "secret-one"}},
+		Bearer:  both, HMAC: kycbridge.HMACCredential{Secrets: both}, Keys: both, URLTokens: both,
 	}
 	if diff := cmp.Diff(want, auth); diff != "" {
 		t.Error(diff)
 	}
-	if c.Bus.Password != "secret-one" || c.Embedded.Users[0].Password != "secret-one" || c.Accounts[0].API["key"] != "secret-one" || c.Accounts[0].API["secret"] != "secret-one" {
+	if c.Bus.Password != "secret-one" || c.Embedded.Users[0].Password != "secret-one" ||
+		c.Accounts[0].API["key"] != "secret-one" || c.Accounts[0].API["secret"] != "secret-one" {
 		t.Error("a secret of a file is missing")
 	}
 
@@ -425,8 +575,10 @@ func TestNoSecretIsShown(t *testing.T) {
 	text := string(raw)
 	seeded := 0
 	for _, secret := range []string{
-		"ops-token-1", "reader-password", "starter-password", "bus-password", "basic-password", "bearer-token-1", "bearer-token-2", "header-value", "hmac-secret-1",
-		"url-token-1", "client-secret-1", "callback-key-1", "signzy-token-1", "kwikid-token-1", "kwikid-password", "idwise-password", "idwise-key-1", "idwise-secret-1",
+		"ops-token-1", "reader-password", "starter-password", "bus-password", "basic-password", "bearer-token-1",
+		"bearer-token-2", "header-value", "hmac-secret-1",
+		"url-token-1", "client-secret-1", "callback-key-1", "signzy-token-1", "kwikid-token-1", "kwikid-password",
+		"idwise-password", "idwise-key-1", "idwise-secret-1",
 	} {
 		seeded += strings.Count(text, secret)
 		text = strings.ReplaceAll(text, secret, seed+secret)
@@ -444,7 +596,8 @@ func TestNoSecretIsShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	logged, err := zapcore.NewJSONEncoder(zapcore.EncoderConfig{}).EncodeEntry(zapcore.Entry{}, []zap.Field{
-		zap.Any("config", c), zap.Any("secret", c.Bus.Password), zap.Any("secrets", c.Admin.Tokens), zap.Any("api", c.Accounts[0].API), zap.Reflect("auth", c.Accounts[0].Auth),
+		zap.Any("config", c), zap.Any("secret", c.Bus.Password), zap.Any("secrets", c.Admin.Tokens),
+		zap.Any("api", c.Accounts[0].API), zap.Reflect("auth", c.Accounts[0].Auth),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -456,7 +609,8 @@ func TestNoSecretIsShown(t *testing.T) {
 	shown := map[string]string{"slog": slogged.String(), "YAML": string(yamlText), "JSON": string(jsonText),
 		"zap": logged.String(), "warnings": strings.Join(Warnings(c), "\n")}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		shown[verb] = fmt.Sprintf(verb, *c) + fmt.Sprintf(verb, c.Accounts) + fmt.Sprintf(verb, c.Bus.Password) + fmt.Sprintf(verb, c.Accounts[1].API) + fmt.Sprintf(verb, &c.Accounts[2])
+		shown[verb] = fmt.Sprintf(verb, *c) + fmt.Sprintf(verb, c.Accounts) + fmt.Sprintf(verb, c.Bus.Password) +
+			fmt.Sprintf(verb, c.Accounts[1].API) + fmt.Sprintf(verb, &c.Accounts[2])
 	}
 	for where, text := range shown {
 		if strings.Contains(text, seed) || strings.Contains(text, fmt.Sprintf("%x", seed)) {
@@ -466,7 +620,8 @@ func TestNoSecretIsShown(t *testing.T) {
 	if n := strings.Count(string(yamlText), redacted); n != seeded {
 		t.Errorf("%d of %d secrets in\n%s", n, seeded, yamlText)
 	}
-	for _, word := range []string{"https://kyc.example.com", "tolerance: 25h0m0s", "username: reader", "base_url: https://api.example.com", "pii: masked", "flow_id: f"} {
+	for _, word := range []string{"https://kyc.example.com", "tolerance: 25h0m0s", "username: reader",
+		"base_url: https://api.example.com", "pii: masked", "flow_id: f"} {
 		if !strings.Contains(string(yamlText), word) {
 			t.Errorf("%s is missing in\n%s", word, yamlText)
 		}
@@ -475,7 +630,9 @@ func TestNoSecretIsShown(t *testing.T) {
 	// Break every line in turn: no fault may quote it.
 	lines := strings.Split(text, "\n")
 	for i := range lines {
-		for _, broken := range []string{"   " + lines[i], strings.Replace(lines[i], ": ", ":", 1), strings.ReplaceAll(lines[i], ": ", ":"), strings.ReplaceAll(lines[i], "[", "{"), strings.ReplaceAll(lines[i], "[", ""), lines[i] + "}", strings.Replace(lines[i], ": ", ": *", 1)} {
+		for _, broken := range []string{"   " + lines[i], strings.Replace(lines[i], ": ", ":", 1),
+			strings.ReplaceAll(lines[i], ": ", ":"), strings.ReplaceAll(lines[i], "[", "{"),
+			strings.ReplaceAll(lines[i], "[", ""), lines[i] + "}", strings.Replace(lines[i], ": ", ": *", 1)} {
 			bad := slices.Clone(lines)
 			bad[i] = broken
 			if _, err := load(strings.Join(bad, "\n")); err != nil && strings.Contains(err.Error(), seed) {
@@ -510,7 +667,8 @@ func TestRedactedCanBeRead(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	c, err := load("public_url: 'https://h'\nadmin: {tokens: [short]}\n" +
-		account("api: {client_secret: x}", "pii: none", "trust_framework: t", "poll: {jitter: 0.1}", "limits: {concurrency: 4}") +
+		account("api: {client_secret: x}", "pii: none", "trust_framework: t", "poll: {jitter: 0.1}",
+			"limits: {concurrency: 4}") +
 		"bus: {url: 'nats://h', token: y}\nembedded: {listen: none, users: [{username: u, password: long-enough}]}")
 	if err != nil {
 		t.Fatal(err)
@@ -604,7 +762,8 @@ func TestBuildAccounts(t *testing.T) {
 	}
 	table := map[string]kycbridge.Provider{}
 	for _, name := range testCatalog().Names {
-		table[name] = kycbridge.Provider{Name: name, ConfirmByDefault: true, Decode: func(own map[string]any) any { return own }}
+		table[name] = kycbridge.Provider{Name: name, ConfirmByDefault: true,
+			Decode: func(own map[string]any) any { return own }}
 	}
 	accounts, err := c.BuildAccounts(table)
 	if err != nil || len(accounts) != 4 {
@@ -617,9 +776,11 @@ func TestBuildAccounts(t *testing.T) {
 	want := &kycbridge.Account{
 		Name: "acme", Provider: table["ondato"], Environment: event.EnvironmentTest, Profile: event.ProfileFull,
 		Credentials: kycbridge.Credentials{
-			Basic: []kycbridge.BasicCredential{{Username: "u", Password: "basic-password"}}, Bearer: []string{"bearer-token-1", "bearer-token-2"},
-			Headers:   []kycbridge.HeaderCredential{{Name: "X-Key", Value: "header-value"}},
-			HMAC:      kycbridge.HMACCredential{Secrets: []string{"hmac-secret-1"}, Header: "Ondato-Signature", Tolerance: 25 * time.Hour},
+			Basic:   []kycbridge.BasicCredential{{Username: "u", Password: "basic-password"}},
+			Bearer:  []string{"bearer-token-1", "bearer-token-2"},
+			Headers: []kycbridge.HeaderCredential{{Name: "X-Key", Value: "header-value"}},
+			HMAC: kycbridge.HMACCredential{Secrets: []string{"hmac-secret-1"}, Header: "Ondato-Signature",
+				Tolerance: 25 * time.Hour},
 			URLTokens: []string{"url-token-1"},
 		},
 		AllowIPs: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}, RejectInvalid: true, TrustFramework: "de_test",
@@ -665,7 +826,8 @@ func FuzzLoadConfig(f *testing.F) {
 		c, err := parseConfig("kyc.yaml", raw, []string{"S=" + secret, "KYCBRIDGE_BUS_TOKEN=" + secret}, testCatalog())
 		if err == nil {
 			text, err := c.Redacted()
-			if err != nil || !strings.Contains(string(raw), "${") && strings.Contains(string(text)+fmt.Sprintf("%+v", *c), secret) {
+			if err != nil || !strings.Contains(string(raw), "${") &&
+				strings.Contains(string(text)+fmt.Sprintf("%+v", *c), secret) {
 				t.Fatalf("%v: %s", err, text)
 			}
 			return

@@ -93,7 +93,8 @@ func tryAPI(ctx context.Context, account *kycbridge.Account, api kycbridge.API) 
 	}
 	remedies := map[kycbridge.ProviderErrorKind]string{
 		kycbridge.ProviderCredentials: "its credentials are not those that the provider knows",
-		kycbridge.ProviderForbidden:   "the credentials are known and may not do this: ask the provider for the right, or have this machine's address allowed",
+		kycbridge.ProviderForbidden: "the credentials are known and may not do this: ask the provider for the right, or " +
+			"have this machine's address allowed",
 		kycbridge.ProviderUnreachable: "is the address right, and may this machine reach it (name, port, TLS, proxy)?",
 		kycbridge.ProviderMalformed:   "what answers there is not this API: is the address right?",
 	}

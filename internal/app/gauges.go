@@ -16,15 +16,18 @@ func (m *metrics) watch(store *publisher.Store, connected map[string]func() bool
 	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_backlog_payloads",
 		Help: "Stored payloads that have not been processed yet; -1 while the store does not tell."}, count(store.Backlog))
 	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_backlog_oldest_seconds",
-		Help: "How long the oldest of them has been stored; 0 if there is none, -1 while the store does not tell."}, seconds(store.OldestPayload))
+		Help: "How long the oldest of them has been stored; 0 if there is none, -1 while the store does not tell."},
+		seconds(store.OldestPayload))
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kycbridge_refused_dropped_total",
-		Help: "Refused callbacks that were not kept: too large, too many at once, or the store away."}, func() float64 { return float64(store.Dropped()) }))
+		Help: "Refused callbacks that were not kept: too large, too many at once, or the store away."},
+		func() float64 { return float64(store.Dropped()) }))
 	for _, stream := range store.Streams() {
 		m.watchForeign(stream, store.Foreign)
 	}
 	for name, up := range connected {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kycbridge_nats_connected",
-			Help: "1 while the connection is up.", ConstLabels: prometheus.Labels{"connection": name}}, func() float64 { return yes(up()) }))
+			Help: "1 while the connection is up.", ConstLabels: prometheus.Labels{"connection": name}},
+			func() float64 { return yes(up()) }))
 	}
 }
 
@@ -50,14 +53,18 @@ func (m *metrics) watchDisk(measure func() (publisher.Disk, error)) {
 		help string
 		of   func(publisher.Disk) uint64
 	}{
-		"kycbridge_embedded_store_bytes":     {"Messages in the embedded store, bytes.", func(d publisher.Disk) uint64 { return d.Stored }},
-		"kycbridge_embedded_disk_free_bytes": {"What is free for us on the disk of the embedded store.", func(d publisher.Disk) uint64 { return d.Free }},
-		"kycbridge_embedded_disk_bytes":      {"Size of the disk of the embedded store.", func(d publisher.Disk) uint64 { return d.Size }},
+		"kycbridge_embedded_store_bytes": {"Messages in the embedded store, bytes.",
+			func(d publisher.Disk) uint64 { return d.Stored }},
+		"kycbridge_embedded_disk_free_bytes": {"What is free for us on the disk of the embedded store.",
+			func(d publisher.Disk) uint64 { return d.Free }},
+		"kycbridge_embedded_disk_bytes": {"Size of the disk of the embedded store.",
+			func(d publisher.Disk) uint64 { return d.Size }},
 	} {
-		m.gauge(prometheus.GaugeOpts{Name: name, Help: about.help + " -1 if it cannot be measured."}, func(context.Context) (float64, error) {
-			d, err := measure()
-			return float64(about.of(d)), err
-		})
+		m.gauge(prometheus.GaugeOpts{Name: name, Help: about.help + " -1 if it cannot be measured."},
+			func(context.Context) (float64, error) {
+				d, err := measure()
+				return float64(about.of(d)), err
+			})
 	}
 }
 
@@ -65,7 +72,8 @@ func (m *metrics) watchDisk(measure func() (publisher.Disk, error)) {
 func (m *metrics) build(version string) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kycbridge_build_info",
 		Help:        "1; the labels say which program this is.",
-		ConstLabels: prometheus.Labels{"version": version, "mapping": Mapping, "goversion": runtime.Version()}}, func() float64 { return 1 }))
+		ConstLabels: prometheus.Labels{"version": version, "mapping": Mapping, "goversion": runtime.Version()}},
+		func() float64 { return 1 }))
 }
 
 func yes(is bool) float64 {
@@ -116,6 +124,7 @@ func (m *metrics) watchDue(a kycbridge.AccountKey, store *publisher.Store) {
 		Help: "Open sessions whose time to be asked about has come; -1 while the store does not tell."},
 		count(func(ctx context.Context) (int, error) { return store.Due(ctx, a) }))
 	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_poll_late_seconds", ConstLabels: of,
-		Help: "How long the one of them that has waited longest is overdue; 0 if none is due, -1 while the store does not tell."},
+		Help: "How long the one of them that has waited longest is overdue; 0 if none is due, -1 while the store does not " +
+			"tell."},
 		seconds(func(ctx context.Context) (time.Duration, error) { return store.OldestDue(ctx, a) }))
 }

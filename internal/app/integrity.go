@@ -114,7 +114,8 @@ func (a *App) inspect(ctx context.Context, bus *publisher.Bus, state *integrity,
 	}
 	state.take(r)
 	if from, n := r.PassedOver(); n > 0 {
-		a.log.Warn("stored payloads were passed over: they are processed now", zap.Int("payloads", n), zap.Uint64("from", from))
+		a.log.Warn("stored payloads were passed over: they are processed now", zap.Int("payloads", n),
+			zap.Uint64("from", from))
 		if err := a.store.WorkAgain(ctx, from); err != nil {
 			a.log.Warn("they cannot be processed yet", zap.Error(err))
 		}
@@ -134,7 +135,8 @@ func (a *App) inspect(ctx context.Context, bus *publisher.Bus, state *integrity,
 		return "", nil
 	}
 	if verdict != before {
-		a.log.Error("stored messages are missing or damaged", zap.Int("messages", r.MissingAll), zap.Strings("first", firstLines(r.Missing)),
+		a.log.Error("stored messages are missing or damaged", zap.Int("messages", r.MissingAll),
+			zap.Strings("first", firstLines(r.Missing)),
 			zap.Int("asked_again", asked), zap.String("see", "kycbridge payloads report"))
 	}
 	return verdict, nil
@@ -235,7 +237,8 @@ func (a *App) refetchMissing(ctx context.Context, bus *publisher.Bus, missing []
 		if reference == "" {
 			continue
 		}
-		if err := a.refetch(ctx, publisher.LostPayload{Seq: m.Seq, Key: m.Key, Mark: m.Mark, Reference: reference}); err != nil {
+		if err := a.refetch(ctx, publisher.LostPayload{Seq: m.Seq, Key: m.Key, Mark: m.Mark,
+			Reference: reference}); err != nil {
 			a.log.Warn("cannot have a result fetched whose payload is gone", zap.Error(err))
 			return n
 		}
@@ -247,7 +250,8 @@ func (a *App) refetchMissing(ctx context.Context, bus *publisher.Bus, missing []
 // refetch makes a poll of a verification due now, and records that.
 func (a *App) refetch(ctx context.Context, p publisher.LostPayload) error {
 	now := time.Now().UTC()
-	w := kycbridge.Watch{Provider: p.Key.Provider, Account: p.Key.Account, Reference: p.Reference, Trigger: kycbridge.NoTrigger, TriggeredAt: now, Since: now, IgnoreSeen: true}
+	w := kycbridge.Watch{Provider: p.Key.Provider, Account: p.Key.Account, Reference: p.Reference,
+		Trigger: kycbridge.NoTrigger, TriggeredAt: now, Since: now, IgnoreSeen: true}
 	if err := a.store.Trigger(ctx, w); err != nil {
 		return err
 	}
@@ -312,17 +316,21 @@ func sleep(ctx context.Context, d time.Duration) {
 func (m *metrics) watchIntegrity(s *integrity) {
 	for stream, n := range s.missing {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kycbridge_integrity_missing_messages",
-			Help:        "Stored messages that are gone without a reason, cannot be read or were altered, at the last inspection; 1000 of all streams at most.",
+			Help: "Stored messages that are gone without a reason, cannot be read or were altered, at the last " +
+				"inspection; 1000 of all streams at most.",
 			ConstLabels: prometheus.Labels{"stream": stream}}, func() float64 { return float64(n.Load()) }))
 	}
 	for name, about := range map[string]struct {
 		help  string
 		value *atomic.Int64
 	}{
-		"kycbridge_integrity_unaccounted_payloads": {"Stored payloads of which nobody can tell what became, at the last inspection.", &s.unaccounted},
-		"kycbridge_integrity_damaged_files":        {"Files of the embedded store that the start has found damaged and lost something of, or a scrub has.", &s.files},
-		"kycbridge_integrity_inspected_seconds":    {"When what is stored was last inspected, Unix time; 0: not yet.", &s.at},
+		"kycbridge_integrity_unaccounted_payloads": {
+			"Stored payloads of which nobody can tell what became, at the last inspection.", &s.unaccounted},
+		"kycbridge_integrity_damaged_files": {
+			"Files of the embedded store that the start has found damaged and lost something of, or a scrub has.", &s.files},
+		"kycbridge_integrity_inspected_seconds": {"When what is stored was last inspected, Unix time; 0: not yet.", &s.at},
 	} {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: about.help}, func() float64 { return float64(about.value.Load()) }))
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: about.help},
+			func() float64 { return float64(about.value.Load()) }))
 	}
 }

@@ -20,5 +20,6 @@ func TuneMemory() {
 		debug.SetGCPercent(400)
 	}
 	// If neither can be read, there is no limit, as before.
-	_, _ = memlimit.Set(memlimit.WithRatio(memoryShare), memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)))
+	_, _ = memlimit.Set(memlimit.WithRatio(memoryShare),
+		memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)))
 }

@@ -47,37 +47,48 @@ func newMetrics() *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		payloads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_payloads_total",
-			Help: "Callbacks by what was answered: accepted, duplicate, quarantined, or why not."}, []string{"provider", "account", "outcome"}),
+			Help: "Callbacks by what was answered: accepted, duplicate, quarantined, or why not."},
+			[]string{"provider", "account", "outcome"}),
 		acked: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kycbridge_acknowledge_seconds",
 			Help: "Time from the request to its answer.", Buckets: fine}, []string{"provider"}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_events_total",
 			Help: "Published events."}, []string{"provider", "account", "kind"}),
 		noEvent: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_payloads_without_event_total",
-			Help: "Processed payloads that led to no event, by why: ignored, trigger, old, unchanged."}, []string{"provider", "account", "why"}),
+			Help: "Processed payloads that led to no event, by why: ignored, trigger, old, unchanged."},
+			[]string{"provider", "account", "why"}),
 		quarantine: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_quarantined_total",
-			Help: "Payloads put into quarantine, pushed, fetched or stored before, by why: malformed, schema, unidentified, foreign, unmapped."}, []string{"provider", "account", "reason"}),
+			Help: "Payloads put into quarantine, pushed, fetched or stored before, by why: malformed, schema, unidentified, " +
+				"foreign, unmapped."}, []string{"provider", "account", "reason"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_process_failures_total",
-			Help: "Failed attempts to process a stored payload; each is tried again or quarantined."}, []string{"provider", "account"}),
+			Help: "Failed attempts to process a stored payload; each is tried again or quarantined."},
+			[]string{"provider", "account"}),
 		unmapped: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_unmapped_statuses_total",
-			Help: "Events whose status or decision is a word of the provider that the mapping does not know."}, []string{"provider", "account"}),
+			Help: "Events whose status or decision is a word of the provider that the mapping does not know."},
+			[]string{"provider", "account"}),
 		newValues: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_new_values_total",
-			Help: "Payloads with a field or a word that the schema does not know, by where it stands; other: beyond 100 places of a provider."}, []string{"provider", "account", "kind", "pointer"}),
+			Help: "Payloads with a field or a word that the schema does not know, by where it stands; other: beyond 100 " +
+				"places of a provider."}, []string{"provider", "account", "kind", "pointer"}),
 		eventDelay: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kycbridge_receipt_to_event_seconds",
 			Help: "Time from the receipt of a payload to its published event.", Buckets: coarse}, []string{"provider"}),
 		calls: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_provider_calls_total",
-			Help: "Attempts to call a provider's API by how they ended: ok, or what went wrong."}, []string{"provider", "account", "call", "outcome"}),
+			Help: "Attempts to call a provider's API by how they ended: ok, or what went wrong."},
+			[]string{"provider", "account", "call", "outcome"}),
 		callTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "kycbridge_provider_call_seconds",
 			Help: "Time from a call of a provider's API to its answer.", Buckets: fine}, []string{"provider", "call"}),
 		looks: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_poll_looks_total",
-			Help: "Looks at open sessions by what came of them: news, unchanged, ended, unknown, deadline, or what went wrong."}, []string{"provider", "account", "outcome"}),
+			Help: "Looks at open sessions by what came of them: news, unchanged, ended, unknown, deadline, or what went " +
+				"wrong."}, []string{"provider", "account", "outcome"}),
 		apiPaused: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kycbridge_provider_paused",
-			Help: "1 while so many calls to a provider fail that none is sent (circuit breaker)."}, []string{"provider", "account"}),
+			Help: "1 while so many calls to a provider fail that none is sent (circuit breaker)."},
+			[]string{"provider", "account"}),
 		invalidWatches: prometheus.NewCounter(prometheus.CounterOpts{Name: "kycbridge_watch_requests_dropped_total",
 			Help: "Requests on the watch subject that made no sense."}),
 		readers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_reader_requests_total",
-			Help: "Requests of NATS users who read events, by the user and by what became of them: served, refused, dropped."}, []string{"reader", "outcome"}),
+			Help: "Requests of NATS users who read events, by the user and by what became of them: served, refused, dropped."},
+			[]string{"reader", "outcome"}),
 	}
-	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues, m.eventDelay,
+	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues,
+		m.eventDelay,
 		m.calls, m.callTime, m.looks, m.apiPaused, m.invalidWatches, m.readers,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -123,7 +134,8 @@ func (m *metrics) processed(p kycbridge.Payload, done kycbridge.Processed, err e
 	case done.Event != nil:
 		m.events.WithLabelValues(p.Provider, p.Account, string(done.Kind)).Inc()
 		m.eventDelay.WithLabelValues(p.Provider).Observe(time.Since(p.ReceivedAt).Seconds())
-		if slices.ContainsFunc(done.Event.Data.Reasons, func(r event.Reason) bool { return r.Code == event.ReasonUnmappedStatus }) {
+		if slices.ContainsFunc(done.Event.Data.Reasons,
+			func(r event.Reason) bool { return r.Code == event.ReasonUnmappedStatus }) {
 			m.unmapped.WithLabelValues(p.Provider, p.Account).Inc()
 		}
 	default:
@@ -138,7 +150,8 @@ type countedQuarantine struct {
 }
 
 // Quarantine stores and counts a payload.
-func (q countedQuarantine) Quarantine(ctx context.Context, p kycbridge.Payload, reason string, errors []kycbridge.FieldError) error {
+func (q countedQuarantine) Quarantine(ctx context.Context, p kycbridge.Payload, reason string,
+	errors []kycbridge.FieldError) error {
 	err := q.keep.Quarantine(ctx, p, reason, errors)
 	if err == nil {
 		q.metrics.quarantine.WithLabelValues(p.Provider, p.Account, reason).Inc()

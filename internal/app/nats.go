@@ -31,7 +31,8 @@ func natsOptions(s Server) []nats.Option {
 func embeddedUsers(e Embedded) []publisher.User {
 	users := make([]publisher.User, len(e.Users))
 	for i, u := range e.Users {
-		users[i] = publisher.User{Username: u.Username, Password: u.Password.Reveal(), Publish: u.Publish, Subscribe: u.Subscribe}
+		users[i] = publisher.User{Username: u.Username, Password: u.Password.Reveal(), Publish: u.Publish,
+			Subscribe: u.Subscribe}
 	}
 	return users
 }

@@ -53,16 +53,21 @@ func TestNewValuesOfABody(t *testing.T) {
 		provider, body string
 		want           []kycbridge.NewValue
 	}{
-		"a wrapper": {"signzy", `{"trace": 1, "result": {"data": {"journeyId": "A", "step": "PAUSED", "mood": 1}}}`, []kycbridge.NewValue{
-			{Kind: "field", Pointer: "/result/data/mood"}, {Kind: "value", Pointer: "/result/data/step", Value: "PAUSED"}, {Kind: "field", Pointer: "/trace"},
-		}},
-		"an envelope in capitals": {"ondato", `{"Id": "e1", "CreatedUtc": "x", "Type": "Form.Created", "Payload": {"id": "f1"}, "Tenant": 1}`, []kycbridge.NewValue{
-			{Kind: "field", Pointer: "/Tenant"},
-		}},
+		"a wrapper": {"signzy", `{"trace": 1, "result": {"data": {"journeyId": "A", "step": "PAUSED", "mood": 1}}}`,
+			[]kycbridge.NewValue{
+				{Kind: "field", Pointer: "/result/data/mood"}, {Kind: "value", Pointer: "/result/data/step", Value: "PAUSED"},
+				{Kind: "field", Pointer: "/trace"},
+			}},
+		"an envelope in capitals": {"ondato",
+			`{"Id": "e1", "CreatedUtc": "x", "Type": "Form.Created", "Payload": {"id": "f1"}, "Tenant": 1}`,
+			[]kycbridge.NewValue{
+				{Kind: "field", Pointer: "/Tenant"},
+			}},
 		"no JSON": {"ondato", `{`, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, table[test.provider].NewValues(kycbridge.Payload{Via: event.ViaCallback, Body: []byte(test.body)})); diff != "" {
+			if diff := cmp.Diff(test.want,
+				table[test.provider].NewValues(kycbridge.Payload{Via: event.ViaCallback, Body: []byte(test.body)})); diff != "" {
 				t.Error(diff)
 			}
 		})

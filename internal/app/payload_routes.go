@@ -81,7 +81,8 @@ func (p payloadTool) show(ctx context.Context, a *archive.Archive, r handlers.Pa
 		return err
 	}
 	if q.Reveal {
-		p.log.Warn("payload revealed", zap.String("provider", k.Provider), zap.String("account", k.Account), zap.String("payload_id", k.ID))
+		p.log.Warn("payload revealed", zap.String("provider", k.Provider), zap.String("account", k.Account),
+			zap.String("payload_id", k.ID))
 	}
 	shown, err := a.Show(ctx, k, q.Reveal)
 	if err != nil {
@@ -143,7 +144,8 @@ func (p payloadTool) export(ctx context.Context, a *archive.Archive, r handlers.
 
 // importPayloads attributes every error, except those of the store, to one of the payloads: it names the
 // line.
-func (p payloadTool) importPayloads(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
+func (p payloadTool) importPayloads(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest,
+	out io.Writer) error {
 	var q struct {
 		DryRun bool `json:"dry_run"`
 	}
@@ -299,7 +301,8 @@ func ForeignSubject(config *Config, to string) error {
 	case !subject(to) || strings.ContainsAny(to, "*>") || strings.HasPrefix(to, "$") || strings.HasPrefix(to, "_INBOX"):
 		return errors.New("no subject that can be sent to; write one such as rebuild.verifications")
 	case to == prefix || strings.HasPrefix(to, prefix+"."):
-		return fmt.Errorf("among the subjects below %s, which are kycbridge's own; write one such as rebuild.verifications", prefix)
+		return fmt.Errorf("among the subjects below %s, which are kycbridge's own; write one such as rebuild.verifications",
+			prefix)
 	}
 	return nil
 }

@@ -43,7 +43,8 @@ func (a *App) connectAPIs() {
 			Interval: e.Polling.Interval, Intervals: e.Polling.Intervals, First: e.Polling.First,
 		}).OverriddenBy(c.Poll.policy())
 		if len(c.API) > 0 && e.NamesURL && a.config.PublicURL == "" {
-			a.log.Warn("public_url is missing: the provider of this account is told no address for callbacks, so results are only asked for",
+			a.log.Warn("public_url is missing: the provider of this account is told no address for callbacks, so results are "+
+				"only asked for",
 				zap.String("provider", c.Provider), zap.String("account", c.Name))
 		}
 		if len(c.API) > 0 && e.Connect != nil {
@@ -102,7 +103,8 @@ func (a *App) apiPaused(key kycbridge.AccountKey, paused bool) {
 
 // policy is the configured polling policy.
 func (p Poll) policy() poll.Policy {
-	return poll.Policy{Interval: p.Interval, Intervals: p.Intervals, Jitter: p.Jitter, Deadline: p.Deadline, Rechecks: p.Rechecks}
+	return poll.Policy{Interval: p.Interval, Intervals: p.Intervals, Jitter: p.Jitter, Deadline: p.Deadline,
+		Rechecks: p.Rechecks}
 }
 
 // newPoller creates the poller, which also accepts new watches for the API.
@@ -155,7 +157,9 @@ func (a *App) startPolling() {
 			continue
 		}
 		run(func(ctx context.Context) error {
-			return a.store.ConsumeDue(ctx, publisher.PollOptions{Account: key, Workers: workersFor(c.Limits), Exclusive: alone, Work: a.tracing.tracePoll(a.poller.Work), Log: a.log})
+			return a.store.ConsumeDue(ctx,
+				publisher.PollOptions{Account: key, Workers: workersFor(c.Limits), Exclusive: alone,
+					Work: a.tracing.tracePoll(a.poller.Work), Log: a.log})
 		})
 		a.metrics.watchDue(key, a.store)
 	}

@@ -120,7 +120,8 @@ func refuses(t *testing.T, p kycbridge.Provider) {
 	}
 	nothing := http.Header{}
 	blank := http.Header{"Authorization": {""}, "X-Key": {""}, "X-Api-Key": {""}, "Ondato-Signature": {""}}
-	wrong := http.Header{"Authorization": {"Bearer wrong"}, "X-Key": {"wrong"}, "X-Api-Key": {"wrong"}, "Ondato-Signature": {"t=1772442005, s=00"}}
+	wrong := http.Header{"Authorization": {"Bearer wrong"}, "X-Key": {"wrong"}, "X-Api-Key": {"wrong"},
+		"Ondato-Signature": {"t=1772442005, s=00"}}
 	query := map[string][]string{"token": {""}}
 	for name, tc := range map[string]struct {
 		credentials kycbridge.Credentials
@@ -133,7 +134,9 @@ func refuses(t *testing.T, p kycbridge.Provider) {
 		"empty secrets, nothing presented": {empty, nothing},
 		"empty secrets, empty headers":     {empty, blank},
 	} {
-		_, err := p.Verify(tc.credentials, kycbridge.Request{Header: tc.header, Query: query, Body: []byte(`{"processingConfig":{"authKeyForCallback":""}}`), ReceivedAt: time.Now()})
+		_, err := p.Verify(tc.credentials,
+			kycbridge.Request{Header: tc.header, Query: query, Body: []byte(`{"processingConfig":{"authKeyForCallback":""}}`),
+				ReceivedAt: time.Now()})
 		if !errors.Is(err, kycbridge.ErrUnauthenticated) {
 			t.Errorf("%s: got %v, want ErrUnauthenticated", name, err)
 		}
@@ -143,7 +146,8 @@ func refuses(t *testing.T, p kycbridge.Provider) {
 // survives hands in bodies that are not the provider's.
 func survives(t *testing.T, p kycbridge.Provider) {
 	t.Helper()
-	for _, body := range []string{`{}`, `{"a":[1,null,{"b":"c"}]}`, `{"event":1,"body":2,"payload":[],"result":{"data":null}}`} {
+	for _, body := range []string{`{}`, `{"a":[1,null,{"b":"c"}]}`,
+		`{"event":1,"body":2,"payload":[],"result":{"data":null}}`} {
 		doc, faults := p.Read([]byte(body))
 		if len(faults) > 0 {
 			t.Fatal(faults)
@@ -153,7 +157,8 @@ func survives(t *testing.T, p kycbridge.Provider) {
 			t.Errorf("%s: found the reference %q", body, id.Reference)
 		}
 		p.Validate(id.Schema, id.Document)
-		o, err := p.Map(doc, kycbridge.Payload{Provider: p.Name, Account: "acme", Via: event.ViaCallback, Body: []byte(body)}, kycbridge.Settings{})
+		o, err := p.Map(doc, kycbridge.Payload{Provider: p.Name, Account: "acme", Via: event.ViaCallback,
+			Body: []byte(body)}, kycbridge.Settings{})
 		if err == nil && o.Decision.Outcome == event.OutcomeApproved {
 			t.Errorf("%s: approved", body)
 		}

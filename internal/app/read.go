@@ -52,9 +52,12 @@ func ReadEvents(ctx context.Context, o ReadOptions, each func(body []byte) error
 	case ctx.Err() != nil:
 		return nil
 	case errors.Is(context.Cause(reading), nats.ErrPermissionViolation):
-		return fmt.Errorf("this user may not read stream %s at %s: name one who may with --user and --password-file, or --creds", o.Stream, addresses(o.URL))
+		return fmt.Errorf(
+			"this user may not read stream %s at %s: name one who may with --user and --password-file, or --creds", o.Stream,
+			addresses(o.URL))
 	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("stream %s at %s does not answer: this user may not read it, or JetStream is away", o.Stream, addresses(o.URL))
+		return fmt.Errorf("stream %s at %s does not answer: this user may not read it, or JetStream is away", o.Stream,
+			addresses(o.URL))
 	}
 	return err
 }
@@ -87,9 +90,12 @@ func dialReader(o ReadOptions, refuse context.CancelCauseFunc) (*nats.Conn, erro
 	nc, err := nats.Connect(o.URL, options...)
 	switch {
 	case errors.Is(err, nats.ErrAuthorization):
-		return nil, fmt.Errorf("connect to NATS at %s: the server does not know this user or password: name one with --user and --password-file, or --creds", addresses(o.URL))
+		return nil, fmt.Errorf("connect to NATS at %s: the server does not know this user or password: name one with "+
+			"--user and --password-file, or --creds", addresses(o.URL))
 	case err != nil:
-		return nil, fmt.Errorf("connect to NATS at %s: %w (is kycbridge running, and is this its embedded.listen or your NATS?)", addresses(o.URL), err)
+		return nil, fmt.Errorf(
+			"connect to NATS at %s: %w (is kycbridge running, and is this its embedded.listen or your NATS?)", addresses(o.URL),
+			err)
 	}
 	return nc, nil
 }
@@ -140,8 +146,10 @@ func readStream(ctx context.Context, nc *nats.Conn, o ReadOptions, each func([]b
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrInvalidStreamName):
 		return fmt.Errorf("there is no stream %s at %s: name the right one with --stream", o.Stream, addresses(o.URL))
-	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return fmt.Errorf("NATS at %s has no JetStream for this user: is it the server that kycbridge publishes to?", addresses(o.URL))
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled),
+		errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return fmt.Errorf("NATS at %s has no JetStream for this user: is it the server that kycbridge publishes to?",
+			addresses(o.URL))
 	case err != nil:
 		return fmt.Errorf("look up stream %s: %w", o.Stream, err)
 	}

@@ -76,15 +76,19 @@ type receiver struct {
 }
 
 // Receive processes a callback in a span that continues the caller's trace.
-func (r receiver) Receive(ctx context.Context, a *kycbridge.Account, request kycbridge.Request) (kycbridge.Receipt, error) {
+func (r receiver) Receive(ctx context.Context, a *kycbridge.Account, request kycbridge.Request) (kycbridge.Receipt,
+	error) {
 	parent := traceContext.Extract(ctx, propagation.HeaderCarrier(request.Header))
-	ctx, span := r.tracer.Start(parent, "receive", trace.WithSpanKind(trace.SpanKindServer), about(a.Provider.Name, a.Name))
+	ctx, span := r.tracer.Start(parent, "receive", trace.WithSpanKind(trace.SpanKindServer),
+		about(a.Provider.Name, a.Name))
 	defer span.End()
 	header := http.Header(maps.Clone(request.Header))
 	traceContext.Inject(ctx, propagation.HeaderCarrier(header))
 	request.Header = header
 	receipt, err := r.Intake.Receive(ctx, a, request)
-	span.SetAttributes(attribute.String("kyc.receipt", receipt.Status), attribute.String("kyc.payload_id", receipt.PayloadID), attribute.String("kyc.verification_id", receipt.VerificationID))
+	span.SetAttributes(attribute.String("kyc.receipt", receipt.Status),
+		attribute.String("kyc.payload_id", receipt.PayloadID),
+		attribute.String("kyc.verification_id", receipt.VerificationID))
 	failed(span, err)
 	return receipt, err
 }
@@ -96,7 +100,8 @@ func (r receiver) Ingest(ctx context.Context, a *kycbridge.Account, p kycbridge.
 }
 
 // tracePoll adds a span to each poll of an open session.
-func (t *tracing) tracePoll(work func(context.Context, kycbridge.Watch, bool) error) func(context.Context, kycbridge.Watch, bool) error {
+func (t *tracing) tracePoll(work func(context.Context, kycbridge.Watch, bool) error) func(context.Context,
+	kycbridge.Watch, bool) error {
 	if t == nil {
 		return work
 	}
@@ -112,17 +117,20 @@ func (t *tracing) tracePoll(work func(context.Context, kycbridge.Watch, bool) er
 
 // traceProcess adds a span to one attempt at a stored payload, within the payload's trace. The event
 // carries the span's context.
-func (t *tracing) traceProcess(ctx context.Context, p kycbridge.Payload, work func(context.Context, kycbridge.Payload) (kycbridge.Processed, error)) {
+func (t *tracing) traceProcess(ctx context.Context, p kycbridge.Payload,
+	work func(context.Context, kycbridge.Payload) (kycbridge.Processed, error)) {
 	if t == nil {
 		_, _ = work(ctx, p)
 		return
 	}
 	parent := traceContext.Extract(ctx, propagation.MapCarrier{"traceparent": p.Traceparent()})
-	ctx, span := t.tracer.Start(parent, "process", trace.WithSpanKind(trace.SpanKindConsumer), about(p.Provider, p.Account))
+	ctx, span := t.tracer.Start(parent, "process", trace.WithSpanKind(trace.SpanKindConsumer),
+		about(p.Provider, p.Account))
 	defer span.End()
 	p.Header = withContext(ctx, p.Header)
 	done, err := work(ctx, p)
-	span.SetAttributes(attribute.String("kyc.payload_id", p.ID), attribute.String("kyc.verification_id", p.VerificationID), attribute.String("kyc.no_event", done.NoEvent))
+	span.SetAttributes(attribute.String("kyc.payload_id", p.ID),
+		attribute.String("kyc.verification_id", p.VerificationID), attribute.String("kyc.no_event", done.NoEvent))
 	if done.Event != nil {
 		span.SetAttributes(attribute.String("kyc.event_id", done.Event.ID), attribute.String("kyc.kind", string(done.Kind)))
 	}

@@ -42,11 +42,13 @@ func AccountOf(accounts kycbridge.Accounts, provider, name string) (*kycbridge.A
 	slices.Sort(names)
 	switch {
 	case name != "" && !slices.Contains(names, name):
-		return nil, fmt.Errorf("there is no account %s of %s in the configuration; it has %s", name, provider, cmp.Or(strings.Join(names, ", "), "none"))
+		return nil, fmt.Errorf("there is no account %s of %s in the configuration; it has %s", name, provider,
+			cmp.Or(strings.Join(names, ", "), "none"))
 	case name == "" && len(names) == 0:
 		return nil, fmt.Errorf("the configuration has no account of %s", provider)
 	case name == "" && len(names) > 1:
-		return nil, fmt.Errorf("the configuration has several accounts of %s: write --account, one of %s", provider, strings.Join(names, ", "))
+		return nil, fmt.Errorf("the configuration has several accounts of %s: write --account, one of %s", provider,
+			strings.Join(names, ", "))
 	case name == "":
 		name = names[0]
 	}
@@ -81,8 +83,10 @@ func NewTrial(account *kycbridge.Account, names Names, body []byte, at time.Time
 }
 
 // Authentic returns which credential of an account accepts a request, or why none does.
-func Authentic(account *kycbridge.Account, header http.Header, query url.Values, body []byte, at time.Time) (placement string, err error) {
-	placement, err = account.Provider.Verify(account.Credentials, kycbridge.Request{Header: header, Query: query, Body: body, ReceivedAt: at})
+func Authentic(account *kycbridge.Account, header http.Header, query url.Values, body []byte,
+	at time.Time) (placement string, err error) {
+	placement, err = account.Provider.Verify(account.Credentials,
+		kycbridge.Request{Header: header, Query: query, Body: body, ReceivedAt: at})
 	if refused, ok := errors.AsType[*kycbridge.RefusedError](err); ok {
 		return "", errors.New(refused.Why)
 	}

@@ -107,7 +107,8 @@ func Statuses() []string {
 
 // Reasons are the quarantine reasons.
 func Reasons() []string {
-	return []string{kycbridge.QuarantineMalformed, kycbridge.QuarantineSchema, kycbridge.QuarantineUnidentified, kycbridge.QuarantineForeign, kycbridge.QuarantineUnmapped}
+	return []string{kycbridge.QuarantineMalformed, kycbridge.QuarantineSchema, kycbridge.QuarantineUnidentified,
+		kycbridge.QuarantineForeign, kycbridge.QuarantineUnmapped}
 }
 
 // Filter selects payloads. Empty fields match everything.
@@ -134,7 +135,8 @@ func (f Filter) Check() error {
 	if f.Reason != "" && f.Status != "" && f.Status != StatusQuarantined {
 		return errors.New("a reason is that of a quarantined payload; leave the status away or write quarantined")
 	}
-	for what, token := range map[string]string{"provider": f.Provider, "account": f.Account, "verification": f.Verification, "reason": f.Reason} {
+	for what, token := range map[string]string{"provider": f.Provider, "account": f.Account,
+		"verification": f.Verification, "reason": f.Reason} {
 		if strings.Trim(token, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 			return fmt.Errorf("%s %q is none: lower-case letters, digits, - and _ only", what, token)
 		}
@@ -166,7 +168,8 @@ func (f Filter) shelves() []kycbridge.Shelf {
 
 // query is the part of the filter that the store evaluates.
 func (f Filter) query(shelf kycbridge.Shelf) kycbridge.KeptQuery {
-	q := kycbridge.KeptQuery{Shelf: shelf, Provider: f.Provider, Account: f.Account, VerificationID: f.Verification, Since: f.Since, From: f.From}
+	q := kycbridge.KeptQuery{Shelf: shelf, Provider: f.Provider, Account: f.Account, VerificationID: f.Verification,
+		Since: f.Since, From: f.From}
 	if shelf == kycbridge.ShelfQuarantine {
 		q.Reason = f.Reason
 	}
@@ -206,10 +209,13 @@ type Entry struct {
 }
 
 func (a *Archive) entryOf(k kycbridge.Kept) Entry {
-	status := map[kycbridge.Shelf]string{kycbridge.ShelfPayloads: StatusAccepted, kycbridge.ShelfQuarantine: StatusQuarantined, kycbridge.ShelfRefused: StatusRefused}
+	status := map[kycbridge.Shelf]string{kycbridge.ShelfPayloads: StatusAccepted,
+		kycbridge.ShelfQuarantine: StatusQuarantined, kycbridge.ShelfRefused: StatusRefused}
 	return Entry{
-		Status: status[k.Shelf], Seq: k.Seq, ReceivedAt: event.Instant(k.ReceivedAt), Provider: k.Provider, Account: k.Account,
-		VerificationID: k.VerificationID, Via: string(k.Via), Event: maskUnless(k.Event, event.HarmlessWord(k.Event, k.Provider)), Bytes: k.Size, Reason: k.Reason, PayloadID: k.ID,
+		Status: status[k.Shelf], Seq: k.Seq, ReceivedAt: event.Instant(k.ReceivedAt), Provider: k.Provider,
+		Account:        k.Account,
+		VerificationID: k.VerificationID, Via: string(k.Via),
+		Event: maskUnless(k.Event, event.HarmlessWord(k.Event, k.Provider)), Bytes: k.Size, Reason: k.Reason, PayloadID: k.ID,
 		Addressed: a.addressed(k),
 	}
 }
@@ -290,10 +296,12 @@ func (a *Archive) byIndex(ctx context.Context, f Filter) (k kycbridge.Kept, ok b
 	if errors.Is(err, kycbridge.ErrAmbiguous) {
 		return k, false, nil
 	}
-	if err != nil || len(found) != 1 || found[0].By != kycbridge.IndexPayload || f.Status != "" && f.Status != found[0].PayloadStatus {
+	if err != nil || len(found) != 1 || found[0].By != kycbridge.IndexPayload || f.Status != "" &&
+		f.Status != found[0].PayloadStatus {
 		return k, false, err
 	}
-	shelves := map[string]kycbridge.Shelf{StatusAccepted: kycbridge.ShelfPayloads, StatusQuarantined: kycbridge.ShelfQuarantine, StatusRefused: kycbridge.ShelfRefused}
+	shelves := map[string]kycbridge.Shelf{StatusAccepted: kycbridge.ShelfPayloads,
+		StatusQuarantined: kycbridge.ShelfQuarantine, StatusRefused: kycbridge.ShelfRefused}
 	k, err = a.Shelves.KeptAt(ctx, shelves[found[0].PayloadStatus], found[0].Seq)
 	return k, err == nil, err
 }

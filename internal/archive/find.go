@@ -310,7 +310,8 @@ func (s *search) hasReference(ctx context.Context, f Found, by kycbridge.IndexKi
 
 // keptOf reads the payloads of a verification in the log, without their bodies.
 func (a *Archive) keptOf(ctx context.Context, k kycbridge.Key, each func(kycbridge.Kept) error) error {
-	return a.Shelves.Kept(ctx, kycbridge.KeptQuery{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, HeadersOnly: true}, each)
+	return a.Shelves.Kept(ctx, kycbridge.KeptQuery{Provider: k.Provider, Account: k.Account,
+		VerificationID: k.VerificationID, HeadersOnly: true}, each)
 }
 
 // describe returns the current state of a verification; ok is false if there is none.
@@ -386,7 +387,8 @@ func (s *search) refused(ctx context.Context) error {
 	if len(s.texts[0]) < 2*shortestText {
 		return nil
 	}
-	return s.Shelves.Kept(ctx, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused, HeadersOnly: true}, func(k kycbridge.Kept) error {
-		return s.addKept(ctx, k)
-	})
+	return s.Shelves.Kept(ctx, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused, HeadersOnly: true},
+		func(k kycbridge.Kept) error {
+			return s.addKept(ctx, k)
+		})
 }

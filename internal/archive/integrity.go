@@ -81,7 +81,8 @@ func (b bits) has(n uint64) bool { return b[n/64]&(1<<(n%64)) != 0 }
 
 // inspect starts an inspection: later reads must return the messages that the servers count now.
 func (a *Archive) inspect(ctx context.Context) (*inspection, error) {
-	i := &inspection{Archive: a, now: a.Now(), seen: map[kycbridge.Content]bits{}, causes: map[uint64]kycbridge.EventMeta{}, erased: map[kycbridge.Content]func(uint64) bool{}}
+	i := &inspection{Archive: a, now: a.Now(), seen: map[kycbridge.Content]bits{},
+		causes: map[uint64]kycbridge.EventMeta{}, erased: map[kycbridge.Content]func(uint64) bool{}}
 	var err error
 	if i.held, err = a.holdings(ctx); err != nil {
 		return nil, err
@@ -157,7 +158,8 @@ func (i *inspection) kept(k kycbridge.Kept) {
 	i.markSeen(content, k.Seq)
 	if k.Digest != "" && k.Digest != kycbridge.Digest(k.Body) {
 		i.addMissing(Missing{Content: content, Seq: k.Seq, VerificationID: k.VerificationID, PayloadID: k.ID, Why: Altered,
-			Mark: kycbridge.PayloadMark(k.ID), Key: kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID}})
+			Mark: kycbridge.PayloadMark(k.ID),
+			Key:  kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID}})
 	}
 	if content != kycbridge.ContentPayloads {
 		return
@@ -331,7 +333,8 @@ func (i *inspection) addUnrecorded(outcomes *outcomes) {
 		}
 	})
 	for mark, e := range i.causes {
-		i.addMissing(Missing{Content: kycbridge.ContentPayloads, VerificationID: e.VerificationID, PayloadID: e.PayloadID, Key: e.Key, Why: missRested, Mark: mark})
+		i.addMissing(Missing{Content: kycbridge.ContentPayloads, VerificationID: e.VerificationID, PayloadID: e.PayloadID,
+			Key: e.Key, Why: missRested, Mark: mark})
 	}
 }
 
@@ -438,7 +441,8 @@ func outcomeText(d kycbridge.Disposition, before string) string {
 	switch {
 	case d.Revision > 0:
 		return fmt.Sprintf("it led to revision %d", d.Revision)
-	case d.Why == kycbridge.DispositionDamaged, d.Why == kycbridge.DispositionRefetched, strings.Contains(before, "revision"):
+	case d.Why == kycbridge.DispositionDamaged, d.Why == kycbridge.DispositionRefetched,
+		strings.Contains(before, "revision"):
 		return before
 	}
 	return "it led to no event: " + d.Why

@@ -34,7 +34,8 @@ type newValueKey struct {
 }
 
 func newNewValueCounter() newValueCounter {
-	return newValueCounter{sets: [][]kycbridge.NewValue{nil, {otherValues}}, numbers: map[string]uint32{}, rows: map[newValueKey]*New{}}
+	return newValueCounter{sets: [][]kycbridge.NewValue{nil, {otherValues}}, numbers: map[string]uint32{},
+		rows: map[newValueKey]*New{}}
 }
 
 // number is the number of a set of new values.
@@ -93,7 +94,8 @@ func (n *newValueCounter) sorted() []New {
 		rows = append(rows, *row)
 	}
 	slices.SortFunc(rows, func(a, b New) int {
-		return cmp.Or(cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Pointer, b.Pointer), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Value, b.Value))
+		return cmp.Or(cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.Pointer, b.Pointer), cmp.Compare(a.Kind, b.Kind),
+			cmp.Compare(a.Value, b.Value))
 	})
 	return rows
 }

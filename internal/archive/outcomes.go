@@ -40,7 +40,8 @@ type outcomes struct {
 }
 
 func newOutcomes(last uint64) *outcomes {
-	return &outcomes{last: last, more: map[uint64][]known{}, words: []string{""}, word: map[string]outcome{}, newValues: newNewValueCounter()}
+	return &outcomes{last: last, more: map[uint64][]known{}, words: []string{""}, word: map[string]outcome{},
+		newValues: newNewValueCounter()}
 }
 
 // add adds a disposition. Of several of one payload the first that led to an event counts, else the last.
@@ -48,7 +49,8 @@ func (f *outcomes) add(d kycbridge.Disposition) {
 	if d.Seq == 0 {
 		return // a payload that is known from an event only
 	}
-	n := known{mark: d.Mark, recorded: unix(d.At), stored: unix(d.StoredAt), newValues: f.newValues.number(d.New), outcome: f.number(d)}
+	n := known{mark: d.Mark, recorded: unix(d.At), stored: unix(d.StoredAt), newValues: f.newValues.number(d.New),
+		outcome: f.number(d)}
 	if d.Seq > f.last {
 		f.addMore(d.Seq, n)
 		return

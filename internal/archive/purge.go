@@ -44,7 +44,9 @@ func (a *Archive) Purge(ctx context.Context, verificationID string, dryRun bool)
 	if err != nil {
 		return Erasure{}, err
 	}
-	p := purge{Archive: a, key: k, out: Erasure{Tombstone: kycbridge.Tombstone{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, At: a.Now().UTC()}}}
+	p := purge{Archive: a, key: k,
+		out: Erasure{Tombstone: kycbridge.Tombstone{Provider: k.Provider, Account: k.Account,
+			VerificationID: k.VerificationID, At: a.Now().UTC()}}}
 	if p.out.Before, err = a.Tombstones.Tombstone(ctx, k); err != nil {
 		return p.out, err
 	}
@@ -79,7 +81,8 @@ func (p *purge) count(ctx context.Context) error {
 }
 
 func (p *purge) shelves() map[kycbridge.Shelf]*int {
-	return map[kycbridge.Shelf]*int{kycbridge.ShelfPayloads: &p.out.Payloads, kycbridge.ShelfQuarantine: &p.out.Quarantined, kycbridge.ShelfRefused: &p.out.Refused}
+	return map[kycbridge.Shelf]*int{kycbridge.ShelfPayloads: &p.out.Payloads,
+		kycbridge.ShelfQuarantine: &p.out.Quarantined, kycbridge.ShelfRefused: &p.out.Refused}
 }
 
 // run erases until a round, some time after the last erased payload, finds nothing.
@@ -141,7 +144,8 @@ func (p *purge) round(ctx context.Context) error {
 // first, so that repetitions are recognized from then on.
 func (p *purge) erase(ctx context.Context, shelf kycbridge.Shelf) (n int, err error) {
 	var found []kycbridge.Kept
-	if err := p.find(ctx, shelf, p.seen[shelf], func(k kycbridge.Kept) error { found = append(found, k); return nil }); err != nil {
+	if err := p.find(ctx, shelf, p.seen[shelf],
+		func(k kycbridge.Kept) error { found = append(found, k); return nil }); err != nil {
 		return 0, err
 	}
 	if shelf == kycbridge.ShelfPayloads && len(found) > 0 {
@@ -272,7 +276,8 @@ func (a *Archive) verificationOf(k kycbridge.Kept) string {
 
 // PurgeOld erases payloads that were received before a time: accepted ones only after the Normalizer has
 // processed them. Events are kept.
-func (a *Archive) PurgeOld(ctx context.Context, f Filter, before time.Time, dryRun bool, progress func(done int)) (map[string]int, error) {
+func (a *Archive) PurgeOld(ctx context.Context, f Filter, before time.Time, dryRun bool,
+	progress func(done int)) (map[string]int, error) {
 	if before.IsZero() {
 		return nil, errors.New("name the age from which payloads are erased")
 	}

@@ -33,7 +33,8 @@ func (r *replay) readmit(ctx context.Context) error {
 
 // readmitOne admits one payload again. It is removed from its shelf only when it is durable in the log.
 func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, error) {
-	out := Replayed{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, PayloadID: k.ID, Result: ResultStill + string(k.Shelf), Reason: k.Reason}
+	out := Replayed{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, PayloadID: k.ID,
+		Result: ResultStill + string(k.Shelf), Reason: k.Reason}
 	if k.Provider == kycbridge.UnknownAccount {
 		k.Provider, k.Account = k.Addressed.Provider, k.Addressed.Account // it may be configured by now
 	}
@@ -84,7 +85,8 @@ func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, er
 }
 
 // admittedBefore reports whether a payload is already in the log.
-func (r *replay) admittedBefore(ctx context.Context, account *kycbridge.Account, p kycbridge.Payload, id kycbridge.Identity) (bool, error) {
+func (r *replay) admittedBefore(ctx context.Context, account *kycbridge.Account, p kycbridge.Payload,
+	id kycbridge.Identity) (bool, error) {
 	if id.Reference == "" {
 		return false, nil
 	}
@@ -106,7 +108,8 @@ func (r *replay) remap(ctx context.Context, a *kycbridge.Account, k kycbridge.Ke
 	}
 	replayer := *r.Replayer
 	replayer.Unmapped, replayer.Base = func(string) bool { return true }, r.base
-	_, e, err := replayer.Replay(ctx, kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: out.VerificationID})
+	_, e, err := replayer.Replay(ctx,
+		kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: out.VerificationID})
 	if err != nil {
 		return out, err
 	}

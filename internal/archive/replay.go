@@ -28,14 +28,15 @@ type ReplayOptions struct {
 
 // Replayed is the result, actual or predicted, for one verification or one stored payload.
 type Replayed struct {
-	Provider       string             `json:"provider"`
-	Account        string             `json:"account"`
-	VerificationID string             `json:"verification_id,omitempty"`
-	PayloadID      string             `json:"payload_id,omitempty"` // of a quarantined or refused one
-	Result         string             `json:"result"`               // changed, blocked, admitted, still quarantined, still refused
-	Reason         string             `json:"reason,omitempty"`
-	Revision       int                `json:"revision,omitempty"` // published
-	Differences    []event.Difference `json:"differences,omitempty"`
+	Provider       string `json:"provider"`
+	Account        string `json:"account"`
+	VerificationID string `json:"verification_id,omitempty"`
+	PayloadID      string `json:"payload_id,omitempty"` // of a quarantined or refused one
+	// changed, blocked, admitted, still quarantined, still refused
+	Result      string             `json:"result"`
+	Reason      string             `json:"reason,omitempty"`
+	Revision    int                `json:"revision,omitempty"` // published
+	Differences []event.Difference `json:"differences,omitempty"`
 }
 
 // Results of a replay.
@@ -69,7 +70,8 @@ func (a *Archive) Replay(ctx context.Context, o ReplayOptions, each func(Replaye
 	if err := o.Check(); err != nil {
 		return Summary{}, err
 	}
-	r := &replay{Archive: a, o: o, each: each, sum: Summary{Results: map[string]int{}}, held: map[uint64]bool{}, pace: rate.NewLimiter(rate.Inf, 1)}
+	r := &replay{Archive: a, o: o, each: each, sum: Summary{Results: map[string]int{}}, held: map[uint64]bool{},
+		pace: rate.NewLimiter(rate.Inf, 1)}
 	if o.PerSecond > 0 {
 		r.pace = rate.NewLimiter(rate.Limit(o.PerSecond), max(1, int(o.PerSecond/10)))
 	}
@@ -268,7 +270,8 @@ func (r *replay) recomputeOne(ctx context.Context, replayer *kycbridge.Replayer,
 // histories are not based on them.
 func (r *replay) unmapped(ctx context.Context) (map[string]bool, error) {
 	out := map[string]bool{}
-	q := kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, Provider: r.o.Provider, Account: r.o.Account, Reason: kycbridge.QuarantineUnmapped, HeadersOnly: true}
+	q := kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine, Provider: r.o.Provider, Account: r.o.Account,
+		Reason: kycbridge.QuarantineUnmapped, HeadersOnly: true}
 	err := r.Shelves.Kept(ctx, q, func(k kycbridge.Kept) error {
 		out[k.ID] = true
 		return nil
@@ -308,5 +311,6 @@ func (a *Archive) ToSubject(subject string) func(context.Context, *event.Event) 
 
 // IsSubject reports whether a target is a subject and not a file.
 func IsSubject(target string) bool {
-	return target != "-" && !strings.ContainsAny(target, "/\\ *>") && !strings.HasSuffix(target, ".ndjson") && !strings.HasSuffix(target, ".json")
+	return target != "-" && !strings.ContainsAny(target, "/\\ *>") && !strings.HasSuffix(target, ".ndjson") &&
+		!strings.HasSuffix(target, ".json")
 }

@@ -105,7 +105,9 @@ func (a *Archive) Account(ctx context.Context, f Filter, progress func(done int)
 	if err := f.Check(); err != nil {
 		return Report{}, err
 	}
-	c := &reportBuilder{Archive: a, whole: f == Filter{}, report: Report{Rows: []Row{}, Lost: []Loss{}, New: []New{}, Missing: []Missing{}}, rows: map[rowKey]*Row{}, seed: maphash.MakeSeed(), events: map[uint64]struct{}{}}
+	c := &reportBuilder{Archive: a, whole: f == Filter{},
+		report: Report{Rows: []Row{}, Lost: []Loss{}, New: []New{}, Missing: []Missing{}}, rows: map[rowKey]*Row{},
+		seed: maphash.MakeSeed(), events: map[uint64]struct{}{}}
 	var err error
 	if c.inspection, err = a.inspect(ctx); err != nil {
 		return Report{}, err
@@ -177,7 +179,8 @@ func (c *reportBuilder) readWatches(ctx context.Context, f Filter) error {
 	now := c.Now()
 	return c.Watches.Watches(ctx, func(w kycbridge.Watch, _ bool) error {
 		k := w.Key()
-		if (f.Provider == "" || f.Provider == k.Provider) && (f.Account == "" || f.Account == k.Account) && !w.Deadline.IsZero() && w.Deadline.Before(now) {
+		if (f.Provider == "" || f.Provider == k.Provider) && (f.Account == "" || f.Account == k.Account) &&
+			!w.Deadline.IsZero() && w.Deadline.Before(now) {
 			c.row(w.Since, k.Provider, k.Account).Overdue++
 		}
 		return nil
@@ -245,7 +248,8 @@ func (c *reportBuilder) row(at time.Time, provider, account string) *Row {
 	key := rowKey{at.UTC().Format(time.DateOnly), provider, account}
 	row, ok := c.rows[key]
 	if !ok {
-		row = &Row{Day: key.day, Provider: provider, Account: account, NoEvent: map[string]int{}, Quarantined: map[string]int{}}
+		row = &Row{Day: key.day, Provider: provider, Account: account, NoEvent: map[string]int{},
+			Quarantined: map[string]int{}}
 		c.rows[key] = row
 	}
 	return row
@@ -303,7 +307,9 @@ func (r Report) Verdict() string {
 	case r.MissingAll == 0:
 		return fmt.Sprintf("%d of %d accepted payloads are not accounted for.", r.LostAll, r.Total.Accepted)
 	case r.LostAll == 0:
-		return fmt.Sprintf("The store is damaged: %d stored messages are missing or altered; what became of the %d payloads that are there is known.", r.MissingAll, r.Total.Accepted)
+		return fmt.Sprintf("The store is damaged: %d stored messages are missing or altered; what became of the %d "+
+			"payloads that are there is known.", r.MissingAll, r.Total.Accepted)
 	}
-	return fmt.Sprintf("The store is damaged: %d stored messages are missing or altered, and %d of the %d payloads that are there are not accounted for.", r.MissingAll, r.LostAll, r.Total.Accepted)
+	return fmt.Sprintf("The store is damaged: %d stored messages are missing or altered, and %d of the %d payloads "+
+		"that are there are not accounted for.", r.MissingAll, r.LostAll, r.Total.Accepted)
 }

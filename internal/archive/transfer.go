@@ -64,9 +64,12 @@ func exported(k kycbridge.Kept) ExportedPayload {
 		}
 	}
 	return ExportedPayload{
-		Shelf: k.Shelf, ID: k.ID, Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, Reference: k.Reference,
-		Via: k.Via, ReceivedAt: k.ReceivedAt, ContentType: k.ContentType, Digest: k.Digest, Event: k.Event, Placement: k.Placement,
-		Part: k.Part, Trigger: k.Trigger, Notice: k.Notice, Reason: k.Reason, Errors: k.Errors, Header: header, Body: k.Body,
+		Shelf: k.Shelf, ID: k.ID, Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID,
+		Reference: k.Reference,
+		Via:       k.Via, ReceivedAt: k.ReceivedAt, ContentType: k.ContentType, Digest: k.Digest, Event: k.Event,
+		Placement: k.Placement,
+		Part:      k.Part, Trigger: k.Trigger, Notice: k.Notice, Reason: k.Reason, Errors: k.Errors, Header: header,
+		Body: k.Body,
 	}
 }
 
@@ -74,7 +77,8 @@ func exported(k kycbridge.Kept) ExportedPayload {
 type Imported struct {
 	Stored    int `json:"stored"`
 	Duplicate int `json:"duplicate"` // stored before
-	Skipped   int `json:"skipped"`   // refused ones, whose credentials were not exported, and those of an erased verification
+	// refused ones, whose credentials were not exported, and those of an erased verification
+	Skipped int `json:"skipped"`
 }
 
 // maxExportLine limits one line of an import.
@@ -82,7 +86,8 @@ const maxExportLine = 64 << 20
 
 // Import stores exported payloads unchanged: id, bytes and times. Existing ones are left unchanged. An
 // invalid line ends the import; the error names its number.
-func (a *Archive) Import(ctx context.Context, r io.Reader, dryRun bool, progress func(done int)) (out Imported, err error) {
+func (a *Archive) Import(ctx context.Context, r io.Reader, dryRun bool, progress func(done int)) (out Imported,
+	err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 1<<16), maxExportLine)
 	for n := 1; lines.Scan(); n++ {
@@ -161,7 +166,8 @@ func (a *Archive) skipped(ctx context.Context, k kycbridge.Kept) (bool, error) {
 	if id == "" {
 		return false, nil
 	}
-	tombstone, err := a.Tombstones.Tombstone(ctx, kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: id})
+	tombstone, err := a.Tombstones.Tombstone(ctx,
+		kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: id})
 	return tombstone != nil, err
 }
 
@@ -172,7 +178,8 @@ func unpack(line []byte) (kycbridge.Kept, error) {
 		return kycbridge.Kept{}, errors.New("is no exported payload")
 	}
 	k := kycbridge.Kept{Shelf: p.Shelf, Size: len(p.Body), Reason: p.Reason, Errors: p.Errors, Payload: kycbridge.Payload{
-		ID: p.ID, Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID, Reference: p.Reference, Via: p.Via,
+		ID: p.ID, Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID, Reference: p.Reference,
+		Via:        p.Via,
 		ReceivedAt: p.ReceivedAt.UTC(), ContentType: p.ContentType, Digest: p.Digest, Event: p.Event, Placement: p.Placement,
 		Part: p.Part, Trigger: p.Trigger, Notice: p.Notice, Header: p.Header, Body: p.Body,
 	}}
@@ -183,7 +190,8 @@ func unpack(line []byte) (kycbridge.Kept, error) {
 		return k, errors.New("names no payload, provider or account")
 	case p.Shelf == kycbridge.ShelfPayloads && p.VerificationID == "":
 		return k, errors.New("is of the payload log and names no verification")
-	case p.Reference != "" && p.VerificationID != "" && p.VerificationID != event.VerificationID(p.Provider, p.Account, p.Reference):
+	case p.Reference != "" && p.VerificationID != "" &&
+		p.VerificationID != event.VerificationID(p.Provider, p.Account, p.Reference):
 		return k, errors.New("its verification is not that of its reference")
 	}
 	switch p.Shelf {

@@ -43,8 +43,9 @@ type TrialResult struct {
 func (t Trial) Try(ctx context.Context) (TrialResult, error) {
 	m := &trialStreams{}
 	intake := kycbridge.Intake{Log: m, Quarantine: m, Refusals: m}
-	receipt, err := intake.Ingest(ctx, t.Account, kycbridge.Payload{Via: t.Via, Placement: t.Placement, ReceivedAt: t.ReceivedAt,
-		ContentType: "application/json", Body: t.Body})
+	receipt, err := intake.Ingest(ctx, t.Account,
+		kycbridge.Payload{Via: t.Via, Placement: t.Placement, ReceivedAt: t.ReceivedAt,
+			ContentType: "application/json", Body: t.Body})
 	if err != nil {
 		return TrialResult{}, err
 	}
@@ -53,8 +54,9 @@ func (t Trial) Try(ctx context.Context) (TrialResult, error) {
 	}
 	n := kycbridge.Normalizer{
 		Accounts: kycbridge.Accounts{{Provider: t.Account.Provider.Name, Account: t.Account.Name}: t.Account},
-		Events:   m, Log: m, Quarantine: m, Mapping: t.Mapping, TypePrefix: t.TypePrefix, SourcePrefix: t.SourcePrefix, MaxAttempts: 1,
-		Now: func() time.Time { return t.Now },
+		Events:   m, Log: m, Quarantine: m, Mapping: t.Mapping, TypePrefix: t.TypePrefix, SourcePrefix: t.SourcePrefix,
+		MaxAttempts: 1,
+		Now:         func() time.Time { return t.Now },
 	}
 	done, err := n.Process(ctx, *m.stored)
 	if err != nil {

@@ -66,8 +66,9 @@ func TestDayIsBounded(t *testing.T) {
 
 func TestVisible(t *testing.T) {
 	for text, want := range map[string]string{
-		"plain": "plain", "zwei\nZeilen": "zwei\nZeilen", "a\u202eb": "a⟨U+202E⟩b", "\u200b": "⟨U+200B⟩", "\x1b[31m": "⟨U+001B⟩[31m",
-		"名前": "名前", "\ufeffx": "⟨U+FEFF⟩x"} {
+		"plain": "plain", "zwei\nZeilen": "zwei\nZeilen", "a\u202eb": "a⟨U+202E⟩b", "\u200b": "⟨U+200B⟩",
+		"\x1b[31m": "⟨U+001B⟩[31m",
+		"名前":       "名前", "\ufeffx": "⟨U+FEFF⟩x"} {
 		if got := visible(text); got != want {
 			t.Errorf("%q is shown as %q", text, got)
 		}

@@ -155,7 +155,8 @@ func (p *Poller) seen(ctx context.Context, k kycbridge.Key) (map[string]kycbridg
 	seen := map[string]kycbridge.Seen{}
 	err := p.History.History(ctx, k, func(stored kycbridge.Payload) error {
 		if stored.Part != "" {
-			seen[stored.Part] = kycbridge.Seen{PayloadID: stored.ID, Digest: stored.Digest, Trigger: stored.Trigger, TriggeredAt: stored.TriggeredAt}
+			seen[stored.Part] = kycbridge.Seen{PayloadID: stored.ID, Digest: stored.Digest, Trigger: stored.Trigger,
+				TriggeredAt: stored.TriggeredAt}
 		}
 		return nil
 	})
@@ -170,7 +171,8 @@ func (p *Poller) ended(ctx context.Context, w kycbridge.Watch) bool {
 
 // answered ingests new bodies and decides the next step. A watch ends only when an event has published the
 // end, which the next poll checks first: the result of a body may still be outranked by a newer one.
-func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch, bodies []kycbridge.Fetched, asked time.Time) error {
+func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch, bodies []kycbridge.Fetched,
+	asked time.Time) error {
 	last, news, err := p.ingestNew(ctx, a, &w, bodies, asked)
 	if err != nil {
 		return err
@@ -203,7 +205,8 @@ func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge
 
 // ingestNew passes new bodies to Intake. It returns the observation of the last body, and whether any was
 // new.
-func (p *Poller) ingestNew(ctx context.Context, a *kycbridge.Account, w *kycbridge.Watch, bodies []kycbridge.Fetched, asked time.Time) (last kycbridge.Observation, news bool, err error) {
+func (p *Poller) ingestNew(ctx context.Context, a *kycbridge.Account, w *kycbridge.Watch, bodies []kycbridge.Fetched,
+	asked time.Time) (last kycbridge.Observation, news bool, err error) {
 	w.Seen = maps.Clone(w.Seen)
 	if w.Seen == nil {
 		w.Seen = map[string]kycbridge.Seen{}
@@ -211,7 +214,8 @@ func (p *Poller) ingestNew(ctx context.Context, a *kycbridge.Account, w *kycbrid
 	for _, body := range bodies {
 		payload := p.payload(a, *w, body, asked)
 		seen := w.Seen[body.Part]
-		isNew := seen.Digest != kycbridge.Digest(body.Body) || payload.Trigger != "" && (payload.Trigger != seen.Trigger || payload.TriggeredAt.After(seen.TriggeredAt))
+		isNew := seen.Digest != kycbridge.Digest(body.Body) || payload.Trigger != "" &&
+			(payload.Trigger != seen.Trigger || payload.TriggeredAt.After(seen.TriggeredAt))
 		if !isNew && w.Trigger != "" {
 			isNew, err = p.isSuperseded(ctx, a, &payload)
 			if err != nil {
@@ -237,7 +241,8 @@ func (p *Poller) ingestNew(ctx context.Context, a *kycbridge.Account, w *kycbrid
 // seenOf records an ingested body. A quarantined one has no payload id: its content does not count, and
 // neither does its end.
 func seenOf(r kycbridge.Receipt, p kycbridge.Payload) kycbridge.Seen {
-	seen := kycbridge.Seen{PayloadID: r.PayloadID, Digest: kycbridge.Digest(p.Body), Trigger: p.Trigger, TriggeredAt: p.TriggeredAt}
+	seen := kycbridge.Seen{PayloadID: r.PayloadID, Digest: kycbridge.Digest(p.Body), Trigger: p.Trigger,
+		TriggeredAt: p.TriggeredAt}
 	if r.Status == kycbridge.ReceiptQuarantined {
 		seen.PayloadID = ""
 	}
@@ -245,7 +250,8 @@ func seenOf(r kycbridge.Receipt, p kycbridge.Payload) kycbridge.Seen {
 }
 
 // payload is the payload of a fetched body.
-func (p *Poller) payload(a *kycbridge.Account, w kycbridge.Watch, body kycbridge.Fetched, asked time.Time) kycbridge.Payload {
+func (p *Poller) payload(a *kycbridge.Account, w kycbridge.Watch, body kycbridge.Fetched,
+	asked time.Time) kycbridge.Payload {
 	via := event.ViaFetch
 	if a.Provider.Polled && w.Trigger == "" {
 		via = event.ViaPoll
@@ -266,9 +272,11 @@ func (p *Poller) payload(a *kycbridge.Account, w kycbridge.Watch, body kycbridge
 // stored payload.
 func (p *Poller) isSuperseded(ctx context.Context, a *kycbridge.Account, payload *kycbridge.Payload) (bool, error) {
 	o, err := a.Observe(*payload)
-	k := kycbridge.Key{Provider: payload.Provider, Account: payload.Account, VerificationID: event.VerificationID(payload.Provider, payload.Account, payload.Reference)}
+	k := kycbridge.Key{Provider: payload.Provider, Account: payload.Account,
+		VerificationID: event.VerificationID(payload.Provider, payload.Account, payload.Reference)}
 	last := p.State(ctx, k)
-	if err != nil || !o.Effect.Decisive() || last == nil || last.Status == o.Status && last.Decision.Outcome == o.Decision.Outcome {
+	if err != nil || !o.Effect.Decisive() || last == nil || last.Status == o.Status &&
+		last.Decision.Outcome == o.Decision.Outcome {
 		return false, nil
 	}
 	err = p.History.History(ctx, k, func(stored kycbridge.Payload) error {
@@ -310,7 +318,8 @@ func (p *Poller) failed(ctx context.Context, a *kycbridge.Account, w kycbridge.W
 	}
 	w.Failures++
 	if w.Failures == 1 || w.Failures%10 == 0 {
-		p.Log.Warn("provider did not answer about an open session, trying again", zap.String("provider", w.Provider), zap.String("account", w.Account),
+		p.Log.Warn("provider did not answer about an open session, trying again", zap.String("provider", w.Provider),
+			zap.String("account", w.Account),
 			zap.String("verification_id", w.Key().VerificationID), zap.Int("failures", w.Failures), zap.Error(e))
 	}
 	return p.Timers.Schedule(ctx, w, now.Add(policy.backoff(w.Failures, e.RetryAfter)))
@@ -327,7 +336,8 @@ func (p *Poller) overdue(ctx context.Context, a *kycbridge.Account, w kycbridge.
 
 // withProvider reports whether a session waits for the provider and may continue to do so.
 func (p *Poller) withProvider(w kycbridge.Watch) bool {
-	return (w.Status == event.StatusProcessing || w.Status == event.StatusInReview) && p.Now().Before(w.Since.Add(reviewExtension))
+	return (w.Status == event.StatusProcessing || w.Status == event.StatusInReview) &&
+		p.Now().Before(w.Since.Add(reviewExtension))
 }
 
 // needsOperator reports whether the operator has to correct something before the end of a session can be
@@ -342,7 +352,8 @@ func (p *Poller) end(ctx context.Context, a *kycbridge.Account, w kycbridge.Watc
 	if kind == kycbridge.NoticeUnknown {
 		via = event.ViaFetch
 	}
-	if _, err := p.Intake.Record(ctx, a, kycbridge.Notice{Notice: kind, Reference: w.Reference, At: p.Now().UTC()}, via); err != nil {
+	if _, err := p.Intake.Record(ctx, a, kycbridge.Notice{Notice: kind, Reference: w.Reference, At: p.Now().UTC()},
+		via); err != nil {
 		return err
 	}
 	p.observe(w, string(kind))

@@ -35,10 +35,11 @@ type pollFixture struct {
 
 // statuses are the answers of the test's provider, with their observations.
 var statuses = map[string]kycbridge.Observation{
-	"open":     {Effect: kycbridge.EffectProgress, Status: event.StatusInProgress},
-	"other":    {Effect: kycbridge.EffectProgress, Status: event.StatusInProgress},
-	"review":   {Effect: kycbridge.EffectVerdict, Status: event.StatusInReview},
-	"approved": {Effect: kycbridge.EffectVerdict, Status: event.StatusCompleted, Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}},
+	"open":   {Effect: kycbridge.EffectProgress, Status: event.StatusInProgress},
+	"other":  {Effect: kycbridge.EffectProgress, Status: event.StatusInProgress},
+	"review": {Effect: kycbridge.EffectVerdict, Status: event.StatusInReview},
+	"approved": {Effect: kycbridge.EffectVerdict, Status: event.StatusCompleted,
+		Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}},
 }
 
 func newPollFixture(t *testing.T) *pollFixture {
@@ -49,7 +50,8 @@ func newPollFixture(t *testing.T) *pollFixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	connection, err := publisher.Connect(t.Context(), publisher.Dial{Name: "store", Options: server.Dial()}, 1<<20, zaptest.NewLogger(t))
+	connection, err := publisher.Connect(t.Context(), publisher.Dial{Name: "store", Options: server.Dial()}, 1<<20,
+		zaptest.NewLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,8 +88,9 @@ func newPollFixture(t *testing.T) *pollFixture {
 	key := kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}
 	r.poller = &Poller{
 		Accounts: kycbridge.Accounts{key: account},
-		Policies: map[kycbridge.AccountKey]Policy{key: {Interval: time.Minute, Deadline: time.Hour, First: 10 * time.Second, Rechecks: []time.Duration{time.Second, 2 * time.Second}}},
-		Intake:   r.intake, Timers: store, History: store,
+		Policies: map[kycbridge.AccountKey]Policy{key: {Interval: time.Minute, Deadline: time.Hour, First: 10 * time.Second,
+			Rechecks: []time.Duration{time.Second, 2 * time.Second}}},
+		Intake: r.intake, Timers: store, History: store,
 		State:   func(context.Context, kycbridge.Key) *event.Data { return r.state },
 		Now:     func() time.Time { return r.now },
 		Log:     zaptest.NewLogger(t),
@@ -119,12 +122,14 @@ func (r *pollFixture) answer(bodies ...string) {
 
 func (r *pollFixture) fails(kind kycbridge.ProviderErrorKind, retryAfter time.Duration) {
 	r.answers = append(r.answers, func() ([]kycbridge.Fetched, error) {
-		return nil, &kycbridge.ProviderError{Kind: kind, Call: "get_details", RetryAfter: retryAfter, Sent: kind != kycbridge.ProviderPaused}
+		return nil, &kycbridge.ProviderError{Kind: kind, Call: "get_details", RetryAfter: retryAfter,
+			Sent: kind != kycbridge.ProviderPaused}
 	})
 }
 
 func (r *pollFixture) watch() kycbridge.Watch {
-	return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Deadline: r.now.Add(time.Hour)}
+	return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now,
+		Deadline: r.now.Add(time.Hour)}
 }
 
 // work processes w and returns the timer that it set.
@@ -185,7 +190,8 @@ func TestASessionIsPolledUntilItsEndIsPublished(t *testing.T) {
 	for range 4 {
 		w = *r.work(w) // no end is published, so polling continues
 	}
-	r.state = &event.Data{Status: event.StatusCompleted, Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}}
+	r.state = &event.Data{Status: event.StatusCompleted,
+		Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}}
 	r.clear()
 	if timer := r.work(w); timer != nil {
 		t.Errorf("timer %+v after the end was published", timer)
@@ -227,7 +233,8 @@ func TestATriggerIsFetchedAfterTheEnd(t *testing.T) {
 	r := newPollFixture(t)
 	r.state = &event.Data{Status: event.StatusCompleted}
 	r.answer("s1 open")
-	timer := r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: kycbridge.NoTrigger})
+	timer := r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now,
+		Trigger: kycbridge.NoTrigger})
 	if timer == nil || timer.Deadline.IsZero() {
 		t.Fatalf("timer %v", timer)
 	}
@@ -240,11 +247,13 @@ func TestATriggerIsFetchedAfterTheEnd(t *testing.T) {
 func TestATriggerWithoutAResultIsPolledAgain(t *testing.T) {
 	r := newPollFixture(t)
 	r.answer("s1 approved", "s1 approved", "s1 approved", "s1 approved")
-	trigger := kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: kycbridge.NoTrigger}
+	trigger := kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now,
+		Trigger: kycbridge.NoTrigger}
 	if timer := r.work(trigger); timer == nil || timer.Trigger != "" {
 		t.Fatalf("timer %+v after a trigger that news followed", timer)
 	}
-	r.state = &event.Data{Status: event.StatusCompleted, Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}}
+	r.state = &event.Data{Status: event.StatusCompleted,
+		Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}}
 	// Another callback about the same session: without a new result, the API may be delayed.
 	timer := r.work(trigger)
 	for look := 1; look <= 2; look++ {
@@ -269,7 +278,8 @@ func TestATriggerWithoutAResultIsPolledAgain(t *testing.T) {
 func TestATriggerWordIsKeptUntilTheEnd(t *testing.T) {
 	r := newPollFixture(t)
 	r.answer("s1 open", "s1 open", "s1 approved")
-	w := kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: "Checker Approved", TriggeredAt: r.now}
+	w := kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: "Checker Approved",
+		TriggeredAt: r.now}
 	for range 2 {
 		w = *r.work(w)
 		r.clear()
@@ -288,7 +298,8 @@ func TestATriggerWordMakesABodyNew(t *testing.T) {
 	r.answer("s1 review", "s1 review", "s1 review", "s1 review")
 	r.work(r.watch())
 	word := func(word string, at time.Duration) kycbridge.Watch {
-		return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: word, TriggeredAt: r.now.Add(at)}
+		return kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: word,
+			TriggeredAt: r.now.Add(at)}
 	}
 	r.work(word("Checker Rejected", 1))
 	r.clear()
@@ -303,7 +314,8 @@ func TestATriggerWordMakesABodyNew(t *testing.T) {
 func TestATimerKeepsAConcurrentTrigger(t *testing.T) {
 	r := newPollFixture(t)
 	r.fails(kycbridge.ProviderUnavailable, 0)
-	r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: "Checker Rejected", TriggeredAt: r.now})
+	r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now,
+		Trigger: "Checker Rejected", TriggeredAt: r.now})
 	r.answer("s1 review")
 	if timer := r.work(r.watch()); timer == nil || timer.Trigger != "Checker Rejected" {
 		t.Errorf("timer %+v", timer)
@@ -317,7 +329,8 @@ func TestAnAnswerAfterACallbackIsANewFact(t *testing.T) {
 	r.work(r.watch())
 	r.clear()
 	r.state = &event.Data{Status: event.StatusRequiresInput, Decision: event.Decision{Outcome: event.OutcomeResubmit}}
-	r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now, Trigger: kycbridge.NoTrigger, TriggeredAt: r.now})
+	r.work(kycbridge.Watch{Provider: "kwikid", Account: "acme", Reference: "s1", Since: r.now,
+		Trigger: kycbridge.NoTrigger, TriggeredAt: r.now})
 	r.wantStored("s1 approved via poll", "s1 approved via fetch")
 }
 
@@ -413,7 +426,8 @@ func TestAnUnknownSessionEnds(t *testing.T) {
 
 func TestFailuresDelayThePoll(t *testing.T) {
 	r := newPollFixture(t)
-	for _, kind := range []kycbridge.ProviderErrorKind{kycbridge.ProviderUnavailable, kycbridge.ProviderUnreachable, kycbridge.ProviderMalformed, kycbridge.ProviderCredentials, kycbridge.ProviderForbidden, kycbridge.ProviderInvalid} {
+	for _, kind := range []kycbridge.ProviderErrorKind{kycbridge.ProviderUnavailable, kycbridge.ProviderUnreachable,
+		kycbridge.ProviderMalformed, kycbridge.ProviderCredentials, kycbridge.ProviderForbidden, kycbridge.ProviderInvalid} {
 		r.fails(kind, 0)
 	}
 	w := r.watch()
@@ -464,17 +478,20 @@ func TestAWatchIsDurableBeforeTheAnswer(t *testing.T) {
 		t.Fatal(id, err)
 	}
 	r.wantStored("watched via start")
-	id, err = r.poller.Started(t.Context(), account, kycbridge.Started{Reference: "s1", URL: "https://kyc.example.com/1", ExpiresAt: r.now.Add(30 * time.Minute)}, "ref-1")
+	id, err = r.poller.Started(t.Context(), account,
+		kycbridge.Started{Reference: "s1", URL: "https://kyc.example.com/1", ExpiresAt: r.now.Add(30 * time.Minute)}, "ref-1")
 	if err != nil || id != r.watch().Key().VerificationID {
 		t.Fatal(id, err)
 	}
 	r.wantStored("watched via start", "started via start")
 	timer := r.timer()
-	if timer == nil || timer.Deadline.Before(r.now.Add(40*time.Minute)) || timer.Deadline.After(r.now.Add(90*time.Minute)) {
+	if timer == nil || timer.Deadline.Before(r.now.Add(40*time.Minute)) ||
+		timer.Deadline.After(r.now.Add(90*time.Minute)) {
 		t.Errorf("timer %+v", timer)
 	}
 	account.API.Fetch = nil
-	if _, err := r.poller.Watch(t.Context(), account, kycbridge.WatchRequest{Reference: "s1"}); !errors.Is(err, kycbridge.ErrUnsupported) {
+	if _, err := r.poller.Watch(t.Context(), account, kycbridge.WatchRequest{Reference: "s1"}); !errors.Is(err,
+		kycbridge.ErrUnsupported) {
 		t.Error(err)
 	}
 }
@@ -499,7 +516,8 @@ func TestASubmissionIsPolledSoon(t *testing.T) {
 		r.answer("s1 open", "s1 other")
 		before := r.work(r.watch())
 		timer := submitted(r)
-		if !timer.LookBy.Equal(r.now.Add(submitPause)) || timer.Seen["session"] != before.Seen["session"] || !timer.Deadline.Equal(before.Deadline) || timer.Status != before.Status {
+		if !timer.LookBy.Equal(r.now.Add(submitPause)) || timer.Seen["session"] != before.Seen["session"] ||
+			!timer.Deadline.Equal(before.Deadline) || timer.Status != before.Status {
 			t.Errorf("before %+v\nafter %+v", before, timer)
 		}
 		r.clear() // it is due
@@ -544,8 +562,11 @@ func TestASubmissionIsPolledSoon(t *testing.T) {
 }
 
 func TestIntervals(t *testing.T) {
-	p := Policy{Interval: time.Minute, Intervals: map[string]time.Duration{"waiting": 2 * time.Minute, "kyc_request_accepted": 10 * time.Second, "in_review": time.Hour}}
-	for status, want := range map[string]time.Duration{"waiting": 2 * time.Minute, "kyc_request_accepted": 10 * time.Second, "unheard of": time.Minute} {
+	p := Policy{Interval: time.Minute,
+		Intervals: map[string]time.Duration{"waiting": 2 * time.Minute, "kyc_request_accepted": 10 * time.Second,
+			"in_review": time.Hour}}
+	for status, want := range map[string]time.Duration{"waiting": 2 * time.Minute,
+		"kyc_request_accepted": 10 * time.Second, "unheard of": time.Minute} {
 		o := kycbridge.Observation{ProviderStatus: map[string]any{"session_status": status, "n": 1}}
 		if got := p.interval(o); got != want {
 			t.Errorf("%s: %s", status, got)
@@ -555,7 +576,8 @@ func TestIntervals(t *testing.T) {
 		t.Error(got)
 	}
 	own := p.OverriddenBy(Policy{Interval: 5 * time.Minute, Intervals: map[string]time.Duration{"waiting": time.Second}})
-	if own.interval(kycbridge.Observation{ProviderStatus: map[string]any{"s": "kyc_request_accepted"}}) != 5*time.Minute || own.Intervals["waiting"] != time.Second {
+	accepted := kycbridge.Observation{ProviderStatus: map[string]any{"s": "kyc_request_accepted"}}
+	if own.interval(accepted) != 5*time.Minute || own.Intervals["waiting"] != time.Second {
 		t.Errorf("%+v", own)
 	}
 	for n, last := 1, time.Duration(0); n < 40; n++ {

@@ -11,18 +11,21 @@ import (
 
 // Watch watches a verification that was started elsewhere: it is polled at once and then by the account's
 // policy. It returns when the watch is durable.
-func (p *Poller) Watch(ctx context.Context, a *kycbridge.Account, r kycbridge.WatchRequest) (verificationID string, err error) {
+func (p *Poller) Watch(ctx context.Context, a *kycbridge.Account, r kycbridge.WatchRequest) (verificationID string,
+	err error) {
 	if a.API.Fetch == nil {
 		return "", fmt.Errorf("watch: %w", kycbridge.ErrUnsupported)
 	}
 	now := p.Now().UTC()
-	notice := kycbridge.Notice{Notice: kycbridge.NoticeWatched, Reference: r.Reference, ExternalReference: r.ExternalReference, At: now}
+	notice := kycbridge.Notice{Notice: kycbridge.NoticeWatched, Reference: r.Reference,
+		ExternalReference: r.ExternalReference, At: now}
 	return p.begin(ctx, a, notice, r.Deadline, 0)
 }
 
 // Started watches a verification that was started through kycbridge. The provider is not polled before the
 // applicant could have done anything.
-func (p *Poller) Started(ctx context.Context, a *kycbridge.Account, s kycbridge.Started, externalReference string) (verificationID string, err error) {
+func (p *Poller) Started(ctx context.Context, a *kycbridge.Account, s kycbridge.Started,
+	externalReference string) (verificationID string, err error) {
 	notice := kycbridge.Notice{
 		Notice: kycbridge.NoticeStarted, Reference: s.Reference, ExternalReference: externalReference, At: p.Now().UTC(),
 		References: s.References, FlowID: s.FlowID, FlowVersion: s.FlowVersion, Test: s.Test,
@@ -44,7 +47,8 @@ func (p *Poller) Submitted(ctx context.Context, a *kycbridge.Account, reference 
 	}
 	now := p.Now().UTC()
 	w := kycbridge.Watch{
-		Provider: a.Provider.Name, Account: a.Name, Reference: a.Provider.Canonical(reference), Since: now, Asked: true, LookBy: now.Add(submitPause),
+		Provider: a.Provider.Name, Account: a.Name, Reference: a.Provider.Canonical(reference), Since: now, Asked: true,
+		LookBy: now.Add(submitPause),
 	}
 	timer, err := p.Timers.Timer(ctx, w.Key())
 	switch {
@@ -54,7 +58,8 @@ func (p *Poller) Submitted(ctx context.Context, a *kycbridge.Account, reference 
 		timer.Asked, timer.LookBy = true, w.LookBy
 		w = *timer
 	case p.State(ctx, w.Key()) == nil:
-		_, err := p.begin(ctx, a, kycbridge.Notice{Notice: kycbridge.NoticeWatched, Reference: w.Reference, At: now}, time.Time{}, submitPause)
+		_, err := p.begin(ctx, a, kycbridge.Notice{Notice: kycbridge.NoticeWatched, Reference: w.Reference, At: now},
+			time.Time{}, submitPause)
 		return err
 	default: // it has ended, or is being polled
 		w.Deadline = now.Add(p.policy(w).Deadline)
@@ -83,7 +88,8 @@ func earlier(a, b time.Time) time.Time {
 
 // begin sets the timer first and then records the notice: a watched verification may lack an event for a
 // moment, but one with an event is watched.
-func (p *Poller) begin(ctx context.Context, a *kycbridge.Account, n kycbridge.Notice, deadline time.Time, first time.Duration) (string, error) {
+func (p *Poller) begin(ctx context.Context, a *kycbridge.Account, n kycbridge.Notice, deadline time.Time,
+	first time.Duration) (string, error) {
 	n.Reference = a.Provider.Canonical(n.Reference)
 	w := kycbridge.Watch{Provider: a.Provider.Name, Account: a.Name, Reference: n.Reference, Since: n.At}
 	policy := p.policy(w)

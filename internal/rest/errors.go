@@ -30,7 +30,8 @@ func kindOf(status int) kycbridge.ProviderErrorKind {
 }
 
 func malformed(call Call, status int, err error) error {
-	return &kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Call: call.Name, Status: status, Sent: true, Err: err}
+	return &kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Call: call.Name, Status: status, Sent: true,
+		Err: err}
 }
 
 // maxMessage bounds what is repeated of a provider's words, in bytes.

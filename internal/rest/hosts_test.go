@@ -6,7 +6,8 @@ import (
 )
 
 func TestAllowed(t *testing.T) {
-	hosts := []string{"files.example.com", "Other.Example.com:8443", "127.0.0.1:9001", "localhost", "[::1]:9002", "[::1]", ""}
+	hosts := []string{"files.example.com", "Other.Example.com:8443", "127.0.0.1:9001", "localhost", "[::1]:9002", "[::1]",
+		""}
 	tests := map[string]struct {
 		url  string
 		want bool

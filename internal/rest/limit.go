@@ -57,7 +57,8 @@ func (l *limit) held() time.Duration {
 // acquire waits for a turn. release ends the call.
 func (l *limit) acquire(ctx context.Context, call string) (release func(), err error) {
 	busy := func() error {
-		return &kycbridge.ProviderError{Kind: kycbridge.ProviderRateLimited, Call: call, RetryAfter: max(l.held(), time.Second), Err: context.Cause(ctx)}
+		return &kycbridge.ProviderError{Kind: kycbridge.ProviderRateLimited, Call: call,
+			RetryAfter: max(l.held(), time.Second), Err: context.Cause(ctx)}
 	}
 	select {
 	case l.slots <- struct{}{}:

@@ -104,7 +104,9 @@ func New(o Options) *Client {
 		breaker: circuitbreaker.NewBuilder[any]().
 			WithFailureRateThreshold(breakerShare, breakerCalls, breakerPeriod).
 			WithDelay(breakerPause).WithJitterFactor(.2).WithSuccessThreshold(1).
-			OnStateChanged(func(e circuitbreaker.StateChangedEvent) { o.Paused(e.NewState == circuitbreaker.OpenState) }).Build(),
+			OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
+				o.Paused(e.NewState == circuitbreaker.OpenState)
+			}).Build(),
 	}
 }
 
@@ -197,7 +199,8 @@ func (c *Client) once(ctx context.Context, call Call) (Answer, error) {
 		e.Message, e.Code = Clean(e.Message), Clean(e.Code)
 		for _, secret := range c.options.Secrets {
 			if secret != "" {
-				e.Message, e.Code = strings.ReplaceAll(e.Message, secret, "[secret]"), strings.ReplaceAll(e.Code, secret, "[secret]")
+				e.Message, e.Code = strings.ReplaceAll(e.Message, secret, "[secret]"), strings.ReplaceAll(e.Code, secret,
+					"[secret]")
 			}
 		}
 	}
@@ -220,7 +223,8 @@ func (c *Client) attempt(ctx context.Context, call Call) (Answer, error) {
 	answer := Answer{Status: res.StatusCode, ContentType: res.Header.Get("Content-Type"), Body: body}
 	switch {
 	case readErr != nil:
-		err = &kycbridge.ProviderError{Kind: kycbridge.ProviderUnreachable, Call: call.Name, Status: res.StatusCode, Sent: true, Err: bare(readErr)}
+		err = &kycbridge.ProviderError{Kind: kycbridge.ProviderUnreachable, Call: call.Name, Status: res.StatusCode,
+			Sent: true, Err: bare(readErr)}
 	case len(body) > c.options.MaxAnswer:
 		err = malformed(call, res.StatusCode, fmt.Errorf("the answer is larger than %d bytes", c.options.MaxAnswer))
 	case call.Check != nil:
@@ -266,9 +270,11 @@ func (s *stream) Close() error {
 
 // send waits for the account's turn and sends the call. A status that is no 2xx is an error. done
 // must be called when the answer has been read.
-func (c *Client) send(ctx context.Context, call Call, timeout time.Duration) (_ *http.Response, done func(error), err error) {
+func (c *Client) send(ctx context.Context, call Call, timeout time.Duration) (_ *http.Response, done func(error),
+	err error) {
 	paused := func() error {
-		return &kycbridge.ProviderError{Kind: kycbridge.ProviderPaused, Call: call.Name, RetryAfter: max(c.breaker.RemainingDelay(), time.Second)}
+		return &kycbridge.ProviderError{Kind: kycbridge.ProviderPaused, Call: call.Name,
+			RetryAfter: max(c.breaker.RemainingDelay(), time.Second)}
 	}
 	if !call.aside && c.breaker.IsOpen() && c.breaker.RemainingDelay() > 0 {
 		return nil, nil, paused()
@@ -297,7 +303,8 @@ func (c *Client) send(ctx context.Context, call Call, timeout time.Duration) (_ 
 	req, err := http.NewRequestWithContext(ctx, call.Method, call.URL, bytes.NewReader(call.Body))
 	if err != nil {
 		cancel()
-		return nil, nil, &kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: call.Name, Err: errors.New("the address of the call cannot be built")}
+		return nil, nil, &kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: call.Name,
+			Err: errors.New("the address of the call cannot be built")}
 	}
 	call.fill(req)
 	for name, values := range call.Header {
@@ -307,7 +314,8 @@ func (c *Client) send(ctx context.Context, call Call, timeout time.Duration) (_ 
 	res, err := c.http.Do(req)
 	if err != nil {
 		cancel()
-		return nil, nil, &kycbridge.ProviderError{Kind: kycbridge.ProviderUnreachable, Call: call.Name, Sent: sent.Load(), Err: bare(err)}
+		return nil, nil, &kycbridge.ProviderError{Kind: kycbridge.ProviderUnreachable, Call: call.Name, Sent: sent.Load(),
+			Err: bare(err)}
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		defer cancel()
@@ -334,7 +342,8 @@ func (call Call) fill(req *http.Request) {
 func (c *Client) refusal(call Call, res *http.Response) error {
 	defer res.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(res.Body, errorBodyBytes))
-	e := &kycbridge.ProviderError{Kind: kindOf(res.StatusCode), Call: call.Name, Status: res.StatusCode, RetryAfter: retryAfter(res.Header, time.Now()), Sent: true}
+	e := &kycbridge.ProviderError{Kind: kindOf(res.StatusCode), Call: call.Name, Status: res.StatusCode,
+		RetryAfter: retryAfter(res.Header, time.Now()), Sent: true}
 	if call.Explain != nil {
 		call.Explain(e, body)
 	}

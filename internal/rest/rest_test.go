@@ -79,22 +79,24 @@ func TestRetries(t *testing.T) {
 		calls    int
 		kind     kycbridge.ProviderErrorKind // "": it succeeds
 	}{
-		"once":                          {Call{}, []int{200}, 1, ""},
-		"repeated until it works":       {Call{Repeat: true}, []int{500, 503, 200}, 3, ""},
-		"repeated three times at most":  {Call{Repeat: true}, []int{500}, 3, kycbridge.ProviderUnavailable},
-		"not repeated":                  {Call{}, []int{500}, 1, kycbridge.ProviderUnavailable},
-		"repeated on a status":          {Call{RepeatOn: []int{503}}, []int{503, 200}, 2, ""},
-		"not repeated on another":       {Call{RepeatOn: []int{503}}, []int{500}, 1, kycbridge.ProviderUnavailable},
-		"status that does not pass":     {Call{Repeat: true}, []int{400}, 1, kycbridge.ProviderInvalid},
-		"credentials":                   {Call{Repeat: true}, []int{401}, 1, kycbridge.ProviderCredentials},
-		"forbidden":                     {Call{Repeat: true}, []int{403}, 1, kycbridge.ProviderForbidden},
-		"not found":                     {Call{Repeat: true}, []int{404}, 1, kycbridge.ProviderNotFound},
-		"gone":                          {Call{Repeat: true}, []int{410}, 1, kycbridge.ProviderNotFound},
-		"timeout of theirs":             {Call{Repeat: true}, []int{408, 200}, 2, ""},
-		"rate":                          {Call{Repeat: true}, []int{429, 200}, 2, ""},
-		"redirect":                      {Call{Repeat: true}, []int{302}, 3, kycbridge.ProviderMalformed},
-		"answer that cannot be read":    {Call{Repeat: true, Check: func(Answer) error { return errors.New("bad") }}, []int{200}, 3, kycbridge.ProviderMalformed},
-		"the same, not to be repeated":  {Call{Check: func(Answer) error { return errors.New("bad") }}, []int{200}, 1, kycbridge.ProviderMalformed},
+		"once":                         {Call{}, []int{200}, 1, ""},
+		"repeated until it works":      {Call{Repeat: true}, []int{500, 503, 200}, 3, ""},
+		"repeated three times at most": {Call{Repeat: true}, []int{500}, 3, kycbridge.ProviderUnavailable},
+		"not repeated":                 {Call{}, []int{500}, 1, kycbridge.ProviderUnavailable},
+		"repeated on a status":         {Call{RepeatOn: []int{503}}, []int{503, 200}, 2, ""},
+		"not repeated on another":      {Call{RepeatOn: []int{503}}, []int{500}, 1, kycbridge.ProviderUnavailable},
+		"status that does not pass":    {Call{Repeat: true}, []int{400}, 1, kycbridge.ProviderInvalid},
+		"credentials":                  {Call{Repeat: true}, []int{401}, 1, kycbridge.ProviderCredentials},
+		"forbidden":                    {Call{Repeat: true}, []int{403}, 1, kycbridge.ProviderForbidden},
+		"not found":                    {Call{Repeat: true}, []int{404}, 1, kycbridge.ProviderNotFound},
+		"gone":                         {Call{Repeat: true}, []int{410}, 1, kycbridge.ProviderNotFound},
+		"timeout of theirs":            {Call{Repeat: true}, []int{408, 200}, 2, ""},
+		"rate":                         {Call{Repeat: true}, []int{429, 200}, 2, ""},
+		"redirect":                     {Call{Repeat: true}, []int{302}, 3, kycbridge.ProviderMalformed},
+		"answer that cannot be read": {Call{Repeat: true, Check: func(Answer) error { return errors.New("bad") }},
+			[]int{200}, 3, kycbridge.ProviderMalformed},
+		"the same, not to be repeated": {Call{Check: func(Answer) error { return errors.New("bad") }}, []int{200}, 1,
+			kycbridge.ProviderMalformed},
 		"kind of the check's own":       {Call{Repeat: true, Check: pending}, []int{200}, 1, kycbridge.ProviderPending},
 		"kind as explained":             {Call{Repeat: true, Explain: unavailable}, []int{400, 200}, 2, ""},
 		"explained, repeated on status": {Call{RepeatOn: []int{409}, Explain: unavailable}, []int{409, 200}, 2, ""},
@@ -111,7 +113,8 @@ func TestRetries(t *testing.T) {
 			if tt.kind == "" {
 				return
 			}
-			if e := asError(t, err); e.Kind != tt.kind || e.Call != "ask" || tt.kind != kycbridge.ProviderPending && (!e.Sent || e.Status == 0) {
+			if e := asError(t, err); e.Kind != tt.kind || e.Call != "ask" || tt.kind != kycbridge.ProviderPending &&
+				(!e.Sent || e.Status == 0) {
 				t.Errorf("got %+v", e)
 			}
 		})
@@ -159,7 +162,10 @@ func TestSentTellsWhetherItMayHaveArrived(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	}))
 	defer breaks.Close()
-	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter,
+		*http.Request) {
+		panic(http.ErrAbortHandler)
+	}))
 	defer silent.Close()
 	tls := httptest.NewUnstartedServer(nil)
 	tls.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -202,7 +208,8 @@ func TestRefusedConnectionsAreTriedAgain(t *testing.T) {
 		}
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}}
-	if _, err := New(o).Do(t.Context(), Call{Name: "ask", Method: http.MethodPost, URL: s.URL}); err != nil || s.calls() != 1 {
+	if _, err := New(o).Do(t.Context(), Call{Name: "ask", Method: http.MethodPost, URL: s.URL}); err != nil ||
+		s.calls() != 1 {
 		t.Errorf("error %v after %d calls", err, s.calls())
 	}
 }
@@ -408,7 +415,8 @@ func TestRetryAfter(t *testing.T) {
 		}
 		begin := time.Now()
 		_, err = c.Do(t.Context(), Call{Name: "other", URL: "http://provider.example"})
-		if e := asError(t, err); e.Kind != kycbridge.ProviderRateLimited || e.Sent || e.RetryAfter < 55*time.Second || time.Since(begin) > time.Second {
+		if e := asError(t, err); e.Kind != kycbridge.ProviderRateLimited || e.Sent || e.RetryAfter < 55*time.Second ||
+			time.Since(begin) > time.Second {
 			t.Errorf("during the pause: %+v after %v", e, time.Since(begin))
 		}
 		time.Sleep(time.Minute)
@@ -450,7 +458,8 @@ func TestRetryAfterForms(t *testing.T) {
 	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
 		"": 0, "x": 0, "-1": 0, "0": 0, "7": 7 * time.Second, "9999999": 24 * time.Hour,
-		"Mon, 02 Mar 2026 09:00:30 GMT": 30 * time.Second, "Mon, 02 Mar 2026 08:00:00 GMT": 0, "Mon, 02 Mar 2030 08:00:00 GMT": 24 * time.Hour,
+		"Mon, 02 Mar 2026 09:00:30 GMT": 30 * time.Second, "Mon, 02 Mar 2026 08:00:00 GMT": 0,
+		"Mon, 02 Mar 2030 08:00:00 GMT": 24 * time.Hour,
 	} {
 		if got := retryAfter(http.Header{"Retry-After": {value}}, now); got != want {
 			t.Errorf("%q is %v", value, got)
@@ -464,7 +473,8 @@ func TestNoErrorHoldsTheURL(t *testing.T) {
 	s := serve(t, 500)
 	s.body, s.header = "s3cret", http.Header{"Location": {"http://s3cret.example"}}
 	for _, url := range []string{cut.URL, s.URL, "http://127.0.0.1:1", "http://a b", "s3cret://x"} {
-		_, err := New(quick()).Do(t.Context(), Call{Name: "ask", URL: url + "/?token=s3cret", Header: http.Header{"Authorization": {"s3cret"}}})
+		_, err := New(quick()).Do(t.Context(),
+			Call{Name: "ask", URL: url + "/?token=s3cret", Header: http.Header{"Authorization": {"s3cret"}}})
 		res, opened := New(quick()).Open(t.Context(), Call{Name: "ask", URL: url + "/?token=s3cret"})
 		if opened == nil {
 			res.Body.Close()
@@ -486,7 +496,8 @@ func TestCancelledContexts(t *testing.T) {
 	s := serve(t, 500)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := New(quick()).Do(ctx, Call{Name: "ask", URL: s.URL, Repeat: true}); !errors.Is(err, context.Canceled) || s.calls() != 0 {
+	if _, err := New(quick()).Do(ctx, Call{Name: "ask", URL: s.URL, Repeat: true}); !errors.Is(err, context.Canceled) ||
+		s.calls() != 0 {
 		t.Errorf("error %v after %d calls", err, s.calls())
 	}
 	ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -494,7 +505,8 @@ func TestCancelledContexts(t *testing.T) {
 	begin := time.Now()
 	c := New(quick())
 	c.limit.hold(time.Minute)
-	if _, err := c.Do(ctx, Call{Name: "ask", URL: s.URL, Repeat: true}); err == nil || s.calls() != 0 || time.Since(begin) > 2*time.Second {
+	if _, err := c.Do(ctx, Call{Name: "ask", URL: s.URL, Repeat: true}); err == nil || s.calls() != 0 ||
+		time.Since(begin) > 2*time.Second {
 		t.Errorf("error %v after %d calls", err, s.calls())
 	}
 }
@@ -527,10 +539,11 @@ func TestBodiesAreBounded(t *testing.T) {
 	refused := serve(t, 400)
 	refused.body = strings.Repeat("x", 2*errorBodyBytes)
 	read := 0
-	_, err = New(quick()).Do(t.Context(), Call{Name: "ask", URL: refused.URL, Explain: func(e *kycbridge.ProviderError, body []byte) {
-		read = len(body)
-		e.Message = string(body)
-	}})
+	_, err = New(quick()).Do(t.Context(),
+		Call{Name: "ask", URL: refused.URL, Explain: func(e *kycbridge.ProviderError, body []byte) {
+			read = len(body)
+			e.Message = string(body)
+		}})
 	if e := asError(t, err); read != errorBodyBytes || len(e.Message) != maxMessage {
 		t.Errorf("%d bytes read, %d told", read, len(e.Message))
 	}
@@ -538,8 +551,10 @@ func TestBodiesAreBounded(t *testing.T) {
 
 func TestClean(t *testing.T) {
 	for in, want := range map[string]string{
-		"": "", " a ": "a", "a\r\n\tb": "a b", "<html>x": "", " \n<html>": "", "a\x00b": "a b", "a\u2028b": "a b", "a\u0085b": "a b",
-		"ä\xffz": "ä?z", strings.Repeat("ä", 200): strings.Repeat("ä", 150), "x" + strings.Repeat("ä", 200): "x" + strings.Repeat("ä", 149),
+		"": "", " a ": "a", "a\r\n\tb": "a b", "<html>x": "", " \n<html>": "", "a\x00b": "a b", "a\u2028b": "a b",
+		"a\u0085b": "a b",
+		"ä\xffz":   "ä?z", strings.Repeat("ä", 200): strings.Repeat("ä", 150), "x" + strings.Repeat("ä", 200): "x" +
+			strings.Repeat("ä", 149),
 	} {
 		if got := Clean(in); got != want {
 			t.Errorf("%q is %q", in, got)

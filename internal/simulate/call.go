@@ -74,7 +74,8 @@ func (s *Server) admit(name string, token bool) (canned *Canned, slow time.Durat
 		c := s.provider.Fault500(name)
 		return &c, 0, false
 	case below(f.HTML):
-		return &Canned{Status: http.StatusBadGateway, ContentType: "text/html", Body: []byte("<html><body><h1>502 Bad Gateway</h1></body></html>")}, 0, false
+		return &Canned{Status: http.StatusBadGateway, ContentType: "text/html",
+			Body: []byte("<html><body><h1>502 Bad Gateway</h1></body></html>")}, 0, false
 	case below(f.RateLimited):
 		return limited(), 0, false
 	case below(f.Slow):

@@ -28,7 +28,8 @@ func People() []string {
 
 // PersonOf finds who takes a verification: the person whose name stands in the reference, else fallback.
 func PersonOf(externalReference, fallback string) string {
-	for _, word := range strings.FieldsFunc(strings.ToLower(externalReference), func(r rune) bool { return r < 'a' || r > 'z' }) {
+	for _, word := range strings.FieldsFunc(strings.ToLower(externalReference),
+		func(r rune) bool { return r < 'a' || r > 'z' }) {
 		if slices.Contains(People(), word) {
 			return word
 		}

@@ -36,7 +36,8 @@ func plain() Provider {
 		Fault500: say(http.StatusInternalServerError, "documented fault of"),
 		Fault429: say(http.StatusTooManyRequests, "too many of"),
 		Begin: func(s *Server, externalReference, _ string) string {
-			s.Send(Message{URL: s.CallbackURL, Header: http.Header{"Content-Type": {"text/plain"}}, Body: []byte(externalReference)}, time.Second)
+			s.Send(Message{URL: s.CallbackURL, Header: http.Header{"Content-Type": {"text/plain"}},
+				Body: []byte(externalReference)}, time.Second)
 			return externalReference
 		},
 		Retries:   []time.Duration{time.Minute, time.Hour},
@@ -159,10 +160,12 @@ func TestLimitCountsAnySecond(t *testing.T) {
 func TestCannedAnswersComeFirst(t *testing.T) {
 	s := started(t, plain(), Options{Limit: 1, Faults: Faults{Error500: 1}})
 	s.Can("call",
-		Canned{Status: 418, ContentType: "application/json", Header: http.Header{"X-Canned": {"yes"}}, Body: []byte(`{"n": 1}`)},
+		Canned{Status: 418, ContentType: "application/json", Header: http.Header{"X-Canned": {"yes"}},
+			Body: []byte(`{"n": 1}`)},
 		Canned{Status: 204})
 	status, h, body, err := ask(t, "GET", s.URL()+"/call", "")
-	if err != nil || status != 418 || body != `{"n": 1}` || h.Get("X-Canned") != "yes" || h.Get("Content-Type") != "application/json" {
+	if err != nil || status != 418 || body != `{"n": 1}` || h.Get("X-Canned") != "yes" ||
+		h.Get("Content-Type") != "application/json" {
 		t.Errorf("%d %q %v %v", status, body, h, err)
 	}
 	for _, want := range []int{204, 429} {
@@ -174,7 +177,8 @@ func TestCannedAnswersComeFirst(t *testing.T) {
 
 func TestFaultsHaveTheirShares(t *testing.T) {
 	const calls = 600
-	s := started(t, plain(), Options{Seed: 7, Faults: Faults{Error500: .1, HTML: .1, RateLimited: .1, Slow: .1, Broken: .1, SlowBy: time.Millisecond}})
+	s := started(t, plain(), Options{Seed: 7,
+		Faults: Faults{Error500: .1, HTML: .1, RateLimited: .1, Slow: .1, Broken: .1, SlowBy: time.Millisecond}})
 	got := map[string]int{}
 	for range calls {
 		status, h, body, err := ask(t, "GET", s.URL()+"/call", "")
@@ -183,7 +187,8 @@ func TestFaultsHaveTheirShares(t *testing.T) {
 			got["broken"]++
 		case err != nil:
 			t.Fatalf("%d %q: %v", status, body, err)
-		case status == 500 && body == "documented fault of call", status == 429 && body == "too many of call" && h.Get("Retry-After") == "1":
+		case status == 500 && body == "documented fault of call", status == 429 && body == "too many of call" &&
+			h.Get("Retry-After") == "1":
 			got[fmt.Sprint(status)]++
 		case status == 502 && h.Get("Content-Type") == "text/html":
 			got["502"]++
@@ -225,7 +230,8 @@ func TestSameSeedSameFaults(t *testing.T) {
 func TestSlowAnswer(t *testing.T) {
 	s := started(t, plain(), Options{Faults: Faults{Slow: 1, SlowBy: 150 * time.Millisecond}})
 	began := time.Now()
-	if status, _, _, err := ask(t, "GET", s.URL()+"/call", ""); status != 200 || err != nil || time.Since(began) < 150*time.Millisecond {
+	if status, _, _, err := ask(t, "GET", s.URL()+"/call", ""); status != 200 || err != nil ||
+		time.Since(began) < 150*time.Millisecond {
 		t.Errorf("%d after %v, %v", status, time.Since(began), err)
 	}
 }
@@ -361,7 +367,8 @@ func TestLifeRunsAhead(t *testing.T) {
 
 func TestPeople(t *testing.T) {
 	for reference, want := range map[string]string{
-		"": "approve", "ref-1": "approve", "user-reject-17": "reject", "Flip": "flip", "rejected": "approve", "7/secondlook": "secondlook",
+		"": "approve", "ref-1": "approve", "user-reject-17": "reject", "Flip": "flip", "rejected": "approve",
+		"7/secondlook": "secondlook",
 	} {
 		if got := PersonOf(reference, Approve); got != want {
 			t.Errorf("%q is taken by %s", reference, got)

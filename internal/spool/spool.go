@@ -263,7 +263,8 @@ func (a *spooledString) end() (kycbridge.File, bool) {
 		return kycbridge.File{Mark: mark("!", a.digest)}, false
 	}
 	first, size, store := a.first, a.store.size-a.first, a.store
-	return kycbridge.File{Mark: mark("A", a.digest), Size: size, Open: func() io.Reader { return store.reader(first, size) }}, true
+	return kycbridge.File{Mark: mark("A", a.digest), Size: size,
+		Open: func() io.Reader { return store.reader(first, size) }}, true
 }
 
 // mark is a text in the base64 alphabet, except for a kind that is not base64.

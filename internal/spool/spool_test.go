@@ -78,7 +78,8 @@ func TestLongStringsAreSpooled(t *testing.T) {
 		"cut short":          {`{"a":"` + long, 0},
 		"after an escape":    {`{"a":"\\","b":"` + long + `\\`, 0},
 	} {
-		for how, reader := range map[string]func(io.Reader) io.Reader{"at once": func(r io.Reader) io.Reader { return r }, "in halves": iotest.HalfReader, "with its end": iotest.DataErrReader} {
+		for how, reader := range map[string]func(io.Reader) io.Reader{"at once": func(r io.Reader) io.Reader { return r },
+			"in halves": iotest.HalfReader, "with its end": iotest.DataErrReader} {
 			t.Run(name+" "+how, func(t *testing.T) {
 				got := read(t, reader(strings.NewReader(tt.text)), limits(t))
 				if len(got.Files) != tt.files || len(got.Others) > 0 {
@@ -123,7 +124,8 @@ func TestOtherLongStrings(t *testing.T) {
 				t.Fatalf("%d files, %d others", len(got.Files), len(got.Others))
 			}
 			var doc map[string]any
-			if err := json.Unmarshal(got.JSON, &doc); err != nil || doc["a"] != got.Others[0] || inAlphabet(got.Others[0][0]) || len(got.Others[0]) != markLength {
+			if err := json.Unmarshal(got.JSON, &doc); err != nil || doc["a"] != got.Others[0] || inAlphabet(got.Others[0][0]) ||
+				len(got.Others[0]) != markLength {
 				t.Errorf("%v, %.40v", err, doc["a"])
 			}
 		})

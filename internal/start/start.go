@@ -25,7 +25,8 @@ type Receipts interface {
 
 // Watcher durably watches started verifications.
 type Watcher interface {
-	Started(ctx context.Context, a *kycbridge.Account, s kycbridge.Started, externalReference string) (verificationID string, err error)
+	Started(ctx context.Context, a *kycbridge.Account, s kycbridge.Started,
+		externalReference string) (verificationID string, err error)
 	// Submitted polls a verification soon after a submission, and watches it if it is unwatched.
 	Submitted(ctx context.Context, a *kycbridge.Account, reference string) error
 }
@@ -45,7 +46,8 @@ const (
 // Start creates a verification at the provider of a. With a key, a repeated start returns the first
 // receipt. Errors: kycbridge.ErrUnsupported, ErrKeyReused, ErrKeyPending, ErrUnavailable, a
 // *kycbridge.ProviderError, or a *kycbridge.UnwatchedError.
-func (s *Starter) Start(ctx context.Context, a *kycbridge.Account, r kycbridge.StartRequest, key, fingerprint string) (kycbridge.StartReceipt, error) {
+func (s *Starter) Start(ctx context.Context, a *kycbridge.Account, r kycbridge.StartRequest, key,
+	fingerprint string) (kycbridge.StartReceipt, error) {
 	if a.API.Start == nil {
 		return kycbridge.StartReceipt{}, fmt.Errorf("start: %w", kycbridge.ErrUnsupported)
 	}
@@ -76,7 +78,8 @@ func (s *Starter) Start(ctx context.Context, a *kycbridge.Account, r kycbridge.S
 
 // Submit sends a part of a verification and has the verification polled soon afterwards. send is called
 // once; its error is returned unchanged. Any other is a *kycbridge.UnwatchedError.
-func (s *Starter) Submit(ctx context.Context, a *kycbridge.Account, reference string, send func(context.Context) error) error {
+func (s *Starter) Submit(ctx context.Context, a *kycbridge.Account, reference string,
+	send func(context.Context) error) error {
 	if err := send(ctx); err != nil || a.API.Fetch == nil {
 		return err
 	}
@@ -84,7 +87,8 @@ func (s *Starter) Submit(ctx context.Context, a *kycbridge.Account, reference st
 	defer cancel()
 	err := retryUntilStored(ctx, func() error { return s.Watcher.Submitted(ctx, a, reference) })
 	if err != nil {
-		receipt := kycbridge.StartReceipt{Reference: reference, VerificationID: event.VerificationID(a.Provider.Name, a.Name, a.Provider.Canonical(reference))}
+		receipt := kycbridge.StartReceipt{Reference: reference,
+			VerificationID: event.VerificationID(a.Provider.Name, a.Name, a.Provider.Canonical(reference))}
 		return &kycbridge.UnwatchedError{Receipt: receipt, Err: err}
 	}
 	return nil
@@ -101,7 +105,8 @@ func (s *Starter) address(a *kycbridge.Account, r *kycbridge.StartRequest) {
 }
 
 // keep stores the result of a start: the watch and its event, then the receipt.
-func (s *Starter) keep(ctx context.Context, a *kycbridge.Account, at kycbridge.AccountKey, started kycbridge.Started, externalReference, key, fingerprint string) (kycbridge.StartReceipt, error) {
+func (s *Starter) keep(ctx context.Context, a *kycbridge.Account, at kycbridge.AccountKey, started kycbridge.Started,
+	externalReference, key, fingerprint string) (kycbridge.StartReceipt, error) {
 	receipt := kycbridge.StartReceipt{
 		VerificationID: event.VerificationID(at.Provider, at.Account, a.Provider.Canonical(started.Reference)),
 		Reference:      started.Reference, URL: started.URL, ExpiresAt: event.Instant(started.ExpiresAt),

@@ -66,12 +66,14 @@ func newStartFixture() *startFixture {
 	return b
 }
 
-func (b *startFixture) Reserve(_ context.Context, a kycbridge.AccountKey, k, f string) (*kycbridge.StartReceipt, error) {
+func (b *startFixture) Reserve(_ context.Context, a kycbridge.AccountKey, k, f string) (*kycbridge.StartReceipt,
+	error) {
 	b.calls = append(b.calls, "reserve "+a.Provider+"/"+a.Account+" "+k+" "+f)
 	return b.before, b.reserveErr
 }
 
-func (b *startFixture) Complete(ctx context.Context, a kycbridge.AccountKey, k, f string, r kycbridge.StartReceipt) error {
+func (b *startFixture) Complete(ctx context.Context, a kycbridge.AccountKey, k, f string,
+	r kycbridge.StartReceipt) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -93,7 +95,8 @@ func (b *startFixture) Release(ctx context.Context, a kycbridge.AccountKey, k st
 	return b.releaseErr
 }
 
-func (b *startFixture) Started(ctx context.Context, _ *kycbridge.Account, s kycbridge.Started, externalReference string) (string, error) {
+func (b *startFixture) Started(ctx context.Context, _ *kycbridge.Account, s kycbridge.Started,
+	externalReference string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
@@ -145,12 +148,20 @@ func TestStartIsStored(t *testing.T) {
 		calls           []string
 		longer, shorter time.Duration // than this by the clock
 	}{
-		"at once":                 {key: key, calls: []string{reserved, "call", watched, completed}, shorter: time.Millisecond},
-		"without a key":           {calls: []string{"call", watched}, shorter: time.Millisecond},
-		"watcher fails twice":     {key: key, watcher: 2, calls: []string{reserved, "call", "watch fails", "watch fails", watched, completed}, longer: 400 * time.Millisecond, shorter: 2 * time.Second},
-		"receipts fail twice":     {key: key, store: 2, calls: []string{reserved, "call", watched, "complete fails", "complete fails", completed}, longer: 400 * time.Millisecond, shorter: 2 * time.Second},
-		"both fail twice":         {key: key, watcher: 2, store: 2, calls: []string{reserved, "call", "watch fails", "watch fails", watched, "complete fails", "complete fails", completed}, longer: 800 * time.Millisecond, shorter: 3 * time.Second},
-		"watcher fails, no key":   {watcher: 2, calls: []string{"call", "watch fails", "watch fails", watched}, longer: 400 * time.Millisecond, shorter: 2 * time.Second},
+		"at once": {key: key, calls: []string{reserved, "call", watched, completed},
+			shorter: time.Millisecond},
+		"without a key": {calls: []string{"call", watched}, shorter: time.Millisecond},
+		"watcher fails twice": {key: key, watcher: 2,
+			calls: []string{reserved, "call", "watch fails", "watch fails", watched, completed}, longer: 400 * time.Millisecond,
+			shorter: 2 * time.Second},
+		"receipts fail twice": {key: key, store: 2,
+			calls:  []string{reserved, "call", watched, "complete fails", "complete fails", completed},
+			longer: 400 * time.Millisecond, shorter: 2 * time.Second},
+		"both fail twice": {key: key, watcher: 2, store: 2,
+			calls: []string{reserved, "call", "watch fails", "watch fails", watched, "complete fails", "complete fails",
+				completed}, longer: 800 * time.Millisecond, shorter: 3 * time.Second},
+		"watcher fails, no key": {watcher: 2, calls: []string{"call", "watch fails", "watch fails", watched},
+			longer: 400 * time.Millisecond, shorter: 2 * time.Second},
 		"no key needs no receipt": {store: -1, calls: []string{"call", watched}, shorter: time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,7 +169,8 @@ func TestStartIsStored(t *testing.T) {
 				b := newStartFixture()
 				b.watcherFails, b.completeFails = tt.watcher, tt.store
 				began := time.Now()
-				got, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{ExternalReference: "case-1"}, tt.key, fingerprint)
+				got, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{ExternalReference: "case-1"}, tt.key,
+					fingerprint)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -274,8 +286,9 @@ func TestCallerLeaves(t *testing.T) {
 		err   error
 		calls []string
 	}{
-		"made":    {nil, []string{reserved, "call", watched, completed}},
-		"refused": {&kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: "create"}, []string{reserved, "call", released}},
+		"made": {nil, []string{reserved, "call", watched, completed}},
+		"refused": {&kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: "create"},
+			[]string{reserved, "call", released}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -324,7 +337,8 @@ func TestReservedBefore(t *testing.T) {
 func TestUnsupported(t *testing.T) {
 	b := newStartFixture()
 	b.account.API.Start = nil
-	if _, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{}, key, fingerprint); !errors.Is(err, kycbridge.ErrUnsupported) || len(b.calls) > 0 {
+	if _, err := b.Start(t.Context(), b.account, kycbridge.StartRequest{}, key, fingerprint); !errors.Is(err,
+		kycbridge.ErrUnsupported) || len(b.calls) > 0 {
 		t.Errorf("%v, did %v", err, b.calls)
 	}
 }
@@ -337,9 +351,11 @@ func TestCallbackAddress(t *testing.T) {
 		keys     []string
 		url, key string
 	}{
-		"both":              {"https://hooks.example.com", []string{"new", "old"}, "https://hooks.example.com/webhooks/ondato/acme", "new"},
-		"slash at the end":  {"https://hooks.example.com/", nil, "https://hooks.example.com/webhooks/ondato/acme", ""},
-		"behind a path":     {"https://hooks.example.com/kyc//", nil, "https://hooks.example.com/kyc/webhooks/ondato/acme", ""},
+		"both": {"https://hooks.example.com", []string{"new", "old"},
+			"https://hooks.example.com/webhooks/ondato/acme", "new"},
+		"slash at the end": {"https://hooks.example.com/", nil, "https://hooks.example.com/webhooks/ondato/acme", ""},
+		"behind a path": {"https://hooks.example.com/kyc//", nil, "https://hooks.example.com/kyc/webhooks/ondato/acme",
+			""},
 		"no address of own": {"", []string{"new"}, "", "new"},
 		"neither":           {"", nil, "", ""},
 	} {
@@ -348,7 +364,8 @@ func TestCallbackAddress(t *testing.T) {
 			b.PublicURL, b.account.Credentials.Keys = tt.public, slices.Clone(tt.keys)
 			asked := kycbridge.StartRequest{
 				ExternalReference: "case-1", FlowID: "flow-1", Language: "en", Validity: time.Hour,
-				Person: kycbridge.Person{GivenName: "Testa"}, Options: []byte(`{"a":1}`), SuccessURL: "https://app.example.com/done",
+				Person: kycbridge.Person{GivenName: "Testa"}, Options: []byte(`{"a":1}`),
+				SuccessURL: "https://app.example.com/done",
 			}
 			want := asked
 			want.CallbackURL, want.CallbackKey = tt.url, tt.key
@@ -405,7 +422,8 @@ func TestSubmit(t *testing.T) {
 		b.account.API.Fetch = func(context.Context, kycbridge.Query) ([]kycbridge.Fetched, error) { return nil, nil }
 		err := b.Submit(t.Context(), b.account, reference, func(context.Context) error { return nil })
 		var unwatched *kycbridge.UnwatchedError
-		if !errors.As(err, &unwatched) || unwatched.Receipt.Reference != reference || unwatched.Receipt.VerificationID != wantReceipt().VerificationID {
+		if !errors.As(err, &unwatched) || unwatched.Receipt.Reference != reference ||
+			unwatched.Receipt.VerificationID != wantReceipt().VerificationID {
 			t.Errorf("%v", err)
 		}
 	})

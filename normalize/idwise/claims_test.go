@@ -45,7 +45,8 @@ func TestPersonsOfTwoDocuments(t *testing.T) {
 		want      event.Claims
 		differ    string
 	}{
-		"one document": {`{}`, []string{anna}, event.Claims{"given_name": "ANNA", "family_name": "ONE", "birthdate": "1980-01-01", "gender": "female"}, ""},
+		"one document": {`{}`, []string{anna},
+			event.Claims{"given_name": "ANNA", "family_name": "ONE", "birthdate": "1980-01-01", "gender": "female"}, ""},
 		"two of one person": {
 			`null`, []string{anna, shown("First Name", "Anna", "Last Name", " One", "Date of Birth", "01/01/1980")},
 			event.Claims{"given_name": "ANNA", "family_name": "ONE", "birthdate": "1980-01-01", "gender": "female"}, "",
@@ -63,7 +64,8 @@ func TestPersonsOfTwoDocuments(t *testing.T) {
 			event.Claims{"birthdate": "1980-01-01", "gender": "female"}, "name",
 		},
 		"one middle name": {
-			`{}`, []string{shown("First Name", "ANNA", "Last Name", "ONE"), shown("First Name", "ANNA", "Middle Name", "M", "Last Name", "ONE")}, nil, "name",
+			`{}`, []string{shown("First Name", "ANNA", "Last Name", "ONE"),
+				shown("First Name", "ANNA", "Middle Name", "M", "Last Name", "ONE")}, nil, "name",
 		},
 		"everything differs": {
 			`{}`, []string{
@@ -72,18 +74,22 @@ func TestPersonsOfTwoDocuments(t *testing.T) {
 			}, nil, "birthdate personal_number nationalities address",
 		},
 		"one country, two codes": {
-			`{}`, []string{shown("Nationality", "IN"), shown("Nationality", "IND")}, event.Claims{"nationalities": []string{"IND"}}, "",
+			`{}`, []string{shown("Nationality", "IN"), shown("Nationality", "IND")},
+			event.Claims{"nationalities": []string{"IND"}}, "",
 		},
 		"the applicant counts": {
-			`{"full_name":"ANNA ONE","birth_date":"1979-05-05"}`, []string{anna, shown("First Name", "BERTA", "Last Name", "TWO", "Birth Date", "1981-01-01")},
+			`{"full_name":"ANNA ONE","birth_date":"1979-05-05"}`,
+			[]string{anna, shown("First Name", "BERTA", "Last Name", "TWO", "Birth Date", "1981-01-01")},
 			event.Claims{"name": "ANNA ONE", "birthdate": "1979-05-05", "gender": "female"}, "",
 		},
 		"the applicant and a document of another": {
-			`{"full_name":"ANNA ONE"}`, []string{shown("First Name", "BERTA", "Last Name", "TWO")}, event.Claims{"name": "ANNA ONE"}, "",
+			`{"full_name":"ANNA ONE"}`, []string{shown("First Name", "BERTA", "Last Name", "TWO")},
+			event.Claims{"name": "ANNA ONE"}, "",
 		},
 		"the applicant and the applicant's document": {
 			`{"full_name":"Anna One"}`, []string{anna},
-			event.Claims{"name": "Anna One", "given_name": "ANNA", "family_name": "ONE", "birthdate": "1980-01-01", "gender": "female"}, "",
+			event.Claims{"name": "Anna One", "given_name": "ANNA", "family_name": "ONE", "birthdate": "1980-01-01",
+				"gender": "female"}, "",
 		},
 	} {
 		var steps []string
@@ -116,13 +122,15 @@ func TestPersonsOfTwoDocuments(t *testing.T) {
 func TestUnreadDates(t *testing.T) {
 	good := shown("Birth Date", "1990-02-01", "Expiry Date", "2035-05-04T00:00:00Z", "Issue Date", "04.05.2025")
 	o := fetched(t, `"applicant":{"birth_date":"1411-07-14"},"documents":{"0":`+good+`}`)
-	if o.ExtractedClaims["birthdate"] != nil || o.Documents[0].DateOfExpiry != "2035-05-04" || o.Documents[0].DateOfIssuance != "2025-05-04" {
+	if o.ExtractedClaims["birthdate"] != nil || o.Documents[0].DateOfExpiry != "2035-05-04" ||
+		o.Documents[0].DateOfIssuance != "2025-05-04" {
 		t.Errorf("%v %+v", o.ExtractedClaims, o.Documents)
 	}
 	if got := fieldsOf(o, "applicant.data_extraction"); got != "birthdate undetermined" {
 		t.Errorf("applicant: %s", got)
 	}
-	bad := shown("Birth Date", "2533-02-01", "Expiry Date", "0001-01-01", "Date of Issue", "2026-03-05", "Issue Date Hijri", "1446-01-01")
+	bad := shown("Birth Date", "2533-02-01", "Expiry Date", "0001-01-01", "Date of Issue", "2026-03-05",
+		"Issue Date Hijri", "1446-01-01")
 	o = fetched(t, `"documents":{"0":`+good+`,"1":`+bad+`}`)
 	if o.ExtractedClaims["birthdate"] != nil || o.Documents[1].DateOfExpiry != "" || o.Documents[1].DateOfIssuance != "" {
 		t.Errorf("%v %+v", o.ExtractedClaims, o.Documents)
@@ -156,10 +164,12 @@ func TestOddLeaves(t *testing.T) {
 	if want := (event.Claims{"given_name": "ANNA"}); !reflect.DeepEqual(o.ExtractedClaims, want) {
 		t.Errorf("claims: %v", o.ExtractedClaims)
 	}
-	if c := normalizetest.CheckOf(o, "documents.0.face_match"); c.Result != event.ResultPassed || c.Score == nil || *c.Score != .97 {
+	if c := normalizetest.CheckOf(o, "documents.0.face_match"); c.Result != event.ResultPassed || c.Score == nil ||
+		*c.Score != .97 {
 		t.Errorf("face match: %+v", c)
 	}
-	if len(o.Checks) != 1 || o.Session != nil || o.FlowID != "" || o.ExternalReference != "1001" || o.Decision.Outcome != event.OutcomeApproved {
+	if len(o.Checks) != 1 || o.Session != nil || o.FlowID != "" || o.ExternalReference != "1001" ||
+		o.Decision.Outcome != event.OutcomeApproved {
 		t.Errorf("%s: %+v", normalizetest.Brief(o), o)
 	}
 	for _, matches := range []string{`{}`, `"none"`, `7`} {
@@ -186,7 +196,8 @@ func TestGroups(t *testing.T) {
 func TestNamesInAnyCase(t *testing.T) {
 	o := fetched(t, `"Applicant":{"FULL_NAME":"Anna One"},"RULE_RESULTS":{"SAME_SUBJECT":{"RESULT":"Passed"},"No_AML_Records":{"Result":"Passed"}},
 	  "Selfie":{"Status":"Refer","LIVENESS_STATUS_CODE":"face_is_occluded"}`)
-	if o.ExtractedClaims["name"] != "Anna One" || normalizetest.CheckOf(o, "rule_results.SAME_SUBJECT").Type != event.CheckDataConsistency ||
+	if o.ExtractedClaims["name"] != "Anna One" ||
+		normalizetest.CheckOf(o, "rule_results.SAME_SUBJECT").Type != event.CheckDataConsistency ||
 		normalizetest.CheckOf(o, "aml").Result != event.ResultPassed || normalizetest.ReasonCodes(o) != "face.occluded" {
 		t.Errorf("%v %+v", o.ExtractedClaims, o.Checks)
 	}

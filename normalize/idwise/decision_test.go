@@ -22,21 +22,31 @@ func TestFinalDecision(t *testing.T) {
 		progress = "progress in_progress"
 	)
 	for _, row := range []struct{ system, manual, final, want string }{
-		{`"Complete"`, `null`, `null`, approved}, {`"Complete"`, `null`, `""`, approved}, {`"Complete"`, `null`, `"Approved"`, approved},
+		{`"Complete"`, `null`, `null`, approved}, {`"Complete"`, `null`, `""`, approved},
+		{`"Complete"`, `null`, `"Approved"`, approved},
 		{`"Complete"`, `null`, `"Complete"`, approved}, {`"Complete"`, `""`, `"complete"`, approved},
-		{`"Complete"`, `null`, `"Rejected"`, doubt}, {`"Complete"`, `null`, `"Refer"`, doubt}, {`"Complete"`, `null`, `"Incomplete"`, doubt},
+		{`"Complete"`, `null`, `"Rejected"`, doubt}, {`"Complete"`, `null`, `"Refer"`, doubt},
+		{`"Complete"`, `null`, `"Incomplete"`, doubt},
 		{`"Complete"`, `null`, `"Resubmission Requested"`, doubt},
 		{`"Refer"`, `null`, `null`, review}, {`"Refer"`, `null`, `"Refer"`, review}, {`"Refer"`, `null`, `"Approved"`, doubt},
 		{`"Refer"`, `null`, `"Complete"`, doubt}, {`"Refer"`, `null`, `"Rejected"`, doubt},
-		{`"Rejected"`, `null`, `"Rejected"`, rejected}, {`"Rejected"`, `null`, `"Approved"`, doubt}, {`"Rejected"`, `null`, `"Complete"`, doubt},
-		{`"Incomplete"`, `null`, `"Incomplete"`, progress}, {`"Incomplete"`, `null`, `null`, progress}, {`"Incomplete"`, `null`, `"Complete"`, doubt},
-		{`"Refer"`, `"Approved"`, `"Approved"`, approved}, {`"Refer"`, `"Approved"`, `null`, approved}, {`"Refer"`, `"Approved"`, `"Rejected"`, doubt},
-		{`"Refer"`, `"Approved"`, `"Refer"`, doubt}, {`"Complete"`, `"Rejected"`, `"Rejected"`, rejected}, {`"Complete"`, `"Rejected"`, `"Complete"`, doubt},
+		{`"Rejected"`, `null`, `"Rejected"`, rejected}, {`"Rejected"`, `null`, `"Approved"`, doubt},
+		{`"Rejected"`, `null`, `"Complete"`, doubt},
+		{`"Incomplete"`, `null`, `"Incomplete"`, progress}, {`"Incomplete"`, `null`, `null`, progress},
+		{`"Incomplete"`, `null`, `"Complete"`, doubt},
+		{`"Refer"`, `"Approved"`, `"Approved"`, approved}, {`"Refer"`, `"Approved"`, `null`, approved},
+		{`"Refer"`, `"Approved"`, `"Rejected"`, doubt},
+		{`"Refer"`, `"Approved"`, `"Refer"`, doubt}, {`"Complete"`, `"Rejected"`, `"Rejected"`, rejected},
+		{`"Complete"`, `"Rejected"`, `"Complete"`, doubt},
 		{`"Complete"`, `"Rejected"`, `"Approved"`, doubt},
-		{`"Refer"`, `"Resubmission Requested"`, `"Refer"`, resubmit}, {`"Complete"`, `"Resubmission Requested"`, `"Complete"`, resubmit},
-		{`"Refer"`, `"Resubmission Requested"`, `null`, resubmit}, {`"Refer"`, `"Resubmission Requested"`, `"Incomplete"`, resubmit},
-		{`"Refer"`, `"Resubmission Requested"`, `"Approved"`, doubt}, {`"Complete"`, `"Resubmission Requested"`, `"Rejected"`, doubt},
-		{`null`, `null`, `"Approved"`, doubt}, {`null`, `null`, `"Rejected"`, doubt}, {`null`, `null`, `"Incomplete"`, progress},
+		{`"Refer"`, `"Resubmission Requested"`, `"Refer"`, resubmit},
+		{`"Complete"`, `"Resubmission Requested"`, `"Complete"`, resubmit},
+		{`"Refer"`, `"Resubmission Requested"`, `null`, resubmit},
+		{`"Refer"`, `"Resubmission Requested"`, `"Incomplete"`, resubmit},
+		{`"Refer"`, `"Resubmission Requested"`, `"Approved"`, doubt},
+		{`"Complete"`, `"Resubmission Requested"`, `"Rejected"`, doubt},
+		{`null`, `null`, `"Approved"`, doubt}, {`null`, `null`, `"Rejected"`, doubt},
+		{`null`, `null`, `"Incomplete"`, progress},
 	} {
 		for form, body := range map[string]string{
 			"webhook": `{"event":"Updated Journey","body":{"journeyId":"j","systemDecision":%s,"manualDecision":%s,"finalDecision":%s}}`,
@@ -56,7 +66,8 @@ func TestFinalDecision(t *testing.T) {
 
 // TestOddDecisions: a decision word that is odd or not known is never passed over.
 func TestOddDecisions(t *testing.T) {
-	for _, odd := range []string{`7`, `true`, `false`, `[]`, `{}`, `["Complete"]`, `{"value":"Approved"}`, `"Escalated"`, `1e300`, `"` + strings.Repeat("long ", 9_000) + `"`} {
+	for _, odd := range []string{`7`, `true`, `false`, `[]`, `{}`, `["Complete"]`, `{"value":"Approved"}`, `"Escalated"`,
+		`1e300`, `"` + strings.Repeat("long ", 9_000) + `"`} {
 		for _, name := range []string{"system", "manual", "final"} {
 			words := map[string]string{"system": `"Complete"`, "manual": `"Approved"`, "final": `"Approved"`, name: odd}
 			for form, body := range map[string]string{
@@ -95,8 +106,10 @@ func TestReviewWithoutAWord(t *testing.T) {
 // where it is one that is known.
 func TestReviewBesideTheDecision(t *testing.T) {
 	for word, want := range map[string]kycbridge.Effect{
-		`"Approved"`: kycbridge.EffectVerdict, `"Rejected"`: kycbridge.EffectDoubt, `"Resubmission Requested"`: kycbridge.EffectDoubt,
-		`null`: kycbridge.EffectVerdict, `"Something"`: kycbridge.EffectVerdict, `{}`: kycbridge.EffectVerdict,
+		`"Approved"`: kycbridge.EffectVerdict, `"Rejected"`: kycbridge.EffectDoubt,
+		`"Resubmission Requested"`: kycbridge.EffectDoubt,
+		`null`:                     kycbridge.EffectVerdict, `"Something"`: kycbridge.EffectVerdict,
+		`{}`: kycbridge.EffectVerdict,
 	} {
 		o := mapBody(t, `{"event":"Updated Journey","body":{"journeyId":"j","systemDecision":"Refer","manualDecision":"Approved","manualReviewDecision":`+word+`}}`, kycbridge.Settings{})
 		if o.Effect != want {

@@ -36,34 +36,47 @@ func TestFixtures(t *testing.T) {
 		"finished-user-steps": {
 			"progress processing steps_submitted", "progress processing steps_submitted",
 		},
-		"finished-journey-refer":           {fetched, "verdict in_review unconfirmed review system system [system review system]"},
-		"finished-journey-old-no-event-id": {fetched, "verdict in_review unconfirmed review system system [system review system]"},
-		"finished-journey-rejected":        {fetched, "verdict completed unconfirmed rejected system system final [system rejected system]"},
-		"finished-journey-incomplete":      {fetched, "progress in_progress"},
+		"finished-journey-refer": {fetched,
+			"verdict in_review unconfirmed review system system [system review system]"},
+		"finished-journey-old-no-event-id": {fetched,
+			"verdict in_review unconfirmed review system system [system review system]"},
+		"finished-journey-rejected": {fetched,
+			"verdict completed unconfirmed rejected system system final [system rejected system]"},
+		"finished-journey-incomplete": {fetched, "progress in_progress"},
 		"manually-reviewed-approved": {
-			fetched, "verdict completed unconfirmed approved manual_review human final [system review system] [manual_review approved human]",
+			fetched, "verdict completed unconfirmed approved manual_review human final [system review system] [manual_review " +
+				"approved human]",
 		},
 		"manually-reviewed-rejected": {
-			fetched, "verdict completed unconfirmed rejected manual_review human final [system review system] [manual_review rejected human]",
+			fetched, "verdict completed unconfirmed rejected manual_review human final [system review system] [manual_review " +
+				"rejected human]",
 		},
-		"updated-journey-step-update": {fetched, "verdict completed unconfirmed approved system system final [system approved system]"},
-		"updated-journey-aml-amend":   {fetched, "verdict in_review unconfirmed review system system [system review system]"},
+		"updated-journey-step-update": {fetched,
+			"verdict completed unconfirmed approved system system final [system approved system]"},
+		"updated-journey-aml-amend": {fetched, "verdict in_review unconfirmed review system system [system review system]"},
 		"updated-journey-aml-ogm-update": {
-			fetched, "verdict completed unconfirmed approved manual_review human final [system review system] [manual_review approved human]",
+			fetched, "verdict completed unconfirmed approved manual_review human final [system review system] [manual_review " +
+				"approved human]",
 		},
 		"updated-journey-manual-review": {
-			fetched, "verdict completed unconfirmed approved manual_review human final [system review system] [manual_review approved human]",
+			fetched, "verdict completed unconfirmed approved manual_review human final [system review system] [manual_review " +
+				"approved human]",
 		},
-		"aml-monitor-update":     {fetched, "verdict in_review unconfirmed review system system [system review system]"},
-		"finished-spot-check":    {fetched, "verdict completed unconfirmed approved system system final [system approved system]"},
-		"finished-ongoing-check": {fetched, "verdict completed unconfirmed approved system system final [system approved system]"},
-		"unknown-event":          {fetched, "none: type not mapped"},
+		"aml-monitor-update": {fetched, "verdict in_review unconfirmed review system system [system review system]"},
+		"finished-spot-check": {fetched,
+			"verdict completed unconfirmed approved system system final [system approved system]"},
+		"finished-ongoing-check": {fetched,
+			"verdict completed unconfirmed approved system system final [system approved system]"},
+		"unknown-event": {fetched, "none: type not mapped"},
 		"verification-update-required": {
-			"reopen requires_input resubmit manual_review human [system review system] [manual_review resubmit human] review.resubmission_requested <resubmit_other 0 >",
-			"reopen requires_input resubmit manual_review human [system review system] [manual_review resubmit human] review.resubmission_requested <resubmit_other 0 >",
+			"reopen requires_input resubmit manual_review human [system review system] [manual_review resubmit human] " +
+				"review.resubmission_requested <resubmit_other 0 >",
+			"reopen requires_input resubmit manual_review human [system review system] [manual_review resubmit human] " +
+				"review.resubmission_requested <resubmit_other 0 >",
 		},
 		"verification-update-required-kyc-renewal": {
-			"note requires_input renewal_due review.renewal_due <renew 0 >", "note requires_input renewal_due review.renewal_due <renew 0 >",
+			"note requires_input renewal_due review.renewal_due <renew 0 >",
+			"note requires_input renewal_due review.renewal_due <renew 0 >",
 		},
 		"kyc-renewal-deadline-exceeded": {
 			"reopen expired renewal_overdue review.renewal_overdue <renew 0 2026-09-15T00:00:00Z>",
@@ -72,9 +85,11 @@ func TestFixtures(t *testing.T) {
 		"verification-update-required-contradicts": {
 			fetched, "doubt unknown unconfirmed none system unspecified system.contradiction",
 		},
-		"updated-journey-old-wording": {fetched, "verdict completed unconfirmed approved system system final [system approved system]"},
+		"updated-journey-old-wording": {fetched,
+			"verdict completed unconfirmed approved system system final [system approved system]"},
 		"journey-result-final-contradicts": {
-			"doubt unknown none manual_review unspecified system.contradiction", "doubt unknown none manual_review unspecified system.contradiction",
+			"doubt unknown none manual_review unspecified system.contradiction",
+			"doubt unknown none manual_review unspecified system.contradiction",
 		},
 		"journey-result-resubmission": {
 			"reopen requires_input resubmit manual_review human [system review system] [manual_review resubmit human] " +
@@ -106,12 +121,16 @@ func TestFixtures(t *testing.T) {
 			"verdict completed rejected system system final [system rejected system] data.underage",
 		},
 		"journey-result-manual-approved": {
-			"verdict completed approved manual_review human final [system review system] [manual_review approved human] document.type_not_accepted",
-			"verdict completed approved manual_review human final [system review system] [manual_review approved human] document.type_not_accepted",
+			"verdict completed approved manual_review human final [system review system] [manual_review approved human] " +
+				"document.type_not_accepted",
+			"verdict completed approved manual_review human final [system review system] [manual_review approved human] " +
+				"document.type_not_accepted",
 		},
 		"journey-result-manual-rejected": {
-			"verdict completed rejected manual_review human final [system review system] [manual_review rejected human] document.type_not_accepted",
-			"verdict completed rejected manual_review human final [system review system] [manual_review rejected human] document.type_not_accepted",
+			"verdict completed rejected manual_review human final [system review system] [manual_review rejected human] " +
+				"document.type_not_accepted",
+			"verdict completed rejected manual_review human final [system review system] [manual_review rejected human] " +
+				"document.type_not_accepted",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,12 +151,18 @@ func TestFixtures(t *testing.T) {
 
 func TestIdentity(t *testing.T) {
 	for name, want := range map[string]kycbridge.Identity{
-		"finished-journey":                 {Schema: "webhook", Reference: "65f000000000000000000001", EventID: "e0000000-0000-4000-8000-000000000001", Event: "Finished Journey"},
-		"finished-journey-old-no-event-id": {Schema: "webhook", Reference: "65f000000000000000000001", Event: "Finished Journey"},
-		"finished-spot-check":              {Schema: "webhook", Reference: "65f000000000000000000002", EventID: "e0000000-0000-4000-8000-000000000017", Event: "Finished Spot Check"},
-		"finished-ongoing-check":           {Schema: "webhook", Reference: "65f000000000000000000003", EventID: "e0000000-0000-4000-8000-000000000018", Event: "Finished Ongoing Check"},
-		"journey-summary-completed":        {Schema: "summary", Reference: "65f000000000000000000001", Event: "get-journey-summary"},
-		"journey-result-refer":             {Schema: "result", Reference: "65f000000000000000000001", Event: "get-journey-result"},
+		"finished-journey": {Schema: "webhook", Reference: "65f000000000000000000001",
+			EventID: "e0000000-0000-4000-8000-000000000001", Event: "Finished Journey"},
+		"finished-journey-old-no-event-id": {Schema: "webhook", Reference: "65f000000000000000000001",
+			Event: "Finished Journey"},
+		"finished-spot-check": {Schema: "webhook", Reference: "65f000000000000000000002",
+			EventID: "e0000000-0000-4000-8000-000000000017", Event: "Finished Spot Check"},
+		"finished-ongoing-check": {Schema: "webhook", Reference: "65f000000000000000000003",
+			EventID: "e0000000-0000-4000-8000-000000000018", Event: "Finished Ongoing Check"},
+		"journey-summary-completed": {Schema: "summary", Reference: "65f000000000000000000001",
+			Event: "get-journey-summary"},
+		"journey-result-refer": {Schema: "result", Reference: "65f000000000000000000001",
+			Event: "get-journey-result"},
 	} {
 		got := identify(decode(t, normalizetest.Fixture(t, "idwise", name)))
 		if got.Document == nil {
@@ -164,7 +189,8 @@ func TestIdentity(t *testing.T) {
 			t.Errorf("identify %s = %+v, want %s missing", body, got, missing)
 		}
 	}
-	if got := identify(map[string]any{"journey_id": json.Number("12"), "model_version": "3.0"}); got.Reference != "12" || got.Schema != "result" {
+	if got := identify(map[string]any{"journey_id": json.Number("12"), "model_version": "3.0"}); got.Reference != "12" ||
+		got.Schema != "result" {
 		t.Errorf("a journey id as a number: %+v", got)
 	}
 }
@@ -173,22 +199,29 @@ func TestDecisions(t *testing.T) {
 	const disagreement = "doubt unknown unconfirmed none"
 	hook := func(event, members string) string { return `{"event":"` + event + `","body":{` + members + `}}` }
 	for name, row := range map[string]struct{ body, want string }{
-		"final decision alone is not believed": {hook("Finished Journey", `"finalDecision":"Approved"`), disagreement + " system unspecified system.contradiction"},
-		"final decision alone, undecided":      {hook("Finished Journey", `"finalDecision":"Incomplete"`), "progress in_progress"},
+		"final decision alone is not believed": {hook("Finished Journey", `"finalDecision":"Approved"`), disagreement +
+			" system unspecified system.contradiction"},
+		"final decision alone, undecided": {hook("Finished Journey", `"finalDecision":"Incomplete"`),
+			"progress in_progress"},
 		"a reviewer overrules an approval": {
 			hook("Updated Journey", `"systemDecision":"Complete","manualDecision":"Rejected","finalDecision":"Rejected"`),
-			"verdict completed unconfirmed rejected manual_review human final [system approved system] [manual_review rejected human]",
+			"verdict completed unconfirmed rejected manual_review human final [system approved system] [manual_review " +
+				"rejected human]",
 		},
 		"an unknown reviewer's word hides the system's": {
-			hook("Manually Reviewed", `"systemDecision":"Complete","manualDecision":"Escalated"`), "doubt unknown unconfirmed none manual_review human system.unmapped_status",
+			hook("Manually Reviewed", `"systemDecision":"Complete","manualDecision":"Escalated"`),
+			"doubt unknown unconfirmed none manual_review human system.unmapped_status",
 		},
-		"an unknown system decision": {hook("Finished Journey", `"systemDecision":"Reassess"`), "doubt unknown unconfirmed none system system system.unmapped_status"},
+		"an unknown system decision": {hook("Finished Journey", `"systemDecision":"Reassess"`),
+			"doubt unknown unconfirmed none system system system.unmapped_status"},
 		"Approved is no word of the system": {
-			hook("Finished Journey", `"systemDecision":"Approved"`), "doubt unknown unconfirmed none system system system.unmapped_status",
+			hook("Finished Journey", `"systemDecision":"Approved"`),
+			"doubt unknown unconfirmed none system system system.unmapped_status",
 		},
 		"resubmission in a review": {
 			hook("Manually Reviewed", `"systemDecision":"Complete","manualDecision":"Resubmission Requested"`),
-			"reopen requires_input unconfirmed resubmit manual_review human [system approved system] [manual_review resubmit human] review.resubmission_requested <resubmit_other  >",
+			"reopen requires_input unconfirmed resubmit manual_review human [system approved system] [manual_review resubmit " +
+				"human] review.resubmission_requested <resubmit_other  >",
 		},
 		"event and decision in another spelling": {
 			hook("finished_journey", `"systemDecision":"COMPLETE"`),
@@ -207,15 +240,19 @@ func TestDecisions(t *testing.T) {
 		},
 		"no body": {`{"event":"Finished Journey"}`, "none: no decision in the body"},
 		"result without a decision": {
-			`{"journey_id":"j","documents":{},"system_decision":null,"manual_decision":null,"final_decision":null}`, "progress in_progress",
+			`{"journey_id":"j","documents":{},"system_decision":null,"manual_decision":null,"final_decision":null}`,
+			"progress in_progress",
 		},
-		"result with an unknown decision": {`{"journey_id":"j","system_decision":"Reassess"}`, "doubt unknown none system system system.unmapped_status"},
+		"result with an unknown decision": {`{"journey_id":"j","system_decision":"Reassess"}`,
+			"doubt unknown none system system system.unmapped_status"},
 		"result that asks for resubmission": {
 			`{"journey_id":"j","system_decision":"Refer","manual_decision":"Resubmission Requested","selfie":{"status":"Refer"},
 			  "documents":{"0":{"has_passed_rules":false},"1":{"has_passed_rules":true}}}`,
-			"reopen requires_input resubmit manual_review human [system review system] [manual_review resubmit human] review.resubmission_requested <resubmit_document 0 > <resubmit_selfie  >",
+			"reopen requires_input resubmit manual_review human [system review system] [manual_review resubmit human] " +
+				"review.resubmission_requested <resubmit_document 0 > <resubmit_selfie  >",
 		},
-		"answer of start-journey": {`{"journey_id":"j","reference_no":"r","is_completed":false,"step_summaries":[]}`, "progress in_progress"},
+		"answer of start-journey": {`{"journey_id":"j","reference_no":"r","is_completed":false,"step_summaries":[]}`,
+			"progress in_progress"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := normalizetest.Brief(mapBody(t, row.body, kycbridge.Settings{})); got != row.want {
@@ -224,11 +261,13 @@ func TestDecisions(t *testing.T) {
 		})
 	}
 	overdue := string(normalizetest.Fixture(t, "idwise", "kyc-renewal-deadline-exceeded"))
-	keep := normalizetest.Brief(mapBody(t, overdue, kycbridge.Settings{Confirm: true, Own: Settings{RenewalOverdue: "keep"}}))
+	keep := normalizetest.Brief(mapBody(t, overdue,
+		kycbridge.Settings{Confirm: true, Own: Settings{RenewalOverdue: "keep"}}))
 	if want := "note requires_input renewal_overdue review.renewal_overdue <renew 0 2026-09-15T00:00:00Z>"; keep != want {
 		t.Errorf("keep: %s", keep)
 	}
-	if got := normalizetest.Brief(mapBody(t, overdue, kycbridge.Settings{Own: Settings{RenewalOverdue: "expire"}})); !strings.HasPrefix(got, "reopen expired") {
+	if got := normalizetest.Brief(mapBody(t, overdue,
+		kycbridge.Settings{Own: Settings{RenewalOverdue: "expire"}})); !strings.HasPrefix(got, "reopen expired") {
 		t.Errorf("expire: %s", got)
 	}
 	for _, body := range []string{``, `[]`, `null`, `3`, `{}`, `{"event":`, `{"body":{}}`} {
@@ -241,7 +280,8 @@ func TestDecisions(t *testing.T) {
 // TestOneFactTwoWays: a webhook and the result of one fact name their decisions alike.
 func TestOneFactTwoWays(t *testing.T) {
 	hook := mapBody(t, string(normalizetest.Fixture(t, "idwise", "manually-reviewed-approved")), kycbridge.Settings{})
-	result := mapBody(t, string(normalizetest.Fixture(t, "idwise", "journey-result-manual-approved")), kycbridge.Settings{})
+	result := mapBody(t, string(normalizetest.Fixture(t, "idwise", "journey-result-manual-approved")),
+		kycbridge.Settings{})
 	want := map[string]any{"system_decision": "Refer", "manual_decision": "Approved", "final_decision": "Approved"}
 	if !reflect.DeepEqual(hook.ProviderStatus, want) || !reflect.DeepEqual(result.ProviderStatus, want) {
 		t.Errorf("provider.status: webhook %v, result %v", hook.ProviderStatus, result.ProviderStatus)
@@ -253,15 +293,18 @@ func TestOneFactTwoWays(t *testing.T) {
 		t.Errorf("references: webhook %v, result %v", hook.References, result.References)
 	}
 	steps := mapBody(t, string(normalizetest.Fixture(t, "idwise", "finished-user-steps")), kycbridge.Settings{})
-	if _, ok := steps.ProviderStatus["system_decision"]; ok || steps.ProviderStatus["interim_system_decision"] != "Incomplete" {
+	if _, ok := steps.ProviderStatus["system_decision"]; ok ||
+		steps.ProviderStatus["interim_system_decision"] != "Incomplete" {
 		t.Errorf("an interim decision stands as the decision: %v", steps.ProviderStatus)
 	}
 	aml := mapBody(t, string(normalizetest.Fixture(t, "idwise", "aml-monitor-update")), kycbridge.Settings{Confirm: true})
-	if aml.ProviderStatus["previous_system_decision"] != "Complete" || aml.EventName != "AML Monitor Update" || aml.EventID == "" {
+	if aml.ProviderStatus["previous_system_decision"] != "Complete" || aml.EventName != "AML Monitor Update" ||
+		aml.EventID == "" {
 		t.Errorf("aml monitor update: %+v", aml)
 	}
 	spot := mapBody(t, string(normalizetest.Fixture(t, "idwise", "finished-spot-check")), kycbridge.Settings{})
-	if spot.Product != "spot_check" || spot.References["spot_check_journey_id"] == "" || spot.ExternalReference != "ref-1001" {
+	if spot.Product != "spot_check" || spot.References["spot_check_journey_id"] == "" ||
+		spot.ExternalReference != "ref-1001" {
 		t.Errorf("spot check: %+v", spot)
 	}
 }
@@ -287,11 +330,13 @@ func TestResult(t *testing.T) {
 		}
 	}
 	face := normalizetest.CheckOf(o, "documents.0.face_match")
-	if face.Score == nil || *face.Score != 0.99 || face.ScoreRaw == nil || face.ScoreRaw.Value != 99 || face.Method != "bvr" {
+	if face.Score == nil || *face.Score != 0.99 || face.ScoreRaw == nil || face.ScoreRaw.Value != 99 ||
+		face.Method != "bvr" {
 		t.Errorf("face match: %+v", face)
 	}
 	aml := normalizetest.CheckOf(o, "aml")
-	if aml.Score != nil || !reflect.DeepEqual(aml.Details["match_scores"], []float64{82}) || !slices.Equal(aml.Reasons, []string{"aml.pep"}) {
+	if aml.Score != nil || !reflect.DeepEqual(aml.Details["match_scores"], []float64{82}) ||
+		!slices.Equal(aml.Reasons, []string{"aml.pep"}) {
 		t.Errorf("aml: %+v", aml)
 	}
 	wantDocs := []event.Document{{DocumentID: "0", Type: "passport", Issuer: &event.Issuer{CountryCode: "EXL"}}}
@@ -299,7 +344,8 @@ func TestResult(t *testing.T) {
 		t.Errorf("documents: %+v", o.Documents)
 	}
 	wantClaims := event.Claims{
-		"name": "Jane Sample", "given_name": "Jane", "family_name": "Sample", "birthdate": "1990-02-01", "personal_number": "000000000",
+		"name": "Jane Sample", "given_name": "Jane", "family_name": "Sample", "birthdate": "1990-02-01",
+		"personal_number": "000000000",
 	}
 	if !reflect.DeepEqual(o.ExtractedClaims, wantClaims) {
 		t.Errorf("claims: %v", o.ExtractedClaims)
@@ -310,7 +356,8 @@ func TestResult(t *testing.T) {
 	}
 	wantMedia := []event.Media{
 		{Kind: "selfie", ProviderRef: "img-selfie-1"}, {Kind: "document_front", ProviderRef: "img-doc-front-1"},
-		{Kind: "document_front_cropped", ProviderRef: "img-doc-crop-1"}, {Kind: "document_portrait", ProviderRef: "img-doc-portrait-1"},
+		{Kind: "document_front_cropped", ProviderRef: "img-doc-crop-1"},
+		{Kind: "document_portrait", ProviderRef: "img-doc-portrait-1"},
 		{Kind: "additional_face", ProviderRef: "img-extra-1"},
 	}
 	if !reflect.DeepEqual(o.Media, wantMedia) {
@@ -360,14 +407,16 @@ func TestAML(t *testing.T) {
 		result event.Result
 		codes  string
 	}{
-		"disabled":           {`"aml":{"applicability":"Disabled"}`, event.ResultNotPerformed, ""},
-		"skipped":            {`"aml":{"applicability":"Skipped"}`, event.ResultNotPerformed, ""},
-		"not ready":          {`"aml":{"applicability":"Not Ready Yet"}`, event.ResultNotPerformed, ""},
-		"no match":           {`"aml":{"applicability":"Applicable","matches":[]}`, event.ResultPassed, ""},
-		"nothing said":       {`"aml":{}`, event.ResultUndetermined, ""},
-		"a word not known":   {`"aml":{"applicability":"Later"}`, event.ResultUndetermined, ""},
-		"matches, no rule":   {`"aml":{"applicability":"Applicable","matches":[{"score":1,"datasets":["Sanctions"]}]}`, event.ResultWarning, "aml.sanctions"},
-		"passed but not run": {`"aml":{"applicability":"Disabled"},"rule_results":{"no_aml_records":{"result":"Passed"}}`, event.ResultNotPerformed, ""},
+		"disabled":         {`"aml":{"applicability":"Disabled"}`, event.ResultNotPerformed, ""},
+		"skipped":          {`"aml":{"applicability":"Skipped"}`, event.ResultNotPerformed, ""},
+		"not ready":        {`"aml":{"applicability":"Not Ready Yet"}`, event.ResultNotPerformed, ""},
+		"no match":         {`"aml":{"applicability":"Applicable","matches":[]}`, event.ResultPassed, ""},
+		"nothing said":     {`"aml":{}`, event.ResultUndetermined, ""},
+		"a word not known": {`"aml":{"applicability":"Later"}`, event.ResultUndetermined, ""},
+		"matches, no rule": {`"aml":{"applicability":"Applicable","matches":[{"score":1,"datasets":["Sanctions"]}]}`,
+			event.ResultWarning, "aml.sanctions"},
+		"passed but not run": {`"aml":{"applicability":"Disabled"},"rule_results":{"no_aml_records":{"result":"Passed"}}`,
+			event.ResultNotPerformed, ""},
 		"dismissed matches": {
 			`"aml":{"applicability":"Applicable","matches":[{"datasets":["Sanctions"]}]},"rule_results":{"no_aml_records":{"result":"Passed"}}`,
 			event.ResultPassed, "",
@@ -380,7 +429,8 @@ func TestAML(t *testing.T) {
 		},
 	} {
 		o := mapBody(t, `{"system_decision":"Refer",`+row.body+`}`, kycbridge.Settings{})
-		if c := normalizetest.CheckOf(o, "aml"); c.Result != row.result || strings.Join(c.Reasons, " ") != row.codes || len(o.Reasons) != len(c.Reasons) {
+		if c := normalizetest.CheckOf(o, "aml"); c.Result != row.result || strings.Join(c.Reasons, " ") != row.codes ||
+			len(o.Reasons) != len(c.Reasons) {
 			t.Errorf("%s: %q %v, want %q %s", name, c.Result, c.Reasons, row.result, row.codes)
 		}
 	}
@@ -433,7 +483,8 @@ func TestOddResults(t *testing.T) {
 		t.Errorf("observation: %+v", o)
 	}
 	want := event.Document{
-		DocumentID: "0", Type: "in_aadhaar", DocumentNumber: "0123", DateOfExpiry: "2030-12-31", Issuer: &event.Issuer{CountryCode: "IND"},
+		DocumentID: "0", Type: "in_aadhaar", DocumentNumber: "0123", DateOfExpiry: "2030-12-31",
+		Issuer: &event.Issuer{CountryCode: "IND"},
 	}
 	if len(o.Documents) != 4 || !reflect.DeepEqual(o.Documents[0], want) {
 		t.Errorf("documents: %+v", o.Documents)
@@ -446,15 +497,18 @@ func TestOddResults(t *testing.T) {
 		t.Errorf("claims: %v", o.ExtractedClaims)
 	}
 	media := []event.Media{
-		{Kind: "document_front", ProviderRef: "https://files.example.com/a.jpg", Field: "documents.0.images.front_image_path"},
+		{Kind: "document_front", ProviderRef: "https://files.example.com/a.jpg",
+			Field: "documents.0.images.front_image_path"},
 		{Kind: "document_back", ProviderRef: "b-1"},
 	}
 	if !reflect.DeepEqual(o.Media, media) {
 		t.Errorf("media: %+v", o.Media)
 	}
 	for id, result := range map[string]event.Result{
-		"documents.0.face_match": event.ResultPassed, "documents.3.face_match": event.ResultFailed, "documents.4.face_match": "",
-		"documents.5.face_match": "", "device_intelligence": event.ResultUndetermined, "documents.0.validation.mrz": event.ResultFailed,
+		"documents.0.face_match": event.ResultPassed, "documents.3.face_match": event.ResultFailed,
+		"documents.4.face_match": "",
+		"documents.5.face_match": "", "device_intelligence": event.ResultUndetermined,
+		"documents.0.validation.mrz":   event.ResultFailed,
 		"documents.0.validation.mrz_2": event.ResultPassed, "documents.0.validation.image_quality": event.ResultPassed,
 	} {
 		if c := normalizetest.CheckOf(o, id); c.Result != result {
@@ -513,14 +567,17 @@ func FuzzMap(f *testing.F) {
 func TestReferences(t *testing.T) {
 	for _, id := range []string{"65f000000000000000000001", "a0000000-0000-4000-8000-000000000001"} {
 		for name, body := range map[string]string{
-			"webhook": `{"event":"Finished Journey","body":{"journeyId":"` + id + `","referenceNo":"ref-1001","systemDecision":"Complete"}}`,
+			"webhook": `{"event":"Finished Journey","body":{"journeyId":"` + id +
+				`","referenceNo":"ref-1001","systemDecision":"Complete"}}`,
 			"summary": `{"journey_id":"` + id + `","reference_no":"ref-1001","is_completed":true,"step_summaries":[]}`,
-			"result":  `{"journey_id":"` + id + `","reference_number":"ref-1001","system_decision":"Complete","model_version":"3.0"}`,
+			"result": `{"journey_id":"` + id +
+				`","reference_number":"ref-1001","system_decision":"Complete","model_version":"3.0"}`,
 		} {
 			if got := identify(decode(t, []byte(body))); got.Reference != id {
 				t.Errorf("%s: identity %+v", name, got)
 			}
-			if o := mapBody(t, body, kycbridge.Settings{}); o.ExternalReference != "ref-1001" || o.References["journey_id"] != id {
+			if o := mapBody(t, body, kycbridge.Settings{}); o.ExternalReference != "ref-1001" ||
+				o.References["journey_id"] != id {
 				t.Errorf("%s: %q %v", name, o.ExternalReference, o.References)
 			}
 		}
@@ -548,7 +605,8 @@ func TestImageKeys(t *testing.T) {
 		`{"front_image_path":"front","back_image_path":"back","front_cropped_image_path":"crop","back_cropped_image_path":null}`,
 	} {
 		o := mapBody(t, `{"journey_id":"j","system_decision":"Complete","documents":{"0":{"document_type":"Passport","images":`+images+`}}}`, kycbridge.Settings{})
-		want := []event.Media{{Kind: "document_front", ProviderRef: "front"}, {Kind: "document_back", ProviderRef: "back"}, {Kind: "document_front_cropped", ProviderRef: "crop"}}
+		want := []event.Media{{Kind: "document_front", ProviderRef: "front"}, {Kind: "document_back", ProviderRef: "back"},
+			{Kind: "document_front_cropped", ProviderRef: "crop"}}
 		if !reflect.DeepEqual(o.Media, want) {
 			t.Errorf("%s: %+v", images, o.Media)
 		}
@@ -558,7 +616,8 @@ func TestImageKeys(t *testing.T) {
 // TestTimesWithoutZone: they are read as UTC, and one with a zone keeps its moment.
 func TestTimesWithoutZone(t *testing.T) {
 	for start, want := range map[string]string{
-		"2026-03-02T09:00:00.962462": "2026-03-02T09:00:00.962462Z", "2026-03-02T09:00:00": "2026-03-02T09:00:00Z", "2026-03-02T14:30:00+05:30": "2026-03-02T09:00:00Z",
+		"2026-03-02T09:00:00.962462": "2026-03-02T09:00:00.962462Z", "2026-03-02T09:00:00": "2026-03-02T09:00:00Z",
+		"2026-03-02T14:30:00+05:30": "2026-03-02T09:00:00Z",
 	} {
 		o := mapBody(t, `{"journey_id":"j","system_decision":"Complete","start_time":"`+start+`"}`, kycbridge.Settings{})
 		if o.Session == nil || o.Session.StartedAt != want {

@@ -41,7 +41,8 @@ func (d session) checks(documents []event.Document) []event.Check {
 // located reports whether the session holds a place. The place itself is never read.
 func (d session) located() bool {
 	info := d.Object.Object("summary_data", "user_info")
-	return info.Text("location") != "" || len(info.Object("location")) > 0 || info.Has("latitude") && info.Has("longitude") ||
+	return info.Text("location") != "" || len(info.Object("location")) > 0 || info.Has("latitude") &&
+		info.Has("longitude") ||
 		len(d.Object.Object("location")) > 0 || d.Text("location") != ""
 }
 
@@ -53,7 +54,8 @@ func checksOf(doc document.Object, ids []string) []event.Check {
 	if v := doc.Object("validator"); v != nil {
 		checks = append(checks, event.Check{
 			CheckID: name + ".validator", Type: event.CheckDataMatch, Result: success(v.Text("success")), DocumentIDs: ids,
-			ProviderCheck: values.Clip(v.Text("type"), values.MaxCode), ProviderResult: values.Clip(v.Text("success"), values.MaxCode),
+			ProviderCheck:  values.Clip(v.Text("type"), values.MaxCode),
+			ProviderResult: values.Clip(v.Text("success"), values.MaxCode),
 		})
 	}
 	if scores := doc.Object("facematch_score"); len(scores) > 0 {

@@ -39,10 +39,11 @@ var rows = map[string]row{
 	statusScheduled:        {kycbridge.EffectProgress, event.StatusInProgress, "call_scheduled", "", ""},
 	"agent_alloted":        {kycbridge.EffectProgress, event.StatusInProgress, "agent_assigned", "", ""},
 	"kyc_request_accepted": {kycbridge.EffectProgress, event.StatusInProgress, "call_in_progress", "", ""},
-	"kyc_request_rejected": {kycbridge.EffectProgress, event.StatusRequiresInput, "", "session.declined_by_agent", actionRejoin},
-	"kyc_rejected":         {kycbridge.EffectEnd, event.StatusCanceled, "", "session.superseded", ""},
-	"session_expired":      {kycbridge.EffectEnd, event.StatusExpired, "", reasonSessionExpired, ""},
-	"user_abandoned":       {kycbridge.EffectEnd, event.StatusAbandoned, "", "session.abandoned", ""},
+	"kyc_request_rejected": {kycbridge.EffectProgress, event.StatusRequiresInput, "", "session.declined_by_agent",
+		actionRejoin},
+	"kyc_rejected":    {kycbridge.EffectEnd, event.StatusCanceled, "", "session.superseded", ""},
+	"session_expired": {kycbridge.EffectEnd, event.StatusExpired, "", reasonSessionExpired, ""},
+	"user_abandoned":  {kycbridge.EffectEnd, event.StatusAbandoned, "", "session.abandoned", ""},
 }
 
 // The statuses that carry a verdict, the one of a booked call, and what an applicant has to do again.

@@ -62,7 +62,8 @@ func TestSessions(t *testing.T) {
 					t.Errorf("observation: %+v", o)
 				}
 				normalizetest.Unique(t, o)
-				normalizetest.Withhold(t, o, "203.0.113.7", "Example Ltd", "Example Institute", "100000", "Exampletown", "77.5", "All Successful", "unreadable")
+				normalizetest.Withhold(t, o, "203.0.113.7", "Example Ltd", "Example Institute", "100000", "Exampletown", "77.5",
+					"All Successful", "unreadable")
 				o = mapKwikID(t, event.ViaPoll, body, kycbridge.Settings{Confirm: confirm, Own: Settings{Checker: true}})
 				if got := normalizetest.Brief(o); got != want.checker {
 					t.Errorf("maker and checker:\n got %s\nwant %s", got, want.checker)
@@ -104,7 +105,8 @@ func TestWebhooks(t *testing.T) {
 			if got := normalizetest.Brief(mapKwikID(t, event.ViaCallback, body, kycbridge.Settings{})); got != want.direct {
 				t.Errorf("unconfirmed:\n got %s\nwant %s", got, want.direct)
 			}
-			if got := normalizetest.Brief(mapKwikID(t, event.ViaCallback, body, kycbridge.Settings{Own: Settings{Checker: true}})); got != want.checker {
+			if got := normalizetest.Brief(mapKwikID(t, event.ViaCallback, body,
+				kycbridge.Settings{Own: Settings{Checker: true}})); got != want.checker {
 				t.Errorf("unconfirmed, with a checker:\n got %s\nwant %s", got, want.checker)
 			}
 		})
@@ -136,8 +138,9 @@ func TestWebhookForms(t *testing.T) {
 		`{"event":"Maker Approved","data":[{"feedback":{"type":"Reject"}}]}`:     makers,
 		`{"event":"Checker Approved","a":{"session_data":{"audit_result":"0"}}}`: checkers,
 		`{"event":"Maker Approved","extras":{"session_status":"kyc_rejected"}}`:  approved, // not the session's own
-		`{"status":"Maker Approved"}`:                                            none,     // not under a key that names an event
-		`{"a":{"b":{"c":{"event":"Maker Approved"}}}}`:                           none,     // too deep to be the body's own
+		// not under a key that names an event
+		`{"status":"Maker Approved"}`:                                            none,
+		`{"a":{"b":{"c":{"event":"Maker Approved"}}}}`:                           none, // too deep to be the body's own
 		`{"session_status":"kyc_result_approved"}`:                               none,
 		`{"session_data":{"session_status":"kyc_result_approved"}}`:              none,
 		`{"session_data":{"session_status":"kyc_result_approved"},"status":200}`: none, // a callback in the form of an answer
@@ -147,7 +150,8 @@ func TestWebhookForms(t *testing.T) {
 		if got := normalizetest.Brief(mapKwikID(t, event.ViaCallback, body, kycbridge.Settings{})); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", body, got, want)
 		}
-		if got := normalizetest.Brief(mapKwikID(t, event.ViaCallback, body, kycbridge.Settings{Confirm: true})); got != "fetch: result is fetched" {
+		if got := normalizetest.Brief(mapKwikID(t, event.ViaCallback, body,
+			kycbridge.Settings{Confirm: true})); got != "fetch: result is fetched" {
 			t.Errorf("%s, confirmed: %s", body, got)
 		}
 	}
@@ -156,8 +160,10 @@ func TestWebhookForms(t *testing.T) {
 			t.Errorf("%s was read", body)
 		}
 	}
-	o := mapKwikID(t, event.ViaCallback, string(normalizetest.Fixture(t, "kwikid", "webhook-maker-approved-assumed")), kycbridge.Settings{Confirm: true})
-	if o.EventName != "Maker Approved" || o.ExternalReference != "user-0001" || o.ProviderStatus["event"] != "Maker Approved" ||
+	o := mapKwikID(t, event.ViaCallback, string(normalizetest.Fixture(t, "kwikid", "webhook-maker-approved-assumed")),
+		kycbridge.Settings{Confirm: true})
+	if o.EventName != "Maker Approved" || o.ExternalReference != "user-0001" ||
+		o.ProviderStatus["event"] != "Maker Approved" ||
 		o.References["session_id"] != "5e551000-0000-4000-8000-000000000001" {
 		t.Errorf("observation: %+v", o)
 	}
@@ -222,13 +228,19 @@ func TestDetails(t *testing.T) {
 
 func TestIdentity(t *testing.T) {
 	for name, want := range map[string]kycbridge.Identity{
-		"get-details-approved":             {Schema: "session", Reference: "5e551000-0000-4000-8000-000000000001", Event: "kyc_result_approved"},
-		"get-details-rejected":             {Schema: "session", Reference: "5e551000-0000-4000-8000-000000000002", Event: "kyc_result_rejected"},
-		"webhook-checker-approved-assumed": {Schema: "webhook", Reference: "5e551000-0000-4000-8000-000000000001", Event: "Checker Approved"},
-		"webhook-checker-rejected-assumed": {Schema: "webhook", Reference: "5e551000-0000-4000-8000-000000000001", Event: "Checker Rejected"},
-		"webhook-maker-approved-assumed":   {Schema: "webhook", Reference: "5e551000-0000-4000-8000-000000000001", Event: "Maker Approved"},
-		"webhook-maker-rejected-assumed":   {Schema: "webhook", Reference: "5e551000-0000-4000-8000-000000000002", Event: "Maker Rejected"},
-		"webhook-no-session-id-assumed":    {Schema: "webhook", Event: "Maker Approved", Missing: "/session_id"},
+		"get-details-approved": {Schema: "session", Reference: "5e551000-0000-4000-8000-000000000001",
+			Event: "kyc_result_approved"},
+		"get-details-rejected": {Schema: "session", Reference: "5e551000-0000-4000-8000-000000000002",
+			Event: "kyc_result_rejected"},
+		"webhook-checker-approved-assumed": {Schema: "webhook", Reference: "5e551000-0000-4000-8000-000000000001",
+			Event: "Checker Approved"},
+		"webhook-checker-rejected-assumed": {Schema: "webhook", Reference: "5e551000-0000-4000-8000-000000000001",
+			Event: "Checker Rejected"},
+		"webhook-maker-approved-assumed": {Schema: "webhook", Reference: "5e551000-0000-4000-8000-000000000001",
+			Event: "Maker Approved"},
+		"webhook-maker-rejected-assumed": {Schema: "webhook", Reference: "5e551000-0000-4000-8000-000000000002",
+			Event: "Maker Rejected"},
+		"webhook-no-session-id-assumed": {Schema: "webhook", Event: "Maker Approved", Missing: "/session_id"},
 	} {
 		got := identify(decode(t, normalizetest.Fixture(t, "kwikid", name)))
 		got.Document = nil
@@ -243,14 +255,16 @@ func TestIdentity(t *testing.T) {
 		`{"a":` + deep + `}`: "", // one level too deep
 		`{"session_id":"not-a-uuid","z":{"session_id":"5e551000-0000-4000-8000-00000000000a"}}`:                                 found,
 		`{"b":{"session_id":"5e551000-0000-4000-8000-00000000000b"},"a":{"session_id":"5e551000-0000-4000-8000-00000000000a"}}`: found,
-		`{"session_id":5}`: "", `{"session_id":"5e551000-0000-4000-8000-00000000000g"}`: "", `{"session_id":"5e5510000-000-4000-8000-00000000000a"}`: "",
+		`{"session_id":5}`: "", `{"session_id":"5e551000-0000-4000-8000-00000000000g"}`: "",
+		`{"session_id":"5e5510000-000-4000-8000-00000000000a"}`: "",
 		`{}`: "",
 	} {
 		if got := identify(decode(t, []byte(body))); got.Reference != want || (got.Missing == "") != (want != "") {
 			t.Errorf("identify %s = %+v, want %q", body, got, want)
 		}
 	}
-	number := map[string]any{"status": json.Number("200"), "session_data": map[string]any{"session_status": "waiting", "session_id": "Opaque-1"}}
+	number := map[string]any{"status": json.Number("200"),
+		"session_data": map[string]any{"session_status": "waiting", "session_id": "Opaque-1"}}
 	if got := identify(number); got.Schema != "session" || got.Reference != "Opaque-1" {
 		t.Errorf("a body with json.Number: %+v", got)
 	}
@@ -261,7 +275,8 @@ func TestIdentity(t *testing.T) {
 
 // polled is an answer of get_details with these members of its session.
 func polled(members string) string {
-	return `{"status":200,"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001","agent_id":"agent-7",` + members + `}}`
+	return `{"status":200,"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001","agent_id":"agent-7",` +
+		members + `}}`
 }
 
 // TestChecker: what a session says of the checker decides over the maker's word, whatever the account
@@ -272,9 +287,12 @@ func TestChecker(t *testing.T) {
 		rejected = `"session_status":"kyc_result_rejected","feedback":{"type":"Reject"}`
 
 		bothApproved = "verdict completed approved checker human final [maker approved human] [checker approved human]"
-		refused      = "verdict completed rejected checker human final [maker approved human] [checker rejected human] review.checker_rejected"
-		bothRejected = "verdict completed rejected checker human final [maker rejected human] [checker rejected human] review.maker_rejected review.checker_rejected"
-		overruled    = "verdict in_review review checker human [maker rejected human] [checker approved human] review.maker_rejected review.manual_review_required"
+		refused      = "verdict completed rejected checker human final [maker approved human] [checker rejected human] " +
+			"review.checker_rejected"
+		bothRejected = "verdict completed rejected checker human final [maker rejected human] [checker rejected human] " +
+			"review.maker_rejected review.checker_rejected"
+		overruled = "verdict in_review review checker human [maker rejected human] [checker approved human] " +
+			"review.maker_rejected review.manual_review_required"
 		locked       = "verdict in_review awaiting_second_review none maker human [maker approved human]"
 		revisit      = "reopen in_review awaiting_second_review [maker approved human]"
 		doubt        = "doubt unknown none checker human system.unmapped_status"
@@ -302,10 +320,12 @@ func TestChecker(t *testing.T) {
 		approved + `,"audit_lock":"auditor-2","audit_result":""`:            locked,
 		approved + `,"audit_result":"1","auditor_fdbk":"REVISIT: sound"`:    revisit,
 		approved + `,"auditor_feedback":"{\"comment\":\"please revisit\"}"`: revisit,
-		approved + `,"audit_lock":false`:                                    "verdict completed approved maker human final [maker approved human]",
-		approved + `,"audit_lock":0,"audit_result":null`:                    "verdict completed approved maker human final [maker approved human]",
-		`"session_status":"waiting","audit_result":"1"`:                     "progress created link_sent",
-		`"session_status":"kyc_result_pending","audit_result":"1"`:          "progress unknown system.unmapped_status",
+		approved + `,"audit_lock":false`: "verdict completed approved maker human " +
+			"final [maker approved human]",
+		approved + `,"audit_lock":0,"audit_result":null`: "verdict completed approved maker human " +
+			"final [maker approved human]",
+		`"session_status":"waiting","audit_result":"1"`:            "progress created link_sent",
+		`"session_status":"kyc_result_pending","audit_result":"1"`: "progress unknown system.unmapped_status",
 
 		`"session_status":"kyc_result_approved","feedback":{"type":"Hold"}`:                       "doubt unknown none maker human system.unmapped_status",
 		`"session_status":"kyc_result_approved","feedback":{"type":["Approve"]}`:                  "doubt unknown none maker human system.unmapped_status",
@@ -338,14 +358,18 @@ func TestCheckerTwoWays(t *testing.T) {
 	const withChecker = `null,"audit_lock":"auditor-2"`
 	for _, c := range []struct{ trigger, audit, want string }{
 		{"Checker Approved", withChecker, "verdict in_review awaiting_second_review none maker human [maker approved human]"},
-		{"Checker Approved", `"1"`, "verdict completed approved checker human final [maker approved human] [checker approved human]"},
-		{"Checker Rejected", `"0"`, "verdict completed rejected checker human final [maker approved human] [checker rejected human] review.checker_rejected"},
+		{"Checker Approved", `"1"`, "verdict completed approved checker human final [maker approved human] [checker " +
+			"approved human]"},
+		{"Checker Rejected", `"0"`, "verdict completed rejected checker human final [maker approved human] [checker " +
+			"rejected human] review.checker_rejected"},
 		{"Checker Approved", `"0"`, "doubt unknown none checker human system.contradiction"},
 		{"Checker Rejected", `"1"`, "doubt unknown none checker human system.contradiction"},
-		{"Checker Approved", `null`, "verdict completed unconfirmed approved checker human final [maker approved human] [checker approved human]"},
+		{"Checker Approved", `null`, "verdict completed unconfirmed approved checker human final [maker approved human] " +
+			"[checker approved human]"},
 	} {
 		body := polled(`"session_status":"kyc_result_approved","audit_result":` + c.audit)
-		o, err := mapPayload(kycbridge.Payload{Via: event.ViaFetch, Trigger: c.trigger, Body: []byte(body)}, kycbridge.Settings{Own: Settings{Checker: true}})
+		o, err := mapPayload(kycbridge.Payload{Via: event.ViaFetch, Trigger: c.trigger, Body: []byte(body)},
+			kycbridge.Settings{Own: Settings{Checker: true}})
 		if got := normalizetest.Brief(o); err != nil || got != c.want {
 			t.Errorf("%s, audit_result %s:\n got %s %v\nwant %s", c.trigger, c.audit, got, err, c.want)
 		}
@@ -358,7 +382,8 @@ func TestCheckerTwoWays(t *testing.T) {
 // TestAskedForIsTheAnswer: the way a body came decides what it is, not its top-level status.
 func TestAskedForIsTheAnswer(t *testing.T) {
 	for _, status := range []string{`200`, `"200"`, `"success"`, `null`, `{"code":200}`, `true`} {
-		body := `{"status":` + status + `,"session_data":{"session_id":"5E551000-0000-4000-8000-000000000001","session_status":"kyc_result_approved"}}`
+		body := `{"status":` + status +
+			`,"session_data":{"session_id":"5E551000-0000-4000-8000-000000000001","session_status":"kyc_result_approved"}}`
 		for _, via := range []event.Via{event.ViaPoll, event.ViaFetch} {
 			id := Identify(decode(t, []byte(body)), via)
 			if id.Schema != "session" || id.Reference != "5e551000-0000-4000-8000-000000000001" {
@@ -391,15 +416,18 @@ func TestFeedback(t *testing.T) {
 		`{}`:                                             "system",
 		`[]`:                                             "system",
 	} {
-		o := mapKwikID(t, event.ViaPoll, `{"status":200,"session_data":{"session_status":"kyc_result_rejected","agent_id":"agent-7","feedback":`+feedback+`}}`, kycbridge.Settings{})
+		o := mapKwikID(t, event.ViaPoll,
+			`{"status":200,"session_data":{"session_status":"kyc_result_rejected","agent_id":"agent-7","feedback":`+feedback+`}}`, kycbridge.Settings{})
 		step, reason := o.Decisions[0], o.Reasons[0]
 		if string(step.ActorType) != want || o.Decision.ActorType != step.ActorType {
 			t.Errorf("feedback %s: %s, want %s", feedback, step.ActorType, want)
 		}
-		if human := want == "human"; human != (step.ActorRef == "agent-7") || human != (normalizetest.CheckOf(o, "agent_review").Result == event.ResultFailed) {
+		if human := want == "human"; human != (step.ActorRef == "agent-7") ||
+			human != (normalizetest.CheckOf(o, "agent_review").Result == event.ResultFailed) {
 			t.Errorf("feedback %s: %+v %+v", feedback, step, o.Checks)
 		}
-		if expired := want == "system"; expired != (reason.Code == "session.expired" && reason.Retryable != nil && *reason.Retryable) ||
+		if expired := want == "system"; expired != (reason.Code == "session.expired" && reason.Retryable != nil &&
+			*reason.Retryable) ||
 			expired != (reason.Code != "review.maker_rejected") {
 			t.Errorf("feedback %s: %+v", feedback, reason)
 		}
@@ -408,11 +436,15 @@ func TestFeedback(t *testing.T) {
 }
 
 func TestDecoy(t *testing.T) {
-	o := mapKwikID(t, event.ViaPoll, `{"status":200,"session_data":{"session_status":"waiting","extras":{"session_status":"kyc_result_approved"}}}`, kycbridge.Settings{})
-	if got := normalizetest.Brief(o); got != "progress created link_sent" || len(o.ProviderStatus) != 1 || o.ProviderStatus["session_status"] != "waiting" {
+	o := mapKwikID(t, event.ViaPoll,
+		`{"status":200,"session_data":{"session_status":"waiting","extras":{"session_status":"kyc_result_approved"}}}`,
+		kycbridge.Settings{})
+	if got := normalizetest.Brief(o); got != "progress created link_sent" || len(o.ProviderStatus) != 1 ||
+		o.ProviderStatus["session_status"] != "waiting" {
 		t.Errorf("%s, %v", got, o.ProviderStatus)
 	}
-	o = mapKwikID(t, event.ViaPoll, `{"status":200,"session_data":{"session_status":"KYC_RESULT_APPROVED"}}`, kycbridge.Settings{})
+	o = mapKwikID(t, event.ViaPoll, `{"status":200,"session_data":{"session_status":"KYC_RESULT_APPROVED"}}`,
+		kycbridge.Settings{})
 	if got := normalizetest.Brief(o); got != "progress unknown system.unmapped_status" {
 		t.Errorf("another spelling: %s", got)
 	}
@@ -423,15 +455,18 @@ func TestDecoy(t *testing.T) {
 }
 
 func TestSessionFacts(t *testing.T) {
-	o := mapKwikID(t, event.ViaPoll, string(normalizetest.Fixture(t, "kwikid", "get-details-approved")), kycbridge.Settings{})
+	o := mapKwikID(t, event.ViaPoll, string(normalizetest.Fixture(t, "kwikid", "get-details-approved")),
+		kycbridge.Settings{})
 	india := &event.Issuer{CountryCode: "IND"}
 	docs := []event.Document{
-		{DocumentID: "pan", Type: "in_pan", DocumentNumber: "AAAAA0000A", Issuer: india}, {DocumentID: "aadhaar", Type: "in_aadhaar", Issuer: india},
+		{DocumentID: "pan", Type: "in_pan", DocumentNumber: "AAAAA0000A", Issuer: india},
+		{DocumentID: "aadhaar", Type: "in_aadhaar", Issuer: india},
 	}
 	if !reflect.DeepEqual(o.Documents, docs) {
 		t.Errorf("documents: %+v", o.Documents)
 	}
-	claims := event.Claims{"name": "Testa Sample", "phone_number": "+915550100001", "address": map[string]string{"formatted": "1 Example Street"}}
+	claims := event.Claims{"name": "Testa Sample", "phone_number": "+915550100001",
+		"address": map[string]string{"formatted": "1 Example Street"}}
 	if !reflect.DeepEqual(o.ExtractedClaims, claims) {
 		t.Errorf("claims: %v", o.ExtractedClaims)
 	}
@@ -439,7 +474,8 @@ func TestSessionFacts(t *testing.T) {
 	if !reflect.DeepEqual(o.Session, session) {
 		t.Errorf("session: %+v", o.Session)
 	}
-	if o.ExternalReference != "user-0001" || o.References["link_id"] != "LinkExample1" || o.Decisions[0].ActorRef != "agent-01" {
+	if o.ExternalReference != "user-0001" || o.References["link_id"] != "LinkExample1" ||
+		o.Decisions[0].ActorRef != "agent-01" {
 		t.Errorf("observation: %+v", o)
 	}
 	for id, want := range map[string]string{
@@ -462,10 +498,13 @@ func TestSessionFacts(t *testing.T) {
 	if len(o.Checks) != 7 || len(o.Media) != 9 {
 		t.Errorf("%d checks, %d media", len(o.Checks), len(o.Media))
 	}
-	if m := o.Media[1]; m.Field != "session_data.pan_url" || m.ProviderRef != "https://files.example.com/kwikid/pan.jpg" || m.Kind != "document_front" {
+	if m := o.Media[1]; m.Field != "session_data.pan_url" ||
+		m.ProviderRef != "https://files.example.com/kwikid/pan.jpg" || m.Kind != "document_front" {
 		t.Errorf("media: %+v", m)
 	}
-	booked := mapKwikID(t, event.ViaPoll, `{"status":200,"session_data":{"session_status":"vkyc_requested","vkyc_start_time":1772530000}}`, kycbridge.Settings{})
+	booked := mapKwikID(t, event.ViaPoll,
+		`{"status":200,"session_data":{"session_status":"vkyc_requested","vkyc_start_time":1772530000}}`,
+		kycbridge.Settings{})
 	if booked.Session.StartedAt != "" {
 		t.Errorf("a booked call has started: %+v", booked.Session)
 	}
@@ -487,7 +526,8 @@ func TestOddSessions(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 	normalizetest.Withhold(t, o, "SEEDED", "12.345678", "77.654321", "23456789", "2345 6789")
-	if o.References["session_id"] != "5e551000-0000-4000-8000-00000000000a" || o.ExternalReference != "17" || o.Session.StartedAt != "2026-03-02T09:00:00.5Z" {
+	if o.References["session_id"] != "5e551000-0000-4000-8000-00000000000a" || o.ExternalReference != "17" ||
+		o.Session.StartedAt != "2026-03-02T09:00:00.5Z" {
 		t.Errorf("observation: %+v", o)
 	}
 	if len(o.Documents) != 1 || o.Documents[0].Type != "in_aadhaar" || o.Documents[0].DocumentNumber != "0123" {
@@ -497,16 +537,19 @@ func TestOddSessions(t *testing.T) {
 		t.Errorf("claims: %v", o.ExtractedClaims)
 	}
 	for id, want := range map[string]string{
-		"overall_summary.pan_card": "document_authenticity undetermined", "overall_summary.extra_look": "x_kwikid_extra_look passed",
-		"overall_summary.extra_look_2": "x_kwikid_extra_look failed", "docs.aadhaar_card.facematch_score": "face_match undetermined",
-		"docs.aadhaar_card.validator": "data_match undetermined",
+		"overall_summary.pan_card":          "document_authenticity undetermined",
+		"overall_summary.extra_look":        "x_kwikid_extra_look passed",
+		"overall_summary.extra_look_2":      "x_kwikid_extra_look failed",
+		"docs.aadhaar_card.facematch_score": "face_match undetermined",
+		"docs.aadhaar_card.validator":       "data_match undetermined",
 	} {
 		if c := normalizetest.CheckOf(o, id); c.Type+" "+string(c.Result) != want {
 			t.Errorf("%s: %+v, want %s", id, c, want)
 		}
 	}
 	normalizetest.Unique(t, o)
-	for phone, want := range map[string]bool{"+14155550100": true, "5550100001": false, "+0123456789": false, "+1 415": false, "+": false, "+12345678901234567": false} {
+	for phone, want := range map[string]bool{"+14155550100": true, "5550100001": false, "+0123456789": false,
+		"+1 415": false, "+": false, "+12345678901234567": false} {
 		if values.E164(phone) != want {
 			t.Errorf("e164(%q) = %v", phone, !want)
 		}
@@ -529,7 +572,8 @@ func FuzzMap(f *testing.F) {
 					continue
 				}
 				normalizetest.Unique(t, o)
-				if o.Decision.Outcome == event.OutcomeApproved && !said["kycresultapproved"] && !said["makerapproved"] && !said["checkerapproved"] {
+				if o.Decision.Outcome == event.OutcomeApproved && !said["kycresultapproved"] && !said["makerapproved"] &&
+					!said["checkerapproved"] {
 					t.Errorf("approved out of nothing: %s", normalizetest.Brief(o))
 				}
 				if own(s).Checker && o.Decision.Outcome != "" && o.Decision.Stage != event.StageChecker {
@@ -549,12 +593,16 @@ func TestStringsInPlaceOfObjects(t *testing.T) {
 	const approved = "verdict completed approved maker human final [maker approved human]"
 	for _, instead := range []string{`"n/a"`, `""`, `"{}"`, `null`, `[]`, `7`, `true`} {
 		for _, member := range []string{
-			`"extras":` + instead, `"summary_data":` + instead, `"summary_data":{"docs":` + instead + `}`, `"summary_data":{"docs":[` + instead + `]}`,
-			`"summary_data":{"docs":[{"name":"Pan Card","details":` + instead + `,"facematch_score":` + instead + `,"validator":` + instead + `}]}`,
+			`"extras":` + instead, `"summary_data":` + instead, `"summary_data":{"docs":` + instead + `}`,
+			`"summary_data":{"docs":[` + instead + `]}`,
+			`"summary_data":{"docs":[{"name":"Pan Card","details":` + instead + `,"facematch_score":` + instead +
+				`,"validator":` + instead + `}]}`,
 			`"summary_data":{"overall_summary":` + instead + `}`, `"summary_data":{"overall_summary":[` + instead + `]}`,
-			`"summary_data":{"qna":` + instead + `,"user_info":` + instead + `}`, `"captured_images":` + instead, `"agent_tl":` + instead,
+			`"summary_data":{"qna":` + instead + `,"user_info":` + instead + `}`, `"captured_images":` + instead,
+			`"agent_tl":` + instead,
 		} {
-			o := mapKwikID(t, event.ViaPoll, `{"status":200,"session_data":{"session_status":"kyc_result_approved",`+member+`}}`, kycbridge.Settings{})
+			o := mapKwikID(t, event.ViaPoll,
+				`{"status":200,"session_data":{"session_status":"kyc_result_approved",`+member+`}}`, kycbridge.Settings{})
 			if got := normalizetest.Brief(o); got != approved {
 				t.Errorf("%s: %s", member, got)
 			}
@@ -567,7 +615,8 @@ func TestStringsInPlaceOfObjects(t *testing.T) {
 // the address of the customer is withheld in any letters.
 func TestSpellings(t *testing.T) {
 	for status, want := range map[string]string{
-		"agent_alloted": "progress in_progress agent_assigned", "agent_allotted": "progress unknown system.unmapped_status", "Agent_Alloted": "progress unknown system.unmapped_status",
+		"agent_alloted": "progress in_progress agent_assigned", "agent_allotted": "progress unknown system.unmapped_status",
+		"Agent_Alloted": "progress unknown system.unmapped_status",
 	} {
 		o := mapKwikID(t, event.ViaPoll, `{"status":200,"session_data":{"session_status":"`+status+`","IS_VIDO_UPLOADED":true,"is_video_uploaded":"SEEDED",
 		  "customer_IP":"203.0.113.7"}}`, kycbridge.Settings{})
@@ -582,11 +631,15 @@ func TestSpellings(t *testing.T) {
 // read is left out.
 func TestTimes(t *testing.T) {
 	for start, want := range map[string]string{
-		`"1772442000"`: "2026-03-02T09:00:00Z", `1772442000`: "2026-03-02T09:00:00Z", `"1772442000.25"`: "2026-03-02T09:00:00.25Z", `1772442000250`: "2026-03-02T09:00:00.25Z",
-		`"2026-03-02T09:00:00"`: "2026-03-02T09:00:00Z", `"2026-03-02 09:00:00"`: "2026-03-02T09:00:00Z", `"2026-03-02T14:30:00+05:30"`: "2026-03-02T09:00:00Z",
-		`""`: "", `null`: "", `"soon"`: "", `"02/03/2026 09:00"`: "", `0`: "", `{}`: "",
+		`"1772442000"`: "2026-03-02T09:00:00Z", `1772442000`: "2026-03-02T09:00:00Z",
+		`"1772442000.25"`: "2026-03-02T09:00:00.25Z", `1772442000250`: "2026-03-02T09:00:00.25Z",
+		`"2026-03-02T09:00:00"`: "2026-03-02T09:00:00Z", `"2026-03-02 09:00:00"`: "2026-03-02T09:00:00Z",
+		`"2026-03-02T14:30:00+05:30"`: "2026-03-02T09:00:00Z",
+		`""`:                          "", `null`: "", `"soon"`: "", `"02/03/2026 09:00"`: "", `0`: "", `{}`: "",
 	} {
-		o := mapKwikID(t, event.ViaPoll, `{"status":200,"session_data":{"session_status":"kyc_result_approved","start_time":`+start+`}}`, kycbridge.Settings{})
+		o := mapKwikID(t, event.ViaPoll,
+			`{"status":200,"session_data":{"session_status":"kyc_result_approved","start_time":`+start+`}}`,
+			kycbridge.Settings{})
 		if o.Session.StartedAt != want || o.Decision.Outcome != event.OutcomeApproved {
 			t.Errorf("%s: %q %s, want %q", start, o.Session.StartedAt, o.Decision.Outcome, want)
 		}

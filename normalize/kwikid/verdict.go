@@ -165,7 +165,8 @@ func (d session) maker(status string, said feedback) (event.DecisionStep, []even
 // because the vendor describes no such thing.
 func checked(o *kycbridge.Observation, maker event.DecisionStep, reasons []event.Reason, a audit) {
 	step := event.DecisionStep{
-		Stage: event.StageChecker, Outcome: a.outcome, ActorType: event.ActorHuman, ProviderValue: values.Clip(a.raw, values.MaxCode),
+		Stage: event.StageChecker, Outcome: a.outcome, ActorType: event.ActorHuman,
+		ProviderValue: values.Clip(a.raw, values.MaxCode),
 	}
 	o.Decisions = []event.DecisionStep{maker, step}
 	o.Effect = kycbridge.EffectVerdict

@@ -92,11 +92,13 @@ func Lawful(t testing.TB, o kycbridge.Observation) {
 		}
 		return
 	}
-	if o.Status == "" || o.EventName == "" && o.Effect == kycbridge.EffectVerdict || len(o.References) == 0 || !detailPattern.MatchString(o.StatusDetail) {
+	if o.Status == "" || o.EventName == "" && o.Effect == kycbridge.EffectVerdict || len(o.References) == 0 ||
+		!detailPattern.MatchString(o.StatusDetail) {
 		t.Errorf("status %q detail %q event %q references %v", o.Status, o.StatusDetail, o.EventName, o.References)
 	}
 	d := o.Decision
-	if d.Final && (o.Status != event.StatusCompleted || d.Outcome != event.OutcomeApproved && d.Outcome != event.OutcomeRejected) {
+	if d.Final && (o.Status != event.StatusCompleted || d.Outcome != event.OutcomeApproved &&
+		d.Outcome != event.OutcomeRejected) {
 		t.Errorf("final %q in status %q", d.Outcome, o.Status)
 	}
 	if d.Outcome != "" && d.Outcome != event.OutcomeNone && o.Effect != kycbridge.EffectVerdict {
@@ -134,8 +136,10 @@ func Lawful(t testing.TB, o kycbridge.Observation) {
 }
 
 var effectNames = map[kycbridge.Effect]string{
-	kycbridge.EffectNone: "none", kycbridge.EffectFetch: "fetch", kycbridge.EffectProgress: "progress", kycbridge.EffectDoubt: "doubt",
-	kycbridge.EffectEnd: "end", kycbridge.EffectVerdict: "verdict", kycbridge.EffectReopen: "reopen", kycbridge.EffectNote: "note",
+	kycbridge.EffectNone: "none", kycbridge.EffectFetch: "fetch", kycbridge.EffectProgress: "progress",
+	kycbridge.EffectDoubt: "doubt",
+	kycbridge.EffectEnd:   "end", kycbridge.EffectVerdict: "verdict", kycbridge.EffectReopen: "reopen",
+	kycbridge.EffectNote: "note",
 }
 
 // Brief is what the lifecycle reads of an observation, in one line.

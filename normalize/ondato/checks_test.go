@@ -46,24 +46,28 @@ func TestReasons(t *testing.T) {
 		{"DuplicatedInfo", "DUPLICATED_INFO", "risk.duplicate_applicant", false, ""},
 	} {
 		for _, raw := range []string{c.pascal, c.screaming} {
-			o := mapped(t, hook("KycIdentification.Rejected", `"status":"Rejected","rules":[],"statusReason":"`+raw+`"`), kycbridge.Settings{})
+			o := mapped(t, hook("KycIdentification.Rejected", `"status":"Rejected","rules":[],"statusReason":"`+raw+`"`),
+				kycbridge.Settings{})
 			want := []event.Reason{{Code: c.code, Retryable: &c.retryable, ProviderCode: raw, CheckID: c.check}}
 			if !reflect.DeepEqual(o.Reasons, want) {
 				t.Errorf("%s: %+v, want %s retryable %v", raw, o.Reasons, c.code, c.retryable)
 			}
-			if got := normalizetest.CheckOf(o, c.check); c.check != "" && (got.Result != "failed" || got.Type != c.check || !slices.Equal(got.Reasons, []string{c.code})) {
+			if got := normalizetest.CheckOf(o, c.check); c.check != "" &&
+				(got.Result != "failed" || got.Type != c.check || !slices.Equal(got.Reasons, []string{c.code})) {
 				t.Errorf("%s: check %+v", raw, got)
 			}
 			if c.check == "" && len(o.Checks) > 0 {
 				t.Errorf("%s: checks %+v", raw, o.Checks)
 			}
-			o = mapped(t, hook("KycIdentification.Rejected", `"status":"Rejected","statusReason":"`+raw+`"`), kycbridge.Settings{})
+			o = mapped(t, hook("KycIdentification.Rejected", `"status":"Rejected","statusReason":"`+raw+`"`),
+				kycbridge.Settings{})
 			if o.Checks != nil || o.Reasons[0].CheckID != "" {
 				t.Errorf("%s in a body without checks: %+v, %+v", raw, o.Checks, o.Reasons)
 			}
 		}
 	}
-	o := mapped(t, hook("KycIdentification.Rejected", `"status":"Rejected","statusReason":"NewReason"`), kycbridge.Settings{})
+	o := mapped(t, hook("KycIdentification.Rejected", `"status":"Rejected","statusReason":"NewReason"`),
+		kycbridge.Settings{})
 	if want := []event.Reason{{Code: "review.other", ProviderCode: "NewReason"}}; !reflect.DeepEqual(o.Reasons, want) {
 		t.Errorf("unknown reason: %+v", o.Reasons)
 	}
@@ -102,7 +106,8 @@ func TestChecks(t *testing.T) {
 		t.Errorf("checks\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	fields := o.Checks[len(o.Checks)-1].Fields
-	if want := []event.CheckField{{Field: "given_name", Result: "passed"}, {Field: "birthdate", Result: "failed"}, {Field: "category", Result: "undetermined"}}; !reflect.DeepEqual(fields, want) {
+	if want := []event.CheckField{{Field: "given_name", Result: "passed"}, {Field: "birthdate", Result: "failed"},
+		{Field: "category", Result: "undetermined"}}; !reflect.DeepEqual(fields, want) {
 		t.Errorf("fields %+v", fields)
 	}
 }
@@ -134,7 +139,8 @@ func TestMRZ(t *testing.T) {
 		`true`: "passed", `"True"`: "passed", `false`: "failed", `"False"`: "failed", `"FALSE"`: "failed",
 		`"perhaps"`: "undetermined", `1`: "undetermined", `null`: "", `""`: "", `{}`: "", `[false]`: "",
 	} {
-		o := mapped(t, bareKYC(`"status":"Approved","document":{"type":"Passport","mrzVerified":`+raw+`}`), kycbridge.Settings{})
+		o := mapped(t, bareKYC(`"status":"Approved","document":{"type":"Passport","mrzVerified":`+raw+`}`),
+			kycbridge.Settings{})
 		if got := normalizetest.CheckOf(o, "mrz").Result; got != want {
 			t.Errorf("%s: %q, want %q", raw, got, want)
 		}

@@ -23,7 +23,8 @@ func TestFacts(t *testing.T) {
 		"additionalFiles":[{"fileId":"F4","fileExtension":"Mp4","fileType":"ProofOfAddress"},{"fileId":"F5","fileType":"Recording"}]`), kycbridge.Settings{})
 	if want := (event.Claims{
 		"name": "Testa Sample", "given_name": "Testa", "family_name": "Sample", "birthdate": "1990-02-01", "gender": "female",
-		"nationalities": []string{"LTU"}, "personal_number": "000.000", "address": map[string]string{"formatted": "1 Example Street"},
+		"nationalities": []string{"LTU"}, "personal_number": "000.000",
+		"address": map[string]string{"formatted": "1 Example Street"},
 	}); !reflect.DeepEqual(o.ExtractedClaims, want) {
 		t.Errorf("claims %v", o.ExtractedClaims)
 	}
@@ -42,16 +43,20 @@ func TestFacts(t *testing.T) {
 	}; !reflect.DeepEqual(o.Media, want) {
 		t.Errorf("media %+v", o.Media)
 	}
-	if want := map[string]any{"kyc_status": "Approved", "kyc_status_reason": "ManuallyIdentified", "kyc_is_cross_checked": false}; !reflect.DeepEqual(o.ProviderStatus, want) {
+	if want := map[string]any{"kyc_status": "Approved", "kyc_status_reason": "ManuallyIdentified",
+		"kyc_is_cross_checked": false}; !reflect.DeepEqual(o.ProviderStatus, want) {
 		t.Errorf("provider status %v", o.ProviderStatus)
 	}
-	if want := map[string]string{"idv_id": testIDV, "kyc_identification_id": testKYC, "kyc_setup_id": "s2", "application_id": "a1"}; !reflect.DeepEqual(o.References, want) {
+	if want := map[string]string{"idv_id": testIDV, "kyc_identification_id": testKYC, "kyc_setup_id": "s2",
+		"application_id": "a1"}; !reflect.DeepEqual(o.References, want) {
 		t.Errorf("references %v", o.References)
 	}
-	if o.FlowID != "" || o.ExternalReference != "ref-1" || o.EventID != "e1" || o.EventName != "KycIdentification.Approved" {
+	if o.FlowID != "" || o.ExternalReference != "ref-1" || o.EventID != "e1" ||
+		o.EventName != "KycIdentification.Approved" {
 		t.Errorf("flow %q reference %q event %q %q", o.FlowID, o.ExternalReference, o.EventID, o.EventName)
 	}
-	if o.Decision.DecidedAt != "2026-03-02T09:00:11Z" || !o.OccurredAt.Equal(time.Date(2026, 3, 2, 9, 0, 12, 488664600, time.UTC)) {
+	if o.Decision.DecidedAt != "2026-03-02T09:00:11Z" ||
+		!o.OccurredAt.Equal(time.Date(2026, 3, 2, 9, 0, 12, 488664600, time.UTC)) {
 		t.Errorf("decided %q occurred %v", o.Decision.DecidedAt, o.OccurredAt)
 	}
 }
@@ -59,13 +64,16 @@ func TestFacts(t *testing.T) {
 // TestNumbersOfDocuments: a number in digits is read where a number is meant, and never as a name.
 func TestNumbersOfDocuments(t *testing.T) {
 	o := mapped(t, bareKYC(`"status":"Approved","externalReferenceId":42,"document":{"documentNumber":123456789,"personalCode":9876,"fullName":5,"firstName":true,"type":1,"category":2,"gender":3,"address":4}`), kycbridge.Settings{})
-	if want := []event.Document{{DocumentID: "document", Type: "unknown", DocumentNumber: "123456789"}}; !reflect.DeepEqual(o.Documents, want) {
+	if want := []event.Document{{DocumentID: "document", Type: "unknown",
+		DocumentNumber: "123456789"}}; !reflect.DeepEqual(o.Documents, want) {
 		t.Errorf("documents %+v", o.Documents)
 	}
-	if want := (event.Claims{"personal_number": "9876"}); !reflect.DeepEqual(o.ExtractedClaims, want) || o.ExternalReference != "42" {
+	if want := (event.Claims{"personal_number": "9876"}); !reflect.DeepEqual(o.ExtractedClaims, want) ||
+		o.ExternalReference != "42" {
 		t.Errorf("claims %v, external reference %q", o.ExtractedClaims, o.ExternalReference)
 	}
-	o = mapped(t, bareKYC(`"status":"Approved","document":{"documentNumber":1.5e9,"personalCode":-7}`), kycbridge.Settings{})
+	o = mapped(t, bareKYC(`"status":"Approved","document":{"documentNumber":1.5e9,"personalCode":-7}`),
+		kycbridge.Settings{})
 	if o.Documents != nil || o.ExtractedClaims != nil {
 		t.Errorf("documents %+v, claims %v", o.Documents, o.ExtractedClaims)
 	}
@@ -85,8 +93,10 @@ func TestDates(t *testing.T) {
 		{"2026-03-03", "2031-02-30", "", "", "birthdate date_of_expiry"},
 		{"", "", "", "", ""},
 	} {
-		body := hook("KycIdentification.Approved", `"status":"Approved","document":{"type":"Passport","dateOfBirth":"`+c.birth+`","dateOfExpiration":"`+c.expiry+`"}`)
-		o, err := mapPayload(kycbridge.Payload{Via: event.ViaCallback, ReceivedAt: received, Body: []byte(body)}, kycbridge.Settings{})
+		body := hook("KycIdentification.Approved",
+			`"status":"Approved","document":{"type":"Passport","dateOfBirth":"`+c.birth+`","dateOfExpiration":"`+c.expiry+`"}`)
+		o, err := mapPayload(kycbridge.Payload{Via: event.ViaCallback, ReceivedAt: received, Body: []byte(body)},
+			kycbridge.Settings{})
 		if err != nil || o.Decision.Outcome != event.OutcomeApproved {
 			t.Fatalf("%+v, %v", o.Decision, err)
 		}
@@ -104,7 +114,8 @@ func TestDates(t *testing.T) {
 
 // TestCountries: identity data take alpha-3 codes, and the codes of ICAO 9303 that are no ISO ones.
 func TestCountries(t *testing.T) {
-	for raw, want := range map[string]string{"LTU": "LTU", "lt": "LTU", " LT ": "LTU", "D": "D", "UNO": "UNO", "RKS": "RKS", "uk": "GBR", "Lithuania": "", "440": "", "QQ": ""} {
+	for raw, want := range map[string]string{"LTU": "LTU", "lt": "LTU", " LT ": "LTU", "D": "D", "UNO": "UNO",
+		"RKS": "RKS", "uk": "GBR", "Lithuania": "", "440": "", "QQ": ""} {
 		o := mapped(t, bareKYC(`"status":"Approved","document":{"type":"Passport","countryIso3":"`+raw+`","nationalityIso3":"`+raw+`"}`), kycbridge.Settings{})
 		issuer, nationalities := "", ""
 		if o.Documents[0].Issuer != nil {

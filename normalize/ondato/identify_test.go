@@ -9,27 +9,36 @@ import (
 
 func TestIdentify(t *testing.T) {
 	for _, c := range []struct{ name, body, schema, reference, eventID, event string }{
-		{"idv", hook("IdentityVerification.StatusChanged", `"status":"x"`), "callback", testIDV, "e1", "IdentityVerification.StatusChanged"},
+		{"idv", hook("IdentityVerification.StatusChanged", `"status":"x"`), "callback", testIDV, "e1",
+			"IdentityVerification.StatusChanged"},
 		{"idv, old name", hook("Idv.Consented", `"status":"x"`), "callback", testIDV, "e1", "Idv.Consented"},
 		{"kyc", hook("KycIdentification.Approved", `"status":"x"`), "callback", testIDV, "e1", "KycIdentification.Approved"},
 		{"upper-case ids", `{"id":"E","type":"Idv.X","payload":{"id":"ABC"}}`, "callback", "abc", "E", "Idv.X"},
-		{"kyc without its parent", `{"id":"E","type":"KycIdentification.Approved","payload":{"id":"ABC"}}`, "callback", "", "E", "KycIdentification.Approved"},
-		{"pascal-case envelope", `{"Id":"E","Type":"KycIdentification.Approved","Payload":{"identityVerificationId":"B"}}`, "callback", "b", "E", "KycIdentification.Approved"},
-		{"form", `{"id":"E","type":"Form.Created","payload":{"id":"F","identityVerificationId":"B"}}`, "callback", "b", "E", "Form.Created"},
-		{"kyb", `{"id":"E","type":"KybIdentification.Document.Created","payload":{"id":"D"}}`, "callback", "d", "E", "KybIdentification.Document.Created"},
+		{"kyc without its parent", `{"id":"E","type":"KycIdentification.Approved","payload":{"id":"ABC"}}`, "callback", "",
+			"E", "KycIdentification.Approved"},
+		{"pascal-case envelope", `{"Id":"E","Type":"KycIdentification.Approved","Payload":{"identityVerificationId":"B"}}`,
+			"callback", "b", "E", "KycIdentification.Approved"},
+		{"form", `{"id":"E","type":"Form.Created","payload":{"id":"F","identityVerificationId":"B"}}`, "callback", "b", "E",
+			"Form.Created"},
+		{"kyb", `{"id":"E","type":"KybIdentification.Document.Created","payload":{"id":"D"}}`, "callback", "d", "E",
+			"KybIdentification.Document.Created"},
 		{"unknown without ids", `{"id":"E","type":"New.Event","payload":7}`, "callback", "e", "E", "New.Event"},
 		{"type only", `{"id":"E","type":"New.Event"}`, "callback", "e", "E", "New.Event"},
 		{"fetched kyc", bareKYC(`"status":"Awaiting"`), "kyc", testIDV, "", "get-identification"},
 		{"fetched idv", bareIDV(`"status":"Pending"`), "idv", testIDV, "", "get-identity-verification"},
-		{"numeric ids", `{"id":7,"type":"KycIdentification.Approved","payload":{"id":8,"identityVerificationId":9}}`, "callback", "9", "7", "KycIdentification.Approved"},
-		{"odd envelope id", `{"id":{},"type":"Idv.StatusChanged","payload":{"id":"B"}}`, "callback", "b", "", "Idv.StatusChanged"},
-		{"lower-case members", `{"id":"E","type":"KycIdentification.Approved","payload":{"identityverificationid":"B"}}`, "callback", "b", "E", "KycIdentification.Approved"},
+		{"numeric ids", `{"id":7,"type":"KycIdentification.Approved","payload":{"id":8,"identityVerificationId":9}}`,
+			"callback", "9", "7", "KycIdentification.Approved"},
+		{"odd envelope id", `{"id":{},"type":"Idv.StatusChanged","payload":{"id":"B"}}`, "callback", "b", "",
+			"Idv.StatusChanged"},
+		{"lower-case members", `{"id":"E","type":"KycIdentification.Approved","payload":{"identityverificationid":"B"}}`,
+			"callback", "b", "E", "KycIdentification.Approved"},
 		{"error body", `{"reason":"NotFound","message":"x"}`, "callback", "", "", ""},
 		{"odd types", `{"id":["E"],"type":{"a":1},"payload":[1]}`, "callback", "", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			id := identify(decode(t, []byte(c.body)))
-			if id.Schema != c.schema || id.Reference != c.reference || id.EventID != c.eventID || id.Event != c.event || id.At != "" {
+			if id.Schema != c.schema || id.Reference != c.reference || id.EventID != c.eventID || id.Event != c.event ||
+				id.At != "" {
 				t.Errorf("%+v", id)
 			}
 			if id.Reference == "" && id.Missing == "" {
@@ -48,14 +57,16 @@ func TestApplication(t *testing.T) {
 		via  event.Via
 		want string
 	}{
-		"envelope":                {fmt.Sprintf(envelope, `"applicationId":"A1",`, ``), event.ViaCallback, "a1"},
-		"envelope before payload": {fmt.Sprintf(envelope, `"applicationId":"A1",`, `,"applicationId":"A2"`), event.ViaCallback, "a1"},
-		"payload alone":           {fmt.Sprintf(envelope, ``, `,"applicationId":"A2"`), event.ViaCallback, "a2"},
-		"odd in the envelope":     {fmt.Sprintf(envelope, `"applicationId":{},`, `,"applicationId":"A2"`), event.ViaCallback, "a2"},
-		"nowhere":                 {fmt.Sprintf(envelope, ``, ``), event.ViaCallback, ""},
-		"posted resource":         {bareKYC(`"applicationId":"A3"`), event.ViaCallback, "a3"},
-		"fetched":                 {bareKYC(`"applicationId":"A3"`), event.ViaFetch, ""},
-		"polled":                  {bareIDV(`"applicationId":"A3","status":"x"`), event.ViaPoll, ""},
+		"envelope": {fmt.Sprintf(envelope, `"applicationId":"A1",`, ``), event.ViaCallback, "a1"},
+		"envelope before payload": {fmt.Sprintf(envelope, `"applicationId":"A1",`, `,"applicationId":"A2"`),
+			event.ViaCallback, "a1"},
+		"payload alone": {fmt.Sprintf(envelope, ``, `,"applicationId":"A2"`), event.ViaCallback, "a2"},
+		"odd in the envelope": {fmt.Sprintf(envelope, `"applicationId":{},`, `,"applicationId":"A2"`), event.ViaCallback,
+			"a2"},
+		"nowhere":         {fmt.Sprintf(envelope, ``, ``), event.ViaCallback, ""},
+		"posted resource": {bareKYC(`"applicationId":"A3"`), event.ViaCallback, "a3"},
+		"fetched":         {bareKYC(`"applicationId":"A3"`), event.ViaFetch, ""},
+		"polled":          {bareIDV(`"applicationId":"A3","status":"x"`), event.ViaPoll, ""},
 	} {
 		if got := Identify(decode(t, []byte(c.body)), c.via).Application; got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)

@@ -50,11 +50,13 @@ func mapped(t *testing.T, body string, s kycbridge.Settings) kycbridge.Observati
 func TestIgnores(t *testing.T) {
 	for _, kind := range []string{
 		"Form.Created", "Form.Updated", "Form.Completed", "KybIdentification.Created", "KybIdentification.Approved",
-		"KybIdentification.Rejected", "KybIdentification.Document.Updated", "NewResource.NewEvent", "KycIdentification.Started",
+		"KybIdentification.Rejected", "KybIdentification.Document.Updated", "NewResource.NewEvent",
+		"KycIdentification.Started",
 		"KycIdentification.ConsentAgreementAccepted", "KycIdentification.Cross_checked", "KycIdentification.Corss_checked",
 		"KycIdentification.Completed", "verification.completed", "",
 	} {
-		o := mapped(t, `{"id":"e1","payload":{"id":"1","identityVerificationId":"2","status":"Approved"},"type":"`+kind+`"}`, kycbridge.Settings{})
+		o := mapped(t, `{"id":"e1","payload":{"id":"1","identityVerificationId":"2","status":"Approved"},"type":"`+kind+`"}`,
+			kycbridge.Settings{})
 		if o.Effect != kycbridge.EffectNone || o.Ignored != "type not mapped" || o.Decision.Outcome != "" {
 			t.Errorf("%q: %+v", kind, o)
 		}
@@ -66,9 +68,11 @@ func TestTimeOfFetchedBodies(t *testing.T) {
 		return event.Instant(mapped(t, body, kycbridge.Settings{}).OccurredAt)
 	}
 	for _, c := range []struct{ body, want string }{
-		{bareIDV(`"status":"Completed","createdUtc":"2026-03-02T08:55:00Z","modifiedUtc":"2026-03-02T09:00:03.973Z"`), "2026-03-02T09:00:03.973Z"},
+		{bareIDV(`"status":"Completed","createdUtc":"2026-03-02T08:55:00Z","modifiedUtc":"2026-03-02T09:00:03.973Z"`),
+			"2026-03-02T09:00:03.973Z"},
 		{bareIDV(`"status":"Completed","createdUtc":"2026-03-02T08:55:00Z"`), ""},
-		{bareKYC(`"status":"Approved","createdUtc":"2026-03-02T08:55:00Z","completedUtc":"2026-03-02T09:00:11Z"`), "2026-03-02T09:00:11Z"},
+		{bareKYC(`"status":"Approved","createdUtc":"2026-03-02T08:55:00Z","completedUtc":"2026-03-02T09:00:11Z"`),
+			"2026-03-02T09:00:11Z"},
 		{bareKYC(`"status":"Awaiting","createdUtc":"2026-03-02T08:55:00Z","completedUtc":"2026-03-02T09:00:11Z"`), ""},
 	} {
 		if got := at(c.body); got != c.want {
@@ -78,7 +82,8 @@ func TestTimeOfFetchedBodies(t *testing.T) {
 }
 
 func TestRefusesWhatCannotBeRead(t *testing.T) {
-	for _, body := range []string{"", "null", "[]", `"x"`, "7", "{", "{}", `{"status":"Approved"}`, `{"id":"secret-value",}`,
+	for _, body := range []string{"", "null", "[]", `"x"`, "7", "{", "{}", `{"status":"Approved"}`,
+		`{"id":"secret-value",}`,
 		`{"type":"KycIdentification.Approved","payload":{"id":"1","status":"Approved"}}`, `{"type":"Idv.StatusChanged"}`} {
 		_, err := mapPayload(kycbridge.Payload{Body: []byte(body)}, kycbridge.Settings{})
 		if err == nil || strings.Contains(err.Error(), "secret-value") {
@@ -113,7 +118,8 @@ func FuzzMap(f *testing.F) {
 			return
 		}
 		normalizetest.Lawful(t, o)
-		if status, _ := o.ProviderStatus["kyc_status"].(string); o.Decision.Outcome == event.OutcomeApproved && values.Fold(status) != "approved" {
+		if status, _ := o.ProviderStatus["kyc_status"].(string); o.Decision.Outcome == event.OutcomeApproved &&
+			values.Fold(status) != "approved" {
 			t.Errorf("approved on kyc status %q", status)
 		}
 	})
@@ -121,7 +127,8 @@ func FuzzMap(f *testing.F) {
 
 // TestTypeComesLast: whatever stands first in a body, the type decides what it is.
 func TestTypeComesLast(t *testing.T) {
-	members := []string{`"id":"e1"`, `"createdUtc":"2026-03-02T09:00:12Z"`, `"payload":{"id":"` + testKYC + `","identityVerificationId":"` + testIDV + `","status":"Approved"}`, `"type":"KycIdentification.Approved"`}
+	members := []string{`"id":"e1"`, `"createdUtc":"2026-03-02T09:00:12Z"`, `"payload":{"id":"` + testKYC +
+		`","identityVerificationId":"` + testIDV + `","status":"Approved"}`, `"type":"KycIdentification.Approved"`}
 	for range members {
 		members = append(members[1:], members[0])
 		o := mapped(t, "{"+strings.Join(members, ",")+"}", kycbridge.Settings{})
@@ -133,11 +140,13 @@ func TestTypeComesLast(t *testing.T) {
 
 // TestFractions: instants have any number of digits behind the second.
 func TestFractions(t *testing.T) {
-	for fraction, want := range map[string]string{"": "", ".7": ".7", ".77": ".77", ".684": ".684", ".4886646": ".4886646"} {
+	for fraction, want := range map[string]string{"": "", ".7": ".7", ".77": ".77", ".684": ".684",
+		".4886646": ".4886646"} {
 		body := hook("KycIdentification.Approved", `"status":"Approved","completedUtc":"2026-03-02T09:00:11`+fraction+`Z"`)
 		body = strings.Replace(body, "12.4886646Z", "12"+fraction+"Z", 1)
 		o := mapped(t, body, kycbridge.Settings{})
-		if o.Decision.DecidedAt != "2026-03-02T09:00:11"+want+"Z" || event.Instant(o.OccurredAt) != "2026-03-02T09:00:12"+want+"Z" {
+		if o.Decision.DecidedAt != "2026-03-02T09:00:11"+want+"Z" ||
+			event.Instant(o.OccurredAt) != "2026-03-02T09:00:12"+want+"Z" {
 			t.Errorf("%q: decided %q, occurred %v", fraction, o.Decision.DecidedAt, o.OccurredAt)
 		}
 	}
@@ -146,15 +155,18 @@ func TestFractions(t *testing.T) {
 // TestNumbersOrText: what comes as a number here and as text there breaks nothing.
 func TestNumbersOrText(t *testing.T) {
 	for _, members := range []string{
-		`"registration":{"phoneNumber":370600000001}`, `"registration":{"phoneNumber":"370600000001"}`, `"registration":{"phoneNumber":null}`,
+		`"registration":{"phoneNumber":370600000001}`, `"registration":{"phoneNumber":"370600000001"}`,
+		`"registration":{"phoneNumber":null}`,
 		`"face":{"ageEstimation":30}`, `"face":{"ageEstimation":"Age30AndOver"}`, `"face":{"ageEstimation":null}`,
 	} {
-		for _, body := range []string{hook("KycIdentification.Approved", `"status":"Approved",`+members), bareKYC(`"status":"Approved",` + members)} {
+		for _, body := range []string{hook("KycIdentification.Approved", `"status":"Approved",`+members),
+			bareKYC(`"status":"Approved",` + members)} {
 			if o := mapped(t, body, kycbridge.Settings{}); o.Decision.Outcome != event.OutcomeApproved {
 				t.Errorf("%s: %+v", members, o.Decision)
 			}
 		}
-		if o := mapped(t, bareIDV(`"status":"Completed",`+members), kycbridge.Settings{}); o.Status != event.StatusProcessing {
+		if o := mapped(t, bareIDV(`"status":"Completed",`+members),
+			kycbridge.Settings{}); o.Status != event.StatusProcessing {
 			t.Errorf("%s: %+v", members, o)
 		}
 	}
@@ -166,20 +178,26 @@ func TestUntimed(t *testing.T) {
 	whole := hook("KycIdentification.Approved", `"status":"Approved","completedUtc":"2026-03-02T09:00:11Z"`)
 	const created = `"2026-03-02T09:00:12.4886646Z"`
 	for raw, want := range map[string]string{
-		created: "2026-03-02T09:00:12.4886646Z", `"2026-03-02T09:00:12+0000"`: "2026-03-02T09:00:12Z", `"2026-03-02 09:00:12"`: "2026-03-02T09:00:12Z",
+		created: "2026-03-02T09:00:12.4886646Z", `"2026-03-02T09:00:12+0000"`: "2026-03-02T09:00:12Z",
+		`"2026-03-02 09:00:12"`:           "2026-03-02T09:00:12Z",
 		`"Mon, 02 Mar 2026 09:00:12 GMT"`: "2026-03-02T09:00:12Z", `"/Date(1772442012488)/"`: "2026-03-02T09:00:12.488Z",
-		`1772442012`: "2026-03-02T09:00:12Z", `1772442012488`: "2026-03-02T09:00:12.488Z", `"1772442012488"`: "2026-03-02T09:00:12.488Z",
-		`null`: "", `""`: "", `" "`: "", `"yesterday"`: "", `"0001-01-01T00:00:00Z"`: "", `0`: "", `true`: "", `{}`: "", `["2026-03-02T09:00:12Z"]`: "",
+		`1772442012`: "2026-03-02T09:00:12Z", `1772442012488`: "2026-03-02T09:00:12.488Z",
+		`"1772442012488"`: "2026-03-02T09:00:12.488Z",
+		`null`:            "", `""`: "", `" "`: "", `"yesterday"`: "", `"0001-01-01T00:00:00Z"`: "", `0`: "", `true`: "",
+		`{}`:                       "",
+		`["2026-03-02T09:00:12Z"]`: "",
 	} {
 		o := mapped(t, strings.Replace(whole, created, raw, 1), kycbridge.Settings{})
-		if got := event.Instant(o.OccurredAt); got != want || o.Untimed != (want == "") || o.Decision.Outcome != event.OutcomeApproved {
+		if got := event.Instant(o.OccurredAt); got != want || o.Untimed != (want == "") ||
+			o.Decision.Outcome != event.OutcomeApproved {
 			t.Errorf("%s: occurred %q, untimed %v, want %q; %+v", raw, got, o.Untimed, want, o.Decision)
 		}
 	}
 	if o := mapped(t, strings.Replace(whole, `"createdUtc":`+created+`,`, "", 1), kycbridge.Settings{}); !o.Untimed {
 		t.Error("a webhook without createdUtc is not untimed")
 	}
-	posted, err := mapPayload(kycbridge.Payload{Via: event.ViaCallback, Body: []byte(bareKYC(`"status":"Approved"`))}, kycbridge.Settings{})
+	posted, err := mapPayload(kycbridge.Payload{Via: event.ViaCallback, Body: []byte(bareKYC(`"status":"Approved"`))},
+		kycbridge.Settings{})
 	if err != nil || !posted.Untimed {
 		t.Errorf("a resource that was posted is not untimed, %v", err)
 	}
@@ -192,15 +210,19 @@ func TestUntimed(t *testing.T) {
 func TestTimesBeyondReceipt(t *testing.T) {
 	received := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 	for at, want := range map[string]string{
-		"2026-03-02T09:00:11Z": "2026-03-02T09:00:11Z", "2026-03-02T10:04:59Z": "2026-03-02T10:04:59Z", "2026-03-02T10:05:01Z": "", "2199-01-01T00:00:00Z": "", "1999-12-31T23:59:59Z": "",
+		"2026-03-02T09:00:11Z": "2026-03-02T09:00:11Z", "2026-03-02T10:04:59Z": "2026-03-02T10:04:59Z",
+		"2026-03-02T10:05:01Z": "", "2199-01-01T00:00:00Z": "", "1999-12-31T23:59:59Z": "",
 	} {
-		verdict, err := mapPayload(kycbridge.Payload{ReceivedAt: received, Body: []byte(bareKYC(`"status":"Approved","completedUtc":"` + at + `"`))}, kycbridge.Settings{})
+		verdict, err := mapPayload(kycbridge.Payload{ReceivedAt: received,
+			Body: []byte(bareKYC(`"status":"Approved","completedUtc":"` + at + `"`))}, kycbridge.Settings{})
 		if err != nil || verdict.Decision.DecidedAt != want || verdict.Decisions[0].DecidedAt != want {
 			t.Errorf("%s: decided %+v, %v", at, verdict.Decision, err)
 		}
-		body := bareIDV(`"status":"Aborted","createdUtc":"` + at + `","modifiedUtc":"` + at + `","step":{"consent":{"isConsented":true,"consentedUtc":"` + at + `"}}`)
+		body := bareIDV(`"status":"Aborted","createdUtc":"` + at + `","modifiedUtc":"` + at +
+			`","step":{"consent":{"isConsented":true,"consentedUtc":"` + at + `"}}`)
 		session, err := mapPayload(kycbridge.Payload{ReceivedAt: received, Body: []byte(body)}, kycbridge.Settings{})
-		if err != nil || session.Session.CreatedAt != want || session.Session.EndedAt != want || session.Session.Consent.At != want {
+		if err != nil || session.Session.CreatedAt != want || session.Session.EndedAt != want ||
+			session.Session.Consent.At != want {
 			t.Errorf("%s: session %+v, %v", at, session.Session, err)
 		}
 	}
@@ -261,11 +283,13 @@ func TestOddLeaves(t *testing.T) {
 		if name == "status" || name == "identityVerificationId" || len(path) == 2 && name == "id" {
 			continue // a decision, or identity
 		}
-		for _, odd := range []any{nil, true, json.Number("7.5"), json.Number("1e300"), "", strings.Repeat("huge ", 10_000), []any{}, []any{"x", nil, []any{}}, map[string]any{}, map[string]any{"a": "b"}} {
+		for _, odd := range []any{nil, true, json.Number("7.5"), json.Number("1e300"), "", strings.Repeat("huge ", 10_000),
+			[]any{}, []any{"x", nil, []any{}}, map[string]any{}, map[string]any{"a": "b"}} {
 			doc := decode(t, []byte(hook("KycIdentification.Approved", members)))
 			map[string]any(doc.Object(path[:len(path)-1]...))[name] = odd
 			o, err := Map(doc, kycbridge.Payload{Via: event.ViaCallback}, kycbridge.Settings{})
-			if err != nil || o.Effect != kycbridge.EffectVerdict || o.Decision.Outcome != event.OutcomeApproved || !o.Decision.Final {
+			if err != nil || o.Effect != kycbridge.EffectVerdict || o.Decision.Outcome != event.OutcomeApproved ||
+				!o.Decision.Final {
 				t.Errorf("%v is %.20v: %+v, %v", path, odd, o.Decision, err)
 			}
 			normalizetest.Lawful(t, o)

@@ -12,18 +12,21 @@ import (
 func TestSession(t *testing.T) {
 	o := mapped(t, hook("IdentityVerification.StatusChanged", `"status":"Suspended","createdUtc":"2026-03-02T08:55:00.12Z","setup":{"id":"S1","versionId":"V1"},
 		"step":{"kycIdentification":{"id":"C1","isSuccess":true},"consent":{"isConsented":true,"consentedUtc":"2026-03-02T08:57:11.684Z"}}`), kycbridge.Settings{})
-	if want := (event.Session{CreatedAt: "2026-03-02T08:55:00.12Z", Consent: &event.Consent{Given: true, At: "2026-03-02T08:57:11.684Z"}}); !reflect.DeepEqual(*o.Session, want) {
+	if want := (event.Session{CreatedAt: "2026-03-02T08:55:00.12Z",
+		Consent: &event.Consent{Given: true, At: "2026-03-02T08:57:11.684Z"}}); !reflect.DeepEqual(*o.Session, want) {
 		t.Errorf("session %+v", o.Session)
 	}
 	if want := []event.RequiredAction{{Action: "resume"}}; !reflect.DeepEqual(o.RequiredActions, want) {
 		t.Errorf("actions %v", o.RequiredActions)
 	}
-	if o.FlowID != "s1" || o.FlowVersion != "v1" || o.References["kyc_identification_id"] != "c1" || o.ProviderStatus["idv_kyc_is_success"] != true {
+	if o.FlowID != "s1" || o.FlowVersion != "v1" || o.References["kyc_identification_id"] != "c1" ||
+		o.ProviderStatus["idv_kyc_is_success"] != true {
 		t.Errorf("flow %q %q references %v status %v", o.FlowID, o.FlowVersion, o.References, o.ProviderStatus)
 	}
 	o = mapped(t, hook("IdentityVerification.StatusChanged", `"status":"Aborted","modifiedUtc":"2026-03-02T08:58:40.441Z","step":{"consent":{"isConsented":false,"consentedUtc":"2026-03-02T08:57:11Z"}},
 		"externalReferenceId":"`+strings.Repeat("x", 129)+`"`), kycbridge.Settings{})
-	if want := (event.Session{EndedAt: "2026-03-02T08:58:40.441Z", Consent: &event.Consent{}}); !reflect.DeepEqual(*o.Session, want) {
+	if want := (event.Session{EndedAt: "2026-03-02T08:58:40.441Z",
+		Consent: &event.Consent{}}); !reflect.DeepEqual(*o.Session, want) {
 		t.Errorf("session %+v", o.Session)
 	}
 	if o.ExternalReference != "" {
@@ -58,7 +61,8 @@ func TestConsented(t *testing.T) {
 // TestSessionStatusReason: why a session ended is told as the provider says it.
 func TestSessionStatusReason(t *testing.T) {
 	for raw, want := range map[string]any{`"ConsentDeclined"`: "ConsentDeclined", `7`: 7.0, `null`: nil, `{}`: nil} {
-		o := mapped(t, hook("IdentityVerification.StatusChanged", `"status":"Aborted","statusReason":`+raw), kycbridge.Settings{})
+		o := mapped(t, hook("IdentityVerification.StatusChanged", `"status":"Aborted","statusReason":`+raw),
+			kycbridge.Settings{})
 		if got := o.ProviderStatus["idv_status_reason"]; got != want || o.Status != event.StatusAbandoned {
 			t.Errorf("%s: status %q, reason %v", raw, o.Status, got)
 		}

@@ -21,7 +21,8 @@ func TestVerify(t *testing.T) {
 	ts := strconv.FormatInt(admission.Noon().Unix(), 10)
 	mac := admission.MACOf("new-secret", ts, body)
 	hm := func(name, value, placement string) admission.Case {
-		return admission.Case{Name: name, Credentials: one, Header: admission.Header("Ondato-Signature", value), Body: body, Placement: placement}
+		return admission.Case{Name: name, Credentials: one, Header: admission.Header("Ondato-Signature", value), Body: body,
+			Placement: placement}
 	}
 	cases := []admission.Case{
 		hm("hmac", good, "hmac"),
@@ -42,24 +43,36 @@ func TestVerify(t *testing.T) {
 		hm("hmac, time twice", "t="+ts+", "+good, ""),
 		hm("hmac, mac twice", good+", s="+mac, ""),
 		hm("hmac, signed time", "t=+"+ts+", s="+admission.MACOf("new-secret", "+"+ts, body), ""),
-		hm("hmac, time out of range", "t=9999999999999999999, s="+admission.MACOf("new-secret", "9999999999999999999", body), ""),
+		hm("hmac, time out of range", "t=9999999999999999999, s="+admission.MACOf("new-secret", "9999999999999999999", body),
+			""),
 		hm("hmac, short mac", "t="+ts+", s="+mac[:62], ""),
 		hm("hmac, no hex", "t="+ts+", s="+strings.Repeat("zz", 32), ""),
 		hm("hmac, empty header", "", ""),
-		{Name: "hmac, tampered body", Credentials: one, Header: admission.Header("Ondato-Signature", good), Body: strings.Replace(body, "1", "2", 1)},
-		{Name: "hmac, body encoded again", Credentials: one, Header: admission.Header("Ondato-Signature", good), Body: `{"id":"1","name":"'"}`},
-		{Name: "hmac, only empty secrets", Credentials: kycbridge.Credentials{HMAC: kycbridge.HMACCredential{Secrets: []string{""}}},
-			Header: admission.Header("Ondato-Signature", admission.Signed("", admission.Noon(), body)), Body: body},
-		{Name: "hmac, header renamed", Credentials: kycbridge.Credentials{HMAC: kycbridge.HMACCredential{Secrets: []string{"s"}, Header: "x-sig"}},
-			Header: admission.Header("X-Sig", admission.Signed("s", admission.Noon(), body)), Body: body, Placement: "hmac"},
-		{Name: "hmac, default name no longer counts", Credentials: kycbridge.Credentials{HMAC: kycbridge.HMACCredential{Secrets: []string{"s"}, Header: "x-sig"}},
-			Header: admission.Header("Ondato-Signature", admission.Signed("s", admission.Noon(), body)), Body: body},
-		{Name: "hmac, other tolerance", Credentials: kycbridge.Credentials{HMAC: kycbridge.HMACCredential{Secrets: []string{"s"}, Tolerance: time.Minute}},
-			Header: admission.Header("Ondato-Signature", admission.Signed("s", admission.Noon().Add(-2*time.Minute), body)), Body: body},
-		{Name: "hmac, vector of the sheet", Credentials: kycbridge.Credentials{HMAC: kycbridge.HMACCredential{Secrets: []string{"test-secret"}}},
-			Header: admission.Header("Ondato-Signature", "t=1772442005, s=66e3cfee72f47b38e49e6d5d0ef0cf162aa43182dcb5e9528eebe15a7bc25a6a"),
-			Body:   string(normalizetest.Fixture(t, "ondato", "hmac-vector-body")), Placement: "hmac"},
-		{Name: "X-Ondato-Signature is nobody's", Credentials: one, Header: admission.Header("X-Ondato-Signature", good), Body: body},
+		{Name: "hmac, tampered body", Credentials: one, Header: admission.Header("Ondato-Signature", good),
+			Body: strings.Replace(body, "1", "2", 1)},
+		{Name: "hmac, body encoded again", Credentials: one, Header: admission.Header("Ondato-Signature", good),
+			Body: `{"id":"1","name":"'"}`},
+		{Name: "hmac, only empty secrets",
+			Credentials: kycbridge.Credentials{HMAC: kycbridge.HMACCredential{Secrets: []string{""}}},
+			Header:      admission.Header("Ondato-Signature", admission.Signed("", admission.Noon(), body)), Body: body},
+		{Name: "hmac, header renamed",
+			Credentials: kycbridge.Credentials{HMAC: kycbridge.HMACCredential{Secrets: []string{"s"}, Header: "x-sig"}},
+			Header:      admission.Header("X-Sig", admission.Signed("s", admission.Noon(), body)), Body: body,
+			Placement: "hmac"},
+		{Name: "hmac, default name no longer counts",
+			Credentials: kycbridge.Credentials{HMAC: kycbridge.HMACCredential{Secrets: []string{"s"}, Header: "x-sig"}},
+			Header:      admission.Header("Ondato-Signature", admission.Signed("s", admission.Noon(), body)), Body: body},
+		{Name: "hmac, other tolerance",
+			Credentials: kycbridge.Credentials{HMAC: kycbridge.HMACCredential{Secrets: []string{"s"}, Tolerance: time.Minute}},
+			Header:      admission.Header("Ondato-Signature", admission.Signed("s", admission.Noon().Add(-2*time.Minute), body)),
+			Body:        body},
+		{Name: "hmac, vector of the sheet",
+			Credentials: kycbridge.Credentials{HMAC: kycbridge.HMACCredential{Secrets: []string{"test-secret"}}},
+			Header: admission.Header("Ondato-Signature",
+				"t=1772442005, s=66e3cfee72f47b38e49e6d5d0ef0cf162aa43182dcb5e9528eebe15a7bc25a6a"),
+			Body: string(normalizetest.Fixture(t, "ondato", "hmac-vector-body")), Placement: "hmac"},
+		{Name: "X-Ondato-Signature is nobody's", Credentials: one, Header: admission.Header("X-Ondato-Signature", good),
+			Body: body},
 	}
 	admission.Run(t, Verify, append(admission.Common(), cases...))
 }
@@ -73,7 +86,8 @@ func TestVerifyRefuses(t *testing.T) { admission.Refuses(t, Verify) }
 func TestWhyRefused(t *testing.T) {
 	const body = `{"a":1}`
 	full := kycbridge.Credentials{
-		Basic: []kycbridge.BasicCredential{{Username: "user", Password: "password"}}, Headers: []kycbridge.HeaderCredential{{Name: "X-Custom", Value: "value"}}, URLTokens: []string{"token"},
+		Basic:   []kycbridge.BasicCredential{{Username: "user", Password: "password"}},
+		Headers: []kycbridge.HeaderCredential{{Name: "X-Custom", Value: "value"}}, URLTokens: []string{"token"},
 		HMAC: kycbridge.HMACCredential{Secrets: []string{"secret"}},
 	}
 	signature := func(secret string, at time.Time, of string) http.Header {
@@ -100,12 +114,15 @@ func TestWhyRefused(t *testing.T) {
 			http.Header{"Ondato-Signature": {"a", "b"}}, nil},
 		"url_token stands twice, and which of the two counts would be a guess": {full, nil,
 			url.Values{"token": {"token", "z"}}},
-		"wrong signature":                                    {full, signature("other", admission.Noon(), body), nil},
-		"signature is not t=<seconds>, s=<64 hex>":           {full, http.Header{"Ondato-Signature": {"t=1"}}, nil},
-		"signature is stale: 26h0m0s old, tolerance 25h0m0s": {full, signature("secret", admission.Noon().Add(-26*time.Hour), body), nil},
-		"signature lies 10m0s ahead of our clock":            {full, signature("secret", admission.Noon().Add(10*time.Minute), body), nil},
+		"wrong signature":                          {full, signature("other", admission.Noon(), body), nil},
+		"signature is not t=<seconds>, s=<64 hex>": {full, http.Header{"Ondato-Signature": {"t=1"}}, nil},
+		"signature is stale: 26h0m0s old, tolerance 25h0m0s": {full,
+			signature("secret", admission.Noon().Add(-26*time.Hour), body), nil},
+		"signature lies 10m0s ahead of our clock": {full,
+			signature("secret", admission.Noon().Add(10*time.Minute), body), nil},
 	} {
-		_, err := Verify(c.creds, kycbridge.Request{Header: c.header, Query: c.query, Body: []byte(body), ReceivedAt: admission.Noon()})
+		_, err := Verify(c.creds, kycbridge.Request{Header: c.header, Query: c.query, Body: []byte(body),
+			ReceivedAt: admission.Noon()})
 		if !errors.Is(err, kycbridge.ErrUnauthenticated) || err.Error() != "no credential admits the callback: "+want {
 			t.Errorf("%v, want %s", err, want)
 		}

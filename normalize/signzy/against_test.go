@@ -75,14 +75,23 @@ func parse(t testing.TB, body string) map[string]any {
 // judgesNothing are leaves of clean, or what they are in, whose values say nothing of the person.
 var judgesNothing = []string{
 	"journeyId", "completedAt", "updatedAt", "flow", "message", "mobileStatus", "inQueue", "_deleted",
-	"capturedData/livenessConsent", "capturedData/country", "capturedData/verificationType", "capturedData/verificationType2", "capturedData/idType2",
-	"capturedData/location", "capturedData/images", "documentIntelligence/completeStatus/message", "documentIntelligence/completeStatus/detailsOptical/pagesCount",
-	"documentIntelligence/graphicFields", "documentIntelligence/attempts", "documentIntelligence/extractedFields", "documentIntelligence2/extractedFields",
-	"documentIntelligence/predictedIdTypeFront/DocumentName", "documentIntelligence/predictedIdTypeFront/P", "documentIntelligence/predictedIdTypeBack",
-	"documentIntelligence/predictedIdTypeFront/FDSIDList/ICAOCode", "documentIntelligence/predictedIdTypeFront/FDSIDList/dCountryName",
-	"documentIntelligence/predictedIdTypeFront/FDSIDList/dMRZ", "documentIntelligence/predictedIdTypeFront/FDSIDList/dDescription", "selfieAnalysis/attempts", "selfieAnalysis/passiveLiveliness/score",
-	"selfieAnalysis/additionalFaceChecks/maskDetection/result/confidence", "selfieAnalysis/additionalFaceChecks/faceCoverDetection/result/faceGears",
-	"externalApiResponses/0/api", "externalApiResponses/0/input", "externalApiResponses/0/response/name", "ipAddresses/203.0.113.7/countryCode",
+	"capturedData/livenessConsent", "capturedData/country", "capturedData/verificationType",
+	"capturedData/verificationType2", "capturedData/idType2",
+	"capturedData/location", "capturedData/images", "documentIntelligence/completeStatus/message",
+	"documentIntelligence/completeStatus/detailsOptical/pagesCount",
+	"documentIntelligence/graphicFields", "documentIntelligence/attempts", "documentIntelligence/extractedFields",
+	"documentIntelligence2/extractedFields",
+	"documentIntelligence/predictedIdTypeFront/DocumentName", "documentIntelligence/predictedIdTypeFront/P",
+	"documentIntelligence/predictedIdTypeBack",
+	"documentIntelligence/predictedIdTypeFront/FDSIDList/ICAOCode",
+	"documentIntelligence/predictedIdTypeFront/FDSIDList/dCountryName",
+	"documentIntelligence/predictedIdTypeFront/FDSIDList/dMRZ",
+	"documentIntelligence/predictedIdTypeFront/FDSIDList/dDescription", "selfieAnalysis/attempts",
+	"selfieAnalysis/passiveLiveliness/score",
+	"selfieAnalysis/additionalFaceChecks/maskDetection/result/confidence",
+	"selfieAnalysis/additionalFaceChecks/faceCoverDetection/result/faceGears",
+	"externalApiResponses/0/api", "externalApiResponses/0/input", "externalApiResponses/0/response/name",
+	"ipAddresses/203.0.113.7/countryCode",
 	"ipAddresses/203.0.113.7/mobile", "ipAddresses/203.0.113.7/fraudScore",
 }
 
@@ -140,7 +149,9 @@ func evidenceLeaves(t testing.TB) []leaf {
 	t.Helper()
 	all := leavesOf(parse(t, clean), nil)
 	all = slices.DeleteFunc(all, func(l leaf) bool {
-		return strings.HasSuffix(l.path, "/ElementType") || slices.ContainsFunc(judgesNothing, func(path string) bool { return l.path == path || strings.HasPrefix(l.path, path+"/") })
+		return strings.HasSuffix(l.path, "/ElementType") ||
+			slices.ContainsFunc(judgesNothing,
+				func(path string) bool { return l.path == path || strings.HasPrefix(l.path, path+"/") })
 	})
 	slices.SortFunc(all, func(a, b leaf) int { return strings.Compare(a.path, b.path) })
 	return all
@@ -148,7 +159,8 @@ func evidenceLeaves(t testing.TB) []leaf {
 
 // against are values that do not speak for the person where l has one that does.
 func (l leaf) against() []any {
-	odd := []any{nil, "", " ", "Maybe", 7.0, []any{}, map[string]any{}, []any{true}, map[string]any{"value": true}, strings.Repeat("True", 1000)}
+	odd := []any{nil, "", " ", "Maybe", 7.0, []any{}, map[string]any{}, []any{true}, map[string]any{"value": true},
+		strings.Repeat("True", 1000)}
 	switch word := strings.ToLower(fmt.Sprint(l.was)); {
 	case word == "true":
 		return append(odd, false, "False", "FALSE", "false")
@@ -169,7 +181,8 @@ func (l leaf) against() []any {
 // TestEvidenceAgainst: a journey that a policy approves is approved no more once any single piece of its
 // evidence is failed or cannot be read.
 func TestEvidenceAgainst(t *testing.T) {
-	if o := judged(t, parse(t, clean), strict); o.Decision.Outcome != event.OutcomeApproved || !o.Decision.Final || len(o.Reasons) != 0 {
+	if o := judged(t, parse(t, clean), strict); o.Decision.Outcome != event.OutcomeApproved || !o.Decision.Final ||
+		len(o.Reasons) != 0 {
 		t.Fatalf("the clean journey: %s", normalizetest.Brief(o))
 	}
 	leaves := evidenceLeaves(t)
@@ -197,16 +210,21 @@ func TestEvidenceAgainst(t *testing.T) {
 // TestEvidenceAgainstIsNotOverlooked: what a policy passes over hides nothing of another kind.
 func TestEvidenceAgainstIsNotOverlooked(t *testing.T) {
 	s := overlooking(slices.Concat(Overlookable(), []string{
-		event.CheckDocumentAuthenticity, event.CheckDocumentExpiry, event.CheckFaceMatch, event.CheckLiveness, event.CheckDatabase, "consent", "",
+		event.CheckDocumentAuthenticity, event.CheckDocumentExpiry, event.CheckFaceMatch, event.CheckLiveness,
+		event.CheckDatabase, "consent", "",
 	}))
 	for _, path := range []string{
-		"capturedData/consent", "documentIntelligence/completeStatus/overallStatus", "documentIntelligence/completeStatus/optical",
-		"documentIntelligence/completeStatus/detailsOptical/security", "documentIntelligence/completeStatus/detailsOptical/expiry",
+		"capturedData/consent", "documentIntelligence/completeStatus/overallStatus",
+		"documentIntelligence/completeStatus/optical",
+		"documentIntelligence/completeStatus/detailsOptical/security",
+		"documentIntelligence/completeStatus/detailsOptical/expiry",
 		"documentIntelligence/completeStatus/severity", "documentIntelligence/idExpired",
 		"documentIntelligence/authenticityCheck/backAuthenticityCheckList/imagePattern/0/ElementResult",
-		"documentIntelligence2/completeStatus/overallStatus", "documentIntelligence2/idExpired", "externalApiResponses/0/response/overallStatus",
+		"documentIntelligence2/completeStatus/overallStatus", "documentIntelligence2/idExpired",
+		"externalApiResponses/0/response/overallStatus",
 		"selfieAnalysis/faceMatch/verified", "selfieAnalysis/passiveLiveliness/liveness",
-		"selfieAnalysis/additionalFaceChecks/maskDetection/result/found", "selfieAnalysis/additionalFaceChecks/faceCoverDetection/result/isFaceCovered",
+		"selfieAnalysis/additionalFaceChecks/maskDetection/result/found",
+		"selfieAnalysis/additionalFaceChecks/faceCoverDetection/result/isFaceCovered",
 	} {
 		i := slices.IndexFunc(evidenceLeaves(t), func(l leaf) bool { return l.path == path })
 		if i < 0 {
@@ -277,8 +295,11 @@ func TestNewEvidence(t *testing.T) {
 		{"a scalar of the journey", `"archived":false`, `"message"`, false},
 		{"a third document", `"idType3":"Passport"`, `"consent":true`, true},
 		{"a third report", `"documentIntelligence3":{"completeStatus":{"overallStatus":"False"}}`, `"message"`, true},
-		{"parts of a second report in the first", `"completeStatus2":{"overallStatus":"False"}`, `"idExpired":"False","attempts":1`, true},
-		{"sanctions that were found, or not", `{"api":"AML screening","response":{"overallStatus":"True"}},{"api":"x","response":`, `{"api":"Driving License Verification","input":{"match":false},"response":`, true},
+		{"parts of a second report in the first", `"completeStatus2":{"overallStatus":"False"}`,
+			`"idExpired":"False","attempts":1`, true},
+		{"sanctions that were found, or not",
+			`{"api":"AML screening","response":{"overallStatus":"True"}},{"api":"x","response":`,
+			`{"api":"Driving License Verification","input":{"match":false},"response":`, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if !strings.Contains(clean, c.in) {
@@ -288,7 +309,8 @@ func TestNewEvidence(t *testing.T) {
 			if strings.HasPrefix(c.in, "{") {
 				body = strings.Replace(clean, c.in, c.member, 1)
 			}
-			if o := judged(t, parse(t, body), strict); (o.Decision.Outcome == event.OutcomeReview) != c.against || !c.against && o.Decision.Outcome != event.OutcomeApproved {
+			if o := judged(t, parse(t, body), strict); (o.Decision.Outcome == event.OutcomeReview) != c.against || !c.against &&
+				o.Decision.Outcome != event.OutcomeApproved {
 				t.Errorf("%s", normalizetest.Brief(o))
 			}
 		})
@@ -308,7 +330,8 @@ func TestReviewSaysWhy(t *testing.T) {
 		{"documentIntelligence/completeStatus/detailsOptical/security", `"False"`, "document.not_authentic", ""},
 		{"documentIntelligence/completeStatus/detailsOptical/expiry", `"False"`, "document.expired", ""},
 		{"documentIntelligence/extractedFields/Date Of Expiry", `"04/05/2025"`, "document.expired", ""},
-		{"documentIntelligence/completeStatus/detailsOptical/docType", `"False"`, "document.not_recognized", "document_recognition"},
+		{"documentIntelligence/completeStatus/detailsOptical/docType", `"False"`, "document.not_recognized",
+			"document_recognition"},
 		{"documentIntelligence/completeStatus/detailsOptical/mrz", `"False"`, "document.mrz_invalid", "mrz"},
 		{"documentIntelligence/completeStatus/detailsOptical/vds", `"False"`, "document.barcode_invalid", "barcode"},
 		{"documentIntelligence/completeStatus/detailsOptical/text", `"False"`, "data.inconsistent", "data_consistency"},
@@ -320,17 +343,22 @@ func TestReviewSaysWhy(t *testing.T) {
 		{"documentIntelligence/imageQuality/frontIdCheck/ImageGlares", `false`, "image.glare", "image_quality"},
 		{"documentIntelligence/imageQuality/frontIdCheck/Brightness", `false`, "image.too_dark", "image_quality"},
 		{"documentIntelligence/imageQuality/backIdCheck/Bounds", `"false"`, "image.cropped", "image_quality"},
-		{"documentIntelligence/authenticityCheck/frontAuthenticityCheckList/photoEmbedType/0/ElementResult", `false`, "document.not_authentic", ""},
-		{"documentIntelligence/extractedFieldErrors", `[{"fieldName":"Address","errorStatus":"NOT_EXTRACTED"}]`, "document.data_incomplete", "data_extraction"},
-		{"documentIntelligence/extractedFieldErrors", `[{"fieldName":"Date of Birth","errorStatus":"MISMATCH"}]`, "data.mismatch", "data_consistency"},
+		{"documentIntelligence/authenticityCheck/frontAuthenticityCheckList/photoEmbedType/0/ElementResult", `false`,
+			"document.not_authentic", ""},
+		{"documentIntelligence/extractedFieldErrors", `[{"fieldName":"Address","errorStatus":"NOT_EXTRACTED"}]`,
+			"document.data_incomplete", "data_extraction"},
+		{"documentIntelligence/extractedFieldErrors", `[{"fieldName":"Date of Birth","errorStatus":"MISMATCH"}]`,
+			"data.mismatch", "data_consistency"},
 		{"capturedData/idType", `"Passport"`, "document.type_not_accepted", "document_recognition"},
 		{"documentIntelligence2", `null`, "document.missing", ""},
 		{"documentIntelligence2/completeStatus", `{}`, "document.missing", ""},
 		{"documentIntelligence2/completeStatus/overallStatus", `"False"`, "document.not_authentic", ""},
 		{"documentIntelligence2/idExpired", `"True"`, "document.expired", ""},
-		{"documentIntelligence2/predictedIdTypeFront/FDSIDList/dDescription", `"Driving License"`, "document.type_not_accepted", "document_recognition"},
+		{"documentIntelligence2/predictedIdTypeFront/FDSIDList/dDescription", `"Driving License"`,
+			"document.type_not_accepted", "document_recognition"},
 		{"externalApiResponses/0/response/overallStatus", `"False"`, "data.registry_mismatch", ""},
-		{"externalApiResponses/0", `{"api":"AML screening","response":{"overallStatus":"False"}}`, "data.registry_mismatch", "aml"},
+		{"externalApiResponses/0", `{"api":"AML screening","response":{"overallStatus":"False"}}`, "data.registry_mismatch",
+			"aml"},
 		{"matchPercentage/fullNameMatch", `"0%"`, "data.mismatch", "data_match"},
 		{"ipAddresses/203.0.113.7/vpn", `"true"`, "risk.vpn_or_proxy", "ip_risk"},
 		{"ipAddresses/203.0.113.7/proxy", `true`, "risk.vpn_or_proxy", "ip_risk"},
@@ -358,13 +386,15 @@ func TestReviewSaysWhy(t *testing.T) {
 
 // TestLivenessConsent: the consent of the selfie page counts only where the policy names it.
 func TestLivenessConsent(t *testing.T) {
-	named := kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0.8, "min_liveness_consent": 1}}}
+	named := kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0.8,
+		"min_liveness_consent": 1}}}
 	for value, want := range map[string]event.Outcome{
 		`true`: "approved", `"True"`: "approved", `false`: "review", `"None"`: "review", `null`: "review", `{}`: "review",
 	} {
 		body := strings.Replace(clean, `"livenessConsent":false`, `"livenessConsent":`+value, 1)
 		o := judged(t, parse(t, body), named)
-		if o.Decision.Outcome != want || want == "review" && !strings.Contains(normalizetest.ReasonCodes(o), "session.consent_declined") {
+		if o.Decision.Outcome != want || want == "review" &&
+			!strings.Contains(normalizetest.ReasonCodes(o), "session.consent_declined") {
 			t.Errorf("%s: %s", value, normalizetest.Brief(o))
 		}
 		if o := judged(t, parse(t, body), strict); o.Decision.Outcome != event.OutcomeApproved {

@@ -48,7 +48,8 @@ func TestLabelsTwice(t *testing.T) {
 		{`"Document Number":"X1","document number":"X2","Date Of Expiry":"04/05/2035","Date Of Expiry":"05/05/2035","Issue Date":"1/1","names":"A"`, "", "A", "document_number date_of_issuance date_of_expiry"},
 		{`"Split Address":{"city":["X"]},"split address":{"city":["Y"]},"names":"A"`, "", "A", "address"},
 		{`"Split Address":"X","names":"A"`, "", "A", "address"},
-		{`"sex":"F","Sex":"M","nationality code":"IND","Nationality Code":"USA","names":"A"`, "", "A", "gender nationalities"},
+		{`"sex":"F","Sex":"M","nationality code":"IND","Nationality Code":"USA","names":"A"`, "", "A",
+			"gender nationalities"},
 	} {
 		o := mapBody(t, fieldsJourney(c.fields), kycbridge.Settings{})
 		birthdate, _ := o.ExtractedClaims["birthdate"].(string)
@@ -82,10 +83,12 @@ func TestDates(t *testing.T) {
 	for value, want := range map[string]string{
 		"01/02/1990": "1990-02-01", "21-06-1990": "1990-06-21", "01.02.1990": "1990-02-01", "21 JUN 1990": "1990-06-21",
 		"1990-06-21T00:00:00Z": "1990-06-21", "1990": "1990", "1990-06": "1990", "NA": "", "None": "", "": "",
-		"03/03/2026": "unread", "01/01/1444": "unread", "0001-01-01": "unread", "01/02/2533": "unread", "31/02/1990": "unread", "soon": "unread",
+		"03/03/2026": "unread", "01/01/1444": "unread", "0001-01-01": "unread", "01/02/2533": "unread",
+		"31/02/1990": "unread", "soon": "unread",
 	} {
 		body := []byte(fieldsJourney(`"Date of Birth":"` + value + `"`))
-		o, err := mapPayload(kycbridge.Payload{Body: body, Via: event.ViaCallback, ReceivedAt: received}, kycbridge.Settings{})
+		o, err := mapPayload(kycbridge.Payload{Body: body, Via: event.ViaCallback, ReceivedAt: received},
+			kycbridge.Settings{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +111,8 @@ func TestNativeNames(t *testing.T) {
 	}{
 		{`"names":"TESTA","Surname And Given Names":"تيستا"`, event.Claims{"name": "TESTA", "name#ar": "تيستا"}},
 		{`"names":"टेस्टा","fullname":"TESTA"`, event.Claims{"name": "TESTA", "name#hi": "टेस्टा"}},
-		{`"surname":"Тестова","lastname":"TESTOVA"`, event.Claims{"family_name": "TESTOVA", "family_name#und-Cyrl": "Тестова"}},
+		{`"surname":"Тестова","lastname":"TESTOVA"`,
+			event.Claims{"family_name": "TESTOVA", "family_name#und-Cyrl": "Тестова"}},
 		{`"names":"山田"`, event.Claims{"name": "山田", "name#und-Hani": "山田"}},
 		{`"names":"TESTA تيستا"`, event.Claims{"name": "TESTA تيستا"}},
 		{`"names":"Zoë Ñandú","fullname":"OTHER"`, event.Claims{"name": "Zoë Ñandú"}},
@@ -138,7 +142,8 @@ func TestDocumentTypes(t *testing.T) {
 		{"Driving License", "IN", "", "Driving License", "IND", "driving_permit", "passed", ""},
 		{"Driving License", "US", "Exampleland - Driving License (2021)", "", "", "driving_permit", "passed", ""},
 		{"Passport", "IN", "", "ePassport", "IND", "passport", "passed", ""},
-		{"Driving License", "AE", "United Arab Emirates - Resident Id Card (2021)", "Resident Identity Card", "ARE", "ae_emirates_id", "warning", "failed"},
+		{"Driving License", "AE", "United Arab Emirates - Resident Id Card (2021)", "Resident Identity Card", "ARE",
+			"ae_emirates_id", "warning", "failed"},
 		{"Emirates ID", "AE", "", "Resident Identity Card", "ARE", "ae_emirates_id", "passed", ""},
 		{"National ID", "AE", "", "Resident Identity Card", "ARE", "ae_emirates_id", "passed", ""},
 		{"ID Card", "AE", "", "Identity Card", "AE", "ae_emirates_id", "passed", ""},
@@ -168,9 +173,11 @@ func TestDocumentTypes(t *testing.T) {
 			kind = c.kind // nothing was presented
 		}
 		if kind != c.kind || check.Result != c.result || told != c.told {
-			t.Errorf("%q, recognised as %q %q: %s, check %s, document_type %q", c.chosen, c.name, c.description, kind, check.Result, told)
+			t.Errorf("%q, recognised as %q %q: %s, check %s, document_type %q", c.chosen, c.name, c.description, kind,
+				check.Result, told)
 		}
-		if mismatch := strings.Contains(normalizetest.ReasonCodes(o), "document.type_not_accepted"); mismatch != (c.told == "failed") {
+		if mismatch := strings.Contains(normalizetest.ReasonCodes(o),
+			"document.type_not_accepted"); mismatch != (c.told == "failed") {
 			t.Errorf("%q: reasons %s", c.chosen, normalizetest.ReasonCodes(o))
 		}
 	}
@@ -187,10 +194,14 @@ func TestSecondDocument(t *testing.T) {
 		"predictedIdTypeFront":{"FDSIDList":{"dDescription":"Passport","ICAOCode":"IND"}},"extractedFields":{"names":"OTHER","Document Number":"P2"}}`
 	first := `"documentIntelligence":{"completeStatus":{"overallStatus":"True"},"predictedIdTypeFront":{"DocumentName":"Driving License"},"extractedFields":{"names":"TESTA","Document Number":"X1"}}`
 	for name, body := range map[string]string{
-		"a member of the journey":   `{"journeyId":"A","currentStatus":"COMPLETED",` + first + `,"documentIntelligence2":` + report + `}`,
-		"in other letters":          `{"journeyId":"A","currentStatus":"COMPLETED",` + first + `,"documentintelligence2":` + report + `}`,
-		"with a separator":          `{"journeyId":"A","currentStatus":"COMPLETED",` + first + `,"documentIntelligence_2":` + report + `}`,
-		"members of the first part": `{"journeyId":"A","currentStatus":"COMPLETED",` + strings.TrimSuffix(first, "}") + `,` + numberedMembers(report) + `}}`,
+		"a member of the journey": `{"journeyId":"A","currentStatus":"COMPLETED",` + first + `,"documentIntelligence2":` +
+			report + `}`,
+		"in other letters": `{"journeyId":"A","currentStatus":"COMPLETED",` + first + `,"documentintelligence2":` +
+			report + `}`,
+		"with a separator": `{"journeyId":"A","currentStatus":"COMPLETED",` + first + `,"documentIntelligence_2":` +
+			report + `}`,
+		"members of the first part": `{"journeyId":"A","currentStatus":"COMPLETED",` + strings.TrimSuffix(first, "}") + `,` +
+			numberedMembers(report) + `}}`,
 	} {
 		o := mapBody(t, body, kycbridge.Settings{})
 		if len(o.Documents) != 2 || o.Documents[0].DocumentNumber != "X1" || o.Documents[1].DocumentID != "document_2" ||
@@ -198,7 +209,8 @@ func TestSecondDocument(t *testing.T) {
 			t.Errorf("%s: %+v %v", name, o.Documents, o.ExtractedClaims)
 		}
 		c := checksOf(o)["document_2.security"]
-		if c.Result != "passed" || !reflect.DeepEqual(c.DocumentIDs, []string{"document_2"}) || !reflect.DeepEqual(checksOf(o)["complete_status"].DocumentIDs, []string{"document"}) {
+		if c.Result != "passed" || !reflect.DeepEqual(c.DocumentIDs, []string{"document_2"}) ||
+			!reflect.DeepEqual(checksOf(o)["complete_status"].DocumentIDs, []string{"document"}) {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}
@@ -228,7 +240,8 @@ func TestFieldErrors(t *testing.T) {
 		`[{},[],"x"]`: "document.data_incomplete",
 	} {
 		o := mapBody(t, `{"journeyId":"A","currentStatus":"COMPLETED","documentIntelligence":{"extractedFieldErrors":`+errors+`}}`, kycbridge.Settings{})
-		if codes := normalizetest.ReasonCodes(o); codes != want && want != "none" || (want == "none") != (len(o.Checks) == 0) {
+		if codes := normalizetest.ReasonCodes(o); codes != want && want != "none" ||
+			(want == "none") != (len(o.Checks) == 0) {
 			t.Errorf("%s: reasons %q, checks %+v", errors, codes, o.Checks)
 		}
 	}

@@ -58,7 +58,8 @@ func TestChecks(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("checks %v\nwant %v", got, want)
 	}
-	if want := "session.attempts_exceeded document.not_recognized data.inconsistent image.poor_quality data.mismatch document.data_incomplete face.not_live face.mismatch face.occluded risk.vpn_or_proxy"; normalizetest.ReasonCodes(o) != want {
+	if want := "session.attempts_exceeded document.not_recognized data.inconsistent image.poor_quality data.mismatch " +
+		"document.data_incomplete face.not_live face.mismatch face.occluded risk.vpn_or_proxy"; normalizetest.ReasonCodes(o) != want {
 		t.Errorf("reasons %q", normalizetest.ReasonCodes(o))
 	}
 	for _, r := range o.Reasons[1:] {
@@ -68,7 +69,8 @@ func TestChecks(t *testing.T) {
 	}
 	fields := checksOf(o)["match_percentage"].Fields
 	if want := []event.CheckField{
-		{Field: "name", Result: "failed", Score: values.Ptr(0.0)}, {Field: "birthdate", Result: "undetermined", Score: values.Ptr(0.555)},
+		{Field: "name", Result: "failed", Score: values.Ptr(0.0)},
+		{Field: "birthdate", Result: "undetermined", Score: values.Ptr(0.555)},
 		{Field: "document_number", Result: "undetermined"}, {Field: "address", Result: "not_performed"},
 	}; !reflect.DeepEqual(fields, want) {
 		t.Errorf("fields %+v", fields)
@@ -92,7 +94,8 @@ func TestSelfieChecks(t *testing.T) {
 		{`{}`, ""},
 		{`"x"`, ""},
 	} {
-		o := mapBody(t, `{"journeyId":"A","currentStatus":"COMPLETED","selfieAnalysis":{"faceMatch":`+c.face+`}}`, kycbridge.Settings{})
+		o := mapBody(t, `{"journeyId":"A","currentStatus":"COMPLETED","selfieAnalysis":{"faceMatch":`+c.face+`}}`,
+			kycbridge.Settings{})
 		if got := checksOf(o)["face_match"].Result; string(got) != c.want {
 			t.Errorf("%s: %q, want %q", c.face, got, c.want)
 		}
@@ -133,7 +136,8 @@ func TestIPRisk(t *testing.T) {
 		{`{"1.1.1.1":{"proxy":"false","vpn":"false"}}`, "undetermined", -1},
 		{`{"1.1.1.1":{"proxy":"false","vpn":"false","tor":"false","fraudScore":"101"}}`, "passed", -1},
 		{`{"1.1.1.1":{"message":"IP Check is not Enabled"}}`, "not_performed", -1},
-		{`{"1.1.1.1":{"proxy":"false","vpn":"false","tor":"false"},"1.1.1.2":{"message":"IP Check is not Enabled"}}`, "undetermined", -1},
+		{`{"1.1.1.1":{"proxy":"false","vpn":"false","tor":"false"},"1.1.1.2":{"message":"IP Check is not Enabled"}}`,
+			"undetermined", -1},
 		{`{"1.1.1.1":"x"}`, "undetermined", -1},
 		{`{}`, "undetermined", -1},
 		{`null`, "undetermined", -1},
@@ -157,7 +161,8 @@ func TestIPRisk(t *testing.T) {
 // another product, with other members, and is no evidence here.
 func TestPassiveLiveliness(t *testing.T) {
 	policy := kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_liveness": 0.9}}}
-	if o := mapBody(t, goodJourney, policy); o.Decision.Outcome != event.OutcomeApproved || checksOf(o)["liveness"].Result != "passed" {
+	if o := mapBody(t, goodJourney, policy); o.Decision.Outcome != event.OutcomeApproved ||
+		checksOf(o)["liveness"].Result != "passed" {
 		t.Errorf("the vendor's spelling: %+v", o.Decision)
 	}
 	o := mapBody(t, changed(t, `"passiveLiveliness"`, `"passiveLiveness"`), policy)

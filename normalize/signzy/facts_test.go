@@ -14,8 +14,10 @@ import (
 // can be read its time is not trusted.
 func TestOccurred(t *testing.T) {
 	for _, c := range []struct{ members, want string }{
-		{`"currentStatus":"COMPLETED","completedAt":1772442319271,"updatedAt":"2026-03-02T09:05:17.157Z"`, "2026-03-02T09:05:19.271Z"},
-		{`"currentStatus":"COMPLETED","completedAt":1772442319271,"updatedAt":"2026-03-02T10:00:00Z"`, "2026-03-02T10:00:00Z"},
+		{`"currentStatus":"COMPLETED","completedAt":1772442319271,"updatedAt":"2026-03-02T09:05:17.157Z"`,
+			"2026-03-02T09:05:19.271Z"},
+		{`"currentStatus":"COMPLETED","completedAt":1772442319271,"updatedAt":"2026-03-02T10:00:00Z"`,
+			"2026-03-02T10:00:00Z"},
 		{`"currentStatus":"COMPLETED","completedAt":1772442319271`, "2026-03-02T09:05:19.271Z"},
 		{`"currentStatus":"COMPLETED","completedAt":1772442319271,"updatedAt":[]`, "2026-03-02T09:05:19.271Z"},
 		{`"currentStatus":"TERMINATED","completedAt":"1772442319271"`, "2026-03-02T09:05:19.271Z"},
@@ -33,7 +35,8 @@ func TestOccurred(t *testing.T) {
 		{`"journeyUrl":"https://kyc.example.com/A","createdAt":1772442000000`, "2026-03-02T09:00:00Z"},
 		{`"journeyUrl":"https://kyc.example.com/A"`, "untimed"},
 	} {
-		o := mapBody(t, `{"journeyId":"A",`+c.members+`}`, kycbridge.Settings{Own: Settings{FlowStatuses: map[string]string{"GONE": "abandoned"}}})
+		o := mapBody(t, `{"journeyId":"A",`+c.members+`}`,
+			kycbridge.Settings{Own: Settings{FlowStatuses: map[string]string{"GONE": "abandoned"}}})
 		got := event.Instant(o.OccurredAt)
 		if o.Untimed {
 			got += "untimed"
@@ -50,9 +53,11 @@ func TestContradiction(t *testing.T) {
 		{"COMPLETED", "RETRIES_EXCEEDED"}, {"TERMINATED", "COMPLETE"}, {"completed", "retries exceeded"},
 	} {
 		for _, s := range []kycbridge.Settings{{}, strict} {
-			body := strings.Replace(clean, `"currentStatus":"COMPLETED","step":"COMPLETE"`, `"currentStatus":"`+c.status+`","step":"`+c.step+`"`, 1)
+			body := strings.Replace(clean, `"currentStatus":"COMPLETED","step":"COMPLETE"`,
+				`"currentStatus":"`+c.status+`","step":"`+c.step+`"`, 1)
 			o := judged(t, parse(t, body), s)
-			if o.Effect != kycbridge.EffectDoubt || o.Status != event.StatusUnknown || o.Decision.Final || normalizetest.ReasonCodes(o) != event.ReasonContradiction {
+			if o.Effect != kycbridge.EffectDoubt || o.Status != event.StatusUnknown || o.Decision.Final ||
+				normalizetest.ReasonCodes(o) != event.ReasonContradiction {
 				t.Errorf("%s %s: %s", c.status, c.step, normalizetest.Brief(o))
 			}
 		}
@@ -62,9 +67,11 @@ func TestContradiction(t *testing.T) {
 // TestTestFlow: a flow that says that it is a test, or something that cannot be read, never looks live.
 func TestTestFlow(t *testing.T) {
 	for flow, want := range map[string]bool{
-		`"flow":{"test":true}`: true, `"flow":{"test":"True"}`: true, `"flow":{"test":1}`: true, `"flow":{"test":{}}`: true, `"flow":{"test":"yes"}`: true,
-		`"test":true`: true, `"flow":{"TEST":true}`: true,
-		`"flow":{"test":false}`: false, `"flow":{"test":"False"}`: false, `"flow":{"test":null}`: false, `"flow":{"test":0}`: false, `"flow":{}`: false, `"flow":"test"`: false,
+		`"flow":{"test":true}`: true, `"flow":{"test":"True"}`: true, `"flow":{"test":1}`: true, `"flow":{"test":{}}`: true,
+		`"flow":{"test":"yes"}`: true,
+		`"test":true`:           true, `"flow":{"TEST":true}`: true,
+		`"flow":{"test":false}`: false, `"flow":{"test":"False"}`: false, `"flow":{"test":null}`: false,
+		`"flow":{"test":0}`: false, `"flow":{}`: false, `"flow":"test"`: false,
 	} {
 		if o := mapBody(t, `{"journeyId":"A","currentStatus":"COMPLETED",`+flow+`}`, kycbridge.Settings{}); o.Test != want {
 			t.Errorf("%s: %v", flow, o.Test)
@@ -88,8 +95,10 @@ func TestMedia(t *testing.T) {
 		got = append(got, m.Kind+" "+m.ProviderRef)
 	}
 	want := []string{
-		"document_front capturedData.images.frontDoc", "document_back capturedData.images.backDoc", "selfie https://files.example.com/2.jpeg?a=b",
-		"document_front https://files.example.com/9.png", "portrait https://files.example.com/3.png", "ghost_portrait documentIntelligence.graphicFields.fieldList.0.1.value",
+		"document_front capturedData.images.frontDoc", "document_back capturedData.images.backDoc",
+		"selfie https://files.example.com/2.jpeg?a=b",
+		"document_front https://files.example.com/9.png", "portrait https://files.example.com/3.png",
+		"ghost_portrait documentIntelligence.graphicFields.fieldList.0.1.value",
 		"document_back https://files.example.com/4.png", "document_front https://files.example.com/5.png",
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -104,9 +113,11 @@ func TestMedia(t *testing.T) {
 // TestAttempts: how often the applicant tried is told where it is a number of times.
 func TestAttempts(t *testing.T) {
 	for value, want := range map[string]map[string]any{
-		`2`: {"document_attempts": 2}, `"3"`: {"document_attempts": 3}, `-1`: nil, `1.5`: nil, `1e300`: nil, `"many"`: nil, `null`: nil, `{}`: nil,
+		`2`: {"document_attempts": 2}, `"3"`: {"document_attempts": 3}, `-1`: nil, `1.5`: nil, `1e300`: nil, `"many"`: nil,
+		`null`: nil, `{}`: nil,
 	} {
-		o := mapBody(t, `{"journeyId":"A","currentStatus":"COMPLETED","documentIntelligence":{"attempts":`+value+`}}`, kycbridge.Settings{})
+		o := mapBody(t, `{"journeyId":"A","currentStatus":"COMPLETED","documentIntelligence":{"attempts":`+value+`}}`,
+			kycbridge.Settings{})
 		if !reflect.DeepEqual(o.Extensions, want) {
 			t.Errorf("%s: %v", value, o.Extensions)
 		}

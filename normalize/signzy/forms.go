@@ -2,7 +2,8 @@ package signzy
 
 import "kycbridge/document"
 
-// Forms says what is special about the JSON of this provider: extractedFields has labels as printed on a document for names, and the vendor's own sample
+// Forms says what is special about the JSON of this provider: extractedFields has labels as printed on a
+// document for names, and the vendor's own sample
 // repeats one (https://docs.signzy.com/us-apis/get-journey-results). An answer of the API may wrap the
 // journey.
 func Forms() document.Forms {

@@ -62,26 +62,39 @@ func TestStatuses(t *testing.T) {
 		detail   string
 		reasons  string
 	}{
-		{"created", `{"journeyId":"AB12","journeyUrl":"https://kyc.example.com/AB12","createdAt":1772442000000}`, kycbridge.Settings{}, progress, "created", "link_sent", ""},
-		{"completed", status(`"COMPLETED"`, `"COMPLETE"`), kycbridge.Settings{}, verdict, "completed", "no_provider_verdict", ""},
-		{"completed, operator says otherwise", status(`"COMPLETED"`, `"COMPLETE"`), words("COMPLETED", "expired"), verdict, "completed", "no_provider_verdict", ""},
-		{"terminated", status(`"TERMINATED"`, `"RETRIES_EXCEEDED"`), kycbridge.Settings{}, end, "failed", "", "session.attempts_exceeded"},
-		{"terminated, policy", status(`"TERMINATED"`, `"RETRIES_EXCEEDED"`), kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0}}}, end, "failed", "", "session.attempts_exceeded"},
-		{"terminated, no step", status(`"TERMINATED"`, `null`), kycbridge.Settings{}, end, "failed", "", "session.attempts_exceeded"},
-		{"terminated, unknown step", status(`"TERMINATED"`, `"CONSENT_REFUSED"`), kycbridge.Settings{}, end, "failed", "", "system.unmapped_status"},
+		{"created", `{"journeyId":"AB12","journeyUrl":"https://kyc.example.com/AB12","createdAt":1772442000000}`,
+			kycbridge.Settings{}, progress, "created", "link_sent", ""},
+		{"completed", status(`"COMPLETED"`, `"COMPLETE"`), kycbridge.Settings{}, verdict, "completed", "no_provider_verdict",
+			""},
+		{"completed, operator says otherwise", status(`"COMPLETED"`, `"COMPLETE"`), words("COMPLETED", "expired"), verdict,
+			"completed", "no_provider_verdict", ""},
+		{"terminated", status(`"TERMINATED"`, `"RETRIES_EXCEEDED"`), kycbridge.Settings{}, end, "failed", "",
+			"session.attempts_exceeded"},
+		{"terminated, policy", status(`"TERMINATED"`, `"RETRIES_EXCEEDED"`),
+			kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0}}}, end, "failed", "",
+			"session.attempts_exceeded"},
+		{"terminated, no step", status(`"TERMINATED"`, `null`), kycbridge.Settings{}, end, "failed", "",
+			"session.attempts_exceeded"},
+		{"terminated, unknown step", status(`"TERMINATED"`, `"CONSENT_REFUSED"`), kycbridge.Settings{}, end, "failed", "",
+			"system.unmapped_status"},
 		{"completed, unknown step", status(`"COMPLETED"`, `"SKIPPED"`), kycbridge.Settings{}, doubt, "unknown", "",
 			"system.unmapped_status"},
 		{"completed, unknown step, policy", changed(t, `"step":"COMPLETE"`, `"step":"SKIPPED"`),
-			kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0}}}, doubt, "unknown", "", "system.unmapped_status"},
+			kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0}}}, doubt, "unknown", "",
+			"system.unmapped_status"},
 		{"completed, step of the other end", status(`"COMPLETED"`, `"RETRIES_EXCEEDED"`), kycbridge.Settings{}, doubt,
 			"unknown", "", "system.contradiction"},
 		{"completed, text of the other end", status(`"COMPLETED"`, `"COMPLETE","message":"Retries Exceeded"`),
 			kycbridge.Settings{}, doubt, "unknown", "", "system.contradiction"},
 		{"terminated, text of the other end", status(`"TERMINATED"`, `"RETRIES_EXCEEDED","message":"Journey Completed"`),
 			kycbridge.Settings{}, doubt, "unknown", "", "system.contradiction"},
-		{"unseen", status(`"LINK_EXPIRED"`, `"LINK_EXPIRED"`), kycbridge.Settings{}, doubt, "unknown", "", "system.unmapped_status"},
-		{"unseen, open", `{"journeyId":"AB12","currentStatus":"LINK_OPENED","completedAt":null}`, kycbridge.Settings{}, progress, "unknown", "", "system.unmapped_status"},
-		{"unseen, policy", status(`"APPROVED"`, `"COMPLETE"`), kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0}}}, doubt, "unknown", "", "system.unmapped_status"},
+		{"unseen", status(`"LINK_EXPIRED"`, `"LINK_EXPIRED"`), kycbridge.Settings{}, doubt, "unknown", "",
+			"system.unmapped_status"},
+		{"unseen, open", `{"journeyId":"AB12","currentStatus":"LINK_OPENED","completedAt":null}`, kycbridge.Settings{},
+			progress, "unknown", "", "system.unmapped_status"},
+		{"unseen, policy", status(`"APPROVED"`, `"COMPLETE"`),
+			kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0}}}, doubt, "unknown", "",
+			"system.unmapped_status"},
 		{"missing", `{"journeyId":"AB12"}`, kycbridge.Settings{}, progress, "unknown", "", "system.unmapped_status"},
 		{"null", status(`null`, `null`), kycbridge.Settings{}, doubt, "unknown", "", "system.unmapped_status"},
 		{"number", status(`200`, `7`), kycbridge.Settings{}, doubt, "unknown", "", "system.unmapped_status"},
@@ -90,18 +103,23 @@ func TestStatuses(t *testing.T) {
 		{"operator: abandoned", status(`"LEFT"`, `""`), words("left", "abandoned"), end, "abandoned", "", ""},
 		{"operator: canceled", status(`"X"`, `""`), words("X", "canceled"), end, "canceled", "", ""},
 		{"operator: failed", status(`"X"`, `""`), words("X", "failed"), end, "failed", "", ""},
-		{"operator: in progress", status(`"IN_PROGRESS"`, `""`), words("in-progress", "in_progress"), progress, "in_progress", "", ""},
+		{"operator: in progress", status(`"IN_PROGRESS"`, `""`), words("in-progress", "in_progress"), progress,
+			"in_progress", "", ""},
 		{"operator: in review", status(`"Pending"`, `""`), words("Pending", "in_review"), progress, "in_review", "", ""},
-		{"operator must not complete", status(`"DONE"`, `""`), words("DONE", "completed"), doubt, "unknown", "", "system.unmapped_status"},
-		{"operator's word is not ours", status(`"DONE"`, `""`), words("DONE", "approved"), doubt, "unknown", "", "system.unmapped_status"},
-		{"operator's word is empty", status(`"DONE"`, `""`), words("DONE", ""), doubt, "unknown", "", "system.unmapped_status"},
+		{"operator must not complete", status(`"DONE"`, `""`), words("DONE", "completed"), doubt, "unknown", "",
+			"system.unmapped_status"},
+		{"operator's word is not ours", status(`"DONE"`, `""`), words("DONE", "approved"), doubt, "unknown", "",
+			"system.unmapped_status"},
+		{"operator's word is empty", status(`"DONE"`, `""`), words("DONE", ""), doubt, "unknown", "",
+			"system.unmapped_status"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := mapBody(t, c.body, c.settings)
 			if own(c.settings).Policy != nil && o.Status == event.StatusCompleted {
 				t.Fatal("a policy decided on a bare status")
 			}
-			if o.Effect != c.effect || o.Status != c.status || o.StatusDetail != c.detail || normalizetest.ReasonCodes(o) != c.reasons {
+			if o.Effect != c.effect || o.Status != c.status || o.StatusDetail != c.detail ||
+				normalizetest.ReasonCodes(o) != c.reasons {
 				t.Errorf("effect %d status %q %q reasons %q", o.Effect, o.Status, o.StatusDetail, normalizetest.ReasonCodes(o))
 			}
 			if normalizetest.OutcomeOf(o) != event.OutcomeNone || o.Decision.Final || len(o.Decisions) != 0 {
@@ -126,35 +144,45 @@ func TestFacts(t *testing.T) {
 			"Guardian's Name":"JOHN","age":"36","remainderterm":"1","remainderterm":"2","Address":"1 EXAMPLE ROAD",
 			"Split Address":{"district":["D"],"state":[["GOA","GA"],["KARNATAKA","KA"]],"city":["PANAJI"],"pincode":403001,"country":["IN","IND","INDIA"]}}}}`, kycbridge.Settings{})
 	if want := (event.Claims{
-		"name": "JANE SAMPLE", "given_name": "JANE", "family_name": "SAMPLE", "birthdate": "1990-02-01", "gender": "female", "nationalities": []string{"IND"},
-		"address": map[string]string{"formatted": "1 EXAMPLE ROAD", "locality": "PANAJI", "region": "IN-GA", "postal_code": "403001", "country_code": "IND"},
+		"name": "JANE SAMPLE", "given_name": "JANE", "family_name": "SAMPLE", "birthdate": "1990-02-01", "gender": "female",
+		"nationalities": []string{"IND"},
+		"address": map[string]string{"formatted": "1 EXAMPLE ROAD", "locality": "PANAJI", "region": "IN-GA",
+			"postal_code": "403001", "country_code": "IND"},
 	}); !reflect.DeepEqual(o.ExtractedClaims, want) {
 		t.Errorf("claims %v", o.ExtractedClaims)
 	}
 	if want := []event.Document{{
-		DocumentID: "document", Type: "driving_permit", MRZDocumentCode: "DL", DocumentNumber: "X1", DateOfIssuance: "2020-12-31",
-		DateOfExpiry: "2035-02-01", Issuer: &event.Issuer{Name: "India", CountryCode: "IND"},
+		DocumentID: "document", Type: "driving_permit", MRZDocumentCode: "DL", DocumentNumber: "X1",
+		DateOfIssuance: "2020-12-31",
+		DateOfExpiry:   "2035-02-01", Issuer: &event.Issuer{Name: "India", CountryCode: "IND"},
 	}}; !reflect.DeepEqual(o.Documents, want) {
 		t.Errorf("documents %+v", o.Documents)
 	}
-	if want := []event.Media{{Kind: "document_front", MediaType: "image/jpeg", ProviderRef: "https://files.example.com/a/1.jpeg?x=1", Field: "capturedData.images.frontDoc"},
-		{Kind: "selfie", ProviderRef: "capturedData.images.selfie", Field: "capturedData.images.selfie"}}; !reflect.DeepEqual(o.Media, want) {
+	if want := []event.Media{{Kind: "document_front", MediaType: "image/jpeg",
+		ProviderRef: "https://files.example.com/a/1.jpeg?x=1", Field: "capturedData.images.frontDoc"},
+		{Kind: "selfie", ProviderRef: "capturedData.images.selfie",
+			Field: "capturedData.images.selfie"}}; !reflect.DeepEqual(o.Media, want) {
 		t.Errorf("media %+v", o.Media)
 	}
 	if want := (event.Session{
-		Channel: "web", CreatedAt: "2026-03-02T09:00:00Z", EndedAt: "2026-03-02T09:05:19.271Z", Consent: &event.Consent{Given: true},
+		Channel: "web", CreatedAt: "2026-03-02T09:00:00Z", EndedAt: "2026-03-02T09:05:19.271Z",
+		Consent: &event.Consent{Given: true},
 		Country: "IN", CountrySource: "declared",
 	}); !reflect.DeepEqual(*o.Session, want) {
 		t.Errorf("session %+v", o.Session)
 	}
-	if want := map[string]any{"currentStatus": "COMPLETED", "step": "COMPLETE", "message": "Journey Completed"}; !reflect.DeepEqual(o.ProviderStatus, want) {
+	if want := map[string]any{"currentStatus": "COMPLETED", "step": "COMPLETE",
+		"message": "Journey Completed"}; !reflect.DeepEqual(o.ProviderStatus, want) {
 		t.Errorf("provider status %v", o.ProviderStatus)
 	}
-	if want := map[string]string{"journey_id": "aB-12", "database_id": "0123", "client_id": "c1"}; !reflect.DeepEqual(o.References, want) {
+	if want := map[string]string{"journey_id": "aB-12", "database_id": "0123",
+		"client_id": "c1"}; !reflect.DeepEqual(o.References, want) {
 		t.Errorf("references %v", o.References)
 	}
-	if o.FlowID != "F1" || o.FlowVersion != "3" || o.ExternalReference != "user-1" || o.EventName != "callback" || o.EventID != "" || event.Instant(o.OccurredAt) != "2026-03-02T09:05:19.271Z" {
-		t.Errorf("flow %q %q reference %q event %q at %v", o.FlowID, o.FlowVersion, o.ExternalReference, o.EventName, o.OccurredAt)
+	if o.FlowID != "F1" || o.FlowVersion != "3" || o.ExternalReference != "user-1" || o.EventName != "callback" ||
+		o.EventID != "" || event.Instant(o.OccurredAt) != "2026-03-02T09:05:19.271Z" {
+		t.Errorf("flow %q %q reference %q event %q at %v", o.FlowID, o.FlowVersion, o.ExternalReference, o.EventName,
+			o.OccurredAt)
 	}
 }
 
@@ -166,7 +194,8 @@ func TestReferencesAndNames(t *testing.T) {
 		{`"userId":"u","userInfo":{"externalReferenceId":"` + long + `"}`, ""},
 		{`"userId":"` + long + `"`, ""},
 	} {
-		if got := mapBody(t, `{"journeyId":"A","currentStatus":"X",`+c.members+`}`, kycbridge.Settings{}).ExternalReference; got != c.want {
+		if got := mapBody(t, `{"journeyId":"A","currentStatus":"X",`+c.members+`}`,
+			kycbridge.Settings{}).ExternalReference; got != c.want {
 			t.Errorf("%.60s: %q, want %q", c.members, got, c.want)
 		}
 	}
@@ -240,7 +269,8 @@ var secrets = []string{
 
 func TestFixtures(t *testing.T) {
 	for name, body := range normalizetest.Fixtures(t, "signzy") {
-		for _, s := range []kycbridge.Settings{{}, {Own: Settings{Policy: map[string]float64{"min_face_match": 0.9}}}, {Own: Settings{FlowStatuses: map[string]string{"LINK_EXPIRED": "expired"}}}} {
+		for _, s := range []kycbridge.Settings{{}, {Own: Settings{Policy: map[string]float64{"min_face_match": 0.9}}},
+			{Own: Settings{FlowStatuses: map[string]string{"LINK_EXPIRED": "expired"}}}} {
 			t.Run(name, func(t *testing.T) {
 				if id := identify(decode(t, body)); id.Reference == "" {
 					t.Errorf("identity %+v", id)
@@ -310,10 +340,13 @@ func FuzzMap(f *testing.F) {
 // TestTimes: the same moment as milliseconds, as text of them, and as ISO; null is no moment.
 func TestTimes(t *testing.T) {
 	for created, want := range map[string]string{
-		`1772442000000`: "2026-03-02T09:00:00Z", `"1772442000000"`: "2026-03-02T09:00:00Z", `"2026-03-02T09:00:00.000Z"`: "2026-03-02T09:00:00Z",
-		`"2026-03-02T14:30:00+05:30"`: "2026-03-02T09:00:00Z", `"2026-03-02T09:00:00"`: "2026-03-02T09:00:00Z", `null`: "", `"NA"`: "", `""`: "", `{}`: "",
+		`1772442000000`: "2026-03-02T09:00:00Z", `"1772442000000"`: "2026-03-02T09:00:00Z",
+		`"2026-03-02T09:00:00.000Z"`:  "2026-03-02T09:00:00Z",
+		`"2026-03-02T14:30:00+05:30"`: "2026-03-02T09:00:00Z", `"2026-03-02T09:00:00"`: "2026-03-02T09:00:00Z", `null`: "",
+		`"NA"`: "", `""`: "", `{}`: "",
 	} {
-		o := mapBody(t, `{"journeyId":"A","currentStatus":"COMPLETED","createdAt":`+created+`,"startedAt":`+created+`}`, kycbridge.Settings{})
+		o := mapBody(t, `{"journeyId":"A","currentStatus":"COMPLETED","createdAt":`+created+`,"startedAt":`+created+`}`,
+			kycbridge.Settings{})
 		got := ""
 		if o.Session != nil {
 			got = o.Session.CreatedAt
@@ -327,7 +360,8 @@ func TestTimes(t *testing.T) {
 // TestLabels: labels of extracted fields differ in letters, spaces and separators from document
 // to document and mean one thing.
 func TestLabels(t *testing.T) {
-	for _, label := range []string{"Date of Birth", "date of birth", "DATE OF BIRTH", "dateOfBirth", "date_of_birth", "Date-Of-Birth", " Date  Of Birth "} {
+	for _, label := range []string{"Date of Birth", "date of birth", "DATE OF BIRTH", "dateOfBirth", "date_of_birth",
+		"Date-Of-Birth", " Date  Of Birth "} {
 		o := mapBody(t, `{"journeyId":"A","currentStatus":"COMPLETED","documentIntelligence":{"extractedFields":{"`+label+`":"01/02/1990"}}}`, kycbridge.Settings{})
 		if o.ExtractedClaims["birthdate"] != "1990-02-01" {
 			t.Errorf("%q: %v", label, o.ExtractedClaims)
@@ -344,7 +378,8 @@ func TestKeysKeepTheirLetters(t *testing.T) {
 		}
 	}
 	policy := kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0.9}}}
-	for _, pair := range [][2]string{{`"currentStatus"`, `"current_status"`}, {`"faceMatch"`, `"face_match"`}, {`"selfieAnalysis"`, `"selfie-analysis"`}} {
+	for _, pair := range [][2]string{{`"currentStatus"`, `"current_status"`}, {`"faceMatch"`, `"face_match"`},
+		{`"selfieAnalysis"`, `"selfie-analysis"`}} {
 		if o := mapBody(t, changed(t, pair[0], pair[1]), policy); o.Decision.Outcome == event.OutcomeApproved {
 			t.Errorf("%s: approved", pair[1])
 		}

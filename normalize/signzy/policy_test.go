@@ -20,12 +20,16 @@ func TestPolicy(t *testing.T) {
 		outcome event.Outcome
 	}{
 		{"everything is met", goodJourney, on, "approved"},
-		{"several thresholds", goodJourney, map[string]float64{"min_face_match": 0.975, "min_liveness": 0.99, "min_name_match": 0.9, "min_date_of_birth_match": 1, "max_fraud_score": 0.2}, "approved"},
-		{"a real zero meets zero", changed(t, `"documentNumberMatch":"NA"`, `"documentNumberMatch":"0%"`), map[string]float64{"min_document_number_match": 0}, "approved"},
+		{"several thresholds", goodJourney,
+			map[string]float64{"min_face_match": 0.975, "min_liveness": 0.99, "min_name_match": 0.9,
+				"min_date_of_birth_match": 1, "max_fraud_score": 0.2}, "approved"},
+		{"a real zero meets zero", changed(t, `"documentNumberMatch":"NA"`, `"documentNumberMatch":"0%"`),
+			map[string]float64{"min_document_number_match": 0}, "approved"},
 		{"face below", goodJourney, map[string]float64{"min_face_match": 0.98}, "review"},
 		{"liveness below", goodJourney, map[string]float64{"min_liveness": 0.995}, "review"},
 		{"name below", goodJourney, map[string]float64{"min_name_match": 0.95}, "review"},
-		{"number below", changed(t, `"documentNumberMatch":"NA"`, `"documentNumberMatch":"9%"`), map[string]float64{"min_document_number_match": 0.1}, "review"},
+		{"number below", changed(t, `"documentNumberMatch":"NA"`, `"documentNumberMatch":"9%"`),
+			map[string]float64{"min_document_number_match": 0.1}, "review"},
 		{"address not compared", goodJourney, map[string]float64{"min_address_match": 0}, "review"},
 		{"fraud above", goodJourney, map[string]float64{"max_fraud_score": 0.19}, "review"},
 		{"fraud not measured", changed(t, `"fraudScore":"20"`, `"x":1`), map[string]float64{"max_fraud_score": 1}, "review"},
@@ -40,19 +44,25 @@ func TestPolicy(t *testing.T) {
 		{"document failed", changed(t, `"overallStatus":"True"`, `"overallStatus":"false"`), on, "rejected"},
 
 		{"face not compared", changed(t, `"status":"200","verified":true`, `"status":"Not Started"`), on, "review"},
-		{"face answer without a run", changed(t, `"status":"200","verified":true`, `"status":"Not Started","verified":false`), on, "review"},
-		{"face service failed", changed(t, `"status":"200","verified":true`, `"status":"500","verified":false`), on, "review"},
-		{"face service failed, positive", changed(t, `"status":"200","verified":true`, `"status":"500","verified":true`), on, "review"},
+		{"face answer without a run",
+			changed(t, `"status":"200","verified":true`, `"status":"Not Started","verified":false`), on, "review"},
+		{"face service failed", changed(t, `"status":"200","verified":true`, `"status":"500","verified":false`), on,
+			"review"},
+		{"face service failed, positive", changed(t, `"status":"200","verified":true`, `"status":"500","verified":true`), on,
+			"review"},
 		{"face undetermined", changed(t, `"verified":true`, `"verified":"maybe"`), on, "review"},
 		{"liveness missing", changed(t, `"liveness":true,`, ``), on, "review"},
 		{"liveness an object", changed(t, `"liveness":true`, `"liveness":{"x":true}`), on, "review"},
 		{"overall none", changed(t, `"overallStatus":"True"`, `"overallStatus":"None"`), on, "review"},
 		{"expiry not judged", changed(t, `"idExpired":"False"`, `"idExpired":"None"`), on, "review"},
-		{"field errors", changed(t, `"extractedFieldErrors":[]`, `"extractedFieldErrors":[{"fieldName":"Date of Birth"}]`), on, "review"},
-		{"field errors of another kind", changed(t, `"extractedFieldErrors":[]`, `"extractedFieldErrors":{"0":"x"}`), on, "review"},
+		{"field errors", changed(t, `"extractedFieldErrors":[]`, `"extractedFieldErrors":[{"fieldName":"Date of Birth"}]`),
+			on, "review"},
+		{"field errors of another kind", changed(t, `"extractedFieldErrors":[]`, `"extractedFieldErrors":{"0":"x"}`), on,
+			"review"},
 		{"field errors odd", changed(t, `"extractedFieldErrors":[]`, `"extractedFieldErrors":[7]`), on, "review"},
 		{"details contradict the summary", changed(t, `"security":"True"`, `"security":"False"`), on, "review"},
-		{"zero is also the default of what was not compared", changed(t, `"verified":true`, `"verified":false`, `"97.50%"`, `"0.00%"`), on, "review"},
+		{"zero is also the default of what was not compared",
+			changed(t, `"verified":true`, `"verified":false`, `"97.50%"`, `"0.00%"`), on, "review"},
 		{"step null", changed(t, `"step":"COMPLETE"`, `"step":null`), on, "review"},
 		{"step left out", changed(t, `"step":"COMPLETE",`, ``), on, "review"},
 		{"nothing at all", `{"journeyId":"AB12","currentStatus":"COMPLETED"}`, on, "review"},
@@ -60,7 +70,8 @@ func TestPolicy(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			o := mapBody(t, c.body, kycbridge.Settings{Own: Settings{Policy: c.policy}})
 			final := c.outcome != "review"
-			if o.Decision.Outcome != c.outcome || o.Decision.Final != final || o.Decision.Stage != "policy" || o.Decision.ActorType != "system" {
+			if o.Decision.Outcome != c.outcome || o.Decision.Final != final || o.Decision.Stage != "policy" ||
+				o.Decision.ActorType != "system" {
 				t.Errorf("decision %+v, want %q", o.Decision, c.outcome)
 			}
 			wantStatus := map[bool]event.Status{true: "completed", false: "in_review"}[final]
@@ -72,10 +83,13 @@ func TestPolicy(t *testing.T) {
 			}
 		})
 	}
-	if o := mapBody(t, goodJourney, kycbridge.Settings{Own: Settings{Policy: map[string]float64{}}}); normalizetest.OutcomeOf(o) != event.OutcomeNone || o.StatusDetail != "no_provider_verdict" {
+	if o := mapBody(t, goodJourney,
+		kycbridge.Settings{Own: Settings{Policy: map[string]float64{}}}); normalizetest.OutcomeOf(o) != event.OutcomeNone ||
+		o.StatusDetail != "no_provider_verdict" {
 		t.Errorf("an empty policy decides: %+v", o.Decision)
 	}
-	want := []string{"max_fraud_score", "min_address_match", "min_date_of_birth_match", "min_document_number_match", "min_face_match", "min_liveness", "min_liveness_consent", "min_name_match"}
+	want := []string{"max_fraud_score", "min_address_match", "min_date_of_birth_match", "min_document_number_match",
+		"min_face_match", "min_liveness", "min_liveness_consent", "min_name_match"}
 	if got := PolicyKeys(); !reflect.DeepEqual(got, want) {
 		t.Errorf("keys %v", got)
 	}

@@ -52,7 +52,8 @@ func TestNewDocumentGuardsAadhaarNumbers(t *testing.T) {
 	} {
 		d := NewDocument(c.label, c.country, c.number)
 		if d.Type != c.wantType || d.DocumentNumber != c.wantNumber {
-			t.Errorf("newDocument(%q, %q, %q) = %s %s, want %s %s", c.label, c.country, c.number, d.Type, d.DocumentNumber, c.wantType, c.wantNumber)
+			t.Errorf("newDocument(%q, %q, %q) = %s %s, want %s %s", c.label, c.country, c.number, d.Type, d.DocumentNumber,
+				c.wantType, c.wantNumber)
 		}
 	}
 }

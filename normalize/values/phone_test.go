@@ -27,8 +27,10 @@ func TestPhoneNumber(t *testing.T) {
 // TestNationalDigits: they are read back as the number that they are of.
 func TestNationalDigits(t *testing.T) {
 	for _, tt := range []struct{ number, country, want string }{
-		{"+915550100001", "IN", "5550100001"}, {"+15550100001", "US", "5550100001"}, {"+15550100001", "IN", ""}, {"+91555010000", "IN", ""},
-		{"+37060000001", "LT", ""}, {"915550100001", "IN", ""}, {"+91555010000x", "IN", ""}, {"+915550100001", "", ""}, {"", "IN", ""},
+		{"+915550100001", "IN", "5550100001"}, {"+15550100001", "US", "5550100001"}, {"+15550100001", "IN", ""},
+		{"+91555010000", "IN", ""},
+		{"+37060000001", "LT", ""}, {"915550100001", "IN", ""}, {"+91555010000x", "IN", ""}, {"+915550100001", "", ""},
+		{"", "IN", ""},
 	} {
 		got := NationalDigits(tt.number, tt.country)
 		if got != tt.want || got != "" && PhoneNumber(got, tt.country) != tt.number {

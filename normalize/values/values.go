@@ -167,7 +167,8 @@ func Distinct(checks []event.Check) []event.Check {
 func MediaRef(ref, field string) string {
 	const longestAddress, longestPath = 2048, 512
 	isAddress := strings.Contains(ref, "://")
-	if len(ref) > longestAddress || !isAddress && len(ref) > longestPath || len(ref) >= 5 && strings.EqualFold(ref[:5], "data:") {
+	if len(ref) > longestAddress || !isAddress && len(ref) > longestPath || len(ref) >= 5 &&
+		strings.EqualFold(ref[:5], "data:") {
 		return field
 	}
 	return ref

@@ -86,7 +86,8 @@ func (h hasher) follows(buf []byte, last uint64) (record, bool) {
 		return record{}, false
 	}
 	seq := binary.LittleEndian.Uint64(buf[4:])
-	if plain := seq &^ (erased | tombstone); seq&tombstone == 0 && last > 0 && plain != 0 && (plain <= last || plain-last > maxSequenceGap) {
+	if plain := seq &^ (erased | tombstone); seq&tombstone == 0 && last > 0 && plain != 0 &&
+		(plain <= last || plain-last > maxSequenceGap) {
 		return record{}, false
 	}
 	return h.parse(buf)

@@ -200,7 +200,8 @@ func (c *check) keepAside(f folder, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name := c.began.UTC().Format(AsideTime) + "-" + f.stream + "-" + strings.ReplaceAll(rel, string(filepath.Separator), "-")
+	name := c.began.UTC().Format(AsideTime) + "-" + f.stream + "-" +
+		strings.ReplaceAll(rel, string(filepath.Separator), "-")
 	to := filepath.Join(c.Aside, name)
 	if err := os.Link(path, to); err == nil {
 		return to, nil

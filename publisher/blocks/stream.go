@@ -62,7 +62,8 @@ func (f folder) foreign() bool {
 	var settings struct {
 		Compression string `json:"compression"`
 	}
-	return err == nil && json.Unmarshal(raw, &settings) == nil && settings.Compression != "" && settings.Compression != "none"
+	return err == nil && json.Unmarshal(raw, &settings) == nil && settings.Compression != "" &&
+		settings.Compression != "none"
 }
 
 // index is the required part of the index of a stream.

@@ -141,44 +141,59 @@ func Signed(secret string, at time.Time, body string) string {
 func Common() []Case {
 	basic := creds{Basic: basics{{Username: "old", Password: "pw1"}, {Username: "new", Password: "p:w2"}}}
 	bearer := creds{Bearer: []string{"token-old", "token-new"}}
-	named := creds{Headers: static{{Name: "x-operator", Value: "v1"}, {Name: "X-Operator", Value: "v2"}, {Name: "Authorization", Value: "raw-value"}}}
+	named := creds{Headers: static{{Name: "x-operator", Value: "v1"}, {Name: "X-Operator", Value: "v2"},
+		{Name: "Authorization", Value: "raw-value"}}}
 	tokens := creds{URLTokens: []string{"u-old", "u&new"}}
 	return []Case{
 		{Name: "basic", Credentials: basic, Header: Header("Authorization", BasicHeader("old", "pw1")), Placement: "basic"},
-		{Name: "basic, rotated, colon in password", Credentials: basic, Header: Header("Authorization", BasicHeader("new", "p:w2")), Placement: "basic"},
-		{Name: "basic, scheme of any case, spaces", Credentials: basic, Header: Header("Authorization", "bASIC   "+strings.TrimPrefix(BasicHeader("old", "pw1"), "Basic ")), Placement: "basic"},
+		{Name: "basic, rotated, colon in password", Credentials: basic,
+			Header: Header("Authorization", BasicHeader("new", "p:w2")), Placement: "basic"},
+		{Name: "basic, scheme of any case, spaces", Credentials: basic,
+			Header:    Header("Authorization", "bASIC   "+strings.TrimPrefix(BasicHeader("old", "pw1"), "Basic ")),
+			Placement: "basic"},
 		{Name: "basic, wrong password", Credentials: basic, Header: Header("Authorization", BasicHeader("old", "pw2"))},
-		{Name: "basic, user of one and password of another", Credentials: basic, Header: Header("Authorization", BasicHeader("old", "p:w2"))},
+		{Name: "basic, user of one and password of another", Credentials: basic,
+			Header: Header("Authorization", BasicHeader("old", "p:w2"))},
 		{Name: "basic, user in another case", Credentials: basic, Header: Header("Authorization", BasicHeader("OLD", "pw1"))},
 		{Name: "basic, no base64", Credentials: basic, Header: Header("Authorization", "Basic old:pw1")},
-		{Name: "basic, no colon", Credentials: basic, Header: Header("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("oldpw1")))},
-		{Name: "basic, header twice", Credentials: basic, Header: Header("Authorization", BasicHeader("old", "pw1"), "Authorization", BasicHeader("old", "pw1"))},
-		{Name: "basic, empty configured password", Credentials: creds{Basic: basics{{Username: "u"}}}, Header: Header("Authorization", BasicHeader("u", ""))},
-		{Name: "basic, empty configured user", Credentials: creds{Basic: basics{{Password: "p"}}}, Header: Header("Authorization", BasicHeader("", "p"))},
+		{Name: "basic, no colon", Credentials: basic,
+			Header: Header("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("oldpw1")))},
+		{Name: "basic, header twice", Credentials: basic,
+			Header: Header("Authorization", BasicHeader("old", "pw1"), "Authorization", BasicHeader("old", "pw1"))},
+		{Name: "basic, empty configured password", Credentials: creds{Basic: basics{{Username: "u"}}},
+			Header: Header("Authorization", BasicHeader("u", ""))},
+		{Name: "basic, empty configured user", Credentials: creds{Basic: basics{{Password: "p"}}},
+			Header: Header("Authorization", BasicHeader("", "p"))},
 		{Name: "bearer", Credentials: bearer, Header: Header("Authorization", "Bearer token-old"), Placement: "bearer"},
-		{Name: "bearer, rotated, scheme of any case", Credentials: bearer, Header: Header("Authorization", "bearer token-new"), Placement: "bearer"},
+		{Name: "bearer, rotated, scheme of any case", Credentials: bearer,
+			Header: Header("Authorization", "bearer token-new"), Placement: "bearer"},
 		{Name: "bearer, wrong", Credentials: bearer, Header: Header("Authorization", "Bearer token")},
 		{Name: "bearer, longer", Credentials: bearer, Header: Header("Authorization", "Bearer token-old2")},
 		{Name: "bearer, no token", Credentials: bearer, Header: Header("Authorization", "Bearer ")},
 		{Name: "bearer, raw", Credentials: bearer, Header: Header("Authorization", "token-old")},
-		{Name: "bearer, empty configured", Credentials: creds{Bearer: []string{""}}, Header: Header("Authorization", "Bearer ")},
+		{Name: "bearer, empty configured", Credentials: creds{Bearer: []string{""}},
+			Header: Header("Authorization", "Bearer ")},
 		{Name: "header", Credentials: named, Header: Header("X-OPERATOR", "v1"), Placement: "header"},
 		{Name: "header, rotated", Credentials: named, Header: Header("x-operator", "v2"), Placement: "header"},
-		{Name: "header, Authorization", Credentials: named, Header: Header("Authorization", "raw-value"), Placement: "header"},
+		{Name: "header, Authorization", Credentials: named, Header: Header("Authorization", "raw-value"),
+			Placement: "header"},
 		{Name: "header, wrong value", Credentials: named, Header: Header("X-Operator", "v3")},
 		{Name: "header, value of another case", Credentials: named, Header: Header("X-Operator", "V1")},
 		{Name: "header, value under another name", Credentials: named, Header: Header("X-Other", "v1")},
-		{Name: "header, empty configured", Credentials: creds{Headers: static{{Name: "X-Operator"}}}, Header: Header("X-Operator", "")},
+		{Name: "header, empty configured", Credentials: creds{Headers: static{{Name: "X-Operator"}}},
+			Header: Header("X-Operator", "")},
 		{Name: "url token", Credentials: tokens, Query: "token=u-old", Placement: "url_token"},
 		{Name: "url token, rotated, escaped", Credentials: tokens, Query: "x=1&token=u%26new", Placement: "url_token"},
 		{Name: "url token, wrong", Credentials: tokens, Query: "token=u"},
 		{Name: "url token, twice", Credentials: tokens, Query: "token=u-old&token=u-old"},
 		{Name: "url token, other parameter", Credentials: tokens, Query: "key=u-old"},
 		{Name: "url token, empty configured", Credentials: creds{URLTokens: []string{""}}, Query: "token="},
-		{Name: "any of several kinds", Credentials: creds{Basic: basic.Basic, Bearer: bearer.Bearer, URLTokens: tokens.URLTokens},
-			Header: Header("Authorization", "Bearer wrong"), Query: "token=u-old", Placement: "url_token"},
+		{Name: "any of several kinds",
+			Credentials: creds{Basic: basic.Basic, Bearer: bearer.Bearer, URLTokens: tokens.URLTokens},
+			Header:      Header("Authorization", "Bearer wrong"), Query: "token=u-old", Placement: "url_token"},
 		{Name: "nothing configured", Header: Header("Authorization", BasicHeader("", "")), Query: "token="},
-		{Name: "nothing presented", Credentials: creds{Basic: basic.Basic, Bearer: bearer.Bearer, Headers: named.Headers, URLTokens: tokens.URLTokens}},
+		{Name: "nothing presented", Credentials: creds{Basic: basic.Basic, Bearer: bearer.Bearer, Headers: named.Headers,
+			URLTokens: tokens.URLTokens}},
 	}
 }
 
@@ -188,14 +203,17 @@ func Refuses(t *testing.T, verify Verifier) {
 	const body = `{"processingConfig":{"authKeyForCallback":""}}`
 	full := FixedCredentials()
 	empty := creds{
-		Basic: basics{{}}, Bearer: []string{""}, Headers: static{{Name: "X-Custom"}, {}}, Keys: []string{""}, URLTokens: []string{""},
-		HMAC: kycbridge.HMACCredential{Secrets: []string{""}},
+		Basic: basics{{}}, Bearer: []string{""}, Headers: static{{Name: "X-Custom"}, {}}, Keys: []string{""},
+		URLTokens: []string{""},
+		HMAC:      kycbridge.HMACCredential{Secrets: []string{""}},
 	}
 	blank := http.Header{"Authorization": {""}, "X-Api-Key": {""}, "X-Custom": {""}, "Ondato-Signature": {""}}
 	wrong := http.Header{
-		"Authorization": {"Bearer wrong"}, "X-Api-Key": {"wrong"}, "X-Custom": {"wrong"}, "Ondato-Signature": {Signed("wrong", Noon(), body)},
+		"Authorization": {"Bearer wrong"}, "X-Api-Key": {"wrong"}, "X-Custom": {"wrong"},
+		"Ondato-Signature": {Signed("wrong", Noon(), body)},
 	}
-	signedEmpty := http.Header{"Authorization": {BasicHeader("", "")}, "Ondato-Signature": {Signed("", Noon(), body)}, "X-Custom": {""}}
+	signedEmpty := http.Header{"Authorization": {BasicHeader("", "")}, "Ondato-Signature": {Signed("", Noon(), body)},
+		"X-Custom": {""}}
 	token := url.Values{"token": {""}}
 	for what, c := range map[string]struct {
 		creds  creds
@@ -210,7 +228,8 @@ func Refuses(t *testing.T, verify Verifier) {
 		"empty secrets":               {empty, signedEmpty, token},
 		"empty secrets, empty header": {empty, blank, token},
 	} {
-		placement, err := verify(c.creds, kycbridge.Request{Header: c.header, Query: c.query, Body: []byte(body), ReceivedAt: Noon()})
+		placement, err := verify(c.creds,
+			kycbridge.Request{Header: c.header, Query: c.query, Body: []byte(body), ReceivedAt: Noon()})
 		if placement != "" || !errors.Is(err, kycbridge.ErrUnauthenticated) {
 			t.Errorf("%s: %q, %v", what, placement, err)
 		}

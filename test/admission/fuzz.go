@@ -49,7 +49,8 @@ func Fuzz(f *testing.F, verify Verifier) {
 		}
 		h.Add(name, value)
 		parsed, _ := url.ParseQuery(query) // what could be parsed is kept, as net/url does for a server
-		placement, err := verify(FixedCredentials(), kycbridge.Request{Header: h, Query: parsed, Body: body, ReceivedAt: Noon()})
+		placement, err := verify(FixedCredentials(),
+			kycbridge.Request{Header: h, Query: parsed, Body: body, ReceivedAt: Noon()})
 		if (err == nil) != (placement != "") {
 			t.Fatalf("placement %q with error %v", placement, err)
 		}

@@ -17,7 +17,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// chromium is the path of the browser: the one without a window first, whose own menus and pages cost nothing. Without one the test is skipped, or fails where one is required.
+// chromium is the path of the browser: the one without a window first, whose own menus and pages cost
+// nothing. Without one the test is skipped, or fails where one is required.
 func chromium(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"} {

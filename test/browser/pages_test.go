@@ -45,7 +45,8 @@ func stocked(t *testing.T) (*bridge, *traffic.Life) {
 	one := &traffic.Life{Run: 0xb0, N: 2}
 	const head = `{"id":"e1","createdUtc":"2026-03-02T09:00:00Z","type":"KycIdentification.Approved","payload":`
 	for _, body := range []string{
-		head + `{"id":"c1","status":5,"identityVerificationId":"b1"}}`, head + `{"id":"c2","status":"Approved"}}`, `{"id": oops`,
+		head + `{"id":"c1","status":5,"identityVerificationId":"b1"}}`, head + `{"id":"c2","status":"Approved"}}`,
+		`{"id": oops`,
 	} {
 		if code, answer := b.post(
 			t,

@@ -75,13 +75,15 @@ func newCluster(t *testing.T, servers, replicas int, accounts string) *cluster {
 		c.nats = append(c.nats, c.server(i+1, servers))
 	}
 	for i := range replicas {
-		c.replicas = append(c.replicas, c.run(fmt.Sprint("kycbridge-", i+1), "kycbridge", []int{8080, 8081}, c.configuration(accounts)))
+		c.replicas = append(c.replicas,
+			c.run(fmt.Sprint("kycbridge-", i+1), "kycbridge", []int{8080, 8081}, c.configuration(accounts)))
 	}
 	for _, r := range c.replicas {
 		c.waitReady(r)
 	}
 	c.proxy = c.balancer()
-	wait.For(t, 30*time.Second, "the proxy answers", func() bool { return c.get(c.proxy, 8081, "/readyz") == http.StatusOK })
+	wait.For(t, 30*time.Second, "the proxy answers",
+		func() bool { return c.get(c.proxy, 8081, "/readyz") == http.StatusOK })
 	return c
 }
 
@@ -102,7 +104,8 @@ func (c *cluster) run(name, image string, ports []int, more ...testcontainers.Co
 		n.ports[port] = freePort(c.t)
 		inside := mobynetwork.MustParsePort(fmt.Sprintf("%d/tcp", port))
 		exposed = append(exposed, inside.String())
-		published[inside] = []mobynetwork.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: strconv.Itoa(n.ports[port])}}
+		published[inside] = []mobynetwork.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"),
+			HostPort: strconv.Itoa(n.ports[port])}}
 	}
 	options := append([]testcontainers.ContainerCustomizer{
 		network.WithNetwork([]string{name}, c.network), testcontainers.WithExposedPorts(exposed...),
@@ -139,13 +142,17 @@ func (c *cluster) server(number, of int) *node {
 	name := fmt.Sprint("nats-", number)
 	return c.run(name, natsImage(c.t), []int{4222},
 		testcontainers.WithCmd("--config", "/etc/nats/nats.conf"),
-		testcontainers.WithConfigModifier(func(c *mobycontainer.Config) { c.StopSignal = "SIGUSR2" }), // as in docker-compose.yml
+		// as in docker-compose.yml
+		testcontainers.WithConfigModifier(func(c *mobycontainer.Config) { c.StopSignal = "SIGUSR2" }),
 		testcontainers.WithFiles(text(string(raw), "/etc/nats/nats.conf"), testcontainers.ContainerFile{
-			HostFilePath: filepath.Join(root, "deploy", "nats", "accounts.conf"), ContainerFilePath: "/etc/nats/accounts.conf", FileMode: 0o644}),
+			HostFilePath: filepath.Join(root, "deploy", "nats", "accounts.conf"), ContainerFilePath: "/etc/nats/accounts.conf",
+			FileMode: 0o644}),
 		testcontainers.WithEnv(map[string]string{
 			"NATS_NAME": name, "NATS_STORE_DIR": "/store", "NATS_ROUTES": "[" + strings.Join(routes, ", ") + "]",
-			"NATS_ROUTE_PASSWORD": "routeRoute1", "NATS_KYCBRIDGE_PASSWORD": bridgePassword, "NATS_READER_PASSWORD": readerPassword,
-			"NATS_ONDATO_PASSWORD": ondatoPassword, "NATS_ONBOARDING_PASSWORD": "onboarding1", "NATS_SYSTEM_PASSWORD": "systemSystem1",
+			"NATS_ROUTE_PASSWORD": "routeRoute1", "NATS_KYCBRIDGE_PASSWORD": bridgePassword,
+			"NATS_READER_PASSWORD": readerPassword,
+			"NATS_ONDATO_PASSWORD": ondatoPassword, "NATS_ONBOARDING_PASSWORD": "onboarding1",
+			"NATS_SYSTEM_PASSWORD": "systemSystem1",
 		}))
 }
 
@@ -175,7 +182,8 @@ func (c *cluster) balancer() *node {
 	if len(c.replicas) == 1 {
 		config = strings.NewReplacer(" kycbridge-2:8080", "", " kycbridge-2:8081", "").Replace(config)
 	}
-	return c.run("proxy", caddyImage(c.t), []int{8080, 8081}, testcontainers.WithFiles(text(config, "/etc/caddy/Caddyfile")))
+	return c.run("proxy", caddyImage(c.t), []int{8080, 8081},
+		testcontainers.WithFiles(text(config, "/etc/caddy/Caddyfile")))
 }
 
 // text is a file within a container.
@@ -227,7 +235,8 @@ func (c *cluster) get(n *node, port int, path string) int {
 
 // post sends a generated webhook through the proxy.
 func (c *cluster) post(ctx context.Context, body []byte) (traffic.Reply, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.proxy.address(8080)+"/webhooks/ondato/acme", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.proxy.address(8080)+"/webhooks/ondato/acme",
+		bytes.NewReader(body))
 	if err != nil {
 		return traffic.Reply{}, err
 	}
@@ -256,7 +265,8 @@ func (c *cluster) connect(user, password string) *nats.Conn {
 	var nc *nats.Conn
 	wait.For(c.t, 30*time.Second, "a server admits "+user, func() (ok bool) {
 		var err error
-		nc, err = nats.Connect(c.urls(), nats.UserInfo(user, password), nats.IgnoreDiscoveredServers(), nats.Timeout(time.Second), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
+		nc, err = nats.Connect(c.urls(), nats.UserInfo(user, password), nats.IgnoreDiscoveredServers(),
+			nats.Timeout(time.Second), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
 		return err == nil
 	})
 	c.t.Cleanup(nc.Close)

@@ -30,7 +30,8 @@ func TestCompose(t *testing.T) {
 	up := composeOf(t)
 	nats, callbacks, admin := freePort(t), freePort(t), freePort(t)
 	project := fmt.Sprintf("kycbridge-test-%d", os.Getpid())
-	env := quiet("COMPOSE_PROJECT_NAME="+project, fmt.Sprint("NATS_PORT=", nats), fmt.Sprint("CALLBACK_PORT=", callbacks), fmt.Sprint("ADMIN_PORT=", admin))
+	env := quiet("COMPOSE_PROJECT_NAME="+project, fmt.Sprint("NATS_PORT=", nats), fmt.Sprint("CALLBACK_PORT=", callbacks),
+		fmt.Sprint("ADMIN_PORT=", admin))
 	run := func(command string) string {
 		t.Helper()
 		cmd := exec.Command("sh", "-c", command)
@@ -69,7 +70,8 @@ func TestCompose(t *testing.T) {
 		t.Fatalf("the event of %s: %v", answer, err)
 	}
 	e, err := event.Decode(m.Data)
-	if err != nil || e.Data.Decision.Outcome != event.OutcomeApproved || !e.Data.Decision.Final || !strings.Contains(answer, e.Data.VerificationID) {
+	if err != nil || e.Data.Decision.Outcome != event.OutcomeApproved || !e.Data.Decision.Final ||
+		!strings.Contains(answer, e.Data.VerificationID) {
 		t.Errorf("the event of %s is %+v: %v", answer, e.Data.Decision, err)
 	}
 	seen := time.Since(began)
@@ -94,7 +96,8 @@ func TestCompose(t *testing.T) {
 	began = time.Now()
 	run(up + " down --volumes --timeout 45")
 	took += time.Since(began)
-	t.Logf("up after %s, the event after %s, down again after %s in all", started.Round(time.Second), seen.Round(time.Second), took.Round(time.Second))
+	t.Logf("up after %s, the event after %s, down again after %s in all", started.Round(time.Second),
+		seen.Round(time.Second), took.Round(time.Second))
 	if took > composePatience {
 		t.Errorf("it took %s", took)
 	}
@@ -122,7 +125,8 @@ func listen(t *testing.T, port int) *nats.Subscription {
 	var nc *nats.Conn
 	wait.For(t, time.Minute, "NATS admits the reader", func() (ok bool) {
 		var err error
-		nc, err = nats.Connect("nats://"+local(port), nats.UserInfo("reader", "tryReader"), nats.IgnoreDiscoveredServers(), nats.Timeout(time.Second))
+		nc, err = nats.Connect("nats://"+local(port), nats.UserInfo("reader", "tryReader"), nats.IgnoreDiscoveredServers(),
+			nats.Timeout(time.Second))
 		return err == nil
 	})
 	t.Cleanup(nc.Close)
@@ -144,7 +148,8 @@ func readmeCurl(t *testing.T, port int) string {
 	if !strings.Contains(command, "127.0.0.1:8080") {
 		t.Fatalf("the README has no callback to port 8080: %q", command)
 	}
-	return strings.NewReplacer("curl ", "curl --silent --show-error --noproxy '*' ", "127.0.0.1:8080", local(port)).Replace(command)
+	return strings.NewReplacer("curl ", "curl --silent --show-error --noproxy '*' ", "127.0.0.1:8080",
+		local(port)).Replace(command)
 }
 
 // TestComposeFile reads the whole of docker-compose.yml with the tool that runs it: every mounted file
@@ -171,7 +176,8 @@ func TestComposeFile(t *testing.T) {
 		t.Errorf("%d services", len(file.Services))
 	}
 	for name, s := range file.Services {
-		if strings.Join(s.CapDrop, " ") != "ALL" || strings.Join(s.SecurityOpt, " ") != "no-new-privileges:true" || !s.ReadOnly && name != "grafana" {
+		if strings.Join(s.CapDrop, " ") != "ALL" || strings.Join(s.SecurityOpt, " ") != "no-new-privileges:true" ||
+			!s.ReadOnly && name != "grafana" {
 			t.Errorf("%s: capabilities dropped %v, %v, read-only %t", name, s.CapDrop, s.SecurityOpt, s.ReadOnly)
 		}
 		for _, v := range s.Volumes {

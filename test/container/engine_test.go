@@ -81,7 +81,8 @@ func lacking() string {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, "docker", "version", "--format", "{{.Server.Version}}").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(ctx, "docker", "version", "--format",
+		"{{.Server.Version}}").CombinedOutput(); err != nil {
 		return "no engine answers: " + strings.TrimSpace(string(out))
 	}
 	return ""
@@ -94,7 +95,8 @@ func quiet(more ...string) []string {
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
 		switch {
-		case strings.HasPrefix(name, "KYCBRIDGE_"), strings.HasPrefix(name, "NATS_"), strings.HasPrefix(name, "MAKE"), name == "MFLAGS",
+		case strings.HasPrefix(name, "KYCBRIDGE_"), strings.HasPrefix(name, "NATS_"), strings.HasPrefix(name, "MAKE"),
+			name == "MFLAGS",
 			name == "IMAGE", name == "VERSION", name == "ADMIN_TOKEN", name == "ONDATO_CALLBACK_PASSWORD":
 		default:
 			env = append(env, v)

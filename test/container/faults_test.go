@@ -42,13 +42,20 @@ type faultyCluster struct {
 
 // faults are those of the table in docs/reliability.md, in its order.
 var faults = []fault{
-	{"the leader of the payload log killed, and started again", func(h *faultyCluster) { h.kill(h.leader) }, func(h *faultyCluster) { h.start(h.leader) }},
-	{"the leader paused, and continued", func(h *faultyCluster) { h.pause(h.leader) }, func(h *faultyCluster) { h.unpause(h.leader) }},
-	{"the leader cut from the network, and connected again", func(h *faultyCluster) { h.cut(h.leader) }, func(h *faultyCluster) { h.connectAgain(h.leader) }},
-	{"two of three NATS servers killed: no majority", func(h *faultyCluster) { h.kill(h.nats[0], h.nats[1]) }, func(h *faultyCluster) { h.start(h.nats[0], h.nats[1]) }},
-	{"all three NATS servers killed at once", func(h *faultyCluster) { h.kill(h.nats...) }, func(h *faultyCluster) { h.start(h.nats...) }},
-	{"a replica killed, and started again", func(h *faultyCluster) { h.kill(h.replicas[0]) }, func(h *faultyCluster) { h.start(h.replicas[0]) }},
-	{"a replica cut from the network, and connected again", func(h *faultyCluster) { h.cut(h.replicas[1]) }, func(h *faultyCluster) { h.connectAgain(h.replicas[1]) }},
+	{"the leader of the payload log killed, and started again", func(h *faultyCluster) { h.kill(h.leader) },
+		func(h *faultyCluster) { h.start(h.leader) }},
+	{"the leader paused, and continued", func(h *faultyCluster) { h.pause(h.leader) },
+		func(h *faultyCluster) { h.unpause(h.leader) }},
+	{"the leader cut from the network, and connected again", func(h *faultyCluster) { h.cut(h.leader) },
+		func(h *faultyCluster) { h.connectAgain(h.leader) }},
+	{"two of three NATS servers killed: no majority", func(h *faultyCluster) { h.kill(h.nats[0], h.nats[1]) },
+		func(h *faultyCluster) { h.start(h.nats[0], h.nats[1]) }},
+	{"all three NATS servers killed at once", func(h *faultyCluster) { h.kill(h.nats...) },
+		func(h *faultyCluster) { h.start(h.nats...) }},
+	{"a replica killed, and started again", func(h *faultyCluster) { h.kill(h.replicas[0]) },
+		func(h *faultyCluster) { h.start(h.replicas[0]) }},
+	{"a replica cut from the network, and connected again", func(h *faultyCluster) { h.cut(h.replicas[1]) },
+		func(h *faultyCluster) { h.connectAgain(h.replicas[1]) }},
 	{"all restarted, one after the other", func(h *faultyCluster) { h.roll() }, func(*faultyCluster) {}},
 }
 
@@ -69,7 +76,8 @@ func TestFaults(t *testing.T) {
 			rows = append(rows, h.runFault(f, uint32(0xfa00+i)))
 		})
 	}
-	t.Logf("\n| fault | callbacks answered 200 | lost | doubled | forked | longest time without a 200 |\n|---|---|---|---|---|---|\n%s", strings.Join(rows, "\n"))
+	t.Logf("\n| fault | callbacks answered 200 | lost | doubled | forked | longest time without a 200 "+
+		"|\n|---|---|---|---|---|---|\n%s", strings.Join(rows, "\n"))
 }
 
 // runFault runs one fault under load and returns its row of the table.
@@ -77,7 +85,8 @@ func (h *faultyCluster) runFault(f fault, run uint32) string {
 	h.t.Helper()
 	h.healthy()
 	h.leader = h.cluster.leader("KYC_PAYLOADS")
-	l := &traffic.Load{Post: h.post, Ledger: traffic.NewLedger(), Run: run, Seed: uint64(run), Pace: rate.NewLimiter(rate.Limit(*rateFlag), 16)}
+	l := &traffic.Load{Post: h.post, Ledger: traffic.NewLedger(), Run: run, Seed: uint64(run),
+		Pace: rate.NewLimiter(rate.Limit(*rateFlag), 16)}
 	l.Ledger.Proxied = true
 	ctx, cancel := context.WithCancel(h.t.Context())
 	defer func() { cancel(); l.Wait() }()
@@ -111,7 +120,8 @@ func (h *faultyCluster) runFault(f fault, run uint32) string {
 	for _, v := range verdict.Without {
 		h.t.Logf("verification %s:%s", v, h.dispositionsOf(v))
 	}
-	return fmt.Sprintf("| %s | %d | %d | %d | %d | %.1f s |", f.name, verdict.Promised, verdict.Lost, sound.Doubled, sound.Forked, silence.Seconds())
+	return fmt.Sprintf("| %s | %d | %d | %d | %d | %.1f s |", f.name, verdict.Promised, verdict.Lost, sound.Doubled,
+		sound.Forked, silence.Seconds())
 }
 
 // dispositionsOf are the stored dispositions of the payloads of a verification, to explain a missing
@@ -245,7 +255,8 @@ func (h *faultyCluster) unpause(n *node) {
 // cut disconnects the network silently: no connection is closed.
 func (h *faultyCluster) cut(n *node) {
 	h.t.Helper()
-	_, err := h.engine.NetworkDisconnect(h.t.Context(), h.network.ID, client.NetworkDisconnectOptions{Container: n.GetContainerID(), Force: true})
+	_, err := h.engine.NetworkDisconnect(h.t.Context(), h.network.ID,
+		client.NetworkDisconnectOptions{Container: n.GetContainerID(), Force: true})
 	h.do("disconnect", err)
 }
 
@@ -261,7 +272,8 @@ func (h *faultyCluster) roll() {
 	h.t.Helper()
 	patience := 45 // seconds until the engine would kill it; both end by themselves before that
 	for _, n := range append(append([]*node{}, h.nats...), h.replicas...) {
-		_, err := h.engine.ContainerRestart(h.t.Context(), n.GetContainerID(), client.ContainerRestartOptions{Timeout: &patience})
+		_, err := h.engine.ContainerRestart(h.t.Context(), n.GetContainerID(),
+			client.ContainerRestartOptions{Timeout: &patience})
 		h.do("restart", err)
 		h.healthy()
 	}
@@ -283,7 +295,8 @@ func TestReliabilityTable(t *testing.T) {
 		}
 		cells := strings.Split(strings.Trim(rows[at], "| "), " | ")
 		if len(cells) != 6 || cells[0] != f.name || strings.Join(cells[2:5], " ") != "0 0 0" {
-			t.Errorf("row %d of docs/reliability.md is %q, expected %q with nothing lost, doubled or forked", i+1, rows[at], f.name)
+			t.Errorf("row %d of docs/reliability.md is %q, expected %q with nothing lost, doubled or forked", i+1, rows[at],
+				f.name)
 		}
 	}
 }

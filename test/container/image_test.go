@@ -34,7 +34,8 @@ func TestImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	image := inspected[0]
-	if image.Size > largestImage || image.Config.User != "65532:65532" || strings.Join(image.Config.Healthcheck.Test, " ") != "CMD /kycbridge health" {
+	if image.Size > largestImage || image.Config.User != "65532:65532" ||
+		strings.Join(image.Config.Healthcheck.Test, " ") != "CMD /kycbridge health" {
 		t.Errorf("%d bytes, user %q, health check %q", image.Size, image.Config.User, image.Config.Healthcheck.Test)
 	}
 	t.Logf("%.1f MB", float64(image.Size)/1e6)
@@ -53,8 +54,10 @@ accounts:
 		t.Fatal(err)
 	}
 	port, admin := freePort(t), freePort(t)
-	id := docker(t, "run", "--detach", "--memory", "256m", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--volume", "/data",
-		"--volume", config+":/etc/kycbridge/kycbridge.yaml:ro", "--publish", local(port)+":8080", "--publish", local(admin)+":8081", "kycbridge")
+	id := docker(t, "run", "--detach", "--memory", "256m", "--read-only", "--cap-drop", "ALL", "--security-opt",
+		"no-new-privileges", "--volume", "/data",
+		"--volume", config+":/etc/kycbridge/kycbridge.yaml:ro", "--publish", local(port)+":8080", "--publish",
+		local(admin)+":8081", "kycbridge")
 	t.Cleanup(func() { docker(t, "rm", "--force", "--volumes", id) })
 	c := &cluster{t: t, client: plainClient(t), proxy: &node{ports: map[int]int{8080: port, 8081: admin}}}
 	began := time.Now()
@@ -64,18 +67,23 @@ accounts:
 	t.Logf("healthy after %s", time.Since(began).Round(time.Millisecond))
 	c.life(1)
 	if text := c.metrics(c.proxy); !strings.Contains(text, "\ngo_gc_gomemlimit_bytes 2.14748364e+08\n") { // 0.8 of 256 MiB
-		t.Errorf("the heap does not keep to the memory of the container: %s", regexp.MustCompile(`(?m)^go_gc_gomemlimit_bytes.*$`).FindString(text))
+		t.Errorf("the heap does not keep to the memory of the container: %s",
+			regexp.MustCompile(`(?m)^go_gc_gomemlimit_bytes.*$`).FindString(text))
 	}
 
-	if out, err := exec.Command("docker", "exec", id, "/bin/sh").CombinedOutput(); err == nil || !strings.Contains(string(out), "no such file") {
+	if out, err := exec.Command("docker", "exec", id, "/bin/sh").CombinedOutput(); err == nil ||
+		!strings.Contains(string(out), "no such file") {
 		t.Errorf("a shell: %v %s", err, out)
 	}
-	export := []string{"exec", id, "/kycbridge", "payloads", "export", "--config", "/etc/kycbridge/kycbridge.yaml", "--output"}
+	export := []string{"exec", id, "/kycbridge", "payloads", "export", "--config", "/etc/kycbridge/kycbridge.yaml",
+		"--output"}
 	docker(t, append(export, "/data/export.ndjson")...)
-	if out, err := exec.Command("docker", append(export, "/export.ndjson")...).CombinedOutput(); err == nil || !strings.Contains(string(out), "read-only file system") && !strings.Contains(string(out), "permission denied") {
+	if out, err := exec.Command("docker", append(export, "/export.ndjson")...).CombinedOutput(); err == nil ||
+		!strings.Contains(string(out), "read-only file system") && !strings.Contains(string(out), "permission denied") {
 		t.Errorf("writes outside of its folder: %v %s", err, out)
 	}
-	if got := docker(t, "exec", id, "/kycbridge", "payloads", "list", "--config", "/etc/kycbridge/kycbridge.yaml", "--json"); strings.Count(got, "\n")+1 != 8 {
+	if got := docker(t, "exec", id, "/kycbridge", "payloads", "list", "--config", "/etc/kycbridge/kycbridge.yaml",
+		"--json"); strings.Count(got, "\n")+1 != 8 {
 		t.Errorf("the tool within the container lists %s", got)
 	}
 	docker(t, "stop", "--time", "30", id)
@@ -86,7 +94,8 @@ accounts:
 	wait.For(t, 30*time.Second, "healthy again", func() bool {
 		return docker(t, "inspect", "--format", "{{.State.Health.Status}}", id) == "healthy"
 	})
-	if got := docker(t, "exec", id, "/kycbridge", "payloads", "list", "--config", "/etc/kycbridge/kycbridge.yaml", "--json"); strings.Count(got, "\n")+1 != 8 {
+	if got := docker(t, "exec", id, "/kycbridge", "payloads", "list", "--config", "/etc/kycbridge/kycbridge.yaml",
+		"--json"); strings.Count(got, "\n")+1 != 8 {
 		t.Errorf("after a restart the tool lists %s", got)
 	}
 }

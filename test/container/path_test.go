@@ -54,7 +54,8 @@ func (c *cluster) on(t *testing.T) *cluster {
 // call is one request through the proxy, with the credential of the accounts.
 func (c *cluster) call(method, path string, body []byte, header ...string) traffic.Reply {
 	c.t.Helper()
-	req, err := http.NewRequestWithContext(c.t.Context(), method, "http://"+c.proxy.address(8080)+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(c.t.Context(), method, "http://"+c.proxy.address(8080)+path,
+		bytes.NewReader(body))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -89,7 +90,8 @@ func (c *cluster) answers() {
 		{"not JSON", "POST", "/webhooks/ondato/acme", []byte(`{"id": oops`), nil, 200, kycbridge.ReceiptQuarantined},
 		{"not JSON, strict", "POST", "/webhooks/ondato/strict", []byte(`{"id": oops`), nil, 400, ""},
 		{"unknown account", "POST", "/webhooks/ondato/nobody", good, nil, 404, ""},
-		{"wrong credential", "POST", "/webhooks/ondato/acme", good, []string{"Authorization", "Basic d3Jvbmc6d3Jvbmc="}, 401, ""},
+		{"wrong credential", "POST", "/webhooks/ondato/acme", good, []string{"Authorization", "Basic d3Jvbmc6d3Jvbmc="}, 401,
+			""},
 		{"method", "GET", "/webhooks/ondato/acme", nil, nil, 405, ""},
 		{"too large", "POST", "/webhooks/ondato/acme", bytes.Repeat([]byte(" "), 1<<20+1), nil, 413, ""},
 		{"media type", "POST", "/webhooks/ondato/acme", good, []string{"Content-Type", "text/plain"}, 415, ""},
@@ -113,10 +115,12 @@ func callbacks(t *testing.T) (cases []fixture.Case, accounts string) {
 		t.Fatal(err)
 	}
 	for _, f := range all {
-		if f.Via != event.ViaCallback || f.Profile != "" && f.Profile != event.ProfileFull || f.Trust != "" || !plain(f.Settings) || len(f.Own) > 0 {
+		if f.Via != event.ViaCallback || f.Profile != "" && f.Profile != event.ProfileFull || f.Trust != "" ||
+			!plain(f.Settings) || len(f.Own) > 0 {
 			continue
 		}
-		accounts += fmt.Sprintf("  - {name: %s, provider: %s, environment: test, confirm: false, auth: {basic: [{username: ondato, password: %s}]}}\n", ownAccount(f), f.Provider, callbackPassword)
+		accounts += fmt.Sprintf("  - {name: %s, provider: %s, environment: test, confirm: false, auth: {basic: "+
+			"[{username: ondato, password: %s}]}}\n", ownAccount(f), f.Provider, callbackPassword)
 		cases = append(cases, f)
 	}
 	return cases, accounts
@@ -156,9 +160,11 @@ func (c *cluster) fixtures() {
 		}
 		compared++
 		got := history[0]
-		if got.Data.Status != want.Data.Status || got.Data.Decision.Outcome != want.Data.Decision.Outcome || got.Data.Decision.Final != want.Data.Decision.Final ||
+		if got.Data.Status != want.Data.Status || got.Data.Decision.Outcome != want.Data.Decision.Outcome ||
+			got.Data.Decision.Final != want.Data.Decision.Final ||
 			fmt.Sprint(codes(got.Event)) != fmt.Sprint(codes(want)) || len(got.Data.Checks) != len(want.Data.Checks) {
-			c.t.Errorf("%s: %s %s final %t %v, expected %s %s final %t %v", f.Dir(), got.Data.Status, got.Data.Decision.Outcome, got.Data.Decision.Final, codes(got.Event),
+			c.t.Errorf("%s: %s %s final %t %v, expected %s %s final %t %v", f.Dir(), got.Data.Status, got.Data.Decision.Outcome,
+				got.Data.Decision.Final, codes(got.Event),
 				want.Data.Status, want.Data.Decision.Outcome, want.Data.Decision.Final, codes(want))
 		}
 	}
@@ -189,7 +195,8 @@ func (c *cluster) life(n int) {
 	for _, say := range traffic.WholeLife {
 		w := one.Next(say)
 		for _, want := range []string{kycbridge.ReceiptAccepted, kycbridge.ReceiptDuplicate} {
-			if r, err := c.post(c.t.Context(), w.Body); err != nil || r.Code != http.StatusOK || r.Status != want || r.VerificationID != one.VerificationID() {
+			if r, err := c.post(c.t.Context(), w.Body); err != nil || r.Code != http.StatusOK || r.Status != want ||
+				r.VerificationID != one.VerificationID() {
 				c.t.Errorf("%s: %d %s %v, expected %s", say, r.Code, r.Text, err, want)
 			}
 		}
@@ -224,7 +231,9 @@ func (c *cluster) permissions() {
 	}
 	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
 	defer cancel()
-	if _, err := operator.CreateOrUpdateConsumer(ctx, "KYC_EVENTS", jetstream.ConsumerConfig{Durable: "ondato", FilterSubject: "kyc.event.v1.ondato.>", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
+	if _, err := operator.CreateOrUpdateConsumer(ctx, "KYC_EVENTS",
+		jetstream.ConsumerConfig{Durable: "ondato", FilterSubject: "kyc.event.v1.ondato.>",
+			AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
 		c.t.Fatal(err)
 	}
 	nc := c.connect("ondato", ondatoPassword)
@@ -267,7 +276,8 @@ func (c *cluster) permissions() {
 func (c *cluster) noPersonalData() {
 	for _, n := range append(append([]*node{c.proxy}, c.replicas...), c.nats...) {
 		text := n.log(c.t, 1<<20)
-		for _, secret := range []string{callbackPassword, bridgePassword, readerPassword, ondatoPassword, operatorToken, "routeRoute1", "Testa", "X0000002", "1988-07-30", "Example Street"} {
+		for _, secret := range []string{callbackPassword, bridgePassword, readerPassword, ondatoPassword, operatorToken,
+			"routeRoute1", "Testa", "X0000002", "1988-07-30", "Example Street"} {
 			if strings.Contains(text, secret) {
 				c.t.Errorf("%q stands in the log of %s", secret, n.name)
 			}

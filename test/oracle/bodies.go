@@ -47,7 +47,8 @@ func ondatoStep(name string) step {
 	case "expired":
 		return step{"IdentityVerification.StatusChanged", "Expired", "", Fact{Weight: Ended, State: State{"expired", "none"}}}
 	case "aborted":
-		return step{"IdentityVerification.StatusChanged", "Aborted", "", Fact{Weight: Ended, State: State{"abandoned", "none"}}}
+		return step{"IdentityVerification.StatusChanged", "Aborted", "",
+			Fact{Weight: Ended, State: State{"abandoned", "none"}}}
 	case "approved":
 		return step{"KycIdentification.Approved", "Approved", "AutomaticallyIdentified", byMachine(decided("approved"))}
 	case "approved by a person":
@@ -70,18 +71,21 @@ type attempt struct {
 func ondato(r *rand.Rand, v *Verification, a attempt, name string, at time.Time) *Delivery {
 	s := ondatoStep(name)
 	id, application := uuid(r), "a0000000-0000-4000-8000-000000000001"
-	payload := object{"id": v.Reference, "applicationId": application, "status": s.status, "createdUtc": stamp(r, a.created.Add(-time.Minute))}
+	payload := object{"id": v.Reference, "applicationId": application, "status": s.status,
+		"createdUtc": stamp(r, a.created.Add(-time.Minute))}
 	if !strings.HasPrefix(s.kind, "IdentityVerification") {
 		payload["id"], payload["identityVerificationId"], payload["createdUtc"] = a.id, v.Reference, stamp(r, a.created)
 		if s.fact.Attempt = a.number; s.reason != "" {
 			payload["statusReason"] = s.reason
-			payload["document"] = object{"firstName": "TESTA", "lastName": "SAMPLÉ", "documentNumber": a.person, "type": "Passport"}
+			payload["document"] = object{"firstName": "TESTA", "lastName": "SAMPLÉ", "documentNumber": a.person,
+				"type": "Passport"}
 		}
 	}
 	if r.IntN(4) == 0 {
 		payload["note"] = strings.Repeat("x", r.IntN(3000))
 	}
-	d := deliver(v, s.kind, written(r, object{"id": id, "applicationId": application, "createdUtc": stamp(r, at), "type": s.kind, "payload": payload}))
+	d := deliver(v, s.kind, written(r,
+		object{"id": id, "applicationId": application, "createdUtc": stamp(r, at), "type": s.kind, "payload": payload}))
 	d.EventID, d.Fact = id, s.fact
 	d.Fact.At = at
 	return d
@@ -129,7 +133,8 @@ func written(r *rand.Rand, o object) []byte {
 
 // stamp writes an instant with as many digits as senders use; instants are whole milliseconds here.
 func stamp(r *rand.Rand, t time.Time) string {
-	return t.UTC().Format([]string{"2006-01-02T15:04:05.000Z", "2006-01-02T15:04:05.0000000Z", "2006-01-02T15:04:05.999Z"}[r.IntN(3)])
+	return t.UTC().Format([]string{"2006-01-02T15:04:05.000Z", "2006-01-02T15:04:05.0000000Z",
+		"2006-01-02T15:04:05.999Z"}[r.IntN(3)])
 }
 
 func uuid(r *rand.Rand) string {

@@ -220,7 +220,8 @@ func lossIn(line, stream string) string {
 		Level string `json:"level"`
 		Msg   string `json:"msg"`
 	}
-	if json.Unmarshal([]byte(line), &l) != nil || l.Level != "warn" && l.Level != "error" || !strings.Contains(line, stream) ||
+	if json.Unmarshal([]byte(line), &l) != nil || l.Level != "warn" && l.Level != "error" ||
+		!strings.Contains(line, stream) ||
 		!damageWords.MatchString(l.Msg) || strings.Contains(l.Msg, "nothing is lost") {
 		return ""
 	}
@@ -239,7 +240,8 @@ func (w *World) damageMetric(ctx context.Context, b *Bridge, stream string) stri
 	}
 	for line := range strings.Lines(string(body)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if strings.HasPrefix(line, "kycbridge_") && damageWords.MatchString(name) && strings.Contains(name, stream) && value != "0" {
+		if strings.HasPrefix(line, "kycbridge_") && damageWords.MatchString(name) && strings.Contains(name, stream) &&
+			value != "0" {
 			return line
 		}
 	}

@@ -161,7 +161,8 @@ func purge(ctx context.Context, w *World, r *rand.Rand) error {
 		if v.Account != ondatoAccount || v.id() == "" || !v.erasing() {
 			continue
 		}
-		if _, err := w.bridges[0].run(ctx, 60*time.Second, "payloads", "purge", "--verification", v.id(), "--yes"); err != nil {
+		if _, err := w.bridges[0].run(ctx, 60*time.Second, "payloads", "purge", "--verification", v.id(),
+			"--yes"); err != nil {
 			return fmt.Errorf("purge: %w", err)
 		}
 		at := time.Now().Truncate(time.Millisecond)

@@ -45,7 +45,8 @@ const shown = 5
 
 // judge waits for the backlog, reads everything back and compares.
 func judge(ctx context.Context, w *World) Findings {
-	j := &Judge{World: w, stored: map[string]int{}, shelved: map[string]int{}, notices: map[string]bool{}, sent: map[string]*Delivery{},
+	j := &Judge{World: w, stored: map[string]int{}, shelved: map[string]int{}, notices: map[string]bool{},
+		sent:    map[string]*Delivery{},
 		history: map[string][]Event{}, byID: map[string]Event{}, reports: map[*Damage]string{}}
 	j.Findings = Findings{Forgiven: map[string]int{}, Counts: map[string]int{}, Slowest: w.slowest, Ended: w.ended}
 	for _, what := range w.faulty {
@@ -190,7 +191,8 @@ func (j *Judge) answers() {
 			}
 			before := func(b Answer) bool { return b.At.Before(a.Sent) }
 			if a.Status == "accepted" && slices.ContainsFunc(answers[:i], before) {
-				j.missing("forgotten", answers[0].At, []string{payloads}, "%s was answered accepted a second time, though nothing took it", a.PayloadID)
+				j.missing("forgotten", answers[0].At, []string{payloads},
+					"%s was answered accepted a second time, though nothing took it", a.PayloadID)
 			}
 		}
 	}
@@ -211,9 +213,11 @@ func (j *Judge) kept() {
 		case gone || len(answers) == 0:
 		case shelf[d.Digest] == 0:
 			j.Lost++
-			j.missing("not kept", answers[len(answers)-1].At, []string{payloads}, "%s %s was answered %s at %.1f s", d.Name, answers[0].PayloadID, answers[0].Status, j.since(answers[0].At))
+			j.missing("not kept", answers[len(answers)-1].At, []string{payloads}, "%s %s was answered %s at %.1f s", d.Name,
+				answers[0].PayloadID, answers[0].Status, j.since(answers[0].At))
 		case shelf[d.Digest] > 1:
-			j.missing("kept twice", answers[0].At, []string{payloads}, "%s %s is stored %d times", d.Name, answers[0].PayloadID, shelf[d.Digest])
+			j.missing("kept twice", answers[0].At, []string{payloads}, "%s %s is stored %d times", d.Name, answers[0].PayloadID,
+				shelf[d.Digest])
 		}
 	}
 	for sum := range j.stored {
@@ -273,10 +277,12 @@ func (j *Judge) chain(v *Verification, id string, history []Event) {
 			supersedes = history[i-1].ID
 		}
 		if e.Data.Revision != i+1 || e.Data.Supersedes != supersedes {
-			j.find("forked", "%s (purged %v): at place %d stands %s, which supersedes %q", id, !v.erased().IsZero(), i+1, e, e.Data.Supersedes)
+			j.find("forked", "%s (purged %v): at place %d stands %s, which supersedes %q", id, !v.erased().IsZero(), i+1, e,
+				e.Data.Supersedes)
 		}
 		token := strings.Split(e.Subject, ".")
-		if len(token) != 7 || token[6] != id || e.MsgID != e.ID || e.Partition != id || !strings.HasSuffix(e.Type, "."+token[5]+".v1") || e.Data.Provider.Name != v.Provider {
+		if len(token) != 7 || token[6] != id || e.MsgID != e.ID || e.Partition != id ||
+			!strings.HasSuffix(e.Type, "."+token[5]+".v1") || e.Data.Provider.Name != v.Provider {
 			j.find("envelope", "%s %s on %s", id, e, e.Subject)
 		}
 		changed := i == 0 || history[i-1].state() != e.state()
@@ -319,7 +325,8 @@ func (j *Judge) causes(v *Verification, id string, history []Event) {
 			continue
 		}
 		changed := i == 0 || history[i-1].Data.Decision.Outcome != e.Data.Decision.Outcome
-		if newest != nil && changed && f.Attempt == newest.Attempt && f.At.Before(newest.At) && (!newest.Machine || !f.Person) {
+		if newest != nil && changed && f.Attempt == newest.Attempt && f.At.Before(newest.At) &&
+			(!newest.Machine || !f.Person) {
 			j.find("old over new", "%s %s replaced a newer verdict", id, e)
 		}
 		if newest == nil || f.Attempt > newest.Attempt || f.At.After(newest.At) {
@@ -345,7 +352,8 @@ func (j *Judge) end(v *Verification, id string, facts []Fact, first time.Time, h
 		return
 	}
 	if last := history[len(history)-1]; !allowed[last.state()] {
-		j.missing("wrong end", first, []string{payloads, events}, "%s of %s ends %s after %v; callbacks: %s; it must be one of %v", id, v.Account, last, history[:len(history)-1],
+		j.missing("wrong end", first, []string{payloads, events},
+			"%s of %s ends %s after %v; callbacks: %s; it must be one of %v", id, v.Account, last, history[:len(history)-1],
 			strings.Join(reported, " "), slices.Collect(maps.Keys(allowed)))
 	}
 }

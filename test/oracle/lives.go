@@ -130,7 +130,8 @@ func (g *Generator) repeatedVerdict(now time.Time) *Verification {
 func (g *Generator) attempts(now time.Time) *Verification {
 	v := g.begin(ondatoAccount, uuid(g.r))
 	began := now.Add(-time.Hour)
-	at := g.addCallbacks(v, g.attempt(1, began), began, false, "begun", "created", "processed", g.pick("approved", "rejected", "rejected"))
+	at := g.addCallbacks(v, g.attempt(1, began), began, false, "begun", "created", "processed",
+		g.pick("approved", "rejected", "rejected"))
 	second := []string{"created"}
 	if g.r.IntN(3) > 0 {
 		second = append(second, "processed", g.pick("approved", "rejected"))

@@ -18,11 +18,12 @@ var (
 	seedFlag   = flag.Uint64("oracle.seed", 1, "source of callbacks and faults; 0: a new one, which is printed")
 	forFlag    = flag.Duration("oracle.for", 10*time.Second, "how long callbacks and faults come, in each mode")
 	modeFlag   = flag.String("oracle.mode", "", "embedded, external or edge; empty: all")
-	faultsFlag = flag.String("oracle.faults", "", "names, joined by commas; all: also those that take data, or long; empty: the others")
-	rateFlag   = flag.Float64("oracle.rate", 15, "verifications a second")
-	procsFlag  = flag.Int("oracle.processes", 3, "kycbridge processes in mode external")
-	binFlag    = flag.String("oracle.bin", "", "kycbridge to judge; empty: the one of this folder, built")
-	natsFlag   = flag.String("oracle.nats", "", "nats-server; empty: the one of the module, built")
+	faultsFlag = flag.String("oracle.faults", "",
+		"names, joined by commas; all: also those that take data, or long; empty: the others")
+	rateFlag  = flag.Float64("oracle.rate", 15, "verifications a second")
+	procsFlag = flag.Int("oracle.processes", 3, "kycbridge processes in mode external")
+	binFlag   = flag.String("oracle.bin", "", "kycbridge to judge; empty: the one of this folder, built")
+	natsFlag  = flag.String("oracle.nats", "", "nats-server; empty: the one of the module, built")
 )
 
 // programs are the tested binary and its tools, built once.
@@ -89,8 +90,10 @@ func TestOracle(t *testing.T) {
 		}
 		t.Run(mode, func(t *testing.T) {
 			faults := faultsOf(t, mode)
-			t.Logf("the same again: -oracle.seed %d -oracle.mode %s -oracle.for %s -oracle.faults %s", seed, mode, *forFlag, strings.Join(faults, ","))
-			o := Options{Mode: mode, Processes: 1, Seed: seed, For: *forFlag, Rate: *rateFlag, Faults: faults, Log: t.Logf, Dir: t.TempDir()}
+			t.Logf("the same again: -oracle.seed %d -oracle.mode %s -oracle.for %s -oracle.faults %s", seed, mode, *forFlag,
+				strings.Join(faults, ","))
+			o := Options{Mode: mode, Processes: 1, Seed: seed, For: *forFlag, Rate: *rateFlag, Faults: faults, Log: t.Logf,
+				Dir: t.TempDir()}
 			if mode == External {
 				o.Processes = *procsFlag
 			}
@@ -107,8 +110,10 @@ func judged(t *testing.T, o Options) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d verifications, %d answers 200, %d events, %d heard, longest wait after a fault %s, ended by itself %d times, forgiven %v",
-		found.Verifications, found.Taken, found.Events, found.Subscriber, found.Slowest.Round(time.Millisecond), found.Ended, found.Forgiven)
+	t.Logf("%d verifications, %d answers 200, %d events, %d heard, longest wait after a fault %s, ended by itself %d "+
+		"times, forgiven %v",
+		found.Verifications, found.Taken, found.Events, found.Subscriber, found.Slowest.Round(time.Millisecond), found.Ended,
+		found.Forgiven)
 	if found.Events == 0 || found.Subscriber == 0 {
 		t.Error("nothing happened: the run shows nothing")
 	}

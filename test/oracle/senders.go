@@ -110,7 +110,8 @@ func where(d *Delivery, try, of int) int {
 }
 
 func (s *Senders) post(b *Bridge, d *Delivery) (code int, answer []byte, err error) {
-	r, err := http.NewRequestWithContext(s.ctx, http.MethodPost, "http://"+b.callbacks+"/webhooks/"+d.Account, bytes.NewReader(d.Body))
+	r, err := http.NewRequestWithContext(s.ctx, http.MethodPost, "http://"+b.callbacks+"/webhooks/"+d.Account,
+		bytes.NewReader(d.Body))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -136,7 +137,8 @@ func (s *Senders) watch(v *Verification) {
 		return // of these types it cannot fail
 	}
 	for s.ctx.Err() == nil {
-		r, err := http.NewRequestWithContext(s.ctx, http.MethodPost, "http://"+s.bridges[0].admin+"/v1/watches", bytes.NewReader(body))
+		r, err := http.NewRequestWithContext(s.ctx, http.MethodPost, "http://"+s.bridges[0].admin+"/v1/watches",
+			bytes.NewReader(body))
 		if err != nil {
 			return
 		}

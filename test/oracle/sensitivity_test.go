@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-var sensitivityFlag = flag.Bool("oracle.sensitivity", false, "break copies of the code in known ways, which the oracle must find")
+var sensitivityFlag = flag.Bool("oracle.sensitivity", false,
+	"break copies of the code in known ways, which the oracle must find")
 
 // patience is how long the oracle may take to detect a mutant.
 const patience = 60 * time.Second
@@ -42,7 +43,8 @@ func TestSensitivity(t *testing.T) {
 			buildMutant(t, patch, binary)
 			began, seed := time.Now(), uint64(1)
 			for ; time.Since(began) < patience; seed++ {
-				o := Options{Binary: binary, NATS: server, Dir: t.TempDir(), Mode: m.mode, Processes: 1, Seed: seed, For: 8 * time.Second, Rate: m.rate, Faults: m.faults, Log: func(string, ...any) {}, Settle: 10 * time.Second}
+				o := Options{Binary: binary, NATS: server, Dir: t.TempDir(), Mode: m.mode, Processes: 1, Seed: seed,
+					For: 8 * time.Second, Rate: m.rate, Faults: m.faults, Log: func(string, ...any) {}, Settle: 10 * time.Second}
 				if m.mode == External {
 					o.Processes = 3
 				}
@@ -51,7 +53,8 @@ func TestSensitivity(t *testing.T) {
 					t.Fatal(err)
 				}
 				if len(found.Violations) > 0 {
-					t.Logf("%s Found after %s, seed %d: %v; first: %.300s", m.about, time.Since(began).Round(time.Second), seed, found.Counts, found.Violations[0])
+					t.Logf("%s Found after %s, seed %d: %v; first: %.300s", m.about, time.Since(began).Round(time.Second), seed,
+						found.Counts, found.Violations[0])
 					return
 				}
 			}

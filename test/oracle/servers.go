@@ -166,7 +166,8 @@ func newNATS(binary, dir, address string) (*NATS, error) {
 	n := &NATS{data: filepath.Join(dir, "nats"), address: address}
 	config := filepath.Join(dir, "nats.conf")
 	n.words, n.log = []string{binary, "-c", config}, filepath.Join(dir, "nats.log")
-	text := fmt.Sprintf("listen: %q\nmax_payload: 8MB\njetstream { store_dir: %q, sync_interval: always }\n", address, n.data)
+	text := fmt.Sprintf("listen: %q\nmax_payload: 8MB\njetstream { store_dir: %q, sync_interval: always }\n", address,
+		n.data)
 	return n, os.WriteFile(config, []byte(text), 0o600)
 }
 

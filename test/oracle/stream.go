@@ -50,7 +50,8 @@ type Event struct {
 func (e Event) state() State { return State{e.Data.Status, e.Data.Decision.Outcome} }
 
 func (e Event) String() string {
-	return fmt.Sprintf("r%d %s/%s (%s)", e.Data.Revision, e.Data.Status, e.Data.Decision.Outcome, e.Data.Provider.Event.Name)
+	return fmt.Sprintf("r%d %s/%s (%s)", e.Data.Revision, e.Data.Status, e.Data.Decision.Outcome,
+		e.Data.Provider.Event.Name)
 }
 
 // readEvents reads the event stream from its beginning.

@@ -33,7 +33,8 @@ func TestTable(t *testing.T) {
 		}
 	}
 	t.Logf(
-		"\n| fault | mode | times | callbacks answered 200 | lost | told by | longest time without a 200 | ended by itself |\n"+
+		"\n| fault | mode | times | callbacks answered 200 | lost | told by | longest time without a 200 | ended by "+
+			"itself |\n"+
 			"|---|---|---|---|---|---|---|---|\n%s", strings.Join(rows, "\n"))
 }
 

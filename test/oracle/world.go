@@ -58,8 +58,12 @@ type World struct {
 
 // Run generates callbacks and faults for a while, waits for the end of processing and judges.
 func Run(ctx context.Context, o Options) (Findings, error) {
-	w := &World{Options: o, ledger: &Ledger{}, generator: NewGenerator(o.Seed), subscriber: &Subscriber{}, began: time.Now()}
-	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusServiceUnavailable) }))
+	w := &World{Options: o, ledger: &Ledger{}, generator: NewGenerator(o.Seed), subscriber: &Subscriber{},
+		began: time.Now()}
+	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter,
+		_ *http.Request) {
+		rw.WriteHeader(http.StatusServiceUnavailable)
+	}))
 	defer api.Close()
 	defer w.close()
 	if err := w.prepare(api.URL); err != nil {
@@ -112,7 +116,8 @@ func (w *World) newBridge(i int, root, api string, ports *int) (*Bridge, error) 
 			return nil, err
 		}
 	}
-	b.config, b.log = filepath.Join(w.Dir, fmt.Sprintf("bridge%d.yaml", i)), filepath.Join(w.Dir, fmt.Sprintf("bridge%d.log", i))
+	b.config, b.log = filepath.Join(w.Dir, fmt.Sprintf("bridge%d.yaml", i)), filepath.Join(w.Dir,
+		fmt.Sprintf("bridge%d.log", i))
 	b.data = filepath.Join(root, fmt.Sprintf("data%d", i))
 	b.words = []string{w.Binary, "serve", "--config", b.config}
 	store, bus := "embedded", "embedded"
@@ -185,7 +190,8 @@ func (w *World) feed(ctx context.Context) {
 func (w *World) breakThings(ctx context.Context) {
 	r := rand.New(rand.NewPCG(w.Seed, 2))
 	chosen := w.chosen()
-	for end := time.Now().Add(w.For); pause(ctx, time.Duration(500+r.IntN(1500))*time.Millisecond) && time.Now().Before(end); {
+	for end := time.Now().Add(w.For); pause(ctx, time.Duration(500+r.IntN(1500))*time.Millisecond) &&
+		time.Now().Before(end); {
 		if len(chosen) == 0 {
 			continue
 		}
@@ -239,7 +245,8 @@ func (w *World) subscribe() (*nats.Conn, error) {
 // waitTaken waits for the next 200 after the end of a fault.
 func (w *World) waitTaken(ctx context.Context, patience time.Duration) error {
 	known, began := w.ledger.taken(), time.Now()
-	err := until(ctx, patience, "a callback is taken after the fault was mended", func() bool { return w.ledger.taken() > known })
+	err := until(ctx, patience, "a callback is taken after the fault was mended",
+		func() bool { return w.ledger.taken() > known })
 	w.slowest = max(w.slowest, time.Since(began))
 	return err
 }

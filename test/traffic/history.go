@@ -83,7 +83,8 @@ func Describe(history []Record) string {
 	var b strings.Builder
 	for _, r := range history {
 		d := r.Data
-		fmt.Fprintf(&b, "\n  r%d %s %s %s %s/%s payload %s", d.Revision, r.Time, d.Provider.Event.Name, d.Status, d.Decision.Outcome, d.Provider.Status["kyc_status"], d.Payload.ID)
+		fmt.Fprintf(&b, "\n  r%d %s %s %s %s/%s payload %s", d.Revision, r.Time, d.Provider.Event.Name, d.Status,
+			d.Decision.Outcome, d.Provider.Status["kyc_status"], d.Payload.ID)
 	}
 	return b.String()
 }
@@ -110,11 +111,13 @@ func Sound(t *testing.T, all map[string][]Record) (s Soundness) {
 			}
 			if r.Data.Revision != i+1 || r.ID != event.ID(v, i+1) || r.Data.Supersedes != supersedes {
 				s.Forked++
-				t.Errorf("verification %s: event %d of the stream is revision %d, id %s, supersedes %q", v, i+1, r.Data.Revision, r.ID, r.Data.Supersedes)
+				t.Errorf("verification %s: event %d of the stream is revision %d, id %s, supersedes %q", v, i+1, r.Data.Revision,
+					r.ID, r.Data.Supersedes)
 			}
 			if ids[r.ID] || payloads[r.Data.Payload.ID] {
 				if s.Doubled++; s.Doubled <= 3 {
-					t.Errorf("verification %s: revision %d repeats an event id or the payload of another:%s", v, r.Data.Revision, Describe(history))
+					t.Errorf("verification %s: revision %d repeats an event id or the payload of another:%s", v, r.Data.Revision,
+						Describe(history))
 				}
 			}
 			ids[r.ID], payloads[r.Data.Payload.ID] = true, true

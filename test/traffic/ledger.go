@@ -56,7 +56,8 @@ type Ledger struct {
 
 // NewLedger returns an empty ledger.
 func NewLedger() *Ledger {
-	return &Ledger{promised: map[string]map[string]bool{}, newest: map[string]Webhook{}, single: map[string]bool{}, answers: map[int]int{}}
+	return &Ledger{promised: map[string]map[string]bool{}, newest: map[string]Webhook{}, single: map[string]bool{},
+		answers: map[int]int{}}
 }
 
 // alone records that a verification has one payload only.
@@ -76,7 +77,8 @@ func (l *Ledger) note(vid string, w Webhook, r Reply, err error) bool {
 	l.answers[r.Code]++
 	switch r.Code {
 	case http.StatusOK:
-		if r.PayloadID != w.PayloadID || r.VerificationID != vid || r.Status != kycbridge.ReceiptAccepted && r.Status != kycbridge.ReceiptDuplicate {
+		if r.PayloadID != w.PayloadID || r.VerificationID != vid || r.Status != kycbridge.ReceiptAccepted &&
+			r.Status != kycbridge.ReceiptDuplicate {
 			l.faults = append(l.faults, "200 "+r.Text)
 		}
 		l.promise(vid, w)
@@ -144,7 +146,8 @@ func (l *Ledger) Judge(t *testing.T, all map[string][]Record) Verdict {
 		if told := event.ParseInstant(last.Decision.DecidedAt); told.Before(event.ParseInstant(newest.DecidedAt)) {
 			v.Lost++
 			v.Without = append(v.Without, vid)
-			t.Errorf("verification %s ends with the verdict of %s, that of %s was answered 200", vid, last.Decision.DecidedAt, newest.DecidedAt)
+			t.Errorf("verification %s ends with the verdict of %s, that of %s was answered 200", vid, last.Decision.DecidedAt,
+				newest.DecidedAt)
 		}
 		if l.single[vid] && (len(history) != 1 || !payloads[history[0].Data.Payload.ID]) {
 			v.Lost++
@@ -155,6 +158,7 @@ func (l *Ledger) Judge(t *testing.T, all map[string][]Record) Verdict {
 	for _, f := range l.faults {
 		t.Errorf("answered %s", f)
 	}
-	t.Logf("%d payloads promised for %d verifications, %d lost; answers by status (0: none) %v", v.Promised, len(l.promised), v.Lost, v.Answers)
+	t.Logf("%d payloads promised for %d verifications, %d lost; answers by status (0: none) %v", v.Promised,
+		len(l.promised), v.Lost, v.Answers)
 	return v
 }

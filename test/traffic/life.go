@@ -23,7 +23,8 @@ const (
 )
 
 // WholeLife is one verification from its first sign to a correction after the verdict.
-var WholeLife = []string{SayInProgress, SayConsented, SayCreated, SayProcessed, SayRejected, SayApproved, SayCompleted, SayUpdated}
+var WholeLife = []string{SayInProgress, SayConsented, SayCreated, SayProcessed, SayRejected, SayApproved, SayCompleted,
+	SayUpdated}
 
 // Life writes the Ondato webhooks of one generated verification. Each has an event id of its own, a
 // later time than the one before, and facts that no other has, so that in its turn it always makes
@@ -94,8 +95,9 @@ func (l *Life) session(status string, at time.Time) map[string]any {
 		"id": l.Reference(), "applicationId": "a0000000-0000-4000-8000-000000000001",
 		"externalReferenceId": fmt.Sprintf("ref-%d", l.N), "createdUtc": "2026-03-02T08:55:00.12Z",
 		"modifiedUtc": event.Instant(at), "status": status,
-		"setup": map[string]any{"id": "5e000000-0000-4000-8000-000000000001", "versionId": "5e000000-0000-4000-8000-0000000000a1"},
-		"step":  map[string]any{"consent": map[string]any{"isConsented": true, "consentedUtc": event.Instant(at)}},
+		"setup": map[string]any{"id": "5e000000-0000-4000-8000-000000000001",
+			"versionId": "5e000000-0000-4000-8000-0000000000a1"},
+		"step": map[string]any{"consent": map[string]any{"isConsented": true, "consentedUtc": event.Instant(at)}},
 	}
 }
 
@@ -108,9 +110,11 @@ func (l *Life) identification(status string) map[string]any {
 			"fullName": "Testa Sample", "firstName": "Testa", "lastName": "Sample", "documentNumber": "X0000002",
 			"dateOfBirth": "1988-07-30", "dateOfExpiration": "2032-01-10", "countryIso3": "LTU", "type": "IdCard",
 			"address": fmt.Sprintf("%d Example Street", l.Sent), "mrzVerified": true,
-			"files": []any{map[string]any{"fileId": "fe000000-0000-4000-8000-000000000031", "fileExtension": "jpeg", "part": "Front", "fileType": "DocumentPhoto"}},
+			"files": []any{map[string]any{"fileId": "fe000000-0000-4000-8000-000000000031", "fileExtension": "jpeg",
+				"part": "Front", "fileType": "DocumentPhoto"}},
 		},
-		"rules":       []any{map[string]any{"name": "DocumentHasBothSides", "status": "Success"}, map[string]any{"name": "NotUnder18", "status": "Success"}},
+		"rules": []any{map[string]any{"name": "DocumentHasBothSides", "status": "Success"},
+			map[string]any{"name": "NotUnder18", "status": "Success"}},
 		"fraudChecks": []any{map[string]any{"name": "DocumentManipulation", "status": "Success"}},
 	}
 }

@@ -71,7 +71,8 @@ func (c *Client) fetchResult(
 	if err != nil {
 		return before, false, err
 	}
-	return append(before, kycbridge.Fetched{Part: partResult, ContentType: r.Answer.ContentType, Body: r.Answer.Body}), !r.undecided(), nil
+	return append(before, kycbridge.Fetched{Part: partResult, ContentType: r.Answer.ContentType, Body: r.Answer.Body}),
+		!r.undecided(), nil
 }
 
 // referenceNo is what a reference may be made of (https://docs.idwise.com/reference/start-journey-api).
@@ -114,7 +115,8 @@ func (c *Client) startRequest(r kycbridge.StartRequest) (StartRequest, error) {
 	if options.AML {
 		request.ApplicantDetails = applicant(r.Person)
 		if request.ApplicantDetails.FullName == "" {
-			return request, refused(callStart, "/person/name", "is required: a search of AML lists wants to know whom to look for")
+			return request, refused(callStart, "/person/name",
+				"is required: a search of AML lists wants to know whom to look for")
 		}
 	}
 	return request, nil

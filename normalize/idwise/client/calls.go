@@ -146,7 +146,8 @@ func (c *Client) ManualReview(ctx context.Context, journeyID string, r Review) (
 	if !segment(journeyID) {
 		return rest.Answer{}, refused(callReview, "/reference", "must be a journey id")
 	}
-	return c.write(ctx, callReview, http.MethodPost, c.journey("/manual-review/{id}", "id", journeyID), r, about(journeyID))
+	return c.write(ctx, callReview, http.MethodPost, c.journey("/manual-review/{id}", "id", journeyID), r,
+		about(journeyID))
 }
 
 // about refuses an answer that names another journey than the one that was meant. None need be named,
@@ -164,7 +165,8 @@ func about(journeyID string) func(rest.Answer) error {
 }
 
 // write sends a call that changes something, once, with v as JSON. take may be nil.
-func (c *Client) write(ctx context.Context, name, method, address string, v any, take func(rest.Answer) error) (rest.Answer, error) {
+func (c *Client) write(ctx context.Context, name, method, address string, v any,
+	take func(rest.Answer) error) (rest.Answer, error) {
 	body, err := written(name, v)
 	if err != nil {
 		return rest.Answer{}, err

@@ -90,7 +90,8 @@ func TestExamples(t *testing.T) {
 	for _, name := range []string{"start-journey-response.json"} {
 		tested[name] = true
 	}
-	for name, completed := range map[string]Flag{"journey-summary-completed.json": true, "journey-summary-in-progress.json": false} {
+	for name, completed := range map[string]Flag{"journey-summary-completed.json": true,
+		"journey-summary-in-progress.json": false} {
 		tested[name] = true
 		t.Run(name, func(t *testing.T) { summaryExample(t, name, completed) })
 	}
@@ -106,11 +107,16 @@ func TestExamples(t *testing.T) {
 		t.Run(name, func(t *testing.T) { resultExample(t, name, want) })
 	}
 	for name, want := range map[string]kycbridge.ProviderError{
-		"error-401-missing-authorization-header.json":  {Status: 401, Kind: kycbridge.ProviderCredentials, Code: "missing_authorization_header", Message: "Authorization header is missing"},
-		"error-401-invalid-credentials.json":           {Status: 401, Kind: kycbridge.ProviderCredentials, Code: "invalid_credentials", Message: "Credentials are not valid"},
-		"error-401-invalid-authentication-format.json": {Status: 401, Kind: kycbridge.ProviderCredentials, Code: "invalid_authentication_format", Message: "Authorization header is malformed"},
-		"error-403-unauthorized.json":                  {Status: 403, Kind: kycbridge.ProviderForbidden, Code: "unauthorized", Message: "Key belongs to another environment"},
-		"error-403-not-allowed-ip-address.json":        {Status: 403, Kind: kycbridge.ProviderForbidden, Code: "not_allowed_ip_address", Message: "Caller address is not on the list"},
+		"error-401-missing-authorization-header.json": {Status: 401, Kind: kycbridge.ProviderCredentials,
+			Code: "missing_authorization_header", Message: "Authorization header is missing"},
+		"error-401-invalid-credentials.json": {Status: 401, Kind: kycbridge.ProviderCredentials,
+			Code: "invalid_credentials", Message: "Credentials are not valid"},
+		"error-401-invalid-authentication-format.json": {Status: 401, Kind: kycbridge.ProviderCredentials,
+			Code: "invalid_authentication_format", Message: "Authorization header is malformed"},
+		"error-403-unauthorized.json": {Status: 403, Kind: kycbridge.ProviderForbidden,
+			Code: "unauthorized", Message: "Key belongs to another environment"},
+		"error-403-not-allowed-ip-address.json": {Status: 403, Kind: kycbridge.ProviderForbidden,
+			Code: "not_allowed_ip_address", Message: "Caller address is not on the list"},
 	} {
 		tested[name] = true
 		t.Run(name, func(t *testing.T) { errorExample(t, name, want) })
@@ -138,10 +144,12 @@ func summaryExample(t *testing.T, name string, completed Flag) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.IsCompleted != completed || !bytes.Equal(got.Answer.Body, body) || got.Answer.ContentType != "application/json" {
+	if got.IsCompleted != completed || !bytes.Equal(got.Answer.Body, body) ||
+		got.Answer.ContentType != "application/json" {
 		t.Errorf("got %+v", got)
 	}
-	if a, b := got.StepSummaries[0], got.StepSummaries[1]; a.Definition.StepID != "0" || b.Definition.StepID != "1" || !*a.Result.HasPassedRules || (b.Result.IsConcluded == nil) == bool(completed) {
+	if a, b := got.StepSummaries[0], got.StepSummaries[1]; a.Definition.StepID != "0" || b.Definition.StepID != "1" ||
+		!*a.Result.HasPassedRules || (b.Result.IsConcluded == nil) == bool(completed) {
 		t.Errorf("steps %+v", got.StepSummaries)
 	}
 }
@@ -154,7 +162,8 @@ func resultExample(t *testing.T, name string, want [3]ID) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if decisions := [3]ID{got.SystemDecision, got.ManualDecision, got.FinalDecision}; decisions != want || !bytes.Equal(got.Answer.Body, body) {
+	if decisions := [3]ID{got.SystemDecision, got.ManualDecision, got.FinalDecision}; decisions != want ||
+		!bytes.Equal(got.Answer.Body, body) {
 		t.Errorf("decisions %q", decisions)
 	}
 }
@@ -184,7 +193,8 @@ func calls(c *Client) map[string]func(context.Context) error {
 			return err
 		},
 		callStep: func(ctx context.Context) error {
-			_, err := c.ProcessStep(ctx, StepRequest{JourneyID: journeyID, StepID: "0", Images: sides(), AdditionalData: json.RawMessage(`{"source":"kycbridge"}`), JSON: true})
+			_, err := c.ProcessStep(ctx, StepRequest{JourneyID: journeyID, StepID: "0", Images: sides(),
+				AdditionalData: json.RawMessage(`{"source":"kycbridge"}`), JSON: true})
 			return err
 		},
 		callComplete: func(ctx context.Context) error {
@@ -287,15 +297,21 @@ func TestStart(t *testing.T) {
 		request kycbridge.StartRequest
 		want    string // what is sent
 	}{
-		"least":        {kycbridge.StartRequest{ExternalReference: reference}, `{"flow_id":"` + flowID + `","reference_no":"ref-1001"}`},
-		"own flow":     {kycbridge.StartRequest{ExternalReference: reference, FlowID: "f2"}, `{"flow_id":"f2","reference_no":"ref-1001"}`},
-		"no AML asked": {kycbridge.StartRequest{ExternalReference: reference, Person: kycbridge.Person{Name: person}, Options: json.RawMessage(`{"aml":false}`)}, `{"flow_id":"` + flowID + `","reference_no":"ref-1001"}`},
+		"least": {kycbridge.StartRequest{ExternalReference: reference}, `{"flow_id":"` + flowID +
+			`","reference_no":"ref-1001"}`},
+		"own flow": {kycbridge.StartRequest{ExternalReference: reference, FlowID: "f2"},
+			`{"flow_id":"f2","reference_no":"ref-1001"}`},
+		"no AML asked": {kycbridge.StartRequest{ExternalReference: reference, Person: kycbridge.Person{Name: person},
+			Options: json.RawMessage(`{"aml":false}`)}, `{"flow_id":"` + flowID + `","reference_no":"ref-1001"}`},
 		"AML": {
-			kycbridge.StartRequest{ExternalReference: reference, Person: kycbridge.Person{GivenName: "Jane", FamilyName: "Sample", Birthdate: "1990-02-01", Gender: "Female"}, Options: json.RawMessage(`{"aml":true,"language":"en"}`)},
+			kycbridge.StartRequest{ExternalReference: reference,
+				Person:  kycbridge.Person{GivenName: "Jane", FamilyName: "Sample", Birthdate: "1990-02-01", Gender: "Female"},
+				Options: json.RawMessage(`{"aml":true,"language":"en"}`)},
 			string(example(t, "start-journey-request.json")),
 		},
 		"AML, little known": {
-			kycbridge.StartRequest{ExternalReference: reference, Person: kycbridge.Person{Name: person, Birthdate: "1990", Gender: "x"}, Options: json.RawMessage(`{"aml":true}`)},
+			kycbridge.StartRequest{ExternalReference: reference,
+				Person: kycbridge.Person{Name: person, Birthdate: "1990", Gender: "x"}, Options: json.RawMessage(`{"aml":true}`)},
 			`{"flow_id":"` + flowID + `","reference_no":"ref-1001","applicant_details":{"full_name":"Jane Sample"}}`,
 		},
 	}
@@ -343,19 +359,27 @@ func TestRefusedBeforeSending(t *testing.T) {
 	decide := func(a kycbridge.API, r kycbridge.Review) error { _, err := a.Review(ctx, r); return err }
 	front := sides()[:1]
 	for path, errs := range map[string][]error{
-		"/options/flow_id":    {start(poor, kycbridge.StartRequest{ExternalReference: reference})},
-		"/external_reference": {start(api, kycbridge.StartRequest{}), start(api, kycbridge.StartRequest{ExternalReference: person}), start(api, kycbridge.StartRequest{ExternalReference: "a\n"})},
-		"/options":            {start(api, kycbridge.StartRequest{ExternalReference: "a", Options: json.RawMessage(`{"aml":1}`)})},
-		"/person/name":        {start(api, kycbridge.StartRequest{ExternalReference: "a", Options: json.RawMessage(`{"aml":true}`)})},
-		"/step_id":            {step(api, kycbridge.Step{Reference: "j", Images: front})},
-		"/skip":               {step(poor, kycbridge.Step{Reference: "j", StepID: "0", Skip: true})},
-		"/image":              {step(api, kycbridge.Step{Reference: "j", StepID: "0"})},
-		"/image2":             {step(api, kycbridge.Step{Reference: "j", StepID: "0", Images: append(sides(), front...)})},
-		"/additional_data":    {step(api, kycbridge.Step{Reference: "j", StepID: "0", Images: front, Data: json.RawMessage(`[]`)}), step(api, kycbridge.Step{Reference: "j", StepID: "0", Images: front, Data: json.RawMessage(`{`)})},
+		"/options/flow_id": {start(poor, kycbridge.StartRequest{ExternalReference: reference})},
+		"/external_reference": {start(api, kycbridge.StartRequest{}),
+			start(api, kycbridge.StartRequest{ExternalReference: person}),
+			start(api, kycbridge.StartRequest{ExternalReference: "a\n"})},
+		"/options": {start(api,
+			kycbridge.StartRequest{ExternalReference: "a", Options: json.RawMessage(`{"aml":1}`)})},
+		"/person/name": {start(api,
+			kycbridge.StartRequest{ExternalReference: "a", Options: json.RawMessage(`{"aml":true}`)})},
+		"/step_id": {step(api, kycbridge.Step{Reference: "j", Images: front})},
+		"/skip":    {step(poor, kycbridge.Step{Reference: "j", StepID: "0", Skip: true})},
+		"/image":   {step(api, kycbridge.Step{Reference: "j", StepID: "0"})},
+		"/image2":  {step(api, kycbridge.Step{Reference: "j", StepID: "0", Images: append(sides(), front...)})},
+		"/additional_data": {step(api,
+			kycbridge.Step{Reference: "j", StepID: "0", Images: front, Data: json.RawMessage(`[]`)}),
+			step(api, kycbridge.Step{Reference: "j", StepID: "0", Images: front, Data: json.RawMessage(`{`)})},
 		"/reference": {
-			step(api, kycbridge.Step{StepID: "0", Images: front}), complete(api, ""), decide(api, kycbridge.Review{Reference: "..", Decision: event.OutcomeApproved}),
+			step(api, kycbridge.Step{StepID: "0", Images: front}), complete(api, ""),
+			decide(api, kycbridge.Review{Reference: "..", Decision: event.OutcomeApproved}),
 		},
-		"/decision": {decide(api, kycbridge.Review{Reference: "j"}), decide(api, kycbridge.Review{Reference: "j", Decision: event.OutcomeReview})},
+		"/decision": {decide(api, kycbridge.Review{Reference: "j"}),
+			decide(api, kycbridge.Review{Reference: "j", Decision: event.OutcomeReview})},
 	} {
 		for i, err := range errs {
 			e := problem(t, err)
@@ -398,16 +422,19 @@ func TestFetch(t *testing.T) {
 	if got, err := parts(kycbridge.Query{Reference: running}); err != nil || !cmp.Equal(got, []string{"summary"}) {
 		t.Errorf("running: %v, %v", got, err)
 	}
-	if got, err := parts(kycbridge.Query{Reference: finished, Triggered: true}); err != nil || !cmp.Equal(got, []string{"result"}) {
+	if got, err := parts(kycbridge.Query{Reference: finished, Triggered: true}); err != nil ||
+		!cmp.Equal(got, []string{"result"}) {
 		t.Errorf("triggered: %v, %v", got, err)
 	}
-	if got, err := parts(kycbridge.Query{Reference: running, Triggered: true}); problem(t, err).Kind != kycbridge.ProviderPending || !cmp.Equal(got, []string{"result"}) {
+	if got, err := parts(kycbridge.Query{Reference: running, Triggered: true}); problem(t,
+		err).Kind != kycbridge.ProviderPending || !cmp.Equal(got, []string{"result"}) {
 		t.Errorf("triggered before there is a decision: %v, %v", got, err)
 	}
 	if _, err := parts(kycbridge.Query{Reference: "nobody"}); problem(t, err).Kind != kycbridge.ProviderNotFound {
 		t.Error(err)
 	}
-	if _, err := parts(kycbridge.Query{Reference: "nobody", Triggered: true}); problem(t, err).Kind != kycbridge.ProviderNotFound {
+	if _, err := parts(kycbridge.Query{Reference: "nobody", Triggered: true}); problem(t,
+		err).Kind != kycbridge.ProviderNotFound {
 		t.Error(err)
 	}
 	s.Can(callResult, canned(404, nil))
@@ -491,7 +518,8 @@ func TestSummaryBlocked(t *testing.T) {
 	t.Parallel()
 	blocked := []simulate.Canned{
 		{Status: 403, ContentType: "text/html", Body: []byte("<html>Forbidden</html>")},
-		{Status: 403, ContentType: "application/json", Body: []byte(`{"success":false,"message":"Blocked","error_code":"blocked"}`)},
+		{Status: 403, ContentType: "application/json",
+			Body: []byte(`{"success":false,"message":"Blocked","error_code":"blocked"}`)},
 		{Status: 429},
 	}
 	for _, c := range blocked {
@@ -503,7 +531,8 @@ func TestSummaryBlocked(t *testing.T) {
 		idwise := NewClient(settings, wide())
 		for _, distance := range []time.Duration{40 * time.Millisecond, 80 * time.Millisecond} {
 			_, err := idwise.Summary(context.Background(), id)
-			if e := problem(t, err); e.Kind != kycbridge.ProviderRateLimited || e.RetryAfter != distance || e.Status != c.Status {
+			if e := problem(t, err); e.Kind != kycbridge.ProviderRateLimited || e.RetryAfter != distance ||
+				e.Status != c.Status {
 				t.Errorf("%+v", e)
 			}
 		}
@@ -539,13 +568,17 @@ func TestStepsArriveIntact(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			front := append([]byte("\x89PNG\r\n\x1a\n--boundary\r\n\x00\xff"), bytes.Repeat([]byte{0, 255, '\r', '\n', '-'}, 200_000)...)
-			images := []kycbridge.StepImage{{ContentType: "image/png", Body: front}, {ContentType: "image/png", Body: front[:5000]}}
-			answer, err := api.Step(ctx, kycbridge.Step{Reference: started.Reference, StepID: "0", Images: images, JSON: asJSON, Data: json.RawMessage(`{"a":1}`)})
+			front := append([]byte("\x89PNG\r\n\x1a\n--boundary\r\n\x00\xff"),
+				bytes.Repeat([]byte{0, 255, '\r', '\n', '-'}, 200_000)...)
+			images := []kycbridge.StepImage{{ContentType: "image/png", Body: front},
+				{ContentType: "image/png", Body: front[:5000]}}
+			answer, err := api.Step(ctx, kycbridge.Step{Reference: started.Reference, StepID: "0", Images: images, JSON: asJSON,
+				Data: json.RawMessage(`{"a":1}`)})
 			if err != nil || string(answer.Body) != `{"success":true}` {
 				t.Fatalf("%s, %v", answer.Body, err)
 			}
-			if _, err := api.Step(ctx, kycbridge.Step{Reference: started.Reference, StepID: "1", Skip: true, JSON: asJSON}); err != nil {
+			if _, err := api.Step(ctx, kycbridge.Step{Reference: started.Reference, StepID: "1", Skip: true,
+				JSON: asJSON}); err != nil {
 				t.Fatal(err)
 			}
 			for path, want := range map[string][]byte{"img-doc-front-1": front, "img-doc-back-1": front[:5000]} {
@@ -601,12 +634,14 @@ func TestStepForm(t *testing.T) {
 	c.SkipField = "is_skipped"
 	answer, err := New(c, wide()).Step(context.Background(), kycbridge.Step{
 		Reference: journeyID, StepID: "additional_face", Skip: true, Data: json.RawMessage(` {"source":"kycbridge"}`),
-		Images: []kycbridge.StepImage{{ContentType: "image/jpeg\r\nX-Bad: 1", Body: []byte("\xff\xd8\xff\xe0")}, {ContentType: "application/pdf", Body: []byte("x")}},
+		Images: []kycbridge.StepImage{{ContentType: "image/jpeg\r\nX-Bad: 1", Body: []byte("\xff\xd8\xff\xe0")},
+			{ContentType: "application/pdf", Body: []byte("x")}},
 	})
 	if err != nil || answer.Body != nil {
 		t.Fatalf("%s, %v", answer.Body, err)
 	}
-	want := map[string][]string{"journey_id": {journeyID}, "step_id": {"additional_face"}, "is_skipped": {"true"}, "additional_data": {` {"source":"kycbridge"}`}}
+	want := map[string][]string{"journey_id": {journeyID}, "step_id": {"additional_face"}, "is_skipped": {"true"},
+		"additional_data": {` {"source":"kycbridge"}`}}
 	if diff := cmp.Diff(want, fields); diff != "" {
 		t.Error(diff)
 	}
@@ -659,7 +694,8 @@ func TestStartIsRepeatedWhereNothingWasSent(t *testing.T) {
 		}
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}}
-	if _, err := New(config(s.URL()), o).Start(context.Background(), kycbridge.StartRequest{ExternalReference: reference}); err != nil {
+	if _, err := New(config(s.URL()), o).Start(context.Background(),
+		kycbridge.StartRequest{ExternalReference: reference}); err != nil {
 		t.Fatal(err)
 	}
 	if n := s.Stats().Calls[callStart]; n != 1 || dials.Load() != 2 {
@@ -685,17 +721,27 @@ func TestSuccessesThatFailed(t *testing.T) {
 		kind       kycbridge.ProviderErrorKind
 		message    string
 	}{
-		"start refused":              {callStart, `{"success": false, "message": "Flow is inactive", "error_code": "flow"}`, kycbridge.ProviderInvalid, "Flow is inactive"},
-		"start refused as text":      {callStart, `{"success": "False", "message": "Flow is inactive"}`, kycbridge.ProviderInvalid, "Flow is inactive"},
-		"start refused as number":    {callStart, `{"success": 0, "message": "Flow is inactive"}`, kycbridge.ProviderInvalid, "Flow is inactive"},
-		"start of another reference": {callStart, `{"journey_id": "j1", "reference_no": "ref-2"}`, kycbridge.ProviderMalformed, ""},
-		"step refused":               {callStep, `{"success": false, "message": "Journey is completed"}`, kycbridge.ProviderInvalid, "Journey is completed"},
-		"step of another journey":    {callStep, `{"journey_id": "65f000000000000000000002"}`, kycbridge.ProviderMalformed, ""},
-		"completion refused":         {callComplete, `{"success": false, "message": "Not yet"}`, kycbridge.ProviderInvalid, "Not yet"},
-		"completion of another":      {callComplete, `{"success": true, "journey_id": 7}`, kycbridge.ProviderMalformed, ""},
-		"review refused":             {callReview, `{"success": false, "error_code": "invalid_credentials", "message": "no"}`, kycbridge.ProviderCredentials, "no"},
-		"review of another":          {callReview, `{"journey_id": "65f000000000000000000002"}`, kycbridge.ProviderMalformed, ""},
-		"result refused":             {callResult, `{"success": false, "message": "Later"}`, kycbridge.ProviderMalformed, "Later"},
+		"start refused": {callStart, `{"success": false, "message": "Flow is inactive", "error_code": "flow"}`,
+			kycbridge.ProviderInvalid, "Flow is inactive"},
+		"start refused as text": {callStart, `{"success": "False", "message": "Flow is inactive"}`,
+			kycbridge.ProviderInvalid, "Flow is inactive"},
+		"start refused as number": {callStart, `{"success": 0, "message": "Flow is inactive"}`, kycbridge.ProviderInvalid,
+			"Flow is inactive"},
+		"start of another reference": {callStart, `{"journey_id": "j1", "reference_no": "ref-2"}`,
+			kycbridge.ProviderMalformed, ""},
+		"step refused": {callStep, `{"success": false, "message": "Journey is completed"}`,
+			kycbridge.ProviderInvalid, "Journey is completed"},
+		"step of another journey": {callStep, `{"journey_id": "65f000000000000000000002"}`, kycbridge.ProviderMalformed,
+			""},
+		"completion refused": {callComplete, `{"success": false, "message": "Not yet"}`, kycbridge.ProviderInvalid,
+			"Not yet"},
+		"completion of another": {callComplete, `{"success": true, "journey_id": 7}`, kycbridge.ProviderMalformed, ""},
+		"review refused": {callReview,
+			`{"success": false, "error_code": "invalid_credentials", "message": "no"}`, kycbridge.ProviderCredentials, "no"},
+		"review of another": {callReview, `{"journey_id": "65f000000000000000000002"}`, kycbridge.ProviderMalformed,
+			""},
+		"result refused": {callResult, `{"success": false, "message": "Later"}`, kycbridge.ProviderMalformed,
+			"Later"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -725,7 +771,8 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	}
 	s.Can(callResult, wait("600"))
 	_, err := c.Result(context.Background(), id)
-	if e := problem(t, err); e.Kind != kycbridge.ProviderRateLimited || e.RetryAfter != 10*time.Minute || s.Stats().Calls[callResult] != 3 {
+	if e := problem(t, err); e.Kind != kycbridge.ProviderRateLimited || e.RetryAfter != 10*time.Minute ||
+		s.Stats().Calls[callResult] != 3 {
 		t.Errorf("%+v, %d calls", e, s.Stats().Calls[callResult])
 	}
 }
@@ -754,20 +801,31 @@ var lies = map[string]struct {
 	answer      simulate.Canned
 	read, write kycbridge.ProviderErrorKind // "" is no error
 }{
-	"HTML":               {simulate.Canned{Status: 200, ContentType: "text/html", Body: []byte("<html>Log in</html>")}, kycbridge.ProviderMalformed, kycbridge.ProviderMalformed},
-	"failed, known":      {canned(200, []byte(`{"success":false,"error_code":"invalid_credentials"}`)), kycbridge.ProviderCredentials, kycbridge.ProviderCredentials},
-	"failed, unknown":    {canned(200, []byte(`{"success":false,"message":"No","error_code":"new"}`)), kycbridge.ProviderMalformed, kycbridge.ProviderInvalid},
-	"failed, as text":    {canned(200, []byte(`{"success":"false"}`)), kycbridge.ProviderMalformed, kycbridge.ProviderInvalid},
-	"only a code":        {canned(200, []byte(`{"error_code":"unauthorized"}`)), kycbridge.ProviderForbidden, kycbridge.ProviderForbidden},
-	"huge":               {canned(200, bytes.Repeat([]byte("9"), 9<<20)), kycbridge.ProviderMalformed, kycbridge.ProviderMalformed},
-	"redirect":           {simulate.Canned{Status: 302, Header: http.Header{"Location": {"http://127.0.0.1:1/"}}}, kycbridge.ProviderMalformed, kycbridge.ProviderMalformed},
-	"nothing":            {canned(200, nil), kycbridge.ProviderMalformed, ""},
-	"list":               {canned(200, []byte(`[]`)), kycbridge.ProviderMalformed, ""},
-	"nobody's":           {canned(200, []byte(`{"system_decision":"Complete","is_completed":true}`)), kycbridge.ProviderMalformed, ""},
-	"another's":          {canned(200, []byte(`{"journey_id":"x","system_decision":"Complete"}`)), kycbridge.ProviderMalformed, kycbridge.ProviderMalformed},
+	"HTML": {simulate.Canned{Status: 200, ContentType: "text/html", Body: []byte("<html>Log in</html>")},
+		kycbridge.ProviderMalformed, kycbridge.ProviderMalformed},
+	"failed, known": {canned(200, []byte(`{"success":false,"error_code":"invalid_credentials"}`)),
+		kycbridge.ProviderCredentials, kycbridge.ProviderCredentials},
+	"failed, unknown": {canned(200, []byte(`{"success":false,"message":"No","error_code":"new"}`)),
+		kycbridge.ProviderMalformed, kycbridge.ProviderInvalid},
+	"failed, as text": {canned(200, []byte(`{"success":"false"}`)), kycbridge.ProviderMalformed,
+		kycbridge.ProviderInvalid},
+	"only a code": {canned(200, []byte(`{"error_code":"unauthorized"}`)), kycbridge.ProviderForbidden,
+		kycbridge.ProviderForbidden},
+	"huge": {canned(200, bytes.Repeat([]byte("9"), 9<<20)), kycbridge.ProviderMalformed,
+		kycbridge.ProviderMalformed},
+	"redirect": {simulate.Canned{Status: 302, Header: http.Header{"Location": {"http://127.0.0.1:1/"}}},
+		kycbridge.ProviderMalformed, kycbridge.ProviderMalformed},
+	"nothing": {canned(200, nil), kycbridge.ProviderMalformed, ""},
+	"list":    {canned(200, []byte(`[]`)), kycbridge.ProviderMalformed, ""},
+	"nobody's": {canned(200, []byte(`{"system_decision":"Complete","is_completed":true}`)),
+		kycbridge.ProviderMalformed, ""},
+	"another's": {canned(200, []byte(`{"journey_id":"x","system_decision":"Complete"}`)),
+		kycbridge.ProviderMalformed, kycbridge.ProviderMalformed},
 	"404 without a body": {canned(404, nil), kycbridge.ProviderNotFound, kycbridge.ProviderNotFound},
-	"400 in HTML":        {simulate.Canned{Status: 400, ContentType: "text/html", Body: []byte("<html>")}, kycbridge.ProviderInvalid, kycbridge.ProviderInvalid},
-	"503":                {canned(503, []byte(`{"success":false,"error_code":{}}`)), kycbridge.ProviderUnavailable, kycbridge.ProviderUnavailable},
+	"400 in HTML": {simulate.Canned{Status: 400, ContentType: "text/html", Body: []byte("<html>")},
+		kycbridge.ProviderInvalid, kycbridge.ProviderInvalid},
+	"503": {canned(503, []byte(`{"success":false,"error_code":{}}`)), kycbridge.ProviderUnavailable,
+		kycbridge.ProviderUnavailable},
 }
 
 func TestAnswersThatLie(t *testing.T) {
@@ -806,7 +864,8 @@ func TestTolerance(t *testing.T) {
 		]
 	}`
 	s := serve(t, simulate.Options{})
-	s.Can(callSummary, canned(200, []byte(body)), canned(200, []byte(`{"journey_id":"j","is_completed":null,"step_summaries":{}}`)))
+	s.Can(callSummary, canned(200, []byte(body)),
+		canned(200, []byte(`{"journey_id":"j","is_completed":null,"step_summaries":{}}`)))
 	c := client(s.URL())
 	got, err := c.Summary(context.Background(), "j")
 	if err != nil || !got.IsCompleted || len(got.StepSummaries) != 6 {
@@ -828,7 +887,8 @@ func TestTolerance(t *testing.T) {
 func TestStartWithoutJourney(t *testing.T) {
 	s := serve(t, simulate.Options{})
 	s.Can(callStart, canned(200, []byte(`{"reference_no":"ref-1001"}`)))
-	_, err := New(config(s.URL()), wide()).Start(context.Background(), kycbridge.StartRequest{ExternalReference: reference})
+	_, err := New(config(s.URL()), wide()).Start(context.Background(),
+		kycbridge.StartRequest{ExternalReference: reference})
 	if e := problem(t, err); e.Kind != kycbridge.ProviderMalformed || !e.Sent {
 		t.Errorf("%+v", e)
 	}
@@ -841,7 +901,8 @@ func TestImagesThatAreNone(t *testing.T) {
 		canned(200, []byte(`{"success":false,"error_code":"unauthorized"}`)),
 		canned(200, []byte(`{}`)),
 		simulate.Canned{Status: 200, ContentType: "text/html", Body: []byte("<html>")})
-	for _, want := range []kycbridge.ProviderErrorKind{kycbridge.ProviderForbidden, kycbridge.ProviderMalformed, kycbridge.ProviderMalformed} {
+	for _, want := range []kycbridge.ProviderErrorKind{kycbridge.ProviderForbidden, kycbridge.ProviderMalformed,
+		kycbridge.ProviderMalformed} {
 		_, err := c.Image(context.Background(), journeyID, "img-1")
 		if e := problem(t, err); e.Kind != want {
 			t.Errorf("%+v, want %s", e, want)
@@ -920,11 +981,14 @@ func TestAddresses(t *testing.T) {
 		call   string
 		want   string
 	}{
-		"defaults":        {func(*Config) {}, callResult, "/journey/v2/" + journeyID},
-		"prefix":          {func(c *Config) { c.Prefix = "v2/" }, callSummary, "/v2/summary/" + journeyID},
-		"result path":     {func(c *Config) { c.ResultPath = "results/{id}/all" }, callResult, "/journey/v2/results/" + journeyID + "/all"},
-		"result as query": {func(c *Config) { c.ResultPath = "/result?journey_id={id}" }, callResult, "/journey/v2/result?journey_id=" + journeyID},
-		"image as query":  {func(c *Config) { c.ImagePath = "/image?path={path}&j={id}" }, callImage, "/journey/v2/image?path=img-selfie-1&j=" + journeyID},
+		"defaults": {func(*Config) {}, callResult, "/journey/v2/" + journeyID},
+		"prefix":   {func(c *Config) { c.Prefix = "v2/" }, callSummary, "/v2/summary/" + journeyID},
+		"result path": {func(c *Config) { c.ResultPath = "results/{id}/all" }, callResult, "/journey/v2/results/" +
+			journeyID + "/all"},
+		"result as query": {func(c *Config) { c.ResultPath = "/result?journey_id={id}" }, callResult,
+			"/journey/v2/result?journey_id=" + journeyID},
+		"image as query": {func(c *Config) { c.ImagePath = "/image?path={path}&j={id}" }, callImage,
+			"/journey/v2/image?path=img-selfie-1&j=" + journeyID},
 		"base with slash": {func(c *Config) { c.BaseURL += "/" }, callSummary, "/journey/v2/summary/" + journeyID},
 	}
 	for name, test := range tests {
@@ -943,7 +1007,8 @@ func TestAddresses(t *testing.T) {
 			}
 		})
 	}
-	if got := fill("/{id}/image/{path}?p={path}", "id", "a/../b", "path", "x&y=1 +?#/.."); got != "/a%2F..%2Fb/image/x&y=1%20+%3F%23%2F..?p=x%26y%3D1+%2B%3F%23%2F.." {
+	if got := fill("/{id}/image/{path}?p={path}", "id", "a/../b", "path",
+		"x&y=1 +?#/.."); got != "/a%2F..%2Fb/image/x&y=1%20+%3F%23%2F..?p=x%26y%3D1+%2B%3F%23%2F.." {
 		t.Errorf("filled in as %s", got)
 	}
 }

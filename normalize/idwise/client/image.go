@@ -33,7 +33,8 @@ func (c *Client) Image(ctx context.Context, journeyID, path string) (kycbridge.M
 		res.Body.Close()
 		return kycbridge.MediaAnswer{}, err
 	}
-	return kycbridge.MediaAnswer{ContentType: res.Header.Get("Content-Type"), Length: res.ContentLength, Body: res.Body}, nil
+	return kycbridge.MediaAnswer{ContentType: res.Header.Get("Content-Type"), Length: res.ContentLength, Body: res.Body},
+		nil
 }
 
 // noImage says what is wrong with a 2xx that holds words in place of an image.

@@ -66,7 +66,8 @@ func (p *pace) enter(ctx context.Context, journeyID string) (leave func(error), 
 }
 
 func tooEarly(wait time.Duration, err error) error {
-	return &kycbridge.ProviderError{Kind: kycbridge.ProviderRateLimited, Call: callSummary, RetryAfter: max(wait, time.Millisecond), Err: err}
+	return &kycbridge.ProviderError{Kind: kycbridge.ProviderRateLimited, Call: callSummary,
+		RetryAfter: max(wait, time.Millisecond), Err: err}
 }
 
 // ended sets when the next call may come. A refusal that names no time gets the one that we keep to.

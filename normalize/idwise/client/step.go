@@ -56,7 +56,8 @@ func (c *Client) checkStep(s StepRequest) error {
 	case s.StepID == "":
 		return refused(callStep, "/step_id", "is required")
 	case s.Skip && c.config.SkipField == "":
-		return refused(callStep, "/skip", "is not possible yet: write the name of the vendor's skip flag into api.skip_field of the account")
+		return refused(callStep, "/skip",
+			"is not possible yet: write the name of the vendor's skip flag into api.skip_field of the account")
 	case !s.Skip && len(s.Images) == 0:
 		return refused(callStep, "/image", "is required: the front side, or the face")
 	case len(s.Images) > len(imageFields):

@@ -173,7 +173,8 @@ func stepForm(r *http.Request) (step, error) {
 		if err != nil {
 			return in, err
 		}
-		in.images = append(in.images, simulate.Canned{Status: http.StatusOK, ContentType: header.Header.Get("Content-Type"), Body: body})
+		in.images = append(in.images,
+			simulate.Canned{Status: http.StatusOK, ContentType: header.Header.Get("Content-Type"), Body: body})
 	}
 	return in, nil
 }
@@ -196,7 +197,8 @@ func stepJSON(r *http.Request) (step, error) {
 		if err != nil {
 			return in, err
 		}
-		in.images = append(in.images, simulate.Canned{Status: http.StatusOK, ContentType: http.DetectContentType(image), Body: image})
+		in.images = append(in.images,
+			simulate.Canned{Status: http.StatusOK, ContentType: http.DetectContentType(image), Body: image})
 	}
 	return in, nil
 }
@@ -328,7 +330,8 @@ func (d *provider) aml(w http.ResponseWriter, r *http.Request) {
 }
 
 // pixel stands for every image that nobody handed in: a GIF of one pixel.
-const pixel = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
+const pixel = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff," +
+	"\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
 
 func (d *provider) image(w http.ResponseWriter, r *http.Request) {
 	d.server.Lock()

@@ -43,19 +43,20 @@ var (
 // looks are the states of the scripts. final_decision is the manual decision if there is one
 // that ends something, else the system's.
 var looks = map[string]look{
-	"started":      {system: "Incomplete", steps: none, result: started},
-	"document":     {system: "Incomplete", steps: [2]string{submitted, checking}, result: started},
-	"submitted":    {system: "Incomplete", steps: both, frozen: true, result: started},
-	"incomplete":   {system: "Incomplete", steps: none, frozen: true, result: started},
-	"complete":     {system: "Complete", steps: both, frozen: true, end: true, result: passed},
-	"rejected":     {system: "Rejected", steps: both, frozen: true, end: true, result: failed},
-	"refer":        {system: "Refer", steps: both, frozen: true, result: failed},
-	"approved":     {system: "Refer", manual: "Approved", steps: both, frozen: true, end: true, result: failed},
-	"overruled":    {system: "Complete", manual: "Rejected", steps: both, frozen: true, end: true, result: passed},
-	"unpublished":  {system: unpublished, steps: both, frozen: true, result: failed},
-	"resubmission": {system: "Refer", manual: resubmit, steps: [2]string{missing, submitted}, result: failed, redo: []string{"0"}},
-	"resubmitted":  {system: "Refer", manual: resubmit, steps: both, frozen: true, result: failed},
-	"mended":       {system: "Complete", manual: "Approved", steps: both, frozen: true, end: true, result: passed},
+	"started":     {system: "Incomplete", steps: none, result: started},
+	"document":    {system: "Incomplete", steps: [2]string{submitted, checking}, result: started},
+	"submitted":   {system: "Incomplete", steps: both, frozen: true, result: started},
+	"incomplete":  {system: "Incomplete", steps: none, frozen: true, result: started},
+	"complete":    {system: "Complete", steps: both, frozen: true, end: true, result: passed},
+	"rejected":    {system: "Rejected", steps: both, frozen: true, end: true, result: failed},
+	"refer":       {system: "Refer", steps: both, frozen: true, result: failed},
+	"approved":    {system: "Refer", manual: "Approved", steps: both, frozen: true, end: true, result: failed},
+	"overruled":   {system: "Complete", manual: "Rejected", steps: both, frozen: true, end: true, result: passed},
+	"unpublished": {system: unpublished, steps: both, frozen: true, result: failed},
+	"resubmission": {system: "Refer", manual: resubmit, steps: [2]string{missing, submitted}, result: failed,
+		redo: []string{"0"}},
+	"resubmitted": {system: "Refer", manual: resubmit, steps: both, frozen: true, result: failed},
+	"mended":      {system: "Complete", manual: "Approved", steps: both, frozen: true, end: true, result: passed},
 }
 
 func (l look) final() string {

@@ -156,10 +156,11 @@ func TestIDWiseScripts(t *testing.T) {
 		simulate.SecondLook: {"Refer/Approved", append([]string{steps, done}, review...), true},
 		simulate.Supersede:  {"Complete", []string{steps, done}, true},
 		simulate.Flip:       {"Complete/Rejected", append([]string{steps, done}, review...), true},
-		simulate.Resubmit:   {"Complete/Approved", append(append([]string{steps, done, steps, "Verification Update Required"}, review...), review...), true},
-		simulate.Abandon:    {"Incomplete", nil, false},
-		simulate.Expire:     {"Incomplete", nil, false},
-		simulate.Unknown:    {"Escalated", []string{steps, done}, false},
+		simulate.Resubmit: {"Complete/Approved",
+			append(append([]string{steps, done, steps, "Verification Update Required"}, review...), review...), true},
+		simulate.Abandon: {"Incomplete", nil, false},
+		simulate.Expire:  {"Incomplete", nil, false},
+		simulate.Unknown: {"Escalated", []string{steps, done}, false},
 	}
 	if len(tests) != len(simulate.People()) {
 		t.Errorf("%d of %d people", len(tests), len(simulate.People()))
@@ -220,7 +221,8 @@ func TestIDWiseProgress(t *testing.T) {
 	if first["step_id"] != 0.0 || second["step_id"] != "1" {
 		t.Errorf("step ids %v and %v", first["step_id"], second["step_id"])
 	}
-	if status, _ = g.call(http.MethodGet, "/journey/v2/summary/"+id, nil); status != http.StatusTooManyRequests || Early(g.Server) != 1 {
+	if status, _ = g.call(http.MethodGet, "/journey/v2/summary/"+id, nil); status != http.StatusTooManyRequests ||
+		Early(g.Server) != 1 {
 		t.Errorf("status %d, %d too early", status, Early(g.Server))
 	}
 	_, doc = g.call(http.MethodGet, "/journey/v2/"+id, nil)
@@ -232,10 +234,12 @@ func TestIDWiseProgress(t *testing.T) {
 // Calls lead a journey: its person's script stands still, and follows again after complete-journey.
 func TestIDWiseLedByCalls(t *testing.T) {
 	g := newIDWiseStage(t, simulate.Options{Speed: 2000})
-	_, started := g.call(http.MethodPost, "/journey/v2/start-journey", map[string]any{"flow_id": "f", "reference_no": "ref-expire-1"})
+	_, started := g.call(http.MethodPost, "/journey/v2/start-journey",
+		map[string]any{"flow_id": "f", "reference_no": "ref-expire-1"})
 	id, _ := started["journey_id"].(string)
 	step := func(step string) int {
-		status, _ := g.call(http.MethodPost, "/journey/v2/process-journey-step", map[string]any{"journey_id": id, "step_id": step, "image": "aW1hZ2U="})
+		status, _ := g.call(http.MethodPost, "/journey/v2/process-journey-step",
+			map[string]any{"journey_id": id, "step_id": step, "image": "aW1hZ2U="})
 		return status
 	}
 	complete := func() int {
@@ -243,7 +247,8 @@ func TestIDWiseLedByCalls(t *testing.T) {
 		return status
 	}
 	review := func(decision string, steps ...map[string]any) int {
-		status, _ := g.call(http.MethodPost, "/journey/v2/manual-review/"+id, map[string]any{"new_decision": decision, "step_reviews": steps})
+		status, _ := g.call(http.MethodPost, "/journey/v2/manual-review/"+id,
+			map[string]any{"new_decision": decision, "step_reviews": steps})
 		return status
 	}
 	statuses := func(want string, got ...int) {
@@ -281,7 +286,8 @@ func TestIDWiseLedByCalls(t *testing.T) {
 		count[hook.Event]++
 	}
 	want := map[string]int{
-		"Finished User Steps": 2, "Finished Journey": 4, "Manually Reviewed": 3, "Updated Journey": 3, "Verification Update Required": 1,
+		"Finished User Steps": 2, "Finished Journey": 4, "Manually Reviewed": 3, "Updated Journey": 3,
+		"Verification Update Required": 1,
 	}
 	if diff := cmp.Diff(want, count); diff != "" {
 		t.Error(diff)
@@ -292,7 +298,8 @@ func TestIDWiseLedByCalls(t *testing.T) {
 func TestIDWiseLedByCallsEndsTheScript(t *testing.T) {
 	g := newIDWiseStage(t, simulate.Options{Speed: 100})
 	id := g.Begin("ref-1", simulate.Approve)
-	g.call(http.MethodPost, "/journey/v2/process-journey-step", map[string]any{"journey_id": id, "step_id": "0", "image": "aW1hZ2U="})
+	g.call(http.MethodPost, "/journey/v2/process-journey-step",
+		map[string]any{"journey_id": id, "step_id": "0", "image": "aW1hZ2U="})
 	g.call(http.MethodPost, "/journey/v2/complete-journey", map[string]any{"journey_id": id})
 	g.eventually("void callbacks to be dropped", func() bool { return g.Stats().Waiting == 0 })
 	hooks := g.came()
@@ -317,18 +324,22 @@ func TestIDWiseRefusals(t *testing.T) {
 		status     int
 		code       string
 	}{
-		"no header":            {start, `{}`, func(*http.Request) {}, 401, "missing_authorization_header"},
-		"another scheme":       {start, `{}`, header("Bearer x"), 401, "invalid_authentication_format"},
-		"no base64":            {start, `{}`, header("Basic ???"), 401, "invalid_authentication_format"},
-		"wrong secret":         {start, `{}`, func(r *http.Request) { r.SetBasicAuth(Key, "x") }, 401, "invalid_credentials"},
-		"no flow":              {start, `{"reference_no":"r"}`, right, 400, "invalid_request"},
-		"no reference":         {start, `{"flow_id":"f"}`, right, 400, "invalid_request"},
-		"letters":              {start, `{"flow_id":"f","reference_no":"a b"}`, right, 400, "invalid_request"},
-		"nameless applicant":   {start, `{"flow_id":"f","reference_no":"r","applicant_details":{}}`, right, 400, "invalid_request"},
-		"no JSON":              {start, `{`, right, 400, "invalid_request"},
-		"step of nobody":       {"POST /journey/v2/process-journey-step", `{"journey_id":"x","step_id":"0","image":"aQ=="}`, right, 404, "journey_not_found"},
-		"step without image":   {"POST /journey/v2/process-journey-step", `{"journey_id":"x","step_id":"0"}`, right, 400, "invalid_request"},
-		"step, no base64":      {"POST /journey/v2/process-journey-step", `{"journey_id":"x","step_id":"0","image":"?"}`, right, 400, "invalid_request"},
+		"no header":      {start, `{}`, func(*http.Request) {}, 401, "missing_authorization_header"},
+		"another scheme": {start, `{}`, header("Bearer x"), 401, "invalid_authentication_format"},
+		"no base64":      {start, `{}`, header("Basic ???"), 401, "invalid_authentication_format"},
+		"wrong secret":   {start, `{}`, func(r *http.Request) { r.SetBasicAuth(Key, "x") }, 401, "invalid_credentials"},
+		"no flow":        {start, `{"reference_no":"r"}`, right, 400, "invalid_request"},
+		"no reference":   {start, `{"flow_id":"f"}`, right, 400, "invalid_request"},
+		"letters":        {start, `{"flow_id":"f","reference_no":"a b"}`, right, 400, "invalid_request"},
+		"nameless applicant": {start, `{"flow_id":"f","reference_no":"r","applicant_details":{}}`, right, 400,
+			"invalid_request"},
+		"no JSON": {start, `{`, right, 400, "invalid_request"},
+		"step of nobody": {"POST /journey/v2/process-journey-step", `{"journey_id":"x","step_id":"0","image":"aQ=="}`,
+			right, 404, "journey_not_found"},
+		"step without image": {"POST /journey/v2/process-journey-step", `{"journey_id":"x","step_id":"0"}`, right, 400,
+			"invalid_request"},
+		"step, no base64": {"POST /journey/v2/process-journey-step", `{"journey_id":"x","step_id":"0","image":"?"}`,
+			right, 400, "invalid_request"},
 		"summary of nobody":    {"GET /journey/v2/summary/x", ``, right, 404, "journey_not_found"},
 		"result of nobody":     {"GET /journey/v2/x", ``, right, 404, "journey_not_found"},
 		"image of nobody":      {"GET /journey/v2/x/image/img-1", ``, right, 404, "image_not_found"},

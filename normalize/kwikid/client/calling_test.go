@@ -62,7 +62,8 @@ func TestTokenIsRenewedBeforeItExpires(t *testing.T) {
 }
 
 func TestTokenIsRenewedOnceWhenRefused(t *testing.T) {
-	for name, claims := range map[string]string{"no exp": `{}`, "unreadable": `{`, "exp is text": `{"exp": "soon"}`, "far": `{"exp": 4102444800}`} {
+	for name, claims := range map[string]string{"no exp": `{}`, "unreadable": `{`, "exp is text": `{"exp": "soon"}`,
+		"far": `{"exp": 4102444800}`} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, simulate.Options{}, rest.Options{})
 			id := r.server.Begin(sampleUser, "")
@@ -103,7 +104,8 @@ func TestOneRenewalAtATime(t *testing.T) {
 		if auth := req.Header.Get("auth"); auth == "" || auth != revoked.Load() {
 			return nil, nil
 		}
-		return &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"message": "Token is invalid"}`))}, nil
+		return &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{},
+			Body: io.NopCloser(strings.NewReader(`{"message": "Token is invalid"}`))}, nil
 	}
 	for _, want := range []int{1, 2, 3} {
 		var wg sync.WaitGroup
@@ -151,7 +153,8 @@ func TestSendLinkIsSentOnce(t *testing.T) {
 	})
 	t.Run("timeout", func(t *testing.T) {
 		slow := simulate.Faults{Slow: 1, SlowBy: 20 * time.Second}
-		r := newRig(t, simulate.Options{Faults: slow}, rest.Options{Timeout: 300 * time.Millisecond, RequestsPerSecond: 1000, Concurrency: 4})
+		r := newRig(t, simulate.Options{Faults: slow},
+			rest.Options{Timeout: 300 * time.Millisecond, RequestsPerSecond: 1000, Concurrency: 4})
 		_, err := r.api.Start(bg(t), linkStart())
 		var e *kycbridge.ProviderError
 		if !errors.As(err, &e) || e.Kind != kycbridge.ProviderUnreachable || !e.Sent || len(r.wire.of(pathSendLink)) != 1 {
@@ -161,7 +164,8 @@ func TestSendLinkIsSentOnce(t *testing.T) {
 	t.Run("broken answer", func(t *testing.T) {
 		r := newRig(t, simulate.Options{Faults: simulate.Faults{Broken: 1}}, rest.Options{})
 		_, err := r.api.Start(bg(t), linkStart())
-		if k := kindOf(err); k != kycbridge.ProviderUnreachable && k != kycbridge.ProviderMalformed || r.server.Stats().Calls[callLink] != 1 {
+		if k := kindOf(err); k != kycbridge.ProviderUnreachable && k != kycbridge.ProviderMalformed ||
+			r.server.Stats().Calls[callLink] != 1 {
 			t.Errorf("%v after %d calls", err, r.server.Stats().Calls[callLink])
 		}
 	})
@@ -193,7 +197,8 @@ func TestSendLinkIsSentOnce(t *testing.T) {
 func TestGetDetailsIsRepeated(t *testing.T) {
 	r := newRig(t, simulate.Options{}, rest.Options{})
 	id := r.server.Begin(sampleUser, "")
-	r.server.Can(callDetails, canned(t, 500, "get-details-error-500.html"), simulate.Canned{Status: 502, ContentType: contentHTML, Body: []byte("<html>")})
+	r.server.Can(callDetails, canned(t, 500, "get-details-error-500.html"),
+		simulate.Canned{Status: 502, ContentType: contentHTML, Body: []byte("<html>")})
 	if err := fetch(t, r, id); err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +262,8 @@ func TestLimits(t *testing.T) {
 func TestErrorsKeepSecrets(t *testing.T) {
 	t.Parallel()
 	const secret = "SECRET4711"
-	bodies := []string{`{"msg": "` + secret + `", "status": 400, "errors": {"missing_fields": ["` + secret + `"]}}`, secret, `{"` + secret, `<html>` + secret}
+	bodies := []string{`{"msg": "` + secret + `", "status": 400, "errors": {"missing_fields": ["` + secret + `"]}}`,
+		secret, `{"` + secret, `<html>` + secret}
 	for _, status := range []int{200, 302, 400, 401, 403, 404, 429, 500} {
 		for _, body := range bodies {
 			for _, call := range []string{callToken, callLink, callDetails, callPush} {
@@ -274,7 +280,8 @@ func TestErrorsKeepSecrets(t *testing.T) {
 				_, err1 := client.Start(ctx, start)
 				_, err2 := client.Fetch(ctx, kycbridge.Query{Reference: secret})
 				for _, err := range []error{err1, err2} {
-					if err != nil && (strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), samplePhone) || strings.Contains(fmt.Sprint(errors.Unwrap(err)), secret)) {
+					if err != nil && (strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), samplePhone) ||
+						strings.Contains(fmt.Sprint(errors.Unwrap(err)), secret)) {
 						t.Errorf("%s %d: %v", call, status, err)
 					}
 				}
@@ -283,8 +290,10 @@ func TestErrorsKeepSecrets(t *testing.T) {
 		}
 	}
 	client := kwikid.New(kwikid.Config{BaseURL: "http://127.0.0.1:1"}, rest.Options{})
-	for _, ref := range []string{"https://127.0.0.1:1/?token=" + secret, "https://" + secret + ".example.com/", "http://127.0.0.1:1/" + secret, secret, ":" + secret} {
-		if _, err := client.Media(bg(t), kycbridge.MediaRequest{Ref: ref}); err == nil || strings.Contains(err.Error()+fmt.Sprint(errors.Unwrap(err)), secret) {
+	for _, ref := range []string{"https://127.0.0.1:1/?token=" + secret, "https://" + secret + ".example.com/",
+		"http://127.0.0.1:1/" + secret, secret, ":" + secret} {
+		if _, err := client.Media(bg(t), kycbridge.MediaRequest{Ref: ref}); err == nil ||
+			strings.Contains(err.Error()+fmt.Sprint(errors.Unwrap(err)), secret) {
 			t.Errorf("%v", err)
 		}
 	}
@@ -297,7 +306,8 @@ func TestPrefixes(t *testing.T) {
 		_, _ = io.WriteString(w, `{"Token": "x", "session_id": "s1", "session_data": {"session_id": "s1"}}`)
 	}))
 	defer server.Close()
-	api := kwikid.New(kwikid.Config{BaseURL: server.URL + "/", AgentPrefix: "a/", AppPrefix: "/b"}, rest.Options{RequestsPerSecond: 100})
+	api := kwikid.New(kwikid.Config{BaseURL: server.URL + "/", AgentPrefix: "a/", AppPrefix: "/b"},
+		rest.Options{RequestsPerSecond: 100})
 	_, err1 := api.Start(bg(t), linkStart())
 	_, err2 := api.Start(bg(t), formsStart(t))
 	_, err3 := api.Fetch(bg(t), kycbridge.Query{Reference: "s/1"})
@@ -339,7 +349,8 @@ func TestMedia(t *testing.T) {
 	if h := r.wire.of("/files/selfie.jpg")[0].header; h.Get("auth") != "" || h.Get("Authorization") != "" {
 		t.Error("credentials went with it")
 	}
-	if _, err := r.api.Media(bg(t), kycbridge.MediaRequest{Ref: r.server.URL() + "/files/none"}); kindOf(err) != kycbridge.ProviderNotFound {
+	if _, err := r.api.Media(bg(t),
+		kycbridge.MediaRequest{Ref: r.server.URL() + "/files/none"}); kindOf(err) != kycbridge.ProviderNotFound {
 		t.Error(err)
 	}
 }
@@ -354,7 +365,8 @@ func TestMediaStaysOnItsHosts(t *testing.T) {
 	}))
 	defer other.Close()
 	r := newRig(t, simulate.Options{}, rest.Options{})
-	for _, ref := range []string{other.URL + "/", "http://files.example.com/x", "https://files.example.com.evil.example/x", "file:///etc/passwd", "session_data.selfie_url", ""} {
+	for _, ref := range []string{other.URL + "/", "http://files.example.com/x",
+		"https://files.example.com.evil.example/x", "file:///etc/passwd", "session_data.selfie_url", ""} {
 		if _, err := r.api.Media(bg(t), kycbridge.MediaRequest{Ref: ref}); kindOf(err) != kycbridge.ProviderForbidden {
 			t.Errorf("%s: %v", ref, err)
 		}
@@ -370,7 +382,8 @@ func TestMediaStaysOnItsHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	res.Body.Close()
-	if _, err := api.Media(bg(t), kycbridge.MediaRequest{Ref: other.URL + "/away"}); kindOf(err) != kycbridge.ProviderMalformed || asked.Load() != 2 {
+	if _, err := api.Media(bg(t),
+		kycbridge.MediaRequest{Ref: other.URL + "/away"}); kindOf(err) != kycbridge.ProviderMalformed || asked.Load() != 2 {
 		t.Errorf("a redirect was followed: %v", err)
 	}
 }

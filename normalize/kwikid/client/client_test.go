@@ -140,7 +140,8 @@ func bg(t *testing.T) context.Context {
 }
 
 func linkStart() kycbridge.StartRequest {
-	return kycbridge.StartRequest{ExternalReference: sampleUser, Person: kycbridge.Person{PhoneNumber: "+91" + samplePhone}}
+	return kycbridge.StartRequest{ExternalReference: sampleUser,
+		Person: kycbridge.Person{PhoneNumber: "+91" + samplePhone}}
 }
 
 func formsStart(t *testing.T) kycbridge.StartRequest {
@@ -198,11 +199,13 @@ func TestAnswers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff([]kycbridge.Fetched{{Part: callDetails, ContentType: contentJSON, Body: body}}, got); diff != "" {
+			if diff := cmp.Diff([]kycbridge.Fetched{{Part: callDetails, ContentType: contentJSON, Body: body}},
+				got); diff != "" {
 				t.Error(diff)
 			}
 			details, err := r.client.GetDetails(bg(t), want.Session.ID)
-			if err != nil || string(details.Session.SessionID) != want.Session.ID || string(details.Session.SessionStatus) != want.Session.Status {
+			if err != nil || string(details.Session.SessionID) != want.Session.ID ||
+				string(details.Session.SessionStatus) != want.Session.Status {
 				t.Errorf("%s, %s, %v", details.Session.SessionID, details.Session.SessionStatus, err)
 			}
 		})
@@ -221,7 +224,8 @@ func TestStarted(t *testing.T) {
 		Reference: firstSession, References: map[string]string{"link_id": "LinkExample1"},
 		URL:       "https://kyc.example.com/user/%3Fl%3DLinkExample1%26d%3D1%26s%3D0",
 		ExpiresAt: time.Unix(1772442900, 117070200).UTC(),
-		Answer: json.RawMessage(`{"link_expiry_time":"1772442900.1170702","link_id":"LinkExample1","session_id":"` + firstSession +
+		Answer: json.RawMessage(`{"link_expiry_time":"1772442900.1170702","link_id":"LinkExample1","session_id":"` +
+			firstSession +
 			`","user_id":"user-0001","validity_duration":900}`),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -242,7 +246,8 @@ func TestStarted(t *testing.T) {
 
 	cover("generate-token-200.json")
 	r.server.Can(callToken, canned(t, 200, "generate-token-200.json"))
-	token, err := r.client.GenerateToken(bg(t), kwikid.TokenRequest{Username: simulated.User, Password: simulated.Password})
+	token, err := r.client.GenerateToken(bg(t),
+		kwikid.TokenRequest{Username: simulated.User, Password: simulated.Password})
 	if err != nil || token.Token != "synthetic-header.synthetic-payload.synthetic-signature" {
 		t.Errorf("%+v, %v", token, err)
 	}
@@ -251,7 +256,8 @@ func TestStarted(t *testing.T) {
 // A link whose answer names no time ends after its duration; a UUID comes in one spelling.
 func TestStartedWithoutExpiryTime(t *testing.T) {
 	r := newRig(t, simulate.Options{}, rest.Options{})
-	r.server.Can(callLink, simulate.Canned{Status: 200, Body: []byte(`{"session_id": "5E551000-0000-4000-8000-00000000000A", "validity_duration": 900}`)})
+	r.server.Can(callLink, simulate.Canned{Status: 200,
+		Body: []byte(`{"session_id": "5E551000-0000-4000-8000-00000000000A", "validity_duration": 900}`)})
 	before := time.Now()
 	got, err := r.api.Start(bg(t), linkStart())
 	if err != nil {
@@ -285,13 +291,16 @@ func TestErrors(t *testing.T) {
 		want   kycbridge.ProviderError
 	}{
 		"generate-token-error-400.json": {callToken, canned(t, 400, "generate-token-error-400.json"), fetch,
-			kycbridge.ProviderError{Kind: kycbridge.ProviderCredentials, Status: 400, Message: "please provide valid username and password"}},
+			kycbridge.ProviderError{Kind: kycbridge.ProviderCredentials, Status: 400,
+				Message: "please provide valid username and password"}},
 		"generate-token-error-401.json": {callToken, canned(t, 401, "generate-token-error-401.json"), fetch,
-			kycbridge.ProviderError{Kind: kycbridge.ProviderCredentials, Status: 401, Message: "username/password did not match"}},
+			kycbridge.ProviderError{Kind: kycbridge.ProviderCredentials, Status: 401,
+				Message: "username/password did not match"}},
 		"get-details-error-400.json": {callDetails, canned(t, 400, "get-details-error-400.json"), fetch,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderNotFound, Status: 400, Message: "Invalid session id", Sent: true}},
 		"get-details-error-401.json": {callDetails, canned(t, 401, "get-details-error-401.json"), fetch,
-			kycbridge.ProviderError{Kind: kycbridge.ProviderCredentials, Status: 401, Message: "Missing authorization header", Sent: true}},
+			kycbridge.ProviderError{Kind: kycbridge.ProviderCredentials, Status: 401, Message: "Missing authorization header",
+				Sent: true}},
 		"get-details-error-500.html": {callDetails, canned(t, 500, "get-details-error-500.html"), fetch,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderUnavailable, Status: 500, Sent: true}},
 		"send-link-error-400.html": {callLink, canned(t, 400, "send-link-error-400.html"), link,
@@ -307,9 +316,11 @@ func TestErrors(t *testing.T) {
 					{Path: basicForm + "dob", Message: invalidFormat},
 				}}},
 		"push-user-data-error-500.json": {callPush, canned(t, 500, "push-user-data-error-500.json"), forms,
-			kycbridge.ProviderError{Kind: kycbridge.ProviderUnavailable, Status: 500, Message: "An internal error occurred", Sent: true}},
+			kycbridge.ProviderError{Kind: kycbridge.ProviderUnavailable, Status: 500, Message: "An internal error occurred",
+				Sent: true}},
 		"error-429-rate-limit.json": {callLink, canned(t, 429, "error-429-rate-limit.json"), link,
-			kycbridge.ProviderError{Kind: kycbridge.ProviderRateLimited, Status: 429, Message: "Rate limit exceeded", Sent: true}},
+			kycbridge.ProviderError{Kind: kycbridge.ProviderRateLimited, Status: 429, Message: "Rate limit exceeded",
+				Sent: true}},
 		"another 400 of get_details": {callDetails, answer(400, `{"msg": "malformed", "status": 400}`), fetch,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 400, Message: "malformed", Sent: true}},
 		"403": {callLink, answer(403, `{"message": "no"}`), link,
@@ -318,18 +329,23 @@ func TestErrors(t *testing.T) {
 			kycbridge.ProviderError{Kind: kycbridge.ProviderNotFound, Status: 404, Message: "gone", Sent: true}},
 		"opaque text": {callLink, answer(400, `went wrong`), link,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 400, Message: "went wrong", Sent: true}},
-		"fields that are no names": {callPush, answer(400, `{"msg": "x", "errors": {"missing_fields": ["my name is Testa", 7, null], "incorrect_formats": "x"}}`), forms,
+		"fields that are no names": {callPush,
+			answer(400, `{"msg": "x", "errors": {"missing_fields": ["my name is Testa", 7, null], "incorrect_formats": "x"}}`),
+			forms,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 400, Message: "x", Sent: true}},
-		"redirect": {callLink, simulate.Canned{Status: 302, Header: http.Header{"Location": {"/agentapi/v1/agent/sendLink/"}}}, link,
+		"redirect": {callLink, simulate.Canned{Status: 302,
+			Header: http.Header{"Location": {"/agentapi/v1/agent/sendLink/"}}}, link,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Status: 302, Sent: true}},
 		"lying token call": {callToken, answer(200, `{"msg": "no", "status_code": 401, "success": true}`), fetch,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderCredentials, Status: 200, Code: "401", Message: "no"}},
 		"token call without a token": {callToken, answer(200, `{"status_code": 200, "success": true}`), fetch,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Status: 200}},
 		"lying get_details": {callDetails, answer(200, `{"e": "x", "msg": "Invalid session id", "status": "400"}`), fetch,
-			kycbridge.ProviderError{Kind: kycbridge.ProviderNotFound, Status: 200, Code: "400", Message: "Invalid session id", Sent: true}},
+			kycbridge.ProviderError{Kind: kycbridge.ProviderNotFound, Status: 200, Code: "400", Message: "Invalid session id",
+				Sent: true}},
 		"lying sendLink": {callLink, answer(200, `{"msg": "error message", "status": 500, "success": true}`), link,
-			kycbridge.ProviderError{Kind: kycbridge.ProviderUnavailable, Status: 200, Code: "500", Message: "error message", Sent: true}},
+			kycbridge.ProviderError{Kind: kycbridge.ProviderUnavailable, Status: 200, Code: "500", Message: "error message",
+				Sent: true}},
 		"lying push_user_data": {callPush, answer(200, `{"success": true, "status_code": 429, "session_id": "x"}`), forms,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderRateLimited, Status: 200, Code: "429", Sent: true}},
 		"lying 403": {callLink, answer(200, `{"status": 403}`), link,
@@ -340,26 +356,41 @@ func TestErrors(t *testing.T) {
 			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 200, Code: "422", Sent: true}},
 		"link that says that it failed": {callLink, answer(200, `{"success": false, "message": "The user is blocked"}`), link,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 200, Message: "The user is blocked", Sent: true}},
-		"forms that failed": {callPush, answer(200, `{"success": false, "msg": "Duplicate", "track": {"user_id": "user-0001", "session_id": null}}`), forms,
+		"forms that failed": {callPush,
+			answer(200, `{"success": false, "msg": "Duplicate", "track": {"user_id": "user-0001", "session_id": null}}`), forms,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 200, Message: "Duplicate", Sent: true}},
 		"forms that failed, as text": {callPush, answer(200, `{"success": "False", "msg": "Duplicate"}`), forms,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 200, Message: "Duplicate", Sent: true}},
-		"forms that failed, and made a session": {callPush, answer(200, `{"success": false, "msg": "Timeout", "session_id": "s1"}`), forms,
+		"forms that failed, and made a session": {callPush,
+			answer(200, `{"success": false, "msg": "Timeout", "session_id": "s1"}`), forms,
 			kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Status: 200, Message: "Timeout", Sent: true}},
-		"forms with fields at fault": {callPush, answer(200, `{"success": true, "session_id": "", "errors": {"missing_fields": ["BASIC_INFORMATION.pan"]}}`), forms,
-			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 200, Sent: true, Fields: []kycbridge.FieldError{{Path: basicForm + "pan", Message: "is required"}}}},
-		"forms of another user":      {callPush, answer(200, `{"success": true, "session_id": "s1", "track": {"user_id": "user-0002", "session_id": "s1"}}`), forms, malformed()},
-		"forms of another session":   {callPush, answer(200, `{"success": true, "session_id": "s1", "track": {"user_id": "user-0001", "session_id": "s2"}}`), forms, malformed()},
-		"details that say they fail": {callDetails, answer(200, `{"success": false, "msg": "Try later", "session_data": {"session_id": "`+firstSession+`", "session_status": "kyc_result_approved"}}`), fetch, kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Status: 200, Message: "Try later", Sent: true}},
-		"details that fail in words": {callDetails, answer(200, `{"status": "error", "msg": "Invalid session id"}`), fetch, kycbridge.ProviderError{Kind: kycbridge.ProviderNotFound, Status: 200, Message: "Invalid session id", Sent: true}},
-		"token that says it failed":  {callToken, answer(200, `{"Token": "x", "success": false, "msg": "locked"}`), fetch, kycbridge.ProviderError{Kind: kycbridge.ProviderCredentials, Status: 200, Message: "locked"}},
-		"link without a session":     {callLink, answer(200, `{"link_url": "https://kyc.example.com/"}`), link, malformed()},
-		"forms without a session":    {callPush, answer(200, `{"success": true}`), forms, malformed()},
-		"details without a session":  {callDetails, answer(200, `{"session_data": {"session_id": null}}`), fetch, malformed()},
-		"a page in place of JSON":    {callLink, simulate.Canned{Status: 200, ContentType: contentHTML, Body: []byte("<html></html>")}, link, malformed()},
-		"a huge body":                {callLink, simulate.Canned{Status: 200, Body: bytes.Repeat([]byte(" "), 9<<20)}, link, malformed()},
+		"forms with fields at fault": {callPush,
+			answer(200, `{"success": true, "session_id": "", "errors": {"missing_fields": ["BASIC_INFORMATION.pan"]}}`), forms,
+			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 200, Sent: true,
+				Fields: []kycbridge.FieldError{{Path: basicForm + "pan", Message: "is required"}}}},
+		"forms of another user": {callPush,
+			answer(200, `{"success": true, "session_id": "s1", "track": {"user_id": "user-0002", "session_id": "s1"}}`), forms,
+			malformed()},
+		"forms of another session": {callPush,
+			answer(200, `{"success": true, "session_id": "s1", "track": {"user_id": "user-0001", "session_id": "s2"}}`), forms,
+			malformed()},
+		"details that say they fail": {callDetails,
+			answer(200, `{"success": false, "msg": "Try later", "session_data": {"session_id": "`+firstSession+`", "session_status": "kyc_result_approved"}}`), fetch, kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Status: 200, Message: "Try later", Sent: true}},
+		"details that fail in words": {callDetails, answer(200, `{"status": "error", "msg": "Invalid session id"}`), fetch,
+			kycbridge.ProviderError{Kind: kycbridge.ProviderNotFound, Status: 200, Message: "Invalid session id", Sent: true}},
+		"token that says it failed": {callToken, answer(200, `{"Token": "x", "success": false, "msg": "locked"}`), fetch,
+			kycbridge.ProviderError{Kind: kycbridge.ProviderCredentials, Status: 200, Message: "locked"}},
+		"link without a session":  {callLink, answer(200, `{"link_url": "https://kyc.example.com/"}`), link, malformed()},
+		"forms without a session": {callPush, answer(200, `{"success": true}`), forms, malformed()},
+		"details without a session": {callDetails, answer(200, `{"session_data": {"session_id": null}}`), fetch,
+			malformed()},
+		"a page in place of JSON": {callLink,
+			simulate.Canned{Status: 200, ContentType: contentHTML, Body: []byte("<html></html>")}, link, malformed()},
+		"a huge body": {callLink, simulate.Canned{Status: 200, Body: bytes.Repeat([]byte(" "), 9<<20)}, link,
+			malformed()},
 		"a huge error": {callLink, simulate.Canned{Status: 400, Body: bytes.Repeat([]byte("e"), 9<<20)}, link,
-			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 400, Message: strings.Repeat("e", 300), Sent: true}},
+			kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Status: 400, Message: strings.Repeat("e", 300),
+				Sent: true}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -417,7 +448,8 @@ func TestRequests(t *testing.T) {
 				t.Fatalf("%d requests", len(requests))
 			}
 			sameJSON(t, example(t, name), requests[0].body)
-			if h := requests[0].header; h.Get("auth") == "" || h.Get("Authorization") != "" || h.Get("accept") != contentJSON || h.Get("Content-Type") != contentJSON {
+			if h := requests[0].header; h.Get("auth") == "" || h.Get("Authorization") != "" || h.Get("accept") != contentJSON ||
+				h.Get("Content-Type") != contentJSON {
 				t.Errorf("wrong headers: %v", len(h))
 			}
 		})
@@ -449,7 +481,8 @@ func sameJSON(t *testing.T, want, got []byte) {
 
 func TestPhoneNumbers(t *testing.T) {
 	for _, tt := range []struct{ country, given, want string }{
-		{"", "+915550100001", "5550100001"}, {"", "915550100001", "5550100001"}, {"", "5550100001", "5550100001"}, {"IN", "+91 55501-00001", "5550100001"},
+		{"", "+915550100001", "5550100001"}, {"", "915550100001", "5550100001"}, {"", "5550100001", "5550100001"},
+		{"IN", "+91 55501-00001", "5550100001"},
 		{"", "+15550100001", "15550100001"}, {"", "+9155501", "9155501"}, {"", "9150100001", "9150100001"},
 		{"LT", "+915550100001", "915550100001"}, {"LT", "60000001", "60000001"}, {"LT", "+37060000001", "37060000001"},
 		{"US", "+15550100001", "5550100001"}, {"US", "5550100001", "5550100001"}, {"US", "+915550100001", "915550100001"},
@@ -473,11 +506,14 @@ func TestPhoneNumbers(t *testing.T) {
 func TestFilesAreSentInTheirPlaces(t *testing.T) {
 	photo, video := strings.Repeat("QUJD", 30<<10), strings.Repeat("REVG", 40<<10)
 	file := func(mark, content string) kycbridge.File {
-		return kycbridge.File{Mark: mark, Size: int64(len(content)), Open: func() io.Reader { return strings.NewReader(content) }}
+		return kycbridge.File{Mark: mark, Size: int64(len(content)),
+			Open: func() io.Reader { return strings.NewReader(content) }}
 	}
 	start := formsStart(t)
-	whole := strings.NewReplacer("https://files.example.com/kyc/video.mp4", video, "aW1hZ2U=", photo).Replace(string(start.Options))
-	start.Options = json.RawMessage(strings.NewReplacer("https://files.example.com/kyc/video.mp4", "VIDEOMARK", "aW1hZ2U=", "PHOTOMARK").Replace(string(start.Options)))
+	whole := strings.NewReplacer("https://files.example.com/kyc/video.mp4", video, "aW1hZ2U=",
+		photo).Replace(string(start.Options))
+	start.Options = json.RawMessage(strings.NewReplacer("https://files.example.com/kyc/video.mp4", "VIDEOMARK",
+		"aW1hZ2U=", "PHOTOMARK").Replace(string(start.Options)))
 	start.Files = []kycbridge.File{file("VIDEOMARK", video), file("PHOTOMARK", photo), file("VIDEOMARK", video)}
 	r := newRig(t, simulate.Options{}, rest.Options{})
 	r.server.Can(callPush, canned(t, 401, "send-link-error-401.json"))
@@ -513,14 +549,16 @@ func TestStartIncomplete(t *testing.T) {
 		"no phone number": {kycbridge.StartRequest{ExternalReference: sampleUser}, "/person/phone_number"},
 		"no reference":    {kycbridge.StartRequest{Person: linkStart().Person}, "/external_reference"},
 		"unborn":          {unborn, "/options/forms/0/user_form_data/BASIC_INFORMATION/dob"},
-		"wrong options":   {kycbridge.StartRequest{ExternalReference: sampleUser, Options: json.RawMessage(`{"forms": "x"}`)}, "/options"},
+		"wrong options": {kycbridge.StartRequest{ExternalReference: sampleUser,
+			Options: json.RawMessage(`{"forms": "x"}`)}, "/options"},
 	}
 	r := newRig(t, simulate.Options{}, rest.Options{})
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, err := r.api.Start(bg(t), test.start)
 			var e *kycbridge.ProviderError
-			if !errors.As(err, &e) || e.Kind != kycbridge.ProviderInvalid || e.Sent || len(e.Fields) != 1 || e.Fields[0].Path != test.path {
+			if !errors.As(err, &e) || e.Kind != kycbridge.ProviderInvalid || e.Sent || len(e.Fields) != 1 ||
+				e.Fields[0].Path != test.path {
 				t.Errorf("%+v", e)
 			}
 		})

@@ -78,7 +78,8 @@ func explain(e *kycbridge.ProviderError, body []byte) {
 
 func (f fault) explain(e *kycbridge.ProviderError) {
 	e.Message = rest.Clean(f.text())
-	e.Fields = append(pointers(f.Errors.Missing, "is required"), pointers(f.Errors.Incorrect, "has not the form that the provider wants")...)
+	e.Fields = append(pointers(f.Errors.Missing, "is required"),
+		pointers(f.Errors.Incorrect, "has not the form that the provider wants")...)
 }
 
 // kindOf mends what the status alone would mean: an unknown session is a 400 at KwikID, and a 400 of

@@ -24,9 +24,11 @@ func (c *Client) Media(ctx context.Context, m kycbridge.MediaRequest) (kycbridge
 	if err := rest.Allowed(m.Ref, c.config.FileHosts); err != nil {
 		return kycbridge.MediaAnswer{}, &kycbridge.ProviderError{Kind: kycbridge.ProviderForbidden, Call: callMedia, Err: err}
 	}
-	res, err := c.rest.Open(ctx, rest.Call{Name: callMedia, Method: http.MethodGet, URL: m.Ref}) //nolint:bodyclose // the caller closes it
+	call := rest.Call{Name: callMedia, Method: http.MethodGet, URL: m.Ref}
+	res, err := c.rest.Open(ctx, call) //nolint:bodyclose // the caller closes it
 	if err != nil {
 		return kycbridge.MediaAnswer{}, err
 	}
-	return kycbridge.MediaAnswer{ContentType: res.Header.Get("Content-Type"), Length: res.ContentLength, Body: res.Body}, nil
+	return kycbridge.MediaAnswer{ContentType: res.Header.Get("Content-Type"), Length: res.ContentLength, Body: res.Body},
+		nil
 }

@@ -66,7 +66,8 @@ func (c *Client) startLink(ctx context.Context, r kycbridge.StartRequest, o opti
 		return kycbridge.Started{}, err
 	}
 	started := kycbridge.Started{
-		Reference: lowerUUID(string(link.SessionID)), URL: string(link.LinkURL), ExpiresAt: link.expiry(asked), Answer: link.Answer,
+		Reference: lowerUUID(string(link.SessionID)), URL: string(link.LinkURL), ExpiresAt: link.expiry(asked),
+		Answer: link.Answer,
 	}
 	if link.LinkID != "" {
 		started.References = map[string]string{"link_id": string(link.LinkID)}
@@ -75,7 +76,8 @@ func (c *Client) startLink(ctx context.Context, r kycbridge.StartRequest, o opti
 }
 
 func (c *Client) startForms(ctx context.Context, r kycbridge.StartRequest, o options) (kycbridge.Started, error) {
-	request := PushUserDataRequest{Data: o.Forms, Extras: o.Extras, PhoneNumber: c.phone(r.Person.PhoneNumber), UserID: r.ExternalReference, Files: r.Files}
+	request := PushUserDataRequest{Data: o.Forms, Extras: o.Extras, PhoneNumber: c.phone(r.Person.PhoneNumber),
+		UserID: r.ExternalReference, Files: r.Files}
 	if request.PhoneNumber == "" {
 		request.PhoneNumber = c.formsPhone(o.Forms)
 	}
@@ -183,7 +185,8 @@ func withValidity(extras map[string]json.RawMessage, validity time.Duration) map
 	if _, given := extras[linkExpiresIn]; given || validity < time.Second {
 		return extras
 	}
-	out := map[string]json.RawMessage{linkExpiresIn: json.RawMessage(strconv.Quote(strconv.FormatInt(int64(validity/time.Second), 10)))}
+	seconds := strconv.FormatInt(int64(validity/time.Second), 10)
+	out := map[string]json.RawMessage{linkExpiresIn: json.RawMessage(strconv.Quote(seconds))}
 	for name, value := range extras {
 		out[name] = value
 	}

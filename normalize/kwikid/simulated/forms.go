@@ -52,7 +52,8 @@ var fields = map[string]map[string]rule{
 		"applicantCitizenship": oneOf("0[12]"), "applicantStatus": oneOf("R|N|P|I"),
 	},
 	"COMMUNICATION_ADDRESS": {
-		"commAddress1": anything, "commpincode": anything, "commCity": anything, "commDistrict": anything, "commState": anything,
+		"commAddress1": anything, "commpincode": anything, "commCity": anything, "commDistrict": anything,
+		"commState":   anything,
 		"commCountry": anything, "commMobileNoCode": oneOf("91"), "commMobileNo": anything, "commEmailId": anything,
 		"comAddresstype": oneOf("0[1-5]"), "commAddressProof": oneOf("0[1-9]|[12][0-9]|3[1-3]"), "commIdentityNo": anything,
 	},
@@ -68,8 +69,9 @@ var fields = map[string]map[string]rule{
 		"ipvEmployeeName": anything, "ipvInstitutionCode": anything, "ipvInstitutionName": anything, "kycDate": date,
 	},
 	"FATCA_DECLARATION": {
-		"fatcataxJurisdiction": oneOf("Y|N"), "fatcaRelPerson": oneOf("N"), "dobDeclaration": date, "placeDeclaration": anything,
-		"kraInfo": oneOf("eKYC-eIPV"), "panCopy": oneOf("Y"), "exmtCat": oneOf("N"),
+		"fatcataxJurisdiction": oneOf("Y|N"), "fatcaRelPerson": oneOf("N"), "dobDeclaration": date,
+		"placeDeclaration": anything,
+		"kraInfo":          oneOf("eKYC-eIPV"), "panCopy": oneOf("Y"), "exmtCat": oneOf("N"),
 	},
 	"DOCUMENT_COLLECTION": {
 		"docAddressProof": doc, "docPhoto": doc, "docSign": doc, "docPerVerVideo": doc,

@@ -27,15 +27,17 @@ func TestKwikIDScriptTable(t *testing.T) {
 	after := func(n int, more ...string) []string { return append(call[:n:n], more...) }
 	approved := after(4, "5m0s kyc_result_approved, Maker Approved")
 	tests := map[string][]string{
-		simulate.Approve:    approved,
-		simulate.Review:     approved,
-		simulate.Reject:     after(4, "5m0s kyc_result_rejected, Maker Rejected"),
-		simulate.Flip:       after(4, "5m0s kyc_result_approved, Maker Approved", "20m0s kyc_result_rejected, Maker Rejected"),
-		simulate.SecondLook: after(4, "5m0s kyc_result_approved, Maker Approved", "15m0s kyc_result_approved, Checker Approved"),
-		simulate.Abandon:    after(4, "8m0s user_abandoned"),
-		simulate.Expire:     after(1, "15m0s session_expired"),
-		simulate.Supersede:  after(2, "10m0s kyc_rejected"),
-		simulate.Unknown:    after(2, "3m0s vkyc_on_hold_review", "24h0m0s session_expired"),
+		simulate.Approve: approved,
+		simulate.Review:  approved,
+		simulate.Reject:  after(4, "5m0s kyc_result_rejected, Maker Rejected"),
+		simulate.Flip: after(4, "5m0s kyc_result_approved, Maker Approved",
+			"20m0s kyc_result_rejected, Maker Rejected"),
+		simulate.SecondLook: after(4, "5m0s kyc_result_approved, Maker Approved",
+			"15m0s kyc_result_approved, Checker Approved"),
+		simulate.Abandon:   after(4, "8m0s user_abandoned"),
+		simulate.Expire:    after(1, "15m0s session_expired"),
+		simulate.Supersede: after(2, "10m0s kyc_rejected"),
+		simulate.Unknown:   after(2, "3m0s vkyc_on_hold_review", "24h0m0s session_expired"),
 		simulate.Resubmit: after(3, "3m0s kyc_request_rejected", "8m0s agent_alloted", "9m0s kyc_request_accepted",
 			"11m0s kyc_result_approved, Maker Approved"),
 	}

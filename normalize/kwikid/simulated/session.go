@@ -44,7 +44,8 @@ const opens = time.Minute
 
 // call is how a call goes until the agent has taken it, at 3 minutes.
 var call = simulate.Script{
-	simulate.At(0, waiting), simulate.At(opens, requested), simulate.At(2*time.Minute, alloted), simulate.At(3*time.Minute, accepted),
+	simulate.At(0, waiting), simulate.At(opens, requested), simulate.At(2*time.Minute, alloted),
+	simulate.At(3*time.Minute, accepted),
 }
 
 // scripts are the people's, by name. Who is not listed behaves as Approve.
@@ -171,9 +172,11 @@ func (v view) addResult(data map[string]any, files string) {
 	address := func(name string) string { return files + "/files/" + name }
 	maps.Copy(data, map[string]any{
 		"IS_VIDO_UPLOADED": true, "number_of_videos_uploaded": 2, "captured_images": []string{"selfie", "pan", "aadhaar"},
-		"aadhaar_request_time": v.epoch(4 * time.Minute), "aadhaar_url": address("aadhaar-front.jpg"), "aadhaarback_url": address("aadhaar-back.jpg"),
+		"aadhaar_request_time": v.epoch(4 * time.Minute), "aadhaar_url": address("aadhaar-front.jpg"),
+		"aadhaarback_url":  address("aadhaar-back.jpg"),
 		"pan_request_time": v.epoch(4*time.Minute - 15*time.Second), "pan_url": address("pan.jpg"),
-		"agent_screen_url": address("agent-screen.webm"), "agent_video_url": address("agent.webm"), "user_video_url": address("user.webm"),
+		"agent_screen_url": address("agent-screen.webm"), "agent_video_url": address("agent.webm"),
+		"user_video_url":   address("user.webm"),
 		"summary_json_url": address("summary.json"), "zip_url": address("all.zip"),
 		"end_time": v.epoch(v.moment) + ".25", "feedback": feedback, "summary_data": v.summary(good, address),
 		"extras": map[string]any{
@@ -192,11 +195,15 @@ func (v view) summary(good bool, address func(string) string) map[string]any {
 		"agent_id": agent, "client_name": client,
 		"docs": []any{
 			map[string]any{"name": "Pan Card", "details": map[string]any{}, "front_url": address("pan.jpg")},
-			map[string]any{"name": "Aadhaar Card", "details": map[string]any{}, "facematch_score": map[string]any{}, "front_url": address("aadhaar-front.jpg")},
-			map[string]any{"name": "Signature Match", "validator": map[string]any{"success": false, "type": "isSignatureVerify"}},
+			map[string]any{"name": "Aadhaar Card", "details": map[string]any{}, "facematch_score": map[string]any{},
+				"front_url": address("aadhaar-front.jpg")},
+			map[string]any{"name": "Signature Match",
+				"validator": map[string]any{"success": false, "type": "isSignatureVerify"}},
 		},
-		"overall_summary": []any{line("Selfie", true), line("Pan Card", good), line("Aadhaar Card", true), nil, line("Qna", true)},
-		"qna":             []any{map[string]any{"q": "Which city do you live in?", "a": "Exampletown"}},
-		"user_info":       map[string]any{"location": homeAddress, "latitude": 12.5, "longitude": 77.5, "user_id": v.session.user},
+		"overall_summary": []any{line("Selfie", true), line("Pan Card", good), line("Aadhaar Card", true), nil,
+			line("Qna", true)},
+		"qna": []any{map[string]any{"q": "Which city do you live in?", "a": "Exampletown"}},
+		"user_info": map[string]any{"location": homeAddress, "latitude": 12.5, "longitude": 77.5,
+			"user_id": v.session.user},
 	}
 }

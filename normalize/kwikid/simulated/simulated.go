@@ -86,7 +86,8 @@ type provider struct {
 }
 
 func newProvider(s *simulate.Server) *provider {
-	return &provider{Server: s, timetable: s.NewTimetable(), sessions: map[string]*session{}, newest: map[string]*session{}}
+	return &provider{Server: s, timetable: s.NewTimetable(), sessions: map[string]*session{},
+		newest: map[string]*session{}}
 }
 
 // beginning is what a session is made from.
@@ -179,7 +180,8 @@ func writeJSON(status int, body string) simulate.Canned {
 const (
 	badRequest = "<!doctype html>\n<html lang=en>\n  <title>400 Bad Request</title>\n  <h1>Bad Request</h1>\n" +
 		"  <p>The browser (or proxy) sent a request that this server could not understand.</p>\n</html>\n"
-	serverError = "<!doctype html>\n<html lang=en>\n<title>500 Internal Server Error</title>\n<h1>Internal Server Error</h1>\n" +
+	serverError = "<!doctype html>\n<html lang=en>\n<title>500 Internal Server Error</title>\n<h1>Internal Server " +
+		"Error</h1>\n" +
 		"<p>The server encountered an internal error and was unable to complete your request.</p>\n"
 )
 
@@ -261,7 +263,8 @@ func (k *provider) getDetails(w http.ResponseWriter, r *http.Request) {
 	}
 	k.Unlock()
 	if session == nil {
-		simulate.Answer(w, http.StatusBadRequest, []byte(`{"e": "list index out of range", "msg": "Invalid session id", "status": 400}`))
+		simulate.Answer(w, http.StatusBadRequest,
+			[]byte(`{"e": "list index out of range", "msg": "Invalid session id", "status": 400}`))
 		return
 	}
 	simulate.Answer(w, http.StatusOK, write(map[string]any{"session_data": shown.body(k.URL()), "status": http.StatusOK}))
@@ -353,5 +356,6 @@ func checkKwikIDGroup(group string, given map[string]string) (missing, incorrect
 }
 
 func apiOf(s *simulate.Server) map[string]string {
-	return map[string]string{"base_url": s.URL(), "username": cmp.Or(s.Credentials.User, User), "password": cmp.Or(s.Credentials.Password, Password)}
+	return map[string]string{"base_url": s.URL(), "username": cmp.Or(s.Credentials.User, User),
+		"password": cmp.Or(s.Credentials.Password, Password)}
 }

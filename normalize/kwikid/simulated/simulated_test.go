@@ -112,7 +112,8 @@ func newHookKwikID(t testing.TB, status func(n int) int) *hookKwikID {
 	h := &hookKwikID{status: status}
 	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw, _ := io.ReadAll(r.Body)
-		if r.Header.Get("Authorization") != "Bearer "+simulated.Callback || r.Header.Get("Content-Type") != "application/json" {
+		if r.Header.Get("Authorization") != "Bearer "+simulated.Callback ||
+			r.Header.Get("Content-Type") != "application/json" {
 			t.Error("a callback without its credentials")
 		}
 		h.mu.Lock()
@@ -145,12 +146,14 @@ func TestKwikIDScripts(t *testing.T) {
 		simulate.Review:     {approved, []string{"Maker Approved"}, 300},
 		simulate.SecondLook: {approved, []string{"Maker Approved", "Checker Approved"}, 600},
 		simulate.Reject:     {append(slices.Clone(call), "kyc_result_rejected"), []string{"Maker Rejected"}, 300},
-		simulate.Flip:       {append(slices.Clone(approved), "kyc_result_rejected"), []string{"Maker Approved", "Maker Rejected"}, 600},
-		simulate.Abandon:    {append(slices.Clone(call), "user_abandoned"), nil, 300},
-		simulate.Expire:     {[]string{"waiting", "session_expired"}, nil, 600},
-		simulate.Supersede:  {[]string{"waiting", "vkyc_requested", "kyc_rejected"}, nil, 300},
-		simulate.Unknown:    {[]string{"waiting", "vkyc_requested", "vkyc_on_hold_review", "session_expired"}, nil, 600},
-		simulate.Resubmit: {append(slices.Clone(call[:3]), "kyc_request_rejected", "agent_alloted", "kyc_request_accepted", "kyc_result_approved"),
+		simulate.Flip: {append(slices.Clone(approved), "kyc_result_rejected"),
+			[]string{"Maker Approved", "Maker Rejected"}, 600},
+		simulate.Abandon:   {append(slices.Clone(call), "user_abandoned"), nil, 300},
+		simulate.Expire:    {[]string{"waiting", "session_expired"}, nil, 600},
+		simulate.Supersede: {[]string{"waiting", "vkyc_requested", "kyc_rejected"}, nil, 300},
+		simulate.Unknown:   {[]string{"waiting", "vkyc_requested", "vkyc_on_hold_review", "session_expired"}, nil, 600},
+		simulate.Resubmit: {append(slices.Clone(call[:3]), "kyc_request_rejected", "agent_alloted", "kyc_request_accepted",
+			"kyc_result_approved"),
 			[]string{"Maker Approved"}, 300},
 	}
 	if len(tests) != len(simulate.People()) {
@@ -275,25 +278,35 @@ func TestKwikIDRefusals(t *testing.T) {
 		status                    int
 		example                   string
 	}{
-		"no JSON":            {"", "POST", tokenURL, `x`, 400, "generate-token-error-400.json"},
-		"short password":     {"", "POST", tokenURL, `{"username": "kycbridge01", "password": "Ex0"}`, 400, "generate-token-error-400.json"},
-		"odd user name":      {"", "POST", tokenURL, `{"username": "kyc bridge", "password": "Example0000"}`, 400, "generate-token-error-400.json"},
-		"wrong password":     {"", "POST", tokenURL, `{"username": "kycbridge01", "password": "Example0001"}`, 401, "generate-token-error-401.json"},
-		"wrong user":         {"", "POST", tokenURL, `{"username": "kycbridge02", "password": "Example0000"}`, 401, "generate-token-error-401.json"},
+		"no JSON": {"", "POST", tokenURL, `x`, 400, "generate-token-error-400.json"},
+		"short password": {"", "POST", tokenURL, `{"username": "kycbridge01", "password": "Ex0"}`, 400,
+			"generate-token-error-400.json"},
+		"odd user name": {"", "POST", tokenURL, `{"username": "kyc bridge", "password": "Example0000"}`, 400,
+			"generate-token-error-400.json"},
+		"wrong password": {"", "POST", tokenURL, `{"username": "kycbridge01", "password": "Example0001"}`, 401,
+			"generate-token-error-401.json"},
+		"wrong user": {"", "POST", tokenURL, `{"username": "kycbridge02", "password": "Example0000"}`, 401,
+			"generate-token-error-401.json"},
 		"details, no token":  {"", "GET", showURL + id, "", 401, "get-details-error-401.json"},
 		"details, bad token": {token + "x", "GET", showURL + id, "", 401, "send-link-error-401.json"},
 		"details, no JWT":    {"abc", "GET", showURL + id, "", 401, "send-link-error-401.json"},
-		"details, nobody's":  {token, "GET", showURL + "5e551000-0000-4000-8000-00000000ffff", "", 400, "get-details-error-400.json"},
-		"link, no token":     {"", "POST", linkURL, `{}`, 401, "get-details-error-401.json"},
-		"link, nothing":      {token, "POST", linkURL, `{}`, 400, "send-link-error-400.html"},
-		"link, no JSON":      {token, "POST", linkURL, `x`, 400, "send-link-error-400.html"},
-		"link, no user":      {token, "POST", linkURL, `{"phone_number": "5550100001", "send_notification": 1, "link_type": "free"}`, 400, "send-link-error-400.html"},
-		"link, phone with a plus": {token, "POST", linkURL, `{"user_id": "u", "phone_number": "+915550100001", "send_notification": 1, "link_type": "free"}`,
+		"details, nobody's": {token, "GET", showURL + "5e551000-0000-4000-8000-00000000ffff", "", 400,
+			"get-details-error-400.json"},
+		"link, no token": {"", "POST", linkURL, `{}`, 401, "get-details-error-401.json"},
+		"link, nothing":  {token, "POST", linkURL, `{}`, 400, "send-link-error-400.html"},
+		"link, no JSON":  {token, "POST", linkURL, `x`, 400, "send-link-error-400.html"},
+		"link, no user": {token, "POST", linkURL,
+			`{"phone_number": "5550100001", "send_notification": 1, "link_type": "free"}`, 400, "send-link-error-400.html"},
+		"link, phone with a plus": {token, "POST", linkURL,
+			`{"user_id": "u", "phone_number": "+915550100001", "send_notification": 1, "link_type": "free"}`,
 			400, "send-link-error-400.html"},
-		"link, no notification": {token, "POST", linkURL, `{"user_id": "u", "phone_number": "5550100001", "link_type": "free"}`, 400, "send-link-error-400.html"},
-		"link, type in upper case": {token, "POST", linkURL, `{"user_id": "u", "phone_number": "5550100001", "send_notification": 1, "link_type": "FREE"}`,
+		"link, no notification": {token, "POST", linkURL,
+			`{"user_id": "u", "phone_number": "5550100001", "link_type": "free"}`, 400, "send-link-error-400.html"},
+		"link, type in upper case": {token, "POST", linkURL,
+			`{"user_id": "u", "phone_number": "5550100001", "send_notification": 1, "link_type": "FREE"}`,
 			400, "send-link-error-400.html"},
-		"link, life as words": {token, "POST", linkURL, `{"user_id": "u", "phone_number": "5550100001", "send_notification": 1, "link_type": "free", "extras": {"link_expires_in": "long"}}`,
+		"link, life as words": {token, "POST", linkURL,
+			`{"user_id": "u", "phone_number": "5550100001", "send_notification": 1, "link_type": "free", "extras": {"link_expires_in": "long"}}`,
 			400, "send-link-error-400.html"},
 		"forms, no token": {"", "POST", formsURL, `{}`, 401, "get-details-error-401.json"},
 	}
@@ -444,7 +457,8 @@ func TestKwikIDManySessions(t *testing.T) {
 
 func TestKwikIDFiles(t *testing.T) {
 	s := start(t, simulate.Options{})
-	for name, want := range map[string]int{"selfie.jpg": 200, "user.webm": 200, "summary.json": 200, "all.zip": 200, "x": 404} {
+	for name, want := range map[string]int{"selfie.jpg": 200, "user.webm": 200, "summary.json": 200, "all.zip": 200,
+		"x": 404} {
 		if status, body := ask(t, s, "", http.MethodGet, "/files/"+name, ""); status != want || want == 200 && body == "" {
 			t.Errorf("%s: %d, %d bytes", name, status, len(body))
 		}
@@ -458,13 +472,16 @@ func TestKwikIDFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, body := ask(t, s, token, http.MethodGet, showURL+"x", ""); status != 500 || strings.TrimSpace(body) != strings.TrimSpace(string(page)) {
+	if status, body := ask(t, s, token, http.MethodGet, showURL+"x", ""); status != 500 ||
+		strings.TrimSpace(body) != strings.TrimSpace(string(page)) {
 		t.Errorf("%d %s", status, body)
 	}
-	if status, body := ask(t, s, token, http.MethodPost, linkURL, "{}"); status != 500 || !strings.Contains(body, "error message") {
+	if status, body := ask(t, s, token, http.MethodPost, linkURL, "{}"); status != 500 ||
+		!strings.Contains(body, "error message") {
 		t.Errorf("%d %s", status, body)
 	}
-	if status, body := ask(t, s, token, http.MethodPost, formsURL, "{}"); status != 500 || !strings.Contains(body, "An internal error occurred") {
+	if status, body := ask(t, s, token, http.MethodPost, formsURL, "{}"); status != 500 ||
+		!strings.Contains(body, "An internal error occurred") {
 		t.Errorf("%d %s", status, body)
 	}
 }

@@ -28,14 +28,17 @@ func (k *provider) generateToken(w http.ResponseWriter, r *http.Request) {
 	err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 1<<16)).Decode(&given)
 	switch {
 	case err != nil || !userForm.MatchString(given.Username) || !passwordForm.MatchString(given.Password):
-		simulate.Answer(w, http.StatusBadRequest, []byte(`{"msg": "please provide valid username and password", "status_code": 400, "success": true}`))
+		simulate.Answer(w, http.StatusBadRequest,
+			[]byte(`{"msg": "please provide valid username and password", "status_code": 400, "success": true}`))
 	case given.Username != k.Credentials.User || given.Password != k.Credentials.Password:
-		simulate.Answer(w, http.StatusUnauthorized, []byte(`{"msg": "username/password did not match", "status_code": 401, "success": true}`))
+		simulate.Answer(w, http.StatusUnauthorized,
+			[]byte(`{"msg": "username/password did not match", "status_code": 401, "success": true}`))
 	default:
 		k.Lock()
 		n := k.Next()
 		k.Unlock()
-		token := jwtText(map[string]any{"sub": given.Username, "jti": n, "exp": float64(time.Now().Add(k.TokenLife).UnixMilli()) / 1000})
+		token := jwtText(map[string]any{"sub": given.Username, "jti": n,
+			"exp": float64(time.Now().Add(k.TokenLife).UnixMilli()) / 1000})
 		simulate.Answer(w, http.StatusOK, write(map[string]any{"Token": token, "status_code": 200, "success": true}))
 	}
 }

@@ -65,7 +65,8 @@ func (c *Client) Token(ctx context.Context) (Token, error) {
 			if token.AccessToken != "" {
 				return nil
 			}
-			e := &kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Call: callToken, Status: a.Status, Sent: true, Err: errors.New("the answer holds no token")}
+			e := &kycbridge.ProviderError{Kind: kycbridge.ProviderMalformed, Call: callToken, Status: a.Status, Sent: true,
+				Err: errors.New("the answer holds no token")}
 			explainToken(e, a.Body)
 			return e
 		},
@@ -122,7 +123,8 @@ func get(name, address string, check func(rest.Answer) error) rest.Call {
 func post(name, address string, body any) (rest.Call, error) {
 	raw, err := json.Marshal(body)
 	if err != nil {
-		return rest.Call{}, &kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: name, Err: errors.New("the request cannot be written as JSON")}
+		return rest.Call{}, &kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: name,
+			Err: errors.New("the request cannot be written as JSON")}
 	}
 	return rest.Call{
 		Name: name, Method: http.MethodPost, URL: address, Body: raw,
@@ -138,7 +140,8 @@ func address(call, base, id, tail string) (string, error) {
 		return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '-' || r == '_'
 	}
 	if id == "" || len(id) > maxIDLength || strings.TrimFunc(id, ordinary) != "" {
-		return "", &kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: call, Err: errors.New("not an id of this provider")}
+		return "", &kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: call,
+			Err: errors.New("not an id of this provider")}
 	}
 	return base + id + tail, nil
 }
@@ -151,7 +154,8 @@ const (
 // CreateIdentityVerification makes an identity verification and returns its id, with the answer. It is
 // sent once, unless it certainly did not arrive: Ondato documents no idempotency key, so a second one
 // would be a second, billable session. Source: https://ondato.atlassian.net/wiki/x/7ILWi
-func (c *Client) CreateIdentityVerification(ctx context.Context, r CreateRequest) (id string, answer rest.Answer, err error) {
+func (c *Client) CreateIdentityVerification(ctx context.Context, r CreateRequest) (id string, answer rest.Answer,
+	err error) {
 	call, err := post(callCreate, c.config.IDVURL+strings.TrimSuffix(idvPath, "/"), r)
 	if err != nil {
 		return "", rest.Answer{}, err

@@ -160,7 +160,8 @@ func TestExamples(t *testing.T) {
 	raw := func(parts ...string) []kycbridge.Fetched {
 		var out []kycbridge.Fetched
 		for i := 0; i < len(parts); i += 2 {
-			out = append(out, kycbridge.Fetched{Part: parts[i], ContentType: "application/json; charset=utf-8", Body: example(t, parts[i+1])})
+			out = append(out, kycbridge.Fetched{Part: parts[i], ContentType: "application/json; charset=utf-8",
+				Body: example(t, parts[i+1])})
 		}
 		return out
 	}
@@ -171,12 +172,16 @@ func TestExamples(t *testing.T) {
 		want   any
 		fails  *failure
 	}{
-		"api-token-response.json": {200, "token", func(s *simulate.Server) (any, error) { return client(s).Token(t.Context()) }, ondato.Token{
-			AccessToken: "synthetic-access-token", ExpiresIn: "3600", TokenType: "Bearer", Scope: "idv_api kyc_identifications_api",
-		}, nil},
+		"api-token-response.json": {200, "token",
+			func(s *simulate.Server) (any, error) { return client(s).Token(t.Context()) }, ondato.Token{
+				AccessToken: "synthetic-access-token", ExpiresIn: "3600", TokenType: "Bearer",
+				Scope: "idv_api kyc_identifications_api",
+			}, nil},
 		"api-create-idv-response-201.json": {201, "create_identity_verification", create, idvID, nil},
-		"api-get-idv-completed.json":       {200, "get_identity_verification", get, raw("identity-verification", "api-get-idv-completed.json", "identification", "api-get-kyc-awaiting.json"), nil},
-		"api-get-idv-pending-full.json":    {200, "get_identity_verification", get, raw("identity-verification", "api-get-idv-pending-full.json", "identification", "api-get-kyc-awaiting.json"), nil},
+		"api-get-idv-completed.json": {200, "get_identity_verification", get,
+			raw("identity-verification", "api-get-idv-completed.json", "identification", "api-get-kyc-awaiting.json"), nil},
+		"api-get-idv-pending-full.json": {200, "get_identity_verification", get,
+			raw("identity-verification", "api-get-idv-pending-full.json", "identification", "api-get-kyc-awaiting.json"), nil},
 		"api-get-kyc-awaiting.json": {200, "get_identification", func(s *simulate.Server) (any, error) {
 			s.Can("get_identity_verification", canned(200, example(t, "api-get-idv-completed.json")))
 			return fetch(t, s, idvID)
@@ -192,7 +197,8 @@ func TestExamples(t *testing.T) {
 		}},
 		"error-403-authorization-failed.json": {403, "get_identity_verification", get, []kycbridge.Fetched(nil), &failure{
 			Kind: kycbridge.ProviderForbidden, Call: "get_identity_verification", Status: 403, Code: "AuthorizationFailed",
-			Message: "The subject of the token does not have the permissions that are required to access the resource.", Sent: true,
+			Message: "The subject of the token does not have the permissions that are required to access the resource.",
+			Sent:    true,
 		}},
 		"error-404-not-found.json": {404, "get_identity_verification", get, []kycbridge.Fetched(nil), &failure{
 			Kind: kycbridge.ProviderNotFound, Call: "get_identity_verification", Status: 404, Code: "NotFound",
@@ -230,7 +236,8 @@ func TestExamples(t *testing.T) {
 				if diff := cmp.Diff(tree(t, example(t, name)), tree(t, got.Body)); diff != "" {
 					t.Error(diff)
 				}
-				if got.Method != "POST" || got.ContentType != "application/json" || !strings.HasPrefix(got.Authorization, "Bearer synthetic-") {
+				if got.Method != "POST" || got.ContentType != "application/json" ||
+					!strings.HasPrefix(got.Authorization, "Bearer synthetic-") {
 					t.Errorf("sent %s, %s, %s", got.Method, got.ContentType, got.Authorization)
 				}
 				return
@@ -275,13 +282,21 @@ func TestSuccessesThatFailed(t *testing.T) {
 		do         func(*simulate.Server) error
 		want       failure
 	}{
-		"start refused": {"create_identity_verification", `{"reason": "ValidationFailed", "message": "No such setup.", "params": {"setupId": [{"message": "Is unknown."}]}}`, create, failure{
-			Kind: kycbridge.ProviderInvalid, Code: "ValidationFailed", Message: "No such setup.", Fields: []kycbridge.FieldError{{Path: "/setupId", Message: "Is unknown."}}}},
-		"start that failed":          {"create_identity_verification", `{"reason": "Novel", "message": "Later."}`, create, failure{Kind: kycbridge.ProviderMalformed, Code: "Novel", Message: "Later."}},
-		"start of another reference": {"create_identity_verification", `{"id": "` + idvID + `", "externalReferenceId": "ref-2"}`, create, failure{Kind: kycbridge.ProviderMalformed}},
-		"unknown verification":       {"get_identity_verification", `{"reason": "NotFound", "message": "Not there."}`, get, failure{Kind: kycbridge.ProviderNotFound, Code: "NotFound", Message: "Not there."}},
-		"another verification":       {"get_identity_verification", `{"id": "` + kycID + `", "status": "Completed"}`, get, failure{Kind: kycbridge.ProviderMalformed}},
-		"token refused":              {"token", `{"error": "invalid_client", "error_description": "Unknown client"}`, get, failure{Kind: kycbridge.ProviderCredentials, Code: "invalid_client", Message: "Unknown client"}},
+		"start refused": {"create_identity_verification",
+			`{"reason": "ValidationFailed", "message": "No such setup.", "params": {"setupId": [{"message": "Is unknown."}]}}`,
+			create, failure{
+				Kind: kycbridge.ProviderInvalid, Code: "ValidationFailed", Message: "No such setup.",
+				Fields: []kycbridge.FieldError{{Path: "/setupId", Message: "Is unknown."}}}},
+		"start that failed": {"create_identity_verification", `{"reason": "Novel", "message": "Later."}`, create,
+			failure{Kind: kycbridge.ProviderMalformed, Code: "Novel", Message: "Later."}},
+		"start of another reference": {"create_identity_verification", `{"id": "` + idvID +
+			`", "externalReferenceId": "ref-2"}`, create, failure{Kind: kycbridge.ProviderMalformed}},
+		"unknown verification": {"get_identity_verification", `{"reason": "NotFound", "message": "Not there."}`, get,
+			failure{Kind: kycbridge.ProviderNotFound, Code: "NotFound", Message: "Not there."}},
+		"another verification": {"get_identity_verification", `{"id": "` + kycID + `", "status": "Completed"}`, get,
+			failure{Kind: kycbridge.ProviderMalformed}},
+		"token refused": {"token", `{"error": "invalid_client", "error_description": "Unknown client"}`, get,
+			failure{Kind: kycbridge.ProviderCredentials, Code: "invalid_client", Message: "Unknown client"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -302,7 +317,8 @@ func start() kycbridge.StartRequest {
 		ExternalReference: "ref-1001",
 		Person: kycbridge.Person{
 			Birthdate: "1990-02-01", Email: "testa@example.com", GivenName: "Testa", MiddleName: "Middle", FamilyName: "Sample",
-			PersonalNumber: "00000000000", PhoneNumber: "+370600000001", Gender: "male", Address: &kycbridge.PersonAddress{Country: "LT"},
+			PersonalNumber: "00000000000", PhoneNumber: "+370600000001", Gender: "male",
+			Address: &kycbridge.PersonAddress{Country: "LT"},
 		},
 		SuccessURL: "https://app.example.com/ok", Language: "lt", CallbackURL: "https://kyc.example.com/callback",
 	}
@@ -338,10 +354,12 @@ func TestStart(t *testing.T) {
 		"nobody": {kycbridge.StartRequest{}, `{"setupId": "` + setupID + `"}`},
 		"a whole name": {kycbridge.StartRequest{Person: kycbridge.Person{Name: "Testa Middle Sample"}},
 			`{"setupId": "` + setupID + `", "registration": {"firstName": "Testa Middle Sample"}}`},
-		"a whole name with parts": {kycbridge.StartRequest{Person: kycbridge.Person{Name: "Testa Middle Sample", MiddleName: "Middle", FamilyName: "Sample"}},
+		"a whole name with parts": {kycbridge.StartRequest{Person: kycbridge.Person{Name: "Testa Middle Sample",
+			MiddleName: "Middle", FamilyName: "Sample"}},
 			`{"setupId": "` + setupID + `", "registration": {"firstName": "Testa", "middleName": "Middle", "lastName": "Sample"}}`},
 		"what cannot be sent": {kycbridge.StartRequest{
-			Person: kycbridge.Person{GivenName: "Testa", PhoneNumber: "unknown", Address: &kycbridge.PersonAddress{Country: "XXX"}},
+			Person: kycbridge.Person{GivenName: "Testa", PhoneNumber: "unknown",
+				Address: &kycbridge.PersonAddress{Country: "XXX"}},
 		}, `{"setupId": "` + setupID + `", "registration": {"firstName": "Testa"}}`},
 	}
 	for name, test := range tests {
@@ -356,7 +374,8 @@ func TestStart(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tree(t, []byte(test.want)), tree(t, wire.last(t, "/v1/identity-verifications").Body)); diff != "" {
+			if diff := cmp.Diff(tree(t, []byte(test.want)),
+				tree(t, wire.last(t, "/v1/identity-verifications").Body)); diff != "" {
 				t.Error(diff)
 			}
 			if life := got.ExpiresAt.Sub(before); life < 7*24*time.Hour || life > 7*24*time.Hour+time.Minute {
@@ -384,8 +403,10 @@ func TestHostedPage(t *testing.T) {
 		change func(c *ondato.Config)
 		want   string
 	}{
-		"sandbox":     {func(c *ondato.Config) { c.TokenURL = "https://sandbox-id.ondato.com/connect/token" }, "https://sandbox-idv.ondato.com/?id=b1"},
-		"white label": {func(c *ondato.Config) { c.PageURL = "https://kyc.example.com/?id={id}&x=1" }, "https://kyc.example.com/?id=b1&x=1"},
+		"sandbox": {func(c *ondato.Config) { c.TokenURL = "https://sandbox-id.ondato.com/connect/token" },
+			"https://sandbox-idv.ondato.com/?id=b1"},
+		"white label": {func(c *ondato.Config) { c.PageURL = "https://kyc.example.com/?id={id}&x=1" },
+			"https://kyc.example.com/?id=b1&x=1"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -415,7 +436,8 @@ func TestFetch(t *testing.T) {
 		{Part: "identity-verification", ContentType: "application/json; charset=utf-8", Body: idv},
 		{Part: "identification", ContentType: "application/json; charset=utf-8", Body: kyc},
 	}
-	odd := []byte(`{"id": "` + strings.ToUpper(idvID) + `", "status": "New", "externalReferenceId": 7, "createdUtc": "yesterday", "step": null}`)
+	odd := []byte(`{"id": "` + strings.ToUpper(idvID) +
+		`", "status": "New", "externalReferenceId": 7, "createdUtc": "yesterday", "step": null}`)
 	oddStep := []byte(`{"id": "` + idvID + `", "status": "New", "identityVerificationId": {}, "step": ["x"]}`)
 	marked := func(body []byte) []byte { return append([]byte("\ufeff"), body...) }
 	tests := map[string]struct {
@@ -424,14 +446,22 @@ func TestFetch(t *testing.T) {
 		want     []kycbridge.Fetched
 		kind     kycbridge.ProviderErrorKind
 	}{
-		"both":               {kycbridge.Query{Reference: idvID}, idv, kyc, both, ""},
-		"both, triggered":    {kycbridge.Query{Reference: strings.ToUpper(idvID), Triggered: true}, idv, kyc, both, ""},
-		"no identification":  {kycbridge.Query{Reference: idvID}, odd, nil, []kycbridge.Fetched{{Part: "identity-verification", ContentType: "application/json; charset=utf-8", Body: odd}}, ""},
-		"odd members":        {kycbridge.Query{Reference: idvID}, oddStep, nil, []kycbridge.Fetched{{Part: "identity-verification", ContentType: "application/json; charset=utf-8", Body: oddStep}}, ""},
-		"byte order mark":    {kycbridge.Query{Reference: idvID}, marked(odd), nil, []kycbridge.Fetched{{Part: "identity-verification", ContentType: "application/json; charset=utf-8", Body: marked(odd)}}, ""},
-		"another's":          {kycbridge.Query{Reference: "b0000000-0000-4000-8000-000000000002"}, idv, nil, nil, kycbridge.ProviderMalformed},
-		"another's verdict":  {kycbridge.Query{Reference: idvID}, idv, bytes.ReplaceAll(kyc, []byte(idvID), []byte(setupID)), both[:1], kycbridge.ProviderMalformed},
-		"no status":          {kycbridge.Query{Reference: idvID}, []byte(`{"id": "` + idvID + `"}`), nil, nil, kycbridge.ProviderMalformed},
+		"both":            {kycbridge.Query{Reference: idvID}, idv, kyc, both, ""},
+		"both, triggered": {kycbridge.Query{Reference: strings.ToUpper(idvID), Triggered: true}, idv, kyc, both, ""},
+		"no identification": {kycbridge.Query{Reference: idvID}, odd, nil,
+			[]kycbridge.Fetched{{Part: "identity-verification", ContentType: "application/json; charset=utf-8", Body: odd}}, ""},
+		"odd members": {kycbridge.Query{Reference: idvID}, oddStep, nil,
+			[]kycbridge.Fetched{{Part: "identity-verification", ContentType: "application/json; charset=utf-8", Body: oddStep}},
+			""},
+		"byte order mark": {kycbridge.Query{Reference: idvID}, marked(odd), nil,
+			[]kycbridge.Fetched{{Part: "identity-verification", ContentType: "application/json; charset=utf-8",
+				Body: marked(odd)}}, ""},
+		"another's": {kycbridge.Query{Reference: "b0000000-0000-4000-8000-000000000002"}, idv, nil, nil,
+			kycbridge.ProviderMalformed},
+		"another's verdict": {kycbridge.Query{Reference: idvID}, idv, bytes.ReplaceAll(kyc, []byte(idvID), []byte(setupID)),
+			both[:1], kycbridge.ProviderMalformed},
+		"no status": {kycbridge.Query{Reference: idvID}, []byte(`{"id": "` + idvID + `"}`), nil, nil,
+			kycbridge.ProviderMalformed},
 		"a list":             {kycbridge.Query{Reference: idvID}, []byte(`[]`), nil, nil, kycbridge.ProviderMalformed},
 		"no JSON":            {kycbridge.Query{Reference: idvID}, []byte(`{"id": `), nil, nil, kycbridge.ProviderMalformed},
 		"no id":              {kycbridge.Query{Reference: "../setups"}, nil, nil, nil, kycbridge.ProviderInvalid},
@@ -521,7 +551,8 @@ func TestRefusedTokenIsRenewedOnce(t *testing.T) {
 		s := provider(t, simulate.Options{})
 		s.Can("get_identity_verification", refused, refused, refused)
 		_, err := fetch(t, s, idvID)
-		if f := failureOf(t, err); f.Kind != kycbridge.ProviderCredentials || s.Stats().Calls["get_identity_verification"] != 2 {
+		if f := failureOf(t, err); f.Kind != kycbridge.ProviderCredentials ||
+			s.Stats().Calls["get_identity_verification"] != 2 {
 			t.Errorf("%+v, calls %v", f, s.Stats().Calls)
 		}
 	})
@@ -550,7 +581,8 @@ func TestRefusedTokenIsRenewedOnce(t *testing.T) {
 	t.Run("wrong secret", func(t *testing.T) {
 		s := provider(t, simulate.Options{Credentials: simulate.Credentials{Password: "another"}})
 		_, err := fetch(t, s, idvID)
-		if f := failureOf(t, err); f.Kind != kycbridge.ProviderCredentials || f.Call != "token" || s.Stats().Calls["token"] != 1 {
+		if f := failureOf(t, err); f.Kind != kycbridge.ProviderCredentials || f.Call != "token" ||
+			s.Stats().Calls["token"] != 1 {
 			t.Errorf("%+v, calls %v", f, s.Stats().Calls)
 		}
 	})
@@ -566,11 +598,15 @@ func TestStartIsSentOnce(t *testing.T) {
 		timeout time.Duration
 		want    failure
 	}{
-		"500":            {simulate.Options{}, &fault, 0, failure{Kind: kycbridge.ProviderUnavailable, Status: 500, Code: "InternalError", Message: "x"}},
-		"a page":         {simulate.Options{}, &html, 0, failure{Kind: kycbridge.ProviderUnavailable, Status: 502}},
-		"timeout":        {simulate.Options{Faults: simulate.Faults{Slow: 1, SlowBy: time.Minute}}, nil, 200 * time.Millisecond, failure{Kind: kycbridge.ProviderUnreachable}},
-		"broken answer":  {simulate.Options{Faults: simulate.Faults{Broken: 1}}, nil, 0, failure{Kind: kycbridge.ProviderUnreachable, Status: 201}},
-		"too many calls": {simulate.Options{Faults: simulate.Faults{RateLimited: 1}}, nil, 0, failure{Kind: kycbridge.ProviderRateLimited, Status: 429, Code: "TooManyRequests", Message: "Too many requests."}},
+		"500": {simulate.Options{}, &fault, 0,
+			failure{Kind: kycbridge.ProviderUnavailable, Status: 500, Code: "InternalError", Message: "x"}},
+		"a page": {simulate.Options{}, &html, 0, failure{Kind: kycbridge.ProviderUnavailable, Status: 502}},
+		"timeout": {simulate.Options{Faults: simulate.Faults{Slow: 1, SlowBy: time.Minute}}, nil,
+			200 * time.Millisecond, failure{Kind: kycbridge.ProviderUnreachable}},
+		"broken answer": {simulate.Options{Faults: simulate.Faults{Broken: 1}}, nil, 0,
+			failure{Kind: kycbridge.ProviderUnreachable, Status: 201}},
+		"too many calls": {simulate.Options{Faults: simulate.Faults{RateLimited: 1}}, nil, 0,
+			failure{Kind: kycbridge.ProviderRateLimited, Status: 429, Code: "TooManyRequests", Message: "Too many requests."}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -601,12 +637,13 @@ func TestStartIsRepeatedIfItDidNotArrive(t *testing.T) {
 	refusals.Store(-1) // the first connection is the token's
 	var d net.Dialer
 	o := quick
-	o.Transport = &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if n := refusals.Add(1); n == 1 || n == 2 {
-			return nil, syscall.ECONNREFUSED
-		}
-		return d.DialContext(ctx, network, addr)
-	}}
+	o.Transport = &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if n := refusals.Add(1); n == 1 || n == 2 {
+				return nil, syscall.ECONNREFUSED
+			}
+			return d.DialContext(ctx, network, addr)
+		}}
 	if _, err := ondato.New(config(s), o).Start(t.Context(), start()); err != nil {
 		t.Error(err)
 	}
@@ -637,13 +674,15 @@ func TestFiles(t *testing.T) {
 		wantType          string
 		kind              kycbridge.ProviderErrorKind
 	}{
-		"bytes":              {"image/png", string(picture), "image/png", ""},
-		"bytes of no type":   {"application/octet-stream", string(picture), "application/octet-stream", ""},
-		"JSON":               {"application/json; charset=utf-8", `{"fileName": "front.jpeg", "content": "` + encoded + `"}`, "image/jpeg", ""},
-		"JSON, other case":   {"application/json", `{"FileContent": "` + encoded + `"}`, "image/jpeg", ""},
-		"JSON, a data URL":   {"application/json", `{"data": "data:image/jpeg;base64,` + encoded + `"}`, "image/jpeg", ""},
-		"JSON text":          {"application/json", `"` + encoded + `"`, "image/jpeg", ""},
-		"JSON without file":  {"application/json", `{"content": "not base64!", "url": "https://files.example.com/1"}`, "", kycbridge.ProviderMalformed},
+		"bytes":            {"image/png", string(picture), "image/png", ""},
+		"bytes of no type": {"application/octet-stream", string(picture), "application/octet-stream", ""},
+		"JSON": {"application/json; charset=utf-8", `{"fileName": "front.jpeg", "content": "` + encoded + `"}`,
+			"image/jpeg", ""},
+		"JSON, other case": {"application/json", `{"FileContent": "` + encoded + `"}`, "image/jpeg", ""},
+		"JSON, a data URL": {"application/json", `{"data": "data:image/jpeg;base64,` + encoded + `"}`, "image/jpeg", ""},
+		"JSON text":        {"application/json", `"` + encoded + `"`, "image/jpeg", ""},
+		"JSON without file": {"application/json", `{"content": "not base64!", "url": "https://files.example.com/1"}`, "",
+			kycbridge.ProviderMalformed},
 		"JSON list":          {"application/json", `[]`, "", kycbridge.ProviderMalformed},
 		"a page":             {"text/html", "<html>Sign in</html>", "", kycbridge.ProviderMalformed},
 		"JSON without bytes": {"application/json", `{"content": ""}`, "", kycbridge.ProviderMalformed},
@@ -664,7 +703,8 @@ func TestFiles(t *testing.T) {
 			}
 			defer got.Body.Close()
 			body, err := io.ReadAll(got.Body)
-			if err != nil || !bytes.Equal(body, picture) || got.ContentType != test.wantType || got.Length != int64(len(picture)) {
+			if err != nil || !bytes.Equal(body, picture) || got.ContentType != test.wantType ||
+				got.Length != int64(len(picture)) {
 				t.Errorf("%d bytes of %s, said to be %d, error %v", len(body), got.ContentType, got.Length, err)
 			}
 		})
@@ -700,8 +740,10 @@ func TestMedia(t *testing.T) {
 		t.Errorf("%d bytes of %s, %v", len(body), media.ContentType, err)
 	}
 	before := s.Stats().Calls["get_identity_verification"]
-	_, err = api.Media(t.Context(), kycbridge.MediaRequest{References: map[string]string{"kyc_identification_id": kycID}, Ref: file})
-	if f := failureOf(t, err); f.Kind != kycbridge.ProviderNotFound || s.Stats().Calls["get_identity_verification"] != before {
+	_, err = api.Media(t.Context(),
+		kycbridge.MediaRequest{References: map[string]string{"kyc_identification_id": kycID}, Ref: file})
+	if f := failureOf(t, err); f.Kind != kycbridge.ProviderNotFound ||
+		s.Stats().Calls["get_identity_verification"] != before {
 		t.Errorf("%+v, calls %v", f, s.Stats().Calls)
 	}
 	_, err = api.Media(t.Context(), kycbridge.MediaRequest{Reference: s.Begin("ref-2", simulate.Expire), Ref: file})
@@ -718,7 +760,8 @@ func eventually(t *testing.T, condition func() bool) {
 
 func TestHugeBodies(t *testing.T) {
 	s := provider(t, simulate.Options{})
-	huge := canned(200, append([]byte(`{"id": "`+idvID+`", "status": "Completed", "x": "`), bytes.Repeat([]byte("x"), 9<<20)...))
+	huge := canned(200, append([]byte(`{"id": "`+idvID+`", "status": "Completed", "x": "`),
+		bytes.Repeat([]byte("x"), 9<<20)...))
 	s.Can("get_identity_verification", huge, huge, huge)
 	_, err := fetch(t, s, idvID)
 	if f := failureOf(t, err); f.Kind != kycbridge.ProviderMalformed {
@@ -736,7 +779,8 @@ func TestHugeBodies(t *testing.T) {
 	s.Can("get_identity_verification", canned(400, []byte(params+`"$.a[0]/b": [{"message": "first"}]}}`)))
 	_, err = fetch(t, s, idvID)
 	f := failureOf(t, err)
-	if len(f.Fields) != 20 || len(f.Message) != 300 || f.Fields[0] != (kycbridge.FieldError{Path: "/a/0~1b", Message: "first"}) {
+	if len(f.Fields) != 20 || len(f.Message) != 300 ||
+		f.Fields[0] != (kycbridge.FieldError{Path: "/a/0~1b", Message: "first"}) {
 		t.Errorf("%d fields, message of %d", len(f.Fields), len(f.Message))
 	}
 	for _, field := range f.Fields {
@@ -748,7 +792,8 @@ func TestHugeBodies(t *testing.T) {
 
 // No error repeats a secret, a token, or what was sent or answered about a person.
 func TestErrorsTellNothing(t *testing.T) {
-	words := []string{secret, "synthetic-access-token", "Testa", "Sample", "370600000001", "testa@example.com", "00000000000", "1990-02-01", "PROVIDER-SAID"}
+	words := []string{secret, "synthetic-access-token", "Testa", "Sample", "370600000001", "testa@example.com",
+		"00000000000", "1990-02-01", "PROVIDER-SAID"}
 	leaky := `{"reason": "ValidationFailed", "message": "PROVIDER-SAID Testa 370600000001", "params": {"registration": [{"message": "testa@example.com"}]}}`
 	tests := map[string]func(s *simulate.Server){
 		"400":    func(s *simulate.Server) { s.Can("create_identity_verification", canned(400, []byte(leaky))) },
@@ -764,7 +809,8 @@ func TestErrorsTellNothing(t *testing.T) {
 		},
 		"nobody there": func(s *simulate.Server) { s.Close() },
 		"redirect": func(s *simulate.Server) {
-			s.Can("create_identity_verification", simulate.Canned{Status: 302, Header: http.Header{"Location": {"https://example.com/?t=" + secret}}})
+			s.Can("create_identity_verification",
+				simulate.Canned{Status: 302, Header: http.Header{"Location": {"https://example.com/?t=" + secret}}})
 		},
 	}
 	for name, prepare := range tests {

@@ -37,7 +37,8 @@ func explain(e *kycbridge.ProviderError, body []byte) {
 	for _, name := range slices.Sorted(maps.Keys(r.Params)) {
 		for _, fault := range r.Params[name] {
 			if len(e.Fields) < maxFields {
-				e.Fields = append(e.Fields, kycbridge.FieldError{Path: rest.Clean(pointer(name)), Message: rest.Clean(fault.Message)})
+				e.Fields = append(e.Fields, kycbridge.FieldError{Path: rest.Clean(pointer(name)),
+					Message: rest.Clean(fault.Message)})
 			}
 		}
 	}

@@ -64,7 +64,8 @@ func fileFromJSON(res *http.Response) (kycbridge.MediaAnswer, error) {
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxFileJSON+1))
 	if err != nil {
 		return kycbridge.MediaAnswer{}, &kycbridge.ProviderError{
-			Kind: kycbridge.ProviderUnreachable, Call: callFile, Status: res.StatusCode, Sent: true, Err: errors.New("the answer ended early"),
+			Kind: kycbridge.ProviderUnreachable, Call: callFile, Status: res.StatusCode, Sent: true,
+			Err: errors.New("the answer ended early"),
 		}
 	}
 	if len(body) > maxFileJSON {

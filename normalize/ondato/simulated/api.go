@@ -75,8 +75,9 @@ func (a *account) token(w http.ResponseWriter, r *http.Request) {
 	value := fmt.Sprintf("synthetic-access-token-%d", a.s.Next())
 	a.tokens[value] = issued{scope, time.Now().Add(life)}
 	a.s.Unlock()
-	simulate.Answer(w, http.StatusOK, fmt.Appendf(nil, `{"access_token": %q, "expires_in": %d, "token_type": "Bearer", "scope": %q}`,
-		value, int(max(time.Second, life)/time.Second), scope))
+	simulate.Answer(w, http.StatusOK,
+		fmt.Appendf(nil, `{"access_token": %q, "expires_in": %d, "token_type": "Bearer", "scope": %q}`,
+			value, int(max(time.Second, life)/time.Second), scope))
 }
 
 // authorised admits calls with a token that is still good and of this scope.
@@ -259,7 +260,8 @@ func (a *account) filter(w http.ResponseWriter, r *http.Request) {
 	for _, v := range all {
 		view := a.view(v, a.age(v))
 		ours := request.ApplicationID == "" || strings.EqualFold(request.ApplicationID, application)
-		if ours && view.State.KYC != "" && !view.Entered.Before(request.CreatedUTC.From) && view.Entered.Before(request.CreatedUTC.To) {
+		if ours && view.State.KYC != "" && !view.Entered.Before(request.CreatedUTC.From) &&
+			view.Entered.Before(request.CreatedUTC.To) {
 			found = append(found, a.body("kyc", view))
 		}
 	}

@@ -119,7 +119,8 @@ func (v *verification) register(registration []byte) {
 // newID makes a UUID out of the seed. The caller holds the lock.
 func (a *account) newID() string {
 	high, low := a.s.Rand.Uint64(), a.s.Rand.Uint64()
-	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", uint32(high>>32), uint16(high>>16), high&0xfff, low>>48&0xfff, low&0xffffffffffff)
+	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", uint32(high>>32), uint16(high>>16), high&0xfff, low>>48&0xfff,
+		low&0xffffffffffff)
 }
 
 // message is a webhook as it is sent: with the same id and body however often.
@@ -165,7 +166,8 @@ func refused(status int, reason, message string) simulate.Canned {
 
 func apiOf(s *simulate.Server) map[string]string {
 	return map[string]string{
-		"token_url": s.URL() + "/connect/token", "idv_url": s.URL(), "kyc_url": s.URL(), "page_url": s.URL() + "/?id={id}", "setup_id": "5e000000-0000-4000-8000-000000000001",
+		"token_url": s.URL() + "/connect/token", "idv_url": s.URL(), "kyc_url": s.URL(), "page_url": s.URL() + "/?id={id}",
+		"setup_id":  "5e000000-0000-4000-8000-000000000001",
 		"client_id": cmp.Or(s.Credentials.User, clientID), "client_secret": cmp.Or(s.Credentials.Password, clientSecret),
 	}
 }

@@ -136,10 +136,12 @@ func hooks(t *testing.T, r *receiver) []map[string]any {
 
 func TestOndatoScripts(t *testing.T) {
 	begin := []string{"IdentityVerification.StatusChanged InProgress"}
-	sent := append(begin[:1:1], "IdentityVerification.Consented InProgress", "KycIdentification.Created Unfinished", "KycIdentification.Processed Awaiting")
+	sent := append(begin[:1:1], "IdentityVerification.Consented InProgress", "KycIdentification.Created Unfinished",
+		"KycIdentification.Processed Awaiting")
 	and := func(tail ...string) []string { return append(sent[:len(sent):len(sent)], tail...) }
 	const done = "IdentityVerification.StatusChanged Completed"
-	const automatic, manual = "KycIdentification.Approved Approved AutomaticallyIdentified", "KycIdentification.Approved Approved ManuallyIdentified"
+	const automatic, manual = "KycIdentification.Approved Approved AutomaticallyIdentified",
+		"KycIdentification.Approved Approved ManuallyIdentified"
 	tests := map[string]struct {
 		hooks    []string
 		idv, kyc string // statuses at the end
@@ -148,8 +150,10 @@ func TestOndatoScripts(t *testing.T) {
 		simulate.Reject:     {and("KycIdentification.Rejected Rejected PossibleFraudAttempt", done), "Completed", "Rejected"},
 		simulate.Review:     {and(done, manual), "Completed", "Approved"},
 		simulate.SecondLook: {and(done, manual), "Completed", "Approved"},
-		simulate.Flip:       {and(automatic, done, "KycIdentification.Rejected Rejected PossibleFraudAttempt"), "Completed", "Rejected"},
-		simulate.Resubmit: {and("KycIdentification.Rejected Rejected PoorPhotoQuality", "KycIdentification.Processed Awaiting", automatic, done),
+		simulate.Flip: {and(automatic, done, "KycIdentification.Rejected Rejected PossibleFraudAttempt"), "Completed",
+			"Rejected"},
+		simulate.Resubmit: {and("KycIdentification.Rejected Rejected PoorPhotoQuality",
+			"KycIdentification.Processed Awaiting", automatic, done),
 			"Completed", "Approved"},
 		simulate.Abandon:   {append(begin[:1:1], "IdentityVerification.StatusChanged Aborted"), "Aborted", ""},
 		simulate.Expire:    {[]string{"IdentityVerification.StatusChanged Expired"}, "Expired", ""},
@@ -185,7 +189,8 @@ func TestOndatoScripts(t *testing.T) {
 				}
 				return
 			}
-			if kyc := c.get("kyc", "/v1/identifications/"+kycID); kyc["status"] != test.kyc || kyc["identityVerificationId"] != id {
+			if kyc := c.get("kyc", "/v1/identifications/"+kycID); kyc["status"] != test.kyc ||
+				kyc["identityVerificationId"] != id {
 				t.Errorf("%v", kyc)
 			}
 		})
@@ -216,7 +221,8 @@ func TestOndatoLife(t *testing.T) {
 		if _, completed := kyc["completedUtc"]; completed != strings.HasSuffix(test.want, "Approved") {
 			t.Errorf("completedUtc of %v", kyc)
 		}
-		for _, at := range []any{idv["createdUtc"], idv["modifiedUtc"], member(idv, "step", "consent", "consentedUtc"), kyc["createdUtc"], kyc["completedUtc"]} {
+		for _, at := range []any{idv["createdUtc"], idv["modifiedUtc"], member(idv, "step", "consent", "consentedUtc"),
+			kyc["createdUtc"], kyc["completedUtc"]} {
 			if text, ok := at.(string); ok {
 				if at, err := time.Parse(time.RFC3339Nano, text); err != nil || at.After(time.Now()) {
 					t.Errorf("%s, %v", text, err)
@@ -258,7 +264,8 @@ func TestOndatoWebhook(t *testing.T) {
 	if err != nil || at.Before(began) || at.After(got[0].At) {
 		t.Errorf("created %v, %v", at, err)
 	}
-	if user, password, ok := (&http.Request{Header: got[0].Header}).BasicAuth(); !ok || user != "ondato" || password != "ondato-callback-0001" {
+	if user, password, ok := (&http.Request{Header: got[0].Header}).BasicAuth(); !ok || user != "ondato" ||
+		password != "ondato-callback-0001" {
 		t.Errorf("headers %v", got[0].Header)
 	}
 	if got[0].Header.Get("Ondato-Signature") != "" {
@@ -268,14 +275,16 @@ func TestOndatoWebhook(t *testing.T) {
 
 func TestOndatoWebhookSigned(t *testing.T) {
 	r := newReceiver(t, nil)
-	s := started(t, New(), simulate.Options{Speed: 1e7, CallbackURL: r.URL, Credentials: simulate.Credentials{HMAC: "hmac-secret", Callback: "unused"}})
+	s := started(t, New(), simulate.Options{Speed: 1e7, CallbackURL: r.URL,
+		Credentials: simulate.Credentials{HMAC: "hmac-secret", Callback: "unused"}})
 	s.Begin("ref-1", simulate.Approve)
 	eventually(t, func() bool { return s.Stats().Accepted == 6 })
 	for _, c := range r.callbacks() {
 		signature := c.Header.Get("Ondato-Signature")
 		signed := false
 		for back := range 5 { // the second in which it was signed
-			signed = signed || signature == signatureOver("hmac-secret", []byte(c.Body), c.At.Add(-time.Duration(back)*time.Second))
+			signed = signed || signature == signatureOver("hmac-secret", []byte(c.Body),
+				c.At.Add(-time.Duration(back)*time.Second))
 		}
 		if !signed || c.Header.Get("Authorization") != "" {
 			t.Errorf("signature %q, authorization %q", signature, c.Header.Get("Authorization"))
@@ -311,13 +320,15 @@ func TestOndatoHistory(t *testing.T) {
 	if err := json.Unmarshal(body, &history); err != nil || status != http.StatusOK || len(history) != 2 {
 		t.Fatalf("%d %s %v", status, body, err)
 	}
-	if history[0]["isDelivered"] != false || history[1]["isDelivered"] != true || history[1]["deliveredUtc"] == nil || told(history[0]) != "IdentityVerification.StatusChanged Aborted" {
+	if history[0]["isDelivered"] != false || history[1]["isDelivered"] != true || history[1]["deliveredUtc"] == nil ||
+		told(history[0]) != "IdentityVerification.StatusChanged Aborted" {
 		t.Errorf("%s", body)
 	}
 }
 
 func TestOndatoTokens(t *testing.T) {
-	s := started(t, New(), simulate.Options{TokenLife: time.Second, Credentials: simulate.Credentials{User: "user", Password: "word"}})
+	s := started(t, New(), simulate.Options{TokenLife: time.Second,
+		Credentials: simulate.Credentials{User: "user", Password: "word"}})
 	c := &client{t: t, s: s}
 	for body, want := range map[string]string{
 		"grant_type=client_credentials&client_id=user&client_secret=ondato-secret-0001": `{"error": "invalid_client"}`,
@@ -327,7 +338,8 @@ func TestOndatoTokens(t *testing.T) {
 			t.Errorf("%d %s", status, got)
 		}
 	}
-	if status, got := c.do("POST", "/connect/token", `{}`, "application/json"); status != http.StatusBadRequest || string(got) != `{"error": "invalid_request"}` {
+	if status, got := c.do("POST", "/connect/token", `{}`, "application/json"); status != http.StatusBadRequest ||
+		string(got) != `{"error": "invalid_request"}` {
 		t.Errorf("%d %s", status, got)
 	}
 	_, body := c.form("grant_type=client_credentials&client_id=user&client_secret=word&scope=idv_api_readonly")
@@ -341,7 +353,8 @@ func TestOndatoTokens(t *testing.T) {
 	c.token = token.Value
 	path := "/v1/identity-verifications/" + s.Begin("ref-1", simulate.Expire)
 	c.get("idv", path)
-	if status, body := c.do("POST", "/v1/identity-verifications", `{}`, "application/json"); status != http.StatusForbidden {
+	if status, body := c.do("POST", "/v1/identity-verifications", `{}`,
+		"application/json"); status != http.StatusForbidden {
 		t.Errorf("%d %s", status, body)
 	}
 	eventually(t, func() bool {
@@ -359,27 +372,34 @@ func TestOndatoRefusals(t *testing.T) {
 		status             int
 		want               string
 	}{
-		"no setup":          {"POST", path, `{}`, 400, `{"reason": "ValidationFailed", "message": "The request is invalid.", "params": {"setupId": [{"reason": "Required", "message": "Property should not be empty."}]}}`},
-		"setup is no UUID":  {"POST", path, `{"setupId": "x"}`, 400, `"setupId"`},
-		"phone as text":     {"POST", path, `{"setupId": "` + setupID + `", "registration": {"phoneNumber": "370600000001"}}`, 400, `"registration.phoneNumber"`},
-		"country of 3":      {"POST", path, `{"setupId": "` + setupID + `", "registration": {"countryCode": "LTU"}}`, 400, `"registration.countryCode"`},
-		"no JSON":           {"POST", path, `<`, 400, `"ValidationFailed"`},
-		"no such IDV":       {"GET", path + "/b0000000-0000-4000-8000-00000000000f", "", 404, `{"reason": "NotFound", "message": "The requested resource doesn't exist.."}`},
-		"no such call":      {"GET", "/v2", "", 404, `"NotFound"`},
-		"no such KYC":       {"GET", "/v1/identifications/b0000000-0000-4000-8000-00000000000f", "", 404, `"NotFound"`},
-		"a verification":    {"POST", path, `{"setupId": "` + setupID + `", "registration": {"phoneNumber": 370600000001, "countryCode": "LT"}}`, 201, `{"id": "`},
+		"no setup": {"POST", path, `{}`, 400,
+			`{"reason": "ValidationFailed", "message": "The request is invalid.", "params": {"setupId": [{"reason": "Required", "message": "Property should not be empty."}]}}`},
+		"setup is no UUID": {"POST", path, `{"setupId": "x"}`, 400, `"setupId"`},
+		"phone as text": {"POST", path, `{"setupId": "` + setupID +
+			`", "registration": {"phoneNumber": "370600000001"}}`, 400, `"registration.phoneNumber"`},
+		"country of 3": {"POST", path, `{"setupId": "` + setupID + `", "registration": {"countryCode": "LTU"}}`, 400,
+			`"registration.countryCode"`},
+		"no JSON": {"POST", path, `<`, 400, `"ValidationFailed"`},
+		"no such IDV": {"GET", path + "/b0000000-0000-4000-8000-00000000000f", "", 404,
+			`{"reason": "NotFound", "message": "The requested resource doesn't exist.."}`},
+		"no such call": {"GET", "/v2", "", 404, `"NotFound"`},
+		"no such KYC":  {"GET", "/v1/identifications/b0000000-0000-4000-8000-00000000000f", "", 404, `"NotFound"`},
+		"a verification": {"POST", path, `{"setupId": "` + setupID +
+			`", "registration": {"phoneNumber": 370600000001, "countryCode": "LT"}}`, 201, `{"id": "`},
 		"filter is no JSON": {"POST", "/v1/identifications/filter", `x`, 400, `"ValidationFailed"`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			status, body := c.do(test.method, test.path, test.body, "application/json")
-			if status != test.status || !strings.HasPrefix(string(body), test.want) && !strings.Contains(string(body), test.want) {
+			if status != test.status || !strings.HasPrefix(string(body), test.want) &&
+				!strings.Contains(string(body), test.want) {
 				t.Errorf("%d %s", status, body)
 			}
 		})
 	}
 	c.token = "another"
-	if status, body := c.do("GET", path+"/x", "", ""); status != 401 || string(body) != `{"reason": "AuthenticationFailed", "message": "The access token is missing, invalid, or is revoked."}` {
+	if status, body := c.do("GET", path+"/x", "", ""); status != 401 ||
+		string(body) != `{"reason": "AuthenticationFailed", "message": "The access token is missing, invalid, or is revoked."}` {
 		t.Errorf("%d %s", status, body)
 	}
 }
@@ -399,7 +419,8 @@ func TestOndatoRegistration(t *testing.T) {
 		idv = c.get("idv", "/v1/identity-verifications/"+made.ID)
 		return idv["status"] == "Completed"
 	})
-	if member(idv, "registration", "phoneNumber") != json.Number("370600000001") || idv["externalReferenceId"] != `quote " and <tag>` ||
+	if member(idv, "registration", "phoneNumber") != json.Number("370600000001") ||
+		idv["externalReferenceId"] != `quote " and <tag>` ||
 		member(idv, "setup", "id") != "5e000000-0000-4000-8000-000000000009" {
 		t.Errorf("%v", idv)
 	}
@@ -411,7 +432,8 @@ func TestOndatoRegistration(t *testing.T) {
 
 // Only a question after an end that had been told, and that stays, is one too many.
 func TestOndatoQuestionsAfterTheEnd(t *testing.T) {
-	for person, late := range map[string]bool{simulate.Approve: true, simulate.Flip: true, simulate.Expire: true, simulate.Unknown: false} {
+	for person, late := range map[string]bool{simulate.Approve: true, simulate.Flip: true, simulate.Expire: true,
+		simulate.Unknown: false} {
 		t.Run(person, func(t *testing.T) {
 			s := started(t, New(), simulate.Options{Speed: 1e7})
 			c := newOndatoClient(t, s)

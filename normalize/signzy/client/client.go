@@ -99,7 +99,8 @@ func (c *Client) url(path string) string { return c.config.BaseURL + c.config.Pr
 
 // header is what every API call carries.
 func (c *Client) header() http.Header {
-	h := http.Header{"Authorization": {c.config.Token}, "Content-Type": {"application/json"}, "Accept": {"application/json"}}
+	h := http.Header{"Authorization": {c.config.Token}, "Content-Type": {"application/json"},
+		"Accept": {"application/json"}}
 	if c.config.ClientUniqueID != "" {
 		h.Set("X-Client-Unique-Id", c.config.ClientUniqueID)
 	}

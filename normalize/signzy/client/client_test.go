@@ -159,16 +159,21 @@ func TestErrors(t *testing.T) {
 		code, message string
 		creates, asks int // how often each call is sent
 	}{
-		"error-400-flat.json":          {400, kycbridge.ProviderInvalid, "", "VALIDATION_ERROR", "callbackUrl is not allowed to be empty", 1, 1},
-		"error-400-wrapped.json":       {400, kycbridge.ProviderInvalid, "", "VALIDATION_ERROR", "flowId is required", 1, 1},
-		"error-401-wrapped.json":       {401, kycbridge.ProviderCredentials, "", "UNAUTHORIZED", "Authorization token is invalid", 1, 1},
-		"error-403-gateway.json":       {403, kycbridge.ProviderForbidden, "", "", "You cannot consume this service", 1, 1},
-		"error-403-wrapped.json":       {403, kycbridge.ProviderForbidden, "", "FORBIDDEN", "Access denied", 1, 1},
-		"error-404-gateway.json":       {404, kycbridge.ProviderPending, kycbridge.ProviderForbidden, "", "no Route matched with those values", 1, 2},
-		"error-409-upstream-down.json": {409, kycbridge.ProviderUnavailable, "", "UPSTREAM_DOWN", "Upstream service is not reachable", 3, 3},
-		"error-429-gateway.json":       {429, kycbridge.ProviderRateLimited, "", "", "API rate limit exceeded", 1, 3},
-		"error-500-wrapped.json":       {500, kycbridge.ProviderUnavailable, "", "INTERNAL_ERROR", "Internal server error", 1, 3},
-		"error-502-gateway.html":       {502, kycbridge.ProviderUnavailable, "", "", "", 3, 3},
+		"error-400-flat.json": {400, kycbridge.ProviderInvalid, "", "VALIDATION_ERROR",
+			"callbackUrl is not allowed to be empty", 1, 1},
+		"error-400-wrapped.json": {400, kycbridge.ProviderInvalid, "", "VALIDATION_ERROR", "flowId is required", 1, 1},
+		"error-401-wrapped.json": {401, kycbridge.ProviderCredentials, "", "UNAUTHORIZED",
+			"Authorization token is invalid", 1, 1},
+		"error-403-gateway.json": {403, kycbridge.ProviderForbidden, "", "", "You cannot consume this service", 1, 1},
+		"error-403-wrapped.json": {403, kycbridge.ProviderForbidden, "", "FORBIDDEN", "Access denied", 1, 1},
+		"error-404-gateway.json": {404, kycbridge.ProviderPending, kycbridge.ProviderForbidden, "",
+			"no Route matched with those values", 1, 2},
+		"error-409-upstream-down.json": {409, kycbridge.ProviderUnavailable, "", "UPSTREAM_DOWN",
+			"Upstream service is not reachable", 3, 3},
+		"error-429-gateway.json": {429, kycbridge.ProviderRateLimited, "", "", "API rate limit exceeded", 1, 3},
+		"error-500-wrapped.json": {500, kycbridge.ProviderUnavailable, "", "INTERNAL_ERROR", "Internal server error",
+			1, 3},
+		"error-502-gateway.html": {502, kycbridge.ProviderUnavailable, "", "", "", 3, 3},
 	}
 	files, _ := filepath.Glob("testdata/error-*")
 	if len(files) != len(tests) {
@@ -177,7 +182,8 @@ func TestErrors(t *testing.T) {
 	for name, tt := range tests {
 		check := func(t *testing.T, err error, kind kycbridge.ProviderErrorKind, call string) {
 			e := providerError(t, err)
-			if e.Kind != kind || e.Call != call || e.Status != tt.status || e.Code != tt.code || e.Message != tt.message || !e.Sent {
+			if e.Kind != kind || e.Call != call || e.Status != tt.status || e.Code != tt.code || e.Message != tt.message ||
+				!e.Sent {
 				t.Errorf("got %+v", e)
 			}
 			if tt.message != "" && strings.Contains(err.Error(), tt.message) {
@@ -218,14 +224,16 @@ func TestOddErrors(t *testing.T) {
 		kind          kycbridge.ProviderErrorKind
 		code, message string
 	}{
-		"empty":                  {422, ``, kycbridge.ProviderInvalid, "", ""},
-		"empty error":            {400, `{"error": {}}`, kycbridge.ProviderInvalid, "", ""},
-		"error as text":          {400, `{"error": "x", "message": "flat"}`, kycbridge.ProviderInvalid, "", "flat"},
-		"message as object":      {400, `{"message": {"a": 1}, "reason": "R"}`, kycbridge.ProviderInvalid, "R", ""},
-		"status as text":         {400, `{"error": {"message": "m", "status": "400", "statusCode": "400"}}`, kycbridge.ProviderInvalid, "", "m"},
-		"statusCode as list":     {403, `{"name": "N", "statusCode": [1]}`, kycbridge.ProviderForbidden, "N", ""},
-		"list":                   {401, `[]`, kycbridge.ProviderCredentials, "", ""},
-		"long message":           {400, `{"message": "` + strings.Repeat("a", 1000) + `"}`, kycbridge.ProviderInvalid, "", strings.Repeat("a", 300)},
+		"empty":             {422, ``, kycbridge.ProviderInvalid, "", ""},
+		"empty error":       {400, `{"error": {}}`, kycbridge.ProviderInvalid, "", ""},
+		"error as text":     {400, `{"error": "x", "message": "flat"}`, kycbridge.ProviderInvalid, "", "flat"},
+		"message as object": {400, `{"message": {"a": 1}, "reason": "R"}`, kycbridge.ProviderInvalid, "R", ""},
+		"status as text": {400, `{"error": {"message": "m", "status": "400", "statusCode": "400"}}`,
+			kycbridge.ProviderInvalid, "", "m"},
+		"statusCode as list": {403, `{"name": "N", "statusCode": [1]}`, kycbridge.ProviderForbidden, "N", ""},
+		"list":               {401, `[]`, kycbridge.ProviderCredentials, "", ""},
+		"long message": {400, `{"message": "` + strings.Repeat("a", 1000) + `"}`, kycbridge.ProviderInvalid, "",
+			strings.Repeat("a", 300)},
 		"message of many lines":  {400, `{"message": "a\r\nb"}`, kycbridge.ProviderInvalid, "", "a b"},
 		"redirect":               {302, ``, kycbridge.ProviderMalformed, "", ""},
 		"create is not possible": {405, `{"message": "no"}`, kycbridge.ProviderForbidden, "", "no"},
@@ -248,13 +256,16 @@ func fullStart() kycbridge.StartRequest {
 	return kycbridge.StartRequest{
 		ExternalReference: "ref-1",
 		Person: kycbridge.Person{
-			GivenName: "Jane", FamilyName: "Sample", Birthdate: "1990-02-01", Email: "jane@example.com", PhoneNumber: "5550100001",
-			Address: &kycbridge.PersonAddress{StreetAddress: "1 Example Road", Locality: "Example", Region: "EX", PostalCode: "000000", Country: "US"},
+			GivenName: "Jane", FamilyName: "Sample", Birthdate: "1990-02-01", Email: "jane@example.com",
+			PhoneNumber: "5550100001",
+			Address: &kycbridge.PersonAddress{StreetAddress: "1 Example Road", Locality: "Example", Region: "EX",
+				PostalCode: "000000", Country: "US"},
 		},
 		Options: json.RawMessage(`{"user_id": "user-1", "id": {"id_type": "Driving License", "country": "US"},
 			"match_image": "https://files.example.com/api/files/1000020/download/00000014.jpeg", "redirect_seconds": 10,
 			"session_expiry_seconds": 600, "flow_id": "known to all"}`),
-		SuccessURL: "https://app.example.com/kyc/ok", FailureURL: "https://app.example.com/kyc/fail", Language: "en-US", Validity: time.Hour,
+		SuccessURL: "https://app.example.com/kyc/ok", FailureURL: "https://app.example.com/kyc/fail", Language: "en-US",
+		Validity:    time.Hour,
 		CallbackURL: "https://kycbridge.example.com/hooks/signzy?wt=synthetic-token", CallbackKey: "synthetic-callback-key",
 	}
 }
@@ -296,7 +307,8 @@ func TestRequestsAreTheDocumentedOnes(t *testing.T) {
 				t.Errorf("%s %s", request.method, request.path)
 			}
 			header := request.header
-			if header.Get("Authorization") != token || header.Get("Content-Type") != "application/json" || header.Values("X-Client-Unique-Id") != nil {
+			if header.Get("Authorization") != token || header.Get("Content-Type") != "application/json" ||
+				header.Values("X-Client-Unique-Id") != nil {
 				t.Errorf("header %v", header)
 			}
 		})
@@ -308,22 +320,39 @@ func TestRequestMembers(t *testing.T) {
 		request kycbridge.StartRequest
 		want    string
 	}{
-		"flow of the request":    {kycbridge.StartRequest{FlowID: "other"}, `{"flowId": "other"}`},
-		"reference as user":      {kycbridge.StartRequest{ExternalReference: "r"}, `{"flowId": "` + flow + `", "userId": "r", "userInfo": {"externalReferenceId": "r"}}`},
-		"ISO date":               {kycbridge.StartRequest{Person: kycbridge.Person{Birthdate: "1990-02-01"}, Options: json.RawMessage(`{"date_format": "iso"}`)}, `{"flowId": "` + flow + `", "userInfo": {"dateOfBirth": "1990-02-01"}}`},
-		"documented date":        {kycbridge.StartRequest{Person: kycbridge.Person{Birthdate: "1990-02-01"}, Options: json.RawMessage(`{"date_format": "dmy"}`)}, `{"flowId": "` + flow + `", "userInfo": {"dateOfBirth": "01/02/1990"}}`},
-		"phone number":           {kycbridge.StartRequest{Person: kycbridge.Person{PhoneNumber: "+15550100001"}}, `{"flowId": "` + flow + `", "userInfo": {"phoneNumber": 15550100001}}`},
-		"phone without +":        {kycbridge.StartRequest{Person: kycbridge.Person{PhoneNumber: "5550100001"}}, `{"flowId": "` + flow + `", "userInfo": {"phoneNumber": 5550100001}}`},
-		"redirect at once":       {kycbridge.StartRequest{Options: json.RawMessage(`{"redirect_seconds": 0}`)}, `{"flowId": "` + flow + `", "processingConfig": {"redirectTime": 0}}`},
-		"redirect later":         {kycbridge.StartRequest{Options: json.RawMessage(`{"redirect_seconds": 5}`)}, `{"flowId": "` + flow + `", "processingConfig": {"redirectTime": 5}}`},
-		"whole and family name":  {kycbridge.StartRequest{Person: kycbridge.Person{Name: "Jane Q Sample", FamilyName: "Sample"}}, `{"flowId": "` + flow + `", "userInfo": {"name": {"firstName": "Jane Q", "lastName": "Sample"}}}`},
-		"whole name":             {kycbridge.StartRequest{Person: kycbridge.Person{Name: "Jane Q Sample"}}, `{"flowId": "` + flow + `", "userInfo": {"name": {"firstName": "Jane Q Sample"}}}`},
-		"middle name":            {kycbridge.StartRequest{Person: kycbridge.Person{GivenName: "Jane", MiddleName: "Q", FamilyName: "Sample"}}, `{"flowId": "` + flow + `", "userInfo": {"name": {"firstName": "Jane Q", "lastName": "Sample"}}}`},
-		"street of three lines":  {kycbridge.StartRequest{Person: kycbridge.Person{Address: &kycbridge.PersonAddress{StreetAddress: "1 Road\r\nFlat 2\nRear"}}}, `{"flowId": "` + flow + `", "userInfo": {"address": {"street": "1 Road", "street2": "Flat 2, Rear"}}}`},
-		"German":                 {kycbridge.StartRequest{Language: "de-AT"}, `{"flowId": "` + flow + `", "processingConfig": {"language": "gr"}}`},
+		"flow of the request": {kycbridge.StartRequest{FlowID: "other"}, `{"flowId": "other"}`},
+		"reference as user": {kycbridge.StartRequest{ExternalReference: "r"}, `{"flowId": "` + flow +
+			`", "userId": "r", "userInfo": {"externalReferenceId": "r"}}`},
+		"ISO date": {kycbridge.StartRequest{Person: kycbridge.Person{Birthdate: "1990-02-01"},
+			Options: json.RawMessage(`{"date_format": "iso"}`)}, `{"flowId": "` + flow +
+			`", "userInfo": {"dateOfBirth": "1990-02-01"}}`},
+		"documented date": {kycbridge.StartRequest{Person: kycbridge.Person{Birthdate: "1990-02-01"},
+			Options: json.RawMessage(`{"date_format": "dmy"}`)}, `{"flowId": "` + flow +
+			`", "userInfo": {"dateOfBirth": "01/02/1990"}}`},
+		"phone number": {kycbridge.StartRequest{Person: kycbridge.Person{PhoneNumber: "+15550100001"}},
+			`{"flowId": "` + flow + `", "userInfo": {"phoneNumber": 15550100001}}`},
+		"phone without +": {kycbridge.StartRequest{Person: kycbridge.Person{PhoneNumber: "5550100001"}},
+			`{"flowId": "` + flow + `", "userInfo": {"phoneNumber": 5550100001}}`},
+		"redirect at once": {kycbridge.StartRequest{Options: json.RawMessage(`{"redirect_seconds": 0}`)},
+			`{"flowId": "` + flow + `", "processingConfig": {"redirectTime": 0}}`},
+		"redirect later": {kycbridge.StartRequest{Options: json.RawMessage(`{"redirect_seconds": 5}`)},
+			`{"flowId": "` + flow + `", "processingConfig": {"redirectTime": 5}}`},
+		"whole and family name": {kycbridge.StartRequest{Person: kycbridge.Person{Name: "Jane Q Sample",
+			FamilyName: "Sample"}}, `{"flowId": "` + flow +
+			`", "userInfo": {"name": {"firstName": "Jane Q", "lastName": "Sample"}}}`},
+		"whole name": {kycbridge.StartRequest{Person: kycbridge.Person{Name: "Jane Q Sample"}}, `{"flowId": "` +
+			flow + `", "userInfo": {"name": {"firstName": "Jane Q Sample"}}}`},
+		"middle name": {kycbridge.StartRequest{Person: kycbridge.Person{GivenName: "Jane", MiddleName: "Q",
+			FamilyName: "Sample"}}, `{"flowId": "` + flow +
+			`", "userInfo": {"name": {"firstName": "Jane Q", "lastName": "Sample"}}}`},
+		"street of three lines": {kycbridge.StartRequest{Person: kycbridge.Person{Address: &kycbridge.PersonAddress{StreetAddress: "1 Road\r\nFlat 2\nRear"}}}, `{"flowId": "` + flow + `", "userInfo": {"address": {"street": "1 Road", "street2": "Flat 2, Rear"}}}`},
+		"German": {kycbridge.StartRequest{Language: "de-AT"}, `{"flowId": "` + flow +
+			`", "processingConfig": {"language": "gr"}}`},
 		"Belarusian, not Bangla": {kycbridge.StartRequest{Language: "be"}, `{"flowId": "` + flow + `"}`},
-		"half a second":          {kycbridge.StartRequest{Validity: time.Second / 2}, `{"flowId": "` + flow + `", "processingConfig": {"journeyLinkValidity": 1}}`},
-		"empty address":          {kycbridge.StartRequest{Person: kycbridge.Person{Address: &kycbridge.PersonAddress{}}, Options: json.RawMessage(`{}`)}, `{"flowId": "` + flow + `"}`},
+		"half a second": {kycbridge.StartRequest{Validity: time.Second / 2}, `{"flowId": "` + flow +
+			`", "processingConfig": {"journeyLinkValidity": 1}}`},
+		"empty address": {kycbridge.StartRequest{Person: kycbridge.Person{Address: &kycbridge.PersonAddress{}},
+			Options: json.RawMessage(`{}`)}, `{"flowId": "` + flow + `"}`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -348,7 +377,8 @@ func TestPhoneAsText(t *testing.T) {
 	c := config("https://signzy.example.com")
 	c.PhoneAs = PhoneAsText
 	for _, number := range []string{"+15550100001", "0555010001"} {
-		r, err := NewClient(c, rest.Options{}).journeyRequest(kycbridge.StartRequest{Person: kycbridge.Person{PhoneNumber: number}})
+		person := kycbridge.Person{PhoneNumber: number}
+		r, err := NewClient(c, rest.Options{}).journeyRequest(kycbridge.StartRequest{Person: person})
 		if err != nil || r.UserInfo.PhoneNumber != any(number) {
 			t.Errorf("%v, %v", r.UserInfo.PhoneNumber, err)
 		}
@@ -361,18 +391,23 @@ func TestStartsThatAreNotSent(t *testing.T) {
 		request kycbridge.StartRequest
 		path    string
 	}{
-		"no flow":        {Config{}, kycbridge.StartRequest{}, "/options/flow_id"},
-		"birthdate":      {Config{FlowID: flow}, kycbridge.StartRequest{Person: kycbridge.Person{Birthdate: "31/31/1990"}}, "/person/birthdate"},
-		"phone with a 0": {Config{FlowID: flow}, kycbridge.StartRequest{Person: kycbridge.Person{PhoneNumber: "0555010001"}}, "/person/phone_number"},
-		"long phone":     {Config{FlowID: flow}, kycbridge.StartRequest{Person: kycbridge.Person{PhoneNumber: "+1555010000155555"}}, "/person/phone_number"},
-		"bad options":    {Config{FlowID: flow}, kycbridge.StartRequest{Options: json.RawMessage(`{"user_id": {}}`)}, "/options"},
+		"no flow": {Config{}, kycbridge.StartRequest{}, "/options/flow_id"},
+		"birthdate": {Config{FlowID: flow}, kycbridge.StartRequest{Person: kycbridge.Person{Birthdate: "31/31/1990"}},
+			"/person/birthdate"},
+		"phone with a 0": {Config{FlowID: flow}, kycbridge.StartRequest{Person: kycbridge.Person{PhoneNumber: "0555010001"}},
+			"/person/phone_number"},
+		"long phone": {Config{FlowID: flow},
+			kycbridge.StartRequest{Person: kycbridge.Person{PhoneNumber: "+1555010000155555"}}, "/person/phone_number"},
+		"bad options": {Config{FlowID: flow}, kycbridge.StartRequest{Options: json.RawMessage(`{"user_id": {}}`)},
+			"/options"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			sent := &recorder{}
 			_, err := New(tt.config, quick(sent)).Start(t.Context(), tt.request)
 			e := providerError(t, err)
-			if e.Kind != kycbridge.ProviderInvalid || e.Sent || len(e.Fields) != 1 || e.Fields[0].Path != tt.path || len(sent.all()) != 0 {
+			if e.Kind != kycbridge.ProviderInvalid || e.Sent || len(e.Fields) != 1 || e.Fields[0].Path != tt.path ||
+				len(sent.all()) != 0 {
 				t.Errorf("got %+v", e)
 			}
 		})
@@ -393,22 +428,41 @@ func TestStarted(t *testing.T) {
 		answer   string // what is kept
 		fails    bool
 	}{
-		"bare":              {body: string(example(t, "create-journey-response.json")), expires: created.Add(24 * time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"24 hours"}`},
-		"wrapped":           {body: string(example(t, "create-journey-response-wrapped.json")), validity: 2 * time.Hour, expires: created.Add(2 * time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"24 hours"}`},
-		"in data":           {body: `{"data": ` + made(`, "createdAt": "1772442000000"`) + `}`, expires: created.Add(time.Hour), answer: `{"createdAt":"1772442000000","journeyId":"AB12CD34EF"}`},
-		"seconds":           {body: made(`, "createdAt": 1772442000`), expires: created.Add(time.Hour), answer: `{"createdAt":1772442000,"journeyId":"AB12CD34EF"}`},
-		"ISO":               {body: made(`, "createdAt": "2026-03-02T09:00:00.000Z"`), expires: created.Add(time.Hour), answer: `{"createdAt":"2026-03-02T09:00:00.000Z","journeyId":"AB12CD34EF"}`},
-		"no time":           {body: made(``), answer: `{"journeyId":"AB12CD34EF"}`},
-		"ttl in minutes":    {body: made(at + `, "ttl": "30 mins"`), expires: created.Add(30 * time.Minute), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"30 mins"}`},
-		"ttl of a day":      {body: made(at + `, "ttl": "1 Day"`), expires: created.Add(24 * time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"1 Day"}`},
-		"ttl in words":      {body: made(at + `, "ttl": "until tomorrow"`), expires: created.Add(time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"until tomorrow"}`},
-		"ttl of nothing":    {body: made(at + `, "ttl": "0 hours"`), expires: created.Add(time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"0 hours"}`},
-		"ttl for ever":      {body: made(at + `, "ttl": "999999999 days"`), expires: created.Add(time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"999999999 days"}`},
-		"ttl as number":     {body: made(at + `, "ttl": 24`), expires: created.Add(time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":24}`},
-		"version of a flow": {body: made(at + `, "flow": {"flowId": "f", "version": 3, "test": true}`), expires: created.Add(time.Hour), version: "3", test: true, answer: `{"createdAt":1772442000000,"flow":{"flowId":"f","test":true,"version":3},"journeyId":"AB12CD34EF"}`},
-		"version beside":    {body: made(at + `, "flowId": "f", "version": "4.1", "test": "False"`), expires: created.Add(time.Hour), version: "4.1", answer: `{"createdAt":1772442000000,"flowId":"f","journeyId":"AB12CD34EF","test":"False","version":"4.1"}`},
-		"flow as text":      {body: made(at + `, "flow": "f"`), expires: created.Add(time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF"}`},
-		"secrets":           {body: made(at + `, "token": "SECRET4711", "flow": {"key": "SECRET4711"}, "processingConfig": {"authKeyForCallback": "SECRET4711"}`), expires: created.Add(time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF"}`},
+		"bare": {body: string(example(t, "create-journey-response.json")), expires: created.Add(24 * time.Hour),
+			answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"24 hours"}`},
+		"wrapped": {body: string(example(t, "create-journey-response-wrapped.json")), validity: 2 * time.Hour,
+			expires: created.Add(2 * time.Hour),
+			answer:  `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"24 hours"}`},
+		"in data": {body: `{"data": ` + made(`, "createdAt": "1772442000000"`) + `}`,
+			expires: created.Add(time.Hour), answer: `{"createdAt":"1772442000000","journeyId":"AB12CD34EF"}`},
+		"seconds": {body: made(`, "createdAt": 1772442000`), expires: created.Add(time.Hour),
+			answer: `{"createdAt":1772442000,"journeyId":"AB12CD34EF"}`},
+		"ISO": {body: made(`, "createdAt": "2026-03-02T09:00:00.000Z"`), expires: created.Add(time.Hour),
+			answer: `{"createdAt":"2026-03-02T09:00:00.000Z","journeyId":"AB12CD34EF"}`},
+		"no time": {body: made(``), answer: `{"journeyId":"AB12CD34EF"}`},
+		"ttl in minutes": {body: made(at + `, "ttl": "30 mins"`), expires: created.Add(30 * time.Minute),
+			answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"30 mins"}`},
+		"ttl of a day": {body: made(at + `, "ttl": "1 Day"`), expires: created.Add(24 * time.Hour),
+			answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"1 Day"}`},
+		"ttl in words": {body: made(at + `, "ttl": "until tomorrow"`), expires: created.Add(time.Hour),
+			answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"until tomorrow"}`},
+		"ttl of nothing": {body: made(at + `, "ttl": "0 hours"`), expires: created.Add(time.Hour),
+			answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"0 hours"}`},
+		"ttl for ever": {body: made(at + `, "ttl": "999999999 days"`), expires: created.Add(time.Hour),
+			answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":"999999999 days"}`},
+		"ttl as number": {body: made(at + `, "ttl": 24`), expires: created.Add(time.Hour),
+			answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF","ttl":24}`},
+		"version of a flow": {body: made(at + `, "flow": {"flowId": "f", "version": 3, "test": true}`),
+			expires: created.Add(time.Hour), version: "3", test: true,
+			answer: `{"createdAt":1772442000000,"flow":{"flowId":"f","test":true,"version":3},"journeyId":"AB12CD34EF"}`},
+		"version beside": {body: made(at + `, "flowId": "f", "version": "4.1", "test": "False"`),
+			expires: created.Add(time.Hour), version: "4.1",
+			answer: `{"createdAt":1772442000000,"flowId":"f","journeyId":"AB12CD34EF","test":"False","version":"4.1"}`},
+		"flow as text": {body: made(at + `, "flow": "f"`), expires: created.Add(time.Hour),
+			answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF"}`},
+		"secrets": {body: made(at +
+			`, "token": "SECRET4711", "flow": {"key": "SECRET4711"}, "processingConfig": {"authKeyForCallback": "SECRET4711"}`),
+			expires: created.Add(time.Hour), answer: `{"createdAt":1772442000000,"journeyId":"AB12CD34EF"}`},
 		"unknown wrapper":   {body: `{"payload": ` + made(``) + `}`, fails: true},
 		"no page":           {body: `{"journeyId": "AB12CD34EF"}`, fails: true},
 		"script for a page": {body: `{"journeyId": "AB12CD34EF", "journeyUrl": "javascript:alert(1)"}`, fails: true},
@@ -423,7 +477,8 @@ func TestStarted(t *testing.T) {
 			s.Can(CallCreate, canned(200, []byte(tt.body)))
 			got, err := New(config(s.URL()), quick(nil)).Start(t.Context(), kycbridge.StartRequest{Validity: tt.validity})
 			if tt.fails {
-				if e := providerError(t, err); e.Kind != kycbridge.ProviderMalformed || !e.Sent || s.Stats().Calls[CallCreate] != 1 {
+				if e := providerError(t, err); e.Kind != kycbridge.ProviderMalformed || !e.Sent ||
+					s.Stats().Calls[CallCreate] != 1 {
 					t.Errorf("got %+v after %v", e, s.Stats().Calls)
 				}
 				return
@@ -453,15 +508,24 @@ func TestSuccessesThatFailed(t *testing.T) {
 		kind          kycbridge.ProviderErrorKind
 		code, message string
 	}{
-		"wrapped":                  {CallCreate, string(example(t, "error-400-wrapped.json")), kycbridge.ProviderInvalid, "VALIDATION_ERROR", "flowId is required"},
-		"flat":                     {CallCreate, string(example(t, "error-400-flat.json")), kycbridge.ProviderInvalid, "VALIDATION_ERROR", "callbackUrl is not allowed to be empty"},
-		"upstream is down":         {CallCreate, string(example(t, "error-409-upstream-down.json")), kycbridge.ProviderUnavailable, "UPSTREAM_DOWN", "Upstream service is not reachable"},
-		"refused token":            {CallCreate, string(example(t, "error-401-wrapped.json")), kycbridge.ProviderCredentials, "UNAUTHORIZED", "Authorization token is invalid"},
-		"no status":                {CallCreate, `{"error": {"message": "No"}}`, kycbridge.ProviderMalformed, "", "No"},
-		"another user":             {CallCreate, `{"journeyId": "J", "journeyUrl": "https://kyc.example.com/J", "userId": "user-2"}`, kycbridge.ProviderMalformed, "", ""},
-		"journey that is refused":  {CallGet, string(example(t, "error-403-wrapped.json")), kycbridge.ProviderForbidden, "FORBIDDEN", "Access denied"},
-		"journey that is not here": {CallGet, `{"statusCode": "404", "message": "Not found"}`, kycbridge.ProviderPending, "", "Not found"},
-		"another journey":          {CallGet, `{"result": {"journeyId": "J"}, "error": null}`, kycbridge.ProviderMalformed, "", ""},
+		"wrapped": {CallCreate, string(example(t, "error-400-wrapped.json")), kycbridge.ProviderInvalid,
+			"VALIDATION_ERROR", "flowId is required"},
+		"flat": {CallCreate, string(example(t, "error-400-flat.json")), kycbridge.ProviderInvalid,
+			"VALIDATION_ERROR", "callbackUrl is not allowed to be empty"},
+		"upstream is down": {CallCreate, string(example(t, "error-409-upstream-down.json")),
+			kycbridge.ProviderUnavailable, "UPSTREAM_DOWN", "Upstream service is not reachable"},
+		"refused token": {CallCreate, string(example(t, "error-401-wrapped.json")), kycbridge.ProviderCredentials,
+			"UNAUTHORIZED", "Authorization token is invalid"},
+		"no status": {CallCreate, `{"error": {"message": "No"}}`, kycbridge.ProviderMalformed, "", "No"},
+		"another user": {CallCreate,
+			`{"journeyId": "J", "journeyUrl": "https://kyc.example.com/J", "userId": "user-2"}`, kycbridge.ProviderMalformed,
+			"", ""},
+		"journey that is refused": {CallGet, string(example(t, "error-403-wrapped.json")), kycbridge.ProviderForbidden,
+			"FORBIDDEN", "Access denied"},
+		"journey that is not here": {CallGet, `{"statusCode": "404", "message": "Not found"}`, kycbridge.ProviderPending, "",
+			"Not found"},
+		"another journey": {CallGet, `{"result": {"journeyId": "J"}, "error": null}`, kycbridge.ProviderMalformed,
+			"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -474,7 +538,8 @@ func TestSuccessesThatFailed(t *testing.T) {
 			} else {
 				_, err = api.Fetch(t.Context(), kycbridge.Query{Reference: journey})
 			}
-			if e := providerError(t, err); e.Kind != tt.kind || e.Code != tt.code || e.Message != tt.message || e.Status != 200 || !e.Sent {
+			if e := providerError(t, err); e.Kind != tt.kind || e.Code != tt.code || e.Message != tt.message ||
+				e.Status != 200 || !e.Sent {
 				t.Errorf("%+v", e)
 			}
 		})
@@ -483,7 +548,8 @@ func TestSuccessesThatFailed(t *testing.T) {
 
 func TestMethodIsFoundAndKept(t *testing.T) {
 	life := simulate.Options{Speed: 1e6}
-	s, sent := startServer(t, life, simulated.Options{ResultMethod: http.MethodPost, Wrap: "result.data", WrapCreate: true}), &recorder{}
+	s, sent := startServer(t, life,
+		simulated.Options{ResultMethod: http.MethodPost, Wrap: "result.data", WrapCreate: true}), &recorder{}
 	api := New(config(s.URL()), quick(sent))
 	started, err := api.Start(t.Context(), kycbridge.StartRequest{ExternalReference: "ref-approve"})
 	if err != nil {
@@ -499,7 +565,8 @@ func TestMethodIsFoundAndKept(t *testing.T) {
 	if got := sent.methods(); !strings.HasPrefix(got, "POST GET POST POST") || strings.Count(got, "GET") != 1 {
 		t.Errorf("sent %s", got)
 	}
-	if last := all[len(all)-1]; len(last.body) != 0 || last.header.Get("Content-Type") != "application/json" || last.header.Get("Authorization") != token {
+	if last := all[len(all)-1]; len(last.body) != 0 || last.header.Get("Content-Type") != "application/json" ||
+		last.header.Get("Authorization") != token {
 		t.Errorf("sent %+v", last)
 	}
 }
@@ -548,11 +615,13 @@ func TestMethods(t *testing.T) {
 		want      kinds
 		sent      string
 	}{
-		"pending by either":              {"", []int{404}, []int{404}, kinds{pending, pending}, "GET POST GET POST"},
-		"pending, other refused":         {"", []int{404}, []int{405}, kinds{pending, pending}, "GET POST GET"},
-		"pending, then there":            {"", []int{404, 200}, []int{405}, kinds{pending, ok}, "GET POST GET"},
-		"other is not a route":           {"", []int{404, 404, 200}, []int{403}, kinds{pending, pending, ok}, "GET POST GET POST GET"},
-		"first refused, pending":         {"", []int{405}, []int{404, 404, 200}, kinds{pending, pending, ok, ok}, "GET POST POST POST POST"},
+		"pending by either":      {"", []int{404}, []int{404}, kinds{pending, pending}, "GET POST GET POST"},
+		"pending, other refused": {"", []int{404}, []int{405}, kinds{pending, pending}, "GET POST GET"},
+		"pending, then there":    {"", []int{404, 200}, []int{405}, kinds{pending, ok}, "GET POST GET"},
+		"other is not a route": {"", []int{404, 404, 200}, []int{403}, kinds{pending, pending, ok},
+			"GET POST GET POST GET"},
+		"first refused, pending": {"", []int{405}, []int{404, 404, 200}, kinds{pending, pending, ok, ok},
+			"GET POST POST POST POST"},
 		"404 for the wrong method":       {"", []int{404}, []int{200, 404}, kinds{ok, pending}, "GET POST POST"},
 		"both refused":                   {"", []int{405}, []int{405}, kinds{forbidden, forbidden}, "GET POST GET POST"},
 		"refused later":                  {"", []int{200, 405}, []int{200}, kinds{ok, ok, ok}, "GET GET POST POST"},
@@ -622,27 +691,32 @@ func TestReferencesInPaths(t *testing.T) {
 	c.ClientUniqueID = "client-1"
 	api := New(c, quick(sent))
 	for _, reference := range []string{"", ".", ".."} {
-		if _, err := api.Fetch(t.Context(), kycbridge.Query{Reference: reference}); providerError(t, err).Kind != kycbridge.ProviderInvalid {
+		if _, err := api.Fetch(t.Context(), kycbridge.Query{Reference: reference}); providerError(t,
+			err).Kind != kycbridge.ProviderInvalid {
 			t.Errorf("%q: %v", reference, err)
 		}
 	}
 	_, _ = api.Fetch(t.Context(), kycbridge.Query{Reference: "../a?b#c"})
 	all := sent.all()
-	if len(all) == 0 || all[0].path != "/api/v3/otk-service/get-journey/..%2Fa%3Fb%23c" || all[0].header.Get("x-client-unique-id") != "client-1" {
+	if len(all) == 0 || all[0].path != "/api/v3/otk-service/get-journey/..%2Fa%3Fb%23c" ||
+		all[0].header.Get("x-client-unique-id") != "client-1" {
 		t.Errorf("sent %+v", all)
 	}
 }
 
 func TestPageOfAGatewayIsAskedAgain(t *testing.T) {
 	s := startServer(t, simulate.Options{})
-	s.Can(CallGet, canned(502, example(t, "error-502-gateway.html")), canned(200, example(t, "get-journey-completed-full.json")))
-	if _, err := New(config(s.URL()), quick(nil)).Fetch(t.Context(), kycbridge.Query{Reference: journey}); err != nil || s.Stats().Calls[CallGet] != 2 {
+	s.Can(CallGet, canned(502, example(t, "error-502-gateway.html")),
+		canned(200, example(t, "get-journey-completed-full.json")))
+	if _, err := New(config(s.URL()), quick(nil)).Fetch(t.Context(), kycbridge.Query{Reference: journey}); err != nil ||
+		s.Stats().Calls[CallGet] != 2 {
 		t.Errorf("error %v after %v", err, s.Stats().Calls)
 	}
 }
 
 func TestCreateIsSentAgainOnlyWhereNothingWasDone(t *testing.T) {
-	for status, again := range map[int]bool{409: true, 502: true, 503: true, 400: false, 408: false, 425: false, 429: false, 500: false, 504: false} {
+	for status, again := range map[int]bool{409: true, 502: true, 503: true, 400: false, 408: false, 425: false,
+		429: false, 500: false, 504: false} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t, simulate.Options{})
@@ -722,7 +796,8 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 	_, err = api.Fetch(t.Context(), kycbridge.Query{Reference: journey})
-	if e := providerError(t, err); e.Kind != kycbridge.ProviderRateLimited || e.Sent || e.RetryAfter < 55*time.Second || s.Stats().Calls[CallGet] != 2 {
+	if e := providerError(t, err); e.Kind != kycbridge.ProviderRateLimited || e.Sent || e.RetryAfter < 55*time.Second ||
+		s.Stats().Calls[CallGet] != 2 {
 		t.Errorf("got %+v after %v", e, s.Stats().Calls)
 	}
 }
@@ -735,7 +810,8 @@ func TestLimitIsHeld(t *testing.T) {
 	var all sync.WaitGroup
 	for range 12 {
 		all.Go(func() {
-			if _, err := api.Fetch(t.Context(), kycbridge.Query{Reference: reference}); err != nil && providerError(t, err).Kind != kycbridge.ProviderPending {
+			if _, err := api.Fetch(t.Context(), kycbridge.Query{Reference: reference}); err != nil &&
+				providerError(t, err).Kind != kycbridge.ProviderPending {
 				t.Error(err)
 			}
 		})
@@ -821,16 +897,19 @@ func TestFiles(t *testing.T) {
 	}
 	raw, err := io.ReadAll(file.Body)
 	file.Body.Close()
-	if err != nil || file.ContentType != "image/jpeg" || file.Length != int64(len(raw)) || http.DetectContentType(raw) != "image/jpeg" {
+	if err != nil || file.ContentType != "image/jpeg" || file.Length != int64(len(raw)) ||
+		http.DetectContentType(raw) != "image/jpeg" {
 		t.Errorf("error %v, %s of %d bytes", err, file.ContentType, len(raw))
 	}
 	all := sent.all()
-	if header := all[len(all)-1].header; header.Values("Authorization") != nil || header.Values("X-Client-Unique-Id") != nil {
+	if header := all[len(all)-1].header; header.Values("Authorization") != nil ||
+		header.Values("X-Client-Unique-Id") != nil {
 		t.Errorf("header %v", header)
 	}
 	for _, status := range []int{404, 410} {
 		s.Can(CallFile, canned(status, nil))
-		if _, err := api.Media(t.Context(), kycbridge.MediaRequest{Ref: address}); providerError(t, err).Kind != kycbridge.ProviderNotFound {
+		if _, err := api.Media(t.Context(), kycbridge.MediaRequest{Ref: address}); providerError(t,
+			err).Kind != kycbridge.ProviderNotFound {
 			t.Error(err)
 		}
 	}
@@ -876,7 +955,8 @@ func TestAbilities(t *testing.T) {
 	if api.Step != nil || api.Fetch == nil || api.Start == nil || api.Media == nil {
 		t.Errorf("got %+v", api)
 	}
-	if c := NewClient(Config{Prefix: "otk/"}, rest.Options{}).config; c.Prefix != "/otk" || len(c.FileHosts) != 2 || c.ResultMethod != http.MethodGet {
+	if c := NewClient(Config{Prefix: "otk/"}, rest.Options{}).config; c.Prefix != "/otk" || len(c.FileHosts) != 2 ||
+		c.ResultMethod != http.MethodGet {
 		t.Errorf("got %+v", c)
 	}
 }

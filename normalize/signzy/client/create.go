@@ -26,7 +26,8 @@ type JourneyRequest struct {
 
 // UserInfo is the applicant as we know them, to be compared with what is captured.
 type UserInfo struct {
-	PhoneNumber         any      `json:"phoneNumber,omitempty"` // a number, as the table says, or text, as the sample has it
+	// a number, as the table says, or text, as the sample has it
+	PhoneNumber         any      `json:"phoneNumber,omitempty"`
 	DateOfBirth         string   `json:"dateOfBirth,omitempty"` // DD/MM/YYYY was observed; no format is published
 	EmailAddress        string   `json:"emailAddress,omitempty"`
 	ExternalReferenceID string   `json:"externalReferenceId,omitempty"`

@@ -97,7 +97,8 @@ func honest(call string, a rest.Answer) error {
 	if !wrapped && status < http.StatusBadRequest {
 		return nil
 	}
-	e := &kycbridge.ProviderError{Kind: claimed(call, status), Call: call, Status: a.Status, Sent: true, Err: errors.New("the body says that the call failed")}
+	e := &kycbridge.ProviderError{Kind: claimed(call, status), Call: call, Status: a.Status, Sent: true,
+		Err: errors.New("the body says that the call failed")}
 	f := readFailure(a.Body)
 	e.Message, e.Code = string(f.Message), string(cmp.Or(f.Reason, f.Type, f.Name))
 	return e

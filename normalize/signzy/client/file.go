@@ -16,9 +16,11 @@ func (c *Client) OpenFile(ctx context.Context, address string) (kycbridge.MediaA
 	if err := rest.Allowed(address, c.config.FileHosts); err != nil {
 		return kycbridge.MediaAnswer{}, invalid(CallFile, "/ref", "is not an address that images are fetched from", err)
 	}
-	res, err := c.rest.Open(ctx, rest.Call{Name: CallFile, Method: http.MethodGet, URL: address}) //nolint:bodyclose // the caller closes it
+	call := rest.Call{Name: CallFile, Method: http.MethodGet, URL: address}
+	res, err := c.rest.Open(ctx, call) //nolint:bodyclose // the caller closes it
 	if err != nil {
 		return kycbridge.MediaAnswer{}, err
 	}
-	return kycbridge.MediaAnswer{ContentType: res.Header.Get("Content-Type"), Length: res.ContentLength, Body: res.Body}, nil
+	return kycbridge.MediaAnswer{ContentType: res.Header.Get("Content-Type"), Length: res.ContentLength, Body: res.Body},
+		nil
 }

@@ -53,7 +53,8 @@ func (c *Client) start(ctx context.Context, r kycbridge.StartRequest) (kycbridge
 func (c *Client) journeyRequest(r kycbridge.StartRequest) (JourneyRequest, error) {
 	var o options
 	if len(r.Options) > 0 && json.Unmarshal(r.Options, &o) != nil {
-		return JourneyRequest{}, invalid(CallCreate, "/options", "must be as the schema signzy/start has them", errors.New("read the options"))
+		return JourneyRequest{}, invalid(CallCreate, "/options", "must be as the schema signzy/start has them",
+			errors.New("read the options"))
 	}
 	born, err := birthdate(r.Person.Birthdate, o.DateFormat)
 	if err != nil {
@@ -101,7 +102,8 @@ func birthdate(date, format string) (string, error) {
 	}
 	born, err := time.Parse(time.DateOnly, date)
 	if err != nil {
-		return "", invalid(CallCreate, "/person/birthdate", "must be a date that exists, as YYYY-MM-DD", errors.New("read the birthdate"))
+		return "", invalid(CallCreate, "/person/birthdate", "must be a date that exists, as YYYY-MM-DD",
+			errors.New("read the birthdate"))
 	}
 	if format == "iso" {
 		return date, nil
@@ -120,7 +122,8 @@ func (c *Client) phone(given string) (any, error) {
 	}
 	digits := strings.TrimPrefix(given, "+")
 	if len(digits) > maxPhone || strings.Trim(digits, "0123456789") != "" || digits == "" || digits[0] == '0' {
-		return nil, invalid(CallCreate, "/person/phone_number", "must begin with the country code, such as +15550100001: it is sent as a number", nil)
+		return nil, invalid(CallCreate, "/person/phone_number",
+			"must begin with the country code, such as +15550100001: it is sent as a number", nil)
 	}
 	return json.Number(digits), nil
 }

@@ -41,7 +41,8 @@ func newJourney(s *simulate.Server, c creation, person string) *journey {
 	}
 	for i, placeholder := range []string{"%front%", "%selfie%"} {
 		secret := sha256.Sum256([]byte(j.id + placeholder))
-		j.images[placeholder] = fmt.Sprintf("%s/api/files/%d/download/%s.jpeg", s.URL(), 1000000+10*j.number+i, hex.EncodeToString(secret[:]))
+		j.images[placeholder] = fmt.Sprintf("%s/api/files/%d/download/%s.jpeg", s.URL(), 1000000+10*j.number+i,
+			hex.EncodeToString(secret[:]))
 	}
 	return j
 }

@@ -19,8 +19,9 @@ import (
 type Options struct {
 	Prefix       string // of the API; "" is /api/v3/otk-service
 	ResultMethod string // the only method that get-journey takes; "" is GET
-	Wrap         string // where the journey stands in the answer of get-journey: "" bare, "result", "result.data" and so on
-	WrapCreate   bool   // the answer of create-journey-url stands under result
+	// where the journey stands in the answer of get-journey: "" bare, "result", "result.data" and so on
+	Wrap       string
+	WrapCreate bool // the answer of create-journey-url stands under result
 }
 
 // What the simulated Signzy accepts and presents where Credentials say nothing.
@@ -84,14 +85,16 @@ func (z provider) routes(s *simulate.Server, mux *http.ServeMux) {
 			z.create(s, w, r)
 		}
 	}))
-	mux.HandleFunc(z.Prefix+"/get-journey/{journeyId}", s.Call(getCall, false, func(w http.ResponseWriter, r *http.Request) {
-		if admits(s, w, r, z.ResultMethod) {
-			z.get(s, w, r.PathValue("journeyId"))
-		}
-	}))
-	mux.HandleFunc("GET /api/files/{number}/download/{name}", s.Call(fileCall, false, func(w http.ResponseWriter, r *http.Request) {
-		serveImage(s, w, r)
-	}))
+	mux.HandleFunc(z.Prefix+"/get-journey/{journeyId}",
+		s.Call(getCall, false, func(w http.ResponseWriter, r *http.Request) {
+			if admits(s, w, r, z.ResultMethod) {
+				z.get(s, w, r.PathValue("journeyId"))
+			}
+		}))
+	mux.HandleFunc("GET /api/files/{number}/download/{name}",
+		s.Call(fileCall, false, func(w http.ResponseWriter, r *http.Request) {
+			serveImage(s, w, r)
+		}))
 }
 
 // admits answers a call with a wrong method or token.
@@ -100,7 +103,8 @@ func admits(s *simulate.Server, w http.ResponseWriter, r *http.Request, method s
 		simulate.Answer(w, http.StatusMethodNotAllowed, []byte(`{"message": "Method not allowed"}`))
 		return false
 	}
-	if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte(cmp.Or(s.Credentials.Token, defaultToken))) != 1 {
+	if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")),
+		[]byte(cmp.Or(s.Credentials.Token, defaultToken))) != 1 {
 		refuse(w, http.StatusUnauthorized, "error-401-wrapped")
 		return false
 	}
@@ -176,7 +180,8 @@ func ttlText(validity json.RawMessage) string {
 
 // begin makes a journey that has our callback address and key, as if they had been sent with it.
 func (z provider) begin(s *simulate.Server, externalReference, person string) string {
-	c := creation{FlowID: "f1000000-0000-4000-8000-000000000001", UserID: externalReference, ProcessingConfig: map[string]json.RawMessage{}}
+	c := creation{FlowID: "f1000000-0000-4000-8000-000000000001", UserID: externalReference,
+		ProcessingConfig: map[string]json.RawMessage{}}
 	if externalReference != "" {
 		c.UserInfo = map[string]json.RawMessage{"externalReferenceId": quoted(externalReference)}
 	}
@@ -206,12 +211,14 @@ func (z provider) open(s *simulate.Server, c creation, person string) *journey {
 	}
 	s.Unlock()
 	header := http.Header{
-		"Content-Type":  {"application/json"},
-		"Authorization": {cmp.Or(textOf(c.ProcessingConfig, "authKeyForCallback"), cmp.Or(s.Credentials.Callback, callbackKey))},
+		"Content-Type": {"application/json"},
+		"Authorization": {cmp.Or(textOf(c.ProcessingConfig, "authKeyForCallback"),
+			cmp.Or(s.Credentials.Callback, callbackKey))},
 	}
 	for _, b := range j.Script {
 		for range b.Callbacks {
-			s.Send(simulate.Message{URL: cmp.Or(textOf(c.ProcessingConfig, "callbackUrl"), s.CallbackURL), Header: header, Body: j.callback(b)}, b.At)
+			s.Send(simulate.Message{URL: cmp.Or(textOf(c.ProcessingConfig, "callbackUrl"), s.CallbackURL), Header: header,
+				Body: j.callback(b)}, b.At)
 		}
 	}
 	return j

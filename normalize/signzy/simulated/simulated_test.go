@@ -167,14 +167,16 @@ func TestSignzyPeople(t *testing.T) {
 		t.Run(person, func(t *testing.T) {
 			t.Parallel()
 			tt, in := tests[person], newSignzyInbox(t)
-			s := start(t, simulate.Options{Speed: 60 * 60, CallbackURL: in.URL, Credentials: simulate.Credentials{Callback: "key-1"}})
+			s := start(t, simulate.Options{Speed: 60 * 60, CallbackURL: in.URL,
+				Credentials: simulate.Credentials{Callback: "key-1"}})
 			reference := s.Begin("ref-1", person)
 			until(t, func() bool { return s.Stats().Accepted == tt.callbacks })
 			until(t, func() bool { status, _ := s.get(reference); return status == http.StatusOK })
 			before := s.Stats().AfterEnd
 			_, raw := s.get(reference)
 			body := s.read(raw)
-			if body.JourneyID != reference || body.CurrentStatus != tt.status || body.Selfie.Liveness.Liveness != tt.live || body.UserInfo["externalReferenceId"] != "ref-1" {
+			if body.JourneyID != reference || body.CurrentStatus != tt.status || body.Selfie.Liveness.Liveness != tt.live ||
+				body.UserInfo["externalReferenceId"] != "ref-1" {
 				t.Errorf("body %s", raw)
 			}
 			if ended := s.Stats().AfterEnd > before; ended != (tt.status == "COMPLETED") {
@@ -183,7 +185,8 @@ func TestSignzyPeople(t *testing.T) {
 			bodies, headers := in.came()
 			for i := range bodies {
 				said := s.read(bodies[i])
-				if said.CallbackSent != nil || said.CompletedAt == nil || said.JourneyID != reference || headers[i].Get("Authorization") != "key-1" {
+				if said.CallbackSent != nil || said.CompletedAt == nil || said.JourneyID != reference ||
+					headers[i].Get("Authorization") != "key-1" {
 					t.Errorf("callback %s with %v", bodies[i], headers[i])
 				}
 			}
@@ -210,7 +213,8 @@ func TestSignzyFlipsAfterItsEnd(t *testing.T) {
 	until(t, func() bool { return s.Stats().Accepted == 2 })
 	bodies, _ = in.came()
 	bad := s.read(bodies[1])
-	if !good.Selfie.Liveness.Liveness || bad.Selfie.Liveness.Liveness || !bad.UpdatedAt.After(good.UpdatedAt) || *bad.CompletedAt != *good.CompletedAt {
+	if !good.Selfie.Liveness.Liveness || bad.Selfie.Liveness.Liveness || !bad.UpdatedAt.After(good.UpdatedAt) ||
+		*bad.CompletedAt != *good.CompletedAt {
 		t.Errorf("first %s, then %s", bodies[0], bodies[1])
 	}
 }
@@ -224,13 +228,15 @@ func TestSignzyCallbackGoesWhereTheCreateCallSays(t *testing.T) {
 		JourneyID, JourneyURL, TTL string
 		CreatedAt                  int64
 	}
-	if err := json.Unmarshal(raw, &made); err != nil || status != http.StatusOK || len(made.JourneyID) != 10 || made.CreatedAt == 0 || !strings.HasSuffix(made.JourneyURL, made.JourneyID) {
+	if err := json.Unmarshal(raw, &made); err != nil || status != http.StatusOK || len(made.JourneyID) != 10 ||
+		made.CreatedAt == 0 || !strings.HasSuffix(made.JourneyURL, made.JourneyID) {
 		t.Fatalf("%d %s", status, raw)
 	}
 	until(t, func() bool { return s.Stats().Accepted == 1 })
 	bodies, headers := in.came()
 	body := s.read(bodies[0])
-	if headers[0].Get("Authorization") != "key-2" || body.ProcessingConfig["authKeyForCallback"] != "key-2" || body.ProcessingConfig["journeyLinkValidity"] != 60.0 || body.ProcessingConfig["language"] != "en" {
+	if headers[0].Get("Authorization") != "key-2" || body.ProcessingConfig["authKeyForCallback"] != "key-2" ||
+		body.ProcessingConfig["journeyLinkValidity"] != 60.0 || body.ProcessingConfig["language"] != "en" {
 		t.Errorf("callback %s with %v", bodies[0], headers[0])
 	}
 	if got, _ := other.came(); len(got) != 0 {
@@ -260,9 +266,11 @@ func TestSignzyRefuses(t *testing.T) {
 		status                    int
 		says                      string
 	}{
-		"no flow":         {"POST", base + "create-journey-url", "signzy-token-0001", `{}`, 400, `"message": "flowId is required"`},
-		"no JSON":         {"POST", base + "create-journey-url", "signzy-token-0001", `{`, 400, `"error"`},
-		"empty callback":  {"POST", base + "create-journey-url", "signzy-token-0001", `{"flowId": "f", "processingConfig": {"callbackUrl": ""}}`, 400, `"statusCode": "400"`},
+		"no flow": {"POST", base + "create-journey-url", "signzy-token-0001", `{}`, 400,
+			`"message": "flowId is required"`},
+		"no JSON": {"POST", base + "create-journey-url", "signzy-token-0001", `{`, 400, `"error"`},
+		"empty callback": {"POST", base + "create-journey-url", "signzy-token-0001",
+			`{"flowId": "f", "processingConfig": {"callbackUrl": ""}}`, 400, `"statusCode": "400"`},
 		"wrong token":     {"POST", base + "create-journey-url", "wrong", `{}`, 401, `"statusCode": 401`},
 		"bearer":          {"GET", base + "get-journey/x", "Bearer signzy-token-0001", ``, 401, `"UNAUTHORIZED"`},
 		"no token":        {"GET", base + "get-journey/x", "", ``, 401, `"UNAUTHORIZED"`},
@@ -313,7 +321,8 @@ func TestSignzyImages(t *testing.T) {
 	})
 	for _, side := range []string{"frontDoc", "selfie"} {
 		address := body.CapturedData.Images[side]
-		if status, raw := s.do(http.MethodGet, address, "", ""); status != http.StatusOK || http.DetectContentType(raw) != "image/jpeg" {
+		if status, raw := s.do(http.MethodGet, address, "", ""); status != http.StatusOK ||
+			http.DetectContentType(raw) != "image/jpeg" {
 			t.Errorf("%s: %d, %d bytes", address, status, len(raw))
 		}
 	}
