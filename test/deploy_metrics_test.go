@@ -141,7 +141,7 @@ func everyMetric(t *testing.T) map[string][]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		labels := regexp.MustCompile(`"` + name + `",\s+Help: "[^"]*"\}, \[\]string\{([^}]*)\}`).FindSubmatch(raw)
+		labels := regexp.MustCompile(`"` + name + `",\s+Help:\s+(?:"[^"]*"[\s+]*)+\},\s*\[\]string\{([^}]*)\}`).FindSubmatch(raw)
 		if labels == nil {
 			t.Errorf("%s is not declared", name)
 			continue
