@@ -83,8 +83,9 @@ func (p Processed) Disposition() Disposition {
 
 // Work makes one attempt to process a payload and returns whether it is done or to be retried, and the
 // delay. Only a payload that cannot succeed is given up, to quarantine; an unavailable bus is waited for.
-func (n *Normalizer) Work(ctx context.Context, p Payload, attempt int) (done Processed, retryIn time.Duration,
-	err error) {
+func (n *Normalizer) Work(
+	ctx context.Context, p Payload, attempt int,
+) (done Processed, retryIn time.Duration, err error) {
 	done, err = n.process(ctx, p, attempt > 1)
 	if err == nil {
 		done.New = n.newValues(p)
@@ -227,8 +228,9 @@ func withoutValue(err error) string {
 }
 
 // try computes the next revision once. late reports that the stored history was needed.
-func (n *Normalizer) try(ctx context.Context, k Key, p Payload, f Fact, fresh bool) (done Processed, late bool,
-	err error) {
+func (n *Normalizer) try(
+	ctx context.Context, k Key, p Payload, f Fact, fresh bool,
+) (done Processed, late bool, err error) {
 	last, err := n.Events.Last(ctx, k, fresh)
 	if err != nil {
 		return Processed{}, false, fmt.Errorf("read last event: %w", err)

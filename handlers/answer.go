@@ -11,8 +11,9 @@ import (
 
 // answer writes the response for a receipt or an error (DESIGN section 4) and returns the outcome's name
 // and the status.
-func answer(w http.ResponseWriter, account *kycbridge.Account, receipt kycbridge.Receipt, err error) (outcome string,
-	status int) {
+func answer(
+	w http.ResponseWriter, account *kycbridge.Account, receipt kycbridge.Receipt, err error,
+) (outcome string, status int) {
 	if err != nil {
 		p := problemFor(err)
 		p.write(w, nil)

@@ -129,8 +129,9 @@ func TestLargeStartsWithoutRoom(t *testing.T) {
 // blockingStarter is a Starter that blocks until it is opened.
 type blockingStarter struct{ in, open chan struct{} }
 
-func (g blockingStarter) Start(context.Context, *kycbridge.Account, kycbridge.StartRequest, string,
-	string) (kycbridge.StartReceipt, error) {
+func (g blockingStarter) Start(
+	context.Context, *kycbridge.Account, kycbridge.StartRequest, string, string,
+) (kycbridge.StartReceipt, error) {
 	g.in <- struct{}{}
 	<-g.open
 	return kycbridge.StartReceipt{Reference: "b1"}, nil

@@ -70,8 +70,9 @@ func (f *fakes) fail() error {
 	return f.err
 }
 
-func (f *fakes) Start(_ context.Context, _ *kycbridge.Account, r kycbridge.StartRequest, key,
-	fingerprint string) (kycbridge.StartReceipt, error) {
+func (f *fakes) Start(
+	_ context.Context, _ *kycbridge.Account, r kycbridge.StartRequest, key, fingerprint string,
+) (kycbridge.StartReceipt, error) {
 	f.start, f.key, f.print = r, key, fingerprint
 	if f.onStart != nil {
 		f.onStart(r)
@@ -109,8 +110,9 @@ func (f *fakes) decide(_ context.Context, r kycbridge.Review) (kycbridge.StepAns
 	return f.stepAnswer, f.fail()
 }
 
-func (f *fakes) Submit(ctx context.Context, _ *kycbridge.Account, reference string,
-	send func(context.Context) error) error {
+func (f *fakes) Submit(
+	ctx context.Context, _ *kycbridge.Account, reference string, send func(context.Context) error,
+) error {
 	f.submitted = reference
 	if err := send(ctx); err != nil {
 		return err

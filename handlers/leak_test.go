@@ -68,8 +68,9 @@ func TestNothingLeaks(t *testing.T) {
 			Provider: kycbridge.Provider{Name: name, Verify: verify}, Credentials: credentials, RejectInvalid: name == "idwise"}
 	}
 	failing := 0
-	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt,
-		error) {
+	receiver := receiverFunc(func(
+		ctx context.Context, a *kycbridge.Account, r kycbridge.Request,
+	) (kycbridge.Receipt, error) {
 		_, err := a.Provider.Verify(a.Credentials, r)
 		if err != nil && failing == 0 {
 			return kycbridge.Receipt{}, err

@@ -61,8 +61,8 @@ type CallbackOptions struct {
 	TrustedProxies []netip.Prefix   // their X-Forwarded-For is trusted
 	Now            func() time.Time // nil: time.Now
 	Observe        func(Outcome)    // called once per request, for metrics; may be nil
-	KeepUnknown    func(ctx context.Context, provider, account string,
-		r kycbridge.Request) // stores callbacks to unknown accounts; may be nil
+	// KeepUnknown stores callbacks to unknown accounts; may be nil.
+	KeepUnknown func(ctx context.Context, provider, account string, r kycbridge.Request)
 }
 
 // Callbacks serves POST /webhooks/{provider}/{account}. The http.Server limits how long a caller may take
@@ -93,10 +93,8 @@ func NewCallbacks(o CallbackOptions) *Callbacks {
 	h.echo.RouteNotFound(CallbackPath, h.handle(wrongMethod)) // the path matches, the method does not
 	h.echo.RouteNotFound(CallbackPath+"/", h.handle(wrongMethod))
 	missed := h.handle(h.noRoute)
-	h.echo.HTTPErrorHandler = func(_ error,
-		c echo.Context) {
-		_ = missed(c)
-	} // handle responds itself: only errors of the router get here
+	// handle responds itself: only errors of the router get here.
+	h.echo.HTTPErrorHandler = func(_ error, c echo.Context) { _ = missed(c) }
 	return h
 }
 
@@ -196,8 +194,9 @@ func (h *Callbacks) receive(c echo.Context, t *requestLog) (kycbridge.Receipt, e
 // store passes the callback to the Receiver. The body is complete, so a caller that disconnects no longer
 // cancels it: a provider may never send it again. An error other than of authentication is internal, and
 // so is a receipt of an unknown status.
-func (h *Callbacks) store(ctx context.Context, account *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt,
-	error) {
+func (h *Callbacks) store(
+	ctx context.Context, account *kycbridge.Account, r kycbridge.Request,
+) (kycbridge.Receipt, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.options.Timeout)
 	defer cancel()
 	receipt, err := h.options.Receiver.Receive(ctx, account, r)

@@ -111,8 +111,9 @@ func TestReceiverErrors(t *testing.T) {
 		{"no receipt", answerWith(kycbridge.Receipt{}, nil), 503, "fault", "5"},
 		{"panic", func(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt, error) { panic("p") },
 			503, "fault", "5"},
-		{"slower than the deadline", func(ctx context.Context, _ *kycbridge.Account, _ kycbridge.Request) (kycbridge.Receipt,
-			error) {
+		{"slower than the deadline", func(
+			ctx context.Context, _ *kycbridge.Account, _ kycbridge.Request,
+		) (kycbridge.Receipt, error) {
 			<-ctx.Done()
 			return kycbridge.Receipt{}, ctx.Err()
 		}, 503, "timeout", "5"},
@@ -156,8 +157,9 @@ func TestRefusedBeforeReceive(t *testing.T) {
 		Name: "far", Provider: kycbridge.Provider{Name: "ondato"},
 		AllowIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
 	reached := 0
-	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt,
-		error) {
+	receiver := receiverFunc(func(
+		ctx context.Context, a *kycbridge.Account, r kycbridge.Request,
+	) (kycbridge.Receipt, error) {
 		reached++
 		return accept(ctx, a, r)
 	})
@@ -246,8 +248,9 @@ func TestTooLargeBeforeAuthentication(t *testing.T) {
 func TestRequestIsHandedOverUntouched(t *testing.T) {
 	accounts := account("ondato", "acme", func(a *kycbridge.Account) { a.Provider.AnyMediaType = true })
 	var got kycbridge.Request
-	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt,
-		error) {
+	receiver := receiverFunc(func(
+		ctx context.Context, a *kycbridge.Account, r kycbridge.Request,
+	) (kycbridge.Receipt, error) {
 		got = r
 		if _, ok := ctx.Deadline(); !ok || a.Name != "acme" {
 			t.Errorf("no deadline, or account %q", a.Name)
@@ -275,8 +278,9 @@ func TestRequestIsHandedOverUntouched(t *testing.T) {
 
 func TestConcurrencyLimit(t *testing.T) {
 	entered, leave := make(chan struct{}, 1), make(chan struct{})
-	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt,
-		error) {
+	receiver := receiverFunc(func(
+		ctx context.Context, a *kycbridge.Account, r kycbridge.Request,
+	) (kycbridge.Receipt, error) {
 		entered <- struct{}{}
 		<-leave
 		return accept(ctx, a, r)
@@ -302,8 +306,9 @@ func TestConcurrencyLimit(t *testing.T) {
 
 // TestPanicsFreeTheirSlots: a slot that a panic kept would block the service permanently.
 func TestPanicsFreeTheirSlots(t *testing.T) {
-	receiver := receiverFunc(func(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt,
-		error) {
+	receiver := receiverFunc(func(
+		context.Context, *kycbridge.Account, kycbridge.Request,
+	) (kycbridge.Receipt, error) {
 		panic("p")
 	})
 	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiver,
@@ -327,8 +332,9 @@ func TestRateLimit(t *testing.T) {
 
 func TestDrain(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
-	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt,
-		error) {
+	receiver := receiverFunc(func(
+		ctx context.Context, a *kycbridge.Account, r kycbridge.Request,
+	) (kycbridge.Receipt, error) {
 		close(entered)
 		<-leave
 		return accept(ctx, a, r)
@@ -397,8 +403,9 @@ func TestBrokenBodyIsNeverAccepted(t *testing.T) {
 // it again.
 func TestHangingUpDoesNotStopTheReceiver(t *testing.T) {
 	entered, stored := make(chan struct{}), make(chan error, 1)
-	receiver := receiverFunc(func(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt,
-		error) {
+	receiver := receiverFunc(func(
+		ctx context.Context, a *kycbridge.Account, r kycbridge.Request,
+	) (kycbridge.Receipt, error) {
 		close(entered)
 		select {
 		case <-ctx.Done():

@@ -17,8 +17,9 @@ import (
 // receiverFunc is a Receiver made of a function.
 type receiverFunc func(context.Context, *kycbridge.Account, kycbridge.Request) (kycbridge.Receipt, error)
 
-func (f receiverFunc) Receive(ctx context.Context, a *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt,
-	error) {
+func (f receiverFunc) Receive(
+	ctx context.Context, a *kycbridge.Account, r kycbridge.Request,
+) (kycbridge.Receipt, error) {
 	return f(ctx, a, r)
 }
 

@@ -24,8 +24,9 @@ func (s *Store) OldestDue(ctx context.Context, a kycbridge.AccountKey) (time.Dur
 
 // oldest is the age of the first unprocessed message on a subject. It requests the consumer's state and
 // one message, searched from the consumer's position: thousands of timers can precede it.
-func (s *Store) oldest(ctx context.Context, stream jetstream.Stream, streamName, consumerName,
-	subject string) (time.Duration, error) {
+func (s *Store) oldest(
+	ctx context.Context, stream jetstream.Stream, streamName, consumerName, subject string,
+) (time.Duration, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
 	from := uint64(1)

@@ -259,8 +259,9 @@ func (c *committer) single(p *pending) {
 // publishWithRetry publishes, and repeats while there is no answer: a cluster elects a new leader within
 // seconds, and a message that was stored after all is recognized by its id. A lost connection ends the
 // retries at once.
-func (c *committer) publishWithRetry(ctx context.Context,
-	publish func(context.Context) (*jetstream.PubAck, error)) (pub *jetstream.PubAck, err error) {
+func (c *committer) publishWithRetry(
+	ctx context.Context, publish func(context.Context) (*jetstream.PubAck, error),
+) (pub *jetstream.PubAck, err error) {
 	began := time.Now()
 	defer func() { c.health.note(began, pub, err) }()
 	ctx, cancel := c.conn.whileUp(ctx)

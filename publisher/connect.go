@@ -233,8 +233,9 @@ const (
 
 // retryRequest repeats a request until there is an answer, a permanent error, or ctx ends: a cluster that
 // was just started, or has lost a node, elects a leader within seconds.
-func retryRequest(ctx context.Context, wait time.Duration, passes func(error) bool,
-	ask func(context.Context) error) error {
+func retryRequest(
+	ctx context.Context, wait time.Duration, passes func(error) bool, ask func(context.Context) error,
+) error {
 	for {
 		attempt, cancel := context.WithTimeout(ctx, answerTimeout)
 		err := ask(attempt)

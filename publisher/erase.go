@@ -58,8 +58,9 @@ func (c *Connection) erase(ctx context.Context, stream jetstream.Stream, seq uin
 
 // eraseAll erases the messages of a stream on a subject, oldest first: an interrupted run leaves the
 // newest, so that nothing old looks new.
-func (c *Connection) eraseAll(ctx context.Context, stream jetstream.Stream, subject string,
-	of func(*jetstream.RawStreamMsg) bool) (n int, err error) {
+func (c *Connection) eraseAll(
+	ctx context.Context, stream jetstream.Stream, subject string, of func(*jetstream.RawStreamMsg) bool,
+) (n int, err error) {
 	err = c.stored(ctx, stream, subject, 1, func(raw *jetstream.RawStreamMsg) error {
 		if of != nil && !of(raw) {
 			return nil

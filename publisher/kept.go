@@ -72,8 +72,9 @@ func (s *Store) Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbr
 }
 
 // keptOfOne reads the payloads of one verification from the log.
-func (s *Store) keptOfOne(ctx context.Context, subject string, q kycbridge.KeptQuery,
-	each func(kycbridge.Kept) error) error {
+func (s *Store) keptOfOne(
+	ctx context.Context, subject string, q kycbridge.KeptQuery, each func(kycbridge.Kept) error,
+) error {
 	end, err := s.newest(ctx, s.names.payloads())
 	if err != nil {
 		return fmt.Errorf("read kept payloads: %w", err)
@@ -112,8 +113,9 @@ func (c *Connection) newest(ctx context.Context, stream string) (uint64, error) 
 
 // scanAll scans up to the message that is the last at the start, does not take a slow or unavailable
 // server for the end of the stream, and leaves no consumer behind.
-func (c *Connection) scanAll(ctx context.Context, stream string, o scanOptions,
-	each func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
+func (c *Connection) scanAll(
+	ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg, *jetstream.MsgMetadata) error,
+) error {
 	ctx, cancel := c.whileUp(ctx)
 	defer cancel()
 	end, err := c.newest(ctx, stream)
@@ -342,8 +344,9 @@ func (b *Bus) eventsOf(ctx context.Context, k kycbridge.Key) (found []*jetstream
 }
 
 // Published reads the events published since a time, without bodies. Empty provider or account match all.
-func (b *Bus) Published(ctx context.Context, provider, account string, since time.Time,
-	each func(kycbridge.EventMeta) error) error {
+func (b *Bus) Published(
+	ctx context.Context, provider, account string, since time.Time, each func(kycbridge.EventMeta) error,
+) error {
 	o := scanOptions{since: since, headers: true}
 	if provider != "" || account != "" {
 		if provider != "" && !token(provider) || account != "" && !token(account) {

@@ -23,8 +23,9 @@ const (
 // stored reads the messages of a stream on a subject from a sequence on, oldest first: those of one
 // verification, one page per request. It creates no consumer. A stream that must be read through its
 // leader is read message by message.
-func (c *Connection) stored(ctx context.Context, stream jetstream.Stream, subject string, from uint64,
-	each func(*jetstream.RawStreamMsg) error) error {
+func (c *Connection) stored(
+	ctx context.Context, stream jetstream.Stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error,
+) error {
 	ctx, cancel := c.whileUp(ctx)
 	defer cancel()
 	config := stream.CachedInfo().Config
@@ -40,8 +41,9 @@ func (c *Connection) stored(ctx context.Context, stream jetstream.Stream, subjec
 	return nil
 }
 
-func oneByOne(ctx context.Context, stream jetstream.Stream, subject string, from uint64,
-	each func(*jetstream.RawStreamMsg) error) error {
+func oneByOne(
+	ctx context.Context, stream jetstream.Stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error,
+) error {
 	for seq := max(from, 1); ; {
 		raw, err := stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(subject))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -59,8 +61,9 @@ func oneByOne(ctx context.Context, stream jetstream.Stream, subject string, from
 
 // page reads one page by a direct get of several messages, which the client library does not support yet
 // (server 2.11, ADR-31).
-func (c *Connection) page(ctx context.Context, stream, subject string, from uint64,
-	each func(*jetstream.RawStreamMsg) error) (next uint64, more bool, err error) {
+func (c *Connection) page(
+	ctx context.Context, stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error,
+) (next uint64, more bool, err error) {
 	next = from
 	request := map[string]any{"seq": from, "next_by_subj": subject, "batch": pageMessages, "max_bytes": pageBytes}
 	more, err = c.direct(ctx, stream, request, func(raw *jetstream.RawStreamMsg) error {
@@ -75,8 +78,9 @@ func (c *Connection) page(ctx context.Context, stream, subject string, from uint
 
 // newestOf passes the newest message of each subject that a filter matches, limited to most, unordered.
 // kycbridge.ErrAmbiguous means that there are more.
-func (c *Connection) newestOf(ctx context.Context, stream, filter string, most int,
-	each func(*jetstream.RawStreamMsg) error) error {
+func (c *Connection) newestOf(
+	ctx context.Context, stream, filter string, most int, each func(*jetstream.RawStreamMsg) error,
+) error {
 	ctx, cancel := c.whileUp(ctx)
 	defer cancel()
 	request := map[string]any{"multi_last": []string{filter}, "batch": most, "max_bytes": pageBytes}
@@ -89,8 +93,9 @@ func (c *Connection) newestOf(ctx context.Context, stream, filter string, most i
 
 // direct requests several messages. The server ends them with a message without a body and with status
 // 204, which tells whether there are more.
-func (c *Connection) direct(ctx context.Context, stream string, ask any,
-	each func(*jetstream.RawStreamMsg) error) (more bool, err error) {
+func (c *Connection) direct(
+	ctx context.Context, stream string, ask any, each func(*jetstream.RawStreamMsg) error,
+) (more bool, err error) {
 	request, err := json.Marshal(ask)
 	if err != nil {
 		return false, err

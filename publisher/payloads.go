@@ -192,8 +192,9 @@ func (s *Store) at(ctx context.Context, seq uint64) (kycbridge.Payload, error) {
 }
 
 // Quarantine stores p with the reason and the errors, durably.
-func (s *Store) Quarantine(ctx context.Context, p kycbridge.Payload, reason string,
-	faults []kycbridge.FieldError) error {
+func (s *Store) Quarantine(
+	ctx context.Context, p kycbridge.Payload, reason string, faults []kycbridge.FieldError,
+) error {
 	_, err := s.quarantine.Publish(ctx, s.quarantined(p, reason, faults))
 	return err
 }

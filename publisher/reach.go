@@ -37,8 +37,9 @@ func (s Shorter) log(log *zap.Logger) {
 const catchUp = 10 * time.Second
 
 // shorter compares a stream with the highest sequence that it is known to have reached.
-func (c *Connection) shorter(ctx context.Context, stream string, o *order, reached uint64) (s Shorter,
-	info *jetstream.StreamInfo, err error) {
+func (c *Connection) shorter(
+	ctx context.Context, stream string, o *order, reached uint64,
+) (s Shorter, info *jetstream.StreamInfo, err error) {
 	for began := time.Now(); ; pause(ctx, retryPause) {
 		again, reached := o.reused(), max(reached, o.farthest())
 		found, err := c.js.Stream(ctx, stream)

@@ -105,8 +105,9 @@ func (b *Bus) Maintain(ctx context.Context, log *zap.Logger, then func()) {
 	b.maintain(ctx, b.Repair, log, then)
 }
 
-func (c *Connection) maintain(ctx context.Context, repair func(context.Context) (Repaired, error), log *zap.Logger,
-	then func()) {
+func (c *Connection) maintain(
+	ctx context.Context, repair func(context.Context) (Repaired, error), log *zap.Logger, then func(),
+) {
 	var warning rateLimitedWarning
 	life := c.life()
 	tick := time.NewTicker(repairInterval)

@@ -26,8 +26,9 @@ type reservation struct {
 // Reserve reserves an idempotency key for a start. It returns the receipt of a completed start under it,
 // kycbridge.ErrKeyReused if the key belongs to another request, and kycbridge.ErrKeyPending if the start
 // is in progress or was interrupted. Keys expire after a day.
-func (s *Store) Reserve(ctx context.Context, a kycbridge.AccountKey, key, fingerprint string) (*kycbridge.StartReceipt,
-	error) {
+func (s *Store) Reserve(
+	ctx context.Context, a kycbridge.AccountKey, key, fingerprint string,
+) (*kycbridge.StartReceipt, error) {
 	subject := s.names.start(a, key)
 	err := s.putStart(ctx, subject, reservation{Fingerprint: fingerprint}, 0)
 	var refused *jetstream.APIError
@@ -49,8 +50,9 @@ func (s *Store) Reserve(ctx context.Context, a kycbridge.AccountKey, key, finger
 }
 
 // Complete stores the receipt of a reserved start.
-func (s *Store) Complete(ctx context.Context, a kycbridge.AccountKey, key, fingerprint string,
-	r kycbridge.StartReceipt) error {
+func (s *Store) Complete(
+	ctx context.Context, a kycbridge.AccountKey, key, fingerprint string, r kycbridge.StartReceipt,
+) error {
 	subject := s.names.start(a, key)
 	_, seq, err := s.readStart(ctx, subject)
 	if err != nil {

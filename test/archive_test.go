@@ -166,8 +166,9 @@ func TestReplayThroughAnotherMapping(t *testing.T) {
 		t.Fatalf("with the same mapping: %d differ, %+v", len(results), sum)
 	}
 	mapping := s.account.Provider.Map
-	s.account.Provider.Map = func(doc document.Object, p kycbridge.Payload,
-		set kycbridge.Settings) (kycbridge.Observation, error) {
+	s.account.Provider.Map = func(
+		doc document.Object, p kycbridge.Payload, set kycbridge.Settings,
+	) (kycbridge.Observation, error) {
 		o, err := mapping(doc, p, set)
 		for i, reason := range o.Reasons {
 			if reason.Code == "image.blurred" {

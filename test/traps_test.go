@@ -264,8 +264,9 @@ func testsIn(t *testing.T, folder string) map[string]string {
 }
 
 // judged validates a body as the intake would and maps it.
-func judged(t *testing.T, provider kycbridge.Provider, via event.Via, body []byte,
-	s kycbridge.Settings) ([]kycbridge.FieldError, kycbridge.Observation) {
+func judged(
+	t *testing.T, provider kycbridge.Provider, via event.Via, body []byte, s kycbridge.Settings,
+) ([]kycbridge.FieldError, kycbridge.Observation) {
 	t.Helper()
 	doc, faults := provider.Read(body)
 	if len(faults) > 0 {

@@ -48,8 +48,9 @@ func (o *payloadFlags) add(f *pflag.FlagSet) {
 func (o *payloadFlags) remote() bool { return o.api.address != "" || o.api.tokenFile != "" }
 
 // reach uses the API of a running process if the flags name one, else the store.
-func (o *payloadFlags) reach(cmd *cobra.Command, remote func(context.Context, *apiClient) error,
-	local func(context.Context, store) error) error {
+func (o *payloadFlags) reach(
+	cmd *cobra.Command, remote func(context.Context, *apiClient) error, local func(context.Context, store) error,
+) error {
 	if !o.remote() {
 		return o.with(cmd, local)
 	}

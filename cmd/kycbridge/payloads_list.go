@@ -121,8 +121,9 @@ func (f *listFlags) list(ctx context.Context, cmd *cobra.Command, s screen, filt
 }
 
 // newestFirst prints the newest payloads of all statuses, the newest first.
-func (f *listFlags) newestFirst(ctx context.Context, s screen, filter archive.Filter, from lister,
-	print func(archive.Entry) error) error {
+func (f *listFlags) newestFirst(
+	ctx context.Context, s screen, filter archive.Filter, from lister, print func(archive.Entry) error,
+) error {
 	var newest []archive.Entry
 	for _, window := range windows {
 		q := filter

@@ -151,8 +151,9 @@ func erasure(e archive.Erasure) string {
 }
 
 // old erases payloads older than an age.
-func (f *purgeFlags) old(ctx context.Context, cmd *cobra.Command, s store, filter archive.Filter,
-	before time.Time) error {
+func (f *purgeFlags) old(
+	ctx context.Context, cmd *cobra.Command, s store, filter archive.Filter, before time.Time,
+) error {
 	if !f.yes && !f.dryRun {
 		counts, err := f.sweep(ctx, cmd, s, filter, before, true)
 		if err != nil {
@@ -180,8 +181,9 @@ func (f *purgeFlags) old(ctx context.Context, cmd *cobra.Command, s store, filte
 }
 
 // sweep erases or counts, with a progress bar.
-func (f *purgeFlags) sweep(ctx context.Context, cmd *cobra.Command, s store, filter archive.Filter, before time.Time,
-	dryRun bool) (map[string]int, error) {
+func (f *purgeFlags) sweep(
+	ctx context.Context, cmd *cobra.Command, s store, filter archive.Filter, before time.Time, dryRun bool,
+) (map[string]int, error) {
 	bar := newProgress(cmd.ErrOrStderr(), "purge", 0)
 	defer bar.clear()
 	return s.PurgeOld(ctx, filter, before, dryRun, func(done int) { bar.set(int64(done)) })

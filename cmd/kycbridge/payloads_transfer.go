@@ -151,8 +151,9 @@ func (c *counting) Read(b []byte) (int, error) {
 }
 
 // importFile stores the payloads of a file and returns their number.
-func importFile(ctx context.Context, cmd *cobra.Command, s store, file string, dryRun bool) (done archive.Imported,
-	n int, err error) {
+func importFile(
+	ctx context.Context, cmd *cobra.Command, s store, file string, dryRun bool,
+) (done archive.Imported, n int, err error) {
 	from, size := cmd.InOrStdin(), int64(0)
 	if file != "-" {
 		f, err := os.Open(file)

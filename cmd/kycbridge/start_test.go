@@ -46,16 +46,18 @@ type noted struct {
 	completed string // reference
 }
 
-func (b *fakeBackend) Submit(ctx context.Context, _ *kycbridge.Account, _ string,
-	send func(context.Context) error) error {
+func (b *fakeBackend) Submit(
+	ctx context.Context, _ *kycbridge.Account, _ string, send func(context.Context) error,
+) error {
 	if err := send(ctx); err != nil {
 		return err
 	}
 	return b.asked().err
 }
 
-func (b *fakeBackend) Start(_ context.Context, _ *kycbridge.Account, r kycbridge.StartRequest, key,
-	_ string) (kycbridge.StartReceipt, error) {
+func (b *fakeBackend) Start(
+	_ context.Context, _ *kycbridge.Account, r kycbridge.StartRequest, key, _ string,
+) (kycbridge.StartReceipt, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.start, b.key = r, key
@@ -318,10 +320,9 @@ func TestAdminAPIAway(t *testing.T) {
 		t.Cleanup(s.Close)
 		return s.URL
 	}
-	page, proxy, moved, odd := other(404, "text/html", "<p>"), other(504, "text/html", "<p>"), other(307, "text/html",
-		""), other(201, "application/json", "{}")
-	broken := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter,
-		*http.Request) {
+	page, proxy := other(404, "text/html", "<p>"), other(504, "text/html", "<p>")
+	moved, odd := other(307, "text/html", ""), other(201, "application/json", "{}")
+	broken := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		panic(http.ErrAbortHandler)
 	}))
 	t.Cleanup(broken.Close)

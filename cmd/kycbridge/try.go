@@ -313,8 +313,9 @@ func testCases(ctx context.Context, dir string, update bool, w io.Writer) error 
 }
 
 // testCase maps one case and describes the difference; "" if there is none.
-func testCase(ctx context.Context, accounts kycbridge.Accounts, dir string, c fixture.Case, update bool) (string,
-	error) {
+func testCase(
+	ctx context.Context, accounts kycbridge.Accounts, dir string, c fixture.Case, update bool,
+) (string, error) {
 	plain, err := app.AccountOf(accounts, c.Provider, "")
 	if err != nil {
 		return "", fmt.Errorf("there is no provider %s", c.Provider)

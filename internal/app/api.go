@@ -61,8 +61,9 @@ func (a *App) State(ctx context.Context, k kycbridge.Key) (*event.Data, error) {
 
 // Media opens an image or video in the state of a verification. Its reference is looked up in the stored
 // payloads: events contain only a placeholder for addresses that open without credentials.
-func (a *App) Media(ctx context.Context, account *kycbridge.Account, m kycbridge.MediaRef) (kycbridge.MediaAnswer,
-	error) {
+func (a *App) Media(
+	ctx context.Context, account *kycbridge.Account, m kycbridge.MediaRef,
+) (kycbridge.MediaAnswer, error) {
 	if account.API.Media == nil {
 		return kycbridge.MediaAnswer{}, fmt.Errorf("open media: %w", kycbridge.ErrUnsupported)
 	}

@@ -532,8 +532,9 @@ func (a *App) watchDisk() {
 
 // logProcessed logs the result of a payload; a success only at debug level, because the receipt was logged
 // already.
-func (a *App) logProcessed(p kycbridge.Payload, done kycbridge.Processed, attempt int, retryIn time.Duration,
-	err error) {
+func (a *App) logProcessed(
+	p kycbridge.Payload, done kycbridge.Processed, attempt int, retryIn time.Duration, err error,
+) {
 	fields := []zap.Field{zap.String("provider", p.Provider), zap.String("account", p.Account),
 		zap.String("payload_id", p.ID), zap.String("verification_id", p.VerificationID)}
 	switch {
@@ -637,8 +638,8 @@ func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func
 	}
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := server.Serve(newEarlyRefusalListener(listener, a.countEarlyRefusal)); !errors.Is(err,
-			http.ErrServerClosed) {
+		err := server.Serve(newEarlyRefusalListener(listener, a.countEarlyRefusal))
+		if !errors.Is(err, http.ErrServerClosed) {
 			a.fail(fmt.Errorf("serve %s: %w", name, err))
 		}
 	})

@@ -38,8 +38,9 @@ func (a *App) Archive() *archive.Archive {
 }
 
 // newArchive creates the tool.
-func newArchive(accounts kycbridge.Accounts, intake *kycbridge.Intake, store *publisher.Store, bus *publisher.Bus,
-	c *Config) *archive.Archive {
+func newArchive(
+	accounts kycbridge.Accounts, intake *kycbridge.Intake, store *publisher.Store, bus *publisher.Bus, c *Config,
+) *archive.Archive {
 	n := newNormalizer(accounts, store, bus, c)
 	return &archive.Archive{
 		Accounts: accounts,
@@ -83,8 +84,9 @@ func newArchive(accounts kycbridge.Accounts, intake *kycbridge.Intake, store *pu
 }
 
 // newNormalizer creates the normalizer, the only way from stored payloads to events.
-func newNormalizer(accounts kycbridge.Accounts, store *publisher.Store, bus *publisher.Bus,
-	c *Config) *kycbridge.Normalizer {
+func newNormalizer(
+	accounts kycbridge.Accounts, store *publisher.Store, bus *publisher.Bus, c *Config,
+) *kycbridge.Normalizer {
 	return &kycbridge.Normalizer{
 		Accounts:     accounts,
 		Events:       bus,
@@ -101,8 +103,9 @@ func newNormalizer(accounts kycbridge.Accounts, store *publisher.Store, bus *pub
 }
 
 // OpenArchive opens the stored-payload tool without a running app. closeAll closes it.
-func OpenArchive(ctx context.Context, config *Config, access StoreAccess, log *zap.Logger) (tool *archive.Archive,
-	closeAll func(), err error) {
+func OpenArchive(
+	ctx context.Context, config *Config, access StoreAccess, log *zap.Logger,
+) (tool *archive.Archive, closeAll func(), err error) {
 	a := &App{config: config, log: log}
 	closeAll = func() {
 		for i := len(a.stops) - 1; i >= 0; i-- {

@@ -219,8 +219,9 @@ func (w *payloadViewer) work(t *testing.T, p kycbridge.Payload) kycbridge.Proces
 }
 
 // shows is everything shown of a payload and of its changes.
-func (w *payloadViewer) shows(t *testing.T, c fixture.Case, body []byte, before *event.Data,
-	done kycbridge.Processed) string {
+func (w *payloadViewer) shows(
+	t *testing.T, c fixture.Case, body []byte, before *event.Data, done kycbridge.Processed,
+) string {
 	t.Helper()
 	text := w.shown(t, c, body) + inJSON(t, done.New)
 	if after := w.event(done); after != nil {

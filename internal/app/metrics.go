@@ -150,8 +150,9 @@ type countedQuarantine struct {
 }
 
 // Quarantine stores and counts a payload.
-func (q countedQuarantine) Quarantine(ctx context.Context, p kycbridge.Payload, reason string,
-	errors []kycbridge.FieldError) error {
+func (q countedQuarantine) Quarantine(
+	ctx context.Context, p kycbridge.Payload, reason string, errors []kycbridge.FieldError,
+) error {
 	err := q.keep.Quarantine(ctx, p, reason, errors)
 	if err == nil {
 		q.metrics.quarantine.WithLabelValues(p.Provider, p.Account, reason).Inc()

@@ -144,8 +144,9 @@ func (p payloadTool) export(ctx context.Context, a *archive.Archive, r handlers.
 
 // importPayloads attributes every error, except those of the store, to one of the payloads: it names the
 // line.
-func (p payloadTool) importPayloads(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest,
-	out io.Writer) error {
+func (p payloadTool) importPayloads(
+	ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer,
+) error {
 	var q struct {
 		DryRun bool `json:"dry_run"`
 	}

@@ -76,8 +76,9 @@ type receiver struct {
 }
 
 // Receive processes a callback in a span that continues the caller's trace.
-func (r receiver) Receive(ctx context.Context, a *kycbridge.Account, request kycbridge.Request) (kycbridge.Receipt,
-	error) {
+func (r receiver) Receive(
+	ctx context.Context, a *kycbridge.Account, request kycbridge.Request,
+) (kycbridge.Receipt, error) {
 	parent := traceContext.Extract(ctx, propagation.HeaderCarrier(request.Header))
 	ctx, span := r.tracer.Start(parent, "receive", trace.WithSpanKind(trace.SpanKindServer),
 		about(a.Provider.Name, a.Name))
@@ -100,8 +101,9 @@ func (r receiver) Ingest(ctx context.Context, a *kycbridge.Account, p kycbridge.
 }
 
 // tracePoll adds a span to each poll of an open session.
-func (t *tracing) tracePoll(work func(context.Context, kycbridge.Watch, bool) error) func(context.Context,
-	kycbridge.Watch, bool) error {
+func (t *tracing) tracePoll(
+	work func(context.Context, kycbridge.Watch, bool) error,
+) func(context.Context, kycbridge.Watch, bool) error {
 	if t == nil {
 		return work
 	}
@@ -117,8 +119,9 @@ func (t *tracing) tracePoll(work func(context.Context, kycbridge.Watch, bool) er
 
 // traceProcess adds a span to one attempt at a stored payload, within the payload's trace. The event
 // carries the span's context.
-func (t *tracing) traceProcess(ctx context.Context, p kycbridge.Payload,
-	work func(context.Context, kycbridge.Payload) (kycbridge.Processed, error)) {
+func (t *tracing) traceProcess(
+	ctx context.Context, p kycbridge.Payload, work func(context.Context, kycbridge.Payload) (kycbridge.Processed, error),
+) {
 	if t == nil {
 		_, _ = work(ctx, p)
 		return

@@ -83,8 +83,9 @@ func NewTrial(account *kycbridge.Account, names Names, body []byte, at time.Time
 }
 
 // Authentic returns which credential of an account accepts a request, or why none does.
-func Authentic(account *kycbridge.Account, header http.Header, query url.Values, body []byte,
-	at time.Time) (placement string, err error) {
+func Authentic(
+	account *kycbridge.Account, header http.Header, query url.Values, body []byte, at time.Time,
+) (placement string, err error) {
 	placement, err = account.Provider.Verify(account.Credentials,
 		kycbridge.Request{Header: header, Query: query, Body: body, ReceivedAt: at})
 	if refused, ok := errors.AsType[*kycbridge.RefusedError](err); ok {

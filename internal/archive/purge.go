@@ -276,8 +276,9 @@ func (a *Archive) verificationOf(k kycbridge.Kept) string {
 
 // PurgeOld erases payloads that were received before a time: accepted ones only after the Normalizer has
 // processed them. Events are kept.
-func (a *Archive) PurgeOld(ctx context.Context, f Filter, before time.Time, dryRun bool,
-	progress func(done int)) (map[string]int, error) {
+func (a *Archive) PurgeOld(
+	ctx context.Context, f Filter, before time.Time, dryRun bool, progress func(done int),
+) (map[string]int, error) {
 	if before.IsZero() {
 		return nil, errors.New("name the age from which payloads are erased")
 	}

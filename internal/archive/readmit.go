@@ -85,8 +85,9 @@ func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, er
 }
 
 // admittedBefore reports whether a payload is already in the log.
-func (r *replay) admittedBefore(ctx context.Context, account *kycbridge.Account, p kycbridge.Payload,
-	id kycbridge.Identity) (bool, error) {
+func (r *replay) admittedBefore(
+	ctx context.Context, account *kycbridge.Account, p kycbridge.Payload, id kycbridge.Identity,
+) (bool, error) {
 	if id.Reference == "" {
 		return false, nil
 	}

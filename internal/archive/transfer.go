@@ -86,8 +86,9 @@ const maxExportLine = 64 << 20
 
 // Import stores exported payloads unchanged: id, bytes and times. Existing ones are left unchanged. An
 // invalid line ends the import; the error names its number.
-func (a *Archive) Import(ctx context.Context, r io.Reader, dryRun bool, progress func(done int)) (out Imported,
-	err error) {
+func (a *Archive) Import(
+	ctx context.Context, r io.Reader, dryRun bool, progress func(done int),
+) (out Imported, err error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 1<<16), maxExportLine)
 	for n := 1; lines.Scan(); n++ {

@@ -171,8 +171,9 @@ func (p *Poller) ended(ctx context.Context, w kycbridge.Watch) bool {
 
 // answered ingests new bodies and decides the next step. A watch ends only when an event has published the
 // end, which the next poll checks first: the result of a body may still be outranked by a newer one.
-func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge.Watch, bodies []kycbridge.Fetched,
-	asked time.Time) error {
+func (p *Poller) answered(
+	ctx context.Context, a *kycbridge.Account, w kycbridge.Watch, bodies []kycbridge.Fetched, asked time.Time,
+) error {
 	last, news, err := p.ingestNew(ctx, a, &w, bodies, asked)
 	if err != nil {
 		return err
@@ -205,8 +206,9 @@ func (p *Poller) answered(ctx context.Context, a *kycbridge.Account, w kycbridge
 
 // ingestNew passes new bodies to Intake. It returns the observation of the last body, and whether any was
 // new.
-func (p *Poller) ingestNew(ctx context.Context, a *kycbridge.Account, w *kycbridge.Watch, bodies []kycbridge.Fetched,
-	asked time.Time) (last kycbridge.Observation, news bool, err error) {
+func (p *Poller) ingestNew(
+	ctx context.Context, a *kycbridge.Account, w *kycbridge.Watch, bodies []kycbridge.Fetched, asked time.Time,
+) (last kycbridge.Observation, news bool, err error) {
 	w.Seen = maps.Clone(w.Seen)
 	if w.Seen == nil {
 		w.Seen = map[string]kycbridge.Seen{}
@@ -250,8 +252,9 @@ func seenOf(r kycbridge.Receipt, p kycbridge.Payload) kycbridge.Seen {
 }
 
 // payload is the payload of a fetched body.
-func (p *Poller) payload(a *kycbridge.Account, w kycbridge.Watch, body kycbridge.Fetched,
-	asked time.Time) kycbridge.Payload {
+func (p *Poller) payload(
+	a *kycbridge.Account, w kycbridge.Watch, body kycbridge.Fetched, asked time.Time,
+) kycbridge.Payload {
 	via := event.ViaFetch
 	if a.Provider.Polled && w.Trigger == "" {
 		via = event.ViaPoll

@@ -11,8 +11,9 @@ import (
 
 // Watch watches a verification that was started elsewhere: it is polled at once and then by the account's
 // policy. It returns when the watch is durable.
-func (p *Poller) Watch(ctx context.Context, a *kycbridge.Account, r kycbridge.WatchRequest) (verificationID string,
-	err error) {
+func (p *Poller) Watch(
+	ctx context.Context, a *kycbridge.Account, r kycbridge.WatchRequest,
+) (verificationID string, err error) {
 	if a.API.Fetch == nil {
 		return "", fmt.Errorf("watch: %w", kycbridge.ErrUnsupported)
 	}
@@ -24,8 +25,9 @@ func (p *Poller) Watch(ctx context.Context, a *kycbridge.Account, r kycbridge.Wa
 
 // Started watches a verification that was started through kycbridge. The provider is not polled before the
 // applicant could have done anything.
-func (p *Poller) Started(ctx context.Context, a *kycbridge.Account, s kycbridge.Started,
-	externalReference string) (verificationID string, err error) {
+func (p *Poller) Started(
+	ctx context.Context, a *kycbridge.Account, s kycbridge.Started, externalReference string,
+) (verificationID string, err error) {
 	notice := kycbridge.Notice{
 		Notice: kycbridge.NoticeStarted, Reference: s.Reference, ExternalReference: externalReference, At: p.Now().UTC(),
 		References: s.References, FlowID: s.FlowID, FlowVersion: s.FlowVersion, Test: s.Test,
@@ -88,8 +90,9 @@ func earlier(a, b time.Time) time.Time {
 
 // begin sets the timer first and then records the notice: a watched verification may lack an event for a
 // moment, but one with an event is watched.
-func (p *Poller) begin(ctx context.Context, a *kycbridge.Account, n kycbridge.Notice, deadline time.Time,
-	first time.Duration) (string, error) {
+func (p *Poller) begin(
+	ctx context.Context, a *kycbridge.Account, n kycbridge.Notice, deadline time.Time, first time.Duration,
+) (string, error) {
 	n.Reference = a.Provider.Canonical(n.Reference)
 	w := kycbridge.Watch{Provider: a.Provider.Name, Account: a.Name, Reference: n.Reference, Since: n.At}
 	policy := p.policy(w)

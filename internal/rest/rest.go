@@ -270,8 +270,9 @@ func (s *stream) Close() error {
 
 // send waits for the account's turn and sends the call. A status that is no 2xx is an error. done
 // must be called when the answer has been read.
-func (c *Client) send(ctx context.Context, call Call, timeout time.Duration) (_ *http.Response, done func(error),
-	err error) {
+func (c *Client) send(
+	ctx context.Context, call Call, timeout time.Duration,
+) (_ *http.Response, done func(error), err error) {
 	paused := func() error {
 		return &kycbridge.ProviderError{Kind: kycbridge.ProviderPaused, Call: call.Name,
 			RetryAfter: max(c.breaker.RemainingDelay(), time.Second)}

@@ -46,8 +46,9 @@ const (
 // Start creates a verification at the provider of a. With a key, a repeated start returns the first
 // receipt. Errors: kycbridge.ErrUnsupported, ErrKeyReused, ErrKeyPending, ErrUnavailable, a
 // *kycbridge.ProviderError, or a *kycbridge.UnwatchedError.
-func (s *Starter) Start(ctx context.Context, a *kycbridge.Account, r kycbridge.StartRequest, key,
-	fingerprint string) (kycbridge.StartReceipt, error) {
+func (s *Starter) Start(
+	ctx context.Context, a *kycbridge.Account, r kycbridge.StartRequest, key, fingerprint string,
+) (kycbridge.StartReceipt, error) {
 	if a.API.Start == nil {
 		return kycbridge.StartReceipt{}, fmt.Errorf("start: %w", kycbridge.ErrUnsupported)
 	}
@@ -78,8 +79,9 @@ func (s *Starter) Start(ctx context.Context, a *kycbridge.Account, r kycbridge.S
 
 // Submit sends a part of a verification and has the verification polled soon afterwards. send is called
 // once; its error is returned unchanged. Any other is a *kycbridge.UnwatchedError.
-func (s *Starter) Submit(ctx context.Context, a *kycbridge.Account, reference string,
-	send func(context.Context) error) error {
+func (s *Starter) Submit(
+	ctx context.Context, a *kycbridge.Account, reference string, send func(context.Context) error,
+) error {
 	if err := send(ctx); err != nil || a.API.Fetch == nil {
 		return err
 	}

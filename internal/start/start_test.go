@@ -66,14 +66,16 @@ func newStartFixture() *startFixture {
 	return b
 }
 
-func (b *startFixture) Reserve(_ context.Context, a kycbridge.AccountKey, k, f string) (*kycbridge.StartReceipt,
-	error) {
+func (b *startFixture) Reserve(
+	_ context.Context, a kycbridge.AccountKey, k, f string,
+) (*kycbridge.StartReceipt, error) {
 	b.calls = append(b.calls, "reserve "+a.Provider+"/"+a.Account+" "+k+" "+f)
 	return b.before, b.reserveErr
 }
 
-func (b *startFixture) Complete(ctx context.Context, a kycbridge.AccountKey, k, f string,
-	r kycbridge.StartReceipt) error {
+func (b *startFixture) Complete(
+	ctx context.Context, a kycbridge.AccountKey, k, f string, r kycbridge.StartReceipt,
+) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -95,8 +97,9 @@ func (b *startFixture) Release(ctx context.Context, a kycbridge.AccountKey, k st
 	return b.releaseErr
 }
 
-func (b *startFixture) Started(ctx context.Context, _ *kycbridge.Account, s kycbridge.Started,
-	externalReference string) (string, error) {
+func (b *startFixture) Started(
+	ctx context.Context, _ *kycbridge.Account, s kycbridge.Started, externalReference string,
+) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}

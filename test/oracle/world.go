@@ -60,8 +60,7 @@ type World struct {
 func Run(ctx context.Context, o Options) (Findings, error) {
 	w := &World{Options: o, ledger: &Ledger{}, generator: NewGenerator(o.Seed), subscriber: &Subscriber{},
 		began: time.Now()}
-	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter,
-		_ *http.Request) {
+	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.WriteHeader(http.StatusServiceUnavailable)
 	}))
 	defer api.Close()

@@ -165,8 +165,9 @@ func about(journeyID string) func(rest.Answer) error {
 }
 
 // write sends a call that changes something, once, with v as JSON. take may be nil.
-func (c *Client) write(ctx context.Context, name, method, address string, v any,
-	take func(rest.Answer) error) (rest.Answer, error) {
+func (c *Client) write(
+	ctx context.Context, name, method, address string, v any, take func(rest.Answer) error,
+) (rest.Answer, error) {
 	body, err := written(name, v)
 	if err != nil {
 		return rest.Answer{}, err

@@ -154,8 +154,9 @@ const (
 // CreateIdentityVerification makes an identity verification and returns its id, with the answer. It is
 // sent once, unless it certainly did not arrive: Ondato documents no idempotency key, so a second one
 // would be a second, billable session. Source: https://ondato.atlassian.net/wiki/x/7ILWi
-func (c *Client) CreateIdentityVerification(ctx context.Context, r CreateRequest) (id string, answer rest.Answer,
-	err error) {
+func (c *Client) CreateIdentityVerification(
+	ctx context.Context, r CreateRequest,
+) (id string, answer rest.Answer, err error) {
 	call, err := post(callCreate, c.config.IDVURL+strings.TrimSuffix(idvPath, "/"), r)
 	if err != nil {
 		return "", rest.Answer{}, err
