@@ -16,8 +16,8 @@ type Setting struct {
 	Example any
 }
 
-// Such gives a setting its example.
-func (s Setting) Such(example any) Setting {
+// WithExample returns the setting with an example.
+func (s Setting) WithExample(example any) Setting {
 	s.Example = example
 	return s
 }

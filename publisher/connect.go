@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,53 +62,9 @@ const oldestServer = "2.12"
 // "authentication timeout": Dial.Closed reports it.
 func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Connection, error) {
 	log = log.With(zap.String("connection", d.Name))
-	lost := log.Warn
-	if d.Name == NodesConnection {
-		lost = log.Debug // the primary connection to the same servers logs it
-	}
 	c := &Connection{name: d.Name, checkNeeded: make(chan struct{}, 1), foreignMessages: foreignMessages{log: log}}
 	c.begin()
-	var refused rateLimitedWarning
-	options := append([]nats.Option{
-		nats.Name("kycbridge " + d.Name),
-		nats.MaxReconnects(-1),
-		nats.IgnoreAuthErrorAbort(), // credentials that are refused now may be valid again after the server's next reload
-		nats.ReconnectWait(250 * time.Millisecond),
-		nats.FlusherTimeout(publishTimeout), // limits the wait for a server that does not read
-		nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
-		// No buffering while disconnected: a message that was not sent must not look sent.
-		nats.ReconnectBufSize(-1),
-		nats.PingInterval(5 * time.Second),
-		nats.MaxPingsOutstanding(2),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			c.end()
-			if err != nil {
-				lost("nats connection lost", zap.Error(err))
-			}
-		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) {
-			refused.reset()
-			c.begin()
-			c.requestCheck()
-			log.Info("nats connection back", zap.String("url", Redacted(nc.ConnectedUrl())))
-		}),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			if errors.Is(err, nats.ErrPermissionViolation) {
-				c.forbidden.Store(true)
-			}
-			if errors.Is(err, nats.ErrAuthorization) {
-				refused.warn(log, "nats refuses the credentials, trying again", zap.Error(err))
-				return
-			}
-			log.Warn("nats reports an error", zap.Error(err))
-		}),
-		nats.ClosedHandler(func(nc *nats.Conn) {
-			if d.Closed != nil && !c.closing.Load() {
-				d.Closed(fmt.Errorf("the connection %q to NATS has ended for good: %w", d.Name,
-					cmp.Or(nc.LastError(), nats.ErrConnectionClosed)))
-			}
-		}),
-	}, d.Options...)
+	options := slices.Concat(lasting(d.Name), c.handlers(d, log), d.Options)
 	nc, err := nats.Connect(d.URL, options...)
 	for errors.Is(err, nats.ErrNoServers) && ctx.Err() == nil && !d.Once {
 		log.Warn("no NATS server answers yet, trying again", zap.String("url", Redacted(d.URL)))
@@ -130,6 +87,67 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 	}
 	c.nc, c.js = nc, js
 	return c, nil
+}
+
+// lasting are the options of a connection that is restored for as long as the process runs.
+func lasting(name string) []nats.Option {
+	return []nats.Option{
+		nats.Name("kycbridge " + name),
+		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // credentials that are refused now may be valid again after the server's next reload
+		nats.ReconnectWait(250 * time.Millisecond),
+		nats.FlusherTimeout(publishTimeout), // limits the wait for a server that does not read
+		nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
+		// No buffering while disconnected: a message that was not sent must not look sent.
+		nats.ReconnectBufSize(-1),
+		nats.PingInterval(5 * time.Second),
+		nats.MaxPingsOutstanding(2),
+	}
+}
+
+// handlers are the options that report what happens to the connection.
+func (c *Connection) handlers(d Dial, log *zap.Logger) []nats.Option {
+	lost := log.Warn
+	if d.Name == NodesConnection {
+		lost = log.Debug // the primary connection to the same servers logs it
+	}
+	var refused rateLimitedWarning
+	return []nats.Option{
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			c.end()
+			if err != nil {
+				lost("nats connection lost", zap.Error(err))
+			}
+		}),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			refused.reset()
+			c.begin()
+			c.requestCheck()
+			log.Info("nats connection back", zap.String("url", Redacted(nc.ConnectedUrl())))
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrPermissionViolation) {
+				c.forbidden.Store(true)
+			}
+			if deniesCredentials(err) {
+				refused.warn(log, "nats refuses the credentials, trying again", zap.Error(err))
+				return
+			}
+			log.Warn("nats reports an error", zap.Error(err))
+		}),
+		nats.ClosedHandler(func(nc *nats.Conn) {
+			if d.Closed != nil && !c.closing.Load() {
+				d.Closed(fmt.Errorf("the connection %q to NATS has ended for good: %w", d.Name,
+					cmp.Or(nc.LastError(), nats.ErrConnectionClosed)))
+			}
+		}),
+	}
+}
+
+// deniesCredentials reports whether a server did not accept the user, at all or any more.
+func deniesCredentials(err error) bool {
+	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) ||
+		errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired)
 }
 
 // Forbidden reports whether the server has denied a request of this user. A denied request gets no answer,

@@ -47,7 +47,8 @@ type Checks struct {
 	SignatureFault  func(kycbridge.Credentials, kycbridge.Request) string
 }
 
-// Verify is the function of the same name, with the provider's own words for a refusal.
+// Verify runs the checks as the function Verify does. A refusal says too what was wrong with a key or a
+// signature.
 func (k Checks) Verify(c kycbridge.Credentials, r kycbridge.Request) (placement string, err error) {
 	for _, check := range k.Admit {
 		if found := check(c, r); placement == "" {

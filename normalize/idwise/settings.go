@@ -12,7 +12,7 @@ type Settings struct {
 
 // settings are the keys of the configuration.
 func settings() []normalize.Setting {
-	return []normalize.Setting{normalize.Word("renewal_overdue", "expire", renewalKeep).Such(renewalKeep)}
+	return []normalize.Setting{normalize.Word("renewal_overdue", "expire", renewalKeep).WithExample(renewalKeep)}
 }
 
 // decodeSettings makes Settings of what was configured.

@@ -15,7 +15,7 @@ type Settings struct {
 
 // settings are the keys of the configuration.
 func settings() []normalize.Setting {
-	return []normalize.Setting{normalize.Flag("checker"), normalize.Text("country", checkCountry).Such("LT")}
+	return []normalize.Setting{normalize.Flag("checker"), normalize.Text("country", checkCountry).WithExample("LT")}
 }
 
 func checkCountry(country string) []normalize.Fault {

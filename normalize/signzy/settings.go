@@ -24,8 +24,8 @@ const overlookKey = "overlook"
 // settings are the keys of the configuration.
 func settings() []normalize.Setting {
 	return []normalize.Setting{
-		PolicySetting(PolicyKeys(), Overlookable()).Such(normalize.Table{"min_face_match": 0.9}),
-		normalize.Words("flow_statuses", checkFlowStatus).Such(map[string]string{
+		PolicySetting(PolicyKeys(), Overlookable()).WithExample(normalize.Table{"min_face_match": 0.9}),
+		normalize.Words("flow_statuses", checkFlowStatus).WithExample(map[string]string{
 			"IN_PROGRESS": "requires_input", "EXPIRED": "requires_input",
 		}),
 	}

@@ -14,7 +14,7 @@ type Settings struct {
 
 // settings are the keys of the configuration.
 func settings() []normalize.Setting {
-	return []normalize.Setting{normalize.Text("reference_prefix", checkPrefix).Such("case-")}
+	return []normalize.Setting{normalize.Text("reference_prefix", checkPrefix).WithExample("case-")}
 }
 
 func checkPrefix(prefix string) []normalize.Fault {
