@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"kycbridge/test/receiver"
 	"kycbridge/test/wait"
 )
 
@@ -75,55 +76,6 @@ func ask(t *testing.T, method, url, body string) (status int, h http.Header, ans
 func eventually(t *testing.T, condition func() bool) {
 	t.Helper()
 	wait.For(t, 10*time.Second, "it happens", condition)
-}
-
-// receiver takes callbacks.
-type receiver struct {
-	*httptest.Server
-	mu     sync.Mutex
-	got    []callback
-	answer func(n int) int // status of the n-th callback, from 0; nil: 200
-}
-
-type callback struct {
-	Header http.Header
-	Body   string
-	At     time.Time
-}
-
-func newReceiver(t *testing.T, answer func(n int) int) *receiver {
-	t.Helper()
-	r := &receiver{answer: answer}
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		body, err := io.ReadAll(req.Body)
-		if err != nil {
-			return
-		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		status := http.StatusOK
-		if r.answer != nil {
-			status = r.answer(len(r.got))
-		}
-		r.got = append(r.got, callback{req.Header.Clone(), string(body), time.Now()})
-		w.WriteHeader(status)
-	}))
-	t.Cleanup(r.Close)
-	return r
-}
-
-func (r *receiver) callbacks() []callback {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.got)
-}
-
-func (r *receiver) bodies() []string {
-	var out []string
-	for _, c := range r.callbacks() {
-		out = append(out, c.Body)
-	}
-	return out
 }
 
 func TestLimitCountsAnySecond(t *testing.T) {
@@ -237,11 +189,11 @@ func TestSlowAnswer(t *testing.T) {
 }
 
 func TestCallbackIsTakenOnce(t *testing.T) {
-	r := newReceiver(t, nil)
+	r := receiver.New(t, nil)
 	s := started(t, plain(), Options{Speed: 100, CallbackURL: r.URL})
 	s.Begin("ref-1", "")
 	eventually(t, func() bool { return s.Stats().Accepted == 1 })
-	if got := r.bodies(); !slices.Equal(got, []string{"ref-1"}) || s.Stats().Callbacks != 1 || s.Stats().Waiting != 0 {
+	if got := r.Bodies(); !slices.Equal(got, []string{"ref-1"}) || s.Stats().Callbacks != 1 || s.Stats().Waiting != 0 {
 		t.Errorf("%v, %+v", got, s.Stats())
 	}
 }
@@ -256,11 +208,11 @@ func TestNowhereToCall(t *testing.T) {
 
 // Waits between deliveries are of life, so they shrink as life speeds up.
 func TestRetrySchedule(t *testing.T) {
-	r := newReceiver(t, func(n int) int { return []int{503, 202, 200}[min(n, 2)] })
+	r := receiver.New(t, func(n int) int { return []int{503, 202, 200}[min(n, 2)] })
 	s := started(t, plain(), Options{Speed: 36000, CallbackURL: r.URL})
 	s.Begin("ref-1", "")
 	eventually(t, func() bool { return s.Stats().Accepted == 1 })
-	got := r.callbacks()
+	got := r.Callbacks()
 	if len(got) != 3 {
 		t.Fatalf("%d deliveries", len(got))
 	}
@@ -273,7 +225,7 @@ func TestRetrySchedule(t *testing.T) {
 }
 
 func TestScheduleRunsOut(t *testing.T) {
-	r := newReceiver(t, func(int) int { return 500 })
+	r := receiver.New(t, func(int) int { return 500 })
 	s := started(t, plain(), Options{Speed: 1e6, CallbackURL: r.URL})
 	s.Begin("ref-1", "")
 	eventually(t, func() bool { return s.Stats().GivenUp == 1 })
@@ -283,12 +235,12 @@ func TestScheduleRunsOut(t *testing.T) {
 }
 
 func TestTakenAndVoid(t *testing.T) {
-	r := newReceiver(t, func(n int) int { return []int{503, 200}[min(n, 1)] })
+	r := receiver.New(t, func(n int) int { return []int{503, 200}[min(n, 1)] })
 	s := started(t, plain(), Options{Speed: 1e6, CallbackURL: r.URL})
 	taken := make(chan time.Time, 2)
 	s.Send(Message{URL: r.URL, Body: []byte("a"), Taken: func(at time.Time) { taken <- at }}, 0)
 	at := <-taken
-	if got := r.callbacks(); len(got) != 2 || at.Before(got[1].At.Add(-time.Second)) {
+	if got := r.Callbacks(); len(got) != 2 || at.Before(got[1].At.Add(-time.Second)) {
 		t.Errorf("taken at %v after %d deliveries", at, len(got))
 	}
 	s.Send(Message{URL: r.URL, Void: func() bool { return true }, Taken: func(at time.Time) { taken <- at }}, 0)
@@ -299,28 +251,28 @@ func TestTakenAndVoid(t *testing.T) {
 }
 
 func TestDuplicates(t *testing.T) {
-	r := newReceiver(t, nil)
+	r := receiver.New(t, nil)
 	s := started(t, plain(), Options{Speed: 100, CallbackURL: r.URL, Callbacks: CallbackOptions{Duplicates: 1}})
 	s.Begin("ref-1", "")
 	eventually(t, func() bool { return s.Stats().Accepted == 2 })
-	if got := r.bodies(); !slices.Equal(got, []string{"ref-1", "ref-1"}) {
+	if got := r.Bodies(); !slices.Equal(got, []string{"ref-1", "ref-1"}) {
 		t.Errorf("%v", got)
 	}
 }
 
 func TestLate(t *testing.T) {
-	r := newReceiver(t, nil)
+	r := receiver.New(t, nil)
 	s := started(t, plain(), Options{Speed: 600, CallbackURL: r.URL, Callbacks: CallbackOptions{Late: 1}})
 	began := time.Now()
 	s.Begin("ref-1", "")
 	eventually(t, func() bool { return s.Stats().Accepted == 1 })
-	if wait := r.callbacks()[0].At.Sub(began); wait < time.Minute/600 {
+	if wait := r.Callbacks()[0].At.Sub(began); wait < time.Minute/600 {
 		t.Errorf("came after %v", wait)
 	}
 }
 
 func TestShuffle(t *testing.T) {
-	r := newReceiver(t, nil)
+	r := receiver.New(t, nil)
 	s := started(t, plain(), Options{Speed: 300, CallbackURL: r.URL, Callbacks: CallbackOptions{Shuffle: true}})
 	var want []string
 	for i := range 20 {
@@ -328,7 +280,7 @@ func TestShuffle(t *testing.T) {
 		s.Begin(want[i], "")
 	}
 	eventually(t, func() bool { return s.Stats().Accepted == 20 })
-	got := r.bodies()
+	got := r.Bodies()
 	if slices.Equal(got, want) {
 		t.Error("in order")
 	}
@@ -339,7 +291,7 @@ func TestShuffle(t *testing.T) {
 }
 
 func TestWithholdAndRelease(t *testing.T) {
-	r := newReceiver(t, nil)
+	r := receiver.New(t, nil)
 	s := started(t, plain(), Options{Speed: 1e6, CallbackURL: r.URL, Callbacks: CallbackOptions{Withhold: true}})
 	s.Begin("ref-1", "")
 	s.Begin("ref-2", "")
@@ -349,7 +301,7 @@ func TestWithholdAndRelease(t *testing.T) {
 	s.Release()
 	s.Begin("ref-3", "")
 	eventually(t, func() bool { return s.Stats().Accepted == 3 })
-	got := r.bodies()
+	got := r.Bodies()
 	slices.Sort(got)
 	if !slices.Equal(got, []string{"ref-1", "ref-2", "ref-3"}) {
 		t.Errorf("%v", got)
@@ -430,7 +382,7 @@ func running(name string) int {
 }
 
 func TestCloseWhileCallbacksBegin(t *testing.T) {
-	r := newReceiver(t, nil)
+	r := receiver.New(t, nil)
 	for range 20 {
 		s, err := Start(plain(), Options{Speed: 1e6, CallbackURL: r.URL})
 		if err != nil {

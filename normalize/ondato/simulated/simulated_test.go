@@ -17,6 +17,8 @@ import (
 	"kycbridge/document"
 	"kycbridge/internal/simulate"
 	"kycbridge/schemas"
+
+	"kycbridge/test/receiver"
 )
 
 // client asks a simulated Ondato with a token.
@@ -122,10 +124,10 @@ func told(hook map[string]any) string {
 }
 
 // hooks are the webhooks that came, in the order of what they tell.
-func hooks(t *testing.T, r *receiver) []map[string]any {
+func hooks(t *testing.T, r *receiver.Receiver) []map[string]any {
 	t.Helper()
 	var out []map[string]any
-	for _, body := range r.bodies() {
+	for _, body := range r.Bodies() {
 		out = append(out, valid(t, "callback", []byte(body)))
 	}
 	slices.SortFunc(out, func(a, b map[string]any) int {
@@ -166,7 +168,7 @@ func TestOndatoScripts(t *testing.T) {
 			if !ok {
 				t.Fatal("not tested")
 			}
-			r := newReceiver(t, nil)
+			r := receiver.New(t, nil)
 			s := started(t, New(), simulate.Options{Speed: 1e7, CallbackURL: r.URL})
 			c := newOndatoClient(t, s)
 			id := s.Begin("ref-"+person, "")
@@ -247,12 +249,12 @@ func TestOndatoMoments(t *testing.T) {
 }
 
 func TestOndatoWebhook(t *testing.T) {
-	r := newReceiver(t, func(n int) int { return []int{500, 204}[min(n, 1)] })
+	r := receiver.New(t, func(n int) int { return []int{500, 204}[min(n, 1)] })
 	s := started(t, New(), simulate.Options{Speed: 1e7, CallbackURL: r.URL})
 	began := time.Now()
 	s.Begin("ref-1", simulate.Expire)
 	eventually(t, func() bool { return s.Stats().Accepted == 1 })
-	got := r.callbacks()
+	got := r.Callbacks()
 	if len(got) != 2 || got[0].Body != got[1].Body {
 		t.Fatalf("a retry differs: %v", got)
 	}
@@ -274,12 +276,12 @@ func TestOndatoWebhook(t *testing.T) {
 }
 
 func TestOndatoWebhookSigned(t *testing.T) {
-	r := newReceiver(t, nil)
+	r := receiver.New(t, nil)
 	s := started(t, New(), simulate.Options{Speed: 1e7, CallbackURL: r.URL,
 		Credentials: simulate.Credentials{HMAC: "hmac-secret", Callback: "unused"}})
 	s.Begin("ref-1", simulate.Approve)
 	eventually(t, func() bool { return s.Stats().Accepted == 6 })
-	for _, c := range r.callbacks() {
+	for _, c := range r.Callbacks() {
 		signature := c.Header.Get("Ondato-Signature")
 		signed := false
 		for back := range 5 { // the second in which it was signed
