@@ -95,8 +95,11 @@ func unpack(encoding string, body []byte, limit int) ([]byte, error) {
 	return content, nil
 }
 
-// Document decodes a payload of the provider, unpacked.
+// Document is a payload of the provider, unpacked and decoded. Its callers must not change it.
 func (p Provider) Document(payload Payload) (document.Object, []FieldError) {
+	if payload.doc != nil {
+		return payload.doc, nil
+	}
 	content, err := payload.Content()
 	if err != nil {
 		return nil, []FieldError{{Message: err.Error()}}

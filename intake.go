@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"kycbridge/document"
 	"kycbridge/event"
 )
 
@@ -69,6 +70,7 @@ type Intake struct {
 	Log        PayloadLog
 	Quarantine Quarantine
 	Refusals   Refusals
+	Documents  *Documents // for the Normalizer of this process; nil: it decodes every body again
 }
 
 // Receive processes a callback: it authenticates the request over its raw bytes, then ingests the body. It
@@ -131,7 +133,11 @@ func (in *Intake) maxBody() int {
 // After; the rest is filled in. A body of another verification than the requested one is quarantined.
 func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, error) {
 	p = withIdentity(p, a)
-	id, reason, faults := in.Examine(a, p)
+	doc, faults := a.Provider.Document(p)
+	if len(faults) > 0 {
+		return in.quarantine(ctx, p, QuarantineMalformed, faults)
+	}
+	id, reason, faults := a.examine(doc, p)
 	p.Event = id.Event
 	if id.Reference != "" {
 		p.VerificationID = event.VerificationID(p.Provider, p.Account, id.Reference)
@@ -143,7 +149,12 @@ func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, e
 	if p.ID = fetchedID(p); id.EventID != "" {
 		p.ID = PayloadID(p.Provider, p.Account, id.EventID, p.Digest)
 	}
-	return in.store(ctx, p)
+	in.Documents.put(p, doc)
+	receipt, err := in.store(ctx, p)
+	if err != nil || receipt.Status != ReceiptAccepted {
+		in.Documents.take(p) // it may never be processed
+	}
+	return receipt, err
 }
 
 // Examine identifies a body and checks it against the current schema. A reason states why it would be
@@ -153,6 +164,11 @@ func (in *Intake) Examine(a *Account, p Payload) (id Identity, reason string, fa
 	if len(faults) > 0 {
 		return Identity{}, QuarantineMalformed, faults
 	}
+	return a.examine(doc, p)
+}
+
+// examine is Examine of a decoded body.
+func (a *Account) examine(doc document.Object, p Payload) (id Identity, reason string, faults []FieldError) {
 	id = a.Provider.Identify(doc, p.Via)
 	if why := referenceFault(id.Reference); why != "" {
 		id.Reference = ""

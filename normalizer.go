@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"kycbridge/document"
 	"kycbridge/event"
 )
 
@@ -50,6 +51,7 @@ type Normalizer struct {
 	Events       EventLog
 	Log          History
 	Quarantine   Quarantine
+	Documents    *Documents    // of the Intake of this process; nil: bodies are decoded again
 	Triggers     Triggers      // called if a payload is only a trigger; nil: nothing is fetched
 	Mapping      string        // version of the mappings, for payload.mapping
 	TypePrefix   string        // io.kycbridge
@@ -86,6 +88,7 @@ func (p Processed) Disposition() Disposition {
 func (n *Normalizer) Work(
 	ctx context.Context, p Payload, attempt int,
 ) (done Processed, retryIn time.Duration, err error) {
+	p.doc = n.document(p) // for the mapping and for the search for new values
 	done, err = n.process(ctx, p, attempt > 1)
 	if err == nil {
 		done.New = n.newValues(p)
@@ -98,6 +101,19 @@ func (n *Normalizer) Work(
 		}
 	}
 	return done, backoff(attempt), err
+}
+
+// document is the decoded body of a payload of a provider; nil if it cannot be decoded.
+func (n *Normalizer) document(p Payload) document.Object {
+	if doc := n.Documents.take(p); doc != nil {
+		return doc
+	}
+	account, err := n.Accounts.Find(p.Provider, p.Account)
+	if err != nil || p.Notice {
+		return nil
+	}
+	doc, _ := account.Provider.Document(p)
+	return doc
 }
 
 // maxConflicts is how often an event is recomputed at once before the payload waits for its next attempt.

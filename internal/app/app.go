@@ -56,6 +56,7 @@ type App struct {
 	store            *publisher.Store
 	bus              atomic.Pointer[publisher.Bus] // nil until it is connected
 	intake           *kycbridge.Intake
+	documents        *kycbridge.Documents // from the intake to the normalizer; nil: this process does not normalize
 	policies         map[kycbridge.AccountKey]poll.Policy
 	poller           *poll.Poller
 	version          string                // of the program
@@ -76,6 +77,9 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 		invalidWatchLogs: rate.Sometimes{First: 10, Interval: time.Minute}}
 	for _, option := range options {
 		option(a)
+	}
+	if roles.Normalize {
+		a.documents = &kycbridge.Documents{}
 	}
 	defer func() {
 		if err != nil {
@@ -132,7 +136,7 @@ func (a *App) startStore(ctx context.Context) error {
 		}
 	}
 	a.intake = &kycbridge.Intake{MaxBody: int(a.config.Receive.MaxBody), Log: a.store,
-		Quarantine: countedQuarantine{a.store, a.metrics}, Refusals: a.store}
+		Quarantine: countedQuarantine{a.store, a.metrics}, Refusals: a.store, Documents: a.documents}
 	a.poller = a.newPoller()
 	return nil
 }
@@ -477,6 +481,7 @@ func (a *App) nodes(ctx context.Context, server Server) (*publisher.Nodes, error
 func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
 	n := newNormalizer(a.accounts, a.store, bus, a.config)
 	n.Quarantine = countedQuarantine{a.store, a.metrics}
+	n.Documents = a.documents
 	newValues := newNewValueCounter(a.log, a.metrics)
 	return a.store.Consume(ctx, publisher.ConsumeOptions{
 		Workers:   a.config.Normalize.Workers,
