@@ -95,11 +95,8 @@ func unpack(encoding string, body []byte, limit int) ([]byte, error) {
 	return content, nil
 }
 
-// Document is a payload of the provider, unpacked and decoded. Its callers must not change it.
+// Document decodes a payload of the provider, unpacked.
 func (p Provider) Document(payload Payload) (document.Object, []FieldError) {
-	if payload.doc != nil {
-		return payload.doc, nil
-	}
 	content, err := payload.Content()
 	if err != nil {
 		return nil, []FieldError{{Message: err.Error()}}

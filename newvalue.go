@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"kycbridge/document"
 	"kycbridge/event"
 )
 
@@ -25,12 +26,12 @@ const (
 
 // newValues finds the new values of a processed payload. It runs while the event is created, never while a
 // callback is answered.
-func (n *Normalizer) newValues(p Payload) []NewValue {
+func (n *Normalizer) newValues(p Payload, doc document.Object) []NewValue {
 	account, err := n.Accounts.Find(p.Provider, p.Account)
-	if err != nil || p.Notice || account.Provider.NewValues == nil {
+	if err != nil || doc == nil || account.Provider.NewValues == nil {
 		return nil
 	}
-	return harmlessValues(account.Provider.NewValues(p), p.Provider)
+	return harmlessValues(account.Provider.NewValues(doc, p.Via), p.Provider)
 }
 
 // harmlessValues omits words that may be personal. Values that differed only in these are merged.

@@ -88,22 +88,22 @@ func (p Processed) Disposition() Disposition {
 func (n *Normalizer) Work(
 	ctx context.Context, p Payload, attempt int,
 ) (done Processed, retryIn time.Duration, err error) {
-	p.doc = n.document(p) // for the mapping and for the search for new values
-	done, err = n.process(ctx, p, attempt > 1)
+	doc := n.document(p)
+	done, err = n.process(ctx, p, doc, attempt > 1)
 	if err == nil {
-		done.New = n.newValues(p)
+		done.New = n.newValues(p, doc)
 		return done, 0, nil
 	}
 	if errors.Is(err, ErrUnmappable) && attempt >= n.MaxAttempts {
 		if qerr := n.Quarantine.Quarantine(ctx, p, QuarantineUnmapped, []FieldError{{Message: err.Error()}}); qerr == nil {
-			done.New = n.newValues(p)
+			done.New = n.newValues(p, doc)
 			return done, 0, err
 		}
 	}
 	return done, backoff(attempt), err
 }
 
-// document is the decoded body of a payload of a provider; nil if it cannot be decoded.
+// document is the decoded body of a payload of a provider; nil for a notice, and if it cannot be decoded.
 func (n *Normalizer) document(p Payload) document.Object {
 	if doc := n.Documents.take(p); doc != nil {
 		return doc
@@ -138,18 +138,18 @@ func backoff(attempt int) time.Duration {
 // with the same payload and by several processes at once: an event is published only if the last one is
 // still the one it was computed from, else it is recomputed.
 func (n *Normalizer) Process(ctx context.Context, p Payload) (Processed, error) {
-	return n.process(ctx, p, false)
+	return n.process(ctx, p, n.document(p), false)
 }
 
-// process is Process. again: p may have been processed before, by a worker that was stopped between
+// process is Process of a payload that is decoded in doc. again: p may have been processed before, by a worker that was stopped between
 // publishing its event and processing the following payloads.
-func (n *Normalizer) process(ctx context.Context, p Payload, again bool) (Processed, error) {
+func (n *Normalizer) process(ctx context.Context, p Payload, doc document.Object, again bool) (Processed, error) {
 	account, err := n.Accounts.Find(p.Provider, p.Account)
 	if err != nil {
 		// Another process may know it already, or this one may soon: wait, never give up.
 		return Processed{}, fmt.Errorf("account of the payload is not configured here: %w", err)
 	}
-	fact, err := n.fact(account, p)
+	fact, err := n.fact(account, p, doc)
 	if err != nil {
 		return Processed{}, err
 	}
@@ -186,7 +186,16 @@ func (n *Normalizer) trigger(ctx context.Context, p Payload, f Fact) error {
 
 // Observe maps a stored payload of a. A mapping that panics cannot read the body. Errors wrap
 // ErrUnmappable and contain no value of the body.
-func (a *Account) Observe(p Payload) (o Observation, err error) {
+func (a *Account) Observe(p Payload) (Observation, error) {
+	if p.Notice {
+		return a.observe(p, nil)
+	}
+	doc, _ := a.Provider.Document(p)
+	return a.observe(p, doc)
+}
+
+// observe is Observe of a payload that is decoded in doc.
+func (a *Account) observe(p Payload, doc document.Object) (o Observation, err error) {
 	defer func() {
 		if recover() != nil {
 			err = fmt.Errorf("mapping panicked: %w", ErrUnmappable)
@@ -195,7 +204,7 @@ func (a *Account) Observe(p Payload) (o Observation, err error) {
 	if p.Notice {
 		o, err = observeNotice(p, a.Provider)
 	} else {
-		o, err = a.mapped(p)
+		o, err = a.mapped(p, doc)
 	}
 	if err != nil {
 		return Observation{}, fmt.Errorf("map payload: %s: %w", withoutValue(err), ErrUnmappable)
@@ -203,18 +212,17 @@ func (a *Account) Observe(p Payload) (o Observation, err error) {
 	return o, nil
 }
 
-// mapped decodes a payload of the provider and maps it.
-func (a *Account) mapped(p Payload) (Observation, error) {
-	doc, faults := a.Provider.Document(p)
-	if len(faults) > 0 {
+// mapped maps a payload of the provider.
+func (a *Account) mapped(p Payload, doc document.Object) (Observation, error) {
+	if doc == nil {
 		return Observation{}, errors.New("read body: not the JSON that was accepted")
 	}
 	return a.Provider.Map(doc, p, a.Settings)
 }
 
-// fact maps a payload for the lifecycle.
-func (n *Normalizer) fact(a *Account, p Payload) (Fact, error) {
-	o, err := a.Observe(p)
+// fact maps a payload, which is decoded in doc, for the lifecycle.
+func (n *Normalizer) fact(a *Account, p Payload, doc document.Object) (Fact, error) {
+	o, err := a.observe(p, doc)
 	if err != nil {
 		return Fact{}, err
 	}

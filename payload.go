@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"kycbridge/document"
 	"kycbridge/event"
 )
 
@@ -33,8 +32,6 @@ type Payload struct {
 	Addressed   AccountKey        // of a callback to an unknown account: the account in its address
 	Body        []byte            // unchanged
 	Seq         uint64            // in the payload log; 0: not known
-
-	doc document.Object // Body decoded; nil: it is decoded where it is needed
 }
 
 // Traceparent is the W3C trace context of the callback, or "".

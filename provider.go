@@ -35,8 +35,9 @@ type Provider struct {
 	// Validate checks a part of a body against the named schema of this provider.
 	Validate func(schema string, doc document.Object) []FieldError
 
-	// NewValues returns the values of a payload that the provider's schemas do not know; nil: not checked.
-	NewValues func(Payload) []NewValue
+	// NewValues returns the values of a decoded body that the provider's schemas do not know; nil: not
+	// checked.
+	NewValues func(doc document.Object, via event.Via) []NewValue
 
 	// Words returns the pointers of a payload at which the provider's schemas list words, in lower case:
 	// true if a word may be shown, false if it is personal. nil: not checked.

@@ -22,7 +22,7 @@ func (n *Normalizer) readStored(ctx context.Context, k Key, p Payload, f Fact) (
 		if other.ID == p.ID || other.isStoredAfter(p) {
 			return nil
 		}
-		g, err := n.fact(f.Account, other)
+		g, err := n.fact(f.Account, other, n.document(other))
 		if err != nil || g.Notice || g.otherAttempt(f) {
 			return nil // an unmappable payload has no event of its own either
 		}
@@ -72,7 +72,7 @@ func (n *Normalizer) storedAfter(ctx context.Context, k Key, p Payload, f Fact) 
 			return nil
 		}
 		found = append(found, other)
-		g, err := n.fact(f.Account, other)
+		g, err := n.fact(f.Account, other, n.document(other))
 		if err == nil && Outranks(g, f) {
 			end = len(found)
 		}

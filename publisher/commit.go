@@ -35,9 +35,10 @@ const (
 	inProcessPause = 2 * time.Millisecond
 )
 
-// committer publishes to one stream with group commit: messages that wait at the same moment are sent as
-// one atomic batch, so one fsync serves them all. If the server refuses a batch (one member is a
-// duplicate, or fails its compare-and-set), its members are published one by one.
+// committer publishes to one stream with group commit: one flush serves all messages that wait at the same
+// moment. A server in this process takes each message at once, and they share a flush (disk). To any other
+// server they are sent as one atomic batch, which it flushes once. If the server refuses a batch (one
+// member is a duplicate, or fails its compare-and-set), its members are published one by one.
 type committer struct {
 	conn       *Connection
 	in         chan *pending
@@ -95,6 +96,9 @@ func (c *committer) Publish(ctx context.Context, msg *nats.Msg) (jetstream.PubAc
 	if !c.conn.nc.IsConnected() {
 		return jetstream.PubAck{}, nats.ErrDisconnected
 	}
+	if c.conn.sharesFlush {
+		return c.publishNow(ctx, msg)
+	}
 	began := time.Now()
 	p := &pending{msg: msg, ctx: ctx, ack: make(chan ack, 1)}
 	select {
@@ -116,6 +120,26 @@ func (c *committer) Publish(ctx context.Context, msg *nats.Msg) (jetstream.PubAc
 	}
 }
 
+// publishNow publishes one message at once. It shares its flush with all messages that wait for one, so a
+// batch would save nothing.
+func (c *committer) publishNow(ctx context.Context, msg *nats.Msg) (jetstream.PubAck, error) {
+	before := c.order.sent()
+	pub, err := c.publishWithRetry(ctx,
+		func(ctx context.Context) (*jetstream.PubAck, error) { return c.publishDecided(ctx, msg) })
+	if err != nil {
+		return jetstream.PubAck{}, err
+	}
+	c.note(*pub, before)
+	return *pub, nil
+}
+
+// note records an acknowledgement, and requests a check of the stream if it has become shorter.
+func (c *committer) note(pub jetstream.PubAck, before uint64) {
+	if c.order.note(pub, before) {
+		c.conn.requestCheck()
+	}
+}
+
 // Close stops the committer. All callers must have returned.
 func (c *committer) Close() {
 	c.cancel()
@@ -131,9 +155,6 @@ func (c *committer) run() {
 			return
 		}
 		c.commit(batch)
-		if c.order.next() {
-			c.conn.requestCheck()
-		}
 	}
 }
 
@@ -183,6 +204,7 @@ func (c *committer) commit(batch []*pending) {
 		c.each(batch)
 		return
 	}
+	before := c.order.sent()
 	last, err := c.atomic(batch)
 	c.batchPause.staged(err)
 	var refused *jetstream.APIError
@@ -190,7 +212,7 @@ func (c *committer) commit(batch []*pending) {
 	case err == nil:
 		for i, p := range batch {
 			pub := jetstream.PubAck{Stream: last.Stream, Sequence: last.Sequence - uint64(len(batch)-1-i)}
-			c.order.note(pub)
+			c.note(pub, before)
 			p.ack <- ack{pub: pub}
 		}
 	case errors.As(err, &refused):
@@ -246,14 +268,8 @@ func (c *committer) each(batch []*pending) {
 }
 
 func (c *committer) single(p *pending) {
-	pub, err := c.publishWithRetry(p.ctx,
-		func(ctx context.Context) (*jetstream.PubAck, error) { return c.publishDecided(ctx, p.msg) })
-	if err != nil {
-		p.ack <- ack{err: err}
-		return
-	}
-	c.order.note(*pub)
-	p.ack <- ack{pub: *pub}
+	pub, err := c.publishNow(p.ctx, p.msg)
+	p.ack <- ack{pub, err}
 }
 
 // publishWithRetry publishes, and repeats while there is no answer: a cluster elects a new leader within
@@ -290,7 +306,7 @@ func (c *committer) publishDecided(ctx context.Context, m *nats.Msg) (*jetstream
 	}
 }
 
-// request publishes one message and reads the stream's answer.
+// request publishes one message, reads the stream's answer and flushes what it acknowledges.
 func (c *committer) request(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
 	reply, err := c.conn.nc.RequestMsgWithContext(ctx, m)
 	if errors.Is(err, nats.ErrNoResponders) {
@@ -311,6 +327,9 @@ func (c *committer) request(ctx context.Context, m *nats.Msg) (*jetstream.PubAck
 	}
 	if answer.Stream == "" {
 		return nil, errors.New("publish: the answer names no stream")
+	}
+	if err := c.conn.disk.flush(ctx, answer.Stream); err != nil {
+		return nil, fmt.Errorf("publish: %w", err)
 	}
 	return &answer.PubAck, nil
 }

@@ -19,6 +19,7 @@ func TestPublishingRetries(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server, _, _ := start(t, t.TempDir())
 			c := connect(t, server, "store")
+			c.disk, c.sharesFlush = flushedByServer{}, false // as for a cluster
 			var received atomic.Int32
 			const subject = "leader.elected"
 			silent, err := c.nc.Subscribe(subject, func(*nats.Msg) { received.Add(1) })

@@ -23,6 +23,7 @@ type Dial struct {
 	Options []nats.Option // credentials, TLS, or an embedded server's in-process connection
 	Name    string        // "store" or "bus", for log lines and the server's connection list
 	Once    bool          // an address that does not answer is an error
+	Server  *Embedded     // the server of this process, if Options lead to it; else nil
 
 	// Closed is called when the connection has ended permanently without Close, with the reason; may be
 	// nil.
@@ -35,8 +36,11 @@ const NodesConnection = "nodes"
 // Connection is a NATS connection with JetStream.
 type Connection struct {
 	nc   *nats.Conn
-	js   jetstream.JetStream
+	js   jetstream.JetStream // its PublishMsg flushes
 	name string
+
+	disk        disk
+	sharesFlush bool // messages that are sent at the same moment share one flush
 
 	mu sync.Mutex
 	up context.Context // ends when the connection is lost; a new one begins when it is back
@@ -85,8 +89,31 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 		nc.Close()
 		return nil, fmt.Errorf("%s: %w", d.Name, err)
 	}
-	c.nc, c.js = nc, js
+	c.nc, c.js, c.disk = nc, flushingJetStream{js, c}, flushedByServer{}
+	switch {
+	case d.Server != nil:
+		c.disk, c.sharesFlush = d.Server.disk, true
+	case nc.ConnectedServerName() == embeddedName:
+		c.disk = remoteDisk{nc}
+	}
 	return c, nil
+}
+
+// flushingJetStream flushes what it publishes.
+type flushingJetStream struct {
+	jetstream.JetStream
+	c *Connection
+}
+
+// PublishMsg returns when the message is durable.
+func (f flushingJetStream) PublishMsg(
+	ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt,
+) (*jetstream.PubAck, error) {
+	ack, err := f.JetStream.PublishMsg(ctx, m, options...)
+	if err == nil {
+		err = f.c.disk.flush(ctx, ack.Stream)
+	}
+	return ack, err
 }
 
 // lasting are the options of a connection that is restored for as long as the process runs.

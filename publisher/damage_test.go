@@ -72,7 +72,7 @@ func openAt(t testing.TB, dir string, log *zap.Logger) (*Embedded, *Store, *Bus)
 		t.Fatal(err)
 	}
 	open := func(name string) *Connection {
-		c, err := Connect(t.Context(), Dial{Name: name, Options: e.Dial()}, testMaxBody, zap.NewNop())
+		c, err := Connect(t.Context(), Dial{Name: name, Options: e.Dial(), Server: e}, testMaxBody, zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}

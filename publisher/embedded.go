@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -47,7 +46,7 @@ type EmbeddedOptions struct {
 	Closed  func(error)                 // called when consumers are not served any more, with the reason; may be nil
 }
 
-// Embedded is a nats-server in this process, with an fsync before every acknowledgement.
+// Embedded is a nats-server in this process. What it acknowledges is durable once disk has flushed it.
 type Embedded struct {
 	server   *server.Server
 	lock     *os.File
@@ -62,8 +61,8 @@ type Embedded struct {
 	files  blocks.Options
 	damage []blocks.Finding
 
-	stageOnce sync.Once
-	staging   string // where batches are staged in memory; "" if they are staged on disk
+	disk     *flushers
+	flushing *nats.Conn // serves flushes to other processes
 }
 
 // StartEmbedded locks the data directory and starts the server. It returns an error that names
@@ -82,7 +81,7 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 	if o.Log == nil {
 		o.Log = zap.NewNop()
 	}
-	e := &Embedded{lock: lock, dir: o.Dir, log: o.Log, said: &serverLog{log: o.Log}}
+	e := &Embedded{lock: lock, dir: o.Dir, disk: newFlushers(o.Dir), log: o.Log, said: &serverLog{log: o.Log}}
 	if err := e.start(o); err != nil {
 		e.Close()
 		return nil, explain(err, o.Dir)
@@ -110,14 +109,14 @@ func (e *Embedded) start(o EmbeddedOptions) (err error) {
 	if err := e.checkFiles(o); err != nil {
 		return fmt.Errorf("check the files of the embedded store: %w", err)
 	}
-	left := leftStaging(o.Dir, o.Names.payloads())
+	removeMemoryStaging(o.Dir, o.Names)
 	e.server.SetLogger(e.said, false, false)
 	e.server.Start()
 	if err := e.waitReady(o); err != nil {
 		return err
 	}
-	if left != "" {
-		os.RemoveAll(left) // the server has recovered from it what it could
+	if err := e.serveFlushes(); err != nil {
+		return err
 	}
 	return e.serveReaders(o)
 }
@@ -204,7 +203,7 @@ func (e *Embedded) waitReady(o EmbeddedOptions) error {
 	return nil
 }
 
-// serverOptions: SyncAlways keeps the durability guarantee; the rest configures size and access.
+// serverOptions configure flushing, size and access.
 func serverOptions(o EmbeddedOptions, password string) (*server.Options, error) {
 	opts := &server.Options{}
 	if err := opts.ProcessConfigString(accounts(o, password)); err != nil {
@@ -213,7 +212,7 @@ func serverOptions(o EmbeddedOptions, password string) (*server.Options, error) 
 	opts.ServerName = embeddedName
 	opts.JetStream = true
 	opts.StoreDir = o.Dir
-	opts.SyncAlways = true
+	opts.SyncInterval = syncInterval // what somebody waits for is flushed by kycbridge, see disk
 	opts.MaxPayload = int32(LargestMessage(o.MaxBody) +
 		headRoom) // the default of 1 MB refuses the largest payload we accept
 	opts.JetStreamMaxStore = 1 << 50 // the disk is the limit
@@ -250,11 +249,13 @@ func (e *Embedded) Close() {
 	for _, r := range e.readers {
 		r.Close()
 	}
+	if e.flushing != nil {
+		e.flushing.Close()
+	}
 	if e.server != nil {
 		e.server.Shutdown()
 		e.server.WaitForShutdown()
 	}
-	e.unstage()
 	if e.server != nil && e.files.Dir != "" {
 		_ = blocks.RecordClosed(e.files) // it only makes the next start faster
 	}

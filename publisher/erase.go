@@ -28,7 +28,7 @@ func (s *Store) Erase(ctx context.Context, shelf kycbridge.Shelf, seq uint64, se
 	if err := s.erase(ctx, s.shelves[orPayloads(shelf)], seq, secure); err != nil {
 		return fmt.Errorf("erase payload %d of %s: %w", seq, orPayloads(shelf), err)
 	}
-	return nil
+	return s.disk.flushAll(ctx)
 }
 
 // erase removes a message; a missing one is no error.
@@ -71,6 +71,9 @@ func (c *Connection) eraseAll(
 		n++
 		return nil
 	})
+	if err == nil && n > 0 {
+		err = c.disk.flushAll(ctx)
+	}
 	return n, err
 }
 
@@ -117,7 +120,10 @@ func (s *Store) eraseStarts(ctx context.Context, k kycbridge.Key) (int, error) {
 			return i, fmt.Errorf("erase receipt: %w", err)
 		}
 	}
-	return len(found), nil
+	if len(found) == 0 {
+		return 0, nil
+	}
+	return len(found), s.disk.flushAll(ctx)
 }
 
 // EraseEvents erases every event of a verification and returns how many there were.

@@ -163,18 +163,13 @@ func found(t *testing.T, word string, dirs ...string) (files []string) {
 func TestErasedBytesAreGone(t *testing.T) {
 	dir := t.TempDir()
 	server, store, bus := start(t, dir)
-	server.StageInMemory(testNames)
-	dirs := []string{dir}
-	if server.staging != "" {
-		dirs = append(dirs, server.staging)
-	}
 	const people = 50
 	all := persons(t, store, bus, people)
 	eventually(t, "the refused ones are kept",
 		func() bool { return len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused})) == people })
 	gone := all[17]
 	for what, seed := range gone.seeds() {
-		if len(found(t, seed, dirs...)) == 0 {
+		if len(found(t, seed, dir)) == 0 {
 			t.Fatalf("the search does not find the %s before it is erased", what)
 		}
 	}
@@ -190,7 +185,7 @@ func TestErasedBytesAreGone(t *testing.T) {
 		kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: polled.VerificationID}); err != nil || n != 1 {
 		t.Fatalf("erased %d watches: %v", n, err)
 	}
-	for _, file := range found(t, w.Reference, dirs...) {
+	for _, file := range found(t, w.Reference, dir) {
 		if !strings.Contains(file, "KYC_POLLS") {
 			t.Errorf("the reference of a timer that was replaced stands in %s", file)
 		}
@@ -206,11 +201,11 @@ func TestErasedBytesAreGone(t *testing.T) {
 	look := func(when string) {
 		t.Helper()
 		for what, seed := range gone.seeds() {
-			if files := found(t, seed, dirs...); len(files) > 0 {
+			if files := found(t, seed, dir); len(files) > 0 {
 				t.Errorf("%s: the %s is left in %v", when, what, files)
 			}
 		}
-		t.Logf("%s: the verification id stands in %v", when, found(t, gone.key.VerificationID, dirs...))
+		t.Logf("%s: the verification id stands in %v", when, found(t, gone.key.VerificationID, dir))
 	}
 	look("while the server runs")
 	othersAreWhole(t, store, bus, all, gone)

@@ -244,7 +244,10 @@ func (s *Store) Unindex(ctx context.Context, k kycbridge.Key) (n int, err error)
 			return n, err
 		}
 	}
-	return n, nil
+	if n == 0 {
+		return 0, nil
+	}
+	return n, s.disk.flushAll(ctx)
 }
 
 // eraseEntries erases the entries that a filter matches.

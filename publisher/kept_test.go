@@ -372,7 +372,6 @@ func benchStore(b *testing.B, n int) (*Store, string) {
 		b.Fatal(err)
 	}
 	b.Cleanup(store.Close)
-	server.StageInMemory(testNames)
 	const writers = 512
 	var all sync.WaitGroup
 	for w := range writers {

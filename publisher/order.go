@@ -6,39 +6,39 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// order tracks the sequences under which a stream acknowledges. One that is not above those of earlier
-// commits was assigned twice: the stream has become shorter in between.
+// order tracks the sequences under which a stream acknowledges. One that is not above those that were
+// acknowledged before its message was sent was assigned twice: the stream has become shorter in between.
 type order struct {
 	mu      sync.Mutex
-	before  uint64 // highest of earlier commits
-	highest uint64 // including this commit
+	highest uint64 // acknowledged so far
 	again   uint64 // lowest that was assigned again; 0: none
 	reached uint64 // highest before that
 }
 
-// note records an acknowledgement. Those of one commit arrive in any order.
-func (o *order) note(a jetstream.PubAck) {
-	if a.Duplicate {
-		return
-	}
+// sent is the highest sequence so far, for the note of a message that is sent next.
+func (o *order) sent() uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if a.Sequence <= o.before {
+	return o.highest
+}
+
+// note records the acknowledgement of a message, and reports whether an unresolved sequence was assigned
+// again. before is what sent returned. Acknowledgements of messages that were sent together arrive in any
+// order.
+func (o *order) note(a jetstream.PubAck, before uint64) (again bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case a.Duplicate:
+	case a.Sequence <= before:
 		if o.again == 0 || a.Sequence < o.again {
 			o.again = a.Sequence
 		}
 		o.reached = max(o.reached, o.highest)
 		o.highest = a.Sequence // later sequences are compared with the stream as it is now
-		return
+	default:
+		o.highest = max(o.highest, a.Sequence)
 	}
-	o.highest = max(o.highest, a.Sequence)
-}
-
-// next ends a commit, and reports whether an unresolved sequence was assigned again.
-func (o *order) next() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.before = o.highest
 	return o.again != 0
 }
 
@@ -78,6 +78,6 @@ func (o *order) endsAt(last uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.highest > last || o.again != 0 {
-		o.before, o.highest, o.again, o.reached = last, last, 0, 0
+		o.highest, o.again, o.reached = last, 0, 0
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// TestOrderOfAcknowledgements: within a commit they arrive in any order; a sequence of an earlier commit
-// was assigned again.
+// TestOrderOfAcknowledgements: those of messages that were sent together arrive in any order; a sequence that
+// was acknowledged before they were sent was assigned again.
 func TestOrderOfAcknowledgements(t *testing.T) {
 	for name, test := range map[string]struct {
 		commits [][]uint64 // 0 is a duplicate of 1
@@ -22,17 +22,17 @@ func TestOrderOfAcknowledgements(t *testing.T) {
 	} {
 		var o order
 		repeated := false
-		for _, commit := range test.commits {
-			for _, seq := range commit {
-				o.note(jetstream.PubAck{Sequence: max(seq, 1), Duplicate: seq == 0})
+		for _, together := range test.commits {
+			before := o.sent()
+			for _, seq := range together {
+				repeated = o.note(jetstream.PubAck{Sequence: max(seq, 1), Duplicate: seq == 0}, before)
 			}
-			repeated = o.next()
 		}
 		if got := o.reused(); got != test.again || repeated != (test.again != 0) {
 			t.Errorf("%s: reused %d (reported %v), want %d", name, got, repeated, test.again)
 		}
 		o.resolve(test.again)
-		if o.reused() != 0 || o.next() {
+		if o.reused() != 0 || o.note(jetstream.PubAck{Sequence: o.sent() + 1}, o.sent()) {
 			t.Errorf("%s: still reported after it was resolved", name)
 		}
 	}

@@ -48,7 +48,7 @@ func start(t testing.TB, dir string) (*Embedded, *Store, *Bus) {
 
 func connect(t testing.TB, server *Embedded, name string) *Connection {
 	t.Helper()
-	c, err := Connect(t.Context(), Dial{Name: name, Options: server.Dial()}, testMaxBody, zaptest.NewLogger(t))
+	c, err := Connect(t.Context(), Dial{Name: name, Options: server.Dial(), Server: server}, testMaxBody, zaptest.NewLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -602,54 +602,51 @@ func TestRedacted(t *testing.T) {
 	}
 }
 
-func TestBatchesAreStagedInMemoryAndCleanedUp(t *testing.T) {
+// TestMemoryStagingOfEarlierVersions: earlier versions linked the staging folders of streams to memory. A
+// start after such a process was killed removes the links and what is left there.
+func TestMemoryStagingOfEarlierVersions(t *testing.T) {
 	dir := t.TempDir()
-	var staged string
 	t.Run("first process", func(t *testing.T) {
-		server, store, _ := start(t, dir)
-		server.StageInMemory(testNames)
-		if staged = leftStaging(dir, "KYC_PAYLOADS"); staged == "" {
-			t.Skip("no memory file system at " + memoryRoot)
-		}
-		var all sync.WaitGroup
-		for i := range 200 {
-			all.Go(func() {
-				if _, err := store.Append(context.Background(),
-					payload(fmt.Sprint("idv-", i), fmt.Sprint("e", i), "{}")); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		all.Wait()
-		if info, err := store.log.Info(t.Context()); err != nil || info.State.Msgs != 200 {
-			t.Errorf("%d payloads stored (%v), want 200", info.State.Msgs, err)
-		}
+		_, store, _ := start(t, dir)
+		_, err := store.Append(t.Context(), payload("idv-1", "e1", "{}"))
+		must(t, err)
 	})
-	if staged == "" {
-		t.Skip("no memory file system at " + memoryRoot)
-	}
-	if _, err := os.Stat(staged); !os.IsNotExist(err) {
-		t.Errorf("%s is left after a clean stop: %v", staged, err)
-	}
-	// A process that was killed leaves folder and links; the next one takes over and cleans up.
-	killed, err := os.MkdirTemp(memoryRoot, memoryPrefix)
+	left, err := os.MkdirTemp(filepath.Split(memoryStaging))
 	if err != nil {
-		t.Fatal(err)
+		t.Skip("no memory file system: ", err)
 	}
-	link := stagingFolder(dir, "KYC_PAYLOADS")
+	t.Cleanup(func() { os.RemoveAll(left) })
+	link, target := stagingFolder(dir, "KYC_PAYLOADS"), filepath.Join(left, "KYC_PAYLOADS")
 	_ = os.Remove(link)
-	if err := errors.Join(os.Mkdir(filepath.Join(killed, "KYC_PAYLOADS"), 0o700),
-		os.Symlink(filepath.Join(killed, "KYC_PAYLOADS"), link)); err != nil {
-		t.Fatal(err)
-	}
+	must(t, errors.Join(os.Mkdir(target, 0o700), os.Symlink(target, link)))
 	t.Run("next process", func(t *testing.T) {
-		server, store, _ := start(t, dir)
-		server.StageInMemory(testNames)
-		if info, err := store.log.Info(t.Context()); err != nil || info.State.Msgs != 200 {
-			t.Errorf("%d payloads after the restart (%v), want 200", info.State.Msgs, err)
+		_, store, _ := start(t, dir)
+		if info, err := store.log.Info(t.Context()); err != nil || info.State.Msgs != 1 {
+			t.Errorf("%d payloads after the restart (%v), want 1", info.State.Msgs, err)
 		}
 	})
-	if _, err := os.Stat(killed); !os.IsNotExist(err) {
-		t.Errorf("%s is left by the killed process: %v", killed, err)
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("%s is left by the killed process: %v", left, err)
+	}
+	if info, err := os.Lstat(link); err == nil && info.Mode()&os.ModeSymlink != 0 {
+		t.Errorf("%s is still a link", link)
+	}
+}
+
+// TestAbandonedBatchesAreRemoved: files of a batch that the server cannot finish any more are removed, those
+// of a batch that it may be staging are not.
+func TestAbandonedBatchesAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	server, _, _ := start(t, dir)
+	folder := stagingFolder(dir, "KYC_INDEX")
+	old, young := filepath.Join(folder, "old"), filepath.Join(folder, "young")
+	must(t, errors.Join(os.MkdirAll(old, 0o700), os.MkdirAll(young, 0o700)))
+	long := time.Now().Add(-2 * stagedFor)
+	must(t, os.Chtimes(old, long, long))
+	server.RemoveStaleBatches(testNames)
+	_, gone := os.Stat(old)
+	_, kept := os.Stat(young)
+	if !os.IsNotExist(gone) || kept != nil {
+		t.Errorf("the abandoned batch: %v, the recent one: %v", gone, kept)
 	}
 }

@@ -107,6 +107,9 @@ func (c *Connection) open(ctx context.Context, wanted []stream) error {
 			return err
 		}
 	}
+	if err := c.disk.flushAll(ctx); err != nil {
+		return fmt.Errorf("keep the streams: %w", err)
+	}
 	return nil
 }
 

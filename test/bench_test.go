@@ -283,7 +283,7 @@ func benchStreams(b *testing.B, body benchBody) {
 	}
 	b.Cleanup(server.Close)
 	dial := func(name string) *publisher.Connection {
-		c, err := publisher.Connect(b.Context(), publisher.Dial{Name: name, Options: server.Dial()}, 1<<20, zap.NewNop())
+		c, err := publisher.Connect(b.Context(), publisher.Dial{Name: name, Options: server.Dial(), Server: server}, 1<<20, zap.NewNop())
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -3,10 +3,8 @@ package test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -110,50 +108,4 @@ func TestAFullDiskRecovers(t *testing.T) {
 	if got := code(padded(2, 9000)); got != http.StatusOK {
 		t.Errorf("a new callback half a minute after there was room: %d; the end of the log:\n%s", got, b.stderr.tail())
 	}
-}
-
-// TestStagingIsFreed: the staging folder has no room for a batch. The remaining files are removed while
-// the process runs, and every callback is accepted.
-func TestStagingIsFreed(t *testing.T) {
-	long(t, "half a minute")
-	if err := exec.CommandContext(t.Context(), "unshare", "-m", "mount", "-t", "tmpfs", "tmpfs",
-		"/dev/shm").Run(); err != nil {
-		t.Skipf("/dev/shm cannot be made small here: %v", err)
-	}
-	b := newBridge(t, oneAccount)
-	b.process = startProgram(t, "unshare", "-m", "sh", "-c", `mount -t tmpfs -o size=3m tmpfs /dev/shm && exec "$0" "$@"`,
-		tool(t, "kycbridge"), "serve", "--config", b.config)
-	b.waitReady(t)
-	memory := fmt.Sprintf("/proc/%d/root/dev/shm/", b.cmd.Process.Pid)
-	staged := func() []string {
-		found, err := filepath.Glob(memory + "kycbridge-*/KYC_*/*")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return found
-	}
-	filler := memory + "filler"
-	if err := os.WriteFile(filler, make([]byte, 2_800_000), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	for began := time.Now(); len(staged()) == 0; {
-		if time.Since(began) > 30*time.Second {
-			t.Fatal("no batch has left anything, so this proves nothing")
-		}
-		var posting sync.WaitGroup
-		for i := range 48 {
-			posting.Go(func() {
-				if reply, err := b.post(t.Context(), padded(n+i, 100<<10)); err != nil || reply.Code != http.StatusOK {
-					t.Errorf("a callback: %d, %v", reply.Code, err)
-				}
-			})
-		}
-		posting.Wait()
-		n += 48
-	}
-	if err := os.Remove(filler); err != nil {
-		t.Fatal(err)
-	}
-	wait.For(t, 40*time.Second, "nothing left where batches are staged", func() bool { return len(staged()) == 0 })
 }

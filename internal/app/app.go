@@ -286,7 +286,6 @@ func (a *App) openStore(ctx context.Context) error {
 		return a.explained(err)
 	}
 	a.stops = append(a.stops, a.store.Close)
-	a.stageBatches()
 	if a.embedded == nil || !c.Store.IsEmbedded() {
 		return nil
 	}
@@ -309,13 +308,6 @@ func (a *App) maintainStore() {
 	a.stops = append(a.stops, func() { end(); running.Wait() })
 }
 
-// stageBatches speeds up group commit on the existing embedded streams.
-func (a *App) stageBatches() {
-	if a.embedded != nil {
-		a.embedded.StageInMemory(a.names())
-	}
-}
-
 // openBus opens the bus; it waits while no server answers, until ctx ends.
 func (a *App) openBus(ctx context.Context) (*publisher.Bus, error) {
 	connection, err := a.connect(ctx, "bus", a.config.Bus)
@@ -327,7 +319,6 @@ func (a *App) openBus(ctx context.Context) (*publisher.Bus, error) {
 		connection.Close()
 		return nil, err
 	}
-	a.stageBatches()
 	return bus, nil
 }
 
@@ -364,7 +355,7 @@ func (a *App) dial(
 	ctx context.Context, d publisher.Dial, c Server, more ...nats.Option,
 ) (*publisher.Connection, error) {
 	if c.IsEmbedded() {
-		d.URL, d.Options = "", a.embedded.Dial()
+		d.URL, d.Options, d.Server = "", a.embedded.Dial(), a.embedded
 	} else {
 		d.Options = append(natsOptions(c), more...)
 	}

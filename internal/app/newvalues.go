@@ -6,6 +6,8 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
 	"kycbridge/schemas"
 )
 
@@ -18,14 +20,12 @@ const (
 // otherPointers is the label of further pointers.
 const otherPointers = "other"
 
-// newValuesOf finds the values of a payload that p's schemas do not know.
-func newValuesOf(set *schemas.Set, p kycbridge.Provider) func(kycbridge.Payload) []kycbridge.NewValue {
-	return func(payload kycbridge.Payload) (found []kycbridge.NewValue) {
-		doc, faults := p.Document(payload)
-		if len(faults) > 0 {
-			return nil
-		}
-		id := p.Identify(doc, payload.Via)
+// newValuesOf finds the values of a decoded body that p's schemas do not know.
+func newValuesOf(
+	set *schemas.Set, p kycbridge.Provider,
+) func(document.Object, event.Via) []kycbridge.NewValue {
+	return func(doc document.Object, via event.Via) (found []kycbridge.NewValue) {
+		id := p.Identify(doc, via)
 		for _, v := range set.NewValues(p.Name, id.Schema, id.At, doc) {
 			found = append(found, kycbridge.NewValue(v))
 		}

@@ -1,0 +1,304 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"golang.org/x/sys/unix"
+)
+
+// The embedded server appends a message to the newest file of its stream before it acknowledges it, and
+// leaves the flush to disk to kycbridge. One flush serves all messages that wait for it, of whatever
+// caller: it begins after the server has acknowledged them, so their bytes are in the file by then.
+// Nothing is called stored before its flush has ended (decision 51).
+
+// disk flushes what the server of a connection has acknowledged.
+type disk interface {
+	// flush returns when everything that a stream had acknowledged at the time of the call is durable.
+	flush(ctx context.Context, stream string) error
+	// flushAll does the same for every change of every stream, also of older messages.
+	flushAll(ctx context.Context) error
+}
+
+// flushers flush the files of the embedded server in this process.
+type flushers struct {
+	dir string // data directory
+
+	mu       sync.Mutex
+	byStream map[string]*flusher
+	whole    *flusher
+}
+
+func newFlushers(dir string) *flushers {
+	f := &flushers{dir: dir, byStream: map[string]*flusher{}}
+	f.whole = &flusher{sync: f.syncFileSystem}
+	return f
+}
+
+func (f *flushers) flush(ctx context.Context, stream string) error {
+	f.mu.Lock()
+	one, ok := f.byStream[stream]
+	if !ok {
+		blocks := &blockFiles{folder: filepath.Join(f.dir, "jetstream", ownAccount, "streams", stream, "msgs")}
+		one = &flusher{sync: blocks.sync}
+		f.byStream[stream] = one
+	}
+	f.mu.Unlock()
+	return one.wait(ctx)
+}
+
+func (f *flushers) flushAll(ctx context.Context) error { return f.whole.wait(ctx) }
+
+// syncFileSystem flushes the whole file system of the data directory. It is for rare changes: it waits for
+// the writes of other programs too.
+func (f *flushers) syncFileSystem() error {
+	dir, err := os.Open(f.dir)
+	if err != nil {
+		return fmt.Errorf("flush the data directory: %w", err)
+	}
+	defer dir.Close()
+	if err := unix.Syncfs(int(dir.Fd())); err != nil {
+		return fmt.Errorf("%w: %w", errNotFlushed, err)
+	}
+	return nil
+}
+
+// flushesApart is the least time between the beginnings of two flushes of a stream: more messages share one
+// then. A message that comes alone does not wait.
+const flushesApart = 2 * time.Millisecond
+
+// flusher runs one flush at a time. Callers that come while one runs share the next.
+type flusher struct {
+	sync func() error
+
+	mu      sync.Mutex
+	next    *flush // has not begun; nil: nobody waits for it
+	running bool
+	failed  error // a flush that failed: the kernel may have dropped what it could not write, so it stays
+}
+
+// flush is one flush with all its callers.
+type flush struct {
+	done chan struct{}
+	err  error // once done is closed
+}
+
+// wait returns when a flush that begins after the call has ended, or with ctx.
+func (f *flusher) wait(ctx context.Context) error {
+	f.mu.Lock()
+	if f.failed != nil {
+		defer f.mu.Unlock()
+		return f.failed
+	}
+	if f.next == nil {
+		f.next = &flush{done: make(chan struct{})}
+	}
+	mine := f.next
+	if !f.running {
+		f.running = true
+		go f.run() // a disk that hangs must not hold the callers
+	}
+	f.mu.Unlock()
+	select {
+	case <-mine.done:
+		return mine.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// run flushes until nobody waits.
+func (f *flusher) run() {
+	for {
+		f.mu.Lock()
+		current := f.next
+		f.next, f.running = nil, current != nil
+		f.mu.Unlock()
+		if current == nil {
+			return
+		}
+		began := time.Now()
+		current.err = f.sync()
+		if errors.Is(current.err, errNotFlushed) {
+			f.mu.Lock()
+			f.failed = current.err
+			f.mu.Unlock()
+		}
+		close(current.done)
+		time.Sleep(flushesApart - time.Since(began))
+	}
+}
+
+// blockFiles are the files of a stream, 1.blk, 2.blk and so on. The server appends to the last one only.
+type blockFiles struct {
+	folder string
+	last   uint64 // the last file at the latest flush; 0: none was flushed yet
+	inode  uint64 // of last: a rewritten file has another one
+}
+
+// sync flushes the files that the server has appended to since the last call: the last one of that time
+// and those after it. The files are opened anew, because the server replaces files.
+func (b *blockFiles) sync() error {
+	found, err := b.syncFile(b.last)
+	if err == nil && !found {
+		return b.syncEach() // the first flush, or the server has removed the file
+	}
+	for err == nil && found {
+		found, err = b.syncFile(b.last + 1)
+	}
+	return err
+}
+
+// syncEach flushes every file.
+func (b *blockFiles) syncEach() error {
+	entries, err := os.ReadDir(b.folder)
+	if err != nil {
+		return fmt.Errorf("flush messages: %w", withoutPath(err))
+	}
+	any, last, inode := false, uint64(0), uint64(0)
+	for _, e := range entries {
+		n, err := strconv.ParseUint(strings.TrimSuffix(e.Name(), ".blk"), 10, 64)
+		if err != nil || filepath.Ext(e.Name()) != ".blk" {
+			continue
+		}
+		found, err := b.syncFile(n)
+		if err != nil {
+			return err
+		}
+		if any = any || found; found && n >= last {
+			last, inode = n, b.inode
+		}
+	}
+	if !any {
+		return errNoBlocks
+	}
+	b.last, b.inode = last, inode
+	return nil
+}
+
+// errNotFlushed means that the disk did not take what was written to it.
+var errNotFlushed = errors.New("the disk did not take what was written")
+
+// errNoBlocks means that the server keeps its messages elsewhere.
+var errNoBlocks = errors.New("flush messages: the embedded server has no file of them")
+
+// syncFile flushes a file; found is false if there is none. A file that is new, or was replaced, is
+// flushed with its entry in the folder.
+func (b *blockFiles) syncFile(n uint64) (found bool, err error) {
+	file, err := os.Open(filepath.Join(b.folder, strconv.FormatUint(n, 10)+".blk"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("flush messages: %w", withoutPath(err))
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return false, fmt.Errorf("flush messages: %w", withoutPath(err))
+	}
+	inode := info.Sys().(*syscall.Stat_t).Ino
+	if n == b.last && inode == b.inode {
+		err = unix.Fdatasync(int(file.Fd()))
+	} else if err = file.Sync(); err == nil {
+		err = syncFolder(b.folder)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", errNotFlushed, withoutPath(err))
+	}
+	b.last, b.inode = n, inode
+	return true, nil
+}
+
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer folder.Close()
+	return folder.Sync()
+}
+
+// withoutPath is the reason of a file error: the path says nothing to the caller of an operation.
+func withoutPath(err error) error {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return failed.Err
+	}
+	return err
+}
+
+// flushSubject is where an embedded server flushes for other processes, such as the stored-payload tool.
+// The last token is a stream, or flushEverything.
+const (
+	flushSubject    = "_kycbridge.flush."
+	flushEverything = "all"
+)
+
+// serveFlushes answers requests to flush, with an error text or nothing.
+func (e *Embedded) serveFlushes() error {
+	conn, err := nats.Connect("", e.Dial()...)
+	if err != nil {
+		return fmt.Errorf("serve flushes: %w", err)
+	}
+	e.flushing = conn
+	_, err = conn.Subscribe(flushSubject+"*", func(m *nats.Msg) {
+		go func() { // a flush that hangs does not hold the next one
+			ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+			defer cancel()
+			text := ""
+			if err := e.flushFor(ctx, strings.TrimPrefix(m.Subject, flushSubject)); err != nil {
+				text = err.Error()
+			}
+			_ = m.Respond([]byte(text))
+		}()
+	})
+	if err != nil {
+		return fmt.Errorf("serve flushes: %w", err)
+	}
+	return nil
+}
+
+func (e *Embedded) flushFor(ctx context.Context, stream string) error {
+	if stream == flushEverything {
+		return e.disk.flushAll(ctx)
+	}
+	return e.disk.flush(ctx, stream)
+}
+
+// remoteDisk is that of an embedded server in another process.
+type remoteDisk struct{ nc *nats.Conn }
+
+func (r remoteDisk) flush(ctx context.Context, stream string) error {
+	answer, err := r.nc.RequestWithContext(ctx, flushSubject+stream, nil)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return nil // an earlier version, which flushes before it acknowledges
+	case err != nil:
+		return fmt.Errorf("flush messages: %w", err)
+	case len(answer.Data) > 0:
+		return errors.New(string(answer.Data))
+	}
+	return nil
+}
+
+func (r remoteDisk) flushAll(ctx context.Context) error { return r.flush(ctx, flushEverything) }
+
+// flushedByServer is the disk of an external server, which flushes before it acknowledges.
+type flushedByServer struct{}
+
+func (flushedByServer) flush(context.Context, string) error { return nil }
+func (flushedByServer) flushAll(context.Context) error      { return nil }
+
+// syncInterval is how often the embedded server flushes by itself what nobody waits for: requests to watch
+// that users publish, and the timers that have fired.
+const syncInterval = 10 * time.Second
