@@ -3,9 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -15,8 +12,6 @@ import (
 	"kycbridge"
 	"kycbridge/internal/console"
 	"kycbridge/internal/poll"
-	"kycbridge/publisher"
-	"kycbridge/schemas"
 )
 
 // Mapping is the version of the mappings; it is in every event and changes with a mapping.
@@ -28,19 +23,12 @@ type Roles struct{ Receive, Normalize, Poll bool }
 // AllRoles is one process with all tasks.
 func AllRoles() Roles { return Roles{Receive: true, Normalize: true, Poll: true} }
 
-// App is a running bridge.
+// App is a running bridge: what works on a system.
 type App struct {
-	config           *Config
-	log              *zap.Logger
-	accounts         kycbridge.Accounts
-	schemas          *schemas.Set
+	*system
 	metrics          *metrics
 	day              *console.Day // the console's statistics of the last day
-	embedded         *publisher.Embedded
-	store            *publisher.Store
-	bus              atomic.Pointer[publisher.Bus] // nil until it is connected
 	intake           *kycbridge.Intake
-	policies         map[kycbridge.AccountKey]poll.Policy
 	poller           *poll.Poller
 	version          string                // of the program
 	spans            sdktrace.SpanExporter // for tests
@@ -48,16 +36,19 @@ type App struct {
 	addr             struct{ callbacks, admin string }
 	invalidWatchLogs rate.Sometimes // log lines about invalid requests to watch
 	inspectNow       chan struct{}  // holds one request at most to inspect the stored messages
-	failed           chan error     // a server or worker that ended unexpectedly
-	stops            []func()       // last in, first out
 }
 
 // Start starts everything in the order of processing: store, normalizer with its bus, receiver. On an
 // error the started parts are stopped again.
 func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, options ...Option) (_ *App, err error) {
-	a := &App{config: config, log: log, metrics: newMetrics(), day: console.NewDay(time.Now), failed: make(chan error, 4),
+	a := &App{
+		system:           newSystem(config, log),
+		metrics:          newMetrics(),
+		day:              console.NewDay(time.Now),
+		invalidWatchLogs: rate.Sometimes{First: 10, Interval: time.Minute},
 		inspectNow:       make(chan struct{}, 1),
-		invalidWatchLogs: rate.Sometimes{First: 10, Interval: time.Minute}}
+	}
+	a.observe = a.metrics.readerRequest
 	for _, option := range options {
 		option(a)
 	}
@@ -94,11 +85,7 @@ func (a *App) prepare(ctx context.Context) (err error) {
 	if a.tracing, err = a.startTracing(ctx); err != nil {
 		return err
 	}
-	if a.schemas, err = schemas.New(); err != nil {
-		return fmt.Errorf("compile schemas: %w", err)
-	}
-	a.accounts, err = a.config.BuildAccounts(Providers(a.schemas))
-	return err
+	return a.load()
 }
 
 // startStore opens the store, requests the results of lost payloads from providers again, and creates the
@@ -109,7 +96,7 @@ func (a *App) startStore(ctx context.Context) error {
 	}
 	a.checkStoreEnd(ctx)
 	a.maintainStore()
-	a.connectAPIs()
+	policies := a.connectAPIs()
 	if a.embedded != nil && a.config.Store.IsEmbedded() {
 		if err := a.fetchLost(ctx); err != nil {
 			return err
@@ -117,7 +104,7 @@ func (a *App) startStore(ctx context.Context) error {
 	}
 	a.intake = &kycbridge.Intake{MaxBody: int(a.config.Receive.MaxBody), Log: a.store,
 		Quarantine: countedQuarantine{a.store, a.metrics}, Refusals: a.store}
-	a.poller = a.newPoller()
+	a.poller = a.newPoller(policies)
 	return nil
 }
 
@@ -149,29 +136,16 @@ func (a *App) startWatching(roles Roles) {
 	}
 	if a.embedded != nil {
 		a.metrics.watchDisk(a.embedded.Disk)
-		a.watchDisk()
+		a.untilStop(a.watchDisk)
 	}
 }
 
 // Failed receives an error if a part of a running app ends unexpectedly.
 func (a *App) Failed() <-chan error { return a.failed }
 
-// fail reports that a part has ended unexpectedly; the first report is sufficient.
-func (a *App) fail(err error) {
-	select {
-	case a.failed <- err:
-	default:
-	}
-}
-
 // Stop drains and stops in the reverse order of the start. Every payload that was answered 200 is already
 // durable, so an unclean end loses nothing.
-func (a *App) Stop() {
-	for _, stop := range slices.Backward(a.stops) {
-		stop()
-	}
-	a.stops = nil
-}
+func (a *App) Stop() { a.close() }
 
 // StopWithin is Stop for a process that ends after a part has failed: operations that wait for that part,
 // such as a request to the store, are abandoned after the timeout.

@@ -13,7 +13,7 @@ import (
 
 // normalize processes the payload log until ctx ends.
 func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
-	n := newNormalizer(a.accounts, a.store, bus, a.config)
+	n := a.newNormalizer(bus)
 	n.Quarantine = countedQuarantine{a.store, a.metrics}
 	newValues := newNewValueCounter(a.log, a.metrics)
 	return a.store.Consume(ctx, publisher.ConsumeOptions{

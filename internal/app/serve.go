@@ -36,7 +36,7 @@ func (a *App) startReceiver(ready map[string]func(context.Context) error) error 
 		return err
 	}
 	a.addr.callbacks = addr
-	a.stops = append(a.stops, func() {
+	a.onStop(func() {
 		callbacks.Drain()
 		stop()
 	})
@@ -67,7 +67,7 @@ func (a *App) startAdmin(ready map[string]func(context.Context) error) error {
 		return err
 	}
 	a.addr.admin = addr
-	a.stops = append(a.stops, func() {
+	a.onStop(func() {
 		consoleHandler.Close() // its live views would not end by themselves
 		stop()
 	})

@@ -61,7 +61,7 @@ func (a *App) startTracing(ctx context.Context) (*tracing, error) {
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(c.Sample))),
 		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "kycbridge"))),
 	)
-	a.stops = append(a.stops, func() {
+	a.onStop(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		_ = provider.Shutdown(ctx) // unsent spans are lost, without further effect
