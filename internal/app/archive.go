@@ -16,7 +16,6 @@ import (
 	"kycbridge/event"
 	"kycbridge/internal/archive"
 	"kycbridge/publisher"
-	"kycbridge/schemas"
 )
 
 // StoreAccess is how a command reaches the store. The zero value uses the configuration; an embedded store
@@ -32,21 +31,16 @@ type StoreAccess struct {
 const toolTimeout = 8 * time.Second
 
 // Archive is the stored-payload tool over the running store and bus.
-func (a *App) Archive() *archive.Archive {
-	bus := a.bus.Load()
-	return newArchive(a.accounts, a.intake, a.store, bus, a.config)
-}
+func (a *App) Archive() *archive.Archive { return a.newArchive(a.intake) }
 
-// newArchive creates the tool.
-func newArchive(
-	accounts kycbridge.Accounts, intake *kycbridge.Intake, store *publisher.Store, bus *publisher.Bus, c *Config,
-) *archive.Archive {
-	n := newNormalizer(accounts, store, bus, c)
+// newArchive creates the tool over the open store and bus.
+func (s *system) newArchive(intake *kycbridge.Intake) *archive.Archive {
+	store, bus := s.store, s.bus.Load()
 	return &archive.Archive{
-		Accounts: accounts,
+		Accounts: s.accounts,
 		Intake:   intake,
 		Replayer: &kycbridge.Replayer{
-			Normalizer: n,
+			Normalizer: s.newNormalizer(bus),
 			Examine: func(a *kycbridge.Account, p kycbridge.Payload) string {
 				_, reason, _ := intake.Examine(a, p)
 				return reason
@@ -84,19 +78,17 @@ func newArchive(
 }
 
 // newNormalizer creates the normalizer, the only way from stored payloads to events.
-func newNormalizer(
-	accounts kycbridge.Accounts, store *publisher.Store, bus *publisher.Bus, c *Config,
-) *kycbridge.Normalizer {
+func (s *system) newNormalizer(bus *publisher.Bus) *kycbridge.Normalizer {
 	return &kycbridge.Normalizer{
-		Accounts:     accounts,
+		Accounts:     s.accounts,
 		Events:       bus,
-		Log:          store,
-		Quarantine:   store,
-		Triggers:     store,
+		Log:          s.store,
+		Quarantine:   s.store,
+		Triggers:     s.store,
 		Mapping:      Mapping,
-		TypePrefix:   c.Names.TypePrefix,
-		SourcePrefix: c.Names.SourcePrefix,
-		MaxAttempts:  c.Normalize.MaxAttempts,
+		TypePrefix:   s.config.Names.TypePrefix,
+		SourcePrefix: s.config.Names.SourcePrefix,
+		MaxAttempts:  s.config.Normalize.MaxAttempts,
 		Restored:     bus.RestoredTime,
 		Now:          time.Now,
 	}
@@ -106,43 +98,36 @@ func newNormalizer(
 func OpenArchive(
 	ctx context.Context, config *Config, access StoreAccess, log *zap.Logger,
 ) (tool *archive.Archive, closeAll func(), err error) {
-	a := &App{config: config, log: log}
-	closeAll = func() {
-		for i := len(a.stops) - 1; i >= 0; i-- {
-			a.stops[i]()
-		}
-	}
+	own := *config // it is changed for this tool only
+	s := newSystem(&own, log)
 	defer func() {
 		if err != nil {
-			closeAll()
+			s.close()
 		}
 	}()
-	if a.schemas, err = schemas.New(); err != nil {
-		return nil, closeAll, fmt.Errorf("compile schemas: %w", err)
-	}
-	if a.accounts, err = config.BuildAccounts(Providers(a.schemas)); err != nil {
-		return nil, closeAll, err
+	if err = s.load(); err != nil {
+		return nil, s.close, err
 	}
 	opening, cancel := context.WithTimeout(ctx, toolTimeout)
 	defer cancel()
-	if err := a.reach(opening, access); err != nil {
-		return nil, closeAll, err
+	if err = s.reach(opening, access); err != nil {
+		return nil, s.close, err
 	}
-	bus, err := a.openBus(opening)
+	bus, err := s.openBus(opening)
 	if err != nil {
-		return nil, closeAll, a.unreachable(err)
+		return nil, s.close, s.unreachable(err)
 	}
-	bus.RecordErasures(a.store)
-	a.bus.Store(bus)
-	a.stops = append(a.stops, bus.Close)
-	a.intake = &kycbridge.Intake{Log: a.store, Quarantine: a.store, Refusals: a.store}
-	return a.Archive(), closeAll, nil
+	bus.RecordErasures(s.store)
+	s.bus.Store(bus)
+	s.onStop(bus.Close)
+	intake := &kycbridge.Intake{Log: s.store, Quarantine: s.store, Refusals: s.store}
+	return s.newArchive(intake), s.close, nil
 }
 
-// reach opens the store at the address of access or the configuration.
-func (a *App) reach(ctx context.Context, access StoreAccess) error {
-	c := *a.config // the changes apply to this tool only
-	a.config = &c
+// reach opens the store at the address of access or the configuration. It writes the address into the
+// configuration.
+func (s *system) reach(ctx context.Context, access StoreAccess) error {
+	c := s.config
 	if access.URL != "" {
 		server := Server{URL: access.URL, CredentialsFile: access.CredentialsFile, Username: access.User, TLS: c.Store.TLS,
 			Replicas: c.Store.Replicas}
@@ -159,7 +144,7 @@ func (a *App) reach(ctx context.Context, access StoreAccess) error {
 		c.Store = server
 	}
 	if !c.Store.IsEmbedded() && !c.Bus.IsEmbedded() {
-		return a.unreachable(a.openStore(ctx))
+		return s.unreachable(s.openStore(ctx))
 	}
 	if _, err := os.Stat(filepath.Join(c.DataDir, "jetstream")); err != nil {
 		return fmt.Errorf("there is no store in data_dir %s: name the directory that serve uses", c.DataDir)
@@ -167,16 +152,16 @@ func (a *App) reach(ctx context.Context, access StoreAccess) error {
 	// A tool has no clients.
 	port := c.Embedded
 	c.Embedded = Embedded{Listen: noPort}
-	err := a.openStore(ctx)
+	err := s.openStore(ctx)
 	if !errors.Is(err, publisher.ErrInUse) {
 		return err
 	}
-	return a.joinRunning(ctx, port)
+	return s.joinRunning(ctx, port)
 }
 
 // joinRunning connects to the embedded server of the process that holds the directory.
-func (a *App) joinRunning(ctx context.Context, port Embedded) error {
-	c := a.config
+func (s *system) joinRunning(ctx context.Context, port Embedded) error {
+	c := s.config
 	if port.Address() == "" {
 		return errors.New("kycbridge is running with embedded.listen: none, so its store cannot be reached: use its API " +
 			"under /v1/payloads, or stop it")
@@ -192,23 +177,23 @@ func (a *App) joinRunning(ctx context.Context, port Embedded) error {
 	if c.Bus.IsEmbedded() {
 		c.Bus = server
 	}
-	return a.unreachable(a.openStore(ctx))
+	return s.unreachable(s.openStore(ctx))
 }
 
 // unreachable explains in one line why a store does not answer.
-func (a *App) unreachable(err error) error {
+func (s *system) unreachable(err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, publisher.ErrForbidden):
 		return fmt.Errorf("this user may not read the store at %s: it needs the rights of kycbridge itself; name such a "+
-			"user with --user and --password-file, or --creds", publisher.Redacted(a.config.Store.URL))
+			"user with --user and --password-file, or --creds", publisher.Redacted(s.config.Store.URL))
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrNoServers), errors.Is(err, nats.ErrTimeout):
 		return fmt.Errorf("the store at %s does not answer: is it running, and is this its address?",
-			publisher.Redacted(a.config.Store.URL))
+			publisher.Redacted(s.config.Store.URL))
 	case errors.Is(err, nats.ErrAuthorization):
 		return fmt.Errorf("the store at %s refuses this user: name one who may with --user and --password-file, or --creds",
-			publisher.Redacted(a.config.Store.URL))
+			publisher.Redacted(s.config.Store.URL))
 	}
 	return err
 }

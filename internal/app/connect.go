@@ -35,10 +35,10 @@ func Connect(ctx context.Context, config *Config, each func(Connected)) error {
 	if err != nil {
 		return err
 	}
-	a := &App{config: config, log: zap.NewNop()}
+	s := newSystem(config, zap.NewNop())
 	for name, server := range map[string]Server{"store": config.Store, "bus": config.Bus} {
 		if !server.IsEmbedded() && (name == "store" || server.URL != config.Store.URL) {
-			each(a.tryServer(ctx, name, server))
+			each(s.tryServer(ctx, name, server))
 		}
 	}
 	for _, e := range providers() {
@@ -57,11 +57,11 @@ func Connect(ctx context.Context, config *Config, each func(Connected)) error {
 }
 
 // tryServer connects to an external NATS server.
-func (a *App) tryServer(ctx context.Context, name string, server Server) Connected {
+func (s *system) tryServer(ctx context.Context, name string, server Server) Connected {
 	c := Connected{What: name + " " + publisher.Redacted(server.URL)}
 	ctx, cancel := context.WithTimeout(ctx, connectTry)
 	defer cancel()
-	connection, err := a.connect(ctx, name, server)
+	connection, err := s.connect(ctx, name, server)
 	if err != nil {
 		c.Problem = withRemedy(err, "is it running, is this its address, and are user, password and TLS those of the server?")
 		return c

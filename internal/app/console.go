@@ -21,7 +21,7 @@ func (a *App) newConsole() *console.Console {
 		Tokens:   func() []string { return reveal(a.config.Admin.Tokens) },
 		Accounts: a.consoleAccounts(),
 		Archive:  a.openArchive,
-		Listener: listening{a},
+		Listener: listening{a.system},
 		Day:      a.day,
 		Version:  a.version,
 		Logger:   a.log,
@@ -99,7 +99,7 @@ func (l Limits) words() string {
 
 // listening subscribes to events over a connection of its own, so that a slow console delays no other
 // subscriber.
-type listening struct{ *App }
+type listening struct{ *system }
 
 // Listen passes events as they are published until ctx ends.
 func (l listening) Listen(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(int)) error {

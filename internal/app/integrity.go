@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,10 +47,7 @@ func (a *App) watchIntegrity() {
 		state.files.Store(int64(a.embedded.Damaged()))
 	}
 	a.metrics.watchIntegrity(state)
-	life, end := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { a.inspectAll(life, state) })
-	a.stops = append(a.stops, func() { end(); running.Wait() })
+	a.untilStop(func(ctx context.Context) { a.inspectAll(ctx, state) })
 }
 
 // reinspect requests an inspection.

@@ -6,9 +6,6 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge"
-	"kycbridge/document"
-	"kycbridge/event"
-	"kycbridge/schemas"
 )
 
 // Limits of the new values that a process remembers and logs.
@@ -19,31 +16,6 @@ const (
 
 // otherPointers is the label of further pointers.
 const otherPointers = "other"
-
-// newValuesOf finds the values of a decoded body that p's schemas do not know.
-func newValuesOf(
-	set *schemas.Set, p kycbridge.Provider,
-) func(document.Object, event.Via) []kycbridge.NewValue {
-	return func(doc document.Object, via event.Via) (found []kycbridge.NewValue) {
-		id := p.Identify(doc, via)
-		for _, v := range set.NewValues(p.Name, id.Schema, id.At, doc) {
-			found = append(found, kycbridge.NewValue(v))
-		}
-		return found
-	}
-}
-
-// wordsOf finds the pointers of a payload at which p's schemas list words.
-func wordsOf(set *schemas.Set, p kycbridge.Provider) func(kycbridge.Payload) map[string]bool {
-	return func(payload kycbridge.Payload) map[string]bool {
-		doc, faults := p.Document(payload)
-		if len(faults) > 0 {
-			return nil
-		}
-		id := p.Identify(doc, payload.Via)
-		return set.Words(p.Name, id.Schema, id.At, doc)
-	}
-}
 
 // newValueCounter counts new values, and logs the first occurrence of each in this process.
 type newValueCounter struct {

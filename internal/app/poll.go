@@ -3,9 +3,7 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -29,17 +27,18 @@ var defaultPolling = poll.Policy{
 	Rechecks: []time.Duration{5 * time.Second, time.Minute, 10 * time.Minute},
 }
 
-// connectAPIs creates the provider API of each account with API credentials.
-func (a *App) connectAPIs() {
+// connectAPIs creates the provider API of each account with API credentials, and returns the polling policy
+// of each account.
+func (a *App) connectAPIs() map[kycbridge.AccountKey]poll.Policy {
 	table := map[string]normalize.Entry{}
 	for _, e := range providers() {
 		table[e.Name] = e
 	}
-	a.policies = map[kycbridge.AccountKey]poll.Policy{}
+	policies := map[kycbridge.AccountKey]poll.Policy{}
 	for _, c := range a.config.Accounts {
 		key := kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}
 		e := table[c.Provider]
-		a.policies[key] = defaultPolling.OverriddenBy(poll.Policy{
+		policies[key] = defaultPolling.OverriddenBy(poll.Policy{
 			Interval: e.Polling.Interval, Intervals: e.Polling.Intervals, First: e.Polling.First,
 		}).OverriddenBy(c.Poll.policy())
 		if len(c.API) > 0 && e.NamesURL && a.config.PublicURL == "" {
@@ -51,6 +50,7 @@ func (a *App) connectAPIs() {
 			a.accounts[key].API = e.Connect(normalize.API(c.API), a.accounts[key].Settings, a.restOptions(key, c))
 		}
 	}
+	return policies
 }
 
 // restOptions limit and count the calls of an account.
@@ -108,10 +108,10 @@ func (p Poll) policy() poll.Policy {
 }
 
 // newPoller creates the poller, which also accepts new watches for the API.
-func (a *App) newPoller() *poll.Poller {
+func (a *App) newPoller(policies map[kycbridge.AccountKey]poll.Policy) *poll.Poller {
 	return &poll.Poller{
 		Accounts:   a.accounts,
-		Policies:   a.policies,
+		Policies:   policies,
 		Intake:     a.receiver(),
 		Timers:     a.store,
 		Tombstones: a.store,
@@ -141,33 +141,22 @@ func (a *App) lastState(ctx context.Context, k kycbridge.Key) *event.Data {
 
 // startPolling polls open sessions until Stop.
 func (a *App) startPolling() {
-	life, end := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	run := func(work func(context.Context) error) {
-		running.Go(func() {
-			if err := work(life); err != nil && life.Err() == nil {
-				a.fail(fmt.Errorf("poller: %w", err))
-			}
-		})
-	}
 	alone := a.config.Store.IsEmbedded()
+	var works []func(context.Context)
 	for _, c := range a.config.Accounts {
 		key := kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}
 		if a.accounts[key].API.Fetch == nil {
 			continue
 		}
-		run(func(ctx context.Context) error {
-			return a.store.ConsumeDue(ctx,
-				publisher.PollOptions{Account: key, Workers: workersFor(c.Limits), Exclusive: alone,
-					Work: a.tracing.tracePoll(a.poller.Work), Log: a.log})
-		})
+		due := publisher.PollOptions{Account: key, Workers: workersFor(c.Limits), Exclusive: alone,
+			Work: a.tracing.tracePoll(a.poller.Work), Log: a.log}
+		works = append(works, func(ctx context.Context) { a.ended(ctx, "poller", a.store.ConsumeDue(ctx, due)) })
 		a.metrics.watchDue(key, a.store)
 	}
-	run(func(ctx context.Context) error {
-		return a.store.ConsumeWatches(ctx, publisher.WatchOptions{Exclusive: alone, Take: a.takeWatch, Log: a.log})
-	})
+	watches := publisher.WatchOptions{Exclusive: alone, Take: a.takeWatch, Log: a.log}
+	works = append(works, func(ctx context.Context) { a.ended(ctx, "poller", a.store.ConsumeWatches(ctx, watches)) })
 	a.metrics.watchOpen(a.store.Watched)
-	a.stops = append(a.stops, func() { end(); running.Wait() })
+	a.untilStop(works...)
 }
 
 // workersFor is how many sessions of an account are polled concurrently.

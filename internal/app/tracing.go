@@ -61,7 +61,7 @@ func (a *App) startTracing(ctx context.Context) (*tracing, error) {
 		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(c.Sample))),
 		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "kycbridge"))),
 	)
-	a.stops = append(a.stops, func() {
+	a.onStop(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		_ = provider.Shutdown(ctx) // unsent spans are lost, without further effect
@@ -117,21 +117,24 @@ func (t *tracing) tracePoll(
 	}
 }
 
-// traceProcess adds a span to one attempt at a stored payload, within the payload's trace. The event
-// carries the span's context.
-func (t *tracing) traceProcess(
-	ctx context.Context, p kycbridge.Payload, work func(context.Context, kycbridge.Payload) (kycbridge.Processed, error),
-) {
+// startProcess starts the span of one attempt at a stored payload, within the payload's trace, and returns
+// the context and the payload with it: the event carries the span's context. end receives the result.
+func (t *tracing) startProcess(
+	ctx context.Context, p kycbridge.Payload,
+) (_ context.Context, _ kycbridge.Payload, end func(kycbridge.Processed, error)) {
 	if t == nil {
-		_, _ = work(ctx, p)
-		return
+		return ctx, p, func(kycbridge.Processed, error) {}
 	}
 	parent := traceContext.Extract(ctx, propagation.MapCarrier{"traceparent": p.Traceparent()})
 	ctx, span := t.tracer.Start(parent, "process", trace.WithSpanKind(trace.SpanKindConsumer),
 		about(p.Provider, p.Account))
-	defer span.End()
 	p.Header = withContext(ctx, p.Header)
-	done, err := work(ctx, p)
+	return ctx, p, func(done kycbridge.Processed, err error) { endProcess(span, p, done, err) }
+}
+
+// endProcess ends the span of an attempt with its result.
+func endProcess(span trace.Span, p kycbridge.Payload, done kycbridge.Processed, err error) {
+	defer span.End()
 	span.SetAttributes(attribute.String("kyc.payload_id", p.ID),
 		attribute.String("kyc.verification_id", p.VerificationID), attribute.String("kyc.no_event", done.NoEvent))
 	if done.Event != nil {

@@ -110,9 +110,6 @@ func New(o Options) *Client {
 	}
 }
 
-// Paused reports whether so many calls have failed that none is sent for now.
-func (c *Client) Paused() bool { return c.breaker.IsOpen() }
-
 // Call is one call of a provider's API.
 type Call struct {
 	Name   string // the provider's: get_details

@@ -320,7 +320,7 @@ func TestBreakerOpensAndCloses(t *testing.T) {
 			}
 		}
 		e := asError(t, ask())
-		if e.Kind != kycbridge.ProviderPaused || e.Sent || e.RetryAfter <= 0 || !c.Paused() || calls != breakerCalls {
+		if e.Kind != kycbridge.ProviderPaused || e.Sent || e.RetryAfter <= 0 || !c.breaker.IsOpen() || calls != breakerCalls {
 			t.Fatalf("got %+v after %d calls", e, calls)
 		}
 		time.Sleep(2 * breakerPause)
@@ -333,7 +333,7 @@ func TestBreakerOpensAndCloses(t *testing.T) {
 		time.Sleep(2 * breakerPause)
 		status = 200
 		for range 2 {
-			if err := ask(); err != nil || c.Paused() {
+			if err := ask(); err != nil || c.breaker.IsOpen() {
 				t.Errorf("after a probe that worked: %v", err)
 			}
 		}
@@ -348,7 +348,7 @@ func TestRefusalsDoNotOpenTheBreaker(t *testing.T) {
 		for range 2 * breakerCalls {
 			_, _ = c.Do(t.Context(), Call{Name: "ask", URL: s.URL})
 		}
-		if c.Paused() {
+		if c.breaker.IsOpen() {
 			t.Errorf("%d pauses the account", status)
 		}
 	}
@@ -376,7 +376,7 @@ func TestCallersThatLeaveDoNotOpenTheBreaker(t *testing.T) {
 	until(t, func() bool { return arrived.Load() == 2*breakerCalls })
 	cancel()
 	all.Wait()
-	if c.Paused() {
+	if c.breaker.IsOpen() {
 		t.Error("paused")
 	}
 }

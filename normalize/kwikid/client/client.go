@@ -87,9 +87,6 @@ func prefix(given, fallback string) string {
 	return "/" + strings.Trim(given, "/")
 }
 
-// Paused reports whether so many calls have failed that none is sent for now.
-func (c *Client) Paused() bool { return c.rest.Paused() }
-
 // authorized sends a call with the token. The header is auth, not Authorization.
 func (c *Client) authorized(ctx context.Context, call rest.Call) (rest.Answer, error) {
 	return c.token.With(ctx, func(token string) (rest.Answer, error) {

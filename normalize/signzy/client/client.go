@@ -79,9 +79,6 @@ func NewClient(c Config, o rest.Options) *Client {
 	return &Client{config: c, rest: rest.New(o)}
 }
 
-// Paused reports whether so many calls have failed that none is sent for now.
-func (c *Client) Paused() bool { return c.rest.Paused() }
-
 func (c *Client) fetch(ctx context.Context, q kycbridge.Query) ([]kycbridge.Fetched, error) {
 	a, err := c.GetJourney(ctx, q.Reference)
 	if err != nil {
