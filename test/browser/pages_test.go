@@ -106,7 +106,7 @@ func TestPagesCanBeUsed(t *testing.T) {
 	p.click("//button[text()='Reveal values about the person']")
 	p.used("revealed")
 	p.click("//button[text()='What would a replay change?']")
-	p.shows("today's mapping makes of the stored payloads what was published")
+	p.shows("with the current mapping the stored payloads lead to the published state")
 	p.clean()
 }
 
