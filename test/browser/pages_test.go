@@ -127,8 +127,8 @@ func (p *tab) used(name string) {
 	p.size(1180, 800, "light")
 }
 
-// tabbed walks over the page with the tab key: everything that can be used is met once, in the order in which
-// it stands there, and the place of the focus is seen.
+// tabbed moves through the page with the tab key: every control gets the focus once, in the order of the page,
+// and the focus is visible.
 func (p *tab) tabbed(name string) {
 	p.t.Helper()
 	p.do(chromedp.Evaluate[chromedp.Void](look + "; begin()"))
@@ -186,8 +186,8 @@ func TestBrowserReportsViolations(t *testing.T) {
 	})
 }
 
-// TestHostileValues: what a provider sends is shown as text, whatever it looks like: markup, marks that turn
-// the direction of writing, and very much of it.
+// TestHostileValues: values from a provider are shown as text in every case: markup, characters that change the
+// text direction, very long texts.
 func TestHostileValues(t *testing.T) {
 	t.Parallel()
 	browser := newBrowser(t)
