@@ -21,7 +21,7 @@ import (
 	"kycbridge/test/wait"
 )
 
-// edgeAccounts are an Ondato account and a Signzy one whose key may stand in the body.
+// edgeAccounts are an Ondato account and a Signzy one whose key may be in the body.
 const edgeAccounts = `log: {level: debug}
 accounts:
   - name: acme

@@ -59,7 +59,7 @@ func TestPurgeBesideTraffic(t *testing.T) {
 // crossing is a person whose callbacks come to several processes while they are erased.
 type crossing struct {
 	bridges []*bridge
-	stored  string // the folder that holds everything
+	stored  string // the folder with all data
 	events  string // where events are read
 
 	mu       sync.Mutex

@@ -40,7 +40,7 @@ func copyOfStream(t *testing.T, dir, stream string) (restore func()) {
 	}
 }
 
-// reject posts a rejection of each verification from first to last, newer than what came before.
+// reject posts a rejection of each verification from first to last, newer than the earlier messages.
 func (b *bridge) reject(t *testing.T, first, last int) {
 	t.Helper()
 	for n := first; n <= last; n++ {
@@ -195,7 +195,7 @@ func TestEventsCutOff(t *testing.T) {
 }
 
 // TestAllDataRestoredFromAnOlderCopy replaces all data of an external NATS by an older copy under a
-// running kycbridge. The data contains no trace of the loss; the process knows it. It is logged, the
+// running kycbridge. The data contains no trace of the loss; the process detects it. It is logged, the
 // report lists the sequences of the log, and new events state that the history was restored.
 func TestAllDataRestoredFromAnOlderCopy(t *testing.T) {
 	t.Parallel()
