@@ -385,7 +385,7 @@ func TestCasesAreWhole(t *testing.T) {
 			used[row.Provider+"/"+file] = true
 		}
 		if names[row.Provider+"/"+row.Case] {
-			t.Errorf("%s/%s stands twice", row.Provider, row.Case)
+			t.Errorf("%s/%s occurs twice", row.Provider, row.Case)
 		}
 		names[row.Provider+"/"+row.Case] = true
 		if reflect.DeepEqual(row.Expect, fixture.Expect{}) || len(row.Steps) == 0 {

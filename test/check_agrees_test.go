@@ -60,11 +60,11 @@ func (j judge) agree(t *testing.T, e *event.Event, what ...any) {
 	switch {
 	case (len(checked) > 0) == (len(found) > 0):
 		if len(found) > 0 && body != nil && !samePlace(checked, found) {
-			t.Errorf("%v: Check tells %v, the schema %v", what, checked, found)
+			t.Errorf("%v: Check reports %v, the schema %v", what, checked, found)
 		}
 	case len(checked) > 0 && stricter(e, body):
 	default:
-		t.Errorf("%v: Check tells %v, the schema %v", what, checked, found)
+		t.Errorf("%v: Check reports %v, the schema %v", what, checked, found)
 	}
 }
 
@@ -392,7 +392,7 @@ func TestCheckAgrees(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		e := all[name]
 		if checked := e.Check(); checked != nil {
-			t.Errorf("%s: Check tells %v", name, checked)
+			t.Errorf("%s: Check reports %v", name, checked)
 		}
 		j.agree(t, e, name)
 		here := map[string]bool{}
@@ -421,7 +421,7 @@ func TestCheckAgreesEverywhere(t *testing.T) {
 	j := newJudge(t)
 	e := wholeEvent()
 	if checked := e.Check(); checked != nil {
-		t.Fatalf("Check tells %v", checked)
+		t.Fatalf("Check reports %v", checked)
 	}
 	texts, words := slices.Concat(roughTexts(), edgeTexts()), schemaWords(t, j.set)
 	source := rand.New(rand.NewPCG(1, 1))

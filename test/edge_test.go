@@ -77,7 +77,7 @@ func TestEdge(t *testing.T) {
 	}
 	for _, secret := range []string{loadToken, "key-secret-2b90", "almost-the-token"} {
 		if strings.Contains(b.stderr.String(), secret) {
-			t.Errorf("%q stands in the log", secret)
+			t.Errorf("%q is in the log", secret)
 		}
 	}
 }

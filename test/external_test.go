@@ -73,7 +73,7 @@ accounts:
 		a.Stop()
 		t.Error("a server with an unknown certificate is trusted")
 	} else if strings.Contains(err.Error(), password) {
-		t.Errorf("the password stands in %q", err)
+		t.Errorf("the password is in %q", err)
 	}
 
 	config, err := app.LoadConfig(write("right.yaml", "username: bridge, password: "+password+", tls: {ca: "+ca+"}"), nil,

@@ -291,7 +291,7 @@ func fifthServes(t *testing.T, c checkout) {
 	}
 	for _, secret := range []string{fifthSecret, fifthKey, "Testa", "Sample", "X0000005", "1988-07-30"} {
 		if strings.Contains(b.stderr.String()+b.stdout.String()+b.metrics(), secret) {
-			t.Errorf("%q stands in the log or in a metric", secret)
+			t.Errorf("%q is in the log or in a metric", secret)
 		}
 	}
 }

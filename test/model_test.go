@@ -715,7 +715,7 @@ func TestModelNotices(t *testing.T) {
 				t.Errorf("with all rules: %v", err)
 			}
 			if err := broken.run(tt.history, ondato); err == nil {
-				t.Error("nobody noticed")
+				t.Error("the violation was not detected")
 			}
 		})
 	}

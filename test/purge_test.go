@@ -99,7 +99,7 @@ func (c *crossing) purge(t *testing.T, round int, erase func()) {
 		}
 	}
 	if found := filesWith(t, c.stored, erased); len(found) > 0 || len(erased) == 0 {
-		t.Errorf("round %d: of %d callbacks answered before the purge returned, something stands in %v", round, len(erased),
+		t.Errorf("round %d: of %d callbacks answered before the purge returned, something is in %v", round, len(erased),
 			found)
 	}
 	_, events, _ := run(t, "kycbridge", "events", "--url", c.events, "--json")

@@ -118,7 +118,7 @@ func TestEventsFromAnOlderCopy(t *testing.T) {
 			}
 		}
 		if said := strings.Count(b.stderr.String(), "a stream has become shorter"); said != 1 {
-			t.Errorf("%s: it is told %d times:\n%s", name, said, b.stderr.String())
+			t.Errorf("%s: it is reported %d times:\n%s", name, said, b.stderr.String())
 		}
 		if r := b.report(t); r.code != 0 {
 			t.Errorf("%s: the report says %+v", name, r)
@@ -187,7 +187,7 @@ func TestEventsCutOff(t *testing.T) {
 		}
 	}
 	if said := strings.Count(b.stderr.String(), "a stream has become shorter: "); said != 1 {
-		t.Errorf("it is told %d times:\n%s", said, b.stderr.String())
+		t.Errorf("it is reported %d times:\n%s", said, b.stderr.String())
 	}
 	if r := b.report(t); r.code != 0 {
 		t.Errorf("the report says %+v", r)

@@ -110,7 +110,7 @@ func TestServe(t *testing.T) {
 	}
 	for _, secret := range secretValues {
 		if strings.Contains(b.stderr.String()+b.stdout.String(), secret) {
-			t.Errorf("%q stands in the log", secret)
+			t.Errorf("%q is in the log", secret)
 		}
 	}
 }

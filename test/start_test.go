@@ -241,7 +241,7 @@ func (d apiDescription) wantProblem(t *testing.T, w *world, got startAnswer, sta
 	}
 	for _, secret := range w.secrets() {
 		if secret != "" && bytes.Contains(got.body, []byte(secret)) {
-			t.Errorf("a secret stands in %s", got.body)
+			t.Errorf("a secret is in %s", got.body)
 		}
 	}
 	return m
@@ -380,7 +380,7 @@ func TestInvalidStartsAreRefused(t *testing.T) {
 					path, _ := fault.(map[string]any)["path"].(string)
 					paths = append(paths, path)
 					if message, _ := fault.(map[string]any)["message"].(string); strings.ContainsAny(message, "^$") {
-						t.Errorf("%s: %s is told as an expression: %s", provider, path, message)
+						t.Errorf("%s: %s is described as an expression: %s", provider, path, message)
 					}
 				}
 				if diff := cmp.Diff(tt.paths, paths); diff != "" {
@@ -532,7 +532,7 @@ func TestProviderErrorsOfStarts(t *testing.T) {
 					t.Errorf("%s: %d calls, want %d", provider, n, want.sent)
 				}
 				if title, _ := m["title"].(string); !strings.Contains(title, "provider") {
-					t.Errorf("%s: the title %q blames nobody", provider, title)
+					t.Errorf("%s: the title %q names no responsible party", provider, title)
 				}
 				if doubt := m["may_have_started"] == true; doubt != want.doubt {
 					t.Errorf("%s: may_have_started %v", provider, doubt)

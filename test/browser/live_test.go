@@ -151,7 +151,7 @@ func (p *tab) pauses(t *testing.T, b *bridge) {
 	b.live(t, 1, "KycIdentification.Rejected Rejected")
 	time.Sleep(500 * time.Millisecond)
 	if evaluate[string](p, first) != at {
-		t.Error("a paused view goes on")
+		t.Error("a paused view continues")
 	}
 	p.do(chromedp.Click("#pause", chromedp.NodeVisible))
 	wait.For(

@@ -270,6 +270,6 @@ func (p *tab) notExecuted(where string) {
 	}
 	const turned = `/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/.test(document.documentElement.outerHTML)`
 	if evaluate[bool](p, turned) {
-		p.t.Errorf("%s: a mark that turns the direction stands in the page", where)
+		p.t.Errorf("%s: a character that changes the text direction is in the page", where)
 	}
 }

@@ -279,7 +279,7 @@ func (c *cluster) noPersonalData() {
 		for _, secret := range []string{callbackPassword, bridgePassword, readerPassword, ondatoPassword, operatorToken,
 			"routeRoute1", "Testa", "X0000002", "1988-07-30", "Example Street"} {
 			if strings.Contains(text, secret) {
-				c.t.Errorf("%q stands in the log of %s", secret, n.name)
+				c.t.Errorf("%q is in the log of %s", secret, n.name)
 			}
 		}
 	}
