@@ -29,7 +29,7 @@ func approvable(c fixture.Case, body *tree) bool {
 	return false
 }
 
-// oneOf reports whether a word is one of those named.
+// oneOf reports whether a word is in the list.
 func oneOf(word string, words ...string) bool { return slices.Contains(words, word) }
 
 // ondatoApprovable: a KYC identification whose status says so, in an envelope that does not say
@@ -73,7 +73,7 @@ func kwikidApprovable(body *tree, c fixture.Case) bool {
 		!checker && oneOf(body.word(session+"audit_lock"), nothing, "false", "0")
 }
 
-// kwikidAgrees reports whether no word of a session stands against an approval.
+// kwikidAgrees reports whether no value of a session contradicts an approval.
 func kwikidAgrees(body *tree, session string) bool {
 	revisit := strings.Contains(body.word(session+"auditor_feedback")+body.word(session+"auditor_fdbk"), "revisit")
 	return !revisit && oneOf(body.word(session+"feedback/type"), nothing, "approve", "approved") &&
@@ -94,13 +94,13 @@ func kwikidLabels(body *tree) (labels []string) {
 	return labels
 }
 
-// evidence is a place in a journey of Signzy that can speak against the person.
+// evidence is a place in a journey of Signzy that can contain an objection.
 type evidence struct {
 	path   string
 	fine   func(word string) bool // does not contradict an approval; an unreadable word does
 	needed bool                   // there is no approval without it
 	check  string                 // the type of check that a policy would have to pass over; "" can not be passed over
-	bad    []string               // some words that speak against
+	bad    []string               // some values that are objections
 }
 
 // silent are the words of what was not looked at.
@@ -191,7 +191,7 @@ func signzyApprovable(body *tree, policy normalize.Table) bool {
 	return signzyMeasured(body, policy) && (!second || len(body.find("documentIntelligence2")) == 1)
 }
 
-// allows reports whether the evidence does not stand in the way of an approval.
+// allows reports whether the evidence permits an approval.
 func (e evidence) allows(body *tree, policy normalize.Table) bool {
 	if e.check != "" && slices.Contains(policy.List("overlook"), e.check) {
 		return true
@@ -205,7 +205,7 @@ func (e evidence) allows(body *tree, policy normalize.Table) bool {
 	return !e.needed || len(found) == 1 && !silent(found[0].said())
 }
 
-// signzyMeasured reports whether the measures of the policy that this file knows meet their thresholds.
+// signzyMeasured reports whether the measures of the policy listed in this file meet their thresholds.
 func signzyMeasured(body *tree, policy normalize.Table) bool {
 	for key, path := range map[string]string{"min_face_match": "selfieAnalysis/faceMatch/matchPercentage",
 		"min_liveness": "selfieAnalysis/passiveLiveliness/score"} {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// roomName stands for the folder of a provider in docs/architecture.md.
+// roomName represents the folder of a provider in docs/architecture.md.
 const roomName = "<name>"
 
 // TestArchitecture: docs/architecture.md names files, methods and imports of today.

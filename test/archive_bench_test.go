@@ -140,8 +140,7 @@ func processor() time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// heap is what of the heap was in use when it was last collected; what lies there uncollected
-// depends on GOGC and says nothing.
+// heap is the part of the heap in use after the last collection; uncollected memory depends on GOGC only.
 func heap() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(sample)

@@ -23,7 +23,7 @@ import (
 	"kycbridge/schemas"
 )
 
-// asyncAPI is the document, and what is said of messages with the schemas that it names.
+// asyncAPI is the document, with its messages and the schemas that it references.
 type asyncAPI struct {
 	t        *testing.T
 	document map[string]any
@@ -32,7 +32,7 @@ type asyncAPI struct {
 	closed   *schemas.ClosedEvent
 }
 
-// documentURL is where the document is taken to lie, with the files of its $refs beside it.
+// documentURL is the assumed location of the document; the files of its $refs are in the same folder.
 const documentURL = "file:///schemas/asyncapi.json"
 
 // readAsyncAPI reads the document as a tool does that is given its folder and its x-schemas.
@@ -86,7 +86,7 @@ func asJSON(t *testing.T, text []byte) any {
 	return v
 }
 
-// at is what lies at a place of the document, or of the object that stands there by reference.
+// at is the value at a place of the document; references are resolved.
 func (a *asyncAPI) at(tokens ...string) any {
 	a.t.Helper()
 	node := any(a.document)
@@ -104,7 +104,7 @@ func (a *asyncAPI) followed(node any) any {
 	return node
 }
 
-// check holds headers or payload of a message against the schema that the message names.
+// check validates headers or payload of a message with the schema of the message.
 func (a *asyncAPI) check(message, part string, value any) error {
 	place := documentURL + "#/components/messages/" + message + "/" + part
 	if a.compiled[place] == nil {
@@ -139,7 +139,7 @@ func (a *asyncAPI) channelOf(subject string) (channel string, parameters map[str
 	return channel, parameters
 }
 
-// matcher takes the subjects of an address, with one group for each parameter.
+// matcher matches the subjects of an address, with one group for each parameter.
 func (a *asyncAPI) matcher(channel, address string) *regexp.Regexp {
 	text := regexp.MustCompile(`\\\{(\w+)\\\}`).ReplaceAllStringFunc(regexp.QuoteMeta(address), func(group string) string {
 		name := strings.Trim(group, `\{}`)
@@ -194,7 +194,7 @@ func (a *asyncAPI) event(what string, headers map[string]any, payload any) {
 	}
 }
 
-// message checks what came from the bus.
+// message checks a message from the bus.
 func (a *asyncAPI) message(raw *nats.Msg) {
 	a.t.Helper()
 	channel, parameters := a.channelOf(raw.Subject)
@@ -254,8 +254,8 @@ func TestAsyncAPIExamples(t *testing.T) {
 	}
 }
 
-// TestAsyncAPIPublished: whatever is published while one verification runs at each provider is what
-// the document says: subject, headers, message. The stream is as it says, and so are the rights.
+// TestAsyncAPIPublished: everything published while one verification runs at each provider matches the
+// document: subject, headers, message. So do the stream and the permissions.
 func TestAsyncAPIPublished(t *testing.T) {
 	a := readAsyncAPI(t)
 	w := newWorld(t, worldOptions{speed: 600})

@@ -26,7 +26,7 @@ var (
 	bodySeedFlag = flag.Uint64("body-seed", 1, "source of the generated bodies")
 )
 
-// said is what became of a body where nothing was known of the verification.
+// said is the result of a body that is the first of its verification.
 type said struct {
 	status, outcome string
 	final           bool
@@ -59,7 +59,7 @@ func ingest(provider kycbridge.Provider, c fixture.Case) (said, error) {
 }
 
 // bases are the fixtures and the cases from outside of a provider that are JSON, under the first of the
-// settings that change how its bodies decide, and what stands in them.
+// settings that change how its bodies decide, and the values in the bodies.
 func bases(t testing.TB, provider string, settings int) (all []base) {
 	t.Helper()
 	cases, err := fixture.Load()
@@ -215,7 +215,7 @@ type generator struct {
 	words    vocabulary
 }
 
-// vocabulary is where a provider's decisions stand and what it may say there, as JSON.
+// vocabulary contains the places of a provider's decisions and their possible values, as JSON.
 type vocabulary struct {
 	paths   []string
 	words   []string
@@ -305,7 +305,7 @@ func (g *generator) make(random *rand.Rand) (b base, changes []change) {
 	return b, changes
 }
 
-// scratch is a least body with a word at random in every place where a decision stands.
+// scratch is a minimal body with a random value in every place of a decision.
 func (g *generator) scratch(random *rand.Rand) (base, []change) {
 	like := g.bases[random.IntN(len(g.bases))]
 	text := g.words.scratch[random.IntN(len(g.words.scratch))]
@@ -320,7 +320,7 @@ func (g *generator) scratch(random *rand.Rand) (base, []change) {
 	return like, append(changes, g.change(random, like.tree))
 }
 
-// word is a word at random, most often one that the provider uses.
+// word is a random value, most often one that the provider uses.
 func (g *generator) word(random *rand.Rand) string {
 	if random.IntN(4) == 0 {
 		return unknownWords[random.IntN(len(unknownWords))]
@@ -437,7 +437,7 @@ func wrapWord(path string) change {
 	}}
 }
 
-// moveWord takes a decision away and puts a word of its name elsewhere.
+// moveWord removes a decision and inserts a value with its name elsewhere.
 func moveWord(path, word string) change {
 	name := path[strings.LastIndex(path, "/")+1:]
 	return change{"move " + path + " away as " + word, func(body *tree) {
@@ -446,7 +446,7 @@ func moveWord(path, word string) change {
 	}}
 }
 
-// speakAgainst fails one piece of evidence.
+// speakAgainst makes one piece of evidence an objection.
 func speakAgainst(random *rand.Rand, body *tree) change {
 	e := signzyEvidence[random.IntN(len(signzyEvidence))]
 	word := e.bad[random.IntN(len(e.bad))]

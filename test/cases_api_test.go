@@ -16,7 +16,7 @@ const casesToken = "synthetic-provider-token"
 // that account's case.
 type casesAPI struct {
 	*httptest.Server
-	bodies map[string]map[string][]byte // by "/<provider>/<account>", then by what is asked
+	bodies map[string]map[string][]byte // by "/<provider>/<account>", then by request
 }
 
 func newCasesAPI(t *testing.T, runs []*caseRun) *casesAPI {

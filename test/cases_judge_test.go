@@ -46,7 +46,7 @@ func (run *caseRun) judge() (faults []string) {
 	return j.faults
 }
 
-// judgement is what the judge knows of a case and has found out.
+// judgement contains the data of a case and the findings of the judge.
 type judgement struct {
 	want   fixture.Expect
 	events []map[string]any
@@ -65,7 +65,7 @@ func (j *judgement) must(is bool, format string, args ...any) {
 	}
 }
 
-// same compares what stands at a path of the last event.
+// same compares the value at a path of the last event.
 func (j *judgement) same(path, want string) {
 	if got, _ := at(j.data, path).(string); want != "" && got != want {
 		j.fault("%s is %q, want %q", path, got, want)
@@ -85,7 +85,7 @@ func (j *judgement) answered(run *caseRun) {
 	}
 }
 
-// everyEvent judges what is said of all events.
+// everyEvent judges the expectations for all events.
 func (j *judgement) everyEvent() {
 	verifications := map[any]bool{}
 	for i, event := range j.events {
@@ -201,7 +201,7 @@ func fits(check map[string]any, want fixture.ExpectCheck) bool {
 	})
 }
 
-// facts judges documents, media and what stands at a path.
+// facts judges documents, media and the values at paths.
 func (j *judgement) facts() {
 	if want := j.want.Time; want != "" {
 		j.must(j.last["time"] == want, "time of the event is %v, want %s", j.last["time"], want)
@@ -238,7 +238,7 @@ func (j *judgement) facts() {
 	}
 }
 
-// claims judges whose person the event speaks of.
+// claims judges the person of the event.
 func (j *judgement) claims() {
 	for _, word := range j.want.NoLonger {
 		j.must(!says(j.last, word), "the last event still holds %s", word)
@@ -264,7 +264,7 @@ func (j *judgement) claims() {
 	}
 }
 
-// at is what stands at a path of names joined by dots; nil where nothing does.
+// at is the value at a path of names joined by dots; nil if there is none.
 func at(v any, path string) any {
 	for name := range strings.SplitSeq(path, ".") {
 		object, _ := v.(map[string]any)
@@ -293,7 +293,7 @@ func text(v any) string {
 	return string(raw)
 }
 
-// walk calls each with every member name, text and number of v and where it stands.
+// walk calls each with every member name, text and number of v and its place.
 func walk(v any, path string, each func(path string, leaf any)) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -310,7 +310,7 @@ func walk(v any, path string, each func(path string, leaf any)) {
 	}
 }
 
-// says reports whether a text stands somewhere in v, in any case.
+// says reports whether v contains a text, in any letter case.
 func says(v any, want string) (found bool) {
 	walk(v, "", func(_ string, leaf any) {
 		found = found || strings.Contains(strings.ToLower(fmt.Sprint(leaf)), strings.ToLower(want))
@@ -336,7 +336,7 @@ func named(v any, name string) (found []any) {
 	return found
 }
 
-// tells reports whether a member whose name holds word has the value, at any depth.
+// tells reports whether a member whose name contains word has the value, at any depth.
 func tells(v any, word string, value any) (found bool) {
 	walk(v, "", func(path string, leaf any) {
 		found = found || leaf == value && strings.Contains(strings.ToLower(path), word)
@@ -344,11 +344,11 @@ func tells(v any, word string, value any) (found bool) {
 	return found
 }
 
-// tellingDigits in a row are more of a number than may be shown; five may stand anywhere by chance.
+// tellingDigits in a row are more of a number than may be shown; five may occur by chance.
 const tellingDigits = 6
 
-// showing is where more of a number is shown than its last four digits, whatever stands between the
-// digits and in whatever script they are written.
+// showing is a place with more of a number than its last four digits, with any characters between the digits
+// and in any script.
 func showing(v any, number, path string) (found []string) {
 	walk(v, path, func(path string, leaf any) {
 		digits := letters(fmt.Sprint(leaf))
@@ -376,7 +376,7 @@ func letters(s string) string {
 	return out.String()
 }
 
-// digit is the value of a decimal digit of any script: each range of them holds whole rows of ten.
+// digit is the value of a decimal digit of any script: each range contains complete rows of ten.
 func digit(r rune) byte {
 	for _, row := range unicode.Nd.R16 {
 		if lo := rune(row.Lo); r >= lo && r <= rune(row.Hi) {

@@ -49,9 +49,9 @@ type caseAnswer struct {
 	Reason string `json:"reason"`
 }
 
-// TestCases runs every case from outside through one kycbridge: real callbacks, real questions at a
-// provider's API, the events as a consumer reads them. What must come of each stands in
-// fixture/cases; the judge uses nothing of the product.
+// TestCases runs every case from outside through one kycbridge: real callbacks, real requests to a
+// provider's API, the events as a consumer reads them. The expected results are in fixture/cases; the judge
+// uses no code of the product.
 //
 // All cases take their steps side by side, each at an account of its own. A step is over when
 // everything that follows from it has been worked.
@@ -161,8 +161,8 @@ func newCaseWorld(t *testing.T, runs []*caseRun) *caseWorld {
 	return w
 }
 
-// configuration is the account of a case. Nothing is asked of a provider but by a step: whoever needs
-// a second look has it soon, for all others the next one is far.
+// configuration is the account of a case. A provider is polled only by a step: cases with a second poll get it
+// soon, for all others the next one is far in the future.
 func (run *caseRun) configuration(api *casesAPI) map[string]any {
 	account := map[string]any{
 		"name": run.account, "provider": run.Provider, "environment": "test", "pii": run.profile, "confirm": false,
@@ -385,7 +385,7 @@ func TestCasesAreWhole(t *testing.T) {
 			used[row.Provider+"/"+file] = true
 		}
 		if names[row.Provider+"/"+row.Case] {
-			t.Errorf("%s/%s stands twice", row.Provider, row.Case)
+			t.Errorf("%s/%s occurs twice", row.Provider, row.Case)
 		}
 		names[row.Provider+"/"+row.Case] = true
 		if reflect.DeepEqual(row.Expect, fixture.Expect{}) || len(row.Steps) == 0 {

@@ -21,9 +21,8 @@ import (
 	"kycbridge/test/wait"
 )
 
-// Event.Check stands in for the published schema where time counts, so these tests hold the one to
-// the other: whatever is done to an event, both refuse it or neither does. TestCheckStricter lists
-// all that Check refuses beyond that.
+// Event.Check replaces the published schema where speed matters, so these tests compare the two: for every
+// changed event, both refuse it or neither does. TestCheckStricter lists everything that only Check refuses.
 
 // judge puts an event to both.
 type judge struct {
@@ -61,15 +60,15 @@ func (j judge) agree(t *testing.T, e *event.Event, what ...any) {
 	switch {
 	case (len(checked) > 0) == (len(found) > 0):
 		if len(found) > 0 && body != nil && !samePlace(checked, found) {
-			t.Errorf("%v: Check tells %v, the schema %v", what, checked, found)
+			t.Errorf("%v: Check reports %v, the schema %v", what, checked, found)
 		}
 	case len(checked) > 0 && stricter(e, body):
 	default:
-		t.Errorf("%v: Check tells %v, the schema %v", what, checked, found)
+		t.Errorf("%v: Check reports %v, the schema %v", what, checked, found)
 	}
 }
 
-// samePlace tells whether a fault of the one lies at, above or below a fault of the other.
+// samePlace reports whether a fault of one is at, above or below a fault of the other.
 func samePlace(checked []event.Fault, found []schemas.Fault) bool {
 	for _, c := range checked {
 		for _, f := range found {
@@ -86,7 +85,7 @@ func below(place, other string) bool { return place == other || strings.HasPrefi
 // signedClock is an instant whose hour, minute or second has a sign.
 var signedClock = regexp.MustCompile(`"\d{4}-\d\d-\d\d[Tt][0-9:]*[-+][-+0-9:]*(\.\d+)?Z"`)
 
-// stricter tells whether e is one that only Check refuses, see TestCheckStricter.
+// stricter reports whether only Check refuses e, see TestCheckStricter.
 func stricter(e *event.Event, body []byte) bool {
 	id := e.Data.VerificationID
 	return e.Subject != id || e.PartitionKey != id || signedClock.Match(body)
@@ -99,7 +98,7 @@ func TestCheckStricter(t *testing.T) {
 		// A schema cannot compare two members. Consumers find the state of a verification by either.
 		"subject of another verification":      func(e *event.Event) { e.Subject = e.ID },
 		"partitionkey of another verification": func(e *event.Event) { e.PartitionKey = e.ID },
-		// The validator reads the two bytes of an hour as a signed number; RFC 3339 wants digits.
+		// The validator reads the two bytes of an hour as a signed number; RFC 3339 requires digits.
 		"hour with a sign":   func(e *event.Event) { e.Time = "2026-03-02T+1:00:00Z" },
 		"second with a sign": func(e *event.Event) { e.Data.Decision.DecidedAt = "2026-03-02T10:00:-0Z" },
 	} {
@@ -130,7 +129,7 @@ func (p place) with(value reflect.Value, do func()) {
 	p.set(old)
 }
 
-// kind is the path without what tells items of a list and members of a map apart.
+// kind is the path without indexes of lists and keys of maps.
 func (p place) kind() string { return itemOrMember.ReplaceAllString(p.path, "[]") }
 
 var itemOrMember = regexp.MustCompile(`\[[^\]]*\]`)
@@ -268,7 +267,7 @@ func roughTexts() []string {
 	}
 }
 
-// edgeTexts lie on either side of what some member takes.
+// edgeTexts are on either side of a limit of some member.
 func edgeTexts() []string {
 	const uuid = "786513b3-69c4-5dfa-afc2-55ed2d4345cf"
 	const hex = "9458222ae06aec1d8f057819f622d53c061913fac369512be85a5a3de8ab9e14"
@@ -384,7 +383,7 @@ func goldenEvents(t *testing.T) map[string]*event.Event {
 }
 
 // TestCheckAgrees changes one place of the golden events after the other. A kind of place is tried
-// in a few of the events only, as the schema takes its time.
+// in a few of the events only, because the schema is slow.
 func TestCheckAgrees(t *testing.T) {
 	const events = 3
 	j := newJudge(t)
@@ -393,7 +392,7 @@ func TestCheckAgrees(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		e := all[name]
 		if checked := e.Check(); checked != nil {
-			t.Errorf("%s: Check tells %v", name, checked)
+			t.Errorf("%s: Check reports %v", name, checked)
 		}
 		j.agree(t, e, name)
 		here := map[string]bool{}
@@ -413,8 +412,8 @@ func TestCheckAgrees(t *testing.T) {
 }
 
 // TestCheckAgreesEverywhere changes every place of an event that has all members, with values on
-// either side of what any member takes, with the words of the schema (all of them where such a word
-// stands, else a few), and with small edits of what stands there.
+// either side of the limits of each member, with the words of the schema (all of them in places of such a
+// word, otherwise a few), and with small edits of the current value.
 func TestCheckAgreesEverywhere(t *testing.T) {
 	t.Parallel()
 	long(t, "5 s")
@@ -422,7 +421,7 @@ func TestCheckAgreesEverywhere(t *testing.T) {
 	j := newJudge(t)
 	e := wholeEvent()
 	if checked := e.Check(); checked != nil {
-		t.Fatalf("Check tells %v", checked)
+		t.Fatalf("Check reports %v", checked)
 	}
 	texts, words := slices.Concat(roughTexts(), edgeTexts()), schemaWords(t, j.set)
 	source := rand.New(rand.NewPCG(1, 1))
@@ -452,7 +451,7 @@ func TestCheckAgreesEverywhere(t *testing.T) {
 	}
 }
 
-// edited puts one byte into s, takes one out or replaces one.
+// edited inserts, removes or replaces one byte of s.
 func edited(source *rand.Rand, s string) string {
 	const bytes = "aZ09fg-_.:/<T \n\xff"
 	at, b := source.IntN(len(s)+1), bytes[source.IntN(len(bytes))]
@@ -497,7 +496,7 @@ func TestCheckAgreesOnPairs(t *testing.T) {
 	}
 }
 
-// TestCheckAgreesOnVerdicts tries every combination that the schema's conditions speak of.
+// TestCheckAgreesOnVerdicts tries every combination in the conditions of the schema.
 func TestCheckAgreesOnVerdicts(t *testing.T) {
 	j := newJudge(t)
 	e := wholeEvent()

@@ -22,7 +22,7 @@ var pagesFlag = flag.Int(
 )
 
 // TestPagesFromTheNewestEnd: pages from the newest end contain the same as reading everything, each entry
-// once, newest first, regardless of erasures, and none takes long. With -pages 500000 that is a million
+// once, newest first, regardless of erasures, and each page is fast. With -pages 500000 that is a million
 // payloads.
 func TestPagesFromTheNewestEnd(t *testing.T) {
 	t.Parallel()

@@ -25,8 +25,8 @@ import (
 )
 
 // The parts of Kubernetes objects that deploy/kubernetes uses, with the names of k8s.io/api. They
-// are decoded strictly, so that a typing mistake is an error; the module itself, with a dozen that it
-// takes along, would be more than this check is worth.
+// are decoded strictly, so that a typing mistake is an error; the module itself has a dozen dependencies,
+// too many for this check.
 type (
 	labels   map[string]string
 	selector struct {
@@ -215,7 +215,7 @@ func (s labels) matches(l labels) bool {
 	return len(s) > 0
 }
 
-// kubernetes is what deploy/kubernetes holds.
+// kubernetes contains the objects of deploy/kubernetes.
 type kubernetes struct {
 	deployments []manifest[deploymentSpec]
 	services    []manifest[serviceSpec]
@@ -298,8 +298,8 @@ func strictly[T any](t *testing.T, path string, doc []byte) T {
 	return v
 }
 
-// TestDeployKubernetes holds the manifests together without a cluster: what refers to something finds
-// it, and what a container is given works in it.
+// TestDeployKubernetes checks the manifests without a cluster: every reference has its target, and the
+// configuration of each container works in it.
 func TestDeployKubernetes(t *testing.T) {
 	k := loadKubernetes(t)
 	if len(k.deployments) != 2 || len(k.services) != 3 || len(k.policies) != 3 {

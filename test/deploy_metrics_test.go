@@ -131,7 +131,7 @@ func everyMetric(t *testing.T) map[string][]string {
 		}
 		return true
 	})
-	// Counted only when something goes wrong inside; their labels stand in internal/app/metrics.go.
+	// Counted only after internal errors; their labels are in internal/app/metrics.go.
 	for _, name := range []string{"kycbridge_process_failures_total", "kycbridge_unmapped_statuses_total",
 		"kycbridge_provider_paused"} {
 		if len(seen[name]) > 0 {
@@ -191,7 +191,7 @@ type query struct {
 	values  map[string][]string // compared with a label
 }
 
-// words of PromQL that stand where a metric could.
+// words of PromQL in places of a metric.
 var promWords = []string{"by", "on", "or", "and", "unless", "offset", "without", "ignoring", "group_left",
 	"group_right", "le", "bool"}
 
@@ -306,7 +306,7 @@ func sourceText(t *testing.T) string {
 	return b.String()
 }
 
-// TestDeployAlerts holds the rules against the page that says what to do about them.
+// TestDeployAlerts compares the rules with the page that describes the actions for them.
 func TestDeployAlerts(t *testing.T) {
 	guide, err := os.ReadFile(filepath.Join(docsRoot, "docs", "operate.md"))
 	if err != nil {

@@ -288,7 +288,7 @@ func readerReads(t *testing.T, reader *natsClient) {
 	wait.For(t, 20*time.Second, "the reader has events of both providers", func() bool {
 		m, err := consumer.Next(jetstream.FetchMaxWait(5 * time.Second))
 		if errors.Is(err, nats.ErrNoResponders) {
-			return false // the other nodes do not know the new consumer yet
+			return false // the other nodes do not have the new consumer yet
 		}
 		if err != nil {
 			t.Fatalf("seen %v: %v", seen, err)

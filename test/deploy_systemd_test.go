@@ -57,7 +57,7 @@ func readUnit(t *testing.T) (text string, unit map[string]map[string][]string) {
 	return string(raw), unit
 }
 
-// TestDeployUnit holds the unit against the program and the configuration beside it.
+// TestDeployUnit compares the unit with the program and the configuration next to it.
 func TestDeployUnit(t *testing.T) {
 	_, unit := readUnit(t)
 	service := unit["Service"]
@@ -133,13 +133,13 @@ func TestDeployUnitVerify(t *testing.T) {
 		t.Skip("systemd-analyze is not on this machine")
 	}
 	text, _ := readUnit(t)
-	// The program is not installed here; systemd wants to see one.
+	// The program is not installed here; systemd requires one.
 	text = strings.ReplaceAll(text, "/usr/local/bin/kycbridge", "/bin/true")
 	path := filepath.Join(t.TempDir(), "kycbridge.service")
 	writeFile(t, path, text)
 	out, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", path).CombinedOutput()
 	for line := range strings.Lines(string(out)) {
-		if strings.Contains(line, "kycbridge.service") { // of other units of the machine it speaks too
+		if strings.Contains(line, "kycbridge.service") { // it also reports other units of the machine
 			t.Errorf("systemd-analyze verify: %s", line)
 		}
 	}

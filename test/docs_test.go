@@ -99,7 +99,7 @@ func TestDocsConfigurations(t *testing.T) {
 		}
 		c := loadSample(t, s, environ)
 		for _, warning := range app.Warnings(c) {
-			if !strings.HasSuffix(warning, "results are only asked for") { // the pages say so beside it
+			if !strings.HasSuffix(warning, "results are only asked for") { // the pages mention it
 				t.Errorf("%s: a configuration leads to a warning: %s", s.page, warning)
 			}
 		}
@@ -124,7 +124,7 @@ func writeSample(t *testing.T, name, text string) {
 	}
 }
 
-// TestDocsNameEveryKey holds the tables of keys against the configuration's types.
+// TestDocsNameEveryKey compares the tables of keys with the configuration's types.
 func TestDocsNameEveryKey(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join(docsRoot, "docs", "configure.md"))
 	if err != nil {
@@ -145,8 +145,8 @@ func TestDocsNameEveryKey(t *testing.T) {
 	}
 }
 
-// TestDocsNameEveryAPIKey holds the tables of api keys against the table of providers. A provider's
-// table stands in its section of docs/configure.md or on its own page, docs/<name>.md.
+// TestDocsNameEveryAPIKey compares the tables of api keys with the table of providers. A provider's
+// table is in its section of docs/configure.md or on its own page, docs/<name>.md.
 func TestDocsNameEveryAPIKey(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join(docsRoot, "docs", "configure.md"))
 	if err != nil {
@@ -171,7 +171,7 @@ func TestDocsNameEveryAPIKey(t *testing.T) {
 	}
 }
 
-// TestDocsNameEveryDefault holds the defaults of the tables against those in force without a file.
+// TestDocsNameEveryDefault compares the defaults in the tables with those used without a file.
 func TestDocsNameEveryDefault(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join(docsRoot, "docs", "configure.md"))
 	if err != nil {
@@ -205,7 +205,7 @@ func configKeys(section string, t reflect.Type) []string {
 	for i := range t.NumField() {
 		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
 		if name == "" {
-			continue // what the table of providers knows
+			continue // the table of providers checks it
 		}
 		key := strings.TrimPrefix(section+"."+name, ".")
 		switch ft := t.Field(i).Type; {
@@ -281,8 +281,8 @@ func subcommands(args []string) []string {
 	return args
 }
 
-// isUsage reports whether a help text is that of a command; a word in capitals of the usage, such as
-// PROVIDER, stands for any.
+// isUsage reports whether a help text is that of a command; a word in capitals in the usage, such as
+// PROVIDER, matches any word.
 func isUsage(help string, command []string) bool {
 	_, usage, _ := strings.Cut(help, "Usage:\n  ")
 	usage, _, _ = strings.Cut(usage, "\n")
@@ -373,9 +373,9 @@ func TestDocsFirstCallback(t *testing.T) {
 	checkEvent(t, a, wantEvent.text)
 }
 
-// TestDocsVerifications does what docs/verifications.md says, in its order, with its configuration
-// and the simulated providers that it names: every request is answered 2xx, the first one by the
-// receipt that stands there, and what operators can see has been described.
+// TestDocsVerifications follows docs/verifications.md, in its order, with its configuration and its simulated
+// providers: every request is answered 2xx, the first one with the receipt on the page, and the page describes
+// what operators can see.
 func TestDocsVerifications(t *testing.T) {
 	const path = "docs/verifications.md"
 	on := func(mark string) (found []sample) {

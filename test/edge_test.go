@@ -21,7 +21,7 @@ import (
 	"kycbridge/test/wait"
 )
 
-// edgeAccounts are an Ondato account and a Signzy one whose key may stand in the body.
+// edgeAccounts are an Ondato account and a Signzy one whose key may be in the body.
 const edgeAccounts = `log: {level: debug}
 accounts:
   - name: acme
@@ -77,7 +77,7 @@ func TestEdge(t *testing.T) {
 	}
 	for _, secret := range []string{loadToken, "key-secret-2b90", "almost-the-token"} {
 		if strings.Contains(b.stderr.String(), secret) {
-			t.Errorf("%q stands in the log", secret)
+			t.Errorf("%q is in the log", secret)
 		}
 	}
 }

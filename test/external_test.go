@@ -31,7 +31,7 @@ import (
 
 const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-// TestExternalWithTLS runs the path over an external server that wants TLS and a password, and
+// TestExternalWithTLS runs the path over an external server that requires TLS and a password, and
 // follows the trace context of a callback into the headers of its event.
 func TestExternalWithTLS(t *testing.T) {
 	dir := t.TempDir()
@@ -73,7 +73,7 @@ accounts:
 		a.Stop()
 		t.Error("a server with an unknown certificate is trusted")
 	} else if strings.Contains(err.Error(), password) {
-		t.Errorf("the password stands in %q", err)
+		t.Errorf("the password is in %q", err)
 	}
 
 	config, err := app.LoadConfig(write("right.yaml", "username: bridge, password: "+password+", tls: {ca: "+ca+"}"), nil,

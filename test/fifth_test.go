@@ -38,8 +38,8 @@ const (
 )
 
 // TestFifthProvider adds an invented provider to a copy of the repository: new files, and one line of
-// the table with its import, and nothing else. There the copy builds, the tests that go over the table go over it
-// too, and a process takes its callbacks and asks its API.
+// the table with its import, and nothing else. The copy builds, the tests that use the table include
+// it, and a process receives its callbacks and calls its API.
 func TestFifthProvider(t *testing.T) {
 	t.Parallel()
 	long(t, "a minute")
@@ -83,7 +83,7 @@ func newCheckout(t *testing.T) checkout {
 	return c
 }
 
-// run is a program in the copy: no configuration of whoever runs the tests, no network.
+// run is a program in the copy: without the configuration of the test run, without network.
 func (c checkout) run(t *testing.T, program string, args ...string) (output string) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
@@ -184,8 +184,8 @@ func fifthBuilds(t *testing.T, c checkout, added []string) {
 	c.run(t, "go", args...)
 }
 
-// fifthTests are the tests that go over the table or the folders, with what of their output shows
-// that they went over the new provider.
+// fifthTests are the tests that use the table or the folders, with the part of their output that shows
+// that they included the new provider.
 var fifthTests = []struct{ dir, tests, shows string }{
 	{"./internal/app", "^TestProviders$|^TestCatalog|^TestNothingNewInFixtures$", "--- PASS: TestProviders/verident"},
 	{"./normalize/verident", "^FuzzVerify$|^TestVerifyRefuses$", "--- PASS: FuzzVerify"},
@@ -215,7 +215,7 @@ const (
 	fifthKey    = "api-secret-5c0a"
 )
 
-// fifthAccounts are one account whose callbacks are believed and one whose verdicts are asked for.
+// fifthAccounts are one account whose callbacks count and one whose verdicts are fetched.
 const fifthAccounts = `log: {level: debug}
 accounts:
   - name: acme
@@ -231,7 +231,7 @@ accounts:
 `
 
 // fifthServes runs the program of the copy: a callback becomes its event, a forged one does not, and
-// the result is asked for where the account wants it confirmed.
+// the result is fetched if the account requires confirmation.
 func fifthServes(t *testing.T, c checkout) {
 	binary := filepath.Join(t.TempDir(), "kycbridge")
 	c.run(t, "go", "build", "-o", binary, "./cmd/kycbridge")
@@ -291,7 +291,7 @@ func fifthServes(t *testing.T, c checkout) {
 	}
 	for _, secret := range []string{fifthSecret, fifthKey, "Testa", "Sample", "X0000005", "1988-07-30"} {
 		if strings.Contains(b.stderr.String()+b.stdout.String()+b.metrics(), secret) {
-			t.Errorf("%q stands in the log or in a metric", secret)
+			t.Errorf("%q is in the log or in a metric", secret)
 		}
 	}
 }
@@ -323,7 +323,7 @@ func (b *bridge) fifthCallback(t *testing.T, account, signature string, body []b
 	return b.curl(t, call{path: "/webhooks/verident/" + account, header: header, body: body})
 }
 
-// TestGuideExcerpts: what docs/add-a-provider.md shows of a file stands in the file, its one line is
+// TestGuideExcerpts: each excerpt in docs/add-a-provider.md is part of its file, its one line is
 // the one that the test above adds, and every file is named.
 func TestGuideExcerpts(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join(docsRoot, "docs", "add-a-provider.md"))
@@ -370,7 +370,7 @@ func TestGuideExcerpts(t *testing.T) {
 }
 
 // TestFifthFixtures: the goldens of the fifth provider say what the guide promises: what is not known
-// is unknown and approves nobody.
+// is unknown and approves no person.
 func TestFifthFixtures(t *testing.T) {
 	approved := map[string]bool{"webhook-accepted": true, "webhook-reference-prefix": true, "get-check-accepted": true}
 	unknown := map[string]bool{"webhook-unknown-state": true, "webhook-unknown-verdict": true}

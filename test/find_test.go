@@ -29,7 +29,7 @@ const (
 	findsOfAKind = 200
 )
 
-// TestFindWaitsForTheIndex: an operator looks for a callback that came a moment ago. It is found at the
+// TestFindWaitsForTheIndex: an operator searches for a callback received a moment ago. It is found at the
 // first attempt, though the index is written behind the streams.
 func TestFindWaitsForTheIndex(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden events again; read the difference before committing it")
 
-// received and recorded are the only instants of a golden event that are ours.
+// received and recorded are the only instants of a golden event set by kycbridge.
 var (
 	received = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 	recorded = time.Date(2026, 3, 2, 10, 0, 1, 0, time.UTC)
@@ -81,7 +81,7 @@ func golden(t *testing.T, c fixture.Case) []byte {
 	return indented.Bytes()
 }
 
-// readAsConsumer decodes an event with the CloudEvents SDK, checks the envelope and reads our data out of it.
+// readAsConsumer decodes an event with the CloudEvents SDK, checks the envelope and reads its data.
 func readAsConsumer(t *testing.T, body []byte) {
 	t.Helper()
 	var e cloudevents.Event

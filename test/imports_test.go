@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestImports holds who may import whom: the root knows nobody of ours and nothing but the standard
-// library, each technology stands behind one folder, and only commands and tests see the wiring.
+// TestImports checks the allowed imports: the root imports only event, document and the standard library,
+// each technology is used in one folder, and only commands and tests import the wiring.
 func TestImports(t *testing.T) {
 	allowed := map[string][]string{
 		"kycbridge/internal/app":         {"cmd", "test"},
@@ -53,7 +53,7 @@ func TestImports(t *testing.T) {
 		switch dir {
 		case "document", "event":
 			if strings.Contains(imported, ".") || strings.HasPrefix(imported, "kycbridge") {
-				t.Errorf("%s imports %s; this room uses the standard library only", file, imported)
+				t.Errorf("%s imports %s; this folder uses the standard library only", file, imported)
 			}
 		case ".":
 			if strings.Contains(imported, ".") || strings.HasPrefix(imported, "kycbridge") &&
@@ -75,7 +75,7 @@ func TestImports(t *testing.T) {
 			}
 		case "schemas", "internal/simulate":
 			if strings.HasPrefix(imported, "kycbridge") && imported != "kycbridge/document" {
-				t.Errorf("%s imports %s; this room knows documents only", file, imported)
+				t.Errorf("%s imports %s; this folder imports document only", file, imported)
 			}
 		}
 	})
@@ -120,7 +120,7 @@ func sources(t *testing.T) (files []string) {
 // sharedRooms are the folders under normalize that are no provider's.
 var sharedRooms = []string{"normalizetest", "values", "credential"}
 
-// roomOf is the provider in whose room a folder or a package lies; "" if in none.
+// roomOf is the provider whose folder contains a folder or a package; "" if there is none.
 func roomOf(path string) string {
 	below, found := strings.CutPrefix(strings.TrimPrefix(path, "kycbridge/"), "normalize/")
 	room, _, _ := strings.Cut(below, "/")
@@ -130,16 +130,16 @@ func roomOf(path string) string {
 	return room
 }
 
-// roomsImport holds what rooms of providers may import and who imports them: only the table knows that they
-// exist, no two know each other, and only client/ and simulated/ touch the network.
+// roomsImport checks the imports from and of providers' folders: only the table imports them, they do not import
+// each other, and only client/ and simulated/ use the network.
 func roomsImport(t *testing.T, file, dir, imported string) {
 	t.Helper()
 	room, other := roomOf(dir), roomOf(imported)
 	if other != "" && other != room && dir != "internal/app" && !strings.HasPrefix(dir, "test/") && dir != "test" {
-		t.Errorf("%s imports %s; only internal/app knows the rooms of providers", file, imported)
+		t.Errorf("%s imports %s; only internal/app imports the folders of providers", file, imported)
 	}
 	if other != "" && dir == "internal/app" && file != fifthTable {
-		t.Errorf("%s imports %s; only the table knows the rooms of providers", file, imported)
+		t.Errorf("%s imports %s; only the table imports the folders of providers", file, imported)
 	}
 	known := []string{"kycbridge/internal/simulate", "kycbridge/document"}
 	if isSimulated(dir) && strings.HasPrefix(imported, "kycbridge") && !slices.Contains(known, imported) {
@@ -153,21 +153,21 @@ func roomsImport(t *testing.T, file, dir, imported string) {
 		t.Errorf("%s imports %s; mappings are pure", file, imported)
 	}
 	if strings.HasPrefix(imported, "kycbridge/internal/") && filepath.Base(file) != "provider.go" && dir != "normalize" {
-		t.Errorf("%s imports %s; in a room only provider.go, client/ and simulated/ do", file, imported)
+		t.Errorf("%s imports %s; in a provider's folder only provider.go, client/ and simulated/ do", file, imported)
 	}
 }
 
-// reaches reports whether a folder is one of those that touch the network: the client and the simulated
-// provider of a room.
+// reaches reports whether a folder is one of those that use the network: the client and the simulated
+// provider in a provider's folder.
 func reaches(dir string) bool {
 	return roomOf(dir) != "" && strings.HasSuffix(dir, "/client") || isSimulated(dir)
 }
 
 func isSimulated(dir string) bool { return roomOf(dir) != "" && strings.HasSuffix(dir, "/simulated") }
 
-// TestRoomsArePure: what authenticates, identifies and maps takes nothing of net/http but headers, and of
-// time no clock. The client and the simulated provider may use both.
-func TestRoomsArePure(t *testing.T) {
+// TestProviderFoldersArePure: authentication, identification and mapping use only headers of net/http, and no clock of
+// time. The client and the simulated provider may use both.
+func TestProviderFoldersArePure(t *testing.T) {
 	allowed := map[string][]string{"http": {"Header", "CanonicalHeaderKey"}}
 	refused := map[string][]string{
 		"time": {"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick"},

@@ -41,7 +41,7 @@ var kept = regexp.MustCompile(`^(eventname|clientname|documentname|dcountryname|
 // unseen are values that must occur nowhere except in the streams.
 var unseen = []string{mark, "5550187342", "203.0.113.187", "1977-11-23"}
 
-// leakAuth are the keys of an account's auth section; every credential holds the mark.
+// leakAuth are the keys of an account's auth section; every credential contains the mark.
 var leakAuth = map[string]string{
 	"bearer": "bearer: [zqxv-bearer]", "basic": "basic: [{username: zqxv-user, password: zqxv-password}]",
 	"headers": "headers: [{name: X-Key, value: zqxv-header}]",

@@ -227,7 +227,7 @@ func (run leafRun) changeAll(found *findings, provider kycbridge.Provider, seen 
 	return tried
 }
 
-// compare says what is wrong with what became of a changed body; "" is nothing.
+// compare describes the fault in the result of a changed body; "" if there is none.
 func (run leafRun) compare(at string, c leafChange, body *tree, is said) (fault string) {
 	const approved = string(event.OutcomeApproved)
 	switch {
@@ -246,8 +246,8 @@ func (run leafRun) compare(at string, c leafChange, body *tree, is said) (fault 
 	return ""
 }
 
-// mayApprove reports whether a change may leave an approval where there was none: it says a word that
-// approves, or takes away the only one that spoke against.
+// mayApprove reports whether a change may lead to an approval where there was none: it inserts a value that
+// approves, or removes the only objection.
 func (run leafRun) mayApprove(at string, c leafChange, body *tree) bool {
 	if at = unwrapped(at); !run.mayMatter(at) || !approvable(run.Case, body) {
 		return false
@@ -275,19 +275,19 @@ func unwrapped(at string) string {
 	return at
 }
 
-// leafChange is a change of one value; kind says what may come of it.
+// leafChange is a change of one value; kind defines the allowed results.
 type leafChange struct {
 	change
 	kind     leafKind
-	embedded bool // it stands within a string
-	word     bool // the odd value is a word that may stand there
+	embedded bool // it is inside a string
+	word     bool // the odd value is allowed there
 }
 
 type leafKind int
 
 const (
 	leafReplaced leafKind = iota // by an odd value
-	leafDoubled                  // its name stands twice
+	leafDoubled                  // its name occurs twice
 	leafRenamed                  // its name is in another case
 )
 

@@ -60,7 +60,7 @@ func newPath(set *schemas.Set, c fixture.Case) *path {
 	return pathOf(app.Providers(set)[c.Provider], c)
 }
 
-// pathOf is newPath for those who make many: the table of providers takes longer than a body.
+// pathOf is newPath for many paths: making the table of providers takes longer than a body.
 func pathOf(provider kycbridge.Provider, c fixture.Case) *path {
 	p := &path{account: &kycbridge.Account{
 		Name: "acme", Provider: provider, Environment: event.EnvironmentTest,

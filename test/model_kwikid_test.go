@@ -98,7 +98,7 @@ func TestModelKwikID(t *testing.T) {
 	}
 }
 
-// TestModelKwikIDLate: the same of messages that are worked later than others that came after them.
+// TestModelKwikIDLate: the same for messages that are processed later than others that arrived after them.
 func TestModelKwikIDLate(t *testing.T) {
 	for name, checker := range map[string]bool{"a maker alone": false, "a maker and a checker": true} {
 		t.Run(name, func(t *testing.T) {

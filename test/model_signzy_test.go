@@ -37,7 +37,7 @@ func object(t map[string]any, names ...string) map[string]any {
 }
 
 // signzy writes an act as a journey of Signzy's: as a callback, or as the answer to a look for the third
-// attempt, because this provider numbers none. Two members tell the time.
+// attempt, because this provider numbers none. Two members contain the time.
 func signzy(t *testing.T, policy bool) func(n int, a act) message {
 	clean, err := fixture.OutsideBody("signzy", "policy-clean")
 	if err != nil {
@@ -67,7 +67,7 @@ func signzy(t *testing.T, policy bool) func(n int, a act) message {
 			"result")["isFaceCovered"] = w[2] == "doubtful"
 		number := fmt.Sprintf("X%07d", n)
 		if a.Person {
-			m.fact.Person = number + " and " // Signzy tells no family name
+			m.fact.Person = number + " and " // Signzy sends no family name
 			object(body, "documentIntelligence", "extractedFields")["Document Number"] = number
 		} else {
 			delete(body, "documentIntelligence")
@@ -82,7 +82,7 @@ func signzy(t *testing.T, policy bool) func(n int, a act) message {
 			m.fact.Untimed = true
 			for _, member := range []string{"completedAt", "updatedAt"} {
 				delete(body, member)
-				// In 2199 the document has expired, which a policy holds against the person.
+				// In 2199 the document has expired, which is an objection of a policy.
 				if form := untimedForms[a.Untimed]; form != "" && a.Untimed != 2 {
 					body[member] = json.RawMessage(form)
 				}

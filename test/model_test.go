@@ -22,7 +22,7 @@ import (
 var historiesFlag = flag.Int("histories", 2000,
 	"how many random histories of each provider are held against the model; a tenth of them under the race detector")
 
-// memoryStore is a small store: it keeps payloads and events, and may be made to forget payloads.
+// memoryStore is a small store: it keeps payloads and events, and payloads can be dropped.
 type memoryStore struct {
 	payloads []kycbridge.Payload
 	events   []kycbridge.Sealed
@@ -84,8 +84,8 @@ type productPath struct {
 	normalizer  kycbridge.Normalizer
 	model       model.Machine
 	dropped     bool                // a payload is gone
-	republished bool                // one that came again made an event after all
-	looked      bool                // one that came again showed that an end was none
+	republished bool                // a repeated payload made an event
+	looked      bool                // a repeated payload showed that an end did not count
 	done        []kycbridge.Payload // by number of the payload
 	said        []model.Fact
 	published   []bool // whether it became an event
@@ -149,10 +149,10 @@ func (c *productPath) work(i int) error {
 	return err
 }
 
-// again hands payload i to the product once more, as after the end of a worker that had not acknowledged it.
-// Whether it made an event then or not, it changes nothing of what counts. A word that left the session open and
-// told nothing new is not remembered: it may show again where an open, undecided session is, and that an older
-// end, worked after it, was none.
+// again passes payload i to the product once more, as after the crash of a worker that had not acknowledged it.
+// Whether it made an event then or not, it changes nothing that counts. A payload that left the session open and
+// contained nothing new is not recorded: it may move an open, undecided session back, and may revoke an older end
+// that was processed after it.
 func (c *productPath) again(i int) error {
 	was := c.seen()
 	done, err := c.normalizer.Process(context.Background(), c.done[i])
@@ -192,8 +192,8 @@ func (c *productPath) forget(i int) {
 	c.model.Forget(i)
 }
 
-// replay computes the verification anew from all its payloads, which finds nothing to change: of what counts,
-// where one that came again told the provider's words another time.
+// replay recomputes the verification from all its payloads, which must change nothing; after a repeated payload,
+// nothing that counts.
 func (c *productPath) replay() error {
 	if c.dropped || c.looked || len(c.done) == 0 {
 		return nil
@@ -430,7 +430,7 @@ func ondato(n int, a act) message {
 	return m
 }
 
-// noticed writes the acts that are notices of ours.
+// noticed writes the acts that are notices of kycbridge.
 func noticed(m *message, a act, n int) bool {
 	switch a.Do {
 	case "start":
@@ -545,7 +545,7 @@ func TestModelIDWise(t *testing.T) {
 	histories(t, "idwise", nil, acts(does), idwise)
 }
 
-// TestModelIDWiseLate: the same of messages that are worked later than others that came after them.
+// TestModelIDWiseLate: the same for messages that are processed later than others that arrived after them.
 func TestModelIDWiseLate(t *testing.T) {
 	does := []string{"start", "watch", "again", "drop"}
 	for word := range idwiseWords {
@@ -564,8 +564,8 @@ func idwiseLate(n int, a act) message {
 	return m
 }
 
-// TestModelFound: histories in which product and model once parted, a payload that came again once changed the
-// outcome, or a replay did.
+// TestModelFound: histories in which product and model once disagreed, or in which a repeated payload or a
+// replay once changed the outcome.
 func TestModelFound(t *testing.T) {
 	table, err := sharedProviders()
 	if err != nil {
@@ -715,15 +715,14 @@ func TestModelNotices(t *testing.T) {
 				t.Errorf("with all rules: %v", err)
 			}
 			if err := broken.run(tt.history, ondato); err == nil {
-				t.Error("nobody noticed")
+				t.Error("the violation was not detected")
 			}
 		})
 	}
 }
 
-// seedOf is the seed of a run: the one that was asked for, else a new one where somebody asks for a number
-// of histories. An ordinary run takes the same histories every time: it judges a change, and luck would
-// blame one for what another did.
+// seedOf is the seed of a run: the given one, otherwise a new one if a number of histories is given. An ordinary
+// run uses the same histories every time, so that its result depends on the change only.
 func seedOf(given string) string {
 	isSearch := false
 	flag.Visit(func(f *flag.Flag) { isSearch = isSearch || f.Name == "histories" })
@@ -736,7 +735,7 @@ func seedOf(given string) string {
 	return "3"
 }
 
-// histories holds random histories of a provider against the model.
+// histories compares random histories of a provider with the model.
 func histories(
 	t *testing.T, provider string, own map[string]any, g *rapid.Generator[[]act], write func(int, act) message,
 ) {

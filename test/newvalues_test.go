@@ -25,9 +25,9 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestNewValues sends payloads with fields, words and types that no schema knows. The metric, the log, the
-// report and show tell their places; no value but a word of a state, and nothing about the person or
-// a secret, stands in any of them nor in what is recorded.
+// TestNewValues sends payloads with fields, values and types that no schema contains. The metric, the log, the
+// report and show contain their places; except for a status value, they and the records contain no value,
+// nothing about the person and no secret.
 func TestNewValues(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zapcore.DebugLevel)

@@ -141,7 +141,7 @@ func TestBusAway(t *testing.T) {
 		return strings.Contains(b.metrics(), `kycbridge_nats_connected{connection="bus"} 0`)
 	})
 	if b.readyz() != http.StatusOK {
-		t.Error("not ready, though callbacks can be taken: nobody would send any")
+		t.Error("not ready, though callbacks can be taken: the proxy would send none")
 	}
 	for n := range 20 {
 		accept(n + 2)

@@ -162,7 +162,7 @@ func TestSafetyNet(t *testing.T) {
 			t.Errorf("%s: the verdict came via %s", provider, via)
 		}
 	}
-	// The whole script has to be told before what is late can be late.
+	// The whole script must be played before late messages can be late.
 	for provider, id := range ids {
 		w.until(id, "callbacks of "+provider+" wait",
 			func([]event.Event) bool { return w.sims[provider].Stats().Waiting > 0 })
@@ -265,7 +265,7 @@ func (w *world) quiet(provider string) bool {
 	return total(before) == total(after)
 }
 
-// TestUnknownSession: a session that the provider does not know ends with an event that says so.
+// TestUnknownSession: a session that is unknown to the provider ends with an event that states it.
 func TestUnknownSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{})

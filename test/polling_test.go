@@ -22,7 +22,7 @@ import (
 var sessionsFlag = flag.Int("sessions", 3000, "open KwikID sessions of TestPolling; 20000 take four minutes")
 
 const (
-	pollLimit       = 200 // calls a second that the simulated provider takes
+	pollLimit       = 200 // calls a second that the simulated provider accepts
 	pollConcurrency = 8
 	pollKills       = 2
 )
@@ -86,7 +86,7 @@ accounts:
 	var used usage
 	patience := time.Duration(float64(sessions)/pollLimit*4)*time.Second + 3*time.Minute
 	for kill := range pollKills {
-		// In the middle of the work, as told by the calls that were made.
+		// In the middle of the work, measured by the number of calls.
 		want := (kill + 1) * sessions / 3
 		wait.For(t, patience, "calls before a kill", func() bool { return provider.Stats().Calls["get_details"] >= want })
 		used.add(t, b.process)

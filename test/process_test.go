@@ -63,7 +63,7 @@ func tool(t *testing.T, name string) string {
 		for _, args := range [][]string{bridge, server} {
 			cmd := exec.Command("go", args...)
 			if *raceFlag {
-				cmd.Env = append(os.Environ(), "CGO_ENABLED=1") // the race detector wants it
+				cmd.Env = append(os.Environ(), "CGO_ENABLED=1") // the race detector requires it
 			}
 			if out, err := cmd.CombinedOutput(); err != nil {
 				tools.err = fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
@@ -114,8 +114,8 @@ func startProcess(t *testing.T, name string, args ...string) *process {
 	return startProgram(t, tool(t, name), args...)
 }
 
-// startProgram runs a program in a folder of its own, without the KYCBRIDGE_ variables of whoever
-// runs the tests.
+// startProgram runs a program in a folder of its own, without the KYCBRIDGE_ variables of the
+// test run.
 func startProgram(t *testing.T, path string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(path, args...), ended: make(chan struct{})}
@@ -164,7 +164,7 @@ func (p *process) exit(t *testing.T, patience time.Duration) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// run starts a program, waits for its end and returns all it said.
+// run starts a program, waits for its end and returns its output.
 func run(t *testing.T, name string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	p := startProcess(t, name, args...)
@@ -179,7 +179,7 @@ var given = struct {
 }{ports: map[int]bool{}}
 
 // freePort picks a port for a server that is started again on it later, so not from the range from
-// which the kernel takes the ports of outgoing connections.
+// which the kernel assigns ports to outgoing connections.
 func freePort(t *testing.T) int {
 	t.Helper()
 	given.Lock()
@@ -208,7 +208,7 @@ type natsServer struct {
 	config string
 }
 
-// newNATS starts a server that, as ours in deploy, syncs before it acknowledges.
+// newNATS starts a server that syncs before it acknowledges, like those in deploy.
 func newNATS(t *testing.T) *natsServer {
 	t.Helper()
 	s := &natsServer{port: freePort(t)}
@@ -269,7 +269,7 @@ func newBridge(t *testing.T, more string) *bridge {
 // loadToken admits the payloads of the fault tests.
 const loadToken = "load-token-7d1f0c"
 
-// oneAccount is an Ondato account for generated payloads, and a log that only says what went wrong.
+// oneAccount is an Ondato account for generated payloads, and a log with errors only.
 const oneAccount = `log: {level: warn}
 accounts:
   - name: acme
@@ -303,7 +303,7 @@ func (b *bridge) waitReady(t *testing.T) {
 	})
 }
 
-// readyz is the status of the readiness check; 0 if nobody answers.
+// readyz is the status of the readiness check; 0 without an answer.
 func (b *bridge) readyz() int {
 	res, err := b.client.Get(b.adminURL("/readyz"))
 	if err != nil {
@@ -320,7 +320,7 @@ func (b *bridge) callbackURL(provider, account string) string {
 	return "http://" + local(b.callbacks) + "/webhooks/" + provider + "/" + account
 }
 
-// metrics is the text that Prometheus reads; "" if nobody answers.
+// metrics is the text that Prometheus reads; "" without an answer.
 func (b *bridge) metrics() string {
 	res, err := b.client.Get(b.adminURL("/metrics"))
 	if err != nil {

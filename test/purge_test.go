@@ -59,7 +59,7 @@ func TestPurgeBesideTraffic(t *testing.T) {
 // crossing is a person whose callbacks come to several processes while they are erased.
 type crossing struct {
 	bridges []*bridge
-	stored  string // the folder that holds everything
+	stored  string // the folder with all data
 	events  string // where events are read
 
 	mu       sync.Mutex
@@ -99,7 +99,7 @@ func (c *crossing) purge(t *testing.T, round int, erase func()) {
 		}
 	}
 	if found := filesWith(t, c.stored, erased); len(found) > 0 || len(erased) == 0 {
-		t.Errorf("round %d: of %d callbacks answered before the purge returned, something stands in %v", round, len(erased),
+		t.Errorf("round %d: of %d callbacks answered before the purge returned, something is in %v", round, len(erased),
 			found)
 	}
 	_, events, _ := run(t, "kycbridge", "events", "--url", c.events, "--json")

@@ -11,18 +11,18 @@ import (
 // removedProvider is taken out of a copy of the repository by TestProviderIsRemoved.
 const removedProvider = "kwikid"
 
-// removedTests are the tests that hold without the provider, with what of their output shows that they
-// went over the others.
+// removedTests are the tests that pass without the provider, with the part of their output that shows that they
+// included the others.
 var removedTests = []struct{ dir, tests, shows string }{
 	{"./internal/app", "^TestProviders$|^TestCatalog|^TestLoadConfigWithoutFile$|^TestNothingNewInFixtures$",
 		"--- PASS: TestProviders/idwise"},
 	{"./schemas", "^TestProviderSchemasAreOpen$", "--- PASS: TestProviderSchemasAreOpen"},
-	{"./test", "^TestGolden$|^TestImports$|^TestRoomsArePure$", "--- PASS: TestGolden/ondato/"},
+	{"./test", "^TestGolden$|^TestImports$|^TestProviderFoldersArePure$", "--- PASS: TestGolden/ondato/"},
 }
 
-// TestProviderIsRemoved removes a provider from a copy of the repository: its room, its schemas, its
-// fixtures and its line of the table with its import. There the copy builds, and what goes over the other
-// providers holds.
+// TestProviderIsRemoved removes a provider from a copy of the repository: its folder, its schemas, its
+// fixtures and its line of the table with its import. The copy builds, and the tests of the other providers
+// pass.
 func TestProviderIsRemoved(t *testing.T) {
 	t.Parallel()
 	long(t, "a minute")
@@ -60,7 +60,7 @@ func TestProviderIsRemoved(t *testing.T) {
 	c.vetWithoutTests(t)
 }
 
-// removedConfig is an account at each of the other providers, with settings that it alone knows.
+// removedConfig is an account at each of the other providers, with settings that only this provider has.
 const removedConfig = `accounts:
   - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough-1]}, manual_review: true}
   - {name: a, provider: idwise, environment: test, auth: {bearer: [long-enough-2]}, confirm: false,
@@ -84,7 +84,7 @@ func (c checkout) checksOthers(t *testing.T) {
 	}
 }
 
-// removeLines takes lines out of a file, each of which stands in it once.
+// removeLines removes lines from a file, each of which occurs in it once.
 func (c checkout) removeLines(t *testing.T, file string, lines ...string) {
 	t.Helper()
 	path := filepath.Join(c.dir, filepath.FromSlash(file))

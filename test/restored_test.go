@@ -40,7 +40,7 @@ func copyOfStream(t *testing.T, dir, stream string) (restore func()) {
 	}
 }
 
-// reject posts a rejection of each verification from first to last, newer than what came before.
+// reject posts a rejection of each verification from first to last, newer than the earlier messages.
 func (b *bridge) reject(t *testing.T, first, last int) {
 	t.Helper()
 	for n := first; n <= last; n++ {
@@ -118,7 +118,7 @@ func TestEventsFromAnOlderCopy(t *testing.T) {
 			}
 		}
 		if said := strings.Count(b.stderr.String(), "a stream has become shorter"); said != 1 {
-			t.Errorf("%s: it is told %d times:\n%s", name, said, b.stderr.String())
+			t.Errorf("%s: it is reported %d times:\n%s", name, said, b.stderr.String())
 		}
 		if r := b.report(t); r.code != 0 {
 			t.Errorf("%s: the report says %+v", name, r)
@@ -187,7 +187,7 @@ func TestEventsCutOff(t *testing.T) {
 		}
 	}
 	if said := strings.Count(b.stderr.String(), "a stream has become shorter: "); said != 1 {
-		t.Errorf("it is told %d times:\n%s", said, b.stderr.String())
+		t.Errorf("it is reported %d times:\n%s", said, b.stderr.String())
 	}
 	if r := b.report(t); r.code != 0 {
 		t.Errorf("the report says %+v", r)
@@ -195,7 +195,7 @@ func TestEventsCutOff(t *testing.T) {
 }
 
 // TestAllDataRestoredFromAnOlderCopy replaces all data of an external NATS by an older copy under a
-// running kycbridge. The data contains no trace of the loss; the process knows it. It is logged, the
+// running kycbridge. The data contains no trace of the loss; the process detects it. It is logged, the
 // report lists the sequences of the log, and new events state that the history was restored.
 func TestAllDataRestoredFromAnOlderCopy(t *testing.T) {
 	t.Parallel()

@@ -21,10 +21,10 @@ import (
 	"kycbridge/test/wait"
 )
 
-// samplesFolder holds the consumers of docs/consume.md, a folder a language.
+// samplesFolder contains the consumers of docs/consume.md, one folder per language.
 const samplesFolder = "../docs/samples"
 
-// TestSamplesOnPage: what docs/consume.md shows of a sample stands in its file, and no file is left out.
+// TestSamplesOnPage: each excerpt in docs/consume.md is part of its file, and no file is left out.
 func TestSamplesOnPage(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join(docsRoot, "docs", "consume.md"))
 	if err != nil {
@@ -146,7 +146,7 @@ func (r *sampleRun) kill() {
 	<-r.ended
 }
 
-// said are the lines so far.
+// said contains the lines so far.
 func (r *sampleRun) said() []string { return strings.Split(strings.TrimSpace(r.stdout.String()), "\n") }
 
 // until waits for so many lines.
@@ -241,7 +241,7 @@ func expected(t *testing.T, events []string) (lines []string) {
 	return lines
 }
 
-// skipped are lines as they are said of what is known already.
+// skipped are the lines printed for already processed events.
 func skipped(lines []string) []string {
 	var out []string
 	for _, line := range lines {

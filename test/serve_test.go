@@ -110,12 +110,12 @@ func TestServe(t *testing.T) {
 	}
 	for _, secret := range secretValues {
 		if strings.Contains(b.stderr.String()+b.stdout.String(), secret) {
-			t.Errorf("%q stands in the log", secret)
+			t.Errorf("%q is in the log", secret)
 		}
 	}
 }
 
-// call is a request as somebody outside makes it.
+// call is a request from outside.
 type call struct {
 	method string // "": POST
 	path   string
@@ -331,7 +331,7 @@ func lastOf(t *testing.T, js jetstream.JetStream, stream, subject string) *jetst
 	return last
 }
 
-// serveRefused finds the body that no credential admitted, with what it takes to try it again.
+// serveRefused finds the refused body, with everything that is needed to authenticate it again.
 func serveRefused(t *testing.T, b *bridge) {
 	kept := lastOf(t, b.operator(t), "KYC_REFUSED", "kyc.refused.ondato.acme")
 	if want := (&traffic.Life{Run: 0xac, N: 2}).Next(traffic.SayCreated).Body; !bytes.Equal(kept.Data, want) ||
@@ -592,7 +592,7 @@ func serveRestarted(t *testing.T, b *bridge) {
 	_, _ = b.stderr.Write([]byte(before)) // for the search of the log at the end
 }
 
-// TestBusy puts a limit on the rate: what is over it is told when to come again.
+// TestBusy puts a limit on the rate: a request over it gets Retry-After.
 func TestBusy(t *testing.T) {
 	b := newBridge(t, "receive: {requests_per_second: 0.2}\n"+oneAccount)
 	b.start(t)

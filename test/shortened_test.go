@@ -18,7 +18,7 @@ import (
 func TestOldNeverOverwritesNewWithAShortLog(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
-	// A step is a message, told by its status and its minute, or: drop the payload (event) so many
+	// A step is a message, given by its status and its minute, or: drop the payload (event) so many
 	// places from the first, drop them all, replay.
 	cases := []struct {
 		name  string
@@ -49,7 +49,7 @@ func TestOldNeverOverwritesNewWithAShortLog(t *testing.T) {
 	}
 }
 
-// step takes one step with verification n.
+// step runs one step with verification n.
 func (s *store) step(t *testing.T, n int, step string) {
 	t.Helper()
 	words := strings.Fields(step)
@@ -76,7 +76,7 @@ func (s *store) step(t *testing.T, n int, step string) {
 	}
 }
 
-// drop takes payloads or an event of verification n away, as age, damage or a purge does.
+// drop removes payloads or an event of verification n, as age, damage or a purge does.
 func (s *store) drop(t *testing.T, n int, what, place string) {
 	t.Helper()
 	nc, err := nats.Connect(s.app.ClientURL(), nats.UserInfo("kycbridge", operatorPassword(t, s.dir)))

@@ -16,7 +16,7 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// stored are the bodies of a verification's stored payloads that came by this way.
+// stored are the bodies of a verification's stored payloads with this via.
 func (w *world) stored(t *testing.T, verificationID string, via event.Via) (bodies [][]byte) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet,

@@ -110,7 +110,7 @@ accounts:
 		}
 		return startAnswer{res.StatusCode, res.Header, raw}
 	}
-	// A small one first, so that what every start takes is there already.
+	// A small one first, so that memory used by every start is allocated already.
 	if answer := start("QUJD", "key-1"); answer.status != http.StatusCreated {
 		t.Fatalf("%d %s", answer.status, answer.body)
 	}

@@ -103,7 +103,7 @@ func (w *world) mustSend(t *testing.T, body, key string, edit func(http.Header))
 	return got
 }
 
-// goodStart is the body of a start that every provider takes.
+// goodStart is the body of a start that every provider accepts.
 func goodStart(provider, externalReference string) string {
 	return fmt.Sprintf(`{"provider":%q,"account":"acme","external_reference":%q,"person":{"given_name":"Testa","family_name":"Sample","birthdate":"1990-02-01","phone_number":"+915550100001"}}`, provider, externalReference)
 }
@@ -131,7 +131,7 @@ func (w *world) sessions(t *testing.T) int {
 	return n
 }
 
-// openSessions reads the metric, which is -1 while the store does not tell.
+// openSessions reads the metric, which is -1 while the store does not return it.
 func (w *world) openSessions(t *testing.T) int {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+w.app.AdminAddr()+"/metrics", nil)
@@ -156,7 +156,7 @@ func (w *world) openSessions(t *testing.T) int {
 	return 0
 }
 
-// creates is how often a simulated provider was asked for a verification.
+// creates is the number of verifications requested from a simulated provider.
 func (w *world) creates(provider string) int {
 	return w.sims[provider].Stats().Calls[createCalls[provider]]
 }
@@ -241,7 +241,7 @@ func (d apiDescription) wantProblem(t *testing.T, w *world, got startAnswer, sta
 	}
 	for _, secret := range w.secrets() {
 		if secret != "" && bytes.Contains(got.body, []byte(secret)) {
-			t.Errorf("a secret stands in %s", got.body)
+			t.Errorf("a secret is in %s", got.body)
 		}
 	}
 	return m
@@ -283,7 +283,7 @@ func TestInvalidStartsAreRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
 		body   func(good string) string // nil: the good one
 		edit   func(http.Header)
-		only   string // the provider that wants more than others; "" all
+		only   string // the provider that requires more than others; "" all
 		status int
 		name   string
 		paths  []string // where the faults are
@@ -380,7 +380,7 @@ func TestInvalidStartsAreRefused(t *testing.T) {
 					path, _ := fault.(map[string]any)["path"].(string)
 					paths = append(paths, path)
 					if message, _ := fault.(map[string]any)["message"].(string); strings.ContainsAny(message, "^$") {
-						t.Errorf("%s: %s is told as an expression: %s", provider, path, message)
+						t.Errorf("%s: %s is described as an expression: %s", provider, path, message)
 					}
 				}
 				if diff := cmp.Diff(tt.paths, paths); diff != "" {
@@ -409,7 +409,7 @@ func TestInvalidStartsAreRefused(t *testing.T) {
 	}
 }
 
-// TestStartWithoutAPI: an account that only takes callbacks says what its configuration lacks.
+// TestStartWithoutAPI: for an account that only receives callbacks the answer names the missing configuration.
 func TestStartWithoutAPI(t *testing.T) {
 	t.Parallel()
 	var file strings.Builder
@@ -467,7 +467,7 @@ func TestProviderErrorsOfStarts(t *testing.T) {
 	type outcome struct {
 		status int
 		name   string
-		sent   int  // calls that it takes to give up; 0 is one
+		sent   int  // calls until it fails; 0 is one
 		doubt  bool // something may have been made
 	}
 	all := func(o outcome) map[string]outcome {
@@ -532,7 +532,7 @@ func TestProviderErrorsOfStarts(t *testing.T) {
 					t.Errorf("%s: %d calls, want %d", provider, n, want.sent)
 				}
 				if title, _ := m["title"].(string); !strings.Contains(title, "provider") {
-					t.Errorf("%s: the title %q blames nobody", provider, title)
+					t.Errorf("%s: the title %q names no responsible party", provider, title)
 				}
 				if doubt := m["may_have_started"] == true; doubt != want.doubt {
 					t.Errorf("%s: may_have_started %v", provider, doubt)

@@ -100,7 +100,7 @@ func TestAReviewOverrulesTheSystem(t *testing.T) {
 	for _, e := range events {
 		raw, err := json.Marshal(e)
 		if err != nil || bytes.Contains(raw, []byte("Seen in the branch")) {
-			t.Errorf("the comment stands in an event, or %v", err)
+			t.Errorf("the comment is in an event, or %v", err)
 		}
 	}
 }

@@ -86,7 +86,7 @@ func TestTrace(t *testing.T) {
 		}
 		for _, a := range span.Attributes {
 			if strings.Contains(a.Value.String(), "Person") || strings.Contains(a.Value.String(), "token-long-enough") {
-				t.Errorf("%s tells %s", name, a.Key)
+				t.Errorf("%s contains %s", name, a.Key)
 			}
 		}
 	}

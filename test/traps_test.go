@@ -470,9 +470,8 @@ func TestFixturesAreJSON(t *testing.T) {
 	}
 }
 
-// TestConstantTime: whatever decides about a credential compares it in constant time: in the files
-// that do so, the language's own comparisons stand beside no member of the configured credentials,
-// unless to see whether it is empty.
+// TestConstantTime: every check of a credential compares it in constant time: in its files, the operators ==
+// and != are not used with a member of the configured credentials, except to compare it with the empty text.
 func TestConstantTime(t *testing.T) {
 	var paths []string
 	for _, pattern := range []string{"../normalize/credential/*.go", "../normalize/*/verify.go",

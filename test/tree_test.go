@@ -9,12 +9,12 @@ import (
 	"unicode"
 )
 
-// tree is a JSON value that keeps what a map loses: the order of members, names that stand twice, the
-// text of numbers, and JSON that stands inside a string.
+// tree is a JSON value that keeps what a map loses: the order of members, names that occur twice, the
+// text of numbers, and JSON inside a string.
 type tree struct {
 	kind    treeKind
 	members []treeMember // of an object
-	items   []*tree      // of an array; of a string that holds JSON, its one value
+	items   []*tree      // of an array; of a string that contains JSON, its one value
 	raw     string       // of a leaf, as JSON
 }
 
@@ -30,7 +30,7 @@ const (
 	treeLeaf treeKind = iota
 	treeObject
 	treeArray
-	treeEmbedded // a string that holds an object or an array
+	treeEmbedded // a string that contains an object or an array
 )
 
 // parseTree reads a body; an error means that it is no JSON.
@@ -88,7 +88,7 @@ func readTree(d *json.Decoder) (*tree, error) {
 	return &tree{raw: text(token)}, nil
 }
 
-// leafOf is a leaf, or whatever else raw is.
+// leafOf is a leaf, or another tree for raw.
 func leafOf(raw string) *tree {
 	if t, err := parseTree([]byte(raw)); err == nil {
 		return t
@@ -186,7 +186,7 @@ func (t *tree) eachBelow(places []int, path string, f func([]int, string, *tree)
 	}
 }
 
-// find is every value at a path of names joined by slashes, whatever their case; * is any member or
+// find is every value at a path of names joined by slashes, in any letter case; * is any member or
 // item. Strings that hold JSON are looked into.
 func (t *tree) find(path string) (found []*tree) {
 	if t.kind == treeEmbedded && path != "" {
@@ -209,7 +209,7 @@ func (t *tree) find(path string) (found []*tree) {
 	return found
 }
 
-// nothing and several stand for a word that is not there, and one that is no single word.
+// nothing and several represent a missing word, and a value that is not a single word.
 const nothing, several = "", "?"
 
 // word is the one word at a path, in lower case without spaces and underscores: a string, a number or
@@ -225,7 +225,7 @@ func (t *tree) word(path string) string {
 	return found[0].said()
 }
 
-// said is what a leaf says, as word writes it.
+// said is the value of a leaf, in the format of word.
 func (t *tree) said() string {
 	if t.kind != treeLeaf {
 		return several
@@ -242,7 +242,7 @@ func (t *tree) said() string {
 	}, s)
 }
 
-// doubled reports whether some object holds one name twice, in any case. A string that holds JSON is
+// doubled reports whether some object contains one name twice, in any case. A string that contains JSON is
 // looked into where it is a member's value; below the member called but nothing is.
 func (t *tree) doubled(but string) bool {
 	seen := map[string]bool{}

@@ -43,9 +43,9 @@ type apiFlags struct {
 func (f *apiFlags) add(cmd *cobra.Command) { f.addTo(cmd.Flags()) }
 
 func (f *apiFlags) addTo(flags *pflag.FlagSet) {
-	flags.StringVar(&f.address, "api", "", "`address` of the admin API; else "+apiVariable+", else "+apiDefault)
+	flags.StringVar(&f.address, "api", "", "`address` of the admin API; default: "+apiVariable+" or "+apiDefault)
 	flags.StringVar(&f.tokenFile, "token-file", "",
-		"`file` with an admin token, its first line; else the token is "+tokenVariable)
+		"`file` with an admin token in its first line; default: the token in "+tokenVariable)
 }
 
 // client creates the client from the flags and the environment.
@@ -72,7 +72,7 @@ func (f *apiFlags) client() (*apiClient, error) {
 			"no admin token: write --token-file FILE or set %s, to one of admin.tokens of the running process", tokenVariable)
 	}
 	if strings.ContainsFunc(c.token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return nil, fmt.Errorf("the admin token of %s holds a character that a token cannot have", c.tokenFrom)
+		return nil, fmt.Errorf("the admin token of %s contains a character that is not allowed in a token", c.tokenFrom)
 	}
 	return c, nil
 }
@@ -120,7 +120,7 @@ func readObject(name string, stdin io.Reader, limit int64) (map[string]json.RawM
 	}
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &object); err != nil || object == nil {
-		return nil, fmt.Errorf("%s holds no JSON object", name)
+		return nil, fmt.Errorf("%s does not contain a JSON object", name)
 	}
 	return object, nil
 }
@@ -167,7 +167,7 @@ func (c *apiClient) post(ctx context.Context, path string, body *bytes.Reader, k
 	defer res.Body.Close()
 	got := answer{status: res.StatusCode, header: res.Header}
 	if got.body, err = io.ReadAll(io.LimitReader(res.Body, apiLargest)); err != nil {
-		return answer{}, fmt.Errorf("the answer of the admin API at %s broke off: %s", c.base, cause(err))
+		return answer{}, fmt.Errorf("the answer of the admin API at %s is incomplete: %s", c.base, cause(err))
 	}
 	if got.status != want {
 		return answer{}, c.refused(got)
@@ -224,7 +224,7 @@ type apiProblem struct {
 func (c *apiClient) refused(got answer) error {
 	p := apiProblem{status: got.status, retryAfter: got.header.Get("Retry-After")}
 	if json.Unmarshal(got.body, &p) != nil || !strings.HasPrefix(p.Type, "urn:kycbridge:problem:") {
-		err := fmt.Errorf("%s answered %d %s, which is no answer of a kycbridge admin API; name its address with --api",
+		err := fmt.Errorf("%s answered %d %s, which is not an answer of a kycbridge admin API; name its address with --api",
 			c.base, got.status, http.StatusText(got.status))
 		if got.status >= http.StatusInternalServerError || got.status < http.StatusMultipleChoices {
 			return err // possibly from a proxy whose server still processes it
@@ -234,7 +234,7 @@ func (c *apiClient) refused(got answer) error {
 	switch p.name() {
 	case "unauthenticated":
 		return unsent{fmt.Errorf(
-			"the admin API at %s does not admit the token of %s: it must be one of admin.tokens of the running process", c.base,
+			"the admin API at %s rejects the token of %s: it must be one of admin.tokens of the running process", c.base,
 			c.tokenFrom)}
 	case "not_found", "method_not_allowed":
 		return unsent{fmt.Errorf(

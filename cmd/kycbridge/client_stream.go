@@ -49,7 +49,7 @@ func (c *apiClient) open(ctx context.Context, q request) (io.ReadCloser, error) 
 	defer res.Body.Close()
 	got := answer{status: res.StatusCode, header: res.Header}
 	if got.body, err = io.ReadAll(io.LimitReader(res.Body, apiLargest)); err != nil {
-		return nil, fmt.Errorf("the answer of the admin API at %s broke off: %s", c.base, cause(err))
+		return nil, fmt.Errorf("the answer of the admin API at %s is incomplete: %s", c.base, cause(err))
 	}
 	return nil, c.refused(got)
 }
@@ -94,5 +94,5 @@ func (c *apiClient) incompleteAnswer(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return fmt.Errorf("the answer of the admin API at %s broke off: %s", c.base, cause(err))
+	return fmt.Errorf("the answer of the admin API at %s is incomplete: %s", c.base, cause(err))
 }

@@ -10,26 +10,26 @@ import (
 )
 
 func configCommand(environ []string) *cobra.Command {
-	cmd := group(&cobra.Command{Use: "config", Short: "Look at the configuration"})
+	cmd := group(&cobra.Command{Use: "config", Short: "Check the configuration"})
 	o := checkFlags{environ: environ}
 	check := &cobra.Command{
 		Use:   "check",
-		Short: "Name all faults of a configuration, or print what is in force with the secrets redacted",
-		Long: `Name all faults of a configuration, each with its line and what to write instead.
-Without a fault, print what is in force: file, environment and defaults, with the
+		Short: "Report all faults of a configuration, or print it with the secrets redacted",
+		Long: `Report all faults of a configuration, each with its line and the correction.
+Without a fault, print the effective configuration: file, environment and defaults, with the
 secrets redacted. Warnings go to standard error.
 
-Without --config these are the defaults and the environment. --connect also tries whether
-external NATS servers and the providers' APIs can be reached with what stands there; a
-provider is asked for a verification that does not exist. Nothing is stored or started.`,
+Without --config it is made of the defaults and the environment. --connect also checks whether
+external NATS servers and the providers' APIs can be reached with this configuration; the
+check requests a verification that does not exist. Nothing is stored or started.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	f := check.Flags()
 	f.SortFlags = false
 	f.StringVarP(&o.file, "config", "c", "", "configuration `file` (YAML)")
-	f.BoolVar(&o.connect, "connect", false, "also try whether what it names can be reached")
-	f.BoolVar(&o.asJSON, "json", false, "print one JSON object: what is in force, warnings, connections")
+	f.BoolVar(&o.connect, "connect", false, "also check the connections to NATS servers and providers' APIs")
+	f.BoolVar(&o.asJSON, "json", false, "print one JSON object: the effective configuration, warnings, connections")
 	cmd.AddCommand(check)
 	return cmd
 }
@@ -89,7 +89,7 @@ func (o *checkFlags) run(cmd *cobra.Command) error {
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %s cannot be used as it stands", failed, plural(len(found.Connections), "connection"))
+		return fmt.Errorf("%d of %s cannot be used", failed, plural(len(found.Connections), "connection"))
 	}
 	return nil
 }

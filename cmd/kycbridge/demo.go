@@ -31,19 +31,19 @@ func demoCommand() *cobra.Command {
 	var once, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show it at work with four simulated providers: one process, nothing to install",
-		Long: fmt.Sprintf(`Show what kycbridge promises, each promise with a figure that is measured as you look: a
-thousand callbacks and a process that is killed in the middle, states that nobody knows,
-callbacks in the wrong order, and names of people that are looked for in logs and metrics.
+		Short: "Run a demonstration with four simulated providers: one process, nothing to install",
+		Long: fmt.Sprintf(`Demonstrate the guarantees of kycbridge, each with a figure that is measured in the demo: a
+thousand callbacks and a process that is killed meanwhile, unknown states, callbacks in the
+wrong order, and a search for names of people in logs and metrics.
 
 Then start kycbridge with an embedded NATS server in a temporary folder and a simulated
 provider of each kind, start verifications at each of them through the API, and print
-every event that comes of it. The people who take them are synthetic and live %d times
-as fast as the clock. It goes on until Ctrl-C, with a token and a configuration to look
-around with.
+every resulting event. The applicants are synthetic and act at %d times real time. It
+continues until Ctrl-C, and prints a token and a configuration that you can use
+meanwhile.
 
 The columns are those of kycbridge events. --once and --json, for scripts, leave the
-promises out.`, demoSpeed),
+guarantees out.`, demoSpeed),
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return demo(cmd.Context(), once, asJSON, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -51,7 +51,7 @@ promises out.`, demoSpeed),
 	}
 	cmd.Flags().BoolVar(&once, "once", false,
 		"end when one approved and one rejected verification at each provider have ended")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print each event as its CloudEvent, one a line")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print each event as its CloudEvent, one per line")
 	return cmd
 }
 
@@ -94,7 +94,7 @@ func demo(ctx context.Context, once, asJSON bool, stdout, stderr io.Writer) erro
 // printNextSteps prints commands to use with the running demo.
 func (s *demoSetup) printNextSteps(stderr io.Writer) {
 	fmt.Fprintf(stderr, `
-It goes on until Ctrl-C. Meanwhile, in another shell:
+It continues until Ctrl-C. Meanwhile, in another shell:
   console        http://%s/  with the token %s
   configuration  %s
   kycbridge payloads list --config %s
@@ -292,7 +292,7 @@ func (s *demoSetup) settle(ctx context.Context, started []kycbridge.Key, out *co
 		case <-tick.C:
 		case <-ctx.Done():
 			return 0, fmt.Errorf(
-				"the demo did not come to its end: %d verifications open, %d payloads left, %d of %d events printed", open,
+				"the demo did not finish: %d verifications open, %d payloads left, %d of %d events printed", open,
 				backlog, out.count(), published)
 		}
 	}

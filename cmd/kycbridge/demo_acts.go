@@ -174,7 +174,7 @@ func acts(ctx context.Context, dir string, stdout io.Writer) error {
 
 // durable: a callback that was answered 200 is stored after the process was killed.
 func (t *demoProcess) durable(ctx context.Context) error {
-	if err := t.printStory("1. A 200 means stored. %d callbacks, and the process is killed in the middle.",
+	if err := t.printStory("1. A 200 means stored. %d callbacks, and the process is killed meanwhile.",
 		actCallbacks); err != nil {
 		return err
 	}
@@ -223,10 +223,11 @@ func (t *demoProcess) durable(ctx context.Context) error {
 			lost++
 		}
 	}
-	if err := t.printStory("   %d were answered 200 before it died; %s after a start of %d ms. %s\n", len(taken),
-		map[bool]string{true: "all of them are there", false: fmt.Sprintf("%d OF THEM ARE LOST", lost)}[lost == 0],
+	if err := t.printStory("   %d were answered 200 before the process was killed; %s after a start of %d ms. %s\n",
+		len(taken),
+		map[bool]string{true: "all of them are stored", false: fmt.Sprintf("%d OF THEM ARE LOST", lost)}[lost == 0],
 		back.Milliseconds(),
-		"The others had no answer, so their provider sends them again."); err != nil {
+		"The others got no answer, so their provider sends them again."); err != nil {
 		return err
 	}
 	return failed(lost, "callbacks that were answered 200 are lost")
@@ -278,13 +279,13 @@ func (t *demoProcess) settled(ctx context.Context) error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	return errors.New("the payloads of the demo were not worked in time")
+	return errors.New("the payloads of the demo were not processed in time")
 }
 
 // unknown: an unknown word approves no verification.
 func (t *demoProcess) unknown(ctx context.Context) error {
 	if err := t.printStory(
-		"2. Unknown never means approved. %d callbacks with states that a provider may invent tomorrow.",
+		"2. Unknown never means approved. %d callbacks with states that the mapping does not know.",
 		actWords); err != nil {
 		return err
 	}
@@ -292,7 +293,7 @@ func (t *demoProcess) unknown(ctx context.Context) error {
 		"ApprovedByPartner"}
 	for n := range actWords {
 		if !t.post(ctx, t.hook(10_000+n, invented[n%len(invented)], "Updated", "Testa Sample", time.Now())) {
-			return errors.New("a callback of the demo was not taken")
+			return errors.New("a callback of the demo was not accepted")
 		}
 	}
 	quarantined := 0
@@ -318,17 +319,17 @@ func (t *demoProcess) unknown(ctx context.Context) error {
 		}
 	}
 	if err := t.printStory(
-		"   %d approved; %d have an event that says unknown or none, %d are in quarantine, as they came.\n", approved,
+		"   %d approved; %d have an event with unknown or none, %d are in quarantine, unchanged.\n", approved,
 		known-approved, quarantined); err != nil {
 		return err
 	}
-	return failed(approved, "verifications are approved by an unknown word")
+	return failed(approved, "verifications are approved by an unknown value")
 }
 
 // order: a late callback does not overwrite a newer one.
 func (t *demoProcess) order(ctx context.Context) error {
 	if err := t.printStory(
-		"3. Old never overwrites new. %d verifications: the approval comes first, and what was before it afterwards, twice.",
+		"3. Old never overwrites new. %d verifications: the approval arrives first, and older messages afterwards, twice.",
 		actReordered); err != nil {
 		return err
 	}
@@ -342,7 +343,7 @@ func (t *demoProcess) order(ctx context.Context) error {
 			body := t.hook(20_000+n, step.state, step.name, "Testa Sample", now.Add(-step.ago))
 			for range 2 {
 				if !t.post(ctx, body) {
-					return errors.New("a callback of the demo was not taken")
+					return errors.New("a callback of the demo was not accepted")
 				}
 			}
 		}
@@ -352,17 +353,17 @@ func (t *demoProcess) order(ctx context.Context) error {
 		return err
 	}
 	const right = "approved (final)"
-	if err := t.printStory("   %d of %d still stand as approved.\n", outcomes[right], actReordered); err != nil {
+	if err := t.printStory("   %d of %d are still approved.\n", outcomes[right], actReordered); err != nil {
 		return err
 	}
-	return failed(actReordered-outcomes[right], "verifications were undone by what is older")
+	return failed(actReordered-outcomes[right], "verifications were changed by older messages")
 }
 
 // noPersonalData: searches for names of persons where they must not be.
 func (t *demoProcess) noPersonalData(ctx context.Context) error {
 	const people = 100
 	if err := t.printStory(
-		"4. Nothing personal leaks. %d people with names that are looked for afterwards, some refused, some broken.",
+		"4. Nothing personal leaks. a search for the names of %d people, some of whose callbacks are refused or damaged.",
 		people); err != nil {
 		return err
 	}
@@ -406,11 +407,11 @@ func (t *demoProcess) noPersonalData(ctx context.Context) error {
 	}
 	found := inLog + inMetrics + inIDs
 	if err := t.printStory(
-		"   looked for in %d lines of the log, %d of the metrics, %d payloads as they are listed: found %d times.\n", lines,
+		"   searched %d lines of the log, %d of the metrics, %d listed payloads: found %d times.\n", lines,
 		metrics, ids, found); err != nil {
 		return err
 	}
-	return failed(found, "names of people stand where they must not")
+	return failed(found, "names of people are where they must not be")
 }
 
 // linesWith counts the lines of a file, and those that contain a word.

@@ -30,14 +30,14 @@ func eventsCommand(environ []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Read published events, as any consumer would",
-		Long: `Read published events from NATS, as any consumer would, one a line.
+		Long: `Read published events from NATS, as any consumer would, one per line.
 
 The columns are time, provider, account, the beginning of the verification id, revision,
-status, outcome of the decision, and why: the provider's event, status detail, reasons.
---json prints the whole event. kycbridge find takes any id as it is printed here.
+status, outcome of the decision, and cause: the provider's event, status detail, reasons.
+--json prints the whole event. kycbridge find accepts the ids that are printed here.
 
-On a terminal the newest 100 are shown, the newest first; -n says how many. Elsewhere all
-come, the oldest first. With --follow it goes on with what comes.`,
+On a terminal the newest 100 are shown, the newest first; -n sets the number. Otherwise all
+are printed, the oldest first. With --follow it continues with new events.`,
 		Example: `  kycbridge events --provider ondato --outcome rejected -n 20
   kycbridge events --subject 'kyc.event.v1.*.*.completed.>' --since 24h
   kycbridge events --url nats://nats.example.com:4222 --user onboarding --password-file ./password --follow --json`,
@@ -75,9 +75,9 @@ come, the oldest first. With --follow it goes on with what comes.`,
 	f.StringVar(&o.external, "case", "", "only with this external `reference`")
 	f.StringVar(&o.verification, "verification", "", "only of the verification with this `id`, or one that begins with it")
 	f.StringVar(&o.since, "since", "", "only events published since this `time`: RFC 3339, or an age such as 24h or 7d")
-	f.IntVarP(&o.Newest, "newest", "n", 0, "only the newest so `many`, the newest first")
-	f.BoolVarP(&o.Follow, "follow", "f", false, "go on with events as they come")
-	f.BoolVar(&o.asJSON, "json", false, "print each event as its CloudEvent, one a line")
+	f.IntVarP(&o.Newest, "newest", "n", 0, "only the newest, this `many`, the newest first")
+	f.BoolVarP(&o.Follow, "follow", "f", false, "continue with new events")
+	f.BoolVar(&o.asJSON, "json", false, "print each event as its CloudEvent, one per line")
 	return cmd
 }
 
@@ -93,7 +93,7 @@ func (o *eventFlags) check() error {
 	case o.Newest < 0:
 		return errors.New("-n: write a number, 0 for all")
 	case o.Newest > 0 && o.Follow:
-		return errors.New("-n shows what is there and --follow what comes; write one of the two, or --since beside --follow")
+		return errors.New("-n shows stored entries and --follow new ones; write one of the two, or --since with --follow")
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ func oneCredential(o app.ReadOptions) error {
 	case (o.User == "") != (o.PasswordFile == ""):
 		return errors.New("--user and --password-file go together")
 	case o.User != "" && o.CredentialsFile != "":
-		return errors.New("--creds stands beside --user; write one of the two")
+		return errors.New("--creds and --user cannot be combined; write one of the two")
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ func parseSince(s string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		if t.After(now) {
 			return time.Time{}, fmt.Errorf(
-				"--since %s lies ahead; leave it away to read everything, write --follow to wait for more", s)
+				"--since %s is in the future; omit it to read everything, write --follow to wait for more", s)
 		}
 		return t, nil
 	}

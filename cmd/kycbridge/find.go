@@ -27,17 +27,17 @@ func findCommand(environ []string) *cobra.Command {
 	o := findFlags{payloadFlags: newPayloadFlags(environ)}
 	cmd := &cobra.Command{
 		Use:   "find ID",
-		Short: "Find a verification by any id, and tell what became of it",
-		Long: `Find a verification by any id that anybody holds: ours, your external reference, one of the
-provider's, or that of a payload; whole, or its beginning as the tables print it (from 4
-characters on for our ids, from 8 on for others).
+		Short: "Find a verification by any id, and show its history",
+		Long: `Find a verification by any id: the verification id, your external reference, one of the
+provider's, or that of a payload; whole, or its beginning as tables print it (at least 4
+characters of a verification id, at least 8 of others).
 
-If one is found, its timeline is printed: payloads as they came, the revisions they led to
-and what changed in each, or why there is none, and whether the provider is still asked. If
+If one is found, its timeline is printed: payloads in order, the revisions they led to
+and the changes in each, or why there is none, and whether the provider is still polled. If
 several are found, they are listed.
 
-Ids are looked up in an index of digests, which is written within a second or two after what it
-is about. --rebuild makes it again from what is stored.`,
+Ids are looked up in an index of digests, which is updated within a second or two.
+--rebuild creates it again from the stored messages.`,
 		Example: `  kycbridge find case-4711 --config kyc.yaml
   kycbridge find 786513b3 --token-file ./token --json`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -55,8 +55,8 @@ is about. --rebuild makes it again from what is stored.`,
 	}
 	f := cmd.Flags()
 	o.add(f)
-	f.BoolVar(&o.asJSON, "json", false, "print what is found as one JSON object")
-	f.BoolVar(&o.rebuild, "rebuild", false, "make the index of ids again from what is stored")
+	f.BoolVar(&o.asJSON, "json", false, "print the result as one JSON object")
+	f.BoolVar(&o.rebuild, "rebuild", false, "create the index of ids again from the stored messages")
 	return cmd
 }
 
@@ -75,7 +75,7 @@ func (o *findFlags) find(cmd *cobra.Command, text string) error {
 	}, func(ctx context.Context, s store) error {
 		r, err := s.Search(ctx, text, true)
 		if errors.Is(err, kycbridge.ErrAmbiguous) {
-			return errors.New("too many ids begin like this: write more of it, or all of it")
+			return errors.New("too many ids begin like this: write more characters, or the whole id")
 		}
 		if err != nil {
 			return err
@@ -91,7 +91,7 @@ func (o *findFlags) find(cmd *cobra.Command, text string) error {
 // show prints the matches.
 func (o *findFlags) show(cmd *cobra.Command, r archive.SearchResult, text string, behind int) error {
 	if len(r.Found) == 0 {
-		err := fmt.Errorf("nothing has the id %s, or one that begins with it", printable(text))
+		err := fmt.Errorf("no verification or payload has the id %s, or one that begins with it", printable(text))
 		if behind > 0 {
 			err = fmt.Errorf("%w; %s are not in the index yet: try again, or write --rebuild", err,
 				plural(behind, "stored message"))
@@ -132,7 +132,7 @@ func printFound(s screen, found []archive.Found) error {
 
 // foundBy names a kind of id.
 func foundBy(k kycbridge.IndexKind) string {
-	words := map[kycbridge.IndexKind]string{kycbridge.IndexVerification: "our id",
+	words := map[kycbridge.IndexKind]string{kycbridge.IndexVerification: "verification id",
 		kycbridge.IndexExternal:  "external reference",
 		kycbridge.IndexReference: "provider's reference", kycbridge.IndexPayload: "payload id"}
 	return words[k]
@@ -154,14 +154,14 @@ func printTimeline(s screen, f archive.Found, t archive.Timeline) error {
 		pairs = append(pairs, "state", "no event yet")
 	}
 	if t.Open != nil {
-		text := "the provider is asked until " + shortTime(t.Open.Deadline)
+		text := "the provider is polled until " + shortTime(t.Open.Deadline)
 		if t.Open.Failures > 0 {
-			text += fmt.Sprintf("; the last %s failed", plural(t.Open.Failures, "look"))
+			text += fmt.Sprintf("; the last %s failed", plural(t.Open.Failures, "poll"))
 		}
 		pairs = append(pairs, "open", text)
 	}
 	if t.Erased != "" {
-		pairs = append(pairs, "erased", "at "+shortTime(t.Erased)+"; what follows came afterwards")
+		pairs = append(pairs, "erased", "at "+shortTime(t.Erased)+"; the entries below are newer")
 	}
 	width := 0
 	for i := 0; i < len(pairs); i += 2 {
@@ -185,7 +185,7 @@ func printTimeline(s screen, f archive.Found, t archive.Timeline) error {
 		}
 	}
 	if t.Cut {
-		_, err := fmt.Fprintln(s.w, "There is more than is shown here.")
+		_, err := fmt.Fprintln(s.w, "The list is not complete.")
 		return err
 	}
 	return nil
@@ -221,7 +221,7 @@ func printStep(s screen, step archive.Step) error {
 	}
 	for i, d := range step.Changed {
 		if i == mostChanges {
-			_, err := fmt.Fprintf(s.w, "    and %s more; --json tells all\n", plural(len(step.Changed)-i, "change"))
+			_, err := fmt.Fprintf(s.w, "    and %s more; --json shows all\n", plural(len(step.Changed)-i, "change"))
 			return err
 		}
 		text := printable(fmt.Sprintf("    %s: %s → %s", d.Path, written(d.Before), written(d.After)))
@@ -241,13 +241,13 @@ func (s screen) outcomeText(step archive.Step) string {
 	case step.Kind == archive.StepQuarantine:
 		return s.paint("quarantined: "+printable(step.Reason), badHue)
 	case step.Pending:
-		return s.paint("not worked yet", waitHue)
+		return s.paint("not processed yet", waitHue)
 	case step.Revision > 0:
 		return "→ " + revisionOf(step.Revision)
 	case step.NoEvent != "":
 		return s.paint("no event: "+printable(step.NoEvent), dimHue)
 	}
-	return s.paint("what became of it is not recorded", waitHue)
+	return s.paint("its disposition is not recorded", waitHue)
 }
 
 // rebuild rebuilds the index.
@@ -266,12 +266,12 @@ func rebuild(ctx context.Context, cmd *cobra.Command, s store) error {
 		}
 	})
 	bar.clear()
-	if stopped := broken(ctx, err, "the index is not whole; serve makes the rest of it, or run it again"); stopped != nil {
+	if stopped := broken(ctx, err, "the index is incomplete; serve completes it, or run it again"); stopped != nil {
 		return stopped
 	}
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(cmd.OutOrStdout(), "the index of ids is made anew\n")
+	_, err = io.WriteString(cmd.OutOrStdout(), "the index of ids is rebuilt\n")
 	return err
 }

@@ -20,13 +20,13 @@ func healthCommand(environ []string) *cobra.Command {
 	var patience time.Duration
 	cmd := &cobra.Command{
 		Use:   "health",
-		Short: "Ask a running process whether it is ready",
-		Long: `Ask a running process whether it is ready, that is, whether it takes callbacks and
-reaches NATS. Ends with 0 if it is, with 1 and the reason if not: for the health checks
-of containers that hold nothing but this program.
+		Short: "Check whether a running process is ready",
+		Long: `Check whether a running process is ready, that is, whether it accepts callbacks and
+reaches NATS. The exit code is 0 if it is, 1 with the reason if not: for the health checks
+of containers that contain only this program.
 
---live asks only whether the process lives. A process that is not ready because NATS is
-away should not be killed for it.`,
+--live checks only whether the process is alive. A process that is not ready because NATS
+is unavailable should not be killed.`,
 		Example: `  kycbridge health
   kycbridge health --live --api http://127.0.0.1:8081`,
 		Args: noArgs,
@@ -36,7 +36,7 @@ away should not be killed for it.`,
 				return err
 			}
 			if patience <= 0 {
-				return usage(cmd, "--timeout must be longer than nothing")
+				return usage(cmd, "--timeout must be more than 0")
 			}
 			path := "/readyz"
 			if live {
@@ -51,8 +51,8 @@ away should not be killed for it.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&address, "api", "", "`address` of admin.listen; else "+apiVariable+", else "+apiDefault)
-	cmd.Flags().BoolVar(&live, "live", false, "ask whether it lives, not whether it is ready")
+	cmd.Flags().StringVar(&address, "api", "", "`address` of admin.listen; default: "+apiVariable+" or "+apiDefault)
+	cmd.Flags().BoolVar(&live, "live", false, "check whether it is alive, not whether it is ready")
 	cmd.Flags().DurationVar(&patience, "timeout", 5*time.Second, "how long to wait for the answer")
 	return cmd
 }
@@ -83,7 +83,7 @@ func askHealth(ctx context.Context, base, path string) error {
 	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("nobody answers at %s: %s; kycbridge serve must run there, or name its address with --api", base,
+		return fmt.Errorf("no answer at %s: %s; kycbridge serve must run there, or name its address with --api", base,
 			cause(err))
 	}
 	defer res.Body.Close()
@@ -97,6 +97,6 @@ func askHealth(ctx context.Context, base, path string) error {
 	if err != nil || json.Unmarshal(raw, &problem) != nil || len(problem.Failing) == 0 {
 		return fmt.Errorf("%s%s answers %d %s", base, path, res.StatusCode, http.StatusText(res.StatusCode))
 	}
-	return fmt.Errorf("not ready: %s does not answer; the log of the process says why",
+	return fmt.Errorf("not ready: %s does not answer; the log of the process has the reason",
 		printable(strings.Join(problem.Failing, ", ")))
 }

@@ -32,10 +32,10 @@ func initCommand() *cobra.Command {
 	o := initFlags{}
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "Write a first configuration: ask, make the secrets, say what to give to the provider",
-		Long: `Write a first configuration with one account. It asks for what the flags do not say, makes
-the secrets (each a file of its own, beside the configuration, for the owner alone), and
-says what to give to the provider. Nothing that is there already is overwritten.`,
+		Short: "Write a first configuration with its secrets, and print what to give to the provider",
+		Long: `Write a first configuration with one account. It asks for missing flags, generates
+the secrets (each in a file of its own, next to the configuration, readable by the owner
+only), and prints what to give to the provider. Existing files are not overwritten.`,
 		Example: `  kycbridge init
   kycbridge init --provider ondato --account acme --environment test --public-url https://kyc.example.com`,
 		Args: noArgs,
@@ -51,10 +51,10 @@ says what to give to the provider. Nothing that is there already is overwritten.
 	f.StringVar(&o.provider, "provider", "", "`name` of the provider")
 	f.StringVar(&o.account, "account", "", "`name` for the account, of lower-case letters, digits, - and _")
 	f.StringVar(&o.environment, "environment", "", "test or live")
-	f.StringVar(&o.public, "public-url", "", "`address` at which the provider reaches us, such as https://kyc.example.com")
+	f.StringVar(&o.public, "public-url", "", "`address` at which the provider reaches kycbridge, such as https://kyc.example.com")
 	f.StringVarP(&o.file, "output", "o", "kycbridge.yaml",
-		"`file` to write; the secrets go to the folder secrets beside it")
-	f.BoolVar(&o.asJSON, "json", false, "print what was made as one JSON object")
+		"`file` to write; the secrets go to the folder secrets next to it")
+	f.BoolVar(&o.asJSON, "json", false, "print the result as one JSON object")
 	return cmd
 }
 
@@ -78,7 +78,7 @@ func (o *initFlags) questions() []question {
 		{"Environment (test, live)", "environment", "test", &o.environment, func(s string) string {
 			return unless(s == "test" || s == "live", "write test or live")
 		}},
-		{"Address at which the provider reaches us", "public-url", "https://kyc.example.com", &o.public,
+		{"Address at which the provider reaches kycbridge", "public-url", "https://kyc.example.com", &o.public,
 			func(s string) string {
 				u, err := url.Parse(s)
 				good := err == nil && u.Host != "" && u.User == nil && u.RawQuery == "" &&
@@ -100,14 +100,14 @@ func (o *initFlags) ask(cmd *cobra.Command) error {
 	for _, taken := range []string{o.file, filepath.Join(filepath.Dir(o.file), "secrets")} {
 		if _, err := os.Lstat(taken); err == nil {
 			return fmt.Errorf(
-				"%s is there already: nothing is overwritten, so name another file with --output, or another folder", taken)
+				"%s exists already: nothing is overwritten, so name another file with --output, or another folder", taken)
 		}
 	}
 	reader := bufio.NewReader(interruptible(cmd.Context(), cmd.InOrStdin()))
 	for _, q := range o.questions() {
 		for *q.into == "" {
 			if !terminal(cmd.InOrStdin()) {
-				return fmt.Errorf("--%s is not written, and no terminal is there to ask at", q.flag)
+				return fmt.Errorf("--%s is missing, and there is no terminal to ask for it", q.flag)
 			}
 			standard := ""
 			if q.standard != "" {
@@ -212,7 +212,7 @@ func (o *initFlags) text(setup normalize.Setup, callback, token string) string {
 	}[setup.Credential]
 	confirm := ""
 	if app.ProviderCatalog().ConfirmByDefault[o.provider] {
-		confirm = "    confirm: false        # true: a verdict counts once it was fetched over the API; needs api\n"
+		confirm = "    confirm: false        # true: a verdict counts after it is fetched through the API; needs api\n"
 	}
 	return `# Written by kycbridge init. All keys: docs/configure.md.
 listen: 127.0.0.1:8080  # a proxy with TLS stands in front

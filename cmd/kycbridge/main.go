@@ -81,10 +81,10 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	root := &cobra.Command{
 		Use:   "kycbridge",
 		Short: "Receive identity-verification results from many providers, publish one canonical event",
-		Long: `kycbridge receives identity-verification results from many providers, keeps every
-payload as it came, and publishes one canonical event on NATS.
+		Long: `kycbridge receives identity-verification results from many providers, stores every
+payload unchanged, and publishes one canonical event on NATS.
 
-  kycbridge demo --once          see it work: no configuration, no other server
+  kycbridge demo --once          run a demonstration: no configuration, no other server
   kycbridge serve --config FILE  run it`,
 		Version:       programVersion(),
 		SilenceUsage:  true,

@@ -36,8 +36,8 @@ func newPayloadFlags(environ []string) payloadFlags {
 // add adds the flags.
 func (o *payloadFlags) add(f *pflag.FlagSet) {
 	f.SortFlags = false
-	f.StringVarP(&o.file, "config", "c", "", "configuration `file` (YAML): accounts, names, where the store is")
-	f.StringVar(&o.access.URL, "store", "", "NATS `server` with the store and the events, in place of the configuration's")
+	f.StringVarP(&o.file, "config", "c", "", "configuration `file` (YAML): accounts, names, store")
+	f.StringVar(&o.access.URL, "store", "", "NATS `server` with the store and the events, instead of the configured one")
 	f.StringVar(&o.access.User, "user", "", "`name` of a NATS user")
 	f.StringVar(&o.access.PasswordFile, "password-file", "", "`file` with the password of --user")
 	f.StringVar(&o.access.CredentialsFile, "creds", "", "NATS credentials `file` (JWT and seed)")
@@ -55,8 +55,8 @@ func (o *payloadFlags) reach(
 		return o.with(cmd, local)
 	}
 	if o.file != "" || o.access != (app.StoreAccess{}) {
-		return usage(cmd, "--api and --token-file ask a running process, which has its own configuration and store; leave "+
-			"--config, --store and their like away")
+		return usage(cmd, "--api and --token-file use a running process, which has its own configuration and store; omit "+
+			"--config, --store and their flags")
 	}
 	client, err := o.api.client()
 	if err != nil {
@@ -70,13 +70,13 @@ func payloadsCommand(environ []string) *cobra.Command {
 	o := &flags
 	cmd := group(&cobra.Command{
 		Use:   "payloads",
-		Short: "Look at stored payloads, replay, move and erase them, account for all of them",
-		Long: `Look at stored payloads, replay, move and erase them, account for all of them.
+		Short: "List, replay, move, erase and account for stored payloads",
+		Long: `List, replay, move, erase and account for stored payloads.
 
-The configuration says which accounts there are and where the store is; if that is the
-embedded one, the running process is asked, or, where none runs, the data directory is
-opened. --store names another server in its place. With --api or --token-file a running
-process is asked over its admin API: no configuration and no right to read its files is needed.`,
+The configuration names the accounts and the store. For an embedded store the commands
+connect to the running process, or, if there is none, open the data directory. --store
+names another server instead. With --api or --token-file they use the admin API of a
+running process and need no configuration and no permission to read its files.`,
 		Example: `  kycbridge payloads list --config kyc.yaml --status quarantined --since 24h
   kycbridge payloads replay --config kyc.yaml --dry-run
   kycbridge payloads report --config kyc.yaml`,
@@ -101,7 +101,7 @@ func (o *payloadFlags) with(cmd *cobra.Command, work func(ctx context.Context, s
 		return usage(cmd, err.Error())
 	}
 	if o.access.URL == "" && o.access.User+o.access.CredentialsFile != "" {
-		return usage(cmd, "--user, --password-file and --creds go with --store; the configuration holds its own")
+		return usage(cmd, "--user, --password-file and --creds require --store; the configuration contains its own")
 	}
 	config, err := app.LoadConfig(o.file, o.environ, app.ProviderCatalog())
 	if err != nil {
@@ -124,7 +124,7 @@ func (o *payloadFlags) with(cmd *cobra.Command, work func(ctx context.Context, s
 // the store is cancelled too.
 func ended(ctx context.Context, err error) error {
 	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
-		return errors.New("the connection to the store was lost; nothing that was done is lost with it, so do the rest again")
+		return errors.New("the connection to the store was lost; completed work is kept, so run the command again")
 	}
 	return err
 }
@@ -138,7 +138,7 @@ func broken(ctx context.Context, err error, next string) error {
 	case ctx.Err() != nil:
 		return errors.New("interrupted: " + next)
 	case quietPipe(err) == nil && !errors.Is(err, context.Canceled):
-		return errors.New("the reader of the output has gone: " + next)
+		return errors.New("the output was closed: " + next)
 	}
 	return nil
 }
@@ -162,24 +162,24 @@ func (o *filterFlags) add(f *pflag.FlagSet, names ...string) {
 		case "account":
 			f.StringVar(&o.Account, name, "", "only of this `account`")
 		case "verification":
-			f.StringVar(&o.Verification, name, "", "only of the verification with this `id` of ours")
+			f.StringVar(&o.Verification, name, "", "only of the verification with this `id`")
 		case "id":
 			f.StringVar(&o.ID, name, "", "only the payload with this `id`")
 		case "via":
-			f.StringVar(&o.Via, name, "", "only those that came this `way`: callback, poll, fetch, start, deadline")
+			f.StringVar(&o.Via, name, "", "only those from this `source`: callback, poll, fetch, start, deadline")
 		case "status":
 			f.StringVar(&o.Status, name, "", "only of this `status`: "+strings.Join(archive.Statuses(), ", "))
 		case "reason":
 			f.StringVar(&o.Reason, name, "",
 				"only those quarantined for this `reason`: malformed, schema, unidentified, foreign, unmapped")
 		case "event":
-			f.StringVar(&o.Event, name, "", "only those that the provider calls this `name`")
+			f.StringVar(&o.Event, name, "", "only those with this `name` of the provider's message")
 		case "since":
 			f.StringVar(&o.since, name, "", "only those received since this `time`: RFC 3339, or an age such as 24h or 7d")
 		case "until":
 			f.StringVar(&o.until, name, "", "only those received before this `time`: RFC 3339, or an age such as 24h or 7d")
 		case "limit":
-			f.IntVar(&o.Limit, name, 0, "at most so `many`; 0 is all")
+			f.IntVar(&o.Limit, name, 0, "at most this `many`; 0 is all")
 		}
 	}
 }
@@ -205,7 +205,7 @@ func (o *filterFlags) filter(now time.Time) (f archive.Filter, err error) {
 		return f, fmt.Errorf("--via %s: payloads come by callback, poll, fetch, start or deadline", f.Via)
 	}
 	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
-		return f, errors.New("--since lies behind --until, so nothing is selected")
+		return f, errors.New("--since is after --until, so nothing is selected")
 	}
 	checked := f
 	if isBeginning(f.Verification) {
@@ -219,7 +219,7 @@ func (o *filterFlags) filter(now time.Time) (f archive.Filter, err error) {
 func noneEmpty(flags *pflag.FlagSet) (err error) {
 	flags.Visit(func(f *pflag.Flag) {
 		if err == nil && f.Value.Type() == "string" && f.Value.String() == "" {
-			err = fmt.Errorf("--%s is empty: write a value, or leave the flag away", f.Name)
+			err = fmt.Errorf("--%s is empty: write a value, or omit the flag", f.Name)
 		}
 	})
 	return err
@@ -254,11 +254,11 @@ func requireTerminal(cmd *cobra.Command, yes, dryRun bool, what string) error {
 	if yes || dryRun || terminal(cmd.InOrStdin()) {
 		return nil
 	}
-	return usage(cmd, what+", and no terminal is there to ask at: write --yes, or --dry-run to see what it would do")
+	return usage(cmd, what+", and there is no terminal to confirm it: write --yes, or --dry-run to see the effect")
 }
 
 // errDeclined means the answer no.
-var errDeclined = errors.New("nothing was done")
+var errDeclined = errors.New("cancelled: nothing was changed")
 
 // ask asks for confirmation; only yes confirms.
 func ask(ctx context.Context, cmd *cobra.Command, question string) error {

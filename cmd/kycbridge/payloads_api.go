@@ -92,7 +92,7 @@ func (c *apiClient) list(ctx context.Context, f archive.Filter, each func(archiv
 	return c.lines(ctx, request{method: http.MethodGet, path: "/v1/payloads", query: queryOf(f)}, func(line []byte) error {
 		var e archive.Entry
 		if err := json.Unmarshal(line, &e); err != nil {
-			return errors.New("the admin API answered what is no list of payloads")
+			return errors.New("the admin API did not answer with a list of payloads")
 		}
 		return each(e)
 	})

@@ -19,7 +19,7 @@ func TestEmptyFlagsSelectNothing(t *testing.T) {
 		{"report", "--account", ""},
 	} {
 		got := finish(t, command(t, append([]string{"payloads"}, args...)...))
-		if got.code != 1 || !strings.Contains(got.stderr, " is empty: write a value, or leave the flag away") {
+		if got.code != 1 || !strings.Contains(got.stderr, " is empty: write a value, or omit the flag") {
 			t.Errorf("%q: %d %s%s", args, got.code, got.stdout, got.stderr)
 		}
 	}

@@ -36,10 +36,10 @@ func listCommand(o *payloadFlags) *cobra.Command {
 		Short: "List stored payloads",
 		Long: `List stored payloads: accepted, quarantined and refused ones.
 
-On a terminal ids are shortened and the newest 100 are shown, the newest first; -n says how
-many. Elsewhere ids are whole, each status comes oldest first, and there is no end.
-kycbridge find and payloads show take an id as it is printed here, and show takes status
-and sequence as well. --follow goes on with payloads as they come.`,
+On a terminal ids are shortened and the newest 100 are shown, the newest first; -n sets the
+number. Otherwise ids are whole, each status is listed oldest first, and there is no limit.
+kycbridge find and payloads show accept the ids that are printed here, and show accepts status
+and sequence as well. --follow continues with new payloads.`,
 		Example: `  kycbridge payloads list --status quarantined --reason schema --since 24h
   kycbridge payloads list --verification 1f2d3c4b --json`,
 		Args: noArgs,
@@ -69,9 +69,9 @@ and sequence as well. --follow goes on with payloads as they come.`,
 		},
 	}
 	f.add(cmd.Flags(), append(selecting, "limit")...)
-	cmd.Flags().IntVarP(&f.newest, "newest", "n", 0, "only the newest so `many`, the newest first")
-	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "go on with payloads as they come")
-	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print each as a JSON object, one a line")
+	cmd.Flags().IntVarP(&f.newest, "newest", "n", 0, "only the newest, this `many`, the newest first")
+	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "continue with new payloads")
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print each as a JSON object, one per line")
 	return cmd
 }
 
@@ -81,9 +81,9 @@ func (f *listFlags) check() error {
 	case f.newest < 0:
 		return errors.New("-n: write a number, 0 for all")
 	case f.newest > 0 && f.follow:
-		return errors.New("-n shows what is there and --follow what comes; write one of the two, or --since beside --follow")
+		return errors.New("-n shows stored entries and --follow new ones; write one of the two, or --since with --follow")
 	case f.follow && f.Limit > 0:
-		return errors.New("--limit ends the list and --follow does not; write one of the two")
+		return errors.New("--limit and --follow cannot be combined; write one of the two")
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func (f *listFlags) list(ctx context.Context, cmd *cobra.Command, s screen, filt
 		return err
 	}
 	if n == 0 {
-		note(cmd, "nothing is stored that fits")
+		note(cmd, "no stored payload matches")
 	}
 	return nil
 }
@@ -302,12 +302,12 @@ func showCommand(o *payloadFlags) *cobra.Command {
 	var reveal, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "show [ID]",
-		Short: "Show one stored payload: how it came, its body, what became of it",
+		Short: "Show one stored payload: its source, its body, its result",
 		Long: `Show one stored payload: its metadata, how it was authenticated, its body, the events that
 it led to or why there are none, and what is wrong with a quarantined one.
 
-What may be about a person is masked unless --reveal is written, which is logged. Secrets
-that a provider echoes are hidden always. In place of an id a payload may be named by its
+Personal values are masked unless --reveal is written, which is logged. Secrets
+that a provider echoes are always hidden. Instead of an id, a payload may be named by its
 status and sequence, as a list shows them.`,
 		Example: `  kycbridge payloads show ondato.acme.7d0f1c9e-evt-1
   kycbridge payloads show --status quarantined --seq 12 --reveal`,
@@ -316,7 +316,7 @@ status and sequence, as a list shows them.`,
 			case len(args) > 1:
 				return usage(cmd, fmt.Sprintf("show takes one id, not %d", len(args)))
 			case len(args) == 1 && seq != 0:
-				return usage(cmd, "an id stands beside --seq; write one of the two")
+				return usage(cmd, "an id and --seq cannot be combined; write one of the two")
 			case len(args) == 0 && (seq == 0 || f.Status == ""):
 				return usage(cmd, "name a payload by its id, or by --status and --seq")
 			}
@@ -332,7 +332,7 @@ status and sequence, as a list shows them.`,
 			}
 			return o.reach(cmd, func(ctx context.Context, c *apiClient) error {
 				if seq != 0 {
-					return usage(cmd, "--seq names a place in a store; over the API name the payload by its id")
+					return usage(cmd, "--seq is a position in a store; with the API name the payload by its id")
 				}
 				shown, err := c.show(ctx, filter, reveal)
 				if err != nil {
@@ -346,7 +346,7 @@ status and sequence, as a list shows them.`,
 	}
 	f.add(cmd.Flags(), "status")
 	cmd.Flags().Uint64Var(&seq, "seq", 0, "`sequence` of the payload among those of --status")
-	cmd.Flags().BoolVar(&reveal, "reveal", false, "print what is about a person as it stands there")
+	cmd.Flags().BoolVar(&reveal, "reveal", false, "print personal values unmasked")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON object")
 	return cmd
 }

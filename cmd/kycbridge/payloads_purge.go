@@ -26,13 +26,13 @@ func purgeCommand(o *payloadFlags) *cobra.Command {
 	var f purgeFlags
 	cmd := &cobra.Command{
 		Use:   "purge",
-		Short: "Erase one verification, or payloads of some age, for good",
-		Long: `Erase for good, overwriting the bytes on disk. It asks before, or takes --yes.
+		Short: "Permanently erase one verification, or payloads of some age",
+		Long: `Erase permanently, overwriting the bytes on disk. It asks for confirmation, or accepts --yes.
 
 --verification erases everything of one person's verification: payloads of every status,
-events, timers and receipts. What stays is that it was erased, when and how much.
---older-than erases payloads of some age, as the other flags select them; events stay,
-and so does what has not been worked yet.`,
+events, timers and receipts. A record of the erasure, its time and its amount is kept.
+--older-than erases payloads of some age that the other flags select; events and
+unprocessed payloads are kept.`,
 		Example: `  kycbridge payloads purge --verification 1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0 --dry-run
   kycbridge payloads purge --older-than 8760h --provider ondato --yes`,
 		Args: noArgs,
@@ -41,7 +41,7 @@ and so does what has not been worked yet.`,
 			if err != nil {
 				return usage(cmd, err.Error())
 			}
-			if err := requireTerminal(cmd, f.yes, f.dryRun, "a purge erases for good"); err != nil {
+			if err := requireTerminal(cmd, f.yes, f.dryRun, "a purge erases permanently"); err != nil {
 				return err
 			}
 			return o.with(cmd, func(ctx context.Context, s store) error {
@@ -57,7 +57,7 @@ and so does what has not been worked yet.`,
 	}
 	g := cmd.Flags()
 	g.SortFlags = false
-	g.StringVar(&f.Verification, "verification", "", "erase everything of the verification with this `id` of ours")
+	g.StringVar(&f.Verification, "verification", "", "erase everything of the verification with this `id`")
 	g.StringVar(&f.older, "older-than", "",
 		"erase payloads received before this `time`: an age such as 8760h, or RFC 3339")
 	f.add(g, "provider", "account", "id", "via", "status", "reason", "event")
@@ -81,16 +81,16 @@ func (f *purgeFlags) check(cmd *cobra.Command, now time.Time) (archive.Filter, t
 		return filter, before, errors.New("write --verification ID to erase one person, or --older-than AGE for retention")
 	case f.Verification != "" && f.older != "":
 		return filter, before, errors.New(
-			"--verification erases everything of one person and --older-than what is old; write one of the two")
+			"--verification erases everything of one person and --older-than old payloads; write one of the two")
 	case filter.Status == archive.StatusIgnored:
 		return filter, before, errors.New("--status ignored: purge takes accepted, quarantined or refused")
 	case before.After(now):
-		return filter, before, fmt.Errorf("--older-than %s lies ahead", f.older)
+		return filter, before, fmt.Errorf("--older-than %s is in the future", f.older)
 	}
 	if f.Verification != "" {
 		for _, name := range []string{"provider", "account", "id", "via", "status", "reason", "event"} {
 			if cmd.Flags().Changed(name) {
-				return filter, before, fmt.Errorf("--verification erases everything of one person, so --%s says nothing beside it",
+				return filter, before, fmt.Errorf("--verification erases everything of one person, so --%s has no effect",
 					name)
 			}
 		}
@@ -106,7 +106,7 @@ func (f *purgeFlags) one(ctx context.Context, cmd *cobra.Command, s store) error
 			return err
 		}
 		fmt.Fprintln(cmd.ErrOrStderr(), erasure(would))
-		if err := ask(ctx, cmd, "Erase all of it, for good?"); err != nil {
+		if err := ask(ctx, cmd, "Erase all of it permanently?"); err != nil {
 			return err
 		}
 	}
@@ -162,13 +162,13 @@ func (f *purgeFlags) old(
 		if err := printCounts(cmd.ErrOrStderr(), counts, true); err != nil {
 			return err
 		}
-		if err := ask(ctx, cmd, "Erase them, for good?"); err != nil {
+		if err := ask(ctx, cmd, "Erase them permanently?"); err != nil {
 			return err
 		}
 	}
 	counts, err := f.sweep(ctx, cmd, s, filter, before, f.dryRun)
 	if err != nil {
-		if stopped := broken(ctx, err, "what was erased stays erased; run it again for the rest"); stopped != nil {
+		if stopped := broken(ctx, err, "some are erased; run it again for the rest"); stopped != nil {
 			return stopped
 		}
 		return err

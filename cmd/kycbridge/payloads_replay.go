@@ -36,11 +36,11 @@ func replayCommand(o *payloadFlags) *cobra.Command {
 	var f replayFlags
 	cmd := &cobra.Command{
 		Use:   "replay",
-		Short: "Work stored payloads again, with today's schemas and mapping",
-		Long: `Work stored payloads again, with today's schemas and mapping, and publish a revision of
-each verification of which something differs, and of no other. With --status quarantined
+		Short: "Process stored payloads again, with the current schemas and mapping",
+		Long: `Process stored payloads again, with the current schemas and mapping, and publish a revision of
+each verification that differs, and of no other. With --status quarantined
 the payloads are validated again, with --status refused they are authenticated again with
-today's secrets; those that pass move to the payload log.
+the current secrets; those that pass move to the payload log.
 
 It may run beside serve, be interrupted with Ctrl-C, and run twice. --dry-run prints what
 would differ. --to sends every event of the selected verifications to another subject, or
@@ -81,15 +81,15 @@ to a file, for a consumer that rebuilds, and publishes nothing.`,
 	}
 	g := cmd.Flags()
 	f.add(g, append(selecting, "limit")...)
-	g.Uint64Var(&f.From, "from", 0, "first `sequence`, to go on after an interruption")
+	g.Uint64Var(&f.From, "from", 0, "first `sequence`, to continue after an interruption")
 	g.BoolVar(&f.dryRun, "dry-run", false, "print what would differ and change nothing")
-	g.StringVar(&f.to, "to", "", "send the events to this `subject` or file in place of the event stream; a file holds "+
+	g.StringVar(&f.to, "to", "", "send the events to this `subject` or file instead of the event stream; a file contains "+
 		"a / or ends in .ndjson, - is standard output")
-	g.Float64Var(&f.rate, "rate", 0, "at most so `many` payloads a second; 0 is no limit")
-	g.IntVar(&f.workers, "workers", 16, "how `many` verifications are worked at once")
-	g.BoolVar(&f.reveal, "reveal", false, "print differences in what is about a person as they are")
+	g.Float64Var(&f.rate, "rate", 0, "at most this `many` payloads a second; 0 is no limit")
+	g.IntVar(&f.workers, "workers", 16, "how `many` verifications are processed concurrently")
+	g.BoolVar(&f.reveal, "reveal", false, "print differences in personal values unmasked")
 	g.BoolVar(&f.yes, "yes", false, "do not ask")
-	g.BoolVar(&f.asJSON, "json", false, "print each result as a JSON object, one a line, and the summary last")
+	g.BoolVar(&f.asJSON, "json", false, "print each result as a JSON object, one per line, and the summary last")
 	return cmd
 }
 
@@ -206,9 +206,9 @@ func (r *replay) run(ctx context.Context) error {
 	if r.dryRun && ctx.Err() == nil {
 		return err
 	}
-	next := "what was done stays done; run it again"
+	next := "completed work is kept; run it again"
 	if sum.Through > 0 {
-		next = fmt.Sprintf("what was done stays done; go on with --from %d", sum.Through)
+		next = fmt.Sprintf("completed work is kept; continue with --from %d", sum.Through)
 	}
 	if stopped := broken(ctx, err, next); stopped != nil {
 		return stopped
@@ -305,7 +305,7 @@ func (r *replay) target() (to func(context.Context, *event.Event) error, closeTa
 	}
 	f, err := os.OpenFile(r.to, mode, 0o600)
 	if errors.Is(err, os.ErrExist) {
-		return nil, nil, fmt.Errorf("%s is there already: name another file, or write --from to go on with it", r.to)
+		return nil, nil, fmt.Errorf("%s exists already: name another file, or write --from to continue it", r.to)
 	}
 	if err != nil {
 		return nil, nil, err

@@ -27,19 +27,19 @@ func reportCommand(o *payloadFlags) *cobra.Command {
 		Use:   "report",
 		Short: "Account for every stored payload; exit code 1 if something is missing",
 		Long: `Account for every stored payload, by the day on which it was received (UTC), provider and
-account: accepted ones led to an event, to none for a reason that is written down, or are
-still to be worked. What is neither is lost: it is listed, and the exit code is 1.
+account: accepted ones led to an event, to none for a recorded reason, or are
+still to be processed. Any other payload is lost: it is listed, and the exit code is 1.
 
-Without a filter every stored message is read as well. One that is gone, which neither its
-age nor an erasure explains, that cannot be read, or whose body is not the one that was stored,
-is listed as missing with its stream and sequence, and with its verification where dispositions
-and events tell it; the exit code is 1. Once you have dealt with what is gone, --accept has it
-not told again.
+Without a filter every stored message is read as well. Messages that are gone for a reason
+other than age or erasure, that cannot be read, or whose body was altered,
+are listed as missing with stream and sequence, and with the verification if dispositions
+or events name it; the exit code is 1. After you have handled a loss, --accept removes it
+from the next reports.
 
 EVENTS are those published on that day, OVERDUE the open sessions whose deadline passed.
 
-A second table shows what the schemas did not know when the payloads were worked: fields, and
-words where the known ones are listed; never the value of anything else.`,
+A second table shows what the schemas did not contain when the payloads were processed: fields,
+and values of enumerations; never the value of anything else.`,
 		Example: `  kycbridge payloads report --since 720h
   kycbridge payloads report --json | jq .lost_all`,
 		Args: noArgs,
@@ -50,7 +50,7 @@ words where the known ones are listed; never the value of anything else.`,
 			}
 			return o.reach(cmd, func(ctx context.Context, c *apiClient) error {
 				if accept {
-					return usage(cmd, "--accept takes note in the store, so it needs --config or --store in place of the API")
+					return usage(cmd, "--accept writes to the store, so it needs --config or --store instead of the API")
 				}
 				if err := c.resolve(ctx, &filter); err != nil {
 					return err
@@ -71,7 +71,7 @@ words where the known ones are listed; never the value of anything else.`,
 	f.add(cmd.Flags(), "provider", "account", "verification", "since", "until")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as one JSON object")
 	cmd.Flags().BoolVar(&accept, "accept", false,
-		"take note of the listed messages that are gone: the next report does not tell them")
+		"accept the listed loss: the next report omits these messages")
 	return cmd
 }
 
@@ -82,7 +82,7 @@ func report(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 	bar.clear()
 	if err != nil {
 		if ctx.Err() != nil {
-			return errors.New("interrupted: nothing was found out") // silence would read as sound
+			return errors.New("interrupted: there is no result") // silence would read as sound
 		}
 		return err
 	}
@@ -92,7 +92,7 @@ func report(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s not told again\n", plural(n, "missing message"))
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s accepted; the next report omits them\n", plural(n, "missing message"))
 	}
 	return err
 }

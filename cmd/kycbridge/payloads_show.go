@@ -27,7 +27,7 @@ func revealed(k kycbridge.Kept) []zap.Field {
 func printShown(w io.Writer, s archive.Shown) error {
 	status := s.Status
 	if s.Pending {
-		status += ", not worked yet"
+		status += ", not processed yet"
 	}
 	pairs := []string{
 		"payload", s.PayloadID,
@@ -79,7 +79,7 @@ func authenticated(s archive.Shown) string {
 	case s.Admitted != "":
 		return "by " + s.Admitted
 	case s.Via != string(event.ViaCallback):
-		return "asked for by us"
+		return "fetched by kycbridge"
 	}
 	return ""
 }

@@ -20,9 +20,9 @@ func exportCommand(o *payloadFlags) *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "export",
-		Short: "Write stored payloads as they are, for import elsewhere",
-		Long: `Write stored payloads, one JSON object a line, with everything that import needs: ids,
-times and the very bytes of the bodies. They are not masked, so keep the file as you keep
+		Short: "Write stored payloads unchanged, for import elsewhere",
+		Long: `Write stored payloads, one JSON object per line, with everything that import needs: ids,
+times and the exact bytes of the bodies. They are not masked, so protect the file like
 the store. Credentials of refused ones are left out.`,
 		Example: `  kycbridge payloads export --since 24h > payloads.ndjson
   kycbridge payloads export --verification 1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0 -o one.ndjson`,
@@ -44,7 +44,7 @@ the store. Credentials of refused ones are left out.`,
 		},
 	}
 	f.add(cmd.Flags(), append(selecting, "limit")...)
-	cmd.Flags().StringVarP(&file, "output", "o", "", "write to this `file`, which is there only once it is whole")
+	cmd.Flags().StringVarP(&file, "output", "o", "", "write to this `file`, which is created only when it is complete")
 	return cmd
 }
 
@@ -55,7 +55,7 @@ func export(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 		n, err := s.Export(ctx, f, w, func(done int) { bar.set(int64(done)) })
 		bar.clear()
 		if ctx.Err() != nil && err != nil {
-			err = fmt.Errorf("interrupted: what was written is not whole, %s", plural(n, "payload"))
+			err = fmt.Errorf("interrupted: the output is incomplete, %s", plural(n, "payload"))
 		}
 		return n, err
 	}
@@ -91,9 +91,9 @@ func importCommand(o *payloadFlags) *cobra.Command {
 	var dryRun, yes, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Store exported payloads as they were",
-		Long: `Store payloads that kycbridge payloads export wrote: ids, bytes and times stay what they
-were, and what is stored already is left alone, so it may run twice. The events come as
+		Short: "Store exported payloads unchanged",
+		Long: `Store payloads that kycbridge payloads export wrote: ids, bytes and times do not
+change, and payloads that are already stored are skipped, so it may run twice. Events are made as
 for any other payload. FILE may be - for standard input.`,
 		Example: `  kycbridge payloads import payloads.ndjson --dry-run
   kycbridge payloads export --config old.yaml | kycbridge payloads import --config new.yaml --yes -`,
@@ -105,7 +105,7 @@ for any other payload. FILE may be - for standard input.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "-" && !yes && !dryRun {
-				return usage(cmd, "standard input holds the payloads, so no question can be asked there: write --yes, or "+
+				return usage(cmd, "standard input contains the payloads, so it cannot ask for confirmation: write --yes, or "+
 					"--dry-run to check them")
 			}
 			if err := requireTerminal(cmd, yes, dryRun, "an import publishes events"); err != nil {

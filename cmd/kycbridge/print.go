@@ -30,7 +30,7 @@ func (p *printer) print(body []byte) error {
 	}
 	e, err := event.Decode(body)
 	if err != nil {
-		_, err = fmt.Fprintln(p.w, "an event that cannot be read; look at it with --json")
+		_, err = fmt.Fprintln(p.w, "an event that cannot be read; --json shows it")
 		return err
 	}
 	p.account = columnFor(p.account, e.Data.Account)

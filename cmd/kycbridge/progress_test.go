@@ -65,7 +65,7 @@ func TestEnds(t *testing.T) {
 		t.Errorf("work that a signal stopped: %v", err)
 	}
 	if err := broken(t.Context(), fmt.Errorf("write: %w", syscall.EPIPE), "go on"); quietPipe(err) == nil ||
-		err.Error() != "the reader of the output has gone: go on" {
+		err.Error() != "the output was closed: go on" {
 		t.Errorf("work whose reader has gone: %v", err)
 	}
 	if err := errors.Join(broken(t.Context(), nil, "x"), broken(t.Context(), errors.New("other"), "x"),

@@ -26,10 +26,10 @@ func schemasCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "schemas [NAME]",
-		Short: "List the schemas of what comes in and goes out, or print one",
-		Long: `List the schemas of what comes in and goes out, or print one, byte for byte as this
+		Short: "List the schemas of input and output, or print one",
+		Long: `List the schemas of input and output, or print one, byte for byte as this
 program was built with it: the event, the subjects and messages on NATS (AsyncAPI), the
-admin API (OpenAPI), and what providers send and are sent.`,
+admin API (OpenAPI), and the messages from and to providers.`,
 		Example: `  kycbridge schemas
   kycbridge schemas asyncapi > asyncapi.yaml
   kycbridge schemas ondato/callback`,
@@ -38,7 +38,7 @@ admin API (OpenAPI), and what providers send and are sent.`,
 			case len(args) > 1:
 				return usage(cmd, fmt.Sprintf("schemas takes one name, not %q too", args[1]))
 			case len(args) == 1 && asJSON:
-				return usage(cmd, "--json is for the list; a schema is printed as it is")
+				return usage(cmd, "--json is for the list; a schema is printed unchanged")
 			}
 			return nil
 		},
@@ -61,7 +61,7 @@ admin API (OpenAPI), and what providers send and are sent.`,
 			return printSchema(cmd, all, args[0])
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "list each as a JSON object, one a line")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "list each as a JSON object, one per line")
 	return cmd
 }
 

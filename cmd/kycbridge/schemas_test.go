@@ -97,7 +97,7 @@ func TestSchemasRefusals(t *testing.T) {
 		"lines":   {[]string{"a\nb"}, `unknown schema "a\nb" (see: kycbridge schemas)`},
 		"two":     {[]string{"event", "data"}, `schemas takes one name, not "data" too (see: kycbridge schemas --help)`},
 		"JSON of one": {[]string{"event", "--json"},
-			`--json is for the list; a schema is printed as it is (see: kycbridge schemas --help)`},
+			`--json is for the list; a schema is printed unchanged (see: kycbridge schemas --help)`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := finish(t, command(t, append([]string{"schemas"}, c.args...)...))

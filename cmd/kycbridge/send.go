@@ -34,10 +34,10 @@ func sendCommand(environ []string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "send PROVIDER [CASE|FILE]",
 		Short: "Send a callback to a running kycbridge, as the provider would",
-		Long: `Send a callback to a running kycbridge: a case that comes with the program, or a file with a
-body, with the credential of the account in the configuration, signed where the account has
+		Long: `Send a callback to a running kycbridge: a case contained in the program, or a file with a
+body, with the credential of the account in the configuration, signed if the account has
 an HMAC secret. It makes an event like any other, so only accounts with environment: test
-take it. Without a case the cases of the provider are listed.
+are allowed. Without a case the cases of the provider are listed.
 
 A case that was sent before is a duplicate: its ids are always the same.`,
 		Example: `  kycbridge send ondato kyc-identification-approved --config kycbridge.yaml
@@ -67,7 +67,7 @@ A case that was sent before is a duplicate: its ids are always the same.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVarP(&o.file, "config", "c", "", "configuration `file` (YAML) with the account")
-	f.StringVar(&o.account, "account", "", "`name` of the account, where the provider has several")
+	f.StringVar(&o.account, "account", "", "`name` of the account, if the provider has several")
 	f.StringVar(&o.url, "url", "", "`address` of the running kycbridge; without it listen of the configuration")
 	f.BoolVar(&o.asJSON, "json", false, "print the answer as JSON")
 	return cmd
@@ -133,7 +133,7 @@ func (o *sendFlags) send(cmd *cobra.Command, provider string, body []byte) error
 	}
 	if account.Environment != event.EnvironmentTest {
 		return fmt.Errorf(
-			"account %s of %s is live: send makes an event about nobody, so it takes accounts with environment: test",
+			"account %s of %s is live: send makes a synthetic event, so it accepts accounts with environment: test only",
 			account.Name, provider)
 	}
 	header, query := http.Header{"Content-Type": {"application/json"}, "User-Agent": {"kycbridge-send"}}, url.Values{}
@@ -162,7 +162,7 @@ func (o *sendFlags) send(cmd *cobra.Command, provider string, body []byte) error
 	defer res.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, apiLargest))
 	if err != nil {
-		return fmt.Errorf("the answer broke off: %s", cause(err))
+		return fmt.Errorf("the answer is incomplete: %s", cause(err))
 	}
 	return o.answered(cmd.OutOrStdout(), res.StatusCode, raw)
 }
@@ -173,7 +173,7 @@ func (o *sendFlags) target(config *app.Config, account *kycbridge.Account) (*url
 	if base == "" {
 		host, port, err := net.SplitHostPort(config.Listen)
 		if err != nil {
-			return nil, errors.New("listen of the configuration is no address: write --url")
+			return nil, errors.New("listen of the configuration is not an address: write --url")
 		}
 		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 			host = "127.0.0.1"
@@ -198,7 +198,7 @@ func (o *sendFlags) answered(w io.Writer, status int, raw []byte) error {
 	if status != http.StatusOK {
 		var p apiProblem
 		if json.Unmarshal(raw, &p) != nil || p.Title == "" {
-			return fmt.Errorf("answered %d %s, which is no answer of kycbridge", status, http.StatusText(status))
+			return fmt.Errorf("answered %d %s, which is not an answer of kycbridge", status, http.StatusText(status))
 		}
 		next := ""
 		if status == http.StatusUnauthorized {
@@ -207,7 +207,7 @@ func (o *sendFlags) answered(w io.Writer, status int, raw []byte) error {
 		return fmt.Errorf("answered %d: %w%s", status, &p, next)
 	}
 	if err := json.Unmarshal(raw, &a); err != nil || a.Status == "" {
-		return errors.New("answered 200 with what is no receipt of kycbridge")
+		return errors.New("answered 200 without a receipt of kycbridge")
 	}
 	if o.asJSON {
 		_, err := fmt.Fprintf(w, "%s\n", bytes.TrimSpace(raw))

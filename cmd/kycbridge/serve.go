@@ -23,13 +23,13 @@ func serveCommand(environ []string) *cobra.Command {
 	var roles []string
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Receive callbacks, ask providers, publish events",
-		Long: `Receive callbacks, ask providers about open sessions and publish events until a signal comes.
+		Short: "Receive callbacks, poll providers, publish events",
+		Long: `Receive callbacks, poll open sessions at providers and publish events until a signal arrives.
 
 Without --config it runs with an embedded NATS server in ./data and no accounts.
-With an external store, several processes may share the work: --role receive takes
-callbacks, --role normalize makes events of them, --role poll asks providers about
-open sessions. The API for operators is there in every role.`,
+With an external store, several processes may share the work: --role receive accepts
+callbacks, --role normalize makes events of them, --role poll polls open sessions at
+providers. The API for operators is available in every role.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			want, err := parseRoles(roles)
@@ -48,7 +48,7 @@ open sessions. The API for operators is there in every role.`,
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file` (YAML)")
 	cmd.Flags().StringSliceVar(&roles, "role", []string{"receive", "normalize", "poll"},
-		"what this process does: receive, normalize, poll; fewer than all want an external store")
+		"what this process does: receive, normalize, poll; fewer than all require an external store")
 	return cmd
 }
 
@@ -109,7 +109,7 @@ func parseRoles(names []string) (app.Roles, error) {
 		}
 	}
 	if len(names) == 0 {
-		return app.Roles{}, fmt.Errorf("--role names none; write %s", strings.Join(known, ", "))
+		return app.Roles{}, fmt.Errorf("--role is empty; write %s", strings.Join(known, ", "))
 	}
 	return app.Roles{Receive: slices.Contains(names, "receive"), Normalize: slices.Contains(names, "normalize"),
 		Poll: slices.Contains(names, "poll")}, nil

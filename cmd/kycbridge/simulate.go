@@ -32,9 +32,9 @@ func simulateCommand() *cobra.Command {
 tokens that expire, limits, documented errors, and callbacks with real authentication,
 repeated on the provider's own schedule.
 
-It prints the account that reaches it, to be put into a configuration of kycbridge. Who
-takes a verification stands in its external reference: ref-reject-1 is rejected. Without
-such a word it is --person.
+It prints an account for it, to be added to a configuration of kycbridge. The external
+reference of a verification selects the person: ref-reject-1 is rejected. Without the
+name of a person in it, it is --person.
 
 Providers: ` + strings.Join(providerNames(), ", ") + `
 People:    ` + strings.Join(simulate.People(), ", "),
@@ -57,19 +57,19 @@ People:    ` + strings.Join(simulate.People(), ", "),
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.StringVar(&o.Listen, "listen", "127.0.0.1:9090", "`address` of its API")
-	f.StringVar(&o.CallbackURL, "callback-url", "", "`URL` for callbacks; none: nothing is sent, unless a start names one")
+	f.StringVar(&o.CallbackURL, "callback-url", "", "`URL` for callbacks; none: no callbacks, unless a start contains a URL")
 	f.StringVar(&secretFile, "callback-secret-file", "",
-		"`file` with what it presents on callbacks; none: a synthetic one, which is printed")
-	f.Float64Var(&o.Speed, "speed", 1, "how many times as fast as the clock people live")
-	f.StringVar(&o.Person, "person", simulate.Approve, "`who` takes a verification whose external reference names nobody")
+		"`file` with the credential for callbacks; none: a synthetic one, which is printed")
+	f.Float64Var(&o.Speed, "speed", 1, "speed of the simulated people, as a multiple of real time")
+	f.StringVar(&o.Person, "person", simulate.Approve, "`person` for a verification whose external reference names none")
 	f.IntVar(&o.Limit, "limit", 0, "calls answered in one second before it answers 429; 0: no limit")
-	f.DurationVar(&o.TokenLife, "token-life", time.Hour, "how long a token holds")
+	f.DurationVar(&o.TokenLife, "token-life", time.Hour, "lifetime of a token")
 	f.Float64Var(&errorShare, "errors", 0,
-		"share of calls that fail: its documented 500, HTML, 429 and broken answers in turn")
+		"share of calls that fail: its documented 500, HTML, 429 and incomplete answers in turn")
 	f.Float64Var(&o.Callbacks.Duplicates, "duplicates", 0, "share of callbacks that are sent twice")
-	f.Float64Var(&o.Callbacks.Late, "late", 0, "share of callbacks that come a minute late")
+	f.Float64Var(&o.Callbacks.Late, "late", 0, "share of callbacks that are sent a minute late")
 	f.BoolVar(&o.Callbacks.Shuffle, "shuffle", false, "callbacks may overtake each other")
-	f.Uint64Var(&o.Seed, "seed", 0, "source of what is random")
+	f.Uint64Var(&o.Seed, "seed", 0, "seed of the random numbers")
 	return cmd
 }
 

@@ -33,15 +33,15 @@ func startCommand(environ []string) *cobra.Command {
 		Short: "Start a verification at a provider, through a running kycbridge",
 		Long: `Start a verification at the provider of an account, through the admin API of a running
 kycbridge, and print its id, the provider's reference, where to send the applicant, and
-when that link ends. From then on kycbridge watches it and publishes its events.
+when that link expires. From then on kycbridge watches it and publishes its events.
 
 The person is a JSON object of OpenID Connect claims: given_name, birthdate and so on.
-An option's value is JSON where it reads as JSON (600, true, {"a":1}), else a text;
-for a text that reads as a number write --option 'flow_id="123"'.
+An option's value is JSON if it is valid JSON (600, true, {"a":1}), otherwise a text;
+for a text that looks like a number write --option 'flow_id="123"'.
 
-A start that is repeated with the same --idempotency-key and the same request makes
-nothing new. Without one a key is made up; where it is not known whether the start
-worked, the error names it.`,
+A start that is repeated with the same --idempotency-key and the same request creates
+nothing new. Without one a key is generated; if the result of the start is unknown,
+the error contains the key.`,
 		Example: `  kycbridge start --provider ondato --account acme --external-reference case-1 --token-file ./token
   kycbridge start --provider idwise --account acme --external-reference case-2 --person-file person.json --option flow_id=basic --json
   kycbridge start --request - < request.json`,
@@ -69,10 +69,10 @@ worked, the error names it.`,
 	f.StringVar(&o.personFile, "person-file", "", "JSON `file` with what is known of the applicant; - is standard input")
 	f.StringVar(&o.optionsFile, "options-file", "", "JSON `file` with options; - is standard input")
 	f.StringArrayVar(&o.options, "option", nil,
-		"one option as `key=value`; may be repeated, and counts more than the file")
+		"one option as `key=value`; may be repeated, and overrides the file")
 	f.StringVar(&o.request, "request", "",
-		"JSON `file` with the whole request in place of the flags above; - is standard input")
-	f.StringVar(&o.key, "idempotency-key", "", "`key` under which the start counts once; without it one is made up")
+		"JSON `file` with the whole request instead of the flags above; - is standard input")
+	f.StringVar(&o.key, "idempotency-key", "", "`key` that makes a repeated start safe; default: a generated one")
 	o.add(cmd)
 	f.BoolVar(&o.asJSON, "json", false, "print the receipt as JSON")
 	return cmd
@@ -86,7 +86,7 @@ const largestStart = 1 << 30
 func (o *startFlags) body(stdin io.Reader) ([]byte, error) {
 	if o.request != "" {
 		if o.provider+o.account+o.external+o.personFile+o.optionsFile != "" || len(o.options) > 0 {
-			return nil, errors.New("--request holds the whole request; write it alone, or the other flags")
+			return nil, errors.New("--request contains the whole request; write it alone, or the other flags")
 		}
 		object, err := readObject(o.request, stdin, largestStart)
 		if err != nil {
@@ -172,7 +172,7 @@ func start(ctx context.Context, c *apiClient, o *startFlags, body []byte, stdout
 	}
 	var receipt kycbridge.StartReceipt
 	if err := json.Unmarshal(got.body, &receipt); err != nil || receipt.VerificationID == "" {
-		return startError(fmt.Errorf("%s answered what is no receipt", c.base), o.key)
+		return startError(fmt.Errorf("%s answered without a receipt", c.base), o.key)
 	}
 	if got.header.Get("Idempotency-Replayed") == "true" {
 		fmt.Fprintln(stderr, "this start was made before with the same key; nothing new was started")
@@ -190,11 +190,11 @@ func startError(err error, key string) error {
 	if _, early := errors.AsType[unsent](err); early {
 		return err
 	}
-	again := "the same command with --idempotency-key " + key + " makes no second one"
+	again := "the same command with --idempotency-key " + key + " does not start a second one"
 	p, ok := errors.AsType[*apiProblem](err)
 	switch {
 	case !ok:
-		return fmt.Errorf("%w; it is not known whether a verification was started: %s", err, again)
+		return fmt.Errorf("%w; it is unknown whether a verification was started: %s", err, again)
 	case p.name() == "unwatched":
 		return fmt.Errorf("%w; verification %s, reference %s%s", err, printable(p.VerificationID), printable(p.Reference),
 			after(", url ", printable(p.URL)))

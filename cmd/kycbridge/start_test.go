@@ -246,7 +246,7 @@ func TestWatch(t *testing.T) {
 // TestStartRefused: every problem is one line with a remedy, and states whether the start may be repeated.
 func TestStartRefused(t *testing.T) {
 	b, api := adminAPI(t, adminToken)
-	const again = "the same command with --idempotency-key k-1 makes no second one\n"
+	const again = "the same command with --idempotency-key k-1 does not start a second one\n"
 	failed := func(kind kycbridge.ProviderErrorKind, sent bool) error {
 		return &kycbridge.ProviderError{Kind: kind, Call: "x", Status: 418, Code: "E7", Message: "words\x1b[31m of theirs",
 			Sent: sent, RetryAfter: 7 * time.Second}
@@ -326,14 +326,14 @@ func TestAdminAPIAway(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	}))
 	t.Cleanup(broken.Close)
-	const unknown = "it is not known whether a verification was started: the same command with --idempotency-key k-1 " +
-		"makes no second one\n"
+	const unknown = "it is unknown whether a verification was started: the same command with --idempotency-key k-1 " +
+		"does not start a second one\n"
 	for _, c := range []struct {
 		name, api, stderr string
 		unknown           bool
 		args              []string
 	}{
-		{"wrong token", api, "the admin API at " + api + " does not admit the token of file " + wrong +
+		{"wrong token", api, "the admin API at " + api + " rejects the token of file " + wrong +
 			": it must be one of admin.tokens", false, []string{"--token-file", wrong}},
 		{"no tokens there", closed, "there is no admin API at " + closed + ": kycbridge serve needs admin.tokens", false,
 			nil},
@@ -342,10 +342,11 @@ func TestAdminAPIAway(t *testing.T) {
 			nil},
 		{"no such host", "http://none.invalid", "cannot reach the admin API at http://none.invalid: ", false, nil},
 		{"TLS to none", strings.Replace(api, "http:", "https:", 1), "cannot reach the admin API at https:", false, nil},
-		{"another server", page, page + " answered 404 Not Found, which is no answer of a kycbridge admin API", false, nil},
+		{"another server", page, page + " answered 404 Not Found, which is not an answer of a kycbridge admin API", false,
+			nil},
 		{"a redirect", moved, moved + " answered 307 Temporary Redirect, which is no", false, nil},
 		{"a proxy", proxy, proxy + " answered 504 Gateway Timeout, which is no", true, nil},
-		{"an odd answer", odd, odd + " answered what is no receipt", true, nil},
+		{"an odd answer", odd, odd + " answered without a receipt", true, nil},
 		{"broken off", broken.URL, "no answer from the admin API at " + broken.URL + ": the connection was closed", true,
 			nil},
 	} {
@@ -382,7 +383,7 @@ func TestInterruptedStart(t *testing.T) {
 	}
 	_ = cmd.Wait()
 	got.code, got.stderr = cmd.ProcessState.ExitCode(), stderr.String()
-	if got.code != 1 || !strings.Contains(got.stderr, ": interrupted; it is not known whether") ||
+	if got.code != 1 || !strings.Contains(got.stderr, ": interrupted; it is unknown whether") ||
 		!strings.Contains(got.stderr, "--idempotency-key k-1 ") {
 		t.Errorf("%+v", got)
 	}
@@ -406,16 +407,16 @@ func TestStartFlags(t *testing.T) {
 		{"empty token file", acmeStart(api, "--token-file", empty), nil, "--token-file: " + empty + " is empty"},
 		{"no token file", acmeStart(api, "--token-file", "none"), nil, "--token-file: none: no such file or directory"},
 		{"a token that cannot be", acmeStart(api), []string{tokenVariable + "=hunter2 x"},
-			"the admin token of KYCBRIDGE_TOKEN holds a character"},
+			"the admin token of KYCBRIDGE_TOKEN contains a character"},
 		{"a password in the address", acmeStart("http://u:hunter2@127.0.0.1:1"), nil,
 			"--api: not the address of an admin API"},
 		{"no address", acmeStart("127.0.0.1:1"), nil, "--api: not the address of an admin API"},
 		{"no address in the environment", []string{"watch", "--provider", "a", "--account", "b", "--reference", "c"},
 			[]string{apiVariable + "=x"}, "KYCBRIDGE_API: not the address"},
-		{"two requests", acmeStart(api, "--request", list), nil, "--request holds the whole request"},
-		{"a request that is none", []string{"start", "--request", list}, nil, "--request: " + list + " holds no JSON object"},
+		{"two requests", acmeStart(api, "--request", list), nil, "--request contains the whole request"},
+		{"a request that is none", []string{"start", "--request", list}, nil, "--request: " + list + " does not contain a JSON object"},
 		{"a person that is none", acmeStart(api, "--person-file", bad), nil, "--person-file: " + bad +
-			" holds no JSON object"},
+			" does not contain a JSON object"},
 		{"options that are none", acmeStart(api, "--options-file", "none"), nil,
 			"--options-file: none: no such file or directory"},
 		{"stdin twice", acmeStart(api, "--options-file", "-", "--person-file", "-"), nil, "cannot both be standard input"},
@@ -423,7 +424,7 @@ func TestStartFlags(t *testing.T) {
 		{"watch nothing", []string{"watch"}, nil, "--provider, --account, --reference needed (see: kycbridge watch --help)"},
 		{"a deadline that is none", acmeWatch(api, "--deadline", "soon"), nil,
 			"--deadline soon: write an RFC 3339 time such as"},
-		{"a deadline behind", acmeWatch(api, "--deadline", "-1h"), nil, "--deadline -1h lies behind"},
+		{"a deadline behind", acmeWatch(api, "--deadline", "-1h"), nil, "--deadline -1h is in the past"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := typed(t, "", c.environ, c.args...)

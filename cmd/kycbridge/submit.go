@@ -68,9 +68,9 @@ func stepCommand(environ []string) *cobra.Command {
 	var skip bool
 	cmd := o.command(&cobra.Command{
 		Use:   "step",
-		Short: "Hand in one step of a verification, through a running kycbridge",
-		Long: `Hand in one step of a verification whose steps your backend takes (IDWise). It is sent
-once; afterwards kycbridge watches the verification and looks at it soon.`,
+		Short: "Submit one step of a verification, through a running kycbridge",
+		Long: `Submit one step of a verification whose steps your backend submits (IDWise). It is sent
+once; afterwards kycbridge watches the verification and polls it soon.`,
 		Example: `  kycbridge step --provider idwise --account app --reference JOURNEY --step 0 --image front.jpg --image2 back.jpg
   kycbridge step --provider idwise --account app --reference JOURNEY --step 1 --skip`,
 	}, func() string { return "/steps/" + url.PathEscape(step) }, func(stdin io.Reader) ([]byte, error) {
@@ -83,8 +83,8 @@ once; afterwards kycbridge watches the verification and looks at it soon.`,
 	f.StringVar(&step, "step", "", "the provider's `id` of the step")
 	f.StringVar(&front, "image", "", "`file` with the front side, or the face; - is standard input")
 	f.StringVar(&back, "image2", "", "`file` with the other side")
-	f.StringVar(&more, "additional-data", "", "JSON `file` with what else the provider takes with this step")
-	f.BoolVar(&skip, "skip", false, "the applicant leaves this step out")
+	f.StringVar(&more, "additional-data", "", "JSON `file` with further data that the provider accepts for this step")
+	f.BoolVar(&skip, "skip", false, "the applicant skips this step")
 	return o.last(cmd)
 }
 
@@ -121,8 +121,8 @@ func completeCommand(environ []string) *cobra.Command {
 	o := submission{apiFlags: apiFlags{environ: environ}}
 	cmd := o.command(&cobra.Command{
 		Use:   "complete",
-		Short: "End the hand-in of a verification's steps, through a running kycbridge",
-		Long: `End the hand-in of steps (IDWise): nothing can be added afterwards, and the provider
+		Short: "Complete the submission of a verification's steps, through a running kycbridge",
+		Long: `Complete the submission of steps (IDWise): nothing can be added afterwards, and the provider
 decides. It is sent once.`,
 		Example: `  kycbridge complete --provider idwise --account app --reference JOURNEY --token-file ./token`,
 	}, func() string { return "/complete" }, func(io.Reader) ([]byte, error) { return nil, nil })
@@ -135,9 +135,9 @@ func reviewCommand(environ []string) *cobra.Command {
 	var redo, good []string
 	cmd := o.command(&cobra.Command{
 		Use:   "review",
-		Short: "Hand in a person's decision on a verification, through a running kycbridge",
-		Long: `Hand in what one of your reviewers decided (IDWise). A resubmission names every step that
-failed. It is sent once; the event follows from what the provider then says.`,
+		Short: "Submit a reviewer's decision on a verification, through a running kycbridge",
+		Long: `Submit the decision of one of your reviewers (IDWise). A resubmission names every step that
+failed. It is sent once; the event is made from the provider's next result.`,
 		Example: `  kycbridge review --provider idwise --account app --reference JOURNEY --decision approved --comment "Seen in the branch"
   kycbridge review --provider idwise --account app --reference JOURNEY --decision resubmit --resubmit 0 --approve 1`,
 	}, func() string { return "/review" }, func(io.Reader) ([]byte, error) {
@@ -185,7 +185,7 @@ func submit(ctx context.Context, c *apiClient, path string, body []byte, asJSON 
 		Provider json.RawMessage `json:"provider"`
 	}
 	if json.Unmarshal(got.body, &receipt) != nil || receipt.Status == "" {
-		return submitError(fmt.Errorf("%s answered what is no receipt", c.base))
+		return submitError(fmt.Errorf("%s answered without a receipt", c.base))
 	}
 	if asJSON {
 		_, err := fmt.Fprintf(stdout, "%s\n", bytes.TrimSpace(got.body))
@@ -199,11 +199,11 @@ func submitError(err error) error {
 	if _, early := errors.AsType[unsent](err); early {
 		return err
 	}
-	const look = "look at the verification before you send it again"
+	const look = "check the verification before you send it again"
 	p, ok := errors.AsType[*apiProblem](err)
 	switch {
 	case !ok:
-		return fmt.Errorf("%w; it is not known whether the provider has it: %s", err, look)
+		return fmt.Errorf("%w; it is unknown whether the provider received it: %s", err, look)
 	case p.name() == "unwatched":
 		return fmt.Errorf("%w; verification %s, reference %s", err, printable(p.VerificationID), printable(p.Reference))
 	case p.MayHaveSubmitted:

@@ -78,7 +78,7 @@ func TestSubmissionsRefused(t *testing.T) {
 			"--reference needed"},
 		"nobody there": {acmeSubmission("complete", "http://127.0.0.1:1"), nil, "cannot reach the admin API"},
 		"outcome unknown": {acmeSubmission("complete", api), errorOf("inside"),
-			"look at the verification before you send it again"},
+			"check the verification before you send it again"},
 		"not watched": {acmeSubmission("complete", api),
 			&kycbridge.UnwatchedError{Receipt: kycbridge.StartReceipt{VerificationID: "1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0",
 				Reference: "b1"}, Err: errorOf("away")},

@@ -27,18 +27,18 @@ func topCommand(environ []string) *cobra.Command {
 	o := topFlags{api: apiFlags{environ: environ}}
 	cmd := &cobra.Command{
 		Use:   "top",
-		Short: "Look at what happens, as it happens, in a terminal",
-		Long: `Look at what happens, as it happens, in a terminal. Events come from NATS, as for kycbridge
-events; all else from the admin API, with a token.
+		Short: "Show live activity in a terminal",
+		Long: `Show live activity in a terminal. Events come from NATS, as for kycbridge
+events; everything else from the admin API, with a token.
 
-  1 live            events as they come
+  1 live            new events
   2 verifications   the newest state of each, the newest first
-  3 quarantine      payloads in quarantine, and refused ones
-  4 providers       what came of the payloads of each account, in the last day
-  5 report          the account of everything
+  3 quarantine      quarantined and refused payloads
+  4 providers       results of the payloads of each account, in the last day
+  5 report          the account of all payloads
 
-  /      find a verification by any id       Enter  open what is selected
-  r      read again                          q      back, and out`,
+  /      find a verification by any id       Enter  open the selection
+  r      read again                          q      back, or quit`,
 		Example: "  kycbridge top --token-file ./token",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -119,7 +119,7 @@ type topSource struct {
 }
 
 // errNoToken is shown in views that need the API.
-var errNoToken = errors.New("this view asks the admin API: write --token-file FILE, or set " + tokenVariable)
+var errNoToken = errors.New("this view uses the admin API: write --token-file FILE, or set " + tokenVariable)
 
 // ask creates a command that calls the API.
 func (s topSource) ask(work func(context.Context, *apiClient) (tea.Msg, error)) tea.Cmd {
@@ -181,7 +181,7 @@ func (s topSource) find(look screen, id string) tea.Cmd {
 			return nil, err
 		}
 		if len(r.Found) == 0 {
-			return nil, fmt.Errorf("nothing has the id %s, or one that begins with it", printable(id))
+			return nil, fmt.Errorf("no verification or payload has the id %s, or one that begins with it", printable(id))
 		}
 		var b strings.Builder
 		look.w = &b

@@ -74,7 +74,7 @@ func topCommandScript(ts *testscript.TestScript, s *stored) {
 	p.keys("2")
 	p.shows("[2 verifications]", verification[:12])
 	p.keys("Enter")
-	p.shows("found by", "our id")
+	p.shows("found by", "verification id")
 	p.keys("q")
 	p.keys("3")
 	p.shows("[3 quarantine]", "quarantined", "malformed", "refused")
@@ -90,7 +90,7 @@ func topCommandScript(ts *testscript.TestScript, s *stored) {
 	p.shows("provider's reference", verification, "→ r2")
 	p.keys("q")
 	p.find("nobody-has-this")
-	p.shows("nothing has the id nobody-has-this")
+	p.shows("no verification or payload has the id nobody-has-this")
 	p.keys("q")
 	for deadline := time.Now().Add(10 * time.Second); exec.Command("tmux", "-S", p.socket, "has-session", "-t",
 		"top").Run() == nil; {

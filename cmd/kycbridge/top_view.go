@@ -276,7 +276,7 @@ func (m top) foot() string {
 	case m.fault != "":
 		return m.paint(cut(printable(m.fault), max(m.width, 20)), badHue)
 	}
-	return m.paint(cut("/ find   Enter open   r read again   q back", max(m.width, 20)), dimHue)
+	return m.paint(cut("/ find   Enter open   r reload   q back", max(m.width, 20)), dimHue)
 }
 
 // eventTable is a table of events.

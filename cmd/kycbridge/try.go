@@ -37,14 +37,14 @@ func tryCommand(environ []string) *cobra.Command {
 	o := tryFlags{environ: environ}
 	cmd := &cobra.Command{
 		Use:   "try PROVIDER FILE",
-		Short: "Say what would become of a body, without a server: authentic, fits, mapped, and from where",
-		Long: `Say what would become of a body of a provider, without a server: whether it is authentic
-(with --header, for the account of --config), whether it fits the schema, the event that it
-leads to where nothing else is known of its verification, and from which members of the body
-each value of the event came. FILE may be a case that comes with the program, or - for
+		Short: "Show the result for a body, without a server: authentication, schema, mapping, sources",
+		Long: `Show the result for a body of a provider, without a server: whether it is authentic
+(with --header, for the account of --config), whether it matches the schema, the event that
+it makes as the first payload of its verification, and the members of the body that each
+value of the event comes from. FILE may be a case contained in the program, or - for
 standard input.
 
-What may be about a person is masked unless --reveal is written.`,
+Personal values are masked unless --reveal is written.`,
 		Example: `  kycbridge try ondato body.json
   kycbridge try signzy body.json --config kyc.yaml --header 'Authorization: the-key'`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -70,10 +70,10 @@ What may be about a person is masked unless --reveal is written.`,
 	f.SortFlags = false
 	f.StringVarP(&o.file, "config", "c", "",
 		"configuration `file` (YAML) with the account; none: an account with nothing configured")
-	f.StringVar(&o.account, "account", "", "`name` of the account, where the provider has several")
-	f.StringArrayVar(&o.headers, "header", nil, "`Name: value` of the request that brought it; may be repeated")
-	f.StringVar(&o.via, "via", string(event.ViaCallback), "the `way` it came: callback, or fetch for an answer of the API")
-	f.BoolVar(&o.reveal, "reveal", false, "print what is about a person as it stands there")
+	f.StringVar(&o.account, "account", "", "`name` of the account, if the provider has several")
+	f.StringArrayVar(&o.headers, "header", nil, "`Name: value` of its request; may be repeated")
+	f.StringVar(&o.via, "via", string(event.ViaCallback), "`source` of the body: callback, or fetch for an API answer")
+	f.BoolVar(&o.reveal, "reveal", false, "print personal values unmasked")
 	f.BoolVar(&o.asJSON, "json", false, "print a JSON object")
 	return cmd
 }
@@ -112,7 +112,7 @@ func (o *tryFlags) accounts() (kycbridge.Accounts, app.Names, error) {
 // run tries a body and prints the result.
 func (o *tryFlags) run(cmd *cobra.Command, provider string, body []byte) error {
 	if o.via != string(event.ViaCallback) && o.via != string(event.ViaFetch) {
-		return usage(cmd, "--via is callback or fetch")
+		return usage(cmd, "--via must be callback or fetch")
 	}
 	accounts, names, err := o.accounts()
 	if err != nil {
@@ -197,7 +197,7 @@ const mostFrom = 4
 func printAttempt(s screen, a attempt) error {
 	pairs := []string{"authentic", map[bool]string{true: "no: ", false: ""}[a.Refused] + a.Authentic}
 	if a.Authentic == "" {
-		pairs[1] = "not looked at; --config and --header check it"
+		pairs[1] = "not checked; use --config and --header"
 	}
 	switch {
 	case a.Reason != "":
@@ -237,7 +237,7 @@ func printAttempt(s screen, a attempt) error {
 		}
 	}
 	if len(a.Needed) > 0 {
-		_, err := fmt.Fprintln(s.w, printable("without these there is no event: "+strings.Join(a.Needed, ", ")))
+		_, err := fmt.Fprintln(s.w, printable("required for an event: "+strings.Join(a.Needed, ", ")))
 		return err
 	}
 	return nil
@@ -253,11 +253,11 @@ func testCommand() *cobra.Command {
 	var update bool
 	cmd := &cobra.Command{
 		Use:   "test DIR",
-		Short: "Map cases of your own and compare them with the events that they should become",
+		Short: "Map cases of your own and compare them with their expected events",
 		Long: `Map the cases in a folder and compare each with its golden event. A case is a folder
-DIR/<provider>/<name> with body.json, the body as it came, case.json, {"via": "callback"} and
-what the account says (settings, profile, trust_framework, received_at), and golden.json, the
-event that it becomes where nothing else is known, or {"no_event": "<why>"}.
+DIR/<provider>/<name> with body.json, the received body, case.json, {"via": "callback"} and
+the settings of the account (settings, profile, trust_framework, received_at), and golden.json,
+the expected event of a first payload, or {"no_event": "<why>"}.
 
 --update writes the golden events; read the difference before you commit it.`,
 		Example: "  kycbridge test ./cases\n  kycbridge test ./cases --update",
@@ -271,7 +271,7 @@ event that it becomes where nothing else is known, or {"no_event": "<why>"}.
 			return testCases(cmd.Context(), args[0], update, cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().BoolVar(&update, "update", false, "write the golden events anew")
+	cmd.Flags().BoolVar(&update, "update", false, "rewrite the golden events")
 	return cmd
 }
 
@@ -305,10 +305,10 @@ func testCases(ctx context.Context, dir string, update bool, w io.Writer) error 
 		_, err = fmt.Fprintf(w, "%s: %d written\n", plural(len(cases), "case"), wrong)
 		return err
 	case wrong > 0:
-		return fmt.Errorf("%d of %s differ from their golden events; --update writes them anew", wrong,
+		return fmt.Errorf("%d of %s differ from their golden events; --update rewrites them", wrong,
 			plural(len(cases), "case"))
 	}
-	_, err = fmt.Fprintf(w, "%s: all as they should be\n", plural(len(cases), "case"))
+	_, err = fmt.Fprintf(w, "%s: all as expected\n", plural(len(cases), "case"))
 	return err
 }
 
@@ -343,7 +343,7 @@ func testCase(
 		return "written", os.WriteFile(filepath.Join(dir, filepath.FromSlash(c.Dir()), "golden.json"), got, 0o644)
 	}
 	if c.Golden == nil {
-		return "it has no golden.json", nil
+		return "golden.json is missing", nil
 	}
 	return "differs: " + firstDifference(string(c.Golden), string(got)), nil
 }

@@ -24,10 +24,10 @@ func watchCommand(environ []string) *cobra.Command {
 	o := watchFlags{apiFlags: apiFlags{environ: environ}}
 	cmd := &cobra.Command{
 		Use:   "watch",
-		Short: "Have a verification watched that was started elsewhere, by a running kycbridge",
-		Long: `Have a verification watched that was started elsewhere: the running kycbridge asks its
-provider until it ends or the deadline comes, and publishes its events. Asking for the
-same watch again does no harm.`,
+		Short: "Watch a verification that was started elsewhere, with a running kycbridge",
+		Long: `Watch a verification that was started elsewhere: the running kycbridge polls its
+provider until it ends or the deadline passes, and publishes its events. The same watch
+may be requested again.`,
 		Example: `  kycbridge watch --provider kwikid --account acme --reference s-77 --deadline 72h --token-file ./token`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -49,7 +49,7 @@ same watch again does no harm.`,
 	f.StringVar(&o.reference, "reference", "", "the provider's `id` of the verification")
 	f.StringVar(&o.external, "external-reference", "", "your own `id` of the case; every event repeats it")
 	f.StringVar(&o.deadline, "deadline", "",
-		"`time` until which to ask: RFC 3339, or a span such as 72h; without it the account's")
+		"`time` until which to poll: RFC 3339, or a duration such as 72h; default: the account's")
 	o.add(cmd)
 	f.BoolVar(&o.asJSON, "json", false, "print the receipt as JSON")
 	return cmd
@@ -84,7 +84,7 @@ func watch(ctx context.Context, c *apiClient, body []byte, asJSON bool, stdout i
 		Status         string `json:"status"`
 	}
 	if json.Unmarshal(got.body, &receipt) != nil || receipt.VerificationID == "" {
-		return fmt.Errorf("%s answered what is no receipt; name the address of the admin API with --api", c.base)
+		return fmt.Errorf("%s answered without a receipt; name the address of the admin API with --api", c.base)
 	}
 	if asJSON {
 		_, err := fmt.Fprintf(stdout, "%s\n", bytes.TrimSpace(got.body))
@@ -102,12 +102,13 @@ func parseDeadline(s string, now time.Time) (string, error) {
 	if err != nil {
 		span, err := time.ParseDuration(s)
 		if err != nil {
-			return "", fmt.Errorf("--deadline %s: write an RFC 3339 time such as 2026-03-05T09:00:00Z, or a span such as 72h", s)
+			return "", fmt.Errorf("--deadline %s: write an RFC 3339 time such as 2026-03-05T09:00:00Z, or a duration such as 72h",
+				s)
 		}
 		until = now.Add(span)
 	}
 	if !until.After(now) {
-		return "", fmt.Errorf("--deadline %s lies behind; write a time ahead", s)
+		return "", fmt.Errorf("--deadline %s is in the past; write a time in the future", s)
 	}
 	return until.UTC().Format(time.RFC3339), nil
 }

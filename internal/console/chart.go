@@ -38,7 +38,7 @@ type series struct {
 
 var callbackSeries = []series{
 	{"callbacks", "line-a", func(b *bucket) float64 { return float64(b.callbacks) }, "in five minutes"},
-	{"not taken", "line-bad", func(b *bucket) float64 { return float64(b.refused) }, "in five minutes"},
+	{"not accepted", "line-bad", func(b *bucket) float64 { return float64(b.refused) }, "in five minutes"},
 }
 
 var verdictSeries = []series{

@@ -238,19 +238,19 @@ func failureOf(err error) failure {
 		return failure{
 			http.StatusNotFound,
 			"Nothing is stored here",
-			"It may have gone by its age, been erased, or been admitted meanwhile. Search for it by an id.",
+			"It may have expired, been erased, or been admitted meanwhile. Search for it by an id.",
 		}
 	case errors.Is(err, kycbridge.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return failure{
 			http.StatusServiceUnavailable,
 			"The store does not answer",
-			"Load the page again in a moment. /readyz says which part is missing.",
+			"Load the page again in a moment. /readyz names the missing part.",
 		}
 	}
 	return failure{
 		http.StatusInternalServerError,
-		"This did not work",
-		"The log says why, in the line \"console request failed\". Load the page again.",
+		"The request failed",
+		"The reason is in the log, in the line \"console request failed\". Load the page again.",
 	}
 }
 

@@ -107,9 +107,9 @@ func verdict(d *event.Data) (sentence, tone string) {
 	case o == event.OutcomeReview:
 		return "In review: a person at the provider or with you decides.", "wait"
 	case o == event.OutcomeResubmit:
-		return "The applicant has to hand something in again.", "wait"
+		return "The applicant must submit something again.", "wait"
 	case d.Status == event.StatusUnknown:
-		return "Unknown: the provider said what kycbridge does not know. It never counts as approved.", "bad"
+		return "Unknown: kycbridge does not know the provider's value. It never counts as approved.", "bad"
 	case d.Status.Closed():
 		return "Ended without a decision: " + strings.ReplaceAll(string(d.Status), "_", " ") + ".", "bad"
 	}
@@ -124,7 +124,7 @@ func (w viewer) facts(d *event.Data) []pair {
 		{"Environment", string(d.Environment)},
 		{"External reference", w.person(d.ExternalReference)},
 		{"Product", w.word(d.Provider.Product)},
-		{"Told by", w.word(d.Provider.Event.Name) + " via " + string(d.Provider.Event.Via)},
+		{"Source", w.word(d.Provider.Event.Name) + " via " + string(d.Provider.Event.Via)},
 		{"Decided at", d.Decision.DecidedAt},
 		{"Personal data in the event", string(d.PII.Profile)},
 	}

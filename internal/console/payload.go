@@ -116,7 +116,7 @@ func (c *Console) admitOne(v visit) error {
 		zap.String("by", v.by),
 	)
 	if done.Result != archive.ResultAdmitted {
-		return errInput("It was not admitted: " + done.Result + ", " + done.Reason + ".")
+		return errInput("The payload was not admitted: " + done.Result + ", " + done.Reason + ".")
 	}
 	to := verificationAddress(
 		kycbridge.Key{Provider: done.Provider, Account: done.Account, VerificationID: done.VerificationID},

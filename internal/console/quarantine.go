@@ -231,12 +231,12 @@ func (c *Console) chosen(v visit, a *archive.Archive) (view manyView, all []kycb
 		all, view.Chosen = append(all, k), append(view.Chosen, strconv.FormatUint(k.Seq, 10))
 	}
 	if len(all) == 0 {
-		err = errInput("Tick the payloads that are meant, or take the whole group.")
+		err = errInput("Tick payloads, or choose the whole group.")
 	}
 	return view, all, err
 }
 
-// previewMany tells what a replay of several payloads would do, before anybody does it.
+// previewMany computes the result of a replay of several payloads without replaying them.
 func (c *Console) previewMany(v visit) error {
 	a, err := c.Archive()
 	if err != nil {
@@ -264,7 +264,7 @@ func (c *Console) previewMany(v visit) error {
 			view.Rows = append(view.Rows, admissionView{preview, a.EntryOf(k)})
 		}
 	}
-	return c.show(v, "many", "What a replay would do", view)
+	return c.show(v, "many", "Preview of the replay", view)
 }
 
 // admitMany replays several payloads.
@@ -285,7 +285,7 @@ func (c *Console) admitMany(v visit) error {
 		return err
 	}
 	view.Done = true
-	return c.show(v, "many", "What the replay did", view)
+	return c.show(v, "many", "Result of the replay", view)
 }
 
 // admitEach replays payloads in turn, and adds each result to view. It stops at the first error; earlier

@@ -139,4 +139,4 @@ func (v reportView) Verdict() string {
 }
 
 // Sequence is the progress of a report, as text.
-func (v reportView) Sequence() string { return fmt.Sprintf("%d payloads looked at so far", v.Done) }
+func (v reportView) Sequence() string { return fmt.Sprintf("%d payloads read so far", v.Done) }

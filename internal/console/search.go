@@ -36,7 +36,7 @@ func (f Found) Called() string {
 	case kycbridge.IndexPayload:
 		return "payload id"
 	}
-	return "our id"
+	return "verification id"
 }
 
 // Time is when the facts of its last event were received.
@@ -58,7 +58,7 @@ func (c *Console) search(v visit) error {
 	q := strings.TrimSpace(v.r.PostFormValue("q"))
 	if q == "" || len(q) > longestQuery {
 		return errInput(
-			"Write an id: the external reference, the provider's reference, our id or its beginning, or a payload id.",
+			"Write an id: the external reference, the provider's reference, the verification id or its beginning, or a payload id.",
 		)
 	}
 	a, err := c.Archive()
@@ -67,7 +67,7 @@ func (c *Console) search(v visit) error {
 	}
 	all, err := a.Find(v.r.Context(), q)
 	if errors.Is(err, kycbridge.ErrAmbiguous) {
-		return errInput("Many ids begin like this. Write more of it.")
+		return errInput("Many ids begin like this. Write more characters.")
 	}
 	if err != nil {
 		return err

@@ -223,10 +223,10 @@ func size(n int) string {
 // why explains the word for a payload without an event.
 func why(noEvent string) string {
 	return map[string]string{
-		kycbridge.NoEventIgnored:         "its type says nothing about a verification",
+		kycbridge.NoEventIgnored:         "its type does not concern a verification",
 		kycbridge.NoEventTrigger:         "it only announces a result, which is fetched",
-		kycbridge.NoEventOld:             "it is older than what is known",
-		kycbridge.NoEventUnchanged:       "it tells nothing new",
+		kycbridge.NoEventOld:             "it is older than the known facts",
+		kycbridge.NoEventUnchanged:       "it contains nothing new",
 		kycbridge.NoEventErased:          "it was erased before its event was published",
 		kycbridge.DispositionQuarantined: "the mapping could not read it",
 		kycbridge.DispositionDamaged:     "its bytes were damaged in the store",

@@ -29,7 +29,7 @@ func TestSixClicks(t *testing.T) {
 	p.shows("foreign", "comes from an application that application_ids does not name")
 	p.click("//main//table//a")
 	p.click("//main//tbody//th/a")
-	p.shows("As it came", "What today's mapping makes of it", "A replay would admit it", "What a replay would change",
+	p.shows("Received body", "Result of the current mapping", "A replay would admit it", "What a replay would change",
 		"/decision", `"outcome":"approved"`, "KycIdentification.Approved")
 	if text := p.text(); strings.Contains(text, "Testa") || strings.Contains(text, "X0000002") {
 		t.Error("a value about the person is shown")
@@ -71,7 +71,7 @@ func TestGroup(t *testing.T) {
 	p.click("//button[text()='Preview a replay of the whole group']")
 	p.shows("6 admitted", "/decision")
 	p.click("//button[contains(text(),'Replay: admit 6 payloads')]")
-	p.shows("6 admitted", "What the replay did")
+	p.shows("6 admitted", "Result of the replay")
 	wait.For(t, 10*time.Second, "three rejected verifications", func() bool {
 		p.open("/console/verifications?outcome=rejected")
 		return strings.Count(p.text(), "rejected final") >= 3
@@ -137,7 +137,7 @@ func TestTwoTabsAndWithdrawnToken(t *testing.T) {
 	two.open("/console/providers")
 	two.shows("Admin token")
 	one.signIn("none-of-the-tokens")
-	one.shows("This is none of the configured admin tokens")
+	one.shows("This is not a configured admin token")
 	one.signIn(token)
 	two.open("/console/live")
 	two.shows("Live")
@@ -146,7 +146,7 @@ func TestTwoTabsAndWithdrawnToken(t *testing.T) {
 	one.open("/console/report")
 	one.shows("Admin token")
 	one.signIn(token)
-	one.shows("This is none of the configured admin tokens")
+	one.shows("This is not a configured admin token")
 	wait.For(t, 15*time.Second, "the live view has left", func() bool {
 		return strings.Contains(two.text(), "Admin token") ||
 			strings.Contains(two.text(), "Load the page again")
@@ -162,7 +162,7 @@ func TestNoTokens(t *testing.T) {
 	b.start(t, "", account)
 	p := newTab(t, browser, b)
 	p.open("/")
-	p.shows("Nobody can sign in", "tokens_file")
+	p.shows("Sign-in is not possible", "tokens_file")
 	for _, path := range []string{"/console/verifications", "/console/live/stream", "/console/report"} {
 		res, err := http.Get("http://" + b.admin + path)
 		if err != nil {

@@ -33,7 +33,7 @@ const (
 	liveLimit = 300              // ms from the publishing of an event to the screen, for 95 of 100
 )
 
-// watchRows takes the time at which each row is on the screen, by the id of its verification.
+// watchRows records the time at which each row is on the screen, by the id of its verification.
 const watchRows = `
 window.seen = [];
 new MutationObserver((changes) => {
@@ -71,7 +71,7 @@ func (p *published) delays(rows []seen) []float64 {
 }
 
 // TestLive publishes 1,000 events a second for 20 s, and measures when each is on the screen of a tab, while
-// another one shows a part of them and a third reader takes nothing at all.
+// another one shows a part of them and a third reader reads nothing at all.
 func TestLive(t *testing.T) {
 	browser := newBrowser(t)
 	b := newBridge(t)
@@ -104,7 +104,7 @@ func TestLive(t *testing.T) {
 	if rows > 200 || heap > 64<<20 {
 		t.Errorf("the page grows: %d rows, %.1f MB", rows, heap/(1<<20))
 	}
-	// The store itself holds an index of what is stored, what it has just written, and the ids to find it by.
+	// The store itself keeps an index of its messages, recently written data, and the ids for the search.
 	if grown := after - before; grown > 64<<20+stored*(8<<10) {
 		t.Errorf("the server's heap has grown by %.1f MB", grown/(1<<20))
 	}
@@ -141,7 +141,7 @@ func (p *tab) measured(t *testing.T, b *bridge, run int) float64 {
 	return p95
 }
 
-// pauses makes sure that a paused view stands still and goes on.
+// pauses makes sure that a paused view does not change and can be continued.
 func (p *tab) pauses(t *testing.T, b *bridge) {
 	t.Helper()
 	p.do(chromedp.Click("#pause", chromedp.NodeVisible))
@@ -151,7 +151,7 @@ func (p *tab) pauses(t *testing.T, b *bridge) {
 	b.live(t, 1, "KycIdentification.Rejected Rejected")
 	time.Sleep(500 * time.Millisecond)
 	if evaluate[string](p, first) != at {
-		t.Error("a paused view goes on")
+		t.Error("a paused view continues")
 	}
 	p.do(chromedp.Click("#pause", chromedp.NodeVisible))
 	wait.For(

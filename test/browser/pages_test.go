@@ -106,7 +106,7 @@ func TestPagesCanBeUsed(t *testing.T) {
 	p.click("//button[text()='Reveal values about the person']")
 	p.used("revealed")
 	p.click("//button[text()='What would a replay change?']")
-	p.shows("today's mapping makes of the stored payloads what was published")
+	p.shows("with the current mapping the stored payloads lead to the published state")
 	p.clean()
 }
 
@@ -127,8 +127,8 @@ func (p *tab) used(name string) {
 	p.size(1180, 800, "light")
 }
 
-// tabbed walks over the page with the tab key: everything that can be used is met once, in the order in which
-// it stands there, and the place of the focus is seen.
+// tabbed moves through the page with the tab key: every control gets the focus once, in the order of the page,
+// and the focus is visible.
 func (p *tab) tabbed(name string) {
 	p.t.Helper()
 	p.do(chromedp.Evaluate[chromedp.Void](look + "; begin()"))
@@ -186,8 +186,8 @@ func TestBrowserReportsViolations(t *testing.T) {
 	})
 }
 
-// TestHostileValues: what a provider sends is shown as text, whatever it looks like: markup, marks that turn
-// the direction of writing, and very much of it.
+// TestHostileValues: values from a provider are shown as text in every case: markup, characters that change the
+// text direction, very long texts.
 func TestHostileValues(t *testing.T) {
 	t.Parallel()
 	browser := newBrowser(t)
@@ -270,6 +270,6 @@ func (p *tab) notExecuted(where string) {
 	}
 	const turned = `/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/.test(document.documentElement.outerHTML)`
 	if evaluate[bool](p, turned) {
-		p.t.Errorf("%s: a mark that turns the direction stands in the page", where)
+		p.t.Errorf("%s: a character that changes the text direction is in the page", where)
 	}
 }

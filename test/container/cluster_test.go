@@ -29,7 +29,7 @@ import (
 )
 
 // Credentials of the containers: synthetic, and letters and digits only, as the server's
-// configuration wants them.
+// configuration requires.
 const (
 	bridgePassword   = "bridgeBridge1"
 	readerPassword   = "readerReader1"
@@ -93,8 +93,8 @@ func plainClient(t *testing.T) *http.Client {
 	return c
 }
 
-// run starts a container of the cluster, under its name in the network, with a root file system that
-// nobody writes to.
+// run starts a container of the cluster, under its name in the network, with a read-only root file
+// system.
 func (c *cluster) run(name, image string, ports []int, more ...testcontainers.ContainerCustomizer) *node {
 	c.t.Helper()
 	n := &node{name: name, ports: map[int]int{}}
@@ -258,8 +258,8 @@ func (c *cluster) urls() string {
 	return strings.Join(urls, ",")
 }
 
-// connect is a NATS client as one of the users of deploy/nats. It keeps to the addresses that reach
-// the containers from here: those that the servers tell each other are theirs alone.
+// connect is a NATS client as one of the users of deploy/nats. It uses only the addresses that
+// are reachable from here: the addresses that the servers exchange are valid among themselves only.
 func (c *cluster) connect(user, password string) *nats.Conn {
 	c.t.Helper()
 	var nc *nats.Conn
@@ -367,7 +367,7 @@ var given = struct {
 	next int
 }{next: 12000}
 
-// freePort picks a port outside the range from which the kernel takes those of outgoing connections.
+// freePort picks a port outside the range from which the kernel assigns those of outgoing connections.
 func freePort(t *testing.T) int {
 	t.Helper()
 	given.Lock()

@@ -17,7 +17,7 @@ import (
 // root is the folder of the repository.
 var root = filepath.Join("..", "..")
 
-// engineVariable, set to anything, makes a test fail that would be skipped for want of an engine.
+// engineVariable, set to anything, makes a test fail that would be skipped because there is no engine.
 const engineVariable = "REQUIRE_CONTAINERS"
 
 // TestMain keeps testcontainers from pulling the image of its reaper: the tests clean up themselves.
@@ -88,8 +88,8 @@ func lacking() string {
 	return ""
 }
 
-// quiet is the environment without the variables of kycbridge and of docker-compose.yml that whoever
-// runs the tests may have set, and without flags of an outer make.
+// quiet is the environment without variables of kycbridge and of docker-compose.yml that may be set for the
+// test run, and without flags of an outer make.
 func quiet(more ...string) []string {
 	var env []string
 	for _, v := range os.Environ() {

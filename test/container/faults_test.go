@@ -152,7 +152,7 @@ func (h *faultyCluster) dispositionsOf(verification string) string {
 }
 
 // read passes on the current messages of a stream on a subject. A new consumer may be requested before all
-// servers know it, so a failure is retried.
+// servers have it, so a failure is retried.
 func (h *faultyCluster) read(stream, subject string, each func(seq uint64, m jetstream.Msg)) {
 	h.t.Helper()
 	js, err := jetstream.New(h.connect("kycbridge", bridgePassword))
@@ -279,7 +279,7 @@ func (h *faultyCluster) roll() {
 	}
 }
 
-// TestReliabilityTable holds the table of docs/reliability.md to the faults: each has its row, and in
+// TestReliabilityTable compares the table of docs/reliability.md with the faults: each has its row, and in
 // every row nothing is lost, doubled or forked.
 func TestReliabilityTable(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join(root, "docs", "reliability.md"))

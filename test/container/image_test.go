@@ -41,7 +41,7 @@ func TestImage(t *testing.T) {
 	t.Logf("%.1f MB", float64(image.Size)/1e6)
 
 	folder := t.TempDir()
-	if err := os.Chmod(folder, 0o755); err != nil { // not ours within the container
+	if err := os.Chmod(folder, 0o755); err != nil { // the user in the container is another one
 		t.Fatal(err)
 	}
 	config := filepath.Join(folder, "kycbridge.yaml")

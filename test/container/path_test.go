@@ -26,7 +26,7 @@ const twoAccounts = `  - {name: acme, provider: ondato, environment: test, confi
 `
 
 // TestPath sends callbacks of every provider through containers, on one NATS server with one
-// replica and on a cluster of three with two, and reads what came of them.
+// replica and on a cluster of three with two, and reads the results.
 func TestPath(t *testing.T) {
 	for _, size := range []struct {
 		name              string
@@ -106,8 +106,8 @@ func (c *cluster) answers() {
 	}
 }
 
-// callbacks are the fixtures that came as callbacks and were mapped with the settings of our accounts.
-// Each has an account of its own, so that no two tell of the same verification.
+// callbacks are the fixtures with via callback that use the settings of the test accounts. Each has an account
+// of its own, so that no two concern the same verification.
 func callbacks(t *testing.T) (cases []fixture.Case, accounts string) {
 	t.Helper()
 	all, err := fixture.Load()
@@ -174,7 +174,7 @@ func (c *cluster) fixtures() {
 	c.t.Logf("%d callbacks, %d events compared", len(cases), compared)
 }
 
-// plain reports whether a case was mapped with the settings of our accounts.
+// plain reports whether a case was mapped with the settings of the test accounts.
 func plain(s kycbridge.Settings) bool {
 	return fmt.Sprintf("%+v", s) == fmt.Sprintf("%+v", kycbridge.Settings{})
 }
@@ -279,7 +279,7 @@ func (c *cluster) noPersonalData() {
 		for _, secret := range []string{callbackPassword, bridgePassword, readerPassword, ondatoPassword, operatorToken,
 			"routeRoute1", "Testa", "X0000002", "1988-07-30", "Example Street"} {
 			if strings.Contains(text, secret) {
-				c.t.Errorf("%q stands in the log of %s", secret, n.name)
+				c.t.Errorf("%q is in the log of %s", secret, n.name)
 			}
 		}
 	}

@@ -1,6 +1,6 @@
 package model
 
-// IDWise says what a message of IDWise means: the row of the contract for its event and decisions. An
+// IDWise maps a message of IDWise to a fact: the row of the contract for its event and decisions. An
 // account without confirmation decides from the bodies of callbacks.
 func IDWise(event, system, manual, final string) Fact {
 	switch event {
@@ -17,7 +17,7 @@ func IDWise(event, system, manual, final string) Fact {
 	return idwiseDecision(system, manual, final)
 }
 
-// idwiseDecision: the reviewer's decision before the system's; the final one checks only.
+// idwiseDecision: the reviewer's decision, otherwise the system's; the final one is only compared.
 func idwiseDecision(system, manual, final string) Fact {
 	f := idwiseSystem[system]
 	word := system

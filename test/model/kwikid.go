@@ -1,13 +1,13 @@
 package model
 
-// KwikIDSession is what a session of KwikID's says, as far as it decides.
+// KwikIDSession contains the members of a KwikID session that decide.
 type KwikIDSession struct {
 	Status   string // session_status
 	Feedback string // type of the agent's feedback; "": none
 	Audit    string // audit_result; "": none
 	Locked   bool   // audit_lock is set
-	Revisit  bool   // the checker asks for another look
-	Checker  bool   // the account says that a checker follows each maker
+	Revisit  bool   // the checker requests another review
+	Checker  bool   // in this account a checker follows each maker
 }
 
 var kwikidRows = map[string]Fact{
@@ -23,8 +23,8 @@ var kwikidRows = map[string]Fact{
 
 var outcomesOfAudit = map[string]string{"0": "rejected", "1": "approved"}
 
-// KwikID says what a session means: the row of the contract for its status, with the checker's word before the
-// maker's.
+// KwikID maps a session to a fact: the row of the contract for its status. The checker's verdict comes before
+// the maker's.
 func KwikID(s KwikIDSession) Fact {
 	if row, ok := kwikidRows[s.Status]; ok {
 		return row
@@ -64,7 +64,7 @@ func KwikID(s KwikIDSession) Fact {
 	return kwikidMaker(maker, s.Checker)
 }
 
-// KwikIDWebhook says what a webhook means for an account that decides from its label.
+// KwikIDWebhook maps a webhook to a fact for an account that decides from its label.
 func KwikIDWebhook(checker bool, outcome string, second bool) Fact {
 	if checker {
 		return Fact{Word: Verdict, Status: "completed", Outcome: outcome, Final: true, Stage: "checker", Rank: 2,
@@ -73,7 +73,7 @@ func KwikIDWebhook(checker bool, outcome string, second bool) Fact {
 	return kwikidMaker(outcome, second)
 }
 
-// kwikidMaker: where a checker follows, the maker's word is a link of the chain and no decision yet.
+// kwikidMaker: if a checker follows, the maker's verdict is one step of the chain and not a decision yet.
 func kwikidMaker(outcome string, second bool) Fact {
 	if second {
 		return Fact{Word: Progress, Status: "in_review"}

@@ -1,11 +1,11 @@
-// Package model is a second reading of the contract of events: where a verification stands after each
-// message. It shares no code with the product, so that an error of one shows as a disagreement of the two.
+// Package model is a second implementation of the contract of events: the state of a verification after each
+// message. It shares no code with the product, so that an error in one of them appears as a disagreement.
 //
-// A Fact is what one message says, without the form in which a provider writes it. A Machine takes facts
-// in the order in which they arrive. It holds the rules on order, doubt, untimed facts, attempts and our
-// own notices; what a provider's words mean stands in the file of that provider.
+// A Fact is the content of one message, independent of the provider's format. A Machine processes facts in
+// the order of arrival. It implements the rules on order, doubts, untimed facts, attempts and notices of
+// kycbridge; the values of a provider are mapped in the file of that provider.
 //
-// Where the contract leaves a choice, the comment of the rule begins with "Reading:".
+// Where the contract is not explicit, the comment of the rule begins with "Reading:".
 package model
 
 import "slices"
@@ -15,41 +15,41 @@ type Word int
 
 // The kinds of facts.
 const (
-	Note     Word = iota // our own start or watch
-	Deadline             // our own end
-	Progress             // where the process is
+	Note     Word = iota // a start or watch of kycbridge
+	Deadline             // an end set by kycbridge
+	Progress             // the state of the process
 	Submit               // progress that answers a request for resubmission
 	Verdict              // approved, rejected or review
-	Resubmit             // the person has to do something again
-	Reopen               // the provider takes its decision back
-	End                  // over without a decision
-	Doubt                // words that contradict each other or are not known
+	Resubmit             // the person must do something again
+	Reopen               // the provider revokes its decision
+	End                  // ended without a decision
+	Doubt                // contradicting or unknown values
 	Remark               // an update that mentions an outcome and decides nothing
 )
 
-// Fact is what one message says.
+// Fact is the content of one message.
 type Fact struct {
 	Word     Word
 	Status   string
 	Outcome  string
 	Stage    string // system or manual_review
-	Rank     int    // 0: a machine's or a maker's word; 2: a person's or a checker's that counts more; else 1
+	Rank     int    // 0: a machine's or a maker's verdict; 2: a person's or a checker's that counts more; else 1
 	Final    bool
 	Reason   string // of a doubt: contradiction or unmapped_status
 	At       int    // minute; when it happened
 	Received int    // minute of receipt
-	Untimed  bool   // the provider states no time that can be trusted
+	Untimed  bool   // the provider sends no plausible time
 	Attempt  int    // 0: the session as a whole
-	Person   string // whose document the body shows; "" is none
-	Actions  bool   // names something the applicant has to do
-	Cross    Cross  // the checker's word, where it comes separate ways
+	Person   string // the person of the document in the body; "" is none
+	Actions  bool   // names something the applicant must do
+	Cross    Cross  // the checker's verdict, if it comes from two sources
 	Seq      int    // number of the payload
 }
 
-// Cross is one person's word on one decision as a webhook and as an answer of the API tell it; "" is not told.
+// Cross is one person's verdict as in a webhook and as in an answer of the API; "" is none.
 type Cross struct{ Webhook, API string }
 
-// with lays a newer word of each way over c.
+// with replaces the verdicts in c by newer ones of each source.
 func (c Cross) with(news Cross) Cross {
 	if news.Webhook != "" {
 		c.Webhook = news.Webhook
@@ -62,7 +62,7 @@ func (c Cross) with(news Cross) Cross {
 
 func (c Cross) disagrees() bool { return c.Webhook != "" && c.API != "" && c.Webhook != c.API }
 
-// State is what an event says of a verification.
+// State is the content of an event.
 type State struct {
 	Status, Outcome, Stage string
 	Final                  bool
@@ -73,7 +73,7 @@ type State struct {
 	Actions                bool
 }
 
-// Rules are the rules that a test may switch off, to show that a break of one is noticed.
+// Rules are the rules that a test may disable, to show that a violation is detected.
 type Rules struct {
 	OlderVerdictWins, NoticeSetsBar, AttemptsMerge, UntimedIsNow, DoubtIgnored bool
 }
@@ -84,7 +84,7 @@ type Machine struct {
 	Broken Rules
 
 	begun    bool
-	repeats  bool // the last fact tells nothing of its own: it says again what stands, or is not believed
+	repeats  bool // the last fact adds nothing: it repeats the current state, or does not count
 	received bool
 	newest   int      // minute of the newest applied fact of the provider
 	timed    bool     // newest is set
@@ -93,26 +93,26 @@ type Machine struct {
 	kept     []Fact   // facts on the verdict whose payloads are stored, events or not
 	gap      []string // persons of late facts of the attempt
 	ended    Fact     // the provider's end that closed the session
-	before   *State   // under an end of ours: what stood before it
+	before   *State   // the state before an end set by kycbridge
 	current  int      // the attempt that facts belong to
 	last     Fact     // that counted
 	seen     []Fact   // all stored facts with a person
-	caught   *Fact    // what was applied after the last fact, though it was heard before
+	caught   *Fact    // applied after the last fact, though received before it
 	fresh    bool     // the last fact began a newer attempt
 }
 
-// memory is what events tell of the verdict, whatever becomes of the payloads.
+// memory is the information of events on the verdict, independent of the stored payloads.
 type memory struct {
-	verdict  *Fact  // that stands, in doubt or not
-	askedBy  int    // rank of the one who asked last for a resubmission
-	reopened int    // minute of the newest request or reopening: what was decided before it is over
-	answered int    // minute of the submission that answered the request; machines' words before it are over
+	verdict  *Fact  // the current one, in doubt or not
+	askedBy  int    // rank of the last request for resubmission
+	reopened int    // minute of the newest request or reopening: earlier decisions are revoked
+	answered int    // minute of the submission that answered the request; machines' earlier verdicts are old
 	doubts   []Fact // that no verdict has settled
 	denied   *Fact  // the newest update that mentions another outcome than an approval
-	cross    Cross  // the last word of each way
+	cross    Cross  // the last verdict of each source
 }
 
-// Step takes the next fact.
+// Step processes the next fact.
 func (m *Machine) Step(f Fact) {
 	if f.Untimed && m.Broken.UntimedIsNow {
 		f.Untimed, f.At = false, 1<<20
@@ -183,10 +183,10 @@ func (m *Machine) applyHeld(f Fact) {
 	}
 }
 
-// Done tells whether the last fact became an event.
+// Done reports whether the last fact made an event.
 //
-// Reading: "the last applied" fact is the last one that changed something. One that said what stood
-// already made no event, is no bar, and is known only as long as its payload is kept.
+// Reading: "the last applied" fact is the last one that changed something. A fact that repeated the current
+// state made no event, holds nothing back, and is known only as long as its payload is stored.
 func (m *Machine) Done(published bool) {
 	if !published {
 		m.memory = m.earlier
@@ -229,7 +229,7 @@ func (m *Machine) own(f Fact) bool {
 	return true
 }
 
-// revokeOurEnd revokes an end that kycbridge had set: any fact of the provider does, whatever its time.
+// revokeOurEnd revokes an end that kycbridge had set: any fact of the provider does, of any time.
 func (m *Machine) revokeOurEnd() {
 	if m.before != nil {
 		m.State, m.before = *m.before, nil
@@ -243,7 +243,7 @@ func over(status string) bool {
 	return slices.Contains([]string{"completed", "expired", "abandoned", "canceled", "failed"}, status)
 }
 
-// old reports whether f lies before what has been applied. Nothing untimed is newer than a timed fact.
+// old reports whether f is older than an applied fact. Nothing untimed is newer than a timed fact.
 func (m *Machine) old(f Fact) bool {
 	return m.timed && (f.Untimed || f.At < m.newest)
 }
@@ -255,7 +255,7 @@ func (m *Machine) pass(f Fact) {
 	}
 }
 
-// progress moves an undecided, open verification. It hides no doubt.
+// progress moves an undecided, open verification. It clears no doubt.
 func (m *Machine) progress(f Fact) {
 	if m.old(f) || m.closed() || m.Outcome == "review" || m.Contradiction || len(m.doubts) > 0 && m.Outcome != "resubmit" {
 		return
@@ -268,15 +268,15 @@ func (m *Machine) progress(f Fact) {
 	m.Unmapped = f.Status == "unknown"
 	if isAnswer {
 		m.answered = f.At
-		m.reapplyDoubts() // Reading: the answer settles no doubt that came after the request
+		m.reapplyDoubts() // Reading: the answer settles no doubt newer than the request
 	}
 }
 
-// end closes what is open and undecided.
+// end closes an open and undecided verification.
 //
-// Reading: an end is older than nothing but what was applied; it closes a doubt too, which stays known for
-// a verdict from before it. It closes no review that two verdicts led to: one of them ended the session. One
-// that was received before the verdict that is in doubt, or before the doubt, ended what stood then.
+// Reading: an end is old only if an applied fact is newer. It closes a doubt too, which remains recorded for
+// a verdict from before it. It does not close a review caused by two verdicts: one of them ended the session.
+// An end received before the doubted verdict, or before the doubt, ended the earlier state only.
 func (m *Machine) end(f Fact) {
 	if m.inDoubt() && m.verdict != nil && max(m.verdict.Received, m.lastDoubted()) > f.Received {
 		m.repeats = true
@@ -288,19 +288,19 @@ func (m *Machine) end(f Fact) {
 	m.State, m.ended = State{Status: f.Status, Outcome: "none", Person: m.Person}, f
 }
 
-// reviewed reports whether a person has said what stands.
+// reviewed reports whether the current verdict is a person's.
 func (m *Machine) reviewed() bool { return m.verdict != nil && m.verdict.Rank == 2 }
 
-// decide weighs a verdict against the one that stands and against those that are stored.
+// decide compares a verdict with the current one and with the stored ones.
 //
-// Reading: a word that leaves the session open, of before the provider ended it, opens nothing.
+// Reading: a fact that leaves the session open, from before the provider ended it, does not reopen it.
 func (m *Machine) decide(f Fact) {
 	if f.Untimed {
 		m.decideUntimed(f)
 		return
 	}
 	if f.Word == Resubmit && f.At < m.answered {
-		m.repeats = true // Reading: the answer to the request before it answers this one too
+		m.repeats = true // Reading: the answer to the earlier request answers this one too
 		return
 	}
 	isDoubted := func(d Fact) bool { return d.Received < m.ended.Received && !settles(f, d) }
@@ -313,7 +313,7 @@ func (m *Machine) decide(f Fact) {
 	}
 	if !m.fresh && m.outranked(f) {
 		if m.verdict != nil && below(f, *m.verdict) {
-			m.caught = m.waiting(f) // both give way, and the newer makes what is older old
+			m.caught = m.waiting(f) // both yield, and the newer one makes older facts old
 			m.recall()
 		}
 		isNewer := func(k Fact) bool {
@@ -342,15 +342,15 @@ func (m *Machine) settle(f Fact) {
 	}
 }
 
-// doubtsAgain tells the stored doubts about f that were received after the session had ended.
+// doubtsAgain applies the stored doubts about f that were received after the session had ended.
 func (m *Machine) doubtsAgain(f Fact) func(Fact) bool {
 	return func(d Fact) bool {
 		return d.Word == Doubt && d.Attempt == f.Attempt && d.Received > m.ended.Received && !settles(f, d)
 	}
 }
 
-// waiting is the newest stored word that gave way to the standing verdict and is newer than f. Once f has
-// replaced that verdict, it counts.
+// waiting is the newest stored verdict that yielded to the current one and is newer than f. After f has
+// replaced the current verdict, it counts.
 func (m *Machine) waiting(f Fact) (newest *Fact) {
 	for _, k := range m.kept {
 		gaveWay := m.verdict != nil && below(k, *m.verdict)
@@ -361,7 +361,7 @@ func (m *Machine) waiting(f Fact) (newest *Fact) {
 	return newest
 }
 
-// recall adds the newest stored denial, and the stored doubts that no stored word has settled.
+// recall adds the newest stored denial, and the stored doubts that no stored verdict has settled.
 func (m *Machine) recall() {
 	for _, k := range m.kept {
 		isNewest := m.denied == nil || !k.Untimed && (m.denied.Untimed || m.denied.At < k.At)
@@ -383,16 +383,16 @@ func (m *Machine) recall() {
 
 // settles reports whether f ends a doubt.
 //
-// Reading: a machine's word ends no doubt about what a person decided, since it overrides no decision of
-// a person either.
+// Reading: a machine's verdict ends no doubt about a person's decision, since it overrides no decision of a
+// person either.
 func settles(f, doubt Fact) bool {
 	return !f.Untimed && (doubt.Untimed || doubt.At < f.At) && !below(f, doubt)
 }
 
-// below reports whether a's word counts less than b's, whenever either was said.
+// below reports whether a is of a lower rank than b, at any time.
 func below(a, b Fact) bool { return a.Rank == 0 && b.Rank == 2 }
 
-// deny doubts an approval that is no newer than an update which mentions another outcome.
+// deny raises a doubt about an approval that is not newer than an update with another outcome.
 func (m *Machine) deny(f Fact) {
 	isLater := func(d Fact) bool {
 		isNewer := f.Untimed && m.fresh || !f.Untimed && !d.Untimed && d.At >= f.At
@@ -405,8 +405,8 @@ func (m *Machine) deny(f Fact) {
 	}
 }
 
-// outranked reports whether a verdict that is known is newer than f, or of a higher stage, or does not
-// approve at the same instant.
+// outranked reports whether a known verdict is newer than f, or of a higher stage, or of the same instant and
+// not an approval.
 func (m *Machine) outranked(f Fact) bool {
 	if m.Broken.OlderVerdictWins {
 		return false
@@ -417,11 +417,11 @@ func (m *Machine) outranked(f Fact) bool {
 	known := slices.Clone(m.kept)
 	if m.verdict != nil {
 		if f.Word == Verdict && m.verdict.Untimed && m.verdict.Word == Verdict && below(f, *m.verdict) {
-			return true // a machine's word never overrides a person's decision, whenever that was made
+			return true // a machine's verdict never overrides a person's decision, of any time
 		}
 		if f.Outcome == "approved" && m.Outcome != "approved" && m.verdict.At == f.At && !m.verdict.Untimed &&
 			m.verdict.Seq != f.Seq && !below(*m.verdict, f) {
-			return true // what took back an approval counts against another of the same instant
+			return true // a revocation counts against another approval of the same instant
 		}
 		known = append(known, *m.verdict)
 	}
@@ -430,13 +430,13 @@ func (m *Machine) outranked(f Fact) bool {
 	})
 }
 
-// idle reports whether a word holds nothing back, because it is over or itself gives way.
+// idle reports whether a verdict holds nothing back, because it is revoked or yields itself.
 func (m *Machine) idle(k Fact) bool { return m.over(k) || m.verdict != nil && below(k, *m.verdict) }
 
-// replaced reports whether a newer word of no lower rank, a request or a reopening came after k: the rank of k
-// counts no more.
+// replaced reports whether a newer verdict of no lower rank, a request or a reopening has replaced k: the rank
+// of k no longer counts.
 //
-// Reading: a request that came when the session had ended, and so opened nothing, replaces no verdict either.
+// Reading: a request received after the session had ended reopened nothing, so it replaces no verdict either.
 func (m *Machine) replaced(k Fact) bool {
 	if m.verdict != nil && k.Seq == m.verdict.Seq && m.closed() {
 		return m.reopened > k.At
@@ -447,7 +447,7 @@ func (m *Machine) replaced(k Fact) bool {
 	})
 }
 
-// standing is the verdict that stands, if there is one.
+// standing is the current verdict, if there is one.
 func (m *Machine) standing() []Fact {
 	if m.verdict == nil {
 		return nil
@@ -455,11 +455,11 @@ func (m *Machine) standing() []Fact {
 	return []Fact{*m.verdict}
 }
 
-// over reports whether a word on the verdict was taken back by a request or a reopening since. A person's
-// counts from the request on, a machine's from the applicant's answer on.
+// over reports whether a later request or reopening has revoked a verdict. A person's verdict counts from the
+// request on, a machine's from the applicant's answer on.
 //
-// Reading: where a person decides between the request and the answer, that verdict had ended the session
-// and the answer was progress. An approval of the very instant of the request or of the answer is over too.
+// Reading: if a person decides between the request and the answer, that verdict had ended the session and the
+// answer was progress. An approval of the same instant as the request or the answer is revoked too.
 func (m *Machine) over(f Fact) bool {
 	since := m.reopened
 	if below(f, Fact{Rank: m.askedBy}) {
@@ -468,7 +468,7 @@ func (m *Machine) over(f Fact) bool {
 	return f.At < since || f.At == since && f.Outcome == "approved"
 }
 
-// beats reports whether a stands against b.
+// beats reports whether a prevails over b.
 func (m *Machine) beats(a, b Fact) bool {
 	switch {
 	case a.Untimed || a.Word == Doubt || a.Word == Remark:
@@ -485,20 +485,20 @@ func (m *Machine) beats(a, b Fact) bool {
 	return a.Outcome != "approved" && b.Outcome == "approved"
 }
 
-// decideUntimed: an untimed verdict counts where nothing is decided; one that differs from what stands
-// asks for a person's look.
+// decideUntimed: an untimed verdict counts where nothing is decided; one that differs from the current
+// verdict requires a review by a person.
 func (m *Machine) decideUntimed(f Fact) {
 	switch {
 	case m.Untimed: // it is under review already
 		m.repeats = true
 	case m.verdict != nil && m.verdict.Word == Verdict && below(f, *m.verdict):
-		m.repeats = true // a machine's word overrides no decision of a person's, in doubt or not
+		m.repeats = true // a machine's verdict overrides no decision of a person, in doubt or not
 	case m.inDoubt() && f.Outcome == "none":
 		m.repeats = true // Reading: an end without a verdict of the provider's settles nothing
-	case m.inDoubt(): // Reading: a doubt is what the verdict differs from
+	case m.inDoubt(): // Reading: the verdict differs from a doubt
 		m.review()
 	case m.undecided() && m.closed() && !m.ended.Untimed && f.Status == "in_review":
-		m.repeats = true // Reading: the session has ended, for all that is known after this word
+		m.repeats = true // Reading: the session may have ended after this verdict
 	case m.undecided():
 		m.apply(f)
 		m.reapplyDoubts()
@@ -510,19 +510,19 @@ func (m *Machine) decideUntimed(f Fact) {
 	}
 }
 
-// inDoubt reports whether the status is unknown because of a decision, and not for want of one.
+// inDoubt reports whether the status is unknown because of a decision, not because there is none.
 func (m *Machine) inDoubt() bool { return m.Contradiction || m.Unmapped && len(m.doubts) > 0 }
 
-// undecided: a decision that the provider has taken back is none. What is in doubt is decided.
+// undecided: a decision that the provider has revoked is none. A decision in doubt is a decision.
 func (m *Machine) undecided() bool { return m.Outcome == "none" || m.Outcome == "" }
 
-// review leaves the decision to a person, and the facts as they are.
+// review leaves the decision to a person, and does not change the facts.
 func (m *Machine) review() {
 	m.repeats = true
 	m.State = State{Status: "in_review", Outcome: "review", Stage: m.Stage, Untimed: true, Person: m.Person}
 }
 
-// apply makes f the standing verdict.
+// apply makes f the current verdict.
 func (m *Machine) apply(f Fact) {
 	m.verdict = &f
 	if f.Word == Resubmit || f.Word == Reopen {
@@ -536,8 +536,8 @@ func (m *Machine) apply(f Fact) {
 		Person: shown, Actions: f.Actions}
 }
 
-// contradict takes a body that contradicts itself. It takes back an approval; a rejection, an end and a
-// resubmission stand.
+// contradict applies a body that contradicts itself. It revokes an approval; a rejection, an end and a
+// resubmission remain.
 func (m *Machine) contradict(f Fact) {
 	if m.Broken.DoubtIgnored {
 		return
@@ -547,7 +547,7 @@ func (m *Machine) contradict(f Fact) {
 		return
 	}
 	if !f.Untimed {
-		m.caught = m.waiting(f) // it still gives way, and makes what is older old
+		m.caught = m.waiting(f) // it still yields, and makes older facts old
 	}
 	m.doubts = append(m.doubts, f)
 	if m.repeats = m.newestDoubt().Seq != f.Seq; !m.repeats {
@@ -555,7 +555,7 @@ func (m *Machine) contradict(f Fact) {
 	}
 }
 
-// reapplyDoubts takes back what a doubt that is not settled may take back.
+// reapplyDoubts revokes what an unsettled doubt may revoke.
 func (m *Machine) reapplyDoubts() {
 	if len(m.doubts) > 0 {
 		m.shake(m.newestDoubt().Reason)
@@ -589,9 +589,9 @@ func (m *Machine) shake(reason string) {
 	m.Contradiction, m.Unmapped = reason == "contradiction", reason == "unmapped_status"
 }
 
-// remark is an update: it decides nothing, and one that contradicts the standing verdict is doubt.
+// remark is an update: it decides nothing, and one that contradicts the current verdict is a doubt.
 func (m *Machine) remark(f Fact, first bool) {
-	if first { // Reading: it tells that an identification exists, whose decision has not been heard
+	if first { // Reading: it shows that an identification exists, whose decision has not arrived
 		m.Status, m.Outcome = "processing", "none"
 	}
 	m.repeats = m.old(f)
@@ -600,7 +600,7 @@ func (m *Machine) remark(f Fact, first bool) {
 		m.denied = &f
 	}
 	standing := !m.Untimed && m.verdict != nil && m.verdict.Word == Verdict
-	// Reading: one that mentions an approval leaves a rejection as it is, and speaks against no approval.
+	// Reading: one that mentions an approval does not change a rejection, and contradicts no approval.
 	if standing && f.Outcome != "" && f.Outcome != "approved" && f.Outcome != m.verdict.Outcome {
 		f.Reason = "contradiction"
 		m.contradict(f)
@@ -610,7 +610,7 @@ func (m *Machine) remark(f Fact, first bool) {
 
 // show replaces the person by the one of the body, if it has one and is not old.
 //
-// Reading: an approval vouches for the person it was given for. An end of the session shows no other.
+// Reading: an approval belongs to the person it was given for. An end of the session does not change it.
 func (m *Machine) show(f Fact) {
 	switch {
 	case f.Person == "":
@@ -654,20 +654,20 @@ func (m *Machine) attempt(f Fact) place {
 	return ours
 }
 
-// Fill takes the person that an event shows where none is known.
+// Fill sets the person from an event if none is known.
 //
-// Reading: the contract does not say whether a late or untimed fact of the attempt fills in what is not
-// known. It may, but it replaces nothing.
+// Reading: the contract does not define whether a late or untimed fact of the attempt fills gaps. It may, but
+// it replaces nothing.
 func (m *Machine) Fill(shown string) {
 	if m.Person == "" && slices.Contains(m.gap, shown) {
 		m.Person = shown
 	}
 }
 
-// renew begins a newer attempt: what is known of the older one goes, but an approval stands until the
+// renew begins a newer attempt: the facts of the older one are cleared, but an approval remains until the
 // newer attempt's own verdict.
 func (m *Machine) renew(f Fact) place {
-	// Reading: a doubt about the newer attempt is its verdict, one that is not believed.
+	// Reading: a doubt about the newer attempt is its verdict, one that does not count.
 	if m.Outcome == "approved" && f.Word != Verdict && f.Word != Doubt {
 		return stale
 	}

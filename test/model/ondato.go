@@ -1,6 +1,6 @@
 package model
 
-// Ondato says what a message of Ondato means: the row of the contract for its event, status and statusReason.
+// Ondato maps a message of Ondato to a fact: the row of the contract for its event, status and statusReason.
 func Ondato(event, status, reason string) Fact {
 	switch event {
 	case "idv":
@@ -36,7 +36,7 @@ var ondatoSession = map[string]Fact{
 	"Expired":    {Word: End, Status: "expired"},
 }
 
-// ondatoVerdict: the reason tells whose verdict it is, a machine's or a person's; most reasons tell neither.
+// ondatoVerdict: the reason shows whether the verdict is a machine's or a person's; most reasons do not.
 func ondatoVerdict(status, reason string) Fact {
 	f := Fact{Word: Verdict, Status: "completed", Outcome: outcomes[status], Final: true, Stage: "system", Rank: 1}
 	switch reason {

@@ -1,17 +1,17 @@
 package model
 
-// SignzyBody is what a journey of Signzy's says, as far as it decides.
+// SignzyBody contains the members of a Signzy journey that decide.
 type SignzyBody struct {
 	Status   string // currentStatus
 	Step     string // "": none
-	Ended    bool   // completedAt is stated, in whatever form
+	Ended    bool   // completedAt is present, in any form
 	Policy   bool   // the account has one
 	Refuted  bool   // the evidence shows another person
-	Doubtful bool   // something in the evidence speaks against the person, and refutes nobody
+	Doubtful bool   // an objection in the evidence that does not justify a rejection
 }
 
-// Signzy says what a journey means: the row of the contract for currentStatus and step. The provider gives no
-// verdict. A policy of the account's approves only where nothing speaks against the person.
+// Signzy maps a journey to a fact: the row of the contract for currentStatus and step. The provider gives no
+// verdict. A policy of the account approves only if there is no objection.
 func Signzy(b SignzyBody) Fact {
 	isComplete, isOver := b.Step == "COMPLETE", b.Step == "RETRIES_EXCEEDED"
 	switch {
@@ -22,7 +22,7 @@ func Signzy(b SignzyBody) Fact {
 	case b.Status != "COMPLETED" && b.Status != "TERMINATED" && b.Ended:
 		return Fact{Word: Doubt, Reason: "unmapped_status", Rank: 1}
 	case b.Status != "COMPLETED" && b.Status != "TERMINATED":
-		return Fact{Word: Progress, Status: "unknown"} // Reading: of an open journey it is a sign of progress
+		return Fact{Word: Progress, Status: "unknown"} // Reading: for an open journey it is progress
 	case b.Status == "TERMINATED":
 		return Fact{Word: End, Status: "failed"}
 	}

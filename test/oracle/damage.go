@@ -37,7 +37,7 @@ func (w *World) holder(stream string) (*program, string) {
 	return &w.nats.program, w.nats.data
 }
 
-// offline changes the files of a stream while no process holds them.
+// offline changes the files of a stream while no process uses them.
 func (w *World) offline(ctx context.Context, stream, what string, do func(folder string) error) error {
 	p, data := w.holder(stream)
 	mine := p == &w.bridges[0].program

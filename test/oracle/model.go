@@ -110,8 +110,8 @@ func undated(verdicts []Fact) map[State]bool {
 	return only(verdicts[0].State)
 }
 
-// renewed: the second attempt counts. Until it has a verdict of its own, an approval that came before it
-// stays; a rejection is open again.
+// renewed: the second attempt counts. Until it has a verdict of its own, an earlier approval
+// remains; a rejection is open again.
 func renewed(verdicts, second []Fact) map[State]bool {
 	if own := ofAttempt(verdicts, 2); len(own) > 0 {
 		return only(newest(own))

@@ -29,16 +29,16 @@ func (e event) accepted() bool {
 	return e.Data.Decision.Outcome == "approved" && e.Data.Decision.Final
 }
 
-// What follows from an event.
+// The action for an event.
 const (
-	skip  = "skip"  // known already, or of another environment
-	admit = "admit" // the person may be let in
-	hold  = "hold"  // not, not yet, or not any more
+	skip  = "skip"  // already processed, or of another environment
+	admit = "admit" // the person may be admitted
+	hold  = "hold"  // not approved, not yet, or not any more
 )
 
-// decide says what follows from e where handled is the row of its verification, empty if there is none.
-// An old revision never overwrites a newer one, and a repeated one does nothing. What came after events
-// were lost is newer than what came before, whatever its revision.
+// decide returns the action for e. handled is the row of its verification, empty if there is none.
+// An old revision never overwrites a newer one, and a repeated one does nothing. An event after a loss
+// is newer than every event before it, whatever its revision.
 func decide(handled row, environment string, e event) string {
 	later := e.RestoredTime.Compare(handled.Restored)
 	switch {
@@ -87,7 +87,7 @@ func openBook(path string) (*book, error) {
 	return b, err
 }
 
-// handle decides about an event and commits that, once. When it returns without an error, the event
+// handle decides about an event and commits the decision once. When it returns without an error, the event
 // may be acknowledged.
 func (b *book) handle(environment string, body []byte) (r row, err error) {
 	var e event

@@ -62,15 +62,15 @@ func consume(ctx context.Context, url string, b *book, environment string) error
 	reading, err := consumer.Consume(func(m jetstream.Msg) {
 		switch r, err := b.handle(environment, m.Data()); {
 		case errors.Is(err, errNoEvent):
-			_ = m.TermWithReason(err.Error()) // it will not become one
+			_ = m.TermWithReason(err.Error()) // a retry does not help
 		case err != nil:
 			select {
-			case failed <- err: // not acknowledged: it comes again
+			case failed <- err: // not acknowledged: it is delivered again
 			default:
 			}
 		default:
 			fmt.Println(r.VerificationID, r.Revision, r.Action)
-			_ = m.Ack() // should it get lost, the event comes again and is skipped
+			_ = m.Ack() // if it is lost, the event is delivered again and skipped
 		}
 	})
 	if err != nil {

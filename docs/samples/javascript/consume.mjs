@@ -21,10 +21,10 @@ for await (const message of await consumer.consume()) {
   try {
     handled = book.handle(environment, message.string());
   } catch (err) {
-    if (!(err instanceof SyntaxError || err instanceof TypeError)) throw err; // not acknowledged: it comes again
-    message.term("not an event"); // and it will not become one
+    if (!(err instanceof SyntaxError || err instanceof TypeError)) throw err; // not acknowledged: it is delivered again
+    message.term("not an event"); // a retry does not help
     continue;
   }
   console.log(handled.verification_id, handled.revision, handled.action);
-  message.ack(); // after the commit; should it get lost, the event comes again and is skipped
+  message.ack(); // after the commit; if it is lost, the event is delivered again and skipped
 }

@@ -5,18 +5,18 @@ import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync 
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
-export const SKIP = "skip"; // known already, or of another environment
-export const ADMIT = "admit"; // the person may be let in
-export const HOLD = "hold"; // not, not yet, or not any more
+export const SKIP = "skip"; // already processed, or of another environment
+export const ADMIT = "admit"; // the person may be admitted
+export const HOLD = "hold"; // not approved, not yet, or not any more
 
 // accepted is the rule.
 export function accepted(data) {
   return data.decision.outcome === "approved" && data.decision.final === true;
 }
 
-// decide says what follows from an event where handled is the row of its verification, if there is one.
-// An old revision never overwrites a newer one, and a repeated one does nothing. What came after events
-// were lost is newer than what came before, whatever its revision.
+// decide returns the action for an event. handled is the row of its verification, if there is one.
+// An old revision never overwrites a newer one, and a repeated one does nothing. An event after a loss
+// is newer than every event before it, whatever its revision.
 export function decide(handled, environment, data, restored = "") {
   const { restored: before = "", revision = 0 } = handled ?? {};
   if (data.environment !== environment || restored < before) return SKIP;
@@ -38,7 +38,7 @@ export class Book {
     }
   }
 
-  // handle decides about an event and commits that, once. After it the event may be acknowledged.
+  // handle decides about an event and commits the decision once. Afterwards the event may be acknowledged.
   handle(environment, body) {
     const { data, restoredtime: restored = "" } = JSON.parse(body);
     const { verification_id, revision } = data;

@@ -25,10 +25,10 @@ async def main():
             try:
                 handled = book.handle(environment, message.data)
             except (ValueError, KeyError, TypeError):
-                await message.term()  # not an event, and it will not become one
+                await message.term()  # not an event, a retry does not help
                 continue
             print(*handled, flush=True)
-            await message.ack()  # after the commit; should it get lost, the event comes again and is skipped
+            await message.ack()  # after the commit; if it is lost, the event is delivered again and skipped
 
 
 if __name__ == "__main__":

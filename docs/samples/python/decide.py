@@ -7,8 +7,8 @@ import os
 import sqlite3
 import sys
 
-SKIP = "skip"    # known already, or of another environment
-ADMIT = "admit"  # the person may be let in
+SKIP = "skip"    # already processed, or of another environment
+ADMIT = "admit"  # the person may be admitted
 HOLD = "hold"    # not, not yet, or not any more
 
 
@@ -18,10 +18,10 @@ def accepted(data):
 
 
 def decide(handled, environment, data, restored=""):
-    """What follows from an event where handled is what was handled last: restoredtime and revision, ("", 0) if nothing.
+    """The action for an event. handled is the last processed restoredtime and revision, ("", 0) if there is none.
 
-    An old revision never overwrites a newer one, and a repeated one does nothing. What came after events
-    were lost is newer than what came before, whatever its revision.
+    An old revision never overwrites a newer one, and a repeated one does nothing. An event after a loss
+    is newer than every event before it, whatever its revision.
     """
     if data["environment"] != environment or (restored, data["revision"]) <= handled:
         return SKIP
@@ -29,7 +29,7 @@ def decide(handled, environment, data, restored=""):
 
 
 class Book:
-    """Remembers what was handled: one row a verification, in a table of yours."""
+    """Records processed events: one row per verification. Use a table of your database instead."""
 
     def __init__(self, path):
         self.db = sqlite3.connect(path)
@@ -39,11 +39,11 @@ class Book:
                         " restored TEXT NOT NULL)")
 
     def handle(self, environment, body):
-        """Decides about an event and commits that, once. After it the event may be acknowledged."""
+        """Decides about an event and commits the decision once. Afterwards the event may be acknowledged."""
         event = json.loads(body)
         data, restored = event["data"], event.get("restoredtime", "")
         vid, revision = data["verification_id"], data["revision"]
-        with self.db:  # one transaction: what you do about the event belongs in here
+        with self.db:  # one transaction: do your own work for the event in here
             row = self.db.execute("SELECT restored, revision FROM handled WHERE verification_id = ?", (vid,)).fetchone()
             action = decide(row or ("", 0), environment, data, restored)
             if action != SKIP:

@@ -1,4 +1,4 @@
-// The console works without this module; with it the live view goes on by itself and a report tells how far it is.
+// The console works without this module. The module updates the live view and shows the progress of a report.
 
 const cells = ['at', 'what', 'provider', 'account', 'status', 'outcome', 'detail'];
 const labels = ['Time', 'What', 'Provider', 'Account', 'Status', 'Outcome', 'Detail'];
@@ -26,7 +26,7 @@ function set(element, name, value) {
   if (element[name] !== value) element[name] = value;
 }
 
-// fill puts an event into a row. Whatever stands in it becomes text, never markup.
+// fill puts an event into a row. Its values become text, never markup.
 function fill(tr, row) {
   tr.dataset.at = row.at;
   for (const [i, name] of cells.entries()) {
@@ -78,9 +78,9 @@ class Live {
 
   pause() {
     this.stop();
-    this.button.textContent = 'Go on';
+    this.button.textContent = 'Continue';
     this.button.setAttribute('aria-pressed', 'true');
-    this.say('Paused. What happens meanwhile is not shown later: verifications and quarantine have it.');
+    this.say('Paused. Activity during the pause is not shown later; see verifications and quarantine.');
   }
 
   broken() {
@@ -103,10 +103,10 @@ class Live {
 
   tell() {
     this.telling = null;
-    if (this.source) this.say(`Live. ${this.passed} came faster than they can be shown.`);
+    if (this.source) this.say(`Live. ${this.passed} rows arrived too fast to be shown.`);
   }
 
-  // say tells a state once: a screen reader reads each change.
+  // say shows a state once: a screen reader reads each change.
   say(text) {
     if (this.state.textContent !== text) this.state.textContent = text;
   }
