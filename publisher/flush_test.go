@@ -1,0 +1,160 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// TestFlushesAreShared: callers that come while a flush runs share the next one, which begins after they
+// have come.
+func TestFlushesAreShared(t *testing.T) {
+	var flushes atomic.Int32
+	begin, end := make(chan struct{}), make(chan struct{})
+	f := &flusher{sync: func() error {
+		flushes.Add(1)
+		begin <- struct{}{}
+		<-end
+		return nil
+	}}
+	var first, later sync.WaitGroup
+	first.Go(func() { must(t, f.wait(t.Context())) })
+	<-begin
+	var returned atomic.Int32
+	for range 50 {
+		later.Go(func() {
+			must(t, f.wait(t.Context()))
+			returned.Add(1)
+		})
+	}
+	eventually(t, "the next flush has callers", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.next != nil
+	})
+	end <- struct{}{}
+	first.Wait()
+	<-begin
+	if n := returned.Load(); n != 0 {
+		t.Errorf("%d callers returned with a flush that began before they came", n)
+	}
+	close(end)
+	for flushing := true; flushing; { // a caller may have come after the second began
+		select {
+		case <-begin:
+		case <-time.After(100 * time.Millisecond):
+			flushing = f.busy()
+		}
+	}
+	later.Wait()
+	if n := flushes.Load(); n > 4 {
+		t.Errorf("%d flushes for 51 callers", n)
+	}
+}
+
+func (f *flusher) busy() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.running
+}
+
+// TestAFailedFlushIsFinal: after a failed flush nothing is durable any more, even if the next one would
+// succeed. A flush that hangs does not hold a caller beyond its time.
+func TestAFailedFlushIsFinal(t *testing.T) {
+	results := []error{nil, errNoBlocks, nil, errors.Join(errNotFlushed, syscall.EIO), nil, nil}
+	var n int
+	f := &flusher{sync: func() error { n++; return results[n-1] }}
+	for i, want := range []error{nil, errNoBlocks, nil, errNotFlushed, errNotFlushed, errNotFlushed} {
+		if err := f.wait(t.Context()); !errors.Is(err, want) {
+			t.Errorf("flush %d: %v, want %v", i+1, err, want)
+		}
+	}
+	release := make(chan struct{})
+	defer close(release)
+	hanging := &flusher{sync: func() error { <-release; return nil }}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := hanging.wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a disk that hangs: %v", err)
+	}
+}
+
+// TestFlushes flushes a folder in which files appear, are replaced and are removed.
+func TestFlushes(t *testing.T) {
+	b := &blockFiles{folder: t.TempDir()}
+	block := func(n int) string { return filepath.Join(b.folder, strconv.Itoa(n)+".blk") }
+	write := func(numbers ...int) {
+		for _, n := range numbers {
+			must(t, os.WriteFile(block(n), []byte("message"), 0o600))
+		}
+	}
+	if err := b.sync(); !errors.Is(err, errNoBlocks) {
+		t.Errorf("an empty folder: %v", err)
+	}
+	write(3, 12)
+	must(t, os.WriteFile(filepath.Join(b.folder, "index.db"), nil, 0o600))
+	for _, step := range []struct {
+		name string
+		do   func()
+		last uint64
+	}{
+		{"the first flush", func() {}, 12},
+		{"nothing new", func() {}, 12},
+		{"the next file", func() { write(13) }, 13},
+		{"several new files", func() { write(14, 15, 16) }, 16},
+		{"a replaced file", func() {
+			must(t, os.WriteFile(block(16)+".tmp", []byte("message"), 0o600))
+			must(t, os.Rename(block(16)+".tmp", block(16)))
+		}, 16},
+		{"the last file was removed", func() { must(t, os.Remove(block(16))) }, 15},
+		{"it begins anew", func() {
+			for _, n := range []int{3, 12, 13, 14, 15} {
+				must(t, os.Remove(block(n)))
+			}
+			write(1)
+		}, 1},
+	} {
+		step.do()
+		must(t, b.sync())
+		info, err := os.Stat(block(int(step.last)))
+		must(t, err)
+		if b.last != step.last || b.inode != info.Sys().(*syscall.Stat_t).Ino {
+			t.Errorf("%s: flushed up to %d.blk, want %d.blk", step.name, b.last, step.last)
+		}
+	}
+}
+
+// TestOtherProcessesFlush: a command that reaches the store through the port of the process that runs it
+// has what it stores flushed there, and is told if that fails.
+func TestOtherProcessesFlush(t *testing.T) {
+	server, store, _ := start(t, t.TempDir())
+	c, err := Connect(t.Context(), Dial{Name: "tool", Options: server.Dial()}, testMaxBody, zap.NewNop())
+	must(t, err)
+	defer c.Close()
+	if _, remote := c.disk.(remoteDisk); !remote || c.sharesFlush {
+		t.Fatalf("it flushes by %T", c.disk)
+	}
+	must(t, c.disk.flush(t.Context(), testNames.events()))
+	must(t, c.disk.flushAll(t.Context()))
+	if err := c.disk.flush(t.Context(), "NO_SUCH_STREAM"); err == nil {
+		t.Error("a stream without files is flushed")
+	}
+	server.disk.mu.Lock()
+	server.disk.byStream[testNames.payloads()] = &flusher{sync: func() error { return errNotFlushed }}
+	server.disk.mu.Unlock()
+	if _, err := store.Append(t.Context(), payload("idv", "e1", "{}")); !errors.Is(err, errNotFlushed) {
+		t.Errorf("a payload that was not flushed: %v", err)
+	}
+	if !store.payloads.health.failing() {
+		t.Error("a failed flush does not count as a failed write")
+	}
+}
