@@ -128,7 +128,7 @@ func (s *Store) eraseStarts(ctx context.Context, k kycbridge.Key) (int, error) {
 
 // EraseEvents erases every event of a verification and returns how many there were.
 func (b *Bus) EraseEvents(ctx context.Context, k kycbridge.Key) (int, error) {
-	defer b.last.Remove(k)
+	defer b.last.remove(k)
 	n, err := b.eraseAll(ctx, b.stream, b.names.anyEvent(k), nil)
 	if err != nil {
 		return n, fmt.Errorf("erase events: %w", err)

@@ -8,20 +8,11 @@ import (
 	"sync"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge"
 	"kycbridge/event"
-)
-
-const (
-	// remembered is the number of verifications whose last events are cached. The compare-and-set detects
-	// a stale cache.
-	remembered = 8192
-	// memorable is the largest event that is cached, bytes.
-	memorable = 64 << 10
 )
 
 // Headers with the instant of the newest fact of an event, and the payload that carried it
@@ -46,7 +37,7 @@ type Bus struct {
 	evicted    time.Time // when the consumers of the stream were last inspected
 	evictFails rateLimitedWarning
 	events     *committer
-	last       *lru.Cache[kycbridge.Key, kycbridge.State]
+	last       *lastEvents
 	stream     jetstream.Stream
 	end        end
 }
@@ -65,7 +56,7 @@ func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas 
 	if err != nil {
 		return nil, err
 	}
-	last, err := lru.New[kycbridge.Key, kycbridge.State](remembered)
+	last, err := newLastEvents()
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +87,7 @@ func (b *Bus) FailingFor() time.Duration { return b.events.health.failingFor() }
 
 // Last returns the last published revision of a verification.
 func (b *Bus) Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.State, error) {
-	if known, ok := b.last.Get(k); ok && !fresh {
+	if known, ok := b.last.get(k); ok && !fresh {
 		return known, nil
 	}
 	ctx, cancel := b.whileUp(ctx)
@@ -117,9 +108,7 @@ func (b *Bus) Last(ctx context.Context, k kycbridge.Key, fresh bool) (kycbridge.
 	if err != nil {
 		return kycbridge.State{}, err
 	}
-	if len(raw.Data) <= memorable {
-		b.last.Add(k, state)
-	}
+	b.last.put(k, state, len(raw.Data))
 	state.Read = true
 	return state, nil
 }
@@ -188,23 +177,20 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 	var refused *jetstream.APIError
 	switch {
 	case errors.As(err, &refused) && wrongLast(refused):
-		b.last.Remove(k)
+		b.last.remove(k)
 		return kycbridge.ErrConflict
 	case errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &refused) && refused.ErrorCode == messageTooLarge:
 		return fmt.Errorf("event of %d bytes is larger than the bus takes: %w", len(e.Body), kycbridge.ErrUnmappable)
 	case err != nil:
-		b.last.Remove(k)
+		b.last.remove(k)
 		return err
 	case ack.Duplicate:
 		// An event of this revision was stored just now; its content is only known by reading it.
-		b.last.Remove(k)
+		b.last.remove(k)
 		b.waitForgotten(ctx, ack.Sequence)
 		return kycbridge.ErrConflict
 	}
-	b.last.Remove(k)
-	if len(e.Body) <= memorable {
-		b.last.Add(k, kycbridge.State{Data: revision, Seq: ack.Sequence})
-	}
+	b.last.put(k, kycbridge.State{Data: revision, Seq: ack.Sequence}, len(e.Body))
 	return nil
 }
 

@@ -184,7 +184,7 @@ func (b *Bus) Repair(ctx context.Context) (m Repaired, err error) {
 	defer cancel()
 	m.Streams, err = b.createMissing(ctx, b.wanted)
 	if len(m.Streams) > 0 {
-		b.last.Purge() // cached events are no longer in the stream
+		b.last.clear() // cached events are no longer in the stream
 	}
 	if err == nil {
 		m.Shorter, err = b.repairEnd(ctx)

@@ -109,7 +109,7 @@ func (b *Bus) checkEnd(ctx context.Context) error {
 		return nil
 	}
 	b.end.setResult(life, &found)
-	b.last.Purge() // cached events are no longer in the stream
+	b.last.clear() // cached events are no longer in the stream
 	return nil
 }
 
@@ -227,7 +227,7 @@ func (b *Bus) markRestored(ctx context.Context, at string) error {
 	if _, err := b.js.UpdateStream(ctx, config); err != nil {
 		return fmt.Errorf("write down that stream %s was restored: %w", b.names.events(), err)
 	}
-	b.last.Purge()
+	b.last.clear()
 	b.end.at(at)
 	return nil
 }

@@ -1,0 +1,64 @@
+package publisher
+
+import (
+	"sync/atomic"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"kycbridge"
+)
+
+const (
+	// cachedEvents limits the verifications whose last events are cached.
+	cachedEvents = 8192
+	// cachedBytes limits the cache by the bytes of the encoded events. A decoded one takes about four times
+	// as much, and keeps the body that its strings come from.
+	cachedBytes = 8 << 20
+	// cachedEvent is the largest event that is cached, bytes.
+	cachedEvent = 64 << 10
+)
+
+// lastEvents caches the last events of the verifications that were published most recently. The
+// compare-and-set of the next event detects one that is outdated.
+type lastEvents struct {
+	cache *lru.Cache[kycbridge.Key, sizedState]
+	bytes atomic.Int64
+}
+
+// sizedState is the last event of a verification, with its encoded size in bytes.
+type sizedState struct {
+	kycbridge.State
+	size int
+}
+
+func newLastEvents() (*lastEvents, error) {
+	l := &lastEvents{}
+	cache, err := lru.NewWithEvict(cachedEvents,
+		func(_ kycbridge.Key, s sizedState) { l.bytes.Add(-int64(s.size)) })
+	l.cache = cache
+	return l, err
+}
+
+func (l *lastEvents) get(k kycbridge.Key) (kycbridge.State, bool) {
+	s, ok := l.cache.Get(k)
+	return s.State, ok
+}
+
+// put caches the last event of a verification; one that is too large is not cached.
+func (l *lastEvents) put(k kycbridge.Key, s kycbridge.State, size int) {
+	l.cache.Remove(k) // replacing it would not report its size
+	if size > cachedEvent {
+		return
+	}
+	l.bytes.Add(int64(size))
+	l.cache.Add(k, sizedState{s, size})
+	for l.bytes.Load() > cachedBytes {
+		if _, _, ok := l.cache.RemoveOldest(); !ok {
+			return
+		}
+	}
+}
+
+func (l *lastEvents) remove(k kycbridge.Key) { l.cache.Remove(k) }
+
+func (l *lastEvents) clear() { l.cache.Purge() }

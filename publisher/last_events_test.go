@@ -1,0 +1,37 @@
+package publisher
+
+import (
+	"fmt"
+	"testing"
+
+	"kycbridge"
+)
+
+// TestLastEventsAreLimited: the cache holds few large events or many small ones, the most recent in each
+// case, and counts what it holds.
+func TestLastEventsAreLimited(t *testing.T) {
+	for name, c := range map[string]struct{ size, put, want int }{
+		"large":     {32 << 10, 1000, cachedBytes / (32 << 10)},
+		"small":     {100, cachedEvents + 1000, cachedEvents},
+		"too large": {cachedEvent + 1, 10, 0},
+	} {
+		l, err := newLastEvents()
+		must(t, err)
+		key := func(i int) kycbridge.Key { return kycbridge.Key{VerificationID: fmt.Sprint(i)} }
+		for i := range c.put {
+			l.put(key(i), kycbridge.State{Seq: uint64(i)}, c.size)
+			l.put(key(i), kycbridge.State{Seq: uint64(i)}, c.size) // a later revision replaces it
+		}
+		if n := l.cache.Len(); n != c.want || l.bytes.Load() != int64(n*c.size) {
+			t.Errorf("%s: %d events of %d bytes in all, want %d", name, n, l.bytes.Load(), c.want)
+		}
+		if s, ok := l.get(key(c.put - 1)); c.want > 0 && (!ok || s.Seq != uint64(c.put-1)) {
+			t.Errorf("%s: the most recent is not cached", name)
+		}
+		l.remove(key(c.put - 1))
+		l.clear()
+		if l.cache.Len() != 0 || l.bytes.Load() != 0 {
+			t.Errorf("%s: after clear %d events of %d bytes", name, l.cache.Len(), l.bytes.Load())
+		}
+	}
+}
