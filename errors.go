@@ -15,6 +15,8 @@ var (
 	ErrUnauthenticated = errors.New("unauthenticated")
 	// ErrUnavailable: the store did not acknowledge; the caller should send again.
 	ErrUnavailable = errors.New("store unavailable")
+	// ErrBusy: more payloads arrive than can be processed; the caller should send again later.
+	ErrBusy = errors.New("over the limit")
 	// ErrTooLarge: a callback is over the body limit.
 	ErrTooLarge = errors.New("body over the limit")
 	// ErrConflict: another worker has published a revision since the last event was read.

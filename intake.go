@@ -71,11 +71,15 @@ type Intake struct {
 	Quarantine Quarantine
 	Refusals   Refusals
 	Documents  *Documents // for the Normalizer of this process; nil: it decodes every body again
+	// Pace delays authentic callbacks while events are behind, and returns ErrBusy if it takes too long;
+	// nil: they are never delayed.
+	Pace func(context.Context) error
 }
 
 // Receive processes a callback: it authenticates the request over its raw bytes, then ingests the body. It
 // returns ErrUnauthenticated if no credential of the account is valid, ErrUnavailable if the payload could
-// not be made durable, and ErrTooLarge if it unpacks to more than MaxBody.
+// not be made durable, ErrBusy if events are too far behind, and ErrTooLarge if it unpacks to more than
+// MaxBody.
 func (in *Intake) Receive(ctx context.Context, a *Account, r Request) (Receipt, error) {
 	p := Payload{
 		Via:         event.ViaCallback,
@@ -97,6 +101,11 @@ func (in *Intake) Receive(ctx context.Context, a *Account, r Request) (Receipt, 
 	p.Placement = placement
 	if _, err := r.Content(); errors.Is(err, errUnpacked) {
 		return Receipt{}, fmt.Errorf("unpack callback: %w", ErrTooLarge)
+	}
+	if in.Pace != nil {
+		if err := in.Pace(ctx); err != nil {
+			return Receipt{Placement: placement}, err
+		}
 	}
 	receipt, err := in.Ingest(ctx, a, p)
 	receipt.Placement = placement

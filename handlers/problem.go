@@ -14,7 +14,7 @@ import (
 var (
 	errFault       = errors.New("failed inside")
 	errDraining    = errors.New("shutting down")
-	errBusy        = errors.New("over the limit")
+	errBusy        = kycbridge.ErrBusy
 	errInterrupted = errors.New("body not received whole")
 	errNotReady    = errors.New("not ready")
 	errMethod      = errors.New("method not allowed")

@@ -29,6 +29,7 @@ type App struct {
 	metrics          *metrics
 	day              *console.Day // the console's statistics of the last day
 	intake           *kycbridge.Intake
+	pace             *pace                // of the callbacks
 	documents        *kycbridge.Documents // from the intake to the normalizer; nil: this process does not normalize
 	poller           *poll.Poller
 	version          string                // of the program
@@ -48,6 +49,7 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 		day:              console.NewDay(time.Now),
 		invalidWatchLogs: rate.Sometimes{First: 10, Interval: time.Minute},
 		inspectNow:       make(chan struct{}, 1),
+		pace:             &pace{log: log},
 	}
 	a.observe = a.metrics.readerRequest
 	for _, option := range options {
@@ -107,7 +109,7 @@ func (a *App) startStore(ctx context.Context) error {
 		}
 	}
 	a.intake = &kycbridge.Intake{MaxBody: int(a.config.Receive.MaxBody), Log: a.store,
-		Quarantine: countedQuarantine{a.store, a.metrics}, Refusals: a.store, Documents: a.documents}
+		Quarantine: countedQuarantine{a.store, a.metrics}, Refusals: a.store, Documents: a.documents, Pace: a.pace.wait}
 	a.poller = a.newPoller(policies)
 	return nil
 }
@@ -137,6 +139,10 @@ func (a *App) startWork(ctx context.Context, roles Roles, ready map[string]func(
 func (a *App) startWatching(roles Roles) {
 	if roles.Normalize {
 		a.watchIntegrity()
+	}
+	if roles.Receive {
+		a.metrics.watchPace(a.pace)
+		a.untilStop(a.watchPace)
 	}
 	if a.embedded != nil {
 		a.metrics.watchDisk(a.embedded.Disk)

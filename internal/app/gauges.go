@@ -11,6 +11,18 @@ import (
 	"kycbridge/publisher"
 )
 
+// watchPace adds the gauge of slowed callbacks.
+func (m *metrics) watchPace(p *pace) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kycbridge_callbacks_slowed",
+		Help: "1 while callbacks are slowed down, because events are more than five seconds of work behind; else 0."},
+		func() float64 {
+			if p.slows() {
+				return 1
+			}
+			return 0
+		}))
+}
+
 // watch adds gauges that are read on demand.
 func (m *metrics) watch(store *publisher.Store, connected map[string]func() bool) {
 	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_backlog_payloads",

@@ -3,23 +3,52 @@ package app
 import (
 	"os"
 	"runtime/debug"
+	gauges "runtime/metrics"
+	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// memoryShare is the share of the available memory for the heap; stacks, and the file pages that the
-// kernel counts with it, need the rest.
-const memoryShare = 0.8
+const (
+	// memoryShare is the share of the available memory for the heap; stacks, and the file pages that the
+	// kernel counts with it, need the rest.
+	memoryShare = 0.8
+	// garbageRoom is how much garbage may always gather before a collection, bytes.
+	garbageRoom = 64 << 20
+	// leastPercent and mostPercent limit the garbage in percent of the live heap.
+	leastPercent, mostPercent = 100, 400
+	// tuneEvery is how often the percentage follows the live heap.
+	tuneEvery = time.Second
+)
 
-// TuneMemory lets the heap grow to five times its live size before a garbage collection: a receiver's heap
-// is small and its garbage large, and collections at twice the size cost a tenth of the processor. Near
-// the memory limit of the container, or of the machine, collections are more frequent. GOGC and GOMEMLIMIT
-// take precedence.
+// TuneMemory limits garbage until the process ends. A receiver's heap is small and its garbage large, so a
+// small heap may grow to five times its live size before a collection: collections at twice the size cost a
+// tenth of the processor. A large heap, of a long history or a backlog, may only double. Near the memory
+// limit of the container, or of the machine, collections are more frequent. GOGC and GOMEMLIMIT take
+// precedence.
 func TuneMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
 	// If neither can be read, there is no limit, as before.
 	_, _ = memlimit.Set(memlimit.WithRatio(memoryShare),
 		memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)))
+	if os.Getenv("GOGC") != "" {
+		return
+	}
+	debug.SetGCPercent(mostPercent)
+	go func() {
+		live := []gauges.Sample{{Name: "/gc/heap/live:bytes"}}
+		for percent := mostPercent; ; time.Sleep(tuneEvery) {
+			gauges.Read(live)
+			if now := garbagePercent(live[0].Value.Uint64()); now != percent {
+				percent = now
+				debug.SetGCPercent(percent)
+			}
+		}
+	}()
+}
+
+// garbagePercent is how much garbage may gather in percent of a live heap, in steps of a tenth, so that it
+// seldom changes.
+func garbagePercent(live uint64) int {
+	percent := int(100 * garbageRoom / max(live, 1))
+	return min(max(percent/10*10, leastPercent), mostPercent)
 }

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge"
+)
+
+// TestPaceDecides: only a backlog of more than five seconds of work, while work is done, slows callbacks
+// down.
+func TestPaceDecides(t *testing.T) {
+	for name, c := range map[string]struct {
+		perSecond, backlog int
+		want               bool
+	}{
+		"idle":                       {0, 0, false},
+		"events keep up":             {2000, 1500, false},
+		"five seconds of work":       {2000, 10_000, false},
+		"more":                       {2000, 10_100, true},
+		"little work, few payloads":  {10, 900, false},
+		"little work, many payloads": {10, 1100, true},
+		"nothing can be processed: all is accepted": {0, 1_000_000, false},
+	} {
+		p := &pace{log: zap.NewNop()}
+		at := time.Now()
+		for i := range paceOver + 1 {
+			if p.slows() {
+				t.Errorf("%s: decided after %d measurements", name, i)
+			}
+			p.note(progress{at: at.Add(time.Duration(i) * time.Second), backlog: c.backlog,
+				processed: uint64(i * c.perSecond)})
+		}
+		if p.slows() != c.want {
+			t.Errorf("%s: slows callbacks down %v, want %v", name, p.slows(), c.want)
+		}
+		p.note(progress{at: at.Add(time.Hour), backlog: 10, processed: 1 << 40})
+		if p.slows() {
+			t.Errorf("%s: still slow after the backlog is gone", name)
+		}
+	}
+}
+
+// TestPaceWaits: callbacks get their turn at four fifths of the rate of processing; one whose turn does not
+// come in time is told to come again.
+func TestPaceWaits(t *testing.T) {
+	p := &pace{log: zap.NewNop()}
+	at := time.Now()
+	for i := range paceOver + 1 {
+		p.note(progress{at: at.Add(time.Duration(i) * time.Second), backlog: 1_000_000, processed: uint64(100 * i)})
+	}
+	for range 10 { // the burst
+		if err := p.wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	began := time.Now()
+	for range 40 {
+		if err := p.wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(began); took < 400*time.Millisecond || took > 5*time.Second {
+		t.Errorf("40 callbacks at 80 a second took %s", took)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := p.wait(ctx); !errors.Is(err, kycbridge.ErrBusy) {
+		t.Errorf("out of time: %v", err)
+	}
+	p.forget()
+	if err := p.wait(t.Context()); err != nil || p.slows() {
+		t.Errorf("after NATS is away: %v", err)
+	}
+}

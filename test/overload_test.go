@@ -1,0 +1,73 @@
+package test
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"kycbridge/test/wait"
+)
+
+// TestOverload: more callbacks come than four workers make events of. They are slowed down before events are
+// far behind, none is lost, and when the load ends the events catch up.
+func TestOverload(t *testing.T) {
+	long(t, "half a minute")
+	b := newBridge(t, "normalize: {workers: 4}\n"+oneAccount)
+	b.start(t)
+	value := func(name string) float64 {
+		v, ok := b.metric(name)
+		if !ok {
+			return -1
+		}
+		return v
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var sending sync.WaitGroup
+	var next, accepted, refused atomic.Int64
+	for range 24 {
+		sending.Go(func() {
+			for ctx.Err() == nil {
+				n := int(next.Add(1))
+				for ctx.Err() == nil {
+					reply, err := b.post(t.Context(), kycHook(n, 1, "Approved", "Approved", "AutomaticallyIdentified"))
+					if err == nil && reply.Code == http.StatusOK {
+						accepted.Add(1)
+						break
+					}
+					if err != nil || reply.Code != http.StatusServiceUnavailable {
+						t.Errorf("callback %d: %d, %v", n, reply.Code, err)
+						return
+					}
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	wait.For(t, time.Minute, "callbacks are slowed down", func() bool { return value("kycbridge_callbacks_slowed") == 1 })
+	before, began, backlog := accepted.Load(), time.Now(), value("kycbridge_backlog_payloads")
+	time.Sleep(5 * time.Second)
+	rate := float64(accepted.Load()-before) / time.Since(began).Seconds()
+	after := value("kycbridge_backlog_payloads")
+	stop()
+	sending.Wait()
+	t.Logf("%d accepted, %d answered 503; slowed down to %.0f a second with %.0f waiting, 5 s later %.0f", accepted.Load(),
+		refused.Load(), rate, backlog, after)
+	if after > 1.2*backlog {
+		t.Errorf("the backlog grew from %.0f to %.0f while callbacks were slowed down", backlog, after)
+	}
+	wait.For(t, time.Minute, "the events catch up", func() bool { return value("kycbridge_backlog_payloads") == 0 })
+	if slowed := func() bool { return value("kycbridge_callbacks_slowed") == 0 }; !slowed() {
+		wait.For(t, 10*time.Second, "callbacks are no longer slowed down", slowed)
+	}
+	events, err := b.operator(t).Stream(t.Context(), "KYC_EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := events.CachedInfo().State.Msgs; n != uint64(accepted.Load()) {
+		t.Errorf("%d events of %d accepted callbacks", n, accepted.Load())
+	}
+}
