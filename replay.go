@@ -47,12 +47,29 @@ type Replayer struct {
 	// Unmapped reports whether a payload could not be mapped when it was received, so that it is in no
 	// published state.
 	Unmapped func(payloadID string) bool
-	// Base is the last revision that is based on expired payloads; nil if there are none.
+	// Base is the last revision that is based on payloads that are not stored any more; nil if there are
+	// none.
 	Base func(ctx context.Context, k Key, kept []Payload) (*Revision, error)
+	// Whole: the log seems to hold every payload, so Base is asked only where the result would differ from
+	// the published state. A log that was lost and created again seems whole too; the events show it.
+	Whole bool
 }
 
 // Recompute reads the stored payloads of a verification and publishes nothing.
 func (r *Replayer) Recompute(ctx context.Context, k Key) (Recomputed, error) {
+	if r.Whole {
+		out, err := r.recompute(ctx, k, nil)
+		if err != nil || !out.Differs() {
+			return out, err
+		}
+	}
+	return r.recompute(ctx, k, r.Base)
+}
+
+// recompute is Recompute on a base; nil: on an empty history.
+func (r *Replayer) recompute(
+	ctx context.Context, k Key, base func(context.Context, Key, []Payload) (*Revision, error),
+) (Recomputed, error) {
 	out := Recomputed{Key: k}
 	account, err := r.Normalizer.Accounts.Find(k.Provider, k.Account)
 	if err != nil {
@@ -73,8 +90,10 @@ func (r *Replayer) Recompute(ctx context.Context, k Key) (Recomputed, error) {
 	if out.Payloads = len(inMemoryHistory.payloads); out.Payloads > 0 {
 		out.newest = inMemoryHistory.payloads[out.Payloads-1]
 	}
-	if inMemoryHistory.state.Data, err = r.Base(ctx, k, inMemoryHistory.payloads); err != nil {
-		return out, fmt.Errorf("read earlier events: %w", err)
+	if base != nil {
+		if inMemoryHistory.state.Data, err = base(ctx, k, inMemoryHistory.payloads); err != nil {
+			return out, fmt.Errorf("read earlier events: %w", err)
+		}
 	}
 	n := *r.Normalizer
 	n.Events, n.Log, n.Triggers, n.inMemory = inMemoryHistory, inMemoryHistory, nil, true

@@ -275,6 +275,47 @@ func TestPayloadLogDeleted(t *testing.T) {
 	}
 }
 
+// TestReplayAfterALostLog: the payload log is lost and created again, and receives an older rejection of
+// verifications that are approved. It seems whole, but a replay does not let the rejections replace the
+// approvals, whose payloads are gone.
+func TestReplayAfterALostLog(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, oneAccount)
+	b.start(t)
+	for n := 1; n <= 5; n++ {
+		if r, err := b.post(t.Context(), kycHook(n, 3, "Approved", "Approved", "AutomaticallyIdentified")); err != nil ||
+			r.Code != http.StatusOK {
+			t.Fatalf("%v %v", r, err)
+		}
+	}
+	b.settled(t, 20*time.Second)
+	b.stop(t)
+	remove(t, b.dir, "KYC_PAYLOADS")
+	b.start(t)
+	for n := 1; n <= 5; n++ {
+		if r, err := b.post(t.Context(), kycHook(n, 2, "Rejected", "Rejected", "DocumentExpired")); err != nil ||
+			r.Code != http.StatusOK {
+			t.Fatalf("%v %v", r, err)
+		}
+	}
+	b.settled(t, 20*time.Second)
+	code, stdout, stderr := run(t, "kycbridge", "payloads", "replay", "--yes", "--json", "--config", b.config)
+	if code != 0 || !strings.Contains(stdout, `"unchanged":5`) {
+		t.Errorf("replay: code %d, %s %s", code, stdout, stderr)
+	}
+	for n := 1; n <= 5; n++ {
+		stream, err := b.operator(t).Stream(t.Context(), "KYC_EVENTS")
+		if err != nil {
+			t.Fatal(err)
+		}
+		last, err := stream.GetLastMsgForSubject(t.Context(), "kyc.event.v1.ondato.acme.*."+idOf(n))
+		if err != nil || !bytes.Contains(last.Data, []byte(`"outcome":"approved"`)) || !bytes.Contains(last.Data,
+			[]byte(`"revision":1`)) {
+			t.Errorf("verification %d after the replay: %v %s", n, err, last.Data)
+		}
+	}
+}
+
 // remove deletes the folder of a stream.
 func remove(t *testing.T, dir, stream string) {
 	t.Helper()

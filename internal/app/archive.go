@@ -46,9 +46,6 @@ func (s *system) newArchive(intake *kycbridge.Intake) *archive.Archive {
 				return reason
 			},
 			Unmapped: func(string) bool { return false },
-			Base: func(context.Context, kycbridge.Key, []kycbridge.Payload) (*kycbridge.Revision, error) {
-				return nil, nil
-			},
 		},
 		Shelves:        store,
 		ShelfWriter:    store,

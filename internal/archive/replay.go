@@ -159,9 +159,7 @@ func (r *replay) recompute(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !position.Whole { // else every event is based on existing payloads
-		replayer.Base = r.base
-	}
+	replayer.Base, replayer.Whole = r.base, position.Whole
 	workers := r.o.Workers
 	if workers <= 0 {
 		workers = 16
