@@ -2,9 +2,7 @@ package test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -24,60 +22,18 @@ import (
 	"kycbridge/internal/app"
 	"kycbridge/publisher"
 	"kycbridge/schemas"
+	"kycbridge/test/bench/body"
 	"kycbridge/test/fixture"
 )
 
-// benchBody is a payload whose ids can be made new: size as in real traffic.
-type benchBody struct {
-	provider string
-	body     string
-	ids      []string // texts in body that name this one payload and its verification
-}
-
-// benchBodies are a 1.5 KB Ondato webhook and a 12 KB Signzy result.
-func benchBodies(tb testing.TB) []benchBody {
+// benchBodies are a 1.3 kB Ondato webhook and a 12.8 kB Signzy result.
+func benchBodies(tb testing.TB) []body.Body {
 	tb.Helper()
-	cases, err := fixture.Load()
+	bodies, err := body.Load()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	var out []benchBody
-	for _, c := range cases {
-		switch c.Dir() {
-		case "ondato/kyc-identification-updated":
-			body := strings.ReplaceAll(compact(tb, c.Body), "KycIdentification.Updated", "KycIdentification.Approved")
-			out = append(out, benchBody{c.Provider, body,
-				[]string{`"e0000000-0000-4000-8000-000000000016"`, `"b0000000-0000-4000-8000-000000000001"`}})
-		case "signzy/get-journey-completed-full":
-			body := strings.Replace(compact(tb, c.Body), `"graphicFields":{"fieldList":[`,
-				`"graphicFields":{"fieldList":[`+strings.Repeat(graphicField+",", 34), 1)
-			out = append(out, benchBody{c.Provider, body, []string{`"AB12CD34EF"`}})
-		}
-	}
-	return out
-}
-
-const graphicField = `[{"fieldType":"portrait","value":"https://files.example.com/api/files/1000008/download/00000008.png","docSide":"front","source":"visual","containerType":"visual graphics"}]`
-
-func compact(tb testing.TB, body []byte) string {
-	tb.Helper()
-	var b bytes.Buffer
-	if err := json.Compact(&b, body); err != nil {
-		tb.Fatal(err)
-	}
-	return b.String()
-}
-
-// next makes the n-th payload: a verification of its own.
-func (b benchBody) next(n int) []byte {
-	s := b.body
-	for i, id := range b.ids {
-		if !strings.Contains(s, id) {
-			panic("benchmark body holds no " + id)
-		}
-		s = strings.ReplaceAll(s, id, fmt.Sprintf(`"%08d-%04d-4000-8000-%012d"`, i, i, n))
-	}
-	return []byte(s)
+	return bodies
 }
 
 func benchConfig(b *testing.B, dir, key string) *app.Config {
@@ -104,7 +60,7 @@ func benchConfig(b *testing.B, dir, key string) *app.Config {
 // processors.
 func BenchmarkPath(b *testing.B) {
 	for _, body := range benchBodies(b) {
-		b.Run(fmt.Sprintf("%s_%dB", body.provider, len(body.body)), func(b *testing.B) { benchPath(b, body, 0) })
+		b.Run(fmt.Sprintf("%s_%dB", body.Provider, body.Size()), func(b *testing.B) { benchPath(b, body, 0) })
 	}
 }
 
@@ -113,14 +69,14 @@ func BenchmarkPath(b *testing.B) {
 func BenchmarkPaced(b *testing.B) {
 	rates := map[string]int{"ondato": 4500, "signzy": 1500}
 	for _, body := range benchBodies(b) {
-		rate := rates[body.provider]
-		b.Run(fmt.Sprintf("%s_%dB_%d_a_second", body.provider, len(body.body), rate),
+		rate := rates[body.Provider]
+		b.Run(fmt.Sprintf("%s_%dB_%d_a_second", body.Provider, body.Size(), rate),
 			func(b *testing.B) { benchPath(b, body, rate) })
 	}
 }
 
 // benchPath sends b.N payloads, rate a second or, with 0, as fast as they are answered.
-func benchPath(b *testing.B, body benchBody, rate int) {
+func benchPath(b *testing.B, body body.Body, rate int) {
 	app.TuneMemory()
 	dir, err := os.MkdirTemp("", "kycbridge-bench-")
 	if err != nil {
@@ -134,12 +90,12 @@ func benchPath(b *testing.B, body benchBody, rate int) {
 	defer a.Stop()
 	requests := make([][]byte, b.N)
 	for i := range requests {
-		payload := body.next(i)
+		payload := body.Next(i)
 		requests[i] = fmt.Appendf(nil,
 			"POST /webhooks/%s/acme HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer "+
-				"bench-key-bench-key\r\nContent-Length: %d\r\n\r\n%s", body.provider, len(payload), payload)
+				"bench-key-bench-key\r\nContent-Length: %d\r\n\r\n%s", body.Provider, len(payload), payload)
 	}
-	b.SetBytes(int64(len(body.body)))
+	b.SetBytes(int64(body.Size()))
 	b.ResetTimer()
 	start := time.Now()
 	took := blast(b, a.CallbackAddr(), requests, 64, rate)
@@ -237,8 +193,8 @@ func BenchmarkSteps(b *testing.B) {
 		b.Fatal(err)
 	}
 	for _, body := range benchBodies(b) {
-		raw := body.next(1)
-		c := fixture.Case{Provider: body.provider, Profile: event.ProfileFull, Via: event.ViaCallback, Body: raw}
+		raw := body.Next(1)
+		c := fixture.Case{Provider: body.Provider, Profile: event.ProfileFull, Via: event.ViaCallback, Body: raw}
 		p := newPath(set, c)
 		p.account.Credentials.Bearer = []string{"bench-key-bench-key"}
 		request := kycbridge.Request{Header: map[string][]string{"Authorization": {"Bearer bench-key-bench-key"}}, Body: raw,
@@ -248,7 +204,7 @@ func BenchmarkSteps(b *testing.B) {
 			b.Fatal(err)
 		}
 		step := func(name string, work func() error) {
-			b.Run(body.provider+"/"+name, func(b *testing.B) {
+			b.Run(body.Provider+"/"+name, func(b *testing.B) {
 				b.SetBytes(int64(len(raw)))
 				b.ReportAllocs()
 				for b.Loop() {
@@ -275,7 +231,7 @@ func BenchmarkSteps(b *testing.B) {
 
 // benchStreams times storing a payload and publishing an event, 64 at a time, on a real server with
 // an fsync before every acknowledgement.
-func benchStreams(b *testing.B, body benchBody) {
+func benchStreams(b *testing.B, body body.Body) {
 	names := publisher.Names{Subject: "kyc", Stream: "KYC"}
 	server, err := publisher.StartEmbedded(publisher.EmbeddedOptions{Dir: b.TempDir(), Names: names, MaxBody: 1 << 20})
 	if err != nil {
@@ -302,15 +258,15 @@ func benchStreams(b *testing.B, body benchBody) {
 	var n atomic.Int64
 	payload := func() kycbridge.Payload {
 		i := int(n.Add(1))
-		raw := body.next(i)
+		raw := body.Next(i)
 		digest := kycbridge.Digest(raw)
-		return kycbridge.Payload{ID: fmt.Sprint("bench.", i), Provider: body.provider, Account: "acme", Digest: digest,
-			VerificationID: event.VerificationID(body.provider, "acme", strconv.Itoa(i)), Via: event.ViaCallback,
+		return kycbridge.Payload{ID: fmt.Sprint("bench.", i), Provider: body.Provider, Account: "acme", Digest: digest,
+			VerificationID: event.VerificationID(body.Provider, "acme", strconv.Itoa(i)), Via: event.ViaCallback,
 			ReceivedAt: received, Body: raw}
 	}
 	parallel := func(name string, work func(context.Context) error) {
-		b.Run(body.provider+"/"+name, func(b *testing.B) {
-			b.SetBytes(int64(len(body.body)))
+		b.Run(body.Provider+"/"+name, func(b *testing.B) {
+			b.SetBytes(int64(body.Size()))
 			b.SetParallelism(32) // times two processors
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {

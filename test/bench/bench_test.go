@@ -1,0 +1,24 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+// TestBench runs the command for a moment: both contenders store exactly one event for each answer 200. How fast
+// they are is not checked.
+func TestBench(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds and starts three programs")
+	}
+	var out strings.Builder
+	err := run([]string{"-reps", "1", "-d", "1s", "-bodies", "ondato"}, &out)
+	if errors.Is(err, errDownload) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	t.Log(out.String())
+}

@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge/publisher"
+)
+
+const (
+	token    = "bench-key-bench-key"
+	patience = time.Minute // until a process must be ready
+)
+
+// contender is one of those compared.
+type contender struct {
+	name string
+	// streams hold a message for each payload; the last one holds the events.
+	streams []string
+	start   func(ctx context.Context, p programs, slow time.Duration, dir string) (*service, error)
+}
+
+func contenders() []contender {
+	return []contender{
+		{"kycbridge", []string{"KYC_PAYLOADS", "KYC_EVENTS"}, startKycbridge},
+		{"peer", []string{"PEER_EVENTS"}, startPeer},
+	}
+}
+
+// service is a contender that runs.
+type service struct {
+	callbacks string // address
+	processes []*process
+	nats      *nats.Conn
+	streams   jetstream.JetStream
+}
+
+// stop ends the processes; what they have stored is not needed any more.
+func (s *service) stop() {
+	if s.nats != nil {
+		s.nats.Close()
+	}
+	for _, p := range slices.Backward(s.processes) {
+		p.stop()
+	}
+}
+
+// startKycbridge starts one process with its embedded store.
+func startKycbridge(ctx context.Context, p programs, slow time.Duration, dir string) (*service, error) {
+	ports, err := freePorts(ctx, 3)
+	if err != nil {
+		return nil, err
+	}
+	data, file := filepath.Join(dir, "data"), filepath.Join(dir, "kycbridge.yaml")
+	text := fmt.Sprintf("listen: %q\nadmin: {listen: %q}\nembedded: {listen: %q}\ndata_dir: %q\nlog: {level: warn}\n"+
+		"accounts:\n", ports[0], ports[1], ports[2], data)
+	for _, provider := range []string{"ondato", "signzy"} {
+		text += fmt.Sprintf("  - {name: acme, provider: %s, environment: test, confirm: false, auth: {bearer: [%s]}}\n",
+			provider, token)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	s := &service{callbacks: ports[0]}
+	process, err := startProcess(ctx, dir, slow, p.kycbridge, "serve", "--config", file)
+	if err != nil {
+		return nil, err
+	}
+	s.processes = append(s.processes, process)
+	if err := process.ready(ctx, func() error { return answersOK(ctx, "http://"+ports[1]+"/readyz") }); err != nil {
+		return s, err
+	}
+	user, password, err := publisher.Operator(data)
+	if err != nil {
+		return s, err
+	}
+	return s, s.connect(ports[2], nats.UserInfo(user, password))
+}
+
+// startPeer starts nats-server, which flushes every message before it acknowledges it, and the peer.
+func startPeer(ctx context.Context, p programs, slow time.Duration, dir string) (*service, error) {
+	ports, err := freePorts(ctx, 2)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "nats.conf")
+	text := fmt.Sprintf("listen: %q\njetstream: {store_dir: %q, sync_interval: always}\n", ports[1],
+		filepath.Join(dir, "data"))
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	s := &service{callbacks: ports[0]}
+	server, err := startProcess(ctx, dir, slow, p.nats, "--config", file)
+	if err != nil {
+		return nil, err
+	}
+	s.processes = append(s.processes, server)
+	if err := server.ready(ctx, func() error { return s.connect(ports[1]) }); err != nil {
+		return s, err
+	}
+	peer, err := startProcess(ctx, dir, 0, p.peer, "-addr", ports[0], "-nats", "nats://"+ports[1], "-token", token)
+	if err != nil {
+		return s, err
+	}
+	s.processes = append(s.processes, peer)
+	return s, peer.ready(ctx, func() error { return accepts(ctx, ports[0]) })
+}
+
+// connect makes the connection through which stored messages are counted.
+func (s *service) connect(addr string, options ...nats.Option) (err error) {
+	if s.nats, err = nats.Connect("nats://"+addr, options...); err != nil {
+		return err
+	}
+	s.streams, err = jetstream.New(s.nats)
+	return err
+}
+
+// stored is the number of messages of a stream.
+func (s *service) stored(ctx context.Context, stream string) (int, error) {
+	handle, err := s.streams.Stream(ctx, stream) // this asks the server for the state
+	if err != nil {
+		return 0, fmt.Errorf("stream %s: %w", stream, err)
+	}
+	return int(handle.CachedInfo().State.Msgs), nil
+}
+
+// process is a program that was started.
+type process struct {
+	cmd   *exec.Cmd
+	name  string
+	log   string
+	ended chan struct{} // closed when it has ended and been waited for
+}
+
+// startProcess runs a program in a folder. With slow, its flushes take so much longer.
+func startProcess(ctx context.Context, dir string, slow time.Duration, program string, args ...string) (
+	*process, error) {
+	command := append([]string{program}, args...)
+	if slow > 0 {
+		const flushes = "fsync,fdatasync,syncfs"
+		delay := strconv.FormatInt(slow.Microseconds(), 10)
+		// With -D the process that is started becomes the program, and strace the one beside it.
+		command = append([]string{"strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", os.DevNull,
+			"-e", "trace=" + flushes, "-e", "inject=" + flushes + ":delay_exit=" + delay}, command...)
+	}
+	p := &process{name: filepath.Base(program), ended: make(chan struct{})}
+	p.log = filepath.Join(dir, p.name+".log")
+	log, err := os.Create(p.log)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	p.cmd = exec.CommandContext(ctx, command[0], command[1:]...)
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, log, log
+	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KYCBRIDGE_") })
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", p.name, err)
+	}
+	go func() {
+		_ = p.cmd.Wait() // how it ended is in ProcessState
+		close(p.ended)
+	}()
+	return p, nil
+}
+
+// stop kills the process and returns when it is gone.
+func (p *process) stop() {
+	_ = p.cmd.Process.Kill() // it may have ended already
+	<-p.ended
+}
+
+// ready waits until asking brings no error.
+func (p *process) ready(ctx context.Context, ask func() error) error {
+	deadline := time.Now().Add(patience)
+	for {
+		err := ask()
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		select {
+		case <-p.ended:
+			return fmt.Errorf("%s has ended (%s): %s", p.name, p.cmd.ProcessState, p.tail())
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s is not ready after %s: %w\n%s", p.name, patience, err, p.tail())
+		}
+	}
+}
+
+// tail is the end of what the process has written.
+func (p *process) tail() string {
+	raw, _ := os.ReadFile(p.log) // without it the message is shorter
+	return string(raw[max(0, len(raw)-2000):])
+}
+
+func answersOK(ctx context.Context, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return errors.New(answer.Status)
+	}
+	return nil
+}
+
+func accepts(ctx context.Context, addr string) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// freePorts returns addresses on which nothing listens.
+func freePorts(ctx context.Context, n int) (addrs []string, err error) {
+	for range n {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // all at the end, so that no port is returned twice
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs, nil
+}
