@@ -141,8 +141,8 @@ func (n *Normalizer) Process(ctx context.Context, p Payload) (Processed, error) 
 	return n.process(ctx, p, n.document(p), false)
 }
 
-// process is Process of a payload that is decoded in doc. again: p may have been processed before, by a worker that was stopped between
-// publishing its event and processing the following payloads.
+// process is Process of a payload that is decoded in doc. again: p may have been processed before, by a
+// worker that was stopped between publishing its event and processing the following payloads.
 func (n *Normalizer) process(ctx context.Context, p Payload, doc document.Object, again bool) (Processed, error) {
 	account, err := n.Accounts.Find(p.Provider, p.Account)
 	if err != nil {

@@ -48,7 +48,8 @@ func start(t testing.TB, dir string) (*Embedded, *Store, *Bus) {
 
 func connect(t testing.TB, server *Embedded, name string) *Connection {
 	t.Helper()
-	c, err := Connect(t.Context(), Dial{Name: name, Options: server.Dial(), Server: server}, testMaxBody, zaptest.NewLogger(t))
+	c, err := Connect(t.Context(), Dial{Name: name, Options: server.Dial(), Server: server}, testMaxBody,
+		zaptest.NewLogger(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -239,7 +239,8 @@ func benchStreams(b *testing.B, body body.Body) {
 	}
 	b.Cleanup(server.Close)
 	dial := func(name string) *publisher.Connection {
-		c, err := publisher.Connect(b.Context(), publisher.Dial{Name: name, Options: server.Dial(), Server: server}, 1<<20, zap.NewNop())
+		c, err := publisher.Connect(b.Context(), publisher.Dial{Name: name, Options: server.Dial(), Server: server}, 1<<20,
+			zap.NewNop())
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -34,8 +34,8 @@ func TestBodiesAreDecodedOnce(t *testing.T) {
 		p := pathOf(provider, c)
 		p.intake.Documents = &kycbridge.Documents{}
 		p.normalizer.Documents = p.intake.Documents
-		receipt, err := p.intake.Ingest(context.Background(), p.account,
-			kycbridge.Payload{Via: c.Via, Placement: "header", ReceivedAt: received, ContentType: "application/json", Body: c.Body})
+		receipt, err := p.intake.Ingest(context.Background(), p.account, kycbridge.Payload{Via: c.Via, Placement: "header",
+			ReceivedAt: received, ContentType: "application/json", Body: c.Body})
 		if err != nil {
 			t.Fatalf("%s: %v", c.Dir(), err)
 		}

@@ -33,8 +33,8 @@ func TestAnswersFollowFlushes(t *testing.T) {
 		"trace=pwrite64,write,fdatasync,fsync,syncfs", tool(t, "kycbridge"), "serve", "--config", b.config)
 	t.Cleanup(func() { stopTraced(t, b.process, record) })
 	select {
-	case <-b.process.ended:
-		t.Skip("strace may not follow a process here: ", b.process.stderr.tail())
+	case <-b.ended:
+		t.Skip("strace may not follow a process here: ", b.stderr.tail())
 	default:
 	}
 	b.waitReady(t)
@@ -44,8 +44,8 @@ func TestAnswersFollowFlushes(t *testing.T) {
 		posting.Go(func() {
 			for i := range callbacks / 6 {
 				n := sender*100 + i
-				if reply, err := b.post(t.Context(), kycHook(n, 1, "Approved", "Approved", "AutomaticallyIdentified")); err != nil ||
-					reply.Code != http.StatusOK {
+				body := kycHook(n, 1, "Approved", "Approved", "AutomaticallyIdentified")
+				if reply, err := b.post(t.Context(), body); err != nil || reply.Code != http.StatusOK {
 					t.Errorf("callback %d: %d, %v", n, reply.Code, err)
 				}
 			}

@@ -102,7 +102,8 @@ func parseDeadline(s string, now time.Time) (string, error) {
 	if err != nil {
 		span, err := time.ParseDuration(s)
 		if err != nil {
-			return "", fmt.Errorf("--deadline %s: write an RFC 3339 time such as 2026-03-05T09:00:00Z, or a duration such as 72h",
+			return "", fmt.Errorf("--deadline %s: write an RFC 3339 time such as 2026-03-05T09:00:00Z, "+
+				"or a duration such as 72h",
 				s)
 		}
 		until = now.Add(span)

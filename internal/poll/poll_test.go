@@ -50,7 +50,8 @@ func newPollFixture(t *testing.T) *pollFixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	connection, err := publisher.Connect(t.Context(), publisher.Dial{Name: "store", Options: server.Dial(), Server: server}, 1<<20,
+	connection, err := publisher.Connect(t.Context(),
+		publisher.Dial{Name: "store", Options: server.Dial(), Server: server}, 1<<20,
 		zaptest.NewLogger(t))
 	if err != nil {
 		t.Fatal(err)
