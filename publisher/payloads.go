@@ -333,11 +333,12 @@ func (s *Store) keepRefused() {
 // proof: a server that has just become the leader may not have applied all messages yet, and a damaged
 // file may have lost the message. So the erasure must be recorded as well.
 func (s *Store) WasErased(ctx context.Context, p kycbridge.Payload) (bool, error) {
-	if there, err := s.holds(ctx, p); there || err != nil {
-		return false, err
-	}
+	// The record first: it is written before the payload is removed, and it is shorter than the payload.
 	noted, _, err := s.readErased(ctx, s.names.erasedIn(s.names.payloads(), p.Seq))
 	if err != nil || !noted.has(kycbridge.Range{p.Seq, p.Seq}) {
+		return false, err
+	}
+	if there, err := s.holds(ctx, p); there || err != nil {
 		return false, err
 	}
 	// A sequence is assigned again if the log has become shorter: the record may be about another payload,
