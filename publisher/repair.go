@@ -196,7 +196,7 @@ func (b *Bus) Repair(ctx context.Context) (m Repaired, err error) {
 // createMissing creates the missing streams and returns their names.
 func (c *Connection) createMissing(ctx context.Context, wanted []stream) (made []string, err error) {
 	for _, want := range wanted {
-		isNew, err := ensure(ctx, c.js, want)
+		isNew, err := c.ensure(ctx, want)
 		if err != nil {
 			return made, err
 		}

@@ -100,23 +100,20 @@ func busStreams(n Names, maxBody int, replicas int) []stream {
 func (c *Connection) open(ctx context.Context, wanted []stream) error {
 	for _, want := range wanted {
 		err := retryUntilReady(ctx, func(ctx context.Context) error {
-			_, err := ensure(ctx, c.js, want)
+			_, err := c.ensure(ctx, want)
 			return err
 		})
 		if err != nil {
 			return err
 		}
 	}
-	if err := c.disk.flushAll(ctx); err != nil {
-		return fmt.Errorf("keep the streams: %w", err)
-	}
 	return nil
 }
 
-// ensure creates or updates the stream and reports which. It refuses an existing stream whose settings
+// ensure creates or updates the stream durably and reports which. It refuses an existing stream whose settings
 // would break a guarantee, with each difference and its correction.
-func ensure(ctx context.Context, js jetstream.JetStream, want stream) (made bool, err error) {
-	name := want.config.Name
+func (c *Connection) ensure(ctx context.Context, want stream) (made bool, err error) {
+	name, js := want.config.Name, c.js
 	have, err := js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		_, err = js.CreateStream(ctx, want.config)
@@ -135,11 +132,15 @@ func ensure(ctx context.Context, js jetstream.JetStream, want stream) (made bool
 			strings.Join(broken, "\n  "))
 	}
 	updated := broughtUp(config, want.config)
-	if reflect.DeepEqual(updated, config) {
-		return made, nil
+	if !reflect.DeepEqual(updated, config) {
+		if _, err := js.UpdateStream(ctx, updated); err != nil {
+			return false, fmt.Errorf("update stream %s: %w", name, err)
+		}
+	} else if !made {
+		return false, nil
 	}
-	if _, err := js.UpdateStream(ctx, updated); err != nil {
-		return false, fmt.Errorf("update stream %s: %w", name, err)
+	if err := c.disk.flushAll(ctx); err != nil {
+		return made, fmt.Errorf("keep stream %s: %w", name, err)
 	}
 	return made, nil
 }
