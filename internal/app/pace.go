@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,9 +23,11 @@ const (
 	paceAhead = 5 * time.Second
 	// paceLeast is a backlog that never slows callbacks down.
 	paceLeast = 1000
-	// paceShare is the share of the processing rate at which callbacks are taken meanwhile: the backlog
-	// shrinks.
+	// paceShare is the share of the processing rate at which payloads are stored meanwhile, by all processes:
+	// the backlog shrinks.
 	paceShare = 0.8
+	// paceOwn is the smallest part of it that a process takes, if others have stored nearly all payloads.
+	paceOwn = 0.1
 	// paceWait is how long a callback waits for its turn before it is answered 503.
 	paceWait = 3 * time.Second
 )
@@ -34,6 +37,7 @@ type progress struct {
 	at        time.Time
 	backlog   int    // stored and not processed
 	processed uint64 // in all
+	own       uint64 // callbacks that this process has let through
 }
 
 // pace slows callbacks down while more payloads are stored than become events: a provider that is answered
@@ -43,6 +47,7 @@ type progress struct {
 type pace struct {
 	log *zap.Logger
 
+	own     atomic.Uint64
 	mu      sync.Mutex
 	samples []progress
 	limit   *rate.Limiter // nil: callbacks are not slowed down
@@ -54,6 +59,7 @@ func (p *pace) wait(ctx context.Context) error {
 	limit := p.limit
 	p.mu.Unlock()
 	if limit == nil {
+		p.own.Add(1)
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, paceWait)
@@ -61,6 +67,7 @@ func (p *pace) wait(ctx context.Context) error {
 	if err := limit.Wait(ctx); err != nil {
 		return fmt.Errorf("events are behind: %w", kycbridge.ErrBusy)
 	}
+	p.own.Add(1)
 	return nil
 }
 
@@ -79,12 +86,24 @@ func (p *pace) note(now progress) {
 		}
 		p.limit = nil
 	case p.limit == nil:
-		p.limit = rate.NewLimiter(rate.Limit(paceShare*perSecond), max(1, int(perSecond/10)))
+		p.limit = rate.NewLimiter(rate.Limit(p.ownShare()*perSecond), max(1, int(perSecond/10)))
 		p.log.Warn("events are behind by more than the time they may take: callbacks are slowed down",
 			zap.Int("backlog", now.backlog), zap.Int("processed_per_second", int(perSecond)), zap.Duration("limit", paceAhead))
 	default:
-		p.limit.SetLimit(rate.Limit(paceShare * perSecond))
+		p.limit.SetLimit(rate.Limit(p.ownShare() * perSecond))
 	}
+}
+
+// ownShare is the share of the processing rate that this process may store: its part of what all processes
+// have stored in the window.
+func (p *pace) ownShare() float64 {
+	first, last := p.samples[0], p.samples[len(p.samples)-1]
+	before, after := first.processed+uint64(first.backlog), last.processed+uint64(last.backlog)
+	part := 1.0
+	if own := last.own - first.own; after > before && own < after-before {
+		part = max(float64(own)/float64(after-before), paceOwn)
+	}
+	return paceShare * part
 }
 
 // perSecond is the rate of processing over the window; 0 if a payload was processed in none of it.
@@ -109,7 +128,7 @@ func (a *App) watchPace(ctx context.Context) {
 				a.pace.forget()
 				continue
 			}
-			a.pace.note(progress{at: now, backlog: backlog, processed: processed})
+			a.pace.note(progress{at: now, backlog: backlog, processed: processed, own: a.pace.own.Load()})
 		case <-ctx.Done():
 			return
 		}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -45,13 +46,32 @@ func TestPaceDecides(t *testing.T) {
 	}
 }
 
+// TestPaceIsShared: processes that store together share the rate in the proportion of what each has stored.
+func TestPaceIsShared(t *testing.T) {
+	for name, c := range map[string]struct {
+		own  int // of 200 stored a second
+		want float64
+	}{"alone": {200, paceShare}, "half": {100, paceShare / 2}, "none": {0, paceShare * paceOwn}} {
+		p := &pace{log: zap.NewNop()}
+		at := time.Now()
+		for i := range paceOver + 1 {
+			p.note(progress{at: at.Add(time.Duration(i) * time.Second), backlog: 10_000 + 100*i, processed: uint64(100 * i),
+				own: uint64(c.own * i)})
+		}
+		if got := p.ownShare(); math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("%s: a share of %v, want %v", name, got, c.want)
+		}
+	}
+}
+
 // TestPaceWaits: callbacks get their turn at four fifths of the rate of processing; one whose turn does not
 // come in time is told to come again.
 func TestPaceWaits(t *testing.T) {
 	p := &pace{log: zap.NewNop()}
 	at := time.Now()
 	for i := range paceOver + 1 {
-		p.note(progress{at: at.Add(time.Duration(i) * time.Second), backlog: 1_000_000, processed: uint64(100 * i)})
+		p.note(progress{at: at.Add(time.Duration(i) * time.Second), backlog: 1_000_000, processed: uint64(100 * i),
+			own: uint64(100 * i)})
 	}
 	for range 10 { // the burst
 		if err := p.wait(t.Context()); err != nil {
