@@ -290,7 +290,14 @@ func (c *committer) publishWithRetry(
 		pub, err = publish(ctx)
 		return err
 	})
-	return pub, err
+	if err != nil {
+		return nil, err
+	}
+	// After the retries: a slow flush is waited for, the message is not published again.
+	if err = c.conn.disk.flush(ctx, pub.Stream); err != nil {
+		return nil, fmt.Errorf("publish: %w", err)
+	}
+	return pub, nil
 }
 
 // publishDecided publishes one message. While another one with its id is in process in a cluster, it
@@ -306,7 +313,7 @@ func (c *committer) publishDecided(ctx context.Context, m *nats.Msg) (*jetstream
 	}
 }
 
-// request publishes one message, reads the stream's answer and flushes what it acknowledges.
+// request publishes one message and reads the stream's answer.
 func (c *committer) request(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
 	reply, err := c.conn.nc.RequestMsgWithContext(ctx, m)
 	if errors.Is(err, nats.ErrNoResponders) {
@@ -327,9 +334,6 @@ func (c *committer) request(ctx context.Context, m *nats.Msg) (*jetstream.PubAck
 	}
 	if answer.Stream == "" {
 		return nil, errors.New("publish: the answer names no stream")
-	}
-	if err := c.conn.disk.flush(ctx, answer.Stream); err != nil {
-		return nil, fmt.Errorf("publish: %w", err)
 	}
 	return &answer.PubAck, nil
 }

@@ -94,7 +94,7 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 	case d.Server != nil:
 		c.disk, c.sharesFlush = d.Server.disk, true
 	case nc.ConnectedServerName() == embeddedName:
-		c.disk = remoteDisk{nc}
+		c.disk = &remoteDisk{nc: nc}
 	}
 	return c, nil
 }

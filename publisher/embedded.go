@@ -62,7 +62,7 @@ type Embedded struct {
 	damage []blocks.Finding
 
 	disk     *flushers
-	flushing *nats.Conn // serves flushes to other processes
+	flushing *Connection // serves flushes to other processes
 }
 
 // StartEmbedded locks the data directory and starts the server. It returns an error that names
@@ -115,7 +115,7 @@ func (e *Embedded) start(o EmbeddedOptions) (err error) {
 	if err := e.waitReady(o); err != nil {
 		return err
 	}
-	if err := e.serveFlushes(); err != nil {
+	if err := e.serveFlushes(o); err != nil {
 		return err
 	}
 	return e.serveReaders(o)

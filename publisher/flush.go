@@ -238,20 +238,21 @@ func withoutPath(err error) error {
 }
 
 // flushSubject is where an embedded server flushes for other processes, such as the stored-payload tool.
-// The last token is a stream, or flushEverything.
+// The last token is a stream, flushEverything, or flushNothing, which only asks whether it does.
 const (
 	flushSubject    = "_kycbridge.flush."
 	flushEverything = "all"
+	flushNothing    = "none"
 )
 
 // serveFlushes answers requests to flush, with an error text or nothing.
-func (e *Embedded) serveFlushes() error {
-	conn, err := nats.Connect("", e.Dial()...)
+func (e *Embedded) serveFlushes(o EmbeddedOptions) (err error) {
+	e.flushing, err = Connect(context.Background(),
+		Dial{Name: "flushes", Options: e.Dial(), Server: e, Closed: o.Closed}, 0, o.Log)
 	if err != nil {
 		return fmt.Errorf("serve flushes: %w", err)
 	}
-	e.flushing = conn
-	_, err = conn.Subscribe(flushSubject+"*", func(m *nats.Msg) {
+	_, err = e.flushing.nc.Subscribe(flushSubject+"*", func(m *nats.Msg) {
 		go func() { // a flush that hangs does not hold the next one
 			ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 			defer cancel()
@@ -269,20 +270,32 @@ func (e *Embedded) serveFlushes() error {
 }
 
 func (e *Embedded) flushFor(ctx context.Context, stream string) error {
-	if stream == flushEverything {
+	switch stream {
+	case flushNothing:
+		return nil
+	case flushEverything:
 		return e.disk.flushAll(ctx)
 	}
 	return e.disk.flush(ctx, stream)
 }
 
 // remoteDisk is that of an embedded server in another process.
-type remoteDisk struct{ nc *nats.Conn }
+type remoteDisk struct {
+	nc *nats.Conn
 
-func (r remoteDisk) flush(ctx context.Context, stream string) error {
+	mu     sync.Mutex
+	serves bool // it has answered once, so an absent answer means that it could not flush
+}
+
+func (r *remoteDisk) flush(ctx context.Context, stream string) error {
+	switch serves, err := r.flushes(ctx); {
+	case err != nil:
+		return fmt.Errorf("flush messages: %w", err)
+	case !serves:
+		return nil
+	}
 	answer, err := r.nc.RequestWithContext(ctx, flushSubject+stream, nil)
 	switch {
-	case errors.Is(err, nats.ErrNoResponders):
-		return nil // an earlier version, which flushes before it acknowledges
 	case err != nil:
 		return fmt.Errorf("flush messages: %w", err)
 	case len(answer.Data) > 0:
@@ -291,7 +304,23 @@ func (r remoteDisk) flush(ctx context.Context, stream string) error {
 	return nil
 }
 
-func (r remoteDisk) flushAll(ctx context.Context) error { return r.flush(ctx, flushEverything) }
+// flushes reports whether the process flushes on request. One of an earlier version does not: its server
+// flushes before it acknowledges.
+func (r *remoteDisk) flushes(ctx context.Context) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.serves {
+		return true, nil
+	}
+	_, err := r.nc.RequestWithContext(ctx, flushSubject+flushNothing, nil)
+	if errors.Is(err, nats.ErrNoResponders) {
+		return false, nil
+	}
+	r.serves = err == nil
+	return r.serves, err
+}
+
+func (r *remoteDisk) flushAll(ctx context.Context) error { return r.flush(ctx, flushEverything) }
 
 // flushedByServer is the disk of an external server, which flushes before it acknowledges.
 type flushedByServer struct{}

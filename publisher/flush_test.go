@@ -140,13 +140,17 @@ func TestOtherProcessesFlush(t *testing.T) {
 	c, err := Connect(t.Context(), Dial{Name: "tool", Options: server.Dial()}, testMaxBody, zap.NewNop())
 	must(t, err)
 	defer c.Close()
-	if _, remote := c.disk.(remoteDisk); !remote || c.sharesFlush {
+	if _, remote := c.disk.(*remoteDisk); !remote || c.sharesFlush {
 		t.Fatalf("it flushes by %T", c.disk)
 	}
 	must(t, c.disk.flush(t.Context(), testNames.events()))
 	must(t, c.disk.flushAll(t.Context()))
 	if err := c.disk.flush(t.Context(), "NO_SUCH_STREAM"); err == nil {
 		t.Error("a stream without files is flushed")
+	}
+	server.flushing.Close()
+	if err := c.disk.flush(t.Context(), testNames.events()); err == nil {
+		t.Error("a request that nobody answers counts as a flush")
 	}
 	server.disk.mu.Lock()
 	server.disk.byStream[testNames.payloads()] = &flusher{sync: func() error { return errNotFlushed }}
