@@ -49,15 +49,18 @@ func TestOverload(t *testing.T) {
 	}
 	wait.For(t, time.Minute, "callbacks are slowed down", func() bool { return value("kycbridge_callbacks_slowed") == 1 })
 	before, began, backlog := accepted.Load(), time.Now(), value("kycbridge_backlog_payloads")
-	time.Sleep(5 * time.Second)
-	rate := float64(accepted.Load()-before) / time.Since(began).Seconds()
+	time.Sleep(10 * time.Second)
+	took := time.Since(began).Seconds()
 	after := value("kycbridge_backlog_payloads")
+	taken := float64(accepted.Load() - before)
+	done := taken + backlog - after // made into events meanwhile
 	stop()
 	sending.Wait()
-	t.Logf("%d accepted, %d answered 503; slowed down to %.0f a second with %.0f waiting, 5 s later %.0f", accepted.Load(),
-		refused.Load(), rate, backlog, after)
-	if after > 1.2*backlog {
-		t.Errorf("the backlog grew from %.0f to %.0f while callbacks were slowed down", backlog, after)
+	t.Logf("%d accepted, %d answered 503; slowed down to %.0f a second while %.0f were processed; %.0f waited, %.0f s later %.0f",
+		accepted.Load(), refused.Load(), taken/took, done/took, backlog, took, after)
+	// How fast a busy machine works changes from second to second; the promise is about seconds of work.
+	if seconds := after / (done / took); seconds > 8 {
+		t.Errorf("%.0f s after callbacks were slowed down, %.1f s of work wait", took, seconds)
 	}
 	wait.For(t, time.Minute, "the events catch up", func() bool { return value("kycbridge_backlog_payloads") == 0 })
 	if slowed := func() bool { return value("kycbridge_callbacks_slowed") == 0 }; !slowed() {

@@ -18,6 +18,11 @@ const (
 	paceEvery = 500 * time.Millisecond
 	// paceOver is the window over which the rate of processing is measured.
 	paceOver = 10
+	// paceRecent is the newest part of the window: if processing becomes slower, callbacks follow at once.
+	paceRecent = 2
+	// paceDrop is the smallest share of the rate of the window that they follow to: a short stop of processing
+	// does not stop callbacks.
+	paceDrop = 0.25
 	// paceAhead is how much work may wait for events before callbacks are slowed down: the time that
 	// processing it takes.
 	paceAhead = 5 * time.Second
@@ -77,7 +82,9 @@ func (p *pace) note(now progress) {
 	defer p.mu.Unlock()
 	p.samples = append(p.samples, now)
 	p.samples = p.samples[max(0, len(p.samples)-paceOver-1):]
-	perSecond := p.perSecond()
+	perSecond := rateOf(p.samples)
+	recent := rateOf(p.samples[max(0, len(p.samples)-paceRecent-1):])
+	allowed := rate.Limit(p.ownShare() * max(min(recent, perSecond), paceDrop*perSecond))
 	ahead := float64(now.backlog) > perSecond*paceAhead.Seconds()
 	switch {
 	case perSecond <= 0 || now.backlog < paceLeast || !ahead || len(p.samples) <= paceOver:
@@ -86,11 +93,11 @@ func (p *pace) note(now progress) {
 		}
 		p.limit = nil
 	case p.limit == nil:
-		p.limit = rate.NewLimiter(rate.Limit(p.ownShare()*perSecond), max(1, int(perSecond/10)))
+		p.limit = rate.NewLimiter(allowed, max(1, int(perSecond/10)))
 		p.log.Warn("events are behind by more than the time they may take: callbacks are slowed down",
 			zap.Int("backlog", now.backlog), zap.Int("processed_per_second", int(perSecond)), zap.Duration("limit", paceAhead))
 	default:
-		p.limit.SetLimit(rate.Limit(p.ownShare() * perSecond))
+		p.limit.SetLimit(allowed)
 	}
 }
 
@@ -106,9 +113,9 @@ func (p *pace) ownShare() float64 {
 	return paceShare * part
 }
 
-// perSecond is the rate of processing over the window; 0 if a payload was processed in none of it.
-func (p *pace) perSecond() float64 {
-	first, last := p.samples[0], p.samples[len(p.samples)-1]
+// rateOf is the number of payloads processed a second; 0 if there were none.
+func rateOf(samples []progress) float64 {
+	first, last := samples[0], samples[len(samples)-1]
 	took := last.at.Sub(first.at).Seconds()
 	if took <= 0 || last.processed <= first.processed { // the log may have become shorter
 		return 0

@@ -97,3 +97,39 @@ func TestPaceWaits(t *testing.T) {
 		t.Errorf("after NATS is away: %v", err)
 	}
 }
+
+// TestPaceFollows: when processing becomes slower, the backlog stops growing within two seconds, and callbacks
+// are not stopped when it stops for a moment.
+func TestPaceFollows(t *testing.T) {
+	p := &pace{log: zap.NewNop()}
+	at, backlog, processed := time.Now(), 8000, 0
+	step := func(perSecond int) (allowed float64) {
+		taken := 2000.0 // nothing limits the senders
+		if p.limit != nil {
+			taken = float64(p.limit.Limit())
+		}
+		done := perSecond / 2
+		at, backlog, processed = at.Add(paceEvery), backlog+int(taken/2)-done, processed+done
+		p.note(progress{at: at, backlog: backlog, processed: uint64(processed), own: uint64(backlog + processed)})
+		return taken
+	}
+	for range 20 {
+		step(1000)
+	}
+	if !p.slows() {
+		t.Fatal("callbacks are not slowed down")
+	}
+	for range 4 {
+		step(500)
+	}
+	for before, i := backlog, 0; i < 20; i++ {
+		if step(500); backlog > before {
+			t.Errorf("%d half seconds later the backlog still grows: from %d to %d", i, before, backlog)
+		}
+	}
+	step(0)
+	step(0)
+	if allowed := step(0); allowed < 50 {
+		t.Errorf("processing stopped for a second, and %.0f callbacks a second are taken", allowed)
+	}
+}

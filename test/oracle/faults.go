@@ -161,9 +161,8 @@ func purge(ctx context.Context, w *World, r *rand.Rand) error {
 		if v.Account != ondatoAccount || v.id() == "" || !v.erasing() {
 			continue
 		}
-		if _, err := w.bridges[0].run(ctx, 60*time.Second, "payloads", "purge", "--verification", v.id(),
-			"--yes"); err != nil {
-			return fmt.Errorf("purge: %w", err)
+		if err := w.purgeUntilDone(ctx, v.id()); err != nil {
+			return err
 		}
 		at := time.Now().Truncate(time.Millisecond)
 		d := ondato(r, v, attempt{1, uuid(r), at, "X1"}, []string{"approved", "rejected"}[r.IntN(2)], at)
@@ -175,6 +174,19 @@ func purge(ctx context.Context, w *World, r *rand.Rand) error {
 		return nil
 	}
 	return nil
+}
+
+// purgeUntilDone repeats a purge that says it failed, as its message demands: beside the other faults it may, and
+// erases nothing or a part.
+func (w *World) purgeUntilDone(ctx context.Context, verification string) (err error) {
+	for range 4 {
+		if _, err = w.bridges[0].run(ctx, 60*time.Second, "payloads", "purge", "--verification", verification, "--yes"); err == nil {
+			return nil
+		}
+		w.say("purge of %s: %v", verification, err)
+		pause(ctx, 3*time.Second)
+	}
+	return fmt.Errorf("purge: %w", err)
 }
 
 // clock shifts the clock of the provider by minutes, for the sessions that begin meanwhile.

@@ -21,6 +21,7 @@ var (
 	faultsFlag = flag.String("oracle.faults", "",
 		"names, joined by commas; all: also those that take data, or long; empty: the others")
 	rateFlag  = flag.Float64("oracle.rate", 15, "verifications a second")
+	keepFlag  = flag.String("oracle.keep", "", "folder for the logs and configurations of the processes; it is created")
 	procsFlag = flag.Int("oracle.processes", 3, "kycbridge processes in mode external")
 	binFlag   = flag.String("oracle.bin", "", "kycbridge to judge; empty: the one of this folder, built")
 	natsFlag  = flag.String("oracle.nats", "", "nats-server; empty: the one of the module, built")
@@ -93,7 +94,7 @@ func TestOracle(t *testing.T) {
 			t.Logf("the same again: -oracle.seed %d -oracle.mode %s -oracle.for %s -oracle.faults %s", seed, mode, *forFlag,
 				strings.Join(faults, ","))
 			o := Options{Mode: mode, Processes: 1, Seed: seed, For: *forFlag, Rate: *rateFlag, Faults: faults, Log: t.Logf,
-				Dir: t.TempDir()}
+				Dir: workDir(t, mode)}
 			if mode == External {
 				o.Processes = *procsFlag
 			}
@@ -101,6 +102,19 @@ func TestOracle(t *testing.T) {
 			judged(t, o)
 		})
 	}
+}
+
+// workDir is an empty folder for a run, which -oracle.keep keeps.
+func workDir(t *testing.T, mode string) string {
+	t.Helper()
+	if *keepFlag == "" {
+		return t.TempDir()
+	}
+	dir := filepath.Join(*keepFlag, mode)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // judged runs the oracle and fails the test for its findings.

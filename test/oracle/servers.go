@@ -84,8 +84,8 @@ func cleanEnvironment() (out []string) {
 	return out
 }
 
-// stop ends the process with a signal, and with SIGKILL if it does not end. It returns whether the signal
-// was sufficient.
+// stop ends the process with a signal, and with SIGQUIT and SIGKILL if it does not end. It returns whether the
+// signal was sufficient; otherwise the log ends with what each goroutine of the process waited for.
 func (p *program) stop(sig os.Signal) bool {
 	if p.cmd == nil {
 		return true
@@ -96,6 +96,12 @@ func (p *program) stop(sig os.Signal) bool {
 	case <-p.ended:
 		return true
 	case <-time.After(40 * time.Second):
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT)
+		select {
+		case <-p.ended:
+			return false
+		case <-time.After(5 * time.Second):
+		}
 		_ = p.cmd.Process.Kill()
 		<-p.ended
 		return false
@@ -216,7 +222,11 @@ func (b *Bridge) run(ctx context.Context, patience time.Duration, args ...string
 	defer cancel()
 	cmd := exec.CommandContext(ctx, b.binary, append(args, "--config", b.config)...)
 	cmd.Env = cleanEnvironment()
-	return cmd.Output()
+	stdout, err = cmd.Output()
+	if ended := (*exec.ExitError)(nil); errors.As(err, &ended) {
+		err = fmt.Errorf("%w: %s", err, tail(string(ended.Stderr)))
+	}
+	return stdout, err
 }
 
 // connect opens a connection that may read the streams of the bus, or of the store.
