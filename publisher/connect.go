@@ -105,10 +105,13 @@ type flushingJetStream struct {
 	c *Connection
 }
 
-// PublishMsg returns when the message is durable.
+// PublishMsg returns when the message is durable. A store that does not answer within publishTimeout is
+// unavailable, however long the caller may wait for other things.
 func (f flushingJetStream) PublishMsg(
 	ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt,
 ) (*jetstream.PubAck, error) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
 	ack, err := f.JetStream.PublishMsg(ctx, m, options...)
 	if err == nil {
 		err = f.c.disk.flush(ctx, ack.Stream)

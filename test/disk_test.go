@@ -109,3 +109,37 @@ func TestAFullDiskRecovers(t *testing.T) {
 		t.Errorf("a new callback half a minute after there was room: %d; the end of the log:\n%s", got, b.stderr.tail())
 	}
 }
+
+// TestStopWhileTheStoreFails: requests to watch sessions wait for a store that answers nothing any more,
+// because its disk was full. A signal ends the process all the same, well before a supervisor kills it.
+func TestStopWhileTheStoreFails(t *testing.T) {
+	long(t, "half a minute")
+	// Nobody listens there; what matters is that a watch can be requested.
+	api := "    api: {token_url: http://127.0.0.1:9/, idv_url: http://127.0.0.1:9/, kyc_url: http://127.0.0.1:9/, " +
+		"client_id: c, client_secret: secret-1, setup_id: i}\n"
+	b := newBridge(t, "receive: {drain: 1s}\n"+oneAccount+api)
+	smallDisk(t, b.dir)
+	b.start(t)
+	free := fill(t, filepath.Join(b.dir, "filler"))
+	wait.For(t, 20*time.Second, "a new callback that is refused", func() bool {
+		reply, err := b.post(t.Context(), padded(1, 9000))
+		return err == nil && reply.Code == http.StatusServiceUnavailable
+	})
+	free()
+	var watching sync.WaitGroup
+	for range 5 {
+		watching.Go(func() { b.watch(t, "ondato", "acme", "0b5d3c1e-2f4a-4c6b-8d7e-9f0a1b2c3d4e") })
+	}
+	defer watching.Wait()
+	time.Sleep(time.Second)
+	began := time.Now()
+	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-b.ended:
+	case <-time.After(45 * time.Second):
+		t.Fatalf("the process does not end; the end of the log:\n%s", b.stderr.tail())
+	}
+	t.Logf("ended after %s", time.Since(began).Round(time.Millisecond))
+}

@@ -120,11 +120,16 @@ func (o *payloadFlags) with(cmd *cobra.Command, work func(ctx context.Context, s
 	return ended(cmd.Context(), work(cmd.Context(), store{a, config, log}))
 }
 
-// ended replaces an error that only looks like a signal: an operation that stops with the connection to
-// the store is cancelled too.
+// ended replaces errors that do not say what happened: an operation that stops with the connection to the
+// store is cancelled, as by a signal, and one that the store does not answer exceeds its deadline.
 func ended(ctx context.Context, err error) error {
-	if errors.Is(err, context.Canceled) && ctx.Err() == nil {
+	switch {
+	case err == nil || ctx.Err() != nil:
+		return err
+	case errors.Is(err, context.Canceled):
 		return errors.New("the connection to the store was lost; completed work is kept, so run the command again")
+	case errors.Is(err, context.DeadlineExceeded):
+		return errors.New("the store did not answer in time; completed work is kept, so run the command again")
 	}
 	return err
 }

@@ -58,6 +58,10 @@ func TestEnds(t *testing.T) {
 	if err := ended(t.Context(), lost); quietPipe(err) == nil || !strings.Contains(err.Error(), "was lost") {
 		t.Errorf("a lost connection: %v", err)
 	}
+	slow := fmt.Errorf("keep payloads out of the log: %w", context.DeadlineExceeded)
+	if err := ended(t.Context(), slow); quietPipe(err) == nil || !strings.Contains(err.Error(), "did not answer in time") {
+		t.Errorf("a store that does not answer: %v", err)
+	}
 	if err := ended(interruptedContext, lost); quietPipe(err) != nil {
 		t.Errorf("a signal: %v", err)
 	}

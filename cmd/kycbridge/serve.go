@@ -66,8 +66,13 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 	if err != nil {
 		return err
 	}
-	stop := a.Stop
-	defer func() { stop() }()
+	patience := config.Receive.Drain + stopTimeout
+	defer func() {
+		if !a.StopWithin(patience) {
+			log.Warn("not everything could be stopped in time: the process ends anyway; accepted payloads are stored",
+				zap.Duration("limit", patience))
+		}
+	}()
 	fields := []zap.Field{zap.String("admin", "http://"+a.AdminAddr()), zap.Int("accounts", len(a.Accounts()))}
 	if roles.Receive {
 		fields = append(fields, zap.String("callbacks", "http://"+a.CallbackAddr()+"/webhooks/{provider}/{account}"))
@@ -91,11 +96,15 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 			log.Info("stopping")
 			return nil
 		case err := <-a.Failed():
-			stop = func() { a.StopWithin(failedTimeout) }
+			patience = failedTimeout
 			return err
 		}
 	}
 }
+
+// stopTimeout is how long a shutdown may take after callbacks in progress have been given their time
+// (receive.drain). With the default of that it ends before the kill timeout of docs/operate.md, 45 s.
+const stopTimeout = 25 * time.Second
 
 // failedTimeout is how long a failed process waits for running operations before it exits and makes room
 // for the next one.

@@ -157,9 +157,9 @@ func (a *App) Failed() <-chan error { return a.failed }
 // durable, so an unclean end loses nothing.
 func (a *App) Stop() { a.close() }
 
-// StopWithin is Stop for a process that ends after a part has failed: operations that wait for that part,
-// such as a request to the store, are abandoned after the timeout.
-func (a *App) StopWithin(patience time.Duration) {
+// StopWithin is Stop with a limit: operations that wait for a store that does not answer, for example, are
+// abandoned after patience, and the process has to end. It returns whether everything was stopped.
+func (a *App) StopWithin(patience time.Duration) bool {
 	stopped := make(chan struct{})
 	go func() { // ends with the process
 		defer close(stopped)
@@ -167,7 +167,9 @@ func (a *App) StopWithin(patience time.Duration) {
 	}()
 	select {
 	case <-stopped:
+		return true
 	case <-time.After(patience):
+		return false
 	}
 }
 

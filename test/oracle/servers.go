@@ -95,7 +95,7 @@ func (p *program) stop(sig os.Signal) bool {
 	select {
 	case <-p.ended:
 		return true
-	case <-time.After(40 * time.Second):
+	case <-time.After(45 * time.Second): // the kill timeout of docs/operate.md
 		_ = p.cmd.Process.Signal(syscall.SIGQUIT)
 		select {
 		case <-p.ended:
