@@ -184,6 +184,9 @@ func (w *World) purgeUntilDone(ctx context.Context, verification string) (err er
 			return nil
 		}
 		w.say("purge of %s: %v", verification, err)
+		if strings.Contains(err.Error(), "nothing is known") && len(w.damages) > 0 {
+			return nil // a damage has removed it
+		}
 		pause(ctx, 3*time.Second)
 	}
 	return fmt.Errorf("purge: %w", err)
