@@ -74,18 +74,18 @@ type problem struct {
 // precede refusals: an error that is both is never a 4xx.
 var problems = [...]problem{
 	{provider: true, kind: errUnwatched, name: "unwatched", status: http.StatusInternalServerError,
-		title: "Done and not watched",
+		title: "Done, but not watched",
 		detail: "The provider has done what was asked, but the verification is not watched. Do not send the request " +
 			"again: send the reference to POST /v1/watches."},
 	{provider: true, kind: errOutcome, name: "outcome_unknown", status: http.StatusInternalServerError,
 		title:  "Outcome unknown",
-		detail: "It is not known whether the provider has worked on the request. " + lookFirst},
+		detail: "It is not known whether the provider has processed the request. " + lookFirst},
 	{provider: true, kind: errMediaTooLarge, name: "media_too_large", status: http.StatusBadGateway,
 		title: "Image or video too large", detail: "The provider's file is over 200 MB. Fetch it at the provider."},
 
 	{provider: true, kind: providerKind(kycbridge.ProviderCredentials), name: "provider_credentials",
 		status: http.StatusBadGateway, title: "The provider refuses our credentials",
-		detail: "The credentials of this account are refused by the provider: mend api.* in the configuration."},
+		detail: "The credentials of this account are refused by the provider: correct api.* in the configuration."},
 	{provider: true, kind: providerKind(kycbridge.ProviderForbidden), name: "provider_forbidden",
 		status: http.StatusBadGateway, title: "The provider forbids the call",
 		detail: "The credentials of this account are refused by the provider for this call, address or environment: mend " +
@@ -94,37 +94,37 @@ var problems = [...]problem{
 		status: http.StatusUnprocessableEntity, title: "The provider refuses the request",
 		detail: "Correct what provider_message or errors name and send it again."},
 	{provider: true, kind: providerKind(kycbridge.ProviderNotFound), name: "provider_not_found",
-		status: http.StatusNotFound, title: "The provider does not know it",
+		status: http.StatusNotFound, title: "Not found at the provider",
 		detail: "Check the reference, and that the account is the one that it was started with."},
 	{provider: true, kind: providerKind(kycbridge.ProviderPending), name: "provider_pending", status: http.StatusConflict,
-		title:  "The provider has nothing yet",
-		detail: "Send the request again when the verification has gone on."},
+		title:  "The provider has no result yet",
+		detail: "Send the request again when the verification has progressed."},
 	{provider: true, kind: providerKind(kycbridge.ProviderRateLimited), name: "provider_rate_limited",
 		status: http.StatusServiceUnavailable, retryAfter: 5, title: "Too many calls to the provider",
-		detail: "The provider wants fewer calls, or limits.* of the account does. Send the request again after the time " +
+		detail: "The provider, or limits.* of the account, permits fewer calls. Send the request again after the time " +
 			"in Retry-After."},
 	{provider: true, kind: providerKind(kycbridge.ProviderPaused), name: "provider_paused",
 		status: http.StatusServiceUnavailable, retryAfter: 5, title: "Calls to the provider are paused",
 		detail: "Nothing was sent, as too many calls to this provider have failed. Send the request again after the time " +
 			"in Retry-After."},
 	{provider: true, kind: providerKind(kycbridge.ProviderUnavailable), name: "provider_unavailable",
-		status: http.StatusBadGateway, title: "The provider is down",
-		detail:     "The provider says that it cannot work now. Send the request again later.",
-		detailSent: "The provider failed after it had taken the request, so it may have worked on it. " + lookFirst},
+		status: http.StatusBadGateway, title: "The provider is unavailable",
+		detail:     "The provider reports that it is unavailable. Send the request again later.",
+		detailSent: "The provider failed after it had taken the request, so it may have processed it. " + lookFirst},
 	{provider: true, kind: providerKind(kycbridge.ProviderUnreachable), name: "provider_unreachable",
 		status: http.StatusBadGateway, title: "The provider does not answer",
 		detail: "No answer came: the connection, TLS or the time failed. Check api.* in the configuration and the " +
 			"network, and send the request again later.",
-		detailSent: "The request was sent and no answer came, so the provider may have worked on it. " + lookFirst},
+		detailSent: "The request was sent and no answer came, so the provider may have processed it. " + lookFirst},
 	{provider: true, kind: providerKind(kycbridge.ProviderMalformed), name: "provider_malformed",
 		status: http.StatusBadGateway, title: "The provider's answer cannot be read",
 		detail: "The answer is not what the provider documents. Check api.* in the configuration; if that is right, " +
 			"tell us.",
-		detailSent: "The answer is not what the provider documents, so the provider may have worked on the request. " +
+		detailSent: "The answer is not what the provider documents, so the provider may have processed the request. " +
 			lookFirst},
 
 	{kind: errFault, name: "fault", status: http.StatusServiceUnavailable, retryAfter: 5,
-		title: "Temporarily unavailable", detail: "The request could not be worked on. Send it again later."},
+		title: "Temporarily unavailable", detail: "The request could not be processed. Send it again later."},
 	{kind: errDraining, name: "draining", status: http.StatusServiceUnavailable, retryAfter: 1, close: true,
 		title: "Shutting down", detail: "This instance takes no new requests. Send it again on a new connection."},
 	{kind: errBusy, name: "busy", status: http.StatusServiceUnavailable, retryAfter: 1,
@@ -134,9 +134,9 @@ var problems = [...]problem{
 	{kind: errNotReady, name: "not_ready", status: http.StatusServiceUnavailable, retryAfter: 1,
 		title: "Not ready", detail: "Send no requests to this instance until it is ready."},
 	{kind: context.DeadlineExceeded, name: "timeout", status: http.StatusServiceUnavailable, retryAfter: 5,
-		title: "Temporarily unavailable", detail: "The request could not be worked on in time. Send it again later."},
+		title: "Temporarily unavailable", detail: "The request could not be processed in time. Send it again later."},
 	{kind: context.Canceled, name: "timeout", status: http.StatusServiceUnavailable, retryAfter: 5,
-		title: "Temporarily unavailable", detail: "The request could not be worked on in time. Send it again later."},
+		title: "Temporarily unavailable", detail: "The request could not be processed in time. Send it again later."},
 	{kind: kycbridge.ErrUnavailable, name: "unavailable", status: http.StatusServiceUnavailable, retryAfter: 5,
 		title: "Temporarily unavailable", detail: "The store did not answer. Send the request again later."},
 
@@ -152,7 +152,7 @@ var problems = [...]problem{
 	{kind: errMediaType, name: "media_type", status: http.StatusUnsupportedMediaType,
 		title: "Not a JSON media type", detail: "Send the body as application/json."},
 	{kind: errEncoding, name: "encoding", status: http.StatusUnsupportedMediaType,
-		title: "Content-Encoding not known", detail: "Send the body as it is, or packed with gzip or deflate."},
+		title: "Content-Encoding not known", detail: "Send the body as it is, or compressed with gzip or deflate."},
 	{kind: errTooLarge, name: "too_large", status: http.StatusRequestEntityTooLarge, close: true,
 		title: "Body too large", detail: "Send a smaller body, or ask the operator to raise the limit."},
 	{kind: kycbridge.ErrUnauthenticated, name: "unauthenticated", status: http.StatusUnauthorized,
@@ -165,7 +165,7 @@ var problems = [...]problem{
 		title:  "Payload is not JSON",
 		detail: "The payload was put into quarantine. Correct what errors names and send it again."},
 	{kind: errInvalid, name: "invalid", status: http.StatusUnprocessableEntity,
-		title:  "Payload does not fit",
+		title:  "Payload does not match its schema",
 		detail: "The payload was put into quarantine. Correct what errors names and send it again."},
 
 	{kind: errBadRequest, name: "malformed_request", status: http.StatusBadRequest,
@@ -174,20 +174,20 @@ var problems = [...]problem{
 		title:  "Unusable Idempotency-Key",
 		detail: "Send one Idempotency-Key of 1 to 255 printable ASCII characters, or none."},
 	{kind: errInvalidRequest, name: "invalid_request", status: http.StatusUnprocessableEntity,
-		title: "Request does not fit", detail: "Correct what errors names and send it again."},
+		title: "Request does not match its schema", detail: "Correct what errors names and send it again."},
 	{kind: errStepMediaType, name: "media_type", status: http.StatusUnsupportedMediaType,
 		title: "Neither a form nor JSON", detail: "Send the body as multipart/form-data or application/json."},
 	{kind: errNoAccount, name: "unknown_account", status: http.StatusNotFound,
 		title: "No such account", detail: "The configuration has no account of this provider and name."},
 	{kind: errNoVerification, name: "unknown_verification", status: http.StatusNotFound, title: "No such verification",
-		detail: "Nothing is known of a verification with this reference. Ask for a watch with POST /v1/watches if it was " +
+		detail: "No verification with this reference is stored. Ask for a watch with POST /v1/watches if it was " +
 			"started elsewhere."},
 	{kind: errNoMedia, name: "unknown_media", status: http.StatusNotFound,
 		title: "No such image or video", detail: "The state of this verification names no media with this provider_ref."},
 	{kind: errNoPayload, name: "unknown_payload", status: http.StatusNotFound,
 		title: "No such payload", detail: "No stored payload has this id. GET /v1/payloads lists them."},
 	{kind: errNoAPI, name: "unsupported", status: http.StatusUnprocessableEntity, title: "Not supported for this account",
-		detail: "The account has no api section in the configuration, so its provider cannot be asked. Add one."},
+		detail: "The account has no api section in the configuration, so its provider cannot be called. Add one."},
 	{kind: kycbridge.ErrUnsupported, name: "unsupported", status: http.StatusUnprocessableEntity,
 		title:  "Not supported for this account",
 		detail: "The provider of this account does not offer this, or the api section of the account does not allow it."},
@@ -195,12 +195,12 @@ var problems = [...]problem{
 		title:  "Reused Idempotency-Key",
 		detail: "This key belongs to a start with another body. Send a new key with a new request."},
 	{kind: kycbridge.ErrKeyPending, name: "key_pending", status: http.StatusConflict, title: "Start under way",
-		detail: "A start with this Idempotency-Key is under way, or was interrupted and its end is not known. " +
-			"Repeat it with the same key later; if that goes on, look for the external reference at the provider before you " +
+		detail: "A start with this Idempotency-Key is under way, or was interrupted and its outcome is not known. " +
+			"Repeat it with the same key later; if this continues, look for the external reference at the provider before you " +
 			"start with another key."},
 }
 
-const lookFirst = "Look before you send it again; a start may be repeated with the same Idempotency-Key."
+const lookFirst = "Check at the provider before you send it again; a start may be repeated with the same Idempotency-Key."
 
 // problemFor returns the row of the table for the error of a callback. An unknown error is an internal
 // fault.

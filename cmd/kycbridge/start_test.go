@@ -258,7 +258,7 @@ func TestStartRefused(t *testing.T) {
 		stderr string // its parts
 	}{
 		"faulty request": {nil, []string{"--option", "language=1"},
-			"kycbridge: request does not fit: /options/language must be a string\n"},
+			"kycbridge: request does not match its schema: /options/language must be a string\n"},
 		"unknown account": {nil, []string{"--account", "nobody"},
 			"kycbridge: no such account: The configuration has no account of this provider and name\n"},
 		"unusable key": {nil, []string{"--idempotency-key", "ké"}, "kycbridge: unusable Idempotency-Key: Send one"},
@@ -270,7 +270,7 @@ func TestStartRefused(t *testing.T) {
 		"unsupported":     {kycbridge.ErrUnsupported, nil, "kycbridge: not supported for this account: "},
 		"outcome unknown": {context.DeadlineExceeded, nil, again},
 		"credentials": {failed(kycbridge.ProviderCredentials, true), nil, theirs +
-			"The credentials of this account are refused by the provider: mend api.* in the configuration; retry after 7 s\n"},
+			"The credentials of this account are refused by the provider: correct api.* in the configuration; retry after 7 s\n"},
 		"invalid": {failed(kycbridge.ProviderInvalid, true), nil, "kycbridge: the provider refuses the request" +
 			theirs},
 		"paused": {failed(kycbridge.ProviderPaused, false), nil, "retry after 7 s\n"},

@@ -66,7 +66,7 @@ func (a *App) inspectAll(ctx context.Context, state *integrity) {
 		if bus := a.bus.Load(); bus == nil {
 			wait = inspectPause
 		} else if words, err := a.inspect(ctx, bus, state, reported); err != nil {
-			a.log.Warn("what is stored could not be inspected, trying again", zap.Error(err))
+			a.log.Warn("stored messages could not be inspected, trying again", zap.Error(err))
 			wait = inspectAgain
 		} else {
 			reported = words
@@ -235,7 +235,7 @@ func (a *App) refetchMissing(ctx context.Context, bus *publisher.Bus, missing []
 		}
 		if err := a.refetch(ctx, publisher.LostPayload{Seq: m.Seq, Key: m.Key, Mark: m.Mark,
 			Reference: reference}); err != nil {
-			a.log.Warn("cannot have a result fetched whose payload is gone", zap.Error(err))
+			a.log.Warn("cannot request the result of a lost payload again", zap.Error(err))
 			return n
 		}
 		n++

@@ -43,7 +43,7 @@ func (n *newValueCounter) add(p kycbridge.Payload, all []kycbridge.NewValue) {
 		label, first, last := n.register(p.Provider, v)
 		n.metrics.newValue(p, v.Kind, label)
 		if first {
-			n.log.Warn("a payload holds what the schema does not know", zap.String("provider", p.Provider),
+			n.log.Warn("a payload has fields or values that the schema does not know", zap.String("provider", p.Provider),
 				zap.String("account", p.Account),
 				zap.String("payload_id", p.ID), zap.String("kind", v.Kind), zap.String("pointer", v.Pointer),
 				zap.String("value", v.Value))

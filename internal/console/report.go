@@ -91,7 +91,7 @@ func (c *Console) startReport(v visit) error {
 	}
 	r.mu.Unlock()
 	if begin {
-		c.Logger.Info("console report begun", zap.String("by", v.by))
+		c.Logger.Info("console report started", zap.String("by", v.by))
 	}
 	http.Redirect(v.w, v.r, "/console/report", http.StatusSeeOther)
 	return nil

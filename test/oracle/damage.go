@@ -84,11 +84,21 @@ func restoreOf(stream string) func(context.Context, *World, *rand.Rand) error {
 			return err
 		}
 		backup := filepath.Join(held, stream)
-		err = w.offline(ctx, stream, "", func(folder string) error { return os.CopyFS(backup, os.DirFS(folder)) })
-		if err != nil || !pause(ctx, time.Duration(1000+r.IntN(4000))*time.Millisecond) {
+		copied := false // not if another fault has just removed the stream
+		err = w.offline(ctx, stream, "", func(folder string) error {
+			if folder == "" {
+				return errNoBlock
+			}
+			copied = true
+			return os.CopyFS(backup, os.DirFS(folder))
+		})
+		if err != nil || !copied || !pause(ctx, time.Duration(1000+r.IntN(4000))*time.Millisecond) {
 			return err
 		}
 		err = w.offline(ctx, stream, "restored", func(folder string) error {
+			if folder == "" {
+				return errNoBlock
+			}
 			if err := os.RemoveAll(folder); err != nil {
 				return err
 			}
