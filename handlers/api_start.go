@@ -139,7 +139,7 @@ func startRequest(doc map[string]any) (kycbridge.StartRequest, string, error) {
 		err = json.Unmarshal(body.Options, &common)
 	}
 	if err != nil {
-		return kycbridge.StartRequest{}, "", fmt.Errorf("a valid request does not fit: %w", errFault)
+		return kycbridge.StartRequest{}, "", fmt.Errorf("a valid request cannot be decoded: %w", errFault)
 	}
 	seconds, _ := common.Validity.Float64() // an integer by the schema, possibly written as 6e2
 	sum := sha256.Sum256(canonical)

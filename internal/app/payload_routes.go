@@ -48,7 +48,7 @@ func (p payloadTool) Payloads(ctx context.Context, r handlers.PayloadRequest, ou
 // options decodes the options of a request and checks the filter in them.
 func options[T any](r handlers.PayloadRequest, filter func(*T) *archive.Filter) (o T, err error) {
 	if err := json.Unmarshal(r.Options, &o); err != nil {
-		return o, fmt.Errorf("a valid request does not fit: %w", err)
+		return o, fmt.Errorf("a valid request cannot be decoded: %w", err)
 	}
 	if err := filter(&o).Check(); err != nil {
 		return o, handlers.InvalidRequest("", err.Error())
@@ -151,7 +151,7 @@ func (p payloadTool) importPayloads(
 		DryRun bool `json:"dry_run"`
 	}
 	if err := json.Unmarshal(r.Options, &q); err != nil {
-		return fmt.Errorf("a valid request does not fit: %w", err)
+		return fmt.Errorf("a valid request cannot be decoded: %w", err)
 	}
 	read := 0
 	done, err := a.Import(ctx, r.Body, q.DryRun, func(int) { read++ })
@@ -230,7 +230,7 @@ func (p payloadTool) find(ctx context.Context, a *archive.Archive, r handlers.Pa
 		Timeline bool   `json:"timeline"`
 	}
 	if err := json.Unmarshal(r.Options, &q); err != nil {
-		return fmt.Errorf("a valid request does not fit: %w", err)
+		return fmt.Errorf("a valid request cannot be decoded: %w", err)
 	}
 	result, err := a.Search(ctx, q.Q, q.Timeline)
 	if err != nil {

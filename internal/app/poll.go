@@ -192,7 +192,7 @@ func (a *App) takeWatch(ctx context.Context, key kycbridge.AccountKey, body []by
 		object[member] = value
 	}
 	if faults := a.schemas.ValidateAPI("WatchRequest", map[string]any(object)); len(faults) > 0 {
-		return refuse("it does not fit the schema WatchRequest of the API: " + faults[0].Message)
+		return refuse("it does not match the schema WatchRequest of the API: " + faults[0].Message)
 	}
 	r := kycbridge.WatchRequest{Reference: object.Text("reference"), ExternalReference: object.Text("external_reference")}
 	r.Deadline = event.ParseInstant(object.Text("deadline"))
