@@ -16,6 +16,7 @@ const roomName = "<name>"
 
 // TestArchitecture: docs/architecture.md names files, methods and imports of today.
 func TestArchitecture(t *testing.T) {
+	t.Parallel()
 	raw, err := os.ReadFile("../docs/architecture.md")
 	if err != nil {
 		t.Fatal(err)

@@ -389,7 +389,10 @@ func TestCheckAgrees(t *testing.T) {
 	j := newJudge(t)
 	tried := map[string]int{}
 	all := goldenEvents(t)
-	for _, name := range slices.Sorted(maps.Keys(all)) {
+	for i, name := range slices.Sorted(maps.Keys(all)) {
+		if wait.Race && i%8 > 0 {
+			continue
+		}
 		e := all[name]
 		if checked := e.Check(); checked != nil {
 			t.Errorf("%s: Check reports %v", name, checked)
@@ -467,7 +470,10 @@ func edited(source *rand.Rand, s string) string {
 
 // TestCheckAgreesOnPairs changes two places at once, always the same ones.
 func TestCheckAgreesOnPairs(t *testing.T) {
-	const pairs = 4000
+	pairs := 4000
+	if wait.Race {
+		pairs = 200
+	}
 	j := newJudge(t)
 	all := goldenEvents(t)
 	all["whole"] = wholeEvent()

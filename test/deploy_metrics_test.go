@@ -359,6 +359,7 @@ func TestDeployAlerts(t *testing.T) {
 
 // TestDeployPromtool has promtool check rules and configuration and try the rules on made-up days.
 func TestDeployPromtool(t *testing.T) {
+	t.Parallel()
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
 		promtool, err = exec.LookPath(filepath.Join(os.TempDir(), "kycbridge-ci-bin", "promtool")) // where .ci/run puts it

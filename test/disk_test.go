@@ -64,6 +64,7 @@ func fill(t *testing.T, path string) (free func()) {
 // an error and is restarted.
 func TestAFullDiskRecovers(t *testing.T) {
 	long(t, "a minute")
+	t.Parallel()
 	b := newBridge(t, oneAccount)
 	smallDisk(t, b.dir)
 	b.start(t)
@@ -114,6 +115,7 @@ func TestAFullDiskRecovers(t *testing.T) {
 // because its disk was full. A signal ends the process all the same, well before a supervisor kills it.
 func TestStopWhileTheStoreFails(t *testing.T) {
 	long(t, "half a minute")
+	t.Parallel()
 	// Nobody listens there; what matters is that a watch can be requested.
 	api := "    api: {token_url: http://127.0.0.1:9/, idv_url: http://127.0.0.1:9/, kyc_url: http://127.0.0.1:9/, " +
 		"client_id: c, client_secret: secret-1, setup_id: i}\n"
