@@ -3,5 +3,4 @@
 // standard library only, so that consumers written in Go can import it: Decode decodes the body of a
 // message, and Event.Accepted is the rule for accepting a person.
 // docs/consume.md explains subjects, order and repetitions.
-// docs/consume.md explains subjects, order and repetitions.
 package event

@@ -25,10 +25,11 @@ type AdminOptions struct {
 	ReadyTimeout time.Duration // 0: DefaultReadyTimeout
 	Metrics      http.Handler  // of /metrics; nil: 404
 	Console      http.Handler  // of / and everything below /console/; nil: 404
+	KeySet       []byte        // the public keys that sign events, at /.well-known/jwks.json; nil: 404
 	Logger       *zap.Logger   // nil: no log
 }
 
-// NewAdmin returns the routes for operators: /healthz, /readyz and /metrics, all without credentials, and
+// NewAdmin returns the routes for operators: /healthz, /readyz, /metrics and the key set, all without credentials, and
 // the console, which has its own sign-in. Further routes must be protected by RequireBearer; errors of
 // their handlers are answered by the same table as those of callbacks.
 func NewAdmin(o AdminOptions) *echo.Echo {
@@ -43,6 +44,13 @@ func NewAdmin(o AdminOptions) *echo.Echo {
 	read := []string{http.MethodGet, http.MethodHead}
 	e.Match(read, "/healthz", healthy)
 	e.Match(read, "/readyz", ready(o))
+	if o.KeySet != nil {
+		e.Match(read, "/.well-known/jwks.json", func(c echo.Context) error {
+			c.Response().Header().Set("Cache-Control", "max-age=300")
+			writeBody(c.Response(), http.StatusOK, "application/jwk-set+json", o.KeySet)
+			return nil
+		})
+	}
 	if o.Metrics != nil {
 		e.Match(read, "/metrics", echo.WrapHandler(o.Metrics))
 	}

@@ -40,6 +40,7 @@ type Bus struct {
 	last       *lastEvents
 	stream     jetstream.Stream
 	end        end
+	sign       func(body []byte) string // nil: events are not signed
 }
 
 // OpenBus creates or updates the event stream and opens it.
@@ -67,6 +68,9 @@ func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas 
 	b.removeHostileConsumers(ctx)
 	return b, nil
 }
+
+// SignWith makes the bus sign the bytes of every event that it publishes from now on (event.SignatureHeader).
+func (b *Bus) SignWith(sign func(body []byte) string) { b.sign = sign }
 
 // Close ends publishing and the connection.
 func (b *Bus) Close() {
@@ -169,6 +173,9 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 		// Lower case, as W3C and the propagators of OpenTelemetry write it: NATS header names are
 		// case-sensitive.
 		m.Header["traceparent"] = []string{e.Traceparent}
+	}
+	if b.sign != nil {
+		m.Header[event.SignatureHeader] = []string{b.sign(e.Body)}
 	}
 	if newestID != "" {
 		m.Header[headerUntilID] = []string{plain(newestID)}

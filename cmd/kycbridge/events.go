@@ -19,6 +19,7 @@ type eventFlags struct {
 	app.ReadOptions
 	since  string
 	asJSON bool
+	keys   string
 	eventFilter
 }
 
@@ -37,9 +38,13 @@ status, outcome of the decision, and cause: the provider's event, status detail,
 --json prints the whole event. kycbridge find accepts the ids that are printed here.
 
 On a terminal the newest 100 are shown, the newest first; -n sets the number. Otherwise all
-are printed, the oldest first. With --follow it continues with new events.`,
+are printed, the oldest first. With --follow it continues with new events.
+
+With --keys every event must be signed by one of the service's keys, and the first that is
+not ends the command with an error.`,
 		Example: `  kycbridge events --provider ondato --outcome rejected -n 20
   kycbridge events --subject 'kyc.event.v1.*.*.completed.>' --since 24h
+  kycbridge events --keys http://127.0.0.1:8081/.well-known/jwks.json --since 24h
   kycbridge events --url nats://nats.example.com:4222 --user onboarding --password-file ./password --follow --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -51,6 +56,13 @@ are printed, the oldest first. With --follow it continues with new events.`,
 			}
 			if o.eventFilter != (eventFilter{}) {
 				o.Match = o.has
+			}
+			if o.keys != "" {
+				keys, err := readKeySet(cmd.Context(), o.keys)
+				if err != nil {
+					return err
+				}
+				o.Check = checkSignature(keys)
 			}
 			s := screenOf(cmd.OutOrStdout(), environ)
 			if s.width > 0 && !o.Follow && !o.asJSON && !cmd.Flags().Changed("newest") {
@@ -77,6 +89,7 @@ are printed, the oldest first. With --follow it continues with new events.`,
 	f.StringVar(&o.since, "since", "", "only events published since this `time`: RFC 3339, or an age such as 24h or 7d")
 	f.IntVarP(&o.Newest, "newest", "n", 0, "only the newest, this `many`, the newest first")
 	f.BoolVarP(&o.Follow, "follow", "f", false, "continue with new events")
+	f.StringVar(&o.keys, "keys", "", "check signatures with this JSON Web Key Set, a `file` or URL")
 	f.BoolVar(&o.asJSON, "json", false, "print each event as its CloudEvent, one per line")
 	return cmd
 }

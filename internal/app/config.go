@@ -128,6 +128,8 @@ type Normalize struct {
 type Integrity struct {
 	Scrub    time.Duration `yaml:"scrub"`              // interval between complete checks; 0: at starts only
 	Restored string        `yaml:"restored,omitempty"` // when the streams were restored from an older copy
+	// SigningKey holds PEM blocks: the private key that signs events, and further keys that are published.
+	SigningKey Secret `yaml:"signing_key,omitempty"`
 }
 
 // Names are the prefixes of names that consumers see.

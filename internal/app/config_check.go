@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kycbridge/event"
+	"kycbridge/internal/signing"
 	"kycbridge/publisher"
 )
 
@@ -41,6 +42,11 @@ func check(r *report, config *Config, catalog Catalog) {
 	}
 	if s := config.Tracing.Sample; s < 0 || s > 1 {
 		c.fault("tracing.sample", "is out of 0 to 1", "write a share such as 0.1")
+	}
+	if key := config.Integrity.SigningKey; key != "" {
+		if _, err := signing.Parse(key.Reveal()); err != nil {
+			c.fault("integrity.signing_key", "is no signing key: "+err.Error(), "write PEM, or name its file in signing_key_file")
+		}
 	}
 	c.accounts()
 }

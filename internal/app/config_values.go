@@ -113,6 +113,9 @@ func (r *reader) secrets(key, file string, several bool) []string {
 		r.add(key, "the file cannot be read: "+err.Error(), "name a readable file")
 		return nil
 	}
+	if strings.HasPrefix(string(raw), "-----BEGIN ") && !several {
+		return []string{string(raw)} // PEM: all lines are one secret
+	}
 	var out []string
 	for line := range strings.Lines(string(raw)) {
 		if line = strings.TrimRight(line, "\r\n"); line != "" {

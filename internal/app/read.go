@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge/event"
 )
 
 // ReadOptions select the events to read and their source.
@@ -27,6 +29,9 @@ type ReadOptions struct {
 
 	// Match reports whether an event is wanted; nil: every event is.
 	Match func(body []byte) bool
+	// Check refuses an event for its signature (event.SignatureHeader), "" if it has none; nil: none is checked.
+	// Its error ends the reading.
+	Check func(body []byte, signature string) error
 
 	from uint64 // first sequence; 0: from the beginning
 }
@@ -212,11 +217,16 @@ func readFrom(ctx, looking context.Context, stream jetstream.Stream, o ReadOptio
 			return nil
 		}
 	}
-	return readOrdered(ctx, consumer, o.Follow, func(body []byte) error {
-		if o.Match != nil && !o.Match(body) {
+	return readOrdered(ctx, consumer, o.Follow, func(m jetstream.Msg) error {
+		if o.Match != nil && !o.Match(m.Data()) {
 			return nil
 		}
-		return each(body)
+		if o.Check != nil {
+			if err := o.Check(m.Data(), m.Headers().Get(event.SignatureHeader)); err != nil {
+				return err
+			}
+		}
+		return each(m.Data())
 	})
 }
 
@@ -271,7 +281,7 @@ func meets(a, b []string) bool {
 
 // readOrdered passes messages on: without follow until the last existing one, which must arrive in time;
 // else endlessly.
-func readOrdered(ctx context.Context, consumer jetstream.Consumer, follow bool, each func([]byte) error) error {
+func readOrdered(ctx context.Context, consumer jetstream.Consumer, follow bool, each func(jetstream.Msg) error) error {
 	messages, err := consumer.Messages()
 	if err != nil {
 		return fmt.Errorf("read events: %w", err)
@@ -291,7 +301,7 @@ func readOrdered(ctx context.Context, consumer jetstream.Consumer, follow bool, 
 		if err != nil {
 			return fmt.Errorf("read events: %w", err)
 		}
-		if err := each(m.Data()); err != nil {
+		if err := each(m); err != nil {
 			return err
 		}
 		if meta, err := m.Metadata(); err == nil && !follow && meta.NumPending == 0 {

@@ -57,8 +57,11 @@ func (a *App) receiver() interface {
 // startAdmin serves health, metrics, the API and the console.
 func (a *App) startAdmin(ready map[string]func(context.Context) error) error {
 	consoleHandler := a.newConsole()
-	admin := handlers.NewAdmin(handlers.AdminOptions{Ready: ready, Metrics: a.metrics.handler(), Console: consoleHandler,
-		Logger: a.log})
+	o := handlers.AdminOptions{Ready: ready, Metrics: a.metrics.handler(), Console: consoleHandler, Logger: a.log}
+	if a.signing != nil {
+		o.KeySet = a.signing.Set()
+	}
+	admin := handlers.NewAdmin(o)
 	handlers.AddAPI(admin, a.apiOptions())
 	handlers.AddPayloads(admin, a.apiOptions(), a.PayloadTool())
 	addr, stop, err := a.serve("admin", a.config.Admin.Listen, admin)

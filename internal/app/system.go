@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge"
+	"kycbridge/internal/signing"
 	"kycbridge/publisher"
 	"kycbridge/schemas"
 )
@@ -27,6 +28,7 @@ type system struct {
 	log      *zap.Logger
 	schemas  *schemas.Set                  // with accounts: from load
 	accounts kycbridge.Accounts            // the configured ones
+	signing  *signing.Keys                 // of events; nil: they are not signed
 	embedded *publisher.Embedded           // nil: store and bus are other servers
 	store    *publisher.Store              // from openStore
 	bus      atomic.Pointer[publisher.Bus] // nil until it is connected
@@ -50,10 +52,15 @@ func newSystem(config *Config, log *zap.Logger) *system {
 	return &system{config: config, log: log, failed: make(chan error, 4)}
 }
 
-// load compiles the schemas and builds the accounts.
+// load compiles the schemas, reads the signing keys and builds the accounts.
 func (s *system) load() (err error) {
 	if s.schemas, err = schemas.New(); err != nil {
 		return fmt.Errorf("compile schemas: %w", err)
+	}
+	if key := s.config.Integrity.SigningKey.Reveal(); key != "" {
+		if s.signing, err = signing.Parse(key); err != nil {
+			return fmt.Errorf("integrity.signing_key: %w", err)
+		}
 	}
 	s.accounts, err = s.config.BuildAccounts(Providers(s.schemas))
 	return err
@@ -161,6 +168,9 @@ func (s *system) openBus(ctx context.Context) (*publisher.Bus, error) {
 	if err != nil {
 		connection.Close()
 		return nil, err
+	}
+	if s.signing != nil {
+		bus.SignWith(s.signing.Sign)
 	}
 	return bus, nil
 }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+
+	"kycbridge/event"
+)
+
+// largestKeySet limits a key set, which has some hundred bytes a key.
+const largestKeySet = 1 << 20
+
+// readKeySet reads the public keys that sign events from a file, or from a URL of the service.
+func readKeySet(ctx context.Context, from string) (event.Keys, error) {
+	raw, err := keySetOf(ctx, from)
+	if err != nil {
+		return nil, fmt.Errorf("--keys: %w", err)
+	}
+	keys, err := event.ParseKeys(raw)
+	if err != nil {
+		return nil, fmt.Errorf("--keys: %w", err)
+	}
+	return keys, nil
+}
+
+func keySetOf(ctx context.Context, from string) ([]byte, error) {
+	if !strings.HasPrefix(from, "http://") && !strings.HasPrefix(from, "https://") {
+		f, err := os.Open(from)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return io.ReadAll(io.LimitReader(f, largestKeySet))
+	}
+	ctx, cancel := context.WithTimeout(ctx, apiWait)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+	if err != nil {
+		return nil, errors.New("not a URL; write one such as http://127.0.0.1:8081/.well-known/jwks.json")
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("no answer from %s: is this the admin address of kycbridge?", req.URL.Redacted())
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answers %d: does the service sign events (integrity.signing_key)?", req.URL.Redacted(),
+			res.StatusCode)
+	}
+	return io.ReadAll(io.LimitReader(res.Body, largestKeySet))
+}
+
+// checkSignature refuses an event that none of keys has signed.
+func checkSignature(keys event.Keys) func(body []byte, signature string) error {
+	return func(body []byte, signature string) error {
+		err := keys.Verify(body, signature)
+		if err == nil {
+			return nil
+		}
+		e, failed := event.Decode(body)
+		if failed != nil {
+			return fmt.Errorf("%w, and it cannot be read", err)
+		}
+		return fmt.Errorf("%w: event %s, verification %s, revision %d", err, e.ID, e.Data.VerificationID, e.Data.Revision)
+	}
+}
