@@ -16,12 +16,12 @@ import (
 const SignatureHeader = "Kyc-Signature"
 
 var (
-	// ErrUnsigned: an event has no signature.
+	// ErrUnsigned means that an event has no signature.
 	ErrUnsigned = errors.New("the event is not signed")
-	// ErrUnknownKey: the signature names a key that is not among the known ones. They may be outdated: read
+	// ErrUnknownKey means that the signature names a key that is not among the known ones. They may be outdated: read
 	// them again.
 	ErrUnknownKey = errors.New("the event is signed by an unknown key")
-	// ErrSignature: the signature does not match the event, so one of them was altered.
+	// ErrSignature means that the signature does not match the event, so one of them was altered.
 	ErrSignature = errors.New("the signature does not match the event")
 )
 

@@ -200,7 +200,8 @@ var problems = [...]problem{
 			"start with another key."},
 }
 
-const lookFirst = "Check at the provider before you send it again; a start may be repeated with the same Idempotency-Key."
+const lookFirst = "Check at the provider before you send it again; " +
+	"a start may be repeated with the same Idempotency-Key."
 
 // problemFor returns the row of the table for the error of a callback. An unknown error is an internal
 // fault.

@@ -56,8 +56,8 @@ func TestOverload(t *testing.T) {
 	done := taken + backlog - after // made into events meanwhile
 	stop()
 	sending.Wait()
-	t.Logf("%d accepted, %d answered 503; slowed down to %.0f a second while %.0f were processed; %.0f waited, %.0f s later %.0f",
-		accepted.Load(), refused.Load(), taken/took, done/took, backlog, took, after)
+	t.Logf("%d accepted, %d answered 503; slowed down to %.0f a second while %.0f were processed; "+
+		"%.0f waited, %.0f s later %.0f", accepted.Load(), refused.Load(), taken/took, done/took, backlog, took, after)
 	// How fast a busy machine works changes from second to second; the promise is about seconds of work.
 	if seconds := after / (done / took); seconds > 8 {
 		t.Errorf("%.0f s after callbacks were slowed down, %.1f s of work wait", took, seconds)

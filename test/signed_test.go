@@ -228,7 +228,8 @@ func TestUnsignedByDefault(t *testing.T) {
 	if m.Header.Get(event.SignatureHeader) != "" || b.keySet(t) != nil {
 		t.Errorf("signed by a key that nobody has configured: %v", m.Header)
 	}
-	code, _, stderr := run(t, "kycbridge", "events", "--url", b.eventsURL(), "--keys", b.adminURL("/.well-known/jwks.json"))
+	code, _, stderr := run(t, "kycbridge", "events", "--url", b.eventsURL(), "--keys",
+		b.adminURL("/.well-known/jwks.json"))
 	if code != 1 || !strings.Contains(stderr, "integrity.signing_key") {
 		t.Errorf("%d, %s", code, stderr)
 	}

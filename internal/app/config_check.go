@@ -45,7 +45,8 @@ func check(r *report, config *Config, catalog Catalog) {
 	}
 	if key := config.Integrity.SigningKey; key != "" {
 		if _, err := signing.Parse(key.Reveal()); err != nil {
-			c.fault("integrity.signing_key", "is no signing key: "+err.Error(), "write PEM, or name its file in signing_key_file")
+			c.fault("integrity.signing_key", "is no signing key: "+err.Error(),
+				"write PEM, or name its file in signing_key_file")
 		}
 	}
 	c.accounts()
