@@ -8,7 +8,6 @@ import (
 // Protect reduces the personal data of d to what profile p permits. It is idempotent, never modifies maps
 // or slices that d shares with others, and fails closed: an unknown profile contains no personal data and
 // says so. An empty profile is full.
-// In every profile an Aadhaar number or VID keeps only its last four digits, anywhere in d.
 // In every profile an Aadhaar number or VID keeps only its last four digits, wherever in d it stands.
 func Protect(d *Data, p Profile) {
 	hideNumbers(d)
