@@ -98,6 +98,53 @@ func TestAnEndKeepsAnUntimedReview(t *testing.T) {
 	})
 }
 
+// TestUntimedVerdictsInEitherOrder: two verdicts without a trusted time that arrive at the same moment can be
+// stored in another order than they were received. If they differ, the result is a review in both orders: an
+// approval must not stand because the rejection beside it was received a moment earlier.
+func TestUntimedVerdictsInEitherOrder(t *testing.T) {
+	bySomebody := func(o event.Outcome) Observation { return verdict(o, event.StageSystem, event.ActorUnspecified) }
+	resubmitBySystem := resubmit()
+	resubmitBySystem.Decision.Stage, resubmitBySystem.Decision.ActorType = event.StageSystem, event.ActorSystem
+	checkRule(t, map[string]ruleCase{
+		"an approval, then a rejection received before it": {
+			[]Fact{undated(61, approved()), undated(60, rejected())},
+			"completed updated", "in_review/review system.untimed",
+		},
+		"a rejection, then an approval received before it": {
+			[]Fact{undated(61, rejected()), undated(60, approved())},
+			"completed updated", "in_review/review system.untimed",
+		},
+		"nobody says who decided": {
+			[]Fact{undated(61, approved()), undated(60, bySomebody(event.OutcomeRejected))},
+			"completed updated", "in_review/review system.untimed",
+		},
+		"a request for resubmission received before the approval": {
+			[]Fact{undated(61, approved()), undated(60, resubmitBySystem)},
+			"completed updated", "in_review/review system.untimed",
+		},
+		"a doubt received before the approval": {
+			[]Fact{undated(61, approved()), undated(60, contradiction())},
+			"completed updated", "unknown/none system.contradiction",
+		},
+		"the same outcome": {
+			[]Fact{undated(61, approved()), undated(60, approved())},
+			"completed old", "completed/approved",
+		},
+		"a machine's, beside a person's": {
+			[]Fact{undated(61, byHuman(event.OutcomeApproved)), undated(60, rejected())},
+			"completed old", "completed/approved",
+		},
+		"before a verdict with a time": {
+			[]Fact{at(10, approved()), undated(59, rejected())},
+			"completed old", "completed/approved",
+		},
+		"before a reopening that the current verdict followed": {
+			[]Fact{at(10, rejected()), lateAt(70, Observation{Effect: EffectReopen, Status: event.StatusProcessing}), undated(130, approved()), undated(61, rejected())},
+			"completed updated completed old", "completed/approved",
+		},
+	})
+}
+
 // TestArrivalOrderDoesNotMatter: stored payloads count as if they had arrived in order.
 func TestArrivalOrderDoesNotMatter(t *testing.T) {
 	awaiting := Observation{Effect: EffectReopen, Status: event.StatusProcessing}

@@ -64,13 +64,26 @@ func (d *Revision) changedAfterReceipt(f Fact) bool {
 }
 
 // verdictAfterReceipt reports whether f, which has no time, was received before the known verdict or
-// doubt: that is newer, unless it ranks lower.
+// doubt: that is newer, unless it ranks lower. Of a verdict without a time and a statement without a time that
+// differs from it, none is newer.
 func (d *Revision) verdictAfterReceipt(f Fact) bool {
 	since := func(m *Moment) bool {
 		return m != nil && m.Received.After(f.ReceivedAt) && !m.below(f.moment())
 	}
 	m := &d.Memory
-	return f.untimed() && (since(m.Verdict) || m.Doubt != nil && f.Effect != EffectDoubt && since(&m.Doubt.Moment))
+	return f.untimed() && (since(m.Verdict) && !d.differsUntimed(f) ||
+		m.Doubt != nil && f.Effect != EffectDoubt && since(&m.Doubt.Moment))
+}
+
+// differsUntimed reports whether f, a verdict, a request or a doubt, and the current verdict have no time and
+// differ. Callbacks that arrive at
+// the same moment are stored in either order, so it must not matter which of the two was received first.
+func (d *Revision) differsUntimed(f Fact) bool {
+	m := &d.Memory
+	isAnswered := m.Answered != nil && m.Answered.Received.After(f.ReceivedAt)
+	differs := f.Effect == EffectDoubt ||
+		f.Decision.Outcome != event.OutcomeNone && f.Decision.Outcome != d.Decision.Outcome
+	return differs && m.Verdict != nil && m.Verdict.At.IsZero() && !isAnswered && !d.changedAfterReceipt(f)
 }
 
 // endedInDoubt reports whether f was received before the end of a session whose verdict was in doubt, and
