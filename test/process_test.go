@@ -211,12 +211,15 @@ type natsServer struct {
 // newNATS starts a server that syncs before it acknowledges, like those in deploy.
 func newNATS(t *testing.T) *natsServer {
 	t.Helper()
-	s := &natsServer{port: freePort(t)}
-	dir := t.TempDir()
-	s.config = filepath.Join(dir, "nats.conf")
+	return newNATSIn(t, filepath.Join(t.TempDir(), "store"))
+}
+
+// newNATSIn is newNATS with its data in a folder.
+func newNATSIn(t *testing.T, store string) *natsServer {
+	t.Helper()
+	s := &natsServer{port: freePort(t), config: filepath.Join(t.TempDir(), "nats.conf")}
 	writeFile(t, s.config, fmt.Sprintf(
-		"listen: %q\nmax_payload: 4MB\njetstream {\n  store_dir: %q\n  sync_interval: always\n}\n",
-		local(s.port), filepath.Join(dir, "store")))
+		"listen: %q\nmax_payload: 4MB\njetstream {\n  store_dir: %q\n  sync_interval: always\n}\n", local(s.port), store))
 	s.start(t)
 	s.ready(t)
 	return s
