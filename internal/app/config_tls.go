@@ -32,6 +32,12 @@ func (t ListenTLS) scheme() string {
 	return "http"
 }
 
+// CallbackScheme is the URL scheme of listen: https with TLS.
+func (c *Config) CallbackScheme() string { return c.TLS.scheme() }
+
+// AdminScheme is the URL scheme of admin.listen.
+func (c *Config) AdminScheme() string { return c.Admin.TLS.scheme() }
+
 // ClientCert describes client certificates by one of its keys.
 type ClientCert struct {
 	SubjectCN string `yaml:"subject_cn,omitempty"` // common name of the subject
