@@ -88,7 +88,7 @@ func (h *Callbacks) issue(r *http.Request, t *requestLog) (body []byte, err erro
 		return nil, err
 	}
 	if !addressAllowed(r, account.AllowIPs, h.options.TrustedProxies) {
-		return nil, fmt.Errorf("%w: %w", errInvalidClient, errAddress)
+		return nil, errAddress // 403, as for a callback
 	}
 	if !h.tokens.Allow() {
 		return nil, errBusy
