@@ -22,6 +22,7 @@ func Entry() normalize.Entry {
 		Settings: settings(),
 		Setup: normalize.Setup{
 			Credential: "basic",
+			Others:     []string{"oauth2"},
 			HandOver: "Ask its support to set the callback up, " +
 				"for all IdentityVerification.* and KycIdentification.* events.",
 		},
