@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -220,9 +221,7 @@ func (h *Callbacks) logToken(t *requestLog, err error) {
 // writeToken responds to a request for a token: with an error of RFC 6749 if the row is one, else with the
 // problem.
 func (p *problem) writeToken(w http.ResponseWriter) {
-	switch p.kind {
-	case errInvalidClient, errGrantType, errTokenRequest:
-	default:
+	if !slices.Contains([]error{errInvalidClient, errGrantType, errTokenRequest}, p.kind) {
 		p.write(w, nil)
 		return
 	}

@@ -83,8 +83,14 @@ func (tokenReceiver) Receive(_ context.Context, a *kycbridge.Account, r kycbridg
 	return kycbridge.Receipt{Status: kycbridge.ReceiptAccepted, PayloadID: "p", Placement: placement}, err
 }
 
+// tokenAnswer is the head of an answer.
+type tokenAnswer struct {
+	StatusCode int
+	Header     http.Header
+}
+
 // request sends a request for a token with a form.
-func (s *tokenServer) request(t *testing.T, header http.Header, form string) (*http.Response, map[string]any) {
+func (s *tokenServer) request(t *testing.T, header http.Header, form string) (tokenAnswer, map[string]any) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+TokenPath, strings.NewReader(form))
 	if err != nil {
@@ -107,13 +113,14 @@ func (s *tokenServer) request(t *testing.T, header http.Header, form string) (*h
 	if err := json.Unmarshal(raw, &doc); err != nil {
 		t.Errorf("%s: %v", raw, err)
 	}
-	return res, doc
+	return tokenAnswer{res.StatusCode, res.Header}, doc
 }
 
 // callback posts a callback with a token.
 func (s *tokenServer) callback(t *testing.T, account, token string) int {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/webhooks/ondato/"+account, strings.NewReader("{}"))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/webhooks/ondato/"+account,
+		strings.NewReader("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,8 @@ func (o *initFlags) chooseCredential() error {
 		o.credential = setup.Credential
 	}
 	if !slices.Contains(kinds, o.credential) {
-		return fmt.Errorf("--credential: write %s, the kinds that init sets up for %s", strings.Join(kinds, " or "), o.provider)
+		return fmt.Errorf("--credential: write %s, the kinds that init sets up for %s", strings.Join(kinds, " or "),
+			o.provider)
 	}
 	return nil
 }

@@ -37,8 +37,9 @@ func sendCommand(environ []string) *cobra.Command {
 		Short: "Send a callback to a running kycbridge, as the provider would",
 		Long: `Send a callback to a running kycbridge: a case contained in the program, or a file with a
 body, with the credential of the account in the configuration, signed if the account has
-an HMAC secret, with an access token if it has only OAuth 2 clients. It makes an event like any other, so only accounts with environment: test
-are allowed. Without a case the cases of the provider are listed.
+an HMAC secret, with an access token if it has only OAuth 2 clients. It makes an event
+like any other, so only accounts with environment: test are allowed. Without a case the
+cases of the provider are listed.
 
 A case that was sent before is a duplicate: its ids are always the same.`,
 		Example: `  kycbridge send ondato kyc-identification-approved --config kycbridge.yaml
@@ -142,8 +143,8 @@ func (o *sendFlags) send(cmd *cobra.Command, provider string, body []byte) error
 	certified := len(account.Credentials.ClientCerts) > 0
 	if !app.Present(account, header, query, body, time.Now()) && (!certified || o.tls.cert == "") {
 		if certified {
-			return usage(cmd, fmt.Sprintf("account %s of %s admits client certificates: name one with --cert-file and --key-file",
-				account.Name, provider))
+			return usage(cmd, fmt.Sprintf("account %s of %s admits client certificates: name one with --cert-file and "+
+				"--key-file", account.Name, provider))
 		}
 		return fmt.Errorf("account %s of %s has no credential for callbacks, so every one is refused: add one under auth",
 			account.Name, provider)

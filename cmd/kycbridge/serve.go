@@ -73,7 +73,8 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 				zap.Duration("limit", patience))
 		}
 	}()
-	fields := []zap.Field{zap.String("admin", config.AdminScheme()+"://"+a.AdminAddr()), zap.Int("accounts", len(a.Accounts()))}
+	fields := []zap.Field{zap.String("admin", config.AdminScheme()+"://"+a.AdminAddr()),
+		zap.Int("accounts", len(a.Accounts()))}
 	if roles.Receive {
 		fields = append(fields, zap.String("callbacks",
 			config.CallbackScheme()+"://"+a.CallbackAddr()+"/webhooks/{provider}/{account}"))

@@ -169,7 +169,8 @@ func (c checker) clientCert(key string, cert ClientCert) {
 	case n > 1:
 		c.fault(key, "has several of subject_cn, san_dns and sha256", "write one of them")
 	}
-	if raw, err := hex.DecodeString(fingerprint(cert.SHA256)); cert.SHA256 != "" && (err != nil || len(raw) != sha256.Size) {
+	raw, err := hex.DecodeString(fingerprint(cert.SHA256))
+	if cert.SHA256 != "" && (err != nil || len(raw) != sha256.Size) {
 		c.fault(key+".sha256", "is not a SHA-256 fingerprint",
 			"write its 64 hex digits: openssl x509 -noout -fingerprint -sha256 -in client.pem")
 	}

@@ -37,6 +37,7 @@ type metrics struct {
 	readers        *prometheus.CounterVec
 	handshakes     *prometheus.CounterVec
 	tokens         *prometheus.CounterVec
+	certificates   *prometheus.GaugeVec
 }
 
 // fine covers in-memory answers up to the request timeout; delays may grow while a bus is unavailable.
@@ -94,10 +95,12 @@ func newMetrics() *metrics {
 		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_oauth2_tokens_total",
 			Help: "Requests for an access token by what was answered: issued, or why not."},
 			[]string{"provider", "account", "outcome"}),
+		certificates: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kycbridge_tls_certificate_expiry_timestamp_seconds",
+			Help: "When the certificate expires that a listener uses, Unix seconds."}, []string{"listener"}),
 	}
 	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues,
 		m.eventDelay,
-		m.calls, m.callTime, m.looks, m.apiPaused, m.invalidWatches, m.readers, m.handshakes, m.tokens,
+		m.calls, m.callTime, m.looks, m.apiPaused, m.invalidWatches, m.readers, m.handshakes, m.tokens, m.certificates,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -171,15 +174,6 @@ func (q countedQuarantine) Quarantine(
 // tokenRequested counts an answered request for an access token.
 func (m *metrics) tokenRequested(o handlers.Outcome) {
 	m.tokens.WithLabelValues(o.Provider, o.Account, o.Outcome).Inc()
-}
-
-// certificateEnds adds the end of the certificate of a listener.
-func (m *metrics) certificateEnds(listener string, c *certificates) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name:        "kycbridge_tls_certificate_expiry_timestamp_seconds",
-		Help:        "When the certificate expires that a listener uses, Unix seconds.",
-		ConstLabels: prometheus.Labels{"listener": listener},
-	}, func() float64 { return float64(c.current.Load().leaf().NotAfter.Unix()) }))
 }
 
 // newValue counts a value in a processed payload that the schema does not know.

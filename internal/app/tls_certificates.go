@@ -21,20 +21,28 @@ type certificates struct {
 	listener string
 	files    ListenTLS
 	log      *zap.Logger
+	used     func(expires time.Time) // called when files are taken into use
 	current  atomic.Pointer[tlsFiles]
 	fault    string // of the last attempt
 	logged   bool   // fault
 }
 
 // newCertificates reads the files. The error is the first fault.
-func newCertificates(listener string, files ListenTLS, log *zap.Logger) (*certificates, error) {
+func newCertificates(
+	listener string, files ListenTLS, log *zap.Logger, used func(expires time.Time),
+) (*certificates, error) {
 	loaded, faults := files.load()
 	if len(faults) > 0 {
 		return nil, faults[0]
 	}
-	c := &certificates{listener: listener, files: files, log: log}
-	c.current.Store(loaded)
+	c := &certificates{listener: listener, files: files, log: log, used: used}
+	c.use(loaded)
 	return c, nil
+}
+
+func (c *certificates) use(loaded *tlsFiles) {
+	c.current.Store(loaded)
+	c.used(loaded.leaf().NotAfter)
 }
 
 // config is what the next handshake uses.
@@ -75,7 +83,7 @@ func (c *certificates) reload() {
 	if loaded.digest == c.current.Load().digest {
 		return
 	}
-	c.current.Store(loaded)
+	c.use(loaded)
 	c.log.Info("the TLS files were read again", zap.String("listener", c.listener),
 		zap.Time("expires", loaded.leaf().NotAfter))
 }

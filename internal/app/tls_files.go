@@ -128,7 +128,8 @@ func readCertificates(key, file string) (raw []byte, chain []*x509.Certificate, 
 		chain = append(chain, c)
 	}
 	if len(chain) == 0 {
-		return nil, nil, &tlsFault{key, "holds no certificate in PEM", "write one that begins with -----BEGIN CERTIFICATE-----"}
+		return nil, nil, &tlsFault{key, "holds no certificate in PEM",
+			"write one that begins with -----BEGIN CERTIFICATE-----"}
 	}
 	return raw, chain, nil
 }
@@ -168,7 +169,8 @@ func readKey(file string) (raw []byte, key crypto.Signer, fault *tlsFault) {
 		}
 		return raw, key, nil
 	}
-	return nil, nil, &tlsFault{"key", "holds no private key in PEM", "write one that begins with -----BEGIN PRIVATE KEY-----"}
+	return nil, nil, &tlsFault{"key", "holds no private key in PEM",
+		"write one that begins with -----BEGIN PRIVATE KEY-----"}
 }
 
 // parseKey reads a private key in one of the three encodings that PEM files hold.

@@ -39,11 +39,12 @@ type tlsListener struct {
 
 // listenTLS puts TLS on a listener. The files are read again when they change.
 func (a *App) listenTLS(name string, files ListenTLS, plain net.Listener) (net.Listener, error) {
-	certificates, err := newCertificates(name, files, a.log)
+	certificates, err := newCertificates(name, files, a.log, func(expires time.Time) {
+		a.metrics.certificates.WithLabelValues(name).Set(float64(expires.Unix()))
+	})
 	if err != nil {
 		return nil, errors.Join(err, plain.Close())
 	}
-	a.metrics.certificateEnds(name, certificates)
 	a.untilStop(certificates.watch)
 	return &tlsListener{plain, certificates, func(how string, err error) { a.handshakeFailed(name, how, err) }}, nil
 }
@@ -107,7 +108,8 @@ func (c *tlsConn) Read(b []byte) (int, error) {
 }
 
 func (c *tlsConn) handshake() {
-	if c.err = c.secured.Handshake(); c.err == nil {
+	// The deadline of the first read limits it.
+	if c.err = c.secured.HandshakeContext(context.Background()); c.err == nil {
 		c.state = c.secured.ConnectionState()
 		return
 	}

@@ -20,7 +20,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -200,13 +199,11 @@ func TestTLSWarnings(t *testing.T) {
 
 // served is one listener with TLS whose handler answers with the protocol and the client's name.
 type served struct {
-	address      string
-	app          *App
-	certificates func() *certificates
-	logs         *observer.ObservedLogs
-	ca           pki.Authority
-	dir          string
-	early        atomic.Int64
+	address string
+	app     *App
+	logs    *observer.ObservedLogs
+	ca      pki.Authority
+	dir     string
 }
 
 func newServed(t *testing.T, h http.Handler) *served {
@@ -239,7 +236,8 @@ func newServed(t *testing.T, h http.Handler) *served {
 // client is a client that trusts the authority of s.
 func (s *served) client(t *testing.T, http2 bool, pairs ...pki.Pair) *http.Client {
 	t.Helper()
-	transport := &http.Transport{TLSClientConfig: pki.ClientConfig(t, []pki.Authority{s.ca}, pairs...), ForceAttemptHTTP2: http2}
+	transport := &http.Transport{TLSClientConfig: pki.ClientConfig(t, []pki.Authority{s.ca}, pairs...),
+		ForceAttemptHTTP2: http2}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
 }

@@ -154,7 +154,8 @@ func FuzzAccessToken(f *testing.F) {
 		f.Add(token)
 		f.Add(token[:len(token)-1])
 	}
-	for _, seed := range []string{"", "kyc1.", "kyc1..", "kyc1.1.A", "kyc1.9999999999999.AAAA", "kyc1.-1." + strings.Repeat("A", 43)} {
+	for _, seed := range []string{"", "kyc1.", "kyc1..", "kyc1.1.A", "kyc1.9999999999999.AAAA",
+		"kyc1.-1." + strings.Repeat("A", 43)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, token string) {

@@ -37,8 +37,8 @@ const (
 )
 
 // New simulates Ondato: the token endpoint, the IDV and the KYC API on one host, and webhooks with
-// Basic or, where Credentials.HMAC or Credentials.OAuth2 is set, the Ondato-Signature or an access token. By default the client is
-// "ondato-client" with "ondato-secret-0001", and webhooks present "ondato" with
+// Basic or, where Credentials.HMAC or Credentials.OAuth2 is set, the Ondato-Signature or an access token.
+// By default the client is "ondato-client" with "ondato-secret-0001", and webhooks present "ondato" with
 // "ondato-callback-0001".
 // Source: https://ondato.atlassian.net/wiki/spaces/PUB/pages/2296184995/Webhooks
 func New() simulate.Provider {
