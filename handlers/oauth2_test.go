@@ -311,6 +311,17 @@ func TestTokenLimits(t *testing.T) {
 			t.Errorf("%d %q", res.StatusCode, res.Header.Get("Allow"))
 		}
 	})
+	t.Run("a slash at the end", func(t *testing.T) {
+		s := newTokenServer(t, nil)
+		res, err := http.Post(s.URL+TokenPath+"/", "application/x-www-form-urlencoded", strings.NewReader(form))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			t.Errorf("%d", res.StatusCode)
+		}
+	})
 	t.Run("secrets in the query", func(t *testing.T) {
 		s := newTokenServer(t, nil)
 		res, err := http.Post(s.URL+TokenPath+"?"+form, "application/x-www-form-urlencoded", strings.NewReader(""))

@@ -96,8 +96,10 @@ func NewCallbacks(o CallbackOptions) *Callbacks {
 	h.echo.POST(CallbackPath+"/", h.handle(h.receive))
 	h.echo.RouteNotFound(CallbackPath, h.handle(wrongMethod)) // the path matches, the method does not
 	h.echo.RouteNotFound(CallbackPath+"/", h.handle(wrongMethod))
-	h.echo.POST(TokenPath, h.token)
-	h.echo.RouteNotFound(TokenPath, h.handle(wrongMethod))
+	for _, path := range []string{TokenPath, TokenPath + "/"} {
+		h.echo.POST(path, h.token)
+		h.echo.RouteNotFound(path, h.handle(wrongMethod))
+	}
 	missed := h.handle(h.noRoute)
 	// handle responds itself: only errors of the router get here.
 	h.echo.HTTPErrorHandler = func(_ error, c echo.Context) { _ = missed(c) }

@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -199,6 +200,7 @@ func TestTLSWarnings(t *testing.T) {
 
 // served is one listener with TLS whose handler answers with the protocol and the client's name.
 type served struct {
+	stop    func()
 	address string
 	app     *App
 	logs    *observer.ObservedLogs
@@ -228,8 +230,8 @@ func newServed(t *testing.T, h http.Handler) *served {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.address = address
-	t.Cleanup(func() { stop(); s.app.close() })
+	s.address, s.stop = address, sync.OnceFunc(stop)
+	t.Cleanup(func() { s.stop(); s.app.close() })
 	return s
 }
 
@@ -474,6 +476,56 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	}
 	if got, err := s.get(t, s.client(t, false, other.Client(t, "partner"))); err != nil || got != "HTTP/1.1 partner" {
 		t.Errorf("a certificate of the new authority: %q, %v", got, err)
+	}
+}
+
+// TestTLSStops: a stop lets a running request finish, answers it over HTTP/2 too, and does not wait for
+// connections without one.
+func TestTLSStops(t *testing.T) {
+	for _, http2 := range []bool{true, false} {
+		t.Run(fmt.Sprintf("HTTP/2 %t", http2), func(t *testing.T) {
+			began, finish := make(chan struct{}), make(chan struct{})
+			s := newServed(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/slow" {
+					close(began)
+					<-finish
+				}
+				fmt.Fprint(w, r.Proto)
+			}))
+			idle, busy := s.client(t, http2), s.client(t, http2)
+			if got, err := s.get(t, idle); err != nil || !strings.HasPrefix(got, "HTTP/") {
+				t.Fatalf("%q, %v", got, err)
+			}
+			answered := make(chan error, 1)
+			go func() {
+				res, err := busy.Get("https://" + s.address + "/slow")
+				if err == nil {
+					_, err = io.ReadAll(res.Body)
+					res.Body.Close()
+				}
+				answered <- err
+			}()
+			<-began
+			stopped := make(chan struct{})
+			go func() { s.stop(); close(stopped) }()
+			wait.For(t, 5*time.Second, "no new connections", func() bool {
+				var d net.Dialer
+				c, err := d.DialContext(t.Context(), "tcp", s.address)
+				if err == nil {
+					c.Close()
+				}
+				return err != nil
+			})
+			close(finish)
+			if err := <-answered; err != nil {
+				t.Errorf("the running request: %v", err)
+			}
+			select {
+			case <-stopped:
+			case <-time.After(5 * wait.Slowdown * time.Second):
+				t.Error("the stop waits for idle connections")
+			}
+		})
 	}
 }
 
