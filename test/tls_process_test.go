@@ -93,9 +93,9 @@ func fetchToken(ctx context.Context, client *http.Client, address, id, secret st
 	return answer.AccessToken, nil
 }
 
-// TestCertificateRotation replaces the certificate, the key and the authorities of clients again and again while
-// some hundred callbacks arrive in a second, on new connections and on lasting ones, with HTTP/1.1 and HTTP/2. Not one
-// fails, and at the end the last certificate is in use.
+// TestCertificateRotation replaces the certificate, the key and the authorities of clients again and again while up to
+// 500 callbacks arrive in a second, on new connections and on lasting ones, with HTTP/1.1 and HTTP/2. Not one fails,
+// and at the end the last certificate is in use.
 func TestCertificateRotation(t *testing.T) {
 	t.Parallel()
 	s := newSecured(t, oneAccount+"  - {name: sealed, provider: ondato, environment: test, confirm: false,\n"+
@@ -113,7 +113,7 @@ func TestCertificateRotation(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
 	defer cancel()
-	limit := rate.NewLimiter(300, 10)
+	limit := rate.NewLimiter(500, 10)
 	var sending sync.WaitGroup
 	var sent, failed atomic.Int64
 	for i := range 8 {
@@ -410,4 +410,54 @@ func TestSimulatedOndatoWithOAuth2(t *testing.T) {
 	if strings.Contains(sim.stderr.String(), "401") {
 		t.Errorf("refused:\n%s", sim.stderr.String())
 	}
+}
+
+// TestSendersWithClientCertificates: send and the simulated Ondato reach an account that admits nothing but a client
+// certificate, and say what is missing without one.
+func TestSendersWithClientCertificates(t *testing.T) {
+	t.Parallel()
+	s := newSecured(t, "accounts:\n  - {name: acme, provider: ondato, environment: test, confirm: false,\n"+
+		"     auth: {client_certs: [{subject_cn: gateway}]}}\n")
+	s.start(t)
+	cert, key := s.ca.Client(t, "gateway").Write(t, s.dir, "gateway")
+	caFile := filepath.Join(s.dir, "client-ca.pem")
+	send := func(more ...string) (int, string) {
+		args := append([]string{"send", "ondato", "kyc-identification-approved", "--config", s.config}, more...)
+		code, stdout, stderr := run(t, "kycbridge", args...)
+		return code, stdout + stderr
+	}
+	if code, text := send("--ca-file", caFile, "--cert-file", cert, "--key-file", key); code != 0 ||
+		!strings.Contains(text, "200 accepted") {
+		t.Errorf("with the certificate: %d %s", code, text)
+	}
+	for want, more := range map[string][]string{
+		"name one with --cert-file and --key-file": {"--ca-file", caFile},
+		"--cert-file and --key-file belong together": {"--ca-file", caFile, "--cert-file", cert},
+		"signed by unknown authority":              {"--cert-file", cert, "--key-file", key},
+		"contains no certificate in PEM":           {"--ca-file", key, "--cert-file", cert, "--key-file", key},
+	} {
+		if code, text := send(more...); code == 0 || !strings.Contains(text, want) {
+			t.Errorf("%v: %d %s, want %q", more, code, text, want)
+		}
+	}
+	api := local(freePort(t))
+	sim := startProcess(t, "kycbridge", "simulate", "ondato", "--listen", api, "--speed", "600",
+		"--callback-url", s.url("/webhooks/ondato/acme"), "--callback-ca-file", caFile,
+		"--callback-cert-file", cert, "--callback-key-file", key)
+	wait.For(t, 20*time.Second, "the simulated Ondato", func() bool {
+		return strings.Contains(sim.stderr.String(), "answers at")
+	})
+	token, err := fetchToken(t.Context(), http.DefaultClient, "http://"+api+"/connect/token", "ondato-client",
+		"ondato-secret-0001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, answer, err := postTo(t.Context(), http.DefaultClient, "http://"+api+"/v1/identity-verifications", token,
+		[]byte(`{"setupId":"5e000000-0000-4000-8000-000000000001","externalReferenceId":"ref-approve-1"}`))
+	if err != nil || code != http.StatusCreated {
+		t.Fatalf("%d %s %v", code, answer, err)
+	}
+	wait.For(t, 30*time.Second, "callbacks over a connection with the certificate", func() bool {
+		return strings.Contains(sim.stderr.String(), "callback answered 200 accepted")
+	})
 }

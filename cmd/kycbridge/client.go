@@ -51,7 +51,7 @@ func (f *apiFlags) addTo(flags *pflag.FlagSet) {
 }
 
 // named reports whether a flag says which API to use.
-func (f *apiFlags) named() bool { return f.address != "" || f.tokenFile != "" || f.tls != tlsFlags{} }
+func (f *apiFlags) named() bool { return f.address != "" || f.tokenFile != "" || f.tls.given() }
 
 // client creates the client from the flags and the environment.
 func (f *apiFlags) client() (*apiClient, error) {
@@ -61,7 +61,7 @@ func (f *apiFlags) client() (*apiClient, error) {
 	}
 	c := &apiClient{base: base, tokenFrom: tokenVariable, token: variable(f.environ, tokenVariable)}
 	if c.http, err = f.tls.client(); err != nil {
-		return nil, fmt.Errorf("--%w", err)
+		return nil, err
 	}
 	if f.tokenFile != "" {
 		raw, err := readInput(f.tokenFile, nil, apiLargest)

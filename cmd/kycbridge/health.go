@@ -41,7 +41,7 @@ is unavailable should not be killed.`,
 			}
 			client, err := files.client()
 			if err != nil {
-				return usage(cmd, "--"+err.Error())
+				return usage(cmd, err.Error())
 			}
 			path := "/readyz"
 			if live {

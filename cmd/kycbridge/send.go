@@ -161,7 +161,7 @@ func (o *sendFlags) send(cmd *cobra.Command, provider string, body []byte) error
 	r.Header = header
 	client, err := o.tls.client()
 	if err != nil {
-		return usage(cmd, "--"+err.Error())
+		return usage(cmd, err.Error())
 	}
 	client.Timeout = 30 * time.Second
 	res, err := client.Do(r)

@@ -56,7 +56,7 @@ People:    ` + strings.Join(simulate.People(), ", "),
 				return err
 			}
 			if o.Client, err = files.client(); err != nil {
-				return usage(cmd, "--callback-"+err.Error())
+				return usage(cmd, err.Error())
 			}
 			return runSimulated(cmd.Context(), provider, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -11,7 +10,10 @@ import (
 )
 
 // tlsFlags are the files for a TLS connection to kycbridge.
-type tlsFlags struct{ ca, cert, key string }
+type tlsFlags struct{ ca, cert, key, prefix string }
+
+// given reports whether a file is named.
+func (f *tlsFlags) given() bool { return f.ca+f.cert+f.key != "" }
 
 // add adds the flags, prefix before each name.
 func (f *tlsFlags) add(flags *pflag.FlagSet, prefix string) {
@@ -22,6 +24,7 @@ func (f *tlsFlags) add(flags *pflag.FlagSet, prefix string) {
 
 // addCA adds the flag of the authorities alone.
 func (f *tlsFlags) addCA(flags *pflag.FlagSet, prefix string) {
+	f.prefix = "--" + prefix
 	flags.StringVar(&f.ca, prefix+"ca-file", "",
 		"`file` with the authorities to trust (PEM) where kycbridge uses TLS; default: those of the system")
 }
@@ -33,20 +36,21 @@ func (f *tlsFlags) client() (*http.Client, error) {
 	if f.ca != "" {
 		raw, err := readInput(f.ca, nil, apiLargest)
 		if err != nil {
-			return nil, fmt.Errorf("ca-file: %w", err)
+			return nil, fmt.Errorf("%sca-file: %w", f.prefix, err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(raw) {
-			return nil, fmt.Errorf("ca-file: %s contains no certificate in PEM", f.ca)
+			return nil, fmt.Errorf("%sca-file: %s contains no certificate in PEM", f.prefix, f.ca)
 		}
 	}
 	if (f.cert == "") != (f.key == "") {
-		return nil, errors.New("cert-file and key-file belong together: write both or neither")
+		return nil, fmt.Errorf("%[1]scert-file and %[1]skey-file belong together: write both or neither", f.prefix)
 	}
 	if f.cert != "" {
 		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
 		if err != nil {
-			return nil, fmt.Errorf("cert-file and key-file: %s and %s are not a certificate and its key in PEM", f.cert, f.key)
+			return nil, fmt.Errorf("%[1]scert-file and %[1]skey-file: %[2]s and %[3]s are not a certificate and its key in PEM",
+				f.prefix, f.cert, f.key)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
