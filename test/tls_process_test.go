@@ -431,10 +431,10 @@ func TestSendersWithClientCertificates(t *testing.T) {
 		t.Errorf("with the certificate: %d %s", code, text)
 	}
 	for want, more := range map[string][]string{
-		"name one with --cert-file and --key-file": {"--ca-file", caFile},
+		"name one with --cert-file and --key-file":   {"--ca-file", caFile},
 		"--cert-file and --key-file belong together": {"--ca-file", caFile, "--cert-file", cert},
-		"signed by unknown authority":              {"--cert-file", cert, "--key-file", key},
-		"contains no certificate in PEM":           {"--ca-file", key, "--cert-file", cert, "--key-file", key},
+		"signed by unknown authority":                {"--cert-file", cert, "--key-file", key},
+		"contains no certificate in PEM":             {"--ca-file", key, "--cert-file", cert, "--key-file", key},
 	} {
 		if code, text := send(more...); code == 0 || !strings.Contains(text, want) {
 			t.Errorf("%v: %d %s, want %q", more, code, text, want)
