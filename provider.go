@@ -1,6 +1,7 @@
 package kycbridge
 
 import (
+	"crypto/x509"
 	"net/http"
 	"net/url"
 	"time"
@@ -104,6 +105,8 @@ type Request struct {
 	ReceivedAt time.Time
 	Path       string // of the URL, if it led to no account
 	MaxContent int    // limit of the unpacked body, in bytes; 0: that of a stored one
+	// Certificate is the client's, verified against the trusted authorities; nil: none.
+	Certificate *x509.Certificate
 }
 
 // Credentials are the accepted credentials of an account's callbacks. Any one of them is sufficient;
@@ -117,6 +120,9 @@ type Credentials struct {
 	Placements []string // permitted positions of Keys; empty: every documented one
 	KeyHeaders []string // names of the custom headers that may carry a key; empty: the sheet's candidates
 	URLTokens  []string // the value of ?token= in the callback URL
+
+	ClientCerts []ClientCertCredential
+	OAuth2      OAuth2Credential
 }
 
 // BasicCredential is a user and password of HTTP Basic.
@@ -131,3 +137,20 @@ type HMACCredential struct {
 	Header    string        // empty: the provider's default
 	Tolerance time.Duration // maximum age of a signature; zero: the provider's default
 }
+
+// ClientCertCredential describes client certificates by one of its members; the others are empty.
+type ClientCertCredential struct {
+	SubjectCN string // the common name of the subject
+	SANDNS    string // one of the DNS names, in lower case
+	SHA256    string // the digest of the whole certificate (DER), 64 lower-case hex digits
+}
+
+// OAuth2Credential are the clients that fetch access tokens from kycbridge and present them on callbacks.
+type OAuth2Credential struct {
+	Audience string         // the account that the tokens are valid for: provider/name
+	Clients  []OAuth2Client // several of one id allow rotation of its secret
+	Lifetime time.Duration  // of a token
+}
+
+// OAuth2Client is a client of the client-credentials grant (RFC 6749).
+type OAuth2Client struct{ ID, Secret string }

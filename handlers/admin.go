@@ -10,8 +10,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"go.uber.org/zap"
-
-	"kycbridge/normalize/credential"
 )
 
 // DefaultReadyTimeout is the limit of all readiness checks together.
@@ -168,24 +166,6 @@ func recovery(log *zap.Logger) echo.MiddlewareFunc {
 				log.Error("admin request", zap.String("route", c.Path()), zap.Error(err), zap.ByteString("stack", t.stack))
 			}
 			return err
-		}
-	}
-}
-
-// RequireBearer admits requests with one of tokens as Authorization: Bearer and answers 401 to the others.
-// Without a non-empty token it answers 404.
-func RequireBearer(tokens []string) echo.MiddlewareFunc {
-	tokens = slices.DeleteFunc(slices.Clone(tokens), func(token string) bool { return token == "" })
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			if len(tokens) == 0 {
-				return errNoTokens
-			}
-			token, _ := credential.SchemeValue(credential.HeaderValue(c.Request().Header, "Authorization"), "Bearer")
-			if !credential.Matches(token, tokens) {
-				return errToken
-			}
-			return next(c)
 		}
 	}
 }

@@ -65,13 +65,15 @@ type MediaOpener interface {
 
 // APIOptions configures AddAPI. Options without a default are required.
 type APIOptions struct {
-	Accounts  kycbridge.Accounts
-	Tokens    []string // valid tokens; none: every route except the description is 404
-	Starter   Starter
-	Submitter Submitter
-	Watcher   Watcher
-	States    States
-	Media     MediaOpener
+	Accounts kycbridge.Accounts
+	Tokens   []string // valid tokens; with no certificates either, every route except the description is 404
+	// Certificates admit as a token does.
+	Certificates []ClientCertificate
+	Starter      Starter
+	Submitter    Submitter
+	Watcher      Watcher
+	States       States
+	Media        MediaOpener
 
 	// Decode reads a JSON object; Validate checks it against a component of the OpenAPI document.
 	Decode   func(body []byte) (any, []kycbridge.FieldError)
@@ -107,7 +109,7 @@ func AddAPI(e *echo.Echo, o APIOptions) {
 	if o.SpoolDir == "" {
 		o.SpoolDir = os.TempDir()
 	}
-	s := &api{APIOptions: o, admit: RequireBearer(o.Tokens)(func(echo.Context) error { return nil })}
+	s := &api{APIOptions: o, admit: RequireBearer(o.Tokens, o.Certificates...)(func(echo.Context) error { return nil })}
 	s.bodies.left.Store(bodyBudget)
 	s.spooled.left.Store(maxLargeStarts * o.MaxStart)
 	const verification = "/v1/verifications/:provider/:account/:reference"
@@ -158,7 +160,7 @@ func (s *api) handle(o operation, w work) echo.HandlerFunc {
 			t.status = c.Response().Status
 		case c.Response().Committed:
 			t.status, t.outcome = c.Response().Status, "broken"
-			abortConnection(c.Response())
+			defer abortConnection(c.Response()) // after the line in the log
 		default:
 			t.outcome, t.status = t.refuse(c.Response(), err)
 		}
@@ -257,9 +259,11 @@ func (s *api) detachedFor(c echo.Context, timeout time.Duration) (context.Contex
 
 // abortConnection closes the connection of an incomplete response, so that it is not taken for complete.
 func abortConnection(w http.ResponseWriter) {
-	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
-		conn.Close()
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler) // HTTP/2: the server resets the stream
 	}
+	conn.Close()
 }
 
 // sendJSON responds with a value. The & in links is not escaped.

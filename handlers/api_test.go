@@ -10,6 +10,7 @@ import (
 	"maps"
 	"mime/multipart"
 	"net/http"
+	"net/http/httptest"
 	"net/textproto"
 	"net/url"
 	"regexp"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/labstack/echo/v4"
 
 	"kycbridge"
 	"kycbridge/document"
@@ -136,6 +138,7 @@ func stateOf(k kycbridge.Key) *event.Data {
 // apiFixture is the API with fake backends, and the document that its responses are checked against.
 type apiFixture struct {
 	*fakes
+	echo     *echo.Echo
 	url      string
 	log      *sink
 	set      *schemas.Set
@@ -191,7 +194,7 @@ func newAPIFixture(t testing.TB, edit func(*APIOptions)) *apiFixture {
 	}
 	e := NewAdmin(AdminOptions{Logger: b.log.logger()})
 	AddAPI(e, o)
-	b.url = serve(t, e)
+	b.echo, b.url = e, serve(t, e)
 	return b
 }
 
@@ -446,6 +449,43 @@ func (r *failingReader) Read(p []byte) (int, error) {
 	n := min(len(p), r.left)
 	r.left -= n
 	return n, nil
+}
+
+// TestAPIMediaBreaksOverHTTP2: the stream of a truncated file is reset, and other streams of the connection go on.
+func TestAPIMediaBreaksOverHTTP2(t *testing.T) {
+	b := newAPIFixture(t, nil)
+	server := httptest.NewUnstartedServer(b.echo)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	get := func() (int64, error) {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL+"/v1/verifications/ondato/acme/b1/media/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+apiToken)
+		resp, err := server.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if resp.ProtoMajor != 2 {
+			t.Fatalf("answered with %s", resp.Proto)
+		}
+		return io.Copy(io.Discard, resp.Body)
+	}
+	b.mediaAnswer = kycbridge.MediaAnswer{Length: -1, Body: io.NopCloser(&failingReader{100_000})}
+	if n, err := get(); err == nil {
+		t.Errorf("%d bytes are taken for the whole", n)
+	}
+	b.healthy()
+	if n, err := get(); err != nil || n != 4 {
+		t.Errorf("the next request: %d bytes, %v", n, err)
+	}
+	if log := strings.Join(b.lines(t, 2), ""); strings.Count(log, `"outcome":"broken"`) != 1 || strings.Contains(log, "stack") {
+		t.Errorf("log: %s", log)
+	}
 }
 
 // TestAPIMediaBreaks: a truncated file is never taken for a complete one.

@@ -55,7 +55,11 @@ func (t *requestLog) names() (provider, account string) {
 // run converts a panic of work into an error.
 func (t *requestLog) run(work func() error) (err error) {
 	defer func() {
-		if cause := recover(); cause != nil {
+		cause := recover()
+		if cause == any(http.ErrAbortHandler) {
+			panic(cause) // the server ends the response
+		}
+		if cause != nil {
 			err, t.stack = panicked(cause), debug.Stack()
 		}
 	}()

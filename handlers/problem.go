@@ -26,6 +26,14 @@ var (
 	errNoTokens    = fmt.Errorf("no admin tokens: %w", kycbridge.ErrNotFound)
 	errMalformed   = errors.New("payload is not JSON")
 	errInvalid     = errors.New("payload breaks the schema")
+	errPlainHTTP   = errors.New("plain HTTP on a port with TLS")
+)
+
+// The kinds of errors of requests for an access token.
+var (
+	errInvalidClient = errors.New("client not authenticated")
+	errGrantType     = errors.New("grant type not supported")
+	errTokenRequest  = errors.New("request for a token cannot be read")
 )
 
 // The kinds of errors of the admin API.
@@ -161,6 +169,18 @@ var problems = [...]problem{
 	{kind: errToken, name: "unauthenticated", status: http.StatusUnauthorized,
 		title: "Not authenticated", detail: "Send one of the configured admin tokens as Authorization: Bearer.",
 		challenges: []string{`Bearer realm="kycbridge"`}},
+	{kind: errPlainHTTP, name: "plain_http", status: http.StatusBadRequest, close: true,
+		title: "TLS is needed here", detail: "Send the request again to an https address."},
+
+	{kind: errInvalidClient, name: "invalid_client", status: http.StatusUnauthorized,
+		title: "Client not authenticated", detail: "Send the client id and the secret that were agreed with the operator.",
+		challenges: []string{`Basic realm="kycbridge", charset="UTF-8"`}},
+	{kind: errGrantType, name: "unsupported_grant_type", status: http.StatusBadRequest,
+		title: "Grant type not supported", detail: "Send grant_type=client_credentials."},
+	{kind: errTokenRequest, name: "invalid_request", status: http.StatusBadRequest,
+		title:  "Request for a token cannot be read",
+		detail: "Send a form with grant_type once, and the client id and secret either in it or as HTTP Basic."},
+
 	{kind: errMalformed, name: "malformed", status: http.StatusBadRequest,
 		title:  "Payload is not JSON",
 		detail: "The payload was put into quarantine. Correct what errors names and send it again."},

@@ -61,16 +61,19 @@ type CallbackOptions struct {
 	TrustedProxies []netip.Prefix   // their X-Forwarded-For is trusted
 	Now            func() time.Time // nil: time.Now
 	Observe        func(Outcome)    // called once per request, for metrics; may be nil
+	ObserveToken   func(Outcome)    // called once per request for an access token, for metrics; may be nil
 	// KeepUnknown stores callbacks to unknown accounts; may be nil.
 	KeepUnknown func(ctx context.Context, provider, account string, r kycbridge.Request)
 }
 
-// Callbacks serves POST /webhooks/{provider}/{account}. The http.Server limits how long a caller may take
+// Callbacks serves POST /webhooks/{provider}/{account}, and POST /oauth2/token for the providers that fetch a
+// token first. The http.Server limits how long a caller may take
 // to send (ReadTimeout).
 type Callbacks struct {
 	echo            *echo.Echo
 	options         CallbackOptions
 	limiter         *rate.Limiter // nil: no limit
+	tokens          *rate.Limiter // of the access tokens that are issued
 	slots           chan struct{}
 	bodies          budget
 	draining        atomic.Bool
@@ -82,6 +85,7 @@ type Callbacks struct {
 func NewCallbacks(o CallbackOptions) *Callbacks {
 	h := &Callbacks{echo: newEcho(), options: o.withDefaults()}
 	h.slots = make(chan struct{}, h.options.Concurrency)
+	h.tokens = rate.NewLimiter(tokenRate, tokenBurst)
 	h.bodies.left.Store(max(bodyBudget, 2*h.options.MaxBody))
 	if o.RatePerSecond > 0 {
 		h.limiter = rate.NewLimiter(rate.Limit(o.RatePerSecond), h.options.Burst)
@@ -92,6 +96,10 @@ func NewCallbacks(o CallbackOptions) *Callbacks {
 	h.echo.POST(CallbackPath+"/", h.handle(h.receive))
 	h.echo.RouteNotFound(CallbackPath, h.handle(wrongMethod)) // the path matches, the method does not
 	h.echo.RouteNotFound(CallbackPath+"/", h.handle(wrongMethod))
+	for _, path := range []string{TokenPath, TokenPath + "/"} {
+		h.echo.POST(path, h.token)
+		h.echo.RouteNotFound(path, h.handle(wrongMethod))
+	}
 	missed := h.handle(h.noRoute)
 	// handle responds itself: only errors of the router get here.
 	h.echo.HTTPErrorHandler = func(_ error, c echo.Context) { _ = missed(c) }
@@ -119,6 +127,9 @@ func (o CallbackOptions) withDefaults() CallbackOptions {
 	}
 	if o.Observe == nil {
 		o.Observe = func(Outcome) {}
+	}
+	if o.ObserveToken == nil {
+		o.ObserveToken = func(Outcome) {}
 	}
 	return o
 }
@@ -188,7 +199,8 @@ func (h *Callbacks) receive(c echo.Context, t *requestLog) (kycbridge.Receipt, e
 	}
 	defer h.release()
 	return h.store(r.Context(), account,
-		kycbridge.Request{Header: r.Header, Query: query(r.URL), Body: body, ReceivedAt: receivedAt})
+		kycbridge.Request{Header: r.Header, Query: query(r.URL), Body: body, ReceivedAt: receivedAt,
+			Certificate: clientCertificate(r, receivedAt)})
 }
 
 // store passes the callback to the Receiver. The body is complete, so a caller that disconnects no longer

@@ -35,8 +35,9 @@ type Entry struct {
 
 // Setup is what a new account of a provider needs.
 type Setup struct {
-	Credential string // key of the auth section that the provider can be given: basic, headers, keys
-	HandOver   string // what to do at the provider with the address and the credential
+	Credential string   // key of the auth section that the provider can be given: basic, headers, keys, oauth2
+	Others     []string // further ones that it can be given
+	HandOver   string   // what to do at the provider with the address and the credential
 }
 
 // Polling says how often an open session is asked about. What is zero is the default.

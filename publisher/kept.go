@@ -3,6 +3,8 @@ package publisher
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -428,6 +430,7 @@ func keptOf(shelf kycbridge.Shelf, subject string, h nats.Header, body []byte, s
 		}
 		k.Request.Query, _ = url.ParseQuery(h.Get(headerQuery))
 		k.Request.Path, _ = url.PathUnescape(h.Get(headerPath))
+		k.Request.Certificate = certificateOf(h.Get(headerCertificate))
 		k.Header = nil
 		for _, name := range payloadHeaders {
 			if v := k.Request.Header.Get(name); v != "" {
@@ -439,6 +442,19 @@ func keptOf(shelf kycbridge.Shelf, subject string, h nats.Header, body []byte, s
 		}
 	}
 	return k
+}
+
+// certificateOf decodes a stored certificate; nil if there is none.
+func certificateOf(text string) *x509.Certificate {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(raw) == 0 {
+		return nil
+	}
+	certificate, err := x509.ParseCertificate(raw)
+	if err != nil {
+		return nil
+	}
+	return certificate
 }
 
 // addressOf decodes the result of addressed.

@@ -18,6 +18,8 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
+	"kycbridge/test/pki"
+	"kycbridge/test/wait"
 )
 
 // kept collects the results of a query.
@@ -447,4 +449,49 @@ func BenchmarkKept(b *testing.B) {
 			}
 		}
 	})
+}
+
+// TestRefusedCertificate: a refused callback keeps the verified certificate of its client, so that it can be
+// authenticated again, and one with another certificate is another message.
+func TestRefusedCertificate(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	p := payload("", "", `{"a":1}`)
+	p.VerificationID = ""
+	ca := pki.NewAuthority(t, "ca")
+	certs := map[string]bool{}
+	for _, name := range []string{"one", "two"} {
+		leaf := ca.Client(t, name).Leaf
+		certs[string(leaf.Raw)] = true
+		for range 2 { // repeated by the sender
+			store.Refuse(t.Context(), p, kycbridge.Request{Header: http.Header{}, Certificate: leaf}, "wrong credential")
+		}
+	}
+	store.Refuse(t.Context(), p, kycbridge.Request{Header: http.Header{}}, "no credential was sent")
+	refused, err := store.js.Stream(t.Context(), "KYC_REFUSED")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wait.For(t, 10*time.Second, "three refused callbacks", func() bool {
+		info, err := refused.Info(t.Context())
+		return err == nil && info.State.Msgs == 3
+	})
+	without := 0
+	for seq := uint64(1); seq <= 3; seq++ {
+		raw, err := refused.GetMsg(t.Context(), seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := keptOf(kycbridge.ShelfRefused, raw.Subject, raw.Header, raw.Data, seq)
+		switch {
+		case k.Request.Certificate == nil:
+			without++
+		case !certs[string(k.Request.Certificate.Raw)]:
+			t.Error("another certificate")
+		default:
+			delete(certs, string(k.Request.Certificate.Raw))
+		}
+	}
+	if len(certs) != 0 || without != 1 {
+		t.Errorf("%d certificates are missing, %d messages have none", len(certs), without)
+	}
 }

@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -42,15 +43,16 @@ const (
 	headerPart     = "Kyc-Part"
 	headerPlace    = "Kyc-Placement"
 	// Of a refused one: a digest of its credential, the reason, and the account that its address named.
-	headerCredential = "Kyc-Credential"
-	headerWhy        = "Kyc-Refused"
-	headerAddressed  = "Kyc-Addressed"
-	headerTrigger    = "Kyc-Trigger"
-	headerTrigAt     = "Kyc-Triggered-At"
-	headerNotice     = "Kyc-Notice"
-	headerQuery      = "Kyc-Query"
-	headerPath       = "Kyc-Path"
-	headerType       = "Content-Type"
+	headerCredential  = "Kyc-Credential"
+	headerWhy         = "Kyc-Refused"
+	headerAddressed   = "Kyc-Addressed"
+	headerTrigger     = "Kyc-Trigger"
+	headerTrigAt      = "Kyc-Triggered-At"
+	headerNotice      = "Kyc-Notice"
+	headerQuery       = "Kyc-Query"
+	headerPath        = "Kyc-Path"
+	headerType        = "Content-Type"
+	headerCertificate = "Kyc-Client-Certificate" // of a refused one: the verified certificate, DER in base64
 	// headerRequest is the prefix of a stored request header.
 	headerRequest = "Http-"
 )
@@ -254,6 +256,9 @@ func (s *Store) refusal(p kycbridge.Payload, r kycbridge.Request, why string) *n
 	if token := r.Query.Get("token"); token != "" && len(token) < 4096 {
 		m.Header[headerQuery] = []string{url.Values{"token": {token}}.Encode()}
 	}
+	if r.Certificate != nil && len(r.Certificate.Raw) < headRoom/4 {
+		m.Header[headerCertificate] = []string{base64.StdEncoding.EncodeToString(r.Certificate.Raw)}
+	}
 	return m
 }
 
@@ -291,6 +296,9 @@ func credentialOf(r kycbridge.Request) string {
 		}
 	}
 	fmt.Fprintf(h, "token:%q", r.Query["token"])
+	if r.Certificate != nil {
+		fmt.Fprintf(h, "certificate:%q", r.Certificate.Raw)
+	}
 	if r.Path != "" { // two wrong addresses are two mistakes: each is corrected separately
 		fmt.Fprintf(h, "path:%q", r.Path)
 	}

@@ -131,9 +131,10 @@ func everyMetric(t *testing.T) map[string][]string {
 		}
 		return true
 	})
-	// Counted only after internal errors; their labels are in internal/app/metrics.go.
+	// Counted only after internal errors, with TLS or with OAuth 2; their labels are in internal/app/metrics.go.
 	for _, name := range []string{"kycbridge_process_failures_total", "kycbridge_unmapped_statuses_total",
-		"kycbridge_provider_paused"} {
+		"kycbridge_provider_paused", "kycbridge_tls_handshake_failures_total", "kycbridge_oauth2_tokens_total",
+		"kycbridge_tls_certificate_expiry_timestamp_seconds"} {
 		if len(seen[name]) > 0 {
 			continue
 		}

@@ -44,6 +44,8 @@ func TestFlood(t *testing.T) {
 		{"40 forged megabytes a second",
 			func(ctx context.Context, t *testing.T, b *bridge) int64 { return forge(ctx, t, b, 40, 40, large) }},
 		{"5,000 idle connections", idle},
+		{"3,000 requests for a token a second, with a wrong secret",
+			func(ctx context.Context, t *testing.T, b *bridge) int64 { return guessTokens(ctx, t, b, 3000) }},
 	} {
 		t.Run(a.name, func(t *testing.T) {
 			b := newBridge(t, edgeAccounts)
@@ -118,8 +120,112 @@ func forge(ctx context.Context, t *testing.T, b *bridge, perSecond float64, conn
 	return sent.Load()
 }
 
+// guessTokens requests access tokens with a wrong secret at a rate, on some connections. The client is that of
+// oauth2Config.
+func guessTokens(ctx context.Context, t *testing.T, b *bridge, perSecond float64) int64 {
+	const connections = 64
+	var sent atomic.Int64
+	limit := rate.NewLimiter(rate.Limit(perSecond), 1)
+	client := &http.Client{Timeout: 20 * wait.Slowdown * time.Second,
+		Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
+	defer client.CloseIdleConnections()
+	var guessing sync.WaitGroup
+	for range connections {
+		guessing.Go(func() {
+			for limit.Wait(ctx) == nil {
+				token, err := fetchToken(ctx, client, "http://"+local(b.callbacks)+"/oauth2/token", "ondato-acme",
+					fmt.Sprint("guess-", sent.Add(1)))
+				if err == nil {
+					t.Errorf("a guess was answered with a token of %d bytes", len(token))
+				}
+			}
+		})
+	}
+	guessing.Wait()
+	return sent.Load()
+}
+
+// TestTokenFlood: while secrets are guessed a thousand times in a second, the genuine client gets its tokens and its
+// callbacks are answered, and the log stays short.
+func TestTokenFlood(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, oauth2Config("{id: ondato-acme, secret: secret-of-the-client}"))
+	b.start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	var guessing sync.WaitGroup
+	var guesses int64
+	guessing.Go(func() { guesses = guessTokens(ctx, t, b, 1000) })
+	genuine := 0
+	for ; ctx.Err() == nil; genuine++ {
+		token, err := fetchToken(t.Context(), b.client, "http://"+local(b.callbacks)+"/oauth2/token", "ondato-acme",
+			"secret-of-the-client")
+		if err != nil {
+			t.Fatalf("the genuine client: %v", err)
+		}
+		code, answer, err := postTo(t.Context(), b.client, b.callbackURL("ondato", "acme"), token,
+			kycHook(genuine, 1, "Approved", "Approved", ""))
+		if err != nil || code != http.StatusOK {
+			t.Fatalf("callback %d: %d %s %v", genuine, code, answer, err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond): // its rate, not a wait for success
+		}
+	}
+	guessing.Wait()
+	if lines := strings.Count(b.stderr.String(), "token request"); lines == 0 || lines > 100 {
+		t.Errorf("%d lines in the log about %d guesses", lines, guesses)
+	}
+	if genuine < 10 || guesses < 500 {
+		t.Errorf("%d genuine callbacks beside %d guesses", genuine, guesses)
+	}
+	t.Logf("%d genuine callbacks beside %d guesses", genuine, guesses)
+}
+
+// TestFloodOfHandshakes measures how long genuine callbacks wait, each on a new connection with TLS, beside 5,000
+// connections that begin a handshake and wait.
+func TestFloodOfHandshakes(t *testing.T) {
+	if *floodFlag == 0 {
+		t.Skip("measures; run it with -flood 10s on a quiet machine")
+	}
+	s := newSecured(t, oneAccount)
+	s.start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), *floodFlag)
+	defer cancel()
+	var silent sync.WaitGroup
+	silent.Go(func() { begun(ctx, t, s.bridge, "\x16\x03\x01\x02\x00\x01") })
+	client := s.sender(t, false)
+	var took []time.Duration
+	for n := 0; ctx.Err() == nil; n++ {
+		began := time.Now()
+		code, answer, err := postTo(t.Context(), client, s.url("/webhooks/ondato/acme"), loadToken,
+			kycHook(n, 1, "Approved", "Approved", ""))
+		if err != nil || code != http.StatusOK {
+			t.Fatalf("callback %d: %d %s %v", n, code, answer, err)
+		}
+		took = append(took, time.Since(began))
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond): // its rate, not a wait for success
+		}
+	}
+	silent.Wait()
+	slices.Sort(took)
+	p99 := took[len(took)*99/100]
+	t.Logf("%d genuine: median %s, p99 %s, slowest %s", len(took), took[len(took)/2], p99, took[len(took)-1])
+	if p99 > 100*time.Millisecond {
+		t.Errorf("one in a hundred genuine callbacks took %s or more", p99)
+	}
+}
+
 // idle opens connections that send the first bytes of a request and wait.
 func idle(ctx context.Context, t *testing.T, b *bridge) int64 {
+	return begun(ctx, t, b, "POST /webhooks/signzy/keyed HTTP/1.1\r\nHost: x\r\n")
+}
+
+// begun opens connections that send these bytes and wait.
+func begun(ctx context.Context, t *testing.T, b *bridge, first string) int64 {
 	const connections = 5000
 	var open []net.Conn
 	defer func() {
@@ -135,7 +241,7 @@ func idle(ctx context.Context, t *testing.T, b *bridge) int64 {
 			break
 		}
 		open = append(open, c)
-		fmt.Fprint(c, "POST /webhooks/signzy/keyed HTTP/1.1\r\nHost: x\r\n")
+		fmt.Fprint(c, first)
 	}
 	<-ctx.Done()
 	return int64(len(open))

@@ -47,6 +47,7 @@ var leakAuth = map[string]string{
 	"headers": "headers: [{name: X-Key, value: zqxv-header}]",
 	"hmac":    "hmac: {secrets: [zqxv-hmac]}", "keys": "keys: [zqxv-callback-key]",
 	"url_tokens": "url_tokens: [zqxv-url-token]",
+	"oauth2":     "oauth2: {clients: [{id: zqxv-client-PROVIDER, secret: zqxv-client-secret}]}",
 }
 
 // leakAccounts is an account at each provider of the table, with every credential that it reads.
@@ -57,7 +58,10 @@ func leakAccounts() string {
 	for _, name := range catalog.Names {
 		var auth []string
 		for _, key := range catalog.AuthKeys[name] {
-			auth = append(auth, leakAuth[key])
+			if key == "client_certs" {
+				continue // holds no secret, and needs TLS
+			}
+			auth = append(auth, strings.ReplaceAll(leakAuth[key], "PROVIDER", name))
 		}
 		fmt.Fprintf(&b, "  - {name: acme, provider: %s, environment: test, auth: {%s}, confirm: false}\n", name,
 			strings.Join(auth, ", "))

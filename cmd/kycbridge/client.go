@@ -36,6 +36,7 @@ const (
 // apiFlags are the address of the admin API and the token for it.
 type apiFlags struct {
 	address, tokenFile string
+	tls                tlsFlags
 	environ            []string
 }
 
@@ -46,7 +47,11 @@ func (f *apiFlags) addTo(flags *pflag.FlagSet) {
 	flags.StringVar(&f.address, "api", "", "`address` of the admin API; default: "+apiVariable+" or "+apiDefault)
 	flags.StringVar(&f.tokenFile, "token-file", "",
 		"`file` with an admin token in its first line; default: the token in "+tokenVariable)
+	f.tls.add(flags, "")
 }
+
+// named reports whether a flag says which API to use.
+func (f *apiFlags) named() bool { return f.address != "" || f.tokenFile != "" || f.tls.given() }
 
 // client creates the client from the flags and the environment.
 func (f *apiFlags) client() (*apiClient, error) {
@@ -55,6 +60,9 @@ func (f *apiFlags) client() (*apiClient, error) {
 		return nil, err
 	}
 	c := &apiClient{base: base, tokenFrom: tokenVariable, token: variable(f.environ, tokenVariable)}
+	if c.http, err = f.tls.client(); err != nil {
+		return nil, err
+	}
 	if f.tokenFile != "" {
 		raw, err := readInput(f.tokenFile, nil, apiLargest)
 		if err != nil {
@@ -67,7 +75,7 @@ func (f *apiFlags) client() (*apiClient, error) {
 		return nil, fmt.Errorf("--token-file: %s is empty; write one of admin.tokens of the running process into it",
 			f.tokenFile)
 	}
-	if c.token == "" {
+	if c.token == "" && f.tls.cert == "" {
 		return nil, fmt.Errorf(
 			"no admin token: write --token-file FILE or set %s, to one of admin.tokens of the running process", tokenVariable)
 	}
@@ -126,7 +134,22 @@ func readObject(name string, stdin io.Reader, limit int64) (map[string]json.RawM
 }
 
 // apiClient calls the admin API of a running process.
-type apiClient struct{ base, token, tokenFrom string }
+type apiClient struct {
+	base, token, tokenFrom string
+	http                   *http.Client // nil: one without files for TLS
+}
+
+// do sends a request with the token, if there is one: a client certificate may stand in its place.
+func (c *apiClient) do(r *http.Request) (*http.Response, error) {
+	if c.token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	client := c.http
+	if client == nil {
+		client = noRedirects()
+	}
+	return client.Do(r)
+}
 
 // answer is an answer of the admin API.
 type answer struct {
@@ -150,13 +173,10 @@ func (c *apiClient) post(ctx context.Context, path string, body *bytes.Reader, k
 		return answer{}, unsent{errors.New("the address of the admin API cannot be used")}
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Authorization", "Bearer "+c.token)
 	if key != "" {
 		r.Header.Set("Idempotency-Key", key)
 	}
-	// A redirect is no answer of this API, and the token must not be sent to its target.
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	res, err := client.Do(r)
+	res, err := c.do(r)
 	if err != nil {
 		if !sent.Load() {
 			return answer{}, unsent{fmt.Errorf("cannot reach the admin API at %s: %s; kycbridge serve must run there with "+
@@ -233,6 +253,10 @@ func (c *apiClient) refused(got answer) error {
 	}
 	switch p.name() {
 	case "unauthenticated":
+		if c.token == "" {
+			return unsent{fmt.Errorf("the admin API at %s rejects the client certificate: it must be one of "+
+				"admin.client_certs of the running process, and of an authority in admin.tls.client_ca", c.base)}
+		}
 		return unsent{fmt.Errorf(
 			"the admin API at %s rejects the token of %s: it must be one of admin.tokens of the running process", c.base,
 			c.tokenFrom)}

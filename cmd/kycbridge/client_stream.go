@@ -30,12 +30,10 @@ func (c *apiClient) open(ctx context.Context, q request) (io.ReadCloser, error) 
 	if err != nil {
 		return nil, errors.New("the address of the admin API cannot be used")
 	}
-	r.Header.Set("Authorization", "Bearer "+c.token)
 	if q.mediaType != "" {
 		r.Header.Set("Content-Type", q.mediaType)
 	}
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	res, err := client.Do(r)
+	res, err := c.do(r)
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

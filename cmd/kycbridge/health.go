@@ -18,6 +18,7 @@ func healthCommand(environ []string) *cobra.Command {
 	var address string
 	var live bool
 	var patience time.Duration
+	var files tlsFlags
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Check whether a running process is ready",
@@ -38,13 +39,17 @@ is unavailable should not be killed.`,
 			if patience <= 0 {
 				return usage(cmd, "--timeout must be more than 0")
 			}
+			client, err := files.client()
+			if err != nil {
+				return usage(cmd, err.Error())
+			}
 			path := "/readyz"
 			if live {
 				path = "/healthz"
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), patience)
 			defer cancel()
-			if err := askHealth(ctx, base, path); err != nil {
+			if err := askHealth(ctx, client, base, path); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), "ok")
@@ -52,6 +57,7 @@ is unavailable should not be killed.`,
 		},
 	}
 	cmd.Flags().StringVar(&address, "api", "", "`address` of admin.listen; default: "+apiVariable+" or "+apiDefault)
+	files.addCA(cmd.Flags(), "")
 	cmd.Flags().BoolVar(&live, "live", false, "check whether it is alive, not whether it is ready")
 	cmd.Flags().DurationVar(&patience, "timeout", 5*time.Second, "how long to wait for the answer")
 	return cmd
@@ -75,12 +81,11 @@ func apiAddress(flag string, environ []string) (string, error) {
 }
 
 // askHealth sends one request and describes in one line why the answer is not 200.
-func askHealth(ctx context.Context, base, path string) error {
+func askHealth(ctx context.Context, client *http.Client, base, path string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
 	if err != nil {
 		return errors.New("the address of the admin API cannot be used")
 	}
-	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("no answer at %s: %s; kycbridge serve must run there, or name its address with --api", base,

@@ -18,13 +18,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"kycbridge/internal/app"
-	"kycbridge/normalize"
 )
 
 // initFlags are the flags of init: the answers to its questions.
 type initFlags struct {
 	provider, account, environment, public string
-	file                                   string
+	file, credential                       string
 	asJSON                                 bool
 }
 
@@ -37,7 +36,8 @@ func initCommand() *cobra.Command {
 the secrets (each in a file of its own, next to the configuration, readable by the owner
 only), and prints what to give to the provider. Existing files are not overwritten.`,
 		Example: `  kycbridge init
-  kycbridge init --provider ondato --account acme --environment test --public-url https://kyc.example.com`,
+  kycbridge init --provider ondato --account acme --environment test --public-url https://kyc.example.com
+  kycbridge init --provider ondato --credential oauth2`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.ask(cmd); err != nil {
@@ -52,6 +52,8 @@ only), and prints what to give to the provider. Existing files are not overwritt
 	f.StringVar(&o.account, "account", "", "`name` for the account, of lower-case letters, digits, - and _")
 	f.StringVar(&o.environment, "environment", "", "test or live")
 	f.StringVar(&o.public, "public-url", "", "`address` at which the provider reaches kycbridge, such as https://kyc.example.com")
+	f.StringVar(&o.credential, "credential", "",
+		"`kind` of credential for callbacks, if the provider has several: basic or oauth2 for ondato; default: the first")
 	f.StringVarP(&o.file, "output", "o", "kycbridge.yaml",
 		"`file` to write; the secrets go to the folder secrets next to it")
 	f.BoolVar(&o.asJSON, "json", false, "print the result as one JSON object")
@@ -132,6 +134,20 @@ func (o *initFlags) ask(cmd *cobra.Command) error {
 			return fmt.Errorf("--%s: %s", q.flag, problem)
 		}
 	}
+	return o.chooseCredential()
+}
+
+// chooseCredential checks the kind of credential, which depends on the provider.
+func (o *initFlags) chooseCredential() error {
+	setup := app.ProviderCatalog().Setups[o.provider]
+	kinds := append([]string{setup.Credential}, setup.Others...)
+	if o.credential == "" {
+		o.credential = setup.Credential
+	}
+	if !slices.Contains(kinds, o.credential) {
+		return fmt.Errorf("--credential: write %s, the kinds that init sets up for %s", strings.Join(kinds, " or "),
+			o.provider)
+	}
 	return nil
 }
 
@@ -146,9 +162,11 @@ func missingAnswer(ctx context.Context, err error) error {
 // made are the files that init created.
 type made struct {
 	File        string   `json:"file"`
-	Secrets     []string `json:"secrets"`      // files
-	CallbackURL string   `json:"callback_url"` // to be given to the provider
-	Credential  string   `json:"credential"`   // its kind; the value stands in the file
+	Secrets     []string `json:"secrets"`             // files
+	CallbackURL string   `json:"callback_url"`        // to be given to the provider
+	TokenURL    string   `json:"token_url,omitempty"` // to be given to the provider with an OAuth 2 client
+	ClientID    string   `json:"client_id,omitempty"`
+	Credential  string   `json:"credential"` // its kind; the value stands in the file
 	HandOver    string   `json:"hand_over"`
 	Next        []string `json:"next"` // commands
 }
@@ -166,13 +184,13 @@ func (o *initFlags) write(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	if err := exclusive(o.file, []byte(o.text(setup, callback, token))); err != nil {
+	if err := exclusive(o.file, []byte(o.text(callback, token))); err != nil {
 		return err
 	}
 	if _, err := app.LoadConfig(o.file, nil, app.ProviderCatalog()); err != nil {
 		return err
 	}
-	m := made{File: o.file, Secrets: []string{callback, token}, Credential: setup.Credential, HandOver: setup.HandOver,
+	m := made{File: o.file, Secrets: []string{callback, token}, Credential: o.credential, HandOver: setup.HandOver,
 		CallbackURL: strings.TrimSuffix(o.public, "/") + "/webhooks/" + o.provider + "/" + o.account,
 		Next: []string{
 			"kycbridge config check --config " + o.file,
@@ -180,6 +198,9 @@ func (o *initFlags) write(cmd *cobra.Command) error {
 			"kycbridge send " + o.provider + " --config " + o.file,
 			"kycbridge find <id> --token-file " + token,
 		}}
+	if o.credential == "oauth2" {
+		m.TokenURL, m.ClientID = strings.TrimSuffix(o.public, "/")+"/oauth2/token", o.clientID()
+	}
 	if o.asJSON {
 		return line(cmd.OutOrStdout(), m)
 	}
@@ -203,13 +224,17 @@ func exclusive(name string, content []byte) error {
 	return errors.Join(err, f.Close())
 }
 
+// clientID is the id of an OAuth 2 client, which belongs to one account only.
+func (o *initFlags) clientID() string { return o.provider + "-" + o.account }
+
 // text is the configuration.
-func (o *initFlags) text(setup normalize.Setup, callback, token string) string {
+func (o *initFlags) text(callback, token string) string {
 	credential := map[string]string{
 		"basic":   "basic: [{username: " + o.provider + ", password_file: " + callback + "}]",
 		"headers": "headers: [{name: X-Callback-Key, value_file: " + callback + "}]",
 		"keys":    "keys_file: " + callback,
-	}[setup.Credential]
+		"oauth2":  "oauth2: {clients: [{id: " + o.clientID() + ", secret_file: " + callback + "}]}",
+	}[o.credential]
 	confirm := ""
 	if app.ProviderCatalog().ConfirmByDefault[o.provider] {
 		confirm = "    confirm: false        # true: a verdict counts after it is fetched through the API; needs api\n"
@@ -236,6 +261,7 @@ func (m made) print(w io.Writer, secret, provider string) error {
 		"basic":   "user " + provider + " with the password in " + secret,
 		"headers": "the header X-Callback-Key with the value in " + secret,
 		"keys":    "the key in " + secret,
+		"oauth2":  "client id " + m.ClientID + " with the secret in " + secret + "; tokens from " + m.TokenURL,
 	}[m.Credential]
 	_, err := fmt.Fprintf(w, "wrote %s, and the secrets %s\n\nFor the provider:\n  address     %s\n  credential  %s\n  "+
 		"%s\n\nGo on with:\n  %s\n",

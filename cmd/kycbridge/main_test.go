@@ -120,7 +120,7 @@ func TestScripts(t *testing.T) {
 			"warning: accounts[0].poll: poll and limits have no effect without api\nconfiguration is valid\n", 2},
 		{"config check --config " + hmac, 1, "", "1 fault:\n" + hmac +
 			":6: accounts[0].auth.hmac: idwise does not read it, so it admits nobody; write one of basic, bearer, headers, " +
-			"url_tokens\n", 2},
+			"url_tokens, client_certs\n", 2},
 		{"config check --config " + bad, 1, "", "3 faults:\n" + bad + ":1: listn: unknown key; did you mean listen?\n" +
 			bad + ":2: log.level: ", 4},
 		{"config check " + good, 1, "", "check takes flags only, not", 1},

@@ -45,7 +45,7 @@ func (o *payloadFlags) add(f *pflag.FlagSet) {
 }
 
 // remote reports whether the API of a running process is used.
-func (o *payloadFlags) remote() bool { return o.api.address != "" || o.api.tokenFile != "" }
+func (o *payloadFlags) remote() bool { return o.api.named() }
 
 // reach uses the API of a running process if the flags name one, else the store.
 func (o *payloadFlags) reach(

@@ -27,6 +27,7 @@ type sendFlags struct {
 	environ            []string
 	file, account, url string
 	asJSON             bool
+	tls                tlsFlags
 }
 
 func sendCommand(environ []string) *cobra.Command {
@@ -36,8 +37,9 @@ func sendCommand(environ []string) *cobra.Command {
 		Short: "Send a callback to a running kycbridge, as the provider would",
 		Long: `Send a callback to a running kycbridge: a case contained in the program, or a file with a
 body, with the credential of the account in the configuration, signed if the account has
-an HMAC secret. It makes an event like any other, so only accounts with environment: test
-are allowed. Without a case the cases of the provider are listed.
+an HMAC secret, with an access token if it has only OAuth 2 clients. It makes an event
+like any other, so only accounts with environment: test are allowed. Without a case the
+cases of the provider are listed.
 
 A case that was sent before is a duplicate: its ids are always the same.`,
 		Example: `  kycbridge send ondato kyc-identification-approved --config kycbridge.yaml
@@ -69,6 +71,7 @@ A case that was sent before is a duplicate: its ids are always the same.`,
 	f.StringVarP(&o.file, "config", "c", "", "configuration `file` (YAML) with the account")
 	f.StringVar(&o.account, "account", "", "`name` of the account, if the provider has several")
 	f.StringVar(&o.url, "url", "", "`address` of the running kycbridge; without it listen of the configuration")
+	o.tls.add(f, "")
 	f.BoolVar(&o.asJSON, "json", false, "print the answer as JSON")
 	return cmd
 }
@@ -137,7 +140,12 @@ func (o *sendFlags) send(cmd *cobra.Command, provider string, body []byte) error
 			account.Name, provider)
 	}
 	header, query := http.Header{"Content-Type": {"application/json"}, "User-Agent": {"kycbridge-send"}}, url.Values{}
-	if !app.Present(account, header, query, body, time.Now()) {
+	certified := len(account.Credentials.ClientCerts) > 0
+	if !app.Present(account, header, query, body, time.Now()) && (!certified || o.tls.cert == "") {
+		if certified {
+			return usage(cmd, fmt.Sprintf("account %s of %s admits client certificates: name one with --cert-file and "+
+				"--key-file", account.Name, provider))
+		}
 		return fmt.Errorf("account %s of %s has no credential for callbacks, so every one is refused: add one under auth",
 			account.Name, provider)
 	}
@@ -151,8 +159,11 @@ func (o *sendFlags) send(cmd *cobra.Command, provider string, body []byte) error
 		return errors.New("--url cannot be used")
 	}
 	r.Header = header
-	client := http.Client{Timeout: 30 * time.Second,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client, err := o.tls.client()
+	if err != nil {
+		return usage(cmd, err.Error())
+	}
+	client.Timeout = 30 * time.Second
 	res, err := client.Do(r)
 	if err != nil {
 		return fmt.Errorf(
@@ -178,7 +189,7 @@ func (o *sendFlags) target(config *app.Config, account *kycbridge.Account) (*url
 		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 			host = "127.0.0.1"
 		}
-		base = "http://" + net.JoinHostPort(host, port)
+		base = config.CallbackScheme() + "://" + net.JoinHostPort(host, port)
 	}
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Scheme != "http" && u.Scheme != "https" {

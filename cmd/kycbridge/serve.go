@@ -73,9 +73,11 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 				zap.Duration("limit", patience))
 		}
 	}()
-	fields := []zap.Field{zap.String("admin", "http://"+a.AdminAddr()), zap.Int("accounts", len(a.Accounts()))}
+	fields := []zap.Field{zap.String("admin", config.AdminScheme()+"://"+a.AdminAddr()),
+		zap.Int("accounts", len(a.Accounts()))}
 	if roles.Receive {
-		fields = append(fields, zap.String("callbacks", "http://"+a.CallbackAddr()+"/webhooks/{provider}/{account}"))
+		fields = append(fields, zap.String("callbacks",
+			config.CallbackScheme()+"://"+a.CallbackAddr()+"/webhooks/{provider}/{account}"))
 	}
 	if a.ClientURL() != "" {
 		fields = append(fields, zap.String("events", a.ClientURL()))

@@ -24,6 +24,7 @@ import (
 func simulateCommand() *cobra.Command {
 	o := simulate.Options{}
 	var secretFile string
+	var files tlsFlags
 	var errorShare float64
 	cmd := &cobra.Command{
 		Use:   "simulate PROVIDER",
@@ -51,6 +52,12 @@ People:    ` + strings.Join(simulate.People(), ", "),
 			if o.Credentials.Callback, err = readSecret(secretFile); err != nil {
 				return err
 			}
+			if err := simulateOAuth2(cmd, provider, &o); err != nil {
+				return err
+			}
+			if o.Client, err = files.client(); err != nil {
+				return usage(cmd, err.Error())
+			}
 			return runSimulated(cmd.Context(), provider, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
@@ -60,6 +67,9 @@ People:    ` + strings.Join(simulate.People(), ", "),
 	f.StringVar(&o.CallbackURL, "callback-url", "", "`URL` for callbacks; none: no callbacks, unless a start contains a URL")
 	f.StringVar(&secretFile, "callback-secret-file", "",
 		"`file` with the credential for callbacks; none: a synthetic one, which is printed")
+	f.StringVar(&o.Credentials.OAuth2.ClientID, "callback-client", "",
+		"client `id`: callbacks present an OAuth 2 access token, fetched with the secret from the host of --callback-url")
+	files.add(f, "callback-")
 	f.Float64Var(&o.Speed, "speed", 1, "speed of the simulated people, as a multiple of real time")
 	f.StringVar(&o.Person, "person", simulate.Approve, "`person` for a verification whose external reference names none")
 	f.IntVar(&o.Limit, "limit", 0, "calls answered in one second before it answers 429; 0: no limit")
@@ -94,6 +104,29 @@ func simulatedProvider(cmd *cobra.Command, args []string) (simulate.Provider, er
 	}
 	return simulate.Provider{}, usage(cmd,
 		fmt.Sprintf("there is no provider %q to simulate; write one of %s", args[0], names))
+}
+
+// simulateOAuth2 checks the client for access tokens and sets the address of the token endpoint.
+func simulateOAuth2(cmd *cobra.Command, provider simulate.Provider, o *simulate.Options) error {
+	client := &o.Credentials.OAuth2
+	switch {
+	case client.ClientID == "":
+		return nil
+	case !provider.OAuth2:
+		return usage(cmd, "--callback-client: "+provider.Name+" presents no access tokens")
+	case o.Credentials.Callback == "" || o.CallbackURL == "":
+		return usage(cmd, "--callback-client needs --callback-url and --callback-secret-file")
+	case strings.ContainsAny(client.ClientID, "\"\\: "):
+		return usage(cmd, "--callback-client: write an id without quotes, backslashes, colons and spaces")
+	}
+	u, err := url.Parse(o.CallbackURL)
+	if err != nil || u.Host == "" {
+		return usage(cmd, "--callback-url is not an address")
+	}
+	before, _, _ := strings.Cut(u.Path, "/webhooks/")
+	u.Path, u.RawQuery = before+"/oauth2/token", ""
+	client.TokenURL = u.String()
+	return nil
 }
 
 // simulateFaults checks the shares and distributes that of errors over the kinds.

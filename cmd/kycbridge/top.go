@@ -49,7 +49,7 @@ events; everything else from the admin API, with a token.
 				return usage(cmd, "top needs a terminal; kycbridge events --follow prints the same line by line")
 			}
 			client, err := o.api.client()
-			if err != nil && (o.api.address != "" || o.api.tokenFile != "") {
+			if err != nil && o.api.named() {
 				return usage(cmd, err.Error())
 			}
 			return o.run(cmd, client)

@@ -37,6 +37,7 @@ type App struct {
 	tracing          *tracing              // nil: no traces
 	addr             struct{ callbacks, admin string }
 	invalidWatchLogs rate.Sometimes // log lines about invalid requests to watch
+	handshakeLogs    rate.Sometimes // log lines about refused client certificates
 	inspectNow       chan struct{}  // holds one request at most to inspect the stored messages
 }
 
@@ -48,6 +49,7 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 		metrics:          newMetrics(),
 		day:              console.NewDay(time.Now),
 		invalidWatchLogs: rate.Sometimes{First: 10, Interval: time.Minute},
+		handshakeLogs:    rate.Sometimes{First: 10, Interval: time.Minute},
 		inspectNow:       make(chan struct{}, 1),
 		pace:             &pace{log: log},
 	}
@@ -117,7 +119,7 @@ func (a *App) startStore(ctx context.Context) error {
 // startWork starts the normalizer and the poller, as the roles say, and adds their requirements to ready.
 func (a *App) startWork(ctx context.Context, roles Roles, ready map[string]func(context.Context) error) error {
 	connected := map[string]func() bool{"store": a.store.Connected}
-	if roles.Normalize || roles.Poll || len(a.config.Admin.Tokens) > 0 {
+	if roles.Normalize || roles.Poll || a.config.Admin.open() {
 		connected["bus"] = a.busConnected
 		if !roles.Receive || a.config.Store.URL == a.config.Bus.URL {
 			ready["bus"] = a.busReady // otherwise callbacks can be accepted without it, and should be

@@ -34,6 +34,7 @@ import (
 // encodes without its secrets.
 type Config struct {
 	Listen         string    `yaml:"listen"`
+	TLS            ListenTLS `yaml:"tls,omitempty"` // of listen
 	Admin          Admin     `yaml:"admin"`
 	PublicURL      string    `yaml:"public_url,omitempty"`
 	Proxy          string    `yaml:"proxy,omitempty"` // through which providers are called
@@ -56,6 +57,9 @@ type Admin struct {
 	Listen   string   `yaml:"listen"`
 	Tokens   []Secret `yaml:"tokens,omitempty"`
 	MaxStart int      `yaml:"max_start"` // bytes of the body of a start, documents and videos included
+
+	TLS         ListenTLS   `yaml:"tls,omitempty"`
+	ClientCerts []AdminCert `yaml:"client_certs,omitempty"` // that admit to the API as a token does
 }
 
 // Embedded is the client port of the embedded NATS server.
@@ -179,6 +183,9 @@ type Auth struct {
 	Placements []string `yaml:"placements,omitempty"`
 	KeyHeaders []string `yaml:"key_headers,omitempty"`
 	URLTokens  []Secret `yaml:"url_tokens,omitempty"`
+
+	ClientCerts []ClientCert `yaml:"client_certs,omitempty"`
+	OAuth2      OAuth2       `yaml:"oauth2,omitempty"`
 }
 
 // Basic is a user of HTTP Basic.

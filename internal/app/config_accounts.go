@@ -33,7 +33,7 @@ func (a Account) build(provider kycbridge.Provider) *kycbridge.Account {
 		Provider:       provider,
 		Environment:    event.Environment(a.Environment),
 		Profile:        event.Profile(a.PII),
-		Credentials:    a.Auth.credentials(),
+		Credentials:    a.Auth.credentials(a.Provider + "/" + a.Name),
 		AllowIPs:       prefixes(a.AllowIPs),
 		RejectInvalid:  a.RejectInvalid,
 		TrustFramework: a.TrustFramework,
@@ -41,8 +41,8 @@ func (a Account) build(provider kycbridge.Provider) *kycbridge.Account {
 	}
 }
 
-// credentials makes the domain's credentials of a.
-func (a Auth) credentials() kycbridge.Credentials {
+// credentials makes the domain's credentials of a. Access tokens are valid for the account audience only.
+func (a Auth) credentials(audience string) kycbridge.Credentials {
 	hmac := kycbridge.HMACCredential{Secrets: reveal(a.HMAC.Secrets), Header: a.HMAC.Header, Tolerance: a.HMAC.Tolerance}
 	out := kycbridge.Credentials{
 		Bearer:     reveal(a.Bearer),
@@ -51,6 +51,10 @@ func (a Auth) credentials() kycbridge.Credentials {
 		Placements: slices.Clone(a.Placements),
 		KeyHeaders: slices.Clone(a.KeyHeaders),
 		URLTokens:  reveal(a.URLTokens),
+		OAuth2:     a.OAuth2.credential(audience),
+	}
+	for _, cert := range a.ClientCerts {
+		out.ClientCerts = append(out.ClientCerts, cert.credential())
 	}
 	for _, b := range a.Basic {
 		out.Basic = append(out.Basic, kycbridge.BasicCredential{Username: b.Username, Password: b.Password.Reveal()})

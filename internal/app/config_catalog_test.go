@@ -3,6 +3,8 @@ package app
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -15,6 +17,7 @@ import (
 
 	"kycbridge"
 	"kycbridge/normalize"
+	"kycbridge/normalize/credential"
 	"kycbridge/schemas"
 	"kycbridge/test/fixture"
 )
@@ -34,6 +37,8 @@ func presented(now time.Time) map[string]struct {
 	with := func(h http.Header, query url.Values) kycbridge.Request {
 		return kycbridge.Request{Header: h, Query: query, Body: body, ReceivedAt: now}
 	}
+	oauth2 := kycbridge.OAuth2Credential{Audience: "p/a", Lifetime: time.Hour,
+		Clients: []kycbridge.OAuth2Client{{ID: "client", Secret: catalogSecret}}}
 	type pair = struct {
 		credentials kycbridge.Credentials
 		request     kycbridge.Request
@@ -52,6 +57,10 @@ func presented(now time.Time) map[string]struct {
 			with(http.Header{"X-Signature": {signature(now, body)}}, nil)},
 		"keys": {kycbridge.Credentials{Keys: []string{catalogSecret}},
 			with(http.Header{"Authorization": {catalogSecret}}, nil)},
+		"client_certs": {kycbridge.Credentials{ClientCerts: []kycbridge.ClientCertCredential{{SubjectCN: "client"}}},
+			kycbridge.Request{Certificate: &x509.Certificate{Subject: pkix.Name{CommonName: "client"}}, ReceivedAt: now}},
+		"oauth2": {kycbridge.Credentials{OAuth2: oauth2},
+			with(http.Header{"Authorization": {"Bearer " + credential.IssueToken(oauth2, oauth2.Clients[0], now)}}, nil)},
 	}
 }
 

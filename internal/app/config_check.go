@@ -26,6 +26,9 @@ type checker struct {
 func check(r *report, config *Config, catalog Catalog) {
 	c := checker{r, config, catalog}
 	c.listeners()
+	c.listenTLS("tls", config.TLS)
+	c.listenTLS("admin.tls", config.Admin.TLS)
+	c.adminCerts()
 	c.embedded()
 	c.publicURL()
 	c.require("data_dir", config.DataDir, "write a directory, such as ./data")

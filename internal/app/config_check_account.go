@@ -22,6 +22,8 @@ func (c checker) accounts() {
 		seen[id] = true
 		c.readable(key+".auth", a)
 		c.auth(key+".auth", a.Auth)
+		c.clientCerts(key+".auth.client_certs", a.Auth.ClientCerts)
+		c.oauth2(key+".auth.oauth2", i)
 		if len(a.Auth.kinds()) == 0 && len(a.API) == 0 {
 			c.fault(key+".auth", "has no credential, so every callback would be refused",
 				"write one of "+strings.Join(c.credentials(a), ", "))
@@ -40,7 +42,7 @@ func (c checker) credentials(a Account) []string {
 	if c.knowsProvider(a) {
 		return c.catalog.AuthKeys[a.Provider]
 	}
-	return []string{"basic", "bearer", "headers", "hmac", "keys", "url_tokens"}
+	return []string{"basic", "bearer", "client_certs", "headers", "hmac", "keys", "oauth2", "url_tokens"}
 }
 
 // identity checks name, provider and environment of an account.

@@ -540,7 +540,7 @@ accounts:
 	if err != nil {
 		t.Fatal(err)
 	}
-	auth, both := c.Accounts[0].Auth.credentials(), []string{"secret-a", "secret-b"}
+	auth, both := c.Accounts[0].Auth.credentials(""), []string{"secret-a", "secret-b"}
 	want := kycbridge.Credentials{
 		Basic:   []kycbridge.BasicCredential{{Username: "u", Password: "secret-one"}},
 		Headers: []kycbridge.HeaderCredential{{Name: "X", Value: "secret-one"}},

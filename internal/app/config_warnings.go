@@ -16,10 +16,11 @@ const shortSecret = 8
 // without any value.
 func Warnings(c *Config) []string {
 	var w warnings
-	if len(c.Admin.Tokens) == 0 && slices.ContainsFunc(c.Accounts, func(a Account) bool { return len(a.API) > 0 }) {
+	if !c.Admin.open() && slices.ContainsFunc(c.Accounts, func(a Account) bool { return len(a.API) > 0 }) {
 		w.add("admin.tokens", "empty, so nobody can start or watch a verification over HTTP")
 	}
 	w.short("admin.tokens", c.Admin.Tokens...)
+	w.tls(c)
 	w.embedded(c)
 	w.short("store.password", c.Store.Password)
 	w.short("store.token", c.Store.Token)
@@ -67,6 +68,9 @@ func (w *warnings) account(key string, a Account) {
 	w.short(key+".auth.hmac.secrets", a.Auth.HMAC.Secrets...)
 	w.short(key+".auth.keys", a.Auth.Keys...)
 	w.short(key+".auth.url_tokens", a.Auth.URLTokens...)
+	for i, client := range a.Auth.OAuth2.Clients {
+		w.short(item(key+".auth.oauth2.clients", i)+".secret", client.Secret)
+	}
 	if len(a.Auth.kinds()) == 0 {
 		w.add(key+".auth", "has no credential: every callback is refused, and results are only asked for")
 	}

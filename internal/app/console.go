@@ -76,6 +76,8 @@ func (a Auth) credentialNames() (kinds []string) {
 		{"a signature (auth.hmac)", len(a.HMAC.Secrets)},
 		{"a callback key (auth.keys)", len(a.Keys)},
 		{"a token in the address (auth.url_tokens)", len(a.URLTokens)},
+		{"an OAuth 2 access token (auth.oauth2)", len(a.OAuth2.Clients)},
+		{"a client certificate (auth.client_certs)", len(a.ClientCerts)},
 	} {
 		if kind.n > 0 {
 			kinds = append(kinds, kind.name)

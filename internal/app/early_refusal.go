@@ -12,7 +12,7 @@ import (
 
 // earlyRefusalListener reports the refusals that net/http writes by itself, before any handler receives a
 // request: a header that is too large or malformed, an unknown transfer encoding. They would not be
-// counted otherwise.
+// counted otherwise. With TLS it stands above the tlsListener, where what is written can be read.
 type earlyRefusalListener struct {
 	net.Listener
 	refused func(status int)

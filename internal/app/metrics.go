@@ -35,6 +35,9 @@ type metrics struct {
 	apiPaused      *prometheus.GaugeVec
 	invalidWatches prometheus.Counter
 	readers        *prometheus.CounterVec
+	handshakes     *prometheus.CounterVec
+	tokens         *prometheus.CounterVec
+	certificates   *prometheus.GaugeVec
 }
 
 // fine covers in-memory answers up to the request timeout; delays may grow while a bus is unavailable.
@@ -86,10 +89,18 @@ func newMetrics() *metrics {
 		readers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_reader_requests_total",
 			Help: "Requests of NATS users who read events, by the user and by what became of them: served, refused, dropped."},
 			[]string{"reader", "outcome"}),
+		handshakes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_tls_handshake_failures_total",
+			Help: "TLS handshakes that failed, by the listener and by how: plain_http, client_certificate, " +
+				"refused_by_client, timeout, closed, protocol."}, []string{"listener", "how"}),
+		tokens: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_oauth2_tokens_total",
+			Help: "Requests for an access token by what was answered: issued, or why not."},
+			[]string{"provider", "account", "outcome"}),
+		certificates: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kycbridge_tls_certificate_expiry_timestamp_seconds",
+			Help: "When the certificate expires that a listener uses, Unix seconds."}, []string{"listener"}),
 	}
 	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues,
 		m.eventDelay,
-		m.calls, m.callTime, m.looks, m.apiPaused, m.invalidWatches, m.readers,
+		m.calls, m.callTime, m.looks, m.apiPaused, m.invalidWatches, m.readers, m.handshakes, m.tokens, m.certificates,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -158,6 +169,11 @@ func (q countedQuarantine) Quarantine(
 		q.metrics.quarantine.WithLabelValues(p.Provider, p.Account, reason).Inc()
 	}
 	return err
+}
+
+// tokenRequested counts an answered request for an access token.
+func (m *metrics) tokenRequested(o handlers.Outcome) {
+	m.tokens.WithLabelValues(o.Provider, o.Account, o.Outcome).Inc()
 }
 
 // newValue counts a value in a processed payload that the schema does not know.

@@ -28,10 +28,11 @@ func (a *App) startReceiver(ready map[string]func(context.Context) error) error 
 		Timeout:        r.Timeout,
 		TrustedProxies: a.config.Proxies(),
 		Observe:        a.received,
+		ObserveToken:   a.metrics.tokenRequested,
 		KeepUnknown:    a.intake.KeepUnknownAccount,
 	})
 	ready["receiver"] = callbacks.Ready
-	addr, stop, err := a.serve("callbacks", a.config.Listen, callbacks)
+	addr, stop, err := a.serve("callbacks", a.config.Listen, a.config.TLS, callbacks)
 	if err != nil {
 		return err
 	}
@@ -64,7 +65,7 @@ func (a *App) startAdmin(ready map[string]func(context.Context) error) error {
 	admin := handlers.NewAdmin(o)
 	handlers.AddAPI(admin, a.apiOptions())
 	handlers.AddPayloads(admin, a.apiOptions(), a.PayloadTool())
-	addr, stop, err := a.serve("admin", a.config.Admin.Listen, admin)
+	addr, stop, err := a.serve("admin", a.config.Admin.Listen, a.config.Admin.TLS, admin)
 	if err != nil {
 		consoleHandler.Close()
 		return err
@@ -78,19 +79,26 @@ func (a *App) startAdmin(ready map[string]func(context.Context) error) error {
 }
 
 // serve runs an HTTP server until stop, which waits for running requests.
-func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func(), err error) {
+func (a *App) serve(name, listen string, files ListenTLS, h http.Handler) (addr string, stop func(), err error) {
 	var lc net.ListenConfig
 	listener, err := lc.Listen(context.Background(), "tcp", listen)
 	if err != nil {
 		return "", nil, fmt.Errorf("listen for %s: %w", name, err)
+	}
+	address := listener.Addr().String()
+	if files.enabled() {
+		if listener, err = a.listenTLS(name, files, listener); err != nil {
+			return "", nil, fmt.Errorf("listen for %s: %w", name, err)
+		}
 	}
 	var working sync.WaitGroup
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			working.Add(1)
 			defer working.Done()
-			h.ServeHTTP(w, r)
+			h.ServeHTTP(w, withTLS(r))
 		}),
+		ConnContext:       tlsContext,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -99,6 +107,9 @@ func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func
 		// OPTIONS * is an ordinary request: counted, and no 200.
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     zap.NewStdLog(zap.NewNop()), // a caller's broken connection is not logged
+	}
+	if files.enabled() {
+		serveHTTP2(server)
 	}
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -117,5 +128,5 @@ func (a *App) serve(name, listen string, h http.Handler) (addr string, stop func
 		// A start at a slow provider could not be stored after the store is closed.
 		working.Wait()
 	}
-	return listener.Addr().String(), stop, nil
+	return address, stop, nil
 }

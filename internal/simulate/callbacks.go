@@ -128,7 +128,7 @@ func (s *Server) deliver(m Message) bool {
 	s.mu.Lock()
 	s.stats.Callbacks++
 	s.mu.Unlock()
-	res, err := http.DefaultClient.Do(req)
+	res, err := s.Client.Do(req)
 	if err != nil {
 		s.answered(0, nil)
 		return false
@@ -136,6 +136,9 @@ func (s *Server) deliver(m Message) bool {
 	body, _ := io.ReadAll(io.LimitReader(res.Body, 1<<16))
 	res.Body.Close()
 	s.answered(res.StatusCode, body)
+	if res.StatusCode == http.StatusUnauthorized {
+		s.forgetToken()
+	}
 	return s.provider.Delivered(res.StatusCode)
 }
 

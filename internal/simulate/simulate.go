@@ -33,6 +33,8 @@ type Options struct {
 	Seed        uint64
 	// Answered, if set, is told what each delivery of a callback was answered; status 0 is no answer.
 	Answered func(status int, body []byte)
+	// Client delivers callbacks and fetches the tokens for them; nil: http.DefaultClient.
+	Client *http.Client
 }
 
 // Credentials are what the simulated provider accepts on its API and presents on callbacks. What is
@@ -42,7 +44,11 @@ type Credentials struct {
 	Token          string // of the API, where it takes one that does not change
 	Callback       string // bearer token, basic password, header value or key presented on callbacks
 	HMAC           string // sign callbacks with this secret, where the provider can; "": with the other kind
+	OAuth2         OAuth2 // fetch tokens for callbacks, where the provider can; its zero value: no
 }
+
+// OAuth2 is a client of kycbridge's token endpoint. Its secret is Credentials.Callback.
+type OAuth2 struct{ TokenURL, ClientID string }
 
 // CallbackOptions say how callbacks are delivered.
 type CallbackOptions struct {
@@ -87,6 +93,8 @@ type Provider struct {
 	// callbacks.
 	API  func(s *Server) map[string]string
 	Auth func(c Credentials) string
+	// OAuth2 reports that callbacks can present an access token (Credentials.OAuth2).
+	OAuth2 bool
 	// Settings are further lines of the account's configuration, indented by four, without which the
 	// people's ends cannot be told.
 	Settings string
@@ -110,6 +118,7 @@ type Server struct {
 	withheld []*delivery
 	released bool
 	serial   int
+	token    accessToken
 
 	// Rand is made of the seed, and State is the provider's own. Both are guarded by Lock.
 	Rand  *rand.Rand
@@ -147,6 +156,9 @@ func Start(p Provider, o Options) (*Server, error) {
 	}
 	if o.Person == "" {
 		o.Person = Approve
+	}
+	if o.Client == nil {
+		o.Client = http.DefaultClient
 	}
 	var lc net.ListenConfig
 	listener, err := lc.Listen(context.Background(), "tcp", o.Listen)

@@ -21,6 +21,8 @@ const (
 	PlacementURLToken      = "url_token"
 	PlacementAuthorization = "authorization"
 	PlacementBody          = "body"
+	PlacementClientCert    = "client_cert"
+	PlacementOAuth2        = "oauth2"
 )
 
 // urlTokenParameter is the query parameter of the callback URL that holds a URL token.

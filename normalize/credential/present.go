@@ -10,8 +10,9 @@ import (
 )
 
 // Present makes a request carry a credential that c admits: the first of what is configured. It reports
-// false if c admits nobody. Kinds of a provider's own are its own to present.
-func Present(c kycbridge.Credentials, header http.Header, query url.Values, _ []byte, _ time.Time) bool {
+// false if no header and no query can: c admits nobody, or client certificates only. Kinds of a provider's own
+// are its own to present.
+func Present(c kycbridge.Credentials, header http.Header, query url.Values, _ []byte, at time.Time) bool {
 	switch {
 	case len(c.Basic) > 0:
 		pair := c.Basic[0].Username + ":" + c.Basic[0].Password
@@ -22,6 +23,8 @@ func Present(c kycbridge.Credentials, header http.Header, query url.Values, _ []
 		header.Set(c.Headers[0].Name, c.Headers[0].Value)
 	case len(c.URLTokens) > 0:
 		SetURLToken(query, c.URLTokens[0])
+	case len(c.OAuth2.Clients) > 0:
+		header.Set("Authorization", "Bearer "+IssueToken(c.OAuth2, c.OAuth2.Clients[0], at))
 	default:
 		return false
 	}

@@ -26,6 +26,9 @@ func (k Checks) why(c kycbridge.Credentials, r kycbridge.Request, more []string)
 	if header := k.signatureHeader(c); header != "" && HeaderPresented(r.Header, header) {
 		return k.SignatureFault(c, r)
 	}
+	if fault := tokenFault(c, r); fault != "" {
+		return fault
+	}
 	if there := append(k.presented(c, r), more...); len(there) > 0 {
 		return "wrong credential: " + strings.Join(there, ", ")
 	}
@@ -49,7 +52,8 @@ func (k Checks) keyHeaders(c kycbridge.Credentials) []string {
 }
 
 func configured(c kycbridge.Credentials) bool {
-	return len(c.Basic)+len(c.Bearer)+len(c.Headers)+len(c.HMAC.Secrets)+len(c.Keys)+len(c.URLTokens) > 0
+	return len(c.Basic)+len(c.Bearer)+len(c.Headers)+len(c.HMAC.Secrets)+len(c.Keys)+len(c.URLTokens)+
+		len(c.ClientCerts)+len(c.OAuth2.Clients) > 0
 }
 
 // repeated names what may hold a credential of the account and stands in the request more than once.
@@ -92,6 +96,9 @@ func (k Checks) presented(c kycbridge.Credentials, r kycbridge.Request) (there [
 	}
 	if URLTokenOf(r) != "" {
 		there = append(there, "url_token")
+	}
+	if r.Certificate != nil {
+		there = append(there, "client certificate")
 	}
 	return there
 }

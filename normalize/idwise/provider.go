@@ -19,7 +19,7 @@ func Entry() normalize.Entry {
 			Verify: Verify, Forms: Forms(), Identify: Identify, Map: Map,
 			Decode: decodeSettings, ConfirmByDefault: true, Silent: event.StatusAbandoned,
 		},
-		Auth:     []string{"basic", "bearer", "headers", "url_tokens"},
+		Auth:     []string{"basic", "bearer", "headers", "url_tokens", "client_certs"},
 		Settings: settings(),
 		Setup: normalize.Setup{
 			Credential: "basic",

@@ -18,10 +18,11 @@ func Entry() normalize.Entry {
 			Verify: Verify, Present: Present, Forms: Forms(), Identify: Identify, Map: Map,
 			Decode: decodeSettings, Foreign: foreign,
 		},
-		Auth:     []string{"basic", "bearer", "headers", "url_tokens", "hmac"},
+		Auth:     []string{"basic", "bearer", "headers", "url_tokens", "hmac", "oauth2", "client_certs"},
 		Settings: settings(),
 		Setup: normalize.Setup{
 			Credential: "basic",
+			Others:     []string{"oauth2"},
 			HandOver: "Ask its support to set the callback up, " +
 				"for all IdentityVerification.* and KycIdentification.* events.",
 		},

@@ -19,13 +19,14 @@ const (
 	signatureFuture    = 5 * time.Minute
 )
 
-// Verify admits what Ondato offers to set up (sheet 2.2): Basic, a bearer token, the Ondato-Signature
-// HMAC; and besides them a URL token or a static header. It returns an error that wraps
-// ErrUnauthenticated if nothing matches.
+// Verify admits what Ondato offers to set up (sheet 2.2): Basic, OAuth 2, a bearer token, the
+// Ondato-Signature HMAC; and besides them a URL token, a static header or a client certificate. It returns an
+// error that wraps ErrUnauthenticated if nothing matches.
 func Verify(c kycbridge.Credentials, r kycbridge.Request) (placement string, err error) {
 	return credential.Checks{
 		Admit: []credential.Check{
-			credential.Basic, credential.Bearer, signed, credential.URLToken, credential.StaticHeader,
+			credential.Basic, credential.Bearer, signed, credential.OAuth2, credential.URLToken, credential.StaticHeader,
+			credential.ClientCert,
 		},
 		SignatureHeader: headerOf, SignatureFault: signatureFault,
 	}.Verify(c, r)

@@ -19,7 +19,7 @@ func Entry() normalize.Entry {
 			Verify: Verify, Present: Present, Forms: Forms(), Identify: Identify, Map: Map,
 			Decode: decodeSettings,
 		},
-		Auth:       []string{"basic", "bearer", "headers", "url_tokens", "keys"},
+		Auth:       []string{"basic", "bearer", "headers", "url_tokens", "keys", "client_certs"},
 		Placements: []string{"authorization", "bearer", "header", "body", "url_token"},
 		Settings:   settings(),
 		APIKeys: []string{

@@ -14,7 +14,7 @@ import (
 // Verify admits a key (authKeyForCallback) in any placement that the account allows, since Signzy does
 // not document how it presents one (sheet 2.2): Authorization without a scheme, Authorization: Bearer, a
 // custom header, ?token= of the callback URL, and the echo of the key in the body. Configured Basic,
-// bearer, header and URL-token credentials admit as well.
+// bearer, header and URL-token credentials and client certificates admit as well.
 //
 // The echo counts only where no header that could carry a credential is present: a wrong header is
 // not rescued by it. It returns an error that wraps ErrUnauthenticated if nothing matches.
@@ -22,7 +22,7 @@ func Verify(c kycbridge.Credentials, r kycbridge.Request) (placement string, err
 	checks := credential.Checks{
 		Admit: []credential.Check{
 			credential.Basic, credential.Bearer, keyAsAuthorization, keyAsBearer, credential.StaticHeader, keyInHeader,
-			credential.URLToken, keyInURL,
+			credential.URLToken, keyInURL, credential.ClientCert,
 		},
 		KeyHeaders: keyHeaders,
 	}

@@ -37,14 +37,14 @@ const (
 )
 
 // New simulates Ondato: the token endpoint, the IDV and the KYC API on one host, and webhooks with
-// Basic or, where Credentials.HMAC is set, the Ondato-Signature. By default the client is
-// "ondato-client" with "ondato-secret-0001", and webhooks present "ondato" with
+// Basic or, where Credentials.HMAC or Credentials.OAuth2 is set, the Ondato-Signature or an access token.
+// By default the client is "ondato-client" with "ondato-secret-0001", and webhooks present "ondato" with
 // "ondato-callback-0001".
 // Source: https://ondato.atlassian.net/wiki/spaces/PUB/pages/2296184995/Webhooks
 func New() simulate.Provider {
 	return simulate.Provider{
-		Name: "ondato",
-		API:  apiOf, Auth: authOf,
+		Name: "ondato", OAuth2: true,
+		API: apiOf, Auth: authOf,
 		Routes: routes,
 		Fault500: func(string) simulate.Canned {
 			return refused(http.StatusInternalServerError, "InternalError", "An unexpected error occurred.")
@@ -143,6 +143,10 @@ func (a *account) message(m *message) simulate.Message {
 		}
 		return out
 	}
+	if a.s.Credentials.OAuth2.ClientID != "" {
+		out.Sign = func(h http.Header, _ []byte, _ time.Time) { a.s.SetToken(h) }
+		return out
+	}
 	basic := http.Request{Header: out.Header}
 	basic.SetBasicAuth(user, cmp.Or(a.s.Credentials.Callback, password))
 	return out
@@ -175,6 +179,9 @@ func apiOf(s *simulate.Server) map[string]string {
 func authOf(c simulate.Credentials) string {
 	if c.HMAC != "" {
 		return `{hmac: {secrets: ["` + c.HMAC + `"]}}`
+	}
+	if c.OAuth2.ClientID != "" {
+		return `{oauth2: {clients: [{id: "` + c.OAuth2.ClientID + `", secret: "` + c.Callback + `"}]}}`
 	}
 	return `{basic: [{username: ` + user + `, password: "` + cmp.Or(c.Callback, password) + `"}]}`
 }
