@@ -70,7 +70,8 @@ func (c *certificates) watch(ctx context.Context) {
 // and its key are two files, and between the writing of the one and of the other they do not belong together.
 func (c *certificates) reload() {
 	loaded, faults := c.files.load()
-	if loaded != nil && loaded.untimely != nil && c.current.Load().untimely == nil && loaded.digest != c.current.Load().digest {
+	used := c.current.Load()
+	if loaded != nil && loaded.untimely != nil && used.untimely == nil && loaded.digest != used.digest {
 		faults = []tlsFault{*loaded.untimely} // an old file was put in place of a good one
 	}
 	if len(faults) > 0 {
@@ -87,7 +88,7 @@ func (c *certificates) reload() {
 		return
 	}
 	c.fault, c.logged = "", false
-	if loaded.digest == c.current.Load().digest {
+	if loaded.digest == used.digest {
 		return
 	}
 	c.use(loaded)
