@@ -287,7 +287,11 @@ type remoteDisk struct {
 	serves bool // it has answered once, so an absent answer means that it could not flush
 }
 
+// flush waits a moment longer than the other process does for its disk: that process may be gone by then, and
+// its answer with it.
 func (r *remoteDisk) flush(ctx context.Context, stream string) error {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout+time.Second)
+	defer cancel()
 	switch serves, err := r.flushes(ctx); {
 	case err != nil:
 		return fmt.Errorf("flush messages: %w", err)
