@@ -211,13 +211,16 @@ type natsServer struct {
 // newNATS starts a server that syncs before it acknowledges, like those in deploy.
 func newNATS(t *testing.T) *natsServer {
 	t.Helper()
-	return newNATSIn(t, filepath.Join(t.TempDir(), "store"))
+	return newNATSIn(t, "")
 }
 
-// newNATSIn is newNATS with its data in a folder.
+// newNATSIn is newNATS with its data in a folder; "": beside its configuration.
 func newNATSIn(t *testing.T, store string) *natsServer {
 	t.Helper()
 	s := &natsServer{port: freePort(t), config: filepath.Join(t.TempDir(), "nats.conf")}
+	if store == "" {
+		store = filepath.Join(filepath.Dir(s.config), "store")
+	}
 	writeFile(t, s.config, fmt.Sprintf(
 		"listen: %q\nmax_payload: 4MB\njetstream {\n  store_dir: %q\n  sync_interval: always\n}\n", local(s.port), store))
 	s.start(t)
