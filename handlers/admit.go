@@ -17,6 +17,9 @@ type ClientCertificate struct {
 	kycbridge.ClientCertCredential
 }
 
+// holderKey is where a request keeps the name of the certificate that it came with; "": none.
+const holderKey = "holder"
+
 // RequireBearer admits requests with one of tokens as Authorization: Bearer, or over a connection with one of
 // the certificates, and answers 401 to the others. Without a non-empty token and a certificate it answers 404.
 func RequireBearer(tokens []string, certificates ...ClientCertificate) echo.MiddlewareFunc {
@@ -28,10 +31,11 @@ func RequireBearer(tokens []string, certificates ...ClientCertificate) echo.Midd
 			}
 			r := c.Request()
 			token, _ := credential.SchemeValue(credential.HeaderValue(r.Header, "Authorization"), "Bearer")
-			_, certified := holderOf(r, certificates)
+			name, certified := holderOf(r, certificates)
 			if !credential.Matches(token, tokens) && !certified {
 				return errToken
 			}
+			c.Set(holderKey, name)
 			return next(c)
 		}
 	}

@@ -165,13 +165,14 @@ func (s *api) handle(o operation, w work) echo.HandlerFunc {
 			t.outcome, t.status = t.refuse(c.Response(), err)
 		}
 		t.took = time.Since(began)
-		s.log(t, err)
+		by, _ := c.Get(holderKey).(string)
+		s.log(t, by, err)
 		return nil
 	}
 }
 
-// log writes the line of a request.
-func (s *api) log(t *requestLog, err error) {
+// log writes the line of a request. by is the name of the client certificate; "": it came with a token.
+func (s *api) log(t *requestLog, by string, err error) {
 	level := zapcore.InfoLevel
 	switch {
 	case t.status >= http.StatusInternalServerError:
@@ -180,7 +181,11 @@ func (s *api) log(t *requestLog, err error) {
 		level = zapcore.WarnLevel
 	}
 	if entry := s.Logger.Check(level, "admin request"); entry != nil {
-		t.write(entry, err, zap.String("operation", t.name))
+		holder := zap.Skip()
+		if by != "" {
+			holder = zap.String("by", by)
+		}
+		t.write(entry, err, zap.String("operation", t.name), holder)
 	}
 }
 

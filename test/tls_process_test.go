@@ -284,6 +284,9 @@ func TestAdminCertificates(t *testing.T) {
 			t.Errorf("%s from %q: %d, want %d", c.method, c.site, res.StatusCode, c.want)
 		}
 	}
+	wait.For(t, 10*time.Second, "the log names the certificate of a refused request", func() bool {
+		return strings.Contains(b.stderr.String(), `"by":"ops"`)
+	})
 }
 
 // oauth2Config is a configuration with these clients of the account acme.
