@@ -186,3 +186,29 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
+
+// TestAWatchIsGivenUp: a store that takes a request to watch and never answers, as one does whose disk was full,
+// does not hold a caller for as long as that may wait for a provider: a minute.
+func TestAWatchIsGivenUp(t *testing.T) {
+	t.Parallel()
+	_, store, _ := start(t, t.TempDir())
+	must(t, store.js.DeleteStream(t.Context(), testNames.polls()))
+	silent, err := store.nc.Subscribe("kyc.poll.>", func(*nats.Msg) {}) // so that the request is not refused at once
+	must(t, err)
+	defer silent.Unsubscribe() //nolint:errcheck // the connection is closed next
+	must(t, store.nc.Flush())
+	ended := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		ended <- store.Trigger(ctx, kycbridge.Watch{Provider: "ondato", Account: "acme", Reference: "r"})
+	}()
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("a request that nobody answered counts as stored")
+		}
+	case <-time.After(2 * publishTimeout):
+		t.Error("the caller still waits")
+	}
+}

@@ -111,8 +111,8 @@ func TestAFullDiskRecovers(t *testing.T) {
 	}
 }
 
-// TestStopWhileTheStoreFails: requests to watch sessions wait for a store that answers nothing any more,
-// because its disk was full. A signal ends the process all the same, well before a supervisor kills it.
+// TestStopWhileTheStoreFails: a store takes nothing any more, because its disk was full, and sessions are to be
+// watched meanwhile. A signal ends the process all the same, well before a supervisor kills it.
 func TestStopWhileTheStoreFails(t *testing.T) {
 	long(t, "half a minute")
 	t.Parallel()
