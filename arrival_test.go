@@ -139,7 +139,10 @@ func TestUntimedVerdictsInEitherOrder(t *testing.T) {
 			"completed old", "completed/approved",
 		},
 		"before a reopening that the current verdict followed": {
-			[]Fact{at(10, rejected()), lateAt(70, Observation{Effect: EffectReopen, Status: event.StatusProcessing}), undated(130, approved()), undated(61, rejected())},
+			[]Fact{
+				at(10, rejected()), lateAt(70, Observation{Effect: EffectReopen, Status: event.StatusProcessing}),
+				undated(130, approved()), undated(61, rejected()),
+			},
 			"completed updated completed old", "completed/approved",
 		},
 	})

@@ -93,7 +93,7 @@ var problems = [...]problem{
 
 	{provider: true, kind: providerKind(kycbridge.ProviderCredentials), name: "provider_credentials",
 		status: http.StatusBadGateway, title: "The provider refuses our credentials",
-		detail: "The credentials of this account are refused by the provider: correct api.* in the configuration."},
+		detail: "The provider refuses the credentials of this account: correct api.* in the configuration."},
 	{provider: true, kind: providerKind(kycbridge.ProviderForbidden), name: "provider_forbidden",
 		status: http.StatusBadGateway, title: "The provider forbids the call",
 		detail: "The credentials of this account are refused by the provider for this call, address or environment: mend " +

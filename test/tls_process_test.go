@@ -284,6 +284,13 @@ func TestAdminCertificates(t *testing.T) {
 			t.Errorf("%s from %q: %d, want %d", c.method, c.site, res.StatusCode, c.want)
 		}
 	}
+	// No key is configured here, so 404 shows that the listener was reached over TLS.
+	keys := []string{"events", "--url", b.eventsURL(), "--keys", address + "/.well-known/jwks.json"}
+	for want, more := range map[string][]string{"answers 404": {"--keys-ca-file", caFile}, "unknown authority": nil} {
+		if code, _, stderr := run(t, "kycbridge", append(keys, more...)...); code != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("keys, %q: %d %s", want, code, stderr)
+		}
+	}
 	wait.For(t, 10*time.Second, "the log names the certificate of a refused request", func() bool {
 		return strings.Contains(b.stderr.String(), `"by":"ops"`)
 	})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"kycbridge"
 	"kycbridge/event"
@@ -20,6 +21,8 @@ type eventFlags struct {
 	since  string
 	asJSON bool
 	keys   string
+
+	keysTLS tlsFlags // of the URL in keys
 	eventFilter
 }
 
@@ -58,7 +61,7 @@ not ends the command with an error.`,
 				o.Match = o.has
 			}
 			if o.keys != "" {
-				keys, err := readKeySet(cmd.Context(), o.keys)
+				keys, err := readKeySet(cmd.Context(), &o.keysTLS, o.keys)
 				if err != nil {
 					return err
 				}
@@ -72,7 +75,12 @@ not ends the command with an error.`,
 			return app.ReadEvents(cmd.Context(), o.ReadOptions, out.print)
 		},
 	}
-	f := cmd.Flags()
+	o.add(cmd.Flags())
+	return cmd
+}
+
+// add adds the flags, in the order in which help shows them.
+func (o *eventFlags) add(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVar(&o.URL, "url", "nats://127.0.0.1:4222", "NATS `server` to read from")
 	f.StringVar(&o.User, "user", "", "`name` of a NATS user")
@@ -90,8 +98,8 @@ not ends the command with an error.`,
 	f.IntVarP(&o.Newest, "newest", "n", 0, "only the newest, this `many`, the newest first")
 	f.BoolVarP(&o.Follow, "follow", "f", false, "continue with new events")
 	f.StringVar(&o.keys, "keys", "", "check signatures with this JSON Web Key Set, a `file` or URL")
+	o.keysTLS.addCA(f, "keys-")
 	f.BoolVar(&o.asJSON, "json", false, "print each event as its CloudEvent, one per line")
-	return cmd
 }
 
 // check refuses invalid combinations.

@@ -16,8 +16,8 @@ import (
 const largestKeySet = 1 << 20
 
 // readKeySet reads the public keys that sign events from a file, or from a URL of the service.
-func readKeySet(ctx context.Context, from string) (event.Keys, error) {
-	raw, err := keySetOf(ctx, from)
+func readKeySet(ctx context.Context, files *tlsFlags, from string) (event.Keys, error) {
+	raw, err := keySetOf(ctx, files, from)
 	if err != nil {
 		return nil, fmt.Errorf("--keys: %w", err)
 	}
@@ -28,7 +28,7 @@ func readKeySet(ctx context.Context, from string) (event.Keys, error) {
 	return keys, nil
 }
 
-func keySetOf(ctx context.Context, from string) ([]byte, error) {
+func keySetOf(ctx context.Context, files *tlsFlags, from string) ([]byte, error) {
 	if !strings.HasPrefix(from, "http://") && !strings.HasPrefix(from, "https://") {
 		f, err := os.Open(from)
 		if err != nil {
@@ -43,9 +43,14 @@ func keySetOf(ctx context.Context, from string) ([]byte, error) {
 	if err != nil {
 		return nil, errors.New("not a URL; write one such as http://127.0.0.1:8081/.well-known/jwks.json")
 	}
-	res, err := http.DefaultClient.Do(req)
+	client, err := files.client()
 	if err != nil {
-		return nil, fmt.Errorf("no answer from %s: is this the admin address of kycbridge?", req.URL.Redacted())
+		return nil, err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("no answer from %s: %s; is this the admin address of kycbridge?", req.URL.Redacted(),
+			cause(err))
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {

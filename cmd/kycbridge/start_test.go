@@ -270,7 +270,7 @@ func TestStartRefused(t *testing.T) {
 		"unsupported":     {kycbridge.ErrUnsupported, nil, "kycbridge: not supported for this account: "},
 		"outcome unknown": {context.DeadlineExceeded, nil, again},
 		"credentials": {failed(kycbridge.ProviderCredentials, true), nil, theirs +
-			"The credentials of this account are refused by the provider: correct api.* in the configuration; retry after 7 s\n"},
+			"The provider refuses the credentials of this account: correct api.* in the configuration; retry after 7 s\n"},
 		"invalid": {failed(kycbridge.ProviderInvalid, true), nil, "kycbridge: the provider refuses the request" +
 			theirs},
 		"paused": {failed(kycbridge.ProviderPaused, false), nil, "retry after 7 s\n"},

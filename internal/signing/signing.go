@@ -84,6 +84,3 @@ func (k *Keys) Sign(body []byte) string { return event.Sign(k.private, body) }
 
 // Set is the JSON Web Key Set of all keys, the signing one first.
 func (k *Keys) Set() []byte { return event.KeySet(k.public...) }
-
-// KeyID is the id of the signing key.
-func (k *Keys) KeyID() string { return event.KeyID(k.public[0]) }
