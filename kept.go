@@ -27,6 +27,7 @@ type Kept struct {
 	Shelf   Shelf
 	Seq     uint64 // sequence in its stream: identifies this copy
 	Size    int    // of the body in bytes, also if the body was not read
+	Key     string // name of the key of an encrypted body; "": it is not encrypted
 	Reason  string // of quarantine
 	Errors  []FieldError
 	Request *Request // of a refused one: the data needed to authenticate it again

@@ -24,6 +24,8 @@ const (
 	pulled     = 256              // payloads on their way to this process
 	perWorker  = 8                // payloads that may wait for one worker
 	retryPause = 250 * time.Millisecond
+	keyPause   = 5 * time.Second // before a payload whose key cannot be had is tried again
+	keyTries   = 3               // of a payload whose key was destroyed; one that is still there afterwards is damaged
 )
 
 // Work processes one payload and returns its disposition. The payload is done when retryIn is zero, else
@@ -214,7 +216,17 @@ func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, recor
 		}
 		return
 	}
-	p := payloadOf(m.Subject(), m.Headers(), m.Data())
+	p, err := s.payload(ctx, m.Subject(), m.Headers(), m.Data())
+	if err != nil {
+		s.keyWarning.warn(o.Log, "a stored payload waits for the key of its body", zap.String("provider", p.Provider),
+			zap.String("account", p.Account), zap.String("payload_id", p.ID), zap.Error(err))
+		_ = m.NakWithDelay(keyPause)
+		return
+	}
+	if p.Body == nil && len(m.Data()) > 0 && meta.NumDelivered <= keyTries {
+		_ = m.NakWithDelay(keyPause) // its key was destroyed: it is being erased at this moment
+		return
+	}
 	if !ours(m.Headers()) {
 		s.countForeign(s.names.payloads())
 		records.add(passedOver(p, meta, kycbridge.DispositionForeign), func() { _ = m.Term() })

@@ -25,10 +25,32 @@ func (s *Store) Erase(ctx context.Context, shelf kycbridge.Shelf, seq uint64, se
 	if seq == 0 {
 		return nil
 	}
+	if err := s.destroyKeyOf(ctx, orPayloads(shelf), seq); err != nil {
+		return fmt.Errorf("erase payload %d of %s: %w", seq, orPayloads(shelf), err)
+	}
 	if err := s.erase(ctx, s.shelves[orPayloads(shelf)], seq, secure); err != nil {
 		return fmt.Errorf("erase payload %d of %s: %w", seq, orPayloads(shelf), err)
 	}
 	return s.disk.flushAll(ctx)
+}
+
+// destroyKeyOf destroys the key of a stored body, if it is encrypted: copies of the body elsewhere cannot be
+// decrypted afterwards.
+func (s *Store) destroyKeyOf(ctx context.Context, shelf kycbridge.Shelf, seq uint64) error {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	raw, err := s.shelves[shelf].GetMsg(ctx, seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	name := raw.Header.Get(headerKey)
+	if name == "" || s.sealer.pages.destroyed(shelf, name) {
+		return nil
+	}
+	return s.DestroyKeys(ctx, shelf, []string{name})
 }
 
 // erase removes a message; a missing one is no error.

@@ -20,6 +20,7 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
+	"kycbridge/internal/keys"
 )
 
 // headerSize is the size of the body, which the server adds when it omits the body.
@@ -69,7 +70,14 @@ func (s *Store) Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbr
 			}
 			return each(k)
 		}
-		return each(keptOf(q.Shelf, m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream))
+		if q.HeadersOnly {
+			return each(keptOf(q.Shelf, m.Subject(), m.Headers(), nil, meta.Sequence.Stream))
+		}
+		k, err := s.kept(ctx, q.Shelf, m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream)
+		if err != nil {
+			return err
+		}
+		return each(k)
 	})
 }
 
@@ -92,9 +100,14 @@ func (s *Store) keptOfOne(
 			s.countForeign(s.names.payloads())
 			return nil
 		}
-		k := keptOf(q.Shelf, raw.Subject, raw.Header, raw.Data, raw.Sequence)
 		if q.HeadersOnly {
+			k := keptOf(q.Shelf, raw.Subject, raw.Header, raw.Data, raw.Sequence)
 			k.Body = nil
+			return each(k)
+		}
+		k, err := s.kept(ctx, q.Shelf, raw.Subject, raw.Header, raw.Data, raw.Sequence)
+		if err != nil {
+			return err
 		}
 		return each(k)
 	})
@@ -207,7 +220,11 @@ func (s *Store) KeptAt(ctx context.Context, shelf kycbridge.Shelf, seq uint64) (
 	if !ours(raw.Header) {
 		return kycbridge.Kept{}, fmt.Errorf("read kept payload %d of %s: %w", seq, orPayloads(shelf), kycbridge.ErrNotFound)
 	}
-	return keptOf(shelf, raw.Subject, raw.Header, raw.Data, raw.Sequence), nil
+	k, err := s.kept(ctx, shelf, raw.Subject, raw.Header, raw.Data, raw.Sequence)
+	if err != nil {
+		return kycbridge.Kept{}, fmt.Errorf("read kept payload %d of %s: %w", seq, orPayloads(shelf), err)
+	}
+	return k, nil
 }
 
 // Put stores a payload on its shelf as it was stored elsewhere: id, bytes, headers and the time at which
@@ -221,13 +238,13 @@ func (s *Store) Put(ctx context.Context, k kycbridge.Kept) (kycbridge.Stored, er
 	var err error
 	switch k.Shelf {
 	case kycbridge.ShelfQuarantine:
-		ack, err = s.quarantine.Publish(ctx, s.quarantined(k.Payload, k.Reason, k.Errors))
+		ack, err = s.putQuarantined(ctx, k.Payload, k.Reason, k.Errors)
 	case kycbridge.ShelfRefused:
 		var r kycbridge.Request
 		if k.Request != nil {
 			r = *k.Request
 		}
-		ack, err = s.refusals.Publish(ctx, s.refusal(k.Payload, r, k.Reason))
+		ack, err = s.putRefused(ctx, refusedPayload{k.Payload, s.refusal(k.Payload, r, k.Reason)})
 	default:
 		stored, err := s.Append(ctx, k.Payload)
 		if err != nil {
@@ -405,11 +422,28 @@ func (b *Bus) Send(ctx context.Context, subject string, e []byte, id string) err
 	return nil
 }
 
-// keptOf decodes a message of a shelf.
+// kept decodes a message of a shelf with its body. The error wraps ErrNoKey.
+func (s *Store) kept(
+	ctx context.Context, shelf kycbridge.Shelf, subject string, h nats.Header, body []byte, seq uint64,
+) (kycbridge.Kept, error) {
+	k := keptOf(shelf, subject, h, body, seq)
+	if err := s.unseal(ctx, k.Shelf, k.Key, &k.Payload); err != nil {
+		return k, err
+	}
+	if k.Request != nil {
+		k.Request.Body = k.Body
+	}
+	return k, nil
+}
+
+// keptOf decodes a message of a shelf; an encrypted body stays encrypted.
 func keptOf(shelf kycbridge.Shelf, subject string, h nats.Header, body []byte, seq uint64) kycbridge.Kept {
 	k := kycbridge.Kept{Payload: payloadOf(subject, h, body), Shelf: orPayloads(shelf), Seq: seq, Size: len(body)}
 	if n, err := strconv.Atoi(h.Get(headerSize)); err == nil {
 		k.Size = n
+	}
+	if k.Key = h.Get(headerKey); k.Key != "" {
+		k.Size = max(k.Size-keys.Overhead, 0)
 	}
 	tokens := strings.Split(subject, ".")
 	n := len(tokens)

@@ -26,6 +26,7 @@ func (n Names) starts() string       { return n.Stream + "_STARTS" }
 func (n Names) dispositions() string { return n.Stream + "_DISPOSITIONS" }
 func (n Names) tombstones() string   { return n.Stream + "_TOMBSTONES" }
 func (n Names) index() string        { return n.Stream + "_INDEX" }
+func (n Names) keyPages() string     { return n.Stream + "_KEYS" }
 
 // disposition is the subject of dispositions.
 func (n Names) disposition() string { return n.join("disposition") }
@@ -67,6 +68,11 @@ func (n Names) refusal(provider, account string) string {
 // tombstone is the subject that records the erasure of a verification.
 func (n Names) tombstone(k kycbridge.Key) string {
 	return n.join("tombstone", k.Provider, k.Account, k.VerificationID)
+}
+
+// keyPage is the subject of a page with keys of bodies on a shelf.
+func (n Names) keyPage(shelf kycbridge.Shelf, id string) string {
+	return n.join("key", string(shelf), id)
 }
 
 // bar is the subject that blocks a verification in the payload log during its erasure.

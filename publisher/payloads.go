@@ -76,7 +76,9 @@ type Store struct {
 	quarantine *committer
 	refusals   *committer
 	index      index
-	refused    chan *nats.Msg
+	sealer     *sealer
+	keyWarning rateLimitedWarning
+	refused    chan refusedPayload
 	refusing   sync.WaitGroup
 	dropped    atomic.Int64 // refused callbacks that were not stored
 }
@@ -88,11 +90,11 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 	if err := c.open(ctx, s.wanted); err != nil {
 		return nil, err
 	}
-	var quarantine, refused jetstream.Stream
+	var quarantine, refused, keyPages jetstream.Stream
 	for name, stream := range map[string]*jetstream.Stream{
 		names.payloads(): &s.log, names.polls(): &s.polls, names.starts(): &s.starts,
 		names.tombstones(): &s.tombstones, names.quarantine(): &quarantine, names.refused(): &refused,
-		names.index(): &s.index.stream,
+		names.index(): &s.index.stream, names.keyPages(): &keyPages,
 	} {
 		err := retryUntilReady(ctx, func(ctx context.Context) (err error) {
 			*stream, err = c.reader(ctx, name)
@@ -104,10 +106,11 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 	}
 	s.shelves[kycbridge.ShelfPayloads], s.shelves[kycbridge.ShelfQuarantine], s.shelves[kycbridge.ShelfRefused] =
 		s.log, quarantine, refused
+	s.sealer = newSealer(newPages(c, names, keyPages))
 	c.erasing = s.recordErasing
 	s.payloads, s.quarantine, s.refusals, s.index.writes =
 		newCommitter(c), newCommitter(c), newCommitter(c), newCommitter(c)
-	s.refused = make(chan *nats.Msg, refusedWaiting)
+	s.refused = make(chan refusedPayload, refusedWaiting)
 	for range refusedAtOnce {
 		s.refusing.Go(s.keepRefused)
 	}
@@ -131,6 +134,9 @@ func (s *Store) Close() {
 func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stored, error) {
 	k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
 	m := message(s.names.payload(k), p)
+	if err := s.seal(ctx, kycbridge.ShelfPayloads, m, p); err != nil {
+		return kycbridge.Stored{}, err
+	}
 	s.barred(m, k)
 	for {
 		ack, err := s.appendOnce(ctx, m)
@@ -147,7 +153,7 @@ func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stor
 				return kycbridge.Stored{}, fmt.Errorf("confirm the payload stored before: %w", err)
 			}
 			return kycbridge.Stored{Duplicate: true, Digest: kept.Digest}, nil
-		case err != nil && unanswered(err):
+		case err != nil && (unanswered(err) || errors.Is(err, ErrNoKey)):
 			return kycbridge.Stored{}, fmt.Errorf("read the payload stored before: %w", err)
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 			erased, err := s.erasedBefore(ctx, k, p)
@@ -190,15 +196,31 @@ func (s *Store) at(ctx context.Context, seq uint64) (kycbridge.Payload, error) {
 	if err != nil {
 		return kycbridge.Payload{}, err
 	}
-	return payloadOf(raw.Subject, raw.Header, raw.Data), nil
+	return s.payload(ctx, raw.Subject, raw.Header, raw.Data)
+}
+
+// payload decodes a message of the payload log. The error wraps ErrNoKey.
+func (s *Store) payload(ctx context.Context, subject string, h nats.Header, body []byte) (kycbridge.Payload, error) {
+	p := payloadOf(subject, h, body)
+	return p, s.unseal(ctx, kycbridge.ShelfPayloads, h.Get(headerKey), &p)
 }
 
 // Quarantine stores p with the reason and the errors, durably.
 func (s *Store) Quarantine(
 	ctx context.Context, p kycbridge.Payload, reason string, faults []kycbridge.FieldError,
 ) error {
-	_, err := s.quarantine.Publish(ctx, s.quarantined(p, reason, faults))
+	_, err := s.putQuarantined(ctx, p, reason, faults)
 	return err
+}
+
+func (s *Store) putQuarantined(
+	ctx context.Context, p kycbridge.Payload, reason string, faults []kycbridge.FieldError,
+) (jetstream.PubAck, error) {
+	m := s.quarantined(p, reason, faults)
+	if err := s.seal(ctx, kycbridge.ShelfQuarantine, m, p); err != nil {
+		return jetstream.PubAck{}, err
+	}
+	return s.quarantine.Publish(ctx, m)
 }
 
 // quarantined is the message of a payload in quarantine.
@@ -223,7 +245,7 @@ func (s *Store) Refuse(_ context.Context, p kycbridge.Payload, r kycbridge.Reque
 		return
 	}
 	select {
-	case s.refused <- s.refusal(p, r, why):
+	case s.refused <- refusedPayload{p, s.refusal(p, r, why)}:
 	default:
 		s.dropped.Add(1)
 	}
@@ -327,14 +349,27 @@ func (s *Store) Dropped() int64 { return s.dropped.Load() }
 func (s *Store) keepRefused() {
 	for {
 		select {
-		case m := <-s.refused:
-			if _, err := s.refusals.Publish(s.refusals.ctx, m); err != nil {
+		case r := <-s.refused:
+			if _, err := s.putRefused(s.refusals.ctx, r); err != nil {
 				s.dropped.Add(1)
 			}
 		case <-s.refusals.ctx.Done():
 			return
 		}
 	}
+}
+
+// refusedPayload is a refused callback on its way to the store.
+type refusedPayload struct {
+	kycbridge.Payload
+	msg *nats.Msg
+}
+
+func (s *Store) putRefused(ctx context.Context, r refusedPayload) (jetstream.PubAck, error) {
+	if err := s.seal(ctx, kycbridge.ShelfRefused, r.msg, r.Payload); err != nil {
+		return jetstream.PubAck{}, err
+	}
+	return s.refusals.Publish(ctx, r.msg)
 }
 
 // WasErased reports whether p, which the log has delivered, was erased since. A missing payload is no
@@ -384,7 +419,10 @@ func (s *Store) reaches(ctx context.Context, seq uint64) error {
 // History reads the stored payloads of one verification, oldest first.
 func (s *Store) History(ctx context.Context, k kycbridge.Key, each func(kycbridge.Payload) error) error {
 	return s.stored(ctx, s.log, s.names.payload(k), 1, func(raw *jetstream.RawStreamMsg) error {
-		p := payloadOf(raw.Subject, raw.Header, raw.Data)
+		p, err := s.payload(ctx, raw.Subject, raw.Header, raw.Data)
+		if err != nil {
+			return err
+		}
 		if !whole(p) {
 			return nil
 		}

@@ -33,23 +33,24 @@ import (
 // Config is the effective configuration: defaults, file and environment. It prints, logs and
 // encodes without its secrets.
 type Config struct {
-	Listen         string    `yaml:"listen"`
-	TLS            ListenTLS `yaml:"tls,omitempty"` // of listen
-	Admin          Admin     `yaml:"admin"`
-	PublicURL      string    `yaml:"public_url,omitempty"`
-	Proxy          string    `yaml:"proxy,omitempty"` // through which providers are called
-	DataDir        string    `yaml:"data_dir"`
-	Embedded       Embedded  `yaml:"embedded"`
-	Store          Server    `yaml:"store"`
-	Bus            Server    `yaml:"bus"`
-	TrustedProxies []string  `yaml:"trusted_proxies,omitempty"` // CIDRs or addresses
-	Receive        Receive   `yaml:"receive"`
-	Normalize      Normalize `yaml:"normalize"`
-	Integrity      Integrity `yaml:"integrity"`
-	Names          Names     `yaml:"names"`
-	Log            Log       `yaml:"log"`
-	Tracing        Tracing   `yaml:"tracing"`
-	Accounts       []Account `yaml:"accounts"`
+	Listen         string     `yaml:"listen"`
+	TLS            ListenTLS  `yaml:"tls,omitempty"` // of listen
+	Admin          Admin      `yaml:"admin"`
+	PublicURL      string     `yaml:"public_url,omitempty"`
+	Proxy          string     `yaml:"proxy,omitempty"` // through which providers are called
+	DataDir        string     `yaml:"data_dir"`
+	Embedded       Embedded   `yaml:"embedded"`
+	Store          Server     `yaml:"store"`
+	Bus            Server     `yaml:"bus"`
+	TrustedProxies []string   `yaml:"trusted_proxies,omitempty"` // CIDRs or addresses
+	Receive        Receive    `yaml:"receive"`
+	Normalize      Normalize  `yaml:"normalize"`
+	Integrity      Integrity  `yaml:"integrity"`
+	Encryption     Encryption `yaml:"encryption,omitempty"`
+	Names          Names      `yaml:"names"`
+	Log            Log        `yaml:"log"`
+	Tracing        Tracing    `yaml:"tracing"`
+	Accounts       []Account  `yaml:"accounts"`
 }
 
 // Admin is the operators' listener. Without tokens it has only health and metrics.
@@ -135,6 +136,25 @@ type Integrity struct {
 	// SigningKey holds PEM blocks: the private key that signs events, and further keys that are published.
 	SigningKey Secret `yaml:"signing_key,omitempty"`
 }
+
+// Encryption configures the master keys of stored bodies; without any they are not encrypted.
+type Encryption struct {
+	Key   Secret     `yaml:"key,omitempty"` // lines of an id and 32 bytes in base64; the first one is used for new pages
+	Vault KeyService `yaml:"vault,omitempty"`
+}
+
+// KeyService is a key of the transit engine of HashiCorp Vault or OpenBao. It precedes Encryption.Key.
+type KeyService struct {
+	Address   string `yaml:"address,omitempty"`
+	Mount     string `yaml:"mount,omitempty"` // "": transit
+	Key       string `yaml:"key,omitempty"`   // the name of the key
+	Token     Secret `yaml:"token,omitempty"`
+	Namespace string `yaml:"namespace,omitempty"`
+	CA        string `yaml:"ca,omitempty"` // PEM file; "": the system's authorities
+}
+
+// enabled reports whether stored bodies are encrypted.
+func (e Encryption) enabled() bool { return e.Key != "" || e.Vault != (KeyService{}) }
 
 // Names are the prefixes of names that consumers see.
 type Names struct {

@@ -22,6 +22,8 @@ func Warnings(c *Config) []string {
 	w.short("admin.tokens", c.Admin.Tokens...)
 	w.tls(c)
 	w.embedded(c)
+	w.encryption(c)
+	w.short("encryption.vault.token", c.Encryption.Vault.Token)
 	w.short("store.password", c.Store.Password)
 	w.short("store.token", c.Store.Token)
 	w.short("bus.password", c.Bus.Password)

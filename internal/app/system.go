@@ -126,6 +126,9 @@ func (s *system) openStore(ctx context.Context) error {
 		return s.explained(err)
 	}
 	s.onStop(s.store.Close)
+	if err := s.sealStore(ctx); err != nil {
+		return err
+	}
 	if s.embedded == nil || !c.Store.IsEmbedded() {
 		return nil
 	}

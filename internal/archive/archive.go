@@ -21,8 +21,10 @@ type Shelves interface {
 	KeptAt(ctx context.Context, shelf kycbridge.Shelf, seq uint64) (kycbridge.Kept, error)
 }
 
-// ShelfWriter stores and erases payloads on their shelves.
+// ShelfWriter stores and erases payloads on their shelves. An encrypted body is erased by destroying its key
+// first: then copies of it elsewhere cannot be decrypted.
 type ShelfWriter interface {
+	DestroyKeys(ctx context.Context, shelf kycbridge.Shelf, names []string) error
 	Put(ctx context.Context, k kycbridge.Kept) (kycbridge.Stored, error)
 	Erase(ctx context.Context, shelf kycbridge.Shelf, seq uint64, secure bool) error
 }

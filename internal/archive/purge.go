@@ -156,12 +156,25 @@ func (p *purge) erase(ctx context.Context, shelf kycbridge.Shelf) (n int, err er
 			return 0, err
 		}
 	}
+	if err := p.ShelfWriter.DestroyKeys(ctx, shelf, keysOf(found)); err != nil {
+		return 0, err
+	}
 	for n, k := range found {
 		if err := p.ShelfWriter.Erase(ctx, shelf, k.Seq, true); err != nil {
 			return n, err
 		}
 	}
 	return len(found), nil
+}
+
+// keysOf are the names of the keys of encrypted bodies.
+func keysOf(found []kycbridge.Kept) (names []string) {
+	for _, k := range found {
+		if k.Key != "" {
+			names = append(names, k.Key)
+		}
+	}
+	return names
 }
 
 // find returns the payloads of the verification on a shelf, without their bodies. On shelves other than

@@ -1,0 +1,116 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge/internal/keys"
+	"kycbridge/publisher"
+)
+
+// keyServiceTimeout is the limit of one request to a key service.
+const keyServiceTimeout = 10 * time.Second
+
+// master is the master key of stored bodies; nil if they are not encrypted.
+func (e Encryption) master() (publisher.Master, error) {
+	if !e.enabled() {
+		return nil, nil
+	}
+	service, err := e.Vault.open()
+	if err != nil {
+		return nil, fmt.Errorf("encryption.vault: %w", err)
+	}
+	m, err := keys.NewMaster(e.Key.Reveal(), service)
+	if err != nil {
+		return nil, fmt.Errorf("encryption.key: %w", err)
+	}
+	return m, nil
+}
+
+// open prepares the requests to a key service; nil if none is configured.
+func (k KeyService) open() (*keys.Vault, error) {
+	if k == (KeyService{}) {
+		return nil, nil
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	if k.CA != "" {
+		pem, err := os.ReadFile(k.CA)
+		if err != nil {
+			return nil, fmt.Errorf("ca: %w", err)
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, errors.New("ca: the file contains no certificate in PEM")
+		}
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	return keys.NewVault(keys.VaultOptions{Address: k.Address, Mount: k.Mount, Key: k.Key, Token: k.Token.Reveal(),
+		Namespace: k.Namespace, Client: &http.Client{Timeout: keyServiceTimeout, Transport: transport}})
+}
+
+// encryption checks the master keys.
+func (c checker) encryption(e Encryption) {
+	if e.Key != "" {
+		if _, err := keys.ParseLocal(e.Key.Reveal()); err != nil {
+			c.fault("encryption.key", "is no list of master keys: "+err.Error(),
+				"write a line with an id and the key, or name its file in key_file; "+keys.Advice)
+		}
+	}
+	if _, err := e.Vault.open(); err != nil {
+		c.fault("encryption.vault", "names no key of a key service: "+err.Error(),
+			"write {address: https://…, key: …, token_file: …}")
+	}
+}
+
+// encryption warns of bodies that are stored in clear text.
+func (w *warnings) encryption(c *Config) {
+	if !c.Encryption.enabled() && len(c.Accounts) > 0 {
+		w.add("encryption", "no master key, so payloads are stored in clear text; "+keys.Advice)
+	}
+	u, err := url.Parse(c.Encryption.Vault.Address)
+	if err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+		w.add("encryption.vault.address", "is plain http: keys can be read on the way")
+	}
+}
+
+// sealStore has the store encrypt bodies with the configured master key.
+func (s *system) sealStore(ctx context.Context) error {
+	master, err := s.config.Encryption.master()
+	if err != nil {
+		return err
+	}
+	if err := s.store.SealWith(ctx, master); err != nil {
+		return fmt.Errorf("%w; write it into encryption.key_file, or restore the access to the key service", err)
+	}
+	return nil
+}
+
+// keySweep is the interval between removals of keys whose payloads have expired.
+const keySweep = time.Hour
+
+// sweepKeys removes keys of expired payloads until ctx ends.
+func (a *App) sweepKeys(ctx context.Context) {
+	tick := time.NewTicker(keySweep)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if n, err := a.store.SweepKeys(ctx); err != nil {
+			a.log.Warn("keys of expired payloads could not be removed; the next attempt follows", zap.Error(err))
+		} else if n > 0 {
+			a.log.Info("keys of expired payloads removed", zap.Int("pages", n))
+		}
+	}
+}

@@ -1,0 +1,68 @@
+// Package keys wraps keys of stored payloads with master keys: with keys from the configuration, or with the
+// transit engine of HashiCorp Vault or OpenBao.
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Size is the size of a key in bytes.
+const Size = 32
+
+// ErrUnknownKey means that a key was wrapped with a master key that is not configured.
+var ErrUnknownKey = errors.New("this master key is not configured")
+
+// Master wraps keys. The first configured master key wraps, all of them unwrap.
+type Master struct {
+	local *Local // nil: none
+	vault *Vault // nil: none; else it wraps
+}
+
+// NewMaster is the master of a configuration: keys in the format of ParseLocal, "" for none, and the key of a
+// key service, nil for none. With both, the service wraps and the keys only unwrap, which moves a store from
+// one to the other.
+func NewMaster(text string, vault *Vault) (*Master, error) {
+	m := &Master{vault: vault}
+	if strings.TrimSpace(text) == "" && vault == nil {
+		return nil, errors.New("no master key; " + Advice)
+	}
+	if strings.TrimSpace(text) != "" {
+		var err error
+		if m.local, err = ParseLocal(text); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// Wrap encrypts a key with the current master key and returns the id of the master key. Keys that were
+// wrapped with the same version of a master key have the same id.
+func (m *Master) Wrap(ctx context.Context, key []byte) (id string, wrapped []byte, err error) {
+	if m.vault != nil {
+		return m.vault.Wrap(ctx, key)
+	}
+	return m.local.Wrap(key)
+}
+
+// Unwrap decrypts a wrapped key. The error wraps ErrUnknownKey if the master key is not configured; after any
+// other error the key may be available later, unless it was altered.
+func (m *Master) Unwrap(ctx context.Context, id string, wrapped []byte) ([]byte, error) {
+	switch {
+	case !m.Has(id):
+		return nil, fmt.Errorf("master key %s: %w", id, ErrUnknownKey)
+	case strings.HasPrefix(id, vaultPrefix):
+		return m.vault.Unwrap(ctx, wrapped)
+	}
+	return m.local.Unwrap(id, wrapped)
+}
+
+// Has reports whether the master key with an id is configured.
+func (m *Master) Has(id string) bool {
+	if strings.HasPrefix(id, vaultPrefix) {
+		return m.vault != nil && m.vault.owns(id)
+	}
+	return m.local != nil && m.local.has(id)
+}

@@ -1,0 +1,150 @@
+package keys
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// VaultOptions name a key of the transit engine of HashiCorp Vault or OpenBao.
+type VaultOptions struct {
+	Address   string // https://host:port
+	Mount     string // of the transit engine; "": transit
+	Key       string // its name; a key that encrypts, such as aes256-gcm96
+	Token     string
+	Namespace string       // "": none
+	Client    *http.Client // nil: one with a limit of 10 s a request
+}
+
+// Vault wraps keys with a key that never leaves the key service. It uses the requests encrypt and decrypt of
+// the transit engine, so its policy needs "update" on <mount>/encrypt/<key> and <mount>/decrypt/<key>.
+// Source: https://developer.hashicorp.com/vault/api-docs/secret/transit
+type Vault struct {
+	o    VaultOptions
+	base *url.URL
+}
+
+// vaultPrefix starts the ids of keys in a key service.
+const vaultPrefix = "vault:"
+
+// vaultAnswer is the maximum size of an answer in bytes.
+const vaultAnswer = 1 << 20
+
+// NewVault prepares requests; it sends none.
+func NewVault(o VaultOptions) (*Vault, error) {
+	base, err := url.Parse(o.Address)
+	switch {
+	case err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https":
+		return nil, errors.New("address: write https://host:port")
+	case o.Key == "" || strings.Contains(o.Key, "/"):
+		return nil, errors.New("key: write the name of a key of the transit engine")
+	case o.Token == "":
+		return nil, errors.New("token: write a token that may encrypt and decrypt with the key, or token_file")
+	}
+	if o.Mount == "" {
+		o.Mount = "transit"
+	}
+	if o.Client == nil {
+		o.Client = &http.Client{Timeout: 10 * time.Second}
+	}
+	return &Vault{o: o, base: base}, nil
+}
+
+// Wrap has the service encrypt a key. The id contains mount, key and the version that the service used.
+func (v *Vault) Wrap(ctx context.Context, key []byte) (id string, wrapped []byte, err error) {
+	var data struct {
+		Ciphertext string `json:"ciphertext"` // vault:v1:…
+	}
+	request := map[string]string{"plaintext": base64.StdEncoding.EncodeToString(key)}
+	if err := v.call(ctx, "encrypt", request, &data); err != nil {
+		return "", nil, err
+	}
+	version, _, ok := strings.Cut(strings.TrimPrefix(data.Ciphertext, "vault:"), ":")
+	if !ok || !strings.HasPrefix(version, "v") {
+		return "", nil, errors.New("key service: the answer to encrypt contains no ciphertext with a version")
+	}
+	return v.name() + ":" + version, []byte(data.Ciphertext), nil
+}
+
+// Unwrap has the service decrypt a key.
+func (v *Vault) Unwrap(ctx context.Context, wrapped []byte) ([]byte, error) {
+	var data struct {
+		Plaintext []byte `json:"plaintext"` // base64
+	}
+	if err := v.call(ctx, "decrypt", map[string]string{"ciphertext": string(wrapped)}, &data); err != nil {
+		return nil, err
+	}
+	if len(data.Plaintext) != Size {
+		return nil, errors.New("key service: the answer to decrypt contains no key")
+	}
+	return data.Plaintext, nil
+}
+
+func (v *Vault) name() string { return vaultPrefix + v.o.Mount + "/" + v.o.Key }
+
+func (v *Vault) owns(id string) bool { return strings.HasPrefix(id, v.name()+":") }
+
+// call sends one request. Errors contain the service's own words, and neither token nor key.
+func (v *Vault) call(ctx context.Context, operation string, request, data any) error {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return err
+	}
+	address := v.base.JoinPath("v1", v.o.Mount, operation, v.o.Key).String()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("key service: %w", err)
+	}
+	r.Header.Set("X-Vault-Token", v.o.Token)
+	r.Header.Set("X-Vault-Request", "true") // agents and proxies may demand it
+	r.Header.Set("Content-Type", "application/json")
+	if v.o.Namespace != "" {
+		r.Header.Set("X-Vault-Namespace", v.o.Namespace)
+	}
+	answer, err := v.o.Client.Do(r)
+	if err != nil {
+		return fmt.Errorf("key service: %w", err)
+	}
+	defer answer.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(answer.Body, vaultAnswer))
+	if err != nil {
+		return fmt.Errorf("key service: read the answer to %s: %w", operation, err)
+	}
+	var envelope struct {
+		Data   json.RawMessage `json:"data"`
+		Errors []string        `json:"errors"`
+	}
+	unreadable := json.Unmarshal(raw, &envelope)
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("key service: %s with key %s: %s", operation, v.o.Key, refusal(answer.StatusCode, envelope.Errors))
+	}
+	if unreadable != nil || json.Unmarshal(envelope.Data, data) != nil {
+		return fmt.Errorf("key service: the answer to %s is not that of a transit engine: is the address right?", operation)
+	}
+	return nil
+}
+
+// refusal explains an error of the service.
+func refusal(status int, words []string) string {
+	text := fmt.Sprintf("status %d", status)
+	if len(words) > 0 {
+		text += ": " + strings.Join(words, "; ")
+	}
+	switch status {
+	case http.StatusForbidden:
+		text += " (is the token valid, and does its policy permit this key?)"
+	case http.StatusServiceUnavailable:
+		text += " (it is sealed or in maintenance)"
+	case http.StatusNotFound:
+		text += " (are mount and namespace right?)"
+	}
+	return text
+}

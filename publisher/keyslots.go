@@ -1,0 +1,106 @@
+package publisher
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"kycbridge"
+)
+
+const (
+	fewestSlots = 16
+	mostSlots   = 1024
+	pageLife    = time.Hour // a page gives no more keys afterwards, so that it can be removed with its payloads
+	makeTimeout = 15 * time.Second
+)
+
+// makePage stores a new page with n keys.
+type makePage func(ctx context.Context, shelf kycbridge.Shelf, n int) (*page, error)
+
+// dispenser gives each payload of a shelf a key that no other payload has.
+type dispenser struct {
+	shelf kycbridge.Shelf
+
+	mu     sync.Mutex
+	now    *page // nil: none
+	made   uint64
+	used   int // slots of now
+	until  time.Time
+	coming *coming // the next page, while it is made or waits; nil: none
+}
+
+// coming is a page that is being made.
+type coming struct {
+	done chan struct{}
+	page *page
+	err  error
+}
+
+// take returns a key that was not given before, and its name. It waits for the store only when a page is
+// used up faster than the next one is stored.
+func (d *dispenser) take(ctx context.Context, produce makePage) (name string, key []byte, err error) {
+	for {
+		name, key, next := d.fromPage(produce)
+		if key != nil {
+			return name, key, nil
+		}
+		select {
+		case <-next.done:
+		case <-ctx.Done():
+			return "", nil, fmt.Errorf("wait for a key: %w", ctx.Err())
+		}
+		d.turn(next)
+		if next.err != nil {
+			return "", nil, next.err
+		}
+	}
+}
+
+// fromPage takes a key of the current page, or returns the page to wait for.
+func (d *dispenser) fromPage(produce makePage) (name string, key []byte, next *coming) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.now == nil || d.used == d.now.slots() || time.Now().After(d.until) {
+		return "", nil, d.next(produce)
+	}
+	name, key = d.now.keyName(d.used, d.made), d.now.key(d.used)
+	d.used++
+	if d.now.slots()-d.used < d.now.slots()/4 {
+		d.next(produce)
+	}
+	return name, key, nil
+}
+
+// next starts to make the next page, unless one is coming. It is twice the size of what was used.
+func (d *dispenser) next(produce makePage) *coming {
+	if d.coming != nil {
+		return d.coming
+	}
+	c := &coming{done: make(chan struct{})}
+	d.coming = c
+	n := min(max(2*d.used, fewestSlots), mostSlots)
+	go func() { // ends within makeTimeout
+		ctx, cancel := context.WithTimeout(context.Background(), makeTimeout)
+		defer cancel()
+		c.page, c.err = produce(ctx, d.shelf, n)
+		close(c.done)
+	}()
+	return c
+}
+
+// turn makes the page that came the current one, once. A page that could not be made is forgotten, and a
+// later caller tries again.
+func (d *dispenser) turn(c *coming) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.coming != c {
+		return // another caller was first
+	}
+	d.coming = nil
+	if c.err != nil {
+		return
+	}
+	d.now, d.made, d.used, d.until = c.page, c.page.seq, 0, time.Now().Add(pageLife)
+}

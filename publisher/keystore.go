@@ -1,0 +1,193 @@
+package publisher
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+)
+
+// MasterKey is a master key that wraps pages of keys in the store.
+type MasterKey struct {
+	ID    string `json:"id"`
+	Pages int    `json:"pages"`
+
+	newest uint64 // the newest of these pages
+}
+
+// keptPage is where the newest version of a page is.
+type keptPage struct {
+	shelf  kycbridge.Shelf
+	id     string
+	seq    uint64
+	made   time.Time
+	master string
+	older  bool // an older version is in the store as well
+}
+
+// keptPages lists all pages.
+func (g *pages) keptPages(ctx context.Context) (map[string]keptPage, error) {
+	all := map[string]keptPage{}
+	o := scanOptions{headers: true}
+	err := g.conn.scanAll(ctx, g.names.keyPages(), o, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+		tokens := strings.Split(m.Subject(), ".")
+		if n := len(tokens); n > 2 && m.Headers().Get(headerMaster) != "" {
+			p := keptPage{shelf: kycbridge.Shelf(tokens[n-2]), id: tokens[n-1], seq: meta.Sequence.Stream,
+				made: meta.Timestamp, master: m.Headers().Get(headerMaster)}
+			if at, err := time.Parse(time.RFC3339Nano, m.Headers().Get(headerMade)); err == nil {
+				p.made = at
+			}
+			_, p.older = all[m.Subject()]
+			all[m.Subject()] = p
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the pages of keys: %w", err)
+	}
+	return all, nil
+}
+
+// MasterKeys lists the master keys that wrap keys of stored bodies, by id.
+func (s *Store) MasterKeys(ctx context.Context) ([]MasterKey, error) {
+	all, err := s.sealer.pages.keptPages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byID := map[string]MasterKey{}
+	for _, p := range all {
+		m := byID[p.master]
+		byID[p.master] = MasterKey{ID: p.master, Pages: m.Pages + 1, newest: max(m.newest, p.seq)}
+	}
+	var out []MasterKey
+	for _, m := range byID {
+		out = append(out, m)
+	}
+	slices.SortFunc(out, func(a, b MasterKey) int { return strings.Compare(a.ID, b.ID) })
+	return out, nil
+}
+
+// try unwraps one page of a master key.
+func (g *pages) try(ctx context.Context, m MasterKey) error {
+	ctx, cancel := g.conn.whileUp(ctx)
+	defer cancel()
+	raw, err := g.stream.GetMsg(ctx, m.newest)
+	if err != nil {
+		return fmt.Errorf("read a page of keys: %w", err)
+	}
+	_, err = g.open(ctx, "", "", raw)
+	return err
+}
+
+// DestroyKeys destroys the keys of stored bodies, by the names that Kept.Key carries. Afterwards nobody can
+// decrypt these bodies, wherever copies of them are. Destroyed and unknown ones are no error.
+func (s *Store) DestroyKeys(ctx context.Context, shelf kycbridge.Shelf, names []string) error {
+	slots := map[string][]int{}
+	for _, name := range names {
+		if id, _, slot, ok := parseKeyName(name); ok {
+			slots[id] = append(slots[id], slot)
+		}
+	}
+	for id, all := range slots {
+		err := s.sealer.pages.rewrite(ctx, shelf, id, func(p *page) (changed bool) {
+			for _, slot := range all {
+				changed = p.destroy(slot) || changed
+			}
+			return changed
+		})
+		if err != nil {
+			return fmt.Errorf("destroy keys: %w", err)
+		}
+	}
+	return nil
+}
+
+// Rotation counts what RotateKeys did, or would do.
+type Rotation struct {
+	Master  string `json:"master_key"` // the current one
+	Pages   int    `json:"pages"`      // all of them
+	Rotated int    `json:"rotated"`    // wrapped with another master key before
+}
+
+// RotateKeys wraps all pages that another master key wraps with the current one. Bodies are not touched. It
+// can be interrupted and run again, and works beside running processes.
+func (s *Store) RotateKeys(ctx context.Context, dryRun bool, progress func(done, all int)) (Rotation, error) {
+	g := &s.sealer.pages
+	if g.master == nil {
+		return Rotation{}, fmt.Errorf("rotate: %w", ErrNoKey)
+	}
+	current, _, err := g.master.Wrap(ctx, make([]byte, 32)) // only its id is used
+	if err != nil {
+		return Rotation{}, fmt.Errorf("rotate: %w", err)
+	}
+	all, err := g.keptPages(ctx)
+	out := Rotation{Master: current, Pages: len(all)}
+	if err != nil {
+		return out, err
+	}
+	done := 0
+	for _, p := range all {
+		if done++; progress != nil {
+			progress(done, len(all))
+		}
+		if p.master == current && !p.older {
+			continue
+		}
+		if p.master != current {
+			out.Rotated++
+		}
+		if dryRun {
+			continue
+		}
+		if err := g.rewrite(ctx, p.shelf, p.id, func(p *page) bool { return p.master != current }); err != nil {
+			return out, fmt.Errorf("rotate: %w", err)
+		}
+	}
+	return out, nil
+}
+
+// sweepSlack is how long after its page was made a key may have been used for a payload, with reserve: a page
+// gives keys for pageLife, and a payload may wait before it is stored.
+const sweepSlack = 2 * pageLife
+
+// SweepKeys removes the pages whose payloads have all expired, and returns how many. The times compared are
+// those of the server.
+func (s *Store) SweepKeys(ctx context.Context) (int, error) {
+	g := &s.sealer.pages
+	all, err := g.keptPages(ctx)
+	if err != nil || len(all) == 0 {
+		return 0, err
+	}
+	oldest := map[kycbridge.Shelf]time.Time{}
+	for shelf := range s.sealer.shelves {
+		name, err := s.shelf(shelf)
+		if err != nil {
+			return 0, err
+		}
+		stream, err := s.js.Stream(ctx, name)
+		if err != nil {
+			return 0, fmt.Errorf("look up stream %s: %w", name, err)
+		}
+		if state := stream.CachedInfo().State; state.Msgs > 0 {
+			oldest[shelf] = state.FirstTime
+		}
+	}
+	swept := 0
+	for subject, p := range all {
+		first, ok := oldest[p.shelf]
+		if !ok || !p.made.Add(sweepSlack).Before(first) {
+			continue
+		}
+		g.cache.Remove(subject)
+		if err := g.eraseBefore(ctx, subject, p.seq+1); err != nil {
+			return swept, err
+		}
+		swept++
+	}
+	return swept, nil
+}

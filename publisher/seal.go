@@ -1,0 +1,105 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go"
+
+	"kycbridge"
+	"kycbridge/internal/keys"
+)
+
+// Master wraps the keys of stored bodies. The id that Wrap returns names the master key; Unwrap gets it back.
+// An error that wraps keys.ErrUnknownKey means that the master key is not configured.
+type Master interface {
+	Wrap(ctx context.Context, key []byte) (id string, wrapped []byte, err error)
+	Unwrap(ctx context.Context, id string, wrapped []byte) ([]byte, error)
+}
+
+// ErrNoKey means that a body cannot be encrypted or decrypted at present: its master key is not configured,
+// or the key service or the store does not answer.
+var ErrNoKey = errors.New("no key can be had for a stored body")
+
+// headerKey names the key of an encrypted body: page, sequence of the page when it was made, and slot.
+const headerKey = "Kyc-Key"
+
+// sealer encrypts the bodies of payloads before they are stored, each with a key of its own, and decrypts
+// them. Without a master it encrypts nothing, and what is encrypted cannot be read.
+type sealer struct {
+	pages    pages
+	shelves  map[kycbridge.Shelf]*dispenser
+	failures atomic.Int64
+}
+
+func newSealer(g pages) *sealer {
+	l := &sealer{pages: g, shelves: map[kycbridge.Shelf]*dispenser{}}
+	for _, shelf := range []kycbridge.Shelf{kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine, kycbridge.ShelfRefused} {
+		l.shelves[shelf] = &dispenser{shelf: shelf}
+	}
+	return l
+}
+
+// SealWith has all bodies encrypted from now on; a nil master encrypts none. It returns an error if the keys
+// of stored bodies cannot be unwrapped, which names their master keys: without them nothing could be read.
+func (s *Store) SealWith(ctx context.Context, master Master) error {
+	s.sealer.pages.master = master
+	held, err := s.MasterKeys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range held {
+		if err := s.sealer.pages.try(ctx, m); err != nil {
+			return fmt.Errorf("%d pages with the keys of stored payloads need master key %s: %w", m.Pages, m.ID, err)
+		}
+	}
+	return nil
+}
+
+// seal encrypts the body of the message of a payload.
+func (s *Store) seal(ctx context.Context, shelf kycbridge.Shelf, m *nats.Msg, p kycbridge.Payload) error {
+	if s.sealer.pages.master == nil {
+		return nil
+	}
+	name, key, err := s.sealer.shelves[shelf].take(ctx, s.sealer.pages.make)
+	if err == nil {
+		var sealed []byte
+		if sealed, err = keys.Seal(key, m.Data, about(p)); err == nil {
+			m.Header[headerKey], m.Data = []string{name}, sealed
+			return nil
+		}
+	}
+	s.sealer.failures.Add(1)
+	return fmt.Errorf("encrypt the body: %w: %w", ErrNoKey, err)
+}
+
+// about is what a body is encrypted for, so that it cannot be moved to another payload.
+func about(p kycbridge.Payload) []byte { return []byte(p.ID + "\n" + p.Digest) }
+
+// unseal replaces the encrypted body of a payload that was read from a shelf. A body whose key was destroyed
+// or that was altered becomes empty: its digest shows that it is not whole. The error wraps ErrNoKey: the
+// body may be readable later.
+func (s *Store) unseal(ctx context.Context, shelf kycbridge.Shelf, name string, p *kycbridge.Payload) error {
+	if name == "" {
+		return nil
+	}
+	key, err := s.sealer.pages.key(ctx, shelf, name)
+	if err != nil {
+		s.sealer.failures.Add(1)
+		return fmt.Errorf("decrypt the body of a payload: %w: %w", ErrNoKey, err)
+	}
+	sealed := p.Body
+	p.Body = nil
+	if key == nil {
+		return nil
+	}
+	if body, err := keys.Open(key, sealed, about(*p)); err == nil {
+		p.Body = body
+	}
+	return nil
+}
+
+// KeyFailures is how often a body could not be encrypted or decrypted for lack of a key.
+func (s *Store) KeyFailures() int64 { return s.sealer.failures.Load() }

@@ -1,0 +1,291 @@
+package publisher
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kycbridge"
+	"kycbridge/internal/keys"
+)
+
+// masterKeys are new master keys with these ids.
+func masterKeys(t testing.TB, ids ...string) string {
+	t.Helper()
+	var lines []string
+	for _, id := range ids {
+		line, err := keys.Generate(id)
+		must(t, err)
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func masterOf(t testing.TB, text string) *keys.Master {
+	t.Helper()
+	m, err := keys.NewMaster(text, nil)
+	must(t, err)
+	return m
+}
+
+var shelves = []kycbridge.Shelf{kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine, kycbridge.ShelfRefused}
+
+func TestBodiesAreSealed(t *testing.T) {
+	dir, text := t.TempDir(), masterKeys(t, "2026-11")
+	server, store, bus := start(t, dir)
+	must(t, store.SealWith(t.Context(), masterOf(t, text)))
+	want := shelved(t, store)
+	stop := func() { bus.Close(); store.Close(); server.Close() }
+	stop()
+	if files := found(t, `{"a": `, dir); len(files) > 0 {
+		t.Errorf("bodies stand in %v", files)
+	}
+
+	server, store, bus = start(t, dir)
+	for name, bad := range map[string]Master{
+		"no master key": nil, "another master key": masterOf(t, masterKeys(t, "2027-01")),
+		"another key with the same id": masterOf(t, masterKeys(t, "2026-11")),
+	} {
+		if err := store.SealWith(t.Context(), bad); err == nil || !strings.Contains(err.Error(), "2026-11") {
+			t.Errorf("with %s the store opens: %v", name, err)
+		}
+	}
+	must(t, store.SealWith(t.Context(), masterOf(t, masterKeys(t, "2027-01")+"\n"+text)))
+	for _, shelf := range shelves {
+		all := kept(t, store, kycbridge.KeptQuery{Shelf: shelf})
+		if len(all) != 1 || all[0].Key == "" {
+			t.Fatalf("%s holds %+v", shelf, all)
+		}
+		one, err := store.KeptAt(t.Context(), shelf, 1)
+		must(t, err)
+		all[0].Key, one.Key = "", ""
+		for _, got := range []kycbridge.Kept{all[0], one} {
+			if diff := cmp.Diff(want[shelf], got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", shelf, diff)
+			}
+		}
+	}
+	again := want[kycbridge.ShelfPayloads].Payload
+	if stored, err := store.Append(t.Context(), again); err != nil || !stored.Duplicate {
+		t.Errorf("a repetition is %+v, %v", stored, err)
+	}
+	stop()
+}
+
+// TestDestroyedKeysEndCopies erases a person and reads a copy of the files from before with the keys as they are now.
+func TestDestroyedKeysEndCopies(t *testing.T) {
+	dir, text := t.TempDir(), masterKeys(t, "m")
+	server, store, bus := start(t, dir)
+	must(t, store.SealWith(t.Context(), masterOf(t, text)))
+	all := persons(t, store, bus, 20)
+	eventually(t, "the refused ones are kept",
+		func() bool { return len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused})) == len(all) })
+	copied := t.TempDir()
+	must(t, os.CopyFS(filepath.Join(copied, "jetstream"), os.DirFS(filepath.Join(dir, "jetstream"))))
+	gone := all[7]
+	gone.erase(t, store, bus)
+	othersAreWhole(t, store, bus, all, gone)
+	bus.Close()
+	store.Close()
+	server.Close()
+	if files := found(t, gone.seeds()["number"], dir); len(files) > 0 {
+		t.Errorf("the erased number stands in %v", files)
+	}
+
+	pages := filepath.Join("jetstream", "$G", "streams", testNames.keyPages())
+	must(t, os.RemoveAll(filepath.Join(copied, pages)))
+	must(t, os.CopyFS(filepath.Join(copied, pages), os.DirFS(filepath.Join(dir, pages))))
+	_, store, _ = start(t, copied)
+	must(t, store.SealWith(t.Context(), masterOf(t, text)))
+	readable := map[kycbridge.Shelf]int{}
+	for _, shelf := range shelves {
+		for _, k := range kept(t, store, kycbridge.KeptQuery{Shelf: shelf}) {
+			if !whole(k.Payload) {
+				continue
+			}
+			readable[shelf]++
+			for what, seed := range gone.seeds() {
+				if bytes.Contains(k.Body, []byte(seed)) {
+					t.Errorf("the copy yields the %s of the erased person", what)
+				}
+			}
+		}
+	}
+	want := map[kycbridge.Shelf]int{kycbridge.ShelfPayloads: 57, kycbridge.ShelfQuarantine: 19, kycbridge.ShelfRefused: 19}
+	if diff := cmp.Diff(want, readable); diff != "" {
+		t.Errorf("readable in the copy (-want +got):\n%s", diff)
+	}
+}
+
+func TestRotateKeys(t *testing.T) {
+	dir := t.TempDir()
+	older, newer := masterKeys(t, "older"), masterKeys(t, "newer")
+	_, store, bus := start(t, dir)
+	must(t, store.SealWith(t.Context(), masterOf(t, older)))
+	persons(t, store, bus, 20)
+	must(t, store.SealWith(t.Context(), masterOf(t, newer+"\n"+older)))
+
+	dry, err := store.RotateKeys(t.Context(), true, nil)
+	must(t, err)
+	short, cancel := context.WithCancel(t.Context())
+	_, err = store.RotateKeys(short, false, func(int, int) { cancel() })
+	if err == nil {
+		t.Error("an interrupted rotation reports no error")
+	}
+	if _, err := store.RotateKeys(t.Context(), false, nil); err != nil {
+		t.Fatal(err)
+	}
+	if dry.Rotated == 0 || dry.Rotated != dry.Pages || dry.Master != "newer" {
+		t.Errorf("the dry run says %+v", dry)
+	}
+	held, err := store.MasterKeys(t.Context())
+	must(t, err)
+	if len(held) != 1 || held[0].ID != "newer" || held[0].Pages != dry.Pages {
+		t.Errorf("after the rotation there are %+v", held)
+	}
+	if files := found(t, "Kyc-Master: older", dir); len(files) > 0 {
+		t.Errorf("pages under the old master key stand in %v", files)
+	}
+	must(t, store.SealWith(t.Context(), masterOf(t, newer)))
+	store.sealer.pages.cache.Purge()
+	for _, shelf := range shelves {
+		for _, k := range kept(t, store, kycbridge.KeptQuery{Shelf: shelf}) {
+			if !whole(k.Payload) {
+				t.Errorf("%s %d cannot be read after the rotation", shelf, k.Seq)
+			}
+		}
+	}
+	if again, err := store.RotateKeys(t.Context(), false, nil); err != nil || again.Rotated != 0 {
+		t.Errorf("a second rotation: %+v, %v", again, err)
+	}
+}
+
+// failing is a key service that can be switched off.
+type failing struct {
+	Master
+	off atomic.Bool
+}
+
+func (f *failing) Wrap(ctx context.Context, key []byte) (string, []byte, error) {
+	if f.off.Load() {
+		return "", nil, errors.New("the key service is sealed")
+	}
+	return f.Master.Wrap(ctx, key)
+}
+
+// TestEachPayloadHasAKeyOfItsOwn stores many payloads at once, also while no page can be made for a while.
+func TestEachPayloadHasAKeyOfItsOwn(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	service := &failing{Master: masterOf(t, masterKeys(t, "m"))}
+	must(t, store.SealWith(t.Context(), service))
+	const callers, each = 32, 100
+	var refused, stored atomic.Int64
+	var running sync.WaitGroup
+	for c := range callers {
+		running.Go(func() {
+			for i := range each {
+				service.off.Store(c == 0 && i%20 > 10)
+				_, err := store.Append(t.Context(), payload(fmt.Sprint("r", c), "", fmt.Sprintf(`{"n":"%d-%d"}`, c, i)))
+				switch {
+				case err == nil:
+					stored.Add(1)
+				case errors.Is(err, ErrNoKey):
+					refused.Add(1)
+				default:
+					t.Error(err)
+				}
+			}
+		})
+	}
+	running.Wait()
+	names := map[string]bool{}
+	for _, k := range kept(t, store, kycbridge.KeptQuery{}) {
+		if !whole(k.Payload) {
+			t.Errorf("payload %d is not whole", k.Seq)
+		}
+		names[k.Key] = true
+	}
+	if len(names) != int(stored.Load()) || stored.Load()+refused.Load() != callers*each {
+		t.Errorf("%d keys for %d stored payloads, %d refused", len(names), stored.Load(), refused.Load())
+	}
+	t.Logf("%d stored, %d refused for lack of a key", stored.Load(), refused.Load())
+}
+
+// TestKeysEndWithTheirPayloads removes pages whose payloads have expired, and no other.
+func TestKeysEndWithTheirPayloads(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	must(t, store.SealWith(t.Context(), masterOf(t, masterKeys(t, "m"))))
+	shelved(t, store)
+	if n, err := store.SweepKeys(t.Context()); err != nil || n != 0 {
+		t.Fatalf("swept %d, %v", n, err)
+	}
+	g := &store.sealer.pages
+	old, err := g.make(t.Context(), kycbridge.ShelfPayloads, 16)
+	must(t, err)
+	must(t, g.rewrite(t.Context(), kycbridge.ShelfPayloads, old.id, func(p *page) bool {
+		p.made = p.made.Add(-sweepSlack - time.Minute)
+		return true
+	}))
+	if n, err := store.SweepKeys(t.Context()); err != nil || n != 1 {
+		t.Errorf("swept %d, %v", n, err)
+	}
+	for _, shelf := range shelves {
+		if all := kept(t, store, kycbridge.KeptQuery{Shelf: shelf}); len(all) != 1 || !whole(all[0].Payload) {
+			t.Errorf("%s holds %+v", shelf, all)
+		}
+	}
+}
+
+// TestMovedBodiesAreRefused puts the encrypted body of one payload into the message of another.
+func TestMovedBodiesAreRefused(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	must(t, store.SealWith(t.Context(), masterOf(t, masterKeys(t, "m"))))
+	a, b := payload("a", "event-a", `{"a":1}`), payload("b", "event-b", `{"b":1}`)
+	for _, p := range []kycbridge.Payload{a, b} {
+		_, err := store.Append(t.Context(), p)
+		must(t, err)
+	}
+	raw, err := store.log.GetMsg(t.Context(), 1)
+	must(t, err)
+	k := kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: b.VerificationID}
+	moved := message(testNames.payload(k), b)
+	moved.Header["Nats-Msg-Id"] = []string{b.ID + after + "7"}
+	moved.Header[headerKey], moved.Data = raw.Header[headerKey], raw.Data
+	_, err = store.js.PublishMsg(t.Context(), moved)
+	must(t, err)
+	all := kept(t, store, kycbridge.KeptQuery{})
+	if len(all) != 3 || whole(all[2].Payload) || !whole(all[0].Payload) || !whole(all[1].Payload) {
+		t.Errorf("the log holds %+v", all)
+	}
+}
+
+func BenchmarkSeal(b *testing.B) {
+	for _, size := range []int{1500, 12000} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			_, store, _ := start(b, b.TempDir())
+			must(b, store.SealWith(b.Context(), masterOf(b, masterKeys(b, "m"))))
+			p := payload("r", "event", strings.Repeat("x", size))
+			b.ReportAllocs()
+			for b.Loop() {
+				m := message("s", p)
+				must(b, store.seal(b.Context(), kycbridge.ShelfPayloads, m, p))
+				q := payloadOf(testNames.payload(kycbridge.Key{Provider: "ondato", Account: "acme",
+					VerificationID: p.VerificationID}), m.Header, m.Data)
+				must(b, store.unseal(b.Context(), kycbridge.ShelfPayloads, m.Header.Get(headerKey), &q))
+				if len(q.Body) != size {
+					b.Fatal("not whole")
+				}
+			}
+		})
+	}
+}
