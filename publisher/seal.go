@@ -42,17 +42,20 @@ func newSealer(g pages) *sealer {
 	return l
 }
 
-// SealWith has all bodies encrypted from now on; a nil master encrypts none. It returns an error if the keys
-// of stored bodies cannot be unwrapped, which names their master keys: without them nothing could be read.
-func (s *Store) SealWith(ctx context.Context, master Master) error {
-	s.sealer.pages.master = master
+// SealWith has all bodies encrypted from now on. It is called before the store is used.
+func (s *Store) SealWith(master Master) { s.sealer.pages.master = master }
+
+// CheckMaster returns an error if the keys of stored bodies cannot be unwrapped. It names the master key:
+// without it nothing could be read.
+func (s *Store) CheckMaster(ctx context.Context) error {
 	held, err := s.MasterKeys(ctx)
 	if err != nil {
 		return err
 	}
 	for _, m := range held {
 		if err := s.sealer.pages.try(ctx, m); err != nil {
-			return fmt.Errorf("%d pages with the keys of stored payloads need master key %s: %w", m.Pages, m.ID, err)
+			return fmt.Errorf("the store contains encrypted payloads whose keys (%d pages) need another master key: %w",
+				m.Pages, err)
 		}
 	}
 	return nil

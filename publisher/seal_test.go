@@ -38,12 +38,19 @@ func masterOf(t testing.TB, text string) *keys.Master {
 	return m
 }
 
+// seal has a store use a master key that it must accept.
+func seal(t testing.TB, s *Store, m Master) {
+	t.Helper()
+	s.SealWith(m)
+	must(t, s.CheckMaster(t.Context()))
+}
+
 var shelves = []kycbridge.Shelf{kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine, kycbridge.ShelfRefused}
 
 func TestBodiesAreSealed(t *testing.T) {
 	dir, text := t.TempDir(), masterKeys(t, "2026-11")
 	server, store, bus := start(t, dir)
-	must(t, store.SealWith(t.Context(), masterOf(t, text)))
+	seal(t, store, masterOf(t, text))
 	want := shelved(t, store)
 	stop := func() { bus.Close(); store.Close(); server.Close() }
 	stop()
@@ -56,11 +63,12 @@ func TestBodiesAreSealed(t *testing.T) {
 		"no master key": nil, "another master key": masterOf(t, masterKeys(t, "2027-01")),
 		"another key with the same id": masterOf(t, masterKeys(t, "2026-11")),
 	} {
-		if err := store.SealWith(t.Context(), bad); err == nil || !strings.Contains(err.Error(), "2026-11") {
+		store.SealWith(bad)
+		if err := store.CheckMaster(t.Context()); err == nil || !strings.Contains(err.Error(), "2026-11") {
 			t.Errorf("with %s the store opens: %v", name, err)
 		}
 	}
-	must(t, store.SealWith(t.Context(), masterOf(t, masterKeys(t, "2027-01")+"\n"+text)))
+	seal(t, store, masterOf(t, masterKeys(t, "2027-01")+"\n"+text))
 	for _, shelf := range shelves {
 		all := kept(t, store, kycbridge.KeptQuery{Shelf: shelf})
 		if len(all) != 1 || all[0].Key == "" {
@@ -86,27 +94,31 @@ func TestBodiesAreSealed(t *testing.T) {
 func TestDestroyedKeysEndCopies(t *testing.T) {
 	dir, text := t.TempDir(), masterKeys(t, "m")
 	server, store, bus := start(t, dir)
-	must(t, store.SealWith(t.Context(), masterOf(t, text)))
+	seal(t, store, masterOf(t, text))
 	all := persons(t, store, bus, 20)
 	eventually(t, "the refused ones are kept",
-		func() bool { return len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused})) == len(all) })
+		func() bool {
+			return len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused})) == len(all)
+		})
+	stop := func() { bus.Close(); store.Close(); server.Close() }
+	stop()
 	copied := t.TempDir()
 	must(t, os.CopyFS(filepath.Join(copied, "jetstream"), os.DirFS(filepath.Join(dir, "jetstream"))))
+	server, store, bus = start(t, dir)
+	seal(t, store, masterOf(t, text))
 	gone := all[7]
 	gone.erase(t, store, bus)
 	othersAreWhole(t, store, bus, all, gone)
-	bus.Close()
-	store.Close()
-	server.Close()
+	stop()
 	if files := found(t, gone.seeds()["number"], dir); len(files) > 0 {
 		t.Errorf("the erased number stands in %v", files)
 	}
 
-	pages := filepath.Join("jetstream", "$G", "streams", testNames.keyPages())
+	pages := filepath.Join("jetstream", ownAccount, "streams", testNames.keyPages())
 	must(t, os.RemoveAll(filepath.Join(copied, pages)))
 	must(t, os.CopyFS(filepath.Join(copied, pages), os.DirFS(filepath.Join(dir, pages))))
 	_, store, _ = start(t, copied)
-	must(t, store.SealWith(t.Context(), masterOf(t, text)))
+	seal(t, store, masterOf(t, text))
 	readable := map[kycbridge.Shelf]int{}
 	for _, shelf := range shelves {
 		for _, k := range kept(t, store, kycbridge.KeptQuery{Shelf: shelf}) {
@@ -131,9 +143,9 @@ func TestRotateKeys(t *testing.T) {
 	dir := t.TempDir()
 	older, newer := masterKeys(t, "older"), masterKeys(t, "newer")
 	_, store, bus := start(t, dir)
-	must(t, store.SealWith(t.Context(), masterOf(t, older)))
+	seal(t, store, masterOf(t, older))
 	persons(t, store, bus, 20)
-	must(t, store.SealWith(t.Context(), masterOf(t, newer+"\n"+older)))
+	seal(t, store, masterOf(t, newer+"\n"+older))
 
 	dry, err := store.RotateKeys(t.Context(), true, nil)
 	must(t, err)
@@ -156,7 +168,7 @@ func TestRotateKeys(t *testing.T) {
 	if files := found(t, "Kyc-Master: older", dir); len(files) > 0 {
 		t.Errorf("pages under the old master key stand in %v", files)
 	}
-	must(t, store.SealWith(t.Context(), masterOf(t, newer)))
+	seal(t, store, masterOf(t, newer))
 	store.sealer.pages.cache.Purge()
 	for _, shelf := range shelves {
 		for _, k := range kept(t, store, kycbridge.KeptQuery{Shelf: shelf}) {
@@ -187,7 +199,7 @@ func (f *failing) Wrap(ctx context.Context, key []byte) (string, []byte, error) 
 func TestEachPayloadHasAKeyOfItsOwn(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	service := &failing{Master: masterOf(t, masterKeys(t, "m"))}
-	must(t, store.SealWith(t.Context(), service))
+	seal(t, store, service)
 	const callers, each = 32, 100
 	var refused, stored atomic.Int64
 	var running sync.WaitGroup
@@ -224,7 +236,7 @@ func TestEachPayloadHasAKeyOfItsOwn(t *testing.T) {
 // TestKeysEndWithTheirPayloads removes pages whose payloads have expired, and no other.
 func TestKeysEndWithTheirPayloads(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
-	must(t, store.SealWith(t.Context(), masterOf(t, masterKeys(t, "m"))))
+	seal(t, store, masterOf(t, masterKeys(t, "m")))
 	shelved(t, store)
 	if n, err := store.SweepKeys(t.Context()); err != nil || n != 0 {
 		t.Fatalf("swept %d, %v", n, err)
@@ -249,7 +261,7 @@ func TestKeysEndWithTheirPayloads(t *testing.T) {
 // TestMovedBodiesAreRefused puts the encrypted body of one payload into the message of another.
 func TestMovedBodiesAreRefused(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
-	must(t, store.SealWith(t.Context(), masterOf(t, masterKeys(t, "m"))))
+	seal(t, store, masterOf(t, masterKeys(t, "m")))
 	a, b := payload("a", "event-a", `{"a":1}`), payload("b", "event-b", `{"b":1}`)
 	for _, p := range []kycbridge.Payload{a, b} {
 		_, err := store.Append(t.Context(), p)
@@ -273,7 +285,7 @@ func BenchmarkSeal(b *testing.B) {
 	for _, size := range []int{1500, 12000} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			_, store, _ := start(b, b.TempDir())
-			must(b, store.SealWith(b.Context(), masterOf(b, masterKeys(b, "m"))))
+			seal(b, store, masterOf(b, masterKeys(b, "m")))
 			p := payload("r", "event", strings.Repeat("x", size))
 			b.ReportAllocs()
 			for b.Loop() {

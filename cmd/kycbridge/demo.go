@@ -21,6 +21,7 @@ import (
 
 	"kycbridge"
 	"kycbridge/internal/app"
+	"kycbridge/internal/keys"
 	"kycbridge/internal/simulate"
 )
 
@@ -137,10 +138,14 @@ func newDemoSetup(ctx context.Context, dir string) (_ *demoSetup, err error) {
 	if err != nil {
 		return nil, err
 	}
+	key, err := keys.Generate("demo")
+	if err != nil {
+		return nil, err
+	}
 	var file strings.Builder
 	fmt.Fprintf(&file, "listen: %s\npublic_url: http://%s\nadmin: {listen: '127.0.0.1:0', tokens: [%s]}\nembedded: "+
-		"{listen: '%s'}\ndata_dir: %q\naccounts:\n",
-		listen, listen, s.token, port, filepath.Join(dir, "data"))
+		"{listen: '%s'}\ndata_dir: %q\nencryption: {key: %q}\naccounts:\n",
+		listen, listen, s.token, port, filepath.Join(dir, "data"), key)
 	for _, provider := range app.Simulated() {
 		server, err := simulate.Start(provider,
 			simulate.Options{Speed: demoSpeed, CallbackURL: "http://" + listen + "/webhooks/" + provider.Name + "/" +

@@ -14,10 +14,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"kycbridge/internal/app"
+	"kycbridge/internal/keys"
 )
 
 // initFlags are the flags of init: the answers to its questions.
@@ -184,13 +186,21 @@ func (o *initFlags) write(cmd *cobra.Command) error {
 			return err
 		}
 	}
-	if err := exclusive(o.file, []byte(o.text(callback, token))); err != nil {
+	master := filepath.Join(folder, "master-keys")
+	key, err := keys.Generate(time.Now().UTC().Format(time.DateOnly))
+	if err != nil {
+		return err
+	}
+	if err := exclusive(master, []byte(key+"\n")); err != nil {
+		return err
+	}
+	if err := exclusive(o.file, []byte(o.text(callback, token, master))); err != nil {
 		return err
 	}
 	if _, err := app.LoadConfig(o.file, nil, app.ProviderCatalog()); err != nil {
 		return err
 	}
-	m := made{File: o.file, Secrets: []string{callback, token}, Credential: o.credential, HandOver: setup.HandOver,
+	m := made{File: o.file, Secrets: []string{callback, token, master}, Credential: o.credential, HandOver: setup.HandOver,
 		CallbackURL: strings.TrimSuffix(o.public, "/") + "/webhooks/" + o.provider + "/" + o.account,
 		Next: []string{
 			"kycbridge config check --config " + o.file,
@@ -228,7 +238,7 @@ func exclusive(name string, content []byte) error {
 func (o *initFlags) clientID() string { return o.provider + "-" + o.account }
 
 // text is the configuration.
-func (o *initFlags) text(callback, token string) string {
+func (o *initFlags) text(callback, token, master string) string {
 	credential := map[string]string{
 		"basic":   "basic: [{username: " + o.provider + ", password_file: " + callback + "}]",
 		"headers": "headers: [{name: X-Callback-Key, value_file: " + callback + "}]",
@@ -246,6 +256,8 @@ admin:
   tokens_file: ` + token + `
 public_url: ` + o.public + `
 data_dir: ./data
+encryption:
+  key_file: ` + master + `  # keep a copy: without it no stored payload can be read
 accounts:
   - name: ` + o.account + `
     provider: ` + o.provider + `
@@ -265,6 +277,6 @@ func (m made) print(w io.Writer, secret, provider string) error {
 	}[m.Credential]
 	_, err := fmt.Fprintf(w, "wrote %s, and the secrets %s\n\nFor the provider:\n  address     %s\n  credential  %s\n  "+
 		"%s\n\nGo on with:\n  %s\n",
-		m.File, strings.Join(m.Secrets, " and "), m.CallbackURL, as, m.HandOver, strings.Join(m.Next, "\n  "))
+		m.File, strings.Join(m.Secrets, ", "), m.CallbackURL, as, m.HandOver, strings.Join(m.Next, "\n  "))
 	return err
 }

@@ -101,7 +101,7 @@ payload unchanged, and publishes one canonical event on NATS.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}",
 		"{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
 	root.SetHelpCommand(helpCommand())
-	root.AddCommand(serveCommand(environ), demoCommand(), simulateCommand(),
+	root.AddCommand(serveCommand(environ), demoCommand(), simulateCommand(), keysCommand(environ),
 		startCommand(environ), watchCommand(environ), stepCommand(environ), completeCommand(environ), reviewCommand(environ),
 		eventsCommand(environ), topCommand(environ), findCommand(environ), payloadsCommand(environ), schemasCommand(),
 		sendCommand(environ), tryCommand(environ), testCommand(), initCommand(),

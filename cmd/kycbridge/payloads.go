@@ -35,13 +35,18 @@ func newPayloadFlags(environ []string) payloadFlags {
 
 // add adds the flags.
 func (o *payloadFlags) add(f *pflag.FlagSet) {
+	o.addStore(f)
+	o.api.addTo(f)
+}
+
+// addStore adds the flags of a store.
+func (o *payloadFlags) addStore(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVarP(&o.file, "config", "c", "", "configuration `file` (YAML): accounts, names, store")
 	f.StringVar(&o.access.URL, "store", "", "NATS `server` with the store and the events, instead of the configured one")
 	f.StringVar(&o.access.User, "user", "", "`name` of a NATS user")
 	f.StringVar(&o.access.PasswordFile, "password-file", "", "`file` with the password of --user")
 	f.StringVar(&o.access.CredentialsFile, "creds", "", "NATS credentials `file` (JWT and seed)")
-	o.api.addTo(f)
 }
 
 // remote reports whether the API of a running process is used.
@@ -96,14 +101,7 @@ type store struct {
 
 // with opens the archive, uses it and closes it.
 func (o *payloadFlags) with(cmd *cobra.Command, work func(ctx context.Context, s store) error) error {
-	if err := oneCredential(app.ReadOptions{User: o.access.User, PasswordFile: o.access.PasswordFile,
-		CredentialsFile: o.access.CredentialsFile}); err != nil {
-		return usage(cmd, err.Error())
-	}
-	if o.access.URL == "" && o.access.User+o.access.CredentialsFile != "" {
-		return usage(cmd, "--user, --password-file and --creds require --store; the configuration contains its own")
-	}
-	config, err := app.LoadConfig(o.file, o.environ, app.ProviderCatalog())
+	config, err := o.config(cmd)
 	if err != nil {
 		return err
 	}
@@ -118,6 +116,32 @@ func (o *payloadFlags) with(cmd *cobra.Command, work func(ctx context.Context, s
 	}
 	defer closeStore()
 	return ended(cmd.Context(), work(cmd.Context(), store{a, config, log}))
+}
+
+// withKeys opens the keys of the store, uses them and closes the store.
+func (o *payloadFlags) withKeys(cmd *cobra.Command, work func(context.Context, *app.KeyStore) error) error {
+	config, err := o.config(cmd)
+	if err != nil {
+		return err
+	}
+	k, closeStore, err := app.OpenKeys(cmd.Context(), config, o.access, zap.NewNop())
+	if err != nil {
+		return ended(cmd.Context(), err)
+	}
+	defer closeStore()
+	return ended(cmd.Context(), work(cmd.Context(), k))
+}
+
+// config checks the flags of a store and reads the configuration.
+func (o *payloadFlags) config(cmd *cobra.Command) (*app.Config, error) {
+	if err := oneCredential(app.ReadOptions{User: o.access.User, PasswordFile: o.access.PasswordFile,
+		CredentialsFile: o.access.CredentialsFile}); err != nil {
+		return nil, usage(cmd, err.Error())
+	}
+	if o.access.URL == "" && o.access.User+o.access.CredentialsFile != "" {
+		return nil, usage(cmd, "--user, --password-file and --creds require --store; the configuration contains its own")
+	}
+	return app.LoadConfig(o.file, o.environ, app.ProviderCatalog())
 }
 
 // ended replaces errors that do not say what happened: an operation that stops with the connection to the

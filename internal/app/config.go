@@ -139,7 +139,7 @@ type Integrity struct {
 
 // Encryption configures the master keys of stored bodies; without any they are not encrypted.
 type Encryption struct {
-	Key   Secret     `yaml:"key,omitempty"` // lines of an id and 32 bytes in base64; the first one is used for new pages
+	Key   Secret     `yaml:"key,omitempty" file:"whole"` // lines of an id and 32 bytes in base64; the first one is used for new pages
 	Vault KeyService `yaml:"vault,omitempty"`
 }
 

@@ -82,7 +82,7 @@ func (r *reader) values(k variableKey, value string) []string {
 	values := []string{value}
 	switch {
 	case k.file:
-		values = r.secrets(k.key, value, several)
+		values = r.secrets(k.key, value, k.want)
 	case several:
 		values = strings.Split(value, ",")
 	}
@@ -116,6 +116,7 @@ type variableKey struct {
 	key  string
 	into reflect.Value
 	file bool // the variable names the file with the secret
+	want fileContent
 }
 
 // variableKeys are the keys outside the accounts by the variable's name without prefix: KEY, SECTION_KEY
@@ -134,7 +135,7 @@ func variableKeys(config *Config) map[string]variableKey {
 			case field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.Struct:
 				continue
 			case secretType(field.Type()):
-				out[name+"_FILE"] = variableKey{key: key, into: field, file: true}
+				out[name+"_FILE"] = variableKey{key: key, into: field, file: true, want: secretsIn(v, i)}
 			}
 			out[name] = variableKey{key: key, into: field}
 		}

@@ -119,8 +119,7 @@ func (r *reader) section(key string, n *yaml.Node, v reflect.Value) bool {
 		}
 		base, isFile := strings.CutSuffix(e.key, "_file")
 		if i := slices.Index(names, base); isFile && i >= 0 && secretType(v.Field(i).Type()) {
-			several := v.Field(i).Kind() == reflect.Slice
-			r.store(e.path, r.secretFile(join(key, base), e, entries, several), v.Field(i))
+			r.store(e.path, r.secretFile(join(key, base), e, entries, secretsIn(v, i)), v.Field(i))
 			continue
 		}
 		r.add(e.path, "unknown key", instead(e.key, r.known(names, isAccount)))
@@ -214,7 +213,7 @@ func (r *reader) entries(key string, n *yaml.Node) (out []entryNode, ok bool) {
 }
 
 // secretFile reads the secrets of key from the file that e names; none after a fault.
-func (r *reader) secretFile(key string, e entryNode, beside []entryNode, several bool) []string {
+func (r *reader) secretFile(key string, e entryNode, beside []entryNode, want fileContent) []string {
 	if slices.ContainsFunc(beside, func(b entryNode) bool { return b.path == key }) {
 		r.add(e.path, "stands beside "+strings.TrimSuffix(e.key, "_file"), "write one of the two")
 		return nil
@@ -224,7 +223,7 @@ func (r *reader) secretFile(key string, e entryNode, beside []entryNode, several
 		return nil
 	}
 	r.sources[key] = r.sources[e.path]
-	return r.secrets(e.path, file, several)
+	return r.secrets(e.path, file, want)
 }
 
 // keysOf are the keys of the struct t, in the order of its fields.
@@ -234,6 +233,26 @@ func keysOf(t reflect.Type) []string {
 		out[i], _, _ = strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
 	}
 	return out
+}
+
+// fileContent is what the file of a secret contains.
+type fileContent int
+
+const (
+	oneSecret    fileContent = iota // one line, or PEM
+	secretsALine                    // one secret a line
+	wholeFile                       // the file is the secret
+)
+
+// secretsIn is what a file for a field may contain.
+func secretsIn(section reflect.Value, field int) fileContent {
+	switch {
+	case section.Field(field).Kind() == reflect.Slice:
+		return secretsALine
+	case section.Type().Field(field).Tag.Get("file") == "whole":
+		return wholeFile
+	}
+	return oneSecret
 }
 
 // secretType reports whether t is a secret or a list of them, and so has a _file variant.

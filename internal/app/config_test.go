@@ -20,6 +20,7 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
+	"kycbridge/internal/keys"
 	"kycbridge/normalize"
 	"kycbridge/normalize/signzy"
 )
@@ -676,6 +677,7 @@ func TestWarnings(t *testing.T) {
 	want := []string{
 		"admin.tokens: a secret is shorter than 8 characters",
 		"embedded.users: has no effect with embedded.listen: none",
+		"encryption: no master key, so payloads are stored in clear text; make one with: kycbridge keys generate",
 		"bus.token: a secret is shorter than 8 characters",
 		"accounts[0].api.client_secret: a secret is shorter than 8 characters",
 		"accounts[0].trust_framework: has no effect with pii: none",
@@ -691,7 +693,12 @@ func TestWarnings(t *testing.T) {
 	if diff := cmp.Diff(want, Warnings(c)); diff != "" {
 		t.Error(diff)
 	}
-	c, err = load(account("confirm: false") + "embedded: {listen: none}\nbus: {url: 'nats://h'}")
+	key, err := keys.Generate("m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err = load(account("confirm: false") + "embedded: {listen: none}\nbus: {url: 'nats://h'}\n" +
+		"encryption: {key: '" + key + "'}\n")
 	if err != nil || Warnings(c) != nil {
 		t.Errorf("warnings beside an external bus: %v", err)
 	}

@@ -105,16 +105,16 @@ func (r *reader) store(key string, texts []string, v reflect.Value) {
 	v.Set(list)
 }
 
-// secrets reads a secret file: one secret, or one per line if several are permitted. It returns none after
-// a fault.
-func (r *reader) secrets(key, file string, several bool) []string {
+// secrets reads a secret file. It returns none after a fault.
+func (r *reader) secrets(key, file string, want fileContent) []string {
 	raw, err := readFile(file)
 	if err != nil {
 		r.add(key, "the file cannot be read: "+err.Error(), "name a readable file")
 		return nil
 	}
-	if strings.HasPrefix(string(raw), "-----BEGIN ") && !several {
-		return []string{string(raw)} // PEM: all lines are one secret
+	if want == wholeFile && strings.TrimSpace(string(raw)) != "" ||
+		want == oneSecret && strings.HasPrefix(string(raw), "-----BEGIN ") {
+		return []string{string(raw)} // in PEM too, all lines are one secret
 	}
 	var out []string
 	for line := range strings.Lines(string(raw)) {
@@ -125,7 +125,7 @@ func (r *reader) secrets(key, file string, several bool) []string {
 	switch {
 	case len(out) == 0:
 		r.add(key, "the file is empty", "write the secret into it")
-	case len(out) > 1 && !several:
+	case len(out) > 1 && want == oneSecret:
 		r.add(key, "the file holds several lines", "write one secret into it")
 		return nil
 	}

@@ -21,7 +21,7 @@ import (
 const keyServiceTimeout = 10 * time.Second
 
 // master is the master key of stored bodies; nil if they are not encrypted.
-func (e Encryption) master() (publisher.Master, error) {
+func (e Encryption) master() (*keys.Master, error) {
 	if !e.enabled() {
 		return nil, nil
 	}
@@ -88,10 +88,82 @@ func (s *system) sealStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.SealWith(ctx, master); err != nil {
+	if master != nil {
+		s.store.SealWith(master)
+	}
+	if s.anyMaster {
+		return nil
+	}
+	if err := s.store.CheckMaster(ctx); err != nil {
 		return fmt.Errorf("%w; write it into encryption.key_file, or restore the access to the key service", err)
 	}
 	return nil
+}
+
+// KeyStore are the keys of the bodies in a store.
+type KeyStore struct {
+	store  *publisher.Store
+	master *keys.Master // nil: none is configured
+}
+
+// HeldKey is a master key that stored payloads need.
+type HeldKey struct {
+	publisher.MasterKey
+	State string `json:"state"` // current, configured or missing
+}
+
+// OpenKeys opens the keys in the store of a configuration, also if a master key is missing. closeAll closes it.
+func OpenKeys(
+	ctx context.Context, config *Config, access StoreAccess, log *zap.Logger,
+) (k *KeyStore, closeAll func(), err error) {
+	own := *config // reach changes it
+	s := newSystem(&own, log)
+	s.anyMaster = true
+	master, err := config.Encryption.master()
+	if err != nil {
+		return nil, s.close, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, toolTimeout)
+	defer cancel()
+	if err := s.reach(ctx, access); err != nil {
+		s.close()
+		return nil, s.close, err
+	}
+	return &KeyStore{store: s.store, master: master}, s.close, nil
+}
+
+// MasterKeys lists the master keys that stored payloads need.
+func (k *KeyStore) MasterKeys(ctx context.Context) ([]HeldKey, error) {
+	held, err := k.store.MasterKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	current := ""
+	if k.master != nil {
+		if current, _, err = k.master.Wrap(ctx, keys.New()); err != nil {
+			return nil, err
+		}
+	}
+	out := []HeldKey{}
+	for _, m := range held {
+		state := "missing: payloads under it cannot be read"
+		switch {
+		case m.ID == current:
+			state = "current"
+		case k.master != nil && k.master.Has(m.ID):
+			state = "configured"
+		}
+		out = append(out, HeldKey{m, state})
+	}
+	return out, nil
+}
+
+// Rotate wraps all pages with the current master key.
+func (k *KeyStore) Rotate(ctx context.Context, dryRun bool, progress func(done, all int)) (publisher.Rotation, error) {
+	if k.master == nil {
+		return publisher.Rotation{}, errors.New("no master key is configured; " + keys.Advice)
+	}
+	return k.store.RotateKeys(ctx, dryRun, progress)
 }
 
 // keySweep is the interval between removals of keys whose payloads have expired.

@@ -58,7 +58,7 @@ func (a *API) read(r *reader, section string, entries []entryNode) {
 		base, isFile := strings.CutSuffix(e.key, "_file")
 		switch {
 		case isFile && secretAPIKey(base):
-			for _, secret := range r.secretFile(join(section, base), e, entries, false) {
+			for _, secret := range r.secretFile(join(section, base), e, entries, oneSecret) {
 				out[base] = secret
 			}
 		case e.value.Kind == yaml.SequenceNode:

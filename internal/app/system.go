@@ -34,7 +34,9 @@ type system struct {
 	bus      atomic.Pointer[publisher.Bus] // nil until it is connected
 	observe  func(reader, outcome string)  // receives the requests of readers of events; may be nil
 	failed   chan error                    // a server or worker that ended unexpectedly
-	stops    closers                       // of what was opened and started
+	// anyMaster: the store may be opened without the master keys that its bodies need.
+	anyMaster bool
+	stops     closers // of what was opened and started
 }
 
 // closers close what was opened or started, in the order of the starts.

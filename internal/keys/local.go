@@ -29,8 +29,7 @@ var keyID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 func ParseLocal(text string) (*Local, error) {
 	l := &Local{keys: map[string]cipher.AEAD{}}
 	for number, line := range strings.Split(text, "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
+		if !IsKeyLine(line) {
 			continue
 		}
 		id, aead, err := parseLine(line)
@@ -51,8 +50,14 @@ func ParseLocal(text string) (*Local, error) {
 	return l, nil
 }
 
+// IsKeyLine reports whether a line of ParseLocal is neither empty nor a comment.
+func IsKeyLine(line string) bool {
+	line = strings.TrimSpace(line)
+	return line != "" && !strings.HasPrefix(line, "#")
+}
+
 func parseLine(line string) (id string, aead cipher.AEAD, err error) {
-	id, encoded, _ := strings.Cut(line, " ")
+	id, encoded, _ := strings.Cut(strings.TrimSpace(line), " ")
 	if !keyID.MatchString(id) {
 		return "", nil, errors.New("the id of the key is not 1 to 64 letters, digits, '.', '-' and '_'; " + Advice)
 	}
