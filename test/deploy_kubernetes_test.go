@@ -392,7 +392,7 @@ func loadDeployedConfig(t *testing.T, k kubernetes) map[string]*app.Config {
 		if value != "" {
 			t.Errorf("the template of secrets has a value for %s", name)
 		}
-		writeFile(t, filepath.Join(dir, name), "a-synthetic-secret\n")
+		writeFile(t, filepath.Join(dir, name), syntheticSecret(t, name))
 	}
 	named := regexp.MustCompile(regexp.QuoteMeta(mounted)+`/([\w-]+)`).FindAllStringSubmatch(text, -1)
 	used := []string{"admin-tokens"} // of the environment

@@ -57,6 +57,15 @@ func readUnit(t *testing.T) (text string, unit map[string]map[string][]string) {
 	return string(raw), unit
 }
 
+// syntheticSecret is the content of a secret file.
+func syntheticSecret(t *testing.T, name string) string {
+	t.Helper()
+	if name == "master-keys" {
+		return newMasterKey(t, "2026-11")
+	}
+	return "a-synthetic-secret\n"
+}
+
 // TestDeployUnit compares the unit with the program and the configuration next to it.
 func TestDeployUnit(t *testing.T) {
 	_, unit := readUnit(t)
@@ -77,7 +86,7 @@ func TestDeployUnit(t *testing.T) {
 	for _, c := range service["LoadCredential"] {
 		name, _, _ := strings.Cut(c, ":")
 		loaded = append(loaded, name)
-		writeFile(t, filepath.Join(dir, name), "a-synthetic-secret\n")
+		writeFile(t, filepath.Join(dir, name), syntheticSecret(t, name))
 	}
 	path := filepath.Join(docsRoot, "deploy", "systemd", "kycbridge.yaml")
 	raw, err := os.ReadFile(path)

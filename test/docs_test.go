@@ -97,6 +97,9 @@ func TestDocsConfigurations(t *testing.T) {
 		for _, m := range regexp.MustCompile(`\w+_file: (\./[\w.-]+)`).FindAllStringSubmatch(s.text, -1) {
 			writeSample(t, m[1], "a-synthetic-secret\n")
 		}
+		if !strings.Contains(s.text, "encryption:") { // a sample shows one feature; this one is for all
+			s.text += "\nencryption: {key: " + strings.TrimSpace(newMasterKey(t, "sample")) + "}\n"
+		}
 		c := loadSample(t, s, environ)
 		for _, warning := range app.Warnings(c) {
 			if !strings.HasSuffix(warning, "results are only asked for") { // the pages mention it
