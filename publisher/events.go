@@ -41,6 +41,15 @@ type Bus struct {
 	stream     jetstream.Stream
 	end        end
 	sign       func(body []byte) string // nil: events are not signed
+	sealer     Sealer                   // nil: events of the profile encrypted are neither published nor read
+}
+
+// Sealer encrypts the personal members of events of the profile encrypted, and decrypts those of published events.
+type Sealer interface {
+	// Seal is the body of e, an event of the account of k, with its personal members encrypted.
+	Seal(k kycbridge.Key, e *event.Event) (body []byte, err error)
+	// Open decrypts the personal members of d.
+	Open(d *event.Data) error
 }
 
 // OpenBus creates or updates the event stream and opens it.
@@ -71,6 +80,39 @@ func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas 
 
 // SignWith makes the bus sign the bytes of every event that it publishes from now on (event.SignatureHeader).
 func (b *Bus) SignWith(sign func(body []byte) string) { b.sign = sign }
+
+// SealWith makes the bus encrypt and decrypt events of the profile encrypted from now on.
+func (b *Bus) SealWith(s Sealer) { b.sealer = s }
+
+// errNoSealer names what is missing.
+var errNoSealer = errors.New("encryption.event_key is not configured")
+
+// bodyOf is the body of an event as it is published. The personal members leave the process encrypted if the
+// profile says so.
+func (b *Bus) bodyOf(k kycbridge.Key, e kycbridge.Sealed) ([]byte, error) {
+	if e.Data.PII.Profile != event.ProfileEncrypted {
+		return e.Body, nil
+	}
+	if b.sealer == nil {
+		return nil, fmt.Errorf("encrypt event: %w", errNoSealer)
+	}
+	return b.sealer.Seal(k, e.Event)
+}
+
+// open decrypts the personal members of a published event. It stays an event of the profile encrypted.
+func (b *Bus) open(d *event.Data) error {
+	if d.PII.Profile != event.ProfileEncrypted {
+		return nil
+	}
+	if b.sealer == nil {
+		return errNoSealer
+	}
+	err := b.sealer.Open(d)
+	if err == nil {
+		d.PII = event.PII{Profile: event.ProfileEncrypted}
+	}
+	return err
+}
 
 // Close ends publishing and the connection.
 func (b *Bus) Close() {
@@ -142,6 +184,10 @@ func (b *Bus) revision(raw *jetstream.RawStreamMsg) (kycbridge.State, error) {
 	if err != nil {
 		return kycbridge.State{}, fmt.Errorf("event at sequence %d of %s cannot be read back", raw.Sequence, b.names.events())
 	}
+	if err := b.open(&e.Data); err != nil {
+		return kycbridge.State{}, fmt.Errorf("event at sequence %d of %s cannot be decrypted: %w", raw.Sequence,
+			b.names.events(), err)
+	}
 	b.end.at(e.RestoredTime) // another process may have written it, and the next event must not be older
 	until := event.ParseInstant(raw.Header.Get(headerUntil))
 	memory := kycbridge.Recall(&e, raw.Header.Get(headerMemory), until, raw.Header.Get(headerUntilID))
@@ -153,6 +199,10 @@ func (b *Bus) revision(raw *jetstream.RawStreamMsg) (kycbridge.State, error) {
 // republishes it to live subscribers once it is stored.
 func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, after uint64) error {
 	if err := b.mayPublish(ctx, e.Event); err != nil {
+		return err
+	}
+	body, err := b.bodyOf(k, e)
+	if err != nil {
 		return err
 	}
 	revision := &kycbridge.Revision{Data: e.Data, Memory: e.Memory}
@@ -167,7 +217,7 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 			jetstream.ExpectedLastSubjSeqHeader:     {strconv.FormatUint(after, 10)},
 			jetstream.ExpectedLastSubjSeqSubjHeader: {b.names.anyEvent(k)},
 		},
-		Data: e.Body,
+		Data: body,
 	}
 	if e.Traceparent != "" {
 		// Lower case, as W3C and the propagators of OpenTelemetry write it: NATS header names are
@@ -175,7 +225,7 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 		m.Header["traceparent"] = []string{e.Traceparent}
 	}
 	if b.sign != nil {
-		m.Header[event.SignatureHeader] = []string{b.sign(e.Body)}
+		m.Header[event.SignatureHeader] = []string{b.sign(body)}
 	}
 	if newestID != "" {
 		m.Header[headerUntilID] = []string{plain(newestID)}
@@ -187,7 +237,7 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 		b.last.remove(k)
 		return kycbridge.ErrConflict
 	case errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &refused) && refused.ErrorCode == messageTooLarge:
-		return fmt.Errorf("event of %d bytes is larger than the bus takes: %w", len(e.Body), kycbridge.ErrUnmappable)
+		return fmt.Errorf("event of %d bytes is larger than the bus takes: %w", len(body), kycbridge.ErrUnmappable)
 	case err != nil:
 		b.last.remove(k)
 		return err
@@ -197,7 +247,7 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 		b.waitForgotten(ctx, ack.Sequence)
 		return kycbridge.ErrConflict
 	}
-	b.last.put(k, kycbridge.State{Data: revision, Seq: ack.Sequence}, len(e.Body))
+	b.last.put(k, kycbridge.State{Data: revision, Seq: ack.Sequence}, len(body))
 	return nil
 }
 

@@ -33,23 +33,24 @@ import (
 // Config is the effective configuration: defaults, file and environment. It prints, logs and
 // encodes without its secrets.
 type Config struct {
-	Listen         string    `yaml:"listen"`
-	TLS            ListenTLS `yaml:"tls,omitempty"` // of listen
-	Admin          Admin     `yaml:"admin"`
-	PublicURL      string    `yaml:"public_url,omitempty"`
-	Proxy          string    `yaml:"proxy,omitempty"` // through which providers are called
-	DataDir        string    `yaml:"data_dir"`
-	Embedded       Embedded  `yaml:"embedded"`
-	Store          Server    `yaml:"store"`
-	Bus            Server    `yaml:"bus"`
-	TrustedProxies []string  `yaml:"trusted_proxies,omitempty"` // CIDRs or addresses
-	Receive        Receive   `yaml:"receive"`
-	Normalize      Normalize `yaml:"normalize"`
-	Integrity      Integrity `yaml:"integrity"`
-	Names          Names     `yaml:"names"`
-	Log            Log       `yaml:"log"`
-	Tracing        Tracing   `yaml:"tracing"`
-	Accounts       []Account `yaml:"accounts"`
+	Listen         string     `yaml:"listen"`
+	TLS            ListenTLS  `yaml:"tls,omitempty"` // of listen
+	Admin          Admin      `yaml:"admin"`
+	PublicURL      string     `yaml:"public_url,omitempty"`
+	Proxy          string     `yaml:"proxy,omitempty"` // through which providers are called
+	DataDir        string     `yaml:"data_dir"`
+	Embedded       Embedded   `yaml:"embedded"`
+	Store          Server     `yaml:"store"`
+	Bus            Server     `yaml:"bus"`
+	TrustedProxies []string   `yaml:"trusted_proxies,omitempty"` // CIDRs or addresses
+	Receive        Receive    `yaml:"receive"`
+	Normalize      Normalize  `yaml:"normalize"`
+	Integrity      Integrity  `yaml:"integrity"`
+	Encryption     Encryption `yaml:"encryption,omitempty"`
+	Names          Names      `yaml:"names"`
+	Log            Log        `yaml:"log"`
+	Tracing        Tracing    `yaml:"tracing"`
+	Accounts       []Account  `yaml:"accounts"`
 }
 
 // Admin is the operators' listener. Without tokens it has only health and metrics.
@@ -136,6 +137,20 @@ type Integrity struct {
 	SigningKey Secret `yaml:"signing_key,omitempty"`
 }
 
+// Encryption configures the accounts with pii: encrypted.
+type Encryption struct {
+	// EventKey holds the service's own private keys: events are encrypted to the first, so that kycbridge can read
+	// them back; the others decrypt earlier events.
+	EventKey   Secret      `yaml:"event_key,omitempty"`
+	Recipients []Recipient `yaml:"recipients,omitempty"`
+}
+
+// Recipient is a consumer that can decrypt events.
+type Recipient struct {
+	KeyID string `yaml:"key_id,omitempty"` // "": that of the key
+	Key   Secret `yaml:"key"`              // public: PEM, a JSON Web Key, or a set of them
+}
+
 // Names are the prefixes of names that consumers see.
 type Names struct {
 	SubjectPrefix string `yaml:"subject_prefix"`
@@ -165,7 +180,8 @@ type Account struct {
 	AllowIPs       []string `yaml:"allow_ips,omitempty"` // CIDRs or addresses
 	API            API      `yaml:"api,omitempty"`
 	PII            string   `yaml:"pii"`
-	Confirm        *bool    `yaml:"confirm,omitempty"` // unset: the provider's default
+	PIIKeys        []string `yaml:"pii_keys,omitempty"` // key ids of the recipients under pii: encrypted; none: all
+	Confirm        *bool    `yaml:"confirm,omitempty"`  // unset: the provider's default
 	RejectInvalid  bool     `yaml:"reject_invalid"`
 	Poll           Poll     `yaml:"poll,omitempty"`
 	Limits         Limits   `yaml:"limits,omitempty"`

@@ -52,6 +52,7 @@ func check(r *report, config *Config, catalog Catalog) {
 				"write PEM, or name its file in signing_key_file")
 		}
 	}
+	c.encryption()
 	c.accounts()
 }
 

@@ -113,8 +113,9 @@ func (r *reader) secrets(key, file string, several bool) []string {
 		r.add(key, "the file cannot be read: "+err.Error(), "name a readable file")
 		return nil
 	}
-	if strings.HasPrefix(string(raw), "-----BEGIN ") && !several {
-		return []string{string(raw)} // PEM: all lines are one secret
+	isKey := strings.HasPrefix(string(raw), "-----BEGIN ") || strings.HasPrefix(string(raw), "{")
+	if isKey && !several {
+		return []string{string(raw)} // PEM or JSON: all lines are one secret
 	}
 	var out []string
 	for line := range strings.Lines(string(raw)) {

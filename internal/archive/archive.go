@@ -53,6 +53,8 @@ type Barrier interface {
 
 // Events reads the canonical history.
 type Events interface {
+	// CountRevisions counts events without reading them: encrypted ones without their key too.
+	CountRevisions(ctx context.Context, k kycbridge.Key) (int, error)
 	Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridge.State) error) error
 	Published(ctx context.Context, provider, account string, since time.Time, each func(kycbridge.EventMeta) error) error
 }
