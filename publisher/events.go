@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -46,8 +47,8 @@ type Bus struct {
 
 // Sealer encrypts the personal members of events of the profile encrypted, and decrypts those of published events.
 type Sealer interface {
-	// Seal is the body of e, an event of the account of k, with its personal members encrypted.
-	Seal(k kycbridge.Key, e *event.Event) (body []byte, err error)
+	// Seal is the body of e with its personal members encrypted to the recipients of its account.
+	Seal(e *event.Event) (body []byte, err error)
 	// Open decrypts the personal members of d.
 	Open(d *event.Data) error
 }
@@ -87,16 +88,20 @@ func (b *Bus) SealWith(s Sealer) { b.sealer = s }
 // errNoSealer names what is missing.
 var errNoSealer = errors.New("encryption.event_key is not configured")
 
-// bodyOf is the body of an event as it is published. The personal members leave the process encrypted if the
-// profile says so.
-func (b *Bus) bodyOf(k kycbridge.Key, e kycbridge.Sealed) ([]byte, error) {
-	if e.Data.PII.Profile != event.ProfileEncrypted {
-		return e.Body, nil
-	}
-	if b.sealer == nil {
+// Encode is the body of an event as it leaves the process: with its personal members encrypted if its profile says
+// so.
+func (b *Bus) Encode(e *event.Event) ([]byte, error) {
+	switch {
+	case e.Data.PII.Profile != event.ProfileEncrypted:
+		body, err := json.Marshal(e)
+		if err != nil {
+			return nil, fmt.Errorf("write event: %w", err)
+		}
+		return body, nil
+	case b.sealer == nil:
 		return nil, fmt.Errorf("encrypt event: %w", errNoSealer)
 	}
-	return b.sealer.Seal(k, e.Event)
+	return b.sealer.Seal(e)
 }
 
 // open decrypts the personal members of a published event. It stays an event of the profile encrypted.
@@ -201,9 +206,12 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 	if err := b.mayPublish(ctx, e.Event); err != nil {
 		return err
 	}
-	body, err := b.bodyOf(k, e)
-	if err != nil {
-		return err
+	body := e.Body
+	if e.Data.PII.Profile == event.ProfileEncrypted {
+		var err error
+		if body, err = b.Encode(e.Event); err != nil {
+			return err
+		}
 	}
 	revision := &kycbridge.Revision{Data: e.Data, Memory: e.Memory}
 	newest, newestID := revision.Newest()

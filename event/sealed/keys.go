@@ -137,14 +137,18 @@ func parseJSON(text []byte) (found []jose.JSONWebKey, err error) {
 		set.Keys = []json.RawMessage{text}
 	}
 	for i, raw := range set.Keys {
-		var key jose.JSONWebKey
-		switch err := key.UnmarshalJSON(raw); {
-		case err != nil:
-			return nil, fmt.Errorf("key %d is no JSON Web Key that can be read; %s", i+1, Advice)
-		case key.Use == "sig" && isSet:
-			continue
-		case key.Use == "sig":
+		var about struct {
+			Use string `json:"use"`
+		}
+		if json.Unmarshal(raw, &about) == nil && about.Use == "sig" {
+			if isSet {
+				continue
+			}
 			return nil, errors.New("the key is for signatures (use: sig)")
+		}
+		var key jose.JSONWebKey
+		if key.UnmarshalJSON(raw) != nil {
+			return nil, fmt.Errorf("key %d is no JSON Web Key that can be read; %s", i+1, Advice)
 		}
 		found = append(found, key)
 	}

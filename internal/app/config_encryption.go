@@ -112,10 +112,11 @@ func newSealer(c *Config) (*sealer, error) {
 }
 
 // Seal is the body of e with its personal members encrypted to the recipients of its account.
-func (s *sealer) Seal(k kycbridge.Key, e *event.Event) ([]byte, error) {
-	to, known := s.recipients[kycbridge.AccountKey{Provider: k.Provider, Account: k.Account}]
+func (s *sealer) Seal(e *event.Event) ([]byte, error) {
+	of := kycbridge.AccountKey{Provider: e.Data.Provider.Name, Account: e.Data.Account}
+	to, known := s.recipients[of]
 	if !known {
-		return nil, fmt.Errorf("encrypt event: the account %s of %s has no recipients here", k.Account, k.Provider)
+		return nil, fmt.Errorf("encrypt event: account %s of %s has no recipients here", of.Account, of.Provider)
 	}
 	out := *e
 	if err := sealed.Seal(&out.Data, to...); err != nil {

@@ -63,6 +63,8 @@ type Events interface {
 type Bus interface {
 	EraseEvents(ctx context.Context, k kycbridge.Key) (int, error)
 	Send(ctx context.Context, subject string, body []byte, id string) error
+	// Encode is the body of an event as it is published, encrypted if its profile says so.
+	Encode(e *event.Event) ([]byte, error)
 }
 
 // Archive is the stored-payload tool.
