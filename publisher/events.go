@@ -2,7 +2,6 @@ package publisher
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -45,14 +44,6 @@ type Bus struct {
 	sealer     Sealer                   // nil: events of the profile encrypted are neither published nor read
 }
 
-// Sealer encrypts the personal members of events of the profile encrypted, and decrypts those of published events.
-type Sealer interface {
-	// Seal is the body of e with its personal members encrypted to the recipients of its account.
-	Seal(e *event.Event) (body []byte, err error)
-	// Open decrypts the personal members of d.
-	Open(d *event.Data) error
-}
-
 // OpenBus creates or updates the event stream and opens it.
 func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas int) (*Bus, error) {
 	wanted := busStreams(names, maxBody, replicas)
@@ -81,43 +72,6 @@ func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas 
 
 // SignWith makes the bus sign the bytes of every event that it publishes from now on (event.SignatureHeader).
 func (b *Bus) SignWith(sign func(body []byte) string) { b.sign = sign }
-
-// SealWith makes the bus encrypt and decrypt events of the profile encrypted from now on.
-func (b *Bus) SealWith(s Sealer) { b.sealer = s }
-
-// errNoSealer names what is missing.
-var errNoSealer = errors.New("encryption.event_key is not configured")
-
-// Encode is the body of an event as it leaves the process: with its personal members encrypted if its profile says
-// so.
-func (b *Bus) Encode(e *event.Event) ([]byte, error) {
-	switch {
-	case e.Data.PII.Profile != event.ProfileEncrypted:
-		body, err := json.Marshal(e)
-		if err != nil {
-			return nil, fmt.Errorf("write event: %w", err)
-		}
-		return body, nil
-	case b.sealer == nil:
-		return nil, fmt.Errorf("encrypt event: %w", errNoSealer)
-	}
-	return b.sealer.Seal(e)
-}
-
-// open decrypts the personal members of a published event. It stays an event of the profile encrypted.
-func (b *Bus) open(d *event.Data) error {
-	if d.PII.Profile != event.ProfileEncrypted {
-		return nil
-	}
-	if b.sealer == nil {
-		return errNoSealer
-	}
-	err := b.sealer.Open(d)
-	if err == nil {
-		d.PII = event.PII{Profile: event.ProfileEncrypted}
-	}
-	return err
-}
 
 // Close ends publishing and the connection.
 func (b *Bus) Close() {
@@ -206,12 +160,9 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 	if err := b.mayPublish(ctx, e.Event); err != nil {
 		return err
 	}
-	body := e.Body
-	if e.Data.PII.Profile == event.ProfileEncrypted {
-		var err error
-		if body, err = b.Encode(e.Event); err != nil {
-			return err
-		}
+	body, err := b.bodyOf(e)
+	if err != nil {
+		return err
 	}
 	revision := &kycbridge.Revision{Data: e.Data, Memory: e.Memory}
 	newest, newestID := revision.Newest()

@@ -143,13 +143,17 @@ func TestEncryptedEvents(t *testing.T) {
 	t.Parallel()
 	dir, began := t.TempDir(), time.Now().Add(-time.Second)
 	own, _ := keyFiles(t, dir, "own", false)
+	signing := filepath.Join(dir, "signing.pem")
+	signingKey, _ := newSigningKey(t)
+	writeFile(t, signing, signingKey)
 	bank, bankPublic := keyFiles(t, dir, "bank", false)
 	auditor, auditorPublic := keyFiles(t, dir, "auditor", true)
 	full := newBridge(t, accountsEverywhere(""))
 	full.start(t)
 	full.sendFixtures(t)
 	b := newBridge(t, fmt.Sprintf("encryption: {event_key_file: %s, recipients: [{key_id: bank, key_file: %s}, "+
-		"{key_id: auditor, key_file: %s}]}\n", own, bankPublic, auditorPublic)+accountsEverywhere(", pii: encrypted"))
+		"{key_id: auditor, key_file: %s}]}\nintegrity: {signing_key_file: %s}\n", own, bankPublic, auditorPublic,
+		signing)+accountsEverywhere(", pii: encrypted"))
 	b.start(t)
 	b.sendFixtures(t)
 
@@ -158,7 +162,7 @@ func TestEncryptedEvents(t *testing.T) {
 		t.Fatalf("only %d verifications", len(want))
 	}
 	for _, key := range []string{bank, auditor, own} {
-		got, code, stderr := b.printed(t, "--decrypt", key)
+		got, code, stderr := b.printed(t, "--decrypt", key, "--keys", b.adminURL("/.well-known/jwks.json"))
 		if code != 0 {
 			t.Fatalf("%s: %d, %s", key, code, stderr)
 		}
@@ -195,7 +199,8 @@ func TestEncryptedEvents(t *testing.T) {
 		t.Errorf("replay: %d, %s, %s", code, stdout, stderr)
 	}
 	file := filepath.Join(dir, "again.ndjson")
-	if code, _, stderr := run(t, "kycbridge", "payloads", "replay", "--to", file, "--yes", "--config", b.config); code != 0 {
+	code, _, stderr = run(t, "kycbridge", "payloads", "replay", "--to", file, "--yes", "--config", b.config)
+	if code != 0 {
 		t.Fatalf("replay --to: %d, %s", code, stderr)
 	}
 	written, err := os.ReadFile(file)
@@ -306,7 +311,8 @@ func TestEncryptionKeysChange(t *testing.T) {
 	}
 
 	// An event cannot be read, and can be erased.
-	if code, _, stderr := run(t, "kycbridge", "payloads", "purge", "--verification", idOf(2), "--yes", "--config", b.config); code != 0 {
+	code, _, stderr := run(t, "kycbridge", "payloads", "purge", "--verification", idOf(2), "--yes", "--config", b.config)
+	if code != 0 {
 		t.Errorf("purge: %d, %s", code, stderr)
 	}
 
@@ -319,8 +325,9 @@ func TestEncryptionKeysChange(t *testing.T) {
 	if code != 0 || len(all[idOf(1)]) != 2 || len(all[idOf(2)]) != 0 {
 		t.Fatalf("%d, %s, %d events of the first, %d of the erased one", code, stderr, len(all[idOf(1)]), len(all[idOf(2)]))
 	}
-	if e, _ := event.Decode(all[idOf(1)][1]); len(e.Data.ExtractedClaims) == 0 || e.Data.PII.Profile != event.ProfileFull {
-		t.Errorf("%+v", e.Data)
+	newest, _ := event.Decode(all[idOf(1)][1])
+	if len(newest.Data.ExtractedClaims) == 0 || newest.Data.PII.Profile != event.ProfileFull {
+		t.Errorf("%+v", newest.Data)
 	}
 	to, err := sealed.ParseRecipient("", []byte(readFileText(t, nextPublic)))
 	if err != nil {
@@ -329,6 +336,18 @@ func TestEncryptionKeysChange(t *testing.T) {
 	published, _, _ := b.printed(t)
 	if e, _ := event.Decode(published[idOf(1)][1]); e.Data.PII.JWE[to.KeyID] == "" || e.Data.PII.KeyID != "bank" {
 		t.Errorf("%+v", e.Data.PII)
+	}
+
+	// The index holds the reference that is encrypted in the event, as a digest.
+	wait.For(t, 20*time.Second, "an encrypted reference is found", func() bool {
+		code, stdout, _ := run(t, "kycbridge", "find", "ref-1", "--config", b.config)
+		return code == 0 && strings.Contains(stdout, idOf(1)[:8])
+	})
+	if _, stdout, _ := run(t, "kycbridge", "find", idOf(1), "--config", b.config); strings.Contains(stdout, "Person0") {
+		t.Errorf("find shows a name without --reveal: %s", stdout)
+	}
+	if mine, _, _ := b.printed(t, "--decrypt", bank, "--case", "ref-1"); len(mine) != 1 {
+		t.Errorf("%d verifications of an encrypted reference", len(mine))
 	}
 
 	// A consumer with another key sees the events without the persons, and is told.

@@ -66,8 +66,8 @@ accounts:
 		"missing":  {"encryption: {recipients: [{key_id: bank}]}", "encryption.recipients[0].key: is missing"},
 		"twice": {"encryption: {recipients: [{key_file: " + consumer + "}, {key_file: " + consumer + "}]}",
 			"encryption.recipients[1].key_id: is another recipient's already"},
-		"unknown id": {"encryption: {event_key_file: " + own + ", recipients: [{key_id: bank, key_file: " + consumer + "}]}" +
-			encrypted + ", pii_keys: [bnk]}", "accounts[0].pii_keys[0]: is none of the key ids"},
+		"unknown id": {"encryption: {event_key_file: " + own + ", recipients: [{key_id: bank, key_file: " +
+			consumer + "}]}" + encrypted + ", pii_keys: [bnk]}", "accounts[0].pii_keys[0]: is none of the key ids"},
 		"ids without encryption": {strings.Replace(encrypted, "encrypted", "full", 1) + ", pii_keys: [bank]}",
 			"accounts[0].pii_keys: has no effect"},
 	} {
