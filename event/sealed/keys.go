@@ -55,7 +55,7 @@ func (k *Keys) Recipient() (*Recipient, error) {
 	return newRecipient(k.keys[0].KeyID, k.keys[0].Public())
 }
 
-// Recipient is a public key to which events are encrypted.
+// Recipient is a public key to which events are encrypted. Several goroutines may use it.
 type Recipient struct {
 	KeyID     string
 	encrypter jose.Encrypter

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
@@ -315,4 +316,25 @@ func BenchmarkOpen(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestConcurrentUse: recipients and keys are used by several goroutines.
+func TestConcurrentUse(t *testing.T) {
+	key := ec(elliptic.P256())
+	to, keys := must(sealed.ParseRecipient("", publicPEM(&key.PublicKey))), must(sealed.ParseKeys(privatePEM(key)))
+	var running sync.WaitGroup
+	for range 8 {
+		running.Go(func() {
+			for range 20 {
+				d := event.Data{ExternalReference: "r", PII: event.PII{Profile: event.ProfileFull}}
+				if err := sealed.Seal(&d, to); err != nil || d.ExternalReference != "" {
+					t.Error(err)
+				}
+				if err := keys.OpenData(&d); err != nil || d.ExternalReference != "r" {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	running.Wait()
 }
