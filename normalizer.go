@@ -23,7 +23,7 @@ type State struct {
 type Sealed struct {
 	*event.Event
 	Kind   event.Kind
-	Body   []byte // as published; nil: it is not encoded
+	Body   []byte // as published, before encryption; nil: it is not encoded
 	Memory Memory // stored beside the body
 }
 
@@ -279,7 +279,7 @@ func (n *Normalizer) try(
 		return Processed{NoEvent: noEvent}, late, nil
 	}
 	e := n.seal(next, kind, f)
-	if faults := e.Check(); len(faults) > 0 {
+	if faults := checked(e.Event).Check(); len(faults) > 0 {
 		return Processed{}, late, fmt.Errorf("event breaks its schema at %q: %s: %w", faults[0].Path, faults[0].Message,
 			ErrUnmappable)
 	}
@@ -296,6 +296,16 @@ func (n *Normalizer) try(
 		return Processed{}, late, fmt.Errorf("publish event: %w", err)
 	}
 	return Processed{Event: e.Event, Kind: kind}, late, nil
+}
+
+// checked is e as its schema describes it while it is not encrypted.
+func checked(e *event.Event) *event.Event {
+	if e.Data.PII.Profile != event.ProfileEncrypted {
+		return e
+	}
+	plain := *e
+	plain.Data.PII.Profile = event.ProfileFull
+	return &plain
 }
 
 // processFollowing processes the payloads stored after p, if one of them has a verdict that outranks that

@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -156,10 +157,12 @@ func (d *Data) check(f *faults) {
 	d.checkEvidence(f)
 	d.checkSession(f)
 	oneOf(f, d.PII.Profile, "/pii/profile", ProfileNone, ProfileMasked, ProfileEncrypted, ProfileFull)
+	d.checkJWE(f)
 	f.want(isDigest(d.Payload.Digest), "/payload/digest", "must be sha256: and 64 hexadecimal digits in lower case")
 	f.want(atMostRunes(d.Payload.AdmittedBy, maxAdmittedRunes), "/payload/admitted_by", "must have at most 64 characters")
 	d.checkApproval(f)
 	d.checkNoPerson(f)
+	d.checkEncrypted(f)
 }
 
 func (p *ProviderData) check(f *faults) {
@@ -372,6 +375,40 @@ func (d *Data) checkNoPerson(f *faults) {
 		before := len(*f)
 		f.want(d.Documents[i].DocumentNumber == "", "/document_number", wantNoPerson)
 		f.belowItem(before, "/documents", i)
+	}
+}
+
+// checkJWE checks the form of the encrypted members.
+func (d *Data) checkJWE(f *faults) {
+	if len(d.PII.JWE) == 0 {
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(d.PII.JWE)) {
+		f.want(isJWE(d.PII.JWE[id]), "/pii/jwe/"+escape(id), "must be a compact JSON Web Encryption")
+	}
+}
+
+// isJWE accepts five parts of base64url, of which the first and the last three have content.
+func isJWE(s string) bool {
+	parts := strings.Split(s, ".")
+	for i, part := range parts {
+		if part == "" && i != 1 || strings.ContainsFunc(part, func(r rune) bool {
+			return r >= utf8.RuneSelf || !wordByte(byte(r)) && r != '-' && r != '_'
+		}) {
+			return false
+		}
+	}
+	return len(parts) == 5
+}
+
+// checkEncrypted checks that the profile encrypted contains encrypted members, and none of them in clear.
+func (d *Data) checkEncrypted(f *faults) {
+	if d.PII.Profile != ProfileEncrypted {
+		return
+	}
+	f.want(len(d.PII.JWE) > 0, "/pii/jwe", "is required under the profile encrypted")
+	for _, m := range d.personal().members() {
+		f.want(!m.present, m.pointer, "must be encrypted under the profile encrypted")
 	}
 }
 

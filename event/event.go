@@ -217,7 +217,10 @@ type Consent struct {
 // PII is the amount of personal data in an event.
 type PII struct {
 	Profile Profile `json:"profile"`
-	KeyID   string  `json:"key_id,omitempty"`
+	KeyID   string  `json:"key_id,omitempty"` // of the first recipient, under the profile encrypted
+	// JWE holds the personal members under the profile encrypted: by key id of each recipient the same content as
+	// a compact JSON Web Encryption (Personal). It is empty before the event is encrypted.
+	JWE map[string]string `json:"jwe,omitempty"`
 }
 
 // PayloadRef identifies the stored payload that an event was made from.

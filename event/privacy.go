@@ -7,21 +7,25 @@ import (
 
 // Protect reduces the personal data of d to what profile p permits. It is idempotent, never modifies maps
 // or slices that d shares with others, and fails closed: an unknown profile contains no personal data and
-// says so. An empty profile is full.
+// says so. An empty profile is full. Under the profile encrypted d stays readable, as states are compared in
+// this form; its personal members are encrypted when the event is published (TakePersonal), and Check refuses
+// an event of this profile that is not.
 // In every profile an Aadhaar number or VID keeps only its last four digits, wherever in d it stands.
 func Protect(d *Data, p Profile) {
 	hideNumbers(d)
 	switch p {
 	case "", ProfileFull:
-		d.PII.Profile = ProfileFull
+		d.PII = PII{Profile: ProfileFull}
+	case ProfileEncrypted:
+		d.PII = PII{Profile: ProfileEncrypted}
 	case ProfileMasked:
-		d.PII.Profile = ProfileMasked
+		d.PII = PII{Profile: ProfileMasked}
 		d.ExtractedClaims = maskClaims(d.ExtractedClaims)
 		d.Documents = mapDocuments(d.Documents, func(doc Document) string { return maskNumber(doc.DocumentNumber) })
 		d.Media = closeMedia(d.Media)
 		d.VerifiedClaims = maskVerified(d.VerifiedClaims)
 	default:
-		d.PII.Profile = ProfileNone
+		d.PII = PII{Profile: ProfileNone}
 		d.ExtractedClaims = nil
 		d.Documents = mapDocuments(d.Documents, func(Document) string { return "" })
 		d.Media = closeMedia(d.Media)

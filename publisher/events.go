@@ -41,6 +41,7 @@ type Bus struct {
 	stream     jetstream.Stream
 	end        end
 	sign       func(body []byte) string // nil: events are not signed
+	sealer     Sealer                   // nil: events of the profile encrypted are neither published nor read
 }
 
 // OpenBus creates or updates the event stream and opens it.
@@ -142,6 +143,10 @@ func (b *Bus) revision(raw *jetstream.RawStreamMsg) (kycbridge.State, error) {
 	if err != nil {
 		return kycbridge.State{}, fmt.Errorf("event at sequence %d of %s cannot be read back", raw.Sequence, b.names.events())
 	}
+	if err := b.open(&e.Data); err != nil {
+		return kycbridge.State{}, fmt.Errorf("event at sequence %d of %s cannot be decrypted: %w", raw.Sequence,
+			b.names.events(), err)
+	}
 	b.end.at(e.RestoredTime) // another process may have written it, and the next event must not be older
 	until := event.ParseInstant(raw.Header.Get(headerUntil))
 	memory := kycbridge.Recall(&e, raw.Header.Get(headerMemory), until, raw.Header.Get(headerUntilID))
@@ -153,6 +158,10 @@ func (b *Bus) revision(raw *jetstream.RawStreamMsg) (kycbridge.State, error) {
 // republishes it to live subscribers once it is stored.
 func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, after uint64) error {
 	if err := b.mayPublish(ctx, e.Event); err != nil {
+		return err
+	}
+	body, err := b.bodyOf(e)
+	if err != nil {
 		return err
 	}
 	revision := &kycbridge.Revision{Data: e.Data, Memory: e.Memory}
@@ -167,7 +176,7 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 			jetstream.ExpectedLastSubjSeqHeader:     {strconv.FormatUint(after, 10)},
 			jetstream.ExpectedLastSubjSeqSubjHeader: {b.names.anyEvent(k)},
 		},
-		Data: e.Body,
+		Data: body,
 	}
 	if e.Traceparent != "" {
 		// Lower case, as W3C and the propagators of OpenTelemetry write it: NATS header names are
@@ -175,7 +184,7 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 		m.Header["traceparent"] = []string{e.Traceparent}
 	}
 	if b.sign != nil {
-		m.Header[event.SignatureHeader] = []string{b.sign(e.Body)}
+		m.Header[event.SignatureHeader] = []string{b.sign(body)}
 	}
 	if newestID != "" {
 		m.Header[headerUntilID] = []string{plain(newestID)}
@@ -187,7 +196,7 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 		b.last.remove(k)
 		return kycbridge.ErrConflict
 	case errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &refused) && refused.ErrorCode == messageTooLarge:
-		return fmt.Errorf("event of %d bytes is larger than the bus takes: %w", len(e.Body), kycbridge.ErrUnmappable)
+		return fmt.Errorf("event of %d bytes is larger than the bus takes: %w", len(body), kycbridge.ErrUnmappable)
 	case err != nil:
 		b.last.remove(k)
 		return err
@@ -197,7 +206,7 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 		b.waitForgotten(ctx, ack.Sequence)
 		return kycbridge.ErrConflict
 	}
-	b.last.put(k, kycbridge.State{Data: revision, Seq: ack.Sequence}, len(e.Body))
+	b.last.put(k, kycbridge.State{Data: revision, Seq: ack.Sequence}, len(body))
 	return nil
 }
 

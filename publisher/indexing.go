@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 const (
@@ -279,6 +280,7 @@ type eventIDs struct {
 		Provider          struct {
 			References map[string]string `json:"references"`
 		} `json:"provider"`
+		PII event.PII `json:"pii"`
 	} `json:"data"`
 }
 
@@ -290,6 +292,7 @@ func (g *gathering) events(ctx context.Context, at *uint64, end uint64) error {
 		var ids eventIDs
 		if isEvent(raw.Header) && json.Unmarshal(raw.Data, &ids) == nil &&
 			strings.HasSuffix(raw.Subject, "."+ids.Data.VerificationID) {
+			g.open(&ids)
 			g.event(ids)
 		}
 		*at = raw.Sequence
@@ -306,6 +309,15 @@ func (g *gathering) events(ctx context.Context, at *uint64, end uint64) error {
 	}
 	*at = max(*at, end) // the rest was removed
 	return nil
+}
+
+// open adds the id that an encrypted event has among its personal members. Without the key the event has no such
+// entry until the index is built again.
+func (g *gathering) open(ids *eventIDs) {
+	d := event.Data{PII: ids.Data.PII}
+	if g.bus.open(&d) == nil && d.ExternalReference != "" {
+		ids.Data.ExternalReference = d.ExternalReference
+	}
 }
 
 func (g *gathering) event(ids eventIDs) {

@@ -346,6 +346,20 @@ func (b *Bus) Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridg
 	return nil
 }
 
+// CountRevisions counts the events of a verification without reading their content.
+func (b *Bus) CountRevisions(ctx context.Context, k kycbridge.Key) (n int, err error) {
+	stored, err := b.eventsOf(ctx, k)
+	if err != nil {
+		return 0, fmt.Errorf("count revisions: %w", err)
+	}
+	for _, raw := range stored {
+		if isEvent(raw.Header) {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // eventsOf are the messages of a verification in the event stream. They are read per kind: for a subject
 // with a wildcard the server would search every message of each block file that it opens.
 func (b *Bus) eventsOf(ctx context.Context, k kycbridge.Key) (found []*jetstream.RawStreamMsg, err error) {

@@ -533,6 +533,46 @@ func TestCheckAgreesOnVerdicts(t *testing.T) {
 	}
 }
 
+// TestCheckAgreesOnEncryption tries every combination of the encrypted content and the members that it replaces.
+func TestCheckAgreesOnEncryption(t *testing.T) {
+	j := newJudge(t)
+	e := wholeEvent()
+	d := &e.Data
+	whole := *d
+	contents := []map[string]string{nil, {}, {"": "a.b.c.d.e"}, {"k": "a..c.d.e", "a/~b": "A-_9.b.c.d.e"}, {"k": ""},
+		{"k": "a.b.c.d"}, {"k": "a.b.c.d.e.f"}, {"k": ".b.c.d.e"}, {"k": "a.b..d.e"}, {"k": "a.b.c.d.e="},
+		{"k": "a.b.c.d.é"}, {"k": "a.b.c.d.e\n"}, {"k": "a.b.c.d.e", "l": "x"}}
+	for _, d.PII.Profile = range []event.Profile{event.ProfileFull, event.ProfileEncrypted, event.ProfileNone, "x"} {
+		for _, d.PII.JWE = range contents {
+			profile := d.PII
+			for flags := range 1 << 8 {
+				if wait.Race && flags%16 > 0 {
+					continue
+				}
+				pii := profile
+				*d = whole
+				d.PII = pii
+				removed(d, flags)
+				j.agree(t, e, d.PII.Profile, d.PII.JWE, flags)
+			}
+			d.PII = profile
+		}
+	}
+}
+
+// removed removes the personal members of d that flags name; its last bit is the key id.
+func removed(d *event.Data, flags int) {
+	for i, remove := range []func(){
+		func() { d.ExternalReference = "" }, func() { d.Documents = nil }, func() { d.ExtractedClaims = nil },
+		func() { d.VerifiedClaims = nil }, func() { d.Media = nil }, func() { d.Session = nil },
+		func() { d.Extensions = nil }, func() { d.PII.KeyID = "" },
+	} {
+		if flags&(1<<i) > 0 {
+			remove()
+		}
+	}
+}
+
 // TestCheckRefusesWhatCannotBeWritten covers what the schema never sees.
 func TestCheckRefusesWhatCannotBeWritten(t *testing.T) {
 	for _, v := range []any{math.NaN(), math.Inf(1), float32(math.Inf(-1)), func() {}, make(chan int),
@@ -586,7 +626,7 @@ func wholeEvent() *event.Event {
 			Session: &event.Session{Channel: "web", CreatedAt: instant, ScheduledAt: instant, StartedAt: instant,
 				SubmittedAt: instant, EndedAt: instant,
 				ExpiresAt: instant, Consent: &event.Consent{Given: true, At: instant}, Country: "LT", CountrySource: "ip"},
-			PII: event.PII{Profile: event.ProfileFull, KeyID: "key"},
+			PII: event.PII{Profile: event.ProfileFull, KeyID: "key", JWE: map[string]string{"key": "a..b.c.d"}},
 			Payload: event.PayloadRef{ID: "ondato.acme.e0", Mapping: "1", AdmittedBy: "hmac", Confirmed: true,
 				Digest: "sha256:9458222ae06aec1d8f057819f622d53c061913fac369512be85a5a3de8ab9e14"},
 			Extensions: map[string]any{"acme": map[string]any{"a": "b"}},

@@ -40,6 +40,8 @@ func TestImports(t *testing.T) {
 		"github.com/chromedp":            {"test/browser"},
 		"kycbridge/internal/simulate":    {"cmd", "test", "internal/app", "normalize"},
 		"github.com/failsafe-go":         {"internal/rest"},
+		"github.com/go-jose":             {"event/sealed"},
+		"kycbridge/event/sealed":         {"internal/app", "cmd"},
 		"go.opentelemetry.io":            {"internal/app"},
 	}
 	imports(t, func(file, dir, imported string) {

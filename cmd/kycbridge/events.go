@@ -21,6 +21,8 @@ type eventFlags struct {
 	since  string
 	asJSON bool
 	keys   string
+	// decrypt are files with private keys.
+	decrypt []string
 
 	keysTLS tlsFlags // of the URL in keys
 	eventFilter
@@ -44,10 +46,14 @@ On a terminal the newest 100 are shown, the newest first; -n sets the number. Ot
 are printed, the oldest first. With --follow it continues with new events.
 
 With --keys every event must be signed by one of the service's keys, and the first that is
-not ends the command with an error.`,
+not ends the command with an error.
+
+With --decrypt events of accounts with pii: encrypted are printed as with pii: full. One that
+none of the private keys decrypts is printed as it is, and the command ends with an error.`,
 		Example: `  kycbridge events --provider ondato --outcome rejected -n 20
   kycbridge events --subject 'kyc.event.v1.*.*.completed.>' --since 24h
   kycbridge events --keys http://127.0.0.1:8081/.well-known/jwks.json --since 24h
+  kycbridge events --decrypt ./consumer.pem --json -n 1
   kycbridge events --url nats://nats.example.com:4222 --user onboarding --password-file ./password --follow --json`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -57,8 +63,12 @@ not ends the command with an error.`,
 			if err = errors.Join(oneCredential(o.ReadOptions), o.check()); err != nil {
 				return usage(cmd, err.Error())
 			}
+			d := decrypter{complain: cmd.ErrOrStderr()}
+			if d.keys, err = readPrivateKeys(o.decrypt); err != nil {
+				return err
+			}
 			if o.eventFilter != (eventFilter{}) {
-				o.Match = o.has
+				o.Match = func(body []byte) bool { return o.has(d.try(body)) }
 			}
 			if o.keys != "" {
 				keys, err := readKeySet(cmd.Context(), &o.keysTLS, o.keys)
@@ -72,7 +82,8 @@ not ends the command with an error.`,
 				o.Newest = screenful
 			}
 			out := printer{screen: s, asJSON: o.asJSON, account: 12}
-			return app.ReadEvents(cmd.Context(), o.ReadOptions, out.print)
+			err = app.ReadEvents(cmd.Context(), o.ReadOptions, d.wrap(out.print))
+			return errors.Join(err, d.result())
 		},
 	}
 	o.add(cmd.Flags())
@@ -99,6 +110,7 @@ func (o *eventFlags) add(f *pflag.FlagSet) {
 	f.BoolVarP(&o.Follow, "follow", "f", false, "continue with new events")
 	f.StringVar(&o.keys, "keys", "", "check signatures with this JSON Web Key Set, a `file` or URL")
 	o.keysTLS.addCA(f, "keys-")
+	f.StringArrayVar(&o.decrypt, "decrypt", nil, "decrypt with the private keys in this `file`; may be repeated")
 	f.BoolVar(&o.asJSON, "json", false, "print each event as its CloudEvent, one per line")
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -295,7 +294,7 @@ func (r *replay) target() (to func(context.Context, *event.Event) error, closeTa
 		return r.store.ToSubject(r.to), none, nil
 	case r.to == "-":
 		w, flush := output(r.cmd.OutOrStdout())
-		return toWriter(w), flush, nil
+		return r.toWriter(w), flush, nil
 	case r.dryRun:
 		return func(context.Context, *event.Event) error { return nil }, none, nil
 	}
@@ -310,15 +309,15 @@ func (r *replay) target() (to func(context.Context, *event.Event) error, closeTa
 	if err != nil {
 		return nil, nil, err
 	}
-	return toWriter(f), f.Close, nil
+	return r.toWriter(f), f.Close, nil
 }
 
 // toWriter writes events, one per line. Every line is one write, so that an interruption leaves no partial
 // line.
-func toWriter(w io.Writer) func(context.Context, *event.Event) error {
+func (r *replay) toWriter(w io.Writer) func(context.Context, *event.Event) error {
 	var mu sync.Mutex
 	return func(_ context.Context, e *event.Event) error {
-		b, err := json.Marshal(e)
+		b, err := r.store.Bus.Encode(e)
 		if err != nil {
 			return err
 		}

@@ -137,10 +137,16 @@ type Integrity struct {
 	SigningKey Secret `yaml:"signing_key,omitempty"`
 }
 
-// Encryption configures the master keys of stored bodies; without any they are not encrypted.
+// Encryption configures the master keys of stored bodies, without any of which they are not encrypted, and the
+// keys of accounts with pii: encrypted.
 type Encryption struct {
 	Key   Secret     `yaml:"key,omitempty" file:"whole"` // lines of an id and 32 bytes in base64; the first one is used for new pages
 	Vault KeyService `yaml:"vault,omitempty"`
+
+	// EventKey holds the service's own private keys: events are encrypted to the first, so that kycbridge can read
+	// them back; the others decrypt earlier events.
+	EventKey   Secret      `yaml:"event_key,omitempty"`
+	Recipients []Recipient `yaml:"recipients,omitempty"`
 }
 
 // KeyService is a key of the transit engine of HashiCorp Vault or OpenBao. It precedes Encryption.Key.
@@ -155,6 +161,12 @@ type KeyService struct {
 
 // enabled reports whether stored bodies are encrypted.
 func (e Encryption) enabled() bool { return e.Key != "" || e.Vault != (KeyService{}) }
+
+// Recipient is a consumer that can decrypt events.
+type Recipient struct {
+	KeyID string `yaml:"key_id,omitempty"` // "": that of the key
+	Key   Secret `yaml:"key"`              // public: PEM, a JSON Web Key, or a set of them
+}
 
 // Names are the prefixes of names that consumers see.
 type Names struct {
@@ -185,7 +197,8 @@ type Account struct {
 	AllowIPs       []string `yaml:"allow_ips,omitempty"` // CIDRs or addresses
 	API            API      `yaml:"api,omitempty"`
 	PII            string   `yaml:"pii"`
-	Confirm        *bool    `yaml:"confirm,omitempty"` // unset: the provider's default
+	PIIKeys        []string `yaml:"pii_keys,omitempty"` // key ids of the recipients under pii: encrypted; none: all
+	Confirm        *bool    `yaml:"confirm,omitempty"`  // unset: the provider's default
 	RejectInvalid  bool     `yaml:"reject_invalid"`
 	Poll           Poll     `yaml:"poll,omitempty"`
 	Limits         Limits   `yaml:"limits,omitempty"`

@@ -52,7 +52,8 @@ func check(r *report, config *Config, catalog Catalog) {
 				"write PEM, or name its file in signing_key_file")
 		}
 	}
-	c.encryption(config.Encryption)
+	c.masterKeys(config.Encryption)
+	c.encryption()
 	c.accounts()
 }
 

@@ -31,7 +31,7 @@ func (c checker) accounts() {
 		c.cidrs(key+".allow_ips", a.AllowIPs)
 		c.api(key+".api", a)
 		c.confirm(key+".confirm", a)
-		c.pii(key+".pii", a.PII)
+		c.pii(key, a)
 		c.pace(key, a)
 		c.own(key, a)
 	}
@@ -212,13 +212,16 @@ func (c checker) confirm(key string, a Account) {
 	}
 }
 
-func (c checker) pii(key, profile string) {
-	switch profile {
+func (c checker) pii(key string, a Account) {
+	switch a.PII {
 	case "", "full", "masked", "none":
+		if len(a.PIIKeys) > 0 {
+			c.fault(key+".pii_keys", "has no effect without pii: encrypted", "write pii: encrypted or remove it")
+		}
 	case "encrypted":
-		c.fault(key, "encrypted is not available yet", "write full, masked or none")
+		c.piiKeys(key, a)
 	default:
-		c.fault(key, "is none of the profiles", instead(profile, []string{"full", "masked", "none"}))
+		c.fault(key+".pii", "is none of the profiles", instead(a.PII, []string{"full", "masked", "none", "encrypted"}))
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
+	"kycbridge/event/sealed"
 	"kycbridge/internal/keys"
 	"kycbridge/normalize"
 	"kycbridge/normalize/signzy"
@@ -262,9 +263,10 @@ func TestFaults(t *testing.T) {
 			"[long-enough], tolerance: -1h}}}",
 			"kyc.yaml:2: accounts[0].auth.hmac.tolerance: is no time span that can pass; write a positive duration such as 30s"},
 		{"encrypted", account("pii: encrypted"),
-			"kyc.yaml:6: accounts[0].pii: encrypted is not available yet; write full, masked or none"},
+			"kyc.yaml:6: accounts[0].pii: is encrypted, and encryption.event_key is missing: kycbridge could not read its " +
+				"events back; name a file with a private key in encryption.event_key_file; " + sealed.Advice},
 		{"profile", account("pii: all"),
-			"kyc.yaml:6: accounts[0].pii: is none of the profiles; write one of full, masked, none"},
+			"kyc.yaml:6: accounts[0].pii: is none of the profiles; write one of encrypted, full, masked, none"},
 		{"confirm without api", account("confirm: true"),
 			"kyc.yaml:6: accounts[0].confirm: is true, and api is missing; write confirm: false or give api credentials"},
 		{"confirm by default", "accounts:\n  - {name: a, provider: idwise, environment: test, auth: {bearer: " +
@@ -394,7 +396,7 @@ accounts:
     provider: idwise
     auth: {bearer: [], bearr: [hunter2-secret]}
     confirm: false
-    pii: encrypted
+    pii: encryptd
   - provider: ondato
     environment: test
     auth: {hmac: {secrets: ["${HMAC_SECRET}"]}}
@@ -406,7 +408,7 @@ accounts:
 	want := `kyc.yaml:1: listen: is not host:port; write one such as 127.0.0.1:8080
 kyc.yaml:3: accounts[0].environment: is missing; write test or live
 kyc.yaml:5: accounts[0].auth.bearr: unknown key; did you mean bearer?
-kyc.yaml:7: accounts[0].pii: encrypted is not available yet; write full, masked or none
+kyc.yaml:7: accounts[0].pii: is none of the profiles; did you mean encrypted?
 kyc.yaml:8: accounts[1].name: is missing; write lower-case letters, digits, - and _, at most 63, the first a letter or digit
 kyc.yaml:10: accounts[1].auth.hmac.secrets[0]: the variable HMAC_SECRET is not set; set it, or write $${ for the characters ${
 KYCBRIDGE_ADMN_TOKENS: names no key; did you mean KYCBRIDGE_ADMIN_TOKENS?

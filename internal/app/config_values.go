@@ -112,9 +112,9 @@ func (r *reader) secrets(key, file string, want fileContent) []string {
 		r.add(key, "the file cannot be read: "+err.Error(), "name a readable file")
 		return nil
 	}
-	if want == wholeFile && strings.TrimSpace(string(raw)) != "" ||
-		want == oneSecret && strings.HasPrefix(string(raw), "-----BEGIN ") {
-		return []string{string(raw)} // in PEM too, all lines are one secret
+	isKey := strings.HasPrefix(string(raw), "-----BEGIN ") || strings.HasPrefix(string(raw), "{")
+	if want == wholeFile && strings.TrimSpace(string(raw)) != "" || want == oneSecret && isKey {
+		return []string{string(raw)} // in PEM and JSON too, all lines are one secret
 	}
 	var out []string
 	for line := range strings.Lines(string(raw)) {

@@ -29,6 +29,7 @@ type system struct {
 	schemas  *schemas.Set                  // with accounts: from load
 	accounts kycbridge.Accounts            // the configured ones
 	signing  *signing.Keys                 // of events; nil: they are not signed
+	sealer   *sealer                       // of events; nil: none is encrypted
 	embedded *publisher.Embedded           // nil: store and bus are other servers
 	store    *publisher.Store              // from openStore
 	bus      atomic.Pointer[publisher.Bus] // nil until it is connected
@@ -54,7 +55,7 @@ func newSystem(config *Config, log *zap.Logger) *system {
 	return &system{config: config, log: log, failed: make(chan error, 4)}
 }
 
-// load compiles the schemas, reads the signing keys and builds the accounts.
+// load compiles the schemas, reads the keys of events and builds the accounts.
 func (s *system) load() (err error) {
 	if s.schemas, err = schemas.New(); err != nil {
 		return fmt.Errorf("compile schemas: %w", err)
@@ -63,6 +64,9 @@ func (s *system) load() (err error) {
 		if s.signing, err = signing.Parse(key); err != nil {
 			return fmt.Errorf("integrity.signing_key: %w", err)
 		}
+	}
+	if s.sealer, err = newSealer(s.config); err != nil {
+		return err
 	}
 	s.accounts, err = s.config.BuildAccounts(Providers(s.schemas))
 	return err
@@ -176,6 +180,9 @@ func (s *system) openBus(ctx context.Context) (*publisher.Bus, error) {
 	}
 	if s.signing != nil {
 		bus.SignWith(s.signing.Sign)
+	}
+	if s.sealer != nil {
+		bus.SealWith(s.sealer)
 	}
 	return bus, nil
 }

@@ -55,6 +55,8 @@ type Barrier interface {
 
 // Events reads the canonical history.
 type Events interface {
+	// CountRevisions counts events without reading them: encrypted ones without their key too.
+	CountRevisions(ctx context.Context, k kycbridge.Key) (int, error)
 	Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridge.State) error) error
 	Published(ctx context.Context, provider, account string, since time.Time, each func(kycbridge.EventMeta) error) error
 }
@@ -63,6 +65,8 @@ type Events interface {
 type Bus interface {
 	EraseEvents(ctx context.Context, k kycbridge.Key) (int, error)
 	Send(ctx context.Context, subject string, body []byte, id string) error
+	// Encode is the body of an event as it is published, encrypted if its profile says so.
+	Encode(e *event.Event) ([]byte, error)
 }
 
 // Archive is the stored-payload tool.

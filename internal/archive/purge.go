@@ -77,7 +77,9 @@ func (p *purge) count(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.Events.Revisions(ctx, p.key, func(kycbridge.State) error { p.out.Events++; return nil })
+	events, err := p.Events.CountRevisions(ctx, p.key)
+	p.out.Events = events
+	return err
 }
 
 func (p *purge) shelves() map[kycbridge.Shelf]*int {
@@ -236,13 +238,8 @@ func (a *Archive) keyOf(ctx context.Context, verificationID string) (kycbridge.K
 	}
 	for account := range a.Accounts {
 		k := kycbridge.Key{Provider: account.Provider, Account: account.Account, VerificationID: verificationID}
-		known := false
-		err := a.Events.Revisions(ctx, k, func(kycbridge.State) error { known = true; return kycbridge.ErrEnough })
-		if err != nil {
+		if events, err := a.Events.CountRevisions(ctx, k); err != nil || events > 0 {
 			return k, err
-		}
-		if known {
-			return k, nil
 		}
 	}
 	for account := range a.Accounts {

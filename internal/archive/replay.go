@@ -2,7 +2,6 @@ package archive
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"hash/maphash"
 	"strings"
@@ -299,9 +298,9 @@ func (r *replay) base(ctx context.Context, k kycbridge.Key, kept []kycbridge.Pay
 // ToSubject sends events to another subject.
 func (a *Archive) ToSubject(subject string) func(context.Context, *event.Event) error {
 	return func(ctx context.Context, e *event.Event) error {
-		body, err := json.Marshal(e)
+		body, err := a.Bus.Encode(e)
 		if err != nil {
-			return fmt.Errorf("write event: %w", err)
+			return err
 		}
 		return a.Bus.Send(ctx, subject, body, e.ID)
 	}

@@ -57,8 +57,8 @@ func (k KeyService) open() (*keys.Vault, error) {
 		Namespace: k.Namespace, Client: &http.Client{Timeout: keyServiceTimeout, Transport: transport}})
 }
 
-// encryption checks the master keys.
-func (c checker) encryption(e Encryption) {
+// masterKeys checks the master keys.
+func (c checker) masterKeys(e Encryption) {
 	if e.Key != "" {
 		if _, err := keys.ParseLocal(e.Key.Reveal()); err != nil {
 			c.fault("encryption.key", "is no list of master keys: "+err.Error(),
