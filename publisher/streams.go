@@ -67,6 +67,8 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 	index := keep(n.index(), "index.>", "Which verification an id stands for: keyed digests, one message each", 0)
 	index.bounded, index.config.MaxMsgsPerSubject, index.config.Discard = true, 1, jetstream.DiscardOld
 	index.config.Duplicates, index.config.AllowMsgTTL = 2*time.Minute, true // ids of payloads expire with the payloads
+	access := keep(n.access(), "access.>", "Who used the API, the console and the tools, and why", accessAge)
+	access.config.Duplicates = 2 * time.Minute
 	payloads := keep(n.payloads(), "payload.>", "Payloads as received: the outbox of everything", payloadAge)
 	payloads.config.AllowMsgTTL = true // for the bar of an erasure
 	return []stream{
@@ -78,6 +80,7 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 		dispositions,
 		tombstones,
 		index,
+		access,
 	}
 }
 

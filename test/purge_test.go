@@ -145,6 +145,7 @@ func (b *bridge) ask(t *testing.T, path, body string) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer ops-token-2e77a1")
+	req.Header.Set("X-Reason", "a test")
 	res, err := b.client.Do(req)
 	if err != nil {
 		t.Error(err)

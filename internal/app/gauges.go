@@ -33,6 +33,9 @@ func (m *metrics) watch(store *publisher.Store, connected map[string]func() bool
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kycbridge_refused_dropped_total",
 		Help: "Refused callbacks that were not kept: too large, too many at once, or the store away."},
 		func() float64 { return float64(store.Dropped()) }))
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kycbridge_access_dropped_total",
+		Help: "Records of the access log that were not stored: the store was away for long, or the process ended meanwhile."},
+		func() float64 { return float64(store.AccessesDropped()) }))
 	for _, stream := range store.Streams() {
 		m.watchForeign(stream, store.Foreign)
 	}
