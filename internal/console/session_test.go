@@ -20,10 +20,19 @@ type consoleFixture struct {
 	tokens   []string
 	now      time.Time
 	accesses accesses
+	granted  map[string]kycbridge.Rights // by token
 }
 
-// valid are the tokens with all rights.
-func (f *consoleFixture) valid() []kycbridge.AdminToken { return tokensOf(f.tokens...) }
+// valid are the tokens, with all rights or those in granted.
+func (f *consoleFixture) valid() []kycbridge.AdminToken {
+	all := tokensOf(f.tokens...)
+	for i, text := range f.tokens {
+		if rights, ok := f.granted[text]; ok {
+			all[i].Name, all[i].Rights = "name-of-"+text, rights
+		}
+	}
+	return all
+}
 
 func tokensOf(texts ...string) (all []kycbridge.AdminToken) {
 	for _, text := range texts {
