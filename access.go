@@ -1,6 +1,11 @@
 package kycbridge
 
-import "time"
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
 
 // Access is one use of the admin API, of the console, or of a command that opens the store itself. It
 // contains no value about a person: ids of callers, searched texts and bodies are left out.
@@ -32,4 +37,25 @@ type AccessQuery struct {
 func (q AccessQuery) Selects(a Access) bool {
 	return (q.By == "" || q.By == a.By) && (q.VerificationID == "" || q.VerificationID == a.VerificationID) &&
 		!a.Time.Before(q.Since) && (q.Until.IsZero() || a.Time.Before(q.Until))
+}
+
+// recordedFilters are the members of a filter whose values are closed words, times and numbers.
+var recordedFilters = []string{"via", "status", "reason", "since", "until", "limit", "from", "older_than", "dry_run",
+	"confirm", "reveal", "timeline", "by"}
+
+// FilterWords describes a filter for the access log. Values that a caller may have made of anything, such
+// as ids and searched texts, are left out. Provider, account and verification are members of the record.
+func FilterWords(filter map[string]any) string {
+	var words []string
+	for name, value := range filter {
+		switch {
+		case name == "provider" || name == "account" || name == "verification":
+		case slices.Contains(recordedFilters, name):
+			words = append(words, fmt.Sprintf("%s=%v", name, value))
+		default:
+			words = append(words, name+"=…")
+		}
+	}
+	slices.Sort(words)
+	return strings.Join(words, " ")
 }

@@ -5,11 +5,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -137,40 +137,24 @@ func (s *api) note(t *requestLog, err error) {
 	s.Access.NoteAccess(t.record(result))
 }
 
-// recordedFilter are the members of a filter whose values are closed words, times and numbers.
-var recordedFilter = []string{"via", "status", "reason", "since", "until", "limit", "from", "older_than", "dry_run",
-	"confirm", "reveal", "timeline", "by"}
-
-// selected records what a request selects. Values that a caller may have made of anything are left out.
+// selected records what a request selects.
 func (s *api) selected(t *requestLog, doc map[string]any) {
-	var words []string
-	var add func(doc map[string]any)
-	add = func(doc map[string]any) {
-		for name, value := range doc {
-			inner, nested := value.(map[string]any)
-			switch {
-			case nested:
-				add(inner)
-			case name == "provider" || name == "account" || name == "verification": // members of the record
-			case slices.Contains(recordedFilter, name):
-				words = append(words, fmt.Sprintf("%s=%v", name, value))
-			default:
-				words = append(words, name+"=…")
-			}
+	all := map[string]any{}
+	for name, value := range doc {
+		if inner, nested := value.(map[string]any); nested {
+			maps.Copy(all, inner)
+			continue
 		}
-		for k := range s.Accounts {
-			if text(doc, "provider") == k.Provider {
-				t.use.Provider = k.Provider
-			}
-			if text(doc, "account") == k.Account {
-				t.use.Account = k.Account
-			}
+		all[name] = value
+	}
+	t.use.Filter = kycbridge.FilterWords(all)
+	t.verificationID = text(all, "verification")
+	for k := range s.Accounts { // other names may be anything
+		if text(all, "provider") == k.Provider {
+			t.use.Provider = k.Provider
 		}
-		if id := text(doc, "verification"); id != "" {
-			t.verificationID = id
+		if text(all, "account") == k.Account {
+			t.use.Account = k.Account
 		}
 	}
-	add(doc)
-	slices.Sort(words)
-	t.use.Filter = strings.Join(words, " ")
 }

@@ -76,7 +76,7 @@ func TestForeignMessages(t *testing.T) {
 		t.Errorf("report: %d %v %s%s", code, err, stdout, stderr)
 	}
 	for _, command := range [][]string{{"payloads", "list"},
-		{"payloads", "purge", "--verification", one.VerificationID(), "--yes"}} {
+		{"payloads", "purge", "--verification", one.VerificationID(), "--yes", "--why", "a test"}} {
 		if code, stdout, stderr := run(t, "kycbridge", append(command, "--config", b.config)...); code != 0 ||
 			strings.Contains(stdout, "garbage") {
 			t.Errorf("%v: %d %s%s", command, code, stdout, stderr)

@@ -30,7 +30,7 @@ func TestPurgeBesideTraffic(t *testing.T) {
 		for round := range 3 {
 			c.purge(t, round, func() {
 				code, _, stderr := run(t, "kycbridge", "payloads", "purge", "--config", b.config, "--verification",
-					c.verification(), "--yes")
+					c.verification(), "--yes", "--why", "a test")
 				if code != 0 {
 					t.Fatalf("purge ended with %d: %s", code, stderr)
 				}

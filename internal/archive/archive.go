@@ -63,6 +63,14 @@ type Bus interface {
 	Send(ctx context.Context, subject string, body []byte, id string) error
 }
 
+// AccessLog is who used the API, the console and the commands.
+type AccessLog interface {
+	// StoreAccess stores a record durably.
+	StoreAccess(ctx context.Context, a kycbridge.Access) error
+	// Accesses passes the records that a query selects, oldest first.
+	Accesses(ctx context.Context, q kycbridge.AccessQuery, each func(kycbridge.Access) error) error
+}
+
 // Archive is the stored-payload tool.
 type Archive struct {
 	Accounts       kycbridge.Accounts
@@ -83,6 +91,7 @@ type Archive struct {
 	Indexing       Indexing
 	Streams        []Streams
 	Erasures       Erasures
+	AccessLog      AccessLog
 
 	Newest       Newest
 	NewestEvents NewestEvents
