@@ -47,6 +47,7 @@ const (
 
 // fakes are the backends of the API. They record requests and answer err if it is set.
 type fakes struct {
+	profile     event.Profile // of states; "": none
 	err         error
 	panics      bool
 	start       kycbridge.StartRequest
@@ -89,7 +90,11 @@ func (f *fakes) Watch(_ context.Context, a *kycbridge.Account, w kycbridge.Watch
 
 func (f *fakes) State(_ context.Context, k kycbridge.Key) (*event.Data, error) {
 	f.stateKey = k
-	return stateOf(k), f.fail()
+	state := stateOf(k)
+	if f.profile != "" {
+		state.PII.Profile = f.profile
+	}
+	return state, f.fail()
 }
 
 func (f *fakes) Media(_ context.Context, _ *kycbridge.Account, m kycbridge.MediaRef) (kycbridge.MediaAnswer, error) {

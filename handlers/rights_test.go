@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"regexp"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
 )
 
 // rightless is a token without any right. Others are called "only-" or "without-" and a right.
@@ -206,5 +209,39 @@ func TestAccessRecords(t *testing.T) {
 	do(t, "GET", p.url+"/v1/payloads", nil, func(r *http.Request) { r.Header.Set("Authorization", "Bearer wrong") })
 	if all := p.accesses.take(); len(all) != 0 {
 		t.Errorf("without a token: %+v", all)
+	}
+}
+
+// TestStateWithoutReveal: without the right to reveal a state is masked, remains a valid state, and the
+// state that others hold does not change.
+func TestStateWithoutReveal(t *testing.T) {
+	b := newAPIFixture(t, nil)
+	data := stateOf(kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: shownKey.VerificationID})
+	data.PII.Profile, data.Decision.Outcome = event.ProfileFull, event.OutcomeNone
+	data.ExtractedClaims = event.Claims{"given_name": "TESTA"}
+	data.Documents = []event.Document{{Type: "passport", DocumentNumber: "DOC0000001"}}
+	for name, rights := range map[string]kycbridge.Rights{"all": kycbridge.AllRights(), "read": {kycbridge.RightRead}} {
+		raw, err := json.Marshal(shownTo(rights, data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if full := strings.Contains(string(raw), "TESTA") && strings.Contains(string(raw), "DOC0000001"); full != (name == "all") ||
+			strings.Contains(string(raw), "TESTA") != full || strings.Contains(string(raw), "DOC0000001") != full {
+			t.Errorf("%s: %s", name, raw)
+		}
+		doc, _ := document.Decode(raw)
+		if faults := b.set.Validate("event", "data", map[string]any(doc)); len(faults) > 0 {
+			t.Errorf("%s: %v", name, faults)
+		}
+	}
+	data.PII.Profile = event.ProfileNone
+	if got := shownTo(kycbridge.Rights{kycbridge.RightRead}, data); got != data {
+		t.Errorf("a state without values changes: %+v", got.PII)
+	}
+	b.profile = event.ProfileFull
+	read := func(r *http.Request) { r.Header.Set("Authorization", "Bearer only-read") }
+	if got := b.ask(t, "GET", statePath, "/v1/verifications/ondato/acme/b1", "", read); got.status != 200 ||
+		!strings.Contains(got.body, `"pii":{"profile":"masked"`) {
+		t.Errorf("%d %s", got.status, got.body)
 	}
 }
