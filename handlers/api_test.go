@@ -180,7 +180,8 @@ func newAPIFixture(t testing.TB, edit func(*APIOptions)) *apiFixture {
 	maps.Copy(accounts, account("ondato", "lower",
 		func(a *kycbridge.Account) { a.Provider.CanonicalReference = strings.ToLower }))
 	o := APIOptions{
-		Accounts: accounts, Holders: rightsHolders, Access: &b.accesses, Starter: b, Submitter: b, Watcher: b, States: b, Media: b,
+		Accounts: accounts, Holders: rightsHolders, Access: &b.accesses, Starter: b, Submitter: b,
+		Watcher: b, States: b, Media: b,
 		OpenAPI: set.OpenAPI(), Logger: b.log.logger(),
 		Decode: readJSON,
 		Validate: func(component string, doc any) []kycbridge.FieldError {

@@ -26,7 +26,8 @@ func TestAccesses(t *testing.T) {
 	server, store, bus := start(t, dir)
 	now := time.Now().UTC()
 	access := func(id, by, verification string, age time.Duration) kycbridge.Access {
-		return kycbridge.Access{ID: id, By: by, VerificationID: verification, Operation: "state", Result: "200", Time: now.Add(-age)}
+		return kycbridge.Access{ID: id, By: by, VerificationID: verification, Operation: "state", Result: "200",
+			Time: now.Add(-age)}
 	}
 	must(t, store.StoreAccess(t.Context(), access("1", "alice", "v1", time.Second)))
 	must(t, store.StoreAccess(t.Context(), access("2", "bob", "v1", 0)))

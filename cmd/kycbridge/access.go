@@ -39,7 +39,8 @@ func (o *payloadFlags) needReason(because string) error {
 	switch {
 	case o.why == "":
 		return fmt.Errorf("%s, so say why: write --why with a reason, which the access log records", because)
-	case utf8.RuneCountInString(o.why) > longestWhy, !utf8.ValidString(o.why), strings.ContainsFunc(o.why, unicode.IsControl):
+	case utf8.RuneCountInString(o.why) > longestWhy, !utf8.ValidString(o.why),
+		strings.ContainsFunc(o.why, unicode.IsControl):
 		return fmt.Errorf("--why takes 1 to %d characters in one line", longestWhy)
 	}
 	return nil

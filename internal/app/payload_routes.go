@@ -241,9 +241,10 @@ func (p payloadTool) find(ctx context.Context, a *archive.Archive, r handlers.Pa
 	if err != nil {
 		return err
 	}
-	if one := result.Found; len(one) == 1 {
-		err := r.About(kycbridge.Key{Provider: one[0].Provider, Account: one[0].Account, VerificationID: one[0].VerificationID})
-		if err != nil {
+	if len(result.Found) == 1 {
+		one := result.Found[0]
+		about := kycbridge.Key{Provider: one.Provider, Account: one.Account, VerificationID: one.VerificationID}
+		if err := r.About(about); err != nil {
 			return err
 		}
 	}

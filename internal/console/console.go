@@ -269,7 +269,8 @@ func failureOf(err error) failure {
 		return failure{
 			http.StatusForbidden,
 			"Your token does not permit this",
-			"It lacks the right " + string(missing) + ". Ask the operator to grant it in admin.tokens, or sign in with another token.",
+			"It lacks the right " + string(missing) + ". Ask the operator to grant it in admin.tokens, or sign in with " +
+				"another token.",
 		}
 	case errors.Is(err, errUnrecorded):
 		return failure{
