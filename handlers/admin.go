@@ -28,7 +28,7 @@ type AdminOptions struct {
 }
 
 // NewAdmin returns the routes for operators: /healthz, /readyz, /metrics and the key set, all without credentials, and
-// the console, which has its own sign-in. Further routes must be protected by RequireBearer; errors of
+// the console, which has its own sign-in. Further routes authenticate their callers themselves; errors of
 // their handlers are answered by the same table as those of callbacks.
 func NewAdmin(o AdminOptions) *echo.Echo {
 	if o.ReadyTimeout <= 0 {

@@ -1,6 +1,7 @@
 package handlers
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -13,43 +14,64 @@ import (
 
 // ClientCertificate are the client certificates of one person or system that may use the admin API.
 type ClientCertificate struct {
-	Name string
+	Name   string
+	Rights kycbridge.Rights
 	kycbridge.ClientCertCredential
 }
 
-// holderKey is where a request keeps the name of the certificate that it came with; "": none.
-const holderKey = "holder"
-
-// RequireBearer admits requests with one of tokens as Authorization: Bearer, or over a connection with one of
-// the certificates, and answers 401 to the others. Without a non-empty token and a certificate it answers 404.
-func RequireBearer(tokens []string, certificates ...ClientCertificate) echo.MiddlewareFunc {
-	tokens = slices.DeleteFunc(slices.Clone(tokens), func(token string) bool { return token == "" })
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			if len(tokens)+len(certificates) == 0 {
-				return errNoTokens
-			}
-			r := c.Request()
-			token, _ := credential.SchemeValue(credential.HeaderValue(r.Header, "Authorization"), "Bearer")
-			name, certified := holderOf(r, certificates)
-			if !credential.Matches(token, tokens) && !certified {
-				return errToken
-			}
-			c.Set(holderKey, name)
-			return next(c)
-		}
-	}
+// Holders are those who may use the admin API, each with its rights.
+type Holders struct {
+	Tokens       []kycbridge.AdminToken
+	Certificates []ClientCertificate
 }
 
-// holderOf returns the name of the certificate of the connection. A browser adds a certificate to whatever any
-// page requests, so a request that a page of another site caused does not count.
-func holderOf(r *http.Request, certificates []ClientCertificate) (name string, ok bool) {
+// holder is who sent a request.
+type holder struct {
+	name   string
+	rights kycbridge.Rights
+}
+
+// missingRight is the error of a request whose holder lacks a right.
+type missingRight struct{ right kycbridge.Right }
+
+func (m missingRight) Error() string { return fmt.Sprintf("the right %s is missing", m.right) }
+
+func (m missingRight) Unwrap() error { return errRight }
+
+// need returns an error if a holder lacks a right.
+func (h holder) need(right kycbridge.Right) error {
+	if !h.rights.Has(right) {
+		return missingRight{right}
+	}
+	return nil
+}
+
+// of finds the holder of a request: of one of the tokens as Authorization: Bearer, or else of the certificate
+// of the connection.
+func (h Holders) of(c echo.Context) (holder, error) {
+	if len(h.Tokens)+len(h.Certificates) == 0 {
+		return holder{}, errNoTokens
+	}
+	r := c.Request()
+	text, _ := credential.SchemeValue(credential.HeaderValue(r.Header, "Authorization"), "Bearer")
+	if token, ok := kycbridge.FindToken(h.Tokens, text); ok {
+		return holder{token.Name, token.Rights}, nil
+	}
+	if certificate, ok := certificateOf(r, h.Certificates); ok {
+		return holder{certificate.Name, certificate.Rights}, nil
+	}
+	return holder{}, errToken
+}
+
+// certificateOf returns the certificate of the connection. A browser adds a certificate to whatever any page
+// requests, so a request that a page of another site caused does not count.
+func certificateOf(r *http.Request, certificates []ClientCertificate) (found ClientCertificate, ok bool) {
 	presented := clientCertificate(r, time.Now())
 	i := slices.IndexFunc(certificates, func(c ClientCertificate) bool {
 		return credential.Describes(c.ClientCertCredential, presented)
 	})
 	if i < 0 || http.NewCrossOriginProtection().Check(r) != nil {
-		return "", false
+		return found, false
 	}
-	return certificates[i].Name, true
+	return certificates[i], true
 }

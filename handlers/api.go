@@ -66,14 +66,15 @@ type MediaOpener interface {
 // APIOptions configures AddAPI. Options without a default are required.
 type APIOptions struct {
 	Accounts kycbridge.Accounts
-	Tokens   []string // valid tokens; with no certificates either, every route except the description is 404
-	// Certificates admit as a token does.
-	Certificates []ClientCertificate
-	Starter      Starter
-	Submitter    Submitter
-	Watcher      Watcher
-	States       States
-	Media        MediaOpener
+	// Holders may use the API; it is asked for each request. Without any every route except the description
+	// is 404.
+	Holders   func() Holders
+	Access    AccessLog // nil: what demands a reason is refused, as it cannot be recorded
+	Starter   Starter
+	Submitter Submitter
+	Watcher   Watcher
+	States    States
+	Media     MediaOpener
 
 	// Decode reads a JSON object; Validate checks it against a component of the OpenAPI document.
 	Decode   func(body []byte) (any, []kycbridge.FieldError)
@@ -92,16 +93,10 @@ type APIOptions struct {
 }
 
 // AddAPI adds the admin API to an echo of NewAdmin. Its routes are those of the OpenAPI document; all but
-// that document's own require a bearer token.
+// that document's own require a token or certificate with the right of the operation.
 func AddAPI(e *echo.Echo, o APIOptions) {
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
-	}
 	if o.Timeout <= 0 {
 		o.Timeout = DefaultAPITimeout
-	}
-	if o.Now == nil {
-		o.Now = time.Now
 	}
 	if o.MaxStart <= 0 {
 		o.MaxStart = DefaultMaxStart
@@ -109,31 +104,53 @@ func AddAPI(e *echo.Echo, o APIOptions) {
 	if o.SpoolDir == "" {
 		o.SpoolDir = os.TempDir()
 	}
-	s := &api{APIOptions: o, admit: RequireBearer(o.Tokens, o.Certificates...)(func(echo.Context) error { return nil })}
-	s.bodies.left.Store(bodyBudget)
+	s := newAPI(o)
 	s.spooled.left.Store(maxLargeStarts * o.MaxStart)
 	const verification = "/v1/verifications/:provider/:account/:reference"
 	e.GET("/v1/openapi.json", s.describe)
-	e.POST("/v1/verifications", s.handle(operation{name: "start", unsure: "may_have_started"}, s.start))
-	e.POST("/v1/watches", s.handle(operation{name: "watch"}, s.watch))
-	e.GET(verification, s.handle(operation{name: "state"}, s.state))
-	e.GET(verification+"/media/:ref", s.handle(operation{name: "media"}, s.media))
-	e.POST(verification+"/steps/:step", s.handle(operation{name: "step", unsure: "may_have_submitted"}, s.step))
-	e.POST(verification+"/complete", s.handle(operation{name: "complete", unsure: "may_have_submitted"}, s.complete))
-	e.POST(verification+"/review", s.handle(operation{name: "review", unsure: "may_have_submitted"}, s.review))
+	add := func(method, path string, o operation, w work) { e.Add(method, path, s.handle(o, w)) }
+	start := operation{name: "start", right: kycbridge.RightStart, unsure: "may_have_started"}
+	submit := func(name string) operation {
+		return operation{name: name, right: kycbridge.RightStart, unsure: "may_have_submitted"}
+	}
+	add(http.MethodPost, "/v1/verifications", start, s.start)
+	add(http.MethodPost, "/v1/watches", operation{name: "watch", right: kycbridge.RightStart}, s.watch)
+	add(http.MethodGet, verification, operation{name: "state", right: kycbridge.RightRead}, s.state)
+	add(http.MethodGet, verification+"/media/:ref",
+		operation{name: "media", right: kycbridge.RightReveal, demanding: true}, s.media)
+	add(http.MethodPost, verification+"/steps/:step", submit("step"), s.step)
+	add(http.MethodPost, verification+"/complete", submit("complete"), s.complete)
+	add(http.MethodPost, verification+"/review", submit("review"), s.review)
+}
+
+// newAPI is an API without routes.
+func newAPI(o APIOptions) *api {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Holders == nil {
+		o.Holders = func() Holders { return Holders{} }
+	}
+	s := &api{APIOptions: o}
+	s.bodies.left.Store(bodyBudget)
+	return s
 }
 
 // api is the admin API.
 type api struct {
 	APIOptions
-	admit   echo.HandlerFunc
 	bodies  budget // in memory
 	spooled budget // in files
 }
 
 // operation is one API operation.
 type operation struct {
-	name string
+	name      string
+	right     kycbridge.Right
+	demanding bool // it needs a reason, and is recorded before it is done
 	// unsure is the member of a problem which says that a failed request may have been processed; "" if it
 	// can be repeated safely.
 	unsure string
@@ -142,13 +159,13 @@ type operation struct {
 // work handles a request. It writes the response itself unless it returns an error.
 type work func(echo.Context, *requestLog) error
 
-// handle authenticates, runs w, answers an error and logs one line.
+// handle authenticates, checks the right, runs w, answers an error, logs one line and records the access.
 func (s *api) handle(o operation, w work) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		began := time.Now()
 		t := &requestLog{operation: o}
 		c.Response().Header().Set("Cache-Control", "no-store")
-		err := s.admit(c)
+		err := s.admit(c, t)
 		if err == nil {
 			err = t.run(func() error { return w(c, t) })
 		}
@@ -165,14 +182,14 @@ func (s *api) handle(o operation, w work) echo.HandlerFunc {
 			t.outcome, t.status = t.refuse(c.Response(), err)
 		}
 		t.took = time.Since(began)
-		by, _ := c.Get(holderKey).(string)
-		s.log(t, by, err)
+		s.log(t, err)
+		s.note(t, err)
 		return nil
 	}
 }
 
-// log writes the line of a request. by is the name of the client certificate; "": it came with a token.
-func (s *api) log(t *requestLog, by string, err error) {
+// log writes the line of a request, with the name of the token or certificate and the stated reason.
+func (s *api) log(t *requestLog, err error) {
 	level := zapcore.InfoLevel
 	switch {
 	case t.status >= http.StatusInternalServerError:
@@ -181,11 +198,14 @@ func (s *api) log(t *requestLog, by string, err error) {
 		level = zapcore.WarnLevel
 	}
 	if entry := s.Logger.Check(level, "admin request"); entry != nil {
-		holder := zap.Skip()
-		if by != "" {
-			holder = zap.String("by", by)
+		by, reason := zap.Skip(), zap.Skip()
+		if t.use != nil {
+			by = zap.String("by", t.use.By)
+			if t.use.Reason != "" {
+				reason = zap.String("reason", t.use.Reason)
+			}
 		}
-		t.write(entry, err, zap.String("operation", t.name), holder)
+		t.write(entry, err, zap.String("operation", t.name), by, reason)
 	}
 }
 

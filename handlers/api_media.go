@@ -24,6 +24,9 @@ func (s *api) media(c echo.Context, t *requestLog) error {
 	if a.API.Media == nil {
 		return unsupported(a)
 	}
+	if err := s.begin(c, t); err != nil {
+		return err
+	}
 	extendDeadlines(c, apiMediaTime, apiMediaTime)
 	answer, err := s.Media.Media(c.Request().Context(), a, kycbridge.MediaRef{Reference: reference, Ref: param(c, "ref")})
 	if errors.Is(err, kycbridge.ErrNotFound) {

@@ -40,6 +40,7 @@ type problemMembers struct {
 	Reference        string                 `json:"reference,omitempty"`
 	URL              string                 `json:"url,omitempty"`
 	ExpiresAt        string                 `json:"expires_at,omitempty"`
+	MissingRight     kycbridge.Right        `json:"missing_right,omitempty"`
 }
 
 // encoded is the members in the format of problem.write: each after a comma, without the braces.
@@ -59,7 +60,10 @@ func (t *requestLog) refuse(w http.ResponseWriter, err error) (outcome string, s
 	var request *requestFault
 	var unwatched *kycbridge.UnwatchedError
 	var failed *kycbridge.ProviderError
+	var missing missingRight
 	switch {
+	case errors.As(err, &missing):
+		m.MissingRight = missing.right
 	case errors.As(err, &request):
 		m.Errors = request.errors
 	case errors.As(err, &unwatched):

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"kycbridge"
+	"kycbridge/event"
 )
 
 // state is GET /v1/verifications/{provider}/{account}/{reference}.
@@ -27,5 +28,16 @@ func (s *api) state(c echo.Context, t *requestLog) error {
 		return err
 	}
 	t.outcome = "found"
-	return sendJSON(c, http.StatusOK, data)
+	return sendJSON(c, http.StatusOK, shownTo(t.use.rights, data))
+}
+
+// shownTo is a state for a holder: without the right to reveal, no more than the profile masked permits.
+func shownTo(rights kycbridge.Rights, data *event.Data) *event.Data {
+	full := data.PII.Profile == event.ProfileFull || data.PII.Profile == ""
+	if !full || rights.Has(kycbridge.RightReveal) {
+		return data
+	}
+	masked := *data
+	event.Protect(&masked, event.ProfileMasked)
+	return &masked
 }

@@ -47,6 +47,7 @@ const (
 
 // fakes are the backends of the API. They record requests and answer err if it is set.
 type fakes struct {
+	profile     event.Profile // of states; "": none
 	err         error
 	panics      bool
 	start       kycbridge.StartRequest
@@ -89,7 +90,11 @@ func (f *fakes) Watch(_ context.Context, a *kycbridge.Account, w kycbridge.Watch
 
 func (f *fakes) State(_ context.Context, k kycbridge.Key) (*event.Data, error) {
 	f.stateKey = k
-	return stateOf(k), f.fail()
+	state := stateOf(k)
+	if f.profile != "" {
+		state.PII.Profile = f.profile
+	}
+	return state, f.fail()
 }
 
 func (f *fakes) Media(_ context.Context, _ *kycbridge.Account, m kycbridge.MediaRef) (kycbridge.MediaAnswer, error) {
@@ -144,6 +149,7 @@ type apiFixture struct {
 	set      *schemas.Set
 	document map[string]any
 	seen     map[string]bool // "POST /v1/watches 202"
+	accesses accesses
 }
 
 func newAPIFixture(t testing.TB, edit func(*APIOptions)) *apiFixture {
@@ -174,7 +180,8 @@ func newAPIFixture(t testing.TB, edit func(*APIOptions)) *apiFixture {
 	maps.Copy(accounts, account("ondato", "lower",
 		func(a *kycbridge.Account) { a.Provider.CanonicalReference = strings.ToLower }))
 	o := APIOptions{
-		Accounts: accounts, Tokens: []string{apiToken}, Starter: b, Submitter: b, Watcher: b, States: b, Media: b,
+		Accounts: accounts, Holders: rightsHolders, Access: &b.accesses, Starter: b, Submitter: b,
+		Watcher: b, States: b, Media: b,
 		OpenAPI: set.OpenAPI(), Logger: b.log.logger(),
 		Decode: readJSON,
 		Validate: func(component string, doc any) []kycbridge.FieldError {
@@ -221,6 +228,7 @@ func (b *apiFixture) ask(t testing.TB, method, template, path, body string, edit
 	t.Helper()
 	got := do(t, method, b.url+path, strings.NewReader(body), func(r *http.Request) {
 		r.Header.Set("Authorization", "Bearer "+apiToken)
+		r.Header.Set("X-Reason", "case%201")
 		if edit != nil {
 			edit(r)
 		}
@@ -465,6 +473,7 @@ func TestAPIMediaBreaksOverHTTP2(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Set("Authorization", "Bearer "+apiToken)
+		r.Header.Set("X-Reason", "case 1")
 		resp, err := server.Client().Do(r)
 		if err != nil {
 			t.Fatal(err)
@@ -501,6 +510,7 @@ func TestAPIMediaBreaks(t *testing.T) {
 			b.mediaAnswer = answer
 			r, _ := http.NewRequestWithContext(t.Context(), "GET", b.url+"/v1/verifications/ondato/acme/b1/media/x", nil)
 			r.Header.Set("Authorization", "Bearer "+apiToken)
+			r.Header.Set("X-Reason", "case 1")
 			resp, err := http.DefaultClient.Do(r)
 			if err != nil {
 				t.Fatal(err)
@@ -749,7 +759,7 @@ func TestAPIRefusals(t *testing.T) {
 
 // TestAPIWithoutTokens: every request is refused, and the document is served all the same.
 func TestAPIWithoutTokens(t *testing.T) {
-	b := newAPIFixture(t, func(o *APIOptions) { o.Tokens = nil })
+	b := newAPIFixture(t, func(o *APIOptions) { o.Holders = nil })
 	for _, o := range sampleRequests("acme") {
 		b.wantProblem(t, b.ask(t, o.method, o.template, o.path, o.body, nil), 404, "not_found")
 	}
@@ -980,6 +990,9 @@ func TestEveryAnswer(t *testing.T) {
 			b.ask(t, o.method, o.template, o.path, o.body, nil)
 		}
 		b.ask(t, o.method, o.template, o.path, o.body, func(r *http.Request) { r.Header.Del("Authorization") })
+		b.ask(t, o.method, o.template, o.path, o.body,
+			func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+rightless) })
+		b.ask(t, o.method, o.template, o.path, o.body, func(r *http.Request) { r.Header.Del("X-Reason") })
 		if o.method == "POST" {
 			b.ask(t, o.method, o.template, o.path, "", nil)
 			b.ask(t, o.method, o.template, o.path, strings.Repeat(" ", apiMaxStep+1), nil)
@@ -988,7 +1001,7 @@ func TestEveryAnswer(t *testing.T) {
 	}
 	b.ask(t, "GET", "/v1/openapi.json", "/v1/openapi.json", "", nil)
 	for path, item := range b.document["paths"].(map[string]any) {
-		if strings.HasPrefix(path, "/v1/payloads") {
+		if ofPayloads(path) {
 			continue // TestEveryPayloadAnswer
 		}
 		for method := range item.(map[string]any) {

@@ -43,6 +43,7 @@ type requestLog struct {
 	status         int
 	took           time.Duration
 	stack          []byte // of a panic
+	use            *use   // of the admin API, once the holder is known
 }
 
 func (t *requestLog) names() (provider, account string) {

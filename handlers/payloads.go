@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"go.uber.org/zap"
 
 	"kycbridge"
 )
@@ -30,6 +29,7 @@ const (
 	PayloadsPurge  = "purge"
 	PayloadsReport = "report"
 	PayloadsFind   = "find" // a verification, by any of its ids
+	PayloadsAccess = "access"
 )
 
 const (
@@ -44,6 +44,9 @@ type PayloadRequest struct {
 	ID        string          // of the payload to show
 	Options   json.RawMessage // an object that conforms to the operation's component of the OpenAPI document
 	Body      io.Reader       // of an import
+	// About tells which verification the request is about. The tool calls it before it reveals or changes
+	// anything of that verification, and stops on an error.
+	About func(k kycbridge.Key) error
 }
 
 // PayloadTool handles operations on stored payloads.
@@ -64,32 +67,32 @@ func InvalidRequest(path, message string) error {
 var selection = []string{"provider", "account", "verification", "id", "via", "status", "reason", "event", "since",
 	"until", "limit", "from"}
 
-// AddPayloads adds the stored-payload tool to an echo of NewAdmin, with a bearer token. It uses the
-// options Tokens, Decode, Validate, Logger and Now.
+// AddPayloads adds the stored-payload tool and the access log to an echo of NewAdmin. It uses the options
+// Holders, Access, Accounts, Decode, Validate, Logger and Now.
 func AddPayloads(e *echo.Echo, o APIOptions, tool PayloadTool) {
-	if o.Logger == nil {
-		o.Logger = zap.NewNop()
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	s := &payloads{tool: tool, api: &api{APIOptions: o,
-		admit: RequireBearer(o.Tokens, o.Certificates...)(func(echo.Context) error { return nil })}}
-	s.bodies.left.Store(bodyBudget)
-	add := func(method, path, name, mediaType string, read readPayloads) {
-		e.Add(method, path, s.handle(operation{name: name + "_payloads"}, func(c echo.Context, t *requestLog) error {
+	s := &payloads{tool: tool, api: newAPI(o)}
+	add := func(method, path string, right kycbridge.Right, name, mediaType string, read readPayloads) {
+		o := operation{name: name + "_payloads", right: right, demanding: name == PayloadsExport}
+		if name == PayloadsAccess {
+			o.name = "list_access"
+		}
+		e.Add(method, path, s.handle(o, func(c echo.Context, t *requestLog) error {
 			return s.work(c, t, PayloadRequest{Operation: name}, mediaType, read)
 		}))
 	}
-	add(http.MethodGet, "/v1/verifications", PayloadsFind, "application/json", s.search)
-	add(http.MethodGet, "/v1/payloads", PayloadsList, ndjson, s.query(selection...))
-	add(http.MethodGet, "/v1/payloads/export", PayloadsExport, ndjson, s.query(selection...))
-	add(http.MethodGet, "/v1/payloads/report", PayloadsReport, "application/json",
+	const readRight, object = kycbridge.RightRead, "application/json"
+	add(http.MethodGet, "/v1/verifications", readRight, PayloadsFind, object, s.search)
+	add(http.MethodGet, "/v1/payloads", readRight, PayloadsList, ndjson, s.query(selection...))
+	add(http.MethodGet, "/v1/payloads/export", kycbridge.RightReveal, PayloadsExport, ndjson,
+		s.query(selection...))
+	add(http.MethodGet, "/v1/payloads/report", readRight, PayloadsReport, object,
 		s.query("provider", "account", "verification", "since", "until"))
-	add(http.MethodPost, "/v1/payloads/replay", PayloadsReplay, ndjson, s.body("PayloadReplay"))
-	add(http.MethodPost, "/v1/payloads/purge", PayloadsPurge, "application/json", s.body("PayloadPurge"))
-	add(http.MethodPost, "/v1/payloads/import", PayloadsImport, "application/json", s.importBody)
-	add(http.MethodGet, "/v1/payloads/:id", PayloadsShow, "application/json", s.showID)
+	add(http.MethodPost, "/v1/payloads/replay", kycbridge.RightReplay, PayloadsReplay, ndjson, s.body("PayloadReplay"))
+	add(http.MethodPost, "/v1/payloads/purge", kycbridge.RightPurge, PayloadsPurge, object, s.body("PayloadPurge"))
+	add(http.MethodPost, "/v1/payloads/import", kycbridge.RightReplay, PayloadsImport, object, s.importBody)
+	add(http.MethodGet, "/v1/payloads/:id", readRight, PayloadsShow, object, s.showID)
+	add(http.MethodGet, "/v1/access", readRight, PayloadsAccess, ndjson,
+		s.query("since", "until", "by", "verification"))
 }
 
 // payloads is the API of the stored-payload tool.
@@ -106,12 +109,18 @@ func (s *payloads) work(c echo.Context, t *requestLog, r PayloadRequest, mediaTy
 	if err := read(c, t, &r); err != nil {
 		return err
 	}
+	r.About = func(k kycbridge.Key) error { return s.about(c, t, k) }
+	if t.use.demanding && r.Operation != PayloadsShow { // which is about a verification that the store knows
+		if err := s.begin(c, t); err != nil {
+			return err
+		}
+	}
 	control := http.NewResponseController(c.Response())
 	importBody, _ := r.Body.(*deadlineReader)
 	if importBody == nil {
 		_ = control.SetReadDeadline(time.Time{}) // the request is completely read
 	}
-	out := &deadlineWriter{c: c, control: control, mediaType: mediaType}
+	out := &deadlineWriter{c: c, control: control, mediaType: mediaType, use: t.use}
 	err := s.tool.Payloads(c.Request().Context(), r, out)
 	t.bytes = max(t.bytes, out.n)
 	switch {
@@ -135,12 +144,17 @@ func (s *payloads) work(c echo.Context, t *requestLog, r PayloadRequest, mediaTy
 
 // query reads the named parameters: text, except numbers and times, which may be ages.
 func (s *payloads) query(names ...string) readPayloads {
-	return func(c echo.Context, _ *requestLog, r *PayloadRequest) error {
+	return func(c echo.Context, t *requestLog, r *PayloadRequest) error {
 		doc, err := s.parameters(c.QueryParams(), names)
 		if err != nil {
 			return err
 		}
-		if err := faulty(errInvalidRequest, s.Validate("PayloadFilter", doc)); err != nil {
+		filter := maps.Clone(doc)
+		delete(filter, "by") // of the access log
+		if err := faulty(errInvalidRequest, s.Validate("PayloadFilter", filter)); err != nil {
+			return err
+		}
+		if err := s.weigh(t, r, doc); err != nil {
 			return err
 		}
 		r.Options, err = json.Marshal(doc)
@@ -163,6 +177,11 @@ func (s *payloads) parameters(q url.Values, names []string) (map[string]any, err
 				return nil, InvalidRequest("/"+name, "must be a time such as 2026-03-02T09:00:00Z, or an age such as 24h or 7d")
 			}
 			doc[name] = at
+		case name == "by":
+			if !holderName.MatchString(values[0]) {
+				return nil, InvalidRequest("/by", "must be a name of admin.tokens or admin.client_certs, or os: and a user")
+			}
+			doc[name] = values[0]
 		case name == "limit" || name == "from":
 			if _, err := strconv.ParseUint(values[0], 10, 63); err != nil {
 				return nil, InvalidRequest("/"+name, "must be a number, 0 or more")
@@ -196,16 +215,35 @@ func (s *payloads) body(component string) readPayloads {
 		if err != nil {
 			return err
 		}
-		t.verificationID = text(doc, "verification")
+		if err := s.weigh(t, r, doc); err != nil {
+			return err
+		}
 		r.Options, err = json.Marshal(doc)
 		return err
 	}
 }
 
+// weigh records what a request selects, checks the right to what it reveals, and decides whether it demands
+// a reason: to export, to reveal values about a person, and to erase.
+func (s *payloads) weigh(t *requestLog, r *PayloadRequest, doc map[string]any) error {
+	s.selected(t, doc)
+	if doc["reveal"] == true {
+		t.use.demanding = true
+		return holder{rights: t.use.rights}.need(kycbridge.RightReveal)
+	}
+	if r.Operation == PayloadsPurge {
+		t.use.demanding = doc["confirm"] == true && doc["dry_run"] != true
+	}
+	return nil
+}
+
 // showID reads the payload to show.
-func (s *payloads) showID(c echo.Context, _ *requestLog, r *PayloadRequest) error {
+func (s *payloads) showID(c echo.Context, t *requestLog, r *PayloadRequest) error {
 	doc, err := s.parameters(c.QueryParams(), []string{"reveal", "status"})
 	if err != nil {
+		return err
+	}
+	if err := s.weigh(t, r, doc); err != nil {
 		return err
 	}
 	r.ID = param(c, "id")
@@ -214,7 +252,7 @@ func (s *payloads) showID(c echo.Context, _ *requestLog, r *PayloadRequest) erro
 }
 
 // search reads the searched text.
-func (s *payloads) search(c echo.Context, _ *requestLog, r *PayloadRequest) error {
+func (s *payloads) search(c echo.Context, t *requestLog, r *PayloadRequest) error {
 	doc, err := s.parameters(c.QueryParams(), []string{"q", "timeline"})
 	if err != nil {
 		return err
@@ -222,12 +260,13 @@ func (s *payloads) search(c echo.Context, _ *requestLog, r *PayloadRequest) erro
 	if text, _ := doc["q"].(string); text == "" || len(text) > apiReference {
 		return InvalidRequest("/q", fmt.Sprintf("must be an id or its beginning, of at most %d bytes", apiReference))
 	}
+	s.selected(t, doc)
 	r.Options, err = json.Marshal(doc)
 	return err
 }
 
 // importBody streams the body of an import.
-func (s *payloads) importBody(c echo.Context, _ *requestLog, r *PayloadRequest) error {
+func (s *payloads) importBody(c echo.Context, t *requestLog, r *PayloadRequest) error {
 	if known, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type")); err != nil || known != ndjson {
 		return errMediaType
 	}
@@ -235,6 +274,7 @@ func (s *payloads) importBody(c echo.Context, _ *requestLog, r *PayloadRequest) 
 	if err != nil {
 		return err
 	}
+	s.selected(t, doc)
 	r.Options, err = json.Marshal(doc)
 	r.Body = &deadlineReader{body: c.Request().Body, control: http.NewResponseController(c.Response())}
 	return err
@@ -263,6 +303,7 @@ type deadlineWriter struct {
 	c         echo.Context
 	control   *http.ResponseController
 	mediaType string
+	use       *use
 	n         int64
 	renewed   time.Time
 }
@@ -285,6 +326,9 @@ func (w *deadlineWriter) renew() {
 }
 
 func (w *deadlineWriter) Write(b []byte) (int, error) {
+	if w.use.demanding && !w.use.begun {
+		return 0, errUnrecorded
+	}
 	w.begin()
 	late := time.Since(w.renewed) > payloadRenew
 	if late {

@@ -71,7 +71,8 @@ func newPayloadStore(t *testing.T) *payloadStore {
 		t.Fatal(err)
 	}
 	e := handlers.NewAdmin(handlers.AdminOptions{})
-	handlers.AddPayloads(e, handlers.APIOptions{Tokens: []string{storeToken}, Logger: zap.New(core), Decode: decodeJSON,
+	handlers.AddPayloads(e, handlers.APIOptions{Holders: storeHolders, Access: s.AccessLog(), Logger: zap.New(core),
+		Decode:   decodeJSON,
 		Validate: s.validate}, s.PayloadTool())
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
@@ -95,6 +96,11 @@ func newPayloadStore(t *testing.T) *payloadStore {
 	}
 }
 
+// storeHolders are the holder of storeToken, with all rights.
+func storeHolders() handlers.Holders {
+	return handlers.Holders{Tokens: []kycbridge.AdminToken{kycbridge.NamelessToken(storeToken)}}
+}
+
 func (s *payloadStore) validate(component string, doc any) []kycbridge.FieldError {
 	var errs []kycbridge.FieldError
 	for _, f := range s.set.ValidateAPI(component, doc) {
@@ -116,6 +122,7 @@ func (s *payloadStore) send(t *testing.T, method, url, mediaType string, body []
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", mediaType)
+	r.Header.Set("X-Reason", "case 1")
 	if r.Header.Set("Authorization", "Bearer "+storeToken); strings.Contains(url, "/webhooks/") {
 		r.SetBasicAuth("callbacks", "seed-secret")
 	}

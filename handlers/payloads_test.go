@@ -37,6 +37,10 @@ type payloadFixture struct {
 	err   error
 }
 
+// shownKey is the verification of the payload that is shown.
+var shownKey = kycbridge.Key{Provider: "ondato", Account: "acme",
+	VerificationID: "786513b3-69c4-5dfa-afc2-55ed2d4345cf"}
+
 func newPayloadFixture(t testing.TB, edit func(*APIOptions)) *payloadFixture {
 	t.Helper()
 	p := &payloadFixture{}
@@ -51,6 +55,11 @@ func newPayloadFixture(t testing.TB, edit func(*APIOptions)) *payloadFixture {
 	options.Logger = p.log.logger()
 	AddPayloads(e, options, toolFunc(func(_ context.Context, r PayloadRequest, out io.Writer) error {
 		p.asked, p.body = r, ""
+		if r.Operation == PayloadsShow {
+			if err := r.About(shownKey); err != nil {
+				return err
+			}
+		}
 		if r.Body != nil {
 			raw, err := io.ReadAll(r.Body)
 			if p.body = string(raw); err != nil {
@@ -91,6 +100,8 @@ func payloadOperations() []payloadOperation {
 			`,"digest":"sha256:` + strings.Repeat("0", 64) + `","masked":false}`},
 		{PayloadsFind, "GET", "/v1/verifications", "/v1/verifications?q=case-1&timeline=true", "",
 			`{"found":[{"by":"external_reference","provider":"ondato","account":"acme"}]}`},
+		{PayloadsAccess, "GET", "/v1/access", "/v1/access?by=alice&since=24h", "",
+			`{"time":"2026-03-02T09:00:13Z","id":"X","by":"alice","operation":"state","result":"200"}`},
 	}
 }
 
@@ -119,6 +130,7 @@ func TestPayloadOperations(t *testing.T) {
 		PayloadsShow:   `{"reveal":true}`,
 		PayloadsReport: `{}`,
 		PayloadsFind:   `{"q":"case-1","timeline":true}`,
+		PayloadsAccess: `{"by":"alice","since":"2026-03-01T09:00:00Z"}`,
 	}
 	operations := payloadOperations()
 	for _, o := range operations {
@@ -135,7 +147,11 @@ func TestPayloadOperations(t *testing.T) {
 		}
 	}
 	for i, l := range p.apiFixture.lines(t, len(operations)) {
-		if !strings.Contains(l, `"operation":"`+operations[i].name+`_payloads"`) ||
+		name := operations[i].name + "_payloads"
+		if operations[i].name == PayloadsAccess {
+			name = "list_access"
+		}
+		if !strings.Contains(l, `"operation":"`+name+`"`) ||
 			!strings.Contains(l, `"outcome":"done"`) || strings.Contains(l, "ondato") {
 			t.Error(l)
 		}
@@ -210,6 +226,7 @@ func TestPayloadFailures(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Header.Set("Authorization", "Bearer "+apiToken)
+		r.Header.Set("X-Reason", "case 1")
 		r.Header.Set("Content-Type", map[bool]string{true: ndjson, false: "application/json"}[o.name == PayloadsImport])
 		res, err := http.DefaultClient.Do(r)
 		if err != nil {
@@ -220,6 +237,11 @@ func TestPayloadFailures(t *testing.T) {
 		}
 		res.Body.Close()
 	}
+}
+
+// ofPayloads reports whether a path of the document is one of AddPayloads.
+func ofPayloads(path string) bool {
+	return strings.HasPrefix(path, "/v1/payloads") || path == "/v1/access"
 }
 
 // foundAt is the operation of the tool that is not about payloads.
@@ -233,6 +255,8 @@ func TestEveryPayloadAnswer(t *testing.T) {
 		p.lines, p.err = []string{o.answer}, nil
 		p.send(t, o, nil)
 		p.send(t, o, func(r *http.Request) { r.Header.Del("Authorization") })
+		p.send(t, o, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+rightless) })
+		p.send(t, o, func(r *http.Request) { r.Header.Del("X-Reason") })
 		p.lines = nil
 		for _, err := range []error{kycbridge.ErrUnavailable, kycbridge.ErrNotFound, InvalidRequest("", "is none")} {
 			p.err = err
@@ -246,7 +270,7 @@ func TestEveryPayloadAnswer(t *testing.T) {
 			p.ask(t, o.method, o.template, o.path, strings.Repeat(" ", apiMaxStep+1), nil)
 		}
 	}
-	closed := newPayloadFixture(t, func(o *APIOptions) { o.Tokens = nil })
+	closed := newPayloadFixture(t, func(o *APIOptions) { o.Holders = nil })
 	closed.seen = p.seen
 	for _, o := range payloadOperations() {
 		wantProblem(t, closed.send(t, o, nil), 404, "not_found")
@@ -259,7 +283,7 @@ func TestEveryPayloadAnswer(t *testing.T) {
 	}
 	for path, item := range p.document["paths"].(map[string]any) {
 		for method := range item.(map[string]any) {
-			if method == "parameters" || !strings.HasPrefix(path, "/v1/payloads") && method+path != foundAt {
+			if method == "parameters" || !ofPayloads(path) && method+path != foundAt {
 				continue
 			}
 			described = append(described, strings.ToUpper(method)+" "+path)
@@ -283,7 +307,7 @@ func TestEveryPayloadAnswer(t *testing.T) {
 func TestPayloadDeadlines(t *testing.T) {
 	p := newPayloadFixture(t, nil)
 	e := NewAdmin(AdminOptions{})
-	AddPayloads(e, APIOptions{Tokens: []string{apiToken},
+	AddPayloads(e, APIOptions{Holders: holdersOf(apiToken),
 		Validate: func(string, any) []kycbridge.FieldError { return nil }},
 		toolFunc(func(ctx context.Context, r PayloadRequest, out io.Writer) error {
 			if r.Body != nil {
@@ -335,7 +359,7 @@ func TestPayloadBodyBreaks(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer "+apiToken)
 	r.Header.Set("Content-Type", ndjson)
 	e := NewAdmin(AdminOptions{})
-	AddPayloads(e, APIOptions{Tokens: []string{apiToken}, Logger: p.log.logger()},
+	AddPayloads(e, APIOptions{Holders: holdersOf(apiToken), Logger: p.log.logger()},
 		toolFunc(func(_ context.Context, r PayloadRequest, _ io.Writer) error {
 			_, err := io.ReadAll(r.Body)
 			return InvalidRequest("", "line 1: "+err.Error())

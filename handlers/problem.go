@@ -141,6 +141,9 @@ var problems = [...]problem{
 		title: "Body not received", detail: "The body did not arrive whole or in time. Send the request again."},
 	{kind: errNotReady, name: "not_ready", status: http.StatusServiceUnavailable, retryAfter: 1,
 		title: "Not ready", detail: "Send no requests to this instance until it is ready."},
+	{kind: errUnrecorded, name: "unrecorded", status: http.StatusServiceUnavailable, retryAfter: 5,
+		title: "The access cannot be recorded", detail: "Nothing was done, because the access log takes no record at the " +
+			"moment. Send the request again later."},
 	{kind: context.DeadlineExceeded, name: "timeout", status: http.StatusServiceUnavailable, retryAfter: 5,
 		title: "Temporarily unavailable", detail: "The request could not be processed in time. Send it again later."},
 	{kind: context.Canceled, name: "timeout", status: http.StatusServiceUnavailable, retryAfter: 5,
@@ -169,6 +172,12 @@ var problems = [...]problem{
 	{kind: errToken, name: "unauthenticated", status: http.StatusUnauthorized,
 		title: "Not authenticated", detail: "Send one of the configured admin tokens as Authorization: Bearer.",
 		challenges: []string{`Bearer realm="kycbridge"`}},
+	{kind: errRight, name: "missing_right", status: http.StatusForbidden,
+		title: "Right missing", detail: "The token or certificate lacks the right that missing_right names. Ask the " +
+			"operator to grant it in admin.tokens or admin.client_certs, or send another token."},
+	{kind: errReason, name: "missing_reason", status: http.StatusBadRequest,
+		title: "Reason missing", detail: "Say why this is needed, in 1 to 500 characters, in the header X-Reason, " +
+			"percent-encoded if it is not ASCII; kycbridge commands take --why. The access log records it."},
 	{kind: errPlainHTTP, name: "plain_http", status: http.StatusBadRequest, close: true,
 		title: "TLS is needed here", detail: "Send the request again to an https address."},
 

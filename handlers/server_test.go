@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -97,4 +98,42 @@ func account(provider, name string, edit func(*kycbridge.Account)) kycbridge.Acc
 		edit(a)
 	}
 	return kycbridge.Accounts{{Provider: provider, Account: name}: a}
+}
+
+// holdersOf are holders of tokens with all rights.
+func holdersOf(tokens ...string) func() Holders {
+	var all []kycbridge.AdminToken
+	for _, token := range tokens {
+		if token != "" {
+			all = append(all, kycbridge.NamelessToken(token))
+		}
+	}
+	return func() Holders { return Holders{Tokens: all} }
+}
+
+// accesses is an access log in memory. With an error it stores nothing.
+type accesses struct {
+	mu  sync.Mutex
+	all []kycbridge.Access
+	err error
+}
+
+func (l *accesses) StoreAccess(_ context.Context, a kycbridge.Access) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err == nil {
+		l.all = append(l.all, a)
+	}
+	return l.err
+}
+
+func (l *accesses) NoteAccess(a kycbridge.Access) { _ = l.StoreAccess(context.Background(), a) }
+
+// take returns the records so far and forgets them.
+func (l *accesses) take() []kycbridge.Access {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.all
+	l.all = nil
+	return all
 }

@@ -23,6 +23,7 @@ func TestWideUsersAreRefused(t *testing.T) {
 		{"kyc.event.v1.ondato.>", false, true},
 		{"kyc.put.v1.>", false, false},
 		{"kyc.payload.>", false, false},
+		{"kyc.access.>", false, false},
 		{"kyc.disposition", false, false},
 		{"kyc.poll.due.>", false, false},
 		{"kyc.watch.>", true, false},

@@ -27,6 +27,10 @@ func (n Names) dispositions() string { return n.Stream + "_DISPOSITIONS" }
 func (n Names) tombstones() string   { return n.Stream + "_TOMBSTONES" }
 func (n Names) index() string        { return n.Stream + "_INDEX" }
 func (n Names) keyPages() string     { return n.Stream + "_KEYS" }
+func (n Names) access() string       { return n.Stream + "_ACCESS" }
+
+// accessOf is the subject of the records of an operation.
+func (n Names) accessOf(operation string) string { return n.join("access", operation) }
 
 // disposition is the subject of dispositions.
 func (n Names) disposition() string { return n.join("disposition") }

@@ -76,6 +76,7 @@ type Store struct {
 	quarantine *committer
 	refusals   *committer
 	index      index
+	access     accessLog
 	sealer     *sealer
 	keyWarning rateLimitedWarning
 	refused    chan refusedPayload
@@ -110,6 +111,7 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 	c.erasing = s.recordErasing
 	s.payloads, s.quarantine, s.refusals, s.index.writes =
 		newCommitter(c), newCommitter(c), newCommitter(c), newCommitter(c)
+	s.startAccessLog()
 	s.refused = make(chan refusedPayload, refusedWaiting)
 	for range refusedAtOnce {
 		s.refusing.Go(s.keepRefused)
@@ -119,6 +121,7 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 
 // Close ends publishing and the connection. Later refusals are not stored.
 func (s *Store) Close() {
+	s.closeAccessLog()
 	s.refusals.Close()
 	s.refusing.Wait()
 	s.payloads.Close()

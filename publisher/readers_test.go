@@ -306,6 +306,7 @@ func TestReadersAreConfined(t *testing.T) {
 		{"an acknowledgement for the normalizer", "$JS.ACK.KYC_PAYLOADS.normalizer.1.1.1.1.0", "+ACK", denied},
 		{"the list of streams", "$JS.API.STREAM.LIST", "", ""},
 		{"a payload", "$JS.API.STREAM.MSG.GET.KYC_PAYLOADS", `{"seq":1}`, denied},
+		{"the access log", "$JS.API.STREAM.MSG.GET.KYC_ACCESS", `{"seq":1}`, denied},
 		{"a payload directly", "$JS.API.DIRECT.GET.KYC_PAYLOADS", `{"seq":1}`, denied},
 		{"events without end", "$JS.API.DIRECT.GET.KYC_EVENTS", `{"seq":1,"batch":100000000}`, "more messages"},
 		{"the payload stream", "$JS.API.STREAM.INFO.KYC_PAYLOADS", "", denied},

@@ -16,7 +16,7 @@ const stagedFor = 15 * time.Second
 
 // staged are the streams with batches.
 func (n Names) staged() []string {
-	return []string{n.payloads(), n.events(), n.quarantine(), n.index()}
+	return []string{n.payloads(), n.events(), n.quarantine(), n.index(), n.access()}
 }
 
 // RemoveStaleBatches removes the files of batches that the server abandoned: if there is no space to stage

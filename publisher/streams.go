@@ -69,6 +69,8 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 	index.config.Duplicates, index.config.AllowMsgTTL = 2*time.Minute, true // ids of payloads expire with the payloads
 	keyPages := keep(n.keyPages(), "key.>", "Keys of encrypted bodies, wrapped by a master key, many in a message", 0)
 	keyPages.config.Duplicates = 2 * time.Minute
+	access := keep(n.access(), "access.>", "Who used the API, the console and the tools, and why", accessAge)
+	access.config.Duplicates = 2 * time.Minute
 	payloads := keep(n.payloads(), "payload.>", "Payloads as received: the outbox of everything", payloadAge)
 	payloads.config.AllowMsgTTL = true // for the bar of an erasure
 	return []stream{
@@ -81,6 +83,7 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 		tombstones,
 		index,
 		keyPages,
+		access,
 	}
 }
 

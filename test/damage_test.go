@@ -362,7 +362,7 @@ func TestErasureIsNoDamage(t *testing.T) {
 	for _, args := range [][]string{{"--verification", idOf(4)},
 		{"--older-than", "0s", "--id", "ondato.acme.e0000009-0001-4000-8000-000000000001"}, {"--verification", idOf(12)}} {
 		if code, _, stderr := run(t, "kycbridge",
-			append([]string{"payloads", "purge", "--yes", "--config", b.config}, args...)...); code != 0 {
+			append([]string{"payloads", "purge", "--yes", "--why", "a test", "--config", b.config}, args...)...); code != 0 {
 			t.Fatalf("purge %v: %s", args, stderr)
 		}
 	}

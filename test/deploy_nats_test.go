@@ -258,10 +258,13 @@ func TestDeployNATSAccess(t *testing.T) {
 			"ask for a watch":       "kyc.watch.ondato.acme",
 			"answer another reader": "kyc.answer.ondato._INBOX.x", "ask as another reader": "kyc.reader.ondato.all.API.INFO",
 			"delete the stream": "$JS.API.STREAM.DELETE.KYC_EVENTS", "read payloads": "$JS.API.STREAM.MSG.GET.KYC_PAYLOADS",
-			"consume payloads": "$JS.API.CONSUMER.CREATE.KYC_PAYLOADS.x", "purge": "$JS.API.STREAM.PURGE.KYC_EVENTS",
+			"read the access log": "$JS.API.DIRECT.GET.KYC_ACCESS",
+			"consume payloads":    "$JS.API.CONSUMER.CREATE.KYC_PAYLOADS.x", "purge": "$JS.API.STREAM.PURGE.KYC_EVENTS",
 		} {
 			reader.refused(t, what, func() error { return reader.Publish(subject, nil) }, "Permissions Violation for Publish to")
 		}
+		reader.refused(t, "listen to the access log", func() error { _, err := reader.SubscribeSync("kyc.access.>"); return err },
+			"Permissions Violation for Subscription to")
 		reader.refused(t, "listen to payloads", func() error { _, err := reader.SubscribeSync("kyc.payload.>"); return err },
 			"Permissions Violation for Subscription to")
 	})

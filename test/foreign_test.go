@@ -42,6 +42,7 @@ func TestForeignMessages(t *testing.T) {
 		"KYC_QUARANTINE": {"kyc.quarantine.ondato.acme.schema"},
 		"KYC_REFUSED":    {"kyc.refused.ondato.acme"},
 		"KYC_STARTS":     {"kyc.start.ondato.acme.x"},
+		"KYC_ACCESS":     {"kyc.access.state"},
 	}
 	for stream, subjects := range foreign {
 		for _, subject := range subjects {
@@ -75,8 +76,8 @@ func TestForeignMessages(t *testing.T) {
 		report.Total.Refused != 0 || report.Total.Lost != 0 {
 		t.Errorf("report: %d %v %s%s", code, err, stdout, stderr)
 	}
-	for _, command := range [][]string{{"payloads", "list"},
-		{"payloads", "purge", "--verification", one.VerificationID(), "--yes"}} {
+	for _, command := range [][]string{{"payloads", "list"}, {"access", "list"},
+		{"payloads", "purge", "--verification", one.VerificationID(), "--yes", "--why", "a test"}} {
 		if code, stdout, stderr := run(t, "kycbridge", append(command, "--config", b.config)...); code != 0 ||
 			strings.Contains(stdout, "garbage") {
 			t.Errorf("%v: %d %s%s", command, code, stdout, stderr)

@@ -30,7 +30,7 @@ func TestPurgeBesideTraffic(t *testing.T) {
 		for round := range 3 {
 			c.purge(t, round, func() {
 				code, _, stderr := run(t, "kycbridge", "payloads", "purge", "--config", b.config, "--verification",
-					c.verification(), "--yes")
+					c.verification(), "--yes", "--why", "a test")
 				if code != 0 {
 					t.Fatalf("purge ended with %d: %s", code, stderr)
 				}
@@ -145,6 +145,7 @@ func (b *bridge) ask(t *testing.T, path, body string) {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Authorization", "Bearer ops-token-2e77a1")
+	req.Header.Set("X-Reason", "a test")
 	res, err := b.client.Do(req)
 	if err != nil {
 		t.Error(err)

@@ -25,6 +25,7 @@ func (w *world) stored(t *testing.T, verificationID string, via event.Via) (bodi
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+worldToken)
+	req.Header.Set("X-Reason", "a test")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -137,12 +137,16 @@ func readObject(name string, stdin io.Reader, limit int64) (map[string]json.RawM
 type apiClient struct {
 	base, token, tokenFrom string
 	http                   *http.Client // nil: one without files for TLS
+	reason                 string       // for the access log
 }
 
 // do sends a request with the token, if there is one: a client certificate may stand in its place.
 func (c *apiClient) do(r *http.Request) (*http.Response, error) {
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	if c.reason != "" {
+		r.Header.Set("X-Reason", url.PathEscape(c.reason))
 	}
 	client := c.http
 	if client == nil {
@@ -236,6 +240,7 @@ type apiProblem struct {
 	VerificationID   string `json:"verification_id"`
 	Reference        string `json:"reference"`
 	URL              string `json:"url"`
+	MissingRight     string `json:"missing_right"`
 	status           int
 	retryAfter       string
 }
@@ -278,6 +283,9 @@ func (p *apiProblem) Error() string {
 			place = "the request"
 		}
 		b += map[bool]string{true: ": ", false: ", "}[i == 0] + place + " " + f.Message
+	}
+	if p.MissingRight != "" {
+		b += ": " + p.MissingRight
 	}
 	if said := p.said(); said != "" {
 		b += " (" + said + ")"

@@ -103,7 +103,8 @@ payload unchanged, and publishes one canonical event on NATS.
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(serveCommand(environ), demoCommand(), simulateCommand(), keysCommand(environ),
 		startCommand(environ), watchCommand(environ), stepCommand(environ), completeCommand(environ), reviewCommand(environ),
-		eventsCommand(environ), topCommand(environ), findCommand(environ), payloadsCommand(environ), schemasCommand(),
+		eventsCommand(environ), topCommand(environ), findCommand(environ), payloadsCommand(environ),
+		accessCommand(environ), schemasCommand(),
 		sendCommand(environ), tryCommand(environ), testCommand(), initCommand(),
 		healthCommand(environ), configCommand(environ), versionCommand())
 	completions(root)

@@ -27,6 +27,7 @@ type payloadFlags struct {
 	file    string
 	access  app.StoreAccess
 	api     apiFlags
+	why     string // the reason, for the access log
 }
 
 func newPayloadFlags(environ []string) payloadFlags {
@@ -67,6 +68,7 @@ func (o *payloadFlags) reach(
 	if err != nil {
 		return usage(cmd, err.Error())
 	}
+	client.reason = o.why
 	return remote(cmd.Context(), client)
 }
 
@@ -97,6 +99,7 @@ type store struct {
 	*archive.Archive
 	config *app.Config
 	log    *zap.Logger
+	use    *use
 }
 
 // with opens the archive, uses it and closes it.
@@ -115,7 +118,10 @@ func (o *payloadFlags) with(cmd *cobra.Command, work func(ctx context.Context, s
 		return ended(cmd.Context(), err)
 	}
 	defer closeStore()
-	return ended(cmd.Context(), work(cmd.Context(), store{a, config, log}))
+	u := newUse(cmd, a.AccessLog, o.why)
+	err = work(cmd.Context(), store{a, config, log, u})
+	u.finish(cmd, err)
+	return ended(cmd.Context(), err)
 }
 
 // withKeys opens the keys of the store, uses them and closes the store.

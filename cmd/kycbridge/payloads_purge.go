@@ -34,11 +34,14 @@ events, timers and receipts. A record of the erasure, its time and its amount is
 --older-than erases payloads of some age that the other flags select; events and
 unprocessed payloads are kept.`,
 		Example: `  kycbridge payloads purge --verification 1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0 --dry-run
-  kycbridge payloads purge --older-than 8760h --provider ondato --yes`,
+  kycbridge payloads purge --older-than 8760h --provider ondato --yes --why retention`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, before, err := f.check(cmd, time.Now())
 			if err != nil {
+				return usage(cmd, err.Error())
+			}
+			if err := o.needReason("a purge erases permanently"); err != nil && !f.dryRun {
 				return usage(cmd, err.Error())
 			}
 			if err := requireTerminal(cmd, f.yes, f.dryRun, "a purge erases permanently"); err != nil {
@@ -61,6 +64,7 @@ unprocessed payloads are kept.`,
 	g.StringVar(&f.older, "older-than", "",
 		"erase payloads received before this `time`: an age such as 8760h, or RFC 3339")
 	f.add(g, "provider", "account", "id", "via", "status", "reason", "event")
+	o.addWhy(cmd, "all but --dry-run")
 	g.BoolVar(&f.dryRun, "dry-run", false, "count and erase nothing")
 	g.BoolVar(&f.yes, "yes", false, "do not ask")
 	g.BoolVar(&f.asJSON, "json", false, "print the result as JSON")
@@ -98,6 +102,15 @@ func (f *purgeFlags) check(cmd *cobra.Command, now time.Time) (archive.Filter, t
 	return filter, before, nil
 }
 
+// begin records a purge before it is done.
+func (f *purgeFlags) begin(ctx context.Context, s store, filter archive.Filter) error {
+	s.use.selects(filter)
+	if f.dryRun {
+		return nil
+	}
+	return s.use.begin(ctx)
+}
+
 // one erases a verification.
 func (f *purgeFlags) one(ctx context.Context, cmd *cobra.Command, s store) error {
 	if !f.yes && !f.dryRun {
@@ -109,6 +122,9 @@ func (f *purgeFlags) one(ctx context.Context, cmd *cobra.Command, s store) error
 		if err := ask(ctx, cmd, "Erase all of it permanently?"); err != nil {
 			return err
 		}
+	}
+	if err := f.begin(ctx, s, archive.Filter{Verification: f.Verification}); err != nil {
+		return err
 	}
 	out, err := s.Purge(ctx, f.Verification, f.dryRun)
 	if err != nil {
@@ -166,6 +182,11 @@ func (f *purgeFlags) old(
 			return err
 		}
 	}
+	filter.Until = before
+	if err := f.begin(ctx, s, filter); err != nil {
+		return err
+	}
+	filter.Until = time.Time{}
 	counts, err := f.sweep(ctx, cmd, s, filter, before, f.dryRun)
 	if err != nil {
 		if stopped := broken(ctx, err, "some are erased; run it again for the rest"); stopped != nil {

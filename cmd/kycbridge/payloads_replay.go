@@ -50,6 +50,9 @@ to a file, for a consumer that rebuilds, and publishes nothing.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := f.check(time.Now())
+			if err == nil && f.reveal {
+				err = o.needReason("--reveal prints values about persons")
+			}
 			if err != nil {
 				return usage(cmd, err.Error())
 			}
@@ -86,6 +89,7 @@ to a file, for a consumer that rebuilds, and publishes nothing.`,
 		"a / or ends in .ndjson, - is standard output")
 	g.Float64Var(&f.rate, "rate", 0, "at most this `many` payloads a second; 0 is no limit")
 	g.IntVar(&f.workers, "workers", 16, "how `many` verifications are processed concurrently")
+	o.addWhy(cmd, "--reveal")
 	g.BoolVar(&f.reveal, "reveal", false, "print differences in personal values unmasked")
 	g.BoolVar(&f.yes, "yes", false, "do not ask")
 	g.BoolVar(&f.asJSON, "json", false, "print each result as a JSON object, one per line, and the summary last")
@@ -190,7 +194,11 @@ func (r *replay) run(ctx context.Context) error {
 			return err
 		}
 	}
+	r.store.use.selects(r.filter)
 	if r.reveal {
+		if err := r.store.use.begin(ctx); err != nil {
+			return err
+		}
 		r.store.log.Warn("differences revealed", zap.Any("filter", r.filter))
 	}
 	sum, err := r.store.Replay(ctx, o, func(result archive.Replayed) error { return r.print(w, result) })

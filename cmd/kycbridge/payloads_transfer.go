@@ -23,14 +23,18 @@ func exportCommand(o *payloadFlags) *cobra.Command {
 		Short: "Write stored payloads unchanged, for import elsewhere",
 		Long: `Write stored payloads, one JSON object per line, with everything that import needs: ids,
 times and the exact bytes of the bodies. They are not masked, so protect the file like
-the store. Credentials of refused ones are left out.`,
-		Example: `  kycbridge payloads export --since 24h > payloads.ndjson
-  kycbridge payloads export --verification 1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0 -o one.ndjson`,
+the store. Credentials of refused ones are left out. The access log records who exports and why.`,
+		Example: `  kycbridge payloads export --since 24h --why "copy for the audit" > payloads.ndjson
+  kycbridge payloads export --verification 1f2d3c4b-5a69-5788-8796-a5b4c3d2e1f0 \
+    --why "case 4711" -o one.ndjson`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := f.filter(time.Now())
 			if err == nil && filter.Status == archive.StatusIgnored {
 				err = errors.New("--status ignored: export takes accepted, quarantined or refused")
+			}
+			if err == nil {
+				err = o.needReason("an export contains values about persons")
 			}
 			if err != nil {
 				return usage(cmd, err.Error())
@@ -39,11 +43,16 @@ the store. Credentials of refused ones are left out.`,
 				if err := s.resolve(ctx, &filter); err != nil {
 					return err
 				}
+				s.use.selects(filter)
+				if err := s.use.begin(ctx); err != nil {
+					return err
+				}
 				return export(ctx, cmd, s, filter, file)
 			})
 		},
 	}
 	f.add(cmd.Flags(), append(selecting, "limit")...)
+	o.addWhy(cmd, "")
 	cmd.Flags().StringVarP(&file, "output", "o", "", "write to this `file`, which is created only when it is complete")
 	return cmd
 }
@@ -96,7 +105,7 @@ func importCommand(o *payloadFlags) *cobra.Command {
 change, and payloads that are already stored are skipped, so it may run twice. Events are made as
 for any other payload. FILE may be - for standard input.`,
 		Example: `  kycbridge payloads import payloads.ndjson --dry-run
-  kycbridge payloads export --config old.yaml | kycbridge payloads import --config new.yaml --yes -`,
+  kycbridge payloads export --config old.yaml --why "we move" | kycbridge payloads import --config new.yaml --yes -`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usage(cmd, fmt.Sprintf("import takes one FILE, or - for standard input, not %d", len(args)))

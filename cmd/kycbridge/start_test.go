@@ -114,7 +114,7 @@ func adminAPI(t *testing.T, tokens ...string) (*fakeBackend, string) {
 	}
 	e := handlers.NewAdmin(handlers.AdminOptions{})
 	handlers.AddAPI(e, handlers.APIOptions{
-		Accounts: kycbridge.Accounts{{Provider: "ondato", Account: "acme"}: account}, Tokens: tokens, Starter: b,
+		Accounts: kycbridge.Accounts{{Provider: "ondato", Account: "acme"}: account}, Holders: holdersOf(tokens), Starter: b,
 		Submitter: b, Watcher: b, OpenAPI: set.OpenAPI(),
 		Decode: func(body []byte) (any, []kycbridge.FieldError) {
 			doc, faults := document.Decode(body)
@@ -451,4 +451,13 @@ func TestStartPipes(t *testing.T) {
 			quietEnd(t, cmd, writer)
 		})
 	}
+}
+
+// holdersOf are holders of tokens with all rights.
+func holdersOf(tokens []string) func() handlers.Holders {
+	var all []kycbridge.AdminToken
+	for _, token := range tokens {
+		all = append(all, kycbridge.NamelessToken(token))
+	}
+	return func() handlers.Holders { return handlers.Holders{Tokens: all} }
 }

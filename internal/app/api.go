@@ -17,10 +17,10 @@ import (
 func (a *App) apiOptions() handlers.APIOptions {
 	starter := &start.Starter{Receipts: a.store, Watcher: a.poller, PublicURL: a.config.PublicURL}
 	return handlers.APIOptions{
-		Accounts:     a.accounts,
-		Tokens:       reveal(a.config.Admin.Tokens),
-		Certificates: a.config.Admin.certificates(),
-		Starter:      starter, Submitter: starter,
+		Accounts: a.accounts,
+		Holders:  a.holders,
+		Access:   accessLog{a},
+		Starter:  starter, Submitter: starter,
 		Watcher:  a.poller,
 		States:   a,
 		Media:    a,

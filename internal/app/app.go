@@ -37,6 +37,7 @@ type App struct {
 	tracing          *tracing              // nil: no traces
 	addr             struct{ callbacks, admin string }
 	invalidWatchLogs rate.Sometimes // log lines about invalid requests to watch
+	droppedLogs      rate.Sometimes // log lines about dropped records of the access log
 	handshakeLogs    rate.Sometimes // log lines about refused client certificates
 	inspectNow       chan struct{}  // holds one request at most to inspect the stored messages
 }
@@ -49,6 +50,7 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 		metrics:          newMetrics(),
 		day:              console.NewDay(time.Now),
 		invalidWatchLogs: rate.Sometimes{First: 10, Interval: time.Minute},
+		droppedLogs:      rate.Sometimes{First: 1, Interval: time.Minute},
 		handshakeLogs:    rate.Sometimes{First: 10, Interval: time.Minute},
 		inspectNow:       make(chan struct{}, 1),
 		pace:             &pace{log: log},

@@ -65,6 +65,8 @@ func (s *system) newArchive(intake *kycbridge.Intake) *archive.Archive {
 		Streams:  []archive.Streams{store, bus},
 		Erasures: store,
 
+		AccessLog: store,
+
 		Newest:       store,
 		NewestEvents: bus,
 		Sessions:     store,

@@ -55,9 +55,9 @@ type Config struct {
 
 // Admin is the operators' listener. Without tokens it has only health and metrics.
 type Admin struct {
-	Listen   string   `yaml:"listen"`
-	Tokens   []Secret `yaml:"tokens,omitempty"`
-	MaxStart int      `yaml:"max_start"` // bytes of the body of a start, documents and videos included
+	Listen   string       `yaml:"listen"`
+	Tokens   []AdminToken `yaml:"tokens,omitempty"`
+	MaxStart int          `yaml:"max_start"` // bytes of the body of a start, documents and videos included
 
 	TLS         ListenTLS   `yaml:"tls,omitempty"`
 	ClientCerts []AdminCert `yaml:"client_certs,omitempty"` // that admit to the API as a token does

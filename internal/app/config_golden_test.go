@@ -241,6 +241,18 @@ var goldenConfigs = []struct {
 			"receive: {max_body: 1, timeout: 0s}\nnames: {subject_prefix: '>'}\nlog: {level: x}\n" +
 			account("pii: x", "poll: {interval: -1s}", "allow_ips: [x]"),
 		[]string{"KYCBRIDGE_LOG_FORMAT=x", "KYCBRIDGE_X=1"}},
+
+	// Rights.
+	{"tokens with rights", "admin:\n  tokens:\n    - a-plain-one\n    - {name: alice, token: one-two-three, rights: [read, reveal]}\n" +
+		"    - {name: bob, token_file: '{one}', rights: [purge]}\n    - {name: carl, token_sha256: " + strings.Repeat("aB", 32) +
+		", rights: [hold]}\n", nil},
+	{"tokens with faults", "admin:\n  tokens:\n    - {name: alice, token: x, rights: [read, rede, read]}\n" +
+		"    - {name: alice, rights: []}\n    - {token: x, rights: [read]}\n    - {name: c, token: y, token_sha256: ab}\n" +
+		"    - {name: 'os:root', token: z, rights: [read]}\n    - ''\n    - [a]\n    - {name: token-01020304, tokn: z}\n" +
+		"    - {name: d, token_sha256: xx, rights: read}\n", nil},
+	{"a token twice", "admin: {tokens: [one-two-three, one-two-three, {name: a, token: one-two-three, rights: [read]}]}\n", nil},
+	{"certificates with rights", "admin:\n  client_certs:\n    - {name: 'a:b', subject_cn: a, rights: []}\n" +
+		"    - {name: c, subject_cn: c, rights: [all]}\n", nil},
 }
 
 // TestConfigGolden: the faults and the values of a configuration do not change.

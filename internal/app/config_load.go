@@ -132,7 +132,7 @@ func variableKeys(config *Config) map[string]variableKey {
 			case field.Kind() == reflect.Struct:
 				walk(key, field)
 				continue
-			case field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.Struct:
+			case field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.Struct && !secretType(field.Type()):
 				continue
 			case secretType(field.Type()):
 				out[name+"_FILE"] = variableKey{key: key, into: field, file: true, want: secretsIn(v, i)}

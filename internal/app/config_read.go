@@ -93,6 +93,9 @@ func (r *reader) value(key string, n *yaml.Node, v reflect.Value) bool {
 		v.Set(reflect.New(v.Type().Elem()))
 		return r.value(key, n, v.Elem())
 	case reflect.Struct:
+		if token, ok := v.Addr().Interface().(*AdminToken); ok && n.Kind == yaml.ScalarNode {
+			return r.value(key, n, reflect.ValueOf(&token.Token).Elem())
+		}
 		return r.section(key, n, v)
 	case reflect.Slice:
 		return r.list(key, n, v)
@@ -257,5 +260,5 @@ func secretsIn(section reflect.Value, field int) fileContent {
 
 // secretType reports whether t is a secret or a list of them, and so has a _file variant.
 func secretType(t reflect.Type) bool {
-	return t == reflect.TypeFor[Secret]() || t == reflect.TypeFor[[]Secret]()
+	return t == reflect.TypeFor[Secret]() || t == reflect.TypeFor[[]Secret]() || t == reflect.TypeFor[[]AdminToken]()
 }

@@ -441,7 +441,7 @@ func TestEnvironmentOverrides(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{c.Listen, c.Admin.Listen, c.DataDir, c.Store.URL, c.Store.Token.Reveal(), reveal(c.Admin.Tokens),
+	got := []any{c.Listen, c.Admin.Listen, c.DataDir, c.Store.URL, c.Store.Token.Reveal(), tokenTexts(c.Admin.Tokens),
 		c.TrustedProxies,
 		c.Receive.MaxBody, c.Receive.RequestsPerSecond, c.Receive.Drain, c.Receive.Timeout, c.Bus.URL, c.Bus.TLS.CA, c.Log}
 	want := []any{"127.0.0.1:9001", "127.0.0.1:2", "/srv/${X}", "nats://store:4222", "store-token",
@@ -849,4 +849,12 @@ func FuzzLoadConfig(f *testing.F) {
 			t.Fatalf("%d faults: %q", len(faults.Faults), err)
 		}
 	})
+}
+
+// tokenTexts are the tokens of admin.tokens.
+func tokenTexts(tokens []AdminToken) (texts []string) {
+	for _, t := range tokens {
+		texts = append(texts, t.Token.Reveal())
+	}
+	return texts
 }

@@ -60,9 +60,11 @@ type AdminCert struct {
 	SubjectCN string `yaml:"subject_cn,omitempty"`
 	SANDNS    string `yaml:"san_dns,omitempty"`
 	SHA256    string `yaml:"sha256,omitempty"`
+
+	Rights []string `yaml:"rights,omitempty"` // none: all
 }
 
-// cert is a without its name.
+// cert is a without its name and rights.
 func (a AdminCert) cert() ClientCert {
 	return ClientCert{SubjectCN: a.SubjectCN, SANDNS: a.SANDNS, SHA256: a.SHA256}
 }
@@ -74,7 +76,12 @@ func (a Admin) open() bool { return len(a.Tokens)+len(a.ClientCerts) > 0 }
 func (a Admin) certificates() []handlers.ClientCertificate {
 	var out []handlers.ClientCertificate
 	for _, c := range a.ClientCerts {
-		out = append(out, handlers.ClientCertificate{Name: c.Name, ClientCertCredential: c.cert().credential()})
+		granted := rights(c.Rights)
+		if len(granted) == 0 {
+			granted = kycbridge.AllRights()
+		}
+		out = append(out, handlers.ClientCertificate{Name: c.Name, Rights: granted,
+			ClientCertCredential: c.cert().credential()})
 	}
 	return out
 }
@@ -134,14 +141,13 @@ func (c checker) listenTLS(key string, t ListenTLS) {
 
 // adminCerts checks the certificates that admit to the API.
 func (c checker) adminCerts() {
-	seen := map[string]bool{}
 	for i, a := range c.config.Admin.ClientCerts {
 		key := item("admin.client_certs", i)
 		c.require(key+".name", a.Name, "write who or what has the certificate: it stands in the log")
-		if seen[a.Name] && a.Name != "" {
-			c.fault(key+".name", "is another certificate's already", "write another name")
+		if strings.Contains(a.Name, ":") || strings.HasPrefix(a.Name, "token-") {
+			c.fault(key+".name", "cannot stand in the access log", "write one without a colon that does not begin with token-")
 		}
-		seen[a.Name] = true
+		c.rights(key, a.Rights)
 		c.clientCert(key, a.cert())
 	}
 	if len(c.config.Admin.ClientCerts) > 0 && c.config.Admin.TLS.ClientCA == "" {

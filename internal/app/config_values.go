@@ -64,6 +64,8 @@ func (r *reader) set(key, text string, v reflect.Value) bool {
 	before := len(r.faults)
 	var err error
 	switch into := v.Addr().Interface().(type) {
+	case *AdminToken:
+		into.Token = Secret(text)
 	case *time.Duration:
 		if *into, err = time.ParseDuration(text); err != nil {
 			r.add(key, "is not a duration", "write one such as 30s, 5m or 25h")

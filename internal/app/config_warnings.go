@@ -19,7 +19,9 @@ func Warnings(c *Config) []string {
 	if !c.Admin.open() && slices.ContainsFunc(c.Accounts, func(a Account) bool { return len(a.API) > 0 }) {
 		w.add("admin.tokens", "empty, so nobody can start or watch a verification over HTTP")
 	}
-	w.short("admin.tokens", c.Admin.Tokens...)
+	for _, t := range c.Admin.Tokens {
+		w.short("admin.tokens", t.Token)
+	}
 	w.tls(c)
 	w.embedded(c)
 	w.encryption(c)

@@ -18,7 +18,8 @@ import (
 // newConsole creates the operators' console.
 func (a *App) newConsole() *console.Console {
 	return console.New(console.Options{
-		Tokens:   func() []string { return reveal(a.config.Admin.Tokens) },
+		Tokens:   func() []kycbridge.AdminToken { return a.holders().Tokens },
+		Access:   accessLog{a},
 		Accounts: a.consoleAccounts(),
 		Archive:  a.openArchive,
 		Listener: listening{a.system},

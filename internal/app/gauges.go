@@ -36,6 +36,9 @@ func (m *metrics) watch(store *publisher.Store, connected map[string]func() bool
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kycbridge_key_failures_total",
 		Help: "Stored bodies that could not be encrypted or decrypted, because no key could be had."},
 		func() float64 { return float64(store.KeyFailures()) }))
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kycbridge_access_dropped_total",
+		Help: "Records of the access log that were not stored: the store was away for long, or the process ended meanwhile."},
+		func() float64 { return float64(store.AccessesDropped()) }))
 	for _, stream := range store.Streams() {
 		m.watchForeign(stream, store.Foreign)
 	}

@@ -37,6 +37,7 @@ func (p payloadTool) Payloads(ctx context.Context, r handlers.PayloadRequest, ou
 		handlers.PayloadsPurge:  p.purge,
 		handlers.PayloadsReport: p.report,
 		handlers.PayloadsFind:   p.find,
+		handlers.PayloadsAccess: p.access,
 	}
 	work, ok := operations[r.Operation]
 	if !ok {
@@ -78,6 +79,10 @@ func (p payloadTool) show(ctx context.Context, a *archive.Archive, r handlers.Pa
 	}
 	k, err := a.Get(ctx, archive.Filter{ID: r.ID, Status: q.Status})
 	if err != nil {
+		return err
+	}
+	about := kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID}
+	if err := r.About(about); err != nil {
 		return err
 	}
 	if q.Reveal {
@@ -236,7 +241,29 @@ func (p payloadTool) find(ctx context.Context, a *archive.Archive, r handlers.Pa
 	if err != nil {
 		return err
 	}
+	if len(result.Found) == 1 {
+		one := result.Found[0]
+		about := kycbridge.Key{Provider: one.Provider, Account: one.Account, VerificationID: one.VerificationID}
+		if err := r.About(about); err != nil {
+			return err
+		}
+	}
 	return writeLine(out, result)
+}
+
+// access passes records of the access log.
+func (p payloadTool) access(ctx context.Context, _ *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
+	var q struct {
+		Since        time.Time `json:"since"`
+		Until        time.Time `json:"until"`
+		By           string    `json:"by"`
+		Verification string    `json:"verification"`
+	}
+	if err := json.Unmarshal(r.Options, &q); err != nil {
+		return fmt.Errorf("a valid request cannot be decoded: %w", err)
+	}
+	query := kycbridge.AccessQuery{Since: q.Since, Until: q.Until, By: q.By, VerificationID: q.Verification}
+	return p.store.Accesses(ctx, query, func(a kycbridge.Access) error { return writeLine(out, a) })
 }
 
 // before parses an age or an instant, neither in the future.

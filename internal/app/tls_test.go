@@ -167,7 +167,7 @@ func TestCredentialKindsOfTLS(t *testing.T) {
 			"admin.client_certs[0].name: is missing"},
 		"admin name twice": {strings.Replace(with, "tls:",
 			"admin:\n  client_certs: [{name: o, subject_cn: a}, {name: o, subject_cn: b}]\n  tls:", 1),
-			"admin.client_certs[1].name: is another certificate's already"},
+			"admin.client_certs[1].name: is another holder's already"},
 		"a client of two accounts": {`accounts:
   - {name: a, provider: ondato, environment: test, auth: {oauth2: {clients: [{id: c, secret: s}]}}}
   - {name: b, provider: ondato, environment: test, auth: {oauth2: {clients: [{id: c, secret: t}]}}}

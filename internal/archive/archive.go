@@ -69,6 +69,14 @@ type Bus interface {
 	Encode(e *event.Event) ([]byte, error)
 }
 
+// AccessLog is who used the API, the console and the commands.
+type AccessLog interface {
+	// StoreAccess stores a record durably.
+	StoreAccess(ctx context.Context, a kycbridge.Access) error
+	// Accesses passes the records that a query selects, oldest first.
+	Accesses(ctx context.Context, q kycbridge.AccessQuery, each func(kycbridge.Access) error) error
+}
+
 // Archive is the stored-payload tool.
 type Archive struct {
 	Accounts       kycbridge.Accounts
@@ -89,6 +97,7 @@ type Archive struct {
 	Indexing       Indexing
 	Streams        []Streams
 	Erasures       Erasures
+	AccessLog      AccessLog
 
 	Newest       Newest
 	NewestEvents NewestEvents

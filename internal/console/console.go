@@ -3,8 +3,7 @@
 // for.
 // Pages are rendered on the server and work without script; one script module adds the live view. Nothing
 // is loaded from another host. Personal values are masked unless an operator states a reason, which is
-// logged. Every page reads a limited part of the store.
-// is logged. Every page reads a bounded part of the store, however much is stored.
+// recorded. Every page reads a bounded part of the store, however much is stored.
 package console
 
 import (
@@ -33,6 +32,14 @@ type Listener interface {
 	Listen(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(n int)) error
 }
 
+// AccessLog stores who used the console.
+type AccessLog interface {
+	// StoreAccess returns when the record is durable.
+	StoreAccess(ctx context.Context, a kycbridge.Access) error
+	// NoteAccess stores the record soon afterwards, and does not wait.
+	NoteAccess(a kycbridge.Access)
+}
+
 // Account is a configured account, without its secrets.
 type Account struct {
 	Provider    string
@@ -46,7 +53,8 @@ type Account struct {
 
 // Options configure the console.
 type Options struct {
-	Tokens   func() []string // the valid tokens; none: sign-in is not possible
+	Tokens   func() []kycbridge.AdminToken // the valid tokens; none: sign-in is not possible
+	Access   AccessLog                     // nil: nothing is revealed, as it cannot be recorded
 	Accounts []Account
 	Archive  func() (*archive.Archive, error) // the error wraps kycbridge.ErrUnavailable
 	Listener Listener
@@ -123,6 +131,43 @@ func setSecurityHeaders(h http.Header) {
 	h.Set("X-Frame-Options", "DENY")
 }
 
+// route is one page or form of signed-in operators.
+type route struct {
+	pattern string
+	name    string            // of the operation in the access log
+	rights  []kycbridge.Right // all of them are needed
+	do      work
+}
+
+// signedIn are the routes that need a session, each with its rights. POST requires the session's form token.
+func (c *Console) signedIn() []route {
+	const one, payload = "/console/verifications/{provider}/{account}/{id}", "/console/payloads/{status}/{seq}"
+	read := []kycbridge.Right{kycbridge.RightRead}
+	reveal, replay := append(read[:1:1], kycbridge.RightReveal), append(read[:1:1], kycbridge.RightReplay)
+	return []route{
+		{"POST /console/sign-out", "sign_out", nil, c.signOut},
+		{"GET /console/verifications", "verifications", read, c.verifications},
+		{"GET /console/sessions", "sessions", read, c.openSessions},
+		{"POST /console/search", "search", read, c.search},
+		{"GET " + one, "verification", read, c.verification},
+		{"POST " + one + "/reveal", "reveal_verification", reveal, c.revealVerification},
+		{"POST " + one + "/preview", "preview_replay", replay, c.previewReplay},
+		{"POST " + one + "/replay", "replay", replay, c.replayOne},
+		{"GET /console/quarantine", "quarantine", read, c.groups},
+		{"GET /console/quarantine/group", "quarantine_group", read, c.group},
+		{"POST /console/quarantine/preview", "preview_admission", replay, c.previewMany},
+		{"POST /console/quarantine/admit", "admit", replay, c.admitMany},
+		{"GET " + payload, "payload", read, c.payload},
+		{"POST " + payload + "/reveal", "reveal_payload", reveal, c.revealPayload},
+		{"POST " + payload + "/admit", "admit", replay, c.admitOne},
+		{"GET /console/live", "live", read, c.livePage},
+		{"GET /console/live/stream", "live_stream", read, c.liveStream},
+		{"GET /console/providers", "providers", read, c.providers},
+		{"GET /console/report", "report", read, c.reportPage},
+		{"POST /console/report", "start_report", read, c.startReport},
+	}
+}
+
 func (c *Console) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", c.redirectToFirstPage)
@@ -130,28 +175,9 @@ func (c *Console) routes() http.Handler {
 	mux.HandleFunc("GET /console/assets/{name}", c.asset)
 	mux.HandleFunc("GET /console/sign-in", c.signInPage)
 	mux.HandleFunc("POST /console/sign-in", c.signIn)
-	mux.HandleFunc("POST /console/sign-out", c.change(c.signOut))
-	mux.HandleFunc("GET /console/verifications", c.view(c.verifications))
-	mux.HandleFunc("GET /console/sessions", c.view(c.openSessions))
-	mux.HandleFunc("POST /console/search", c.change(c.search))
-	const one = "/console/verifications/{provider}/{account}/{id}"
-	mux.HandleFunc("GET "+one, c.view(c.verification))
-	mux.HandleFunc("POST "+one+"/reveal", c.change(c.revealVerification))
-	mux.HandleFunc("POST "+one+"/preview", c.change(c.previewReplay))
-	mux.HandleFunc("POST "+one+"/replay", c.change(c.replayOne))
-	mux.HandleFunc("GET /console/quarantine", c.view(c.groups))
-	mux.HandleFunc("GET /console/quarantine/group", c.view(c.group))
-	mux.HandleFunc("POST /console/quarantine/preview", c.change(c.previewMany))
-	mux.HandleFunc("POST /console/quarantine/admit", c.change(c.admitMany))
-	const payload = "/console/payloads/{status}/{seq}"
-	mux.HandleFunc("GET "+payload, c.view(c.payload))
-	mux.HandleFunc("POST "+payload+"/reveal", c.change(c.revealPayload))
-	mux.HandleFunc("POST "+payload+"/admit", c.change(c.admitOne))
-	mux.HandleFunc("GET /console/live", c.view(c.livePage))
-	mux.HandleFunc("GET /console/live/stream", c.view(c.liveStream))
-	mux.HandleFunc("GET /console/providers", c.view(c.providers))
-	mux.HandleFunc("GET /console/report", c.view(c.reportPage))
-	mux.HandleFunc("POST /console/report", c.change(c.startReport))
+	for _, r := range c.signedIn() {
+		mux.HandleFunc(r.pattern, c.handle(r))
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { c.fail(w, r, nil, kycbridge.ErrNotFound) })
 	return http.NewCrossOriginProtection().Handler(mux)
 }
@@ -159,23 +185,35 @@ func (c *Console) routes() http.Handler {
 // visit is one request of a signed-in operator.
 type visit struct {
 	*session
-	w http.ResponseWriter
-	r *http.Request
+	w      *statusWriter
+	r      *http.Request
+	access *kycbridge.Access
 }
 
 // work answers a visit, or returns an error before it has written anything.
 type work func(v visit) error
 
-// view is a page that changes nothing.
-func (c *Console) view(do work) http.HandlerFunc {
+// handle checks the session, the form and the rights of a request, answers it and records the access.
+func (c *Console) handle(route route) http.HandlerFunc {
+	form := strings.HasPrefix(route.pattern, http.MethodPost)
 	return func(w http.ResponseWriter, r *http.Request) {
 		s := c.session(r)
 		if s == nil {
 			http.Redirect(w, r, "/console/sign-in", http.StatusSeeOther)
 			return
 		}
-		if err := do(visit{s, w, r}); err != nil {
-			c.fail(w, r, s, err)
+		v := visit{session: s, w: &statusWriter{ResponseWriter: w}, r: r, access: c.newAccess(s, r, route.name)}
+		defer c.note(v)
+		err := v.need(route.rights)
+		if err == nil && form {
+			err = c.checkForm(v)
+		}
+		if err == nil {
+			err = route.do(v)
+		}
+		if err != nil {
+			v.refused(err)
+			c.fail(v.w, r, s, err)
 		}
 	}
 }
@@ -185,19 +223,17 @@ const (
 	replayTimeout = 2 * time.Minute // for a replay of many
 )
 
-// change is a request that changes or reveals something: it requires the session's form token.
-func (c *Console) change(do work) http.HandlerFunc {
-	return c.view(func(v visit) error {
-		v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
-		if err := v.r.ParseForm(); err != nil {
-			return errForm
-		}
-		if !same(v.r.PostFormValue("csrf"), v.csrf) {
-			return errForm
-		}
-		extendDeadlines(v.w, c.Now().Add(replayTimeout))
-		return do(v)
-	})
+// checkForm reads a form, which must be one of the session.
+func (c *Console) checkForm(v visit) error {
+	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxForm)
+	if err := v.r.ParseForm(); err != nil {
+		return errForm
+	}
+	if !same(v.r.PostFormValue("csrf"), v.csrf) {
+		return errForm
+	}
+	extendDeadlines(v.w, c.Now().Add(replayTimeout))
+	return nil
 }
 
 // extendDeadlines gives a request more time than the server's defaults; zero: no limit. A server without
@@ -225,9 +261,23 @@ type failure struct {
 // failureOf converts an error to a message with a remedy. An unknown error is an internal fault.
 func failureOf(err error) failure {
 	var input errInput
+	var missing missingRight
 	switch {
 	case errors.As(err, &input):
 		return failure{http.StatusUnprocessableEntity, "That cannot be done", string(input)}
+	case errors.As(err, &missing):
+		return failure{
+			http.StatusForbidden,
+			"Your token does not permit this",
+			"It lacks the right " + string(missing) + ". Ask the operator to grant it in admin.tokens, or sign in with " +
+				"another token.",
+		}
+	case errors.Is(err, errUnrecorded):
+		return failure{
+			http.StatusServiceUnavailable,
+			"The access cannot be recorded",
+			"Nothing was revealed, because the access log takes no record at the moment. Try again later.",
+		}
 	case errors.Is(err, errForm):
 		return failure{
 			http.StatusForbidden,

@@ -99,7 +99,7 @@ func TestStream(t *testing.T) {
 	q := &countingListener{}
 	var tokens atomic.Pointer[[]string]
 	tokens.Store(&[]string{"token-a"})
-	c := New(Options{Tokens: func() []string { return *tokens.Load() }, Listener: q})
+	c := New(Options{Tokens: func() []kycbridge.AdminToken { return tokensOf(*tokens.Load()...) }, Listener: q})
 	defer c.Close()
 	server := httptest.NewServer(c)
 	defer server.Close()
@@ -107,7 +107,7 @@ func TestStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.AddCookie(&http.Cookie{Name: cookieName, Value: c.sessions.begin("token-a")})
+	req.AddCookie(&http.Cookie{Name: cookieName, Value: c.sessions.begin(kycbridge.NamelessToken("token-a"))})
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

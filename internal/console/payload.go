@@ -44,6 +44,7 @@ func (c *Console) onePayload(v visit, reveal bool) (view payloadView, k kycbridg
 	view.Shown, view.Revealed = a.View(k, reveal), reveal
 	view.Address = payloadAddress(view.Shown.Entry)
 	view.Key = kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID}
+	v.about(view.Key)
 	if view.Body = view.Shown.Text; len(view.Shown.Body) > 0 {
 		view.Body = pretty(brief(view.Shown.Body))
 	}
@@ -84,6 +85,12 @@ func (c *Console) revealPayload(v visit) error {
 	if err != nil {
 		return err
 	}
+	if _, _, err := c.onePayload(v, false); err != nil {
+		return err // there is nothing to reveal
+	}
+	if err := c.begin(v, why); err != nil {
+		return err
+	}
 	view, k, err := c.onePayload(v, true)
 	if err != nil {
 		return err
@@ -103,6 +110,7 @@ func (c *Console) admitOne(v visit) error {
 	if err != nil {
 		return err
 	}
+	v.about(kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID})
 	done, err := a.Readmit(v.r.Context(), k, false)
 	if err != nil {
 		return err

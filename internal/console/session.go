@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/hex"
 	"net/http"
 	"slices"
 	"sync"
@@ -13,6 +12,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/time/rate"
+
+	"kycbridge"
 )
 
 const (
@@ -24,11 +25,12 @@ const (
 
 // session is a signed-in operator. It ends when its token is no longer valid.
 type session struct {
-	token [sha256.Size]byte // digest of the admin token
-	by    string            // identifies the session in the log
-	csrf  string            // the token of its forms
-	since time.Time
-	used  time.Time
+	token  [sha256.Size]byte // digest of the admin token
+	by     string            // name of the token
+	rights kycbridge.Rights  // of the token, now
+	csrf   string            // the token of its forms
+	since  time.Time
+	used   time.Time
 }
 
 // sessions are the sessions of this process, in memory and limited.
@@ -41,8 +43,7 @@ type sessions struct {
 }
 
 // begin creates a session and returns its cookie. It replaces the least recently used one if necessary.
-func (s *sessions) begin(token string) (cookie string) {
-	digest := sha256.Sum256([]byte(token))
+func (s *sessions) begin(token kycbridge.AdminToken) (cookie string) {
 	cookie = random()
 	now := s.now()
 	s.mu.Lock()
@@ -61,8 +62,8 @@ func (s *sessions) begin(token string) (cookie string) {
 		delete(s.byID, oldest)
 	}
 	s.byID[sha256.Sum256([]byte(cookie))] = &session{
-		token: digest,
-		by:    Fingerprint(token),
+		token: token.Digest,
+		by:    token.Name,
 		csrf:  random(),
 		since: now,
 		used:  now,
@@ -70,8 +71,8 @@ func (s *sessions) begin(token string) (cookie string) {
 	return cookie
 }
 
-// find returns the session of a cookie while its token is valid; nil: there is none.
-func (s *sessions) find(cookie string, valid []string) *session {
+// find returns the session of a cookie while its token is valid under the same name; nil: there is none.
+func (s *sessions) find(cookie string, valid []kycbridge.AdminToken) *session {
 	id := sha256.Sum256([]byte(cookie))
 	now := s.now()
 	s.mu.Lock()
@@ -80,28 +81,23 @@ func (s *sessions) find(cookie string, valid []string) *session {
 	if !ok {
 		return nil
 	}
-	isValid := slices.ContainsFunc(valid, func(token string) bool {
-		digest := sha256.Sum256([]byte(token))
-		return token != "" && subtle.ConstantTimeCompare(digest[:], found.token[:]) == 1
+	i := slices.IndexFunc(valid, func(token kycbridge.AdminToken) bool {
+		return token.Name == found.by && subtle.ConstantTimeCompare(token.Digest[:], found.token[:]) == 1
 	})
-	if !isValid || now.Sub(found.used) > sessionIdle || now.Sub(found.since) > sessionLife {
+	if i < 0 || now.Sub(found.used) > sessionIdle || now.Sub(found.since) > sessionLife {
 		delete(s.byID, id)
 		return nil
 	}
 	found.used = now
-	return found
+	current := *found // requests of one session run at once
+	current.rights = valid[i].Rights
+	return &current
 }
 
 func (s *sessions) end(cookie string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.byID, sha256.Sum256([]byte(cookie)))
-}
-
-// Fingerprint replaces a token in the log: it distinguishes tokens without revealing them.
-func Fingerprint(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return "token-" + hex.EncodeToString(sum[:4])
 }
 
 // random is 256 random bits.
@@ -155,7 +151,7 @@ func (c *Console) signInPage(w http.ResponseWriter, r *http.Request) {
 type signInView struct{ Closed, Wrong bool }
 
 func (c *Console) askForToken(w http.ResponseWriter, status int, wrong bool) {
-	closed := !slices.ContainsFunc(c.Tokens(), func(token string) bool { return token != "" })
+	closed := len(c.Tokens()) == 0
 	c.render(w, nil, status, "sign-in", "Sign in", signInView{closed, wrong})
 }
 
@@ -163,17 +159,15 @@ func (c *Console) askForToken(w http.ResponseWriter, status int, wrong bool) {
 func (c *Console) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	given := r.PostFormValue("token")
-	valid := false
-	for _, token := range c.Tokens() {
-		valid = same(given, token) && token != "" || valid
-	}
+	token, valid := kycbridge.FindToken(c.Tokens(), given)
 	if !valid {
 		c.sessions.failed.Do(func() { c.Logger.Warn("console sign-in with a token that is not valid") })
 		c.askForToken(w, http.StatusUnauthorized, true)
 		return
 	}
-	setCookie(w, r, c.sessions.begin(given))
-	c.Logger.Info("console sign-in", zap.String("by", Fingerprint(given)))
+	setCookie(w, r, c.sessions.begin(token))
+	c.Logger.Info("console sign-in", zap.String("by", token.Name))
+	c.noteSignIn(r, token)
 	http.Redirect(w, r, "/console/verifications", http.StatusSeeOther)
 }
 

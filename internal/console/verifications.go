@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -200,6 +201,7 @@ func (c *Console) historyView(v visit, reveal bool) (verificationView, error) {
 	if err != nil {
 		return verificationView{}, err
 	}
+	v.about(k)
 	view := verificationView{History: life, Address: verificationAddress(k), Revealed: reveal}
 	if !reveal {
 		mask(&view.History)
@@ -244,7 +246,7 @@ const longestReason = 200 // bytes of the reason to reveal values
 
 // reason is the stated reason to reveal personal values.
 func reason(v visit) (string, error) {
-	why := visible(v.r.PostFormValue("reason"))
+	why := strings.TrimSpace(visible(v.r.PostFormValue("reason")))
 	if len(why) < 3 || len(why) > longestReason {
 		return "", errInput(
 			"Say in up to 200 characters why you need to see values about a person: the reason is logged. " +
@@ -261,6 +263,12 @@ func (c *Console) revealVerification(v visit) error {
 		return err
 	}
 	k := keyOf(v.r)
+	if _, err := c.historyView(v, false); err != nil {
+		return err // there is nothing to reveal
+	}
+	if err := c.begin(v, why); err != nil {
+		return err
+	}
 	view, err := c.historyView(v, true)
 	if err != nil {
 		return err

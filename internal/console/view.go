@@ -69,13 +69,18 @@ type page struct {
 	By      string
 	Version string
 	Content any
+
+	rights kycbridge.Rights
 }
+
+// May reports whether the signed-in operator has a right.
+func (p page) May(right kycbridge.Right) bool { return p.rights.Has(right) }
 
 // render writes a page completely or not at all, so that a template error yields no partial page.
 func (c *Console) render(w http.ResponseWriter, s *session, status int, name, title string, content any) {
 	p := page{Title: title, Name: name, Version: c.Version, Content: content}
 	if s != nil {
-		p.Signed, p.CSRF, p.By = true, s.csrf, s.by
+		p.Signed, p.CSRF, p.By, p.rights = true, s.csrf, s.by, s.rights
 	}
 	var b bytes.Buffer
 	if err := c.pages[name].Execute(&b, p); err != nil {

@@ -180,7 +180,8 @@ func purge(ctx context.Context, w *World, r *rand.Rand) error {
 // erases nothing or a part.
 func (w *World) purgeUntilDone(ctx context.Context, verification string) (err error) {
 	for range 4 {
-		_, err = w.bridges[0].run(ctx, 60*time.Second, "payloads", "purge", "--verification", verification, "--yes")
+		_, err = w.bridges[0].run(ctx, 60*time.Second, "payloads", "purge", "--verification", verification, "--yes",
+			"--why", "a test")
 		if err == nil {
 			return nil
 		}

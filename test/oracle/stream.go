@@ -98,7 +98,7 @@ type ExportedPayload struct {
 
 // export reads all stored payloads.
 func export(ctx context.Context, b *Bridge) (out []ExportedPayload, err error) {
-	raw, err := b.run(ctx, 2*time.Minute, "payloads", "export")
+	raw, err := b.run(ctx, 2*time.Minute, "payloads", "export", "--why", "a test")
 	if err != nil {
 		return nil, fmt.Errorf("payloads export: %w", err)
 	}

@@ -1,0 +1,61 @@
+package kycbridge
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Access is one use of the admin API, of the console, or of a command that opens the store itself. It
+// contains no value about a person: ids of callers, searched texts and bodies are left out.
+type Access struct {
+	Time           time.Time `json:"time"`
+	ID             string    `json:"id"`        // of the request; the records of one request share it
+	By             string    `json:"by"`        // name of the token or certificate, or os: and a user of the system
+	Operation      string    `json:"operation"` // such as state or export_payloads
+	Provider       string    `json:"provider,omitempty"`
+	Account        string    `json:"account,omitempty"`
+	VerificationID string    `json:"verification_id,omitempty"`
+	Filter         string    `json:"filter,omitempty"` // which payloads were selected
+	Reason         string    `json:"reason,omitempty"` // why, in the caller's words
+	Result         string    `json:"result"`           // AccessBegun, an HTTP status, or "refused: " and the missing right
+	Remote         string    `json:"remote,omitempty"` // address of the client's connection
+}
+
+// AccessBegun is the result in a record that is stored before the operation is done.
+const AccessBegun = "begun"
+
+// AccessQuery selects records of the access log. Zero values select all.
+type AccessQuery struct {
+	Since, Until   time.Time
+	By             string
+	VerificationID string
+}
+
+// Selects reports whether q selects a record.
+func (q AccessQuery) Selects(a Access) bool {
+	return (q.By == "" || q.By == a.By) && (q.VerificationID == "" || q.VerificationID == a.VerificationID) &&
+		!a.Time.Before(q.Since) && (q.Until.IsZero() || a.Time.Before(q.Until))
+}
+
+// recordedFilters are the members of a filter whose values are closed words, times and numbers.
+var recordedFilters = []string{"via", "status", "reason", "since", "until", "limit", "from", "older_than", "dry_run",
+	"confirm", "reveal", "timeline", "by"}
+
+// FilterWords describes a filter for the access log. Values that a caller may have made of anything, such
+// as ids and searched texts, are left out. Provider, account and verification are members of the record.
+func FilterWords(filter map[string]any) string {
+	var words []string
+	for name, value := range filter {
+		switch {
+		case name == "provider" || name == "account" || name == "verification":
+		case slices.Contains(recordedFilters, name):
+			words = append(words, fmt.Sprintf("%s=%v", name, value))
+		default:
+			words = append(words, name+"=…")
+		}
+	}
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"kycbridge"
+	"kycbridge/internal/archive"
+)
+
+// longestWhy is the maximum length of a reason, in characters.
+const longestWhy = 500
+
+// addWhy adds the flag for the reason; what demands it, "" for the whole command.
+func (o *payloadFlags) addWhy(cmd *cobra.Command, what string) {
+	if what != "" {
+		what = "; needed for " + what
+	}
+	cmd.Flags().StringVar(&o.why, "why", "", "`reason`, which the access log records, such as a case number"+what)
+}
+
+// needReason is the error of a command without a usable reason.
+func (o *payloadFlags) needReason(because string) error {
+	o.why = strings.TrimSpace(o.why)
+	switch {
+	case o.why == "":
+		return fmt.Errorf("%s, so say why: write --why with a reason, which the access log records", because)
+	case utf8.RuneCountInString(o.why) > longestWhy, !utf8.ValidString(o.why),
+		strings.ContainsFunc(o.why, unicode.IsControl):
+		return fmt.Errorf("--why takes 1 to %d characters in one line", longestWhy)
+	}
+	return nil
+}
+
+// use is the record of a command that opens the store itself.
+type use struct {
+	kycbridge.Access
+	log archive.AccessLog
+}
+
+// newUse begins the record of a command.
+func newUse(cmd *cobra.Command, log archive.AccessLog, why string) *use {
+	name := cmd.Name()
+	if parent := cmd.Parent(); parent != nil && parent.HasParent() {
+		name += "_" + parent.Name()
+	}
+	return &use{log: log, Access: kycbridge.Access{Time: time.Now().UTC(), ID: rand.Text(), By: "os:" + systemUser(),
+		Operation: "command_" + name, Reason: strings.TrimSpace(why)}}
+}
+
+// systemUser is the user of the operating system who runs the command.
+func systemUser() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	return strconv.Itoa(os.Getuid())
+}
+
+// about records which verification a command is about.
+func (u *use) about(provider, account, verificationID string) {
+	u.Provider, u.Account, u.VerificationID = provider, account, verificationID
+}
+
+// selects records what a command selects.
+func (u *use) selects(f archive.Filter) {
+	u.about(f.Provider, f.Account, f.Verification)
+	words := map[string]any{}
+	for name, values := range queryOf(f) {
+		words[name] = values[0]
+	}
+	u.Filter = kycbridge.FilterWords(words)
+}
+
+// begin stores the record durably, before the command reveals or erases anything.
+func (u *use) begin(ctx context.Context) error {
+	begun := u.Access
+	begun.Result = kycbridge.AccessBegun
+	if err := u.log.StoreAccess(ctx, begun); err != nil {
+		return fmt.Errorf("nothing was done, because the access log takes no record: %w", err)
+	}
+	return nil
+}
+
+// finish stores the record of a command that has ended.
+func (u *use) finish(cmd *cobra.Command, err error) {
+	u.Result = "done"
+	if err != nil {
+		u.Result = "failed"
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), 5*time.Second)
+	defer cancel()
+	if u.log.StoreAccess(ctx, u.Access) != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), "kycbridge: the access log has taken no record of this command")
+	}
+}
+
+// accessFlags are the flags of access list.
+type accessFlags struct {
+	by, verification, since, until string
+	asJSON                         bool
+}
+
+func accessCommand(environ []string) *cobra.Command {
+	flags := newPayloadFlags(environ)
+	o := &flags
+	cmd := group(&cobra.Command{
+		Use:   "access",
+		Short: "Read who used the API, the console and the commands, and why",
+	})
+	o.add(cmd.PersistentFlags())
+	cmd.AddCommand(accessListCommand(o))
+	return cmd
+}
+
+func accessListCommand(o *payloadFlags) *cobra.Command {
+	var f accessFlags
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the access log, oldest first",
+		Long: `List the access log, oldest first: who used the API, the console and the commands, when, for
+which verification, why, and with which result. What demands a reason has a record with the
+result begun before it is done, and another one afterwards.`,
+		Example: `  kycbridge access list --config kyc.yaml --since 7d --by alice
+  kycbridge access list --verification 786513b3-69c4-5dfa-afc2-55ed2d4345cf --json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q, err := f.query(cmd, time.Now())
+			if err != nil {
+				return usage(cmd, err.Error())
+			}
+			print, flush := f.printer(cmd)
+			return o.reach(cmd, func(ctx context.Context, c *apiClient) error {
+				return errors.Join(c.accesses(ctx, q, print), flush())
+			}, func(ctx context.Context, s store) error {
+				s.use.VerificationID = q.VerificationID
+				return errors.Join(s.AccessLog.Accesses(ctx, q, print), flush())
+			})
+		},
+	}
+	g := cmd.Flags()
+	g.SortFlags = false
+	g.StringVar(&f.by, "by", "", "only of this `name` of a token or certificate, or os: and a user")
+	g.StringVar(&f.verification, "verification", "", "only those about the verification with this `id`")
+	g.StringVar(&f.since, "since", "", "only since this `time`: RFC 3339, or an age such as 24h or 7d")
+	g.StringVar(&f.until, "until", "", "only before this `time`: RFC 3339, or an age such as 24h or 7d")
+	g.BoolVar(&f.asJSON, "json", false, "print each as a JSON object, one per line")
+	return cmd
+}
+
+// query is what the flags select, or their fault.
+func (f *accessFlags) query(cmd *cobra.Command, now time.Time) (q kycbridge.AccessQuery, err error) {
+	if err := noneEmpty(cmd.Flags()); err != nil {
+		return q, err
+	}
+	q.By, q.VerificationID = f.by, f.verification
+	if err := (archive.Filter{Verification: f.verification}).Check(); err != nil {
+		return q, err
+	}
+	if q.Since, err = parseSince(f.since, now); err != nil {
+		return q, err
+	}
+	q.Until, err = parseUntil("--until", f.until, now)
+	return q, err
+}
+
+// printer prints records as they come: as JSON, or one per line below a header.
+func (f *accessFlags) printer(cmd *cobra.Command) (print func(kycbridge.Access) error, flush func() error) {
+	w, flush := output(cmd.OutOrStdout())
+	if f.asJSON {
+		return func(a kycbridge.Access) error { return line(w, a) }, flush
+	}
+	const columns = "%-20s  %-16s  %-24s  %-36s  %-16s  %s\n"
+	begun := false
+	return func(a kycbridge.Access) error {
+		if !begun {
+			begun = true
+			if _, err := fmt.Fprintf(w, columns, "TIME", "BY", "OPERATION", "VERIFICATION", "RESULT", "REASON"); err != nil {
+				return err
+			}
+		}
+		_, err := fmt.Fprintf(w, columns, a.Time.UTC().Format(time.RFC3339), printable(a.By), printable(a.Operation),
+			orNone(printable(a.VerificationID)), printable(a.Result), orNone(printable(a.Reason)))
+		return err
+	}, flush
+}
+
+// accesses reads the access log through the API.
+func (c *apiClient) accesses(ctx context.Context, q kycbridge.AccessQuery, each func(kycbridge.Access) error) error {
+	values := url.Values{}
+	for name, value := range map[string]string{"by": q.By, "verification": q.VerificationID, "since": instantOf(q.Since),
+		"until": instantOf(q.Until)} {
+		if value != "" {
+			values.Set(name, value)
+		}
+	}
+	return c.lines(ctx, request{method: http.MethodGet, path: "/v1/access", query: values}, func(line []byte) error {
+		var a kycbridge.Access
+		if err := json.Unmarshal(line, &a); err != nil {
+			return errors.New("the admin API did not answer with the access log")
+		}
+		return each(a)
+	})
+}

@@ -1,0 +1,55 @@
+package kycbridge
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"slices"
+)
+
+// Right is one kind of operation of the admin API and of the console.
+type Right string
+
+const (
+	RightRead   Right = "read"   // lists, states, masked payloads, reports, the access log
+	RightReveal Right = "reveal" // values about a person: unmasked payloads, images, exports
+	RightReplay Right = "replay" // processes stored payloads again, admits and imports payloads
+	RightStart  Right = "start"  // starts verifications, watches them and submits parts of them
+	RightHold   Right = "hold"   // holds what is stored about a verification, and releases it
+	RightPurge  Right = "purge"  // erases
+)
+
+// Rights are the rights of one holder.
+type Rights []Right
+
+// AllRights are all rights, in the order of the documentation.
+func AllRights() Rights {
+	return Rights{RightRead, RightReveal, RightReplay, RightStart, RightHold, RightPurge}
+}
+
+// Has reports whether r contains a right.
+func (r Rights) Has(right Right) bool { return slices.Contains(r, right) }
+
+// AdminToken admits to the admin API and to the console. It holds only the digest of the token.
+type AdminToken struct {
+	Name   string // of the person or system, in the logs
+	Digest [sha256.Size]byte
+	Rights Rights
+}
+
+// NamelessToken is a token with all rights. Its name distinguishes it from others without revealing it.
+func NamelessToken(token string) AdminToken {
+	digest := sha256.Sum256([]byte(token))
+	return AdminToken{Name: "token-" + hex.EncodeToString(digest[:4]), Digest: digest, Rights: AllRights()}
+}
+
+// FindToken returns the one of tokens that is presented as text. It compares all of them, in constant time.
+func FindToken(tokens []AdminToken, text string) (found AdminToken, ok bool) {
+	digest := sha256.Sum256([]byte(text))
+	for _, t := range tokens {
+		if subtle.ConstantTimeCompare(t.Digest[:], digest[:]) == 1 && !ok {
+			found, ok = t, true
+		}
+	}
+	return found, ok && text != ""
+}
