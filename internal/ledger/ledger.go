@@ -1,0 +1,142 @@
+// Package ledger is a tamper-evident log: an append-only Merkle tree (RFC 6962) whose state is signed from time to
+// time. Who knows a signed state can tell whether anything before it was altered, removed, added or reordered.
+package ledger
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Kind is what a leaf is about.
+type Kind byte
+
+// The kinds of leaves. A stream that became shorter, by a loss or a restoration, has a leaf that says so: its
+// sequences after the one of the leaf are given again.
+const (
+	Payload Kind = 'p' // an accepted payload
+	Event   Kind = 'e'
+	Access  Kind = 'a' // a record of the access log
+
+	PayloadsBack Kind = 'P'
+	EventsBack   Kind = 'E'
+	AccessBack   Kind = 'A'
+)
+
+// Kinds are the kinds of messages, in the order in which they are added.
+func Kinds() []Kind { return []Kind{Payload, Event, Access} }
+
+// Back is the kind of the leaf about a shorter stream.
+func (k Kind) Back() Kind { return k - 'a' + 'A' }
+
+// IsBack reports whether the leaf is about a shorter stream.
+func (k Kind) IsBack() bool { return k >= 'A' && k <= 'Z' }
+
+// Of is the kind of messages in the stream that a leaf is about.
+func (k Kind) Of() Kind {
+	if k.IsBack() {
+		return k - 'A' + 'a'
+	}
+	return k
+}
+
+// String is the word for a message of this kind.
+func (k Kind) String() string {
+	switch k.Of() {
+	case Payload:
+		return "payload"
+	case Event:
+		return "event"
+	case Access:
+		return "access record"
+	}
+	return "unknown"
+}
+
+// Leaf is one entry.
+type Leaf struct {
+	Kind Kind
+	Seq  uint64   // of the message in its stream
+	Hash [32]byte // Hash of the message; of a leaf about a shorter stream: zero
+}
+
+// Record is the data of the leaf in the tree.
+func (l Leaf) Record() []byte {
+	return fmt.Appendf(nil, "kycbridge leaf v1\n%c %d\n%s\n", l.Kind, l.Seq, base64.StdEncoding.EncodeToString(l.Hash[:]))
+}
+
+// Hash is the hash of a message with an id and the digest of its body. The salt is erased with the message:
+// without it nobody can find out which body a hash belongs to by trying.
+func Hash(salt []byte, id, digest string) [32]byte {
+	mac := hmac.New(sha256.New, salt)
+	fmt.Fprintf(mac, "%d %s %s", len(id), id, digest)
+	return [32]byte(mac.Sum(nil))
+}
+
+// leafSize is the packed size of a leaf.
+const leafSize = 1 + 8 + 32
+
+// Pack encodes leaves.
+func Pack(leaves []Leaf) []byte {
+	out := make([]byte, 0, len(leaves)*leafSize)
+	for _, l := range leaves {
+		out = append(out, byte(l.Kind))
+		out = binary.BigEndian.AppendUint64(out, l.Seq)
+		out = append(out, l.Hash[:]...)
+	}
+	return out
+}
+
+// Unpack decodes the result of Pack.
+func Unpack(packed []byte) ([]Leaf, error) {
+	if len(packed)%leafSize != 0 {
+		return nil, errors.New("the leaves are cut off")
+	}
+	out := make([]Leaf, 0, len(packed)/leafSize)
+	for ; len(packed) > 0; packed = packed[leafSize:] {
+		out = append(out, Leaf{Kind: Kind(packed[0]), Seq: binary.BigEndian.Uint64(packed[1:]),
+			Hash: [32]byte(packed[9:leafSize])})
+	}
+	return out, nil
+}
+
+// Tree is the state of the log that is needed to add leaves: the hashes of its complete subtrees, the largest
+// first.
+type Tree struct {
+	Size     int64       `json:"size"` // leaves
+	Subtrees []tlog.Hash `json:"subtrees"`
+}
+
+// Add adds a leaf.
+func (t *Tree) Add(l Leaf) {
+	h := tlog.RecordHash(l.Record())
+	for size := t.Size; size&1 == 1; size >>= 1 {
+		last := len(t.Subtrees) - 1
+		h = tlog.NodeHash(t.Subtrees[last], h)
+		t.Subtrees = t.Subtrees[:last]
+	}
+	t.Subtrees = append(t.Subtrees, h)
+	t.Size++
+}
+
+// Root is the hash of the whole tree.
+func (t *Tree) Root() tlog.Hash {
+	if t.Size == 0 {
+		return tlog.Hash(sha256.Sum256(nil))
+	}
+	root := t.Subtrees[len(t.Subtrees)-1]
+	for i := len(t.Subtrees) - 2; i >= 0; i-- {
+		root = tlog.NodeHash(t.Subtrees[i], root)
+	}
+	return root
+}
+
+// Clone is an independent copy.
+func (t *Tree) Clone() Tree {
+	return Tree{Size: t.Size, Subtrees: append([]tlog.Hash(nil), t.Subtrees...)}
+}
