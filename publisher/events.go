@@ -41,6 +41,7 @@ type Bus struct {
 	stream     jetstream.Stream
 	end        end
 	sign       func(body []byte) string // nil: events are not signed
+	salted     bool                     // events get a digest and a salt for their leaf
 	sealer     Sealer                   // nil: events of the profile encrypted are neither published nor read
 }
 
@@ -182,6 +183,9 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 		// Lower case, as W3C and the propagators of OpenTelemetry write it: NATS header names are
 		// case-sensitive.
 		m.Header["traceparent"] = []string{e.Traceparent}
+	}
+	if b.salted {
+		m.Header[headerDigest], m.Header[headerSalt] = []string{kycbridge.Digest(body)}, newSalt()
 	}
 	if b.sign != nil {
 		m.Header[event.SignatureHeader] = []string{b.sign(body)}

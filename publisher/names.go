@@ -26,6 +26,7 @@ func (n Names) starts() string       { return n.Stream + "_STARTS" }
 func (n Names) dispositions() string { return n.Stream + "_DISPOSITIONS" }
 func (n Names) tombstones() string   { return n.Stream + "_TOMBSTONES" }
 func (n Names) index() string        { return n.Stream + "_INDEX" }
+func (n Names) ledger() string       { return n.Stream + "_LOG" }
 func (n Names) keyPages() string     { return n.Stream + "_KEYS" }
 func (n Names) access() string       { return n.Stream + "_ACCESS" }
 
@@ -73,6 +74,12 @@ func (n Names) refusal(provider, account string) string {
 func (n Names) tombstone(k kycbridge.Key) string {
 	return n.join("tombstone", k.Provider, k.Account, k.VerificationID)
 }
+
+// ledgerLeaves is the subject of batches of the tamper-evident log.
+func (n Names) ledgerLeaves() string { return n.join("log.leaves") }
+
+// checkpoint is the subject of signed states of the tamper-evident log.
+func (n Names) checkpoint() string { return n.join("checkpoint.v1") }
 
 // keyPage is the subject of a page with keys of bodies on a shelf.
 func (n Names) keyPage(shelf kycbridge.Shelf, id string) string {

@@ -78,6 +78,8 @@ type Store struct {
 	index      index
 	access     accessLog
 	sealer     *sealer
+	ledger     jetstream.Stream // the tamper-evident log
+	salted     bool             // payloads get a salt for their leaf
 	keyWarning rateLimitedWarning
 	refused    chan refusedPayload
 	refusing   sync.WaitGroup
@@ -95,7 +97,7 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 	for name, stream := range map[string]*jetstream.Stream{
 		names.payloads(): &s.log, names.polls(): &s.polls, names.starts(): &s.starts,
 		names.tombstones(): &s.tombstones, names.quarantine(): &quarantine, names.refused(): &refused,
-		names.index(): &s.index.stream, names.keyPages(): &keyPages,
+		names.index(): &s.index.stream, names.keyPages(): &keyPages, names.ledger(): &s.ledger,
 	} {
 		err := retryUntilReady(ctx, func(ctx context.Context) (err error) {
 			*stream, err = c.reader(ctx, name)

@@ -64,6 +64,9 @@ func (s *Store) CheckMaster(ctx context.Context) error {
 // seal encrypts the body of the message of a payload.
 func (s *Store) seal(ctx context.Context, shelf kycbridge.Shelf, m *nats.Msg, p kycbridge.Payload) error {
 	if s.sealer.pages.master == nil {
+		if s.salted && shelf == kycbridge.ShelfPayloads {
+			m.Header[headerSalt] = newSalt()
+		}
 		return nil
 	}
 	name, key, err := s.sealer.shelves[shelf].take(ctx, s.sealer.pages.make)

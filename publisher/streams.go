@@ -71,6 +71,9 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 	keyPages.config.Duplicates = 2 * time.Minute
 	access := keep(n.access(), "access.>", "Who used the API, the console and the tools, and why", accessAge)
 	access.config.Duplicates = 2 * time.Minute
+	ledger := keep(n.ledger(), "log.>", "The tamper-evident log: leaves, and signed checkpoints", 0)
+	ledger.config.Subjects = append(ledger.config.Subjects, n.checkpoint())
+	ledger.config.Duplicates = 2 * time.Minute
 	payloads := keep(n.payloads(), "payload.>", "Payloads as received: the outbox of everything", payloadAge)
 	payloads.config.AllowMsgTTL = true // for the bar of an erasure
 	return []stream{
@@ -83,6 +86,7 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 		tombstones,
 		index,
 		keyPages,
+		ledger,
 		access,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -23,6 +24,7 @@ var errIncompleteReport = errors.New("something is missing: see the report")
 func reportCommand(o *payloadFlags) *cobra.Command {
 	var f filterFlags
 	var asJSON, accept bool
+	var kept []string
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "Account for every stored payload; exit code 1 if something is missing",
@@ -48,7 +50,14 @@ and values of enumerations; never the value of anything else.`,
 			if err != nil {
 				return usage(cmd, err.Error())
 			}
+			checkpoints, err := readCheckpoints(kept)
+			if err != nil {
+				return err
+			}
 			return o.reach(cmd, func(ctx context.Context, c *apiClient) error {
+				if len(kept) > 0 {
+					return usage(cmd, "--checkpoint needs --config or --store instead of the API")
+				}
 				if accept {
 					return usage(cmd, "--accept writes to the store, so it needs --config or --store instead of the API")
 				}
@@ -64,6 +73,10 @@ and values of enumerations; never the value of anything else.`,
 				if err := s.resolve(ctx, &filter); err != nil {
 					return err
 				}
+				if len(checkpoints) > 0 && (s.Ledger == nil || filter != archive.Filter{}) {
+					return usage(cmd, "--checkpoint needs integrity.log in the configuration, and no filter")
+				}
+				s.Witness.Checkpoints = checkpoints
 				return report(ctx, cmd, s, filter, accept, asJSON)
 			})
 		},
@@ -72,7 +85,21 @@ and values of enumerations; never the value of anything else.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as one JSON object")
 	cmd.Flags().BoolVar(&accept, "accept", false,
 		"accept the listed loss: the next report omits these messages")
+	cmd.Flags().StringArrayVar(&kept, "checkpoint", nil,
+		"`file` with a checkpoint of the tamper-evident log that was kept elsewhere; repeatable")
 	return cmd
+}
+
+// readCheckpoints reads files with checkpoints.
+func readCheckpoints(files []string) (out [][]byte, err error) {
+	for _, file := range files {
+		signed, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read the checkpoint: %w", err)
+		}
+		out = append(out, signed)
+	}
+	return out, nil
 }
 
 // report builds the report for the filter and prints it; accept accepts the missing messages.
@@ -136,6 +163,7 @@ func printReport(w io.Writer, r archive.Report) error {
 		return err
 	}
 	printLosses(&b, r)
+	printAudit(&b, r.Log)
 	fmt.Fprintln(&b, "\n"+r.Verdict())
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -160,6 +188,21 @@ func printLosses(b *strings.Builder, r archive.Report) {
 		fmt.Fprintln(b, "  "+printable(m.Line()))
 	}
 	if more := r.MissingAll - len(r.Missing); more > 0 {
+		fmt.Fprintf(b, "  and %d more\n", more)
+	}
+}
+
+// printAudit prints the comparison with the tamper-evident log.
+func printAudit(b *strings.Builder, log *archive.LogAudit) {
+	if log == nil {
+		return
+	}
+	fmt.Fprintf(b, "\ntamper-evident log: %s, %d of them signed by %s, the last at %s\n", plural(int(log.Leaves), "entry"),
+		log.Signed, plural(log.Checkpoints, "checkpoint"), shortTime(log.At.Format(time.RFC3339)))
+	for _, f := range log.Faults {
+		fmt.Fprintf(b, "  %s %d: %s\n", f.What, f.Seq, f.Why)
+	}
+	if more := log.FaultsAll - len(log.Faults); more > 0 {
 		fmt.Fprintf(b, "  and %d more\n", more)
 	}
 }

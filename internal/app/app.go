@@ -135,6 +135,9 @@ func (a *App) startWork(ctx context.Context, roles Roles, ready map[string]func(
 	}
 	a.metrics.watch(a.store, connected)
 	a.metrics.watchForeign(a.names().EventStream(), a.foreignEvents)
+	if a.config.Integrity.Log {
+		a.metrics.watchLedger(a.ledgerBehind)
+	}
 	a.metrics.build(a.version)
 	return nil
 }

@@ -36,7 +36,7 @@ func (a *App) Archive() *archive.Archive { return a.newArchive(a.intake) }
 // newArchive creates the tool over the open store and bus.
 func (s *system) newArchive(intake *kycbridge.Intake) *archive.Archive {
 	store, bus := s.store, s.bus.Load()
-	return &archive.Archive{
+	a := &archive.Archive{
 		Accounts: s.accounts,
 		Intake:   intake,
 		Replayer: &kycbridge.Replayer{
@@ -74,6 +74,11 @@ func (s *system) newArchive(intake *kycbridge.Intake) *archive.Archive {
 		Now:      time.Now,
 		Restored: func() time.Time { return event.ParseInstant(bus.RestoredTime()) },
 	}
+	if s.config.Integrity.Log {
+		a.Ledger = publisher.NewLedger(store, bus)
+		a.Witness, _ = s.witness() // the keys were parsed before
+	}
+	return a
 }
 
 // newNormalizer creates the normalizer, the only way from stored payloads to events.

@@ -54,6 +54,9 @@ func (a *App) runBus(ctx context.Context, normalize bool, opened chan<- error) {
 	running.Go(func() { bus.Maintain(ctx, a.log, a.reinspect) })
 	if normalize {
 		running.Go(func() { publisher.NewIndexer(a.store, bus).Run(ctx, a.log) })
+		if a.config.Integrity.Log {
+			running.Go(func() { a.keepLedger(ctx, bus) })
+		}
 	}
 	readers, err := a.serveReaders(ctx)
 	defer readers.close()

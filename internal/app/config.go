@@ -133,6 +133,8 @@ type Normalize struct {
 type Integrity struct {
 	Scrub    time.Duration `yaml:"scrub"`              // interval between complete checks; 0: at starts only
 	Restored string        `yaml:"restored,omitempty"` // when the streams were restored from an older copy
+	// Log: a tamper-evident log is kept, which SigningKey signs.
+	Log bool `yaml:"log,omitempty"`
 	// SigningKey holds PEM blocks: the private key that signs events, and further keys that are published.
 	SigningKey Secret `yaml:"signing_key,omitempty"`
 }

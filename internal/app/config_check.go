@@ -53,6 +53,9 @@ func check(r *report, config *Config, catalog Catalog) {
 				"write PEM, or name its file in signing_key_file")
 		}
 	}
+	if config.Integrity.Log && config.Integrity.SigningKey == "" {
+		c.fault("integrity.log", "needs a key that signs the log", "name one in integrity.signing_key_file; "+signing.Advice)
+	}
 	c.masterKeys(config.Encryption)
 	c.encryption()
 	c.accounts()

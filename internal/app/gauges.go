@@ -49,6 +49,13 @@ func (m *metrics) watch(store *publisher.Store, connected map[string]func() bool
 	}
 }
 
+// watchLedger adds how long leaves of the tamper-evident log have not been signed.
+func (m *metrics) watchLedger(behind func(context.Context) (time.Duration, error)) {
+	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_log_unsigned_seconds",
+		Help: "How long the newest leaves of the tamper-evident log wait for a signed checkpoint; -1 while nobody can tell."},
+		seconds(behind))
+}
+
 // watchForeign counts the foreign messages of a stream.
 func (m *metrics) watchForeign(stream string, passedOver func(stream string) int) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kycbridge_foreign_messages_total",

@@ -60,16 +60,24 @@ func (s *system) load() (err error) {
 	if s.schemas, err = schemas.New(); err != nil {
 		return fmt.Errorf("compile schemas: %w", err)
 	}
-	if key := s.config.Integrity.SigningKey.Reveal(); key != "" {
-		if s.signing, err = signing.Parse(key); err != nil {
-			return fmt.Errorf("integrity.signing_key: %w", err)
-		}
+	if err := s.loadSigning(); err != nil {
+		return err
 	}
 	if s.sealer, err = newSealer(s.config); err != nil {
 		return err
 	}
 	s.accounts, err = s.config.BuildAccounts(Providers(s.schemas))
 	return err
+}
+
+// loadSigning reads the keys that sign events and the log.
+func (s *system) loadSigning() (err error) {
+	if key := s.config.Integrity.SigningKey.Reveal(); key != "" {
+		if s.signing, err = signing.Parse(key); err != nil {
+			return fmt.Errorf("integrity.signing_key: %w", err)
+		}
+	}
+	return nil
 }
 
 // onStop adds a function that close calls, before those that were added earlier.
@@ -132,6 +140,9 @@ func (s *system) openStore(ctx context.Context) error {
 		return s.explained(err)
 	}
 	s.onStop(s.store.Close)
+	if c.Integrity.Log {
+		s.store.WithSalts()
+	}
 	if err := s.sealStore(ctx); err != nil {
 		return err
 	}
@@ -177,6 +188,9 @@ func (s *system) openBus(ctx context.Context) (*publisher.Bus, error) {
 	if err != nil {
 		connection.Close()
 		return nil, err
+	}
+	if c.Integrity.Log {
+		bus.WithSalts()
 	}
 	if s.signing != nil {
 		bus.SignWith(s.signing.Sign)

@@ -97,6 +97,8 @@ type Archive struct {
 	Indexing       Indexing
 	Streams        []Streams
 	Erasures       Erasures
+	Ledger         Ledger  // nil: there is no tamper-evident log
+	Witness        Witness // of the log
 	AccessLog      AccessLog
 
 	Newest       Newest

@@ -24,6 +24,8 @@ type Report struct {
 	Missing    []Missing `json:"missing"`     // the first of the messages that are missing from the streams, or altered
 	MissingAll int       `json:"missing_all"` // the total number
 	Inspected  bool      `json:"inspected"`   // every message was read; else only the servers' counts were checked
+
+	Log *LogAudit `json:"log,omitempty"` // of the tamper-evident log, with Inspected
 }
 
 // Row counts the payloads of one account on one day, by when they were received (UTC).
@@ -69,7 +71,9 @@ const (
 const maxLosses = 1000
 
 // Sound reports whether nothing is missing.
-func (r Report) Sound() bool { return r.LostAll == 0 && r.MissingAll == 0 && r.Total.Agrees() }
+func (r Report) Sound() bool {
+	return r.LostAll == 0 && r.MissingAll == 0 && r.Total.Agrees() && (r.Log == nil || r.Log.FaultsAll == 0)
+}
 
 // New is a value that the schema did not know when payloads were processed.
 type New struct {
@@ -134,6 +138,9 @@ func (a *Archive) Account(ctx context.Context, f Filter, progress func(done int)
 	})
 	if err == nil {
 		err = c.inspect(ctx)
+	}
+	if err == nil && c.whole && a.Ledger != nil {
+		c.report.Log, err = a.Audit(ctx, a.Witness)
 	}
 	c.finish()
 	return c.report, err
@@ -304,6 +311,9 @@ func (r Report) Verdict() string {
 			return "Nothing is lost: 1 payload was accepted, and what became of it is known."
 		}
 		return fmt.Sprintf("Nothing is lost: %d payloads were accepted, and what became of each is known.", r.Total.Accepted)
+	case r.MissingAll == 0 && r.LostAll == 0 && r.Log != nil && r.Log.FaultsAll > 0:
+		return fmt.Sprintf("The tamper-evident log and the store differ in %d places: stored messages were altered.",
+			r.Log.FaultsAll)
 	case r.MissingAll == 0:
 		return fmt.Sprintf("%d of %d accepted payloads are not accounted for.", r.LostAll, r.Total.Accepted)
 	case r.LostAll == 0:

@@ -9,6 +9,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -22,6 +26,9 @@ const (
 	Payload Kind = 'p' // an accepted payload
 	Event   Kind = 'e'
 	Access  Kind = 'a' // a record of the access log
+
+	// State ends each batch: Hash is that of Batch.Until.
+	State Kind = 's'
 
 	PayloadsBack Kind = 'P'
 	EventsBack   Kind = 'E'
@@ -81,6 +88,15 @@ func Hash(salt []byte, id, digest string) [32]byte {
 // leafSize is the packed size of a leaf.
 const leafSize = 1 + 8 + 32
 
+// StateLeaf is the leaf about the positions in the streams.
+func StateLeaf(until map[string]uint64) Leaf {
+	var text strings.Builder
+	for _, kind := range slices.Sorted(maps.Keys(until)) {
+		fmt.Fprintf(&text, "%s %d\n", kind, until[kind])
+	}
+	return Leaf{Kind: State, Hash: sha256.Sum256([]byte(text.String()))}
+}
+
 // Pack encodes leaves.
 func Pack(leaves []Leaf) []byte {
 	out := make([]byte, 0, len(leaves)*leafSize)
@@ -104,6 +120,28 @@ func Unpack(packed []byte) ([]Leaf, error) {
 	}
 	return out, nil
 }
+
+// Batch is one message of the stored log: consecutive leaves and the state after them.
+type Batch struct {
+	First  int64             `json:"first"`  // position of the first leaf; negative: unreadable
+	Tree   Tree              `json:"tree"`   // after the last leaf
+	Until  map[string]uint64 `json:"until"`  // by kind: the last sequence of its stream that was considered
+	Packed []byte            `json:"leaves"` // Pack
+
+	At time.Time `json:"-"` // when it was stored
+}
+
+// Add adds leaves to an empty batch whose Tree is that of the batch before, and the leaf about Until.
+func (b *Batch) Add(leaves []Leaf) {
+	leaves = append(leaves, StateLeaf(b.Until))
+	for _, leaf := range leaves {
+		b.Tree.Add(leaf)
+	}
+	b.Packed = Pack(leaves)
+}
+
+// Leaves are the leaves of the batch.
+func (b *Batch) Leaves() ([]Leaf, error) { return Unpack(b.Packed) }
 
 // Tree is the state of the log that is needed to add leaves: the hashes of its complete subtrees, the largest
 // first.

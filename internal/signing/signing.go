@@ -82,5 +82,11 @@ func parseBlock(block *pem.Block) (public ed25519.PublicKey, private ed25519.Pri
 // Sign is the signature of the bytes of an event.
 func (k *Keys) Sign(body []byte) string { return event.Sign(k.private, body) }
 
+// Private is the key that signs.
+func (k *Keys) Private() ed25519.PrivateKey { return k.private }
+
+// Public are the public keys, that of the signing one first.
+func (k *Keys) Public() []ed25519.PublicKey { return k.public }
+
 // Set is the JSON Web Key Set of all keys, the signing one first.
 func (k *Keys) Set() []byte { return event.KeySet(k.public...) }

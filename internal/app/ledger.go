@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge/internal/archive"
+	"kycbridge/internal/ledger"
+	"kycbridge/publisher"
+)
+
+const (
+	ledgerPause = time.Second      // between looks for new messages
+	signPause   = 20 * time.Second // between signed checkpoints, while there are new leaves
+	signLast    = 5 * time.Second  // for the checkpoint of a stop
+)
+
+// ledgerOrigin names the log in its checkpoints.
+func (s *system) ledgerOrigin() string { return "kycbridge/" + s.config.Names.StreamPrefix }
+
+// witness checks the signatures of the log with the configured keys.
+func (s *system) witness() (archive.Witness, error) {
+	var public []ed25519.PublicKey
+	if s.signing != nil {
+		public = s.signing.Public()
+	}
+	v, err := ledger.NewVerifiers(public...)
+	return archive.Witness{Verifiers: v, Origin: s.ledgerOrigin()}, err
+}
+
+// keepLedger extends the tamper-evident log and signs it, until ctx ends.
+func (a *App) keepLedger(ctx context.Context, bus *publisher.Bus) {
+	l := publisher.NewLedger(a.store, bus)
+	failing := false
+	signed := time.Time{}
+	for ctx.Err() == nil {
+		err := a.extendLedger(ctx, l)
+		if err == nil && time.Since(signed) >= signPause {
+			if _, err = a.signLedger(ctx, l); err == nil {
+				signed = time.Now()
+			}
+		}
+		if err != nil && !failing && ctx.Err() == nil {
+			a.log.Warn("the tamper-evident log cannot be extended, trying again", zap.Error(err))
+		}
+		failing = err != nil
+		sleep(ctx, ledgerPause)
+	}
+	// What was stored until now is signed before the process ends.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), signLast)
+	defer cancel()
+	if a.extendLedger(last, l) == nil {
+		_, _ = a.signLedger(last, l) // the next process signs it otherwise
+	}
+}
+
+// extendLedger adds leaves for everything that is stored now.
+func (a *App) extendLedger(ctx context.Context, l *publisher.Ledger) error {
+	if err := l.Genesis(ctx); err != nil {
+		return err
+	}
+	for more := 1; more > 0 && ctx.Err() == nil; {
+		var err error
+		if more, err = l.Extend(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *system) signLedger(ctx context.Context, l *publisher.Ledger) ([]byte, error) {
+	return l.Sign(ctx, s.ledgerOrigin(),
+		func(c ledger.Checkpoint) ([]byte, error) { return c.Sign(s.signing.Private()) })
+}
+
+// ledgerBehind is how long the oldest leaf has not been signed.
+func (s *system) ledgerBehind(ctx context.Context) (time.Duration, error) {
+	bus := s.bus.Load()
+	if bus == nil {
+		return 0, errors.New("the bus has not been reached yet")
+	}
+	return publisher.NewLedger(s.store, bus).Behind(ctx)
+}
+
+// VerifierKey is the public key of the log in the format of signed notes.
+func VerifierKey(c *Config) (string, error) {
+	s := newSystem(c, zap.NewNop())
+	if err := s.loadSigning(); err != nil {
+		return "", err
+	}
+	if s.signing == nil {
+		return "", errors.New("integrity.signing_key is not configured; openssl genpkey -algorithm ed25519 -out FILE makes one")
+	}
+	return ledger.VerifierKey(s.signing.Public()[0])
+}
+
+// LastCheckpoint is the newest signed checkpoint of the log of a configuration.
+func LastCheckpoint(ctx context.Context, c *Config, access StoreAccess) ([]byte, error) {
+	own := *c // reach changes it
+	s := newSystem(&own, zap.NewNop())
+	s.anyMaster = true
+	defer s.close()
+	ctx, cancel := context.WithTimeout(ctx, toolTimeout)
+	defer cancel()
+	if err := s.reach(ctx, access); err != nil {
+		return nil, err
+	}
+	signed, err := publisher.NewLedger(s.store, nil).Checkpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if signed == nil {
+		return nil, fmt.Errorf("there is no checkpoint yet: integrity.log has to be configured, and one is signed within a minute")
+	}
+	return signed, nil
+}

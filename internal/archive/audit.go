@@ -1,0 +1,296 @@
+package archive
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"kycbridge"
+	"kycbridge/internal/ledger"
+)
+
+// Ledger reads the tamper-evident log, and the stored messages that it is about.
+type Ledger interface {
+	// Read passes the log in order, with the sequence of each of its messages.
+	Read(ctx context.Context, batch func(seq uint64, b *ledger.Batch) error,
+		checkpoint func(seq uint64, signed []byte) error) error
+	// Stored passes the stored messages of a kind with hashes computed from their bodies; ok is false for
+	// messages that have no leaf.
+	Stored(ctx context.Context, kind ledger.Kind, each func(seq uint64, hash [32]byte, ok bool) error) error
+}
+
+// Witness checks signatures of the log. Checkpoints that were kept elsewhere show whether the log was replaced as
+// a whole.
+type Witness struct {
+	Verifiers   *ledger.Verifiers
+	Origin      string
+	Checkpoints [][]byte // signed, from elsewhere
+}
+
+// LogAudit is the comparison of the tamper-evident log with itself, its checkpoints and the store.
+type LogAudit struct {
+	Leaves      int64      `json:"leaves"`
+	Signed      int64      `json:"signed"` // leaves before the newest checkpoint
+	Checkpoints int        `json:"checkpoints"`
+	At          time.Time  `json:"at,omitzero"` // of the newest checkpoint
+	FaultsAll   int        `json:"faults_all"`
+	Faults      []LogFault `json:"faults"` // at most maxMissing
+}
+
+// LogFault is one difference.
+type LogFault struct {
+	What string `json:"what"`          // payload, event, access record, log or checkpoint
+	Seq  uint64 `json:"seq,omitempty"` // of the message in its stream
+	Why  string `json:"why"`
+}
+
+// Why a message does not agree with the log.
+const (
+	auditAltered  = "it is not the message that was logged"
+	auditMissing  = "it was logged and is gone, which neither its age nor an erasure explains"
+	auditUnlogged = "it is not in the log, although the log covers its sequence"
+)
+
+// column are the leaves of a kind, by sequence. Sequences in an altered log may be anything, so it is sparse.
+type column struct {
+	first  uint64 // sequence of the first one
+	chunks map[uint64]*chunk
+}
+
+// chunk are the leaves of chunkSize sequences.
+type chunk struct {
+	hashes [chunkSize][16]byte // the first half of each hash; zero: none
+	seen   uint64              // bits: the message is stored
+}
+
+const chunkSize = 64
+
+func (c *column) set(seq uint64, hash [32]byte) {
+	n := seq / chunkSize
+	if c.chunks[n] == nil {
+		c.chunks[n] = &chunk{}
+	}
+	c.chunks[n].hashes[seq%chunkSize] = [16]byte(hash[:16])
+}
+
+// see returns the hash of a stored message, which it marks.
+func (c *column) see(seq uint64) [16]byte {
+	in := c.chunks[seq/chunkSize]
+	if in == nil {
+		return [16]byte{}
+	}
+	in.seen |= 1 << (seq % chunkSize)
+	return in.hashes[seq%chunkSize]
+}
+
+// cut forgets the sequences after seq: they are given again.
+func (c *column) cut(seq uint64) {
+	for n, in := range c.chunks {
+		for i := range in.hashes {
+			if n*chunkSize+uint64(i) > seq {
+				in.hashes[i] = [16]byte{}
+			}
+		}
+	}
+}
+
+// unseen are the sequences of leaves whose message is not stored, ascending.
+func (c *column) unseen() (seqs []uint64) {
+	for _, n := range slices.Sorted(maps.Keys(c.chunks)) {
+		for i, hash := range c.chunks[n].hashes {
+			if hash != [16]byte{} && c.chunks[n].seen&(1<<i) == 0 {
+				seqs = append(seqs, n*chunkSize+uint64(i))
+			}
+		}
+	}
+	return seqs
+}
+
+// audit is an audit in progress.
+type audit struct {
+	witness Witness
+	out     LogAudit
+	tree    ledger.Tree
+	roots   map[int64]tlog.Hash // by size, at the end of each batch
+	columns map[ledger.Kind]*column
+	until   map[string]uint64
+	next    uint64 // the sequence that the log continues with; 0: it has not begun
+	last    int64  // size of the last checkpoint
+}
+
+func (a *audit) fault(what string, seq uint64, why string) {
+	if a.out.FaultsAll++; len(a.out.Faults) < maxMissing {
+		a.out.Faults = append(a.out.Faults, LogFault{what, seq, why})
+	}
+}
+
+// Audit compares the tamper-evident log with its checkpoints and with every stored message.
+func (a *Archive) Audit(ctx context.Context, w Witness) (*LogAudit, error) {
+	run := &audit{witness: w, roots: map[int64]tlog.Hash{}, columns: map[ledger.Kind]*column{},
+		out: LogAudit{Faults: []LogFault{}}, next: 1}
+	if err := a.Ledger.Read(ctx, run.batch, run.checkpoint); err != nil {
+		return nil, err
+	}
+	run.elsewhere()
+	run.out.Leaves = run.tree.Size
+	for _, kind := range ledger.Kinds() {
+		if err := a.auditKind(ctx, run, kind); err != nil {
+			return nil, err
+		}
+	}
+	return &run.out, nil
+}
+
+// place checks that the log has no gap.
+func (a *audit) place(seq uint64) {
+	if seq != a.next {
+		a.fault("log", a.next, fmt.Sprintf("its messages from %d to %d are gone", a.next, seq-1))
+	}
+	a.next = seq + 1
+}
+
+// batch adds the leaves of one message of the log.
+func (a *audit) batch(seq uint64, b *ledger.Batch) error {
+	a.place(seq)
+	leaves, err := b.Leaves()
+	switch {
+	case b.First < 0 || err != nil:
+		a.fault("log", seq, "it cannot be read")
+		return nil
+	case b.First != a.tree.Size:
+		a.fault("log", seq, "its leaves do not follow the ones before")
+		return nil
+	}
+	if a.until == nil { // the log begins
+		for _, kind := range ledger.Kinds() {
+			a.columns[kind] = &column{first: b.Until[string(kind)] + 1, chunks: map[uint64]*chunk{}}
+		}
+	}
+	a.until = b.Until
+	if n := len(leaves); n == 0 || leaves[n-1] != ledger.StateLeaf(b.Until) {
+		a.fault("log", seq, "its positions in the streams were altered")
+	}
+	for _, leaf := range leaves {
+		a.tree.Add(leaf)
+		c := a.columns[leaf.Kind.Of()]
+		switch {
+		case leaf.Kind == ledger.State:
+		case c == nil:
+			a.fault("log", seq, "it contains a leaf of an unknown kind")
+		case leaf.Kind.IsBack():
+			c.cut(leaf.Seq)
+		default:
+			c.set(leaf.Seq, leaf.Hash)
+		}
+	}
+	if a.tree.Size != b.Tree.Size || a.tree.Root() != b.Tree.Root() {
+		a.fault("log", seq, "its leaves were altered")
+	}
+	a.roots[a.tree.Size] = a.tree.Root()
+	return nil
+}
+
+// checkpoint checks one signed state.
+func (a *audit) checkpoint(seq uint64, signed []byte) error {
+	a.place(seq)
+	a.out.Checkpoints++
+	c, ok := a.signed("checkpoint", seq, signed)
+	if !ok {
+		return nil
+	}
+	if c.Size <= a.last {
+		a.fault("checkpoint", seq, "it is older than the one before")
+	}
+	a.last, a.out.Signed, a.out.At = c.Size, c.Size, c.At
+	return nil
+}
+
+// signed opens a checkpoint and compares it with the log.
+func (a *audit) signed(what string, seq uint64, signed []byte) (c ledger.Checkpoint, ok bool) {
+	c, err := a.witness.Verifiers.Open(signed)
+	switch root, known := a.roots[c.Size]; {
+	case err != nil:
+		a.fault(what, seq, err.Error())
+	case c.Origin != a.witness.Origin:
+		a.fault(what, seq, "it is of another log")
+	case c.Size > a.tree.Size:
+		a.fault(what, seq, fmt.Sprintf("it is of %d leaves, the log has %d: its end was cut off", c.Size, a.tree.Size))
+	case !known || root != c.Root:
+		a.fault(what, seq, "the log was altered before it: the signed hash is another")
+	default:
+		return c, true
+	}
+	return c, false
+}
+
+// elsewhere compares the checkpoints that were kept elsewhere.
+func (a *audit) elsewhere() {
+	for _, signed := range a.witness.Checkpoints {
+		const what = "checkpoint kept elsewhere"
+		if c, ok := a.signed(what, 0, signed); ok && c.Size > a.last {
+			a.fault(what, 0, "the log does not contain it: the end of the log was cut off")
+		}
+	}
+}
+
+// auditKind compares the stored messages of a kind with their leaves.
+func (a *Archive) auditKind(ctx context.Context, run *audit, kind ledger.Kind) error {
+	c := run.columns[kind]
+	if c == nil {
+		return nil // the log has not begun
+	}
+	until, first := run.until[string(kind)], uint64(0)
+	err := a.Ledger.Stored(ctx, kind, func(seq uint64, hash [32]byte, ok bool) error {
+		if first == 0 {
+			first = seq
+		}
+		if !ok || seq < c.first || seq > until {
+			return nil // before the log began, or not logged yet
+		}
+		switch logged := c.see(seq); logged {
+		case [16]byte(hash[:16]):
+		case [16]byte{}:
+			run.fault(kind.String(), seq, auditUnlogged)
+		default:
+			run.fault(kind.String(), seq, auditAltered)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return a.auditMissing(ctx, run, kind, first)
+}
+
+// auditMissing finds leaves whose message is gone without a recorded reason.
+func (a *Archive) auditMissing(ctx context.Context, run *audit, kind ledger.Kind, first uint64) error {
+	content := map[ledger.Kind]kycbridge.Content{ledger.Payload: kycbridge.ContentPayloads,
+		ledger.Event: kycbridge.ContentEvents}[kind]
+	erased := func(uint64) bool { return false }
+	expires := kind == ledger.Access
+	for _, s := range a.Streams {
+		held, err := s.Held(ctx)
+		if err != nil {
+			return err
+		}
+		for _, h := range held {
+			if h.Content != content || content == "" {
+				continue
+			}
+			first, expires = h.First, h.Age > 0
+			if erased, _, err = a.Erasures.Erased(ctx, h.Stream); err != nil {
+				return err
+			}
+		}
+	}
+	for _, seq := range run.columns[kind].unseen() {
+		if !erased(seq) && (seq >= first || !expires) {
+			run.fault(kind.String(), seq, auditMissing)
+		}
+	}
+	return nil
+}
