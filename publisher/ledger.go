@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -226,48 +225,46 @@ func (l *Ledger) messages(
 		if digest == "" {
 			digest = kycbridge.Digest(body)
 		}
-		_, hash, ok, err := l.hash(ctx, kind, m.Subject(), m.Headers(), digest)
+		about, ok, err := l.message(ctx, kind, m.Subject(), m.Headers(), digest)
 		if err != nil {
 			return err
 		}
-		return each(seq, hash, ok)
+		return each(seq, about.Leaf().Hash, ok)
 	})
 }
 
-// hash is the salt and the hash of a message.
-func (l *Ledger) hash(
+// message is what the leaf of a message commits to, without its sequence; ok is false if it has no leaf.
+func (l *Ledger) message(
 	ctx context.Context, kind ledger.Kind, subject string, h nats.Header, digest string,
-) (salt []byte, hash [32]byte, ok bool, err error) {
+) (m ledger.Message, ok bool, err error) {
+	m = ledger.Message{Kind: kind, Place: place(subject), Headers: proved(h), Digest: digest}
 	switch kind {
 	case ledger.Payload:
 		if isBar(subject) || !ours(h) {
-			return nil, hash, false, nil
+			return m, false, nil
 		}
-		if salt, err = l.store.saltOf(ctx, h); errors.Is(err, errNoSalt) {
-			return nil, hash, false, nil
-		}
-		if err != nil {
-			return nil, hash, false, err
+		m.Salt, err = l.store.saltOf(ctx, h)
+		if errors.Is(err, errNoSalt) {
+			return m, false, nil
 		}
 	case ledger.Event:
 		if !isEvent(h) {
-			return nil, hash, false, nil
+			return m, false, nil
 		}
-		salt = []byte(h.Get(headerSalt))
+		m.Salt = []byte(h.Get(headerSalt))
 	}
-	return salt, ledger.Hash(salt, place(subject)+"\n"+headerText(h), digest), true, nil
+	return m, err == nil, err
 }
 
-// headerText is what a leaf proves beside the body: all headers but the salt and those of the server.
-func headerText(h nats.Header) string {
-	var lines []string
+// proved are the headers that a leaf proves beside the body: all but the salt and those of the server.
+func proved(h nats.Header) map[string][]string {
+	out := map[string][]string{}
 	for name, values := range h {
 		if name != headerSalt && (name == nats.MsgIdHdr || !strings.HasPrefix(name, "Nats-")) {
-			lines = append(lines, fmt.Sprintf("%q:%q\n", name, values))
+			out[name] = values
 		}
 	}
-	slices.Sort(lines)
-	return strings.Join(lines, "")
+	return out
 }
 
 // place is a subject without the configured prefix.
@@ -360,11 +357,11 @@ func (l *Ledger) Stored(
 		if err != nil {
 			return err
 		}
-		_, hash, ok, err := l.hash(ctx, kind, m.Subject(), m.Headers(), digest)
+		about, ok, err := l.message(ctx, kind, m.Subject(), m.Headers(), digest)
 		if err != nil {
 			return err
 		}
-		return each(meta.Sequence.Stream, hash, ok)
+		return each(meta.Sequence.Stream, about.Leaf().Hash, ok)
 	})
 }
 
@@ -372,11 +369,58 @@ func (l *Ledger) Stored(
 func (l *Ledger) digest(
 	ctx context.Context, kind ledger.Kind, subject string, h nats.Header, body []byte,
 ) (string, error) {
-	if kind == ledger.Payload && ours(h) && !isBar(subject) {
-		p, err := l.store.payload(ctx, subject, h, body)
-		return kycbridge.Digest(p.Body), err
+	body, err := l.body(ctx, kind, subject, h, body)
+	return kycbridge.Digest(body), err
+}
+
+// body is the decrypted body of a message.
+func (l *Ledger) body(
+	ctx context.Context, kind ledger.Kind, subject string, h nats.Header, body []byte,
+) ([]byte, error) {
+	if kind != ledger.Payload || !ours(h) || isBar(subject) {
+		return body, nil
 	}
-	return kycbridge.Digest(body), nil
+	p, err := l.store.payload(ctx, subject, h, body)
+	return p.Body, err
+}
+
+// Evidence passes the stored messages of a verification with their bodies: payloads, events and records of the
+// access log.
+func (l *Ledger) Evidence(
+	ctx context.Context, k kycbridge.Key, each func(m ledger.Message, body []byte) error,
+) error {
+	pass := func(kind ledger.Kind) func(raw *jetstream.RawStreamMsg) error {
+		return func(raw *jetstream.RawStreamMsg) error {
+			body, err := l.body(ctx, kind, raw.Subject, raw.Header, raw.Data)
+			if err != nil {
+				return err
+			}
+			m, ok, err := l.message(ctx, kind, raw.Subject, raw.Header, kycbridge.Digest(body))
+			if m.Seq = raw.Sequence; err != nil || !ok {
+				return err
+			}
+			return each(m, body)
+		}
+	}
+	if err := l.store.stored(ctx, l.store.log, l.store.names.payload(k), 1, pass(ledger.Payload)); err != nil {
+		return fmt.Errorf("read the payloads: %w", err)
+	}
+	events, err := l.bus.eventsOf(ctx, k)
+	for i := 0; err == nil && i < len(events); i++ {
+		err = pass(ledger.Event)(events[i])
+	}
+	if err != nil {
+		return fmt.Errorf("read the events: %w", err)
+	}
+	return l.store.scanAll(ctx, l.store.names.access(), scanOptions{},
+		func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+			var a kycbridge.Access
+			if json.Unmarshal(m.Data(), &a) != nil || a.VerificationID != k.VerificationID {
+				return nil
+			}
+			return pass(ledger.Access)(&jetstream.RawStreamMsg{Subject: m.Subject(), Header: m.Headers(), Data: m.Data(),
+				Sequence: meta.Sequence.Stream})
+		})
 }
 
 // Behind is how long the oldest message without a signed leaf has been stored; 0 if there is none.

@@ -102,7 +102,7 @@ payload unchanged, and publishes one canonical event on NATS.
 		"{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(serveCommand(environ), demoCommand(), simulateCommand(), keysCommand(environ),
-		logCommand(environ),
+		logCommand(environ), verifyCommand(),
 		startCommand(environ), watchCommand(environ), stepCommand(environ), completeCommand(environ), reviewCommand(environ),
 		eventsCommand(environ), topCommand(environ), findCommand(environ), payloadsCommand(environ),
 		accessCommand(environ), schemasCommand(),

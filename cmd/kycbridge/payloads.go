@@ -89,7 +89,7 @@ running process and need no configuration and no permission to read its files.`,
   kycbridge payloads report --config kyc.yaml`,
 	})
 	o.add(cmd.PersistentFlags())
-	cmd.AddCommand(listCommand(o), showCommand(o), replayCommand(o), exportCommand(o), importCommand(o), purgeCommand(o),
+	cmd.AddCommand(listCommand(o), showCommand(o), replayCommand(o), exportCommand(o), importCommand(o), bundleCommand(o), purgeCommand(o),
 		reportCommand(o))
 	return cmd
 }

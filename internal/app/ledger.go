@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge/internal/archive"
+	"kycbridge/internal/bundle"
 	"kycbridge/internal/ledger"
 	"kycbridge/publisher"
 )
@@ -39,7 +40,7 @@ func (a *App) keepLedger(ctx context.Context, bus *publisher.Bus) {
 	failing := false
 	signed := time.Time{}
 	for ctx.Err() == nil {
-		err := a.extendLedger(ctx, l)
+		err := extendLedger(ctx, l)
 		if err == nil && time.Since(signed) >= signPause {
 			if _, err = a.signLedger(ctx, l); err == nil {
 				signed = time.Now()
@@ -54,13 +55,13 @@ func (a *App) keepLedger(ctx context.Context, bus *publisher.Bus) {
 	// What was stored until now is signed before the process ends.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), signLast)
 	defer cancel()
-	if a.extendLedger(last, l) == nil {
+	if extendLedger(last, l) == nil {
 		_, _ = a.signLedger(last, l) // the next process signs it otherwise
 	}
 }
 
 // extendLedger adds leaves for everything that is stored now.
-func (a *App) extendLedger(ctx context.Context, l *publisher.Ledger) error {
+func extendLedger(ctx context.Context, l *publisher.Ledger) error {
 	if err := l.Genesis(ctx); err != nil {
 		return err
 	}
@@ -85,6 +86,50 @@ func (s *system) ledgerBehind(ctx context.Context) (time.Duration, error) {
 		return 0, errors.New("the bus has not been reached yet")
 	}
 	return publisher.NewLedger(s.store, bus).Behind(ctx)
+}
+
+// MakeBundle makes the evidence bundle of a verification, of everything that is stored now. unproven is the number
+// of messages that are not in the log and so not in the bundle: they were stored before it began.
+func MakeBundle(
+	ctx context.Context, a *archive.Archive, c *Config, about bundle.About,
+) (made []byte, unproven int, err error) {
+	s := newSystem(c, zap.NewNop())
+	if err := s.loadSigning(); err != nil {
+		return nil, 0, err
+	}
+	l, ok := a.Ledger.(*publisher.Ledger)
+	if !ok || s.signing == nil {
+		return nil, 0, errors.New("a bundle needs the tamper-evident log: configure integrity.log and integrity.signing_key_file")
+	}
+	if err := extendLedger(ctx, l); err != nil {
+		return nil, 0, err
+	}
+	if _, err := s.signLedger(ctx, l); err != nil {
+		return nil, 0, err
+	}
+	signed, err := l.Checkpoint(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	checkpoint, err := a.Witness.Verifiers.Open(signed)
+	if err != nil {
+		return nil, 0, fmt.Errorf("the newest of the log: %w", err)
+	}
+	k, err := a.KeyOf(ctx, about.VerificationID)
+	if err != nil {
+		return nil, 0, err
+	}
+	proven, unproven, err := a.Evidence(ctx, k, checkpoint)
+	if err != nil {
+		return nil, 0, err
+	}
+	about.Provider, about.Account, about.Mapping, about.MadeAt = k.Provider, k.Account, Mapping, time.Now().UTC()
+	b := bundle.Bundle{About: about, Checkpoint: signed}
+	for _, p := range proven {
+		b.Messages = append(b.Messages, bundle.Message{Message: p.Message, Leaf: p.Leaf, Proof: p.Proof, Body: p.Body})
+	}
+	made, err = bundle.Write(b, s.signing.Private())
+	return made, unproven, err
 }
 
 // VerifierKey is the public key of the log in the format of signed notes.

@@ -21,6 +21,8 @@ type Ledger interface {
 	// Stored passes the stored messages of a kind with hashes computed from their bodies; ok is false for
 	// messages that have no leaf.
 	Stored(ctx context.Context, kind ledger.Kind, each func(seq uint64, hash [32]byte, ok bool) error) error
+	// Evidence passes the stored messages of a verification with their bodies.
+	Evidence(ctx context.Context, k kycbridge.Key, each func(m ledger.Message, body []byte) error) error
 }
 
 // Witness checks signatures of the log. Checkpoints that were kept elsewhere show whether the log was replaced as

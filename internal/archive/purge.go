@@ -40,7 +40,7 @@ const (
 // internal id; provider and account are derived from it. When it returns, nothing that was stored before
 // is left or returns, including operations in progress; later messages start a new history.
 func (a *Archive) Purge(ctx context.Context, verificationID string, dryRun bool) (Erasure, error) {
-	k, err := a.keyOf(ctx, verificationID)
+	k, err := a.KeyOf(ctx, verificationID)
 	if err != nil {
 		return Erasure{}, err
 	}
@@ -222,8 +222,8 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// keyOf finds provider and account of a verification.
-func (a *Archive) keyOf(ctx context.Context, verificationID string) (kycbridge.Key, error) {
+// KeyOf finds provider and account of a verification.
+func (a *Archive) KeyOf(ctx context.Context, verificationID string) (kycbridge.Key, error) {
 	if err := (Filter{Verification: verificationID}).Check(); err != nil || verificationID == "" {
 		return kycbridge.Key{}, errors.Join(errors.New("name a verification by its id"), err)
 	}

@@ -85,6 +85,26 @@ func Hash(salt []byte, id, digest string) [32]byte {
 	return [32]byte(mac.Sum(nil))
 }
 
+// Message is what a leaf commits to.
+type Message struct {
+	Kind    Kind                `json:"kind"`
+	Seq     uint64              `json:"seq"`   // in its stream
+	Place   string              `json:"place"` // its subject without the configured prefix
+	Headers map[string][]string `json:"headers"`
+	Digest  string              `json:"digest"` // sha256:<64 hex> of the body
+	Salt    []byte              `json:"salt"`
+}
+
+// Leaf is the leaf of the message.
+func (m Message) Leaf() Leaf {
+	var lines []string
+	for name, values := range m.Headers {
+		lines = append(lines, fmt.Sprintf("%q:%q\n", name, values))
+	}
+	slices.Sort(lines)
+	return Leaf{Kind: m.Kind, Seq: m.Seq, Hash: Hash(m.Salt, m.Place+"\n"+strings.Join(lines, ""), m.Digest)}
+}
+
 // leafSize is the packed size of a leaf.
 const leafSize = 1 + 8 + 32
 
