@@ -36,7 +36,7 @@ func accounts(o EmbeddedOptions, password string) string {
 	for i, owner := range owners(o) {
 		account := fmt.Sprint(consumerAccount, "_", i)
 		exports = append(exports, fmt.Sprintf("{stream: %q, accounts: [%s]}", o.Names.join("answer", owner.Name, ">"),
-			account))
+			account), fmt.Sprintf("{stream: %q, accounts: [%s]}", o.Names.checkpoint(), account))
 		imports = append(imports, fmt.Sprintf("{stream: {account: %s, subject: %q}, to: %q}", account, o.Names.asks(">"),
 			o.Names.join("reader", owner.Name, wholeScope, ">")))
 		of.WriteString(account + readerAccount(o.Names, owner.Name, users[i]))
@@ -57,12 +57,13 @@ exports: [{stream: %q, accounts: [%s]}]
 imports: [
 {stream: {account: %s, subject: %q}, to: %q}
 {stream: {account: %s, subject: %q}, to: "_INBOX.>"}
+{stream: {account: %s, subject: %q}}
 ]
 limits {max_connections: %d, max_subscriptions: %d, max_payload: %d}
 }
 `, user, n.asks(kindAPI+".>"), n.asks(kindAck+".>"), n.join("watch.>"), n.asks(kindWatch+".>"),
 		n.asks(">"), ownAccount, ownAccount, n.join("answer", owner, n.EventSubjects()), n.EventSubjects(), ownAccount,
-		n.join("answer", owner, "_INBOX.>"),
+		n.join("answer", owner, "_INBOX.>"), ownAccount, n.checkpoint(),
 		readerConnections, readerSubscriptions, readerPayload)
 }
 
@@ -112,7 +113,7 @@ func consumers(o EmbeddedOptions) (users []string, fallback string) {
 		reads = append(reads, o.Names.asked(s))
 	}
 	for _, u := range o.Users {
-		publish, subscribe := reads, []string{o.Names.EventSubjects()}
+		publish, subscribe := reads, []string{o.Names.EventSubjects(), o.Names.checkpoint()}
 		if len(u.Subscribe) > 0 {
 			publish, subscribe = nil, u.Subscribe // live only
 		}
@@ -122,7 +123,8 @@ func consumers(o EmbeddedOptions) (users []string, fallback string) {
 		users = append(users, user(u.Username, u.Password, permissions(publish, subscribe)))
 	}
 	if len(users) == 0 {
-		users = append(users, user(anonymous, rand.Text(), permissions(reads, []string{o.Names.EventSubjects()})))
+		users = append(users, user(anonymous, rand.Text(), permissions(reads,
+			[]string{o.Names.EventSubjects(), o.Names.checkpoint()})))
 		fallback = "no_auth_user: " + anonymous + "\n"
 	}
 	return users, fallback
@@ -172,9 +174,9 @@ func (n Names) MayPublish(subject string) bool {
 }
 
 // MaySubscribe reports whether a consumer of the embedded server may be granted these subjects for
-// subscribing: events, its own replies, and foreign subjects.
+// subscribing: events, checkpoints of the log, its own replies, and foreign subjects.
 func (n Names) MaySubscribe(subject string) bool {
-	return within(subject, n.join("event.>")) || n.foreign(subject)
+	return within(subject, n.join("event.>")) || subject == n.checkpoint() || n.foreign(subject)
 }
 
 // foreign reports whether subjects belong neither to kycbridge nor to the server, and overlap none of

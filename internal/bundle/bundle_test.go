@@ -1,0 +1,162 @@
+package bundle
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"kycbridge/internal/ledger"
+)
+
+// sample is a bundle of a log with more than its messages.
+func sample(t *testing.T, key ed25519.PrivateKey) Bundle {
+	t.Helper()
+	about := About{VerificationID: "786513b3-69c4-5dfa-afc2-55ed2d4345cf", Provider: "ondato", Account: "acme",
+		MadeAt: time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC), MadeBy: "alice", Reason: `case <b>"4711"</b>`, Mapping: "2",
+		Program: "v1"}
+	b := Bundle{About: about}
+	prover, tree := ledger.NewProver(), ledger.Tree{}
+	add := func(l ledger.Leaf, wanted bool) {
+		tree.Add(l)
+		if err := prover.Add(l, wanted); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bodies := map[ledger.Kind]string{
+		ledger.Payload: `{"name":"Testa <script>alert(1)</script>"}`,
+		ledger.Event:   `{"specversion":"1.0"}`,
+		ledger.Access: `{"time":"2026-03-02T09:00:00Z","by":"alice","operation":"state","reason":"look",` +
+			`"result":"200"}`,
+	}
+	for i := range 600 {
+		kind := ledger.Kinds()[i%3]
+		m := ledger.Message{Kind: kind, Seq: uint64(i + 1), Place: "payload.ondato.acme.x", Salt: []byte("salt"),
+			Headers: map[string][]string{"Kyc-Via": {"callback"}}, Digest: "sha256:" + digestOf([]byte(bodies[kind]))}
+		wanted := i%100 < 3
+		if wanted {
+			b.Messages = append(b.Messages, Message{Message: m, Body: []byte(bodies[kind]), Leaf: int64(i)})
+		}
+		add(m.Leaf(), wanted)
+	}
+	for i := range b.Messages {
+		var err error
+		if b.Messages[i].Proof, err = prover.Prove(b.Messages[i].Leaf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	c := ledger.Checkpoint{Origin: "kycbridge/KYC", Size: tree.Size, Root: tree.Root(), At: about.MadeAt}
+	if b.Checkpoint, err = c.Sign(key); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func keysOf(t *testing.T, public ed25519.PublicKey) *ledger.Verifiers {
+	t.Helper()
+	v, err := ledger.NewVerifiers(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// TestEveryByteIsProven alters each byte of a bundle in turn: each alteration is refused, with the place.
+func TestEveryByteIsProven(t *testing.T) {
+	public, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := Write(sample(t, key), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := keysOf(t, public)
+	v, err := Verify(raw, keys)
+	if err != nil || len(v.Messages) != 18 || v.Signed.Size != 600 || v.About.Reason != `case <b>"4711"</b>` {
+		t.Fatalf("%d messages, %+v, %v", len(v.Messages), v.Signed, err)
+	}
+	place := regexp.MustCompile(`^(MANIFEST|about\.json|checkpoint\.txt|index\.html|messages/[-a-z0-9.]+): |at byte \d+|cut off or damaged`)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for i := range raw {
+		altered := bytes.Clone(raw)
+		altered[i] ^= 1 << rnd.IntN(8)
+		if _, err := Verify(altered, keys); err == nil {
+			t.Errorf("byte %d may be altered", i)
+		} else if !place.MatchString(err.Error()) && !strings.Contains(err.Error(), `\x`) {
+			t.Errorf("byte %d: the error names no place: %v", i, err)
+		}
+	}
+	for i := range raw {
+		if _, err := Verify(raw[:i], keys); err == nil {
+			t.Errorf("it may be cut off at %d", i)
+		}
+	}
+	if _, err := Verify(append(bytes.Clone(raw), 0), keys); err == nil {
+		t.Error("a byte may be added")
+	}
+	stranger, _, _ := ed25519.GenerateKey(nil)
+	if _, err := Verify(raw, keysOf(t, stranger)); err == nil || !strings.Contains(err.Error(), "not signed with this key") {
+		t.Errorf("with another key: %v", err)
+	}
+}
+
+// TestForgedBundles: a holder of the key who puts other messages under a valid manifest is found by the log.
+func TestForgedBundles(t *testing.T) {
+	public, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, forge := range map[string]func(b *Bundle){
+		"another body":    func(b *Bundle) { b.Messages[1].Body = []byte("{}") },
+		"another header":  func(b *Bundle) { b.Messages[0].Headers = map[string][]string{"Kyc-Via": {"poll"}} },
+		"another place":   func(b *Bundle) { b.Messages[2].Leaf++ },
+		"another message": func(b *Bundle) { b.Messages[3].Seq = 7 },
+		"no proof":        func(b *Bundle) { b.Messages[0].Proof = nil },
+		"body and digest": func(b *Bundle) {
+			b.Messages[1].Body = []byte("{}")
+			b.Messages[1].Digest = "sha256:" + digestOf([]byte("{}"))
+		},
+	} {
+		b := sample(t, key)
+		forge(&b)
+		raw, err := Write(b, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Verify(raw, keysOf(t, public)); err == nil || !strings.Contains(err.Error(), "messages/") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestPage: the page shows everything as text, loads nothing and runs nothing.
+func TestPage(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := sample(t, key).page()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"786513b3-69c4-5dfa-afc2-55ed2d4345cf", "&lt;script&gt;", "alice", "4711", "callback",
+		"messages/0001-payload", "@media print"} {
+		if !bytes.Contains(page, []byte(want)) {
+			t.Errorf("the page does not contain %q", want)
+		}
+	}
+	for _, no := range []string{"<script", "src=", "href=", "<b>"} {
+		if bytes.Contains(page, []byte(no)) {
+			t.Errorf("the page contains %q", no)
+		}
+	}
+	if n := bytes.Count(page, []byte("<tr>")); n < 18 {
+		t.Error(fmt.Sprint("only ", n, " rows"))
+	}
+}

@@ -1,0 +1,113 @@
+package test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"kycbridge/internal/ledger"
+	"kycbridge/test/wait"
+)
+
+// TestLedger: a process keeps the tamper-evident log and signs it, live subscribers hear the checkpoints, the
+// report agrees with it, a bundle of a verification is proven with the public key alone, and after an erasure the
+// log still proves the others, with checkpoints from before.
+func TestLedger(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	private, public := newSigningKey(t)
+	writeFile(t, filepath.Join(dir, "log.key"), private)
+	writeFile(t, filepath.Join(dir, "log.pub"), public)
+	writeFile(t, filepath.Join(dir, "master"), newMasterKey(t, "m"))
+	b := newBridge(t, "integrity: {log: true, signing_key_file: "+filepath.Join(dir, "log.key")+"}\n"+
+		"encryption: {key_file: "+filepath.Join(dir, "master")+"}\n"+oneAccount)
+	b.start(t)
+	nc, err := nats.Connect(b.eventsURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	live, err := nc.SubscribeSync("kyc.checkpoint.v1")
+	if err != nil || nc.Flush() != nil {
+		t.Fatal(err)
+	}
+	b.approve(t, 1, 30)
+	b.settled(t, 20*time.Second)
+
+	file, one := filepath.Join(dir, "one.zip"), idOf(3)
+	if code, _, stderr := run(t, "kycbridge", "payloads", "bundle", "--config", b.config, "--verification", one, "-o", file,
+		"--why", "case 4711"); code != 0 {
+		t.Fatalf("bundle: %s", stderr)
+	}
+	heard, err := live.NextMsg(wait.Slowdown * 20 * time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := ledger.ParseVerifiers(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, err := keys.Open(heard.Data); err != nil || c.Origin != "kycbridge/KYC" || c.Size == 0 {
+		t.Errorf("heard %+v, %v", c, err)
+	}
+	verify := func(file string) (int, string) {
+		code, stdout, stderr := run(t, "kycbridge", "verify", file, "--key", filepath.Join(dir, "log.pub"))
+		return code, stdout + stderr
+	}
+	if code, said := verify(file); code != 0 || !strings.Contains(said, "1 payload and 1 event") ||
+		!strings.Contains(said, "case 4711") {
+		t.Errorf("verify: %d, %s", code, said)
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[len(raw)/2] ^= 1
+	writeFile(t, file+".altered", string(raw))
+	if code, said := verify(file + ".altered"); code != 1 || !strings.Contains(said, "not proven: ") {
+		t.Errorf("an altered bundle: %d, %s", code, said)
+	}
+
+	checkpoint := filepath.Join(dir, "checkpoint")
+	code, stdout, stderr := run(t, "kycbridge", "log", "checkpoint", "--config", b.config)
+	if code != 0 {
+		t.Fatal(stderr)
+	}
+	writeFile(t, checkpoint, stdout)
+	if code, _, stderr := run(t, "kycbridge", "payloads", "purge", "--config", b.config, "--verification", one, "--yes",
+		"--why", "request"); code != 0 {
+		t.Fatalf("purge: %s", stderr)
+	}
+	report := func() (int, string) {
+		code, stdout, stderr := run(t, "kycbridge", "payloads", "report", "--config", b.config, "--checkpoint", checkpoint)
+		return code, stdout + stderr
+	}
+	if code, said := report(); code != 0 || !strings.Contains(said, "tamper-evident log: ") {
+		t.Errorf("report: %d, %s", code, said)
+	}
+	if code, said := verify(file); code != 0 {
+		t.Errorf("the bundle from before: %d, %s", code, said)
+	}
+	// Somebody who may write the store removes an event, and the trace that it is gone.
+	js := b.operator(t)
+	m := lastOf(t, js, "KYC_EVENTS", "kyc.event.v1.ondato.acme.*."+idOf(5))
+	stream, err := js.Stream(t.Context(), "KYC_EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.DeleteMsg(t.Context(), m.Sequence); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := report(); code != 1 || !strings.Contains(said, "event ") {
+		t.Errorf("report without an event: %d, %s", code, said)
+	}
+	b.stop(t)
+	if code, stdout, _ := run(t, "kycbridge", "log", "checkpoint", "--config", b.config); code != 0 ||
+		!strings.Contains(stdout, "kycbridge/KYC") {
+		t.Errorf("a stopped store: %d, %s", code, stdout)
+	}
+}
