@@ -100,7 +100,10 @@ func dashboardExpressions(t *testing.T) map[string][]string {
 // everything, and returns the labels of every metric. up and ALERTS are Prometheus's own.
 func everyMetric(t *testing.T) map[string][]string {
 	t.Helper()
-	w := newWorld(t, worldOptions{})
+	private, _ := newSigningKey(t)
+	key := filepath.Join(t.TempDir(), "log.key")
+	writeFile(t, key, private)
+	w := newWorld(t, worldOptions{top: "integrity: {log: true, signing_key_file: " + key + "}\n"})
 	for provider := range w.sims {
 		w.start(provider, "ref-1")
 	}
