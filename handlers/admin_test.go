@@ -70,7 +70,7 @@ func TestRequireBearer(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := NewAdmin(AdminOptions{})
-			e.GET("/v1/x", func(c echo.Context) error { return c.NoContent(200) }, RequireBearer(c.tokens))
+			e.GET("/v1/x", func(c echo.Context) error { return c.NoContent(200) }, RequireBearer(func() []string { return c.tokens }, nil))
 			got := do(t, "GET", serve(t, e)+"/v1/x", nil,
 				func(r *http.Request) { r.Header.Set("Authorization", c.authorization) })
 			if got.status != c.status {

@@ -22,10 +22,12 @@ const holderKey = "holder"
 
 // RequireBearer admits requests with one of tokens as Authorization: Bearer, or over a connection with one of
 // the certificates, and answers 401 to the others. Without a non-empty token and a certificate it answers 404.
-func RequireBearer(tokens []string, certificates ...ClientCertificate) echo.MiddlewareFunc {
-	tokens = slices.DeleteFunc(slices.Clone(tokens), func(token string) bool { return token == "" })
+// Both are asked for at each request; nil: none.
+func RequireBearer(tokensNow func() []string, certificatesNow func() []ClientCertificate) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
+			tokens := slices.DeleteFunc(slices.Clone(now(tokensNow)), func(token string) bool { return token == "" })
+			certificates := now(certificatesNow)
 			if len(tokens)+len(certificates) == 0 {
 				return errNoTokens
 			}
@@ -39,6 +41,14 @@ func RequireBearer(tokens []string, certificates ...ClientCertificate) echo.Midd
 			return next(c)
 		}
 	}
+}
+
+// now is what of returns; nothing without it.
+func now[T any](of func() []T) []T {
+	if of == nil {
+		return nil
+	}
+	return of()
 }
 
 // holderOf returns the name of the certificate of the connection. A browser adds a certificate to whatever any

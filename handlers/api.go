@@ -65,10 +65,10 @@ type MediaOpener interface {
 
 // APIOptions configures AddAPI. Options without a default are required.
 type APIOptions struct {
-	Accounts kycbridge.Accounts
-	Tokens   []string // valid tokens; with no certificates either, every route except the description is 404
-	// Certificates admit as a token does.
-	Certificates []ClientCertificate
+	Accounts kycbridge.AccountFinder
+	Tokens   func() []string // valid tokens; with no certificates either, every route except the description is 404
+	// Certificates admit as a token does; nil: none.
+	Certificates func() []ClientCertificate
 	Starter      Starter
 	Submitter    Submitter
 	Watcher      Watcher
@@ -109,7 +109,7 @@ func AddAPI(e *echo.Echo, o APIOptions) {
 	if o.SpoolDir == "" {
 		o.SpoolDir = os.TempDir()
 	}
-	s := &api{APIOptions: o, admit: RequireBearer(o.Tokens, o.Certificates...)(func(echo.Context) error { return nil })}
+	s := &api{APIOptions: o, admit: RequireBearer(o.Tokens, o.Certificates)(func(echo.Context) error { return nil })}
 	s.bodies.left.Store(bodyBudget)
 	s.spooled.left.Store(maxLargeStarts * o.MaxStart)
 	const verification = "/v1/verifications/:provider/:account/:reference"

@@ -174,7 +174,7 @@ func newAPIFixture(t testing.TB, edit func(*APIOptions)) *apiFixture {
 	maps.Copy(accounts, account("ondato", "lower",
 		func(a *kycbridge.Account) { a.Provider.CanonicalReference = strings.ToLower }))
 	o := APIOptions{
-		Accounts: accounts, Tokens: []string{apiToken}, Starter: b, Submitter: b, Watcher: b, States: b, Media: b,
+		Accounts: accounts, Tokens: func() []string { return []string{apiToken} }, Starter: b, Submitter: b, Watcher: b, States: b, Media: b,
 		OpenAPI: set.OpenAPI(), Logger: b.log.logger(),
 		Decode: readJSON,
 		Validate: func(component string, doc any) []kycbridge.FieldError {

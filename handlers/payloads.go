@@ -74,7 +74,7 @@ func AddPayloads(e *echo.Echo, o APIOptions, tool PayloadTool) {
 		o.Now = time.Now
 	}
 	s := &payloads{tool: tool, api: &api{APIOptions: o,
-		admit: RequireBearer(o.Tokens, o.Certificates...)(func(echo.Context) error { return nil })}}
+		admit: RequireBearer(o.Tokens, o.Certificates)(func(echo.Context) error { return nil })}}
 	s.bodies.left.Store(bodyBudget)
 	add := func(method, path, name, mediaType string, read readPayloads) {
 		e.Add(method, path, s.handle(operation{name: name + "_payloads"}, func(c echo.Context, t *requestLog) error {

@@ -283,7 +283,7 @@ func TestEveryPayloadAnswer(t *testing.T) {
 func TestPayloadDeadlines(t *testing.T) {
 	p := newPayloadFixture(t, nil)
 	e := NewAdmin(AdminOptions{})
-	AddPayloads(e, APIOptions{Tokens: []string{apiToken},
+	AddPayloads(e, APIOptions{Tokens: func() []string { return []string{apiToken} },
 		Validate: func(string, any) []kycbridge.FieldError { return nil }},
 		toolFunc(func(ctx context.Context, r PayloadRequest, out io.Writer) error {
 			if r.Body != nil {
@@ -335,7 +335,7 @@ func TestPayloadBodyBreaks(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer "+apiToken)
 	r.Header.Set("Content-Type", ndjson)
 	e := NewAdmin(AdminOptions{})
-	AddPayloads(e, APIOptions{Tokens: []string{apiToken}, Logger: p.log.logger()},
+	AddPayloads(e, APIOptions{Tokens: func() []string { return []string{apiToken} }, Logger: p.log.logger()},
 		toolFunc(func(_ context.Context, r PayloadRequest, _ io.Writer) error {
 			_, err := io.ReadAll(r.Body)
 			return InvalidRequest("", "line 1: "+err.Error())

@@ -114,7 +114,7 @@ func adminAPI(t *testing.T, tokens ...string) (*fakeBackend, string) {
 	}
 	e := handlers.NewAdmin(handlers.AdminOptions{})
 	handlers.AddAPI(e, handlers.APIOptions{
-		Accounts: kycbridge.Accounts{{Provider: "ondato", Account: "acme"}: account}, Tokens: tokens, Starter: b,
+		Accounts: kycbridge.Accounts{{Provider: "ondato", Account: "acme"}: account}, Tokens: func() []string { return tokens }, Starter: b,
 		Submitter: b, Watcher: b, OpenAPI: set.OpenAPI(),
 		Decode: func(body []byte) (any, []kycbridge.FieldError) {
 			doc, faults := document.Decode(body)

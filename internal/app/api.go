@@ -17,9 +17,9 @@ import (
 func (a *App) apiOptions() handlers.APIOptions {
 	starter := &start.Starter{Receipts: a.store, Watcher: a.poller, PublicURL: a.config.PublicURL}
 	return handlers.APIOptions{
-		Accounts:     a.accounts,
-		Tokens:       reveal(a.config.Admin.Tokens),
-		Certificates: a.config.Admin.certificates(),
+		Accounts:     liveAccounts{a.system},
+		Tokens:       a.tokens,
+		Certificates: func() []handlers.ClientCertificate { return a.live.Load().certificates },
 		Starter:      starter, Submitter: starter,
 		Watcher:  a.poller,
 		States:   a,
@@ -37,6 +37,9 @@ func (a *App) apiOptions() handlers.APIOptions {
 		Now:      time.Now,
 	}
 }
+
+// tokens are the tokens of the admin API.
+func (a *App) tokens() []string { return a.live.Load().tokens }
 
 // decodeRequest parses the body of an API request.
 func decodeRequest(body []byte) (any, []kycbridge.FieldError) {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"kycbridge"
+	"kycbridge/handlers"
 	"kycbridge/internal/console"
 	"kycbridge/internal/poll"
 )
@@ -32,6 +33,7 @@ type App struct {
 	pace             *pace                // of the callbacks
 	documents        *kycbridge.Documents // from the intake to the normalizer; nil: this process does not normalize
 	poller           *poll.Poller
+	callbacks        *handlers.Callbacks   // nil: this process receives none
 	version          string                // of the program
 	spans            sdktrace.SpanExporter // for tests
 	tracing          *tracing              // nil: no traces
@@ -104,7 +106,7 @@ func (a *App) startStore(ctx context.Context) error {
 	}
 	a.checkStoreEnd(ctx)
 	a.maintainStore()
-	policies := a.connectAPIs()
+	a.connectAPIs(a.live.Load(), nil)
 	if a.embedded != nil && a.config.Store.IsEmbedded() {
 		if err := a.fetchLost(ctx); err != nil {
 			return err
@@ -112,7 +114,7 @@ func (a *App) startStore(ctx context.Context) error {
 	}
 	a.intake = &kycbridge.Intake{MaxBody: int(a.config.Receive.MaxBody), Log: a.store,
 		Quarantine: countedQuarantine{a.store, a.metrics}, Refusals: a.store, Documents: a.documents, Pace: a.pace.wait}
-	a.poller = a.newPoller(policies)
+	a.poller = a.newPoller()
 	return nil
 }
 
@@ -189,8 +191,8 @@ func (a *App) ClientURL() string {
 	return a.embedded.ClientURL()
 }
 
-// Accounts are the configured accounts.
-func (a *App) Accounts() kycbridge.Accounts { return a.accounts }
+// Accounts are the accounts in use.
+func (a *App) Accounts() kycbridge.Accounts { return a.live.Load().accounts }
 
 // Ingest stores a body that was fetched from a provider, without authentication.
 func (a *App) Ingest(ctx context.Context, account *kycbridge.Account, p kycbridge.Payload) (kycbridge.Receipt, error) {

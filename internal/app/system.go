@@ -12,7 +12,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
-	"kycbridge"
 	"kycbridge/internal/signing"
 	"kycbridge/publisher"
 	"kycbridge/schemas"
@@ -27,7 +26,7 @@ type system struct {
 	config   *Config
 	log      *zap.Logger
 	schemas  *schemas.Set                  // with accounts: from load
-	accounts kycbridge.Accounts            // the configured ones
+	live     atomic.Pointer[live]          // what a reload replaces: from load
 	signing  *signing.Keys                 // of events; nil: they are not signed
 	embedded *publisher.Embedded           // nil: store and bus are other servers
 	store    *publisher.Store              // from openStore
@@ -64,7 +63,10 @@ func (s *system) load() (err error) {
 			return fmt.Errorf("integrity.signing_key: %w", err)
 		}
 	}
-	s.accounts, err = s.config.BuildAccounts(Providers(s.schemas))
+	accounts, err := s.config.BuildAccounts(Providers(s.schemas))
+	if err == nil {
+		s.live.Store(newLive(s.config, accounts))
+	}
 	return err
 }
 

@@ -46,8 +46,8 @@ type Account struct {
 
 // Options configure the console.
 type Options struct {
-	Tokens   func() []string // the valid tokens; none: sign-in is not possible
-	Accounts []Account
+	Tokens   func() []string                  // the valid tokens; none: sign-in is not possible
+	Accounts func() []Account                 // nil: none
 	Archive  func() (*archive.Archive, error) // the error wraps kycbridge.ErrUnavailable
 	Listener Listener
 	Day      *Day
@@ -81,6 +81,9 @@ func New(o Options) *Console {
 	}
 	if o.Day == nil {
 		o.Day = NewDay(o.Now)
+	}
+	if o.Accounts == nil {
+		o.Accounts = func() []Account { return nil }
 	}
 	c := &Console{Options: o, pages: parsePages()}
 	c.background, c.end = context.WithCancel(context.Background())
