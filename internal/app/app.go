@@ -33,7 +33,12 @@ type App struct {
 	pace             *pace                // of the callbacks
 	documents        *kycbridge.Documents // from the intake to the normalizer; nil: this process does not normalize
 	poller           *poll.Poller
-	callbacks        *handlers.Callbacks   // nil: this process receives none
+	callbacks        *handlers.Callbacks // nil: this process receives none
+	polling          *polling            // nil: this process does not poll
+	roles            Roles
+	source           *Source // nil: the configuration is not read again
+	reloadNow        chan struct{}
+	tried            string                // the version in the files at the last reload; "": they could not be used
 	version          string                // of the program
 	spans            sdktrace.SpanExporter // for tests
 	tracing          *tracing              // nil: no traces
@@ -53,6 +58,8 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 		invalidWatchLogs: rate.Sometimes{First: 10, Interval: time.Minute},
 		handshakeLogs:    rate.Sometimes{First: 10, Interval: time.Minute},
 		inspectNow:       make(chan struct{}, 1),
+		roles:            roles,
+		reloadNow:        make(chan struct{}, 1),
 		pace:             &pace{log: log},
 	}
 	a.observe = a.metrics.readerRequest
@@ -87,6 +94,10 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 	}
 	a.metrics.watchReady(ready)
 	a.startWatching(roles)
+	a.metrics.configVersion(config.Version())
+	if a.source != nil {
+		a.untilStop(a.watchConfig)
+	}
 	return a, nil
 }
 
@@ -190,6 +201,9 @@ func (a *App) ClientURL() string {
 	}
 	return a.embedded.ClientURL()
 }
+
+// ConfigVersion identifies the configuration in use.
+func (a *App) ConfigVersion() string { return a.live.Load().config.Version() }
 
 // Accounts are the accounts in use.
 func (a *App) Accounts() kycbridge.Accounts { return a.live.Load().accounts }

@@ -848,3 +848,8 @@ func FuzzLoadConfig(f *testing.F) {
 		}
 	})
 }
+
+// parseConfig parses and checks the text of a file.
+func parseConfig(path string, raw []byte, environ []string, catalog Catalog) (*Config, error) {
+	return parseFiles(path, raw, environ, catalog, fileDigests{})
+}

@@ -43,13 +43,18 @@ func (l *live) sameAPI(key kycbridge.AccountKey, c Account) bool {
 	if l == nil {
 		return false
 	}
-	i := slices.IndexFunc(l.config.Accounts, func(a Account) bool {
-		return a.Provider == key.Provider && a.Name == key.Account
-	})
+	i := l.config.account(key)
 	if i < 0 {
 		return false
 	}
 	was := l.config.Accounts[i]
 	of := func(a Account) []any { return []any{a.API, a.Limits, a.Auth.Keys, a.Confirm, a.Own} }
 	return reflect.DeepEqual(of(was), of(c))
+}
+
+// account is the index of an account; -1 if there is none.
+func (c *Config) account(key kycbridge.AccountKey) int {
+	return slices.IndexFunc(c.Accounts, func(a Account) bool {
+		return a.Provider == key.Provider && a.Name == key.Account
+	})
 }

@@ -146,22 +146,10 @@ func (a *App) lastState(ctx context.Context, k kycbridge.Key) *event.Data {
 
 // startPolling polls open sessions until Stop.
 func (a *App) startPolling() {
-	alone := a.config.Store.IsEmbedded()
-	var works []func(context.Context)
-	for _, c := range a.config.Accounts {
-		key := kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}
-		if a.live.Load().accounts[key].API.Fetch == nil {
-			continue
-		}
-		due := publisher.PollOptions{Account: key, Workers: workersFor(c.Limits), Exclusive: alone,
-			Work: a.tracing.tracePoll(a.poller.Work), Log: a.log}
-		works = append(works, func(ctx context.Context) { a.ended(ctx, "poller", a.store.ConsumeDue(ctx, due)) })
-		a.metrics.watchDue(key, a.store)
-	}
-	watches := publisher.WatchOptions{Exclusive: alone, Take: a.takeWatch, Log: a.log}
-	works = append(works, func(ctx context.Context) { a.ended(ctx, "poller", a.store.ConsumeWatches(ctx, watches)) })
+	a.startPolls()
+	watches := publisher.WatchOptions{Exclusive: a.config.Store.IsEmbedded(), Take: a.takeWatch, Log: a.log}
 	a.metrics.watchOpen(a.store.Watched)
-	a.untilStop(works...)
+	a.untilStop(func(ctx context.Context) { a.ended(ctx, "poller", a.store.ConsumeWatches(ctx, watches)) })
 }
 
 // workersFor is how many sessions of an account are polled concurrently.
