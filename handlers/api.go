@@ -85,6 +85,9 @@ type APIOptions struct {
 	MaxStart int64  // bytes of the body of a start; 0: DefaultMaxStart
 	SpoolDir string // folder for the documents of large starts while they are sent; "": the system's temporary folder
 
+	// CompareConfig compares the configuration in its files with the one in use.
+	CompareConfig func() any
+
 	OpenAPI []byte           // what GET /v1/openapi.json serves
 	Logger  *zap.Logger      // nil: no log
 	Timeout time.Duration    // for a provider's call; 0: DefaultAPITimeout
@@ -114,6 +117,7 @@ func AddAPI(e *echo.Echo, o APIOptions) {
 	s.spooled.left.Store(maxLargeStarts * o.MaxStart)
 	const verification = "/v1/verifications/:provider/:account/:reference"
 	e.GET("/v1/openapi.json", s.describe)
+	e.GET("/v1/config/diff", s.handle(operation{name: "diff_config"}, s.compareConfig))
 	e.POST("/v1/verifications", s.handle(operation{name: "start", unsure: "may_have_started"}, s.start))
 	e.POST("/v1/watches", s.handle(operation{name: "watch"}, s.watch))
 	e.GET(verification, s.handle(operation{name: "state"}, s.state))

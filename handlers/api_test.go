@@ -174,7 +174,12 @@ func newAPIFixture(t testing.TB, edit func(*APIOptions)) *apiFixture {
 	maps.Copy(accounts, account("ondato", "lower",
 		func(a *kycbridge.Account) { a.Provider.CanonicalReference = strings.ToLower }))
 	o := APIOptions{
-		Accounts: accounts, Tokens: func() []string { return []string{apiToken} }, Starter: b, Submitter: b, Watcher: b, States: b, Media: b,
+		Accounts: accounts, Tokens: func() []string { return []string{apiToken} },
+		Starter: b, Submitter: b, Watcher: b, States: b, Media: b,
+		CompareConfig: func() any {
+			return map[string]any{"version": "a", "next": "b",
+				"changes": []map[string]any{{"key": "log.level", "change": "changed", "restart_needed": true}}}
+		},
 		OpenAPI: set.OpenAPI(), Logger: b.log.logger(),
 		Decode: readJSON,
 		Validate: func(component string, doc any) []kycbridge.FieldError {
@@ -987,6 +992,12 @@ func TestEveryAnswer(t *testing.T) {
 		}
 	}
 	b.ask(t, "GET", "/v1/openapi.json", "/v1/openapi.json", "", nil)
+	const diff = "/v1/config/diff"
+	b.ask(t, "GET", diff, diff, "", nil)
+	b.ask(t, "GET", diff, diff, "", func(r *http.Request) { r.Header.Del("Authorization") })
+	closed := newAPIFixture(t, func(o *APIOptions) { o.Tokens = nil })
+	closed.seen = b.seen
+	closed.ask(t, "GET", diff, diff, "", nil)
 	for path, item := range b.document["paths"].(map[string]any) {
 		if strings.HasPrefix(path, "/v1/payloads") {
 			continue // TestEveryPayloadAnswer

@@ -30,11 +30,12 @@ func (a *App) apiOptions() handlers.APIOptions {
 			object, _ := doc.(map[string]any)
 			return account.Provider.Validate("start", object)
 		},
-		MaxStart: int64(a.config.Admin.MaxStart),
-		SpoolDir: a.config.DataDir,
-		OpenAPI:  a.schemas.OpenAPI(),
-		Logger:   a.log,
-		Now:      time.Now,
+		MaxStart:      int64(a.config.Admin.MaxStart),
+		SpoolDir:      a.config.DataDir,
+		CompareConfig: func() any { return a.CompareConfig() },
+		OpenAPI:       a.schemas.OpenAPI(),
+		Logger:        a.log,
+		Now:           time.Now,
 	}
 }
 
