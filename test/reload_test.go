@@ -274,3 +274,46 @@ func TestAFaultyFileChangesNothing(t *testing.T) {
 	writeFile(t, secret, "first-secret\nanother-secret\n")
 	b.used(t) // without a signal: the file of a secret is watched too
 }
+
+// TestConfigDiff compares two files, and a running process with its file: keys, what applies them, no value.
+func TestConfigDiff(t *testing.T) {
+	t.Parallel()
+	b := newReloading(t, accountsWith("tiger-first"))
+	before := filepath.Join(filepath.Dir(b.config), "before.yaml")
+	raw, err := os.ReadFile(b.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, before, string(raw))
+	token := filepath.Join(filepath.Dir(b.config), "token")
+	writeFile(t, token, "ops-token-2e77a1\n")
+	b.write(t, "ops-token-2e77a1", "public_url: https://kyc.example.com\n"+accountsWith("tiger-first")+
+		"  - {name: spare, provider: ondato, environment: test, auth: {bearer: [tiger-spare]}}\n")
+	const spare, address = "accounts[ondato/spare] added, applies at reload\n",
+		"public_url added, needs a restart\n"
+	code, out, log := run(t, "kycbridge", "config", "diff", before, b.config)
+	if code != 0 || out != spare+address {
+		t.Errorf("two files: %d %s%s", code, out, log)
+	}
+	b.hangup(t)
+	wait.For(t, 20*time.Second, "a reload", func() bool {
+		n, ok := b.metric(`kycbridge_config_reloads_total{result="applied"}`)
+		return ok && n == 1
+	})
+	live := []string{"config", "diff", "--api", b.adminURL(""), "--token-file", token}
+	if code, out, log = run(t, "kycbridge", live...); code != 0 || out != address {
+		t.Errorf("after the reload: %d %s%s", code, out, log)
+	}
+	if said := b.stderr.String(); !strings.Contains(said, `"key":"public_url"`) ||
+		!strings.Contains(said, "takes effect only at the next start") || strings.Contains(said, "tiger") {
+		t.Errorf("the log does not name the key that needs a restart:\n%s", said)
+	}
+	writeFile(t, b.config, "acounts: [tiger]\n")
+	if code, out, log = run(t, "kycbridge", live...); code == 0 || out != "" || !strings.Contains(log, "unknown key") ||
+		strings.Contains(log, "tiger") {
+		t.Errorf("a faulty file: %d %s%s", code, out, log)
+	}
+	if code, out, log = run(t, "kycbridge", append(live, "--json")...); code == 0 || strings.Contains(out+log, "tiger") {
+		t.Errorf("a faulty file, JSON: %d %s%s", code, out, log)
+	}
+}
