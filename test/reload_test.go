@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -315,5 +316,47 @@ func TestConfigDiff(t *testing.T) {
 	}
 	if code, out, log = run(t, "kycbridge", append(live, "--json")...); code == 0 || strings.Contains(out+log, "tiger") {
 		t.Errorf("a faulty file, JSON: %d %s%s", code, out, log)
+	}
+}
+
+// TestAccountsArePolledAfterAReload: an added account with an API gets its consumer of due sessions, another number
+// of calls at once keeps it, and a removed account loses it.
+func TestAccountsArePolledAfterAReload(t *testing.T) {
+	t.Parallel()
+	provider := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(provider.Close)
+	const token, due = "ops-token-2e77a1", `kycbridge_poll_due{account="calls",provider="kwikid"}`
+	b := newReloading(t, accountsWith("first-secret"))
+	calls := func(concurrency int) string {
+		return accountsWith("first-secret") + fmt.Sprintf("  - {name: calls, provider: kwikid, environment: test, "+
+			"api: {base_url: %q, username: u, password: a-long-password}, limits: {concurrency: %d}}\n", provider.URL, concurrency)
+	}
+	for _, step := range []struct {
+		accounts string
+		polled   bool
+	}{{calls(2), true}, {calls(5), true}, {accountsWith("first-secret"), false}, {calls(5), true}} {
+		b.write(t, token, step.accounts)
+		b.hangup(t)
+		b.used(t)
+		wait.For(t, 20*time.Second, fmt.Sprint("polled: ", step.polled), func() bool {
+			n, ok := b.metric(due)
+			return ok == step.polled && (!ok || n == 0)
+		})
+	}
+	watch, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.adminURL("/v1/watches"),
+		strings.NewReader(`{"provider":"kwikid","account":"calls","reference":"S1"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch.Header.Set("Authorization", "Bearer "+token)
+	watch.Header.Set("Content-Type", "application/json")
+	if got, err := b.send(watch); err != nil || got.Code != http.StatusAccepted {
+		t.Fatalf("watch: %d %s %v", got.Code, got.Text, err)
+	}
+	wait.For(t, 60*time.Second, "a call of the added account", func() bool {
+		return strings.Contains(b.metrics(), `kycbridge_provider_calls_total{account="calls"`)
+	})
+	if code := b.terminate(t); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"kycbridge"
 )
 
 // TestEveryKeySaysWhenItApplies: a new key must stand in atReload.
@@ -116,5 +118,37 @@ func TestDiffShowsNoSecret(t *testing.T) {
 	to.Accounts = append([]Account{}, from.Accounts[1], from.Accounts[0])
 	if from.Version() != to.Version() {
 		t.Error("the order of the accounts changes the version")
+	}
+}
+
+// TestUnchangedAccountsKeepTheirAPI: only what an API depends on gives an account another client.
+func TestUnchangedAccountsKeepTheirAPI(t *testing.T) {
+	key := kycbridge.AccountKey{Provider: "kwikid", Account: "calls"}
+	account := func() Account {
+		return Account{Name: "calls", Provider: "kwikid", API: API{"password": "one"}, Limits: Limits{Concurrency: 2}}
+	}
+	before := &live{config: &Config{Accounts: []Account{account()}}}
+	for name, c := range map[string]struct {
+		edit func(*Account)
+		same bool
+	}{
+		"nothing":     {func(*Account) {}, true},
+		"credentials": {func(a *Account) { a.Auth.Bearer = []Secret{"new"} }, true},
+		"addresses":   {func(a *Account) { a.AllowIPs = []string{"192.0.2.1"} }, true},
+		"polling":     {func(a *Account) { a.Poll.Interval = 1 }, true},
+		"password":    {func(a *Account) { a.API["password"] = "two" }, false},
+		"limits":      {func(a *Account) { a.Limits.Concurrency = 3 }, false},
+		"keys":        {func(a *Account) { a.Auth.Keys = []Secret{"new"} }, false},
+		"settings":    {func(a *Account) { a.Own = Own{"flow_statuses": "x"} }, false},
+	} {
+		now := account()
+		c.edit(&now)
+		if got := before.sameAPI(key, now); got != c.same {
+			t.Errorf("%s changed: same %v", name, got)
+		}
+	}
+	if before.sameAPI(kycbridge.AccountKey{Provider: "kwikid", Account: "other"}, account()) ||
+		(*live)(nil).sameAPI(key, account()) {
+		t.Error("an account that was not there has an API already")
 	}
 }
