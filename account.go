@@ -20,7 +20,13 @@ type Account struct {
 	API            API // empty: the provider cannot be polled
 }
 
-// Accounts finds an account by provider and name.
+// AccountFinder finds the account of a provider by its name, or returns ErrNotFound. A running process may find
+// others after its configuration has changed; a found account itself never changes.
+type AccountFinder interface {
+	Find(provider, account string) (*Account, error)
+}
+
+// Accounts is a fixed set of accounts.
 type Accounts map[AccountKey]*Account
 
 // AccountKey identifies an account.
@@ -34,3 +40,6 @@ func (a Accounts) Find(provider, account string) (*Account, error) {
 	}
 	return found, nil
 }
+
+// All returns the accounts themselves.
+func (a Accounts) All() Accounts { return a }

@@ -47,7 +47,7 @@ type History interface {
 
 // Normalizer turns stored payloads into published events.
 type Normalizer struct {
-	Accounts     Accounts
+	Accounts     AccountFinder
 	Events       EventLog
 	Log          History
 	Quarantine   Quarantine

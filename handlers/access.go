@@ -149,7 +149,7 @@ func (s *api) selected(t *requestLog, doc map[string]any) {
 	}
 	t.use.Filter = kycbridge.FilterWords(all)
 	t.verificationID = text(all, "verification")
-	for k := range s.Accounts { // other names may be anything
+	for k := range s.Accounts.All() { // other names may be anything
 		if text(all, "provider") == k.Provider {
 			t.use.Provider = k.Provider
 		}

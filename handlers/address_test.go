@@ -57,7 +57,7 @@ func TestForwardedFor(t *testing.T) {
 		{"nothing forwarded", "", loopback, 403},
 	} {
 		base := serve(t, NewCallbacks(CallbackOptions{Accounts: accounts, Receiver: receiverFunc(accept),
-			TrustedProxies: c.trusted}))
+			CallbackLimits: CallbackLimits{TrustedProxies: c.trusted}}))
 		got := post(t, base+acme, "{}", func(r *http.Request) { r.Header.Set("X-Forwarded-For", c.forwarded) })
 		if got.status != c.status {
 			t.Errorf("%s: %d, want %d", c.name, got.status, c.status)

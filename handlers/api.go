@@ -65,7 +65,7 @@ type MediaOpener interface {
 
 // APIOptions configures AddAPI. Options without a default are required.
 type APIOptions struct {
-	Accounts kycbridge.Accounts
+	Accounts Accounts
 	// Holders may use the API; it is asked for each request. Without any every route except the description
 	// is 404.
 	Holders   func() Holders
@@ -85,6 +85,9 @@ type APIOptions struct {
 
 	MaxStart int64  // bytes of the body of a start; 0: DefaultMaxStart
 	SpoolDir string // folder for the documents of large starts while they are sent; "": the system's temporary folder
+
+	// CompareConfig compares the configuration in its files with the one in use.
+	CompareConfig func() any
 
 	OpenAPI []byte           // what GET /v1/openapi.json serves
 	Logger  *zap.Logger      // nil: no log
@@ -113,6 +116,7 @@ func AddAPI(e *echo.Echo, o APIOptions) {
 	submit := func(name string) operation {
 		return operation{name: name, right: kycbridge.RightStart, unsure: "may_have_submitted"}
 	}
+	add(http.MethodGet, "/v1/config/diff", operation{name: "diff_config", right: kycbridge.RightRead}, s.compareConfig)
 	add(http.MethodPost, "/v1/verifications", start, s.start)
 	add(http.MethodPost, "/v1/watches", operation{name: "watch", right: kycbridge.RightStart}, s.watch)
 	add(http.MethodGet, verification, operation{name: "state", right: kycbridge.RightRead}, s.state)
@@ -130,6 +134,9 @@ func newAPI(o APIOptions) *api {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Accounts == nil {
+		o.Accounts = kycbridge.Accounts{}
 	}
 	if o.Holders == nil {
 		o.Holders = func() Holders { return Holders{} }

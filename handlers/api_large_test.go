@@ -23,9 +23,10 @@ func newLargeFixture(t *testing.T, edit func(*APIOptions)) (*apiFixture, string)
 	dir := t.TempDir()
 	return newAPIFixture(t, func(o *APIOptions) {
 		o.SpoolDir = dir
-		account := *o.Accounts[kycbridge.AccountKey{Provider: "ondato", Account: "acme"}]
+		accounts := o.Accounts.(kycbridge.Accounts)
+		account := *accounts[kycbridge.AccountKey{Provider: "ondato", Account: "acme"}]
 		account.Name, account.API.Files = "wide", true
-		o.Accounts[kycbridge.AccountKey{Provider: "ondato", Account: "wide"}] = &account
+		accounts[kycbridge.AccountKey{Provider: "ondato", Account: "wide"}] = &account
 		if edit != nil {
 			edit(o)
 		}

@@ -182,6 +182,10 @@ func newAPIFixture(t testing.TB, edit func(*APIOptions)) *apiFixture {
 	o := APIOptions{
 		Accounts: accounts, Holders: rightsHolders, Access: &b.accesses, Starter: b, Submitter: b,
 		Watcher: b, States: b, Media: b,
+		CompareConfig: func() any {
+			return map[string]any{"version": "a", "next": "b",
+				"changes": []map[string]any{{"key": "log.level", "change": "changed", "restart_needed": true}}}
+		},
 		OpenAPI: set.OpenAPI(), Logger: b.log.logger(),
 		Decode: readJSON,
 		Validate: func(component string, doc any) []kycbridge.FieldError {
@@ -1000,6 +1004,13 @@ func TestEveryAnswer(t *testing.T) {
 		}
 	}
 	b.ask(t, "GET", "/v1/openapi.json", "/v1/openapi.json", "", nil)
+	const diff = "/v1/config/diff"
+	b.ask(t, "GET", diff, diff, "", nil)
+	b.ask(t, "GET", diff, diff, "", func(r *http.Request) { r.Header.Del("Authorization") })
+	b.ask(t, "GET", diff, diff, "", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+rightless) })
+	closed := newAPIFixture(t, func(o *APIOptions) { o.Holders = nil })
+	closed.seen = b.seen
+	closed.ask(t, "GET", diff, diff, "", nil)
 	for path, item := range b.document["paths"].(map[string]any) {
 		if ofPayloads(path) {
 			continue // TestEveryPayloadAnswer

@@ -67,7 +67,8 @@ func (h *Callbacks) issue(r *http.Request, t *requestLog) (body []byte, err erro
 	if h.draining.Load() {
 		return nil, errDraining
 	}
-	if h.limiter != nil && !h.limiter.Allow() {
+	limits := h.limits.Load()
+	if !limits.admits() {
 		return nil, errBusy
 	}
 	form, err := h.readForm(r, t)
@@ -88,7 +89,7 @@ func (h *Callbacks) issue(r *http.Request, t *requestLog) (body []byte, err erro
 	if err != nil {
 		return nil, err
 	}
-	if !addressAllowed(r, account.AllowIPs, h.options.TrustedProxies) {
+	if !addressAllowed(r, account.AllowIPs, limits.TrustedProxies) {
 		return nil, errAddress // 403, as for a callback
 	}
 	if !h.tokens.Allow() {
@@ -169,7 +170,7 @@ func (h *Callbacks) findClient(
 ) (*kycbridge.Account, kycbridge.OAuth2Client, error) {
 	why := errors.New("no account has this client id")
 	for _, presented := range candidates {
-		for _, account := range h.options.Accounts {
+		for _, account := range h.options.Accounts.All() {
 			if !hasClient(account, presented.ID) {
 				continue
 			}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -48,17 +47,19 @@ type Receiver interface {
 	Receive(ctx context.Context, account *kycbridge.Account, r kycbridge.Request) (kycbridge.Receipt, error)
 }
 
+// Accounts are the configured accounts, which a reload of the configuration replaces.
+type Accounts interface {
+	kycbridge.AccountFinder
+	All() kycbridge.Accounts
+}
+
 // CallbackOptions configures NewCallbacks. Accounts and Receiver are required, the rest has defaults.
 type CallbackOptions struct {
-	Accounts       kycbridge.Accounts
+	Accounts       Accounts
 	Receiver       Receiver
 	Logger         *zap.Logger      // nil: no log
+	CallbackLimits                  // of the start; SetLimits replaces them
 	MaxBody        int64            // bytes; 0: DefaultMaxBody
-	Concurrency    int              // payloads at the Receiver at once; 0: DefaultConcurrency
-	RatePerSecond  float64          // requests per second over all accounts; 0: no limit
-	Burst          int              // requests at once under RatePerSecond; 0: one second's worth
-	Timeout        time.Duration    // for the Receiver; 0: DefaultTimeout
-	TrustedProxies []netip.Prefix   // their X-Forwarded-For is trusted
 	Now            func() time.Time // nil: time.Now
 	Observe        func(Outcome)    // called once per request, for metrics; may be nil
 	ObserveToken   func(Outcome)    // called once per request for an access token, for metrics; may be nil
@@ -72,9 +73,8 @@ type CallbackOptions struct {
 type Callbacks struct {
 	echo            *echo.Echo
 	options         CallbackOptions
-	limiter         *rate.Limiter // nil: no limit
+	limits          atomic.Pointer[limits]
 	tokens          *rate.Limiter // of the access tokens that are issued
-	slots           chan struct{}
 	bodies          budget
 	draining        atomic.Bool
 	refusals        sampler // of the log lines of refused callbacks
@@ -84,12 +84,9 @@ type Callbacks struct {
 // NewCallbacks returns the callback handler.
 func NewCallbacks(o CallbackOptions) *Callbacks {
 	h := &Callbacks{echo: newEcho(), options: o.withDefaults()}
-	h.slots = make(chan struct{}, h.options.Concurrency)
+	h.SetLimits(o.CallbackLimits)
 	h.tokens = rate.NewLimiter(tokenRate, tokenBurst)
 	h.bodies.left.Store(max(bodyBudget, 2*h.options.MaxBody))
-	if o.RatePerSecond > 0 {
-		h.limiter = rate.NewLimiter(rate.Limit(o.RatePerSecond), h.options.Burst)
-	}
 	h.refusals = sampler{limit: rate.NewLimiter(refusalLines, refusalBurst)}
 	h.unknownAccounts = sampler{limit: rate.NewLimiter(rate.Every(unknownAccountInterval), 1)}
 	h.echo.POST(CallbackPath, h.handle(h.receive))
@@ -112,15 +109,6 @@ func (o CallbackOptions) withDefaults() CallbackOptions {
 	}
 	if o.MaxBody <= 0 {
 		o.MaxBody = DefaultMaxBody
-	}
-	if o.Concurrency <= 0 {
-		o.Concurrency = DefaultConcurrency
-	}
-	if o.Burst <= 0 {
-		o.Burst = max(1, int(o.RatePerSecond))
-	}
-	if o.Timeout <= 0 {
-		o.Timeout = DefaultTimeout
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -169,7 +157,8 @@ func (h *Callbacks) receive(c echo.Context, t *requestLog) (kycbridge.Receipt, e
 	if h.draining.Load() {
 		return kycbridge.Receipt{}, errDraining
 	}
-	if h.limiter != nil && !h.limiter.Allow() {
+	limits := h.limits.Load()
+	if !limits.admits() {
 		return kycbridge.Receipt{}, errBusy
 	}
 	account, err := h.options.Accounts.Find(c.Param("provider"), c.Param("account"))
@@ -178,7 +167,7 @@ func (h *Callbacks) receive(c echo.Context, t *requestLog) (kycbridge.Receipt, e
 		return kycbridge.Receipt{}, err
 	}
 	t.account = account
-	if !addressAllowed(r, account.AllowIPs, h.options.TrustedProxies) {
+	if !addressAllowed(r, account.AllowIPs, limits.TrustedProxies) {
 		return kycbridge.Receipt{}, errAddress
 	}
 	if !account.Provider.AnyMediaType && !isJSON(r.Header) {
@@ -194,11 +183,11 @@ func (h *Callbacks) receive(c echo.Context, t *requestLog) (kycbridge.Receipt, e
 	if err != nil {
 		return kycbridge.Receipt{}, err
 	}
-	if err := h.acquire(r.Context()); err != nil {
+	if err := limits.acquire(r.Context()); err != nil {
 		return kycbridge.Receipt{}, err
 	}
-	defer h.release()
-	return h.store(r.Context(), account,
+	defer limits.release()
+	return h.store(r.Context(), limits.Timeout, account,
 		kycbridge.Request{Header: r.Header, Query: query(r.URL), Body: body, ReceivedAt: receivedAt,
 			Certificate: clientCertificate(r, receivedAt)})
 }
@@ -207,9 +196,9 @@ func (h *Callbacks) receive(c echo.Context, t *requestLog) (kycbridge.Receipt, e
 // cancels it: a provider may never send it again. An error other than of authentication is internal, and
 // so is a receipt of an unknown status.
 func (h *Callbacks) store(
-	ctx context.Context, account *kycbridge.Account, r kycbridge.Request,
+	ctx context.Context, timeout time.Duration, account *kycbridge.Account, r kycbridge.Request,
 ) (kycbridge.Receipt, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.options.Timeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	receipt, err := h.options.Receiver.Receive(ctx, account, r)
 	if err == nil && !isConclusive(receipt) {
@@ -228,27 +217,6 @@ func isConclusive(receipt kycbridge.Receipt) bool {
 	}
 	return false
 }
-
-// acquire takes one of the slots at the Receiver. It returns errBusy if none is free soon.
-func (h *Callbacks) acquire(ctx context.Context) error {
-	select {
-	case h.slots <- struct{}{}:
-		return nil
-	default:
-	}
-	wait := time.NewTimer(slotWait)
-	defer wait.Stop()
-	select {
-	case h.slots <- struct{}{}:
-		return nil
-	case <-wait.C:
-		return errBusy
-	case <-ctx.Done():
-		return fmt.Errorf("wait for a slot: %w", errInterrupted)
-	}
-}
-
-func (h *Callbacks) release() { <-h.slots }
 
 // isJSON reports whether a request declares a JSON body, or no type.
 func isJSON(h http.Header) bool {
@@ -311,7 +279,7 @@ func wrongMethod(c echo.Context, _ *requestLog) (kycbridge.Receipt, error) {
 
 // noRoute handles requests without a route. A possible callback to a mistyped address is stored.
 func (h *Callbacks) noRoute(c echo.Context, t *requestLog) (kycbridge.Receipt, error) {
-	if c.Request().Method == http.MethodPost && !h.draining.Load() && (h.limiter == nil || h.limiter.Allow()) {
+	if c.Request().Method == http.MethodPost && !h.draining.Load() && h.limits.Load().admits() {
 		h.keepUnknownAccount(c, t, "", "")
 	}
 	return kycbridge.Receipt{}, kycbridge.ErrNotFound

@@ -120,7 +120,7 @@ func TestReceiverErrors(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: c.receiver,
-				Timeout: 30 * time.Millisecond})
+				CallbackLimits: CallbackLimits{Timeout: 30 * time.Millisecond}})
 			got := post(t, serve(t, h)+acme, "{}", nil)
 			wantProblem(t, got, c.status, c.kind)
 			if got.header.Get("Retry-After") != c.retryAfter {
@@ -286,7 +286,7 @@ func TestConcurrencyLimit(t *testing.T) {
 		return accept(ctx, a, r)
 	})
 	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiver,
-		Concurrency: 1}))
+		CallbackLimits: CallbackLimits{Concurrency: 1}}))
 	first := make(chan int, 1)
 	go func() { first <- post(t, base+acme, "{}", nil).status }()
 	<-entered
@@ -312,15 +312,15 @@ func TestPanicsFreeTheirSlots(t *testing.T) {
 		panic("p")
 	})
 	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiver,
-		Concurrency: 1}))
+		CallbackLimits: CallbackLimits{Concurrency: 1}}))
 	for range 3 {
 		wantProblem(t, post(t, base+acme, "{}", nil), 503, "fault")
 	}
 }
 
 func TestRateLimit(t *testing.T) {
-	o := CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept), RatePerSecond: 0.001,
-		Burst: 2}
+	o := CallbackOptions{Accounts: account("ondato", "acme", nil), Receiver: receiverFunc(accept),
+		CallbackLimits: CallbackLimits{RatePerSecond: 0.001, Burst: 2}}
 	base := serve(t, NewCallbacks(o))
 	for range 2 {
 		if got := post(t, base+acme, "{}", nil); got.status != 200 {
@@ -502,8 +502,8 @@ func TestRefusalsReachTheSender(t *testing.T) {
 func TestUnauthenticatedRequestsAreSampledInTheLog(t *testing.T) {
 	core, logs := observer.New(zap.DebugLevel)
 	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Logger: zap.New(core),
-		RatePerSecond: 1000, Burst: 150,
-		Receiver: receiverFunc(accept)})
+		CallbackLimits: CallbackLimits{RatePerSecond: 1000, Burst: 150},
+		Receiver:       receiverFunc(accept)})
 	url := serve(t, h)
 	for range 100 {
 		c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
@@ -515,7 +515,7 @@ func TestUnauthenticatedRequestsAreSampledInTheLog(t *testing.T) {
 		_, _ = io.ReadAll(c)
 		_ = c.Close()
 	}
-	h.limiter.SetLimit(0)
+	h.limits.Load().limiter.SetLimit(0)
 	for range 200 {
 		post(t, url+acme, "{}", nil)
 	}

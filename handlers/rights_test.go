@@ -50,6 +50,8 @@ func rightsCases(p *payloadFixture) (all []rightsCase) {
 	for _, o := range sampleRequests("acme") {
 		all = append(all, rightsCase{o, right(o.method, o.template)})
 	}
+	const diff = "/v1/config/diff"
+	all = append(all, rightsCase{sampleRequest{"diff_config", "GET", diff, diff, ""}, right("GET", diff)})
 	for _, o := range payloadOperations() {
 		sample := sampleRequest{o.name, o.method, o.template, o.path, o.body}
 		c := rightsCase{sample, right(o.method, o.template)}

@@ -77,7 +77,7 @@ func looksLikeJSON(body []byte, h http.Header) bool {
 // addresses are the callback addresses of the configured accounts.
 func (h *Callbacks) addresses() []string {
 	var all []string
-	for key := range maps.Keys(h.options.Accounts) {
+	for key := range maps.Keys(h.options.Accounts.All()) {
 		all = append(all, "/webhooks/"+key.Provider+"/"+key.Account)
 	}
 	slices.Sort(all)

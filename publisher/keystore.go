@@ -73,14 +73,16 @@ func (s *Store) MasterKeys(ctx context.Context) ([]MasterKey, error) {
 }
 
 // try unwraps one page of a master key.
-func (g *pages) try(ctx context.Context, m MasterKey) error {
+func (g *pages) try(ctx context.Context, m MasterKey, with Master) error {
 	ctx, cancel := g.conn.whileUp(ctx)
 	defer cancel()
 	raw, err := g.stream.GetMsg(ctx, m.newest)
 	if err != nil {
 		return fmt.Errorf("read a page of keys: %w", err)
 	}
-	_, err = g.open(ctx, "", "", raw)
+	trial := *g
+	trial.master = with
+	_, err = trial.open(ctx, "", "", raw)
 	return err
 }
 

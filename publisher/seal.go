@@ -45,15 +45,15 @@ func newSealer(g pages) *sealer {
 // SealWith has all bodies encrypted from now on. It is called before the store is used.
 func (s *Store) SealWith(master Master) { s.sealer.pages.master = master }
 
-// CheckMaster returns an error if the keys of stored bodies cannot be unwrapped. It names the master key:
-// without it nothing could be read.
-func (s *Store) CheckMaster(ctx context.Context) error {
+// CheckMaster returns an error if a master, nil for none, cannot unwrap the keys of stored bodies. It names the
+// master key: without it nothing could be read.
+func (s *Store) CheckMaster(ctx context.Context, master Master) error {
 	held, err := s.MasterKeys(ctx)
 	if err != nil {
 		return err
 	}
 	for _, m := range held {
-		if err := s.sealer.pages.try(ctx, m); err != nil {
+		if err := s.sealer.pages.try(ctx, m, master); err != nil {
 			return fmt.Errorf("the store contains encrypted payloads whose keys (%d pages) need another master key: %w",
 				m.Pages, err)
 		}

@@ -316,13 +316,15 @@ func edgeFlood(t *testing.T, b *bridge) {
 	}
 }
 
-// edgeHangup: SIGHUP ends nothing.
+// edgeHangup: SIGHUP reads the configuration again, and ends nothing.
 func edgeHangup(t *testing.T, b *bridge) {
 	if err := b.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	wait.For(t, 5*time.Second, "a line about SIGHUP",
-		func() bool { return strings.Contains(b.stderr.String(), "SIGHUP is ignored") })
+	wait.For(t, 5*time.Second, "a reload", func() bool {
+		n, ok := b.metric(`kycbridge_config_reloads_total{result="applied"}`)
+		return ok && n == 1
+	})
 	if got := b.curl(t, edgeCall(kycHook(600, 1, "Approved", "Approved", ""))); got.Code != http.StatusOK {
 		t.Errorf("after SIGHUP: %d %s", got.Code, got.Text)
 	}

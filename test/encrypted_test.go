@@ -199,7 +199,8 @@ func TestEncryptedEvents(t *testing.T) {
 		t.Errorf("replay: %d, %s, %s", code, stdout, stderr)
 	}
 	file := filepath.Join(dir, "again.ndjson")
-	code, _, stderr = run(t, "kycbridge", "payloads", "replay", "--to", file, "--yes", "--config", b.config)
+	code, _, stderr = run(t, "kycbridge", "payloads", "replay", "--to", file, "--yes", "--why", "request",
+		"--config", b.config)
 	if code != 0 {
 		t.Fatalf("replay --to: %d, %s", code, stderr)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 func configCommand(environ []string) *cobra.Command {
-	cmd := group(&cobra.Command{Use: "config", Short: "Check the configuration"})
+	cmd := group(&cobra.Command{Use: "config", Short: "Check configurations and compare them"})
 	o := checkFlags{environ: environ}
 	check := &cobra.Command{
 		Use:   "check",
@@ -30,7 +30,7 @@ check requests a verification that does not exist. Nothing is stored or started.
 	f.StringVarP(&o.file, "config", "c", "", "configuration `file` (YAML)")
 	f.BoolVar(&o.connect, "connect", false, "also check the connections to NATS servers and providers' APIs")
 	f.BoolVar(&o.asJSON, "json", false, "print one JSON object: the effective configuration, warnings, connections")
-	cmd.AddCommand(check)
+	cmd.AddCommand(check, configDiffCommand(environ))
 	return cmd
 }
 

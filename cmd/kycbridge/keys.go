@@ -30,7 +30,7 @@ service (encryption.vault). Erasing a payload destroys its key.
 To rotate, without a pause: add the new key as the second line of the key file of every
 process; move it to the first line of every process; run kycbridge keys rotate; when
 kycbridge keys list no longer shows the old key, remove its line. Processes read the
-file when they start or reload.`,
+file when they start.`,
 		Example: `  kycbridge keys generate --file master.keys
   kycbridge keys list --config kyc.yaml
   kycbridge keys rotate --config kyc.yaml --dry-run`,

@@ -43,7 +43,8 @@ providers. The API for operators is available in every role.`,
 			if err := config.Serves(want); err != nil {
 				return err
 			}
-			return serve(cmd.Context(), config, want, cmd.ErrOrStderr())
+			return serve(cmd.Context(), config, want, cmd.ErrOrStderr(),
+				app.WithSource(app.Source{Path: file, Environ: environ}))
 		},
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `file` (YAML)")
@@ -53,7 +54,7 @@ providers. The API for operators is available in every role.`,
 }
 
 // serve runs an app until ctx ends or a part of it fails.
-func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.Writer) error {
+func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.Writer, options ...app.Option) error {
 	log, err := newLogger(config.Log, stderr)
 	if err != nil {
 		return err
@@ -62,7 +63,7 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 		log.Warn(warning)
 	}
 	app.TuneMemory()
-	a, err := app.Start(ctx, config, roles, log, app.WithVersion(programVersion()))
+	a, err := app.Start(ctx, config, roles, log, append(options, app.WithVersion(programVersion()))...)
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 		}
 	}()
 	fields := []zap.Field{zap.String("admin", config.AdminScheme()+"://"+a.AdminAddr()),
-		zap.Int("accounts", len(a.Accounts()))}
+		zap.Int("accounts", len(a.Accounts())), zap.String("config_version", a.ConfigVersion())}
 	if roles.Receive {
 		fields = append(fields, zap.String("callbacks",
 			config.CallbackScheme()+"://"+a.CallbackAddr()+"/webhooks/{provider}/{account}"))
@@ -93,7 +94,7 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 	for {
 		select {
 		case <-hangup:
-			log.Warn("SIGHUP is ignored: the configuration is read at the start; restart kycbridge to read it again")
+			a.Reload()
 		case <-ctx.Done():
 			log.Info("stopping")
 			return nil

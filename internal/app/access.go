@@ -9,8 +9,7 @@ import (
 
 // holders are those who may use the admin API and the console now.
 func (a *App) holders() handlers.Holders {
-	admin := a.config.Admin
-	return handlers.Holders{Tokens: admin.tokens(), Certificates: admin.certificates()}
+	return a.live.Load().holders
 }
 
 // AccessLog is the access log of the app.

@@ -17,7 +17,7 @@ import (
 func (a *App) apiOptions() handlers.APIOptions {
 	starter := &start.Starter{Receipts: a.store, Watcher: a.poller, PublicURL: a.config.PublicURL}
 	return handlers.APIOptions{
-		Accounts: a.accounts,
+		Accounts: liveAccounts{a.system},
 		Holders:  a.holders,
 		Access:   accessLog{a},
 		Starter:  starter, Submitter: starter,
@@ -30,11 +30,12 @@ func (a *App) apiOptions() handlers.APIOptions {
 			object, _ := doc.(map[string]any)
 			return account.Provider.Validate("start", object)
 		},
-		MaxStart: int64(a.config.Admin.MaxStart),
-		SpoolDir: a.config.DataDir,
-		OpenAPI:  a.schemas.OpenAPI(),
-		Logger:   a.log,
-		Now:      time.Now,
+		MaxStart:      int64(a.config.Admin.MaxStart),
+		SpoolDir:      a.config.DataDir,
+		CompareConfig: func() any { return a.CompareConfig() },
+		OpenAPI:       a.schemas.OpenAPI(),
+		Logger:        a.log,
+		Now:           time.Now,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"kycbridge"
+	"kycbridge/handlers"
 	"kycbridge/internal/console"
 	"kycbridge/internal/poll"
 )
@@ -32,6 +33,12 @@ type App struct {
 	pace             *pace                // of the callbacks
 	documents        *kycbridge.Documents // from the intake to the normalizer; nil: this process does not normalize
 	poller           *poll.Poller
+	callbacks        *handlers.Callbacks // nil: this process receives none
+	polling          *polling            // nil: this process does not poll
+	roles            Roles
+	source           *Source // nil: the configuration is not read again
+	reloadNow        chan struct{}
+	tried            string                // the version in the files at the last reload; "": they could not be used
 	version          string                // of the program
 	spans            sdktrace.SpanExporter // for tests
 	tracing          *tracing              // nil: no traces
@@ -53,6 +60,8 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 		droppedLogs:      rate.Sometimes{First: 1, Interval: time.Minute},
 		handshakeLogs:    rate.Sometimes{First: 10, Interval: time.Minute},
 		inspectNow:       make(chan struct{}, 1),
+		roles:            roles,
+		reloadNow:        make(chan struct{}, 1),
 		pace:             &pace{log: log},
 	}
 	a.observe = a.metrics.readerRequest
@@ -87,6 +96,10 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 	}
 	a.metrics.watchReady(ready)
 	a.startWatching(roles)
+	a.metrics.configVersion(config.Version())
+	if a.source != nil {
+		a.untilStop(a.watchConfig)
+	}
 	return a, nil
 }
 
@@ -106,7 +119,7 @@ func (a *App) startStore(ctx context.Context) error {
 	}
 	a.checkStoreEnd(ctx)
 	a.maintainStore()
-	policies := a.connectAPIs()
+	a.connectAPIs(a.live.Load(), nil)
 	if a.embedded != nil && a.config.Store.IsEmbedded() {
 		if err := a.fetchLost(ctx); err != nil {
 			return err
@@ -114,7 +127,7 @@ func (a *App) startStore(ctx context.Context) error {
 	}
 	a.intake = &kycbridge.Intake{MaxBody: int(a.config.Receive.MaxBody), Log: a.store,
 		Quarantine: countedQuarantine{a.store, a.metrics}, Refusals: a.store, Documents: a.documents, Pace: a.pace.wait}
-	a.poller = a.newPoller(policies)
+	a.poller = a.newPoller()
 	return nil
 }
 
@@ -194,8 +207,11 @@ func (a *App) ClientURL() string {
 	return a.embedded.ClientURL()
 }
 
-// Accounts are the configured accounts.
-func (a *App) Accounts() kycbridge.Accounts { return a.accounts }
+// ConfigVersion identifies the configuration in use.
+func (a *App) ConfigVersion() string { return a.live.Load().config.Version() }
+
+// Accounts are the accounts in use.
+func (a *App) Accounts() kycbridge.Accounts { return a.live.Load().accounts }
 
 // Ingest stores a body that was fetched from a provider, without authentication.
 func (a *App) Ingest(ctx context.Context, account *kycbridge.Account, p kycbridge.Payload) (kycbridge.Receipt, error) {

@@ -35,12 +35,12 @@ func (a *App) Archive() *archive.Archive { return a.newArchive(a.intake) }
 
 // newArchive creates the tool over the open store and bus.
 func (s *system) newArchive(intake *kycbridge.Intake) *archive.Archive {
-	store, bus := s.store, s.bus.Load()
+	store, bus, accounts := s.store, s.bus.Load(), s.live.Load().accounts
 	a := &archive.Archive{
-		Accounts: s.accounts,
+		Accounts: accounts,
 		Intake:   intake,
 		Replayer: &kycbridge.Replayer{
-			Normalizer: s.newNormalizer(bus),
+			Normalizer: s.newNormalizer(bus, accounts),
 			Examine: func(a *kycbridge.Account, p kycbridge.Payload) string {
 				_, reason, _ := intake.Examine(a, p)
 				return reason
@@ -82,9 +82,9 @@ func (s *system) newArchive(intake *kycbridge.Intake) *archive.Archive {
 }
 
 // newNormalizer creates the normalizer, the only way from stored payloads to events.
-func (s *system) newNormalizer(bus *publisher.Bus) *kycbridge.Normalizer {
+func (s *system) newNormalizer(bus *publisher.Bus, accounts kycbridge.AccountFinder) *kycbridge.Normalizer {
 	return &kycbridge.Normalizer{
-		Accounts:     s.accounts,
+		Accounts:     accounts,
 		Events:       bus,
 		Log:          s.store,
 		Quarantine:   s.store,

@@ -137,3 +137,25 @@ func (s *sealer) Open(d *event.Data) error {
 	}
 	return err
 }
+
+// errNoEventKey names what is missing.
+var errNoEventKey = errors.New("encryption.event_key is not configured")
+
+// liveSealer encrypts and decrypts events with the configuration in use.
+type liveSealer struct{ *system }
+
+// Seal is the body of e, encrypted to the recipients of its account.
+func (s liveSealer) Seal(e *event.Event) ([]byte, error) {
+	if now := s.live.Load().sealer; now != nil {
+		return now.Seal(e)
+	}
+	return nil, fmt.Errorf("encrypt event: %w", errNoEventKey)
+}
+
+// Open decrypts the personal members of d.
+func (s liveSealer) Open(d *event.Data) error {
+	if now := s.live.Load().sealer; now != nil {
+		return now.Open(d)
+	}
+	return errNoEventKey
+}

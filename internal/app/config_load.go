@@ -10,24 +10,36 @@ import (
 // LoadConfig reads the file at path ("": none), overrides it with the KYCBRIDGE_ variables of environ and
 // checks the whole. The error is a *ConfigError with every fault.
 func LoadConfig(path string, environ []string, catalog Catalog) (*Config, error) {
+	config, _, err := loadConfig(path, environ, catalog)
+	return config, err
+}
+
+// loadConfig is LoadConfig that also returns the files that it has read: path, those with
+// secrets, and those of the listeners.
+func loadConfig(path string, environ []string, catalog Catalog) (*Config, fileDigests, error) {
+	read := fileDigests{}
 	var raw []byte
 	if path != "" {
 		var err error
-		if raw, err = readFile(path); err != nil {
-			return nil, &ConfigError{[]Fault{
+		raw, err = readFile(path)
+		read.add(path, raw, err)
+		if err != nil {
+			return nil, read, &ConfigError{[]Fault{
 				{File: path, Problem: "cannot be read: " + err.Error(), Remedy: "name a readable file"},
 			}}
 		}
 	}
-	return parseConfig(path, raw, environ, catalog)
+	config, err := parseFiles(path, raw, environ, catalog, read)
+	return config, read, err
 }
 
-// parseConfig is LoadConfig after the file has been read.
-func parseConfig(path string, raw []byte, environ []string, catalog Catalog) (*Config, error) {
+// parseFiles is loadConfig after the file at path has been read. It adds the others to read.
+func parseFiles(path string, raw []byte, environ []string, catalog Catalog, read fileDigests) (*Config, error) {
 	r := &reader{
 		report:      report{file: path, sources: map[string]source{}},
 		environment: map[string]string{},
 		referenced:  map[string]bool{},
+		files:       read,
 		settings:    catalog.settings(),
 	}
 	for _, e := range environ {
@@ -38,6 +50,9 @@ func parseConfig(path string, raw []byte, environ []string, catalog Catalog) (*C
 	config := defaults()
 	r.read(raw, &config)
 	r.override(environ, &config)
+	for _, tls := range []ListenTLS{config.TLS, config.Admin.TLS} {
+		read.addNow(tls.Cert, tls.Key, tls.ClientCA)
+	}
 	check(&r.report, &config, catalog)
 	if err := r.err(); err != nil {
 		return nil, err

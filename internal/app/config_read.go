@@ -21,6 +21,7 @@ type reader struct {
 	report
 	environment map[string]string
 	referenced  map[string]bool // variables that the file references
+	files       fileDigests     // that were read
 	settings    []normalize.Setting
 }
 

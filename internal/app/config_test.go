@@ -858,3 +858,8 @@ func tokenTexts(tokens []AdminToken) (texts []string) {
 	}
 	return texts
 }
+
+// parseConfig parses and checks the text of a file.
+func parseConfig(path string, raw []byte, environ []string, catalog Catalog) (*Config, error) {
+	return parseFiles(path, raw, environ, catalog, fileDigests{})
+}

@@ -110,6 +110,7 @@ func (r *reader) store(key string, texts []string, v reflect.Value) {
 // secrets reads a secret file. It returns none after a fault.
 func (r *reader) secrets(key, file string, want fileContent) []string {
 	raw, err := readFile(file)
+	r.files.add(file, raw, err)
 	if err != nil {
 		r.add(key, "the file cannot be read: "+err.Error(), "name a readable file")
 		return nil

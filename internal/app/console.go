@@ -20,7 +20,7 @@ func (a *App) newConsole() *console.Console {
 	return console.New(console.Options{
 		Tokens:   func() []kycbridge.AdminToken { return a.holders().Tokens },
 		Access:   accessLog{a},
-		Accounts: a.consoleAccounts(),
+		Accounts: a.consoleAccounts,
 		Archive:  a.openArchive,
 		Listener: listening{a.system},
 		Day:      a.day,
@@ -37,10 +37,10 @@ func (a *App) openArchive() (*archive.Archive, error) {
 	return a.Archive(), nil
 }
 
-// consoleAccounts are the configured accounts without their secrets.
+// consoleAccounts are the accounts in use without their secrets.
 func (a *App) consoleAccounts() []console.Account {
 	var all []console.Account
-	for _, c := range a.config.Accounts {
+	for _, c := range a.live.Load().config.Accounts {
 		key := kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}
 		all = append(all, console.Account{
 			Provider:    c.Provider,

@@ -124,8 +124,8 @@ func seconds(ask func(context.Context) (time.Duration, error)) func(context.Cont
 }
 
 // gauge adds a number that is read from the store on demand.
-func (m *metrics) gauge(o prometheus.GaugeOpts, ask func(context.Context) (float64, error)) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(o, func() float64 {
+func (m *metrics) gauge(o prometheus.GaugeOpts, ask func(context.Context) (float64, error)) prometheus.Collector {
+	g := prometheus.NewGaugeFunc(o, func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		n, err := ask(ctx)
@@ -133,23 +133,29 @@ func (m *metrics) gauge(o prometheus.GaugeOpts, ask func(context.Context) (float
 			return -1
 		}
 		return n
-	}))
+	})
+	m.registry.MustRegister(g)
+	return g
 }
 
 // watchOpen adds the number of open sessions, watchDue that of an account's due ones and the delay of the
-// longest-overdue one.
+// longest-overdue one until unwatch.
 func (m *metrics) watchOpen(open func(context.Context) (int, error)) {
 	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_poll_sessions",
 		Help: "Open sessions that are asked about; -1 while the store does not tell."}, count(open))
 }
 
-func (m *metrics) watchDue(a kycbridge.AccountKey, store *publisher.Store) {
+func (m *metrics) watchDue(a kycbridge.AccountKey, store *publisher.Store) (unwatch func()) {
 	of := prometheus.Labels{"provider": a.Provider, "account": a.Account}
-	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_poll_due", ConstLabels: of,
+	due := m.gauge(prometheus.GaugeOpts{Name: "kycbridge_poll_due", ConstLabels: of,
 		Help: "Open sessions whose time to be asked about has come; -1 while the store does not tell."},
 		count(func(ctx context.Context) (int, error) { return store.Due(ctx, a) }))
-	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_poll_late_seconds", ConstLabels: of,
+	late := m.gauge(prometheus.GaugeOpts{Name: "kycbridge_poll_late_seconds", ConstLabels: of,
 		Help: "How long the one of them that has waited longest is overdue; 0 if none is due, -1 while the store does not " +
 			"tell."},
 		seconds(func(ctx context.Context) (time.Duration, error) { return store.OldestDue(ctx, a) }))
+	return func() {
+		m.registry.Unregister(due)
+		m.registry.Unregister(late)
+	}
 }

@@ -225,7 +225,7 @@ func (a *App) scrub(ctx context.Context, state *integrity) {
 // API, and returns how many.
 func (a *App) refetchMissing(ctx context.Context, bus *publisher.Bus, missing []archive.Missing) (n int) {
 	for _, m := range missing {
-		account := a.accounts[kycbridge.AccountKey{Provider: m.Key.Provider, Account: m.Key.Account}]
+		account := a.live.Load().accounts[kycbridge.AccountKey{Provider: m.Key.Provider, Account: m.Key.Account}]
 		if m.Content != kycbridge.ContentPayloads || m.Refetched || account == nil || account.API.Fetch == nil {
 			continue
 		}
@@ -278,7 +278,7 @@ func (a *App) referenceOf(ctx context.Context, bus *publisher.Bus, account *kycb
 // verification is still known.
 func (a *App) fetchLost(ctx context.Context) error {
 	for _, p := range a.embedded.Lost(a.names()) {
-		account := a.accounts[kycbridge.AccountKey{Provider: p.Key.Provider, Account: p.Key.Account}]
+		account := a.live.Load().accounts[kycbridge.AccountKey{Provider: p.Key.Provider, Account: p.Key.Account}]
 		if p.Reference == "" || account == nil || account.API.Fetch == nil {
 			continue
 		}

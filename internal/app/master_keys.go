@@ -88,16 +88,36 @@ func (s *system) sealStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if master != nil {
+	if s.master = master; master != nil {
 		s.store.SealWith(master)
 	}
 	if s.anyMaster {
 		return nil
 	}
-	if err := s.store.CheckMaster(ctx); err != nil {
+	if err := s.checkMaster(ctx, master); err != nil {
 		return fmt.Errorf("%w; write it into encryption.key_file, or restore the access to the key service", err)
 	}
 	return nil
+}
+
+// checkMaster checks that a master, nil for none, opens what is stored.
+func (s *system) checkMaster(ctx context.Context, master *keys.Master) error {
+	if master == nil { // not a Master that is nil
+		return s.store.CheckMaster(ctx, nil)
+	}
+	return s.store.CheckMaster(ctx, master)
+}
+
+// nextMaster is the master of a reloaded configuration; nil if it does not change.
+func (s *system) nextMaster(ctx context.Context, before, next *Config) (*keys.Master, error) {
+	if s.master == nil || next.Encryption.Key == before.Encryption.Key {
+		return nil, nil
+	}
+	master, err := next.Encryption.master()
+	if err == nil {
+		err = s.checkMaster(ctx, master)
+	}
+	return master, err
 }
 
 // KeyStore are the keys of the bodies in a store.

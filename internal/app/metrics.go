@@ -38,6 +38,8 @@ type metrics struct {
 	handshakes     *prometheus.CounterVec
 	tokens         *prometheus.CounterVec
 	certificates   *prometheus.GaugeVec
+	configs        *prometheus.GaugeVec
+	reloads        *prometheus.CounterVec
 }
 
 // fine covers in-memory answers up to the request timeout; delays may grow while a bus is unavailable.
@@ -98,11 +100,25 @@ func newMetrics() *metrics {
 		certificates: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kycbridge_tls_certificate_expiry_timestamp_seconds",
 			Help: "When the certificate expires that a listener uses, Unix seconds."}, []string{"listener"}),
 	}
+	m.configs = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kycbridge_config_info",
+		Help: "1; the label says which configuration is in use."}, []string{"version"})
+	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_config_reloads_total",
+		Help: "Times the configuration was read again, by what came of it: applied, refused."}, []string{"result"})
+	for _, result := range []string{"applied", "refused"} {
+		m.reloads.WithLabelValues(result)
+	}
 	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues,
 		m.eventDelay,
 		m.calls, m.callTime, m.looks, m.apiPaused, m.invalidWatches, m.readers, m.handshakes, m.tokens, m.certificates,
+		m.configs, m.reloads,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// configVersion shows which configuration is in use.
+func (m *metrics) configVersion(version string) {
+	m.configs.Reset()
+	m.configs.WithLabelValues(version).Set(1)
 }
 
 // called counts an attempt to call a provider.

@@ -13,7 +13,7 @@ import (
 
 // normalize processes the payload log until ctx ends.
 func (a *App) normalize(ctx context.Context, bus *publisher.Bus) error {
-	n := a.newNormalizer(bus)
+	n := a.newNormalizer(bus, liveAccounts{a.system})
 	n.Quarantine = countedQuarantine{a.store, a.metrics}
 	n.Documents = a.documents
 	w := payloadWorker{App: a, normalizer: n, newValues: newNewValueCounter(a.log, a.metrics)}

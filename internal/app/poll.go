@@ -27,18 +27,19 @@ var defaultPolling = poll.Policy{
 	Rechecks: []time.Duration{5 * time.Second, time.Minute, 10 * time.Minute},
 }
 
-// connectAPIs creates the provider API of each account with API credentials, and returns the polling policy
-// of each account.
-func (a *App) connectAPIs() map[kycbridge.AccountKey]poll.Policy {
+// connectAPIs gives l the polling policy of each account, and each account with API credentials its provider's
+// API: that of before, nil at the start, if nothing has changed that it depends on. It then knows how fast the
+// provider may be called, and has its access tokens.
+func (a *App) connectAPIs(l, before *live) {
 	table := map[string]normalize.Entry{}
 	for _, e := range providers() {
 		table[e.Name] = e
 	}
-	policies := map[kycbridge.AccountKey]poll.Policy{}
-	for _, c := range a.config.Accounts {
+	l.policies = map[kycbridge.AccountKey]poll.Policy{}
+	for _, c := range l.config.Accounts {
 		key := kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}
 		e := table[c.Provider]
-		policies[key] = defaultPolling.OverriddenBy(poll.Policy{
+		l.policies[key] = defaultPolling.OverriddenBy(poll.Policy{
 			Interval: e.Polling.Interval, Intervals: e.Polling.Intervals, First: e.Polling.First,
 		}).OverriddenBy(c.Poll.policy())
 		if len(c.API) > 0 && e.NamesURL && a.config.PublicURL == "" {
@@ -47,10 +48,14 @@ func (a *App) connectAPIs() map[kycbridge.AccountKey]poll.Policy {
 				zap.String("provider", c.Provider), zap.String("account", c.Name))
 		}
 		if len(c.API) > 0 && e.Connect != nil {
-			a.accounts[key].API = e.Connect(normalize.API(c.API), a.accounts[key].Settings, a.restOptions(key, c))
+			account := l.accounts[key]
+			if before.sameAPI(key, c) {
+				account.API = before.accounts[key].API
+				continue
+			}
+			account.API = e.Connect(normalize.API(c.API), account.Settings, a.restOptions(key, c))
 		}
 	}
-	return policies
 }
 
 // restOptions limit and count the calls of an account.
@@ -108,10 +113,10 @@ func (p Poll) policy() poll.Policy {
 }
 
 // newPoller creates the poller, which also accepts new watches for the API.
-func (a *App) newPoller(policies map[kycbridge.AccountKey]poll.Policy) *poll.Poller {
+func (a *App) newPoller() *poll.Poller {
 	return &poll.Poller{
-		Accounts:   a.accounts,
-		Policies:   policies,
+		Accounts:   liveAccounts{a.system},
+		Policy:     a.policy,
 		Intake:     a.receiver(),
 		Timers:     a.store,
 		Tombstones: a.store,
@@ -141,22 +146,10 @@ func (a *App) lastState(ctx context.Context, k kycbridge.Key) *event.Data {
 
 // startPolling polls open sessions until Stop.
 func (a *App) startPolling() {
-	alone := a.config.Store.IsEmbedded()
-	var works []func(context.Context)
-	for _, c := range a.config.Accounts {
-		key := kycbridge.AccountKey{Provider: c.Provider, Account: c.Name}
-		if a.accounts[key].API.Fetch == nil {
-			continue
-		}
-		due := publisher.PollOptions{Account: key, Workers: workersFor(c.Limits), Exclusive: alone,
-			Work: a.tracing.tracePoll(a.poller.Work), Log: a.log}
-		works = append(works, func(ctx context.Context) { a.ended(ctx, "poller", a.store.ConsumeDue(ctx, due)) })
-		a.metrics.watchDue(key, a.store)
-	}
-	watches := publisher.WatchOptions{Exclusive: alone, Take: a.takeWatch, Log: a.log}
-	works = append(works, func(ctx context.Context) { a.ended(ctx, "poller", a.store.ConsumeWatches(ctx, watches)) })
+	a.startPolls()
+	watches := publisher.WatchOptions{Exclusive: a.config.Store.IsEmbedded(), Take: a.takeWatch, Log: a.log}
 	a.metrics.watchOpen(a.store.Watched)
-	a.untilStop(works...)
+	a.untilStop(func(ctx context.Context) { a.ended(ctx, "poller", a.store.ConsumeWatches(ctx, watches)) })
 }
 
 // workersFor is how many sessions of an account are polled concurrently.
@@ -177,7 +170,7 @@ func (a *App) takeWatch(ctx context.Context, key kycbridge.AccountKey, body []by
 		})
 		return nil
 	}
-	account, err := a.accounts.Find(key.Provider, key.Account)
+	account, err := a.live.Load().accounts.Find(key.Provider, key.Account)
 	if err != nil {
 		return refuse("no such account")
 	}

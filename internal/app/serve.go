@@ -17,20 +17,17 @@ import (
 
 // startReceiver serves callbacks.
 func (a *App) startReceiver(ready map[string]func(context.Context) error) error {
-	r := a.config.Receive
 	callbacks := handlers.NewCallbacks(handlers.CallbackOptions{
-		Accounts:       a.accounts,
+		Accounts:       liveAccounts{a.system},
 		Receiver:       a.receiver(),
 		Logger:         a.log,
-		MaxBody:        int64(r.MaxBody),
-		Concurrency:    r.Concurrency,
-		RatePerSecond:  r.RequestsPerSecond,
-		Timeout:        r.Timeout,
-		TrustedProxies: a.config.Proxies(),
+		MaxBody:        int64(a.config.Receive.MaxBody),
+		CallbackLimits: a.config.callbackLimits(),
 		Observe:        a.received,
 		ObserveToken:   a.metrics.tokenRequested,
 		KeepUnknown:    a.intake.KeepUnknownAccount,
 	})
+	a.callbacks = callbacks
 	ready["receiver"] = callbacks.Ready
 	addr, stop, err := a.serve("callbacks", a.config.Listen, a.config.TLS, callbacks)
 	if err != nil {
@@ -42,6 +39,13 @@ func (a *App) startReceiver(ready map[string]func(context.Context) error) error 
 		stop()
 	})
 	return nil
+}
+
+// callbackLimits are the limits of callbacks.
+func (c *Config) callbackLimits() handlers.CallbackLimits {
+	r := c.Receive
+	return handlers.CallbackLimits{Concurrency: r.Concurrency, RatePerSecond: r.RequestsPerSecond, Timeout: r.Timeout,
+		TrustedProxies: c.Proxies()}
 }
 
 // receiver is the intake, with traces if they are enabled.

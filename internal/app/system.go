@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
-	"kycbridge"
+	"kycbridge/internal/keys"
 	"kycbridge/internal/signing"
 	"kycbridge/publisher"
 	"kycbridge/schemas"
@@ -27,14 +27,14 @@ type system struct {
 	config   *Config
 	log      *zap.Logger
 	schemas  *schemas.Set                  // with accounts: from load
-	accounts kycbridge.Accounts            // the configured ones
+	live     atomic.Pointer[live]          // what a reload replaces: from load
 	signing  *signing.Keys                 // of events; nil: they are not signed
-	sealer   *sealer                       // of events; nil: none is encrypted
 	embedded *publisher.Embedded           // nil: store and bus are other servers
 	store    *publisher.Store              // from openStore
 	bus      atomic.Pointer[publisher.Bus] // nil until it is connected
 	observe  func(reader, outcome string)  // receives the requests of readers of events; may be nil
 	failed   chan error                    // a server or worker that ended unexpectedly
+	master   *keys.Master                  // of stored bodies; nil: they are not encrypted
 	// anyMaster: the store may be opened without the master keys that its bodies need.
 	anyMaster bool
 	stops     closers // of what was opened and started
@@ -63,10 +63,14 @@ func (s *system) load() (err error) {
 	if err := s.loadSigning(); err != nil {
 		return err
 	}
-	if s.sealer, err = newSealer(s.config); err != nil {
+	accounts, err := s.config.BuildAccounts(Providers(s.schemas))
+	if err != nil {
 		return err
 	}
-	s.accounts, err = s.config.BuildAccounts(Providers(s.schemas))
+	first, err := newLive(s.config, accounts)
+	if err == nil {
+		s.live.Store(first)
+	}
 	return err
 }
 
@@ -195,9 +199,7 @@ func (s *system) openBus(ctx context.Context) (*publisher.Bus, error) {
 	if s.signing != nil {
 		bus.SignWith(s.signing.Sign)
 	}
-	if s.sealer != nil {
-		bus.SealWith(s.sealer)
-	}
+	bus.SealWith(liveSealer{s})
 	return bus, nil
 }
 

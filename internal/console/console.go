@@ -53,9 +53,9 @@ type Account struct {
 
 // Options configure the console.
 type Options struct {
-	Tokens   func() []kycbridge.AdminToken // the valid tokens; none: sign-in is not possible
-	Access   AccessLog                     // nil: nothing is revealed, as it cannot be recorded
-	Accounts []Account
+	Tokens   func() []kycbridge.AdminToken     // the valid tokens; none: sign-in is not possible
+	Access   AccessLog                         // nil: nothing is revealed, as it cannot be recorded
+	Accounts func() []Account                  // nil: none
 	Archive  func() (*archive.Archive, error) // the error wraps kycbridge.ErrUnavailable
 	Listener Listener
 	Day      *Day
@@ -89,6 +89,9 @@ func New(o Options) *Console {
 	}
 	if o.Day == nil {
 		o.Day = NewDay(o.Now)
+	}
+	if o.Accounts == nil {
+		o.Accounts = func() []Account { return nil }
 	}
 	c := &Console{Options: o, pages: parsePages()}
 	c.background, c.end = context.WithCancel(context.Background())

@@ -38,7 +38,7 @@ type providersView struct {
 
 // providers shows each account, its traffic and the settings for its provider.
 func (c *Console) providers(v visit) error {
-	return c.show(v, "providers", "Providers", c.Day.providers(c.Accounts))
+	return c.show(v, "providers", "Providers", c.Day.providers(c.Accounts()))
 }
 
 func (d *Day) providers(accounts []Account) (view providersView) {

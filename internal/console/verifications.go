@@ -45,7 +45,7 @@ func (c *Console) choices() choices {
 			event.OutcomeResubmit,
 		),
 	}
-	for _, a := range c.Accounts {
+	for _, a := range c.Accounts() {
 		o.Providers, o.Accounts = added(o.Providers, a.Provider), added(o.Accounts, a.Name)
 	}
 	return o

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 )
 
 // Size is the size of a key in bytes.
@@ -17,8 +18,8 @@ var ErrUnknownKey = errors.New("this master key is not configured")
 
 // Master wraps keys. The first configured master key wraps, all of them unwrap.
 type Master struct {
-	local *Local // nil: none
-	vault *Vault // nil: none; else it wraps
+	local atomic.Pointer[Local] // nil: none
+	vault *Vault                // nil: none; else it wraps
 }
 
 // NewMaster is the master of a configuration: keys in the format of ParseLocal, "" for none, and the key of a
@@ -30,13 +31,17 @@ func NewMaster(text string, vault *Vault) (*Master, error) {
 		return nil, errors.New("no master key; " + Advice)
 	}
 	if strings.TrimSpace(text) != "" {
-		var err error
-		if m.local, err = ParseLocal(text); err != nil {
+		local, err := ParseLocal(text)
+		if err != nil {
 			return nil, err
 		}
+		m.local.Store(local)
 	}
 	return m, nil
 }
+
+// Use replaces the keys of m by those of other.
+func (m *Master) Use(other *Master) { m.local.Store(other.local.Load()) }
 
 // Wrap encrypts a key with the current master key and returns the id of the master key. Keys that were
 // wrapped with the same version of a master key have the same id.
@@ -44,25 +49,24 @@ func (m *Master) Wrap(ctx context.Context, key []byte) (id string, wrapped []byt
 	if m.vault != nil {
 		return m.vault.Wrap(ctx, key)
 	}
-	return m.local.Wrap(key)
+	return m.local.Load().Wrap(key)
 }
 
 // Unwrap decrypts a wrapped key. The error wraps ErrUnknownKey if the master key is not configured; after any
 // other error the key may be available later, unless it was altered.
 func (m *Master) Unwrap(ctx context.Context, id string, wrapped []byte) ([]byte, error) {
+	local := m.local.Load()
 	switch {
-	case !m.Has(id):
-		return nil, fmt.Errorf("master key %s: %w", id, ErrUnknownKey)
-	case strings.HasPrefix(id, vaultPrefix):
+	case m.vault != nil && m.vault.owns(id):
 		return m.vault.Unwrap(ctx, wrapped)
+	case local != nil && local.has(id):
+		return local.Unwrap(id, wrapped)
 	}
-	return m.local.Unwrap(id, wrapped)
+	return nil, fmt.Errorf("master key %s: %w", id, ErrUnknownKey)
 }
 
 // Has reports whether the master key with an id is configured.
 func (m *Master) Has(id string) bool {
-	if strings.HasPrefix(id, vaultPrefix) {
-		return m.vault != nil && m.vault.owns(id)
-	}
-	return m.local != nil && m.local.has(id)
+	local := m.local.Load()
+	return m.vault != nil && m.vault.owns(id) || local != nil && local.has(id)
 }

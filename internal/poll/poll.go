@@ -39,8 +39,8 @@ type Tombstones interface {
 
 // Poller polls the sessions of every account.
 type Poller struct {
-	Accounts   kycbridge.Accounts
-	Policies   map[kycbridge.AccountKey]Policy
+	Accounts   kycbridge.AccountFinder
+	Policy     func(kycbridge.AccountKey) Policy
 	Intake     Ingester
 	Timers     Timers
 	Tombstones Tombstones // nil: nothing is ever erased
@@ -380,7 +380,7 @@ func withJitter(d time.Duration, share float64) time.Duration {
 }
 
 func (p *Poller) policy(w kycbridge.Watch) Policy {
-	return p.Policies[kycbridge.AccountKey{Provider: w.Provider, Account: w.Account}]
+	return p.Policy(kycbridge.AccountKey{Provider: w.Provider, Account: w.Account})
 }
 
 func (p *Poller) observe(w kycbridge.Watch, outcome string) {

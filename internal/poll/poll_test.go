@@ -89,8 +89,10 @@ func newPollFixture(t *testing.T) *pollFixture {
 	key := kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}
 	r.poller = &Poller{
 		Accounts: kycbridge.Accounts{key: account},
-		Policies: map[kycbridge.AccountKey]Policy{key: {Interval: time.Minute, Deadline: time.Hour, First: 10 * time.Second,
-			Rechecks: []time.Duration{time.Second, 2 * time.Second}}},
+		Policy: func(kycbridge.AccountKey) Policy {
+			return Policy{Interval: time.Minute, Deadline: time.Hour, First: 10 * time.Second,
+				Rechecks: []time.Duration{time.Second, 2 * time.Second}}
+		},
 		Intake: r.intake, Timers: store, History: store,
 		State:   func(context.Context, kycbridge.Key) *event.Data { return r.state },
 		Now:     func() time.Time { return r.now },
@@ -473,7 +475,7 @@ func TestAnOutageEndsNoReview(t *testing.T) {
 
 func TestAWatchIsDurableBeforeTheAnswer(t *testing.T) {
 	r := newPollFixture(t)
-	account := r.poller.Accounts[kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}]
+	account := r.poller.Accounts.(kycbridge.Accounts)[kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}]
 	id, err := r.poller.Watch(t.Context(), account, kycbridge.WatchRequest{Reference: "S1", ExternalReference: "ref-1"})
 	if err != nil || id != r.watch().Key().VerificationID {
 		t.Fatal(id, err)
@@ -502,7 +504,7 @@ func TestAWatchIsDurableBeforeTheAnswer(t *testing.T) {
 func TestASubmissionIsPolledSoon(t *testing.T) {
 	submitted := func(r *pollFixture) *kycbridge.Watch {
 		t.Helper()
-		account := r.poller.Accounts[kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}]
+		account := r.poller.Accounts.(kycbridge.Accounts)[kycbridge.AccountKey{Provider: "kwikid", Account: "acme"}]
 		if err := r.poller.Submitted(t.Context(), account, "S1"); err != nil {
 			t.Fatal(err)
 		}

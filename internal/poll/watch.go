@@ -33,7 +33,7 @@ func (p *Poller) Started(
 		References: s.References, FlowID: s.FlowID, FlowVersion: s.FlowVersion, Test: s.Test,
 		LinkSent: s.URL != "", ExpiresAt: s.ExpiresAt, Answer: s.Answer,
 	}
-	policy := p.Policies[kycbridge.AccountKey{Provider: a.Provider.Name, Account: a.Name}]
+	policy := p.Policy(kycbridge.AccountKey{Provider: a.Provider.Name, Account: a.Name})
 	return p.begin(ctx, a, notice, s.ExpiresAt, policy.First)
 }
 

@@ -1,0 +1,240 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Source is where the configuration of a process comes from. The environment of a process does not change.
+type Source struct {
+	Path    string // of the file; "": none
+	Environ []string
+}
+
+// fileDigests are the SHA-256 of the contents of files, zero of one that cannot be read.
+type fileDigests map[string][sha256.Size]byte
+
+// load reads and checks the configuration, and returns what it has read in any case.
+func (s Source) load() (*Config, fileDigests, error) {
+	return loadConfig(s.Path, s.Environ, ProviderCatalog())
+}
+
+// now are the same files as they are now.
+func (d fileDigests) now() fileDigests {
+	out := fileDigests{}
+	out.addNow(slices.Collect(maps.Keys(d))...)
+	return out
+}
+
+// addNow adds files as they are now.
+func (d fileDigests) addNow(paths ...string) {
+	for _, path := range paths {
+		if path != "" {
+			raw, err := readFile(path)
+			d.add(path, raw, err)
+		}
+	}
+}
+
+// add adds a file that was read, or could not be.
+func (d fileDigests) add(path string, raw []byte, err error) {
+	if err != nil {
+		d[path] = [sha256.Size]byte{}
+		return
+	}
+	d[path] = sha256.Sum256(raw)
+}
+
+// WithSource lets a running app read its configuration again: when the contents of its files change, and at
+// Reload.
+func WithSource(s Source) Option { return func(a *App) { a.source = &s } }
+
+// Reload reads the configuration again, soon. A faulty one changes nothing.
+func (a *App) Reload() {
+	select {
+	case a.reloadNow <- struct{}{}:
+	default: // one is pending already
+	}
+}
+
+// watchConfig reloads the configuration when asked to, and when its files have changed and then stayed the same
+// for one interval: a file may be half written, and a configuration may be several files.
+func (a *App) watchConfig(ctx context.Context) {
+	a.tried = a.live.Load().config.Version() // as it was started
+	tried := a.reload(false)
+	var settling fileDigests
+	tick := time.NewTicker(filesInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-a.reloadNow:
+			tried, settling = a.reload(true), nil
+		case <-tick.C:
+			now := tried.now()
+			switch {
+			case maps.Equal(now, tried):
+				settling = nil
+			case maps.Equal(now, settling):
+				tried, settling = a.reload(false), nil
+			default:
+				settling = now
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reload applies the configuration as it is in its files, or reports why it cannot be used and changes nothing.
+// It returns the files that it has read. Unless it was asked for, it is silent if nothing but the contents of the
+// files for TLS has changed, which their listeners read by themselves.
+func (a *App) reload(asked bool) fileDigests {
+	config, files, err := a.source.load()
+	var next *live
+	if err == nil {
+		next, err = a.prepareReload(config)
+	}
+	if err != nil {
+		a.tried = ""
+		a.metrics.reloads.WithLabelValues("refused").Inc()
+		a.logFaults(err)
+		return files
+	}
+	if config.Version() == a.tried && !asked {
+		return files
+	}
+	a.tried = config.Version()
+	before := a.live.Load()
+	changes := DiffConfig(before.config, next.config)
+	if len(changes) > 0 {
+		a.use(next, before)
+	}
+	a.metrics.reloads.WithLabelValues("applied").Inc()
+	a.logReload(config, changes)
+	return files
+}
+
+// prepareReload builds everything that config replaces, with the same checks as a start. Keys that need a restart
+// keep their values, so the mixture is checked too.
+func (a *App) prepareReload(config *Config) (*live, error) {
+	if err := config.Serves(a.roles); err != nil {
+		return nil, err
+	}
+	before := a.live.Load()
+	mixed := before.config.with(config)
+	r := report{file: a.source.Path, sources: map[string]source{}}
+	if check(&r, mixed, ProviderCatalog()); r.err() != nil {
+		return nil, fmt.Errorf("together with keys that take effect only at a restart: %w", r.err())
+	}
+	accounts, err := mixed.BuildAccounts(Providers(a.schemas))
+	if err != nil {
+		return nil, err
+	}
+	next, err := newLive(mixed, accounts)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), keyServiceTimeout)
+	defer cancel()
+	if next.master, err = a.nextMaster(ctx, before.config, mixed); err != nil {
+		return nil, fmt.Errorf("encryption.key: %w", err)
+	}
+	a.connectAPIs(next, before)
+	return next, nil
+}
+
+// use replaces what is in use. Requests under way finish with what they have taken.
+func (a *App) use(next, before *live) {
+	a.live.Store(next)
+	if next.master != nil {
+		a.master.Use(next.master)
+	}
+	if a.callbacks != nil {
+		a.callbacks.SetLimits(next.config.callbackLimits())
+	}
+	if a.polling != nil {
+		a.pollAccounts()
+	}
+	for key := range before.accounts {
+		if i := next.config.account(key); i < 0 || !before.sameAPI(key, next.config.Accounts[i]) {
+			a.metrics.paused(key, false) // another client, or none: that one tells no more
+			a.day.Paused(key, false)
+		}
+	}
+	a.metrics.configVersion(next.config.Version())
+}
+
+// logFaults writes a line for each fault. None contains a value.
+func (a *App) logFaults(err error) {
+	const why = "the configuration cannot be used; nothing was changed, what was read before remains in use"
+	var faults *ConfigError
+	if !errors.As(err, &faults) {
+		a.log.Error(why, zap.String("fault", err.Error()))
+		return
+	}
+	for _, f := range faults.Faults {
+		a.log.Error(why, zap.String("fault", f.String()))
+	}
+}
+
+// logReload says what was applied, what waits for a restart, and what is probably not intended.
+func (a *App) logReload(config *Config, changes []ConfigChange) {
+	used := a.live.Load().config
+	a.log.Info("the configuration was read again", zap.String("version", used.Version()),
+		zap.Strings("changed", keysIn(changes)))
+	for _, c := range DiffConfig(used, config) {
+		a.log.Warn("a changed key takes effect only at the next start", zap.String("key", c.Key))
+	}
+	for _, warning := range Warnings(used) {
+		a.log.Warn(warning)
+	}
+}
+
+func keysIn(changes []ConfigChange) []string {
+	keys := make([]string, len(changes))
+	for i, c := range changes {
+		keys[i] = c.Key
+	}
+	return keys
+}
+
+// ConfigComparison is how the configuration in its files differs from the one in use.
+type ConfigComparison struct {
+	Version string         `json:"version"`          // in use
+	Next    string         `json:"next,omitempty"`   // in the files; "" with faults
+	Changes []ConfigChange `json:"changes"`          // from the one in use to the files
+	Faults  []string       `json:"faults,omitempty"` // why the files cannot be used
+}
+
+// CompareConfig compares the configuration in its files with the one in use. It changes nothing.
+func (a *App) CompareConfig() ConfigComparison {
+	used := a.live.Load().config
+	out := ConfigComparison{Version: used.Version(), Changes: []ConfigChange{}}
+	if a.source == nil {
+		out.Next = out.Version
+		return out
+	}
+	config, _, err := a.source.load()
+	if err == nil {
+		err = config.Serves(a.roles)
+	}
+	var faults *ConfigError
+	switch {
+	case errors.As(err, &faults):
+		for _, f := range faults.Faults {
+			out.Faults = append(out.Faults, f.String())
+		}
+	case err != nil:
+		out.Faults = []string{err.Error()}
+	default:
+		out.Next, out.Changes = config.Version(), DiffConfig(used, config)
+	}
+	return out
+}
