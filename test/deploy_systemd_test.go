@@ -19,7 +19,7 @@ var unitKeys = map[string][]string{
 	"Unit":    {"Description", "Documentation", "Wants", "After", "StartLimitIntervalSec"},
 	"Install": {"WantedBy"},
 	"Service": {
-		"Type", "ExecStartPre", "ExecStart", "EnvironmentFile", "Restart", "RestartSec", "TimeoutStopSec", "LimitNOFILE",
+		"Type", "ExecStartPre", "ExecStart", "ExecReload", "EnvironmentFile", "Restart", "RestartSec", "TimeoutStopSec", "LimitNOFILE",
 		"User", "Group", "StateDirectory", "StateDirectoryMode", "WorkingDirectory", "UMask", "LoadCredential",
 		"NoNewPrivileges", "CapabilityBoundingSet", "AmbientCapabilities", "ProtectSystem", "ProtectHome", "PrivateTmp",
 		"PrivateDevices", "PrivateUsers", "ProtectClock", "ProtectControlGroups", "ProtectHostname", "ProtectKernelLogs",

@@ -288,9 +288,9 @@ func TestConfigDiff(t *testing.T) {
 	writeFile(t, before, string(raw))
 	token := filepath.Join(filepath.Dir(b.config), "token")
 	writeFile(t, token, "ops-token-2e77a1\n")
-	b.write(t, "ops-token-2e77a1", "public_url: https://kyc.example.com\n"+accountsWith("tiger-first")+
+	b.write(t, "ops-token-2e77a1", "public_url: https://kyc.example.com\nlog: {level: debug}\n"+accountsWith("tiger-first")+
 		"  - {name: spare, provider: ondato, environment: test, auth: {bearer: [tiger-spare]}}\n")
-	const spare, address = "accounts[ondato/spare] added, applies at reload\n",
+	const spare, address = "accounts[ondato/spare] added, applies at reload\nlog.level changed, applies at reload\n",
 		"public_url added, needs a restart\n"
 	code, out, log := run(t, "kycbridge", "config", "diff", before, b.config)
 	if code != 0 || out != spare+address {
@@ -300,6 +300,13 @@ func TestConfigDiff(t *testing.T) {
 	wait.For(t, 20*time.Second, "a reload", func() bool {
 		n, ok := b.metric(`kycbridge_config_reloads_total{result="applied"}`)
 		return ok && n == 1
+	})
+	if code, _, err := postTo(t.Context(), b.client, b.callbackURL("ondato", "spare"), "tiger-spare",
+		kycHook(1, 1, "Approved", "Approved", "")); err != nil || code != http.StatusOK {
+		t.Errorf("added account: %d %v", code, err)
+	}
+	wait.For(t, 20*time.Second, "a line at level debug", func() bool {
+		return strings.Contains(b.stderr.String(), `"level":"debug"`)
 	})
 	live := []string{"config", "diff", "--api", b.adminURL(""), "--token-file", token}
 	if code, out, log = run(t, "kycbridge", live...); code != 0 || out != address {

@@ -56,6 +56,9 @@ func (d fileDigests) add(path string, raw []byte, err error) {
 // Reload.
 func WithSource(s Source) Option { return func(a *App) { a.source = &s } }
 
+// WithLogLevel lets a reload change log.level.
+func WithLogLevel(set func(level string)) Option { return func(a *App) { a.setLogLevel = set } }
+
 // Reload reads the configuration again, soon. A faulty one changes nothing.
 func (a *App) Reload() {
 	select {
@@ -150,6 +153,9 @@ func (a *App) use(next, before *live) {
 	}
 	if a.polling != nil {
 		a.pollAccounts()
+	}
+	if a.setLogLevel != nil {
+		a.setLogLevel(next.config.Log.Level)
 	}
 	for key := range before.accounts {
 		if i := next.config.account(key); i < 0 || !before.sameAPI(key, next.config.Accounts[i]) {
