@@ -71,7 +71,8 @@ func newPayloadStore(t *testing.T) *payloadStore {
 		t.Fatal(err)
 	}
 	e := handlers.NewAdmin(handlers.AdminOptions{})
-	handlers.AddPayloads(e, handlers.APIOptions{Tokens: func() []string { return []string{storeToken} }, Logger: zap.New(core), Decode: decodeJSON,
+	handlers.AddPayloads(e, handlers.APIOptions{
+		Tokens: func() []string { return []string{storeToken} }, Logger: zap.New(core), Decode: decodeJSON,
 		Validate: s.validate}, s.PayloadTool())
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -133,8 +132,12 @@ func (a *App) prepareReload(config *Config) (*live, error) {
 	before := a.live.Load()
 	mixed := before.config.with(config)
 	r := report{file: a.source.Path, sources: map[string]source{}}
-	if check(&r, mixed, ProviderCatalog()); r.err() != nil {
-		return nil, fmt.Errorf("together with keys that take effect only at a restart: %w", r.err())
+	check(&r, mixed, ProviderCatalog())
+	for i := range r.faults {
+		r.faults[i].Remedy = "restart kycbridge: it needs a changed key that takes effect only at a start"
+	}
+	if err := r.err(); err != nil {
+		return nil, err
 	}
 	accounts, err := mixed.BuildAccounts(Providers(a.schemas))
 	if err != nil {
