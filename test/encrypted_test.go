@@ -199,7 +199,7 @@ func TestEncryptedEvents(t *testing.T) {
 		t.Errorf("replay: %d, %s, %s", code, stdout, stderr)
 	}
 	file := filepath.Join(dir, "again.ndjson")
-	code, _, stderr = run(t, "kycbridge", "payloads", "replay", "--to", file, "--yes", "--why", "request",
+	code, _, stderr = run(t, "kycbridge", "payloads", "replay", "--to", file, "--yes",
 		"--config", b.config)
 	if code != 0 {
 		t.Fatalf("replay --to: %d, %s", code, stderr)
@@ -312,7 +312,8 @@ func TestEncryptionKeysChange(t *testing.T) {
 	}
 
 	// An event cannot be read, and can be erased.
-	code, _, stderr := run(t, "kycbridge", "payloads", "purge", "--verification", idOf(2), "--yes", "--config", b.config)
+	code, _, stderr := run(t, "kycbridge", "payloads", "purge", "--verification", idOf(2), "--yes",
+		"--why", "request", "--config", b.config)
 	if code != 0 {
 		t.Errorf("purge: %d, %s", code, stderr)
 	}

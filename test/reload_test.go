@@ -20,6 +20,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"kycbridge/internal/app"
+	"kycbridge/test/pki"
 	"kycbridge/test/wait"
 )
 
@@ -250,16 +251,24 @@ func TestAFaultyFileChangesNothing(t *testing.T) {
 	}
 	b.write(t, "tiger-token", accountsWith("tiger-secret")+"  - {name: BAD, provider: nobody, auth: {bearer: [tiger]}}\n")
 	refused(1)
+	ca := pki.NewAuthority(t, "bank")
+	cert, key := ca.Server(t).Write(t, b.dir, "server")
+	b.write(t, "ops-token-2e77a1", fmt.Sprintf("tls: {cert: %s, key: %s, client_ca: %s}\n%s", cert, key,
+		pki.Replace(t, filepath.Join(b.dir, "ca.pem"), ca.PEM), accountsWith("first-secret")+
+			"  - {name: sealed, provider: ondato, environment: test, auth: {client_certs: [{san_dns: a.example.com}]}}\n"))
+	b.hangup(t)
+	refused(2) // sound by itself, and without effect before a start
 	secret := filepath.Join(filepath.Dir(b.config), "secret")
 	b.write(t, "tiger-token", strings.ReplaceAll(accountsWith("tiger-secret"), "bearer: [", "bearer_file: "+secret+
 		", url_tokens: ["))
 	b.hangup(t)
-	refused(2)
+	refused(3)
 	if code := b.asked(t, "/v1/payloads?limit=1", "ops-token-2e77a1"); code != http.StatusOK {
 		t.Errorf("the token before: %d", code)
 	}
 	log := b.stderr.String()
-	for _, want := range []string{"nothing was changed", "provider", "name", "bearer_file: the file cannot be read"} {
+	for _, want := range []string{"nothing was changed", "provider", "name", "bearer_file: the file cannot be read",
+		"client_certs", "restart kycbridge: it needs a changed key"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log does not say %q:\n%s", want, log)
 		}
@@ -288,9 +297,9 @@ func TestConfigDiff(t *testing.T) {
 	writeFile(t, before, string(raw))
 	token := filepath.Join(filepath.Dir(b.config), "token")
 	writeFile(t, token, "ops-token-2e77a1\n")
-	b.write(t, "ops-token-2e77a1", "public_url: https://kyc.example.com\n"+accountsWith("tiger-first")+
-		"  - {name: spare, provider: ondato, environment: test, auth: {bearer: [tiger-spare]}}\n")
-	const spare, address = "accounts[ondato/spare] added, applies at reload\n",
+	b.write(t, "ops-token-2e77a1", "public_url: https://kyc.example.com\nlog: {level: debug}\n"+
+		accountsWith("tiger-first")+"  - {name: spare, provider: ondato, environment: test, auth: {bearer: [tiger-spare]}}\n")
+	const spare, address = "accounts[ondato/spare] added, applies at reload\nlog.level changed, applies at reload\n",
 		"public_url added, needs a restart\n"
 	code, out, log := run(t, "kycbridge", "config", "diff", before, b.config)
 	if code != 0 || out != spare+address {
@@ -300,6 +309,13 @@ func TestConfigDiff(t *testing.T) {
 	wait.For(t, 20*time.Second, "a reload", func() bool {
 		n, ok := b.metric(`kycbridge_config_reloads_total{result="applied"}`)
 		return ok && n == 1
+	})
+	if code, _, err := postTo(t.Context(), b.client, b.callbackURL("ondato", "spare"), "tiger-spare",
+		kycHook(1, 1, "Approved", "Approved", "")); err != nil || code != http.StatusOK {
+		t.Errorf("added account: %d %v", code, err)
+	}
+	wait.For(t, 20*time.Second, "a line at level debug", func() bool {
+		return strings.Contains(b.stderr.String(), `"level":"debug"`)
 	})
 	live := []string{"config", "diff", "--api", b.adminURL(""), "--token-file", token}
 	if code, out, log = run(t, "kycbridge", live...); code != 0 || out != address {
@@ -329,7 +345,8 @@ func TestAccountsArePolledAfterAReload(t *testing.T) {
 	b := newReloading(t, accountsWith("first-secret"))
 	calls := func(concurrency int) string {
 		return accountsWith("first-secret") + fmt.Sprintf("  - {name: calls, provider: kwikid, environment: test, "+
-			"api: {base_url: %q, username: u, password: a-long-password}, limits: {concurrency: %d}}\n", provider.URL, concurrency)
+			"api: {base_url: %q, username: u, password: a-long-password}, limits: {concurrency: %d}}\n",
+			provider.URL, concurrency)
 	}
 	for _, step := range []struct {
 		accounts string

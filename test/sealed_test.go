@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -123,5 +125,59 @@ func lost(t *testing.T, b *bridge, file string) {
 	code, stdout, _ := run(t, "kycbridge", "keys", "list", "--config", b.config)
 	if code != 0 || !strings.Contains(stdout, "missing") {
 		t.Errorf("keys list: %d, %s", code, stdout)
+	}
+}
+
+// TestMasterKeysChangeWithoutARestart: a running process takes new master keys, and refuses to lose one that stored
+// payloads need.
+func TestMasterKeysChangeWithoutARestart(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "master.keys")
+	older, newer := newMasterKey(t, "older"), newMasterKey(t, "newer")
+	b := newBridge(t, "encryption: {key_file: "+file+"}\n"+oneAccount)
+	writeFile(t, file, older)
+	b.start(t)
+	b.approve(t, 1, 3)
+	applied := 0.0
+	change := func(text, result string) {
+		t.Helper()
+		metric := `kycbridge_config_reloads_total{result="` + result + `"}`
+		before, _ := b.metric(metric)
+		writeFile(t, file, text)
+		if err := b.process.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		wait.For(t, 20*time.Second, "the reload is "+result, func() bool {
+			applied, _ = b.metric(metric)
+			return applied > before
+		})
+	}
+	listed := func(want ...string) {
+		t.Helper()
+		code, stdout, stderr := run(t, "kycbridge", "keys", "list", "--config", b.config, "--json")
+		for _, id := range []string{"older", "newer"} {
+			if code != 0 || strings.Contains(stdout, `"`+id+`"`) != slices.Contains(want, id) {
+				t.Errorf("master keys: %s%s, want %v", stdout, stderr, want)
+			}
+		}
+	}
+	change(newer, "refused")
+	if !strings.Contains(b.process.stderr.String(), "master key older") {
+		t.Errorf("the log does not name the key:\n%s", b.process.stderr.tail())
+	}
+	b.approve(t, 4, 6)
+	change(newer+older, "applied")
+	listed("older")
+	if code, _, stderr := run(t, "kycbridge", "keys", "rotate", "--config", b.config); code != 0 {
+		t.Fatal(stderr)
+	}
+	listed("newer")
+	change(newer, "applied")
+	b.approve(t, 7, 40) // more than one page
+	b.settled(t, 20*time.Second)
+	listed("newer")
+	code, stdout, stderr := run(t, "kycbridge", "payloads", "report", "--config", b.config)
+	if code != 0 || !strings.Contains(stdout, "Nothing is lost: 40 payloads") {
+		t.Errorf("report: %d, %s%s", code, stdout, stderr)
 	}
 }

@@ -30,7 +30,7 @@ service (encryption.vault). Erasing a payload destroys its key.
 To rotate, without a pause: add the new key as the second line of the key file of every
 process; move it to the first line of every process; run kycbridge keys rotate; when
 kycbridge keys list no longer shows the old key, remove its line. Processes read the
-file when they start.`,
+file when they start, and when it changes.`,
 		Example: `  kycbridge keys generate --file master.keys
   kycbridge keys list --config kyc.yaml
   kycbridge keys rotate --config kyc.yaml --dry-run`,

@@ -108,7 +108,7 @@ func (o *payloadFlags) with(cmd *cobra.Command, work func(ctx context.Context, s
 	if err != nil {
 		return err
 	}
-	log, err := newLogger(config.Log, cmd.ErrOrStderr())
+	log, _, err := newLogger(config.Log, cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ providers. The API for operators is available in every role.`,
 
 // serve runs an app until ctx ends or a part of it fails.
 func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.Writer, options ...app.Option) error {
-	log, err := newLogger(config.Log, stderr)
+	log, setLevel, err := newLogger(config.Log, stderr)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 		log.Warn(warning)
 	}
 	app.TuneMemory()
-	a, err := app.Start(ctx, config, roles, log, append(options, app.WithVersion(programVersion()))...)
+	a, err := app.Start(ctx, config, roles, log, append(options, app.WithVersion(programVersion()), app.WithLogLevel(setLevel))...)
 	if err != nil {
 		return err
 	}
@@ -127,10 +127,16 @@ func parseRoles(names []string) (app.Roles, error) {
 		Poll: slices.Contains(names, "poll")}, nil
 }
 
-func newLogger(c app.Log, to io.Writer) (*zap.Logger, error) {
-	level, err := zapcore.ParseLevel(c.Level)
+// newLogger creates the log. setLevel changes its level; an unknown one changes nothing.
+func newLogger(c app.Log, to io.Writer) (log *zap.Logger, setLevel func(string), err error) {
+	level, err := zap.ParseAtomicLevel(c.Level)
 	if err != nil {
-		return nil, fmt.Errorf("log level %q: write debug, info, warn or error", c.Level)
+		return nil, nil, fmt.Errorf("log level %q: write debug, info, warn or error", c.Level)
+	}
+	setLevel = func(text string) {
+		if changed, err := zapcore.ParseLevel(text); err == nil {
+			level.SetLevel(changed)
+		}
 	}
 	ec := zap.NewProductionEncoderConfig()
 	ec.EncodeTime = zapcore.RFC3339NanoTimeEncoder
@@ -139,5 +145,5 @@ func newLogger(c app.Log, to io.Writer) (*zap.Logger, error) {
 	if c.Format == "console" {
 		encoder = zapcore.NewConsoleEncoder(ec)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(to)), level)), nil
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(to)), level)), setLevel, nil
 }

@@ -223,7 +223,7 @@ func callbackAnswer(status int, body []byte) string {
 	case 0:
 		text = "callback got no answer: does kycbridge serve run at the address of --callback-url?"
 	case http.StatusNotFound:
-		text += ": the running kycbridge has no such account; put the lines above into its configuration and restart it"
+		text += ": the running kycbridge has no such account; put the lines above into its configuration"
 	case http.StatusUnauthorized:
 		text += ": the account in the running kycbridge has another credential than the lines above"
 	}

@@ -38,6 +38,7 @@ type App struct {
 	roles            Roles
 	source           *Source // nil: the configuration is not read again
 	reloadNow        chan struct{}
+	setLogLevel      func(string)          // nil: the level stays
 	tried            string                // the version in the files at the last reload; "": they could not be used
 	version          string                // of the program
 	spans            sdktrace.SpanExporter // for tests

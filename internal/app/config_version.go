@@ -25,6 +25,7 @@ var atReload = map[string]bool{
 	"receive.concurrency":         true,
 	"receive.requests_per_second": true,
 	"receive.timeout":             true,
+	"log.level":                   true,
 
 	"listen": false, "tls.cert": false, "tls.key": false, "tls.client_ca": false,
 	"admin.listen": false, "admin.max_start": false,
@@ -43,7 +44,7 @@ var atReload = map[string]bool{
 	"encryption.vault.ca":  false,
 	"names.subject_prefix": false, "names.stream_prefix": false, "names.type_prefix": false,
 	"names.source_prefix": false,
-	"log.level":           false, "log.format": false, "tracing.endpoint": false, "tracing.sample": false,
+	"log.format":          false, "tracing.endpoint": false, "tracing.sample": false,
 }
 
 // with is c with the keys of next that a reload applies.
@@ -59,6 +60,7 @@ func (c *Config) with(next *Config) *Config {
 	out.Receive.Concurrency = next.Receive.Concurrency
 	out.Receive.RequestsPerSecond = next.Receive.RequestsPerSecond
 	out.Receive.Timeout = next.Receive.Timeout
+	out.Log.Level = next.Log.Level
 	return &out
 }
 

@@ -92,7 +92,7 @@ func TestDiffShowsNoSecret(t *testing.T) {
 	from, to := defaults(), defaults()
 	from.Accounts = []Account{account("tiger-one"), {Name: "gone", Provider: "kwikid"}}
 	to.Accounts = []Account{{Name: "new", Provider: "ondato"}, account("tiger-two")}
-	to.Log.Level = "debug"
+	to.Log.Format = "console"
 	var lines []string
 	for _, c := range DiffConfig(&from, &to) {
 		lines = append(lines, c.String())
@@ -102,7 +102,7 @@ func TestDiffShowsNoSecret(t *testing.T) {
 		"accounts[kwikid/acme].auth.bearer changed, applies at reload",
 		"accounts[kwikid/gone] removed, applies at reload",
 		"accounts[ondato/new] added, applies at reload",
-		"log.level changed, needs a restart",
+		"log.format changed, needs a restart",
 	}
 	if !reflect.DeepEqual(lines, want) {
 		t.Errorf("%s", strings.Join(lines, "\n"))

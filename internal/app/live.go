@@ -42,8 +42,13 @@ func (l liveAccounts) Find(provider, account string) (*kycbridge.Account, error)
 // All returns the accounts in use.
 func (l liveAccounts) All() kycbridge.Accounts { return l.live.Load().accounts }
 
-// policy is how the sessions of an account are polled.
-func (s *system) policy(key kycbridge.AccountKey) poll.Policy { return s.live.Load().policies[key] }
+// policy is how the sessions of an account are polled. A poll under way may be of an account that is gone.
+func (s *system) policy(key kycbridge.AccountKey) poll.Policy {
+	if p, ok := s.live.Load().policies[key]; ok {
+		return p
+	}
+	return defaultPolling
+}
 
 // sameAPI reports whether l, which may be nil, has the account of c with the same API, limits and settings.
 func (l *live) sameAPI(key kycbridge.AccountKey, c Account) bool {

@@ -56,6 +56,9 @@ func (d fileDigests) add(path string, raw []byte, err error) {
 // Reload.
 func WithSource(s Source) Option { return func(a *App) { a.source = &s } }
 
+// WithLogLevel lets a reload change log.level.
+func WithLogLevel(set func(level string)) Option { return func(a *App) { a.setLogLevel = set } }
+
 // Reload reads the configuration again, soon. A faulty one changes nothing.
 func (a *App) Reload() {
 	select {
@@ -130,8 +133,12 @@ func (a *App) prepareReload(config *Config) (*live, error) {
 	before := a.live.Load()
 	mixed := before.config.with(config)
 	r := report{file: a.source.Path, sources: map[string]source{}}
-	if check(&r, mixed, ProviderCatalog()); r.err() != nil {
-		return nil, fmt.Errorf("together with keys that take effect only at a restart: %w", r.err())
+	check(&r, mixed, ProviderCatalog())
+	for i := range r.faults {
+		r.faults[i].Remedy = "restart kycbridge: it needs a changed key that takes effect only at a start"
+	}
+	if err := r.err(); err != nil {
+		return nil, err
 	}
 	accounts, err := mixed.BuildAccounts(Providers(a.schemas))
 	if err != nil {
@@ -161,6 +168,9 @@ func (a *App) use(next, before *live) {
 	}
 	if a.polling != nil {
 		a.pollAccounts()
+	}
+	if a.setLogLevel != nil {
+		a.setLogLevel(next.config.Log.Level)
 	}
 	for key := range before.accounts {
 		if i := next.config.account(key); i < 0 || !before.sameAPI(key, next.config.Accounts[i]) {
