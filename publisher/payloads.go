@@ -71,6 +71,7 @@ type Store struct {
 	polls      jetstream.Stream // timers and due watches
 	starts     jetstream.Stream // idempotency keys
 	tombstones jetstream.Stream // erased verifications
+	legalHolds jetstream.Stream // verifications that must not be erased
 	shelves    map[kycbridge.Shelf]jetstream.Stream
 	payloads   *committer
 	quarantine *committer
@@ -94,7 +95,7 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 	var quarantine, refused, keyPages jetstream.Stream
 	for name, stream := range map[string]*jetstream.Stream{
 		names.payloads(): &s.log, names.polls(): &s.polls, names.starts(): &s.starts,
-		names.tombstones(): &s.tombstones, names.quarantine(): &quarantine, names.refused(): &refused,
+		names.tombstones(): &s.tombstones, names.holds(): &s.legalHolds, names.quarantine(): &quarantine, names.refused(): &refused,
 		names.index(): &s.index.stream, names.keyPages(): &keyPages,
 	} {
 		err := retryUntilReady(ctx, func(ctx context.Context) (err error) {

@@ -71,6 +71,10 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 	keyPages.config.Duplicates = 2 * time.Minute
 	access := keep(n.access(), "access.>", "Who used the API, the console and the tools, and why", accessAge)
 	access.config.Duplicates = 2 * time.Minute
+	holds := keep(n.holds(), "hold.>", "Verifications that must not be erased, and why, one message each", 0)
+	holds.config.Subjects = append(holds.config.Subjects, n.join("erasing.>"))
+	holds.config.MaxMsgsPerSubject, holds.config.Duplicates = 1, 2*time.Minute
+	holds.config.AllowMsgTTL = true // for claims to erase
 	payloads := keep(n.payloads(), "payload.>", "Payloads as received: the outbox of everything", payloadAge)
 	payloads.config.AllowMsgTTL = true // for the bar of an erasure
 	return []stream{
@@ -84,6 +88,7 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 		index,
 		keyPages,
 		access,
+		holds,
 	}
 }
 

@@ -52,6 +52,8 @@ func (s *system) newArchive(intake *kycbridge.Intake) *archive.Archive {
 		DispositionLog: store,
 		Watches:        store,
 		Tombstones:     store,
+		Holds:          store,
+		Claims:         store,
 		Barrier:        store,
 		Events:         bus,
 		Bus:            bus,
