@@ -178,7 +178,10 @@ func (s *Store) ClaimOne(ctx context.Context, k kycbridge.Key, now time.Time) (e
 // Until end is called, new holds wait, so the time in between has to be short.
 func (s *Store) ClaimAny(ctx context.Context) (holds []kycbridge.Hold, end func(), err error) {
 	end, err = s.claim(ctx, kycbridge.Key{}, func(ctx context.Context) error {
-		var err error
+		claimed, err := s.claimed(ctx, s.names.claim(kycbridge.Key{}, "*"))
+		if err == nil && claimed {
+			return errClaimed // one at a time, so that holds find a moment in between
+		}
 		holds, err = s.Holds(ctx)
 		return err
 	})
@@ -208,4 +211,15 @@ func (s *Store) claim(ctx context.Context, k kycbridge.Key, check func(context.C
 		defer cancel()
 		_ = s.legalHolds.Purge(last, jetstream.WithPurgeSubject(m.Subject)) // on failure it expires by itself
 	}, nil
+}
+
+// ActiveHolds is the number of verifications that are held now.
+func (s *Store) ActiveHolds(ctx context.Context) (n int, err error) {
+	all, err := s.Holds(ctx)
+	for _, h := range all {
+		if h.Holds(time.Now()) {
+			n++
+		}
+	}
+	return n, err
 }

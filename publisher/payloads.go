@@ -61,6 +61,7 @@ const (
 type Store struct {
 	*Connection
 	names      Names
+	retention  kycbridge.Retention
 	wanted     []stream // required configuration
 	durables   registry // consumers of this process
 	pulls      pulls
@@ -86,9 +87,13 @@ type Store struct {
 }
 
 // OpenStore creates or updates the streams of the store and opens them.
-func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replicas int) (*Store, error) {
-	s := &Store{Connection: c, names: names, wanted: storeStreams(names, maxBody, replicas),
+func OpenStore(
+	ctx context.Context, c *Connection, names Names, maxBody, replicas int, retention kycbridge.Retention,
+) (*Store, error) {
+	s := &Store{Connection: c, names: names, retention: retention,
+		wanted:  storeStreams(names, maxBody, replicas, retention),
 		shelves: map[kycbridge.Shelf]jetstream.Stream{}}
+	c.lifted = map[string]uint64{}
 	if err := c.open(ctx, s.wanted); err != nil {
 		return nil, err
 	}
@@ -109,6 +114,11 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 	s.shelves[kycbridge.ShelfPayloads], s.shelves[kycbridge.ShelfQuarantine], s.shelves[kycbridge.ShelfRefused] =
 		s.log, quarantine, refused
 	s.sealer = newSealer(newPages(c, names, keyPages))
+	for name, first := range c.lifted { // what the server has removed before is not missing
+		if err := s.setFront(ctx, name, max(first, 1)-1); err != nil {
+			return nil, err
+		}
+	}
 	c.erasing = s.recordErasing
 	s.payloads, s.quarantine, s.refusals, s.index.writes =
 		newCommitter(c), newCommitter(c), newCommitter(c), newCommitter(c)

@@ -16,6 +16,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge/event"
+
+	"kycbridge"
 )
 
 // The users of these tests: two read everything, one reads one provider live, and one requests watches.
@@ -40,7 +42,7 @@ func newReadersFixture(t *testing.T, dir string, users ...User) *readersFixture 
 		Users: users})
 	must(t, err)
 	t.Cleanup(server.Close)
-	store, err := OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1)
+	store, err := OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1, kycbridge.DefaultRetention())
 	must(t, err)
 	t.Cleanup(store.Close)
 	bus, err := OpenBus(t.Context(), connect(t, server, "bus"), testNames, testMaxBody, 1)

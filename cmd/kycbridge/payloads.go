@@ -90,7 +90,8 @@ running process and need no configuration and no permission to read its files.`,
 	})
 	o.add(cmd.PersistentFlags())
 	cmd.AddCommand(listCommand(o), showCommand(o), replayCommand(o), exportCommand(o), importCommand(o), purgeCommand(o),
-		holdCommand(o), releaseCommand(o), holdsCommand(o), reportCommand(o))
+		holdCommand(o), releaseCommand(o), holdsCommand(o), retentionCommand(o),
+		reportCommand(o))
 	return cmd
 }
 

@@ -54,6 +54,8 @@ func (s *system) newArchive(intake *kycbridge.Intake) *archive.Archive {
 		Tombstones:     store,
 		Holds:          store,
 		Claims:         store,
+		Ageing:         store,
+		Retention:      s.config.retention(),
 		Barrier:        store,
 		Events:         bus,
 		Bus:            bus,

@@ -34,6 +34,7 @@ type metrics struct {
 	looks          *prometheus.CounterVec
 	apiPaused      *prometheus.GaugeVec
 	invalidWatches prometheus.Counter
+	removed        *prometheus.CounterVec // by the retention
 	readers        *prometheus.CounterVec
 	handshakes     *prometheus.CounterVec
 	tokens         *prometheus.CounterVec
@@ -98,7 +99,10 @@ func newMetrics() *metrics {
 		certificates: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kycbridge_tls_certificate_expiry_timestamp_seconds",
 			Help: "When the certificate expires that a listener uses, Unix seconds."}, []string{"listener"}),
 	}
-	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues,
+	m.removed = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_retention_removed_total",
+		Help: "Messages that this process has removed because they were older than their retention, by class: payloads, " +
+			"quarantine; of events, verifications."}, []string{"class"})
+	m.registry.MustRegister(m.removed, m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues,
 		m.eventDelay,
 		m.calls, m.callTime, m.looks, m.apiPaused, m.invalidWatches, m.readers, m.handshakes, m.tokens, m.certificates,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -301,6 +301,9 @@ func Verified(r archive.Report) VerifiedReport {
 	if r.Lost == nil {
 		r.Lost = []archive.Loss{}
 	}
+	if r.Aging == nil {
+		r.Aging = []archive.Aging{}
+	}
 	if r.New == nil {
 		r.New = []archive.New{}
 	}

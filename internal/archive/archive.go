@@ -80,6 +80,8 @@ type Events interface {
 // Bus erases events, and sends events to other subjects.
 type Bus interface {
 	EraseEvents(ctx context.Context, k kycbridge.Key) (int, error)
+	// ExpireEvents erases those up to a sequence.
+	ExpireEvents(ctx context.Context, k kycbridge.Key, until uint64) (int, error)
 	Send(ctx context.Context, subject string, body []byte, id string) error
 	// Encode is the body of an event as it is published, encrypted if its profile says so.
 	Encode(e *event.Event) ([]byte, error)
@@ -105,6 +107,8 @@ type Archive struct {
 	Tombstones     Tombstones
 	Holds          Holds
 	Claims         Claims
+	Ageing         Ageing
+	Retention      kycbridge.Retention
 	Barrier        Barrier
 	Events         Events
 	Bus            Bus
