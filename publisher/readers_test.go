@@ -309,6 +309,8 @@ func TestReadersAreConfined(t *testing.T) {
 		{"the list of streams", "$JS.API.STREAM.LIST", "", ""},
 		{"a payload", "$JS.API.STREAM.MSG.GET.KYC_PAYLOADS", `{"seq":1}`, denied},
 		{"the access log", "$JS.API.STREAM.MSG.GET.KYC_ACCESS", `{"seq":1}`, denied},
+		{"a hold", "$JS.API.STREAM.MSG.GET.KYC_HOLDS", `{"seq":1}`, denied},
+		{"a hold in another's name", "kyc.hold.ondato.acme.x", `{}`, denied},
 		{"a payload directly", "$JS.API.DIRECT.GET.KYC_PAYLOADS", `{"seq":1}`, denied},
 		{"events without end", "$JS.API.DIRECT.GET.KYC_EVENTS", `{"seq":1,"batch":100000000}`, "more messages"},
 		{"the payload stream", "$JS.API.STREAM.INFO.KYC_PAYLOADS", "", denied},

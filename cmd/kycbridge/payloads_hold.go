@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -157,6 +158,10 @@ func (f *holdFlags) print(w io.Writer, h archive.Held) error {
 	text := fmt.Sprintf("verification %s of %s %s: %s", h.VerificationID, h.Provider, h.Account, holdState(h))
 	if !h.Erased.IsZero() {
 		text += "\nit was erased at " + h.Erased.UTC().Format(time.RFC3339) + ": the hold keeps only what came afterwards"
+	}
+	if len(h.Limited) > 0 {
+		text += "\nwarning: the server removes old messages of " + strings.Join(h.Limited, " and ") +
+			" itself, also held ones: see kycbridge's log"
 	}
 	_, err := fmt.Fprintln(w, text)
 	return err

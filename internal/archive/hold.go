@@ -15,6 +15,8 @@ type Held struct {
 	Ended  time.Time `json:"ended,omitzero"` // when it ended
 	// Erased is when the verification was last erased: the hold keeps only what came afterwards.
 	Erased time.Time `json:"erased,omitzero"`
+	// Limited are streams whose old messages the server itself removes, held or not: somebody limited their age.
+	Limited []string `json:"limited,omitempty"`
 }
 
 // Hold holds everything that is stored about a verification: nothing of it is erased until the hold ends.
@@ -39,6 +41,9 @@ func (a *Archive) Hold(ctx context.Context, verificationID, reason, by string, u
 		return Held{}, err
 	}
 	out := Held{Hold: h, Active: true}
+	if out.Limited, err = a.Ageing.OwnAges(ctx); err != nil {
+		return out, err
+	}
 	erased, err := a.Tombstones.Tombstone(ctx, k)
 	if erased != nil {
 		out.Erased = erased.At

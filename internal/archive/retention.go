@@ -22,6 +22,8 @@ type Ageing interface {
 	// Expired is how many were removed from a shelf until now, by all processes.
 	Expired(ctx context.Context, shelf kycbridge.Shelf) (int, error)
 	TidyErasures(ctx context.Context, shelf kycbridge.Shelf) error
+	// OwnAges are the streams whose old messages the server itself removes, also held ones.
+	OwnAges(ctx context.Context) (streams []string, err error)
 }
 
 // Aging is what the retention of one class of one account removes, or keeps nevertheless.

@@ -105,6 +105,7 @@ func (s *shelfOfTime) Expire(
 	return nil
 }
 
+func (s *shelfOfTime) OwnAges(context.Context) ([]string, error)                  { return nil, nil }
 func (s *shelfOfTime) Expired(context.Context, kycbridge.Shelf) (int, error)      { return 0, nil }
 func (s *shelfOfTime) TidyErasures(context.Context, kycbridge.Shelf) error        { return nil }
 func (s *shelfOfTime) Erase(context.Context, kycbridge.Shelf, uint64, bool) error { return nil }
