@@ -69,7 +69,7 @@ func (s *Store) PutHold(ctx context.Context, h kycbridge.Hold) error {
 }
 
 // errClaimed means that a check has to be repeated later.
-var errClaimed = errors.New("an erasure is going on")
+var errClaimed = fmt.Errorf("an erasure is going on: %w", kycbridge.ErrBusy)
 
 // putUnless publishes m if check has returned nil and nothing was stored in the stream of holds since.
 // It repeats a check that returns errClaimed.

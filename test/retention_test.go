@@ -18,7 +18,7 @@ func twoAccounts(t *testing.T) string {
 	file := filepath.Join(t.TempDir(), "master.keys")
 	writeFile(t, file, newMasterKey(t, "one"))
 	return "encryption: {key_file: " + file + "}\nretention: {payloads: 1h, quarantine: 2s}\n" +
-		strings.Replace(oneAccount, "confirm: false\n", "confirm: false\n    retention: {payloads: 2s}\n", 1) +
+		strings.Replace(oneAccount, "confirm: false\n", "confirm: false\n    retention: {payloads: 2s, events: 3s}\n", 1) +
 		"  - {name: slow, provider: ondato, environment: test, auth: {bearer: [" + loadToken + "]}, confirm: false}\n"
 }
 
@@ -34,12 +34,13 @@ func (b *bridge) agedRows(t *testing.T) string {
 func TestRetention(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
-		retains(t, newBridge(t, twoAccounts(t)))
+		b := newBridge(t, twoAccounts(t))
+		retains(t, b, b.eventsURL())
 	})
 	t.Run("external", func(t *testing.T) {
 		t.Parallel()
 		server := newNATS(t)
-		retains(t, newBridge(t, "store: {url: \""+server.url()+"\"}\nbus: {url: \""+server.url()+"\"}\n"+twoAccounts(t)))
+		retains(t, newBridge(t, "store: {url: \""+server.url()+"\"}\nbus: {url: \""+server.url()+"\"}\n"+twoAccounts(t)), server.url())
 	})
 }
 
@@ -58,7 +59,7 @@ func (b *bridge) callback(t *testing.T, account string, body []byte) {
 	}
 }
 
-func retains(t *testing.T, b *bridge) {
+func retains(t *testing.T, b *bridge, url string) {
 	b.start(t)
 	b.approve(t, 1, 1)
 	b.tool(t, "payloads", "hold", "--verification", idOf(1), "--reason", "case 1")
@@ -68,6 +69,11 @@ func retains(t *testing.T, b *bridge) {
 	b.settled(t, 20*time.Second)
 	left := func() int { return strings.Count(b.tool(t, "payloads", "list", "--json"), "\n") }
 	wait.For(t, 60*time.Second, "old payloads are removed", func() bool { return left() == 2 })
+	// The last event of the held verification and that of the other account are left.
+	wait.For(t, 60*time.Second, "old events are removed", func() bool {
+		_, events, _ := run(t, "kycbridge", "events", "--url", url, "--json")
+		return strings.Count(events, "\n") == 2 && strings.Contains(events, idOf(1))
+	})
 	if got := b.stored(t, idOf(1)); got != 1 {
 		t.Errorf("of the held one %d payloads are left", got)
 	}
@@ -76,7 +82,7 @@ func retains(t *testing.T, b *bridge) {
 		t.Errorf("dry run:\n%s", rows)
 	}
 	if text := b.tool(t, "payloads", "report"); !strings.Contains(text,
-		"retention: 40 removed until now, 0 to be removed, 1 older and held; 1 verification held") ||
+		"retention: 40 removed until now, 0 to be removed, 2 older and held; 1 verification held") ||
 		!strings.Contains(text, "Nothing is lost") {
 		t.Errorf("report:\n%s", text)
 	}

@@ -102,6 +102,9 @@ func newMetrics() *metrics {
 	m.removed = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_retention_removed_total",
 		Help: "Messages that this process has removed because they were older than their retention, by class: payloads, " +
 			"quarantine; of events, verifications."}, []string{"class"})
+	for _, class := range []kycbridge.Class{kycbridge.ClassPayloads, kycbridge.ClassQuarantine, kycbridge.ClassEvents} {
+		m.removed.WithLabelValues(string(class))
+	}
 	m.registry.MustRegister(m.removed, m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues,
 		m.eventDelay,
 		m.calls, m.callTime, m.looks, m.apiPaused, m.invalidWatches, m.readers, m.handshakes, m.tokens, m.certificates,

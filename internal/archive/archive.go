@@ -125,6 +125,7 @@ type Archive struct {
 	NewestEvents NewestEvents
 	Sessions     Sessions
 
+	gap      time.Duration // between two claims; 0: claimGap
 	Now      func() time.Time
 	Restored func() time.Time // when the event stream last lost its end; zero: never
 }

@@ -71,14 +71,20 @@ func (p *oldPurge) sweep(ctx context.Context, holds []kycbridge.Hold) error {
 	if len(waiting) == 0 || ctx.Err() != nil {
 		return nil
 	}
-	if !p.dryRun {
-		now, end, err := p.Claims.ClaimAny(ctx)
-		if err != nil {
-			return err
-		}
-		defer end()
-		holds = now
+	if p.dryRun {
+		return p.each(ctx, waiting, holds)
 	}
+	holds, end, err := p.Claims.ClaimAny(ctx)
+	if err != nil {
+		return err
+	}
+	err = p.each(ctx, waiting, holds)
+	end()
+	return errors.Join(err, wait(ctx, claimGap))
+}
+
+// each erases or counts payloads, but those that are held.
+func (p *oldPurge) each(ctx context.Context, waiting []kycbridge.Kept, holds []kycbridge.Hold) error {
 	held := activeHolds(holds, p.Now())
 	for _, k := range waiting {
 		if held[kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID}] {

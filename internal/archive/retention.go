@@ -40,8 +40,8 @@ type Aging struct {
 const (
 	// retainAtOnce is how many messages are removed under one claim: holds wait meanwhile.
 	retainAtOnce = 8192
-	// retainPause is how long holds have a chance between two claims.
-	retainPause = 200 * time.Millisecond
+	// claimGap is how long holds have a chance between two claims.
+	claimGap = 100 * time.Millisecond
 )
 
 // classes are the classes with a shelf.
@@ -135,8 +135,8 @@ func (r *retaining) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if more && !r.dryRun {
-			if err := wait(ctx, retainPause); err != nil {
+		if len(r.waiting) > 0 && !r.dryRun {
+			if err := wait(ctx, cmp.Or(r.gap, claimGap)); err != nil {
 				return err
 			}
 		}

@@ -215,7 +215,7 @@ func retentionRun(t *testing.T, random *rand.Rand) {
 	}
 	a := &s.Archive
 	*a = Archive{Accounts: accounts, Retention: rules, Holds: legal{s}, Claims: s, Ageing: s, DispositionLog: s,
-		ShelfWriter: s, Events: s, Bus: s, Unindex: s, Now: func() time.Time { return s.now }}
+		ShelfWriter: s, gap: 1, Events: s, Bus: s, Unindex: s, Now: func() time.Time { return s.now }}
 	m := &model{spans: map[kycbridge.Key][]span{}}
 	all := map[kycbridge.Shelf][]kycbridge.Aged{}
 	keys := map[kycbridge.Key]bool{}
