@@ -41,6 +41,8 @@ type problemMembers struct {
 	URL              string                 `json:"url,omitempty"`
 	ExpiresAt        string                 `json:"expires_at,omitempty"`
 	MissingRight     kycbridge.Right        `json:"missing_right,omitempty"`
+	HoldReason       string                 `json:"hold_reason,omitempty"`
+	HoldUntil        time.Time              `json:"hold_until,omitzero"`
 }
 
 // encoded is the members in the format of problem.write: each after a comma, without the braces.
@@ -61,7 +63,10 @@ func (t *requestLog) refuse(w http.ResponseWriter, err error) (outcome string, s
 	var unwatched *kycbridge.UnwatchedError
 	var failed *kycbridge.ProviderError
 	var missing missingRight
+	var held *kycbridge.HeldError
 	switch {
+	case errors.As(err, &held):
+		m.VerificationID, m.HoldReason, m.HoldUntil = held.Hold.VerificationID, held.Hold.Reason, held.Hold.Until
 	case errors.As(err, &missing):
 		m.MissingRight = missing.right
 	case errors.As(err, &request):

@@ -30,6 +30,10 @@ const (
 	PayloadsReport = "report"
 	PayloadsFind   = "find" // a verification, by any of its ids
 	PayloadsAccess = "access"
+
+	PayloadsHold    = "hold"
+	PayloadsRelease = "release"
+	PayloadsHolds   = "holds" // lists them
 )
 
 const (
@@ -44,6 +48,8 @@ type PayloadRequest struct {
 	ID        string          // of the payload to show
 	Options   json.RawMessage // an object that conforms to the operation's component of the OpenAPI document
 	Body      io.Reader       // of an import
+	By        string          // name of the holder of the token or certificate
+	Reason    string          // which the holder states; "": none
 	// About tells which verification the request is about. The tool calls it before it reveals or changes
 	// anything of that verification, and stops on an error.
 	About func(k kycbridge.Key) error
@@ -67,14 +73,20 @@ func InvalidRequest(path, message string) error {
 var selection = []string{"provider", "account", "verification", "id", "via", "status", "reason", "event", "since",
 	"until", "limit", "from"}
 
+// demanding are the operations that always demand a reason, and are recorded before they are done.
+var demanding = []string{PayloadsExport, PayloadsHold, PayloadsRelease}
+
 // AddPayloads adds the stored-payload tool and the access log to an echo of NewAdmin. It uses the options
 // Holders, Access, Accounts, Decode, Validate, Logger and Now.
 func AddPayloads(e *echo.Echo, o APIOptions, tool PayloadTool) {
 	s := &payloads{tool: tool, api: newAPI(o)}
 	add := func(method, path string, right kycbridge.Right, name, mediaType string, read readPayloads) {
-		o := operation{name: name + "_payloads", right: right, demanding: name == PayloadsExport}
-		if name == PayloadsAccess {
+		o := operation{name: name + "_payloads", right: right, demanding: slices.Contains(demanding, name)}
+		switch name {
+		case PayloadsAccess:
 			o.name = "list_access"
+		case PayloadsHolds:
+			o.name = "list_holds"
 		}
 		e.Add(method, path, s.handle(o, func(c echo.Context, t *requestLog) error {
 			return s.work(c, t, PayloadRequest{Operation: name}, mediaType, read)
@@ -89,6 +101,9 @@ func AddPayloads(e *echo.Echo, o APIOptions, tool PayloadTool) {
 		s.query("provider", "account", "verification", "since", "until"))
 	add(http.MethodPost, "/v1/payloads/replay", kycbridge.RightReplay, PayloadsReplay, ndjson, s.body("PayloadReplay"))
 	add(http.MethodPost, "/v1/payloads/purge", kycbridge.RightPurge, PayloadsPurge, object, s.body("PayloadPurge"))
+	add(http.MethodPost, "/v1/payloads/hold", kycbridge.RightHold, PayloadsHold, object, s.body("PayloadHold"))
+	add(http.MethodPost, "/v1/payloads/release", kycbridge.RightHold, PayloadsRelease, object, s.body("PayloadRelease"))
+	add(http.MethodGet, "/v1/payloads/holds", readRight, PayloadsHolds, ndjson, s.query())
 	add(http.MethodPost, "/v1/payloads/import", kycbridge.RightReplay, PayloadsImport, object, s.importBody)
 	add(http.MethodGet, "/v1/payloads/:id", readRight, PayloadsShow, object, s.showID)
 	add(http.MethodGet, "/v1/access", readRight, PayloadsAccess, ndjson,
@@ -109,6 +124,7 @@ func (s *payloads) work(c echo.Context, t *requestLog, r PayloadRequest, mediaTy
 	if err := read(c, t, &r); err != nil {
 		return err
 	}
+	r.By, r.Reason = t.use.By, t.use.Reason
 	r.About = func(k kycbridge.Key) error { return s.about(c, t, k) }
 	if t.use.demanding && r.Operation != PayloadsShow { // which is about a verification that the store knows
 		if err := s.begin(c, t); err != nil {
@@ -130,7 +146,7 @@ func (s *payloads) work(c echo.Context, t *requestLog, r PayloadRequest, mediaTy
 		return errNoPayload
 	case errors.Is(err, kycbridge.ErrAmbiguous) && out.n == 0:
 		return InvalidRequest("/q", "must be longer: too many ids begin like this")
-	case errors.Is(err, kycbridge.ErrNotFound) && out.n == 0 && r.Operation == PayloadsPurge:
+	case errors.Is(err, kycbridge.ErrNotFound) && out.n == 0 && slices.Contains(ofOne, r.Operation):
 		return errNoVerification
 	case errors.Is(err, kycbridge.ErrNotFound):
 		return fmt.Errorf("%w: %w", errFault, err)
@@ -141,6 +157,9 @@ func (s *payloads) work(c echo.Context, t *requestLog, r PayloadRequest, mediaTy
 	t.outcome = "done"
 	return nil
 }
+
+// ofOne are the operations on one verification.
+var ofOne = []string{PayloadsPurge, PayloadsHold, PayloadsRelease}
 
 // query reads the named parameters: text, except numbers and times, which may be ages.
 func (s *payloads) query(names ...string) readPayloads {

@@ -85,6 +85,8 @@ type payloadOperation struct {
 func payloadOperations() []payloadOperation {
 	const entry = `{"status":"accepted","seq":1,"received_at":"2026-03-02T09:00:13Z","provider":"ondato","account":"acme","via":"callback","bytes":2,"payload_id":"p"`
 	const row = `{"received":0,"accepted":0,"with_event":0,"no_event":{},"pending":0,"quarantined":{},"refused":0,"events":0,"overdue":0,"lost":0}`
+	hold := `{"provider":"ondato","account":"acme","verification_id":"` + shownKey.VerificationID +
+		`","reason":"case 1","by":"alice","since":"2026-03-02T09:00:13Z","active":true}`
 	return []payloadOperation{
 		{PayloadsList, "GET", "/v1/payloads", "/v1/payloads?provider=ondato&since=24h&limit=3", "", entry + "}"},
 		{PayloadsExport, "GET", "/v1/payloads/export", "/v1/payloads/export?status=quarantined", "", exportedLine},
@@ -102,6 +104,11 @@ func payloadOperations() []payloadOperation {
 			`{"found":[{"by":"external_reference","provider":"ondato","account":"acme"}]}`},
 		{PayloadsAccess, "GET", "/v1/access", "/v1/access?by=alice&since=24h", "",
 			`{"time":"2026-03-02T09:00:13Z","id":"X","by":"alice","operation":"state","result":"200"}`},
+		{PayloadsHold, "POST", "/v1/payloads/hold", "/v1/payloads/hold",
+			`{"until":"2027-03-02T00:00:00Z","verification":"` + shownKey.VerificationID + `"}`, hold},
+		{PayloadsRelease, "POST", "/v1/payloads/release", "/v1/payloads/release",
+			`{"verification":"` + shownKey.VerificationID + `"}`, hold},
+		{PayloadsHolds, "GET", "/v1/payloads/holds", "/v1/payloads/holds", "", hold},
 	}
 }
 
@@ -131,6 +138,10 @@ func TestPayloadOperations(t *testing.T) {
 		PayloadsReport: `{}`,
 		PayloadsFind:   `{"q":"case-1","timeline":true}`,
 		PayloadsAccess: `{"by":"alice","since":"2026-03-01T09:00:00Z"}`,
+
+		PayloadsHold:    `{"until":"2027-03-02T00:00:00Z","verification":"` + shownKey.VerificationID + `"}`,
+		PayloadsRelease: `{"verification":"` + shownKey.VerificationID + `"}`,
+		PayloadsHolds:   `{}`,
 	}
 	operations := payloadOperations()
 	for _, o := range operations {
@@ -148,8 +159,11 @@ func TestPayloadOperations(t *testing.T) {
 	}
 	for i, l := range p.apiFixture.lines(t, len(operations)) {
 		name := operations[i].name + "_payloads"
-		if operations[i].name == PayloadsAccess {
+		switch operations[i].name {
+		case PayloadsAccess:
 			name = "list_access"
+		case PayloadsHolds:
+			name = "list_holds"
 		}
 		if !strings.Contains(l, `"operation":"`+name+`"`) ||
 			!strings.Contains(l, `"outcome":"done"`) || strings.Contains(l, "ondato") {
@@ -213,7 +227,8 @@ func TestPayloadFailures(t *testing.T) {
 			wantProblem(t, p.send(t, o, nil), c.status, c.name)
 		}
 		p.err = fmt.Errorf("x: %w", kycbridge.ErrNotFound)
-		want := map[string]string{PayloadsShow: "unknown_payload", PayloadsPurge: "unknown_verification"}[o.name]
+		want := map[string]string{PayloadsShow: "unknown_payload", PayloadsPurge: "unknown_verification",
+			PayloadsHold: "unknown_verification", PayloadsRelease: "unknown_verification"}[o.name]
 		if want != "" {
 			wantProblem(t, p.send(t, o, nil), 404, want)
 		} else {
@@ -258,7 +273,11 @@ func TestEveryPayloadAnswer(t *testing.T) {
 		p.send(t, o, func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+rightless) })
 		p.send(t, o, func(r *http.Request) { r.Header.Del("X-Reason") })
 		p.lines = nil
-		for _, err := range []error{kycbridge.ErrUnavailable, kycbridge.ErrNotFound, InvalidRequest("", "is none")} {
+		for _, err := range []error{kycbridge.ErrUnavailable, kycbridge.ErrNotFound, InvalidRequest("", "is none"),
+			&kycbridge.HeldError{Hold: kycbridge.Hold{Reason: "case 1", Until: time.Unix(1e9, 0).UTC()}}} {
+			if errors.Is(err, kycbridge.ErrHeld) && o.name != PayloadsPurge {
+				continue
+			}
 			p.err = err
 			p.send(t, o, nil)
 		}

@@ -217,6 +217,9 @@ var problems = [...]problem{
 		title: "No such payload", detail: "No stored payload has this id. GET /v1/payloads lists them."},
 	{kind: errNoAPI, name: "unsupported", status: http.StatusUnprocessableEntity, title: "Not supported for this account",
 		detail: "The account has no api section in the configuration, so its provider cannot be called. Add one."},
+	{kind: kycbridge.ErrHeld, name: "held", status: http.StatusConflict, title: "Held",
+		detail: "Nothing of a held verification is erased. See hold_reason; the hold ends at hold_until or with " +
+			"POST /v1/payloads/release."},
 	{kind: kycbridge.ErrUnsupported, name: "unsupported", status: http.StatusUnprocessableEntity,
 		title:  "Not supported for this account",
 		detail: "The provider of this account does not offer this, or the api section of the account does not allow it."},

@@ -126,6 +126,11 @@ func demandingCases(p *payloadFixture) (all []sampleRequest) {
 			all = append(all, c.sampleRequest)
 		}
 	}
+	for _, o := range payloadOperations() {
+		if o.name == PayloadsHold || o.name == PayloadsRelease {
+			all = append(all, sampleRequest{o.name, o.method, o.template, o.path, o.body})
+		}
+	}
 	return append(all, sampleRequest{PayloadsPurge, "POST", "/v1/payloads/purge", "/v1/payloads/purge",
 		`{"verification":"` + shownKey.VerificationID + `","confirm":true}`})
 }

@@ -163,7 +163,7 @@ func join(t *testing.T, url string) (*Store, *Bus) {
 	err := context.DeadlineExceeded
 	for err != nil && ctx.Err() == nil { // there is no answer while there is no leader
 		try, end := context.WithTimeout(ctx, 3*time.Second)
-		store, err = OpenStore(try, atStore, testNames, testMaxBody, 3)
+		store, err = OpenStore(try, atStore, testNames, testMaxBody, 3, kycbridge.DefaultRetention())
 		end()
 	}
 	if err != nil {

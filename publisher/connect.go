@@ -52,6 +52,7 @@ type Connection struct {
 	forbidden atomic.Bool // the server has denied a request of this user
 	closing   atomic.Bool // Close has been called
 
+	lifted  map[string]uint64                                          // streams without an age limit from now on, and their first sequence
 	erasing func(ctx context.Context, stream string, seq uint64) error // nil: erasures are not recorded
 	// holds one request at most to check streams and consumers
 	checkNeeded chan struct{}

@@ -69,7 +69,7 @@ func (n Names) Inspected() []string {
 
 // ours reports whether kycbridge creates a stream, with known settings.
 func (n Names) ours(name string) bool {
-	return slices.ContainsFunc(append(storeStreams(n, 0, 1), busStreams(n, 0, 1)...),
+	return slices.ContainsFunc(append(storeStreams(n, 0, 1, kycbridge.DefaultRetention()), busStreams(n, 0, 1)...),
 		func(s stream) bool { return s.config.Name == name })
 }
 

@@ -78,7 +78,7 @@ func openAt(t testing.TB, dir string, log *zap.Logger) (*Embedded, *Store, *Bus)
 		}
 		return c
 	}
-	store, err := OpenStore(t.Context(), open("store"), testNames, testMaxBody, 1)
+	store, err := OpenStore(t.Context(), open("store"), testNames, testMaxBody, 1, kycbridge.DefaultRetention())
 	if err != nil {
 		t.Fatal(err)
 	}

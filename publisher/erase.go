@@ -158,6 +158,18 @@ func (b *Bus) EraseEvents(ctx context.Context, k kycbridge.Key) (int, error) {
 	return n, nil
 }
 
+// ExpireEvents erases the events of a verification up to a sequence and returns how many there were. A later one
+// stays.
+func (b *Bus) ExpireEvents(ctx context.Context, k kycbridge.Key, until uint64) (int, error) {
+	defer b.last.remove(k)
+	n, err := b.eraseAll(ctx, b.stream, b.names.anyEvent(k),
+		func(raw *jetstream.RawStreamMsg) bool { return raw.Sequence <= until })
+	if err != nil {
+		return n, fmt.Errorf("erase events: %w", err)
+	}
+	return n, nil
+}
+
 // WriteTombstone records that a verification was erased; a later tombstone replaces an earlier one.
 func (s *Store) WriteTombstone(ctx context.Context, t kycbridge.Tombstone) error {
 	k := kycbridge.Key{Provider: t.Provider, Account: t.Account, VerificationID: t.VerificationID}

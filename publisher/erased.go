@@ -24,9 +24,9 @@ type erasedRanges struct {
 	Gone []kycbridge.Range `json:"gone"`
 }
 
-// add adds a range.
-func (r *erasedRanges) add(x kycbridge.Range) {
-	r.Gone = append(r.Gone, x)
+// add adds ranges.
+func (r *erasedRanges) add(more ...kycbridge.Range) {
+	r.Gone = append(r.Gone, more...)
 	slices.SortFunc(r.Gone, func(a, b kycbridge.Range) int { return cmp.Compare(a[0], b[0]) })
 	joined := r.Gone[:1]
 	for _, next := range r.Gone[1:] {
@@ -66,20 +66,20 @@ func (s *Store) recordErasing(ctx context.Context, stream string, seq uint64) er
 	return nil
 }
 
-// recordErased records a range of one bucket.
-func (s *Store) recordErased(ctx context.Context, stream string, gone kycbridge.Range) error {
+// recordErased records ranges of one bucket.
+func (s *Store) recordErased(ctx context.Context, stream string, gone ...kycbridge.Range) error {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
-	subject := s.names.erasedIn(stream, gone[0])
+	subject := s.names.erasedIn(stream, gone[0][0])
 	for {
 		known, at, err := s.readErased(ctx, subject)
 		if err != nil {
 			return err
 		}
-		if known.has(gone) {
+		if !slices.ContainsFunc(gone, func(x kycbridge.Range) bool { return !known.has(x) }) {
 			return nil
 		}
-		known.add(gone)
+		known.add(gone...)
 		body, err := json.Marshal(known)
 		if err != nil {
 			return fmt.Errorf("write down an erasure: %w", err)
@@ -111,12 +111,18 @@ func (s *Store) readErased(ctx context.Context, subject string) (r erasedRanges,
 // Erased returns which sequences of a stream were erased. ok is false if erasures are not recorded yet: an
 // earlier version may have erased some.
 func (s *Store) Erased(ctx context.Context, stream string) (was func(seq uint64) bool, ok bool, err error) {
-	buckets := map[uint64]erasedRanges{}
+	buckets, front := map[uint64]erasedRanges{}, uint64(0)
 	o := scanOptions{subjects: []string{s.names.join("erased", stream, "*")}}
 	err = s.scanAll(ctx, s.names.tombstones(), o, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		last := m.Subject()[strings.LastIndexByte(m.Subject(), '.')+1:]
 		if m.Subject() == s.names.erasedSince(stream) {
 			ok = true
+			return nil
+		}
+		if m.Subject() == s.names.erasedFront(stream) {
+			var all reachMessage
+			_ = json.Unmarshal(m.Data(), &all) // an unreadable record is replaced
+			front = all.Last
 			return nil
 		}
 		var r erasedRanges
@@ -125,7 +131,9 @@ func (s *Store) Erased(ctx context.Context, stream string) (was func(seq uint64)
 		}
 		return nil
 	})
-	return func(seq uint64) bool { return buckets[seq/erasedBucket].has(kycbridge.Range{seq, seq}) }, ok, err
+	return func(seq uint64) bool {
+		return seq <= front || buckets[seq/erasedBucket].has(kycbridge.Range{seq, seq})
+	}, ok, err
 }
 
 // AcceptMissing records that sequences of a stream are known to be missing, and that erasures of it are
@@ -150,10 +158,20 @@ func (s *Store) AcceptMissing(ctx context.Context, stream string, gone []kycbrid
 
 // Held is the content of the store's streams in which gaps indicate a loss.
 func (s *Store) Held(ctx context.Context) ([]kycbridge.Held, error) {
-	return s.held(ctx, map[kycbridge.Content]string{
+	all, err := s.held(ctx, map[kycbridge.Content]string{
 		kycbridge.ContentPayloads: s.names.payloads(), kycbridge.ContentQuarantine: s.names.quarantine(),
 		kycbridge.ContentDispositions: s.names.dispositions(),
 	})
+	for i, h := range all {
+		switch {
+		case h.Age > 0: // the operator's own limit
+		case h.Content == kycbridge.ContentPayloads:
+			all[i].Age = s.retention.Longest(kycbridge.ClassPayloads)
+		case h.Content == kycbridge.ContentQuarantine:
+			all[i].Age = s.retention.Longest(kycbridge.ClassQuarantine)
+		}
+	}
+	return all, err
 }
 
 // Held is the content of the event stream.

@@ -394,7 +394,9 @@ func (x *Indexer) commit(ctx context.Context, entries []entry, at indexPosition,
 	for _, e := range entries {
 		m := nats.NewMsg(e.subject)
 		if e.passing {
-			m.Header.Set(jetstream.MsgTTLHeader, payloadAge.String())
+			if age := s.longestShelf(); age > 0 {
+				m.Header.Set(jetstream.MsgTTLHeader, age.String())
+			}
 		}
 		batch = append(batch, &pending{msg: m, ctx: ctx})
 	}

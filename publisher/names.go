@@ -29,6 +29,7 @@ func (n Names) index() string        { return n.Stream + "_INDEX" }
 func (n Names) ledger() string       { return n.Stream + "_LOG" }
 func (n Names) keyPages() string     { return n.Stream + "_KEYS" }
 func (n Names) access() string       { return n.Stream + "_ACCESS" }
+func (n Names) holds() string        { return n.Stream + "_HOLDS" }
 
 // accessOf is the subject of the records of an operation.
 func (n Names) accessOf(operation string) string { return n.join("access", operation) }

@@ -61,6 +61,7 @@ const (
 type Store struct {
 	*Connection
 	names      Names
+	retention  kycbridge.Retention
 	wanted     []stream // required configuration
 	durables   registry // consumers of this process
 	pulls      pulls
@@ -71,6 +72,7 @@ type Store struct {
 	polls      jetstream.Stream // timers and due watches
 	starts     jetstream.Stream // idempotency keys
 	tombstones jetstream.Stream // erased verifications
+	legalHolds jetstream.Stream // verifications that must not be erased
 	shelves    map[kycbridge.Shelf]jetstream.Stream
 	payloads   *committer
 	quarantine *committer
@@ -87,17 +89,21 @@ type Store struct {
 }
 
 // OpenStore creates or updates the streams of the store and opens them.
-func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replicas int) (*Store, error) {
-	s := &Store{Connection: c, names: names, wanted: storeStreams(names, maxBody, replicas),
+func OpenStore(
+	ctx context.Context, c *Connection, names Names, maxBody, replicas int, retention kycbridge.Retention,
+) (*Store, error) {
+	s := &Store{Connection: c, names: names, retention: retention,
+		wanted:  storeStreams(names, maxBody, replicas, retention),
 		shelves: map[kycbridge.Shelf]jetstream.Stream{}}
+	c.lifted = map[string]uint64{}
 	if err := c.open(ctx, s.wanted); err != nil {
 		return nil, err
 	}
 	var quarantine, refused, keyPages jetstream.Stream
 	for name, stream := range map[string]*jetstream.Stream{
 		names.payloads(): &s.log, names.polls(): &s.polls, names.starts(): &s.starts,
-		names.tombstones(): &s.tombstones, names.quarantine(): &quarantine, names.refused(): &refused,
-		names.index(): &s.index.stream, names.keyPages(): &keyPages, names.ledger(): &s.ledger,
+		names.tombstones(): &s.tombstones, names.holds(): &s.legalHolds, names.quarantine(): &quarantine,
+		names.refused(): &refused, names.index(): &s.index.stream, names.keyPages(): &keyPages, names.ledger(): &s.ledger,
 	} {
 		err := retryUntilReady(ctx, func(ctx context.Context) (err error) {
 			*stream, err = c.reader(ctx, name)
@@ -110,6 +116,11 @@ func OpenStore(ctx context.Context, c *Connection, names Names, maxBody, replica
 	s.shelves[kycbridge.ShelfPayloads], s.shelves[kycbridge.ShelfQuarantine], s.shelves[kycbridge.ShelfRefused] =
 		s.log, quarantine, refused
 	s.sealer = newSealer(newPages(c, names, keyPages))
+	for name, first := range c.lifted { // what the server has removed before is not missing
+		if err := s.setFront(ctx, name, max(first, 1)-1); err != nil {
+			return nil, err
+		}
+	}
 	c.erasing = s.recordErasing
 	s.payloads, s.quarantine, s.refusals, s.index.writes =
 		newCommitter(c), newCommitter(c), newCommitter(c), newCommitter(c)

@@ -33,7 +33,7 @@ func start(t testing.TB, dir string) (*Embedded, *Store, *Bus) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	store, err := OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1)
+	store, err := OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1, kycbridge.DefaultRetention())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -541,7 +541,7 @@ func TestConsumersCannotPublishThroughReplies(t *testing.T) {
 }
 
 func TestUnsafeStreamSettingsAreRefused(t *testing.T) {
-	want := storeStreams(testNames, testMaxBody, 1)[0]
+	want := storeStreams(testNames, testMaxBody, 1, kycbridge.DefaultRetention())[0]
 	cases := map[string]struct {
 		change func(*jetstream.StreamConfig)
 		says   string
@@ -576,7 +576,7 @@ func TestUnsafeStreamSettingsAreRefused(t *testing.T) {
 			if _, err := c.js.CreateStream(t.Context(), existing); err != nil {
 				t.Fatal(err)
 			}
-			store, err := OpenStore(t.Context(), c, testNames, testMaxBody, 1)
+			store, err := OpenStore(t.Context(), c, testNames, testMaxBody, 1, kycbridge.DefaultRetention())
 			if tc.says == "" {
 				if err != nil {
 					t.Fatal(err)

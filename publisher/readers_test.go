@@ -16,6 +16,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge/event"
+
+	"kycbridge"
 )
 
 // The users of these tests: two read everything, one reads one provider live, and one requests watches.
@@ -40,7 +42,7 @@ func newReadersFixture(t *testing.T, dir string, users ...User) *readersFixture 
 		Users: users})
 	must(t, err)
 	t.Cleanup(server.Close)
-	store, err := OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1)
+	store, err := OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1, kycbridge.DefaultRetention())
 	must(t, err)
 	t.Cleanup(store.Close)
 	bus, err := OpenBus(t.Context(), connect(t, server, "bus"), testNames, testMaxBody, 1)
@@ -307,6 +309,8 @@ func TestReadersAreConfined(t *testing.T) {
 		{"the list of streams", "$JS.API.STREAM.LIST", "", ""},
 		{"a payload", "$JS.API.STREAM.MSG.GET.KYC_PAYLOADS", `{"seq":1}`, denied},
 		{"the access log", "$JS.API.STREAM.MSG.GET.KYC_ACCESS", `{"seq":1}`, denied},
+		{"a hold", "$JS.API.STREAM.MSG.GET.KYC_HOLDS", `{"seq":1}`, denied},
+		{"a hold in another's name", "kyc.hold.ondato.acme.x", `{}`, denied},
 		{"a payload directly", "$JS.API.DIRECT.GET.KYC_PAYLOADS", `{"seq":1}`, denied},
 		{"events without end", "$JS.API.DIRECT.GET.KYC_EVENTS", `{"seq":1,"batch":100000000}`, "more messages"},
 		{"the payload stream", "$JS.API.STREAM.INFO.KYC_PAYLOADS", "", denied},

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
 )
 
 const (
@@ -18,9 +21,8 @@ const (
 	// duplicateWindow is longer than the longest retry of a provider (24 h), with the same again in reserve.
 	duplicateWindow = 48 * time.Hour
 
+	// payloadAge was the age limit of payloads in earlier versions. Now the service removes them itself.
 	payloadAge = 30 * 24 * time.Hour
-	startAge   = 24 * time.Hour
-	refusedAge = 72 * time.Hour
 
 	// eventWindow is the shortest that a server allows. The compare-and-set distinguishes events; a longer
 	// window would treat the first revision after an erasure, which has the id of the erased one, as its
@@ -34,10 +36,18 @@ type stream struct {
 	config jetstream.StreamConfig
 	// bounded: the oldest messages may be dropped to make room.
 	bounded bool
+	// aged is the age limit by default, or that of earlier versions; 0: the age is not configured. Another one on
+	// an existing stream is the operator's own. It remains, unless chosen: the configuration names another age.
+	aged   time.Duration
+	chosen bool
 }
 
+// updates reports whether the age limit of an existing stream is replaced.
+func (w stream) updates(have time.Duration) bool { return w.aged > 0 && (w.chosen || have == w.aged) }
+
 // storeStreams are the streams of the store: payloads and their dispositions.
-func storeStreams(n Names, maxBody int, replicas int) []stream {
+func storeStreams(n Names, maxBody int, replicas int, retention kycbridge.Retention) []stream {
+	usual := kycbridge.DefaultRetention()
 	size := int32(maxBody + headRoom)
 	keep := func(name, subjects, about string, age time.Duration) stream {
 		return stream{config: jetstream.StreamConfig{
@@ -48,16 +58,23 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 			AllowDirect: true, AllowAtomicPublish: true,
 		}}
 	}
-	refused := keep(n.refused(), "refused.>", "Callbacks that failed authentication, the newest only", refusedAge)
-	refused.bounded = true
+	refused := keep(n.refused(), "refused.>", "Callbacks that failed authentication, the newest only",
+		retention.Refused)
+	refused.bounded, refused.aged, refused.chosen = true, usual.Refused, retention.Refused != usual.Refused
 	refused.config.Discard, refused.config.MaxBytes = jetstream.DiscardOld, refusedMax
 	polls := keep(n.polls(), "poll.>", "Open sessions to be asked about, one timer each", 0)
 	// Scheduled messages cannot be combined with discard new; without a size limit nothing is discarded.
 	polls.config.Subjects = append(polls.config.Subjects, n.watches())
 	polls.config.AllowMsgSchedules, polls.config.Discard = true, jetstream.DiscardOld
-	dispositions := keep(n.dispositions(), "disposition", "What became of stored payloads, many in a message", payloadAge)
+	longest := retention.Longest(kycbridge.ClassPayloads)
+	dispositions := keep(n.dispositions(), "disposition", "What became of stored payloads, many in a message", longest)
+	if longest > 0 {
+		dispositions.config.MaxAge = max(longest, duplicateWindow)
+	}
+	dispositions.aged, dispositions.chosen = usual.Payloads, longest != usual.Payloads
 	dispositions.config.Duplicates = 2 * time.Minute
-	starts := keep(n.starts(), "start.>", "Verifications started under an idempotency key, for a day", startAge)
+	starts := keep(n.starts(), "start.>", "Verifications started under an idempotency key, for a day", retention.Starts)
+	starts.aged, starts.chosen = usual.Starts, retention.Starts != usual.Starts
 	starts.bounded, starts.config.MaxMsgsPerSubject, starts.config.Discard = true, 1, jetstream.DiscardOld
 	starts.config.Duplicates = 2 * time.Minute
 	tombstones := keep(n.tombstones(), "tombstone.>", "Verifications that were erased, one message each", 0)
@@ -74,11 +91,18 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 	ledger := keep(n.ledger(), "log.>", "The tamper-evident log: leaves, and signed checkpoints", 0)
 	ledger.config.Subjects = append(ledger.config.Subjects, n.checkpoint())
 	ledger.config.Duplicates = 2 * time.Minute
-	payloads := keep(n.payloads(), "payload.>", "Payloads as received: the outbox of everything", payloadAge)
+	holds := keep(n.holds(), "hold.>", "Verifications that must not be erased, and why, one message each", 0)
+	holds.config.Subjects = append(holds.config.Subjects, n.join("erasing.>"))
+	holds.config.MaxMsgsPerSubject, holds.config.Duplicates = 1, 2*time.Minute
+	holds.config.AllowMsgTTL = true // for claims to erase
+	payloads := keep(n.payloads(), "payload.>", "Payloads as received: the outbox of everything", 0)
+	payloads.aged, payloads.chosen = usual.Payloads, longest != usual.Payloads || len(retention.Accounts) > 0
 	payloads.config.AllowMsgTTL = true // for the bar of an erasure
+	quarantine := keep(n.quarantine(), "quarantine.>", "Authentic payloads that could not be processed, with the errors", 0)
+	quarantine.aged, quarantine.chosen = usual.Quarantine, retention.Quarantine != usual.Quarantine
 	return []stream{
 		payloads,
-		keep(n.quarantine(), "quarantine.>", "Authentic payloads that could not be processed, with the errors", payloadAge),
+		quarantine,
 		refused,
 		polls,
 		starts,
@@ -88,6 +112,7 @@ func storeStreams(n Names, maxBody int, replicas int) []stream {
 		keyPages,
 		ledger,
 		access,
+		holds,
 	}
 }
 
@@ -141,10 +166,13 @@ func (c *Connection) ensure(ctx context.Context, want stream) (made bool, err er
 		return false, fmt.Errorf("stream %s exists with settings that would lose or double messages:\n  %s", name,
 			strings.Join(broken, "\n  "))
 	}
-	updated := broughtUp(config, want.config)
+	updated := broughtUp(config, want)
 	if !reflect.DeepEqual(updated, config) {
 		if _, err := js.UpdateStream(ctx, updated); err != nil {
 			return false, fmt.Errorf("update stream %s: %w", name, err)
+		}
+		if config.MaxAge > 0 && updated.MaxAge == 0 {
+			c.lifted[name] = have.CachedInfo().State.FirstSeq
 		}
 	} else if !made {
 		return false, nil
@@ -157,8 +185,11 @@ func (c *Connection) ensure(ctx context.Context, want stream) (made bool, err er
 
 // broughtUp is an existing configuration with the settings that an earlier version did not have. The
 // server applies them atomically, so no message is lost between the old subjects and the new.
-func broughtUp(have, want jetstream.StreamConfig) jetstream.StreamConfig {
-	updated := have
+func broughtUp(have jetstream.StreamConfig, wanted stream) jetstream.StreamConfig {
+	updated, want := have, wanted.config
+	if wanted.updates(have.MaxAge) {
+		updated.MaxAge = want.MaxAge
+	}
 	updated.Subjects = withSubjects(have.Subjects, want.Subjects)
 	updated.AllowDirect, updated.AllowAtomicPublish = true, true
 	updated.AllowMsgSchedules = have.AllowMsgSchedules || want.AllowMsgSchedules
@@ -210,8 +241,9 @@ func brokenPromises(have jetstream.StreamConfig, want stream) (broken []string) 
 	say(have.MaxMsgSize > 0 && have.MaxMsgSize < w.MaxMsgSize,
 		"max message size is %d, must be at least %d: %s--max-msg-size=%d`", have.MaxMsgSize, w.MaxMsgSize, edit,
 		w.MaxMsgSize)
-	say(have.MaxAge > 0 && (w.MaxAge == 0 || have.MaxAge < leastAge(w.MaxAge)),
-		"max age is %s, must be %s: %s--max-age=%s`", have.MaxAge, ageWord(w.MaxAge), edit, ageFlag(w.MaxAge))
+	age := cmp.Or(w.MaxAge, want.aged)
+	say(have.MaxAge > 0 && !want.updates(have.MaxAge) && (age == 0 || have.MaxAge < leastAge(age)),
+		"max age is %s, must be %s: %s--max-age=%s`", have.MaxAge, ageWord(age), edit, ageFlag(age))
 	if want.bounded {
 		return broken
 	}

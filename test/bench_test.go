@@ -246,7 +246,7 @@ func benchStreams(b *testing.B, body body.Body) {
 		}
 		return c
 	}
-	store, err := publisher.OpenStore(b.Context(), dial("store"), names, 1<<20, 1)
+	store, err := publisher.OpenStore(b.Context(), dial("store"), names, 1<<20, 1, kycbridge.DefaultRetention())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -258,8 +258,8 @@ func TestDeployNATSAccess(t *testing.T) {
 			"ask for a watch":       "kyc.watch.ondato.acme",
 			"answer another reader": "kyc.answer.ondato._INBOX.x", "ask as another reader": "kyc.reader.ondato.all.API.INFO",
 			"delete the stream": "$JS.API.STREAM.DELETE.KYC_EVENTS", "read payloads": "$JS.API.STREAM.MSG.GET.KYC_PAYLOADS",
-			"read the access log": "$JS.API.DIRECT.GET.KYC_ACCESS",
-			"consume payloads":    "$JS.API.CONSUMER.CREATE.KYC_PAYLOADS.x", "purge": "$JS.API.STREAM.PURGE.KYC_EVENTS",
+			"read the access log": "$JS.API.DIRECT.GET.KYC_ACCESS", "read holds": "$JS.API.DIRECT.GET.KYC_HOLDS",
+			"consume payloads": "$JS.API.CONSUMER.CREATE.KYC_PAYLOADS.x", "purge": "$JS.API.STREAM.PURGE.KYC_EVENTS",
 		} {
 			reader.refused(t, what, func() error { return reader.Publish(subject, nil) }, "Permissions Violation for Publish to")
 		}

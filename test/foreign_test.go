@@ -43,6 +43,7 @@ func TestForeignMessages(t *testing.T) {
 		"KYC_REFUSED":    {"kyc.refused.ondato.acme"},
 		"KYC_STARTS":     {"kyc.start.ondato.acme.x"},
 		"KYC_ACCESS":     {"kyc.access.state"},
+		"KYC_HOLDS":      {"kyc.hold.ondato.acme." + one.VerificationID(), "kyc.hold.x"},
 	}
 	for stream, subjects := range foreign {
 		for _, subject := range subjects {

@@ -34,14 +34,17 @@ func (o *payloadFlags) addWhy(cmd *cobra.Command, what string) {
 }
 
 // needReason is the error of a command without a usable reason.
-func (o *payloadFlags) needReason(because string) error {
+func (o *payloadFlags) needReason(because string) error { return o.needReasonIn("why", because) }
+
+// needReasonIn is needReason for a reason in another flag.
+func (o *payloadFlags) needReasonIn(flag, because string) error {
 	o.why = strings.TrimSpace(o.why)
 	switch {
 	case o.why == "":
-		return fmt.Errorf("%s, so say why: write --why with a reason, which the access log records", because)
+		return fmt.Errorf("%s, so say why: write --%s with a reason, which the access log records", because, flag)
 	case utf8.RuneCountInString(o.why) > longestWhy, !utf8.ValidString(o.why),
 		strings.ContainsFunc(o.why, unicode.IsControl):
-		return fmt.Errorf("--why takes 1 to %d characters in one line", longestWhy)
+		return fmt.Errorf("--%s takes 1 to %d characters in one line", flag, longestWhy)
 	}
 	return nil
 }

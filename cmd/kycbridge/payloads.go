@@ -77,8 +77,8 @@ func payloadsCommand(environ []string) *cobra.Command {
 	o := &flags
 	cmd := group(&cobra.Command{
 		Use:   "payloads",
-		Short: "List, replay, move, erase and account for stored payloads",
-		Long: `List, replay, move, erase and account for stored payloads.
+		Short: "List, replay, move, erase, hold and account for stored payloads",
+		Long: `List, replay, move, erase, hold and account for stored payloads.
 
 The configuration names the accounts and the store. For an embedded store the commands
 connect to the running process, or, if there is none, open the data directory. --store
@@ -89,7 +89,8 @@ running process and need no configuration and no permission to read its files.`,
   kycbridge payloads report --config kyc.yaml`,
 	})
 	o.add(cmd.PersistentFlags())
-	cmd.AddCommand(listCommand(o), showCommand(o), replayCommand(o), exportCommand(o), importCommand(o), bundleCommand(o), purgeCommand(o),
+	cmd.AddCommand(listCommand(o), showCommand(o), replayCommand(o), exportCommand(o), importCommand(o),
+		bundleCommand(o), purgeCommand(o), holdCommand(o), releaseCommand(o), holdsCommand(o), retentionCommand(o),
 		reportCommand(o))
 	return cmd
 }

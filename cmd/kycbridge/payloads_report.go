@@ -162,11 +162,26 @@ func printReport(w io.Writer, r archive.Report) error {
 	if err := printNew(&b, r.New); err != nil {
 		return err
 	}
+	printAging(&b, r)
 	printLosses(&b, r)
 	printAudit(&b, r.Log)
 	fmt.Fprintln(&b, "\n"+r.Verdict())
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// printAging prints the holds and what the retention has removed and will remove.
+func printAging(b *strings.Builder, r archive.Report) {
+	due, held := 0, 0
+	for _, a := range r.Aging {
+		due += a.Due
+		held += a.Held
+	}
+	if r.Holds+r.Removed+due+held == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\nretention: %d removed until now, %d to be removed, %d older and held; %s\n", r.Removed, due, held,
+		plural(r.Holds, "verification")+" held")
 }
 
 // printLosses lists lost and missing payloads.

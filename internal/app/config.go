@@ -47,6 +47,7 @@ type Config struct {
 	Normalize      Normalize  `yaml:"normalize"`
 	Integrity      Integrity  `yaml:"integrity"`
 	Encryption     Encryption `yaml:"encryption,omitempty"`
+	Retention      Retention  `yaml:"retention"`
 	Names          Names      `yaml:"names"`
 	Log            Log        `yaml:"log"`
 	Tracing        Tracing    `yaml:"tracing"`
@@ -205,7 +206,9 @@ type Account struct {
 	Poll           Poll     `yaml:"poll,omitempty"`
 	Limits         Limits   `yaml:"limits,omitempty"`
 	TrustFramework string   `yaml:"trust_framework,omitempty"`
-	Own            Own      `yaml:",inline"` // what its provider alone knows
+
+	Retention AccountRetention `yaml:"retention,omitempty"`
+	Own       Own              `yaml:",inline"` // what its provider alone knows
 }
 
 // Auth lists the accepted credentials of callbacks.
@@ -283,6 +286,7 @@ func defaults() Config {
 		Receive:   Receive{MaxBody: 1 << 20, Concurrency: 512, Timeout: 10 * time.Second, Drain: 15 * time.Second},
 		Normalize: Normalize{Workers: 64, MaxAttempts: 5},
 		Integrity: Integrity{Scrub: 24 * time.Hour},
+		Retention: defaultRetention(),
 		Names:     Names{SubjectPrefix: "kyc", StreamPrefix: "KYC", TypePrefix: "io.kycbridge", SourcePrefix: "/kycbridge"},
 		Log:       Log{Level: "info", Format: "json"},
 		Tracing:   Tracing{Sample: 1},

@@ -59,6 +59,7 @@ func check(r *report, config *Config, catalog Catalog) {
 	c.masterKeys(config.Encryption)
 	c.encryption()
 	c.accounts()
+	c.retention()
 }
 
 // fault reports a fault unless the value at key is already known to be invalid.

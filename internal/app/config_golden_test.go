@@ -242,6 +242,14 @@ var goldenConfigs = []struct {
 			account("pii: x", "poll: {interval: -1s}", "allow_ips: [x]"),
 		[]string{"KYCBRIDGE_LOG_FORMAT=x", "KYCBRIDGE_X=1"}},
 
+	// Retention.
+	{"retention", "retention: {payloads: 60d, quarantine: 36h, refused: 0, events: 365d, starts: 2h}\n" +
+		account("retention: {payloads: 90d, events: 0}"), nil},
+	{"retention with faults", "retention: {payloads: soon, quarantine: -1h, refused: 1m, starts: 59m}\n" +
+		account("retention: {payloads: 0, events: 10d, starts: 1h}"), nil},
+	{"short retention", "retention: {payloads: 20d, refused: 1m, starts: 59m, events: 19d}\n" +
+		account("retention: {payloads: 0, events: 10d}"), nil},
+
 	// Rights.
 	{"tokens with rights", "admin:\n  tokens:\n    - a-plain-one\n    - {name: alice, token: one-two-three, rights: [read, reveal]}\n" +
 		"    - {name: bob, token_file: '{one}', rights: [purge]}\n    - {name: carl, token_sha256: " + strings.Repeat("aB", 32) +

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"kycbridge"
 )
 
 // text is the text of a scalar with its variables replaced.
@@ -69,6 +71,11 @@ func (r *reader) set(key, text string, v reflect.Value) bool {
 	case *time.Duration:
 		if *into, err = time.ParseDuration(text); err != nil {
 			r.add(key, "is not a duration", "write one such as 30s, 5m or 25h")
+		}
+	case *Age:
+		age, err := kycbridge.ParseAge(text)
+		if *into = Age(age); err != nil {
+			r.add(key, "is not a duration", "write one such as 30d or 12h, or 0 for ever")
 		}
 	case *bool:
 		if *into = text == "true"; !*into && text != "false" {

@@ -39,6 +39,8 @@ func (m *metrics) watch(store *publisher.Store, connected map[string]func() bool
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "kycbridge_access_dropped_total",
 		Help: "Records of the access log that were not stored: the store was away for long, or the process ended meanwhile."},
 		func() float64 { return float64(store.AccessesDropped()) }))
+	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_holds",
+		Help: "Verifications that are held now; -1 while the store does not tell."}, count(store.ActiveHolds))
 	for _, stream := range store.Streams() {
 		m.watchForeign(stream, store.Foreign)
 	}

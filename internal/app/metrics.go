@@ -34,6 +34,7 @@ type metrics struct {
 	looks          *prometheus.CounterVec
 	apiPaused      *prometheus.GaugeVec
 	invalidWatches prometheus.Counter
+	removed        *prometheus.CounterVec // by the retention
 	readers        *prometheus.CounterVec
 	handshakes     *prometheus.CounterVec
 	tokens         *prometheus.CounterVec
@@ -107,7 +108,14 @@ func newMetrics() *metrics {
 	for _, result := range []string{"applied", "refused"} {
 		m.reloads.WithLabelValues(result)
 	}
-	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues,
+	m.removed = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_retention_removed_total",
+		Help: "Messages that this process has removed because they were older than their retention, by class: payloads, " +
+			"quarantine; of events, verifications."}, []string{"class"})
+	for _, class := range []kycbridge.Class{kycbridge.ClassPayloads, kycbridge.ClassQuarantine, kycbridge.ClassEvents} {
+		m.removed.WithLabelValues(string(class))
+	}
+	m.registry.MustRegister(m.removed, m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped,
+		m.newValues,
 		m.eventDelay,
 		m.calls, m.callTime, m.looks, m.apiPaused, m.invalidWatches, m.readers, m.handshakes, m.tokens, m.certificates,
 		m.configs, m.reloads,

@@ -38,6 +38,10 @@ func (p payloadTool) Payloads(ctx context.Context, r handlers.PayloadRequest, ou
 		handlers.PayloadsReport: p.report,
 		handlers.PayloadsFind:   p.find,
 		handlers.PayloadsAccess: p.access,
+
+		handlers.PayloadsHold:    p.hold,
+		handlers.PayloadsRelease: p.release,
+		handlers.PayloadsHolds:   p.holds,
 	}
 	work, ok := operations[r.Operation]
 	if !ok {
@@ -296,6 +300,9 @@ func Verified(r archive.Report) VerifiedReport {
 	}
 	if r.Lost == nil {
 		r.Lost = []archive.Loss{}
+	}
+	if r.Aging == nil {
+		r.Aging = []archive.Aging{}
 	}
 	if r.New == nil {
 		r.New = []archive.New{}

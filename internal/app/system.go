@@ -136,7 +136,7 @@ func (s *system) openStore(ctx context.Context) error {
 		return err
 	}
 	if s.store, err = publisher.OpenStore(ctx, connection, s.names(), c.Receive.MaxBody,
-		max(c.Store.Replicas, 1)); err != nil {
+		max(c.Store.Replicas, 1), c.retention()); err != nil {
 		connection.Close()
 		if connection.Forbidden() {
 			return fmt.Errorf("%w: %w", publisher.ErrForbidden, err)

@@ -11,7 +11,7 @@ const diskTimeout = 20 * time.Second
 
 // maintainStore checks and repairs the streams and consumers of the store until Stop.
 func (a *App) maintainStore() {
-	a.untilStop(func(ctx context.Context) { a.store.Maintain(ctx, a.log, a.reinspect) }, a.sweepKeys)
+	a.untilStop(func(ctx context.Context) { a.store.Maintain(ctx, a.log, a.reinspect) }, a.sweepKeys, a.retain)
 }
 
 // watchDisk ends the app when the embedded server has stored nothing for a while: after a failed write,

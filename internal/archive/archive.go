@@ -47,6 +47,22 @@ type Tombstones interface {
 	Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error)
 }
 
+// Holds keep verifications from being erased.
+type Holds interface {
+	PutHold(ctx context.Context, h kycbridge.Hold) error
+	// Hold is the hold on a verification, also one that has ended; nil if there never was one.
+	Hold(ctx context.Context, k kycbridge.Key) (*kycbridge.Hold, error)
+	Holds(ctx context.Context) ([]kycbridge.Hold, error)
+}
+
+// Claims announce erasures: a hold waits for their end, so it never comes in the middle of one.
+type Claims interface {
+	// ClaimOne refuses a verification that is held at that time with kycbridge.HeldError.
+	ClaimOne(ctx context.Context, k kycbridge.Key, now time.Time) (end func(), err error)
+	// ClaimAny returns all holds: what they keep must not be erased. It must end soon.
+	ClaimAny(ctx context.Context) (holds []kycbridge.Hold, end func(), err error)
+}
+
 // Barrier keeps payloads of a verification out of the log, from any process, until lift is called. Appends
 // wait meanwhile.
 type Barrier interface {
@@ -64,6 +80,8 @@ type Events interface {
 // Bus erases events, and sends events to other subjects.
 type Bus interface {
 	EraseEvents(ctx context.Context, k kycbridge.Key) (int, error)
+	// ExpireEvents erases those up to a sequence.
+	ExpireEvents(ctx context.Context, k kycbridge.Key, until uint64) (int, error)
 	Send(ctx context.Context, subject string, body []byte, id string) error
 	// Encode is the body of an event as it is published, encrypted if its profile says so.
 	Encode(e *event.Event) ([]byte, error)
@@ -87,6 +105,10 @@ type Archive struct {
 	DispositionLog DispositionLog
 	Watches        Watches
 	Tombstones     Tombstones
+	Holds          Holds
+	Claims         Claims
+	Ageing         Ageing
+	Retention      kycbridge.Retention
 	Barrier        Barrier
 	Events         Events
 	Bus            Bus
@@ -105,6 +127,7 @@ type Archive struct {
 	NewestEvents NewestEvents
 	Sessions     Sessions
 
+	gap      time.Duration // between two claims; 0: claimGap
 	Now      func() time.Time
 	Restored func() time.Time // when the event stream last lost its end; zero: never
 }

@@ -309,6 +309,16 @@ func (i *inspection) aged(seq uint64, k known, now kycbridge.Held) bool {
 	return now.Age > 0 && (age > now.Age || age > now.Age-ageSlack && seq < now.First)
 }
 
+// recordExpired is what is known of a payload that is kept for longer than the records about it, as a held one
+// is.
+const recordExpired = "older than its record"
+
+// recordAged reports whether the disposition of a payload may have expired.
+func (i *inspection) recordAged(k kycbridge.Kept) bool {
+	age := i.held[kycbridge.ContentDispositions].Age
+	return age > 0 && i.now.Sub(k.ReceivedAt) > age-ageSlack
+}
+
 // eventAged reports whether the event of a payload may have expired.
 func (i *inspection) eventAged(k known) bool {
 	age := i.held[kycbridge.ContentEvents].Age

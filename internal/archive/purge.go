@@ -38,7 +38,8 @@ const (
 // Purge erases one verification with secure deletion: its payloads on every shelf, its events, its timers
 // and start receipts. It leaves a tombstone that identifies no person. The verification is given by its
 // internal id; provider and account are derived from it. When it returns, nothing that was stored before
-// is left or returns, including operations in progress; later messages start a new history.
+// is left or returns, including operations in progress; later messages start a new history. A held
+// verification is refused with kycbridge.HeldError, also by a dry run.
 func (a *Archive) Purge(ctx context.Context, verificationID string, dryRun bool) (Erasure, error) {
 	k, err := a.KeyOf(ctx, verificationID)
 	if err != nil {
@@ -54,11 +55,14 @@ func (a *Archive) Purge(ctx context.Context, verificationID string, dryRun bool)
 		p.marks, p.out.Before.Marks = p.out.Before.Marks, ""
 	}
 	if dryRun {
-		err = p.count(ctx)
-	} else {
-		err = p.run(ctx)
+		return p.out, p.counted(ctx)
 	}
-	return p.out, err
+	end, err := a.Claims.ClaimOne(ctx, k, a.Now())
+	if err != nil {
+		return p.out, err
+	}
+	defer end()
+	return p.out, p.run(ctx)
 }
 
 // purge is the erasure of one verification.
@@ -68,6 +72,15 @@ type purge struct {
 	out   Erasure
 	marks kycbridge.Marks
 	seen  map[kycbridge.Shelf]uint64 // last sequence read of shelves without verifications in their subjects
+}
+
+// counted counts what would be erased, unless the verification is held.
+func (p *purge) counted(ctx context.Context) error {
+	h, err := p.Holds.Hold(ctx, p.key)
+	if err == nil && h != nil && h.Holds(p.Now()) {
+		return &kycbridge.HeldError{Hold: *h}
+	}
+	return errors.Join(err, p.count(ctx))
 }
 
 // count counts what would be erased.
@@ -282,37 +295,4 @@ func (a *Archive) verificationOf(k kycbridge.Kept) string {
 		return event.VerificationID(k.Provider, k.Account, id.Reference)
 	}
 	return ""
-}
-
-// PurgeOld erases payloads that were received before a time: accepted ones only after the Normalizer has
-// processed them. Events are kept.
-func (a *Archive) PurgeOld(
-	ctx context.Context, f Filter, before time.Time, dryRun bool, progress func(done int),
-) (map[string]int, error) {
-	if before.IsZero() {
-		return nil, errors.New("name the age from which payloads are erased")
-	}
-	position, err := a.DispositionLog.Position(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if f.Until.IsZero() || before.Before(f.Until) {
-		f.Until = before
-	}
-	counts, done := map[string]int{}, 0
-	err = a.find(ctx, f, true, func(k kycbridge.Kept) error {
-		if k.Shelf == kycbridge.ShelfPayloads && k.Seq > position.Floor {
-			counts["pending, kept"]++
-			return nil
-		}
-		counts[a.entryOf(k).Status]++
-		if done++; progress != nil {
-			progress(done)
-		}
-		if dryRun {
-			return nil
-		}
-		return a.ShelfWriter.Erase(ctx, k.Shelf, k.Seq, true)
-	})
-	return counts, err
 }

@@ -25,7 +25,10 @@ type Report struct {
 	MissingAll int       `json:"missing_all"` // the total number
 	Inspected  bool      `json:"inspected"`   // every message was read; else only the servers' counts were checked
 
-	Log *LogAudit `json:"log,omitempty"` // of the tamper-evident log, with Inspected
+	Log     *LogAudit `json:"log,omitempty"` // of the tamper-evident log, with Inspected
+	Holds   int       `json:"holds"`         // verifications that are held now
+	Removed int       `json:"removed"`       // payloads that were removed because of their age, until now
+	Aging   []Aging   `json:"aging"`         // what is older than its retention now
 }
 
 // Row counts the payloads of one account on one day, by when they were received (UTC).
@@ -110,7 +113,7 @@ func (a *Archive) Account(ctx context.Context, f Filter, progress func(done int)
 		return Report{}, err
 	}
 	c := &reportBuilder{Archive: a, whole: f == Filter{},
-		report: Report{Rows: []Row{}, Lost: []Loss{}, New: []New{}, Missing: []Missing{}}, rows: map[rowKey]*Row{},
+		report: Report{Rows: []Row{}, Lost: []Loss{}, New: []New{}, Missing: []Missing{}, Aging: []Aging{}}, rows: map[rowKey]*Row{},
 		seed: maphash.MakeSeed(), events: map[uint64]struct{}{}}
 	var err error
 	if c.inspection, err = a.inspect(ctx); err != nil {
@@ -141,6 +144,9 @@ func (a *Archive) Account(ctx context.Context, f Filter, progress func(done int)
 	}
 	if err == nil && c.whole && a.Ledger != nil {
 		c.report.Log, err = a.Audit(ctx, a.Witness)
+	}
+	if err == nil {
+		err = c.readAging(ctx)
 	}
 	c.finish()
 	return c.report, err
@@ -238,9 +244,34 @@ func (c *reportBuilder) accepted(row *Row, k kycbridge.Kept) {
 		row.NoEvent[c.outcomes.words[what.outcome]]++
 	case k.Seq > c.position.Floor:
 		row.Pending++
+	case c.inspection.recordAged(k):
+		row.NoEvent[recordExpired]++
 	default:
 		c.addLoss(row, k, lossUnrecorded, 0)
 	}
+}
+
+// readAging adds the holds, and what the retention has removed and will remove.
+func (c *reportBuilder) readAging(ctx context.Context) error {
+	holds, err := c.Holds.Holds(ctx)
+	if err != nil {
+		return err
+	}
+	c.report.Holds = len(activeHolds(holds, c.Now()))
+	for _, shelf := range classes {
+		n, err := c.Ageing.Expired(ctx, shelf)
+		if err != nil {
+			return err
+		}
+		c.report.Removed += n
+	}
+	all, err := c.Retain(ctx, true, false)
+	for _, a := range all {
+		if a.Due+a.Held > 0 {
+			c.report.Aging = append(c.report.Aging, a)
+		}
+	}
+	return err
 }
 
 func (c *reportBuilder) addLoss(row *Row, k kycbridge.Kept, why string, revision int) {

@@ -56,7 +56,7 @@ func newPollFixture(t *testing.T) *pollFixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store, err := publisher.OpenStore(t.Context(), connection, names, 1<<20, 1)
+	store, err := publisher.OpenStore(t.Context(), connection, names, 1<<20, 1, kycbridge.DefaultRetention())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,86 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge"
+	"kycbridge/internal/archive"
+)
+
+const (
+	// retainEvery is the interval between two rounds of the retention, at most. A short retention has shorter ones.
+	retainEvery = 10 * time.Minute
+	retainLeast = time.Second
+	// retainOthers is the interval between rounds that include accounts that are not configured any more.
+	retainOthers = 24 * time.Hour
+)
+
+// retainInterval is a tenth of the shortest retention, within limits.
+func retainInterval(r kycbridge.Retention) time.Duration {
+	interval := retainEvery
+	add := func(age time.Duration) {
+		if age > 0 {
+			interval = max(min(interval, age/10), retainLeast)
+		}
+	}
+	add(r.Payloads)
+	add(r.Quarantine)
+	for a := range r.Accounts {
+		add(r.Of(kycbridge.ClassPayloads, a))
+		add(r.Of(kycbridge.ClassEvents, a))
+	}
+	return interval
+}
+
+// retain removes what is older than its retention until ctx ends.
+func (a *App) retain(ctx context.Context) {
+	a.warnOwnAges(ctx)
+	tick := time.NewTicker(retainInterval(a.config.retention()))
+	defer tick.Stop()
+	var others time.Time // when accounts that are not configured were included
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if a.bus.Load() == nil {
+			continue
+		}
+		withOthers := time.Since(others) > retainOthers
+		if withOthers {
+			others = time.Now()
+		}
+		all, err := a.Archive().Retain(ctx, false, withOthers)
+		a.retained(all)
+		if err != nil && ctx.Err() == nil {
+			a.log.Warn("retention: not everything that is old was removed; the next attempt follows", zap.Error(err))
+		}
+	}
+}
+
+// retained logs and counts what a round has removed.
+func (a *App) retained(all []archive.Aging) {
+	for _, r := range all {
+		if r.Due == 0 {
+			continue
+		}
+		a.metrics.removed.WithLabelValues(string(r.Class)).Add(float64(r.Due))
+		a.log.Info("retention: removed", zap.String("class", string(r.Class)), zap.String("provider", r.Provider),
+			zap.String("account", r.Account), zap.Int("removed", r.Due), zap.Int("held", r.Held))
+	}
+}
+
+// warnOwnAges warns of streams whose age the operator has limited on the server.
+func (a *App) warnOwnAges(ctx context.Context) {
+	streams, err := a.store.OwnAges(ctx)
+	if err != nil || len(streams) == 0 {
+		return
+	}
+	a.log.Warn("the server removes old messages of these streams itself, also those of held verifications: write the "+
+		"age as retention into the configuration, and remove it from the streams with nats stream edit --max-age=-1",
+		zap.Strings("streams", streams))
+}

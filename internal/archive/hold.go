@@ -1,0 +1,85 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"kycbridge"
+)
+
+// Held is a hold as it is listed.
+type Held struct {
+	kycbridge.Hold
+	Active bool      `json:"active"`         // it counts now
+	Ended  time.Time `json:"ended,omitzero"` // when it ended
+	// Erased is when the verification was last erased: the hold keeps only what came afterwards.
+	Erased time.Time `json:"erased,omitzero"`
+	// Limited are streams whose old messages the server itself removes, held or not: somebody limited their age.
+	Limited []string `json:"limited,omitempty"`
+}
+
+// Hold holds everything that is stored about a verification: nothing of it is erased until the hold ends.
+// It replaces an earlier hold. When it returns, no erasure of the verification is going on.
+func (a *Archive) Hold(ctx context.Context, verificationID, reason, by string, until time.Time) (Held, error) {
+	now := a.Now().UTC()
+	if !until.IsZero() && !until.After(now) {
+		return Held{}, errors.New("the end of a hold must be in the future")
+	}
+	k, err := a.KeyOf(ctx, verificationID)
+	if err != nil {
+		return Held{}, err
+	}
+	h := kycbridge.Hold{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, Reason: reason, By: by,
+		Since: now, Until: until.UTC()}
+	if before, err := a.Holds.Hold(ctx, k); err != nil {
+		return Held{}, err
+	} else if before != nil && before.Holds(now) {
+		h.Since = before.Since
+	}
+	if err := a.Holds.PutHold(ctx, h); err != nil {
+		return Held{}, err
+	}
+	out := Held{Hold: h, Active: true}
+	if out.Limited, err = a.Ageing.OwnAges(ctx); err != nil {
+		return out, err
+	}
+	erased, err := a.Tombstones.Tombstone(ctx, k)
+	if erased != nil {
+		out.Erased = erased.At
+	}
+	return out, err
+}
+
+// Release ends the hold on a verification. An ended one stays as it is.
+func (a *Archive) Release(ctx context.Context, verificationID, reason, by string) (Held, error) {
+	all, err := a.Holds.Holds(ctx)
+	if err != nil {
+		return Held{}, err
+	}
+	now := a.Now().UTC()
+	for _, h := range all {
+		if h.VerificationID != verificationID {
+			continue
+		}
+		if h.Holds(now) {
+			h.Released, h.ReleasedBy, h.ReleaseReason = now, by, reason
+			err = a.Holds.PutHold(ctx, h)
+		}
+		return heldAt(h, now), err
+	}
+	return Held{}, errors.Join(errors.New("there is no hold on verification "+verificationID), kycbridge.ErrNotFound)
+}
+
+// ListHolds returns all holds, oldest first, also those that have ended.
+func (a *Archive) ListHolds(ctx context.Context) (list []Held, err error) {
+	all, err := a.Holds.Holds(ctx)
+	for _, h := range all {
+		list = append(list, heldAt(h, a.Now()))
+	}
+	return list, err
+}
+
+func heldAt(h kycbridge.Hold, at time.Time) Held {
+	return Held{Hold: h, Active: h.Holds(at), Ended: h.Ended(at)}
+}

@@ -1,0 +1,116 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"kycbridge"
+)
+
+const (
+	// countPending and countHeld are the counts of payloads that are old enough and kept nevertheless.
+	countPending = "pending, kept"
+	countHeld    = "held, kept"
+	// sweepAtOnce is how many payloads are erased under one claim: holds wait meanwhile.
+	sweepAtOnce = 16
+)
+
+// oldPurge is the erasure of payloads of some age.
+type oldPurge struct {
+	*Archive
+	counts   map[string]int
+	progress func(done int)
+	done     int
+	dryRun   bool
+	waiting  []kycbridge.Kept
+}
+
+// PurgeOld erases payloads that were received before a time: accepted ones only after the Normalizer has
+// processed them. Events, and the payloads of held verifications, are kept.
+func (a *Archive) PurgeOld(
+	ctx context.Context, f Filter, before time.Time, dryRun bool, progress func(done int),
+) (map[string]int, error) {
+	if before.IsZero() {
+		return nil, errors.New("name the age from which payloads are erased")
+	}
+	position, err := a.DispositionLog.Position(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if f.Until.IsZero() || before.Before(f.Until) {
+		f.Until = before
+	}
+	holds, err := a.Holds.Holds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := &oldPurge{Archive: a, counts: map[string]int{}, progress: progress, dryRun: dryRun}
+	headersOnly := len(activeHolds(holds, a.Now())) == 0 // else the bodies name the verification of quarantined ones
+	err = a.find(ctx, f, headersOnly, func(k kycbridge.Kept) error {
+		if k.Shelf == kycbridge.ShelfPayloads && k.Seq > position.Floor {
+			p.counts[countPending]++
+			return nil
+		}
+		if k.VerificationID == "" && !headersOnly {
+			k.VerificationID = a.verificationOf(k)
+		}
+		k.Body = nil
+		if p.waiting = append(p.waiting, k); len(p.waiting) < sweepAtOnce {
+			return nil
+		}
+		return p.sweep(ctx, holds)
+	})
+	return p.counts, errors.Join(err, p.sweep(ctx, holds))
+}
+
+// sweep erases or counts the waiting payloads.
+func (p *oldPurge) sweep(ctx context.Context, holds []kycbridge.Hold) error {
+	waiting := p.waiting
+	p.waiting = p.waiting[:0]
+	if len(waiting) == 0 || ctx.Err() != nil {
+		return nil
+	}
+	if p.dryRun {
+		return p.each(ctx, waiting, holds)
+	}
+	holds, end, err := p.Claims.ClaimAny(ctx)
+	if err != nil {
+		return err
+	}
+	err = p.each(ctx, waiting, holds)
+	end()
+	return errors.Join(err, wait(ctx, claimGap))
+}
+
+// each erases or counts payloads, but those that are held.
+func (p *oldPurge) each(ctx context.Context, waiting []kycbridge.Kept, holds []kycbridge.Hold) error {
+	held := activeHolds(holds, p.Now())
+	for _, k := range waiting {
+		if held[kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID}] {
+			p.counts[countHeld]++
+			continue
+		}
+		if !p.dryRun {
+			if err := p.ShelfWriter.Erase(ctx, k.Shelf, k.Seq, true); err != nil {
+				return err
+			}
+		}
+		p.counts[p.entryOf(k).Status]++
+		if p.done++; p.progress != nil {
+			p.progress(p.done)
+		}
+	}
+	return nil
+}
+
+// activeHolds are the verifications that are held at a time.
+func activeHolds(holds []kycbridge.Hold, at time.Time) map[kycbridge.Key]bool {
+	held := map[kycbridge.Key]bool{}
+	for _, h := range holds {
+		if h.Holds(at) {
+			held[h.Key()] = true
+		}
+	}
+	return held
+}

@@ -1,0 +1,278 @@
+package archive
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"kycbridge"
+	"kycbridge/event"
+)
+
+// Ageing removes messages because of their age.
+type Ageing interface {
+	// Aged passes the messages of an account, or of all, that were stored before a time, oldest first.
+	Aged(ctx context.Context, shelf kycbridge.Shelf, a kycbridge.AccountKey, before time.Time, from uint64,
+		each func(kycbridge.Aged) error) error
+	// Expire removes messages and records it; whole: they are all of the account up to the last of them.
+	Expire(ctx context.Context, shelf kycbridge.Shelf, a kycbridge.AccountKey, seqs []uint64, whole bool) error
+	// Expired is how many were removed from a shelf until now, by all processes.
+	Expired(ctx context.Context, shelf kycbridge.Shelf) (int, error)
+	TidyErasures(ctx context.Context, shelf kycbridge.Shelf) error
+	// OwnAges are the streams whose old messages the server itself removes, also held ones.
+	OwnAges(ctx context.Context) (streams []string, err error)
+}
+
+// Aging is what the retention of one class of one account removes, or keeps nevertheless.
+type Aging struct {
+	Class    kycbridge.Class `json:"class"`
+	Provider string          `json:"provider,omitempty"` // "": accounts that are not configured
+	Account  string          `json:"account,omitempty"`
+	Age      string          `json:"retention"` // a duration
+	Due      int             `json:"due"`       // removed, or would be; of events, verifications
+	Held     int             `json:"held"`      // older, and held
+	Pending  int             `json:"pending"`   // older, and not processed yet
+}
+
+const (
+	// retainAtOnce is how many messages are removed under one claim: holds wait meanwhile.
+	retainAtOnce = 8192
+	// claimGap is how long holds have a chance between two claims.
+	claimGap = 100 * time.Millisecond
+)
+
+// classes are the classes with a shelf.
+var classes = map[kycbridge.Class]kycbridge.Shelf{kycbridge.ClassPayloads: kycbridge.ShelfPayloads,
+	kycbridge.ClassQuarantine: kycbridge.ShelfQuarantine}
+
+// retaining is one round of the retention for one class of one account, or of all that are not configured.
+type retaining struct {
+	*Archive
+	Aging
+	shelf   kycbridge.Shelf
+	account kycbridge.AccountKey
+	floor   uint64 // payloads after it are not processed
+	dryRun  bool
+	now     time.Time
+	waiting []kycbridge.Aged
+	kept    bool // an older message of the account was kept
+}
+
+// Retain removes what is older than its retention and not held: accepted payloads only after the Normalizer
+// has processed them. A dry run only counts. It can run in several processes at the same time. Accounts that
+// are not configured any more are included if others is set, which reads all aged messages of a shelf.
+func (a *Archive) Retain(ctx context.Context, dryRun, others bool) (all []Aging, err error) {
+	position, err := a.DispositionLog.Position(ctx)
+	if err != nil {
+		return nil, err
+	}
+	accounts := slices.SortedFunc(maps.Keys(a.Accounts), func(x, y kycbridge.AccountKey) int {
+		return cmp.Or(cmp.Compare(x.Provider, y.Provider), cmp.Compare(x.Account, y.Account))
+	})
+	if others {
+		accounts = append(accounts, kycbridge.AccountKey{})
+	}
+	for _, class := range []kycbridge.Class{kycbridge.ClassPayloads, kycbridge.ClassQuarantine} {
+		for _, account := range accounts {
+			r := &retaining{Archive: a, shelf: classes[class], account: account, floor: position.Floor, dryRun: dryRun,
+				now: a.Now(), Aging: Aging{Class: class, Provider: account.Provider, Account: account.Account,
+					Age: a.Retention.Of(class, account).String()}}
+			err := r.run(ctx)
+			if r.Age != "0s" {
+				all = append(all, r.Aging)
+			}
+			if err != nil {
+				return all, err
+			}
+		}
+		if !dryRun {
+			if err := a.Ageing.TidyErasures(ctx, classes[class]); err != nil {
+				return all, err
+			}
+		}
+	}
+	for _, account := range accounts {
+		aging, err := a.retainEvents(ctx, account, dryRun)
+		if aging.Age != "" {
+			all = append(all, aging)
+		}
+		if err != nil {
+			return all, err
+		}
+	}
+	return all, nil
+}
+
+// run removes in portions.
+func (r *retaining) run(ctx context.Context) error {
+	limit := r.Retention.Limit(r.Class, r.account, r.now)
+	if limit.IsZero() {
+		return nil
+	}
+	for from, more := uint64(1), true; more; {
+		more, r.waiting = false, r.waiting[:0]
+		err := r.Ageing.Aged(ctx, r.shelf, r.account, limit, from, func(m kycbridge.Aged) error {
+			from = m.Seq + 1
+			if r.others(m) {
+				return nil
+			}
+			if r.Class == kycbridge.ClassPayloads && m.Seq > r.floor {
+				r.Pending++
+				return nil
+			}
+			if r.waiting = append(r.waiting, m); len(r.waiting) < retainAtOnce {
+				return nil
+			}
+			more = true
+			return kycbridge.ErrEnough
+		})
+		if err == nil {
+			err = r.portion(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if len(r.waiting) > 0 && !r.dryRun {
+			if err := wait(ctx, cmp.Or(r.gap, claimGap)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// others reports whether another round is for a message.
+func (r *retaining) others(m kycbridge.Aged) bool {
+	_, configured := r.Accounts[kycbridge.AccountKey{Provider: m.Provider, Account: m.Account}]
+	return r.account == (kycbridge.AccountKey{}) && configured
+}
+
+// portion removes or counts the waiting messages.
+func (r *retaining) portion(ctx context.Context) error {
+	if len(r.waiting) == 0 {
+		return nil
+	}
+	holds, end, err := r.holds(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	active := map[kycbridge.Key]*kycbridge.Hold{}
+	for i, h := range holds {
+		if h.Holds(r.now) {
+			active[h.Key()] = &holds[i]
+		}
+	}
+	var seqs []uint64
+	var sealed []string
+	for _, m := range r.waiting {
+		if err := r.identify(ctx, &m, active); err != nil {
+			return err
+		}
+		if !r.Retention.Due(r.Class, m, active[m.Key], r.now) {
+			r.Held++
+			r.kept = true
+			continue
+		}
+		r.Due++
+		seqs = append(seqs, m.Seq)
+		if m.Sealed != "" {
+			sealed = append(sealed, m.Sealed)
+		}
+	}
+	if r.dryRun || len(seqs) == 0 {
+		return nil
+	}
+	if err := r.ShelfWriter.DestroyKeys(ctx, r.shelf, sealed); err != nil {
+		return err
+	}
+	return r.Ageing.Expire(ctx, r.shelf, r.account, seqs, !r.kept)
+}
+
+// holds are all holds; while a round removes, new ones wait until end is called.
+func (r *retaining) holds(ctx context.Context) (holds []kycbridge.Hold, end func(), err error) {
+	if r.dryRun {
+		holds, err = r.Holds.Holds(ctx)
+		return holds, func() {}, err
+	}
+	return r.Claims.ClaimAny(ctx)
+}
+
+// identify finds the verification of a message that does not name one, if its account has holds.
+func (r *retaining) identify(ctx context.Context, m *kycbridge.Aged, active map[kycbridge.Key]*kycbridge.Hold) error {
+	if m.VerificationID != "" {
+		return nil
+	}
+	for k := range active {
+		if k.Provider != m.Provider || k.Account != m.Account {
+			continue
+		}
+		kept, err := r.Shelves.KeptAt(ctx, r.shelf, m.Seq)
+		if errors.Is(err, kycbridge.ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			m.VerificationID = r.verificationOf(kept)
+		}
+		return err
+	}
+	return nil
+}
+
+// retainEvents erases the events of verifications that have ended, if their last one is old enough.
+func (a *Archive) retainEvents(ctx context.Context, account kycbridge.AccountKey, dryRun bool) (out Aging, err error) {
+	now := a.Now()
+	limit := a.Retention.Limit(kycbridge.ClassEvents, account, now)
+	if limit.IsZero() || account == (kycbridge.AccountKey{}) {
+		return out, nil
+	}
+	out = Aging{Class: kycbridge.ClassEvents, Provider: account.Provider, Account: account.Account,
+		Age: a.Retention.Of(kycbridge.ClassEvents, account).String()}
+	last := map[kycbridge.Key]kycbridge.EventMeta{}
+	err = a.Events.Published(ctx, account.Provider, account.Account, time.Time{}, func(e kycbridge.EventMeta) error {
+		last[e.Key] = e
+		return nil
+	})
+	if err != nil {
+		return out, err
+	}
+	for k, e := range last {
+		if e.Kind == event.KindUpdated || !e.At.Before(limit) {
+			continue
+		}
+		err := a.expireEvents(ctx, k, e.Seq, now, dryRun)
+		switch {
+		case errors.Is(err, kycbridge.ErrHeld):
+			out.Held++
+		case err != nil:
+			return out, err
+		default:
+			out.Due++
+		}
+	}
+	return out, nil
+}
+
+// expireEvents erases the events of a verification up to a sequence, unless it is held.
+func (a *Archive) expireEvents(ctx context.Context, k kycbridge.Key, until uint64, now time.Time, dryRun bool) error {
+	if dryRun {
+		h, err := a.Holds.Hold(ctx, k)
+		if err == nil && h != nil && h.Holds(now) {
+			return kycbridge.ErrHeld
+		}
+		return err
+	}
+	end, err := a.Claims.ClaimOne(ctx, k, now)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if _, err := a.Bus.ExpireEvents(ctx, k, until); err != nil {
+		return err
+	}
+	_, err = a.Unindex.Unindex(ctx, k)
+	return err
+}

@@ -1,0 +1,225 @@
+package publisher
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+)
+
+const (
+	// claimTTL is how long the claim of a killed process keeps holds waiting.
+	claimTTL   = 30 * time.Second
+	claimAgain = 5 * time.Second       // how often a claim is renewed
+	claimPause = 25 * time.Millisecond // before a hold that met a claim is tried again
+	claimWait  = 40 * time.Second      // how long it is tried
+)
+
+// hold is the subject of the hold on a verification.
+func (n Names) hold(k kycbridge.Key) string {
+	return n.join("hold", k.Provider, k.Account, k.VerificationID)
+}
+
+// claim is the subject of the claims to erase a verification, and with the zero key that of the claims to
+// erase any that is not held. "*" matches all of them.
+func (n Names) claim(k kycbridge.Key, id string) string {
+	if k == (kycbridge.Key{}) {
+		return n.join("erasing.any", id)
+	}
+	return n.join("erasing.one", k.Provider, k.Account, k.VerificationID, id)
+}
+
+// PutHold stores a hold durably, in place of an earlier one on the same verification. It waits while an
+// erasure that the hold could not stop is going on: when it returns, nothing of the verification is erased
+// until the hold ends.
+func (s *Store) PutHold(ctx context.Context, h kycbridge.Hold) error {
+	k := h.Key()
+	if !token(k.Provider) || !token(k.Account) || !token(k.VerificationID) {
+		return errors.New("store hold: it must name provider, account and verification")
+	}
+	body, err := json.Marshal(h)
+	if err != nil {
+		return fmt.Errorf("store hold: %w", err)
+	}
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	ctx, stop := context.WithTimeout(ctx, claimWait)
+	defer stop()
+	err = s.putUnless(ctx, &nats.Msg{Subject: s.names.hold(k), Data: body}, func() error {
+		claimed, err := s.claimed(ctx, s.names.claim(k, "*"), s.names.claim(kycbridge.Key{}, "*"))
+		if err == nil && claimed {
+			return errClaimed
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("store hold: %w", err)
+	}
+	return s.disk.flushAll(ctx)
+}
+
+// errClaimed means that a check has to be repeated later.
+var errClaimed = fmt.Errorf("an erasure is going on: %w", kycbridge.ErrBusy)
+
+// putUnless publishes m if check has returned nil and nothing was stored in the stream of holds since.
+// It repeats a check that returns errClaimed.
+func (s *Store) putUnless(ctx context.Context, m *nats.Msg, check func() error) error {
+	for {
+		info, err := s.legalHolds.Info(ctx)
+		if err != nil {
+			return err
+		}
+		err = check()
+		if errors.Is(err, errClaimed) && ctx.Err() == nil {
+			pause(ctx, claimPause)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		_, err = s.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequence(info.State.LastSeq))
+		if refused, ok := errors.AsType[*jetstream.APIError](err); ok && wrongLast(refused) && ctx.Err() == nil {
+			continue
+		}
+		return err
+	}
+}
+
+// claimed reports whether a message exists on one of the subjects.
+func (s *Store) claimed(ctx context.Context, subjects ...string) (bool, error) {
+	for _, subject := range subjects {
+		info, err := s.legalHolds.Info(ctx, jetstream.WithSubjectFilter(subject))
+		if err != nil {
+			return false, err
+		}
+		if len(info.State.Subjects) > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Hold reads the hold on a verification, also one that has ended; nil if there never was one.
+func (s *Store) Hold(ctx context.Context, k kycbridge.Key) (*kycbridge.Hold, error) {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	raw, err := s.legalHolds.GetLastMsgForSubject(ctx, s.names.hold(k))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read hold: %w", err)
+	}
+	h, ok := s.holdOf(raw.Subject, raw.Data)
+	if !ok {
+		return nil, nil
+	}
+	return &h, nil
+}
+
+// holdOf reads a hold; a foreign message is none.
+func (s *Store) holdOf(subject string, body []byte) (h kycbridge.Hold, ok bool) {
+	if json.Unmarshal(body, &h) != nil || subject != s.names.hold(h.Key()) {
+		s.countForeign(s.names.holds())
+		return h, false
+	}
+	return h, true
+}
+
+// Holds reads all holds, also those that have ended, oldest first.
+func (s *Store) Holds(ctx context.Context) (all []kycbridge.Hold, err error) {
+	bounded, cancel := s.whileUp(ctx)
+	defer cancel()
+	info, err := s.legalHolds.Info(bounded, jetstream.WithSubjectFilter(s.names.join("hold.>")))
+	if err != nil {
+		return nil, fmt.Errorf("read holds: %w", err)
+	}
+	for subject := range info.State.Subjects {
+		tokens := strings.Split(strings.TrimPrefix(subject, s.names.join("hold.")), ".")
+		if len(tokens) != 3 {
+			s.countForeign(s.names.holds())
+			continue
+		}
+		h, err := s.Hold(ctx, kycbridge.Key{Provider: tokens[0], Account: tokens[1], VerificationID: tokens[2]})
+		if err != nil {
+			return nil, err
+		}
+		if h != nil {
+			all = append(all, *h)
+		}
+	}
+	slices.SortFunc(all, func(a, b kycbridge.Hold) int { return a.Since.Compare(b.Since) })
+	return all, nil
+}
+
+// ClaimOne announces the erasure of a verification. Until end is called, holds on it wait; a verification
+// that is held is refused with kycbridge.HeldError.
+func (s *Store) ClaimOne(ctx context.Context, k kycbridge.Key, now time.Time) (end func(), err error) {
+	return s.claim(ctx, k, func(ctx context.Context) error {
+		h, err := s.Hold(ctx, k)
+		if err == nil && h != nil && h.Holds(now) {
+			return &kycbridge.HeldError{Hold: *h}
+		}
+		return err
+	})
+}
+
+// ClaimAny announces the erasure of payloads of any verification without a hold, and returns the holds.
+// Until end is called, new holds wait, so the time in between has to be short.
+func (s *Store) ClaimAny(ctx context.Context) (holds []kycbridge.Hold, end func(), err error) {
+	end, err = s.claim(ctx, kycbridge.Key{}, func(ctx context.Context) error {
+		claimed, err := s.claimed(ctx, s.names.claim(kycbridge.Key{}, "*"))
+		if err == nil && claimed {
+			return errClaimed // one at a time, so that holds find a moment in between
+		}
+		holds, err = s.Holds(ctx)
+		return err
+	})
+	return holds, end, err
+}
+
+// claim stores a claim unless check fails, and renews it until end is called.
+func (s *Store) claim(ctx context.Context, k kycbridge.Key, check func(context.Context) error) (end func(), err error) {
+	m := &nats.Msg{Subject: s.names.claim(k, rand.Text()), Header: nats.Header{
+		jetstream.MsgTTLHeader: {claimTTL.String()}}}
+	bounded, cancel := s.whileUp(ctx)
+	defer cancel()
+	if err := s.putUnless(bounded, m, func() error { return check(bounded) }); err != nil {
+		return nil, err
+	}
+	renewing, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() {
+		for pause(renewing, claimAgain); renewing.Err() == nil; pause(renewing, claimAgain) {
+			_, _ = s.js.PublishMsg(renewing, m) // renewed long before it expires
+		}
+	})
+	return func() {
+		stop()
+		running.Wait()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+		defer cancel()
+		_ = s.legalHolds.Purge(last, jetstream.WithPurgeSubject(m.Subject)) // on failure it expires by itself
+	}, nil
+}
+
+// ActiveHolds is the number of verifications that are held now.
+func (s *Store) ActiveHolds(ctx context.Context) (n int, err error) {
+	all, err := s.Holds(ctx)
+	for _, h := range all {
+		if h.Holds(time.Now()) {
+			n++
+		}
+	}
+	return n, err
+}

@@ -1,0 +1,85 @@
+package kycbridge
+
+import "time"
+
+// Class is a class of data with a retention.
+type Class string
+
+// The classes whose retention the service enforces itself. The server enforces that of refused callbacks and
+// of starts.
+const (
+	ClassPayloads   Class = "payloads"
+	ClassQuarantine Class = "quarantine"
+	ClassEvents     Class = "events"
+)
+
+// Retention is how long data is kept, by class. 0: for ever.
+type Retention struct {
+	Payloads   time.Duration
+	Quarantine time.Duration
+	Refused    time.Duration
+	Events     time.Duration // after the last event of a verification that has ended
+	Starts     time.Duration
+	Accounts   map[AccountKey]AccountRetention
+}
+
+// AccountRetention replaces the retention of classes for one account. nil: it is not replaced.
+type AccountRetention struct{ Payloads, Events *time.Duration }
+
+// DefaultRetention is the retention without configuration.
+func DefaultRetention() Retention {
+	const day = 24 * time.Hour
+	return Retention{Payloads: 30 * day, Quarantine: 30 * day, Refused: 3 * day, Starts: day}
+}
+
+// Of is the retention of a class of an account; 0: for ever.
+func (r Retention) Of(c Class, a AccountKey) time.Duration {
+	own := r.Accounts[a]
+	switch {
+	case c == ClassQuarantine:
+		return r.Quarantine
+	case c == ClassEvents && own.Events != nil:
+		return *own.Events
+	case c == ClassEvents:
+		return r.Events
+	case own.Payloads != nil:
+		return *own.Payloads
+	}
+	return r.Payloads
+}
+
+// Longest is the longest retention of a class, of any account; 0: for ever.
+func (r Retention) Longest(c Class) time.Duration {
+	longest := r.Of(c, AccountKey{})
+	for a := range r.Accounts {
+		if d := r.Of(c, a); d == 0 || longest == 0 {
+			longest = 0
+		} else {
+			longest = max(longest, d)
+		}
+	}
+	return longest
+}
+
+// Limit is the time before which data of a class of an account is due at a time; zero: none is.
+func (r Retention) Limit(c Class, a AccountKey, now time.Time) time.Time {
+	if age := r.Of(c, a); age > 0 {
+		return now.Add(-age)
+	}
+	return time.Time{}
+}
+
+// Aged is a stored message that may be due.
+type Aged struct {
+	Key              // VerificationID is "" if the message does not name one
+	Seq    uint64    // in its stream
+	At     time.Time // when it was stored, by the server's clock
+	Sealed string    // name of the key of an encrypted body; "": it is not encrypted
+}
+
+// Due reports whether a message of a class is to be removed at a time: it is older than its retention, and no
+// hold keeps its verification.
+func (r Retention) Due(c Class, m Aged, hold *Hold, now time.Time) bool {
+	limit := r.Limit(c, AccountKey{m.Provider, m.Account}, now)
+	return !limit.IsZero() && m.At.Before(limit) && (hold == nil || !hold.Holds(now))
+}
