@@ -93,14 +93,17 @@ func OpenStore(
 	s := &Store{Connection: c, names: names, retention: retention,
 		wanted:  storeStreams(names, maxBody, replicas, retention),
 		shelves: map[kycbridge.Shelf]jetstream.Stream{}}
-	c.lifted = map[string]uint64{}
+	if c.lifted == nil { // a repeated attempt continues
+		c.lifted = map[string]uint64{}
+	}
 	if err := c.open(ctx, s.wanted); err != nil {
 		return nil, err
 	}
 	var quarantine, refused, keyPages jetstream.Stream
 	for name, stream := range map[string]*jetstream.Stream{
 		names.payloads(): &s.log, names.polls(): &s.polls, names.starts(): &s.starts,
-		names.tombstones(): &s.tombstones, names.holds(): &s.legalHolds, names.quarantine(): &quarantine, names.refused(): &refused,
+		names.tombstones(): &s.tombstones, names.holds(): &s.legalHolds,
+		names.quarantine(): &quarantine, names.refused(): &refused,
 		names.index(): &s.index.stream, names.keyPages(): &keyPages,
 	} {
 		err := retryUntilReady(ctx, func(ctx context.Context) (err error) {

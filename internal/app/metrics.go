@@ -105,7 +105,8 @@ func newMetrics() *metrics {
 	for _, class := range []kycbridge.Class{kycbridge.ClassPayloads, kycbridge.ClassQuarantine, kycbridge.ClassEvents} {
 		m.removed.WithLabelValues(string(class))
 	}
-	m.registry.MustRegister(m.removed, m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues,
+	m.registry.MustRegister(m.removed)
+	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues,
 		m.eventDelay,
 		m.calls, m.callTime, m.looks, m.apiPaused, m.invalidWatches, m.readers, m.handshakes, m.tokens, m.certificates,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
