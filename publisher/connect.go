@@ -52,8 +52,9 @@ type Connection struct {
 	forbidden atomic.Bool // the server has denied a request of this user
 	closing   atomic.Bool // Close has been called
 
-	lifted  map[string]uint64                                          // streams without an age limit from now on, and their first sequence
 	erasing func(ctx context.Context, stream string, seq uint64) error // nil: erasures are not recorded
+	// lifted are streams that have no age limit from now on, with their first sequence.
+	lifted map[string]uint64
 	// holds one request at most to check streams and consumers
 	checkNeeded chan struct{}
 }

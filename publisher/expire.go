@@ -28,7 +28,8 @@ func (s *Store) shelfFilter(shelf kycbridge.Shelf, a kycbridge.AccountKey) strin
 }
 
 // Aged passes the messages of an account on a shelf that were stored before a time, oldest first, from a
-// sequence on, foreign ones too. With the zero account it passes those of all accounts. each may return kycbridge.ErrEnough to stop.
+// sequence on, foreign ones too. With the zero account it passes those of all accounts. each may return
+// kycbridge.ErrEnough to stop.
 func (s *Store) Aged(
 	ctx context.Context, shelf kycbridge.Shelf, a kycbridge.AccountKey, before time.Time, from uint64,
 	each func(kycbridge.Aged) error,

@@ -46,7 +46,8 @@ func TestExpire(t *testing.T) {
 	must(t, os.CopyFS(filepath.Join(copied, "jetstream"), os.DirFS(filepath.Join(dir, "jetstream"))))
 	server, store, bus = start(t, dir)
 	seal(t, store, masterOf(t, text))
-	mine, others := agedOf(t, store, expiredAccount), agedOf(t, store, kycbridge.AccountKey{Provider: "ondato", Account: "other"})
+	other := kycbridge.AccountKey{Provider: "ondato", Account: "other"}
+	mine, others := agedOf(t, store, expiredAccount), agedOf(t, store, other)
 	if len(mine) != 30 || len(others) != 10 || len(agedOf(t, store, kycbridge.AccountKey{})) != 40 {
 		t.Fatalf("%d and %d", len(mine), len(others))
 	}
@@ -64,7 +65,7 @@ func TestExpire(t *testing.T) {
 	remove(mine[22:24], false)
 	left := agedOf(t, store, expiredAccount)
 	if len(left) != 8 || left[0].Seq != mine[20].Seq || left[2].Seq != mine[24].Seq ||
-		len(agedOf(t, store, kycbridge.AccountKey{Provider: "ondato", Account: "other"})) != 10 {
+		len(agedOf(t, store, other)) != 10 {
 		t.Errorf("%+v are left", left)
 	}
 	if n, err := store.Expired(t.Context(), kycbridge.ShelfPayloads); err != nil || n != 22 {
@@ -150,7 +151,8 @@ func TestAgeLimitsMoveToTheService(t *testing.T) {
 			server, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Names: testNames, MaxBody: testMaxBody})
 			must(t, err)
 			t.Cleanup(server.Close)
-			store, err := OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1, kycbridge.DefaultRetention())
+			store, err := OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1,
+				kycbridge.DefaultRetention())
 			must(t, err)
 			for n := range 3 {
 				_, err := store.Append(t.Context(), payload(fmt.Sprint("ref", n), fmt.Sprint("event", n), `{}`))
@@ -194,7 +196,8 @@ func BenchmarkExpire(b *testing.B) {
 	server, err := StartEmbedded(EmbeddedOptions{Dir: b.TempDir(), Names: testNames, MaxBody: testMaxBody})
 	must(b, err)
 	b.Cleanup(server.Close)
-	store, err := OpenStore(b.Context(), connect(b, server, "store"), testNames, testMaxBody, 1, kycbridge.DefaultRetention())
+	store, err := OpenStore(b.Context(), connect(b, server, "store"), testNames, testMaxBody, 1,
+		kycbridge.DefaultRetention())
 	must(b, err)
 	b.Cleanup(store.Close)
 	const many = 20_000

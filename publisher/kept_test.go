@@ -369,7 +369,8 @@ func benchStore(b *testing.B, n int) (*Store, string) {
 		b.Fatal(err)
 	}
 	b.Cleanup(server.Close)
-	store, err := OpenStore(b.Context(), connect(b, server, "store"), testNames, testMaxBody, 1, kycbridge.DefaultRetention())
+	store, err := OpenStore(b.Context(), connect(b, server, "store"), testNames, testMaxBody, 1,
+		kycbridge.DefaultRetention())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -95,7 +95,9 @@ func OpenStore(
 	s := &Store{Connection: c, names: names, retention: retention,
 		wanted:  storeStreams(names, maxBody, replicas, retention),
 		shelves: map[kycbridge.Shelf]jetstream.Stream{}}
-	c.lifted = map[string]uint64{}
+	if c.lifted == nil { // a repeated attempt continues
+		c.lifted = map[string]uint64{}
+	}
 	if err := c.open(ctx, s.wanted); err != nil {
 		return nil, err
 	}

@@ -33,7 +33,8 @@ func start(t testing.TB, dir string) (*Embedded, *Store, *Bus) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
-	store, err := OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1, kycbridge.DefaultRetention())
+	store, err := OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1,
+		kycbridge.DefaultRetention())
 	if err != nil {
 		t.Fatal(err)
 	}

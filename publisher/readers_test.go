@@ -42,7 +42,8 @@ func newReadersFixture(t *testing.T, dir string, users ...User) *readersFixture 
 		Users: users})
 	must(t, err)
 	t.Cleanup(server.Close)
-	store, err := OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1, kycbridge.DefaultRetention())
+	store, err := OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1,
+		kycbridge.DefaultRetention())
 	must(t, err)
 	t.Cleanup(store.Close)
 	bus, err := OpenBus(t.Context(), connect(t, server, "bus"), testNames, testMaxBody, 1)

@@ -98,7 +98,8 @@ func storeStreams(n Names, maxBody int, replicas int, retention kycbridge.Retent
 	payloads := keep(n.payloads(), "payload.>", "Payloads as received: the outbox of everything", 0)
 	payloads.aged, payloads.chosen = usual.Payloads, longest != usual.Payloads || len(retention.Accounts) > 0
 	payloads.config.AllowMsgTTL = true // for the bar of an erasure
-	quarantine := keep(n.quarantine(), "quarantine.>", "Authentic payloads that could not be processed, with the errors", 0)
+	quarantine := keep(n.quarantine(), "quarantine.>",
+		"Authentic payloads that could not be processed, with the errors", 0)
 	quarantine.aged, quarantine.chosen = usual.Quarantine, retention.Quarantine != usual.Quarantine
 	return []stream{
 		payloads,

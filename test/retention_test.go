@@ -40,7 +40,8 @@ func TestRetention(t *testing.T) {
 	t.Run("external", func(t *testing.T) {
 		t.Parallel()
 		server := newNATS(t)
-		retains(t, newBridge(t, "store: {url: \""+server.url()+"\"}\nbus: {url: \""+server.url()+"\"}\n"+twoAccounts(t)), server.url())
+		at := "{url: \"" + server.url() + "\"}\n"
+		retains(t, newBridge(t, "store: "+at+"bus: "+at+twoAccounts(t)), server.url())
 	})
 }
 

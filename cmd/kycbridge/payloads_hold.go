@@ -50,7 +50,8 @@ Replays and imports are not affected.`,
 	}
 	f.addTo(cmd, "hold the verification with this `id`")
 	cmd.Flags().StringVar(&o.why, "reason", "", "`why` it is held, such as a case number; the access log records it")
-	cmd.Flags().StringVar(&f.until, "until", "", "the hold ends by itself at this `time`: RFC 3339, or a date such as 2027-03-02")
+	cmd.Flags().StringVar(&f.until, "until", "",
+		"the hold ends by itself at this `time`: RFC 3339, or a date such as 2027-03-02")
 	return cmd
 }
 

@@ -113,8 +113,9 @@ func (a *Archive) Account(ctx context.Context, f Filter, progress func(done int)
 		return Report{}, err
 	}
 	c := &reportBuilder{Archive: a, whole: f == Filter{},
-		report: Report{Rows: []Row{}, Lost: []Loss{}, New: []New{}, Missing: []Missing{}, Aging: []Aging{}}, rows: map[rowKey]*Row{},
-		seed: maphash.MakeSeed(), events: map[uint64]struct{}{}}
+		report: Report{Rows: []Row{}, Lost: []Loss{}, New: []New{}, Missing: []Missing{}, Aging: []Aging{}},
+		rows:   map[rowKey]*Row{},
+		seed:   maphash.MakeSeed(), events: map[uint64]struct{}{}}
 	var err error
 	if c.inspection, err = a.inspect(ctx); err != nil {
 		return Report{}, err

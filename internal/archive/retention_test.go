@@ -75,7 +75,8 @@ func (s *shelfOfTime) Aged(_ context.Context, shelf kycbridge.Shelf, a kycbridge
 		if !m.At.Before(before) {
 			return nil
 		}
-		if m.Seq < from || a != (kycbridge.AccountKey{}) && a != (kycbridge.AccountKey{Provider: m.Provider, Account: m.Account}) {
+		of := kycbridge.AccountKey{Provider: m.Provider, Account: m.Account}
+		if m.Seq < from || a != (kycbridge.AccountKey{}) && a != of {
 			continue
 		}
 		if each(m) != nil {

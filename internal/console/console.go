@@ -53,9 +53,9 @@ type Account struct {
 
 // Options configure the console.
 type Options struct {
-	Tokens   func() []kycbridge.AdminToken     // the valid tokens; none: sign-in is not possible
-	Access   AccessLog                         // nil: nothing is revealed, as it cannot be recorded
-	Accounts func() []Account                  // nil: none
+	Tokens   func() []kycbridge.AdminToken    // the valid tokens; none: sign-in is not possible
+	Access   AccessLog                        // nil: nothing is revealed, as it cannot be recorded
+	Accounts func() []Account                 // nil: none
 	Archive  func() (*archive.Archive, error) // the error wraps kycbridge.ErrUnavailable
 	Listener Listener
 	Day      *Day

@@ -1,0 +1,99 @@
+package publisher
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"kycbridge"
+)
+
+// TestHoldsAndClaimsExclude: on three servers with three replicas, a hold that returns stops every later claim and
+// waits for the end of an earlier one, for one verification and for any.
+func TestHoldsAndClaimsExclude(t *testing.T) {
+	urls := cluster(t, 3)
+	store0, _ := join(t, urls[0])
+	store1, _ := join(t, urls[1])
+	for n := range 24 {
+		k := kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: fmt.Sprint("v", n)}
+		var erasing, held atomic.Bool
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			time.Sleep(time.Duration(n%5) * 2 * time.Millisecond)
+			if n%2 == 0 {
+				end, err := store0.ClaimOne(t.Context(), k, time.Now())
+				if errors.Is(err, kycbridge.ErrHeld) {
+					return
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				erase(t, &erasing, &held)
+				end()
+				return
+			}
+			holds, end, err := store0.ClaimAny(t.Context())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if len(holds) == 0 || holds[len(holds)-1].VerificationID != k.VerificationID {
+				erase(t, &erasing, &held)
+			}
+			end()
+		}()
+		time.Sleep(time.Duration(n%3) * 3 * time.Millisecond)
+		err := store1.PutHold(t.Context(), kycbridge.Hold{Provider: k.Provider, Account: k.Account,
+			VerificationID: k.VerificationID, Since: time.Now()})
+		held.Store(true)
+		if err != nil || erasing.Load() {
+			t.Errorf("%d: a hold returned during an erasure, %v", n, err)
+		}
+		<-done
+		if _, err := store0.ClaimOne(t.Context(), k, time.Now()); !errors.Is(err, kycbridge.ErrHeld) {
+			t.Errorf("%d: a held verification was claimed: %v", n, err)
+		}
+	}
+	if all, err := store0.Holds(t.Context()); err != nil || len(all) != 24 {
+		t.Errorf("%d holds, %v", len(all), err)
+	}
+}
+
+// erase stands for an erasure: no hold may return meanwhile.
+func erase(t *testing.T, erasing, held *atomic.Bool) {
+	t.Helper()
+	erasing.Store(true)
+	if held.Load() {
+		t.Error("an erasure began after the hold")
+	}
+	time.Sleep(30 * time.Millisecond)
+	if held.Load() {
+		t.Error("a hold returned during an erasure")
+	}
+	erasing.Store(false)
+}
+
+// TestAHoldWaitsForAClaim: a hold returns when the erasure that was claimed before it has ended.
+func TestAHoldWaitsForAClaim(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	k := kycbridge.Key{Provider: "ondato", Account: "acme", VerificationID: "v"}
+	end, err := store.ClaimOne(t.Context(), k, time.Now())
+	must(t, err)
+	h := kycbridge.Hold{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, Since: time.Now()}
+	done := make(chan error, 1)
+	go func() { done <- store.PutHold(t.Context(), h) }()
+	select {
+	case err := <-done:
+		t.Fatalf("a hold did not wait: %v", err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	end()
+	must(t, <-done)
+	if got, err := store.Hold(t.Context(), k); err != nil || got == nil || !got.Holds(time.Now()) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
