@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// ErrHeld: a legal hold keeps what is stored about a verification.
+// ErrHeld means that a legal hold keeps what is stored about a verification.
 var ErrHeld = errors.New("held")
 
 // Hold keeps everything that is stored about a verification from being erased, by age or by a purge.

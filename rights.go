@@ -10,6 +10,7 @@ import (
 // Right is one kind of operation of the admin API and of the console.
 type Right string
 
+// The rights.
 const (
 	RightRead   Right = "read"   // lists, states, masked payloads, reports, the access log
 	RightReveal Right = "reveal" // values about a person: unmasked payloads, images, exports

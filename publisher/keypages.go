@@ -188,7 +188,9 @@ func (g *pages) read(ctx context.Context, shelf kycbridge.Shelf, id string) (*pa
 }
 
 // open decrypts a page. One that was altered has no keys.
-func (g *pages) open(ctx context.Context, shelf kycbridge.Shelf, id string, raw *jetstream.RawStreamMsg) (*page, error) {
+func (g *pages) open(
+	ctx context.Context, shelf kycbridge.Shelf, id string, raw *jetstream.RawStreamMsg,
+) (*page, error) {
 	p := &page{shelf: shelf, id: id, seq: raw.Sequence, made: raw.Time, master: raw.Header.Get(headerMaster)}
 	if at, err := time.Parse(time.RFC3339Nano, raw.Header.Get(headerMade)); err == nil {
 		p.made = at

@@ -275,7 +275,9 @@ func place(subject string) string {
 
 // Sign signs a checkpoint of everything in the log with sign, publishes it and returns it. Without a new leaf
 // since the last one it returns nil.
-func (l *Ledger) Sign(ctx context.Context, origin string, sign func(ledger.Checkpoint) ([]byte, error)) ([]byte, error) {
+func (l *Ledger) Sign(
+	ctx context.Context, origin string, sign func(ledger.Checkpoint) ([]byte, error),
+) ([]byte, error) {
 	last, seq, err := l.last(ctx)
 	if err != nil || last == nil || last.Tree.Size == 0 {
 		return nil, err

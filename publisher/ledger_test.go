@@ -148,10 +148,11 @@ func (s *ledgerStore) restore(c copied) {
 		for _, m := range messages {
 			gone := m.subject == ""
 			if gone {
-				m.subject = strings.Replace(strings.Replace(stream.CachedInfo().Config.Subjects[0], ">", "gone", 1), "put.v1", "event.v1", 1)
+				m.subject = strings.Replace(stream.CachedInfo().Config.Subjects[0], ">", "gone", 1)
 			}
 			subject := strings.Replace(m.subject, ".event.v1.", ".put.v1.", 1)
-			reply, err := s.store.nc.RequestMsgWithContext(s.t.Context(), &nats.Msg{Subject: subject, Header: m.header, Data: m.data})
+			reply, err := s.store.nc.RequestMsgWithContext(s.t.Context(),
+				&nats.Msg{Subject: subject, Header: m.header, Data: m.data})
 			must(s.t, err)
 			var ack jetstream.PubAck
 			if json.Unmarshal(reply.Data, &ack) != nil || ack.Sequence == 0 {

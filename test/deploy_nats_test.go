@@ -263,7 +263,8 @@ func TestDeployNATSAccess(t *testing.T) {
 		} {
 			reader.refused(t, what, func() error { return reader.Publish(subject, nil) }, "Permissions Violation for Publish to")
 		}
-		reader.refused(t, "listen to the access log", func() error { _, err := reader.SubscribeSync("kyc.access.>"); return err },
+		reader.refused(t, "listen to the access log",
+			func() error { _, err := reader.SubscribeSync("kyc.access.>"); return err },
 			"Permissions Violation for Subscription to")
 		reader.refused(t, "listen to payloads", func() error { _, err := reader.SubscribeSync("kyc.payload.>"); return err },
 			"Permissions Violation for Subscription to")

@@ -144,7 +144,7 @@ func TestMasterKeysChangeWithoutARestart(t *testing.T) {
 		metric := `kycbridge_config_reloads_total{result="` + result + `"}`
 		before, _ := b.metric(metric)
 		writeFile(t, file, text)
-		if err := b.process.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		if err := b.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
 		wait.For(t, 20*time.Second, "the reload is "+result, func() bool {
@@ -162,8 +162,8 @@ func TestMasterKeysChangeWithoutARestart(t *testing.T) {
 		}
 	}
 	change(newer, "refused")
-	if !strings.Contains(b.process.stderr.String(), "master key older") {
-		t.Errorf("the log does not name the key:\n%s", b.process.stderr.tail())
+	if !strings.Contains(b.stderr.String(), "master key older") {
+		t.Errorf("the log does not name the key:\n%s", b.stderr.tail())
 	}
 	b.approve(t, 4, 6)
 	change(newer+older, "applied")

@@ -65,8 +65,8 @@ line instead: processes that read the file then know the key before it is used.`
 			if err := addKey(file, line, second); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "master key %s is in %s; keep a copy of the file where only you can read it: "+
-				"without it no stored payload can be read\n", id, file)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "master key %s is in %s; keep a copy of the file where only you can "+
+				"read it: without it no stored payload can be read\n", id, file)
 			return err
 		},
 	}
@@ -150,7 +150,7 @@ no page in the store needs another master key.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return flags.withKeys(cmd, func(ctx context.Context, k *app.KeyStore) error {
 				bar := newProgress(cmd.ErrOrStderr(), "rotate", 0)
-				r, err := k.Rotate(ctx, dryRun, func(done, all int) { bar.set(int64(done)) })
+				r, err := k.Rotate(ctx, dryRun, func(done, _ int) { bar.set(int64(done)) })
 				bar.clear()
 				if err != nil {
 					return err
@@ -162,7 +162,8 @@ no page in the store needs another master key.`,
 				if dryRun {
 					verb = "would be wrapped"
 				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d of %d pages %s with master key %s\n", r.Rotated, r.Pages, verb, r.Master)
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d of %d pages %s with master key %s\n", r.Rotated, r.Pages, verb,
+					r.Master)
 				return err
 			})
 		},

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"kycbridge/internal/keys"
 )
 
 // program is the path of the kycbridge binary, built once per run, so that exit codes, signals and pipes
@@ -79,7 +81,11 @@ func TestScripts(t *testing.T) {
 	}
 	account := "accounts:\n  - name: acme\n    provider: %\n    environment: test\n    confirm: false\n    auth: " +
 		"{bearer: [hunter2-secret]}\n"
-	good := file("good.yaml", strings.Replace(account, "%", "idwise", 1))
+	master, err := keys.Generate("m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := file("good.yaml", "encryption: {key: "+master+"}\n"+strings.Replace(account, "%", "idwise", 1))
 	warned := file("warned.yaml", strings.Replace(account, "%", "ondato", 1)+"    poll: {jitter: 0.2}\n")
 	hmac := file("hmac.yaml", strings.Replace(strings.Replace(account, "%", "idwise", 1), "bearer: [hunter2-secret]",
 		"hmac: {secrets: [hunter2-secret]}", 1))
@@ -117,7 +123,8 @@ func TestScripts(t *testing.T) {
 		{"config check", 0, "listen: 127.0.0.1:8080\n", "configuration is valid\n", 1},
 		{"config check --config " + good, 0, "bearer:\n            - '[redacted]'\n", "configuration is valid\n", 1},
 		{"config check -c " + warned, 0, "provider: ondato\n",
-			"warning: accounts[0].poll: poll and limits have no effect without api\nconfiguration is valid\n", 2},
+			"warning: encryption: no master key, so payloads are stored in clear text; make one with: kycbridge keys generate\n" +
+				"warning: accounts[0].poll: poll and limits have no effect without api\nconfiguration is valid\n", 3},
 		{"config check --config " + hmac, 1, "", "1 fault:\n" + hmac +
 			":6: accounts[0].auth.hmac: idwise does not read it, so it admits nobody; write one of basic, bearer, headers, " +
 			"url_tokens, client_certs\n", 2},

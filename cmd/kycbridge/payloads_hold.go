@@ -36,7 +36,7 @@ Replays and imports are not affected.`,
   kycbridge payloads hold --verification 1f2d3c4b --reason "case 4711" --until 2027-03-02T00:00:00Z`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			until, err := f.end(cmd, time.Now())
+			until, err := f.end(time.Now())
 			if err != nil {
 				return usage(cmd, err.Error())
 			}
@@ -64,7 +64,7 @@ func releaseCommand(o *payloadFlags) *cobra.Command {
 		Example: `  kycbridge payloads release --verification 1f2d3c4b --why "case 4711 is closed"`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := f.end(cmd, time.Now()); err != nil {
+			if _, err := f.end(time.Now()); err != nil {
 				return usage(cmd, err.Error())
 			}
 			if err := o.needReason("a release permits erasures"); err != nil {
@@ -91,7 +91,7 @@ func (f *holdFlags) addTo(cmd *cobra.Command, verification string) {
 }
 
 // end checks the flags and returns when the hold ends by itself.
-func (f *holdFlags) end(cmd *cobra.Command, now time.Time) (until time.Time, err error) {
+func (f *holdFlags) end(now time.Time) (until time.Time, err error) {
 	if _, err := f.filter(now); err != nil {
 		return until, err
 	}

@@ -63,7 +63,8 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 		log.Warn(warning)
 	}
 	app.TuneMemory()
-	a, err := app.Start(ctx, config, roles, log, append(options, app.WithVersion(programVersion()), app.WithLogLevel(setLevel))...)
+	options = append(options, app.WithVersion(programVersion()), app.WithLogLevel(setLevel))
+	a, err := app.Start(ctx, config, roles, log, options...)
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func (c checker) adminTokens() {
 		if !ok {
 			continue
 		}
-		if first, twice := seen[token.Digest]; twice && !(t.plain() && c.config.Admin.Tokens[first].plain()) {
+		if first, twice := seen[token.Digest]; twice && (!t.plain() || !c.config.Admin.Tokens[first].plain()) {
 			c.fault(key, "is the token of "+item("admin.tokens", first)+" already", "give each person a token of its own")
 			continue
 		}

@@ -12,6 +12,7 @@ import (
 	"kycbridge/internal/archive"
 	"kycbridge/internal/bundle"
 	"kycbridge/internal/ledger"
+	"kycbridge/internal/signing"
 	"kycbridge/publisher"
 )
 
@@ -99,7 +100,8 @@ func MakeBundle(
 	}
 	l, ok := a.Ledger.(*publisher.Ledger)
 	if !ok || s.signing == nil {
-		return nil, 0, errors.New("a bundle needs the tamper-evident log: configure integrity.log and integrity.signing_key_file")
+		return nil, 0, errors.New("a bundle needs the tamper-evident log: configure integrity.log and " +
+			"integrity.signing_key_file")
 	}
 	if err := extendLedger(ctx, l); err != nil {
 		return nil, 0, err
@@ -139,7 +141,7 @@ func VerifierKey(c *Config) (string, error) {
 		return "", err
 	}
 	if s.signing == nil {
-		return "", errors.New("integrity.signing_key is not configured; openssl genpkey -algorithm ed25519 -out FILE makes one")
+		return "", errors.New("integrity.signing_key is not configured; " + signing.Advice)
 	}
 	return ledger.VerifierKey(s.signing.Public()[0])
 }
@@ -160,7 +162,8 @@ func LastCheckpoint(ctx context.Context, c *Config, access StoreAccess) ([]byte,
 		return nil, err
 	}
 	if signed == nil {
-		return nil, fmt.Errorf("there is no checkpoint yet: integrity.log has to be configured, and one is signed within a minute")
+		return nil, errors.New("there is no checkpoint yet: integrity.log has to be configured, and one is signed within a " +
+			"minute")
 	}
 	return signed, nil
 }

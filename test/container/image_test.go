@@ -75,8 +75,8 @@ accounts:
 		!strings.Contains(string(out), "no such file") {
 		t.Errorf("a shell: %v %s", err, out)
 	}
-	export := []string{"exec", id, "/kycbridge", "payloads", "export", "--why", "a test", "--config", "/etc/kycbridge/kycbridge.yaml",
-		"--output"}
+	export := []string{"exec", id, "/kycbridge", "payloads", "export", "--why", "a test", "--config",
+		"/etc/kycbridge/kycbridge.yaml", "--output"}
 	docker(t, append(export, "/data/export.ndjson")...)
 	if out, err := exec.Command("docker", append(export, "/export.ndjson")...).CombinedOutput(); err == nil ||
 		!strings.Contains(string(out), "read-only file system") && !strings.Contains(string(out), "permission denied") {
