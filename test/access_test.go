@@ -127,7 +127,8 @@ func TestAccessLog(t *testing.T) {
 	}
 	b.accessed(t, as("console_reveal_verification", "case 8", "begun"))
 	b.accessed(t, as("console_verification", "", "200"))
-	b.accessed(t, kycbridge.Access{By: "alice", Operation: "console_replay", Result: "refused: replay", Remote: "127.0.0.1"})
+	b.accessed(t, kycbridge.Access{By: "alice", Operation: "console_replay", Result: "refused: replay",
+		Remote: "127.0.0.1"})
 
 	tool := func(args ...string) string {
 		t.Helper()

@@ -39,8 +39,8 @@ func TestLedger(t *testing.T) {
 	b.settled(t, 20*time.Second)
 
 	file, one := filepath.Join(dir, "one.zip"), idOf(3)
-	if code, _, stderr := run(t, "kycbridge", "payloads", "bundle", "--config", b.config, "--verification", one, "-o", file,
-		"--why", "case 4711"); code != 0 {
+	if code, _, stderr := run(t, "kycbridge", "payloads", "bundle", "--config", b.config, "--verification", one,
+		"-o", file, "--why", "case 4711"); code != 0 {
 		t.Fatalf("bundle: %s", stderr)
 	}
 	heard, err := live.NextMsg(wait.Slowdown * 20 * time.Second)

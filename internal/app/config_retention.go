@@ -66,18 +66,21 @@ const shortestServerAge = time.Hour
 
 // retention checks how long data is kept.
 func (c checker) retention() {
-	for key, age := range map[string]Age{"retention.refused": c.config.Retention.Refused,
-		"retention.starts": c.config.Retention.Starts} {
-		if age > 0 && time.Duration(age) < shortestServerAge {
-			c.fault(key, "is too short", "write 1h or more, or 0 for ever")
-		}
-	}
+	c.serverAge("retention.refused", c.config.Retention.Refused)
+	c.serverAge("retention.starts", c.config.Retention.Starts)
 	r := c.config.retention()
 	c.eventsOutlast("retention.events", r, kycbridge.AccountKey{})
 	for i, a := range c.config.Accounts {
 		if a.Retention != (AccountRetention{}) {
 			c.eventsOutlast(item("accounts", i)+".retention", r, kycbridge.AccountKey{Provider: a.Provider, Account: a.Name})
 		}
+	}
+}
+
+// serverAge checks a retention that a server enforces.
+func (c checker) serverAge(key string, age Age) {
+	if age > 0 && time.Duration(age) < shortestServerAge {
+		c.fault(key, "is too short", "write 1h or more, or 0 for ever")
 	}
 }
 
