@@ -36,12 +36,15 @@ type AdminToken struct {
 	Name   string // of the person or system, in the logs
 	Digest [sha256.Size]byte
 	Rights Rights
+	// Nameless: the configuration gives it no name, so Name only distinguishes it from others.
+	Nameless bool
 }
 
 // NamelessToken is a token with all rights. Its name distinguishes it from others without revealing it.
 func NamelessToken(token string) AdminToken {
 	digest := sha256.Sum256([]byte(token))
-	return AdminToken{Name: "token-" + hex.EncodeToString(digest[:4]), Digest: digest, Rights: AllRights()}
+	return AdminToken{Name: "token-" + hex.EncodeToString(digest[:4]), Digest: digest, Rights: AllRights(),
+		Nameless: true}
 }
 
 // FindToken returns the one of tokens that is presented as text. It compares all of them, in constant time.

@@ -78,9 +78,12 @@ func reasonOf(h http.Header) (string, error) {
 	return text, nil
 }
 
-// begin demands a reason and stores the record of a request, before it is done.
+// begin demands a reason and stores the record of a request, before it is done. While no holder has a name, only
+// holds and releases need a reason: requests from before there were names remain valid.
 func (s *api) begin(c echo.Context, t *requestLog) error {
-	if _, err := reasonOf(c.Request().Header); err != nil {
+	h := c.Request().Header
+	optional := t.right != kycbridge.RightHold && len(h.Values(reasonHeader)) == 0 && !s.Holders().named()
+	if _, err := reasonOf(h); err != nil && !optional {
 		return err
 	}
 	if s.Access == nil {

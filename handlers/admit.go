@@ -25,6 +25,12 @@ type Holders struct {
 	Certificates []ClientCertificate
 }
 
+// named reports whether one of them has a name. Then all of them have to state reasons.
+func (h Holders) named() bool {
+	return len(h.Certificates) > 0 ||
+		slices.ContainsFunc(h.Tokens, func(t kycbridge.AdminToken) bool { return !t.Nameless })
+}
+
 // holder is who sent a request.
 type holder struct {
 	name   string

@@ -22,7 +22,7 @@ func rightsHolders() Holders {
 	all := []kycbridge.AdminToken{kycbridge.NamelessToken(apiToken)}
 	add := func(text string, rights ...kycbridge.Right) {
 		token := kycbridge.NamelessToken(text)
-		token.Name, token.Rights = text, rights
+		token.Name, token.Rights, token.Nameless = text, rights, false
 		all = append(all, token)
 	}
 	add(rightless)
@@ -178,6 +178,47 @@ func TestReasons(t *testing.T) {
 		}
 		if known := all[0].VerificationID != ""; known != (o.operation != PayloadsExport && o.operation != PayloadsReplay) {
 			t.Errorf("%s: %+v", o.operation, all[0])
+		}
+	}
+}
+
+// TestReasonsWithoutNames: while no holder has a name, only holds and releases need a reason; one that is stated
+// is recorded, and an invalid one refused. With a certificate, which has a name, all need one.
+func TestReasonsWithoutNames(t *testing.T) {
+	for name, certificates := range map[string][]ClientCertificate{"plain": nil, "certificate": {{Name: "crm"}}} {
+		p := newPayloadFixture(t, func(o *APIOptions) {
+			o.Holders = func() Holders {
+				return Holders{Tokens: []kycbridge.AdminToken{kycbridge.NamelessToken(apiToken)}, Certificates: certificates}
+			}
+		})
+		apiURL := serve(t, p.echo)
+		for _, o := range demandingCases(p) {
+			base := p.url
+			if o.operation == "media" {
+				base = apiURL
+			}
+			ask := func(reasons ...string) reply {
+				p.healthy()
+				return do(t, o.method, base+o.path, strings.NewReader(o.body), func(r *http.Request) {
+					r.Header.Set("Authorization", "Bearer "+apiToken)
+					r.Header["X-Reason"] = reasons
+				})
+			}
+			wantProblem(t, ask("%zz"), 400, "missing_reason")
+			p.accesses.take()
+			got := ask()
+			if name == "certificate" || o.operation == PayloadsHold || o.operation == PayloadsRelease {
+				wantProblem(t, got, 400, "missing_reason")
+				continue
+			}
+			all := p.accesses.take()
+			if got.status != 200 || len(all) != 2 || all[0].Result != kycbridge.AccessBegun || all[0].Reason != "" {
+				t.Errorf("%s: %d %s, %+v", o.operation, got.status, got.body, all)
+			}
+			ask("case 1")
+			if all := p.accesses.take(); len(all) != 2 || all[0].Reason != "case 1" {
+				t.Errorf("%s: %+v", o.operation, all)
+			}
 		}
 	}
 }

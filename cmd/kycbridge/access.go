@@ -19,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kycbridge"
+	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
 )
 
@@ -33,8 +34,24 @@ func (o *payloadFlags) addWhy(cmd *cobra.Command, what string) {
 	cmd.Flags().StringVar(&o.why, "why", "", "`reason`, which the access log records, such as a case number"+what)
 }
 
-// needReason is the error of a command without a usable reason.
-func (o *payloadFlags) needReason(because string) error { return o.needReasonIn("why", because) }
+// needReason is the error of a command without a usable reason. While the configuration names nobody who uses the
+// API, a reason may be left out: scripts from before there were names remain valid. A running process decides
+// itself.
+func (o *payloadFlags) needReason(because string) error {
+	if strings.TrimSpace(o.why) == "" && !o.namesHolders() {
+		return nil
+	}
+	return o.needReasonIn("why", because)
+}
+
+// namesHolders reports whether the configuration names somebody. A faulty one is reported by the command.
+func (o *payloadFlags) namesHolders() bool {
+	if o.remote() {
+		return false
+	}
+	config, err := app.LoadConfig(o.file, o.environ, app.ProviderCatalog())
+	return err == nil && config.Admin.NamesHolders()
+}
 
 // needReasonIn is needReason for a reason in another flag.
 func (o *payloadFlags) needReasonIn(flag, because string) error {

@@ -39,7 +39,7 @@ records who makes it and why. The log must be configured (integrity.log).`,
 			case file == "":
 				return usage(cmd, "write the name of the file: -o case.zip")
 			}
-			if err := o.needReason("a bundle contains values about a person"); err != nil {
+			if err := o.needReasonIn("why", "a bundle contains values about a person"); err != nil {
 				return usage(cmd, err.Error())
 			}
 			return o.with(cmd, func(ctx context.Context, s store) error {

@@ -67,7 +67,7 @@ func releaseCommand(o *payloadFlags) *cobra.Command {
 			if _, err := f.end(time.Now()); err != nil {
 				return usage(cmd, err.Error())
 			}
-			if err := o.needReason("a release permits erasures"); err != nil {
+			if err := o.needReasonIn("why", "a release permits erasures"); err != nil {
 				return usage(cmd, err.Error())
 			}
 			return f.change(cmd, o, "/v1/payloads/release", time.Time{},

@@ -37,13 +37,19 @@ func (t AdminToken) token() (out kycbridge.AdminToken, ok bool) {
 	if t.plain() {
 		return out, t.Token != ""
 	}
-	out.Name, out.Rights = t.Name, rights(t.Rights)
+	out.Name, out.Rights, out.Nameless = t.Name, rights(t.Rights), false
 	if t.SHA256 == "" {
 		return out, t.Token != ""
 	}
 	raw, err := hex.DecodeString(fingerprint(t.SHA256))
 	return kycbridge.AdminToken{Name: out.Name, Digest: [sha256.Size]byte(append(raw, make([]byte, sha256.Size)...)),
 		Rights: out.Rights}, err == nil && len(raw) == sha256.Size
+}
+
+// NamesHolders reports whether the configuration names a person or system that uses the admin API. Then everybody
+// has to say why they reveal or erase something.
+func (a Admin) NamesHolders() bool {
+	return len(a.ClientCerts) > 0 || slices.ContainsFunc(a.Tokens, func(t AdminToken) bool { return !t.plain() })
 }
 
 // tokens are those that admit to the admin API.

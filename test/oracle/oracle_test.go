@@ -23,6 +23,7 @@ var (
 	rateFlag  = flag.Float64("oracle.rate", 15, "verifications a second")
 	keepFlag  = flag.String("oracle.keep", "", "folder for the logs and configurations of the processes; it is created")
 	procsFlag = flag.Int("oracle.processes", 3, "kycbridge processes in mode external")
+	sealFlag  = flag.Bool("oracle.sealed", false, "with encrypted bodies and the tamper-evident log")
 	binFlag   = flag.String("oracle.bin", "", "kycbridge to judge; empty: the one of this folder, built")
 	natsFlag  = flag.String("oracle.nats", "", "nats-server; empty: the one of the module, built")
 )
@@ -94,7 +95,7 @@ func TestOracle(t *testing.T) {
 			t.Logf("the same again: -oracle.seed %d -oracle.mode %s -oracle.for %s -oracle.faults %s", seed, mode, *forFlag,
 				strings.Join(faults, ","))
 			o := Options{Mode: mode, Processes: 1, Seed: seed, For: *forFlag, Rate: *rateFlag, Faults: faults, Log: t.Logf,
-				Dir: workDir(t, mode)}
+				Dir: workDir(t, mode), Sealed: *sealFlag}
 			if mode == External {
 				o.Processes = *procsFlag
 			}

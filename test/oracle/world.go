@@ -2,6 +2,9 @@ package oracle
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -15,6 +18,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"kycbridge/internal/keys"
 )
 
 // Modes: where the store and the bus are.
@@ -35,6 +40,7 @@ type Options struct {
 	Rate         float64       // verifications a second
 	Faults       []string      // names, see Faults
 	Log          func(format string, args ...any)
+	Sealed       bool          // bodies are encrypted, and the tamper-evident log is kept
 	Settle       time.Duration // limit of the backlog at the end; 0: 90 s
 }
 
@@ -131,7 +137,38 @@ func (w *World) newBridge(i int, root, api string, ports *int) (*Bridge, error) 
 	if b.embedded {
 		text += fmt.Sprintf("embedded: {listen: %q, users: []}\n", b.store)
 	}
+	if w.Sealed {
+		keys, err := w.keys()
+		if err != nil {
+			return nil, err
+		}
+		text += keys
+	}
 	return b, os.WriteFile(b.config, []byte(text+fmt.Sprintf(accounts, api)), 0o600)
+}
+
+// keys are the lines of a configuration with encryption and the tamper-evident log, the same for all processes.
+func (w *World) keys() (string, error) {
+	master, signing := filepath.Join(w.Dir, "master.keys"), filepath.Join(w.Dir, "log.key")
+	if _, err := os.Stat(master); err != nil {
+		line, err := keys.Generate("oracle")
+		if err != nil {
+			return "", err
+		}
+		_, private, err := ed25519.GenerateKey(nil)
+		if err != nil {
+			return "", err
+		}
+		der, err := x509.MarshalPKCS8PrivateKey(private)
+		if err != nil {
+			return "", err
+		}
+		block := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+		if err := errors.Join(os.WriteFile(master, []byte(line+"\n"), 0o600), os.WriteFile(signing, block, 0o600)); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("encryption: {key_file: %q}\nintegrity: {log: true, signing_key_file: %q}\n", master, signing), nil
 }
 
 func (w *World) startAll(ctx context.Context) error {
