@@ -20,6 +20,7 @@ import (
 	"kycbridge"
 	"kycbridge/event"
 	"kycbridge/internal/app"
+	"kycbridge/internal/keys"
 	"kycbridge/publisher"
 	"kycbridge/schemas"
 	"kycbridge/test/bench/body"
@@ -36,11 +37,11 @@ func benchBodies(tb testing.TB) []body.Body {
 	return bodies
 }
 
-func benchConfig(b *testing.B, dir, key string) *app.Config {
+func benchConfig(b *testing.B, dir, key, more string) *app.Config {
 	b.Helper()
 	path := filepath.Join(dir, "kycbridge.yaml")
 	text := fmt.Sprintf("listen: '127.0.0.1:0'\nadmin: {listen: '127.0.0.1:0'}\nembedded: {listen: "+
-		"'127.0.0.1:0'}\ndata_dir: %q\naccounts:\n", dir)
+		"'127.0.0.1:0'}\ndata_dir: %q\n%saccounts:\n", dir, more)
 	for _, provider := range []string{"ondato", "signzy"} {
 		text += fmt.Sprintf("  - {name: acme, provider: %s, environment: test, confirm: false, auth: {bearer: [%s]}}\n",
 			provider, key)
@@ -60,7 +61,33 @@ func benchConfig(b *testing.B, dir, key string) *app.Config {
 // processors.
 func BenchmarkPath(b *testing.B) {
 	for _, body := range benchBodies(b) {
-		b.Run(fmt.Sprintf("%s_%dB", body.Provider, body.Size()), func(b *testing.B) { benchPath(b, body, 0) })
+		b.Run(fmt.Sprintf("%s_%dB", body.Provider, body.Size()), func(b *testing.B) { benchPath(b, body, 0, "") })
+	}
+}
+
+// BenchmarkSealedPath is BenchmarkPath with what is off by default: encrypted bodies, the tamper-evident log, signed
+// events, all of them, and none for comparison.
+func BenchmarkSealedPath(b *testing.B) {
+	dir := b.TempDir()
+	master, signing := filepath.Join(dir, "master.keys"), filepath.Join(dir, "log.key")
+	line, err := keys.Generate("bench")
+	if err != nil {
+		b.Fatal(err)
+	}
+	private, _ := newSigningKey(b)
+	for name, text := range map[string]string{master: line, signing: private} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	encryption := "encryption: {key_file: " + master + "}\n"
+	signed := "integrity: {signing_key_file: " + signing + "}\n"
+	log := "integrity: {log: true, signing_key_file: " + signing + "}\n"
+	for _, body := range benchBodies(b) {
+		for name, more := range map[string]string{"none": "", "encryption": encryption, "signatures": signed,
+			"all": encryption + log} {
+			b.Run(body.Provider+"/"+name, func(b *testing.B) { benchPath(b, body, 0, more) })
+		}
 	}
 }
 
@@ -71,19 +98,19 @@ func BenchmarkPaced(b *testing.B) {
 	for _, body := range benchBodies(b) {
 		rate := rates[body.Provider]
 		b.Run(fmt.Sprintf("%s_%dB_%d_a_second", body.Provider, body.Size(), rate),
-			func(b *testing.B) { benchPath(b, body, rate) })
+			func(b *testing.B) { benchPath(b, body, rate, "") })
 	}
 }
 
 // benchPath sends b.N payloads, rate a second or, with 0, as fast as they are answered.
-func benchPath(b *testing.B, body body.Body, rate int) {
+func benchPath(b *testing.B, body body.Body, rate int, more string) {
 	app.TuneMemory()
 	dir, err := os.MkdirTemp("", "kycbridge-bench-")
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	a, err := app.Start(b.Context(), benchConfig(b, dir, "bench-key-bench-key"), app.AllRoles(), zap.NewNop())
+	a, err := app.Start(b.Context(), benchConfig(b, dir, "bench-key-bench-key", more), app.AllRoles(), zap.NewNop())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -22,7 +22,7 @@ import (
 )
 
 // newSigningKey is a new key and its public part in PEM.
-func newSigningKey(t *testing.T) (private, public string) {
+func newSigningKey(t testing.TB) (private, public string) {
 	t.Helper()
 	pub, key, err := ed25519.GenerateKey(nil)
 	if err != nil {

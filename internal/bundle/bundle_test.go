@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kycbridge/internal/ledger"
+	"kycbridge/test/wait"
 )
 
 // sample is a bundle of a log with more than its messages.
@@ -83,7 +84,11 @@ func TestEveryByteIsProven(t *testing.T) {
 	}
 	place := regexp.MustCompile(`^(MANIFEST|about\.json|checkpoint\.txt|index\.html|messages/[-a-z0-9.]+): |at byte \d+|cut off or damaged`)
 	rnd := rand.New(rand.NewPCG(1, 2))
-	for i := range raw {
+	step := 1
+	if wait.Slowdown > 1 { // it only computes: the run without the race detector alters them all
+		step = 97
+	}
+	for i := 0; i < len(raw); i += step {
 		altered := bytes.Clone(raw)
 		altered[i] ^= 1 << rnd.IntN(8)
 		if _, err := Verify(altered, keys); err == nil {
@@ -92,7 +97,7 @@ func TestEveryByteIsProven(t *testing.T) {
 			t.Errorf("byte %d: the error names no place: %v", i, err)
 		}
 	}
-	for i := range raw {
+	for i := 0; i < len(raw); i += step {
 		if _, err := Verify(raw[:i], keys); err == nil {
 			t.Errorf("it may be cut off at %d", i)
 		}
