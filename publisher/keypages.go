@@ -145,6 +145,26 @@ func (g *pages) put(ctx context.Context, p *page, before *jetstream.RawStreamMsg
 	return nil
 }
 
+// putAgain stores a page that the stream has lost, unless another process has done so.
+func (g *pages) putAgain(ctx context.Context, p *page) error {
+	again := *p
+	subject := g.names.keyPage(p.shelf, p.id)
+	raw, err := g.stream.GetLastMsgForSubject(ctx, subject)
+	switch {
+	case err == nil:
+		again.seq = raw.Sequence
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		err = g.put(ctx, &again, nil)
+	}
+	if refused, ok := errors.AsType[*jetstream.APIError](err); ok && wrongLast(refused) {
+		return nil // another process is doing it; the next check sees it
+	}
+	if err == nil {
+		g.cache.Add(subject, &again)
+	}
+	return err
+}
+
 // key returns the key with a name; nil if it was destroyed. An error means that it cannot be read now.
 func (g *pages) key(ctx context.Context, shelf kycbridge.Shelf, name string) ([]byte, error) {
 	id, made, slot, ok := parseKeyName(name)

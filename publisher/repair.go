@@ -150,6 +150,9 @@ func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 	if m.Streams, err = s.createMissing(ctx, s.wanted); err != nil {
 		return m, err
 	}
+	if err := s.sealer.keep(ctx); err != nil {
+		return m, err
+	}
 	again := s.payloads.order.reused()
 	if m.Shorter, err = s.checkLogEnd(ctx); err != nil {
 		return m, err

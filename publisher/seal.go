@@ -61,6 +61,24 @@ func (s *Store) CheckMaster(ctx context.Context, master Master) error {
 	return nil
 }
 
+// keep stores the pages of keys that this process knows again, if the store has lost them: it was emptied, or replaced
+// by an older copy, while the process was running. Payloads that were stored since can then be decrypted later.
+func (l *sealer) keep(ctx context.Context) error {
+	if l.pages.master == nil {
+		return nil
+	}
+	end, err := l.pages.conn.newest(ctx, l.pages.names.keyPages())
+	for _, p := range l.pages.cache.Values() {
+		if err == nil && p.seq > end { // the stream does not reach it: it was not erased, but lost
+			err = l.pages.putAgain(ctx, p)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("keep the pages of keys: %w", err)
+	}
+	return nil
+}
+
 // seal encrypts the body of the message of a payload.
 func (s *Store) seal(ctx context.Context, shelf kycbridge.Shelf, m *nats.Msg, p kycbridge.Payload) error {
 	if s.sealer.pages.master == nil {

@@ -300,3 +300,37 @@ func BenchmarkSeal(b *testing.B) {
 		})
 	}
 }
+
+// TestLostPagesAreStoredAgain: somebody deletes the stream of keys under a running process. What it has stored
+// before, and stores afterwards, can be decrypted by the next process.
+func TestLostPagesAreStoredAgain(t *testing.T) {
+	dir, text := t.TempDir(), masterKeys(t, "m")
+	server, store, bus := start(t, dir)
+	seal(t, store, masterOf(t, text))
+	for i := range 5 {
+		if i == 2 {
+			must(t, store.js.DeleteStream(t.Context(), testNames.keyPages()))
+			repaired, err := store.Repair(t.Context())
+			must(t, err)
+			if len(repaired.Streams) != 1 {
+				t.Errorf("created again: %v", repaired.Streams)
+			}
+		}
+		_, err := store.Append(t.Context(), payload(fmt.Sprint("r", i), "", fmt.Sprintf(`{"n":%d}`, i)))
+		must(t, err)
+	}
+	bus.Close()
+	store.Close()
+	server.Close()
+	_, store, _ = start(t, dir)
+	seal(t, store, masterOf(t, text))
+	all := kept(t, store, kycbridge.KeptQuery{})
+	for _, k := range all {
+		if !whole(k.Payload) {
+			t.Errorf("payload %d cannot be decrypted", k.Seq)
+		}
+	}
+	if len(all) != 5 {
+		t.Errorf("%d payloads", len(all))
+	}
+}

@@ -102,6 +102,7 @@ func storeStreams(n Names, maxBody int, replicas int, retention kycbridge.Retent
 		"Authentic payloads that could not be processed, with the errors", 0)
 	quarantine.aged, quarantine.chosen = usual.Quarantine, retention.Quarantine != usual.Quarantine
 	return []stream{
+		keyPages, // before what is encrypted with them
 		payloads,
 		quarantine,
 		refused,
@@ -110,7 +111,6 @@ func storeStreams(n Names, maxBody int, replicas int, retention kycbridge.Retent
 		dispositions,
 		tombstones,
 		index,
-		keyPages,
 		ledger,
 		access,
 		holds,
