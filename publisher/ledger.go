@@ -292,14 +292,11 @@ func (l *Ledger) Sign(
 	}
 	ctx, cancel := l.store.whileUp(ctx)
 	defer cancel()
-	before := uint64(0)
-	if newest != nil {
-		before = newest.Sequence
-	}
+	// It follows the leaves that it signs at once.
 	_, err = l.store.js.PublishMsg(ctx, &nats.Msg{Subject: l.store.names.checkpoint(), Data: signed},
-		jetstream.WithExpectLastSequencePerSubject(before))
+		jetstream.WithExpectLastSequence(seq))
 	if refused, ok := errors.AsType[*jetstream.APIError](err); ok && wrongLast(refused) {
-		return nil, nil // another process has just signed one
+		return nil, nil // another process has just signed it, or added leaves: the next call signs these
 	}
 	if err != nil {
 		return nil, fmt.Errorf("store a checkpoint: %w", err)

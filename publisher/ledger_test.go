@@ -20,9 +20,10 @@ import (
 	"kycbridge/event"
 	"kycbridge/internal/archive"
 	"kycbridge/internal/ledger"
+	"kycbridge/test/wait"
 )
 
-var alterations = flag.Int("alterations", 60, "random alterations of a copied store in TestAlterationsAreFound")
+var alterations = flag.Int("alterations", 60/wait.Slowdown, "random alterations of a copied store in TestAlterationsAreFound")
 
 // copied are the messages of the streams of a store.
 type copied map[string][]copiedMessage

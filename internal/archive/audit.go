@@ -204,8 +204,8 @@ func (a *audit) checkpoint(seq uint64, signed []byte) error {
 	if !ok {
 		return nil
 	}
-	if c.Size <= a.last {
-		a.fault("checkpoint", seq, "it is older than the one before")
+	if c.Size != a.tree.Size || c.Size == a.last {
+		a.fault("checkpoint", seq, "it is not that of the leaves before it")
 	}
 	a.last, a.out.Signed, a.out.At = c.Size, c.Size, c.At
 	return nil
