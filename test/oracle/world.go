@@ -164,7 +164,8 @@ func (w *World) keys() (string, error) {
 			return "", err
 		}
 		block := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-		if err := errors.Join(os.WriteFile(master, []byte(line+"\n"), 0o600), os.WriteFile(signing, block, 0o600)); err != nil {
+		err = errors.Join(os.WriteFile(master, []byte(line+"\n"), 0o600), os.WriteFile(signing, block, 0o600))
+		if err != nil {
 			return "", err
 		}
 	}
