@@ -23,7 +23,8 @@ import (
 	"kycbridge/test/wait"
 )
 
-var alterations = flag.Int("alterations", 60/wait.Slowdown, "random alterations of a copied store in TestAlterationsAreFound")
+var alterations = flag.Int("alterations", 60/wait.Slowdown,
+	"random alterations of a copied store in TestAlterationsAreFound")
 
 // copied are the messages of the streams of a store.
 type copied map[string][]copiedMessage
