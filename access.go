@@ -23,6 +23,9 @@ type Access struct {
 	Remote         string    `json:"remote,omitempty"` // address of the client's connection
 }
 
+// AccessAge is how long a record of the access log is kept: the longest of the usual duties, five years.
+const AccessAge = 5 * 365 * 24 * time.Hour
+
 // AccessBegun is the result in a record that is stored before the operation is done.
 const AccessBegun = "begun"
 

@@ -96,8 +96,8 @@ var problems = [...]problem{
 		detail: "The provider refuses the credentials of this account: correct api.* in the configuration."},
 	{provider: true, kind: providerKind(kycbridge.ProviderForbidden), name: "provider_forbidden",
 		status: http.StatusBadGateway, title: "The provider forbids the call",
-		detail: "The credentials of this account are refused by the provider for this call, address or environment: mend " +
-			"api.* in the configuration, or ask the provider to allow it."},
+		detail: "The credentials of this account are refused by the provider for this call, address or environment: " +
+			"correct api.* in the configuration, or ask the provider to allow it."},
 	{provider: true, kind: providerKind(kycbridge.ProviderInvalid), name: "provider_invalid",
 		status: http.StatusUnprocessableEntity, title: "The provider refuses the request",
 		detail: "Correct what provider_message or errors name and send it again."},

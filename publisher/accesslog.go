@@ -16,8 +16,6 @@ import (
 )
 
 const (
-	// accessAge is the longest of the usual duties to keep: five years.
-	accessAge = 5 * 365 * 24 * time.Hour
 	// accessWaiting is how many records may wait to be stored, of requests that are already answered.
 	accessWaiting = 4096
 	accessAtOnce  = 16

@@ -21,7 +21,9 @@ type makePage func(ctx context.Context, shelf kycbridge.Shelf, n int) (*page, er
 
 // dispenser gives each payload of a shelf a key that no other payload has.
 type dispenser struct {
-	shelf kycbridge.Shelf
+	shelf  kycbridge.Shelf
+	life   context.Context // of pages that are made
+	making sync.WaitGroup
 
 	mu     sync.Mutex
 	now    *page // nil: none
@@ -81,12 +83,12 @@ func (d *dispenser) next(produce makePage) *coming {
 	c := &coming{done: make(chan struct{})}
 	d.coming = c
 	n := min(max(2*d.used, fewestSlots), mostSlots)
-	go func() { // ends within makeTimeout
-		ctx, cancel := context.WithTimeout(context.Background(), makeTimeout)
+	d.making.Go(func() {
+		ctx, cancel := context.WithTimeout(d.life, makeTimeout)
 		defer cancel()
 		c.page, c.err = produce(ctx, d.shelf, n)
 		close(c.done)
-	}()
+	})
 	return c
 }
 

@@ -72,7 +72,8 @@ func (s *ledgerStore) audit(checkpoints ...[]byte) *archive.LogAudit {
 	public, _ := s.key.Public().(ed25519.PublicKey)
 	v, err := ledger.NewVerifiers(public)
 	must(s.t, err)
-	a := &archive.Archive{Ledger: NewLedger(s.store, s.bus), Streams: []archive.Streams{s.store, s.bus}, Erasures: s.store}
+	a := &archive.Archive{Ledger: NewLedger(s.store, s.bus), Streams: []archive.Streams{s.store, s.bus}, Erasures: s.store,
+		Ageing: s.store, Now: time.Now}
 	out, err := a.Audit(s.t.Context(), archive.Witness{Verifiers: v, Origin: "test", Checkpoints: checkpoints})
 	must(s.t, err)
 	return out
@@ -182,7 +183,7 @@ func alter(t *testing.T, rnd *rand.Rand, c copied) string {
 	}
 	i := pick()
 	say := func(what string) string { return fmt.Sprintf("%s: message %d of %d: %s", name, i+1, len(all), what) }
-	switch rnd.IntN(7) {
+	switch rnd.IntN(8) {
 	case 0, 1:
 		at := rnd.IntN(len(all[i].data))
 		all[i].data[at] ^= 1 << rnd.IntN(8)
@@ -202,6 +203,11 @@ func alter(t *testing.T, rnd *rand.Rand, c copied) string {
 	case 4:
 		c[name] = all[:i]
 		return say("tail cut off")
+	case 6:
+		for k := range i + 1 {
+			all[k] = copiedMessage{}
+		}
+		return say("all up to it are deleted")
 	case 5:
 		for header, values := range all[i].header {
 			values[0] += "0"

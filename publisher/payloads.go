@@ -142,6 +142,7 @@ func (s *Store) Close() {
 	s.payloads.Close()
 	s.quarantine.Close()
 	s.index.writes.Close()
+	s.sealer.close()
 	s.Connection.Close()
 }
 

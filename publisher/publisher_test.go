@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -542,7 +543,8 @@ func TestConsumersCannotPublishThroughReplies(t *testing.T) {
 }
 
 func TestUnsafeStreamSettingsAreRefused(t *testing.T) {
-	want := storeStreams(testNames, testMaxBody, 1, kycbridge.DefaultRetention())[0]
+	all := storeStreams(testNames, testMaxBody, 1, kycbridge.DefaultRetention())
+	want := all[slices.IndexFunc(all, func(s stream) bool { return s.config.Name == testNames.payloads() })]
 	cases := map[string]struct {
 		change func(*jetstream.StreamConfig)
 		says   string

@@ -30,20 +30,31 @@ const headerKey = "Kyc-Key"
 // them. Without a master it encrypts nothing, and what is encrypted cannot be read.
 type sealer struct {
 	pages    pages
+	life     context.Context // of pages that are made
+	end      context.CancelFunc
 	shelves  map[kycbridge.Shelf]*dispenser
 	failures atomic.Int64
 }
 
 func newSealer(g pages) *sealer {
 	l := &sealer{pages: g, shelves: map[kycbridge.Shelf]*dispenser{}}
+	l.life, l.end = context.WithCancel(context.Background())
 	for _, shelf := range []kycbridge.Shelf{kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine, kycbridge.ShelfRefused} {
-		l.shelves[shelf] = &dispenser{shelf: shelf}
+		l.shelves[shelf] = &dispenser{shelf: shelf, life: l.life}
 	}
 	return l
 }
 
 // SealWith has all bodies encrypted from now on. It is called before the store is used.
 func (s *Store) SealWith(master Master) { s.sealer.pages.master = master }
+
+// close ends the making of pages.
+func (l *sealer) close() {
+	l.end()
+	for _, d := range l.shelves {
+		d.making.Wait()
+	}
+}
 
 // CheckMaster returns an error if a master, nil for none, cannot unwrap the keys of stored bodies. It names the
 // master key: without it nothing could be read.

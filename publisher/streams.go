@@ -45,19 +45,45 @@ type stream struct {
 // updates reports whether the age limit of an existing stream is replaced.
 func (w stream) updates(have time.Duration) bool { return w.aged > 0 && (w.chosen || have == w.aged) }
 
+// keeper makes streams of the store that lose no message.
+type keeper struct {
+	names    Names
+	size     int32 // of a message, at most
+	replicas int
+}
+
+// stream is one of the streams of the store; age 0: its messages do not expire.
+func (k keeper) stream(name, subjects, about string, age time.Duration) stream {
+	return stream{config: jetstream.StreamConfig{
+		Name: name, Description: about, Subjects: []string{k.names.join(subjects)},
+		Storage: jetstream.FileStorage, Replicas: k.replicas,
+		Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
+		MaxAge: age, MaxMsgSize: k.size, Duplicates: duplicateWindow,
+		AllowDirect: true, AllowAtomicPublish: true,
+	}}
+}
+
+// provingStreams are the streams beside the payloads: keys of bodies, the tamper-evident log, the access log and
+// holds.
+func provingStreams(n Names, keep func(name, subjects, about string, age time.Duration) stream) []stream {
+	keyPages := keep(n.keyPages(), "key.>", "Keys of encrypted bodies, wrapped by a master key, many in a message", 0)
+	access := keep(n.access(), "access.>", "Who used the API, the console and the tools, and why", kycbridge.AccessAge)
+	ledger := keep(n.ledger(), "log.>", "The tamper-evident log: leaves, and signed checkpoints", 0)
+	ledger.config.Subjects = append(ledger.config.Subjects, n.checkpoint())
+	holds := keep(n.holds(), "hold.>", "Verifications that must not be erased, and why, one message each", 0)
+	holds.config.Subjects = append(holds.config.Subjects, n.join("erasing.>"))
+	holds.config.MaxMsgsPerSubject, holds.config.AllowMsgTTL = 1, true // claims to erase expire
+	all := []stream{keyPages, access, ledger, holds}
+	for i := range all {
+		all[i].config.Duplicates = 2 * time.Minute // their messages have no id
+	}
+	return all
+}
+
 // storeStreams are the streams of the store: payloads and their dispositions.
 func storeStreams(n Names, maxBody int, replicas int, retention kycbridge.Retention) []stream {
 	usual := kycbridge.DefaultRetention()
-	size := int32(maxBody + headRoom)
-	keep := func(name, subjects, about string, age time.Duration) stream {
-		return stream{config: jetstream.StreamConfig{
-			Name: name, Description: about, Subjects: []string{n.join(subjects)},
-			Storage: jetstream.FileStorage, Replicas: replicas,
-			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
-			MaxAge: age, MaxMsgSize: size, Duplicates: duplicateWindow,
-			AllowDirect: true, AllowAtomicPublish: true,
-		}}
-	}
+	keep := keeper{n, int32(maxBody + headRoom), replicas}.stream
 	refused := keep(n.refused(), "refused.>", "Callbacks that failed authentication, the newest only",
 		retention.Refused)
 	refused.bounded, refused.aged, refused.chosen = true, usual.Refused, retention.Refused != usual.Refused
@@ -84,25 +110,14 @@ func storeStreams(n Names, maxBody int, replicas int, retention kycbridge.Retent
 	index := keep(n.index(), "index.>", "Which verification an id stands for: keyed digests, one message each", 0)
 	index.bounded, index.config.MaxMsgsPerSubject, index.config.Discard = true, 1, jetstream.DiscardOld
 	index.config.Duplicates, index.config.AllowMsgTTL = 2*time.Minute, true // ids of payloads expire with the payloads
-	keyPages := keep(n.keyPages(), "key.>", "Keys of encrypted bodies, wrapped by a master key, many in a message", 0)
-	keyPages.config.Duplicates = 2 * time.Minute
-	access := keep(n.access(), "access.>", "Who used the API, the console and the tools, and why", accessAge)
-	access.config.Duplicates = 2 * time.Minute
-	ledger := keep(n.ledger(), "log.>", "The tamper-evident log: leaves, and signed checkpoints", 0)
-	ledger.config.Subjects = append(ledger.config.Subjects, n.checkpoint())
-	ledger.config.Duplicates = 2 * time.Minute
-	holds := keep(n.holds(), "hold.>", "Verifications that must not be erased, and why, one message each", 0)
-	holds.config.Subjects = append(holds.config.Subjects, n.join("erasing.>"))
-	holds.config.MaxMsgsPerSubject, holds.config.Duplicates = 1, 2*time.Minute
-	holds.config.AllowMsgTTL = true // for claims to erase
 	payloads := keep(n.payloads(), "payload.>", "Payloads as received: the outbox of everything", 0)
 	payloads.aged, payloads.chosen = usual.Payloads, longest != usual.Payloads || len(retention.Accounts) > 0
 	payloads.config.AllowMsgTTL = true // for the bar of an erasure
 	quarantine := keep(n.quarantine(), "quarantine.>",
 		"Authentic payloads that could not be processed, with the errors", 0)
 	quarantine.aged, quarantine.chosen = usual.Quarantine, retention.Quarantine != usual.Quarantine
-	return []stream{
-		keyPages, // before what is encrypted with them
+	// Keys come before what is encrypted with them.
+	return append(provingStreams(n, keep),
 		payloads,
 		quarantine,
 		refused,
@@ -111,10 +126,7 @@ func storeStreams(n Names, maxBody int, replicas int, retention kycbridge.Retent
 		dispositions,
 		tombstones,
 		index,
-		ledger,
-		access,
-		holds,
-	}
+	)
 }
 
 // busStreams is the stream of the bus: the canonical history, without expiry by default. It listens on

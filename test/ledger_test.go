@@ -3,6 +3,7 @@ package test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,12 @@ func TestLedger(t *testing.T) {
 		t.Errorf("report without an event: %d, %s", code, said)
 	}
 	b.stop(t)
+	// A stop signs what was stored until then.
+	_, said := report()
+	signed := regexp.MustCompile(`tamper-evident log: (\d+) entries, (\d+) of them signed`).FindStringSubmatch(said)
+	if len(signed) != 3 || signed[1] != signed[2] {
+		t.Errorf("after the stop: %s", said)
+	}
 	if code, stdout, _ := run(t, "kycbridge", "log", "checkpoint", "--config", b.config); code != 0 ||
 		!strings.Contains(stdout, "kycbridge/KYC") {
 		t.Errorf("a stopped store: %d, %s", code, stdout)

@@ -73,7 +73,8 @@ func makeBundle(ctx context.Context, cmd *cobra.Command, s store, about bundle.A
 	}
 	note(cmd, "%s written; it contains personal data", file)
 	if unproven > 0 {
-		note(cmd, "%s missing in it: stored before the tamper-evident log began", plural(unproven, "message"))
+		fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s of the verification missing in it: stored before the tamper-evident "+
+			"log began\n", plural(unproven, "message"))
 	}
 	return nil
 }

@@ -123,7 +123,8 @@ func TestScripts(t *testing.T) {
 		{"config check", 0, "listen: 127.0.0.1:8080\n", "configuration is valid\n", 1},
 		{"config check --config " + good, 0, "bearer:\n            - '[redacted]'\n", "configuration is valid\n", 1},
 		{"config check -c " + warned, 0, "provider: ondato\n",
-			"warning: encryption: no master key, so payloads are stored in clear text; make one with: kycbridge keys generate\n" +
+			"warning: encryption: no master key, so payloads are stored in clear text; " +
+				"make one with: kycbridge keys generate\n" +
 				"warning: accounts[0].poll: poll and limits have no effect without api\nconfiguration is valid\n", 3},
 		{"config check --config " + hmac, 1, "", "1 fault:\n" + hmac +
 			":6: accounts[0].auth.hmac: idwise does not read it, so it admits nobody; write one of basic, bearer, headers, " +

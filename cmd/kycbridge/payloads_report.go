@@ -21,10 +21,15 @@ import (
 // errIncompleteReport ends a report with losses.
 var errIncompleteReport = errors.New("something is missing: see the report")
 
+// reportFlags are the flags of report.
+type reportFlags struct {
+	filterFlags
+	asJSON, accept bool
+	checkpoints    []string // files
+}
+
 func reportCommand(o *payloadFlags) *cobra.Command {
-	var f filterFlags
-	var asJSON, accept bool
-	var kept []string
+	var f reportFlags
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "Account for every stored payload; exit code 1 if something is missing",
@@ -50,44 +55,50 @@ and values of enumerations; never the value of anything else.`,
 			if err != nil {
 				return usage(cmd, err.Error())
 			}
-			checkpoints, err := readCheckpoints(kept)
-			if err != nil {
-				return err
-			}
-			return o.reach(cmd, func(ctx context.Context, c *apiClient) error {
-				if len(kept) > 0 {
-					return usage(cmd, "--checkpoint needs --config or --store instead of the API")
-				}
-				if accept {
-					return usage(cmd, "--accept writes to the store, so it needs --config or --store instead of the API")
-				}
-				if err := c.resolve(ctx, &filter); err != nil {
-					return err
-				}
-				r, err := c.report(ctx, filter)
-				if err != nil {
-					return err
-				}
-				return printAccount(cmd, r, asJSON)
-			}, func(ctx context.Context, s store) error {
-				if err := s.resolve(ctx, &filter); err != nil {
-					return err
-				}
-				if len(checkpoints) > 0 && (s.Ledger == nil || filter != archive.Filter{}) {
-					return usage(cmd, "--checkpoint needs integrity.log in the configuration, and no filter")
-				}
-				s.Witness.Checkpoints = checkpoints
-				return report(ctx, cmd, s, filter, accept, asJSON)
-			})
+			f.Filter = filter
+			return o.reach(cmd, func(ctx context.Context, c *apiClient) error { return f.remote(ctx, cmd, c) },
+				func(ctx context.Context, s store) error { return f.local(ctx, cmd, s) })
 		},
 	}
 	f.add(cmd.Flags(), "provider", "account", "verification", "since", "until")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as one JSON object")
-	cmd.Flags().BoolVar(&accept, "accept", false,
+	cmd.Flags().BoolVar(&f.asJSON, "json", false, "print the report as one JSON object")
+	cmd.Flags().BoolVar(&f.accept, "accept", false,
 		"accept the listed loss: the next report omits these messages")
-	cmd.Flags().StringArrayVar(&kept, "checkpoint", nil,
+	cmd.Flags().StringArrayVar(&f.checkpoints, "checkpoint", nil,
 		"`file` with a checkpoint of the tamper-evident log that was kept elsewhere; repeatable")
 	return cmd
+}
+
+// remote has a running process build the report.
+func (f *reportFlags) remote(ctx context.Context, cmd *cobra.Command, c *apiClient) error {
+	if len(f.checkpoints) > 0 {
+		return usage(cmd, "--checkpoint needs --config or --store instead of the API")
+	}
+	if f.accept {
+		return usage(cmd, "--accept writes to the store, so it needs --config or --store instead of the API")
+	}
+	if err := c.resolve(ctx, &f.Filter); err != nil {
+		return err
+	}
+	r, err := c.report(ctx, f.Filter)
+	if err != nil {
+		return err
+	}
+	return printAccount(cmd, r, f.asJSON)
+}
+
+// local builds the report from the store.
+func (f *reportFlags) local(ctx context.Context, cmd *cobra.Command, s store) (err error) {
+	if err := s.resolve(ctx, &f.Filter); err != nil {
+		return err
+	}
+	if len(f.checkpoints) > 0 && (s.Ledger == nil || f.Filter != archive.Filter{}) {
+		return usage(cmd, "--checkpoint needs integrity.log in the configuration, and no filter")
+	}
+	if s.Witness.Checkpoints, err = readCheckpoints(f.checkpoints); err != nil {
+		return err
+	}
+	return report(ctx, cmd, s, f.Filter, f.accept, f.asJSON)
 }
 
 // readCheckpoints reads files with checkpoints.

@@ -48,6 +48,8 @@ func (a *App) runBus(ctx context.Context, normalize bool, opened chan<- error) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer bus.Close()
+	var keeping sync.WaitGroup // of the log, which is signed once more before the bus is closed
+	defer keeping.Wait()
 	bus.RecordErasures(a.store)
 	a.bus.Store(bus)
 	a.checkEventsEnd(ctx, bus)
@@ -55,7 +57,7 @@ func (a *App) runBus(ctx context.Context, normalize bool, opened chan<- error) {
 	if normalize {
 		running.Go(func() { publisher.NewIndexer(a.store, bus).Run(ctx, a.log) })
 		if a.config.Integrity.Log {
-			running.Go(func() { a.keepLedger(ctx, bus) })
+			keeping.Go(func() { a.keepLedger(ctx, bus) })
 		}
 	}
 	readers, err := a.serveReaders(ctx)

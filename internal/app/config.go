@@ -143,7 +143,8 @@ type Integrity struct {
 // Encryption configures the master keys of stored bodies, without any of which they are not encrypted, and the
 // keys of accounts with pii: encrypted.
 type Encryption struct {
-	Key   Secret     `yaml:"key,omitempty" file:"whole"` // lines of an id and 32 bytes in base64; the first one is used for new pages
+	// Key holds lines of an id and 32 bytes in base64; the first one is used for new pages.
+	Key   Secret     `yaml:"key,omitempty" file:"whole"`
 	Vault KeyService `yaml:"vault,omitempty"`
 
 	// EventKey holds the service's own private keys: events are encrypted to the first, so that kycbridge can read

@@ -101,6 +101,17 @@ func newMetrics() *metrics {
 		certificates: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kycbridge_tls_certificate_expiry_timestamp_seconds",
 			Help: "When the certificate expires that a listener uses, Unix seconds."}, []string{"listener"}),
 	}
+	m.ofConfigurations()
+	m.ofRetention()
+	m.registry.MustRegister(m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped, m.newValues,
+		m.eventDelay,
+		m.calls, m.callTime, m.looks, m.apiPaused, m.invalidWatches, m.readers, m.handshakes, m.tokens, m.certificates,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// ofConfigurations adds the metrics of the configuration in use and of its reloads.
+func (m *metrics) ofConfigurations() {
 	m.configs = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "kycbridge_config_info",
 		Help: "1; the label says which configuration is in use."}, []string{"version"})
 	m.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_config_reloads_total",
@@ -108,19 +119,18 @@ func newMetrics() *metrics {
 	for _, result := range []string{"applied", "refused"} {
 		m.reloads.WithLabelValues(result)
 	}
+	m.registry.MustRegister(m.configs, m.reloads)
+}
+
+// ofRetention adds what the retention has removed.
+func (m *metrics) ofRetention() {
 	m.removed = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_retention_removed_total",
 		Help: "Messages that this process has removed because they were older than their retention, by class: payloads, " +
 			"quarantine; of events, verifications."}, []string{"class"})
 	for _, class := range []kycbridge.Class{kycbridge.ClassPayloads, kycbridge.ClassQuarantine, kycbridge.ClassEvents} {
 		m.removed.WithLabelValues(string(class))
 	}
-	m.registry.MustRegister(m.removed, m.payloads, m.acked, m.events, m.noEvent, m.quarantine, m.failures, m.unmapped,
-		m.newValues,
-		m.eventDelay,
-		m.calls, m.callTime, m.looks, m.apiPaused, m.invalidWatches, m.readers, m.handshakes, m.tokens, m.certificates,
-		m.configs, m.reloads,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return m
+	m.registry.MustRegister(m.removed)
 }
 
 // configVersion shows which configuration is in use.

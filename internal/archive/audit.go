@@ -60,6 +60,7 @@ const (
 // column are the leaves of a kind, by sequence. Sequences in an altered log may be anything, so it is sparse.
 type column struct {
 	first  uint64 // sequence of the first one
+	old    uint64 // sequence up to which the server may have removed messages because of their age
 	chunks map[uint64]*chunk
 }
 
@@ -115,6 +116,7 @@ func (c *column) unseen() (seqs []uint64) {
 // audit is an audit in progress.
 type audit struct {
 	witness Witness
+	now     time.Time
 	out     LogAudit
 	tree    ledger.Tree
 	roots   map[int64]tlog.Hash // by size, at the end of each batch
@@ -132,7 +134,7 @@ func (a *audit) fault(what string, seq uint64, why string) {
 
 // Audit compares the tamper-evident log with its checkpoints and with every stored message.
 func (a *Archive) Audit(ctx context.Context, w Witness) (*LogAudit, error) {
-	run := &audit{witness: w, roots: map[int64]tlog.Hash{}, columns: map[ledger.Kind]*column{},
+	run := &audit{witness: w, now: a.Now(), roots: map[int64]tlog.Hash{}, columns: map[ledger.Kind]*column{},
 		out: LogAudit{Faults: []LogFault{}}, next: 1}
 	if err := a.Ledger.Read(ctx, run.batch, run.checkpoint); err != nil {
 		return nil, err
@@ -187,6 +189,9 @@ func (a *audit) batch(seq uint64, b *ledger.Batch) error {
 			c.cut(leaf.Seq)
 		default:
 			c.set(leaf.Seq, leaf.Hash)
+			if leaf.Kind == ledger.Access && a.now.Sub(b.At) > kycbridge.AccessAge-ageSlack {
+				c.old = leaf.Seq
+			}
 		}
 	}
 	if a.tree.Size != b.Tree.Size || a.tree.Root() != b.Tree.Root() {
@@ -268,31 +273,48 @@ func (a *Archive) auditKind(ctx context.Context, run *audit, kind ledger.Kind) e
 	return a.auditMissing(ctx, run, kind, first)
 }
 
-// auditMissing finds leaves whose message is gone without a recorded reason.
+// auditMissing finds leaves whose message is gone without a recorded reason. The service records what it removes;
+// only where a server removes old messages by itself those before the first one count as expired.
 func (a *Archive) auditMissing(ctx context.Context, run *audit, kind ledger.Kind, first uint64) error {
-	content := map[ledger.Kind]kycbridge.Content{ledger.Payload: kycbridge.ContentPayloads,
-		ledger.Event: kycbridge.ContentEvents}[kind]
-	erased := func(uint64) bool { return false }
-	expires := kind == ledger.Access
-	for _, s := range a.Streams {
-		held, err := s.Held(ctx)
-		if err != nil {
+	column := run.columns[kind]
+	gone := func(seq uint64) bool { return seq < first && seq <= column.old } // of the access log
+	if content, ok := contents[kind]; ok {
+		var err error
+		if gone, err = a.removed(ctx, content); err != nil {
 			return err
 		}
-		for _, h := range held {
-			if h.Content != content || content == "" {
-				continue
-			}
-			first, expires = h.First, h.Age > 0
-			if erased, _, err = a.Erasures.Erased(ctx, h.Stream); err != nil {
-				return err
-			}
-		}
 	}
-	for _, seq := range run.columns[kind].unseen() {
-		if !erased(seq) && (seq >= first || !expires) {
+	for _, seq := range column.unseen() {
+		if !gone(seq) {
 			run.fault(kind.String(), seq, auditMissing)
 		}
 	}
 	return nil
+}
+
+// contents are the contents of streams with leaves whose removals are recorded.
+var contents = map[ledger.Kind]kycbridge.Content{ledger.Payload: kycbridge.ContentPayloads,
+	ledger.Event: kycbridge.ContentEvents}
+
+// removed reports which sequences of a stream were removed for a known reason.
+func (a *Archive) removed(ctx context.Context, content kycbridge.Content) (func(seq uint64) bool, error) {
+	own, err := a.Ageing.OwnAges(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range a.Streams {
+		held, err := s.Held(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range held {
+			if h.Content != content {
+				continue
+			}
+			erased, _, err := a.Erasures.Erased(ctx, h.Stream)
+			expires := slices.Contains(own, h.Stream) || content == kycbridge.ContentEvents && h.Age > 0
+			return func(seq uint64) bool { return erased(seq) || expires && seq < h.First }, err
+		}
+	}
+	return func(uint64) bool { return false }, nil
 }

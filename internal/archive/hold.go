@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"kycbridge"
@@ -68,7 +69,7 @@ func (a *Archive) Release(ctx context.Context, verificationID, reason, by string
 		}
 		return heldAt(h, now), err
 	}
-	return Held{}, errors.Join(errors.New("there is no hold on verification "+verificationID), kycbridge.ErrNotFound)
+	return Held{}, fmt.Errorf("there is no hold on verification %s: %w", verificationID, kycbridge.ErrNotFound)
 }
 
 // ListHolds returns all holds, oldest first, also those that have ended.

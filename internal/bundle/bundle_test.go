@@ -82,7 +82,8 @@ func TestEveryByteIsProven(t *testing.T) {
 	if err != nil || len(v.Messages) != 18 || v.Signed.Size != 600 || v.About.Reason != `case <b>"4711"</b>` {
 		t.Fatalf("%d messages, %+v, %v", len(v.Messages), v.Signed, err)
 	}
-	place := regexp.MustCompile(`^(MANIFEST|about\.json|checkpoint\.txt|index\.html|messages/[-a-z0-9.]+): |at byte \d+|cut off or damaged`)
+	place := regexp.MustCompile(`^(MANIFEST|about\.json|checkpoint\.txt|index\.html|messages/[-a-z0-9.]+): |` +
+		`at byte \d+|cut off or damaged`)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	step := 1
 	if wait.Slowdown > 1 { // it only computes: the run without the race detector alters them all
