@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -102,6 +103,15 @@ func BenchmarkPaced(b *testing.B) {
 	}
 }
 
+// processorTime is that of this process until now, of all its threads.
+func processorTime(b *testing.B) time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
 // benchPath sends b.N payloads, rate a second or, with 0, as fast as they are answered.
 func benchPath(b *testing.B, body body.Body, rate int, more string) {
 	app.TuneMemory()
@@ -124,7 +134,7 @@ func benchPath(b *testing.B, body body.Body, rate int, more string) {
 	}
 	b.SetBytes(int64(body.Size()))
 	b.ResetTimer()
-	start := time.Now()
+	start, used := time.Now(), processorTime(b)
 	took := blast(b, a.CallbackAddr(), requests, 64, rate)
 	sent := time.Since(start)
 	_, events, err := a.Progress(context.Background())
@@ -142,6 +152,7 @@ func benchPath(b *testing.B, body body.Body, rate int, more string) {
 		}
 	}
 	slices.Sort(took)
+	b.ReportMetric(float64((processorTime(b)-used).Microseconds())/float64(b.N), "cpu-us/payload")
 	b.ReportMetric(float64(b.N)/sent.Seconds(), "payloads/s")
 	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "events/s")
 	b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
