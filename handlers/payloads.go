@@ -146,6 +146,8 @@ func (s *payloads) work(c echo.Context, t *requestLog, r PayloadRequest, mediaTy
 		return errNoPayload
 	case errors.Is(err, kycbridge.ErrAmbiguous) && out.n == 0:
 		return InvalidRequest("/q", "must be longer: too many ids begin like this")
+	case errors.Is(err, kycbridge.ErrNotFound) && out.n == 0 && r.Operation == PayloadsRelease:
+		return errNotHeld
 	case errors.Is(err, kycbridge.ErrNotFound) && out.n == 0 && slices.Contains(ofOne, r.Operation):
 		return errNoVerification
 	case errors.Is(err, kycbridge.ErrNotFound):
@@ -159,7 +161,7 @@ func (s *payloads) work(c echo.Context, t *requestLog, r PayloadRequest, mediaTy
 }
 
 // ofOne are the operations on one verification.
-var ofOne = []string{PayloadsPurge, PayloadsHold, PayloadsRelease}
+var ofOne = []string{PayloadsPurge, PayloadsHold}
 
 // query reads the named parameters: text, except numbers and times, which may be ages.
 func (s *payloads) query(names ...string) readPayloads {

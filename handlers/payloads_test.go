@@ -228,7 +228,7 @@ func TestPayloadFailures(t *testing.T) {
 		}
 		p.err = fmt.Errorf("x: %w", kycbridge.ErrNotFound)
 		want := map[string]string{PayloadsShow: "unknown_payload", PayloadsPurge: "unknown_verification",
-			PayloadsHold: "unknown_verification", PayloadsRelease: "unknown_verification"}[o.name]
+			PayloadsHold: "unknown_verification", PayloadsRelease: "not_held"}[o.name]
 		if want != "" {
 			wantProblem(t, p.send(t, o, nil), 404, want)
 		} else {

@@ -44,6 +44,7 @@ var (
 	errStepMediaType  = errors.New("media type neither form nor JSON")
 	errNoAccount      = errors.New("no such account")
 	errNoVerification = errors.New("no such verification")
+	errNotHeld        = errors.New("no hold on the verification")
 	errNoMedia        = errors.New("no such medium")
 	errNoPayload      = errors.New("no such payload")
 	errNoAPI          = errors.New("account without an api section")
@@ -208,6 +209,8 @@ var problems = [...]problem{
 		title: "Neither a form nor JSON", detail: "Send the body as multipart/form-data or application/json."},
 	{kind: errNoAccount, name: "unknown_account", status: http.StatusNotFound,
 		title: "No such account", detail: "The configuration has no account of this provider and name."},
+	{kind: errNotHeld, name: "not_held", status: http.StatusNotFound, title: "Not held",
+		detail: "There is no hold on this verification. GET /v1/payloads/holds lists those that there are."},
 	{kind: errNoVerification, name: "unknown_verification", status: http.StatusNotFound, title: "No such verification",
 		detail: "No verification with this reference is stored. Ask for a watch with POST /v1/watches if it was " +
 			"started elsewhere."},

@@ -10,13 +10,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"kycbridge/internal/app"
-	"kycbridge/internal/archive"
 	"kycbridge/internal/bundle"
 	"kycbridge/internal/ledger"
 )
 
 func bundleCommand(o *payloadFlags) *cobra.Command {
-	var f archive.Filter
+	var f filterFlags
 	var file string
 	cmd := &cobra.Command{
 		Use:   "bundle",
@@ -33,7 +32,10 @@ records who makes it and why. The log must be configured (integrity.log).`,
   kycbridge verify case-4711.zip --key log.pub`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			filter, err := f.filter(time.Now())
 			switch {
+			case err != nil:
+				return usage(cmd, err.Error())
 			case f.Verification == "":
 				return usage(cmd, "write the verification: --verification ID")
 			case file == "":
@@ -43,19 +45,20 @@ records who makes it and why. The log must be configured (integrity.log).`,
 				return usage(cmd, err.Error())
 			}
 			return o.with(cmd, func(ctx context.Context, s store) error {
-				if err := s.resolve(ctx, &f); err != nil {
+				if err := s.resolve(ctx, &filter); err != nil {
 					return err
 				}
-				s.use.selects(f)
+				s.use.selects(filter)
 				if err := s.use.begin(ctx); err != nil {
 					return err
 				}
-				return makeBundle(ctx, cmd, s, bundle.About{VerificationID: f.Verification, MadeBy: s.use.By,
+				return makeBundle(ctx, cmd, s, bundle.About{VerificationID: filter.Verification, MadeBy: s.use.By,
 					Reason: o.why, Program: programVersion()}, file)
 			})
 		},
 	}
 	cmd.Flags().SortFlags = false
+	f.flags = cmd.Flags()
 	cmd.Flags().StringVar(&f.Verification, "verification", "", "internal `id` of the verification")
 	o.addWhy(cmd, "")
 	cmd.Flags().StringVarP(&file, "output", "o", "", "`file` to write; it appears only when it is complete")

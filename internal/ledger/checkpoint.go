@@ -85,7 +85,7 @@ func NewVerifiers(keys ...ed25519.PublicKey) (*Verifiers, error) {
 func (v *Verifiers) add(text string) error {
 	one, err := note.NewVerifier(text)
 	if err != nil {
-		return errors.New("not a key of signed notes (name+hash+key)")
+		return errors.New("this is no public key of a log; kycbridge log key prints it")
 	}
 	if v.seen[one.KeyHash()] {
 		return nil
