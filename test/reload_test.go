@@ -174,7 +174,8 @@ func (s *senders) post(t *testing.T, b *bridge, kind string, sign func(*http.Req
 var rotationRate = flag.Float64("rotation.rate", 300, "callbacks a second in TestRotationWithoutRestart")
 
 // TestRotationWithoutRestart rotates credentials of every kind and the admin token, adds and removes an account and
-// changes a limit while hundreds of callbacks arrive in a second. No sender that follows the order is refused or interrupted.
+// changes a limit while hundreds of callbacks arrive in a second. No sender that follows the order is refused or
+// interrupted.
 func TestRotationWithoutRestart(t *testing.T) {
 	t.Parallel()
 	b := newReloading(t, accountsWith("first-secret"))
