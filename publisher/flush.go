@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -142,12 +143,13 @@ func (f *flusher) run() {
 // blockFiles are the files of a stream, 1.blk, 2.blk and so on. The server appends to the last one only.
 type blockFiles struct {
 	folder string
-	last   uint64 // the last file at the latest flush; 0: none was flushed yet
-	inode  uint64 // of last: a rewritten file has another one
+	last   uint64   // the last file at the latest flush; 0: none was flushed yet
+	file   *os.File // last, open; as long as it is, no other file has its inode
+	inode  uint64   // of last: a rewritten file has another one
 }
 
 // sync flushes the files that the server has appended to since the last call: the last one of that time
-// and those after it. The files are opened anew, because the server replaces files.
+// and those after it. They are looked up by name each time, because the server replaces files.
 func (b *blockFiles) sync() error {
 	found, err := b.syncFile(b.last)
 	if err == nil && !found {
@@ -159,30 +161,31 @@ func (b *blockFiles) sync() error {
 	return err
 }
 
-// syncEach flushes every file.
+// syncEach flushes every file, the last one last.
 func (b *blockFiles) syncEach() error {
 	entries, err := os.ReadDir(b.folder)
 	if err != nil {
 		return fmt.Errorf("flush messages: %w", withoutPath(err))
 	}
-	any, last, inode := false, uint64(0), uint64(0)
+	var numbers []uint64
 	for _, e := range entries {
 		n, err := strconv.ParseUint(strings.TrimSuffix(e.Name(), ".blk"), 10, 64)
-		if err != nil || filepath.Ext(e.Name()) != ".blk" {
-			continue
+		if err == nil && filepath.Ext(e.Name()) == ".blk" {
+			numbers = append(numbers, n)
 		}
+	}
+	slices.Sort(numbers)
+	any := false
+	for _, n := range numbers {
 		found, err := b.syncFile(n)
 		if err != nil {
 			return err
 		}
-		if any = any || found; found && n >= last {
-			last, inode = n, b.inode
-		}
+		any = any || found
 	}
 	if !any {
 		return errNoBlocks
 	}
-	b.last, b.inode = last, inode
 	return nil
 }
 
@@ -195,28 +198,45 @@ var errNoBlocks = errors.New("flush messages: the embedded server has no file of
 // syncFile flushes a file; found is false if there is none. A file that is new, or was replaced, is
 // flushed with its entry in the folder.
 func (b *blockFiles) syncFile(n uint64) (found bool, err error) {
-	file, err := os.Open(filepath.Join(b.folder, strconv.FormatUint(n, 10)+".blk"))
+	path := filepath.Join(b.folder, strconv.FormatUint(n, 10)+".blk")
+	var info unix.Stat_t
+	switch err := unix.Stat(path, &info); {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("flush messages: %w", err)
+	case n == b.last && info.Ino == b.inode && b.file != nil:
+		if err := unix.Fdatasync(int(b.file.Fd())); err != nil {
+			return false, fmt.Errorf("%w: %w", errNotFlushed, err)
+		}
+		return true, nil
+	}
+	return b.syncNew(n, path)
+}
+
+// syncNew flushes a file that no flush has covered yet, with its entry in the folder, and keeps it open.
+func (b *blockFiles) syncNew(n uint64, path string) (found bool, err error) {
+	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("flush messages: %w", withoutPath(err))
 	}
-	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
+		file.Close()
 		return false, fmt.Errorf("flush messages: %w", withoutPath(err))
 	}
-	inode := info.Sys().(*syscall.Stat_t).Ino
-	if n == b.last && inode == b.inode {
-		err = unix.Fdatasync(int(file.Fd()))
-	} else if err = file.Sync(); err == nil {
+	if err = file.Sync(); err == nil {
 		err = syncFolder(b.folder)
 	}
 	if err != nil {
+		file.Close()
 		return false, fmt.Errorf("%w: %w", errNotFlushed, withoutPath(err))
 	}
-	b.last, b.inode = n, inode
+	b.file.Close() // of a nil file: an error that does not matter
+	b.last, b.file, b.inode = n, file, info.Sys().(*syscall.Stat_t).Ino
 	return true, nil
 }
 
