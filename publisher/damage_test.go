@@ -24,6 +24,7 @@ import (
 	"kycbridge"
 	"kycbridge/event"
 	"kycbridge/publisher/blocks"
+	"kycbridge/test/wait"
 )
 
 // stock is the content of a store: the messages of each stream as text, by sequence.
@@ -181,8 +182,8 @@ func watched(level zapcore.Level) (*zap.Logger, *observer.ObservedLogs) {
 // succeeds, every message is unchanged, and new ones are stored and processed.
 func TestOneBitAnywhere(t *testing.T) {
 	positions := 200
-	if testing.Short() {
-		positions = 40
+	if testing.Short() || wait.Race {
+		positions = 25
 	}
 	seed := damageSeed()
 	t.Logf("seed %d", seed)
@@ -273,8 +274,8 @@ func damageSeed() uint64 {
 // missing ones are named, and sequences are not assigned again.
 func TestManyBytesAnywhere(t *testing.T) {
 	positions := 120
-	if testing.Short() {
-		positions = 30
+	if testing.Short() || wait.Race {
+		positions = 15
 	}
 	seed := damageSeed()
 	t.Logf("seed %d", seed)
@@ -450,6 +451,9 @@ func tornOnly(findings []blocks.Finding) bool {
 
 // TestDamagedFiles damages whole files of a store of several blocks.
 func TestDamagedFiles(t *testing.T) {
+	if wait.Race {
+		t.Skip("it copies and reads 24 MB for each kind of damage: run it without the race detector, as .ci/run does")
+	}
 	whole := t.TempDir()
 	e, store, bus := openAt(t, whole, zap.NewNop())
 	const payloads = 24 // a block holds eight of them

@@ -48,6 +48,8 @@ func TestPolling(t *testing.T) {
 	sessions := *sessionsFlag
 	if testing.Short() {
 		sessions = min(sessions, 1000)
+	} else if wait.Race {
+		sessions /= 2
 	}
 	// Fewer sessions run faster, so that each is polled as often.
 	speed := 8 * min(4, max(1, 20000/float64(sessions)))

@@ -14,6 +14,7 @@ import (
 	"kycbridge/internal/archive"
 	"kycbridge/schemas"
 	"kycbridge/test/fixture"
+	"kycbridge/test/wait"
 )
 
 // seeds are forms in which a person's name may appear in any field of a provider. None has a digit, so
@@ -40,6 +41,9 @@ func TestPersonalValuesAreMasked(t *testing.T) {
 		before := w.event(w.work(t, w.payload(c, c.Body)))
 		n := leaves(doc)
 		for at := -1; at < n; at++ {
+			if wait.Race && at%8 > 0 {
+				continue
+			}
 			for i, seed := range seeds {
 				if at >= 0 && i > 0 && (at+i)%len(seeds) != 0 {
 					continue // each leaf takes the first and one of the others
@@ -57,7 +61,7 @@ func TestPersonalValuesAreMasked(t *testing.T) {
 			}
 		}
 	}
-	if bodies < 2000 || events < 1000 {
+	if (bodies < 2000 || events < 1000) && !wait.Race {
 		t.Errorf("only %d bodies, %d events: too little to prove anything", bodies, events)
 	}
 	t.Logf("%d bodies, %d of them with an event", bodies, events)
