@@ -175,14 +175,7 @@ func (c *Change) smallestMerge() (into uint32, ok bool) {
 // entries it read.
 func (c *Change) step(into uint32, most int) (read int, err error) {
 	target := slices.IndexFunc(c.Runs, func(r Run) bool { return r.ID == into })
-	from := Range{First: c.Runs[target].Next, Last: Beginning().Last}
-	var sources []*source
-	for i := range c.Runs {
-		if r := &c.Runs[i]; r.Into == into {
-			at, _ := r.holding(from)
-			sources = append(sources, &source{run: r, at: at, from: from, load: c.load})
-		}
-	}
+	sources := c.sources(&c.Runs[target])
 	var out []Entry
 	for limit := most / c.sizes.Segment * c.sizes.Segment; len(out) < limit && read < 2*limit; {
 		e, ok, err := lowest(sources)
@@ -210,6 +203,18 @@ func (c *Change) step(into uint32, most int) (read int, err error) {
 	}
 	c.dropEmpty()
 	return read, nil
+}
+
+// sources are the runs that are merged into another one, from its next entry on.
+func (c *Change) sources(into *Run) (all []*source) {
+	from := Range{First: into.Next, Last: Beginning().Last}
+	for i := range c.Runs {
+		if r := &c.Runs[i]; r.Into == into.ID {
+			at, _ := r.holding(from)
+			all = append(all, &source{run: r, at: at, from: from, load: c.load})
+		}
+	}
+	return all
 }
 
 // source reads the entries of a run in order.
@@ -344,9 +349,6 @@ func (c *Change) Erase(keys []Key, most int) (more bool, err error) {
 	n := 0
 	for i := range c.Runs {
 		r := &c.Runs[i]
-		if _, doomed := slices.BinarySearchFunc(keys, r.Next, func(a, b Key) int { return compare(&a, &b) }); doomed {
-			r.Next = after(r.Next)
-		}
 		for j := 0; j < len(r.Segments); j++ {
 			here := keysOf(r, j, keys)
 			if len(here) == 0 {
@@ -366,12 +368,30 @@ func (c *Change) Erase(keys []Key, most int) (more bool, err error) {
 			j -= 1 - kept
 			if n++; n == most {
 				c.dropEmpty()
-				return true, nil
+				return true, c.moveOff(keys)
 			}
 		}
 	}
 	c.dropEmpty()
-	return false, nil
+	return false, c.moveOff(keys)
+}
+
+// moveOff moves the position of merges from erased keys to the next ones that exist.
+func (c *Change) moveOff(keys []Key) error {
+	for i := range c.Runs {
+		r := &c.Runs[i]
+		if _, erased := slices.BinarySearchFunc(keys, r.Next, func(a, b Key) int { return compare(&a, &b) }); !erased {
+			continue
+		}
+		next, more, err := peekLowest(c.sources(r))
+		if err != nil {
+			return err
+		}
+		if r.Next = next; !more {
+			r.Next = Beginning().Last
+		}
+	}
+	return nil
 }
 
 // keysOf are the keys that the segment at a position may hold.
@@ -382,14 +402,4 @@ func keysOf(r *Run, at int, keys []Key) []Key {
 	}
 	next := &r.Segments[at+1].First
 	return keys[from : from+sort.Search(len(keys)-from, func(i int) bool { return compare(&keys[from+i], next) >= 0 })]
-}
-
-// after is the next key.
-func after(k Key) Key {
-	for i := keySize - 1; i >= 0; i-- {
-		if k[i]++; k[i] != 0 {
-			break
-		}
-	}
-	return k
 }
