@@ -318,16 +318,20 @@ func (s *Store) eraseSecrets(ctx context.Context) error {
 	return s.disk.flushAll(ctx)
 }
 
-// removeGarbage removes the segments that are not part of the index: those of a batch of which a killed server has
-// stored a part, and those that a killed process did not remove.
+// removeGarbage removes the segments and keys that are not part of the index: those of a batch of which a killed server
+// has stored a part, and those that a killed process did not remove.
 func (s *Store) removeGarbage(ctx context.Context) error {
-	return s.unneeded(ctx, "index.segment", func(raw *jetstream.RawStreamMsg, m *manifest) error {
+	err := s.unneeded(ctx, "index.segment", func(raw *jetstream.RawStreamMsg, m *manifest) error {
 		name, err := hex.DecodeString(raw.Subject[strings.LastIndexByte(raw.Subject, '.')+1:])
 		if err == nil && len(name) == len(segments.Name{}) && m.Named()[segments.Name(name)] {
 			return nil
 		}
 		return s.erase(ctx, s.index.stream, raw.Sequence, false)
 	})
+	if err != nil {
+		return fmt.Errorf("remove what is not part of the index of ids: %w", err)
+	}
+	return s.eraseSecrets(ctx)
 }
 
 // unneeded calls each with the messages below a subject that are older than the manifest.

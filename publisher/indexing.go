@@ -202,6 +202,11 @@ func (x *Indexer) write(ctx context.Context, m *manifest, tombstones uint64, era
 	for _, e := range entries {
 		x.known.Add(e.Key, struct{}{})
 	}
+	if !m.known { // what a lost or damaged manifest named is still stored
+		if err := x.store.removeGarbage(ctx); err != nil {
+			return false, err
+		}
+	}
 	return more || c.At.Payloads < end.Payloads || c.At.Quarantine < end.Quarantine || c.At.Events < end.Events, nil
 }
 
@@ -258,13 +263,9 @@ func (x *Indexer) tidy(ctx context.Context) error {
 	if time.Since(x.tidied) < indexTidy {
 		return nil
 	}
-	s := x.store
-	err := s.removeOldIndex(ctx)
+	err := x.store.removeOldIndex(ctx)
 	if err == nil {
-		err = s.removeGarbage(ctx)
-	}
-	if err == nil {
-		err = s.eraseSecrets(ctx)
+		err = x.store.removeGarbage(ctx)
 	}
 	if err == nil {
 		x.tidied = time.Now()

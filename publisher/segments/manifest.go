@@ -115,10 +115,10 @@ func (s Secret) Seal(body []byte) []byte {
 	return gcm.Seal(nil, make([]byte, gcm.NonceSize()), body, nil)
 }
 
-// Open decrypts what Seal encrypted; it fails if a bit is different.
+// Open decrypts what Seal encrypted, in its place; it fails if a bit is different.
 func (s Secret) Open(sealed []byte) ([]byte, error) {
 	gcm := s.gcm()
-	body, err := gcm.Open(nil, make([]byte, gcm.NonceSize()), sealed, nil)
+	body, err := gcm.Open(sealed[:0], make([]byte, gcm.NonceSize()), sealed, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open a part of the index: %w", err)
 	}
@@ -162,7 +162,7 @@ func (s Secret) gcm() cipher.AEAD {
 // Seal returns the body of a segment with these entries.
 func (s Segment) Seal(entries []Entry) []byte { return s.Key.Seal(encode(entries)) }
 
-// Open reads the entries of a segment from its body.
+// Open reads the entries of a segment from its body, and overwrites the body.
 func (s Segment) Open(sealed []byte) ([]Entry, error) {
 	body, err := s.Key.Open(sealed)
 	if err != nil {

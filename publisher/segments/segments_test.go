@@ -18,7 +18,7 @@ func (s shelf) load(part Segment) ([]Entry, error) {
 	if !ok {
 		return nil, errors.New("the segment is not stored")
 	}
-	return part.Open(body)
+	return part.Open(slices.Clone(body))
 }
 
 // keep stores a change, and removes what it does not name any more.
@@ -223,7 +223,7 @@ func TestDamageIsNoticed(t *testing.T) {
 				t.Fatalf("byte %d of a segment", i)
 			}
 		}
-		if _, err := part.Open(body[:len(body)-entrySize]); err == nil {
+		if _, err := part.Open(slices.Clone(body[:len(body)-entrySize])); err == nil {
 			t.Error("a short segment")
 		}
 	}
