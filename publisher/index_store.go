@@ -25,8 +25,8 @@ import (
 //
 // A change is one atomic batch that ends with the manifest. A message that the manifest does not name and that was
 // stored before it is not needed any more: the batches of other changes are stored after the manifest, or refused.
-// Removed segments and replaced manifests stay in the files of the server for a while. An erasure makes them unreadable:
-// it replaces the key of the manifest, and overwrites the old one.
+// Removed segments and replaced manifests stay in the files of the server for a while. An erasure makes them
+// unreadable: it replaces the key of the manifest, and overwrites the old one.
 const (
 	indexEntries = 8192 // of one segment: 256 KiB
 	indexSteps   = 8    // segments that are merged at once, at most

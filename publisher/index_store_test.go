@@ -53,8 +53,8 @@ func publishIndex(t testing.TB, s *Store, subject string, body []byte) {
 	must(t, err)
 }
 
-// TestIndexOfEarlierVersions: an index with a subject for each entry is removed, and built anew. So is one that a process
-// of an earlier version writes beside the new one.
+// TestIndexOfEarlierVersions: an index with a subject for each entry is removed, and built anew. So is one that a
+// process of an earlier version writes beside the new one.
 func TestIndexOfEarlierVersions(t *testing.T) {
 	dir := t.TempDir()
 	_, store, bus := start(t, dir)
