@@ -232,24 +232,32 @@ func TestIDsOfPayloadsExpire(t *testing.T) {
 // TestIndexersReadersAndPurges: two indexers write while verifications are erased and searched, and work is broken off
 // at any point. In the end all verifications that exist are found, and nothing is left of the others.
 func TestIndexersReadersAndPurges(t *testing.T) {
-	dir := t.TempDir()
-	server, store, bus := start(t, dir)
+	server, store, bus := start(t, t.TempDir())
 	second, err := OpenStore(t.Context(), connect(t, server, "second"), testNames, testMaxBody, 1,
 		kycbridge.DefaultRetention())
 	must(t, err)
 	t.Cleanup(second.Close)
+	indexAtOnce(t, store, second, bus, 150)
+}
+
+// TestIndexInACluster: the same through two nodes of a cluster.
+func TestIndexInACluster(t *testing.T) {
+	urls := cluster(t, 3)
+	store, bus := join(t, urls[0])
+	second, _ := join(t, urls[1])
+	indexAtOnce(t, store, second, bus, 60)
+}
+
+func indexAtOnce(t *testing.T, store, second *Store, bus *Bus, verifications int) {
 	smallSegments(store)
 	smallSegments(second)
-	const verifications, erasedEvery = 240, 5
-	keys := make([]kycbridge.Key, verifications)
 	ctx, stop := context.WithCancel(t.Context())
 	var working sync.WaitGroup
 	for _, s := range []*Store{store, second} {
 		working.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				broken, cancel := context.WithTimeout(ctx, time.Duration(n%17+3)*time.Millisecond)
-				x := NewIndexer(s, bus)
-				_ = x.CatchUp(broken, nil) // as if the process were killed
+				broken, cancel := context.WithTimeout(ctx, time.Duration(n%17*3+3)*time.Millisecond)
+				_ = NewIndexer(s, bus).CatchUp(broken, nil) // as if the process were killed
 				cancel()
 				pause(ctx, 5*time.Millisecond)
 			}
@@ -263,9 +271,10 @@ func TestIndexersReadersAndPurges(t *testing.T) {
 			pause(ctx, time.Millisecond)
 		}
 	})
-	isErased := func(n int) bool { return n%erasedEvery == 0 }
+	isErased := func(n int) bool { return n%5 == 0 }
+	var keys []kycbridge.Key
 	for n := range verifications {
-		keys[n] = indexed(t, store, bus, n, fmt.Sprintf("case-%d", n))
+		keys = append(keys, indexed(t, store, bus, n, fmt.Sprintf("case-%d", n)))
 		if before := n - 10; before >= 0 && isErased(before) {
 			purgeForTest(t, second, bus, keys[before])
 		}
@@ -277,8 +286,7 @@ func TestIndexersReadersAndPurges(t *testing.T) {
 			purgeForTest(t, store, bus, keys[n])
 		}
 	}
-	x := NewIndexer(second, bus)
-	must(t, x.CatchUp(t.Context(), nil))
+	must(t, NewIndexer(second, bus).CatchUp(t.Context(), nil))
 	for n, k := range keys {
 		got := standingFor(t, store, fmt.Sprintf("case-%d", n), false)
 		if isErased(n) && got != nil || !isErased(n) && !slices.Contains(got, "external_reference "+k.VerificationID) {
