@@ -58,7 +58,7 @@ func (s *Store) unindex(ctx context.Context, owners []owner) (int, error) {
 func (s *Store) unindexStep(
 	ctx context.Context, m *manifest, owners []owner, erased map[segments.Key]bool,
 ) (more bool, err error) {
-	load := func(part segments.Segment) ([]segments.Entry, error) { return s.cachedSegment(ctx, part) }
+	load := func(part segments.Segment) (segments.Body, error) { return s.cachedSegment(ctx, part) }
 	ofOwners, ids, err := entriesOfOwners(m, owners, load)
 	if err != nil || len(ofOwners) == 0 {
 		return false, err

@@ -45,7 +45,7 @@ type index struct {
 	stream jetstream.Stream
 	writes *committer
 	sizes  segments.Sizes
-	cached *lru.Cache[segments.Name, []segments.Entry]
+	cached *lru.Cache[segments.Name, segments.Body]
 
 	mu   sync.Mutex
 	last *manifest // as it was read last
@@ -68,7 +68,7 @@ func (x *index) open() {
 		largest = min(largest, (most-indexOverhead)/32)
 	}
 	x.sizes = segments.Sizes{Segment: largest, Step: indexSteps * largest}
-	x.cached, _ = lru.New[segments.Name, []segments.Entry](indexCached) // fails for a size below 1 only
+	x.cached, _ = lru.New[segments.Name, segments.Body](indexCached) // fails for a size below 1 only
 }
 
 var (
@@ -114,7 +114,7 @@ func (s *Store) discardIndex(ctx context.Context, m *manifest) error {
 func (s *Store) entriesOf(
 	ctx context.Context, m *manifest, r segments.Range, most int, keep func(segments.Key) bool,
 ) ([]segments.Entry, error) {
-	found, err := m.Search(r, segments.Day(time.Now()), most, keep, func(part segments.Segment) ([]segments.Entry, error) {
+	found, err := m.Search(r, segments.Day(time.Now()), most, keep, func(part segments.Segment) (segments.Body, error) {
 		return s.cachedSegment(ctx, part)
 	})
 	if err == nil && most > 0 && len(found) > most {
@@ -181,7 +181,7 @@ func (s *Store) openManifest(ctx context.Context, raw *jetstream.RawStreamMsg) (
 }
 
 // cachedSegment reads a segment for a search.
-func (s *Store) cachedSegment(ctx context.Context, part segments.Segment) ([]segments.Entry, error) {
+func (s *Store) cachedSegment(ctx context.Context, part segments.Segment) (segments.Body, error) {
 	if entries, ok := s.index.cached.Get(part.Name); ok {
 		return entries, nil
 	}
@@ -193,7 +193,7 @@ func (s *Store) cachedSegment(ctx context.Context, part segments.Segment) ([]seg
 }
 
 // segment reads a segment.
-func (s *Store) segment(ctx context.Context, part segments.Segment) ([]segments.Entry, error) {
+func (s *Store) segment(ctx context.Context, part segments.Segment) (segments.Body, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
 	raw, err := s.index.stream.GetLastMsgForSubject(ctx, s.segmentSubject(part.Name))
@@ -224,7 +224,7 @@ var errIndexChanged = errors.New("another process writes the index")
 // changeIndex begins a change of the index.
 func (s *Store) changeIndex(ctx context.Context, m *manifest, load segments.Load) *segments.Change {
 	if load == nil {
-		load = func(part segments.Segment) ([]segments.Entry, error) { return s.segment(ctx, part) }
+		load = func(part segments.Segment) (segments.Body, error) { return s.segment(ctx, part) }
 	}
 	c := segments.NewChange(m.Manifest, s.index.sizes, segments.Day(time.Now()), load)
 	if !m.known {

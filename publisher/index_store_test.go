@@ -213,7 +213,7 @@ func TestIDsOfPayloadsExpire(t *testing.T) {
 	must(t, err)
 	all := func(today uint16) []segments.Entry {
 		found, err := m.Search(segments.Range{Last: segments.Beginning().Last}, today, 0, nil,
-			func(part segments.Segment) ([]segments.Entry, error) { return store.segment(t.Context(), part) })
+			func(part segments.Segment) (segments.Body, error) { return store.segment(t.Context(), part) })
 		must(t, err)
 		return found
 	}
@@ -334,7 +334,8 @@ func checkErased(t *testing.T, s *Store, keys []kycbridge.Key, isErased func(int
 		for _, part := range r.Segments {
 			all, err := s.segment(t.Context(), part)
 			must(t, err)
-			for _, e := range all {
+			for i := range all.Len() {
+				e := all.At(i)
 				if entries++; names(e.Key) || names(part.First) {
 					t.Fatal("an entry of an erased verification is left")
 				}

@@ -24,18 +24,18 @@ type Change struct {
 	sizes   Sizes
 	today   uint16
 	load    Load
-	written map[Name][]Entry
+	written map[Name]Body
 }
 
 // NewChange begins with the state of an index. The original is not changed.
 func NewChange(m Manifest, sizes Sizes, today uint16, load Load) *Change {
-	c := &Change{Manifest: m, sizes: sizes, today: today, written: map[Name][]Entry{}}
+	c := &Change{Manifest: m, sizes: sizes, today: today, written: map[Name]Body{}}
 	c.Runs = make([]Run, len(m.Runs))
 	for i, r := range m.Runs {
 		c.Runs[i] = r
 		c.Runs[i].Segments = slices.Clone(r.Segments)
 	}
-	c.load = func(s Segment) ([]Entry, error) {
+	c.load = func(s Segment) (Body, error) {
 		if entries, ok := c.written[s.Name]; ok {
 			return entries, nil
 		}
@@ -45,8 +45,8 @@ func NewChange(m Manifest, sizes Sizes, today uint16, load Load) *Change {
 }
 
 // Written are the new segments of the changed manifest with their entries.
-func (c *Change) Written() map[Segment][]Entry {
-	out := map[Segment][]Entry{}
+func (c *Change) Written() map[Segment]Body {
+	out := map[Segment]Body{}
 	for _, r := range c.Runs {
 		for _, s := range r.Segments {
 			if entries, ok := c.written[s.Name]; ok {
@@ -71,7 +71,7 @@ func (c *Change) segments(entries []Entry) (out []Segment) {
 				s.Oldest = e.Expires
 			}
 		}
-		c.written[s.Name] = part
+		c.written[s.Name] = bodyOf(part)
 		out = append(out, s)
 	}
 	return out
@@ -105,7 +105,7 @@ func (c *Change) Sweep() (more bool, err error) {
 			if n++; n > sweepMost {
 				return true, nil
 			}
-			kept, err := c.rewrite(i, j, func(e *Entry) bool { return !e.expired(c.today) })
+			kept, err := c.rewrite(i, j, func(e Entry) bool { return !e.expired(c.today) })
 			if err != nil {
 				return false, err
 			}
@@ -117,19 +117,19 @@ func (c *Change) Sweep() (more bool, err error) {
 }
 
 // rewrite replaces a segment by one with the entries that keep accepts, or by none. It returns 1 if there is one.
-func (c *Change) rewrite(run, at int, keep func(*Entry) bool) (kept int, err error) {
+func (c *Change) rewrite(run, at int, keep func(Entry) bool) (kept int, err error) {
 	r := &c.Runs[run]
 	entries, err := c.load(r.Segments[at])
 	if err != nil {
 		return 0, err
 	}
 	var left []Entry
-	for i := range entries {
-		if keep(&entries[i]) {
-			left = append(left, entries[i])
+	for i := range entries.Len() {
+		if e := entries.At(i); keep(e) {
+			left = append(left, e)
 		}
 	}
-	if len(left) == len(entries) {
+	if len(left) == entries.Len() {
 		return 1, nil
 	}
 	replacement := c.segments(left)
@@ -160,7 +160,7 @@ func (c *Change) Erase(keys []Key, most int) (more bool, err error) {
 				continue
 			}
 			before := r.Segments[j].Name
-			kept, err := c.rewrite(i, j, func(e *Entry) bool {
+			kept, err := c.rewrite(i, j, func(e Entry) bool {
 				_, doomed := slices.BinarySearchFunc(here, e.Key, func(a, b Key) int { return compare(&a, &b) })
 				return !doomed
 			})

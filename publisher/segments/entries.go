@@ -72,16 +72,12 @@ func Beginning(text ...byte) (r Range) {
 	return r
 }
 
-// within returns the part of sorted entries that is in a range.
-func within(entries []Entry, r Range) []Entry {
-	from := sort.Search(len(entries), func(i int) bool { return compare(&entries[i].Key, &r.First) >= 0 })
-	to := sort.Search(len(entries), func(i int) bool { return compare(&entries[i].Key, &r.Last) > 0 })
-	return entries[from:max(from, to)]
-}
+// Body is sorted entries in the form in which a segment holds them.
+type Body []byte
 
-// encode returns the bytes of entries.
-func encode(entries []Entry) []byte {
-	out := make([]byte, 0, len(entries)*entrySize)
+// bodyOf encodes sorted entries.
+func bodyOf(entries []Entry) Body {
+	out := make(Body, 0, len(entries)*entrySize)
 	for i := range entries {
 		out = append(out, entries[i].Key[:]...)
 		out = binary.BigEndian.AppendUint16(out, entries[i].Expires)
@@ -89,19 +85,28 @@ func encode(entries []Entry) []byte {
 	return out
 }
 
+// Len is the number of entries.
+func (b Body) Len() int { return len(b) / entrySize }
+
+// At is the entry at a position.
+func (b Body) At(i int) Entry {
+	one := b[i*entrySize:][:entrySize]
+	return Entry{Key(one[:keySize]), binary.BigEndian.Uint16(one[keySize:])}
+}
+
+// from is the position of the first entry with a key that is not below another one.
+func (b Body) from(k *Key) int {
+	return sort.Search(b.Len(), func(i int) bool { return bytes.Compare(b[i*entrySize:][:keySize], k[:]) >= 0 })
+}
+
+// within is the part that is in a range.
+func (b Body) within(r Range) Body {
+	from, to := b.from(&r.First), b.from(&r.Last)
+	if to < b.Len() && b.At(to).Key == r.Last {
+		to++
+	}
+	return b[from*entrySize : max(from, to)*entrySize]
+}
+
 // errForm means that bytes are not what this package has written.
 var errForm = errors.New("not in the form of the index")
-
-// decode reads the bytes of entries.
-func decode(body []byte) ([]Entry, error) {
-	if len(body)%entrySize != 0 {
-		return nil, errForm
-	}
-	entries := make([]Entry, len(body)/entrySize)
-	for i := range entries {
-		one := body[i*entrySize:][:entrySize]
-		copy(entries[i].Key[:], one)
-		entries[i].Expires = binary.BigEndian.Uint16(one[keySize:])
-	}
-	return entries, nil
-}

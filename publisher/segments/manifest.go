@@ -159,20 +159,16 @@ func (s Secret) gcm() cipher.AEAD {
 	return gcm
 }
 
-// Seal returns the body of a segment with these entries.
-func (s Segment) Seal(entries []Entry) []byte { return s.Key.Seal(encode(entries)) }
+// Seal encrypts the entries of a segment.
+func (s Segment) Seal(entries Body) []byte { return s.Key.Seal(entries) }
 
-// Open reads the entries of a segment from its body, and overwrites the body.
-func (s Segment) Open(sealed []byte) ([]Entry, error) {
+// Open decrypts the entries of a segment, in the place of what Seal returned.
+func (s Segment) Open(sealed []byte) (Body, error) {
 	body, err := s.Key.Open(sealed)
-	if err != nil {
-		return nil, err
+	if err == nil && len(body) != int(s.Count)*entrySize {
+		err = errForm
 	}
-	entries, err := decode(body)
-	if err == nil && len(entries) != int(s.Count) {
-		return nil, errForm
-	}
-	return entries, err
+	return body, err
 }
 
 // Named are the names of the segments.
@@ -187,7 +183,7 @@ func (m *Manifest) Named() map[Name]bool {
 }
 
 // Load reads the entries of a segment. They are not changed.
-type Load func(Segment) ([]Entry, error)
+type Load func(Segment) (Body, error)
 
 // holding are the positions of the first segment of a run that may hold a key of a range, and of the one after the
 // last.
@@ -209,7 +205,9 @@ func (m *Manifest) Search(of Range, today uint16, most int, keep func(Key) bool,
 			if err != nil {
 				return nil, err
 			}
-			for _, e := range within(entries, of) {
+			entries = entries.within(of)
+			for i := range entries.Len() {
+				e := entries.At(i)
 				if e.expired(today) || keep != nil && !keep(e.Key) {
 					continue
 				}

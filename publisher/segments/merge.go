@@ -138,40 +138,46 @@ type source struct {
 	at      int // segment
 	from    Range
 	load    Load
-	entries []Entry // the rest of that segment; nil: it was not read
-	read    bool
+	entries Body // of that segment; nil: it was not read
+	read    int  // how many of them were taken
+	next    Entry
+	ready   bool // next is the next entry
 }
 
-// peek is the next entry; nil: there is none.
-func (s *source) peek() (*Entry, error) {
-	for s.at < len(s.run.Segments) {
-		if !s.read {
+// peek is the next entry; ok is false if there is none.
+func (s *source) peek() (ok bool, err error) {
+	for !s.ready && s.at < len(s.run.Segments) {
+		if s.entries == nil {
 			entries, err := s.load(s.run.Segments[s.at])
 			if err != nil {
-				return nil, err
+				return false, err
 			}
-			s.entries, s.read = within(entries, s.from), true
+			s.entries, s.read = entries.within(s.from), 0
 		}
-		if len(s.entries) > 0 {
-			return &s.entries[0], nil
+		if s.read == s.entries.Len() {
+			s.at, s.entries = s.at+1, nil
+			continue
 		}
-		s.at, s.read = s.at+1, false
+		s.next, s.ready = s.entries.At(s.read), true
 	}
-	return nil, nil
+	return s.ready, nil
 }
 
+// take removes the next entry.
+func (s *source) take() { s.read, s.ready = s.read+1, false }
+
 // drop removes the segments that were read to their end.
-func (s *source) drop() { s.run.Segments = s.run.Segments[min(s.at, len(s.run.Segments)):] }
+func (s *source) drop() { s.run.Segments = s.run.Segments[s.at:] }
 
 // peekLowest is the lowest next key of the sources.
 func peekLowest(sources []*source) (k Key, ok bool, err error) {
 	for _, s := range sources {
-		e, err := s.peek()
+		some, err := s.peek()
 		if err != nil {
 			return k, false, err
 		}
-		if e != nil && (!ok || compare(&e.Key, &k) < 0) {
-			k, ok = e.Key, true
+		if some && (!ok || compare(&s.next.Key, &k) < 0) {
+			k, ok = s.next.Key, true
 		}
 	}
 	return k, ok, nil
@@ -183,21 +189,16 @@ func lowest(sources []*source) (e Entry, ok bool, err error) {
 	if err != nil || !ok {
 		return e, false, err
 	}
-	first := true
+	taken := false
 	for _, s := range sources {
-		next, err := s.peek()
-		if err != nil {
-			return e, false, err
-		}
-		if next == nil || next.Key != k {
+		if !s.ready || s.next.Key != k {
 			continue
 		}
-		if first {
-			e, first = *next, false
-		} else {
-			e.Expires = later(e.Expires, next.Expires)
+		if taken {
+			s.next.Expires = later(e.Expires, s.next.Expires)
 		}
-		s.entries = s.entries[1:]
+		e, taken = s.next, true
+		s.take()
 	}
 	return e, true, nil
 }

@@ -13,7 +13,7 @@ import (
 // shelf holds the sealed segments of an index, as a stream does.
 type shelf map[Name][]byte
 
-func (s shelf) load(part Segment) ([]Entry, error) {
+func (s shelf) load(part Segment) (Body, error) {
 	body, ok := s[part.Name]
 	if !ok {
 		return nil, errors.New("the segment is not stored")
@@ -46,14 +46,15 @@ func checkForm(t *rapid.T, m Manifest, s shelf, sizes Sizes) {
 		var last *Key
 		for _, part := range r.Segments {
 			entries, err := s.load(part)
-			if err != nil || len(entries) == 0 || len(entries) > sizes.Segment || entries[0].Key != part.First {
-				t.Fatalf("segment %+v has %d entries, %v", part, len(entries), err)
+			if err != nil || entries.Len() == 0 || entries.Len() > sizes.Segment || entries.At(0).Key != part.First {
+				t.Fatalf("segment %+v has %d entries, %v", part, entries.Len(), err)
 			}
-			for i := range entries {
-				if last != nil && compare(last, &entries[i].Key) >= 0 {
+			for i := range entries.Len() {
+				e := entries.At(i)
+				if last != nil && compare(last, &e.Key) >= 0 {
 					t.Fatalf("the entries of a run are not in order")
 				}
-				last = &entries[i].Key
+				last = &e.Key
 			}
 		}
 	}
@@ -157,8 +158,8 @@ func checkAbsent(t *rapid.T, m Manifest, s shelf, keys []Key) {
 			if err != nil || erased(part.First) {
 				t.Fatalf("%v, or the manifest holds an erased key", err)
 			}
-			for _, e := range entries {
-				if erased(e.Key) {
+			for i := range entries.Len() {
+				if erased(entries.At(i).Key) {
 					t.Fatal("a segment holds an erased key")
 				}
 			}
@@ -172,7 +173,7 @@ func TestMergesKeepUp(t *testing.T) {
 	sizes := Sizes{Segment: 32, Step: 8 * 32}
 	var m Manifest
 	stored, rewritten, runs := shelf{}, 0, 0
-	const rounds = 4096
+	const rounds = 1024
 	for n := range uint32(rounds) {
 		var entries []Entry
 		for i := range uint32(sizes.Segment) {
