@@ -59,12 +59,12 @@ var indexKinds = map[kind]kycbridge.IndexKind{kindExternal: kycbridge.IndexExter
 type owner [16]byte
 
 // digest is what an entry holds of an id: keyed digests of its first 8 characters, of its first 16, and of the
-// whole, 3, 3 and 6 bytes. It may hold a position in quarantine instead.
+// whole, 4 bytes each. It may hold a position in quarantine instead.
 type digest [12]byte
 
 const (
-	digestBegin  = 3 // bytes of the digest of the first 8 characters
-	digestLonger = 6 // and of the first 16
+	digestBegin  = 4 // bytes of the digest of the first 8 characters
+	digestLonger = 8 // and of the first 16
 )
 
 // digestOf makes the digests of an id, ignoring case.
