@@ -49,8 +49,8 @@ func (x *Indexer) gather(
 	return g.entries, nil
 }
 
-// full reports whether the entries fill a segment.
-func (g *gathering) full() bool { return len(g.entries) >= g.store.index.sizes.Segment }
+// full reports whether the entries fill two segments.
+func (g *gathering) full() bool { return len(g.entries) >= 2*g.store.index.sizes.Segment }
 
 // add adds an entry of an owner, and the one by which its id is found, unless they are known to exist. passing: they
 // expire together with payloads.

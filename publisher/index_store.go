@@ -28,9 +28,9 @@ import (
 // Removed segments and replaced manifests stay in the files of the server for a while. An erasure makes them
 // unreadable: it replaces the key of the manifest, and overwrites the old one.
 const (
-	indexEntries = 8192 // of one segment: 256 KiB
-	indexSteps   = 8    // segments that are merged at once, at most
-	indexCached  = 12   // segments that are kept in memory
+	indexEntries = 4096 // of one segment: 128 KiB
+	indexSteps   = 16   // segments that are merged at once, at most
+	indexCached  = 24   // segments that are kept in memory
 	indexReads   = 20   // attempts to read the index between two changes
 	// indexMissing is how often a segment must be missing before it counts as lost: a new leader of a cluster may be
 	// behind for a moment.
