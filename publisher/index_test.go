@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -129,10 +128,10 @@ func TestIndexedByOneProcessAtATime(t *testing.T) {
 	_, store, bus := start(t, t.TempDir())
 	indexed(t, store, bus, 1, "case-one")
 	one, other := NewIndexer(store, bus), NewIndexer(store, bus)
-	at, seq, err := store.indexPosition(t.Context())
+	m, err := store.readManifest(t.Context())
 	must(t, err)
 	must(t, one.CatchUp(t.Context(), nil))
-	if _, err := other.commit(t.Context(), nil, at, seq); !errors.Is(err, errIndexedElsewhere) {
+	if _, err := other.write(t.Context(), m, 0, false); !errors.Is(err, errIndexChanged) {
 		t.Errorf("the second to write the position: %v", err)
 	}
 	indexed(t, store, bus, 2, "case-two")
@@ -153,25 +152,17 @@ func TestIndexHoldsNoID(t *testing.T) {
 	indexed(t, store, bus, 2, "case-two")
 	x := NewIndexer(store, bus)
 	must(t, x.CatchUp(t.Context(), nil))
-	for _, text := range []string{external, external[:8], "idv-00000001", "event-00000001"} {
-		for _, file := range found(t, text, dir) {
-			if strings.Contains(file, "KYC_INDEX") {
-				t.Errorf("%q stands in %s", text, file)
-			}
+	o, _ := ownerOf(k.VerificationID)
+	for _, text := range []string{external, external[:8], "idv-00000001", "event-00000001", k.VerificationID,
+		string(o[:])} {
+		if inIndex(t, dir, text) {
+			t.Errorf("%q is in a file of the index", text)
 		}
 	}
-	owner := ownerOf(k.VerificationID)
-	inIndex := func() (n int) {
-		for _, file := range found(t, owner, dir) {
-			if strings.HasPrefix(filepath.Base(filepath.Dir(filepath.Dir(file))), "KYC_INDEX") ||
-				strings.Contains(file, "KYC_INDEX") {
-				n++
-			}
-		}
-		return n
-	}
-	if inIndex() == 0 {
-		t.Fatal("the search does not find the entries before they are erased")
+	before, err := store.readManifest(t.Context())
+	must(t, err)
+	if !inIndex(t, dir, string(before.secret[:])) {
+		t.Fatal("the search does not find the key of the index before the erasure")
 	}
 	if n, err := store.Unindex(t.Context(), k); err != nil || n != 4 {
 		t.Errorf("erased %d entries: %v; want our id, external reference, reference and payload", n, err)
@@ -179,25 +170,27 @@ func TestIndexHoldsNoID(t *testing.T) {
 	if got := standingFor(t, store, external, false); got != nil {
 		t.Errorf("found after it was erased: %v", got)
 	}
-	if inIndex() > 0 {
-		t.Error("the owner of erased entries is left in a file of the index")
+	if inIndex(t, dir, string(before.secret[:])) {
+		t.Error("the key of what was erased is left in a file of the index")
 	}
 
-	// The indexer had read the events before the erasure, and writes their entries afterwards.
-	key, err := store.indexKey(t.Context())
-	must(t, err)
-	at, seq, err := store.indexPosition(t.Context())
-	must(t, err)
-	if _, err := x.commit(t.Context(),
-		[]entry{{subject: store.indexSubject(key, kycbridge.IndexExternal, external, owner)}}, at, seq); err != nil {
-		t.Fatal(err)
-	}
+	// The indexer has read the events before the erasure, and writes their entries afterwards.
+	must(t, NewIndexer(store, bus).Rebuild(t.Context(), nil))
 	must(t, store.WriteTombstone(t.Context(),
 		kycbridge.Tombstone{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, At: time.Now()}))
 	_, err = bus.EraseEvents(t.Context(), k)
 	must(t, err)
+	if got := standingFor(t, store, external, false); got == nil {
+		t.Error("what is written late is not found before the next round")
+	}
 	must(t, x.CatchUp(t.Context(), nil))
 	if got := standingFor(t, store, external, false); got != nil {
 		t.Errorf("what was written late is still found: %v", got)
 	}
+}
+
+// inIndex reports whether a file of the index contains bytes.
+func inIndex(t *testing.T, dir, text string) bool {
+	t.Helper()
+	return slices.ContainsFunc(found(t, text, dir), func(file string) bool { return strings.Contains(file, "KYC_INDEX") })
 }

@@ -2,60 +2,50 @@ package publisher
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
 	"kycbridge"
-	"kycbridge/event"
+	"kycbridge/publisher/segments"
 )
 
 const (
-	indexAtOnce = 950                    // entries of one batch; the server allows 1000 messages
-	indexRead   = 1500                   // messages of a stream that are read for one batch
-	indexPause  = 500 * time.Millisecond // between two checks of idle streams
-	indexApart  = 5 * time.Second        // before this process checks again while another one writes the index
+	indexRead  = 1500                   // messages of a stream that are read for one batch
+	indexPause = 500 * time.Millisecond // between two checks of idle streams
+	indexApart = 5 * time.Second        // before this process checks again while another one writes the index
 	// indexShare limits indexing in favor of payload processing: it pauses for this multiple of its
 	// working time.
 	indexShare      = 2
-	indexKnown      = 1 << 16 // entries that are known to exist
+	indexKnown      = 1 << 14 // entries that are known to exist
 	indexReferences = 32      // of one event
+	// indexTidy is how often the stream is searched for what is not part of the index.
+	indexTidy = 10 * time.Minute
+	// indexGrace is the number of days by which the entries of an owner outlast those that they lead to: an erasure
+	// finds the latter as long as they are stored.
+	indexGrace = 30
 )
 
-// Indexer writes the index of stored events and payloads, many entries in one atomic batch with the
-// position up to which all is indexed. One process at a time writes it: the position is replaced by
-// compare-and-set.
+// Indexer writes the index of stored events and payloads: the entries of many messages at once, with the position up
+// to which all is indexed. One process at a time writes it: the manifest is replaced by compare-and-set.
 type Indexer struct {
-	store *Store
-	bus   *Bus
-	known *lru.Cache[string, struct{}] // valid while the position is the one that this process wrote
-	wrote uint64                       // sequence of that position
+	store  *Store
+	bus    *Bus
+	known  *lru.Cache[segments.Key, struct{}] // valid while the manifest is the one that this process wrote
+	wrote  uint64                             // sequence of that manifest
+	tidied time.Time                          // when the stream was last searched for what is not part of the index
 }
 
 // NewIndexer creates an indexer of a store and a bus.
 func NewIndexer(s *Store, b *Bus) *Indexer {
-	known, _ := lru.New[string, struct{}](indexKnown) // fails for a size below 1 only
+	known, _ := lru.New[segments.Key, struct{}](indexKnown) // fails for a size below 1 only
 	return &Indexer{store: s, bus: b, known: known}
 }
 
-// indexPosition holds the sequences of the streams up to which everything is indexed.
-type indexPosition struct {
-	Payloads   uint64 `json:"payloads"`
-	Quarantine uint64 `json:"quarantine"`
-	Events     uint64 `json:"events"`
-	Tombstones uint64 `json:"tombstones"`
-}
-
-// errIndexedElsewhere means that another process has just written the position.
+// errIndexedElsewhere means that another process has just moved the position.
 var errIndexedElsewhere = errors.New("another process writes the index")
 
 // Run indexes until ctx ends.
@@ -68,6 +58,8 @@ func (x *Indexer) Run(ctx context.Context, log *zap.Logger) {
 		switch rest := indexShare * time.Since(began); {
 		case errors.Is(err, errIndexedElsewhere):
 			pause(ctx, indexApart)
+		case errors.Is(err, errIndexRestarted):
+			log.Error("the index of ids was damaged and is built again: until then some ids are not found")
 		case err != nil && ctx.Err() == nil:
 			if failed++; failed > 1 { // a short unavailability of the store is logged elsewhere
 				warning.warn(log, "the index of ids cannot be written, trying again: new ids are not found yet", zap.Error(err))
@@ -90,7 +82,7 @@ func (x *Indexer) Run(ctx context.Context, log *zap.Logger) {
 func (x *Indexer) CatchUp(ctx context.Context, progress func(kycbridge.IndexLag)) error {
 	for {
 		more, err := x.round(ctx)
-		if err != nil && !errors.Is(err, errIndexedElsewhere) {
+		if err != nil && !errors.Is(err, errIndexedElsewhere) && !errors.Is(err, errIndexRestarted) {
 			return err
 		}
 		if err == nil && !more {
@@ -106,20 +98,16 @@ func (x *Indexer) CatchUp(ctx context.Context, progress func(kycbridge.IndexLag)
 
 // Rebuild deletes the index and creates it again from the stored messages.
 func (x *Indexer) Rebuild(ctx context.Context, progress func(kycbridge.IndexLag)) error {
-	s := x.store
-	if err := s.index.stream.Purge(ctx, jetstream.WithPurgeSubject(s.names.join("index.*.>"))); err != nil {
-		return fmt.Errorf("empty the index: %w", err)
-	}
 	for {
-		_, seq, err := s.indexPosition(ctx)
+		m, err := x.store.readManifest(ctx)
 		if err != nil {
 			return err
 		}
-		_, err = x.commit(ctx, nil, indexPosition{}, seq)
+		err = x.store.emptyIndex(ctx, m)
 		if err == nil {
 			return x.CatchUp(ctx, progress)
 		}
-		if !errors.Is(err, errIndexedElsewhere) {
+		if !errors.Is(err, errIndexChanged) {
 			return err
 		}
 	}
@@ -127,7 +115,7 @@ func (x *Indexer) Rebuild(ctx context.Context, progress func(kycbridge.IndexLag)
 
 // Lag is the number of stored messages that are not indexed yet.
 func (x *Indexer) Lag(ctx context.Context) (kycbridge.IndexLag, error) {
-	at, _, err := x.store.indexPosition(ctx)
+	m, err := x.store.readManifest(ctx)
 	if err != nil {
 		return kycbridge.IndexLag{}, err
 	}
@@ -135,13 +123,14 @@ func (x *Indexer) Lag(ctx context.Context) (kycbridge.IndexLag, error) {
 	if err != nil {
 		return kycbridge.IndexLag{}, err
 	}
+	at := m.At
 	behind := func(at, end uint64) int { return int(max(end, at) - at) }
 	return kycbridge.IndexLag{Events: behind(at.Events, end.Events),
 		Payloads: behind(at.Payloads, end.Payloads) + behind(at.Quarantine, end.Quarantine)}, nil
 }
 
 // end is the current end of the streams.
-func (x *Indexer) end(ctx context.Context) (end indexPosition, err error) {
+func (x *Indexer) end(ctx context.Context) (end segments.Position, err error) {
 	n := x.store.names
 	for stream, at := range map[string]*uint64{n.payloads(): &end.Payloads, n.quarantine(): &end.Quarantine,
 		n.tombstones(): &end.Tombstones} {
@@ -153,289 +142,127 @@ func (x *Indexer) end(ctx context.Context) (end indexPosition, err error) {
 	return end, err
 }
 
-// round writes one batch and reports whether there is more to index.
+// round indexes some messages, and continues the merges of the index. It reports whether there is more to do.
 func (x *Indexer) round(ctx context.Context) (more bool, err error) {
-	at, seq, err := x.store.indexPosition(ctx)
+	if err := x.tidy(ctx); err != nil {
+		return false, err
+	}
+	tombstones, erased, err := x.dropErased(ctx)
 	if err != nil {
 		return false, err
 	}
-	if seq == 0 || seq != x.wrote { // another process has written, or the index was rebuilt
-		x.known.Purge()
+	var before *manifest
+	err = x.store.searchIndex(ctx, func(m *manifest) error {
+		before = m
+		more, err = x.write(ctx, m, tombstones, erased)
+		return err
+	})
+	if !errors.Is(err, errIndexChanged) {
+		return more, err
 	}
-	if seq == 0 {
-		x.store.forgetIndexKey()
+	now, err := x.store.readManifest(ctx)
+	if err == nil && now.At != before.At {
+		err = errIndexedElsewhere
 	}
-	end, err := x.end(ctx)
-	if err != nil {
-		return false, err
-	}
-	at.restartShortened(end)
-	erased, err := x.dropErased(ctx, at.Tombstones, end.Tombstones)
-	if err != nil {
-		return false, err
-	}
-	before := at
-	at.Tombstones = end.Tombstones
-	entries, err := x.gather(ctx, &at, end)
-	if err != nil {
-		return false, err
-	}
-	moved := at.Payloads != before.Payloads || at.Quarantine != before.Quarantine || at.Events != before.Events
-	if !moved && !erased && seq != 0 {
-		return false, nil
-	}
-	if x.wrote, err = x.commit(ctx, entries, at, seq); err != nil {
-		return false, err
-	}
-	return at.Payloads < end.Payloads || at.Quarantine < end.Quarantine || at.Events < end.Events, nil
+	return true, err // otherwise something was erased meanwhile
 }
 
-// restartShortened sets the position of a stream that has become shorter back, so that it is indexed
-// again.
-func (at *indexPosition) restartShortened(end indexPosition) {
+// write indexes the next messages after those of a manifest.
+func (x *Indexer) write(ctx context.Context, m *manifest, tombstones uint64, erased bool) (more bool, err error) {
+	if m.seq == 0 || m.seq != x.wrote { // another process has written, or the index was emptied
+		x.known.Purge()
+	}
+	end, err := x.end(ctx) // after the manifest: what it names is stored
+	if err != nil {
+		return false, err
+	}
+	c := x.store.changeIndex(ctx, m, nil)
+	restartShortened(&c.At, end)
+	entries, err := x.gather(ctx, c.Digests, &c.At, end)
+	if err != nil {
+		return false, err
+	}
+	c.Add(entries)
+	if more, err = c.Merge(); err == nil && !more {
+		more, err = c.Sweep()
+	}
+	if err != nil || c.At == m.At && m.known && !erased && !c.Changed(&m.Manifest) {
+		return false, err
+	}
+	c.At.Tombstones = tombstones
+	if x.wrote, err = x.store.commitIndex(ctx, m, c, false); err != nil {
+		return false, err
+	}
+	for _, e := range entries {
+		x.known.Add(e.Key, struct{}{})
+	}
+	if !m.known { // what a lost or damaged manifest named is still stored
+		if err := x.store.removeGarbage(ctx); err != nil {
+			return false, err
+		}
+	}
+	return more || c.At.Payloads < end.Payloads || c.At.Quarantine < end.Quarantine || c.At.Events < end.Events, nil
+}
+
+// restartShortened sets the position of a stream that has become shorter back, so that it is indexed again.
+func restartShortened(at *segments.Position, end segments.Position) {
 	for mine, last := range map[*uint64]uint64{&at.Payloads: end.Payloads, &at.Quarantine: end.Quarantine,
-		&at.Events: end.Events, &at.Tombstones: end.Tombstones} {
+		&at.Events: end.Events} {
 		if *mine > last {
 			*mine = 0
 		}
 	}
 }
 
-// dropErased erases the entries of verifications that were erased since: their events may have been read
-// before the erasure, and indexed after it.
-func (x *Indexer) dropErased(ctx context.Context, from, end uint64) (erased bool, err error) {
-	if from >= end {
-		return false, nil
-	}
+// dropErased erases the entries of verifications that were erased since the index was last written: their events may
+// have been read before the erasure, and indexed after it. It returns the sequence of the last tombstone.
+func (x *Indexer) dropErased(ctx context.Context) (end uint64, erased bool, err error) {
 	s := x.store
-	o := scanOptions{subjects: []string{s.names.join("tombstone.>")}, from: from + 1}
+	m, err := s.readManifest(ctx)
+	if err != nil {
+		return 0, false, err
+	}
+	if end, err = s.newest(ctx, s.names.tombstones()); err != nil || m.At.Tombstones == end {
+		return end, false, err
+	}
+	o := scanOptions{subjects: []string{s.names.join("tombstone.>")}, from: m.At.Tombstones + 1}
+	if m.At.Tombstones > end {
+		o.from = 1 // the stream has become shorter
+	}
+	var owners []owner
+	drop := func() error {
+		_, err := s.unindex(ctx, owners)
+		owners, erased = owners[:0], true
+		return err
+	}
 	err = s.scanAll(ctx, s.names.tombstones(), o, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		t, ok := s.tombstoneOf(m.Subject(), m.Data())
-		if !ok {
+		if o, is := ownerOf(t.VerificationID); ok && is {
+			owners = append(owners, o)
+		}
+		if len(owners) < unindexAtOnce {
 			return nil
 		}
-		erased = true
-		_, err := s.Unindex(ctx, kycbridge.Key{Provider: t.Provider, Account: t.Account, VerificationID: t.VerificationID})
-		return err
+		return drop()
 	})
-	if erased {
-		x.known.Purge()
+	if err == nil && len(owners) > 0 {
+		err = drop()
 	}
-	return erased, err
+	return end, erased, err
 }
 
-// entry is an index entry to be written.
-type entry struct {
-	subject string
-	passing bool // it expires together with payloads
-}
-
-// gathering collects the entries of one batch.
-type gathering struct {
-	*Indexer
-	key     []byte
-	entries []entry
-	new     map[string]bool
-}
-
-// gather reads from a position onward, for one batch of entries.
-func (x *Indexer) gather(ctx context.Context, at *indexPosition, end indexPosition) ([]entry, error) {
-	key, err := x.store.indexKey(ctx)
-	if err != nil {
-		return nil, err
-	}
-	g := &gathering{Indexer: x, key: key, new: map[string]bool{}}
-	if at.Events < end.Events {
-		if err := g.events(ctx, &at.Events, end.Events); err != nil {
-			return nil, err
-		}
-	}
-	if at.Payloads < end.Payloads {
-		if err := g.payloads(ctx, kycbridge.ShelfPayloads, &at.Payloads, end.Payloads); err != nil {
-			return nil, err
-		}
-	}
-	if at.Quarantine < end.Quarantine && len(g.entries) < indexAtOnce {
-		if err := g.payloads(ctx, kycbridge.ShelfQuarantine, &at.Quarantine, end.Quarantine); err != nil {
-			return nil, err
-		}
-	}
-	return g.entries, nil
-}
-
-// add adds an entry unless it is known to exist.
-func (g *gathering) add(subject string, passing bool) {
-	if subject == "" || g.new[subject] || g.known.Contains(subject) {
-		return
-	}
-	g.new[subject] = true
-	g.entries = append(g.entries, entry{subject, passing})
-}
-
-// eventIDs are the ids in an event.
-type eventIDs struct {
-	Data struct {
-		VerificationID    string `json:"verification_id"`
-		ExternalReference string `json:"external_reference"`
-		Provider          struct {
-			References map[string]string `json:"references"`
-		} `json:"provider"`
-		PII event.PII `json:"pii"`
-	} `json:"data"`
-}
-
-// events adds the ids in events. Foreign messages have none.
-func (g *gathering) events(ctx context.Context, at *uint64, end uint64) error {
-	read := 0
-	// All subjects: the size of a page is then counted without a lookup of each subject.
-	err := g.bus.stored(ctx, g.bus.stream, ">", *at+1, func(raw *jetstream.RawStreamMsg) error {
-		var ids eventIDs
-		if isEvent(raw.Header) && json.Unmarshal(raw.Data, &ids) == nil &&
-			strings.HasSuffix(raw.Subject, "."+ids.Data.VerificationID) {
-			g.open(&ids)
-			g.event(ids)
-		}
-		*at = raw.Sequence
-		if read++; read >= indexRead || len(g.entries) >= indexAtOnce*3/4 || raw.Sequence >= end {
-			return kycbridge.ErrEnough
-		}
+// tidy removes from the stream what is not part of the index: an index in the form of earlier versions, and what a
+// killed process has left.
+func (x *Indexer) tidy(ctx context.Context) error {
+	if time.Since(x.tidied) < indexTidy {
 		return nil
-	})
-	switch {
-	case errors.Is(err, kycbridge.ErrEnough):
-		return nil
-	case err != nil:
-		return fmt.Errorf("read events for the index: %w", err)
 	}
-	*at = max(*at, end) // the rest was removed
-	return nil
-}
-
-// open adds the id that an encrypted event has among its personal members. Without the key the event has no such
-// entry until the index is built again.
-func (g *gathering) open(ids *eventIDs) {
-	d := event.Data{PII: ids.Data.PII}
-	if g.bus.open(&d) == nil && d.ExternalReference != "" {
-		ids.Data.ExternalReference = d.ExternalReference
+	err := x.store.removeOldIndex(ctx)
+	if err == nil {
+		err = x.store.removeGarbage(ctx)
 	}
-}
-
-func (g *gathering) event(ids eventIDs) {
-	owner := ownerOf(ids.Data.VerificationID)
-	if owner == "" {
-		return
+	if err == nil {
+		x.tidied = time.Now()
 	}
-	g.add(g.store.ourSubject(ids.Data.VerificationID), false)
-	if external := ids.Data.ExternalReference; external != "" {
-		g.add(g.store.indexSubject(g.key, kycbridge.IndexExternal, external, owner), false)
-	}
-	names := slices.Sorted(maps.Keys(ids.Data.Provider.References))
-	for _, name := range names[:min(len(names), indexReferences)] {
-		if reference := ids.Data.Provider.References[name]; reference != "" {
-			g.add(g.store.indexSubject(g.key, kycbridge.IndexReference, reference, owner), false)
-		}
-	}
-}
-
-// payloads adds the ids of payloads of the log or of quarantine.
-func (g *gathering) payloads(ctx context.Context, shelf kycbridge.Shelf, at *uint64, end uint64) error {
-	stream, err := g.store.shelf(shelf)
-	if err != nil {
-		return err
-	}
-	read, enough := 0, false
-	o := scanOptions{from: *at + 1, headers: true}
-	err = g.store.scanAll(ctx, stream, o, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
-		if ours(m.Headers()) && !isBar(m.Subject()) {
-			g.payload(keptOf(shelf, m.Subject(), m.Headers(), nil, meta.Sequence.Stream))
-		}
-		*at = meta.Sequence.Stream
-		if read++; read >= indexRead || len(g.entries) >= indexAtOnce || *at >= end {
-			enough = true
-			return kycbridge.ErrEnough
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read payloads for the index: %w", err)
-	}
-	if !enough {
-		*at = max(*at, end)
-	}
-	return nil
-}
-
-func (g *gathering) payload(k kycbridge.Kept) {
-	owner := ownerOf(k.VerificationID)
-	if k.Shelf == kycbridge.ShelfQuarantine {
-		if owner != "" {
-			g.add(g.store.names.join("index.at", owner, placeOf(k.Seq)), true)
-		}
-		owner = placeOf(k.Seq)
-	}
-	g.add(g.store.indexSubject(g.key, kycbridge.IndexPayload, kycbridge.LocalPayloadID(k.Payload), owner), true)
-	if k.VerificationID == "" {
-		return
-	}
-	g.add(g.store.ourSubject(k.VerificationID), false)
-	if owner = ownerOf(k.VerificationID); k.Reference != "" && owner != "" {
-		g.add(g.store.indexSubject(g.key, kycbridge.IndexReference, k.Reference, owner), false)
-	}
-}
-
-// commit writes entries and the position in one batch, if the position is still the one at seq.
-func (x *Indexer) commit(ctx context.Context, entries []entry, at indexPosition, seq uint64) (uint64, error) {
-	body, err := json.Marshal(at)
-	if err != nil {
-		return 0, fmt.Errorf("write the position of the index: %w", err)
-	}
-	s := x.store
-	batch := make([]*pending, 0, len(entries)+1)
-	for _, e := range entries {
-		m := nats.NewMsg(e.subject)
-		if e.passing {
-			if age := s.longestShelf(); age > 0 {
-				m.Header.Set(jetstream.MsgTTLHeader, age.String())
-			}
-		}
-		batch = append(batch, &pending{msg: m, ctx: ctx})
-	}
-	m := &nats.Msg{Subject: s.names.join("index.position"), Data: body, Header: nats.Header{}}
-	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, fmt.Sprint(seq))
-	ack, err := s.index.writes.atomic(append(batch, &pending{msg: m, ctx: ctx}))
-	var refused *jetstream.APIError
-	switch {
-	case errors.As(err, &refused) && wrongLast(refused):
-		return 0, errIndexedElsewhere
-	case err != nil:
-		return 0, fmt.Errorf("write the index: %w", err)
-	}
-	for _, e := range entries {
-		x.known.Add(e.subject, struct{}{})
-	}
-	return ack.Sequence, nil
-}
-
-// indexPosition reads the position of the index; sequence 0 if it is empty.
-func (s *Store) indexPosition(ctx context.Context) (at indexPosition, seq uint64, err error) {
-	ctx, cancel := s.whileUp(ctx)
-	defer cancel()
-	raw, err := s.index.stream.GetLastMsgForSubject(ctx, s.names.join("index.position"))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return at, 0, nil
-	}
-	if err != nil {
-		return at, 0, fmt.Errorf("read the position of the index: %w", err)
-	}
-	if json.Unmarshal(raw.Data, &at) != nil {
-		at = indexPosition{} // a foreign message: all is indexed once more
-	}
-	return at, raw.Sequence, nil
-}
-
-// forgetIndexKey discards the cached key: the stream may have been replaced.
-func (s *Store) forgetIndexKey() {
-	s.index.mu.Lock()
-	defer s.index.mu.Unlock()
-	s.index.key = nil
+	return err
 }

@@ -117,6 +117,7 @@ func OpenStore(
 	}
 	s.shelves[kycbridge.ShelfPayloads], s.shelves[kycbridge.ShelfQuarantine], s.shelves[kycbridge.ShelfRefused] =
 		s.log, quarantine, refused
+	s.index.open()
 	s.sealer = newSealer(newPages(c, names, keyPages))
 	for name, first := range c.lifted { // what the server has removed before is not missing
 		if err := s.setFront(ctx, name, max(first, 1)-1); err != nil {

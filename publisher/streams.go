@@ -107,9 +107,9 @@ func storeStreams(n Names, maxBody int, replicas int, retention kycbridge.Retent
 	tombstones.config.MaxMsgsPerSubject, tombstones.config.Duplicates = 1, 2*time.Minute
 	tombstones.config.Subjects = append(tombstones.config.Subjects, n.join("erased.>"))
 	polls.config.Duplicates, refused.config.Duplicates = 2*time.Minute, 2*time.Minute // their messages have no id
-	index := keep(n.index(), "index.>", "Which verification an id stands for: keyed digests, one message each", 0)
+	index := keep(n.index(), "index.>", "Which verification an id stands for: keyed digests, sorted, many in a message", 0)
 	index.bounded, index.config.MaxMsgsPerSubject, index.config.Discard = true, 1, jetstream.DiscardOld
-	index.config.Duplicates, index.config.AllowMsgTTL = 2*time.Minute, true // ids of payloads expire with the payloads
+	index.config.Duplicates, index.config.AllowMsgTTL = 2*time.Minute, true // a process of an earlier version uses it
 	payloads := keep(n.payloads(), "payload.>", "Payloads as received: the outbox of everything", 0)
 	payloads.aged, payloads.chosen = usual.Payloads, longest != usual.Payloads || len(retention.Accounts) > 0
 	payloads.config.AllowMsgTTL = true // for the bar of an erasure

@@ -1,0 +1,186 @@
+package publisher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+	"kycbridge/event"
+	"kycbridge/publisher/segments"
+)
+
+// gathering collects the entries of one batch.
+type gathering struct {
+	*Indexer
+	key     segments.Secret
+	today   uint16
+	entries []segments.Entry
+	new     map[segments.Key]bool
+}
+
+// gather reads from a position onward, for one batch of entries.
+func (x *Indexer) gather(
+	ctx context.Context, key segments.Secret, at *segments.Position, end segments.Position,
+) ([]segments.Entry, error) {
+	g := &gathering{Indexer: x, key: key, today: segments.Day(time.Now()), new: map[segments.Key]bool{}}
+	if at.Events < end.Events {
+		if err := g.events(ctx, &at.Events, end.Events); err != nil {
+			return nil, err
+		}
+	}
+	if at.Payloads < end.Payloads {
+		if err := g.payloads(ctx, kycbridge.ShelfPayloads, &at.Payloads, end.Payloads); err != nil {
+			return nil, err
+		}
+	}
+	if at.Quarantine < end.Quarantine && !g.full() {
+		if err := g.payloads(ctx, kycbridge.ShelfQuarantine, &at.Quarantine, end.Quarantine); err != nil {
+			return nil, err
+		}
+	}
+	return g.entries, nil
+}
+
+// full reports whether the entries fill two segments.
+func (g *gathering) full() bool { return len(g.entries) >= 2*g.store.index.sizes.Segment }
+
+// add adds an entry of an owner, and the one by which its id is found, unless they are known to exist. passing: they
+// expire together with payloads.
+func (g *gathering) add(table byte, o owner, k kind, d digest, passing bool) {
+	key := ownerKey(table, o, k, d)
+	if g.new[key] || g.known.Contains(key) {
+		return
+	}
+	g.new[key] = true
+	expires := uint16(0)
+	if age := g.store.longestShelf(); passing && age > 0 {
+		expires = g.today + uint16(age/(24*time.Hour)) + 1
+	}
+	if id, ok := idKeyOf(key); ok {
+		g.entries = append(g.entries, segments.Entry{Key: id, Expires: expires})
+	}
+	if expires > 0 {
+		expires += indexGrace
+	}
+	g.entries = append(g.entries, segments.Entry{Key: key, Expires: expires})
+}
+
+// eventIDs are the ids in an event.
+type eventIDs struct {
+	Data struct {
+		VerificationID    string `json:"verification_id"`
+		ExternalReference string `json:"external_reference"`
+		Provider          struct {
+			References map[string]string `json:"references"`
+		} `json:"provider"`
+		PII event.PII `json:"pii"`
+	} `json:"data"`
+}
+
+// events adds the ids in events. Foreign messages have none.
+func (g *gathering) events(ctx context.Context, at *uint64, end uint64) error {
+	read := 0
+	// All subjects: the size of a page is then counted without a lookup of each subject.
+	err := g.bus.stored(ctx, g.bus.stream, ">", *at+1, func(raw *jetstream.RawStreamMsg) error {
+		var ids eventIDs
+		if isEvent(raw.Header) && json.Unmarshal(raw.Data, &ids) == nil &&
+			strings.HasSuffix(raw.Subject, "."+ids.Data.VerificationID) {
+			g.open(&ids)
+			g.event(ids)
+		}
+		*at = raw.Sequence
+		if read++; read >= indexRead || g.full() || raw.Sequence >= end {
+			return kycbridge.ErrEnough
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, kycbridge.ErrEnough):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read events for the index: %w", err)
+	}
+	*at = max(*at, end) // the rest was removed
+	return nil
+}
+
+// open adds the id that an encrypted event has among its personal members. Without the key the event has no such
+// entry until the index is built again.
+func (g *gathering) open(ids *eventIDs) {
+	d := event.Data{PII: ids.Data.PII}
+	if g.bus.open(&d) == nil && d.ExternalReference != "" {
+		ids.Data.ExternalReference = d.ExternalReference
+	}
+}
+
+func (g *gathering) event(ids eventIDs) {
+	o, ok := ownerOf(ids.Data.VerificationID)
+	if !ok {
+		return
+	}
+	g.add(ofVerification, o, kindOurs, digest{}, false)
+	if external := ids.Data.ExternalReference; external != "" {
+		g.add(ofVerification, o, kindExternal, digestOf(g.key, external), false)
+	}
+	names := slices.Sorted(maps.Keys(ids.Data.Provider.References))
+	for _, name := range names[:min(len(names), indexReferences)] {
+		if reference := ids.Data.Provider.References[name]; reference != "" {
+			g.add(ofVerification, o, kindReference, digestOf(g.key, reference), false)
+		}
+	}
+}
+
+// payloads adds the ids of payloads of the log or of quarantine.
+func (g *gathering) payloads(ctx context.Context, shelf kycbridge.Shelf, at *uint64, end uint64) error {
+	stream, err := g.store.shelf(shelf)
+	if err != nil {
+		return err
+	}
+	read, enough := 0, false
+	o := scanOptions{from: *at + 1, headers: true}
+	err = g.store.scanAll(ctx, stream, o, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+		if ours(m.Headers()) && !isBar(m.Subject()) {
+			g.payload(keptOf(shelf, m.Subject(), m.Headers(), nil, meta.Sequence.Stream))
+		}
+		*at = meta.Sequence.Stream
+		if read++; read >= indexRead || g.full() || *at >= end {
+			enough = true
+			return kycbridge.ErrEnough
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read payloads for the index: %w", err)
+	}
+	if !enough {
+		*at = max(*at, end)
+	}
+	return nil
+}
+
+func (g *gathering) payload(k kycbridge.Kept) {
+	o, ok := ownerOf(k.VerificationID)
+	if id := digestOf(g.key, kycbridge.LocalPayloadID(k.Payload)); k.Shelf == kycbridge.ShelfQuarantine {
+		g.add(ofPlace, placeOf(k.Seq), kindQuarantined, id, true)
+		if ok {
+			g.add(ofVerification, o, kindPlace, atPlace(k.Seq), true)
+		}
+	} else if ok {
+		g.add(ofVerification, o, kindPayload, id, true)
+	}
+	if !ok {
+		return
+	}
+	g.add(ofVerification, o, kindOurs, digest{}, false)
+	if k.Reference != "" {
+		g.add(ofVerification, o, kindReference, digestOf(g.key, k.Reference), false)
+	}
+}
