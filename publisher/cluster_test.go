@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 
 	"kycbridge"
@@ -176,4 +177,36 @@ func join(t *testing.T, url string) (*Store, *Bus) {
 	}
 	t.Cleanup(bus.Close)
 	return store, bus
+}
+
+// TestOnlyTheLeaderIsRead: with replicas no operation of the store reads by a direct get, which a replica that is
+// behind may answer. The client library returns to direct gets when it is asked for information on a stream.
+func TestOnlyTheLeaderIsRead(t *testing.T) {
+	urls := cluster(t, 3)
+	store, bus := join(t, urls[0])
+	seen := make(chan string, 1000)
+	_, err := store.nc.Subscribe("$JS.API.DIRECT.GET.>", func(m *nats.Msg) { seen <- m.Subject })
+	must(t, err)
+	must(t, store.nc.Flush())
+	k := indexed(t, store, bus, 1, "case-one")
+	must(t, NewIndexer(store, bus).CatchUp(t.Context(), nil))
+	for range 2 {
+		h := kycbridge.Hold{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, Since: time.Now()}
+		must(t, store.PutHold(t.Context(), h))
+		if _, err := store.ClaimOne(t.Context(), k, time.Now()); !errors.Is(err, kycbridge.ErrHeld) {
+			t.Errorf("a held verification was claimed: %v", err)
+		}
+		if got := standingFor(t, store, "case-one", false); len(got) != 1 {
+			t.Errorf("found %v", got)
+		}
+		_, err := bus.Last(t.Context(), k, true)
+		must(t, err)
+		must(t, store.removeGarbage(t.Context()))
+	}
+	must(t, store.nc.Flush())
+	select {
+	case subject := <-seen:
+		t.Errorf("a replica may have answered %s", subject)
+	case <-time.After(100 * time.Millisecond):
+	}
 }

@@ -331,17 +331,36 @@ func leaderless(err error) bool {
 }
 
 // reader opens a stream for reads that must see every previously acknowledged write. If a stream has
-// replicas, a lagging one may answer a direct get, so the leader is asked; the handle must not be used for
-// anything that refreshes its information.
+// replicas, a lagging one may answer a direct get, so the leader is asked.
 func (c *Connection) reader(ctx context.Context, name string) (jetstream.Stream, error) {
 	stream, err := c.js.Stream(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", name, err)
 	}
+	reads := leaderReads{Stream: stream, js: c.js}
 	if info := stream.CachedInfo(); info.Config.Replicas > 1 {
 		info.Config.AllowDirect = false
 	}
-	return stream, nil
+	return reads, nil
+}
+
+// leaderReads is a stream whose messages the leader reads. The client library decides that by the information that
+// it got last, and Info would replace it.
+type leaderReads struct {
+	jetstream.Stream
+	js jetstream.JetStream
+}
+
+// Info asks for the information by another handle.
+func (r leaderReads) Info(ctx context.Context, opts ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+	stream, err := r.js.Stream(ctx, r.CachedInfo().Config.Name)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(opts) == 0:
+		return stream.CachedInfo(), nil
+	}
+	return stream.Info(ctx, opts...)
 }
 
 // Redacted is a NATS address without user, password or token.

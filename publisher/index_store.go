@@ -30,7 +30,7 @@ import (
 const (
 	indexEntries = 4096 // of one segment: 128 KiB
 	indexSteps   = 16   // segments that are merged at once, at most
-	indexCached  = 24   // segments that are kept in memory
+	indexCached  = 128  // segments that searches keep in memory: those of all but the largest runs
 	indexReads   = 20   // attempts to read the index between two changes
 	// indexMissing is how often a segment must be missing before it counts as lost: a new leader of a cluster may be
 	// behind for a moment.
