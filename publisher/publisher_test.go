@@ -133,9 +133,9 @@ func TestGroupCommitAnswersEachCaller(t *testing.T) {
 	if got := duplicates.Load(); got != posts-distinct {
 		t.Errorf("%d duplicates, want %d", got, posts-distinct)
 	}
-	info, err := store.log.Info(t.Context())
-	if err != nil || info.State.Msgs != distinct {
-		t.Errorf("%d payloads stored (%v), want %d", info.State.Msgs, err, distinct)
+	// Beside them the log may hold a probe, by which a duplicate was confirmed.
+	if got := len(kept(t, store, kycbridge.KeptQuery{})); got != distinct {
+		t.Errorf("%d payloads stored, want %d", got, distinct)
 	}
 }
 
