@@ -83,7 +83,17 @@ func (s *Store) Probe(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	_, _ = s.payloads.Publish(ctx, s.probe(probeSize)) // the outcome is recorded
+	_ = s.putProbe(ctx, probeSize) // the outcome is recorded
+}
+
+// putProbe stores a probe, and records that its place in the log will be empty: it may expire before the normalizer,
+// which records those that it reads, has come to it.
+func (s *Store) putProbe(ctx context.Context, size int) error {
+	ack, err := s.payloads.Publish(ctx, s.probe(size))
+	if err == nil {
+		_ = s.recordErasing(ctx, s.names.payloads(), ack.Sequence)
+	}
+	return err
 }
 
 // probe is a message of the payload log that expires after a second.

@@ -194,8 +194,7 @@ func (s *Store) confirm(ctx context.Context, seq uint64) error {
 	if s.payloads.order.flushed(seq) {
 		return nil
 	}
-	_, err := s.payloads.Publish(ctx, s.probe(0))
-	return err
+	return s.putProbe(ctx, 0)
 }
 
 // after separates the id of a payload in a message id from the sequence of an erased payload with the same

@@ -91,7 +91,7 @@ func TestArchiveAtScale(t *testing.T) {
 	t.Logf("report: %s; heap in use %d MiB at most; resident %d MiB", time.Since(began).Round(time.Millisecond),
 		*peak>>20, status(os.Getpid(), "VmRSS")>>20)
 	if !r.Sound() || r.Total.Accepted != payloads {
-		t.Errorf("%+v", r.Total)
+		t.Errorf("lost %+v, missing %+v, log %+v, %+v", r.Lost, r.Missing, r.Log, r.Total)
 	}
 }
 
