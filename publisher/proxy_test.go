@@ -3,6 +3,7 @@ package publisher
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge/event"
+	"kycbridge/test/wait"
 )
 
 // rawClient speaks the protocol directly, so that it can violate it.
@@ -84,7 +86,7 @@ func TestSlowReaders(t *testing.T) {
 			`{"batch":200,"expires":30000000000}`))
 	}
 	most, cut := 0, 0
-	for deadline := time.Now().Add(6 * time.Second); time.Now().Before(deadline) &&
+	for deadline := time.Now().Add(6 * time.Second * wait.Slowdown); time.Now().Before(deadline) &&
 		cut == 0; time.Sleep(time.Millisecond) {
 		g.mu.Lock()
 		most = max(most, g.backlog)
@@ -95,13 +97,15 @@ func TestSlowReaders(t *testing.T) {
 		t.Errorf("%d MB waited for them at most, %d of %d were cut off", most>>20, cut, len(slow))
 	}
 	_, js := h.client("bi")
-	honest, err := js.CreateConsumer(t.Context(), "KYC_EVENTS",
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second*wait.Slowdown)
+	defer cancel()
+	honest, err := js.CreateConsumer(ctx, "KYC_EVENTS",
 		jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
 	must(t, err)
 	began := time.Now()
 	h.publish(1)
 	h.next(honest, 3)
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > 3*time.Second*wait.Slowdown {
 		t.Errorf("an event and another reader took %s", took)
 	}
 	t.Logf("%d MB waited for them at most, %d of %d were cut off", most>>20, cut, len(slow))
