@@ -17,7 +17,7 @@ import (
 // The index maps ids to verifications or payloads. It is a set of sorted entries in a few messages of its stream
 // (decision 62), so it takes next to no memory in the server. The first byte of an entry is a table:
 //
-//	byId            digests of an id, kind, owner
+//	byID            digests of an id, kind, owner
 //	ofPlace         position in quarantine, kind, digests of an id
 //	ofVerification  verification, kind, digests of an id, or a position in quarantine, or nothing
 //

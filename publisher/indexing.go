@@ -60,6 +60,7 @@ func (x *Indexer) Run(ctx context.Context, log *zap.Logger) {
 			pause(ctx, indexApart)
 		case errors.Is(err, errIndexRestarted):
 			log.Error("the index of ids was damaged and is built again: until then some ids are not found")
+			pause(ctx, indexApart) // a disk that damages it each time
 		case err != nil && ctx.Err() == nil:
 			if failed++; failed > 1 { // a short unavailability of the store is logged elsewhere
 				warning.warn(log, "the index of ids cannot be written, trying again: new ids are not found yet", zap.Error(err))
