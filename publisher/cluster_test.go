@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
+	"kycbridge/test/freeport"
 )
 
 // TestReadsOnAClusterSeeEveryAcknowledgedWrite runs three servers with streams of three replicas and reads
@@ -111,17 +111,12 @@ func atOnce(t *testing.T, do func(n int) error) {
 // cluster starts n servers that know each other and returns their addresses.
 func cluster(t *testing.T, n int) (urls []string) {
 	t.Helper()
-	ports, routes := make([]int, n), make([]string, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-		routes[i] = fmt.Sprintf("nats://127.0.0.1:%d", ports[i])
-		l.Close()
+	nodes, routes := make([]int, n), make([]string, n)
+	for i := range nodes {
+		nodes[i] = freeport.New(t)
+		routes[i] = "nats://" + freeport.Local(nodes[i])
 	}
-	for i, port := range ports {
+	for i, port := range nodes {
 		o := &server.Options{
 			ServerName: fmt.Sprint("node-", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true,
 			StoreDir: t.TempDir(),

@@ -217,7 +217,7 @@ func startsOn(t *testing.T, dir string, want stock) {
 	began := time.Now()
 	e, store, bus := openAt(t, dir, log)
 	defer closeAt(e, store, bus)
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 5*time.Second*wait.Slowdown {
 		t.Errorf("the start took %s", took)
 	}
 	got := stockOf(t, store)
@@ -399,7 +399,7 @@ func survives(t *testing.T, dir, stream string, want stock, intact map[uint64]bo
 	began := time.Now()
 	e, store, bus := openAt(t, dir, log)
 	defer closeAt(e, store, bus)
-	if took := time.Since(began); took > 15*time.Second {
+	if took := time.Since(began); took > 15*time.Second*wait.Slowdown {
 		t.Errorf("the start took %s", took)
 	}
 	got := stockOf(t, store)

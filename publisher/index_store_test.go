@@ -80,6 +80,19 @@ func TestIndexOfEarlierVersions(t *testing.T) {
 	}
 }
 
+// searchedSegment is the last segment that a search for an id reads.
+func searchedSegment(t testing.TB, s *Store, m *manifest, id string) (name segments.Name) {
+	t.Helper()
+	for _, r := range searched(m.Digests, id, false) {
+		_, err := m.Search(r, segments.Day(time.Now()), 0, nil, func(part segments.Segment) (segments.Body, error) {
+			name = part.Name
+			return s.segment(t.Context(), part)
+		})
+		must(t, err)
+	}
+	return name
+}
+
 // TestDamagedIndexIsBuiltAgain: what is missing or damaged in the index is noticed, and the index is built again.
 func TestDamagedIndexIsBuiltAgain(t *testing.T) {
 	_, store, bus := start(t, t.TempDir())
@@ -90,10 +103,10 @@ func TestDamagedIndexIsBuiltAgain(t *testing.T) {
 	x := NewIndexer(store, bus)
 	for what, damage := range map[string]func(m *manifest){
 		"a segment is missing": func(m *manifest) {
-			must(t, store.removeSegment(t.Context(), m.Runs[0].Segments[0].Name))
+			must(t, store.removeSegment(t.Context(), searchedSegment(t, store, m, "case-7")))
 		},
 		"a segment is damaged": func(m *manifest) {
-			subject := store.segmentSubject(m.Runs[0].Segments[0].Name)
+			subject := store.segmentSubject(searchedSegment(t, store, m, "case-7"))
 			publishIndex(t, store, strings.TrimPrefix(subject, store.names.join("")), []byte("not a segment"))
 		},
 		"the manifest is damaged": func(*manifest) { publishIndex(t, store, "index.manifest", []byte("not a manifest")) },

@@ -23,7 +23,7 @@ import (
 	"kycbridge/test/wait"
 )
 
-var alterations = flag.Int("alterations", 60/wait.Slowdown,
+var alterations = flag.Int("alterations", 60/int(wait.Slowdown),
 	"random alterations of a copied store in TestAlterationsAreFound")
 
 // copied are the messages of the streams of a store.

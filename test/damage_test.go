@@ -17,6 +17,7 @@ import (
 
 	"kycbridge/event"
 	"kycbridge/internal/simulate"
+	"kycbridge/test/freeport"
 	"kycbridge/test/traffic"
 	"kycbridge/test/wait"
 )
@@ -57,7 +58,7 @@ func decided(t *testing.T, url string, first, last int, options ...nats.Option) 
 		if missing == 0 {
 			return time.Since(began)
 		}
-		if time.Since(began) > 20*time.Second {
+		if time.Since(began) > 20*time.Second*wait.Slowdown {
 			t.Fatalf("%d of %d new callbacks have no event", missing, last-first+1)
 		}
 	}
@@ -117,8 +118,10 @@ func TestShortenedLog(t *testing.T) {
 	wait.For(t, 20*time.Second, "readiness back", func() bool { return b.readyz() == http.StatusOK })
 	b.approve(t, 101, 125)
 	t.Logf("events after %s", decided(t, server.url(), 101, 125).Round(time.Millisecond))
-	if count := strings.Count(b.stderr.String(), "has become shorter than the position of its consumer"); count != 1 {
-		t.Errorf("the shortened log is reported %d times, want once:\n%s", count, b.stderr.tail())
+	// Twice, if the first payload after the damage is stored but not yet acknowledged while the end of the log is read.
+	if count := strings.Count(b.stderr.String(), "has become shorter than the position of its consumer"); count < 1 ||
+		count > 2 {
+		t.Errorf("the shortened log is reported %d times, want once or twice:\n%s", count, b.stderr.tail())
 	}
 }
 
@@ -467,7 +470,7 @@ func TestLostResultsAreFetchedAgain(t *testing.T) {
 				"test\n    api: %s\n    poll: {interval: 300ms, deadline: 1h}\n", provider.APIText())
 			bus := ""
 			if !worked {
-				bus = fmt.Sprintf("bus: {url: 'nats://%s'}\n", local(freePort(t))) // no server, so nothing is processed
+				bus = fmt.Sprintf("bus: {url: 'nats://%s'}\n", freeport.Address(t)) // no server, so nothing is processed
 			}
 			b := newBridge(t, bus+account)
 			b.launch(t)

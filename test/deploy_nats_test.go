@@ -19,6 +19,7 @@ import (
 
 	"kycbridge/internal/app"
 	"kycbridge/test/fixture"
+	"kycbridge/test/freeport"
 	"kycbridge/test/traffic"
 	"kycbridge/test/wait"
 )
@@ -38,8 +39,8 @@ func natsNodes(t *testing.T, n int) (urls []string) {
 	const routePassword = "routeroute"
 	ports, routes := make([]int, n), make([]string, n)
 	for i := range n {
-		ports[i] = freePort(t)
-		routes[i] = fmt.Sprintf("%q", "nats://route:"+routePassword+"@"+local(ports[i]))
+		ports[i] = freeport.New(t)
+		routes[i] = fmt.Sprintf("%q", "nats://route:"+routePassword+"@"+freeport.Local(ports[i]))
 	}
 	t.Setenv("NATS_ROUTE_PASSWORD", routePassword)
 	t.Setenv("NATS_ROUTES", "["+strings.Join(routes, ", ")+"]")
@@ -483,7 +484,7 @@ func TestDeployNATSHostileReader(t *testing.T) {
 		if err := m.DoubleAck(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > 5*time.Second*wait.Slowdown {
 			t.Errorf("event %d took %s", n, took)
 		}
 	}

@@ -598,9 +598,39 @@ func setBody(t *testing.T, r *http.Request, file string) {
 	r.Body = f
 }
 
-// TestDocsNameRealTests: a test that a page names is there.
-func TestDocsNameRealTests(t *testing.T) {
-	there := map[string]bool{}
+// TestEachTestRunsSomewhere: .ci/run works the tests of a list without the race detector, and leaves out their names with
+// it. So each of them is a test, and the list has every package that has a test of that name.
+func TestEachTestRunsSomewhere(t *testing.T) {
+	list, err := os.ReadFile(filepath.Join(docsRoot, ".ci/without-race"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	places, names := map[string]bool{}, map[string]bool{}
+	for line := range strings.Lines(string(list)) {
+		if pack, name, ok := strings.Cut(strings.TrimSpace(line), " "); ok && strings.HasPrefix(pack, ".") {
+			places[filepath.Clean(pack)+" "+name], names[name] = true, true
+		}
+	}
+	if len(places) < 20 {
+		t.Errorf("%d tests: the test has lost its object", len(places))
+	}
+	for name, in := range declaredTests(t) {
+		for _, pack := range in {
+			if names[name] && !places[pack+" "+name] {
+				t.Errorf(".ci/without-race lacks %s in ./%s", name, pack)
+			}
+			delete(places, pack+" "+name)
+		}
+	}
+	for place := range places {
+		t.Errorf(".ci/without-race names %s, which is no test", place)
+	}
+}
+
+// declaredTests are the packages in which there is a test, by its name.
+func declaredTests(t *testing.T) map[string][]string {
+	t.Helper()
+	there := map[string][]string{}
 	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z]\w*)\(`)
 	err := filepath.WalkDir(docsRoot, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && d.Name() == "testdata" {
@@ -609,19 +639,26 @@ func TestDocsNameRealTests(t *testing.T) {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
+		pack, _ := filepath.Rel(docsRoot, filepath.Dir(path))
 		source, err := os.ReadFile(path)
 		for _, m := range declared.FindAllSubmatch(source, -1) {
-			there[string(m[1])] = true
+			there[string(m[1])] = append(there[string(m[1])], pack)
 		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return there
+}
+
+// TestDocsNameRealTests: a test that a page names is there.
+func TestDocsNameRealTests(t *testing.T) {
+	there := declaredTests(t)
 	named := 0
 	for _, p := range pages(t) {
 		for _, m := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)`").FindAllStringSubmatch(p.text, -1) {
-			if named++; !there[m[1]] {
+			if named++; there[m[1]] == nil {
 				t.Errorf("%s names %s, which is no test", p.path, m[1])
 			}
 		}

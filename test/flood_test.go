@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"kycbridge/test/freeport"
 	"kycbridge/test/wait"
 )
 
@@ -133,7 +134,7 @@ func guessTokens(ctx context.Context, t *testing.T, b *bridge, perSecond float64
 	for range connections {
 		guessing.Go(func() {
 			for limit.Wait(ctx) == nil {
-				token, err := fetchToken(ctx, client, "http://"+local(b.callbacks)+"/oauth2/token", "ondato-acme",
+				token, err := fetchToken(ctx, client, "http://"+freeport.Local(b.callbacks)+"/oauth2/token", "ondato-acme",
 					fmt.Sprint("guess-", sent.Add(1)))
 				if err == nil {
 					t.Errorf("a guess was answered with a token of %d bytes", len(token))
@@ -158,7 +159,7 @@ func TestTokenFlood(t *testing.T) {
 	guessing.Go(func() { guesses = guessTokens(ctx, t, b, 1000) })
 	genuine := 0
 	for ; ctx.Err() == nil; genuine++ {
-		token, err := fetchToken(t.Context(), b.client, "http://"+local(b.callbacks)+"/oauth2/token", "ondato-acme",
+		token, err := fetchToken(t.Context(), b.client, "http://"+freeport.Local(b.callbacks)+"/oauth2/token", "ondato-acme",
 			"secret-of-the-client")
 		if err != nil {
 			t.Fatalf("the genuine client: %v", err)
@@ -235,7 +236,7 @@ func begun(ctx context.Context, t *testing.T, b *bridge, first string) int64 {
 	}()
 	var d net.Dialer
 	for range connections {
-		c, err := d.DialContext(ctx, "tcp", local(b.callbacks))
+		c, err := d.DialContext(ctx, "tcp", freeport.Local(b.callbacks))
 		if err != nil {
 			t.Logf("after %d connections: %v", len(open), err)
 			break

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"kycbridge/internal/app"
+	"kycbridge/test/freeport"
 	"kycbridge/test/wait"
 )
 
@@ -21,7 +22,7 @@ import (
 // its disk space.
 func TestMetricsOfPromises(t *testing.T) {
 	t.Parallel()
-	listen, dir := local(freePort(t)), t.TempDir()
+	listen, dir := freeport.Address(t), t.TempDir()
 	path := filepath.Join(t.TempDir(), "kycbridge.yaml")
 	writeFile(t, path, fmt.Sprintf("listen: %s\nadmin: {listen: '127.0.0.1:0'}\nembedded: {listen: "+
 		"'127.0.0.1:0'}\ndata_dir: %s\naccounts:\n  - {name: acme, provider: ondato, environment: test, auth: {bearer: "+

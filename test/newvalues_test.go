@@ -22,6 +22,7 @@ import (
 	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
 	"kycbridge/publisher"
+	"kycbridge/test/freeport"
 	"kycbridge/test/wait"
 )
 
@@ -31,7 +32,7 @@ import (
 func TestNewValues(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zapcore.DebugLevel)
-	listen := local(freePort(t))
+	listen := freeport.Address(t)
 	path := filepath.Join(t.TempDir(), "kycbridge.yaml")
 	writeFile(t, path, fmt.Sprintf(`listen: %s
 admin: {listen: '127.0.0.1:0', tokens: [%s]}

@@ -15,6 +15,7 @@ import (
 
 	"kycbridge/event"
 	"kycbridge/internal/simulate"
+	"kycbridge/test/freeport"
 	"kycbridge/test/traffic"
 	"kycbridge/test/wait"
 )
@@ -78,7 +79,7 @@ accounts:
     api: %s
     limits: {requests_per_second: %d, concurrency: %d}
     poll: {interval: %s, deadline: 1h}
-`, local(b.callbacks), local(b.admin), b.dir, local(b.events), provider.APIText(), pollLimit, pollConcurrency, time.Duration(200/speed*float64(time.Second)).Round(time.Second)))
+`, freeport.Local(b.callbacks), freeport.Local(b.admin), b.dir, freeport.Local(b.events), provider.APIText(), pollLimit, pollConcurrency, time.Duration(200/speed*float64(time.Second)).Round(time.Second)))
 
 	b.start(t)
 	began := time.Now()

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"kycbridge/test/freeport"
 	"kycbridge/test/traffic"
 	"kycbridge/test/wait"
 )
@@ -172,35 +172,6 @@ func run(t *testing.T, name string, args ...string) (code int, stdout, stderr st
 	return code, p.stdout.String(), p.stderr.String()
 }
 
-// given are the ports that freePort has handed out.
-var given = struct {
-	sync.Mutex
-	ports map[int]bool
-}{ports: map[int]bool{}}
-
-// freePort picks a port for a server that is started again on it later, so not from the range from
-// which the kernel assigns ports to outgoing connections.
-func freePort(t *testing.T) int {
-	t.Helper()
-	given.Lock()
-	defer given.Unlock()
-	for range 1000 {
-		port := 20000 + rand.IntN(12000)
-		if given.ports[port] {
-			continue
-		}
-		if l, err := net.Listen("tcp", local(port)); err == nil {
-			l.Close()
-			given.ports[port] = true
-			return port
-		}
-	}
-	t.Fatal("no free port below 32000")
-	return 0
-}
-
-func local(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
-
 // natsServer is a real nats-server with its own store, on a port that stays the same.
 type natsServer struct {
 	*process
@@ -217,12 +188,12 @@ func newNATS(t *testing.T) *natsServer {
 // newNATSIn is newNATS with its data in a folder; "": beside its configuration.
 func newNATSIn(t *testing.T, store string) *natsServer {
 	t.Helper()
-	s := &natsServer{port: freePort(t), config: filepath.Join(t.TempDir(), "nats.conf")}
+	s := &natsServer{port: freeport.New(t), config: filepath.Join(t.TempDir(), "nats.conf")}
 	if store == "" {
 		store = filepath.Join(filepath.Dir(s.config), "store")
 	}
 	writeFile(t, s.config, fmt.Sprintf(
-		"listen: %q\nmax_payload: 4MB\njetstream {\n  store_dir: %q\n  sync_interval: always\n}\n", local(s.port), store))
+		"listen: %q\nmax_payload: 4MB\njetstream {\n  store_dir: %q\n  sync_interval: always\n}\n", freeport.Local(s.port), store))
 	s.start(t)
 	s.ready(t)
 	return s
@@ -247,7 +218,7 @@ func (s *natsServer) ready(t *testing.T) {
 	})
 }
 
-func (s *natsServer) url() string { return "nats://" + local(s.port) }
+func (s *natsServer) url() string { return "nats://" + freeport.Local(s.port) }
 
 // bridge is a kycbridge that can be started again and again on the same configuration.
 type bridge struct {
@@ -263,12 +234,12 @@ func newBridge(t *testing.T, more string) *bridge {
 	t.Helper()
 	dir := t.TempDir()
 	b := &bridge{config: filepath.Join(dir, "kycbridge.yaml"), dir: filepath.Join(dir, "data"),
-		callbacks: freePort(t), admin: freePort(t), events: freePort(t)}
+		callbacks: freeport.New(t), admin: freeport.New(t), events: freeport.New(t)}
 	b.client = &http.Client{Timeout: 20 * wait.Slowdown * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	t.Cleanup(b.client.CloseIdleConnections)
 	writeFile(t, b.config, fmt.Sprintf(
 		"listen: %s\nadmin: {listen: %q, tokens: [ops-token-2e77a1]}\nembedded: {listen: %q, users: []}\ndata_dir: %s\n%s",
-		local(b.callbacks), local(b.admin), local(b.events), b.dir, more))
+		freeport.Local(b.callbacks), freeport.Local(b.admin), freeport.Local(b.events), b.dir, more))
 	return b
 }
 
@@ -320,10 +291,10 @@ func (b *bridge) readyz() int {
 	return res.StatusCode
 }
 
-func (b *bridge) adminURL(path string) string { return "http://" + local(b.admin) + path }
-func (b *bridge) eventsURL() string           { return "nats://" + local(b.events) }
+func (b *bridge) adminURL(path string) string { return "http://" + freeport.Local(b.admin) + path }
+func (b *bridge) eventsURL() string           { return "nats://" + freeport.Local(b.events) }
 func (b *bridge) callbackURL(provider, account string) string {
-	return "http://" + local(b.callbacks) + "/webhooks/" + provider + "/" + account
+	return "http://" + freeport.Local(b.callbacks) + "/webhooks/" + provider + "/" + account
 }
 
 // metrics is the text that Prometheus reads; "" without an answer.

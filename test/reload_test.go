@@ -21,6 +21,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"kycbridge/internal/app"
+	"kycbridge/test/freeport"
 	"kycbridge/test/pki"
 	"kycbridge/test/wait"
 )
@@ -35,7 +36,7 @@ func newReloading(t *testing.T, more string) *reloading {
 	t.Helper()
 	r := &reloading{bridge: newBridge(t, "")}
 	r.listeners = fmt.Sprintf("listen: %s\nembedded: {listen: %q, users: []}\ndata_dir: %s\n",
-		local(r.callbacks), local(r.events), r.dir)
+		freeport.Local(r.callbacks), freeport.Local(r.events), r.dir)
 	r.write(t, "ops-token-2e77a1", more)
 	r.start(t)
 	return r
@@ -44,7 +45,7 @@ func newReloading(t *testing.T, more string) *reloading {
 // write replaces the file.
 func (r *reloading) write(t *testing.T, adminTokens, more string) {
 	t.Helper()
-	text := fmt.Sprintf("%sadmin: {listen: %q, tokens: [%s]}\n%s", r.listeners, local(r.admin), adminTokens, more)
+	text := fmt.Sprintf("%sadmin: {listen: %q, tokens: [%s]}\n%s", r.listeners, freeport.Local(r.admin), adminTokens, more)
 	writeFile(t, r.config+".new", text)
 	if err := os.Rename(r.config+".new", r.config); err != nil {
 		t.Fatal(err)

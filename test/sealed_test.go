@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"kycbridge/internal/keys"
+	"kycbridge/test/freeport"
 	"kycbridge/test/wait"
 )
 
@@ -103,7 +104,7 @@ func rotations(t *testing.T, b *bridge, older, newer string) func(to int) *proce
 		writeFile(t, file, text)
 		configs[to] = filepath.Join(dir, fmt.Sprint("kyc", to, ".yaml"))
 		writeFile(t, configs[to], fmt.Sprintf("embedded: {listen: %q}\ndata_dir: %s\nencryption: {key_file: %s}\n",
-			local(b.events), b.dir, file))
+			freeport.Local(b.events), b.dir, file))
 	}
 	return func(to int) *process { return startProcess(t, "kycbridge", "keys", "rotate", "--config", configs[to]) }
 }

@@ -24,6 +24,7 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
+	"kycbridge/test/freeport"
 	"kycbridge/test/traffic"
 	"kycbridge/test/wait"
 )
@@ -129,7 +130,7 @@ func (b *bridge) curl(t *testing.T, c call) traffic.Reply {
 	if c.method == "" {
 		c.method = http.MethodPost
 	}
-	url := "http://" + local(b.callbacks) + c.path
+	url := "http://" + freeport.Local(b.callbacks) + c.path
 	program, err := exec.LookPath("curl")
 	if err != nil {
 		return b.plainCall(t, c, url)
@@ -497,11 +498,11 @@ func serveSecond(t *testing.T, b *bridge) {
 	for _, c := range []struct{ name, old, new, says string }{
 		{"data directory", "data_dir: " + other.dir, "data_dir: " + b.dir, "data directory " + b.dir +
 			" is in use by another kycbridge"},
-		{"callback port", "listen: " + local(other.callbacks), "listen: " + local(b.callbacks),
-			"listen for callbacks: listen tcp " + local(b.callbacks) + ": bind: address already in use"},
-		{"consumer port", "embedded: {listen: \"" + local(other.events), "embedded: {listen: \"" + local(b.events),
-			"embedded.listen: listen tcp " + local(b.events) + ": bind: address already in use"},
-		{"admin port", local(other.admin), local(b.admin), "listen for admin: listen tcp " + local(b.admin) +
+		{"callback port", "listen: " + freeport.Local(other.callbacks), "listen: " + freeport.Local(b.callbacks),
+			"listen for callbacks: listen tcp " + freeport.Local(b.callbacks) + ": bind: address already in use"},
+		{"consumer port", "embedded: {listen: \"" + freeport.Local(other.events), "embedded: {listen: \"" + freeport.Local(b.events),
+			"embedded.listen: listen tcp " + freeport.Local(b.events) + ": bind: address already in use"},
+		{"admin port", freeport.Local(other.admin), freeport.Local(b.admin), "listen for admin: listen tcp " + freeport.Local(b.admin) +
 			": bind: address already in use"},
 	} {
 		config, err := os.ReadFile(other.config)
@@ -512,7 +513,7 @@ func serveSecond(t *testing.T, b *bridge) {
 		writeFile(t, file, strings.Replace(string(config), c.old, c.new, 1))
 		began := time.Now()
 		code, _, stderr := run(t, "kycbridge", "serve", "--config", file)
-		if code != 1 || !strings.Contains(stderr, c.says) || time.Since(began) > 10*time.Second {
+		if code != 1 || !strings.Contains(stderr, c.says) || time.Since(began) > 10*time.Second*wait.Slowdown {
 			t.Errorf("%s taken: code %d after %s\n%s", c.name, code, round(time.Since(began)), stderr)
 		}
 	}
@@ -526,7 +527,7 @@ func serveSecond(t *testing.T, b *bridge) {
 func serveDrain(t *testing.T, b *bridge) {
 	one := &traffic.Life{Run: 0xac, N: 4}
 	w := one.Next(traffic.SayApproved)
-	conn, err := net.Dial("tcp", local(b.callbacks))
+	conn, err := net.Dial("tcp", freeport.Local(b.callbacks))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -548,7 +549,7 @@ func serveDrain(t *testing.T, b *bridge) {
 		t.Fatal(err)
 	}
 	wait.For(t, 10*time.Second, "callback port closed", func() bool {
-		c, err := net.DialTimeout("tcp", local(b.callbacks), time.Second)
+		c, err := net.DialTimeout("tcp", freeport.Local(b.callbacks), time.Second)
 		if err == nil {
 			c.Close()
 		}
@@ -639,7 +640,7 @@ func TestCommands(t *testing.T) {
 		{"unknown role", []string{"serve", "--role", "recieve"}, 1, nil, []string{"--role recieve", "receive, normalize"}},
 		{"unknown command", []string{"sevre"}, 1, nil, []string{"sevre"}},
 		{"superfluous word", []string{"version", "now"}, 1, nil, []string{"now"}},
-		{"events of nobody", []string{"events", "--url", "nats://" + local(freePort(t))}, 1, nil,
+		{"events of nobody", []string{"events", "--url", "nats://" + freeport.Address(t)}, 1, nil,
 			[]string{"connect to NATS at", "is kycbridge running"}},
 		{"events since", []string{"events", "--since", "yesterday"}, 1, nil, []string{"--since yesterday", "RFC 3339"}},
 	} {

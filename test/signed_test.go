@@ -18,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge/event"
+	"kycbridge/test/freeport"
 	"kycbridge/test/wait"
 )
 
@@ -171,11 +172,11 @@ func (b *bridge) wrongKeys(t *testing.T, outdated []byte) {
 	broken := filepath.Join(t.TempDir(), "broken.json")
 	writeFile(t, broken, "{}")
 	for keys, want := range map[string]string{
-		old:                                 "unknown key: event ",
-		broken:                              "no Ed25519 key",
-		old + ".missing":                    "no such file",
-		b.adminURL("/nothing"):              "answers 404",
-		"http://" + local(9) + "/jwks.json": "no answer from",
+		old:                    "unknown key: event ",
+		broken:                 "no Ed25519 key",
+		old + ".missing":       "no such file",
+		b.adminURL("/nothing"): "answers 404",
+		"http://" + freeport.Local(9) + "/jwks.json": "no answer from",
 	} {
 		code, _, stderr := run(t, "kycbridge", "events", "--url", b.eventsURL(), "--keys", keys)
 		if code != 1 || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 {

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"kycbridge/test/freeport"
 	"kycbridge/test/pki"
 	"kycbridge/test/wait"
 )
@@ -40,7 +41,7 @@ func newSecured(t *testing.T, accounts string) *secured {
 }
 
 // url is an address of the port of callbacks.
-func (s *secured) url(path string) string { return "https://" + local(s.callbacks) + path }
+func (s *secured) url(path string) string { return "https://" + freeport.Local(s.callbacks) + path }
 
 // sender is a client that trusts the authority of s. keep: it uses its connections again.
 func (s *secured) sender(t *testing.T, keep bool, pairs ...pki.Pair) *http.Client {
@@ -238,12 +239,12 @@ func TestAdminCertificates(t *testing.T) {
 		cert, key, caFile)
 	writeFile(t, b.config, strings.Replace(string(raw), "tokens: [ops-token-2e77a1]", tlsKeys, 1))
 	b.launch(t)
-	address := "https://" + local(b.admin)
+	address := "https://" + freeport.Local(b.admin)
 	wait.For(t, 20*time.Second, "kycbridge ready", func() bool {
 		code, _, _ := run(t, "kycbridge", "health", "--api", address, "--ca-file", caFile)
 		return code == 0
 	})
-	if code, _, stderr := run(t, "kycbridge", "health", "--api", "http://"+local(b.admin)); code == 0 ||
+	if code, _, stderr := run(t, "kycbridge", "health", "--api", "http://"+freeport.Local(b.admin)); code == 0 ||
 		!strings.Contains(stderr, "400") {
 		t.Errorf("plain HTTP: %d %s", code, stderr)
 	}
@@ -315,7 +316,7 @@ func TestOAuth2Replicas(t *testing.T) {
 	}
 	token := func(b *bridge, secret string) string {
 		t.Helper()
-		got, err := fetchToken(t.Context(), b.client, "http://"+local(b.callbacks)+"/oauth2/token", "ondato-acme", secret)
+		got, err := fetchToken(t.Context(), b.client, "http://"+freeport.Local(b.callbacks)+"/oauth2/token", "ondato-acme", secret)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -361,7 +362,7 @@ func TestOAuth2Replicas(t *testing.T) {
 		admitted("the old secret is removed", renewed, 200, both[:]...)
 	}
 	admitted("a token of the removed secret", fromSecond, 401, both[:]...)
-	if _, err := fetchToken(t.Context(), both[0].client, "http://"+local(both[0].callbacks)+"/oauth2/token", "ondato-acme",
+	if _, err := fetchToken(t.Context(), both[0].client, "http://"+freeport.Local(both[0].callbacks)+"/oauth2/token", "ondato-acme",
 		"secret-older-1"); err == nil || !strings.Contains(err.Error(), "401 invalid_client") {
 		t.Errorf("the removed secret: %v", err)
 	}
@@ -396,7 +397,7 @@ func TestSimulatedOndatoWithOAuth2(t *testing.T) {
 		"--ca-file", caFile); code != 0 {
 		t.Errorf("send: %s", stderr)
 	}
-	api := local(freePort(t))
+	api := freeport.Address(t)
 	sim := startProcess(t, "kycbridge", "simulate", "ondato", "--listen", api, "--speed", "600",
 		"--callback-url", s.url("/webhooks/ondato/acme"), "--callback-client", "ondato-acme",
 		"--callback-secret-file", filepath.Join(dir, "secrets", "ondato-acme"), "--callback-ca-file", caFile)
@@ -450,7 +451,7 @@ func TestSendersWithClientCertificates(t *testing.T) {
 			t.Errorf("%v: %d %s, want %q", more, code, text, want)
 		}
 	}
-	api := local(freePort(t))
+	api := freeport.Address(t)
 	sim := startProcess(t, "kycbridge", "simulate", "ondato", "--listen", api, "--speed", "600",
 		"--callback-url", s.url("/webhooks/ondato/acme"), "--callback-ca-file", caFile,
 		"--callback-cert-file", cert, "--callback-key-file", key)

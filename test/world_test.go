@@ -23,6 +23,7 @@ import (
 	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/internal/simulate"
+	"kycbridge/test/freeport"
 	"kycbridge/test/wait"
 )
 
@@ -51,7 +52,7 @@ type worldOptions struct {
 // newWorld starts the simulated providers and kycbridge, with one account acme at each.
 func newWorld(t *testing.T, o worldOptions) *world {
 	t.Helper()
-	listen := local(freePort(t))
+	listen := freeport.Address(t)
 	w := &world{t: t, sims: map[string]*simulate.Server{}}
 	var file strings.Builder
 	fmt.Fprintf(&file, "listen: %s\nadmin: {listen: '127.0.0.1:0', tokens: [%s]}\npublic_url: http://%s\ndata_dir: "+

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge/test/fixture"
+	"kycbridge/test/wait"
 )
 
 // startServer runs a real nats-server until the end of the test and returns its address.
@@ -130,7 +131,7 @@ func TestEvents(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			began := time.Now()
 			got := finish(t, command(t, slices.Concat([]string{"events", "--url", address}, c.args)...))
-			if took := time.Since(began); took > 6*time.Second {
+			if took := time.Since(began); took > 6*time.Second*wait.Slowdown {
 				t.Errorf("it took %s", took)
 			}
 			code, newlines := 0, 0
@@ -171,7 +172,7 @@ func TestEventsWithoutAnAnswer(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			began := time.Now()
 			got := finish(t, command(t, "events", "--url", address))
-			if got.code != 1 || !strings.HasPrefix(got.stderr, c.stderr) || time.Since(began) > 6*time.Second {
+			if got.code != 1 || !strings.HasPrefix(got.stderr, c.stderr) || time.Since(began) > 6*time.Second*wait.Slowdown {
 				t.Errorf("code %d after %s: %s", got.code, time.Since(began), got.stderr)
 			}
 		})

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"kycbridge/internal/keys"
+	"kycbridge/test/wait"
 )
 
 // program is the path of the kycbridge binary, built once per run, so that exit codes, signals and pipes
@@ -186,7 +187,7 @@ func quietEnd(t *testing.T, cmd *exec.Cmd, stdout *os.File) {
 		t.Fatal(err)
 	}
 	stdout.Close()
-	if err := cmd.Wait(); err != nil || stderr.Len() > 0 || time.Since(began) > 15*time.Second {
+	if err := cmd.Wait(); err != nil || stderr.Len() > 0 || time.Since(began) > 15*time.Second*wait.Slowdown {
 		t.Errorf("%v after %s\n%s", err, time.Since(began), &stderr)
 	}
 }

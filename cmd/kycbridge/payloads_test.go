@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +21,7 @@ import (
 	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
 	"kycbridge/test/fixture"
+	"kycbridge/test/freeport"
 )
 
 // scriptConfig is the configuration of the scripts. $DATA and $PORT are replaced.
@@ -60,7 +61,7 @@ func TestPayloadScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
-			s, err := seeded(env)
+			s, err := seeded(env, freeport.New(t))
 			if err != nil {
 				return err
 			}
@@ -120,14 +121,8 @@ func noPersonalDataCommand(ts *testscript.TestScript, _ bool, _ []string) {
 
 // seeded starts a bridge and sends it two payloads of one verification of ondato, one of signzy, one of an
 // unmapped type, one that is not JSON, one that breaks the schema, and one with a wrong password.
-func seeded(env *testscript.Env) (*stored, error) {
-	s := &stored{dir: env.WorkDir, env: env}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	_, s.port, _ = net.SplitHostPort(l.Addr().String())
-	l.Close()
+func seeded(env *testscript.Env, port int) (*stored, error) {
+	s := &stored{dir: env.WorkDir, env: env, port: strconv.Itoa(port)}
 	text := strings.NewReplacer("$DATA", filepath.Join(s.dir, "data"), "$PORT", s.port).Replace(scriptConfig)
 	file := filepath.Join(s.dir, "kyc.yaml")
 	masked := strings.Replace(text, "confirm: false", "confirm: false\n    pii: masked", 1)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -304,12 +303,7 @@ func TestAdminAPIAway(t *testing.T) {
 	_, api := adminAPI(t, adminToken)
 	_, closed := adminAPI(t)
 	wrong := textFile(t, "wrong-token")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closedAddress := "http://" + listener.Addr().String()
-	listener.Close()
+	const closedAddress = "http://127.0.0.1:1"
 	other := func(status int, contentType, body string) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", contentType)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"kycbridge/test/freeport"
 	"kycbridge/test/traffic"
 	"kycbridge/test/wait"
 )
@@ -104,7 +104,7 @@ const account = `  - name: acme
 
 func newBridge(t *testing.T) *bridge {
 	t.Helper()
-	b := &bridge{dir: t.TempDir(), callbacks: freeAddress(t), admin: freeAddress(t), events: freeAddress(t)}
+	b := &bridge{dir: t.TempDir(), callbacks: freeport.Address(t), admin: freeport.Address(t), events: freeport.Address(t)}
 	t.Cleanup(b.stop)
 	return b
 }
@@ -200,14 +200,4 @@ func (b *bridge) live(t *testing.T, n int, says ...string) *traffic.Life {
 		}
 	}
 	return one
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

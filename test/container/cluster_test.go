@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +22,7 @@ import (
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/network"
 
+	"kycbridge/test/freeport"
 	"kycbridge/test/traffic"
 	"kycbridge/test/wait"
 )
@@ -45,9 +44,7 @@ type node struct {
 	ports map[int]int // of the container, on 127.0.0.1; the same over restarts
 }
 
-func (n *node) address(port int) string { return local(n.ports[port]) }
-
-func local(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
+func (n *node) address(port int) string { return freeport.Local(n.ports[port]) }
 
 // cluster is kycbridge as docker-compose.yml runs it: NATS servers, replicas, and a proxy.
 type cluster struct {
@@ -101,7 +98,7 @@ func (c *cluster) run(name, image string, ports []int, more ...testcontainers.Co
 	var exposed []string
 	published := mobynetwork.PortMap{}
 	for _, port := range ports {
-		n.ports[port] = freePort(c.t)
+		n.ports[port] = freeport.New(c.t)
 		inside := mobynetwork.MustParsePort(fmt.Sprintf("%d/tcp", port))
 		exposed = append(exposed, inside.String())
 		published[inside] = []mobynetwork.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"),
@@ -359,26 +356,4 @@ func (n *node) log(t *testing.T, most int) string {
 		return err.Error()
 	}
 	return string(text[max(0, len(text)-most):])
-}
-
-// given is the next port that freePort looks at.
-var given = struct {
-	sync.Mutex
-	next int
-}{next: 12000}
-
-// freePort picks a port outside the range from which the kernel assigns those of outgoing connections.
-func freePort(t *testing.T) int {
-	t.Helper()
-	given.Lock()
-	defer given.Unlock()
-	for port := given.next; port < 20000; port++ {
-		if l, err := net.Listen("tcp", local(port)); err == nil {
-			l.Close()
-			given.next = port + 1
-			return port
-		}
-	}
-	t.Fatal("no free port below 20000")
-	return 0
 }

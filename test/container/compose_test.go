@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"kycbridge/event"
+	"kycbridge/test/freeport"
 	"kycbridge/test/wait"
 )
 
@@ -28,7 +29,7 @@ const composePatience = 2 * time.Minute
 func TestCompose(t *testing.T) {
 	images(t)
 	up := composeOf(t)
-	nats, callbacks, admin := freePort(t), freePort(t), freePort(t)
+	nats, callbacks, admin := freeport.New(t), freeport.New(t), freeport.New(t)
 	project := fmt.Sprintf("kycbridge-test-%d", os.Getpid())
 	env := quiet("COMPOSE_PROJECT_NAME="+project, fmt.Sprint("NATS_PORT=", nats), fmt.Sprint("CALLBACK_PORT=", callbacks),
 		fmt.Sprint("ADMIN_PORT=", admin))
@@ -84,7 +85,7 @@ func TestCompose(t *testing.T) {
 		}
 		return true
 	})
-	res, err := http.Get(fmt.Sprintf("http://%s/readyz", local(admin)))
+	res, err := http.Get(fmt.Sprintf("http://%s/readyz", freeport.Local(admin)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +126,7 @@ func listen(t *testing.T, port int) *nats.Subscription {
 	var nc *nats.Conn
 	wait.For(t, time.Minute, "NATS admits the reader", func() (ok bool) {
 		var err error
-		nc, err = nats.Connect("nats://"+local(port), nats.UserInfo("reader", "tryReader"), nats.IgnoreDiscoveredServers(),
+		nc, err = nats.Connect("nats://"+freeport.Local(port), nats.UserInfo("reader", "tryReader"), nats.IgnoreDiscoveredServers(),
 			nats.Timeout(time.Second))
 		return err == nil
 	})
@@ -149,7 +150,7 @@ func readmeCurl(t *testing.T, port int) string {
 		t.Fatalf("the README has no callback to port 8080: %q", command)
 	}
 	return strings.NewReplacer("curl ", "curl --silent --show-error --noproxy '*' ", "127.0.0.1:8080",
-		local(port)).Replace(command)
+		freeport.Local(port)).Replace(command)
 }
 
 // TestComposeFile reads the whole of docker-compose.yml with the tool that runs it: every mounted file

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"kycbridge/test/freeport"
 	"kycbridge/test/wait"
 )
 
@@ -53,11 +54,11 @@ accounts:
 `), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	port, admin := freePort(t), freePort(t)
+	port, admin := freeport.New(t), freeport.New(t)
 	id := docker(t, "run", "--detach", "--memory", "256m", "--read-only", "--cap-drop", "ALL", "--security-opt",
 		"no-new-privileges", "--volume", "/data",
-		"--volume", config+":/etc/kycbridge/kycbridge.yaml:ro", "--publish", local(port)+":8080", "--publish",
-		local(admin)+":8081", "kycbridge")
+		"--volume", config+":/etc/kycbridge/kycbridge.yaml:ro", "--publish", freeport.Local(port)+":8080", "--publish",
+		freeport.Local(admin)+":8081", "kycbridge")
 	t.Cleanup(func() { docker(t, "rm", "--force", "--volumes", id) })
 	c := &cluster{t: t, client: plainClient(t), proxy: &node{ports: map[int]int{8080: port, 8081: admin}}}
 	began := time.Now()

@@ -2,16 +2,31 @@
 package wait
 
 import (
+	"os"
+	"strconv"
 	"testing"
 	"time"
 )
+
+// Slowdown multiplies the time that tests allow. It is 1 on an idle machine, 5 under the race detector, or
+// TEST_SLOWDOWN.
+var Slowdown = slowdown()
+
+func slowdown() time.Duration {
+	if n, err := strconv.Atoi(os.Getenv("TEST_SLOWDOWN")); err == nil && n > 0 {
+		return time.Duration(n)
+	}
+	if Race {
+		return 5
+	}
+	return 1
+}
 
 // tick is how often a condition is checked.
 const tick = 10 * time.Millisecond
 
 // For waits until done, and fails the test if that takes longer than patience. Patience is the limit on an
-// idle machine. Under the race detector everything is slower, and many tests run concurrently: it is
-// multiplied by Slowdown there.
+// idle machine; it is multiplied by Slowdown.
 func For(t testing.TB, patience time.Duration, what string, done func() bool) {
 	t.Helper()
 	patience *= Slowdown
