@@ -114,7 +114,8 @@ func TestAccessesWait(t *testing.T) {
 	store.NoteAccess(access(0))
 	began := time.Now()
 	store.Close()
-	if took := time.Since(began); took > accessDrain+10*time.Second*wait.Slowdown || store.AccessesDropped() != int64(refused)+1 {
+	if took := time.Since(began); took > accessDrain+10*time.Second*wait.Slowdown ||
+		store.AccessesDropped() != int64(refused)+1 {
 		t.Errorf("closed after %s, %d dropped", took, store.AccessesDropped())
 	}
 }

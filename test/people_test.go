@@ -65,9 +65,9 @@ var ends = map[string]map[string]end{
 	},
 }
 
-// TestPeopleOfProviders: every simulated person at every provider reaches the required end, on any network: a good
+// TestPersons: every simulated person at every provider reaches the required end, on any network: a good
 // one, and one that duplicates, delays and reorders callbacks and breaks calls.
-func TestPeopleOfProviders(t *testing.T) {
+func TestPersons(t *testing.T) {
 	networks := map[string]func(string, *simulate.Options){
 		"good": nil,
 		"bad": func(_ string, o *simulate.Options) {

@@ -316,7 +316,8 @@ func TestOAuth2Replicas(t *testing.T) {
 	}
 	token := func(b *bridge, secret string) string {
 		t.Helper()
-		got, err := fetchToken(t.Context(), b.client, "http://"+freeport.Local(b.callbacks)+"/oauth2/token", "ondato-acme", secret)
+		got, err := fetchToken(t.Context(), b.client, "http://"+freeport.Local(b.callbacks)+"/oauth2/token", "ondato-acme",
+			secret)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -362,8 +363,8 @@ func TestOAuth2Replicas(t *testing.T) {
 		admitted("the old secret is removed", renewed, 200, both[:]...)
 	}
 	admitted("a token of the removed secret", fromSecond, 401, both[:]...)
-	if _, err := fetchToken(t.Context(), both[0].client, "http://"+freeport.Local(both[0].callbacks)+"/oauth2/token", "ondato-acme",
-		"secret-older-1"); err == nil || !strings.Contains(err.Error(), "401 invalid_client") {
+	if _, err := fetchToken(t.Context(), both[0].client, "http://"+freeport.Local(both[0].callbacks)+"/oauth2/token",
+		"ondato-acme", "secret-older-1"); err == nil || !strings.Contains(err.Error(), "401 invalid_client") {
 		t.Errorf("the removed secret: %v", err)
 	}
 }

@@ -126,8 +126,8 @@ func listen(t *testing.T, port int) *nats.Subscription {
 	var nc *nats.Conn
 	wait.For(t, time.Minute, "NATS admits the reader", func() (ok bool) {
 		var err error
-		nc, err = nats.Connect("nats://"+freeport.Local(port), nats.UserInfo("reader", "tryReader"), nats.IgnoreDiscoveredServers(),
-			nats.Timeout(time.Second))
+		nc, err = nats.Connect("nats://"+freeport.Local(port), nats.UserInfo("reader", "tryReader"),
+			nats.IgnoreDiscoveredServers(), nats.Timeout(time.Second))
 		return err == nil
 	})
 	t.Cleanup(nc.Close)

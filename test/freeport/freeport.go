@@ -28,7 +28,7 @@ func New(t testing.TB) int {
 		if _, again := given.LoadOrStore(port, true); again {
 			continue
 		}
-		if l, err := net.Listen("tcp", Local(port)); err == nil {
+		if l, err := net.Listen("tcp", Local(port)); err == nil { //nolint:noctx // it is closed at once
 			l.Close()
 			return port
 		}
