@@ -58,7 +58,9 @@ type Normalizer struct {
 	SourcePrefix string        // /kycbridge
 	MaxAttempts  int           // attempts before an unmappable payload is quarantined
 	Restored     func() string // for restoredtime; nil: never
-	Now          func() time.Time
+	// RevisionOf returns the revision that the event of a payload has, 0 if it has none; nil: nobody asks.
+	RevisionOf func(ctx context.Context, k Key, payloadID string) (int, error)
+	Now        func() time.Time
 
 	inMemory bool // events go to an inMemoryHistory, which needs no encoded body
 }
@@ -68,7 +70,9 @@ type Processed struct {
 	Event   *event.Event
 	Kind    event.Kind
 	NoEvent string
-	New     []NewValue // unknown to the provider's schema; only for a processed payload
+	// Before is the revision that an earlier attempt published, whose worker was stopped before it recorded that.
+	Before int
+	New    []NewValue // unknown to the provider's schema; only for a processed payload
 }
 
 // Disposition is the record of a processed payload.
@@ -77,6 +81,8 @@ func (p Processed) Disposition() Disposition {
 	switch {
 	case p.Event != nil:
 		d.Revision, d.Why = p.Event.Data.Revision, ""
+	case p.Before > 0:
+		d.Revision, d.Why = p.Before, ""
 	case p.NoEvent != "":
 		d.Why = p.NoEvent
 	}
@@ -169,8 +175,22 @@ func (n *Normalizer) process(ctx context.Context, p Payload, doc document.Object
 		if err == nil && mayFollow && !n.inMemory { // an inMemoryHistory has no other worker
 			err = n.processFollowing(ctx, k, p, fact)
 		}
+		if err == nil && again {
+			done.Before, err = n.publishedBefore(ctx, k, p, done)
+		}
 		return done, err
 	}
+}
+
+// publishedBefore is the revision that an earlier attempt published of a payload that adds nothing now; 0: none.
+func (n *Normalizer) publishedBefore(ctx context.Context, k Key, p Payload, done Processed) (revision int, err error) {
+	if n.RevisionOf == nil || done.NoEvent != NoEventUnchanged && done.NoEvent != NoEventOld {
+		return 0, nil
+	}
+	if revision, err = n.RevisionOf(ctx, k, p.ID); err != nil {
+		return 0, fmt.Errorf("read earlier events: %w", err)
+	}
+	return revision, nil
 }
 
 // trigger has the result fetched that a payload announces.

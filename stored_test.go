@@ -162,11 +162,38 @@ func TestStoppedBeforeFollowingPayloads(t *testing.T) {
 	}
 }
 
-func work(t *testing.T, n *Normalizer, p Payload, attempt int) {
+// TestStoppedBeforeTheRecord: a worker published the event of a payload and was stopped before it recorded that. When
+// the payload is delivered again, its disposition is that event, though it adds nothing now.
+func TestStoppedBeforeTheRecord(t *testing.T) {
+	s, n := newStored(testAccount)
+	n.RevisionOf = func(_ context.Context, _ Key, payloadID string) (int, error) {
+		for _, e := range s.events {
+			if e.Data.Payload.ID == payloadID {
+				return e.Data.Revision, nil
+			}
+		}
+		return 0, nil
+	}
+	first, second := s.payload("a", saysAt(1, progress(event.StatusProcessing))), s.payload("b", saysAt(5, approved()))
+	repeated := s.payload("c", saysAt(5, approved()))
+	for _, p := range s.payloads {
+		work(t, n, p, 1)
+	}
+	for p, want := range map[*Payload]Disposition{&first: {Revision: 1}, &second: {Revision: 2},
+		&repeated: {Why: NoEventUnchanged}} {
+		if got := work(t, n, *p, 2); got.Revision != want.Revision || got.Why != want.Why {
+			t.Errorf("%s: revision %d, %q; want %d, %q", p.ID, got.Revision, got.Why, want.Revision, want.Why)
+		}
+	}
+}
+
+func work(t *testing.T, n *Normalizer, p Payload, attempt int) Disposition {
 	t.Helper()
-	if _, _, err := n.Work(t.Context(), p, attempt); err != nil {
+	done, _, err := n.Work(t.Context(), p, attempt)
+	if err != nil {
 		t.Fatal(err)
 	}
+	return done.Disposition()
 }
 
 // TestAnOverruledVerdictCountsAgain: a machine's approval yielded to a person's; a rejection from between

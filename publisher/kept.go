@@ -346,6 +346,19 @@ func (b *Bus) Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridg
 	return nil
 }
 
+// RevisionOf returns the revision that the event of a payload has, 0 if it has none. The events of a replay name a
+// payload too, and are not counted.
+func (b *Bus) RevisionOf(ctx context.Context, k kycbridge.Key, payloadID string) (revision int, err error) {
+	err = b.Revisions(ctx, k, func(s kycbridge.State) error {
+		if s.Data.Payload.ID != payloadID || s.Data.Provider.Event.Via == event.ViaReplay {
+			return nil
+		}
+		revision = s.Data.Revision
+		return kycbridge.ErrEnough
+	})
+	return revision, err
+}
+
 // CountRevisions counts the events of a verification without reading their content.
 func (b *Bus) CountRevisions(ctx context.Context, k kycbridge.Key) (n int, err error) {
 	stored, err := b.eventsOf(ctx, k)

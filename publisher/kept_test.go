@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -334,6 +335,25 @@ func TestRevisionsAndPublished(t *testing.T) {
 		t.Errorf("%d of a provider, %d since, %d of an unknown account", n, m, o)
 	}
 	must(t, bus.Revisions(t.Context(), key(p), func(kycbridge.State) error { return kycbridge.ErrEnough }))
+}
+
+// TestRevisionOf: the event of a payload is found among those of its verification; that of a replay, which names the
+// newest payload too, is not taken for it.
+func TestRevisionOf(t *testing.T) {
+	_, _, bus := start(t, t.TempDir())
+	p := payload("idv-1", "", "{}")
+	for i, named := range []struct{ id, via string }{{"a", "callback"}, {"b", "replay"}, {"b", "poll"}} {
+		e, _ := eventOf(p, i+1)
+		e.Data.Payload.ID, e.Data.Provider.Event.Via = named.id, event.Via(named.via)
+		body, err := json.Marshal(e)
+		must(t, err)
+		must(t, bus.Publish(t.Context(), key(p), sealed(event.KindUpdated, e, body), uint64(i)))
+	}
+	for id, want := range map[string]int{"a": 1, "b": 3, "c": 0} {
+		if got, err := bus.RevisionOf(t.Context(), key(p), id); err != nil || got != want {
+			t.Errorf("%s: %d, %v; want %d", id, got, err, want)
+		}
+	}
 }
 
 func TestSendToAStreamOrSubscribers(t *testing.T) {

@@ -98,6 +98,7 @@ func (s *system) newNormalizer(bus *publisher.Bus, accounts kycbridge.AccountFin
 		SourcePrefix: s.config.Names.SourcePrefix,
 		MaxAttempts:  s.config.Normalize.MaxAttempts,
 		Restored:     bus.RestoredTime,
+		RevisionOf:   bus.RevisionOf,
 		Now:          time.Now,
 	}
 }

@@ -183,6 +183,7 @@ func (m *metrics) processed(p kycbridge.Payload, done kycbridge.Processed, err e
 			func(r event.Reason) bool { return r.Code == event.ReasonUnmappedStatus }) {
 			m.unmapped.WithLabelValues(p.Provider, p.Account).Inc()
 		}
+	case done.Before > 0: // an earlier attempt published its event
 	default:
 		m.noEvent.WithLabelValues(p.Provider, p.Account, done.NoEvent).Inc()
 	}

@@ -67,6 +67,8 @@ func (w payloadWorker) logProcessed(
 	case done.Event != nil:
 		w.log.Debug("event published", append(fields, zap.String("kind", string(done.Kind)),
 			zap.Int("revision", done.Event.Data.Revision), zap.String("status", string(done.Event.Data.Status)))...)
+	case done.Before > 0:
+		w.log.Debug("event published by an earlier attempt", append(fields, zap.Int("revision", done.Before))...)
 	default:
 		w.log.Debug("no event", append(fields, zap.String("why", done.NoEvent))...)
 	}
