@@ -598,7 +598,7 @@ func setBody(t *testing.T, r *http.Request, file string) {
 	r.Body = f
 }
 
-// TestEachTestRunsSomewhere: .ci/run works the tests of a list without the race detector, and leaves out their names
+// TestEachTestRunsSomewhere: .ci/run runs the tests of a list without the race detector, and leaves out their names
 // with it. So each of them is a test, and the list has every package that has a test of that name.
 func TestEachTestRunsSomewhere(t *testing.T) {
 	list, err := os.ReadFile(filepath.Join(docsRoot, ".ci/without-race"))
