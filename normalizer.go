@@ -95,7 +95,7 @@ func (n *Normalizer) Work(
 	ctx context.Context, p Payload, attempt int,
 ) (done Processed, retryIn time.Duration, err error) {
 	doc := n.document(p)
-	done, err = n.process(ctx, p, doc, attempt > 1)
+	done, err = n.process(ctx, p, doc, attempt > 1 || p.Again)
 	if err == nil {
 		done.New = n.newValues(p, doc)
 		return done, 0, nil

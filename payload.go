@@ -32,6 +32,7 @@ type Payload struct {
 	Addressed   AccountKey        // of a callback to an unknown account: the account in its address
 	Body        []byte            // unchanged
 	Seq         uint64            // in the payload log; 0: not known
+	Again       bool              // it may have been processed before
 }
 
 // Traceparent is the W3C trace context of the callback, or "".

@@ -89,6 +89,7 @@ func (s *Store) begin(ctx context.Context, o ConsumeOptions) error {
 		return err
 	}
 	if moved != nil {
+		s.tried.Store(moved.Reached)
 		Repaired{Consumers: []Moved{*moved}}.Log(o.Log)
 	}
 	if !o.Exclusive {
@@ -109,7 +110,8 @@ func (s *Store) normalizer() durable {
 	}}
 }
 
-// takeOver restarts deliveries after the last payload up to which all are acknowledged.
+// takeOver restarts deliveries after the last payload up to which all are acknowledged. The server then counts
+// the deliveries of a payload from 1 again.
 func (s *Store) takeOver(ctx context.Context) error {
 	consumer, err := s.js.Consumer(ctx, s.names.payloads(), Consumer)
 	if err != nil {
@@ -119,6 +121,7 @@ func (s *Store) takeOver(ctx context.Context) error {
 	if info.NumAckPending == 0 {
 		return nil
 	}
+	s.tried.Store(info.Delivered.Stream)
 	if _, err := s.log.ResetConsumer(ctx, Consumer); err != nil {
 		return fmt.Errorf("take over the deliveries of consumer %s: %w", Consumer, err)
 	}
@@ -239,6 +242,7 @@ func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, recor
 		return
 	}
 	p.Seq = meta.Sequence.Stream
+	p.Again = meta.NumDelivered > 1 || p.Seq <= s.tried.Load()
 	for attempt := int(meta.NumDelivered); ctx.Err() == nil; attempt++ {
 		if s.epoch.Load() != m.epoch {
 			return // deliveries were restarted, and this message is delivered again

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
 	"kycbridge"
@@ -514,5 +516,39 @@ func TestRefusedCertificate(t *testing.T) {
 	}
 	if len(certs) != 0 || without != 1 {
 		t.Errorf("%d certificates are missing, %d messages have none", len(certs), without)
+	}
+}
+
+// TestDeliveredAgain: a payload that an earlier process was working on is marked, and a new one is not. The number of
+// deliveries does not show it: it begins anew with each process.
+func TestDeliveredAgain(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	put := func(id string) {
+		_, err := store.Append(t.Context(), payload(id, "of-"+id, "{}"))
+		must(t, err)
+	}
+	consume := func(n int, done bool) (again []bool) {
+		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+		defer stop()
+		must(t, store.Consume(ctx, ConsumeOptions{Workers: 1, Exclusive: true, Log: zap.NewNop(),
+			Hold: func() bool { return true },
+			Work: func(_ context.Context, p kycbridge.Payload, _ int) (kycbridge.Disposition, time.Duration) {
+				if again = append(again, p.Again); len(again) == n {
+					stop()
+				}
+				if !done {
+					return kycbridge.Disposition{}, time.Second
+				}
+				return kycbridge.Disposition{Revision: 1}, 0
+			}}))
+		return again
+	}
+	put("idv-1")
+	if again := consume(1, false); !slices.Equal(again, []bool{false}) {
+		t.Errorf("at first: %v", again)
+	}
+	put("idv-2")
+	if again := consume(2, true); !slices.Equal(again, []bool{true, false}) {
+		t.Errorf("in the next process: %v", again)
 	}
 }

@@ -68,6 +68,7 @@ type Store struct {
 	turn       sync.Mutex       // held by the goroutine that starts the next pull or restarts deliveries
 	pulling    sync.Mutex       // held while payloads are pulled
 	epoch      atomic.Uint64    // incremented when deliveries restart; earlier pulls are dropped
+	tried      atomic.Uint64    // sequence up to which payloads were delivered before deliveries were restarted
 	log        jetstream.Stream // the payload log
 	polls      jetstream.Stream // timers and due watches
 	starts     jetstream.Stream // idempotency keys

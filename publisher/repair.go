@@ -173,6 +173,9 @@ func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 		if moved != nil && moved.Missing {
 			s.pulls.renew()
 		}
+		if moved != nil && d.same(s.normalizer()) {
+			s.tried.Store(moved.Reached)
+		}
 		if moved != nil && !slices.Contains(m.Streams, moved.Stream) {
 			m.Consumers = append(m.Consumers, *moved)
 		}
@@ -264,7 +267,9 @@ func (s *Store) WorkAgain(ctx context.Context, from uint64) error {
 	s.pulls.renew()
 	s.pulling.Lock() // the current pull has ended
 	defer s.pulling.Unlock()
-	return s.reset(ctx, s.normalizer(), min(from, consumer.CachedInfo().AckFloor.Stream+1))
+	info := consumer.CachedInfo()
+	s.tried.Store(info.Delivered.Stream)
+	return s.reset(ctx, s.normalizer(), min(from, info.AckFloor.Stream+1))
 }
 
 // reset restarts the deliveries of a consumer at a sequence.
