@@ -71,7 +71,7 @@ type Intake struct {
 	Quarantine Quarantine
 	Refusals   Refusals
 	Documents  *Documents // for the Normalizer of this process; nil: it decodes every body again
-	// Pace delays authentic callbacks while events are behind, and returns ErrBusy if it takes too long;
+	// Pace delays authentic callbacks while event processing lags, and returns ErrBusy after too long;
 	// nil: they are never delayed.
 	Pace func(context.Context) error
 }

@@ -64,8 +64,8 @@ func (d *Revision) changedAfterReceipt(f Fact) bool {
 }
 
 // verdictAfterReceipt reports whether f, which has no time, was received before the known verdict or
-// doubt: that is newer, unless it ranks lower. Of a verdict without a time and a statement without a time that
-// differs from it, none is newer.
+// doubt: that is newer, unless it ranks lower. If the known verdict and f both have no time and differ,
+// neither is newer (differsUntimed).
 func (d *Revision) verdictAfterReceipt(f Fact) bool {
 	since := func(m *Moment) bool {
 		return m != nil && m.Received.After(f.ReceivedAt) && !m.below(f.moment())
@@ -76,8 +76,8 @@ func (d *Revision) verdictAfterReceipt(f Fact) bool {
 }
 
 // differsUntimed reports whether f, a verdict, a request or a doubt, and the current verdict have no time and
-// differ. Callbacks that arrive at
-// the same moment are stored in either order, so it must not matter which of the two was received first.
+// differ. Callbacks that arrive at the same moment are stored in either order, so it must not matter which of
+// the two was received first.
 func (d *Revision) differsUntimed(f Fact) bool {
 	m := &d.Memory
 	isAnswered := m.Answered != nil && m.Answered.Received.After(f.ReceivedAt)

@@ -13,8 +13,8 @@ type Watch struct {
 	Provider  string `json:"provider"`
 	Account   string `json:"account"`
 	Reference string `json:"reference"`
-	// Trigger is set if a callback announced a result: the word of it that the fetched body lacks, or "-"
-	// for none.
+	// Trigger is set if a callback announced a result: the value in the callback that the fetched body
+	// lacks, or NoTrigger if nothing is lacking.
 	Trigger string `json:"trigger,omitempty"`
 	// TriggeredAt is when that callback was received: its content has that time, however late it is
 	// fetched.
@@ -48,7 +48,7 @@ type Seen struct {
 	TriggeredAt time.Time `json:"triggered_at,omitzero"`
 }
 
-// NoTrigger stands in Watch.Trigger for a callback whose words do not matter.
+// NoTrigger is the value of Watch.Trigger for a callback without a value that the fetched body lacks.
 const NoTrigger = "-"
 
 // Key is the verification of w.

@@ -261,8 +261,9 @@ func Decode(body []byte) (Event, error) {
 	return e, err
 }
 
-// Accepted reports whether the person may be accepted: the decision is a final approval. Everything else,
-// words that this version does not know included, means not, not yet, or not any more.
+// Accepted reports whether the person may be accepted: the decision is a final approval. With any other
+// decision, also one that this version does not know, the person must not be accepted: not at all, not yet,
+// or no longer.
 func (e *Event) Accepted() bool {
 	return e.Data.Decision.Outcome == OutcomeApproved && e.Data.Decision.Final
 }

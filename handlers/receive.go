@@ -68,8 +68,7 @@ type CallbackOptions struct {
 }
 
 // Callbacks serves POST /webhooks/{provider}/{account}, and POST /oauth2/token for the providers that fetch a
-// token first. The http.Server limits how long a caller may take
-// to send (ReadTimeout).
+// token first. The http.Server limits how long a caller may take to send (ReadTimeout).
 type Callbacks struct {
 	echo            *echo.Echo
 	options         CallbackOptions
@@ -264,7 +263,7 @@ func readBody(r *http.Request, limit int64, memory *share) ([]byte, error) {
 	}
 }
 
-// query parses the query of a URL, most of which have none.
+// query parses the query of a URL. Most URLs have none.
 func query(u *url.URL) url.Values {
 	if u.RawQuery == "" {
 		return nil
