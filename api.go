@@ -60,7 +60,7 @@ type StartRequest struct {
 	Person            Person
 	Options           json.RawMessage // the provider's own options as its start schema has them; may be empty
 	FlowID            string          // flow or setup; "": the account's
-	SuccessURL        string          // where the applicant's browser goes afterwards; proves nothing
+	SuccessURL        string          // where the applicant's browser is sent afterwards; proves nothing
 	FailureURL        string
 	Language          string        // BCP 47
 	Validity          time.Duration // of the link; 0: the provider's default
@@ -231,7 +231,7 @@ type ProviderError struct {
 	Kind       ProviderErrorKind
 	Call       string // the provider's name of the call: get_details
 	Status     int    // HTTP status; 0: no answer
-	Code       string // the provider's code, where it has one
+	Code       string // the provider's code, if it has one
 	Message    string // the provider's own text, at most 300 bytes of one line; not for logs
 	Fields     []FieldError
 	RetryAfter time.Duration // requested by the provider or the circuit breaker; 0: none

@@ -29,8 +29,8 @@ func (d *Revision) merge(o Observation, stale bool) {
 	d.Session = mergeSession(d.Session, o.Session, stale)
 }
 
-// ownReferences are the references that o may change: a payload without an attempt does not state which
-// attempt its facts belong to.
+// ownReferences are the references that o may change. A payload without an attempt id must not replace the id
+// of the current attempt, because it does not state which attempt its facts belong to.
 func (d *Revision) ownReferences(o Observation) map[string]string {
 	if o.Attempt.ID != "" || d.Memory.Attempt == "" {
 		return o.References

@@ -120,7 +120,7 @@ const (
 // Range is an interval of sequences: the first and the last.
 type Range [2]uint64
 
-// Held is the content of a stream as its server counts it.
+// Held is the content of a stream as its server reports it.
 type Held struct {
 	Stream      string
 	Content     Content

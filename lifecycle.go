@@ -27,7 +27,7 @@ type Fact struct {
 	Payload        event.PayloadRef
 	Via            event.Via
 	Notice         bool // from kycbridge, not from the provider
-	OurClock       bool // OccurredAt is of our clock: the time of the callback that triggered the fetch
+	OurClock       bool // OccurredAt is of kycbridge's clock: the time of the callback that triggered the fetch
 	Known          Known
 	ReceivedAt     time.Time
 	Traceparent    string

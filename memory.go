@@ -84,7 +84,7 @@ func (f Fact) doubt() *Doubt {
 }
 
 // merge merges two doubts into the one to remember. A doubt about a person's verdict is preferred to one
-// about a machine's. Of two others the newer is kept, with the higher stage of both.
+// about a machine's. Of two other doubts the newer is kept, with the higher stage of both.
 func (d *Doubt) merge(o *Doubt) *Doubt {
 	switch {
 	case d == nil || d.below(o.Moment):

@@ -90,7 +90,7 @@ func (p Processed) Disposition() Disposition {
 }
 
 // Work makes one attempt to process a payload and returns whether it is done or to be retried, and the
-// delay. Only a payload that cannot succeed is given up, to quarantine; an unavailable bus is waited for.
+// delay. It quarantines only a payload that cannot be mapped after MaxAttempts; any other failure is retried.
 func (n *Normalizer) Work(
 	ctx context.Context, p Payload, attempt int,
 ) (done Processed, retryIn time.Duration, err error) {

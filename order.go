@@ -154,8 +154,8 @@ func (f Fact) yields(to event.Decision) bool {
 	return (f.Effect == EffectVerdict || f.Effect == EffectDoubt) && !isOfSession && isBelow(f.Decision, to)
 }
 
-// isBelow reports whether to was decided at a higher stage than d: by a person where d is a machine's, by
-// a checker where d is a maker's.
+// isBelow reports whether to was decided at a higher stage than d: by a person if d is a machine's, by a
+// checker if d is a maker's.
 func isBelow(d, to event.Decision) bool {
 	if to.Outcome == event.OutcomeNone || to.Outcome == "" {
 		return false

@@ -26,7 +26,7 @@ type Payload struct {
 	// of a fetched body: the value in the callback that triggered the fetch, if the body lacks it
 	Trigger     string
 	TriggeredAt time.Time         // with Trigger: when that callback was received
-	After       string            // of a fetched body: id of the different one that was stored before it
+	After       string            // of a fetched body: id of the different body that was stored before it
 	Notice      bool              // a Notice of kycbridge, not from the provider
 	Header      map[string]string // allow-listed request headers, never a credential or signature
 	Addressed   AccountKey        // of a callback to an unknown account: the account in its address

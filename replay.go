@@ -48,7 +48,7 @@ type Replayer struct {
 	// published state.
 	Unmapped func(payloadID string) bool
 	// Base is the last revision that is based on payloads that are not stored any more; nil if no
-	// revision is.
+	// such revision exists.
 	Base func(ctx context.Context, k Key, kept []Payload) (*Revision, error)
 	// Whole: the log seems to hold every payload, so Base is called only if the result would differ from
 	// the published state. A log that was lost and created again seems whole too; the events show it.

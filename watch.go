@@ -21,11 +21,11 @@ type Watch struct {
 	TriggeredAt time.Time `json:"triggered_at,omitzero"`
 	Since       time.Time `json:"since"`
 	Deadline    time.Time `json:"deadline"`
-	// with a trigger: the stored bodies may be lost, so only those in the store count as seen
+	// with a trigger: stored bodies may be lost, so only those that are still in the store count as seen
 	IgnoreSeen bool `json:"anew,omitempty"`
 	// this watch was requested explicitly: poll once, whatever is known
 	Asked    bool            `json:"asked,omitempty"`
-	LookBy   time.Time       `json:"look_by,omitzero"`   // something was submitted: the next poll is not later
+	LookBy   time.Time       `json:"look_by,omitzero"`   // after a submission: the next poll is not later
 	Status   event.Status    `json:"status,omitempty"`   // at the last poll
 	Failures int             `json:"failures,omitempty"` // failed polls in a row
 	Missing  int             `json:"missing,omitempty"`  // polls in a row at which the provider did not know it

@@ -175,8 +175,8 @@ type digitRow struct {
 	escapes bool // the text between the digits may contain escapes
 }
 
-// readDigits reads the digits at the beginning of text, up to the first letter. A percent
-// escape is one separator if escapes is set; else % is a separator and its two digits are read like others.
+// readDigits reads the digits at the beginning of text, up to the first letter. A percent escape
+// is one separator if escapes is set; otherwise % is a separator and its two digits are read as usual.
 func readDigits(text string, escapes bool) (row digitRow) {
 	before := separator
 	for i := 0; i < len(text) && row.n < maxRowDigits; {

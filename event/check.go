@@ -48,7 +48,7 @@ type Fault struct {
 // without encoding it: it runs for every event, and takes about a hundredth of the time. Numbers that JSON
 // cannot express are faults too.
 // It is stricter than the schema in three respects: subject and partitionkey must be data.verification_id,
-// and the hour, minute and second of an instant must be digits, where the validator accepts +1 as a
+// and the hour, minute and second of an instant must be digits, while the validator accepts +1 as a
 // number. It does not check extensions, details and claims, which the schema does not restrict.
 // test/check_agrees_test.go compares it with the schema. Change both together.
 func (e *Event) Check() []Fault {

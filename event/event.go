@@ -156,7 +156,7 @@ type Risk struct {
 // Document is one presented document, with any result.
 type Document struct {
 	DocumentID      string  `json:"document_id"`
-	Type            string  `json:"type"` // OIDC4IDA name, country-prefixed where it has none (in_pan)
+	Type            string  `json:"type"` // OIDC4IDA name, or one with a country prefix if OIDC4IDA has none (in_pan)
 	Subtype         string  `json:"subtype,omitempty"`
 	MRZDocumentCode string  `json:"mrz_document_code,omitempty"`
 	DocumentNumber  string  `json:"document_number,omitempty"`

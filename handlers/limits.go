@@ -76,5 +76,5 @@ func (l *limits) acquire(ctx context.Context) error {
 
 func (l *limits) release() { <-l.slots }
 
-// SetLimits replaces the limits. Requests under way finish with those that they began with.
+// SetLimits replaces the limits. Running requests finish with the limits that they began with.
 func (h *Callbacks) SetLimits(l CallbackLimits) { h.limits.Store(newLimits(l, h.limits.Load())) }

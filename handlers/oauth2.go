@@ -164,8 +164,8 @@ func clientsOf(header http.Header, form url.Values) ([]kycbridge.OAuth2Client, e
 	return candidates, nil
 }
 
-// findClient returns the client and its account. It sets t.account as soon as the id
-// matches, so that the log names the account if the secret is wrong.
+// findClient returns the client and its account. It sets t.account as soon as the id matches, so
+// that the log names the account if the secret is wrong.
 func (h *Callbacks) findClient(
 	candidates []kycbridge.OAuth2Client, t *requestLog,
 ) (*kycbridge.Account, kycbridge.OAuth2Client, error) {

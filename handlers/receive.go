@@ -32,8 +32,8 @@ const (
 	slotWait = 100 * time.Millisecond // how long a request waits for another to finish
 	sizeHint = 64 << 10               // a declared Content-Length is trusted up to this size
 
-	// The body of a refused request is read and discarded up to these limits, so that a sender that writes
-	// first and reads then receives the response instead of a reset.
+	// The body of a refused request is read and discarded up to these limits, so that a sender that reads
+	// only after it has written everything receives the response instead of a reset.
 	maxDiscard  = 16 << 20
 	discardTime = 3 * time.Second
 
