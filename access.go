@@ -18,12 +18,12 @@ type Access struct {
 	Account        string    `json:"account,omitempty"`
 	VerificationID string    `json:"verification_id,omitempty"`
 	Filter         string    `json:"filter,omitempty"` // which payloads were selected
-	Reason         string    `json:"reason,omitempty"` // why, in the caller's words
+	Reason         string    `json:"reason,omitempty"` // stated by the caller
 	Result         string    `json:"result"`           // AccessBegun, an HTTP status, or "refused: " and the missing right
 	Remote         string    `json:"remote,omitempty"` // address of the client's connection
 }
 
-// AccessAge is how long a record of the access log is kept: the longest of the usual duties, five years.
+// AccessAge is how long a record of the access log is kept: five years, the longest usual retention requirement.
 const AccessAge = 5 * 365 * 24 * time.Hour
 
 // AccessBegun is the result in a record that is stored before the operation is done.
@@ -42,12 +42,12 @@ func (q AccessQuery) Selects(a Access) bool {
 		!a.Time.Before(q.Since) && (q.Until.IsZero() || a.Time.Before(q.Until))
 }
 
-// recordedFilters are the members of a filter whose values are closed words, times and numbers.
+// recordedFilters are the members of a filter whose values are times, numbers or words from fixed sets.
 var recordedFilters = []string{"via", "status", "reason", "since", "until", "limit", "from", "older_than", "dry_run",
 	"confirm", "reveal", "timeline", "by"}
 
-// FilterWords describes a filter for the access log. Values that a caller may have made of anything, such
-// as ids and searched texts, are left out. Provider, account and verification are members of the record.
+// FilterWords describes a filter for the access log. Values that may be arbitrary text, such as ids
+// and searched texts, are left out. Provider, account and verification are members of the record.
 func FilterWords(filter map[string]any) string {
 	var words []string
 	for name, value := range filter {

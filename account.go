@@ -15,13 +15,13 @@ type Account struct {
 	Credentials    Credentials
 	AllowIPs       []netip.Prefix // empty: any address
 	RejectInvalid  bool           // answer 400 or 422 if a payload is quarantined
-	TrustFramework string         // named: verified_claims on final approvals
+	TrustFramework string         // if set, final approvals have verified_claims
 	Settings       Settings
 	API            API // empty: the provider cannot be polled
 }
 
-// AccountFinder finds the account of a provider by its name, or returns ErrNotFound. A running process may find
-// others after its configuration has changed; a found account itself never changes.
+// AccountFinder finds the account of a provider by its name, or returns ErrNotFound. After a change of the
+// configuration it may find other accounts; a found account itself never changes.
 type AccountFinder interface {
 	Find(provider, account string) (*Account, error)
 }

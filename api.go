@@ -13,7 +13,7 @@ import (
 
 // API holds the calls of one account to its provider: a struct of functions with the account's credentials
 // and limits. A missing ability of a provider is a nil field. Every error that they return wraps a
-// *ProviderError, or is the context's.
+// *ProviderError, or is the error of the context.
 type API struct {
 	// Fetch requests the state of a verification and returns each answer unchanged, also those before an
 	// error. Safe to repeat.
@@ -42,7 +42,7 @@ type API struct {
 // Query selects one verification.
 type Query struct {
 	Reference string
-	Triggered bool // a callback announces a result: fetch that, not the progress
+	Triggered bool // a callback announced a result: fetch the result, not the progress
 }
 
 // Fetched is one answer of a provider's API.
@@ -60,7 +60,7 @@ type StartRequest struct {
 	Person            Person
 	Options           json.RawMessage // the provider's own options as its start schema has them; may be empty
 	FlowID            string          // flow or setup; "": the account's
-	SuccessURL        string          // where the applicant's browser goes afterwards; proves nothing
+	SuccessURL        string          // where the applicant's browser is sent afterwards; proves nothing
 	FailureURL        string
 	Language          string        // BCP 47
 	Validity          time.Duration // of the link; 0: the provider's default
@@ -77,7 +77,7 @@ type File struct {
 	Open func() io.Reader // from its beginning; may be called again, until the request has been answered
 }
 
-// Person is the applicant as the caller knows them, by OIDC claim names.
+// Person is the caller's data about the applicant, with OIDC claim names.
 type Person struct {
 	Name           string         `json:"name,omitempty"`
 	GivenName      string         `json:"given_name,omitempty"`
@@ -131,8 +131,7 @@ func (p Person) Parts() (given, middle, family string) {
 	return given, middle, family
 }
 
-// without is a name without a part at its end or beginning; "" if the part is not there, or nothing
-// remains.
+// without returns whole without part at its end or beginning; "" if part is not there, or nothing remains.
 func without(whole, part string) string {
 	if part == "" {
 		return whole
@@ -150,11 +149,11 @@ func without(whole, part string) string {
 type Started struct {
 	Reference  string
 	References map[string]string // further ids of the provider, by the names of Observation.References
-	URL        string            // the applicant's page; "" if there is none
+	URL        string            // the applicant's page; "" if the provider returns none
 	ExpiresAt  time.Time         // of the URL; zero: not stated by the provider
 
 	FlowID, FlowVersion string
-	Test                bool // the provider says that this is no live traffic
+	Test                bool // the provider marks this as not live traffic
 	// Answer is the provider's answer as a JSON object without addresses and credentials: it is stored for
 	// as long as payloads are.
 	Answer json.RawMessage
@@ -179,12 +178,12 @@ type StepImage struct {
 // StepAnswer is the provider's answer to a submission: its unchanged body, which may be empty.
 type StepAnswer struct{ Body json.RawMessage }
 
-// Review is a person's decision on a verification, taken by the caller's backend.
+// Review is a person's decision on a verification, submitted by the caller's backend.
 type Review struct {
 	Reference string
 	Decision  event.Outcome // approved, rejected or resubmit
 	Comment   string        // for the provider's reviewers
-	Steps     []StepReview  // of a resubmission: each step to be repeated, and others
+	Steps     []StepReview  // of a resubmission: all steps to be repeated, possibly others too
 }
 
 // StepReview states whether the applicant must repeat a step.
@@ -212,7 +211,7 @@ type ProviderErrorKind string
 
 // The kinds of failed calls to a provider.
 const (
-	ProviderCredentials ProviderErrorKind = "credentials" // our credentials were not accepted
+	ProviderCredentials ProviderErrorKind = "credentials" // the provider did not accept the account's credentials
 	// accepted, but not sufficient for this call, address or environment
 	ProviderForbidden   ProviderErrorKind = "forbidden"
 	ProviderInvalid     ProviderErrorKind = "invalid"      // the content of the request was refused
@@ -232,8 +231,8 @@ type ProviderError struct {
 	Kind       ProviderErrorKind
 	Call       string // the provider's name of the call: get_details
 	Status     int    // HTTP status; 0: no answer
-	Code       string // the provider's code, where it has one
-	Message    string // the provider's own words, at most 300 bytes of one line; not for logs
+	Code       string // the provider's code, if it has one
+	Message    string // the provider's own text, at most 300 bytes of one line; not for logs
 	Fields     []FieldError
 	RetryAfter time.Duration // requested by the provider or the circuit breaker; 0: none
 	Sent       bool          // the provider may have processed the request

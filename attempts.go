@@ -12,7 +12,7 @@ import (
 type attemptOrder int
 
 const (
-	sameAttempt  attemptOrder = iota // the same, or none that is numbered
+	sameAttempt  attemptOrder = iota // the same attempt, or the fact has no attempt id
 	olderAttempt                     // an attempt before it
 	newerAttempt                     // an attempt after it
 )
@@ -22,7 +22,7 @@ func (f Fact) otherAttempt(g Fact) bool {
 	return f.Attempt.ID != "" && g.Attempt.ID != "" && f.Attempt.ID != g.Attempt.ID
 }
 
-// turn finds the position of f's attempt, and records the attempt. Attempts are ordered by the provider's
+// attemptOrder returns the position of f's attempt, and records the attempt. Attempts are ordered by the provider's
 // creation time, if it is plausible, else by their first occurrence.
 func (d *Revision) attemptOrder(f Fact) attemptOrder {
 	if f.Attempt.ID == "" {
@@ -50,8 +50,8 @@ func (d *Revision) attemptOrder(f Fact) attemptOrder {
 	return sameAttempt
 }
 
-// adopt names the attempt of a state without one. An event of an earlier version names it in its
-// references; else the known facts belong to the first named attempt.
+// adopt sets the attempt of a state without one. An event of an earlier version has its id among the
+// references; otherwise the known facts belong to the first attempt that a fact names.
 func (d *Revision) adopt(o Observation, first SeenAttempt) {
 	for name, id := range o.References {
 		if known := d.Provider.References[name]; id == o.Attempt.ID && known != "" && known != id {

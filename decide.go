@@ -43,7 +43,7 @@ func (d *Revision) decide(f Fact, stale bool) (noEvent string) {
 }
 
 // isDenied reports whether the verdict f is not known to be newer than a note with another outcome. An
-// untimed verdict is newer than nothing.
+// untimed verdict is never known to be newer.
 func (m *Memory) isDenied(f Fact) bool {
 	switch {
 	case m.Denied == nil:
@@ -54,8 +54,8 @@ func (m *Memory) isDenied(f Fact) bool {
 	return !m.Verdict.after(*m.Denied)
 }
 
-// applyDoubt applies the remembered doubt again, if there is one: an approval becomes unknown. The reasons
-// keep the provider's own text if known, the earlier reasons, has it. It reports whether it changed d.
+// applyDoubt applies the remembered doubt again, if it is set: an approval becomes unknown. The reasons keep
+// the provider's own text if known (the earlier reasons) contains it. It reports whether it changed d.
 func (d *Revision) applyDoubt(known []event.Reason) bool {
 	if d.Memory.Doubt == nil || !mayDoubt(d) {
 		return false
@@ -90,14 +90,14 @@ func (d *Revision) yieldsToHigherStage(f Fact) bool {
 	})
 }
 
-// doubt revokes what it can, and is always remembered: an earlier decision that arrives later is in doubt
-// too.
+// doubt applies a doubt. A doubt that is not outdated revokes the current verdict, if mayDoubt permits that,
+// and is remembered: it also applies to an earlier decision that arrives later.
 func (d *Revision) doubt(f Fact, stale bool) (noEvent string) {
 	m := &d.Memory
 	if f.isOutdated(d) {
 		return NoEventOld
 	}
-	if f.Mentions == "" { // a note that contradicts approvals contradicts nothing else
+	if f.Mentions == "" { // else f was a note, which Memory.Denied records: it concerns approvals only
 		was := m.Doubt
 		m.Doubt = was.merge(f.doubt())
 		if was != nil && was.Payload != f.Payload.ID && m.Doubt.Payload == was.Payload {
@@ -123,8 +123,8 @@ func (d *Revision) endedAfter(f Fact) bool {
 	return end.after(f.moment()) || (end.At.IsZero() || isLook) && end.Received.After(f.ReceivedAt)
 }
 
-// answeredSince reports whether f requests a resubmission that the applicant has made since: the answer to
-// the previous request answers f too.
+// answeredSince reports whether f requests a resubmission that the applicant has made since then: an answer
+// that is newer than f also answers f, even if it was given to an earlier request.
 func (d *Revision) answeredSince(f Fact) bool {
 	return f.Decision.Outcome == event.OutcomeResubmit && d.Memory.Answered != nil && d.Memory.Answered.after(f.moment())
 }
@@ -133,7 +133,7 @@ func (d *Revision) answeredSince(f Fact) bool {
 // their order is unknown.
 func (d *Revision) resolveUntimed(f Fact) (noEvent string) {
 	if f.Decision.Outcome == event.OutcomeNone {
-		return NoEventOld // a reopening: the verdict came after it
+		return NoEventOld // a reopening: the current verdict counts as newer
 	}
 	if f.Decision.Outcome == d.Decision.Outcome || d.Decision.Outcome == event.OutcomeReview && d.saysUntimed() {
 		return NoEventUnchanged
@@ -152,7 +152,7 @@ func (d *Revision) saysUntimed() bool {
 	return slices.ContainsFunc(d.Reasons, func(r event.Reason) bool { return r.Code == event.ReasonUntimed })
 }
 
-// checkContradiction is the observation of f, or a doubt if known facts contradict it: a note with another
+// checkContradiction returns the observation of f, or a doubt if known facts contradict it: a note with another
 // outcome than the current approval, or two differing sources of one decision. A note that contradicts an
 // approval is remembered: an older approval may still arrive.
 func (d *Revision) checkContradiction(f Fact) Observation {
@@ -197,14 +197,14 @@ func carriesVerdict(d *Revision, o Observation) bool {
 	return d.Status == o.Status && d.Decision == decision
 }
 
-// inDoubt reports whether the status is unknown because of a decision, not because there is none.
+// inDoubt reports whether the status is unknown because of a decision, not because no decision is known.
 func (d *Revision) inDoubt() bool {
 	m := &d.Memory
 	return d.Status == event.StatusUnknown && (m.Doubt != nil || m.Denied != nil && m.Verdict != nil)
 }
 
 // mayDoubt reports whether a doubt changes the current state: a rejection, an end and a request for
-// resubmission stay.
+// resubmission do not change.
 func mayDoubt(d *Revision) bool {
 	return d.Decision.Outcome == event.OutcomeApproved || !d.Status.Terminal() &&
 		d.Decision.Outcome != event.OutcomeResubmit

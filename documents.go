@@ -12,8 +12,8 @@ const (
 	// maxDocuments limits the documents that wait, by the bytes of their bodies. A decoded document takes
 	// four times as much memory.
 	maxDocuments = 4 << 20
-	// documentAge is how long a document waits at least. One that is not taken by then belongs to a payload
-	// that another process works on.
+	// documentAge is the minimum time that a document waits. One that is not taken by then belongs to a
+	// payload that another process handles.
 	documentAge = time.Minute
 )
 
@@ -27,7 +27,7 @@ type Documents struct {
 	since time.Time // when byID was empty
 }
 
-// decoded is a document with what it was decoded from.
+// decoded is a document, and what identifies the body that it was decoded from.
 type decoded struct {
 	doc              document.Object
 	digest, encoding string // of the body
@@ -54,7 +54,7 @@ func (d *Documents) put(p Payload, doc document.Object) {
 	d.bytes += len(p.Body)
 }
 
-// take returns the document of p and removes it; nil if there is none that was decoded from the same bytes.
+// take removes the document of p and returns it; nil if p has none, or it was decoded from other bytes.
 func (d *Documents) take(p Payload) document.Object {
 	if d == nil {
 		return nil

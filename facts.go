@@ -4,7 +4,7 @@ import "kycbridge/event"
 
 // merge merges the facts of o into d, group by group: a group of o replaces the known one as a whole. A
 // stale o only fills empty groups. The evidence and the person of an end also only fill empty groups while
-// an approval is current: it applies to the person that it was given for.
+// an approval is current: the approval applies to the person that it was given for.
 func (d *Revision) merge(o Observation, stale bool) {
 	fills := stale || d.Decision.Outcome == event.OutcomeApproved && o.Effect == EffectEnd
 	mergeString(&d.ExternalReference, o.ExternalReference, stale)
@@ -29,8 +29,8 @@ func (d *Revision) merge(o Observation, stale bool) {
 	d.Session = mergeSession(d.Session, o.Session, stale)
 }
 
-// ownReferences are the references that o may change: a payload without an attempt does not state which
-// attempt its facts belong to.
+// ownReferences are the references that o may change. A payload without an attempt id must not replace the id
+// of the current attempt, because it does not state which attempt its facts belong to.
 func (d *Revision) ownReferences(o Observation) map[string]string {
 	if o.Attempt.ID != "" || d.Memory.Attempt == "" {
 		return o.References
@@ -69,7 +69,7 @@ func mergeMap[V any](dst *map[string]V, src map[string]V, stale bool) {
 	}
 }
 
-// mergeSession merges member by member: a later message often has the end and not the beginning.
+// mergeSession merges member by member: a later message often has the end of the session but not its beginning.
 func mergeSession(d, o *event.Session, stale bool) *event.Session {
 	if o == nil {
 		return d

@@ -17,7 +17,7 @@ type Hold struct {
 	Reason         string    `json:"reason"` // such as a case number
 	By             string    `json:"by"`     // name of the token or certificate, or os: and a user of the system
 	Since          time.Time `json:"since"`
-	Until          time.Time `json:"until,omitzero"` // it ends by itself then; zero: when it is released
+	Until          time.Time `json:"until,omitzero"` // when it ends by itself; zero: only when it is released
 
 	Released      time.Time `json:"released,omitzero"` // when it was released; zero: it was not
 	ReleasedBy    string    `json:"released_by,omitempty"`
@@ -32,7 +32,7 @@ func (h Hold) Holds(at time.Time) bool {
 	return h.VerificationID != "" && h.Released.IsZero() && (h.Until.IsZero() || at.Before(h.Until))
 }
 
-// Ended is when a hold that no longer counts at a time ended; zero: it counts.
+// Ended is when h ended, if it no longer holds at a time; zero: it still holds.
 func (h Hold) Ended(at time.Time) time.Time {
 	switch {
 	case h.Holds(at):
@@ -46,7 +46,7 @@ func (h Hold) Ended(at time.Time) time.Time {
 // HeldError is the error of an erasure of a held verification.
 type HeldError struct{ Hold Hold }
 
-// Error names the reason and how to go on.
+// Error names the reason, and the command that releases the hold.
 func (e *HeldError) Error() string {
 	until := ""
 	if !e.Hold.Until.IsZero() {

@@ -7,7 +7,7 @@ type IndexKind string
 
 // The kinds of ids by which verifications and payloads are found.
 const (
-	IndexVerification IndexKind = "verification"       // our own
+	IndexVerification IndexKind = "verification"       // of kycbridge
 	IndexExternal     IndexKind = "external_reference" // the caller's
 	IndexReference    IndexKind = "reference"          // the provider's
 	IndexPayload      IndexKind = "payload"

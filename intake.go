@@ -71,7 +71,7 @@ type Intake struct {
 	Quarantine Quarantine
 	Refusals   Refusals
 	Documents  *Documents // for the Normalizer of this process; nil: it decodes every body again
-	// Pace delays authentic callbacks while events are behind, and returns ErrBusy if it takes too long;
+	// Pace delays authentic callbacks while event processing lags, and returns ErrBusy after too long;
 	// nil: they are never delayed.
 	Pace func(context.Context) error
 }
@@ -196,8 +196,8 @@ func (a *Account) examine(doc document.Object, p Payload) (id Identity, reason s
 	return id, "", nil
 }
 
-// referenceFault states why a reference is invalid; "" if it is valid. References of invisible characters
-// only would all look the same. U+FFFD marks a character that was lost in decoding, such as half of a
+// referenceFault states why a reference is invalid; "" if it is valid. References that consist only of
+// invisible characters would all look the same. U+FFFD marks a character that was lost in decoding, such as half of a
 // surrogate pair: different references would become one verification.
 func referenceFault(reference string) string {
 	seen := func(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }

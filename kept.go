@@ -37,19 +37,19 @@ type Kept struct {
 type Disposition struct {
 	Seq      uint64 // of the payload in the payload log
 	Revision int    // of the event that it led to; 0: none
-	Why      string // why there is none: a NoEvent word, "quarantined" or "damaged"
+	Why      string // why it led to no event: a NoEvent or a Disposition constant
 	New      []NewValue
 
 	// Sequences are assigned again if a log has lost messages or was restored. These fields identify the
-	// payload of the sequence; entries of early versions have none of them.
+	// payload of the sequence; entries of early versions do not have them.
 	Mark         uint64    // PayloadMark of its id; 0: not known
 	StoredAt     time.Time // when it was stored, to the second
 	Verification string    // VerificationMark of its verification
 	At           time.Time // when this was recorded
 }
 
-// Of reports whether d is about a payload with this id that was received then. An entry without a mark is,
-// if it was not recorded before the payload was received; clocks may differ by a minute.
+// Of reports whether d is about a payload with this id that was received at this time. An entry without a
+// mark is, unless it was recorded before the payload was received; clocks may differ by a minute.
 func (d Disposition) Of(id string, receivedAt time.Time) bool {
 	if d.Mark != 0 {
 		return d.Mark == PayloadMark(id)
@@ -70,7 +70,7 @@ const MarkUnknown = 1
 // VerificationMark is a prefix of a verification id: long enough to find the verification.
 func VerificationMark(id string) string { return id[:min(len(id), len("00000000-0000-5000"))] }
 
-// Why a payload led to no event, without a decision of the lifecycle.
+// Why a payload led to no event, for reasons outside of the lifecycle.
 const (
 	DispositionQuarantined = "quarantined" // it was accepted and could not be mapped
 	DispositionDamaged     = "damaged"     // its bytes were damaged in the store
@@ -120,7 +120,7 @@ const (
 // Range is an interval of sequences: the first and the last.
 type Range [2]uint64
 
-// Held is the content of a stream as its server counts it.
+// Held is the content of a stream as its server reports it.
 type Held struct {
 	Stream      string
 	Content     Content

@@ -27,7 +27,7 @@ type Fact struct {
 	Payload        event.PayloadRef
 	Via            event.Via
 	Notice         bool // from kycbridge, not from the provider
-	OurClock       bool // OccurredAt is of our clock: the time of the callback that triggered the fetch
+	OurClock       bool // OccurredAt is of kycbridge's clock: the time of the callback that triggered the fetch
 	Known          Known
 	ReceivedAt     time.Time
 	Traceparent    string
@@ -56,11 +56,10 @@ type Known struct {
 }
 
 // Next applies f to the last published state of its verification (nil: none yet) and returns the next
-// state with the kind of its event, or why there is none. It is pure.
+// state with the kind of its event, or the reason for no event. It is pure.
 // Rules (EVENT section 8): an older fact never overwrites a newer one; progress never overwrites a
 // verdict; a terminal status changes only on a verdict, a resubmission, a renewal or a new attempt; a
 // machine's verdict never replaces a person's; a fact that changes nothing makes no event.
-// a machine's verdict never replaces a person's; what changes nothing makes no event.
 func Next(last *Revision, f Fact) (next Revision, kind event.Kind, noEvent string) {
 	switch {
 	case f.Effect == EffectNone:
@@ -281,7 +280,7 @@ func (d *Revision) setStatus(o Observation) {
 	d.Memory.Before = nil
 }
 
-// applyNote keeps status and decision and adds new required actions. An unknown status word changes
+// applyNote keeps status and decision and adds new required actions. An unknown status value changes
 // nothing; it is in provider.status.
 func applyNote(d *Revision, o Observation) {
 	if o.StatusDetail == event.DetailRenewalDue || o.StatusDetail == event.DetailRenewalOverdue {
@@ -302,7 +301,7 @@ func applyNote(d *Revision, o Observation) {
 func finish(d *Revision, f Fact) {
 	d.Environment = f.Account.Environment
 	if d.Memory.Test = d.Memory.Test || f.Test; d.Memory.Test {
-		d.Environment = event.EnvironmentTest // once the provider has marked it, it stays
+		d.Environment = event.EnvironmentTest // once the provider has marked it as a test, it stays one
 	}
 	occurred := f.OccurredAt
 	if f.untimed() {
@@ -347,8 +346,8 @@ func same(last, next *Revision) bool {
 	a, b := *last, *next
 	for _, d := range []*Revision{&a, &b} {
 		d.Provider.Event, d.Payload, d.Revision, d.Supersedes = event.ProviderEvent{}, event.PayloadRef{}, 0, ""
-		// Everything in them except the framework is derived from the rest, and their time may be the
-		// message's.
+		// Verified claims are derived from the rest, except the framework, and their time may be that of the
+		// message.
 		if d.VerifiedClaims != nil {
 			framework := d.VerifiedClaims.Verification["trust_framework"]
 			d.VerifiedClaims = &event.VerifiedClaims{Verification: map[string]any{"trust_framework": framework}}

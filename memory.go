@@ -22,9 +22,9 @@ const (
 // Memory is the lifecycle state of a verification beside its data. It is stored in a header of the event.
 // It contains instants, outcomes and digests of ids: nothing about a person.
 type Memory struct {
-	// Until and Asked are the newest applied instants: by the provider's clock, and by ours if the
-	// provider states no time. They never decrease. UntilID is the payload of the newest. Notices and
-	// untimed facts set none of them.
+	// Until and Asked are the newest applied instants: by the provider's clock, and by kycbridge's
+	// clock if the provider states no time. They never decrease. UntilID is the payload of the newest.
+	// Notices and untimed facts do not set them.
 	Until   time.Time `json:"until,omitzero"`
 	Asked   time.Time `json:"asked,omitzero"`
 	UntilID string    `json:"until_payload,omitempty"`
@@ -36,10 +36,10 @@ type Memory struct {
 	HasProviderFact bool      `json:"heard,omitempty"`
 	LastReceivedAt  time.Time `json:"heard_at,omitzero"`
 	UntimedAt       time.Time `json:"untimed_at,omitzero"`
-	// Test: a body marks this as no live traffic.
+	// Test: a body marks this as not live traffic.
 	Test bool `json:"test,omitempty"`
 	// Verdict is when the newest verdict, resubmission or reopening happened, whether it is current or a
-	// doubt revoked it; nil if there is none. Doubt is the newest doubt that no newer verdict has settled.
+	// doubt revoked it; nil: none is known. Doubt is the newest doubt that no newer verdict has settled.
 	Verdict *Moment `json:"verdict,omitempty"`
 	Doubt   *Doubt  `json:"doubt,omitempty"`
 	// Reopened is the newest request for resubmission or reopening: earlier decisions are void. Answered
@@ -84,7 +84,7 @@ func (f Fact) doubt() *Doubt {
 }
 
 // merge merges two doubts into the one to remember. A doubt about a person's verdict is preferred to one
-// about a machine's. Of two others the newer is kept, with the higher stage of both.
+// about a machine's. Of two other doubts the newer is kept, with the higher stage of both.
 func (d *Doubt) merge(o *Doubt) *Doubt {
 	switch {
 	case d == nil || d.below(o.Moment):
@@ -272,7 +272,8 @@ func (m *Memory) addStored(k Known, word Moment) {
 	}
 }
 
-// settled reports whether the known verdict, if it counts beside word, ends a doubt.
+// settled reports whether a doubt has ended: by a later reopening, or by the known verdict, which must not rank
+// lower than word.
 func (m *Memory) settled(doubt, word Moment) bool {
 	ends := func(known *Moment) bool { return known != nil && !known.below(word) && known.settles(doubt) }
 	isOver := m.Reopened != nil && m.Reopened.after(doubt) // for any source of the doubt

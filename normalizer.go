@@ -58,14 +58,14 @@ type Normalizer struct {
 	SourcePrefix string        // /kycbridge
 	MaxAttempts  int           // attempts before an unmappable payload is quarantined
 	Restored     func() string // for restoredtime; nil: never
-	// RevisionOf returns the revision that the event of a payload has, 0 if it has none; nil: nobody asks.
+	// RevisionOf returns the revision that the event of a payload has, 0 if it has none; nil: not looked up.
 	RevisionOf func(ctx context.Context, k Key, payloadID string) (int, error)
 	Now        func() time.Time
 
 	inMemory bool // events go to an inMemoryHistory, which needs no encoded body
 }
 
-// Processed is the result of processing a payload: an event, or why there is none.
+// Processed is the result of processing a payload: an event, or the reason for no event.
 type Processed struct {
 	Event   *event.Event
 	Kind    event.Kind
@@ -90,7 +90,7 @@ func (p Processed) Disposition() Disposition {
 }
 
 // Work makes one attempt to process a payload and returns whether it is done or to be retried, and the
-// delay. Only a payload that cannot succeed is given up, to quarantine; an unavailable bus is waited for.
+// delay. It quarantines only a payload that cannot be mapped after MaxAttempts; any other failure is retried.
 func (n *Normalizer) Work(
 	ctx context.Context, p Payload, attempt int,
 ) (done Processed, retryIn time.Duration, err error) {
@@ -125,8 +125,8 @@ func (n *Normalizer) document(p Payload) document.Object {
 // maxConflicts is how often an event is recomputed at once before the payload waits for its next attempt.
 const maxConflicts = 16
 
-// conflictPause is the wait before an event that failed its compare-and-set is recomputed. At first there
-// is none: the event that was published instead can be read at once. In a cluster its replication may
+// conflictPause is the wait before an event that failed its compare-and-set is recomputed. At first it is
+// zero: the event that was published instead can be read at once. In a cluster its replication may
 // still be in progress, so later waits are longer.
 func conflictPause(tries int) time.Duration {
 	if tries < 2 {
@@ -193,7 +193,7 @@ func (n *Normalizer) publishedBefore(ctx context.Context, k Key, p Payload, done
 	return revision, nil
 }
 
-// trigger has the result fetched that a payload announces.
+// trigger requests a fetch of the result that a payload announces.
 func (n *Normalizer) trigger(ctx context.Context, p Payload, f Fact) error {
 	word := f.Trigger
 	if word == "" {
@@ -204,7 +204,7 @@ func (n *Normalizer) trigger(ctx context.Context, p Payload, f Fact) error {
 			Since: p.ReceivedAt})
 }
 
-// Observe maps a stored payload of a. A mapping that panics cannot read the body. Errors wrap
+// Observe maps a stored payload of a. A panic of the mapping is returned as an error. Errors wrap
 // ErrUnmappable and contain no value of the body.
 func (a *Account) Observe(p Payload) (Observation, error) {
 	if p.Notice {
@@ -308,7 +308,7 @@ func (n *Normalizer) try(
 			return Processed{}, late, fmt.Errorf("write event: %w", ErrUnmappable)
 		}
 	}
-	// Last: a purge erases payloads first, and events only after running operations have ended.
+	// This check is the last one: a purge erases payloads first, and events only after running operations have ended.
 	if erased, err := n.Log.WasErased(ctx, p); err != nil || erased {
 		return Processed{NoEvent: NoEventErased}, late, err
 	}
@@ -318,7 +318,7 @@ func (n *Normalizer) try(
 	return Processed{Event: e.Event, Kind: kind}, late, nil
 }
 
-// checked is e as its schema describes it while it is not encrypted.
+// checked is e as Check expects it before encryption: the profile encrypted counts as full.
 func checked(e *event.Event) *event.Event {
 	if e.Data.PII.Profile != event.ProfileEncrypted {
 		return e

@@ -9,7 +9,7 @@ import (
 	"kycbridge/event"
 )
 
-// Notice is a payload created by kycbridge: a fact that no provider sends and a verification needs. It is
+// Notice is a payload created by kycbridge: a fact that a verification needs and no provider sends. It is
 // processed like every payload, so that a published event has a stored cause.
 type Notice struct {
 	Notice            NoticeKind        `json:"notice"`
@@ -19,7 +19,7 @@ type Notice struct {
 	References        map[string]string `json:"references,omitempty"`
 	FlowID            string            `json:"flow_id,omitempty"`
 	FlowVersion       string            `json:"flow_version,omitempty"`
-	Test              bool              `json:"test,omitempty"` // the provider says that this is no live traffic
+	Test              bool              `json:"test,omitempty"` // the provider marks this as not live traffic
 	LinkSent          bool              `json:"link_sent,omitempty"`
 	ExpiresAt         time.Time         `json:"expires_at,omitzero"`
 	// Answer is the provider's answer to a start, without addresses and credentials.

@@ -25,7 +25,7 @@ const (
 	// EffectVerdict: contains a decision of the provider; a newer one overwrites everything, except a
 	// person's decision by a machine's.
 	EffectVerdict
-	// EffectDoubt: a decision was made, and its word is unknown or the words of the body disagree. It
+	// EffectDoubt: a decision was made, but its value is unknown or the values in the body disagree. It
 	// revokes an approval, because the new decision may be anything, and makes the status unknown; a
 	// current rejection, end or resubmission request stays. Stage and ActorType of the observation's
 	// decision state who made it.
@@ -49,7 +49,7 @@ type Observation struct {
 	// Ignored states why there is nothing to publish, for EffectNone and EffectFetch: a short fixed phrase
 	// without data of the payload.
 	Ignored string
-	// Trigger is, for EffectFetch, a fixed word that the fetched body lacks and its mapping needs.
+	// Trigger is, for EffectFetch, a fixed value that the fetched body lacks and its mapping needs.
 	Trigger string
 
 	EventName  string    // the provider's name of the message type, or "get_details" and the like for a fetched body
@@ -62,16 +62,16 @@ type Observation struct {
 	// provider does not number attempts or the payload names none.
 	Attempt Attempt
 	// Submission: this progress is the applicant's answer to a request for resubmission (a step was
-	// submitted, the call goes on), so it ends the request. Any other progress keeps a request: a summary
-	// with "not complete" is not new.
+	// submitted, the call continues), so it ends the request. Any other progress keeps a request: a summary
+	// with "not complete" contains nothing new.
 	Submission bool
-	// Mentions is, for EffectNote, the outcome of the note's status word (OutcomeNone: not decided); "" if
-	// the note has no such word or an unknown one. A note never sets a verdict, but one that contradicts
+	// Mentions is, for EffectNote, the outcome of the note's status value (OutcomeNone: not decided); ""
+	// if the note has no such value or an unknown one. A note never sets a verdict, but one that contradicts
 	// the current verdict is a doubt.
 	Mentions event.Outcome
 	// Cross holds the two sources of one decision that must agree.
 	Cross Cross
-	// Test: the body itself marks this as no live traffic.
+	// Test: the body itself marks this as not live traffic.
 	Test bool
 
 	Product, FlowID, FlowVersion string
@@ -124,6 +124,6 @@ type Settings struct {
 }
 
 // Mapping converts a stored payload, whose body is decoded in doc, into an observation. It is pure: the
-// same payload and settings always yield the same observation. An error means that the payload, though
+// same payload and settings always give the same observation. An error means that the payload, though
 // valid, cannot be read.
 type Mapping func(doc document.Object, p Payload, s Settings) (Observation, error)

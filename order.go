@@ -6,7 +6,7 @@ import (
 	"kycbridge/event"
 )
 
-// clockSlack is the tolerated difference between a provider's clock and ours.
+// clockSlack is the tolerated difference between a provider's clock and kycbridge's.
 const clockSlack = 5 * time.Minute
 
 // earliestYear: a time before it is an unset field and not the time of a verification.
@@ -15,7 +15,7 @@ const earliestYear = 2000
 // Moment is when a fact happened, as far as that is known.
 type Moment struct {
 	At       time.Time       `json:"at,omitzero"`     // zero: untimed
-	Ours     bool            `json:"ours,omitempty"`  // At is of our clock: the provider states no time
+	Ours     bool            `json:"ours,omitempty"`  // At is of kycbridge's clock: the provider states no time
 	Doubt    bool            `json:"doubt,omitempty"` // the fact is a doubt
 	Received time.Time       `json:"received,omitzero"`
 	Payload  string          `json:"payload,omitempty"`
@@ -49,15 +49,15 @@ func (f Fact) couldHaveHappenedAt(t time.Time) bool {
 	return !t.After(f.ReceivedAt.Add(clockSlack)) && t.Year() >= earliestYear
 }
 
-// moment is when f happened. If the provider states no time, our clock is used: for a requested body, the
-// time of the request.
+// moment is when f happened. If the provider states no time, kycbridge's clock is used: for a requested
+// body, the time of the request.
 func (f Fact) moment() Moment {
 	m := Moment{
 		Doubt: f.Effect == EffectDoubt, Received: f.ReceivedAt, Payload: f.Payload.ID,
 		Stage: f.Decision.Stage, Actor: f.Decision.ActorType,
 	}
 	if m.Doubt && m.Stage == event.StageMaker {
-		m.Stage, m.Actor = "", "" // of the session that contradicts itself: not attributed to either reviewer
+		m.Stage, m.Actor = "", "" // the session contradicts itself: the doubt is not attributed to either reviewer
 	}
 	switch {
 	case f.untimed():
@@ -69,10 +69,10 @@ func (f Fact) moment() Moment {
 	return m
 }
 
-// after reports whether m is newer than o. Instants of one clock are compared directly. Among the
-// provider's instants one of ours counts as clockSlack earlier: a poll with an undecided result does not
-// state since when, and the verdict that follows it must count as newer. A doubt that was read after the
-// other was received is newer in any case.
+// after reports whether m is newer than o. Instants of one clock are compared directly. An instant of
+// kycbridge's clock is reduced by clockSlack before it is compared with one of the provider's: a poll with an
+// undecided result does not state since when it is undecided, and the verdict that follows it must count as
+// newer. A doubt by kycbridge's clock is also newer if it was received after the other.
 func (m Moment) after(o Moment) bool {
 	switch {
 	case m.Ours == o.Ours:
@@ -83,8 +83,8 @@ func (m Moment) after(o Moment) bool {
 	return !o.after(m)
 }
 
-// eventTime is the time of the event as the provider states it, or ours if it states none that can be
-// trusted.
+// eventTime is the time of the event as the provider states it, or the time of receipt if it states none that
+// can be trusted.
 func (f Fact) eventTime() time.Time {
 	if f.OccurredAt.IsZero() || f.untimed() {
 		return f.ReceivedAt
@@ -92,8 +92,8 @@ func (f Fact) eventTime() time.Time {
 	return f.OccurredAt
 }
 
-// stale reports whether something newer than f has been applied. Our clock is compared with both; the
-// provider's with ours only beyond clockSlack. An untimed fact is older than any timed one.
+// stale reports whether something newer than f has been applied. An instant of kycbridge's clock is compared
+// with both; the provider's with kycbridge's only beyond clockSlack. An untimed fact is older than any timed one.
 func (f Fact) stale(d *Revision) bool {
 	m, at := &d.Memory, f.moment()
 	switch {
@@ -113,7 +113,7 @@ func (f Fact) isOutdated(d *Revision) bool {
 		return false
 	}
 	at := f.moment()
-	// An overruled verdict still makes older verdicts old; it no longer settles a doubt.
+	// An overruled verdict still outdates older verdicts; it no longer settles a doubt.
 	over := d.Memory.Overruled
 	if f.Effect == EffectVerdict && over != nil && !f.Known.Weighed && over.after(at) && !over.below(at) {
 		return true
@@ -127,7 +127,7 @@ func (f Fact) isOutdated(d *Revision) bool {
 }
 
 // threshold is the moment that a verdict must be newer than; nil: any counts. A verdict of a higher stage
-// (a person's beside a machine's, a checker's beside a maker's) counts although the other's is newer, but
+// (a person's beside a machine's, a checker's beside a maker's) counts even if the other is newer, but
 // not if the verification was reopened after it. A verdict of a lower stage than a request for
 // resubmission counts only after the applicant's answer.
 func (m *Memory) threshold(word Moment) *Moment {
@@ -154,8 +154,8 @@ func (f Fact) yields(to event.Decision) bool {
 	return (f.Effect == EffectVerdict || f.Effect == EffectDoubt) && !isOfSession && isBelow(f.Decision, to)
 }
 
-// isBelow reports whether to was decided at a higher stage than d: by a person where d is a machine's, by
-// a checker where d is a maker's.
+// isBelow reports whether to was decided at a higher stage than d: by a person if d is a machine's, by a
+// checker if d is a maker's.
 func isBelow(d, to event.Decision) bool {
 	if to.Outcome == event.OutcomeNone || to.Outcome == "" {
 		return false

@@ -23,10 +23,10 @@ type Payload struct {
 	Reference      string // the provider's id of the verification; "" while none is known
 	Placement      string // of a callback: the position of the accepted credential
 	Part           string // of a fetched body: which of the provider's answers it is
-	// of a fetched body: the word of the callback that triggered the fetch, if the body lacks it
+	// of a fetched body: the value in the callback that triggered the fetch, if the body lacks it
 	Trigger     string
 	TriggeredAt time.Time         // with Trigger: when that callback was received
-	After       string            // of a fetched body: id of the different one that was stored before it
+	After       string            // of a fetched body: id of the different body that was stored before it
 	Notice      bool              // a Notice of kycbridge, not from the provider
 	Header      map[string]string // allow-listed request headers, never a credential or signature
 	Addressed   AccountKey        // of a callback to an unknown account: the account in its address

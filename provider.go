@@ -20,7 +20,7 @@ type Provider struct {
 	// absent header are refused.
 	Verify func(Credentials, Request) (placement string, err error)
 
-	// Present adds a credential that Verify admits to a request, to try a callback. It returns false if the
+	// Present adds a credential that Verify admits to a request, to test a callback. It returns false if the
 	// account has none. nil: the provider has no kind of credential of its own.
 	Present func(Credentials, http.Header, url.Values, []byte, time.Time) bool
 
@@ -44,12 +44,12 @@ type Provider struct {
 	// true if a word may be shown, false if it is personal. nil: not checked.
 	Words func(Payload) map[string]bool
 
-	// Decode makes of the settings that this provider alone knows, by key, the value that Map finds as
+	// Decode converts the settings that only this provider has, by key, into the value that Map receives as
 	// Settings.Own. nil: the provider has no settings of its own.
 	Decode func(values map[string]any) any
 
-	// Foreign reports whether a body was sent by an application that an account does not take bodies of.
-	// It is asked where the body names its application; own is Settings.Own. nil: all are taken.
+	// Foreign reports whether a body was sent by an application whose bodies an account does not accept. It
+	// is called if the body names its application; own is Settings.Own. nil: all are accepted.
 	Foreign func(own any, application string) bool
 
 	// Map turns a stored payload into an observation.
@@ -110,7 +110,7 @@ type Request struct {
 }
 
 // Credentials are the accepted credentials of an account's callbacks. Any one of them is sufficient;
-// several of a kind allow rotation; without any everything is refused.
+// several of a kind allow rotation; without any, every callback is refused.
 type Credentials struct {
 	Basic      []BasicCredential
 	Bearer     []string
@@ -118,7 +118,7 @@ type Credentials struct {
 	HMAC       HMACCredential
 	Keys       []string // given to the provider with a start, presented by its callbacks
 	Placements []string // permitted positions of Keys; empty: every documented one
-	KeyHeaders []string // names of the custom headers that may carry a key; empty: the sheet's candidates
+	KeyHeaders []string // names of the custom headers that may carry a key; empty: the provider's candidates
 	URLTokens  []string // the value of ?token= in the callback URL
 
 	ClientCerts []ClientCertCredential

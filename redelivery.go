@@ -29,11 +29,11 @@ func reviveIfNew(d *Revision, f Fact) (next Revision, noEvent string) {
 }
 
 // approvedAtReceipt reports whether an approval, revoked since, was current when f was received. A fact of
-// a newer attempt had no effect then, and an end closed nothing.
+// a newer attempt had no effect then, and an end did not close the verification.
 func (d *Revision) approvedAtReceipt(f Fact) bool { return d.Memory.FellAt.After(f.ReceivedAt) }
 
 // isSuperseded reports whether f, which decides nothing, adds nothing to the facts that were received
-// after it: those without a time, or with the same.
+// after it: those without a time, or with the same time.
 func (d *Revision) isSuperseded(f Fact) bool {
 	m, at := &d.Memory, f.moment()
 	if f.Effect.Decisive() {
@@ -43,16 +43,16 @@ func (d *Revision) isSuperseded(f Fact) bool {
 	return m.UntimedAt.After(f.ReceivedAt) || isTie && m.LastReceivedAt.After(f.ReceivedAt)
 }
 
-// untimedVerdictAfter reports whether a verdict without a time was received after f and counts: f is
-// judged as if it had arrived before.
+// untimedVerdictAfter reports whether a verdict without a time was received after f and is in effect:
+// f is judged as if it had arrived before that verdict.
 func (d *Revision) untimedVerdictAfter(f Fact) bool {
 	m := &d.Memory
 	isIts := m.Verdict != nil && m.Verdict.Received.Equal(m.UntimedAt) && d.Decision.Outcome != event.OutcomeNone
 	return m.UntimedAt.After(f.ReceivedAt) && (isIts || d.saysUntimed())
 }
 
-// changedAfterReceipt reports whether f, an end, was received while another state was current: an attempt
-// or a request that is over, a revoked approval, or no verdict where one is in doubt now. It ended that
+// changedAfterReceipt reports whether f was received while another state was current: an attempt or a request
+// that is over, a revoked approval, or no verdict while one is in doubt now. If f is an end, it ended that
 // state.
 func (d *Revision) changedAfterReceipt(f Fact) bool {
 	m := &d.Memory
@@ -64,8 +64,8 @@ func (d *Revision) changedAfterReceipt(f Fact) bool {
 }
 
 // verdictAfterReceipt reports whether f, which has no time, was received before the known verdict or
-// doubt: that is newer, unless it ranks lower. Of a verdict without a time and a statement without a time that
-// differs from it, none is newer.
+// doubt: that is newer, unless it ranks lower. If the known verdict and f both have no time and differ,
+// neither is newer (differsUntimed).
 func (d *Revision) verdictAfterReceipt(f Fact) bool {
 	since := func(m *Moment) bool {
 		return m != nil && m.Received.After(f.ReceivedAt) && !m.below(f.moment())
@@ -76,8 +76,8 @@ func (d *Revision) verdictAfterReceipt(f Fact) bool {
 }
 
 // differsUntimed reports whether f, a verdict, a request or a doubt, and the current verdict have no time and
-// differ. Callbacks that arrive at
-// the same moment are stored in either order, so it must not matter which of the two was received first.
+// differ. Callbacks that arrive at the same moment are stored in either order, so it must not matter which of
+// the two was received first.
 func (d *Revision) differsUntimed(f Fact) bool {
 	m := &d.Memory
 	isAnswered := m.Answered != nil && m.Answered.Received.After(f.ReceivedAt)
@@ -97,7 +97,7 @@ func (d *Revision) endedInDoubt(f Fact) bool {
 	return f.ReceivedAt.Before(end.Received) && doubt.Received.Before(end.Received) && !f.moment().settles(doubt.Moment)
 }
 
-// happenedAfter reports whether the fact of m happened after t, an instant of our clock. An untimed fact
+// happenedAfter reports whether the fact of m happened after t, an instant of kycbridge's clock. An untimed fact
 // happened no later than it was received, but takes effect only then.
 func (m Moment) happenedAfter(t time.Time) bool {
 	switch {

@@ -19,7 +19,7 @@ type Recomputed struct {
 	After    *Revision      // current result; nil: nothing would be published
 	Events   []*event.Event // every revision from nothing, or from the base, to After
 	// Blocked is the payload that no longer fits the current schema or mapping, and whose verdict would be
-	// lost: nothing is published of this verification. "" is none.
+	// lost: nothing is published of this verification. "": none.
 	Blocked string
 	Why     string // of Blocked
 	NoEvent string // of a preview: why the payload leads to no event; "" if it leads to one
@@ -47,10 +47,10 @@ type Replayer struct {
 	// Unmapped reports whether a payload could not be mapped when it was received, so that it is in no
 	// published state.
 	Unmapped func(payloadID string) bool
-	// Base is the last revision that is based on payloads that are not stored any more; nil if there are
-	// none.
+	// Base is the last revision that is based on payloads that are not stored any more; nil if no
+	// such revision exists.
 	Base func(ctx context.Context, k Key, kept []Payload) (*Revision, error)
-	// Whole: the log seems to hold every payload, so Base is asked only where the result would differ from
+	// Whole: the log seems to hold every payload, so Base is called only if the result would differ from
 	// the published state. A log that was lost and created again seems whole too; the events show it.
 	Whole bool
 }

@@ -13,7 +13,7 @@ const (
 	ClassEvents     Class = "events"
 )
 
-// Retention is how long data is kept, by class. 0: for ever.
+// Retention is how long data is kept, by class. 0: forever.
 type Retention struct {
 	Payloads   time.Duration
 	Quarantine time.Duration
@@ -32,7 +32,7 @@ func DefaultRetention() Retention {
 	return Retention{Payloads: 30 * day, Quarantine: 30 * day, Refused: 3 * day, Starts: day}
 }
 
-// Of is the retention of a class of an account; 0: for ever.
+// Of is the retention of a class of an account; 0: forever.
 func (r Retention) Of(c Class, a AccountKey) time.Duration {
 	own := r.Accounts[a]
 	switch {
@@ -48,7 +48,7 @@ func (r Retention) Of(c Class, a AccountKey) time.Duration {
 	return r.Payloads
 }
 
-// Longest is the longest retention of a class, of any account; 0: for ever.
+// Longest is the longest retention of a class, of any account; 0: forever.
 func (r Retention) Longest(c Class) time.Duration {
 	longest := r.Of(c, AccountKey{})
 	for a := range r.Accounts {

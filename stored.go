@@ -10,14 +10,14 @@ import (
 // storedFacts is what the stored payloads of a verification contain about a late fact.
 type storedFacts struct {
 	Known
-	newer   *Fact         // what the fact must yield to: of the highest stage, then the newest
+	newer   *Fact         // the fact that outranks it: of the highest stage, then the newest
 	earlier []Observation // earlier facts of the fact's attempt
 }
 
 // readStored reads the payloads of the verification of f that were stored before p. Payloads after p are
 // processed after it: whether they are already stored must not affect the events.
 func (n *Normalizer) readStored(ctx context.Context, k Key, p Payload, f Fact) (t storedFacts, err error) {
-	var words []Fact // on the verdict
+	var words []Fact // those that concern the verdict
 	err = n.Log.History(ctx, k, func(other Payload) error {
 		if other.ID == p.ID || other.isStoredAfter(p) {
 			return nil
@@ -139,7 +139,7 @@ func (t storedFacts) startAttempt(last *Revision, f Fact) (next Revision, kind e
 	return t.applyFollowing(last, next, f)
 }
 
-// applyFollowing applies the newer payload to next, which f has made of last: both make one event, caused
+// applyFollowing applies the newer payload to next, which f has produced from last: both make one event, caused
 // by f.
 func (t storedFacts) applyFollowing(last *Revision, next Revision, f Fact) (Revision, event.Kind, string) {
 	newer, noEvent := applyFact(&next, *t.newer)

@@ -12,7 +12,7 @@ var (
 	// ErrKeyPending: a start with this idempotency key is in progress, or was interrupted and its result
 	// is not known.
 	ErrKeyPending = errors.New("a start with this idempotency key is under way or was interrupted")
-	// ErrUnsupported: the account's provider, or its configuration, does not support it.
+	// ErrUnsupported: the account's provider, or its configuration, does not support the operation.
 	ErrUnsupported = errors.New("not supported for this account")
 )
 

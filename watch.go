@@ -13,19 +13,19 @@ type Watch struct {
 	Provider  string `json:"provider"`
 	Account   string `json:"account"`
 	Reference string `json:"reference"`
-	// Trigger is set if a callback announced a result: the word of it that the fetched body lacks, or "-"
-	// for none.
+	// Trigger is set if a callback announced a result: the value in the callback that the fetched body
+	// lacks, or NoTrigger if nothing is lacking.
 	Trigger string `json:"trigger,omitempty"`
 	// TriggeredAt is when that callback was received: its content has that time, however late it is
 	// fetched.
 	TriggeredAt time.Time `json:"triggered_at,omitzero"`
 	Since       time.Time `json:"since"`
 	Deadline    time.Time `json:"deadline"`
-	// with a trigger: the stored bodies may be lost, so only those in the store count as seen
+	// with a trigger: stored bodies may be lost, so only those that are still in the store count as seen
 	IgnoreSeen bool `json:"anew,omitempty"`
 	// this watch was requested explicitly: poll once, whatever is known
 	Asked    bool            `json:"asked,omitempty"`
-	LookBy   time.Time       `json:"look_by,omitzero"`   // something was submitted: the next poll is not later
+	LookBy   time.Time       `json:"look_by,omitzero"`   // after a submission: the next poll is not later
 	Status   event.Status    `json:"status,omitempty"`   // at the last poll
 	Failures int             `json:"failures,omitempty"` // failed polls in a row
 	Missing  int             `json:"missing,omitempty"`  // polls in a row at which the provider did not know it
@@ -48,7 +48,7 @@ type Seen struct {
 	TriggeredAt time.Time `json:"triggered_at,omitzero"`
 }
 
-// NoTrigger stands in Watch.Trigger for a callback whose words do not matter.
+// NoTrigger is the value of Watch.Trigger for a callback without a value that the fetched body lacks.
 const NoTrigger = "-"
 
 // Key is the verification of w.

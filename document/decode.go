@@ -10,11 +10,11 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of a body. The schema validator converts numbers to big rationals whose size is the exponent, and
-// panics on the largest; and it takes microseconds for each value.
+// Limits of a body. The schema validator converts numbers to big rationals whose size grows with the
+// exponent, and panics on the largest. It takes microseconds for each value.
 const (
 	maxDepth    = 100     // objects and arrays within each other
-	maxValues   = 100_000 // in all; the largest body that a provider documents has some 300
+	maxValues   = 100_000 // in total; the largest body that a provider documents has about 300
 	maxDigits   = 128     // bytes of a number's text
 	maxExponent = 308     // of a number, either way: the range of float64
 )
@@ -32,7 +32,6 @@ func Decode(body []byte) (Object, []Fault) { return Reader{}.Decode(body) }
 // JSON can express and Unicode cannot, becomes U+FFFD. A byte order mark before the body is ignored.
 // It does not use encoding/json, because it processes every payload, and because a single pass also checks
 // names, depth and numbers and records the pointers of faults.
-// and because in one pass it also knows names, depth, numbers and the place of what is wrong.
 func (r Reader) Decode(body []byte) (Object, []Fault) {
 	body = bytes.TrimPrefix(body, byteOrderMark)
 	if at := notUTF8(body); at >= 0 {
@@ -119,7 +118,7 @@ func (f *decodeError) fault() Fault {
 	return Fault{Pointer(f.path), f.message}
 }
 
-// syntax means that the text is not JSON from here on.
+// syntax returns the error of a text that is not JSON from the current position on.
 func (d *decoder) syntax() *decodeError {
 	if d.at >= len(d.text) {
 		return &decodeError{message: "is cut short: not valid JSON", syntax: true, whole: true}
@@ -360,8 +359,8 @@ func (d *decoder) unescape(start int) (string, *decodeError) {
 }
 
 // number decodes -?int frac? exp? and keeps the text: a provider's numeric ids may exceed the precision of
-// float64. A number outside the range of float64 is text in a provider's body, where an unexpected value
-// must not cost the others, and refused in any other.
+// float64. In a provider's body a number outside the range of float64 becomes text, because one unexpected
+// value must not invalidate the others; in any other body it is refused.
 func (d *decoder) number() (any, *decodeError) {
 	start := d.at
 	if d.peek() == '-' {
@@ -405,7 +404,7 @@ func (d *decoder) digits() bool {
 	return d.at > start
 }
 
-// single reports whether the integer at start has one digit: no other may begin with zero.
+// single reports whether the integer at start has one digit: a longer integer must not begin with zero.
 func (d *decoder) single(start int) bool {
 	return len(strings.TrimPrefix(d.text[start:d.at], "-")) == 1
 }

@@ -33,7 +33,7 @@ func (o Object) Text(path ...string) string { return Text(o.Value(path...)) }
 // Number returns a number, or a string that consists of one.
 func (o Object) Number(path ...string) (float64, bool) { return Number(o.Value(path...)) }
 
-// Bool returns a boolean, or the word true or false in any case.
+// Bool returns a boolean, or the value of the text true or false in any letter case.
 func (o Object) Bool(path ...string) (value, ok bool) { return Bool(o.Value(path...)) }
 
 // Object returns an object, or nil.
@@ -88,7 +88,7 @@ func Number(v any) (float64, bool) {
 	return f, err == nil
 }
 
-// Bool is the value of a boolean, or of the word true or false in any case.
+// Bool is the value of a boolean, or of the text true or false in any letter case.
 func Bool(v any) (value, ok bool) {
 	switch text := strings.TrimSpace(Text(v)); {
 	case strings.EqualFold(text, "true"):

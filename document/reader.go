@@ -25,12 +25,13 @@ type Reader struct {
 
 // Forms are the members of a provider's bodies with special decoding rules.
 type Forms struct {
-	// Labels are members whose objects have labels printed on a document as names. A label keeps its
-	// spelling and may occur twice; one with different values becomes the list of them.
+	// Labels are members whose objects use labels printed on a document as member names. A label keeps its
+	// spelling and may occur twice; if its values differ, it gets the list of them.
 	Labels []string
 	// Nested are members whose value may be JSON inside a string: it is decoded in place.
 	Nested []string
-	// Names are further members that no schema lists: those of the wrapper of the described part.
+	// Names are further members that no schema lists: those of the wrapper around the part that a schema
+	// describes.
 	Names []string
 }
 

@@ -148,7 +148,7 @@ func (s *scanner) passValue() bool {
 			}
 			s.at++
 			continue
-		default: // a number or a word
+		default: // a number, true, false or null
 			for s.at < len(s.text) && strings.IndexByte(",]} \n\r\t", s.text[s.at]) < 0 {
 				s.at++
 			}

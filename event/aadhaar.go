@@ -30,7 +30,6 @@ const (
 // the calling code of India. Digits that directly follow or precede another digit are part of a longer
 // number. Digits in a UUID, in an ISO 8601 date, with or without the time of day, and in a hexadecimal id
 // of at least 24 characters are not changed.
-// day, and in a hexadecimal id of at least 24 characters are left alone.
 func HideAadhaar(text string) string { return hideNumbersIn(text, aadhaarMask, false) }
 
 // hideNumbersIn replaces all but the last four digits of each number in text by mask; with anyNumber also
@@ -171,13 +170,13 @@ type digitRow struct {
 	n      int
 	value  [maxRowDigits]byte
 	place  [maxRowDigits]int
-	joined [maxRowDigits]bool // it directly follows another digit
+	joined [maxRowDigits]bool // whether it directly follows another digit
 
-	escapes bool // they may contain escapes
+	escapes bool // the text between the digits may contain escapes
 }
 
-// readDigits reads the digits at the beginning of text, up to the first letter. Escapes in it are
-// separators, or a separator and the character after it.
+// readDigits reads the digits at the beginning of text, up to the first letter. A percent escape
+// is one separator if escapes is set; otherwise % is a separator and its two digits are read as usual.
 func readDigits(text string, escapes bool) (row digitRow) {
 	before := separator
 	for i := 0; i < len(text) && row.n < maxRowDigits; {
@@ -201,7 +200,7 @@ func readDigits(text string, escapes bool) (row digitRow) {
 }
 
 // numberAt returns the start of the number at the beginning of text, and the start of its visible digits;
-// 0 if there is none.
+// 0, 0 if text does not begin with a number.
 func numberAt(text string, anyNumber bool) (start, kept int) {
 	row := readDigits(text, false)
 	if start, kept = row.number(anyNumber); kept == 0 && row.escapes {
@@ -245,7 +244,7 @@ const (
 )
 
 // harmlessToken is the length of the UUID, the date or the hexadecimal id at the beginning of text; 0 if
-// there is none.
+// text begins with none of them.
 func harmlessToken(text string) int {
 	if len(text) >= uuidBytes && isUUID(text[:uuidBytes]) && endsAt(text, uuidBytes) {
 		return uuidBytes
@@ -309,8 +308,8 @@ func digitsOf(s string) string {
 	}, s)
 }
 
-// hideNamed masks text under a name that contains Aadhaar: every number there is one, with or without a
-// correct check digit.
+// hideNamed masks text under a name that aadhaarKey matches: every number there counts as an Aadhaar number,
+// with or without a correct check digit.
 func hideNamed(s string) string {
 	isNumber := !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsLetter(r) && r != 'X' && r != 'x' })
 	if isNumber && len(digitsOf(s)) > keptDigits {

@@ -9,13 +9,12 @@ import (
 	"strings"
 )
 
-// hideNumbers reduces every Aadhaar number and VID in d to its last four digits, from any source. Not
-// changed are kycbridge's own ids (verification_id, supersedes, id and digest of the payload) and the
-// number of a document whose issuer is known and is not India. Maps and slices that d shares with others
+// hideNumbers reduces every Aadhaar number and VID in d to its last four digits, from any source. It does
+// not change kycbridge's own ids (verification_id, supersedes, id and digest of the payload), nor the number
+// of a document whose issuer is known and is not India. Maps and slices that d shares with others
 // are copied before they are modified.
 // It runs for every event, and very few contain such a number: so it searches first, and copies only after
 // a match.
-// where it has found one.
 func hideNumbers(d *Data) {
 	d.Documents = mapDocuments(d.Documents, hideDocumentNumber)
 	var h numberMasker
@@ -154,7 +153,7 @@ type maskContext byte
 
 const (
 	elsewhere    maskContext = iota
-	inClaims                 // phone_number is one; names such as aadhaar_number are detected by themselves
+	inClaims                 // phone_number is a phone number; names such as aadhaar_number lead to underAadhaar
 	underAadhaar             // below such a name
 	inEvidence               // of verified claims: document_details contain a document, check_details ids of checks
 )
@@ -303,7 +302,7 @@ func (h *numberMasker) other(key string, v any, r maskContext) (hidden any, chan
 	return written, within.found
 }
 
-// wholeNumber is a number without decimals as text. Numbers with decimals are scores and the like.
+// wholeNumber is a number without decimals as text. Numbers with decimals are scores or similar.
 func wholeNumber(v any) (string, bool) {
 	switch v := v.(type) {
 	case json.Number:

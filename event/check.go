@@ -47,12 +47,10 @@ type Fault struct {
 // It applies the published schema (schemas/event/event.json) to e as encoding/json would encode it,
 // without encoding it: it runs for every event, and takes about a hundredth of the time. Numbers that JSON
 // cannot express are faults too.
-// It is stricter than the schema in three things: subject and partitionkey must be data.verification_id,
-// and the hour, minute and second of an instant must be digits, where the validator accepts +1 as a
+// It is stricter than the schema in three respects: subject and partitionkey must be data.verification_id,
+// and the hour, minute and second of an instant must be digits, while the validator accepts +1 as a
 // number. It does not check extensions, details and claims, which the schema does not restrict.
 // test/check_agrees_test.go compares it with the schema. Change both together.
-//
-// test/check_agrees_test.go holds it to the schema. Who changes the one changes the other.
 func (e *Event) Check() []Fault {
 	var f faults
 	f.want(e.SpecVersion == "1.0", "/specversion", `must be "1.0"`)
@@ -349,8 +347,8 @@ func (s *Session) check(f *faults) {
 	}
 }
 
-// checkApproval requires a final approval for verified claims, and for any final verdict a completed
-// verification that it approves or rejects.
+// checkApproval requires a final approval for verified claims. It requires the status completed and the
+// outcome approved or rejected for any final decision.
 func (d *Data) checkApproval(f *faults) {
 	outcome := d.Decision.Outcome
 	if d.VerifiedClaims != nil {
@@ -401,7 +399,7 @@ func isJWE(s string) bool {
 	return len(parts) == 5
 }
 
-// checkEncrypted checks that the profile encrypted contains encrypted members, and none of them in clear.
+// checkEncrypted checks that under the profile encrypted d has encrypted members, and none of them in clear text.
 func (d *Data) checkEncrypted(f *faults) {
 	if d.PII.Profile != ProfileEncrypted {
 		return
@@ -542,8 +540,8 @@ func daysOf(year, month int) int {
 	return 31
 }
 
-// twoDigits parses the number at the beginning of s. If there is none, the result is larger than any two
-// digits.
+// twoDigits parses the number at the beginning of s. If s does not begin with two digits, the
+// result is larger than any two digits.
 func twoDigits(s string) int {
 	if !digit(s[0]) || !digit(s[1]) {
 		return math.MaxInt

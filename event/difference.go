@@ -72,11 +72,11 @@ func tree(d *Data) any {
 
 // comparison collects differences.
 type comparison struct {
-	provider string // its name is the prefix of its own types of checks
+	provider string // name of the provider; the prefix of its own types of checks
 	found    []Difference
 }
 
-// compare finds differences at path, whose visible form is shown.
+// compare finds the differences at path; shown is path with the member names that may be shown.
 func (c *comparison) compare(path, shown string, a, b any) {
 	if slices.Contains(causeMembers, path) {
 		return
@@ -143,11 +143,11 @@ func (c *comparison) mask(path string, v any) any {
 }
 
 // harmless reports whether the value at path may be shown. Outside of personal members an event consists
-// of fixed words; ids are among the provider's references and in members with such a name.
+// of fixed words and ids; ids are in the provider's references and in members that are named as ids.
 func (c *comparison) harmless(path string, v any) bool {
 	names := strings.Split(path, "/")
 	for len(names) > 1 && allDigits(names[len(names)-1]) {
-		names = names[:len(names)-1] // of an item the name of its list
+		names = names[:len(names)-1] // the name that counts for an item is that of its list
 	}
 	name := names[len(names)-1]
 	if Harmless(name, v) {

@@ -26,7 +26,7 @@ func (d *Data) personal() *Personal {
 		PII: PII{Profile: ProfileFull}}
 }
 
-// member is a personal member; present: JSON has it.
+// member is a personal member; present: it is in the JSON form.
 type member struct {
 	pointer string
 	present bool

@@ -156,7 +156,7 @@ type Risk struct {
 // Document is one presented document, with any result.
 type Document struct {
 	DocumentID      string  `json:"document_id"`
-	Type            string  `json:"type"` // OIDC4IDA name, country-prefixed where it has none (in_pan)
+	Type            string  `json:"type"` // OIDC4IDA name, or one with a country prefix if OIDC4IDA has none (in_pan)
 	Subtype         string  `json:"subtype,omitempty"`
 	MRZDocumentCode string  `json:"mrz_document_code,omitempty"`
 	DocumentNumber  string  `json:"document_number,omitempty"`
@@ -261,8 +261,9 @@ func Decode(body []byte) (Event, error) {
 	return e, err
 }
 
-// Accepted reports whether the person may be accepted: the decision is a final approval. Everything else,
-// words that this version does not know included, means not, not yet, or not any more.
+// Accepted reports whether the person may be accepted: the decision is a final approval. With any other
+// decision, also one that this version does not know, the person must not be accepted: not at all, not yet,
+// or no longer.
 func (e *Event) Accepted() bool {
 	return e.Data.Decision.Outcome == OutcomeApproved && e.Data.Decision.Final
 }

@@ -73,7 +73,7 @@ const (
 	aCountry                // as a code
 )
 
-// contents are the last words of the names of members, by their content.
+// contents lists the last words of member names, by the content of the member.
 var contents = map[content][]string{
 	aWord: {
 		"status", "detail", "decision", "outcome", "result", "event", "action", "trigger", "step", "stage", "severity",
@@ -89,8 +89,8 @@ var contents = map[content][]string{
 	},
 }
 
-// idOwners are the things and processes whose ids may be shown: the words before id. Persons and their
-// documents are not among them.
+// idOwners are the words before "id" in the names of ids that may be shown: ids of things and processes,
+// not of persons or their documents.
 var idOwners = []string{
 	"", "journey", "session", "verification", "identification", "application", "setup", "flow", "link", "event", "step",
 	"check",
@@ -264,7 +264,7 @@ func wordsOf(s string) []string {
 
 func wordByte(c byte) bool { return digit(c) || asciiLetter(c) }
 
-// boundary reports whether a word ends before s[i], a byte after a byte of a word.
+// boundary reports whether a word ends before s[i]. The byte before s[i] is part of a word.
 func boundary(s string, i int) bool {
 	before, c := s[i-1], s[i]
 	switch {

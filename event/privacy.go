@@ -6,11 +6,11 @@ import (
 )
 
 // Protect reduces the personal data of d to what profile p permits. It is idempotent, never modifies maps
-// or slices that d shares with others, and fails closed: an unknown profile contains no personal data and
-// says so. An empty profile is full. Under the profile encrypted d stays readable, as states are compared in
+// or slices that d shares with others, and fails closed: an unknown profile is replaced by the profile none.
+// An empty profile is full. Under the profile encrypted d stays readable, as states are compared in
 // this form; its personal members are encrypted when the event is published (TakePersonal), and Check refuses
-// an event of this profile that is not.
-// In every profile an Aadhaar number or VID keeps only its last four digits, wherever in d it stands.
+// an event of this profile that is not encrypted.
+// In every profile an Aadhaar number or VID keeps only its last four digits, anywhere in d.
 func Protect(d *Data, p Profile) {
 	hideNumbers(d)
 	switch p {
@@ -50,7 +50,7 @@ func mapDocuments(docs []Document, number func(Document) string) []Document {
 }
 
 // closeMedia replaces every address that opens without credentials by its pointer in the body, and drops
-// the item if there is none.
+// the item if it has no pointer.
 func closeMedia(media []Media) []Media {
 	var out []Media
 	for _, m := range media {

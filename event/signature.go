@@ -28,7 +28,7 @@ var (
 // Keys are the public keys that sign events, by key id.
 type Keys map[string]ed25519.PublicKey
 
-// jsonWebKey is a public Ed25519 key as RFC 8037 writes it.
+// jsonWebKey is a public Ed25519 key in the form of RFC 8037.
 type jsonWebKey struct {
 	KeyType   string `json:"kty"`
 	Curve     string `json:"crv"`
@@ -101,7 +101,7 @@ func KeySet(keys ...ed25519.PublicKey) []byte {
 func Sign(key ed25519.PrivateKey, body []byte) string {
 	public, ok := key.Public().(ed25519.PublicKey)
 	if !ok {
-		panic("an Ed25519 key has another public key") // never
+		panic("an Ed25519 key has another public key") // cannot happen
 	}
 	header := base64url.EncodeToString(fmt.Appendf(nil, `{"alg":%q,"kid":%q}`, algorithm, KeyID(public)))
 	return header + ".." + base64url.EncodeToString(ed25519.Sign(key, signingInput(header, body)))
@@ -115,7 +115,7 @@ func signingInput(header string, body []byte) []byte {
 }
 
 // Verify checks the signature of an event: body is the message as it was received, signature the value of
-// SignatureHeader, "" if there is none. The error is ErrUnsigned, ErrUnknownKey or ErrSignature; nil means that
+// SignatureHeader, "" if the message has none. The error is ErrUnsigned, ErrUnknownKey or ErrSignature; nil means that
 // the service with one of the keys has published exactly these bytes. It does not mean that the event is the
 // newest one: compare revisions (Event.NewerThan).
 func (k Keys) Verify(body []byte, signature string) error {

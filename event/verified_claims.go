@@ -7,7 +7,7 @@ import (
 
 // NewVerifiedClaims creates the OIDC4IDA object of a final approval under the named trust framework: one
 // piece of evidence per document with the checks that it passed, and the extracted claims. It is nil
-// without a final approval, a framework or claims. Apply Protect to d before.
+// without a final approval, a framework or claims. Apply Protect to d first.
 func NewVerifiedClaims(d *Data, framework string) *VerifiedClaims {
 	approved := d.Status == StatusCompleted && d.Decision.Outcome == OutcomeApproved && d.Decision.Final
 	if !approved || framework == "" || len(d.ExtractedClaims) == 0 {
@@ -34,8 +34,8 @@ func NewVerifiedClaims(d *Data, framework string) *VerifiedClaims {
 	return &VerifiedClaims{Verification: verification, Claims: maps.Clone(d.ExtractedClaims)}
 }
 
-// checkDetails lists the passed checks of a document: those of it and those without a document, such as
-// the comparison of faces. OIDC4IDA has no field for a result, so others would mislead.
+// checkDetails lists the passed checks of a document: those of the document and those without one,
+// such as the comparison of faces. OIDC4IDA has no field for a result, so other results would mislead.
 func checkDetails(checks []Check, documentID string) []any {
 	var out []any
 	for _, c := range checks {

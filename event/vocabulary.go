@@ -149,7 +149,7 @@ const (
 // ReasonUnmappedStatus marks a provider value that the mapping does not know.
 const ReasonUnmappedStatus = "system.unmapped_status"
 
-// ReasonContradiction marks a body whose decision words disagree.
+// ReasonContradiction marks a body whose decision values contradict each other.
 const ReasonContradiction = "system.contradiction"
 
 // ReasonUntimed marks a verdict that differs from the current one and whose time cannot be trusted.

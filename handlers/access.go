@@ -46,7 +46,7 @@ var (
 type use struct {
 	kycbridge.Access
 	rights    kycbridge.Rights
-	demanding bool // it needs a reason, and its record before it is done
+	demanding bool // it needs a reason, and its record is stored before it is done
 	begun     bool // that record is stored
 }
 
@@ -79,7 +79,7 @@ func reasonOf(h http.Header) (string, error) {
 }
 
 // begin demands a reason and stores the record of a request, before it is done. While no holder has a name, only
-// holds and releases need a reason: requests from before there were names remain valid.
+// holds and releases need a reason, so that requests from before holders had names remain valid.
 func (s *api) begin(c echo.Context, t *requestLog) error {
 	h := c.Request().Header
 	optional := t.right != kycbridge.RightHold && len(h.Values(reasonHeader)) == 0 && !s.Holders().named()
@@ -110,7 +110,7 @@ func (s *api) about(c echo.Context, t *requestLog, k kycbridge.Key) error {
 // uuid matches the id of a verification. Other text that a caller sends in its place is not recorded.
 var uuid = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// holderName matches what is recorded as the name of a holder, or may be.
+// holderName matches a text that may be recorded as the name of a holder.
 var holderName = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N} ._@:-]{0,127}$`)
 
 // record is the record of a request with a result.
@@ -152,7 +152,7 @@ func (s *api) selected(t *requestLog, doc map[string]any) {
 	}
 	t.use.Filter = kycbridge.FilterWords(all)
 	t.verificationID = text(all, "verification")
-	for k := range s.Accounts.All() { // other names may be anything
+	for k := range s.Accounts.All() { // a name that is not configured may be any text
 		if text(all, "provider") == k.Provider {
 			t.use.Provider = k.Provider
 		}

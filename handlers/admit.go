@@ -19,19 +19,19 @@ type ClientCertificate struct {
 	kycbridge.ClientCertCredential
 }
 
-// Holders are those who may use the admin API, each with its rights.
+// Holders are the tokens and certificates that admit to the admin API, each with its rights.
 type Holders struct {
 	Tokens       []kycbridge.AdminToken
 	Certificates []ClientCertificate
 }
 
-// named reports whether one of them has a name. Then all of them have to state reasons.
+// named reports whether one of the holders has a name. Then all of them have to state reasons.
 func (h Holders) named() bool {
 	return len(h.Certificates) > 0 ||
 		slices.ContainsFunc(h.Tokens, func(t kycbridge.AdminToken) bool { return !t.Nameless })
 }
 
-// holder is who sent a request.
+// holder is the sender of a request.
 type holder struct {
 	name   string
 	rights kycbridge.Rights
@@ -52,8 +52,8 @@ func (h holder) need(right kycbridge.Right) error {
 	return nil
 }
 
-// of finds the holder of a request: of one of the tokens as Authorization: Bearer, or else of the certificate
-// of the connection.
+// of finds the holder of a request: by the token in Authorization: Bearer, or else by the certificate of the
+// connection.
 func (h Holders) of(c echo.Context) (holder, error) {
 	if len(h.Tokens)+len(h.Certificates) == 0 {
 		return holder{}, errNoTokens
@@ -69,8 +69,8 @@ func (h Holders) of(c echo.Context) (holder, error) {
 	return holder{}, errToken
 }
 
-// certificateOf returns the certificate of the connection. A browser adds a certificate to whatever any page
-// requests, so a request that a page of another site caused does not count.
+// certificateOf returns the certificate of the connection. A browser uses its certificate for the requests
+// of every page, so a request that a page of another site caused is not accepted.
 func certificateOf(r *http.Request, certificates []ClientCertificate) (found ClientCertificate, ok bool) {
 	presented := clientCertificate(r, time.Now())
 	i := slices.IndexFunc(certificates, func(c ClientCertificate) bool {

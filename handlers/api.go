@@ -35,7 +35,7 @@ const (
 // idempotency key, "" for none; the fingerprint distinguishes another request under the same key from a
 // repeated one. An error wraps a *kycbridge.ProviderError, ErrKeyReused, ErrKeyPending, ErrUnsupported or
 // ErrUnavailable (nothing was sent), or is a *kycbridge.UnwatchedError. After any other error the response
-// says that a verification may have been created.
+// states that a verification may have been created.
 type Starter interface {
 	Start(ctx context.Context, a *kycbridge.Account, r kycbridge.StartRequest, key,
 		fingerprint string) (kycbridge.StartReceipt, error)
@@ -52,7 +52,7 @@ type Watcher interface {
 	Watch(ctx context.Context, a *kycbridge.Account, w kycbridge.WatchRequest) (verificationID string, err error)
 }
 
-// States reads the state of a verification. It returns ErrNotFound if there is none.
+// States reads the state of a verification. It returns ErrNotFound if the verification has none.
 type States interface {
 	State(ctx context.Context, k kycbridge.Key) (*event.Data, error)
 }
@@ -66,10 +66,10 @@ type MediaOpener interface {
 // APIOptions configures AddAPI. Options without a default are required.
 type APIOptions struct {
 	Accounts Accounts
-	// Holders may use the API; it is asked for each request. Without any every route except the description
-	// is 404.
+	// Holders returns those that may use the API; it is called for each request. If it returns none, every
+	// route except the description is 404.
 	Holders   func() Holders
-	Access    AccessLog // nil: what demands a reason is refused, as it cannot be recorded
+	Access    AccessLog // nil: operations that demand a reason are refused, as they cannot be recorded
 	Starter   Starter
 	Submitter Submitter
 	Watcher   Watcher
@@ -158,7 +158,7 @@ type operation struct {
 	name      string
 	right     kycbridge.Right
 	demanding bool // it needs a reason, and is recorded before it is done
-	// unsure is the member of a problem which says that a failed request may have been processed; "" if it
+	// unsure is the member of a problem that states that a failed request may have been processed; "" if it
 	// can be repeated safely.
 	unsure string
 }

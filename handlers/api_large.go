@@ -43,7 +43,7 @@ type startBody struct {
 
 // close removes the files.
 func (l *startBody) close() {
-	_ = l.Close() // nothing is lost with it
+	_ = l.Close() // an error leaves only unused files
 	l.memory.release()
 	l.disk.release()
 }
@@ -89,7 +89,7 @@ func (s *api) startDocument(text *spool.Text) (map[string]any, error) {
 	doc, err := s.document("StartRequest", text.JSON)
 	var fault *requestFault
 	if errors.As(err, &fault) && len(text.Files)+len(text.Others) > 0 {
-		for i, f := range fault.errors { // an offset in the rest is not one in the body
+		for i, f := range fault.errors { // an offset in the body without its files is not one in the body
 			fault.errors[i].Message, _, _ = strings.Cut(f.Message, " at byte ")
 		}
 	}
@@ -145,7 +145,7 @@ func (l *startBody) refusesFiles() []kycbridge.FieldError {
 	return markedPlaces("", l.doc, marks, "must have at most 65536 characters")
 }
 
-// counter counts what is read.
+// counter counts the bytes that are read.
 type counter struct {
 	io.Reader
 	n int64

@@ -86,7 +86,7 @@ func (s *api) checkBirthdate(date string) error {
 		[]kycbridge.FieldError{{Path: "/person/birthdate", Message: "must not lie ahead of today"}})
 }
 
-// idempotencyKey reads the header; "" means that there is none.
+// idempotencyKey reads the header; "" means that the request has none.
 func idempotencyKey(h http.Header) (string, error) {
 	values := h.Values("Idempotency-Key")
 	if len(values) == 0 {

@@ -6,10 +6,10 @@ import "sync/atomic"
 // number of senders must not determine the memory use.
 const bodyBudget = 256 << 20
 
-// budget is the remaining part of it.
+// budget is the number of bytes that remain of a limit such as bodyBudget.
 type budget struct{ left atomic.Int64 }
 
-// share is the part of one request.
+// share is the part of a budget that one request has reserved.
 type share struct {
 	of    *budget
 	taken int64

@@ -115,7 +115,7 @@ func (h *Callbacks) handle(s step) echo.HandlerFunc {
 	}
 }
 
-// panicked describes a panic by its type: its value may contain anything, a payload too. Only messages of
+// panicked describes a panic by its type: its value may contain anything, even a payload. Only messages of
 // the runtime itself are included.
 func panicked(cause any) error {
 	if err, ok := cause.(runtime.Error); ok {
@@ -134,7 +134,7 @@ func (h *Callbacks) log(t *requestLog, receipt kycbridge.Receipt, err error) {
 	if t.status != http.StatusOK && t.level(err) == zap.WarnLevel && t.outcome != kycbridge.ReceiptQuarantined {
 		due, skipped := h.refusals.pass()
 		if !due {
-			return // counted all the same; the next line says how many
+			return // it is counted; the next line reports how many were skipped
 		}
 		unlogged = skipped
 	}

@@ -18,15 +18,15 @@ type CallbackLimits struct {
 	TrustedProxies []netip.Prefix // their X-Forwarded-For is trusted
 }
 
-// limits are CallbackLimits in use. A request takes them once, and returns its slot to those that it came from.
+// limits are CallbackLimits in use. A request reads them once, and returns its slot to the same limits.
 type limits struct {
 	CallbackLimits
 	limiter *rate.Limiter // nil: no limit
 	slots   chan struct{}
 }
 
-// newLimits completes l by the defaults. What is under way under the limits before, nil at first, counts further
-// unless its number has changed.
+// newLimits adds the defaults to l. It keeps the slots and the rate limiter of the previous limits (before, nil at
+// first) if their numbers are unchanged, so that running requests still count.
 func newLimits(l CallbackLimits, before *limits) *limits {
 	if l.Concurrency <= 0 {
 		l.Concurrency = DefaultConcurrency
@@ -76,5 +76,5 @@ func (l *limits) acquire(ctx context.Context) error {
 
 func (l *limits) release() { <-l.slots }
 
-// SetLimits replaces the limits. Requests under way finish with those that they began with.
+// SetLimits replaces the limits. Running requests finish with the limits that they began with.
 func (h *Callbacks) SetLimits(l CallbackLimits) { h.limits.Store(newLimits(l, h.limits.Load())) }

@@ -164,7 +164,8 @@ func clientsOf(header http.Header, form url.Values) ([]kycbridge.OAuth2Client, e
 	return candidates, nil
 }
 
-// findClient returns the client and its account. The account is known to the log as soon as the id is.
+// findClient returns the client and its account. It sets t.account as soon as the id matches, so
+// that the log names the account if the secret is wrong.
 func (h *Callbacks) findClient(
 	candidates []kycbridge.OAuth2Client, t *requestLog,
 ) (*kycbridge.Account, kycbridge.OAuth2Client, error) {
@@ -194,8 +195,8 @@ func hasClient(account *kycbridge.Account, id string) bool {
 	return false
 }
 
-// logToken writes the line of a request for a token. Those that are refused are sampled with the refused
-// callbacks.
+// logToken writes the line of a request for a token. Lines of refused requests are sampled together
+// with those of refused callbacks.
 func (h *Callbacks) logToken(t *requestLog, err error) {
 	level := t.level(err)
 	refused := errors.Is(err, errInvalidClient)

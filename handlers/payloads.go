@@ -50,7 +50,7 @@ type PayloadRequest struct {
 	Body      io.Reader       // of an import
 	By        string          // name of the holder of the token or certificate
 	Reason    string          // which the holder states; "": none
-	// About tells which verification the request is about. The tool calls it before it reveals or changes
+	// About receives the verification that the request is about. The tool calls it before it reveals or changes
 	// anything of that verification, and stops on an error.
 	About func(k kycbridge.Key) error
 }
@@ -126,7 +126,7 @@ func (s *payloads) work(c echo.Context, t *requestLog, r PayloadRequest, mediaTy
 	}
 	r.By, r.Reason = t.use.By, t.use.Reason
 	r.About = func(k kycbridge.Key) error { return s.about(c, t, k) }
-	if t.use.demanding && r.Operation != PayloadsShow { // which is about a verification that the store knows
+	if t.use.demanding && r.Operation != PayloadsShow { // PayloadsShow begins in About, once its verification is known
 		if err := s.begin(c, t); err != nil {
 			return err
 		}

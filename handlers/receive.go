@@ -32,8 +32,8 @@ const (
 	slotWait = 100 * time.Millisecond // how long a request waits for another to finish
 	sizeHint = 64 << 10               // a declared Content-Length is trusted up to this size
 
-	// The body of a refused request is read and discarded up to these limits, so that a sender that writes
-	// first and reads then receives the response instead of a reset.
+	// The body of a refused request is read and discarded up to these limits, so that a sender that reads
+	// only after it has written everything receives the response instead of a reset.
 	maxDiscard  = 16 << 20
 	discardTime = 3 * time.Second
 
@@ -68,8 +68,7 @@ type CallbackOptions struct {
 }
 
 // Callbacks serves POST /webhooks/{provider}/{account}, and POST /oauth2/token for the providers that fetch a
-// token first. The http.Server limits how long a caller may take
-// to send (ReadTimeout).
+// token first. The http.Server limits how long a caller may take to send (ReadTimeout).
 type Callbacks struct {
 	echo            *echo.Echo
 	options         CallbackOptions
@@ -264,7 +263,7 @@ func readBody(r *http.Request, limit int64, memory *share) ([]byte, error) {
 	}
 }
 
-// query parses the query of a URL, most of which have none.
+// query parses the query of a URL. Most URLs have none.
 func query(u *url.URL) url.Values {
 	if u.RawQuery == "" {
 		return nil

@@ -9,7 +9,7 @@ import (
 )
 
 // clientCertificate is the certificate of the client if it was verified and is valid now; nil otherwise. It
-// may have expired since the handshake. A proxy's header is never read: anybody can write one.
+// may have expired since the handshake. A proxy's header is never read: any client can send one.
 func clientCertificate(r *http.Request, now time.Time) *x509.Certificate {
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
 		return nil
@@ -40,7 +40,7 @@ func (w *rawResponse) Header() http.Header { return w.header }
 // WriteHeader writes the status line and the fields.
 func (w *rawResponse) WriteHeader(status int) {
 	fmt.Fprintf(&w.bytes, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
-	_ = w.header.Write(&w.bytes) // a buffer takes everything
+	_ = w.header.Write(&w.bytes) // writing to a buffer never fails
 	w.bytes.WriteString("\r\n")
 }
 

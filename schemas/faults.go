@@ -32,7 +32,7 @@ func (l library) check(schema *jsonschema.Schema, doc any) (found []Fault) {
 		}
 	}()
 	if object, ok := doc.(document.Object); ok {
-		doc = map[string]any(object) // the validator knows no other type
+		doc = map[string]any(object) // the validator supports only this map type
 	}
 	err := schema.Validate(doc)
 	if err == nil {
@@ -65,7 +65,7 @@ func (l library) collect(e *jsonschema.ValidationError, doc any, seen map[Fault]
 		}
 		return
 	}
-	// followed by a member and the number of what it requires
+	// dependentRequired is followed by a member and the index of a member that it requires
 	if len(tokens) > 2 && tokens[len(tokens)-3] == "dependentRequired" {
 		keyword, tokens = "required", tokens[:len(tokens)-1]
 	}
@@ -89,8 +89,8 @@ func (l library) collect(e *jsonschema.ValidationError, doc any, seen map[Fault]
 	}
 }
 
-// wordExpected is a custom keyword, which the validator ignores. It stands beside a rule that is not
-// readable, and describes the expectation.
+// wordExpected is a custom keyword, which the validator ignores. It is next to a rule that is hard to
+// read, and describes the expectation.
 const wordExpected = "x-expected"
 
 // needsText reports whether a rule of this kind needs a text of its own.
@@ -102,7 +102,7 @@ func needsText(keyword string) bool {
 	return false
 }
 
-// inWords is the text beside the keyword at a pointer of a schema.
+// inWords is the x-expected text next to the keyword at a pointer of a schema.
 func inWords(schema any, keyword []string) (string, bool) {
 	if len(keyword) == 0 {
 		return "", false

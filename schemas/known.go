@@ -15,7 +15,7 @@ import (
 // Known but unchecked parts of a body are described by custom keywords; the validator ignores these
 // keywords:
 //
-//	x-known     further members of an object, in the form of properties; they go before those
+//	x-known     further members of an object, in the form of properties; they override those
 //	type        of a value under x-known: another JSON type is accepted and reported as new
 //	x-words     the words of an enumeration, compared without regard to case, spaces, '_' and '-'
 //	x-personal  values are never shown
@@ -40,7 +40,7 @@ type place struct {
 	rest     *place            // the shape of the other keys, if it is a map
 	items    *place
 	types    jsonTypes       // expected JSON types; 0: any
-	words    map[string]bool // of an enumeration, as spelled in the schema and normalized; nil: it is none
+	words    map[string]bool // of an enumeration, as spelled in the schema and normalized; nil: no enumeration
 	personal bool
 	cases    *cases
 }
@@ -155,7 +155,7 @@ func (s *schemaReader) place(schema, within map[string]any, pointer string, dept
 	return p
 }
 
-// members are the checked and the known members; nil if there are none.
+// members are the checked and the known members; nil if the schema lists none.
 func (s *schemaReader) members(schema, within map[string]any, pointer string, depth int) map[string]*place {
 	var found map[string]*place
 	for _, keyword := range []string{"properties", wordKnown} {
@@ -236,7 +236,7 @@ func (s *schemaReader) cases(given map[string]any, p *place, within map[string]a
 	return c
 }
 
-// refer finds the target of a $ref: a schema, or a part of the same within.
+// refer finds the target of a $ref: another schema or a part of one, or a part of the current schema, within.
 func (s *schemaReader) refer(ref string, within map[string]any) (schema, found map[string]any) {
 	id, at, _ := strings.Cut(ref, "#")
 	if id != "" {

@@ -116,7 +116,7 @@ func (w *walker) object(p *place, object map[string]any) {
 	}
 }
 
-// word checks a value where the known ones are listed. An empty one is ignored.
+// word checks a value if the schema lists the known values at p. An empty value is ignored.
 func (w *walker) word(p *place, v string) {
 	if p.words == nil || v == "" || p.words[v] || len(v) <= document.MaxToken && p.words[folded(v)] {
 		return

@@ -2,9 +2,8 @@
 // receive, and checks decoded bodies against them.
 // There is one folder per provider and one file per body; adding a provider means adding a folder. The
 // provider schemas are open: unknown members and values are accepted, since a provider may add some at any
-// time. They are strict about the id of a verification and the words of its decision, and about nothing
-// else: an unexpected value elsewhere costs that value and not the payload.
-// Faults name a pointer and the expectation there. No fault repeats a value.
+// time. They are strict about the id of a verification and the values of its decision, and about
+// nothing else: an unexpected value elsewhere is lost, but the payload is accepted.
 // Faults name a pointer and the expectation there. No fault repeats a value.
 package schemas
 

@@ -56,7 +56,7 @@ func (w words) look(p *place, pointer string, v any) {
 	}
 }
 
-// member is the known shape of a member of an object; nil if there is none.
+// member is the known shape of a member of an object; nil if it has none.
 func (p *place) member(key string) *place {
 	if member, ok := p.members[key]; ok {
 		return member

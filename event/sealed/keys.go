@@ -20,18 +20,18 @@ import (
 // leastRSA is the smallest RSA key that is accepted, bits.
 const leastRSA = 2048
 
-// Advice is how a key is made.
+// Advice describes how to create a key.
 const Advice = "make one with: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out FILE"
 
-// errNoKeys: a file contains none.
+// errNoKeys: a file contains no key.
 var errNoKeys = errors.New("no key: write PEM, a JSON Web Key or a JSON Web Key Set; " + Advice)
 
 // Keys decrypt events: private keys by their key id.
 type Keys struct{ keys []jose.JSONWebKey }
 
 // ParseKeys reads private keys: PEM blocks (PKCS #8, SEC 1, PKCS #1), a JSON Web Key or a JSON Web Key Set, on the
-// curves P-256, P-384 and P-521 or RSA of at least 2048 bits. Without a key id of its own a key is called by its
-// thumbprint (RFC 7638). Errors contain nothing of a key.
+// curves P-256, P-384 and P-521 or RSA of at least 2048 bits. A key without a key id gets its thumbprint
+// (RFC 7638) as key id. Errors contain nothing of a key.
 func ParseKeys(text []byte) (*Keys, error) {
 	found, err := parse(text)
 	if err != nil {
@@ -45,7 +45,7 @@ func ParseKeys(text []byte) (*Keys, error) {
 	return &Keys{found}, nil
 }
 
-// And returns the keys of both.
+// And returns the keys of k and of others.
 func (k *Keys) And(others *Keys) *Keys {
 	return &Keys{append(append([]jose.JSONWebKey{}, k.keys...), others.keys...)}
 }
@@ -106,7 +106,7 @@ func newRecipient(keyID string, key jose.JSONWebKey) (*Recipient, error) {
 	return &Recipient{KeyID: keyID, encrypter: encrypter}, nil
 }
 
-// parse reads all keys of a text, each with a key id. There is at least one.
+// parse reads all keys of a text, each with a key id. It returns an error if it finds no key.
 func parse(text []byte) (found []jose.JSONWebKey, err error) {
 	if text = bytes.TrimSpace(text); bytes.HasPrefix(text, []byte("{")) {
 		found, err = parseJSON(text)
@@ -124,7 +124,7 @@ func parse(text []byte) (found []jose.JSONWebKey, err error) {
 	return found, err
 }
 
-// parseJSON reads a JSON Web Key, or a set; of a set the keys for signatures are skipped.
+// parseJSON reads a JSON Web Key, or a set; it skips the signature keys of a set.
 func parseJSON(text []byte) (found []jose.JSONWebKey, err error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`

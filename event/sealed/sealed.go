@@ -66,7 +66,7 @@ func (k *Keys) OpenData(d *event.Data) error {
 
 // Open decrypts the body of a message of the event stream: the result is the event as under the profile full.
 // Members that this version does not know are kept. An event of another profile is returned as it is. The error
-// wraps ErrUnknownKey or ErrDamaged, or says that body is no event.
+// wraps ErrUnknownKey or ErrDamaged, or reports that body is not an event.
 func (k *Keys) Open(body []byte) ([]byte, error) {
 	var envelope, data, personal map[string]json.RawMessage
 	var pii event.PII
