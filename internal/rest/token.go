@@ -18,7 +18,7 @@ type Token struct {
 	value string
 	until time.Time // renewed after this time; zero: only when it is refused
 
-	refusal error     // of the credentials of the account
+	refusal error     // the error of the last request, if the credentials were not accepted
 	again   time.Time // no token is requested before this time
 }
 

@@ -50,7 +50,7 @@ type Credentials struct {
 // OAuth2 is a client of kycbridge's token endpoint. Its secret is Credentials.Callback.
 type OAuth2 struct{ TokenURL, ClientID string }
 
-// CallbackOptions say how callbacks are delivered.
+// CallbackOptions configure the delivery of callbacks.
 type CallbackOptions struct {
 	Duplicates float64 // share that is delivered twice
 	Late       float64 // share that is sent one simulated minute late
