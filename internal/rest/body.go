@@ -9,10 +9,10 @@ import (
 )
 
 // slowestUpload is the minimum upload rate in bytes per second. It extends the time limit of a call with
-// a large body.
+// files.
 const slowestUpload = 256 << 10
 
-// Uploading is the time that the upload of a body adds to the time limit of a call.
+// Uploading is the time that the upload of a file adds to the time limit of a call.
 func Uploading(size int64) time.Duration { return time.Duration(size/slowestUpload) * time.Second }
 
 // piece is a part of a body: text, or a file in the place of its mark.

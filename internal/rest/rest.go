@@ -131,7 +131,7 @@ type Call struct {
 	// *kycbridge.ProviderError becomes one of kind malformed.
 	Check func(Answer) error
 
-	aside bool // not a call of the API's host, so it does not count for the circuit breaker
+	aside bool // to another host than the API's, so it does not count for the circuit breaker
 }
 
 // Answer is a provider's 2xx answer.

@@ -7,7 +7,7 @@ import (
 )
 
 // Call wraps a handler of the API: it counts and limits calls, and makes them fail as configured in the
-// options. A token call is only counted and limited.
+// options. A token call is counted and limited, but gets no faults.
 func (s *Server) Call(name string, token bool, handle http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		canned, slow, broken := s.admit(name, token)

@@ -15,8 +15,8 @@ type Message struct {
 	Body   []byte
 	// Sign, if set, adds the headers that depend on the time of the delivery.
 	Sign func(h http.Header, body []byte, at time.Time)
-	// Void, if set, is called before each delivery: true cancels the callback, because its content never
-	// happened. It is called without mu.
+	// Void, if set, is called before each delivery: true cancels the callback, because what it reports
+	// never happened. It is called without mu.
 	Void func() bool
 	// Taken, if set, is called with the time when the callback was accepted. It is called without mu.
 	Taken func(at time.Time)

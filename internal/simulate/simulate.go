@@ -23,7 +23,7 @@ import (
 type Options struct {
 	Listen      string  // "": a free port of 127.0.0.1
 	Speed       float64 // of simulated time, as a multiple of real time; 0 is 1
-	CallbackURL string  // of callbacks, unless a start contains another address; "": none are sent
+	CallbackURL string  // for callbacks, unless a start contains another address; "": none are sent
 	Callbacks   CallbackOptions
 	Person      string        // for a verification whose external reference names no person; "" is approve
 	Limit       int           // calls answered in any one second, beyond which 429; 0: no limit
@@ -58,7 +58,7 @@ type CallbackOptions struct {
 	Withhold   bool    // nothing is sent before Release
 }
 
-// Faults are the shares of API calls, 0 to 1, that fail in each way. Token calls do not fail.
+// Faults are the shares of API calls, 0 to 1, that fail in each way. Token calls get no faults.
 type Faults struct {
 	Error500    float64 // the provider's documented 500
 	HTML        float64 // a gateway's HTML page, with 502
@@ -120,7 +120,7 @@ type Server struct {
 	serial   int
 	token    accessToken
 
-	// Rand uses Options.Seed, and State is the state of the provider. Both are guarded by Lock.
+	// Rand is seeded with Options.Seed, and State is the state of the provider. Both are guarded by Lock.
 	Rand  *rand.Rand
 	State any
 }
