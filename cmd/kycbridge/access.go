@@ -26,7 +26,7 @@ import (
 // longestWhy is the maximum length of a reason, in characters.
 const longestWhy = 500
 
-// addWhy adds the flag for the reason; what demands it, "" for the whole command.
+// addWhy adds the flag for the reason; what names the part of the command that needs it, "" for all of it.
 func (o *payloadFlags) addWhy(cmd *cobra.Command, what string) {
 	if what != "" {
 		what = "; needed for " + what
@@ -34,9 +34,9 @@ func (o *payloadFlags) addWhy(cmd *cobra.Command, what string) {
 	cmd.Flags().StringVar(&o.why, "why", "", "`reason`, which the access log records, such as a case number"+what)
 }
 
-// needReason is the error of a command without a usable reason. While the configuration names nobody who uses the
-// API, a reason may be left out: scripts from before there were names remain valid. A running process decides
-// itself.
+// needReason is the error of a command without a usable reason. If the configuration names no holders of tokens or
+// certificates, the reason is optional, so that scripts from before names were introduced remain valid. If the
+// command uses the API, the running process decides.
 func (o *payloadFlags) needReason(because string) error {
 	if strings.TrimSpace(o.why) == "" && !o.namesHolders() {
 		return nil
@@ -44,7 +44,8 @@ func (o *payloadFlags) needReason(because string) error {
 	return o.needReasonIn("why", because)
 }
 
-// namesHolders reports whether the configuration names somebody. A faulty one is reported by the command.
+// namesHolders reports whether the configuration names holders of tokens or certificates. The command reports a
+// faulty configuration.
 func (o *payloadFlags) namesHolders() bool {
 	if o.remote() {
 		return false
@@ -72,7 +73,7 @@ type use struct {
 	log archive.AccessLog
 }
 
-// newUse begins the record of a command.
+// newUse creates the record of a command.
 func newUse(cmd *cobra.Command, log archive.AccessLog, why string) *use {
 	name := cmd.Name()
 	if parent := cmd.Parent(); parent != nil && parent.HasParent() {

@@ -127,7 +127,7 @@ says where.`,
 	return cmd
 }
 
-// printVerified says what a bundle proves.
+// printVerified prints what a bundle proves.
 func printVerified(w io.Writer, v bundle.Verified, asJSON bool) error {
 	counts := map[ledger.Kind]int{}
 	for _, m := range v.Messages {

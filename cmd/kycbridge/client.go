@@ -50,7 +50,7 @@ func (f *apiFlags) addTo(flags *pflag.FlagSet) {
 	f.tls.add(flags, "")
 }
 
-// named reports whether a flag says which API to use.
+// named reports whether a flag selects an API.
 func (f *apiFlags) named() bool { return f.address != "" || f.tokenFile != "" || f.tls.given() }
 
 // client creates the client from the flags and the environment.
@@ -136,11 +136,11 @@ func readObject(name string, stdin io.Reader, limit int64) (map[string]json.RawM
 // apiClient calls the admin API of a running process.
 type apiClient struct {
 	base, token, tokenFrom string
-	http                   *http.Client // nil: one without files for TLS
+	http                   *http.Client // nil: a client without files for TLS
 	reason                 string       // for the access log
 }
 
-// do sends a request with the token, if there is one: a client certificate may stand in its place.
+// do sends a request with the token, if one is set: a client certificate may replace it.
 func (c *apiClient) do(r *http.Request) (*http.Response, error) {
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)

@@ -37,7 +37,7 @@ func completions(root *cobra.Command) {
 	}
 }
 
-// fixed offers a fixed list of words.
+// fixed offers a fixed list of values.
 func fixed(words ...string) cobra.CompletionFunc {
 	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
 }

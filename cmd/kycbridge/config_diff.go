@@ -50,7 +50,7 @@ with a token of admin.tokens.`,
 	return cmd
 }
 
-// compare compares two files, or asks the running process without any.
+// compare compares two files; without files, it requests the comparison from the running process.
 func compare(cmd *cobra.Command, files, environ []string, api *apiFlags) (out app.ConfigComparison, err error) {
 	if len(files) == 0 {
 		client, err := api.client()

@@ -133,7 +133,7 @@ func newDemoSetup(ctx context.Context, dir string) (_ *demoSetup, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// Commands beside the demo read the configuration, so it contains the port of NATS.
+	// Commands that run beside the demo read the configuration, so it contains the port of NATS.
 	port, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err

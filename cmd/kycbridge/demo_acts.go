@@ -282,7 +282,7 @@ func (t *demoProcess) settled(ctx context.Context) error {
 	return errors.New("the payloads of the demo were not processed in time")
 }
 
-// unknown: an unknown word approves no verification.
+// unknown: an unknown value approves no verification.
 func (t *demoProcess) unknown(ctx context.Context) error {
 	if err := t.printStory(
 		"2. Unknown never means approved. %d callbacks with states that the mapping does not know.",

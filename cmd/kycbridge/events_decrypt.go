@@ -43,7 +43,7 @@ func readPrivateKeys(files []string) (keys *sealed.Keys, err error) {
 	return keys, nil
 }
 
-// try is body decrypted, or as it is.
+// try returns the decrypted body, or body itself if it cannot be decrypted.
 func (d *decrypter) try(body []byte) []byte {
 	if d.keys == nil {
 		return body

@@ -60,7 +60,7 @@ func keySetOf(ctx context.Context, files *tlsFlags, from string) ([]byte, error)
 	return io.ReadAll(io.LimitReader(res.Body, largestKeySet))
 }
 
-// checkSignature refuses an event that none of keys has signed.
+// checkSignature refuses an event without a valid signature by one of keys.
 func checkSignature(keys event.Keys) func(body []byte, signature string) error {
 	return func(body []byte, signature string) error {
 		err := keys.Verify(body, signature)

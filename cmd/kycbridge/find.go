@@ -169,7 +169,7 @@ func printTimeline(s screen, f archive.Found, t archive.Timeline) error {
 	}
 	for i := 0; i < len(pairs); i += 2 {
 		value := pairs[i+1]
-		if pairs[i] != "state" { // holds colours, and nothing from outside
+		if pairs[i] != "state" { // contains colours, and nothing from outside
 			value = printable(value)
 		}
 		if _, err := fmt.Fprintf(s.w, "%-*s  %s\n", width, pairs[i], value); err != nil {

@@ -137,7 +137,7 @@ func (s screen) fitWidths(columns []column, widths []int) {
 	}
 }
 
-// row is one line.
+// row formats one row as a line.
 func (s screen) row(columns []column, widths []int, row []cell) string {
 	var parts []string
 	for i, c := range row {

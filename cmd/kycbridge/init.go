@@ -66,7 +66,7 @@ only), and prints what to give to the provider. Existing files are not overwritt
 type question struct {
 	text, flag, standard string
 	into                 *string
-	check                func(string) string // the fault of an answer; ""
+	check                func(string) string // the fault of an answer; "": valid
 }
 
 func (o *initFlags) questions() []question {
@@ -168,7 +168,7 @@ type made struct {
 	CallbackURL string   `json:"callback_url"`        // to be given to the provider
 	TokenURL    string   `json:"token_url,omitempty"` // to be given to the provider with an OAuth 2 client
 	ClientID    string   `json:"client_id,omitempty"`
-	Credential  string   `json:"credential"` // its kind; the value stands in the file
+	Credential  string   `json:"credential"` // its kind; the file contains the value
 	HandOver    string   `json:"hand_over"`
 	Next        []string `json:"next"` // commands
 }

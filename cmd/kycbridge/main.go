@@ -94,10 +94,10 @@ payload unchanged, and publishes one canonical event on NATS.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		problem, _, _ := strings.Cut(err.Error(), ": strconv.") // says how it was read, not what is wrong with it
+		problem, _, _ := strings.Cut(err.Error(), ": strconv.") // omits how the value was parsed
 		return usage(cmd, problem)
 	})
-	// A group of commands is run to refuse an unknown command; that is not counted as its use.
+	// A group of commands is runnable only to refuse an unknown command; its help does not show that usage.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}",
 		"{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
 	root.SetHelpCommand(helpCommand())

@@ -151,7 +151,7 @@ func (o *payloadFlags) config(cmd *cobra.Command) (*app.Config, error) {
 	return app.LoadConfig(o.file, o.environ, app.ProviderCatalog())
 }
 
-// ended replaces errors that do not say what happened: an operation that stops with the connection to the
+// ended replaces errors that do not explain the cause: an operation that stops with the connection to the
 // store is cancelled, as by a signal, and one that the store does not answer exceeds its deadline.
 func ended(ctx context.Context, err error) error {
 	switch {
@@ -245,7 +245,7 @@ func (o *filterFlags) filter(now time.Time) (f archive.Filter, err error) {
 	}
 	checked := f
 	if isBeginning(f.Verification) {
-		checked.Verification = "" // it is completed when the store is there
+		checked.Verification = "" // it is completed when the store is open
 	}
 	return f, checked.Check()
 }

@@ -258,7 +258,7 @@ func (r *replay) print(w io.Writer, result archive.Replayed) error {
 	return err
 }
 
-// written is a value as JSON, and an absent one as a word.
+// written is a value as JSON; an absent value has a fixed text.
 func written(v any) string {
 	if v == nil {
 		return "nothing"

@@ -120,7 +120,7 @@ func report(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 	bar.clear()
 	if err != nil {
 		if ctx.Err() != nil {
-			return errors.New("interrupted: there is no result") // silence would read as sound
+			return errors.New("interrupted: there is no result") // no output would look like a report without losses
 		}
 		return err
 	}

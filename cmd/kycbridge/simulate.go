@@ -186,8 +186,8 @@ func runSimulated(ctx context.Context, provider simulate.Provider, o simulate.Op
 	return nil
 }
 
-// accountIn is the account in a callback URL, the only one that callbacks reach. A foreign address has
-// none.
+// accountIn is the account in a callback URL, because callbacks reach only that account. The URL of another
+// service contains none; its account is called simulated.
 func accountIn(callbackURL, provider string) (string, error) {
 	const standard = "simulated"
 	if callbackURL == "" {
@@ -216,7 +216,7 @@ func callbackAnswer(status int, body []byte) string {
 		VerificationID string `json:"verification_id"`
 		Title          string `json:"title"`
 	}
-	_ = json.Unmarshal(body, &said) // a foreign answer has no members
+	_ = json.Unmarshal(body, &said) // an answer of another service has none of these members
 	text := fmt.Sprintf("callback answered %d %s", status,
 		printable(cmp.Or(said.Status, said.Title, http.StatusText(status))))
 	switch status {

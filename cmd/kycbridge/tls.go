@@ -29,7 +29,7 @@ func (f *tlsFlags) addCA(flags *pflag.FlagSet, prefix string) {
 		"`file` with the authorities to trust (PEM) where kycbridge uses TLS; default: those of the system")
 }
 
-// client makes an HTTP client of the flags. A redirect is no answer of kycbridge, and neither a credential nor
+// client creates an HTTP client from the flags. A redirect is no answer of kycbridge, and neither a credential nor
 // a certificate must reach its target.
 func (f *tlsFlags) client() (*http.Client, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}

@@ -80,7 +80,7 @@ Personal values are masked unless --reveal is written.`,
 
 // attempt is the output of try.
 type attempt struct {
-	Authentic string                 `json:"authentic,omitempty"` // the placement, or why not
+	Authentic string                 `json:"authentic,omitempty"` // the placement, or why it is not authentic
 	Refused   bool                   `json:"refused,omitempty"`
 	Fits      bool                   `json:"fits"`
 	Reason    string                 `json:"quarantined,omitempty"`

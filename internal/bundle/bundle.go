@@ -102,7 +102,7 @@ func (b Bundle) files() ([]file, error) {
 	return files, nil
 }
 
-// name is the name of the files of a message, without their ends.
+// name is the name of the files of a message, without their extensions.
 func name(n int, kind ledger.Kind) string {
 	return fmt.Sprintf("%s%04d-%s", messageFolder, n, strings.ReplaceAll(kind.String(), " ", "-"))
 }

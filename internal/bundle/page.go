@@ -29,7 +29,7 @@ type (
 	accessRow struct{ Time, By, Operation, Reason, Result string }
 )
 
-// page is the page for people: everything of importance, for a screen and for paper.
+// page is the human-readable page with the important data, for screen and print.
 func (b Bundle) page() ([]byte, error) {
 	view := struct {
 		About      About

@@ -21,8 +21,8 @@ type Verified struct {
 }
 
 // Verify checks a bundle with public keys: the signature of its manifest, the digest of every file, the signature
-// of the checkpoint, and for each message that the signed log contains exactly it. The error says where a bundle
-// was changed.
+// of the checkpoint, and for each message that the signed log contains exactly this message. The error names the
+// place where a bundle was changed.
 func Verify(raw []byte, keys *ledger.Verifiers) (Verified, error) {
 	files, err := unpack(raw)
 	if err != nil {
@@ -58,10 +58,10 @@ func unpack(raw []byte) ([]file, error) {
 	return files, nil
 }
 
-// printable is a file name for a message.
+// printable is a file name in printable form, for an error.
 func printable(name string) string { return strings.Trim(fmt.Sprintf("%q", name), `"`) }
 
-// checkManifest checks that the signed manifest names exactly these files with these digests.
+// checkManifest checks that the signed manifest lists exactly these files with these digests.
 func checkManifest(files []file, keys *ledger.Verifiers) error {
 	signed, ok := find(files, manifestFile)
 	if !ok || files[0].name != manifestFile {

@@ -15,7 +15,7 @@ import (
 // accessTimeout is for storing a record before values are revealed.
 const accessTimeout = 5 * time.Second
 
-// errUnrecorded means that the access log takes no record.
+// errUnrecorded means that the access log cannot store a record.
 var errUnrecorded = errors.New("the access log takes no record")
 
 // missingRight is the error of a visit whose token lacks a right.
@@ -89,7 +89,7 @@ func (c *Console) noteSignIn(r *http.Request, token kycbridge.AdminToken) {
 	}
 }
 
-// statusWriter remembers the status of an answer.
+// statusWriter records the status of an answer.
 type statusWriter struct {
 	http.ResponseWriter
 	sent int
@@ -102,10 +102,10 @@ func (w *statusWriter) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Unwrap is for http.ResponseController.
+// Unwrap is used by http.ResponseController.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// status is that of the answer; without one it is 200.
+// status is the status of the answer; 200 if none was written.
 func (w *statusWriter) status() int {
 	if w.sent == 0 {
 		return http.StatusOK

@@ -32,7 +32,7 @@ type Listener interface {
 	Listen(ctx context.Context, each func(kycbridge.PublishedEvent), missed func(n int)) error
 }
 
-// AccessLog stores who used the console.
+// AccessLog stores records of the use of the console.
 type AccessLog interface {
 	// StoreAccess returns when the record is durable.
 	StoreAccess(ctx context.Context, a kycbridge.Access) error
@@ -54,7 +54,7 @@ type Account struct {
 // Options configure the console.
 type Options struct {
 	Tokens   func() []kycbridge.AdminToken    // the valid tokens; none: sign-in is not possible
-	Access   AccessLog                        // nil: nothing is revealed, as it cannot be recorded
+	Access   AccessLog                        // nil: nothing is revealed, because it cannot be recorded
 	Accounts func() []Account                 // nil: none
 	Archive  func() (*archive.Archive, error) // the error wraps kycbridge.ErrUnavailable
 	Listener Listener
@@ -243,7 +243,7 @@ func (c *Console) checkForm(v visit) error {
 // deadlines keeps its own limits.
 func extendDeadlines(w http.ResponseWriter, until time.Time) {
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(until) // it would end the request's context
+	_ = control.SetReadDeadline(until) // the default deadline would end the request's context
 	_ = control.SetWriteDeadline(until)
 }
 

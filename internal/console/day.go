@@ -32,7 +32,7 @@ type Day struct {
 	accounts map[kycbridge.AccountKey]*accountDay
 }
 
-// accountDay is the day of one account.
+// accountDay is the activity of one account.
 type accountDay struct {
 	buckets [buckets]bucket
 
@@ -42,7 +42,7 @@ type accountDay struct {
 	fresh     []seenValue
 }
 
-// bucket is five minutes.
+// bucket is the activity of five minutes.
 type bucket struct {
 	number    int64 // number of five minutes since 1970; a different one belongs to an earlier day
 	callbacks uint32
@@ -65,7 +65,7 @@ type seenValue struct {
 	First time.Time
 }
 
-// NewDay starts a day.
+// NewDay creates a Day without activity.
 func NewDay(now func() time.Time) *Day {
 	if now == nil {
 		now = time.Now
@@ -80,7 +80,7 @@ func (d *Day) setLive(l *live) {
 	d.live = l
 }
 
-// account is the day of an account; nil above the limit.
+// account is the activity of an account; nil above the limit of accounts.
 func (d *Day) account(key kycbridge.AccountKey) *accountDay {
 	a, ok := d.accounts[key]
 	if !ok && len(d.accounts) < maxOthers {
@@ -186,7 +186,7 @@ func (d *Day) Paused(key kycbridge.AccountKey, paused bool) {
 	}
 }
 
-// NewValue counts a value that a provider's schema does not know.
+// NewValue records a value that a provider's schema does not contain.
 func (d *Day) NewValue(key kycbridge.AccountKey, v kycbridge.NewValue) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

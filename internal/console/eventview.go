@@ -37,7 +37,7 @@ type viewer struct {
 	reveal   bool
 }
 
-// word is a word that the provider or kycbridge uses.
+// word is a term of the provider or kycbridge, masked unless it is harmless or values are revealed.
 func (w viewer) word(s string) string {
 	if s == "" || w.reveal || event.HarmlessWord(s, w.provider) {
 		return s
@@ -45,7 +45,7 @@ func (w viewer) word(s string) string {
 	return maskedValue
 }
 
-// as is a value whose name determines its form.
+// as is a value as text, masked unless it is harmless under its name or values are revealed.
 func (w viewer) as(name string, v any) string {
 	if w.reveal || event.Harmless(name, v) {
 		return value(v)
@@ -53,7 +53,7 @@ func (w viewer) as(name string, v any) string {
 	return maskedValue
 }
 
-// person is a personal value.
+// person is a personal value, masked unless values are revealed.
 func (w viewer) person(s string) string {
 	if s == "" || w.reveal {
 		return s

@@ -243,7 +243,7 @@ type message struct {
 	Passed int               `json:"passed"`
 }
 
-// take empties the queue. Rows above the limit of a page are omitted and counted as shown: they would
+// take empties the queue. Rows above the limit of a page are omitted and counted in Passed: they would
 // scroll away at once.
 func (v *viewing) take() message {
 	v.mu.Lock()
@@ -331,7 +331,7 @@ func (c *Console) liveStream(v visit) error {
 			return nil
 		case <-check.C:
 			if c.session(v.r) == nil {
-				_ = s.send("ended", []byte("{}")) // the client has disconnected, so an error cannot be reported
+				_ = s.send("ended", []byte("{}")) // the stream ends in any case, so the error is ignored
 				return nil
 			}
 			if s.send("beat", []byte("{}")) != nil {
@@ -340,7 +340,7 @@ func (c *Console) liveStream(v visit) error {
 		case <-looking.news:
 			m := looking.take()
 			if len(m.Rows) == 0 && m.Passed == 0 {
-				continue // sent with the previous message
+				continue // the rows were sent with the previous message
 			}
 			body, err := json.Marshal(m)
 			if err != nil || s.send("rows", body) != nil {

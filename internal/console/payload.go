@@ -25,7 +25,7 @@ type payloadView struct {
 	Group    string // address of its group; "": it has none
 	Key      kycbridge.Key
 	Fate     archive.HistoryPayload
-	Preview  *archive.Admission // of a quarantined or refused one
+	Preview  *archive.Admission // of a quarantined or refused payload
 	Mapped   *eventView
 	JSON     string // of the mapping's result
 	Origins  []origin

@@ -13,7 +13,7 @@ import (
 // providerView is an account with its activity in this process.
 type providerView struct {
 	Account
-	Key       string // for the page's own links
+	Key       string // for links within the page
 	Callbacks []tally
 	Refusals  []tally
 	Calls     []tally

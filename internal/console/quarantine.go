@@ -20,7 +20,7 @@ import (
 const (
 	groupsFrom  = 5000 // the newest payloads of a shelf, which are grouped
 	maxReplays  = 500  // payloads that are replayed by one click
-	maxPreviews = 100  // and that are previewed on one page
+	maxPreviews = 100  // payloads that are previewed on one page
 )
 
 // groupKey is what the payloads of a group have in common.
@@ -28,7 +28,7 @@ type groupKey struct {
 	Status, Provider, Account, Reason, Place string
 }
 
-// groupOf is the group of a payload: by the reason, and the pointer of the fault. In a pointer stars
+// groupOf is the group of a payload: by the reason, and the pointer of the fault. In a pointer, asterisks
 // replace indices, so that one fault in many items is one group.
 func groupOf(k kycbridge.Kept) groupKey {
 	g := groupKey{Status: archive.StatusQuarantined, Provider: k.Provider, Account: k.Account, Reason: k.Reason}
@@ -72,7 +72,7 @@ func groupIn(q url.Values) groupKey {
 	return groupKey{q.Get("status"), q.Get("provider"), q.Get("account"), q.Get("reason"), q.Get("place")}
 }
 
-// group is the number of payloads of a group, and since when.
+// group is the number of payloads of a group, with the times of the first and the last.
 type group struct {
 	groupKey
 	Count       int
@@ -205,7 +205,7 @@ type manyView struct {
 	Left    bool // the group has further payloads
 }
 
-// admissionView is one row of it.
+// admissionView is one row of manyView.
 type admissionView struct {
 	archive.Admission
 	Entry archive.Entry

@@ -53,7 +53,7 @@ type searchView struct {
 	More  bool // there are more than shown
 }
 
-// search is a form and not an address: an external reference may be an e-mail address.
+// search reads the id from a form and not from the URL: an external reference may be an e-mail address.
 func (c *Console) search(v visit) error {
 	q := strings.TrimSpace(v.r.PostFormValue("q"))
 	if q == "" || len(q) > longestQuery {

@@ -27,7 +27,7 @@ const (
 type session struct {
 	token  [sha256.Size]byte // digest of the admin token
 	by     string            // name of the token
-	rights kycbridge.Rights  // of the token, now
+	rights kycbridge.Rights  // current rights of the token
 	csrf   string            // the token of its forms
 	since  time.Time
 	used   time.Time
@@ -71,7 +71,7 @@ func (s *sessions) begin(token kycbridge.AdminToken) (cookie string) {
 	return cookie
 }
 
-// find returns the session of a cookie while its token is valid under the same name; nil: there is none.
+// find returns the session of a cookie while its token is valid under the same name, else nil.
 func (s *sessions) find(cookie string, valid []kycbridge.AdminToken) *session {
 	id := sha256.Sum256([]byte(cookie))
 	now := s.now()
@@ -89,7 +89,7 @@ func (s *sessions) find(cookie string, valid []kycbridge.AdminToken) *session {
 		return nil
 	}
 	found.used = now
-	current := *found // requests of one session run at once
+	current := *found // a copy, because requests of one session run concurrently
 	current.rights = valid[i].Rights
 	return &current
 }

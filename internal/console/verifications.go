@@ -17,7 +17,7 @@ import (
 // onPage is the number of rows of a list.
 const onPage = 50
 
-// choices are the words of the filters.
+// choices are the values of the filters.
 type choices struct {
 	Providers, Accounts, Statuses, Outcomes []string
 }
@@ -90,7 +90,7 @@ type listView struct {
 	Older  string // address of the next page; "": none
 }
 
-// verifications lists the newest.
+// verifications lists the newest verifications.
 func (c *Console) verifications(v visit) error {
 	a, err := c.Archive()
 	if err != nil {
@@ -124,7 +124,7 @@ func onward(r *http.Request, parameter string, next uint64) string {
 	return r.URL.Path + "?" + q.Encode()
 }
 
-// number parses a sequence; 0: there is none.
+// number parses a sequence; 0 if s is empty or not a number.
 func number(s string) uint64 {
 	n, _ := strconv.ParseUint(s, 10, 64)
 	return n

@@ -76,7 +76,7 @@ type page struct {
 // May reports whether the signed-in operator has a right.
 func (p page) May(right kycbridge.Right) bool { return p.rights.Has(right) }
 
-// render writes a page completely or not at all, so that a template error yields no partial page.
+// render writes a page completely or not at all, so that a template error causes no partial page.
 func (c *Console) render(w http.ResponseWriter, s *session, status int, name, title string, content any) {
 	p := page{Title: title, Name: name, Version: c.Version, Content: content}
 	if s != nil {
@@ -101,7 +101,7 @@ func (c *Console) show(v visit, name, title string, content any) error {
 
 const (
 	maxText  = 64 << 10 // bytes of one text on a page
-	maxValue = 300      // and of a value within a table
+	maxValue = 300      // bytes of a value within a table
 )
 
 // visible is text in a safe form: invisible characters, and those that change the text direction, are
@@ -225,7 +225,7 @@ func size(n int) string {
 	return strconv.Itoa(n) + " bytes"
 }
 
-// why explains the word for a payload without an event.
+// why explains the reason code of a payload without an event.
 func why(noEvent string) string {
 	return map[string]string{
 		kycbridge.NoEventIgnored:         "its type does not concern a verification",

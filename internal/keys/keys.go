@@ -19,12 +19,12 @@ var ErrUnknownKey = errors.New("this master key is not configured")
 // Master wraps keys. The first configured master key wraps, all of them unwrap.
 type Master struct {
 	local atomic.Pointer[Local] // nil: none
-	vault *Vault                // nil: none; else it wraps
+	vault *Vault                // nil: none; if set, it wraps
 }
 
-// NewMaster is the master of a configuration: keys in the format of ParseLocal, "" for none, and the key of a
-// key service, nil for none. With both, the service wraps and the keys only unwrap, which moves a store from
-// one to the other.
+// NewMaster creates the Master of a configuration: keys in the format of ParseLocal, "" for none, and the key
+// of a key service, nil for none. With both, the service wraps and the keys only unwrap, so that a store can be
+// moved from the keys to the service.
 func NewMaster(text string, vault *Vault) (*Master, error) {
 	m := &Master{vault: vault}
 	if strings.TrimSpace(text) == "" && vault == nil {

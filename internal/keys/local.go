@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Advice is how a master key is made.
+// Advice explains how to create a master key.
 const Advice = "make one with: kycbridge keys generate"
 
 // Local are master keys from the configuration.
@@ -25,7 +25,7 @@ var keyID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // ParseLocal reads master keys, one a line: an id, a space and 32 bytes in base64. The first one wraps, the
 // others unwrap what was wrapped with them earlier. Empty lines and lines that start with # are skipped.
-// Errors name the line and contain nothing of a key.
+// Errors name the line and contain no part of a key.
 func ParseLocal(text string) (*Local, error) {
 	l := &Local{keys: map[string]cipher.AEAD{}}
 	for number, line := range strings.Split(text, "\n") {
@@ -103,7 +103,8 @@ func (l *Local) Unwrap(id string, wrapped []byte) ([]byte, error) {
 // ErrAltered means that encrypted bytes were altered, or encrypted with another key.
 var ErrAltered = errors.New("the encrypted bytes were altered, or this is another key")
 
-// Seal encrypts plain with AES-256-GCM and a random nonce, which comes first. about is authenticated with it.
+// Seal encrypts plain with AES-256-GCM. The result starts with the random nonce. about is authenticated as
+// additional data.
 func Seal(key, plain, about []byte) ([]byte, error) {
 	aead, err := newAEAD(key)
 	if err != nil {

@@ -21,7 +21,7 @@ type VaultOptions struct {
 	Key       string // its name; a key that encrypts, such as aes256-gcm96
 	Token     string
 	Namespace string       // "": none
-	Client    *http.Client // nil: one with a limit of 10 s a request
+	Client    *http.Client // nil: a client with a timeout of 10 s per request
 }
 
 // Vault wraps keys with a key that never leaves the key service. It uses the requests encrypt and decrypt of
@@ -92,7 +92,7 @@ func (v *Vault) name() string { return vaultPrefix + v.o.Mount + "/" + v.o.Key }
 
 func (v *Vault) owns(id string) bool { return strings.HasPrefix(id, v.name()+":") }
 
-// call sends one request. Errors contain the service's own words, and neither token nor key.
+// call sends one request. Errors contain the error texts of the service, but neither token nor key.
 func (v *Vault) call(ctx context.Context, operation string, request, data any) error {
 	body, err := json.Marshal(request)
 	if err != nil {
@@ -104,7 +104,7 @@ func (v *Vault) call(ctx context.Context, operation string, request, data any) e
 		return fmt.Errorf("key service: %w", err)
 	}
 	r.Header.Set("X-Vault-Token", v.o.Token)
-	r.Header.Set("X-Vault-Request", "true") // agents and proxies may demand it
+	r.Header.Set("X-Vault-Request", "true") // agents and proxies may require it
 	r.Header.Set("Content-Type", "application/json")
 	if v.o.Namespace != "" {
 		r.Header.Set("X-Vault-Namespace", v.o.Namespace)

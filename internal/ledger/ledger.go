@@ -1,5 +1,5 @@
 // Package ledger is a tamper-evident log: an append-only Merkle tree (RFC 6962) whose state is signed from time to
-// time. Who knows a signed state can tell whether anything before it was altered, removed, added or reordered.
+// time. Anyone who has a signed state can detect whether anything before it was altered, removed, added or reordered.
 package ledger
 
 import (
@@ -20,8 +20,8 @@ import (
 // Kind is what a leaf is about.
 type Kind byte
 
-// The kinds of leaves. A stream that became shorter, by a loss or a restoration, has a leaf that says so: its
-// sequences after the one of the leaf are given again.
+// The kinds of leaves. A stream that became shorter, by a loss or a restoration, has a leaf that records this: its
+// sequences after that of the leaf are assigned again.
 const (
 	Payload Kind = 'p' // an accepted payload
 	Event   Kind = 'e'
@@ -52,7 +52,7 @@ func (k Kind) Of() Kind {
 	return k
 }
 
-// String is the word for a message of this kind.
+// String is the name of a message of this kind.
 func (k Kind) String() string {
 	switch k.Of() {
 	case Payload:
@@ -78,7 +78,7 @@ func (l Leaf) Record() []byte {
 }
 
 // Hash is the hash of a message with an id and the digest of its body. The salt is erased with the message:
-// without it nobody can find out which body a hash belongs to by trying.
+// without it, a body cannot be matched to its hash by guessing.
 func Hash(salt []byte, id, digest string) [32]byte {
 	mac := hmac.New(sha256.New, salt)
 	fmt.Fprintf(mac, "%d %s %s", len(id), id, digest)

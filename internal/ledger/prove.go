@@ -24,7 +24,7 @@ type Prover struct {
 // NewProver is a prover that has read nothing.
 func NewProver() *Prover { return &Prover{hashes: map[int64]tlog.Hash{}} }
 
-// Add reads the next leaf, and remembers what a proof for it needs if it is wanted.
+// Add reads the next leaf. If it is wanted, Add keeps the hashes that its proof needs.
 func (p *Prover) Add(l Leaf, wanted bool) error {
 	p.wanted = p.wanted || wanted
 	hashes, err := tlog.StoredHashesForRecordHash(p.size, tlog.RecordHash(l.Record()), p)

@@ -25,7 +25,7 @@ const (
 func (p Policy) OverriddenBy(own Policy) Policy {
 	if own.Interval > 0 {
 		p.Interval = own.Interval
-		p.Intervals = nil // the provider's defaults do not fit its own interval
+		p.Intervals = nil // the provider's defaults do not fit the configured interval
 		p.First = min(p.First, own.Interval)
 	}
 	if len(own.Intervals) > 0 {

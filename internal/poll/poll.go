@@ -3,7 +3,6 @@
 // A watch is processed in these steps: fetch, pass new bodies to Intake, set the next timer, or none if
 // the session has ended. The timer is stored before the due message is deleted, so a process that crashes
 // in between costs one more poll and nothing else.
-// process that dies in between costs one more question and nothing else.
 package poll
 
 import (
@@ -45,7 +44,7 @@ type Poller struct {
 	Timers     Timers
 	Tombstones Tombstones // nil: nothing is ever erased
 	History    kycbridge.History
-	// State is the last published state; nil if there is none, or it is not known.
+	// State is the last published state; nil if none was published, or if it is unknown.
 	State func(ctx context.Context, k kycbridge.Key) *event.Data
 	Now   func() time.Time
 	Log   *zap.Logger
@@ -180,7 +179,7 @@ func (p *Poller) answered(
 	}
 	w.Status = last.Status
 	policy := p.policy(w)
-	// The word of a callback that the body lacks is only explained at the end of the session.
+	// If the callback contains a value that the body lacks, only a body that ends the session accounts for it.
 	explained := news && w.Trigger == kycbridge.NoTrigger || last.Status.Terminal() && news
 	if w.Trigger != "" && !explained && w.Looks < len(policy.Rechecks) {
 		// The callback is ahead of the API, which may need a moment.
@@ -234,7 +233,7 @@ func (p *Poller) ingestNew(
 		}
 		last = kycbridge.Observation{}
 		if w.Seen[body.Part].PayloadID != "" {
-			last, _ = a.Observe(payload) // an unmappable one leaves it open
+			last, _ = a.Observe(payload) // a body that cannot be mapped leaves the session open
 		}
 	}
 	return last, news, nil
@@ -307,7 +306,7 @@ func (p *Poller) failed(ctx context.Context, a *kycbridge.Account, w kycbridge.W
 		}
 		return p.next(ctx, w, policy.Interval)
 	case e.Kind == kycbridge.ProviderPending:
-		// Here this is an answer: the session is not over.
+		// Here this is an answer: the session has not ended.
 		w.Failures = 0
 		if !now.Before(w.Deadline) {
 			return p.overdue(ctx, a, w)

@@ -8,11 +8,11 @@ import (
 	"kycbridge"
 )
 
-// slowestUpload is how fast a body is sent at least, in bytes a second. A call with a large one may take
-// that much longer.
+// slowestUpload is the minimum upload rate in bytes per second. It extends the time limit of a call with
+// files.
 const slowestUpload = 256 << 10
 
-// Uploading is how long a body may take beyond the time of a call without one.
+// Uploading is the time that the upload of a file adds to the time limit of a call.
 func Uploading(size int64) time.Duration { return time.Duration(size/slowestUpload) * time.Second }
 
 // piece is a part of a body: text, or a file in the place of its mark.
@@ -27,7 +27,7 @@ type body struct {
 	size   int64
 }
 
-// newBody puts the files of a call where their marks stand.
+// newBody replaces the marks in text with the files of a call.
 func newBody(text []byte, files []kycbridge.File) body {
 	b := body{pieces: []piece{{text: text}}}
 	for _, f := range files {

@@ -10,7 +10,7 @@ import (
 	"kycbridge"
 )
 
-// kindOf is what a status means where the provider's sheet says nothing else.
+// kindOf is the error kind of a status, unless the provider documents another meaning (Call.Explain).
 func kindOf(status int) kycbridge.ProviderErrorKind {
 	switch {
 	case status == http.StatusUnauthorized:
@@ -34,10 +34,10 @@ func malformed(call Call, status int, err error) error {
 		Err: err}
 }
 
-// maxMessage bounds what is repeated of a provider's words, in bytes.
+// maxMessage is the maximum size in bytes of a provider's text in an error.
 const maxMessage = 300
 
-// Clean makes a provider's words one short line of printable text; an HTML page is none.
+// Clean converts a provider's text to one short line of printable text; "" for an HTML page.
 func Clean(s string) string {
 	s = strings.TrimSpace(s)
 	if strings.HasPrefix(s, "<") {
@@ -50,7 +50,7 @@ func Clean(s string) string {
 	return strings.ToValidUTF8(s, "?")
 }
 
-// retryAfter reads seconds or a date; 0 where there is neither.
+// retryAfter parses the Retry-After header, which contains seconds or a date; 0 if it contains neither.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	v := h.Get("Retry-After")
 	if seconds, err := strconv.Atoi(v); err == nil && seconds > 0 {

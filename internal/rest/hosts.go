@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Allowed says why a file is not to be fetched from rawURL; nil: it may be. An address that came in
-// a provider's body could point anywhere, into our own network too, so its host must be one of
-// hosts: the same name or number letter by letter, in either case. A host that is listed without a
-// port is meant on the scheme's own; any other port must be listed with it ("127.0.0.1:8080",
-// "[::1]:8080"). The scheme is https, or http where the listed host is this machine. No error
-// repeats the address: whoever has it may read the file.
+// Allowed returns an error unless a file may be fetched from rawURL. An address from a provider's body
+// could point anywhere, even into the internal network. Its host must therefore be one of hosts: exactly
+// the same name or IP address, regardless of case. A host that is listed without a port means the default
+// port of the scheme; any other port must be listed with the host ("127.0.0.1:8080", "[::1]:8080"). The
+// scheme must be https; http is allowed if the listed host is a loopback address. No error contains the
+// address: anyone who has it may be able to read the file.
 func Allowed(rawURL string, hosts []string) error {
 	u, err := url.Parse(rawURL)
 	if err != nil || u.Host == "" {
@@ -32,7 +32,7 @@ func Allowed(rawURL string, hosts []string) error {
 	return errors.New("the file's host is not on the list")
 }
 
-// listed compares ASCII only: other letters may fold to a listed name.
+// listed ignores the case of ASCII letters only: Unicode case folding could turn another name into a listed one.
 func listed(u *url.URL, host string) bool {
 	name, port := split(host)
 	if port == "" {
@@ -45,7 +45,7 @@ func listed(u *url.URL, host string) bool {
 	return name != "" && own == port && lower(u.Hostname()) == lower(name)
 }
 
-// split takes the port off a listed host; "" where there is none.
+// split separates a listed host from its port, which is "" if the host has none.
 func split(host string) (name, port string) {
 	if name, port, err := net.SplitHostPort(host); err == nil {
 		return name, port
@@ -65,7 +65,7 @@ func loopback(host string) bool {
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
-// lower folds ASCII letters and leaves all others alone.
+// lower converts only ASCII letters to lower case.
 func lower(s string) string {
 	return strings.Map(func(r rune) rune {
 		if 'A' <= r && r <= 'Z' {

@@ -11,10 +11,10 @@ import (
 	"kycbridge"
 )
 
-// limit bounds the calls of one account. Paced by a token bucket, and on top of it strictly: a call
-// counts from its beginning until one window after its end. Whatever the network does to the times
-// in between, the provider never sees more than the limit within any window, because it sees a call
-// some time between its beginning and its end.
+// limit limits the calls of one account: with a token bucket, and additionally with a strict limit that
+// counts a call from its beginning until one window after its end. The provider receives a call some time
+// between its beginning and its end. It therefore never receives more calls than the limit within any
+// window, whatever the delays of the network.
 type limit struct {
 	pace   *rate.Limiter
 	slots  chan struct{} // calls under way
@@ -22,7 +22,7 @@ type limit struct {
 	counts chan struct{} // calls that count in the window
 
 	mu    sync.Mutex
-	until time.Time // the provider asked for a pause
+	until time.Time // end of a pause that the provider requested
 }
 
 func newLimit(perSecond float64, concurrency int) *limit {
@@ -30,16 +30,16 @@ func newLimit(perSecond float64, concurrency int) *limit {
 	return &limit{
 		pace:  rate.NewLimiter(rate.Limit(perSecond), 1),
 		slots: make(chan struct{}, concurrency),
-		// 2.5 a second are 2 in any second, 0.5 a second are one in any two.
+		// 2.5 per second allow 2 in any second, 0.5 per second allow one in any two seconds.
 		window: max(time.Second, time.Duration(float64(n)/perSecond*float64(time.Second))),
 		counts: make(chan struct{}, n),
 	}
 }
 
-// patience is how long a call may wait for its turn, beside its own timeout.
+// patience is how long a call may wait for its turn, in addition to its own timeout.
 func (l *limit) patience() time.Duration { return max(10*time.Second, 2*l.window) }
 
-// hold lets no call begin for d.
+// hold prevents new calls for d.
 func (l *limit) hold(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,7 +82,7 @@ func (l *limit) acquire(ctx context.Context, call string) (release func(), err e
 	}, nil
 }
 
-// turn waits for the pace and until no pause is asked for; one may begin during the wait.
+// turn waits for the token bucket and for the end of a requested pause, which may begin during the wait.
 func (l *limit) turn(ctx context.Context) bool {
 	for {
 		for wait := l.held(); wait > 0; wait = l.held() {

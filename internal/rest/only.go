@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Only is a JSON object with the named members of body and nothing else; nil where body has none of
-// them. A name may lead into objects: flow.version. Letters are compared without regard to case, and
-// the names in the result are the caller's. A member that is itself an object or a list is kept whole,
-// so a name should lead to what is known to hold no secret.
+// Only returns a JSON object that contains only the named members of body; nil if body has none of
+// them. A name may be a path into objects: flow.version. Names match regardless of case, and the result
+// has the names as the caller wrote them. A member that is an object or a list is kept whole, so a name
+// should select only a member that is known to contain no secret.
 func Only(body []byte, names ...string) json.RawMessage {
 	kept := map[string]any{}
 	for _, name := range names {
@@ -19,12 +19,12 @@ func Only(body []byte, names ...string) json.RawMessage {
 	}
 	raw, err := json.Marshal(kept)
 	if err != nil {
-		return nil // not possible: all of it has been read as JSON
+		return nil // not possible: every value was decoded from JSON
 	}
 	return raw
 }
 
-// put copies what stands at path in body to the same path in kept.
+// put copies the value at path in body to the same path in kept.
 func put(kept map[string]any, path []string, body json.RawMessage) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(body, &members) != nil {

@@ -1,6 +1,6 @@
-// Package rest is how providers' APIs are called: bounded in time, size, rate and number, repeated
-// only where that is safe, and failing with one error type that says whose fault it was. One Client
-// serves one account.
+// Package rest calls the APIs of providers. Calls are limited in time, size, rate and number, and are
+// repeated only if that is safe. All failures have one error type, whose kind reports the cause. One
+// Client serves one account.
 package rest
 
 import (
@@ -32,9 +32,9 @@ const (
 	defaultAnswer = 1 << 20 // bytes; answers are documents of some KB
 	maxRetries    = 2
 	firstPause    = 200 * time.Millisecond
-	longPause     = 3 * time.Second // a provider that wants a longer pause is not waited for
+	longPause     = 3 * time.Second // a call is not repeated if the provider requires a longer pause
 
-	breakerShare   = 0.5 // of the calls within breakerPeriod that failed
+	breakerShare   = 0.5 // share of failed calls within breakerPeriod that opens the breaker
 	breakerCalls   = 10
 	breakerPeriod  = 30 * time.Second
 	breakerPause   = 10 * time.Second
@@ -42,22 +42,23 @@ const (
 	errorBodyBytes = 64 << 10
 )
 
-// DefaultConcurrency is how many calls of one account are under way at once unless its options say.
+// DefaultConcurrency is the maximum number of concurrent calls of one account if its options do not set it.
 const DefaultConcurrency = 4
 
-// Options bound the calls of one account. What is zero is a careful default.
+// Options limit the calls of one account. A zero value means a conservative default.
 type Options struct {
 	Timeout           time.Duration // of one attempt
-	RequestsPerSecond float64       // never exceeded in any second, as the provider counts
+	RequestsPerSecond float64       // never exceeded in any second, as counted by the provider
 	Concurrency       int           // calls under way at once
-	Secrets           []string      // hidden in what is repeated of a provider's words
-	MaxAnswer         int           // bytes of an answer; files are not bounded by it
-	Proxy             *url.URL      // nil: none, whatever the environment says
+	Secrets           []string      // removed from the error texts of the provider
+	MaxAnswer         int           // maximum size of an answer in bytes; files are not limited by it
+	Proxy             *url.URL      // nil: no proxy, even if the environment sets one
 	Transport         http.RoundTripper
-	// Observe is told of every attempt: the provider's name of the call, how it ended (ok, or a
-	// kycbridge.ProviderErrorKind) and how long it took.
+	// Observe is called after every attempt with the provider's name of the call, the outcome (ok, or a
+	// kycbridge.ProviderErrorKind) and the duration.
 	Observe func(call, outcome string, took time.Duration)
-	// Paused is told when so many calls have failed that none is sent for now, and when some are again.
+	// Paused is called with true when so many calls have failed that none is sent for now, and with false
+	// when calls are sent again.
 	Paused func(bool)
 }
 
@@ -85,7 +86,7 @@ func New(o Options) *Client {
 	}
 	if o.Transport == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.Proxy = http.ProxyURL(o.Proxy) // never one that only stands in the environment
+		t.Proxy = http.ProxyURL(o.Proxy) // never a proxy that only the environment sets
 		t.MaxIdleConnsPerHost, t.MaxConnsPerHost = o.Concurrency, 0
 		t.ResponseHeaderTimeout = o.Timeout
 		o.Transport = t
@@ -96,7 +97,7 @@ func New(o Options) *Client {
 	return &Client{
 		http: &http.Client{
 			Transport: o.Transport,
-			// A redirect would turn a POST into a GET and carry credentials elsewhere.
+			// A redirect would turn a POST into a GET and send credentials to another address.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		options: o,
@@ -112,28 +113,28 @@ func New(o Options) *Client {
 
 // Call is one call of a provider's API.
 type Call struct {
-	Name   string // the provider's: get_details
+	Name   string // the provider's name of the call: get_details
 	Method string
 	URL    string
 	Header http.Header // credentials included
 	Body   []byte
-	Files  []kycbridge.File // that stand in Body as their marks, and are sent without being held
-	// Repeat: a second call does no harm, so passing failures are tried again.
+	Files  []kycbridge.File // replace their marks in Body; streamed, not held in memory
+	// Repeat: a second call does no harm, so the call is repeated after a temporary failure.
 	Repeat bool
-	// RepeatOn lists statuses on which a call that is not Repeat may be sent again all the same,
-	// because the provider says that nothing was done.
+	// RepeatOn lists statuses after which the call may be repeated even without Repeat, because the
+	// provider documents that it has done nothing.
 	RepeatOn []int
-	// Explain reads the provider's error body into e, whose Kind and Status are set already from the
-	// HTTP status. It may change the kind. nil: the body is not read.
+	// Explain reads the provider's error body into e, whose Kind and Status are already set from the
+	// HTTP status. It may change the kind. nil: the body is ignored.
 	Explain func(e *kycbridge.ProviderError, body []byte)
-	// Check reads a 2xx answer and says what is wrong with it; nil: anything goes. An error that is no
+	// Check returns an error for an invalid 2xx answer; nil: every answer is valid. An error that is not a
 	// *kycbridge.ProviderError becomes one of kind malformed.
 	Check func(Answer) error
 
-	aside bool // goes to another host than the API's calls, and says nothing about that one
+	aside bool // to another host than the API's, so it does not count for the circuit breaker
 }
 
-// Answer is a provider's 2xx.
+// Answer is a provider's 2xx answer.
 type Answer struct {
 	Status      int
 	ContentType string
@@ -148,8 +149,8 @@ func (a Answer) Decode(v any) error {
 	return nil
 }
 
-// Lenient is Decode for an answer that is passed on: a member of another JSON type than expected counts
-// as one that is not there.
+// Lenient is like Decode, for an answer that is passed on: a member of an unexpected JSON type counts as
+// absent.
 func (a Answer) Lenient(v any) error {
 	err := json.Unmarshal(bytes.TrimPrefix(a.Body, byteOrderMark), v)
 	var kind *json.UnmarshalTypeError
@@ -159,11 +160,11 @@ func (a Answer) Lenient(v any) error {
 	return errors.New("the answer is not the JSON that was expected") // err may quote it
 }
 
-// byteOrderMark may stand before a body and means nothing in UTF-8.
+// byteOrderMark may precede a body. It has no meaning in UTF-8.
 var byteOrderMark = []byte("\xef\xbb\xbf")
 
-// Do sends a call and returns the answer, or a *kycbridge.ProviderError. Where ctx ends while the
-// call waits for its turn, the error says so too.
+// Do sends a call and returns the answer, or a *kycbridge.ProviderError. If ctx ends while the call
+// waits for its turn, the error wraps the cause of that too.
 func (c *Client) Do(ctx context.Context, call Call) (Answer, error) {
 	retry := retrypolicy.NewBuilder[Answer]().
 		HandleIf(func(_ Answer, err error) bool { return c.again(call, err) }).
@@ -174,7 +175,7 @@ func (c *Client) Do(ctx context.Context, call Call) (Answer, error) {
 	return failsafe.With[Answer](retry).WithContext(ctx).Get(func() (Answer, error) { return c.once(ctx, call) })
 }
 
-// again reports whether a failed call is to be sent once more now.
+// again reports whether a failed call is repeated now.
 func (c *Client) again(call Call, err error) bool {
 	var e *kycbridge.ProviderError
 	if !errors.As(err, &e) || !e.Passing() || e.RetryAfter > longPause {
@@ -187,8 +188,8 @@ func (c *Client) again(call Call, err error) bool {
 	return call.Repeat || !e.Sent || slices.Contains(call.RepeatOn, e.Status)
 }
 
-// once makes one attempt within the limits. A provider's words may repeat what it was sent, a secret
-// among it.
+// once makes one attempt within the limits. It removes secrets from the provider's error texts, which
+// may quote the request.
 func (c *Client) once(ctx context.Context, call Call) (Answer, error) {
 	answer, err := c.attempt(ctx, call)
 	var e *kycbridge.ProviderError
@@ -246,11 +247,11 @@ func (c *Client) Open(ctx context.Context, call Call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	done(nil) // the provider has counted it; a slow reader must not hold up the account's calls
+	done(nil) // the provider has counted the call; a slow reader must not delay the account's other calls
 	return res, nil
 }
 
-// stream tells when it is closed.
+// stream calls end when it is closed.
 type stream struct {
 	io.ReadCloser
 	end func()
@@ -265,8 +266,8 @@ func (s *stream) Close() error {
 	return err
 }
 
-// send waits for the account's turn and sends the call. A status that is no 2xx is an error. done
-// must be called when the answer has been read.
+// send waits for the account's turn and sends the call. A status other than 2xx is an error. done must
+// be called when the answer has been read.
 func (c *Client) send(
 	ctx context.Context, call Call, timeout time.Duration,
 ) (_ *http.Response, done func(error), err error) {
@@ -323,7 +324,7 @@ func (c *Client) send(
 	return res, end, nil
 }
 
-// fill sets the body of a request where it is not the text alone.
+// fill sets the body of a request that contains files or is empty.
 func (call Call) fill(req *http.Request) {
 	switch {
 	case len(call.Files) > 0:
@@ -331,12 +332,12 @@ func (call Call) fill(req *http.Request) {
 		req.Body, req.ContentLength = b.open(), b.size
 		req.GetBody = func() (io.ReadCloser, error) { return b.open(), nil }
 	case len(call.Body) == 0:
-		// Else net/http sends it a second time by itself where a kept connection breaks, past the limit.
+		// Otherwise net/http repeats the request itself if a kept-alive connection breaks, outside the limit.
 		req.Body, req.GetBody = io.NopCloser(strings.NewReader("")), nil
 	}
 }
 
-// refusal reads an answer that is no 2xx.
+// refusal returns the error for an answer other than 2xx.
 func (c *Client) refusal(call Call, res *http.Response) error {
 	defer res.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(res.Body, errorBodyBytes))
@@ -349,12 +350,12 @@ func (c *Client) refusal(call Call, res *http.Response) error {
 	case e.Kind == kycbridge.ProviderRateLimited:
 		c.limit.hold(max(e.RetryAfter, firstPause))
 	case e.RetryAfter > 0 && e.RetryAfter <= longPause:
-		c.limit.hold(e.RetryAfter) // a longer one ends the call, which then is the caller's to repeat
+		c.limit.hold(e.RetryAfter) // a longer one ends the call; the caller may repeat it
 	}
 	return e
 }
 
-// record tells the breaker and the observer how an attempt ended.
+// record reports the outcome of an attempt to the breaker and the observer.
 func (c *Client) record(call Call, err error, took time.Duration) {
 	outcome := "ok"
 	var e *kycbridge.ProviderError
@@ -369,12 +370,12 @@ func (c *Client) record(call Call, err error, took time.Duration) {
 	}
 }
 
-// judge tells the breaker how a call ended.
+// judge reports the outcome of a call to the breaker.
 func (c *Client) judge(kind kycbridge.ProviderErrorKind, err error) {
 	switch kind {
 	case kycbridge.ProviderUnavailable, kycbridge.ProviderUnreachable, kycbridge.ProviderMalformed:
 		if errors.Is(err, context.Canceled) && c.breaker.IsClosed() {
-			return // the caller left; that says nothing of the provider
+			return // the caller cancelled; the provider has not failed
 		}
 		c.breaker.RecordFailure()
 	default:
@@ -382,7 +383,7 @@ func (c *Client) judge(kind kycbridge.ProviderErrorKind, err error) {
 	}
 }
 
-// bare takes the URL out of an error of net/http: it may hold a token.
+// bare removes the URL from an error of net/http: it may contain a token.
 func bare(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {

@@ -11,19 +11,19 @@ import (
 // Token is a cached credential. It is renewed by one caller at a time: before it expires, and once
 // when the provider refuses it.
 type Token struct {
-	// Renew asks the provider for a token. A zero time: the provider does not say when it expires.
+	// Renew requests a token from the provider. A zero time: the provider does not report when it expires.
 	Renew func(ctx context.Context) (value string, expires time.Time, err error)
 
 	turn  chan struct{}
 	value string
-	until time.Time // renewed from then on; zero: until it is refused
+	until time.Time // renewed after this time; zero: only when it is refused
 
-	refusal error     // our credentials were not accepted
-	again   time.Time // not asked before
+	refusal error     // the error of the last request, if the credentials were not accepted
+	again   time.Time // no token is requested before this time
 }
 
-// refusedPause lies between two tries with credentials that were not accepted: a provider may lock
-// the account of somebody who goes on trying.
+// refusedPause is the pause between two attempts with credentials that were not accepted: a provider
+// may lock an account after repeated failures.
 const refusedPause = 15 * time.Second
 
 // NewToken makes an empty cache.
@@ -68,7 +68,7 @@ func (t *Token) get(ctx context.Context, refused string) (string, error) {
 		t.value = ""
 		var e *kycbridge.ProviderError
 		if errors.As(err, &e) {
-			e.Sent = false // the call that wants the token was not
+			e.Sent = false // the call that needs the token was not sent
 			if e.Kind == kycbridge.ProviderCredentials {
 				t.refusal, t.again = err, time.Now().Add(refusedPause)
 			}

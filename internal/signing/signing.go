@@ -12,18 +12,18 @@ import (
 	"kycbridge/event"
 )
 
-// Keys sign events with the first key, and publish all: consumers can check events of former keys, and know
-// the next one before it is used.
+// Keys sign events with the first key and publish all keys: consumers can verify events that a former key
+// signed, and have the next key before it is used.
 type Keys struct {
 	private ed25519.PrivateKey
 	public  []ed25519.PublicKey
 }
 
-// Advice is how a key is made.
+// Advice explains how to create a key.
 const Advice = "make one with: openssl genpkey -algorithm ed25519 -out FILE"
 
 // Parse reads PEM blocks: first the private key that signs (PKCS #8, Ed25519), then any number of private or
-// public ones that are only published. Errors contain nothing of a key.
+// public ones that are only published. Errors contain no part of a key.
 func Parse(text string) (*Keys, error) {
 	k := &Keys{}
 	rest := []byte(text)

@@ -13,10 +13,10 @@ func (s *Server) API() map[string]string { return s.provider.API(s) }
 // Auth is the auth section of an account that admits the callbacks of s, as YAML in one line.
 func (s *Server) Auth() string { return s.provider.Auth(s.Credentials) }
 
-// Settings are further lines of the account's configuration, indented by four; mostly none.
+// Settings are further lines of the account's configuration, indented by four; "" for most providers.
 func (s *Server) Settings() string { return s.provider.Settings }
 
-// APIText is API as YAML in one line. All values are plain enough for double quotes.
+// APIText is API as YAML in one line. No value needs an escape within double quotes.
 func (s *Server) APIText() string {
 	api := s.API()
 	var pairs []string

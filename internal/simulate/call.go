@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Call wraps a handler of the API: it counts, limits, and lets calls go wrong as the options say. A
-// token call is only counted and limited.
+// Call wraps a handler of the API: it counts and limits calls, and makes them fail as configured in the
+// options. A token call is counted and limited, but gets no faults.
 func (s *Server) Call(name string, token bool, handle http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		canned, slow, broken := s.admit(name, token)
@@ -16,7 +16,7 @@ func (s *Server) Call(name string, token bool, handle http.HandlerFunc) http.Han
 			case <-time.After(slow):
 			case <-r.Context().Done():
 				return
-			case <-s.life.Done(): // a request whose body was not read does not see its connection end
+			case <-s.life.Done(): // the context of a request does not end with the connection before its body is read
 				panic(http.ErrAbortHandler)
 			}
 		}
@@ -35,7 +35,7 @@ func (s *Server) Call(name string, token bool, handle http.HandlerFunc) http.Han
 	}
 }
 
-// admit counts a call and decides what goes wrong with it.
+// admit counts a call and decides whether and how it fails.
 func (s *Server) admit(name string, token bool) (canned *Canned, slow time.Duration, broken bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +99,7 @@ func (c *Canned) Write(w http.ResponseWriter) {
 	_, _ = w.Write(c.Body)
 }
 
-// counted remembers the status, and ends a broken answer in its middle.
+// counted records the status, and ends a broken answer in its middle.
 type counted struct {
 	http.ResponseWriter
 	status int
@@ -125,7 +125,7 @@ func (c *counted) Write(b []byte) (int, error) {
 	return c.ResponseWriter.Write(b)
 }
 
-// Cut reports whether an answer will end in its middle, so that it tells nothing.
+// Cut reports whether an answer will end in its middle, so that its content does not reach the client.
 func Cut(w http.ResponseWriter) bool {
 	c, ok := w.(*counted)
 	return ok && c.broken

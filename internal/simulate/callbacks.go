@@ -13,23 +13,23 @@ type Message struct {
 	URL    string
 	Header http.Header // Content-Type and credentials
 	Body   []byte
-	// Sign, if set, adds what depends on the time of the delivery.
+	// Sign, if set, adds the headers that depend on the time of the delivery.
 	Sign func(h http.Header, body []byte, at time.Time)
-	// Void, if set, is asked before each delivery: true ends the callback, because what it tells never
-	// came to pass. It is called without mu.
+	// Void, if set, is called before each delivery: true cancels the callback, because what it reports
+	// never happened. It is called without mu.
 	Void func() bool
-	// Taken, if set, is told when the callback was taken. It is called without mu.
+	// Taken, if set, is called with the time when the callback was accepted. It is called without mu.
 	Taken func(at time.Time)
 }
 
-// delivery is a message on its way.
+// delivery is a message to be delivered.
 type delivery struct {
 	message Message
-	after   time.Duration // of life time from now, or from the release
+	after   time.Duration // in simulated time, from now or from the release
 }
 
-// Send delivers a callback after so much life time, on the provider's schedule of retries until it is
-// taken. The caller does not hold mu; deliveries run on their own until Close.
+// Send delivers a callback after a simulated time, and retries on the provider's schedule until it is
+// accepted. The caller does not hold mu; deliveries run in the background until Close.
 func (s *Server) Send(m Message, after time.Duration) {
 	if m.URL == "" {
 		return
@@ -62,7 +62,7 @@ func (s *Server) Send(m Message, after time.Duration) {
 	}
 }
 
-// Release sends what was withheld, and everything that comes later.
+// Release sends the withheld callbacks; later ones are sent immediately.
 func (s *Server) Release() {
 	s.mu.Lock()
 	waiting := s.withheld
@@ -73,9 +73,9 @@ func (s *Server) Release() {
 	}
 }
 
-// run delivers until the callback is taken or its schedule ends.
+// run delivers until the callback is accepted or its schedule ends.
 func (s *Server) run(d *delivery) {
-	s.mu.Lock() // against Close, which waits for what began before it
+	s.mu.Lock() // because Close waits for deliveries that began before it
 	defer s.mu.Unlock()
 	if s.life.Err() != nil {
 		return
@@ -142,14 +142,14 @@ func (s *Server) deliver(m Message) bool {
 	return s.provider.Delivered(res.StatusCode)
 }
 
-// answered tells what a delivery was answered.
+// answered reports the answer to a delivery.
 func (s *Server) answered(status int, body []byte) {
 	if s.Answered != nil && s.life.Err() == nil {
 		s.Answered(status, body)
 	}
 }
 
-// pause lets life time pass; false when the server was closed.
+// pause waits for a simulated time; false if the server was closed.
 func (s *Server) pause(d time.Duration) bool {
 	t := time.NewTimer(s.Clock(d))
 	defer t.Stop()

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// accessToken is a token for callbacks, until its end.
+// accessToken is a token for callbacks, with its expiry.
 type accessToken struct {
 	text string
 	end  time.Time
 }
 
-// SetToken adds an access token to a callback, from the token endpoint or the one that is still valid. Without
-// one the callback goes out as it is, is refused and comes again.
+// SetToken adds an access token to a callback: the current one if it is still valid, else a new one from the
+// token endpoint. If none can be fetched, the callback is sent without a token, is refused and is retried.
 func (s *Server) SetToken(h http.Header) {
 	s.mu.Lock()
 	token := s.token
@@ -35,7 +35,7 @@ func (s *Server) SetToken(h http.Header) {
 	h.Set("Authorization", "Bearer "+token.text)
 }
 
-// forgetToken has another token fetched: the present one was refused.
+// forgetToken discards the token, which was refused, so that a new one is fetched.
 func (s *Server) forgetToken() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// The people that take verifications. Each provider says with a script how each of them looks there;
-// one that a provider cannot show behaves as Approve.
+// The people that take verifications. Each provider has a script for each of them; a person that a
+// provider cannot represent behaves as Approve.
 const (
 	Approve    = "approve"    // is approved
 	Reject     = "reject"     // is rejected
 	Review     = "review"     // goes to a reviewer, who approves
 	Flip       = "flip"       // is approved, and rejected later
 	Resubmit   = "resubmit"   // has to redo a step, and is approved then
-	Abandon    = "abandon"    // leaves in the middle; the provider may never say so
+	Abandon    = "abandon"    // leaves in the middle; the provider may never report it
 	Expire     = "expire"     // never opens the link
 	Supersede  = "supersede"  // gets a newer link, which ends this session
 	SecondLook = "secondlook" // is approved by a maker and then by a checker
-	Unknown    = "unknown"    // gets a status that nobody has published
+	Unknown    = "unknown"    // gets an undocumented status
 )
 
-// People are all of them.
+// People are all people.
 func People() []string {
 	return []string{Approve, Reject, Review, Flip, Resubmit, Abandon, Expire, Supersede, SecondLook, Unknown}
 }
 
-// PersonOf finds who takes a verification: the person whose name stands in the reference, else fallback.
+// PersonOf returns the person whose name the external reference contains, else fallback.
 func PersonOf(externalReference, fallback string) string {
 	for _, word := range strings.FieldsFunc(strings.ToLower(externalReference),
 		func(r rune) bool { return r < 'a' || r > 'z' }) {
@@ -37,8 +37,8 @@ func PersonOf(externalReference, fallback string) string {
 	return fallback
 }
 
-// Beat is one moment of a script: after so much life time since the beginning the verification is in
-// a state, and these callbacks go out. State is the provider's own word or a key of its tables.
+// Beat is one step of a script: at At, in simulated time since the beginning, the verification enters
+// State, and Callbacks are sent. State is a value of the provider or a key of its tables.
 type Beat struct {
 	At        time.Duration
 	State     string
@@ -50,10 +50,10 @@ func At(at time.Duration, state string, callbacks ...string) Beat {
 	return Beat{At: at, State: state, Callbacks: callbacks}
 }
 
-// Script is what happens to one verification, in order of time; the first beat is at 0.
+// Script is the course of one verification, in order of time; the first beat is at 0.
 type Script []Beat
 
-// Now is the beat that holds after so much life time.
+// Now is the current beat at an age in simulated time.
 func (sc Script) Now(age time.Duration) Beat {
 	current := sc[0]
 	for _, b := range sc {
@@ -64,8 +64,8 @@ func (sc Script) Now(age time.Duration) Beat {
 	return current
 }
 
-// Last reports whether the last beat has come.
+// Last reports whether the last beat has been reached.
 func (sc Script) Last(age time.Duration) bool { return age >= sc[len(sc)-1].At }
 
-// Then is sc and what follows it.
+// Then is sc followed by more.
 func (sc Script) Then(more ...Beat) Script { return append(sc[:len(sc):len(sc)], more...) }

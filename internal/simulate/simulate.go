@@ -1,10 +1,10 @@
-// Package simulate holds simulated providers: HTTP servers with the documented APIs, tokens that
+// Package simulate runs simulated providers: HTTP servers with the documented APIs, tokens that
 // expire, rate limits, documented errors, slow and broken answers, scripted people, and callbacks
-// with real authentication, duplicated, late, reordered and repeated on each provider's schedule.
-// Life can run faster than the clock. Everything in it is synthetic.
+// with real authentication that are duplicated, late, reordered and retried on each provider's schedule.
+// Simulated time can run faster than real time. All data is synthetic.
 //
-// A simulated provider is a Provider value, made in the folder simulated/ of its room. What it shares with
-// the others (time, people, callbacks, faults, counting) is in this package's Server.
+// A simulated provider is a Provider value, made in the folder simulated/ of the provider's package. The
+// functions that all of them share (time, people, callbacks, faults, counting) are in Server.
 package simulate
 
 import (
@@ -18,47 +18,47 @@ import (
 	"time"
 )
 
-// Options say how a simulated provider behaves. The zero value is a well-behaved one in real time
+// Options configure a simulated provider. The zero value is a provider without faults, in real time,
 // that sends no callbacks.
 type Options struct {
-	Listen      string  // "" is a free port of 127.0.0.1
-	Speed       float64 // how much faster than the clock life runs; 0 is 1
-	CallbackURL string  // where callbacks go, unless a start names another address; "" nowhere
+	Listen      string  // "": a free port of 127.0.0.1
+	Speed       float64 // of simulated time, as a multiple of real time; 0 is 1
+	CallbackURL string  // for callbacks, unless a start contains another address; "": none are sent
 	Callbacks   CallbackOptions
-	Person      string        // who takes a verification whose external reference names nobody; "" is approve
+	Person      string        // for a verification whose external reference names no person; "" is approve
 	Limit       int           // calls answered in any one second, beyond which 429; 0: no limit
-	TokenLife   time.Duration // by the clock, not sped up; 0 is an hour
+	TokenLife   time.Duration // in real time; 0 is an hour
 	Faults      Faults
 	Credentials Credentials
 	Seed        uint64
-	// Answered, if set, is told what each delivery of a callback was answered; status 0 is no answer.
+	// Answered, if set, is called with the answer to each delivery of a callback; status 0 means no answer.
 	Answered func(status int, body []byte)
 	// Client delivers callbacks and fetches the tokens for them; nil: http.DefaultClient.
 	Client *http.Client
 }
 
-// Credentials are what the simulated provider accepts on its API and presents on callbacks. What is
-// empty has the documented shape of a synthetic value (see each provider).
+// Credentials are those that the simulated provider accepts on its API and presents on callbacks. An
+// empty field means a synthetic value of the documented form (see each provider).
 type Credentials struct {
 	User, Password string // of the API: username and password, key and secret, client id and secret
-	Token          string // of the API, where it takes one that does not change
+	Token          string // of the API, if it accepts a fixed one
 	Callback       string // bearer token, basic password, header value or key presented on callbacks
-	HMAC           string // sign callbacks with this secret, where the provider can; "": with the other kind
-	OAuth2         OAuth2 // fetch tokens for callbacks, where the provider can; its zero value: no
+	HMAC           string // signs callbacks, if the provider supports it; "": the other kind of credential
+	OAuth2         OAuth2 // fetches tokens for callbacks, if the provider supports it; zero: no tokens
 }
 
 // OAuth2 is a client of kycbridge's token endpoint. Its secret is Credentials.Callback.
 type OAuth2 struct{ TokenURL, ClientID string }
 
-// CallbackOptions say how callbacks are delivered.
+// CallbackOptions configure the delivery of callbacks.
 type CallbackOptions struct {
 	Duplicates float64 // share that is delivered twice
-	Late       float64 // share that comes a life minute late
+	Late       float64 // share that is sent one simulated minute late
 	Shuffle    bool    // callbacks of one verification may overtake each other
 	Withhold   bool    // nothing is sent before Release
 }
 
-// Faults are shares of API calls, 0 to 1, that go wrong; token calls are left alone.
+// Faults are the shares of API calls, 0 to 1, that fail in each way. Token calls get no faults.
 type Faults struct {
 	Error500    float64 // the provider's documented 500
 	HTML        float64 // a gateway's HTML page, with 502
@@ -68,7 +68,7 @@ type Faults struct {
 	SlowBy      time.Duration
 }
 
-// Canned is an answer given in place of the real one.
+// Canned is an answer that replaces the regular one.
 type Canned struct {
 	Status      int
 	ContentType string
@@ -76,27 +76,27 @@ type Canned struct {
 	Body        []byte
 }
 
-// Provider is what differs between simulated providers.
+// Provider is the part that differs between simulated providers.
 type Provider struct {
 	Name string
 	// Routes adds the documented API to mux. Every handler is wrapped by Server.Call.
 	Routes func(s *Server, mux *http.ServeMux)
 	// Fault500 and Fault429 are the provider's documented bodies for a call by name.
 	Fault500, Fault429 func(call string) Canned
-	// Begin makes a verification for a person, as if somebody had started it elsewhere.
+	// Begin creates a verification for a person, as if it had been started outside kycbridge.
 	Begin func(s *Server, externalReference, person string) (reference string)
-	// Retries are the provider's waits between deliveries of one callback, in life time.
+	// Retries are the provider's waits between deliveries of one callback, in simulated time.
 	Retries []time.Duration
 	// Delivered reports whether an answer ends the deliveries.
 	Delivered func(status int) bool
-	// API and Auth are what kycbridge's configuration calls so: how s is reached, and what admits its
-	// callbacks.
+	// API and Auth return the sections api and auth of kycbridge's configuration: how to call s, and how to
+	// authenticate its callbacks.
 	API  func(s *Server) map[string]string
 	Auth func(c Credentials) string
 	// OAuth2 reports that callbacks can present an access token (Credentials.OAuth2).
 	OAuth2 bool
-	// Settings are further lines of the account's configuration, indented by four, without which the
-	// people's ends cannot be told.
+	// Settings are further lines of the account's configuration, indented by four, that the outcomes of
+	// the people require.
 	Settings string
 }
 
@@ -120,27 +120,27 @@ type Server struct {
 	serial   int
 	token    accessToken
 
-	// Rand is made of the seed, and State is the provider's own. Both are guarded by Lock.
+	// Rand is seeded with Options.Seed, and State is the state of the provider. Both are guarded by Lock.
 	Rand  *rand.Rand
 	State any
 }
 
-// Lock and Unlock guard what changes in the server and in the provider's own state.
+// Lock locks the mutable state of the server and of the provider.
 func (s *Server) Lock() { s.mu.Lock() }
 
-// Unlock ends what Lock began.
+// Unlock releases the lock.
 func (s *Server) Unlock() { s.mu.Unlock() }
 
-// Stats are what a simulated provider has seen.
+// Stats are the counters of a simulated provider.
 type Stats struct {
 	Calls        map[string]int // by the provider's name of the call
 	Answers      map[int]int    // by status
 	MostInSecond int            // the most calls within any one second
-	AfterEnd     int            // result calls for a verification whose end had been told before
+	AfterEnd     int            // result calls for a verification whose end was already reported
 	Callbacks    int            // deliveries made
-	Accepted     int            // callbacks that were answered as the provider wants it
-	GivenUp      int            // callbacks whose schedule ran out
-	Waiting      int            // callbacks on their way, withheld ones included
+	Accepted     int            // callbacks with an answer that the provider accepts
+	GivenUp      int            // callbacks that were not accepted at the last retry
+	Waiting      int            // callbacks to be delivered, including withheld ones
 }
 
 // Start runs a simulated provider until Close.
@@ -194,23 +194,23 @@ func (s *Server) Close() {
 // URL is the base address of the API.
 func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
 
-// Name is the provider's.
+// Name is the provider's name.
 func (s *Server) Name() string { return s.provider.Name }
 
-// Begin makes a verification as if somebody had started it elsewhere, and returns its reference. An
-// empty person is the default one.
+// Begin creates a verification as if it had been started outside kycbridge, and returns its
+// reference. An empty person is the default one.
 func (s *Server) Begin(externalReference, person string) string {
 	return s.provider.Begin(s, externalReference, person)
 }
 
-// Can gives the next calls of this name the canned answers, one each, before any other rule.
+// Can queues canned answers for the next calls of this name, one each. They precede any other rule.
 func (s *Server) Can(call string, answers ...Canned) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.canned[call] = append(s.canned[call], answers...)
 }
 
-// Stats returns what has been seen so far.
+// Stats returns a copy of the counters.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -225,30 +225,30 @@ func (s *Server) Stats() Stats {
 	return out
 }
 
-// Now is the time of life: it runs Speed times as fast as the clock, from the start of the server.
+// Now is the simulated time: it runs Speed times as fast as real time, from the start of the server.
 func (s *Server) Now() time.Time {
 	return s.begun.Add(time.Duration(float64(time.Since(s.begun)) * s.Speed))
 }
 
-// OnClock is when a moment of life comes by the clock. What is told to others is told so: they would
-// take times that lie ahead of their own for false.
+// OnClock converts a simulated time to real time. Answers and callbacks contain real times: their
+// receivers would consider a time in the future invalid.
 func (s *Server) OnClock(life time.Time) time.Time {
 	return s.begun.Add(s.Clock(life.Sub(s.begun)))
 }
 
-// Clock is how long d of life takes by the clock.
+// Clock converts a simulated duration to real time.
 func (s *Server) Clock(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / s.Speed)
 }
 
-// Next numbers what is made, from 1. The caller holds the lock.
+// Next returns the next serial number, from 1. The caller holds the lock.
 func (s *Server) Next() int {
 	s.serial++
 	return s.serial
 }
 
-// ToldEnd counts a result call for a verification that was answered with its end; told says that this end
-// has been answered before. The caller holds the lock.
+// ToldEnd counts a result call in Stats.AfterEnd if told is true: an earlier answer has already reported
+// the end of the verification. The caller holds the lock.
 func (s *Server) ToldEnd(told bool) {
 	if told {
 		s.stats.AfterEnd++

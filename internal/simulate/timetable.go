@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Timetable sends callbacks when their time has come. One goroutine serves all of them, so that
-// many thousand sessions cost no more than their entries.
+// Timetable sends callbacks when they are due. One goroutine serves all of them, so that many thousand
+// sessions need no more memory than their entries.
 type Timetable struct {
 	server *Server
 	wake   chan struct{}
@@ -16,8 +16,8 @@ type Timetable struct {
 	entries entries
 }
 
-// entry is a callback that is due at a time of life. make is asked then, and may say that it no
-// longer is to go out.
+// entry is a callback that is due at a simulated time. make is called then; false means that the
+// callback is no longer to be sent.
 type entry struct {
 	due  time.Time
 	make func() (Message, bool)
@@ -30,7 +30,7 @@ func (s *Server) NewTimetable() *Timetable {
 	return t
 }
 
-// Add puts a callback on the table, where it counts as on its way. The caller holds the server's lock.
+// Add adds a callback, which counts in Stats.Waiting. The caller holds the server's lock.
 func (t *Timetable) Add(due time.Time, make func() (Message, bool)) {
 	if t.server.CallbackURL == "" {
 		return
@@ -65,7 +65,7 @@ func (t *Timetable) run() {
 	}
 }
 
-// take removes the next entry if it is due, else it says how long to wait.
+// take removes the next entry if it is due, else it returns how long to wait.
 func (t *Timetable) take(now time.Time) (*entry, time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -85,13 +85,13 @@ func (t *Timetable) send(e entry) {
 	}
 	t.server.mu.Lock()
 	defer t.server.mu.Unlock()
-	t.server.stats.Waiting-- // the delivery counts for itself now
+	t.server.stats.Waiting-- // Send counts the delivery separately
 }
 
 // entries is a heap by time.
 type entries []entry
 
-// Len, Less, Swap, Push and Pop are container/heap's.
+// Len, Less, Swap, Push and Pop implement heap.Interface.
 func (e entries) Len() int           { return len(e) }
 func (e entries) Less(i, j int) bool { return e[i].due.Before(e[j].due) }
 func (e entries) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }

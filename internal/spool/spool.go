@@ -52,7 +52,7 @@ type Text struct {
 	store *store
 }
 
-// Close removes the file. It must not be read any more.
+// Close removes the file. Files must not be read afterwards.
 func (t *Text) Close() error { return t.store.close() }
 
 // Read reads a text to its end. It does not validate the JSON: invalid text remains invalid.
@@ -257,7 +257,7 @@ func (a *spooledString) flush() error {
 	return err
 }
 
-// end is the file of the string, and whether it is one. Equal strings have equal marks.
+// end returns the file of the string, and whether the string is base64. Equal strings have equal marks.
 func (a *spooledString) end() (kycbridge.File, bool) {
 	if a.other || len(a.escape) > 0 {
 		return kycbridge.File{Mark: mark("!", a.digest)}, false

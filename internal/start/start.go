@@ -141,8 +141,8 @@ func isCertainlyUnsent(err error) bool {
 	return !e.Sent
 }
 
-// retryUntilStored repeats until it succeeds or ctx ends: the provider has acted, and the result is known
-// only here.
+// retryUntilStored repeats try until it succeeds or ctx ends: the provider has acted, and only this process
+// knows the result.
 func retryUntilStored(ctx context.Context, try func() error) error {
 	for {
 		err := try()
