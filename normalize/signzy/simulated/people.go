@@ -9,7 +9,7 @@ import (
 // The states of a simulated journey. Signzy has published only the statuses of an end; the other statuses are
 // invented, in its style.
 const (
-	sent      = "sent"      // the link is not open yet: get-journey does not know the journey
+	sent      = "sent"      // the link was not opened yet: get-journey does not know the journey
 	waiting   = "waiting"   // the journey is known, and nothing is captured
 	capturing = "capturing" // a document was captured
 	done      = "done"      // COMPLETED

@@ -47,7 +47,7 @@ var bodies embed.FS
 // same way, or "signzy-callback-key-0001" for journeys of Server.Begin.
 //
 // Signzy has published neither retries of callbacks nor the answer that it expects; here callbacks are
-// repeated after 1, 5, 15 and 60 minutes until any 2xx. A journey that is not open yet is not found, as in a
+// repeated after 1, 5, 15 and 60 minutes until any 2xx. A journey that was not opened yet is not found, as in a
 // sibling API. The simulation never gives a verdict: the people differ in the evidence.
 // Source: https://docs.signzy.com/us-apis/create-journey-link ,
 // https://docs.signzy.com/us-apis/get-journey-results
