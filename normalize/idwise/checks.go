@@ -127,8 +127,8 @@ func percent(o document.Object, name string) (float64, bool) {
 	return score, ok && score >= 0 && score <= 100
 }
 
-// selfieResults maps the values of selfie.status, folded. The vendor says that it decides, and not is_live
-// (https://developers.idwise.com).
+// selfieResults maps the values of selfie.status, folded. According to the vendor, this value decides and
+// is_live does not (https://developers.idwise.com).
 var selfieResults = map[string]event.Result{
 	"complete":   event.ResultPassed,
 	"refer":      event.ResultFailed,

@@ -111,7 +111,7 @@ func (d decisions) disagree() bool {
 	r, known := rows[w.folded]
 	switch outcome, listed := finalWords[d.final.folded]; {
 	case !w.given:
-		return listed && outcome != event.OutcomeNone // the outcome has no decision that it could come from
+		return listed && outcome != event.OutcomeNone // a final outcome without any decision
 	case r.outcome == event.OutcomeResubmit && d.final.folded == d.system.folded:
 	case known && listed && !slices.Contains(r.agrees, d.final.folded):
 		return true

@@ -95,7 +95,7 @@ func (e *evidence) thresholdOf(key string) *float64 {
 	return &bound
 }
 
-// within reports whether f lies in 0 to 1; NaN does not.
+// within reports whether f is in the range 0 to 1; it is false for NaN.
 func within(f float64) bool { return f >= 0 && f <= 1 }
 
 // percentage returns a text that values.Percent has accepted as a raw score on the provider's scale, 0 to 100.

@@ -10,7 +10,7 @@ import (
 )
 
 // facts returns what a journey contains for any status. processingConfig is not read: it holds the secret of
-// the callback in clear text. Of userInfo only the caller's reference is read: its data came from the caller
+// the callback in clear text. Of userInfo only the caller's reference is read: the rest came from the caller
 // and proves nothing.
 func facts(j document.Object, reports []report, dates *values.Dates) kycbridge.Observation {
 	o := kycbridge.Observation{

@@ -9,7 +9,7 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// Reasons of network addresses.
+// The reasons for flags of IP addresses.
 const (
 	hides      = "risk.vpn_or_proxy"
 	abused     = "risk.fraud_suspected"

@@ -50,10 +50,10 @@ func livenessConsent(j document.Object) (float64, bool) {
 	return 0, a.failed()
 }
 
-// PolicyKeys lists the thresholds that an account may set, in alphabetical order; each is a number from 0 to
-// 1. min_* are lower bounds for face match, liveness, the comparisons with the caller's data and the consent
-// of the selfie page; max_fraud_score is an upper bound for the risk of the IP address. If any of them is set,
-// COMPLETED journeys are approved, rejected or sent to review at stage "policy".
+// PolicyKeys lists the thresholds that an account may set, in alphabetical order. Each is a number in the
+// range 0 to 1: min_* are lower bounds for face match, liveness, the comparisons with the caller's data and
+// the consent of the selfie page; max_fraud_score is an upper bound for the risk of the IP address. If any of
+// them is set, COMPLETED journeys are approved, rejected or sent to review at stage "policy".
 func PolicyKeys() []string { return values.Sorted(measures) }
 
 // Overlookable lists the types of checks that an operator may tell a policy to overlook. It contains no check

@@ -86,11 +86,11 @@ func keyInURL(c kycbridge.Credentials, r kycbridge.Request) string {
 }
 
 // packedMost is the size limit of a packed body in which the key is searched, in bytes. Unpacking costs a
-// hundred times as much as reading, and senders need no credential to send such bodies.
+// hundred times as much as reading, and unauthenticated senders can send such bodies.
 const packedMost = 64 << 10
 
-// echo returns the key that a body repeats, and the notes for the error message if the body has no key or a
-// wrong one.
+// echo returns the key that a body repeats, and notes for the error message: that the body was not searched,
+// or that it contains a key.
 func echo(r kycbridge.Request) (key string, why []string) {
 	if r.Packed() && len(r.Body) > packedMost {
 		return "", []string{"body (packed and large, so not looked into: have the key sent in a header or in the URL)"}

@@ -38,8 +38,8 @@ type Config struct {
 	SummaryInterval time.Duration
 }
 
-// Client calls IDWise for one account. It may be used by several goroutines. Every error of a method
-// wraps a *kycbridge.ProviderError, or is the context's.
+// Client calls IDWise for one account. It may be used by several goroutines. Every error of a method wraps a
+// *kycbridge.ProviderError, or is the context's error.
 type Client struct {
 	config Config
 	rest   *rest.Client

@@ -11,7 +11,7 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// errorBytes is how much is read of an answer that is text instead of an image, in bytes.
+// errorBytes is the read limit for an answer that is text instead of an image, in bytes.
 const errorBytes = 64 << 10
 
 // Image opens an image by the path in a result. The vendor documents the call but not its URL path

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxJourneys is the number of stored journeys from which idle ones are removed.
+	// maxJourneys is the number of stored journeys from which on a new one removes the idle ones.
 	maxJourneys = 1024
 	// maxDoublings limits how often the interval doubles while IDWise refuses calls.
 	maxDoublings = 5
