@@ -19,8 +19,7 @@ import (
 type Options struct {
 	Prefix       string // of the API; "" is /api/v3/otk-service
 	ResultMethod string // the only method that get-journey accepts; "" is GET
-	// where the answer of get-journey contains the journey: "" at the top level, "result", "result.data" and so
-	// on
+	// path of the journey in the answer of get-journey: "" at the top level, "result", "result.data" etc.
 	Wrap       string
 	WrapCreate bool // the answer of create-journey-url is under result
 }
