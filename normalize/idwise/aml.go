@@ -10,10 +10,10 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// ruleAML is the folded name of the rule whose meaning stands in the aml object.
+// ruleAML is the folded name of the rule whose details are in the aml object.
 const ruleAML = "noamlrecords"
 
-// datasets leads from the lists of AML matches, folded, to reasons. Every other list is a watch list.
+// datasets maps the lists of AML matches, folded, to reasons. Every other list is a watch list.
 var datasets = map[string]string{
 	"politicallyexposedperson": "aml.pep",
 	"sanctions":                "aml.sanctions",
@@ -22,7 +22,7 @@ var datasets = map[string]string{
 
 const reasonWatchlist = "aml.watchlist"
 
-// amlRule is the rule on AML, nil if there is none.
+// amlRule returns the AML rule, nil if the result has none.
 func (r result) amlRule() document.Object {
 	rules := r.Object.Object("rule_results")
 	for _, name := range values.Sorted(rules) {
@@ -33,9 +33,10 @@ func (r result) amlRule() document.Object {
 	return nil
 }
 
-// amlCheck joins the rule and the search it rests on. A search that did not take place is not
-// passed, whatever the rule says. A match's score tells how close the match is, so it is a detail and
-// no score; names, aliases, addresses and notes of the listed stay out.
+// amlCheck combines the AML rule and the search that it is based on. A search that did not take place has not
+// passed, whatever the result of the rule is. The score of a match is the similarity of the match, so it goes
+// into the details and is no score of the check. Names, aliases, addresses and notes of the listed persons are
+// left out.
 func (r result) amlCheck(o *kycbridge.Observation, cards []card) {
 	rule, aml := r.amlRule(), r.Object.Object("aml")
 	if rule == nil && aml == nil {
@@ -61,7 +62,7 @@ func (r result) amlCheck(o *kycbridge.Observation, cards []card) {
 	o.Checks = append(o.Checks, c)
 }
 
-// amlResult is the rule's, if there is one and a search took place. Matches that no rule judged are a
+// amlResult returns the result of the rule, if it exists and a search took place. Matches without a rule are a
 // warning.
 func amlResult(rule, aml document.Object) event.Result {
 	ruled, applicability := resultOf(rule.Text("result")), aml.Text("applicability")
@@ -80,7 +81,8 @@ func amlResult(rule, aml document.Object) event.Result {
 	return event.ResultPassed
 }
 
-// amlDetails writes what may be told of the matches into c and returns the lists they are on, each once.
+// amlDetails writes the details of the matches that an event may contain into c and returns the lists that
+// contain the matches, each once.
 func amlDetails(c *event.Check, matches []document.Object) []string {
 	if len(matches) == 0 {
 		return nil

@@ -12,7 +12,7 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// results are the words for results of rules and checks, folded; any other word is undetermined.
+// results maps the results of rules and checks, folded; any other text is undetermined.
 var results = map[string]event.Result{
 	"passed":       event.ResultPassed,
 	"failed":       event.ResultFailed,
@@ -26,10 +26,10 @@ func resultOf(word string) event.Result {
 	return cmp.Or(results[values.Fold(word)], event.ResultUndetermined)
 }
 
-// kind is the check that a rule is and the reason that it gives when it fails.
+// kind is the check type of a rule and the reason for its failure.
 type kind struct{ check, reason string }
 
-// authenticity is the kind of what a document is examined for, unless its name says otherwise.
+// authenticity is the kind of the checks of a document, unless the name of the check indicates another kind.
 var authenticity = kind{event.CheckDocumentAuthenticity, "document.not_authentic"}
 
 // rules are the rules of journey flows, by folded name (https://docs.idwise.com/docs/journey-result). A
@@ -46,7 +46,7 @@ var rules = map[string]kind{
 	"approvednationality":  {"x_idwise_approved_nationality", "data.nationality_not_accepted"},
 }
 
-// ruleChecks tells the rules but for the one on AML, which has a check of its own.
+// ruleChecks adds a check for each rule except the AML rule, which amlCheck handles.
 func (r result) ruleChecks(o *kycbridge.Observation, cards []card) {
 	held := r.Object.Object("rule_results")
 	for _, name := range values.AtMost(values.Sorted(held)) {
@@ -74,14 +74,14 @@ func (r result) ruleChecks(o *kycbridge.Observation, cards []card) {
 	}
 }
 
-// because notes why c did not pass, in the check and in the observation.
+// because adds a reason why c did not pass, to the check and to the observation.
 func because(o *kycbridge.Observation, c *event.Check, code, providerCode string) {
 	c.Reasons = append(c.Reasons, code)
 	providerCode = values.Clip(providerCode, values.MaxCode)
 	o.Reasons = append(o.Reasons, event.Reason{Code: code, CheckID: c.CheckID, ProviderCode: providerCode})
 }
 
-// documentsOf lists the documents of the journey that a rule looked at, each once.
+// documentsOf lists the documents of the journey that a rule examined, each once.
 func documentsOf(rule document.Object, cards []card) []string {
 	var ids []string
 	for _, detail := range values.AtMost(rule.Objects("details")) {
@@ -94,8 +94,8 @@ func documentsOf(rule document.Object, cards []card) []string {
 	return ids
 }
 
-// faceMatch is a comparison of faces; none if nothing was compared. It is an object in the vendor's
-// sample and text in the vendor's description.
+// faceMatch returns the check of a comparison of faces, and false if nothing was compared. v is an object in
+// the vendor's sample and text in the vendor's description.
 func faceMatch(v any) (event.Check, bool) {
 	c := event.Check{
 		Type: event.CheckFaceMatch, Result: event.ResultUndetermined,
@@ -121,14 +121,14 @@ func faceMatch(v any) (event.Check, bool) {
 	return c, c.ProviderResult != "" || c.Score != nil
 }
 
-// percent reads a number from 0 to 100, with or without its sign.
+// percent reads a number from 0 to 100, with or without a percent sign.
 func percent(o document.Object, name string) (float64, bool) {
 	score, ok := document.Number(strings.TrimSuffix(strings.TrimSpace(o.Text(name)), "%"))
 	return score, ok && score >= 0 && score <= 100
 }
 
-// selfieResults are the words of selfie.status, folded. The vendor says to decide on it and not on
-// is_live (https://developers.idwise.com).
+// selfieResults maps the values of selfie.status, folded. According to the vendor, this value decides and
+// is_live does not (https://developers.idwise.com).
 var selfieResults = map[string]event.Result{
 	"complete":   event.ResultPassed,
 	"refer":      event.ResultFailed,
@@ -137,7 +137,7 @@ var selfieResults = map[string]event.Result{
 
 const reasonNotLive = "face.not_live"
 
-// livenessCodes are the liveness codes, folded (https://docs.idwise.com/docs/journey-result).
+// livenessCodes maps the liveness codes, folded (https://docs.idwise.com/docs/journey-result).
 var livenessCodes = map[string]string{
 	"facetooclose":      "face.badly_positioned",
 	"faceclosetoborder": "face.badly_positioned",
@@ -174,9 +174,9 @@ func (r result) liveness(o *kycbridge.Observation) {
 	o.Checks = append(o.Checks, c)
 }
 
-// otherChecks carries what the vendor documents by name only. Whether a match in a screening is good
-// or bad depends on what was searched, and the content of device_intelligence is not published: both
-// are told as undetermined.
+// otherChecks adds the checks that the vendor documents by name only. Whether a match in a screening is good
+// or bad depends on what was searched, and the content of device_intelligence is not published: both are
+// undetermined.
 func (r result) otherChecks(o *kycbridge.Observation) {
 	screenings := r.Object.Object("screening_checks")
 	for _, id := range values.AtMost(values.Sorted(screenings)) {

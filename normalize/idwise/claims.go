@@ -10,9 +10,10 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// claims are the person's: the applicant's, which stand for the journey as a whole. A member that the
-// applicant lacks is taken from the documents, if all of them that carry it agree. What they do not agree
-// on, and what of the applicant cannot be read, is left out and told by checks.
+// claims returns the claims of the person: the applicant's values, which apply to the journey as a whole. A
+// value that the applicant lacks is taken from the documents, if all documents that contain it agree. Values
+// on which the documents disagree, and unreadable values of the applicant, are left out and reported by
+// checks.
 func (r result) claims(cards []card, received time.Time) (event.Claims, []event.Check) {
 	applicant, claims, dates := r.Object.Object("applicant"), event.Claims{}, values.NewDates(received)
 	var differ []event.CheckField
@@ -53,7 +54,7 @@ func (r result) claims(cards []card, received time.Time) (event.Claims, []event.
 	return claims, unsure(cards, differ, dates.Unread)
 }
 
-// unsure are the checks that tell what was left out of the claims.
+// unsure returns the checks that report what was left out of the claims.
 func unsure(cards []card, differ []event.CheckField, unread values.Unread) []event.Check {
 	checks := unread.AddTo(nil)
 	for i := range checks {
@@ -72,7 +73,8 @@ func unsure(cards []card, differ []event.CheckField, unread values.Unread) []eve
 	return append(checks, c)
 }
 
-// agreement is what all documents that carry a member say, "" if none does. Case and spaces may differ.
+// agreement returns the value that all documents with this value agree on, "" if no document has it; ok is
+// false if they differ. Differences in case and spaces are ignored.
 func agreement(cards []card, of func(card) string) (value string, ok bool) {
 	for _, c := range cards {
 		switch said := of(c); {
@@ -86,13 +88,13 @@ func agreement(cards []card, of func(card) string) (value string, ok bool) {
 	return value, true
 }
 
-// plain is text with single spaces.
+// plain returns text with single spaces.
 func plain(s string) string { return strings.Join(strings.Fields(s), " ") }
 
-// fullName is a name as one document or the applicant has it: whole, in parts, or both.
+// fullName is a name as one document or the applicant contains it: whole, in parts, or both.
 type fullName struct{ full, given, middle, family string }
 
-// words are the words of a name, whatever their order and case.
+// words returns the words of a name, regardless of their order and case.
 func (n fullName) words() string {
 	words := strings.Fields(strings.ToLower(cmp.Or(n.full, n.given+" "+n.middle+" "+n.family)))
 	slices.Sort(words)
@@ -109,9 +111,10 @@ func (n fullName) parts() (count int) {
 	return count
 }
 
-// setNames puts the name claims, which count as one member, and reports whether it is known whose they
-// are. They are the applicant's; parts of the name are taken from a document only where the documents
-// agree and have the same words as the applicant, so that names of two persons never stand together.
+// setNames sets the name claims as one unit and reports whether the name is known: the applicant has one, or
+// the documents do not disagree. The applicant's name has precedence. Parts of the name are taken from a
+// document only if the documents agree and have the same words as the applicant, so that names of two persons
+// are never mixed.
 func setNames(claims event.Claims, applicant string, cards []card) bool {
 	_, agree := agreement(cards, func(c card) string { return c.names.words() })
 	var names fullName
@@ -134,8 +137,8 @@ func setNames(claims event.Claims, applicant string, cards []card) bool {
 	return agree || applicant != ""
 }
 
-// guarded are the claims as they go into an event. The personal number on an Aadhaar card is the Aadhaar
-// number.
+// guarded returns the claims as an event may contain them. The personal number on an Aadhaar card is the
+// Aadhaar number, so only its last four digits are kept.
 func guarded(claims event.Claims, documents []event.Document) event.Claims {
 	number, _ := claims["personal_number"].(string)
 	if slices.ContainsFunc(documents, func(d event.Document) bool { return d.Type == values.AadhaarCard }) {

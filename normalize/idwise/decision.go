@@ -9,16 +9,16 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// row is what one decision of IDWise means.
+// row is the meaning of one decision of IDWise.
 type row struct {
 	effect  kycbridge.Effect
 	status  event.Status
 	outcome event.Outcome
 	final   bool
-	agrees  []string // the folded final decisions that say the same
+	agrees  []string // the folded final decisions that agree with it
 }
 
-// The folded words of decisions that more than one table names.
+// The folded decisions that occur in more than one table.
 const (
 	wordApproved   = "approved"
 	wordRejected   = "rejected"
@@ -28,13 +28,13 @@ const (
 	wordResubmit   = "resubmissionrequested"
 )
 
-// systemRows and manualRows are the decisions of the machine and of a reviewer, folded
-// (https://docs.idwise.com/docs/journey-result, https://docs.idwise.com/reference/manual-review-journey).
-// Rejected stands as a system decision in a newer sample of the vendor only.
+// systemRows and manualRows are the decisions of the system and of a reviewer, folded
+// (https://docs.idwise.com/docs/journey-result, https://docs.idwise.com/reference/manual-review-journey). Only
+// a newer sample of the vendor contains Rejected as a system decision.
 //
-// The final decision is a cross-check: in older documents it is Approved or Rejected, in newer ones it
-// mirrors the system's until a reviewer has decided. A request for resubmission decides nothing, so a
-// final decision that mirrors the system's beside it does not disagree.
+// The final decision is a cross-check: in older documents it is Approved or Rejected; in newer ones it equals
+// the system decision until a reviewer has decided. A request for resubmission decides nothing, so a final
+// decision that equals the system decision does not contradict it.
 var (
 	systemRows = map[string]row{
 		wordComplete: {
@@ -64,7 +64,7 @@ var (
 			[]string{wordResubmit, wordRefer, wordIncomplete},
 		},
 	}
-	// finalWords are those of a final decision, by the outcome that they tell.
+	// finalWords maps the values of a final decision to outcomes.
 	finalWords = map[string]event.Outcome{
 		wordApproved:   event.OutcomeApproved,
 		wordComplete:   event.OutcomeApproved,
@@ -75,8 +75,8 @@ var (
 	}
 )
 
-// word is one decision field as it came. A field that holds something other than text is given, and its
-// word is not known.
+// word is the unchanged value of one decision field. A field that contains something other than text counts as
+// given, with an unknown value.
 type word struct {
 	raw, folded string
 	given       bool
@@ -89,12 +89,12 @@ func wordOf(v any) word {
 	return w
 }
 
-// decisions are the decision fields of one body. review is the reviewer's word under the other name that
+// decisions are the decision fields of one body. review is the reviewer's decision under the other name that
 // it is assumed to have in one webhook.
 type decisions struct{ system, manual, final, review word }
 
-// effective is the decision by precedence: the reviewer's if there is one, else the system's. None is
-// given where nothing was decided.
+// effective returns the decision that has precedence: the reviewer's if it is given, else the system's.
+// w.given is false if nothing was decided.
 func (d decisions) effective() (w word, rows map[string]row, by event.Decision) {
 	if d.manual.given {
 		return d.manual, manualRows, event.Decision{Stage: event.StageManualReview, ActorType: event.ActorHuman}
@@ -102,16 +102,16 @@ func (d decisions) effective() (w word, rows map[string]row, by event.Decision) 
 	return d.system, systemRows, event.Decision{Stage: event.StageSystem, ActorType: event.ActorSystem}
 }
 
-// stated reports whether any field decides something.
+// stated reports whether any decision field is given.
 func (d decisions) stated() bool { return d.system.given || d.manual.given || d.final.given }
 
-// disagree reports whether words that are known contradict each other.
+// disagree reports whether known decisions contradict each other.
 func (d decisions) disagree() bool {
 	w, rows, _ := d.effective()
 	r, known := rows[w.folded]
 	switch outcome, listed := finalWords[d.final.folded]; {
 	case !w.given:
-		return listed && outcome != event.OutcomeNone // nobody has decided what it tells
+		return listed && outcome != event.OutcomeNone // a final outcome without any decision
 	case r.outcome == event.OutcomeResubmit && d.final.folded == d.system.folded:
 	case known && listed && !slices.Contains(r.agrees, d.final.folded):
 		return true
@@ -120,7 +120,7 @@ func (d decisions) disagree() bool {
 	return known && reviewed && review.outcome != r.outcome
 }
 
-// unknown is the first field that is given and whose word is not known, and whose word it is.
+// unknown returns the first field with an unknown value, and who made that decision.
 func (d decisions) unknown() (w word, by event.Decision, found bool) {
 	_, manualKnown := manualRows[d.manual.folded]
 	_, systemKnown := systemRows[d.system.folded]
@@ -131,14 +131,14 @@ func (d decisions) unknown() (w word, by event.Decision, found bool) {
 		return d.manual, event.Decision{Stage: event.StageManualReview, ActorType: event.ActorHuman}, true
 	case d.system.given && !systemKnown:
 		if !d.manual.given && (!d.final.given || d.final.folded == d.system.folded) {
-			by.ActorType = event.ActorSystem // nobody else has a word in it
+			by.ActorType = event.ActorSystem // no other actor has decided
 		}
 		return d.system, by, true
 	}
 	return d.final, by, d.final.given && !finalKnown
 }
 
-// doubt makes o doubt where a word is not known or the words contradict each other, and reports whether
+// doubt makes o a doubt if a decision is unknown or the decisions contradict each other, and reports whether
 // it did.
 func (d decisions) doubt(o *kycbridge.Observation) bool {
 	if w, by, found := d.unknown(); found {
@@ -148,8 +148,8 @@ func (d decisions) doubt(o *kycbridge.Observation) bool {
 	return d.contradict(o)
 }
 
-// contradict makes o doubt where the words contradict each other, and reports whether it did. A final
-// decision that disagrees may be a person's, so the doubt never counts as the system's alone.
+// contradict makes o a doubt if the decisions contradict each other, and reports whether it did. A final
+// decision that disagrees may come from a person, so the doubt is never attributed to the system alone.
 func (d decisions) contradict(o *kycbridge.Observation) bool {
 	if !d.disagree() {
 		return false
@@ -163,7 +163,7 @@ func (d decisions) contradict(o *kycbridge.Observation) bool {
 	return true
 }
 
-// decide applies the decision by precedence, or doubt.
+// decide sets the outcome of the decision that has precedence, or a doubt.
 func (d decisions) decide(o *kycbridge.Observation) {
 	if d.doubt(o) {
 		return
@@ -185,7 +185,7 @@ func (d decisions) decide(o *kycbridge.Observation) {
 	}
 }
 
-// chain lists who decided what; what decides nothing (Incomplete) or is not known is no link.
+// chain lists who decided what. A value that decides nothing (Incomplete) or is unknown is left out.
 func (d decisions) chain() []event.DecisionStep {
 	var chain []event.DecisionStep
 	add := func(w word, rows map[string]row, stage event.Stage, actor event.ActorType) {
@@ -200,8 +200,8 @@ func (d decisions) chain() []event.DecisionStep {
 	return chain
 }
 
-// withoutReview says null for a manual decision where the provider does: a body that states the final
-// decision and no manual one must clear what an earlier body said.
+// withoutReview sets a missing manual decision to null, as the provider does: a body that has the final
+// decision and no manual one must clear the manual decision of an earlier body.
 func withoutReview(status map[string]any) map[string]any {
 	if _, stated := status["final_decision"]; stated {
 		if _, reviewed := status["manual_decision"]; !reviewed {

@@ -10,7 +10,7 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// documentChecks are those that stand with one document.
+// documentChecks adds the checks that belong to one document.
 func documentChecks(o *kycbridge.Observation, cards []card) {
 	for _, c := range cards {
 		o.Checks = append(o.Checks, c.validation()...)
@@ -29,11 +29,11 @@ func documentChecks(o *kycbridge.Observation, cards []card) {
 	}
 }
 
-// place begins the ids of the checks of a document.
+// place returns the prefix for the ids of a document's checks.
 func (c card) place() string { return "documents." + c.id }
 
-// validationKinds sorts the named checks of a document by a word of their name, folded; the names depend
-// on the flow. What no word fits belongs to the document's authenticity.
+// validationKinds assigns the named checks of a document to kinds by a word in their folded name; the names
+// depend on the flow. The last entry applies to all other names: the document's authenticity.
 var validationKinds = []struct {
 	word string
 	kind kind
@@ -44,7 +44,7 @@ var validationKinds = []struct {
 	{"", authenticity},
 }
 
-// validation tells the outcome of the examination of a document and each of its checks.
+// validation returns the outcome of the examination of a document and each of its checks.
 func (c card) validation() []event.Check {
 	var checks []event.Check
 	add := func(id string, k kind, name, word string) {
@@ -78,14 +78,15 @@ func (c card) validation() []event.Check {
 	return checks
 }
 
-// accuracies are the vendor's words for how well a field was read.
+// accuracies maps the vendor's values for how well a field was read.
 var accuracies = map[string]event.Result{
 	"high": event.ResultPassed,
 	"low":  event.ResultWarning,
 }
 
-// reading tells how well each field was read, not what was read. A date that cannot be true is
-// undetermined, however well it was read. There is no such check where nothing is told of any field.
+// reading returns a check of how well each field was read, without the values of the fields. An impossible
+// date is undetermined, however well it was read. If the document has no information about any field, the
+// check does not exist.
 func (c card) reading() (event.Check, bool) {
 	check := event.Check{
 		CheckID:       c.place() + ".data_extraction",

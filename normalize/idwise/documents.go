@@ -10,29 +10,29 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// card is one entry of documents: a step of the flow in which a document is shown.
+// card is one entry of documents: a step of the flow in which the applicant presents a document.
 type card struct {
 	document.Object
 	id       string         // of its step
-	read     map[string]any // the scalars read from it, by folded label
-	accuracy []accuracy     // how well, by label
+	read     map[string]any // the scalars read from the document, by folded label
+	accuracy []accuracy     // how well they were read, by label
 	names    fullName
-	dates    map[string]string // by the field that they end up in
-	unread   values.Unread     // dates that are given and cannot be read
+	dates    map[string]string // by the name of the field in the event
+	unread   values.Unread     // dates that have a value that cannot be read
 }
 
 // accuracy is how well one field of a document was read.
 type accuracy struct{ field, word string }
 
-// The fields that dates end up in.
+// The names of the date fields in the event.
 const (
 	fieldBirth  = "birthdate"
 	fieldIssue  = "date_of_issuance"
 	fieldExpiry = "date_of_expiry"
 )
 
-// dateFields are the dates with their folded labels, the first of which counts. Variants of another
-// calendar have labels of their own (Birth Date Hijri) and are never taken.
+// dateFields are the dates with their folded labels; the first label with a value has precedence. Dates of
+// another calendar have labels of their own (Birth Date Hijri) and are never read.
 var dateFields = []struct {
 	field  string
 	read   func(*values.Dates, string) string
@@ -43,7 +43,7 @@ var dateFields = []struct {
 	{fieldIssue, (*values.Dates).Issue, []string{"issuedate", "dateofissue", "issuancedate"}},
 }
 
-// cards are the documents in the order of their steps. A step that has not been taken may be null.
+// cards returns the documents in the order of their steps. A step that was not taken yet may be null.
 func (r result) cards(received time.Time) []card {
 	entries := r.Object.Object("documents")
 	var cards []card
@@ -55,8 +55,8 @@ func (r result) cards(received time.Time) []card {
 	return cards
 }
 
-// newCard reads the extracted fields of a document. A field is an object with a value; where a bare value
-// stands, it is that. Of two spellings of one label the first in order counts.
+// newCard reads the extracted fields of a document. A field is an object with a value, or the bare value. If a
+// label occurs in two spellings, the first one in order is used.
 func newCard(id string, entry document.Object, received time.Time) card {
 	c := card{Object: entry, id: values.Clip(id, values.MaxCode), read: map[string]any{}, dates: map[string]string{}}
 	fields := entry.Object("extracted_fields")
@@ -83,7 +83,7 @@ func newCard(id string, entry document.Object, received time.Time) card {
 	return c
 }
 
-// fieldOf names a field of the check data_extraction.
+// fieldOf returns the name of a field of the check data_extraction.
 func fieldOf(label, folded string) string {
 	for _, date := range dateFields {
 		if slices.Contains(date.labels, folded) {
@@ -106,7 +106,7 @@ func (c *card) readDates(dates *values.Dates) {
 	c.unread = dates.Unread
 }
 
-// text is the first of some fields that holds text.
+// text returns the first of these fields that contains text.
 func (c card) text(labels ...string) string {
 	for _, label := range labels {
 		if s, ok := c.read[label].(string); ok {
@@ -116,7 +116,7 @@ func (c card) text(labels ...string) string {
 	return ""
 }
 
-// number is the first of some fields that holds text or a number of digits alone.
+// number returns the first of these fields that contains text or a number of digits only.
 func (c card) number(labels ...string) string {
 	for _, label := range labels {
 		if number := numberOf(c.read[label]); number != "" {
@@ -126,7 +126,7 @@ func (c card) number(labels ...string) string {
 	return ""
 }
 
-// numberOf reads the number of a document or a person, which is text or, of digits alone, a JSON number.
+// numberOf reads the number of a document or a person: text, or a JSON number of digits only.
 func numberOf(v any) string {
 	s := strings.TrimSpace(values.ScalarText(v))
 	if _, isText := v.(string); !isText && strings.Trim(s, "0123456789") != "" {
@@ -135,10 +135,11 @@ func numberOf(v any) string {
 	return s
 }
 
-// country is the issuer of a document. The code is alpha-3 by the documentation; alpha-2 is converted.
+// country returns the issuing country of a document. The documentation specifies alpha-3; alpha-2 is
+// converted.
 func (c card) country() string { return values.Alpha3(c.Text("issuing_country_code")) }
 
-// documents are those that were shown: a step that has not been taken has no type.
+// documents returns the presented documents: a step that was not taken yet has no type.
 func documents(cards []card) []event.Document {
 	shown := make([]event.Document, 0, len(cards))
 	for _, c := range cards {

@@ -1,5 +1,5 @@
-// Package idwise maps what IDWise sends: webhooks, which announce, and the answers of Get Journey
-// Summary (progress) and Get Journey Result, which alone decides.
+// Package idwise maps the bodies of IDWise: webhooks, which announce results, and the answers of Get Journey
+// Summary (progress) and Get Journey Result, the only one that contains the decision.
 package idwise
 
 import (
@@ -9,7 +9,7 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// The schemas of IDWise bodies, and the names that fetched ones go by in an event.
+// The schemas of IDWise bodies, and the names of the fetched ones in an event.
 const (
 	schemaWebhook = "webhook"
 	schemaSummary = "summary"
@@ -19,10 +19,10 @@ const (
 	getResult  = "get-journey-result"
 )
 
-// Forms says that bodies are JSON as it is.
+// Forms returns no special forms: bodies are plain JSON.
 func Forms() document.Forms { return document.Forms{} }
 
-// Identify finds what an IDWise body says about itself.
+// Identify finds the schema, the event and the ids of an IDWise body.
 func Identify(body document.Object, via event.Via) kycbridge.Identity {
 	id := kycbridge.Identity{Schema: kindOf(body, via), Document: body}
 	switch id.Schema {
@@ -31,7 +31,7 @@ func Identify(body document.Object, via event.Via) kycbridge.Identity {
 	case schemaResult:
 		id.Event, id.Reference, id.Missing = getResult, values.ScalarText(body["journey_id"]), "/journey_id"
 	default:
-		// What is none of the three is taken for a webhook, whose schema then says what it lacks.
+		// A body of unknown kind is treated as a webhook, whose schema then reports what is missing.
 		id.Schema = schemaWebhook
 		name, _ := body["event"].(string)
 		hook := body.Object("body")
@@ -44,10 +44,10 @@ func Identify(body document.Object, via event.Via) kycbridge.Identity {
 	return id
 }
 
-// kindOf tells the kinds of body apart; "" is none of them. A webhook is known by its event and a summary
-// by its steps or its completion, as the vendor publishes no other mark
+// kindOf returns the kind of a body; "" if it is unknown. A webhook is recognised by its event and a summary
+// by its steps or its completion, because the vendor publishes no other mark
 // (https://docs.idwise.com/docs/webhook-specifications, https://docs.idwise.com/reference/get-journey-summary,
-// https://docs.idwise.com/docs/journey-result). Whatever else was asked for is a result.
+// https://docs.idwise.com/docs/journey-result). Any other fetched body with a journey id is a result.
 func kindOf(body document.Object, via event.Via) string {
 	has := func(names ...string) bool {
 		for _, name := range names {
@@ -71,21 +71,21 @@ func kindOf(body document.Object, via event.Via) string {
 }
 
 // ownReferences are the members that identify a check which is a verification of its own, by event, the
-// documented one first (https://docs.idwise.com/docs/finished-spot-check-webhook,
-// https://docs.idwise.com/docs/ongoing-verification-webhook-specification). The journeyId beside one is
+// documented member first (https://docs.idwise.com/docs/finished-spot-check-webhook,
+// https://docs.idwise.com/docs/ongoing-verification-webhook-specification). The journeyId in the same body is
 // that of the first verification and must not be used.
 var ownReferences = map[string][2]string{
 	"Finished Spot Check":    {"spotCheckJourneyId", "ongoingCheckId"},
 	"Finished Ongoing Check": {"ongoingCheckId", "spotCheckJourneyId"},
 }
 
-// isOwnCheck reports whether an event tells the end of a check that is a verification of its own.
+// isOwnCheck reports whether an event announces the end of a check that is a verification of its own.
 func isOwnCheck(event string) bool {
 	_, own := ownReferences[event]
 	return own
 }
 
-// hookReference is the verification that a webhook speaks of, and where it stands or should stand.
+// hookReference returns the id of a webhook's verification, and the JSON pointer where it is or should be.
 func hookReference(hook document.Object, event string) (reference, place string) {
 	names, own := ownReferences[event]
 	if !own {
@@ -99,8 +99,7 @@ func hookReference(hook document.Object, event string) (reference, place string)
 	return "", "/body/" + names[0]
 }
 
-// exactNames leads from a folded event name to the exact one: the vendor's own pages do not spell all of them
-// alike.
+// exactNames maps folded event names to the exact ones: the vendor's own pages spell some of them differently.
 var exactNames = map[string]string{
 	"finishedstep":               "Finished Step",
 	"stepsubmitted":              "Step Submitted",
@@ -115,7 +114,7 @@ var exactNames = map[string]string{
 	"kycrenewaldeadlineexceeded": "KYC Renewal Deadline Exceeded",
 }
 
-// exactName is the vendor's exact name of an event, or name itself if it is not known.
+// exactName returns the vendor's exact name of an event, or name itself if it is not known.
 func exactName(name string) string {
 	if exact, ok := exactNames[values.Fold(name)]; ok {
 		return exact

@@ -11,9 +11,9 @@ import (
 
 var errUnknownKind = errors.New("read body: neither webhook, journey summary nor journey result")
 
-// Map maps webhooks, journey summaries and journey results. With s.Confirm a webhook about a decision is
-// only a trigger, because Finished Journey repeats the system's decision after a person has overruled it;
-// without it the webhook's own decisions count and are marked as unconfirmed.
+// Map maps webhooks, journey summaries and journey results. With s.Confirm a webhook about a decision is only
+// a trigger, because Finished Journey repeats the system's decision even after a person has overruled it.
+// Without s.Confirm the webhook's own decisions count and are marked as unconfirmed.
 func Map(body document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, error) {
 	switch kindOf(body, p.Via) {
 	case schemaWebhook:
@@ -33,7 +33,8 @@ func Map(body document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbr
 	return kycbridge.Observation{}, errUnknownKind
 }
 
-// unfetched treats a decision that was posted to us as what it is: a callback's word.
+// unfetched treats a decision that was posted to kycbridge, and not fetched, as a callback's: it is only a
+// trigger, or it is marked as unconfirmed.
 func unfetched(o *kycbridge.Observation, s kycbridge.Settings) {
 	switch {
 	case s.Confirm:
@@ -43,10 +44,9 @@ func unfetched(o *kycbridge.Observation, s kycbridge.Settings) {
 	}
 }
 
-// summary maps the answer of Get Journey Summary: progress, no decision. is_completed says that nothing
-// can be handed in any more, not that anything was passed
-// (https://docs.idwise.com/reference/get-journey-summary). While a resubmission is asked for it is false,
-// so only a summary that says true shows that the applicant has handed in again.
+// summary maps the answer of Get Journey Summary: progress, no decision. is_completed means that nothing can
+// be submitted any more, not that anything was passed (https://docs.idwise.com/reference/get-journey-summary).
+// It is false while a resubmission is requested, so only true shows that the applicant has submitted again.
 func summary(body document.Object) kycbridge.Observation {
 	o := kycbridge.Observation{
 		Effect:            kycbridge.EffectProgress,
@@ -67,7 +67,8 @@ func summary(body document.Object) kycbridge.Observation {
 	return o
 }
 
-// externalReference is the caller's own reference under the first of its spellings that is there.
+// externalReference returns the caller's own reference, under the first of these spellings that the body
+// contains.
 func externalReference(o document.Object, spellings ...string) string {
 	for _, name := range spellings {
 		if reference := values.ScalarText(o[name]); reference != "" {
@@ -77,7 +78,7 @@ func externalReference(o document.Object, spellings ...string) string {
 	return ""
 }
 
-// setID puts an id, which is text or a number, as it goes into an event.
+// setID sets an id, which is text or a number, in the form that an event contains.
 func setID(references map[string]string, name string, id any) {
 	values.Set(references, name, values.Clip(values.ScalarText(id), values.MaxID))
 }

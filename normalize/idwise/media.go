@@ -23,7 +23,7 @@ var images = []struct{ member, kind string }{
 	{"back_cropped_image_path", "document_back_cropped"},
 }
 
-// sources are the words for where a compared image comes from, folded.
+// sources maps the origins of a compared image, folded, to kinds of media.
 var sources = map[string]string{
 	"selfie":          "selfie",
 	"document":        "document_portrait",
@@ -31,7 +31,7 @@ var sources = map[string]string{
 	"additionalfaces": "additional_face",
 }
 
-// media lists each image once, under the first of its places in the body.
+// media lists each image once, under the first path in the body that refers to it.
 func (r result) media(cards []card) []event.Media {
 	media := make(gallery, 0, 8)
 	media.add("selfie", r.Value("selfie", "image_path"), "selfie.image_path")
@@ -53,10 +53,10 @@ func (r result) media(cards []card) []event.Media {
 	return media
 }
 
-// gallery collects media without naming one reference twice.
+// gallery collects media and contains each reference once.
 type gallery []event.Media
 
-// add keeps the place in the body only for an address: an opaque path opens nothing.
+// add sets Field, the path in the body, only for a URL: an opaque image path grants no access.
 func (g *gallery) add(kind string, path any, field string) {
 	ref := values.MediaRef(values.ScalarText(path), field)
 	known := func(m event.Media) bool { return m.ProviderRef == ref }
@@ -70,7 +70,7 @@ func (g *gallery) add(kind string, path any, field string) {
 	*g = append(*g, m)
 }
 
-// compared adds the images of a comparison of faces.
+// compared adds the images of a face comparison.
 func (g *gallery) compared(match any, at string) {
 	object, _ := match.(map[string]any)
 	for i, item := range values.AtMost(document.Object(object).List("images")) {

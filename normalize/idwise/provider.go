@@ -11,7 +11,8 @@ import (
 	"kycbridge/normalize/idwise/simulated"
 )
 
-// Entry is IDWise: webhooks announce results and carry none, and nothing is sent when somebody leaves.
+// Entry describes IDWise: webhooks announce results without containing them, and IDWise sends nothing when an
+// applicant abandons the journey.
 func Entry() normalize.Entry {
 	return normalize.Entry{
 		Provider: kycbridge.Provider{
@@ -37,7 +38,7 @@ func Entry() normalize.Entry {
 	}
 }
 
-// connect makes the client of an account out of its api section.
+// connect makes the client of an account from its api section.
 func connect(a normalize.API, _ kycbridge.Settings, o rest.Options) kycbridge.API {
 	return client.New(client.Config{
 		BaseURL: a["base_url"], Key: a["key"], Secret: a["secret"], FlowID: a["flow_id"], Prefix: a["prefix"],

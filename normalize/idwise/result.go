@@ -9,13 +9,13 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// result is the answer of Get Journey Result, model version 3.0: the only body that decides
-// (https://docs.idwise.com/docs/journey-result; inner objects: https://developers.idwise.com). Any member
-// may be of another kind than documented; it is then read as if it were not there.
+// result is the answer of Get Journey Result, model version 3.0: the only body that contains the decision
+// (https://docs.idwise.com/docs/journey-result; inner objects: https://developers.idwise.com). A member may
+// have another type than documented; it is then treated as missing.
 type result struct{ document.Object }
 
-// observe maps a result that was received at a time. A result says when the journey began and ended, not
-// when it was decided, so it has no time of its own.
+// observe maps a result that was received at the given time. A result contains when the journey began and
+// ended, not when it was decided, so the observation has no time.
 func (r result) observe(received time.Time) kycbridge.Observation {
 	d := decisions{
 		system: wordOf(r.Object["system_decision"]),
@@ -41,8 +41,8 @@ func (r result) observe(received time.Time) kycbridge.Observation {
 	return o
 }
 
-// facts are the groups that the result speaks of. One that it does not hold, or holds in another form
-// than documented, is left as it is known.
+// facts sets the groups of facts that the result contains. A group that is missing, or has another form than
+// documented, stays nil, so the known facts are kept.
 func (r result) facts(o *kycbridge.Observation, cards []card, received time.Time) {
 	speaks := func(names ...string) bool {
 		for _, name := range names {
@@ -72,7 +72,7 @@ func (r result) facts(o *kycbridge.Observation, cards []card, received time.Time
 	}
 }
 
-// session is when the journey began and ended. The times have no zone and are UTC.
+// session returns when the journey began and ended. The times have no zone and are UTC.
 func (r result) session() *event.Session {
 	session := event.Session{
 		StartedAt: event.Instant(r.Time("start_time")),
@@ -84,8 +84,9 @@ func (r result) session() *event.Session {
 	return &session
 }
 
-// actions lists what a reviewer has to have asked for again: a result does not repeat the request, but
-// the review call demands a word on every failed step (https://docs.idwise.com/reference/manual-review-journey).
+// actions lists the steps that the reviewer must have requested again. A result does not repeat the request,
+// but the review call requires a decision on every failed step
+// (https://docs.idwise.com/reference/manual-review-journey).
 func (r result) actions(cards []card) []event.RequiredAction {
 	var actions []event.RequiredAction
 	ask := func(action, step string) {

@@ -26,9 +26,10 @@ func newHook(root document.Object) hook {
 	return w
 }
 
-// events says what each webhook does; its keys are the vendor's exact names
-// (https://docs.idwise.com/docs/webhooks-overview; Step Submitted: https://developers.idwise.com/step-webhooks.html).
-// A name that is not in it does nothing.
+// events maps the vendor's exact webhook names to their handlers
+// (https://docs.idwise.com/docs/webhooks-overview; Step Submitted:
+// https://developers.idwise.com/step-webhooks.html). An unknown name triggers a fetch with s.Confirm, else it
+// has no effect.
 var events = map[string]func(hook, kycbridge.Settings, *kycbridge.Observation){
 	"Finished Step":                 hook.stepDone,
 	"Step Submitted":                hook.stepDone,
@@ -43,7 +44,7 @@ var events = map[string]func(hook, kycbridge.Settings, *kycbridge.Observation){
 	"KYC Renewal Deadline Exceeded": hook.renewalOverdue,
 }
 
-// Words of the canonical event that the webhooks lead to.
+// The name of one webhook, and values of the canonical events that webhooks lead to.
 const (
 	manuallyReviewed = "Manually Reviewed"
 	productSpotCheck = "spot_check"
@@ -54,8 +55,8 @@ const (
 	actionResubmit   = "resubmit_other"
 )
 
-// triggerRenewal is the one trigger whose string the vendor published, folded; renewalKeep is the setting
-// that lets an approval outlive its renewal date.
+// triggerRenewal is the only trigger whose value the vendor published, folded; renewalKeep is the setting that
+// keeps an approval after its renewal date.
 const (
 	triggerRenewal = "kycrenewal"
 	renewalKeep    = "keep"
@@ -80,18 +81,18 @@ func (w hook) observe(s kycbridge.Settings) kycbridge.Observation {
 	case known:
 		observe(w, s, &o)
 	case s.Confirm:
-		values.Fetch(&o) // whatever happened, the result tells
+		values.Fetch(&o) // whatever the event is, the result contains the outcome
 	default:
 		o.Effect, o.Ignored = kycbridge.EffectNone, values.IgnoredType
 	}
 	if o.Product != "" {
-		o.Trigger = w.exact // a result does not say that it is a spot check's
+		o.Trigger = w.exact // a result does not state that it belongs to a spot check
 	}
 	return o
 }
 
-// statusNames are the names of the decision fields in provider.status: those of a result, so that both
-// tell one fact alike.
+// statusNames are the names of the decision fields in provider.status. They equal those of a result, so that
+// both report the same fact under one name.
 var statusNames = [...]struct{ member, name string }{
 	{"systemDecision", "system_decision"},
 	{"manualDecision", "manual_decision"},
@@ -110,14 +111,14 @@ func (w hook) status() map[string]any {
 	return withoutReview(status)
 }
 
-// stepDone: the applicant has handed in a step.
+// stepDone handles a submitted step.
 func (w hook) stepDone(_ kycbridge.Settings, o *kycbridge.Observation) {
 	o.Effect, o.Status, o.Submission = kycbridge.EffectProgress, event.StatusInProgress, true
 }
 
-// stepsDone: the systemDecision of this event is a snapshot while processing runs
-// (https://docs.idwise.com/docs/finished-user-steps-webhook). It is recorded under a name of its own
-// so that, coming late, it does not stand in for the real one.
+// stepsDone records the systemDecision of this event under a name of its own: it is a snapshot taken during
+// processing (https://docs.idwise.com/docs/finished-user-steps-webhook), and must not replace the real
+// decision if it arrives late.
 func (w hook) stepsDone(_ kycbridge.Settings, o *kycbridge.Observation) {
 	o.Effect, o.Submission = kycbridge.EffectProgress, true
 	o.Status, o.StatusDetail = event.StatusProcessing, event.DetailStepsSubmitted
@@ -127,7 +128,7 @@ func (w hook) stepsDone(_ kycbridge.Settings, o *kycbridge.Observation) {
 	}
 }
 
-// decided covers every event after which the decisions may be others than before.
+// decided handles every event after which the decisions may have changed.
 func (w hook) decided(s kycbridge.Settings, o *kycbridge.Observation) {
 	switch {
 	case s.Confirm:
@@ -139,7 +140,7 @@ func (w hook) decided(s kycbridge.Settings, o *kycbridge.Observation) {
 	}
 	w.decide(o)
 	if w.exact == manuallyReviewed && !w.manual.given && o.Effect != kycbridge.EffectDoubt {
-		// Somebody decided and the body does not say what: the machine's word does not stand in for it.
+		// A reviewer decided, and the body does not contain the decision: the system's does not replace it.
 		values.Doubt(o, w.event, event.StageManualReview, event.ActorHuman)
 	}
 	if o.Effect == kycbridge.EffectReopen {
@@ -148,14 +149,14 @@ func (w hook) decided(s kycbridge.Settings, o *kycbridge.Observation) {
 	unfetched(o, s)
 }
 
-// updateRequired tells what no result tells, so it counts whether or not results are fetched
-// (https://docs.idwise.com/docs/verification-update-required-webhook). Before a renewal the approval
-// stands until the deadline; any other trigger takes it back, whatever the words of the decisions are, as
-// long as they do not contradict each other.
+// updateRequired handles an event whose content no result contains, so it counts whether or not results are
+// fetched (https://docs.idwise.com/docs/verification-update-required-webhook). Before a renewal the approval
+// remains valid until the deadline. Any other trigger revokes it, whatever the decisions are, as long as they
+// do not contradict each other.
 func (w hook) updateRequired(s kycbridge.Settings, o *kycbridge.Observation) {
 	isRenewal := values.Fold(w.Text("trigger")) == triggerRenewal
 	if !isRenewal && w.final.folded == wordResubmit {
-		w.final = word{} // it repeats what the event says
+		w.final = word{} // it repeats the meaning of the event
 	}
 	switch {
 	case isRenewal && w.doubt(o), w.contradict(o):
@@ -174,8 +175,9 @@ func (w hook) updateRequired(s kycbridge.Settings, o *kycbridge.Observation) {
 	}
 }
 
-// renewalOverdue: the renewal date went by (https://docs.idwise.com/docs/kyc-renewal-deadline-exceeded-webhook).
-// Whether the approval then ends is the operator's to say; unless told to keep it, it ends.
+// renewalOverdue handles a renewal date that has passed
+// (https://docs.idwise.com/docs/kyc-renewal-deadline-exceeded-webhook). The operator configures whether the
+// approval then ends; by default it ends.
 func (w hook) renewalOverdue(s kycbridge.Settings, o *kycbridge.Observation) {
 	o.Effect, o.Status = kycbridge.EffectReopen, event.StatusExpired
 	if own(s).RenewalOverdue == renewalKeep {
@@ -186,17 +188,18 @@ func (w hook) renewalOverdue(s kycbridge.Settings, o *kycbridge.Observation) {
 	o.RequiredActions = w.actions(actionRenew, reasonOverdue)
 }
 
-// resubmit adds what has to be handed in again; a step is named by its id only, so its kind is not known.
+// resubmit adds the steps that the applicant must submit again; a step has only an id, so its kind is not
+// known.
 func (w hook) resubmit(o *kycbridge.Observation) {
 	o.Reasons = w.reasons(reasonResubmit)
 	o.RequiredActions = w.actions(actionResubmit, reasonResubmit)
 }
 
-// steps are the steps that the applicant has to take again.
+// steps returns the steps that the applicant must take again.
 func (w hook) steps() []document.Object { return values.AtMost(w.Objects("requiredSteps")) }
 
-// reasons gives code once for each of the tenant's own codes, at least once. Theirs is free text, and
-// nothing but a provider_code.
+// reasons returns code once for each of the tenant's own reason codes, and at least once. The tenant's codes
+// are free text and are used only as provider_code.
 func (w hook) reasons(code string) []event.Reason {
 	var reasons []event.Reason
 	seen := map[string]bool{}
@@ -213,7 +216,7 @@ func (w hook) reasons(code string) []event.Reason {
 	return reasons
 }
 
-// actions asks for action in each required step, or once where no step is named.
+// actions requests action for each required step, or once if the body names no step.
 func (w hook) actions(action, code string) []event.RequiredAction {
 	var actions []event.RequiredAction
 	for _, step := range w.steps() {

@@ -7,8 +7,8 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// address is the printed address with the parts that the provider made of it: names beside codes, in
-// arrays of arrays.
+// address returns the printed address with the parts that the provider derived from it. The provider lists
+// names and codes together, in nested arrays.
 func (l *labels) address() map[string]string {
 	split := l.splitAddress()
 	formatted := l.text("address", "address")
@@ -28,7 +28,7 @@ func (l *labels) address() map[string]string {
 	return address
 }
 
-// splitAddress is the only label whose value is an object.
+// splitAddress returns the split address, the only label whose value is an object.
 func (l *labels) splitAddress() document.Object {
 	v, given := l.values["splitaddress"]
 	split, is := v.(map[string]any)
@@ -39,7 +39,7 @@ func (l *labels) splitAddress() document.Object {
 	return split
 }
 
-// countryCode is the alpha-3 code among the words for a country, which also hold its alpha-2 code.
+// countryCode returns the alpha-3 code among the texts for a country, which also include its alpha-2 code.
 func countryCode(words []string) string {
 	for _, length := range [...]int{3, 2} {
 		for _, word := range words {
@@ -51,8 +51,8 @@ func countryCode(words []string) string {
 	return ""
 }
 
-// region is ISO 3166-2 where state and country bring their codes, else the state's name. The states are
-// pairs of name and code, and the first pair is the likeliest one.
+// region returns an ISO 3166-2 code if state and country have codes, else the state's name. The states are
+// pairs of name and code; the first pair is the most likely one.
 func region(states any, country []string) string {
 	if list, ok := states.([]any); ok && len(list) > 0 {
 		if pair, ok := list[0].([]any); ok {
@@ -74,7 +74,7 @@ func region(states any, country []string) string {
 	return state[0]
 }
 
-// leaves are the texts in v, however deep in arrays.
+// leaves returns all texts in v, at any depth of nested arrays.
 func leaves(v any) []string {
 	switch v := v.(type) {
 	case string:

@@ -8,18 +8,18 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// answer is a three-valued word of the provider: True, False or None, in any of the encodings that one
-// body mixes. The zero value is one that was not sent.
+// answer is a three-valued result of the provider: True, False or None, in any of the encodings that one body
+// mixes. The zero value means that the provider sent no value.
 type answer struct {
 	result event.Result
-	raw    string // as it was written; "" where it is no scalar
+	raw    string // as received; "" if it is not a scalar
 }
 
-// unreadable is what stands where something else is expected than what came.
+// unreadable is the answer for a value that has another form than expected.
 var unreadable = answer{result: event.ResultUndetermined}
 
-// answerAt reads a member. One that is there and cannot be read, null included, is undetermined: what
-// nobody can read must not count as what nobody sent.
+// answerAt reads a member. A member that is present but cannot be read, null included, is undetermined: an
+// unreadable value must not count as a missing one.
 func answerAt(o document.Object, member string) answer {
 	v, sent := o[member]
 	if !sent {
@@ -37,28 +37,28 @@ func (a answer) sent() bool   { return a.result != "" }
 func (a answer) passed() bool { return a.result == event.ResultPassed }
 func (a answer) failed() bool { return a.result == event.ResultFailed }
 
-// part returns an object within o. odd reports that the member is there and holds nothing that can be
-// read: something else, null, or an object without members.
+// part returns an object within o. odd reports that the member is present but has no readable content: it is
+// of another type, null, or an object without members.
 func part(o document.Object, member string) (object document.Object, odd bool) {
 	v, sent := o[member]
 	object, _ = v.(map[string]any)
 	return object, sent && len(object) == 0
 }
 
-// list returns a list within o, as part does an object. An empty list says that there is nothing.
+// list returns a list within o, as part does for objects. An empty list is valid and means no entries.
 func list(o document.Object, member string) (items []any, odd bool) {
 	v, sent := o[member]
 	items, is := v.([]any)
 	return items, sent && !is
 }
 
-// ran is the answer of a check of the selfie.
+// ran returns the answer of a check of the selfie.
 func ran(check document.Object, member string) answer {
 	return relied(answerAt(check, "status"), answerAt(check, member))
 }
 
-// relied weighs an answer by the status beside it, which is the text "200" for a check that ran and
-// "Not Started" for one that did not (observed). Under any other status no answer is relied on.
+// relied combines an answer with the status beside it. The status is the text "200" for a check that ran and
+// "Not Started" for one that did not (observed). With any other status the answer is undetermined.
 func relied(status, a answer) answer {
 	word := a.raw
 	if word == "" {
@@ -73,7 +73,7 @@ func relied(status, a answer) answer {
 	return a
 }
 
-// judges reports whether a yes or a no stands anywhere in v.
+// judges reports whether v contains a yes or a no at any depth.
 func judges(v any) bool {
 	switch v := v.(type) {
 	case map[string]any:
@@ -95,7 +95,7 @@ func judges(v any) bool {
 	return false
 }
 
-// blank reports whether a word stands for nothing: "", "NA" and the like.
+// blank reports whether a text means that there is no value: "", "NA" and the like.
 func blank(word string) bool {
 	switch values.Fold(word) {
 	case "", "na", "n/a", "none", "null", "false":

@@ -9,10 +9,10 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// comparison is a member of matchPercentage, which compares what was read with what the caller knows.
+// comparison is a member of matchPercentage: it compares the extracted data with the caller's data.
 type comparison struct{ member, field, threshold string }
 
-// documented are the comparisons that a policy may have a threshold for.
+// documented lists the comparisons for which a policy may set a threshold.
 var documented = []comparison{
 	{"fullNameMatch", "name", "min_name_match"},
 	{"dateOfBirthMatch", "birthdate", "min_date_of_birth_match"},
@@ -38,9 +38,9 @@ func comparisonsIn(match document.Object) []comparison {
 	return values.AtMost(found)
 }
 
-// compare judges each comparison: against the account's threshold if there is one, else only the two
-// ends of the scale speak for themselves. "0%" is a real zero, "NA" means nothing to compare with. What
-// lies between is left to a threshold; what cannot be read speaks against the person.
+// compare judges each comparison against the account's threshold. Without a threshold, 100% passes, 0% fails
+// and any other score is undetermined, which is no objection. "0%" is a real zero; "NA" means that there was
+// nothing to compare with. A score that cannot be read is an objection.
 func (e *evidence) compare(j document.Object) {
 	match, odd := part(j, "matchPercentage")
 	c := event.Check{CheckID: "match_percentage", Type: event.CheckDataMatch, ProviderCheck: "matchPercentage"}
@@ -64,7 +64,7 @@ func (e *evidence) compare(j document.Object) {
 	}
 }
 
-// compared is one comparison; ok is false where it cannot be read.
+// compared evaluates one comparison; ok is false if it cannot be read.
 func (e *evidence) compared(m comparison, a answer) (f event.CheckField, ok bool) {
 	f = event.CheckField{Field: m.field, Result: event.ResultUndetermined}
 	score, ok := values.Percent(a.raw)
@@ -86,7 +86,7 @@ func (e *evidence) compared(m comparison, a answer) (f event.CheckField, ok bool
 	return f, true
 }
 
-// thresholdOf is what a policy asks of a score, for the check that has it; nil: nothing.
+// thresholdOf returns the policy's threshold for a score, to be included in the check; nil if it has none.
 func (e *evidence) thresholdOf(key string) *float64 {
 	bound, set := e.policy[key]
 	if !set || !within(bound) {
@@ -95,10 +95,10 @@ func (e *evidence) thresholdOf(key string) *float64 {
 	return &bound
 }
 
-// within reports whether f lies in 0 to 1; NaN does not.
+// within reports whether f is in the range 0 to 1; it is false for NaN.
 func within(f float64) bool { return f >= 0 && f <= 1 }
 
-// percentage is a text that values.Percent has read, as the provider counts.
+// percentage returns a text that values.Percent has accepted as a raw score on the provider's scale, 0 to 100.
 func percentage(text string) *event.ScoreRaw {
 	f, _ := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), "%")), 64)
 	return &event.ScoreRaw{Value: f, Min: 0, Max: 100}

@@ -6,20 +6,20 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// The types of documents that are told apart by more than their name.
+// Document types that need more than their name to be distinguished.
 const (
 	idCard          = "idcard"
 	residencePermit = "residence_permit"
 	emiratesID      = "ae_emirates_id"
 )
 
-// recogniser's words for a document, the plainest first.
+// recognised lists the paths of the recogniser's labels for a document, the plainest first.
 var recognised = [...][]string{
 	{"predictedIdTypeFront", "FDSIDList", "dDescription"}, {"predictedIdTypeFront", "DocumentName"},
 	{"predictedIdTypeBack", "FDSIDList", "dDescription"}, {"predictedIdTypeBack", "DocumentName"},
 }
 
-// labels are the words by which the recogniser names the document, those that it has.
+// labels returns the recogniser's labels for the document, without the empty ones.
 func (r report) labels() []string {
 	var found []string
 	for _, path := range recognised {
@@ -30,7 +30,7 @@ func (r report) labels() []string {
 	return found
 }
 
-// issuer is the country by the recogniser, as ICAO 9303 writes it.
+// issuer returns the issuing country that the recogniser reports, as an ICAO 9303 code.
 func (r report) issuer() string {
 	for _, side := range [...]string{"predictedIdTypeFront", "predictedIdTypeBack"} {
 		if code := values.Alpha3(r.body.Text(side, "FDSIDList", "ICAOCode")); code != "" {
@@ -40,8 +40,8 @@ func (r report) issuer() string {
 	return ""
 }
 
-// country is the country whose names for documents count: the issuer, else the one that the recogniser
-// names, else the one that the applicant chose. Only India and the Emirates have names of their own.
+// country returns the country whose document names apply: the issuer, else the country that the recogniser
+// names, else the one that the applicant chose. Only India and the Emirates have document names of their own.
 func (r report) country(chosenIn string) string {
 	if code := r.issuer(); code != "" {
 		return code
@@ -55,7 +55,7 @@ func (r report) country(chosenIn string) string {
 	return values.Alpha3(chosenIn)
 }
 
-// typeOf names a document by a label. known is false where the label is none of the vocabulary.
+// typeOf returns the document type for a label. known is false if the label is not in the vocabulary.
 func typeOf(label, country string) (name string, known bool) {
 	name, known = values.KnownDocumentType(label, country)
 	if !known {
@@ -71,8 +71,8 @@ func typeOf(label, country string) (name string, known bool) {
 	return values.DocumentType(label, country), false
 }
 
-// typeWithin finds the longest word of the vocabulary within a label that says more: "Exampleland -
-// Driving License (2021)". Short words stand within too many others.
+// typeWithin finds the longest word of the vocabulary within a longer label, such as "Exampleland - Driving
+// License (2021)". Short words are skipped because they occur within too many other words.
 func typeWithin(label string) (name string, known bool) {
 	const shortest = len("passport")
 	plain, longest := values.Letters(label), ""
@@ -86,8 +86,8 @@ func typeWithin(label string) (name string, known bool) {
 	return name, known
 }
 
-// documentType names the document: by what it was recognised as, else by what the applicant chose. A
-// mention of Aadhaar anywhere decides, because its number is treated in a special way.
+// documentType returns the type of the document: the recognised type, else the type that the applicant chose.
+// If any label mentions Aadhaar, the type is Aadhaar, because its number needs special treatment.
 func (r report) documentType(chosen, chosenIn string) string {
 	country := r.country(chosenIn)
 	labels := r.labels()
@@ -108,8 +108,8 @@ func (r report) documentType(chosen, chosenIn string) string {
 	return name
 }
 
-// compatible reports whether two types may be names of one document: a national card is an identity
-// card to whoever does not know its name.
+// compatible reports whether two types may be names of one document: a recogniser that does not know the name
+// of a national card reports it as an identity card.
 func compatible(a, b string) bool {
 	if a == idCard {
 		a, b = b, a

@@ -7,18 +7,18 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// numberLabels are the labels under which a document has its number.
+// numberLabels are the labels for the number of a document.
 var numberLabels = []string{
 	"documentnumber", "identitycardnumber", "idnumber", "licensenumber", "licencenumber", "passportnumber",
 	"aadhaarnumber", "pannumber",
 }
 
-// addDocuments puts the documents that were presented, and the claims of the first one, into o. Claims
-// of two documents are never mixed.
+// addDocuments adds the presented documents, and the claims of the first one, to o. Claims of two documents
+// are never mixed.
 func addDocuments(o *kycbridge.Observation, j document.Object, reports []report, dates *values.Dates) {
 	captured := j.Object("capturedData")
 	if captured == nil && j.Object("documentIntelligence") == nil {
-		return // says nothing of documents
+		return // contains nothing about documents
 	}
 	o.Documents = []event.Document{}
 	for _, r := range reports {
@@ -32,7 +32,8 @@ func addDocuments(o *kycbridge.Observation, j document.Object, reports []report,
 	}
 }
 
-// document is what r tells of its document; presented is false where there was none.
+// document returns the data that r contains about its document; presented is false if no document was
+// presented.
 func (r report) document(
 	read *labels, captured document.Object, dates *values.Dates,
 ) (doc event.Document, presented bool) {
@@ -55,8 +56,8 @@ func (r report) document(
 	return doc, taken || len(r.labels()) > 0 || doc.DocumentNumber != "" || doc.DateOfExpiry != ""
 }
 
-// issuedBy is who issued the document, by the recogniser's word before what is printed on it for the
-// country, and the other way round for the name.
+// issuedBy returns the issuer of the document. For the country, the recogniser's value has precedence over the
+// printed one; for the name it is the other way round.
 func (r report) issuedBy(read *labels) event.Issuer {
 	code, name := r.issuer(), read.text("issuer", "issuingstatename")
 	if code == "" {

@@ -8,8 +8,8 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// fieldErrors tells apart what could not be read and what was read twice and differs, text against
-// barcode or MRZ (observed).
+// fieldErrors distinguishes fields that could not be read from fields that were read twice with different
+// values, such as text against barcode or MRZ (observed).
 func (e *evidence) fieldErrors(r report) {
 	const source = "extractedFieldErrors"
 	failed := answer{result: event.ResultFailed}
@@ -39,8 +39,8 @@ func (e *evidence) fieldErrors(r report) {
 	}
 }
 
-// isMismatch reads errorStatus. NOT_EXTRACTED is the only code observed; of any other one the message
-// may say what it is about.
+// isMismatch reads errorStatus. NOT_EXTRACTED is the only code observed; for any other code the message is
+// searched as well.
 func isMismatch(entry document.Object) bool {
 	code := values.Letters(entry.Text("errorStatus"))
 	if code == "notextracted" {

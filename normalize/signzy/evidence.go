@@ -9,11 +9,11 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// manualReview is the reason where the evidence has none of its own.
+// manualReview is the reason used where the evidence has no reason of its own.
 const manualReview = "review.manual_review_required"
 
-// evidence is what a journey says of the person: checks, the reasons that they give, and what speaks
-// against an approval.
+// evidence is what a journey contains about the person: the checks, their reasons, and the objections to an
+// approval.
 type evidence struct {
 	policy  map[string]float64
 	checks  []event.Check
@@ -22,15 +22,15 @@ type evidence struct {
 	against []objection
 }
 
-// objection is one thing in a body that speaks against the person. A policy approves only where none is
+// objection is one item in a body that counts against an approval. A policy approves only if no objection is
 // left.
 type objection struct {
-	kind   string // the type of check under which an operator may overlook it; "": nobody may
+	kind   string // the type of check that an operator may tell the policy to overlook; "": cannot be overlooked
 	reason event.Reason
 }
 
-// add takes a check; codes say what its failure or warning means. Whatever has not passed speaks against
-// the person, of whatever type it is, so a check that is new here does too.
+// add records a check; codes are the reasons for its failure or warning. Every check that has not passed is an
+// objection, whatever its type, so new kinds of checks are objections too.
 func (e *evidence) add(c event.Check, codes ...string) {
 	e.note(c, codes...)
 	if !speaks(c) {
@@ -45,7 +45,7 @@ func (e *evidence) add(c event.Check, codes ...string) {
 	}
 }
 
-// note takes a check that no policy looks at.
+// note records a check without an objection to an approval.
 func (e *evidence) note(c event.Check, codes ...string) {
 	c.Method = values.CheckMethod(c.Type)
 	c.ProviderCheck = values.Clip(c.ProviderCheck, values.MaxCode)
@@ -59,10 +59,10 @@ func (e *evidence) note(c event.Check, codes ...string) {
 	e.checks = append(e.checks, c)
 }
 
-// bad reports whether a check found something.
+// bad reports whether a check failed or gave a warning.
 func bad(r event.Result) bool { return r == event.ResultFailed || r == event.ResultWarning }
 
-// speaks reports whether a check, or one of its fields, has neither passed nor been left out.
+// speaks reports whether a check, or one of its fields, was performed and has not passed.
 func speaks(c event.Check) bool {
 	against := func(r event.Result) bool {
 		return r != event.ResultPassed && r != event.ResultNotPerformed
@@ -71,7 +71,7 @@ func speaks(c event.Check) bool {
 	return against(c.Result) || slices.ContainsFunc(c.Fields, field)
 }
 
-// because adds a reason unless its code is known already.
+// because adds a reason unless its code is already listed.
 func (e *evidence) because(reason event.Reason) { e.reasons = withReason(e.reasons, reason) }
 
 func withReason(reasons []event.Reason, reason event.Reason) []event.Reason {
@@ -81,19 +81,19 @@ func withReason(reasons []event.Reason, reason event.Reason) []event.Reason {
 	return append(reasons, reason)
 }
 
-// object holds something against the person that is no check, or not only one.
+// object adds an objection, which need not come from a check.
 func (e *evidence) object(kind string, reason event.Reason) {
 	e.against = append(e.against, objection{kind, reason})
 }
 
-// unexplained holds against the person that a part of the body cannot be read, or judges something that
-// no documentation explains. place is a name of ours: the body's own may be anything.
+// unexplained adds an objection for a part of the body that cannot be read, or that contains a judgement that
+// no documentation explains. place is a fixed name chosen by kycbridge: the body's own name may be any text.
 func (e *evidence) unexplained(kind, place string) {
 	e.object(kind, event.Reason{Code: manualReview, ProviderCode: place})
 }
 
-// others holds against the person what judges in the members of o that are not known: a new kind of
-// evidence counts against an approval until somebody says what it means.
+// others adds an objection if an unknown member of o contains a yes or a no: a new kind of evidence prevents
+// an approval until the mapping knows what it means.
 func (e *evidence) others(o document.Object, place string, known ...string) {
 	for member, v := range o {
 		if !slices.Contains(known, member) && judges(v) {
@@ -103,7 +103,7 @@ func (e *evidence) others(o document.Object, place string, known ...string) {
 	}
 }
 
-// evidenceOf lists every check of a journey (EVENT section 5). A value that was not sent is no check.
+// evidenceOf lists every check of a journey (EVENT section 5). A value that was not sent gives no check.
 func evidenceOf(j document.Object, reports []report, policy map[string]float64) *evidence {
 	e := &evidence{policy: policy}
 	e.documents(j, reports)
@@ -120,7 +120,7 @@ func evidenceOf(j document.Object, reports []report, policy map[string]float64) 
 	return e
 }
 
-// journeyParts are the members of a journey that are read elsewhere, or that judge nothing.
+// journeyParts are the members of a journey that are read elsewhere, or that contain no judgement.
 var journeyParts = []string{
 	"_id", "clientId", "userId", "journeyId", "journeyUrl", "currentStatus", "step", "message", "callbackSent",
 	"isFrontendJourneyRequired", "inQueue", "mobileStatus", "_deleted", "deletionTimeLimit", "__v", "createdAt",
@@ -128,8 +128,8 @@ var journeyParts = []string{
 	"externalApiResponses", "ipAddresses", "capturedData", "documentIntelligence", "selfieAnalysis",
 }
 
-// unknownParts are the objects and lists of a journey that are not known, and the known ones that hold
-// nothing that can be read.
+// unknownParts adds objections for unknown objects and lists of a journey that contain a judgement, and for
+// known ones without readable content.
 func (e *evidence) unknownParts(j document.Object) {
 	for _, member := range [...]string{"capturedData", "documentIntelligence", "selfieAnalysis"} {
 		if _, odd := part(j, member); odd {
@@ -147,9 +147,9 @@ func (e *evidence) unknownParts(j document.Object) {
 	}
 }
 
-// consent is refused where a member of that name is false. It stands in capturedData wherever that does
-// (observed). The consent of the selfie page is left out, because it is false in journeys that succeeded
-// (observed); a policy may ask for it.
+// consent treats consent as refused if a member of that name is false. Every capturedData has such a member
+// (observed). The consent of the selfie page is ignored, because it is false in journeys that succeeded
+// (observed); a policy may require it.
 func (e *evidence) consent(j document.Object) {
 	captured := j.Object("capturedData")
 	if captured != nil && !answerAt(captured, "consent").sent() {

@@ -9,9 +9,9 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// facts is what a journey says whatever its status. processingConfig is not read: it holds the secret of
-// the callback in clear. Neither is userInfo but for the caller's reference: its data came from the
-// caller and prove nothing.
+// facts returns what a journey contains for any status. processingConfig is not read: it holds the secret of
+// the callback in clear text. Of userInfo only the caller's reference is read: the rest came from the caller
+// and proves nothing.
 func facts(j document.Object, reports []report, dates *values.Dates) kycbridge.Observation {
 	o := kycbridge.Observation{
 		FlowID:         values.Clip(j.Text("flow", "flowId"), values.MaxID),
@@ -36,8 +36,8 @@ func facts(j document.Object, reports []report, dates *values.Dates) kycbridge.O
 	return o
 }
 
-// isTest reports whether a flow is marked as a test. A mark that cannot be read counts as one: what may
-// be sandbox traffic never looks live.
+// isTest reports whether a flow is marked as a test. A mark that cannot be read counts as a test, so that
+// sandbox traffic is never taken for live traffic.
 func isTest(flow document.Object) bool {
 	switch v := flow["test"].(type) {
 	case nil:
@@ -50,9 +50,9 @@ func isTest(flow document.Object) bool {
 	}
 }
 
-// occurred sets when a journey became what it is. The provider writes updatedAt just before the last
-// save and completedAt at it (observed); a later change moves updatedAt. An end without a completedAt that
-// can be read, or with one before anything can have happened, has no time that can be trusted.
+// occurred sets when a journey reached its current state. The provider writes updatedAt just before the last
+// save and completedAt during it (observed); a later change moves updatedAt. If an ended journey has no
+// readable completedAt, or an implausibly early one, the time is left empty.
 func occurred(o *kycbridge.Observation, j document.Object, ended bool) {
 	const earliest = 2000
 	updated, over := j.Time("updatedAt"), j.Time("completedAt")
@@ -69,8 +69,8 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// session is the applicant's visit. The consent of the selfie page is left out: it is false even in
-// journeys that succeeded (observed). The country is what the applicant chose.
+// session returns the applicant's visit. The consent of the selfie page is ignored: it is false even in
+// journeys that succeeded (observed). The country is the one that the applicant chose.
 func session(j document.Object) *event.Session {
 	s := event.Session{
 		Channel:   "web",
@@ -91,7 +91,7 @@ func session(j document.Object) *event.Session {
 	return &s
 }
 
-// attempts are how often the applicant tried each part.
+// attempts returns how often the applicant tried each part.
 func attempts(j document.Object) map[string]any {
 	const most = 1_000_000
 	extensions := map[string]any{}

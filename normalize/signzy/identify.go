@@ -1,12 +1,12 @@
 // Package signzy maps the journeys of Signzy One Touch KYC.
 //
-// A journey brings evidence and no verdict. The files follow what they read: identify.go finds the
-// journey, map.go says what its status means, facts.go and media.go what it tells whatever the status,
-// documents.go and labels.go what was read from the documents, report.go, selfie.go and network.go the
-// checks, and policy.go turns the evidence into a verdict where the account has thresholds.
+// A journey contains evidence and no verdict. The files are divided by what they read: identify.go finds the
+// journey, map.go maps its status, facts.go and media.go read what does not depend on the status, documents.go
+// and labels.go read the data extracted from documents, reports.go, selfie.go and network.go read the checks,
+// and policy.go turns the evidence into a verdict if the account has thresholds.
 //
 // Sources: https://docs.signzy.com/us-apis/get-journey-results and the pages named at the rules.
-// "Observed" is what real journeys held that the documentation does not show.
+// "Observed" marks what real journeys contain and the documentation does not show.
 package signzy
 
 import (
@@ -19,19 +19,19 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// What the bodies are called: none of them has a name of its own.
+// The names of the bodies in an event. The provider gives them no names.
 const (
 	callback      = "callback"
 	getJourney    = "get-journey"
 	createJourney = "create-journey-url"
 )
 
-// missing is where the id of a journey should have been.
+// missing is where the id of a journey was expected.
 const missing = "/journeyId"
 
-// Identify finds the journey in a callback or in an answer of the API, which may be wrapped in result,
-// data or both (the documentation shows more than one form). Journey ids are opaque and case-sensitive.
-// There is no id of the message.
+// Identify finds the journey in a callback or in an answer of the API, which may be wrapped in result, data or
+// both (the documentation shows more than one form). Journey ids are opaque and case-sensitive. Messages have
+// no id.
 func Identify(doc document.Object, _ event.Via) kycbridge.Identity {
 	j, at := find(doc)
 	if j == nil {
@@ -48,7 +48,7 @@ func Identify(doc document.Object, _ event.Via) kycbridge.Identity {
 	}
 }
 
-// find returns the journey of a body and the JSON pointer to it; nil where there is none.
+// find returns the journey of a body and the JSON pointer to it; nil if the body has none.
 func find(doc document.Object) (j document.Object, at string) {
 	for _, path := range [...][]string{{}, {"result"}, {"data"}, {"result", "data"}, {"data", "result"}} {
 		if j := doc.Object(path...); reference(j) != "" {
@@ -61,8 +61,8 @@ func find(doc document.Object) (j document.Object, at string) {
 	return nil, ""
 }
 
-// reference is the id of a journey. The documentation shows one that is all digits, so a number that is
-// written with digits alone is taken for one.
+// reference returns the id of a journey. The documentation shows an id that is all digits, so a JSON number
+// that consists of digits only is accepted as an id.
 func reference(j document.Object) string {
 	v := j["journeyId"]
 	if n, isNumber := v.(json.Number); isNumber && strings.Trim(n.String(), "0123456789") != "" {

@@ -10,8 +10,9 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// labels are extractedFields: the labels printed on a document, by their letters and digits, because
-// they have no stable case or separators. A label that comes with two values is unread.
+// labels holds extractedFields, whose members are the labels printed on a document. Keys are reduced to
+// letters and digits, because case and separators vary. A label with two different values counts as
+// unreadable.
 type labels struct {
 	values map[string]any
 	twice  map[string]bool
@@ -42,8 +43,8 @@ func labelKey(label string) string {
 	}, label)
 }
 
-// spread are the values of a label, those that say something: a list of them is a label that came more
-// than once.
+// spread returns the non-empty values of a label. A list of values means that the label occurred more than
+// once.
 func spread(v any) []any {
 	switch v := v.(type) {
 	case nil:
@@ -74,7 +75,8 @@ func equal(a, b any) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// text is the first of the labelled values. What cannot be read is noted for the field that it is for.
+// text returns the value of the first of these labels that has one. A value that cannot be read is noted for
+// field.
 func (l *labels) text(field string, keys ...string) string {
 	for _, key := range keys {
 		if text, given := l.one(field, key); given {
@@ -84,7 +86,7 @@ func (l *labels) text(field string, keys ...string) string {
 	return ""
 }
 
-// one is the value of a label; given is false where there is none.
+// one returns the value of a label; given is false if the label is missing.
 func (l *labels) one(field, key string) (text string, given bool) {
 	v, given := l.values[key]
 	if !given {
@@ -98,7 +100,7 @@ func (l *labels) one(field, key string) (text string, given bool) {
 	return text, true
 }
 
-// date is text for a date, of which some word may say that there is none.
+// date returns text for a date; a value such as "NA" means no date.
 func (l *labels) date(field string, keys ...string) string {
 	if text := l.text(field, keys...); !blank(text) {
 		return text
@@ -106,7 +108,7 @@ func (l *labels) date(field string, keys ...string) string {
 	return ""
 }
 
-// country is the first of the labelled values that is a code of ICAO 9303.
+// country returns the first of the labelled values that is an ICAO 9303 code.
 func (l *labels) country(field string, keys ...string) string {
 	for _, key := range keys {
 		if code := values.Alpha3(l.text(field, key)); code != "" {
@@ -116,7 +118,7 @@ func (l *labels) country(field string, keys ...string) string {
 	return ""
 }
 
-// claims are what was read from the document.
+// claims returns the claims read from the document.
 func (l *labels) claims(dates *values.Dates) event.Claims {
 	claims := event.Claims{}
 	l.name(claims, "name", "names", "fullname", "name", "surnameandgivennames")
@@ -131,8 +133,8 @@ func (l *labels) claims(dates *values.Dates) event.Claims {
 	return values.OrNil(claims)
 }
 
-// name puts a name under its claim, and one in another script than Latin under the claim with its
-// language tag. A name that no label gives in Latin letters stands under the bare claim as well.
+// name sets a name claim. A name in a script other than Latin goes into the claim with its language tag. If no
+// label gives the name in Latin letters, the claim without a tag holds it as well.
 func (l *labels) name(claims event.Claims, claim string, keys ...string) {
 	native := ""
 	for _, key := range keys {
@@ -156,8 +158,8 @@ func (l *labels) name(claims event.Claims, claim string, keys ...string) {
 	}
 }
 
-// scripts are the tags of scripts other than Latin: the language where it is known, else its code of
-// ISO 15924.
+// scripts are the tags of scripts other than Latin: the language if it is known, else the ISO 15924 code of
+// the script.
 var scripts = []struct {
 	of  *unicode.RangeTable
 	tag string
@@ -174,8 +176,8 @@ var scripts = []struct {
 	{unicode.Ethiopic, "#und-Ethi"},
 }
 
-// languageTag is the tag of a text by the script of its first letter, with the # of OIDC before it; ""
-// where a Latin letter, or no letter, stands in it.
+// languageTag returns the tag for the script of the first letter of a text, with the # of OIDC before it; ""
+// if the text has a Latin letter or no letter.
 func languageTag(text string) string {
 	tag := ""
 	for _, r := range text {
@@ -195,5 +197,5 @@ func tagOf(r rune) string {
 			return script.tag
 		}
 	}
-	return "#und-Zzzz" // the code for a script that has none
+	return "#und-Zzzz" // the ISO 15924 code for an unknown script
 }

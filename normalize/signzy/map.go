@@ -15,8 +15,8 @@ import (
 
 var errShape = errors.New("no journeyId")
 
-// Map maps a One Touch KYC journey, which brings evidence and no verdict: COMPLETED says that everything
-// was captured. A verdict comes only from the account's own thresholds (see PolicyKeys).
+// Map maps a One Touch KYC journey, which contains evidence and no verdict: COMPLETED means only that
+// everything was captured. A verdict comes only from the account's own thresholds (see PolicyKeys).
 func Map(doc document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, error) {
 	j, _ := find(doc)
 	if j == nil {
@@ -42,7 +42,7 @@ func Map(doc document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbri
 	return o, nil
 }
 
-// examined reports whether a journey speaks of checks at all.
+// examined reports whether a journey contains any data about checks.
 func examined(j document.Object) bool {
 	for _, part := range [...]string{
 		"documentIntelligence", "selfieAnalysis", "matchPercentage", "ipAddresses", "externalApiResponses",
@@ -54,7 +54,7 @@ func examined(j document.Object) bool {
 	return false
 }
 
-// created is the answer to our own create call. The address in it is the applicant's alone.
+// created maps the answer to kycbridge's own create call. The journeyUrl in it is for the applicant only.
 func created(o *kycbridge.Observation, j document.Object) {
 	o.EventName = createJourney
 	o.Effect, o.Status, o.StatusDetail = kycbridge.EffectProgress, event.StatusCreated, event.DetailLinkSent
@@ -62,7 +62,7 @@ func created(o *kycbridge.Observation, j document.Object) {
 	o.Untimed = o.OccurredAt.IsZero()
 }
 
-// The statuses and steps that were ever seen.
+// The observed statuses and steps.
 const (
 	completed       = "completed"
 	complete        = "complete"
@@ -70,13 +70,13 @@ const (
 	retriesExceeded = "retriesexceeded"
 )
 
-// ended reports whether a folded step, or the text for it, says that a journey was completed.
+// ended reports whether a folded step, or the text for it, means that a journey was completed.
 func ended(s string) bool { return s == complete || s == "journeycompleted" }
 
-// apply states what currentStatus means. For any other word than the two that were seen the operator may
-// have said what it means. Status, step and the text for the step are words for one end: where they name
-// different ends, none is believed, and neither is an end with a step that nobody has seen. An unknown word
-// is one for the end too if the journey has ended; else it is a sign of progress.
+// apply maps currentStatus. For a status other than the two observed ones, the operator may have configured a
+// meaning. Status, step and the text for the step all describe the same end: if they name different ends, the
+// result is a contradiction; COMPLETED with an unknown step is a doubt. An unknown status is a doubt if the
+// journey has ended, else it counts as progress.
 func apply(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridge.Settings) {
 	raw, step := j.Text("currentStatus"), values.Fold(j.Text("step"))
 	status, byOperator := operatorStatus(raw, own(s).FlowStatuses)
@@ -111,14 +111,14 @@ func apply(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridge
 	}
 }
 
-// hasEnded reports whether the provider states an end of the journey, in whatever form.
+// hasEnded reports whether the provider states an end time of the journey, in any form.
 func hasEnded(j document.Object) bool {
 	at := j.Value("completedAt")
 	return at != nil && at != ""
 }
 
-// termination is why a journey was ended by the provider. The only step seen there is RETRIES_EXCEEDED;
-// another one is not guessed at.
+// termination returns why the provider ended a journey. The only step observed in this case is
+// RETRIES_EXCEEDED; any other step is reported as unmapped.
 func termination(step string) event.Reason {
 	step = values.Clip(step, values.MaxCode)
 	if f := values.Fold(step); f == "" || f == retriesExceeded {
@@ -127,8 +127,8 @@ func termination(step string) event.Reason {
 	return event.Reason{Code: event.ReasonUnmappedStatus, ProviderCode: step}
 }
 
-// operatorStatus looks a status up in the operator's words: as it stands, else without regard to case
-// and separators. A word for a verdict is refused, whatever the configuration says.
+// operatorStatus looks a status up in the operator's configuration: first exactly, then without regard to case
+// and separators. A configured status that would be a verdict is refused.
 func operatorStatus(raw string, words map[string]string) (event.Status, bool) {
 	word, ok := words[raw]
 	if !ok {

@@ -10,9 +10,9 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// media lists the pictures of a journey: those that were taken, and the parts that were cut out of them.
-// Whoever has the address of one can open it, so the place in the body goes along to stand in for it;
-// where the picture itself stands in the body, the place is all that an event tells.
+// media lists the images of a journey: the captured ones, and the parts cut out of them. Anyone who has the
+// URL of an image can open it, so each entry also has the image's path in the body, which can replace the URL.
+// For an image that is embedded in the body, the event contains only that path.
 // Source: https://docs.signzy.com/contract360/persist-file-system
 func media(j document.Object, reports []report) []event.Media {
 	images := j.Object("capturedData", "images")
@@ -33,7 +33,7 @@ func media(j document.Object, reports []report) []event.Media {
 	return values.AtMost(found)
 }
 
-// imageMembers are the members of images, in the order of a journey.
+// imageMembers lists the members of images, in the order in which a journey captures them.
 func imageMembers(images document.Object) []string {
 	members := []string{"frontDoc", "backDoc", "selfie"}
 	for _, member := range values.Sorted(images) {
@@ -54,7 +54,7 @@ func imageKind(member string) string {
 	return "selfie"
 }
 
-// graphics are the parts of a document's pictures, by what they show.
+// graphics lists the parts cut out of a document's images, by what they show.
 func (r report) graphics() []event.Media {
 	var found []event.Media
 	for i, group := range r.body.List("graphicFields", "fieldList") {
@@ -70,7 +70,8 @@ func (r report) graphics() []event.Media {
 	return found
 }
 
-// graphicKind names a part: portrait, ghost_portrait, signature, and the document itself by its side.
+// graphicKind returns the kind of a part: portrait, ghost_portrait, signature, or the document itself by its
+// side.
 func graphicKind(field document.Object) string {
 	kind := values.Snake(field.Text("fieldType"))
 	if kind != "cropped_document" {
@@ -90,14 +91,14 @@ func medium(kind, ref, place string) event.Media {
 	return event.Media{Kind: kind, MediaType: values.MediaType(path.Ext(name)), ProviderRef: ref, Field: place}
 }
 
-// picture reports whether v is the address of a picture or the picture itself, in whatever encoding.
+// picture reports whether v is the URL of an image or the image itself, in any encoding.
 func picture(v any) bool {
 	const longestWord = 256
 	s, _ := v.(string)
 	return webAddress(s) || len(s) > longestWord || len(s) >= 5 && strings.EqualFold(s[:5], "data:")
 }
 
-// webAddress reports whether s is an address of sensible length rather than data.
+// webAddress reports whether s is a URL of plausible length and not image data.
 func webAddress(s string) bool {
 	const longest = 2048
 	return len(s) <= longest && (strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://"))

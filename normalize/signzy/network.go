@@ -9,18 +9,18 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// Reasons of network addresses.
+// The reasons for flags of IP addresses.
 const (
 	hides      = "risk.vpn_or_proxy"
 	abused     = "risk.fraud_suspected"
 	suspicious = "risk.device_suspicious"
 )
 
-// flags are what is told of an address, by its name in the event. A flag with a reason speaks against
-// the person where it is true.
+// flags are the flags of an IP address, with their names in the event. A flag with a reason is an objection if
+// it is true.
 var flags = []struct {
 	member, name, code string
-	needed             bool // without an answer the check has not passed
+	needed             bool // if it has no value, the check does not pass
 }{
 	{"proxy", "proxy", hides, true},
 	{"vpn", "vpn", hides, true},
@@ -31,8 +31,8 @@ var flags = []struct {
 	{"mobile", "mobile", "", false},
 }
 
-// addresses is one check over all addresses, none of which is named. Where the account has not bought
-// the check there is only a message to say so (observed).
+// addresses adds one check for all IP addresses; the addresses themselves are not part of it. If the account
+// has not bought the check, the provider sends only a message that says so (observed).
 func (e *evidence) addresses(j document.Object) {
 	all, odd := part(j, "ipAddresses")
 	if all == nil && !odd {
@@ -58,17 +58,17 @@ func (e *evidence) addresses(j document.Object) {
 	e.add(c, v.codes...)
 }
 
-// addressVerdict is what was told of the addresses of one journey.
+// addressVerdict collects the flags of all IP addresses of one journey.
 type addressVerdict struct {
 	details   map[string]any
 	codes     []string
 	countries []string // alpha-2, each once
-	answered  bool     // some flag has an answer
-	lacks     bool     // some address has no answer to a flag that is needed
-	unsure    bool     // something cannot be read
+	answered  bool     // at least one flag has a value
+	lacks     bool     // at least one address has no value for a needed flag
+	unsure    bool     // some value cannot be read
 }
 
-// read takes in one address and reports whether anything of it was told.
+// read adds the flags of one address and reports whether it has any.
 func (v *addressVerdict) read(address document.Object) (told bool) {
 	for _, flag := range flags {
 		a := answerAt(address, flag.member)
@@ -108,7 +108,7 @@ func (v *addressVerdict) result() event.Result {
 	return event.ResultNotPerformed
 }
 
-// fraudScore is the worst fraud score of the addresses, 0 to 1 and 1 is worst.
+// fraudScore returns the worst fraud score of the addresses, from 0 to 1; 1 is the worst.
 func fraudScore(j document.Object) (worst float64, found bool) {
 	addresses := j.Object("ipAddresses")
 	for address := range addresses {
@@ -119,7 +119,8 @@ func fraudScore(j document.Object) (worst float64, found bool) {
 	return worst, found
 }
 
-// location tells that the browser gave its position. Nobody judged it, and it is not carried.
+// location records that the browser sent its position. The provider does not judge the position, and the event
+// does not contain it.
 func (e *evidence) location(j document.Object) {
 	at := j.Object("capturedData", "location")
 	if at.Text("latitude") != "" && at.Text("longitude") != "" {
@@ -130,7 +131,7 @@ func (e *evidence) location(j document.Object) {
 	}
 }
 
-// lookUps lists the look-ups of the flow by their names; their content stays where it is.
+// lookUps lists the look-ups of the flow by name; their content does not go into the event.
 func (e *evidence) lookUps(j document.Object) {
 	calls, odd := list(j, "externalApiResponses")
 	if odd {
@@ -149,11 +150,11 @@ func (e *evidence) lookUps(j document.Object) {
 	}
 }
 
-// registryMismatch is what False says of a look-up.
+// registryMismatch is the reason for a look-up with the result False.
 const registryMismatch = "data.registry_mismatch"
 
-// lookUp is one look-up. What True means for a list of wanted or exposed persons is not documented, so
-// such a look-up remains undetermined.
+// lookUp adds a check for one look-up. The documentation does not define what True means for a list of wanted
+// or exposed persons, so such a look-up stays undetermined.
 func (e *evidence) lookUp(i int, call document.Object) {
 	a := answerAt(call.Object("response"), "overallStatus")
 	if !a.sent() {
@@ -176,7 +177,7 @@ func (e *evidence) lookUp(i int, call document.Object) {
 	e.add(c)
 }
 
-// isScreening reports whether a look-up is of the anti-money-laundering kind, by its name.
+// isScreening reports whether a look-up is an anti-money-laundering screening, by its name.
 func isScreening(api string) bool {
 	name := values.Letters(api)
 	for _, word := range [...]string{"aml", "sanction", "pepcheck", "pepscreening", "watchlist", "adversemedia"} {

@@ -8,7 +8,7 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// reportParts are the members of a report that are read, or that judge nothing.
+// reportParts are the members of a report that are read elsewhere, or that contain no judgement.
 var reportParts = []string{
 	"completeStatus", "imageQuality", "extractedFieldErrors", "authenticityCheck", "graphicFields", "predictedIdTypeFront",
 	"predictedIdTypeBack", "idExpired", "extractedFields", "attempts", "docIntelligenceCompletedAt",
@@ -28,7 +28,7 @@ func (e *evidence) documents(j document.Object, reports []report) {
 			e.examine(r, captured)
 		}
 		if !judged && (found || named(captured, n)) {
-			// Whether a document without a report was good, nobody says.
+			// It is not known whether a document without a report was good.
 			e.object("", event.Reason{Code: "document.missing", ProviderCode: numberedName("idType", n)})
 		}
 	}
@@ -42,7 +42,7 @@ func (e *evidence) examine(r report, captured document.Object) {
 	e.authenticity(r)
 	switch a := answerAt(r.body, "idExpired"); {
 	case a.passed():
-		// It is "False" even where nothing was read (observed), so only its "True" is told.
+		// It is "False" even if nothing was read (observed), so only "True" is reported.
 		expired := event.Reason{Code: "document.expired", ProviderCode: "idExpired"}
 		e.because(expired)
 		e.object("", expired)
@@ -50,17 +50,18 @@ func (e *evidence) examine(r report, captured document.Object) {
 		e.unexplained("", "idExpired")
 	}
 	if r.body.Has("extractedFields") && r.body.Object("extractedFields") == nil {
-		// It costs what would have been read, and judges nothing.
+		// The extracted data is lost, but this is no judgement of the document.
 		e.note(r.check("extracted_data", event.CheckDataExtraction, "extractedFields", unreadable))
 	}
 	e.others(r.body, "documentIntelligence", reportParts...)
 }
 
-// Members that are more than an answer; their places in the order of the checks are marked.
+// Members that are more than a three-valued answer. Their entries in opticalParts mark the position of their
+// checks.
 const docType, rfid = "docType", "rfid"
 
-// opticalParts are the three-valued checks of detailsOptical that have a type of their own, in the order
-// in which an event has them.
+// opticalParts are the three-valued checks of detailsOptical that have a type of their own, in the order in
+// which an event lists them.
 // Source: https://docs.signzy.com/us-apis/complete-status
 var opticalParts = []struct{ member, id, kind, code string }{
 	{"security", "security", event.CheckDocumentAuthenticity, "document.not_authentic"},
@@ -77,7 +78,7 @@ func (e *evidence) optical(r report, captured document.Object) {
 	details, odd := part(r.body.Object("completeStatus"), "detailsOptical")
 	known, found := []string{"overallStatus", "pagesCount"}, answerAt(details, docType).sent()
 	for _, p := range opticalParts {
-		if p.member != rfid { // which stands beside detailsOptical
+		if p.member != rfid { // which is beside detailsOptical, not in it
 			known = append(known, p.member)
 		}
 		switch a := answerAt(details, p.member); {
@@ -96,8 +97,8 @@ func (e *evidence) optical(r report, captured document.Object) {
 	e.unknownAnswers(r, details, "detailsOptical", known...)
 }
 
-// unknownAnswers are members beside the documented ones. True means done and passed for all of them, as
-// it does for those that are known; a number is no answer.
+// unknownAnswers adds checks for members that are not documented. True is taken to mean done and passed, as it
+// does for the documented ones; a number is not an answer.
 func (e *evidence) unknownAnswers(r report, o document.Object, place string, known ...string) {
 	for _, member := range values.Sorted(o) {
 		if slices.Contains(known, member) {
@@ -116,8 +117,8 @@ func (e *evidence) unknownAnswers(r report, o document.Object, place string, kno
 	}
 }
 
-// chip reads the answer of the chip, and its details: their shape is not documented, so each member is
-// taken for an answer.
+// chip reads the result of the chip and its details. The shape of the details is not documented, so each
+// member is read as an answer.
 func (e *evidence) chip(r report) {
 	status := r.body.Object("completeStatus")
 	const invalid = "document.chip_invalid"
@@ -146,8 +147,8 @@ func chipAnswer(details document.Object, member string) event.Result {
 	return answerAt(details, member).result
 }
 
-// summary reads the answers that sum up others, and the severity. They come last: they fail whenever
-// another one does, and only else do they say something of their own.
+// summary reads the answers that summarise others, and the severity. They come last: they fail whenever
+// another answer fails, and add information only if no other answer fails.
 func (e *evidence) summary(r report) {
 	status := r.body.Object("completeStatus")
 	code := unexplainedFailure(status)
@@ -169,8 +170,8 @@ func (e *evidence) summary(r report) {
 		"optical", "overallStatus", "message", "severity", "portrait", "rfid", "detailsOptical", "detailsRFID")
 }
 
-// severity is NA where nothing was found. Any other word, High being the only one observed, says that
-// the document was tampered with, unless a check says what else is wrong with it.
+// severity is NA if nothing was found. Any other value, of which only High was observed, means that the
+// document was manipulated, unless another check explains what is wrong with it.
 func (e *evidence) severity(r report, code []string) {
 	a := answerAt(r.body.Object("completeStatus"), "severity")
 	if !a.sent() || a.result == event.ResultNotPerformed {
@@ -186,8 +187,8 @@ func (e *evidence) severity(r report, code []string) {
 	e.add(c, code...)
 }
 
-// unexplainedFailure is what a failed summary means: a document that was merely not recognised or is
-// out of date must not be called a forgery, so nil where another answer says what is wrong.
+// unexplainedFailure returns the reason for a failed summary, or nil if another answer explains the failure: a
+// document that was only not recognised or has expired must not be reported as a forgery.
 func unexplainedFailure(status document.Object) []string {
 	details := status.Object("detailsOptical")
 	for _, member := range [...]string{"docType", "expiry", "imageQA", "mrz", "text", "vds"} {

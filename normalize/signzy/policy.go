@@ -11,15 +11,15 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// measure is what a threshold of a policy is compared with.
+// measure is the value that a threshold of a policy is compared with.
 type measure struct {
 	of    func(document.Object) (float64, bool)
-	check string // the check that it belongs to
-	code  string // why it was not met
+	check string // the id of the check that contains the value
+	code  string // the reason if the threshold is not met
 }
 
-// measures are the keys of an account's policy. All values are from 0 to 1. A min is met by an equal or
-// higher one, a max by an equal or lower one. Any key turns the policy on.
+// measures maps the keys of an account's policy to their values. All values are from 0 to 1. A min is met by
+// an equal or higher value, a max by an equal or lower one. Any key turns the policy on.
 var measures = map[string]measure{
 	"min_face_match": {func(j document.Object) (float64, bool) {
 		return values.Percent(j.Text("selfieAnalysis", faceMatch, "matchPercentage"))
@@ -41,7 +41,7 @@ func compares(member string) measure {
 	}, "match_percentage", manualReview}
 }
 
-// livenessConsent is the consent of the selfie page: 1 if it was given, else 0.
+// livenessConsent returns the consent of the selfie page: 1 if it was given, else 0.
 func livenessConsent(j document.Object) (float64, bool) {
 	a := answerAt(j.Object("capturedData"), "livenessConsent")
 	if a.passed() {
@@ -50,14 +50,14 @@ func livenessConsent(j document.Object) (float64, bool) {
 	return 0, a.failed()
 }
 
-// PolicyKeys lists the thresholds that an account may set, in alphabetical order; each is a number from
-// 0 to 1. min_* bound face match, liveness, the comparisons with the caller's data and the consent of the
-// selfie page from below, max_fraud_score bounds the risk of the network address from above. Setting any
-// of them lets COMPLETED journeys be approved, rejected or sent to review at stage "policy".
+// PolicyKeys lists the thresholds that an account may set, in alphabetical order. Each is a number in the
+// range 0 to 1: min_* are lower bounds for face match, liveness, the comparisons with the caller's data and
+// the consent of the selfie page; max_fraud_score is an upper bound for the risk of the IP address. If any of
+// them is set, COMPLETED journeys are approved, rejected or sent to review at stage "policy".
 func PolicyKeys() []string { return values.Sorted(measures) }
 
-// Overlookable lists the types of checks that an operator may tell a policy to pass over: none of those
-// that show who the person is.
+// Overlookable lists the types of checks that an operator may tell a policy to overlook. It contains no check
+// that establishes who the person is.
 func Overlookable() []string {
 	return []string{
 		event.CheckDocumentRecognition, event.CheckImageQuality, event.CheckMRZ, event.CheckBarcode,
@@ -66,9 +66,9 @@ func Overlookable() []string {
 	}
 }
 
-// decide turns the evidence into the account's own verdict. There is one rule: it approves only if
-// nothing in the body speaks against the person, everything that an approval needs is there, and every
-// threshold is met. Evidence that refutes the person rejects; all else is for a human to review.
+// decide turns the evidence into the account's own verdict. It approves only if the body contains no
+// objection, everything that an approval needs is present, and every threshold is met. Evidence that refutes
+// the person leads to a rejection; everything else goes to a human for review.
 func decide(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridge.Settings) {
 	d := event.Decision{
 		Outcome:   event.OutcomeReview,
@@ -96,7 +96,7 @@ func decide(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridg
 	}}
 }
 
-// left are the objections that the operator has not told us to overlook.
+// left returns the reasons of the objections that the operator has not configured to be overlooked.
 func (e *evidence) left(overlook []string) []event.Reason {
 	var left []event.Reason
 	for _, o := range e.against {
@@ -107,7 +107,7 @@ func (e *evidence) left(overlook []string) []event.Reason {
 	return left
 }
 
-// reviewReasons say first that somebody has to look, then why.
+// reviewReasons lists first that a manual review is required, then why.
 func reviewReasons(told, left []event.Reason) []event.Reason {
 	reasons := []event.Reason{{Code: manualReview}}
 	if i := slices.IndexFunc(left, func(r event.Reason) bool { return r.Code == manualReview }); i >= 0 {
@@ -119,8 +119,8 @@ func reviewReasons(told, left []event.Reason) []event.Reason {
 	return reasons
 }
 
-// refuted reports whether some evidence is clearly negative. A face match that failed at no percent at
-// all does not count: that is also what stands where nothing was compared (observed).
+// refuted reports whether some evidence is clearly negative. A failed face match with 0 percent does not
+// count: the provider also reports it if no faces were compared (observed).
 func refuted(j document.Object) bool {
 	score, measured := measures["min_face_match"].of(j)
 	first := j.Object("documentIntelligence")
@@ -128,9 +128,9 @@ func refuted(j document.Object) bool {
 		liveAnswer(j).failed() || faceAnswer(j).failed() && (!measured || score > 0)
 }
 
-// lacking holds against the person what every approval needs and the body does not show: the document as
-// a whole, that it has not expired, liveness, the face match, and a journey at its end. A failed one of
-// them is an objection already.
+// lacking adds an objection for each item that an approval needs and the body does not contain: the document
+// as a whole, that it has not expired, liveness, the face match, and a journey at its end. A failed item also
+// has the objection of its check.
 func lacking(j document.Object, e *evidence) {
 	first := j.Object("documentIntelligence")
 	overall := answerAt(first.Object("completeStatus"), "overallStatus")
@@ -152,8 +152,8 @@ func lacking(j document.Object, e *evidence) {
 	}
 }
 
-// unmet holds against the person every threshold that is not met. A key that is not known, a threshold
-// outside 0 to 1 and a value that was not measured are never met.
+// unmet adds an objection for every threshold that is not met. An unknown key, a threshold outside 0 to 1 and
+// a value that was not measured count as not met.
 func unmet(j document.Object, e *evidence, policy map[string]float64) {
 	for _, key := range values.Sorted(policy) {
 		m, known := measures[key]
@@ -169,8 +169,8 @@ func unmet(j document.Object, e *evidence, policy map[string]float64) {
 	}
 }
 
-// expired holds against the person a date of expiry that had passed when the journey ended, whatever the
-// provider made of it.
+// expired adds an objection for each document that had expired when the journey ended, whatever the provider
+// reported about it.
 func expired(documents []event.Document, e *evidence, at time.Time) {
 	day := at.UTC().Format(time.DateOnly)
 	for _, doc := range documents {

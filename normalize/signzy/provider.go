@@ -11,7 +11,8 @@ import (
 	"kycbridge/normalize/signzy/simulated"
 )
 
-// Entry is Signzy: callbacks carry the whole result; what never comes is fetched after the link has ended.
+// Entry describes Signzy: callbacks carry the whole result; a result whose callback is missing is fetched
+// after the link has ended.
 func Entry() normalize.Entry {
 	return normalize.Entry{
 		Provider: kycbridge.Provider{
@@ -37,7 +38,7 @@ func Entry() normalize.Entry {
 	}
 }
 
-// connect makes the client of an account out of its api section.
+// connect makes the client of an account from its api section.
 func connect(a normalize.API, _ kycbridge.Settings, o rest.Options) kycbridge.API {
 	return client.New(client.Config{
 		BaseURL: a["base_url"], Token: a["token"], FlowID: a["flow_id"], Prefix: a["prefix"],

@@ -9,8 +9,8 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// imageReasons are what a failed item of an image check means, by a part of its name in letters; any
-// other item says no more than that the picture is poor.
+// imageReasons map failed items of an image check to reasons, by a part of the item's name reduced to letters;
+// any other item gets poorQuality.
 // Source: https://docs.signzy.com/us-apis/image-quality
 var imageReasons = []struct{ part, code string }{
 	{"focus", "image.blurred"}, {"glare", "image.glare"}, {"brightness", "image.too_dark"},
@@ -19,8 +19,8 @@ var imageReasons = []struct{ part, code string }{
 
 const poorQuality = "image.poor_quality"
 
-// imageQuality is the result over both sides with every item as a field: front.image_focus. True means
-// that the picture meets the criterion.
+// imageQuality adds one check for both sides, with every item as a field such as front.image_focus. True means
+// that the image meets the criterion.
 func (e *evidence) imageQuality(r report) {
 	quality, odd := part(r.body, "imageQuality")
 	a := answerAt(quality, "result")
@@ -75,7 +75,7 @@ func appendNew(list []string, s string) []string {
 	return append(list, s)
 }
 
-// authenticity makes a check of each list of authenticityCheck under the vendor's name for it.
+// authenticity adds a check for each list of authenticityCheck, under the vendor's name for it.
 // Source: https://docs.signzy.com/us-apis/authenticity-checks
 func (e *evidence) authenticity(r report) {
 	sides, odd := part(r.body, "authenticityCheck")
@@ -94,7 +94,7 @@ func (e *evidence) authenticity(r report) {
 	}
 }
 
-// elements is one list of elements, each of which has a result of its own.
+// elements adds a check for one list of elements, each of which has a result of its own.
 func (e *evidence) elements(r report, lists document.Object, member, side string) {
 	source := side + "." + strings.TrimPrefix(document.Join("", member), "/")
 	c := r.check("authenticity."+side+"."+values.Snake(member), event.CheckDocumentAuthenticity, source, unreadable)
@@ -110,8 +110,8 @@ func (e *evidence) elements(r report, lists document.Object, member, side string
 	e.add(c, "document.not_authentic")
 }
 
-// elementField is the result of an element. Its diagnosis is "pass" where it passed; any other one
-// beside a passed result is not believed.
+// elementField returns the result of an element. The diagnosis of a passed element is "pass"; a passed result
+// with any other diagnosis is undetermined.
 func elementField(element document.Object) event.CheckField {
 	a := answerAt(element, "ElementResult")
 	f := event.CheckField{Field: values.Snake(element.Text("ElementType")), Result: a.result}

@@ -6,8 +6,8 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// recognition is the check docType, with the recogniser's probability for a score. Where the applicant
-// chose another type of document than the recognised one, it has passed with a warning.
+// recognition adds the check docType, with the recogniser's probability as score. If the applicant chose
+// another type of document than the recognised one, the result is a warning, unless the check failed.
 func (e *evidence) recognition(r report, captured document.Object) {
 	a := answerAt(r.body.Object("completeStatus", "detailsOptical"), "docType")
 	c := r.check("doc_type", event.CheckDocumentRecognition, "detailsOptical.docType", a)
@@ -37,7 +37,7 @@ func (e *evidence) recognition(r report, captured document.Object) {
 	e.add(c, codes...)
 }
 
-// probability is how sure the recogniser is of the front, else of the back.
+// probability returns the recogniser's confidence for the front, else for the back.
 func (r report) probability() (float64, bool) {
 	for _, side := range [...]string{"predictedIdTypeFront", "predictedIdTypeBack"} {
 		if p, ok := r.body.Number(side, "P"); ok && p >= 0 && p <= 1 {
@@ -47,9 +47,8 @@ func (r report) probability() (float64, bool) {
 	return 0, false
 }
 
-// agrees compares the chosen type with what each side was recognised as: passed, failed, undetermined
-// where one of them cannot be read or is not of the vocabulary, and not performed where there is nothing
-// to compare.
+// agrees compares the chosen type with the type that was recognised on each side: passed, failed, undetermined
+// if one of them cannot be read or is not in the vocabulary, and not performed if there is nothing to compare.
 func (r report) agrees(captured document.Object) event.Result {
 	chosen, asked := captured[numberedName("idType", r.number)]
 	if !asked {
@@ -73,7 +72,7 @@ func (r report) agrees(captured document.Object) event.Result {
 	return combined
 }
 
-// sideAgrees compares the wanted type with what one side was recognised as.
+// sideAgrees compares the wanted type with the type that was recognised on one side.
 func sideAgrees(predicted document.Object, country, want string, wantKnown bool) event.Result {
 	result := event.ResultNotPerformed
 	for _, label := range [...]string{predicted.Text("FDSIDList", "dDescription"), predicted.Text("DocumentName")} {

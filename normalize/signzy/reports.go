@@ -10,15 +10,15 @@ import (
 	"kycbridge/event"
 )
 
-// report is what the provider found out about one document.
+// report is the provider's report about one document.
 type report struct {
 	number int    // 1 for the document that every flow has
-	member string // of the journey, in which it stands
+	member string // the member of the journey that contains the report
 	body   document.Object
-	alone  bool // there is no other report
+	alone  bool // the journey has no other report
 }
 
-// documentID names the document of r in the event.
+// documentID returns the id of r's document in the event.
 func (r report) documentID() string {
 	if r.number == 1 {
 		return "document"
@@ -26,8 +26,8 @@ func (r report) documentID() string {
 	return "document_" + strconv.Itoa(r.number)
 }
 
-// check makes a check of r. It names its document where there are several, and what is found of a second
-// one has an id under its name.
+// check makes a check of r. If the journey has several reports, the check names its document. The ids of
+// checks of a second or later document begin with the document's id.
 func (r report) check(id, kind, source string, a answer) event.Check {
 	c := event.Check{CheckID: id, Type: kind, Result: a.result, ProviderCheck: source, ProviderResult: a.raw}
 	if r.number > 1 {
@@ -39,12 +39,12 @@ func (r report) check(id, kind, source string, a answer) event.Check {
 	return c
 }
 
-// mostDocuments is how many documents a flow may ask for: capture modes with a 2 and a 3 were observed.
+// mostDocuments is the maximum number of documents of a flow: capture modes with a 2 and a 3 were observed.
 const mostDocuments = 9
 
-// reportsOf are the reports of a journey, by number. The shape of a second document's report is not
-// known: it is taken from documentIntelligence2, and from members of documentIntelligence that end in 2
-// as those of capturedData do (idType2).
+// reportsOf returns the reports of a journey, by number. The shape of a second document's report is not known:
+// it is read from documentIntelligence2, and from members of documentIntelligence that end in 2, as those of
+// capturedData do (idType2).
 func reportsOf(j document.Object) []report {
 	const place = "documentIntelligence"
 	first := j.Object(place)
@@ -91,7 +91,7 @@ func numbered(member string) (stem string, n int) {
 	return strings.TrimRight(member[:len(member)-1], "_- "), int(last - '0')
 }
 
-// numberedName is the name of a member that speaks of the nth document.
+// numberedName returns the name of the member for the nth document.
 func numberedName(stem string, n int) string {
 	if n == 1 {
 		return stem
@@ -99,8 +99,8 @@ func numberedName(stem string, n int) string {
 	return stem + strconv.Itoa(n)
 }
 
-// named reports whether the flow asked for an nth document. Where it did not, the members are "", null or
-// left out (observed); any other value, readable or not, names one.
+// named reports whether the flow asked for an nth document. If it did not, the members are "", null or missing
+// (observed); any other value, readable or not, counts as a request.
 func named(captured document.Object, n int) bool {
 	for _, stem := range [...]string{"idType", "verificationType"} {
 		v := captured[numberedName(stem, n)]

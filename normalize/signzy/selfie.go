@@ -6,14 +6,14 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// Members of selfieAnalysis. The spelling of the first is the vendor's; the usual one is of another
-// product, with other members.
+// Members of selfieAnalysis. The spelling of the first is the vendor's; the usual spelling belongs to another
+// product, which has other members.
 const (
 	passiveLiveliness = "passiveLiveliness"
 	faceMatch         = "faceMatch"
 )
 
-// selfie examines the picture of the applicant.
+// selfie reads the checks of the applicant's selfie.
 func (e *evidence) selfie(j document.Object) {
 	analysis := j.Object("selfieAnalysis")
 	e.liveness(analysis.Object(passiveLiveliness))
@@ -23,12 +23,12 @@ func (e *evidence) selfie(j document.Object) {
 		passiveLiveliness, faceMatch, "additionalFaceChecks", "attempts", "selfieAnalysisCompletedAt")
 }
 
-// liveAnswer is whether the applicant is alive.
+// liveAnswer returns whether the provider found the applicant to be live.
 func liveAnswer(j document.Object) answer {
 	return ran(j.Object("selfieAnalysis", passiveLiveliness), "liveness")
 }
 
-// faceAnswer is whether the faces match. It is read from verified, never from the sentence beside it.
+// faceAnswer returns whether the faces match. It reads verified, not the sentence beside it.
 // Source: https://docs.signzy.com/us-apis/face-match
 func faceAnswer(j document.Object) answer {
 	return ran(j.Object("selfieAnalysis", faceMatch), "verified")
@@ -70,7 +70,7 @@ func (e *evidence) faceMatch(check document.Object) {
 	e.others(check, faceMatch, "status", "verified", "message", "matchPercentage")
 }
 
-// faceChecks looks for what hides the face: a mask, or a cover.
+// faceChecks reads the checks for anything that hides the face: a mask or a cover.
 func (e *evidence) faceChecks(analysis document.Object) {
 	checks, odd := part(analysis, "additionalFaceChecks")
 	if odd {
@@ -92,8 +92,7 @@ func (e *evidence) faceChecks(analysis document.Object) {
 	}
 }
 
-// hidden reads one of these checks. A face that was found hidden is held against the person whatever
-// the status says.
+// hidden reads one of these checks. A hidden face is an objection whatever the status is.
 func (e *evidence) hidden(checks document.Object, member, flag, code string) {
 	check := checks.Object(member)
 	found := answerAt(check.Object("result"), flag)

@@ -8,20 +8,20 @@ import (
 	"kycbridge/normalize"
 )
 
-// Settings are what an account says of Signzy alone.
+// Settings are the settings of an account that only Signzy has.
 type Settings struct {
 	Policy   map[string]float64 // thresholds that turn evidence into a verdict, by key; empty: none
-	Overlook []string           // types of checks that the policy passes over
-	// FlowStatuses are the operator's words for statuses that Signzy never published: its word, and ours,
-	// which is never completed.
+	Overlook []string           // types of checks that the policy overlooks
+	// FlowStatuses map statuses that Signzy has not published to statuses of kycbridge, as the operator
+	// configured them. The target is never completed.
 	FlowStatuses map[string]string
 }
 
-// overlookKey is the key of a policy that holds no threshold but types of checks that do not speak against
-// an approval.
+// overlookKey is the key of a policy that contains no threshold but the types of checks that do not count
+// against an approval.
 const overlookKey = "overlook"
 
-// settings are the keys of the configuration.
+// settings returns the keys of the configuration.
 func settings() []normalize.Setting {
 	return []normalize.Setting{
 		PolicySetting(PolicyKeys(), Overlookable()).WithExample(normalize.Table{"min_face_match": 0.9}),
@@ -31,8 +31,8 @@ func settings() []normalize.Setting {
 	}
 }
 
-// PolicySetting is the key policy, for a mapping that has these thresholds and lets an operator pass over
-// these types of checks.
+// PolicySetting is the key policy, for a mapping that has these thresholds and lets an operator overlook these
+// types of checks.
 func PolicySetting(thresholds, overlookable []string) normalize.Setting {
 	names := append(slices.Clip(thresholds), overlookKey)
 	return normalize.Numbers("policy", []string{overlookKey}, func(policy normalize.Table) (faults []normalize.Fault) {
@@ -65,7 +65,7 @@ func PolicySetting(thresholds, overlookable []string) normalize.Setting {
 	})
 }
 
-// checkFlowStatus refuses completed: a word of the operator's must never stand for a verdict.
+// checkFlowStatus refuses completed: an operator's mapping must never produce a verdict.
 func checkFlowStatus(status string) []normalize.Fault {
 	known := []string{
 		"created", "in_progress", "processing", "in_review", "requires_input", "expired", "abandoned", "canceled", "failed",
@@ -81,7 +81,7 @@ func checkFlowStatus(status string) []normalize.Fault {
 	return nil
 }
 
-// decodeSettings makes Settings of what was configured.
+// decodeSettings makes Settings from the configured values.
 func decodeSettings(values map[string]any) any {
 	v := normalize.Values(values)
 	policy := v.Table("policy")
@@ -90,7 +90,7 @@ func decodeSettings(values map[string]any) any {
 	}
 }
 
-// own are the settings of Signzy among those of an account.
+// own returns the settings of Signzy among those of an account.
 func own(s kycbridge.Settings) Settings {
 	o, _ := s.Own.(Settings)
 	return o

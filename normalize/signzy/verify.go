@@ -11,13 +11,13 @@ import (
 	"kycbridge/normalize/credential"
 )
 
-// Verify admits a key (authKeyForCallback) in any placement that the account allows, since Signzy does
-// not document how it presents one (sheet 2.2): Authorization without a scheme, Authorization: Bearer, a
-// custom header, ?token= of the callback URL, and the echo of the key in the body. Configured Basic,
-// bearer, header and URL-token credentials and client certificates admit as well.
+// Verify accepts a key (authKeyForCallback) in any placement that the account allows, because Signzy does not
+// document how it presents one (sheet 2.2): Authorization without a scheme, Authorization: Bearer, a custom
+// header, ?token= of the callback URL, and the copy of the key in the body. It also accepts configured Basic,
+// bearer, header and URL-token credentials and client certificates.
 //
-// The echo counts only where no header that could carry a credential is present: a wrong header is
-// not rescued by it. It returns an error that wraps ErrUnauthenticated if nothing matches.
+// The copy in the body counts only if the request has no header that could carry a credential: it does not
+// make up for a wrong header. Verify returns an error that wraps ErrUnauthenticated if nothing matches.
 func Verify(c kycbridge.Credentials, r kycbridge.Request) (placement string, err error) {
 	checks := credential.Checks{
 		Admit: []credential.Check{
@@ -37,8 +37,8 @@ func Verify(c kycbridge.Credentials, r kycbridge.Request) (placement string, err
 	return "", checks.Refused(c, r, why...)
 }
 
-// Present makes a request carry a credential that c admits: one of the kinds that are not Signzy's first,
-// then a key where the account allows it. It reports false if c admits nobody.
+// Present adds a credential to a request that c accepts: Basic, bearer or a header if configured, else a key
+// where the account allows it. It reports false if c accepts no credential that can be added.
 func Present(c kycbridge.Credentials, header http.Header, query url.Values, body []byte, at time.Time) bool {
 	if len(c.Basic)+len(c.Bearer)+len(c.Headers) > 0 {
 		return credential.Present(c, header, query, body, at)
@@ -85,12 +85,12 @@ func keyInURL(c kycbridge.Credentials, r kycbridge.Request) string {
 	return credential.When(allows(c, credential.PlacementURLToken) && admitted, credential.PlacementURLToken)
 }
 
-// packedMost is the largest packed body in which a key is looked for, in bytes. Unpacking costs a hundred
-// times what reading costs, and anybody can send such bodies.
+// packedMost is the size limit of a packed body in which the key is searched, in bytes. Unpacking costs a
+// hundred times as much as reading, and unauthenticated senders can send such bodies.
 const packedMost = 64 << 10
 
-// echo returns the key that a body repeats, and what there is to say of a body that shows none or
-// a wrong one.
+// echo returns the key that a body repeats, and notes for the error message: that the body was not searched,
+// or that it contains a key.
 func echo(r kycbridge.Request) (key string, why []string) {
 	if r.Packed() && len(r.Body) > packedMost {
 		return "", []string{"body (packed and large, so not looked into: have the key sent in a header or in the URL)"}
@@ -105,13 +105,13 @@ func echo(r kycbridge.Request) (key string, why []string) {
 	return key, why
 }
 
-// allows reports whether a key may stand in a placement.
+// allows reports whether the account accepts a key in a placement.
 func allows(c kycbridge.Credentials, placement string) bool {
 	return len(c.Keys) > 0 && (len(c.Placements) == 0 || slices.Contains(c.Placements, placement))
 }
 
-// keyHeaders are the custom headers that may carry a key: x-api-key, x-auth-key, auth-key,
-// authkey and authKeyForCallback, in the spelling that saves net/http the work.
+// keyHeaders returns the custom headers that may carry a key: x-api-key, x-auth-key, auth-key, authkey and
+// authKeyForCallback, in canonical form so that net/http need not convert them.
 func keyHeaders(c kycbridge.Credentials) []string {
 	if len(c.KeyHeaders) > 0 {
 		return c.KeyHeaders
@@ -119,9 +119,9 @@ func keyHeaders(c kycbridge.Credentials) []string {
 	return []string{"X-Api-Key", "X-Auth-Key", "Auth-Key", "Authkey", "Authkeyforcallback"}
 }
 
-// credentialInHeader reports whether a header is there that could carry a credential. An
-// Authorization header could if a key may stand in it, or if its scheme is one of configured
-// Basic or bearer credentials.
+// credentialInHeader reports whether the request has a header that could carry a credential. An Authorization
+// header could if the account accepts a key in it, or if its scheme is that of configured Basic or bearer
+// credentials.
 func credentialInHeader(c kycbridge.Credentials, r kycbridge.Request) bool {
 	for _, value := range r.Header.Values("Authorization") {
 		_, isBasic := credential.SchemeValue(value, "Basic")
@@ -136,9 +136,9 @@ func credentialInHeader(c kycbridge.Credentials, r kycbridge.Request) bool {
 		slices.ContainsFunc(c.Headers, func(h kycbridge.HeaderCredential) bool { return present(h.Name) })
 }
 
-// echoedKey returns processingConfig.authKeyForCallback of a body, or "". Where the body has no
-// processingConfig it is looked for in result and data, two levels deep at most (sheet 3.1). Nothing
-// else of the body is decoded: it may be a stranger's.
+// echoedKey returns processingConfig.authKeyForCallback of a body, or "". If the body has no processingConfig,
+// echoedKey searches result and data, at most two levels deep (sheet 3.1). Nothing else of the body is
+// decoded, because its sender is not authenticated yet.
 func echoedKey(body []byte) string {
 	for range 3 {
 		level := document.Members(body, "processingConfig", "result", "data")

@@ -9,11 +9,11 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// ID is text that IDWise writes as a string in one place and as a number in another. What is neither
-// reads as "".
+// ID is text that IDWise writes as a string in one place and as a number in another. Any other value reads as
+// "".
 type ID string
 
-// UnmarshalJSON takes either form.
+// UnmarshalJSON accepts either form.
 func (id *ID) UnmarshalJSON(raw []byte) error {
 	*id = ""
 	switch c := raw[0]; {
@@ -32,7 +32,7 @@ func (id *ID) UnmarshalJSON(raw []byte) error {
 // Flag is a boolean, which may come as text. null is false.
 type Flag bool
 
-// UnmarshalJSON takes either form.
+// UnmarshalJSON accepts either form.
 func (f *Flag) UnmarshalJSON(raw []byte) error {
 	*f = Flag(string(bytes.Trim(raw, `"`)) == "true")
 	return nil
@@ -44,19 +44,19 @@ type Journey struct {
 	ReferenceNo   ID            `json:"reference_no"`
 	IsCompleted   Flag          `json:"is_completed"`
 	StepSummaries []StepSummary `json:"step_summaries"`
-	Answer        rest.Answer   `json:"-"` // as it came
+	Answer        rest.Answer   `json:"-"` // unchanged
 }
 
-// Summary is a journey's progress. It holds no decision: IsCompleted says that nothing can be handed
-// in any more (https://docs.idwise.com/reference/get-journey-summary).
+// Summary is a journey's progress. It contains no decision: IsCompleted means that nothing can be submitted
+// any more (https://docs.idwise.com/reference/get-journey-summary).
 type Summary struct {
 	JourneyID     ID            `json:"journey_id"`
 	IsCompleted   Flag          `json:"is_completed"`
 	StepSummaries []StepSummary `json:"step_summaries"`
-	Answer        rest.Answer   `json:"-"` // as it came
+	Answer        rest.Answer   `json:"-"` // unchanged
 }
 
-// StepSummary is how far one step has come.
+// StepSummary is the progress of one step.
 type StepSummary struct {
 	Definition struct {
 		StepID    ID `json:"step_id"`
@@ -71,17 +71,17 @@ type StepSummary struct {
 	} `json:"result"`
 }
 
-// Result is what IDWise decided. Any word may stand for a decision; "" is none
+// Result contains IDWise's decisions. A decision may be any text; "" means no decision
 // (https://docs.idwise.com/docs/journey-result).
 type Result struct {
 	JourneyID      ID          `json:"journey_id"`
 	SystemDecision ID          `json:"system_decision"`
 	ManualDecision ID          `json:"manual_decision"`
 	FinalDecision  ID          `json:"final_decision"`
-	Answer         rest.Answer `json:"-"` // as it came
+	Answer         rest.Answer `json:"-"` // unchanged
 }
 
-// undecided reports whether nobody has decided yet.
+// undecided reports whether the journey has no decision yet.
 func (r Result) undecided() bool {
 	for _, word := range []ID{r.SystemDecision, r.ManualDecision, r.FinalDecision} {
 		if word != "" && !strings.EqualFold(string(word), "Incomplete") {
@@ -91,9 +91,9 @@ func (r Result) undecided() bool {
 	return true
 }
 
-var errNotJSON = errors.New("the answer is not the JSON that was expected") // encoding/json may quote it
+var errNotJSON = errors.New("the answer is not the JSON that was expected") // the decoder's error may quote it
 
-// decode reads JSON and leaves out members that are of another type than expected.
+// decode reads JSON and omits members of another type than expected.
 func decode(body []byte, v any) error {
 	err := json.Unmarshal(body, v)
 	var other *json.UnmarshalTypeError

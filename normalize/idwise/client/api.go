@@ -14,16 +14,16 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// The parts of a journey that are fetched.
+// The parts of a journey that the client fetches.
 const (
 	partSummary = "summary"
 	partResult  = "result"
 )
 
-// New makes what an account can ask of IDWise.
+// New returns the calls that an account can make to IDWise.
 func New(c Config, o rest.Options) kycbridge.API { return NewClient(c, o).API() }
 
-// API is the client as the rest of kycbridge uses it. Media is nil without Config.ImagePath.
+// API returns the client as the rest of kycbridge uses it. Media is nil without Config.ImagePath.
 func (c *Client) API() kycbridge.API {
 	api := kycbridge.API{Fetch: c.fetch, Start: c.start, Step: c.step, Complete: c.complete, Review: c.review}
 	if c.config.ImagePath != "" {
@@ -34,9 +34,9 @@ func (c *Client) API() kycbridge.API {
 	return api
 }
 
-// fetch asks for the result where a webhook announced one, else for progress first. Where the result
-// fails after a summary came, both the summary and the error are returned, and so are an announced result
-// that decides nothing yet and the error that says so.
+// fetch requests the result if a webhook announced one, else the summary first. If the result fails after the
+// summary succeeded, fetch returns both the summary and the error. If an announced result has no decision yet,
+// fetch returns both the result and an error of kind pending.
 func (c *Client) fetch(ctx context.Context, q kycbridge.Query) ([]kycbridge.Fetched, error) {
 	if q.Triggered {
 		fetched, decided, err := c.fetchResult(ctx, q.Reference, nil)
@@ -54,7 +54,7 @@ func (c *Client) fetch(ctx context.Context, q kycbridge.Query) ([]kycbridge.Fetc
 		return fetched, nil
 	}
 	fetched, _, err = c.fetchResult(ctx, q.Reference, fetched)
-	// The summary shows that the journey exists: a result that is not found is not there yet.
+	// The summary shows that the journey exists, so a missing result is pending.
 	var e *kycbridge.ProviderError
 	if errors.As(err, &e) && e.Kind == kycbridge.ProviderNotFound {
 		e.Kind = kycbridge.ProviderPending
@@ -62,8 +62,8 @@ func (c *Client) fetch(ctx context.Context, q kycbridge.Query) ([]kycbridge.Fetc
 	return fetched, err
 }
 
-// fetchResult adds the result to what came before it, whatever it says: that steps are missing is news too.
-// It also reports whether somebody has decided.
+// fetchResult appends the result to the earlier answers, whatever it contains: missing steps are information
+// too. It also reports whether the result contains a decision.
 func (c *Client) fetchResult(
 	ctx context.Context, journeyID string, before []kycbridge.Fetched,
 ) (fetched []kycbridge.Fetched, decided bool, err error) {
@@ -75,11 +75,12 @@ func (c *Client) fetchResult(
 		!r.undecided(), nil
 }
 
-// referenceNo is what a reference may be made of (https://docs.idwise.com/reference/start-journey-api).
+// referenceNo matches the references that IDWise accepts
+// (https://docs.idwise.com/reference/start-journey-api).
 var referenceNo = regexp.MustCompile(`^[A-Za-z0-9_/\\,.+@-]+$`)
 
-// start makes a journey. There is no page to send the applicant to: IDWise's SDK takes the steps, or
-// our caller hands them in.
+// start creates a journey. IDWise has no page for the applicant: its SDK takes the steps, or kycbridge's
+// caller submits them.
 func (c *Client) start(ctx context.Context, r kycbridge.StartRequest) (kycbridge.Started, error) {
 	request, err := c.startRequest(r)
 	if err != nil {
@@ -122,7 +123,7 @@ func (c *Client) startRequest(r kycbridge.StartRequest) (StartRequest, error) {
 	return request, nil
 }
 
-// applicant leaves out what IDWise would not take.
+// applicant omits values that IDWise would refuse.
 func applicant(p kycbridge.Person) *Applicant {
 	a := &Applicant{FullName: strings.TrimSpace(p.FullName())}
 	if _, err := time.Parse(time.DateOnly, p.Birthdate); err == nil {
@@ -144,7 +145,8 @@ func (c *Client) step(ctx context.Context, s kycbridge.Step) (kycbridge.StepAnsw
 	return passedOn(answer), nil
 }
 
-// passedOn is an answer whose form is not published; what is no JSON cannot be passed on as such.
+// passedOn returns the body of an answer whose form is not published. A body that is not JSON is omitted,
+// because a StepAnswer can hold only JSON.
 func passedOn(a rest.Answer) kycbridge.StepAnswer {
 	if json.Valid(bytes.TrimSpace(a.Body)) {
 		return kycbridge.StepAnswer{Body: a.Body}
@@ -160,7 +162,7 @@ func (c *Client) complete(ctx context.Context, reference string) (kycbridge.Step
 	return passedOn(answer), nil
 }
 
-// decisions are the vendor's words for a person's decision
+// decisions are the vendor's values for a person's decision
 // (https://docs.idwise.com/reference/manual-review-journey).
 var decisions = map[event.Outcome]string{
 	event.OutcomeApproved: "Approved", event.OutcomeRejected: "Rejected", event.OutcomeResubmit: "Resubmission Requested",

@@ -20,22 +20,21 @@ const (
 	callImage    = "get-image"
 )
 
-// StartRequest asks for a journey (https://docs.idwise.com/reference/start-journey-api).
+// StartRequest creates a journey (https://docs.idwise.com/reference/start-journey-api).
 type StartRequest struct {
 	FlowID           string     `json:"flow_id"`
 	ReferenceNo      string     `json:"reference_no"` // letters, digits and - _ / \ , . + @
 	ApplicantDetails *Applicant `json:"applicant_details,omitempty"`
 }
 
-// Applicant is whom to look for in AML lists.
+// Applicant is the person to search for in AML lists.
 type Applicant struct {
 	FullName  string `json:"full_name"`
 	BirthDate string `json:"birth_date,omitempty"` // YYYY-MM-DD
 	Sex       string `json:"sex,omitempty"`        // male, female
 }
 
-// StartJourney makes a journey. There is no key that would make a second call harmless, so it is sent
-// once.
+// StartJourney creates a journey. IDWise has no idempotency key, so the call is sent once.
 func (c *Client) StartJourney(ctx context.Context, r StartRequest) (Journey, error) {
 	var j Journey
 	_, err := c.write(ctx, callStart, http.MethodPost, c.journey("/start-journey"), r, func(a rest.Answer) error {
@@ -54,8 +53,8 @@ func (c *Client) StartJourney(ctx context.Context, r StartRequest) (Journey, err
 	return j, err
 }
 
-// CompleteJourney ends the hand-in; no step can be added or changed afterwards
-// (https://docs.idwise.com/docs/journey-builder-api). It is sent once.
+// CompleteJourney ends the submission of steps; no step can be added or changed afterwards
+// (https://docs.idwise.com/docs/journey-builder-api). The call is sent once.
 func (c *Client) CompleteJourney(ctx context.Context, journeyID string) (rest.Answer, error) {
 	if !segment(journeyID) {
 		return rest.Answer{}, refused(callComplete, "/reference", "must be a journey id")
@@ -66,11 +65,11 @@ func (c *Client) CompleteJourney(ctx context.Context, journeyID string) (rest.An
 	return c.write(ctx, callComplete, http.MethodPost, c.journey("/complete-journey"), body, about(journeyID))
 }
 
-// Summary asks how far a journey has come. Two calls for one journey lie at least
-// Config.SummaryInterval apart, counted from the end of one to the beginning of the next; a call that
-// comes too early waits, or fails at once with kind rate_limited where ctx ends before its turn. After
-// a refusal the distance grows. Failures are not repeated here, as a repetition would come too early.
-// Clients in other processes are not known to this one.
+// Summary requests the progress of a journey. Two calls for one journey are at least Config.SummaryInterval
+// apart, from the end of one to the beginning of the next. A call that comes too early waits, or fails at once
+// with kind rate_limited if ctx ends before the call is allowed. The interval grows after a refusal. Failed
+// calls are not repeated here, because a repetition would come too early. Calls from other processes are not
+// taken into account.
 func (c *Client) Summary(ctx context.Context, journeyID string) (Summary, error) {
 	if !segment(journeyID) {
 		return Summary{}, refused(callSummary, "/reference", "must be a journey id")
@@ -91,7 +90,8 @@ func (c *Client) Summary(ctx context.Context, journeyID string) (Summary, error)
 	return s, err
 }
 
-// Result asks what was decided. The path is not published for certain: Config.ResultPath.
+// Result requests the result of a journey. Its path is not published for certain, so Config.ResultPath sets
+// it.
 func (c *Client) Result(ctx context.Context, journeyID string) (Result, error) {
 	if !segment(journeyID) {
 		return Result{}, refused(callResult, "/reference", "must be a journey id")
@@ -108,10 +108,10 @@ func (c *Client) Result(ctx context.Context, journeyID string) (Result, error) {
 	return r, err
 }
 
-// read reads an answer about a journey into v, of which id is a part. What is told of another journey
-// is refused: it would be another person's.
+// read reads an answer about a journey into v; id points to the journey id in v. An answer about another
+// journey is refused: its data would be another person's.
 func read(call, journeyID string, a rest.Answer, v any, id *ID) error {
-	// An answer that contradicts itself may be right the next time.
+	// If an answer contradicts itself, the next one may be correct.
 	if err := honest(call, kycbridge.ProviderMalformed, a); err != nil {
 		return err
 	}
@@ -131,17 +131,17 @@ func read(call, journeyID string, a rest.Answer, v any, id *ID) error {
 type Review struct {
 	NewDecision string       `json:"new_decision"` // Approved, Rejected, Resubmission Requested
 	Comment     string       `json:"comment,omitempty"`
-	StepReviews []StepReview `json:"step_reviews,omitempty"` // of every failed step, for a resubmission
+	StepReviews []StepReview `json:"step_reviews,omitempty"` // for a resubmission: every failed step
 }
 
-// StepReview is what a reviewer says of one step.
+// StepReview is a reviewer's decision on one step.
 type StepReview struct {
 	StepID         string `json:"step_id"`
 	ReviewDecision string `json:"review_decision"` // Resubmit, Approve
 }
 
-// ManualReview overrules or confirms what the system decided. It is sent once, since each review
-// raises webhooks.
+// ManualReview overrules or confirms the system's decision. The call is sent once, because each review
+// triggers webhooks.
 func (c *Client) ManualReview(ctx context.Context, journeyID string, r Review) (rest.Answer, error) {
 	if !segment(journeyID) {
 		return rest.Answer{}, refused(callReview, "/reference", "must be a journey id")
@@ -150,8 +150,8 @@ func (c *Client) ManualReview(ctx context.Context, journeyID string, r Review) (
 		about(journeyID))
 }
 
-// about refuses an answer that names another journey than the one that was meant. None need be named,
-// as most of these answers are not published.
+// about refuses an answer that names another journey than journeyID. An answer without a journey id is
+// accepted, because most of these answers are not published.
 func about(journeyID string) func(rest.Answer) error {
 	return func(a rest.Answer) error {
 		var named struct {
@@ -164,7 +164,7 @@ func about(journeyID string) func(rest.Answer) error {
 	}
 }
 
-// write sends a call that changes something, once, with v as JSON. take may be nil.
+// write sends a call that changes data, once, with v as JSON. take may be nil.
 func (c *Client) write(
 	ctx context.Context, name, method, address string, v any, take func(rest.Answer) error,
 ) (rest.Answer, error) {
@@ -177,8 +177,8 @@ func (c *Client) write(
 	return c.rest.Do(ctx, call)
 }
 
-// done checks the answer of a call that changes something. Most of these answers are not published,
-// so any will do that is no web page and does not say that it failed.
+// done checks the answer of a call that changes data. Most of these answers are not published, so every answer
+// is accepted that is not a web page and does not report a failure.
 func done(name string, take func(rest.Answer) error) func(rest.Answer) error {
 	return func(a rest.Answer) error {
 		if page(a.ContentType, a.Body) {

@@ -1,7 +1,7 @@
-// Package client calls the backend API of IDWise: it starts journeys, hands in their steps, and
-// reads their progress and results (https://docs.idwise.com/docs/journey-builder-api,
-// https://docs.idwise.com/docs/result-retrieval-api). Bodies are passed on as they came; of an answer
-// only what the client itself needs is read.
+// Package client calls the backend API of IDWise: it starts journeys, submits their steps, and reads their
+// progress and results (https://docs.idwise.com/docs/journey-builder-api,
+// https://docs.idwise.com/docs/result-retrieval-api). Bodies are passed on unchanged; the client reads only
+// the members of an answer that it needs itself.
 package client
 
 import (
@@ -21,25 +21,25 @@ const (
 	defaultSummaryInterval = 2 * time.Second
 )
 
-// Config says where IDWise is and who asks. BaseURL, Key and Secret must be set. What the vendor does
-// not publish for certain can be set: the prefix, the paths of result and image, and the name of the
-// skip flag.
+// Config sets the address of IDWise and the account. BaseURL, Key and Secret must be set. Values that the
+// vendor does not publish for certain can be configured: the prefix, the paths of result and image, and the
+// name of the skip flag.
 type Config struct {
-	BaseURL    string // https://api.idwise.com, or the one of another region
+	BaseURL    string // https://api.idwise.com, or that of another region
 	Key        string // server key: the user name of Basic (https://docs.idwise.com/docs/api-auth)
 	Secret     string
-	FlowID     string // of a start that names none
+	FlowID     string // for starts that name no flow
 	Prefix     string // of the journey calls; "" is /journey/v2
 	ResultPath string // below Prefix, with {id}; "" is /{id}
-	ImagePath  string // below Prefix, with {id} and {path}; "": images cannot be had
+	ImagePath  string // below Prefix, with {id} and {path}; "": images are not available
 	SkipField  string // name of the flag that skips a step; "": no step can be skipped
-	// SummaryInterval lies between two summaries of one journey; 0 is the 2 s that the vendor demands
-	// (https://docs.idwise.com/reference/get-journey-summary).
+	// SummaryInterval is the minimum time between two summaries of one journey; 0 is the 2 s that the vendor
+	// requires (https://docs.idwise.com/reference/get-journey-summary).
 	SummaryInterval time.Duration
 }
 
-// Client calls IDWise for one account. It may be used by several goroutines. Every error of a method
-// wraps a *kycbridge.ProviderError, or is the context's.
+// Client calls IDWise for one account. It may be used by several goroutines. Every error of a method wraps a
+// *kycbridge.ProviderError, or is the context's error.
 type Client struct {
 	config Config
 	rest   *rest.Client
@@ -68,7 +68,7 @@ func NewClient(c Config, o rest.Options) *Client {
 	}
 }
 
-// rooted puts a slash before a path that has something in it.
+// rooted adds a leading slash to a path that is not empty.
 func rooted(path string) string {
 	if path == "" || strings.HasPrefix(path, "/") {
 		return path
@@ -76,13 +76,13 @@ func rooted(path string) string {
 	return "/" + path
 }
 
-// journey is the address of a journey call: a path below the prefix whose {name}s are filled in.
+// journey returns the URL of a journey call: a path below the prefix, with its {name}s replaced.
 func (c *Client) journey(path string, values ...string) string {
 	return c.config.BaseURL + c.config.Prefix + fill(rooted(path), values...)
 }
 
-// fill puts values, given as name and value in turn, into a path template, escaped for the place
-// where they stand.
+// fill inserts values, given as alternating names and values, into a path template. Values are escaped for the
+// path or for the query.
 func fill(path string, values ...string) string {
 	path, query, asked := strings.Cut(path, "?")
 	for i := 0; i+1 < len(values); i += 2 {
@@ -95,10 +95,11 @@ func fill(path string, values ...string) string {
 	return path
 }
 
-// segment reports whether s may be one segment of a path: a dot or two would lead to another call.
+// segment reports whether s may be one segment of a path: "." or ".." would lead to another call.
 func segment(s string) bool { return s != "" && s != "." && s != ".." }
 
-// call prepares a call with the account's credentials; a body is JSON unless the caller says otherwise.
+// call prepares a call with the account's credentials; the content type of a body is JSON unless the caller
+// changes it.
 func (c *Client) call(name, method, address string, body []byte) rest.Call {
 	header := http.Header{"Authorization": {c.basic}, "Accept": {"application/json"}}
 	if body != nil {
@@ -107,7 +108,7 @@ func (c *Client) call(name, method, address string, body []byte) rest.Call {
 	return rest.Call{Name: name, Method: method, URL: address, Header: header, Body: body, Explain: explain}
 }
 
-// refused is a request that is not sent, for what stands at path.
+// refused returns the error for a request that is not sent because of the value at path.
 func refused(call, path, message string) error {
 	return &kycbridge.ProviderError{
 		Kind: kycbridge.ProviderInvalid, Call: call,

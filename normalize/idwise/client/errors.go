@@ -10,7 +10,7 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// failure is IDWise's error body; message and code may also stand in a 200
+// failure is IDWise's error body; a 200 may also contain message and code
 // (https://docs.idwise.com/docs/error-handling).
 type failure struct {
 	Success   any `json:"success"`
@@ -18,7 +18,7 @@ type failure struct {
 	ErrorCode ID  `json:"error_code"`
 }
 
-// kinds are the error codes that the vendor publishes; of any other the HTTP status decides
+// kinds maps the error codes that the vendor publishes; for any other code the HTTP status determines the kind
 // (https://docs.idwise.com/docs/api-auth, https://docs.idwise.com/docs/error-handling).
 var kinds = map[string]kycbridge.ProviderErrorKind{
 	"missing_authorization_header":  kycbridge.ProviderCredentials,
@@ -40,9 +40,8 @@ func explain(e *kycbridge.ProviderError, body []byte) {
 	}
 }
 
-// explainSummary takes a 403 without a known code for the block that follows calls that are too
-// frequent: the vendor announces one, but not its form
-// (https://docs.idwise.com/reference/get-journey-summary).
+// explainSummary treats a 403 without a known code as the block for too frequent calls: the vendor announces
+// such a block, but not its form (https://docs.idwise.com/reference/get-journey-summary).
 func explainSummary(e *kycbridge.ProviderError, body []byte) {
 	explain(e, body)
 	if _, known := kinds[e.Code]; e.Status == http.StatusForbidden && !known {
@@ -50,8 +49,8 @@ func explainSummary(e *kycbridge.ProviderError, body []byte) {
 	}
 }
 
-// honest refuses a 2xx that says of itself that it failed. unknown is the kind where its code does
-// not tell one.
+// honest refuses a 2xx answer whose body reports a failure. unknown is the error kind if the code of the
+// failure is not known.
 func honest(call string, unknown kycbridge.ProviderErrorKind, a rest.Answer) error {
 	var f failure
 	if decode(a.Body, &f) != nil || !f.failed() {
@@ -72,12 +71,12 @@ func (f failure) failed() bool {
 	return f.ErrorCode != ""
 }
 
-// written turns a request into JSON. None of our types can fail, so an error is of what the caller
-// put in.
+// written encodes a request as JSON. kycbridge's own types cannot fail, so an error comes from the caller's
+// data.
 func written(call string, v any) ([]byte, error) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		return nil, refused(call, "", "must be JSON") // err may quote it
+		return nil, refused(call, "", "must be JSON") // err may quote the caller's data
 	}
 	return body, nil
 }

@@ -11,11 +11,11 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// errorBytes is how much is read of an answer that should have been an image.
+// errorBytes is the read limit for an answer that is text instead of an image, in bytes.
 const errorBytes = 64 << 10
 
-// Image opens an image by the path that a result names. The vendor documents the call but not its
-// path (https://docs.idwise.com/docs/result-retrieval-api), so Config.ImagePath must say it.
+// Image opens an image by the path in a result. The vendor documents the call but not its URL path
+// (https://docs.idwise.com/docs/result-retrieval-api), so Config.ImagePath must set it.
 func (c *Client) Image(ctx context.Context, journeyID, path string) (kycbridge.MediaAnswer, error) {
 	switch {
 	case c.config.ImagePath == "":
@@ -37,7 +37,7 @@ func (c *Client) Image(ctx context.Context, journeyID, path string) (kycbridge.M
 		nil
 }
 
-// noImage says what is wrong with a 2xx that holds words in place of an image.
+// noImage returns an error for a 2xx answer that contains text instead of an image.
 func noImage(res *http.Response) error {
 	kind := res.Header.Get("Content-Type")
 	if !strings.HasPrefix(kind, "application/json") && !strings.HasPrefix(kind, "text/") {

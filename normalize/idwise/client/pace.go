@@ -10,14 +10,15 @@ import (
 )
 
 const (
-	// maxJourneys is how many journeys are remembered before those whose time is over are forgotten.
+	// maxJourneys is the number of stored journeys from which on a new one removes the idle ones.
 	maxJourneys = 1024
-	// maxDoublings bounds how the distance grows while IDWise refuses.
+	// maxDoublings limits how often the interval doubles while IDWise refuses calls.
 	maxDoublings = 5
 )
 
-// pace keeps the summaries of each journey apart. A journey is remembered while somebody waits for
-// it and until its distance is over, so the account's rate bounds how many there are.
+// pace keeps the minimum interval between the summaries of each journey. If maxJourneys are stored, a new
+// journey removes those that no call uses and whose interval has passed, so the account's call rate limits
+// their number.
 type pace struct {
 	interval time.Duration
 
@@ -25,19 +26,19 @@ type pace struct {
 	journeys map[string]*turn
 }
 
-// turn is one journey's. next and refusals belong to whoever holds it.
+// turn is the state of one journey. Only the goroutine that holds it may use next and refusals.
 type turn struct {
 	held     chan struct{}
 	next     time.Time
 	refusals int // in a row
-	users    int // who hold it or wait for it; guarded by pace.mu
+	users    int // goroutines that hold it or wait for it; guarded by pace.mu
 }
 
 func newPace(interval time.Duration) *pace {
 	return &pace{interval: interval, journeys: map[string]*turn{}}
 }
 
-// enter waits for a journey's turn. leave must be told how the call ended.
+// enter waits until the journey's next call is allowed. The caller passes the error of the call to leave.
 func (p *pace) enter(ctx context.Context, journeyID string) (leave func(error), err error) {
 	t := p.join(journeyID)
 	select {
@@ -70,7 +71,7 @@ func tooEarly(wait time.Duration, err error) error {
 		RetryAfter: max(wait, time.Millisecond), Err: err}
 }
 
-// ended sets when the next call may come. A refusal that names no time gets the one that we keep to.
+// ended sets when the next call is allowed. A refusal that names no time gets kycbridge's own interval.
 func (p *pace) ended(t *turn, err error) {
 	var e *kycbridge.ProviderError
 	failed := errors.As(err, &e)
@@ -89,7 +90,7 @@ func (p *pace) ended(t *turn, err error) {
 	t.next = time.Now().Add(distance)
 }
 
-// join finds or makes a journey's turn, and forgets others that nobody needs.
+// join finds or makes a journey's turn, and removes other turns that are no longer needed.
 func (p *pace) join(journeyID string) *turn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,13 +120,13 @@ func (p *pace) part(t *turn) {
 	t.users--
 }
 
-// allows reports whether ctx lives for so long.
+// allows reports whether ctx does not end within wait.
 func allows(ctx context.Context, wait time.Duration) bool {
 	deadline, ok := ctx.Deadline()
 	return !ok || wait <= 0 || time.Until(deadline) > wait
 }
 
-// until waits for a moment; it returns why ctx ended if that was first.
+// until waits for a time; if ctx ends first, it returns the cause.
 func until(ctx context.Context, at time.Time) error {
 	t := time.NewTimer(time.Until(at))
 	defer t.Stop()

@@ -14,22 +14,21 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// StepRequest hands in one step of a running journey
-// (https://docs.idwise.com/reference/process-journey-step).
+// StepRequest submits one step of a running journey (https://docs.idwise.com/reference/process-journey-step).
 type StepRequest struct {
 	JourneyID      string
 	StepID         string                // from the flow: 0, additional_face
-	Images         []kycbridge.StepImage // front, and the other side if there is one
+	Images         []kycbridge.StepImage // front, then the other side if the document has one
 	Skip           bool                  // the applicant skips the step
 	AdditionalData json.RawMessage       // an object, or empty
-	JSON           bool                  // images as base64 within JSON, a third larger
+	JSON           bool                  // images as base64 within JSON, which is a third larger
 }
 
-// imageFields are the names of the front and of the other side.
+// imageFields are the names of the fields for the front and for the other side.
 var imageFields = [...]string{"image", "image2"}
 
-// ProcessStep hands in a step and returns what IDWise answered. The work goes on afterwards: Summary
-// tells how. It is sent once.
+// ProcessStep submits a step and returns IDWise's answer. IDWise processes the step afterwards: Summary
+// returns the progress. The call is sent once.
 func (c *Client) ProcessStep(ctx context.Context, s StepRequest) (rest.Answer, error) {
 	if err := c.checkStep(s); err != nil {
 		return rest.Answer{}, err
@@ -48,7 +47,7 @@ func (c *Client) ProcessStep(ctx context.Context, s StepRequest) (rest.Answer, e
 	return c.rest.Do(ctx, call)
 }
 
-// checkStep finds what the vendor would refuse, or take for something else.
+// checkStep finds values that the vendor would refuse or misinterpret.
 func (c *Client) checkStep(s StepRequest) error {
 	switch {
 	case !segment(s.JourneyID):
@@ -72,8 +71,8 @@ func object(raw json.RawMessage) bool {
 	return json.Valid(raw) && bytes.HasPrefix(bytes.TrimLeft(raw, " \t\r\n"), []byte("{"))
 }
 
-// multipart writes the step as a form with files, which the vendor prefers. Writing to memory cannot
-// fail.
+// multipart writes the step as a form with files, which the vendor prefers. The form is written to memory,
+// which cannot fail.
 func (c *Client) multipart(s StepRequest) (body []byte, contentType string, err error) {
 	var b bytes.Buffer
 	form := multipart.NewWriter(&b)
@@ -102,8 +101,8 @@ func (c *Client) multipart(s StepRequest) (body []byte, contentType string, err 
 	return b.Bytes(), form.FormDataContentType(), err
 }
 
-// fileHeader names a file by its kind; what the caller says of the kind is no header until it has
-// been read as one.
+// fileHeader names a file by its content type. The caller's content type is used only after it was parsed, so
+// that it cannot inject header text.
 func fileHeader(field string, image kycbridge.StepImage) textproto.MIMEHeader {
 	kind, _, err := mime.ParseMediaType(image.ContentType)
 	if err != nil {
@@ -123,7 +122,7 @@ func (c *Client) stepJSON(s StepRequest) (body []byte, contentType string, err e
 		fields[imageFields[i]] = image.Body // []byte is written as base64
 	}
 	if s.Skip {
-		fields[c.config.SkipField] = "true" // the vendor wants a boolean as text
+		fields[c.config.SkipField] = "true" // the vendor requires a boolean as text
 	}
 	if len(s.AdditionalData) > 0 {
 		fields["additional_data"] = s.AdditionalData
@@ -132,7 +131,7 @@ func (c *Client) stepJSON(s StepRequest) (body []byte, contentType string, err e
 	return body, "application/json", err
 }
 
-// page reports whether an answer is a web page, such as a gateway's.
+// page reports whether an answer is a web page, such as a gateway's error page.
 func page(contentType string, body []byte) bool {
 	return strings.HasPrefix(contentType, "text/html") || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
 }

@@ -14,7 +14,7 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// upload bounds what is taken as a step, in bytes.
+// upload is the size limit of a request body, in bytes.
 const upload = 32 << 20
 
 var reference = regexp.MustCompile(`^[A-Za-z0-9_/\\,.+@-]+$`)
@@ -27,7 +27,7 @@ func unknown(w http.ResponseWriter) {
 	refuse(w, http.StatusNotFound, "journey_not_found", "There is no such journey")
 }
 
-// read reads a JSON request; false: it was refused.
+// read reads a JSON request; if it returns false, it has answered the request with an error.
 func (d *provider) read(w http.ResponseWriter, r *http.Request, v any) bool {
 	if json.NewDecoder(http.MaxBytesReader(w, r.Body, upload)).Decode(v) != nil {
 		invalid(w, "body")
@@ -36,7 +36,7 @@ func (d *provider) read(w http.ResponseWriter, r *http.Request, v any) bool {
 	return true
 }
 
-// reply is an answer that handlers make while they hold the lock, and the callbacks to send after.
+// reply is an answer that a handler makes while it holds the lock, with the callbacks to send afterwards.
 type reply struct {
 	status    int
 	body      []byte
@@ -49,7 +49,7 @@ func no(status int, code, message string) reply {
 	return reply{status: status, body: fault(status, code, message).Body}
 }
 
-// on handles a call about a journey that exists, under the lock.
+// on handles a call about an existing journey, under the lock.
 func (d *provider) on(w http.ResponseWriter, id string, handle func(j *journey, now time.Time) reply) {
 	d.server.Lock()
 	j := d.journeys[id]
@@ -100,7 +100,7 @@ func (d *provider) start(w http.ResponseWriter, r *http.Request) {
 	d.send(callbacks)
 }
 
-// step is a step as either form carries it.
+// step is a step in either form, multipart or JSON.
 type step struct {
 	journey, step string
 	skip          bool
@@ -138,8 +138,8 @@ func (d *provider) step(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// take notes a step. Its images can be had under the paths that the result names, or under paths made
-// of the step's id.
+// take records a step. Its images are available under the paths in the result, or under paths made from the
+// step's id.
 func (j *journey) take(in step) {
 	kind := "Document"
 	if in.step == "1" || strings.Contains(in.step, "face") {
@@ -203,7 +203,7 @@ func stepJSON(r *http.Request) (step, error) {
 	return in, nil
 }
 
-// complete ends the hand-in. What is missing then makes the journey incomplete for good.
+// complete ends the submission of steps. If a step is missing, the journey stays incomplete.
 func (d *provider) complete(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		JourneyID string `json:"journey_id"`
@@ -248,7 +248,7 @@ func (d *provider) result(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// reviewIn is a review by call.
+// reviewIn is the body of a review call.
 type reviewIn struct {
 	NewDecision string `json:"new_decision"`
 	StepReviews []struct {
@@ -284,7 +284,7 @@ func (d *provider) review(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// decide sets a reviewer's decision, which ends whatever the script had in mind.
+// decide sets a reviewer's decision, which replaces the rest of the script.
 func (d *provider) decide(j *journey, l look, decision string, redo []string, now time.Time) []callback {
 	j.ended = j.end(now)
 	again := decision == resubmit
@@ -306,7 +306,7 @@ func (d *provider) delete(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// aml answers an amended search, or that there is nothing on anybody.
+// aml answers an amended search with success, and any other request with no matches.
 func (d *provider) aml(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPut {
 		var in struct {
@@ -329,7 +329,7 @@ func (d *provider) aml(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// pixel stands for every image that nobody handed in: a GIF of one pixel.
+// pixel is the image for every path without a submitted image: a GIF of one pixel.
 const pixel = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff," +
 	"\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
 

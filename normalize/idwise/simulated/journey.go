@@ -17,34 +17,34 @@ var bodies embed.FS
 
 const flow = "f1000000-0000-4000-8000-000000000001"
 
-// journey is one journey. All of it is guarded by its lock.
+// journey is one journey. The server's lock guards all of it.
 type journey struct {
 	id, reference, flow string
-	begun               time.Time // in life time, like all others here
+	begun               time.Time // in simulated time, as are all other times here
 	clock               func(time.Time) time.Time
 	origin              time.Time // when the script began
 	script              simulate.Script
-	// changes are when the course was changed by a call; callbacks that were due later are void.
+	// changes are the times at which a call changed the course; callbacks that were due later are void.
 	changes []time.Time
-	// driven: our caller hands in the steps. The script stands still; rest is what follows.
+	// driven: the API's caller submits the steps. The script is paused; rest is what follows.
 	driven   bool
 	rest     simulate.Script
-	reviewed *look     // what a review by call made of it; nil: the script's
+	reviewed *look     // the state after a review by call; nil: the script's
 	ended    time.Time // when it was decided
 	handed   map[string]handed
 	images   map[string]simulate.Canned
-	asked    time.Time // for a summary, last
-	told     bool      // its end has been answered
-	fullName string    // as the start said it
+	asked    time.Time // time of the last summary request
+	told     bool      // a call has already returned its end
+	fullName string    // as in the start
 }
 
-// handed is a step handed in by a call.
+// handed is a step submitted by a call.
 type handed struct {
 	kind string
-	turn int // how many changes there had been
+	turn int // number of changes before it
 }
 
-// begin makes a journey that has just begun. The caller holds the lock and sends what comes back.
+// begin makes a journey that starts now. The caller holds the lock and sends the returned callbacks.
 func (d *provider) begin(id, reference, flow, person string) (*journey, []callback) {
 	now := d.server.Now()
 	j := &journey{
@@ -68,7 +68,7 @@ func begin(s *simulate.Server, externalReference, person string) string {
 	return id
 }
 
-// age is how long the script has run.
+// age returns how long the script has run.
 func (j *journey) age(now time.Time) time.Duration { return now.Sub(j.origin) }
 
 func (j *journey) look(now time.Time) look {
@@ -78,15 +78,15 @@ func (j *journey) look(now time.Time) look {
 	return looks[j.script.Now(j.age(now)).State]
 }
 
-// over reports whether the journey is decided for good.
+// over reports whether the journey has its last decision.
 func (j *journey) over(now time.Time) bool {
 	return j.look(now).end && (j.reviewed != nil || j.script.Last(j.age(now)))
 }
 
-// change ends the course that the journey was on.
+// change ends the course of the journey and makes its later callbacks void.
 func (j *journey) change(now time.Time) { j.changes = append(j.changes, now) }
 
-// stand lets the script stand still where it is, because our caller takes over.
+// stand pauses the script in its current state, because the API's caller now submits the steps.
 func (j *journey) stand(now time.Time) {
 	if j.driven {
 		return
@@ -94,14 +94,14 @@ func (j *journey) stand(now time.Time) {
 	age := j.age(now)
 	j.driven = true
 	j.rest = restOf(j.script, age)
-	if j.reviewed != nil { // a review by call wants steps again
+	if j.reviewed != nil { // a review by call requests steps again
 		j.rest = restOf(scriptOf(simulate.Resubmit), 10*time.Minute)
 	}
 	j.script, j.origin = simulate.Script{simulate.At(0, j.script.Now(age).State)}, now
 	j.change(now)
 }
 
-// play sets a journey on a script from now and returns its callbacks. The caller holds the lock.
+// play starts a script for a journey now and returns its callbacks. The caller holds the lock.
 func (d *provider) play(j *journey, sc simulate.Script, now time.Time) []callback {
 	j.script, j.origin, j.driven, j.reviewed = sc, now, false, nil
 	var out []callback
@@ -111,13 +111,13 @@ func (d *provider) play(j *journey, sc simulate.Script, now time.Time) []callbac
 	return out
 }
 
-// callback is a callback and its time from now.
+// callback is a callback with its delay from now.
 type callback struct {
 	simulate.Message
 	after time.Duration
 }
 
-// callbacks makes callbacks of one moment, each with an event id of its own. The caller holds the lock.
+// callbacks makes the callbacks of one moment, each with an event id of its own. The caller holds the lock.
 func (d *provider) callbacks(j *journey, events []string, l look, after time.Duration) []callback {
 	token := cmp.Or(d.server.Credentials.Callback, Callback)
 	turn, due := len(j.changes), d.server.Now().Add(after)
@@ -145,8 +145,8 @@ func (d *provider) send(callbacks []callback) {
 	}
 }
 
-// hook is a webhook's body: ids and decisions, nothing about the person
-// (https://docs.idwise.com/docs/webhook-specifications). Finished Journey never tells of a review.
+// hook returns a webhook's body: ids and decisions, no data about the person
+// (https://docs.idwise.com/docs/webhook-specifications). Finished Journey never contains a review.
 func hook(event, id string, j *journey, l look) []byte {
 	body := map[string]any{"eventId": id, "journeyId": j.id, "referenceNo": j.reference, "systemDecision": l.system}
 	if event == reviewed || event == updated || event == required {
@@ -172,7 +172,7 @@ func orNull(s string) any {
 	return s
 }
 
-// status is how far a step has come.
+// status returns the status of a step.
 func (j *journey) status(step string, l look) string {
 	if h, ok := j.handed[step]; ok && h.turn == len(j.changes) {
 		return submitted
@@ -185,10 +185,10 @@ func (j *journey) status(step string, l look) string {
 	case step == "1":
 		return l.steps[1]
 	}
-	return submitted // a further step is known from its hand-in only
+	return submitted // a further step exists only once it is submitted
 }
 
-// summaryBody is a summary; the document's step id is a number and the others are text, as in the
+// summaryBody returns a summary. The document's step id is a number and the others are text, as in the
 // vendor's sample.
 func (j *journey) summaryBody(now time.Time) []byte {
 	l := j.look(now)
@@ -231,7 +231,7 @@ func (j *journey) summaryStep(id any, step, kind, title string, l look) any {
 	}
 }
 
-// resultBody is a result, model version 3.0.
+// resultBody returns a result, model version 3.0.
 func (j *journey) resultBody(now time.Time) []byte {
 	l := j.look(now)
 	var body map[string]any
@@ -240,7 +240,7 @@ func (j *journey) resultBody(now time.Time) []byte {
 		err = json.Unmarshal(raw, &body)
 	}
 	if err != nil {
-		panic(err) // the file lies in this binary
+		panic(err) // the file is embedded in this binary
 	}
 	body["journey_id"], body["flow_id"], body["reference_number"] = j.id, j.flow, j.reference
 	body["system_decision"], body["manual_decision"], body["final_decision"] = l.system, orNull(l.manual), l.final()
@@ -254,7 +254,7 @@ func (j *journey) resultBody(now time.Time) []byte {
 	return writeJSON(body)
 }
 
-// end is when the journey was decided; it does not move when the result is read again.
+// end returns when the journey was decided; it does not change when the result is read again.
 func (j *journey) end(now time.Time) time.Time {
 	if j.reviewed != nil {
 		return j.ended
@@ -267,7 +267,7 @@ func (j *journey) end(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// timeText has no zone, as the vendor's has none.
+// timeText formats a time without a zone, as the vendor does.
 func timeText(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000") }
 
 func keys[V any](m map[string]V) []string {

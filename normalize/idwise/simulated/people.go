@@ -7,14 +7,14 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// look is how a journey looks at a moment of a script.
+// look is the state of a journey at a moment of a script.
 type look struct {
 	system, manual string    // decisions; "" is null
 	steps          [2]string // status of document and selfie
-	frozen         bool      // is_completed: nothing can be handed in
-	end            bool      // decided, and nobody will decide otherwise where the script ends
-	result         form      // which template the result is made of
-	redo           []string  // steps that a reviewer wants again
+	frozen         bool      // is_completed: nothing can be submitted
+	end            bool      // decided; if the script ends here, the decision does not change
+	result         form      // the template of the result
+	redo           []string  // steps that a reviewer requests again
 }
 
 // form is a result's template.
@@ -26,7 +26,7 @@ const (
 	failed  form = "failed"
 )
 
-// The vendor's status of a step, and one decision that no vendor has published.
+// The vendor's statuses of a step, an invented decision, and the vendor's decision for a resubmission.
 const (
 	missing     = "Not Submitted"
 	checking    = "In Progress"
@@ -40,8 +40,8 @@ var (
 	both = [2]string{submitted, submitted}
 )
 
-// looks are the states of the scripts. final_decision is the manual decision if there is one
-// that ends something, else the system's.
+// looks are the states of the scripts. final_decision is the manual decision if it exists and is not a
+// resubmission request, else the system's.
 var looks = map[string]look{
 	"started":     {system: "Incomplete", steps: none, result: started},
 	"document":    {system: "Incomplete", steps: [2]string{submitted, checking}, result: started},
@@ -75,10 +75,10 @@ const (
 	required  = "Verification Update Required"
 )
 
-// review is what one review sets off.
+// review lists the webhooks that one review triggers.
 var review = []string{done, reviewed, updated}
 
-// scriptOf says how a person looks at IDWise. Nothing tells of one who leaves, or never comes.
+// scriptOf returns the script of a person. IDWise sends nothing about a person who leaves or never comes.
 func scriptOf(person string) simulate.Script {
 	opened := simulate.Script{simulate.At(0, "started"), simulate.At(40*time.Second, "document")}
 	decided := func(state string) simulate.Script {
@@ -108,8 +108,8 @@ func scriptOf(person string) simulate.Script {
 	return decided("complete")
 }
 
-// restOf is the part of sc from the first hand-in after age, beginning at 0: what follows once our
-// caller has handed in the steps. A person who would never have done so is approved.
+// restOf returns the part of sc from the first completed state after age, moved to 0: what follows once the
+// API's caller has submitted the steps. If sc has no such part, the person is approved.
 func restOf(sc simulate.Script, age time.Duration) simulate.Script {
 	from := slices.IndexFunc(sc, func(b simulate.Beat) bool { return b.At > age && looks[b.State].frozen })
 	if from < 0 {

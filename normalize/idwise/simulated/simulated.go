@@ -1,5 +1,5 @@
-// Package simulated is a simulated IDWise: its documented API, and the people who take its verifications.
-// Everything in it is synthetic.
+// Package simulated is a simulated IDWise: its documented API, and the people who take its verifications. All
+// its data is synthetic.
 package simulated
 
 import (
@@ -13,8 +13,8 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// What simulated IDWise is asked with unless Credentials say otherwise, where its images lie, and how
-// a step is skipped: the vendor publishes neither path nor name.
+// The credentials of the simulated IDWise if Credentials do not set them, the path of its images, and the name
+// of its skip flag. The vendor publishes neither that path nor that name.
 const (
 	Key       = "idwise-key"
 	Secret    = "idwise-secret-0001"
@@ -23,12 +23,12 @@ const (
 	SkipField = "skip"
 )
 
-// interval must lie between two summaries of one journey, in life time.
+// interval is the minimum time between two summaries of one journey, in simulated time.
 const interval = 2 * time.Second
 
-// New simulates IDWise: journeys that a person takes with the vendor's app, or whose steps
-// are handed in over the API, reviewers in its portal or over the API, and webhooks with a bearer
-// token. Nothing is sent to where a start says: IDWise takes that from its portal.
+// New simulates IDWise: journeys that a person takes with the vendor's app, or whose steps are submitted over
+// the API, reviewers in its portal or over the API, and webhooks with a bearer token. A start cannot set the
+// callback URL: IDWise takes it from its portal.
 func New() simulate.Provider {
 	return simulate.Provider{
 		Name: "idwise",
@@ -46,14 +46,14 @@ func New() simulate.Provider {
 	}
 }
 
-// provider is the provider's own state.
+// provider is the state of the simulated provider.
 type provider struct {
 	server   *simulate.Server
 	journeys map[string]*journey
-	early    int // summaries asked for too early
+	early    int // summaries requested too early
 }
 
-// Early counts the summaries that were asked for within 2 s of life of the one before.
+// Early returns how many summaries were requested less than 2 s of simulated time after the previous one.
 func Early(s *simulate.Server) int {
 	s.Lock()
 	defer s.Unlock()
@@ -82,7 +82,7 @@ func routes(s *simulate.Server, mux *http.ServeMux) {
 	}
 }
 
-// guard asks for Basic.
+// guard requires Basic authentication.
 func (d *provider) guard(handle http.HandlerFunc) http.HandlerFunc {
 	key, secret := cmp.Or(d.server.Credentials.User, Key), cmp.Or(d.server.Credentials.Password, Secret)
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -99,7 +99,7 @@ func (d *provider) guard(handle http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// basic reads user and password with a colon between.
+// basic returns the user name and password of a header, separated by a colon.
 func basic(header string) (string, bool) {
 	scheme, encoded, _ := strings.Cut(header, " ")
 	plain, err := base64.StdEncoding.DecodeString(encoded)
@@ -117,7 +117,7 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 	c.Write(w)
 }
 
-// writeJSON writes what this package has put together, which always can be written.
+// writeJSON encodes values that this package has made, which cannot fail.
 func writeJSON(v any) []byte {
 	raw, err := json.Marshal(v)
 	if err != nil {
@@ -135,7 +135,7 @@ func apiOf(s *simulate.Server) map[string]string {
 		"flow_id": accountFlow, "image_path": ImagePath, "skip_field": SkipField,
 	}
 	if s.Speed != 1 {
-		// The two seconds between summaries are of the simulated life.
+		// The two seconds between summaries are in simulated time.
 		api["summary_interval"] = (s.Clock(2*time.Second) + 10*time.Millisecond).Round(time.Millisecond).String()
 	}
 	return api

@@ -1,10 +1,10 @@
-// Package client calls Signzy's One Touch KYC: it makes journeys, reads what became of them and
-// opens their images.
+// Package client calls Signzy's One Touch KYC: it creates journeys, reads their results and opens their
+// images.
 //
 // Sources: https://docs.signzy.com/us-apis/create-journey-link ,
 // https://docs.signzy.com/us-apis/get-journey-results ,
-// https://docs.signzy.com/contract360/persist-file-system . Where they are silent the client takes
-// what was observed or asks nothing of the answer.
+// https://docs.signzy.com/contract360/persist-file-system . Where they do not specify something, the client
+// relies on observed answers or accepts any form.
 package client
 
 import (
@@ -24,27 +24,27 @@ const (
 	CallFile   = "file"
 )
 
-// PartJourney names the only answer there is about a verification.
+// PartJourney names the only answer that Signzy has about a verification.
 const PartJourney = "journey"
 
-// defaultPrefix is the version that is documented.
+// defaultPrefix is the documented API version.
 const defaultPrefix = "/api/v3/otk-service"
 
 // Config is one account at Signzy.
 type Config struct {
 	BaseURL string // https://api-preproduction.signzy.app, or another region or environment
-	Token   string // goes into Authorization as it is, without a scheme
-	FlowID  string // of starts that name none
+	Token   string // sent in Authorization unchanged, without a scheme
+	FlowID  string // for starts that name no flow
 	Prefix  string // of the paths; "" is /api/v3/otk-service
-	// ResultMethod is how results are asked for, GET or POST; "" is GET. The documentation shows
-	// both, so the other one is tried where this one is not known.
+	// ResultMethod is the method of the call that reads results, GET or POST; "" is GET. The documentation shows
+	// both, so the client tries the other method if this one is refused.
 	ResultMethod   string
-	ClientUniqueID string   // header x-client-unique-id, which some endpoints want; "" sends none
-	FileHosts      []string // where images may be fetched from; nil is Signzy's two file services
+	ClientUniqueID string   // header x-client-unique-id, which some endpoints require; "" sends none
+	FileHosts      []string // hosts that images may be fetched from; nil is Signzy's two file services
 	PhoneAs        string   // how phone numbers are sent: PhoneAsText, or "" as the documented number
 }
 
-// PhoneAsText sends phone numbers as text, with the + that they came with.
+// PhoneAsText sends phone numbers as text, with their leading + if they have one.
 const PhoneAsText = "text"
 
 // DefaultFileHosts are the file services that were documented or observed.
@@ -54,10 +54,10 @@ func DefaultFileHosts() []string { return []string{"persist.signzy.tech", "api.p
 type Client struct {
 	config Config
 	rest   *rest.Client
-	method atomic.Pointer[string] // of results, once an answer has shown which it is
+	method atomic.Pointer[string] // of the result call, once an answer has confirmed it
 }
 
-// New makes what an account can ask of Signzy. Steps are taken on Signzy's own page only.
+// New returns the calls that an account can make to Signzy. Steps can be submitted only on Signzy's own page.
 func New(c Config, o rest.Options) kycbridge.API {
 	client := NewClient(c, o)
 	return kycbridge.API{Fetch: client.fetch, Start: client.start, Media: client.media}
@@ -91,10 +91,10 @@ func (c *Client) media(ctx context.Context, m kycbridge.MediaRequest) (kycbridge
 	return c.OpenFile(ctx, m.Ref)
 }
 
-// url is the address of a path below the prefix.
+// url returns the URL of a path below the prefix.
 func (c *Client) url(path string) string { return c.config.BaseURL + c.config.Prefix + "/" + path }
 
-// header is what every API call carries.
+// header returns the headers of every API call.
 func (c *Client) header() http.Header {
 	h := http.Header{"Authorization": {c.config.Token}, "Content-Type": {"application/json"},
 		"Accept": {"application/json"}}

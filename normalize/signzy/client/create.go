@@ -14,8 +14,8 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// JourneyRequest is the body of a create call. Only FlowID is required; what is empty is not sent,
-// because a sibling API refuses an empty callbackUrl.
+// JourneyRequest is the body of a create call. Only FlowID is required. Empty members are omitted, because a
+// sibling API refuses an empty callbackUrl.
 // Source: https://docs.signzy.com/us-apis/create-journey-link
 type JourneyRequest struct {
 	FlowID           string           `json:"flowId"`
@@ -24,9 +24,9 @@ type JourneyRequest struct {
 	ProcessingConfig ProcessingConfig `json:"processingConfig,omitzero"`
 }
 
-// UserInfo is the applicant as we know them, to be compared with what is captured.
+// UserInfo is the caller's data about the applicant, which Signzy compares with the captured data.
 type UserInfo struct {
-	// a number, as the table says, or text, as the sample has it
+	// a number according to the table, text according to the sample
 	PhoneNumber         any      `json:"phoneNumber,omitempty"`
 	DateOfBirth         string   `json:"dateOfBirth,omitempty"` // DD/MM/YYYY was observed; no format is published
 	EmailAddress        string   `json:"emailAddress,omitempty"`
@@ -34,16 +34,16 @@ type UserInfo struct {
 	Name                Name     `json:"name,omitzero"`
 	Address             Address  `json:"address,omitzero"`
 	ID                  Document `json:"id,omitzero"`
-	MatchImage          string   `json:"matchImage,omitempty"` // address of a picture to compare the selfie with
+	MatchImage          string   `json:"matchImage,omitempty"` // URL of an image to compare the selfie with
 }
 
-// Name is the applicant's.
+// Name is the name of the applicant.
 type Name struct {
 	FirstName string `json:"firstName,omitempty"`
 	LastName  string `json:"lastName,omitempty"`
 }
 
-// Address is the applicant's.
+// Address is the address of the applicant.
 type Address struct {
 	Street     string `json:"street,omitempty"`
 	Street2    string `json:"street2,omitempty"`
@@ -53,45 +53,45 @@ type Address struct {
 	Country    string `json:"country,omitempty"`
 }
 
-// Document is the kind of document that the applicant will show, and the country it is valid in.
+// Document is the type of document that the applicant will present, and the country in which it is valid.
 type Document struct {
 	IDType  string `json:"idType,omitempty"`
 	Country string `json:"country,omitempty"`
 }
 
-// ProcessingConfig says where results and browsers go, and for how long. Times are seconds. Signzy
-// repeats it in clear in callbacks and answers, the secret included (observed).
+// ProcessingConfig sets where Signzy sends results and browsers, and how long the journey is valid. Times are
+// in seconds. Signzy repeats it in clear text in callbacks and answers, the secret included (observed).
 type ProcessingConfig struct {
 	CallbackURL          string `json:"callbackUrl,omitempty"`
 	AuthKeyForCallback   string `json:"authKeyForCallback,omitempty"`
 	Language             string `json:"language,omitempty"`     // one of Signzy's own codes
-	RedirectTime         *int   `json:"redirectTime,omitempty"` // 0 is at once; nil is Signzy's default
+	RedirectTime         *int   `json:"redirectTime,omitempty"` // 0: at once; nil: Signzy's default
 	SuccessRedirectURL   string `json:"successRedirectUrl,omitempty"`
 	FailureRedirectURL   string `json:"failureRedirectUrl,omitempty"`
-	JourneyLinkValidity  int    `json:"journeyLinkValidity,omitempty"` // 0 is Signzy's 3600
+	JourneyLinkValidity  int    `json:"journeyLinkValidity,omitempty"` // 0: Signzy's default, 3600
 	JourneySessionExpiry int    `json:"journeySessionExpiry,omitempty"`
 }
 
-// Journey is one that was made.
+// Journey is a created journey.
 type Journey struct {
 	ID          string
-	URL         string        // where the applicant goes
-	CreatedAt   time.Time     // zero: not said, or not readable
-	TTL         time.Duration // how long the link lives, as Signzy says; 0: not said, or not readable
+	URL         string        // the page for the applicant
+	CreatedAt   time.Time     // zero: missing or not readable
+	TTL         time.Duration // how long the link is valid according to Signzy; 0: missing or not readable
 	FlowVersion string
 	Test        bool            // the flow is a test flow
-	Answer      json.RawMessage // what may be kept of the answer: no address and no key
+	Answer      json.RawMessage // the members of the answer that may be kept: no URL and no key
 }
 
-// noted are the statuses by which Signzy or its gateway says that a create call did not get through,
-// so that it may be sent again. Two journeys may come of it all the same; the one that nobody opens
+// noted lists the statuses with which Signzy or its gateway reports that it did not process a create call, so
+// that the call may be repeated. The repetition can still create two journeys; the one that is not opened
 // expires.
 func noted() []int {
 	return []int{http.StatusConflict, http.StatusBadGateway, http.StatusServiceUnavailable}
 }
 
-// CreateJourney makes a journey. There is no key against making it twice, so it is sent again only
-// where Signzy cannot have worked on it.
+// CreateJourney creates a journey. Signzy has no idempotency key, so the call is repeated only if Signzy
+// cannot have processed it.
 // Source: https://docs.signzy.com/us-apis/create-journey-link
 func (c *Client) CreateJourney(ctx context.Context, r JourneyRequest) (Journey, error) {
 	if r.FlowID == "" {
@@ -116,8 +116,8 @@ func (c *Client) CreateJourney(ctx context.Context, r JourneyRequest) (Journey, 
 	return made, nil
 }
 
-// keptOfCreate are the members of an answer that are kept. journeyUrl is none of them: whoever has it
-// can enter.
+// keptOfCreate lists the members of an answer that are kept. journeyUrl is not kept: anyone who has it can
+// open the journey.
 var keptOfCreate = [...]string{
 	"journeyId", "createdAt", "ttl", "flowId", "version", "test", "flow.flowId", "flow.version", "flow.test",
 }
@@ -146,18 +146,18 @@ func readJourney(a rest.Answer, r JourneyRequest) (Journey, error) {
 	}, nil
 }
 
-// units are the words that a ttl may count in. The documentation shows "24 hours"; the others are those
-// of Signzy's file service.
+// units are the units of a ttl. The documentation shows "24 hours"; the others are those of Signzy's file
+// service.
 // Source: https://docs.signzy.com/contract360/persist-file-system
 var units = map[string]time.Duration{
 	"sec": time.Second, "second": time.Second, "min": time.Minute, "minute": time.Minute,
 	"hr": time.Hour, "hour": time.Hour, "day": 24 * time.Hour,
 }
 
-// longestLife is the longest ttl that is believed.
+// longestLife is the longest ttl that is accepted.
 const longestLife = 366 * 24 * time.Hour
 
-// life reads a ttl, which is text for people: a whole number and a unit. What does not read so is 0.
+// life reads a ttl, which is human-readable text: a whole number and a unit. Any other text gives 0.
 func life(ttl string) time.Duration {
 	number, unit, _ := strings.Cut(strings.ToLower(strings.TrimSpace(ttl)), " ")
 	n, err := strconv.ParseInt(number, 10, 32)
@@ -168,12 +168,12 @@ func life(ttl string) time.Duration {
 	return time.Duration(n) * length
 }
 
-// earliest is the first time in milliseconds that is taken for one: smaller numbers would be times
-// in 1973 or before, so they are seconds.
+// earliest is the smallest number that is read as milliseconds. A smaller one would be a time in 1973 or
+// before, so it is read as seconds.
 const earliest = 100_000_000_000
 
-// instant reads milliseconds since 1970, which the documentation does not name but samples show, or
-// the ISO form that other times of Signzy have.
+// instant reads milliseconds since 1970, which samples show and the documentation does not name, or the ISO
+// form of Signzy's other times.
 func instant(s string) time.Time {
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil && n > 0 {
 		if n < earliest {

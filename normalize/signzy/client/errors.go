@@ -12,9 +12,9 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// failure is Signzy's error object: under "error", or flat as a sibling API has it. A gateway in
-// front answers with a message alone, or with a page. Its status and statusCode, a number here and
-// text there, repeat the HTTP status and are not read.
+// failure is Signzy's error object: under "error", or at the top level as in a sibling API. A gateway in front
+// of Signzy answers with only a message, or with a web page. status and statusCode, which are sometimes
+// numbers and sometimes text, repeat the HTTP status and are not read.
 // Source: https://docs.signzy.com/us-apis/create-bank-connect-journey-link
 type failure struct {
 	Name    text `json:"name"`
@@ -23,8 +23,8 @@ type failure struct {
 	Type    text `json:"type"`
 }
 
-// explain reads Signzy's words into e. The HTTP status decides the kind; 409 is Signzy's word for an
-// upstream that is down.
+// explain reads Signzy's message and code into e. The HTTP status determines the kind; Signzy uses 409 for an
+// upstream service that is down.
 // Source: https://docs.signzy.com/us-apis/create-journey-link
 func explain(e *kycbridge.ProviderError, body []byte) {
 	f := readFailure(body)
@@ -34,8 +34,8 @@ func explain(e *kycbridge.ProviderError, body []byte) {
 	}
 }
 
-// explainCreate reads the answer to a create call, of which "not found" says that our address is
-// wrong: there is no journey yet.
+// explainCreate reads the error answer to a create call. The journey does not exist yet, so "not found" means
+// that the configured URL is wrong.
 func explainCreate(e *kycbridge.ProviderError, body []byte) {
 	explain(e, body)
 	if e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed {
@@ -43,8 +43,8 @@ func explainCreate(e *kycbridge.ProviderError, body []byte) {
 	}
 }
 
-// explainGet reads the answer to a question for a journey. That there is none may say that it has
-// not ended yet, as with a sibling API; unfinished and unknown ids are not documented.
+// explainGet reads the error answer to a request for a journey. "Not found" may mean that the journey has not
+// ended yet, as in a sibling API; the answers for unfinished and unknown ids are not documented.
 func explainGet(e *kycbridge.ProviderError, body []byte) {
 	explain(e, body)
 	switch e.Status {
@@ -55,7 +55,7 @@ func explainGet(e *kycbridge.ProviderError, body []byte) {
 	}
 }
 
-// readFailure reads as much of an error body as is there.
+// readFailure reads the error members that a body contains.
 func readFailure(body []byte) failure {
 	var envelope struct {
 		Error json.RawMessage `json:"error"`
@@ -73,8 +73,8 @@ func readFailure(body []byte) failure {
 	return flat
 }
 
-// honest refuses a 2xx that says of itself that it failed: it has an error object, or a status of an
-// error, and names no journey.
+// honest refuses a 2xx answer whose body reports a failure: it has an error object, or an error status, and no
+// journey id.
 func honest(call string, a rest.Answer) error {
 	var said struct {
 		Error      json.RawMessage `json:"error"`
@@ -104,11 +104,11 @@ func honest(call string, a rest.Answer) error {
 	return e
 }
 
-// claimed is what a status in a body means.
+// claimed returns the error kind for a status in a body.
 func claimed(call string, status int) kycbridge.ProviderErrorKind {
 	switch {
 	case status == http.StatusNotFound && call == CallGet:
-		return kycbridge.ProviderPending // as with the status itself
+		return kycbridge.ProviderPending // as for an HTTP status 404
 	case status == http.StatusUnauthorized:
 		return kycbridge.ProviderCredentials
 	case status == http.StatusForbidden:
@@ -123,13 +123,13 @@ func claimed(call string, status int) kycbridge.ProviderErrorKind {
 	return kycbridge.ProviderMalformed
 }
 
-// number is the whole number that t holds, or 0.
+// number returns the integer in t, or 0.
 func number(t text) int {
 	n, _ := strconv.Atoi(string(t))
 	return n
 }
 
-// invalid is a request that is not sent, because it could not be right.
+// invalid returns the error for a request that is not sent because it cannot be valid.
 func invalid(call, path, message string, cause error) error {
 	return &kycbridge.ProviderError{
 		Kind: kycbridge.ProviderInvalid, Call: call, Err: cause,

@@ -8,9 +8,9 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// OpenFile opens an image by its address, which is a secret: whoever has it can read the image. Only
-// the account's file hosts are asked, without our token, and a redirect is not followed. A file that
-// is gone is not_found: reading the journey again may bring a new address.
+// OpenFile opens an image by its URL, which is a secret: anyone who has it can read the image. Only the
+// account's file hosts are allowed, the request does not carry the account's token, and redirects are not
+// followed. A deleted file is not_found: reading the journey again may return a new URL.
 // Source: https://docs.signzy.com/contract360/persist-file-system
 func (c *Client) OpenFile(ctx context.Context, address string) (kycbridge.MediaAnswer, error) {
 	if err := rest.Allowed(address, c.config.FileHosts); err != nil {

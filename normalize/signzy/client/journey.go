@@ -12,12 +12,12 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// GetJourney asks for a journey and returns the answer as it came, in whatever wrapper. It holds the
-// callback's secret and the applicant's data. Where Signzy answers 404 the kind is pending: the
-// journey may not have ended, or not exist.
+// GetJourney requests a journey and returns the answer unchanged, in any wrapper. The answer contains the
+// callback's secret and the applicant's data. If Signzy answers 404, the error kind is pending: the journey
+// may not have ended, or may not exist.
 //
-// The documented cURL sends a POST with no body where the page says GET, so the other method is
-// tried once where one is refused, and kept where it was right.
+// The documentation says GET, but its cURL sample sends a POST without a body. So if one method is refused,
+// the other one is tried once, and used from then on if it was right.
 // Source: https://docs.signzy.com/us-apis/get-journey-results
 func (c *Client) GetJourney(ctx context.Context, journeyID string) (rest.Answer, error) {
 	if journeyID == "" || journeyID == "." || journeyID == ".." {
@@ -36,7 +36,7 @@ func (c *Client) GetJourney(ctx context.Context, journeyID string) (rest.Answer,
 	return c.getOther(ctx, other(method), journeyID, err)
 }
 
-// getOther asks with the other method after the first one was answered 404 or 405.
+// getOther requests the journey with the other method after the first one was answered with 404 or 405.
 func (c *Client) getOther(ctx context.Context, method, journeyID string, first error) (rest.Answer, error) {
 	answer, err := c.get(ctx, method, journeyID)
 	switch refused := statusOf(err) == http.StatusMethodNotAllowed; {
@@ -54,7 +54,7 @@ func (c *Client) getOther(ctx context.Context, method, journeyID string, first e
 	return rest.Answer{}, err
 }
 
-// resultMethod is the method to ask with; sure says that an answer has shown that it is right.
+// resultMethod returns the method to use; sure reports that an answer has confirmed it.
 func (c *Client) resultMethod() (method string, sure bool) {
 	if kept := c.method.Load(); kept != nil {
 		return *kept, true
@@ -79,7 +79,7 @@ func statusOf(err error) int {
 	return 0
 }
 
-// get asks once with a method; asking changes nothing at Signzy, by either method.
+// get sends one request; neither method changes anything at Signzy.
 func (c *Client) get(ctx context.Context, method, journeyID string) (rest.Answer, error) {
 	return c.rest.Do(ctx, rest.Call{
 		Name: CallGet, Method: method, URL: c.url("get-journey/" + url.PathEscape(journeyID)),
@@ -87,8 +87,8 @@ func (c *Client) get(ctx context.Context, method, journeyID string) (rest.Answer
 	})
 }
 
-// checkJourney makes sure that the answer is about the journey that was asked for: what is stored
-// goes by the id in the body.
+// checkJourney checks that the answer is about the requested journey, because answers are stored under the id
+// in the body.
 func checkJourney(journeyID string) func(rest.Answer) error {
 	return func(a rest.Answer) error {
 		if err := honest(CallGet, a); err != nil {
@@ -102,7 +102,7 @@ func checkJourney(journeyID string) func(rest.Answer) error {
 	}
 }
 
-// layer is what is read of an answer's object, or of one of its wrappers.
+// layer contains the members that are read of an answer or of one of its wrappers.
 type layer struct {
 	JourneyID  text     `json:"journeyId"`
 	UserID     text     `json:"userId"`
@@ -118,13 +118,13 @@ type layer struct {
 	raw json.RawMessage // the object itself
 }
 
-// flowPart is what an answer tells of the configured flow.
+// flowPart is the part of an answer about the configured flow.
 type flowPart struct {
 	Version text `json:"version"`
 	Test    flag `json:"test"`
 }
 
-// UnmarshalJSON takes nothing from what is no object: the journey is one all the same.
+// UnmarshalJSON ignores a value that is not an object: the journey is still valid.
 func (f *flowPart) UnmarshalJSON(raw []byte) error {
 	type plain flowPart
 	var read plain
@@ -134,7 +134,7 @@ func (f *flowPart) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// flag is a boolean, or the text of one in any case; anything else is false.
+// flag is a boolean, or "true" as text in any case; anything else is false.
 type flag bool
 
 // UnmarshalJSON never fails.
@@ -143,8 +143,8 @@ func (f *flag) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// find reads the object that has a journeyId: the answer itself, or what stands in its result or
-// data or both, in the order of the mapping. Pages of the documentation show more than one form.
+// find returns the object that has a journeyId: the answer itself, or its result or data or one within the
+// other, in the same order as the mapping. The documentation shows more than one form.
 func find(a rest.Answer) (layer, error) {
 	var top layer
 	if err := a.Decode(&top); err != nil {
@@ -160,7 +160,7 @@ func find(a rest.Answer) (layer, error) {
 	return layer{}, errors.New("the answer has no journeyId where one is looked for")
 }
 
-// read is the zero layer where raw is no object.
+// read returns the zero layer if raw is not an object.
 func read(raw json.RawMessage) layer {
 	var l layer
 	if json.Unmarshal(raw, &l) != nil {

@@ -11,11 +11,12 @@ import (
 	"kycbridge"
 )
 
-// linkValidity is how long Signzy's links live where neither the start nor the answer says so.
+// linkValidity is how long Signzy's links are valid if neither the start nor the answer specifies it.
 // Source: https://docs.signzy.com/us-apis/create-journey-link
 const linkValidity = time.Hour
 
-// options are Signzy's own ones of a start. Those that all providers know came with the request.
+// options are the start options that only Signzy has. The options common to all providers are in the request
+// itself.
 type options struct {
 	UserID     string `json:"user_id"`
 	DateFormat string `json:"date_format"` // iso is YYYY-MM-DD
@@ -41,7 +42,7 @@ func (c *Client) start(ctx context.Context, r kycbridge.StartRequest) (kycbridge
 	if made.CreatedAt.IsZero() {
 		made.CreatedAt = sent.UTC()
 	}
-	// What was asked for counts before what the answer's text for people says.
+	// The requested validity has precedence over the answer's human-readable text.
 	asked := time.Duration(request.ProcessingConfig.JourneyLinkValidity) * time.Second
 	return kycbridge.Started{
 		Reference: made.ID, URL: made.URL, ExpiresAt: made.CreatedAt.Add(cmp.Or(asked, made.TTL, linkValidity)),
@@ -49,7 +50,7 @@ func (c *Client) start(ctx context.Context, r kycbridge.StartRequest) (kycbridge
 	}, nil
 }
 
-// journeyRequest is a start in Signzy's words.
+// journeyRequest converts a start into Signzy's request.
 func (c *Client) journeyRequest(r kycbridge.StartRequest) (JourneyRequest, error) {
 	var o options
 	if len(r.Options) > 0 && json.Unmarshal(r.Options, &o) != nil {
@@ -90,12 +91,12 @@ func (c *Client) journeyRequest(r kycbridge.StartRequest) (JourneyRequest, error
 	}, nil
 }
 
-// wholeSeconds rounds up: 0 would be Signzy's default.
+// wholeSeconds rounds up, because 0 would select Signzy's default.
 func wholeSeconds(d time.Duration) int {
 	return int((max(0, d) + time.Second - 1) / time.Second)
 }
 
-// birthdate writes a date the way it was observed, or as ISO has it where the flow wants that.
+// birthdate formats a date in the observed format, or as ISO if the flow requires it.
 func birthdate(date, format string) (string, error) {
 	if date == "" {
 		return "", nil
@@ -111,8 +112,8 @@ func birthdate(date, format string) (string, error) {
 	return born.Format("02/01/2006"), nil
 }
 
-// phone writes a number as the account wants it: as a number, which the documentation's table names, or
-// as text, which its sample shows and which comes back (observed). nil is none.
+// phone formats a number as the account requires it: as a number, which the documentation's table specifies,
+// or as text, which its sample shows and Signzy returns (observed). nil means no number.
 func (c *Client) phone(given string) (any, error) {
 	switch {
 	case given == "":
@@ -128,16 +129,16 @@ func (c *Client) phone(given string) (any, error) {
 	return json.Number(digits), nil
 }
 
-// maxPhone is the most digits of an E.164 number.
+// maxPhone is the maximum number of digits of an E.164 number.
 const maxPhone = 15
 
-// nameOf has no place for middle names, which documents do show, so they go with the first one.
+// nameOf adds middle names to the first name: Signzy has no member for them, but documents do show them.
 func nameOf(p kycbridge.Person) Name {
 	given, middle, family := p.Parts()
 	return Name{FirstName: strings.TrimSpace(given + " " + middle), LastName: family}
 }
 
-// addressOf puts the further lines of a street address into the second one of Signzy.
+// addressOf puts all further lines of a street address into Signzy's second line.
 func addressOf(a *kycbridge.PersonAddress) Address {
 	if a == nil {
 		return Address{}
@@ -150,9 +151,9 @@ func addressOf(a *kycbridge.PersonAddress) Address {
 	return out
 }
 
-// languageCode is Signzy's code for a BCP 47 tag: some of its codes are its own, and three of them
-// are other languages there, which are left out so that the flow's language holds. The published
-// list is not complete, so what it lacks is sent as it is.
+// languageCode returns Signzy's code for a BCP 47 tag. Some of Signzy's codes differ from the standard, and
+// three standard codes stand for other languages there; those are omitted, so that the flow's language
+// applies. The published list is not complete, so codes that are not in it are sent unchanged.
 // Source: https://docs.signzy.com/us-apis/create-journey-link
 func languageCode(tag string) string {
 	primary, _, _ := strings.Cut(strings.ToLower(tag), "-")

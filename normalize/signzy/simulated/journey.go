@@ -16,16 +16,16 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// journey is one journey. All but told is fixed when it is made.
+// journey is one journey. Only told changes after its creation.
 type journey struct {
 	evidenced
 	id     string
 	number int
-	begun  time.Time // in life time, in whole milliseconds
+	begun  time.Time // in simulated time, in whole milliseconds
 	create creation
-	images map[string]string // addresses, by placeholder of the evidence
+	images map[string]string // URLs, by placeholder of the evidence
 	clock  func(time.Time) time.Time
-	told   bool // get-journey has answered with the end; guarded by its lock
+	told   bool // get-journey has already returned the end; guarded by the server's lock
 }
 
 // newJourney makes a journey. The caller holds the lock.
@@ -47,16 +47,16 @@ func newJourney(s *simulate.Server, c creation, person string) *journey {
 	return j
 }
 
-// at is a moment of the journey, by the clock.
+// at converts a moment of the journey to real time.
 func (j *journey) at(after time.Duration) time.Time { return j.clock(j.begun.Add(after)) }
 
-// callback is the journey as it stands in a callback: a snapshot of just before the last save, so it
-// was updated about two seconds before it was completed (observed).
+// callback returns the journey as a callback contains it: a snapshot from just before the last save, so
+// updatedAt is about two seconds before completedAt (observed).
 func (j *journey) callback(b simulate.Beat) []byte {
 	return j.body(b, j.at(b.At).Add(-saving), nil)
 }
 
-// answer is the journey as get-journey shows it.
+// answer returns the journey as get-journey returns it.
 func (j *journey) answer(b simulate.Beat) []byte {
 	updated := j.at(b.At)
 	if j.ended(b) {
@@ -65,14 +65,14 @@ func (j *journey) answer(b simulate.Beat) []byte {
 	return j.body(b, updated, map[string]any{"callbackSent": len(b.Callbacks) > 0})
 }
 
-// saving is how long the last save takes: the snapshot in a callback is that much older.
+// saving is the duration of the last save: the snapshot in a callback is that much older.
 const saving = 2114 * time.Millisecond
 
 func (j *journey) ended(b simulate.Beat) bool {
 	return b.State == done || b.State == unknown
 }
 
-// body is a journey at a beat, with further members.
+// body returns a journey at a beat, with further members.
 func (j *journey) body(b simulate.Beat, updated time.Time, more map[string]any) []byte {
 	status, step, message := wordsOf(b.State)
 	members := map[string]any{
@@ -105,7 +105,7 @@ func (j *journey) body(b simulate.Beat, updated time.Time, more map[string]any) 
 	return body
 }
 
-// firstEnd is when the applicant was done; evidence that changes later does not move it.
+// firstEnd returns when the applicant completed the journey; evidence that changes later does not move it.
 func (j *journey) firstEnd() time.Time {
 	for _, b := range j.Script {
 		if j.ended(b) {
@@ -115,7 +115,7 @@ func (j *journey) firstEnd() time.Time {
 	return time.Time{}
 }
 
-// processing repeats what came with the create call, in clear, above Signzy's defaults.
+// processing returns Signzy's defaults, overridden by the values of the create call, in clear text.
 func (j *journey) processing() map[string]any {
 	config := map[string]any{
 		"language": "en", "redirectTime": 0, "successRedirectUrl": "", "failureRedirectUrl": "",
@@ -127,7 +127,7 @@ func (j *journey) processing() map[string]any {
 	return config
 }
 
-// evidenceAt reads the file of what a journey shows at a beat.
+// evidenceAt reads the file with the evidence that a journey has at a beat.
 func (j *journey) evidenceAt(b simulate.Beat) map[string]json.RawMessage {
 	name := j.evidence[b.At]
 	switch b.State {
@@ -149,8 +149,8 @@ func (j *journey) evidenceAt(b simulate.Beat) map[string]json.RawMessage {
 
 func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// serveImage answers as the file service: whoever has the address gets the image. A token is none
-// of its business, so one that comes along is told.
+// serveImage answers like the file service: any request with the URL gets the image. The file service needs no
+// token, so a request with one is refused.
 // Source: https://docs.signzy.com/contract360/persist-file-system
 func serveImage(s *simulate.Server, w http.ResponseWriter, r *http.Request) {
 	s.Lock()
@@ -166,7 +166,7 @@ func serveImage(s *simulate.Server, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// picture is a small grey square, of another grey for every path.
+// picture returns a small grey square; the shade depends on the path.
 func picture(path string) []byte {
 	picture := image.NewGray(image.Rect(0, 0, 16, 16))
 	shade := sha256.Sum256([]byte(path))

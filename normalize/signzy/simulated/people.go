@@ -6,31 +6,31 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// The states of a simulated journey. Signzy has published no status but those of an end; the other
-// words are made up, in its style.
+// The states of a simulated journey. Signzy has published only the statuses of an end; the other statuses are
+// invented, in its style.
 const (
-	sent      = "sent"      // the link was not opened: get-journey does not know the journey
-	waiting   = "waiting"   // known, and nothing captured
+	sent      = "sent"      // the link was not opened yet: get-journey does not know the journey
+	waiting   = "waiting"   // the journey is known, and nothing is captured
 	capturing = "capturing" // a document was captured
 	done      = "done"      // COMPLETED
-	unknown   = "unknown"   // ended with a status that nobody has seen
+	unknown   = "unknown"   // ended with an invented status
 )
 
-// evidenced is a script with the evidence that the journey shows from its ends on.
+// evidenced is a script with the evidence that the journey contains from each of its ends on.
 type evidenced struct {
 	simulate.Script
-	evidence map[time.Duration]string // the name of a file, by the time of the beat
+	evidence map[time.Duration]string // file names, by the time of the beat
 }
 
-// When things happen, in life time. A callback goes out at each end.
+// When the events of a script occur, in simulated time. A callback is sent at each end.
 const (
 	opens    = time.Minute
 	ends     = 3 * time.Minute
-	endsLate = 6 * time.Minute  // after a step was taken again
-	turns    = 20 * time.Minute // a reviewer at the client's side has the evidence computed again
+	endsLate = 6 * time.Minute  // after the applicant repeated a step
+	turns    = 20 * time.Minute // a reviewer of the client has the evidence computed again
 )
 
-// scriptOf is what a person does.
+// scriptOf returns the script of a person.
 func scriptOf(person string) evidenced {
 	first, second := simulate.At(0, sent), simulate.At(opens, capturing)
 	end := func(at time.Duration, state string) simulate.Beat { return simulate.At(at, state, getCall) }
@@ -53,7 +53,7 @@ func scriptOf(person string) evidenced {
 		return ended(endsLate, done, "attempts")
 	case simulate.Abandon:
 		return evidenced{Script: simulate.Script{first, second}}
-	case simulate.Expire, simulate.Supersede: // Signzy knows no newer link of a journey
+	case simulate.Expire, simulate.Supersede: // Signzy does not know newer links of a journey
 		return evidenced{Script: simulate.Script{first, simulate.At(opens, waiting)}}
 	case simulate.Unknown:
 		return ended(ends, unknown, "middling")
@@ -61,7 +61,7 @@ func scriptOf(person string) evidenced {
 	return ended(ends, done, "good")
 }
 
-// wordsOf are currentStatus, step and message of a state.
+// wordsOf returns currentStatus, step and message of a state.
 func wordsOf(state string) (status, step, message string) {
 	switch state {
 	case done:

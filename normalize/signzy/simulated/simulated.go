@@ -1,5 +1,5 @@
-// Package simulated is a simulated Signzy: its documented API, and the people who take its verifications.
-// Everything in it is synthetic.
+// Package simulated is a simulated Signzy: its documented API, and the people who take its verifications. All
+// its data is synthetic.
 package simulated
 
 import (
@@ -15,16 +15,16 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// Options say how the simulated Signzy takes what its documentation leaves open.
+// Options select the behaviour of the simulated Signzy where the documentation leaves it open.
 type Options struct {
 	Prefix       string // of the API; "" is /api/v3/otk-service
-	ResultMethod string // the only method that get-journey takes; "" is GET
-	// where the journey stands in the answer of get-journey: "" bare, "result", "result.data" and so on
+	ResultMethod string // the only method that get-journey accepts; "" is GET
+	// path of the journey in the answer of get-journey: "" at the top level, "result", "result.data" etc.
 	Wrap       string
-	WrapCreate bool // the answer of create-journey-url stands under result
+	WrapCreate bool // the answer of create-journey-url is under result
 }
 
-// What the simulated Signzy accepts and presents where Credentials say nothing.
+// The values that the simulated Signzy accepts and presents if Credentials do not set them.
 const (
 	defaultToken = "signzy-token-0001"
 	callbackKey  = "signzy-callback-key-0001"
@@ -41,13 +41,13 @@ const (
 //go:embed bodies/*.json
 var bodies embed.FS
 
-// New simulates One Touch KYC: create-journey-url, get-journey, the file service and callbacks.
-// The token is "signzy-token-0001" in Authorization without a scheme; callbacks present the key of
-// the create call the same way, and "signzy-callback-key-0001" for journeys of Server.Begin.
+// New simulates One Touch KYC: create-journey-url, get-journey, the file service and callbacks. The token is
+// "signzy-token-0001" in Authorization without a scheme. Callbacks present the key of the create call in the
+// same way, or "signzy-callback-key-0001" for journeys of Server.Begin.
 //
-// Signzy has published no retries of callbacks and no wanted answer; here they are repeated after 1,
-// 5, 15 and 60 minutes until any 2xx. A journey that is not open yet is not found, as with a sibling
-// API. It never gives a verdict: people differ in the evidence.
+// Signzy has published neither retries of callbacks nor the answer that it expects; here callbacks are
+// repeated after 1, 5, 15 and 60 minutes until any 2xx. A journey that was not opened yet is not found, as in a
+// sibling API. The simulation never gives a verdict: the people differ in the evidence.
 // Source: https://docs.signzy.com/us-apis/create-journey-link ,
 // https://docs.signzy.com/us-apis/get-journey-results
 func New(o ...Options) simulate.Provider {
@@ -72,7 +72,7 @@ func New(o ...Options) simulate.Provider {
 
 type provider struct{ Options }
 
-// account is what a server knows.
+// account is the state of a server.
 type account struct {
 	journeys map[string]*journey // by id
 	images   map[string]struct{} // by path
@@ -97,7 +97,7 @@ func (z provider) routes(s *simulate.Server, mux *http.ServeMux) {
 		}))
 }
 
-// admits answers a call with a wrong method or token.
+// admits reports whether a call has the right method and token, and answers it if not.
 func admits(s *simulate.Server, w http.ResponseWriter, r *http.Request, method string) bool {
 	if r.Method != method {
 		simulate.Answer(w, http.StatusMethodNotAllowed, []byte(`{"message": "Method not allowed"}`))
@@ -111,7 +111,7 @@ func admits(s *simulate.Server, w http.ResponseWriter, r *http.Request, method s
 	return true
 }
 
-// cannedError is one of the documented or observed error bodies.
+// cannedError returns one of the documented or observed error bodies.
 func cannedError(status int, name string) simulate.Canned {
 	body, _ := bodies.ReadFile("bodies/" + name + ".json")
 	return simulate.Canned{Status: status, ContentType: "application/json", Body: body}
@@ -122,7 +122,7 @@ func refuse(w http.ResponseWriter, status int, name string) {
 	c.Write(w)
 }
 
-// creation is the body of a create call. What the journey repeats is kept as it came.
+// creation is the body of a create call. Members that the journey repeats are kept unchanged.
 type creation struct {
 	FlowID           string                     `json:"flowId"`
 	UserID           string                     `json:"userId"`
@@ -130,7 +130,7 @@ type creation struct {
 	ProcessingConfig map[string]json.RawMessage `json:"processingConfig"`
 }
 
-// textOf is a string member, or "".
+// textOf returns a string member, or "".
 func textOf(members map[string]json.RawMessage, name string) string {
 	var s string
 	_ = json.Unmarshal(members[name], &s)
@@ -164,7 +164,7 @@ func (z provider) create(s *simulate.Server, w http.ResponseWriter, r *http.Requ
 // flowVersion is the version of every flow.
 const flowVersion = 1
 
-// ttlText says in words how long a link lives whose validity was asked for in seconds.
+// ttlText returns the validity of a link as text, for a requested validity in seconds.
 func ttlText(validity json.RawMessage) string {
 	seconds, err := strconv.Atoi(string(validity))
 	switch {
@@ -178,7 +178,7 @@ func ttlText(validity json.RawMessage) string {
 	return strconv.Itoa(seconds) + " secs"
 }
 
-// begin makes a journey that has our callback address and key, as if they had been sent with it.
+// begin makes a journey with the server's callback URL and key, as if a create call had contained them.
 func (z provider) begin(s *simulate.Server, externalReference, person string) string {
 	c := creation{FlowID: "f1000000-0000-4000-8000-000000000001", UserID: externalReference,
 		ProcessingConfig: map[string]json.RawMessage{}}
@@ -200,7 +200,7 @@ func quoted(s string) json.RawMessage {
 	return raw
 }
 
-// open makes a journey and sets its callbacks going.
+// open makes a journey and schedules its callbacks.
 func (z provider) open(s *simulate.Server, c creation, person string) *journey {
 	s.Lock()
 	j := newJourney(s, c, person)
@@ -243,7 +243,7 @@ func (z provider) get(s *simulate.Server, w http.ResponseWriter, id string) {
 	simulate.Answer(w, http.StatusOK, wrap(j.answer(b), z.Wrap))
 }
 
-// wrap puts a body under members, "result.data" for one.
+// wrap nests a body under members, for example "result.data".
 func wrap(body []byte, members string) []byte {
 	if members == "" {
 		return body
@@ -269,7 +269,7 @@ func authOf(c simulate.Credentials) string {
 	return `{keys: ["` + cmp.Or(c.Callback, callbackKey) + `"]}`
 }
 
-// settings turn evidence into verdicts, and say what the words mean that are made up here.
+// settings turn evidence into verdicts, and map the statuses that are invented here.
 const settings = `    policy: {min_face_match: 0.9, min_liveness: 0.8}
     flow_statuses: {IN_PROGRESS: in_progress}
 `
