@@ -18,7 +18,7 @@ type Entry struct {
 	kycbridge.Provider
 	Auth       []string            // keys of an account's auth section that Verify reads
 	Placements []string            // permitted positions of a key of auth.keys; only with keys
-	Settings   []Setting           // keys of an account that this provider alone knows; Decode reads them
+	Settings   []Setting           // keys of an account that only this provider has; Decode reads them
 	APIKeys    []string            // keys of an account's api section
 	APINeeds   []string            // the required keys of the api section
 	APIWords   map[string][]string // by key: the permitted values, in any case

@@ -11,7 +11,7 @@ import (
 )
 
 // checks returns the checks of the summary: the overall results first, then those of single documents, then
-// one that records whether the session contains the applicant's location.
+// one for the applicant's location, if the session contains it.
 func (d session) checks(documents []event.Document) []event.Check {
 	var checks []event.Check
 	of := func(title string) []string {
