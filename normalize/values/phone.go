@@ -49,7 +49,7 @@ func PhoneNumber(s, country string) string {
 }
 
 // NationalDigits returns the ten digits of an E.164 number of the country given as alpha-2, without the country
-// code, as PhoneNumber accepts them; "" for any other number.
+// code; "" for any other number. PhoneNumber reverses it, unless the digits begin with zero.
 func NationalDigits(e164, country string) string {
 	code := callingCode(country)
 	digits, ok := strings.CutPrefix(e164, "+"+code)
