@@ -1,6 +1,6 @@
-// Package normalize says what a provider is to kycbridge. What belongs to one provider lies in one folder
-// below, its room, which has the same files at every provider: provider.go (the Entry), settings.go,
-// verify.go, identify.go, map.go, client/ and simulated/.
+// Package normalize defines what kycbridge needs from a provider. Everything specific to one provider is in one
+// folder below, which has the same files for every provider: provider.go (the Entry), settings.go, verify.go,
+// identify.go, map.go, client/ and simulated/.
 package normalize
 
 import (
@@ -12,52 +12,52 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// Entry is a provider as the one table lists it: what it does, and what its accounts may configure.
-// TestCatalog holds the keys against what the functions read.
+// Entry is a provider's entry in the provider table: its functions, and what its accounts may configure. The
+// TestCatalog tests compare the keys with those that the functions read.
 type Entry struct {
 	kycbridge.Provider
 	Auth       []string            // keys of an account's auth section that Verify reads
-	Placements []string            // where a key of auth.keys may stand; only with keys
-	Settings   []Setting           // keys of an account that this provider alone knows; Decode reads them
+	Placements []string            // permitted positions of a key of auth.keys; only with keys
+	Settings   []Setting           // keys of an account that only this provider has; Decode reads them
 	APIKeys    []string            // keys of an account's api section
-	APINeeds   []string            // those without which nothing can be called
-	APIWords   map[string][]string // of those that take one of a few words, in any case
-	NamesURL   bool                // a start tells the provider where to call back
+	APINeeds   []string            // the required keys of the api section
+	APIWords   map[string][]string // by key: the permitted values, in any case
+	NamesURL   bool                // a start sends the callback URL to the provider
 	Setup      Setup
-	Polling    Polling // where it differs from the default
+	Polling    Polling // values that differ from the default
 
-	// Connect makes what an account can ask of the provider; nil: nothing.
+	// Connect returns the API of an account at the provider; nil: the provider has no API.
 	Connect func(API, kycbridge.Settings, rest.Options) kycbridge.API
 
-	// Simulated makes the simulated provider for the demo and the tests; nil: there is none.
+	// Simulated returns the simulated provider for the demo and the tests; nil: it does not exist.
 	Simulated func() simulate.Provider
 }
 
 // Setup is what a new account of a provider needs.
 type Setup struct {
-	Credential string   // key of the auth section that the provider can be given: basic, headers, keys, oauth2
-	Others     []string // further ones that it can be given
-	HandOver   string   // what to do at the provider with the address and the credential
+	Credential string   // key of the auth section that can be configured at the provider: basic, headers, keys, oauth2
+	Others     []string // further keys that can be configured there
+	HandOver   string   // instructions: where to enter the callback URL and the credential at the provider
 }
 
-// Polling says how often an open session is asked about. What is zero is the default.
+// Polling defines how often an open session is polled. A zero value means the default.
 type Polling struct {
 	Interval  time.Duration
-	Intervals map[string]time.Duration // by a status of the provider, or by ours
-	First     time.Duration            // from a start to the first look
+	Intervals map[string]time.Duration // by status, of the provider or of kycbridge
+	First     time.Duration            // from a start to the first poll
 }
 
-// API is the api section of an account, whose keys are the provider's. The values have been checked when
-// the configuration was read.
+// API is the api section of an account; each provider defines its keys. The values were checked when the
+// configuration was read.
 type API map[string]string
 
-// Duration is the value of a key that holds a duration; 0 where it is not set.
+// Duration returns the value of a key that contains a duration; 0 if it is not set.
 func (a API) Duration(key string) time.Duration {
 	d, _ := time.ParseDuration(a[key])
 	return d
 }
 
-// List is the value of a key that holds several texts.
+// List returns the value of a key that contains several texts.
 func (a API) List(key string) []string {
 	if a[key] == "" {
 		return nil

@@ -2,50 +2,50 @@ package normalize
 
 import "slices"
 
-// Setting is a key of an account that one provider alone knows. It stands beside the keys that every
+// Setting is a key of an account that only one provider has. It is on the same level as the keys that every
 // account has.
 type Setting struct {
 	Key string
-	// Zero is of the type that the value is read into: bool, string, []string, map[string]string or Table.
+	// Zero has the type into which the value is read: bool, string, []string, map[string]string or Table.
 	Zero any
-	// Lists are, of a Table, the keys that hold lists of texts; all others hold numbers.
+	// Lists are the keys of a Table that contain lists of texts; all others contain numbers.
 	Lists []string
-	// Check tells what is wrong with a value that was read; nil: nothing can be.
+	// Check returns what is wrong with a value that was read; nil: every value is valid.
 	Check func(value any) []Fault
-	// Example is a value that changes what Map makes of some fixture; nil: Map does not read the setting.
+	// Example is a value that changes the result of Map for some fixture; nil: Map does not read the setting.
 	Example any
 }
 
-// WithExample returns the setting with an example.
+// WithExample returns the setting with this example.
 func (s Setting) WithExample(example any) Setting {
 	s.Example = example
 	return s
 }
 
-// Table is a value of numbers by name, each a float64. Under the keys of Setting.Lists stand lists of
-// texts, each a []string.
+// Table is a value with numbers by name, each a float64. The keys in Setting.Lists contain lists of texts, each
+// a []string.
 type Table map[string]any
 
-// Fault is what is wrong with a part of a value.
+// Fault is an error in a part of a value.
 type Fault struct {
-	At      []any // the way to the part: the name of a key (string), the number of an item (int)
+	At      []any // the path to the part: the name of a key (string), the index of an item (int)
 	Problem string
 	Remedy  string // what to write instead
-	// Word was written where only the Known are possible. The remedy names the one that was probably
-	// meant, or all of them.
+	// Word is the configured value if only the values in Known are permitted. The remedy then names the value
+	// that was probably meant, or all of them.
 	Word  string
 	Known []string
 }
 
-// Flag is a setting that is true or false.
+// Flag returns a setting that is true or false.
 func Flag(key string) Setting { return Setting{Key: key, Zero: false, Example: true} }
 
-// Text is a setting of one text.
+// Text returns a setting that is one text.
 func Text(key string, check func(string) []Fault) Setting {
 	return Setting{Key: key, Zero: "", Check: func(v any) []Fault { return check(v.(string)) }}
 }
 
-// Word is a setting that is one of a few words.
+// Word returns a setting that is one of the known values.
 func Word(key string, known ...string) Setting {
 	return Text(key, func(word string) []Fault {
 		if slices.Contains(known, word) {
@@ -55,8 +55,8 @@ func Word(key string, known ...string) Setting {
 	})
 }
 
-// Texts is a setting that is a list of texts, none of which may be empty. The remedy says what to write
-// in place of an empty one.
+// Texts returns a setting that is a list of texts, none of which may be empty. The remedy states what to write
+// instead of an empty one.
 func Texts(key, remedy string) Setting {
 	return Setting{Key: key, Zero: []string(nil), Check: func(v any) (faults []Fault) {
 		for i, text := range v.([]string) {
@@ -68,7 +68,7 @@ func Texts(key, remedy string) Setting {
 	}}
 }
 
-// Words is a setting that is a table of texts; check is asked about each of them.
+// Words returns a setting that is a table of texts; check is called for each of them.
 func Words(key string, check func(word string) []Fault) Setting {
 	return Setting{Key: key, Zero: map[string]string(nil), Check: func(v any) (faults []Fault) {
 		table := v.(map[string]string)
@@ -82,7 +82,7 @@ func Words(key string, check func(word string) []Fault) Setting {
 	}}
 }
 
-// Numbers is a setting that is a table of numbers, with lists of texts under some of its keys.
+// Numbers returns a setting that is a table of numbers, with lists of texts under some of its keys.
 func Numbers(key string, lists []string, check func(Table) []Fault) Setting {
 	return Setting{Key: key, Zero: Table(nil), Lists: lists, Check: func(v any) []Fault { return check(v.(Table)) }}
 }
@@ -96,7 +96,7 @@ func sortedKeys[V any](table map[string]V) []string {
 	return names
 }
 
-// Numbers are the numbers of t by name; nil where there are none.
+// Numbers returns the numbers of t by name; nil if t has none.
 func (t Table) Numbers() (out map[string]float64) {
 	for name, v := range t {
 		if number, ok := v.(float64); ok {
@@ -109,32 +109,32 @@ func (t Table) Numbers() (out map[string]float64) {
 	return out
 }
 
-// Names are the names of the numbers of t, in alphabetical order.
+// Names returns the names of the numbers of t, in alphabetical order.
 func (t Table) Names() []string { return sortedKeys(t.Numbers()) }
 
-// List is the list of texts under a key; nil where there is none.
+// List returns the list of texts under a key; nil if the key has none.
 func (t Table) List(key string) []string { return texts(t[key]) }
 
-// Values are what an account says of the settings of its provider, by key. What is not there has its zero
-// value. They may also be as JSON has them, in the cases of the tests.
+// Values are the values that an account configures for the settings of its provider, by key. A missing key has
+// its zero value. In test cases, the values may also have the types that encoding/json decodes into.
 type Values map[string]any
 
-// Flag is the value of a setting that is true or false.
+// Flag returns the value of a setting that is true or false.
 func (v Values) Flag(key string) bool {
 	flag, _ := v[key].(bool)
 	return flag
 }
 
-// Text is the value of a setting of one text.
+// Text returns the value of a setting that is one text.
 func (v Values) Text(key string) string {
 	text, _ := v[key].(string)
 	return text
 }
 
-// Texts is the value of a setting of a list of texts.
+// Texts returns the value of a setting that is a list of texts.
 func (v Values) Texts(key string) []string { return texts(v[key]) }
 
-// Words is the value of a setting of a table of texts.
+// Words returns the value of a setting that is a table of texts.
 func (v Values) Words(key string) map[string]string {
 	if words, ok := v[key].(map[string]string); ok {
 		return words
@@ -152,7 +152,7 @@ func (v Values) Words(key string) map[string]string {
 	return out
 }
 
-// Table is the value of a setting of a table of numbers.
+// Table returns the value of a setting that is a table of numbers.
 func (v Values) Table(key string) Table {
 	if table, ok := v[key].(Table); ok {
 		return table
@@ -161,7 +161,7 @@ func (v Values) Table(key string) Table {
 	return Table(members)
 }
 
-// texts is a list of texts.
+// texts converts v to a list of texts; it leaves out items that are not texts.
 func texts(v any) (out []string) {
 	switch list := v.(type) {
 	case []string:

@@ -10,15 +10,14 @@ import (
 	"kycbridge"
 )
 
-// ClientCert is a certificate of the client, which the listener has verified against its authorities. Names
-// are compared only then: anybody can write any name into a certificate.
+// ClientCert checks the certificate of the client, which the listener has verified against its certificate
+// authorities. Names are compared only in a verified certificate, because any sender can put any name into one.
 func ClientCert(c kycbridge.Credentials, r kycbridge.Request) string {
 	admits := func(d kycbridge.ClientCertCredential) bool { return Describes(d, r.Certificate) }
 	return When(slices.ContainsFunc(c.ClientCerts, admits), PlacementClientCert)
 }
 
-// Describes reports whether a verified certificate is one of those that d describes. An empty d describes
-// none.
+// Describes reports whether d describes a verified certificate. An empty d describes no certificate.
 func Describes(d kycbridge.ClientCertCredential, cert *x509.Certificate) bool {
 	switch {
 	case cert == nil:

@@ -1,5 +1,5 @@
-// Package credential is what the authentications of providers are put together from: checks of the kinds of
-// credential that all of them may admit, in constant time, and the helpers for kinds of a provider's own.
+// Package credential contains the parts of the providers' Verify functions: constant-time checks of the kinds
+// of credential that every provider may admit, and helpers for kinds that only one provider has.
 package credential
 
 import (
@@ -12,7 +12,7 @@ import (
 	"kycbridge"
 )
 
-// The placements: where a credential stood that admitted a request.
+// The placements: the position of the credential that admitted a request.
 const (
 	PlacementBasic         = "basic"
 	PlacementBearer        = "bearer"
@@ -25,32 +25,32 @@ const (
 	PlacementOAuth2        = "oauth2"
 )
 
-// urlTokenParameter is the query parameter of the callback URL that holds a URL token.
+// urlTokenParameter is the query parameter of the callback URL that contains a URL token.
 const urlTokenParameter = "token"
 
 // Check looks for one kind of credential. It returns the placement that matched, or "".
 type Check func(kycbridge.Credentials, kycbridge.Request) (placement string)
 
-// Verify runs every check, whatever the earlier ones found, and returns the first placement that
-// matched. It returns an error that wraps ErrUnauthenticated if none did.
+// Verify runs every check, even after a match, and returns the first placement that matched. It returns an
+// error that wraps ErrUnauthenticated if no check matched.
 func Verify(c kycbridge.Credentials, r kycbridge.Request, checks ...Check) (placement string, err error) {
 	return Checks{Admit: checks}.Verify(c, r)
 }
 
-// Checks are the kinds of credential that a provider admits, and where its own kinds stand, so that a
-// refusal can say what was wrong.
+// Checks are the kinds of credential that a provider admits, and the positions of the provider's own kinds,
+// so that the error of a refusal can describe what was wrong.
 type Checks struct {
 	Admit []Check
-	// KeyHeaders are the headers that may carry a key of the account; nil where the provider knows no keys.
+	// KeyHeaders returns the headers that may carry a key of the account; nil if the provider has no keys.
 	KeyHeaders func(kycbridge.Credentials) []string
-	// SignatureHeader is the header that carries a signature, and SignatureFault says what is wrong with
-	// the one that was sent; nil where the provider signs nothing.
+	// SignatureHeader returns the header that carries a signature, and SignatureFault describes what is wrong
+	// with the signature that was sent; both are nil if the provider signs nothing.
 	SignatureHeader func(kycbridge.Credentials) string
 	SignatureFault  func(kycbridge.Credentials, kycbridge.Request) string
 }
 
-// Verify runs the checks as the function Verify does. A refusal says too what was wrong with a key or a
-// signature.
+// Verify runs the checks as the function Verify does. The error of a refusal also describes what was wrong with
+// a key or a signature.
 func (k Checks) Verify(c kycbridge.Credentials, r kycbridge.Request) (placement string, err error) {
 	for _, check := range k.Admit {
 		if found := check(c, r); placement == "" {
@@ -63,7 +63,7 @@ func (k Checks) Verify(c kycbridge.Credentials, r kycbridge.Request) (placement 
 	return placement, nil
 }
 
-// Basic is HTTP Basic (RFC 7617). A credential with an empty username or an empty password matches
+// Basic checks HTTP Basic (RFC 7617). A credential with an empty username or an empty password matches
 // nothing.
 func Basic(c kycbridge.Credentials, r kycbridge.Request) string {
 	username, password, ok := basicAuth(HeaderValue(r.Header, "Authorization"))
@@ -78,13 +78,13 @@ func Basic(c kycbridge.Credentials, r kycbridge.Request) string {
 	return When(admitted == 1, PlacementBasic)
 }
 
-// Bearer is a static token in Authorization: Bearer (RFC 6750).
+// Bearer checks a static token in Authorization: Bearer (RFC 6750).
 func Bearer(c kycbridge.Credentials, r kycbridge.Request) string {
 	token, _ := SchemeValue(HeaderValue(r.Header, "Authorization"), "Bearer")
 	return When(Matches(token, c.Bearer), PlacementBearer)
 }
 
-// StaticHeader is a header of the operator's choice with a fixed value.
+// StaticHeader checks a header that the operator chose, with a fixed value.
 func StaticHeader(c kycbridge.Credentials, r kycbridge.Request) string {
 	admitted := 0
 	for _, h := range c.Headers {
@@ -94,13 +94,13 @@ func StaticHeader(c kycbridge.Credentials, r kycbridge.Request) string {
 	return When(admitted == 1, PlacementHeader)
 }
 
-// URLToken is a token in the callback URL, ?token=.
+// URLToken checks a token in the callback URL, ?token=.
 func URLToken(c kycbridge.Credentials, r kycbridge.Request) string {
 	return When(Matches(URLTokenOf(r), c.URLTokens), PlacementURLToken)
 }
 
-// Matches reports whether presented is one of secrets. All of them are tried; the time taken
-// depends on the lengths of presented and of the configured secrets only.
+// Matches reports whether presented is one of secrets. It compares all of them; the time it takes depends only
+// on the lengths of presented and of the configured secrets.
 func Matches(presented string, secrets []string) bool {
 	if presented == "" || len(secrets) == 0 {
 		return false
@@ -113,8 +113,8 @@ func Matches(presented string, secrets []string) bool {
 	return found == 1
 }
 
-// sameSecret is 1 if presented, whose digest is sum, equals secret and neither is empty, else 0.
-// Comparing digests keeps the length of the secret out of the time that the comparison takes.
+// sameSecret returns 1 if presented, whose digest is sum, equals secret and neither is empty, else 0. It
+// compares digests, so that the time of the comparison does not depend on the length of the secret.
 func sameSecret(sum [sha256.Size]byte, presented, secret string) int {
 	if presented == "" || secret == "" {
 		return 0
@@ -125,8 +125,8 @@ func sameSecret(sum [sha256.Size]byte, presented, secret string) int {
 
 func digest(s string) [sha256.Size]byte { return sha256.Sum256([]byte(s)) }
 
-// HeaderValue returns the value of a header that stands once in the request. Which of several
-// values counts would be anybody's guess, so several are worth none.
+// HeaderValue returns the value of a header that occurs once in the request. If it occurs several times, it is
+// ambiguous which value counts, so HeaderValue returns "".
 func HeaderValue(h http.Header, name string) string {
 	values := h.Values(name)
 	if len(values) != 1 {
@@ -135,7 +135,7 @@ func HeaderValue(h http.Header, name string) string {
 	return strings.Trim(values[0], " \t")
 }
 
-// HeaderPresented reports whether a header carries anything at all.
+// HeaderPresented reports whether a header has a value that is not blank.
 func HeaderPresented(h http.Header, name string) bool {
 	for _, v := range h.Values(name) {
 		if strings.Trim(v, " \t") != "" {
@@ -145,7 +145,7 @@ func HeaderPresented(h http.Header, name string) bool {
 	return false
 }
 
-// URLTokenOf returns the token of the callback URL if it stands there once.
+// URLTokenOf returns the token of the callback URL if it occurs there once.
 func URLTokenOf(r kycbridge.Request) string {
 	if values := r.Query[urlTokenParameter]; len(values) == 1 {
 		return values[0]
@@ -153,8 +153,8 @@ func URLTokenOf(r kycbridge.Request) string {
 	return ""
 }
 
-// SchemeValue returns what follows an authentication scheme in the value of Authorization. Schemes
-// are compared without regard to case (RFC 9110 section 11.1).
+// SchemeValue returns the part of an Authorization value that follows the authentication scheme. Schemes are
+// compared without regard to case (RFC 9110 section 11.1).
 func SchemeValue(authorization, scheme string) (value string, ok bool) {
 	found, value, ok := strings.Cut(authorization, " ")
 	if !ok || !strings.EqualFold(found, scheme) {

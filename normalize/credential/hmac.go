@@ -6,11 +6,11 @@ import (
 	"hash"
 )
 
-// HMAC reports whether presented is the HMAC of the parts, one after the other, under one of the secrets.
-// All of them are tried, and each is compared in constant time; an empty one matches nothing.
+// HMAC reports whether presented is the HMAC of the concatenated parts under one of the secrets. It tries all
+// secrets and compares each HMAC in constant time; an empty secret matches nothing.
 func HMAC(newHash func() hash.Hash, secrets []string, presented []byte, parts ...[]byte) bool {
 	found := false
-	var sum [sha512.Size]byte // the largest
+	var sum [sha512.Size]byte // the size of the largest HMAC
 	for _, secret := range secrets {
 		if secret == "" {
 			continue

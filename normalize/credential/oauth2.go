@@ -13,33 +13,34 @@ import (
 	"kycbridge"
 )
 
-// An access token is tokenPrefix, the time of its end in Unix seconds, a dot, and an HMAC-SHA256 in
-// base64url. The HMAC covers the account, the client and the end; its key is derived from the client's
-// secret. So a token needs no storage, every process with the same configuration accepts it, and it ends
-// with the client or its secret.
+// An access token is tokenPrefix, the time of its expiry in Unix seconds, a dot, and an HMAC-SHA256 in
+// base64url. The HMAC covers the account (its audience), the client and the expiry; its key is derived from the
+// client's secret. So a token needs no storage, every process with the same configuration accepts it, and it
+// becomes invalid if the client is removed or its secret changes.
 const (
 	tokenPrefix = "kyc1."
-	tokenKey    = "kycbridge oauth2 access token 1" // a secret that is used elsewhere too makes another key here
+	tokenKey    = "kycbridge oauth2 access token 1" // makes the key differ from other uses of the same secret
 )
 
-// tokenLeeway is how long a token is accepted after its end: a sender that uses it up to the last second, or
-// another process whose clock differs, is not refused.
+// tokenLeeway is how long a token is accepted after its expiry, so that a sender that uses it until the last
+// second is not refused, nor a token of another process whose clock differs.
 const tokenLeeway = 30 * time.Second
 
-// accessToken is a parsed token. Nothing in it is trusted before its MAC was compared.
+// accessToken is a parsed token. No part of it may be trusted before its MAC is verified.
 type accessToken struct {
 	end time.Time
 	mac []byte
 }
 
-// IssueToken makes the access token of an authenticated client.
+// IssueToken returns an access token for an authenticated client.
 func IssueToken(o kycbridge.OAuth2Credential, client kycbridge.OAuth2Client, now time.Time) string {
 	end := now.Add(o.Lifetime).Unix()
 	return tokenPrefix + strconv.FormatInt(end, 10) + "." +
 		base64.RawURLEncoding.EncodeToString(tokenMAC(o.Audience, client, end))
 }
 
-// FindClient returns the client of o with this id and secret. All of them are compared, in constant time.
+// FindClient returns the client of o with this id and secret. It compares the secrets of all clients, in
+// constant time.
 func FindClient(o kycbridge.OAuth2Credential, id, secret string) (found kycbridge.OAuth2Client, ok bool) {
 	sum := digest(secret)
 	for _, client := range o.Clients {
@@ -50,14 +51,14 @@ func FindClient(o kycbridge.OAuth2Credential, id, secret string) (found kycbridg
 	return found, ok
 }
 
-// OAuth2 is an access token of IssueToken in Authorization: Bearer (RFC 6750).
+// OAuth2 checks an access token of IssueToken in Authorization: Bearer (RFC 6750).
 func OAuth2(c kycbridge.Credentials, r kycbridge.Request) string {
 	token, ok := tokenOf(c, r)
 	return When(ok && !r.ReceivedAt.After(token.end.Add(tokenLeeway)), PlacementOAuth2)
 }
 
-// tokenFault says what is wrong with an access token of this account that admitted nobody; "" if there is
-// none.
+// tokenFault describes what is wrong with an access token of this account that was not accepted; "" if the
+// request contains no such token.
 func tokenFault(c kycbridge.Credentials, r kycbridge.Request) string {
 	token, ok := tokenOf(c, r)
 	if !ok {
@@ -67,8 +68,8 @@ func tokenFault(c kycbridge.Credentials, r kycbridge.Request) string {
 		r.ReceivedAt.Sub(token.end).Round(time.Second))
 }
 
-// tokenOf is the access token of a request, if it was issued to one of the clients that are configured now.
-// It may have ended.
+// tokenOf returns the access token of a request, if it was issued to one of the clients that are configured
+// now. It may have expired.
 func tokenOf(c kycbridge.Credentials, r kycbridge.Request) (token accessToken, ok bool) {
 	text, _ := SchemeValue(HeaderValue(r.Header, "Authorization"), "Bearer")
 	if token, ok = parseToken(text); !ok {
@@ -82,11 +83,11 @@ func tokenOf(c kycbridge.Credentials, r kycbridge.Request) (token accessToken, o
 	return token, issued
 }
 
-// parseToken reads a token. A token has one spelling: any other is none.
+// parseToken parses a token. It accepts only the exact spelling of IssueToken.
 func parseToken(text string) (accessToken, bool) {
 	rest, ours := strings.CutPrefix(text, tokenPrefix)
 	end, mac, dot := strings.Cut(rest, ".")
-	const longest = 12 // digits: beyond the year 30000
+	const longest = 12 // digits; reaches beyond the year 30000
 	if !ours || !dot || len(end) > longest {
 		return accessToken{}, false
 	}
@@ -104,7 +105,8 @@ func parseToken(text string) (accessToken, bool) {
 	return accessToken{end: time.Unix(seconds, 0), mac: raw}, true
 }
 
-// tokenMAC is the MAC of a token. The length before each text keeps two texts from being read as others.
+// tokenMAC returns the MAC of a token. Each text is preceded by its length, so that different pairs of texts
+// cannot have the same encoding.
 func tokenMAC(audience string, client kycbridge.OAuth2Client, end int64) []byte {
 	derive := hmac.New(sha256.New, []byte(client.Secret))
 	derive.Write([]byte(tokenKey))

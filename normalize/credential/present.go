@@ -9,9 +9,9 @@ import (
 	"kycbridge"
 )
 
-// Present makes a request carry a credential that c admits: the first of what is configured. It reports
-// false if no header and no query can: c admits nobody, or client certificates only. Kinds of a provider's own
-// are its own to present.
+// Present adds a credential that c admits to a request: the first one that is configured. It reports false if
+// no header or query parameter can carry one: c is empty, or admits only client certificates. It does not
+// present kinds that only one provider has; that provider's own Present does.
 func Present(c kycbridge.Credentials, header http.Header, query url.Values, _ []byte, at time.Time) bool {
 	switch {
 	case len(c.Basic) > 0:
@@ -31,5 +31,5 @@ func Present(c kycbridge.Credentials, header http.Header, query url.Values, _ []
 	return true
 }
 
-// SetURLToken puts a token where URLTokenOf finds it.
+// SetURLToken sets the query parameter that URLTokenOf reads.
 func SetURLToken(query url.Values, token string) { query.Set(urlTokenParameter, token) }

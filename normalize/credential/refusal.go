@@ -7,15 +7,15 @@ import (
 	"kycbridge"
 )
 
-// Refused is the error of a callback that nothing admits. Its words are for the operator's log; the
-// answer is the same for all of them, so that it tells a caller nothing about how near a guess was. More
-// are further places in which a wrong credential was found.
+// Refused returns the error of a callback that no credential admits. Its text is for the operator's log. The
+// HTTP answer is the same for every such error, so that it does not help a caller to guess a credential. more
+// lists further places where a wrong credential was found.
 func (k Checks) Refused(c kycbridge.Credentials, r kycbridge.Request, more ...string) error {
 	return &kycbridge.RefusedError{Why: k.why(c, r, more)}
 }
 
-// why says what kept a callback out: whether a credential was there at all, and what was wrong with a
-// signature. It repeats nothing of the request.
+// why returns why a callback was refused: whether it had a credential, and what was wrong with a signature. It
+// copies no value from the request.
 func (k Checks) why(c kycbridge.Credentials, r kycbridge.Request, more []string) string {
 	if !configured(c) {
 		return "no credential is configured for this account"
@@ -35,7 +35,7 @@ func (k Checks) why(c kycbridge.Credentials, r kycbridge.Request, more []string)
 	return "no credential was sent"
 }
 
-// signatureHeader is the header in which the account expects a signature; "" where it expects none.
+// signatureHeader returns the header in which the account expects a signature; "" if it expects none.
 func (k Checks) signatureHeader(c kycbridge.Credentials) string {
 	if k.SignatureHeader == nil || len(c.HMAC.Secrets) == 0 {
 		return ""
@@ -43,7 +43,7 @@ func (k Checks) signatureHeader(c kycbridge.Credentials) string {
 	return k.SignatureHeader(c)
 }
 
-// keyHeaders are the headers in which the account expects a key.
+// keyHeaders returns the headers in which the account expects a key.
 func (k Checks) keyHeaders(c kycbridge.Credentials) []string {
 	if k.KeyHeaders == nil || len(c.Keys) == 0 {
 		return nil
@@ -56,7 +56,8 @@ func configured(c kycbridge.Credentials) bool {
 		len(c.ClientCerts)+len(c.OAuth2.Clients) > 0
 }
 
-// repeated names what may hold a credential of the account and stands in the request more than once.
+// repeated returns the name of a header or query parameter that may contain a credential of the account and
+// occurs more than once in the request; "" if there is none.
 func (k Checks) repeated(c kycbridge.Credentials, r kycbridge.Request) string {
 	names := []string{"Authorization"}
 	for _, h := range c.Headers {
@@ -77,7 +78,7 @@ func (k Checks) repeated(c kycbridge.Credentials, r kycbridge.Request) string {
 	return ""
 }
 
-// presented are the places where a request holds something that may be a credential.
+// presented returns the places in which a request contains a possible credential.
 func (k Checks) presented(c kycbridge.Credentials, r kycbridge.Request) (there []string) {
 	if kind := authorizationKind(r.Header); kind != "" {
 		there = append(there, kind)
@@ -103,7 +104,7 @@ func (k Checks) presented(c kycbridge.Credentials, r kycbridge.Request) (there [
 	return there
 }
 
-// authorizationKind is what kind of credential the Authorization header holds; "" for none.
+// authorizationKind returns the kind of credential in the Authorization header; "" if it is empty or repeated.
 func authorizationKind(h http.Header) string {
 	value := HeaderValue(h, "Authorization")
 	scheme, _, _ := strings.Cut(value, " ")

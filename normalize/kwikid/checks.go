@@ -10,8 +10,8 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// checks are the summary's: the overall results first, then those of single documents, and whether the
-// place of the applicant is known.
+// checks returns the checks of the summary: the overall results first, then those of single documents, then
+// one for the applicant's location, if the session contains it.
 func (d session) checks(documents []event.Document) []event.Check {
 	var checks []event.Check
 	of := func(title string) []string {
@@ -38,7 +38,7 @@ func (d session) checks(documents []event.Document) []event.Check {
 	return checks
 }
 
-// located reports whether the session holds a place. The place itself is never read.
+// located reports whether the session contains a location. The location itself is not kept.
 func (d session) located() bool {
 	info := d.Object.Object("summary_data", "user_info")
 	return info.Text("location") != "" || len(info.Object("location")) > 0 || info.Has("latitude") &&
@@ -46,8 +46,8 @@ func (d session) located() bool {
 		len(d.Object.Object("location")) > 0 || d.Text("location") != ""
 }
 
-// checksOf are the results that stand with one document: its validator, and its face against the
-// selfie. No threshold of the match is known, so its score decides nothing.
+// checksOf returns the checks of one document: its validator, and the match of its face with the selfie.
+// The threshold of the match is not known, so the result of the match is always undetermined.
 func checksOf(doc document.Object, ids []string) []event.Check {
 	name := "docs." + values.Snake(doc.Text("name"))
 	var checks []event.Check
@@ -71,8 +71,8 @@ func checksOf(doc document.Object, ids []string) []event.Check {
 	return checks
 }
 
-// matchOf is the match of the selfie with the document (observed: selfie_pan_match). No schema spells the
-// name of the document in it; of several matches none is meant.
+// matchOf returns the score of the match of the selfie with the document (observed: selfie_pan_match). No
+// schema defines how the member names the document. If there are several matches, none is used.
 func matchOf(scores document.Object) (score float64, ok bool) {
 	for _, member := range values.Sorted(scores) {
 		name := values.Fold(member)
@@ -87,8 +87,8 @@ func matchOf(scores document.Object) (score float64, ok bool) {
 	return score, ok
 }
 
-// overall is one line of overall_summary. What the line on the selfie judges is not documented, so it
-// is no face match of ours.
+// overall returns the check of one line of overall_summary. It is not documented what the line about the
+// selfie examines, so that line is not mapped to a face match.
 func overall(title, result string, documents []string) event.Check {
 	name := values.Snake(title)
 	c := event.Check{
@@ -109,7 +109,7 @@ func overall(title, result string, documents []string) event.Check {
 	return c
 }
 
-// success reads the success of a line; neither true nor false is undetermined.
+// success converts the success value of a line. A value other than true or false is undetermined.
 func success(word string) event.Result {
 	switch values.Fold(word) {
 	case "true":

@@ -1,5 +1,5 @@
-// Package kwikid maps what KwikID (Think360) says: answers of get_details, which decide, and webhooks,
-// which announce that there is something to ask.
+// Package kwikid maps the data of KwikID (Think360): answers of get_details, which contain the verdict, and
+// webhooks, which announce that a result can be fetched.
 package kwikid
 
 import (
@@ -13,7 +13,8 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// The schemas of KwikID bodies, and the names of those that have none of their own.
+// The schemas of KwikID bodies, and the event name of an answer of get_details. schemaWebhook is also the
+// event name of a webhook without a known label.
 const (
 	schemaSession = "session"
 	schemaWebhook = "webhook"
@@ -21,12 +22,12 @@ const (
 	getDetails = "get_details"
 )
 
-// Identify finds what a KwikID body says about itself. What was asked for is an answer of get_details,
-// because it was asked for: its top-level status is observed as a number, as text and absent
-// (https://doc.app.getkwikid.com/docs/VideoFlow/API_Integrations). A callback in the form of an answer
-// is described by the schema of answers too, and is believed as a webhook is. The form of webhooks is
-// not documented (https://doc.app.getkwikid.com/docs/VideoFlow/Webhook), so a session id and a portal
-// label are searched for.
+// Identify determines the schema, the event name and the reference of a KwikID body. A polled or fetched body
+// is always an answer of get_details; its form is not checked, because its top-level status was observed as a
+// number, as text and absent (https://doc.app.getkwikid.com/docs/VideoFlow/API_Integrations). A callback in
+// the form of such an answer gets the same schema, but is trusted only as much as a webhook. The form of
+// webhooks is not documented (https://doc.app.getkwikid.com/docs/VideoFlow/Webhook), so Identify searches
+// them for a session id and a portal label.
 func Identify(body document.Object, via event.Via) kycbridge.Identity {
 	if asked(via) || isDetails(body) {
 		session := body.Object("session_data")
@@ -49,11 +50,11 @@ func Identify(body document.Object, via event.Via) kycbridge.Identity {
 	return id
 }
 
-// asked reports whether a body is the answer to a question of ours.
+// asked reports whether a body is the answer to a request of kycbridge.
 func asked(via event.Via) bool { return via == event.ViaPoll || via == event.ViaFetch }
 
-// isDetails reports whether a callback has the form of an answer of get_details: a numeric status tells
-// it from a webhook that carries a session too.
+// isDetails reports whether a callback has the form of an answer of get_details. A numeric status
+// distinguishes it from a webhook that also contains a session.
 func isDetails(body document.Object) bool {
 	_, isText := body["status"].(string)
 	_, isNumber := body.Number("status")
@@ -61,14 +62,14 @@ func isDetails(body document.Object) bool {
 	return isNumber && !isText && hasStatus
 }
 
-// Bounds of the searches in bodies of unknown form, in levels of nesting. Labels are looked for near
-// the top only, as a type further down may be that of anything.
+// Limits of the searches in bodies of unknown form, in levels of nesting. Labels are searched near the top
+// only, because a member named type at a deeper level may describe something else.
 const (
 	searchDepth = 8
 	labelDepth  = 3
 )
 
-// sessionID is the first UUID under a key that reads session id, whatever its spelling.
+// sessionID returns the first UUID under a key that means session id, in any spelling (session_id, sessionId).
 func sessionID(body document.Object) string {
 	found := ""
 	search(map[string]any(body), searchDepth, func(key, value string) bool {
@@ -80,8 +81,8 @@ func sessionID(body document.Object) string {
 	return found
 }
 
-// search shows the members of doc that are text to see, depth-first with the keys in order and the
-// members of an object before what lies below them, until see returns false.
+// search calls see with every text member of doc until see returns false. It goes depth-first, with the keys
+// in order and the text members of an object before its nested values.
 func search(doc any, depth int, see func(key, value string) bool) bool {
 	if depth == 0 {
 		return true
@@ -122,7 +123,7 @@ func isUUID(s string) bool {
 	return strings.Trim(s, "0123456789abcdefABCDEF-") == ""
 }
 
-// LowerUUID makes the spellings of a UUID equal and leaves any other id alone.
+// LowerUUID returns a UUID in lower case, so that all spellings of it compare equal, and any other id unchanged.
 func LowerUUID(s string) string {
 	if isUUID(s) {
 		return strings.ToLower(s)

@@ -9,8 +9,8 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// Map maps answers of get_details and webhooks. Whatever arrives as a callback counts as a webhook,
-// even in the form of an answer: only what we asked for is known to be KwikID's word on the session.
+// Map maps answers of get_details and webhooks. Every callback counts as a webhook, even in the form of an
+// answer: only a body that kycbridge requested is known to be KwikID's own data about the session.
 func Map(body document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, error) {
 	if !asked(p.Via) {
 		return webhook(body, s), nil
@@ -21,7 +21,7 @@ func Map(body document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbr
 	return o, nil
 }
 
-// row is what a session_status that is no verdict means.
+// row is the meaning of a session_status that is not a verdict.
 type row struct {
 	effect kycbridge.Effect
 	status event.Status
@@ -30,10 +30,10 @@ type row struct {
 	action string
 }
 
-// rows are the statuses with the vendor's remarks
-// (https://doc.app.getkwikid.com/docs/VideoFlow/API_Integrations). Three of them end in rejected:
-// kyc_request_rejected is a call that an agent did not take, kyc_rejected a link that a newer one
-// replaced, and neither says anything about the person.
+// rows are the statuses that are not verdicts, mapped by the vendor's remarks
+// (https://doc.app.getkwikid.com/docs/VideoFlow/API_Integrations). Three of the vendor's statuses end in
+// rejected; only kyc_result_rejected is a verdict. kyc_request_rejected is a call that an agent did not take,
+// kyc_rejected is a link that a newer link replaced: neither is a result about the person.
 var rows = map[string]row{
 	"waiting":              {kycbridge.EffectProgress, event.StatusCreated, event.DetailLinkSent, "", ""},
 	statusScheduled:        {kycbridge.EffectProgress, event.StatusInProgress, "call_scheduled", "", ""},
@@ -46,7 +46,8 @@ var rows = map[string]row{
 	"user_abandoned":  {kycbridge.EffectEnd, event.StatusAbandoned, "", "session.abandoned", ""},
 }
 
-// The statuses that carry a verdict, the one of a booked call, and what an applicant has to do again.
+// The statuses with a verdict, the status of a booked call, and the action required of an applicant who has
+// to repeat the call.
 const (
 	statusApproved  = "kyc_result_approved"
 	statusRejected  = "kyc_result_rejected"
@@ -54,7 +55,7 @@ const (
 	actionRejoin    = "rejoin_call"
 )
 
-// observe maps a session that was asked for at received.
+// observe maps a session that was fetched at received.
 func (d session) observe(received time.Time, s kycbridge.Settings) kycbridge.Observation {
 	dates := values.NewDates(received)
 	claims, unsure := d.claims(dates, s)
@@ -75,7 +76,7 @@ func (d session) observe(received time.Time, s kycbridge.Settings) kycbridge.Obs
 	switch {
 	case isRow:
 		known.apply(&o)
-		// A call that goes on answers a request to repeat it.
+		// A call that is booked, assigned to an agent or in progress fulfils a request to repeat the call.
 		o.Submission = status == statusScheduled || known.detail == "agent_assigned" || known.detail == "call_in_progress"
 	case status == statusApproved, status == statusRejected:
 		d.judge(&o, s)
@@ -99,8 +100,8 @@ func (r row) apply(o *kycbridge.Observation) {
 	}
 }
 
-// decide applies one reviewer's verdict. Where a checker looks at it again (the account says so), a
-// maker's verdict is a link of the chain and no decision yet.
+// decide applies one reviewer's verdict. If a checker reviews every verdict (a setting of the account), a
+// maker's verdict is only a step of the decision chain and not yet the decision.
 func decide(o *kycbridge.Observation, step event.DecisionStep, s kycbridge.Settings) {
 	o.Decisions = append(o.Decisions, step)
 	if own(s).Checker && step.Stage == event.StageMaker {
@@ -111,10 +112,10 @@ func decide(o *kycbridge.Observation, step event.DecisionStep, s kycbridge.Setti
 	o.Decision = event.Decision{Outcome: step.Outcome, Final: true, Stage: step.Stage, ActorType: step.ActorType}
 }
 
-// addChecker adds the checker's word of a webhook to the session that was asked for because of it.
-// Where the session holds a checker's word too, the two must agree, or neither is believed. Where it
-// holds none, the webhook's word stands beside a maker's verdict; an approval stands only on an
-// approval, because a maker's rejection that a checker overrules is nothing the vendor describes.
+// addChecker adds the checker's verdict from a webhook to the session that was fetched because of that
+// webhook. If the session contains a checker's verdict too, the two must agree, or neither is accepted. If it
+// contains none, the webhook's verdict is added to the maker's verdict. A checker's approval is accepted only
+// after a maker's approval, because the vendor does not describe a checker who overrules a maker's rejection.
 func addChecker(o *kycbridge.Observation, l label, at time.Time) {
 	if l.stage != event.StageChecker {
 		return
@@ -129,11 +130,11 @@ func addChecker(o *kycbridge.Observation, l label, at time.Time) {
 	case l.outcome == event.OutcomeApproved && o.Decisions[0].Outcome != event.OutcomeApproved:
 		return
 	case l.outcome == event.OutcomeApproved && o.Decision.Outcome == event.OutcomeNone:
-		return // the session says that the checker still has it
+		return // the session is still locked for the checker
 	}
 	step := event.DecisionStep{Stage: l.stage, Outcome: l.outcome, ActorType: event.ActorHuman, ProviderValue: l.name}
 	o.Effect, o.Status, o.StatusDetail = kycbridge.EffectVerdict, event.StatusCompleted, event.DetailUnconfirmed
-	o.OccurredAt = at // it is as old as the callback, not as the look that followed it
+	o.OccurredAt = at // the verdict is as old as the callback, not as the fetch that followed it
 	o.Decision = event.Decision{Outcome: l.outcome, Final: true, Stage: l.stage, ActorType: event.ActorHuman}
 	o.Decisions = append(o.Decisions, step)
 	if l.reason != "" {

@@ -10,7 +10,7 @@ import (
 	"kycbridge/normalize/kwikid/simulated"
 )
 
-// Entry is KwikID: four webhooks about reviewers, and everything else only for those who ask.
+// Entry is KwikID: it sends only four webhooks, about verdicts of reviewers; everything else has to be fetched.
 func Entry() normalize.Entry {
 	return normalize.Entry{
 		Provider: kycbridge.Provider{
@@ -38,7 +38,7 @@ func Entry() normalize.Entry {
 	}
 }
 
-// connect makes the client of an account out of its api section.
+// connect creates the client of an account from its api section.
 func connect(a normalize.API, s kycbridge.Settings, o rest.Options) kycbridge.API {
 	return client.New(client.Config{
 		BaseURL: a["base_url"], Username: a["username"], Password: a["password"],

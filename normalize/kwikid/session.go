@@ -13,12 +13,12 @@ import (
 )
 
 // session is session_data. Scalars may be of any JSON type, objects may be null or JSON inside a string,
-// and keys are missing before the session is over. What no method reads is nobody's business:
-// extras.session_status is not the session's status, and addresses of machines, places, employers,
-// loans and answers never leave the payload.
+// and keys are missing before the session has ended. Members that no method reads are deliberately left out:
+// extras.session_status is not the session's status, and IP addresses, locations, employers, loans and answers
+// to questions never leave the payload.
 type session struct{ document.Object }
 
-// times: a call that is only booked has not started yet, though its time is known.
+// times returns the times of the session. A call that is only booked has a scheduled time and no start yet.
 func (d session) times() *event.Session {
 	started, call, scheduled := d.Time("start_time"), d.Time("vkyc_start_time"), ""
 	switch {
@@ -35,7 +35,7 @@ func (d session) times() *event.Session {
 	}
 }
 
-// The ids of the two documents of a session, as captured_images calls them, and the vendor's titles.
+// The ids of the two documents of a session, as named in captured_images, and the vendor's titles.
 const (
 	idPAN        = "pan"
 	idAadhaar    = "aadhaar"
@@ -43,15 +43,15 @@ const (
 	titleAadhaar = "Aadhaar Card"
 )
 
-// documentIDs leads from a folded title to a document's id; other titles are no documents (Signature Match).
+// documentIDs maps a folded title to a document's id; other titles (Signature Match) are not documents.
 var documentIDs = map[string]string{"pancard": idPAN, "aadhaarcard": idAadhaar}
 
-// docs are the documents of the summary.
+// docs returns the documents of the summary.
 func (d session) docs() []document.Object {
 	return values.AtMost(d.Objects("summary_data", "docs"))
 }
 
-// shown is the first entry of the summary for a document, or nil.
+// shown returns the first entry of the summary for a document, or nil.
 func (d session) shown(id string) document.Object {
 	for _, doc := range d.docs() {
 		if documentIDs[values.Fold(doc.Text("name"))] == id {
@@ -61,8 +61,8 @@ func (d session) shown(id string) document.Object {
 	return nil
 }
 
-// documents are those that were shown: listed in the summary, or with an image. A number that the
-// caller sent along is no document.
+// documents returns the documents that the applicant showed: listed in the summary, or with an image. A
+// number that the caller sent at the start is not a document.
 func (d session) documents() []event.Document {
 	var documents []event.Document
 	add := func(id, title, number string, images ...string) {
@@ -79,7 +79,7 @@ func (d session) documents() []event.Document {
 	return documents
 }
 
-// numberOfPAN is the number as read from the card, else as the caller sent it along.
+// numberOfPAN returns the number as read from the card, else as the caller sent it at the start.
 func (d session) numberOfPAN() string {
 	if number := detail(d.shown(idPAN), "panumber", "pannumber", "pan"); number != "" {
 		return number
@@ -87,8 +87,8 @@ func (d session) numberOfPAN() string {
 	return d.Text("extras", "pan_number")
 }
 
-// detail is what a document of the summary says under the first of the folded names that it has. The
-// members of details are not documented, so no schema spells them.
+// detail returns the text in a document's details under the first of the folded names that has one. The
+// members of details are not documented, so no schema defines their names.
 func detail(doc document.Object, names ...string) string {
 	details := doc.Object("details")
 	members := values.Sorted(details)
@@ -106,7 +106,7 @@ func detail(doc document.Object, names ...string) string {
 }
 
 // lastFourOf finds the last four digits of the number of an Aadhaar card. The members of details are
-// not documented; a number that is masked already counts too.
+// not documented; a number that is already masked is accepted too.
 func lastFourOf(details document.Object) string {
 	for _, key := range values.Sorted(details) {
 		name := values.Fold(key)
@@ -127,8 +127,8 @@ func lastFourOf(details document.Object) string {
 	return ""
 }
 
-// claims come with the session, but for the date of birth, which is read from the documents. The checks
-// tell what they do not agree on.
+// claims returns the claims of the session. All come from the session itself, except the date of birth, which
+// is read from the documents. If the documents disagree on it, a failed check reports that.
 func (d session) claims(dates *values.Dates, s kycbridge.Settings) (event.Claims, []event.Check) {
 	claims := event.Claims{}
 	values.SetClaim(claims, "name", d.Text("extras", "applicant_name"))
@@ -148,8 +148,8 @@ func (d session) claims(dates *values.Dates, s kycbridge.Settings) (event.Claims
 	}}
 }
 
-// birth is the date of birth that all documents of the summary that carry one agree on. A card may have
-// the year alone.
+// birth returns the date of birth on which all documents of the summary that have one agree. A card may have
+// only the year.
 func (d session) birth() (date string, agreed bool) {
 	for _, doc := range d.docs() {
 		said := detail(doc, "dob", "dateofbirth")
@@ -159,7 +159,7 @@ func (d session) birth() (date string, agreed bool) {
 		said = cmp.Or(document.ParseDate(said), said)
 		switch {
 		case strings.HasPrefix(said, date):
-			date = said // the first one, the same, or more of it
+			date = said // the first date, the same date, or a more complete one
 		case !strings.HasPrefix(date, said):
 			return "", false
 		}
@@ -167,12 +167,12 @@ func (d session) birth() (date string, agreed bool) {
 	return date, true
 }
 
-// countryOf is the country of phone numbers that come without one.
+// countryOf returns the country of phone numbers without a country code.
 func countryOf(s kycbridge.Settings) string {
 	return cmp.Or(own(s).Country, "IN")
 }
 
-// mediaFields are the members that hold the address of a file, with what it shows.
+// mediaFields are the members that contain the address of a file, with the kind of the file.
 var mediaFields = [...]struct{ kind, field string }{
 	{"selfie", "selfie_url"},
 	{"document_front", "pan_url"},
@@ -185,7 +185,8 @@ var mediaFields = [...]struct{ kind, field string }{
 	{"archive", "zip_url"},
 }
 
-// media lists the files of a session. All of them are addresses, so each has its place in the body.
+// media lists the files of a session. The body contains only their addresses, so each entry also names the
+// field with its address.
 func (d session) media() []event.Media {
 	var media []event.Media
 	add := func(kind, url, field string) {

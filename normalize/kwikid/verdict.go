@@ -11,24 +11,24 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// feedback is the agent's word beside the result: an object, mostly as JSON inside a string, other text
-// or nothing. Its comment is free text about a person and is not even kept.
+// feedback is the agent's feedback beside the result: an object, mostly as JSON inside a string, other text
+// or nothing. Its comment is free text about a person and is not kept.
 type feedback struct {
-	given bool   // it says something
+	given bool   // it is not empty
 	kind  string // its type, folded
-	odd   bool   // it has a type, and its word is not known
+	odd   bool   // it has a type, and the type is not known
 }
 
 func (d session) feedback() feedback {
 	object := d.Object.Object("feedback")
 	if several := d.Objects("feedback"); len(several) > 0 {
-		object = several[len(several)-1] // what was said last
+		object = several[len(several)-1] // the latest feedback
 	}
 	text := strings.TrimSpace(d.Text("feedback"))
 	word := object.Text("type")
 	if plain := (feedback{kind: values.Fold(text)}); object == nil &&
 		(plain.approves() || plain.rejects() || plain.repeats()) {
-		word = text // the type alone
+		word = text // the text is only the type
 	}
 	f := feedback{given: text != "" && text != "null" || len(d.List("feedback")) > 0, kind: values.Fold(word)}
 	for _, word := range object {
@@ -38,26 +38,26 @@ func (d session) feedback() feedback {
 	return f
 }
 
-// unreadable reports whether something stands where a word is expected, and is none.
+// unreadable reports whether v is present but is not a text or another scalar.
 func unreadable(v any) bool {
 	_, isText := v.(string)
 	return v != nil && !isText && document.Text(v) == ""
 }
 
-// approves, rejects and repeats sort the types of feedback: Approve is documented, the others are
-// observed.
+// approves, rejects and repeats classify the type of the feedback. Approve is documented; the other types
+// were observed.
 func (f feedback) approves() bool { return f.kind == "approve" || f.kind == "approved" }
 func (f feedback) rejects() bool  { return f.kind == "reject" || f.kind == "rejected" }
 func (f feedback) repeats() bool  { return f.kind == "reopen" || f.kind == "reschedule" }
 
-// audit is what a session says of the checker: members that no documentation names and that sessions of
-// several banks hold.
+// audit is what a session contains about the checker, in members that are not documented but occur in
+// sessions of several banks.
 type audit struct {
-	outcome event.Outcome // "" where there is no result, or none that is known
-	raw     string        // the result as it stands
-	unknown bool          // there is a result, and its word is not known
-	locked  bool          // the checker has the session
-	revisit bool          // the checker wants it looked at again
+	outcome event.Outcome // "" if the result is missing or not known
+	raw     string        // the result, unchanged
+	unknown bool          // a result is present, and its value is not known
+	locked  bool          // the session is locked for the checker
+	revisit bool          // the checker requests another review
 }
 
 func (d session) audit() audit {
@@ -93,7 +93,7 @@ func mentions(v any, word string) bool {
 	return says(v) || slices.ContainsFunc(list, says) || slices.ContainsFunc(slices.Collect(maps.Values(object)), says)
 }
 
-// judge maps a session that holds a result: the maker's word first, then what the checker says of it.
+// judge maps a session that has a result: the maker's verdict first, then the checker's.
 func (d session) judge(o *kycbridge.Observation, s kycbridge.Settings) {
 	said, checker := d.feedback(), d.audit()
 	status := d.Text("session_status")
@@ -121,7 +121,7 @@ func (d session) judge(o *kycbridge.Observation, s kycbridge.Settings) {
 		again(o, status)
 	case checker.locked:
 		o.Decisions = []event.DecisionStep{maker}
-		// A verdict of the maker that decides nothing: it takes back the maker's, never the checker's.
+		// A maker's verdict without an outcome: it revokes an earlier verdict of the maker, never one of the checker.
 		o.Effect, o.Status, o.StatusDetail = kycbridge.EffectVerdict, event.StatusInReview, event.DetailAwaitingSecondReview
 		o.Decision = event.Decision{Outcome: event.OutcomeNone, Stage: event.StageMaker, ActorType: maker.ActorType}
 	default:
@@ -133,10 +133,10 @@ func (d session) judge(o *kycbridge.Observation, s kycbridge.Settings) {
 	}
 }
 
-// maker is the agent's verdict with its reasons. An approval is always an agent's, a rejection may be
-// the vendor's own when a result was still pending at expiry: feedback of type Reject tells that an
-// agent rejected, none at all that the time did. Any other feedback leaves open who it was, and then
-// nothing is said of expiry, because that would invite another attempt.
+// maker returns the agent's verdict with its reasons. An approval always comes from an agent. A rejection may
+// come from the vendor's system, if a result was still pending at expiry: feedback of type Reject means that
+// an agent rejected, no feedback means that the session expired. With any other feedback the actor is not
+// known; then the reason is not expiry, because an expiry is retryable and would invite another attempt.
 func (d session) maker(status string, said feedback) (event.DecisionStep, []event.Reason) {
 	step := event.DecisionStep{
 		Stage: event.StageMaker, Outcome: event.OutcomeApproved, ActorType: event.ActorHuman, ProviderValue: status,
@@ -160,9 +160,9 @@ func (d session) maker(status string, said feedback) (event.DecisionStep, []even
 	return step, reasons
 }
 
-// checked applies the checker's word. It stands with the maker's word of the same kind and with a
-// maker's approval that it refuses; a maker's rejection that it overrules is for a person to look at,
-// because the vendor describes no such thing.
+// checked applies the checker's verdict. It is final if it equals the maker's or rejects what the maker
+// approved. A checker's approval after a maker's rejection needs a manual review, because the vendor does not
+// describe that case.
 func checked(o *kycbridge.Observation, maker event.DecisionStep, reasons []event.Reason, a audit) {
 	step := event.DecisionStep{
 		Stage: event.StageChecker, Outcome: a.outcome, ActorType: event.ActorHuman,
@@ -183,7 +183,7 @@ func checked(o *kycbridge.Observation, maker event.DecisionStep, reasons []event
 	o.Decision = event.Decision{Outcome: a.outcome, Final: true, Stage: step.Stage, ActorType: step.ActorType}
 }
 
-// again: the call is to be repeated, the person is not refused.
+// again maps a session whose call has to be repeated; the person is not rejected.
 func again(o *kycbridge.Observation, status string) {
 	o.Effect, o.Status = kycbridge.EffectReopen, event.StatusRequiresInput
 	o.Decision = event.Decision{Outcome: event.OutcomeResubmit, Stage: event.StageMaker, ActorType: event.ActorHuman}
@@ -192,7 +192,7 @@ func again(o *kycbridge.Observation, status string) {
 	o.RequiredActions = []event.RequiredAction{{Action: actionRejoin, Reasons: []string{code}}}
 }
 
-// review is the agent's look at the person and the documents.
+// review returns the check for the agent's review of the person and the documents.
 func review(maker event.DecisionStep) event.Check {
 	c := event.Check{
 		CheckID: event.CheckAgentReview, Type: event.CheckAgentReview, Result: event.ResultPassed, Method: "pvr",

@@ -9,7 +9,7 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// label is an event of the portal: who decided what.
+// label is an event of the portal: the reviewer's stage and the verdict.
 type label struct {
 	name    string // as the portal writes it
 	stage   event.Stage
@@ -17,7 +17,7 @@ type label struct {
 	reason  string
 }
 
-// Reasons that more than one status leads to.
+// Reason codes that are used in more than one place.
 const (
 	reasonMakerRejected   = "review.maker_rejected"
 	reasonCheckerRejected = "review.checker_rejected"
@@ -33,10 +33,10 @@ var labels = map[string]label{
 	"checkerrejected": {"Checker Rejected", event.StageChecker, event.OutcomeRejected, reasonCheckerRejected},
 }
 
-// labelKeys are the keys under which a webhook may name its event, folded.
+// labelKeys are the keys that may contain the event of a webhook, folded.
 var labelKeys = map[string]bool{"event": true, "eventname": true, "eventtype": true, "type": true}
 
-// labelOf finds the event of a webhook. Two different labels in one body name none.
+// labelOf finds the event of a webhook. A body with two different labels has no event.
 func labelOf(body document.Object) (label, bool) {
 	var found label
 	count := 0
@@ -51,8 +51,8 @@ func labelOf(body document.Object) (label, bool) {
 	return found, count == 1
 }
 
-// opposed finds a label whose opposite by the same reviewer stands in the same body, under whatever
-// names the two stand: nobody knows the form of a webhook, so nobody knows which of them is the event.
+// opposed finds a label that occurs in the same body as the opposite label of the same stage, under any
+// keys: the form of a webhook is not known, so it is not known which of the two is the event.
 func opposed(body document.Object) (found label, ok bool) {
 	said := map[event.Stage]label{}
 	search(map[string]any(body), labelDepth, func(_, value string) bool {
@@ -70,7 +70,7 @@ func opposed(body document.Object) (found label, ok bool) {
 	return found, ok
 }
 
-// webhook maps a webhook. With s.Confirm it is a trigger; without, its label decides.
+// webhook maps a webhook. With s.Confirm it is only a trigger; without it, the label is the verdict.
 func webhook(body document.Object, s kycbridge.Settings) kycbridge.Observation {
 	o := kycbridge.Observation{EventName: schemaWebhook, References: map[string]string{}, ProviderStatus: map[string]any{}}
 	values.Set(o.References, "session_id", sessionID(body))
@@ -90,12 +90,12 @@ func webhook(body document.Object, s kycbridge.Settings) kycbridge.Observation {
 	case s.Confirm:
 		values.Fetch(&o)
 		if l.stage == event.StageChecker && !contradicted {
-			o.Trigger = l.name // a session need not hold the checker's word
+			o.Trigger = l.name // the fetched session may lack the checker's verdict
 		}
 	case !known && !contradicted:
 		o.Effect, o.Ignored = kycbridge.EffectNone, "no known event label"
 	case len(o.References) == 0:
-		o.Effect, o.Ignored = kycbridge.EffectNone, "no session id" // a verdict, but on nobody
+		o.Effect, o.Ignored = kycbridge.EffectNone, "no session id" // a verdict that belongs to no known session
 	case contradicted:
 		values.Contradiction(&o, other.name, other.stage, event.ActorHuman)
 	default:
@@ -108,8 +108,8 @@ func webhook(body document.Object, s kycbridge.Settings) kycbridge.Observation {
 	return o
 }
 
-// disputed reports whether a session that came with an approval says otherwise, or something that is
-// not known. A session may stand anywhere near the top; the status in its extras is not its own.
+// disputed reports whether a session in the same body as an approval contradicts it or contains an unknown
+// value. A session may be anywhere near the top; the status in its extras is not its own status.
 func disputed(doc any, depth int) bool {
 	if depth == 0 {
 		return false
@@ -128,8 +128,8 @@ func disputed(doc any, depth int) bool {
 	return false
 }
 
-// disputes reports whether a session does not bear an approval: it has ended in another way, or somebody
-// in it says otherwise.
+// disputes reports whether a session contradicts an approval: it has ended in another way, or its feedback or
+// its audit result is not an approval.
 func (d session) disputes() bool {
 	status := d.Text("session_status")
 	underWay := rows[status].effect == kycbridge.EffectProgress
@@ -139,7 +139,8 @@ func (d session) disputes() bool {
 		checker.unknown || checker.revisit || checker.outcome == event.OutcomeRejected
 }
 
-// decideUnconfirmed takes the word of a webhook for the verdict, because nobody can be asked.
+// decideUnconfirmed uses the label of a webhook as the verdict, because the account does not confirm verdicts
+// with a fetched result.
 func decideUnconfirmed(o *kycbridge.Observation, l label, s kycbridge.Settings) {
 	step := event.DecisionStep{Stage: l.stage, Outcome: l.outcome, ActorType: event.ActorHuman, ProviderValue: l.name}
 	if l.reason != "" {

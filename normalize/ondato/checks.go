@@ -6,8 +6,8 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// rules are the rules and fraud checks that have a type of ours; the others get a private one. The names
-// were observed in deliveries, the vendor publishes no list.
+// rules maps the rules and fraud checks that have a canonical check type; the others get a private type
+// (x_ondato_). The names were observed in deliveries; the vendor publishes no list.
 var rules = map[string]string{
 	"documentnotexpired":             event.CheckDocumentExpiry,
 	"documenttypenotprohibited":      event.CheckDocumentAccepted,
@@ -19,19 +19,19 @@ var rules = map[string]string{
 	"documentmanipulation":           event.CheckDocumentAuthenticity,
 }
 
-// results are the results of rules and fraud checks. Unavailable is no result (observed beside a
-// rejection), and neither is a word that is not known.
+// results maps the results of rules and fraud checks. Unavailable (observed beside a rejection) and unknown
+// values are undetermined.
 var results = map[string]event.Result{
 	"success": event.ResultPassed,
 	"fail":    event.ResultFailed,
 	"failed":  event.ResultFailed,
 }
 
-// others is about how many checks stand beside a list of rules.
+// others is the approximate number of checks beside a list of rules, for the capacity of the slice.
 const others = 4
 
-// checks lists what was checked; a rule that was not sent is no check. It is nil where r says nothing
-// of checks, and empty where it lists none.
+// checks lists what was checked; a rule that was not sent is not a check. It is nil if r contains no data
+// about checks, and empty if r contains only empty lists.
 func checks(r document.Object, hasDocument bool) []event.Check {
 	var out []event.Check
 	for _, list := range []struct{ member, id string }{{"rules", "rule."}, {"fraudChecks", "fraud_check."}} {
@@ -45,7 +45,7 @@ func checks(r document.Object, hasDocument bool) []event.Check {
 		}
 	}
 	out = append(out, documentChecks(r.Object("document"))...)
-	if c, ok := reasonCheck(r); ok && out != nil { // alone it would take the place of all that is known
+	if c, ok := reasonCheck(r); ok && out != nil { // alone it would replace all checks that are already known
 		out = append(out, c)
 	}
 	for i := range out {
@@ -60,7 +60,7 @@ func checks(r document.Object, hasDocument bool) []event.Check {
 	return values.Distinct(out)
 }
 
-// rule is one entry of rules[] or fraudChecks[], if it has a name.
+// rule returns the check of one entry of rules[] or fraudChecks[]; ok is false if the entry has no name.
 func rule(item document.Object, prefix string) (c event.Check, ok bool) {
 	name, status := word(item, "name"), word(item, "status")
 	kind, known := rules[values.Fold(name)]
@@ -80,8 +80,8 @@ func rule(item document.Object, prefix string) (c event.Check, ok bool) {
 	}, name != ""
 }
 
-// documentChecks are the two that the document itself carries: its MRZ, and whether what was read from
-// it is consistent, field by field.
+// documentChecks returns the two checks in the document itself: its MRZ, and the consistency of the data read
+// from it, field by field.
 func documentChecks(d document.Object) []event.Check {
 	var out []event.Check
 	if result, sent := values.TriState(d.Text("mrzVerified")); sent {

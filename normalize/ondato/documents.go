@@ -9,8 +9,8 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// addDocument puts the document and the claims read from it into o. What only says whether the MRZ was
-// right, or lists files, is no document.
+// addDocument adds the document and the claims read from it to o. An object that contains only the result of
+// the MRZ check or a list of files is not a document.
 func addDocument(o *kycbridge.Observation, d document.Object, dates *values.Dates) {
 	country := values.Alpha3(word(d, "countryIso3"))
 	shown := values.NewDocument(word(d, "type"), country, number(d, "documentNumber"))
@@ -27,7 +27,7 @@ func addDocument(o *kycbridge.Observation, d document.Object, dates *values.Date
 	o.ExtractedClaims = claims(d, dates)
 }
 
-// claims are what was read from a document about its holder.
+// claims returns the data about its holder that was read from a document.
 func claims(d document.Object, dates *values.Dates) event.Claims {
 	c := event.Claims{}
 	values.SetNames(c, word(d, "fullName"), word(d, "firstName"), word(d, "middleName"), word(d, "lastName"))

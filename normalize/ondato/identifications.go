@@ -13,11 +13,11 @@ import (
 type kycEvent struct {
 	meaning
 	name   string
-	agrees []string // the folded statuses that it may carry; "" is none
+	agrees []string // the folded statuses that it may contain; "" is a missing status
 }
 
-// identificationEvents are the webhooks that say where a KYC identification is. Updated is not among
-// them, because it tells facts. Expired stands in pre-release documentation only.
+// identificationEvents are the webhooks that report the state of a KYC identification. Updated is not among
+// them, because it reports only facts. Expired occurs only in pre-release documentation.
 // Source: https://ondato.atlassian.net/wiki/spaces/PUB/pages/2296184995/Webhooks
 var identificationEvents = map[string]kycEvent{
 	"kycidentification.created": {
@@ -39,9 +39,9 @@ var identificationEvents = map[string]kycEvent{
 	},
 }
 
-// statuses are the statuses of a KYC identification, as they count where it was fetched. Awaiting after
-// a rejection is the provider's way to reopen one, so a fetched Awaiting takes back what was decided;
-// the webhooks that carry it are signs of progress, because they may come late.
+// statuses are the statuses of a KYC identification with their meaning in a fetched one. The provider reopens
+// a rejected identification by setting it to Awaiting, so a fetched Awaiting revokes the verdict. Webhooks with
+// Awaiting count only as progress, because they may arrive late.
 var statuses = map[string]meaning{
 	"unfinished": {kycbridge.EffectProgress, event.StatusInProgress, ""},
 	"awaiting":   {kycbridge.EffectReopen, event.StatusProcessing, event.DetailStepsSubmitted},
@@ -55,13 +55,13 @@ var outcomes = map[string]event.Outcome{
 	"rejected": event.OutcomeRejected,
 }
 
-// attemptPrefix begins the names of what belongs to one KYC identification, of which an IDV may have
-// several.
+// attemptPrefix is the prefix of the names of what belongs to one KYC identification. An IDV may have several
+// of them.
 const attemptPrefix = "kyc_"
 
-// identificationFacts are what a KYC identification says whatever its status: document, claims and
-// checks. Its setup is not the IDV's; it goes to the references, so that the flow does not change its
-// name with every other message.
+// identificationFacts returns what a KYC identification contains regardless of its status: document, claims and
+// checks. Its setup differs from that of the IDV; it becomes a reference and not the flow id, so that the flow
+// id does not alternate between messages about the two resources.
 func identificationFacts(r document.Object, p kycbridge.Payload) kycbridge.Observation {
 	o := facts(r)
 	o.Attempt = kycbridge.Attempt{
@@ -80,8 +80,8 @@ func identificationFacts(r document.Object, p kycbridge.Payload) kycbridge.Obser
 	return o
 }
 
-// identification maps a KYC identification of which a webhook tells this event, if its own status
-// agrees: a body that contradicts itself is not believed.
+// identification maps the KYC identification of a webhook with the event e, if the status of the identification
+// agrees with e: a body that contradicts itself is not accepted.
 func identification(r document.Object, e kycEvent, p kycbridge.Payload, s kycbridge.Settings) kycbridge.Observation {
 	o := identificationFacts(r, p)
 	raw := word(r, "status")
@@ -99,8 +99,8 @@ func identification(r document.Object, e kycEvent, p kycbridge.Payload, s kycbri
 	return o
 }
 
-// fetchedIdentification maps the answer to a GET of a KYC identification. It happened when it was
-// completed; of an open one the provider does not say since when it is so.
+// fetchedIdentification maps the answer to a GET of a KYC identification. The time of a verdict is its time of
+// completion; the provider sends no time for the status of an open identification.
 func fetchedIdentification(r document.Object, p kycbridge.Payload, s kycbridge.Settings) kycbridge.Observation {
 	o := identificationFacts(r, p)
 	o.EventName = getKYC
@@ -112,14 +112,14 @@ func fetchedIdentification(r document.Object, p kycbridge.Payload, s kycbridge.S
 	case m.effect == kycbridge.EffectVerdict:
 		o.OccurredAt = r.Time("completedUtc")
 	case m.effect == kycbridge.EffectReopen && !p.Via.Asked():
-		m.effect = kycbridge.EffectProgress // only what we asked for takes back a verdict; a webhook comes in an envelope
+		m.effect = kycbridge.EffectProgress // only a requested body revokes a verdict; a webhook comes in an envelope
 	}
 	apply(&o, r, m, p, s)
 	return o
 }
 
-// updated maps KycIdentification.Updated: data were edited, the verdict stays. Its status counts only
-// where nothing else is known; where a verdict stands, the lifecycle compares the two.
+// updated maps KycIdentification.Updated: data were edited, the verdict stays. Its status counts only if
+// nothing else is known; if a verdict is known, the lifecycle compares the two.
 func updated(r document.Object, p kycbridge.Payload, s kycbridge.Settings) kycbridge.Observation {
 	o := identificationFacts(r, p)
 	raw := word(r, "status")
@@ -142,7 +142,7 @@ func updated(r document.Object, p kycbridge.Payload, s kycbridge.Settings) kycbr
 	return o
 }
 
-// apply sets effect and status as m says.
+// apply sets effect and status according to m.
 func apply(o *kycbridge.Observation, r document.Object, m meaning, p kycbridge.Payload, s kycbridge.Settings) {
 	o.Effect, o.Status, o.StatusDetail = m.effect, m.status, m.detail
 	switch {
@@ -153,9 +153,9 @@ func apply(o *kycbridge.Observation, r document.Object, m meaning, p kycbridge.P
 	}
 }
 
-// decide states the verdict of a KYC identification. The reason of an approval names who gave it; on a
-// rejection the same words are leftovers of an earlier approval, and believing them could make a
-// person's rejection yield as a machine's.
+// decide sets the verdict of a KYC identification. The reason of an approval states whether a person or the
+// system gave it. On a rejection, such a reason is left over from an earlier approval; using it could mark a
+// person's rejection as an automatic one, which a later automatic verdict may overwrite.
 func decide(o *kycbridge.Observation, r document.Object, p kycbridge.Payload) {
 	raw := word(r, "status")
 	d := event.Decision{

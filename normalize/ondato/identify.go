@@ -12,18 +12,18 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// Names of the bodies that come by the API instead of a webhook.
+// Event names of the bodies that are fetched from the API.
 const (
 	getIDV = "get-identity-verification"
 	getKYC = "get-identification"
 )
 
-// Forms says that bodies are JSON as it is.
+// Forms returns the zero value: bodies are plain JSON.
 func Forms() document.Forms { return document.Forms{} }
 
-// Identify finds the identity verification that a webhook or an answer of the API speaks of: every
-// webhook about a person's check leads to the id of the IDV, whatever resource it is of, so that all of
-// them meet in one verification. UUIDs are compared in lower case, as messages differ in it.
+// Identify finds the identity verification of a webhook or an answer of the API. The reference of every webhook
+// about a person's check is the id of the IDV, whichever resource the webhook contains, so that all of them
+// belong to one verification. UUIDs are compared in lower case, because messages differ in their case.
 // Source: https://ondato.atlassian.net/wiki/spaces/PUB/pages/2296184995/Webhooks
 func Identify(body document.Object, via event.Via) kycbridge.Identity {
 	id := resource(body)
@@ -31,17 +31,16 @@ func Identify(body document.Object, via event.Via) kycbridge.Identity {
 		id = envelope(body)
 	}
 	id.Document = body
-	if !via.Asked() { // what our own credentials fetch is ours
+	if !via.Asked() { // a body fetched with the account's own credentials belongs to the account
 		id.Application = application(body)
 	}
 	return id
 }
 
-// isEnvelope tells a webhook from a bare resource of the API.
+// isEnvelope distinguishes a webhook from a bare resource of the API.
 func isEnvelope(body document.Object) bool { return word(body, "type") != "" || body.Has("payload") }
 
-// application is the customer application that a webhook comes from: as its envelope says, else as the
-// resource in it does.
+// application returns the customer application of a webhook: from its envelope, else from the resource in it.
 func application(body document.Object) string {
 	if own := idOf(body, "applicationId"); own != "" {
 		return own
@@ -65,8 +64,8 @@ func envelope(body document.Object) kycbridge.Identity {
 	return id
 }
 
-// anyReference tells apart what is no part of a person's check: forms, businesses, types yet unknown.
-// They make no event.
+// anyReference returns an id of a webhook that is not part of a person's check (forms, businesses, types not
+// known yet), so that such webhooks differ from each other. They lead to no event.
 func anyReference(body document.Object) string {
 	for _, path := range [][]string{{"payload", "identityVerificationId"}, {"payload", "id"}, {"id"}} {
 		if id := idOf(body, path...); id != "" {
@@ -76,7 +75,8 @@ func anyReference(body document.Object) string {
 	return ""
 }
 
-// resource tells the two resources of the API apart by what only a KYC identification has.
+// resource distinguishes the two resources of the API: only a KYC identification has an
+// identityVerificationId.
 func resource(body document.Object) kycbridge.Identity {
 	if idv := idOf(body, "identityVerificationId"); idv != "" {
 		return kycbridge.Identity{Schema: "kyc", Reference: idv, Event: getKYC, Missing: "/identityVerificationId"}
@@ -87,23 +87,24 @@ func resource(body document.Object) kycbridge.Identity {
 	return kycbridge.Identity{Schema: "callback", Missing: "/payload/id"}
 }
 
-// idOf reads an id, which is text or a number, as it is compared.
+// idOf reads an id, which is text or a number, in lower case for comparison.
 func idOf(o document.Object, path ...string) string {
 	return strings.ToLower(values.ScalarText(o.Value(path...)))
 }
 
-// boundedID reads an id as it goes into an event.
+// boundedID reads an id and limits its length for an event.
 func boundedID(o document.Object, path ...string) string {
 	return values.Clip(idOf(o, path...), values.MaxID)
 }
 
-// word reads text that a number or a boolean cannot stand for: a name, a word of an enumeration.
+// word reads a value that is always text, such as a name or an enumeration value; a number or a boolean reads
+// as "".
 func word(o document.Object, path ...string) string {
 	s, _ := o.Value(path...).(string)
 	return s
 }
 
-// number reads a number of a document or a person, which is text or, of digits alone, a JSON number.
+// number reads the number of a document or a person, which is text or, if it has only digits, a JSON number.
 func number(o document.Object, path ...string) string {
 	s := values.ScalarText(o.Value(path...))
 	if _, isText := o.Value(path...).(string); !isText && strings.Trim(s, "0123456789") != "" {

@@ -11,7 +11,7 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// meaning is what one word of the provider means.
+// meaning is the meaning of one status or event type of the provider.
 type meaning struct {
 	effect kycbridge.Effect
 	status event.Status
@@ -21,7 +21,7 @@ type meaning struct {
 var errNoReference = errors.New("names no identity verification")
 
 // Map maps a webhook, or the answer to a GET of an IDV or a KYC identification. Only the KYC
-// identification decides about the person; the IDV's Completed says that the applicant reached the end
+// identification decides about the person; the IDV's Completed only means that the applicant reached the end
 // of the flow.
 // Source: https://ondato.atlassian.net/wiki/x/7ILWi (IDV statuses) and the vendor's Webhooks page.
 func Map(body document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, error) {
@@ -44,8 +44,8 @@ func Map(body document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbr
 	return o, nil
 }
 
-// webhook maps an event by its type. Types are compared folded, like all words of this provider: its
-// wiki, its API and its SDK write them in three ways.
+// webhook maps an event by its type. Types are compared folded, like all enumeration values of this provider:
+// its wiki, its API and its SDK spell them in three ways.
 func webhook(body document.Object, p kycbridge.Payload, s kycbridge.Settings) kycbridge.Observation {
 	var o kycbridge.Observation
 	kind, r, at := values.Fold(word(body, "type")), body.Object("payload"), body.Time("createdUtc")
@@ -70,7 +70,7 @@ func webhook(body document.Object, p kycbridge.Payload, s kycbridge.Settings) ky
 	return o
 }
 
-// facts is what a resource says whatever its status.
+// facts returns what every resource contains regardless of its status.
 func facts(r document.Object) kycbridge.Observation {
 	o := kycbridge.Observation{
 		ExternalReference: values.ExternalReference(values.ScalarText(r["externalReferenceId"])),
@@ -82,13 +82,13 @@ func facts(r document.Object) kycbridge.Observation {
 	return o
 }
 
-// instant reads a time of a resource in p as an event writes it; "" where it cannot be read or be true.
+// instant reads a time of a resource in p and formats it for an event; "" if it cannot be read or cannot be true.
 func instant(p kycbridge.Payload, r document.Object, path ...string) string {
 	return event.Instant(credible(r.Time(path...), p.ReceivedAt))
 }
 
-// contradict makes o say that the type of a message and the status in it contradict each other. That is
-// doubt where the type tells a verdict; a sign of progress touches no verdict, whatever status it has.
+// contradict makes o report that the type of a message and the status in it contradict each other. If the type
+// is a verdict, the effect is doubt; if it is progress, no verdict changes, whatever the status is.
 func contradict(o *kycbridge.Observation, kind, status string, isVerdict bool) {
 	values.Contradiction(o, kind+"/"+status, event.StageSystem, event.ActorUnspecified)
 	if !isVerdict {
@@ -96,7 +96,7 @@ func contradict(o *kycbridge.Observation, kind, status string, isVerdict bool) {
 	}
 }
 
-// credible is t, or the zero time where t cannot be the time of something that was told at received.
+// credible returns t, or the zero time if t cannot be the time of a fact that was received at received.
 func credible(t, received time.Time) time.Time {
 	if t.Year() < earliestYear || !received.IsZero() && t.After(received.Add(clockSlack)) {
 		return time.Time{}
@@ -104,7 +104,7 @@ func credible(t, received time.Time) time.Time {
 	return t
 }
 
-// A time before earliestYear is an unset field, one that is more than clockSlack ahead is wrong.
+// A time before earliestYear is an unset field; a time more than clockSlack after the receipt is wrong.
 const (
 	earliestYear = 2000
 	clockSlack   = 5 * time.Minute

@@ -8,11 +8,12 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// kinds name a file by its type, or by its part where the type says only that it is a document.
+// kinds maps the type and the part of a file to its kind: "type/part", or "type/" for any part. The part matters
+// only if the type is a document photo or missing.
 // Source: file types and parts of the vendor's KYC examples; the lists are open.
 var kinds = map[string]string{
 	"documentphoto/front":    "document_front",
-	"documentphoto/datapage": "document_front", // the page of a passport that a card has as its front
+	"documentphoto/datapage": "document_front", // the data page of a passport corresponds to the front of a card
 	"documentphoto/back":     "document_back",
 	"/front":                 "document_front",
 	"/datapage":              "document_front",
@@ -22,8 +23,8 @@ var kinds = map[string]string{
 	"proofofaddress/":        "proof_of_address",
 }
 
-// media lists the files by their id at the provider, which opens nothing without credentials. It is nil
-// where r says nothing of files, and empty where it lists none.
+// media lists the files by their id at the provider, which serves no file without credentials. It is nil if r
+// contains no list of files, and empty if r contains only empty lists.
 func media(r document.Object) []event.Media {
 	var out []event.Media
 	for _, list := range [][]string{{"document", "files"}, {"face", "files"}, {"additionalFiles"}} {
@@ -49,7 +50,7 @@ func place(list []string, i int) string {
 	return path + "[" + strconv.Itoa(i) + "]"
 }
 
-// mediaOf is one file, if it has an id.
+// mediaOf returns one file; ok is false if it has no id.
 func mediaOf(f document.Object, field string) (m event.Media, ok bool) {
 	kind, part := values.Fold(word(f, "fileType")), values.Fold(word(f, "part"))
 	m = event.Media{

@@ -10,7 +10,7 @@ import (
 	"kycbridge/normalize/ondato/simulated"
 )
 
-// Entry is Ondato: webhooks carry the whole resource.
+// Entry is Ondato: webhooks contain the whole resource.
 func Entry() normalize.Entry {
 	return normalize.Entry{
 		Provider: kycbridge.Provider{
@@ -35,7 +35,7 @@ func Entry() normalize.Entry {
 	}
 }
 
-// connect makes the client of an account out of its api section.
+// connect creates the client of an account from its api section.
 func connect(a normalize.API, _ kycbridge.Settings, o rest.Options) kycbridge.API {
 	return client.New(client.Config{
 		TokenURL: a["token_url"], IDVURL: a["idv_url"], KYCURL: a["kyc_url"], PageURL: a["page_url"],

@@ -8,14 +8,14 @@ import (
 	"kycbridge/normalize/values"
 )
 
-// Reasons of an approval, folded: who gave it.
+// Reasons of an approval, folded: they state who gave it.
 const (
 	byMachine = "automaticallyidentified"
 	byPerson  = "manuallyidentified"
 )
 
 // rejection is the meaning of a rejection's reason; critical means that the applicant gets no further
-// try. Where the reason is itself the result of a check, check is its type.
+// attempt. If the reason is itself the result of a check, check is the type of that check.
 type rejection struct {
 	code     string
 	critical bool
@@ -54,8 +54,8 @@ var reasons = map[string]rejection{
 	"miscellaneous":                  {code: "review.other", critical: true},
 }
 
-// reasonOf explains a rejection, by one of the checks if it is among them. Of a reason that is not known
-// it is not known either whether the applicant may try again.
+// reasonOf returns the reason of a rejection, linked to its check if that check is among checks. For an unknown
+// reason it is not known whether the applicant may try again, so Retryable stays nil.
 func reasonOf(raw string, checks []event.Check) event.Reason {
 	reason := event.Reason{Code: "review.other", ProviderCode: values.Clip(raw, values.MaxCode)}
 	known, ok := reasons[values.Fold(raw)]
@@ -69,8 +69,8 @@ func reasonOf(raw string, checks []event.Check) event.Reason {
 	return reason
 }
 
-// reasonCheck is the check whose result no list tells, but the reason of the verdict: what failed, or
-// that a person looked at an approved identification.
+// reasonCheck returns the check whose result is in no list but follows from the reason of the verdict: the check
+// that failed, or the review by a person of an approved identification.
 func reasonCheck(r document.Object) (c event.Check, ok bool) {
 	raw := word(r, "statusReason")
 	c = event.Check{ProviderCheck: "statusReason", ProviderResult: values.Clip(raw, values.MaxCode)}

@@ -30,8 +30,8 @@ func fetchedSession(r document.Object, p kycbridge.Payload) kycbridge.Observatio
 	return o
 }
 
-// session maps an identity verification whose status has this meaning, the zero one where it is not
-// known: never a verdict.
+// session maps an identity verification whose status has the meaning m; m is zero if the status is not known.
+// The result is never a verdict.
 func session(r document.Object, p kycbridge.Payload, m meaning) kycbridge.Observation {
 	o := facts(r)
 	status := word(r, "status")
@@ -56,8 +56,8 @@ func session(r document.Object, p kycbridge.Payload, m meaning) kycbridge.Observ
 	return o
 }
 
-// consented maps the event of the applicant's consent. The event itself is the consent, unless the body
-// says that there is none. A status that says that the session has ended contradicts it.
+// consented maps the event of the applicant's consent. The event itself counts as the consent, unless the body
+// states that consent was not given. The status of an ended session contradicts the event.
 func consented(r document.Object, p kycbridge.Payload, at time.Time) kycbridge.Observation {
 	var o kycbridge.Observation
 	status := word(r, "status")
@@ -83,7 +83,8 @@ func consented(r document.Object, p kycbridge.Payload, at time.Time) kycbridge.O
 	return o
 }
 
-// applicant is the applicant's part of an IDV. The last modification is the end where the status is one.
+// applicant returns the applicant's part of an IDV. The time of the last modification is the end of the session
+// if the status is final, and the time of submission if it is Completed.
 func applicant(r document.Object, p kycbridge.Payload, m meaning) *event.Session {
 	s := event.Session{CreatedAt: instant(p, r, "createdUtc")}
 	switch {
@@ -94,7 +95,7 @@ func applicant(r document.Object, p kycbridge.Payload, m meaning) *event.Session
 	}
 	if given, ok := r.Bool("step", "consent", "isConsented"); ok {
 		s.Consent = &event.Consent{Given: given}
-		if given { // a time beside a refusal is that of an earlier consent
+		if given { // the time beside a refusal belongs to an earlier consent
 			s.Consent.At = instant(p, r, "step", "consent", "consentedUtc")
 		}
 	}

@@ -11,15 +11,15 @@ import (
 	"kycbridge/normalize/credential"
 )
 
-// signature is a timestamp and a MAC as they stand in a header: t=<unix seconds>, s=<64 hex>.
+// signature is a timestamp and a MAC from a header: t=<unix seconds>, s=<64 hex>.
 type signature struct {
-	timestamp string // as presented, for that is what was signed
+	timestamp string // as presented, because the signature covers this text
 	at        time.Time
 	mac       [sha256.Size]byte
 }
 
-// parseSignature reads t=<unix seconds>, s=<64 hex>. Spaces around the comma are optional, hex may
-// be of either case, members of other names are skipped, and none may stand twice.
+// parseSignature reads t=<unix seconds>, s=<64 hex>. Spaces around the comma are optional, hex may be in
+// either case, members with other names are skipped, and t and s may each occur only once.
 func parseSignature(value string) (sig signature, ok bool) {
 	var haveTime, haveMAC bool
 	for more := value != ""; more; {
@@ -42,7 +42,7 @@ func parseSignature(value string) (sig signature, ok bool) {
 	return sig, haveTime && haveMAC
 }
 
-// setTime takes 1 to 12 decimal digits: beyond them lie no instants that a tolerance could admit.
+// setTime accepts 1 to 12 decimal digits: no tolerance could admit a longer timestamp.
 func (s *signature) setTime(digits string) bool {
 	if len(digits) == 0 || len(digits) > 12 || strings.Trim(digits, "0123456789") != "" {
 		return false
@@ -63,7 +63,7 @@ func (s *signature) setMAC(digits string) bool {
 	return err == nil
 }
 
-// within reports whether the signature was made at most past before now and at most future after it.
+// within reports whether the signature was created at most past before now and at most future after now.
 func (s *signature) within(now time.Time, past, future time.Duration) bool {
 	age := now.Sub(s.at)
 	return age <= past && age >= -future
@@ -74,7 +74,7 @@ func (s *signature) matches(secrets []string, body []byte) bool {
 	return credential.HMAC(sha256.New, secrets, s.mac[:], []byte(s.timestamp+"."), body)
 }
 
-// sign is a signature as its header holds it.
+// sign returns a signature as the value of its header.
 func sign(secret string, body []byte, at time.Time) string {
 	timestamp := strconv.FormatInt(at.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(secret))

@@ -11,16 +11,16 @@ import (
 	"kycbridge/normalize/credential"
 )
 
-// Ondato's defaults. Whether a retry is signed again is not known and retries go on for 24 hours,
-// so the window is wide: replays are caught by the payload id, not by the clock (sheet 2.2).
+// Ondato's defaults. It is not known whether a retry is signed again, and Ondato retries for 24 hours, so the
+// window is wide: replays are detected by the payload id, not by the clock (sheet 2.2).
 const (
 	signatureHeader    = "Ondato-Signature"
 	signatureTolerance = 25 * time.Hour
 	signatureFuture    = 5 * time.Minute
 )
 
-// Verify admits what Ondato offers to set up (sheet 2.2): Basic, OAuth 2, a bearer token, the
-// Ondato-Signature HMAC; and besides them a URL token, a static header or a client certificate. It returns an
+// Verify admits the credentials that Ondato can be configured with (sheet 2.2): Basic, OAuth 2, a bearer token,
+// the Ondato-Signature HMAC. It also admits a URL token, a static header or a client certificate. It returns an
 // error that wraps ErrUnauthenticated if nothing matches.
 func Verify(c kycbridge.Credentials, r kycbridge.Request) (placement string, err error) {
 	return credential.Checks{
@@ -32,8 +32,8 @@ func Verify(c kycbridge.Credentials, r kycbridge.Request) (placement string, err
 	}.Verify(c, r)
 }
 
-// Present makes a request carry a credential that c admits: a signature over the body if there is a secret
-// for one. It reports false if c admits nobody.
+// Present adds a credential that c admits to a request: a signature over the body if c has an HMAC secret. It
+// reports false if c admits no credential that a request can carry.
 func Present(c kycbridge.Credentials, header http.Header, query url.Values, body []byte, at time.Time) bool {
 	if len(c.HMAC.Secrets) == 0 {
 		return credential.Present(c, header, query, body, at)
@@ -42,13 +42,13 @@ func Present(c kycbridge.Credentials, header http.Header, query url.Values, body
 	return true
 }
 
-// headerOf is the header of signatures, and toleranceOf how old one may be.
+// headerOf returns the header of signatures, and toleranceOf returns how old a signature may be.
 func headerOf(c kycbridge.Credentials) string { return cmp.Or(c.HMAC.Header, signatureHeader) }
 func toleranceOf(c kycbridge.Credentials) time.Duration {
 	return cmp.Or(c.HMAC.Tolerance, signatureTolerance)
 }
 
-// signed is Ondato-Signature: t=<unix seconds>, s=<64 hex> with
+// signed checks the Ondato-Signature header: t=<unix seconds>, s=<64 hex> with
 // s = hex(HMAC-SHA256(secret, t + "." + raw body)).
 func signed(c kycbridge.Credentials, r kycbridge.Request) string {
 	sig, ok := parseSignature(credential.HeaderValue(r.Header, headerOf(c)))
@@ -58,7 +58,7 @@ func signed(c kycbridge.Credentials, r kycbridge.Request) string {
 	return credential.When(sig.matches(c.HMAC.Secrets, r.Body), credential.PlacementHMAC)
 }
 
-// signatureFault says what is wrong with a signature that admitted nobody.
+// signatureFault describes what is wrong with a signature that was not accepted.
 func signatureFault(c kycbridge.Credentials, r kycbridge.Request) string {
 	sig, ok := parseSignature(credential.HeaderValue(r.Header, headerOf(c)))
 	age := r.ReceivedAt.Sub(sig.at).Round(time.Second)

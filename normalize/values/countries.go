@@ -2,7 +2,7 @@ package values
 
 import "strings"
 
-// countries pairs every ISO 3166-1 alpha-3 code with its alpha-2 code, five letters and a space each.
+// countries pairs every ISO 3166-1 alpha-3 code with its alpha-2 code: five letters and a space per country.
 // Source: https://www.iso.org/iso-3166-country-codes.html
 const countries = "" +
 	"ABWAW AFGAF AGOAO AIAAI ALAAX ALBAL ANDAD AREAE ARGAR ARMAM ASMAS ATAAQ ATFTF ATGAG AUSAU AUTAT AZEAZ BDIBI " +
@@ -22,7 +22,7 @@ const countries = "" +
 
 const pairLength = len("LTULT ")
 
-// otherAlpha3 are the codes of ICAO 9303 for two-letter codes that are in use and not in ISO 3166-1.
+// otherAlpha3 maps two-letter codes that are in use but not in ISO 3166-1 to their ICAO 9303 codes.
 // Source: ICAO Doc 9303 part 3, section 5.
 var otherAlpha3 = map[string]string{"UK": "GBR", "EL": "GRC", "XK": "RKS", "EU": "EUE", "UN": "UNO"}
 
@@ -37,7 +37,7 @@ func pairOf(code string) (three, two string, ok bool) {
 	return "", "", false
 }
 
-// CountryAlpha2 is the ISO 3166-1 alpha-2 code of a country given by either code; "" where it is not known.
+// CountryAlpha2 returns the ISO 3166-1 alpha-2 code of a country given by either code; "" if it is not known.
 func CountryAlpha2(code string) string {
 	_, two, _ := pairOf(code)
 	return two

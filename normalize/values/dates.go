@@ -15,22 +15,22 @@ const (
 	latestExpiry     = 2100
 )
 
-// Dates reads the dates of one payload. What is given and cannot be read, or cannot be true, is left
-// out and noted in Unread under the name of its field: never guessed.
+// Dates reads the dates of one payload. A date that is present but cannot be read, or cannot be true, is left
+// out and recorded in Unread under the name of its field. Dates are never guessed.
 type Dates struct {
 	Unread Unread
 	today  time.Time
 }
 
-// NewDates returns a reader of the dates in a payload that came at received; the zero time lets every
-// date lie ahead.
+// NewDates returns a reader of the dates in a payload that arrived at received; with the zero time, future
+// dates are accepted.
 func NewDates(received time.Time) *Dates { return &Dates{today: received} }
 
 // Birth reads a date of birth: YYYY-MM-DD, a year alone, or a day without its year as 0000-MM-DD, as
-// OIDC allows. A year with a month becomes the year.
+// OIDC allows. A year with a month is reduced to the year.
 func (d *Dates) Birth(s string) string { return d.BirthOf("birthdate", s) }
 
-// BirthOf is Birth for a field of another name.
+// BirthOf is like Birth, for a field with another name.
 func (d *Dates) BirthOf(field, s string) string {
 	s = strings.TrimSpace(s)
 	if year, ok := yearOf(s); ok {
@@ -52,7 +52,7 @@ func (d *Dates) Expiry(s string) string {
 	return d.day("date_of_expiry", s, earliestDocument, time.Date(latestExpiry, 12, 31, 0, 0, 0, 0, time.UTC))
 }
 
-// latest is the day on which the payload came, and some days more: a clock east of ours is ahead.
+// latest returns the day on which the payload arrived plus some days, because time zones east of UTC are ahead.
 func (d *Dates) latest(days int) time.Time {
 	if d.today.IsZero() {
 		return time.Date(latestExpiry, 12, 31, 0, 0, 0, 0, time.UTC)
@@ -67,7 +67,7 @@ func (d *Dates) day(field, s string, earliest int, latest time.Time) string {
 	return d.within(field, document.ParseDate(s), earliest, latest)
 }
 
-// within returns a day or a year that lies between the bounds; any other is noted as unread.
+// within returns a day or a year that is within the bounds; any other value is recorded as unread.
 func (d *Dates) within(field, day string, earliest int, latest time.Time) string {
 	for _, layout := range []string{time.DateOnly, "2006"} {
 		t, err := time.Parse(layout, day)
@@ -89,10 +89,10 @@ func yearOf(s string) (year string, ok bool) {
 	return "", false
 }
 
-// Unread lists fields that a payload gives and that could not be read.
+// Unread lists fields that are present in a payload but could not be read.
 type Unread []string
 
-// Add notes a field.
+// Add records a field once.
 func (u *Unread) Add(field string) {
 	for _, known := range *u {
 		if known == field {
@@ -102,8 +102,8 @@ func (u *Unread) Add(field string) {
 	*u = append(*u, field)
 }
 
-// AddTo tells the unread fields as undetermined fields of the check data_extraction: of the one among
-// checks, or of one of its own. It returns checks as it is where everything was read.
+// AddTo adds the unread fields as undetermined fields to the check data_extraction. If checks does not contain
+// that check, AddTo appends it. If every field was read, it returns checks unchanged.
 func (u Unread) AddTo(checks []event.Check) []event.Check {
 	if len(u) == 0 {
 		return checks

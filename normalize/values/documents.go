@@ -9,24 +9,24 @@ import (
 	"kycbridge/event"
 )
 
-// Bounds of what a provider may put into an event through a text field.
+// Limits, in bytes, of the texts that a provider's field may add to an event.
 const (
-	MaxLabel = 64   // a label turned into a name of ours
+	MaxLabel = 64   // a label converted to a canonical name
 	MaxID    = 128  // an id or a document number
-	MaxValue = 256  // a status of the provider, which is carried as it is
+	MaxValue = 256  // a status of the provider, which is copied unchanged
 	MaxClaim = 1024 // a claim; an address is the longest
 )
 
-// Most is how many members of a list go into an event.
+// Most is the maximum number of entries of a list in an event.
 const Most = 100
 
-// AtMost bounds a list whose entries become entries of an event: what a body of the allowed size
-// could hold would make an event that no bus takes.
+// AtMost limits a list whose entries become entries of an event: a body of the permitted size could contain
+// so many entries that the event would be too large to publish.
 func AtMost[T any](list []T) []T {
 	return list[:min(len(list), Most)]
 }
 
-// Scalar keeps strings, numbers and booleans for provider.status; texts are bounded.
+// Scalar returns strings, numbers and booleans for provider.status; it limits the length of texts.
 func Scalar(v any) (any, bool) {
 	switch v := v.(type) {
 	case string:
@@ -34,13 +34,13 @@ func Scalar(v any) (any, bool) {
 	case bool, float64:
 		return v, true
 	case json.Number:
-		f, err := v.Float64() // as a reader of the event has it
+		f, err := v.Float64() // the value that a consumer of the event decodes
 		return f, err == nil
 	}
 	return nil, false
 }
 
-// SetScalar puts v under k if it is a scalar.
+// SetScalar sets m[k] to v if v is a scalar.
 func SetScalar(m map[string]any, k string, v any) {
 	if v, ok := Scalar(v); ok {
 		m[k] = v
@@ -48,7 +48,7 @@ func SetScalar(m map[string]any, k string, v any) {
 }
 
 // TriState reads a boolean in any of the encodings that providers mix in one body: true, "True",
-// "true", "None", "NA", "Not Started". ok is false where nothing was sent at all, which is no check.
+// "true", "None", "NA", "Not Started". ok is false if the value is missing; then the check does not exist.
 func TriState(t string) (result event.Result, ok bool) {
 	switch Fold(t) {
 	case "":
@@ -63,7 +63,7 @@ func TriState(t string) (result event.Result, ok bool) {
 	return event.ResultUndetermined, true
 }
 
-// Letters is a label lower-cased and without all that is no letter, as labels are compared.
+// Letters returns a label in lower case without any character that is not a letter, for comparison.
 func Letters(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !unicode.IsLetter(r) {
@@ -73,8 +73,8 @@ func Letters(s string) string {
 	}, s)
 }
 
-// Snake turns a label of a provider (DocumentHasFace, "Date of Birth") into lower snake case of
-// ASCII letters and digits, at most maxLabel bytes; "" if nothing of it is left.
+// Snake converts a label of a provider (DocumentHasFace, "Date of Birth") to lower snake case of ASCII letters
+// and digits, at most MaxLabel bytes; "" if no character is left.
 func Snake(label string) string {
 	var b strings.Builder
 	gap, lower := false, false
@@ -99,8 +99,8 @@ func Snake(label string) string {
 	return b.String()
 }
 
-// DocumentTypes are the labels of the providers and operators, reduced to letters. The names are
-// those of OIDC4IDA (predefined values, "ID documents"), country-prefixed where it has none.
+// DocumentTypes maps the labels of providers and operators, reduced to letters, to canonical names. The names
+// are those of OIDC4IDA (predefined values, "ID documents"), or country-prefixed names if OIDC4IDA has none.
 var DocumentTypes = map[string]string{
 	"passport": "passport", "epassport": "passport", "internationalpassport": "passport",
 	"ordinarypassport": "passport", "passportcard": "passport",
@@ -121,8 +121,8 @@ var DocumentTypes = map[string]string{
 	"emiratesid": "ae_emirates_id", "emiratesidcard": "ae_emirates_id", "uaeemiratesid": "ae_emirates_id",
 }
 
-// IndianDocumentTypes are labels that mean an Indian document only where the issuer is India or not
-// known: other countries have voters' cards of their own.
+// IndianDocumentTypes maps labels that mean an Indian document only if the issuer is India or not known: other
+// countries have voter cards too.
 var IndianDocumentTypes = map[string]string{
 	"pan": "in_pan", "pancard": "in_pan", "permanentaccountnumber": "in_pan", "permanentaccountnumbercard": "in_pan",
 	"voterid": "in_voter_id", "voteridcard": "in_voter_id", "voter": "in_voter_id", "votercard": "in_voter_id",
@@ -130,9 +130,9 @@ var IndianDocumentTypes = map[string]string{
 	"electorsphotoidentitycard": "in_voter_id",
 }
 
-// DocumentType names a document by a provider's label and its issuer. An unknown label becomes its
-// own snake case, an empty one "unknown". Whatever mentions Aadhaar is in_aadhaar, because its
-// number may nowhere appear in full (EVENT section 3).
+// DocumentType returns the canonical name of a document from a provider's label and the issuer. An unknown label
+// is converted to snake case, an empty one to "unknown". Any label that mentions Aadhaar is in_aadhaar, because
+// an Aadhaar number must never appear in full (EVENT section 3).
 func DocumentType(label, countryAlpha3 string) string {
 	if name, ok := KnownDocumentType(label, countryAlpha3); ok {
 		return name
@@ -143,7 +143,7 @@ func DocumentType(label, countryAlpha3 string) string {
 	return "unknown"
 }
 
-// KnownDocumentType is DocumentType for labels of the vocabulary; ok is false for any other label.
+// KnownDocumentType is like DocumentType for known labels; ok is false for any other label.
 func KnownDocumentType(label, countryAlpha3 string) (name string, ok bool) {
 	plain := Letters(label)
 	for _, spelling := range [...]string{"aadhaar", "aadhar", "adhaar", "uidai"} {
@@ -154,7 +154,7 @@ func KnownDocumentType(label, countryAlpha3 string) (name string, ok bool) {
 	if name, ok := DocumentTypes[plain]; ok {
 		return name, true
 	}
-	// A label may name its country: "Indian PAN Card", "India - Voter ID".
+	// A label may contain its country: "Indian PAN Card", "India - Voter ID".
 	short := strings.TrimPrefix(strings.TrimPrefix(plain, "india"), "n")
 	if name, ok := IndianDocumentTypes[short]; ok && strings.HasPrefix(plain, "india") {
 		return name, true
@@ -180,8 +180,8 @@ func AadhaarNumber(s string) bool {
 	return len(digits) == 12 && digits[0] >= '2' || len(digits) == 16
 }
 
-// NewDocument names the document. An Aadhaar card that a provider calls an identity card is
-// recognised by its number, and of an Aadhaar number only the last four digits go on.
+// NewDocument returns a document with its canonical type. An Aadhaar card that a provider labels as an identity
+// card is recognised by its number. Only the last four digits of an Aadhaar number are kept.
 func NewDocument(label, country, number string) event.Document {
 	d := event.Document{
 		DocumentID:     "document",
@@ -209,7 +209,7 @@ func DocumentCheck(checkType string) bool {
 	return false
 }
 
-// CheckMethod is the OIDC4IDA check_method of a check type (EVENT section 6); "" if it has none.
+// CheckMethod returns the OIDC4IDA check_method of a check type (EVENT section 6); "" if it has none.
 func CheckMethod(checkType string) string {
 	switch checkType {
 	case event.CheckDocumentAuthenticity, event.CheckMRZ:
@@ -224,8 +224,9 @@ func CheckMethod(checkType string) string {
 	return ""
 }
 
-// Gender is the OIDC gender claim: female, male, or another word. ICAO 9303 writes X or < where the
-// document does not say. Bare digits are refused: without their code list they would be a guess.
+// Gender returns the OIDC gender claim: female, male, or another value. In ICAO 9303, X and < mean that the
+// document does not specify it. A value without letters, such as a digit, gives "": without its code list it
+// would be a guess.
 func Gender(s string) string {
 	s = strings.TrimSpace(s)
 	switch Fold(s) {
@@ -246,7 +247,8 @@ func Gender(s string) string {
 	return Snake(s)
 }
 
-// alpha3Pattern has no closed list behind it: ICAO 9303 codes such as D, UNO and XXA are no ISO ones.
+// Patterns of codes. Alpha3Pattern is not a closed list, because ICAO 9303 codes such as D, UNO and XXA are not
+// in ISO 3166-1.
 var (
 	Alpha3Pattern  = regexp.MustCompile(`^[A-Z]{1,3}$`)
 	Alpha2Pattern  = regexp.MustCompile(`^[A-Z]{2}$`)
@@ -254,8 +256,8 @@ var (
 	RegionPattern  = regexp.MustCompile(`^[A-Z]{2}-[A-Z0-9]{1,3}$`)
 )
 
-// Alpha3 is a country of identity data (ICAO 9303, ISO 3166-1 alpha-3), or "". A two-letter code is
-// converted; one that is no country's is left out.
+// Alpha3 returns a country of identity data (ICAO 9303, ISO 3166-1 alpha-3), or "". It converts a known
+// two-letter code and returns "" for an unknown one.
 func Alpha3(s string) string {
 	code := Matching(Alpha3Pattern, s)
 	if len(code) != 2 {
@@ -267,10 +269,10 @@ func Alpha3(s string) string {
 	return otherAlpha3[code]
 }
 
-// Alpha2 is a country of network or location (ISO 3166-1 alpha-2), or "".
+// Alpha2 returns a country of a network or a location (ISO 3166-1 alpha-2), or "".
 func Alpha2(s string) string { return Matching(Alpha2Pattern, s) }
 
-// Matching upper-cases s and returns it if it has the form of p.
+// Matching returns s in upper case and trimmed if it matches p, else "".
 func Matching(p *regexp.Regexp, s string) string {
 	s = strings.ToUpper(strings.TrimSpace(s))
 	if !p.MatchString(s) {
@@ -279,14 +281,14 @@ func Matching(p *regexp.Regexp, s string) string {
 	return s
 }
 
-// Federations are the countries whose states issue identity documents; only for them has a bare
-// state code to be completed to ISO 3166-2.
+// Federations are the countries whose states issue identity documents. Only for them is a state code without a
+// country completed to ISO 3166-2.
 var Federations = map[string]string{
 	"ARE": "AE", "ARG": "AR", "AUS": "AU", "AUT": "AT", "BIH": "BA", "BRA": "BR", "CAN": "CA", "CHE": "CH",
 	"D": "DE", "DEU": "DE", "IND": "IN", "MEX": "MX", "MYS": "MY", "NGA": "NG", "PAK": "PK", "USA": "US",
 }
 
-// Region is ISO 3166-2 (IN-MH), made of a state code and the alpha-3 code of its country, or "".
+// Region returns an ISO 3166-2 code (IN-MH) from a state code and the alpha-3 code of its country, or "".
 func Region(state, country string) string {
 	if r := Matching(RegionPattern, state); r != "" {
 		return r
@@ -297,7 +299,7 @@ func Region(state, country string) string {
 	return ""
 }
 
-// ClaimNames are the OIDC names of fields that checks speak of, by the provider's label in letters.
+// ClaimNames are the OIDC names of fields that occur in checks, by the provider's label reduced to letters.
 var ClaimNames = map[string]string{
 	"firstname": "given_name", "givenname": "given_name", "givennames": "given_name",
 	"lastname": "family_name", "surname": "family_name", "middlename": "middle_name",
@@ -308,7 +310,8 @@ var ClaimNames = map[string]string{
 	"dateofissue": "date_of_issuance", "issuedate": "date_of_issuance",
 }
 
-// FieldName names a field of a check: the claim or document member it ends up in, else its snake case.
+// FieldName returns the name of a field of a check: the corresponding claim or document member, else the label in
+// snake case.
 func FieldName(label string) string {
 	if name, ok := ClaimNames[Letters(label)]; ok {
 		return name
@@ -316,14 +319,14 @@ func FieldName(label string) string {
 	return Snake(label)
 }
 
-// SetClaim puts a trimmed and bounded text claim unless it is empty.
+// SetClaim sets a text claim, trimmed and limited in length, unless it is empty.
 func SetClaim(c event.Claims, name, value string) {
 	if value = Clip(strings.TrimSpace(value), MaxClaim); value != "" {
 		c[name] = value
 	}
 }
 
-// SetNames puts the name claims; a person may have no more than a name.
+// SetNames sets the name claims; some persons have only a full name.
 func SetNames(c event.Claims, full, given, middle, family string) {
 	SetClaim(c, "name", full)
 	SetClaim(c, "given_name", given)
@@ -331,21 +334,21 @@ func SetNames(c event.Claims, full, given, middle, family string) {
 	SetClaim(c, "family_name", family)
 }
 
-// SetNationality puts the nationalities claim of OIDC4IDA, a list of ICAO codes.
+// SetNationality sets the nationalities claim of OIDC4IDA, a list of ICAO codes.
 func SetNationality(c event.Claims, code string) {
 	if code = Alpha3(code); code != "" {
 		c["nationalities"] = []string{code}
 	}
 }
 
-// SetAddress puts the address claim unless it has no member.
+// SetAddress sets the address claim unless the address has no member.
 func SetAddress(c event.Claims, address map[string]string) {
 	if len(address) > 0 {
 		c["address"] = address
 	}
 }
 
-// OrNil drops claims without a member.
+// OrNil returns nil if c has no member, else c.
 func OrNil(c event.Claims) event.Claims {
 	if len(c) == 0 {
 		return nil
@@ -353,7 +356,7 @@ func OrNil(c event.Claims) event.Claims {
 	return c
 }
 
-// MediaType is the IANA media type of a file extension, with or without its dot; "" if not known.
+// MediaType returns the IANA media type of a file extension, with or without its dot; "" if it is not known.
 func MediaType(extension string) string {
 	switch strings.ToLower(strings.TrimPrefix(extension, ".")) {
 	case "jpg", "jpeg":
@@ -370,8 +373,8 @@ func MediaType(extension string) string {
 	return ""
 }
 
-// Worst combines the results of the fields of one check: any failure fails it, any doubt leaves it
-// undetermined, and it passed only if something passed.
+// Worst combines the results of the fields of one check: failed if any field failed, else undetermined if any
+// field is undetermined or a warning, else passed if any field passed, else not performed.
 func Worst(fields []event.CheckField) event.Result {
 	combined := event.ResultNotPerformed
 	for _, f := range fields {

@@ -2,8 +2,8 @@ package values
 
 import "strings"
 
-// callingCodes pairs alpha-2 codes of countries with their calling codes, for numbers that come
-// without one. Source: ITU-T E.164, list of assigned country codes.
+// callingCodes pairs alpha-2 codes of countries with their calling codes, for numbers without a calling code.
+// Source: ITU-T E.164, list of assigned country codes.
 const callingCodes = " " +
 	"AD376 AE971 AF93 AG1 AI1 AL355 AM374 AO244 AR54 AS1 AT43 AU61 AW297 AX358 AZ994 BA387 BB1 BD880 BE32 BF226 " +
 	"BG359 BH973 BI257 BJ229 BL590 BM1 BN673 BO591 BQ599 BR55 BS1 BT975 BW267 BY375 BZ501 CA1 CC61 CD243 CF236 " +
@@ -19,12 +19,12 @@ const callingCodes = " " +
 	"TH66 TJ992 TK690 TL670 TM993 TN216 TO676 TR90 TT1 TV688 TW886 TZ255 UA380 UG256 US1 UY598 UZ998 VA39 VC1 VE58 " +
 	"VG1 VI1 VN84 VU678 WF681 WS685 XK383 YE967 YT262 ZA27 ZM260 ZW263 "
 
-// nationalDigits is the length of a number that is taken for one without its country.
+// nationalDigits is the length of a number that is treated as a national number without a country code.
 const nationalDigits = 10
 
-// PhoneNumber writes a number as E.164 with its plus sign. Ten digits are a number of the country given
-// as alpha-2; anything else needs its own country code behind a plus sign or 00. A number that cannot
-// be read with certainty gives "".
+// PhoneNumber returns a number as E.164 with its plus sign. Ten digits without a leading zero are a number of
+// the country given as alpha-2; any other number needs its own country code after a plus sign or 00. A number
+// that cannot be read with certainty gives "".
 func PhoneNumber(s, country string) string {
 	s = strings.Map(func(r rune) rune {
 		if strings.ContainsRune(" -.()/\u00a0", r) {
@@ -48,8 +48,8 @@ func PhoneNumber(s, country string) string {
 	return s
 }
 
-// NationalDigits are the ten digits of an E.164 number of the country given as alpha-2, without its code:
-// what PhoneNumber reads as that number. "" for any other.
+// NationalDigits returns the ten digits of an E.164 number of the country given as alpha-2, without the country
+// code; "" for any other number. PhoneNumber reverses it, unless the digits begin with zero.
 func NationalDigits(e164, country string) string {
 	code := callingCode(country)
 	digits, ok := strings.CutPrefix(e164, "+"+code)
@@ -59,12 +59,12 @@ func NationalDigits(e164, country string) string {
 	return digits
 }
 
-// E164 reports whether s is a phone number with its country, as ITU-T E.164 writes it.
+// E164 reports whether s is a phone number with its country code in the format of ITU-T E.164.
 func E164(s string) bool {
 	return len(s) >= 8 && len(s) <= 16 && s[0] == '+' && s[1] != '0' && strings.Trim(s[1:], "0123456789") == ""
 }
 
-// callingCode is the calling code of a country given as alpha-2; "" where it is not known.
+// callingCode returns the calling code of a country given as alpha-2; "" if it is not known.
 func callingCode(country string) string {
 	if len(country) != 2 {
 		return ""

@@ -1,7 +1,7 @@
-// Package values reads the values that all providers write: labels, words of results, document types,
-// countries, dates, phone numbers. What cannot be read with certainty is reported as absent, never as a
-// guess. Every function is pure: no clock, no network, no randomness and no memory, so the same payload
-// always gives the same observation and a replay can be trusted.
+// Package values reads the kinds of values that all providers send: labels, results, document types, countries,
+// dates, phone numbers. A value that cannot be read with certainty is reported as absent, never guessed. Every
+// function is pure: it uses no clock, no network, no randomness and no stored state, so the same payload always
+// gives the same observation and a replay can be trusted.
 package values
 
 import (
@@ -18,15 +18,15 @@ import (
 	"kycbridge/event"
 )
 
-// Percent reads "97.50%" as 0.975. Without the sign the range of a number is not known, so "97.50",
-// like "NA", a negative number or one over 100, is no percentage.
+// Percent reads "97.50%" as 0.975. Without the percent sign the range of a number is not known, so "97.50" is not
+// a percentage; neither is "NA", a negative number or a number over 100.
 func Percent(s string) (float64, bool) {
 	digits, ok := strings.CutSuffix(strings.TrimSpace(s), "%")
 	digits = strings.TrimSpace(digits)
 	if !ok || digits == "" || strings.Trim(digits, "0123456789.") != "" {
 		return 0, false
 	}
-	// The shift happens in decimal: dividing by 100 would turn 99.99 into 0.9998999999999999.
+	// The decimal exponent divides by 100 exactly: a float division would turn 99.99 into 0.9998999999999999.
 	f, err := strconv.ParseFloat(digits+"e-2", 64)
 	if err != nil || f > 1 {
 		return 0, false
@@ -34,7 +34,7 @@ func Percent(s string) (float64, bool) {
 	return f, true
 }
 
-// Fold makes labels comparable: lower case, without white space, '_' and '-'.
+// Fold converts a label for comparison: lower case, without white space, '_' and '-'.
 func Fold(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '_' || r == '-' || unicode.IsSpace(r) {
@@ -47,7 +47,7 @@ func Fold(s string) string {
 // Ptr returns the address of a copy of v.
 func Ptr[T any](v T) *T { return &v }
 
-// Set puts v under k unless it is empty; m must not be nil.
+// Set sets m[k] to v unless v is empty; m must not be nil.
 func Set(m map[string]string, k, v string) {
 	if v != "" {
 		m[k] = v
@@ -69,8 +69,8 @@ func Clip(s string, n int) string {
 // MaxExternalReference is the length in characters that the event's schema allows.
 const MaxExternalReference = 128
 
-// ExternalReference returns the caller's own reference, or "" where it is too long to be carried: a
-// shortened reference would be another one.
+// ExternalReference returns the caller's own reference, or "" if it is too long for the event: a shortened
+// reference would be a different one.
 func ExternalReference(s string) string {
 	if utf8.RuneCountInString(s) > MaxExternalReference {
 		return ""
@@ -78,13 +78,13 @@ func ExternalReference(s string) string {
 	return s
 }
 
-// Lengths in bytes beyond which a provider's words are cut: a code, and the name of a message.
+// Maximum lengths, in bytes, to which texts of a provider are clipped: a code, and the name of a message.
 const (
 	MaxCode = 64
 	MaxName = 128
 )
 
-// ScalarText is the text of a string or number of a decoded document; anything else is "".
+// ScalarText returns the text of a string or number in a decoded document; "" for any other value.
 func ScalarText(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -101,10 +101,10 @@ func ScalarText(v any) string {
 	return ""
 }
 
-// AadhaarCard is the document whose number never leaves a mapping whole.
+// AadhaarCard is the document type whose number a mapping never returns in full.
 const AadhaarCard = "in_aadhaar"
 
-// LastFour keeps the last four digits of a number and nothing else of it.
+// LastFour returns only the last four digits of a number.
 func LastFour(s string) string {
 	digits := strings.Map(func(r rune) rune {
 		if r < '0' || r > '9' {
@@ -115,30 +115,30 @@ func LastFour(s string) string {
 	return digits[max(0, len(digits)-4):]
 }
 
-// Unmapped makes o say that the provider sent a value that no mapping knows: never a success, never
-// an end, and nothing of a decision.
+// Unmapped makes o report that the provider sent an unknown value: never a success, never an end, and without a
+// decision.
 func Unmapped(o *kycbridge.Observation, raw string) {
 	o.Effect, o.Status, o.StatusDetail = kycbridge.EffectProgress, event.StatusUnknown, ""
 	o.Decision, o.Decisions = event.Decision{}, nil
 	o.Reasons = []event.Reason{{Code: event.ReasonUnmappedStatus, ProviderCode: Clip(raw, MaxCode)}}
 }
 
-// Doubt makes o say that a decision was made whose word no mapping knows; stage and actor say whose.
+// Doubt makes o report that a decision was made whose value is unknown; stage and actor state who made it.
 func Doubt(o *kycbridge.Observation, raw string, stage event.Stage, actor event.ActorType) {
 	Unmapped(o, raw)
 	o.Effect = kycbridge.EffectDoubt
 	o.Decision = event.Decision{Outcome: event.OutcomeNone, Stage: stage, ActorType: actor}
 }
 
-// Contradiction makes o say that the decision words of its body disagree; raw names them, stage and
-// actor say whose words they are.
+// Contradiction makes o report that the decision values in its body disagree; raw contains them, stage and actor
+// state whose decision they are.
 func Contradiction(o *kycbridge.Observation, raw string, stage event.Stage, actor event.ActorType) {
 	Doubt(o, raw, stage, actor)
 	o.Reasons = []event.Reason{{Code: event.ReasonContradiction, ProviderCode: Clip(raw, MaxCode)}}
 }
 
-// StatusFrom keeps scalars of an object for provider.status under their own names, as they are unless
-// of an absurd length.
+// StatusFrom returns the named scalars of an object for provider.status, under their own names and unchanged,
+// except that long texts are clipped.
 func StatusFrom(object document.Object, names ...string) map[string]any {
 	status := map[string]any{}
 	for _, name := range names {
@@ -147,7 +147,8 @@ func StatusFrom(object document.Object, names ...string) map[string]any {
 	return status
 }
 
-// Distinct bounds the checks and numbers those that a provider gives one name to, in their order.
+// Distinct limits the number of checks and makes their ids unique: it numbers checks with the same id in their
+// order.
 func Distinct(checks []event.Check) []event.Check {
 	checks = AtMost(checks)
 	seen := map[string]int{}
@@ -162,8 +163,8 @@ func Distinct(checks []event.Check) []event.Check {
 	return checks
 }
 
-// MediaRef is ref if it is a reference: short, and not the image itself. Else it is field, the place
-// in the body where the image stands.
+// MediaRef returns ref if it is a reference: short, and not the image itself. Else it returns field, the path of
+// the image in the body.
 func MediaRef(ref, field string) string {
 	const longestAddress, longestPath = 2048, 512
 	isAddress := strings.Contains(ref, "://")
@@ -174,24 +175,25 @@ func MediaRef(ref, field string) string {
 	return ref
 }
 
-// The phrases that say why a payload leads to no event.
+// The phrases that state why a payload leads to no event.
 const (
 	IgnoredFetched   = "result is fetched"
 	IgnoredType      = "type not mapped"
 	IgnoredUndecided = "no decision in the body"
 )
 
-// Fetch makes o a mere trigger.
+// Fetch makes o only a trigger to fetch the result.
 func Fetch(o *kycbridge.Observation) {
 	o.Effect, o.Ignored = kycbridge.EffectFetch, IgnoredFetched
 }
 
-// Confirm makes a verdict that was posted to us a trigger where the account wants it fetched.
+// Confirm makes a decisive observation from a callback only a trigger if the account requires verdicts to be
+// fetched.
 func Confirm(o *kycbridge.Observation, p kycbridge.Payload, s kycbridge.Settings) {
 	if s.Confirm && p.Via == event.ViaCallback && o.Effect.Decisive() {
 		Fetch(o)
 	}
 }
 
-// Sorted gives the keys of m in order, so that the same body always gives the same lists.
+// Sorted returns the keys of m in order, so that the same body always gives the same lists.
 func Sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

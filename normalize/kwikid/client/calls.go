@@ -10,7 +10,8 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// SendLinkRequest makes a session and a link to it, and sends the link to the applicant if told so.
+// SendLinkRequest creates a session and a link to it. KwikID sends the link to the applicant if
+// SendNotification is on.
 type SendLinkRequest struct {
 	UserID           string                     `json:"user_id"`
 	PhoneNumber      string                     `json:"phone_number"`
@@ -20,15 +21,15 @@ type SendLinkRequest struct {
 	Origin           string                     `json:"origin,omitempty"`
 	Extras           map[string]json.RawMessage `json:"extras,omitempty"`
 
-	Files []kycbridge.File `json:"-"` // that stand in Extras as their marks
+	Files []kycbridge.File `json:"-"` // Extras contains their marks
 }
 
-// Link is a session that was made. The vendor's own sample echoes another phone and user than were
-// sent, so neither is compared.
+// Link is a session that was created. In the vendor's own sample the phone number and the user of the answer
+// differ from those of the request, so neither is compared.
 type Link struct {
 	SessionID        Text `json:"session_id"`
 	LinkID           Text `json:"link_id"`
-	LinkURL          Text `json:"link_url"`         // percent-encoded as it is; to be handed out unchanged
+	LinkURL          Text `json:"link_url"`         // already percent-encoded; to be returned unchanged
 	LinkExpiryTime   Text `json:"link_expiry_time"` // seconds since 1970, with a fraction
 	ValidityDuration Text `json:"validity_duration"`
 	PhoneNumber      Text `json:"phone_number"`
@@ -37,7 +38,7 @@ type Link struct {
 	Answer json.RawMessage `json:"-"` // what may be kept of the answer: not the link, and not the phone number
 }
 
-// SendLink makes a session. It is sent once: a second link ends the session of the first one.
+// SendLink creates a session. It is sent once: a second link ends the session of the first link.
 func (c *Client) SendLink(ctx context.Context, r SendLinkRequest) (Link, error) {
 	call, err := posted(callLink, c.config.BaseURL+c.config.AgentPrefix+pathLink, r)
 	if err != nil {
@@ -51,8 +52,8 @@ func (c *Client) SendLink(ctx context.Context, r SendLinkRequest) (Link, error) 
 	return out, err
 }
 
-// Details is what KwikID knows of a session. Body is the whole answer, for the mapping; Session is
-// what a caller of this package needs of it.
+// Details is the answer about a session. Body is the whole answer, for the mapping; Session is the part that
+// a caller of this package needs.
 type Details struct {
 	ContentType string
 	Body        []byte
@@ -67,12 +68,12 @@ type Session struct {
 	UserID        Text `json:"user_id"`
 }
 
-// sessionData is where a session stands in the answer.
+// sessionData is the envelope of a session in the answer.
 type sessionData struct {
 	Session Session `json:"session_data"`
 }
 
-// GetDetails asks for a session. Safe to repeat.
+// GetDetails fetches a session. It is safe to repeat.
 func (c *Client) GetDetails(ctx context.Context, sessionID string) (Details, error) {
 	if sessionID == "" || sessionID == "." || sessionID == ".." {
 		return Details{}, &kycbridge.ProviderError{Kind: kycbridge.ProviderInvalid, Call: callDetails}
@@ -89,29 +90,29 @@ func (c *Client) GetDetails(ctx context.Context, sessionID string) (Details, err
 	return Details{answer.ContentType, answer.Body, out.Session}, nil
 }
 
-// PushUserDataRequest hands in the forms of a digital KYC session.
+// PushUserDataRequest submits the forms of a digital KYC session.
 type PushUserDataRequest struct {
 	Data        []FormStep                 `json:"data"`
 	Extras      map[string]json.RawMessage `json:"extras,omitempty"`
 	PhoneNumber string                     `json:"phone_number"`
 	UserID      string                     `json:"user_id"`
 
-	Files []kycbridge.File `json:"-"` // documents and videos that stand in Data or Extras as their marks
+	Files []kycbridge.File `json:"-"` // documents and videos; Data or Extras contains their marks
 }
 
-// FormStep is one form: its groups by name, and their fields by name, spelled as the vendor does.
+// FormStep is one form: its groups by name, and their fields by name, in the vendor's spelling.
 type FormStep struct {
 	StepInfo     StepInfo                     `json:"step_info"`
 	UserFormData map[string]map[string]string `json:"user_form_data"`
 }
 
-// StepInfo says which form it is.
+// StepInfo identifies the form.
 type StepInfo struct {
-	DocType string `json:"doc_type"` // forms
+	DocType string `json:"doc_type"` // always "forms"
 	Label   string `json:"label"`
 }
 
-// PushUserDataAnswer is the session that the forms made.
+// PushUserDataAnswer is the session that was created from the forms.
 type PushUserDataAnswer struct {
 	SessionID Text  `json:"session_id"`
 	Track     Track `json:"track"`
@@ -119,14 +120,14 @@ type PushUserDataAnswer struct {
 	Answer json.RawMessage `json:"-"` // what may be kept of the answer
 }
 
-// Track says whose session it is: the user is the one of the request
+// Track names the user of the session, who is the user of the request
 // (https://doc.app.getkwikid.com/docs/FormFlow/Integrations).
 type Track struct {
 	UserID    Text `json:"user_id"`
 	SessionID Text `json:"session_id"`
 }
 
-// UnmarshalJSON takes nothing from what is no object.
+// UnmarshalJSON ignores a value that is not an object of this form.
 func (t *Track) UnmarshalJSON(raw []byte) error {
 	type plain Track
 	var read plain
@@ -136,14 +137,15 @@ func (t *Track) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// of reports whether nothing in the answer names another user than was sent, or two sessions.
+// of reports whether the answer is about the user that was sent and about one session; a missing value counts
+// as a match.
 func (p PushUserDataAnswer) of(userID string) bool {
 	user, session := string(p.Track.UserID), string(p.Track.SessionID)
 	return (user == "" || user == userID) && (session == "" || lowerUUID(session) == lowerUUID(string(p.SessionID)))
 }
 
-// PushUserData makes a session from forms. It is sent once: what a second one for the same user does
-// is not published.
+// PushUserData creates a session from forms. It is sent once: the effect of a second one for the same user is
+// not documented.
 func (c *Client) PushUserData(ctx context.Context, r PushUserDataRequest) (PushUserDataAnswer, error) {
 	call, err := posted(callPush, c.config.BaseURL+c.config.AppPrefix+pathPush, r)
 	if err != nil {

@@ -1,9 +1,9 @@
-// Package client calls KwikID's API: video KYC sessions and their links, and the form-fed sessions of
-// digital KYC (https://doc.app.getkwikid.com/docs/VideoFlow/API_Integrations,
+// Package client calls KwikID's API: video KYC sessions and their links, and the digital KYC sessions that are
+// created from forms (https://doc.app.getkwikid.com/docs/VideoFlow/API_Integrations,
 // https://doc.app.getkwikid.com/docs/FormFlow/Integrations).
 //
-// What the vendor answers is decided by the HTTP status first, the code in the body second and the
-// success flag last: false is a failure, and true says nothing, because failed calls carry it too.
+// Whether a call succeeded is decided by the HTTP status first, the code in the body second and the success
+// flag last: false is a failure; true has no meaning, because failed calls carry it too.
 package client
 
 import (
@@ -18,7 +18,7 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// The vendor's names of the calls, as they stand in errors and metrics.
+// The vendor's names of the calls, as used in errors and metrics.
 const (
 	callToken   = "generate_token"
 	callLink    = "sendLink"
@@ -47,9 +47,10 @@ type Config struct {
 	Username, Password string
 	AgentPrefix        string // "" is /agentapi
 	AppPrefix          string // "" is /appapi
-	// Country is where numbers without a prefix belong, ISO 3166-1 alpha-2; "" is IN.
+	// Country is the country of phone numbers without a country code, ISO 3166-1 alpha-2; "" is IN.
 	Country string
-	// FileHosts may be asked for images and videos, beside the host of BaseURL. They get no credentials.
+	// FileHosts are the hosts from which images and videos may be fetched, besides the host of BaseURL. They get
+	// no credentials.
 	FileHosts []string
 }
 
@@ -60,13 +61,13 @@ type Client struct {
 	token  *rest.Token
 }
 
-// New returns what the account can ask of KwikID. There are no steps: the vendor's own page takes them.
+// New returns the API of an account at KwikID. It has no steps: the applicant takes them on the vendor's page.
 func New(c Config, o rest.Options) kycbridge.API {
 	client := NewClient(c, o)
 	return kycbridge.API{Fetch: client.Fetch, Start: client.Start, Files: true, Media: client.Media}
 }
 
-// NewClient makes a client of the account.
+// NewClient returns a client for the account.
 func NewClient(c Config, o rest.Options) *Client {
 	c.BaseURL = strings.TrimRight(c.BaseURL, "/")
 	c.AgentPrefix = prefix(c.AgentPrefix, defaultAgentPrefix)
@@ -100,8 +101,8 @@ func headers() http.Header {
 	return http.Header{"Accept": {"application/json"}, "Content-Type": {"application/json"}}
 }
 
-// posted is a POST of a request as JSON, which is not repeated. It fails only for raw JSON of a caller's
-// that is none.
+// posted returns a POST of a request as JSON, which is not repeated. It fails only if raw JSON of a caller is
+// invalid.
 func posted(name, address string, request any) (rest.Call, error) {
 	body, err := json.Marshal(request)
 	if err != nil {

@@ -18,9 +18,9 @@ var (
 	errForeign   = errors.New("the answer is about another user or session")
 )
 
-// fault is every error body that the vendor documents, in one
-// (https://doc.app.getkwikid.com/docs/VideoFlow/API_Integrations). A success flag that is true says
-// nothing, since failed calls carry it too; one that is false is a failure.
+// fault combines all error bodies that the vendor documents
+// (https://doc.app.getkwikid.com/docs/VideoFlow/API_Integrations). A success flag that is true has no
+// meaning, because failed calls carry it too; one that is false is a failure.
 type fault struct {
 	Success    Text   `json:"success"`
 	Msg        Text   `json:"msg"`
@@ -31,13 +31,13 @@ type fault struct {
 	Errors     wrongs `json:"errors"`
 }
 
-// wrongs are the fields that push_user_data found at fault.
+// wrongs are the fields that push_user_data rejected.
 type wrongs struct {
 	Missing   []Text `json:"missing_fields"`
 	Incorrect []Text `json:"incorrect_formats"`
 }
 
-// UnmarshalJSON takes nothing from what has another form: the error is still an error without it.
+// UnmarshalJSON ignores a value of another form: the error is still an error without the fields.
 func (w *wrongs) UnmarshalJSON(raw []byte) error {
 	type plain wrongs
 	var read plain
@@ -47,7 +47,7 @@ func (w *wrongs) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// text is the vendor's words: msg, else message, else e.
+// text returns the vendor's error text: msg, else message, else e.
 func (f fault) text() string {
 	for _, t := range []Text{f.Msg, f.Message, f.E} {
 		if t != "" {
@@ -57,7 +57,7 @@ func (f fault) text() string {
 	return ""
 }
 
-// code is the status that the body claims, or 0.
+// code returns the status code in the body, or 0.
 func (f fault) code() int {
 	if n := f.StatusCode.number(); n != 0 {
 		return n
@@ -82,8 +82,8 @@ func (f fault) explain(e *kycbridge.ProviderError) {
 		pointers(f.Errors.Incorrect, "has not the form that the provider wants")...)
 }
 
-// kindOf mends what the status alone would mean: an unknown session is a 400 at KwikID, and a 400 of
-// the token call is about the user name and password, which no caller of ours can mend.
+// kindOf corrects the error kind that the status alone would give: KwikID answers 400 for an unknown session,
+// and a 400 of the token call is about the user name and password, which a caller of kycbridge cannot correct.
 func kindOf(e *kycbridge.ProviderError, code int) kycbridge.ProviderErrorKind {
 	switch {
 	case code != http.StatusBadRequest:
@@ -96,16 +96,16 @@ func kindOf(e *kycbridge.ProviderError, code int) kycbridge.ProviderErrorKind {
 	return e.Kind
 }
 
-// What is repeated of the vendor's list of fields: so many, so long, of the letters that the fields of
-// its tables have.
+// Limits of what is copied from the vendor's list of fields: the number of fields, the length of a field in
+// bytes, and the characters that the field names in the vendor's tables have.
 const (
 	mostFields   = 100
 	longestField = 128
 	fieldLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_."
 )
 
-// pointers turns GROUP.field into /GROUP/field. What does not look like a field's name is left out:
-// it could be a value.
+// pointers converts GROUP.field to /GROUP/field. Text that does not look like a field name is left out,
+// because it could be a value.
 func pointers(fields []Text, message string) []kycbridge.FieldError {
 	var out []kycbridge.FieldError
 	for _, f := range fields {
@@ -117,7 +117,7 @@ func pointers(fields []Text, message string) []kycbridge.FieldError {
 	return out
 }
 
-// failed reports whether the body says so in another way than by a code.
+// failed reports whether the body reports a failure by other means than a code.
 func (f fault) failed() bool {
 	switch strings.ToLower(string(f.Success)) {
 	case "false", "0", "no":
@@ -130,7 +130,7 @@ func (f fault) failed() bool {
 	return len(f.Errors.Missing)+len(f.Errors.Incorrect) > 0
 }
 
-// accept reads a 2xx into v. One whose body says that it failed is an error all the same.
+// accept reads a 2xx into v. A 2xx whose body reports a failure is an error.
 func accept(call string, a rest.Answer, v any) error {
 	var f fault
 	if err := a.Decode(&f); err != nil {
@@ -145,14 +145,15 @@ func accept(call string, a rest.Answer, v any) error {
 	if code >= http.StatusBadRequest {
 		e.Code = strconv.Itoa(code)
 	} else {
-		code = http.StatusBadRequest // what else a failure without a code would be at KwikID
+		code = http.StatusBadRequest // KwikID's usual status of a failure; the body has no code
 	}
 	e.Kind = kindOf(e, code)
 	return e
 }
 
-// kind says whose fault a failure is that came with a 2xx: by the code of the body, else by the call.
-// A failure that names a session may have made it, and one of a question says nothing of the session.
+// kind returns the error kind of a failure that came with a 2xx: by the code in the body, else by the call.
+// A failed sendLink or push_user_data whose answer names a session may have created it, so it is malformed, not
+// invalid. A failed get_details reports nothing about the session, so it is malformed too.
 func (f fault) kind(call string, a rest.Answer) kycbridge.ProviderErrorKind {
 	if code := f.code(); code >= http.StatusBadRequest {
 		return claimed(code)
@@ -166,7 +167,7 @@ func (f fault) kind(call string, a rest.Answer) kycbridge.ProviderErrorKind {
 	return kycbridge.ProviderMalformed
 }
 
-// checked reads a 2xx into out, which is set only if the answer names a session.
+// checked returns a check that reads a 2xx into out. It sets out only if the answer names a session.
 func checked[T any](call string, out *T, session func(T) Text) func(rest.Answer) error {
 	return func(a rest.Answer) error {
 		var read T
@@ -181,7 +182,7 @@ func checked[T any](call string, out *T, session func(T) Text) func(rest.Answer)
 	}
 }
 
-// claimed is what a status in a body means.
+// claimed returns the error kind of a status code in a body.
 func claimed(code int) kycbridge.ProviderErrorKind {
 	switch {
 	case code == http.StatusUnauthorized:

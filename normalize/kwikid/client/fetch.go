@@ -8,8 +8,8 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// Fetch asks for a session. There is one answer, and it is the same whether a callback triggered it:
-// what a webhook says is not relied on.
+// Fetch fetches a session. It returns one answer, and makes the same call whether or not a callback triggered
+// it: it does not rely on the content of a webhook.
 func (c *Client) Fetch(ctx context.Context, q kycbridge.Query) ([]kycbridge.Fetched, error) {
 	details, err := c.GetDetails(ctx, q.Reference)
 	if err != nil {
@@ -18,8 +18,8 @@ func (c *Client) Fetch(ctx context.Context, q kycbridge.Query) ([]kycbridge.Fetc
 	return []kycbridge.Fetched{{Part: callDetails, ContentType: details.ContentType, Body: details.Body}}, nil
 }
 
-// Media opens a file of a session by its address, which must lie on a host of the account: the
-// address came in a body, and could otherwise send us anywhere. No credentials go with it.
+// Media opens a file of a session by its address, which must be on a host of the account: the address comes
+// from a body and could otherwise direct the request to any host. No credentials are sent.
 func (c *Client) Media(ctx context.Context, m kycbridge.MediaRequest) (kycbridge.MediaAnswer, error) {
 	if err := rest.Allowed(m.Ref, c.config.FileHosts); err != nil {
 		return kycbridge.MediaAnswer{}, &kycbridge.ProviderError{Kind: kycbridge.ProviderForbidden, Call: callMedia, Err: err}

@@ -17,10 +17,10 @@ import (
 // The vendor's only known link_type; it is case-sensitive.
 const defaultLinkType = "free"
 
-// linkExpiresIn is the member of extras that says how many seconds a link lives, as text.
+// linkExpiresIn is the member of extras with the lifetime of a link: seconds, as text.
 const linkExpiresIn = "link_expires_in"
 
-// options are what a start may say beyond what all providers know (schemas/kwikid/start.json).
+// options are the options of a start that only KwikID has (schemas/kwikid/start.json).
 type options struct {
 	Notify             *bool                      `json:"notify"` // nil is true
 	NotificationAsText bool                       `json:"notification_as_text"`
@@ -31,7 +31,7 @@ type options struct {
 	Forms              []FormStep                 `json:"forms"`
 }
 
-// Start makes a session: from forms if the options hold any, else one behind a link.
+// Start creates a session: from forms if the options contain any, else one with a link.
 func (c *Client) Start(ctx context.Context, r kycbridge.StartRequest) (kycbridge.Started, error) {
 	var o options
 	if len(r.Options) > 0 && json.Unmarshal(r.Options, &o) != nil {
@@ -94,10 +94,10 @@ func (c *Client) startForms(ctx context.Context, r kycbridge.StartRequest, o opt
 	return kycbridge.Started{Reference: lowerUUID(string(answer.SessionID)), Answer: answer.Answer}, nil
 }
 
-// formDate is how forms write dates: 01-FEB-1990. Months are read in any case.
+// formDate is the layout of dates in forms: 01-FEB-1990. Months are read in any case.
 const formDate = "02-Jan-2006"
 
-// born refuses birth dates that lie ahead of today.
+// born rejects birth dates in the future.
 func born(forms []FormStep, now time.Time) error {
 	for i, f := range forms {
 		for _, at := range [][2]string{{"BASIC_INFORMATION", "dob"}, {"FATCA_DECLARATION", "dobDeclaration"}} {
@@ -110,15 +110,16 @@ func born(forms []FormStep, now time.Time) error {
 	return nil
 }
 
-// dayAhead is how far ahead of UTC a caller's today may be.
+// dayAhead is how far ahead of UTC the caller's local time may be.
 const dayAhead = 14 * time.Hour
 
-// formPlace is where a field of a form stands in a start, as a JSON pointer.
+// formPlace returns the JSON pointer of a form's field in a start request.
 func formPlace(form int, group, field string) string {
 	return "/options/forms/" + strconv.Itoa(form) + "/user_form_data/" + group + "/" + field
 }
 
-// placed moves the places that KwikID finds at fault, GROUP and field, to where they stand in the start.
+// placed replaces the paths of the fields that KwikID rejected, GROUP and field, by their paths in the start
+// request.
 func placed(err error, forms []FormStep) error {
 	var e *kycbridge.ProviderError
 	if !errors.As(err, &e) {
@@ -134,7 +135,7 @@ func placed(err error, forms []FormStep) error {
 	return err
 }
 
-// formsPhone is the mobile number of the communication address.
+// formsPhone returns the mobile number of the communication address.
 func (c *Client) formsPhone(forms []FormStep) string {
 	for _, f := range forms {
 		if number := f.UserFormData["COMMUNICATION_ADDRESS"]["commMobileNo"]; number != "" {
@@ -144,7 +145,7 @@ func (c *Client) formsPhone(forms []FormStep) string {
 	return ""
 }
 
-// complete refuses a start that KwikID would answer with a page of HTML.
+// complete rejects a start with a missing value, which KwikID would answer with an HTML page.
 func complete(call, userID, phoneNumber string) error {
 	switch {
 	case userID == "":
@@ -155,18 +156,18 @@ func complete(call, userID, phoneNumber string) error {
 	return nil
 }
 
-// refused is a request that is not sent.
+// refused returns the error of a request that is not sent.
 func refused(call, path, message string) error {
 	return &kycbridge.ProviderError{
 		Kind: kycbridge.ProviderInvalid, Call: call, Fields: []kycbridge.FieldError{{Path: path, Message: message}},
 	}
 }
 
-// india is the country of an account that names none.
+// india is the country of an account without a configured country.
 const india = "IN"
 
-// phone is a number as the vendor takes it: digits, and the ten of a number of the account's country
-// without its code.
+// phone returns a number in the form that the vendor accepts: digits only, and for a number of the account's
+// country only its ten national digits, without the country code.
 func (c *Client) phone(number string) string {
 	digits := strings.Map(func(r rune) rune {
 		if r < '0' || r > '9' {
@@ -180,7 +181,7 @@ func (c *Client) phone(number string) string {
 	return digits
 }
 
-// withValidity adds the life of the link to extras, unless they have one already.
+// withValidity adds the lifetime of the link to extras, unless they already have one.
 func withValidity(extras map[string]json.RawMessage, validity time.Duration) map[string]json.RawMessage {
 	if _, given := extras[linkExpiresIn]; given || validity < time.Second {
 		return extras
@@ -193,7 +194,7 @@ func withValidity(extras map[string]json.RawMessage, validity time.Duration) map
 	return out
 }
 
-// expiry is when the link ends: the vendor's time, else its duration from when it was asked for.
+// expiry returns when the link expires: the vendor's time, else its duration counted from the request.
 func (l Link) expiry(asked time.Time) time.Time {
 	if at := seconds(l.LinkExpiryTime); !at.IsZero() {
 		return at
@@ -204,7 +205,7 @@ func (l Link) expiry(asked time.Time) time.Time {
 	return time.Time{}
 }
 
-// lowerUUID makes the spellings of a UUID equal and leaves any other id alone, as the mapping does.
+// lowerUUID returns a UUID in lower case and any other id unchanged, as the mapping does.
 func lowerUUID(s string) string {
 	if len(s) != 36 || strings.Trim(s, "0123456789abcdefABCDEF-") != "" {
 		return s

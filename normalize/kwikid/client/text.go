@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Text is a scalar of KwikID's: the vendor gives the same notion as a string in one place and as a
-// number in another, and null where it has none. What is no scalar reads as empty.
+// Text is a scalar of KwikID: the vendor sends the same value as a string in one place, as a number in another,
+// and as null if it is missing. A value that is not a scalar is read as empty.
 type Text string
 
 // UnmarshalJSON never fails on valid JSON.
@@ -29,7 +29,7 @@ func (t *Text) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// number is the whole number that t holds, or 0.
+// number returns the integer part of the number in t, or 0.
 func (t Text) number() int {
 	whole, _, _ := strings.Cut(string(t), ".")
 	n, err := strconv.Atoi(whole)
@@ -39,7 +39,7 @@ func (t Text) number() int {
 	return n
 }
 
-// Flag is KwikID's yes or no: 1 or 0, as a number in the video flow and as text in the form flow
+// Flag is KwikID's boolean: 1 or 0, as a number in the video flow and as text in the form flow
 // (https://doc.app.getkwikid.com/docs/FormFlow/Integrations).
 type Flag struct{ On, AsText bool }
 
@@ -55,8 +55,8 @@ func (f Flag) MarshalJSON() ([]byte, error) {
 	return []byte(digit), nil
 }
 
-// seconds reads the time that a number of seconds since 1970 means, with or without a fraction, or
-// an ISO 8601 time; zero where there is neither.
+// seconds reads a time from seconds since 1970, with or without a fraction, or from an ISO 8601 time; it
+// returns the zero time if t is neither.
 func seconds(t Text) time.Time {
 	if at, err := time.Parse(time.RFC3339Nano, string(t)); err == nil {
 		return at.UTC()

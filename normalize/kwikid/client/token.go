@@ -13,19 +13,19 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// TokenRequest asks for a token.
+// TokenRequest requests a token.
 type TokenRequest struct {
 	Username string `json:"username"`
 	Password string `json:"password"`
 }
 
-// TokenAnswer holds a token, a JWT.
+// TokenAnswer contains a token, a JWT.
 type TokenAnswer struct {
 	Token      string `json:"Token"`
 	StatusCode Text   `json:"status_code"`
 }
 
-// GenerateToken asks for a token. An answer without one is an error, whatever it says of itself.
+// GenerateToken requests a token. An answer without a token is an error, even if it reports success.
 func (c *Client) GenerateToken(ctx context.Context, r TokenRequest) (TokenAnswer, error) {
 	call, err := posted(callToken, c.config.BaseURL+c.config.AgentPrefix+pathToken, r)
 	if err != nil {
@@ -47,8 +47,8 @@ func (c *Client) GenerateToken(ctx context.Context, r TokenRequest) (TokenAnswer
 	return out, err
 }
 
-// renew fills the cache of the token. Where it fails, the call that needed the token has not been
-// sent, and that is what the error says.
+// renew fills the token cache. If it fails, the call that needed the token has not been sent, and the error
+// reports that.
 func (c *Client) renew(ctx context.Context) (string, time.Time, error) {
 	answer, err := c.GenerateToken(ctx, TokenRequest{c.config.Username, c.config.Password})
 	var e *kycbridge.ProviderError
@@ -58,8 +58,9 @@ func (c *Client) renew(ctx context.Context) (string, time.Time, error) {
 	return answer.Token, expiry(answer.Token), err
 }
 
-// expiry reads when a JWT ends, without verifying it: the vendor publishes no lifetime and sends none
-// beside the token. Zero where it cannot be read; then the token is used until it is refused.
+// expiry reads the expiry of a JWT without verifying the JWT: the vendor neither documents a lifetime nor sends
+// one with the token. It returns the zero time if it cannot read the expiry; then the token is used until the
+// vendor refuses it.
 func expiry(token string) time.Time {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

@@ -10,8 +10,8 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// media serves a synthetic file for every name: a grey image, an empty archive, an empty summary
-// or some bytes in place of a video.
+// media serves a synthetic file by the extension of its name: a grey image, an empty archive, an empty summary
+// or a few bytes in place of a video; 404 for any other extension.
 func media(w http.ResponseWriter, r *http.Request) {
 	c := simulate.Canned{Status: http.StatusOK}
 	switch path.Ext(r.PathValue("name")) {

@@ -16,20 +16,20 @@ var steps = map[string][]string{
 	"Document Collection":             {"DOCUMENT_COLLECTION"},
 }
 
-// The forms that mandatory fields have.
+// The rules for the values of mandatory fields.
 var (
 	anything = regexp.MustCompile(`\S`)
 	date     = day{}
 	doc      = regexp.MustCompile(`^(https?://[^\s]+|[A-Za-z0-9+/]+={0,2})$`)
 )
 
-// rule says whether a value has the form of its field.
+// rule reports whether a value has the form of its field.
 type rule interface{ MatchString(value string) bool }
 
-// day is a day that exists, as 01-FEB-1990.
+// day is the rule of a valid calendar date in the form 01-FEB-1990.
 type day struct{}
 
-// MatchString reports whether value is such a day.
+// MatchString reports whether value is such a date.
 func (day) MatchString(value string) bool {
 	day, err := time.Parse("02-Jan-2006", value)
 	return err == nil && strings.ToUpper(day.Format("02-Jan-2006")) == value
@@ -37,7 +37,7 @@ func (day) MatchString(value string) bool {
 
 func oneOf(pattern string) *regexp.Regexp { return regexp.MustCompile("^(" + pattern + ")$") }
 
-// fields are the mandatory fields of each group and what they must look like.
+// fields are the mandatory fields of each group, with their rules.
 var fields = map[string]map[string]rule{
 	"BASIC_INFORMATION": {
 		"uploadType": oneOf("03"), "pan": oneOf("[A-Z]{5}[0-9]{4}[A-Z]"), "dob": date, "amc": anything, "ipvDate": date,

@@ -19,7 +19,7 @@ const (
 	client      = "example-client"
 )
 
-// The statuses of a session; invented is nobody's.
+// The statuses of a session; invented is not a status of the vendor.
 const (
 	waiting         = "waiting"
 	requested       = "vkyc_requested"
@@ -34,21 +34,21 @@ const (
 	invented        = "vkyc_on_hold_review"
 )
 
-// ends are the statuses after which nothing has to follow.
+// ends are the statuses that may be the last of a session.
 var ends = map[string]bool{
 	approved: true, rejected: true, expired: true, abandoned: true, superseded: true,
 }
 
-// opens is when a person opens the link; a link that ends before expires.
+// opens is when a person opens the link, after the start; a link with a shorter lifetime expires unopened.
 const opens = time.Minute
 
-// call is how a call goes until the agent has taken it, at 3 minutes.
+// call is the script of a call until the agent accepts it, at 3 minutes.
 var call = simulate.Script{
 	simulate.At(0, waiting), simulate.At(opens, requested), simulate.At(2*time.Minute, alloted),
 	simulate.At(3*time.Minute, accepted),
 }
 
-// scripts are the people's, by name. Who is not listed behaves as Approve.
+// scripts are the scripts of the simulated people by name. A person who is not listed behaves as Approve.
 var scripts = map[string]simulate.Script{
 	simulate.Approve: call.Then(simulate.At(5*time.Minute, approved, makerApproved)),
 	simulate.Reject:  call.Then(simulate.At(5*time.Minute, rejected, makerRejected)),
@@ -74,16 +74,16 @@ func scriptOf(person string, validity time.Duration) simulate.Script {
 	return scripts[simulate.Approve]
 }
 
-// session is one session. What it is at a time follows from its script; nothing runs for it.
+// session is one session. Its state at any time is derived from its script; no goroutine runs for it.
 type session struct {
 	beginning
 	id, link   string
-	born       time.Time // in life time, as superseded
+	born       time.Time // in simulated time, like superseded
 	script     simulate.Script
 	clock      func(time.Time) time.Time
-	superseded time.Time     // when a newer link ended it; zero: none did
-	toldState  time.Duration // the beat whose end was told last
-	toldTimes  int
+	superseded time.Time     // when a newer link ended it; zero: no newer link
+	toldState  time.Duration // the time of the final beat that was last returned to a client
+	toldTimes  int           // how often that beat was returned
 }
 
 // supersede ends the session if it is open.
@@ -93,16 +93,16 @@ func (s *session) supersede(now time.Time) {
 	}
 }
 
-// view is a session as it is shown at one time.
+// view is a session as the API returns it at one time.
 type view struct {
-	session   *session // only what never changes is read of it
+	session   *session // only members that never change are read
 	state     string
-	moment    time.Duration // of the beat, from the beginning
+	moment    time.Duration // of the beat, since the start of the session
 	ended     bool
 	callbacks int // of the beat
 }
 
-// view is the session at now. The caller holds the lock.
+// view returns the session at now. The caller holds the lock.
 func (s *session) view(now time.Time) view {
 	if !s.superseded.IsZero() {
 		return view{s, superseded, s.superseded.Sub(s.born), true, 0}
@@ -111,12 +111,12 @@ func (s *session) view(now time.Time) view {
 	return view{s, b.State, b.At, ends[b.State], len(b.Callbacks)}
 }
 
-// epoch is a time of the session as the vendor writes it: seconds as text.
+// epoch returns a time of the session in the vendor's format: seconds since 1970 as text.
 func (v view) epoch(after time.Duration) string {
 	return strconv.FormatInt(v.session.clock(v.session.born.Add(after)).Unix(), 10)
 }
 
-// body is the documented session_data. Keys come as the session goes on.
+// body returns the documented session_data. More keys are present as the session progresses.
 func (v view) body(files string) map[string]any {
 	data := map[string]any{
 		"IS_VIDO_UPLOADED": false, "agent_tl": nil, "captured_images": []string{}, "client_name": client,
@@ -162,7 +162,7 @@ func (v view) addCall(data map[string]any, files string) {
 	data["captured_images"], data["selfie_url"], data["user_ack"] = []string{"selfie"}, files+"/files/selfie.jpg", 1
 }
 
-// addResult fills all keys that the vendor documents.
+// addResult adds all other keys that the vendor documents.
 func (v view) addResult(data map[string]any, files string) {
 	v.addCall(data, files)
 	feedback, good := `{"type":"Approve","comment":"All Successful"}`, true

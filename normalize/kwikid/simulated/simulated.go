@@ -1,4 +1,4 @@
-// Package simulated is a simulated KwikID: its documented API, and the people who take its verifications.
+// Package simulated is a simulated KwikID: its documented API, and the simulated applicants.
 // Everything in it is synthetic.
 package simulated
 
@@ -17,7 +17,7 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// The vendor's names of the calls, as Server.Can and Stats.Calls have them.
+// The vendor's names of the calls, as used in Server.Can and Stats.Calls.
 const (
 	token   = "generate_token"
 	link    = "sendLink"
@@ -26,7 +26,7 @@ const (
 	file    = "media"
 )
 
-// What the simulated KwikID accepts and presents where the options say nothing.
+// The default credentials that the simulated KwikID accepts and presents.
 const (
 	User     = "kycbridge01"
 	Password = "Example0000"
@@ -35,9 +35,9 @@ const (
 
 // New simulates KwikID's video flow and digital KYC as documented at
 // https://doc.app.getkwikid.com/docs/VideoFlow/API_Integrations and
-// https://doc.app.getkwikid.com/docs/FormFlow/Integrations. Webhooks go out for the four events of the
-// portal only (https://doc.app.getkwikid.com/docs/VideoFlow/Webhook); their bodies and their schedule
-// of retries are not published and made up here.
+// https://doc.app.getkwikid.com/docs/FormFlow/Integrations. It sends webhooks only for the four events of the
+// portal (https://doc.app.getkwikid.com/docs/VideoFlow/Webhook); their bodies and their retry schedule are not
+// documented, so those used here are invented.
 func New() simulate.Provider {
 	return simulate.Provider{
 		Name: "kwikid",
@@ -77,7 +77,7 @@ func begin(s *simulate.Server, externalReference, person string) string {
 	return k.begin(beginning{user: externalReference, phone: phone, person: person, validity: validity}).id
 }
 
-// provider is one simulated KwikID. Its maps are guarded by its lock.
+// provider is one simulated KwikID. Its lock guards its maps.
 type provider struct {
 	*simulate.Server
 	timetable *simulate.Timetable
@@ -90,13 +90,13 @@ func newProvider(s *simulate.Server) *provider {
 		newest: map[string]*session{}}
 }
 
-// beginning is what a session is made from.
+// beginning is the data from which a session is created.
 type beginning struct {
 	user, phone, person string
 	validity            time.Duration
 }
 
-// begin makes a session. An open one of the same user ends with it.
+// begin creates a session. It ends an open session of the same user.
 func (k *provider) begin(start beginning) *session {
 	now := k.Now()
 	k.Lock()
@@ -117,7 +117,7 @@ func (k *provider) begin(start beginning) *session {
 	return session
 }
 
-// announce puts the callbacks of a session on the timetable. The caller holds the lock.
+// announce adds the callbacks of a session to the timetable. The caller holds the lock.
 func (k *provider) announce(session *session) {
 	for _, b := range session.script {
 		for _, label := range b.Callbacks {
@@ -126,7 +126,7 @@ func (k *provider) announce(session *session) {
 	}
 }
 
-// webhook is the callback of a beat, unless a newer link has ended the session before.
+// webhook returns the callback of a beat; false if a newer link ended the session before that beat.
 func (k *provider) webhook(session *session, b simulate.Beat, label string) (simulate.Message, bool) {
 	k.Lock()
 	superseded := !session.superseded.IsZero() && session.superseded.Before(session.born.Add(b.At))
@@ -146,8 +146,8 @@ const (
 	checkerRejected = "Checker Rejected"
 )
 
-// webhookBody makes the body of a callback. The vendor's is not known, so each is made another
-// way: a receiver has to search it.
+// webhookBody returns the body of a callback. The vendor's form is not known, so each label has a body of
+// another form: a receiver has to search it.
 func webhookBody(label, id, user, status string) []byte {
 	var body any
 	switch label {
@@ -163,11 +163,11 @@ func webhookBody(label, id, user, status string) []byte {
 	return write(body)
 }
 
-// write writes what always can be written.
+// write encodes a value that can always be encoded as JSON.
 func write(v any) []byte {
 	raw, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // a body of this file holds what is not JSON
+		panic(err) // a body in this package contains a value that JSON cannot represent
 	}
 	return raw
 }
@@ -196,7 +196,8 @@ func fault500(call string) simulate.Canned {
 	return writeJSON(http.StatusInternalServerError, `{"msg": "error message", "status": 500}`)
 }
 
-// sendLink makes a session behind a link. What is wrong with the request is not told: the answer is a page.
+// sendLink creates a session with a link. Like the vendor, it answers a wrong request with an HTML page that
+// does not state the fault.
 func (k *provider) sendLink(w http.ResponseWriter, r *http.Request) {
 	start, ok := linkRequest(r)
 	if !ok {
@@ -216,10 +217,10 @@ func (k *provider) sendLink(w http.ResponseWriter, r *http.Request) {
 	}))
 }
 
-// maxBody bounds a request; forms hold documents and a video.
+// maxBody limits the size of a request in bytes; forms contain documents and a video.
 const maxBody = 256 << 20
 
-// linkRequest reads a sendLink request; false where the vendor would not understand it.
+// linkRequest reads a sendLink request; false if the vendor would reject it.
 func linkRequest(r *http.Request) (beginning, bool) {
 	var request struct {
 		UserID       string          `json:"user_id"`
@@ -249,7 +250,7 @@ func linkRequest(r *http.Request) (beginning, bool) {
 
 func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// getDetails shows a session.
+// getDetails returns a session.
 func (k *provider) getDetails(w http.ResponseWriter, r *http.Request) {
 	now := k.Now()
 	k.Lock()
@@ -273,8 +274,8 @@ func (k *provider) getDetails(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// told notes that the end of a session was answered in full. Each callback of that end entitles to
-// one more look.
+// told records that the final state of a session was returned in full. Each callback of that state allows the
+// client one more call before further calls count as superfluous.
 func (k *provider) told(session *session, shown view) {
 	k.Lock()
 	defer k.Unlock()
@@ -285,7 +286,7 @@ func (k *provider) told(session *session, shown view) {
 	session.toldTimes++
 }
 
-// pushUserData makes a session from forms.
+// pushUserData creates a session from forms.
 func (k *provider) pushUserData(w http.ResponseWriter, r *http.Request) {
 	var request forms
 	err := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxBody)).Decode(&request)
@@ -317,7 +318,7 @@ type forms struct {
 	} `json:"data"`
 }
 
-// check lists what is missing and what has not its documented form, as GROUP.field.
+// check lists the fields that are missing and those without their documented form, as GROUP.field.
 func (f forms) check() (missing, incorrect []string) {
 	missing, incorrect = []string{}, []string{}
 	for name, value := range map[string]string{"user_id": f.UserID, "phone_number": f.PhoneNumber} {

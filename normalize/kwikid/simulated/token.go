@@ -19,7 +19,7 @@ var (
 	passwordForm = regexp.MustCompile(`^[A-Za-z0-9]{8,32}$`)
 )
 
-// generateToken hands out a JWT. That success is true on failures too is the vendor's own way.
+// generateToken issues a JWT. As at the vendor, success is true for failures too.
 func (k *provider) generateToken(w http.ResponseWriter, r *http.Request) {
 	var given struct {
 		Username string `json:"username"`
@@ -43,10 +43,10 @@ func (k *provider) generateToken(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// key signs tokens; it guards nothing but synthetic data.
+// key signs tokens; it protects only synthetic data.
 const key = "synthetic-signing-key"
 
-// jwtText makes a token, signed with HS256.
+// jwtText returns a token, signed with HS256.
 func jwtText(claims map[string]any) string {
 	signed := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." +
 		base64.RawURLEncoding.EncodeToString(write(claims))
@@ -59,7 +59,7 @@ func signature(signed string) string {
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// tokenHolds reports whether a token is one of ours and has not expired.
+// tokenHolds reports whether a token has the signature of this simulator and has not expired.
 func tokenHolds(token string, now time.Time) bool {
 	dot := strings.LastIndexByte(token, '.')
 	if dot < 0 || !hmac.Equal([]byte(signature(token[:dot])), []byte(token[dot+1:])) {
@@ -73,7 +73,7 @@ func tokenHolds(token string, now time.Time) bool {
 	return err == nil && json.Unmarshal(raw, &claims) == nil && float64(now.UnixMilli())/1000 < claims.Exp
 }
 
-// authorized refuses calls without a good token in the header auth, with the vendor's two texts.
+// authorized rejects calls without a valid token in the header auth, with the vendor's two error texts.
 func (k *provider) authorized(handle http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		token := r.Header.Get("auth")

@@ -22,23 +22,23 @@ const (
 	callFile   = "get_file"
 )
 
-// Client calls Ondato with one account's credentials and limits. It may be used by several
-// goroutines. Its calls fail with a *kycbridge.ProviderError, or with the context's error.
+// Client calls Ondato with one account's credentials and limits. Several goroutines may use it. Its calls fail
+// with a *kycbridge.ProviderError, or with the context's error.
 type Client struct {
 	config Config
 	rest   *rest.Client
 	token  *rest.Token
 }
 
-// NewClient makes a client. Nothing is sent before the first call.
+// NewClient returns a client. It sends nothing before the first call.
 func NewClient(c Config, o rest.Options) *Client {
 	client := &Client{config: c.withDefaults(), rest: rest.New(o)}
 	client.token = rest.NewToken(client.renew)
 	return client
 }
 
-// Token asks for a new access token; the calls do that on their own and keep it until it is about to
-// expire, or is refused.
+// Token requests a new access token. The other calls do that themselves and keep the token until it is about
+// to expire or is refused.
 func (c *Client) Token(ctx context.Context) (Token, error) {
 	form := url.Values{
 		"grant_type":    {"client_credentials"},
@@ -77,8 +77,8 @@ func (c *Client) Token(ctx context.Context) (Token, error) {
 	return token, nil
 }
 
-// renew is Token for the cache. The life is counted from before the call, to be on the safe side; its
-// length is not published, so a token without one is kept until it is refused.
+// renew calls Token for the cache. The lifetime is counted from before the call, to be on the safe side. Its
+// length is not documented, so a token without a lifetime is kept until it is refused.
 func (c *Client) renew(ctx context.Context) (string, time.Time, error) {
 	asked := time.Now()
 	token, err := c.Token(ctx)
@@ -101,7 +101,7 @@ func (c *Client) do(ctx context.Context, call rest.Call) (rest.Answer, error) {
 	})
 }
 
-// withToken copies h, because an attempt under way may still read the former one.
+// withToken returns a copy of h with the token. It copies h because a running attempt may still read it.
 func withToken(h http.Header, token string) http.Header {
 	h = h.Clone()
 	if h == nil {
@@ -111,7 +111,7 @@ func withToken(h http.Header, token string) http.Header {
 	return h
 }
 
-// get is a call that reads JSON.
+// get returns a call that reads JSON.
 func get(name, address string, check func(rest.Answer) error) rest.Call {
 	return rest.Call{
 		Name: name, Method: http.MethodGet, URL: address, Repeat: true, Check: check,
@@ -119,7 +119,7 @@ func get(name, address string, check func(rest.Answer) error) rest.Call {
 	}
 }
 
-// post is a call that sends JSON.
+// post returns a call that sends JSON.
 func post(name, address string, body any) (rest.Call, error) {
 	raw, err := json.Marshal(body)
 	if err != nil {
@@ -134,7 +134,7 @@ func post(name, address string, body any) (rest.Call, error) {
 
 const maxIDLength = 128
 
-// address joins an id into a path. What could lead elsewhere is not sent at all.
+// address inserts an id into a path. It rejects an id that could lead to another path.
 func address(call, base, id, tail string) (string, error) {
 	ordinary := func(r rune) bool {
 		return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '-' || r == '_'
@@ -151,9 +151,9 @@ const (
 	kycPath = "/v1/identifications/"
 )
 
-// CreateIdentityVerification makes an identity verification and returns its id, with the answer. It is
-// sent once, unless it certainly did not arrive: Ondato documents no idempotency key, so a second one
-// would be a second, billable session. Source: https://ondato.atlassian.net/wiki/x/7ILWi
+// CreateIdentityVerification creates an identity verification and returns its id, with the answer. The request
+// is sent once, unless it certainly did not arrive: Ondato documents no idempotency key, so a second request
+// would create a second, billable session. Source: https://ondato.atlassian.net/wiki/x/7ILWi
 func (c *Client) CreateIdentityVerification(
 	ctx context.Context, r CreateRequest,
 ) (id string, answer rest.Answer, err error) {
@@ -186,8 +186,8 @@ func (c *Client) CreateIdentityVerification(
 	return made.ID, answer, nil
 }
 
-// head is what an answer about a verification must have, and what leads on from it. The rest of an
-// answer is left to the mapping, so that an odd member does not keep a verdict away.
+// head contains the required members of an answer about a verification, and the id of the next resource to
+// fetch. The rest of an answer is left to the mapping, so that a malformed member does not block a verdict.
 type head struct {
 	ID                     word `json:"id"`
 	Status                 word `json:"status"`
@@ -201,10 +201,10 @@ type head struct {
 
 func (h head) kycID() string { return string(h.Step.KYC.ID) }
 
-// word is a text or a number. Anything else is none.
+// word is a text or a number. Any other value is read as "".
 type word string
 
-// UnmarshalJSON never fails on JSON.
+// UnmarshalJSON never fails on valid JSON.
 func (w *word) UnmarshalJSON(raw []byte) error {
 	var text string
 	var number json.Number
@@ -219,8 +219,8 @@ func (w *word) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// read decodes an answer about the resource with this id; an answer about another one would be a
-// verdict on another person.
+// read decodes an answer about the resource with this id. It rejects an answer about another resource, which
+// could contain the verdict on another person.
 func (h *head) read(call string, a rest.Answer, id string) error {
 	*h = head{}
 	if err := honest(call, a); err != nil {
@@ -248,8 +248,8 @@ func (c *Client) identityVerification(ctx context.Context, id string) (rest.Answ
 	return answer, h, err
 }
 
-// identification asks for a KYC identification; idv is the identity verification that it must belong
-// to, "" for any.
+// identification fetches a KYC identification; idv is the identity verification to which it must belong, ""
+// for any.
 func (c *Client) identification(ctx context.Context, id, idv string) (rest.Answer, error) {
 	at, err := address(callKYC, c.config.KYCURL+kycPath, id, "")
 	if err != nil {

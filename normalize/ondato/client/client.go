@@ -1,5 +1,5 @@
-// Package client calls Ondato's APIs: the token endpoint, identity verifications (IDV), which are
-// the applicant's way through a flow, and KYC identifications, which hold the verdict.
+// Package client calls Ondato's APIs: the token endpoint, identity verifications (IDV), which are the
+// applicant's sessions in a flow, and KYC identifications, which contain the verdict.
 package client
 
 import (
@@ -13,21 +13,21 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// Parts of what Fetch returns.
+// The parts that Fetch returns.
 const (
 	partIDV = "identity-verification"
 	partKYC = "identification"
 )
 
-// linkLife is how long a hosted page waits for its applicant: Pending becomes Expired after it.
+// linkLife is how long a hosted page waits for the applicant; after that, Pending becomes Expired.
 // Source: https://ondato.atlassian.net/wiki/x/7ILWi
 const linkLife = 7 * 24 * time.Hour
 
-// idPlace stands in Config.PageURL for the id of the verification.
+// idPlace is the placeholder in Config.PageURL for the id of the verification.
 const idPlace = "{id}"
 
-// Config is what an account needs to call Ondato. The addresses that are empty are production's, or
-// the sandbox's where TokenURL's host begins with "sandbox-".
+// Config is what an account needs to call Ondato. Empty addresses default to production, or to the sandbox if
+// TokenURL's host begins with "sandbox-".
 // Source: https://ondato.atlassian.net/wiki/spaces/PUB/pages/2320990304
 type Config struct {
 	TokenURL     string // https://id.ondato.com/connect/token
@@ -35,12 +35,12 @@ type Config struct {
 	KYCURL       string // https://kycid.ondato.com
 	ClientID     string
 	ClientSecret string
-	SetupID      string // the flow of a start that names none
+	SetupID      string // the flow of a start that names no flow
 	Scope        string // "" is every scope of the client
 	PageURL      string // hosted page: https://idv.ondato.com/?id={id}
 }
 
-// withDefaults fills in the addresses that are empty.
+// withDefaults fills in empty addresses.
 func (c Config) withDefaults() Config {
 	prefix := ""
 	if u, err := url.Parse(c.TokenURL); err == nil && strings.HasPrefix(strings.ToLower(u.Hostname()), "sandbox-") {
@@ -60,15 +60,14 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// New makes what one account can ask of Ondato. Step is nil: the applicant's steps are taken on the
-// hosted page.
+// New returns the API of one account at Ondato. Step is nil: the applicant takes the steps on the hosted page.
 func New(c Config, o rest.Options) kycbridge.API {
 	client := NewClient(c, o)
 	return kycbridge.API{Fetch: client.fetch, Start: client.start, Media: client.media}
 }
 
-// fetch asks for the identity verification, and for its identification once there is one: only that
-// one holds the verdict.
+// fetch fetches the identity verification, and its identification if it exists already: only the
+// identification contains the verdict.
 func (c *Client) fetch(ctx context.Context, q kycbridge.Query) ([]kycbridge.Fetched, error) {
 	idv, head, err := c.identityVerification(ctx, q.Reference)
 	if err != nil {
@@ -80,7 +79,7 @@ func (c *Client) fetch(ctx context.Context, q kycbridge.Query) ([]kycbridge.Fetc
 	}
 	kyc, err := c.identification(ctx, head.kycID(), string(head.ID))
 	if err != nil {
-		// The verification was just answered: an identification that is not found is not there yet.
+		// The verification was found, so an identification that is not found does not exist yet.
 		var e *kycbridge.ProviderError
 		if errors.As(err, &e) && e.Kind == kycbridge.ProviderNotFound {
 			e.Kind = kycbridge.ProviderPending

@@ -10,7 +10,7 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// maxFields is how many faults of a request are repeated from an answer.
+// maxFields is how many field errors are copied from an answer.
 const maxFields = 20
 
 // refusal is an error body of the IDV and KYC APIs.
@@ -26,8 +26,8 @@ type fieldFault struct {
 	Message string `json:"message"`
 }
 
-// explain reads an error body of the APIs. What is no such body, a gateway's page, leaves what the
-// HTTP status says.
+// explain reads an error body of the APIs. Any other body, such as a gateway's page, leaves the error as the
+// HTTP status determined it.
 func explain(e *kycbridge.ProviderError, body []byte) {
 	var r refusal
 	if json.Unmarshal(body, &r) != nil {
@@ -44,8 +44,8 @@ func explain(e *kycbridge.ProviderError, body []byte) {
 	}
 }
 
-// kinds are the reasons that the vendor documents. They come with a status of their own; in a 2xx they
-// stand for it. Source: https://ondato.atlassian.net/wiki/spaces/PUB/pages/2320990318/Errors
+// kinds maps the reasons that the vendor documents. Each normally comes with its own HTTP status; in a 2xx, the
+// reason replaces that status. Source: https://ondato.atlassian.net/wiki/spaces/PUB/pages/2320990318/Errors
 var kinds = map[string]kycbridge.ProviderErrorKind{
 	"ValidationFailed":     kycbridge.ProviderInvalid,
 	"AuthenticationFailed": kycbridge.ProviderCredentials,
@@ -53,7 +53,7 @@ var kinds = map[string]kycbridge.ProviderErrorKind{
 	"NotFound":             kycbridge.ProviderNotFound,
 }
 
-// honest refuses a 2xx that is an error body: it has a reason and names no resource.
+// honest rejects a 2xx with an error body: one that has a reason and no id of a resource.
 func honest(call string, a rest.Answer) error {
 	var r struct {
 		ID     string `json:"id"`
@@ -81,7 +81,7 @@ func pointer(name string) string {
 	return "/" + strings.TrimPrefix(name, "/")
 }
 
-// oauthErrors are the refusals of a token endpoint that are for our credentials.
+// oauthErrors are the errors of a token endpoint that concern the account's credentials.
 // Source: https://www.rfc-editor.org/rfc/rfc6749#section-5.2
 var oauthErrors = map[string]kycbridge.ProviderErrorKind{
 	"invalid_client":      kycbridge.ProviderCredentials,
@@ -90,7 +90,7 @@ var oauthErrors = map[string]kycbridge.ProviderErrorKind{
 	"invalid_scope":       kycbridge.ProviderForbidden,
 }
 
-// explainToken reads an error body of the token endpoint, which comes with 400 as a rule.
+// explainToken reads an error body of the token endpoint, which usually comes with 400.
 func explainToken(e *kycbridge.ProviderError, body []byte) {
 	var r struct {
 		Error       string `json:"error"`

@@ -15,7 +15,7 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// maxFileJSON bounds a file that comes within JSON, in bytes: it has to be held whole.
+// maxFileJSON limits a JSON answer that contains a file, in bytes, because the whole answer is held in memory.
 const maxFileJSON = 32 << 20
 
 // GetFile opens a file of a KYC identification. Whether Ondato answers with the bytes or with JSON is
@@ -59,7 +59,7 @@ func (c *Client) open(ctx context.Context, call rest.Call) (kycbridge.MediaAnswe
 	return kycbridge.MediaAnswer{ContentType: kind, Length: res.ContentLength, Body: res.Body}, nil
 }
 
-// fileFromJSON reads a file that stands as base64 in a JSON answer.
+// fileFromJSON reads a file that a JSON answer contains as base64.
 func fileFromJSON(res *http.Response) (kycbridge.MediaAnswer, error) {
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxFileJSON+1))
 	if err != nil {
@@ -82,7 +82,7 @@ func fileFromJSON(res *http.Response) (kycbridge.MediaAnswer, error) {
 	}, nil
 }
 
-// fileMembers are the names that a member with the file may have; none is documented.
+// fileMembers are possible names of the member with the file; no name is documented.
 var fileMembers = [...]string{"content", "file", "fileContent", "base64", "data", "image", "bytes", "value"}
 
 // base64Of finds the file in a JSON answer: the answer itself, or a member of it.
@@ -107,7 +107,7 @@ func base64Of(body []byte) []byte {
 	return nil
 }
 
-// fromBase64 decodes base64 or a data URL; nil for what is neither.
+// fromBase64 decodes base64 or a data URL; it returns nil for any other text.
 func fromBase64(text string) []byte {
 	if strings.HasPrefix(text, "data:") {
 		_, text, _ = strings.Cut(text, ",")

@@ -11,7 +11,7 @@ type Token struct {
 	Scope       string      `json:"scope"`
 }
 
-// CreateRequest is the body of the call that makes an identity verification (IDV).
+// CreateRequest is the body of the call that creates an identity verification (IDV).
 // Source: https://ondato.atlassian.net/wiki/x/7ILWi
 type CreateRequest struct {
 	SetupID             string              `json:"setupId,omitempty"`
@@ -21,7 +21,7 @@ type CreateRequest struct {
 	FaceAuthentication  *FaceAuthentication `json:"faceAuthentication,omitempty"`
 }
 
-// Registration is what is known of the applicant beforehand.
+// Registration is what is known about the applicant before the verification.
 type Registration struct {
 	DateOfBirth  string `json:"dateOfBirth,omitempty"` // YYYY-MM-DD
 	Email        string `json:"email,omitempty"`
@@ -29,7 +29,7 @@ type Registration struct {
 	MiddleName   string `json:"middleName,omitempty"`
 	LastName     string `json:"lastName,omitempty"`
 	PersonalCode string `json:"personalCode,omitempty"`
-	// PhoneNumber is a JSON number, the international digits; it does not fit into 32 bits.
+	// PhoneNumber is a JSON number with the digits of the international number; it may exceed 32 bits.
 	PhoneNumber json.Number `json:"phoneNumber,omitempty"`
 	CountryCode string      `json:"countryCode,omitempty"` // ISO 3166-1 alpha-2
 }

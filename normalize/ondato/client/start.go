@@ -19,8 +19,8 @@ type startOptions struct {
 	FaceAuthenticationID string `json:"face_authentication_id"`
 }
 
-// start makes an identity verification. Addresses to return to, language and validity belong to the
-// setup at Ondato and are left out.
+// start creates an identity verification. Return addresses, language and validity belong to the setup at Ondato
+// and are left out.
 func (c *Client) start(ctx context.Context, r kycbridge.StartRequest) (kycbridge.Started, error) {
 	create, err := c.createRequest(r)
 	if err != nil {
@@ -31,7 +31,7 @@ func (c *Client) start(ctx context.Context, r kycbridge.StartRequest) (kycbridge
 	if err != nil {
 		return kycbridge.Started{}, err
 	}
-	id = strings.ToLower(id) // as references of this provider are compared
+	id = strings.ToLower(id) // references of this provider are compared in lower case
 	return kycbridge.Started{
 		Reference: id,
 		URL:       strings.ReplaceAll(c.config.PageURL, idPlace, url.QueryEscape(id)),
@@ -67,7 +67,7 @@ func (c *Client) createRequest(r kycbridge.StartRequest) (CreateRequest, error) 
 	return create, nil
 }
 
-// registration is what Ondato takes of a person; nil if that is nothing.
+// registration returns the data about a person that Ondato accepts; nil if p contains none of it.
 func registration(p kycbridge.Person) *Registration {
 	given, middle, family := p.Parts()
 	r := Registration{
@@ -88,10 +88,10 @@ func registration(p kycbridge.Person) *Registration {
 	return &r
 }
 
-// maxPhone is the most digits of an E.164 number.
+// maxPhone is the maximum number of digits of an E.164 number.
 const maxPhone = 15
 
-// phone writes an E.164 number as a JSON number; "" for what is none, which is left out.
+// phone converts an E.164 number to a JSON number; "" for any other text, which is left out.
 func phone(e164 string) json.Number {
 	digits := strings.TrimPrefix(e164, "+")
 	if digits == "" || len(digits) > maxPhone || digits[0] == '0' || strings.Trim(digits, "0123456789") != "" {

@@ -17,19 +17,19 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// Scopes of a token; either also has a form that ends in _readonly.
+// Scopes of a token; each also has a form that ends in _readonly.
 const (
 	idvScope = "idv_api"
 	kycScope = "kyc_identifications_api"
 )
 
-// issued is a token that was given out.
+// issued is a token that was issued.
 type issued struct {
 	scope   string
 	expires time.Time
 }
 
-// routes adds the API. The calls have the names that a client of ours uses.
+// routes adds the API. The calls have the same names as in kycbridge's client.
 func routes(s *simulate.Server, mux *http.ServeMux) {
 	a := &account{
 		s: s, templates: parseTemplates(), states: states(),
@@ -50,7 +50,7 @@ func routes(s *simulate.Server, mux *http.ServeMux) {
 	mux.HandleFunc("/", s.Call("unknown", false, func(w http.ResponseWriter, _ *http.Request) { notFound(w) }))
 }
 
-// token gives out tokens that really expire.
+// token issues tokens that expire after TokenLife.
 // Source: https://ondato.atlassian.net/wiki/spaces/PUB/pages/2320990304
 func (a *account) token(w http.ResponseWriter, r *http.Request) {
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -80,7 +80,7 @@ func (a *account) token(w http.ResponseWriter, r *http.Request) {
 			value, int(max(time.Second, life)/time.Second), scope))
 }
 
-// authorised admits calls with a token that is still good and of this scope.
+// authorised admits calls with a valid token of this scope.
 func (a *account) authorised(scope string, handle http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		value, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -108,13 +108,13 @@ func notFound(w http.ResponseWriter) {
 	c.Write(w)
 }
 
-// invalid refuses a request for one of its fields.
+// invalid rejects a request because of one of its fields.
 func invalid(w http.ResponseWriter, field, reason, message string) {
 	simulate.Answer(w, http.StatusBadRequest, fmt.Appendf(nil,
 		`{"reason": "ValidationFailed", "message": "The request is invalid.", "params": {%q: [{"reason": %q, "message": %q}]}}`, field, reason, message))
 }
 
-// create makes an identity verification.
+// create creates an identity verification.
 func (a *account) create(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -153,8 +153,8 @@ func uuidShape(id string) bool {
 	return len(groups[0]) == 8 && len(groups[1]) == 4 && len(groups[2]) == 4 && len(groups[3]) == 4 && len(groups[4]) == 12
 }
 
-// find looks a resource up; own tells which of its two ids must have been used. It answers what is
-// not there.
+// find looks up a resource; own returns which of its two ids the request must use. If the resource does not
+// exist, find answers with 404 and returns nil.
 func (a *account) find(w http.ResponseWriter, r *http.Request, own func(*verification) string) *verification {
 	id := strings.ToLower(r.PathValue("id"))
 	a.s.Lock()
@@ -170,7 +170,7 @@ func (a *account) find(w http.ResponseWriter, r *http.Request, own func(*verific
 func idvID(v *verification) string { return v.ID }
 func kycID(v *verification) string { return v.KYC }
 
-// getIDV answers an identity verification, and counts it if its end has been told.
+// getIDV returns an identity verification, and counts the call if the final state was already returned.
 func (a *account) getIDV(w http.ResponseWriter, r *http.Request) {
 	v := a.find(w, r, idvID)
 	if v == nil {
@@ -184,7 +184,7 @@ func (a *account) getIDV(w http.ResponseWriter, r *http.Request) {
 	simulate.Answer(w, http.StatusOK, a.body("idv", view))
 }
 
-// getKYC answers a KYC identification.
+// getKYC returns a KYC identification.
 func (a *account) getKYC(w http.ResponseWriter, r *http.Request) {
 	v := a.find(w, r, kycID)
 	if v == nil {
@@ -201,7 +201,7 @@ func (a *account) getKYC(w http.ResponseWriter, r *http.Request) {
 	simulate.Answer(w, http.StatusOK, a.body("kyc", view))
 }
 
-// getFile answers an image, as bytes.
+// getFile returns an image, as bytes.
 func (a *account) getFile(w http.ResponseWriter, r *http.Request) {
 	v := a.find(w, r, kycID)
 	if v == nil {
@@ -218,7 +218,7 @@ func (a *account) getFile(w http.ResponseWriter, r *http.Request) {
 	c.Write(w)
 }
 
-// getHistory answers the webhooks so far, the newest first.
+// getHistory returns the webhooks so far, the newest first.
 func (a *account) getHistory(w http.ResponseWriter, r *http.Request) {
 	v := a.find(w, r, idvID)
 	if v == nil {
@@ -243,7 +243,7 @@ func (a *account) getSetup(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// filter answers the identifications that were created in a span of time.
+// filter returns the identifications that were created in a period.
 func (a *account) filter(w http.ResponseWriter, r *http.Request) {
 	var request struct {
 		ApplicationID string

@@ -6,27 +6,27 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// state is what the API tells at one moment: the words of the IDV and of the KYC identification.
+// state is what the API returns at one moment: the statuses of the IDV and of the KYC identification.
 type state struct {
 	IDV     string
 	Asked   bool // the applicant has been asked for consent
 	Consent bool
-	KYC     string // "": there is no identification yet
+	KYC     string // "": the identification does not exist yet
 	Reason  string
-	// Evidence is how much of the document shows: "" nothing, "sent" its images, "read" all of it,
-	// "refused" next to nothing.
+	// Evidence is how much of the document the API returns: "" nothing, "sent" its images, "read" all of it,
+	// "refused" almost nothing.
 	Evidence     string
 	CrossChecked bool
 }
 
-// final reports whether the identification holds a verdict.
+// final reports whether the identification has a verdict.
 func (st state) final() bool { return st.KYC == "Approved" || st.KYC == "Rejected" }
 
 // over reports whether the IDV ended without a verdict.
 func (st state) over() bool { return st.IDV == "Expired" || st.IDV == "Aborted" }
 
-// states are the moments of the scripts by name.
-// Source of the words: https://ondato.atlassian.net/wiki/x/7ILWi and the vendor's Webhooks page.
+// states returns the states in the scripts by name.
+// Source of the statuses: https://ondato.atlassian.net/wiki/x/7ILWi and the vendor's Webhooks page.
 func states() map[string]state {
 	at := func(idv, kyc, reason, evidence string) state {
 		return state{IDV: idv, Asked: true, Consent: true, KYC: kyc, Reason: reason, Evidence: evidence}
@@ -65,10 +65,10 @@ const (
 	processedHook = "KycIdentification.Processed"
 	approvedHook  = "KycIdentification.Approved"
 	rejectedHook  = "KycIdentification.Rejected"
-	postponedHook = "KycIdentification.Postponed" // unpublished
+	postponedHook = "KycIdentification.Postponed" // not documented by the vendor
 )
 
-// scriptOf is what becomes of a verification that person takes.
+// scriptOf returns the script of a verification of person.
 func scriptOf(person string) simulate.Script {
 	opened := simulate.Script{simulate.At(0, "pending"), simulate.At(30*time.Second, "opened", changedHook)}
 	captured := append(opened[:2:2],

@@ -1,4 +1,4 @@
-// Package simulated is a simulated Ondato: its documented API, and the people who take its verifications.
+// Package simulated is a simulated Ondato: its documented API, and the simulated applicants.
 // Everything in it is synthetic.
 package simulated
 
@@ -19,7 +19,7 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// What a simulated Ondato accepts and presents where Options.Credentials say nothing.
+// The credentials that a simulated Ondato accepts and presents if Options.Credentials are empty.
 const (
 	clientID     = "ondato-client"
 	clientSecret = "ondato-secret-0001"
@@ -37,7 +37,7 @@ const (
 )
 
 // New simulates Ondato: the token endpoint, the IDV and the KYC API on one host, and webhooks with
-// Basic or, where Credentials.HMAC or Credentials.OAuth2 is set, the Ondato-Signature or an access token.
+// Basic or, if Credentials.HMAC or Credentials.OAuth2 is set, the Ondato-Signature or an access token.
 // By default the client is "ondato-client" with "ondato-secret-0001", and webhooks present "ondato" with
 // "ondato-callback-0001".
 // Source: https://ondato.atlassian.net/wiki/spaces/PUB/pages/2296184995/Webhooks
@@ -64,7 +64,7 @@ func New() simulate.Provider {
 	}
 }
 
-// account is the simulated account. What changes in it is guarded by the server's lock.
+// account is the simulated account. The server's lock guards its mutable members.
 type account struct {
 	s             *simulate.Server
 	templates     *template.Template
@@ -74,15 +74,14 @@ type account struct {
 	byID          map[string]*verification // by the ids of both resources
 }
 
-// create is the body that makes an identity verification.
+// create is the body of the request that creates an identity verification.
 type create struct {
 	SetupID             string          `json:"setupId"`
 	ExternalReferenceID string          `json:"externalReferenceId"`
 	Registration        json.RawMessage `json:"registration"`
 }
 
-// begin makes a verification and sets its webhooks on their way. An empty person is the one that the
-// reference names.
+// begin creates a verification and schedules its webhooks. If person is empty, the reference determines it.
 func (a *account) begin(r create, person string) *verification {
 	if person == "" {
 		person = simulate.PersonOf(r.ExternalReferenceID, a.s.Person)
@@ -105,7 +104,7 @@ func (a *account) begin(r create, person string) *verification {
 	return v
 }
 
-// register lets the document name the person that was announced.
+// register sets the name and the birth date on the document to those in the registration.
 func (v *verification) register(registration []byte) {
 	var person struct{ FirstName, LastName, DateOfBirth string }
 	if json.Unmarshal(registration, &person) != nil {
@@ -116,14 +115,14 @@ func (v *verification) register(registration []byte) {
 	v.Birthdate = cmp.Or(person.DateOfBirth, v.Birthdate)
 }
 
-// newID makes a UUID out of the seed. The caller holds the lock.
+// newID returns a UUID from the seeded random source. The caller holds the lock.
 func (a *account) newID() string {
 	high, low := a.s.Rand.Uint64(), a.s.Rand.Uint64()
 	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", uint32(high>>32), uint16(high>>16), high&0xfff, low>>48&0xfff,
 		low&0xffffffffffff)
 }
 
-// message is a webhook as it is sent: with the same id and body however often.
+// message returns a webhook as it is sent: every delivery has the same id and body.
 func (a *account) message(m *message) simulate.Message {
 	out := simulate.Message{
 		URL:    a.s.CallbackURL,
@@ -152,7 +151,7 @@ func (a *account) message(m *message) simulate.Message {
 	return out
 }
 
-// signatureOver signs the time and the body as they are sent.
+// signatureOver returns the signature over the time and the body, as they are sent.
 func signatureOver(secret string, body []byte, at time.Time) string {
 	t := strconv.FormatInt(at.Unix(), 10)
 	mac := hmac.New(sha256.New, []byte(secret))
@@ -160,7 +159,7 @@ func signatureOver(secret string, body []byte, at time.Time) string {
 	return "t=" + t + ", s=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-// refused is the error body of both APIs.
+// refused returns the error body of both APIs.
 // Source: https://ondato.atlassian.net/wiki/spaces/PUB/pages/2320990318/Errors
 func refused(status int, reason, message string) simulate.Canned {
 	var body bytes.Buffer

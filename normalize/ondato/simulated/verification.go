@@ -14,13 +14,14 @@ import (
 //go:embed bodies/*.tmpl
 var bodies embed.FS
 
-// timeText is how Ondato writes an instant: 7 digits of the second's fraction.
+// timeText is Ondato's layout of an instant: with 7 fractional digits of the second.
 const timeText = "2006-01-02T15:04:05.0000000Z"
 
-// step is the least difference between two instants that Ondato can write.
+// step is the smallest difference between two instants that this layout can express.
 const step = 100 * time.Nanosecond
 
-// parseTemplates are the bodies of the API. text and raw write JSON; raw takes it as it is.
+// parseTemplates returns the templates of the API's bodies. text encodes a string as JSON; raw inserts JSON
+// unchanged.
 func parseTemplates() *template.Template {
 	return template.Must(template.New("ondato").Funcs(template.FuncMap{
 		"text": func(s string) (string, error) {
@@ -36,16 +37,16 @@ func parseTemplates() *template.Template {
 type verification struct {
 	ID, KYC, Reference, Setup string
 	Front, Back, Enrollment   string // ids of files and of the face
-	Registration              []byte // as it came; nil if it did not
+	Registration              []byte // as received; nil if it was missing
 	Birthdate                 string
-	FirstName, LastName       string // as the document has them
+	FirstName, LastName       string // as on the document
 	begun                     time.Time
 	script                    simulate.Script
-	told                      bool // an end that stays has been answered
+	told                      bool // a final state that will not change was returned
 	messages                  []*message
 }
 
-// message is one webhook. Delivered is zero until it has been taken, guarded by the server's lock.
+// message is one webhook. Delivered is zero until the receiver has accepted it; the server's lock guards it.
 type message struct {
 	ID, Application, Type string
 	Created, Delivered    time.Time
@@ -64,13 +65,13 @@ type view struct {
 	Created, Modified, Consented, Entered, Completed time.Time
 }
 
-// clocked is when a beat happens by the clock: life may run ahead of it, and a receiver does not
-// believe in messages from the future.
+// clocked converts the time of a beat to real time: simulated time may run faster, and a receiver does not
+// accept messages from the future.
 func (a *account) clocked(v *verification, at time.Duration) time.Time {
 	return v.begun.Add(a.s.Clock(at))
 }
 
-// view shows a verification as it is after so much of its life.
+// view returns a verification as it is at this age, in simulated time.
 func (a *account) view(v *verification, age time.Duration) view {
 	view := view{
 		verification: v,
@@ -104,22 +105,22 @@ func (a *account) view(v *verification, age time.Duration) view {
 	return view
 }
 
-// age is how long a verification has lived.
+// age returns the age of a verification in simulated time.
 func (a *account) age(v *verification) time.Duration {
 	return time.Duration(float64(time.Since(v.begun)) * a.s.Speed)
 }
 
-// settled reports whether what the API tells in st will stay.
+// settled reports whether the verdict in st is the last one of the script.
 func (a *account) settled(v *verification, st state) bool {
 	last := a.states[v.script[len(v.script)-1].State]
 	return st.final() && st.KYC == last.KYC && st.Reason == last.Reason
 }
 
-// body fills a template and takes the spaces out.
+// body executes a template and compacts the JSON.
 func (a *account) body(name string, values any) []byte {
 	var filled, compact bytes.Buffer
 	if err := a.templates.ExecuteTemplate(&filled, name+".json.tmpl", values); err != nil {
-		panic(err) // the templates are ours, and so are the values
+		panic(err) // the templates and the values are part of this package
 	}
 	if err := json.Compact(&compact, filled.Bytes()); err != nil {
 		panic(err)
@@ -127,7 +128,7 @@ func (a *account) body(name string, values any) []byte {
 	return compact.Bytes()
 }
 
-// resource is the body of the resource that a webhook is of.
+// resource returns the body of the resource that a webhook is about.
 func (a *account) resource(kind string, view view) []byte {
 	if strings.HasPrefix(kind, "KycIdentification.") {
 		return a.body("kyc", view)
@@ -135,8 +136,8 @@ func (a *account) resource(kind string, view view) []byte {
 	return a.body("idv", view)
 }
 
-// plan writes every webhook that v's script holds. No two of them are of one instant, because
-// receivers order them by it.
+// plan creates every webhook of v's script and returns when each is due. No two of them have the same time,
+// because receivers order them by it.
 func (a *account) plan(v *verification) (waits []time.Duration) {
 	for _, b := range v.script {
 		for _, kind := range b.Callbacks {
