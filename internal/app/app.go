@@ -38,7 +38,7 @@ type App struct {
 	roles            Roles
 	source           *Source // nil: the configuration is not read again
 	reloadNow        chan struct{}
-	setLogLevel      func(string)          // nil: the level stays
+	setLogLevel      func(string)          // nil: the level cannot be changed
 	tried            string                // the version in the files at the last reload; "": the files could not be used
 	version          string                // of the program
 	spans            sdktrace.SpanExporter // for tests
@@ -174,8 +174,8 @@ func (a *App) startWatching(roles Roles) {
 // Failed receives an error if a part of a running app ends unexpectedly.
 func (a *App) Failed() <-chan error { return a.failed }
 
-// Stop drains and stops in the reverse order of the start. Every payload that was answered 200 is already
-// durable, so an unclean end loses nothing.
+// Stop drains and stops in the reverse order of the start. Every payload that was answered 200 is already durable,
+// so an unclean stop loses none of them.
 func (a *App) Stop() { a.close() }
 
 // StopWithin is Stop with a limit: after patience, remaining operations are abandoned (for example those that wait

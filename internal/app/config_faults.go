@@ -110,8 +110,8 @@ func join(section, key string) string {
 	return section + "." + key
 }
 
-// shown is the visible part of a key in a message: without a space after its colon, an intended value is
-// read as part of the key.
+// shown is the part of a key that a message may contain. If the space after the colon is missing in the file, YAML
+// reads the value, which may be a secret, as part of the key.
 func shown(key string) string {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_- "
 	end := 0

@@ -15,8 +15,8 @@ import (
 	"kycbridge/normalize"
 )
 
-// reader fills a Config from a YAML file and from environment variables. It follows the Go types, so that
-// every fault is found, each with its line. Valid values are stored even beside faulty ones.
+// reader fills a Config from a YAML file and from environment variables. It follows the Go types, so that every
+// fault is found, each with its line. Valid values are stored even if others are faulty.
 type reader struct {
 	report
 	environment map[string]string

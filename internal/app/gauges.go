@@ -110,7 +110,7 @@ func yes(is bool) float64 {
 	return 0
 }
 
-// count and seconds convert values of a store to numbers.
+// count and seconds convert functions that read a count or a duration for use with gauge.
 func count(ask func(context.Context) (int, error)) func(context.Context) (float64, error) {
 	return func(ctx context.Context) (float64, error) {
 		n, err := ask(ctx)

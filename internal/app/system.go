@@ -50,7 +50,7 @@ func (c closers) close() {
 	}
 }
 
-// newSystem is a system that has opened nothing yet.
+// newSystem creates a system that has opened nothing yet.
 func newSystem(config *Config, log *zap.Logger) *system {
 	return &system{config: config, log: log, failed: make(chan error, 4)}
 }

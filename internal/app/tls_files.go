@@ -27,7 +27,7 @@ type tlsFiles struct {
 // leaf is the certificate of the listener.
 func (f *tlsFiles) leaf() *x509.Certificate { return f.config.Certificates[0].Leaf }
 
-// tlsFault is what is wrong with one of the files. It repeats no content.
+// tlsFault is what is wrong with one of the files. It contains nothing of the content of the file.
 type tlsFault struct {
 	key             string // cert, key or client_ca
 	problem, remedy string

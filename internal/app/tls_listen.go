@@ -77,9 +77,9 @@ func whyRefused(err error) string {
 	return "cannot be verified"
 }
 
-// Accept returns a connection that makes its handshake when it is first read, in the goroutine that serves it, so
-// that a slow handshake delays no other connection. The time limit for the header of the first request includes the
-// handshake.
+// Accept returns a connection that performs its handshake when it is first read, in the goroutine that serves it,
+// so that a slow handshake delays no other connection. The time limit for the header of the first request includes
+// the handshake.
 func (l *tlsListener) Accept() (net.Conn, error) {
 	raw, err := l.Listener.Accept()
 	if err != nil {

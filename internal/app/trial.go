@@ -31,7 +31,8 @@ func TrialAccounts(config *Config) (kycbridge.Accounts, error) {
 	return config.BuildAccounts(Providers(set))
 }
 
-// AccountOf is the account of a provider for a command: the one of that name, or the only one.
+// AccountOf is the account of a provider for a command: the account with this name, or the only account if name is
+// empty.
 func AccountOf(accounts kycbridge.Accounts, provider, name string) (*kycbridge.Account, error) {
 	var names []string
 	for k := range accounts {

@@ -274,8 +274,8 @@ func (a *Archive) auditKind(ctx context.Context, run *audit, kind ledger.Kind) e
 	return a.auditMissing(ctx, run, kind, first)
 }
 
-// auditMissing finds leaves whose message is gone without a recorded reason. The service records what it removes;
-// only if a server removes old messages by itself, messages before the first stored one count as expired.
+// auditMissing finds leaves whose message is missing without a recorded reason. The service records what it
+// removes; only if a server removes old messages by itself, messages before the first stored one count as expired.
 func (a *Archive) auditMissing(ctx context.Context, run *audit, kind ledger.Kind, first uint64) error {
 	column := run.columns[kind]
 	gone := func(seq uint64) bool { return seq < first && seq <= column.old } // of the access log

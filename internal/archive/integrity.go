@@ -458,8 +458,8 @@ func outcomeText(d kycbridge.Disposition, before string) string {
 	return "it led to no event: " + d.Why
 }
 
-// AcceptMissing records messages as known losses: they are not reported again. Altered messages, and those
-// that are known from an event only, stay reported.
+// AcceptMissing records messages as known losses: they are not reported again. Altered messages, and those that are
+// known from an event only, are still reported.
 func (a *Archive) AcceptMissing(ctx context.Context, missing []Missing) (n int, err error) {
 	byStream := map[string][]uint64{}
 	for _, m := range missing {

@@ -201,7 +201,7 @@ func (r *replay) verifications(ctx context.Context, each func(task) error) error
 		f.Status = StatusAccepted
 	}
 	seed := maphash.MakeSeed()
-	known := map[uint64]struct{}{} // hashes, so that a million of them stay small
+	known := map[uint64]struct{}{} // hashes, to save memory for a million of them
 	return r.find(ctx, f, true, func(k kycbridge.Kept) error {
 		if err := r.pace.Wait(ctx); err != nil {
 			return err

@@ -69,7 +69,7 @@ func (t Trial) Try(ctx context.Context) (TrialResult, error) {
 	return result, nil
 }
 
-// Golden is the result in the format of a golden file: the event, indented, or why there is none.
+// Golden is the result in the format of a golden file: the event, indented, or why there is no event.
 func (t TrialResult) Golden() ([]byte, error) {
 	var v any = t.Body
 	switch {

@@ -22,7 +22,8 @@ const (
 	events   = "KYC_EVENTS"
 )
 
-// Damage is the effect of a fault on a stream. It may lose what was stored before, if that is reported.
+// Damage is the effect of a fault on a stream. Messages that were stored before may be lost if the product reports
+// the loss.
 type Damage struct {
 	Stream, What string
 	At           time.Time

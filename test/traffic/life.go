@@ -34,7 +34,7 @@ type Life struct {
 	Sent int    // webhooks so far
 }
 
-// Webhook is one payload of a life.
+// Webhook is one payload of a Life.
 type Webhook struct {
 	PayloadID string
 	At        time.Time

@@ -15,7 +15,7 @@ import (
 type Load struct {
 	Post   func(ctx context.Context, body []byte) (Reply, error)
 	Ledger *Ledger
-	Run    uint32 // of the lives
+	Run    uint32 // see Life.Run
 	Seed   uint64
 	Pace   *rate.Limiter
 	n      atomic.Int64 // lives started
