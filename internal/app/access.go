@@ -15,7 +15,7 @@ func (a *App) holders() handlers.Holders {
 // AccessLog is the access log of the app.
 func (a *App) AccessLog() handlers.AccessLog { return accessLog{a} }
 
-// accessLog is the access log in the store.
+// accessLog stores the access log in the store.
 type accessLog struct{ *App }
 
 // StoreAccess stores a record and returns when it is durable.
@@ -23,7 +23,7 @@ func (l accessLog) StoreAccess(ctx context.Context, a kycbridge.Access) error {
 	return l.store.StoreAccess(ctx, a)
 }
 
-// NoteAccess stores a record soon afterwards.
+// NoteAccess queues a record, which is stored soon afterwards.
 func (l accessLog) NoteAccess(a kycbridge.Access) {
 	if !l.store.NoteAccess(a) {
 		l.droppedLogs.Do(func() {

@@ -61,8 +61,8 @@ func (a *App) State(ctx context.Context, k kycbridge.Key) (*event.Data, error) {
 	return last.Data.Published(), nil
 }
 
-// Media opens an image or video in the state of a verification. Its reference is looked up in the stored
-// payloads: events contain only a placeholder for addresses that open without credentials.
+// Media opens an image or video in the state of a verification. The provider's reference to it is looked up in the
+// stored payloads: for an address that opens without credentials, events contain only a placeholder.
 func (a *App) Media(
 	ctx context.Context, account *kycbridge.Account, m kycbridge.MediaRef,
 ) (kycbridge.MediaAnswer, error) {

@@ -15,7 +15,7 @@ import (
 	"kycbridge/internal/poll"
 )
 
-// Mapping is the version of the mappings; it is in every event and changes with a mapping.
+// Mapping is the version of the mappings. Every event contains it, and it changes when a mapping changes.
 const Mapping = "2"
 
 // Roles are the tasks of a process. The zero value has none; AllRoles is the default.
@@ -24,7 +24,7 @@ type Roles struct{ Receive, Normalize, Poll bool }
 // AllRoles is one process with all tasks.
 func AllRoles() Roles { return Roles{Receive: true, Normalize: true, Poll: true} }
 
-// App is a running bridge: what works on a system.
+// App is a running bridge on a system.
 type App struct {
 	*system
 	metrics          *metrics
@@ -38,8 +38,8 @@ type App struct {
 	roles            Roles
 	source           *Source // nil: the configuration is not read again
 	reloadNow        chan struct{}
-	setLogLevel      func(string)          // nil: the level stays
-	tried            string                // the version in the files at the last reload; "": they could not be used
+	setLogLevel      func(string)          // nil: the level cannot be changed
+	tried            string                // the version in the files at the last reload; "": the files could not be used
 	version          string                // of the program
 	spans            sdktrace.SpanExporter // for tests
 	tracing          *tracing              // nil: no traces
@@ -104,7 +104,7 @@ func Start(ctx context.Context, config *Config, roles Roles, log *zap.Logger, op
 	return a, nil
 }
 
-// prepare initializes everything without other processes: traces, schemas and accounts.
+// prepare initializes everything that needs no other process: traces, schemas and accounts.
 func (a *App) prepare(ctx context.Context) (err error) {
 	if a.tracing, err = a.startTracing(ctx); err != nil {
 		return err
@@ -132,13 +132,13 @@ func (a *App) startStore(ctx context.Context) error {
 	return nil
 }
 
-// startWork starts the normalizer and the poller, as the roles say, and adds their requirements to ready.
+// startWork starts the normalizer and the poller according to the roles, and adds their requirements to ready.
 func (a *App) startWork(ctx context.Context, roles Roles, ready map[string]func(context.Context) error) error {
 	connected := map[string]func() bool{"store": a.store.Connected}
 	if roles.Normalize || roles.Poll || a.config.Admin.open() {
 		connected["bus"] = a.busConnected
 		if !roles.Receive || a.config.Store.URL == a.config.Bus.URL {
-			ready["bus"] = a.busReady // otherwise callbacks can be accepted without it, and should be
+			ready["bus"] = a.busReady // otherwise callbacks are accepted even without the bus
 		}
 		if err := a.startBus(ctx, roles.Normalize); err != nil {
 			return err
@@ -174,12 +174,12 @@ func (a *App) startWatching(roles Roles) {
 // Failed receives an error if a part of a running app ends unexpectedly.
 func (a *App) Failed() <-chan error { return a.failed }
 
-// Stop drains and stops in the reverse order of the start. Every payload that was answered 200 is already
-// durable, so an unclean end loses nothing.
+// Stop drains and stops in the reverse order of the start. Every payload that was answered 200 is already durable,
+// so an unclean stop loses none of them.
 func (a *App) Stop() { a.close() }
 
-// StopWithin is Stop with a limit: operations that wait for a store that does not answer, for example, are
-// abandoned after patience, and the process has to end. It returns whether everything was stopped.
+// StopWithin is Stop with a limit: after patience, remaining operations are abandoned (for example those that wait
+// for a store that does not answer), and the process must end. It returns whether everything was stopped.
 func (a *App) StopWithin(patience time.Duration) bool {
 	stopped := make(chan struct{})
 	go func() { // ends with the process
@@ -200,7 +200,7 @@ func (a *App) CallbackAddr() string { return a.addr.callbacks }
 // AdminAddr is where health and metrics are served.
 func (a *App) AdminAddr() string { return a.addr.admin }
 
-// ClientURL is where consumers reach the embedded server; "" if there is none.
+// ClientURL is where consumers reach the embedded server; "" without one.
 func (a *App) ClientURL() string {
 	if a.embedded == nil {
 		return ""

@@ -18,8 +18,8 @@ import (
 	"kycbridge/publisher"
 )
 
-// StoreAccess is how a command reaches the store. The zero value uses the configuration; an embedded store
-// is reached through the client port of the process that runs it, or opened directly if there is none.
+// StoreAccess is how a command reaches the store. The zero value uses the configuration; an embedded store is
+// reached through the client port of the process that runs it, or opened directly if no process runs it.
 type StoreAccess struct {
 	URL             string
 	User            string // with PasswordFile
@@ -30,10 +30,10 @@ type StoreAccess struct {
 // toolTimeout is how long a command waits for the store.
 const toolTimeout = 8 * time.Second
 
-// Archive is the stored-payload tool over the running store and bus.
+// Archive is the stored-payload tool for the store and the bus of the running app.
 func (a *App) Archive() *archive.Archive { return a.newArchive(a.intake) }
 
-// newArchive creates the tool over the open store and bus.
+// newArchive creates the tool for the open store and bus.
 func (s *system) newArchive(intake *kycbridge.Intake) *archive.Archive {
 	store, bus, accounts := s.store, s.bus.Load(), s.live.Load().accounts
 	a := &archive.Archive{
@@ -107,7 +107,7 @@ func (s *system) newNormalizer(bus *publisher.Bus, accounts kycbridge.AccountFin
 func OpenArchive(
 	ctx context.Context, config *Config, access StoreAccess, log *zap.Logger,
 ) (tool *archive.Archive, closeAll func(), err error) {
-	own := *config // it is changed for this tool only
+	own := *config // a copy, which reach changes
 	s := newSystem(&own, log)
 	defer func() {
 		if err != nil {
@@ -158,7 +158,7 @@ func (s *system) reach(ctx context.Context, access StoreAccess) error {
 	if _, err := os.Stat(filepath.Join(c.DataDir, "jetstream")); err != nil {
 		return fmt.Errorf("there is no store in data_dir %s: name the directory that serve uses", c.DataDir)
 	}
-	// A tool has no clients.
+	// A command needs no client port.
 	port := c.Embedded
 	c.Embedded = Embedded{Listen: noPort}
 	err := s.openStore(ctx)

@@ -9,12 +9,11 @@ import (
 	"kycbridge/publisher"
 )
 
-// externalBusTimeout is how long a start waits for an external bus, without which payloads can still be
-// accepted.
+// externalBusTimeout is how long a start waits for an external bus. Payloads can be accepted without it.
 const externalBusTimeout = 3 * time.Second
 
-// startBus opens the bus and, if normalize is set, turns stored payloads into events until Stop. An
-// unreachable bus does not delay the start if the store is another system: payloads are accepted and wait.
+// startBus opens the bus and, if normalize is set, turns stored payloads into events until Stop. If the store is on
+// another server, an unreachable bus delays the start by externalBusTimeout only: payloads are accepted and wait.
 func (a *App) startBus(ctx context.Context, normalize bool) error {
 	opened := make(chan error, 1)
 	a.untilStop(func(life context.Context) { a.runBus(life, normalize, opened) })
@@ -37,7 +36,7 @@ func (a *App) startBus(ctx context.Context, normalize bool) error {
 	return nil
 }
 
-// runBus opens the bus, says so to opened, and works with it until ctx ends.
+// runBus opens the bus, sends the result to opened, and works with the bus until ctx ends.
 func (a *App) runBus(ctx context.Context, normalize bool, opened chan<- error) {
 	bus, err := a.openBus(ctx)
 	if err != nil {
@@ -48,7 +47,7 @@ func (a *App) runBus(ctx context.Context, normalize bool, opened chan<- error) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer bus.Close()
-	var keeping sync.WaitGroup // of the log, which is signed once more before the bus is closed
+	var keeping sync.WaitGroup // of the tamper-evident log, which is signed once more before the bus is closed
 	defer keeping.Wait()
 	bus.RecordErasures(a.store)
 	a.bus.Store(bus)

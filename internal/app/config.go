@@ -1,21 +1,21 @@
-// Package app assembles kycbridge: it reads the configuration, holds the one table of providers and starts
-// and stops the services.
-// The configuration is a YAML file (DESIGN section 9), read once and strictly: an unknown key is a fault,
-// and all faults are reported together, each with its line. Three things can replace a value in the file:
-// value written in the file:
+// Package app assembles kycbridge: it reads the configuration, holds the table of providers, and starts and stops
+// the services.
 //
-//   - ${NAME} anywhere in a value is the environment variable NAME; $${ is a literal ${. In keys and
-//     in the contents of secret files nothing is replaced. Within [ ] and { } YAML wants quotes
-//     around it: ["${NAME}"].
-//   - Every secret has a twin with _file behind its name: password_file, bearer_file. The file holds
-//     the secret, or one a line where the key takes several. Relative names are relative to the
-//     working directory, as every file name of the configuration is.
+// The configuration is a YAML file (DESIGN section 9), read once and strictly: an unknown key is a fault, and all
+// faults are reported together, each with its line. Three things can replace a value written in the file:
+//
+//   - ${NAME} anywhere in a value is the environment variable NAME; $${ is a literal ${. Keys and the
+//     contents of secret files are not expanded. Within [ ] and { } YAML requires quotes around it:
+//     ["${NAME}"].
+//   - Every secret has a variant with the suffix _file: password_file, bearer_file. The file contains
+//     the secret, or one secret per line if the key takes several. Relative names are relative to the
+//     working directory, as are all file names in the configuration.
 //   - KYCBRIDGE_ and the key in capitals, its levels joined by _ or __, overrides a key outside the
 //     accounts: KYCBRIDGE_DATA_DIR, KYCBRIDGE_STORE_URL, KYCBRIDGE_ADMIN__TOKENS_FILE. The names are
-//     matched with the keys that exist, so underscores within a key need no care. Lists are separated
-//     by commas, the value is taken as it stands, and an empty variable counts as unset. A variable
-//     of this prefix that names no key is a fault, unless the file refers to it, it is
-//     KYCBRIDGE_CONFIG, or Kubernetes made it for a service called kycbridge.
+//     matched with the existing keys, so underscores within a key need no escaping. Lists are separated
+//     by commas, the value is not expanded, and an empty variable counts as unset. A variable with this
+//     prefix that names no key is a fault, unless the file refers to it, it is KYCBRIDGE_CONFIG,
+//     KYCBRIDGE_API or KYCBRIDGE_TOKEN, or Kubernetes sets it for a service called kycbridge.
 package app
 
 import (
@@ -30,8 +30,8 @@ import (
 	"kycbridge/normalize"
 )
 
-// Config is the effective configuration: defaults, file and environment. It prints, logs and
-// encodes without its secrets.
+// Config is the effective configuration: defaults, file and environment. Its secrets are hidden when it is printed,
+// logged or encoded.
 type Config struct {
 	Listen         string     `yaml:"listen"`
 	TLS            ListenTLS  `yaml:"tls,omitempty"` // of listen
@@ -61,7 +61,7 @@ type Admin struct {
 	MaxStart int          `yaml:"max_start"` // bytes of the body of a start, documents and videos included
 
 	TLS         ListenTLS   `yaml:"tls,omitempty"`
-	ClientCerts []AdminCert `yaml:"client_certs,omitempty"` // that admit to the API as a token does
+	ClientCerts []AdminCert `yaml:"client_certs,omitempty"` // that give access to the API, as a token does
 }
 
 // Embedded is the client port of the embedded NATS server.
@@ -73,7 +73,7 @@ type Embedded struct {
 // noPort is the value of Embedded.Listen if no client outside the process may connect.
 const noPort = "none"
 
-// Address is the address of the client port; "" if there is none.
+// Address is the address of the client port; "" without a port.
 func (e Embedded) Address() string {
 	if e.Listen == noPort {
 		return ""
@@ -101,7 +101,7 @@ type Server struct {
 	Token           Secret `yaml:"token,omitempty"`
 	TLS             TLS    `yaml:"tls,omitempty"`
 	Replicas        int    `yaml:"replicas,omitempty"` // of streams created on an external cluster; 0: 1
-	// Readers are the server's accounts that are served over a connection of their own.
+	// Readers are the server's accounts that are served over separate connections.
 	Readers []string `yaml:"readers,omitempty"`
 }
 
@@ -134,14 +134,14 @@ type Normalize struct {
 type Integrity struct {
 	Scrub    time.Duration `yaml:"scrub"`              // interval between complete checks; 0: at starts only
 	Restored string        `yaml:"restored,omitempty"` // when the streams were restored from an older copy
-	// Log: a tamper-evident log is kept, which SigningKey signs.
+	// Log enables the tamper-evident log, which SigningKey signs.
 	Log bool `yaml:"log,omitempty"`
 	// SigningKey holds PEM blocks: the private key that signs events, and further keys that are published.
 	SigningKey Secret `yaml:"signing_key,omitempty"`
 }
 
-// Encryption configures the master keys of stored bodies, without any of which they are not encrypted, and the
-// keys of accounts with pii: encrypted.
+// Encryption configures the master keys of stored bodies and the keys of accounts with pii: encrypted. Without a
+// master key, stored bodies are not encrypted.
 type Encryption struct {
 	// Key holds lines of an id and 32 bytes in base64; the first one is used for new pages.
 	Key   Secret     `yaml:"key,omitempty" file:"whole"`
@@ -153,7 +153,8 @@ type Encryption struct {
 	Recipients []Recipient `yaml:"recipients,omitempty"`
 }
 
-// KeyService is a key of the transit engine of HashiCorp Vault or OpenBao. It precedes Encryption.Key.
+// KeyService is a key of the transit engine of HashiCorp Vault or OpenBao. If Encryption.Key is configured too, the
+// service wraps new keys, and Encryption.Key only unwraps earlier ones.
 type KeyService struct {
 	Address   string `yaml:"address,omitempty"`
 	Mount     string `yaml:"mount,omitempty"` // "": transit
@@ -168,7 +169,7 @@ func (e Encryption) enabled() bool { return e.Key != "" || e.Vault != (KeyServic
 
 // Recipient is a consumer that can decrypt events.
 type Recipient struct {
-	KeyID string `yaml:"key_id,omitempty"` // "": that of the key
+	KeyID string `yaml:"key_id,omitempty"` // "": the id of the key itself
 	Key   Secret `yaml:"key"`              // public: PEM, a JSON Web Key, or a set of them
 }
 
@@ -186,7 +187,7 @@ type Log struct {
 	Format string `yaml:"format"` // json, console
 }
 
-// Tracing configures the receiver of OpenTelemetry traces; without an endpoint there are none.
+// Tracing configures the receiver of OpenTelemetry traces; without an endpoint no traces are sent.
 type Tracing struct {
 	Endpoint string  `yaml:"endpoint,omitempty"` // OTLP over HTTP: http://collector:4318/v1/traces
 	Sample   float64 `yaml:"sample"`             // share of the traces that begin here, 0 to 1
@@ -201,7 +202,7 @@ type Account struct {
 	AllowIPs       []string `yaml:"allow_ips,omitempty"` // CIDRs or addresses
 	API            API      `yaml:"api,omitempty"`
 	PII            string   `yaml:"pii"`
-	PIIKeys        []string `yaml:"pii_keys,omitempty"` // key ids of the recipients under pii: encrypted; none: all
+	PIIKeys        []string `yaml:"pii_keys,omitempty"` // key ids of the recipients under pii: encrypted; empty: all
 	Confirm        *bool    `yaml:"confirm,omitempty"`  // unset: the provider's default
 	RejectInvalid  bool     `yaml:"reject_invalid"`
 	Poll           Poll     `yaml:"poll,omitempty"`
@@ -209,7 +210,7 @@ type Account struct {
 	TrustFramework string   `yaml:"trust_framework,omitempty"`
 
 	Retention AccountRetention `yaml:"retention,omitempty"`
-	Own       Own              `yaml:",inline"` // what its provider alone knows
+	Own       Own              `yaml:",inline"` // settings that only this provider has
 }
 
 // Auth lists the accepted credentials of callbacks.
@@ -239,7 +240,7 @@ type Header struct {
 	Value Secret `yaml:"value"`
 }
 
-// HMAC is a signature. An empty Header and a zero Tolerance mean the provider's defaults.
+// HMAC configures a signature. An empty Header and a zero Tolerance mean the provider's defaults.
 type HMAC struct {
 	Secrets   []Secret      `yaml:"secrets,omitempty"`
 	Header    string        `yaml:"header,omitempty"`
@@ -267,15 +268,15 @@ type Catalog struct {
 	Names            []string
 	AuthKeys         map[string][]string            // by provider: the kinds of credentials that its Verify reads
 	Placements       map[string][]string            // by provider: the permitted positions of a key of auth.keys
-	Settings         map[string][]normalize.Setting // by provider: the keys of an account that it alone knows
+	Settings         map[string][]normalize.Setting // by provider: the keys of an account that only it has
 	APIKeys          map[string][]string            // by provider; timeout is valid for all
-	APINeeds         map[string][]string            // by provider: the required ones
-	APIWords         map[string]map[string][]string // by provider: the permitted words of a key
+	APINeeds         map[string][]string            // by provider: the required keys
+	APIWords         map[string]map[string][]string // by provider: the permitted values of a key
 	ConfirmByDefault map[string]bool
 	Setups           map[string]normalize.Setup // by provider: the requirements of a new account
 }
 
-// defaults is the configuration without a file: usable without changes.
+// defaults is the configuration without a file. It is usable without changes.
 func defaults() Config {
 	return Config{
 		Listen:    "127.0.0.1:8080",
@@ -305,7 +306,7 @@ func (a *Account) complete(catalog Catalog) {
 	}
 }
 
-// Serves reports whether another process can take the roles that r lacks: only this process reaches an
+// Serves returns an error if no other process can take the roles that r lacks: only this process reaches an
 // embedded store.
 func (c *Config) Serves(r Roles) error {
 	lacks := ""

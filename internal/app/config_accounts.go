@@ -9,7 +9,7 @@ import (
 	"kycbridge/event"
 )
 
-// BuildAccounts makes the domain's accounts of c, each with its provider out of table.
+// BuildAccounts creates the domain's accounts from c, each with its provider from table.
 func (c *Config) BuildAccounts(table map[string]kycbridge.Provider) (kycbridge.Accounts, error) {
 	out := make(kycbridge.Accounts, len(c.Accounts))
 	for _, a := range c.Accounts {
@@ -26,7 +26,7 @@ func (c *Config) BuildAccounts(table map[string]kycbridge.Provider) (kycbridge.A
 	return out, nil
 }
 
-// build makes the domain's account of a, which is complete.
+// build creates the domain's account from a, in which the defaults are filled in.
 func (a Account) build(provider kycbridge.Provider) *kycbridge.Account {
 	return &kycbridge.Account{
 		Name:           a.Name,
@@ -41,7 +41,7 @@ func (a Account) build(provider kycbridge.Provider) *kycbridge.Account {
 	}
 }
 
-// credentials makes the domain's credentials of a. Access tokens are valid for the account audience only.
+// credentials creates the domain's credentials from a. Access tokens are valid for the account audience only.
 func (a Auth) credentials(audience string) kycbridge.Credentials {
 	hmac := kycbridge.HMACCredential{Secrets: reveal(a.HMAC.Secrets), Header: a.HMAC.Header, Tolerance: a.HMAC.Tolerance}
 	out := kycbridge.Credentials{
@@ -65,7 +65,7 @@ func (a Auth) credentials(audience string) kycbridge.Credentials {
 	return out
 }
 
-// aboutKeys are the keys of an auth section that say where the credentials under keys may stand.
+// aboutKeys are the keys of an auth section that specify where a callback may contain the credentials under keys.
 var aboutKeys = []string{"placements", "key_headers"}
 
 // kinds are the keys of a that hold credentials.
@@ -73,7 +73,7 @@ func (a Auth) kinds() []string {
 	return slices.DeleteFunc(written(a), func(key string) bool { return slices.Contains(aboutKeys, key) })
 }
 
-// settings makes the domain's settings of a.
+// settings creates the domain's settings from a.
 func (a Account) settings(provider kycbridge.Provider) kycbridge.Settings {
 	out := kycbridge.Settings{Confirm: a.Confirm != nil && *a.Confirm}
 	if provider.Decode != nil {
@@ -82,7 +82,7 @@ func (a Account) settings(provider kycbridge.Provider) kycbridge.Settings {
 	return out
 }
 
-// written are the keys of a section, a struct, that hold anything; an empty list or table does not.
+// written are the keys of a section (a struct) that have a value. An empty list or table does not count as a value.
 func written(section any) (out []string) {
 	v := reflect.ValueOf(section)
 	for i, key := range keysOf(v.Type()) {

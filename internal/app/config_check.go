@@ -111,7 +111,8 @@ func (c checker) cidrs(key string, list []string) {
 	}
 }
 
-// listeners checks that the three ports differ, the embedded server's only if it has one.
+// listeners checks that the addresses of the three listeners are valid and differ. Without a client port, the
+// embedded server's is not checked.
 func (c checker) listeners() {
 	ports := []struct{ key, address, remedy string }{
 		{"listen", c.config.Listen, "write one such as 127.0.0.1:8080"},

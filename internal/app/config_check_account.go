@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// accounts checks each account, and that no two have the same provider and name.
+// accounts checks each account, and that no two accounts have the same provider and name.
 func (c checker) accounts() {
 	seen := map[[2]string]bool{}
 	for i, a := range c.config.Accounts {
@@ -72,7 +72,8 @@ func (c checker) identity(key string, a Account) {
 // knowsProvider reports whether the provider of a is in the table, so that its keys are known.
 func (c checker) knowsProvider(a Account) bool { return slices.Contains(c.catalog.Names, a.Provider) }
 
-// readable checks that the provider reads the configured credentials: others would never be accepted.
+// readable checks that the provider's Verify reads the configured kinds of credentials: other kinds would never be
+// accepted.
 func (c checker) readable(key string, a Account) {
 	if !c.knowsProvider(a) {
 		return
@@ -95,7 +96,7 @@ func (c checker) readable(key string, a Account) {
 	}
 }
 
-// auth checks that an account has credentials, and no empty secret.
+// auth checks that the credentials of an account are complete and contain no empty secret.
 func (c checker) auth(key string, a Auth) {
 	for i, b := range a.Basic {
 		c.require(item(key+".basic", i)+".username", b.Username, "write it")
@@ -177,12 +178,12 @@ func (c checker) api(key string, a Account) {
 	switch {
 	case len(missing) == 1:
 		c.fault(join(key, missing[0]), "is missing", "write it, or remove the api section")
-	case len(missing) > 1: // one mistake, one fault
+	case len(missing) > 1: // one fault for all of them
 		c.fault(key, "lacks "+strings.Join(missing, ", "), "write them, or remove the api section")
 	}
 }
 
-// oneOfWords reports whether a value is one of these words, in any case, or there are none to choose from.
+// oneOfWords reports whether value is one of words, ignoring case. Without words every value is permitted.
 func oneOfWords(value string, words []string) bool {
 	return len(words) == 0 || slices.ContainsFunc(words, func(word string) bool { return strings.EqualFold(word, value) })
 }
@@ -195,7 +196,7 @@ func pageOf(value string) string {
 	return strings.ReplaceAll(value, "{id}", "id")
 }
 
-// confirm checks that results that are required can be fetched.
+// confirm checks that an account that confirms results has the API credentials to fetch them.
 func (c checker) confirm(key string, a Account) {
 	confirm := c.catalog.ConfirmByDefault[a.Provider]
 	if a.Confirm != nil {

@@ -62,7 +62,7 @@ func (r Recipient) parse() (*sealed.Recipient, error) {
 	return sealed.ParseRecipient(r.KeyID, []byte(r.Key.Reveal()))
 }
 
-// id is the key id of r; that of an invalid key is the configured one.
+// id is the key id of r; for an invalid key it is the configured id.
 func (r Recipient) id() string {
 	if to, err := r.parse(); err == nil {
 		return to.KeyID
@@ -76,7 +76,7 @@ type sealer struct {
 	recipients map[kycbridge.AccountKey][]*sealed.Recipient // the service itself is the last
 }
 
-// newSealer is the sealer of a configuration; nil if it has no key of the service.
+// newSealer creates the sealer of a configuration; nil without encryption.event_key.
 func newSealer(c *Config) (*sealer, error) {
 	if c.Encryption.EventKey == "" {
 		return nil, nil
@@ -111,7 +111,7 @@ func newSealer(c *Config) (*sealer, error) {
 	return s, nil
 }
 
-// Seal is the body of e with its personal members encrypted to the recipients of its account.
+// Seal returns the body of e with its personal members encrypted to the recipients of its account.
 func (s *sealer) Seal(e *event.Event) ([]byte, error) {
 	of := kycbridge.AccountKey{Provider: e.Data.Provider.Name, Account: e.Data.Account}
 	to, known := s.recipients[of]
@@ -138,13 +138,13 @@ func (s *sealer) Open(d *event.Data) error {
 	return err
 }
 
-// errNoEventKey names what is missing.
+// errNoEventKey means that events cannot be encrypted or decrypted.
 var errNoEventKey = errors.New("encryption.event_key is not configured")
 
 // liveSealer encrypts and decrypts events with the configuration in use.
 type liveSealer struct{ *system }
 
-// Seal is the body of e, encrypted to the recipients of its account.
+// Seal returns the body of e, encrypted to the recipients of its account.
 func (s liveSealer) Seal(e *event.Event) ([]byte, error) {
 	if now := s.live.Load().sealer; now != nil {
 		return now.Seal(e)

@@ -110,8 +110,8 @@ func join(section, key string) string {
 	return section + "." + key
 }
 
-// shown is the visible part of a key in a message: without a space after its colon, an intended value is
-// read as part of the key.
+// shown is the part of a key that a message may contain. If the space after the colon is missing in the file, YAML
+// reads the value, which may be a secret, as part of the key.
 func shown(key string) string {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_- "
 	end := 0
@@ -130,7 +130,7 @@ func item(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]"
 // parent is the path of the section or list around key; "" is the whole file.
 func parent(key string) string { return key[:max(strings.LastIndexAny(key, ".["), 0)] }
 
-// instead is the remedy for an unknown word: the most similar known one, else all of them.
+// instead is the remedy for an unknown word: it suggests the most similar known word, or lists all of them.
 func instead(word string, known []string) string {
 	if likely := nearest(word, known); likely != "" {
 		return "did you mean " + likely + "?"
@@ -141,7 +141,7 @@ func instead(word string, known []string) string {
 	return "write one of " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
 }
 
-// nearest is the most similar known word; "" if none is similar.
+// nearest is the most similar known word; "" if no known word is similar.
 func nearest(word string, known []string) string {
 	word = strings.ToLower(strings.TrimSuffix(shown(word), "…"))
 	best, least := "", 1+max(1, len(word)/3)
@@ -153,8 +153,8 @@ func nearest(word string, known []string) string {
 	return best
 }
 
-// distance is the number of letters to insert, drop or replace to turn a into b. Words longer than any key
-// are distant from all.
+// distance is the number of letters to insert, drop or replace to turn a into b. A word longer than 64 letters is
+// distant from every key.
 func distance(a, b string) int {
 	if len(a) > 64 {
 		return len(a)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// LoadConfig reads the file at path ("": none), overrides it with the KYCBRIDGE_ variables of environ and
-// checks the whole. The error is a *ConfigError with every fault.
+// LoadConfig reads the file at path ("": no file), overrides it with the KYCBRIDGE_ variables of environ and checks
+// the result. The error is a *ConfigError with every fault.
 func LoadConfig(path string, environ []string, catalog Catalog) (*Config, error) {
 	config, _, err := loadConfig(path, environ, catalog)
 	return config, err
@@ -33,7 +33,7 @@ func loadConfig(path string, environ []string, catalog Catalog) (*Config, fileDi
 	return config, read, err
 }
 
-// parseFiles is loadConfig after the file at path has been read. It adds the others to read.
+// parseFiles is loadConfig after the file at path has been read. It adds the other files to read.
 func parseFiles(path string, raw []byte, environ []string, catalog Catalog, read fileDigests) (*Config, error) {
 	r := &reader{
 		report:      report{file: path, sources: map[string]source{}},
@@ -109,7 +109,7 @@ func (r *reader) values(k variableKey, value string) []string {
 	return values
 }
 
-// unknownVariable reports a variable without a key. Kubernetes sets variables with the same prefix for a
+// unknownVariable reports a variable that names no key. Kubernetes sets variables with the same prefix for a
 // service called kycbridge.
 func (r *reader) unknownVariable(name, short string, known []string) {
 	if r.referenced[name] || slices.Contains([]string{"CONFIG", "API", "TOKEN", "PORT"}, short) ||

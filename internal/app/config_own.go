@@ -7,8 +7,8 @@ import (
 	"kycbridge/normalize"
 )
 
-// Own are the settings of an account that its provider alone knows, by key. Each value is of the type of
-// its setting, and a zero value is not there.
+// Own holds the settings of an account that only its provider has, by key. Each value has the type of its setting;
+// zero values are omitted.
 type Own map[string]any
 
 // settings are the settings of all providers, each key once.
@@ -28,7 +28,8 @@ func (c Catalog) knowsSetting(provider, key string) bool {
 	return slices.ContainsFunc(c.Settings[provider], func(s normalize.Setting) bool { return s.Key == key })
 }
 
-// own reads the setting of a provider into account. Whether it is the account's provider is checked later.
+// own reads the setting of a provider into account. Whether the account's provider has the setting is checked
+// later.
 func (r *reader) own(account *Account, s normalize.Setting, e entryNode) {
 	value := reflect.New(reflect.TypeOf(s.Zero)).Elem()
 	if table, ok := s.Zero.(normalize.Table); ok {
@@ -69,7 +70,8 @@ func (t *tableReader) read(r *reader, _ string, entries []entryNode) {
 	}
 }
 
-// own checks the settings that one provider alone knows: that it is the account's, and what was written.
+// own checks the settings that only some providers have: that the account's provider has them, and that their
+// values are valid.
 func (c checker) own(key string, a Account) {
 	for _, s := range c.catalog.settings() {
 		value, ok := a.Own[s.Key]
@@ -92,7 +94,7 @@ func (c checker) own(key string, a Account) {
 	}
 }
 
-// within is the path of a part of what stands at key.
+// within is the path of a part of the value at key.
 func within(key string, at []any) string {
 	for _, step := range at {
 		switch step := step.(type) {

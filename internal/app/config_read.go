@@ -15,8 +15,8 @@ import (
 	"kycbridge/normalize"
 )
 
-// reader fills a Config from a YAML file and from environment variables. It follows the Go types, so that
-// every fault is found, each with its line. Valid values are stored even beside faulty ones.
+// reader fills a Config from a YAML file and from environment variables. It follows the Go types, so that every
+// fault is found, each with its line. Valid values are stored even if others are faulty.
 type reader struct {
 	report
 	environment map[string]string
@@ -131,7 +131,7 @@ func (r *reader) section(key string, n *yaml.Node, v reflect.Value) bool {
 	return ok
 }
 
-// setting is the position of a key among the settings of single providers; -1 if it is none of them.
+// setting is the position of a key in r.settings, the settings of single providers; -1 if it is not among them.
 func (r *reader) setting(key string) int {
 	return slices.IndexFunc(r.settings, func(s normalize.Setting) bool { return s.Key == key })
 }
@@ -216,7 +216,7 @@ func (r *reader) entries(key string, n *yaml.Node) (out []entryNode, ok bool) {
 	return out, true
 }
 
-// secretFile reads the secrets of key from the file that e names; none after a fault.
+// secretFile reads the secrets of key from the file that e names. It returns nil after a fault.
 func (r *reader) secretFile(key string, e entryNode, beside []entryNode, want fileContent) []string {
 	if slices.ContainsFunc(beside, func(b entryNode) bool { return b.path == key }) {
 		r.add(e.path, "stands beside "+strings.TrimSuffix(e.key, "_file"), "write one of the two")

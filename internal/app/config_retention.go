@@ -7,10 +7,10 @@ import (
 	"kycbridge"
 )
 
-// Age is a duration that may be written in days, such as 30d. 0: for ever.
+// Age is a duration that may be written in days, such as 30d. 0: forever.
 type Age time.Duration
 
-// MarshalYAML is the form in which the file has it.
+// MarshalYAML returns the form that the configuration file uses.
 func (a Age) MarshalYAML() (any, error) {
 	d, day := time.Duration(a), 24*time.Hour
 	if d == 0 {
@@ -31,7 +31,7 @@ type Retention struct {
 	Starts     Age `yaml:"starts"`
 }
 
-// AccountRetention replaces the retention of an account; what is unset is not replaced.
+// AccountRetention replaces the retention of an account; an unset class is not replaced.
 type AccountRetention struct {
 	Payloads *Age `yaml:"payloads,omitempty"`
 	Events   *Age `yaml:"events,omitempty"`
@@ -44,7 +44,7 @@ func defaultRetention() Retention {
 		Events: Age(d.Events), Starts: Age(d.Starts)}
 }
 
-// retention makes the domain's retention of c.
+// retention creates the domain's retention from c.
 func (c *Config) retention() kycbridge.Retention {
 	r := c.Retention
 	out := kycbridge.Retention{Payloads: time.Duration(r.Payloads), Quarantine: time.Duration(r.Quarantine),
@@ -60,8 +60,8 @@ func (c *Config) retention() kycbridge.Retention {
 	return out
 }
 
-// shortestServerAge is the shortest retention that a server enforces here: it must exceed the time for which
-// it recognizes repetitions.
+// shortestServerAge is the shortest retention that a server enforces here: it must exceed the time for which the
+// server recognizes duplicates.
 const shortestServerAge = time.Hour
 
 // retention checks how long data is kept.
@@ -84,7 +84,8 @@ func (c checker) serverAge(key string, age Age) {
 	}
 }
 
-// eventsOutlast refuses events that are erased before their payloads: these would seem to have led to nothing.
+// eventsOutlast refuses a retention that erases events before their payloads: the payloads would seem to have led
+// to no event.
 func (c checker) eventsOutlast(key string, r kycbridge.Retention, a kycbridge.AccountKey) {
 	events, payloads := r.Of(kycbridge.ClassEvents, a), r.Of(kycbridge.ClassPayloads, a)
 	if events > 0 && (payloads == 0 || events < payloads) {

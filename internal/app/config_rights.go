@@ -22,7 +22,7 @@ type AdminToken struct {
 // plain reports whether t is a token without a name, which has all rights.
 func (t AdminToken) plain() bool { return t.Name == "" && t.SHA256 == "" && t.Rights == nil }
 
-// MarshalYAML is the form in which the file has it, without the secret.
+// MarshalYAML returns the form that the configuration file uses, without the secret.
 func (t AdminToken) MarshalYAML() (any, error) {
 	if t.plain() {
 		return t.Token, nil
@@ -31,7 +31,7 @@ func (t AdminToken) MarshalYAML() (any, error) {
 	return mapping(t), nil
 }
 
-// token is t for the admin API; ok is false for an empty one.
+// token is t for the admin API; ok is false if the token is empty or its digest is invalid.
 func (t AdminToken) token() (out kycbridge.AdminToken, ok bool) {
 	out = kycbridge.NamelessToken(t.Token.Reveal())
 	if t.plain() {
@@ -46,13 +46,13 @@ func (t AdminToken) token() (out kycbridge.AdminToken, ok bool) {
 		Rights: out.Rights}, err == nil && len(raw) == sha256.Size
 }
 
-// NamesHolders reports whether the configuration names a person or system that uses the admin API. Then everybody
-// has to say why they reveal or erase something.
+// NamesHolders reports whether the configuration names a person or system that uses the admin API. Then every
+// caller must give a reason to reveal or erase data.
 func (a Admin) NamesHolders() bool {
 	return len(a.ClientCerts) > 0 || slices.ContainsFunc(a.Tokens, func(t AdminToken) bool { return !t.plain() })
 }
 
-// tokens are those that admit to the admin API.
+// tokens are the tokens that give access to the admin API.
 func (a Admin) tokens() (out []kycbridge.AdminToken) {
 	for _, t := range a.Tokens {
 		if token, ok := t.token(); ok {
@@ -62,7 +62,7 @@ func (a Admin) tokens() (out []kycbridge.AdminToken) {
 	return out
 }
 
-// rights are the words of the configuration as rights.
+// rights converts the words of the configuration to rights.
 func rights(words []string) (out kycbridge.Rights) {
 	for _, word := range words {
 		out = append(out, kycbridge.Right(word))
@@ -78,10 +78,11 @@ func rightWords() (words []string) {
 	return words
 }
 
-// holderName matches names in the access log. Those with a colon belong to users of the operating system.
+// holderName matches names in the access log. Names with a colon, which it does not match, belong to users of the
+// operating system.
 var holderName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$`)
 
-// adminTokens checks the tokens that admit to the API.
+// adminTokens checks the tokens that give access to the API.
 func (c checker) adminTokens() {
 	seen := map[[sha256.Size]byte]int{}
 	for i, t := range c.config.Admin.Tokens {
@@ -126,7 +127,7 @@ func (c checker) adminToken(key string, t AdminToken) {
 	c.rights(key, t.Rights)
 }
 
-// holderName checks a name that stands in the access log.
+// holderName checks a name that appears in the access log.
 func (c checker) holderName(key, name string) {
 	if !holderName.MatchString(name) || strings.HasPrefix(name, "token-") {
 		c.fault(key+".name", "cannot stand in the access log", "write 1 to 64 of the characters A-Z a-z 0-9 . _ @ -, "+

@@ -13,10 +13,10 @@ import (
 	"kycbridge/handlers"
 )
 
-// ListenTLS names the PEM files of a listener. Without Cert it speaks plain HTTP. ClientCA holds the
-// authorities of client certificates; without it no client is asked for one.
+// ListenTLS names the PEM files of a listener. Without Cert it speaks plain HTTP. ClientCA holds the authorities of
+// client certificates; without it, no client is asked for a certificate.
 type ListenTLS struct {
-	Cert     string `yaml:"cert,omitempty"` // the certificate, and behind it those of intermediate authorities
+	Cert     string `yaml:"cert,omitempty"` // the certificate, followed by those of intermediate authorities
 	Key      string `yaml:"key,omitempty"`
 	ClientCA string `yaml:"client_ca,omitempty"`
 }
@@ -38,14 +38,14 @@ func (c *Config) CallbackScheme() string { return c.TLS.scheme() }
 // AdminScheme is the URL scheme of admin.listen.
 func (c *Config) AdminScheme() string { return c.Admin.TLS.scheme() }
 
-// ClientCert describes client certificates by one of its keys.
+// ClientCert describes client certificates by exactly one of its keys.
 type ClientCert struct {
 	SubjectCN string `yaml:"subject_cn,omitempty"` // common name of the subject
 	SANDNS    string `yaml:"san_dns,omitempty"`    // one of the DNS names
 	SHA256    string `yaml:"sha256,omitempty"`     // fingerprint of the certificate, hex
 }
 
-// credential makes the domain's description of c.
+// credential creates the domain's description from c.
 func (c ClientCert) credential() kycbridge.ClientCertCredential {
 	return kycbridge.ClientCertCredential{SubjectCN: c.SubjectCN, SANDNS: strings.ToLower(c.SANDNS),
 		SHA256: fingerprint(c.SHA256)}
@@ -61,7 +61,7 @@ type AdminCert struct {
 	SANDNS    string `yaml:"san_dns,omitempty"`
 	SHA256    string `yaml:"sha256,omitempty"`
 
-	Rights []string `yaml:"rights,omitempty"` // none: all
+	Rights []string `yaml:"rights,omitempty"` // empty: all
 }
 
 // cert is a without its name and rights.
@@ -69,10 +69,10 @@ func (a AdminCert) cert() ClientCert {
 	return ClientCert{SubjectCN: a.SubjectCN, SANDNS: a.SANDNS, SHA256: a.SHA256}
 }
 
-// open reports whether anybody may use the admin API.
+// open reports whether any token or certificate gives access to the admin API.
 func (a Admin) open() bool { return len(a.Tokens)+len(a.ClientCerts) > 0 }
 
-// certificates are those that admit to the admin API.
+// certificates are the client certificates that give access to the admin API.
 func (a Admin) certificates() []handlers.ClientCertificate {
 	var out []handlers.ClientCertificate
 	for _, c := range a.ClientCerts {
@@ -98,14 +98,14 @@ type OAuth2Client struct {
 	Secret Secret `yaml:"secret"`
 }
 
-// The lifetime of an access token: by default, and its limits. A token cannot be revoked alone.
+// The lifetime of an access token: by default, and its limits. A single token cannot be revoked.
 const (
 	tokenLifetime      = time.Hour
 	shortTokenLifetime = time.Minute
 	longTokenLifetime  = 24 * time.Hour
 )
 
-// credential makes the domain's credential of o for an account.
+// credential creates the domain's credential for an account from o.
 func (o OAuth2) credential(audience string) kycbridge.OAuth2Credential {
 	if len(o.Clients) == 0 {
 		return kycbridge.OAuth2Credential{}
@@ -139,7 +139,7 @@ func (c checker) listenTLS(key string, t ListenTLS) {
 	}
 }
 
-// adminCerts checks the certificates that admit to the API.
+// adminCerts checks the client certificates that give access to the API.
 func (c checker) adminCerts() {
 	for i, a := range c.config.Admin.ClientCerts {
 		key := item("admin.client_certs", i)
@@ -156,7 +156,7 @@ func (c checker) adminCerts() {
 	}
 }
 
-// clientCerts checks the certificates that admit callbacks of an account.
+// clientCerts checks the client certificates that authenticate callbacks of an account.
 func (c checker) clientCerts(key string, certs []ClientCert) {
 	for i, cert := range certs {
 		c.clientCert(item(key, i), cert)
@@ -185,7 +185,7 @@ func (c checker) clientCert(key string, cert ClientCert) {
 	}
 }
 
-// oauth2 checks the clients of an account. The id of a client tells whose it is, so it belongs to one account.
+// oauth2 checks the clients of an account. A client id identifies the account, so no two accounts may share one.
 func (c checker) oauth2(key string, account int) {
 	o := c.config.Accounts[account].Auth.OAuth2
 	for i, client := range o.Clients {
@@ -210,10 +210,10 @@ func (c checker) oauth2(key string, account int) {
 	}
 }
 
-// soonExpired is the time before the end of a certificate from which on there is a warning and an alert.
+// soonExpired is how long before a certificate expires the warnings and alerts begin.
 const soonExpired = 14 * 24 * time.Hour
 
-// tls warns of certificates that end soon, or that providers would refuse.
+// tls warns of certificates that expire soon, or that providers would refuse.
 func (w *warnings) tls(c *Config) {
 	for _, l := range []struct {
 		key string

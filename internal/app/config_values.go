@@ -95,8 +95,8 @@ func (r *reader) set(key, text string, v reflect.Value) bool {
 	return len(r.faults) == before
 }
 
-// store stores texts in v: all of them in a list, else the first. Nothing is stored if there are none or
-// one is invalid.
+// store stores texts in v: all of them if v is a list, else the first. It stores nothing if texts is empty or one
+// text is invalid.
 func (r *reader) store(key string, texts []string, v reflect.Value) {
 	switch {
 	case len(texts) == 0:
@@ -114,7 +114,7 @@ func (r *reader) store(key string, texts []string, v reflect.Value) {
 	v.Set(list)
 }
 
-// secrets reads a secret file. It returns none after a fault.
+// secrets reads a secret file. It returns nil after a fault.
 func (r *reader) secrets(key, file string, want fileContent) []string {
 	raw, err := readFile(file)
 	r.files.add(file, raw, err)

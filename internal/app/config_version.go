@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// atReload says for each key outside the accounts whether a reload applies it (true) or it needs a restart
-// (false). Every key stands here; accounts are applied as a whole.
+// atReload records for each key outside the accounts whether a reload applies it (true) or it needs a restart
+// (false). Every key must be listed; accounts are applied as a whole.
 var atReload = map[string]bool{
 	"accounts":                    true,
 	"encryption.event_key":        true,
@@ -73,7 +73,7 @@ const (
 	keyChanged = "changed"
 )
 
-// ConfigChange is a key that differs between two configurations. It has no value: any may be a secret.
+// ConfigChange is a key that differs between two configurations. It contains no values: any value may be a secret.
 type ConfigChange struct {
 	Key     string `json:"key"`    // such as accounts[kwikid/acme].auth.bearer
 	Change  string `json:"change"` // added, removed or changed
@@ -89,15 +89,15 @@ func (c ConfigChange) String() string {
 	return c.Key + " " + c.Change + ", " + applies
 }
 
-// DiffConfig lists the keys in which two configurations differ, ordered by key. An account that only one of them
-// has is one key.
+// DiffConfig lists the keys in which two configurations differ, ordered by key. An account that is in only one of
+// them counts as one key.
 func DiffConfig(from, to *Config) []ConfigChange {
 	before, after := from.leaves(), to.leaves()
 	changes := []ConfigChange{}
 	add := func(key, change string) {
 		key = wholeAccount(key, before, after)
 		if n := len(changes); n == 0 || changes[n-1].Key != key {
-			// Encryption is switched on and off at starts only.
+			// Encryption can be enabled or disabled only at a start.
 			restart := !appliesAtReload(key) || key == "encryption.key" && change != keyChanged
 			changes = append(changes, ConfigChange{Key: key, Change: change, Restart: restart})
 		}
@@ -119,7 +119,7 @@ func DiffConfig(from, to *Config) []ConfigChange {
 	return changes
 }
 
-// wholeAccount is the account of a key if only one side has it, else the key.
+// wholeAccount is the path of the account of a key if only one side has this account, else the key.
 func wholeAccount(key string, before, after map[string]string) string {
 	account, _, inAccount := strings.Cut(key, "].")
 	if !inAccount || !strings.HasPrefix(account, "accounts[") {
@@ -139,8 +139,8 @@ func appliesAtReload(key string) bool {
 	return atReload[key]
 }
 
-// Version identifies the effective configuration: 12 hex digits of a hash over every key and value. A secret
-// takes part as its own hash.
+// Version identifies the effective configuration: 12 hex digits of a hash over every key and value. Secrets are
+// included as hashes.
 func (c *Config) Version() string {
 	leaves := c.leaves()
 	hash := sha256.New()
@@ -150,7 +150,7 @@ func (c *Config) Version() string {
 	return hex.EncodeToString(hash.Sum(nil))[:12]
 }
 
-// leaves are all keys with their values as text, secrets as hashes. An empty optional key is not there.
+// leaves are all keys with their values as text, secrets as hashes. Empty optional keys are omitted.
 func (c *Config) leaves() map[string]string {
 	out := keyValues{}
 	out.section("", reflect.ValueOf(*c))
@@ -216,7 +216,7 @@ func (l keyValues) text(key string, value any) {
 	l[key] = cmp.Or(string(text), fmt.Sprint(err))
 }
 
-// hashed stands for a secret. The label makes it another hash than that of the secret in any other place.
+// hashed is a hash that represents a secret. Its label makes it differ from any other hash of the same secret.
 func hashed(s Secret) string {
 	sum := sha256.Sum256([]byte("kycbridge configuration secret\x00" + s.Reveal()))
 	return hex.EncodeToString(sum[:])

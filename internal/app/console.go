@@ -29,7 +29,7 @@ func (a *App) newConsole() *console.Console {
 	})
 }
 
-// openArchive is the stored-payload tool, once the bus is connected.
+// openArchive returns the stored-payload tool, or ErrUnavailable until the bus is connected.
 func (a *App) openArchive() (*archive.Archive, error) {
 	if a.bus.Load() == nil {
 		return nil, fmt.Errorf("read what is stored: %w: the bus has not been reached yet", kycbridge.ErrUnavailable)
@@ -100,8 +100,7 @@ func (l Limits) words() string {
 	return strings.Join(append(words, fmt.Sprintf("%d at once", concurrency)), ", ")
 }
 
-// listening subscribes to events over a connection of its own, so that a slow console delays no other
-// subscriber.
+// listening subscribes to events over a separate connection, so that a slow console delays no other subscriber.
 type listening struct{ *system }
 
 // Listen passes events as they are published until ctx ends.

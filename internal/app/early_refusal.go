@@ -10,9 +10,9 @@ import (
 	"kycbridge/handlers"
 )
 
-// earlyRefusalListener reports the refusals that net/http writes by itself, before any handler receives a
-// request: a header that is too large or malformed, an unknown transfer encoding. They would not be
-// counted otherwise. With TLS it stands above the tlsListener, where what is written can be read.
+// earlyRefusalListener reports the refusals that net/http writes by itself, before any handler receives a request:
+// a header that is too large or malformed, an unknown transfer encoding. They would not be counted otherwise. With
+// TLS it wraps the tlsListener, because it must see the unencrypted data.
 type earlyRefusalListener struct {
 	net.Listener
 	refused func(status int)
@@ -49,7 +49,7 @@ func (c earlyRefusalConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// earlyRefusal is the status of a refusal by net/http; 0 if b is none.
+// earlyRefusal is the status of a refusal by net/http; 0 if b is not such a refusal.
 func earlyRefusal(b []byte) int {
 	const prefix = "HTTP/1.1 "
 	if len(b) < len(prefix)+3 || string(b[:len(prefix)]) != prefix || b[len(prefix)] < '4' {

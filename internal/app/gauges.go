@@ -51,7 +51,7 @@ func (m *metrics) watch(store *publisher.Store, connected map[string]func() bool
 	}
 }
 
-// watchLedger adds how long leaves of the tamper-evident log have not been signed.
+// watchLedger adds a gauge of how long leaves of the tamper-evident log have been waiting for a signature.
 func (m *metrics) watchLedger(behind func(context.Context) (time.Duration, error)) {
 	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_log_unsigned_seconds",
 		Help: "How long the newest leaves of the tamper-evident log wait for a signed checkpoint; -1 while nobody can tell."},
@@ -110,7 +110,7 @@ func yes(is bool) float64 {
 	return 0
 }
 
-// count and seconds convert values of a store to numbers.
+// count and seconds convert functions that read a count or a duration for use with gauge.
 func count(ask func(context.Context) (int, error)) func(context.Context) (float64, error) {
 	return func(ctx context.Context) (float64, error) {
 		n, err := ask(ctx)
@@ -140,8 +140,8 @@ func (m *metrics) gauge(o prometheus.GaugeOpts, ask func(context.Context) (float
 	return g
 }
 
-// watchOpen adds the number of open sessions, watchDue that of an account's due ones and the delay of the
-// longest-overdue one until unwatch.
+// watchOpen adds a gauge of the number of open sessions. watchDue adds gauges of an account's due sessions and of
+// the delay of the longest-overdue one; unwatch removes them.
 func (m *metrics) watchOpen(open func(context.Context) (int, error)) {
 	m.gauge(prometheus.GaugeOpts{Name: "kycbridge_poll_sessions",
 		Help: "Open sessions that are asked about; -1 while the store does not tell."}, count(open))

@@ -22,7 +22,7 @@ const (
 	scrubRate = 16 << 20
 	// inspectPause is the quiet time before a requested inspection.
 	inspectPause = time.Second
-	// inspectAgain is the wait before a failed inspection is retried.
+	// inspectAgain is the time before a failed inspection is retried.
 	inspectAgain = 30 * time.Second
 	// namedInLog limits the missing messages in a log line.
 	namedInLog = 10
@@ -32,7 +32,7 @@ const (
 type integrity struct {
 	missing     map[string]*atomic.Int64 // messages, by stream
 	unaccounted atomic.Int64             // payloads with an unknown disposition
-	files       atomic.Int64             // damaged files of an embedded store, found by the start and by scrubs
+	files       atomic.Int64             // damaged files of an embedded store, found at the start and by scrubs
 	at          atomic.Int64             // Unix time
 }
 
@@ -50,7 +50,7 @@ func (a *App) watchIntegrity() {
 	a.untilStop(func(ctx context.Context) { a.inspectAll(ctx, state) })
 }
 
-// reinspect requests an inspection.
+// reinspect requests an inspection, unless one is already requested.
 func (a *App) reinspect() {
 	select {
 	case a.inspectNow <- struct{}{}:
@@ -77,8 +77,8 @@ func (a *App) inspectAll(ctx context.Context, state *integrity) {
 	}
 }
 
-// waitForInspection waits until the next inspection, and reports whether its interval has passed. 0 waits
-// forever.
+// waitForInspection waits until the next inspection, and reports whether its interval has passed. With an interval
+// of 0 it waits for a request only.
 func (a *App) waitForInspection(ctx context.Context, wait time.Duration) bool {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -150,8 +150,9 @@ func (a *App) checkStoreEnd(ctx context.Context) {
 	}
 }
 
-// checkEventsEnd detects, before any event is published, whether the event stream has lost some: then
-// revisions are repeated, and events must say so. Maintain and each event retry after a failure.
+// checkEventsEnd detects, before any event is published, whether the event stream has lost events: then revisions
+// are assigned again, and events must state this in restoredtime. After a failure, Maintain and each publication
+// try again.
 func (a *App) checkEventsEnd(ctx context.Context, bus *publisher.Bus) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -171,8 +172,8 @@ func (a *App) checkEventsEnd(ctx context.Context, bus *publisher.Bus) {
 	}
 }
 
-// lostEnds finds the first payload whose lost event was the last of its verification, or one of the last,
-// so that its revision is repeated; 0: there is none.
+// lostEnds finds the first payload whose lost event was the last of its verification, or one of the last, so that
+// its revision is assigned again; 0: no such payload.
 func lostEnds(ctx context.Context, bus *publisher.Bus, lost []archive.Loss) (from uint64) {
 	for _, l := range lost {
 		if l.Revision == 0 || from != 0 && l.Seq >= from {
@@ -221,8 +222,8 @@ func (a *App) scrub(ctx context.Context, state *integrity) {
 	state.files.Store(int64(a.embedded.Damaged() + damaged))
 }
 
-// refetchMissing requests the results of verifications with missing payloads again, if the account has an
-// API, and returns how many.
+// refetchMissing requests the results of verifications with missing payloads again, if the account has an API. It
+// returns the number of requests.
 func (a *App) refetchMissing(ctx context.Context, bus *publisher.Bus, missing []archive.Missing) (n int) {
 	for _, m := range missing {
 		account := a.live.Load().accounts[kycbridge.AccountKey{Provider: m.Key.Provider, Account: m.Key.Account}]
@@ -243,7 +244,7 @@ func (a *App) refetchMissing(ctx context.Context, bus *publisher.Bus, missing []
 	return n
 }
 
-// refetch makes a poll of a verification due now, and records that.
+// refetch schedules an immediate poll of a verification, and records this.
 func (a *App) refetch(ctx context.Context, p publisher.LostPayload) error {
 	now := time.Now().UTC()
 	w := kycbridge.Watch{Provider: p.Key.Provider, Account: p.Key.Account, Reference: p.Reference,

@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	ledgerPause = time.Second      // between looks for new messages
+	ledgerPause = time.Second      // between checks for new messages
 	signPause   = 20 * time.Second // between signed checkpoints, while there are new leaves
-	signLast    = 5 * time.Second  // for the checkpoint of a stop
+	signLast    = 5 * time.Second  // limit for the checkpoint at a stop
 )
 
 // ledgerOrigin names the log in its checkpoints.
@@ -53,11 +53,11 @@ func (a *App) keepLedger(ctx context.Context, bus *publisher.Bus) {
 		failing = err != nil
 		sleep(ctx, ledgerPause)
 	}
-	// What was stored until now is signed before the process ends.
+	// Everything that is stored now is signed before the process ends.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), signLast)
 	defer cancel()
 	if extendLedger(last, l) == nil {
-		_, _ = a.signLedger(last, l) // the next process signs it otherwise
+		_, _ = a.signLedger(last, l) // if it fails, the next process signs it
 	}
 }
 
@@ -80,7 +80,7 @@ func (s *system) signLedger(ctx context.Context, l *publisher.Ledger) ([]byte, e
 		func(c ledger.Checkpoint) ([]byte, error) { return c.Sign(s.signing.Private()) })
 }
 
-// ledgerBehind is how long the oldest leaf has not been signed.
+// ledgerBehind is how long the oldest unsigned leaf has been waiting for a signature.
 func (s *system) ledgerBehind(ctx context.Context) (time.Duration, error) {
 	bus := s.bus.Load()
 	if bus == nil {
@@ -89,8 +89,8 @@ func (s *system) ledgerBehind(ctx context.Context) (time.Duration, error) {
 	return publisher.NewLedger(s.store, bus).Behind(ctx)
 }
 
-// MakeBundle makes the evidence bundle of a verification, of everything that is stored now. unproven is the number
-// of messages that are not in the log and so not in the bundle: they were stored before it began.
+// MakeBundle creates the evidence bundle of a verification from everything that is stored now. unproven is the
+// number of messages that are not in the log and so not in the bundle: they were stored before the log began.
 func MakeBundle(
 	ctx context.Context, a *archive.Archive, c *Config, about bundle.About,
 ) (made []byte, unproven int, err error) {

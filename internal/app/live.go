@@ -10,18 +10,18 @@ import (
 	"kycbridge/internal/poll"
 )
 
-// live is what a reload of the configuration replaces. It never changes itself: who takes it once finishes with
-// what it holds.
+// live holds everything that a reload of the configuration replaces. A live value is not changed once it is in use:
+// an operation that has loaded it works with the same value to its end.
 type live struct {
-	config   *Config // in use: keys that need a restart have the values of the start
+	config   *Config // the configuration in use: keys that need a restart have the values of the start
 	accounts kycbridge.Accounts
 	policies map[kycbridge.AccountKey]poll.Policy
 	holders  handlers.Holders // of the admin API and the console
-	sealer   *sealer          // of events; nil: none is encrypted
-	master   *keys.Master     // of stored bodies, if it replaces the one before
+	sealer   *sealer          // of events; nil: events are not encrypted
+	master   *keys.Master     // of stored bodies, if it replaces the previous one
 }
 
-// newLive is what c says, with accounts built of it.
+// newLive creates the live value of c; accounts were built from c.
 func newLive(c *Config, accounts kycbridge.Accounts) (*live, error) {
 	events, err := newSealer(c)
 	if err != nil {
@@ -42,7 +42,8 @@ func (l liveAccounts) Find(provider, account string) (*kycbridge.Account, error)
 // All returns the accounts in use.
 func (l liveAccounts) All() kycbridge.Accounts { return l.live.Load().accounts }
 
-// policy is how the sessions of an account are polled. A poll under way may be of an account that is gone.
+// policy is how the sessions of an account are polled. A poll in progress may belong to an account that was
+// removed.
 func (s *system) policy(key kycbridge.AccountKey) poll.Policy {
 	if p, ok := s.live.Load().policies[key]; ok {
 		return p
@@ -64,7 +65,7 @@ func (l *live) sameAPI(key kycbridge.AccountKey, c Account) bool {
 	return reflect.DeepEqual(of(was), of(c))
 }
 
-// account is the index of an account; -1 if there is none.
+// account is the index of an account; -1 if it does not exist.
 func (c *Config) account(key kycbridge.AccountKey) int {
 	return slices.IndexFunc(c.Accounts, func(a Account) bool {
 		return a.Provider == key.Provider && a.Name == key.Account

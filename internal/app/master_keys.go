@@ -82,7 +82,7 @@ func (w *warnings) encryption(c *Config) {
 	}
 }
 
-// sealStore has the store encrypt bodies with the configured master key.
+// sealStore makes the store encrypt bodies with the configured master key.
 func (s *system) sealStore(ctx context.Context) error {
 	master, err := s.config.Encryption.master()
 	if err != nil {
@@ -100,15 +100,15 @@ func (s *system) sealStore(ctx context.Context) error {
 	return nil
 }
 
-// checkMaster checks that a master, nil for none, opens what is stored.
+// checkMaster checks that a master key (nil: none) can decrypt the stored bodies.
 func (s *system) checkMaster(ctx context.Context, master *keys.Master) error {
-	if master == nil { // not a Master that is nil
+	if master == nil { // pass a nil interface, not an interface that contains a nil *Master
 		return s.store.CheckMaster(ctx, nil)
 	}
 	return s.store.CheckMaster(ctx, master)
 }
 
-// nextMaster is the master of a reloaded configuration; nil if it does not change.
+// nextMaster is the master key of a reloaded configuration; nil if it does not change.
 func (s *system) nextMaster(ctx context.Context, before, next *Config) (*keys.Master, error) {
 	if s.master == nil || next.Encryption.Key == before.Encryption.Key {
 		return nil, nil
@@ -120,7 +120,7 @@ func (s *system) nextMaster(ctx context.Context, before, next *Config) (*keys.Ma
 	return master, err
 }
 
-// KeyStore are the keys of the bodies in a store.
+// KeyStore manages the keys of the bodies in a store.
 type KeyStore struct {
 	store  *publisher.Store
 	master *keys.Master // nil: none is configured
@@ -132,7 +132,7 @@ type HeldKey struct {
 	State string `json:"state"` // current, configured or missing
 }
 
-// OpenKeys opens the keys in the store of a configuration, also if a master key is missing. closeAll closes it.
+// OpenKeys opens the keys in the store of a configuration, even if a master key is missing. closeAll closes it.
 func OpenKeys(
 	ctx context.Context, config *Config, access StoreAccess, log *zap.Logger,
 ) (k *KeyStore, closeAll func(), err error) {

@@ -10,24 +10,24 @@ import (
 )
 
 const (
-	// memoryShare is the share of the available memory for the heap; stacks, and the file pages that the
-	// kernel counts with it, need the rest.
+	// memoryShare is the share of the available memory for the heap; stacks, and the file pages that the kernel counts
+	// as memory of the process, need the rest.
 	memoryShare = 0.8
-	// garbageRoom is how much garbage may always gather before a collection, bytes.
+	// garbageRoom is how much garbage, in bytes, may accumulate before a collection.
 	garbageRoom = 64 << 20
 	// leastPercent and mostPercent limit the garbage in percent of the live heap.
 	leastPercent, mostPercent = 100, 400
-	// tuneEvery is how often the percentage follows the live heap.
+	// tuneEvery is how often the percentage is adapted to the live heap.
 	tuneEvery = time.Second
 )
 
-// TuneMemory limits garbage until the process ends. A receiver's heap is small and its garbage large, so a
-// small heap may grow to five times its live size before a collection: collections at twice the size cost a
-// tenth of the processor. A large heap, of a long history or a backlog, may only double. Near the memory
-// limit of the container, or of the machine, collections are more frequent. GOGC and GOMEMLIMIT take
-// precedence.
+// TuneMemory adapts the garbage collection to the live heap until the process ends. A receiver's heap is small and
+// its garbage large, so a small heap may grow to five times its live size before a collection: collections at twice
+// the live size would use a tenth of the processor time. A large heap, for example during a long history or a
+// backlog, may only double. Near the memory limit of the container, or of the machine, collections are more
+// frequent. GOGC and GOMEMLIMIT take precedence.
 func TuneMemory() {
-	// If neither can be read, there is no limit, as before.
+	// If neither limit can be read, no memory limit is set.
 	_, _ = memlimit.Set(memlimit.WithRatio(memoryShare),
 		memlimit.WithProvider(memlimit.ApplyFallback(memlimit.FromCgroup, memlimit.FromSystem)))
 	if os.Getenv("GOGC") != "" {
@@ -46,8 +46,8 @@ func TuneMemory() {
 	}()
 }
 
-// garbagePercent is how much garbage may gather in percent of a live heap, in steps of a tenth, so that it
-// seldom changes.
+// garbagePercent is how much garbage may accumulate, in percent of the live heap. It is a multiple of ten, so that
+// it seldom changes.
 func garbagePercent(live uint64) int {
 	percent := int(100 * garbageRoom / max(live, 1))
 	return min(max(percent/10*10, leastPercent), mostPercent)

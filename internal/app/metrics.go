@@ -15,9 +15,8 @@ import (
 	"kycbridge/handlers"
 )
 
-// metrics are the Prometheus metrics. Labels contain configured names and fixed words, and nothing
-// personal. Of external text they contain only the names of new fields, if they look like names, in a
-// limited number.
+// metrics are the Prometheus metrics. Labels contain configured names and fixed words, and nothing personal. The
+// only external text in labels is the names of new fields, if they look like names, and their number is limited.
 type metrics struct {
 	registry       *prometheus.Registry
 	payloads       *prometheus.CounterVec
@@ -43,7 +42,8 @@ type metrics struct {
 	reloads        *prometheus.CounterVec
 }
 
-// fine covers in-memory answers up to the request timeout; delays may grow while a bus is unavailable.
+// Buckets of histograms, in seconds. fine covers answer times up to the request timeout; coarse covers delays, which
+// grow while a bus is unavailable.
 var (
 	fine   = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 	coarse = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30, 300, 3600}
@@ -122,7 +122,7 @@ func (m *metrics) ofConfigurations() {
 	m.registry.MustRegister(m.configs, m.reloads)
 }
 
-// ofRetention adds what the retention has removed.
+// ofRetention adds the counter of messages that the retention has removed.
 func (m *metrics) ofRetention() {
 	m.removed = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "kycbridge_retention_removed_total",
 		Help: "Messages that this process has removed because they were older than their retention, by class: payloads, " +

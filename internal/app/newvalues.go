@@ -8,13 +8,13 @@ import (
 	"kycbridge"
 )
 
-// Limits of the new values that a process remembers and logs.
+// Limits of the new values that a process keeps and logs.
 const (
 	maxPointers     = 100  // of a provider, as labels of the metric
 	maxLoggedValues = 1000 // new values, each of which is logged once
 )
 
-// otherPointers is the label of further pointers.
+// otherPointers is the label of all pointers beyond maxPointers.
 const otherPointers = "other"
 
 // newValueCounter counts new values, and logs the first occurrence of each in this process.
@@ -54,8 +54,7 @@ func (n *newValueCounter) add(p kycbridge.Payload, all []kycbridge.NewValue) {
 	}
 }
 
-// register returns the label of a new value, and whether it is to be logged, and whether it is the last
-// one.
+// register returns the label of a new value, whether to log it, and whether it is the last one that is logged.
 func (n *newValueCounter) register(provider string, v kycbridge.NewValue) (label string, first, last bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

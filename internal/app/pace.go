@@ -16,22 +16,22 @@ import (
 const (
 	// paceEvery is how often the backlog is measured.
 	paceEvery = 500 * time.Millisecond
-	// paceOver is the window over which the rate of processing is measured.
+	// paceOver is the window over which the rate of processing is measured, in intervals of paceEvery.
 	paceOver = 10
-	// paceRecent is the newest part of the window: if processing becomes slower, callbacks follow at once.
+	// paceRecent is the newest part of the window: if processing becomes slower, the limit of callbacks is reduced at
+	// once.
 	paceRecent = 2
-	// paceDrop is the smallest share of the rate of the window that they follow to: a short stop of processing
-	// does not stop callbacks.
+	// paceDrop is the smallest share of the window's rate to which this reduces the limit, so that a short stop of
+	// processing does not stop callbacks.
 	paceDrop = 0.25
-	// paceAhead is how much work may wait for events before callbacks are slowed down: the time that
-	// processing it takes.
+	// paceAhead is the backlog at which callbacks are slowed down, as the time that its processing takes.
 	paceAhead = 5 * time.Second
 	// paceLeast is a backlog that never slows callbacks down.
 	paceLeast = 1000
-	// paceShare is the share of the processing rate at which payloads are stored meanwhile, by all processes:
-	// the backlog shrinks.
+	// paceShare is the rate at which all processes together store payloads meanwhile, as a share of the processing
+	// rate: it is below 1, so that the backlog shrinks.
 	paceShare = 0.8
-	// paceOwn is the smallest part of it that a process takes, if others have stored nearly all payloads.
+	// paceOwn is the smallest part of that rate for one process, if others have stored nearly all payloads.
 	paceOwn = 0.1
 	// paceWait is how long a callback waits for its turn before it is answered 503.
 	paceWait = 3 * time.Second
@@ -45,10 +45,10 @@ type progress struct {
 	own       uint64 // callbacks that this process has let through
 }
 
-// pace slows callbacks down while more payloads are stored than become events: a provider that is answered
-// later sends later, and one that is answered 503 sends again. Without it answers run ahead of events for as
-// long as an overload lasts. It never acts while nothing can be processed, because NATS is unavailable for
-// example: then payloads are accepted and wait.
+// pace slows callbacks down while payloads are stored faster than they are processed to events: a provider that is
+// answered later sends its next callback later, and one that is answered 503 sends the callback again. Without
+// pace, the delay of events grows for as long as an overload lasts. It never acts while nothing can be processed,
+// because NATS is unavailable for example: then payloads are accepted and wait.
 type pace struct {
 	log *zap.Logger
 
@@ -113,7 +113,7 @@ func (p *pace) ownShare() float64 {
 	return paceShare * part
 }
 
-// rateOf is the number of payloads processed a second; 0 if there were none.
+// rateOf is the number of payloads processed per second; 0 if none was processed.
 func rateOf(samples []progress) float64 {
 	first, last := samples[0], samples[len(samples)-1]
 	took := last.at.Sub(first.at).Seconds()
@@ -123,7 +123,7 @@ func rateOf(samples []progress) float64 {
 	return float64(last.processed-first.processed) / took
 }
 
-// watchPace measures until ctx ends. A measurement that fails ends the window.
+// watchPace measures until ctx ends. A failed measurement discards the window.
 func (a *App) watchPace(ctx context.Context) {
 	tick := time.NewTicker(paceEvery)
 	defer tick.Stop()

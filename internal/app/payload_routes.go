@@ -61,7 +61,7 @@ func options[T any](r handlers.PayloadRequest, filter func(*T) *archive.Filter) 
 	return o, nil
 }
 
-// filter is for requests that consist of a filter.
+// filter is the argument of options for requests that consist of a filter only.
 func filter(f *archive.Filter) *archive.Filter { return f }
 
 func (p payloadTool) list(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
@@ -151,8 +151,7 @@ func (p payloadTool) export(ctx context.Context, a *archive.Archive, r handlers.
 	return err
 }
 
-// importPayloads attributes every error, except those of the store, to one of the payloads: it names the
-// line.
+// importPayloads reports every error, except those of the store, as an invalid request; the error names the line.
 func (p payloadTool) importPayloads(
 	ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer,
 ) error {
@@ -177,7 +176,7 @@ func (p payloadTool) importPayloads(
 	}{q.DryRun, read, done})
 }
 
-// purge counts, and erases only if the request confirms it.
+// purge counts what matches, and erases it only if the request confirms this.
 func (p payloadTool) purge(ctx context.Context, a *archive.Archive, r handlers.PayloadRequest, out io.Writer) error {
 	type question struct {
 		Verification string         `json:"verification"`
@@ -328,8 +327,8 @@ func Replayable(f archive.Filter) archive.Filter {
 	return f
 }
 
-// ForeignSubject refuses a subject to which a replay must not send: an invalid one, and an internal one,
-// where an event would be misinterpreted.
+// ForeignSubject refuses a subject to which a replay must not send events: an invalid one, or one of kycbridge
+// itself, where the event would be misinterpreted.
 func ForeignSubject(config *Config, to string) error {
 	prefix := config.Names.SubjectPrefix
 	switch {

@@ -17,8 +17,8 @@ import (
 	"kycbridge/publisher"
 )
 
-// defaultPolling applies to every provider without a policy of its own. Callbacks report most changes;
-// these polls replace lost ones.
+// defaultPolling applies to every provider without a policy of its own. Callbacks report most changes; the polls
+// find changes whose callback was lost.
 var defaultPolling = poll.Policy{
 	Interval: 10 * time.Minute,
 	Jitter:   .2,
@@ -27,9 +27,9 @@ var defaultPolling = poll.Policy{
 	Rechecks: []time.Duration{5 * time.Second, time.Minute, 10 * time.Minute},
 }
 
-// connectAPIs gives l the polling policy of each account, and each account with API credentials its provider's
-// API: that of before, nil at the start, if nothing has changed that it depends on. It then knows how fast the
-// provider may be called, and has its access tokens.
+// connectAPIs sets in l the polling policy of each account, and the provider's API of each account with API
+// credentials. It reuses the API in before (nil at the start) if nothing has changed that the API depends on: a
+// reused API keeps its rate limits and access tokens.
 func (a *App) connectAPIs(l, before *live) {
 	table := map[string]normalize.Entry{}
 	for _, e := range providers() {
@@ -128,7 +128,7 @@ func (a *App) newPoller() *poll.Poller {
 	}
 }
 
-// lastState is the last known state of a verification; nil if there is none, or the bus is unavailable.
+// lastState is the last known state of a verification; nil if no state is known or the bus is unavailable.
 func (a *App) lastState(ctx context.Context, k kycbridge.Key) *event.Data {
 	bus := a.bus.Load()
 	if bus == nil {

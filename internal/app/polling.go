@@ -18,12 +18,12 @@ type polling struct {
 // duePolls is the consumer of one account.
 type duePolls struct {
 	workers int
-	end     context.CancelFunc // takes no more sessions; polls under way finish
+	end     context.CancelFunc // stops taking sessions; polls in progress finish
 	done    chan struct{}
 	unwatch func() // removes its metrics
 }
 
-// startPolls begins the consumers of the accounts in use; Stop ends them.
+// startPolls starts the consumers of the accounts in use; Stop ends them.
 func (a *App) startPolls() {
 	life, end := context.WithCancel(context.Background())
 	a.polling = &polling{life: life, of: map[kycbridge.AccountKey]*duePolls{}}
@@ -31,8 +31,8 @@ func (a *App) startPolls() {
 	a.pollAccounts()
 }
 
-// pollAccounts ends the consumers of accounts that are gone or have no API any more, and starts missing ones. A
-// consumer with another number of workers begins when the one before has finished.
+// pollAccounts ends the consumers of accounts that were removed or no longer have an API, and starts missing
+// consumers. If the number of workers has changed, the new consumer starts when the previous one has finished.
 func (a *App) pollAccounts() {
 	now, p := a.live.Load(), a.polling
 	wanted := map[kycbridge.AccountKey]int{}
@@ -58,7 +58,7 @@ func (a *App) pollAccounts() {
 	}
 }
 
-// pollAccount starts the consumer of an account, after the one before, if any, has finished.
+// pollAccount starts the consumer of an account, after the previous one, if any, has finished.
 func (a *App) pollAccount(key kycbridge.AccountKey, workers int, before <-chan struct{}) *duePolls {
 	p := a.polling
 	ctx, end := context.WithCancel(p.life)

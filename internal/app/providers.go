@@ -9,7 +9,7 @@ import (
 	"kycbridge/normalize/signzy"
 )
 
-// providers is the one table of providers: adding one means new files and one line here.
+// providers is the only table of providers: to add a provider, add its files and one line here.
 func providers() []normalize.Entry {
 	return []normalize.Entry{
 		signzy.Entry(),
@@ -29,7 +29,7 @@ func Simulated() (out []simulate.Provider) {
 	return out
 }
 
-// ProviderCatalog tells the configuration what the table of providers knows.
+// ProviderCatalog is the part of the table of providers that the configuration needs.
 func ProviderCatalog() Catalog {
 	c := Catalog{
 		AuthKeys: map[string][]string{}, Placements: map[string][]string{}, Settings: map[string][]normalize.Setting{},

@@ -29,8 +29,8 @@ type ReadOptions struct {
 
 	// Match reports whether an event is wanted; nil: every event is.
 	Match func(body []byte) bool
-	// Check refuses an event for its signature (event.SignatureHeader), "" if it has none; nil: none is checked.
-	// Its error ends the reading.
+	// Check refuses an event because of its signature (event.SignatureHeader; "" without one); nil: signatures are not
+	// checked. Its error ends the reading.
 	Check func(body []byte, signature string) error
 
 	from uint64 // first sequence; 0: from the beginning
@@ -67,13 +67,13 @@ func ReadEvents(ctx context.Context, o ReadOptions, each func(body []byte) error
 	return err
 }
 
-// dialReader connects. The server reports a missing permission asynchronously, instead of an answer:
-// refuse ends the wait for it.
+// dialReader connects. The server reports a missing permission asynchronously instead of answering: refuse ends the
+// wait for the answer.
 func dialReader(o ReadOptions, refuse context.CancelCauseFunc) (*nats.Conn, error) {
 	options := []nats.Option{
 		nats.Name("kycbridge events"), nats.MaxReconnects(-1),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			// Without the permission to remove a consumer it expires at the server.
+			// Without the permission to remove a consumer, the consumer expires at the server.
 			if errors.Is(err, nats.ErrPermissionViolation) && !strings.Contains(err.Error(), ".CONSUMER.DELETE.") {
 				refuse(err)
 			}
@@ -164,8 +164,8 @@ func readStream(ctx context.Context, nc *nats.Conn, o ReadOptions, each func([]b
 	return readFrom(ctx, looking, stream, o, each)
 }
 
-// readNewest passes the newest events, the newest first. It reads a window at the end of the stream, and a
-// larger one while that does not contain enough.
+// readNewest passes the newest events, the newest first. It reads a window at the end of the stream, and a larger
+// one until the window contains enough events.
 func readNewest(ctx context.Context, stream jetstream.Stream, o ReadOptions, each func([]byte) error) error {
 	state := stream.CachedInfo().State
 	wanted := o.Newest
@@ -279,8 +279,8 @@ func meets(a, b []string) bool {
 	return len(a) == len(b)
 }
 
-// readOrdered passes messages on: without follow until the last existing one, which must arrive in time;
-// else endlessly.
+// readOrdered passes messages on. Without follow, it ends at the last existing message, which must arrive in time;
+// otherwise it runs until ctx ends.
 func readOrdered(ctx context.Context, consumer jetstream.Consumer, follow bool, each func(jetstream.Msg) error) error {
 	messages, err := consumer.Messages()
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"kycbridge/publisher"
 )
 
-// serveReaders answers the readers of external servers until ends are closed, after an error too; those of
-// the embedded server are served by it. Requests to watch go to the store, all others to the bus.
+// serveReaders answers the readers of external servers until ends are closed. The caller must close ends after an
+// error too. The embedded server serves its own readers. Requests to watch go to the store, all others to the bus.
 func (s *system) serveReaders(ctx context.Context) (ends closers, err error) {
 	one := s.config.Store.URL == s.config.Bus.URL
 	if !s.config.Bus.IsEmbedded() {
@@ -24,7 +24,8 @@ func (s *system) serveReaders(ctx context.Context) (ends closers, err error) {
 	return ends, err
 }
 
-// serveReadersOf answers the readers of one external server until ends are closed, after an error too.
+// serveReadersOf answers the readers of one external server until ends are closed. The caller must close ends after
+// an error too.
 func (s *system) serveReadersOf(
 	ctx context.Context, server Server, o publisher.ReadersOptions,
 ) (ends closers, err error) {

@@ -18,22 +18,23 @@ type Source struct {
 	Environ []string
 }
 
-// fileDigests are the SHA-256 of the contents of files, zero of one that cannot be read.
+// fileDigests are the SHA-256 digests of the contents of files; zero for a file that cannot be read.
 type fileDigests map[string][sha256.Size]byte
 
-// load reads and checks the configuration, and returns what it has read in any case.
+// load reads and checks the configuration. It returns the digests of the files that it has read even after an
+// error.
 func (s Source) load() (*Config, fileDigests, error) {
 	return loadConfig(s.Path, s.Environ, ProviderCatalog())
 }
 
-// now are the same files as they are now.
+// now returns the current digests of the same files.
 func (d fileDigests) now() fileDigests {
 	out := fileDigests{}
 	out.addNow(slices.Collect(maps.Keys(d))...)
 	return out
 }
 
-// addNow adds files as they are now.
+// addNow adds the current digests of files.
 func (d fileDigests) addNow(paths ...string) {
 	for _, path := range paths {
 		if path != "" {
@@ -43,7 +44,7 @@ func (d fileDigests) addNow(paths ...string) {
 	}
 }
 
-// add adds a file that was read, or could not be.
+// add adds the digest of a file that was read, or zero if err is not nil.
 func (d fileDigests) add(path string, raw []byte, err error) {
 	if err != nil {
 		d[path] = [sha256.Size]byte{}
@@ -59,7 +60,7 @@ func WithSource(s Source) Option { return func(a *App) { a.source = &s } }
 // WithLogLevel lets a reload change log.level.
 func WithLogLevel(set func(level string)) Option { return func(a *App) { a.setLogLevel = set } }
 
-// Reload reads the configuration again, soon. A faulty one changes nothing.
+// Reload requests that the configuration is read again soon. An invalid configuration changes nothing.
 func (a *App) Reload() {
 	select {
 	case a.reloadNow <- struct{}{}:
@@ -95,9 +96,9 @@ func (a *App) watchConfig(ctx context.Context) {
 	}
 }
 
-// reload applies the configuration as it is in its files, or reports why it cannot be used and changes nothing.
-// It returns the files that it has read. Unless it was asked for, it is silent if nothing but the contents of the
-// files for TLS has changed, which their listeners read by themselves.
+// reload applies the configuration as it is in its files, or reports why it cannot be used and changes nothing. It
+// returns the files that it has read. Unless a reload was requested, it logs nothing if only the contents of TLS
+// files have changed: the listeners read these files themselves.
 func (a *App) reload(asked bool) fileDigests {
 	config, files, err := a.source.load()
 	var next *live
@@ -157,7 +158,7 @@ func (a *App) prepareReload(config *Config) (*live, error) {
 	return next, nil
 }
 
-// use replaces what is in use. Requests under way finish with what they have taken.
+// use replaces the live configuration. Requests in progress finish with the values that they have loaded.
 func (a *App) use(next, before *live) {
 	a.live.Store(next)
 	if next.master != nil {
@@ -174,7 +175,7 @@ func (a *App) use(next, before *live) {
 	}
 	for key := range before.accounts {
 		if i := next.config.account(key); i < 0 || !before.sameAPI(key, next.config.Accounts[i]) {
-			a.metrics.paused(key, false) // another client, or none: that one tells no more
+			a.metrics.paused(key, false) // its client is not used any more, so it will not report the end of a pause
 			a.day.Paused(key, false)
 		}
 	}
@@ -194,7 +195,7 @@ func (a *App) logFaults(err error) {
 	}
 }
 
-// logReload says what was applied, what waits for a restart, and what is probably not intended.
+// logReload logs what was applied, what waits for a restart, and what is probably not intended.
 func (a *App) logReload(config *Config, changes []ConfigChange) {
 	used := a.live.Load().config
 	a.log.Info("the configuration was read again", zap.String("version", used.Version()),

@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	// retainEvery is the interval between two rounds of the retention, at most. A short retention has shorter ones.
+	// retainEvery is the longest interval between two rounds of the retention, retainLeast the shortest. A short
+	// retention has shorter intervals.
 	retainEvery = 10 * time.Minute
 	retainLeast = time.Second
-	// retainOthers is the interval between rounds that include accounts that are not configured any more.
+	// retainOthers is the interval between rounds that include accounts that are no longer configured.
 	retainOthers = 24 * time.Hour
 )
 

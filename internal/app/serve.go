@@ -76,7 +76,7 @@ func (a *App) startAdmin(ready map[string]func(context.Context) error) error {
 	}
 	a.addr.admin = addr
 	a.onStop(func() {
-		consoleHandler.Close() // its live views would not end by themselves
+		consoleHandler.Close() // its live views do not end by themselves
 		stop()
 	})
 	return nil
@@ -129,7 +129,7 @@ func (a *App) serve(name, listen string, files ListenTLS, h http.Handler) (addr 
 			server.Close()
 		}
 		running.Wait()
-		// A start at a slow provider could not be stored after the store is closed.
+		// A request that starts a verification at a slow provider must finish before the store is closed.
 		working.Wait()
 	}
 	return address, stop, nil

@@ -21,8 +21,8 @@ import (
 // connectTimeout is how long a start waits for NATS.
 const connectTimeout = 30 * time.Second
 
-// system is what a process knows and has opened. An App runs on one; a command that needs no running App
-// opens one of its own.
+// system is the configuration of a process and everything that the process has opened. An App runs on a system; a
+// command that needs no running App opens its own.
 type system struct {
 	config   *Config
 	log      *zap.Logger
@@ -50,7 +50,7 @@ func (c closers) close() {
 	}
 }
 
-// newSystem is a system that has opened nothing yet.
+// newSystem creates a system that has opened nothing yet.
 func newSystem(config *Config, log *zap.Logger) *system {
 	return &system{config: config, log: log, failed: make(chan error, 4)}
 }
@@ -111,7 +111,7 @@ func (s *system) fail(err error) {
 	}
 }
 
-// ended reports the error with which a part has ended, unless ctx was to end it.
+// ended reports the error with which a part has ended, unless ctx has ended.
 func (s *system) ended(ctx context.Context, part string, err error) {
 	if err != nil && ctx.Err() == nil {
 		s.fail(fmt.Errorf("%s: %w", part, err))
@@ -210,7 +210,7 @@ func (s *system) connect(
 	return s.dial(ctx, publisher.Dial{Name: name, URL: c.URL, Closed: s.fail}, c, more...)
 }
 
-// dial connects by the options of a server.
+// dial connects with the options of a server.
 func (s *system) dial(
 	ctx context.Context, d publisher.Dial, c Server, more ...nats.Option,
 ) (*publisher.Connection, error) {
@@ -230,7 +230,7 @@ func (s *system) explained(err error) error {
 	return s.embedded.Explain(err)
 }
 
-// busReady is an error while the bus cannot be used.
+// busReady returns an error while the bus cannot be used.
 func (s *system) busReady(ctx context.Context) error {
 	if bus := s.bus.Load(); bus != nil {
 		return bus.Ready(ctx)

@@ -15,16 +15,16 @@ import (
 // filesInterval is how often the files of a listener are compared with those in use.
 const filesInterval = 2 * time.Second
 
-// certificates are the files of a listener, read again when their contents change. A file that cannot be used
-// leaves those before in use.
+// certificates are the files of a listener, read again when their contents change. If a file cannot be used, the
+// previous files remain in use.
 type certificates struct {
 	listener string
 	files    ListenTLS
 	log      *zap.Logger
-	used     func(expires time.Time) // called when files are taken into use
+	used     func(expires time.Time) // called when new files are put into use
 	current  atomic.Pointer[tlsFiles]
 	fault    string // of the last attempt
-	logged   bool   // fault
+	logged   bool   // fault was logged
 }
 
 // newCertificates reads the files. The error is the first fault.
@@ -49,7 +49,7 @@ func (c *certificates) use(loaded *tlsFiles) {
 	c.used(loaded.leaf().NotAfter)
 }
 
-// config is what the next handshake uses.
+// config is the TLS configuration of the next handshake.
 func (c *certificates) config() *tls.Config { return c.current.Load().config }
 
 // watch reads the files again until ctx ends.
@@ -66,13 +66,13 @@ func (c *certificates) watch(ctx context.Context) {
 	}
 }
 
-// reload takes changed files into use. A fault is logged once, when it is found a second time: a certificate
-// and its key are two files, and between the writing of the one and of the other they do not belong together.
+// reload puts changed files into use. A fault is logged once, when it is found a second time: a certificate and its
+// key are two files, which do not match until both have been written.
 func (c *certificates) reload() {
 	loaded, faults := c.files.load()
 	used := c.current.Load()
 	if loaded != nil && loaded.untimely != nil && used.untimely == nil && loaded.digest != used.digest {
-		faults = []tlsFault{*loaded.untimely} // an old file was put in place of a good one
+		faults = []tlsFault{*loaded.untimely} // a certificate that is not valid now replaced a valid one
 	}
 	if len(faults) > 0 {
 		fault := faults[0].Error()

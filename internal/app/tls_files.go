@@ -18,15 +18,16 @@ type tlsFiles struct {
 	config *tls.Config
 	digest [sha256.Size]byte          // of their contents
 	trust  map[[sha256.Size]byte]bool // digests of the certificates in client_ca
-	// untimely says which certificate is not valid now; nil: they all are. It is no fault: a process must be able
-	// to start again when a certificate has expired, since other senders may not check it.
+	// untimely is the fault of a certificate that is not valid now; nil: all are valid. It does not make the files
+	// unusable: a process must be able to start again after a certificate has expired, since some senders may not
+	// check it.
 	untimely *tlsFault
 }
 
 // leaf is the certificate of the listener.
 func (f *tlsFiles) leaf() *x509.Certificate { return f.config.Certificates[0].Leaf }
 
-// tlsFault is what is wrong with one of the files. It repeats no content.
+// tlsFault is what is wrong with one of the files. It contains nothing of the content of the file.
 type tlsFault struct {
 	key             string // cert, key or client_ca
 	problem, remedy string
@@ -35,15 +36,15 @@ type tlsFault struct {
 // Error is the fault on one line.
 func (f tlsFault) Error() string { return f.key + " " + f.problem + "; " + f.remedy }
 
-// strongCiphers are those of TLS 1.2 with forward secrecy and authenticated encryption. TLS 1.3 has no
-// others.
+// strongCiphers are the cipher suites of TLS 1.2 with forward secrecy and authenticated encryption. All suites of
+// TLS 1.3 have both.
 var strongCiphers = []uint16{
 	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
 	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-// load reads the files of t. It returns all faults, and usable files only without any.
+// load reads the files of t. It returns all faults; the files are nil if there is any fault.
 func (t ListenTLS) load() (*tlsFiles, []tlsFault) {
 	if !t.enabled() {
 		return nil, nil
@@ -83,7 +84,8 @@ func (t ListenTLS) load() (*tlsFiles, []tlsFault) {
 	return files, nil
 }
 
-// endedAuthorities says that none of the authorities is valid now: an old one may stay in the file.
+// endedAuthorities returns a fault if no authority is valid now. If at least one is valid, expired ones may remain
+// in the file.
 func endedAuthorities(authorities []*x509.Certificate) (fault *tlsFault) {
 	for _, c := range authorities {
 		if fault = timeFault("client_ca", c); fault == nil {
@@ -101,8 +103,8 @@ func (t ListenTLS) loadAuthorities() (raw []byte, authorities []*x509.Certificat
 	return readCertificates("client_ca", t.ClientCA)
 }
 
-// trustClients has client certificates of these authorities verified, if a client shows one. A resumed session
-// would not be verified anew, so there are none.
+// trustClients makes the listener verify a client certificate against these authorities, if the client presents
+// one. A resumed session would not be verified again, so sessions cannot be resumed.
 func (f *tlsFiles) trustClients(authorities []*x509.Certificate) {
 	pool := x509.NewCertPool()
 	f.trust = map[[sha256.Size]byte]bool{}
@@ -141,7 +143,7 @@ func readCertificates(key, file string) (raw []byte, chain []*x509.Certificate, 
 	return raw, chain, nil
 }
 
-// timeFault says that a certificate is not valid now; nil if it is.
+// timeFault is the fault of a certificate that is not valid now; nil if it is valid.
 func timeFault(key string, c *x509.Certificate) *tlsFault {
 	switch now := time.Now(); {
 	case now.After(c.NotAfter):
@@ -199,7 +201,7 @@ func parseKey(der []byte) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// belongs reports whether key is that of the certificate.
+// belongs reports whether key is the private key of the certificate.
 func belongs(key crypto.Signer, c *x509.Certificate) bool {
 	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
 	return ok && public.Equal(c.PublicKey)

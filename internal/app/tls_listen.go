@@ -22,15 +22,15 @@ import (
 const (
 	handshakePlainHTTP = "plain_http"         // HTTP without TLS
 	handshakeCert      = "client_certificate" // a client certificate that cannot be verified
-	handshakeRefused   = "refused_by_client"  // the client does not trust our certificate, for example
+	handshakeRefused   = "refused_by_client"  // for example, the client does not trust the listener's certificate
 	handshakeTimeout   = "timeout"
-	handshakeClosed    = "closed"   // by the client, without a word
+	handshakeClosed    = "closed"   // by the client, without an alert
 	handshakeProtocol  = "protocol" // another version, another protocol
 )
 
-// tlsListener ends TLS below net/http, so that what net/http writes by itself can be read by an
-// earlyRefusalListener. HTTP/2 is then recognized by its first bytes (serveHTTP2), and withTLS gives requests
-// the state of their connection.
+// tlsListener terminates TLS below net/http, so that an earlyRefusalListener can read what net/http writes by
+// itself. HTTP/2 is then recognized by its first bytes (serveHTTP2), and withTLS adds the TLS state of the
+// connection to requests.
 type tlsListener struct {
 	net.Listener
 	certificates *certificates
@@ -49,8 +49,8 @@ func (a *App) listenTLS(name string, files ListenTLS, plain net.Listener) (net.L
 	return &tlsListener{plain, certificates, func(how string, err error) { a.handshakeFailed(name, how, err) }}, nil
 }
 
-// handshakeFailed counts a failed handshake. Anybody can cause one, so the log says it at debug only, except
-// for client certificates, whose owners are known to the operator.
+// handshakeFailed counts a failed handshake. Any client can cause one, so it is logged at debug level only, except
+// for a refused client certificate, whose owner is known to the operator.
 func (a *App) handshakeFailed(name, how string, err error) {
 	a.metrics.handshakes.WithLabelValues(name, how).Inc()
 	if how != handshakeCert {
@@ -62,7 +62,8 @@ func (a *App) handshakeFailed(name, how string, err error) {
 	})
 }
 
-// whyRefused is what is wrong with a client certificate. The words of the error may quote the certificate.
+// whyRefused is why a client certificate was refused. The text of the error is not used, because it may quote the
+// certificate.
 func whyRefused(err error) string {
 	var invalid x509.CertificateInvalidError
 	switch {
@@ -76,8 +77,9 @@ func whyRefused(err error) string {
 	return "cannot be verified"
 }
 
-// Accept returns a connection that makes its handshake when it is first read, in the goroutine that serves it,
-// so that a slow one holds no other up. The time for the header of the first request includes it.
+// Accept returns a connection that performs its handshake when it is first read, in the goroutine that serves it,
+// so that a slow handshake delays no other connection. The time limit for the header of the first request includes
+// the handshake.
 func (l *tlsListener) Accept() (net.Conn, error) {
 	raw, err := l.Listener.Accept()
 	if err != nil {
@@ -87,8 +89,8 @@ func (l *tlsListener) Accept() (net.Conn, error) {
 	return &tlsConn{Conn: secured, secured: secured, raw: raw, listener: l}, nil
 }
 
-// tlsConn is one connection with TLS. It shows net/http no state of TLS, so that net/http looks for HTTP/2 in
-// its bytes.
+// tlsConn is one connection with TLS. It hides its TLS state from net/http, so that net/http detects HTTP/2 by the
+// first bytes.
 type tlsConn struct {
 	net.Conn // secured
 	secured  *tls.Conn
@@ -99,7 +101,7 @@ type tlsConn struct {
 	state    tls.ConnectionState // after a handshake without err
 }
 
-// Read makes the handshake first. After a failed one there is nothing to read.
+// Read performs the handshake first. After a failed handshake it returns io.EOF.
 func (c *tlsConn) Read(b []byte) (int, error) {
 	if c.once.Do(c.handshake); c.err != nil {
 		return 0, io.EOF // net/http answers other errors, and counts them as requests
@@ -152,7 +154,7 @@ const (
 	plainWait    = time.Second
 )
 
-// answerPlain answers a request that came without TLS.
+// answerPlain answers a request that was sent without TLS.
 func (c *tlsConn) answerPlain() {
 	_ = c.raw.SetDeadline(time.Now().Add(plainWait))
 	if _, err := c.raw.Write(handlers.PlainHTTPAnswer()); err != nil {
@@ -167,7 +169,7 @@ func (c *tlsConn) answerPlain() {
 // connectionKey is the key of a connection in the contexts of its requests.
 type connectionKey struct{}
 
-// tlsContext makes the connection known to its requests.
+// tlsContext adds the connection to the context of its requests.
 func tlsContext(ctx context.Context, c net.Conn) context.Context {
 	if counted, ok := c.(earlyRefusalConn); ok {
 		c = counted.Conn
@@ -178,8 +180,8 @@ func tlsContext(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// withTLS gives a request the state of its connection. A client certificate whose authority is no longer
-// trusted does not count, even on a connection from before.
+// withTLS adds the TLS state of its connection to a request. A client certificate whose authority is no longer
+// trusted does not count, even on a connection that was opened earlier.
 func withTLS(r *http.Request) *http.Request {
 	c, ok := r.Context().Value(connectionKey{}).(*tlsConn)
 	if !ok {
@@ -194,7 +196,7 @@ func withTLS(r *http.Request) *http.Request {
 // maxStreams limits the concurrent requests of one HTTP/2 connection.
 const maxStreams = 128
 
-// serveHTTP2 lets a server accept HTTP/2 beside HTTP/1 on a tlsListener, without another layer of TLS.
+// serveHTTP2 makes a server accept HTTP/2 and HTTP/1 on a tlsListener, without another layer of TLS.
 func serveHTTP2(server *http.Server) {
 	server.Protocols = new(http.Protocols)
 	server.Protocols.SetHTTP1(true)

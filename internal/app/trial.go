@@ -21,8 +21,8 @@ import (
 // trialAccount is the default name of the account.
 const trialAccount = "try"
 
-// TrialAccounts are the accounts of a configuration for commands without a store. The provider of every
-// account is the one of the table.
+// TrialAccounts are the accounts of a configuration for commands without a store. Every account has its provider
+// from the table.
 func TrialAccounts(config *Config) (kycbridge.Accounts, error) {
 	set, err := schemas.New()
 	if err != nil {
@@ -31,7 +31,8 @@ func TrialAccounts(config *Config) (kycbridge.Accounts, error) {
 	return config.BuildAccounts(Providers(set))
 }
 
-// AccountOf is the account of a provider for a command: the one of that name, or the only one.
+// AccountOf is the account of a provider for a command: the account with this name, or the only account if name is
+// empty.
 func AccountOf(accounts kycbridge.Accounts, provider, name string) (*kycbridge.Account, error) {
 	var names []string
 	for k := range accounts {
@@ -82,7 +83,8 @@ func NewTrial(account *kycbridge.Account, names Names, body []byte, at time.Time
 		Mapping: Mapping, TypePrefix: names.TypePrefix, SourcePrefix: names.SourcePrefix}
 }
 
-// Authentic returns which credential of an account accepts a request, or why none does.
+// Authentic returns the position of the credential with which an account accepts a request, or why the account
+// refuses it.
 func Authentic(
 	account *kycbridge.Account, header http.Header, query url.Values, body []byte, at time.Time,
 ) (placement string, err error) {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// diskTimeout is how long an embedded store may refuse all writes.
+// diskTimeout is how long an embedded store may refuse all writes before the app ends.
 const diskTimeout = 20 * time.Second
 
 // maintainStore checks and repairs the streams and consumers of the store until Stop.

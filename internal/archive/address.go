@@ -7,8 +7,8 @@ import (
 	"kycbridge/document"
 )
 
-// addressed is the path of a callback to an unknown account. A segment is shown if it is one of the words
-// of an address or just a short word: any other may be a credential.
+// addressed is the path of a callback to an unknown account. A segment is shown if it is the name of a configured
+// provider or account, or a short word of letters: any other segment may be a credential.
 func (a *Archive) addressed(k kycbridge.Kept) string {
 	if k.Request == nil || k.Request.Path == "" {
 		return ""

@@ -12,14 +12,14 @@ import (
 type Admission struct {
 	Replayed
 	Faults  []kycbridge.FieldError // why the current schema refuses it
-	Mapped  *event.Data            // the resulting state; nil: none is known
+	Mapped  *event.Data            // the resulting state; nil: not known
 	NoEvent string                 // why no event would follow; "" if one would
 }
 
 // Admits reports whether a replay would admit the payload.
 func (a Admission) Admits() bool { return a.Result == ResultAdmitted }
 
-// Readmit admits one quarantined or refused payload again, as Replay does with all that its filter
+// Readmit admits one quarantined or refused payload again, as Replay does with all payloads that its filter
 // selects.
 func (a *Archive) Readmit(ctx context.Context, k kycbridge.Kept, dryRun bool) (Replayed, error) {
 	r := &replay{Archive: a, o: ReplayOptions{DryRun: dryRun}}
@@ -58,13 +58,13 @@ func (a *Archive) Preview(ctx context.Context, k kycbridge.Kept) (Admission, err
 	return out, nil
 }
 
-// recomputed is the verification including the payload.
+// recomputed is the verification as recomputed with the payload.
 func (a *Archive) recomputed(
 	ctx context.Context, k kycbridge.Kept, out Admission, id kycbridge.Identity,
 ) (kycbridge.Recomputed, error) {
 	key := kycbridge.Key{Provider: out.Provider, Account: out.Account, VerificationID: out.VerificationID}
 	replayer := *a.Replayer
-	if k.Reason == kycbridge.QuarantineUnmapped { // it is in the log, and was skipped so far
+	if k.Reason == kycbridge.QuarantineUnmapped { // it is in the log, and has been skipped so far
 		replayer.Unmapped = func(string) bool { return true }
 		return replayer.Recompute(ctx, key)
 	}

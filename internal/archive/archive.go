@@ -47,19 +47,20 @@ type Tombstones interface {
 	Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error)
 }
 
-// Holds keep verifications from being erased.
+// Holds store holds, which prevent the erasure of verifications.
 type Holds interface {
 	PutHold(ctx context.Context, h kycbridge.Hold) error
-	// Hold is the hold on a verification, also one that has ended; nil if there never was one.
+	// Hold is the hold on a verification, even if it has ended; nil if the verification was never held.
 	Hold(ctx context.Context, k kycbridge.Key) (*kycbridge.Hold, error)
 	Holds(ctx context.Context) ([]kycbridge.Hold, error)
 }
 
-// Claims announce erasures: a hold waits for their end, so it never comes in the middle of one.
+// Claims announce erasures. A new hold waits until announced erasures have ended, so it never takes effect during
+// one.
 type Claims interface {
 	// ClaimOne refuses a verification that is held at that time with kycbridge.HeldError.
 	ClaimOne(ctx context.Context, k kycbridge.Key, now time.Time) (end func(), err error)
-	// ClaimAny returns all holds: what they keep must not be erased. It must end soon.
+	// ClaimAny returns all holds: held data must not be erased. The caller must call end soon.
 	ClaimAny(ctx context.Context) (holds []kycbridge.Hold, end func(), err error)
 }
 
@@ -71,7 +72,7 @@ type Barrier interface {
 
 // Events reads the canonical history.
 type Events interface {
-	// CountRevisions counts events without reading them: encrypted ones without their key too.
+	// CountRevisions counts events without reading them, so it needs no key for encrypted events.
 	CountRevisions(ctx context.Context, k kycbridge.Key) (int, error)
 	Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridge.State) error) error
 	Published(ctx context.Context, provider, account string, since time.Time, each func(kycbridge.EventMeta) error) error
@@ -80,14 +81,14 @@ type Events interface {
 // Bus erases events, and sends events to other subjects.
 type Bus interface {
 	EraseEvents(ctx context.Context, k kycbridge.Key) (int, error)
-	// ExpireEvents erases those up to a sequence.
+	// ExpireEvents erases the events up to a sequence.
 	ExpireEvents(ctx context.Context, k kycbridge.Key, until uint64) (int, error)
 	Send(ctx context.Context, subject string, body []byte, id string) error
-	// Encode is the body of an event as it is published, encrypted if its profile says so.
+	// Encode returns the body of an event as it is published, encrypted if its profile requires it.
 	Encode(e *event.Event) ([]byte, error)
 }
 
-// AccessLog is who used the API, the console and the commands.
+// AccessLog records who used the API, the console and the commands.
 type AccessLog interface {
 	// StoreAccess stores a record durably.
 	StoreAccess(ctx context.Context, a kycbridge.Access) error
@@ -119,7 +120,7 @@ type Archive struct {
 	Indexing       Indexing
 	Streams        []Streams
 	Erasures       Erasures
-	Ledger         Ledger  // nil: there is no tamper-evident log
+	Ledger         Ledger  // nil: no tamper-evident log is configured
 	Witness        Witness // of the log
 	AccessLog      AccessLog
 
@@ -193,7 +194,7 @@ func (f Filter) Check() error {
 	return nil
 }
 
-// shelves are those on which the filter can match.
+// shelves are the shelves on which the filter can match.
 func (f Filter) shelves() []kycbridge.Shelf {
 	switch {
 	case f.Status == StatusAccepted, f.Status == StatusIgnored:
@@ -230,8 +231,8 @@ func (f Filter) has(k kycbridge.Kept) bool {
 		(f.Until.IsZero() || k.ReceivedAt.Before(f.Until))
 }
 
-// Entry is a stored payload in a listing: of its body only the provider's name of the message type, if it
-// consists of known words.
+// Entry is a stored payload in a listing: it contains nothing of the body except the provider's name of the message
+// type, if this consists of known words.
 type Entry struct {
 	Status         string `json:"status"`
 	Seq            uint64 `json:"seq"`
@@ -279,7 +280,7 @@ func (a *Archive) List(ctx context.Context, f Filter, each func(Entry) error) er
 	})
 }
 
-// ignored are the ignored payloads, by sequence; nil if the filter does not select them.
+// ignored returns the ignored payloads, by sequence; nil if the filter does not select them.
 func (a *Archive) ignored(ctx context.Context, f Filter) (map[uint64]kycbridge.Disposition, error) {
 	if f.Status != StatusIgnored {
 		return nil, nil
@@ -330,7 +331,8 @@ func (a *Archive) find(ctx context.Context, f Filter, headersOnly bool, each fun
 	return nil
 }
 
-// byIndex finds one payload by a shortened id from a table, if the index knows exactly one.
+// byIndex finds one payload by its id, which may be shortened as in tables, if exactly one payload in the index
+// matches.
 func (a *Archive) byIndex(ctx context.Context, f Filter) (k kycbridge.Kept, ok bool, err error) {
 	found, err := a.Find(ctx, f.ID)
 	if errors.Is(err, kycbridge.ErrAmbiguous) {

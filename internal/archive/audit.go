@@ -13,7 +13,7 @@ import (
 	"kycbridge/internal/ledger"
 )
 
-// Ledger reads the tamper-evident log, and the stored messages that it is about.
+// Ledger reads the tamper-evident log, and the stored messages that it records.
 type Ledger interface {
 	// Read passes the log in order, with the sequence of each of its messages.
 	Read(ctx context.Context, batch func(seq uint64, b *ledger.Batch) error,
@@ -25,12 +25,12 @@ type Ledger interface {
 	Evidence(ctx context.Context, k kycbridge.Key, each func(m ledger.Message, body []byte) error) error
 }
 
-// Witness checks signatures of the log. Checkpoints that were kept elsewhere show whether the log was replaced as
-// a whole.
+// Witness checks signatures of the log. Checkpoints that were kept outside the store show whether the log was
+// replaced as a whole.
 type Witness struct {
 	Verifiers   *ledger.Verifiers
 	Origin      string
-	Checkpoints [][]byte // signed, from elsewhere
+	Checkpoints [][]byte // signed, kept outside the store
 }
 
 // LogAudit is the comparison of the tamper-evident log with itself, its checkpoints and the store.
@@ -57,14 +57,15 @@ const (
 	auditUnlogged = "it is not in the log, although the log covers its sequence"
 )
 
-// column are the leaves of a kind, by sequence. Sequences in an altered log may be anything, so it is sparse.
+// column holds the leaves of a kind, by sequence. It is sparse, because sequences in an altered log may have any
+// value.
 type column struct {
 	first  uint64 // sequence of the first one
 	old    uint64 // sequence up to which the server may have removed messages because of their age
 	chunks map[uint64]*chunk
 }
 
-// chunk are the leaves of chunkSize sequences.
+// chunk holds the leaves of chunkSize sequences.
 type chunk struct {
 	hashes [chunkSize][16]byte // the first half of each hash; zero: none
 	seen   uint64              // bits: the message is stored
@@ -80,7 +81,7 @@ func (c *column) set(seq uint64, hash [32]byte) {
 	c.chunks[n].hashes[seq%chunkSize] = [16]byte(hash[:16])
 }
 
-// see returns the hash of a stored message, which it marks.
+// see marks a message as stored and returns its hash in the log.
 func (c *column) see(seq uint64) [16]byte {
 	in := c.chunks[seq/chunkSize]
 	if in == nil {
@@ -90,7 +91,7 @@ func (c *column) see(seq uint64) [16]byte {
 	return in.hashes[seq%chunkSize]
 }
 
-// cut forgets the sequences after seq: they are given again.
+// cut removes the leaves after seq: their sequences are assigned again.
 func (c *column) cut(seq uint64) {
 	for n, in := range c.chunks {
 		for i := range in.hashes {
@@ -122,7 +123,7 @@ type audit struct {
 	roots   map[int64]tlog.Hash // by size, at the end of each batch
 	columns map[ledger.Kind]*column
 	until   map[string]uint64
-	next    uint64 // the sequence that the log continues with; 0: it has not begun
+	next    uint64 // the sequence that the next message of the log must have
 	last    int64  // size of the last checkpoint
 }
 
@@ -234,7 +235,7 @@ func (a *audit) signed(what string, seq uint64, signed []byte) (c ledger.Checkpo
 	return c, false
 }
 
-// elsewhere compares the checkpoints that were kept elsewhere.
+// elsewhere compares the log with the checkpoints that were kept outside the store.
 func (a *audit) elsewhere() {
 	for _, signed := range a.witness.Checkpoints {
 		const what = "checkpoint kept elsewhere"
@@ -273,8 +274,8 @@ func (a *Archive) auditKind(ctx context.Context, run *audit, kind ledger.Kind) e
 	return a.auditMissing(ctx, run, kind, first)
 }
 
-// auditMissing finds leaves whose message is gone without a recorded reason. The service records what it removes;
-// only where a server removes old messages by itself those before the first one count as expired.
+// auditMissing finds leaves whose message is missing without a recorded reason. The service records what it
+// removes; only if a server removes old messages by itself, messages before the first stored one count as expired.
 func (a *Archive) auditMissing(ctx context.Context, run *audit, kind ledger.Kind, first uint64) error {
 	column := run.columns[kind]
 	gone := func(seq uint64) bool { return seq < first && seq <= column.old } // of the access log

@@ -19,8 +19,8 @@ type Proven struct {
 	Proof []tlog.Hash
 }
 
-// Evidence are all stored messages of a verification that a signed checkpoint covers, with their proofs, and how
-// many there are that it does not cover.
+// Evidence are all stored messages of a verification that a signed checkpoint covers, with their proofs, and the
+// number of messages that it does not cover.
 func (a *Archive) Evidence(
 	ctx context.Context, k kycbridge.Key, checkpoint ledger.Checkpoint,
 ) (proven []Proven, unproven int, err error) {

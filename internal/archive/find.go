@@ -24,7 +24,7 @@ type Unindexer interface {
 	Unindex(ctx context.Context, k kycbridge.Key) (int, error)
 }
 
-// Indexing rebuilds the index from the stored messages, and reports how much it lacks.
+// Indexing rebuilds the index from the stored messages, and reports how many messages are not indexed yet.
 type Indexing interface {
 	Rebuild(ctx context.Context, progress func(kycbridge.IndexLag)) error
 	Lag(ctx context.Context) (kycbridge.IndexLag, error)
@@ -40,8 +40,8 @@ type KeyFinder interface {
 	KeyOf(ctx context.Context, verificationID string) (kycbridge.Key, error)
 }
 
-// Found is a verification, or a payload without a known verification, that matches the searched id. It
-// contains nothing about a person, and not that id.
+// Found is a verification, or a payload without a known verification, that matches the searched id. It contains
+// neither personal data nor the searched id.
 type Found struct {
 	By             kycbridge.IndexKind `json:"by"` // which of its ids matches
 	Provider       string              `json:"provider"`
@@ -89,11 +89,11 @@ const (
 	longestText  = 1024
 )
 
-// Find returns the verifications, and payloads without one, that have an id: internal, external reference,
-// the provider's reference, or payload id. If there is none, it returns those whose id begins with it:
-// from 4 characters on for internal ids, from 8 on for others. The newest comes first.
-// kycbridge.ErrAmbiguous means that there are too many candidates. What was stored a moment ago may not be
-// indexed yet: before Find reports that there is nothing, it waits for the index, for indexPatience at most.
+// Find returns the verifications, and payloads without one, that have an id: internal, external reference, the
+// provider's reference, or payload id. If none has it, Find returns those whose id begins with it: from 4
+// characters on for internal ids, from 8 on for others. The newest comes first. kycbridge.ErrAmbiguous means that
+// there are too many candidates. Recently stored messages may not be indexed yet: before Find reports no match, it
+// waits for the index, for indexPatience at most.
 func (a *Archive) Find(ctx context.Context, text string) ([]Found, error) {
 	found, err := a.findIndexed(ctx, text)
 	for deadline := time.Now().Add(indexPatience); err == nil && len(found) == 0 && time.Now().Before(deadline); {
@@ -101,7 +101,7 @@ func (a *Archive) Find(ctx context.Context, text string) ([]Found, error) {
 		if lagErr != nil {
 			break
 		}
-		found, err = a.findIndexed(ctx, text) // of what was indexed until then
+		found, err = a.findIndexed(ctx, text) // includes what was indexed since the last search
 		if lag.Total() == 0 || !pause(ctx, indexPause) {
 			break
 		}
@@ -273,7 +273,7 @@ func (s *search) verification(ctx context.Context, by kycbridge.IndexKind, id st
 	return nil
 }
 
-// isOurs compares an internal id, which may be written without its hyphens.
+// isOurs reports whether an internal id is the searched one, which may be written without its hyphens.
 func (s *search) isOurs(id string) bool {
 	bare := func(t string) string { return strings.ReplaceAll(strings.ToLower(t), "-", "") }
 	text := bare(s.texts[0])
@@ -314,7 +314,7 @@ func (a *Archive) keptOf(ctx context.Context, k kycbridge.Key, each func(kycbrid
 		VerificationID: k.VerificationID, HeadersOnly: true}, each)
 }
 
-// describe returns the current state of a verification; ok is false if there is none.
+// describe returns the current state of a verification; ok is false if the verification is not known.
 func (a *Archive) describe(ctx context.Context, id string) (f Found, ok bool, err error) {
 	k, state, err := a.LastEvents.Head(ctx, id)
 	if errors.Is(err, kycbridge.ErrNotFound) {
@@ -361,7 +361,7 @@ func (s *search) place(ctx context.Context, e kycbridge.Indexed) error {
 	return s.addKept(ctx, k)
 }
 
-// addKept adds a payload that is not in the log if it has the id.
+// addKept adds a payload from a shelf other than the log, if the payload has the id.
 func (s *search) addKept(ctx context.Context, k kycbridge.Kept) error {
 	if !s.matches(kycbridge.LocalPayloadID(k.Payload)) && !s.matches(k.ID) {
 		return nil

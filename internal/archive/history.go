@@ -19,9 +19,9 @@ const (
 	// time.
 	maxReads          = 20
 	maxOutcomeEntries = 20_000
-	// outcomeSlack is how long before the receipt of a payload its disposition may be recorded: clocks.
+	// outcomeSlack is how long before the receipt of a payload its disposition may be recorded, because clocks differ.
 	outcomeSlack = 5 * time.Second
-	// outcomeSpan is how long after its receipt.
+	// outcomeSpan is how long after the receipt its disposition is searched.
 	outcomeSpan = 10 * time.Minute
 )
 
@@ -31,7 +31,7 @@ type History struct {
 	Last    *event.Data        // nil: nothing was published
 	Session *kycbridge.Session // nil: it is not polled
 	Steps   []HistoryStep
-	Cut     bool // there is more than this
+	Cut     bool // the history is longer than Steps
 }
 
 // HistoryStep is a received payload, or a published revision.
@@ -45,8 +45,8 @@ type HistoryStep struct {
 type HistoryPayload struct {
 	Kept     kycbridge.Kept
 	Entry    Entry
-	Revision int    // that it led to; 0: none
-	NoEvent  string // why there is none; "" if that is not known
+	Revision int    // the revision that it led to; 0: none
+	NoEvent  string // why it led to no revision; "" if not known
 	Pending  bool   // not processed yet
 }
 
@@ -122,7 +122,7 @@ func (a *Archive) addPayloads(ctx context.Context, l *History, revisions map[str
 	return err
 }
 
-// quarantinedOf are the payloads in quarantine that name the verification and are not in the log too.
+// quarantinedOf returns the payloads in quarantine that name the verification and are not also in the log.
 func (a *Archive) quarantinedOf(ctx context.Context, k kycbridge.Key) (all []*HistoryPayload, err error) {
 	places, err := a.Index.QuarantinedOf(ctx, k.VerificationID)
 	if err != nil {

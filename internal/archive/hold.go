@@ -12,16 +12,17 @@ import (
 // Held is a hold as it is listed.
 type Held struct {
 	kycbridge.Hold
-	Active bool      `json:"active"`         // it counts now
+	Active bool      `json:"active"`         // the hold is in effect now
 	Ended  time.Time `json:"ended,omitzero"` // when it ended
 	// Erased is when the verification was last erased: the hold keeps only what came afterwards.
 	Erased time.Time `json:"erased,omitzero"`
-	// Limited are streams whose old messages the server itself removes, held or not: somebody limited their age.
+	// Limited are streams whose old messages the server itself removes, held or not, because an operator has limited
+	// their age on the server.
 	Limited []string `json:"limited,omitempty"`
 }
 
-// Hold holds everything that is stored about a verification: nothing of it is erased until the hold ends.
-// It replaces an earlier hold. When it returns, no erasure of the verification is going on.
+// Hold holds everything that is stored about a verification: nothing of it is erased until the hold ends. It
+// replaces an earlier hold. When it returns, no erasure of the verification is in progress.
 func (a *Archive) Hold(ctx context.Context, verificationID, reason, by string, until time.Time) (Held, error) {
 	now := a.Now().UTC()
 	if !until.IsZero() && !until.After(now) {
@@ -52,7 +53,7 @@ func (a *Archive) Hold(ctx context.Context, verificationID, reason, by string, u
 	return out, err
 }
 
-// Release ends the hold on a verification. An ended one stays as it is.
+// Release ends the hold on a verification. A hold that has already ended is not changed.
 func (a *Archive) Release(ctx context.Context, verificationID, reason, by string) (Held, error) {
 	all, err := a.Holds.Holds(ctx)
 	if err != nil {

@@ -39,7 +39,7 @@ type Missing struct {
 	Mark    uint64            `json:"-"` // kycbridge.PayloadMark of a payload; 0: not known
 }
 
-// Altered is the reason of a message that is present and counts as missing.
+// Altered is the reason for a message that is present but counts as missing.
 const Altered = "its body is not the one that was stored"
 
 // Why a message is missing.
@@ -56,8 +56,8 @@ const (
 	maxVerified = 10_000
 	// maxLeadingGap limits how many sequences before the first of a stream are examined.
 	maxLeadingGap = 1 << 24
-	// ageSlack is how much earlier than its age limit a message may expire: clocks, and the server's own
-	// intervals.
+	// ageSlack is how much earlier than its age limit a message may expire: clocks differ, and the server removes
+	// messages at intervals of its own.
 	ageSlack = 2 * time.Hour
 )
 
@@ -79,7 +79,7 @@ type bits []uint64
 func (b bits) set(n uint64)      { b[n/64] |= 1 << (n % 64) }
 func (b bits) has(n uint64) bool { return b[n/64]&(1<<(n%64)) != 0 }
 
-// inspect starts an inspection: later reads must return the messages that the servers count now.
+// inspect starts an inspection. It records which messages the servers have now; later reads must return them.
 func (a *Archive) inspect(ctx context.Context) (*inspection, error) {
 	i := &inspection{Archive: a, now: a.Now(), seen: map[kycbridge.Content]bits{},
 		causes: map[uint64]kycbridge.EventMeta{}, erased: map[kycbridge.Content]func(uint64) bool{}}
@@ -112,8 +112,8 @@ func (a *Archive) holdings(ctx context.Context) (map[kycbridge.Content]kycbridge
 	return all, nil
 }
 
-// baseline accepts the gaps that a stream has when it is first checked for erasures: earlier versions did
-// not record these.
+// baseline accepts the gaps that a stream has when it is first checked for erasures: earlier versions did not
+// record erasures.
 func (a *Archive) baseline(ctx context.Context, h kycbridge.Held) error {
 	_, known, err := a.Erasures.Erased(ctx, h.Stream)
 	if err != nil || known {
@@ -247,7 +247,7 @@ func (i *inspection) addGaps(content kycbridge.Content) {
 func (i *inspection) addUnread(content kycbridge.Content, now kycbridge.Held) {
 	h, erased := i.held[content], i.erased[content]
 	if content == kycbridge.ContentDispositions {
-		return // a message holds several of them
+		return // a message contains several dispositions
 	}
 	gone := bits(make([]uint64, h.Count()/64+1))
 	for _, seq := range h.Gone {
@@ -309,8 +309,8 @@ func (i *inspection) aged(seq uint64, k known, now kycbridge.Held) bool {
 	return now.Age > 0 && (age > now.Age || age > now.Age-ageSlack && seq < now.First)
 }
 
-// recordExpired is what is known of a payload that is kept for longer than the records about it, as a held one
-// is.
+// recordExpired is reported for a payload that is kept longer than the records about it, for example because of a
+// hold.
 const recordExpired = "older than its record"
 
 // recordAged reports whether the disposition of a payload may have expired.
@@ -339,7 +339,7 @@ func (i *inspection) addUnrecorded(outcomes *outcomes) {
 	}
 	outcomes.each(func(_ uint64, k known) {
 		if _, ok := i.causes[k.mark]; ok && k.mark != 0 {
-			delete(i.causes, k.mark) // missing or not, addRecorded has handled it
+			delete(i.causes, k.mark) // addRecorded has handled it, whether it is missing or not
 		}
 	})
 	for mark, e := range i.causes {
@@ -445,8 +445,8 @@ func (i *inspection) completeIDs(ctx context.Context, beginnings map[string][]*M
 	})
 }
 
-// outcomeText is a disposition as text; before is the text of an earlier one, which is kept if this one is
-// about the loss.
+// outcomeText is a disposition as text. before is the text of an earlier disposition, which is kept if d is about
+// the loss.
 func outcomeText(d kycbridge.Disposition, before string) string {
 	switch {
 	case d.Revision > 0:
@@ -458,8 +458,8 @@ func outcomeText(d kycbridge.Disposition, before string) string {
 	return "it led to no event: " + d.Why
 }
 
-// AcceptMissing records messages as known losses: they are not reported again. Altered messages, and those
-// that are known from an event only, stay reported.
+// AcceptMissing records messages as known losses: they are not reported again. Altered messages, and those that are
+// known from an event only, are still reported.
 func (a *Archive) AcceptMissing(ctx context.Context, missing []Missing) (n int, err error) {
 	byStream := map[string][]uint64{}
 	for _, m := range missing {

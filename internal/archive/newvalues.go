@@ -16,11 +16,11 @@ const (
 	maxNewRows = 1000
 )
 
-// otherValues stands for new values beyond the limits.
+// otherValues represents new values beyond the limits.
 var otherValues = kycbridge.NewValue{Kind: kycbridge.NewField, Pointer: "other"}
 
-// newValueCounter counts the new values of payloads. A provider that starts to send a member sends it in
-// every payload, so each set of new values is stored once, and of a payload only the number of its set.
+// newValueCounter counts the new values of payloads. A provider that starts to send a member sends it in every
+// payload, so each set of new values is stored once, and for a payload only the number of its set is stored.
 type newValueCounter struct {
 	sets    [][]kycbridge.NewValue // the first is empty, the second is otherValues
 	numbers map[string]uint32      // by the content of a set

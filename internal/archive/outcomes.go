@@ -16,13 +16,13 @@ const (
 
 func (f outcome) revision() int { return int(f >> reasonBits) }
 
-// known is the recorded result of one payload: few bytes, for a million of them.
+// known is the recorded result of one payload. It is small, because there may be a million payloads.
 type known struct {
 	mark      uint64 // kycbridge.PayloadMark; 0: recorded by an early version, which wrote none
 	recorded  uint32 // Unix time
 	stored    uint32 // Unix time; 0: not known
 	outcome   outcome
-	again     outcome // without an event, recorded after one with an event; noOutcome: none was
+	again     outcome // a result without an event, recorded after one with an event; noOutcome: none
 	newValues uint32  // number of its set of new values; 0: none
 }
 
@@ -44,7 +44,7 @@ func newOutcomes(last uint64) *outcomes {
 		newValues: newNewValueCounter()}
 }
 
-// add adds a disposition. Of several of one payload the first that led to an event counts, else the last.
+// add adds a disposition. If a payload has several, the first one that led to an event counts, else the last.
 func (f *outcomes) add(d kycbridge.Disposition) {
 	if d.Seq == 0 {
 		return // a payload that is known from an event only
@@ -118,7 +118,7 @@ func (f *outcomes) number(d kycbridge.Disposition) outcome {
 	return word
 }
 
-// at are all payloads that are known to have had a sequence.
+// at returns all payloads that are known to have had this sequence.
 func (f *outcomes) at(seq uint64) []known {
 	all := f.more[seq]
 	if seq >= f.first && seq-f.first < uint64(len(f.list)) && f.list[seq-f.first].outcome != noOutcome {
@@ -141,7 +141,7 @@ func (f *outcomes) each(call func(seq uint64, k known)) {
 	}
 }
 
-// of is the result of a payload of the log. A record of an early version counts if it fits: it was not
+// of is the result of a payload of the log. A record of an early version, which has no mark, counts if it was not
 // recorded before the payload was received.
 func (f *outcomes) of(k kycbridge.Kept) (found known) {
 	mark := kycbridge.PayloadMark(k.ID)

@@ -13,10 +13,10 @@ import (
 // Erasure counts what a purge erased, or would erase.
 type Erasure struct {
 	kycbridge.Tombstone
-	Before *kycbridge.Tombstone `json:"before,omitempty"` // the same verification was erased before
+	Before *kycbridge.Tombstone `json:"before,omitempty"` // the tombstone of an earlier erasure of the same verification
 }
 
-// Empty reports whether there was nothing to erase.
+// Empty reports whether nothing was erased, or would be erased.
 func (e Erasure) Empty() bool {
 	return e.all() == 0
 }
@@ -31,15 +31,15 @@ const (
 	// settleTime is how long a purge waits for operations that were in progress when it erased the
 	// payloads: an event being published, a payload being quarantined.
 	settleTime = 500 * time.Millisecond
-	// maxRounds limits the rounds while more is found.
+	// maxRounds limits the number of rounds, each of which may find more messages.
 	maxRounds = 20
 )
 
-// Purge erases one verification with secure deletion: its payloads on every shelf, its events, its timers
-// and start receipts. It leaves a tombstone that identifies no person. The verification is given by its
-// internal id; provider and account are derived from it. When it returns, nothing that was stored before
-// is left or returns, including operations in progress; later messages start a new history. A held
-// verification is refused with kycbridge.HeldError, also by a dry run.
+// Purge erases one verification with secure deletion: its payloads on every shelf, its events, its timers and start
+// receipts. It leaves a tombstone that identifies no person. The verification is given by its internal id; provider
+// and account are derived from it. When it returns, everything that was stored before is erased, and operations
+// that were in progress do not store it again; later messages start a new history. A held verification is refused
+// with kycbridge.HeldError, also by a dry run.
 func (a *Archive) Purge(ctx context.Context, verificationID string, dryRun bool) (Erasure, error) {
 	k, err := a.KeyOf(ctx, verificationID)
 	if err != nil {
@@ -155,8 +155,8 @@ func (p *purge) round(ctx context.Context) error {
 	return nil
 }
 
-// erase erases the payloads of the verification on a shelf. Those of the log are recorded in the tombstone
-// first, so that repetitions are recognized from then on.
+// erase erases the payloads of the verification on a shelf. Those of the log are recorded in the tombstone first,
+// so that repeated deliveries are recognized from then on.
 func (p *purge) erase(ctx context.Context, shelf kycbridge.Shelf) (n int, err error) {
 	var found []kycbridge.Kept
 	if err := p.find(ctx, shelf, p.seen[shelf],
@@ -235,7 +235,7 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// KeyOf finds provider and account of a verification.
+// KeyOf finds the provider and account of a verification.
 func (a *Archive) KeyOf(ctx context.Context, verificationID string) (kycbridge.Key, error) {
 	if err := (Filter{Verification: verificationID}).Check(); err != nil || verificationID == "" {
 		return kycbridge.Key{}, errors.Join(errors.New("name a verification by its id"), err)

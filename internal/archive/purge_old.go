@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// countPending and countHeld are the counts of payloads that are old enough and kept nevertheless.
+	// countPending and countHeld are the names of the counts of payloads that are old enough but kept.
 	countPending = "pending, kept"
 	countHeld    = "held, kept"
 	// sweepAtOnce is how many payloads are erased under one claim: holds wait meanwhile.
@@ -46,7 +46,7 @@ func (a *Archive) PurgeOld(
 		return nil, err
 	}
 	p := &oldPurge{Archive: a, counts: map[string]int{}, progress: progress, dryRun: dryRun}
-	headersOnly := len(activeHolds(holds, a.Now())) == 0 // else the bodies name the verification of quarantined ones
+	headersOnly := len(activeHolds(holds, a.Now())) == 0 // otherwise bodies are needed to identify quarantined payloads
 	err = a.find(ctx, f, headersOnly, func(k kycbridge.Kept) error {
 		if k.Shelf == kycbridge.ShelfPayloads && k.Seq > position.Floor {
 			p.counts[countPending]++
@@ -83,7 +83,7 @@ func (p *oldPurge) sweep(ctx context.Context, holds []kycbridge.Hold) error {
 	return errors.Join(err, wait(ctx, claimGap))
 }
 
-// each erases or counts payloads, but those that are held.
+// each erases or counts payloads, except held ones.
 func (p *oldPurge) each(ctx context.Context, waiting []kycbridge.Kept, holds []kycbridge.Hold) error {
 	held := activeHolds(holds, p.Now())
 	for _, k := range waiting {

@@ -31,7 +31,7 @@ func (r *replay) readmit(ctx context.Context) error {
 	})
 }
 
-// readmitOne admits one payload again. It is removed from its shelf only when it is durable in the log.
+// readmitOne admits one payload again. It is removed from its shelf only after it is durable in the log.
 func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, error) {
 	out := Replayed{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, PayloadID: k.ID,
 		Result: ResultStill + string(k.Shelf), Reason: k.Reason}
@@ -98,7 +98,7 @@ func (r *replay) admittedBefore(
 	return r.holds(ctx, kycbridge.Kept{Payload: p})
 }
 
-// remap maps a payload of the log again that could not be mapped before.
+// remap maps a payload of the log that could not be mapped before.
 func (r *replay) remap(ctx context.Context, a *kycbridge.Account, k kycbridge.Kept, out Replayed) (Replayed, error) {
 	if _, err := a.Observe(k.Payload); errors.Is(err, kycbridge.ErrUnmappable) {
 		out.Result, out.Reason = ResultStill+string(k.Shelf), kycbridge.QuarantineUnmapped

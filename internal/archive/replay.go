@@ -94,7 +94,7 @@ type replay struct {
 	each       func(Replayed) error
 	sum        Summary
 	held       map[uint64]bool // sequences whose verification is in progress
-	newestSeen uint64          // the newest that was examined
+	newestSeen uint64          // the sequence of the newest examined payload
 }
 
 // report counts a result and passes it on.
@@ -172,7 +172,7 @@ func (r *replay) recompute(ctx context.Context) error {
 			for t := range tasks {
 				if err := r.recomputeOne(ctx, &replayer, t.key); err != nil {
 					cancel(err)
-					return // held payloads stay so: they are not done
+					return // the held payloads are not released, because they are not done
 				}
 				r.done(t.seq)
 			}
@@ -201,7 +201,7 @@ func (r *replay) verifications(ctx context.Context, each func(task) error) error
 		f.Status = StatusAccepted
 	}
 	seed := maphash.MakeSeed()
-	known := map[uint64]struct{}{} // hashes, so that a million of them stay small
+	known := map[uint64]struct{}{} // hashes, to save memory for a million of them
 	return r.find(ctx, f, true, func(k kycbridge.Kept) error {
 		if err := r.pace.Wait(ctx); err != nil {
 			return err
@@ -276,8 +276,8 @@ func (r *replay) unmapped(ctx context.Context) (map[string]bool, error) {
 	return out, err
 }
 
-// base is the last revision that is based on an expired payload: one that caused it, or one with the
-// verdict that the revision is the first to carry.
+// base is the last revision that is based on an expired payload: the payload caused the revision, or it contains
+// the verdict that this revision is the first to state.
 func (r *replay) base(ctx context.Context, k kycbridge.Key, kept []kycbridge.Payload) (*kycbridge.Revision, error) {
 	stored := make(map[string]bool, len(kept))
 	for _, p := range kept {

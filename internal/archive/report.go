@@ -23,7 +23,7 @@ type Report struct {
 
 	Missing    []Missing `json:"missing"`     // the first of the messages that are missing from the streams, or altered
 	MissingAll int       `json:"missing_all"` // the total number
-	Inspected  bool      `json:"inspected"`   // every message was read; else only the servers' counts were checked
+	Inspected  bool      `json:"inspected"`   // every message was read; otherwise only the servers' counts were checked
 
 	Log     *LogAudit `json:"log,omitempty"` // of the tamper-evident log, with Inspected
 	Holds   int       `json:"holds"`         // verifications that are held now
@@ -41,7 +41,7 @@ type Row struct {
 	WithEvent   int            `json:"with_event"`  // led to an event
 	NoEvent     map[string]int `json:"no_event"`    // led to none, by reason
 	Pending     int            `json:"pending"`     // not processed yet
-	Quarantined map[string]int `json:"quarantined"` // by reason; unmapped ones are accepted ones too
+	Quarantined map[string]int `json:"quarantined"` // by reason; unmapped ones count as accepted too
 	Refused     int            `json:"refused"`
 	Events      int            `json:"events"`  // published that day
 	Overdue     int            `json:"overdue"` // open sessions whose deadline has passed
@@ -82,8 +82,8 @@ func (r Report) Sound() bool {
 type New struct {
 	Provider string `json:"provider"`
 	kycbridge.NewValue
-	Payloads  int    `json:"payloads"`   // accepted ones that hold it
-	FirstSeen string `json:"first_seen"` // payloads that contain it
+	Payloads  int    `json:"payloads"`   // accepted payloads that contain it
+	FirstSeen string `json:"first_seen"` // receipt of the first and the last payload that contain it
 	LastSeen  string `json:"last_seen"`
 
 	first, last time.Time
@@ -120,7 +120,7 @@ func (a *Archive) Account(ctx context.Context, f Filter, progress func(done int)
 	if c.inspection, err = a.inspect(ctx); err != nil {
 		return Report{}, err
 	}
-	// The position before the dispositions: payloads processed in between count as pending, never as lost.
+	// The position is read before the dispositions: payloads processed in between count as pending, never as lost.
 	if c.position, err = a.DispositionLog.Position(ctx); err != nil {
 		return Report{}, err
 	}

@@ -17,16 +17,17 @@ type Ageing interface {
 	// Aged passes the messages of an account, or of all, that were stored before a time, oldest first.
 	Aged(ctx context.Context, shelf kycbridge.Shelf, a kycbridge.AccountKey, before time.Time, from uint64,
 		each func(kycbridge.Aged) error) error
-	// Expire removes messages and records it; whole: they are all of the account up to the last of them.
+	// Expire removes messages and records the removal; whole: seqs are all messages of the account up to the last of
+	// them.
 	Expire(ctx context.Context, shelf kycbridge.Shelf, a kycbridge.AccountKey, seqs []uint64, whole bool) error
-	// Expired is how many were removed from a shelf until now, by all processes.
+	// Expired is the number of messages that all processes have removed from a shelf until now.
 	Expired(ctx context.Context, shelf kycbridge.Shelf) (int, error)
 	TidyErasures(ctx context.Context, shelf kycbridge.Shelf) error
-	// OwnAges are the streams whose old messages the server itself removes, also held ones.
+	// OwnAges are the streams whose old messages the server itself removes, even held ones.
 	OwnAges(ctx context.Context) (streams []string, err error)
 }
 
-// Aging is what the retention of one class of one account removes, or keeps nevertheless.
+// Aging counts what the retention of one class of one account removes, and what it keeps although it is older.
 type Aging struct {
 	Class    kycbridge.Class `json:"class"`
 	Provider string          `json:"provider,omitempty"` // "": accounts that are not configured
@@ -40,7 +41,7 @@ type Aging struct {
 const (
 	// retainAtOnce is how many messages are removed under one claim: holds wait meanwhile.
 	retainAtOnce = 8192
-	// claimGap is how long holds have a chance between two claims.
+	// claimGap is the pause between two claims, in which waiting holds can take effect.
 	claimGap = 100 * time.Millisecond
 )
 
@@ -48,22 +49,22 @@ const (
 var classes = map[kycbridge.Class]kycbridge.Shelf{kycbridge.ClassPayloads: kycbridge.ShelfPayloads,
 	kycbridge.ClassQuarantine: kycbridge.ShelfQuarantine}
 
-// retaining is one round of the retention for one class of one account, or of all that are not configured.
+// retaining is one round of the retention for one class of one account, or of all accounts that are not configured.
 type retaining struct {
 	*Archive
 	Aging
 	shelf   kycbridge.Shelf
 	account kycbridge.AccountKey
-	floor   uint64 // payloads after it are not processed
+	floor   uint64 // payloads after it are not processed yet
 	dryRun  bool
 	now     time.Time
 	waiting []kycbridge.Aged
 	kept    bool // an older message of the account was kept
 }
 
-// Retain removes what is older than its retention and not held: accepted payloads only after the Normalizer
-// has processed them. A dry run only counts. It can run in several processes at the same time. Accounts that
-// are not configured any more are included if others is set, which reads all aged messages of a shelf.
+// Retain removes what is older than its retention and not held: accepted payloads only after the Normalizer has
+// processed them. A dry run only counts. It can run in several processes at the same time. Accounts that are no
+// longer configured are included if others is set, which reads all aged messages of a shelf.
 func (a *Archive) Retain(ctx context.Context, dryRun, others bool) (all []Aging, err error) {
 	position, err := a.DispositionLog.Position(ctx)
 	if err != nil {
@@ -144,7 +145,7 @@ func (r *retaining) run(ctx context.Context) error {
 	return nil
 }
 
-// others reports whether another round is for a message.
+// others reports whether a message belongs to another round.
 func (r *retaining) others(m kycbridge.Aged) bool {
 	_, configured := r.Accounts[kycbridge.AccountKey{Provider: m.Provider, Account: m.Account}]
 	return r.account == (kycbridge.AccountKey{}) && configured
@@ -192,7 +193,7 @@ func (r *retaining) portion(ctx context.Context) error {
 	return r.Ageing.Expire(ctx, r.shelf, r.account, seqs, !r.kept)
 }
 
-// holds are all holds; while a round removes, new ones wait until end is called.
+// holds returns all holds. Unless it is a dry run, new holds wait until end is called.
 func (r *retaining) holds(ctx context.Context) (holds []kycbridge.Hold, end func(), err error) {
 	if r.dryRun {
 		holds, err = r.Holds.Holds(ctx)
@@ -222,7 +223,7 @@ func (r *retaining) identify(ctx context.Context, m *kycbridge.Aged, active map[
 	return nil
 }
 
-// retainEvents erases the events of verifications that have ended, if their last one is old enough.
+// retainEvents erases the events of verifications that have ended, if the last event is old enough.
 func (a *Archive) retainEvents(ctx context.Context, account kycbridge.AccountKey, dryRun bool) (out Aging, err error) {
 	now := a.Now()
 	limit := a.Retention.Limit(kycbridge.ClassEvents, account, now)

@@ -24,7 +24,7 @@ type Shown struct {
 	ContentType string                 `json:"content_type,omitempty"`
 	Digest      string                 `json:"digest"`
 	Admitted    string                 `json:"admitted,omitempty"` // the position of the credential
-	Part        string                 `json:"part,omitempty"`     // of a fetched one
+	Part        string                 `json:"part,omitempty"`     // of a fetched payload
 	Trigger     string                 `json:"trigger,omitempty"`
 	Headers     map[string]string      `json:"headers,omitempty"`
 	Errors      []kycbridge.FieldError `json:"errors,omitempty"`
@@ -32,7 +32,7 @@ type Shown struct {
 	Pending     bool                   `json:"pending,omitempty"` // not processed yet
 	Masked      bool                   `json:"masked"`
 	Body        json.RawMessage        `json:"body,omitempty"` // if it is JSON
-	Text        string                 `json:"text,omitempty"` // if it is not
+	Text        string                 `json:"text,omitempty"` // if it is not JSON
 }
 
 // Worked is the result of one processing attempt.
@@ -41,7 +41,7 @@ type Worked struct {
 	Revision int    `json:"revision,omitempty"`
 	Status   string `json:"status,omitempty"`
 	Outcome  string `json:"outcome,omitempty"`
-	NoEvent  string `json:"no_event,omitempty"` // why there is none
+	NoEvent  string `json:"no_event,omitempty"` // why it led to no event
 
 	New []kycbridge.NewValue `json:"new_values,omitempty"` // values that the schema did not know
 }
@@ -100,8 +100,7 @@ const (
 	hiddenSecret = "[secret]"
 )
 
-// body is the visible body, unpacked: as JSON, or as text if it is none or if parsers would disagree about
-// it.
+// body is the visible body, unpacked: as JSON, or as text if it is not JSON or if parsers would disagree about it.
 func (a *Archive) body(k kycbridge.Kept, reveal bool) (json.RawMessage, string) {
 	content, err := k.Content()
 	if err != nil {
@@ -180,8 +179,8 @@ type viewer struct {
 	reveal   bool
 }
 
-// shown is v with secrets masked, and unless it is revealed also everything that may be personal. pointer
-// is the pointer of v in lower case, key the name of the member that it belongs to.
+// shown is v with secrets masked and, unless reveal is set, also everything that may be personal. pointer is the
+// pointer of v in lower case, key the name of the member that it belongs to.
 func (w viewer) shown(pointer, key string, v any) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -229,8 +228,8 @@ func (w viewer) name(name string, taken map[string]any) string {
 	return shown
 }
 
-// harmless reports whether a value may be shown: a word where the provider's schemas list words, and a
-// value whose form matches the name of its member. Everything else may be personal.
+// harmless reports whether a value may be shown: a known word at a pointer where the provider's schemas list words,
+// or a value whose form matches the name of its member. Everything else may be personal.
 func (w viewer) harmless(pointer, key string, v any) bool {
 	if isWord, known := w.words[pointer]; known {
 		text, _ := v.(string)

@@ -95,7 +95,7 @@ func (a *Archive) Timeline(ctx context.Context, k kycbridge.Key) (Timeline, erro
 	return t, err
 }
 
-// setLast sets the current state from the last event; nil: there is none.
+// setLast sets the current state from the last event; nil: no event was published.
 func (t *Timeline) setLast(last *event.Data) {
 	if last == nil {
 		return

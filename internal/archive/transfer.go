@@ -142,7 +142,7 @@ func (a *Archive) put(ctx context.Context, k kycbridge.Kept, dryRun bool, out *I
 	return nil
 }
 
-// holds reports whether a payload exists where k would be stored.
+// holds reports whether the payload of k already exists where k would be stored.
 func (a *Archive) holds(ctx context.Context, k kycbridge.Kept) (there bool, err error) {
 	q := kycbridge.KeptQuery{Shelf: k.Shelf, Provider: k.Provider, Account: k.Account, Reason: k.Reason, HeadersOnly: true}
 	if k.Shelf == "" || k.Shelf == kycbridge.ShelfPayloads {
@@ -157,8 +157,8 @@ func (a *Archive) holds(ctx context.Context, k kycbridge.Kept) (there bool, err 
 	return there, err
 }
 
-// stays reports whether a payload must not be imported: a refused payload has lost its credentials, and an
-// erased verification stays erased.
+// skipped reports whether a payload must not be imported: the credentials of a refused payload were not exported,
+// and an erased verification stays erased.
 func (a *Archive) skipped(ctx context.Context, k kycbridge.Kept) (bool, error) {
 	if k.Shelf == kycbridge.ShelfRefused {
 		return true, nil

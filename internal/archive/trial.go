@@ -69,7 +69,7 @@ func (t Trial) Try(ctx context.Context) (TrialResult, error) {
 	return result, nil
 }
 
-// Golden is the result in the format of a golden file: the event, indented, or why there is none.
+// Golden is the result in the format of a golden file: the event, indented, or why there is no event.
 func (t TrialResult) Golden() ([]byte, error) {
 	var v any = t.Body
 	switch {
@@ -130,9 +130,9 @@ type Value struct {
 // maxLeaves limits the members of a body that are examined as sources.
 const maxLeaves = 2000
 
-// Values are the values of the resulting event, each with the members of the body that determine it. They
-// are found by omitting one member at a time; needed are those without which there is no event at all, and
-// which are changed instead.
+// Values are the values of the resulting event, each with the members of the body that determine it. They are found
+// by omitting one member at a time; needed are the members without which there is no event at all; these are
+// changed instead of omitted.
 func (t Trial) Values(ctx context.Context, result TrialResult) (values []Value, needed []string, err error) {
 	if result.Data == nil {
 		return nil, nil, nil
@@ -163,7 +163,7 @@ func (t Trial) Values(ctx context.Context, result TrialResult) (values []Value, 
 	return values, needed, nil
 }
 
-// withoutSchema is t without the schema, which may refuse a word that the mapping accepts as unknown.
+// withoutSchema is t without the schema, which may refuse a value that the mapping accepts as unknown.
 func (t Trial) withoutSchema() Trial {
 	account := *t.Account
 	account.Provider.Validate = func(string, document.Object) []kycbridge.FieldError { return nil }
@@ -171,8 +171,7 @@ func (t Trial) withoutSchema() Trial {
 	return t
 }
 
-// changed is the event of the body with one value changed, or omitted if change is nil; nil if there is
-// none.
+// changed is the event of the body with one value changed, or omitted if change is nil; nil if there is no event.
 func (t Trial) changed(ctx context.Context, doc map[string]any, leaf []string, change func(any) any) *event.Data {
 	body, err := json.Marshal(edited(doc, leaf, change))
 	if err != nil {

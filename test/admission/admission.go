@@ -1,4 +1,4 @@
-// Package admission holds what the Verify of every provider has to admit and to refuse. Only tests import
+// Package admission contains the requests that the Verify of every provider must admit or refuse. Only tests import
 // it.
 package admission
 
@@ -44,7 +44,7 @@ type Case struct {
 // Verifier is the Verify of a provider.
 type Verifier = func(kycbridge.Credentials, kycbridge.Request) (string, error)
 
-// Run sends every case over real HTTP, each to an account of its own.
+// Run sends every case over real HTTP, each to a separate account.
 func Run(t *testing.T, verify Verifier, cases []Case) {
 	t.Helper()
 	receiver, accounts := &verifying{placements: map[string]string{}}, kycbridge.Accounts{}
@@ -86,7 +86,7 @@ func Run(t *testing.T, verify Verifier, cases []Case) {
 	}
 }
 
-// verifying authenticates and stores nothing; the placements it saw are kept by account.
+// verifying authenticates callbacks and stores nothing except the placements, by account.
 type verifying struct {
 	mu         sync.Mutex
 	placements map[string]string
@@ -110,7 +110,7 @@ func (v *verifying) placement(account string) string {
 	return v.placements[account]
 }
 
-// Header is name and value in turn, as a Case takes them.
+// Header converts alternating names and values to the header of a Case.
 func Header(pairs ...string) [][2]string {
 	var h [][2]string
 	for i := 0; i < len(pairs); i += 2 {
@@ -197,7 +197,7 @@ func Common() []Case {
 	}
 }
 
-// Refuses is what the Verify of every provider has to refuse, whatever else it does.
+// Refuses checks the requests that the Verify of every provider must refuse.
 func Refuses(t *testing.T, verify Verifier) {
 	t.Helper()
 	const body = `{"processingConfig":{"authKeyForCallback":""}}`

@@ -8,8 +8,8 @@ import (
 	"kycbridge"
 )
 
-// Bench measures Verify on a body of 1.5 KB and one of 12 KB, by a header that admits it; the name says what
-// the header holds. The body ends with a key, and each header is made for the body.
+// Bench measures Verify on a body of 1.5 KB and one of 12 KB, each with a header that admits the request. name
+// describes the credential in the header. The body ends with a key; header creates the header for a body.
 func Bench(b *testing.B, verify Verifier, name string, header func(body string) http.Header) {
 	for _, size := range []struct {
 		name  string
@@ -29,7 +29,7 @@ func Bench(b *testing.B, verify Verifier, name string, header func(body string) 
 	}
 }
 
-// benchBody is a JSON object of about size bytes with the key at its end.
+// benchBody is a JSON object of about size bytes, with the key at its end.
 func benchBody(size int) []byte {
 	var b strings.Builder
 	b.WriteString(`{"capturedData":[`)

@@ -12,7 +12,7 @@ import (
 	"kycbridge"
 )
 
-// The secrets of FixedCredentials: long and without meaning, so that no fuzzer finds them by chance.
+// The secrets of FixedCredentials: long and random, so that no fuzzer finds them by chance.
 const (
 	FixedSecret = "hm-5f0c1d2e7b9a4c36a8e1f4d7c2b05963-Qz"
 	FixedUser   = "us-1b7c9e04d3f64a52b8f0e6a1c9d27385"
@@ -32,8 +32,8 @@ func FixedCredentials() kycbridge.Credentials {
 	}
 }
 
-// Fuzz checks that verify never panics and admits only requests that hold a secret in clear,
-// in base64 or in JSON, or a valid MAC.
+// Fuzz checks that verify never panics and admits only requests that contain a secret (plain, in base64 or in JSON)
+// or a valid MAC.
 func Fuzz(f *testing.F, verify Verifier) {
 	body := `{"processingConfig":{"authKeyForCallback":"` + FixedKey + `"}}`
 	f.Add("", "", "", "", []byte(""))
@@ -48,7 +48,7 @@ func Fuzz(f *testing.F, verify Verifier) {
 			h.Set("Authorization", authorization)
 		}
 		h.Add(name, value)
-		parsed, _ := url.ParseQuery(query) // what could be parsed is kept, as net/url does for a server
+		parsed, _ := url.ParseQuery(query) // after an error the pairs that could be parsed are used, as in a server
 		placement, err := verify(FixedCredentials(),
 			kycbridge.Request{Header: h, Query: parsed, Body: body, ReceivedAt: Noon()})
 		if (err == nil) != (placement != "") {
@@ -60,7 +60,7 @@ func Fuzz(f *testing.F, verify Verifier) {
 	})
 }
 
-// holdsSecret is deliberately written otherwise than the code under test.
+// holdsSecret reports whether a request contains a secret. It deliberately differs from the code under test.
 func holdsSecret(h http.Header, query url.Values, body []byte) bool {
 	var texts []string
 	for _, values := range h {

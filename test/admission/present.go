@@ -9,7 +9,8 @@ import (
 	"kycbridge"
 )
 
-// Presented holds that what present adds to a request is what verify admits, by the placement.
+// Presented checks that verify admits the credential that present adds to a request. credentials has the expected
+// placement as its key.
 func Presented(t *testing.T, present func(kycbridge.Credentials, http.Header, url.Values, []byte, time.Time) bool,
 	verify Verifier, credentials map[string]kycbridge.Credentials) {
 	t.Helper()

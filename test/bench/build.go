@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// programs are the paths of what is compared.
+// programs are the paths of the compiled programs.
 type programs struct{ kycbridge, nats, peer string }
 
-// errDownload means that the modules of the peer are neither here nor at the module proxy.
+// errDownload means that the modules of the peer are neither on this machine nor at the module proxy.
 var errDownload = errors.New("the modules of the peer cannot be downloaded")
 
 // build compiles kycbridge, nats-server and the peer into a folder.

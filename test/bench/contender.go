@@ -25,7 +25,7 @@ const (
 	patience = time.Minute // until a process must be ready
 )
 
-// contender is one of those compared.
+// contender is one of the compared services.
 type contender struct {
 	name string
 	// streams hold a message for each payload; the last one holds the events.
@@ -40,7 +40,7 @@ func contenders() []contender {
 	}
 }
 
-// service is a contender that runs.
+// service is a running contender.
 type service struct {
 	callbacks string // address
 	processes []*process
@@ -48,7 +48,7 @@ type service struct {
 	streams   jetstream.JetStream
 }
 
-// stop ends the processes; what they have stored is not needed any more.
+// stop ends the processes; their stored data is no longer needed.
 func (s *service) stop() {
 	if s.nats != nil {
 		s.nats.Close()
@@ -119,7 +119,7 @@ func startPeer(ctx context.Context, p programs, slow time.Duration, dir string) 
 	return s, peer.ready(ctx, func() error { return accepts(ctx, ports[0]) })
 }
 
-// connect makes the connection through which stored messages are counted.
+// connect opens the connection through which stored messages are counted.
 func (s *service) connect(addr string, options ...nats.Option) (err error) {
 	if s.nats, err = nats.Connect("nats://"+addr, options...); err != nil {
 		return err
@@ -130,7 +130,7 @@ func (s *service) connect(addr string, options ...nats.Option) (err error) {
 
 // stored is the number of messages of a stream.
 func (s *service) stored(ctx context.Context, stream string) (int, error) {
-	handle, err := s.streams.Stream(ctx, stream) // this asks the server for the state
+	handle, err := s.streams.Stream(ctx, stream) // this requests the current state from the server
 	if err != nil {
 		return 0, fmt.Errorf("stream %s: %w", stream, err)
 	}
@@ -145,14 +145,14 @@ type process struct {
 	ended chan struct{} // closed when it has ended and been waited for
 }
 
-// startProcess runs a program in a folder. With slow, its flushes take so much longer.
+// startProcess runs a program in a folder. With slow, each of its flushes takes that much longer.
 func startProcess(ctx context.Context, dir string, slow time.Duration, program string, args ...string) (
 	*process, error) {
 	command := append([]string{program}, args...)
 	if slow > 0 {
 		const flushes = "fsync,fdatasync,syncfs"
 		delay := strconv.FormatInt(slow.Microseconds(), 10)
-		// With -D the process that is started becomes the program, and strace the one beside it.
+		// With -D the started process becomes the program, and strace runs as a separate process.
 		command = append([]string{"strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", os.DevNull,
 			"-e", "trace=" + flushes, "-e", "inject=" + flushes + ":delay_exit=" + delay}, command...)
 	}
@@ -170,19 +170,19 @@ func startProcess(ctx context.Context, dir string, slow time.Duration, program s
 		return nil, fmt.Errorf("start %s: %w", p.name, err)
 	}
 	go func() {
-		_ = p.cmd.Wait() // how it ended is in ProcessState
+		_ = p.cmd.Wait() // the result is in ProcessState
 		close(p.ended)
 	}()
 	return p, nil
 }
 
-// stop kills the process and returns when it is gone.
+// stop kills the process and returns when it has ended.
 func (p *process) stop() {
 	_ = p.cmd.Process.Kill() // it may have ended already
 	<-p.ended
 }
 
-// ready waits until asking brings no error.
+// ready waits until ask returns no error.
 func (p *process) ready(ctx context.Context, ask func() error) error {
 	deadline := time.Now().Add(patience)
 	for {
@@ -203,7 +203,7 @@ func (p *process) ready(ctx context.Context, ask func() error) error {
 
 // tail is the end of what the process has written.
 func (p *process) tail() string {
-	raw, _ := os.ReadFile(p.log) // without it the message is shorter
+	raw, _ := os.ReadFile(p.log) // after an error the message has no tail
 	return string(raw[max(0, len(raw)-2000):])
 }
 

@@ -18,24 +18,24 @@ import (
 // answerTimeout is how long a callback waits for its answer.
 const answerTimeout = 30 * time.Second
 
-// load sends callbacks, the next on each connection after the answer to the one before. It costs little, because
-// it shares the processors with what is measured: bytes of requests are prepared, and only ids change.
+// load sends callbacks, the next on each connection after the answer to the previous one. It shares the processors
+// with the measured service, so it is cheap: the bytes of requests are prepared, and only ids change.
 type load struct {
 	addr        string
 	body        body.Body
 	connections int
-	sent        atomic.Int64 // numbers the payloads, so that each is a verification of its own
-	answered    int          // of all sendings, with 200
+	sent        atomic.Int64 // numbers the payloads, so that each has its own verification
+	answered    int          // answers 200 of all sendings
 }
 
 // sending is the outcome of one sending.
 type sending struct {
 	took        []time.Duration // of each answer 200
 	began, last time.Time       // last is when the last answer came
-	faults      map[string]int  // other answers and errors, with how often each came
+	faults      map[string]int  // number of occurrences of each other answer and error
 }
 
-// send sends callbacks as long as more allows.
+// send sends callbacks until more returns false.
 func (l *load) send(ctx context.Context, more func(n int64) bool) sending {
 	each := make([]sending, l.connections)
 	all := sending{began: time.Now(), faults: map[string]int{}}

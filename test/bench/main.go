@@ -1,6 +1,6 @@
-// Command bench compares kycbridge with what one would build instead, the peer in test/bench/peer: a Watermill
-// service in front of nats-server. Both get the same callbacks, one after the other, and both answer after an
-// fsync. It prints a table, and fails if anything but exactly one event was stored for each answer 200.
+// Command bench compares kycbridge with a typical alternative, the peer in test/bench/peer: a Watermill service in
+// front of nats-server. Both get the same callbacks, one after the other, and both answer after an fsync. It prints
+// a table, and fails if anything but exactly one event was stored for each answer 200.
 package main
 
 import (
@@ -75,7 +75,7 @@ func readOptions(args []string) (o options, err error) {
 	return o, nil
 }
 
-// run is the command. Its error tells what was counted wrongly, after the table.
+// run runs the command. After the table, it returns an error that lists the wrong counts.
 func run(args []string, stdout io.Writer) error {
 	o, err := readOptions(args)
 	if err != nil {
@@ -111,8 +111,8 @@ func run(args []string, stdout io.Writer) error {
 	return errors.Join(err, faultsOf(samples))
 }
 
-// measureAll visits the contenders in turn, in the other order in every second repetition, so that what changes
-// on the machine meanwhile concerns all of them.
+// measureAll measures the contenders in turn, in reverse order in every second repetition, so that changes on the
+// machine affect all contenders.
 func measureAll(ctx context.Context, o options, p programs, dir string) ([]sample, error) {
 	var samples []sample
 	for rep := range o.reps {
@@ -142,7 +142,7 @@ func measureAll(ctx context.Context, o options, p programs, dir string) ([]sampl
 	return samples, nil
 }
 
-// faultsOf is the error of everything that was counted wrongly.
+// faultsOf joins the faults of all samples in one error.
 func faultsOf(samples []sample) error {
 	var all []error
 	for _, s := range samples {
@@ -165,7 +165,7 @@ func printJSON(w io.Writer, m machine, o options, samples []sample) error {
 	}{m, o.connections, o.duration.Seconds(), milliseconds(o.slow), samples})
 }
 
-// progress tells a person at a terminal what is being done.
+// progress prints the current step if standard error is a terminal.
 func progress(format string, args ...any) {
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		fmt.Fprintf(os.Stderr, format+"\n", args...)

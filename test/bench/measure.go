@@ -18,7 +18,7 @@ import (
 
 const (
 	warmUp       = 500             // payloads before the measurement
-	eventTimeout = 2 * time.Minute // for the events that are missing when everything has been answered
+	eventTimeout = 2 * time.Minute // for the remaining events after everything has been answered
 	settle       = 300 * time.Millisecond
 )
 
@@ -53,7 +53,7 @@ func visit(ctx context.Context, c contender, b body.Body, o options, p programs,
 	if _, err := s.waitFor(ctx, events, l.answered); err != nil {
 		return sample{}, err
 	}
-	syscall.Sync() // what was written before is not flushed during the measurement
+	syscall.Sync() // so that earlier writes are not flushed during the measurement
 	before, err := s.processor()
 	if err != nil {
 		return sample{}, err
@@ -80,7 +80,7 @@ func visit(ctx context.Context, c contender, b body.Body, o options, p programs,
 	return m, err
 }
 
-// answers adds the rates and how long the answers took.
+// answers adds the rates and the response times.
 func (m *sample) answers(sent sending, lastEvent time.Time) {
 	m.Answered = len(sent.took)
 	m.AnsweredRate = math.Round(float64(m.Answered) / sent.last.Sub(sent.began).Seconds())
@@ -111,8 +111,8 @@ func (m *sample) resources(ctx context.Context, s *service, o options, before ti
 	return err
 }
 
-// waitFor waits until a stream holds so many messages, and returns when. After eventTimeout it returns as well:
-// what is missing is a fault, which faults counts.
+// waitFor waits until a stream holds this number of messages, for eventTimeout at most, and returns the time. It is
+// no error if messages are missing: faults reports them.
 func (s *service) waitFor(ctx context.Context, stream string, messages int) (time.Time, error) {
 	deadline := time.Now().Add(eventTimeout)
 	for {
@@ -148,13 +148,13 @@ func faults(ctx context.Context, c contender, s *service, answered int, sendings
 
 // processor is the processor time of the processes so far.
 func (s *service) processor() (total time.Duration, err error) {
-	const tick = 10 * time.Millisecond // the unit of Linux for programs, on every machine
+	const tick = 10 * time.Millisecond // the unit of Linux for processor times, on every machine
 	for _, p := range s.processes {
 		raw, err := os.ReadFile(p.proc("stat"))
 		if err != nil {
 			return 0, err
 		}
-		fields := bytes.Fields(raw[bytes.LastIndexByte(raw, ')')+1:]) // the first is the third of the file
+		fields := bytes.Fields(raw[bytes.LastIndexByte(raw, ')')+1:]) // the first of these is field 3 of the file
 		if len(fields) < 13 {
 			return 0, fmt.Errorf("processor time of %s: unexpected text %q", p.name, raw)
 		}
@@ -169,7 +169,7 @@ func (s *service) processor() (total time.Duration, err error) {
 	return total, nil
 }
 
-// memory is what the processes have in memory, in MiB.
+// memory is the resident memory of the processes, in MiB.
 func (s *service) memory() (total float64, err error) {
 	for _, p := range s.processes {
 		raw, err := os.ReadFile(p.proc("status"))

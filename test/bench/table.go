@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// machine is where and with what was measured.
+// machine describes the machine and the software of the measurement.
 type machine struct {
 	Date       string `json:"date"`
 	Go         string `json:"go"`
@@ -34,7 +34,7 @@ func describe(ctx context.Context, dir string) (machine, error) {
 	}
 	m := machine{Date: time.Now().Format(time.DateOnly), Go: runtime.Version(), NATS: nats,
 		Kernel: "Linux " + strings.TrimSpace(string(kernel)), CPU: runtime.GOARCH, Processors: runtime.NumCPU()}
-	cpus, _ := os.ReadFile("/proc/cpuinfo") // without a model the architecture is shown
+	cpus, _ := os.ReadFile("/proc/cpuinfo") // if the file has no model, the architecture is shown
 	for line := range strings.Lines(string(cpus)) {
 		if key, value, _ := strings.Cut(line, ":"); strings.TrimSpace(key) == "model name" {
 			m.CPU = strings.TrimSpace(value)

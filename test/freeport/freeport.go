@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// The range lies below the one from which the kernel assigns ports: those of outgoing connections, and of servers
-// that ask for any port. Such a port may be taken between the moment that it is found free and the start of the server
-// for which it was picked, or while that server is restarted.
+// The range is below the one from which the kernel assigns ports to outgoing connections and to servers that
+// request any port. A port of that range could be taken after it is found free and before the server starts for
+// which it was picked, or while that server is restarted.
 const (
 	first = 12000
 	end   = 32000

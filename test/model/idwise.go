@@ -17,7 +17,8 @@ func IDWise(event, system, manual, final string) Fact {
 	return idwiseDecision(system, manual, final)
 }
 
-// idwiseDecision: the reviewer's decision, otherwise the system's; the final one is only compared.
+// idwiseDecision maps the reviewer's decision, or the system's if there is no reviewer's. The final decision is
+// only compared with it.
 func idwiseDecision(system, manual, final string) Fact {
 	f := idwiseSystem[system]
 	word := system
@@ -33,7 +34,7 @@ func idwiseDecision(system, manual, final string) Fact {
 	return f
 }
 
-// mirror holds the final decision that older documentation has for a system's.
+// mirror contains the final decision that older documentation gives for a system's decision.
 var mirror = map[string]string{"Complete": "Approved"}
 
 var idwiseSystem = map[string]Fact{

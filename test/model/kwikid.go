@@ -1,6 +1,6 @@
 package model
 
-// KwikIDSession contains the members of a KwikID session that decide.
+// KwikIDSession contains the members of a KwikID session that determine the decision.
 type KwikIDSession struct {
 	Status   string // session_status
 	Feedback string // type of the agent's feedback; "": none
@@ -23,8 +23,8 @@ var kwikidRows = map[string]Fact{
 
 var outcomesOfAudit = map[string]string{"0": "rejected", "1": "approved"}
 
-// KwikID maps a session to a fact: the row of the contract for its status. The checker's verdict comes before
-// the maker's.
+// KwikID maps a session to a fact: the row of the contract for its status. The checker's verdict takes precedence
+// over the maker's.
 func KwikID(s KwikIDSession) Fact {
 	if row, ok := kwikidRows[s.Status]; ok {
 		return row
@@ -73,7 +73,7 @@ func KwikIDWebhook(checker bool, outcome string, second bool) Fact {
 	return kwikidMaker(outcome, second)
 }
 
-// kwikidMaker: if a checker follows, the maker's verdict is one step of the chain and not a decision yet.
+// kwikidMaker maps the maker's verdict. If a checker follows, it is only a step and not a decision yet.
 func kwikidMaker(outcome string, second bool) Fact {
 	if second {
 		return Fact{Word: Progress, Status: "in_review"}

@@ -33,7 +33,7 @@ type Fact struct {
 	Status   string
 	Outcome  string
 	Stage    string // system or manual_review
-	Rank     int    // 0: a machine's or a maker's verdict; 2: a person's or a checker's that counts more; else 1
+	Rank     int    // 0: a machine's or a maker's verdict; 2: a person's or a checker's, which takes precedence; else 1
 	Final    bool
 	Reason   string // of a doubt: contradiction or unmapped_status
 	At       int    // minute; when it happened
@@ -41,15 +41,15 @@ type Fact struct {
 	Untimed  bool   // the provider sends no plausible time
 	Attempt  int    // 0: the session as a whole
 	Person   string // the person of the document in the body; "" is none
-	Actions  bool   // names something the applicant must do
+	Actions  bool   // the applicant must do something
 	Cross    Cross  // the checker's verdict, if it comes from two sources
 	Seq      int    // number of the payload
 }
 
-// Cross is one person's verdict as in a webhook and as in an answer of the API; "" is none.
+// Cross is the checker's verdict in a webhook and in an answer of the API; "": no verdict.
 type Cross struct{ Webhook, API string }
 
-// with replaces the verdicts in c by newer ones of each source.
+// with replaces the verdict of each source by its newer one, if there is one.
 func (c Cross) with(news Cross) Cross {
 	if news.Webhook != "" {
 		c.Webhook = news.Webhook
@@ -88,14 +88,14 @@ type Machine struct {
 	received bool
 	newest   int      // minute of the newest applied fact of the provider
 	timed    bool     // newest is set
-	memory            // of the facts that made events
+	memory            // of the facts that led to events
 	earlier  memory   // before the last fact
 	kept     []Fact   // facts on the verdict whose payloads are stored, events or not
 	gap      []string // persons of late facts of the attempt
 	ended    Fact     // the provider's end that closed the session
 	before   *State   // the state before an end set by kycbridge
 	current  int      // the attempt that facts belong to
-	last     Fact     // that counted
+	last     Fact     // the last fact that counted
 	seen     []Fact   // all stored facts with a person
 	caught   *Fact    // applied after the last fact, though received before it
 	fresh    bool     // the last fact began a newer attempt
@@ -106,8 +106,8 @@ type memory struct {
 	verdict  *Fact  // the current one, in doubt or not
 	askedBy  int    // rank of the last request for resubmission
 	reopened int    // minute of the newest request or reopening: earlier decisions are revoked
-	answered int    // minute of the submission that answered the request; machines' earlier verdicts are old
-	doubts   []Fact // that no verdict has settled
+	answered int    // minute of the submission that answered the request; earlier verdicts of a machine are old
+	doubts   []Fact // the doubts that no verdict has settled
 	denied   *Fact  // the newest update that mentions another outcome than an approval
 	cross    Cross  // the last verdict of each source
 }
@@ -149,7 +149,7 @@ func (m *Machine) Step(f Fact) {
 	m.last = f
 }
 
-// compare makes a doubt of a checker's verdict if the webhook and the session contain different ones. A
+// compare turns a checker's verdict into a doubt if the webhook and the session contain different verdicts. A
 // verdict that a reopening or a request revokes is not compared.
 func (m *Machine) compare(f Fact) Fact {
 	if (f.Word == Reopen || f.Word == Resubmit) && !m.outranked(f) {
@@ -183,10 +183,10 @@ func (m *Machine) applyHeld(f Fact) {
 	}
 }
 
-// Done reports whether the last fact made an event.
+// Done records whether the last fact led to an event.
 //
-// Reading: "the last applied" fact is the last one that changed something. A fact that repeated the current
-// state made no event, holds nothing back, and is known only as long as its payload is stored.
+// Reading: "the last applied" fact is the last one that changed something. A fact that repeated the current state
+// led to no event, does not block older facts, and is known only as long as its payload is stored.
 func (m *Machine) Done(published bool) {
 	if !published {
 		m.memory = m.earlier
@@ -207,7 +207,8 @@ func (m *Machine) Forget(seq int) {
 	m.kept, m.seen = slices.DeleteFunc(m.kept, gone), slices.DeleteFunc(m.seen, gone)
 }
 
-// own applies a notice. It begins a verification or ends an open one, and sets no instant.
+// own applies a notice of kycbridge. A notice begins a verification or ends an open one, and does not change the
+// newest time.
 func (m *Machine) own(f Fact) bool {
 	switch {
 	case f.Word == Note && !m.begun:
@@ -229,7 +230,7 @@ func (m *Machine) own(f Fact) bool {
 	return true
 }
 
-// revokeOurEnd revokes an end that kycbridge had set: any fact of the provider does, of any time.
+// revokeOurEnd revokes an end that kycbridge set. Any fact of the provider does this, whatever its time.
 func (m *Machine) revokeOurEnd() {
 	if m.before != nil {
 		m.State, m.before = *m.before, nil
@@ -238,24 +239,24 @@ func (m *Machine) revokeOurEnd() {
 
 func (m *Machine) closed() bool { return over(m.Status) }
 
-// over reports whether a status is an end.
+// over reports whether a status ends the verification.
 func over(status string) bool {
 	return slices.Contains([]string{"completed", "expired", "abandoned", "canceled", "failed"}, status)
 }
 
-// old reports whether f is older than an applied fact. Nothing untimed is newer than a timed fact.
+// old reports whether f is older than an applied fact. An untimed fact is never newer than a timed one.
 func (m *Machine) old(f Fact) bool {
 	return m.timed && (f.Untimed || f.At < m.newest)
 }
 
-// pass notes the instant of a fact that was not old.
+// pass records the time of a fact that was not old.
 func (m *Machine) pass(f Fact) {
 	if !f.Untimed && (!m.timed || f.At > m.newest) {
 		m.newest, m.timed = f.At, true
 	}
 }
 
-// progress moves an undecided, open verification. It clears no doubt.
+// progress changes the status of an undecided, open verification. It settles no doubt.
 func (m *Machine) progress(f Fact) {
 	if m.old(f) || m.closed() || m.Outcome == "review" || m.Contradiction || len(m.doubts) > 0 && m.Outcome != "resubmit" {
 		return
@@ -274,9 +275,9 @@ func (m *Machine) progress(f Fact) {
 
 // end closes an open and undecided verification.
 //
-// Reading: an end is old only if an applied fact is newer. It closes a doubt too, which remains recorded for
-// a verdict from before it. It does not close a review caused by two verdicts: one of them ended the session.
-// An end received before the doubted verdict, or before the doubt, ended the earlier state only.
+// Reading: an end is old only if an applied fact is newer. It closes a doubt too; the doubt remains recorded for an
+// earlier verdict. It does not close a review caused by two verdicts: one of them ended the session. An end
+// received before the doubted verdict, or before the doubt, ended the earlier state only.
 func (m *Machine) end(f Fact) {
 	if m.inDoubt() && m.verdict != nil && max(m.verdict.Received, m.lastDoubted()) > f.Received {
 		m.repeats = true
@@ -293,7 +294,7 @@ func (m *Machine) reviewed() bool { return m.verdict != nil && m.verdict.Rank ==
 
 // decide compares a verdict with the current one and with the stored ones.
 //
-// Reading: a fact that leaves the session open, from before the provider ended it, does not reopen it.
+// Reading: a fact that leaves the session open and is older than the provider's end does not reopen the session.
 func (m *Machine) decide(f Fact) {
 	if f.Untimed {
 		m.decideUntimed(f)
@@ -313,7 +314,7 @@ func (m *Machine) decide(f Fact) {
 	}
 	if !m.fresh && m.outranked(f) {
 		if m.verdict != nil && below(f, *m.verdict) {
-			m.caught = m.waiting(f) // both yield, and the newer one makes older facts old
+			m.caught = m.waiting(f) // the current verdict overrides both; the newer of the two makes older facts old
 			m.recall()
 		}
 		isNewer := func(k Fact) bool {
@@ -335,22 +336,22 @@ func (m *Machine) decide(f Fact) {
 	m.deny(f)
 }
 
-// settle ends the doubts that f settles, unless there is one that f may not touch.
+// settle ends the doubts that f settles, unless one of the doubts has a higher rank than f.
 func (m *Machine) settle(f Fact) {
 	if !slices.ContainsFunc(m.doubts, func(d Fact) bool { return below(f, d) }) {
 		m.doubts = slices.DeleteFunc(m.doubts, func(d Fact) bool { return settles(f, d) })
 	}
 }
 
-// doubtsAgain applies the stored doubts about f that were received after the session had ended.
+// doubtsAgain returns a filter for the stored doubts about f that were received after the session had ended.
 func (m *Machine) doubtsAgain(f Fact) func(Fact) bool {
 	return func(d Fact) bool {
 		return d.Word == Doubt && d.Attempt == f.Attempt && d.Received > m.ended.Received && !settles(f, d)
 	}
 }
 
-// waiting is the newest stored verdict that yielded to the current one and is newer than f. After f has
-// replaced the current verdict, it counts.
+// waiting is the newest stored verdict that the current one overrides and that is newer than f. It counts after f
+// has replaced the current verdict.
 func (m *Machine) waiting(f Fact) (newest *Fact) {
 	for _, k := range m.kept {
 		gaveWay := m.verdict != nil && below(k, *m.verdict)
@@ -383,13 +384,13 @@ func (m *Machine) recall() {
 
 // settles reports whether f ends a doubt.
 //
-// Reading: a machine's verdict ends no doubt about a person's decision, since it overrides no decision of a
-// person either.
+// Reading: a machine's verdict ends no doubt about a person's decision, since it does not override a person's
+// decision either.
 func settles(f, doubt Fact) bool {
 	return !f.Untimed && (doubt.Untimed || doubt.At < f.At) && !below(f, doubt)
 }
 
-// below reports whether a is of a lower rank than b, at any time.
+// below reports whether a has a lower rank than b, so that b takes precedence whatever the times.
 func below(a, b Fact) bool { return a.Rank == 0 && b.Rank == 2 }
 
 // deny raises a doubt about an approval that is not newer than an update with another outcome.
@@ -430,7 +431,8 @@ func (m *Machine) outranked(f Fact) bool {
 	})
 }
 
-// idle reports whether a verdict holds nothing back, because it is revoked or yields itself.
+// idle reports whether a verdict does not block older facts, because it is revoked or the current verdict overrides
+// it.
 func (m *Machine) idle(k Fact) bool { return m.over(k) || m.verdict != nil && below(k, *m.verdict) }
 
 // replaced reports whether a newer verdict of no lower rank, a request or a reopening has replaced k: the rank
@@ -485,8 +487,8 @@ func (m *Machine) beats(a, b Fact) bool {
 	return a.Outcome != "approved" && b.Outcome == "approved"
 }
 
-// decideUntimed: an untimed verdict counts where nothing is decided; one that differs from the current
-// verdict requires a review by a person.
+// decideUntimed applies an untimed verdict. It counts if nothing is decided yet; if it differs from the current
+// verdict, a person must review the verification.
 func (m *Machine) decideUntimed(f Fact) {
 	switch {
 	case m.Untimed: // it is under review already
@@ -513,10 +515,11 @@ func (m *Machine) decideUntimed(f Fact) {
 // inDoubt reports whether the status is unknown because of a decision, not because there is none.
 func (m *Machine) inDoubt() bool { return m.Contradiction || m.Unmapped && len(m.doubts) > 0 }
 
-// undecided: a decision that the provider has revoked is none. A decision in doubt is a decision.
+// undecided reports whether no decision exists. A revoked decision does not count. A decision in doubt does, so callers
+// check inDoubt first.
 func (m *Machine) undecided() bool { return m.Outcome == "none" || m.Outcome == "" }
 
-// review leaves the decision to a person, and does not change the facts.
+// review leaves the decision to a person, and does not change the recorded facts.
 func (m *Machine) review() {
 	m.repeats = true
 	m.State = State{Status: "in_review", Outcome: "review", Stage: m.Stage, Untimed: true, Person: m.Person}
@@ -547,7 +550,7 @@ func (m *Machine) contradict(f Fact) {
 		return
 	}
 	if !f.Untimed {
-		m.caught = m.waiting(f) // it still yields, and makes older facts old
+		m.caught = m.waiting(f) // the current verdict still overrides it, and it makes older facts old
 	}
 	m.doubts = append(m.doubts, f)
 	if m.repeats = m.newestDoubt().Seq != f.Seq; !m.repeats {
@@ -555,14 +558,14 @@ func (m *Machine) contradict(f Fact) {
 	}
 }
 
-// reapplyDoubts revokes what an unsettled doubt may revoke.
+// reapplyDoubts revokes the current state if an unsettled doubt may revoke it.
 func (m *Machine) reapplyDoubts() {
 	if len(m.doubts) > 0 {
 		m.shake(m.newestDoubt().Reason)
 	}
 }
 
-// newestDoubt is the newest of the highest rank.
+// newestDoubt is the newest doubt of the highest rank.
 func (m *Machine) newestDoubt() Fact {
 	newest := m.doubts[0]
 	for _, d := range m.doubts[1:] {
@@ -589,9 +592,9 @@ func (m *Machine) shake(reason string) {
 	m.Contradiction, m.Unmapped = reason == "contradiction", reason == "unmapped_status"
 }
 
-// remark is an update: it decides nothing, and one that contradicts the current verdict is a doubt.
+// remark applies an update. An update decides nothing; one that contradicts the current verdict is a doubt.
 func (m *Machine) remark(f Fact, first bool) {
-	if first { // Reading: it shows that an identification exists, whose decision has not arrived
+	if first { // Reading: the update shows that an identification exists whose decision has not arrived
 		m.Status, m.Outcome = "processing", "none"
 	}
 	m.repeats = m.old(f)
@@ -600,7 +603,7 @@ func (m *Machine) remark(f Fact, first bool) {
 		m.denied = &f
 	}
 	standing := !m.Untimed && m.verdict != nil && m.verdict.Word == Verdict
-	// Reading: one that mentions an approval does not change a rejection, and contradicts no approval.
+	// Reading: an update that mentions an approval does not change a rejection, and contradicts no approval.
 	if standing && f.Outcome != "" && f.Outcome != "approved" && f.Outcome != m.verdict.Outcome {
 		f.Reason = "contradiction"
 		m.contradict(f)
@@ -608,7 +611,7 @@ func (m *Machine) remark(f Fact, first bool) {
 	}
 }
 
-// show replaces the person by the one of the body, if it has one and is not old.
+// show replaces the person by the one in the body, if the body contains a person and f is not old.
 //
 // Reading: an approval belongs to the person it was given for. An end of the session does not change it.
 func (m *Machine) show(f Fact) {
@@ -638,7 +641,8 @@ const (
 	stale
 )
 
-// attempt orders the attempts. They are numbered by their time of creation.
+// attempt reports whether f belongs to the current attempt, and begins a newer one. Attempts are numbered by their
+// time of creation.
 func (m *Machine) attempt(f Fact) place {
 	if f.Attempt == 0 || m.Broken.AttemptsMerge {
 		return ours
@@ -667,7 +671,7 @@ func (m *Machine) Fill(shown string) {
 // renew begins a newer attempt: the facts of the older one are cleared, but an approval remains until the
 // newer attempt's own verdict.
 func (m *Machine) renew(f Fact) place {
-	// Reading: a doubt about the newer attempt is its verdict, one that does not count.
+	// Reading: a doubt about the newer attempt is treated as its verdict, but does not count.
 	if m.Outcome == "approved" && f.Word != Verdict && f.Word != Doubt {
 		return stale
 	}

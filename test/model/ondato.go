@@ -36,7 +36,7 @@ var ondatoSession = map[string]Fact{
 	"Expired":    {Word: End, Status: "expired"},
 }
 
-// ondatoVerdict: the reason shows whether the verdict is a machine's or a person's; most reasons do not.
+// ondatoVerdict maps a verdict. Only two reasons show whether it is a machine's or a person's.
 func ondatoVerdict(status, reason string) Fact {
 	f := Fact{Word: Verdict, Status: "completed", Outcome: outcomes[status], Final: true, Stage: "system", Rank: 1}
 	switch reason {

@@ -1,6 +1,6 @@
 package model
 
-// SignzyBody contains the members of a Signzy journey that decide.
+// SignzyBody contains the members of a Signzy journey that determine the state.
 type SignzyBody struct {
 	Status   string // currentStatus
 	Step     string // "": none
@@ -22,7 +22,7 @@ func Signzy(b SignzyBody) Fact {
 	case b.Status != "COMPLETED" && b.Status != "TERMINATED" && b.Ended:
 		return Fact{Word: Doubt, Reason: "unmapped_status", Rank: 1}
 	case b.Status != "COMPLETED" && b.Status != "TERMINATED":
-		return Fact{Word: Progress, Status: "unknown"} // Reading: for an open journey it is progress
+		return Fact{Word: Progress, Status: "unknown"} // Reading: for an open journey an unknown step is progress
 	case b.Status == "TERMINATED":
 		return Fact{Word: End, Status: "failed"}
 	}

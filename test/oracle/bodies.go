@@ -29,7 +29,7 @@ func decided(outcome string) Fact { return Fact{Weight: Verdict, State: State{"c
 func byMachine(f Fact) Fact       { f.Machine = true; return f }
 func byPerson(f Fact) Fact        { f.Person = true; return f }
 
-// ondatoStep reads EVENT's table of Ondato.
+// ondatoStep returns a row of the table of Ondato in EVENT.
 func ondatoStep(name string) step {
 	switch name {
 	case "begun":
@@ -91,7 +91,7 @@ func ondato(r *rand.Rand, v *Verification, a attempt, name string, at time.Time)
 	return d
 }
 
-// idwise writes a callback about v; members go into its body.
+// idwise writes a callback about v; members are added to its body.
 func idwise(r *rand.Rand, v *Verification, event string, members object, f Fact) *Delivery {
 	id := uuid(r)
 	body := object{"eventId": id, "journeyId": v.Reference, "referenceNo": "ref-1"}
@@ -121,12 +121,12 @@ func deliver(v *Verification, name string, body []byte) *Delivery {
 	return &Delivery{Of: v, Account: v.Account, Name: name, Body: body, Digest: digest(body), Want: "accepted"}
 }
 
-// written is JSON in one of the ways in which senders write it.
+// written is JSON in one of the formats that senders use.
 func written(r *rand.Rand, o object) []byte {
 	indent := []string{"", "", " ", "\t"}[r.IntN(4)]
 	raw, err := json.MarshalIndent(o, "", indent)
 	if err != nil {
-		panic(err) // of these types it cannot fail
+		panic(err) // values of these types always encode
 	}
 	return append(raw, []string{"", "\n", " \r\n"}[r.IntN(3)]...)
 }

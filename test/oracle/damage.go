@@ -22,7 +22,8 @@ const (
 	events   = "KYC_EVENTS"
 )
 
-// Damage is the effect of a fault on a stream. It may lose what was stored before, if that is reported.
+// Damage is the effect of a fault on a stream. Messages that were stored before may be lost if the product reports
+// the loss.
 type Damage struct {
 	Stream, What string
 	At           time.Time
@@ -84,7 +85,7 @@ func restoreOf(stream string) func(context.Context, *World, *rand.Rand) error {
 			return err
 		}
 		backup := filepath.Join(held, stream)
-		copied := false // not if another fault has just removed the stream
+		copied := false // false if another fault has just removed the stream
 		err = w.offline(ctx, stream, "", func(folder string) error {
 			if folder == "" {
 				return errNoBlock
@@ -125,7 +126,7 @@ func natsWipe(ctx context.Context, w *World, _ *rand.Rand) error {
 	return w.waitTaken(ctx, 45*time.Second)
 }
 
-// streamFolder is the folder of a stream below a data directory; "" if there is none.
+// streamFolder is the folder of a stream below a data directory; "" if it does not exist.
 func streamFolder(data, stream string) (found string) {
 	_ = filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && d.Name() == stream && filepath.Base(filepath.Dir(path)) == "streams" {
@@ -189,7 +190,7 @@ func wipe(_ *rand.Rand, folder string) error {
 	return os.RemoveAll(folder)
 }
 
-// damageWords are words in a log line, a metric or a report for a loss.
+// damageWords are the words that indicate a loss in a log line, a metric or a report.
 var damageWords = regexp.MustCompile(`(?i)damag|corrupt|missing|lost|gone|gap|shorter|incomplete|altered|not accounted`)
 
 // reportOf is how the product has reported a damage; "" if it has not.

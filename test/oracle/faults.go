@@ -48,8 +48,8 @@ func Faults() []Fault {
 	}
 }
 
-// Able are the names of the faults of a mode; root includes those that mount file systems, all those that
-// lose data or take long.
+// Able returns the names of the faults of a mode. root includes the faults that mount file systems; all includes
+// those that lose data or take long.
 func Able(mode string, root, all bool) (out []string) {
 	for _, f := range Faults() {
 		if (f.modes == "" || strings.Contains(f.modes, mode)) && (root || !f.disk) && (all || !f.takes && !f.slow) {
@@ -59,14 +59,14 @@ func Able(mode string, root, all bool) (out []string) {
 	return out
 }
 
-// hold takes a process from the supervisor.
+// hold locks a process, so that the supervisor does not restart it.
 func (w *World) hold(r *rand.Rand) (*Bridge, func()) {
 	i := r.IntN(len(w.bridges))
 	w.held[i].Lock()
 	return w.bridges[i], w.held[i].Unlock
 }
 
-// kill simulates a power failure.
+// kill ends a process with SIGKILL and starts it again.
 func kill(ctx context.Context, w *World, r *rand.Rand) error {
 	b, release := w.hold(r)
 	defer release()
@@ -136,10 +136,10 @@ func natsSlow(ctx context.Context, w *World, _ *rand.Rand) error {
 	return nil
 }
 
-// replay processes all stored payloads again, beside the traffic.
+// replay processes all stored payloads again, while callbacks arrive.
 func replay(ctx context.Context, w *World, _ *rand.Rand) error {
 	if _, err := w.bridges[0].run(ctx, 60*time.Second, "payloads", "replay", "--yes"); err != nil {
-		w.say("replay: %v", err) // what it meets beside other faults is no obligation
+		w.say("replay: %v", err) // it may fail during other faults
 	}
 	return nil
 }
@@ -176,8 +176,8 @@ func purge(ctx context.Context, w *World, r *rand.Rand) error {
 	return nil
 }
 
-// purgeUntilDone repeats a purge that says it failed, as its message demands: beside the other faults it may, and
-// erases nothing or a part.
+// purgeUntilDone repeats a failed purge, as its error message requires: during other faults a purge may fail, after
+// it has erased nothing or a part.
 func (w *World) purgeUntilDone(ctx context.Context, verification string) (err error) {
 	for range 4 {
 		_, err = w.bridges[0].run(ctx, 60*time.Second, "payloads", "purge", "--verification", verification, "--yes",

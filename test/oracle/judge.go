@@ -27,7 +27,7 @@ type Findings struct {
 	Counts                                   map[string]int
 }
 
-// Judge compares stored and published data with the sent callbacks.
+// Judge compares the stored and published data with the sent callbacks.
 type Judge struct {
 	*World
 	Findings
@@ -37,7 +37,7 @@ type Judge struct {
 	sent    map[string]*Delivery
 	history map[string][]Event
 	byID    map[string]Event
-	reports map[*Damage]string // how each was reported; "" not
+	reports map[*Damage]string // how each was reported; "": not reported
 }
 
 // shown limits the listed violations of a kind.
@@ -175,7 +175,7 @@ func (j *Judge) missing(kind string, t time.Time, streams []string, format strin
 	}
 }
 
-// answers checks the answers to callers.
+// answers checks the answers to callbacks.
 func (j *Judge) answers() {
 	for code, bodies := range j.ledger.strange {
 		j.find("answer", "%d answers %d: %.200s", len(bodies), code, bodies[0])
@@ -249,7 +249,7 @@ func (j *Judge) verification(v *Verification) {
 		case !v.erased().IsZero() && before(d, v.erased()):
 			continue
 		case tries > 0 && len(answers) == 0:
-			return // recorded already; the required result is unknown
+			return // the fault is already recorded; the required result is unknown
 		case len(answers) == 0:
 			continue
 		case d.Want == "accepted" && answers[0].VerificationID != id:
@@ -292,8 +292,8 @@ func (j *Judge) chain(v *Verification, id string, history []Event) {
 	}
 }
 
-// causes checks that each event is based on a payload of its verification, adds nothing to it, and that no
-// older verdict followed a newer one.
+// causes checks that each event is based on a payload of its verification and adds nothing to it, and that no older
+// verdict follows a newer one.
 func (j *Judge) causes(v *Verification, id string, history []Event) {
 	seen := map[string]bool{}
 	approvable := slices.ContainsFunc(v.deliveries(), func(d *Delivery) bool { return d.Fact.State.Outcome == "approved" })
@@ -341,7 +341,7 @@ func isCallback(e Event) bool { return e.Data.Provider.Event.Via == "callback" }
 func (j *Judge) end(v *Verification, id string, facts []Fact, first time.Time, history []Event) {
 	allowed := Allowed(facts)
 	if len(allowed) == 0 {
-		return // no fact makes an event
+		return // no fact leads to an event
 	}
 	reported := []string{}
 	for _, f := range facts {

@@ -67,7 +67,7 @@ func (d *Delivery) answered(a Answer) {
 	d.answers = append(d.answers, a)
 }
 
-// taken are the answers, and the number of attempts.
+// taken returns the answers, the number of attempts and the time of the first attempt.
 func (d *Delivery) taken() (answers []Answer, tries int, first time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -97,7 +97,7 @@ func (v *Verification) erased() (at time.Time) {
 	return v.purged
 }
 
-// deliveries are the current ones: a purge adds one.
+// deliveries returns the current deliveries: a purge adds one.
 func (v *Verification) deliveries() []*Delivery {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -16,13 +16,13 @@ type Generator struct {
 	clock atomic.Int64
 }
 
-// NewGenerator creates the verifications of a seed.
+// NewGenerator creates the generator of a seed.
 func NewGenerator(seed uint64) *Generator { return &Generator{r: rand.New(rand.NewPCG(seed, 1))} }
 
 // far is the offset of an untimed fact into the future, including the longest delivery.
 const far = 10 * time.Minute
 
-// Next is the next verification.
+// Next generates the next verification.
 func (g *Generator) Next(now time.Time) *Verification {
 	g.n++
 	now = now.Truncate(time.Millisecond)
@@ -54,7 +54,7 @@ func (g *Generator) attempt(number int, created time.Time) attempt {
 
 func (g *Generator) pick(words ...string) string { return words[g.r.IntN(len(words))] }
 
-// ago is when a session began, by the provider's clock.
+// ago returns when a session began, by the provider's clock, and whether its facts are untimed.
 func (g *Generator) ago(now time.Time) (began time.Time, untimed bool) {
 	off := time.Duration(g.clock.Load())
 	if off > 0 {
@@ -102,7 +102,8 @@ func (g *Generator) session(now time.Time) *Verification {
 	return g.schedule(v)
 }
 
-// sameIDTwice repeats an id of the provider with another spelling of the body.
+// sameIDTwice sometimes adds a delivery with the same event id of the provider and a body with different bytes
+// and the same content.
 func (g *Generator) sameIDTwice(v *Verification) {
 	if g.r.IntN(20) > 0 {
 		return
@@ -174,7 +175,7 @@ func (g *Generator) journey() *Verification {
 			idwise(g.r, v, "Finished Journey", object{"systemDecision": word}, machine))
 	}
 	for i, d := range v.Deliveries {
-		d.Fact.At = time.Unix(int64(i+1), 0) // any increasing instants
+		d.Fact.At = time.Unix(int64(i+1), 0) // any increasing times
 	}
 	return v
 }

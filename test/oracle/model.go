@@ -7,7 +7,7 @@ type Weight int
 
 // The weights.
 const (
-	Nothing  Weight = iota // makes no event
+	Nothing  Weight = iota // leads to no event
 	Progress               // the progress of the process
 	Ended                  // ended without a verdict
 	Verdict                // a decision
@@ -61,7 +61,7 @@ func ofAttempt(facts []Fact, attempt int) (out []Fact) {
 	return out
 }
 
-// newest is the newest verdict, except that a machine's never replaces a person's.
+// newest is the state of the newest verdict, except that a machine's never replaces a person's.
 func newest(verdicts []Fact) State {
 	left := append([]Fact(nil), verdicts...)
 	var standing Fact
@@ -80,7 +80,8 @@ func newest(verdicts []Fact) State {
 	return standing.State
 }
 
-// undecided: an end is final; else the newest progress, or any untimed one.
+// undecided returns the permitted states without a verdict: an end is final, else the newest progress or any
+// untimed one.
 func undecided(others []Fact) map[State]bool {
 	out := map[State]bool{}
 	var last Fact
@@ -100,7 +101,8 @@ func undecided(others []Fact) map[State]bool {
 	return out
 }
 
-// undated: untimed verdicts that agree are valid; those that differ need a review.
+// undated returns the permitted states with untimed verdicts: verdicts that agree are valid, those that differ need
+// a review.
 func undated(verdicts []Fact) map[State]bool {
 	for _, f := range verdicts {
 		if f.State != verdicts[0].State {
@@ -110,8 +112,8 @@ func undated(verdicts []Fact) map[State]bool {
 	return only(verdicts[0].State)
 }
 
-// renewed: the second attempt counts. Until it has a verdict of its own, an earlier approval
-// remains; a rejection is open again.
+// renewed returns the permitted states with two attempts: the second attempt counts. Until it has a verdict of its
+// own, an earlier approval may remain; a rejected verification is open again.
 func renewed(verdicts, second []Fact) map[State]bool {
 	if own := ofAttempt(verdicts, 2); len(own) > 0 {
 		return only(newest(own))
@@ -126,6 +128,6 @@ func renewed(verdicts, second []Fact) map[State]bool {
 		}
 	}
 	out[State{"in_progress", "none"}] = true
-	out[State{"processing", "none"}] = true // the session's own signs go on beside the attempt's
+	out[State{"processing", "none"}] = true // from facts of the session, which continue beside those of the attempt
 	return out
 }

@@ -14,7 +14,7 @@ import (
 
 // Senders deliver verifications like providers: a callback that is not answered 200 is repeated.
 type Senders struct {
-	ctx     context.Context // ends when nothing is sent any more
+	ctx     context.Context // ends when sending must stop
 	bridges []*Bridge
 	ledger  *Ledger
 	client  *http.Client
@@ -102,7 +102,7 @@ func (s *Senders) once(d *Delivery) (taken bool) {
 	return true
 }
 
-// where is the process for an attempt: the same for the same seed.
+// where is the index of the process for an attempt. It is the same for the same seed.
 func where(d *Delivery, try, of int) int {
 	h := fnv.New32a()
 	fmt.Fprint(h, d.Digest, try)
@@ -134,7 +134,7 @@ func (s *Senders) do(r *http.Request) (code int, answer []byte, err error) {
 func (s *Senders) watch(v *Verification) {
 	body, err := json.Marshal(object{"provider": v.Provider, "account": "seen", "reference": v.Reference})
 	if err != nil {
-		return // of these types it cannot fail
+		return // values of these types always encode
 	}
 	for s.ctx.Err() == nil {
 		r, err := http.NewRequestWithContext(s.ctx, http.MethodPost, "http://"+s.bridges[0].admin+"/v1/watches",
@@ -151,7 +151,7 @@ func (s *Senders) watch(v *Verification) {
 	}
 }
 
-// pause waits; false: ctx has ended.
+// pause waits for d. It returns false if ctx has ended.
 func pause(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

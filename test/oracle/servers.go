@@ -18,7 +18,7 @@ import (
 
 const (
 	adminToken = "ops-token-oracle-1"
-	operator   = "kycbridge" // the user of the embedded server who may all
+	operator   = "kycbridge" // the user of the embedded server with all rights
 	startup    = 60 * time.Second
 )
 
@@ -155,7 +155,7 @@ type NATS struct {
 
 func (n *NATS) url() string { return "nats://" + n.address }
 
-// freeAddress is a port below the range of ephemeral ports.
+// freeAddress is an address whose port is free and below the range of ephemeral ports.
 func freeAddress(ports *int) (string, error) {
 	for range 4000 {
 		*ports++
@@ -216,7 +216,7 @@ func (b *Bridge) ready() bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// run is one command of the command line.
+// run runs one command of the command line.
 func (b *Bridge) run(ctx context.Context, patience time.Duration, args ...string) (stdout []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -96,7 +96,7 @@ type ExportedPayload struct {
 	Body   []byte `json:"body"`
 }
 
-// export reads all stored payloads.
+// export returns all stored payloads.
 func export(ctx context.Context, b *Bridge) (out []ExportedPayload, err error) {
 	raw, err := b.run(ctx, 2*time.Minute, "payloads", "export", "--why", "a test")
 	if err != nil {

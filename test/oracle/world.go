@@ -22,7 +22,7 @@ import (
 	"kycbridge/internal/keys"
 )
 
-// Modes: where the store and the bus are.
+// The modes define where the store and the bus are.
 const (
 	Embedded = "embedded" // both in the one process
 	External = "external" // both in a nats-server, for one process or several
@@ -55,7 +55,7 @@ type World struct {
 	ledger     *Ledger
 	subscriber *Subscriber
 	damages    []*Damage
-	disk       string // mounted for this run; "" none
+	disk       string // mounted for this run; "": none
 	began      time.Time
 	ended      int // how often a process ended unexpectedly
 	slowest    time.Duration
@@ -186,7 +186,7 @@ func (w *World) startAll(ctx context.Context) error {
 	return nil
 }
 
-// traffic sends callbacks and injects faults until the time is over, and then sends the rest.
+// traffic sends callbacks and injects faults until the time has passed, and then sends the remaining callbacks.
 func (w *World) traffic(ctx context.Context) {
 	sending, stop := context.WithCancel(ctx)
 	w.senders = newSenders(sending, w.bridges, w.ledger)
@@ -223,7 +223,7 @@ func (w *World) feed(ctx context.Context) {
 	}
 }
 
-// breakThings injects the faults in the order of the seed.
+// breakThings injects the faults in the order that the seed determines.
 func (w *World) breakThings(ctx context.Context) {
 	r := rand.New(rand.NewPCG(w.Seed, 2))
 	chosen := w.chosen()
@@ -310,5 +310,5 @@ func tail(log string) string {
 	return last[:min(len(last), 300)]
 }
 
-// errNoBlock: there is nothing to damage yet.
+// errNoBlock means that the stream has no data to damage yet.
 var errNoBlock = errors.New("the stream has no file yet")

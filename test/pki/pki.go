@@ -1,4 +1,4 @@
-// Package pki makes certificates for tests. Only tests import it.
+// Package pki creates certificates for tests. Only tests import it.
 package pki
 
 import (
@@ -34,7 +34,7 @@ type Pair struct {
 	Leaf      *x509.Certificate
 }
 
-// NewAuthority makes an authority that is valid for a day around now.
+// NewAuthority creates an authority that is valid for a day around now.
 func NewAuthority(t testing.TB, name string) Authority {
 	t.Helper()
 	template := template(t, name)
@@ -70,7 +70,7 @@ func (a Authority) Client(t testing.TB, name string, change ...func(*x509.Certif
 	}}, change...))
 }
 
-// Expired ends a certificate an hour ago.
+// Expired makes a certificate expire an hour ago.
 func Expired(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Hour) }
 
 func (a Authority) issue(t testing.TB, name string, changes []func(*x509.Certificate)) Pair {
@@ -96,7 +96,7 @@ func (a Authority) issue(t testing.TB, name string, changes []func(*x509.Certifi
 	return Pair{Cert: encode("CERTIFICATE", der), Key: encode("PRIVATE KEY", private), Leaf: leaf}
 }
 
-// TLS is the pair as crypto/tls takes it.
+// TLS returns the pair as a certificate of crypto/tls.
 func (p Pair) TLS(t testing.TB) tls.Certificate {
 	t.Helper()
 	c, err := tls.X509KeyPair(p.Cert, p.Key)
@@ -119,8 +119,8 @@ func (p Pair) Fingerprint() string {
 	return b.String()
 }
 
-// Write writes the pair as cert and key into a folder under a name, each file by renaming, and returns the
-// names.
+// Write writes the certificate to name.pem and the key to name.key in dir, each by renaming, and returns the paths of
+// the files.
 func (p Pair) Write(t testing.TB, dir, name string) (cert, key string) {
 	t.Helper()
 	cert, key = filepath.Join(dir, name+".pem"), filepath.Join(dir, name+".key")
@@ -129,7 +129,7 @@ func (p Pair) Write(t testing.TB, dir, name string) (cert, key string) {
 	return cert, key
 }
 
-// Replace writes a file by renaming, so that no reader finds a part of it.
+// Replace writes a file by renaming, so that no reader sees a partially written file.
 func Replace(t testing.TB, file string, content []byte) string {
 	t.Helper()
 	if err := os.WriteFile(file+".new", content, 0o600); err != nil {
@@ -150,7 +150,7 @@ func ClientConfig(t testing.TB, trusts []Authority, pairs ...Pair) *tls.Config {
 	}
 	for _, p := range pairs {
 		pair := p.TLS(t)
-		// Presented whatever authorities the server names, so that the server has to refuse it.
+		// The pair is presented whatever authorities the server names, so that the server has to refuse it.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	return config

@@ -1,9 +1,9 @@
-// Package powercut is a disk that loses power. It is a block device with a real file system on it, for tests of
-// programs that promise to keep what they have flushed: a power cut takes every write that no flush of the device
-// has covered, or any part of them in any order, as a disk with a write cache does.
+// Package powercut simulates a disk that loses power: a block device with a real file system, for tests of programs
+// that guarantee the durability of flushed data. A power cut discards all or any of the writes that no flush of the
+// device has covered, in any order, as a disk with a write cache does.
 //
-// The device is a loop device over a file that this package serves through FUSE, so the file system's own
-// journal, barriers and flushes are at work. It needs root, /dev/fuse and loop devices.
+// The device is a loop device over a file that this package serves through FUSE, so the journal, barriers and
+// flushes of the file system are real. It needs root, /dev/fuse and loop devices.
 package powercut
 
 import (
@@ -24,20 +24,20 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// sector is the unit that a disk writes whole or not at all.
+// sector is the size of the unit that a disk writes atomically.
 const sector = 4096
 
-// Disk is a mounted file system on a device that forgets.
+// Disk is a mounted file system on a device that can lose unflushed writes.
 type Disk struct {
 	dir    string
 	size   int64
 	server *fuse.Server
-	loop   string // device; "" none is attached
+	loop   string // the loop device; "": none is attached
 	device *device
 }
 
-// New creates a disk of size bytes with an ext4 on it, and mounts it at Path. The folder dir must exist; it holds the
-// disk's files. The error says what this machine lacks.
+// New creates a disk of size bytes with an ext4 on it, and mounts it at Path. The folder dir must exist; it holds
+// the disk's files. The error states what this machine lacks.
 func New(dir string, size int64) (*Disk, error) {
 	d := &Disk{dir: dir, size: size}
 	for _, folder := range []string{d.Path(), filepath.Join(dir, "fuse")} {
@@ -61,7 +61,7 @@ func New(dir string, size int64) (*Disk, error) {
 // Path is the root folder of the file system.
 func (d *Disk) Path() string { return filepath.Join(d.dir, "mnt") }
 
-// flushed is the image with everything that was flushed.
+// flushed is the path of the image with everything that was flushed.
 func (d *Disk) flushed() string { return filepath.Join(d.dir, "flushed.img") }
 
 // attach serves the image as a device and mounts its file system.
@@ -108,12 +108,12 @@ func (d *Disk) detach() {
 	}
 }
 
-// Cut takes the power: from now on every read, write and flush of the device fails.
+// Cut cuts the power: from now on every read, write and flush of the device fails.
 func (d *Disk) Cut() { d.device.cut() }
 
-// Restore gives the power back, after Cut and after the last program on the disk has ended: the disk has
-// everything that was flushed, and of the writes since then those that r chooses. It returns how many writes
-// were lost.
+// Restore restores the power. It must follow Cut and the end of the last program on the disk. The disk then
+// contains everything that was flushed, and those of the later writes that r selects. It returns the number of lost
+// writes.
 func (d *Disk) Restore(r *rand.Rand) (lost int, err error) {
 	lost, err = d.device.keepSome(r)
 	d.detach()
@@ -147,7 +147,7 @@ type write struct {
 	data   []byte
 }
 
-// device is the content of the disk: what programs see, and what is left after a power cut.
+// device is the content of the disk: what programs see, and what remains after a power cut.
 type device struct {
 	size int64
 
@@ -206,7 +206,7 @@ func (d *device) keepSome(r *rand.Rand) (lost int, err error) {
 	return lost, nil
 }
 
-// write takes data, which a power cut loses unless a flush follows.
+// write stores data; a power cut may lose it unless a flush follows.
 func (d *device) write(data []byte, offset int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -281,12 +281,12 @@ var (
 	_ fs.NodeGetattrer = (*file)(nil)
 )
 
-// Open opens the file without a page cache of its own: what is written arrives here at once.
+// Open opens the file without a page cache, so that writes arrive here at once.
 func (f *file) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	return nil, fuse.FOPEN_DIRECT_IO, 0
 }
 
-// Read reads what was written last.
+// Read reads the newest data, flushed or not.
 func (f *file) Read(_ context.Context, _ fs.FileHandle, into []byte, offset int64) (fuse.ReadResult, syscall.Errno) {
 	n, err := f.device.read(into, offset)
 	if err != nil {
@@ -311,7 +311,7 @@ func (f *file) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
 	return 0
 }
 
-// Getattr tells the size.
+// Getattr returns the size.
 func (f *file) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	out.Mode, out.Size = syscall.S_IFREG|0o600, uint64(f.device.size)
 	return 0

@@ -1,4 +1,4 @@
-// Package receiver is where simulated providers post their callbacks in tests.
+// Package receiver receives the callbacks of simulated providers in tests.
 package receiver
 
 import (
@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Receiver takes callbacks.
+// Receiver is an HTTP server that records callbacks.
 type Receiver struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -49,14 +49,14 @@ func New(t *testing.T, answer func(n int) int) *Receiver {
 	return r
 }
 
-// Callbacks are the deliveries so far.
+// Callbacks returns the deliveries so far.
 func (r *Receiver) Callbacks() []Callback {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.got)
 }
 
-// Bodies are the bodies of the deliveries so far.
+// Bodies returns the bodies of the deliveries so far.
 func (r *Receiver) Bodies() []string {
 	var out []string
 	for _, c := range r.Callbacks() {

@@ -13,14 +13,14 @@ import (
 	"kycbridge/event"
 )
 
-// Record is one event as it lies in the stream.
+// Record is one event as it is stored in the stream.
 type Record struct {
 	event.Event
 	On  string // the NATS subject
 	Seq uint64 // in the stream
 }
 
-// Histories reads all events, by verification, in the order of the stream.
+// Histories reads all events in the order of the stream, grouped by verification.
 func Histories(t *testing.T, url string, options ...nats.Option) map[string][]Record {
 	t.Helper()
 	nc, err := nats.Connect(url, options...)
@@ -78,7 +78,7 @@ func readRecord(t *testing.T, messages jetstream.MessagesContext) (r Record, lef
 	return Record{Event: e, On: m.Subject(), Seq: meta.Sequence.Stream}, meta.NumPending
 }
 
-// Describe is a history for the message of a failed test.
+// Describe formats a history for the message of a failed test.
 func Describe(history []Record) string {
 	var b strings.Builder
 	for _, r := range history {
@@ -93,11 +93,11 @@ func Describe(history []Record) string {
 type Soundness struct {
 	Events  int
 	Doubled int // event ids or payloads that occur twice
-	Forked  int // events out of the one line of revisions
+	Forked  int // events outside the single sequence of revisions
 }
 
-// Sound checks the invariants of every history: one line of revisions from 1 without fork or gap, each
-// superseding the previous one, no id and no payload twice.
+// Sound checks the invariants of every history: a single sequence of revisions from 1 without fork or gap, each
+// revision superseding the previous one, and no event id or payload twice.
 func Sound(t *testing.T, all map[string][]Record) (s Soundness) {
 	t.Helper()
 	ids := map[string]bool{}

@@ -38,18 +38,18 @@ func ReplyOf(res *http.Response) (Reply, error) {
 	return r, err
 }
 
-// Ledger records the callers' knowledge: the payloads that were answered 200, by verification.
+// Ledger records the answers to callers, mainly the payloads that were answered 200 (promised), by verification.
 type Ledger struct {
-	// Proxied: a proxy stands before kycbridge and answers 502, 503 and 504 of its own.
+	// Proxied: a proxy in front of kycbridge gives its own answers 502, 503 and 504.
 	Proxied  bool
 	Accepted atomic.Int64
 
 	mu       sync.Mutex
 	promised map[string]map[string]bool // verification id, payload id
-	newest   map[string]Webhook         // the last verdict that was promised, by verification
+	newest   map[string]Webhook         // the newest verdict that was answered 200, by verification
 	single   map[string]bool            // verifications of one payload
 	answers  map[int]int                // by status; 0: no answer came
-	faults   []string                   // answers that no one should get
+	faults   []string                   // answers that callers must not receive
 	last     time.Time                  // of the last 200
 	silence  time.Duration              // the longest time between two of them
 }
@@ -67,7 +67,7 @@ func (l *Ledger) alone(one *Life) {
 	l.single[one.VerificationID()] = true
 }
 
-// note records an answer and reports whether it was a promise.
+// note records an answer and reports whether it was 200.
 func (l *Ledger) note(vid string, w Webhook, r Reply, err error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -119,11 +119,11 @@ func (l *Ledger) Silence() time.Duration {
 	return longest
 }
 
-// Verdict is the result for the promises of a ledger.
+// Verdict is the result of comparing a ledger with the published events.
 type Verdict struct {
 	Promised int         // payloads that were answered 200
-	Lost     int         // of these without an effect
-	Without  []string    // the verifications that they are of
+	Lost     int         // those of them without an effect
+	Without  []string    // the verifications of lost payloads
 	Answers  map[int]int // by status; 0: no answer came
 }
 

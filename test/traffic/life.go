@@ -10,7 +10,7 @@ import (
 	"kycbridge/event"
 )
 
-// What a generated webhook says.
+// The types of generated webhooks: the event type and the status.
 const (
 	SayInProgress = "IdentityVerification.StatusChanged InProgress"
 	SayConsented  = "IdentityVerification.Consented InProgress"
@@ -22,39 +22,38 @@ const (
 	SayUpdated    = "KycIdentification.Updated Approved"
 )
 
-// WholeLife is one verification from its first sign to a correction after the verdict.
+// WholeLife is one verification from its first webhook to a correction after the verdict.
 var WholeLife = []string{SayInProgress, SayConsented, SayCreated, SayProcessed, SayRejected, SayApproved, SayCompleted,
 	SayUpdated}
 
-// Life writes the Ondato webhooks of one generated verification. Each has an event id of its own, a
-// later time than the one before, and facts that no other has, so that in its turn it always makes
-// an event.
+// Life generates the Ondato webhooks of one verification. Each has its own event id, a later time than the previous
+// one, and facts that no other has, so that it always leads to an event if it arrives in order.
 type Life struct {
-	Run  uint32 // tells the lives of one run of a test from those of another
-	N    int    // tells it from the others of its run
+	Run  uint32 // distinguishes the lives of different runs of a test
+	N    int    // distinguishes the lives of one run
 	Sent int    // webhooks so far
 }
 
-// Webhook is one payload of a life.
+// Webhook is one payload of a Life.
 type Webhook struct {
 	PayloadID string
 	At        time.Time
-	Verdict   event.Outcome // "" where it brings none
-	DecidedAt string        // of a verdict, as its event must tell it
+	Verdict   event.Outcome // "" if it contains none
+	DecidedAt string        // of a verdict, as the event must contain it
 	Body      []byte
 }
 
-// Reference is the id that the provider gave it.
+// Reference is the provider's id of the verification.
 func (l *Life) Reference() string {
 	return fmt.Sprintf("b%07x-0000-4000-8000-%012x", l.Run&0xfffffff, l.N)
 }
 
-// VerificationID is ours, at account acme of ondato.
+// VerificationID is kycbridge's id of the verification, for account acme of ondato.
 func (l *Life) VerificationID() string {
 	return event.VerificationID("ondato", "acme", l.Reference())
 }
 
-// Next is the next webhook of the life.
+// Next generates the next webhook of the life.
 func (l *Life) Next(say string) Webhook {
 	l.Sent++
 	kind, status, _ := strings.Cut(say, " ")

@@ -15,18 +15,18 @@ import (
 type Load struct {
 	Post   func(ctx context.Context, body []byte) (Reply, error)
 	Ledger *Ledger
-	Run    uint32 // of the lives
+	Run    uint32 // see Life.Run
 	Seed   uint64
 	Pace   *rate.Limiter
-	n      atomic.Int64 // lives begun
+	n      atomic.Int64 // lives started
 	done   sync.WaitGroup
 }
 
 // turns are the repeated verdicts of a long verification.
 var turns = []string{SayApproved, SayProcessed, SayRejected, SayUpdated}
 
-// Start begins with callers. Half of their payloads are a verification each and must make one event
-// each; the other half flip the verdict of a verification that the caller keeps for a while.
+// Start starts the callers. Half of their payloads have a separate verification each and must lead to one event
+// each; the other half change the verdict of a verification that the caller keeps for a while.
 func (l *Load) Start(ctx context.Context, callers int) {
 	for i := range callers {
 		l.done.Go(func() {
@@ -52,7 +52,7 @@ func (l *Load) Wait() { l.done.Wait() }
 
 func (l *Load) begin() *Life { return &Life{Run: l.Run, N: int(l.n.Add(1))} }
 
-// deliver sends one payload until it is promised, given up or ctx ends.
+// deliver sends one payload until it is answered 200, the caller gives up or ctx ends.
 func (l *Load) deliver(ctx context.Context, one *Life, w Webhook, source *rand.Rand) {
 	for l.Pace.Wait(ctx) == nil {
 		attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), 15*time.Second)
@@ -61,7 +61,7 @@ func (l *Load) deliver(ctx context.Context, one *Life, w Webhook, source *rand.R
 		if l.Ledger.note(one.VerificationID(), w, r, err) || source.IntN(20) == 0 {
 			return
 		}
-		select { // a caller without an answer does not spin
+		select { // wait before the next attempt
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
 		}

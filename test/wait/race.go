@@ -2,6 +2,6 @@
 
 package wait
 
-// Race tells that the race detector is on. Tables that only compute are cut short under it, because it makes them ten
-// times as slow; .ci/run runs them in full without it (.ci/without-race).
+// Race reports whether the race detector is on. With it, table tests that only compute run a part of their cases,
+// because it makes them ten times slower; .ci/run runs all cases without it (.ci/without-race).
 const Race = true

@@ -1,4 +1,4 @@
-// Package body makes the payloads of the benchmarks: bodies of real size, each a verification of its own.
+// Package body creates the payloads of the benchmarks: bodies of realistic size, each for a separate verification.
 package body
 
 import (
@@ -10,7 +10,7 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// Body is a payload whose ids can be made new.
+// Body is a payload whose ids can be replaced.
 type Body struct {
 	Provider string
 	text     []byte
@@ -24,7 +24,7 @@ func format(id []byte, kind, n int) []byte {
 	return fmt.Appendf(id, "%08d-%04d-4000-8000-%012d", kind, kind, n)
 }
 
-// graphicField makes the Signzy body as long as in real traffic.
+// graphicField is repeated to make the Signzy body as long as in real traffic.
 const graphicField = `[{"fieldType":"portrait",` +
 	`"value":"https://files.example.com/api/files/1000008/download/00000008.png",` +
 	`"docSide":"front","source":"visual","containerType":"visual graphics"}]`
@@ -66,7 +66,7 @@ func Load() ([]Body, error) {
 	return out, nil
 }
 
-// withIDs replaces the ids in text and remembers where they are.
+// withIDs replaces the ids in text and records their positions.
 func withIDs(provider, text string, ids []string) (Body, error) {
 	for kind, id := range ids {
 		if !strings.Contains(text, `"`+id+`"`) {
@@ -92,14 +92,14 @@ func withIDs(provider, text string, ids []string) (Body, error) {
 // Size is the length of every payload.
 func (b Body) Size() int { return len(b.text) }
 
-// Next makes the n-th payload.
+// Next creates the n-th payload.
 func (b Body) Next(n int) []byte {
 	payload := bytes.Clone(b.text)
 	b.Renew(payload, n)
 	return payload
 }
 
-// Renew makes the n-th payload of another one, in place.
+// Renew turns another payload into the n-th one, in place.
 func (b Body) Renew(payload []byte, n int) {
 	var room [idSize + 8]byte // n may be longer than its 12 digits
 	for kind, places := range b.ids {

@@ -15,7 +15,7 @@ import (
 //go:embed schemas/*.json
 var schemas embed.FS
 
-// Event is what a callback becomes.
+// Event is the event that is published for a callback.
 type Event struct {
 	ID           string   `json:"id"`
 	Provider     string   `json:"provider"`

@@ -1,7 +1,7 @@
-// Command peer is what one would build instead of kycbridge, for comparison: a Watermill router that receives
-// identity verification callbacks over HTTP, checks a bearer token, validates and maps the body, publishes one
-// event to JetStream and answers 200 after the acknowledgement. It is a module of its own, so that kycbridge does
-// not depend on what it depends on.
+// Command peer is a typical alternative to kycbridge, for comparison: a Watermill router that receives identity
+// verification callbacks over HTTP, checks a bearer token, validates and maps the body, publishes one event to
+// JetStream and answers 200 after the acknowledgement. It is a separate module, so that kycbridge does not depend
+// on its dependencies.
 package main
 
 import (
@@ -84,7 +84,7 @@ func run(addr, url, token string) error {
 	return <-ended
 }
 
-// createStream makes the one stream of the events.
+// createStream creates the only stream, which holds the events.
 func createStream(nc *nats.Conn) error {
 	js, err := jetstream.New(nc)
 	if err != nil {
@@ -100,7 +100,7 @@ func createStream(nc *nats.Conn) error {
 	return nil
 }
 
-// subject makes the publisher use a topic as the subject: it publishes to what is called Name here.
+// subject makes the publisher use a topic as the subject: it publishes to the subject in Name.
 func subject(topic string) jetstream.StreamConfig { return jetstream.StreamConfig{Name: topic} }
 
 // authenticated answers 401 to requests without the token.
@@ -118,13 +118,13 @@ func authenticated(token string) func(http.Handler) http.Handler {
 	}
 }
 
-// received makes a message of a request.
+// received converts a request to a message.
 func received(topic string, r *http.Request) (*message.Message, error) {
 	r.Header.Set(wmhttp.HeaderUUID, watermill.NewUUID())
 	return wmhttp.DefaultUnmarshalMessageFunc(topic, r)
 }
 
-// handle makes the event of a callback. The router publishes it and acknowledges the callback, which is the 200.
+// handle creates the event of a callback. The router publishes it and acknowledges the callback, which is the 200.
 func (p provider) handle(m *message.Message) ([]*message.Message, error) {
 	e, err := p.event(account, m.Payload)
 	if err != nil {
