@@ -1,5 +1,5 @@
-// Package normalizetest holds what the tests of all providers' mappings share: fixtures, the reader that
-// the schemas make, and what holds of every observation.
+// Package normalizetest contains what the tests of all mappings share: fixtures, the reader built from the schemas,
+// and checks that every observation must pass.
 package normalizetest
 
 import (
@@ -28,7 +28,7 @@ func root() string {
 	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
-// Reader reads bodies as the bridge does at a provider.
+// Reader reads bodies as the service does for a provider.
 func Reader(t testing.TB, provider string, forms document.Forms) document.Reader {
 	t.Helper()
 	set, err := schemas.New()
@@ -56,7 +56,7 @@ func Fixtures(t testing.TB, provider string) map[string][]byte {
 	return bodies
 }
 
-// Fixture reads the body of a case as it lies on disk.
+// Fixture reads the body of a case, unchanged.
 func Fixture(t testing.TB, provider, name string) []byte {
 	t.Helper()
 	body, ok := Fixtures(t, provider)[name]
