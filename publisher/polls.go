@@ -31,8 +31,9 @@ const (
 	triggerPause = time.Second // before a trigger that coincides with a poll is handled
 )
 
-// Schedule sets the timer of w: its message becomes due at the given time. An existing timer of the same
-// verification is merged into it and replaced: a trigger in either of them, and the earlier time, are kept.
+// Schedule sets the timer of w: its message becomes due at the given time. A timer of the same verification
+// that was set meanwhile is replaced: w is merged with it (Watch.Merge), and becomes due earlier if the merged
+// watch has an earlier LookBy or a trigger that w does not have.
 func (s *Store) Schedule(ctx context.Context, w kycbridge.Watch, at time.Time) error {
 	k := w.Key()
 	for {
