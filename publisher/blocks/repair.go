@@ -69,8 +69,8 @@ func (l look) end(floor uint64) uint64 {
 	return max(l.last, floor) + 1
 }
 
-// recordTop makes the last block record that sequences up to top were assigned, so that they are not
-// assigned again.
+// recordTop appends a record to the last block which states that sequences up to top were assigned, so that
+// they are not assigned again.
 func (f folder) recordTop(looks []look, last, top uint64) error {
 	if top <= last || len(looks) == 0 {
 		return nil
