@@ -188,7 +188,7 @@ func (n Names) foreign(subject string) bool {
 	return first != "*" && first != ">" && !system && !meet(subject, n.join(">"))
 }
 
-// sound refuses users whose subjects exceed what a consumer may have.
+// sound returns an error if a user has subjects that a consumer must not have.
 func (o EmbeddedOptions) sound() error {
 	for _, u := range o.Users {
 		for _, s := range u.Publish {

@@ -25,7 +25,7 @@ const (
 type accessLog struct {
 	writes  *committer
 	waiting chan *nats.Msg
-	ending  context.Context // ends when no more records come
+	ending  context.Context // ends when no more records are added
 	end     context.CancelFunc
 	storing sync.WaitGroup
 	dropped atomic.Int64

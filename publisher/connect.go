@@ -331,7 +331,7 @@ func leaderless(err error) bool {
 }
 
 // reader opens a stream for reads that must see every previously acknowledged write. If a stream has
-// replicas, a lagging one may answer a direct get, so the leader is asked.
+// replicas, a lagging replica may answer a direct get, so the leader is asked.
 func (c *Connection) reader(ctx context.Context, name string) (jetstream.Stream, error) {
 	stream, err := c.js.Stream(ctx, name)
 	if err != nil {

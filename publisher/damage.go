@@ -255,7 +255,7 @@ func (e *Embedded) openDuration() time.Duration {
 	return time.Duration(total/(20<<20)) * time.Second
 }
 
-// forget removes set-aside damaged files whose content would have expired by now.
+// forget removes the damaged files that were set aside longer ago than age: their content would have expired.
 func (e *Embedded) forget(age time.Duration) {
 	entries, err := os.ReadDir(filepath.Join(e.dir, damagedDir))
 	if err != nil {

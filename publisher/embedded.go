@@ -46,7 +46,7 @@ type EmbeddedOptions struct {
 	Closed  func(error)                 // called when consumers are not served any more, with the reason; may be nil
 }
 
-// Embedded is a nats-server in this process. What it acknowledges is durable once disk has flushed it.
+// Embedded is a nats-server in this process. A message that it has acknowledged is durable once disk has flushed it.
 type Embedded struct {
 	server   *server.Server
 	lock     *os.File

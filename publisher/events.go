@@ -205,7 +205,7 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 		b.last.remove(k)
 		return err
 	case ack.Duplicate:
-		// An event of this revision was stored just now; its content is only known by reading it.
+		// An event with this revision was just stored; its content is not known and must be read.
 		b.last.remove(k)
 		b.waitForgotten(ctx, ack.Sequence)
 		return kycbridge.ErrConflict

@@ -109,8 +109,8 @@ func (s *Store) discardIndex(ctx context.Context, m *manifest) error {
 	return errIndexRestarted
 }
 
-// entriesOf returns the entries of a range that count. If most is not 0 and there are more entries than most, it
-// returns kycbridge.ErrAmbiguous.
+// entriesOf returns the entries of a range that are valid and that keep accepts. If most is not 0 and there are more
+// entries than most, it returns kycbridge.ErrAmbiguous.
 func (s *Store) entriesOf(
 	ctx context.Context, m *manifest, r segments.Range, most int, keep func(segments.Key) bool,
 ) ([]segments.Entry, error) {

@@ -24,9 +24,9 @@ import (
 // destroyed by writing the page again without it and erasing the old page.
 const (
 	headerMaster = "Kyc-Master"  // id of the master key that wraps the key of a page
-	headerMade   = "Kyc-Made-At" // of a page that was written again: when the server stored the first version
+	headerMade   = "Kyc-Made-At" // of a page that was written again: the time when the server stored its first version
 
-	cachedPages = 512 // of decrypted pages in memory, 32 KB each at most
+	cachedPages = 512 // maximum number of decrypted pages in memory, 32 KB each at most
 )
 
 // page is a page of keys, decrypted.

@@ -109,7 +109,7 @@ func (s *Store) DestroyKeys(ctx context.Context, shelf kycbridge.Shelf, names []
 	return nil
 }
 
-// Rotation counts what RotateKeys did, or would do.
+// Rotation counts the pages that RotateKeys has wrapped again, or would wrap again without dryRun.
 type Rotation struct {
 	Master  string `json:"master_key"` // id of the current master key
 	Pages   int    `json:"pages"`      // all pages

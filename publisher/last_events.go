@@ -11,8 +11,8 @@ import (
 const (
 	// cachedEvents limits the verifications whose last events are cached.
 	cachedEvents = 8192
-	// cachedBytes limits the cache by the bytes of the encoded events. A decoded one takes about four times
-	// as much, and keeps the body that its strings come from.
+	// cachedBytes limits the cache by the bytes of the encoded events. A decoded event needs about four times as
+	// much memory, and also keeps the encoded body in memory, because its strings are parts of it.
 	cachedBytes = 8 << 20
 	// cachedEvent is the largest event that is cached, bytes.
 	cachedEvent = 64 << 10

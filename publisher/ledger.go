@@ -20,8 +20,8 @@ import (
 	"kycbridge/internal/ledger"
 )
 
-// The tamper-evident log follows the streams: a worker reads what was added to them and adds a leaf for each
-// message, many in a message of the log. The hot path only adds a salt to a message.
+// The tamper-evident log follows the streams: a worker reads the messages that were added to them and adds a leaf
+// for each. A message of the log contains many leaves. The hot path only adds a salt to a message.
 const (
 	headerSalt = "Kyc-Salt" // of a message with a leaf: hexadecimal; an encrypted body's salt is derived from its key
 

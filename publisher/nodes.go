@@ -189,8 +189,8 @@ func (n *Nodes) all() []*Connection {
 	return all
 }
 
-// meetAll connects to the nodes that the cluster lists without a connection yet, and drops those that have
-// left.
+// meetAll connects to the nodes in the cluster's list that have no connection yet, and closes the connections to
+// nodes that have left the cluster.
 func (n *Nodes) meetAll() {
 	known := n.home.nc.Servers()
 	for address, c := range n.conns {
@@ -243,7 +243,7 @@ func (n *Nodes) at(id string) bool {
 	return id != "" && slices.ContainsFunc(n.all(), func(c *Connection) bool { return c.nc.ConnectedServerId() == id })
 }
 
-// isHome reports whether the first connection leads to this address.
+// isHome reports whether home is connected to this address.
 func (n *Nodes) isHome(address string) bool {
 	u, err := url.Parse(n.home.nc.ConnectedUrl())
 	return err == nil && u.Scheme+"://"+u.Host == address

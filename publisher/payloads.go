@@ -188,8 +188,8 @@ func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stor
 }
 
 // confirm ensures that the payload at a sequence is durable. A server that fails to flush a batch
-// acknowledges no message of it, but knows their ids from then on, and reads the messages from memory; it
-// stores nothing more until it is restarted. So a message is durable once any later one is stored.
+// acknowledges no message of it, but treats their ids as duplicates from then on, and reads the messages from
+// memory; it stores nothing more until it is restarted. So a message is durable once any later one is stored.
 func (s *Store) confirm(ctx context.Context, seq uint64) error {
 	if s.payloads.order.flushed(seq) {
 		return nil

@@ -291,7 +291,7 @@ func (c *Connection) reset(ctx context.Context, d durable, from uint64) error {
 func (c *Connection) make(ctx context.Context, d durable) (jetstream.Consumer, error) {
 	consumer, err := c.js.CreateOrUpdateConsumer(ctx, d.stream, d.config)
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok && strings.Contains(api.Description, "no such file") {
-		_ = c.js.DeleteConsumer(ctx, d.stream, d.config.Durable) // the next attempt meets an error again
+		_ = c.js.DeleteConsumer(ctx, d.stream, d.config.Durable) // on failure the next attempt returns an error again
 	}
 	if err != nil {
 		return nil, fmt.Errorf("create consumer %s: %w", d.config.Durable, err)

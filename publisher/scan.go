@@ -34,8 +34,8 @@ var errScanned = kycbridge.ErrEnough
 // errNoMore means that a server has nothing left to deliver.
 var errNoMore = errors.New("no more messages")
 
-// scan reads the messages that a stream holds at its start, oldest first. each may return errScanned to
-// stop. It returns errNoMore if fewer arrived than the server had counted.
+// scan reads the messages that a stream contains when the scan starts, oldest first. each may return errScanned to
+// stop. scan returns errNoMore if fewer messages arrived than the server had counted.
 func (c *Connection) scan(ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg) error) error {
 	config := jetstream.OrderedConsumerConfig{FilterSubjects: o.subjects, HeadersOnly: o.headers,
 		InactiveThreshold: 15 * time.Second}

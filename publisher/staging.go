@@ -14,7 +14,7 @@ const memoryStaging = "/dev/shm/kycbridge-"
 // stagedFor is longer than the server keeps an uncommitted batch (10 s).
 const stagedFor = 15 * time.Second
 
-// staged are the streams with batches.
+// staged are the streams to which kycbridge publishes batches.
 func (n Names) staged() []string {
 	return []string{n.payloads(), n.events(), n.quarantine(), n.index(), n.access()}
 }

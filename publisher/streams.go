@@ -24,9 +24,9 @@ const (
 	// payloadAge was the age limit of payloads in earlier versions. Now the service removes them itself.
 	payloadAge = 30 * 24 * time.Hour
 
-	// eventWindow is the shortest that a server allows. The compare-and-set distinguishes events; a longer
-	// window would treat the first revision after an erasure, which has the id of the erased one, as its
-	// duplicate.
+	// eventWindow is the shortest duplicate window that a server allows. Events do not need one, because of their
+	// compare-and-set. With a longer window the server would treat the first revision after an erasure as a
+	// duplicate of the erased first revision, which has the same id.
 	eventWindow = 100 * time.Millisecond
 	refusedMax  = 64 << 20
 )

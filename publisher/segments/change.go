@@ -17,8 +17,7 @@ const (
 	sweepMost  = 4 // segments that one call of Sweep writes again
 )
 
-// Change is a manifest that is being changed. Nothing of it takes effect before the new segments and the manifest
-// are stored.
+// Change is a manifest that is being changed. It takes effect only when the new segments and the manifest are stored.
 type Change struct {
 	Manifest
 	sizes   Sizes
