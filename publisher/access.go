@@ -17,7 +17,7 @@ import (
 const (
 	ownAccount      = "KYC"
 	consumerAccount = "CONSUMERS"
-	anonymous       = "consumer"  // the account of clients without a user, if no user is configured
+	anonymous       = "consumer"  // user name that the server gives to clients without one, if no user is configured
 	anonymousOwner  = "anonymous" // owner of the consumers of such clients
 )
 
@@ -28,7 +28,7 @@ const (
 	readerPayload       = 64 << 10 // bytes: of a request
 )
 
-// accounts writes the server's configuration of accounts, users and what crosses between them.
+// accounts writes the server's configuration of accounts, users, and imports and exports between accounts.
 func accounts(o EmbeddedOptions, password string) string {
 	users, fallback := consumers(o)
 	var exports, imports []string
@@ -67,7 +67,7 @@ limits {max_connections: %d, max_subscriptions: %d, max_payload: %d}
 		readerConnections, readerSubscriptions, readerPayload)
 }
 
-// Owner is a consumer of the embedded server, and what it may read from the event stream.
+// Owner is a consumer of the embedded server, with the subjects that it may read from the event stream.
 type Owner struct {
 	Name    string
 	Filters []string
@@ -106,7 +106,8 @@ func ownerName(username string) string {
 	return "user_" + hex.EncodeToString(sum[:12])
 }
 
-// consumers are the configured users, or one without a password if there are none.
+// consumers are the configured users. If none is configured, clients need no credentials: fallback makes the
+// server treat them as the user anonymous.
 func consumers(o EmbeddedOptions) (users []string, fallback string) {
 	var reads []string
 	for _, s := range readAPI(o.Names) {
@@ -179,15 +180,15 @@ func (n Names) MaySubscribe(subject string) bool {
 	return within(subject, n.join("event.>")) || subject == n.checkpoint() || n.foreign(subject)
 }
 
-// foreign reports whether subjects belong neither to kycbridge nor to the server, and overlap none of
-// theirs.
+// foreign reports whether subjects belong neither to kycbridge nor to the server, and do not overlap the
+// subjects of kycbridge.
 func (n Names) foreign(subject string) bool {
 	first, _, _ := strings.Cut(subject, ".")
 	system := strings.HasPrefix(first, "$") || strings.HasPrefix(first, "_") && first != "_INBOX"
 	return first != "*" && first != ">" && !system && !meet(subject, n.join(">"))
 }
 
-// sound refuses users whose subjects exceed what a consumer may have.
+// sound returns an error if a user has subjects that a consumer must not have.
 func (o EmbeddedOptions) sound() error {
 	for _, u := range o.Users {
 		for _, s := range u.Publish {

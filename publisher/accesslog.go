@@ -25,7 +25,7 @@ const (
 type accessLog struct {
 	writes  *committer
 	waiting chan *nats.Msg
-	ending  context.Context // ends when no more records come
+	ending  context.Context // ends when no more records are added
 	end     context.CancelFunc
 	storing sync.WaitGroup
 	dropped atomic.Int64
@@ -65,8 +65,8 @@ func (s *Store) StoreAccess(ctx context.Context, a kycbridge.Access) error {
 	return nil
 }
 
-// NoteAccess stores a record soon afterwards. While the store does not answer a limited number waits; what
-// is beyond it is dropped and counted, and ok is false.
+// NoteAccess queues a record, which is stored soon afterwards. While the store does not answer, at most
+// accessWaiting records wait; further records are dropped and counted, and ok is false.
 func (s *Store) NoteAccess(a kycbridge.Access) (ok bool) {
 	m, err := s.accessMessage(a)
 	if err == nil {
@@ -94,8 +94,8 @@ func (s *Store) accessMessage(a kycbridge.Access) (*nats.Msg, error) {
 	return &nats.Msg{Subject: s.names.accessOf(a.Operation), Data: body}, nil
 }
 
-// storeAccesses stores records until the log ends. A record that the store refuses is tried again: it
-// waits for a server that is unavailable.
+// storeAccesses stores records until the access log is closed. If a record cannot be stored, for example because
+// the server is unavailable, it tries again.
 func (s *Store) storeAccesses() {
 	for {
 		select {
@@ -132,7 +132,7 @@ func (s *Store) storeWaiting(m *nats.Msg) {
 func (s *Store) Accesses(ctx context.Context, q kycbridge.AccessQuery, each func(kycbridge.Access) error) error {
 	o := scanOptions{since: q.Since}
 	if !q.Since.IsZero() {
-		o.since = q.Since.Add(-accessDrain) // records are stored after their time, or a little before by another clock
+		o.since = q.Since.Add(-accessDrain) // if clocks differ, a record may be stored a little before its own time
 	}
 	err := s.scanAll(ctx, s.names.access(), o, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		var a kycbridge.Access

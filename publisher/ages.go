@@ -12,7 +12,7 @@ import (
 	"kycbridge"
 )
 
-// OldestPayload is the age of the oldest unprocessed payload in the log; 0 if there is none.
+// OldestPayload is the age of the oldest unprocessed payload in the log; 0 if all are processed.
 func (s *Store) OldestPayload(ctx context.Context) (time.Duration, error) {
 	return s.oldest(ctx, s.log, s.names.payloads(), Consumer, s.names.join("payload.>"))
 }
@@ -45,7 +45,7 @@ func (s *Store) oldest(
 	return age(ctx, stream, subject, from)
 }
 
-// age is that of the first message of a subject at or behind a sequence; 0 if there is none.
+// age is the age of the first message on a subject at or after a sequence; 0 if no such message exists.
 func age(ctx context.Context, stream jetstream.Stream, subject string, from uint64) (time.Duration, error) {
 	m, err := stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(subject))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -60,7 +60,7 @@ func age(ctx context.Context, stream jetstream.Stream, subject string, from uint
 // Disk is the disk usage of the embedded store and the space left, in bytes.
 type Disk struct{ Stored, Free, Size uint64 }
 
-// Disk measures.
+// Disk measures the disk usage.
 func (e *Embedded) Disk() (Disk, error) {
 	info, err := e.server.Jsz(nil)
 	if err != nil {

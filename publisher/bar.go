@@ -18,14 +18,14 @@ import (
 const (
 	barTTL   = 3 * time.Second // a bar expires by itself, so a purge that was killed blocks payloads no longer than this
 	barAgain = time.Second     // how often it is renewed
-	// barLast is how long a bar stands after an erasure has ended: by then all appends that waited for it,
+	// barLast is how long a bar remains after an erasure has ended: by then all appends that waited for it,
 	// and the answers to payloads stored just before, are finished. The server allows no shorter TTL.
 	barLast  = time.Second
-	barPause = 25 * time.Millisecond // before a payload that met it is tried again
+	barPause = 25 * time.Millisecond // before the retry of a payload that a bar blocked
 )
 
-// Bar keeps payloads of a verification out of the log until lift is called: the server itself refuses
-// them, from any process. Appends wait meanwhile.
+// Bar blocks payloads of a verification from being stored in the log until lift is called: the server itself
+// refuses them, from any process. Appends wait meanwhile.
 func (s *Store) Bar(ctx context.Context, k kycbridge.Key) (lift func(), err error) {
 	if err := s.putBar(ctx, k, barTTL); err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func (s *Store) putBar(ctx context.Context, k kycbridge.Key, ttl time.Duration) 
 	if err != nil {
 		return fmt.Errorf("keep payloads out of the log: %w", err)
 	}
-	if err := s.recordErasing(ctx, s.names.payloads(), ack.Sequence); err != nil { // it expires by itself
+	if err := s.recordErasing(ctx, s.names.payloads(), ack.Sequence); err != nil { // on failure the bar expires by itself
 		return fmt.Errorf("keep payloads out of the log: %w", err)
 	}
 	if err := s.log.Purge(ctx, jetstream.WithPurgeSubject(m.Subject),
@@ -71,8 +71,8 @@ func (s *Store) barred(m *nats.Msg, k kycbridge.Key) {
 	m.Header[jetstream.ExpectedLastSubjSeqSubjHeader] = []string{s.names.bar(k)}
 }
 
-// appendOnce publishes a payload; one that a bar blocks waits until the bar is gone, at most as long as
-// the server may take to answer.
+// appendOnce publishes a payload. While a bar blocks it, appendOnce waits until the bar is removed, for
+// publishTimeout at most.
 func (s *Store) appendOnce(ctx context.Context, m *nats.Msg) (jetstream.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()

@@ -13,9 +13,9 @@ const (
 	sendBurst = 32 << 20
 )
 
-// budget limits the bytes that are sent to one user. The amount is known only afterwards, because the
-// server multiplies an event by the user's subscriptions. So the budget may be overdrawn, and further
-// sends wait until it is balanced. A nil budget has no limit.
+// budget limits the bytes that are sent to one user. The amount is known only afterwards, because the server sends
+// an event once for each matching subscription of the user. So the budget may be overdrawn, and further sends wait
+// until it is balanced. A nil budget has no limit.
 type budget struct{ bytes *rate.Limiter }
 
 func newBudget() *budget { return &budget{rate.NewLimiter(sendRate, sendBurst)} }

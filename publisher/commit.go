@@ -17,27 +17,27 @@ import (
 const (
 	batchMessages = 256     // members of one batch at most; the server allows 1000
 	batchBytes    = 4 << 20 // bytes of one batch at most
-	batchWorth    = 4       // below this, single messages are as fast: the server sets up each batch with file operations
-	batchesAtOnce = 1       // while one is written, the next one fills: two at once halve each other's size
+	batchWorth    = 4       // below this, single messages are as fast: each batch costs the server file operations
+	batchesAtOnce = 1       // while one batch is written, the next one fills; two at once would be half as large
 	waiting       = 4096    // messages that may wait for a batch
 
-	// incompleteBatch is the server's code for a batch that it could not stage. The server does not clean
-	// up some of these, so batches pause for a time that doubles with each failure.
+	// incompleteBatch is the server's error code for a batch that it could not stage. The server does not clean
+	// up some of these, so no batch is sent for a time that doubles with each failure.
 	incompleteBatch = 10176
 	leastApart      = time.Second
 	mostApart       = 5 * time.Minute
 
 	republishDelay = 50 * time.Millisecond // before an unanswered message is published again
 
-	// idInProcess is a cluster's code for a message whose id is being replicated at the moment. It clears
-	// within the time of one write.
+	// idInProcess is a cluster's error code for a message with an id that is being replicated at the moment. The
+	// condition lasts for one write at most.
 	idInProcess    = 10158
 	inProcessPause = 2 * time.Millisecond
 )
 
 // committer publishes to one stream with group commit: one flush serves all messages that wait at the same
-// moment. A server in this process takes each message at once, and they share a flush (disk). To any other
-// server they are sent as one atomic batch, which it flushes once. If the server refuses a batch (one
+// moment. To a server in this process each message is sent at once, and the messages share a flush (disk). To any
+// other server they are sent as one atomic batch, which it flushes once. If the server refuses a batch (one
 // member is a duplicate, or fails its compare-and-set), its members are published one by one.
 type committer struct {
 	conn       *Connection
@@ -90,7 +90,7 @@ func newCommitter(connection *Connection) *committer {
 	return c
 }
 
-// Publish returns when the message is durable or known not to be acknowledged. An error leaves open
+// Publish returns when the message is durable or known not to be acknowledged. After an error it is not known
 // whether the message was stored.
 func (c *committer) Publish(ctx context.Context, msg *nats.Msg) (jetstream.PubAck, error) {
 	if !c.conn.nc.IsConnected() {
@@ -104,7 +104,7 @@ func (c *committer) Publish(ctx context.Context, msg *nats.Msg) (jetstream.PubAc
 	select {
 	case c.in <- p:
 	case <-ctx.Done():
-		c.health.note(began, nil, ctx.Err()) // a commit that hangs records nothing
+		c.health.note(began, nil, ctx.Err()) // recorded here, because a commit that hangs records no outcome
 		return jetstream.PubAck{}, ctx.Err()
 	case <-c.ctx.Done():
 		return jetstream.PubAck{}, nats.ErrConnectionClosed
@@ -113,7 +113,7 @@ func (c *committer) Publish(ctx context.Context, msg *nats.Msg) (jetstream.PubAc
 	case a := <-p.ack:
 		return a.pub, a.err
 	case <-ctx.Done():
-		c.health.note(began, nil, ctx.Err()) // a commit that hangs records nothing
+		c.health.note(began, nil, ctx.Err()) // recorded here, because a commit that hangs records no outcome
 		return jetstream.PubAck{}, ctx.Err()
 	case <-c.ctx.Done():
 		return jetstream.PubAck{}, nats.ErrConnectionClosed
@@ -148,7 +148,7 @@ func (c *committer) Close() {
 
 func (c *committer) run() {
 	defer c.done.Done()
-	var held *pending // did not fit into the previous batch
+	var held *pending // a message that did not fit into the previous batch
 	for {
 		batch := c.gather(&held)
 		if batch == nil {
@@ -216,7 +216,7 @@ func (c *committer) commit(batch []*pending) {
 			p.ack <- ack{pub: pub}
 		}
 	case errors.As(err, &refused):
-		c.each(batch) // the server stored none of them; published singly, each gets its own answer
+		c.each(batch) // the server stored no member of the batch; published one by one, each gets its own answer
 	default:
 		for _, p := range batch {
 			p.ack <- ack{err: err}
@@ -244,7 +244,7 @@ func (c *committer) atomic(batch []*pending) (*jetstream.PubAck, error) {
 	})
 }
 
-// longest is the context of the member with the latest deadline: members that give up earlier do not
+// longest is the context of the member with the latest deadline: a member whose context ends earlier does not
 // cancel the batch for the others.
 func (c *committer) longest(batch []*pending) context.Context {
 	longest := batch[0].ctx
@@ -257,7 +257,7 @@ func (c *committer) longest(batch []*pending) context.Context {
 	return longest
 }
 
-// each publishes the members singly and concurrently.
+// each publishes the members as single messages, concurrently.
 func (c *committer) each(batch []*pending) {
 	var all sync.WaitGroup
 	for _, p := range batch[1:] {
@@ -273,8 +273,8 @@ func (c *committer) single(p *pending) {
 }
 
 // publishWithRetry publishes, and repeats while there is no answer: a cluster elects a new leader within
-// seconds, and a message that was stored after all is recognized by its id. A lost connection ends the
-// retries at once.
+// seconds, and if an earlier attempt has stored the message, the server detects the duplicate by its id. A lost
+// connection ends the retries at once.
 func (c *committer) publishWithRetry(
 	ctx context.Context, publish func(context.Context) (*jetstream.PubAck, error),
 ) (pub *jetstream.PubAck, err error) {
@@ -293,7 +293,7 @@ func (c *committer) publishWithRetry(
 	if err != nil {
 		return nil, err
 	}
-	// After the retries: a slow flush is waited for, the message is not published again.
+	// Flush after the retries: a slow flush must not cause the message to be published again.
 	if err = c.conn.disk.flush(ctx, pub.Stream); err != nil {
 		return nil, fmt.Errorf("publish: %w", err)
 	}

@@ -22,7 +22,7 @@ type Dial struct {
 	URL     string        // nats://, tls://, ws://, several by comma; ignored with in-process options
 	Options []nats.Option // credentials, TLS, or an embedded server's in-process connection
 	Name    string        // "store" or "bus", for log lines and the server's connection list
-	Once    bool          // an address that does not answer is an error
+	Once    bool          // one attempt: if no server answers, Connect returns an error
 	Server  *Embedded     // the server of this process, if Options lead to it; else nil
 
 	// Closed is called when the connection has ended permanently without Close, with the reason; may be
@@ -43,8 +43,8 @@ type Connection struct {
 	sharesFlush bool // messages that are sent at the same moment share one flush
 
 	mu sync.Mutex
-	up context.Context // ends when the connection is lost; a new one begins when it is back
-	// down ends up.
+	up context.Context // ends when the connection is lost; replaced when it is restored
+	// down cancels the context up.
 	down  context.CancelFunc
 	lives int
 
@@ -53,18 +53,18 @@ type Connection struct {
 	closing   atomic.Bool // Close has been called
 
 	erasing func(ctx context.Context, stream string, seq uint64) error // nil: erasures are not recorded
-	// lifted are streams that have no age limit from now on, with their first sequence.
+	// lifted are the streams whose age limit this process has removed, with their first sequence at that time.
 	lifted map[string]uint64
-	// holds one request at most to check streams and consumers
+	// checkNeeded holds at most one request to check streams and consumers.
 	checkNeeded chan struct{}
 }
 
 // oldestServer is the first version with atomic batches and scheduled messages.
 const oldestServer = "2.12"
 
-// Connect dials until a server answers or ctx ends, and checks that the server can keep our guarantees. A
-// connection that is lost later is restored for as long as the process runs; meanwhile every publish fails
-// at once. The client library closes permanently after an error that it does not know, such as
+// Connect dials until a server answers or ctx ends, and checks that the server supports the guarantees of
+// kycbridge. A connection that is lost later is restored for as long as the process runs; meanwhile every publish
+// fails at once. The client library closes a connection permanently after an error that it does not know, such as
 // "authentication timeout": Dial.Closed reports it.
 func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Connection, error) {
 	log = log.With(zap.String("connection", d.Name))
@@ -107,8 +107,8 @@ type flushingJetStream struct {
 	c *Connection
 }
 
-// PublishMsg returns when the message is durable. A store that does not answer within publishTimeout is
-// unavailable, however long the caller may wait for other things.
+// PublishMsg returns when the message is durable. A store that does not answer within publishTimeout counts as
+// unavailable, even if ctx has a later deadline.
 func (f flushingJetStream) PublishMsg(
 	ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt,
 ) (*jetstream.PubAck, error) {
@@ -126,11 +126,11 @@ func lasting(name string) []nats.Option {
 	return []nats.Option{
 		nats.Name("kycbridge " + name),
 		nats.MaxReconnects(-1),
-		nats.IgnoreAuthErrorAbort(), // credentials that are refused now may be valid again after the server's next reload
+		nats.IgnoreAuthErrorAbort(), // refused credentials may be valid again after the server's next reload
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.FlusherTimeout(publishTimeout), // limits the wait for a server that does not read
 		nats.ReconnectJitter(100*time.Millisecond, 250*time.Millisecond),
-		// No buffering while disconnected: a message that was not sent must not look sent.
+		// No buffering while disconnected: publishing a message that is not sent must fail.
 		nats.ReconnectBufSize(-1),
 		nats.PingInterval(5 * time.Second),
 		nats.MaxPingsOutstanding(2),
@@ -176,7 +176,7 @@ func (c *Connection) handlers(d Dial, log *zap.Logger) []nats.Option {
 	}
 }
 
-// deniesCredentials reports whether a server did not accept the user, at all or any more.
+// deniesCredentials reports whether a server does not accept the user, or no longer accepts it.
 func deniesCredentials(err error) bool {
 	return errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) ||
 		errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired)
@@ -219,12 +219,12 @@ func (c *Connection) whileUp(ctx context.Context) (context.Context, context.Canc
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// ErrForbidden means that the server refuses this user what kycbridge needs of its streams.
+// ErrForbidden means that the server denies this user the access to its streams that kycbridge needs.
 var ErrForbidden = errors.New("not allowed to this user")
 
 // fit refuses a server that is too old or whose message limit is too low.
 func fit(nc *nats.Conn, maxMessage int) error {
-	largest := nc.MaxPayload() // the server lowers it for a reader once it has answered
+	largest := nc.MaxPayload() // the embedded server lowers it for a reader of events once it has answered the reader
 	if nc.ConnectedServerName() == embeddedName && largest <= readerPayload {
 		return ErrForbidden // a reader of events at the embedded server
 	}
@@ -266,7 +266,7 @@ func (c *Connection) Connected() bool { return c.nc.IsConnected() }
 func (c *Connection) Close() {
 	c.closing.Store(true)
 	if c.nc.IsConnected() {
-		// Acknowledgements may still be in the buffer; losing them costs only a redelivery.
+		// Acknowledgements may still be in the buffer; losing them causes only redeliveries.
 		_ = c.nc.FlushTimeout(2 * time.Second)
 	}
 	c.nc.Close()
@@ -274,8 +274,8 @@ func (c *Connection) Close() {
 }
 
 const (
-	// answerTimeout limits one request while no leader may exist. A request that arrives while there is
-	// none, or is on its way to a leader that fails, is never answered.
+	// answerTimeout limits one request at a time when a cluster may have no leader. A request that arrives while
+	// no leader exists, or that is sent to a leader that fails, is never answered.
 	answerTimeout = 3 * time.Second
 	// openTimeout is how long streams and consumers may take to become available.
 	openTimeout = 30 * time.Second
@@ -331,7 +331,7 @@ func leaderless(err error) bool {
 }
 
 // reader opens a stream for reads that must see every previously acknowledged write. If a stream has
-// replicas, a lagging one may answer a direct get, so the leader is asked.
+// replicas, a lagging replica may answer a direct get, so the leader is asked.
 func (c *Connection) reader(ctx context.Context, name string) (jetstream.Stream, error) {
 	stream, err := c.js.Stream(ctx, name)
 	if err != nil {
@@ -344,14 +344,14 @@ func (c *Connection) reader(ctx context.Context, name string) (jetstream.Stream,
 	return reads, nil
 }
 
-// leaderReads is a stream whose messages the leader reads. The client library decides that by the information that
-// it got last, and Info would replace it.
+// leaderReads is a stream whose messages are read from the leader. The client library decides this by the last
+// stream information that it received, and jetstream.Stream.Info would replace that information.
 type leaderReads struct {
 	jetstream.Stream
 	js jetstream.JetStream
 }
 
-// Info asks for the information by another handle.
+// Info requests the information through another handle of the stream.
 func (r leaderReads) Info(ctx context.Context, opts ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
 	stream, err := r.js.Stream(ctx, r.CachedInfo().Config.Name)
 	switch {

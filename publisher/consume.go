@@ -21,11 +21,11 @@ const (
 	ackWait    = 15 * time.Second // a worker that has not answered by then is considered failed
 	heartbeat  = 5 * time.Second  // how often a waiting worker reports that it is alive
 	inFlight   = 1024             // unacknowledged payloads over all replicas
-	pulled     = 256              // payloads on their way to this process
+	pulled     = 256              // payloads that this process has requested and not taken from the client library
 	perWorker  = 8                // payloads that may wait for one worker
 	retryPause = 250 * time.Millisecond
-	keyPause   = 5 * time.Second // before a payload whose key cannot be had is tried again
-	keyTries   = 3               // of a payload whose key was destroyed; one that is still there afterwards is damaged
+	keyPause   = 5 * time.Second // before the retry of a payload whose key is not available
+	keyTries   = 3               // of a payload whose key was destroyed; if it then still exists, it counts as damaged
 )
 
 // Work processes one payload and returns its disposition. The payload is done when retryIn is zero, else
@@ -39,9 +39,9 @@ type ConsumeOptions struct {
 	// Exclusive: no other process works on this log. Payloads that an earlier process pulled and did not
 	// finish are then delivered again at once, not after a delay.
 	Exclusive bool
-	// Hold reports whether NATS is unavailable, so that no payload can be processed. A failed payload is
-	// then held, and those behind it wait, which keeps their order. A payload that fails for a reason of
-	// its own is given back and blocks no other.
+	// Hold reports whether NATS is unavailable, so that no payload can be processed. A worker then holds a failed
+	// payload, and the payloads after it wait, which keeps their order. A payload that fails for another reason is
+	// returned to the stream for a later delivery and blocks no other payload.
 	Hold func() bool
 	Work Work
 	Log  *zap.Logger
@@ -110,7 +110,7 @@ func (s *Store) normalizer() durable {
 	}}
 }
 
-// takeOver restarts deliveries after the last payload up to which all are acknowledged. The server then counts
+// takeOver restarts deliveries after the last payload up to which all payloads are acknowledged. The server then counts
 // the deliveries of a payload from 1 again.
 func (s *Store) takeOver(ctx context.Context) error {
 	consumer, err := s.js.Consumer(ctx, s.names.payloads(), Consumer)
@@ -128,8 +128,8 @@ func (s *Store) takeOver(ctx context.Context) error {
 	return nil
 }
 
-// dispatch distributes messages to the lanes, and renews the subscription if it ends. When ctx ends it
-// gives back what was already pulled.
+// dispatch distributes messages to the lanes, and renews the subscription if it ends. It returns when ctx has ended;
+// workers then return the messages that were already pulled.
 func (s *Store) dispatch(ctx context.Context, lanes []chan delivery, log *zap.Logger) {
 	seed := maphash.MakeSeed()
 	var warning rateLimitedWarning
@@ -205,8 +205,8 @@ func forward(messages jetstream.MessagesContext, silent func(), pass func(jetstr
 	}
 }
 
-// workOne processes a message until it is done, or gives it back when ctx ends. A lost acknowledgement
-// costs only a redelivery.
+// workOne processes a message until it is done, or returns it for redelivery when ctx ends. A lost acknowledgement
+// causes only a redelivery.
 func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, records *recorder) {
 	meta, err := m.Metadata()
 	if err != nil {
@@ -227,7 +227,7 @@ func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, recor
 		return
 	}
 	if p.Body == nil && len(m.Data()) > 0 && meta.NumDelivered <= keyTries {
-		_ = m.NakWithDelay(keyPause) // its key was destroyed: it is being erased at this moment
+		_ = m.NakWithDelay(keyPause) // its key was destroyed: the payload is probably being erased
 		return
 	}
 	if !ours(m.Headers()) {
@@ -270,7 +270,7 @@ func passedOver(p kycbridge.Payload, meta *jetstream.MsgMetadata, why string) ky
 		Verification: kycbridge.VerificationMark(p.VerificationID)}
 }
 
-// keepHeld waits and keeps the server informed that the message is still held.
+// keepHeld waits. Meanwhile it reports to the server that the message is still in progress.
 func keepHeld(ctx context.Context, m jetstream.Msg, d time.Duration) {
 	for ; d > 0 && ctx.Err() == nil; d -= heartbeat {
 		_ = m.InProgress()
@@ -293,8 +293,8 @@ func (s *Store) Backlog(ctx context.Context) (int, error) {
 	return backlog, err
 }
 
-// Progress is the backlog, and how many payloads have been processed in all: a number that grows with each,
-// and starts anew when deliveries restart.
+// Progress is the backlog, and the total number of processed payloads. The total may restart at a lower number when
+// deliveries restart.
 func (s *Store) Progress(ctx context.Context) (backlog int, processed uint64, err error) {
 	c, err := s.js.Consumer(ctx, s.names.payloads(), Consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) { // no normalizer has run yet

@@ -24,8 +24,8 @@ const (
 	damagedDir  = "damaged"      // in the data directory: damaged files, unchanged
 	checkedFile = "checked.json" // in the data directory: files that were found intact
 
-	// checkFilesTimeout limits how long a start reads blocks that have not changed since they were last
-	// read.
+	// checkFilesTimeout limits how long a process reads, at its start, blocks that have not changed since they
+	// were last read.
 	checkFilesTimeout = 5 * time.Second
 	// mostFindings is how many damaged files are logged one by one.
 	mostFindings = 20
@@ -36,7 +36,7 @@ type LostPayload struct {
 	Seq       uint64 // 0: not known
 	Key       kycbridge.Key
 	Mark      uint64 // of its id; 0: not known
-	Reference string // the provider's; "" if it cannot be trusted
+	Reference string // reference of the provider; "" if it cannot be verified
 }
 
 // checkFiles checks and repairs the files of the store before the server opens them: a server truncates a
@@ -143,8 +143,9 @@ func verifications(f blocks.Finding, n Names) []string {
 	return slices.Compact(out)
 }
 
-// lostPayload reads the rest of a damaged payload. Its bytes are not reliable: an id counts if it belongs
-// to the account in the subject, a reference if it yields the verification in the subject.
+// lostPayload reads the readable fields of a damaged payload. Its bytes are not reliable: an id is accepted if it
+// belongs to the account in the subject, and a reference if the id of the verification in the subject is derived
+// from it.
 func lostPayload(l blocks.Lost, n Names) LostPayload {
 	p := LostPayload{Seq: l.Seq}
 	tokens := strings.Split(l.Subject, ".")
@@ -239,7 +240,7 @@ func explain(err error, dir string) error {
 // Explain adds the state of the store's disk to an error that it may have caused.
 func (e *Embedded) Explain(err error) error { return explain(err, e.dir) }
 
-// openDuration is how long a server may take to open a store that it must read completely, at 20 MB/s.
+// openDuration is how long a server may take to open a store if it must read all files, at 20 MB/s.
 func (e *Embedded) openDuration() time.Duration {
 	total := int64(0)
 	_ = filepath.WalkDir(e.files.Dir, func(_ string, d fs.DirEntry, err error) error {
@@ -254,16 +255,16 @@ func (e *Embedded) openDuration() time.Duration {
 	return time.Duration(total/(20<<20)) * time.Second
 }
 
-// forget removes set-aside damaged files whose content would have expired by now.
+// forget removes the damaged files that were set aside longer ago than age: their content would have expired.
 func (e *Embedded) forget(age time.Duration) {
 	entries, err := os.ReadDir(filepath.Join(e.dir, damagedDir))
 	if err != nil {
-		return // there are none
+		return // no file was set aside
 	}
 	for _, entry := range entries {
 		at, err := time.Parse(blocks.AsideTime, entry.Name()[:min(len(entry.Name()), len(blocks.AsideTime))])
 		if err == nil && time.Since(at) > age {
-			_ = os.Remove(filepath.Join(e.dir, damagedDir, entry.Name())) // tried again by the next start
+			_ = os.Remove(filepath.Join(e.dir, damagedDir, entry.Name())) // on failure the next start tries again
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 const (
 	dispositionsAtOnce = 512                   // in one message
 	dispositionsBytes  = 256 << 10             // of a message, approximately: new values of payloads can be large
-	dispositionsEvery  = 20 * time.Millisecond // at least; a message is one flush of the disk
+	dispositionsEvery  = 20 * time.Millisecond // between writes of fewer entries; a message causes one flush of the disk
 )
 
 // disposition is one entry of a message of the disposition stream: sequence of the payload, revision of
@@ -43,7 +43,7 @@ func dispositionOf(d kycbridge.Disposition) disposition {
 	return o
 }
 
-// disposition is o before it was written, recorded at a time.
+// disposition is the inverse of dispositionOf for an entry that was recorded at a time.
 func (o disposition) disposition(at time.Time) kycbridge.Disposition {
 	d := kycbridge.Disposition{Seq: o.seq, Revision: o.revision, Why: o.why, Mark: o.mark, Verification: o.verification,
 		At: at}
@@ -86,11 +86,11 @@ func (o disposition) size() int {
 	return n
 }
 
-// newValue is written as a list too: the pointer of a field, pointer and value of a word, or pointer,
-// value and kind of anything else.
+// newValue is written as a list too: the pointer if the kind is NewField, pointer and value if it is NewWord,
+// else pointer, value and kind.
 type newValue kycbridge.NewValue
 
-// MarshalJSON writes a list of one to three.
+// MarshalJSON writes a list of one to three strings.
 func (v newValue) MarshalJSON() ([]byte, error) {
 	switch v.Kind {
 	case kycbridge.NewField:
@@ -120,8 +120,8 @@ func (v *newValue) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// recorder writes dispositions, many in one message, and releases each payload only afterwards. So a
-// payload is either still to be processed, or its disposition is durable.
+// recorder writes dispositions, many in one message, and releases each payload only afterwards. So a payload
+// either remains unprocessed, or its disposition is durable.
 type recorder struct {
 	store *Store
 
@@ -148,7 +148,7 @@ func (r *recorder) add(o kycbridge.Disposition, release func()) {
 	}
 }
 
-// run writes until ctx ends, and then what is left.
+// run writes entries until ctx ends, and then the remaining ones.
 func (r *recorder) run(ctx context.Context) {
 	tick := time.NewTicker(dispositionsEvery)
 	defer tick.Stop()
@@ -173,7 +173,8 @@ func (r *recorder) flush(ctx context.Context) {
 	if len(batch) == 0 {
 		return
 	}
-	// Not cancelled by a shutdown that starts meanwhile: it might be stored and be written once more.
+	// A shutdown that starts meanwhile does not cancel the write: the message might be stored, and would then be
+	// written a second time.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
 	defer cancel()
 	if r.store.putDispositions(ctx, batch) != nil {
@@ -190,7 +191,7 @@ func (r *recorder) flush(ctx context.Context) {
 	}
 }
 
-// fitting is the number of entries that fit into one message: at least one, if there is any.
+// fitting is the number of entries that fit into one message: at least one, unless waiting is empty.
 func fitting(waiting []disposition) int {
 	bytes := 0
 	for i, o := range waiting {

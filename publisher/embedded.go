@@ -22,10 +22,10 @@ import (
 // readable by the owner of the directory only.
 const operator = "kycbridge"
 
-// embeddedName is what the embedded server calls itself to clients.
+// embeddedName is the server name that the embedded server reports to clients.
 const embeddedName = "kycbridge"
 
-// User is a consumer of the embedded server. Without subjects it may read events and nothing else.
+// User is a consumer of the embedded server. Without subjects it may only read events.
 type User struct {
 	Username, Password string
 	Publish, Subscribe []string
@@ -35,7 +35,7 @@ type User struct {
 type EmbeddedOptions struct {
 	Dir     string // data directory
 	Listen  string // host:port of the client port; "" opens none, port 0 picks one
-	Users   []User // none: every client that reaches the port may read events and nothing else
+	Users   []User // none: every client that can connect to the port may read events, but nothing else
 	Names   Names
 	MaxBody int // largest payload, bytes
 
@@ -46,14 +46,14 @@ type EmbeddedOptions struct {
 	Closed  func(error)                 // called when consumers are not served any more, with the reason; may be nil
 }
 
-// Embedded is a nats-server in this process. What it acknowledges is durable once disk has flushed it.
+// Embedded is a nats-server in this process. A message that it has acknowledged is durable once disk has flushed it.
 type Embedded struct {
 	server   *server.Server
 	lock     *os.File
 	password string
 	dir      string
-	readers  []*Readers   // one for each consumer, so that none waits for another
-	lives    []*live      // in the same way
+	readers  []*Readers   // one for each consumer, so that no consumer waits for another
+	lives    []*live      // one for each consumer, for the same reason
 	proxy    *clientProxy // nil: no port
 
 	log    *zap.Logger
@@ -212,13 +212,13 @@ func serverOptions(o EmbeddedOptions, password string) (*server.Options, error) 
 	opts.ServerName = embeddedName
 	opts.JetStream = true
 	opts.StoreDir = o.Dir
-	opts.SyncInterval = syncInterval // what somebody waits for is flushed by kycbridge, see disk
+	opts.SyncInterval = syncInterval // messages that a caller waits for are flushed by kycbridge, see disk
 	opts.MaxPayload = int32(LargestMessage(o.MaxBody) +
-		headRoom) // the default of 1 MB refuses the largest payload we accept
-	opts.JetStreamMaxStore = 1 << 50 // the disk is the limit
+		headRoom) // with the default of 1 MB the server would refuse the largest payload that kycbridge accepts
+	opts.JetStreamMaxStore = 1 << 50 // in effect, the size of the disk is the limit
 	opts.JetStreamMaxMemory = 64 << 20
 	opts.MaxPending = 256 << 20
-	opts.AuthTimeout = 30 // seconds; clients come from this process or through the proxy, which has a timeout of its own
+	opts.AuthTimeout = 30 // seconds; clients connect from this process or through the proxy, which has its own timeout
 	opts.NoSigs, opts.NoLog = true, true
 	opts.DontListen = true // the proxy listens
 	return opts, nil
@@ -229,7 +229,7 @@ func (e *Embedded) Dial() []nats.Option {
 	return []nats.Option{nats.InProcessServer(e.server), nats.UserInfo(operator, e.password)}
 }
 
-// ClientURL is where consumers connect; "" if no port is open.
+// ClientURL is the address for consumers; "" if no port is open.
 func (e *Embedded) ClientURL() string {
 	if e.proxy == nil {
 		return ""
@@ -265,14 +265,14 @@ func (e *Embedded) Close() {
 // ErrInUse means that another process holds the data directory.
 var ErrInUse = errors.New("is in use by another kycbridge")
 
-// Operator is the user of the embedded server with all permissions. Read access to the data directory
-// makes a user the operator.
+// Operator is the user of the embedded server with all permissions. Any process with read access to the data
+// directory can obtain these credentials.
 func Operator(dir string) (user, password string, err error) {
 	password, err = operatorPassword(dir)
 	return operator, password, err
 }
 
-// lockDir prevents a second process from using the directory: two servers on one store destroy it.
+// lockDir prevents a second process from using the directory: two servers would destroy their common store.
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "kycbridge.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"kycbridge/event"
 )
 
-// Sealer encrypts the personal members of events of the profile encrypted, and decrypts those of published events.
+// Sealer encrypts the personal members of events that have the profile "encrypted", and decrypts those of published
+// events.
 type Sealer interface {
 	// Seal is the body of e with its personal members encrypted to the recipients of its account.
 	Seal(e *event.Event) (body []byte, err error)
@@ -17,14 +18,14 @@ type Sealer interface {
 	Open(d *event.Data) error
 }
 
-// SealWith makes the bus encrypt and decrypt events of the profile encrypted from now on.
+// SealWith makes the bus encrypt and decrypt events that have the profile "encrypted" from now on.
 func (b *Bus) SealWith(s Sealer) { b.sealer = s }
 
-// errNoSealer names what is missing.
+// errNoSealer names the missing setting.
 var errNoSealer = errors.New("encryption.event_key is not configured")
 
-// Encode is the body of an event as it leaves the process: with its personal members encrypted if its profile says
-// so.
+// Encode is the body of an event as it leaves the process. Its personal members are encrypted if its profile is
+// "encrypted".
 func (b *Bus) Encode(e *event.Event) ([]byte, error) {
 	switch {
 	case e.Data.PII.Profile != event.ProfileEncrypted:
@@ -47,7 +48,7 @@ func (b *Bus) bodyOf(e kycbridge.Sealed) ([]byte, error) {
 	return b.Encode(e.Event)
 }
 
-// open decrypts the personal members of a published event. It stays an event of the profile encrypted.
+// open decrypts the personal members of a published event. The event keeps the profile "encrypted".
 func (b *Bus) open(d *event.Data) error {
 	if d.PII.Profile != event.ProfileEncrypted {
 		return nil

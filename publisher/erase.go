@@ -13,11 +13,10 @@ import (
 	"kycbridge"
 )
 
-// Erase removes one kept payload. Secure: its bytes are overwritten in the file before it returns;
-// otherwise they stay there, unreachable, until the server rewrites the file, and they cannot be
-// overwritten any more. The same holds for expired messages. The file is rewritten each time (up to 8 MB
-// and a flush), and the space of the old one becomes free space of the disk. A missing payload is no
-// error.
+// Erase removes one kept payload. With secure its bytes are overwritten in the file before it returns. The
+// server rewrites the file for this each time (up to 8 MB and a flush), and the space of the old file becomes free
+// space of the disk. Without secure, and for expired messages, the bytes stay in the file until the server rewrites
+// it; clients cannot read them, and they cannot be overwritten any more. A missing payload is no error.
 func (s *Store) Erase(ctx context.Context, shelf kycbridge.Shelf, seq uint64, secure bool) error {
 	if _, err := s.shelf(shelf); err != nil {
 		return fmt.Errorf("erase payload: %w", err)
@@ -78,8 +77,8 @@ func (c *Connection) erase(ctx context.Context, stream jetstream.Stream, seq uin
 	return err
 }
 
-// eraseAll erases the messages of a stream on a subject, oldest first: an interrupted run leaves the
-// newest, so that nothing old looks new.
+// eraseAll erases the messages of a stream on a subject, oldest first: an interrupted run leaves the newest
+// messages, so that an old message is never the newest one.
 func (c *Connection) eraseAll(
 	ctx context.Context, stream jetstream.Stream, subject string, of func(*jetstream.RawStreamMsg) bool,
 ) (n int, err error) {
@@ -100,9 +99,9 @@ func (c *Connection) eraseAll(
 }
 
 // EraseWatches erases the timer of a verification, its due watches and the receipts of the starts that
-// created it, and returns how many messages that were. A poller that is requesting the session at this
-// moment sets the timer again; erase once more when it is done.
-// It cannot reach what the server itself has removed before: timers that were replaced or have fired, and
+// created it, and returns how many messages it erased. A poller that is requesting the session at this moment
+// sets the timer again; the caller must erase once more when the poller is done.
+// It cannot erase messages that the server has already removed: timers that were replaced or have fired, and
 // processed due watches. Their bytes (the reference and digests of bodies, no part of a body) stay in the
 // block file until it is full and the server has rewritten it. The id of the verification stays in
 // sched.db until the timer's time has passed.
@@ -206,7 +205,7 @@ func (s *Store) Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tomb
 	return &t, nil
 }
 
-// tombstoneOf reads a tombstone; a foreign message is none.
+// tombstoneOf decodes a tombstone; ok is false for a foreign message.
 func (s *Store) tombstoneOf(subject string, body []byte) (t kycbridge.Tombstone, ok bool) {
 	err := json.Unmarshal(body, &t)
 	if err != nil || subject != s.names.tombstone(kycbridge.Key{Provider: t.Provider, Account: t.Account,

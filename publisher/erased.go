@@ -45,7 +45,7 @@ func (r erasedRanges) has(x kycbridge.Range) bool {
 	return slices.ContainsFunc(r.Gone, func(y kycbridge.Range) bool { return y[0] <= x[0] && x[1] <= y[1] })
 }
 
-// erasedIn is the subject of the erasures around a sequence of a stream.
+// erasedIn is the subject of the message with the erasures in the bucket of a sequence of a stream.
 func (n Names) erasedIn(stream string, seq uint64) string {
 	return n.join("erased", stream, strconv.FormatUint(seq/erasedBucket, 10))
 }
@@ -53,11 +53,11 @@ func (n Names) erasedIn(stream string, seq uint64) string {
 // erasedSince is the subject of the message that marks that erasures of a stream are recorded.
 func (n Names) erasedSince(stream string) string { return n.join("erased", stream, "since") }
 
-// RecordErasures makes the bus record erasures in the store, and the end of the event stream.
+// RecordErasures makes the bus record erasures, and the end of the event stream, in the store.
 func (b *Bus) RecordErasures(s *Store) { b.erasing, b.end.store = s.recordErasing, s }
 
-// recordErasing records that a sequence is about to be erased, so that its gap is not taken for damage.
-// Gaps in streams whose messages are regularly removed mean nothing.
+// recordErasing records that a sequence is about to be erased, so that its gap is not treated as damage. Streams
+// whose messages are regularly removed always have gaps, so nothing is recorded for them.
 func (s *Store) recordErasing(ctx context.Context, stream string, seq uint64) error {
 	switch stream {
 	case s.names.payloads(), s.names.quarantine(), s.names.events():
@@ -95,7 +95,7 @@ func (s *Store) recordErased(ctx context.Context, stream string, gone ...kycbrid
 	}
 }
 
-// readErased reads one message; the zero value and 0 if there is none.
+// readErased reads one message; the zero value and 0 if it does not exist.
 func (s *Store) readErased(ctx context.Context, subject string) (r erasedRanges, seq uint64, err error) {
 	raw, err := s.tombstones.GetLastMsgForSubject(ctx, subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -108,8 +108,8 @@ func (s *Store) readErased(ctx context.Context, subject string) (r erasedRanges,
 	return r, raw.Sequence, nil
 }
 
-// Erased returns which sequences of a stream were erased. ok is false if erasures are not recorded yet: an
-// earlier version may have erased some.
+// Erased returns which sequences of a stream were erased. ok is false if erasures of the stream are not recorded
+// yet: an earlier version may have erased messages without a record.
 func (s *Store) Erased(ctx context.Context, stream string) (was func(seq uint64) bool, ok bool, err error) {
 	buckets, front := map[uint64]erasedRanges{}, uint64(0)
 	o := scanOptions{subjects: []string{s.names.join("erased", stream, "*")}}
@@ -179,7 +179,7 @@ func (b *Bus) Held(ctx context.Context) ([]kycbridge.Held, error) {
 	return b.held(ctx, map[kycbridge.Content]string{kycbridge.ContentEvents: b.names.events()})
 }
 
-// Readable reports whether a message can be read, of any verification.
+// Readable reports whether the message at a sequence can be read.
 func (s *Store) Readable(ctx context.Context, content kycbridge.Content, seq uint64) (bool, error) {
 	switch content {
 	case kycbridge.ContentPayloads:
@@ -190,7 +190,7 @@ func (s *Store) Readable(ctx context.Context, content kycbridge.Content, seq uin
 	return false, nil
 }
 
-// Readable reports whether a message of the event stream can be read, of any verification.
+// Readable reports whether the message at a sequence of the event stream can be read.
 func (b *Bus) Readable(ctx context.Context, content kycbridge.Content, seq uint64) (bool, error) {
 	if content != kycbridge.ContentEvents {
 		return false, nil

@@ -20,7 +20,7 @@ import (
 const (
 	headerUntil   = "Kyc-Until"
 	headerUntilID = "Kyc-Until-Payload"
-	// headerMemory holds the lifecycle state beside the event (kycbridge.Memory).
+	// headerMemory holds the lifecycle state that is not part of the event (kycbridge.Memory).
 	headerMemory = "Kyc-Memory"
 )
 
@@ -64,7 +64,7 @@ func OpenBus(ctx context.Context, c *Connection, names Names, maxBody, replicas 
 		return nil, err
 	}
 	b := &Bus{Connection: c, names: names, wanted: wanted, events: newCommitter(c), last: last, stream: stream}
-	if found, err := c.js.Stream(ctx, names.events()); err == nil { // else the first check finds it
+	if found, err := c.js.Stream(ctx, names.events()); err == nil { // on failure the first check of the end reads it
 		b.end.at(found.CachedInfo().Config.Metadata[restoredKey])
 	}
 	b.removeHostileConsumers(ctx)
@@ -124,8 +124,8 @@ func isEvent(h nats.Header) bool {
 	return h.Get("Content-Type") == eventType && h.Get(nats.MsgIdHdr) != ""
 }
 
-// before is the last event of a verification before a foreign message. The next event follows that
-// message.
+// before is the last event of a verification before a foreign message. Its sequence is set to that of the foreign
+// message, because the next event must follow that message.
 func (b *Bus) before(ctx context.Context, k kycbridge.Key, foreign uint64) (kycbridge.State, error) {
 	var last kycbridge.State
 	err := b.Revisions(ctx, k, func(s kycbridge.State) error {
@@ -155,8 +155,8 @@ func (b *Bus) revision(raw *jetstream.RawStreamMsg) (kycbridge.State, error) {
 		At: raw.Time.UTC()}, nil
 }
 
-// Publish appends e if the last event of its verification is still the one at sequence after. The stream
-// republishes it to live subscribers once it is stored.
+// Publish appends e if the last event of its verification is still at the sequence after. The stream republishes
+// e to live subscribers once it is stored.
 func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, after uint64) error {
 	if err := b.mayPublish(ctx, e.Event); err != nil {
 		return err
@@ -205,7 +205,7 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 		b.last.remove(k)
 		return err
 	case ack.Duplicate:
-		// An event of this revision was stored just now; its content is only known by reading it.
+		// An event with this revision was just stored; its content is not known and must be read.
 		b.last.remove(k)
 		b.waitForgotten(ctx, ack.Sequence)
 		return kycbridge.ErrConflict
@@ -235,8 +235,8 @@ func (b *Bus) Events(ctx context.Context) (int, error) {
 // messageTooLarge is the server's code for a message over the stream's limit.
 const messageTooLarge = 10054
 
-// The server's codes for a failed compare-and-set; the second also means that another one is in progress
-// in a cluster.
+// The server's codes for a failed compare-and-set; the second code also means that another compare-and-set is in
+// progress in a cluster.
 const wrongLastSequence, wrongLastSequenceConstant = 10071, 10164
 
 // wrongLast reports whether the compare-and-set failed.

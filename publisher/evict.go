@@ -15,9 +15,9 @@ import (
 const evictEvery = time.Minute
 
 // removeHostileConsumers removes consumers of the event stream that deliver into the JetStream API or into
-// internal streams: they drain the pulls of kycbridge's own consumers, or inject foreign messages. Readers
-// cannot create such a consumer; one may be left from an earlier version, or exist on a server that gives
-// readers access to the API. A failure blocks nothing else.
+// internal streams: they take messages from kycbridge's own consumers, or inject foreign messages. Readers
+// cannot create such a consumer, but an earlier version may have left one, or it may exist on a server that gives
+// readers access to the API. A failure is only logged.
 func (b *Bus) removeHostileConsumers(ctx context.Context) {
 	b.evicting.Lock()
 	defer b.evicting.Unlock()
@@ -55,8 +55,8 @@ func (b *Bus) removeHostileOnce(ctx context.Context) error {
 	return nil
 }
 
-// deliversToUs reports whether a consumer that delivers to a subject disturbs kycbridge. Copies of the
-// stream on other servers are made by consumers that deliver elsewhere.
+// deliversToUs reports whether a consumer that delivers to a subject disturbs kycbridge. Consumers that copy the
+// stream to other servers deliver to other subjects.
 func (n Names) deliversToUs(subject string) bool {
 	for _, api := range []string{"$JS.API.", "$JS.ACK.", "$JS.FC.", "$SYS.", n.Subject + "."} {
 		if strings.HasPrefix(subject, api) {

@@ -18,7 +18,7 @@ import (
 // expireAtOnce is how many single messages are removed at the same time.
 const expireAtOnce = 16
 
-// shelfFilter matches the messages of an account on a shelf, and with the zero account those of all.
+// shelfFilter matches the messages of an account on a shelf, and with the zero account those of all accounts.
 func (s *Store) shelfFilter(shelf kycbridge.Shelf, a kycbridge.AccountKey) string {
 	provider, account := orAny(a.Provider), orAny(a.Account)
 	if shelf == kycbridge.ShelfQuarantine {
@@ -46,7 +46,7 @@ func (s *Store) Aged(
 		tokens := strings.Split(m.Subject(), ".")
 		n := len(tokens)
 		one := kycbridge.Aged{Seq: meta.Sequence.Stream, At: meta.Timestamp, Sealed: m.Headers().Get(headerKey)}
-		if n >= 4 { // the prefix, the shelf and three names
+		if n >= 4 { // at least one token before the three names
 			one.Key = kycbridge.Key{Provider: tokens[n-3], Account: tokens[n-2], VerificationID: tokens[n-1]}
 		}
 		if shelf == kycbridge.ShelfQuarantine {
@@ -60,8 +60,8 @@ func (s *Store) Aged(
 	return nil
 }
 
-// Expire removes messages of an account from a shelf, given by their sequences in ascending order, and records
-// it. whole means that they are all messages of the account up to the last of them: the server then removes
+// Expire removes messages of an account from a shelf, given by their sequences in ascending order, and records the
+// removal. whole means that these are all messages of the account up to the last sequence: the server then removes
 // them in one operation. Their bytes are not overwritten.
 func (s *Store) Expire(
 	ctx context.Context, shelf kycbridge.Shelf, a kycbridge.AccountKey, seqs []uint64, whole bool,
@@ -91,7 +91,8 @@ func (s *Store) Expire(
 	return s.disk.flushAll(ctx)
 }
 
-// expiredIn is the subject of the number of messages of a stream that were removed because of their age.
+// expiredIn is the subject of the message with the number of messages of a stream that were removed because of
+// their age.
 func (n Names) expiredIn(stream string) string { return n.join("erased", stream, "expired") }
 
 // countExpired adds to the number of messages that were removed.
@@ -178,7 +179,7 @@ func (s *Store) recordExpiry(ctx context.Context, stream string, seqs []uint64) 
 	return nil
 }
 
-// erasedFront is the subject of the message with the sequence up to which all of a stream are erased.
+// erasedFront is the subject of the message with the sequence up to which all messages of a stream are erased.
 func (n Names) erasedFront(stream string) string { return n.join("erased", stream, "front") }
 
 // front is the sequence up to which all messages of a stream are erased; 0 if none are.
@@ -206,8 +207,8 @@ func (s *Store) setFront(ctx context.Context, stream string, last uint64) error 
 	return nil
 }
 
-// TidyErasures replaces the records of complete buckets at the front of a shelf, of which nothing is left, by
-// the sequence up to which all is erased. Without it the records would grow for ever.
+// TidyErasures replaces the records of buckets at the front of a shelf whose messages are all erased by one record
+// with the sequence up to which all messages are erased. Without it the number of records would grow without limit.
 func (s *Store) TidyErasures(ctx context.Context, shelf kycbridge.Shelf) error {
 	stream, err := s.shelf(shelf)
 	if err != nil {
@@ -275,7 +276,7 @@ func eachAtOnce(all []uint64, atOnce int, work func(uint64) error) error {
 	return first
 }
 
-// longestShelf is the longest retention of payloads, accepted or quarantined; 0: for ever.
+// longestShelf is the longest retention of payloads, accepted or quarantined; 0: unlimited.
 func (s *Store) longestShelf() time.Duration {
 	a, b := s.retention.Longest(kycbridge.ClassPayloads), s.retention.Longest(kycbridge.ClassQuarantine)
 	if a == 0 || b == 0 {
@@ -284,8 +285,8 @@ func (s *Store) longestShelf() time.Duration {
 	return max(a, b)
 }
 
-// OwnAges are the streams of payloads whose age the operator has limited on the server. The server removes what
-// is older, also of a held verification.
+// OwnAges are the streams of payloads for which the operator has set an age limit on the server. The server removes
+// older messages, also those of a held verification.
 func (s *Store) OwnAges(ctx context.Context) (streams []string, err error) {
 	for _, name := range []string{s.names.payloads(), s.names.quarantine()} {
 		stream, err := s.js.Stream(ctx, name)

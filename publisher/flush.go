@@ -19,9 +19,9 @@ import (
 )
 
 // The embedded server appends a message to the newest file of its stream before it acknowledges it, and
-// leaves the flush to disk to kycbridge. One flush serves all messages that wait for it, of whatever
-// caller: it begins after the server has acknowledged them, so their bytes are in the file by then.
-// Nothing is called stored before its flush has ended (decision 51).
+// leaves the flush to disk to kycbridge. One flush serves all waiting messages of all callers: it begins
+// after the server has acknowledged them, so their bytes are in the file by then. A message counts as
+// stored only after its flush has ended (decision 51).
 
 // disk flushes what the server of a connection has acknowledged.
 type disk interface {
@@ -74,18 +74,18 @@ func (f *flushers) syncFileSystem() error {
 	return nil
 }
 
-// flushesApart is the least time between the beginnings of two flushes of a stream: more messages share one
-// then. A message that comes alone does not wait.
+// flushesApart is the minimum time between the beginnings of two flushes of a stream, so that more messages
+// share one flush. A single message does not wait.
 const flushesApart = 2 * time.Millisecond
 
-// flusher runs one flush at a time. Callers that come while one runs share the next.
+// flusher runs one flush at a time. Callers that arrive while a flush runs share the next one.
 type flusher struct {
 	sync func() error
 
 	mu      sync.Mutex
-	next    *flush // has not begun; nil: nobody waits for it
+	next    *flush // has not begun; nil: no caller waits for it
 	running bool
-	failed  error // a flush that failed: the kernel may have dropped what it could not write, so it stays
+	failed  error // of a failed flush; permanent, because the kernel may have dropped the data that it could not write
 }
 
 // flush is one flush with all its callers.
@@ -107,7 +107,7 @@ func (f *flusher) wait(ctx context.Context) error {
 	mine := f.next
 	if !f.running {
 		f.running = true
-		go f.run() // a disk that hangs must not hold the callers
+		go f.run() // a disk that hangs must not block the callers
 	}
 	f.mu.Unlock()
 	select {
@@ -118,7 +118,7 @@ func (f *flusher) wait(ctx context.Context) error {
 	}
 }
 
-// run flushes until nobody waits.
+// run flushes until no caller waits.
 func (f *flusher) run() {
 	for {
 		f.mu.Lock()
@@ -143,9 +143,9 @@ func (f *flusher) run() {
 // blockFiles are the files of a stream, 1.blk, 2.blk and so on. The server appends to the last one only.
 type blockFiles struct {
 	folder string
-	last   uint64   // the last file at the latest flush; 0: none was flushed yet
-	file   *os.File // last, open; as long as it is, no other file has its inode
-	inode  uint64   // of last: a rewritten file has another one
+	last   uint64   // number of the last file at the latest flush; 0: none was flushed yet
+	file   *os.File // the file last; while it is open, no other file can get its inode number
+	inode  uint64   // of the file last: a rewritten file has another one
 }
 
 // sync flushes the files that the server has appended to since the last call: the last one of that time
@@ -189,13 +189,13 @@ func (b *blockFiles) syncEach() error {
 	return nil
 }
 
-// errNotFlushed means that the disk did not take what was written to it.
+// errNotFlushed means that the disk did not store the written data.
 var errNotFlushed = errors.New("the disk did not take what was written")
 
-// errNoBlocks means that the server keeps its messages elsewhere.
+// errNoBlocks means that the folder of the stream has no message file.
 var errNoBlocks = errors.New("flush messages: the embedded server has no file of them")
 
-// syncFile flushes a file; found is false if there is none. A file that is new, or was replaced, is
+// syncFile flushes a file; found is false if it does not exist. A file that is new, or was replaced, is
 // flushed with its entry in the folder.
 func (b *blockFiles) syncFile(n uint64) (found bool, err error) {
 	path := filepath.Join(b.folder, strconv.FormatUint(n, 10)+".blk")
@@ -249,7 +249,8 @@ func syncFolder(path string) error {
 	return folder.Sync()
 }
 
-// withoutPath is the reason of a file error: the path says nothing to the caller of an operation.
+// withoutPath is the reason of a file error without the path, which means nothing to the caller of an
+// operation.
 func withoutPath(err error) error {
 	if failed, ok := errors.AsType[*fs.PathError](err); ok {
 		return failed.Err
@@ -257,8 +258,9 @@ func withoutPath(err error) error {
 	return err
 }
 
-// flushSubject is where an embedded server flushes for other processes, such as the stored-payload tool.
-// The last token is a stream, flushEverything, or flushNothing, which only asks whether it does.
+// flushSubject is the prefix of the subjects on which other processes, such as the stored-payload tool,
+// request a flush from the process of an embedded server. The last token is a stream, flushEverything, or
+// flushNothing, which only asks whether that process answers such requests.
 const (
 	flushSubject    = "_kycbridge.flush."
 	flushEverything = "all"
@@ -273,7 +275,7 @@ func (e *Embedded) serveFlushes(o EmbeddedOptions) (err error) {
 		return fmt.Errorf("serve flushes: %w", err)
 	}
 	_, err = e.flushing.nc.Subscribe(flushSubject+"*", func(m *nats.Msg) {
-		go func() { // a flush that hangs does not hold the next one
+		go func() { // a flush that hangs does not block the next one
 			ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 			defer cancel()
 			text := ""
@@ -299,16 +301,16 @@ func (e *Embedded) flushFor(ctx context.Context, stream string) error {
 	return e.disk.flush(ctx, stream)
 }
 
-// remoteDisk is that of an embedded server in another process.
+// remoteDisk is the disk of an embedded server in another process.
 type remoteDisk struct {
 	nc *nats.Conn
 
 	mu     sync.Mutex
-	serves bool // it has answered once, so an absent answer means that it could not flush
+	serves bool // the other process has answered once, so a missing answer means that it could not flush
 }
 
-// flush waits a moment longer than the other process does for its disk: that process may be gone by then, and
-// its answer with it.
+// flush waits one second longer than the other process waits for its disk. Afterwards no answer is expected:
+// that process may have ended.
 func (r *remoteDisk) flush(ctx context.Context, stream string) error {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout+time.Second)
 	defer cancel()
@@ -328,8 +330,8 @@ func (r *remoteDisk) flush(ctx context.Context, stream string) error {
 	return nil
 }
 
-// flushes reports whether the process flushes on request. One of an earlier version does not: its server
-// flushes before it acknowledges.
+// flushes reports whether the other process flushes on request. A process of an earlier version does not:
+// its server flushes before it acknowledges.
 func (r *remoteDisk) flushes(ctx context.Context) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -352,6 +354,6 @@ type flushedByServer struct{}
 func (flushedByServer) flush(context.Context, string) error { return nil }
 func (flushedByServer) flushAll(context.Context) error      { return nil }
 
-// syncInterval is how often the embedded server flushes by itself what nobody waits for: requests to watch
-// that users publish, and the timers that have fired.
+// syncInterval is how often the embedded server itself flushes the messages that no caller waits for: requests
+// to watch that users publish, and the timers that have fired.
 const syncInterval = 10 * time.Second

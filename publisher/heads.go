@@ -10,11 +10,11 @@ import (
 	"kycbridge"
 )
 
-// mostHeads is the maximum number of subjects of a verification: one for each kind of event.
+// mostHeads is the maximum number of subjects of a verification that are read: it has one for each kind of event.
 const mostHeads = 16
 
 // Head is the last event of the verification with this internal id, with provider and account from its
-// subject. It returns kycbridge.ErrNotFound if there is none.
+// subject. It returns kycbridge.ErrNotFound if the verification has no event.
 func (b *Bus) Head(ctx context.Context, verificationID string) (kycbridge.Key, kycbridge.State, error) {
 	if !token(verificationID) {
 		return kycbridge.Key{}, kycbridge.State{}, fmt.Errorf("read last event: %w", kycbridge.ErrNotFound)
@@ -41,7 +41,7 @@ func (b *Bus) Head(ctx context.Context, verificationID string) (kycbridge.Key, k
 }
 
 // KeyOf returns provider and account of a verification with stored payloads. It returns
-// kycbridge.ErrNotFound if there are none.
+// kycbridge.ErrNotFound if the verification has no stored payload.
 func (s *Store) KeyOf(ctx context.Context, verificationID string) (found kycbridge.Key, err error) {
 	if !token(verificationID) {
 		return found, fmt.Errorf("look for payloads: %w", kycbridge.ErrNotFound)

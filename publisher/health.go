@@ -10,8 +10,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// How long a failed write counts against readiness: without traffic no later write would clear it. An
-// unanswered write counts briefly, because readiness asks for the stream's leader itself.
+// How long a failed write counts against readiness. The time is limited, because without traffic no later write would
+// clear the failure. It is short for an unanswered write, because the readiness check itself asks the stream's leader.
 const (
 	recent    = 10 * time.Second
 	momentary = 2 * time.Second
@@ -21,12 +21,12 @@ const (
 type health struct {
 	mu          sync.Mutex
 	first, last time.Time     // failed writes since the last good one
-	counts      time.Duration // of the last one: recent or momentary
+	counts      time.Duration // for how long the last failed write counts: recent or momentary
 }
 
-// note records the outcome of a write that started at a time. Answers from the server's memory prove
-// nothing about the disk: a known id, a failed compare-and-set, a message that is too large. Neither does
-// a caller that gave up.
+// note records the outcome of a write that started at a time. It ignores outcomes that prove nothing about the disk:
+// answers from the server's memory (a known id, a failed compare-and-set, a message that is too large), and a
+// cancelled context.
 func (h *health) note(began time.Time, pub *jetstream.PubAck, err error) {
 	var refused *jetstream.APIError
 	h.mu.Lock()
@@ -69,7 +69,7 @@ func (h *health) failing() bool {
 	return !h.first.IsZero()
 }
 
-// probeSize is that of a large callback: if a probe fits, callbacks do.
+// probeSize is the size of a large callback: if the log accepts a probe, it accepts callbacks.
 const probeSize = 32 << 10
 
 // probeTimeout limits the wait for the answer to a probe.
@@ -86,8 +86,8 @@ func (s *Store) Probe(ctx context.Context) {
 	_ = s.putProbe(ctx, probeSize) // the outcome is recorded
 }
 
-// putProbe stores a probe, and records that its place in the log will be empty: it may expire before the normalizer,
-// which records those that it reads, has come to it.
+// putProbe stores a probe, and records the erasure of its sequence in the log: the normalizer records the probes that
+// it reads, but a probe may expire before the normalizer reads it.
 func (s *Store) putProbe(ctx context.Context, size int) error {
 	ack, err := s.payloads.Publish(ctx, s.probe(size))
 	if err == nil {

@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	// claimTTL is how long the claim of a killed process keeps holds waiting.
+	// claimTTL is how long the claim of a killed process makes holds wait.
 	claimTTL   = 30 * time.Second
 	claimAgain = 5 * time.Second       // how often a claim is renewed
-	claimPause = 25 * time.Millisecond // before a hold that met a claim is tried again
-	claimWait  = 40 * time.Second      // how long it is tried
+	claimPause = 25 * time.Millisecond // before the retry of a hold that a claim blocked
+	claimWait  = 40 * time.Second      // how long such a hold is retried
 )
 
 // hold is the subject of the hold on a verification.
@@ -30,8 +30,8 @@ func (n Names) hold(k kycbridge.Key) string {
 	return n.join("hold", k.Provider, k.Account, k.VerificationID)
 }
 
-// claim is the subject of the claims to erase a verification, and with the zero key that of the claims to
-// erase any that is not held. "*" matches all of them.
+// claim is the subject of a claim to erase a verification; with the zero key, of a claim to erase any verifications
+// that are not held. The id "*" matches all claims of the key.
 func (n Names) claim(k kycbridge.Key, id string) string {
 	if k == (kycbridge.Key{}) {
 		return n.join("erasing.any", id)
@@ -39,9 +39,9 @@ func (n Names) claim(k kycbridge.Key, id string) string {
 	return n.join("erasing.one", k.Provider, k.Account, k.VerificationID, id)
 }
 
-// PutHold stores a hold durably, in place of an earlier one on the same verification. It waits while an
-// erasure that the hold could not stop is going on: when it returns, nothing of the verification is erased
-// until the hold ends.
+// PutHold stores a hold durably, in place of an earlier one on the same verification. While an erasure that the
+// hold could not stop is in progress, it waits: when it returns, no data of the verification is erased until the
+// hold ends.
 func (s *Store) PutHold(ctx context.Context, h kycbridge.Hold) error {
 	k := h.Key()
 	if !token(k.Provider) || !token(k.Account) || !token(k.VerificationID) {
@@ -68,7 +68,7 @@ func (s *Store) PutHold(ctx context.Context, h kycbridge.Hold) error {
 	return s.disk.flushAll(ctx)
 }
 
-// errClaimed means that a check has to be repeated later.
+// errClaimed means that an erasure is in progress and the check must be repeated later.
 var errClaimed = fmt.Errorf("an erasure is going on: %w", kycbridge.ErrBusy)
 
 // putUnless publishes m if check has returned nil and nothing was stored in the stream of holds since.
@@ -127,7 +127,7 @@ func (s *Store) Hold(ctx context.Context, k kycbridge.Key) (*kycbridge.Hold, err
 	return &h, nil
 }
 
-// holdOf reads a hold; a foreign message is none.
+// holdOf decodes a hold; ok is false for a foreign message.
 func (s *Store) holdOf(subject string, body []byte) (h kycbridge.Hold, ok bool) {
 	if json.Unmarshal(body, &h) != nil || subject != s.names.hold(h.Key()) {
 		s.countForeign(s.names.holds())
@@ -180,7 +180,7 @@ func (s *Store) ClaimAny(ctx context.Context) (holds []kycbridge.Hold, end func(
 	end, err = s.claim(ctx, kycbridge.Key{}, func(ctx context.Context) error {
 		claimed, err := s.claimed(ctx, s.names.claim(kycbridge.Key{}, "*"))
 		if err == nil && claimed {
-			return errClaimed // one at a time, so that holds find a moment in between
+			return errClaimed // one such claim at a time, so that holds can be stored in between
 		}
 		holds, err = s.Holds(ctx)
 		return err

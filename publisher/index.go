@@ -15,14 +15,15 @@ import (
 )
 
 // The index maps ids to verifications or payloads. It is a set of sorted entries in a few messages of its stream
-// (decision 62), so it takes next to no memory in the server. The first byte of an entry is a table:
+// (decision 62), so it needs very little memory in the server. The first byte of an entry is a table:
 //
 //	byID            digests of an id, kind, owner
 //	ofPlace         position in quarantine, kind, digests of an id
 //	ofVerification  verification, kind, digests of an id, or a position in quarantine, or nothing
 //
-// A reference may be personal, so the pieces of an id are digests under a key that is stored in the index. The owner
-// is a verification, or a position in quarantine. Erasing finds all entries of an owner in the other two tables.
+// A reference may be personal data, so an entry holds keyed digests of the parts of an id; the key is stored in the
+// index. The owner is a verification, or a position in quarantine. An erasure finds all entries of an owner in the
+// tables ofPlace and ofVerification.
 const (
 	byID           = 'i'
 	ofPlace        = 'q'
@@ -32,7 +33,7 @@ const (
 const (
 	indexBeginning = 8  // minimum number of characters of a searched prefix
 	indexLonger    = 16 // length of the second prefix, for ids with the same beginning
-	indexOurs      = 4  // minimum characters of an internal id, which are effectively random
+	indexOurs      = 4  // minimum number of characters of an internal id; these are effectively random
 	indexLongest   = 1024
 	// indexMost is the maximum number of entries that are read for one prefix.
 	indexMost = 64
@@ -58,8 +59,8 @@ var indexKinds = map[kind]kycbridge.IndexKind{kindExternal: kycbridge.IndexExter
 // owner is a verification, or a position in quarantine.
 type owner [16]byte
 
-// digest is what an entry holds of an id: keyed digests of its first 8 characters, of its first 16, and of the
-// whole, 4 bytes each. It may hold a position in quarantine instead.
+// digest is the part of an entry that is derived from an id: keyed digests of its first 8 characters, of its first
+// 16, and of the whole id, 4 bytes each. It may hold a position in quarantine instead.
 type digest [12]byte
 
 const (
@@ -103,38 +104,38 @@ func ofOwner(key segments.Key) (o owner, k kind, d digest) {
 	return owner(key[1:17]), kind(key[17]), digest(key[18:])
 }
 
-// idKeyOf is the key of the entry by which the id is found that an entry of an owner names; ok is false if it names
-// none.
+// idKeyOf converts the key of an entry of an owner to the key of the entry in byID for the same id; ok is false if
+// the entry of the owner contains no id.
 func idKeyOf(key segments.Key) (id segments.Key, ok bool) {
 	o, k, d := ofOwner(key)
 	return idKey(k, d, o), k != kindOurs && k != kindPlace
 }
 
-// ownerOf is a verification as an owner; ok is false if there is none.
+// ownerOf is a verification as an owner; ok is false if the text is not the id of a verification.
 func ownerOf(verificationID string) (o owner, ok bool) {
 	raw, err := hex.DecodeString(strings.ReplaceAll(verificationID, "-", ""))
 	return owner(append(raw, o[:]...)), err == nil && len(raw) == len(o)
 }
 
-// verification is the id of the verification that an owner stands for.
+// verification is the id of the verification that o represents.
 func (o owner) verification() string {
 	h := hex.EncodeToString(o[:])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
-// placeOf is a position in quarantine as an owner.
+// placeOf encodes a position in quarantine as an owner.
 func placeOf(seq uint64) (o owner) {
 	binary.BigEndian.PutUint64(o[8:], seq)
 	return o
 }
 
-// atPlace is a position in quarantine in the place of digests.
+// atPlace encodes a position in quarantine as a digest.
 func atPlace(seq uint64) (d digest) {
 	binary.BigEndian.PutUint64(d[4:], seq)
 	return d
 }
 
-// indexedAt is what an entry leads to.
+// indexedAt decodes the verification or the position that an entry points to.
 func indexedAt(key segments.Key) kycbridge.Indexed {
 	if key[0] == ofVerification {
 		o, k, _ := ofOwner(key)
@@ -150,8 +151,8 @@ func indexedAt(key segments.Key) kycbridge.Indexed {
 	return e
 }
 
-// Indexed returns the candidates with an id, or with an id that begins with text. The index holds no ids, so the
-// caller compares them. kycbridge.ErrAmbiguous means that too many begin with text.
+// Indexed returns the candidates whose id is text, or begins with text. The index contains digests and no ids, so the
+// caller must compare the ids. kycbridge.ErrAmbiguous means that too many ids begin with text.
 func (s *Store) Indexed(ctx context.Context, text string, beginning bool) (found []kycbridge.Indexed, err error) {
 	err = s.searchIndex(ctx, func(m *manifest) error {
 		found = nil
@@ -196,7 +197,8 @@ func searched(key segments.Secret, text string, beginning bool) (ranges []segmen
 	return ranges
 }
 
-// searchedOurs is the range of the verifications whose ids begin with text; ok is false if none can.
+// searchedOurs is the range of the verifications whose ids begin with text; ok is false if text cannot be the
+// beginning of such an id.
 func searchedOurs(text string) (r segments.Range, ok bool) {
 	ours := strings.ReplaceAll(strings.ToLower(text), "-", "")
 	if len(ours) < indexOurs || len(ours) > 2*len(owner{}) {

@@ -19,8 +19,8 @@ const (
 	unindexAtOnce = 64
 )
 
-// Unindex erases the index entries of a verification and returns how many there were. When it returns, nothing in
-// the files of the store leads from them to the verification any more.
+// Unindex erases the index entries of a verification and returns how many there were. When it returns, no readable
+// entry of the verification is left in the files of the store.
 func (s *Store) Unindex(ctx context.Context, k kycbridge.Key) (n int, err error) {
 	o, ok := ownerOf(k.VerificationID)
 	if !ok {
@@ -32,8 +32,8 @@ func (s *Store) Unindex(ctx context.Context, k kycbridge.Key) (n int, err error)
 	return n, nil
 }
 
-// unindex erases the entries of verifications and returns how many ids and places that were. The keys of earlier
-// manifests are erased in any case: an erasure may have been interrupted before that.
+// unindex erases the entries of verifications and returns the number of erased ids and places. The keys of earlier
+// manifests are erased in any case: an earlier erasure may have been interrupted before this step.
 func (s *Store) unindex(ctx context.Context, owners []owner) (int, error) {
 	erased := map[segments.Key]bool{}
 	for more := true; more; {
@@ -53,8 +53,9 @@ func (s *Store) unindex(ctx context.Context, owners []owner) (int, error) {
 	return len(erased), s.eraseSecrets(ctx)
 }
 
-// unindexStep erases entries from some segments. Those by which an erasure finds the others are erased with the last
-// of these, or later, so that an interrupted erasure can be repeated, and no indexer can write between the two.
+// unindexStep erases entries from some segments. An erasure finds the entries of ids through the entries of owners. So
+// the entries of owners are erased in the same change as the last entries of ids, or later: an interrupted erasure can
+// be repeated, and no indexer can write between the two.
 func (s *Store) unindexStep(
 	ctx context.Context, m *manifest, owners []owner, erased map[segments.Key]bool,
 ) (more bool, err error) {
@@ -80,8 +81,8 @@ func (s *Store) unindexStep(
 	return more, nil
 }
 
-// entriesOfOwners are the keys of the entries of verifications, and of those by which their ids are found, both
-// sorted. Entries that no longer count are included.
+// entriesOfOwners are the keys of the entries of verifications, and of the entries by which their ids are found, both
+// sorted. Expired entries are included.
 func entriesOfOwners(m *manifest, owners []owner, load segments.Load) (ofOwners, ids []segments.Key, err error) {
 	add := func(table byte, o owner) error {
 		entries, err := m.Search(segments.Beginning(append([]byte{table}, o[:]...)...), 0, 0, nil, load)

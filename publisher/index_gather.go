@@ -52,8 +52,8 @@ func (x *Indexer) gather(
 // full reports whether the entries fill two segments.
 func (g *gathering) full() bool { return len(g.entries) >= 2*g.store.index.sizes.Segment }
 
-// add adds an entry of an owner, and the one by which its id is found, unless they are known to exist. passing: they
-// expire together with payloads.
+// add adds an entry of an owner, and the entry by which its id is found, unless they are known to exist. With passing
+// they expire when payloads do.
 func (g *gathering) add(table byte, o owner, k kind, d digest, passing bool) {
 	key := ownerKey(table, o, k, d)
 	if g.new[key] || g.known.Contains(key) {
@@ -108,12 +108,12 @@ func (g *gathering) events(ctx context.Context, at *uint64, end uint64) error {
 	case err != nil:
 		return fmt.Errorf("read events for the index: %w", err)
 	}
-	*at = max(*at, end) // the rest was removed
+	*at = max(*at, end) // messages up to end that were not read were removed
 	return nil
 }
 
-// open adds the id that an encrypted event has among its personal members. Without the key the event has no such
-// entry until the index is built again.
+// open adds the id that an encrypted event contains in its personal members. Without the key this id of the event is
+// not indexed until the index is built again.
 func (g *gathering) open(ids *eventIDs) {
 	d := event.Data{PII: ids.Data.PII}
 	if g.bus.open(&d) == nil && d.ExternalReference != "" {

@@ -23,10 +23,10 @@ import (
 //	<prefix>.index.secret.<name>   the key of the manifest
 //	<prefix>.index.segment.<name>  entries, written once
 //
-// A change is one atomic batch that ends with the manifest. A message that the manifest does not name and that was
-// stored before it is not needed any more: the batches of other changes are stored after the manifest, or refused.
-// Removed segments and replaced manifests stay in the files of the server for a while. An erasure makes them
-// unreadable: it replaces the key of the manifest, and overwrites the old one.
+// A change is one atomic batch that ends with the manifest. A message that was stored before the manifest and that
+// the manifest does not name is not needed any more: the batch of any other change is stored after the manifest, or
+// refused. Removed segments and replaced manifests stay in the files of the server for a while. An erasure makes
+// them unreadable: it replaces the key of the manifest, and overwrites the old key.
 const (
 	indexEntries = 4096 // of one segment: 128 KiB
 	indexSteps   = 16   // segments that are merged at once, at most
@@ -36,7 +36,7 @@ const (
 	// behind for a moment.
 	indexMissing      = 3
 	indexMissingPause = 20 * time.Millisecond
-	// indexOverhead is the allowance for what a message has beside the entries.
+	// indexOverhead is the allowance for the parts of a message other than the entries.
 	indexOverhead = 1024
 )
 
@@ -54,11 +54,11 @@ type index struct {
 // manifest is a state of the index in the stream. It is not changed.
 type manifest struct {
 	segments.Manifest
-	seq    uint64    // 0: there is none
+	seq    uint64    // 0: no manifest is stored
 	at     time.Time // when it was stored
 	name   segments.Name
 	secret segments.Secret
-	known  bool // it was read: there is one, and it is intact
+	known  bool // a manifest is stored, and it was decrypted and is intact
 }
 
 // open prepares the use of the stream.
@@ -78,8 +78,8 @@ var (
 	errIndexRestarted = errors.New("the index of ids was damaged and is being built again: try again later")
 )
 
-// searchIndex calls look with the current manifest, again while segments of it are removed meanwhile. It discards a
-// damaged index: the indexer builds it again.
+// searchIndex calls look with the current manifest, and repeats the call if a segment of the manifest was missing. It
+// discards an index whose segments stay missing: the indexer builds it again.
 func (s *Store) searchIndex(ctx context.Context, look func(*manifest) error) error {
 	missing, seq := 0, uint64(0) // how often a segment of the manifest at seq was missing
 	for range indexReads {
@@ -109,8 +109,8 @@ func (s *Store) discardIndex(ctx context.Context, m *manifest) error {
 	return errIndexRestarted
 }
 
-// entriesOf returns the entries of a range that count, most at most if that is not 0, or else
-// kycbridge.ErrAmbiguous.
+// entriesOf returns the entries of a range that are valid and that keep accepts. If most is not 0 and there are more
+// entries than most, it returns kycbridge.ErrAmbiguous.
 func (s *Store) entriesOf(
 	ctx context.Context, m *manifest, r segments.Range, most int, keep func(segments.Key) bool,
 ) ([]segments.Entry, error) {
@@ -123,7 +123,7 @@ func (s *Store) entriesOf(
 	return found, err
 }
 
-// readManifest reads the current manifest; an empty one if there is none, or if it cannot be read.
+// readManifest reads the current manifest; an empty one if none is stored, or if it cannot be decrypted.
 func (s *Store) readManifest(ctx context.Context) (*manifest, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
@@ -234,7 +234,7 @@ func (s *Store) changeIndex(ctx context.Context, m *manifest, load segments.Load
 }
 
 // commitIndex stores a change of a manifest in one batch, and removes the segments that are not part of the index any
-// more. It returns the sequence of the new manifest, or errIndexChanged. With renew the manifest gets a new key.
+// more. It returns the sequence of the new manifest, or errIndexChanged. If renew is set, the manifest gets a new key.
 func (s *Store) commitIndex(ctx context.Context, m *manifest, c *segments.Change, renew bool) (uint64, error) {
 	var batch []*pending
 	put := func(subject string, body []byte) *nats.Msg {
@@ -299,7 +299,8 @@ func (s *Store) emptyIndex(ctx context.Context, m *manifest) error {
 	return s.eraseSecrets(ctx)
 }
 
-// eraseSecrets overwrites the keys of earlier manifests: nothing that they led to can be read any more.
+// eraseSecrets overwrites the keys of earlier manifests, so that those manifests, and the segments whose keys they
+// held, cannot be decrypted any more.
 func (s *Store) eraseSecrets(ctx context.Context) error {
 	erased := false
 	err := s.unneeded(ctx, "index.secret", func(raw *jetstream.RawStreamMsg, m *manifest) error {
@@ -318,8 +319,8 @@ func (s *Store) eraseSecrets(ctx context.Context) error {
 	return s.disk.flushAll(ctx)
 }
 
-// removeGarbage removes the segments and keys that are not part of the index: those of a batch of which a killed server
-// has stored a part, and those that a killed process did not remove.
+// removeGarbage removes the segments and keys that are not part of the index: the part of a batch that a killed server
+// has stored, and those that a killed process did not remove.
 func (s *Store) removeGarbage(ctx context.Context) error {
 	err := s.unneeded(ctx, "index.segment", func(raw *jetstream.RawStreamMsg, m *manifest) error {
 		name, err := hex.DecodeString(raw.Subject[strings.LastIndexByte(raw.Subject, '.')+1:])
@@ -334,7 +335,7 @@ func (s *Store) removeGarbage(ctx context.Context) error {
 	return s.eraseSecrets(ctx)
 }
 
-// unneeded calls each with the messages below a subject that are older than the manifest.
+// unneeded calls each with the messages on the subjects below a prefix that are older than the manifest.
 func (s *Store) unneeded(
 	ctx context.Context, below string, each func(*jetstream.RawStreamMsg, *manifest) error,
 ) error {
@@ -367,7 +368,7 @@ func (s *Store) unneeded(
 
 // removeOldIndex empties the stream if it holds an index in the form of earlier versions: a subject for each entry,
 // and a position. All files are removed, because entries that the server had removed are still in them.
-// A process of an earlier version that still runs begins such an index anew; it is removed once more then.
+// If a process of an earlier version still runs, it creates such an index again, and the next call removes it.
 func (s *Store) removeOldIndex(ctx context.Context) error {
 	up, cancel := s.whileUp(ctx)
 	defer cancel()

@@ -20,12 +20,12 @@ const (
 	// indexShare limits indexing in favor of payload processing: it pauses for this multiple of its
 	// working time.
 	indexShare      = 2
-	indexKnown      = 1 << 14 // entries that are known to exist
-	indexReferences = 32      // of one event
-	// indexTidy is how often the stream is searched for what is not part of the index.
+	indexKnown      = 1 << 14 // cached keys of entries that exist
+	indexReferences = 32      // references of one event that are indexed
+	// indexTidy is how often the stream is searched for messages that are not part of the index.
 	indexTidy = 10 * time.Minute
-	// indexGrace is the number of days by which the entries of an owner outlast those that they lead to: an erasure
-	// finds the latter as long as they are stored.
+	// indexGrace is the number of days by which the entries of an owner are valid longer than the entries that an
+	// erasure finds through them, so that it finds these as long as they are stored.
 	indexGrace = 30
 )
 
@@ -36,7 +36,7 @@ type Indexer struct {
 	bus    *Bus
 	known  *lru.Cache[segments.Key, struct{}] // valid while the manifest is the one that this process wrote
 	wrote  uint64                             // sequence of that manifest
-	tidied time.Time                          // when the stream was last searched for what is not part of the index
+	tidied time.Time                          // when tidy last searched the stream
 }
 
 // NewIndexer creates an indexer of a store and a bus.
@@ -60,7 +60,7 @@ func (x *Indexer) Run(ctx context.Context, log *zap.Logger) {
 			pause(ctx, indexApart)
 		case errors.Is(err, errIndexRestarted):
 			log.Error("the index of ids was damaged and is built again: until then some ids are not found")
-			pause(ctx, indexApart) // a disk that damages it each time
+			pause(ctx, indexApart) // limits the rate if the disk damages the index each time
 		case err != nil && ctx.Err() == nil:
 			if failed++; failed > 1 { // a short unavailability of the store is logged elsewhere
 				warning.warn(log, "the index of ids cannot be written, trying again: new ids are not found yet", zap.Error(err))
@@ -165,7 +165,7 @@ func (x *Indexer) round(ctx context.Context) (more bool, err error) {
 	if err == nil && now.At != before.At {
 		err = errIndexedElsewhere
 	}
-	return true, err // otherwise something was erased meanwhile
+	return true, err // if the position is unchanged, an erasure has changed the index meanwhile
 }
 
 // write indexes the next messages after those of a manifest.
@@ -173,7 +173,7 @@ func (x *Indexer) write(ctx context.Context, m *manifest, tombstones uint64, era
 	if m.seq == 0 || m.seq != x.wrote { // another process has written, or the index was emptied
 		x.known.Purge()
 	}
-	end, err := x.end(ctx) // after the manifest: what it names is stored
+	end, err := x.end(ctx) // after the manifest is read: the streams contain all messages up to its positions by then
 	if err != nil {
 		return false, err
 	}
@@ -197,7 +197,7 @@ func (x *Indexer) write(ctx context.Context, m *manifest, tombstones uint64, era
 	for _, e := range entries {
 		x.known.Add(e.Key, struct{}{})
 	}
-	if !m.known { // what a lost or damaged manifest named is still stored
+	if !m.known { // the segments of a lost or damaged manifest are still stored
 		if err := x.store.removeGarbage(ctx); err != nil {
 			return false, err
 		}
@@ -252,8 +252,8 @@ func (x *Indexer) dropErased(ctx context.Context) (end uint64, erased bool, err 
 	return end, erased, err
 }
 
-// tidy removes from the stream what is not part of the index: an index in the form of earlier versions, and what a
-// killed process has left.
+// tidy removes from the stream the messages that are not part of the index: an index in the form of earlier versions,
+// and what a killed process did not remove.
 func (x *Indexer) tidy(ctx context.Context) error {
 	if time.Since(x.tidied) < indexTidy {
 		return nil

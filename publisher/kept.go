@@ -23,7 +23,7 @@ import (
 	"kycbridge/internal/keys"
 )
 
-// headerSize is the size of the body, which the server adds when it omits the body.
+// headerSize is the header with the size of the body, which the server adds when it omits the body.
 const headerSize = "Nats-Msg-Size"
 
 // payloadHeaders are the request headers of a refused callback that a payload has too; the others are
@@ -45,8 +45,8 @@ func (s *Store) Kept(ctx context.Context, q kycbridge.KeptQuery, each func(kycbr
 	if q.VerificationID != "" && orPayloads(q.Shelf) == kycbridge.ShelfPayloads {
 		return s.keptOfOne(ctx, filter[0], q, each)
 	}
-	// Only the subjects of the log contain the verification. On other shelves headers are read first, so
-	// that only the matching bodies are transferred.
+	// Only the subjects of the log contain the verification. On other shelves headers are read first, and then
+	// only the matching bodies.
 	filterFirst := q.VerificationID != ""
 	o := scanOptions{subjects: filter, since: q.Since, from: q.From, headers: q.HeadersOnly || filterFirst}
 	return s.scanAll(ctx, shelf, o, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
@@ -126,8 +126,8 @@ func (c *Connection) newest(ctx context.Context, stream string) (uint64, error) 
 	return now.CachedInfo().State.LastSeq, nil
 }
 
-// scanAll scans up to the message that is the last at the start, does not take a slow or unavailable
-// server for the end of the stream, and leaves no consumer behind.
+// scanAll scans up to the message that is the last one when the scan starts. It does not treat a slow or
+// unavailable server as the end of the stream, and deletes the consumers that it created.
 func (c *Connection) scanAll(
 	ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg, *jetstream.MsgMetadata) error,
 ) error {
@@ -302,7 +302,7 @@ func (s *Store) Position(ctx context.Context) (kycbridge.Position, error) {
 		info.NumAckPending, Whole: isWhole}
 	p.Last = max(p.Last, p.Floor)
 	if p.Pending == 0 {
-		p.Floor = p.Last // the newest may have been erased, and are never acknowledged
+		p.Floor = p.Last // the newest messages may have been erased, and are then never acknowledged
 	}
 	return p, nil
 }
@@ -346,8 +346,8 @@ func (b *Bus) Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridg
 	return nil
 }
 
-// RevisionOf returns the revision that the event of a payload has, 0 if it has none. The events of a replay name a
-// payload too, and are not counted.
+// RevisionOf returns the revision of the event that a payload led to, 0 if it led to none. The events of a replay
+// contain the id of a payload too, and are ignored.
 func (b *Bus) RevisionOf(ctx context.Context, k kycbridge.Key, payloadID string) (revision int, err error) {
 	err = b.Revisions(ctx, k, func(s kycbridge.State) error {
 		if s.Data.Payload.ID != payloadID || s.Data.Provider.Event.Via == event.ViaReplay {
@@ -373,8 +373,8 @@ func (b *Bus) CountRevisions(ctx context.Context, k kycbridge.Key) (n int, err e
 	return n, nil
 }
 
-// eventsOf are the messages of a verification in the event stream. They are read per kind: for a subject
-// with a wildcard the server would search every message of each block file that it opens.
+// eventsOf are the messages of a verification in the event stream. They are read separately for each kind of
+// event: for a subject with a wildcard the server would search every message of each block file that it opens.
 func (b *Bus) eventsOf(ctx context.Context, k kycbridge.Key) (found []*jetstream.RawStreamMsg, err error) {
 	for _, kind := range []event.Kind{event.KindUpdated, event.KindCompleted, event.KindClosed} {
 		err = b.stored(ctx, b.stream, b.names.event(k, kind), 1, func(raw *jetstream.RawStreamMsg) error {
@@ -505,7 +505,7 @@ func keptOf(shelf kycbridge.Shelf, subject string, h nats.Header, body []byte, s
 	return k
 }
 
-// certificateOf decodes a stored certificate; nil if there is none.
+// certificateOf decodes a stored certificate; nil if it is missing or invalid.
 func certificateOf(text string) *x509.Certificate {
 	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(raw) == 0 {
@@ -529,8 +529,8 @@ func addressOf(s string) kycbridge.AccountKey {
 	return kycbridge.AccountKey{Provider: provider, Account: account}
 }
 
-// requestHeaders are the stored headers of the request that carried a payload. The Normalizer needs only
-// one of them, so payloadOf skips the search.
+// requestHeaders are the stored headers of the request that carried a payload. The Normalizer needs only two of
+// them, which payloadOf reads by name.
 func requestHeaders(h nats.Header) map[string]string {
 	var kept map[string]string
 	for name, values := range h {
@@ -544,7 +544,7 @@ func requestHeaders(h nats.Header) map[string]string {
 	return kept
 }
 
-// shelf is the stream behind a shelf.
+// shelf is the name of the stream that stores a shelf.
 func (s *Store) shelf(shelf kycbridge.Shelf) (string, error) {
 	switch orPayloads(shelf) {
 	case kycbridge.ShelfPayloads:

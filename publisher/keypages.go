@@ -24,25 +24,25 @@ import (
 // destroyed by writing the page again without it and erasing the old page.
 const (
 	headerMaster = "Kyc-Master"  // id of the master key that wraps the key of a page
-	headerMade   = "Kyc-Made-At" // of a page that was written again: when the server stored the first version
+	headerMade   = "Kyc-Made-At" // of a page that was written again: the time when the server stored its first version
 
-	cachedPages = 512 // of decrypted pages in memory, 32 KB each at most
+	cachedPages = 512 // maximum number of decrypted pages in memory, 32 KB each at most
 )
 
 // page is a page of keys, decrypted.
 type page struct {
 	shelf   kycbridge.Shelf
 	id      string
-	seq     uint64 // of its message
+	seq     uint64 // sequence of the message that holds the page
 	made    time.Time
 	master  string // id of the master key
-	content []byte // keys.Size bytes a slot; a destroyed key is all zero
+	content []byte // keys.Size bytes per slot; a destroyed key is all zero
 }
 
-// stored is the body of a page's message.
+// storedPage is the body of a page's message.
 type storedPage struct {
-	Key  []byte `json:"key"`  // the page's, wrapped
-	Keys []byte `json:"keys"` // encrypted with it
+	Key  []byte `json:"key"`  // key of the page, wrapped by the master key
+	Keys []byte `json:"keys"` // keys of bodies, encrypted with the key of the page
 }
 
 // slots is the number of keys.
@@ -60,7 +60,7 @@ func (p *page) key(slot int) []byte {
 	return bytes.Clone(key)
 }
 
-// destroy removes the key of a slot and reports whether there was one.
+// destroy removes the key of a slot and reports whether it existed.
 func (p *page) destroy(slot int) bool {
 	if p.key(slot) == nil {
 		return false
@@ -115,7 +115,7 @@ func (g *pages) make(ctx context.Context, shelf kycbridge.Shelf, n int) (*page, 
 	return p, nil
 }
 
-// put stores p under a new page key, in place of the message before; nil: it is new.
+// put stores p under a new page key, in place of the message before. before is nil for a new page.
 func (g *pages) put(ctx context.Context, p *page, before *jetstream.RawStreamMsg) error {
 	subject := g.names.keyPage(p.shelf, p.id)
 	own := keys.New()
@@ -157,7 +157,7 @@ func (g *pages) putAgain(ctx context.Context, p *page) error {
 		err = g.put(ctx, &again, nil)
 	}
 	if refused, ok := errors.AsType[*jetstream.APIError](err); ok && wrongLast(refused) {
-		return nil // another process is doing it; the next check sees it
+		return nil // another process is writing the page; the next check verifies it
 	}
 	if err == nil {
 		g.cache.Add(subject, &again)
@@ -165,7 +165,7 @@ func (g *pages) putAgain(ctx context.Context, p *page) error {
 	return err
 }
 
-// key returns the key with a name; nil if it was destroyed. An error means that it cannot be read now.
+// key returns the key with a name; nil if it was destroyed. An error means that the key cannot be read now.
 func (g *pages) key(ctx context.Context, shelf kycbridge.Shelf, name string) ([]byte, error) {
 	id, made, slot, ok := parseKeyName(name)
 	if !ok {
@@ -185,14 +185,14 @@ func (g *pages) key(ctx context.Context, shelf kycbridge.Shelf, name string) ([]
 	return p.key(slot), nil
 }
 
-// destroyed reports whether this process knows that a key was destroyed.
+// destroyed reports whether the cached page of a key shows that the key was destroyed.
 func (g *pages) destroyed(shelf kycbridge.Shelf, name string) bool {
 	id, _, slot, _ := parseKeyName(name)
 	p, ok := g.cache.Get(g.names.keyPage(shelf, id))
 	return ok && p.key(slot) == nil
 }
 
-// read reads the newest version of a page from the leader, and its message; nil if there is none.
+// read reads the newest version of a page from the leader, and its message; nil if the page does not exist.
 func (g *pages) read(ctx context.Context, shelf kycbridge.Shelf, id string) (*page, *jetstream.RawStreamMsg, error) {
 	ctx, cancel := g.conn.whileUp(ctx)
 	defer cancel()
@@ -207,7 +207,7 @@ func (g *pages) read(ctx context.Context, shelf kycbridge.Shelf, id string) (*pa
 	return p, raw, err
 }
 
-// open decrypts a page. One that was altered has no keys.
+// open decrypts a page. For an altered page it returns a page without keys.
 func (g *pages) open(
 	ctx context.Context, shelf kycbridge.Shelf, id string, raw *jetstream.RawStreamMsg,
 ) (*page, error) {

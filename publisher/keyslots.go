@@ -12,7 +12,7 @@ import (
 const (
 	fewestSlots = 16
 	mostSlots   = 1024
-	pageLife    = time.Hour // a page gives no more keys afterwards, so that it can be removed with its payloads
+	pageLife    = time.Hour // afterwards no key of a page is given out, so that the page can be removed with its payloads
 	makeTimeout = 15 * time.Second
 )
 
@@ -22,13 +22,13 @@ type makePage func(ctx context.Context, shelf kycbridge.Shelf, n int) (*page, er
 // dispenser gives each payload of a shelf a key that no other payload has.
 type dispenser struct {
 	shelf  kycbridge.Shelf
-	life   context.Context // of pages that are made
+	life   context.Context // limits the making of pages
 	making sync.WaitGroup
 
 	mu     sync.Mutex
-	now    *page // nil: none
+	now    *page // the page in use; nil: none
 	made   uint64
-	used   int // slots of now
+	used   int // number of used slots of now
 	until  time.Time
 	coming *coming // the next page, while it is made or waits; nil: none
 }
@@ -40,8 +40,8 @@ type coming struct {
 	err  error
 }
 
-// take returns a key that was not given before, and its name. It waits for the store only when a page is
-// used up faster than the next one is stored.
+// take returns a key that was not given out before, and its name. It waits for the store only when the keys of a
+// page are used up before the next page is stored.
 func (d *dispenser) take(ctx context.Context, produce makePage) (name string, key []byte, err error) {
 	for {
 		name, key, next := d.fromPage(produce)
@@ -75,7 +75,7 @@ func (d *dispenser) fromPage(produce makePage) (name string, key []byte, next *c
 	return name, key, nil
 }
 
-// next starts to make the next page, unless one is coming. It is twice the size of what was used.
+// next starts to make the next page, unless one is being made. The new page has twice as many slots as were used.
 func (d *dispenser) next(produce makePage) *coming {
 	if d.coming != nil {
 		return d.coming
@@ -92,8 +92,8 @@ func (d *dispenser) next(produce makePage) *coming {
 	return c
 }
 
-// turn makes the page that came the current one, once. A page that could not be made is forgotten, and a
-// later caller tries again.
+// turn makes a finished page the current one, once. If the page could not be made, it is discarded, and a later
+// caller tries again.
 func (d *dispenser) turn(c *coming) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

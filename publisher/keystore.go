@@ -20,7 +20,7 @@ type MasterKey struct {
 	newest uint64 // the newest of these pages
 }
 
-// keptPage is where the newest version of a page is.
+// keptPage describes the newest stored version of a page.
 type keptPage struct {
 	shelf  kycbridge.Shelf
 	id     string
@@ -86,8 +86,8 @@ func (g *pages) try(ctx context.Context, m MasterKey, with Master) error {
 	return err
 }
 
-// DestroyKeys destroys the keys of stored bodies, by the names that Kept.Key carries. Afterwards nobody can
-// decrypt these bodies, wherever copies of them are. Destroyed and unknown ones are no error.
+// DestroyKeys destroys the keys of stored bodies, by the names that Kept.Key contains. Afterwards these bodies,
+// and all copies of them, cannot be decrypted any more. Names of destroyed or unknown keys are no error.
 func (s *Store) DestroyKeys(ctx context.Context, shelf kycbridge.Shelf, names []string) error {
 	slots := map[string][]int{}
 	for _, name := range names {
@@ -109,15 +109,15 @@ func (s *Store) DestroyKeys(ctx context.Context, shelf kycbridge.Shelf, names []
 	return nil
 }
 
-// Rotation counts what RotateKeys did, or would do.
+// Rotation counts the pages that RotateKeys has wrapped again, or would wrap again without dryRun.
 type Rotation struct {
-	Master  string `json:"master_key"` // the current one
-	Pages   int    `json:"pages"`      // all of them
-	Rotated int    `json:"rotated"`    // wrapped with another master key before
+	Master  string `json:"master_key"` // id of the current master key
+	Pages   int    `json:"pages"`      // all pages
+	Rotated int    `json:"rotated"`    // pages that another master key had wrapped before
 }
 
-// RotateKeys wraps all pages that another master key wraps with the current one. Bodies are not touched. It
-// can be interrupted and run again, and works beside running processes.
+// RotateKeys wraps all pages that another master key wraps with the current one. Bodies are not changed. It
+// can be interrupted and run again, also while other processes use the store.
 func (s *Store) RotateKeys(ctx context.Context, dryRun bool, progress func(done, all int)) (Rotation, error) {
 	g := &s.sealer.pages
 	if g.master == nil {
@@ -153,12 +153,12 @@ func (s *Store) RotateKeys(ctx context.Context, dryRun bool, progress func(done,
 	return out, nil
 }
 
-// sweepSlack is how long after its page was made a key may have been used for a payload, with reserve: a page
-// gives keys for pageLife, and a payload may wait before it is stored.
+// sweepSlack is how long after the creation of its page a key may still be used for a payload, with a reserve:
+// keys of a page are given out for pageLife, and a payload may wait before it is stored.
 const sweepSlack = 2 * pageLife
 
-// SweepKeys removes the pages whose payloads have all expired, and returns how many. The times compared are
-// those of the server.
+// SweepKeys removes the pages whose payloads have all expired, and returns how many. It compares times that the
+// server has recorded.
 func (s *Store) SweepKeys(ctx context.Context) (int, error) {
 	g := &s.sealer.pages
 	all, err := g.keptPages(ctx)

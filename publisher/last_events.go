@@ -11,15 +11,15 @@ import (
 const (
 	// cachedEvents limits the verifications whose last events are cached.
 	cachedEvents = 8192
-	// cachedBytes limits the cache by the bytes of the encoded events. A decoded one takes about four times
-	// as much, and keeps the body that its strings come from.
+	// cachedBytes limits the cache by the bytes of the encoded events. A decoded event needs about four times as
+	// much memory, and also keeps the encoded body in memory, because its strings are parts of it.
 	cachedBytes = 8 << 20
 	// cachedEvent is the largest event that is cached, bytes.
 	cachedEvent = 64 << 10
 )
 
-// lastEvents caches the last events of the verifications that were published most recently. The
-// compare-and-set of the next event detects one that is outdated.
+// lastEvents caches the last events of the verifications that were published most recently. The compare-and-set
+// of the next event detects an outdated entry.
 type lastEvents struct {
 	cache *lru.Cache[kycbridge.Key, sizedState]
 	bytes atomic.Int64
@@ -46,7 +46,7 @@ func (l *lastEvents) get(k kycbridge.Key) (kycbridge.State, bool) {
 
 // put caches the last event of a verification; one that is too large is not cached.
 func (l *lastEvents) put(k kycbridge.Key, s kycbridge.State, size int) {
-	l.cache.Remove(k) // replacing it would not report its size
+	l.cache.Remove(k) // replacing an entry would not call the function that subtracts its size
 	if size > cachedEvent {
 		return
 	}

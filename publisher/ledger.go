@@ -20,10 +20,10 @@ import (
 	"kycbridge/internal/ledger"
 )
 
-// The tamper-evident log follows the streams: a worker reads what was added to them and adds a leaf for each
-// message, many in a message of the log. The hot path only adds a salt to a message.
+// The tamper-evident log follows the streams: a worker reads the messages that were added to them and adds a leaf
+// for each. A message of the log contains many leaves. The hot path only adds a salt to a message.
 const (
-	headerSalt = "Kyc-Salt" // of a message with a leaf: hexadecimal; that of an encrypted body is derived from its key
+	headerSalt = "Kyc-Salt" // of a message with a leaf: hexadecimal; an encrypted body's salt is derived from its key
 
 	leavesAtOnce = 2048
 )
@@ -37,10 +37,11 @@ type Ledger struct {
 // NewLedger is the log of a store and a bus.
 func NewLedger(s *Store, b *Bus) *Ledger { return &Ledger{store: s, bus: b} }
 
-// WithSalts has all payloads stored with a salt, as the log needs it. It is called before the store is used.
+// WithSalts makes the store write all payloads with the salt that the log needs. It is called before the store
+// is used.
 func (s *Store) WithSalts() { s.salted = true }
 
-// WithSalts has all events published with a digest and a salt, as the log needs them.
+// WithSalts makes the bus publish all events with the digest and the salt that the log needs.
 func (b *Bus) WithSalts() { b.salted = true }
 
 // newSalt is the value of headerSalt.
@@ -50,7 +51,8 @@ func newSalt() []string {
 	return []string{hex.EncodeToString(raw)}
 }
 
-// keySalt is the salt of an encrypted body. It dies with the key.
+// keySalt is the salt of an encrypted body. It is derived from the key, so it cannot be computed any more after
+// the key is destroyed.
 func keySalt(key []byte) []byte {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("kycbridge leaf salt"))
@@ -152,7 +154,7 @@ func (l *Ledger) put(ctx context.Context, b ledger.Batch, after uint64) error {
 }
 
 // Extend adds leaves for the messages that were stored since the last call, at most leavesAtOnce, and returns how
-// many. Another process that does the same at the moment is no error.
+// many. It is no error if another process does the same at the same time.
 func (l *Ledger) Extend(ctx context.Context) (added int, err error) {
 	last, seq, err := l.last(ctx)
 	if err != nil || last == nil {
@@ -178,7 +180,7 @@ func (l *Ledger) Extend(ctx context.Context) (added int, err error) {
 	return len(leaves), nil
 }
 
-// after makes leaves of the messages after a sequence, most at most.
+// after makes leaves of the messages after a sequence, at most as many as most.
 func (l *Ledger) after(
 	ctx context.Context, kind ledger.Kind, seq uint64, most int,
 ) (leaves []ledger.Leaf, until uint64, err error) {
@@ -202,8 +204,8 @@ func (l *Ledger) after(
 	return leaves, until, err
 }
 
-// messages passes the hashes of messages of a kind, from a sequence on; ok is false for one that has none: it is
-// no payload or event, or is being erased. Digests are taken from headers where there are some.
+// messages passes the hashes of messages of a kind, from a sequence on; ok is false for a message without a hash:
+// it is no payload or event, or is being erased. The digest is taken from the header if the message has one.
 func (l *Ledger) messages(
 	ctx context.Context, kind ledger.Kind, from uint64, each func(seq uint64, hash [32]byte, ok bool) error,
 ) error {
@@ -256,7 +258,7 @@ func (l *Ledger) message(
 	return m, err == nil, err
 }
 
-// proved are the headers that a leaf proves beside the body: all but the salt and those of the server.
+// proved are the headers that a leaf proves in addition to the body: all except the salt and the server's headers.
 func proved(h nats.Header) map[string][]string {
 	out := map[string][]string{}
 	for name, values := range h {
@@ -292,7 +294,7 @@ func (l *Ledger) Sign(
 	}
 	ctx, cancel := l.store.whileUp(ctx)
 	defer cancel()
-	// It follows the leaves that it signs at once.
+	// No message may be stored between the checkpoint and the last leaves that it signs.
 	_, err = l.store.js.PublishMsg(ctx, &nats.Msg{Subject: l.store.names.checkpoint(), Data: signed},
 		jetstream.WithExpectLastSequence(seq))
 	if refused, ok := errors.AsType[*jetstream.APIError](err); ok && wrongLast(refused) {
@@ -317,7 +319,7 @@ func (l *Ledger) newestCheckpoint(ctx context.Context) (*jetstream.RawStreamMsg,
 	return raw, nil
 }
 
-// Checkpoint is the newest signed checkpoint; nil if there is none.
+// Checkpoint is the newest signed checkpoint; nil if none exists.
 func (l *Ledger) Checkpoint(ctx context.Context) ([]byte, error) {
 	raw, err := l.newestCheckpoint(ctx)
 	if raw == nil {
@@ -422,7 +424,7 @@ func (l *Ledger) Evidence(
 		})
 }
 
-// Behind is how long the oldest message without a signed leaf has been stored; 0 if there is none.
+// Behind is how long the oldest message without a signed leaf has been stored; 0 if all leaves are signed.
 func (l *Ledger) Behind(ctx context.Context) (time.Duration, error) {
 	last, seq, err := l.last(ctx)
 	if err != nil || last == nil {

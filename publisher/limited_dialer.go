@@ -12,9 +12,9 @@ import (
 // requestReadRate is how many bytes of readers' requests are read from a server per second.
 const requestReadRate = 8 << 20
 
-// LimitReadRate is for connections with requests of readers of an external server: they are read no faster
-// than they can be processed beside the other work. The excess waits at the server, which closes the
-// connection in the end; then it is dropped, and the readers repeat their requests.
+// LimitReadRate is for connections that receive requests of readers from an external server: kycbridge reads them no
+// faster than it can process them in addition to its other work. Further requests wait at the server. If too many
+// wait, the server closes the connection and drops them; the readers then repeat their requests.
 func LimitReadRate() nats.Option { return nats.SetCustomDialer(limitedDialer{}) }
 
 type limitedDialer struct{}

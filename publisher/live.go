@@ -16,8 +16,8 @@ const (
 
 // live forwards events to the live subscribers of one reader of the embedded server. Otherwise the stream
 // would deliver an event to each subscription itself before it acknowledges the next one, and a reader
-// controls how many subscriptions it has. A reader with very many receives events late, and misses those
-// that wait too long.
+// controls how many subscriptions it has. A reader with very many subscriptions receives events late, and misses
+// events that exceed the queue.
 type live struct {
 	conn       *Connection
 	names      Names
@@ -38,7 +38,7 @@ func newLive(c *Connection, names Names, owner string, sendBudget *budget, log *
 	return &live{conn: c, names: names, owner: owner, sendBudget: sendBudget}
 }
 
-// start forwards events from now on: none is missed after it returns.
+// start forwards events from now on. It returns after the server has registered the subscription.
 func (l *live) start() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -70,7 +70,7 @@ func (l *live) run(ctx context.Context, sub *nats.Subscription) {
 	for l.sendBudget.wait(ctx) == nil {
 		m, err := sub.NextMsgWithContext(ctx)
 		if errors.Is(err, nats.ErrSlowConsumer) {
-			continue // it has missed events, and continues
+			continue // events were missed; later ones are forwarded
 		}
 		if err != nil {
 			return

@@ -43,11 +43,11 @@ func (n Names) EventStream() string { return n.events() }
 // EventSubjects matches every event.
 func (n Names) EventSubjects() string { return n.Subject + ".event.v1.>" }
 
-// puts matches the subjects on which the event stream receives events: those of events, with put in place
-// of event. Only kycbridge publishes there.
+// puts matches the subjects on which the event stream receives events: the subjects of events with "put" in place
+// of "event". Only kycbridge publishes on them.
 func (n Names) puts() string { return n.Subject + ".put.v1.>" }
 
-// put is where an event is published for the stream to store it.
+// put is the subject on which an event is published, so that the stream stores it.
 func (n Names) put(k kycbridge.Key, kind event.Kind) string {
 	return n.join("put.v1", k.Provider, k.Account, string(kind), k.VerificationID)
 }
@@ -93,10 +93,10 @@ func (n Names) bar(k kycbridge.Key) string { return n.payload(k) + ".bar" }
 // probe is the subject of test writes to the payload log.
 func (n Names) probe() string { return n.join("payload.probe.bar") }
 
-// isBar reports whether a subject of the payload log is that of a bar or a probe, not of a payload.
+// isBar reports whether a subject of the payload log is the subject of a bar or a probe, not of a payload.
 func isBar(subject string) bool { return strings.HasSuffix(subject, ".bar") }
 
-// due is the subject on which the timer of a watch delivers its message; "*" and ">" match.
+// due is the subject on which the timer of a watch delivers its message; arguments may be the wildcards "*" and ">".
 func (n Names) due(provider, account, verification string) string {
 	return n.join("poll.due", provider, account, verification)
 }

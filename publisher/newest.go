@@ -23,7 +23,7 @@ const (
 
 // NewestKept returns kept payloads without bodies, newest first, before a sequence (0: from the end),
 // until take returns false. It reads a limited number of messages. next is the sequence before which the
-// next call continues; 0: there is nothing older.
+// next call continues; 0: nothing older exists.
 func (s *Store) NewestKept(
 	ctx context.Context, q kycbridge.KeptQuery, before uint64, take func(kycbridge.Kept) bool,
 ) (next uint64, err error) {
@@ -57,7 +57,7 @@ func (b *Bus) NewestEvents(
 	o := scanOptions{}
 	if provider != "" || account != "" {
 		if provider != "" && !token(provider) || account != "" && !token(account) {
-			return 0, nil // no account is called that
+			return 0, nil // no account has this name
 		}
 		o.subjects = []string{
 			b.names.event(kycbridge.Key{Provider: orAny(provider), Account: orAny(account), VerificationID: "*"}, "*"),
@@ -136,7 +136,7 @@ func (c *Connection) backwards(
 	return older(end, first), nil
 }
 
-// older is where the next call continues; 0 if nothing is left.
+// older is the sequence at which the next call continues; 0 if nothing is left.
 func older(seq, first uint64) uint64 {
 	if seq <= first {
 		return 0
@@ -157,7 +157,7 @@ func (c *Connection) window(ctx context.Context, stream string, o scanOptions, e
 }
 
 // Sessions returns open sessions with their next poll, in the order in which they were last set, from a
-// sequence on, until take returns false. next is where the next call continues; 0: there is none.
+// sequence on, until take returns false. next is where the next call continues; 0: there are no more.
 func (s *Store) Sessions(ctx context.Context, from uint64, take func(kycbridge.Session) bool) (next uint64, err error) {
 	any := kycbridge.Key{Provider: "*", Account: "*", VerificationID: "*"}
 	o := scanOptions{subjects: []string{s.names.timer(any), s.names.due("*", "*", "*")}, from: from}
@@ -179,7 +179,7 @@ func (s *Store) Sessions(ctx context.Context, from uint64, take func(kycbridge.S
 	return next, err
 }
 
-// Session reads the open session of a verification; nil if there is none.
+// Session reads the open session of a verification; nil if it has none.
 func (s *Store) Session(ctx context.Context, k kycbridge.Key) (*kycbridge.Session, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()

@@ -16,9 +16,9 @@ import (
 
 // Nodes are the servers of a cluster. A request of a reader and the subscription of its inbox reach the
 // answering node on different routes, so a forwarded request can arrive before the subscription. The
-// server then silently drops the pull or the answer. Nodes wait for each other: subscription updates of a
-// node travel on the same route as a message that kycbridge sends from there, so they have arrived when
-// the message has.
+// server then silently drops the pull or the answer. So kycbridge sends a message from each node to all others
+// and waits for its arrival: the subscription updates of a node travel on the same route as the message, so
+// they have arrived when the message has.
 type Nodes struct {
 	home        *Connection
 	dial        NodeDial
@@ -49,7 +49,7 @@ type crossing struct {
 }
 
 const (
-	nodesEvery   = 5 * time.Second // nodes are added and removed
+	nodesEvery   = 5 * time.Second // how often the list of nodes is updated
 	nodesTimeout = time.Second     // limits the start
 	settleWait   = 500 * time.Millisecond
 	settleApart  = 2 * time.Millisecond // between two rounds
@@ -90,8 +90,8 @@ func (n *Nodes) Close() {
 	n.work.Wait()
 }
 
-// Settle returns when every node knows the subscriptions that another node had received before the call,
-// or after a short timeout.
+// Settle returns when every node has received the subscriptions that the other nodes had before the call, or
+// after a short timeout.
 func (n *Nodes) Settle(ctx context.Context) {
 	if n == nil || len(n.all()) < 2 {
 		return
@@ -189,8 +189,8 @@ func (n *Nodes) all() []*Connection {
 	return all
 }
 
-// meetAll connects to the nodes that the cluster lists without a connection yet, and drops those that have
-// left.
+// meetAll connects to the nodes in the cluster's list that have no connection yet, and closes the connections to
+// nodes that have left the cluster.
 func (n *Nodes) meetAll() {
 	known := n.home.nc.Servers()
 	for address, c := range n.conns {
@@ -217,14 +217,14 @@ func (n *Nodes) meet(address string) {
 	}
 	n.ids[address] = c.nc.ConnectedServerId()
 	if n.at(n.ids[address]) {
-		c.Close() // it has several addresses
+		c.Close() // the server has several addresses
 		return
 	}
 	n.listen(c)
 	n.set(address, c)
 }
 
-// set stores a connection so that Close finds it; nil: there is none any more.
+// set stores the connection to a node so that Close finds it; nil removes it.
 func (n *Nodes) set(address string, c *Connection) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -243,14 +243,14 @@ func (n *Nodes) at(id string) bool {
 	return id != "" && slices.ContainsFunc(n.all(), func(c *Connection) bool { return c.nc.ConnectedServerId() == id })
 }
 
-// isHome reports whether the first connection leads to this address.
+// isHome reports whether home is connected to this address.
 func (n *Nodes) isHome(address string) bool {
 	u, err := url.Parse(n.home.nc.ConnectedUrl())
 	return err == nil && u.Scheme+"://"+u.Host == address
 }
 
-// node are address and options to connect to another node of the same cluster, and to this one only: like
-// a NATS client that loses its node.
+// node are the address and the options to connect to another node of the same cluster, and to no other node.
+// The user is that of the existing connection, as when a NATS client reconnects to another node.
 func (c *Connection) node(address string) (string, []nats.Option) {
 	options := []nats.Option{nats.IgnoreDiscoveredServers()}
 	u, err := url.Parse(address)

@@ -6,8 +6,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// order tracks the sequences under which a stream acknowledges. One that is not above those that were
-// acknowledged before its message was sent was assigned twice: the stream has become shorter in between.
+// order tracks the sequences that a stream acknowledges, in order to detect that the stream has become shorter.
+// The sequence of a new message must be higher than every sequence that was acknowledged before the message was
+// sent. If it is not, the stream has lost its end and has assigned the sequence a second time.
 type order struct {
 	mu      sync.Mutex
 	highest uint64 // acknowledged so far
@@ -15,7 +16,7 @@ type order struct {
 	reached uint64 // highest before that
 }
 
-// sent is the highest sequence so far, for the note of a message that is sent next.
+// sent is the highest sequence so far. The caller passes it to note for the message that it sends next.
 func (o *order) sent() uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -42,15 +43,15 @@ func (o *order) note(a jetstream.PubAck, before uint64) (again bool) {
 	return o.again != 0
 }
 
-// reused is the lowest unresolved sequence that was assigned again; 0 if there is none.
+// reused is the lowest unresolved sequence that was assigned again; 0 if none was.
 func (o *order) reused() uint64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.again
 }
 
-// flushed reports whether this process knows that the stream has stored something at a sequence or after
-// it.
+// flushed reports whether this process has seen an acknowledgement for a sequence or a later one, and no
+// sequence that was assigned again.
 func (o *order) flushed(seq uint64) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -20,9 +20,8 @@ const (
 	pageWait     = 10 * time.Second // for the next message of a page
 )
 
-// stored reads the messages of a stream on a subject from a sequence on, oldest first: those of one
-// verification, one page per request. It creates no consumer. A stream that must be read through its
-// leader is read message by message.
+// stored reads the messages of a stream on a subject from a sequence on, oldest first, one page per request. It
+// creates no consumer. A stream that must be read through its leader is read message by message.
 func (c *Connection) stored(
 	ctx context.Context, stream jetstream.Stream, subject string, from uint64, each func(*jetstream.RawStreamMsg) error,
 ) error {
@@ -92,7 +91,7 @@ func (c *Connection) newestOf(
 }
 
 // direct requests several messages. The server ends them with a message without a body and with status
-// 204, which tells whether there are more.
+// 204, which reports whether there are more.
 func (c *Connection) direct(
 	ctx context.Context, stream string, ask any, each func(*jetstream.RawStreamMsg) error,
 ) (more bool, err error) {
@@ -101,7 +100,7 @@ func (c *Connection) direct(
 		return false, err
 	}
 	inbox := c.nc.NewInbox()
-	// A separate channel: that of a plain subscription is sized for half a megabyte of messages.
+	// A separate channel: the channel of an ordinary subscription is sized for half a megabyte of messages.
 	answers := make(chan *nats.Msg, pageMessages+1)
 	subscription, err := c.nc.ChanSubscribe(inbox, answers)
 	if err != nil {

@@ -28,7 +28,7 @@ const (
 	publishTimeout = 10 * time.Second
 	refusedWaiting = 1024      // refused callbacks that wait to be stored
 	refusedAtOnce  = 16        // in one batch
-	refusedBody    = 128 << 10 // larger than any genuine callback; unauthenticated requests must not displace those
+	refusedBody    = 128 << 10 // larger than any genuine callback; unauthenticated requests must not displace genuine ones
 )
 
 // Headers of a stored payload.
@@ -38,11 +38,11 @@ const (
 	headerDigest   = "Kyc-Digest"
 	headerEvent    = "Kyc-Event"
 	headerErrors   = "Kyc-Errors"
-	headerSubject  = "Kyc-Verification-Id" // of a quarantined one: the verification that it belongs to, if known
-	headerRef      = "Kyc-Reference"       // escaped as in a query: it is the provider's
+	headerSubject  = "Kyc-Verification-Id" // of a quarantined payload: the verification that it belongs to, if known
+	headerRef      = "Kyc-Reference"       // query-escaped, because it comes from the provider
 	headerPart     = "Kyc-Part"
 	headerPlace    = "Kyc-Placement"
-	// Of a refused one: a digest of its credential, the reason, and the account that its address named.
+	// Of a refused callback: a digest of its credential, the reason, and the account that its address named.
 	headerCredential  = "Kyc-Credential"
 	headerWhy         = "Kyc-Refused"
 	headerAddressed   = "Kyc-Addressed"
@@ -52,7 +52,7 @@ const (
 	headerQuery       = "Kyc-Query"
 	headerPath        = "Kyc-Path"
 	headerType        = "Content-Type"
-	headerCertificate = "Kyc-Client-Certificate" // of a refused one: the verified certificate, DER in base64
+	headerCertificate = "Kyc-Client-Certificate" // of a refused callback: the verified certificate, DER in base64
 	// headerRequest is the prefix of a stored request header.
 	headerRequest = "Http-"
 )
@@ -120,7 +120,7 @@ func OpenStore(
 		s.log, quarantine, refused
 	s.index.open()
 	s.sealer = newSealer(newPages(c, names, keyPages))
-	for name, first := range c.lifted { // what the server has removed before is not missing
+	for name, first := range c.lifted { // messages that the server removed because of their age are not missing
 		if err := s.setFront(ctx, name, max(first, 1)-1); err != nil {
 			return nil, err
 		}
@@ -182,15 +182,15 @@ func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stor
 				return kycbridge.Stored{Duplicate: erased, Digest: p.Digest}, err
 			}
 		}
-		// It was erased, is damaged, or its sequence was assigned again: the server remembers an id for
-		// longer than its message.
+		// The stored payload was erased, is damaged, or its sequence was assigned again: the server remembers an
+		// id for longer than its message.
 		m.Header[nats.MsgIdHdr] = []string{p.ID + after + strconv.FormatUint(ack.Sequence, 10)}
 	}
 }
 
 // confirm ensures that the payload at a sequence is durable. A server that fails to flush a batch
-// acknowledges no message of it, but knows their ids from then on, and reads the messages from memory; it
-// stores nothing more until it is restarted. So a message is durable once any later one is stored.
+// acknowledges no message of it, but treats their ids as duplicates from then on, and reads the messages from
+// memory; it stores nothing more until it is restarted. So a message is durable once any later one is stored.
 func (s *Store) confirm(ctx context.Context, seq uint64) error {
 	if s.payloads.order.flushed(seq) {
 		return nil
@@ -328,8 +328,8 @@ var passingHeaders = map[string]bool{
 }
 
 // credentialOf is a short digest of everything in a request that may be a credential. The header that an
-// account uses may change before the callback is authenticated again, so every header counts that is not a
-// passing one.
+// account uses may change before the callback is authenticated again, so every header that is not in
+// passingHeaders counts.
 func credentialOf(r kycbridge.Request) string {
 	h := sha256.New()
 	for _, name := range slices.Sorted(maps.Keys(r.Header)) {
@@ -341,7 +341,7 @@ func credentialOf(r kycbridge.Request) string {
 	if r.Certificate != nil {
 		fmt.Fprintf(h, "certificate:%q", r.Certificate.Raw)
 	}
-	if r.Path != "" { // two wrong addresses are two mistakes: each is corrected separately
+	if r.Path != "" { // two wrong addresses are two separate mistakes, so each is stored
 		fmt.Fprintf(h, "path:%q", r.Path)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])
@@ -404,8 +404,8 @@ func (s *Store) WasErased(ctx context.Context, p kycbridge.Payload) (bool, error
 	if there, err := s.holds(ctx, p); there || err != nil {
 		return false, err
 	}
-	// A sequence is assigned again if the log has become shorter: the record may be about another payload,
-	// and this one may not be applied yet.
+	// A sequence is assigned again if the log has become shorter. Then the record may be about another payload,
+	// and the leader may not have applied p yet.
 	if err := s.reaches(ctx, p.Seq); err != nil {
 		return false, err
 	}
@@ -524,7 +524,7 @@ func ours(h nats.Header) bool { return h.Get(headerDigest) != "" }
 
 // whole reports whether a message of the payload log was written by kycbridge and is unchanged: its digest
 // is that of its body and its id names its provider and account. A message that another program writes to
-// the stream, permitted or not, yields no event.
+// the stream, permitted or not, leads to no event.
 func whole(p kycbridge.Payload) bool {
 	return p.Digest == kycbridge.Digest(p.Body) && strings.HasPrefix(p.ID, p.Provider+"."+p.Account+".")
 }

@@ -16,8 +16,8 @@ import (
 	"kycbridge"
 )
 
-// Headers of JetStream's scheduled messages (server 2.12+). A message published on the subject of another
-// schedule replaces it; a time in the past fires at once.
+// Headers of JetStream's scheduled messages (server 2.12+). A message published on the subject of an existing
+// schedule replaces it; a schedule with a time in the past fires at once.
 const (
 	headerSchedule = "Nats-Schedule"
 	headerTarget   = "Nats-Schedule-Target"
@@ -25,15 +25,15 @@ const (
 
 const (
 	dueAckWait = 30 * time.Second // a poller that has not answered by then is considered failed
-	dueRetry   = 5 * time.Second  // before a due message is retried whose result could not be stored
+	dueRetry   = 5 * time.Second  // before the retry of a due message whose result could not be stored
 	duePull    = 20 * time.Second // how long a free worker waits for a message before it pulls again
 
 	triggerPause = time.Second // before a trigger that coincides with a poll is handled
 )
 
-// Schedule sets the timer of w: its message becomes due at the given time. A timer of the same
-// verification that was set meanwhile is merged into it and replaced; a trigger among them, or an earlier
-// time, is kept.
+// Schedule sets the timer of w: its message becomes due at the given time. A timer of the same verification
+// that was set meanwhile is replaced: w is merged with it (Watch.Merge), and becomes due earlier if the merged
+// watch has an earlier LookBy or a trigger that w does not have.
 func (s *Store) Schedule(ctx context.Context, w kycbridge.Watch, at time.Time) error {
 	k := w.Key()
 	for {
@@ -83,13 +83,13 @@ func (s *Store) putWatch(ctx context.Context, m *nats.Msg, w kycbridge.Watch, op
 	return nil
 }
 
-// Timer reads the timer of a verification; nil if there is none.
+// Timer reads the timer of a verification; nil if it has none.
 func (s *Store) Timer(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, error) {
 	w, _, err := s.readTimer(ctx, k)
 	return w, err
 }
 
-// readTimer reads a timer with its sequence; 0 if there is none.
+// readTimer reads a timer with its sequence; nil and 0 if it does not exist.
 func (s *Store) readTimer(ctx context.Context, k kycbridge.Key) (*kycbridge.Watch, uint64, error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
@@ -108,8 +108,8 @@ func (s *Store) readTimer(ctx context.Context, k kycbridge.Key) (*kycbridge.Watc
 }
 
 // watchOf decodes a watch of this verification. A message that another program writes to the stream,
-// permitted or not, cannot redirect a poll to another one: only the reference yields the key. Unknown
-// members come from a newer version.
+// permitted or not, cannot redirect a poll to another verification: the key is derived from the reference
+// only, and must be equal to k. Unknown members come from a newer version.
 func watchOf(k kycbridge.Key, body []byte) (kycbridge.Watch, bool) {
 	var w kycbridge.Watch
 	if json.Unmarshal(body, &w) != nil || w.Reference == "" {
@@ -223,8 +223,8 @@ func (s *Store) beginPolls(ctx context.Context, d durable, exclusive bool, log *
 	return err
 }
 
-// workPolls processes messages one by one. Each is pulled when a worker is free, so that none waits in
-// this process while another process could handle it.
+// workPolls processes messages one by one. A message is pulled only when a worker is free, so that none waits
+// in this process while another process could handle it.
 func (s *Store) workPolls(ctx context.Context, d durable, work func(context.Context, jetstream.Msg) error) error {
 	consumer, err := s.make(ctx, d)
 	if err != nil {
@@ -250,7 +250,7 @@ func (s *Store) workPolls(ctx context.Context, d durable, work func(context.Cont
 	return nil
 }
 
-// workPoll processes one message and keeps the server informed meanwhile that it is held.
+// workPoll processes one message. Meanwhile it reports to the server that the message is still in progress.
 func (s *Store) workPoll(ctx context.Context, m jetstream.Msg, work func(context.Context, jetstream.Msg) error) {
 	held, release := context.WithCancel(ctx)
 	var holding sync.WaitGroup
@@ -270,7 +270,7 @@ func (s *Store) workPoll(ctx context.Context, m jetstream.Msg, work func(context
 		_ = m.NakWithDelay(dueRetry)
 		return
 	}
-	// Deleted before it is acknowledged: a deletion that is lost in between is not redelivered.
+	// Delete before the acknowledgement: a message that is acknowledged and not deleted would never be redelivered.
 	if meta, err := m.Metadata(); err == nil {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
 		_ = s.polls.DeleteMsg(clean, meta.Sequence.Stream)
@@ -302,6 +302,6 @@ func (s *Store) Due(ctx context.Context, a kycbridge.AccountKey) (int, error) {
 	return int(info.NumPending) + info.NumAckPending, nil
 }
 
-// pollerName is the consumer of an account's due watches. No token contains the equals sign, so no two
-// accounts share a name.
+// pollerName is the name of the consumer of an account's due watches. No token contains the equals sign, so
+// no two accounts share a name.
 func pollerName(a kycbridge.AccountKey) string { return "poller-" + a.Provider + "=" + a.Account }

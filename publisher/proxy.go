@@ -17,8 +17,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Sustained rate and burst of bytes that the clients of one user may send. Each line is charged with its
-// cost for the server, so that many small requests are no cheaper than a few large ones.
+// Sustained rate and burst of bytes that the clients of one user may send. Each line is charged according to
+// its cost for the server, so that many small requests are not cheaper than a few large ones.
 const (
 	clientRate    = 8 << 20
 	clientBurst   = 16 << 20
@@ -34,7 +34,7 @@ const (
 	connBacklog        = 16 << 20
 	userBacklog        = 32 << 20
 	operatorBacklog    = 256 << 20 // for one connection of the operator
-	maxIdleBuffer      = 256 << 10 // a larger one is released once it is written
+	maxIdleBuffer      = 256 << 10 // a larger buffer is released once it is written
 	maxConnectLine     = 64 << 10  // bytes of the CONNECT of a client
 	connectTimeout     = 5 * time.Second
 	closeTimeout       = 2 * time.Second
@@ -44,15 +44,15 @@ const (
 	maxConnecting      = 64      // clients of one user that wait for admission
 )
 
-// Refusals in the words of the server.
+// Refusals with the texts that nats-server sends.
 const (
 	tooManyConnections    = "-ERR 'maximum connections exceeded'\r\n"
 	authenticationTimeout = "-ERR 'Authentication Timeout'\r\n"
 )
 
-// clientProxy is the client port of the embedded server. It stands in front of the server because the
-// server limits neither the total that the clients of one user send, nor what it buffers for clients that
-// do not read. The operator's clients are not limited.
+// clientProxy is the client port of the embedded server. The proxy exists because the server limits neither
+// the total that the clients of one user send, nor what it buffers for clients that do not read. The rate of
+// the operator's clients is not limited.
 type clientProxy struct {
 	listener        net.Listener
 	greeting        []byte
@@ -127,7 +127,7 @@ func (d *clientProxy) serve(dialServer func() (net.Conn, error)) error {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
-			if err != nil { // for example no file descriptors
+			if err != nil { // for example, no file descriptors are left
 				pause(d.ctx, 50*time.Millisecond)
 				continue
 			}
@@ -173,7 +173,7 @@ func (d *clientProxy) handle(client net.Conn) {
 	if _, err := p.server.Write(connectLine); err == nil {
 		p.copyToServer(d.ctx, from, g.limiter)
 	}
-	// Whichever side has closed, the remaining output of the server still goes to the client.
+	// The remaining output of the server still goes to the client, whichever side has closed first.
 	p.server.Close()
 	toClient.Wait()
 	if !p.disconnected() {
@@ -194,7 +194,7 @@ func (d *clientProxy) refuse(client net.Conn, from io.Reader, why string) {
 	case d.closing <- struct{}{}:
 		_, _ = io.CopyN(io.Discard, from, drainBytes)
 		<-d.closing
-	default: // too many are draining
+	default: // too many connections are draining
 	}
 }
 
@@ -275,8 +275,8 @@ func (g *proxyUser) wait(ctx context.Context) error {
 	return err
 }
 
-// userOf is the user that a CONNECT line authenticates with the right password; else unknownUser, which
-// the server refuses.
+// userOf is the user that a CONNECT line names with the correct password; else unknownUser, which the server
+// refuses.
 func (d *clientProxy) userOf(line []byte) *proxyUser {
 	var credentials struct { // parsed as the server parses them
 		User     string `json:"user"`
@@ -313,8 +313,8 @@ func (g *proxyUser) remove(p *proxiedConn) {
 	}
 }
 
-// addBacklog counts n more bytes that wait for a connection. Above a limit, the connections with the
-// largest backlog are closed.
+// addBacklog counts n more bytes that wait for a connection. Above the limit of one connection, p is closed;
+// above the limit of the user, the connections with the largest backlogs are closed.
 func (g *proxyUser) addBacklog(p *proxiedConn, n int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

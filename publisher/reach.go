@@ -19,7 +19,7 @@ import (
 type Shorter struct {
 	Stream  string
 	Reached uint64 // the highest sequence that it is known to have reached
-	Last    uint64 // the last remaining sequence of those
+	Last    uint64 // the last of these sequences that remains
 }
 
 // lost reports whether messages are lost.
@@ -82,8 +82,8 @@ func (s *Store) reach(ctx context.Context, stream string) (uint64, error) {
 	return m.Last, nil
 }
 
-// recordReach records the highest sequence of a stream if it has grown. A process that finds the stream
-// shorter later detects the loss by it.
+// recordReach records the highest sequence of a stream if it has grown. A process that later finds a shorter
+// stream detects the loss by this record.
 func (s *Store) recordReach(ctx context.Context, stream string, last uint64) error {
 	known, err := s.reach(ctx, stream)
 	if err != nil || known >= last {
@@ -105,8 +105,8 @@ func (s *Store) setReach(ctx context.Context, stream string, last uint64) error 
 	return nil
 }
 
-// checkLogEnd detects whether the payload log has lost its end, and records the missing sequences: nothing
-// else knows of payloads that were stored and not processed yet. For a complete log the end is recorded.
+// checkLogEnd detects whether the payload log has lost its end, and records the missing sequences: no other
+// record exists of payloads that were stored and not processed yet. For a complete log the end is recorded.
 func (s *Store) checkLogEnd(ctx context.Context) ([]Shorter, error) {
 	log := s.names.payloads()
 	reached, err := s.reach(ctx, log)
@@ -134,7 +134,7 @@ func (s *Store) checkLogEnd(ctx context.Context) ([]Shorter, error) {
 const mostGone = 100_000
 
 // recordGone records the messages from first to last as missing, unless a disposition identifies them. A
-// disposition that is younger than the current message at a sequence identifies the lost one.
+// disposition that is older than the message now stored at its sequence identifies the lost message.
 func (s *Store) recordGone(ctx context.Context, first, last uint64) error {
 	last = min(last, first+mostGone-1)
 	known, again := map[uint64]bool{}, map[uint64]time.Time{}
@@ -172,8 +172,8 @@ func (s *Store) recordGone(ctx context.Context, first, last uint64) error {
 	return nil
 }
 
-// firstWorkedSince is the lowest sequence of a payload that was recorded since then as leading to an
-// event; 0 if there is none.
+// firstWorkedSince is the lowest sequence of the payloads with a disposition since then that has a revision,
+// which means that they led to an event; 0 if there are none.
 func (s *Store) firstWorkedSince(ctx context.Context, since time.Time) (first uint64, err error) {
 	err = s.Dispositions(ctx, since, func(d kycbridge.Disposition) error {
 		if d.Revision > 0 && (first == 0 || d.Seq < first) {

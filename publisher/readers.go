@@ -20,7 +20,7 @@ import (
 // Readers answers the JetStream requests of event consumers. No request of a reader reaches the server's
 // API: each reader has a NATS account of its own, its requests are routed to
 // <prefix>.reader.<owner>.<scope>.…, where they are checked, limited, rewritten and sent again. Answers
-// and events go to <prefix>.answer.<owner>.…, which only the reader's account sees, as its own inboxes. So
+// and events go to <prefix>.answer.<owner>.…, which only the reader's account imports, as its own inboxes. So
 // a reader cannot name an internal subject as a delivery subject, nor access a consumer of another reader
 // (decision 38).
 type Readers struct {
@@ -43,10 +43,10 @@ type ReadersOptions struct {
 	// separately.
 	Owner  string
 	Others []string
-	// Filters are the subjects that it may read from the stream; nil: derived from the scope in its
-	// subject.
+	// Filters are the subjects that the reader may read from the stream; nil: they are derived from the scope in
+	// the subject of a request.
 	Filters []string
-	// Nodes are those of the cluster; nil: there is one server.
+	// Nodes are the nodes of the cluster; nil: there is only one server.
 	Nodes *Nodes
 	// Events: the event stream is on this connection. Watches: requests to watch are handled here.
 	Events, Watches bool
@@ -70,11 +70,11 @@ const wholeScope = "all"
 const (
 	mostReaders   = 256     // of one process
 	readerPending = 8192    // requests of one connection that wait for dispatch
-	readerBytes   = 8 << 20 // of these
+	readerBytes   = 8 << 20 // bytes of these requests
 	flowWaiting   = 4096    // pulls of one reader that wait, and as many acknowledgements
-	flowLargest   = 1 << 10 // bytes of one of them
+	flowLargest   = 1 << 10 // bytes of one pull or acknowledgement
 	askWaiting    = 256     // other requests of one reader that wait
-	askWorkers    = 2       // and are processed concurrently
+	askWorkers    = 2       // other requests of one reader that are processed concurrently
 	askTimeout    = 5 * time.Second
 	inboxes       = "_INBOX." // prefix of permitted reply subjects
 )
@@ -105,8 +105,9 @@ func NewReaders(c *Connection, o ReadersOptions) (*Readers, error) {
 		if !served {
 			continue
 		}
-		// Processes share the work: each request goes to one of them. A reader that is served separately
-		// has another group, or both groups would share its requests.
+		// Processes share the work: each request goes to one of them. A reader that is served separately uses
+		// another queue group: with one group, some of its requests would go to the subscription for all readers,
+		// which ignores them.
 		group := "kycbridge"
 		if o.Owner == "" {
 			group = "kycbridge-all"
@@ -148,7 +149,7 @@ type request struct {
 	to   string   // reply subject; "": none is expected
 	body []byte
 
-	inbox string // of to, where it is new
+	inbox string // inbox of to, if the nodes may not know it yet
 }
 
 // dispatch passes a request to the reader's own workers, or drops it if too many wait: a flood of one
@@ -293,7 +294,7 @@ type inboxesKnown struct {
 	new, old map[string]struct{}
 }
 
-const mostInboxes = 4096 // twice
+const mostInboxes = 4096 // of each of the two maps
 
 func (k *inboxesKnown) has(inbox string) bool {
 	k.mu.Lock()
@@ -389,9 +390,9 @@ func (r *reader) pass(subject string, q request) {
 		Data: q.body}) // a lost request is repeated by the reader
 }
 
-// ackSubject is the subject for an acknowledgement of an own consumer.
+// ackSubject is the subject for an acknowledgement to a consumer of the reader.
 func (r *reader) ackSubject(tokens []string) (string, bool) {
-	at := 0 // of the stream: a server may insert domain and account before it
+	at := 0 // position of the stream's name: a server may insert domain and account before it
 	if len(tokens) >= 9 {
 		at = 2
 	}
@@ -407,7 +408,7 @@ func isNext(tokens []string) bool {
 	return len(tokens) == 5 && tokens[0] == "CONSUMER" && tokens[1] == "MSG" && tokens[2] == "NEXT"
 }
 
-// nextSubject is the subject for a pull from an own consumer. The existence of the consumer is checked
+// nextSubject is the subject for a pull from a consumer of the reader. The existence of the consumer is checked
 // separately.
 func (r *reader) nextSubject(q request) (string, bool) {
 	stream, name := q.rest[3], q.rest[4]
@@ -425,8 +426,8 @@ func (r *reader) nextSubject(q request) (string, bool) {
 	return "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + r.own(name), true
 }
 
-// Consumers carry the name of their owner before their own, so that names of different readers do not
-// collide.
+// ownerMark separates the owner from the reader's name for a consumer in the name of the consumer on the server.
+// So names of different readers do not collide.
 const ownerMark = "~"
 
 func (r *reader) own(name string) string { return r.owner + ownerMark + name }
@@ -435,7 +436,7 @@ func (r *reader) owns(consumer string) bool {
 	return strings.HasPrefix(consumer, r.owner+ownerMark)
 }
 
-// named is the name of an own consumer without the owner.
+// named is the name of a consumer of the reader without the owner.
 func (r *reader) named(consumer string) string {
 	return strings.TrimPrefix(consumer, r.owner+ownerMark)
 }

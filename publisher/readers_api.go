@@ -43,11 +43,11 @@ type apiError struct {
 
 func (e *apiError) Error() string { return e.Description }
 
-// Errors in the words of the server, so that clients recognize them.
+// Errors with the codes and texts of nats-server, so that clients recognize them.
 var (
 	errNoStream     = &apiError{Code: http.StatusNotFound, ErrCode: 10059, Description: "stream not found"}
 	errNoConsumer   = &apiError{Code: http.StatusNotFound, ErrCode: 10014, Description: "consumer not found"}
-	errNoResponders = &apiError{Code: http.StatusServiceUnavailable, Description: "No Responders"} // to a pull
+	errNoResponders = &apiError{Code: http.StatusServiceUnavailable, Description: "No Responders"} // answer to a pull
 	errBadJSON      = &apiError{Code: http.StatusBadRequest, ErrCode: 10025, Description: "invalid JSON"}
 )
 
@@ -84,7 +84,7 @@ func (r *reader) ask(q request) {
 	}
 }
 
-// reply sends the answer or the error of an operation. If both are nil, the server answers.
+// reply sends the answer or the error of an operation. If both are nil, the server answers the reader directly.
 func (r *reader) reply(q request, op string, answer map[string]any, err error) {
 	var apiErr *apiError
 	switch {
@@ -268,7 +268,7 @@ type getRequest struct {
 
 const (
 	mostGot   = 1000    // messages of one request
-	mostBytes = 8 << 20 // of them: half of the buffer of one connection
+	mostBytes = 8 << 20 // of these messages: half of the buffer of one connection
 )
 
 // get forwards a request for messages of the stream.
@@ -321,8 +321,8 @@ func (r *reader) passGet(ctx context.Context, subject string, messages int, q re
 	return nil
 }
 
-// watch forwards a request to watch a verification. Only its body: a header could set a timer of the
-// server, or make the stream treat the request as a duplicate of another one.
+// watch forwards the body of a request to watch a verification, without its headers: a header could set a timer
+// of the server, or make the stream treat the request as a duplicate of another one.
 func (r *reader) watch(q request) {
 	subject := r.o.Names.join(append([]string{"watch"}, q.rest...)...)
 	if len(q.rest) != 2 || !literal(subject) {

@@ -21,7 +21,7 @@ const (
 	mostAckPending = 10000
 	mostBatch      = 10000 // events of one pull
 	mostFilters    = 100
-	shortestAck    = time.Second // a shorter wait makes the server deliver without end
+	shortestAck    = time.Second // a shorter acknowledgement wait makes the server redeliver endlessly
 	mostText       = 4 << 10     // of description and metadata
 )
 
@@ -74,7 +74,7 @@ func (r *reader) consumers(ctx context.Context, op string, of []string, body []b
 	}
 }
 
-// info is the information about an own consumer.
+// info is the server's information about a consumer of the reader.
 func (r *reader) info(ctx context.Context, name string) (map[string]any, error) {
 	info, err := r.api(ctx, "CONSUMER.INFO."+r.o.Names.events()+"."+r.own(name), nil)
 	if missing(err) {
@@ -105,7 +105,7 @@ func (r *reader) renamed(info map[string]any) map[string]any {
 	return info
 }
 
-// list lists all own consumers.
+// list lists all consumers of the reader.
 func (r *reader) list(ctx context.Context, op string) (map[string]any, error) {
 	names, err := r.mine(ctx)
 	if err != nil {
@@ -130,7 +130,7 @@ func (r *reader) list(ctx context.Context, op string) (map[string]any, error) {
 	return map[string]any{"total": len(list), "offset": 0, "limit": 1024, "consumers": list}, nil
 }
 
-// mine are the names of all own consumers.
+// mine are the names of all consumers of the reader.
 func (r *reader) mine(ctx context.Context) (names []string, err error) {
 	for seen, total := 0, 1; seen < total; {
 		raw, err := r.conn.nc.RequestWithContext(ctx, "$JS.API.CONSUMER.NAMES."+r.o.Names.events(),
@@ -163,7 +163,7 @@ func (r *reader) mine(ctx context.Context) (names []string, err error) {
 	return names, nil
 }
 
-// create creates or updates an own consumer.
+// create handles a request to create or update a consumer of the reader.
 func (r *reader) create(ctx context.Context, op string, of []string, body []byte) (map[string]any, error) {
 	var asked struct {
 		Stream string                     `json:"stream_name"`
@@ -199,7 +199,7 @@ func (r *reader) create(ctx context.Context, op string, of []string, body []byte
 	return r.make(ctx, name, config, asked.Action)
 }
 
-// make creates or updates an own consumer.
+// make creates or updates a consumer of the reader.
 func (r *reader) make(ctx context.Context, name string, config consumerConfig, action string) (map[string]any, error) {
 	if config.Name = r.own(name); config.Durable != "" {
 		config.Durable = config.Name
@@ -291,7 +291,8 @@ func (r *reader) checkLimits(c *consumerConfig) error {
 	return r.restrictFilters(c)
 }
 
-// restrictFilters refuses a filter that exceeds the reader's permissions, and sets one if there is none.
+// restrictFilters refuses a filter that exceeds the reader's permissions. If the reader is limited and sets no
+// filter, it sets the permitted ones.
 func (r *reader) restrictFilters(c *consumerConfig) error {
 	wanted := slices.Clone(c.FilterSubjects)
 	if c.FilterSubject != "" {
@@ -326,7 +327,7 @@ func (r *reader) checkConsumerLimit(ctx context.Context, name string) (exists bo
 // checkEvery is how often the existence of a consumer with pulls is checked.
 const checkEvery = 5 * time.Second
 
-// checkDue reports whether an own consumer was not checked recently.
+// checkDue reports whether a consumer of the reader was not checked recently.
 func (r *reader) checkDue(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -6,13 +6,13 @@ import (
 	"strconv"
 )
 
-// In earlier versions readers created their consumers themselves, under the names that they chose. A
-// reader that requests such a consumer continues from its position in a new one of its own. The old one
-// stays unchanged, because its owner is unknown; it records which readers have continued from it, so that
-// a reader that deletes its consumer really starts again.
+// In earlier versions readers created their consumers themselves, under the names that they chose. For a reader
+// that requests such an old consumer, kycbridge creates a new consumer that continues from the position of the old
+// one. The position of the old consumer is not changed, because its owner is unknown. Its metadata records which
+// readers have continued from it, so that a reader that deletes its new consumer does not continue from it again.
 const (
-	markPlace = "kycbridge-place-of" // of an own consumer: the old one that it continues from
-	markTaken = "kycbridge-taken-by-"
+	markPlace = "kycbridge-place-of"  // metadata of a new consumer: the sequence at which it continued
+	markTaken = "kycbridge-taken-by-" // prefix of metadata of an old consumer; the owner follows
 )
 
 // oldConsumer is the relevant state of a consumer of an earlier version.
@@ -23,8 +23,8 @@ type oldConsumer struct {
 	} `json:"ack_floor"`
 }
 
-// resumeFromOld lets a new durable consumer continue from the position of an old one. A consumer that has
-// done so keeps the configuration that records it: the server would refuse a different one.
+// resumeFromOld makes a new durable consumer continue from the position of an old one. A consumer that has done
+// so keeps its start sequence and the metadata that records it: the server would refuse a different start.
 func (r *reader) resumeFromOld(ctx context.Context, name string, exists bool, c *consumerConfig) error {
 	if exists {
 		now, err := r.api(ctx, "CONSUMER.INFO."+r.o.Names.events()+"."+r.own(name), nil)
@@ -66,7 +66,8 @@ func (c *consumerConfig) from(seq uint64) {
 	c.Metadata = marked
 }
 
-// takeOver creates an own consumer like an old one, for a reader that uses it without creating it.
+// takeOver creates a new consumer with the configuration of an old one, for a reader that uses the consumer without
+// a request to create it.
 func (r *reader) takeOver(ctx context.Context, name string) (map[string]any, error) {
 	old, err := r.old(ctx, name)
 	if err != nil {
@@ -119,7 +120,7 @@ func (r *reader) old(ctx context.Context, name string) (old oldConsumer, err err
 	return old, err
 }
 
-// taken records at an old consumer that the reader has continued from it.
+// taken records in the metadata of an old consumer that the reader has continued from it.
 func (r *reader) taken(ctx context.Context, name string, old oldConsumer) error {
 	marks := metadata(old.Config)
 	marks[markTaken+r.owner] = "yes"

@@ -18,8 +18,7 @@ import (
 type durable struct {
 	stream string
 	config jetstream.ConsumerConfig
-	// queue: a message is deleted once it is processed, so every message in the stream is still to be
-	// done.
+	// queue: a message is deleted once it is processed, so every message in the stream is still unprocessed.
 	queue bool
 }
 
@@ -28,8 +27,8 @@ func (d durable) same(other durable) bool {
 	return d.stream == other.stream && d.config.Durable == other.config.Durable
 }
 
-// Moved is a consumer that was missing, or that stood beyond the end of its stream: the stream has lost
-// messages, and would assign their sequences again to messages that the consumer takes for processed.
+// Moved is a consumer that was missing, or whose position was after the end of its stream: the stream has lost
+// messages, and would assign their sequences to new messages, which the consumer would treat as processed.
 type Moved struct {
 	Stream   string
 	Consumer string
@@ -89,7 +88,7 @@ func (c *Connection) requestCheck() {
 }
 
 const (
-	repairDelay    = retryPause      // a deletion in progress ends within that
+	repairDelay    = retryPause      // a deletion in progress ends within this time
 	repairRetry    = time.Second     // before a failed repair is retried
 	repairInterval = 5 * time.Second // a server may lose messages while it runs, without an error
 )
@@ -142,8 +141,8 @@ func (c *Connection) maintain(
 	}
 }
 
-// Repair creates missing streams of the store, and repairs consumers that are missing or stand beyond the
-// end of their stream. It may be called again after an error.
+// Repair creates missing streams of the store, and repairs consumers that are missing or whose position is
+// after the end of their stream. It may be called again after an error.
 func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
@@ -159,7 +158,7 @@ func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 	}
 	durables := s.durables.all()
 	if n := s.normalizer(); again > 0 && !slices.ContainsFunc(durables, n.same) {
-		durables = append(durables, n) // other processes use the log; they may not have noticed
+		durables = append(durables, n) // other processes use the log, and may not have detected the loss
 	}
 	for _, d := range durables {
 		end := again
@@ -213,8 +212,9 @@ func (c *Connection) createMissing(ctx context.Context, wanted []stream) (made [
 	return made, nil
 }
 
-// realign compares a consumer with its stream and resets it to the end of the stream if it stands beyond;
-// nil if it was in order. again is a sequence that the stream is known to have assigned twice; 0: none.
+// realign compares a consumer with its stream, and resets a consumer whose position is after the end of the
+// stream to this end. It returns nil if no repair was needed. again is a sequence that the stream is known to
+// have assigned twice; 0: none.
 func (c *Connection) realign(ctx context.Context, d durable, again uint64) (*Moved, error) {
 	name := d.config.Durable
 	consumer, err := c.js.Consumer(ctx, d.stream, name)
@@ -227,13 +227,13 @@ func (c *Connection) realign(ctx context.Context, d durable, again uint64) (*Mov
 	if err != nil {
 		return nil, fmt.Errorf("look up consumer %s: %w", name, err)
 	}
-	// The stream after the consumer: messages delivered in between are in the stream by then.
+	// Look up the stream after the consumer: messages delivered in between are in the stream by then.
 	last, err := c.newest(ctx, d.stream)
 	if err != nil {
 		return nil, err
 	}
 	info := consumer.CachedInfo()
-	end := last + 1 // the end of the stream when it had become shorter
+	end := last + 1 // the next sequence of the stream when it had become shorter
 	if again > 0 {
 		end = min(end, again)
 	}
@@ -249,8 +249,8 @@ func (c *Connection) realign(ctx context.Context, d durable, again uint64) (*Mov
 	return moved, c.reset(ctx, d, moved.From)
 }
 
-// WorkAgain has the payloads from a sequence on processed once more, in their order. Payloads that this
-// process holds or has pulled are dropped: they are delivered again.
+// WorkAgain restarts the processing of payloads at a sequence, in their order. Payloads that this process holds
+// or has pulled are dropped: they are delivered again.
 func (s *Store) WorkAgain(ctx context.Context, from uint64) error {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
@@ -296,7 +296,7 @@ func (c *Connection) reset(ctx context.Context, d durable, from uint64) error {
 func (c *Connection) make(ctx context.Context, d durable) (jetstream.Consumer, error) {
 	consumer, err := c.js.CreateOrUpdateConsumer(ctx, d.stream, d.config)
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok && strings.Contains(api.Description, "no such file") {
-		_ = c.js.DeleteConsumer(ctx, d.stream, d.config.Durable) // the next attempt meets an error again
+		_ = c.js.DeleteConsumer(ctx, d.stream, d.config.Durable) // on failure the next attempt returns an error again
 	}
 	if err != nil {
 		return nil, fmt.Errorf("create consumer %s: %w", d.config.Durable, err)
@@ -330,8 +330,8 @@ func (r *registry) all() []durable {
 	return out
 }
 
-// pulls is the lifetime of pull requests. A consumer that is created again does not know the requests that
-// wait at its predecessor, and they would wait until they time out.
+// pulls is the lifetime of pull requests. A consumer that is created again does not answer the requests that
+// were sent to its predecessor, and they would wait until they time out.
 type pulls struct {
 	mu    sync.Mutex
 	valid context.Context

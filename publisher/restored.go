@@ -10,7 +10,7 @@ import (
 	"kycbridge/event"
 )
 
-// restoredKey is the metadata of the event stream with the time at which it last lost its end.
+// restoredKey is the key of the event stream's metadata that holds the time at which it last lost its end.
 const restoredKey = "kycbridge-restored"
 
 // ErrEndLost blocks publishing until the lost end of the event stream is regenerated.
@@ -22,12 +22,12 @@ type end struct {
 	looking sync.Mutex
 
 	mu        sync.Mutex
-	checkedIn int      // life of the connection in which the end was last checked
+	checkedIn int      // value of Connection.life when the end was last checked
 	lost      *Shorter // the unresolved loss; nil: the stream is complete
 	restored  string   // when it last lost its end, or was restored from an older copy; "": never
 }
 
-// at records that the stream was restored at a time; "" is none.
+// at records that the stream was restored at a time; "" is ignored.
 func (e *end) at(restored string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -60,16 +60,17 @@ func (b *Bus) DeclareRestored(ctx context.Context, at time.Time) error {
 }
 
 // RestoredTime is when the event stream last lost its end, or was restored from an older copy; "" if it
-// never did. It has whole seconds, so that its texts compare like its instants. Events that are published
-// from then on carry it: consumers may have received others with their ids and revisions.
+// never did. It has whole seconds, so that comparing the texts gives the same order as comparing the times.
+// Events that are published from then on carry it: consumers may have received other events with the same
+// ids and revisions.
 func (b *Bus) RestoredTime() string {
 	b.end.mu.Lock()
 	defer b.end.mu.Unlock()
 	return b.end.restored
 }
 
-// mayPublish returns an error while the end of the stream is not known to be complete, and for an event
-// that was created before the restoration was known. Both are processed again.
+// mayPublish returns an error while the end of the stream is not known to be complete, and for an event that
+// was created before the restoration was known. In both cases the payload is processed again.
 func (b *Bus) mayPublish(ctx context.Context, e *event.Event) error {
 	lost, current := b.end.state(b.life())
 	if b.end.store != nil && !current {
@@ -113,8 +114,8 @@ func (b *Bus) checkEnd(ctx context.Context) error {
 	return nil
 }
 
-// repairEnd checks the end of the stream, and has it regenerated if it is lost. For a complete stream the
-// end is recorded.
+// repairEnd checks the end of the stream. It starts the regeneration of a lost end, and records the end of a
+// complete stream.
 func (b *Bus) repairEnd(ctx context.Context) ([]Shorter, error) {
 	if b.end.store == nil {
 		return nil, nil
@@ -148,8 +149,8 @@ func (b *Bus) repairEnd(ctx context.Context) ([]Shorter, error) {
 	return []Shorter{*lost}, nil
 }
 
-// resetConsumers resets consumers beyond the end of the stream to its end: they would skip the regenerated
-// events.
+// resetConsumers resets consumers whose position is after the end of the stream to its end: otherwise they
+// would skip the regenerated events.
 func (b *Bus) resetConsumers(ctx context.Context, last uint64) error {
 	ctx, cancel := b.whileUp(ctx)
 	defer cancel()
@@ -173,8 +174,8 @@ func (b *Bus) resetConsumers(ctx context.Context, last uint64) error {
 	return nil
 }
 
-// Regenerate has lost events created again: it records that the stream is restored, so that events say so
-// from now on, and has the payloads from a sequence on processed once more; 0: none.
+// Regenerate starts the regeneration of lost events: it records that the stream is restored, so that events
+// carry this time from now on, and requests the processing of the payloads from a sequence on again; 0: none.
 func (b *Bus) Regenerate(ctx context.Context, from uint64) error {
 	at := time.Now().Truncate(time.Second)
 	if before := event.ParseInstant(b.RestoredTime()); !at.After(before) {
@@ -189,7 +190,7 @@ func (b *Bus) Regenerate(ctx context.Context, from uint64) error {
 	return b.end.store.WorkAgain(ctx, from)
 }
 
-// lostFrom is the first payload whose event may have been after a sequence of the stream; 0: none.
+// lostFrom is the sequence of the first payload whose event may have been after a sequence of the stream; 0: none.
 // Dispositions are recorded after their events are stored.
 func (b *Bus) lostFrom(ctx context.Context, last uint64) (uint64, error) {
 	since := time.Time{}
@@ -208,7 +209,7 @@ func (b *Bus) storedAt(ctx context.Context, seq uint64) time.Time {
 	return raw.Time
 }
 
-// markRestored records at the stream that events were lost, for all processes.
+// markRestored records in the metadata of the stream that events were lost, for all processes.
 func (b *Bus) markRestored(ctx context.Context, at string) error {
 	ctx, cancel := b.whileUp(ctx)
 	defer cancel()

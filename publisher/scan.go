@@ -12,19 +12,19 @@ import (
 	"kycbridge"
 )
 
-// scanOptions say which messages of a stream are read.
+// scanOptions select the messages of a stream that are read.
 type scanOptions struct {
 	subjects []string  // none: all
 	since    time.Time // stored at or after; zero: from the beginning
 	from     uint64    // first sequence; 0: from the beginning
-	headers  bool      // bodies are left out
+	headers  bool      // only headers are read, without bodies
 }
 
 const (
 	// scanTimeout is how long a scan waits for the next of the existing messages.
 	scanTimeout = 10 * time.Second
-	// scanQuiet is how long a scan is idle before it asks the server whether there is more. Unreadable
-	// messages are counted at first, and not delivered.
+	// scanQuiet is how long a scan is idle before it asks the server whether there are more messages. At first
+	// the server counts unreadable messages too, but it does not deliver them.
 	scanQuiet = 250 * time.Millisecond
 )
 
@@ -34,8 +34,8 @@ var errScanned = kycbridge.ErrEnough
 // errNoMore means that a server has nothing left to deliver.
 var errNoMore = errors.New("no more messages")
 
-// scan reads the messages that a stream holds at its start, oldest first. each may return errScanned to
-// stop. It returns errNoMore if fewer arrived than the server had counted.
+// scan reads the messages that a stream contains when the scan starts, oldest first. each may return errScanned to
+// stop. scan returns errNoMore if fewer messages arrived than the server had counted.
 func (c *Connection) scan(ctx context.Context, stream string, o scanOptions, each func(jetstream.Msg) error) error {
 	config := jetstream.OrderedConsumerConfig{FilterSubjects: o.subjects, HeadersOnly: o.headers,
 		InactiveThreshold: 15 * time.Second}
@@ -92,7 +92,7 @@ func next(ctx context.Context, consumer jetstream.Consumer, messages jetstream.M
 		if last {
 			return nil, errNoMore
 		}
-		// Messages that the server sent before its answer have arrived before it.
+		// Messages that the server sent before its answer arrive before the answer.
 		info, err := consumer.Info(ctx)
 		last = err == nil && info.NumPending == 0
 	}

@@ -12,7 +12,8 @@ import (
 	"kycbridge/internal/keys"
 )
 
-// Master wraps the keys of stored bodies. The id that Wrap returns names the master key; Unwrap gets it back.
+// Master wraps the keys of stored bodies. Wrap returns the id of the master key that it used; Unwrap receives
+// this id.
 // An error that wraps keys.ErrUnknownKey means that the master key is not configured.
 type Master interface {
 	Wrap(ctx context.Context, key []byte) (id string, wrapped []byte, err error)
@@ -23,14 +24,14 @@ type Master interface {
 // or the key service or the store does not answer.
 var ErrNoKey = errors.New("no key can be had for a stored body")
 
-// headerKey names the key of an encrypted body: page, sequence of the page when it was made, and slot.
+// headerKey names the key of an encrypted body: page, sequence of the first version of the page, and slot.
 const headerKey = "Kyc-Key"
 
 // sealer encrypts the bodies of payloads before they are stored, each with a key of its own, and decrypts
-// them. Without a master it encrypts nothing, and what is encrypted cannot be read.
+// them. Without a master it encrypts nothing, and encrypted bodies cannot be read.
 type sealer struct {
 	pages    pages
-	life     context.Context // of pages that are made
+	life     context.Context // limits the making of pages; ends in close
 	end      context.CancelFunc
 	shelves  map[kycbridge.Shelf]*dispenser
 	failures atomic.Int64
@@ -45,10 +46,10 @@ func newSealer(g pages) *sealer {
 	return l
 }
 
-// SealWith has all bodies encrypted from now on. It is called before the store is used.
+// SealWith makes the store encrypt all bodies from now on. It is called before the store is used.
 func (s *Store) SealWith(master Master) { s.sealer.pages.master = master }
 
-// close ends the making of pages.
+// close stops the making of pages and waits for its end.
 func (l *sealer) close() {
 	l.end()
 	for _, d := range l.shelves {
@@ -56,8 +57,8 @@ func (l *sealer) close() {
 	}
 }
 
-// CheckMaster returns an error if a master, nil for none, cannot unwrap the keys of stored bodies. It names the
-// master key: without it nothing could be read.
+// CheckMaster returns an error if a master, nil for none, cannot unwrap the keys of stored bodies. The error names
+// the master key that is needed.
 func (s *Store) CheckMaster(ctx context.Context, master Master) error {
 	held, err := s.MasterKeys(ctx)
 	if err != nil {
@@ -72,15 +73,15 @@ func (s *Store) CheckMaster(ctx context.Context, master Master) error {
 	return nil
 }
 
-// keep stores the pages of keys that this process knows again, if the store has lost them: it was emptied, or replaced
-// by an older copy, while the process was running. Payloads that were stored since can then be decrypted later.
+// keep stores the cached pages of keys again, if the store has lost them: it was emptied, or replaced by an older
+// copy, while the process was running. So payloads that were stored since then can be decrypted later.
 func (l *sealer) keep(ctx context.Context) error {
 	if l.pages.master == nil {
 		return nil
 	}
 	end, err := l.pages.conn.newest(ctx, l.pages.names.keyPages())
 	for _, p := range l.pages.cache.Values() {
-		if err == nil && p.seq > end { // the stream does not reach it: it was not erased, but lost
+		if err == nil && p.seq > end { // the stream ends before the page: the page was not erased, but lost
 			err = l.pages.putAgain(ctx, p)
 		}
 	}
@@ -110,12 +111,13 @@ func (s *Store) seal(ctx context.Context, shelf kycbridge.Shelf, m *nats.Msg, p 
 	return fmt.Errorf("encrypt the body: %w: %w", ErrNoKey, err)
 }
 
-// about is what a body is encrypted for, so that it cannot be moved to another payload.
+// about is the additional data with which a body is encrypted, so that the encrypted body cannot be moved to
+// another payload.
 func about(p kycbridge.Payload) []byte { return []byte(p.ID + "\n" + p.Digest) }
 
-// unseal replaces the encrypted body of a payload that was read from a shelf. A body whose key was destroyed
-// or that was altered becomes empty: its digest shows that it is not whole. The error wraps ErrNoKey: the
-// body may be readable later.
+// unseal decrypts the body of a payload that was read from a shelf. A body whose key was destroyed, or that was
+// altered, becomes empty: its digest shows that it is not whole. The error wraps ErrNoKey: the body may be
+// readable later.
 func (s *Store) unseal(ctx context.Context, shelf kycbridge.Shelf, name string, p *kycbridge.Payload) error {
 	if name == "" {
 		return nil

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	serverLines = 10 // lines of the embedded server that are logged in a minute
+	serverLines = 10 // lines of the embedded server that are logged per minute
 	clientLines = 3  // of these about clients, which must not displace the others
 	serverLine  = 400
 )
 
-// quotedPart matches client-controlled text in a line: its name, its user.
+// quotedPart matches client-controlled text in a line: the name and the user of the client.
 var quotedPart = regexp.MustCompile(`"[^"]*"`)
 
 // serverLog receives the log of an embedded server: warnings and errors go to the log of kycbridge, at a
@@ -56,11 +56,11 @@ func (l *serverLog) Fatalf(format string, args ...any) {
 
 func (l *serverLog) say(log func(string, ...zap.Field), format string, args []any) {
 	if l.enough(format) {
-		return // not even formatted: a client with endless refusals must cost little
+		return // without formatting the line: a client that is refused repeatedly must not use much CPU time
 	}
 	line := printable(fmt.Sprintf(format, args...))
 	if strings.HasPrefix(line, "Plaintext passwords detected") {
-		return // they never leave this process
+		return // the passwords never leave this process
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,8 +73,8 @@ func (l *serverLog) say(log func(string, ...zap.Field), format string, args []an
 	log("the embedded NATS server says: " + line)
 }
 
-// enough reports whether the limit for lines about clients is reached in this minute, if a format is about
-// one. The server writes a client's address into the format.
+// enough reports whether a format is about a client and the limit for such lines is reached in this minute.
+// The server writes a client's address into the format.
 func (l *serverLog) enough(format string) bool {
 	if !aboutClient(format) {
 		return false
@@ -109,7 +109,7 @@ func (l *serverLog) nextMinute() {
 	l.minute, l.lines, l.clients, l.dropped = now, 0, 0, 0
 }
 
-// gaveUp is the fatal error of the server; "" if there is none.
+// gaveUp is the fatal error of the server; "" if no fatal error has occurred.
 func (l *serverLog) gaveUp() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

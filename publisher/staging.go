@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// memoryStaging is the beginning of the folders in memory to which earlier versions linked the staging
-// folders of streams.
+// memoryStaging is the path prefix of the folders in memory to which earlier versions linked the staging folders
+// of streams.
 const memoryStaging = "/dev/shm/kycbridge-"
 
 // stagedFor is longer than the server keeps an uncommitted batch (10 s).
 const stagedFor = 15 * time.Second
 
-// staged are the streams with batches.
+// staged are the streams to which kycbridge publishes batches.
 func (n Names) staged() []string {
 	return []string{n.payloads(), n.events(), n.quarantine(), n.index(), n.access()}
 }
@@ -36,8 +36,8 @@ func (e *Embedded) RemoveStaleBatches(n Names) {
 	}
 }
 
-// removeMemoryStaging removes the links of an earlier version and what is left in memory. No message in
-// there was acknowledged.
+// removeMemoryStaging removes the links of an earlier version and the remaining files in memory. No message in
+// these files was acknowledged.
 func removeMemoryStaging(dir string, n Names) {
 	for _, stream := range n.staged() {
 		folder := stagingFolder(dir, stream)

@@ -23,9 +23,9 @@ type reservation struct {
 	Receipt     *kycbridge.StartReceipt `json:"receipt,omitempty"` // nil: in progress, or interrupted
 }
 
-// Reserve reserves an idempotency key for a start. It returns the receipt of a completed start under it,
-// kycbridge.ErrKeyReused if the key belongs to another request, and kycbridge.ErrKeyPending if the start
-// is in progress or was interrupted. Keys expire after a day.
+// Reserve reserves an idempotency key for a start. If a start with this key was completed, it returns its
+// receipt. It returns kycbridge.ErrKeyReused if the key belongs to another request, and kycbridge.ErrKeyPending
+// if the start is in progress or was interrupted. Keys expire after a day.
 func (s *Store) Reserve(
 	ctx context.Context, a kycbridge.AccountKey, key, fingerprint string,
 ) (*kycbridge.StartReceipt, error) {
@@ -98,8 +98,8 @@ func (s *Store) readStart(ctx context.Context, subject string) (reservation, uin
 	return value, raw.Sequence, nil
 }
 
-// start is the subject of an idempotency key; the key itself, which is arbitrary text of the caller, is
-// not stored.
+// start is the subject of an idempotency key. It contains a digest of the key: the key itself, which is arbitrary
+// text of the caller, is not stored.
 func (n Names) start(a kycbridge.AccountKey, key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return n.join("start", a.Provider, a.Account, hex.EncodeToString(sum[:]))

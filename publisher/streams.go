@@ -18,15 +18,15 @@ import (
 const (
 	// headRoom is the allowance for headers and subject of a message.
 	headRoom = 64 << 10
-	// duplicateWindow is longer than the longest retry of a provider (24 h), with the same again in reserve.
+	// duplicateWindow is twice the longest period in which a provider retries (24 h).
 	duplicateWindow = 48 * time.Hour
 
 	// payloadAge was the age limit of payloads in earlier versions. Now the service removes them itself.
 	payloadAge = 30 * 24 * time.Hour
 
-	// eventWindow is the shortest that a server allows. The compare-and-set distinguishes events; a longer
-	// window would treat the first revision after an erasure, which has the id of the erased one, as its
-	// duplicate.
+	// eventWindow is the shortest duplicate window that a server allows. Events do not need one, because of their
+	// compare-and-set. With a longer window the server would treat the first revision after an erasure as a
+	// duplicate of the erased first revision, which has the same id.
 	eventWindow = 100 * time.Millisecond
 	refusedMax  = 64 << 20
 )
@@ -36,16 +36,16 @@ type stream struct {
 	config jetstream.StreamConfig
 	// bounded: the oldest messages may be dropped to make room.
 	bounded bool
-	// aged is the age limit by default, or that of earlier versions; 0: the age is not configured. Another one on
-	// an existing stream is the operator's own. It remains, unless chosen: the configuration names another age.
+	// aged is the default age limit, or that of earlier versions; 0: the age is not configured. An operator may have
+	// set another limit on an existing stream. That limit remains, unless chosen is set.
 	aged   time.Duration
-	chosen bool
+	chosen bool // the configuration of kycbridge names an age other than the default
 }
 
 // updates reports whether the age limit of an existing stream is replaced.
 func (w stream) updates(have time.Duration) bool { return w.aged > 0 && (w.chosen || have == w.aged) }
 
-// keeper makes streams of the store that lose no message.
+// keeper makes the configurations of the store's streams. They never drop a message to make room for another one.
 type keeper struct {
 	names    Names
 	size     int32 // of a message, at most
@@ -63,8 +63,7 @@ func (k keeper) stream(name, subjects, about string, age time.Duration) stream {
 	}}
 }
 
-// provingStreams are the streams beside the payloads: keys of bodies, the tamper-evident log, the access log and
-// holds.
+// provingStreams are further streams of the store: keys of bodies, the tamper-evident log, the access log and holds.
 func provingStreams(n Names, keep func(name, subjects, about string, age time.Duration) stream) []stream {
 	keyPages := keep(n.keyPages(), "key.>", "Keys of encrypted bodies, wrapped by a master key, many in a message", 0)
 	access := keep(n.access(), "access.>", "Who used the API, the console and the tools, and why", kycbridge.AccessAge)
@@ -116,7 +115,7 @@ func storeStreams(n Names, maxBody int, replicas int, retention kycbridge.Retent
 	quarantine := keep(n.quarantine(), "quarantine.>",
 		"Authentic payloads that could not be processed, with the errors", 0)
 	quarantine.aged, quarantine.chosen = usual.Quarantine, retention.Quarantine != usual.Quarantine
-	// Keys come before what is encrypted with them.
+	// The stream of keys is created before the streams whose messages are encrypted with them.
 	return append(provingStreams(n, keep),
 		payloads,
 		quarantine,
@@ -130,8 +129,8 @@ func storeStreams(n Names, maxBody int, replicas int, retention kycbridge.Retent
 }
 
 // busStreams is the stream of the bus: the canonical history, without expiry by default. It listens on
-// internal subjects, stores under the subjects of events, and republishes to their subscribers only
-// afterwards: no subscriber receives an event that the stream refused.
+// internal subjects, stores messages under the subjects of events, and republishes each message to the
+// subscribers of these subjects only after it is stored: no subscriber receives an event that the stream refused.
 func busStreams(n Names, maxBody int, replicas int) []stream {
 	return []stream{{config: jetstream.StreamConfig{
 		Name: n.events(), Description: "Canonical verification events, one revision a message", Subjects: []string{n.puts()},
@@ -158,8 +157,8 @@ func (c *Connection) open(ctx context.Context, wanted []stream) error {
 	return nil
 }
 
-// ensure creates or updates the stream durably and reports which. It refuses an existing stream whose settings
-// would break a guarantee, with each difference and its correction.
+// ensure creates or updates the stream durably; made reports whether it created the stream. It refuses an existing
+// stream whose settings would break a guarantee. The error lists each difference and its correction.
 func (c *Connection) ensure(ctx context.Context, want stream) (made bool, err error) {
 	name, js := want.config.Name, c.js
 	have, err := js.Stream(ctx, name)
@@ -210,7 +209,7 @@ func broughtUp(have jetstream.StreamConfig, wanted stream) jetstream.StreamConfi
 	if want.RePublish != nil {
 		updated.Duplicates = want.Duplicates
 		updated.SubjectTransform, updated.RePublish = want.SubjectTransform, want.RePublish
-		// A stream that listens where it republishes would store its own messages endlessly.
+		// A stream that listens on the subjects on which it republishes would store its own messages endlessly.
 		updated.Subjects = slices.DeleteFunc(updated.Subjects,
 			func(s string) bool { return meet(s, want.RePublish.Destination) })
 	}
@@ -270,7 +269,7 @@ func brokenPromises(have jetstream.StreamConfig, want stream) (broken []string) 
 	return broken
 }
 
-// rePublished is the republication of a stream; the zero value if there is none.
+// rePublished is the republication of a stream; the zero value if it has none.
 func rePublished(r *jetstream.RePublish) jetstream.RePublish {
 	if r == nil {
 		return jetstream.RePublish{}

@@ -2,7 +2,7 @@ package publisher
 
 import "strings"
 
-// meet reports whether two subjects, each with or without wildcards, match a subject in common.
+// meet reports whether a subject exists that both a and b match; each may contain wildcards.
 func meet(a, b string) bool {
 	as, bs := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range min(len(as), len(bs)) {

@@ -7,7 +7,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// warningInterval is how often a lasting condition is logged.
+// warningInterval is how often a condition is logged while it lasts.
 const warningInterval = time.Minute
 
 // rateLimitedWarning logs a condition when it starts and once a minute while it lasts.

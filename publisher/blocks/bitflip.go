@@ -11,9 +11,9 @@ import (
 // every bit, so its time grows with the square of the size.
 const maxBitFlipSearch = 32 << 10
 
-// repairBitFlip restores a record with one flipped bit; nil if the damage is larger. The 64-bit checksum
-// decides: another record that matches it by chance is as unlikely as damage that no checksum would
-// detect. deep allows the search for a bit of the content.
+// repairBitFlip restores a record with one flipped bit; nil if the damage is larger. A repair is accepted if the
+// 64-bit checksum is correct: that a wrong repair matches it by chance is as unlikely as damage that the checksum
+// does not detect. deep permits the search for a flipped bit in the content.
 func (h hasher) repairBitFlip(damaged []byte, deep bool) []byte {
 	if len(damaged) < leastRecord {
 		return nil
@@ -29,7 +29,7 @@ func (h hasher) repairBitFlip(damaged []byte, deep bool) []byte {
 	}
 	copy(fixed, damaged)
 	if int(length&^hasHeaders) != len(fixed) {
-		return nil // the length is wrong, and something else is too
+		return nil // the length and at least one other part are wrong
 	}
 	if h.repairChecksum(fixed) {
 		return fixed

@@ -14,13 +14,13 @@ type scanned struct {
 	messages int
 	first    uint64 // sequence of the first and the last record that is not a tombstone
 	last     uint64
-	given    uint64 // highest sequence of any record, tombstones included: it was assigned
+	given    uint64 // highest sequence of any record, tombstones included; all sequences up to it were assigned
 	time     int64  // of the last message
 	damaged  []span
 }
 
-// maxSequenceGap is the largest gap between the sequences of two records around damage: bytes that look
-// like a record by chance, or by intent, can have any sequence.
+// maxSequenceGap is the largest accepted gap between the sequences of the records before and after damage. Bytes
+// that look like a record, by chance or because of an attack, can contain any sequence.
 const maxSequenceGap = 1 << 20
 
 // scan reads a block from its start to its end and skips damaged parts. Records whose sequence is not
@@ -63,8 +63,8 @@ func (s *scanned) take(r record) {
 	}
 }
 
-// resync finds the next intact record after a damaged one: where the damaged one claims to end, else
-// anywhere.
+// resync finds the next intact record after a damaged one: at the end of the damaged record according to its
+// length, else at any later position.
 func (h hasher) resync(buf []byte, at int, last uint64) int {
 	if l, ok := layoutOf(buf[at:]); ok {
 		next := at + l.length
@@ -80,7 +80,7 @@ func (h hasher) resync(buf []byte, at int, last uint64) int {
 	return len(buf)
 }
 
-// follows decodes a record that may come some way after the sequence last.
+// follows decodes a record whose sequence is after last, by maxSequenceGap at most.
 func (h hasher) follows(buf []byte, last uint64) (record, bool) {
 	if len(buf) < leastRecord {
 		return record{}, false

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// largest is the size above which a file is no block of a server: those have at most 8 MB and one message.
+// largest is the size above which a file cannot be a block of a server: a block has at most 8 MB plus one message.
 const largest = 256 << 20
 
 // Kind is the kind of file that a finding is about.
@@ -31,15 +31,15 @@ type Finding struct {
 	Aside    string // path of the unchanged copy
 	Repaired int    // records with one wrong bit that were repaired
 	Lost     []Lost // lost messages of the stream
-	Misnamed bool   // it had the name of another file, and has its own again
-	Torn     bool   // only an incomplete record at the end, as a crash leaves an unacknowledged one
+	Misnamed bool   // it had the name of another block, and was renamed to its own name
+	Torn     bool   // only the last record is incomplete, as after a crash; its message was not acknowledged
 }
 
 // Lost is a damaged message, or several in a row.
 type Lost struct {
-	After, Before uint64 // sequences of the intact messages around it; 0: none
-	Seq           uint64 // its own, if it is intact; 0: not known
-	// Decoded from its bytes, some of which are damaged. Callers must verify them.
+	After, Before uint64 // sequences of the intact messages before and after it; 0: none
+	Seq           uint64 // its own sequence, if it can be determined; 0: not known
+	// Subject and Headers are decoded from its bytes, some of which are damaged. Callers must verify them.
 	Subject string
 	Headers map[string]string
 }
@@ -50,7 +50,7 @@ type look struct {
 	size   int64
 	stamp  stamp
 	scanned
-	torn bool // only the end is damaged, as a crash can leave it
+	torn bool // only the end is damaged, as is possible after a crash
 }
 
 // look reads one block.
@@ -86,8 +86,7 @@ func incomplete(buf []byte) bool {
 	return length == 0 || length > len(buf) && length <= mostRecord
 }
 
-// rebuilt is a damaged block without its damage: intact records at their sequences, repaired ones
-// included.
+// rebuilt is a damaged block without its damage: the intact and the repaired records, at their sequences.
 func (f folder) rebuilt(l look, raw []byte, floor uint64, deep func() bool) (out []byte, repaired int, lost []Lost) {
 	h := blockHasher(f.stream, l.number)
 	at, last := 0, floor
@@ -107,7 +106,7 @@ func (f folder) rebuilt(l look, raw []byte, floor uint64, deep func() bool) (out
 	return append(out, raw[at:]...), repaired, lost
 }
 
-// firstOf is the first sequence of a part of a block; 0 if it holds none.
+// firstOf is the first sequence in a part of a block; 0 if the part contains none.
 func firstOf(h hasher, part []byte) uint64 {
 	for len(part) > 0 {
 		r, ok := h.parse(part)

@@ -12,9 +12,9 @@ const (
 	stateVersion = 2
 )
 
-// soundState reports whether the state of a consumer is plausible: it has no checksum, but its numbers
-// must be consistent, and it must end where they say. A server accepts any numbers, and allocates as many
-// entries as they say. A missing state is sound.
+// soundState reports whether the state of a consumer is plausible: it has no checksum, but its numbers must be
+// consistent, and its length must agree with its counts. A server accepts any numbers, and allocates as many
+// entries as the counts state. A missing state is sound.
 func soundState(path string) bool {
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -42,7 +42,7 @@ func consistent(raw []byte) bool {
 		n.next() // the base time of the entries
 	}
 	for range min(pending, uint64(len(raw))) {
-		seq, by := int64(n.next()), int64(n.next()) // relative to the acknowledged ones, and before them in rare cases
+		seq, by := int64(n.next()), int64(n.next()) // relative to the acknowledged positions; negative in rare cases
 		n.next()
 		if seq > int64(delivered-acked) || by > int64(deliveredBy-ackedBy) {
 			return false

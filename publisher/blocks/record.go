@@ -5,15 +5,13 @@
 // A stream is a folder: its settings in meta.inf with a checksum in meta.sum, its messages in msgs/N.blk
 // with an index in msgs/index.db, and a folder in obs/ for each consumer. A block is a sequence of
 // records:
-// row of records:
 //
 //	length 4 (highest bit: has headers) | sequence 8 | time 8 | length of the subject 2 | subject |
 //	[length of the headers 4] headers | body | checksum 8
 //
-// Numbers are little-endian; the checksum covers sequence, time, subject, headers and body, and none of
-// the three lengths. This is the format of nats-server 2.10 to 2.15 without encryption and compression,
-// which an embedded server does not use; compressed blocks are not checked.
-// compression, which an embedded server does not use; blocks that are compressed are left alone.
+// Numbers are little-endian; the checksum covers sequence, time, subject, headers and body, but not the
+// three lengths. This is the format of nats-server 2.10 to 2.15 without encryption and compression, which
+// an embedded server does not use. Compressed blocks are not checked and not changed.
 package blocks
 
 import (
@@ -31,9 +29,9 @@ const (
 	leastRecord = headSize + sumSize
 	mostRecord  = 32 << 20
 
-	hasHeaders = 1 << 31 // in the sequence: the message of this record was erased
-	erased     = 1 << 63 // in the sequence: a message in another record was erased
-	tombstone  = 1 << 62 // in the sequence: the record says that a message elsewhere is gone
+	hasHeaders = 1 << 31 // in the length: the record has headers
+	erased     = 1 << 63 // in the sequence: the message of this record was erased, or the sequence has no message
+	tombstone  = 1 << 62 // in the sequence: the record marks the message of another record as deleted
 )
 
 // record is one record of a block.
@@ -97,7 +95,7 @@ type layout struct {
 
 func le(buf []byte) uint32 { return binary.LittleEndian.Uint32(buf) }
 
-// layoutOf reads the lengths at the beginning of buf; false if they make no record that fits in.
+// layoutOf reads the lengths at the beginning of buf; false if they do not describe a record that fits in buf.
 func layoutOf(buf []byte) (l layout, ok bool) {
 	if len(buf) < leastRecord {
 		return l, false
@@ -149,13 +147,13 @@ func split(buf []byte, l layout) (record, bool) {
 	return r, wholeHeaders(r.headers)
 }
 
-// wholeHeaders reports whether h is a block of headers from its first line to the empty one.
+// wholeHeaders reports whether h is a complete header block, from its first line to the empty line.
 func wholeHeaders(h []byte) bool {
 	return bytes.HasPrefix(h, []byte("NATS/1.0")) && bytes.Index(h, []byte("\r\n\r\n")) == len(h)-4
 }
 
 // plausible reports whether the subject length of a message without headers is plausible: internal
-// subjects are plain words, and a message without headers is JSON.
+// subjects consist of ASCII letters, digits and ".-_", and a message without headers is JSON.
 func plausible(subject, body []byte) bool {
 	for _, c := range subject {
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_' {

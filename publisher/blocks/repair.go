@@ -15,14 +15,14 @@ func (c *check) repair(f folder, looks []look) error {
 	for i, l := range looks {
 		if l.first != 0 && l.first <= last {
 			var err error
-			if l, err = f.look(l.number, last); err != nil { // older messages than the previous block
+			if l, err = f.look(l.number, last); err != nil { // it contains older messages than the previous block
 				return err
 			}
 		}
 		name, isLast := c.name(f.block(l.number)), i == len(looks)-1
 		switch {
 		case len(l.damaged) == 0:
-			stale = stale || c.memory[name].Last > l.last // truncated: the index says that there is more
+			stale = stale || c.memory[name].Last > l.last // truncated: the memory recorded a later sequence
 			c.memory[name] = l.stamp
 			if isLast && (l.records > 0 || l.size == 0) && top > max(l.given, last) {
 				// Truncated between two records: the rest of the block is intact.
@@ -52,8 +52,8 @@ func (c *check) repair(f folder, looks []look) error {
 	return c.reindex(f)
 }
 
-// top is a lower bound of the assigned sequences: from the index, or from its state recorded when the
-// server was closed.
+// top is a lower bound of the highest assigned sequence: from the index, or as recorded when the server was
+// closed.
 func (c *check) top(f folder) uint64 {
 	if x := f.index(); x.last > 0 {
 		return x.last
@@ -61,7 +61,7 @@ func (c *check) top(f folder) uint64 {
 	return c.memory[c.name(filepath.Join(f.path, messagesDir, indexFile))].Last
 }
 
-// end is a lower bound of the assigned sequences, if the end of the last block is damaged; 0 if not.
+// end is a lower bound of the highest assigned sequence, if the end of the last block is damaged; else 0.
 func (l look) end(floor uint64) uint64 {
 	if d := l.damaged[len(l.damaged)-1]; int64(d.to) < l.size || l.torn {
 		return 0
@@ -69,8 +69,8 @@ func (l look) end(floor uint64) uint64 {
 	return max(l.last, floor) + 1
 }
 
-// recordTop makes the last block record that sequences up to top were assigned, so that they are not
-// assigned again.
+// recordTop appends a record to the last block which states that sequences up to top were assigned, so that
+// they are not assigned again.
 func (f folder) recordTop(looks []look, last, top uint64) error {
 	if top <= last || len(looks) == 0 {
 		return nil
@@ -84,8 +84,8 @@ func (f folder) recordTop(looks []look, last, top uint64) error {
 	return write(f.block(number), append(raw, h.skip(top, h.scan(raw, 0, nil).time)...))
 }
 
-// rebuild sets a damaged block aside and replaces it by its intact part. It returns the last sequence of
-// that.
+// rebuild sets a damaged block aside and replaces it by its intact part. It returns the last sequence of the
+// intact part.
 func (c *check) rebuild(f folder, l look, floor uint64) (last uint64, err error) {
 	path := f.block(l.number)
 	found := Finding{Kind: KindBlock, File: c.name(path)}
@@ -111,7 +111,8 @@ func (c *check) rebuild(f folder, l look, floor uint64) (last uint64, err error)
 	return blockHasher(f.stream, l.number).scan(out, 0, nil).last, write(path, out)
 }
 
-// reindex makes the server read all blocks again: its records about them are outdated.
+// reindex removes the index and the timer lists, so that the server reads all blocks again: these files are
+// outdated.
 func (c *check) reindex(f folder) error {
 	for _, name := range append(timerFiles[:], indexFile) {
 		err := os.Remove(filepath.Join(f.path, messagesDir, name))
@@ -156,7 +157,8 @@ func (c *check) restoreNames(f folder, numbers []uint32) error {
 	return c.reindex(f)
 }
 
-// belongs is the number under which the first record of a block is intact; its own if there is none.
+// belongs is the block number with which the first record of a block has a correct checksum; the number in the
+// name of the file if no other number fits.
 func (f folder) belongs(number uint32, numbers []uint32) uint32 {
 	head := f.head(number)
 	l, ok := layoutOf(head)

@@ -30,7 +30,7 @@ func (c *check) scrub(ctx context.Context, f folder, bytesPerSecond int64) error
 	if err != nil || f.foreign() || len(numbers) == 0 {
 		return err
 	}
-	for _, number := range numbers[:len(numbers)-1] { // the last one is being written
+	for _, number := range numbers[:len(numbers)-1] { // the server is writing the last block
 		if _, ok := c.known(f, number); ok {
 			continue
 		}

@@ -15,20 +15,20 @@ import (
 
 // Options configure which store is checked, and how much of it is read.
 type Options struct {
-	Dir    string // of the store: it holds a folder for each account
-	Aside  string // where damaged files are kept; created on demand
+	Dir    string // of the store: it contains a folder for each account
+	Aside  string // folder for damaged files; created on demand
 	Memory string // file that records the intact files
-	// TrustedFor is how long an unchanged block that was found intact is trusted. Older ones are read too,
-	// as long as Patience allows; the rest is left for Scrub.
+	// TrustedFor is how long an unchanged block that was found intact is not read again. Blocks that were checked
+	// longer ago are read too, within the time Patience; the rest is left for Scrub.
 	TrustedFor time.Duration
 	Patience   time.Duration
-	Ours       func(stream string) bool // the settings of these can be created again
+	Ours       func(stream string) bool // reports whether kycbridge can create the settings of a stream again
 }
 
 // AsideTime is the prefix of the name of a set-aside file: the time, in UTC.
 const AsideTime = "20060102T150405.000Z"
 
-// bitFlipTimeout limits the search of a start for flipped bits.
+// bitFlipTimeout is the time after the beginning of a check at which the search of contents for flipped bits stops.
 const bitFlipTimeout = 10 * time.Second
 
 // Result is the result of a check.
@@ -56,7 +56,7 @@ func Check(o Options) (Result, error) {
 	err := c.each(c.stream)
 	if err == nil {
 		c.memory.prune(o.Dir)
-		_ = c.memory.keep(o.Memory) // without it the next start reads more
+		_ = c.memory.keep(o.Memory) // on failure the next start reads more
 	}
 	c.result.Took = time.Since(c.began)
 	return c.result, err
@@ -132,7 +132,7 @@ func (c *check) consumers(f folder) error {
 	return nil
 }
 
-// timers removes the timer lists of a stream unless they are unchanged since the end of the process: they
+// timers removes the timer lists of a stream unless they are unchanged since the last regular shutdown: they
 // have no checksum, and the server rebuilds them from the messages.
 func (c *check) timers(f folder) error {
 	for _, name := range timerFiles {
@@ -188,7 +188,8 @@ func (c *check) name(path string) string {
 	return path
 }
 
-// keepAside copies a file to the folder for damaged files; "" if there is none.
+// keepAside links or copies a file to the folder for damaged files and returns its path there; "" if the file does
+// not exist.
 func (c *check) keepAside(f folder, path string) (string, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return "", nil

@@ -32,7 +32,7 @@ var timerFiles = [...]string{"sched.db", "thw.db"}
 // folder is the folder of a stream.
 type folder struct{ path, stream string }
 
-// numbers are those of the blocks, in order.
+// numbers are the numbers of the blocks, in ascending order.
 func (f folder) numbers() ([]uint32, error) {
 	entries, err := os.ReadDir(filepath.Join(f.path, messagesDir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -66,7 +66,7 @@ func (f folder) foreign() bool {
 		settings.Compression != "none"
 }
 
-// index is the required part of the index of a stream.
+// index is the part of the index of a stream that this package needs.
 type index struct{ last uint64 }
 
 // index reads the index; the zero value if it is missing or damaged, since the server rebuilds it.
@@ -93,8 +93,8 @@ func (f folder) index() (x index) {
 	return x
 }
 
-// sound reports whether a file of settings matches the checksum beside it. Both missing is sound: the
-// server creates them.
+// sound reports whether a settings file matches the checksum file in the same folder. If both are missing, it
+// returns true: the server creates them.
 func sound(dir, name string) bool {
 	raw, err := os.ReadFile(filepath.Join(dir, settingsFile))
 	sum, sumErr := os.ReadFile(filepath.Join(dir, settingsSum))

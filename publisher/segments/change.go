@@ -7,18 +7,17 @@ import (
 
 // Sizes are the parameters of an index.
 type Sizes struct {
-	Segment int // entries of a segment, at most
-	Step    int // entries that Merge writes at once, at most; at least two segments
+	Segment int // maximum number of entries of a segment
+	Step    int // maximum number of entries that one call of Merge writes; at least those of two segments
 }
 
 const (
 	// sweepAfter is the number of days after which a segment is written again without its expired entries.
 	sweepAfter = 7
-	sweepMost  = 4 // segments at once
+	sweepMost  = 4 // segments that one call of Sweep writes again
 )
 
-// Change is a manifest that is being changed. Nothing of it takes effect before the new segments and the manifest
-// are stored.
+// Change is a manifest that is being changed. It takes effect only when the new segments and the manifest are stored.
 type Change struct {
 	Manifest
 	sizes   Sizes
@@ -84,7 +83,7 @@ func (c *Change) Add(entries []Entry) {
 	}
 }
 
-// newID is a number that no run has.
+// newID is an unused run id.
 func (c *Change) newID() (id uint32) {
 	for _, r := range c.Runs {
 		id = max(id, r.ID, r.Into)
@@ -92,8 +91,8 @@ func (c *Change) newID() (id uint32) {
 	return id + 1
 }
 
-// Sweep writes segments with entries that expired some days ago again without them. It reports whether there are
-// more.
+// Sweep writes segments again without the expired entries, if an entry of the segment expired more than sweepAfter
+// days ago. It reports whether there are more such segments.
 func (c *Change) Sweep() (more bool, err error) {
 	n := 0
 	for i := range c.Runs {
@@ -116,7 +115,8 @@ func (c *Change) Sweep() (more bool, err error) {
 	return false, nil
 }
 
-// rewrite replaces a segment by one with the entries that keep accepts, or by none. It returns 1 if there is one.
+// rewrite replaces a segment by one with the entries that keep accepts, or removes it if keep accepts none. It returns
+// the number of segments that remain: 1 or 0.
 func (c *Change) rewrite(run, at int, keep func(Entry) bool) (kept int, err error) {
 	r := &c.Runs[run]
 	entries, err := c.load(r.Segments[at])
@@ -148,8 +148,8 @@ func (c *Change) dropEmpty() {
 	c.Runs = slices.DeleteFunc(c.Runs, func(r Run) bool { return len(r.Segments) == 0 && !targets[r.ID] })
 }
 
-// Erase removes the entries with sorted keys, from most segments at once. It reports whether others may hold more
-// of them.
+// Erase removes the entries with the given keys, which must be sorted, and stops after it has changed as many segments
+// as most. It reports whether other segments may contain more of them.
 func (c *Change) Erase(keys []Key, most int) (more bool, err error) {
 	n := 0
 	for i := range c.Runs {
@@ -181,7 +181,8 @@ func (c *Change) Erase(keys []Key, most int) (more bool, err error) {
 	return false, c.moveOff(keys)
 }
 
-// moveOff moves the position of merges from erased keys to the next ones that exist.
+// moveOff moves the position of each merge (Run.Next) that is an erased key to the next key that exists, so that the
+// manifest does not contain erased keys.
 func (c *Change) moveOff(keys []Key) error {
 	for i := range c.Runs {
 		r := &c.Runs[i]
@@ -199,7 +200,7 @@ func (c *Change) moveOff(keys []Key) error {
 	return nil
 }
 
-// keysOf are the keys that the segment at a position may hold.
+// keysOf are those of the sorted keys that the segment at a position may contain.
 func keysOf(r *Run, at int, keys []Key) []Key {
 	from := sort.Search(len(keys), func(i int) bool { return compare(&keys[i], &r.Segments[at].First) >= 0 })
 	if at+1 == len(r.Segments) {

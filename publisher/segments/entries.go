@@ -1,5 +1,5 @@
-// Package segments is the part of the index of ids that knows no server: sorted entries of a fixed size, the
-// segments that hold them, the manifest that names the segments, and the plan by which segments are merged.
+// Package segments is the part of the index of ids that does not depend on a server: sorted entries of a fixed size,
+// the segments that hold them, the manifest that names the segments, and the merging of segments.
 //
 // An index is a set of entries. It is kept as several runs; a run is a sequence of segments in ascending order. New
 // entries make a new run, and runs of a similar size are merged into one. The same entry may be in several runs.
@@ -23,7 +23,7 @@ const (
 // Key is the content of an entry. Entries are sorted by it.
 type Key [keySize]byte
 
-// Entry is a key and the last day on which it counts, in days since 1970; 0: it counts for ever.
+// Entry is a key and the last day on which it is valid, in days since 1970; 0: it does not expire.
 type Entry struct {
 	Key     Key
 	Expires uint16
@@ -32,7 +32,7 @@ type Entry struct {
 // Day is the day of a time, in days since 1970.
 func Day(t time.Time) uint16 { return uint16(min(t.Unix()/(24*60*60), math.MaxUint16)) }
 
-// expired reports whether an entry no longer counts.
+// expired reports whether an entry is no longer valid.
 func (e *Entry) expired(today uint16) bool { return e.Expires != 0 && e.Expires < today }
 
 // compare orders two keys.
@@ -94,7 +94,7 @@ func (b Body) At(i int) Entry {
 	return Entry{Key(one[:keySize]), binary.BigEndian.Uint16(one[keySize:])}
 }
 
-// from is the position of the first entry with a key that is not below another one.
+// from is the position of the first entry whose key is not less than k.
 func (b Body) from(k *Key) int {
 	return sort.Search(b.Len(), func(i int) bool { return bytes.Compare(b[i*entrySize:][:keySize], k[:]) >= 0 })
 }
@@ -108,5 +108,5 @@ func (b Body) within(r Range) Body {
 	return b[from*entrySize : max(from, to)*entrySize]
 }
 
-// errForm means that bytes are not what this package has written.
+// errForm means that bytes do not have the format that this package writes.
 var errForm = errors.New("not in the form of the index")

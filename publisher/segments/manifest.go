@@ -9,7 +9,7 @@ import (
 	"sort"
 )
 
-// Name distinguishes segments, and secrets. It is random.
+// Name identifies a segment or a secret. It is random.
 type Name [8]byte
 
 // Secret is a key of AES-256-GCM.
@@ -28,21 +28,21 @@ type Segment struct {
 	Key    Secret
 	First  Key
 	Count  uint32
-	Oldest uint16 // the earliest day on which an entry expires; 0: none does
+	Oldest uint16 // the earliest day on which an entry expires; 0: no entry expires
 }
 
 // Run is a sequence of segments in ascending order.
 type Run struct {
 	ID       uint32
 	Into     uint32 // the run that this one is being merged into; 0: none
-	Next     Key    // of a run that others are merged into: their entries before it are in this run already
+	Next     Key    // of a run that others are merged into: their entries with lower keys are already in this run
 	Segments []Segment
 }
 
 // Position holds the sequences of the streams up to which everything is indexed.
 type Position struct{ Payloads, Quarantine, Events, Tombstones uint64 }
 
-// Manifest is the state of an index. What it does not name is not part of the index.
+// Manifest is the state of an index. A segment that it does not name is not part of the index.
 type Manifest struct {
 	Digests Secret // the key of the digests in the entries
 	At      Position
@@ -109,13 +109,13 @@ func Decode(body []byte) (m Manifest, err error) {
 	return m, err
 }
 
-// Seal encrypts a body that a key encrypts once only.
+// Seal encrypts a body. A key may encrypt only one body with Seal, because the nonce is constant.
 func (s Secret) Seal(body []byte) []byte {
 	gcm := s.gcm()
 	return gcm.Seal(nil, make([]byte, gcm.NonceSize()), body, nil)
 }
 
-// Open decrypts what Seal encrypted, in its place; it fails if a bit is different.
+// Open decrypts the result of Seal in place; it fails if any bit was changed.
 func (s Secret) Open(sealed []byte) ([]byte, error) {
 	gcm := s.gcm()
 	body, err := gcm.Open(sealed[:0], make([]byte, gcm.NonceSize()), sealed, nil)
@@ -125,7 +125,7 @@ func (s Secret) Open(sealed []byte) ([]byte, error) {
 	return body, nil
 }
 
-// SealAgain encrypts one of many bodies.
+// SealAgain encrypts a body with a random nonce, so that a key may encrypt many bodies.
 func (s Secret) SealAgain(body []byte) []byte {
 	gcm := s.gcm()
 	nonce := make([]byte, gcm.NonceSize())
@@ -133,7 +133,7 @@ func (s Secret) SealAgain(body []byte) []byte {
 	return gcm.Seal(nonce, nonce, body, nil)
 }
 
-// OpenAgain decrypts what SealAgain encrypted.
+// OpenAgain decrypts the result of SealAgain.
 func (s Secret) OpenAgain(sealed []byte) ([]byte, error) {
 	gcm := s.gcm()
 	n := gcm.NonceSize()
@@ -162,7 +162,7 @@ func (s Secret) gcm() cipher.AEAD {
 // Seal encrypts the entries of a segment.
 func (s Segment) Seal(entries Body) []byte { return s.Key.Seal(entries) }
 
-// Open decrypts the entries of a segment, in the place of what Seal returned.
+// Open decrypts the entries of a segment in place.
 func (s Segment) Open(sealed []byte) (Body, error) {
 	body, err := s.Key.Open(sealed)
 	if err == nil && len(body) != int(s.Count)*entrySize {
@@ -182,11 +182,11 @@ func (m *Manifest) Named() map[Name]bool {
 	return names
 }
 
-// Load reads the entries of a segment. They are not changed.
+// Load reads the entries of a segment. The caller must not change them.
 type Load func(Segment) (Body, error)
 
-// holding are the positions of the first segment of a run that may hold a key of a range, and of the one after the
-// last.
+// holding returns the positions of the segments of a run that may contain a key of a range: of the first one, and of
+// the one after the last one.
 func (r *Run) holding(of Range) (from, to int) {
 	after := func(k *Key) int {
 		return sort.Search(len(r.Segments), func(i int) bool { return compare(&r.Segments[i].First, k) > 0 })
@@ -194,8 +194,8 @@ func (r *Run) holding(of Range) (from, to int) {
 	return max(after(&of.First)-1, 0), after(&of.Last)
 }
 
-// Search returns the entries of a range that count today and that keep accepts, each once and in order. Above most
-// entries, if that is not 0, it may return some of them only, but more than most. keep may be nil.
+// Search returns the entries of a range that are valid today and that keep accepts, each once and in order. keep may
+// be nil. If most is not 0 and there are more entries than most, it may return only a part of them, but more than most.
 func (m *Manifest) Search(of Range, today uint16, most int, keep func(Key) bool, load Load) (found []Entry, err error) {
 	for _, r := range m.Runs {
 		n := 0

@@ -7,10 +7,10 @@ import (
 )
 
 const (
-	// fan is the number of runs of a similar size that are merged into one. Each entry is written again once for
-	// each factor of fan between the first run and the last; up to fan-1 runs of each size are searched.
+	// fan is the number of runs of a similar size that are merged into one. Each time that an entry is merged, it
+	// moves to a run that is about fan times as large; a search reads up to fan-1 runs of each size.
 	fan = 4
-	// smallest is the part of a segment below which all runs count as similar.
+	// smallest: all runs with less than 1/smallest of the entries of a segment count as similar.
 	smallest = 16
 )
 
@@ -21,7 +21,7 @@ func (r *Run) count() (n int) {
 	return n
 }
 
-// class is the size of a run: each class has runs of fan times the entries.
+// class is the size class of a run: the runs of a class have fan times as many entries as those of the class before.
 func (c *Change) class(r *Run) (class int) {
 	for n := r.count(); n >= max(c.sizes.Segment/smallest, 1); n /= fan {
 		class++
@@ -29,7 +29,7 @@ func (c *Change) class(r *Run) (class int) {
 	return class
 }
 
-// begin starts the merges that are due: of the first fan runs of a class.
+// begin starts the merges that are due: each merges the first fan runs of a class.
 func (c *Change) begin() {
 	targets := map[uint32]bool{}
 	for _, r := range c.Runs {
@@ -71,7 +71,7 @@ func (c *Change) Merge() (more bool, err error) {
 	}
 }
 
-// smallestMerge is the run that the fewest entries are still to be merged into.
+// smallestMerge is the target of the merge with the fewest remaining entries.
 func (c *Change) smallestMerge() (into uint32, ok bool) {
 	left := map[uint32]int{}
 	for i := range c.Runs {
@@ -120,7 +120,7 @@ func (c *Change) step(into uint32, most int) (read int, err error) {
 	return read, nil
 }
 
-// sources are the runs that are merged into another one, from its next entry on.
+// sources are the runs that are being merged into the run into; each is read from the key into.Next on.
 func (c *Change) sources(into *Run) (all []*source) {
 	from := Range{First: into.Next, Last: Beginning().Last}
 	for i := range c.Runs {
@@ -135,16 +135,16 @@ func (c *Change) sources(into *Run) (all []*source) {
 // source reads the entries of a run in order.
 type source struct {
 	run     *Run
-	at      int // segment
+	at      int // position of the current segment
 	from    Range
 	load    Load
-	entries Body // of that segment; nil: it was not read
+	entries Body // of the current segment; nil: it was not read
 	read    int  // how many of them were taken
 	next    Entry
 	ready   bool // next is the next entry
 }
 
-// peek is the next entry; ok is false if there is none.
+// peek makes the next entry available in s.next; ok is false at the end of the run.
 func (s *source) peek() (ok bool, err error) {
 	for !s.ready && s.at < len(s.run.Segments) {
 		if s.entries == nil {
