@@ -131,9 +131,9 @@ func fill(v reflect.Value, seed string) {
 	}
 }
 
-// TestPersonsalMember seeds every string of every personal member, one member after the other: the encrypted
+// TestEveryPersonalMember seeds every string of every personal member, one member after the other: the encrypted
 // event does not contain it, and the decrypted one does.
-func TestPersonsalMember(t *testing.T) {
+func TestEveryPersonalMember(t *testing.T) {
 	const seed = "s33dpersonal"
 	key := ec(elliptic.P256())
 	to, keys := must(sealed.ParseRecipient("", publicPEM(&key.PublicKey))), must(sealed.ParseKeys(privatePEM(key)))
