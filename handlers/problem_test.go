@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestProblemTable: every row is complete and is found by its kind. Of what may happen to a callback, internal
-// faults come first and none of them is a 4xx.
+// TestProblemTable: every row is complete and is found by its kind. Of the problems of a callback,
+// internal faults come first and none of them is a 4xx.
 func TestProblemTable(t *testing.T) {
 	refusals := false
 	for _, p := range problems {

@@ -304,7 +304,7 @@ func TestConcurrencyLimit(t *testing.T) {
 	}
 }
 
-// TestPanicsFreeTheirSlots: a slot that a panic kept would block the service permanently.
+// TestPanicsFreeTheirSlots: a slot that is not released after a panic would block the service permanently.
 func TestPanicsFreeTheirSlots(t *testing.T) {
 	receiver := receiverFunc(func(
 		context.Context, *kycbridge.Account, kycbridge.Request,

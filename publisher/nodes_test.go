@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// TestNodesSettle: every node knows an inbox afterwards that one node had received.
+// TestNodesSettle: after Settle, every node knows an inbox that one node had received.
 func TestNodesSettle(t *testing.T) {
 	urls := cluster(t, 3)
 	dial := func(ctx context.Context, url string, more ...nats.Option) (*Connection, error) {

@@ -22,7 +22,7 @@ import (
 var seeds = []string{"Zqxv Sample", "ZQXV", "zqxv_sample", "Approved Zqxv", "zqxv@example.com"}
 
 // TestPersonalValuesAreMasked puts a name into every leaf of every fixture, one at a time and into all,
-// and searches for it in the output without --reveal: the payload, its new words, and the differences
+// and searches for it in the output without --reveal: the payload, its new values, and the differences
 // between the event of the fixture and that of the changed body.
 func TestPersonalValuesAreMasked(t *testing.T) {
 	w := newPayloadViewer(t)
@@ -71,7 +71,7 @@ func TestPersonalValuesAreMasked(t *testing.T) {
 	t.Logf("%d bodies, %d of them with an event", bodies, events)
 }
 
-// TestWordsStayVisible: words for a state, a thing or a time stay visible.
+// TestWordsStayVisible: values that name a state, a thing or a time stay visible.
 func TestWordsStayVisible(t *testing.T) {
 	w := newPayloadViewer(t)
 	want := map[string][]string{

@@ -137,7 +137,7 @@ func TestWebhookForms(t *testing.T) {
 		`{"event":"Maker Approved","data":{"session_status":"kyc_rejected"}}`:    makers,
 		`{"event":"Maker Approved","data":[{"feedback":{"type":"Reject"}}]}`:     makers,
 		`{"event":"Checker Approved","a":{"session_data":{"audit_result":"0"}}}`: checkers,
-		`{"event":"Maker Approved","extras":{"session_status":"kyc_rejected"}}`:  approved, // not the status of the session itself
+		`{"event":"Maker Approved","extras":{"session_status":"kyc_rejected"}}`:  approved, // not the session's status
 		// This key does not name an event.
 		`{"status":"Maker Approved"}`:                                            none,
 		`{"a":{"b":{"c":{"event":"Maker Approved"}}}}`:                           none, // nested too deeply
