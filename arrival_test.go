@@ -98,9 +98,9 @@ func TestAnEndKeepsAnUntimedReview(t *testing.T) {
 	})
 }
 
-// TestUntimedVerdictsInEitherOrder: two verdicts without a trusted time that arrive at the same moment can be
-// stored in another order than they were received. If they differ, the result is a review in both orders: an
-// approval must not stand because the rejection beside it was received a moment earlier.
+// TestUntimedVerdictsInEitherOrder: two verdicts without a trusted time that arrive at the same moment can
+// be stored in another order than they were received. If they differ, the result is a review in both
+// orders: an approval must not count only because the rejection was received a moment earlier.
 func TestUntimedVerdictsInEitherOrder(t *testing.T) {
 	bySomebody := func(o event.Outcome) Observation { return verdict(o, event.StageSystem, event.ActorUnspecified) }
 	resubmitBySystem := resubmit()

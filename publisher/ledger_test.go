@@ -168,7 +168,7 @@ func (s *ledgerStore) restore(c copied) {
 	}
 }
 
-// alter changes one thing in a copy and says what.
+// alter changes one thing in a copy and describes the change.
 func alter(t *testing.T, rnd *rand.Rand, c copied) string {
 	t.Helper()
 	streams := []string{testNames.payloads(), testNames.events(), testNames.access(), testNames.ledger()}

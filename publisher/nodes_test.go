@@ -49,8 +49,8 @@ func TestNodesSettle(t *testing.T) {
 	}
 }
 
-// TestEarlyRequestsWait: a request with a new inbox is accepted when all nodes know the inbox, a later one
-// at once.
+// TestEarlyRequestsWait: a request with a new inbox waits until all nodes know the inbox, a later one is
+// accepted at once.
 func TestEarlyRequestsWait(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

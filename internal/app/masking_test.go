@@ -149,7 +149,7 @@ func TestVocabulary(t *testing.T) {
 // masked are the pointers of an event at which something is masked in fixtures.
 var masked = []string{"/external_reference", "/documents", "/extracted_claims", "/media", "/session", "/extensions"}
 
-// eachWord calls see with the impersonal words in a schema.
+// eachWord calls see with each word in a schema that is not personal.
 func eachWord(v any, see func(string)) {
 	switch v := v.(type) {
 	case []any:
@@ -209,7 +209,7 @@ func (w *payloadViewer) payload(c fixture.Case, body []byte) kycbridge.Payload {
 	return p
 }
 
-// event is the event of a single payload; nil if there is none.
+// event is the event of a single payload; nil if it makes none.
 func (w *payloadViewer) event(done kycbridge.Processed) *event.Data {
 	if done.Event == nil {
 		return nil

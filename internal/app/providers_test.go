@@ -14,8 +14,8 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// TestProviders is what every provider of the table has to have: complete functions, schemas,
-// fixtures that fit them, and an authentication that fails closed.
+// TestProviders checks what every provider of the table must have: complete functions, schemas, fixtures
+// that fit them, and an authentication that fails closed.
 func TestProviders(t *testing.T) {
 	set, err := schemas.New()
 	if err != nil {

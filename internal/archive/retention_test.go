@@ -181,9 +181,9 @@ func (m *model) removal(k kycbridge.Key, stored time.Time, age time.Duration) ti
 	return time.Time{}
 }
 
-// TestRetentionModel: over five years of virtual time, with accounts and classes of different retention, holds,
-// replaced holds, releases and holds that end by themselves, each message is removed in the round in which the
-// model says.
+// TestRetentionModel: over five years of virtual time, with accounts and classes of different retention,
+// holds, replaced holds, releases and holds that end by themselves, each message is removed in the round
+// that the model computes.
 func TestRetentionModel(t *testing.T) {
 	seeds := uint64(4)
 	if testwait.Slowdown > 1 { // no concurrency: the run without the race detector uses all seeds
