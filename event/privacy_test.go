@@ -133,7 +133,7 @@ var separators = map[string]string{
 	"danda": "।", "nul": "\x00",
 }
 
-// scripts are the rows of digits of scripts, each given by its zero.
+// scripts are rows of ten digits, each given by its zero.
 var scripts = map[string]rune{
 	"latin": '0', "arabic-indic": '٠', "extended arabic-indic": '۰', "devanagari": '०', "bengali": '০',
 	"gurmukhi": '੦', "gujarati": '૦', "oriya": '୦',

@@ -67,7 +67,7 @@ func TestPaceIsShared(t *testing.T) {
 }
 
 // TestPaceWaits: callbacks get their turn at four fifths of the rate of processing; a callback whose turn
-// does not come in time is refused, so that the provider sends it again.
+// does not come in time is refused as busy, so that the provider sends it again.
 func TestPaceWaits(t *testing.T) {
 	p := &pace{log: zap.NewNop()}
 	at := time.Now()

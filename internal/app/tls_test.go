@@ -569,7 +569,7 @@ func TestTLSStops(t *testing.T) {
 	}
 }
 
-// TestTLSNeedsItsFiles: a listener does not start without its files.
+// TestTLSNeedsItsFiles: a listener does not start without its files, and does not keep its port.
 func TestTLSNeedsItsFiles(t *testing.T) {
 	config := defaults()
 	a := &App{system: newSystem(&config, zap.NewNop()), metrics: newMetrics()}
