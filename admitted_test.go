@@ -35,7 +35,8 @@ func read(f Fact) Fact {
 	return f
 }
 
-// TestConfirmedBelongsToTheVerdict: it describes how the current verdict was read, not the last payload.
+// TestConfirmedBelongsToTheVerdict: confirmed states how the payload of the current verdict was read, not
+// how the last payload was.
 func TestConfirmedBelongsToTheVerdict(t *testing.T) {
 	unconfirmed := checker(event.OutcomeRejected)
 	unconfirmed.StatusDetail = event.DetailUnconfirmed

@@ -2,8 +2,8 @@ package kycbridge
 
 import "testing"
 
-// TestParts: a full name is passed on to a provider without a field for one, and is split only where the
-// caller has given the parts.
+// TestParts: a full name without parts counts as given names; it is split only at the parts that the
+// caller has given.
 func TestParts(t *testing.T) {
 	for name, tt := range map[string]struct {
 		person Person

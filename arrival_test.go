@@ -9,8 +9,8 @@ import (
 	"kycbridge/event"
 )
 
-// TestVerdictsOfAHigherStage: a machine's verdict settles nothing that a person decided, and a request
-// that the applicant has answered is over.
+// TestVerdictsOfAHigherStage: a machine's verdict does not settle what a person decided, and a request for
+// resubmission ends when the applicant has answered it.
 func TestVerdictsOfAHigherStage(t *testing.T) {
 	unknownByPerson := doubtBy(event.StageManualReview, event.ActorHuman)
 	checkRule(t, map[string]ruleCase{
@@ -52,11 +52,11 @@ func TestVerdictsOfAHigherStage(t *testing.T) {
 }
 
 // TestAnOverruledVerdictOutdatesOlderOnes: a person's older verdict outranks a machine's newer one, and
-// verdicts older than the machine's stay old, also when its payload is no longer in the log.
+// verdicts older than the machine's remain outdated, even if its payload is no longer in the log.
 func TestAnOverruledVerdictOutdatesOlderOnes(t *testing.T) {
 	bySomebody := func(o event.Outcome) Observation { return verdict(o, event.StageSystem, event.ActorUnspecified) }
 	news := rejected()
-	news.ProviderStatus = map[string]any{"score": "2"} // else it would leave no event
+	news.ProviderStatus = map[string]any{"score": "2"} // otherwise it would make no event
 	checkRule(t, map[string]ruleCase{
 		"replaced by the person's": {
 			[]Fact{at(18, rejected()), at(5, byHuman(event.OutcomeRejected)), at(11, bySomebody(event.OutcomeApproved))},
@@ -98,9 +98,9 @@ func TestAnEndKeepsAnUntimedReview(t *testing.T) {
 	})
 }
 
-// TestUntimedVerdictsInEitherOrder: two verdicts without a trusted time that arrive at the same moment can be
-// stored in another order than they were received. If they differ, the result is a review in both orders: an
-// approval must not stand because the rejection beside it was received a moment earlier.
+// TestUntimedVerdictsInEitherOrder: two verdicts without a trusted time that arrive at the same moment can
+// be stored in another order than they were received. If they differ, the result is a review in both
+// orders: an approval must not count only because the rejection was received a moment earlier.
 func TestUntimedVerdictsInEitherOrder(t *testing.T) {
 	bySomebody := func(o event.Outcome) Observation { return verdict(o, event.StageSystem, event.ActorUnspecified) }
 	resubmitBySystem := resubmit()
@@ -231,7 +231,8 @@ func withLooks() *Account {
 	return &a
 }
 
-// TestALateFactRevokesOurEnd: a newer stored fact suppresses its verdict, but not its sign of life.
+// TestALateFactRevokesOurEnd: a late fact revokes an end that kycbridge has set, even if a newer stored
+// fact suppresses the verdict of the late fact.
 func TestALateFactRevokesOurEnd(t *testing.T) {
 	s, n := newStored(withLooks())
 	awaiting := Observation{Effect: EffectReopen, Status: event.StatusProcessing}
@@ -259,7 +260,7 @@ func TestAStoredDoubtStillCounts(t *testing.T) {
 	for _, p := range []Payload{
 		s.payload("person", datedAt(1, byHuman(event.OutcomeApproved))), s.payload("machine", datedAt(2, machine)),
 		s.payload("doubt", datedAt(3, contradiction())),
-	} { // all are stored by now
+	} { // at this point all are stored
 		if _, err := n.Process(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
@@ -269,11 +270,11 @@ func TestAStoredDoubtStillCounts(t *testing.T) {
 	}
 }
 
-// TestAnOverruledVerdictSettlesNoDoubt: whether the doubt arrives before the person's approval or after
-// it.
+// TestAnOverruledVerdictSettlesNoDoubt: a verdict that a person has overruled settles no doubt, even if
+// the doubt arrives after the person's approval.
 func TestAnOverruledVerdictSettlesNoDoubt(t *testing.T) {
 	news := byHuman(event.OutcomeApproved)
-	news.ProviderStatus = map[string]any{"score": "2"} // else it would leave no event
+	news.ProviderStatus = map[string]any{"score": "2"} // otherwise it would make no event
 	checkRule(t, map[string]ruleCase{
 		"after it": {
 			[]Fact{at(50, approved()), at(25, news), at(35, contradiction())},

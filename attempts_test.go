@@ -140,7 +140,8 @@ func session(attempt string) Observation {
 	return o
 }
 
-// TestVerifiedClaimsRestOnTheApprovedAttempt: an approval verifies no person of another attempt.
+// TestVerifiedClaimsRestOnTheApprovedAttempt: verified claims contain no data of an attempt other than the
+// approved one.
 func TestVerifiedClaimsRestOnTheApprovedAttempt(t *testing.T) {
 	vouching := *testAccount
 	vouching.TrustFramework = "de_test"

@@ -40,7 +40,8 @@ func TestDocumentsAreOfTheirBytes(t *testing.T) {
 	}
 }
 
-// TestDocumentsAreLimited: a backlog fills the memory up to a limit, and what nobody takes is dropped.
+// TestDocumentsAreLimited: a backlog fills the memory up to a limit, and documents that are not taken are
+// dropped.
 func TestDocumentsAreLimited(t *testing.T) {
 	var d Documents
 	body := make([]byte, maxDocuments/4)

@@ -84,7 +84,8 @@ func TestAnApprovalKeepsItsPerson(t *testing.T) {
 	}
 }
 
-// TestTestTrafficStaysTestTraffic: once the provider has marked it, whatever the account says.
+// TestTestTrafficStaysTestTraffic: a verification that the provider has marked as a test stays a test,
+// whatever the environment of the account.
 func TestTestTrafficStaysTestTraffic(t *testing.T) {
 	live := *testAccount
 	live.Environment = event.EnvironmentLive

@@ -340,8 +340,8 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// TestAnUndecidedPollYieldsToTheVerdict: an open state is dated by our clock, a decision by the
-// provider's, and the two differ.
+// TestAnUndecidedPollYieldsToTheVerdict: an open state is dated by the clock of kycbridge, a decision by
+// the provider's, and the two differ.
 func TestAnUndecidedPollYieldsToTheVerdict(t *testing.T) {
 	asked := time.Date(2026, 3, 2, 10, 0, 10, 0, time.UTC)
 	verdict := Fact{Observation: Observation{Effect: EffectVerdict, OccurredAt: asked.Add(-500 * time.Millisecond)},

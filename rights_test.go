@@ -7,7 +7,8 @@ import (
 	"kycbridge"
 )
 
-// TestNamelessToken: tokens without a name are distinguishable in the log, and cannot be derived from it.
+// TestNamelessToken: tokens without a name are distinguishable in the log, and the log does not reveal
+// them.
 func TestNamelessToken(t *testing.T) {
 	a, b := kycbridge.NamelessToken("one secret"), kycbridge.NamelessToken("another secret")
 	if a.Name == b.Name || strings.Contains(a.Name, "secret") || len(a.Name) != len("token-")+8 {

@@ -12,7 +12,7 @@ import (
 // ruleCase is a history and its result.
 type ruleCase struct {
 	facts []Fact
-	want  string // for every fact, the kind of its event or why there is none
+	want  string // for every fact, the kind of its event or why it made no event
 	ends  string // status/outcome and the codes of the reasons
 }
 
@@ -100,7 +100,7 @@ func ends(d *Revision) string {
 func approved() Observation { return bySystem(event.OutcomeApproved) }
 func rejected() Observation { return bySystem(event.OutcomeRejected) }
 
-// contradiction is a body with disagreeing words on the decision: it is not attributable to a stage.
+// contradiction is a body whose values for the decision disagree: it is not attributable to a stage.
 func contradiction() Observation {
 	o := doubtBy(event.StageSystem, event.ActorUnspecified)
 	o.Reasons = []event.Reason{{Code: event.ReasonContradiction}}

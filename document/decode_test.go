@@ -18,7 +18,7 @@ func TestDecode(t *testing.T) {
 	}
 	tests := map[string]struct {
 		body string
-		want []Fault // nil: the body is taken
+		want []Fault // nil: the body is accepted
 	}{
 		"object":              {`{"a": [1, -2.5e3, true, false, null, "x", {}]}`, nil},
 		"space around":        {" \r\n\t{ \"a\" : [ ] , \"b\" : { } } \n", nil},

@@ -25,12 +25,12 @@ func TestParseTime(t *testing.T) {
 		"1772442600.25":                       utc("2026-03-02T09:10:00.25Z"),
 		"1772442600.962462":                   utc("2026-03-02T09:10:00.962462Z"),
 		"1772442600250":                       utc("2026-03-02T09:10:00.25Z"),
-		"100000000000":                        utc("1973-03-03T09:46:40Z"), // the first number taken for milliseconds
+		"100000000000":                        utc("1973-03-03T09:46:40Z"), // the smallest number read as milliseconds
 		"1.7724426E9":                         utc("2026-03-02T09:10:00Z"),
 		"":                                    {},
 		"0":                                   {},
-		"2022":                                {}, // a year is no epoch
-		"20230126":                            {}, // nor is a compact date
+		"2022":                                {}, // a year is not an epoch time
+		"20230126":                            {}, // a compact date is not one either
 		"-1772442600":                         {},
 		"99999999999999999999":                {},
 		"1e400":                               {},

@@ -22,8 +22,7 @@ var ownIDs = map[string]bool{
 // members, and examines the published form. A new field of the event is filled too.
 func TestEveryFieldIsMasked(t *testing.T) {
 	for name, written := range spellings(someAadhaar) {
-		// Every separator and every script, but not every combination: TestAadhaarInEverySpelling does
-		// that.
+		// This tests every separator and every script; TestAadhaarInEverySpelling tests every combination.
 		if script, separator, _ := strings.Cut(name, ", "); script != "devanagari" && separator != "zero width space" {
 			continue
 		}
@@ -72,7 +71,7 @@ func published(t *testing.T, written string, profile Profile) any {
 			t.Fatalf("no %s in the event", pointer)
 		}
 	}
-	// Set by the test or by the lifecycle, with words and times of kycbridge.
+	// The test or the lifecycle sets these members, with values and times of kycbridge.
 	data := e["data"].(map[string]any)
 	delete(data, "status")
 	delete(data["decision"].(map[string]any), "outcome")
@@ -86,7 +85,7 @@ func published(t *testing.T, written string, profile Profile) any {
 	return e
 }
 
-// ours removes from evidence the fixed names of verified claims.
+// ours removes the types of the evidence, which kycbridge sets, from verified claims.
 func ours(verification map[string]any) {
 	evidence, _ := verification["evidence"].([]any)
 	for _, piece := range evidence {
@@ -157,7 +156,8 @@ func TestMaskedNamesStayDistinct(t *testing.T) {
 	}
 }
 
-// TestPhoneNumbersStay: in the claim of that name, and in its required format.
+// TestPhoneNumbersStay: a phone number is not masked in the claim of that name if it has the required
+// format.
 func TestPhoneNumbersStay(t *testing.T) {
 	indian, british := "+"+withCheckDigit("91987654321"), "+"+withCheckDigit("44790090000")
 	for _, c := range []struct{ claim, in, want string }{

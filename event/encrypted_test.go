@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestPersonalIsTheList: what is encrypted is exactly what the one list of personal places names.
+// TestPersonalIsTheList: the encrypted members are exactly those in the list of personal places.
 func TestPersonalIsTheList(t *testing.T) {
 	var d Data
 	fillAll(&d)

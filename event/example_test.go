@@ -11,7 +11,7 @@ func Example() {
 	handled := map[string]event.Event{}
 	for _, body := range []string{
 		`{"data":{"verification_id":"3f2a","revision":2,"decision":{"outcome":"approved","final":true}}}`,
-		`{"data":{"verification_id":"3f2a","revision":1,"decision":{"outcome":"none","final":false}}}`, // late
+		`{"data":{"verification_id":"3f2a","revision":1,"decision":{"outcome":"none","final":false}}}`, // arrives late
 		`{"data":{"verification_id":"3f2a","revision":3,"decision":{"outcome":"rejected","final":true}}}`,
 	} {
 		e, err := event.Decode([]byte(body))

@@ -133,7 +133,7 @@ var separators = map[string]string{
 	"danda": "।", "nul": "\x00",
 }
 
-// scripts are rows of digits, each by its zero.
+// scripts are rows of ten digits, each given by its zero.
 var scripts = map[string]rune{
 	"latin": '0', "arabic-indic": '٠', "extended arabic-indic": '۰', "devanagari": '०', "bengali": '০',
 	"gurmukhi": '੦', "gujarati": '૦', "oriya": '୦',
@@ -347,7 +347,7 @@ func TestProtect(t *testing.T) {
 		{"pan", ProfileFull, "ABCDE1234F"},
 		{"short number", ProfileMasked, "****"},
 		{"short number", ProfileNone, ""},
-		{"aadhaar card", ProfileEncrypted, "XXXXXXXX9012"}, // to be encrypted like this
+		{"aadhaar card", ProfileEncrypted, "XXXXXXXX9012"}, // the value that is encrypted
 	} {
 		if got := number(c.name, c.p); got != c.want {
 			t.Errorf("%s, %s: %q, want %q", c.name, c.p, got, c.want)
@@ -532,10 +532,10 @@ func eachText(v any, see func(string)) {
 	}
 }
 
-// exempt are texts in which digits are no number: dates, UUIDs and hexadecimal ids.
+// exempt are texts in which digits are not a number: dates, UUIDs and hexadecimal ids.
 var exempt = regexp.MustCompile(`[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-|[0-9A-Fa-f]{24}|%[0-9A-Fa-f]{2}`)
 
-// refuseAadhaar searches Aadhaar numbers with another algorithm than the code under test: a pattern at
+// refuseAadhaar searches for Aadhaar numbers with another algorithm than the code under test: a pattern at
 // every position.
 func refuseAadhaar(t *testing.T, s string) {
 	t.Helper()

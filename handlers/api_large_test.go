@@ -114,7 +114,7 @@ func TestLargeStartsRefused(t *testing.T) {
 	}
 }
 
-// TestLargeStartsWithoutRoom: a start without enough disk space is to be repeated; one that fits into
+// TestLargeStartsWithoutRoom: a start without enough disk space is answered with 503; one that fits into
 // memory needs no folder.
 func TestLargeStartsWithoutRoom(t *testing.T) {
 	b, _ := newLargeFixture(t, func(o *APIOptions) { o.SpoolDir = "/dev/null/nowhere" })

@@ -463,7 +463,8 @@ func (r *failingReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestAPIMediaBreaksOverHTTP2: the stream of a truncated file is reset, and other streams of the connection go on.
+// TestAPIMediaBreaksOverHTTP2: the stream of a truncated file is reset, and other streams of the
+// connection continue.
 func TestAPIMediaBreaksOverHTTP2(t *testing.T) {
 	b := newAPIFixture(t, nil)
 	server := httptest.NewUnstartedServer(b.echo)
@@ -638,7 +639,8 @@ func TestAPIReview(t *testing.T) {
 	}
 }
 
-// TestAPISubmitted: the response to an unwatched submission says so, and not to repeat it.
+// TestAPISubmitted: the response to a submission that is not watched states this, and that the submission
+// must not be repeated.
 func TestAPISubmitted(t *testing.T) {
 	b := newAPIFixture(t, nil)
 	b.unwatched = &kycbridge.UnwatchedError{Receipt: kycbridge.StartReceipt{VerificationID: b.receipt.VerificationID,
@@ -761,7 +763,7 @@ func TestAPIRefusals(t *testing.T) {
 	}
 }
 
-// TestAPIWithoutTokens: every request is refused, and the document is served all the same.
+// TestAPIWithoutTokens: every request is refused, but the document is still served.
 func TestAPIWithoutTokens(t *testing.T) {
 	b := newAPIFixture(t, func(o *APIOptions) { o.Holders = nil })
 	for _, o := range sampleRequests("acme") {
@@ -807,7 +809,8 @@ func TestAPIStartFaults(t *testing.T) {
 	}
 }
 
-// TestAPIAccounts: a missing one, one without an api section, one whose provider lacks the ability.
+// TestAPIAccounts: an unknown account, one without an api section, and one whose provider lacks the
+// ability.
 func TestAPIAccounts(t *testing.T) {
 	b := newAPIFixture(t, nil)
 	for _, c := range []struct {

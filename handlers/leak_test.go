@@ -148,7 +148,7 @@ func TestNothingLeaks(t *testing.T) {
 	}
 }
 
-// harmlessEvent is the name of a message that is not a person's name.
+// harmlessEvent is the name of an event that contains no person's name.
 const harmlessEvent = "KycIdentification.Approved"
 
 // TestPayloadLogLine: the content of the log line of a payload.

@@ -8,8 +8,8 @@ import (
 	"kycbridge"
 )
 
-// TestLimitsChangeWhileServing: a request under way keeps its slot and finishes; the same number of slots stays taken,
-// another number begins anew.
+// TestLimitsChangeWhileServing: a request under way keeps its slot and finishes; with the same number of
+// slots those taken stay taken, with another number all slots are free.
 func TestLimitsChangeWhileServing(t *testing.T) {
 	entered, leave := make(chan struct{}, 8), make(chan struct{})
 	receiver := receiverFunc(func(

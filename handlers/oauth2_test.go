@@ -83,7 +83,7 @@ func (tokenReceiver) Receive(_ context.Context, a *kycbridge.Account, r kycbridg
 	return kycbridge.Receipt{Status: kycbridge.ReceiptAccepted, PayloadID: "p", Placement: placement}, err
 }
 
-// tokenAnswer is the head of an answer.
+// tokenAnswer is the status and the header of an answer.
 type tokenAnswer struct {
 	StatusCode int
 	Header     http.Header
@@ -154,7 +154,7 @@ func TestTokens(t *testing.T) {
 		name    string
 		header  http.Header
 		form    string
-		account string // that the token admits at
+		account string // at which the token is accepted
 		error   string
 	}{
 		{"in the form", nil, post("acme", "secret-new"), "acme", ""},
@@ -335,7 +335,8 @@ func TestTokenLimits(t *testing.T) {
 	})
 }
 
-// TestExpiredTokenInLog: the log says that a token has expired; the answer is that of every refusal.
+// TestExpiredTokenInLog: the log states that a token has expired; the answer is the same as for every
+// refusal.
 func TestExpiredTokenInLog(t *testing.T) {
 	now := time.Unix(1772442005, 0)
 	s := newTokenServer(t, func(o *CallbackOptions) { o.Now = func() time.Time { return now } })

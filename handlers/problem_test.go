@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestProblemTable: every row is complete and is found by its kind. Of what may happen to a callback, internal
-// faults come first and none of them is a 4xx.
+// TestProblemTable: every row is complete and is found by its kind. Of the problems of a callback,
+// internal faults come first and none of them is a 4xx.
 func TestProblemTable(t *testing.T) {
 	refusals := false
 	for _, p := range problems {
@@ -29,8 +29,8 @@ func TestProblemTable(t *testing.T) {
 	}
 }
 
-// TestProviderProblems: a row of provider calls has a kind of its own and never answers a callback; an error
-// that clients must not repeat automatically is no 503.
+// TestProviderProblems: each row for provider calls has a kind of its own and is never the answer to a
+// callback; an error that clients must not repeat automatically is not a 503.
 func TestProviderProblems(t *testing.T) {
 	seen := map[string]bool{}
 	for _, p := range problems {

@@ -304,7 +304,7 @@ func TestConcurrencyLimit(t *testing.T) {
 	}
 }
 
-// TestPanicsFreeTheirSlots: a slot that a panic kept would block the service permanently.
+// TestPanicsFreeTheirSlots: a slot that is not released after a panic would block the service permanently.
 func TestPanicsFreeTheirSlots(t *testing.T) {
 	receiver := receiverFunc(func(
 		context.Context, *kycbridge.Account, kycbridge.Request,
@@ -497,8 +497,8 @@ func TestRefusalsReachTheSender(t *testing.T) {
 	}
 }
 
-// TestUnauthenticatedRequestsAreSampledInTheLog: requests without a credential are no internal error, and
-// are logged in few lines however often they occur.
+// TestUnauthenticatedRequestsAreSampledInTheLog: requests without a credential are not an internal error,
+// and are logged in few lines however often they occur.
 func TestUnauthenticatedRequestsAreSampledInTheLog(t *testing.T) {
 	core, logs := observer.New(zap.DebugLevel)
 	h := NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil), Logger: zap.New(core),

@@ -164,7 +164,7 @@ func TestReasons(t *testing.T) {
 		}
 		p.accesses.err = errors.New("inside")
 		wantProblem(t, ask("case 1"), 503, "unrecorded")
-		if p.asked.Operation != "" && p.asked.Operation != PayloadsShow { // it finds the payload before
+		if p.asked.Operation != "" && p.asked.Operation != PayloadsShow { // the tool finds the payload first
 			t.Errorf("%s was done without a record", o.operation)
 		}
 		p.accesses.err = nil
@@ -182,8 +182,9 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// TestReasonsWithoutNames: while no holder has a name, only holds and releases need a reason; one that is stated
-// is recorded, and an invalid one refused. With a certificate, which has a name, all need one.
+// TestReasonsWithoutNames: while no holder has a name, only holds and releases need a reason; a stated
+// reason is recorded, and an invalid one is refused. With a certificate, which has a name, all requests
+// need one.
 func TestReasonsWithoutNames(t *testing.T) {
 	for name, certificates := range map[string][]ClientCertificate{"plain": nil, "certificate": {{Name: "crm"}}} {
 		p := newPayloadFixture(t, func(o *APIOptions) {

@@ -24,10 +24,10 @@ func (f receiverFunc) Receive(
 	return f(ctx, a, r)
 }
 
-// noon is when test requests arrive.
+// noon is the time at which test requests arrive.
 var noon = time.Unix(1772442005, 0)
 
-// refuse is a Verify that nothing satisfies.
+// refuse is a Verify that refuses every request.
 func refuse(kycbridge.Credentials, kycbridge.Request) (string, error) {
 	return "", &kycbridge.RefusedError{Why: "no credential was sent"}
 }
@@ -129,7 +129,7 @@ func (l *accesses) StoreAccess(_ context.Context, a kycbridge.Access) error {
 
 func (l *accesses) NoteAccess(a kycbridge.Access) { _ = l.StoreAccess(context.Background(), a) }
 
-// take returns the records so far and forgets them.
+// take returns the records so far and removes them.
 func (l *accesses) take() []kycbridge.Access {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestValues: a setting reads the same whether the configuration or the JSON of a case holds it, and what is
-// not there, or of another type, has its zero value.
+// TestValues: a setting has the same value whether it comes from the configuration or from the JSON of a
+// case; a setting that is missing, or of another type, has its zero value.
 func TestValues(t *testing.T) {
 	configured := Values{
 		"flag": true, "text": "a", "texts": []string{"a", "b"}, "words": map[string]string{"A": "b"},
@@ -46,7 +46,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// TestFaults: what a setting says of a value, and where.
+// TestFaults: the fault that a setting reports for a value, and its position.
 func TestFaults(t *testing.T) {
 	never := func(string) []Fault { return []Fault{{Problem: "is wrong"}} }
 	for name, c := range map[string]struct {

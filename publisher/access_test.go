@@ -17,7 +17,7 @@ func TestWideUsersAreRefused(t *testing.T) {
 		{"*.event.v1.>", false, false},
 		{"kyc.>", false, false},
 		{"kyc.*.v1.>", false, false},
-		{"kyc", true, true}, // none of our subjects has a single token
+		{"kyc", true, true}, // no subject of kycbridge has a single token
 		{"kyc.event.v1.>", false, true},
 		{"kyc.event.>", false, true},
 		{"kyc.event.v1.ondato.>", false, true},

@@ -40,7 +40,7 @@ func TestAccesses(t *testing.T) {
 	if err := store.StoreAccess(t.Context(), kycbridge.Access{ID: "4", Operation: "a.b"}); err == nil {
 		t.Error("an operation with a dot is stored")
 	}
-	store.Close() // stores what waits
+	store.Close() // stores the records that wait
 	bus.Close()
 	server.Close()
 	_, store, _ = start(t, dir)
@@ -71,8 +71,8 @@ func TestAccesses(t *testing.T) {
 	}
 }
 
-// TestAccessesWait: while the stream takes nothing, a limited number of records waits and the rest is counted;
-// those that wait are stored afterwards, or given up when the process ends.
+// TestAccessesWait: while the stream accepts nothing, a limited number of records waits and the rest is
+// counted; the waiting records are stored afterwards, or dropped when the process ends.
 func TestAccessesWait(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	stream, err := store.js.Stream(t.Context(), store.names.access())

@@ -143,14 +143,14 @@ func speaker(t *testing.T, behind string) (address string, say func(string)) {
 	return l.Addr().String(), func(word string) { words <- word }
 }
 
-// TestAReaderIsNotTheService: a user who may read events is refused as such, and not for the small
-// messages that the server takes from it.
+// TestAReaderIsNotTheService: a service that connects as a user who may only read events is refused for
+// this reason, and not because of the small messages that the server accepts from such a user.
 func TestAReaderIsNotTheService(t *testing.T) {
 	e, err := StartEmbedded(EmbeddedOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Names: testNames, MaxBody: 1 << 20,
 		Users: []User{{Username: "reader", Password: "reader-password"}}})
 	must(t, err)
 	defer e.Close()
-	for range 20 { // the server tells its limits after it has answered
+	for range 20 { // the server sends its limits after it has answered
 		c, err := Connect(t.Context(),
 			Dial{Name: "store", URL: e.ClientURL(), Options: []nats.Option{nats.UserInfo("reader", "reader-password")}},
 			LargestMessage(1<<20), zap.NewNop())

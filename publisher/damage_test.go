@@ -475,7 +475,7 @@ func TestDamagedFiles(t *testing.T) {
 		hurt  func(t *testing.T, dir string)
 		lost  func(seq uint64) bool // nil: nothing
 		says  string                // of a log line; "": none
-		again bool                  // everything is worked again
+		again bool                  // everything is processed again
 	}{
 		"untouched": {func(*testing.T, string) {}, nil, "", false},
 		"two blocks that have each other's names": {func(t *testing.T, dir string) {

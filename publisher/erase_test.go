@@ -23,7 +23,7 @@ import (
 	"kycbridge/test/wait"
 )
 
-// person is a synthetic person whose words occur nowhere else.
+// person is a synthetic person whose data occur nowhere else.
 type person struct {
 	n    int
 	name string
@@ -210,7 +210,7 @@ func TestErasedBytesAreGone(t *testing.T) {
 	}
 	look("while the server runs")
 	othersAreWhole(t, store, bus, all, gone)
-	// What is stored behind the erased is written to the same files.
+	// Messages that are stored after the erased ones are written to the same files.
 	later := payload("later", "later", "{}")
 	_, err := store.Append(t.Context(), later)
 	must(t, err)
@@ -290,7 +290,7 @@ func TestEraseOfMissingPayloadIsNoError(t *testing.T) {
 	if n, err := bus.EraseEvents(t.Context(), k); n != 0 || err != nil {
 		t.Error(n, err)
 	}
-	// Several times, and in the middle.
+	// The erased payload is in the middle, and is erased several times.
 	for i := range 3 {
 		_, err := store.Append(t.Context(), payload("idv-1", fmt.Sprint("e", i), "{}"))
 		must(t, err)
@@ -357,10 +357,10 @@ func TestOnlyRecordedErasuresCount(t *testing.T) {
 		return p
 	}
 	there, lost, erased := put("1"), put("2"), put("3")
-	must(t, store.log.DeleteMsg(t.Context(), lost.Seq)) // without a record
+	must(t, store.log.DeleteMsg(t.Context(), lost.Seq)) // without a record of the erasure
 	must(t, store.Erase(t.Context(), "", erased.Seq, true))
 	stillStored := put("4")
-	must(t, store.recordErasing(t.Context(), store.names.payloads(), stillStored.Seq)) // and it is still there
+	must(t, store.recordErasing(t.Context(), store.names.payloads(), stillStored.Seq)) // but it is still stored
 	another := there
 	another.ID = "ondato.acme.another" // its sequence was assigned again
 	for about, c := range map[string]struct {

@@ -12,7 +12,7 @@ import (
 )
 
 // TestSequenceZeroIsNeverMissing: the server may count sequence 0, which does not exist, among the deleted
-// ones of a stream that was just created.
+// sequences of a stream that was just created.
 func TestSequenceZeroIsNeverMissing(t *testing.T) {
 	if got := deleted(jetstream.StreamState{Deleted: []uint64{0}}); len(got) != 0 {
 		t.Errorf("%v of an empty stream are missing", got)

@@ -130,8 +130,9 @@ func TestErasuresAreTidied(t *testing.T) {
 	check(3, kycbridge.Range{1, 24575}, kycbridge.Range{25000, 30000})
 }
 
-// TestAgeLimitsMoveToTheService: the age limit of an earlier version is removed, and what expired before is not
-// missing. An operator's own limit remains, unless the configuration names a retention.
+// TestAgeLimitsMoveToTheService: the age limit of an earlier version is removed, and messages that expired
+// before are not reported as missing. An operator's own limit remains, unless the configuration names a
+// retention.
 func TestAgeLimitsMoveToTheService(t *testing.T) {
 	const own = 100 * time.Hour
 	longer := kycbridge.DefaultRetention()

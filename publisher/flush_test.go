@@ -15,8 +15,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// TestFlushesAreShared: callers that come while a flush runs share the next one, which begins after they
-// have come.
+// TestFlushesAreShared: callers that arrive while a flush runs share the next one, which begins after
+// their arrival.
 func TestFlushesAreShared(t *testing.T) {
 	var flushes atomic.Int32
 	begin, end := make(chan struct{}), make(chan struct{})
@@ -48,7 +48,7 @@ func TestFlushesAreShared(t *testing.T) {
 		t.Errorf("%d callers returned with a flush that began before they came", n)
 	}
 	close(end)
-	for flushing := true; flushing; { // a caller may have come after the second began
+	for flushing := true; flushing; { // a caller may have arrived after the second flush began
 		select {
 		case <-begin:
 		case <-time.After(100 * time.Millisecond):
@@ -133,8 +133,8 @@ func TestFlushes(t *testing.T) {
 	}
 }
 
-// TestOtherProcessesFlush: a command that reaches the store through the port of the process that runs it
-// has what it stores flushed there, and is told if that fails.
+// TestOtherProcessesFlush: if a command reaches the store through the port of the process that runs it,
+// that process flushes what the command stores, and the command gets an error if the flush fails.
 func TestOtherProcessesFlush(t *testing.T) {
 	server, store, _ := start(t, t.TempDir())
 	c, err := Connect(t.Context(), Dial{Name: "tool", Options: server.Dial()}, testMaxBody, zap.NewNop())
@@ -149,7 +149,7 @@ func TestOtherProcessesFlush(t *testing.T) {
 		t.Error("a stream without files is flushed")
 	}
 	server.flushing.Close()
-	// The request may still be sent to the closed connection, and is then answered by nobody.
+	// The request may still be sent to the closed connection, and is then never answered.
 	short, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
 	if err := c.disk.flush(short, testNames.events()); err == nil {

@@ -63,7 +63,7 @@ func TestHoldsAndClaimsExclude(t *testing.T) {
 	}
 }
 
-// erase stands for an erasure: no hold may return meanwhile.
+// erase simulates an erasure: no hold may return meanwhile.
 func erase(t *testing.T, erasing, held *atomic.Bool) {
 	t.Helper()
 	erasing.Store(true)

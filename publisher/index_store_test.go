@@ -162,8 +162,9 @@ func TestDamageIsNoticedByAnErasure(t *testing.T) {
 	checkIndexStream(t, store)
 }
 
-// TestWhatIsNotInTheIndexIsRemoved: a killed server may have stored a part of a batch, and a killed process may have
-// left what its change has replaced. Messages that are newer than the manifest may belong to a batch in progress.
+// TestWhatIsNotInTheIndexIsRemoved: a killed server may have stored a part of a batch, and a killed
+// process may have left the messages that its change has replaced. Messages that are newer than the
+// manifest may belong to a batch in progress.
 func TestWhatIsNotInTheIndexIsRemoved(t *testing.T) {
 	dir := t.TempDir()
 	_, store, bus := start(t, dir)
@@ -216,8 +217,8 @@ func TestQuarantineIsIndexed(t *testing.T) {
 	}
 }
 
-// TestIDsOfPayloadsExpire: the entries of a payload expire after the longest shelf, those of an event never do, and an
-// entry of an owner outlasts the one that it leads to.
+// TestIDsOfPayloadsExpire: the entries of a payload expire after the longest retention of a shelf, those
+// of an event never do, and an entry of an owner outlasts the one that it leads to.
 func TestIDsOfPayloadsExpire(t *testing.T) {
 	_, store, bus := start(t, t.TempDir())
 	indexed(t, store, bus, 1, "case-one")
@@ -242,8 +243,9 @@ func TestIDsOfPayloadsExpire(t *testing.T) {
 	}
 }
 
-// TestIndexersReadersAndPurges: two indexers write while verifications are erased and searched, and work is broken off
-// at any point. In the end all verifications that exist are found, and nothing is left of the others.
+// TestIndexersReadersAndPurges: two indexers write while verifications are erased and searched, and work
+// is interrupted at any point. In the end all verifications that exist are found, and nothing is left of
+// the others.
 func TestIndexersReadersAndPurges(t *testing.T) {
 	server, store, bus := start(t, t.TempDir())
 	second, err := OpenStore(t.Context(), connect(t, server, "second"), testNames, testMaxBody, 1,

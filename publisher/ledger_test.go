@@ -168,7 +168,7 @@ func (s *ledgerStore) restore(c copied) {
 	}
 }
 
-// alter changes one thing in a copy and says what.
+// alter changes one thing in a copy and describes the change.
 func alter(t *testing.T, rnd *rand.Rand, c copied) string {
 	t.Helper()
 	streams := []string{testNames.payloads(), testNames.events(), testNames.access(), testNames.ledger()}
@@ -228,8 +228,8 @@ func alter(t *testing.T, rnd *rand.Rand, c copied) string {
 	return say(fmt.Sprint("its body replaced by that of ", j+1))
 }
 
-// TestAlterationsAreFound changes one thing in a copy of a store, many times: each change is found. A copy without
-// a change, and a store of which something was erased, are never accused.
+// TestAlterationsAreFound changes one thing in a copy of a store, many times: each change is found. For a
+// copy without a change, and for a store of which something was erased, no fault is reported.
 func TestAlterationsAreFound(t *testing.T) {
 	_, key, err := ed25519.GenerateKey(nil)
 	must(t, err)

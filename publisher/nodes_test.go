@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// TestNodesSettle: every node knows an inbox afterwards that one node had received.
+// TestNodesSettle: after Settle, every node knows an inbox that one node had received.
 func TestNodesSettle(t *testing.T) {
 	urls := cluster(t, 3)
 	dial := func(ctx context.Context, url string, more ...nats.Option) (*Connection, error) {
@@ -49,8 +49,8 @@ func TestNodesSettle(t *testing.T) {
 	}
 }
 
-// TestEarlyRequestsWait: a request with a new inbox is accepted when all nodes know the inbox, a later one
-// at once.
+// TestEarlyRequestsWait: a request with a new inbox waits until all nodes know the inbox, a later one is
+// accepted at once.
 func TestEarlyRequestsWait(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

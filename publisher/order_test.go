@@ -6,8 +6,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// TestOrderOfAcknowledgements: those of messages that were sent together arrive in any order; a sequence that
-// was acknowledged before they were sent was assigned again.
+// TestOrderOfAcknowledgements: the acknowledgements of messages that were sent together arrive in any
+// order; a sequence that was acknowledged before these messages were sent has been assigned again.
 func TestOrderOfAcknowledgements(t *testing.T) {
 	for name, test := range map[string]struct {
 		commits [][]uint64 // 0 is a duplicate of 1

@@ -187,8 +187,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// TestAWatchIsGivenUp: a store that takes a request to watch and never answers, as one does whose disk was full,
-// does not hold a caller for as long as that may wait for a provider: a minute.
+// TestAWatchIsGivenUp: if a store takes a request to watch and never answers, as one does whose disk was
+// full, the caller does not wait for the whole minute that a request may wait for a provider.
 func TestAWatchIsGivenUp(t *testing.T) {
 	t.Parallel()
 	_, store, _ := start(t, t.TempDir())

@@ -449,8 +449,6 @@ func TestUserIsLimitedToItsSubjects(t *testing.T) {
 	}
 }
 
-// TestConsumersCannotPublishThroughReplies tries to have replies of the server stored as payloads or
-// events.
 // TestUsersDoNotReceiveEachOthersAnswers: a user with some events does not receive others by subscribing
 // to the replies of a user who reads them from the stream.
 func TestUsersDoNotReceiveEachOthersAnswers(t *testing.T) {
@@ -491,6 +489,7 @@ func TestUsersDoNotReceiveEachOthersAnswers(t *testing.T) {
 	}
 }
 
+// TestConsumersCannotPublishThroughReplies tries to have replies of the server stored as payloads or events.
 func TestConsumersCannotPublishThroughReplies(t *testing.T) {
 	server, store, bus := start(t, t.TempDir())
 	p := payload("idv-1", "e1", `{"name":"Testa"}`)

@@ -495,7 +495,7 @@ func TestReadersAskForWatches(t *testing.T) {
 		string(stored.Data) != `{"reference":"r-1"}` {
 		t.Errorf("stored as %s %v %s", stored.Subject, stored.Header, stored.Data)
 	}
-	traced := nats.NewMsg("kyc.watch.ondato.acme") // the server would publish its route there
+	traced := nats.NewMsg("kyc.watch.ondato.acme") // the server would publish the route of the message there
 	traced.Header.Set("Nats-Trace-Dest", "kyc.watch.ondato.traced")
 	if answer, err := nc.RequestMsg(traced, time.Second); err == nil {
 		t.Errorf("a request with a trace destination: %s", answer.Data)

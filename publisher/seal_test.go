@@ -38,7 +38,7 @@ func masterOf(t testing.TB, text string) *keys.Master {
 	return m
 }
 
-// seal has a store use a master key that it must accept.
+// seal makes a store use a master key that it must accept.
 func seal(t testing.TB, s *Store, m Master) {
 	t.Helper()
 	s.SealWith(m)
@@ -301,8 +301,8 @@ func BenchmarkSeal(b *testing.B) {
 	}
 }
 
-// TestLostPagesAreStoredAgain: somebody deletes the stream of keys under a running process. What it has stored
-// before, and stores afterwards, can be decrypted by the next process.
+// TestLostPagesAreStoredAgain: an operator deletes the stream of keys under a running process. What the
+// process has stored before, and stores afterwards, can be decrypted by the next process.
 func TestLostPagesAreStoredAgain(t *testing.T) {
 	dir, text := t.TempDir(), masterKeys(t, "m")
 	server, store, bus := start(t, dir)

@@ -8,7 +8,7 @@ import (
 
 // TestDuplicatesAreConfirmed: a server whose disk fails knows the ids of payloads that it could not flush,
 // and stores nothing more. A process that does not know of any message stored after such a payload does
-// not answer that it is stored.
+// not report the payload as stored.
 func TestDuplicatesAreConfirmed(t *testing.T) {
 	dir := t.TempDir()
 	e, store, bus := openAt(t, dir, zap.NewNop())

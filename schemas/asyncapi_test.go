@@ -59,7 +59,7 @@ type reader struct {
 	used     map[string]bool // targets of $refs
 }
 
-// asyncTree is the parsed document; numbers and all else as in YAML.
+// asyncTree is the parsed document; numbers and all other values are as in YAML.
 func asyncTree(t *testing.T) map[string]any {
 	t.Helper()
 	var document map[string]any

@@ -185,7 +185,7 @@ func TestNewValuesAreBounded(t *testing.T) {
 	}
 }
 
-// TestNewValuesOfAPart: the schema describes a part, and of its wrapper nothing is known.
+// TestNewValuesOfAPart: the schema describes a part of the body, and nothing of its wrapper.
 func TestNewValuesOfAPart(t *testing.T) {
 	const body = ` {"requestId": {"journeyId": 1}, "result": {"data": {"journeyId": "A", "step": "PAUSED"}, "203.0.113.7": 1, "data2": []}, "result2": 1}`
 	set := newSet(t)
@@ -251,7 +251,7 @@ func TestNewValuesOfAnotherType(t *testing.T) {
 	}
 }
 
-// TestInvalidKnownIsAnError: an invalid description stops the start, not a payload.
+// TestKnownIsChecked: an invalid description stops the start, and does not fail a payload.
 func TestKnownIsChecked(t *testing.T) {
 	for fault, source := range map[string]string{
 		"a reference to nothing":  `{"x-known": {"a": {"$ref": "#/$defs/none"}}}`,

@@ -42,7 +42,7 @@ func publicPEM(key any) []byte {
 
 func ec(c elliptic.Curve) *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(c, rand.Reader)) }
 
-// goldens are the events of all fixtures, each as under the profile full.
+// goldens are the events of all fixtures with the profile full.
 func goldens(tb testing.TB) map[string][]byte {
 	tb.Helper()
 	files := must(filepath.Glob("../../test/fixture/testdata/*/*/golden.json"))
@@ -214,7 +214,8 @@ func TestKeyForms(t *testing.T) {
 	}
 }
 
-// TestRefusedKeys: what cannot or must not be a key is refused, without anything of it in the error.
+// TestRefusedKeys: a text that cannot or must not be a key is refused, and the error contains nothing of
+// it.
 func TestRefusedKeys(t *testing.T) {
 	key := ec(elliptic.P256())
 	_, signing, _ := ed25519.GenerateKey(rand.Reader)

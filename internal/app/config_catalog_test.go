@@ -136,7 +136,7 @@ func requestOf(c fixture.Case) kycbridge.Request {
 }
 
 // TestCatalogPlacements: a key is accepted in each placement of the table if the account permits that one,
-// and not if it permits a word that the table lacks.
+// and not if the account permits a placement that the table lacks.
 func TestCatalogPlacements(t *testing.T) {
 	request := kycbridge.Request{ReceivedAt: time.Now()}
 	carrying := map[string]kycbridge.Request{}
@@ -178,8 +178,8 @@ func TestCatalogPlacements(t *testing.T) {
 	}
 }
 
-// TestCatalogSettings: the example of each setting changes what the mapping makes of some fixture, and no two
-// providers mean different things by one key.
+// TestCatalogSettings: the example of each setting changes what the mapping makes of some fixture, and no
+// two providers use one key for settings of different types.
 func TestCatalogSettings(t *testing.T) {
 	cases, err := fixture.Load()
 	if err != nil {
@@ -229,7 +229,7 @@ func mapsOtherwise(t *testing.T, p kycbridge.Provider, c fixture.Case, own map[s
 	return (errBefore == nil) != (errAfter == nil) || !reflect.DeepEqual(before, after)
 }
 
-// TestCatalogPolicyKeys: no policy ignores what shows who the person is.
+// TestCatalogPolicyKeys: no policy can overlook the evidence of who the person is.
 func TestCatalogPolicyKeys(t *testing.T) {
 	for _, p := range providers() {
 		for _, s := range p.Settings {

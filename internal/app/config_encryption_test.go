@@ -25,8 +25,8 @@ func keyPair(t *testing.T, key any, public any) (private, open string) {
 		string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: clear}))
 }
 
-// TestEncryptionKeys: faults in the keys of encrypted events are named when the configuration is read, and
-// without anything of a key.
+// TestEncryptionKeys: faults in the keys of encrypted events are reported when the configuration is read,
+// and without any part of a key.
 func TestEncryptionKeys(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -126,7 +126,7 @@ func account(lines ...string) string {
 		"    auth: {bearer: [token-long-enough]}\n    " + strings.Join(lines, "\n    ") + "\n"
 }
 
-// at is account at another provider.
+// at is account with another provider.
 func at(provider string, lines ...string) string {
 	return strings.Replace(account(lines...), "ondato", provider, 1)
 }

@@ -8,7 +8,7 @@ import (
 	"kycbridge"
 )
 
-// TestEveryKeySaysWhenItApplies: a new key must stand in atReload.
+// TestEveryKeySaysWhenItApplies: a new key must be listed in atReload.
 func TestEveryKeySaysWhenItApplies(t *testing.T) {
 	known := map[string]bool{}
 	var walk func(at string, of reflect.Type)
@@ -122,7 +122,8 @@ func TestDiffShowsNoSecret(t *testing.T) {
 	}
 }
 
-// TestUnchangedAccountsKeepTheirAPI: only what an API depends on gives an account another client.
+// TestUnchangedAccountsKeepTheirAPI: an account gets another client only if a setting that its API depends
+// on has changed.
 func TestUnchangedAccountsKeepTheirAPI(t *testing.T) {
 	key := kycbridge.AccountKey{Provider: "kwikid", Account: "calls"}
 	account := func() Account {

@@ -22,7 +22,7 @@ import (
 var seeds = []string{"Zqxv Sample", "ZQXV", "zqxv_sample", "Approved Zqxv", "zqxv@example.com"}
 
 // TestPersonalValuesAreMasked puts a name into every leaf of every fixture, one at a time and into all,
-// and searches for it in the output without --reveal: the payload, its new words, and the differences
+// and searches for it in the output without --reveal: the payload, its new values, and the differences
 // between the event of the fixture and that of the changed body.
 func TestPersonalValuesAreMasked(t *testing.T) {
 	w := newPayloadViewer(t)
@@ -71,7 +71,7 @@ func TestPersonalValuesAreMasked(t *testing.T) {
 	t.Logf("%d bodies, %d of them with an event", bodies, events)
 }
 
-// TestWordsStayVisible: words for a state, a thing or a time stay visible.
+// TestWordsStayVisible: values that name a state, a thing or a time stay visible.
 func TestWordsStayVisible(t *testing.T) {
 	w := newPayloadViewer(t)
 	want := map[string][]string{
@@ -149,7 +149,7 @@ func TestVocabulary(t *testing.T) {
 // masked are the pointers of an event at which something is masked in fixtures.
 var masked = []string{"/external_reference", "/documents", "/extracted_claims", "/media", "/session", "/extensions"}
 
-// eachWord calls see with the impersonal words in a schema.
+// eachWord calls see with each word in a schema that is not personal.
 func eachWord(v any, see func(string)) {
 	switch v := v.(type) {
 	case []any:
@@ -209,7 +209,7 @@ func (w *payloadViewer) payload(c fixture.Case, body []byte) kycbridge.Payload {
 	return p
 }
 
-// event is the event of a single payload; nil if there is none.
+// event is the event of a single payload; nil if it makes none.
 func (w *payloadViewer) event(done kycbridge.Processed) *event.Data {
 	if done.Event == nil {
 		return nil

@@ -15,8 +15,8 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// TestFixturesHoldNoNewValues: everything in a body of the documentation is known to the schemas, and only
-// the fixtures that are called unknown contain new values.
+// TestNothingNewInFixtures: everything in a body of the documentation is known to the schemas, and only
+// the fixtures with unknown or odd in their names contain new values.
 func TestNothingNewInFixtures(t *testing.T) {
 	set, err := schemas.New()
 	if err != nil {
@@ -101,7 +101,7 @@ func TestNewValuesAreBounded(t *testing.T) {
 		if f.GetName() != "kycbridge_new_values_total" {
 			continue
 		}
-		if got := len(f.GetMetric()); got != maxPointers+2 { // those, other, and the word at one of them
+		if got := len(f.GetMetric()); got != maxPointers+2 { // one for each, one for other, and one for the word
 			t.Errorf("%d series", got)
 		}
 		total := 0.0

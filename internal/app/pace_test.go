@@ -48,7 +48,7 @@ func TestPaceDecides(t *testing.T) {
 	}
 }
 
-// TestPaceIsShared: processes that store together share the rate in the proportion of what each has stored.
+// TestPaceIsShared: processes that store together share the rate in proportion to what each has stored.
 func TestPaceIsShared(t *testing.T) {
 	for name, c := range map[string]struct {
 		own  int // of 200 stored a second
@@ -66,8 +66,8 @@ func TestPaceIsShared(t *testing.T) {
 	}
 }
 
-// TestPaceWaits: callbacks get their turn at four fifths of the rate of processing; one whose turn does not
-// come in time is told to come again.
+// TestPaceWaits: callbacks get their turn at four fifths of the rate of processing; a callback whose turn
+// does not come in time is refused as busy, so that the provider sends it again.
 func TestPaceWaits(t *testing.T) {
 	p := &pace{log: zap.NewNop()}
 	at := time.Now()
@@ -100,8 +100,8 @@ func TestPaceWaits(t *testing.T) {
 	}
 }
 
-// TestPaceFollows: when processing becomes slower, the backlog stops growing within two seconds, and callbacks
-// are not stopped when it stops for a moment.
+// TestPaceFollows: when processing becomes slower, the backlog stops growing within two seconds, and a
+// short pause of processing does not stop callbacks.
 func TestPaceFollows(t *testing.T) {
 	p := &pace{log: zap.NewNop()}
 	at, backlog, processed := time.Now(), 8000, 0

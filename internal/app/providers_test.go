@@ -14,8 +14,8 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// TestProviders is what every provider of the table has to have: complete functions, schemas,
-// fixtures that fit them, and an authentication that fails closed.
+// TestProviders checks what every provider of the table must have: complete functions, schemas, fixtures
+// that fit them, and an authentication that fails closed.
 func TestProviders(t *testing.T) {
 	set, err := schemas.New()
 	if err != nil {
@@ -43,8 +43,8 @@ func TestProviders(t *testing.T) {
 	}
 }
 
-// fits holds the fixtures of a provider against its schemas: each fits the one that Identify names,
-// and of each there is one.
+// fits checks the fixtures of a provider against its schemas: each fixture fits the schema that Identify
+// names, and each schema of a received body has a fixture.
 func fits(t *testing.T, p kycbridge.Provider, cases []fixture.Case, names []string) {
 	t.Helper()
 	used := map[string]bool{}
@@ -71,8 +71,8 @@ func fits(t *testing.T, p kycbridge.Provider, cases []fixture.Case, names []stri
 	}
 }
 
-// refusesForged changes what a fixture's own authentication speaks of: it admits the body as it is,
-// with the secret that it was made with, and nothing near it.
+// refusesForged checks that Verify accepts the callback of each fixture with the secret and the body that
+// it was made with, and refuses it with another secret, without its header, or with another body.
 func refusesForged(t *testing.T, p kycbridge.Provider, cases []fixture.Case) {
 	t.Helper()
 	for _, c := range cases {
@@ -98,7 +98,8 @@ func refusesForged(t *testing.T, p kycbridge.Provider, cases []fixture.Case) {
 	}
 }
 
-// refuses tries what must never be let in.
+// refuses checks that Verify refuses credentials that must never be accepted: missing, empty and wrong
+// ones.
 func refuses(t *testing.T, p kycbridge.Provider) {
 	t.Helper()
 	const secret = "a-secret-of-some-length"
@@ -143,7 +144,8 @@ func refuses(t *testing.T, p kycbridge.Provider) {
 	}
 }
 
-// survives hands in bodies that are not the provider's.
+// survives passes bodies that are not the provider's: nothing panics, no reference is found and nothing is
+// approved.
 func survives(t *testing.T, p kycbridge.Provider) {
 	t.Helper()
 	for _, body := range []string{`{}`, `{"a":[1,null,{"b":"c"}]}`,

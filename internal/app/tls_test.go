@@ -130,7 +130,8 @@ func TestTLSFiles(t *testing.T) {
 	}
 }
 
-// TestCredentialKindsOfTLS: client certificates and OAuth 2 clients that could never admit are faults.
+// TestCredentialKindsOfTLS: client certificates and OAuth 2 clients that could never admit a callback are
+// faults.
 func TestCredentialKindsOfTLS(t *testing.T) {
 	dir := t.TempDir()
 	ca := pki.NewAuthority(t, "ca")
@@ -180,7 +181,8 @@ func TestCredentialKindsOfTLS(t *testing.T) {
 	}
 }
 
-// TestTLSWarnings: a certificate that ends soon, or that providers would refuse, is no fault.
+// TestTLSWarnings: a certificate that expires soon, or that providers would refuse, is a warning, not a
+// fault.
 func TestTLSWarnings(t *testing.T) {
 	cert, key := pki.NewAuthority(t, "ca").Server(t).Write(t, t.TempDir(), "server")
 	c, err := parseConfig("kyc.yaml", fmt.Appendf(nil,
@@ -196,8 +198,8 @@ func TestTLSWarnings(t *testing.T) {
 	}
 }
 
-// TestExpiredCertificates: a process starts with a certificate that has expired, because it must come up again,
-// and says so. Files with an expired one do not replace a valid one.
+// TestExpiredCertificates: a process starts with an expired certificate, because it must be able to
+// restart, and reports it. Files with an expired certificate do not replace a valid one.
 func TestExpiredCertificates(t *testing.T) {
 	dir, ca := t.TempDir(), pki.NewAuthority(t, "ca")
 	cert, key := ca.Server(t, pki.Expired).Write(t, dir, "server")
@@ -295,7 +297,7 @@ func (s *served) get(t *testing.T, client *http.Client) (string, error) {
 	return string(body), err
 }
 
-// metric is the value of a metric with its labels as they are printed; 0 if there is none.
+// metric is the value of a metric with its labels as they are printed; 0 if it does not exist.
 func (s *served) metric(name string) float64 {
 	w := httptest.NewRecorder()
 	s.app.metrics.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
@@ -313,8 +315,9 @@ func (s *served) failures(how string) float64 {
 	return s.metric(`kycbridge_tls_handshake_failures_total{how="` + how + `",listener="callbacks"}`)
 }
 
-// TestTLSHandshakes: HTTP/2 and HTTP/1.1 over TLS 1.2 and 1.3; a client certificate is verified before its name
-// is read, none is needed, and one that cannot be verified ends the connection. Each failure is counted.
+// TestTLSHandshakes: HTTP/2 and HTTP/1.1 over TLS 1.2 and 1.3; a client certificate is verified before its
+// name is read, it is optional, and one that cannot be verified ends the connection. Each failure is
+// counted.
 func TestTLSHandshakes(t *testing.T) {
 	s := newServed(t, nil)
 	other := pki.NewAuthority(t, "ca") // of the same name
@@ -369,8 +372,8 @@ func TestTLSHandshakes(t *testing.T) {
 	}
 }
 
-// TestTLSOtherClients: what is not TLS gets an answer if it is a request, and is counted; refusals of net/http
-// are counted on connections with TLS too.
+// TestTLSOtherClients: a request without TLS gets an answer, and every connection without TLS is counted;
+// refusals of net/http are counted on connections with TLS too.
 func TestTLSOtherClients(t *testing.T) {
 	s := newServed(t, nil)
 	t.Run("plain HTTP", func(t *testing.T) {
@@ -445,8 +448,8 @@ func (s *served) tls(t *testing.T) *tls.Config {
 	return config
 }
 
-// TestTLSSilentClients: connections that begin no handshake, or half of one, hold nobody up and are closed when
-// the time for a header is over.
+// TestTLSSilentClients: connections that begin no handshake, or half of one, do not delay other clients
+// and are closed when the time for a header has passed.
 func TestTLSSilentClients(t *testing.T) {
 	s := newServed(t, nil)
 	var silent []net.Conn
@@ -472,8 +475,9 @@ func TestTLSSilentClients(t *testing.T) {
 	wait.For(t, 5*time.Second, "all counted", func() bool { return s.failures(handshakeTimeout) == 500 })
 }
 
-// TestCertificatesAreReadAgain: a new pair is used from the next handshake on; a faulty one leaves the former in
-// use, with one line in the log; an authority that is removed ends what it had verified.
+// TestCertificatesAreReadAgain: a new pair is used from the next handshake on; a faulty pair leaves the
+// former in use, with one line in the log; the certificates of a removed authority no longer count, on
+// open connections either.
 func TestCertificatesAreReadAgain(t *testing.T) {
 	s := newServed(t, nil)
 	gateway := s.ca.Client(t, "gateway")
@@ -565,7 +569,7 @@ func TestTLSStops(t *testing.T) {
 	}
 }
 
-// TestTLSNeedsItsFiles: a listener does not start without its files, and leaves its port.
+// TestTLSNeedsItsFiles: a listener does not start without its files, and does not keep its port.
 func TestTLSNeedsItsFiles(t *testing.T) {
 	config := defaults()
 	a := &App{system: newSystem(&config, zap.NewNop()), metrics: newMetrics()}

@@ -148,8 +148,8 @@ func (s *shelfOfTime) ExpireEvents(_ context.Context, k kycbridge.Key, until uin
 // span is an interval in which a verification is held.
 type span struct{ from, to time.Time }
 
-// model says when each message should be removed: at the first round after its age at which no hold covers it.
-// It knows the whole history beforehand and nothing of the code under test.
+// model computes when each message should be removed: in the first round after its age at which no hold
+// covers it. It has the whole history beforehand and uses nothing of the code under test.
 type model struct {
 	rounds []time.Time
 	spans  map[kycbridge.Key][]span
@@ -181,12 +181,12 @@ func (m *model) removal(k kycbridge.Key, stored time.Time, age time.Duration) ti
 	return time.Time{}
 }
 
-// TestRetentionModel: over five years of virtual time, with accounts and classes of different retention, holds,
-// replaced holds, releases and holds that end by themselves, each message is removed in the round in which the
-// model says.
+// TestRetentionModel: over five years of virtual time, with accounts and classes of different retention,
+// holds, replaced holds, releases and holds that end by themselves, each message is removed in the round
+// that the model computes.
 func TestRetentionModel(t *testing.T) {
 	seeds := uint64(4)
-	if testwait.Slowdown > 1 { // it only computes: the run without the race detector has them all
+	if testwait.Slowdown > 1 { // no concurrency: the run without the race detector uses all seeds
 		seeds = 1
 	}
 	for seed := range seeds {
@@ -210,7 +210,7 @@ func retentionRun(t *testing.T, random *rand.Rand) {
 		payloadAges[name], eventAges[name] = rules.Payloads, rules.Events
 		k := kycbridge.AccountKey{Provider: "ondato", Account: name}
 		if name == "former" {
-			continue // it is not configured any more
+			continue // the account is no longer configured
 		}
 		accounts[k] = &kycbridge.Account{}
 		if random.IntN(3) > 0 {
@@ -286,7 +286,7 @@ func retentionRun(t *testing.T, random *rand.Rand) {
 	for k, e := range lastEvent {
 		want := m.removal(k, e.At, eventAges[k.Account])
 		if e.Kind == event.KindUpdated || k.Account == "former" {
-			want = time.Time{} // it has not ended, or nobody says for how long
+			want = time.Time{} // it has not ended, or no retention is configured for it
 		}
 		if got := s.gone[k]; !want.Equal(got) {
 			t.Errorf("events of %s, last %s: removed %s, not %s", k.Account, e.At, got, want)

@@ -67,7 +67,8 @@ func keysOf(t *testing.T, public ed25519.PublicKey) *ledger.Verifiers {
 	return v
 }
 
-// TestEveryByteIsProven alters each byte of a bundle in turn: each alteration is refused, with the place.
+// TestEveryByteIsProven alters each byte of a bundle in turn: each alteration is refused, and the error
+// names the place.
 func TestEveryByteIsProven(t *testing.T) {
 	public, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -86,7 +87,7 @@ func TestEveryByteIsProven(t *testing.T) {
 		`at byte \d+|cut off or damaged`)
 	rnd := rand.New(rand.NewPCG(1, 2))
 	step := 1
-	if wait.Slowdown > 1 { // it only computes: the run without the race detector alters them all
+	if wait.Slowdown > 1 { // no concurrency: the run without the race detector alters them all
 		step = 97
 	}
 	for i := 0; i < len(raw); i += step {
@@ -113,7 +114,8 @@ func TestEveryByteIsProven(t *testing.T) {
 	}
 }
 
-// TestForgedBundles: a holder of the key who puts other messages under a valid manifest is found by the log.
+// TestForgedBundles: if a holder of the key puts other messages under a valid manifest, the log reveals
+// it.
 func TestForgedBundles(t *testing.T) {
 	public, key, err := ed25519.GenerateKey(nil)
 	if err != nil {

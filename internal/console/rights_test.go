@@ -70,8 +70,8 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// TestRightsAreReadAtEachRequest: a right that is withdrawn ends with the next request, and a session does
-// not go on under another name.
+// TestRightsAreReadAtEachRequest: a withdrawn right no longer applies from the next request on, and a
+// session does not continue under another name.
 func TestRightsAreReadAtEachRequest(t *testing.T) {
 	f := newConsoleFixture(t, "t")
 	f.granted = map[string]kycbridge.Rights{"t": kycbridge.AllRights()}

@@ -179,7 +179,7 @@ func TestVault(t *testing.T) {
 	if service.headers.Get("X-Vault-Namespace") != "bank" {
 		t.Error("the namespace is not sent")
 	}
-	service.keys = append(service.keys, New()) // rotated there
+	service.keys = append(service.keys, New()) // the service has rotated the key
 	if got, err := m.Unwrap(t.Context(), id, wrapped); err != nil || !bytes.Equal(got, key) {
 		t.Errorf("after a rotation: %x, %v", got, err)
 	}

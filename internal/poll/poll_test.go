@@ -257,7 +257,8 @@ func TestATriggerWithoutAResultIsPolledAgain(t *testing.T) {
 	}
 	r.state = &event.Data{Status: event.StatusCompleted,
 		Decision: event.Decision{Outcome: event.OutcomeApproved, Final: true}}
-	// Another callback about the same session: without a new result, the API may be delayed.
+	// Another callback arrives about the same session: if the answer contains no new result, the API may be
+	// delayed.
 	timer := r.work(trigger)
 	for look := 1; look <= 2; look++ {
 		if timer == nil || timer.Looks != look || timer.Trigger == "" {
@@ -276,7 +277,7 @@ func TestATriggerWithoutAResultIsPolledAgain(t *testing.T) {
 	}
 }
 
-// TestATriggerWordIsKeptUntilTheEnd: a word that only a callback contains is kept until the body that it
+// TestATriggerWordIsKeptUntilTheEnd: a label that only a callback contains is kept until the body that it
 // belongs to is available.
 func TestATriggerWordIsKeptUntilTheEnd(t *testing.T) {
 	r := newPollFixture(t)
@@ -308,7 +309,7 @@ func TestATriggerWordMakesABodyNew(t *testing.T) {
 	r.clear()
 	r.work(word("Checker Approved", 2))
 	r.clear()
-	r.work(word("Checker Rejected", 3)) // the first word again, equally new
+	r.work(word("Checker Rejected", 3)) // the first label again, equally new
 	r.wantStored("s1 review via poll", "s1 review via fetch", "s1 review via fetch", "s1 review via fetch")
 }
 
@@ -325,7 +326,8 @@ func TestATimerKeepsAConcurrentTrigger(t *testing.T) {
 	}
 }
 
-// TestAnAnswerAfterACallbackIsANewFact: the same result as before a callback revoked it.
+// TestAnAnswerAfterACallbackIsANewFact: an answer with the same result as before counts again after a
+// callback has revoked the result.
 func TestAnAnswerAfterACallbackIsANewFact(t *testing.T) {
 	r := newPollFixture(t)
 	r.answer("s1 approved", "s1 approved")

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestOnly: what is not named does not come along, whatever it is called and wherever it stands.
+// TestOnly: Only keeps no member that is not named, whatever its name and position.
 func TestOnly(t *testing.T) {
 	names := []string{"id", "ttl", "flow.version", "flow.test", "steps"}
 	for body, want := range map[string]string{

@@ -21,7 +21,8 @@ import (
 	"kycbridge/test/wait"
 )
 
-// scripted answers with statuses one after another, the last one for ever, and notes when.
+// scripted answers with its statuses one after another, repeats the last one, and records the times of the
+// calls.
 type scripted struct {
 	*httptest.Server
 	mu       sync.Mutex
@@ -196,7 +197,7 @@ func TestSentTellsWhetherItMayHaveArrived(t *testing.T) {
 	}
 }
 
-// What is not sent may be sent again, even where the call is not to be repeated.
+// A request that was not sent may be sent again, even if the call must not be repeated.
 func TestRefusedConnectionsAreTriedAgain(t *testing.T) {
 	s := serve(t, 200)
 	var dials atomic.Int32
@@ -290,7 +291,7 @@ func TestConcurrencyIsBounded(t *testing.T) {
 	}
 }
 
-// canned is a transport that needs no network, for tests within a bubble of time.
+// canned is a transport that needs no network, for tests inside a synctest bubble.
 type canned func() (status int, header http.Header)
 
 func (c canned) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -337,7 +338,7 @@ func TestBreakerOpensAndCloses(t *testing.T) {
 				t.Errorf("after a probe that worked: %v", err)
 			}
 		}
-		time.Sleep(5 * time.Second) // what still counts within the limit ends
+		time.Sleep(5 * time.Second) // until the calls that count within the limit no longer count
 	})
 }
 
@@ -426,7 +427,7 @@ func TestRetryAfter(t *testing.T) {
 	})
 }
 
-// Calls that waited for their turn when the provider asked for a pause wait for its end too.
+// Calls that wait for their turn when the provider requests a pause also wait for the end of the pause.
 func TestPauseHoldsWhoeverWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -510,7 +511,7 @@ func TestCancelledContexts(t *testing.T) {
 	}
 }
 
-// A caller that leaves while it waits gives its place back.
+// A caller that leaves while it waits releases its slot.
 func TestPlacesAreGivenBack(t *testing.T) {
 	s := serve(t, 200)
 	c := New(Options{RequestsPerSecond: 1000, Concurrency: 1})
@@ -567,7 +568,7 @@ func TestOpenStreams(t *testing.T) {
 	o := quick()
 	o.Concurrency = 1
 	c := New(o)
-	for range 3 { // one place: each must be given back on close
+	for range 3 { // there is one slot: each close must release it
 		res, err := c.Open(t.Context(), Call{Name: "file", URL: s.URL})
 		if err != nil {
 			t.Fatal(err)

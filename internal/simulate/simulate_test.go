@@ -18,7 +18,7 @@ import (
 	"kycbridge/test/wait"
 )
 
-// plain is the least provider there can be: one call, and a callback for each verification.
+// plain is a minimal provider: a call, a token call, and one callback for each verification.
 func plain() Provider {
 	say := func(status int, text string) func(string) Canned {
 		return func(call string) Canned {
@@ -56,7 +56,7 @@ func started(t *testing.T, p Provider, o Options) *Server {
 	return s
 }
 
-// ask makes one call and returns what came of it.
+// ask makes one call and returns its answer.
 func ask(t *testing.T, method, url, body string) (status int, h http.Header, answered string, err error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -94,7 +94,7 @@ func TestLimitCountsAnySecond(t *testing.T) {
 	if want := []int{200, 200, 200, 429, 429}; !slices.Equal(statuses, want) {
 		t.Errorf("statuses %v", statuses)
 	}
-	// What was refused counts too, so the limit is free again a second after the last call.
+	// Refused calls count too, so the limit admits a call again a second after the last call.
 	eventually(t, func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -206,7 +206,7 @@ func TestNowhereToCall(t *testing.T) {
 	}
 }
 
-// Waits between deliveries are of life, so they shrink as life speeds up.
+// The waits between deliveries are in simulated time, so they become shorter at a higher speed.
 func TestRetrySchedule(t *testing.T) {
 	r := receiver.New(t, func(n int) int { return []int{503, 202, 200}[min(n, 2)] })
 	s := started(t, plain(), Options{Speed: 36000, CallbackURL: r.URL})
@@ -340,8 +340,8 @@ func TestListenFails(t *testing.T) {
 	}
 }
 
-// Close ends everything: callbacks on their way, under delivery and withheld, and slow answers, to
-// questions and to requests whose body nobody read.
+// Close ends everything: callbacks that wait, are being delivered or are withheld, and slow answers, to
+// reading calls and to requests whose body has not been read.
 func TestCloseEndsEverything(t *testing.T) {
 	hang := make(chan struct{})
 	var hanging sync.WaitGroup

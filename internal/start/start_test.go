@@ -149,7 +149,7 @@ func TestStartIsStored(t *testing.T) {
 		key             string
 		watcher, store  int // how many times they fail
 		calls           []string
-		longer, shorter time.Duration // than this by the clock
+		longer, shorter time.Duration // bounds of the elapsed time
 	}{
 		"at once": {key: key, calls: []string{reserved, "call", watched, completed},
 			shorter: time.Millisecond},

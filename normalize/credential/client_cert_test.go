@@ -13,8 +13,8 @@ import (
 	"kycbridge/normalize/credential"
 )
 
-// TestClientCert: a verified certificate admits by exactly one of name, DNS name and digest, and nothing
-// admits where there is none.
+// TestClientCert: a verified certificate admits by exactly one of name, DNS name and digest, and a request
+// without a certificate is not admitted.
 func TestClientCert(t *testing.T) {
 	cert := &x509.Certificate{Raw: []byte("der"), Subject: pkix.Name{CommonName: "gateway"},
 		DNSNames: []string{"Gateway.example.com", "other.example.com"}}

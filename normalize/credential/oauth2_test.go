@@ -13,7 +13,7 @@ import (
 	"kycbridge/normalize/credential"
 )
 
-// issuing are the clients of an account, the second with two secrets.
+// issuing is the credential of an account with two clients, the second with two secrets.
 func issuing(audience string) kycbridge.OAuth2Credential {
 	return kycbridge.OAuth2Credential{Audience: audience, Lifetime: time.Hour, Clients: []kycbridge.OAuth2Client{
 		{ID: "one", Secret: "secret-1"}, {ID: "two", Secret: "secret-2-old"}, {ID: "two", Secret: "secret-2-new"},
@@ -24,7 +24,8 @@ func bearing(token string, at time.Time) kycbridge.Request {
 	return kycbridge.Request{Header: http.Header{"Authorization": {"Bearer " + token}}, ReceivedAt: at}
 }
 
-// TestAccessTokens: a token admits at its account until its end, and only while its client has its secret.
+// TestAccessTokens: a token admits at its account until it expires, and only while its client still has
+// the secret that the token was issued with.
 func TestAccessTokens(t *testing.T) {
 	now := time.Unix(1772442005, 0)
 	here := issuing("ondato/acme")
@@ -53,7 +54,7 @@ func TestAccessTokens(t *testing.T) {
 		"at its end":                  {of: here, token: token, after: time.Hour, admit: true},
 		"within the leeway":           {of: here, token: token, after: time.Hour + 30*time.Second, admit: true},
 		"expired":                     {of: here, token: token, after: 61 * time.Minute, why: "access token expired 1m0s ago"},
-		"before it was issued":        {of: here, token: token, after: -time.Minute, admit: true}, // another clock
+		"before it was issued":        {of: here, token: token, after: -time.Minute, admit: true}, // the clocks may differ
 		"another client removed":      {of: without(0), token: token, admit: true},
 		"the other secret removed":    {of: without(2), token: token, admit: true},
 		"its secret removed":          {of: without(1), token: token, why: "wrong credential: bearer"},
@@ -95,7 +96,8 @@ func TestAccessTokens(t *testing.T) {
 	}
 }
 
-// TestTokenMACBits: no other value of the last character, or of any bit of the MAC, is the same token.
+// TestTokenMACBits: another character in the MAC, or another value of any of its bits, makes a token that
+// is not accepted.
 func TestTokenMACBits(t *testing.T) {
 	now := time.Unix(1772442005, 0)
 	here := issuing("ondato/acme")
@@ -143,7 +145,7 @@ func TestFindClient(t *testing.T) {
 	}
 }
 
-// FuzzAccessToken: no text but an issued token admits, and none makes the parser fail.
+// FuzzAccessToken: only an issued token admits, and no text makes the parser fail.
 func FuzzAccessToken(f *testing.F) {
 	now := time.Unix(1772442005, 0)
 	here := issuing("ondato/acme")

@@ -12,7 +12,7 @@ import (
 	"kycbridge/normalize/normalizetest"
 )
 
-// fetched maps a result that came on a known day.
+// fetched maps a result that was received on a fixed day.
 func fetched(t *testing.T, members string) kycbridge.Observation {
 	t.Helper()
 	p := kycbridge.Payload{
@@ -27,7 +27,7 @@ func fetched(t *testing.T, members string) kycbridge.Observation {
 	return o
 }
 
-// shown is a document with these fields, given as label and value in turn.
+// shown is the JSON of a document with these fields, given as alternating labels and values.
 func shown(fields ...string) string {
 	var read []string
 	for i := 0; i+1 < len(fields); i += 2 {
@@ -36,7 +36,7 @@ func shown(fields ...string) string {
 	return `{"document_type":"Passport","issuing_country_code":"LTU","extracted_fields":{` + strings.Join(read, ",") + `}}`
 }
 
-// TestPersonsOfTwoDocuments: what the applicant lacks comes from the documents, if they agree.
+// TestPersonsOfTwoDocuments: data that the applicant object lacks come from the documents, if they agree.
 func TestPersonsOfTwoDocuments(t *testing.T) {
 	anna := shown("First Name", "ANNA", "Last Name", "ONE", "Birth Date", "1980-01-01", "Sex", "F")
 	for name, row := range map[string]struct {
@@ -117,8 +117,8 @@ func TestPersonsOfTwoDocuments(t *testing.T) {
 	}
 }
 
-// TestUnreadDates: a date that cannot be true is left out and told where it stands; no other date is
-// taken in its place.
+// TestUnreadDates: a date that cannot be true is left out and reported at its place; no other date
+// replaces it.
 func TestUnreadDates(t *testing.T) {
 	good := shown("Birth Date", "1990-02-01", "Expiry Date", "2035-05-04T00:00:00Z", "Issue Date", "04.05.2025")
 	o := fetched(t, `"applicant":{"birth_date":"1411-07-14"},"documents":{"0":`+good+`}`)
@@ -152,7 +152,8 @@ func fieldsOf(o kycbridge.Observation, id string) string {
 	return strings.Join(told, " ")
 }
 
-// TestOddLeaves: a value of another kind than expected costs that value; what reads with certainty counts.
+// TestOddLeaves: a value of an unexpected JSON type affects only itself; a value that can be read with
+// certainty counts.
 func TestOddLeaves(t *testing.T) {
 	o := fetched(t, `"selfie":[],"rule_results":"none","aml":[],"device_intelligence":"x","screening_checks":[],"applicant":"ANNA ONE",
 	  "flow_id":["f"],"reference_number":1001,"start_time":{},"documents":{"0":{"document_type":"Passport","issuing_country_code":"IN","has_passed_rules":"true",
@@ -180,7 +181,8 @@ func TestOddLeaves(t *testing.T) {
 	}
 }
 
-// TestGroups: a result replaces the facts that it speaks of, and leaves alone those that it does not hold.
+// TestGroups: a result replaces the groups of facts that it contains, and leaves the other groups
+// unchanged.
 func TestGroups(t *testing.T) {
 	o := fetched(t, `"documents":[],"selfie":[]`)
 	if o.Checks != nil || o.Documents != nil || o.ExtractedClaims != nil || o.Media != nil || o.Session != nil {
@@ -192,7 +194,7 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// TestNamesInAnyCase: members are found whatever their case, and so are the names of rules.
+// TestNamesInAnyCase: members, and the names of rules, are found in any letter case.
 func TestNamesInAnyCase(t *testing.T) {
 	o := fetched(t, `"Applicant":{"FULL_NAME":"Anna One"},"RULE_RESULTS":{"SAME_SUBJECT":{"RESULT":"Passed"},"No_AML_Records":{"Result":"Passed"}},
 	  "Selfie":{"Status":"Refer","LIVENESS_STATUS_CODE":"face_is_occluded"}`)

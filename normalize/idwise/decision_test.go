@@ -10,8 +10,8 @@ import (
 	"kycbridge/normalize/normalizetest"
 )
 
-// TestFinalDecision: the final decision is a cross-check in both of its wordings, in a webhook and in a
-// result alike. Where it contradicts the decision by precedence, neither is believed.
+// TestFinalDecision: the final decision is a cross-check in both of its notations, in a webhook and in a
+// result. If it contradicts the decision by precedence, neither is accepted.
 func TestFinalDecision(t *testing.T) {
 	const (
 		doubt    = "doubt unknown none"
@@ -64,7 +64,7 @@ func TestFinalDecision(t *testing.T) {
 	}
 }
 
-// TestOddDecisions: a decision word that is odd or not known is never passed over.
+// TestOddDecisions: a decision of an unexpected type, or with an unknown value, is never ignored.
 func TestOddDecisions(t *testing.T) {
 	for _, odd := range []string{`7`, `true`, `false`, `[]`, `{}`, `["Complete"]`, `{"value":"Approved"}`, `"Escalated"`,
 		`1e300`, `"` + strings.Repeat("long ", 9_000) + `"`} {
@@ -83,8 +83,8 @@ func TestOddDecisions(t *testing.T) {
 	}
 }
 
-// TestReviewWithoutAWord: an event that says that somebody decided, and not what, is doubt about what a
-// person decided: the machine's word does not stand in for it.
+// TestReviewWithoutAWord: an event that reports a person's decision without its value is a doubt about
+// that decision: the system's decision does not replace it.
 func TestReviewWithoutAWord(t *testing.T) {
 	for words, want := range map[string]kycbridge.Effect{
 		`"systemDecision":"Complete"`: kycbridge.EffectDoubt,
@@ -102,8 +102,8 @@ func TestReviewWithoutAWord(t *testing.T) {
 	}
 }
 
-// TestReviewBesideTheDecision: the reviewer's word under its assumed name counts against a decision only
-// where it is one that is known.
+// TestReviewBesideTheDecision: the reviewer's decision under its assumed name counts against a decision
+// only if its value is known.
 func TestReviewBesideTheDecision(t *testing.T) {
 	for word, want := range map[string]kycbridge.Effect{
 		`"Approved"`: kycbridge.EffectVerdict, `"Rejected"`: kycbridge.EffectDoubt,
@@ -118,7 +118,8 @@ func TestReviewBesideTheDecision(t *testing.T) {
 	}
 }
 
-// TestWordsOfARequest: an event that asks for something is believed unless its words contradict each other.
+// TestWordsOfARequest: an event that requests something is accepted unless its decisions contradict each
+// other.
 func TestWordsOfARequest(t *testing.T) {
 	for words, want := range map[string]string{
 		`"trigger":"KYC Renewal","systemDecision":"Complete","manualDecision":null,"finalDecision":"Complete"`: "note requires_input renewal_due",
@@ -142,8 +143,8 @@ func TestWordsOfARequest(t *testing.T) {
 	}
 }
 
-// TestSubmissions: what the applicant hands in takes a request for resubmission off; a sign of progress
-// that hands in nothing does not.
+// TestSubmissions: a submission by the applicant ends a request for resubmission; progress without a
+// submission does not.
 func TestSubmissions(t *testing.T) {
 	for body, want := range map[string]bool{
 		`{"event":"Finished Step","body":{"journeyId":"j"}}`:                                                               true,

@@ -25,8 +25,8 @@ func mapBody(t testing.TB, body string, s kycbridge.Settings) kycbridge.Observat
 	return o
 }
 
-// TestFixtures holds every row of EVENT section 5 against a body of the vendor's form, with and
-// without a result being fetched.
+// TestFixtures checks every row of EVENT section 5 against a body in the provider's form, with and without
+// fetching the result.
 func TestFixtures(t *testing.T) {
 	const fetched = "fetch: result is fetched"
 	for name, want := range map[string]struct{ confirm, direct string }{
@@ -277,7 +277,7 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-// TestOneFactTwoWays: a webhook and the result of one fact name their decisions alike.
+// TestOneFactTwoWays: a webhook and a result about the same fact use the same names for their decisions.
 func TestOneFactTwoWays(t *testing.T) {
 	hook := mapBody(t, string(normalizetest.Fixture(t, "idwise", "manually-reviewed-approved")), kycbridge.Settings{})
 	result := mapBody(t, string(normalizetest.Fixture(t, "idwise", "journey-result-manual-approved")),
@@ -584,7 +584,7 @@ func TestReferences(t *testing.T) {
 	}
 }
 
-// TestStepIDs: a step's id is a number in one body and text in another, and means the same.
+// TestStepIDs: a step's id is a number in one body and text in another, with the same meaning.
 func TestStepIDs(t *testing.T) {
 	for _, member := range []string{"0", `"0"`} {
 		o := mapBody(t, `{"event":"Verification Update Required","body":{"journeyId":"j","requiredSteps":[{"stepId":`+member+`}]}}`, kycbridge.Settings{})
@@ -598,7 +598,8 @@ func TestStepIDs(t *testing.T) {
 	}
 }
 
-// TestImageKeys: the sample and the table name the images of a document differently.
+// TestImageKeys: the sample and the table of the provider use different names for the images of a
+// document.
 func TestImageKeys(t *testing.T) {
 	for _, images := range []string{
 		`{"input_image_path":"front","back_side_image_path":"back","front_side_cropped_image_path":"crop","back_side_cropped_image_path":null}`,
@@ -613,7 +614,7 @@ func TestImageKeys(t *testing.T) {
 	}
 }
 
-// TestTimesWithoutZone: they are read as UTC, and one with a zone keeps its moment.
+// TestTimesWithoutZone: times without a zone are read as UTC, and a time with a zone keeps its instant.
 func TestTimesWithoutZone(t *testing.T) {
 	for start, want := range map[string]string{
 		"2026-03-02T09:00:00.962462": "2026-03-02T09:00:00.962462Z", "2026-03-02T09:00:00": "2026-03-02T09:00:00Z",

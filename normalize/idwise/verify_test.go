@@ -11,7 +11,7 @@ func TestVerify(t *testing.T) { admission.Run(t, Verify, admission.Common()) }
 
 func FuzzVerify(f *testing.F) { admission.Fuzz(f, Verify) }
 
-// TestVerifyRefuses: what the Verify of every provider has to refuse.
+// TestVerifyRefuses checks what the Verify of every provider must refuse.
 func TestVerifyRefuses(t *testing.T) { admission.Refuses(t, Verify) }
 
 func BenchmarkVerify(b *testing.B) {

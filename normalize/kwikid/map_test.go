@@ -22,8 +22,8 @@ func mapKwikID(t testing.TB, via event.Via, body string, s kycbridge.Settings) k
 	return o
 }
 
-// TestKwikIDSessions holds every session_status of EVENT section 5 against an answer of get_details,
-// with and without a second reviewer. Whether webhooks need confirmation changes nothing here.
+// TestSessions checks every session_status of EVENT section 5 against an answer of get_details, with and
+// without a second reviewer. Whether webhooks need confirmation makes no difference here.
 func TestSessions(t *testing.T) {
 	for name, want := range map[string]struct{ single, checker string }{
 		"get-details-waiting":          {"progress created link_sent", ""},
@@ -73,7 +73,7 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// TestKwikIDWebhooks: the four events of the portal in bodies whose form is invented.
+// TestWebhooks: the four events of the portal in bodies whose form is assumed.
 func TestWebhooks(t *testing.T) {
 	for name, want := range map[string]struct{ direct, checker string }{
 		"webhook-maker-approved-assumed": {
@@ -131,16 +131,16 @@ func TestWebhookForms(t *testing.T) {
 		`{"event":"Checker Rejected","session_data":{"session_status":"kyc_result_approved"}}`:  "verdict completed unconfirmed rejected checker human final [checker rejected human] review.checker_rejected",
 		`{"event":"Approved"}`:                                                   none,
 		`{"event":"Maker Approved","type":"Maker Rejected"}`:                     makers,
-		`{"event":"Maker Approved","type":"Checker Approved"}`:                   none, // two labels are none
+		`{"event":"Maker Approved","type":"Checker Approved"}`:                   none, // two different labels count as none
 		`{"event":"Checker Approved","status":"Checker Rejected"}`:               checkers,
 		`{"event":"Checker Rejected","data":{"result":"CHECKER_APPROVED"}}`:      checkers,
 		`{"event":"Maker Approved","data":{"session_status":"kyc_rejected"}}`:    makers,
 		`{"event":"Maker Approved","data":[{"feedback":{"type":"Reject"}}]}`:     makers,
 		`{"event":"Checker Approved","a":{"session_data":{"audit_result":"0"}}}`: checkers,
-		`{"event":"Maker Approved","extras":{"session_status":"kyc_rejected"}}`:  approved, // not the session's own
-		// not under a key that names an event
+		`{"event":"Maker Approved","extras":{"session_status":"kyc_rejected"}}`:  approved, // not the session's status
+		// This key does not name an event.
 		`{"status":"Maker Approved"}`:                                            none,
-		`{"a":{"b":{"c":{"event":"Maker Approved"}}}}`:                           none, // too deep to be the body's own
+		`{"a":{"b":{"c":{"event":"Maker Approved"}}}}`:                           none, // nested too deeply
 		`{"session_status":"kyc_result_approved"}`:                               none,
 		`{"session_data":{"session_status":"kyc_result_approved"}}`:              none,
 		`{"session_data":{"session_status":"kyc_result_approved"},"status":200}`: none, // a callback in the form of an answer
@@ -169,7 +169,7 @@ func TestWebhookForms(t *testing.T) {
 	}
 }
 
-// TestOpposedTrigger: a checker's word that its own body contradicts goes along with no fetch.
+// TestOpposedTrigger: a checker's label that its own body contradicts is not passed on with the fetch.
 func TestOpposedTrigger(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"session_id":"5e551000-0000-4000-8000-000000000001","event":"Checker Approved"}`:                                 "Checker Approved",
@@ -183,8 +183,8 @@ func TestOpposedTrigger(t *testing.T) {
 	}
 }
 
-// TestDetails: what the documents of the summary say, whatever the spelling of their members, and told
-// where they do not agree.
+// TestDetails: the data of the documents in the summary, in any spelling of the members; disagreements are
+// reported.
 func TestDetails(t *testing.T) {
 	const pan, aadhaar = `{"name":"Pan Card",`, `{"name":"Aadhaar Card",`
 	for docs, want := range map[string]string{
@@ -279,8 +279,8 @@ func polled(members string) string {
 		members + `}}`
 }
 
-// TestChecker: what a session says of the checker decides over the maker's word, whatever the account
-// says of checkers.
+// TestChecker: what a session contains about the checker takes precedence over the maker's decision,
+// whatever the account's setting for checkers.
 func TestChecker(t *testing.T) {
 	const (
 		approved = `"session_status":"kyc_result_approved","feedback":"{\"type\":\"Approve\"}"`
@@ -352,8 +352,8 @@ func TestChecker(t *testing.T) {
 	}
 }
 
-// TestCheckerTwoWays: the word of a webhook and that of the session are one person's, so they agree or
-// neither is believed.
+// TestCheckerTwoWays: the checker's decision in a webhook and the one in the session come from the same
+// person, so if they disagree neither is accepted.
 func TestCheckerTwoWays(t *testing.T) {
 	const withChecker = `null,"audit_lock":"auditor-2"`
 	for _, c := range []struct{ trigger, audit, want string }{
@@ -379,7 +379,8 @@ func TestCheckerTwoWays(t *testing.T) {
 	}
 }
 
-// TestAskedForIsTheAnswer: the way a body came decides what it is, not its top-level status.
+// TestAskedForIsTheAnswer: the way in which a body was received decides what it is, not its top-level
+// status.
 func TestAskedForIsTheAnswer(t *testing.T) {
 	for _, status := range []string{`200`, `"200"`, `"success"`, `null`, `{"code":200}`, `true`} {
 		body := `{"status":` + status +
@@ -587,8 +588,8 @@ func FuzzMap(f *testing.F) {
 	})
 }
 
-// TestKwikIDStringsInPlaceOfObjects: any object of an answer may come as text, a number or null, and
-// only session_status decides.
+// TestStringsInPlaceOfObjects: any object of an answer may be text, a number or null instead, and only
+// session_status decides.
 func TestStringsInPlaceOfObjects(t *testing.T) {
 	const approved = "verdict completed approved maker human final [maker approved human]"
 	for _, instead := range []string{`"n/a"`, `""`, `"{}"`, `null`, `[]`, `7`, `true`} {
@@ -611,8 +612,8 @@ func TestStringsInPlaceOfObjects(t *testing.T) {
 	}
 }
 
-// TestKwikIDSpellings: the vendor's slips are its names. What is spelled right is not its word, and
-// the address of the customer is withheld in any letters.
+// TestSpellings: the misspellings of the provider are the valid names, and correct spellings are unknown.
+// The customer's IP address is withheld in any letter case.
 func TestSpellings(t *testing.T) {
 	for status, want := range map[string]string{
 		"agent_alloted": "progress in_progress agent_assigned", "agent_allotted": "progress unknown system.unmapped_status",
@@ -627,8 +628,8 @@ func TestSpellings(t *testing.T) {
 	}
 }
 
-// TestKwikIDTimes: no form of time is defined, so each that can be meant is read, and what cannot be
-// read is left out.
+// TestTimes: the provider defines no format for times, so each plausible format is read, and what cannot
+// be read is left out.
 func TestTimes(t *testing.T) {
 	for start, want := range map[string]string{
 		`"1772442000"`: "2026-03-02T09:00:00Z", `1772442000`: "2026-03-02T09:00:00Z",

@@ -24,10 +24,10 @@ func decode(t testing.TB, body []byte) document.Object {
 	return doc
 }
 
-// identify finds what a callback says about itself.
+// identify returns the identity of a callback.
 func identify(doc document.Object) kycbridge.Identity { return Identify(doc, event.ViaCallback) }
 
-// mapPayload decodes and maps a payload; what is no JSON object fails as it does in the bridge.
+// mapPayload decodes and maps a payload; a body that is not a JSON object fails as it does in the bridge.
 func mapPayload(p kycbridge.Payload, s kycbridge.Settings) (kycbridge.Observation, error) {
 	doc, faults := reader().Decode(p.Body)
 	if len(faults) > 0 {

@@ -112,8 +112,8 @@ func TestChecks(t *testing.T) {
 	}
 }
 
-// TestAgentReview: an approval by a person is a check; the same words beside another status are
-// leftovers.
+// TestAgentReview: an approval by a person is a check; the same reason beside another status is a leftover
+// of an earlier one.
 func TestAgentReview(t *testing.T) {
 	for members, want := range map[string]event.Result{
 		`"status":"Approved","statusReason":"ManuallyIdentified"`:      "passed",
@@ -133,7 +133,7 @@ func TestAgentReview(t *testing.T) {
 	}
 }
 
-// TestMRZ: the answer counts in whatever way it is written.
+// TestMRZ: the result counts whether it is a boolean or text.
 func TestMRZ(t *testing.T) {
 	for raw, want := range map[string]event.Result{
 		`true`: "passed", `"True"`: "passed", `false`: "failed", `"False"`: "failed", `"FALSE"`: "failed",

@@ -61,7 +61,7 @@ func TestFacts(t *testing.T) {
 	}
 }
 
-// TestNumbersOfDocuments: a number in digits is read where a number is meant, and never as a name.
+// TestNumbersOfDocuments: a JSON number is read where the value is a number, and never as a name.
 func TestNumbersOfDocuments(t *testing.T) {
 	o := mapped(t, bareKYC(`"status":"Approved","externalReferenceId":42,"document":{"documentNumber":123456789,"personalCode":9876,"fullName":5,"firstName":true,"type":1,"category":2,"gender":3,"address":4}`), kycbridge.Settings{})
 	if want := []event.Document{{DocumentID: "document", Type: "unknown",
@@ -79,7 +79,8 @@ func TestNumbersOfDocuments(t *testing.T) {
 	}
 }
 
-// TestDates: dates are read where that is certain; one that is given and cannot be true is told.
+// TestDates: a date is read if its meaning is certain; a date that is present and cannot be true is
+// reported.
 func TestDates(t *testing.T) {
 	received := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 	for _, c := range []struct{ birth, expiry, wantBirth, wantExpiry, unread string }{
@@ -112,7 +113,7 @@ func TestDates(t *testing.T) {
 	}
 }
 
-// TestCountries: identity data take alpha-3 codes, and the codes of ICAO 9303 that are no ISO ones.
+// TestCountries: identity data take alpha-3 codes, and the codes of ICAO 9303 that are not ISO codes.
 func TestCountries(t *testing.T) {
 	for raw, want := range map[string]string{"LTU": "LTU", "lt": "LTU", " LT ": "LTU", "D": "D", "UNO": "UNO",
 		"RKS": "RKS", "uk": "GBR", "Lithuania": "", "440": "", "QQ": ""} {

@@ -9,7 +9,7 @@ import (
 	"kycbridge/normalize/normalizetest"
 )
 
-// TestStatuses is EVENT section 5, row by row.
+// TestStatuses checks EVENT section 5, row by row.
 func TestStatuses(t *testing.T) {
 	const (
 		progress, end, verdict = kycbridge.EffectProgress, kycbridge.EffectEnd, kycbridge.EffectVerdict
@@ -182,8 +182,8 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
-// TestAttempt: the facts of a KYC identification belong to it, those of an IDV to no attempt. A time
-// that cannot be that of its creation orders no attempts.
+// TestAttempt: the facts of a KYC identification belong to its attempt, those of an IDV to none. A time
+// that cannot be a creation time is not used to order attempts.
 func TestAttempt(t *testing.T) {
 	received := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 	created := time.Date(2026, 3, 2, 8, 57, 30, 770_000_000, time.UTC)

@@ -48,8 +48,8 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
-// TestApplication: a webhook belongs to the application that its envelope names; what our own
-// credentials have fetched is not asked where it belongs.
+// TestApplication: the application of a webhook is the one in its envelope, or else in its payload; for a
+// body fetched with the account's own credentials it is not read.
 func TestApplication(t *testing.T) {
 	const envelope = `{"id":"E","type":"Form.Created",%s"payload":{"id":"1","identityVerificationId":"2","status":"x"%s}}`
 	for name, c := range map[string]struct {

@@ -18,7 +18,7 @@ const (
 	testKYC = "c0000000-0000-4000-8000-000000000001"
 )
 
-// hook is a webhook with members of a payload beside its ids.
+// hook is a webhook with these members of the payload beside its ids.
 func hook(kind, members string) string {
 	ids := `"id":"` + testIDV + `"`
 	if strings.HasPrefix(strings.ToLower(kind), "kyc") {
@@ -125,7 +125,7 @@ func FuzzMap(f *testing.F) {
 	})
 }
 
-// TestTypeComesLast: whatever stands first in a body, the type decides what it is.
+// TestTypeComesLast: the type decides what a body is, whatever the order of its members.
 func TestTypeComesLast(t *testing.T) {
 	members := []string{`"id":"e1"`, `"createdUtc":"2026-03-02T09:00:12Z"`, `"payload":{"id":"` + testKYC +
 		`","identityVerificationId":"` + testIDV + `","status":"Approved"}`, `"type":"KycIdentification.Approved"`}
@@ -138,7 +138,7 @@ func TestTypeComesLast(t *testing.T) {
 	}
 }
 
-// TestFractions: instants have any number of digits behind the second.
+// TestFractions: instants may have any number of fractional digits.
 func TestFractions(t *testing.T) {
 	for fraction, want := range map[string]string{"": "", ".7": ".7", ".77": ".77", ".684": ".684",
 		".4886646": ".4886646"} {
@@ -152,7 +152,7 @@ func TestFractions(t *testing.T) {
 	}
 }
 
-// TestNumbersOrText: what comes as a number here and as text there breaks nothing.
+// TestNumbersOrText: a value that is a number in one body and text in another causes no failure.
 func TestNumbersOrText(t *testing.T) {
 	for _, members := range []string{
 		`"registration":{"phoneNumber":370600000001}`, `"registration":{"phoneNumber":"370600000001"}`,
@@ -172,8 +172,8 @@ func TestNumbersOrText(t *testing.T) {
 	}
 }
 
-// TestUntimed: what has no time that can be read is untimed, in whatever way it has none; what we asked
-// for is as new as the answer.
+// TestUntimed: a webhook without a readable time is untimed, whatever it contains instead; a body that
+// kycbridge has requested is as new as the answer.
 func TestUntimed(t *testing.T) {
 	whole := hook("KycIdentification.Approved", `"status":"Approved","completedUtc":"2026-03-02T09:00:11Z"`)
 	const created = `"2026-03-02T09:00:12.4886646Z"`
@@ -206,7 +206,7 @@ func TestUntimed(t *testing.T) {
 	}
 }
 
-// TestTimesBeyondReceipt: an event states no time that cannot be true.
+// TestTimesBeyondReceipt: an event contains no time that cannot be true.
 func TestTimesBeyondReceipt(t *testing.T) {
 	received := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 	for at, want := range map[string]string{
@@ -228,7 +228,7 @@ func TestTimesBeyondReceipt(t *testing.T) {
 	}
 }
 
-// TestGroups: a body that says nothing of a group leaves it, an empty list replaces it.
+// TestGroups: a body that does not contain a group leaves it unchanged, and an empty list replaces it.
 func TestGroups(t *testing.T) {
 	for members, want := range map[string]string{
 		`"x":1`:                          "",
@@ -263,7 +263,7 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// TestOddLeaves: a value of another kind than expected costs itself and nothing beside it.
+// TestOddLeaves: a value of an unexpected JSON type affects only itself.
 func TestOddLeaves(t *testing.T) {
 	const members = `"status":"Approved","statusReason":"AutomaticallyIdentified","externalReferenceId":"ref-1","setup":{"id":"S2"},"completedUtc":"2026-03-02T09:00:11Z",
 		"document":{"fullName":"Testa Sample","firstName":"Testa","documentNumber":"X1","dateOfExpiration":"2031-05-04","dateOfBirth":"1990-02-01","personalCode":"12",

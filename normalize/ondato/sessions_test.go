@@ -34,7 +34,8 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// TestConsented: the event itself tells the consent, whatever the body says besides, but for a refusal.
+// TestConsented: the event itself means that consent was given, whatever the body contains, except for an
+// explicit refusal.
 func TestConsented(t *testing.T) {
 	const sent, given = "2026-03-02T09:00:12.4886646Z", "2026-03-02T08:57:11.684Z"
 	for step, want := range map[string]event.Consent{
@@ -58,7 +59,7 @@ func TestConsented(t *testing.T) {
 	}
 }
 
-// TestSessionStatusReason: why a session ended is told as the provider says it.
+// TestSessionStatusReason: the reason for the end of a session is reported in the provider's spelling.
 func TestSessionStatusReason(t *testing.T) {
 	for raw, want := range map[string]any{`"ConsentDeclined"`: "ConsentDeclined", `7`: 7.0, `null`: nil, `{}`: nil} {
 		o := mapped(t, hook("IdentityVerification.StatusChanged", `"status":"Aborted","statusReason":`+raw),

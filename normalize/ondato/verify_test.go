@@ -79,10 +79,11 @@ func TestVerify(t *testing.T) {
 
 func FuzzVerify(f *testing.F) { admission.Fuzz(f, Verify) }
 
-// TestVerifyRefuses: what the Verify of every provider has to refuse.
+// TestVerifyRefuses checks what the Verify of every provider must refuse.
 func TestVerifyRefuses(t *testing.T) { admission.Refuses(t, Verify) }
 
-// TestWhyRefused: the operator learns what kept a callback out, and nothing of the callback.
+// TestWhyRefused: the error tells the operator why a callback was refused, and contains nothing of the
+// callback.
 func TestWhyRefused(t *testing.T) {
 	const body = `{"a":1}`
 	full := kycbridge.Credentials{

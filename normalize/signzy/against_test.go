@@ -14,7 +14,7 @@ import (
 	"kycbridge/normalize/normalizetest"
 )
 
-// clean is a completed journey with evidence of every kind that is known, all of it for the person.
+// clean is a completed journey with evidence of every known kind, all of it in favor of the person.
 const clean = `{"journeyId":"AB12","currentStatus":"COMPLETED","step":"COMPLETE","completedAt":1772442319271,"updatedAt":"2026-03-02T09:05:17.157Z",
 	"flow":{"flowId":"F1","version":3,"test":false},"message":"Journey Completed","mobileStatus":false,"inQueue":false,"_deleted":false,
 	"capturedData":{"consent":true,"livenessConsent":false,"country":"IN","idType":"Driving License","idType2":"Passport","verificationType":"DOC","verificationType2":"DOC",
@@ -43,7 +43,7 @@ const clean = `{"journeyId":"AB12","currentStatus":"COMPLETED","step":"COMPLETE"
 
 var strict = kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0.8, "min_liveness": 0.5}}}
 
-// overlooking is strict, passing over some types of checks.
+// overlooking is strict, but overlooks some types of checks.
 func overlooking(checks []string) kycbridge.Settings {
 	return kycbridge.Settings{Own: Settings{Policy: own(strict).Policy, Overlook: checks}}
 }
@@ -72,7 +72,7 @@ func parse(t testing.TB, body string) map[string]any {
 	return journey
 }
 
-// judgesNothing are leaves of clean, or what they are in, whose values say nothing of the person.
+// judgesNothing are the leaves of clean, or their parents, whose values are not evidence about the person.
 var judgesNothing = []string{
 	"journeyId", "completedAt", "updatedAt", "flow", "message", "mobileStatus", "inQueue", "_deleted",
 	"capturedData/livenessConsent", "capturedData/country", "capturedData/verificationType",
@@ -95,7 +95,7 @@ var judgesNothing = []string{
 	"ipAddresses/203.0.113.7/mobile", "ipAddresses/203.0.113.7/fraudScore",
 }
 
-// leaf is a place in clean with a value that can be put there.
+// leaf is a place in clean whose value a test can replace.
 type leaf struct {
 	path string
 	set  func(journey map[string]any, v any)
@@ -121,7 +121,7 @@ func leavesOf(v any, path []string) []leaf {
 	return all
 }
 
-// place puts a value at a path that exists.
+// place sets the value at a path that exists.
 func place(in any, path []string, to any) {
 	for _, name := range path[:len(path)-1] {
 		in = child(in, name)
@@ -144,7 +144,7 @@ func child(in any, name string) any {
 	return in.(map[string]any)[name]
 }
 
-// evidenceLeaves are the leaves of clean that judge the person.
+// evidenceLeaves are the leaves of clean that are evidence about the person.
 func evidenceLeaves(t testing.TB) []leaf {
 	t.Helper()
 	all := leavesOf(parse(t, clean), nil)
@@ -157,7 +157,7 @@ func evidenceLeaves(t testing.TB) []leaf {
 	return all
 }
 
-// against are values that do not speak for the person where l has one that does.
+// against are values for l that are not in favor of the person.
 func (l leaf) against() []any {
 	odd := []any{nil, "", " ", "Maybe", 7.0, []any{}, map[string]any{}, []any{true}, map[string]any{"value": true},
 		strings.Repeat("True", 1000)}
@@ -178,7 +178,7 @@ func (l leaf) against() []any {
 	return append(odd, "Driver's cat")
 }
 
-// TestEvidenceAgainst: a journey that a policy approves is approved no more once any single piece of its
+// TestEvidenceAgainst: a journey that a policy approves is no longer approved if any single piece of its
 // evidence is failed or cannot be read.
 func TestEvidenceAgainst(t *testing.T) {
 	if o := judged(t, parse(t, clean), strict); o.Decision.Outcome != event.OutcomeApproved || !o.Decision.Final ||
@@ -207,7 +207,8 @@ func TestEvidenceAgainst(t *testing.T) {
 	}
 }
 
-// TestEvidenceAgainstIsNotOverlooked: what a policy passes over hides nothing of another kind.
+// TestEvidenceAgainstIsNotOverlooked: a policy that overlooks some types of checks hides no evidence of
+// another type.
 func TestEvidenceAgainstIsNotOverlooked(t *testing.T) {
 	s := overlooking(slices.Concat(Overlookable(), []string{
 		event.CheckDocumentAuthenticity, event.CheckDocumentExpiry, event.CheckFaceMatch, event.CheckLiveness,
@@ -240,7 +241,7 @@ func TestEvidenceAgainstIsNotOverlooked(t *testing.T) {
 	}
 }
 
-// TestEvidenceAgainstAtRandom: the same with any number of changes at once.
+// TestEvidenceAgainstAtRandom: the same with several changes at once.
 func TestEvidenceAgainstAtRandom(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	leaves := evidenceLeaves(t)
@@ -255,7 +256,7 @@ func TestEvidenceAgainstAtRandom(t *testing.T) {
 				continue
 			}
 			func() {
-				defer func() { _ = recover() }() // an earlier change took the place away
+				defer func() { _ = recover() }() // an earlier change has removed the place
 				l.set(journey, v)
 				what = append(what, fmt.Sprintf("%s %.40v", l.path, v))
 			}()
@@ -266,8 +267,8 @@ func TestEvidenceAgainstAtRandom(t *testing.T) {
 	}
 }
 
-// TestNewEvidence: evidence that no documentation shows speaks against an approval, wherever it stands
-// and whatever it says, until somebody maps it. What judges nothing does not.
+// TestNewEvidence: undocumented evidence that is not clearly in favor of the person counts against an
+// approval, wherever it occurs, until a mapping for it exists. Members that judge nothing do not count.
 func TestNewEvidence(t *testing.T) {
 	for _, c := range []struct {
 		name, member, in string
@@ -317,7 +318,7 @@ func TestNewEvidence(t *testing.T) {
 	}
 }
 
-// TestReviewSaysWhy: each kind of evidence against the person has its reason.
+// TestReviewSaysWhy: each kind of evidence against the person has a reason of its own.
 func TestReviewSaysWhy(t *testing.T) {
 	for _, c := range []struct{ path, value, reason, overlook string }{
 		{"capturedData/consent", `false`, "session.consent_declined", ""},
@@ -384,7 +385,7 @@ func TestReviewSaysWhy(t *testing.T) {
 	}
 }
 
-// TestLivenessConsent: the consent of the selfie page counts only where the policy names it.
+// TestLivenessConsent: the consent of the selfie page counts only if the policy names it.
 func TestLivenessConsent(t *testing.T) {
 	named := kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0.8,
 		"min_liveness_consent": 1}}}

@@ -29,8 +29,8 @@ func unreadFields(o kycbridge.Observation) string {
 	return strings.Join(unread, " ")
 }
 
-// TestLabelsTwice: a label that is read and has two values is unread, in whatever letters it is written;
-// any other may come as often as it likes.
+// TestLabelsTwice: a label with two different values is unread, in any letter case; a label that is not
+// used may occur any number of times.
 func TestLabelsTwice(t *testing.T) {
 	for _, c := range []struct{ fields, birthdate, name, unread string }{
 		{`"Date of Birth":"01/02/1990","Date of Birth":"01/02/1991","names":"A"`, "", "A", "birthdate"},
@@ -77,7 +77,7 @@ func sameWords(a, b []string) bool {
 	return true
 }
 
-// TestDates: forms that are read, and dates that cannot be true.
+// TestDates: formats that are read, and dates that cannot be true.
 func TestDates(t *testing.T) {
 	received := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 	for value, want := range map[string]string{
@@ -102,8 +102,8 @@ func TestDates(t *testing.T) {
 	}
 }
 
-// TestNativeNames: a name in another script stands under its language tag, beside the one in Latin
-// letters, and under the bare claim only where there is no other.
+// TestNativeNames: a name in another script is a claim with its language tag, beside the one in Latin
+// letters. It is the claim without a tag only if no other name exists.
 func TestNativeNames(t *testing.T) {
 	for _, c := range []struct {
 		fields string
@@ -124,20 +124,21 @@ func TestNativeNames(t *testing.T) {
 	}
 }
 
-// predicted is a journey in which a document was chosen and recognised.
+// predicted is a journey with a chosen and a recognized document.
 func predicted(chosen, country, name, description, icao string) string {
 	return `{"journeyId":"A","currentStatus":"COMPLETED","capturedData":{"idType":"` + chosen + `","country":"` + country + `"},
 		"documentIntelligence":{"completeStatus":{"detailsOptical":{"docType":"True"}},"predictedIdTypeFront":{"DocumentName":"` + name + `",
 		"FDSIDList":{"dDescription":"` + description + `","ICAOCode":"` + icao + `"}}}}`
 }
 
-// TestDocumentTypes: what was recognised comes before what was chosen, and a difference is told.
+// TestDocumentTypes: the recognized type takes precedence over the chosen one, and a difference is
+// reported.
 func TestDocumentTypes(t *testing.T) {
 	for _, c := range []struct {
 		chosen, country, name, description, icao string
 		kind                                     string
 		result                                   event.Result
-		told                                     string // of field document_type
+		told                                     string // result of field document_type
 	}{
 		{"Driving License", "IN", "", "Driving License", "IND", "driving_permit", "passed", ""},
 		{"Driving License", "US", "Exampleland - Driving License (2021)", "", "", "driving_permit", "passed", ""},
@@ -170,7 +171,7 @@ func TestDocumentTypes(t *testing.T) {
 			kind = o.Documents[0].Type
 		}
 		if c.name+c.description == "" && kind == "" {
-			kind = c.kind // nothing was presented
+			kind = c.kind // no document was presented
 		}
 		if kind != c.kind || check.Result != c.result || told != c.told {
 			t.Errorf("%q, recognised as %q %q: %s, check %s, document_type %q", c.chosen, c.name, c.description, kind,
@@ -187,8 +188,8 @@ func TestDocumentTypes(t *testing.T) {
 	}
 }
 
-// TestSecondDocument: its report is read wherever it stands, under a name of its own, and no claim comes
-// from it.
+// TestSecondDocument: the report of the second document is read wherever it occurs, under an id of its
+// own, and no claim comes from it.
 func TestSecondDocument(t *testing.T) {
 	const report = `{"completeStatus":{"overallStatus":"True","detailsOptical":{"security":"True"}},
 		"predictedIdTypeFront":{"FDSIDList":{"dDescription":"Passport","ICAOCode":"IND"}},"extractedFields":{"names":"OTHER","Document Number":"P2"}}`
@@ -216,7 +217,7 @@ func TestSecondDocument(t *testing.T) {
 	}
 }
 
-// numberedMembers are the members of a report with a 2 behind their names.
+// numberedMembers are the members of a report with a 2 appended to their names.
 func numberedMembers(report string) string {
 	for _, member := range []string{"completeStatus", "predictedIdTypeFront", "extractedFields"} {
 		report = strings.Replace(report, `"`+member+`":`, `"`+member+`2":`, 1)
@@ -224,7 +225,8 @@ func numberedMembers(report string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(report, "{"), "}")
 }
 
-// TestFieldErrors: what could not be read is told apart from what was read twice and differs.
+// TestFieldErrors: a field that could not be read is distinguished from a field that was read twice with
+// different values.
 func TestFieldErrors(t *testing.T) {
 	for errors, want := range map[string]string{
 		`[{"fieldName":"Date of Birth","errorStatus":"NOT_EXTRACTED","message":"mismatch"}]`:                          "document.data_incomplete",

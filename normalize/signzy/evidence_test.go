@@ -106,7 +106,7 @@ func TestSelfieChecks(t *testing.T) {
 	}
 }
 
-// TestOverallFailure: only a failure that nothing else explains calls the document a forgery.
+// TestOverallFailure: an overall failure is document.not_authentic only if nothing else explains it.
 func TestOverallFailure(t *testing.T) {
 	for _, c := range []struct{ optical, want string }{
 		{`{}`, "document.not_authentic"},
@@ -157,7 +157,7 @@ func TestIPRisk(t *testing.T) {
 	}
 }
 
-// TestPassiveLiveliness: the vendor's odd spelling is the one that counts. The usual one is of
+// TestPassiveLiveliness: the provider's misspelling is the name that counts. The usual spelling belongs to
 // another product, with other members, and is no evidence here.
 func TestPassiveLiveliness(t *testing.T) {
 	policy := kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_liveness": 0.9}}}

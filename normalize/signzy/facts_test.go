@@ -10,8 +10,8 @@ import (
 	"kycbridge/normalize/normalizetest"
 )
 
-// TestOccurred: an end is as old as its completedAt, or newer by updatedAt; without a completedAt that
-// can be read its time is not trusted.
+// TestOccurred: an end occurred at its completedAt, or at updatedAt if that is later; without a readable
+// completedAt its time is not trusted.
 func TestOccurred(t *testing.T) {
 	for _, c := range []struct{ members, want string }{
 		{`"currentStatus":"COMPLETED","completedAt":1772442319271,"updatedAt":"2026-03-02T09:05:17.157Z"`,
@@ -47,7 +47,8 @@ func TestOccurred(t *testing.T) {
 	}
 }
 
-// TestContradiction: status and step that name different ends are not believed, policy or not.
+// TestContradiction: a status and a step that name different ends are a contradiction, with and without a
+// policy.
 func TestContradiction(t *testing.T) {
 	for _, c := range []struct{ status, step string }{
 		{"COMPLETED", "RETRIES_EXCEEDED"}, {"TERMINATED", "COMPLETE"}, {"completed", "retries exceeded"},
@@ -64,7 +65,7 @@ func TestContradiction(t *testing.T) {
 	}
 }
 
-// TestTestFlow: a flow that says that it is a test, or something that cannot be read, never looks live.
+// TestTestFlow: a flow with a test flag that is set, or that cannot be read, is never reported as live.
 func TestTestFlow(t *testing.T) {
 	for flow, want := range map[string]bool{
 		`"flow":{"test":true}`: true, `"flow":{"test":"True"}`: true, `"flow":{"test":1}`: true, `"flow":{"test":{}}`: true,
@@ -79,8 +80,8 @@ func TestTestFlow(t *testing.T) {
 	}
 }
 
-// TestMedia: pictures that were taken or cut out are told by their address; of one that stands in the
-// body itself the place is told, and nothing of it.
+// TestMedia: captured and cropped pictures are reported by their address; for a picture inside the body
+// only its place is reported, and nothing of its content.
 func TestMedia(t *testing.T) {
 	picture := strings.Repeat("iVBORw0K", 5000)
 	o := mapBody(t, `{"journeyId":"A","currentStatus":"COMPLETED","capturedData":{"location":{"latitude":12.5123,"longitude":77.5123},
@@ -110,7 +111,7 @@ func TestMedia(t *testing.T) {
 	}
 }
 
-// TestAttempts: how often the applicant tried is told where it is a number of times.
+// TestAttempts: the number of the applicant's attempts is reported if it is a valid count.
 func TestAttempts(t *testing.T) {
 	for value, want := range map[string]map[string]any{
 		`2`: {"document_attempts": 2}, `"3"`: {"document_attempts": 3}, `-1`: nil, `1.5`: nil, `1e300`: nil, `"many"`: nil,
@@ -124,7 +125,7 @@ func TestAttempts(t *testing.T) {
 	}
 }
 
-// TestGroups: a journey that speaks of no document, picture or check leaves what is known of them.
+// TestGroups: a journey without documents, pictures or checks leaves those that are known unchanged.
 func TestGroups(t *testing.T) {
 	o := mapBody(t, `{"journeyId":"A","currentStatus":"IN_PROGRESS"}`, kycbridge.Settings{})
 	if o.Documents != nil || o.ExtractedClaims != nil || o.Media != nil || o.Checks != nil {

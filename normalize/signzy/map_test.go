@@ -21,7 +21,7 @@ func mapBody(t *testing.T, body string, s kycbridge.Settings) kycbridge.Observat
 	return o
 }
 
-// goodJourney is a completed journey in which everything speaks for the person.
+// goodJourney is a completed journey in which all evidence is in favor of the person.
 const goodJourney = `{"journeyId":"AB12","currentStatus":"COMPLETED","step":"COMPLETE","completedAt":1772442319271,
 	"documentIntelligence":{"completeStatus":{"overallStatus":"True","detailsOptical":{"docType":"True","expiry":"True","security":"True"}},
 		"idExpired":"False","extractedFieldErrors":[]},
@@ -43,7 +43,7 @@ func changed(t testing.TB, pairs ...string) string {
 	return body
 }
 
-// TestStatuses is EVENT section 5, row by row, and what the operator may add to it.
+// TestStatuses checks EVENT section 5, row by row, and the statuses that the operator may add to it.
 func TestStatuses(t *testing.T) {
 	status := func(status, step string) string {
 		return `{"journeyId":"AB12","completedAt":1772442319271,"currentStatus":` + status + `,"step":` + step + `}`
@@ -261,7 +261,7 @@ func TestRefusesWhatCannotBeRead(t *testing.T) {
 	}
 }
 
-// secrets stand in the fixtures and may stand in no observation.
+// secrets are texts in the fixtures that must not occur in an observation.
 var secrets = []string{
 	"synthetic-callback-key", "synthetic-token", "hooks/signzy", "app.example.com", "203.0.113.7", "12.5", "77.5",
 	"Example ISP", "host.example.net", "jane@example.com", "5550100001", "JOHN SAMPLE", `"Jane"`,
@@ -293,7 +293,7 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
-// TestIsPure: maps of the body have no order, the observation has.
+// TestIsPure: the members of a body have no order, and the observation is always the same.
 func TestIsPure(t *testing.T) {
 	body := []byte(`{"journeyId":"A","currentStatus":"COMPLETED","documentIntelligence":{"extractedFields":{"Name":"A","NAME":"B","name":"C","Na me":"D","names":"E"},
 			"authenticityCheck":{"a":{"x":[],"y":[{}]},"b":{"x":[{}]}},"completeStatus2":{"overallStatus":"False"},"completeStatus":{"new":"x","newer":"False","detailsOptical":{"p":1,"q":"True"}}},
@@ -337,7 +337,8 @@ func FuzzMap(f *testing.F) {
 	})
 }
 
-// TestTimes: the same moment as milliseconds, as text of them, and as ISO; null is no moment.
+// TestTimes: the same instant in milliseconds, in milliseconds as text, and in ISO format; null is no
+// instant.
 func TestTimes(t *testing.T) {
 	for created, want := range map[string]string{
 		`1772442000000`: "2026-03-02T09:00:00Z", `"1772442000000"`: "2026-03-02T09:00:00Z",
@@ -357,8 +358,8 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// TestLabels: labels of extracted fields differ in letters, spaces and separators from document
-// to document and mean one thing.
+// TestLabels: labels of extracted fields differ in letter case, spaces and separators between documents,
+// and mean the same.
 func TestLabels(t *testing.T) {
 	for _, label := range []string{"Date of Birth", "date of birth", "DATE OF BIRTH", "dateOfBirth", "date_of_birth",
 		"Date-Of-Birth", " Date  Of Birth "} {
@@ -369,7 +370,7 @@ func TestLabels(t *testing.T) {
 	}
 }
 
-// TestKeysKeepTheirLetters: names are read without regard to case and to nothing else.
+// TestKeysKeepTheirLetters: names of members match regardless of letter case, and otherwise exactly.
 func TestKeysKeepTheirLetters(t *testing.T) {
 	for _, key := range []string{"journey_id", "journey-id"} {
 		body := `{"` + key + `":"AB12","currentStatus":"COMPLETED"}`

@@ -108,11 +108,11 @@ func TestVerify(t *testing.T) {
 
 func FuzzVerify(f *testing.F) { admission.Fuzz(f, Verify) }
 
-// TestVerifyRefuses: what the Verify of every provider has to refuse.
+// TestVerifyRefuses checks what the Verify of every provider must refuse.
 func TestVerifyRefuses(t *testing.T) { admission.Refuses(t, Verify) }
 
-// TestWhyRefusedOfABody: a wrong key in a body is told from none, and a large packed body is not unpacked to
-// find one.
+// TestWhyRefusedOfABody: a wrong key in a body is distinguished from a missing one, and a large compressed
+// body is not unpacked to look for a key.
 func TestWhyRefusedOfABody(t *testing.T) {
 	const echo = `{"processingConfig":{"authKeyForCallback":"%s"},"x":"`
 	noise := make([]byte, 96<<10)

@@ -11,7 +11,7 @@ func TestDates(t *testing.T) {
 	received := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 	for name, c := range map[string]struct {
 		read func(*Dates, string) string
-		in   map[string]string // "" is unread, "-" is left out without a word
+		in   map[string]string // "" is unread, "-" is left out silently
 	}{
 		"birth": {(*Dates).Birth, map[string]string{
 			"1990-06-21": "1990-06-21", "1990-06-21T00:00:00Z": "1990-06-21", "1990-06-21 00:00:00+02:00": "1990-06-21",

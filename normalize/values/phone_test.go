@@ -9,11 +9,11 @@ func TestPhoneNumber(t *testing.T) {
 		{"5550100001", "LT", "+3705550100001"},
 		{"5550100001", "XX", ""},
 		{"5550100001", "", ""},
-		{"0550100001", "IN", ""}, // a trunk prefix is no part of a number
+		{"0550100001", "IN", ""}, // a trunk prefix is not part of a number
 		{"+915550100001", "LT", "+915550100001"},
 		{"00915550100001", "LT", "+915550100001"},
 		{"+91 (555) 010.0001", "", "+915550100001"},
-		{"915550100001", "IN", ""}, // twelve digits: whose country code?
+		{"915550100001", "IN", ""}, // twelve digits: the country code is ambiguous
 		{"555010", "IN", ""},
 		{"phone", "IN", ""},
 		{"", "IN", ""},
@@ -24,7 +24,7 @@ func TestPhoneNumber(t *testing.T) {
 	}
 }
 
-// TestNationalDigits: they are read back as the number that they are of.
+// TestNationalDigits: PhoneNumber reads the national digits back as the same number.
 func TestNationalDigits(t *testing.T) {
 	for _, tt := range []struct{ number, country, want string }{
 		{"+915550100001", "IN", "5550100001"}, {"+15550100001", "US", "5550100001"}, {"+15550100001", "IN", ""},

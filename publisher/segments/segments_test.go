@@ -31,7 +31,7 @@ func (s shelf) keep(c *Change) Manifest {
 	return c.Manifest
 }
 
-// keyOf makes one of few keys, so that they meet.
+// keyOf makes one of few keys, so that they collide.
 func keyOf(a, b byte) (k Key) {
 	k[0] = a
 	for i := range k[1:] {

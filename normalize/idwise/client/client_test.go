@@ -29,13 +29,13 @@ import (
 )
 
 const (
-	journeyID = "65f000000000000000000001" // the examples'
+	journeyID = "65f000000000000000000001" // as in the examples
 	flowID    = "f1000000-0000-4000-8000-000000000001"
 	reference = "ref-1001"
 	person    = "Jane Sample"
 )
 
-// serve runs simulated IDWise, in which time stands still unless o says otherwise.
+// serve runs a simulated IDWise, in which time almost stands still unless o sets a speed.
 func serve(t *testing.T, o simulate.Options) *simulate.Server {
 	t.Helper()
 	if o.Speed == 0 {
@@ -56,7 +56,7 @@ func config(url string) Config {
 	}
 }
 
-// client makes a client with limits that no test meets by chance.
+// client creates a client with limits that no test reaches by accident.
 func client(url string) *Client { return NewClient(config(url), wide()) }
 
 func wide() rest.Options { return rest.Options{RequestsPerSecond: 1000, Concurrency: 50} }
@@ -74,7 +74,7 @@ func canned(status int, body []byte) simulate.Canned {
 	return simulate.Canned{Status: status, ContentType: "application/json", Body: body}
 }
 
-// problem is the provider's error in err.
+// problem returns the ProviderError in err.
 func problem(t *testing.T, err error) *kycbridge.ProviderError {
 	t.Helper()
 	var e *kycbridge.ProviderError
@@ -168,7 +168,7 @@ func resultExample(t *testing.T, name string, want [3]ID) {
 	}
 }
 
-// errorExample: every call tells a documented error alike.
+// errorExample checks that every call reports a documented error in the same way.
 func errorExample(t *testing.T, name string, want kycbridge.ProviderError) {
 	s := serve(t, simulate.Options{})
 	for call, do := range calls(client(s.URL())) {
@@ -185,7 +185,7 @@ func errorExample(t *testing.T, name string, want kycbridge.ProviderError) {
 	}
 }
 
-// calls are all calls of the vendor by their names, with what the examples say.
+// calls are all calls of the provider by name, with the values of the examples.
 func calls(c *Client) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		callStart: func(ctx context.Context) error {
@@ -235,7 +235,8 @@ func sides() []kycbridge.StepImage {
 	}
 }
 
-// requests are the examples of requests: the call that sends each, where to, and an answer to it.
+// requests are the examples of requests: the call that sends each, its method and path, and an answer to
+// it.
 var requests = map[string]struct{ call, method, path, answer string }{
 	"start-journey-request.json": {callStart, "POST", "/journey/v2/start-journey", "start-journey-response.json"},
 	"process-step-request.json":  {callStep, "POST", "/journey/v2/process-journey-step", ""},
@@ -344,7 +345,7 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// What the vendor could only refuse is not sent.
+// A request that the provider could only refuse is not sent.
 func TestRefusedBeforeSending(t *testing.T) {
 	s := serve(t, simulate.Options{})
 	c := config(s.URL())
@@ -469,7 +470,7 @@ func TestSummariesKeepTheirDistance(t *testing.T) {
 	}
 }
 
-// A failure is no reason to come back early.
+// A failure does not shorten the interval between summaries.
 func TestSummariesKeepTheirDistanceAfterFailures(t *testing.T) {
 	const speed = 40
 	s := serve(t, simulate.Options{Speed: speed, Faults: simulate.Faults{Error500: .3, HTML: .2, Broken: .2}, Seed: 7})
@@ -513,7 +514,7 @@ func TestSummaryWithoutTimeToWait(t *testing.T) {
 	}
 }
 
-// Refusals for frequency, in whatever form they come, make the distance grow.
+// A refusal because of too many requests, in any form, lengthens the interval.
 func TestSummaryBlocked(t *testing.T) {
 	t.Parallel()
 	blocked := []simulate.Canned{
@@ -556,7 +557,7 @@ func TestPaceForgets(t *testing.T) {
 	}
 }
 
-// Steps reach the simulator in either form, and their images come back from it byte for byte.
+// Steps reach the simulator in either encoding, and their images are returned byte for byte.
 func TestStepsArriveIntact(t *testing.T) {
 	for name, asJSON := range map[string]bool{"multipart": false, "JSON": true} {
 		t.Run(name, func(t *testing.T) {
@@ -650,7 +651,8 @@ func TestStepForm(t *testing.T) {
 	}
 }
 
-// What may have been worked on is not sent again; what was surely not is.
+// A write that the provider may have processed is not sent again; one that it has certainly not processed
+// is.
 func TestWritesAreSentOnce(t *testing.T) {
 	faults := map[string]simulate.Faults{
 		"500":    {Error500: 1},
@@ -713,8 +715,8 @@ func TestReadsAreRepeated(t *testing.T) {
 	}
 }
 
-// TestSuccessesThatFailed: a 200 that says that it failed, or that is about another journey or
-// reference, is a failure. What changes something may have been done all the same.
+// TestSuccessesThatFailed: a 200 that reports a failure, or that is about another journey or reference, is
+// a failure. A call that changes something may have taken effect nevertheless.
 func TestSuccessesThatFailed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		call, body string
@@ -796,7 +798,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// lies are answers that are none, and what becomes of them where we read and where we write.
+// lies are answers that are invalid or report a failure, with the kind of error for calls that read and
+// for calls that write.
 var lies = map[string]struct {
 	answer      simulate.Canned
 	read, write kycbridge.ProviderErrorKind // "" is no error
@@ -854,7 +857,7 @@ func TestAnswersThatLie(t *testing.T) {
 	}
 }
 
-// Ids are text or numbers, and flags may be null or text.
+// Ids may be text or numbers, and flags may be null or text.
 func TestTolerance(t *testing.T) {
 	const body = `{
 		"journey_id": "j", "is_completed": "true", "new": [{}],
@@ -918,7 +921,7 @@ func TestImagesThatAreNone(t *testing.T) {
 	}
 }
 
-// Whatever goes wrong, the text of an error holds nothing of what was sent.
+// Whatever fails, the text of an error contains nothing that was sent.
 func TestErrorsKeepSecrets(t *testing.T) {
 	t.Parallel()
 	const secret = "SECRET-4711"
@@ -946,7 +949,8 @@ func TestErrorsKeepSecrets(t *testing.T) {
 	check("no address", config("http://["+secret))
 }
 
-// outcomes makes every call at once, each with a client of its own, so that no failure is in another's way.
+// outcomes makes every call at once, each with a client of its own, so that no failure affects another
+// call.
 func outcomes(fresh func() *Client) map[string]error {
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -996,7 +1000,7 @@ func TestAddresses(t *testing.T) {
 			var got string
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				got = r.RequestURI
-				w.WriteHeader(http.StatusBadRequest) // not to be tried again
+				w.WriteHeader(http.StatusBadRequest) // is not retried
 			}))
 			defer server.Close()
 			c := config(server.URL)

@@ -19,7 +19,7 @@ import (
 	"kycbridge/schemas"
 )
 
-// stage is a simulated IDWise under test, and who takes its callbacks.
+// stage is a simulated IDWise under test, and the receiver of its callbacks.
 type stage struct {
 	*simulate.Server
 	t     *testing.T
@@ -27,7 +27,7 @@ type stage struct {
 	hooks []told
 }
 
-// told is a callback as it came.
+// told is a callback as it was received.
 type told struct {
 	Event string
 	Body  map[string]any
@@ -64,7 +64,7 @@ func (g *stage) take(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// compiled are compiled once for all tests.
+// compiled are the schemas, compiled once for all tests.
 var compiled = sync.OnceValues(schemas.New)
 
 func (g *stage) valid(schema string, raw []byte) {
@@ -79,14 +79,14 @@ func (g *stage) valid(schema string, raw []byte) {
 	}
 }
 
-// came is a copy of the callbacks so far.
+// came is a copy of the callbacks received so far.
 func (g *stage) came() []told {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return slices.Clone(g.hooks)
 }
 
-// eventually waits until good, for ten seconds at most.
+// eventually waits until good returns true, for at most ten seconds.
 func (g *stage) eventually(what string, good func() bool) {
 	g.t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !good(); time.Sleep(5 * time.Millisecond) {
@@ -96,7 +96,7 @@ func (g *stage) eventually(what string, good func() bool) {
 	}
 }
 
-// call sends a call with the right credentials and returns status and body.
+// call sends a request with valid credentials and returns status and body.
 func (g *stage) call(method, path string, body any) (int, map[string]any) {
 	g.t.Helper()
 	req, err := http.NewRequest(method, g.URL()+path, bytes.NewReader(writeJSON(body)))
@@ -131,7 +131,7 @@ func (g *stage) do(req *http.Request) (int, map[string]any) {
 	return res.StatusCode, doc
 }
 
-// decisions are the system's and the reviewer's of the result now.
+// decisions are the current decisions of the system and of the reviewer in the result.
 func (g *stage) decisions(id string) string {
 	g.t.Helper()
 	_, doc := g.call(http.MethodGet, "/journey/v2/"+id, nil)
@@ -198,7 +198,7 @@ func TestIDWiseScripts(t *testing.T) {
 	}
 }
 
-// A verdict that is going to be overruled is no end, so asking again is right.
+// A verdict that will be overruled is not an end, so another request for the result is correct.
 func TestIDWiseVerdictThatWillFlipIsNoEnd(t *testing.T) {
 	g := newIDWiseStage(t, simulate.Options{Speed: 2000}) // overruled after 47 s
 	id := g.Begin("ref-1", simulate.Flip)
@@ -210,7 +210,7 @@ func TestIDWiseVerdictThatWillFlipIsNoEnd(t *testing.T) {
 }
 
 func TestIDWiseProgress(t *testing.T) {
-	g := newIDWiseStage(t, simulate.Options{Speed: 0.001}) // stands still
+	g := newIDWiseStage(t, simulate.Options{Speed: 0.001}) // time almost stands still
 	id := g.Begin("ref-1", simulate.Approve)
 	status, doc := g.call(http.MethodGet, "/journey/v2/summary/"+id, nil)
 	if status != http.StatusOK || doc["is_completed"] != false {
@@ -231,7 +231,7 @@ func TestIDWiseProgress(t *testing.T) {
 	}
 }
 
-// Calls lead a journey: its person's script stands still, and follows again after complete-journey.
+// Calls drive a journey: the script of its person pauses, and continues after complete-journey.
 func TestIDWiseLedByCalls(t *testing.T) {
 	g := newIDWiseStage(t, simulate.Options{Speed: 2000})
 	_, started := g.call(http.MethodPost, "/journey/v2/start-journey",
@@ -294,7 +294,7 @@ func TestIDWiseLedByCalls(t *testing.T) {
 	}
 }
 
-// Once our caller hands in steps, what the script had in mind is not told any more.
+// After a caller has submitted steps, the planned callbacks of the script are not sent.
 func TestIDWiseLedByCallsEndsTheScript(t *testing.T) {
 	g := newIDWiseStage(t, simulate.Options{Speed: 100})
 	id := g.Begin("ref-1", simulate.Approve)
@@ -377,7 +377,7 @@ func TestIDWiseCredentialsCanBeSet(t *testing.T) {
 	}
 }
 
-// A callback is taken with exactly 200, else repeated after 5, 10 and 15 minutes.
+// A callback is accepted only with status 200; otherwise it is repeated after 5, 10 and 15 minutes.
 func TestIDWiseCallbacksAreRepeated(t *testing.T) {
 	deliveries := make(chan string, 100)
 	hooks := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -86,7 +86,7 @@ func TestTokenIsRenewedOnceWhenRefused(t *testing.T) {
 			t.Errorf("calls %v", stats.Calls)
 		}
 	})
-	t.Run("sendLink", func(t *testing.T) { // a 401 says that no session was made
+	t.Run("sendLink", func(t *testing.T) { // a 401 means that no session was created
 		r := newRig(t, simulate.Options{}, rest.Options{})
 		r.server.Can(callToken, token(`{}`))
 		if _, err := r.api.Start(bg(t), linkStart()); err != nil {
@@ -125,7 +125,7 @@ func TestOneRenewalAtATime(t *testing.T) {
 	}
 }
 
-// A start that fails before the link is asked for has made nothing.
+// A start that fails before the link is requested has created nothing.
 func TestStartWithoutATokenIsNotSent(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, simulate.Options{}, rest.Options{})
@@ -258,7 +258,7 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// Whatever a provider or the network makes of secrets and personal values, Error repeats none.
+// Error never repeats a secret or a personal value, whatever the provider or the network returns.
 func TestErrorsKeepSecrets(t *testing.T) {
 	t.Parallel()
 	const secret = "SECRET4711"
@@ -272,7 +272,7 @@ func TestErrorsKeepSecrets(t *testing.T) {
 				config.Password = secret
 				client := kwikid.NewClient(config, rest.Options{RequestsPerSecond: 10000, Concurrency: 100})
 				c := answer(status, body)
-				c.Header = http.Header{"Retry-After": {"60"}} // no repetition
+				c.Header = http.Header{"Retry-After": {"60"}} // no retry
 				r.server.Can(call, c, c, c)
 				ctx := bg(t)
 				start := linkStart()
@@ -334,7 +334,7 @@ func TestReferencesThatAreNoPath(t *testing.T) {
 
 func TestMedia(t *testing.T) {
 	r := newRig(t, simulate.Options{}, rest.Options{})
-	if err := fetch(t, r, r.server.Begin(sampleUser, "")); err != nil { // there is a token to leak
+	if err := fetch(t, r, r.server.Begin(sampleUser, "")); err != nil { // so that there is a token that could leak
 		t.Fatal(err)
 	}
 	got, err := r.api.Media(bg(t), kycbridge.MediaRequest{Ref: r.server.URL() + "/files/selfie.jpg"})

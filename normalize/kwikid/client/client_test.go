@@ -42,19 +42,19 @@ const (
 	basicForm     = "/options/forms/0/user_form_data/BASIC_INFORMATION/"
 )
 
-// sent is a request as it left.
+// sent is a request as it was sent.
 type sent struct {
 	path   string
 	header http.Header
 	body   []byte
-	length int64 // as it was told
+	length int64 // as declared
 }
 
-// recorder notes requests and lets hook answer in place of the network.
+// recorder records requests and lets hook answer instead of the network.
 type recorder struct {
 	mu       sync.Mutex
 	requests []sent
-	hook     func(*http.Request) (*http.Response, error) // nil, nil: go on
+	hook     func(*http.Request) (*http.Response, error) // nil, nil: use the network
 }
 
 func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -88,7 +88,7 @@ func (r *recorder) of(path string) []sent {
 	return found
 }
 
-// rig is a client before a simulated KwikID.
+// rig is a client with a simulated KwikID.
 type rig struct {
 	server *simulate.Server
 	client *kwikid.Client
@@ -253,7 +253,7 @@ func TestStarted(t *testing.T) {
 	}
 }
 
-// A link whose answer names no time ends after its duration; a UUID comes in one spelling.
+// A link whose answer contains no expiry time ends after its duration; a UUID is returned in lower case.
 func TestStartedWithoutExpiryTime(t *testing.T) {
 	r := newRig(t, simulate.Options{}, rest.Options{})
 	r.server.Can(callLink, simulate.Canned{Status: 200,
@@ -501,8 +501,8 @@ func TestPhoneNumbers(t *testing.T) {
 	}
 }
 
-// Documents and videos are sent in the place of their marks, with the length told beforehand, and again
-// from their beginning where a token was refused.
+// Documents and videos are sent in place of their marks, with the length declared in advance, and again
+// from the beginning after a token was refused.
 func TestFilesAreSentInTheirPlaces(t *testing.T) {
 	photo, video := strings.Repeat("QUJD", 30<<10), strings.Repeat("REVG", 40<<10)
 	file := func(mark, content string) kycbridge.File {
@@ -537,7 +537,7 @@ func TestFilesAreSentInTheirPlaces(t *testing.T) {
 	}
 }
 
-// What KwikID would answer with a page is not sent at all.
+// A request that KwikID would answer with a page is not sent.
 func TestStartIncomplete(t *testing.T) {
 	noPhone, unborn := formsStart(t), formsStart(t)
 	noPhone.Person = kycbridge.Person{}

@@ -11,8 +11,8 @@ import (
 	"kycbridge/internal/rest"
 )
 
-// FuzzAnswer reads any body as every answer and every error: nothing fails but by an error, and what
-// is repeated of the vendor's words is short and of one line.
+// FuzzAnswer reads any body as every answer and every error: nothing fails except with an error, and the
+// text that is repeated from the provider is short and on one line.
 func FuzzAnswer(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.*")
 	if err != nil {

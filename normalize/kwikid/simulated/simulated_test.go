@@ -90,7 +90,7 @@ func show(t testing.TB, s *simulate.Server, token, id string) (body, status stri
 	return body, answer.Session.Status
 }
 
-// within polls until ok.
+// within polls until ok returns true.
 func within(t testing.TB, d time.Duration, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(d); !ok(); time.Sleep(time.Millisecond) {
@@ -100,7 +100,7 @@ func within(t testing.TB, d time.Duration, what string, ok func() bool) {
 	}
 }
 
-// hookKwikID takes callbacks and answers them with what status says.
+// hookKwikID receives callbacks and answers them with the status that status returns.
 type hookKwikID struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -169,7 +169,7 @@ func TestKwikIDScripts(t *testing.T) {
 			hook := newHookKwikID(t, always(http.StatusOK))
 			speed := test.speed
 			if person == simulate.Unknown {
-				speed = 20000 // its end is a day away
+				speed = 20000 // it ends after a simulated day
 			}
 			s := start(t, simulate.Options{Speed: speed, CallbackURL: hook.URL})
 			token := logIn(t, s)
@@ -183,7 +183,7 @@ func TestKwikIDScripts(t *testing.T) {
 				}
 				return status == test.statuses[len(test.statuses)-1]
 			})
-			if !inOrder(test.statuses, seen) { // a busy machine may miss one of them
+			if !inOrder(test.statuses, seen) { // on a busy machine the test may miss one of them
 				t.Errorf("%v, want %v", seen, test.statuses)
 			}
 			within(t, 30*time.Second, "callbacks", func() bool { return s.Stats().Waiting == 0 })
@@ -200,7 +200,7 @@ func TestKwikIDScripts(t *testing.T) {
 	}
 }
 
-// inOrder reports whether seen are some of all, in the order of all.
+// inOrder reports whether seen are some elements of all, in the order of all.
 func inOrder(all, seen []string) bool {
 	for _, s := range seen {
 		i := slices.Index(all, s)
@@ -408,7 +408,7 @@ func TestKwikIDAfterEnd(t *testing.T) {
 func TestKwikIDCallbacksAreRepeated(t *testing.T) {
 	hook := newHookKwikID(t, func(n int) int {
 		if n < 3 {
-			return http.StatusAccepted // not what the vendor wants
+			return http.StatusAccepted // not the status that the provider expects
 		}
 		return http.StatusOK
 	})
@@ -427,7 +427,7 @@ func TestKwikIDCallbacksAreRepeated(t *testing.T) {
 	}
 }
 
-// A session that a newer link has ended has no verdict to tell.
+// A session that a newer link has ended sends no verdict.
 func TestKwikIDSupersededSessionsStaySilent(t *testing.T) {
 	hook := newHookKwikID(t, always(http.StatusOK))
 	s := start(t, simulate.Options{Speed: 600, CallbackURL: hook.URL})

@@ -38,7 +38,7 @@ const (
 
 const secret = "ondato-secret-0001"
 
-// quick are options under which the limits do not slow a test down.
+// quick are options with limits that do not slow a test down.
 var quick = rest.Options{RequestsPerSecond: 1000, Concurrency: 16, Timeout: 5 * time.Second}
 
 func provider(t *testing.T, o simulate.Options) *simulate.Server {
@@ -60,7 +60,7 @@ func config(s *simulate.Server) ondato.Config {
 
 func client(s *simulate.Server) *ondato.Client { return ondato.NewClient(config(s), quick) }
 
-// fetch asks what is known of a verification.
+// fetch requests the data of a verification.
 func fetch(t *testing.T, s *simulate.Server, id string) ([]kycbridge.Fetched, error) {
 	t.Helper()
 	return ondato.New(config(s), quick).Fetch(t.Context(), kycbridge.Query{Reference: id})
@@ -79,7 +79,7 @@ func canned(status int, body []byte) simulate.Canned {
 	return simulate.Canned{Status: status, ContentType: "application/json; charset=utf-8", Body: body}
 }
 
-// failure is what a test says of a *kycbridge.ProviderError.
+// failure is the part of a *kycbridge.ProviderError that the tests compare.
 type failure struct {
 	Kind    kycbridge.ProviderErrorKind
 	Call    string
@@ -99,7 +99,7 @@ func failureOf(t *testing.T, err error) failure {
 	return failure{e.Kind, e.Call, e.Status, e.Code, e.Message, e.Fields, e.Sent}
 }
 
-// recorded keeps what is sent.
+// recorded keeps the requests that are sent.
 type recorded struct {
 	mu       sync.Mutex
 	requests []sent
@@ -138,7 +138,7 @@ func (r *recorded) last(t *testing.T, path string) sent {
 	return sent{}
 }
 
-// tree decodes JSON with numbers as they stand, so that a number and a text differ.
+// tree decodes JSON and keeps numbers as they are written, so that a number and a text differ.
 func tree(t *testing.T, body []byte) any {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(body))
@@ -247,7 +247,7 @@ func TestExamples(t *testing.T) {
 				t.Fatal("not tested")
 			}
 			body := canned(test.status, example(t, name))
-			s.Can(test.name, body, body) // a refused token is tried twice
+			s.Can(test.name, body, body) // a call with a refused token is sent twice
 			if test.name == "get_identity_verification" {
 				s.Can("get_identification", canned(200, example(t, "api-get-kyc-awaiting.json")))
 			}
@@ -267,7 +267,8 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// A success that says it failed, or that is about something else, is a failure with Ondato's own words.
+// A success that reports a failure, or that is about something else, is a failure with Ondato's code and
+// message.
 func TestSuccessesThatFailed(t *testing.T) {
 	create := func(s *simulate.Server) error {
 		_, err := ondato.New(config(s), quick).Start(t.Context(), start())
@@ -311,7 +312,7 @@ func TestSuccessesThatFailed(t *testing.T) {
 	}
 }
 
-// start asks for what the documented request creates.
+// start is the start request that leads to the documented request.
 func start() kycbridge.StartRequest {
 	return kycbridge.StartRequest{
 		ExternalReference: "ref-1001",
@@ -412,7 +413,7 @@ func TestHostedPage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, o := config(s), quick
 			test.change(&c)
-			// No test calls the real host: whatever is asked for a token is led to the simulator.
+			// No test calls the real hosts: every request, including those for a token, goes to the simulator.
 			o.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 				r.URL.Scheme, r.URL.Host = "http", strings.TrimPrefix(s.URL(), "http://")
 				return http.DefaultTransport.RoundTrip(r)
@@ -471,7 +472,7 @@ func TestFetch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := provider(t, simulate.Options{})
-			for range 3 { // what cannot be read is tried again
+			for range 3 { // an unreadable answer is requested again
 				if test.idv != nil {
 					s.Can("get_identity_verification", canned(200, test.idv))
 				}
@@ -512,7 +513,7 @@ func TestOneTokenForAll(t *testing.T) {
 	}
 }
 
-// A token is renewed before it expires: the provider never sees one that is too old.
+// A token is renewed before it expires: the provider never receives an expired one.
 func TestTokenExpires(t *testing.T) {
 	t.Parallel()
 	s := provider(t, simulate.Options{TokenLife: 2 * time.Second})
@@ -560,7 +561,7 @@ func TestRefusedTokenIsRenewedOnce(t *testing.T) {
 		s := provider(t, simulate.Options{})
 		id := s.Begin("ref-1", simulate.Expire)
 		c := ondato.New(config(s), quick)
-		for range 16 { // as many as are under way at once
+		for range 16 { // as many as are sent concurrently
 			s.Can("get_identity_verification", refused)
 		}
 		var all sync.WaitGroup
@@ -634,7 +635,7 @@ func TestStartIsSentOnce(t *testing.T) {
 func TestStartIsRepeatedIfItDidNotArrive(t *testing.T) {
 	s := provider(t, simulate.Options{})
 	var refusals atomic.Int32
-	refusals.Store(-1) // the first connection is the token's
+	refusals.Store(-1) // the first connection is for the token
 	var d net.Dialer
 	o := quick
 	o.Transport = &http.Transport{DisableKeepAlives: true,
@@ -790,7 +791,7 @@ func TestHugeBodies(t *testing.T) {
 	}
 }
 
-// No error repeats a secret, a token, or what was sent or answered about a person.
+// No error repeats a secret, a token, or personal data that were sent or received.
 func TestErrorsTellNothing(t *testing.T) {
 	words := []string{secret, "synthetic-access-token", "Testa", "Sample", "370600000001", "testa@example.com",
 		"00000000000", "1990-02-01", "PROVIDER-SAID"}
@@ -820,7 +821,7 @@ func TestErrorsTellNothing(t *testing.T) {
 			s := provider(t, simulate.Options{})
 			prepare(s)
 			c := config(s)
-			if name == nobody { // the port of a closed server may be that of another test's
+			if name == nobody { // another test may reuse the port of a closed server
 				c.TokenURL, c.IDVURL, c.KYCURL = "http://127.0.0.1:1/token", "http://127.0.0.1:1", "http://127.0.0.1:1/"
 			}
 			_, err := ondato.New(c, quick).Start(t.Context(), start())

@@ -21,7 +21,7 @@ import (
 	"kycbridge/test/receiver"
 )
 
-// client asks a simulated Ondato with a token.
+// client calls a simulated Ondato with a token.
 type client struct {
 	t     *testing.T
 	s     *simulate.Server
@@ -75,7 +75,7 @@ func (c *client) do(method, path, body, contentType string) (int, []byte) {
 	return res.StatusCode, []byte(answered)
 }
 
-// get reads a resource, which must be as its schema says.
+// get reads a resource, which must conform to its schema.
 func (c *client) get(schema, path string) map[string]any {
 	c.t.Helper()
 	status, body := c.do("GET", path, "", "")
@@ -85,7 +85,7 @@ func (c *client) get(schema, path string) map[string]any {
 	return valid(c.t, schema, body)
 }
 
-// compiled are the schemas, which take a while to compile.
+// compiled are the schemas. They are compiled once because it takes a while.
 var compiled = sync.OnceValues(schemas.New)
 
 // valid decodes a body and checks it against a schema of this provider.
@@ -105,7 +105,7 @@ func valid(t *testing.T, schema string, body []byte) map[string]any {
 	return doc
 }
 
-// member follows names down a document; nil where there is nothing.
+// member follows names down a document; nil if a name is missing.
 func member(doc any, names ...string) any {
 	for _, name := range names {
 		object, _ := doc.(map[string]any)
@@ -114,7 +114,7 @@ func member(doc any, names ...string) any {
 	return doc
 }
 
-// told is what a webhook says in short: its type and the status and reason of its resource.
+// told summarizes a webhook: its type, and the status and reason of its resource.
 func told(hook map[string]any) string {
 	parts := []string{hook["type"].(string), member(hook, "payload", "status").(string)}
 	if reason, ok := member(hook, "payload", "statusReason").(string); ok {
@@ -123,7 +123,7 @@ func told(hook map[string]any) string {
 	return strings.Join(parts, " ")
 }
 
-// hooks are the webhooks that came, in the order of what they tell.
+// hooks are the received webhooks, in the order of their createdUtc.
 func hooks(t *testing.T, r *receiver.Receiver) []map[string]any {
 	t.Helper()
 	var out []map[string]any
@@ -199,7 +199,7 @@ func TestOndatoScripts(t *testing.T) {
 	}
 }
 
-// What is asked for changes as life goes on, and no time lies in the future.
+// The answers change as simulated time passes, and no time in them lies in the future.
 func TestOndatoLife(t *testing.T) {
 	const speed = 3000
 	s := started(t, New(), simulate.Options{Speed: speed})
@@ -234,7 +234,7 @@ func TestOndatoLife(t *testing.T) {
 	}
 }
 
-// Every moment of a script has its words; what comes at an age is what the script says.
+// Every state of a script has an answer, and at each age the state is that of the script.
 func TestOndatoMoments(t *testing.T) {
 	s := started(t, New(), simulate.Options{})
 	a := s.State.(*account)
@@ -284,7 +284,7 @@ func TestOndatoWebhookSigned(t *testing.T) {
 	for _, c := range r.Callbacks() {
 		signature := c.Header.Get("Ondato-Signature")
 		signed := false
-		for back := range 5 { // the second in which it was signed
+		for back := range 5 { // for the second in which it was signed
 			signed = signed || signature == signatureOver("hmac-secret", []byte(c.Body),
 				c.At.Add(-time.Duration(back)*time.Second))
 		}
@@ -406,7 +406,7 @@ func TestOndatoRefusals(t *testing.T) {
 	}
 }
 
-// A registration is echoed as it came, and the document names that person.
+// A registration is returned as it was sent, and the document names that person.
 func TestOndatoRegistration(t *testing.T) {
 	s := started(t, New(), simulate.Options{Speed: 1e6})
 	c := newOndatoClient(t, s)
@@ -432,7 +432,8 @@ func TestOndatoRegistration(t *testing.T) {
 	}
 }
 
-// Only a question after an end that had been told, and that stays, is one too many.
+// Only a request after an end that was already reported, and that is final, counts as a request after the
+// end.
 func TestOndatoQuestionsAfterTheEnd(t *testing.T) {
 	for person, late := range map[string]bool{simulate.Approve: true, simulate.Flip: true, simulate.Expire: true,
 		simulate.Unknown: false} {

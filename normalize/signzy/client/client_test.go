@@ -31,7 +31,7 @@ const (
 	journey = "AB12CD34EF"
 )
 
-// recorder keeps what was sent.
+// recorder keeps the requests that were sent.
 type recorder struct {
 	mu   sync.Mutex
 	sent []sentRequest
@@ -117,7 +117,7 @@ func providerError(t *testing.T, err error) *kycbridge.ProviderError {
 	return e
 }
 
-// Every answer about a journey is passed on byte for byte.
+// Every answer about a journey is returned byte for byte.
 func TestJourneysComeBackRaw(t *testing.T) {
 	files, err := filepath.Glob("testdata/*-*.json")
 	if err != nil {
@@ -270,7 +270,7 @@ func fullStart() kycbridge.StartRequest {
 	}
 }
 
-// withoutEmpty takes "" out of a tree: what is empty is not sent.
+// withoutEmpty removes empty strings from a tree: empty values are not sent.
 func withoutEmpty(tree any) any {
 	if members, ok := tree.(map[string]any); ok {
 		for name, value := range members {
@@ -291,7 +291,7 @@ func TestRequestsAreTheDocumentedOnes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, sent := startServer(t, simulate.Options{}), &recorder{}
 			c := config(s.URL())
-			c.PhoneAs = PhoneAsText // as the sample has it; the table says number
+			c.PhoneAs = PhoneAsText // as in the provider's sample; its table requires a number
 			if _, err := New(c, quick(sent)).Start(t.Context(), r); err != nil {
 				t.Fatal(err)
 			}
@@ -372,7 +372,7 @@ func TestRequestMembers(t *testing.T) {
 	}
 }
 
-// TestPhoneAsText: who observed text gets text, as it was written.
+// TestPhoneAsText: with PhoneAsText the number is sent as text, without changes.
 func TestPhoneAsText(t *testing.T) {
 	c := config("https://signzy.example.com")
 	c.PhoneAs = PhoneAsText
@@ -425,7 +425,7 @@ func TestStarted(t *testing.T) {
 		expires  time.Time // zero: an hour from now
 		version  string
 		test     bool
-		answer   string // what is kept
+		answer   string // the part that is kept
 		fails    bool
 	}{
 		"bare": {body: string(example(t, "create-journey-response.json")), expires: created.Add(24 * time.Hour),
@@ -500,8 +500,8 @@ func TestStarted(t *testing.T) {
 	}
 }
 
-// A 200 that says that it failed, or that is about another user or journey, is a failure with Signzy's
-// own words.
+// A 200 that reports a failure, or that is about another user or journey, is a failure with Signzy's code
+// and message.
 func TestSuccessesThatFailed(t *testing.T) {
 	for name, tt := range map[string]struct {
 		call, body    string
@@ -571,7 +571,7 @@ func TestMethodIsFoundAndKept(t *testing.T) {
 	}
 }
 
-// fetchEnded asks until the journey is known and has ended.
+// fetchEnded fetches until the journey is known and has ended.
 func fetchEnded(t *testing.T, api kycbridge.API, reference string) []byte {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
@@ -587,7 +587,7 @@ func fetchEnded(t *testing.T, api kycbridge.API, reference string) []byte {
 	return nil
 }
 
-// methodServer answers each method with its statuses one after another, the last one for ever.
+// methodServer answers each method with its statuses one after another, and repeats the last one.
 func methodServer(t *testing.T, answers map[string][]int) *httptest.Server {
 	var mu sync.Mutex
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -747,7 +747,7 @@ func TestCreateThatTimesOutIsNotSentAgain(t *testing.T) {
 	}
 }
 
-// refusing refuses so many connections before it lets them through.
+// refusing refuses a number of connections before it admits them.
 type refusing struct {
 	times atomic.Int32
 	calls atomic.Int32
@@ -757,7 +757,7 @@ func (r *refusing) transport() *http.Transport {
 	return &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		r.calls.Add(1)
 		if r.times.Add(-1) >= 0 {
-			address = "127.0.0.1:1" // nobody listens there
+			address = "127.0.0.1:1" // no server listens there
 		}
 		return (&net.Dialer{}).DialContext(ctx, network, address)
 	}}
@@ -822,7 +822,7 @@ func TestLimitIsHeld(t *testing.T) {
 	}
 }
 
-// Nothing that came with a request or an answer may stand in an error's text.
+// The text of an error never contains anything from a request or an answer.
 func TestErrorsKeepSecrets(t *testing.T) {
 	const secret, name = "s3cret", "Seeded"
 	echo := `{"currentStatus": "COMPLETED", "processingConfig": {"authKeyForCallback": "s3cret"}, "userInfo": {"name": {"firstName": "Seeded"}}, "message": "s3cret Seeded"}`
@@ -961,7 +961,7 @@ func TestAbilities(t *testing.T) {
 	}
 }
 
-// FuzzAnswers reads anything without a panic, and takes nothing for a journey that has no id.
+// FuzzAnswers reads any body without a panic, and accepts no journey without an id.
 func FuzzAnswers(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*")
 	for _, file := range files {

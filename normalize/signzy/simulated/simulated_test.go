@@ -20,7 +20,7 @@ import (
 
 const base = "/api/v3/otk-service/"
 
-// at is a running simulated Signzy.
+// running is a running simulated Signzy.
 type running struct {
 	*testing.T
 	*simulate.Server
@@ -70,7 +70,7 @@ func (s running) get(id string) (int, []byte) {
 	return s.do(http.MethodGet, base+"get-journey/"+id, "signzy-token-0001", "")
 }
 
-// body is what the tests look at.
+// journeyBody is the part of a journey that the tests check.
 type journeyBody struct {
 	JourneyID        string `json:"journeyId"`
 	CurrentStatus    string `json:"currentStatus"`
@@ -88,7 +88,7 @@ type journeyBody struct {
 	} `json:"selfieAnalysis"`
 }
 
-// read checks a body against the schema of real ones.
+// read decodes a body and checks it against the schema of real bodies.
 func (s running) read(raw []byte) journeyBody {
 	s.Helper()
 	doc, faults := document.Decode(raw)
@@ -112,7 +112,7 @@ func until(t *testing.T, met func() bool) {
 	}
 }
 
-// inbox takes callbacks and answers them.
+// inbox receives callbacks and answers them.
 type inbox struct {
 	*httptest.Server
 	mu     sync.Mutex
