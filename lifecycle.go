@@ -57,7 +57,7 @@ type Known struct {
 
 // Next applies f to the last published state of its verification (nil: none yet) and returns the next
 // state with the kind of its event, or the reason for no event. It is pure.
-// Rules (EVENT section 8): an older fact never overwrites a newer one; progress never overwrites a
+// Rules (docs/consume.md, Which facts count): an older fact never overwrites a newer one; progress never overwrites a
 // verdict; a terminal status changes only on a verdict, a resubmission, a renewal or a new attempt; a
 // machine's verdict never replaces a person's; a fact that changes nothing makes no event.
 func Next(last *Revision, f Fact) (next Revision, kind event.Kind, noEvent string) {

@@ -86,7 +86,7 @@ type Observation struct {
 	Reasons         []event.Reason
 	RequiredActions []event.RequiredAction
 
-	// Facts are merged in groups (EVENT section 8): a nil group keeps the known facts, any other value, an
+	// Facts are merged in groups (docs/consume.md): a nil group keeps the known facts, any other value, an
 	// empty one included, replaces the group as a whole. Documents and ExtractedClaims are one group: a
 	// payload that has either replaces both. Each member of a Session is a group of its own, because a
 	// later message often has the end and not the beginning.

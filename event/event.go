@@ -28,7 +28,7 @@ type Event struct {
 	Traceparent string `json:"-"`
 }
 
-// Data is the whole known state of one verification (EVENT section 3). All instants are RFC 3339, UTC,
+// Data is the whole known state of one verification (schemas/event/data.schema.json). All instants are RFC 3339, UTC,
 // with Z.
 type Data struct {
 	VerificationID    string           `json:"verification_id"`
@@ -95,7 +95,7 @@ type DecisionStep struct {
 	DecidedAt     string    `json:"decided_at,omitempty"`
 }
 
-// Reason is a reason as category.detail (EVENT section 7). Retryable is nil if the provider does not state
+// Reason is a reason as category.detail. Retryable is nil if the provider does not state
 // it.
 type Reason struct {
 	Code         string `json:"code"`
@@ -113,7 +113,7 @@ type RequiredAction struct {
 	Deadline     string   `json:"deadline,omitempty"`
 }
 
-// Check is one performed or skipped check (EVENT section 6). Score and Threshold are 0..1 and 1 is
+// Check is one performed or skipped check (schemas/event/data.schema.json). Score and Threshold are 0..1 and 1 is
 // good; the provider's own number with its range is in ScoreRaw.
 type Check struct {
 	CheckID        string         `json:"check_id"`

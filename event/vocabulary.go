@@ -3,7 +3,7 @@ package event
 // Status is the progress of a verification; the verdict is separate, in Decision.
 type Status string
 
-// The statuses of the canonical event (EVENT section 4).
+// The statuses of the canonical event (schemas/event/data.schema.json).
 const (
 	StatusCreated       Status = "created"
 	StatusInProgress    Status = "in_progress"
@@ -104,7 +104,7 @@ const (
 // Asked reports whether the body was requested from the provider's API.
 func (v Via) Asked() bool { return v == ViaFetch || v == ViaPoll }
 
-// Profile is the amount of personal data in an account's events (EVENT section 3).
+// Profile is the amount of personal data in an account's events (schemas/event/data.schema.json).
 type Profile string
 
 // The privacy profiles.
@@ -134,7 +134,7 @@ const (
 	KindClosed    Kind = "closed"    // ended without a current decision
 )
 
-// Status details that shared code sets or reads; the list is open (EVENT section 3).
+// Status details that shared code sets or reads; the list is open (schemas/event/data.schema.json).
 const (
 	DetailNoProviderVerdict    = "no_provider_verdict"
 	DetailUnconfirmed          = "unconfirmed"
@@ -155,7 +155,7 @@ const ReasonContradiction = "system.contradiction"
 // ReasonUntimed marks a verdict that differs from the current one and whose time cannot be trusted.
 const ReasonUntimed = "system.untimed"
 
-// Check types (EVENT section 6). Private ones start with x_.
+// Check types (schemas/event/data.schema.json). Private ones start with x_.
 const (
 	CheckDocumentRecognition  = "document_recognition"
 	CheckDocumentAccepted     = "document_accepted"

@@ -9,7 +9,7 @@ import (
 	"kycbridge"
 )
 
-// answer writes the response for a receipt or an error (DESIGN section 4) and returns the outcome's name
+// answer writes the response for a receipt or an error (docs/configure.md, Answers) and returns the outcome's name
 // and the status.
 func answer(
 	w http.ResponseWriter, account *kycbridge.Account, receipt kycbridge.Receipt, err error,

@@ -1,7 +1,7 @@
 // Package app assembles kycbridge: it reads the configuration, holds the table of providers, and starts and stops
 // the services.
 //
-// The configuration is a YAML file (DESIGN section 9), read once and strictly: an unknown key is a fault, and all
+// The configuration is a YAML file (docs/configure.md), read once and strictly: an unknown key is a fault, and all
 // faults are reported together, each with its line. Three things can replace a value written in the file:
 //
 //   - ${NAME} anywhere in a value is the environment variable NAME; $${ is a literal ${. Keys and the

@@ -72,7 +72,7 @@ var (
 	detailPattern = regexp.MustCompile(`^([a-z][a-z0-9_]*)?$`)
 )
 
-// checkTypes is the vocabulary of EVENT section 6.
+// checkTypes is the vocabulary of check types in schemas/event/data.schema.json.
 var checkTypes = map[string]bool{
 	event.CheckDocumentRecognition: true, event.CheckDocumentAccepted: true, event.CheckDocumentAuthenticity: true,
 	event.CheckDocumentExpiry: true, event.CheckImageQuality: true, event.CheckMRZ: true, event.CheckBarcode: true,

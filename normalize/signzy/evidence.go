@@ -103,7 +103,7 @@ func (e *evidence) others(o document.Object, place string, known ...string) {
 	}
 }
 
-// evidenceOf lists every check of a journey (EVENT section 5). A value that was not sent gives no check.
+// evidenceOf lists every check of a journey (docs/consume.md). A value that was not sent gives no check.
 func evidenceOf(j document.Object, reports []report, policy map[string]float64) *evidence {
 	e := &evidence{policy: policy}
 	e.documents(j, reports)

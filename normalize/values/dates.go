@@ -8,7 +8,7 @@ import (
 	"kycbridge/event"
 )
 
-// Years within which a date of identity data can lie (EVENT section 2).
+// Years within which a date of identity data can lie (docs/consume.md).
 const (
 	earliestBirth    = 1900
 	earliestDocument = 1950

@@ -132,7 +132,7 @@ var IndianDocumentTypes = map[string]string{
 
 // DocumentType returns the canonical name of a document from a provider's label and the issuer. An unknown label
 // is converted to snake case, an empty one to "unknown". Any label that mentions Aadhaar is in_aadhaar, because
-// an Aadhaar number must never appear in full (EVENT section 3).
+// an Aadhaar number must never appear in full (schemas/event/data.schema.json).
 func DocumentType(label, countryAlpha3 string) string {
 	if name, ok := KnownDocumentType(label, countryAlpha3); ok {
 		return name
@@ -209,7 +209,7 @@ func DocumentCheck(checkType string) bool {
 	return false
 }
 
-// CheckMethod returns the OIDC4IDA check_method of a check type (EVENT section 6); "" if it has none.
+// CheckMethod returns the OIDC4IDA check_method of a check type (schemas/event/data.schema.json); "" if it has none.
 func CheckMethod(checkType string) string {
 	switch checkType {
 	case event.CheckDocumentAuthenticity, event.CheckMRZ:

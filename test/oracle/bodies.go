@@ -29,7 +29,7 @@ func decided(outcome string) Fact { return Fact{Weight: Verdict, State: State{"c
 func byMachine(f Fact) Fact       { f.Machine = true; return f }
 func byPerson(f Fact) Fact        { f.Person = true; return f }
 
-// ondatoStep returns a row of the table of Ondato in EVENT.
+// ondatoStep returns a row of the table of Ondato in docs/consume.md.
 func ondatoStep(name string) step {
 	switch name {
 	case "begun":
