@@ -31,7 +31,7 @@ func answerWith(receipt kycbridge.Receipt, err error) receiverFunc {
 	}
 }
 
-// TestReceiptAnswers covers the rows of DESIGN section 4 for received payloads.
+// TestReceiptAnswers covers the answers of docs/configure.md for received payloads.
 func TestReceiptAnswers(t *testing.T) {
 	faults := []kycbridge.FieldError{{Path: "/a", Message: "must be \"x\""}, {Path: "", Message: "ü"}}
 	quarantined := func(reason string) kycbridge.Receipt {

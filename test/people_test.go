@@ -20,7 +20,7 @@ type end struct {
 	stage   event.Stage // "" is any
 }
 
-// ends are the ends of every simulated person at every provider, by EVENT section 5. If a provider never
+// ends are the ends of every simulated person at every provider, by the tables of docs/consume.md. If a provider never
 // ends a session, the deadline does.
 var ends = map[string]map[string]end{
 	"kwikid": {
@@ -55,7 +55,7 @@ var ends = map[string]map[string]end{
 		simulate.Expire:   {event.StatusExpired, event.OutcomeNone, ""},
 		simulate.Unknown:  {event.StatusExpired, event.OutcomeNone, ""},
 	},
-	"signzy": { // evidence, no verdict: EVENT section 5
+	"signzy": { // evidence, no verdict
 		simulate.Approve: {event.StatusCompleted, event.OutcomeNone, ""},
 		simulate.Reject:  {event.StatusCompleted, event.OutcomeNone, ""},
 		simulate.Flip:    {event.StatusCompleted, event.OutcomeNone, ""},

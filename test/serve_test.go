@@ -29,7 +29,7 @@ import (
 	"kycbridge/test/wait"
 )
 
-// designAccounts is the configuration of DESIGN section 9, with the other providers in the forms
+// designAccounts is the configuration of docs/configure.md, with the other providers in the forms
 // that its comments give, one account that rejects what is invalid and one that is fenced in.
 const designAccounts = `public_url: https://kyc.example.com
 store: {url: embedded}
@@ -213,7 +213,7 @@ func admitted(more ...string) []string {
 	return append([]string{"Content-Type", "application/json", "Authorization", "Bearer bearer-secret-0b5d"}, more...)
 }
 
-// serveAnswers walks through DESIGN section 4: what is not 200 is a problem document, to the letter.
+// serveAnswers walks through the answers of docs/configure.md: what is not 200 is a problem document, to the letter.
 func serveAnswers(t *testing.T, b *bridge) {
 	good := (&traffic.Life{Run: 0xac, N: 2}).Next(traffic.SayCreated).Body
 	for _, c := range []struct {

@@ -25,7 +25,7 @@ func mapBody(t testing.TB, body string, s kycbridge.Settings) kycbridge.Observat
 	return o
 }
 
-// TestFixtures checks every row of EVENT section 5 against a body in the provider's form, with and without
+// TestFixtures checks every row of docs/consume.md against a body in the provider's form, with and without
 // fetching the result.
 func TestFixtures(t *testing.T) {
 	const fetched = "fetch: result is fetched"

@@ -22,7 +22,7 @@ func mapKwikID(t testing.TB, via event.Via, body string, s kycbridge.Settings) k
 	return o
 }
 
-// TestSessions checks every session_status of EVENT section 5 against an answer of get_details, with and
+// TestSessions checks every session_status of docs/consume.md against an answer of get_details, with and
 // without a second reviewer. Whether webhooks need confirmation makes no difference here.
 func TestSessions(t *testing.T) {
 	for name, want := range map[string]struct{ single, checker string }{

@@ -9,7 +9,7 @@ import (
 	"kycbridge/normalize/normalizetest"
 )
 
-// TestStatuses checks EVENT section 5, row by row.
+// TestStatuses checks the table of docs/consume.md, row by row.
 func TestStatuses(t *testing.T) {
 	const (
 		progress, end, verdict = kycbridge.EffectProgress, kycbridge.EffectEnd, kycbridge.EffectVerdict

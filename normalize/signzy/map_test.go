@@ -43,7 +43,7 @@ func changed(t testing.TB, pairs ...string) string {
 	return body
 }
 
-// TestStatuses checks EVENT section 5, row by row, and the statuses that the operator may add to it.
+// TestStatuses checks the table of docs/consume.md, row by row, and the statuses that the operator may add to it.
 func TestStatuses(t *testing.T) {
 	status := func(status, step string) string {
 		return `{"journeyId":"AB12","completedAt":1772442319271,"currentStatus":` + status + `,"step":` + step + `}`

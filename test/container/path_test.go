@@ -75,7 +75,7 @@ func (c *cluster) call(method, path string, body []byte, header ...string) traff
 	return r
 }
 
-// answers are those of DESIGN section 4, as they arrive behind a proxy.
+// answers are those of docs/configure.md, as they arrive behind a proxy.
 func (c *cluster) answers() {
 	good := (&traffic.Life{Run: 0xc0, N: 1}).Next(traffic.SayCreated).Body
 	for _, a := range []struct {
