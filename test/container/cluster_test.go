@@ -90,7 +90,7 @@ func plainClient(t *testing.T) *http.Client {
 	return c
 }
 
-// run starts a container of the cluster; its name in the network is name.
+// run starts a container of the cluster, under its name in the network, without capabilities.
 func (c *cluster) run(name, image string, ports []int, more ...testcontainers.ContainerCustomizer) *node {
 	c.t.Helper()
 	n := &node{name: name, ports: map[int]int{}}
