@@ -460,7 +460,7 @@ func filesWith(t *testing.T, dir string, seeds []string) (found []string) {
 	return found
 }
 
-// signature is Ondato's, over time and body.
+// signature is a signature as Ondato makes it, over time and body.
 func signature(secret string, at time.Time, body []byte) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	fmt.Fprintf(mac, "%d.%s", at.Unix(), body)

@@ -90,7 +90,7 @@ func (run *caseRun) report(t *testing.T) {
 	t.Errorf("%s (%s):\n  %s\n%s", run.Kind, run.Why, strings.Join(faults, "\n  "), last)
 }
 
-// caseRuns are the cases, one for each profile that they are about.
+// caseRuns are the runs of the cases, one for each profile of a case.
 func caseRuns(t *testing.T) []*caseRun {
 	t.Helper()
 	cases, err := fixture.LoadOutside()
@@ -161,8 +161,8 @@ func newCaseWorld(t *testing.T, runs []*caseRun) *caseWorld {
 	return w
 }
 
-// configuration is the account of a case. A provider is polled only by a step: cases with a second poll get it
-// soon, for all others the next one is far in the future.
+// configuration is the account of a case. A provider is polled only by a step: for cases with a second poll it
+// follows soon, for all others it is far in the future.
 func (run *caseRun) configuration(api *casesAPI) map[string]any {
 	account := map[string]any{
 		"name": run.account, "provider": run.Provider, "environment": "test", "pii": run.profile, "confirm": false,
@@ -220,7 +220,7 @@ func (w *caseWorld) take(t *testing.T, runs []*caseRun, step int) {
 	}
 }
 
-// waitsFor names a case whose provider was polled less often than the step requires; "" is none.
+// waitsFor names a case whose provider was polled less often than the step requires; "" if no case is.
 func (w *caseWorld) waitsFor(t *testing.T, runs []*caseRun, step int) string {
 	t.Helper()
 	looked := w.looked(t)
@@ -291,7 +291,7 @@ func send(ctx context.Context, url, header, value string, body []byte, answer an
 	return res.StatusCode, err
 }
 
-// looksLine is a sample of the counter of looks at providers' APIs.
+// looksLine matches a sample of the counter of polls of providers' APIs.
 var looksLine = regexp.MustCompile(`(?m)^kycbridge_poll_looks_total\{account="([^"]+)",outcome="([^"]*)",provider="([^"]+)"\} ([0-9]+)$`)
 
 // looked is how often each account's API has been polled: by provider and account, then by outcome.
@@ -304,7 +304,7 @@ func (w *caseWorld) looked(t *testing.T) map[string]map[string]int {
 		if looked[account] == nil {
 			looked[account] = map[string]int{}
 		}
-		looked[account][string(found[2])], _ = strconv.Atoi(string(found[4])) // digits, as the expression says
+		looked[account][string(found[2])], _ = strconv.Atoi(string(found[4])) // the expression matches only digits
 	}
 	return looked
 }

@@ -104,7 +104,7 @@ func flip(t *testing.T, path string, where func(raw []byte) int, bit int) {
 
 // TestShortenedLog damages the payload log of an external NATS under a running kycbridge, so that the
 // server drops the messages after the damage. Their sequences are assigned again; new payloads must be
-// processed all the same.
+// processed anyway.
 func TestShortenedLog(t *testing.T) {
 	t.Parallel()
 	server, b := external(t)

@@ -25,7 +25,7 @@ import (
 )
 
 // The parts of Kubernetes objects that deploy/kubernetes uses, with the names of k8s.io/api. They
-// are decoded strictly, so that a typing mistake is an error; the module itself has a dozen dependencies,
+// are decoded strictly, so that a misspelt key is an error; the module itself has a dozen dependencies,
 // too many for this check.
 type (
 	labels   map[string]string
@@ -510,7 +510,7 @@ func checkDeployment(t *testing.T, k kubernetes, d manifest[deploymentSpec], con
 	}
 }
 
-// checkProbes asks the real routes for the paths of the probes, and compares ports with the configuration.
+// checkProbes requests the paths of the probes from the real routes, and compares ports with the configuration.
 func checkProbes(t *testing.T, d manifest[deploymentSpec], config *app.Config) {
 	t.Helper()
 	admin := handlers.NewAdmin(handlers.AdminOptions{})

@@ -29,8 +29,8 @@ var natsUsers = []string{"kycbridge", "reader", "ondato", "onboarding", "system"
 
 func natsPassword(user string) string { return user + user }
 
-// natsNodes starts n servers in this process with the files of deploy/nats. Only their ports and storage differ from
-// those of an operator.
+// natsNodes starts n servers in this process with the files of deploy/nats. Their
+// addresses, storage limit, signal handling and log differ from those of an operator.
 func natsNodes(t *testing.T, n int) (urls []string) {
 	t.Helper()
 	for _, user := range natsUsers {

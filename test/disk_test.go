@@ -21,7 +21,7 @@ func padded(n, pad int) []byte {
 	return []byte(strings.Replace(body, `{"id"`, `{"note":"`+strings.Repeat("x", pad)+`","id"`, 1))
 }
 
-// smallDisk mounts a separate file system; it skips the test where that is not permitted.
+// smallDisk mounts a separate file system; it skips the test if that is not permitted.
 func smallDisk(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {

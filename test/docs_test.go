@@ -275,7 +275,7 @@ func TestDocsCommands(t *testing.T) {
 	}
 }
 
-// subcommands are the words before the first flag.
+// subcommands are the words before the first flag of a command.
 func subcommands(args []string) []string {
 	if i := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "-") }); i >= 0 {
 		return args[:i]
@@ -419,7 +419,7 @@ func TestDocsVerifications(t *testing.T) {
 		"KYCBRIDGE_LISTEN=127.0.0.1:0", "KYCBRIDGE_ADMIN_LISTEN=127.0.0.1:0", "KYCBRIDGE_EMBEDDED_LISTEN=127.0.0.1:0"}))
 	for i, r := range requests {
 		if i == 1 {
-			// now there is a state
+			// the start has created a state
 			checkEvent(t, a, regexp.MustCompile(`[0-9a-f]{8}`).FindString(receipt.text)+" acme created none")
 		}
 		r.URL.Host = a.AdminAddr()

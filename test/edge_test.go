@@ -153,7 +153,7 @@ func (b *bridge) progress(t *testing.T) int {
 	return n
 }
 
-// edgeOversize: a sender that writes its whole body first and reads then receives its answer.
+// edgeOversize: a sender that writes its whole body before it reads still receives the answer.
 func edgeOversize(t *testing.T, b *bridge) {
 	for _, length := range []string{"Content-Length: 6291456\r\n", "Transfer-Encoding: chunked\r\n"} {
 		c, err := net.Dial("tcp", freeport.Local(b.callbacks))
@@ -228,8 +228,8 @@ func edgeChunked(t *testing.T, b *bridge) {
 	}
 }
 
-// edgeRefused: one body with a wrong and with the right credential is stored twice, and the log states the
-// reason for each refusal, while the answer does not.
+// edgeRefused: one body sent with a wrong and with the right credential is stored twice, and the log states the
+// reason for each refusal, but the answer does not.
 func edgeRefused(t *testing.T, b *bridge) {
 	body := kycHook(400, 1, "Approved", "Approved", "")
 	answers := map[string]bool{}

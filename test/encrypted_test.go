@@ -263,7 +263,7 @@ func nothingInClear(t *testing.T, dir string, want map[string][][]byte) {
 		for value := range values {
 			needle := value
 			if len(value) < 9 {
-				needle = `"` + value + `"` // a short number is part of ids too
+				needle = `"` + value + `"` // ids may contain a short number
 			}
 			if len(value) > 4 && bytes.Contains(raw, []byte(needle)) {
 				t.Errorf("%s contains %q", filepath.Base(path), value)

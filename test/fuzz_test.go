@@ -66,7 +66,7 @@ func fuzzPath(f *testing.F, provider string) {
 		}
 		done, err := p.normalizer.Process(ctx, *p.memory.stored)
 		if errors.Is(err, kycbridge.ErrUnmappable) {
-			t.Logf("valid, but: %v", err) // quarantined in the end, so not a fault
+			t.Logf("valid, but: %v", err) // it is quarantined later, so this is not a fault
 			return
 		}
 		if err != nil {

@@ -26,7 +26,7 @@ func (b *bridge) tool(t *testing.T, args ...string) string {
 	return stdout
 }
 
-// purges asks the API to erase a verification.
+// purges erases a verification over the API.
 func (b *bridge) purges(t *testing.T, name, verificationID string) (status int, answer map[string]any) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.adminURL("/v1/payloads/purge"),
@@ -55,7 +55,7 @@ func (b *bridge) stored(t *testing.T, verificationID string) int {
 	return strings.Count(b.tool(t, "payloads", "list", "--json", "--verification", verificationID), "\n")
 }
 
-// holds are the listed holds.
+// holds are the holds that the command lists.
 func (b *bridge) holds(t *testing.T) (all []archive.Held) {
 	t.Helper()
 	for l := range strings.Lines(b.tool(t, "payloads", "holds", "--json")) {

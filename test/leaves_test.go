@@ -89,7 +89,7 @@ var matters = map[string]map[string]string{
 	},
 }
 
-// unopposed are the pointers, and changes of pointers, that may remove the only value against an approval,
+// unopposed are the places, and changes at places, that may remove the only objection to an approval,
 // by provider, with the reason why the rest is an approval.
 var unopposed = map[string]map[string]string{
 	"idwise": {
@@ -226,7 +226,7 @@ func (run leafRun) changeAll(found *findings, provider kycbridge.Provider, seen 
 	return tried
 }
 
-// compare describes the fault in the result of a changed body; "" if there is none.
+// compare describes the fault in the result of a changed body; "" if the result is allowed.
 func (run leafRun) compare(at string, c leafChange, body *tree, is said) (fault string) {
 	const approved = string(event.OutcomeApproved)
 	switch {

@@ -262,7 +262,7 @@ func (c *productPath) grown(before int) error {
 	return nil
 }
 
-// agree compares both after a step.
+// agree compares product and model after a step.
 func (c *productPath) agree(before int) error {
 	if err := c.grown(before); err != nil {
 		return err
@@ -380,7 +380,7 @@ func when(at time.Time, form int) string {
 // untimedForms are times that cannot be trusted.
 var untimedForms = []string{"", `"soon"`, `"2199-01-01T00:00:00Z"`, `"1999-12-31T23:59:59Z"`, `null`, `""`, `{}`}
 
-// ondato writes an act as Ondato's message. Receipt n is at minute 10(n+10); a provider's time lies up
+// ondato writes an act as Ondato's message. Receipt n is at minute 10(n+10); a provider's time is up
 // to 77 minutes before it or 3 after.
 func ondato(n int, a act) message {
 	m := message{at: minute(10 * (n + 10)), via: event.ViaCallback, ref: ondatoIDV}

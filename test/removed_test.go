@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// removedProvider is taken out of a copy of the repository by TestProviderIsRemoved.
+// removedProvider is the provider that TestProviderIsRemoved removes from a copy of the repository.
 const removedProvider = "kwikid"
 
 // removedTests are the tests that pass without the provider, with the part of their output that shows that they

@@ -27,7 +27,7 @@ func newMasterKey(t *testing.T, id string) string {
 	return line + "\n"
 }
 
-// TestKeysRotatedUnderLoad: while callbacks arrive, the master keys are rotated to and fro by commands that are
+// TestKeysRotatedUnderLoad: while callbacks arrive, the master keys are rotated back and forth by commands that are
 // killed twenty times. Every callback is answered 200, every payload can be read, and in the end none needs the
 // former master key. A process without a required key names the key, and does not serve.
 func TestKeysRotatedUnderLoad(t *testing.T) {

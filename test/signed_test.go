@@ -90,8 +90,8 @@ func signedBy(t *testing.T, set []byte, body []byte, signature string) {
 }
 
 // TestEventsAreSigned: a consumer can check that an event comes from the service, live and in the stream,
-// after a replay by another process and after the key was replaced; foreign events
-// in the stream are detected.
+// after a replay by another process and after the key was replaced; foreign events in the stream are
+// detected.
 func TestEventsAreSigned(t *testing.T) {
 	t.Parallel()
 	private, public := newSigningKey(t)

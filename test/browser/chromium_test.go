@@ -131,7 +131,7 @@ func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// evaluate runs a script and gives its value.
+// evaluate runs a script and returns its value.
 func evaluate[T any](p *tab, script string) T {
 	p.t.Helper()
 	v, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))

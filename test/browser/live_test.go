@@ -116,7 +116,7 @@ func TestLive(t *testing.T) {
 	other.clean()
 }
 
-// measured publishes events and gives the time in ms within which 95 of 100 were on the screen.
+// measured publishes events and returns the time in ms within which 95 of 100 were on the screen.
 func (p *tab) measured(t *testing.T, b *bridge, run int) float64 {
 	t.Helper()
 	p.do(chromedp.Evaluate[chromedp.Void]("window.seen = []"))

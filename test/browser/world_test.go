@@ -86,7 +86,7 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// bridge is a kycbridge that can be started again on other settings.
+// bridge is a kycbridge that can be started again with other settings.
 type bridge struct {
 	dir, callbacks, admin, events string
 	cmd                           *exec.Cmd
@@ -94,7 +94,7 @@ type bridge struct {
 	ended                         chan struct{}
 }
 
-// account is the one account of most tests.
+// account is the only account of most tests.
 const account = `  - name: acme
     provider: ondato
     environment: test

@@ -171,7 +171,7 @@ func (h *faultyCluster) read(stream, subject string, each func(seq uint64, m jet
 	})
 }
 
-// messages reads what a stream has on a subject.
+// messages reads the messages of a stream on a subject.
 func messages(ctx context.Context, js jetstream.JetStream, stream, subject string) (all []jetstream.Msg, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -20,7 +20,7 @@ import (
 	"kycbridge/test/traffic"
 )
 
-// twoAccounts are one account, and one that rejects what is invalid.
+// twoAccounts are an ordinary account, and one that rejects invalid payloads.
 const twoAccounts = `  - {name: acme, provider: ondato, environment: test, confirm: false, auth: {basic: [{username: ondato, password: ` + callbackPassword + `}]}}
   - {name: strict, provider: ondato, environment: test, confirm: false, reject_invalid: true, auth: {basic: [{username: ondato, password: ` + callbackPassword + `}]}}
 `
