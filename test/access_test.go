@@ -20,8 +20,8 @@ import (
 	"kycbridge/test/wait"
 )
 
-// grant gives the bridge named tokens in place of its own; each token is the name and "-secret". It is
-// called before the start. The token of carl is known by its digest only.
+// grant replaces the token of the bridge by named tokens; each token is the name followed by "-secret". Call it
+// before start. The token of carl is configured by its digest only.
 func (b *bridge) grant(t *testing.T, rights map[string]kycbridge.Rights) {
 	t.Helper()
 	var tokens []string
@@ -193,8 +193,8 @@ func (b *bridge) request(t *testing.T, name, method, path, body string) int {
 	return res.StatusCode
 }
 
-// TestAccessBeforeReveal: while the access log takes no record, nothing is revealed, exported or erased, and
-// what is masked can be read.
+// TestAccessBeforeReveal: while the access log accepts no records, nothing is revealed, exported or erased, but
+// masked values can be read.
 func TestAccessBeforeReveal(t *testing.T) {
 	t.Parallel()
 	server := newNATS(t)
@@ -247,7 +247,7 @@ func TestAccessBeforeReveal(t *testing.T) {
 		t.Errorf("afterwards: %d", got)
 	}
 	b.accessed(t, kycbridge.Access{By: "alice", Operation: "purge_payloads", VerificationID: idOf(1), Reason: "Art. 17",
-		Result: "503", Remote: "127.0.0.1"}) // it waited
+		Result: "503", Remote: "127.0.0.1"}) // the record is stored once the log accepts records again
 }
 
 // TestCommandRights: every command that uses the API, with each right alone and with all but one.

@@ -10,11 +10,11 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// What lets a body be approved, written down by hand from the contract of the event and used by no
-// part of the product. A body that is approved must be approvable; one that is approvable may yet be
-// refused for a reason that is not written here.
+// The rules in this file state when a body may be approved. They are written by hand from the contract of the event,
+// and no part of the product uses them. A body that the product approves must be approvable; the product may still
+// refuse an approvable body for a reason that is not written here.
 
-// approvable reports whether the words of a body that comes as c does allow an approval.
+// approvable reports whether the values of body, received in the way and with the settings of c, allow an approval.
 func approvable(c fixture.Case, body *tree) bool {
 	switch c.Provider {
 	case "ondato":
@@ -32,20 +32,21 @@ func approvable(c fixture.Case, body *tree) bool {
 // oneOf reports whether a word is in the list.
 func oneOf(word string, words ...string) bool { return slices.Contains(words, word) }
 
-// ondatoApprovable: a KYC identification whose status says so, in an envelope that does not say
-// otherwise. The end of an identity verification is no approval.
+// ondatoApprovable: a KYC identification with the status approved, in an envelope that does not contradict it. The
+// end of an identity verification is not an approval.
 func ondatoApprovable(body *tree) bool {
-	if len(body.find("payload")) == 0 { // as the API answers
+	if len(body.find("payload")) == 0 { // an answer of the API
 		return body.word("status") == "approved"
 	}
 	return body.word("payload/status") == "approved" &&
 		oneOf(body.word("type"), "kycidentification.approved", "kycidentification.updated")
 }
 
-// idwiseApprovable: a person's decision, else the system's, and none beside it that disagrees.
+// idwiseApprovable: the reviewer approves or, without a reviewer's decision, the system does, and no other decision
+// contradicts this.
 func idwiseApprovable(body *tree) bool {
 	part, names := "body/", []string{"systemDecision", "manualDecision", "finalDecision"}
-	if len(body.find("body")) == 0 { // as the API answers
+	if len(body.find("body")) == 0 { // an answer of the API
 		part, names = "", []string{"system_decision", "manual_decision", "final_decision"}
 	} else if !oneOf(body.word("event"), "finishedjourney", "updatedjourney", "manuallyreviewed", "amlmonitorupdate",
 		"finishedspotcheck", "finishedongoingcheck") {
@@ -57,7 +58,7 @@ func idwiseApprovable(body *tree) bool {
 	return decided && listed && oneOf(final, nothing, "approved", "complete")
 }
 
-// kwikidApprovable: the maker's approval without a checker, else the checker's of an approval.
+// kwikidApprovable: the maker approves and the account has no checker, or the checker approves the maker's approval.
 func kwikidApprovable(body *tree, c fixture.Case) bool {
 	checker := normalize.Values(c.Own).Flag("checker")
 	if c.Via == event.ViaCallback {
@@ -82,7 +83,7 @@ func kwikidAgrees(body *tree, session string) bool {
 			"kycrequestaccepted", "kycrequestrejected", "kycrejected", "sessionexpired", "userabandoned")
 }
 
-// kwikidLabels are the different words that a webhook calls its event by, at any depth.
+// kwikidLabels are the distinct maker and checker events that a webhook names, at any depth.
 func kwikidLabels(body *tree) (labels []string) {
 	body.each(func(_ []int, path string, v *tree) {
 		name := strings.ReplaceAll(path[strings.LastIndex(path, "/")+1:], "_", "")
@@ -97,20 +98,20 @@ func kwikidLabels(body *tree) (labels []string) {
 // evidence is a place in a journey of Signzy that can contain an objection.
 type evidence struct {
 	path   string
-	fine   func(word string) bool // does not contradict an approval; an unreadable word does
-	needed bool                   // there is no approval without it
-	check  string                 // the type of check that a policy would have to pass over; "" can not be passed over
+	fine   func(word string) bool // reports that the word does not contradict an approval; an unreadable word does
+	needed bool                   // an approval requires it
+	check  string                 // the check type with which a policy can overlook it; "" cannot be overlooked
 	bad    []string               // some values that are objections
 }
 
-// silent are the words of what was not looked at.
+// silent reports whether a word means that nothing was checked.
 func silent(word string) bool { return oneOf(word, nothing, "none", "na", "notstarted") }
 
-// Evidence that is fine with a true, or with a false.
+// fineTrue and fineFalse accept true, or false, and words that mean that nothing was checked.
 func fineTrue(word string) bool  { return word == "true" || silent(word) }
 func fineFalse(word string) bool { return word == "false" || silent(word) }
 
-// finePercent is fine with any match but none at all.
+// finePercent accepts a match above 0 % and words that mean that nothing was checked.
 func finePercent(word string) bool {
 	value, err := strconv.ParseFloat(strings.TrimSuffix(word, "%"), 64)
 	return silent(word) || err == nil && value > 0 && value <= 100
@@ -122,7 +123,7 @@ var (
 	badPercent = []string{"0%", "0", "0.0%"}
 )
 
-// signzyEvidence is where a policy must find nothing.
+// signzyEvidence lists the places in which a policy must find no objection.
 var signzyEvidence = slices.Concat(
 	signzyDocument("documentIntelligence", true), signzyDocument("documentIntelligence2", false),
 	[]evidence{
@@ -166,7 +167,7 @@ func signzyDocument(part string, needed bool) []evidence {
 // policyOf is the policy of a case's account.
 func policyOf(c fixture.Case) normalize.Table { return normalize.Values(c.Own).Table("policy") }
 
-// signzyApprovable: only by a policy, of a journey that has ended, with nothing against it.
+// signzyApprovable: only under a policy, for a journey that has ended, and without an objection.
 func signzyApprovable(body *tree, policy normalize.Table) bool {
 	if len(policy.Numbers()) == 0 {
 		return false

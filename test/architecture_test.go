@@ -14,7 +14,7 @@ import (
 // roomName represents the folder of a provider in docs/architecture.md.
 const roomName = "<name>"
 
-// TestArchitecture: docs/architecture.md names files, methods and imports of today.
+// TestArchitecture: docs/architecture.md names only files, methods and imports that exist.
 func TestArchitecture(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile("../docs/architecture.md")
@@ -69,7 +69,7 @@ func architectureNames(t *testing.T, text string) {
 	}
 }
 
-// architectureImports: the table of packages says who imports whom.
+// architectureImports: the table of packages states which package imports which.
 func architectureImports(t *testing.T, text string) {
 	real := map[string]map[string]bool{}
 	imports(t, func(_, dir, imported string) {
@@ -113,7 +113,7 @@ func architectureImports(t *testing.T, text string) {
 	}
 }
 
-// inRoom is a folder with the name of a provider's room replaced.
+// inRoom is a folder with the name of the provider replaced by roomName.
 func inRoom(dir string) string {
 	parts := strings.Split(dir, "/")
 	if len(parts) > 1 && parts[0] == "normalize" && slices.Contains(everyProvider, parts[1]) {

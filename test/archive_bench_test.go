@@ -98,7 +98,7 @@ func TestArchiveAtScale(t *testing.T) {
 // toolMemory is the memory limit of the command, independent of the number of payloads.
 const toolMemory = 512 << 20
 
-// tool runs the command beside the running bridge, and returns its duration and its memory.
+// tool runs the command beside the running bridge, logs its duration and its memory, and checks the memory.
 func (s *store) tool(payloads int, args ...string) {
 	s.t.Helper()
 	port := s.app.ClientURL()[strings.LastIndex(s.app.ClientURL(), ":")+1:]

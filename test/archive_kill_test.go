@@ -15,8 +15,8 @@ import (
 	"kycbridge/event"
 )
 
-// TestReplayKilled: a replay through other settings, beside live traffic, is killed five times and
-// run again. Every verification has its one revision, and no history forks or has a gap.
+// TestReplayKilled: a replay with other settings, during live traffic, is killed five times and run again. Every
+// verification gets exactly one revision from it, and no history forks or has a gap.
 func TestReplayKilled(t *testing.T) {
 	t.Parallel()
 	const verifications = 4000
@@ -40,7 +40,7 @@ func TestReplayKilled(t *testing.T) {
 	posting.Wait()
 	b.settled(t, time.Minute)
 
-	// The same account whose setup has a reviewer now: what was processing is in review.
+	// The account now has a reviewer, so what was processing is in review.
 	raw, err := os.ReadFile(b.config)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func TestReplayKilled(t *testing.T) {
 	writeFile(t, other, strings.Replace(string(raw), "    confirm: false\n",
 		"    confirm: false\n    manual_review: true\n", 1))
 
-	// Live traffic: verdicts for some that are being replayed, and new verifications.
+	// Live traffic: verdicts for some verifications that are being replayed, and new verifications.
 	live, stop := context.WithCancel(t.Context())
 	var traffic sync.WaitGroup
 	var verdicts atomic.Int32
@@ -93,7 +93,7 @@ func TestReplayKilled(t *testing.T) {
 	checkReplayed(t, b, verifications, int(verdicts.Load()))
 }
 
-// checkReplayed reads every history: no gap, no fork, one replayed revision for what is in review.
+// checkReplayed reads every history: no gap, no fork, and one replayed revision for each verification in review.
 func checkReplayed(t *testing.T, b *bridge, verifications, verdicts int) {
 	t.Helper()
 	nc, err := nats.Connect(b.eventsURL())

@@ -73,7 +73,7 @@ func idv(n int) string { return fmt.Sprintf("b%07d-0000-4000-8000-000000000001",
 
 func idOf(n int) string { return event.VerificationID("ondato", "acme", idv(n)) }
 
-// ingest ingests bodies, each verification's in order, many verifications concurrently.
+// ingest ingests bodies: those of one verification in order, many verifications concurrently.
 func (s *store) ingest(verifications int, bodies func(n int) [][]byte) {
 	s.t.Helper()
 	var handing sync.WaitGroup
@@ -146,9 +146,9 @@ func (s *store) report() archive.Report {
 var replayedFlag = flag.Int("replayed", 500,
 	"how many verifications of two payloads TestReplayThroughAnotherMapping replays")
 
-// TestReplayThroughAnotherMapping: one reason is mapped differently; a dry run lists exactly the
-// verifications and fields that change, the replay publishes exactly those revisions, and a second one
-// nothing. With -replayed 5000 that is over 10,000 payloads.
+// TestReplayThroughAnotherMapping: one reason is mapped differently. A dry run lists exactly the verifications and
+// fields that change, the replay publishes exactly those revisions, and a second replay publishes nothing. With
+// -replayed 5000 that is over 10,000 payloads.
 func TestReplayThroughAnotherMapping(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
@@ -424,7 +424,7 @@ func TestPurge(t *testing.T) {
 	}
 }
 
-// filesWith lists what is found where below dir.
+// filesWith lists the seeds that the files below dir contain, each with its file.
 func filesWith(t *testing.T, dir string, seeds []string) (found []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
@@ -460,7 +460,7 @@ func filesWith(t *testing.T, dir string, seeds []string) (found []string) {
 	return found
 }
 
-// signature is Ondato's, over time and body.
+// signature is a signature as Ondato makes it, over time and body.
 func signature(secret string, at time.Time, body []byte) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	fmt.Fprintf(mac, "%d.%s", at.Unix(), body)

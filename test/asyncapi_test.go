@@ -35,7 +35,7 @@ type asyncAPI struct {
 // documentURL is the assumed location of the document; the files of its $refs are in the same folder.
 const documentURL = "file:///schemas/asyncapi.json"
 
-// readAsyncAPI reads the document as a tool does that is given its folder and its x-schemas.
+// readAsyncAPI reads the document as a tool does that has its folder and its x-schemas.
 func readAsyncAPI(t *testing.T) *asyncAPI {
 	t.Helper()
 	set, err := schemas.New()
@@ -117,7 +117,7 @@ func (a *asyncAPI) check(message, part string, value any) error {
 	return a.compiled[place].Validate(value)
 }
 
-// channelOf is the channel that a subject belongs to, with its parameters: exactly one.
+// channelOf is the only channel that a subject belongs to, with its parameters.
 func (a *asyncAPI) channelOf(subject string) (channel string, parameters map[string]string) {
 	a.t.Helper()
 	found := 0
@@ -153,7 +153,7 @@ func (a *asyncAPI) matcher(channel, address string) *regexp.Regexp {
 	return regexp.MustCompile("^" + text + "$")
 }
 
-// located is what a runtime expression finds in a payload.
+// located is the value that a runtime expression selects in a payload.
 func (a *asyncAPI) located(expression any, payload any) any {
 	place, ok := strings.CutPrefix(fmt.Sprint(expression), "$message.payload#/")
 	if !ok {
@@ -222,7 +222,7 @@ func (a *asyncAPI) message(raw *nats.Msg) {
 	}
 }
 
-// TestAsyncAPIExamples: each message has examples, and they are messages as the document says.
+// TestAsyncAPIExamples: each message has examples, and they match the document.
 func TestAsyncAPIExamples(t *testing.T) {
 	a := readAsyncAPI(t)
 	for name := range a.at("components", "messages").(map[string]any) {
@@ -272,7 +272,7 @@ func TestAsyncAPIPublished(t *testing.T) {
 	for provider := range ends {
 		started[provider] = w.start(provider, "ref-approve-"+provider).VerificationID
 	}
-	// One that is abandoned ends without a verdict, and one has a trace context.
+	// An abandoned verification ends without a verdict, and another one has a trace context.
 	started["ondato abandoned"] = w.watch("ondato", w.sims["ondato"].Begin("ref-abandon-ondato", simulate.Abandon))
 	started["ondato traced"] = w.traced()
 	for who, id := range started {
@@ -282,7 +282,7 @@ func TestAsyncAPIPublished(t *testing.T) {
 	for {
 		m, err := events.NextMsg(500 * time.Millisecond)
 		if err != nil {
-			break // there is no more
+			break // no more messages
 		}
 		for name := range m.Header {
 			seen[name] = true
@@ -315,7 +315,7 @@ func (w *world) traced() (verificationID string) {
 	return event.VerificationID("ondato", "acme", reference)
 }
 
-// streams compares the streams with what the document says of them.
+// streams compares the streams with their description in the document.
 func (a *asyncAPI) streams(js jetstream.JetStream) {
 	a.t.Helper()
 	for name := range a.at("x-streams").(map[string]any) {
@@ -326,7 +326,7 @@ func (a *asyncAPI) streams(js jetstream.JetStream) {
 		}
 		c := stream.CachedInfo().Config
 		if tr := c.SubjectTransform; tr != nil && fmt.Sprint(c.Subjects) == fmt.Sprint([]string{tr.Source}) {
-			c.Subjects = []string{tr.Destination} // what a reader finds on a message
+			c.Subjects = []string{tr.Destination} // the subject of a message as a reader receives it
 		}
 		is := map[string]any{
 			"subjects": fmt.Sprint(c.Subjects), "storage": strings.ToLower(c.Storage.String()),
@@ -342,8 +342,8 @@ func (a *asyncAPI) streams(js jetstream.JetStream) {
 	}
 }
 
-// rights tries every right that the document says a reader has, as a client without a user; and one
-// that it has not.
+// rights tries every right that the document gives a reader, as a client without a user, and one that it does not
+// give.
 func (a *asyncAPI) rights(url string) {
 	a.t.Helper()
 	for _, subject := range a.at("x-permissions", "stream", "publish").([]any) {
@@ -361,10 +361,10 @@ func (a *asyncAPI) rights(url string) {
 	}
 }
 
-// refusal is what the server says to publishing on one subject and subscribing to another.
+// refusal is the server's error for publishing on one subject and subscribing to another.
 func refusal(t *testing.T, url, publish, subscribe string) error {
 	t.Helper()
-	nc, err := nats.Connect(url, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // it would print
+	nc, err := nats.Connect(url, nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // prints nothing
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -384,8 +384,8 @@ func refusal(t *testing.T, url, publish, subscribe string) error {
 	return said
 }
 
-// TestAsyncAPIWatch: a request as the document gives it, from a user with the rights that it names,
-// is answered as it says and leads to an event.
+// TestAsyncAPIWatch: a request from the document, sent by a user with the rights that the document names, is answered
+// as documented and leads to an event.
 func TestAsyncAPIWatch(t *testing.T) {
 	a := readAsyncAPI(t)
 	provider, err := simulate.Start(simulatedProvider(t, "kwikid"), simulate.Options{Speed: 600})

@@ -66,8 +66,8 @@ func BenchmarkPath(b *testing.B) {
 	}
 }
 
-// BenchmarkSealedPath is BenchmarkPath with what is off by default: encrypted bodies, the tamper-evident log, signed
-// events, all of them, and none for comparison.
+// BenchmarkSealedPath is BenchmarkPath with features that are off by default: encrypted bodies, signed events, these
+// two with the tamper-evident log, and none for comparison.
 func BenchmarkSealedPath(b *testing.B) {
 	dir := b.TempDir()
 	master, signing := filepath.Join(dir, "master.keys"), filepath.Join(dir, "log.key")
@@ -92,8 +92,8 @@ func BenchmarkSealedPath(b *testing.B) {
 	}
 }
 
-// BenchmarkPaced offers payloads at a steady rate and reports how far the events were behind when
-// the last payload had been answered, and how long the answers took.
+// BenchmarkPaced sends payloads at a steady rate and reports how far the events were behind when the last payload had
+// been answered, and how long the answers took.
 func BenchmarkPaced(b *testing.B) {
 	rates := map[string]int{"ondato": 4500, "signzy": 1500}
 	for _, body := range benchBodies(b) {
@@ -103,7 +103,7 @@ func BenchmarkPaced(b *testing.B) {
 	}
 }
 
-// processorTime is that of this process until now, of all its threads.
+// processorTime is the processor time that all threads of this process have used so far.
 func processorTime(b *testing.B) time.Duration {
 	var used syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
@@ -112,7 +112,7 @@ func processorTime(b *testing.B) time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
-// benchPath sends b.N payloads, rate a second or, with 0, as fast as they are answered.
+// benchPath sends b.N payloads: rate per second or, if rate is 0, as fast as they are answered.
 func benchPath(b *testing.B, body body.Body, rate int, more string) {
 	app.TuneMemory()
 	dir, err := os.MkdirTemp("", "kycbridge-bench-")
@@ -159,7 +159,7 @@ func benchPath(b *testing.B, body body.Body, rate int, more string) {
 	b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 }
 
-// blast sends every request, fails on any answer but 200 and returns how long each answer took.
+// blast sends every request, fails on any answer other than 200 and returns how long each answer took.
 func blast(b *testing.B, addr string, requests [][]byte, connections, rate int) []time.Duration {
 	took := make([]time.Duration, len(requests))
 	start := time.Now()
@@ -306,7 +306,7 @@ func benchStreams(b *testing.B, body body.Body) {
 	parallel := func(name string, work func(context.Context) error) {
 		b.Run(body.Provider+"/"+name, func(b *testing.B) {
 			b.SetBytes(int64(body.Size()))
-			b.SetParallelism(32) // times two processors
+			b.SetParallelism(32) // per processor
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
 					if err := work(context.Background()); err != nil {

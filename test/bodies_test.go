@@ -34,7 +34,7 @@ type said struct {
 	nothing         string // why there is no event
 }
 
-// ingest hands a body in and returns what it became.
+// ingest passes a body through intake and normalizer and returns the result.
 func ingest(provider kycbridge.Provider, c fixture.Case) (said, error) {
 	p, ctx := pathOf(provider, c), context.Background()
 	placement := ""
@@ -58,8 +58,8 @@ func ingest(provider kycbridge.Provider, c fixture.Case) (said, error) {
 	return said{status: string(d.Status), outcome: string(d.Decision.Outcome), final: d.Decision.Final}, nil
 }
 
-// bases are the fixtures and the cases from outside of a provider that are JSON, under the first of the
-// settings that change how its bodies decide, and the values in the bodies.
+// bases are the fixtures and the outside cases of a provider that are JSON, with their parsed bodies, each under the
+// first of the provider's variants; settings is how many.
 func bases(t testing.TB, provider string, settings int) (all []base) {
 	t.Helper()
 	cases, err := fixture.Load()
@@ -71,7 +71,7 @@ func bases(t testing.TB, provider string, settings int) (all []base) {
 	for _, c := range cases {
 		body, err := parseTree(c.Body)
 		if err != nil {
-			continue // no JSON, on purpose
+			continue // intentionally not JSON
 		}
 		for i, s := range variants[provider][:settings] {
 			own := c
@@ -82,14 +82,14 @@ func bases(t testing.TB, provider string, settings int) (all []base) {
 	return all
 }
 
-// base is a body that others are made of.
+// base is a body from which changed bodies are generated.
 type base struct {
 	fixture.Case
 	tree *tree
 	name string
 }
 
-// variants are the settings that change how a provider's bodies decide, as they are configured.
+// variants are the settings, as configured, that change the decision of a provider's bodies.
 var variants = map[string][]map[string]any{
 	"ondato": {{}, {"manual_review": true}},
 	"idwise": {{}, {"renewal_overdue": "keep"}},
@@ -103,7 +103,7 @@ var variants = map[string][]map[string]any{
 	},
 }
 
-// outsideCases are the bodies of the cases from outside, each as it comes.
+// outsideCases are the bodies of the outside cases, each with the way in which it is received.
 func outsideCases(t testing.TB, provider string) (cases []fixture.Case) {
 	t.Helper()
 	rows, err := fixture.LoadOutside()
@@ -135,15 +135,15 @@ func outsideCases(t testing.TB, provider string) (cases []fixture.Case) {
 	return cases
 }
 
-// change is one thing that is done to a body.
+// change is one modification of a body.
 type change struct {
 	what string
 	do   func(body *tree)
 }
 
-// TestNothingUnsaidApproves: no body whose decision words are unlisted, missing, contradicting or
-// doubled is ever approved, and none with a failed piece of evidence by a policy. The bodies are made
-// of all fixtures and cases from outside by a few changes each, or of a provider's words at random.
+// TestNothingUnsaidApproves: a body whose decision words are unlisted, missing, contradictory or duplicated is never
+// approved, and a policy never approves a body with failed evidence. The bodies are generated from all fixtures and
+// outside cases with a few changes each, or from random words of a provider.
 func TestNothingUnsaidApproves(t *testing.T) {
 	t.Parallel()
 	for _, provider := range everyProvider {
@@ -174,14 +174,14 @@ func TestNothingUnsaidApproves(t *testing.T) {
 	}
 }
 
-// findings are what is wrong with a provider; workers add to them side by side.
+// findings are the faults found for a provider; workers add to them concurrently.
 type findings struct {
 	mu    sync.Mutex
 	first []string
 	total int
 }
 
-// maxFindings are shown. All others are counted.
+// maxFindings is how many findings are shown. All others are counted.
 const maxFindings = 20
 
 func (f *findings) add(format string, args ...any) {
@@ -192,14 +192,14 @@ func (f *findings) add(format string, args ...any) {
 	}
 }
 
-// few reports whether it is worth while to look for more.
+// few reports whether fewer than maxFindings were found, so that the search continues.
 func (f *findings) few() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.total < maxFindings
 }
 
-// report fails for what was found.
+// report fails the test if there are findings.
 func (f *findings) report(t *testing.T) {
 	t.Helper()
 	if f.total > 0 {
@@ -211,7 +211,7 @@ func (f *findings) report(t *testing.T) {
 type generator struct {
 	provider kycbridge.Provider
 	bases    []base
-	likely   []base // approved as they are
+	likely   []base // approved without changes
 	words    vocabulary
 }
 
@@ -219,7 +219,7 @@ type generator struct {
 type vocabulary struct {
 	paths   []string
 	words   []string
-	scratch []string // the least bodies that decide
+	scratch []string // the smallest bodies with a decision
 }
 
 func newGenerator(t *testing.T, provider string, found *findings) *generator {
@@ -250,13 +250,13 @@ func newGenerator(t *testing.T, provider string, found *findings) *generator {
 	return g
 }
 
-// try makes the i-th body and reports whether it was approved, which it must be by right.
+// try makes the i-th body and reports whether it was approved. If it must not be approved, that is a finding.
 func (g *generator) try(found *findings, i uint64) bool {
 	random := rand.New(rand.NewPCG(*bodySeedFlag, i))
 	b, changes := g.make(random)
 	approved, right, err := g.judge(b, changes)
 	if err != nil || approved && !right {
-		for j := 0; j < len(changes) && err == nil; { // leave out what is not needed
+		for j := 0; j < len(changes) && err == nil; { // remove changes that do not contribute
 			fewer := slices.Delete(slices.Clone(changes), j, j+1)
 			if a, r, e := g.judge(b, fewer); e == nil && a && !r {
 				changes = fewer
@@ -274,10 +274,10 @@ func (g *generator) try(found *findings, i uint64) bool {
 	return approved
 }
 
-// String says what the change is.
+// String describes the change.
 func (c change) String() string { return c.what }
 
-// judge applies changes to a body and says whether it is approved and whether that is right.
+// judge applies changes to a body and reports whether it is approved and whether that is allowed.
 func (g *generator) judge(b base, changes []change) (approved, right bool, err error) {
 	body := b.tree.clone()
 	for _, c := range changes {
@@ -289,7 +289,7 @@ func (g *generator) judge(b base, changes []change) (approved, right bool, err e
 	return got.outcome == string(event.OutcomeApproved), approvable(c, body), err
 }
 
-// make chooses a body and what to do to it.
+// make chooses a body and the changes to it.
 func (g *generator) make(random *rand.Rand) (b base, changes []change) {
 	switch random.IntN(8) {
 	case 0:
@@ -328,7 +328,7 @@ func (g *generator) word(random *rand.Rand) string {
 	return g.words.words[random.IntN(len(g.words.words))]
 }
 
-// unknownWords are what no provider says, or says otherwise.
+// unknownWords are values that no provider sends, or that providers write differently.
 var unknownWords = []string{
 	`null`, `""`, `" "`, `0`, `1`, `-1`, `true`, `false`, `[]`, `{}`, `["Approved"]`, `{"value":"Approved"}`, `[null]`,
 	`"Approved "`, `"APPROVED"`, `"Approved\u200b"`, `"\u0410pproved"`, `"NotApproved"`, `"Approved,Rejected"`,
@@ -337,7 +337,7 @@ var unknownWords = []string{
 	`"Завершено"`,
 }
 
-// change is one change at random.
+// change is a random change.
 func (g *generator) change(random *rand.Rand, body *tree) change {
 	path := g.words.paths[random.IntN(len(g.words.paths))]
 	word := g.word(random)
@@ -361,7 +361,7 @@ func (g *generator) change(random *rand.Rand, body *tree) change {
 	return g.oddLeaf(random, body)
 }
 
-// holders calls do with the objects that hold the last name of path, and that name.
+// holders calls do with every object at the parent of path, and with the last name of path.
 func holders(body *tree, path string, do func(holder *tree, name string)) {
 	parent, name, below := "", path, false
 	if i := strings.LastIndex(path, "/"); i >= 0 {
@@ -437,7 +437,7 @@ func wrapWord(path string) change {
 	}}
 }
 
-// moveWord removes a decision and inserts a value with its name elsewhere.
+// moveWord removes a decision and inserts a value with the same name elsewhere.
 func moveWord(path, word string) change {
 	name := path[strings.LastIndex(path, "/")+1:]
 	return change{"move " + path + " away as " + word, func(body *tree) {
@@ -446,7 +446,7 @@ func moveWord(path, word string) change {
 	}}
 }
 
-// speakAgainst makes one piece of evidence an objection.
+// speakAgainst changes one piece of evidence to an objection.
 func speakAgainst(random *rand.Rand, body *tree) change {
 	e := signzyEvidence[random.IntN(len(signzyEvidence))]
 	word := e.bad[random.IntN(len(e.bad))]
@@ -465,7 +465,7 @@ func speakAgainst(random *rand.Rand, body *tree) change {
 	}}
 }
 
-// inCase is a name in another case.
+// inCase is a name in lower case, in upper case or unchanged.
 func inCase(name string, letterCase int) string {
 	switch letterCase {
 	case 0:

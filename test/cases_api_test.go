@@ -9,11 +9,11 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// casesToken is a token that does not say when it ends.
+// casesToken is a token without an expiry.
 const casesToken = "synthetic-provider-token"
 
-// casesAPI plays the APIs of all providers: below /<provider>/<account> it answers with the bodies of
-// that account's case.
+// casesAPI simulates the APIs of all providers: below /<provider>/<account> it answers with the bodies of that
+// account's case.
 type casesAPI struct {
 	*httptest.Server
 	bodies map[string]map[string][]byte // by "/<provider>/<account>", then by request
@@ -74,7 +74,7 @@ func (api *casesAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// section is what the account of a run says of the API.
+// section is the api section of the account of a run.
 func (api *casesAPI) section(run *caseRun) map[string]any {
 	base := api.URL + "/" + run.Provider + "/" + run.account
 	return map[string]map[string]any{

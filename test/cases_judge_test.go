@@ -11,8 +11,8 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// The judge reads events as a consumer does, as plain JSON. It must not use the product's own types or
-// rules: what the product misunderstands the judge would misunderstand with it.
+// The judge reads events as a consumer does, as plain JSON. It must not use the product's own types or rules:
+// otherwise an error in them would also be an error of the judge.
 
 // judge returns what is wrong with the events of a case.
 func (run *caseRun) judge() (faults []string) {
@@ -72,7 +72,7 @@ func (j *judgement) same(path, want string) {
 	}
 }
 
-// answered judges the answer to the last callback, and what the quarantine keeps.
+// answered judges the answer to the last callback and the reasons of the quarantined bodies.
 func (j *judgement) answered(run *caseRun) {
 	if want := j.want.Answer; want != nil {
 		got := run.answer
@@ -106,7 +106,7 @@ func (j *judgement) everyEvent() {
 	j.must(len(verifications) < 2, "the events are about %d verifications", len(verifications))
 }
 
-// decision judges where the process is and what was decided.
+// decision judges the status and the decision.
 func (j *judgement) decision() {
 	j.same("status", j.want.Status)
 	j.same("decision.outcome", j.want.Outcome)
@@ -124,7 +124,7 @@ func (j *judgement) decision() {
 	}
 }
 
-// why judges reasons and what the applicant has to do.
+// why judges the reasons and the required actions.
 func (j *judgement) why() {
 	var codes, actions []string
 	telling := false
@@ -264,7 +264,7 @@ func (j *judgement) claims() {
 	}
 }
 
-// at is the value at a path of names joined by dots; nil if there is none.
+// at is the value at a path of names joined by dots; nil if it does not exist.
 func at(v any, path string) any {
 	for name := range strings.SplitSeq(path, ".") {
 		object, _ := v.(map[string]any)
@@ -336,7 +336,7 @@ func named(v any, name string) (found []any) {
 	return found
 }
 
-// tells reports whether a member whose name contains word has the value, at any depth.
+// tells reports whether v contains the value at a path that contains word, at any depth.
 func tells(v any, word string, value any) (found bool) {
 	walk(v, "", func(path string, leaf any) {
 		found = found || leaf == value && strings.Contains(strings.ToLower(path), word)
@@ -344,11 +344,11 @@ func tells(v any, word string, value any) (found bool) {
 	return found
 }
 
-// tellingDigits in a row are more of a number than may be shown; five may occur by chance.
+// tellingDigits is how many consecutive digits disclose a number; five may occur by chance.
 const tellingDigits = 6
 
-// showing is a place with more of a number than its last four digits, with any characters between the digits
-// and in any script.
+// showing lists the places that contain tellingDigits consecutive digits of a number, in any script, with any
+// characters other than letters between the digits.
 func showing(v any, number, path string) (found []string) {
 	walk(v, path, func(path string, leaf any) {
 		digits := letters(fmt.Sprint(leaf))
@@ -362,7 +362,7 @@ func showing(v any, number, path string) (found []string) {
 	return found
 }
 
-// letters is s without everything but letters and digits, the digits in ASCII.
+// letters is s reduced to its letters and digits, the digits in ASCII.
 func letters(s string) string {
 	var out strings.Builder
 	for _, r := range s {

@@ -30,7 +30,7 @@ import (
 	"kycbridge/test/wait"
 )
 
-// caseRun is one case from outside at an account of its own.
+// caseRun is one outside case, run with its own account.
 type caseRun struct {
 	fixture.Outside
 	name    string // of the subtest
@@ -42,7 +42,7 @@ type caseRun struct {
 	kept   []string          // the reasons for which the quarantine keeps bodies
 }
 
-// caseAnswer is what a callback was answered.
+// caseAnswer is the answer to a callback.
 type caseAnswer struct {
 	code   int
 	Status string `json:"status"`
@@ -53,8 +53,8 @@ type caseAnswer struct {
 // provider's API, the events as a consumer reads them. The expected results are in fixture/cases; the judge
 // uses no code of the product.
 //
-// All cases take their steps side by side, each at an account of its own. A step is over when
-// everything that follows from it has been worked.
+// All cases run their steps concurrently, each with its own account. A step ends when everything that
+// follows from it is processed.
 func TestCases(t *testing.T) {
 	t.Parallel()
 	runs := caseRuns(t)
@@ -77,7 +77,7 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// report fails where the events are not what the case demands.
+// report fails the test if the events are not what the case requires.
 func (run *caseRun) report(t *testing.T) {
 	faults := run.judge()
 	if len(faults) == 0 {
@@ -90,7 +90,7 @@ func (run *caseRun) report(t *testing.T) {
 	t.Errorf("%s (%s):\n  %s\n%s", run.Kind, run.Why, strings.Join(faults, "\n  "), last)
 }
 
-// caseRuns are the cases, one for each profile that they are about.
+// caseRuns are the runs of the cases, one for each profile of a case.
 func caseRuns(t *testing.T) []*caseRun {
 	t.Helper()
 	cases, err := fixture.LoadOutside()
@@ -161,8 +161,8 @@ func newCaseWorld(t *testing.T, runs []*caseRun) *caseWorld {
 	return w
 }
 
-// configuration is the account of a case. A provider is polled only by a step: cases with a second poll get it
-// soon, for all others the next one is far in the future.
+// configuration is the account of a case. A provider is polled only by a step: for cases with a second poll it
+// follows soon, for all others it is far in the future.
 func (run *caseRun) configuration(api *casesAPI) map[string]any {
 	account := map[string]any{
 		"name": run.account, "provider": run.Provider, "environment": "test", "pii": run.profile, "confirm": false,
@@ -184,7 +184,7 @@ func (run *caseRun) configuration(api *casesAPI) map[string]any {
 	return account
 }
 
-// take has all cases take one step, and waits until what follows from it has been worked.
+// take runs one step of every case, and waits until everything that follows from it is processed.
 func (w *caseWorld) take(t *testing.T, runs []*caseRun, step int) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -215,12 +215,12 @@ func (w *caseWorld) take(t *testing.T, runs []*caseRun, step int) {
 		select {
 		case err := <-w.app.Failed():
 			t.Fatalf("kycbridge has ended by itself: %v", err)
-		case <-time.After(50 * time.Millisecond): // the metrics of all accounts are many
+		case <-time.After(50 * time.Millisecond): // the metrics of all accounts are large
 		}
 	}
 }
 
-// waitsFor names a case whose provider was polled less often than the step requires; "" is none.
+// waitsFor names a case whose provider was polled less often than the step requires; "" if no case is.
 func (w *caseWorld) waitsFor(t *testing.T, runs []*caseRun, step int) string {
 	t.Helper()
 	looked := w.looked(t)
@@ -237,7 +237,7 @@ func (w *caseWorld) waitsFor(t *testing.T, runs []*caseRun, step int) string {
 	return ""
 }
 
-// begin does what a step says.
+// begin performs the action of a step.
 func (w *caseWorld) begin(ctx context.Context, run *caseRun, step fixture.Step) error {
 	if step.Post != "" {
 		body, err := fixture.OutsideBody(run.Provider, step.Post)
@@ -291,10 +291,10 @@ func send(ctx context.Context, url, header, value string, body []byte, answer an
 	return res.StatusCode, err
 }
 
-// looksLine is a sample of the counter of looks at providers' APIs.
+// looksLine matches a sample of the counter of polls of providers' APIs.
 var looksLine = regexp.MustCompile(`(?m)^kycbridge_poll_looks_total\{account="([^"]+)",outcome="([^"]*)",provider="([^"]+)"\} ([0-9]+)$`)
 
-// looked is how often each account's API has been looked at: by provider and account, then by outcome.
+// looked is how often each account's API has been polled: by provider and account, then by outcome.
 func (w *caseWorld) looked(t *testing.T) map[string]map[string]int {
 	t.Helper()
 	raw := w.get(t, "/metrics")
@@ -304,12 +304,12 @@ func (w *caseWorld) looked(t *testing.T) map[string]map[string]int {
 		if looked[account] == nil {
 			looked[account] = map[string]int{}
 		}
-		looked[account][string(found[2])], _ = strconv.Atoi(string(found[4])) // digits, as the expression says
+		looked[account][string(found[2])], _ = strconv.Atoi(string(found[4])) // the expression matches only digits
 	}
 	return looked
 }
 
-// read fetches what is published of a case, and what the quarantine keeps of it.
+// read fetches the published events of a case, and the reasons of its quarantined bodies.
 func (w *caseWorld) read(t *testing.T, run *caseRun) {
 	t.Helper()
 	stream, err := w.js.Stream(t.Context(), "KYC_EVENTS")
@@ -343,7 +343,7 @@ func (w *caseWorld) read(t *testing.T, run *caseRun) {
 	}
 }
 
-// get asks the operators' listener.
+// get sends a GET request to the operators' listener.
 func (w *caseWorld) get(t *testing.T, path string) []byte {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+w.app.AdminAddr()+path, nil)
@@ -363,8 +363,7 @@ func (w *caseWorld) get(t *testing.T, path string) []byte {
 	return raw
 }
 
-// TestCasesAreWhole: every body from outside is used by a case, every case names bodies that are
-// there, and demands something.
+// TestCasesAreWhole: every outside body is used by a case, and every case names existing bodies and has expectations.
 func TestCasesAreWhole(t *testing.T) {
 	rows, err := fixture.LoadOutside()
 	if err != nil {

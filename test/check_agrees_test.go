@@ -24,7 +24,7 @@ import (
 // Event.Check replaces the published schema where speed matters, so these tests compare the two: for every
 // changed event, both refuse it or neither does. TestCheckStricter lists everything that only Check refuses.
 
-// judge puts an event to both.
+// judge compares Check and the schema on an event.
 type judge struct {
 	set *schemas.Set
 }
@@ -38,7 +38,7 @@ func newJudge(tb testing.TB) judge {
 	return judge{set}
 }
 
-// schema returns the faults of e as it is written; what cannot be written is a fault.
+// schema returns the faults of e in its JSON form; if e cannot be encoded, that is a fault.
 func (j judge) schema(e *event.Event) (body []byte, found []schemas.Fault) {
 	body, err := json.Marshal(e)
 	if err != nil {
@@ -51,8 +51,8 @@ func (j judge) schema(e *event.Event) (body []byte, found []schemas.Fault) {
 	return body, found
 }
 
-// agree reports an error if one of the two refuses e and the other does not, or if they see nothing
-// wrong in the same place. what says how e was made.
+// agree reports an error if only one of the two refuses e, or if both refuse it without a fault in the same place.
+// what describes how e was made.
 func (j judge) agree(t *testing.T, e *event.Event, what ...any) {
 	t.Helper()
 	checked := e.Check()
@@ -134,7 +134,7 @@ func (p place) kind() string { return itemOrMember.ReplaceAllString(p.path, "[]"
 
 var itemOrMember = regexp.MustCompile(`\[[^\]]*\]`)
 
-// placesIn lists every place of an event that is written.
+// placesIn lists every place of an event that is encoded.
 func placesIn(e *event.Event) []place {
 	var found []place
 	root := reflect.ValueOf(e).Elem()
@@ -209,7 +209,7 @@ func replacements(p place, texts []string) []reflect.Value {
 	return values
 }
 
-// lists are no list, an empty one, one of an empty item, and one with its first item twice.
+// lists are nil, an empty list, a list with one empty item, and a list that contains its first item twice.
 func lists(v reflect.Value) []reflect.Value {
 	blank := reflect.MakeSlice(v.Type(), 1, 1)
 	out := []reflect.Value{reflect.Zero(v.Type()), reflect.MakeSlice(v.Type(), 0, 0), blank}
@@ -220,7 +220,7 @@ func lists(v reflect.Value) []reflect.Value {
 	return out
 }
 
-// objects are no map, an empty one, and one of each value that it may hold.
+// objects are nil, an empty map, and one map for each value that it may hold.
 func objects(typ reflect.Type) []reflect.Value {
 	out := []reflect.Value{reflect.Zero(typ), reflect.MakeMap(typ)}
 	held := []any{""}
@@ -257,7 +257,7 @@ func anyValues() []any {
 	}
 }
 
-// roughTexts are what to try in every text of every event.
+// roughTexts are the values to try in every string of every event.
 func roughTexts() []string {
 	return []string{
 		"", "x", "UPPER CASE", "not-a-uuid", "2026-13-45", "2026-03-02T10:00:00+02:00", "2026-03-02T10:00:00Z", "none",
@@ -382,8 +382,8 @@ func goldenEvents(t *testing.T) map[string]*event.Event {
 	return events
 }
 
-// TestCheckAgrees changes one place of the golden events after the other. A kind of place is tried
-// in a few of the events only, because the schema is slow.
+// TestCheckAgrees changes the places of the golden events, one at a time. A kind of place is tried only in a few
+// events, because the schema is slow.
 func TestCheckAgrees(t *testing.T) {
 	const events = 3
 	j := newJudge(t)
@@ -414,9 +414,9 @@ func TestCheckAgrees(t *testing.T) {
 	}
 }
 
-// TestCheckAgreesEverywhere changes every place of an event that has all members, with values on
-// either side of the limits of each member, with the words of the schema (all of them in places of such a
-// word, otherwise a few), and with small edits of the current value.
+// TestCheckAgreesEverywhere changes every place of an event that has all members, with values on either side of the
+// limits of each member, with the words of the schema (all of them where the current value is such a word, otherwise
+// a few), and with small edits of the current value.
 func TestCheckAgreesEverywhere(t *testing.T) {
 	t.Parallel()
 	long(t, "5 s")
@@ -573,7 +573,7 @@ func removed(d *event.Data, flags int) {
 	}
 }
 
-// TestCheckRefusesWhatCannotBeWritten covers what the schema never sees.
+// TestCheckRefusesWhatCannotBeWritten covers events that cannot be encoded, which the schema never sees.
 func TestCheckRefusesWhatCannotBeWritten(t *testing.T) {
 	for _, v := range []any{math.NaN(), math.Inf(1), float32(math.Inf(-1)), func() {}, make(chan int),
 		map[string]any{"a": math.NaN()}} {

@@ -14,13 +14,13 @@ import (
 	"kycbridge/test/wait"
 )
 
-// link finds where a page of the console leads.
+// link finds the addresses that a page of the console refers to.
 var link = regexp.MustCompile(`(?:href|action)="(/console/[^"]*)"`)
 
-// consoleForm finds the token that forms of a page carry.
+// consoleForm finds the CSRF token in the forms of a page.
 var consoleForm = regexp.MustCompile(`name="csrf" value="([^"]+)"`)
 
-// console is a browser without a screen: it is signed in and follows every link.
+// console is a client of the console: it is signed in and follows every link.
 type console struct {
 	*http.Client
 	base string
@@ -73,7 +73,7 @@ func (c *console) read(t *testing.T, res *http.Response) (int, string) {
 	return res.StatusCode, string(page)
 }
 
-// pages gives every page that links lead to, and what forms answer that look and do not change anything.
+// pages passes on every page that links lead to, and the answers to forms that preview something without changing it.
 func (c *console) pages(t *testing.T, most int, each func(path, page string)) (n int) {
 	t.Helper()
 	seen := map[string]bool{"/console/sign-out": true, "/console/live/stream": true}
@@ -96,7 +96,7 @@ func (c *console) pages(t *testing.T, most int, each func(path, page string)) (n
 				seen[to] = true
 				_, answer := c.post(t, to, url.Values{"csrf": {consoleForm.FindStringSubmatch(page)[1]}})
 				each(to, answer)
-			case strings.Contains(page, `action="`+m[1]+`"`): // changes something, or reveals
+			case strings.Contains(page, `action="`+m[1]+`"`): // changes or reveals something
 			default:
 				seen[to] = true
 				next = append(next, to)
@@ -106,7 +106,7 @@ func (c *console) pages(t *testing.T, most int, each func(path, page string)) (n
 	return n
 }
 
-// shownByConsole looks for planted values on every page of the console, and says how many there were.
+// shownByConsole searches every page of the console for planted values, and returns the number of pages.
 func (b *bridge) shownByConsole(t *testing.T, token string) int {
 	t.Helper()
 	c := b.signedIn(t, token)

@@ -81,8 +81,8 @@ func blocks(t *testing.T, dir, stream string) []string {
 	return found
 }
 
-// recordAt is the offset of the record with this number in a block: each begins with its length, whose
-// highest bit marks headers.
+// recordAt is the offset of the record with this number in a block: each record begins with its length, whose highest
+// bit means that it has headers.
 func recordAt(raw []byte, number int) int {
 	at := 0
 	for range number {
@@ -104,7 +104,7 @@ func flip(t *testing.T, path string, where func(raw []byte) int, bit int) {
 
 // TestShortenedLog damages the payload log of an external NATS under a running kycbridge, so that the
 // server drops the messages after the damage. Their sequences are assigned again; new payloads must be
-// processed all the same.
+// processed anyway.
 func TestShortenedLog(t *testing.T) {
 	t.Parallel()
 	server, b := external(t)
@@ -148,7 +148,7 @@ func TestWipedNATS(t *testing.T) {
 	if count := strings.Count(log, "created again, empty"); count != 1 && count != 2 { // store and bus are two connections
 		t.Errorf("the created streams are reported %d times:\n%s", count, log)
 	}
-	if lines := strings.Count(log, "\n") - strings.Count(log, `"not ready"`); lines > 10 { // those are answers to us
+	if lines := strings.Count(log, "\n") - strings.Count(log, `"not ready"`); lines > 10 { // these answer the test
 		t.Errorf("%d lines are logged:\n%s", lines, log)
 	}
 }
@@ -246,7 +246,7 @@ func TestDamageIsReported(t *testing.T) {
 		t.Errorf("the log does not name the verification:\n%s", b.stderr.tail())
 	}
 	if r := b.report(t, "--verification", idOf(3)); r.code != 0 {
-		t.Errorf("a report about another verification: %+v", r) // the server counts the damaged one as there
+		t.Errorf("a report about another verification: %+v", r) // the server counts the damaged one as present
 	}
 	if r := b.report(t, "--accept"); r.code != 1 {
 		t.Errorf("the accepting report says %+v", r)
@@ -280,8 +280,8 @@ func TestPayloadLogDeleted(t *testing.T) {
 }
 
 // TestReplayAfterALostLog: the payload log is lost and created again, and receives an older rejection of
-// verifications that are approved. It seems whole, but a replay does not let the rejections replace the
-// approvals, whose payloads are gone.
+// verifications that are approved. The log seems complete, but a replay does not let the rejections replace the
+// approvals, whose payloads are lost.
 func TestReplayAfterALostLog(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, oneAccount)

@@ -25,7 +25,7 @@ import (
 )
 
 // The parts of Kubernetes objects that deploy/kubernetes uses, with the names of k8s.io/api. They
-// are decoded strictly, so that a typing mistake is an error; the module itself has a dozen dependencies,
+// are decoded strictly, so that a misspelt key is an error; the module itself has a dozen dependencies,
 // too many for this check.
 type (
 	labels   map[string]string
@@ -204,8 +204,8 @@ type (
 	}
 )
 
-// matches reports whether a selector picks something with these labels; an empty one picks nothing
-// here, because none is meant to pick everything.
+// matches reports whether a selector selects an object with these labels. Here an empty selector selects nothing,
+// because none is meant to select everything.
 func (s labels) matches(l labels) bool {
 	for k, v := range s {
 		if l[k] != v {
@@ -380,8 +380,8 @@ func containerPort(d manifest[deploymentSpec], name string) int {
 	return 0
 }
 
-// loadDeployedConfig loads kycbridge.yaml of the ConfigMap with the secrets that the Secret names, by
-// the role words of the deployment that reads it.
+// loadDeployedConfig loads kycbridge.yaml of the ConfigMap with the secrets that the Secret names, by the role
+// words of the deployment that reads it.
 func loadDeployedConfig(t *testing.T, k kubernetes) map[string]*app.Config {
 	t.Helper()
 	const mounted = "/etc/kycbridge/secret"
@@ -420,7 +420,7 @@ func loadDeployedConfig(t *testing.T, k kubernetes) map[string]*app.Config {
 			t.Fatalf("%s: %v", d.Metadata.Name, err)
 		}
 		for _, w := range app.Warnings(c) {
-			if !strings.HasPrefix(w, "admin.tokens: empty") { // on purpose where only callbacks are taken
+			if !strings.HasPrefix(w, "admin.tokens: empty") { // intended for a process that only takes callbacks
 				t.Errorf("%s: %s", d.Metadata.Name, w)
 			}
 		}
@@ -472,7 +472,7 @@ func checkDeployment(t *testing.T, k kubernetes, d manifest[deploymentSpec], con
 			}
 		}
 	}
-	// What has an API keeps the documents of large starts for a moment, and nothing else is written.
+	// A process with an API spools the documents of large starts, and nothing else is written.
 	spooled := false
 	for _, m := range c.VolumeMounts {
 		bounded := slices.ContainsFunc(pod.Volumes,
@@ -510,7 +510,7 @@ func checkDeployment(t *testing.T, k kubernetes, d manifest[deploymentSpec], con
 	}
 }
 
-// checkProbes asks the real routes for the paths of the probes, and compares ports with the configuration.
+// checkProbes requests the paths of the probes from the real routes, and compares ports with the configuration.
 func checkProbes(t *testing.T, d manifest[deploymentSpec], config *app.Config) {
 	t.Helper()
 	admin := handlers.NewAdmin(handlers.AdminOptions{})
@@ -530,7 +530,7 @@ func checkProbes(t *testing.T, d manifest[deploymentSpec], config *app.Config) {
 	}
 }
 
-// checkPolicies finds for each kind of pod who may reach it and whom it may reach.
+// checkPolicies determines for each kind of pod which pods may reach it and which it may reach.
 func checkPolicies(t *testing.T, k kubernetes, pods func(labels) []string) {
 	t.Helper()
 	reach := map[string][]int{} // by pod and direction, ports
@@ -564,7 +564,7 @@ func checkPolicies(t *testing.T, k kubernetes, pods func(labels) []string) {
 	}
 }
 
-// TestDeployKustomize checks that the kustomizations name every file, and builds them if kubectl is here.
+// TestDeployKustomize checks that the kustomizations name every file, and builds them if kubectl is installed.
 func TestDeployKustomize(t *testing.T) {
 	root := filepath.Join(docsRoot, "deploy", "kubernetes")
 	for _, dir := range []string{".", "base", "monitoring"} {

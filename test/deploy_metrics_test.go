@@ -96,8 +96,8 @@ func dashboardExpressions(t *testing.T) map[string][]string {
 	return out
 }
 
-// everyMetric runs kycbridge between simulated providers until it has something to say of
-// everything, and returns the labels of every metric. up and ALERTS are Prometheus's own.
+// everyMetric runs kycbridge with simulated providers until every metric has a sample, and returns the labels of
+// every metric. up and ALERTS are metrics of Prometheus itself.
 func everyMetric(t *testing.T) map[string][]string {
 	t.Helper()
 	private, _ := newSigningKey(t)
@@ -112,7 +112,7 @@ func everyMetric(t *testing.T) map[string][]string {
 	w.post("ondato", genuine("ondato"),
 		[]byte(`{"not": "known"}`)) // quarantined
 	w.post("ondato", genuine("ondato"),
-		// with something new
+		// with an unknown member
 		[]byte(`{"id": "e1", "createdUtc": "2026-03-02T09:00:00Z", "type": "Form.Created", "payload": {"id": "f1"}, "tenant": 1}`))
 	reader, err := nats.Connect(w.app.ClientURL())
 	if err != nil {
@@ -156,7 +156,7 @@ func everyMetric(t *testing.T) map[string][]string {
 	return seen
 }
 
-// scrape reads the text format: names and labels are all that matters here.
+// scrape reads the text format; only names and labels are used.
 func scrape(t *testing.T, url string) map[string][]string {
 	t.Helper()
 	res, err := http.Get(url)
@@ -188,18 +188,18 @@ func scrape(t *testing.T, url string) map[string][]string {
 	return seen
 }
 
-// query is what an expression asks for.
+// query is the parsed content of an expression.
 type query struct {
 	metrics []string
 	labels  []string            // of matchers and of by
 	values  map[string][]string // compared with a label
 }
 
-// words of PromQL in places of a metric.
+// promWords are words of PromQL that occur in the place of a metric.
 var promWords = []string{"by", "on", "or", "and", "unless", "offset", "without", "ignoring", "group_left",
 	"group_right", "le", "bool"}
 
-// parseQuery reads an expression as far as names go. Whether it is well formed is promtool's to say.
+// parseQuery reads the names in an expression. promtool checks whether the expression is valid.
 func parseQuery(expr string) query {
 	q := query{values: map[string][]string{}}
 	matcher := regexp.MustCompile(`(\w+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"`)
@@ -229,8 +229,8 @@ func parseQuery(expr string) query {
 	return q
 }
 
-// TestDeployMetrics looks up every metric, label and word of the alerts and the dashboard: in the
-// output of a run, and in the program.
+// TestDeployMetrics looks up every metric, label and label value of the alerts and the dashboard in the output of a
+// run and in the program.
 func TestDeployMetrics(t *testing.T) {
 	seen := everyMetric(t)
 	program := sourceText(t)
@@ -361,12 +361,12 @@ func TestDeployAlerts(t *testing.T) {
 	}
 }
 
-// TestDeployPromtool has promtool check rules and configuration and try the rules on made-up days.
+// TestDeployPromtool has promtool check rules and configuration and run the rules on invented series.
 func TestDeployPromtool(t *testing.T) {
 	t.Parallel()
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
-		promtool, err = exec.LookPath(filepath.Join(os.TempDir(), "kycbridge-ci-bin", "promtool")) // where .ci/run puts it
+		promtool, err = exec.LookPath(filepath.Join(os.TempDir(), "kycbridge-ci-bin", "promtool")) // .ci/run installs it
 	}
 	if err != nil {
 		t.Skip("promtool is not on this machine (Debian: apt-get install prometheus; .ci/run fetches it): the expressions " +
@@ -380,7 +380,7 @@ func TestDeployPromtool(t *testing.T) {
 			t.Errorf("promtool %v: %v\n%s", args, err, out)
 		}
 	}
-	// The dashboard's queries become rules for the occasion.
+	// The dashboard's queries become rules, so that promtool checks them.
 	var rules []map[string]string
 	for title, expressions := range dashboardExpressions(t) {
 		for i, expr := range expressions {

@@ -24,13 +24,13 @@ import (
 	"kycbridge/test/wait"
 )
 
-// natsUsers are the users of deploy/nats/accounts.conf; the password of each is its name, doubled.
+// natsUsers are the users of deploy/nats/accounts.conf; the password of each is its name twice.
 var natsUsers = []string{"kycbridge", "reader", "ondato", "onboarding", "system"}
 
 func natsPassword(user string) string { return user + user }
 
-// natsNodes starts n servers in this process with the files of deploy/nats. Only their ports differ
-// from what an operator runs.
+// natsNodes starts n servers in this process with the files of deploy/nats. Their
+// addresses, storage limit, signal handling and log differ from those of an operator.
 func natsNodes(t *testing.T, n int) (urls []string) {
 	t.Helper()
 	for _, user := range natsUsers {
@@ -57,7 +57,7 @@ func natsNodes(t *testing.T, n int) (urls []string) {
 		}
 		o.Host, o.Port, o.HTTPPort = "127.0.0.1", server.RANDOM_PORT, 0
 		o.Cluster.Host, o.Cluster.Port = "127.0.0.1", port
-		o.JetStreamMaxStore = 1 << 30 // three of them share this machine's disk
+		o.JetStreamMaxStore = 1 << 30 // three servers share the disk of this machine
 		o.NoSigs, o.NoLog = true, true
 		s, err := server.NewServer(o)
 		if err != nil {
@@ -96,7 +96,7 @@ func natsAs(t *testing.T, url, user string) *natsClient {
 	return c
 }
 
-// refused makes a call that the server is to refuse and checks the reason that it gives.
+// refused makes a call that the server must refuse and checks the reason in its answer.
 func (c *natsClient) refused(t *testing.T, what string, call func() error, reason string) {
 	t.Helper()
 	for len(c.reasons) > 0 {
@@ -118,8 +118,7 @@ func (c *natsClient) refused(t *testing.T, what string, call func() error, reaso
 	t.Logf("%s: %s", what, got)
 }
 
-// answeredNo asks what kycbridge is to refuse: it answers with this error, or the server lets nothing
-// through.
+// answeredNo sends a request that must be refused: kycbridge answers with this error, or the server blocks it.
 func (c *natsClient) answeredNo(t *testing.T, what, subject, body, reason string) {
 	t.Helper()
 	m, err := c.Request(subject, []byte(body), 2*time.Second)
@@ -158,7 +157,7 @@ accounts:
 		t.Fatal(err)
 	}
 	operator := natsAs(t, urls[0], "kycbridge")
-	wait.For(t, time.Minute, "a leader of the cluster", func() bool { // until there is one there is no answer
+	wait.For(t, time.Minute, "a leader of the cluster", func() bool { // without a leader there is no answer
 		_, err := operator.Request("$JS.API.INFO", nil, 500*time.Millisecond)
 		return err == nil
 	})
@@ -202,13 +201,13 @@ func postFixture(t *testing.T, a *app.App, dir string) {
 	t.Fatalf("no fixture %s", dir)
 }
 
-// TestDeployNATSAccess runs kycbridge on one node with the deployed configuration and tries with
-// every other user what it may and what it may not.
+// TestDeployNATSAccess runs kycbridge on one node with the deployed configuration and tries what each other user may
+// do and what it may not.
 func TestDeployNATSAccess(t *testing.T) {
 	urls := natsNodes(t, 3)
 	a := deployedApp(t, urls, 1)
 	operator := natsAs(t, urls[0], "kycbridge")
-	// What docs/operate.md has the operator do for a consumer of one provider.
+	// docs/operate.md has the operator do this for a consumer of one provider.
 	if _, err := operator.js.CreateConsumer(t.Context(), "KYC_EVENTS", jetstream.ConsumerConfig{
 		Durable: "ondato", FilterSubject: "kyc.event.v1.ondato.>", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
 		t.Fatal(err)
@@ -399,8 +398,8 @@ func dataOf(m *nats.Msg) []byte {
 	return m.Data
 }
 
-// TestDeployNATSReplicas has the user kycbridge create its streams on the cluster, with three
-// replicas, and finds them on all nodes.
+// TestDeployNATSReplicas has the user kycbridge create its streams on the cluster, with three replicas, and checks
+// that they are on all nodes.
 func TestDeployNATSReplicas(t *testing.T) {
 	urls := natsNodes(t, 3)
 	a := deployedApp(t, urls, 3)
@@ -423,8 +422,8 @@ func TestDeployNATSReplicas(t *testing.T) {
 	t.Logf("%d streams with three replicas each", streams)
 }
 
-// TestDeployNATSHostileReader has a reader of the deployed servers try what would disturb kycbridge and
-// another reader: events come, and are read, all the while.
+// TestDeployNATSHostileReader has a reader of the deployed servers try to disturb kycbridge and another reader, while
+// events continue to be published and read.
 func TestDeployNATSHostileReader(t *testing.T) {
 	urls := natsNodes(t, 3)
 	a := deployedApp(t, urls, 1)
@@ -494,7 +493,7 @@ func TestDeployNATSHostileReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	for info := range stream.ListConsumers(t.Context()).Info() {
-		// kycbridge itself looks through the stream now and then.
+		// kycbridge itself reads through the stream now and then.
 		own := info.Config.Durable == "" && info.Config.DeliverSubject == "" && !strings.Contains(info.Name, "~")
 		if info.Name != "ondato~honest" && !own {
 			t.Errorf("a consumer %s that delivers to %q", info.Name, info.Config.DeliverSubject)
@@ -511,7 +510,7 @@ func TestDeployNATSHostileReader(t *testing.T) {
 	}
 }
 
-// postOndato posts an approval of a verification of its own.
+// postOndato posts an approval of verification n.
 func postOndato(t *testing.T, a *app.App, n int) {
 	t.Helper()
 	body := (&traffic.Life{Run: 0xbad, N: n}).Next(traffic.SayApproved).Body

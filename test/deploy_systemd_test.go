@@ -13,8 +13,8 @@ import (
 	"kycbridge/internal/app"
 )
 
-// unitKeys are the directives that the unit may use, by section, as systemd.unit(5), systemd.service(5),
-// systemd.exec(5) and systemd.kill(5) name them. systemd itself only warns of an unknown one.
+// unitKeys are the directives that the unit may use, by section, as in systemd.unit(5), systemd.service(5),
+// systemd.exec(5) and systemd.kill(5). systemd itself only warns about an unknown directive.
 var unitKeys = map[string][]string{
 	"Unit":    {"Description", "Documentation", "Wants", "After", "StartLimitIntervalSec"},
 	"Install": {"WantedBy"},
@@ -80,7 +80,7 @@ func TestDeployUnit(t *testing.T) {
 		}
 	}
 
-	// The configuration beside the unit reads what LoadCredential brings, and nothing else.
+	// The configuration beside the unit reads the credentials that LoadCredential provides, and no other files.
 	dir := t.TempDir()
 	var loaded []string
 	for _, c := range service["LoadCredential"] {
@@ -135,7 +135,7 @@ func TestDeployUnit(t *testing.T) {
 	}
 }
 
-// TestDeployUnitVerify has systemd read the unit, if it is on this machine.
+// TestDeployUnitVerify has systemd check the unit, if it is installed on this machine.
 func TestDeployUnitVerify(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
 	if err != nil {

@@ -21,7 +21,7 @@ func padded(n, pad int) []byte {
 	return []byte(strings.Replace(body, `{"id"`, `{"note":"`+strings.Repeat("x", pad)+`","id"`, 1))
 }
 
-// smallDisk mounts a separate file system; it skips the test where that is not permitted.
+// smallDisk mounts a separate file system; it skips the test if that is not permitted.
 func smallDisk(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -59,9 +59,9 @@ func fill(t *testing.T, path string) (free func()) {
 	}
 }
 
-// TestAFullDiskRecovers: the disk was full and has room again. Even if only known callbacks are repeated
-// meanwhile, the store accepts new ones within half a minute: by itself, or because the process ends with
-// an error and is restarted.
+// TestAFullDiskRecovers: the disk was full and has free space again. Even if only known callbacks are repeated
+// meanwhile, the store accepts new ones within half a minute: by itself, or because the process ends with an error
+// and is restarted.
 func TestAFullDiskRecovers(t *testing.T) {
 	long(t, "a minute")
 	t.Parallel()
@@ -111,12 +111,12 @@ func TestAFullDiskRecovers(t *testing.T) {
 	}
 }
 
-// TestStopWhileTheStoreFails: a store takes nothing any more, because its disk was full, and sessions are to be
-// watched meanwhile. A signal ends the process all the same, well before a supervisor kills it.
+// TestStopWhileTheStoreFails: a store accepts no more writes, because its disk was full, while requests to watch
+// sessions arrive. A signal still ends the process, well before a supervisor kills it.
 func TestStopWhileTheStoreFails(t *testing.T) {
 	long(t, "half a minute")
 	t.Parallel()
-	// Nobody listens there; what matters is that a watch can be requested.
+	// No server listens there, which does not matter: a watch can be requested anyway.
 	api := "    api: {token_url: http://127.0.0.1:9/, idv_url: http://127.0.0.1:9/, kyc_url: http://127.0.0.1:9/, " +
 		"client_id: c, client_secret: secret-1, setup_id: i}\n"
 	b := newBridge(t, "receive: {drain: 1s}\n"+oneAccount+api)

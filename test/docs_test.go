@@ -28,7 +28,7 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// docsRoot is the folder of the module, seen from this one.
+// docsRoot is the folder of the module, relative to this one.
 const docsRoot = ".."
 
 // page is one file of documentation.
@@ -37,12 +37,12 @@ type page struct {
 	text string
 }
 
-// sample is a fenced block with the word of its mark, <!-- test: word -->; most have none.
+// sample is a fenced block with the word in its mark, <!-- test: word -->; most blocks have no mark.
 type sample struct {
 	page, mark, language, text string
 }
 
-// pages reads README.md and all below docs.
+// pages reads README.md and all pages below docs.
 func pages(t *testing.T) []page {
 	t.Helper()
 	files := []string{"README.md"}
@@ -97,12 +97,12 @@ func TestDocsConfigurations(t *testing.T) {
 		for _, m := range regexp.MustCompile(`\w+_file: (\./[\w.-]+)`).FindAllStringSubmatch(s.text, -1) {
 			writeSample(t, m[1], "a-synthetic-secret\n")
 		}
-		if !strings.Contains(s.text, "encryption:") { // a sample shows one feature; this one is for all
+		if !strings.Contains(s.text, "encryption:") { // a sample shows one feature; the tests add a key for all
 			s.text += "\nencryption: {key: " + strings.TrimSpace(newMasterKey(t, "sample")) + "}\n"
 		}
 		c := loadSample(t, s, environ)
 		for _, warning := range app.Warnings(c) {
-			if !strings.HasSuffix(warning, "results are only asked for") { // the pages mention it
+			if !strings.HasSuffix(warning, "results are only asked for") { // the pages mention this one
 				t.Errorf("%s: a configuration leads to a warning: %s", s.page, warning)
 			}
 		}
@@ -139,7 +139,7 @@ func TestDocsNameEveryKey(t *testing.T) {
 		}
 	}
 	for provider, settings := range app.ProviderCatalog().Settings {
-		page, _ := os.ReadFile(filepath.Join(docsRoot, "docs", provider+".md")) // some have one
+		page, _ := os.ReadFile(filepath.Join(docsRoot, "docs", provider+".md")) // some providers have one
 		for _, s := range settings {
 			if key := []byte("`accounts[]." + s.Key + "`"); !bytes.Contains(raw, key) && !bytes.Contains(page, key) {
 				t.Errorf("neither docs/configure.md nor docs/%s.md names accounts[].%s", provider, s.Key)
@@ -208,7 +208,7 @@ func configKeys(section string, t reflect.Type) []string {
 	for i := range t.NumField() {
 		name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
 		if name == "" {
-			continue // the table of providers checks it
+			continue // the test of api keys checks these
 		}
 		key := strings.TrimPrefix(section+"."+name, ".")
 		switch ft := t.Field(i).Type; {
@@ -239,9 +239,8 @@ func TestDocsNATSConfiguration(t *testing.T) {
 	}
 }
 
-// TestDocsCommands asks the program for help on every command that the documentation gives, with the
-// flags that it gives; what is not known leads to an error. Then it runs the demo and looks for the
-// lines that the README shows.
+// TestDocsCommands asks the program for help on every command in the documentation, with its flags; an unknown
+// command or flag is an error. Then it runs the demo and looks for the lines that the README shows.
 func TestDocsCommands(t *testing.T) {
 	binary := tool(t, "kycbridge")
 	seen := 0
@@ -276,7 +275,7 @@ func TestDocsCommands(t *testing.T) {
 	}
 }
 
-// subcommands are the words before the first flag.
+// subcommands are the words before the first flag of a command.
 func subcommands(args []string) []string {
 	if i := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "-") }); i >= 0 {
 		return args[:i]
@@ -284,8 +283,8 @@ func subcommands(args []string) []string {
 	return args
 }
 
-// isUsage reports whether a help text is that of a command; a word in capitals in the usage, such as
-// PROVIDER, matches any word.
+// isUsage reports whether a help text is the help of a command; a word in capitals in the usage, such as PROVIDER,
+// matches any word.
 func isUsage(help string, command []string) bool {
 	_, usage, _ := strings.Cut(help, "Usage:\n  ")
 	usage, _, _ = strings.Cut(usage, "\n")
@@ -293,9 +292,9 @@ func isUsage(help string, command []string) bool {
 	return slices.EqualFunc(words, command, func(is, said string) bool { return is == said || is == strings.ToUpper(is) })
 }
 
-// everyRun leaves of the demo's lines what no run changes. An event is shown without its time, its
-// revision and the provider's event: a callback and a look at the same moment may overtake each
-// other. In the last line a number of calls, callbacks or events is any.
+// everyRun reduces the demo's lines to what is the same in every run. It removes the time, the revision and the
+// provider's event from an event, because a callback and a poll at the same moment can arrive in either order. It
+// replaces the number of calls, callbacks or events by N.
 func everyRun(text string) []string {
 	event := regexp.MustCompile(`^\d{4}-\d\d-\d\dT[\d:.]+Z +(.*?) +r\d+ +(\S+ +\S+(?: \(final\))?)  +[^·]*?( · .*)?$`)
 	counted := regexp.MustCompile(`\d+ (calls|callbacks|events)\b`)
@@ -307,7 +306,7 @@ func everyRun(text string) []string {
 	return out
 }
 
-// commands splits a shell sample into commands and words: quotes and continued lines, no more.
+// commands splits a shell sample into commands and words. It supports only quotes and continued lines.
 func commands(text string) [][]string {
 	text = strings.ReplaceAll(text, "\\\n", " ")
 	word := regexp.MustCompile(`'[^']*'|"[^"]*"|[^\s'"]+`)
@@ -377,8 +376,8 @@ func TestDocsFirstCallback(t *testing.T) {
 }
 
 // TestDocsVerifications follows docs/verifications.md, in its order, with its configuration and its simulated
-// providers: every request is answered 2xx, the first one with the receipt on the page, and the page describes
-// what operators can see.
+// providers: every request is answered 2xx, the first one with the receipt on the page, and the page describes what
+// operators can see.
 func TestDocsVerifications(t *testing.T) {
 	const path = "docs/verifications.md"
 	on := func(mark string) (found []sample) {
@@ -420,7 +419,7 @@ func TestDocsVerifications(t *testing.T) {
 		"KYCBRIDGE_LISTEN=127.0.0.1:0", "KYCBRIDGE_ADMIN_LISTEN=127.0.0.1:0", "KYCBRIDGE_EMBEDDED_LISTEN=127.0.0.1:0"}))
 	for i, r := range requests {
 		if i == 1 {
-			// now there is a state
+			// the start has created a state
 			checkEvent(t, a, regexp.MustCompile(`[0-9a-f]{8}`).FindString(receipt.text)+" acme created none")
 		}
 		r.URL.Host = a.AdminAddr()
@@ -456,7 +455,7 @@ func exchange(t *testing.T, r *http.Request) (status int, body []byte) {
 	return answer.StatusCode, body
 }
 
-// checkReceipt compares receipts but for the end of the link, which only has to be an instant.
+// checkReceipt compares receipts except for the expiry of the link, which only has to be an instant.
 func checkReceipt(t *testing.T, wantText string, gotText []byte) {
 	t.Helper()
 	var want, got map[string]string
@@ -488,7 +487,7 @@ func startSample(t *testing.T, c *app.Config) *app.App {
 	return a
 }
 
-// checkEvent waits for the first event and looks for its words in a line.
+// checkEvent waits for the first event and compares it with the words of a line.
 func checkEvent(t *testing.T, a *app.App, line string) {
 	t.Helper()
 	var e struct {
@@ -523,7 +522,7 @@ func checkEvent(t *testing.T, a *app.App, line string) {
 	}
 }
 
-// requestOf makes a request of the few options of curl that the documentation uses.
+// requestOf makes a request from the few options of curl that the documentation uses.
 func requestOf(t *testing.T, folder string, words []string) *http.Request {
 	t.Helper()
 	r := &http.Request{Method: http.MethodPost, Header: http.Header{}}
@@ -566,7 +565,7 @@ func requestOf(t *testing.T, folder string, words []string) *http.Request {
 	return r
 }
 
-// setForm makes a form of files that hold nothing but a JPEG's beginning.
+// setForm sets a form of files that contain only the first bytes of a JPEG.
 func setForm(t *testing.T, r *http.Request, files [][3]string) {
 	t.Helper()
 	var body bytes.Buffer
@@ -598,8 +597,9 @@ func setBody(t *testing.T, r *http.Request, file string) {
 	r.Body = f
 }
 
-// TestEachTestRunsSomewhere: .ci/run runs the tests of a list without the race detector, and leaves out their names
-// with it. So each of them is a test, and the list has every package that has a test of that name.
+// TestEachTestRunsSomewhere: .ci/run runs the tests of a list without the race detector, and skips tests of these
+// names in runs with it. So every entry must be a test, and the list must have every package with a test of that
+// name.
 func TestEachTestRunsSomewhere(t *testing.T) {
 	list, err := os.ReadFile(filepath.Join(docsRoot, ".ci/without-race"))
 	if err != nil {
@@ -627,7 +627,7 @@ func TestEachTestRunsSomewhere(t *testing.T) {
 	}
 }
 
-// declaredTests are the packages in which there is a test, by its name.
+// declaredTests are the packages that declare a test, by its name.
 func declaredTests(t *testing.T) map[string][]string {
 	t.Helper()
 	there := map[string][]string{}
@@ -652,7 +652,7 @@ func declaredTests(t *testing.T) map[string][]string {
 	return there
 }
 
-// TestDocsNameRealTests: a test that a page names is there.
+// TestDocsNameRealTests: every test that a page names exists.
 func TestDocsNameRealTests(t *testing.T) {
 	there := declaredTests(t)
 	named := 0
@@ -693,7 +693,7 @@ func TestDocsLinks(t *testing.T) {
 	}
 }
 
-// anchors are the headings of a page as links name them.
+// anchors are the headings of a page in the form that links use.
 func anchors(t *testing.T, file string) []string {
 	t.Helper()
 	raw, err := os.ReadFile(file)

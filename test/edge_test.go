@@ -143,7 +143,7 @@ func edgeEncodings(t *testing.T, b *bridge) {
 	}
 }
 
-// progress is how many events there are.
+// progress is the number of events.
 func (b *bridge) progress(t *testing.T) int {
 	t.Helper()
 	n := 0
@@ -153,7 +153,7 @@ func (b *bridge) progress(t *testing.T) int {
 	return n
 }
 
-// edgeOversize: a sender that writes its whole body first and reads then receives its answer.
+// edgeOversize: a sender that writes its whole body before it reads still receives the answer.
 func edgeOversize(t *testing.T, b *bridge) {
 	for _, length := range []string{"Content-Length: 6291456\r\n", "Transfer-Encoding: chunked\r\n"} {
 		c, err := net.Dial("tcp", freeport.Local(b.callbacks))
@@ -197,7 +197,7 @@ func (b *bridge) raw(t *testing.T, request string) string {
 	return string(answer)
 }
 
-// edgeEarly: refusals of net/http itself are counted.
+// edgeEarly: requests that net/http itself refuses are counted.
 func edgeEarly(t *testing.T, b *bridge) {
 	for status, request := range map[string]string{
 		"431": "POST /webhooks/ondato/acme HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("a", 64<<10) + "\r\n\r\n",
@@ -228,8 +228,8 @@ func edgeChunked(t *testing.T, b *bridge) {
 	}
 }
 
-// edgeRefused: one body with a wrong and with the right credential is stored twice, and the log states the
-// reason for each refusal, while the answer does not.
+// edgeRefused: one body sent with a wrong and with the right credential is stored twice, and the log states the
+// reason for each refusal, but the answer does not.
 func edgeRefused(t *testing.T, b *bridge) {
 	body := kycHook(400, 1, "Approved", "Approved", "")
 	answers := map[string]bool{}
@@ -253,7 +253,7 @@ func edgeRefused(t *testing.T, b *bridge) {
 	})
 }
 
-// list is what payloads list prints as JSON.
+// list is the JSON output of payloads list.
 func (b *bridge) list(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(tool(t, "kycbridge"),
@@ -317,7 +317,7 @@ func edgeFlood(t *testing.T, b *bridge) {
 	}
 }
 
-// edgeHangup: SIGHUP reads the configuration again, and ends nothing.
+// edgeHangup: SIGHUP reads the configuration again, and does not end the process.
 func edgeHangup(t *testing.T, b *bridge) {
 	if err := b.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)

@@ -60,7 +60,7 @@ func keyFiles(t *testing.T, dir, name string, isRSA bool) (private, public strin
 	return private, public
 }
 
-// accountsEverywhere is an account at each provider, with further lines for each.
+// accountsEverywhere has an account at each provider, with more lines for each.
 func accountsEverywhere(more string) string {
 	var b strings.Builder
 	b.WriteString("log: {level: warn}\naccounts:\n")
@@ -89,7 +89,7 @@ func (b *bridge) sendFixtures(t *testing.T) {
 		if _, err := b.send(req); err != nil {
 			t.Fatal(err)
 		}
-		b.settled(t, 20*time.Second) // in the same order at both
+		b.settled(t, 20*time.Second) // so that both services process in the same order
 	}
 }
 
@@ -108,7 +108,7 @@ func (b *bridge) printed(t *testing.T, more ...string) (bodies map[string][][]by
 	return bodies, code, stderr
 }
 
-// withoutNow is an event as JSON without the instants of this run.
+// withoutNow is an event as JSON in which instants of this run are replaced.
 func withoutNow(t *testing.T, body []byte, began time.Time) any {
 	t.Helper()
 	var v any
@@ -136,9 +136,9 @@ func withoutNow(t *testing.T, body []byte, began time.Time) any {
 	return walk(v)
 }
 
-// TestEncryptedEvents compares two services that receive the callbacks of all providers, one with pii: full and
-// one with pii: encrypted for two consumers. Each consumer decrypts exactly the same events, and the files of the
-// stream contain nothing personal in clear. A redelivery and a replay find nothing new.
+// TestEncryptedEvents compares two services that receive the callbacks of all providers, one with pii: full and one
+// with pii: encrypted for two consumers. Each consumer decrypts exactly the same events, and the files of the stream
+// contain nothing personal in clear. Redelivered and replayed payloads change nothing.
 func TestEncryptedEvents(t *testing.T) {
 	t.Parallel()
 	dir, began := t.TempDir(), time.Now().Add(-time.Second)
@@ -188,7 +188,7 @@ func TestEncryptedEvents(t *testing.T) {
 	checkClosed(t, published)
 	nothingInClear(t, b.dir, want)
 
-	// Nothing new comes of what is known.
+	// Known payloads lead to no new events.
 	b.sendFixtures(t)
 	if again, _, _ := b.printed(t); !cmp.Equal(again, published) {
 		t.Error("a redelivery made events")
@@ -263,7 +263,7 @@ func nothingInClear(t *testing.T, dir string, want map[string][][]byte) {
 		for value := range values {
 			needle := value
 			if len(value) < 9 {
-				needle = `"` + value + `"` // a short number is part of ids too
+				needle = `"` + value + `"` // ids may contain a short number
 			}
 			if len(value) > 4 && bytes.Contains(raw, []byte(needle)) {
 				t.Errorf("%s contains %q", filepath.Base(path), value)
@@ -276,8 +276,9 @@ func nothingInClear(t *testing.T, dir string, want map[string][][]byte) {
 	}
 }
 
-// TestEncryptionKeysChange: the service's key is replaced, and events of the former one remain readable. Without
-// that key nothing is computed from their verifications, the reason is named, and payloads wait until it is back.
+// TestEncryptionKeysChange: the service's key is replaced, and events encrypted with the former one remain readable.
+// Without the former key nothing is computed for their verifications, the reason is logged, and payloads wait until
+// the key is available again.
 func TestEncryptionKeysChange(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -303,7 +304,7 @@ func TestEncryptionKeysChange(t *testing.T) {
 	}
 	post(1)
 	b.approve(t, 3, 3)
-	decided(t, b.eventsURL(), 3, 3) // another verification is not held up
+	decided(t, b.eventsURL(), 3, 3) // another verification is not delayed
 	wait.For(t, 20*time.Second, "the missing key is named", func() bool {
 		return strings.Contains(b.stderr.String(), "is not configured in encryption.event_key")
 	})
@@ -311,14 +312,14 @@ func TestEncryptionKeysChange(t *testing.T) {
 		t.Errorf("%d events", n)
 	}
 
-	// An event cannot be read, and can be erased.
+	// An event that cannot be read can be erased.
 	code, _, stderr := run(t, "kycbridge", "payloads", "purge", "--verification", idOf(2), "--yes",
 		"--why", "request", "--config", b.config)
 	if code != 0 {
 		t.Errorf("purge: %d, %s", code, stderr)
 	}
 
-	// With both keys all goes on, and new events are encrypted to the new one.
+	// With both keys everything continues, and new events are encrypted with the new one.
 	b.stop(t)
 	writeFile(t, own, second+first)
 	b.start(t)
@@ -340,7 +341,7 @@ func TestEncryptionKeysChange(t *testing.T) {
 		t.Errorf("%+v", e.Data.PII)
 	}
 
-	// The index holds the reference that is encrypted in the event, as a digest.
+	// The index stores a digest of the reference that is encrypted in the event.
 	wait.For(t, 20*time.Second, "an encrypted reference is found", func() bool {
 		code, stdout, _ := run(t, "kycbridge", "find", "ref-1", "--config", b.config)
 		return code == 0 && strings.Contains(stdout, idOf(1)[:8])
@@ -352,7 +353,7 @@ func TestEncryptionKeysChange(t *testing.T) {
 		t.Errorf("%d verifications of an encrypted reference", len(mine))
 	}
 
-	// A consumer with another key sees the events without the persons, and is told.
+	// A consumer with another key sees the events without personal data, and gets a message about it.
 	stranger, _ := keyFiles(t, dir, "stranger", false)
 	clear, code, stderr := b.printed(t, "--decrypt", stranger)
 	if code != 1 || len(clear[idOf(1)]) != 2 || !strings.Contains(stderr, "none of the keys decrypts the event") ||

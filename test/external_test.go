@@ -31,8 +31,8 @@ import (
 
 const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-// TestExternalWithTLS runs the path over an external server that requires TLS and a password, and
-// follows the trace context of a callback into the headers of its event.
+// TestExternalWithTLS sends a callback to a service with an external server that requires TLS and a password, and
+// checks that the trace context of the callback is in the headers of its event.
 func TestExternalWithTLS(t *testing.T) {
 	dir := t.TempDir()
 	ca, cert := certificates(t, dir)

@@ -8,8 +8,8 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// TestFailedStartsWithStatus200: a 200 that reports a failure, or is about another user, starts nothing:
-// the caller receives a problem with the provider's own text, and no session is watched.
+// TestFailedStartsWithStatus200: a 200 that reports a failure, or is about another user, starts nothing: the caller
+// receives a problem with the provider's own text, and no session is watched.
 func TestFailedStartsWithStatus200(t *testing.T) {
 	t.Parallel()
 	w, api := frozenWorld(t, nil), describedAPI(t)

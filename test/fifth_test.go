@@ -26,11 +26,11 @@ import (
 	"kycbridge/test/traffic"
 )
 
-// fifthFiles is a whole invented provider, each file at its place in the repository, as
+// fifthFiles contains all files of an invented provider, each at its path in the repository, as
 // docs/add-a-provider.md describes it.
 const fifthFiles = "testdata/fifth"
 
-// The one line of the fifth provider with its import, and the table that it goes into.
+// The one line of the fifth provider with its import, and the file of the table.
 const (
 	fifthTable  = "internal/app/providers.go"
 	fifthImport = "\t\"kycbridge/normalize/verident\"\n"
@@ -65,10 +65,10 @@ func TestFifthProvider(t *testing.T) {
 	}
 }
 
-// checkout is a copy of the repository with a history of its own.
+// checkout is a copy of the repository with its own git history.
 type checkout struct{ dir string }
 
-// newCheckout copies what git would take of the repository, and commits it.
+// newCheckout copies the files that git would add, and commits them.
 func newCheckout(t *testing.T) checkout {
 	t.Helper()
 	root, err := filepath.Abs(docsRoot)
@@ -83,7 +83,7 @@ func newCheckout(t *testing.T) checkout {
 	return c
 }
 
-// run is a program in the copy: without the configuration of the test run, without network.
+// run runs a program in the copy, without the configuration of the test run and without network.
 func (c checkout) run(t *testing.T, program string, args ...string) (output string) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
@@ -141,7 +141,7 @@ func (c checkout) addFifth(t *testing.T) (added []string) {
 	return added
 }
 
-// fifthCounts counts what was touched: one existing file, one added line and its import.
+// fifthCounts checks that one existing file has changed, by one added line and its import.
 func fifthCounts(t *testing.T, c checkout, added []string) {
 	c.run(t, "git", "add", "--all")
 	if got, want := c.run(t, "git", "diff", "--cached", "--numstat", "--diff-filter=a",
@@ -160,7 +160,7 @@ func fifthCounts(t *testing.T, c checkout, added []string) {
 	t.Logf("%d new files, 1 changed file, 1 added line and its import, no removed one", len(files))
 }
 
-// fifthBuilds builds everything, and looks at the form of the new files.
+// fifthBuilds builds everything, and checks the formatting of the new files.
 func fifthBuilds(t *testing.T, c checkout, added []string) {
 	c.run(t, "go", "build", "./...")
 	for _, file := range added {
@@ -209,7 +209,7 @@ const (
 	fifthKey    = "api-secret-5c0a"
 )
 
-// fifthAccounts are one account whose callbacks count and one whose verdicts are fetched.
+// fifthAccounts are one account whose callbacks decide and one whose verdicts are fetched.
 const fifthAccounts = `log: {level: debug}
 accounts:
   - name: acme
@@ -307,7 +307,7 @@ func fifthSign(secret string, body []byte) string {
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// fifthCallback posts a webhook; an empty signature is left out.
+// fifthCallback posts a webhook; without a signature if that is empty.
 func (b *bridge) fifthCallback(t *testing.T, account, signature string, body []byte) traffic.Reply {
 	t.Helper()
 	header := []string{"Content-Type", "application/json"}
@@ -348,7 +348,7 @@ func TestGuideExcerpts(t *testing.T) {
 		}
 		file := strings.TrimPrefix(filepath.ToSlash(path), fifthFiles+"/")
 		if dir, name := filepath.Split(file); strings.HasPrefix(file, "test/fixture/") {
-			file = name // the folders of the cases are one line of the guide
+			file = name // the guide names the folders of the cases in one line
 		} else if strings.HasPrefix(dir, "schemas/") {
 			file = dir
 		}
@@ -363,8 +363,8 @@ func TestGuideExcerpts(t *testing.T) {
 	}
 }
 
-// TestFifthFixtures: the goldens of the fifth provider say what the guide promises: what is not known
-// is unknown and approves no person.
+// TestFifthFixtures: the goldens of the fifth provider contain what the guide promises: unknown values map to unknown
+// and approve no person.
 func TestFifthFixtures(t *testing.T) {
 	approved := map[string]bool{"webhook-accepted": true, "webhook-reference-prefix": true, "get-check-accepted": true}
 	unknown := map[string]bool{"webhook-unknown-state": true, "webhook-unknown-verdict": true}

@@ -29,8 +29,8 @@ const (
 	findsOfAKind = 200
 )
 
-// TestFindWaitsForTheIndex: an operator searches for a callback received a moment ago. It is found at the
-// first attempt, though the index is written behind the streams.
+// TestFindWaitsForTheIndex: an operator searches for a callback received a moment ago. It is found at the first
+// attempt, although the index is written after the streams.
 func TestFindWaitsForTheIndex(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
@@ -123,7 +123,7 @@ func TestFindAtScale(t *testing.T) {
 	t.Logf("purged in %s", time.Since(began).Round(time.Millisecond))
 	for _, id := range []string{idOf(verifications / 2), fmt.Sprintf("ref-%d", verifications/2), idv(verifications / 2)} {
 		r, err := tool.Search(t.Context(), id, true)
-		if err != nil && !errors.Is(err, kycbridge.ErrAmbiguous) || len(r.Found) > 0 { // many others begin like it
+		if err != nil && !errors.Is(err, kycbridge.ErrAmbiguous) || len(r.Found) > 0 { // many other ids have the same prefix
 			t.Errorf("erased and found by %s: %+v %v", id, r, err)
 		}
 	}

@@ -23,7 +23,7 @@ import (
 
 var floodFlag = flag.Duration("flood", 0, "how long each attack of TestFlood lasts; 0: it is skipped")
 
-// attack is hostile traffic beside genuine callbacks.
+// attack is hostile traffic that accompanies genuine callbacks.
 type attack struct {
 	name string
 	run  func(ctx context.Context, t *testing.T, b *bridge) (sent int64)
@@ -88,7 +88,7 @@ func genuineWaits(ctx context.Context, t *testing.T, b *bridge) (took []time.Dur
 	}
 }
 
-// forge posts one forged body at a rate, on some connections.
+// forge posts one forged body at a rate over several connections.
 func forge(ctx context.Context, t *testing.T, b *bridge, perSecond float64, connections int, body []byte) int64 {
 	var sent atomic.Int64
 	limit := rate.NewLimiter(rate.Limit(perSecond), 1)
@@ -121,7 +121,7 @@ func forge(ctx context.Context, t *testing.T, b *bridge, perSecond float64, conn
 	return sent.Load()
 }
 
-// guessTokens requests access tokens with a wrong secret at a rate, on some connections. The client is that of
+// guessTokens requests access tokens with a wrong secret at a rate over several connections. The client is that of
 // oauth2Config.
 func guessTokens(ctx context.Context, t *testing.T, b *bridge, perSecond float64) int64 {
 	const connections = 64
@@ -146,7 +146,7 @@ func guessTokens(ctx context.Context, t *testing.T, b *bridge, perSecond float64
 	return sent.Load()
 }
 
-// TestTokenFlood: while secrets are guessed a thousand times in a second, the genuine client gets its tokens and its
+// TestTokenFlood: while secrets are guessed a thousand times a second, the genuine client gets its tokens and its
 // callbacks are answered, and the log stays short.
 func TestTokenFlood(t *testing.T) {
 	t.Parallel()
@@ -171,7 +171,7 @@ func TestTokenFlood(t *testing.T) {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(50 * time.Millisecond): // its rate, not a wait for success
+		case <-time.After(50 * time.Millisecond): // the sending rate, not a wait for success
 		}
 	}
 	cancel()
@@ -185,8 +185,8 @@ func TestTokenFlood(t *testing.T) {
 	t.Logf("%d genuine callbacks beside %d guesses", genuine, guesses)
 }
 
-// TestFloodOfHandshakes measures how long genuine callbacks wait, each on a new connection with TLS, beside 5,000
-// connections that begin a handshake and wait.
+// TestFloodOfHandshakes measures how long genuine callbacks wait, each on a new connection with TLS, while 5,000
+// connections begin a handshake and wait.
 func TestFloodOfHandshakes(t *testing.T) {
 	if *floodFlag == 0 {
 		t.Skip("measures; run it with -flood 10s on a quiet machine")
@@ -209,7 +209,7 @@ func TestFloodOfHandshakes(t *testing.T) {
 		took = append(took, time.Since(began))
 		select {
 		case <-ctx.Done():
-		case <-time.After(50 * time.Millisecond): // its rate, not a wait for success
+		case <-time.After(50 * time.Millisecond): // the sending rate, not a wait for success
 		}
 	}
 	silent.Wait()

@@ -18,10 +18,10 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestAnswersFollowFlushes records the system calls of a real process. The bytes of every callback are
-// written to the payload log, then that file is flushed, and only then the callback is answered. The event
-// of every callback is flushed before the record of its disposition is written. So a power cut loses nothing
-// that was answered, as far as the disk keeps what it has flushed.
+// TestAnswersFollowFlushes records the system calls of a real process. The bytes of every callback are written to the
+// payload log, then that file is flushed, and only then the callback is answered. The event of every callback is
+// flushed before the record of its disposition is written. So a power cut loses nothing that was answered, provided
+// that the disk keeps flushed data.
 func TestAnswersFollowFlushes(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
@@ -64,7 +64,7 @@ func TestAnswersFollowFlushes(t *testing.T) {
 	}
 }
 
-// stopTraced ends the process that strace follows, which would outlive a strace that is killed.
+// stopTraced ends the process that strace follows, which would survive if strace were killed.
 func stopTraced(t *testing.T, p *process, record string) {
 	raw, _ := os.ReadFile(record) // missing if strace could not start
 	first, _, _ := strings.Cut(string(raw), " ")
@@ -78,7 +78,7 @@ func stopTraced(t *testing.T, p *process, record string) {
 	}
 }
 
-// systemCalls are the calls of a process in the order in which they began and ended.
+// systemCalls are the recorded system calls of a process, in the order in which they began and ended.
 type systemCalls struct {
 	lines   []string
 	flushes []flushCall
@@ -121,7 +121,7 @@ func readSystemCalls(t *testing.T, path string) (calls systemCalls) {
 	return calls
 }
 
-// written is the line after which a text stands in a file of a stream, and that file.
+// written is the line at which a text has been written to a file of a stream, and that file.
 func (c systemCalls) written(stream, text string) (file string, at int) {
 	for i, line := range c.lines {
 		if strings.Contains(line, "/"+stream+"/msgs/") && strings.Contains(line, text) && strings.Contains(line, "write") {
@@ -133,7 +133,7 @@ func (c systemCalls) written(stream, text string) (file string, at int) {
 			thread, _, _ := strings.Cut(line, " ")
 			for j := i + 1; j < len(c.lines); j++ {
 				if strings.HasPrefix(c.lines[j], thread+" ") {
-					return file, j // the next line of a thread is the end of its call
+					return file, j // the next line of the thread is the end of the call
 				}
 			}
 		}
@@ -144,7 +144,7 @@ func (c systemCalls) written(stream, text string) (file string, at int) {
 // flushed reports whether a file was flushed between two lines.
 func (c systemCalls) flushed(file string, after, before int) bool {
 	for _, f := range c.flushes {
-		whole := !strings.HasSuffix(f.file, ".blk") && strings.HasPrefix(file, f.file) // of the file system
+		whole := !strings.HasSuffix(f.file, ".blk") && strings.HasPrefix(file, f.file) // a flush of the file system
 		if (f.file == file || whole) && f.began > after && f.end < before {
 			return true
 		}
@@ -180,7 +180,7 @@ func (c systemCalls) check(t *testing.T, n int) {
 	}
 }
 
-// line is the first line from one on with all texts; -1 if there is none.
+// line is the first line, from one on, that contains all texts; -1 if no line does.
 func (c systemCalls) line(from int, texts ...string) int {
 lines:
 	for i := from; i < len(c.lines); i++ {

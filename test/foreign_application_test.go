@@ -11,8 +11,8 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// TestForeignApplication: an account with application ids accepts no body of another application, in any
-// spelling, and accepts one without an application.
+// TestForeignApplication: an account with application ids accepts no body of another application, however its id is
+// written, and accepts a body without an application.
 func TestForeignApplication(t *testing.T) {
 	set, err := schemas.New()
 	if err != nil {

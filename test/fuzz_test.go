@@ -12,9 +12,9 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// The fuzz targets hand arbitrary bodies to the whole path of one provider: decode, identify,
-// validate, map, lifecycle, check. Nothing may panic, a body is stored, quarantined or refused with
-// a reason, and an event that comes of it satisfies the closed schema.
+// The fuzz targets pass arbitrary bodies through the whole path of one provider: decode, identify, validate, map,
+// lifecycle, check. Nothing may panic; a body is stored, quarantined or refused with a reason; and an event from it
+// satisfies the closed schema.
 
 func FuzzPathSignzy(f *testing.F) { fuzzPath(f, "signzy") }
 func FuzzPathOndato(f *testing.F) { fuzzPath(f, "ondato") }
@@ -46,7 +46,7 @@ func fuzzPath(f *testing.F, provider string) {
 		if callback {
 			c.Via = event.ViaCallback
 		}
-		if strict { // the other side of every setting
+		if strict { // the other value of every setting
 			c.Profile, c.Trust = event.ProfileMasked, "any"
 			if others := variants[provider]; len(others) > 1 {
 				c.Own = others[1]
@@ -66,7 +66,7 @@ func fuzzPath(f *testing.F, provider string) {
 		}
 		done, err := p.normalizer.Process(ctx, *p.memory.stored)
 		if errors.Is(err, kycbridge.ErrUnmappable) {
-			t.Logf("valid, but: %v", err) // quarantined in the end; worth a look, not a fault
+			t.Logf("valid, but: %v", err) // it is quarantined later, so this is not a fault
 			return
 		}
 		if err != nil {

@@ -65,8 +65,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// golden runs one fixture through identification, validation, mapping and lifecycle, and returns
-// the first event, indented, or why there is none.
+// golden runs one fixture through identification, validation, mapping and lifecycle, and returns the first event,
+// indented, or the reason why there is no event.
 func golden(t *testing.T, c fixture.Case) []byte {
 	t.Helper()
 	out, err := eventOf(c)

@@ -16,7 +16,7 @@ import (
 	"kycbridge/test/wait"
 )
 
-// tool runs a command on the store of the bridge, which must succeed.
+// tool runs a command, which must succeed, on the store of the bridge.
 func (b *bridge) tool(t *testing.T, args ...string) string {
 	t.Helper()
 	code, stdout, stderr := run(t, "kycbridge", append(args, "--config", b.config)...)
@@ -26,7 +26,7 @@ func (b *bridge) tool(t *testing.T, args ...string) string {
 	return stdout
 }
 
-// purges asks the API to erase a verification.
+// purges erases a verification over the API.
 func (b *bridge) purges(t *testing.T, name, verificationID string) (status int, answer map[string]any) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.adminURL("/v1/payloads/purge"),
@@ -55,7 +55,7 @@ func (b *bridge) stored(t *testing.T, verificationID string) int {
 	return strings.Count(b.tool(t, "payloads", "list", "--json", "--verification", verificationID), "\n")
 }
 
-// holds are the listed holds.
+// holds are the holds that the command lists.
 func (b *bridge) holds(t *testing.T) (all []archive.Held) {
 	t.Helper()
 	for l := range strings.Lines(b.tool(t, "payloads", "holds", "--json")) {
@@ -68,8 +68,8 @@ func (b *bridge) holds(t *testing.T) (all []archive.Held) {
 	return all
 }
 
-// TestHolds: a held verification is neither purged, by the API or by the command, nor erased with old
-// payloads. A replay and an import of it work. After the release, and after the end of a hold, it is erased.
+// TestHolds: a held verification is not erased: not by a purge over the API or by the command, and not with old
+// payloads. A replay and an import of it work. After its release, or after the end of the hold, it is erased.
 func TestHolds(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, oneAccount)
@@ -172,8 +172,9 @@ func TestHolds(t *testing.T) {
 	b.accessed(t, one)
 }
 
-// TestHoldAgainstPurge: of a hold and a purge at the same moment one comes first. Either the purge is refused
-// and everything is left, or the hold says that the verification was erased. With three processes on one NATS.
+// TestHoldAgainstPurge: if a hold and a purge are requested at the same moment, one of them comes first. Either the
+// purge is refused and all data is kept, or the hold reports that the verification was erased. Three processes run on
+// one NATS.
 func TestHoldAgainstPurge(t *testing.T) {
 	t.Parallel()
 	server := newNATS(t)

@@ -67,7 +67,7 @@ func TestImports(t *testing.T) {
 		roomsImport(t, file, dir, imported)
 		switch dir {
 		case "internal/poll", "internal/start", "internal/archive":
-			isDocument := dir == "internal/archive" && imported == "kycbridge/document" // it shows stored bodies
+			isDocument := dir == "internal/archive" && imported == "kycbridge/document" // internal/archive shows stored bodies
 			isLedger := dir == "internal/archive" && imported == "kycbridge/internal/ledger"
 			if strings.HasPrefix(imported, "kycbridge/") && imported != "kycbridge/event" && !isDocument && !isLedger {
 				t.Errorf("%s imports %s; it knows the domain only", file, imported)
@@ -85,7 +85,7 @@ func TestImports(t *testing.T) {
 	})
 }
 
-// imports calls each for every import of every file that is not a test's.
+// imports calls each for every import of every Go file that is not a test.
 func imports(t *testing.T, each func(file, dir, imported string)) {
 	t.Helper()
 	for _, file := range sources(t) {
@@ -103,7 +103,7 @@ func imports(t *testing.T, each func(file, dir, imported string)) {
 	}
 }
 
-// sources are the Go files of the module that are no tests.
+// sources are the Go files of the module that are not tests.
 func sources(t *testing.T) (files []string) {
 	t.Helper()
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
@@ -112,7 +112,7 @@ func sources(t *testing.T) (files []string) {
 		}
 		if err == nil && d.IsDir() && path != ".." {
 			if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil {
-				return fs.SkipDir // a module of its own
+				return fs.SkipDir // a separate module
 			}
 		}
 		if err == nil && !d.IsDir() && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
@@ -126,10 +126,10 @@ func sources(t *testing.T) (files []string) {
 	return files
 }
 
-// sharedRooms are the folders under normalize that are no provider's.
+// sharedRooms are the folders under normalize that do not belong to one provider.
 var sharedRooms = []string{"normalizetest", "values", "credential"}
 
-// roomOf is the provider whose folder contains a folder or a package; "" if there is none.
+// roomOf is the provider whose folder contains a folder or a package; "" if none does.
 func roomOf(path string) string {
 	below, found := strings.CutPrefix(strings.TrimPrefix(path, "kycbridge/"), "normalize/")
 	room, _, _ := strings.Cut(below, "/")
@@ -166,16 +166,15 @@ func roomsImport(t *testing.T, file, dir, imported string) {
 	}
 }
 
-// reaches reports whether a folder is one of those that use the network: the client and the simulated
-// provider in a provider's folder.
+// reaches reports whether a folder may use the network: the client and the simulated provider in a provider's folder.
 func reaches(dir string) bool {
 	return roomOf(dir) != "" && strings.HasSuffix(dir, "/client") || isSimulated(dir)
 }
 
 func isSimulated(dir string) bool { return roomOf(dir) != "" && strings.HasSuffix(dir, "/simulated") }
 
-// TestProviderFoldersArePure: authentication, identification and mapping use only headers of net/http, and no clock of
-// time. The client and the simulated provider may use both.
+// TestProviderFoldersArePure: authentication, identification and mapping use only headers of net/http and do not read
+// the clock. The client and the simulated provider may use net/http and the clock.
 func TestProviderFoldersArePure(t *testing.T) {
 	allowed := map[string][]string{"http": {"Header", "CanonicalHeaderKey"}}
 	refused := map[string][]string{

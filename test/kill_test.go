@@ -11,8 +11,8 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestKill kills the process twenty times at random moments, under load, and during its start too, and
-// then checks the effect of every payload that was answered 200.
+// TestKill kills the process twenty times at random moments, under load and also during its start, and then checks
+// the effect of every payload that was answered 200.
 func TestKill(t *testing.T) {
 	long(t, "80 s")
 	t.Parallel()

@@ -15,7 +15,7 @@ import (
 	"kycbridge/test/traffic"
 )
 
-// mark is part of every planted value that may contain it; the others are searched unchanged.
+// mark is part of every planted value that can contain it; the others are searched unchanged.
 const mark = "zqxv"
 
 // planted are personal values by the keys under which providers send them. The keys are compared
@@ -35,7 +35,7 @@ var planted = []struct {
 	{regexp.MustCompile(`^authkeyforcallback$`), mark + "-callback-key"},
 }
 
-// kept are keys that fit one of the patterns and name a thing of the provider, not of a person.
+// kept are keys that match one of the patterns but name something of the provider, not of a person.
 var kept = regexp.MustCompile(`^(eventname|clientname|documentname|dcountryname|fieldname|filename|callbackurl)$`)
 
 // unseen are values that must occur nowhere except in the streams.
@@ -59,7 +59,7 @@ func leakAccounts() string {
 		var auth []string
 		for _, key := range catalog.AuthKeys[name] {
 			if key == "client_certs" {
-				continue // holds no secret, and needs TLS
+				continue // contains no secret, and needs TLS
 			}
 			auth = append(auth, strings.ReplaceAll(leakAuth[key], "PROVIDER", name))
 		}
@@ -121,7 +121,7 @@ func TestLeak(t *testing.T) {
 		strings.Count(log, "event published"), strings.Count(log, `"outcome":"quarantined"`))
 }
 
-// leakCall posts with the mark in every place that a caller fills.
+// leakCall posts with the mark in every part of the request that a caller fills.
 func (b *bridge) leakCall(t *testing.T, provider, authorization string, body []byte) traffic.Reply {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodPost, b.callbackURL(provider, "acme")+"?token=zqxv-query&name=Zqxv",
@@ -141,7 +141,7 @@ func (b *bridge) leakCall(t *testing.T, provider, authorization string, body []b
 	return r
 }
 
-// shows reports where a planted value is to be seen.
+// shows fails the test if a planted value occurs in the text.
 func shows(t *testing.T, where, text string) {
 	t.Helper()
 	lower := strings.ToLower(text)
@@ -152,15 +152,15 @@ func shows(t *testing.T, where, text string) {
 	}
 }
 
-// plant puts personal values into a body and says how many. broken makes lists of them, which no
-// schema expects, so that the messages about them can be looked at.
+// plant puts personal values into a body and returns how many. broken makes lists of them, which no schema allows, so
+// that the messages about them can be checked.
 func plant(t *testing.T, body []byte, broken bool) (planted []byte, values int) {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
 	var doc any
 	if err := decoder.Decode(&doc); err != nil {
-		return append([]byte(mark), body...), 1 // a fixture that is no JSON stays none
+		return append([]byte(mark), body...), 1 // a fixture that is not JSON stays invalid
 	}
 	out, err := json.Marshal(plantIn("", doc, broken, &values))
 	if err != nil {
@@ -193,7 +193,7 @@ func plantIn(key string, v any, broken bool, values *int) any {
 	return v
 }
 
-// valueFor is what is planted under a key; "" leaves it alone.
+// valueFor is the value that is planted under a key; "" leaves the key unchanged.
 func valueFor(key string) string {
 	key = strings.NewReplacer("_", "", "-", "", " ", "", "'", "").Replace(strings.ToLower(key))
 	if kept.MatchString(key) {

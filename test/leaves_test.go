@@ -20,8 +20,8 @@ import (
 var everyLeafFlag = flag.Bool("every-leaf", false,
 	"TestOddLeaves also tries what it has tried at the same place of another body")
 
-// matters are the places where a value of another kind may change the status or the decision, by
-// provider, as path.Match reads them, with the reason. Everywhere else it costs that value alone.
+// matters are the places where a value of another kind may change the status or the decision, by provider, as
+// patterns of path.Match, with the reason. At every other place, only the value itself is lost.
 var matters = map[string]map[string]string{
 	"ondato": {
 		"/payload":                        "holds identity and decision",
@@ -89,7 +89,7 @@ var matters = map[string]map[string]string{
 	},
 }
 
-// unopposed are the pointers, and changes of pointers, that may remove the only value against an approval,
+// unopposed are the places, and changes at places, that may remove the only objection to an approval,
 // by provider, with the reason why the rest is an approval.
 var unopposed = map[string]map[string]string{
 	"idwise": {
@@ -115,8 +115,7 @@ var unopposed = map[string]map[string]string{
 	},
 }
 
-// underPolicy are the places that matter beside those, where the account of a provider decides by
-// itself: the evidence.
+// underPolicy are the places that matter in addition if the account decides by a policy: the evidence.
 var underPolicy = map[string][]string{
 	"signzy": {
 		"/documentintelligence*", "/documentintelligence*/completestatus", "/documentintelligence*/completestatus/*",
@@ -151,18 +150,18 @@ var odd = map[string]string{
 	"a number of 400 digits": strings.Repeat("9", 400), "a number beyond all bounds": `-1e99999`,
 }
 
-// leafVariants is under how many of its settings a provider's bodies are changed.
+// leafVariants is the number of variants under which a provider's bodies are changed.
 var leafVariants = map[string]int{"ondato": 1, "idwise": 1, "kwikid": 2, "signzy": 2}
 
-// leafRun is a body of which every leaf is changed.
+// leafRun is a body in which every value is changed.
 type leafRun struct {
 	base
 	was said
 }
 
-// TestOddLeaves changes every value of every fixture and outside case: another type, null, empty, huge,
-// its name twice and in another case. The status and the decision change only if the value is an identity,
-// a decision or, for a policy, evidence; no other change costs the body; and no change makes an approval.
+// TestOddLeaves changes every value of every fixture and outside case: another type, null, empty, huge, its name
+// twice and in another case. The status and the decision change only if the value is an identity, a decision or, for
+// a policy, evidence; no other change makes the body invalid; and no change makes an approval.
 func TestOddLeaves(t *testing.T) {
 	t.Parallel()
 	table, err := sharedProviders()
@@ -227,14 +226,14 @@ func (run leafRun) changeAll(found *findings, provider kycbridge.Provider, seen 
 	return tried
 }
 
-// compare describes the fault in the result of a changed body; "" if there is none.
+// compare describes the fault in the result of a changed body; "" if the result is allowed.
 func (run leafRun) compare(at string, c leafChange, body *tree, is said) (fault string) {
 	const approved = string(event.OutcomeApproved)
 	switch {
 	case is.outcome == approved && run.was.outcome != approved && !run.mayApprove(at, c, body):
 		return "became an approval"
 	case c.kind == leafDoubled && c.embedded:
-		return "" // no name of the body itself
+		return "" // the name is not part of the body itself
 	case c.kind == leafDoubled && !strings.HasSuffix(pathpkg.Dir(at), "/extractedfields"):
 		if is.refused != kycbridge.QuarantineMalformed {
 			return "must be malformed"
@@ -246,7 +245,7 @@ func (run leafRun) compare(at string, c leafChange, body *tree, is said) (fault 
 	return ""
 }
 
-// mayApprove reports whether a change may lead to an approval where there was none: it inserts a value that
+// mayApprove reports whether a change may turn a body that is not approved into an approval: it inserts a value that
 // approves, or removes the only objection.
 func (run leafRun) mayApprove(at string, c leafChange, body *tree) bool {
 	if at = unwrapped(at); !run.mayMatter(at) || !approvable(run.Case, body) {
@@ -267,7 +266,7 @@ func (run leafRun) mayMatter(at string) bool {
 	})
 }
 
-// unwrapped is a place in a journey that an answer of the API wraps.
+// unwrapped is a place in a journey without the wrapper of an API answer.
 func unwrapped(at string) string {
 	if within, wrapped := strings.CutPrefix(at, "/result/data/"); wrapped {
 		return "/" + within
@@ -280,7 +279,7 @@ type leafChange struct {
 	change
 	kind     leafKind
 	embedded bool // it is inside a string
-	word     bool // the odd value is allowed there
+	word     bool // the odd value is true or false, which the place may allow
 }
 
 type leafKind int
@@ -296,7 +295,7 @@ func (t *tree) form() string {
 	if t.kind != treeLeaf {
 		return fmt.Sprint(t.kind)
 	}
-	return strings.TrimLeft(t.raw[:1], "-0123456789") // the first letter of a number is none
+	return strings.TrimLeft(t.raw[:1], "-0123456789") // digits vary, so all numbers have one form
 }
 
 // changesOf are the changes of the value at places.
@@ -315,7 +314,7 @@ func changesOf(body *tree, places []int) (out []leafChange) {
 	above, i := places[:len(places)-1], places[len(places)-1]
 	holder := body.at(above)
 	if i >= len(holder.members) {
-		return out // an item has no name
+		return out // an item of an array has no name
 	}
 	name, value := holder.members[i].name, string(holder.members[i].value.bytes())
 	insert := func(to int, raw string) func(*tree) {

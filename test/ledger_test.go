@@ -14,9 +14,9 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestLedger: a process keeps the tamper-evident log and signs it, live subscribers hear the checkpoints, the
-// report agrees with it, a bundle of a verification is proven with the public key alone, and after an erasure the
-// log still proves the others, with checkpoints from before.
+// TestLedger: a process keeps and signs the tamper-evident log, live subscribers receive the checkpoints, and the
+// report agrees with it. A bundle of a verification is proven with the public key alone. After an erasure the log
+// still proves the other verifications, with earlier checkpoints.
 func TestLedger(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -93,7 +93,7 @@ func TestLedger(t *testing.T) {
 	if code, said := verify(file); code != 0 {
 		t.Errorf("the bundle from before: %d, %s", code, said)
 	}
-	// Somebody who may write the store removes an event, and the trace that it is gone.
+	// A user with write access to the store removes an event.
 	js := b.operator(t)
 	m := lastOf(t, js, "KYC_EVENTS", "kyc.event.v1.ondato.acme.*."+idOf(5))
 	stream, err := js.Stream(t.Context(), "KYC_EVENTS")
@@ -107,7 +107,7 @@ func TestLedger(t *testing.T) {
 		t.Errorf("report without an event: %d, %s", code, said)
 	}
 	b.stop(t)
-	// A stop signs what was stored until then.
+	// On a stop, the process signs what was stored until then.
 	_, said := report()
 	signed := regexp.MustCompile(`tamper-evident log: (\d+) entries, (\d+) of them signed`).FindStringSubmatch(said)
 	if len(signed) != 3 || signed[1] != signed[2] {

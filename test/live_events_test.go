@@ -15,8 +15,8 @@ import (
 	"kycbridge/test/traffic"
 )
 
-// TestLiveEventsAreStored gives three processes on one NATS the payloads of the same verifications at the
-// same moments. A live subscriber receives exactly the content of the stream, in its order.
+// TestLiveEventsAreStored sends the payloads of the same verifications to three processes on one NATS at
+// the same time. A live subscriber receives exactly the content of the stream, in its order.
 func TestLiveEventsAreStored(t *testing.T) {
 	server := newNATS(t)
 	external := fmt.Sprintf("store: {url: %q}\nbus: {url: %q}\n%s", server.url(), server.url(), oneAccount)

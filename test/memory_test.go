@@ -48,7 +48,7 @@ func (m *memory) History(context.Context, kycbridge.Key, func(kycbridge.Payload)
 
 func (m *memory) WasErased(context.Context, kycbridge.Payload) (bool, error) { return false, nil }
 
-// path is Intake and Normalizer around a memory, with one account made for a fixture.
+// path is Intake and Normalizer with a memory in place of the streams, and one account for a fixture.
 type path struct {
 	memory     memory
 	account    *kycbridge.Account
@@ -60,7 +60,7 @@ func newPath(set *schemas.Set, c fixture.Case) *path {
 	return pathOf(app.Providers(set)[c.Provider], c)
 }
 
-// pathOf is newPath for many paths: making the table of providers takes longer than a body.
+// pathOf is newPath for many paths: making the table of providers takes longer than processing a body.
 func pathOf(provider kycbridge.Provider, c fixture.Case) *path {
 	p := &path{account: &kycbridge.Account{
 		Name: "acme", Provider: provider, Environment: event.EnvironmentTest,
@@ -80,7 +80,7 @@ func pathOf(provider kycbridge.Provider, c fixture.Case) *path {
 // sharedSchemas are compiled once for all fixtures.
 var sharedSchemas = sync.OnceValues(schemas.New)
 
-// sharedProviders are the table of providers with theSchemas.
+// sharedProviders is the table of providers with sharedSchemas.
 var sharedProviders = sync.OnceValues(func() (map[string]kycbridge.Provider, error) {
 	set, err := sharedSchemas()
 	if err != nil {
@@ -89,8 +89,8 @@ var sharedProviders = sync.OnceValues(func() (map[string]kycbridge.Provider, err
 	return app.Providers(set), nil
 })
 
-// eventOf hands a fixture in and returns the event it becomes where nothing is known of the
-// verification, or {"no_event": why}.
+// eventOf processes a fixture and returns the event it becomes if nothing is known about the verification, or
+// {"no_event": why}.
 func eventOf(c fixture.Case) ([]byte, error) {
 	set, err := sharedSchemas()
 	if err != nil {

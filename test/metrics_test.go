@@ -41,7 +41,7 @@ func TestMetricsOfPromises(t *testing.T) {
 	}
 	bearer := http.Header{"Authorization": {"Bearer " + worldCallback}}
 
-	w := run(app.Roles{Receive: true}) // its payloads are not processed
+	w := run(app.Roles{Receive: true}) // it does not process its payloads
 	for _, body := range []string{`{"id": `, `{"not": "known"}`, string(kycHook(1, 1, "Updated", "Approved", "")),
 		string(kycHook(2, 1, "Updated", "Approved", ""))} {
 		if status := w.post("ondato", bearer, []byte(body)); status != http.StatusOK {
@@ -84,7 +84,7 @@ func TestMetricsOfPromises(t *testing.T) {
 	}
 }
 
-// sample is the value of a series as it is scraped; -2 if it is not there.
+// sample is the scraped value of a series; -2 if the series does not exist.
 func (w *world) sample(series string) float64 {
 	w.t.Helper()
 	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (\S+)$`).FindSubmatch(w.scraped())

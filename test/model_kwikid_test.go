@@ -37,8 +37,8 @@ var kwikidSessions = map[string][5]string{
 
 const kwikidID = "5e551000-0000-4000-8000-000000000001"
 
-// kwikid writes an act as an answer of get_details or as a webhook. Neither states a time: webhooks count from
-// their receipt, sessions from the question.
+// kwikid writes an act as an answer of get_details or as a webhook. Neither contains a time: a webhook has the time
+// of its receipt, a session the time of the request.
 func kwikid(checker bool) func(n int, a act) message {
 	return func(n int, a act) message {
 		at := 10 * (n + 10)
@@ -87,8 +87,8 @@ func kwikidActs(notices ...string) []string {
 	return does
 }
 
-// TestModelKwikID: the product and the model agree after every step of random histories of an account that
-// decides from webhooks too, with a second reviewer and without.
+// TestModelKwikID: the product and the model agree after every step of random histories of an account that also
+// decides from webhooks, with a second reviewer and without.
 func TestModelKwikID(t *testing.T) {
 	for name, checker := range map[string]bool{"a maker alone": false, "a maker and a checker": true} {
 		t.Run(name, func(t *testing.T) {

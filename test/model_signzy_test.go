@@ -13,7 +13,7 @@ import (
 	"kycbridge/test/model"
 )
 
-// signzyWords are the messages of Signzy: currentStatus, step, and what is wrong with the evidence.
+// signzyWords are the messages of Signzy: currentStatus, step, and the fault in the evidence.
 var signzyWords = map[string][3]string{
 	"completed":      {"COMPLETED", "COMPLETE"},
 	"other_face":     {"COMPLETED", "COMPLETE", "refuted"},
@@ -28,7 +28,7 @@ var signzyWords = map[string][3]string{
 
 const signzyJourney = "DEVMODEL01"
 
-// object is a member of a decoded body that is an object.
+// object is the object at a path of names in a decoded body.
 func object(t map[string]any, names ...string) map[string]any {
 	for _, name := range names {
 		t = t[name].(map[string]any)
@@ -36,8 +36,8 @@ func object(t map[string]any, names ...string) map[string]any {
 	return t
 }
 
-// signzy writes an act as a journey of Signzy's: as a callback, or as the answer to a look for the third
-// attempt, because this provider numbers none. Two members contain the time.
+// signzy writes an act as a journey of Signzy: a callback, or for the third attempt an answer of the API, because
+// Signzy does not number attempts. Two members contain the time.
 func signzy(t *testing.T, policy bool) func(n int, a act) message {
 	clean, err := fixture.OutsideBody("signzy", "policy-clean")
 	if err != nil {
@@ -73,7 +73,7 @@ func signzy(t *testing.T, policy bool) func(n int, a act) message {
 			delete(body, "documentIntelligence")
 			delete(body, "capturedData")
 			if policy && m.fact.Outcome == "approved" {
-				m.fact.Status, m.fact.Outcome, m.fact.Final = "in_review", "review", false // nothing shows who it is
+				m.fact.Status, m.fact.Outcome, m.fact.Final = "in_review", "review", false // no document identifies the person
 			}
 		}
 		at := minute(m.fact.At)
@@ -82,7 +82,7 @@ func signzy(t *testing.T, policy bool) func(n int, a act) message {
 			m.fact.Untimed = true
 			for _, member := range []string{"completedAt", "updatedAt"} {
 				delete(body, member)
-				// In 2199 the document has expired, which is an objection of a policy.
+				// In 2199 the document has expired, to which a policy objects.
 				if form := untimedForms[a.Untimed]; form != "" && a.Untimed != 2 {
 					body[member] = json.RawMessage(form)
 				}
@@ -100,8 +100,8 @@ func signzy(t *testing.T, policy bool) func(n int, a act) message {
 	}
 }
 
-// TestModelSignzy: the product and the model agree after every step of random histories, with a policy of the
-// account's and without.
+// TestModelSignzy: the product and the model agree after every step of random histories, with and without a policy of
+// the account.
 func TestModelSignzy(t *testing.T) {
 	does := []string{"start", "watch", "deadline", "again", "drop"}
 	for word := range signzyWords {

@@ -76,19 +76,19 @@ func (s *memoryStore) History(_ context.Context, k kycbridge.Key, each func(kycb
 
 func (s *memoryStore) WasErased(context.Context, kycbridge.Payload) (bool, error) { return false, nil }
 
-// productPath is the product's path over a shelf, beside the model of it.
+// productPath is the product's path with a memoryStore, and the model that it is compared with.
 type productPath struct {
 	memoryStore memoryStore
 	account     *kycbridge.Account
 	intake      kycbridge.Intake
 	normalizer  kycbridge.Normalizer
 	model       model.Machine
-	dropped     bool                // a payload is gone
+	dropped     bool                // a payload was dropped
 	republished bool                // a repeated payload made an event
-	looked      bool                // a repeated payload showed that an end did not count
+	looked      bool                // a repeated payload showed that an end is not valid
 	done        []kycbridge.Payload // by number of the payload
 	said        []model.Fact
-	published   []bool // whether it became an event
+	published   []bool // whether the payload became an event
 }
 
 func newProductPath(provider kycbridge.Provider, settings kycbridge.Settings) *productPath {
@@ -106,7 +106,7 @@ func newProductPath(provider kycbridge.Provider, settings kycbridge.Settings) *p
 	return c
 }
 
-// message is one body with what it says.
+// message is one body with its meaning.
 type message struct {
 	fact   model.Fact
 	body   string
@@ -116,7 +116,7 @@ type message struct {
 	ref    string
 }
 
-// receive hands m to both and returns the payload's number, or -1 if it was stored before.
+// receive passes m to both and reports whether it was not stored before.
 func (c *productPath) receive(m message) (fresh bool, err error) {
 	ctx := context.Background()
 	before := len(c.memoryStore.payloads)
@@ -140,7 +140,7 @@ func (c *productPath) receive(m message) (fresh bool, err error) {
 	return true, c.work(before)
 }
 
-// work hands payload i to both, for the first time.
+// work passes payload i to both, for the first time.
 func (c *productPath) work(i int) error {
 	c.model.Step(c.said[i])
 	done, err := c.normalizer.Process(context.Background(), c.done[i])
@@ -150,9 +150,9 @@ func (c *productPath) work(i int) error {
 }
 
 // again passes payload i to the product once more, as after the crash of a worker that had not acknowledged it.
-// Whether it made an event then or not, it changes nothing that counts. A payload that left the session open and
-// contained nothing new is not recorded: it may move an open, undecided session back, and may revoke an older end
-// that was processed after it.
+// Whether the payload made an event the first time or not, the repetition changes nothing that counts. A payload that
+// left the session open and contained nothing new is not recorded: its repetition may move an open, undecided session
+// back, and may revoke an older end that was processed after it.
 func (c *productPath) again(i int) error {
 	was := c.seen()
 	done, err := c.normalizer.Process(context.Background(), c.done[i])
@@ -161,7 +161,7 @@ func (c *productPath) again(i int) error {
 	}
 	is := c.seen()
 	if was.Person == "" && is.Outcome != "approved" {
-		was.Person = is.Person // what is not known may be filled in
+		was.Person = is.Person // unknown data may be filled in
 	}
 	w, decides := c.said[i].Word, c.said[i].Outcome != "none"
 	isLook := !c.published[i] && (w == model.Reopen || w == model.Resubmit)
@@ -177,7 +177,7 @@ func (c *productPath) again(i int) error {
 	return nil
 }
 
-// counts is s without where an open session is of which nothing is decided.
+// counts is s; if the session is open and undecided, without its status, stage and actions.
 func counts(s model.State) model.State {
 	if slices.Contains([]string{"created", "in_progress", "processing", "requires_input", "in_review"}, s.Status) &&
 		s.Outcome == "none" {
@@ -192,8 +192,8 @@ func (c *productPath) forget(i int) {
 	c.model.Forget(i)
 }
 
-// replay recomputes the verification from all its payloads, which must change nothing; after a repeated payload,
-// nothing that counts.
+// replay recomputes the verification from all its payloads, which must change nothing; if a repeated payload made an
+// event, it may only change what does not count.
 func (c *productPath) replay() error {
 	if c.dropped || c.looked || len(c.done) == 0 {
 		return nil
@@ -219,7 +219,7 @@ func (c *productPath) replay() error {
 	return nil
 }
 
-// seen is the last event in the model's words.
+// seen is the last event as a state of the model.
 func (c *productPath) seen() model.State {
 	if len(c.memoryStore.events) == 0 {
 		return model.State{}
@@ -241,7 +241,7 @@ func (c *productPath) seen() model.State {
 	return s
 }
 
-// grown checks that revisions grow by one and that no event repeats the one before it.
+// grown checks that revisions increase by one and that no event repeats the previous one.
 func (c *productPath) grown(before int) error {
 	for i := before; i < len(c.memoryStore.events); i++ {
 		d := c.memoryStore.events[i].Data
@@ -262,7 +262,7 @@ func (c *productPath) grown(before int) error {
 	return nil
 }
 
-// agree compares both after a step.
+// agree compares product and model after a step.
 func (c *productPath) agree(before int) error {
 	if err := c.grown(before); err != nil {
 		return err
@@ -275,7 +275,7 @@ func (c *productPath) agree(before int) error {
 	return nil
 }
 
-// act is one step of a history: a message, a payload worked again, a payload dropped.
+// act is one step of a history: a message, a payload processed again, or a payload dropped.
 type act struct {
 	Do      string
 	Which   int
@@ -290,7 +290,7 @@ func (a act) String() string {
 		a.Do, a.Which, a.Attempt, a.At, a.Untimed, a.Person)
 }
 
-// acts draws the acts of a provider's histories.
+// acts generates the acts of a provider's histories.
 func acts(does []string) *rapid.Generator[[]act] {
 	one := rapid.Custom(func(t *rapid.T) act {
 		return act{
@@ -305,7 +305,7 @@ func acts(does []string) *rapid.Generator[[]act] {
 	return rapid.SliceOfN(one, 1, 9)
 }
 
-// run plays a history and says where product and model part.
+// run plays a history and returns the first difference between product and model.
 func (c *productPath) run(history []act, write func(n int, a act) message) error {
 	for n, a := range history {
 		before := len(c.memoryStore.events)
@@ -360,7 +360,7 @@ var ondatoWords = map[string][3]string{
 	"fetched_awaiting": {"fetched", "Awaiting"},
 }
 
-// when is a time of the provider in one of the forms that it is known to use.
+// when is a time of the provider in one of its known formats.
 func when(at time.Time, form int) string {
 	switch form % 6 {
 	case 1:
@@ -380,7 +380,7 @@ func when(at time.Time, form int) string {
 // untimedForms are times that cannot be trusted.
 var untimedForms = []string{"", `"soon"`, `"2199-01-01T00:00:00Z"`, `"1999-12-31T23:59:59Z"`, `null`, `""`, `{}`}
 
-// ondato writes an act as Ondato's message. Receipt n is at minute 10(n+10); a provider's time lies up
+// ondato writes an act as Ondato's message. Receipt n is at minute 10(n+10); a provider's time is up
 // to 77 minutes before it or 3 after.
 func ondato(n int, a act) message {
 	m := message{at: minute(10 * (n + 10)), via: event.ViaCallback, ref: ondatoIDV}
@@ -430,7 +430,7 @@ func ondato(n int, a act) message {
 	return m
 }
 
-// noticed writes the acts that are notices of kycbridge.
+// noticed writes those acts that are notices of kycbridge.
 func noticed(m *message, a act, n int) bool {
 	switch a.Do {
 	case "start":
@@ -479,8 +479,8 @@ var idwiseWords = map[string][4]string{
 
 const idwiseJourney = "65f000000000000000000001"
 
-// idwise writes an act as IDWise's message. No message states a time: callbacks count from their receipt,
-// fetched bodies from the question.
+// idwise writes an act as IDWise's message. No message contains a time: a callback has the time of its receipt, a
+// fetched body the time of the request.
 func idwise(n int, a act) message {
 	at := 10 * (n + 10)
 	m := message{at: minute(at), via: event.ViaCallback, ref: idwiseJourney}
@@ -526,7 +526,7 @@ func idwise(n int, a act) message {
 	return m
 }
 
-// word is a decision word or null.
+// word is a decision word as JSON, or null.
 func word(s string) string {
 	if s == "" {
 		return "null"
@@ -555,7 +555,7 @@ func TestModelIDWiseLate(t *testing.T) {
 	histories(t, "idwise", nil, acts(does), idwiseLate)
 }
 
-// idwiseLate writes an act as a message that was received before and is worked only now.
+// idwiseLate writes an act as a message that was received earlier and is processed only now.
 func idwiseLate(n int, a act) message {
 	m, late := idwise(n, a), 35*(a.At/3)
 	if m.notice == "" {
@@ -679,8 +679,8 @@ func TestModelFound(t *testing.T) {
 	}
 }
 
-// TestModelNotices: a rule that is broken on one side shows as a disagreement. The rule is broken in the
-// model, which for the comparison is as good as in the product.
+// TestModelNotices: a rule that is broken on one side shows as a disagreement. The test breaks the rule in the model,
+// which has the same effect on the comparison as breaking it in the product.
 func TestModelNotices(t *testing.T) {
 	table, err := sharedProviders()
 	if err != nil {

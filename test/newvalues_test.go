@@ -118,7 +118,7 @@ accounts:
 		t.Error(diff)
 	}
 
-	// The metric, without values, so without one more series for each.
+	// The metric contains no values, so it does not get one more series for each.
 	metrics := w.scraped()
 	counted := regexp.MustCompile(`(?m)^kycbridge_new_values_total.*$`).FindAllString(string(metrics), -1)
 	var wanted []string
@@ -131,7 +131,7 @@ accounts:
 		t.Error(diff)
 	}
 
-	// A line for each, not for each payload.
+	// One log line for each new value, not for each payload.
 	var rows []row
 	var lines strings.Builder
 	for _, entry := range logs.All() {
@@ -157,7 +157,7 @@ accounts:
 		t.Error(diff)
 	}
 
-	// What is recorded of payloads, byte for byte.
+	// The records about payloads, byte for byte.
 	user, password, err := publisher.Operator(config.DataDir)
 	if err != nil {
 		t.Fatal(err)
@@ -206,7 +206,7 @@ func everyMessage(t *testing.T, js jetstream.JetStream, name string) string {
 	return all.String()
 }
 
-// TestSimulatedProvidersSendKnownValues: what a verification looks like from its start to its end is
+// TestSimulatedProvidersSendKnownValues: all values of a simulated verification, from its start to its end, are
 // known, over the API and by callbacks.
 func TestSimulatedProvidersSendKnownValues(t *testing.T) {
 	t.Parallel()
@@ -225,7 +225,7 @@ func TestSimulatedProvidersSendKnownValues(t *testing.T) {
 		t.Fatalf("report answered %d, %+v", status, report)
 	}
 	for _, n := range report.New {
-		// Signzy does not publish its words for a journey under way, so the simulated ones are invented.
+		// Signzy does not publish its status values for a journey in progress, so the simulated ones are invented.
 		if n.Provider != "signzy" || n.Value != "IN_PROGRESS" && n.Value != "DOCUMENT_CAPTURE" {
 			t.Errorf("%+v", n)
 		}

@@ -10,8 +10,8 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// TestAnswerAboutAnother: an answer of a provider's API about another verification than the requested one
-// makes no event, whatever its content (decision 22).
+// TestAnswerAboutAnother: an answer of a provider's API about a verification other than the requested one makes no
+// event, whatever its content (decision 22).
 func TestAnswerAboutAnother(t *testing.T) {
 	set, err := schemas.New()
 	if err != nil {
@@ -43,8 +43,8 @@ func TestAnswerAboutAnother(t *testing.T) {
 	}
 }
 
-// TestBlankReference: a blank provider's id is invalid. Bodies with blanks would all belong to one
-// verification, of different persons.
+// TestBlankReference: a blank provider's id is invalid. Otherwise all bodies with a blank id would belong to one
+// verification, although they are about different persons.
 func TestBlankReference(t *testing.T) {
 	table, err := sharedProviders()
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestOutage stops the external NATS three times under load, without restarting kycbridge: it answers 503
-// while NATS is unavailable, and continues by itself afterwards.
+// TestOutage stops the external NATS three times under load, without restarting kycbridge: it answers 503 while NATS
+// is unavailable, and continues by itself afterwards.
 func TestOutage(t *testing.T) {
 	long(t, "75 s")
 	t.Parallel()
@@ -61,7 +61,7 @@ func TestOutage(t *testing.T) {
 
 func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 
-// whileAway checks that a callback is answered 503 with Retry-After, and that readiness is red.
+// whileAway checks that a callback is answered 503 with Retry-After, and that kycbridge is not ready.
 func whileAway(t *testing.T, b *bridge, one *traffic.Life) {
 	t.Helper()
 	w := one.Next(traffic.SayApproved)
@@ -86,7 +86,7 @@ func firstAccepted(t *testing.T, b *bridge, one *traffic.Life) {
 	})
 }
 
-// firstEvent posts a new payload and waits for its event, as a consumer would see it.
+// firstEvent posts a new payload and waits for its event, as a consumer receives it.
 func firstEvent(t *testing.T, b *bridge, url string, one *traffic.Life) time.Duration {
 	t.Helper()
 	nc, err := nats.Connect(url)

@@ -12,7 +12,7 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestOverload: more callbacks come than four workers make events of. They are slowed down before events are
+// TestOverload: callbacks arrive faster than four workers make events of them. They are slowed down before events are
 // far behind, none is lost, and when the load ends the events catch up.
 func TestOverload(t *testing.T) {
 	long(t, "half a minute")
@@ -49,8 +49,8 @@ func TestOverload(t *testing.T) {
 		})
 	}
 	wait.For(t, time.Minute, "callbacks are slowed down", func() bool { return value("kycbridge_callbacks_slowed") == 1 })
-	// How fast a busy machine works changes from second to second; the promise is about seconds of work, and that
-	// the backlog comes down to them.
+	// The speed of a busy machine changes from second to second. The promise limits the backlog in seconds of work, and
+	// that it decreases to this limit.
 	seconds := math.Inf(1)
 	for window := 0; window < 3 && seconds > 8; window++ {
 		before, began, backlog := accepted.Load(), time.Now(), value("kycbridge_backlog_payloads")
@@ -58,7 +58,7 @@ func TestOverload(t *testing.T) {
 		took := time.Since(began).Seconds()
 		after := value("kycbridge_backlog_payloads")
 		taken := float64(accepted.Load() - before)
-		done := taken + backlog - after // made into events meanwhile
+		done := taken + backlog - after // processed meanwhile
 		seconds = after / (done / took)
 		t.Logf("%d accepted, %d answered 503; slowed down to %.0f a second while %.0f were processed; %.0f waited, %.0f s "+
 			"later %.0f, %.1f s of work", accepted.Load(), refused.Load(), taken/took, done/took, backlog, took, after, seconds)

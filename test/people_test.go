@@ -20,8 +20,8 @@ type end struct {
 	stage   event.Stage // "" is any
 }
 
-// ends are the ends of every simulated person at every provider, by the tables of docs/consume.md. If a provider never
-// ends a session, the deadline does.
+// ends are the ends of every simulated person at every provider (docs/consume.md). If a provider never ends a
+// session, the deadline ends it.
 var ends = map[string]map[string]end{
 	"kwikid": {
 		simulate.Approve:    {event.StatusCompleted, event.OutcomeApproved, event.StageMaker},
@@ -65,7 +65,7 @@ var ends = map[string]map[string]end{
 	},
 }
 
-// TestPersons: every simulated person at every provider reaches the required end, on any network: a good
+// TestPersons: every simulated person at every provider reaches the required end, on any network: a reliable
 // one, and one that duplicates, delays and reorders callbacks and breaks calls.
 func TestPersons(t *testing.T) {
 	networks := map[string]func(string, *simulate.Options){
@@ -103,7 +103,7 @@ func TestPersons(t *testing.T) {
 	}
 }
 
-// whole checks that a history has no gap and that nothing but a person with a final approval reads as one.
+// whole checks that a history has no gap and that it approves no person who must not be approved.
 func whole(t *testing.T, who string, events []event.Event) {
 	t.Helper()
 	for i, e := range events {
@@ -144,8 +144,7 @@ func TestStartedVerificationsEnd(t *testing.T) {
 	}
 }
 
-// TestSafetyNet: no callback arrives, and the verdict is published all the same; late callbacks change
-// nothing.
+// TestSafetyNet: no callback arrives, but the verdict is published; late callbacks change nothing.
 func TestSafetyNet(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, worldOptions{simulate: func(_ string, o *simulate.Options) { o.Callbacks.Withhold = true }})
@@ -162,7 +161,7 @@ func TestSafetyNet(t *testing.T) {
 			t.Errorf("%s: the verdict came via %s", provider, via)
 		}
 	}
-	// The whole script must be played before late messages can be late.
+	// The whole script must be finished before messages can be late.
 	for provider, id := range ids {
 		w.until(id, "callbacks of "+provider+" wait",
 			func([]event.Event) bool { return w.sims[provider].Stats().Waiting > 0 })
@@ -235,7 +234,7 @@ func TestForgedApproval(t *testing.T) {
 			return last(events).Data.Decision.Outcome == event.OutcomeRejected
 		})
 		send("after the verdict")
-		// Another body than before, so that it is no duplicate.
+		// A different body than before, so that it is not a duplicate.
 		for _, body := range forged(provider, reference) {
 			w.post(provider, genuine(provider), bytes.Replace(body, []byte("0001"), []byte("0002"), 1))
 		}
@@ -251,7 +250,7 @@ func TestForgedApproval(t *testing.T) {
 	}
 }
 
-// quiet reports whether no call has been made for a while.
+// quiet reports whether the provider has received no call for a while.
 func (w *world) quiet(provider string) bool {
 	before := w.sims[provider].Stats().Calls
 	time.Sleep(1500 * time.Millisecond) // longer than the longest recheck

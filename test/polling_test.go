@@ -28,7 +28,7 @@ const (
 	pollKills       = 2
 )
 
-// pollPeople take the sessions in turn, with the end of each.
+// pollPeople are assigned to the sessions in turn, with the end of each.
 var pollPeople = []struct {
 	person string
 	end    event.Status
@@ -40,10 +40,9 @@ var pollPeople = []struct {
 	{simulate.Supersede, event.StatusCanceled},
 }
 
-// TestPolling: many open sessions at a provider with a limit of 200 calls per second, of whose answers one
-// in a hundred is an error and whose tokens last three seconds, while the process is killed twice. Every
-// session's end is published exactly once, the limit is never exceeded, and nothing is polled after its
-// end.
+// TestPolling polls many open sessions at a provider with a limit of 200 calls per second, which answers one call in
+// a hundred with an error and whose tokens last three seconds, while the process is killed twice. Every session's end
+// is published exactly once, the limit is never exceeded, and no session is polled after its end.
 func TestPolling(t *testing.T) {
 	t.Parallel()
 	sessions := *sessionsFlag
@@ -89,14 +88,14 @@ accounts:
 	var used usage
 	patience := time.Duration(float64(sessions)/pollLimit*4)*time.Second + 3*time.Minute
 	for kill := range pollKills {
-		// In the middle of the work, measured by the number of calls.
+		// In the middle of the polling, measured by the number of calls.
 		want := (kill + 1) * sessions / 3
 		wait.For(t, patience, "calls before a kill", func() bool { return provider.Stats().Calls["get_details"] >= want })
 		used.add(t, b.process)
 		b.kill()
 		b.start(t)
 	}
-	slow := time.NewTicker(time.Second) // reading the metrics costs the process more than a look at a session
+	slow := time.NewTicker(time.Second) // reading the metrics costs the process more than polling a session
 	defer slow.Stop()
 	wait.For(t, patience, "no session is open any more", func() bool {
 		<-slow.C
@@ -128,8 +127,8 @@ accounts:
 	}
 }
 
-// askToWatch starts sessions at the provider and requests their watches on the bus. It returns the end of
-// each by verification id.
+// askToWatch starts sessions at the provider and requests their watches on the bus. It returns the end of each by
+// verification id.
 func askToWatch(t *testing.T, b *bridge, provider *simulate.Server, sessions int) map[string]event.Status {
 	t.Helper()
 	nc, err := nats.Connect(b.eventsURL(), nats.UserInfo("onboarding", "onboarding-password"))
@@ -165,7 +164,7 @@ func askToWatch(t *testing.T, b *bridge, provider *simulate.Server, sessions int
 	return ids
 }
 
-// checkEnds reads every event: each session has its one end, and the right one.
+// checkEnds reads every event: each session has exactly one end, and it is the expected one.
 func checkEnds(t *testing.T, b *bridge, ids map[string]event.Status) {
 	t.Helper()
 	perSession := map[string][]event.Status{}
@@ -193,13 +192,13 @@ func checkEnds(t *testing.T, b *bridge, ids map[string]event.Status) {
 	}
 }
 
-// usage is what processes took of the machine.
+// usage is the processor time and the memory that processes have used.
 type usage struct {
 	seconds float64
 	peak    int // bytes
 }
 
-// add reads what a process has used so far.
+// add adds what a process has used so far.
 func (u *usage) add(t *testing.T, p *process) {
 	t.Helper()
 	pid := strconv.Itoa(p.cmd.Process.Pid)

@@ -14,10 +14,10 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestPowerCuts takes the power of the disk at random moments under load: everything that no flush of the device
-// has covered is lost, or a random part of it. Every payload that was answered 200 keeps its effect, because
-// it was flushed before the answer. A kill alone does not show that: the kernel keeps what a killed process
-// has written.
+// TestPowerCuts cuts the power of the disk at random moments under load: everything that no flush of the device has
+// covered is lost, or a random part of it. Every payload that was answered 200 keeps its effect, because it was
+// flushed before the answer. Killing the process alone does not test that: the kernel keeps what a killed process has
+// written.
 func TestPowerCuts(t *testing.T) {
 	long(t, "a minute")
 	t.Run("embedded store", func(t *testing.T) {
@@ -33,7 +33,7 @@ func TestPowerCuts(t *testing.T) {
 		}
 		b.start(t)
 		powerCuts(t, b, disk, b.eventsURL(), func() { b.kill() }, func() { b.start(t) })
-		b.stop(t) // the disk goes next
+		b.stop(t) // the disk is removed next
 	})
 	t.Run("external NATS", func(t *testing.T) {
 		t.Parallel()
@@ -47,7 +47,7 @@ func TestPowerCuts(t *testing.T) {
 	})
 }
 
-// forgetfulDisk is a disk whose power can be cut; the test is skipped where there is none.
+// forgetfulDisk is a disk whose power can be cut; the test is skipped if the machine cannot provide one.
 func forgetfulDisk(t *testing.T) *powercut.Disk {
 	t.Helper()
 	disk, err := powercut.New(t.TempDir(), 256<<20)
@@ -58,8 +58,8 @@ func forgetfulDisk(t *testing.T) *powercut.Disk {
 	return disk
 }
 
-// powerCuts cuts the power of disk eight times under load, and judges the events at a NATS server by the answers.
-// The program whose data is on the disk is killed and started again.
+// powerCuts cuts the power of disk eight times under load, and checks the events at a NATS server against the
+// answers. The program whose data is on the disk is killed and started again.
 func powerCuts(t *testing.T, b *bridge, disk *powercut.Disk, bus string, kill, start func()) {
 	t.Helper()
 	source := random(t)
@@ -75,7 +75,7 @@ func powerCuts(t *testing.T, b *bridge, disk *powercut.Disk, bus string, kill, s
 			func() bool { return l.Ledger.Accepted.Load() > before+50 })
 		<-time.After(time.Duration(source.Int64N(int64(time.Second))))
 		disk.Cut()
-		<-time.After(time.Duration(source.Int64N(int64(300 * time.Millisecond)))) // nothing may be answered 200 now
+		<-time.After(time.Duration(source.Int64N(int64(300 * time.Millisecond)))) // from now on nothing may be answered 200
 		kill()
 		n, err := disk.Restore(source)
 		if err != nil {

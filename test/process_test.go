@@ -31,15 +31,15 @@ var (
 	raceFlag = flag.Bool("race-binary", false, "build the kycbridge that is started with the race detector; slower")
 )
 
-// tools are the programs that are started, built once a run into one folder.
+// tools are the programs that the tests start, built once per run into one folder.
 var tools struct {
 	once sync.Once
 	dir  string
 	err  error
 }
 
-// TestMain sees to it that what the tests build comes out of the cache from which the images are
-// built, and removes the built programs.
+// TestMain makes the tests build with the settings, and so the build cache, of the images, and removes the built
+// programs.
 func TestMain(m *testing.M) {
 	_ = os.Setenv("GOFLAGS", strings.TrimSpace(os.Getenv("GOFLAGS")+" -trimpath")) // a valid name never fails
 	_ = os.Setenv("CGO_ENABLED", "0")
@@ -105,7 +105,7 @@ type process struct {
 	cmd    *exec.Cmd
 	stdout output
 	stderr output
-	ended  chan struct{} // closed when it has ended and been waited for
+	ended  chan struct{} // closed after it has ended and Wait has returned
 }
 
 // startProcess runs one of the tools.
@@ -114,8 +114,7 @@ func startProcess(t *testing.T, name string, args ...string) *process {
 	return startProgram(t, tool(t, name), args...)
 }
 
-// startProgram runs a program in a folder of its own, without the KYCBRIDGE_ variables of the
-// test run.
+// startProgram runs a program in its own folder, without the KYCBRIDGE_ variables of the test run.
 func startProgram(t *testing.T, path string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(path, args...), ended: make(chan struct{})}
@@ -138,7 +137,7 @@ func startProgram(t *testing.T, path string, args ...string) *process {
 	return p
 }
 
-// kill ends the process as a power cut would, and returns when it is gone.
+// kill ends the process with SIGKILL, and returns after it has ended.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill() // it may have ended already
 	<-p.ended
@@ -172,7 +171,7 @@ func run(t *testing.T, name string, args ...string) (code int, stdout, stderr st
 	return code, p.stdout.String(), p.stderr.String()
 }
 
-// natsServer is a real nats-server with its own store, on a port that stays the same.
+// natsServer is a real nats-server with its own store, on a fixed port.
 type natsServer struct {
 	*process
 	port   int
@@ -185,7 +184,7 @@ func newNATS(t *testing.T) *natsServer {
 	return newNATSIn(t, "")
 }
 
-// newNATSIn is newNATS with its data in a folder; "": beside its configuration.
+// newNATSIn is newNATS with its data in the folder store; if that is "", beside the configuration.
 func newNATSIn(t *testing.T, store string) *natsServer {
 	t.Helper()
 	s := &natsServer{port: freeport.New(t), config: filepath.Join(t.TempDir(), "nats.conf")}
@@ -220,7 +219,7 @@ func (s *natsServer) ready(t *testing.T) {
 
 func (s *natsServer) url() string { return "nats://" + freeport.Local(s.port) }
 
-// bridge is a kycbridge that can be started again and again on the same configuration.
+// bridge is a kycbridge that can be started repeatedly with the same configuration.
 type bridge struct {
 	*process
 	config                   string // file
@@ -229,7 +228,7 @@ type bridge struct {
 	client                   *http.Client
 }
 
-// newBridge writes a configuration: three ports, a data directory, and what more says.
+// newBridge writes a configuration: three ports, a data directory, and the lines in more.
 func newBridge(t *testing.T, more string) *bridge {
 	t.Helper()
 	dir := t.TempDir()
@@ -256,7 +255,7 @@ accounts:
     confirm: false
 `
 
-// start runs kycbridge serve and waits until it says that it is ready.
+// start runs kycbridge serve and waits until it reports that it is ready.
 func (b *bridge) start(t *testing.T) {
 	t.Helper()
 	b.launch(t)
@@ -322,7 +321,7 @@ func (b *bridge) metric(name string) (float64, bool) {
 	return 0, false
 }
 
-// settled waits until every stored payload has been worked, and returns how long that took.
+// settled waits until every stored payload is processed, and returns how long that took.
 func (b *bridge) settled(t *testing.T, patience time.Duration) time.Duration {
 	t.Helper()
 	began, left := time.Now(), -1.0
@@ -367,7 +366,7 @@ func writeFile(t *testing.T, path, content string) {
 	}
 }
 
-// random is a source whose seed is in the test's log, so that a failure can be tried again.
+// random is a source whose seed is in the test's log, so that a failure can be reproduced.
 func random(t *testing.T) *rand.Rand {
 	t.Helper()
 	seed := *seedFlag

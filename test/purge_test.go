@@ -17,10 +17,10 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestPurgeBesideTraffic: callbacks of a person arrive continuously while another process erases them.
-// Once the purge has returned, no payload that was answered before is left or returns, and later ones
-// start a new history. With one process with its own store, and with several on one NATS while a replay
-// processes the log, too.
+// TestPurgeBesideTraffic: callbacks of a person arrive continuously while another process erases the person's data.
+// Once the purge has returned, no payload that was answered before is left or returns, and later ones start a new
+// history. The test runs with one process with its own store, and with several on one NATS while a replay processes
+// the log, too.
 func TestPurgeBesideTraffic(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
@@ -56,7 +56,7 @@ func TestPurgeBesideTraffic(t *testing.T) {
 	})
 }
 
-// crossing is a person whose callbacks come to several processes while they are erased.
+// crossing is a person whose callbacks several processes receive while the person's data is erased.
 type crossing struct {
 	bridges []*bridge
 	stored  string // the folder with all data
@@ -74,7 +74,7 @@ func (c *crossing) count() int {
 	return len(c.answered)
 }
 
-// purge erases while callbacks come, and looks for what should be gone.
+// purge erases while callbacks arrive, and searches for data that must be erased.
 func (c *crossing) purge(t *testing.T, round int, erase func()) {
 	t.Helper()
 	c.answered = map[string]time.Time{}
@@ -110,7 +110,7 @@ func (c *crossing) purge(t *testing.T, round int, erase func()) {
 	}
 }
 
-// post sends callbacks until ctx ends. One that is under way then is answered.
+// post sends callbacks until ctx ends. A callback that is in progress then is still answered.
 func (c *crossing) post(ctx context.Context, round, sender int) {
 	for n := 0; ctx.Err() == nil; n++ {
 		mark := fmt.Sprintf("SEED%dx%dx%d", round, sender, n)
@@ -123,7 +123,7 @@ func (c *crossing) post(ctx context.Context, round, sender int) {
 	}
 }
 
-// replays has one process work through the log again and again until the returned function is called.
+// replays has one process replay the log repeatedly until the returned function is called.
 func (c *crossing) replays(t *testing.T) (end func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var replaying sync.WaitGroup
@@ -157,7 +157,7 @@ func (b *bridge) ask(t *testing.T, path, body string) {
 	}
 }
 
-// marked is a callback of one verification with a mark in the place of its document's number.
+// marked is a callback of one verification with a mark in place of the document number, and in a note.
 func marked(mark string, n int) []byte {
 	body := kycHook(1, n+1, "Approved", "Approved", "AutomaticallyIdentified")
 	body = bytes.ReplaceAll(body, []byte("DOC0000001"), []byte(mark))

@@ -16,12 +16,12 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// releasedEvents are the events that mapping 1 published for the fixtures of its day. Every event that
-// was ever released stays here.
+// releasedEvents contains the events that mapping 1 published for the fixtures of its time. Every event that was ever
+// released stays here.
 const releasedEvents = "fixture/released/1"
 
-// keptPath is a path whose verification was worked by an earlier mapping: its payload is stored and its
-// event published.
+// keptPath is a path whose verification was processed by an earlier mapping: its payload is stored and its event
+// published.
 type keptPath struct {
 	*path
 	published *kycbridge.Revision
@@ -46,8 +46,8 @@ func (k *keptPath) History(_ context.Context, _ kycbridge.Key, each func(kycbrid
 	return each(*k.memory.stored)
 }
 
-// replayed is what a replay through today's mapping changes in the event that mapping 1 has published
-// for a fixture: a line for each place.
+// replayed lists the changes that a replay with the current mapping makes in the event that mapping 1 published for a
+// fixture: one line per place.
 func replayed(t *testing.T, c fixture.Case, old []byte) []string {
 	t.Helper()
 	set, err := sharedSchemas()
@@ -96,8 +96,8 @@ func replayed(t *testing.T, c fixture.Case, old []byte) []string {
 	return lines
 }
 
-// TestReplayFromMapping1: a replay of what mapping 1 has published changes what is listed in
-// differences.txt, and nothing else. Each line was read when it was written.
+// TestReplayFromMapping1: a replay of what mapping 1 has published makes exactly the changes in differences.txt. Each
+// line was reviewed when it was added.
 func TestReplayFromMapping1(t *testing.T) {
 	cases, err := fixture.Load()
 	if err != nil {
@@ -108,7 +108,7 @@ func TestReplayFromMapping1(t *testing.T) {
 	for _, c := range cases {
 		old, err := os.ReadFile(filepath.Join(releasedEvents, filepath.FromSlash(c.Dir())+".json"))
 		if os.IsNotExist(err) {
-			continue // a fixture of a later day, or one without an event
+			continue // a later fixture, or one without an event
 		}
 		if err != nil {
 			t.Fatal(err)

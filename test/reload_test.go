@@ -59,7 +59,7 @@ func (r *reloading) hangup(t *testing.T) {
 	}
 }
 
-// used waits until the process uses what is in its file.
+// used waits until the process uses the current content of its file.
 func (r *reloading) used(t *testing.T) {
 	t.Helper()
 	config, err := app.LoadConfig(r.config, nil, app.ProviderCatalog())
@@ -73,7 +73,7 @@ func (r *reloading) used(t *testing.T) {
 	})
 }
 
-// asked is the status of a request to the admin API.
+// asked is the status of the answer to a request to the admin API.
 func (r *reloading) asked(t *testing.T, path, token string) int {
 	t.Helper()
 	q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.adminURL(path), nil)
@@ -88,7 +88,7 @@ func (r *reloading) asked(t *testing.T, path, token string) int {
 	return got.Code
 }
 
-// kinds put a secret of an account of each kind into a request.
+// kinds put a secret into a request, for an account of each kind.
 var kinds = map[string]func(r *http.Request, secret string, body []byte){
 	"bearer": func(r *http.Request, secret string, _ []byte) { r.Header.Set("Authorization", "Bearer "+secret) },
 	"basic":  func(r *http.Request, secret string, _ []byte) { r.SetBasicAuth("bank", secret) },
@@ -125,14 +125,14 @@ func accountsWith(secrets ...string) string {
 	return text
 }
 
-// senders post callbacks to all accounts with the secret of the moment.
+// senders post callbacks to all accounts with the current secret.
 type senders struct {
 	mu           sync.RWMutex // held for reading during each callback
 	secret       string
 	sent, failed atomic.Int64
 }
 
-// use changes the secret when every callback with the one before has been answered.
+// use changes the secret after every callback with the previous one has been answered.
 func (s *senders) use(secret string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -175,7 +175,7 @@ func (s *senders) post(t *testing.T, b *bridge, kind string, sign func(*http.Req
 var rotationRate = flag.Float64("rotation.rate", 300, "callbacks a second in TestRotationWithoutRestart")
 
 // TestRotationWithoutRestart rotates credentials of every kind and the admin token, adds and removes an account and
-// changes a limit while hundreds of callbacks arrive in a second. No sender that follows the order is refused or
+// changes a limit while hundreds of callbacks arrive per second. No sender that follows the order is refused or
 // interrupted.
 func TestRotationWithoutRestart(t *testing.T) {
 	t.Parallel()
@@ -264,7 +264,7 @@ func TestAFaultyFileChangesNothing(t *testing.T) {
 		pki.Replace(t, filepath.Join(b.dir, "ca.pem"), ca.PEM), accountsWith("first-secret")+
 			"  - {name: sealed, provider: ondato, environment: test, auth: {client_certs: [{san_dns: a.example.com}]}}\n"))
 	b.hangup(t)
-	refused(2) // sound by itself, and without effect before a start
+	refused(2) // valid, but requires a restart
 	secret := filepath.Join(filepath.Dir(b.config), "secret")
 	b.write(t, "tiger-token", strings.ReplaceAll(accountsWith("tiger-secret"), "bearer: [", "bearer_file: "+secret+
 		", url_tokens: ["))
@@ -292,7 +292,8 @@ func TestAFaultyFileChangesNothing(t *testing.T) {
 	b.used(t) // without a signal: the file of a secret is watched too
 }
 
-// TestConfigDiff compares two files, and a running process with its file: keys, what applies them, no value.
+// TestConfigDiff compares two files, and a running process with its file: it reports keys and how they are applied,
+// but no values.
 func TestConfigDiff(t *testing.T) {
 	t.Parallel()
 	b := newReloading(t, accountsWith("tiger-first"))
@@ -342,8 +343,8 @@ func TestConfigDiff(t *testing.T) {
 	}
 }
 
-// TestAccountsArePolledAfterAReload: an added account with an API gets its consumer of due sessions, another number
-// of calls at once keeps it, and a removed account loses it.
+// TestAccountsArePolledAfterAReload: an added account with an API gets its consumer of due sessions, a changed number
+// of concurrent calls keeps it, and a removed account loses it.
 func TestAccountsArePolledAfterAReload(t *testing.T) {
 	t.Parallel()
 	provider := httptest.NewServer(http.NotFoundHandler())

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// removedProvider is taken out of a copy of the repository by TestProviderIsRemoved.
+// removedProvider is the provider that TestProviderIsRemoved removes from a copy of the repository.
 const removedProvider = "kwikid"
 
 // removedTests are the tests that pass without the provider, with the part of their output that shows that they
@@ -59,7 +59,7 @@ func TestProviderIsRemoved(t *testing.T) {
 	c.checksOthers(t)
 }
 
-// removedConfig is an account at each of the other providers, with settings that only this provider has.
+// removedConfig has an account at each of the other providers, with settings that only the account's provider has.
 const removedConfig = `accounts:
   - {name: a, provider: ondato, environment: test, auth: {bearer: [long-enough-1]}, manual_review: true}
   - {name: a, provider: idwise, environment: test, auth: {bearer: [long-enough-2]}, confirm: false,
@@ -67,8 +67,8 @@ const removedConfig = `accounts:
   - {name: a, provider: signzy, environment: test, auth: {keys: [long-enough-3]}, policy: {min_face_match: 0.8}}
 `
 
-// checksOthers has the program check a configuration of the other providers, and one with a setting of the
-// provider that is gone, which is no key any more.
+// checksOthers has the program check a configuration of the other providers, and one with a setting of the removed
+// provider, which is no longer a key.
 func (c checkout) checksOthers(t *testing.T) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "kycbridge")

@@ -15,8 +15,8 @@ import (
 	"kycbridge/test/traffic"
 )
 
-// TestReplicas gives two processes on one NATS the same thousand payloads in any order, each twice, and
-// finds one history per verification with the result of ordered processing.
+// TestReplicas sends the same thousand payloads in any order, each twice, to two processes on one NATS, and finds one
+// history per verification with the result of ordered processing.
 func TestReplicas(t *testing.T) {
 	long(t, "30 s")
 	t.Parallel()
@@ -67,8 +67,8 @@ func replicas(t *testing.T, source *rand.Rand) {
 		round(worked), events, len(all))
 }
 
-// crowd writes lives of steps payloads each: the usual beginning, and then anything, most of it
-// verdicts. It returns them with the newest verdict of each.
+// crowd writes verifications of steps payloads each: the usual beginning, and then random ones, most of them
+// verdicts. It returns the payloads and the newest verdict of each verification.
 func crowd(source *rand.Rand, lives, steps int) (newest map[string]traffic.Webhook, payloads [][]byte) {
 	newest = map[string]traffic.Webhook{}
 	later := []string{traffic.SayRejected, traffic.SayApproved, traffic.SayRejected, traffic.SayApproved,
@@ -91,8 +91,8 @@ func crowd(source *rand.Rand, lives, steps int) (newest map[string]traffic.Webho
 	return newest, payloads
 }
 
-// deliverTwice posts every payload twice, shuffled, to either process, with sixteen callers, and
-// returns how many were known already.
+// deliverTwice posts every payload twice, shuffled, to either process, with sixteen callers, and returns how many
+// were duplicates.
 func deliverTwice(t *testing.T, both [2]*bridge, payloads [][]byte, source *rand.Rand) (duplicates int) {
 	t.Helper()
 	type delivery struct {
@@ -125,8 +125,8 @@ func deliverTwice(t *testing.T, both [2]*bridge, payloads [][]byte, source *rand
 	return duplicates
 }
 
-// TestLateVerdict sends a verdict after newer facts, and its successors: a late verdict does not allow
-// facts that are older than the applied ones, and a repeated one adds nothing.
+// TestLateVerdict sends a verdict after newer facts, and its successors: a late verdict does not allow facts that are
+// older than the applied ones, and a repeated one adds nothing.
 func TestLateVerdict(t *testing.T) {
 	b := newBridge(t, oneAccount)
 	b.start(t)
@@ -144,7 +144,7 @@ func TestLateVerdict(t *testing.T) {
 		webhooks := []traffic.Webhook{one.Next(traffic.SayApproved), one.Next(traffic.SayApproved),
 			one.Next(traffic.SayProcessed), one.Next(traffic.SayProcessed)}
 		for i, at := range c.order {
-			// A provider that repeats itself gives the repetition an id of its own, so it is stored again.
+			// A provider that repeats a message gives it a new id, so it is stored again.
 			body := bytes.Replace(webhooks[at].Body, []byte(`"id":"e`), fmt.Appendf(nil, `"id":"e%d`, i), 1)
 			if r, err := b.post(t.Context(), body); err != nil || r.Status != kycbridge.ReceiptAccepted {
 				t.Fatalf("%s: %d %s %v", c.name, r.Code, r.Text, err)

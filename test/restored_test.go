@@ -19,7 +19,7 @@ import (
 	"kycbridge/test/wait"
 )
 
-// copyOfStream copies the folder of a stream and returns what puts the copy back.
+// copyOfStream copies the folder of a stream and returns a function that restores the copy.
 func copyOfStream(t *testing.T, dir, stream string) (restore func()) {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", stream))
@@ -61,7 +61,7 @@ func content(t *testing.T, r traffic.Record) string {
 	return r.ID + " " + string(data)
 }
 
-// histories waits until each verification from first to last has so many revisions.
+// histories waits until each verification from first to last has this number of revisions.
 func (b *bridge) histories(t *testing.T, url string, first, last, revisions int) map[string][]traffic.Record {
 	t.Helper()
 	var all map[string][]traffic.Record
@@ -77,9 +77,9 @@ func (b *bridge) histories(t *testing.T, url string, first, last, revisions int)
 	return all
 }
 
-// TestEventsFromAnOlderCopy restores an older copy of the event stream, and then removes all of it. The
+// TestEventsFromAnOlderCopy restores an older copy of the event stream, and then removes the whole stream. The
 // events after the copy are regenerated with the same ids and content, and they and all later ones state
-// that the history was restored. The next revision follows them, and nothing is unaccounted for.
+// that the history was restored. The next revision follows them, and the report accounts for everything.
 func TestEventsFromAnOlderCopy(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, oneAccount)
@@ -130,9 +130,9 @@ func TestEventsFromAnOlderCopy(t *testing.T) {
 	}
 }
 
-// TestEventsCutOff damages the event stream of an external NATS under a running kycbridge, so that the
-// server drops the messages after the damage. The events are regenerated, and a consumer that had read
-// them all receives them.
+// TestEventsCutOff damages the event stream of an external NATS under a running kycbridge, so that the server drops
+// the messages after the damage. The events are regenerated, and a consumer that had read all of them receives them
+// again.
 func TestEventsCutOff(t *testing.T) {
 	t.Parallel()
 	server, b := external(t)
@@ -194,9 +194,9 @@ func TestEventsCutOff(t *testing.T) {
 	}
 }
 
-// TestAllDataRestoredFromAnOlderCopy replaces all data of an external NATS by an older copy under a
-// running kycbridge. The data contains no trace of the loss; the process detects it. It is logged, the
-// report lists the sequences of the log, and new events state that the history was restored.
+// TestAllDataRestoredFromAnOlderCopy replaces all data of an external NATS by an older copy under a running
+// kycbridge. The data contains no trace of the loss, but the process detects it. It is logged, the report lists the
+// sequences of the log, and new events state that the history was restored.
 func TestAllDataRestoredFromAnOlderCopy(t *testing.T) {
 	t.Parallel()
 	server, b := external(t)
@@ -237,8 +237,8 @@ func TestAllDataRestoredFromAnOlderCopy(t *testing.T) {
 	})
 }
 
-// TestRestoredByConfiguration states in the configuration that all data was restored from an older copy:
-// new events say so, also after the setting is removed.
+// TestRestoredByConfiguration states in the configuration that all data was restored from an older copy: new events
+// state it, also after the setting is removed.
 func TestRestoredByConfiguration(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, oneAccount)

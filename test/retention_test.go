@@ -11,8 +11,8 @@ import (
 	"kycbridge/test/wait"
 )
 
-// twoAccounts are an account with a retention of its own and one with that of the top level. Their callbacks
-// are encrypted at rest.
+// twoAccounts are an account with its own retention and one with the retention of the top level. Their callbacks are
+// encrypted at rest.
 func twoAccounts(t *testing.T) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "master.keys")
@@ -22,15 +22,15 @@ func twoAccounts(t *testing.T) string {
 		"  - {name: slow, provider: ondato, environment: test, auth: {bearer: [" + loadToken + "]}, confirm: false}\n"
 }
 
-// agedRows is what the dry run of the retention prints.
+// agedRows is the output of the dry run of the retention.
 func (b *bridge) agedRows(t *testing.T) string {
 	t.Helper()
 	return b.tool(t, "payloads", "retention", "--dry-run")
 }
 
-// TestRetention: payloads of one account are removed after two seconds, those of a held verification and those of
-// an account with another retention stay. The report finds nothing missing, and after the release the rest is
-// removed. With the embedded server and with an external one.
+// TestRetention: payloads of one account are removed after two seconds; those of a held verification and those of an
+// account with another retention are kept. The report finds nothing missing, and after the release the rest is
+// removed. The test runs with the embedded server and with an external one.
 func TestRetention(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
@@ -70,7 +70,7 @@ func retains(t *testing.T, b *bridge, url string) {
 	b.settled(t, 20*time.Second)
 	left := func() int { return strings.Count(b.tool(t, "payloads", "list", "--json"), "\n") }
 	wait.For(t, 60*time.Second, "old payloads are removed", func() bool { return left() == 2 })
-	// The last event of the held verification and that of the other account are left.
+	// The last event of the held verification and that of the other account are kept.
 	wait.For(t, 60*time.Second, "old events are removed", func() bool {
 		_, events, _ := run(t, "kycbridge", "events", "--url", url, "--json")
 		return strings.Count(events, "\n") == 2 && strings.Contains(events, idOf(1))
@@ -93,7 +93,7 @@ func retains(t *testing.T, b *bridge, url string) {
 	if n, _ := b.metric("kycbridge_holds"); n != 1 {
 		t.Errorf("%v holds", n)
 	}
-	// What was removed is stored again if it is sent again, and leads to no other event.
+	// A removed payload that is sent again is stored again, and leads to no other event.
 	b.approve(t, 5, 5)
 	wait.For(t, 60*time.Second, "it is removed again", func() bool { return left() == 2 })
 

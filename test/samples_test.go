@@ -49,12 +49,12 @@ func TestSamplesOnPage(t *testing.T) {
 	}
 }
 
-// language is how a sample is run: on standard input, and with NATS.
+// language defines how to run a sample of a language: on standard input, and with NATS.
 type language struct {
 	name    string
 	lines   func(t *testing.T) []string // the program that reads lines
-	nats    func(t *testing.T) []string // the program with a durable place; skips where its library is not there
-	program string                      // what has to be on the machine
+	nats    func(t *testing.T) []string // the program with a durable consumer; skips if its library is not installed
+	program string                      // a program that must be installed on the machine
 }
 
 func languages() []language {
@@ -93,7 +93,7 @@ func languages() []language {
 	}
 }
 
-// check looks over the syntax of a file, and skips the rest of the test where its library is missing.
+// check checks the syntax of a file, and skips the rest of the test if its library is missing.
 func check(t *testing.T, file string, syntax, library []string) {
 	t.Helper()
 	try := func(command []string) error {
@@ -115,7 +115,7 @@ func check(t *testing.T, file string, syntax, library []string) {
 	}
 }
 
-// sampleRun is a sample that runs.
+// sampleRun is a running sample.
 type sampleRun struct {
 	cmd    *exec.Cmd
 	stdout output
@@ -123,7 +123,7 @@ type sampleRun struct {
 	ended  chan struct{}
 }
 
-// startSampleRun runs a program on a book of its own; input may be nil.
+// startSampleRun runs a program with its own book; input may be nil.
 func startSampleRun(t *testing.T, command []string, input io.Reader, environ ...string) *sampleRun {
 	t.Helper()
 	r := &sampleRun{cmd: exec.Command(command[0], command[1:]...), ended: make(chan struct{})}
@@ -146,10 +146,10 @@ func (r *sampleRun) kill() {
 	<-r.ended
 }
 
-// said contains the lines so far.
+// said contains the lines printed so far.
 func (r *sampleRun) said() []string { return strings.Split(strings.TrimSpace(r.stdout.String()), "\n") }
 
-// until waits for so many lines.
+// until waits for this number of lines.
 func (r *sampleRun) until(t *testing.T, lines int) []string {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
@@ -167,7 +167,7 @@ func (r *sampleRun) until(t *testing.T, lines int) []string {
 	return r.said()
 }
 
-// end waits for its end by itself, without an error.
+// end waits until the sample ends by itself, without an error.
 func (r *sampleRun) end(t *testing.T) []string {
 	t.Helper()
 	select {
@@ -181,8 +181,8 @@ func (r *sampleRun) end(t *testing.T) []string {
 	return r.said()
 }
 
-// TestSamples runs the consumers of docs/consume.md against a real bridge: they accept persons by the
-// rule, once, in any order and with any repetition, and acknowledge nothing uncommitted.
+// TestSamples runs the consumers of docs/consume.md against a real bridge: they accept persons by the rule, once, in
+// any order and with any repetition, and acknowledge nothing uncommitted.
 func TestSamples(t *testing.T) {
 	b := newBridge(t, oneAccount)
 	b.start(t)
@@ -200,7 +200,7 @@ func TestSamples(t *testing.T) {
 	}
 }
 
-// live posts so many whole lives, from the one of a number on, and waits for their events.
+// live posts all webhooks of several verifications, the first with the number from, and waits for their events.
 func live(t *testing.T, b *bridge, from, lives int) {
 	t.Helper()
 	for n := from; n < from+lives; n++ {
@@ -214,7 +214,7 @@ func live(t *testing.T, b *bridge, from, lives int) {
 	b.settled(t, 20*time.Second)
 }
 
-// published is what kycbridge events prints, a line an event.
+// published is the output of kycbridge events, one line per event.
 func published(t *testing.T, b *bridge) []string {
 	t.Helper()
 	code, stdout, stderr := run(t, "kycbridge", "events", "--url", b.eventsURL(), "--json")
@@ -224,7 +224,7 @@ func published(t *testing.T, b *bridge) []string {
 	return strings.Split(strings.TrimSpace(stdout), "\n")
 }
 
-// expected is what a sample has to say about events that it never saw, in order.
+// expected is what a sample must print for new events, in order.
 func expected(t *testing.T, events []string) (lines []string) {
 	t.Helper()
 	for _, line := range events {
@@ -250,13 +250,13 @@ func skipped(lines []string) []string {
 	return out
 }
 
-// done are the lines of what was not skipped.
+// done are the lines for events that were not skipped.
 func done(lines []string) []string {
 	return slices.DeleteFunc(slices.Clone(lines),
 		func(line string) bool { return line == "" || strings.HasSuffix(line, " skip") })
 }
 
-// sampleDecides feeds events in order, again, backwards and with another environment.
+// sampleDecides passes events to the sample in order, again, in reverse order and with another environment.
 func sampleDecides(t *testing.T, program, events []string) {
 	want := expected(t, events)
 	if !slices.ContainsFunc(want, func(s string) bool { return strings.HasSuffix(s, "admit") }) ||
@@ -294,7 +294,7 @@ func sampleDecides(t *testing.T, program, events []string) {
 	}
 }
 
-// sampleFollows has kycbridge events --follow --json piped into it, and is started again.
+// sampleFollows pipes kycbridge events --follow --json into the sample, and starts it again.
 func sampleFollows(t *testing.T, l language, b *bridge) {
 	program, book := l.lines(t), "KYC_BOOK="+filepath.Join(t.TempDir(), "book")
 	follow := func() (*sampleRun, func()) {
@@ -329,16 +329,16 @@ func sampleFollows(t *testing.T, l language, b *bridge) {
 	sample.end(t)
 }
 
-// onboarding is what the store calls the consumer of the samples, that of a client without a name.
+// onboarding is the name of the samples' consumer in the store, for a client without a user name.
 const onboarding = "anonymous~onboarding"
 
-// sampleConsumes uses a durable consumer: killed repeatedly, it handles every event once; and while its
-// book cannot be written nothing is acknowledged.
+// sampleConsumes uses a durable consumer: although it is killed repeatedly, it handles every event once; and while
+// its book cannot be written nothing is acknowledged.
 func sampleConsumes(t *testing.T, program []string, b *bridge) {
 	js := b.operator(t)
 	defer func() {
 		if err := js.DeleteConsumer(t.Context(), "KYC_EVENTS", onboarding); err != nil {
-			t.Error(err) // the next language begins anew
+			t.Error(err) // the next language needs a new consumer
 		}
 	}()
 	environ := []string{"NATS_URL=" + b.eventsURL(), "KYC_ENVIRONMENT=test"}
@@ -362,7 +362,7 @@ func sampleConsumes(t *testing.T, program []string, b *bridge) {
 		t.Errorf("nothing was delivered, or acknowledged without a commit: %+v, %v", info, err)
 	}
 	if err := js.DeleteConsumer(t.Context(), "KYC_EVENTS", onboarding); err != nil {
-		t.Fatal(err) // what it held comes again after 30 s; the next begins at once
+		t.Fatal(err) // unacknowledged events are redelivered after 30 s; the next run must not wait
 	}
 
 	environ = append(environ, "KYC_BOOK="+filepath.Join(t.TempDir(), "book"))
@@ -390,8 +390,7 @@ func sampleConsumes(t *testing.T, program []string, b *bridge) {
 	})
 }
 
-// TestSampleNATSCommand runs the commands of docs/consume.md for the tool of NATS, where it is on the
-// machine.
+// TestSampleNATSCommand runs the commands of docs/consume.md for the nats command-line tool, if it is installed.
 func TestSampleNATSCommand(t *testing.T) {
 	if _, err := exec.LookPath("nats"); err != nil {
 		t.Skipf("there is no nats: %v", err)

@@ -27,9 +27,9 @@ func newMasterKey(t *testing.T, id string) string {
 	return line + "\n"
 }
 
-// TestKeysRotatedUnderLoad: while callbacks arrive, the master keys are rotated to and fro by commands that are
-// killed twenty times. Every callback is answered 200, every payload can be read, and in the end none needs
-// the former master key. A process without the key that is needed says which, and does not serve.
+// TestKeysRotatedUnderLoad: while callbacks arrive, the master keys are rotated back and forth by commands that are
+// killed twenty times. Every callback is answered 200, every payload can be read, and in the end none needs the
+// former master key. A process without a required key names the key, and does not serve.
 func TestKeysRotatedUnderLoad(t *testing.T) {
 	t.Parallel()
 	rnd := random(t)
@@ -83,7 +83,7 @@ func TestKeysRotatedUnderLoad(t *testing.T) {
 	t.Logf("%d payloads, %d of 20 rotations killed; then: %s\n%s", posted.Load(), killed, last.stdout.tail(), stdout)
 
 	b.stop(t)
-	writeFile(t, file, newer) // the former key is gone
+	writeFile(t, file, newer) // the former key is removed
 	b.start(t)
 	code, stdout, stderr = run(t, "kycbridge", "payloads", "report", "--config", b.config)
 	want := fmt.Sprintf("Nothing is lost: %d payloads", posted.Load())
@@ -109,7 +109,7 @@ func rotations(t *testing.T, b *bridge, older, newer string) func(to int) *proce
 	return func(to int) *process { return startProcess(t, "kycbridge", "keys", "rotate", "--config", configs[to]) }
 }
 
-// lost starts a process without the master key, and a command.
+// lost starts a process without the master key, and commands.
 func lost(t *testing.T, b *bridge, file string) {
 	t.Helper()
 	code, _, stderr := run(t, "kycbridge", "keys", "rotate", "--config", b.config)
@@ -129,8 +129,8 @@ func lost(t *testing.T, b *bridge, file string) {
 	}
 }
 
-// TestMasterKeysChangeWithoutARestart: a running process takes new master keys, and refuses to lose one that stored
-// payloads need.
+// TestMasterKeysChangeWithoutARestart: a running process applies new master keys, and refuses a file without a key
+// that stored payloads need.
 func TestMasterKeysChangeWithoutARestart(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "master.keys")

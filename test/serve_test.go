@@ -29,8 +29,8 @@ import (
 	"kycbridge/test/wait"
 )
 
-// designAccounts is the configuration of docs/configure.md, with the other providers in the forms
-// that its comments give, one account that rejects what is invalid and one that is fenced in.
+// designAccounts is the configuration of docs/configure.md, with the other providers as its comments show them, one
+// account that rejects invalid payloads and one that allows only some IP addresses.
 const designAccounts = `public_url: https://kyc.example.com
 store: {url: embedded}
 bus: {url: embedded}
@@ -84,8 +84,8 @@ accounts:
     confirm: false
 `
 
-// secretValues are the secrets of designAccounts and personal values of generated verifications: no log
-// line, metric or error message may contain them.
+// secretValues are the secrets of designAccounts and personal values of generated verifications: no log line, metric
+// or error message may contain them.
 var secretValues = []string{
 	"basic-secret-51c0", "bearer-secret-0b5d", "header-secret-9f24", "hmac-secret-old-11", "hmac-secret-77aa",
 	"url-secret-33e1",
@@ -94,7 +94,7 @@ var secretValues = []string{
 	"wrong-secret-0d0d", "Testa", "Sample", "X0000002", "1988-07-30", "Example Street",
 }
 
-// TestServe is the acceptance of one process: what callers, consumers and operators see.
+// TestServe is the acceptance test of one process: what callers, consumers and operators see.
 func TestServe(t *testing.T) {
 	b := newBridge(t, designAccounts)
 	b.start(t)
@@ -116,7 +116,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// call is a request from outside.
+// call is a request from an external client.
 type call struct {
 	method string // "": POST
 	path   string
@@ -124,7 +124,7 @@ type call struct {
 	body   []byte
 }
 
-// curl sends a call with the curl of the system, or with net/http where there is none.
+// curl sends a call with the curl of the system, or with net/http if it is not installed.
 func (b *bridge) curl(t *testing.T, c call) traffic.Reply {
 	t.Helper()
 	if c.method == "" {
@@ -181,8 +181,7 @@ func replyOf(t *testing.T, res *http.Response) traffic.Reply {
 	return r
 }
 
-// serveCredentials sends one payload with each kind of credential: the first is accepted, the
-// others are known.
+// serveCredentials sends one payload with each kind of credential: the first is accepted, the others are duplicates.
 func serveCredentials(t *testing.T, b *bridge) {
 	one := &traffic.Life{Run: 0xac, N: 1}
 	w := one.Next(traffic.SayApproved)
@@ -213,7 +212,7 @@ func admitted(more ...string) []string {
 	return append([]string{"Content-Type", "application/json", "Authorization", "Bearer bearer-secret-0b5d"}, more...)
 }
 
-// serveAnswers walks through the answers of docs/configure.md: what is not 200 is a problem document, to the letter.
+// serveAnswers checks the answers of docs/configure.md: every answer other than 200 is a problem document.
 func serveAnswers(t *testing.T, b *bridge) {
 	good := (&traffic.Life{Run: 0xac, N: 2}).Next(traffic.SayCreated).Body
 	for _, c := range []struct {
@@ -261,7 +260,7 @@ var (
 	namesNobody  = []byte(`{"id":"e0000000-0000-4000-8000-00000000bad2","createdUtc":"2026-03-02T09:00:00Z","type":"KycIdentification.Approved","payload":{"id":"c1","status":"Approved"}}`)
 )
 
-// serveQuarantine sends what cannot be processed, and finds it, with its errors, in the stream.
+// serveQuarantine sends payloads that cannot be processed, and finds them, with their errors, in the stream.
 func serveQuarantine(t *testing.T, b *bridge) {
 	js := b.operator(t)
 	for _, c := range []struct {
@@ -298,7 +297,7 @@ func serveQuarantine(t *testing.T, b *bridge) {
 	}
 }
 
-// operator connects as the user that may read everything.
+// operator connects as the user who may read everything.
 func (b *bridge) operator(t *testing.T) jetstream.JetStream {
 	t.Helper()
 	password, err := os.ReadFile(filepath.Join(b.dir, "operator-password"))
@@ -341,8 +340,8 @@ func serveRefused(t *testing.T, b *bridge) {
 	}
 }
 
-// serveConsumer reads a verdict as any service of the operator would: a plain client, no
-// credentials, the subject that the contract names.
+// serveConsumer reads a verdict as a service of the operator does: a plain client, no credentials, and the subject of
+// the contract.
 func serveConsumer(t *testing.T, b *bridge) {
 	one := &traffic.Life{Run: 0xac, N: 3}
 	nc, err := nats.Connect(b.eventsURL())
@@ -425,7 +424,7 @@ func serveAnonymous(t *testing.T, b *bridge) {
 	}
 }
 
-// serveOperators looks at health, readiness and metrics.
+// serveOperators checks health, readiness and metrics.
 func serveOperators(t *testing.T, b *bridge) {
 	for _, path := range []string{"/healthz", "/readyz"} {
 		res, err := b.client.Get(b.adminURL(path)) //nolint:bodyclose // replyOf closes it
@@ -469,7 +468,7 @@ func serveOperators(t *testing.T, b *bridge) {
 	}
 }
 
-// serveEvents reads with the events command.
+// serveEvents reads events with the events command.
 func serveEvents(t *testing.T, b *bridge) {
 	one := &traffic.Life{Run: 0xac, N: 3}
 	code, stdout, stderr := run(t, "kycbridge", "events", "--url", b.eventsURL(), "--json")
@@ -522,8 +521,8 @@ func serveSecond(t *testing.T, b *bridge) {
 	}
 }
 
-// serveDrain asks the process to end while a callback is on its way: that one is answered 200, the
-// port is closed to others, and the process ends with code 0.
+// serveDrain asks the process to end while a callback is in progress: it is answered 200, new connections are
+// refused, and the process ends with code 0.
 func serveDrain(t *testing.T, b *bridge) {
 	one := &traffic.Life{Run: 0xac, N: 4}
 	w := one.Next(traffic.SayApproved)
@@ -570,7 +569,7 @@ func serveDrain(t *testing.T, b *bridge) {
 	}
 }
 
-// serveRestarted finds everything again, and the event of the callback that was answered last.
+// serveRestarted finds all data after a restart, and the event of the callback that was answered last.
 func serveRestarted(t *testing.T, b *bridge) {
 	before := b.stderr.String()
 	b.start(t)
@@ -593,7 +592,7 @@ func serveRestarted(t *testing.T, b *bridge) {
 	_, _ = b.stderr.Write([]byte(before)) // for the search of the log at the end
 }
 
-// TestBusy puts a limit on the rate: a request over it gets Retry-After.
+// TestBusy limits the rate: a request over the limit gets Retry-After.
 func TestBusy(t *testing.T) {
 	b := newBridge(t, "receive: {requests_per_second: 0.2}\n"+oneAccount)
 	b.start(t)
@@ -612,7 +611,7 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// TestCommands runs what an operator types, right and wrong.
+// TestCommands runs valid and invalid commands as an operator types them.
 func TestCommands(t *testing.T) {
 	dir := t.TempDir()
 	good, bad := filepath.Join(dir, "good.yaml"), filepath.Join(dir, "bad.yaml")

@@ -13,13 +13,13 @@ import (
 	"kycbridge/internal/archive"
 )
 
-// TestOldNeverOverwritesNewWithAShortLog: the published verdict counts as a fact, independent of the
-// payload log: for late payloads, and for a replay.
+// TestOldNeverOverwritesNewWithAShortLog: the published verdict counts as a fact, independent of the payload log: for
+// late payloads, and for a replay.
 func TestOldNeverOverwritesNewWithAShortLog(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, "{bearer: [token-long-enough]}")
-	// A step is a message, given by its status and its minute, or: drop the payload (event) so many
-	// places from the first, drop them all, replay.
+	// A step is one of: a message, given by its status and its minute; "drop", which removes the payload or event at a
+	// place, counted from 0, or all payloads; and "replay".
 	cases := []struct {
 		name  string
 		steps []string
@@ -76,7 +76,7 @@ func (s *store) step(t *testing.T, n int, step string) {
 	}
 }
 
-// drop removes payloads or an event of verification n, as age, damage or a purge does.
+// drop removes payloads or an event of verification n, as retention, damage or a purge does.
 func (s *store) drop(t *testing.T, n int, what, place string) {
 	t.Helper()
 	nc, err := nats.Connect(s.app.ClientURL(), nats.UserInfo("kycbridge", operatorPassword(t, s.dir)))
@@ -99,7 +99,7 @@ func (s *store) drop(t *testing.T, n int, what, place string) {
 	for seq, at := uint64(1), '0'; ; at++ {
 		raw, err := stream.GetMsg(t.Context(), seq, jetstream.WithGetMsgSubject(subject))
 		if err != nil {
-			return // no more
+			return // no more messages
 		}
 		if what == "all" || place == string(at) {
 			if err := stream.DeleteMsg(t.Context(), raw.Sequence); err != nil {

@@ -43,7 +43,7 @@ func newSigningKey(t testing.TB) (private, public string) {
 	return block("PRIVATE KEY", secret), block("PUBLIC KEY", open)
 }
 
-// keySet fetches the published keys; nil if there are none.
+// keySet fetches the published keys; nil if no keys are published.
 func (b *bridge) keySet(t *testing.T) []byte {
 	t.Helper()
 	res, err := b.client.Get(b.adminURL("/.well-known/jwks.json")) //nolint:noctx // the client has a timeout
@@ -61,8 +61,8 @@ func (b *bridge) keySet(t *testing.T) []byte {
 	return set
 }
 
-// signedBy checks a message with a library of others: the key id is in the set, and the signature is of
-// exactly these bytes.
+// signedBy checks a message with a third-party library: the set contains the key id, and the signature is of exactly
+// these bytes.
 func signedBy(t *testing.T, set []byte, body []byte, signature string) {
 	t.Helper()
 	var keys jose.JSONWebKeySet
@@ -90,7 +90,8 @@ func signedBy(t *testing.T, set []byte, body []byte, signature string) {
 }
 
 // TestEventsAreSigned: a consumer can check that an event comes from the service, live and in the stream,
-// after a replay by another process and after the key was replaced; what others put into the stream is found.
+// after a replay by another process and after the key was replaced; foreign events in the stream are
+// detected.
 func TestEventsAreSigned(t *testing.T) {
 	t.Parallel()
 	private, public := newSigningKey(t)
@@ -125,7 +126,7 @@ func TestEventsAreSigned(t *testing.T) {
 		t.Fatalf("signed events: %d, %s", code, stderr)
 	}
 
-	// The key is replaced; the former one stays published.
+	// The key is replaced; the former one is still published.
 	b.stop(t)
 	next, _ := newSigningKey(t)
 	writeFile(t, file, next+public)
@@ -144,7 +145,7 @@ func TestEventsAreSigned(t *testing.T) {
 	b.foreignEvents(t, check)
 }
 
-// replayedBySomebodyElse: a replay that runs in a process of its own signs what it publishes.
+// replayedBySomebodyElse: a replay in a separate process signs what it publishes.
 func (b *bridge) replayedBySomebodyElse(t *testing.T) {
 	t.Helper()
 	js := b.operator(t)
@@ -164,7 +165,7 @@ func (b *bridge) replayedBySomebodyElse(t *testing.T) {
 	signedBy(t, b.keySet(t), after.Data, after.Header.Get(event.SignatureHeader))
 }
 
-// wrongKeys: the command tells what is wrong with its keys.
+// wrongKeys: the command reports what is wrong with its keys.
 func (b *bridge) wrongKeys(t *testing.T, outdated []byte) {
 	t.Helper()
 	old := filepath.Join(t.TempDir(), "old.json")
@@ -185,7 +186,7 @@ func (b *bridge) wrongKeys(t *testing.T, outdated []byte) {
 	}
 }
 
-// foreignEvents: an event that somebody else has put into the stream, or altered, is refused.
+// foreignEvents: an event that another client has published or changed is refused.
 func (b *bridge) foreignEvents(t *testing.T, check func() (int, string)) {
 	t.Helper()
 	js := b.operator(t)
@@ -218,7 +219,7 @@ func (b *bridge) foreignEvents(t *testing.T, check func() (int, string)) {
 	}
 }
 
-// TestUnsignedByDefault: without a key nothing is signed, no keys are published, and the command says so.
+// TestUnsignedByDefault: without a key nothing is signed, no keys are published, and the command reports this.
 func TestUnsignedByDefault(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, oneAccount)

@@ -16,7 +16,7 @@ import (
 	"kycbridge/internal/simulate"
 )
 
-// stored are the bodies of a verification's stored payloads with this via.
+// stored are the bodies of a verification's stored payloads that were received by via.
 func (w *world) stored(t *testing.T, verificationID string, via event.Via) (bodies [][]byte) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
@@ -97,8 +97,8 @@ func TestAnswersToStartsAreKept(t *testing.T) {
 	}
 }
 
-// TestSignzyStartAnswers: ttl and version reach the event in any wrapper, and a requested ttl precedes one
-// in words.
+// TestSignzyStartAnswers: ttl and version reach the event in any wrapper, and a requested ttl takes precedence over
+// one in words.
 func TestSignzyStartAnswers(t *testing.T) {
 	t.Parallel()
 	w := frozenWorld(t, nil)

@@ -9,7 +9,7 @@ import (
 	"kycbridge"
 )
 
-// kwikidForms are the options of a start that is made of forms: the documented request.
+// kwikidForms are the options of a start that consists of forms: the documented request.
 func kwikidForms(t *testing.T) string {
 	t.Helper()
 	raw, err := os.ReadFile("../normalize/kwikid/client/testdata/push-user-data-request.json")

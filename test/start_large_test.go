@@ -16,7 +16,7 @@ import (
 	"kycbridge"
 )
 
-// largeStart is how large a start is in all, and mayGrow how much memory it may take in the process.
+// largeStart is the total size of a large start, and mayGrow the limit of the memory that it may take in the process.
 const (
 	largeStart = 60 << 20
 	mayGrow    = 24 << 20
@@ -66,8 +66,8 @@ func videoKYC(t *testing.T) (address string, got chan receivedForms) {
 	return server.URL, got
 }
 
-// TestAStartWithAVideo: forms with documents and a video of 60 MiB in total reach the provider byte for
-// byte, and the process does not hold them: its resident memory hardly grows.
+// TestAStartWithAVideo: forms with documents and a video of 60 MiB in total reach the provider byte for byte, and the
+// process does not hold them in memory: its resident memory hardly grows.
 func TestAStartWithAVideo(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("resident memory is read from /proc")
@@ -110,7 +110,7 @@ accounts:
 		}
 		return startAnswer{res.StatusCode, res.Header, raw}
 	}
-	// A small one first, so that memory used by every start is allocated already.
+	// A small start first, so that memory that every start uses is already allocated.
 	if answer := start("QUJD", "key-1"); answer.status != http.StatusCreated {
 		t.Fatalf("%d %s", answer.status, answer.body)
 	}
@@ -119,7 +119,7 @@ accounts:
 	part := strings.Repeat("SGVsbG8gd29ybGQhSGVsbG8+/w9+", 1<<10)
 	video := strings.Repeat(part, largeStart/len(part))
 	began := time.Now()
-	answer := start(strings.ReplaceAll(video, "/", `\/`), "key-2") // as some writers of JSON do
+	answer := start(strings.ReplaceAll(video, "/", `\/`), "key-2") // as some JSON encoders write
 	took := time.Since(began)
 	after := status(b.cmd.Process.Pid, "VmHWM")
 	if answer.status != http.StatusCreated {
@@ -135,7 +135,7 @@ accounts:
 	if after-before > mayGrow {
 		t.Errorf("resident memory grew by %d MiB", (after-before)>>20)
 	}
-	// The same again is the same start.
+	// The same request again is the same start.
 	again := start(strings.ReplaceAll(video, "/", `\/`), "key-2")
 	if again.status != http.StatusCreated || again.header.Get("Idempotency-Replayed") != "true" ||
 		!bytes.Equal(again.body, answer.body) {
@@ -144,7 +144,7 @@ accounts:
 	if left, err := os.ReadDir(b.dir); err != nil || strings.Contains(fmt.Sprint(left), "start-") {
 		t.Errorf("what is left: %v, %v", left, err)
 	}
-	// What is too large is refused with the limit's own problem, and other requests keep theirs.
+	// A request that is too large is refused with the problem of this limit, and other requests keep their limit.
 	api := describedAPI(t)
 	tooLarge := start(strings.Repeat("QUJD", 17<<20), "key-3")
 	api.wantProblem(t, &world{t: t}, tooLarge, 413, "too_large")

@@ -32,17 +32,17 @@ import (
 
 const startsPath = "/v1/verifications"
 
-// createCalls are the providers' own names of the calls that make a verification.
+// createCalls are the providers' own names of the calls that create a verification.
 var createCalls = map[string]string{
 	"signzy": "create-journey-url", "ondato": "create_identity_verification", "idwise": "start-journey",
 	"kwikid": "sendLink",
 }
 
-// everyProvider is in the order in which the tests go through them.
+// everyProvider lists the providers in the order in which the tests use them.
 var everyProvider = []string{"signzy", "ondato", "idwise", "kwikid"}
 
-// frozenWorld is a world without activity: persons act in real time, no callback is sent and no session is
-// polled. So the number of watches shows the effect of the starts.
+// frozenWorld is a world without activity: persons act in real time, no callback is sent and no session is polled. So
+// the number of watches shows the effect of the starts.
 func frozenWorld(t *testing.T, change func(*simulate.Options)) *world {
 	t.Helper()
 	return newWorld(t, worldOptions{speed: 1, account: "    poll: {interval: 10m, deadline: 1h}\n",
@@ -54,7 +54,7 @@ func frozenWorld(t *testing.T, change func(*simulate.Options)) *world {
 		}})
 }
 
-// startAnswer is what a start was answered.
+// startAnswer is the answer to a start.
 type startAnswer struct {
 	status int
 	header http.Header
@@ -70,7 +70,7 @@ func (a startAnswer) members(t *testing.T) map[string]any {
 	return m
 }
 
-// send sends a start as it is: body, and a header that edit may change.
+// send sends a start without changes: a body, and a header that edit may change.
 func (w *world) send(ctx context.Context, body, key string, edit func(http.Header)) (startAnswer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+w.app.AdminAddr()+startsPath,
 		strings.NewReader(body))
@@ -120,7 +120,7 @@ func (w *world) started(t *testing.T, body, key string) kycbridge.StartReceipt {
 	return receipt
 }
 
-// sessions is how many verifications are watched, as operators see it.
+// sessions is the number of watched verifications, as operators see it.
 func (w *world) sessions(t *testing.T) int {
 	t.Helper()
 	n := -1
@@ -161,7 +161,7 @@ func (w *world) creates(provider string) int {
 	return w.sims[provider].Stats().Calls[createCalls[provider]]
 }
 
-// secrets are what no answer may show.
+// secrets are the values that no answer may show.
 func (w *world) secrets() []string {
 	secrets := []string{worldToken, worldCallback}
 	for _, s := range w.sims {
@@ -174,7 +174,7 @@ func (w *world) secrets() []string {
 	return secrets
 }
 
-// apiDescription is the OpenAPI document, to hold answers against.
+// apiDescription is the OpenAPI document, which answers are compared with.
 type apiDescription struct {
 	set      *schemas.Set
 	document any
@@ -193,7 +193,7 @@ func describedAPI(t *testing.T) apiDescription {
 	return apiDescription{set, map[string]any(document)}
 }
 
-// at follows members down the document, and references on the way.
+// at follows members down the document, and resolves references on the way.
 func (d apiDescription) at(members ...string) map[string]any {
 	tree := d.document
 	for _, m := range members {
@@ -209,8 +209,8 @@ func (d apiDescription) at(members ...string) map[string]any {
 	return object
 }
 
-// wantProblem checks that an answer is the problem that is wanted, as the document describes it, that
-// it says what to do, and that it shows no secret. It returns its members.
+// wantProblem checks that an answer is the wanted problem, as the document describes it, that it states what to do,
+// and that it shows no secret. It returns the problem's members.
 func (d apiDescription) wantProblem(t *testing.T, w *world, got startAnswer, status int, name string) map[string]any {
 	t.Helper()
 	if got.status != status || got.header.Get("Content-Type") != "application/problem+json" {
@@ -283,10 +283,10 @@ func TestInvalidStartsAreRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
 		body   func(good string) string // nil: the good one
 		edit   func(http.Header)
-		only   string // the provider that requires more than others; "" all
+		only   string // the provider that requires more than others; "" means all
 		status int
 		name   string
-		paths  []string // where the faults are
+		paths  []string // the locations of the faults
 	}{
 		"no JSON":       {body: as(`{"provider":`), status: 400, name: malformed, paths: []string{""}},
 		"nothing":       {body: as(``), status: 400, name: malformed, paths: []string{""}},
@@ -409,7 +409,7 @@ func TestInvalidStartsAreRefused(t *testing.T) {
 	}
 }
 
-// TestStartWithoutAPI: for an account that only receives callbacks the answer names the missing configuration.
+// TestStartWithoutAPI: for an account that only receives callbacks, the answer names the missing configuration.
 func TestStartWithoutAPI(t *testing.T) {
 	t.Parallel()
 	var file strings.Builder
@@ -460,15 +460,15 @@ var refusals = map[string]func(status int) string{
 	"kwikid": func(status int) string { return fmt.Sprintf(`{"msg":%q,"status":%d}`, providersWords, status) },
 }
 
-// TestProviderErrorsOfStarts: for any answer of a provider to the call that creates a verification, the
-// caller receives the cause, whether something may have been created, and can start again.
+// TestProviderErrorsOfStarts: for any answer of a provider to the call that creates a verification, the caller
+// receives the cause, learns whether something may have been created, and can start again.
 func TestProviderErrorsOfStarts(t *testing.T) {
 	t.Parallel()
 	type outcome struct {
 		status int
 		name   string
 		sent   int  // calls until it fails; 0 is one
-		doubt  bool // something may have been made
+		doubt  bool // something may have been created
 	}
 	all := func(o outcome) map[string]outcome {
 		return map[string]outcome{"signzy": o, "ondato": o, "idwise": o, "kwikid": o}
@@ -480,12 +480,12 @@ func TestProviderErrorsOfStarts(t *testing.T) {
 		}
 		return outcomes
 	}
-	// A refused token is renewed once. Signzy says with 409, and its gateway with 502, that nothing was done.
+	// A refused token is renewed once. Signzy's 409, and its gateway's 502, mean that nothing was done.
 	const renewed, noted = 2, 3
 	for name, tt := range map[string]struct {
 		status int
 		header http.Header
-		body   string // "": the provider's own form, with its words
+		body   string // "": the provider's own format, with its words
 		broken bool
 		want   map[string]outcome
 	}{
@@ -558,7 +558,7 @@ func TestProviderErrorsOfStarts(t *testing.T) {
 				}
 				key := "key-1"
 				if tt.want[provider].doubt {
-					// The key must not create a second verification while the first one is unknown.
+					// The key must not create a second verification while the state of the first one is unknown.
 					api.wantProblem(t, w, w.mustSend(t, goodStart(provider, "case-1"), key, nil), 409, "key_pending")
 					key = "key-2"
 				}
@@ -582,7 +582,7 @@ func endFaults(s *simulate.Server) {
 	s.Stats()
 }
 
-// TestIdempotencyKeys: a key creates one verification, for any number of repetitions.
+// TestIdempotencyKeys: a key creates one verification, however often it is repeated.
 func TestIdempotencyKeys(t *testing.T) {
 	t.Parallel()
 	w, api := frozenWorld(t, nil), describedAPI(t)
@@ -656,8 +656,8 @@ func (w *world) startConcurrently(t *testing.T, provider string, n int) {
 	}
 }
 
-// TestCallerHangsUp: a start whose caller disconnects before the provider answers still ends in a watch
-// and an event, and the caller's key leads to it.
+// TestCallerHangsUp: a start whose caller disconnects before the provider answers still leads to a watch and an
+// event, and the caller's key leads to its receipt.
 func TestCallerHangsUp(t *testing.T) {
 	t.Parallel()
 	w := frozenWorld(t, func(o *simulate.Options) { o.Faults = simulate.Faults{Slow: 1, SlowBy: 2 * time.Second} })
@@ -671,7 +671,7 @@ func TestCallerHangsUp(t *testing.T) {
 				gone <- err
 			}()
 			for deadline := time.Now().Add(20 * time.Second); w.creates(provider) == 0 && time.Now().Before(deadline); {
-				time.Sleep(time.Millisecond) // wait.For would end the test in a goroutine that is not its own
+				time.Sleep(time.Millisecond) // wait.For would end the test in a goroutine that is not the test's
 			}
 			hangUp()
 			if err := <-gone; err == nil {
@@ -683,7 +683,7 @@ func TestCallerHangsUp(t *testing.T) {
 	wait.For(t, 20*time.Second, "all are watched", func() bool { return w.sessions(t) == len(everyProvider) })
 	for _, provider := range everyProvider {
 		var receipt kycbridge.StartReceipt
-		wait.For(t, 20*time.Second, provider+" has a receipt", func() bool { // which comes after the watch
+		wait.For(t, 20*time.Second, provider+" has a receipt", func() bool { // stored after the watch
 			got := w.mustSend(t, goodStart(provider, "case-1"), "key-1", nil)
 			if got.status != http.StatusConflict &&
 				(got.status != http.StatusCreated || got.header.Get("Idempotency-Replayed") != "true") {

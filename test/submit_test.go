@@ -14,8 +14,8 @@ import (
 	"kycbridge/test/wait"
 )
 
-// slowWatches is a world with fast persons and without callbacks, polled only every ten minutes: earlier
-// polls are due to a submission.
+// slowWatches is a world with fast persons and without callbacks, polled only every ten minutes: any earlier poll is
+// caused by a submission.
 func slowWatches(t *testing.T) *world {
 	t.Helper()
 	return newWorld(t, worldOptions{speed: 1000, account: "    poll: {interval: 10m, deadline: 1h}\n",
@@ -41,7 +41,7 @@ const oneImage = `{"image":"aW1hZ2UtZnJvbnQ="}`
 func TestAStepStartsAWatch(t *testing.T) {
 	t.Parallel()
 	w := slowWatches(t)
-	journey := w.sims["idwise"].Begin("case-1", simulate.Expire) // hands in nothing by himself
+	journey := w.sims["idwise"].Begin("case-1", simulate.Expire) // the person submits nothing
 	if n := w.sessions(t); n != 0 {
 		t.Fatalf("%d sessions before", n)
 	}
@@ -64,7 +64,7 @@ func TestAStepStartsAWatch(t *testing.T) {
 	}
 }
 
-// TestAStepBringsTheNextLookForward: with ten minutes between two polls, a step is polled for at once.
+// TestAStepBringsTheNextLookForward: with ten minutes between two polls, a submitted step causes a poll at once.
 func TestAStepBringsTheNextLookForward(t *testing.T) {
 	t.Parallel()
 	w := slowWatches(t)
@@ -77,8 +77,8 @@ func TestAStepBringsTheNextLookForward(t *testing.T) {
 	wait.For(t, 20*time.Second, "a look after the step", func() bool { return looks() == 2 })
 }
 
-// TestAReviewOverrulesTheSystem: a submitted decision becomes an event, by a poll of the result and not by
-// the submission itself.
+// TestAReviewOverrulesTheSystem: a submitted decision becomes an event, by a poll of the result and not by the
+// submission itself.
 func TestAReviewOverrulesTheSystem(t *testing.T) {
 	t.Parallel()
 	w := slowWatches(t)
@@ -105,8 +105,7 @@ func TestAReviewOverrulesTheSystem(t *testing.T) {
 	}
 }
 
-// TestRefusedSubmissions: refusals of the provider and of kycbridge are problems as documented, and
-// nothing is watched for them.
+// TestRefusedSubmissions: refusals of the provider and of kycbridge are problems as documented, and start no watch.
 func TestRefusedSubmissions(t *testing.T) {
 	t.Parallel()
 	w, api := frozenWorld(t, nil), describedAPI(t)

@@ -23,7 +23,7 @@ import (
 	"kycbridge/test/wait"
 )
 
-// secured is a bridge with TLS on the port of callbacks, and its files.
+// secured is a bridge with TLS on the callback port, and its files.
 type secured struct {
 	*bridge
 	ca  pki.Authority
@@ -40,10 +40,10 @@ func newSecured(t *testing.T, accounts string) *secured {
 	return s
 }
 
-// url is an address of the port of callbacks.
+// url is an address on the callback port.
 func (s *secured) url(path string) string { return "https://" + freeport.Local(s.callbacks) + path }
 
-// sender is a client that trusts the authority of s. keep: it uses its connections again.
+// sender is a client that trusts the authority of s. With keep it reuses its connections.
 func (s *secured) sender(t *testing.T, keep bool, pairs ...pki.Pair) *http.Client {
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: pki.ClientConfig(t, []pki.Authority{s.ca}, pairs...),
@@ -94,9 +94,9 @@ func fetchToken(ctx context.Context, client *http.Client, address, id, secret st
 	return answer.AccessToken, nil
 }
 
-// TestCertificateRotation replaces the certificate, the key and the authorities of clients again and again while up to
-// 500 callbacks arrive in a second, on new connections and on lasting ones, with HTTP/1.1 and HTTP/2. Not one fails,
-// and at the end the last certificate is in use.
+// TestCertificateRotation replaces the certificate, the key and the authorities of clients repeatedly while up to 500
+// callbacks arrive in a second, on new connections and on persistent ones, with HTTP/1.1 and HTTP/2. No callback
+// fails, and at the end the last certificate is in use.
 func TestCertificateRotation(t *testing.T) {
 	t.Parallel()
 	s := newSecured(t, oneAccount+"  - {name: sealed, provider: ondato, environment: test, confirm: false,\n"+
@@ -142,7 +142,7 @@ func TestCertificateRotation(t *testing.T) {
 		rotations++
 		select {
 		case <-ctx.Done():
-		case <-time.After(700 * time.Millisecond): // the pace of the changes, not a wait for success
+		case <-time.After(700 * time.Millisecond): // the interval of the changes, not a wait for success
 		}
 	}
 	sending.Wait()
@@ -156,8 +156,8 @@ func TestCertificateRotation(t *testing.T) {
 	t.Logf("%d callbacks during %d rotations", sent.Load(), rotations)
 }
 
-// TestClientCertificates: an account admits the certificates that it names, the others do not count, and accounts of
-// other kinds need none. The header of a proxy is not read.
+// TestClientCertificates: an account admits the certificates that it names and no others, and accounts of other kinds
+// need none. The header of a proxy is not read.
 func TestClientCertificates(t *testing.T) {
 	t.Parallel()
 	s := newSecured(t, "")
@@ -176,7 +176,7 @@ func TestClientCertificates(t *testing.T) {
 	for name, c := range map[string]struct {
 		pairs []pki.Pair
 		token string
-		want  map[string]int // 0: no connection
+		want  map[string]int // 0 means no connection
 	}{
 		"gateway": {[]pki.Pair{gateway}, "", map[string]int{"cn": 200, "dns": 200, "digest": 200, "both": 401, "acme": 401}},
 		"partner": {[]pki.Pair{partner}, "", map[string]int{"cn": 401, "dns": 401, "digest": 401, "both": 200, "acme": 401}},
@@ -220,7 +220,7 @@ func TestClientCertificates(t *testing.T) {
 	})
 }
 
-// TestAdminCertificates: a certificate of admin.client_certs opens the API as a token does, and not to a page of
+// TestAdminCertificates: a certificate of admin.client_certs opens the API as a token does, but not to a page of
 // another site; the commands use it.
 func TestAdminCertificates(t *testing.T) {
 	t.Parallel()
@@ -285,7 +285,7 @@ func TestAdminCertificates(t *testing.T) {
 			t.Errorf("%s from %q: %d, want %d", c.method, c.site, res.StatusCode, c.want)
 		}
 	}
-	// No key is configured here, so 404 shows that the listener was reached over TLS.
+	// No key is configured here, so a 404 shows that the listener was reached over TLS.
 	keys := []string{"events", "--url", b.eventsURL(), "--keys", address + "/.well-known/jwks.json"}
 	for want, more := range map[string][]string{"answers 404": {"--keys-ca-file", caFile}, "unknown authority": nil} {
 		if code, _, stderr := run(t, "kycbridge", append(keys, more...)...); code != 1 || !strings.Contains(stderr, want) {
@@ -355,10 +355,10 @@ func TestOAuth2Replicas(t *testing.T) {
 		fromSecond = token(both[0], "secret-older-1")
 		admitted("the old secret is still in use", fromSecond, 200, both[:]...)
 	}
-	renewed := token(both[1], "secret-newer-2") // 2. the provider changes
+	renewed := token(both[1], "secret-newer-2") // 2. the provider uses the new secret
 	admitted("the new secret is in use", renewed, 200, both[:]...)
 	admitted("tokens of the old secret", fromSecond, 200, both[:]...)
-	for _, b := range both { // 3. the old secret is removed when its tokens have ended
+	for _, b := range both { // 3. the old secret is removed after its tokens have expired
 		configure(b, newer)
 		admitted("the old secret is removed", renewed, 200, both[:]...)
 	}
@@ -369,7 +369,7 @@ func TestOAuth2Replicas(t *testing.T) {
 	}
 }
 
-// TestSimulatedOndatoWithOAuth2: init sets an account up with an OAuth 2 client, and the simulated Ondato fetches a
+// TestSimulatedOndatoWithOAuth2: init sets up an account with an OAuth 2 client, and the simulated Ondato fetches a
 // token over TLS and delivers with it.
 func TestSimulatedOndatoWithOAuth2(t *testing.T) {
 	t.Parallel()
@@ -424,8 +424,8 @@ func TestSimulatedOndatoWithOAuth2(t *testing.T) {
 	}
 }
 
-// TestSendersWithClientCertificates: send and the simulated Ondato reach an account that admits nothing but a client
-// certificate, and say what is missing without one.
+// TestSendersWithClientCertificates: send and the simulated Ondato reach an account that admits only a client
+// certificate, and report what is missing without one.
 func TestSendersWithClientCertificates(t *testing.T) {
 	t.Parallel()
 	s := newSecured(t, "accounts:\n  - {name: acme, provider: ondato, environment: test, confirm: false,\n"+

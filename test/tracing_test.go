@@ -19,11 +19,11 @@ import (
 	"kycbridge/internal/app"
 )
 
-// keeper keeps the spans of an app that has stopped, too.
+// keeper keeps the spans of an app even after the app has stopped.
 type keeper struct{ *tracetest.InMemoryExporter }
 
-// TestTrace: one callback makes one trace from the caller over the receiving process and the stored
-// payload to the process that publishes the event, whose header carries it on.
+// TestTrace: one callback makes one trace from the caller over the receiving process and the stored payload to the
+// process that publishes the event, whose header contains the trace context.
 func TestTrace(t *testing.T) {
 	t.Parallel()
 	server := newNATS(t)
@@ -78,7 +78,7 @@ func TestTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	receiving.Stop()
-	normalizing.Stop() // sends what is waiting
+	normalizing.Stop() // sends buffered spans
 	receive, process := only(t, received, "receive"), only(t, processed, "process")
 	for name, span := range map[string]tracetest.SpanStub{"receive": receive, "process": process} {
 		if span.SpanContext.TraceID().String() != caller {
@@ -108,7 +108,7 @@ func only(t *testing.T, spans *tracetest.InMemoryExporter, name string) tracetes
 	return got[0]
 }
 
-// Shutdown leaves the spans where they are.
+// Shutdown keeps the spans.
 func (keeper) Shutdown(context.Context) error { return nil }
 
 var _ sdktrace.SpanExporter = keeper{}

@@ -23,8 +23,8 @@ import (
 	"kycbridge/test/fixture"
 )
 
-// How many items the checklist of each provider's sheet has (section 6), in its order. More are those
-// that the acceptance names besides.
+// These are the numbers of items in the checklist of each provider's sheet (section 6), in its order. Traps with more
+// are named by the acceptance in addition.
 const (
 	trapsSignzy = 12
 	trapsOndato = 13
@@ -32,7 +32,7 @@ const (
 	trapsKwikID = 14
 )
 
-// Why nothing of an item, or a part of it, can be tested here.
+// Reasons why an item, or a part of it, cannot be tested here.
 const (
 	byOperators = "stored payloads are encrypted by the NATS server or the disk below it, which is the operator's"
 )
@@ -41,9 +41,9 @@ const (
 type trap struct {
 	provider string
 	short    string
-	tests    []string // directory:function, and /subtest where the function has one for it
-	reason   string   // why (a part of) it is not tested; "" mostly
-	more     bool     // named by the acceptance and no item of the checklist
+	tests    []string // directory:function, and /subtest if the function has one for it
+	reason   string   // why (a part of) it is not tested; usually ""
+	more     bool     // named by the acceptance, but not an item of the checklist
 }
 
 var traps = []trap{
@@ -200,7 +200,7 @@ var traps = []trap{
 			"test:TestTextInPlaceOfObjects", "internal/poll:TestAQuarantinedBodyEndsNothing"}, more: true},
 }
 
-// TestTraps: every item of every checklist has a test that is there.
+// TestTraps: every test that is named for an item exists, and every item has a test or a reason.
 func TestTraps(t *testing.T) {
 	counts, shorts := map[string]int{}, map[string]bool{}
 	folders := map[string]map[string]string{}
@@ -264,7 +264,7 @@ func testsIn(t *testing.T, folder string) map[string]string {
 	return tests
 }
 
-// judged validates a body as the intake would and maps it.
+// judged validates a body as the intake does and maps it.
 func judged(
 	t *testing.T, provider kycbridge.Provider, via event.Via, body []byte, s kycbridge.Settings,
 ) ([]kycbridge.FieldError, kycbridge.Observation) {
@@ -293,8 +293,8 @@ func providerTable(t *testing.T) map[string]kycbridge.Provider {
 	return app.Providers(set)
 }
 
-// TestOddBodies: bodies that differ in their types from the sample pass the schema, so that none of
-// them goes to quarantine, and mean what the usual ones mean.
+// TestOddBodies: bodies whose types differ from the sample pass the schema, so that none of them is quarantined, and
+// have the same meaning as the usual ones.
 func TestOddBodies(t *testing.T) {
 	table := providerTable(t)
 	const (
@@ -374,8 +374,8 @@ func TestOddBodies(t *testing.T) {
 	}
 }
 
-// TestTextInPlaceOfObjects: text where KwikID's sheet has an object costs the content of that object, and
-// nothing else: the verdict is published.
+// TestTextInPlaceOfObjects: if a body has text where KwikID's sheet has an object, only the content of that object is
+// lost: the verdict is published.
 func TestTextInPlaceOfObjects(t *testing.T) {
 	kwikid := providerTable(t)["kwikid"]
 	for _, members := range []string{
@@ -397,7 +397,7 @@ func TestTextInPlaceOfObjects(t *testing.T) {
 	}
 }
 
-// TestUnknownMembers: an unknown member, in any object of any body, makes no fault and changes no verdict.
+// TestUnknownMembers: an unknown member, in any object of any body, causes no fault and changes no verdict.
 func TestUnknownMembers(t *testing.T) {
 	table := providerTable(t)
 	cases, err := fixture.Load()
@@ -408,7 +408,7 @@ func TestUnknownMembers(t *testing.T) {
 		doc, faults := table[c.Provider].Read(c.Body)
 		id := table[c.Provider].Identify(doc, c.Via)
 		if len(faults) > 0 || id.Reference == "" || len(table[c.Provider].Validate(id.Schema, id.Document)) > 0 {
-			continue // it is to be refused as it is
+			continue // the fixture must be refused unchanged
 		}
 		_, before := judged(t, table[c.Provider], c.Via, c.Body, c.SettingsAt(table[c.Provider]))
 		more, err := json.Marshal(withMore(doc))
@@ -428,7 +428,7 @@ func TestUnknownMembers(t *testing.T) {
 	}
 }
 
-// withMore puts an unknown member into every object of a tree.
+// withMore adds an unknown member to every object of a tree.
 func withMore(tree any) any {
 	switch tree := tree.(type) {
 	case map[string]any:
@@ -447,7 +447,7 @@ func withMore(tree any) any {
 	return tree
 }
 
-// TestFixturesAreJSON: what is named JSON among the examples is JSON, unlike some samples of vendors.
+// TestFixturesAreJSON: every example that is named JSON is valid JSON, unlike some samples of vendors.
 func TestFixturesAreJSON(t *testing.T) {
 	read := 0
 	for _, root := range []string{"fixture/testdata", "../normalize"} {
@@ -456,7 +456,7 @@ func TestFixturesAreJSON(t *testing.T) {
 				return err
 			}
 			text, err := os.ReadFile(path)
-			text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // some senders write one
+			text = bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")) // some senders write a byte order mark
 			if read++; err == nil && !json.Valid(text) {
 				t.Errorf("%s is no JSON", path)
 			}
@@ -471,8 +471,8 @@ func TestFixturesAreJSON(t *testing.T) {
 	}
 }
 
-// TestConstantTime: every check of a credential compares it in constant time: in its files, the operators ==
-// and != are not used with a member of the configured credentials, except to compare it with the empty text.
+// TestConstantTime: every check of a credential compares it in constant time: in its files, the operators == and !=
+// are not used with a member of the configured credentials, except to compare it with the empty text.
 func TestConstantTime(t *testing.T) {
 	var paths []string
 	for _, pattern := range []string{"../normalize/credential/*.go", "../normalize/*/verify.go",

@@ -9,8 +9,8 @@ import (
 	"unicode"
 )
 
-// tree is a JSON value that keeps what a map loses: the order of members, names that occur twice, the
-// text of numbers, and JSON inside a string.
+// tree is a JSON value that keeps what a map loses: the order of members, duplicate names, the text of numbers, and
+// JSON inside a string.
 type tree struct {
 	kind    treeKind
 	members []treeMember // of an object
@@ -23,7 +23,7 @@ type treeMember struct {
 	value *tree
 }
 
-// treeKind says what a tree is.
+// treeKind is the kind of a tree.
 type treeKind byte
 
 const (
@@ -33,7 +33,7 @@ const (
 	treeEmbedded // a string that contains an object or an array
 )
 
-// parseTree reads a body; an error means that it is no JSON.
+// parseTree reads a body; an error means that it is not JSON.
 func parseTree(body []byte) (*tree, error) {
 	d := json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))))
 	d.UseNumber()
@@ -88,7 +88,7 @@ func readTree(d *json.Decoder) (*tree, error) {
 	return &tree{raw: text(token)}, nil
 }
 
-// leafOf is a leaf, or another tree for raw.
+// leafOf is the tree of raw, or a leaf with the text raw if it is not JSON.
 func leafOf(raw string) *tree {
 	if t, err := parseTree([]byte(raw)); err == nil {
 		return t
@@ -144,7 +144,7 @@ func (t *tree) write(out *bytes.Buffer) {
 	}
 }
 
-// child is the i-th value within t; nil where there is none.
+// child is the i-th value within t; nil if it does not exist.
 func (t *tree) child(i int) *tree {
 	switch {
 	case i < len(t.members):
@@ -155,7 +155,7 @@ func (t *tree) child(i int) *tree {
 	return nil
 }
 
-// at follows places down from t; nil where they lead nowhere.
+// at follows places down from t; nil if one of them does not exist.
 func (t *tree) at(places []int) *tree {
 	for _, i := range places {
 		if t = t.child(i); t == nil {
@@ -186,8 +186,8 @@ func (t *tree) eachBelow(places []int, path string, f func([]int, string, *tree)
 	}
 }
 
-// find is every value at a path of names joined by slashes, in any letter case; * is any member or
-// item. Strings that hold JSON are looked into.
+// find is every value at a path of names joined by slashes, in any letter case; * is any member or item. It also
+// searches JSON inside strings.
 func (t *tree) find(path string) (found []*tree) {
 	if t.kind == treeEmbedded && path != "" {
 		return t.items[0].find(path)
@@ -209,11 +209,11 @@ func (t *tree) find(path string) (found []*tree) {
 	return found
 }
 
-// nothing and several represent a missing word, and a value that is not a single word.
+// nothing is the word of a missing value, and several that of a value that is not a single word.
 const nothing, several = "", "?"
 
-// word is the one word at a path, in lower case without spaces and underscores: a string, a number or
-// a boolean. Null and empty text are nothing.
+// word is the only word at a path, in lower case without spaces and underscores: a string, a number or a boolean.
+// Null and empty text are nothing; several values are several.
 func (t *tree) word(path string) string {
 	found := t.find(path)
 	switch {
@@ -242,8 +242,8 @@ func (t *tree) said() string {
 	}, s)
 }
 
-// doubled reports whether some object contains one name twice, in any case. A string that contains JSON is
-// looked into where it is a member's value; below the member called but nothing is.
+// doubled reports whether an object contains a name twice, in any letter case. It searches JSON inside a string if
+// that is a member's value, and ignores everything below the members called but.
 func (t *tree) doubled(but string) bool {
 	seen := map[string]bool{}
 	for _, m := range t.members {

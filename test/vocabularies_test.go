@@ -63,7 +63,7 @@ var vocabularies = map[string]vocabulary{
 	},
 }
 
-// quoted are words as JSON.
+// quoted are words as JSON strings.
 func quoted(words ...string) []string {
 	out := make([]string, len(words))
 	for i, w := range words {

@@ -41,9 +41,9 @@ type world struct {
 	js   jetstream.JetStream
 }
 
-// worldOptions say what differs from a well-behaved world at 600 times the speed of life.
+// worldOptions are the differences from a well-behaved world at 600 times real speed.
 type worldOptions struct {
-	speed    float64 // how much faster than life; 0 is 600
+	speed    float64 // how much faster than real time; 0 means 600
 	simulate func(provider string, o *simulate.Options)
 	account  string // further lines of every account, indented by four
 	top      string // further lines of the configuration

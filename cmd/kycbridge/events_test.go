@@ -34,9 +34,8 @@ func startServer(t *testing.T, o *server.Options) string {
 	return s.ClientURL()
 }
 
-// eventServer has the stream KYC_EVENTS with the golden events of one provider, and these users: reader,
-// who may read it, blind, who may request nothing, waiting, who may look it up and receives nothing, and
-// deaf, who may receive no answer.
+// eventServer has the stream KYC_EVENTS with the golden events of one provider, and these users: reader may read it;
+// blind may publish no request; waiting may look up the stream but not receive messages; deaf may receive no answer.
 func eventServer(t *testing.T) (address string, events int) {
 	t.Helper()
 	allow := func(subjects ...string) *server.SubjectPermission { return &server.SubjectPermission{Allow: subjects} }
@@ -87,7 +86,7 @@ func eventServer(t *testing.T) (address string, events int) {
 	return address, events
 }
 
-// as are the flags of a user, with the password in a file.
+// as returns the flags for a user, with the password in a file.
 func as(t *testing.T, name string) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "password")

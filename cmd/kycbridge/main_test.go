@@ -34,7 +34,7 @@ func runTests(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	program = filepath.Join(dir, "kycbridge")
 	build := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-o", program, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the image, out of the same cache
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as in the image build, to share its build cache
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 		return 1
@@ -51,7 +51,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// said is the output of a process and its exit.
+// said is the exit code and the output of a process.
 type said struct {
 	code           int
 	stdout, stderr string

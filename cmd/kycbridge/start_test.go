@@ -132,7 +132,7 @@ func adminAPI(t *testing.T, tokens ...string) (*fakeBackend, string) {
 	return b, server.URL
 }
 
-// typed runs a command line of a process with the admin token in its environment.
+// typed runs a command line as a process, with the admin token in its environment.
 func typed(t *testing.T, stdin string, environ []string, args ...string) said {
 	t.Helper()
 	cmd := command(t, args...)

@@ -101,7 +101,7 @@ func topCommandScript(ts *testscript.TestScript, s *stored) {
 	}
 }
 
-// TestTopNeedsATerminal: elsewhere it suggests another command.
+// TestTopNeedsATerminal: without a terminal, top suggests another command.
 func TestTopNeedsATerminal(t *testing.T) {
 	got := finish(t, command(t, "top"))
 	if got.code != 1 || !strings.Contains(got.stderr, "top needs a terminal; kycbridge events --follow") {

@@ -17,8 +17,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// chromium is the path of the browser: the one without a window first, whose own menus and pages cost
-// nothing. Without one the test is skipped, or fails where one is required.
+// chromium is the path of the browser. The headless shell is preferred, because it spends nothing on its own menus
+// and pages. Without a browser the test is skipped, or fails if one is required.
 func chromium(t *testing.T) string {
 	t.Helper()
 	for _, name := range []string{"chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"} {
@@ -42,7 +42,7 @@ var shared struct {
 	err  error
 }
 
-// newBrowser gives a test a profile of its own in the browser.
+// newBrowser gives a test its own profile in the shared browser.
 func newBrowser(t *testing.T) context.Context {
 	t.Helper()
 	path := chromium(t)
@@ -68,7 +68,7 @@ func newBrowser(t *testing.T) context.Context {
 	return ctx
 }
 
-// tab is a page of the browser, at a console.
+// tab is a tab of the browser that shows a console.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
@@ -80,7 +80,7 @@ type tab struct {
 	violations []string
 }
 
-// newTab opens a tab and records what the browser refuses or a script throws.
+// newTab opens a tab and records what the browser refuses and what scripts throw.
 func newTab(t *testing.T, browser context.Context, b *bridge) *tab {
 	t.Helper()
 	p := &tab{t: t, at: "http://" + b.admin}
@@ -131,7 +131,7 @@ func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// evaluate runs a script and gives its value.
+// evaluate runs a script and returns its value.
 func evaluate[T any](p *tab, script string) T {
 	p.t.Helper()
 	v, err := chromedp.Run(p.ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
@@ -152,7 +152,7 @@ func (p *tab) signIn(token string) {
 	p.click("//button[text()='Sign in']")
 }
 
-// click clicks on what an XPath finds and waits for the page that follows.
+// click clicks the element that an XPath selects and waits for the next page.
 func (p *tab) click(what string) {
 	p.t.Helper()
 	p.clicks++
@@ -163,10 +163,10 @@ func (p *tab) click(what string) {
 	}
 }
 
-// text is all that the page shows.
+// text is all text that the page shows.
 func (p *tab) text() string { p.t.Helper(); return evaluate[string](p, "document.body.innerText") }
 
-// source is the page as it is, what is not shown included.
+// source is the HTML of the page, including what is hidden.
 func (p *tab) source() string {
 	p.t.Helper()
 	return evaluate[string](p, "document.documentElement.outerHTML")
@@ -189,7 +189,7 @@ func (p *tab) shows(all ...string) {
 	}
 }
 
-// size sets the window and the colours.
+// size sets the window size and the colour scheme.
 func (p *tab) size(width, height int64, scheme string) {
 	p.t.Helper()
 	p.do(chromedp.EmulateViewport(width, height))
@@ -200,7 +200,7 @@ func (p *tab) size(width, height int64, scheme string) {
 	}
 }
 
-// cookie is that of the session, as a request carries it: scripts of a page cannot see it.
+// cookie is the session cookie as requests carry it: scripts of a page cannot read it.
 func (p *tab) cookie() string {
 	p.t.Helper()
 	if seen := evaluate[string](p, "document.cookie"); seen != "" {

@@ -12,8 +12,8 @@ import (
 	"kycbridge/test/wait"
 )
 
-// TestSixClicks goes from signing in to an admitted callback. The callback was quarantined because the
-// application that sent it was not configured; meanwhile it is.
+// TestSixClicks goes from signing in to an admitted callback. The callback was quarantined because the application
+// that sent it was not configured; now it is configured.
 func TestSixClicks(t *testing.T) {
 	t.Parallel()
 	browser := newBrowser(t)
@@ -123,7 +123,8 @@ func TestSearchAndReveal(t *testing.T) {
 	p.clean()
 }
 
-// TestTwoTabsAndWithdrawnToken: tabs share a session, signing out ends both, and so does a token's end.
+// TestTwoTabsAndWithdrawnToken: tabs share a session; signing out ends it in both, and so does the withdrawal of a
+// token.
 func TestTwoTabsAndWithdrawnToken(t *testing.T) {
 	t.Parallel()
 	browser := newBrowser(t)
@@ -154,7 +155,7 @@ func TestTwoTabsAndWithdrawnToken(t *testing.T) {
 	one.clean()
 }
 
-// TestNoTokens: without a token there is a page that says how to add one, and nothing else.
+// TestNoTokens: if no token is configured, the console only shows a page that describes how to add one.
 func TestNoTokens(t *testing.T) {
 	t.Parallel()
 	browser := newBrowser(t)

@@ -27,9 +27,9 @@ import (
 
 const (
 	liveRate  = 1000             // events a second
-	liveTime  = 20 * time.Second // for so long
+	liveTime  = 20 * time.Second // duration
 	liveBatch = 50               // events that are stored by one flush
-	liveRuns  = 3                // at most: a machine that does something else at the same moment gets another try
+	liveRuns  = 3                // maximum number of attempts, because other load on the machine may slow one down
 	liveLimit = 300              // ms from the publishing of an event to the screen, for 95 of 100
 )
 
@@ -56,7 +56,7 @@ type published struct {
 	at map[string]time.Time
 }
 
-// delays are from there to the screen, in ms, the shortest first.
+// delays are the times from receipt by a subscriber to the screen, in ms, the shortest first.
 func (p *published) delays(rows []seen) []float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -70,8 +70,8 @@ func (p *published) delays(rows []seen) []float64 {
 	return delays
 }
 
-// TestLive publishes 1,000 events a second for 20 s, and measures when each is on the screen of a tab, while
-// another one shows a part of them and a third reader reads nothing at all.
+// TestLive publishes 1,000 events a second for 20 s, and measures when each is on the screen of a tab, while another
+// tab shows a part of them and a third client reads nothing from its stream.
 func TestLive(t *testing.T) {
 	browser := newBrowser(t)
 	b := newBridge(t)
@@ -116,7 +116,7 @@ func TestLive(t *testing.T) {
 	other.clean()
 }
 
-// measured publishes events and gives the time in ms within which 95 of 100 were on the screen.
+// measured publishes events and returns the time in ms within which 95 of 100 were on the screen.
 func (p *tab) measured(t *testing.T, b *bridge, run int) float64 {
 	t.Helper()
 	p.do(chromedp.Evaluate[chromedp.Void]("window.seen = []"))
@@ -173,7 +173,7 @@ func (p *tab) pauses(t *testing.T, b *bridge) {
 	p.shows("Rejected, final")
 }
 
-// stalled opens the stream and reads nothing of it.
+// stalled opens the stream and does not read from it.
 func (b *bridge) stalled(t *testing.T, p *tab) io.Closer {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodGet, "http://"+b.admin+"/console/live/stream", nil)
@@ -188,7 +188,7 @@ func (b *bridge) stalled(t *testing.T, p *tab) io.Closer {
 	return res.Body
 }
 
-// publish stores events at the rate, many in one flush as the publisher does, and says how many, and when
+// publish stores events at the rate, many in one flush as the publisher does, and returns how many, and when
 // subscribers received each.
 func (b *bridge) publish(t *testing.T, run int) (sent int, received *published) {
 	t.Helper()

@@ -18,12 +18,12 @@ import (
 //go:embed look.js
 var look string
 
-// stocked is a kycbridge with something to see on every page.
+// stocked is a kycbridge with data for every page.
 func stocked(t *testing.T) (*bridge, *traffic.Life) {
 	t.Helper()
 	b := newBridge(t)
 	b.start(t, token, account+"    application_ids: [b1111111-0000-4000-8000-000000000002]\n")
-	b.live(t, 9, traffic.SayApproved) // quarantined as of another application, and admitted by what is configured next
+	b.live(t, 9, traffic.SayApproved) // quarantined because it is of another application; the next configuration admits it
 	b.stop()
 	b.start(t, token, account+`  - name: calls
     provider: kwikid
@@ -62,7 +62,7 @@ func stocked(t *testing.T) (*bridge, *traffic.Life) {
 	return b, one
 }
 
-// everyPage are those that a person meets, by the names of their pictures.
+// everyPage are the pages that people use, by the names of their pictures.
 func everyPage(one *traffic.Life) map[string]string {
 	return map[string]string{
 		"verifications": "/console/verifications",
@@ -76,8 +76,8 @@ func everyPage(one *traffic.Life) map[string]string {
 	}
 }
 
-// TestPagesCanBeUsed looks at every page as people do who see little, use no mouse, or hold a phone: labels,
-// headings, contrast in light and dark, the order of the focus, and nothing that sticks out.
+// TestPagesCanBeUsed checks every page for people with poor eyesight, without a mouse, or with a phone: labels,
+// headings, contrast in light and dark, the order of the focus, and no content beyond the screen.
 func TestPagesCanBeUsed(t *testing.T) {
 	browser := newBrowser(t)
 	b, one := stocked(t)
@@ -110,7 +110,7 @@ func TestPagesCanBeUsed(t *testing.T) {
 	p.clean()
 }
 
-// used checks the page that is open.
+// used checks the open page.
 func (p *tab) used(name string) {
 	p.t.Helper()
 	for _, scheme := range []string{"light", "dark"} {
@@ -159,14 +159,14 @@ func (p *tab) tabbed(name string) {
 	}
 }
 
-// place is where the focus is.
+// place is the position of the focus.
 type place struct {
 	Index int
 	Text  string
 	Seen  bool
 }
 
-// TestBrowserReportsViolations makes sure that a violation of the content security policy would be seen.
+// TestBrowserReportsViolations makes sure that a violation of the content security policy would be detected.
 func TestBrowserReportsViolations(t *testing.T) {
 	t.Parallel()
 	browser := newBrowser(t)
@@ -258,7 +258,7 @@ func TestHostileValues(t *testing.T) {
 // shownNothing reports whether the page says that nothing is stored there.
 func (p *tab) shownNothing() bool { return strings.Contains(p.text(), "Nothing is stored here") }
 
-// notExecuted fails the test if something that was sent became a part of the page.
+// notExecuted fails the test if the page interprets a sent value as markup or as a script.
 func (p *tab) notExecuted(where string) {
 	p.t.Helper()
 	if title := evaluate[string](p, "document.title"); !strings.HasSuffix(title, "· kycbridge") {

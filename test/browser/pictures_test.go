@@ -59,7 +59,7 @@ func TestPicturesAreCurrent(t *testing.T) {
 	}
 }
 
-// TestPictures makes them.
+// TestPictures creates the pictures.
 func TestPictures(t *testing.T) {
 	if !*pictures {
 		t.Skip("pictures are made with -pictures")
@@ -90,7 +90,7 @@ func TestPictures(t *testing.T) {
 	}
 }
 
-// picture keeps what the window shows, in few colours.
+// picture saves a screenshot of the window, in few colours.
 func (p *tab) picture(name string) {
 	p.t.Helper()
 	taken, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())

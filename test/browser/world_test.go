@@ -27,7 +27,7 @@ const (
 	application = "a0000000-0000-4000-8000-000000000001" // that sends the payloads of traffic.Life
 )
 
-// program is kycbridge, built once a run, without the race detector: rates are measured.
+// program is kycbridge, built once per run, without the race detector because rates are measured.
 var program struct {
 	once sync.Once
 	dir  string
@@ -68,7 +68,7 @@ func kycbridge(t *testing.T) string {
 	return filepath.Join(program.dir, "kycbridge")
 }
 
-// output collects what a process says; it may be read while the process runs.
+// output collects what a process writes; it may be read while the process runs.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -86,7 +86,7 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// bridge is a kycbridge that can be started again on other settings.
+// bridge is a kycbridge that can be started again with other settings.
 type bridge struct {
 	dir, callbacks, admin, events string
 	cmd                           *exec.Cmd
@@ -94,7 +94,7 @@ type bridge struct {
 	ended                         chan struct{}
 }
 
-// account is the one account of most tests.
+// account is the only account of most tests.
 const account = `  - name: acme
     provider: ondato
     environment: test
@@ -130,14 +130,14 @@ func (b *bridge) start(t *testing.T, tokens, accounts string) {
 	b.cmd = exec.Command(kycbridge(t), "serve", "--config", path)
 	b.cmd.Dir, b.cmd.Stdout, b.cmd.Stderr = b.dir, b.log, b.log
 	b.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KYCBRIDGE_") })
-	b.cmd.Env = append(b.cmd.Env, "GOGC=50") // the heap is then what is held, and little that waits to be swept
+	b.cmd.Env = append(b.cmd.Env, "GOGC=50") // so that little of the heap is garbage
 	if err := b.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
 	b.ended = ended
 	go func() {
-		_ = b.cmd.Wait() // what matters is that it has ended
+		_ = b.cmd.Wait() // only the end matters, not the exit code
 		close(ended)
 	}()
 	wait.For(t, 30*time.Second, "kycbridge ready", func() bool {
@@ -169,7 +169,7 @@ func (b *bridge) stop() {
 	}
 }
 
-// post sends a callback and returns what was answered.
+// post sends a callback and returns the answer.
 func (b *bridge) post(t *testing.T, path, authorization string, body []byte) (int, string) {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodPost, "http://"+b.callbacks+"/webhooks/"+path, bytes.NewReader(body))

@@ -41,7 +41,7 @@ const (
 type node struct {
 	*testcontainers.DockerContainer
 	name  string
-	ports map[int]int // of the container, on 127.0.0.1; the same over restarts
+	ports map[int]int // from the container's port to the port on 127.0.0.1; restarts keep it
 }
 
 func (n *node) address(port int) string { return freeport.Local(n.ports[port]) }
@@ -90,8 +90,7 @@ func plainClient(t *testing.T) *http.Client {
 	return c
 }
 
-// run starts a container of the cluster, under its name in the network, with a read-only root file
-// system.
+// run starts a container of the cluster, under its name in the network, without capabilities.
 func (c *cluster) run(name, image string, ports []int, more ...testcontainers.ContainerCustomizer) *node {
 	c.t.Helper()
 	n := &node{name: name, ports: map[int]int{}}
@@ -123,7 +122,7 @@ func (c *cluster) run(name, image string, ports []int, more ...testcontainers.Co
 	return n
 }
 
-// server is one node with the configuration of deploy/nats; alone it has no cluster to wait for.
+// server is one node with the configuration of deploy/nats; a single node is not part of a NATS cluster.
 func (c *cluster) server(number, of int) *node {
 	raw, err := os.ReadFile(filepath.Join(root, "deploy", "nats", "nats.conf"))
 	if err != nil {
@@ -169,7 +168,7 @@ accounts:
 	return testcontainers.WithFiles(text(config, "/etc/kycbridge/kycbridge.yaml"))
 }
 
-// balancer is the proxy of docker-compose.yml, for as many replicas as there are.
+// balancer is the proxy of docker-compose.yml, configured for all replicas of the cluster.
 func (c *cluster) balancer() *node {
 	raw, err := os.ReadFile(filepath.Join(root, "deploy", "compose", "Caddyfile"))
 	if err != nil {
@@ -207,13 +206,13 @@ func composeImage(t *testing.T, name string) string {
 func natsImage(t *testing.T) string  { return composeImage(t, "nats") }
 func caddyImage(t *testing.T) string { return composeImage(t, "caddy") }
 
-// waitReady waits until a replica says that it is ready.
+// waitReady waits until a replica reports that it is ready.
 func (c *cluster) waitReady(r *node) {
 	c.t.Helper()
 	wait.For(c.t, 60*time.Second, r.name+" ready", func() bool { return c.get(r, 8081, "/readyz") == http.StatusOK })
 }
 
-// get is the status of an answer; 0 if there is none.
+// get is the status of an answer; 0 without an answer.
 func (c *cluster) get(n *node, port int, path string) int {
 	ctx, cancel := context.WithTimeout(c.t.Context(), 3*time.Second)
 	defer cancel()
@@ -246,7 +245,7 @@ func (c *cluster) post(ctx context.Context, body []byte) (traffic.Reply, error) 
 	return traffic.ReplyOf(res)
 }
 
-// urls are where the servers are reached from here.
+// urls are the addresses at which this process reaches the servers.
 func (c *cluster) urls() string {
 	var urls []string
 	for _, n := range c.nats {
@@ -256,7 +255,7 @@ func (c *cluster) urls() string {
 }
 
 // connect is a NATS client as one of the users of deploy/nats. It uses only the addresses that
-// are reachable from here: the addresses that the servers exchange are valid among themselves only.
+// are reachable from this process: the servers announce addresses that are valid only among themselves.
 func (c *cluster) connect(user, password string) *nats.Conn {
 	c.t.Helper()
 	var nc *nats.Conn
@@ -315,7 +314,7 @@ func (c *cluster) current(js jetstream.JetStream) bool {
 	return streams.Err() == nil && found > 0
 }
 
-// settled waits until every stored payload has been worked.
+// settled waits until every stored payload is processed.
 func (c *cluster) settled(patience time.Duration) {
 	c.t.Helper()
 	wait.For(c.t, patience, "every stored payload worked", func() bool {
@@ -341,7 +340,7 @@ func (c *cluster) metrics(r *node) string {
 	return string(text)
 }
 
-// log is the end of what a container has written.
+// log is the end of the log of a container.
 func (n *node) log(t *testing.T, most int) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

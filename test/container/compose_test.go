@@ -21,11 +21,11 @@ import (
 	"kycbridge/test/wait"
 )
 
-// composePatience is how long it may take from nothing to the event and back.
+// composePatience is the maximum time from the first command to the event.
 const composePatience = 2 * time.Minute
 
-// TestCompose does what the README says: make image && docker-compose up -d, its curl, the event as a
-// NATS client reads it, and down. Only the ports differ, so that it runs beside anything.
+// TestCompose does what the README describes: make image && docker-compose up -d, its curl, the event as a NATS
+// client reads it, and down. Only the ports differ, so that it does not conflict with other programs.
 func TestCompose(t *testing.T) {
 	images(t)
 	up := composeOf(t)
@@ -58,7 +58,7 @@ func TestCompose(t *testing.T) {
 	events := listen(t, nats)
 	curl := readmeCurl(t, callbacks)
 	var answer string
-	// At once, like a reader of the README; the proxy itself may take a moment to listen.
+	// The callback follows at once, as for a reader of the README; only the proxy may need a moment to listen.
 	wait.For(t, 3*time.Second, "the callback accepted as soon as all is up", func() bool {
 		cmd := exec.Command("sh", "-c", curl)
 		cmd.Dir = root
@@ -104,7 +104,7 @@ func TestCompose(t *testing.T) {
 	}
 }
 
-// composeOf is the compose tool of this machine, the old one or the new one.
+// composeOf is the compose command of this machine, the old or the new one.
 func composeOf(t *testing.T) string {
 	t.Helper()
 	if _, err := exec.LookPath("docker-compose"); err == nil {
@@ -153,8 +153,8 @@ func readmeCurl(t *testing.T, port int) string {
 		freeport.Local(port)).Replace(command)
 }
 
-// TestComposeFile reads the whole of docker-compose.yml with the tool that runs it: every mounted file
-// is there, every port is open to this machine only, no container has more rights than needed.
+// TestComposeFile reads docker-compose.yml with the tool that runs it: every mounted file exists, every
+// port is open to this machine only, and no container has more rights than it needs.
 func TestComposeFile(t *testing.T) {
 	if testing.Short() {
 		t.Skip("asks docker-compose: left out with -short")
@@ -196,7 +196,7 @@ func TestComposeFile(t *testing.T) {
 	}
 }
 
-// composed is what the tests read of a compose file.
+// composed is the part of a compose file that the tests read.
 type composed struct {
 	Services map[string]struct {
 		CapDrop     []string `yaml:"cap_drop"`
@@ -207,7 +207,7 @@ type composed struct {
 	}
 }
 
-// mounted is where a volume comes from, as the old and the new docker-compose print it.
+// mounted is the source of a volume, as the old and the new docker-compose print it.
 func mounted(volume any) string {
 	if v, ok := volume.(map[string]any); ok {
 		return fmt.Sprint(v["source"])

@@ -17,7 +17,7 @@ import (
 // root is the folder of the repository.
 var root = filepath.Join("..", "..")
 
-// engineVariable, set to anything, makes a test fail that would be skipped because there is no engine.
+// engineVariable, if set, makes a test fail that would be skipped because no container engine is available.
 const engineVariable = "REQUIRE_CONTAINERS"
 
 // TestMain keeps testcontainers from pulling the image of its reaper: the tests clean up themselves.
@@ -30,20 +30,20 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// silent keeps testcontainers from telling of every step.
+// silent keeps testcontainers from logging every step.
 type silent struct{}
 
 func (silent) Printf(string, ...any) {}
 
-// built are the images, made once a run.
+// built is the result of building the images, which happens once per run.
 var built struct {
 	once sync.Once
-	lack string // what the machine has not
+	lack string // what is missing on the machine
 	err  error
 	took time.Duration
 }
 
-// images skips the test where the machine cannot run containers, and builds what they run.
+// images skips the test if the machine cannot run containers, and otherwise builds the images.
 func images(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -72,7 +72,7 @@ func images(t *testing.T) {
 	}
 }
 
-// lacking is what keeps this machine from running containers; "" if nothing does.
+// lacking is the reason why this machine cannot run containers; "" if it can.
 func lacking() string {
 	for _, name := range []string{"docker", "make"} {
 		if _, err := exec.LookPath(name); err != nil {
@@ -88,8 +88,8 @@ func lacking() string {
 	return ""
 }
 
-// quiet is the environment without variables of kycbridge and of docker-compose.yml that may be set for the
-// test run, and without flags of an outer make.
+// quiet is the environment without variables of kycbridge and of docker-compose.yml that may be set for the test run,
+// and without flags of an outer make.
 func quiet(more ...string) []string {
 	var env []string
 	for _, v := range os.Environ() {

@@ -33,7 +33,7 @@ type fault struct {
 	heal func(*faultyCluster)
 }
 
-// faultyCluster is a cluster with a fault in it.
+// faultyCluster is a cluster into which a fault is injected.
 type faultyCluster struct {
 	*cluster
 	engine *testcontainers.DockerClient
@@ -59,9 +59,9 @@ var faults = []fault{
 	{"all restarted, one after the other", func(h *faultyCluster) { h.roll() }, func(*faultyCluster) {}},
 }
 
-// TestFaults injects faults into a cluster of three NATS servers with two replicas behind a proxy, under a
-// steady load of callbacks, and checks each time: is a payload that was answered 200 lost, duplicated or
-// forked, and how long was there no 200? Its log is the table of docs/reliability.md.
+// TestFaults injects faults into a cluster of three NATS servers with two replicas behind a proxy, under a steady
+// load of callbacks. Each time it checks whether a payload that was answered 200 is lost, duplicated or forked, and
+// how long no callback was answered 200. Its log is the table of docs/reliability.md.
 func TestFaults(t *testing.T) {
 	c := newCluster(t, 3, 2, twoAccounts)
 	engine, err := testcontainers.NewDockerClientWithOpts(t.Context())
@@ -171,7 +171,7 @@ func (h *faultyCluster) read(stream, subject string, each func(seq uint64, m jet
 	})
 }
 
-// messages reads what a stream has on a subject.
+// messages reads the messages of a stream on a subject.
 func messages(ctx context.Context, js jetstream.JetStream, stream, subject string) (all []jetstream.Msg, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -217,7 +217,7 @@ func (h *faultyCluster) do(what string, err error) {
 	}
 }
 
-// kill ends containers like a power failure, all at once.
+// kill ends containers as a power failure does, all at once.
 func (h *faultyCluster) kill(nodes ...*node) {
 	h.t.Helper()
 	errs := make(chan error)
@@ -252,7 +252,7 @@ func (h *faultyCluster) unpause(n *node) {
 	h.do("unpause", err)
 }
 
-// cut disconnects the network silently: no connection is closed.
+// cut disconnects a container from the network silently: no connection is closed.
 func (h *faultyCluster) cut(n *node) {
 	h.t.Helper()
 	_, err := h.engine.NetworkDisconnect(h.t.Context(), h.network.ID,
@@ -267,10 +267,10 @@ func (h *faultyCluster) connectAgain(n *node) {
 	h.do("connect", err)
 }
 
-// roll restarts every server and every replica, the next when all are well again.
+// roll restarts every server and every replica, each only after the cluster is healthy again.
 func (h *faultyCluster) roll() {
 	h.t.Helper()
-	patience := 45 // seconds until the engine would kill it; both end by themselves before that
+	patience := 45 // seconds until the engine kills the container; both programs end before that
 	for _, n := range append(append([]*node{}, h.nats...), h.replicas...) {
 		_, err := h.engine.ContainerRestart(h.t.Context(), n.GetContainerID(),
 			client.ContainerRestartOptions{Timeout: &patience})
@@ -279,8 +279,8 @@ func (h *faultyCluster) roll() {
 	}
 }
 
-// TestReliabilityTable compares the table of docs/reliability.md with the faults: each has its row, and in
-// every row nothing is lost, doubled or forked.
+// TestReliabilityTable compares the table of docs/reliability.md with the faults: each has its row, and in every row
+// nothing is lost, duplicated or forked.
 func TestReliabilityTable(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join(root, "docs", "reliability.md"))
 	if err != nil {
@@ -289,7 +289,7 @@ func TestReliabilityTable(t *testing.T) {
 	_, table, _ := strings.Cut(string(raw), "<!-- table: faults -->\n")
 	rows := strings.Split(table, "\n")
 	for i, f := range faults {
-		at := i + 2 // below the head
+		at := i + 2 // below the header
 		if at >= len(rows) || !strings.HasPrefix(rows[at], "|") {
 			t.Fatalf("docs/reliability.md has no row %q", f.name)
 		}

@@ -14,10 +14,10 @@ import (
 	"kycbridge/test/wait"
 )
 
-// largestImage is how many bytes the image of kycbridge may have.
+// largestImage is the maximum size in bytes of the image of kycbridge.
 const largestImage = 40 << 20
 
-// TestImage looks at the image, and runs it as the first line of deploy/Dockerfile says.
+// TestImage checks the image, and runs it as the first line of deploy/Dockerfile describes.
 func TestImage(t *testing.T) {
 	images(t)
 	t.Logf("make image took %s", built.took.Round(time.Second))
@@ -42,7 +42,7 @@ func TestImage(t *testing.T) {
 	t.Logf("%.1f MB", float64(image.Size)/1e6)
 
 	folder := t.TempDir()
-	if err := os.Chmod(folder, 0o755); err != nil { // the user in the container is another one
+	if err := os.Chmod(folder, 0o755); err != nil { // the container runs as a different user
 		t.Fatal(err)
 	}
 	config := filepath.Join(folder, "kycbridge.yaml")

@@ -20,7 +20,7 @@ import (
 	"kycbridge/test/traffic"
 )
 
-// twoAccounts are one account, and one that rejects what is invalid.
+// twoAccounts are an ordinary account, and one that rejects invalid payloads.
 const twoAccounts = `  - {name: acme, provider: ondato, environment: test, confirm: false, auth: {basic: [{username: ondato, password: ` + callbackPassword + `}]}}
   - {name: strict, provider: ondato, environment: test, confirm: false, reject_invalid: true, auth: {basic: [{username: ondato, password: ` + callbackPassword + `}]}}
 `
@@ -44,7 +44,7 @@ func TestPath(t *testing.T) {
 	}
 }
 
-// on is the cluster for a part of a test.
+// on is the cluster for a subtest.
 func (c *cluster) on(t *testing.T) *cluster {
 	part := *c
 	part.t = t
@@ -75,7 +75,7 @@ func (c *cluster) call(method, path string, body []byte, header ...string) traff
 	return r
 }
 
-// answers are those of docs/configure.md, as they arrive behind a proxy.
+// answers checks the answers of docs/configure.md, as they arrive behind a proxy.
 func (c *cluster) answers() {
 	good := (&traffic.Life{Run: 0xc0, N: 1}).Next(traffic.SayCreated).Body
 	for _, a := range []struct {
@@ -128,8 +128,7 @@ func callbacks(t *testing.T) (cases []fixture.Case, accounts string) {
 
 func ownAccount(f fixture.Case) string { return "case-" + f.Name }
 
-// fixtures posts every callback and compares what is published with the event that was checked by
-// hand.
+// fixtures posts every callback and compares the published events with those that were checked by hand.
 func (c *cluster) fixtures() {
 	cases, _ := callbacks(c.t)
 	ids := map[string]string{} // of the verification, by case
@@ -187,9 +186,9 @@ func codes(e event.Event) (out []string) {
 	return out
 }
 
-// life sends one verification from its first callback to its end, every webhook twice, each after the
-// previous one is processed: two replicas process concurrent payloads in any order, and one that is then
-// older than the last event makes none.
+// life sends one verification from its first callback to its end, every webhook twice. Each is sent after the
+// previous one is processed: two replicas process concurrent payloads in any order, and a payload that is then older
+// than the last event makes no event.
 func (c *cluster) life(n int) {
 	one := &traffic.Life{Run: 0x11fe, N: n}
 	for _, say := range traffic.WholeLife {
@@ -217,13 +216,14 @@ func (c *cluster) life(n int) {
 	}
 }
 
-// as are the options of a NATS client from outside the containers.
+// as returns the options of a NATS client from outside the containers.
 func (c *cluster) as(user, password string) []nats.Option {
 	return []nats.Option{nats.UserInfo(user, password), nats.IgnoreDiscoveredServers(), nats.Timeout(2 * time.Second)}
 }
 
-// permissions: the user ondato reads the events of Ondato and is refused the rest, the payload
-// stream included. test/deploy_nats_test.go tries every door; here it is the containers that hold.
+// permissions: the user ondato reads the events of Ondato and is refused everything else, including the payload
+// stream. test/deploy_nats_test.go tries every subject; this test checks that the containers apply the same
+// permissions.
 func (c *cluster) permissions() {
 	operator, err := jetstream.New(c.connect("kycbridge", bridgePassword))
 	if err != nil {
@@ -272,7 +272,7 @@ func (c *cluster) permissions() {
 	}
 }
 
-// noPersonalData: no container has logged a secret or a personal value.
+// noPersonalData checks that no container has logged a secret or a personal value.
 func (c *cluster) noPersonalData() {
 	for _, n := range append(append([]*node{c.proxy}, c.replicas...), c.nats...) {
 		text := n.log(c.t, 1<<20)
