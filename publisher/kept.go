@@ -346,17 +346,21 @@ func (b *Bus) Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridg
 	return nil
 }
 
-// RevisionOf returns the revision of the event that a payload led to, 0 if it led to none. The events of a replay
-// contain the id of a payload too, and are ignored.
+// RevisionOf returns the revision that the event of a payload has, 0 if it has none. The events of a replay name a
+// payload too, and are not counted. An event that cannot be read is skipped, so that it does not block the payload.
 func (b *Bus) RevisionOf(ctx context.Context, k kycbridge.Key, payloadID string) (revision int, err error) {
-	err = b.Revisions(ctx, k, func(s kycbridge.State) error {
-		if s.Data.Payload.ID != payloadID || s.Data.Provider.Event.Via == event.ViaReplay {
-			return nil
+	stored, err := b.eventsOf(ctx, k)
+	if err != nil {
+		return 0, fmt.Errorf("read revisions: %w", err)
+	}
+	for _, raw := range stored {
+		e, err := event.Decode(raw.Data) // what it names is not encrypted
+		if err == nil && isEvent(raw.Header) && e.Data.Payload.ID == payloadID &&
+			e.Data.Provider.Event.Via != event.ViaReplay {
+			return e.Data.Revision, nil
 		}
-		revision = s.Data.Revision
-		return kycbridge.ErrEnough
-	})
-	return revision, err
+	}
+	return 0, nil
 }
 
 // CountRevisions counts the events of a verification without reading their content.

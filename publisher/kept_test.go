@@ -351,6 +351,10 @@ func TestRevisionOf(t *testing.T) {
 		must(t, err)
 		must(t, bus.Publish(t.Context(), key(p), sealed(event.KindUpdated, e, body), uint64(i)))
 	}
+	unreadable := &nats.Msg{Subject: testNames.put(key(p), event.KindUpdated), Data: []byte("no event"),
+		Header: nats.Header{"Content-Type": {eventType}, nats.MsgIdHdr: {"damaged"}}}
+	_, err := bus.js.PublishMsg(t.Context(), unreadable)
+	must(t, err)
 	for id, want := range map[string]int{"a": 1, "b": 3, "c": 0} {
 		if got, err := bus.RevisionOf(t.Context(), key(p), id); err != nil || got != want {
 			t.Errorf("%s: %d, %v; want %d", id, got, err, want)

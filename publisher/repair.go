@@ -33,7 +33,7 @@ type Moved struct {
 	Stream   string
 	Consumer string
 	Missing  bool   // it was created again
-	Reached  uint64 // the position that it had reached
+	Reached  uint64 // the position that it had reached; if it was missing, the end of the stream
 	Last     uint64 // the end of the stream
 	From     uint64 // the position from which it continues
 }
@@ -219,10 +219,14 @@ func (c *Connection) realign(ctx context.Context, d durable, again uint64) (*Mov
 	name := d.config.Durable
 	consumer, err := c.js.Consumer(ctx, d.stream, name)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		last, err := c.newest(ctx, d.stream) // every message may have been processed
+		if err != nil {
+			return nil, err
+		}
 		if _, err := c.make(ctx, d); err != nil {
 			return nil, err
 		}
-		return &Moved{Stream: d.stream, Consumer: name, Missing: true, From: 1}, nil
+		return &Moved{Stream: d.stream, Consumer: name, Missing: true, Reached: last, From: 1}, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("look up consumer %s: %w", name, err)
