@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,11 +13,13 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
 	"kycbridge"
 	"kycbridge/event"
 	"kycbridge/test/freeport"
+	"kycbridge/test/wait"
 )
 
 // TestReadsOnAClusterSeeEveryAcknowledgedWrite runs three servers with streams of three replicas and reads
@@ -108,8 +111,71 @@ func atOnce(t *testing.T, do func(n int) error) {
 	both.Wait()
 }
 
+// TestStartBeforeTheLastNode: all starts at once, and the first process asks for its streams before the last server is
+// there. Streams of three replicas cannot be placed then; the server answers with an error that does not last.
+func TestStartBeforeTheLastNode(t *testing.T) {
+	nodes := clusterOptions(t, 3)
+	var known [3]*server.Server // the nodes know each other from here
+	for i, o := range nodes {
+		known[i] = newNode(t, o)
+	}
+	wait.For(t, 30*time.Second, "the cluster complete", func() bool { return create(t, known[0], "COMPLETE") == nil })
+	for _, s := range known {
+		s.Shutdown()
+		s.WaitForShutdown()
+	}
+
+	first := newNode(t, nodes[0])
+	newNode(t, nodes[1])
+	var refused *jetstream.APIError
+	wait.For(t, 30*time.Second, "an answer of two nodes with a leader", func() bool {
+		return errors.As(create(t, first, "WITHOUT"), &refused) && refused.Code != http.StatusServiceUnavailable
+	})
+	if !leaderless(refused) {
+		t.Errorf("two of three nodes say %v, which counts as permanent", refused)
+	}
+	last := make(chan struct{})
+	go func() {
+		defer close(last)
+		time.Sleep(2 * time.Second)
+		newNode(t, nodes[2])
+	}()
+	store, _ := join(t, first.ClientURL())
+	<-last
+	if _, err := store.Append(t.Context(), payload("idv-1", "e1", `{"n":1}`)); err != nil {
+		t.Error(err)
+	}
+}
+
+// create creates a stream of three replicas through one node.
+func create(t *testing.T, at *server.Server, name string) error {
+	t.Helper()
+	nc, err := nats.Connect(at.ClientURL())
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	_, err = js.CreateStream(ctx, jetstream.StreamConfig{Name: name, Subjects: []string{name}, Replicas: 3})
+	return err
+}
+
 // cluster starts n servers that know each other and returns their addresses.
 func cluster(t *testing.T, n int) (urls []string) {
+	t.Helper()
+	for _, o := range clusterOptions(t, n) {
+		urls = append(urls, startNode(t, o))
+	}
+	return urls
+}
+
+// clusterOptions are the options of n servers that know each other.
+func clusterOptions(t *testing.T, n int) (all []*server.Options) {
 	t.Helper()
 	nodes, routes := make([]int, n), make([]string, n)
 	for i := range nodes {
@@ -123,26 +189,34 @@ func cluster(t *testing.T, n int) (urls []string) {
 			NoLog:    true, NoSigs: true, MaxPayload: 8 << 20, Routes: server.RoutesFromStr(strings.Join(routes, ",")),
 		}
 		o.Cluster = server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: port}
-		urls = append(urls, startNode(t, o))
+		all = append(all, o)
 	}
-	return urls
+	return all
 }
 
 func startNode(t *testing.T, o *server.Options) string {
 	t.Helper()
-	s, err := server.NewServer(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	s := newNode(t, o)
 	if !s.ReadyForConnections(20 * time.Second) {
 		t.Fatal("a node did not start")
 	}
 	return s.ClientURL()
 }
 
-// join opens store and bus through one node, as soon as the cluster has found its leader.
+// newNode starts a server that runs until the end of the test at most.
+func newNode(t *testing.T, o *server.Options) *server.Server {
+	t.Helper()
+	s, err := server.NewServer(o)
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	s.Start()
+	return s
+}
+
+// join opens store and bus through one node, at once: it is for the product to wait for the cluster.
 func join(t *testing.T, url string) (*Store, *Bus) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
@@ -155,13 +229,7 @@ func join(t *testing.T, url string) (*Store, *Bus) {
 		return c
 	}
 	atStore, atBus := dial("store"), dial("bus")
-	var store *Store
-	err := context.DeadlineExceeded
-	for err != nil && ctx.Err() == nil { // there is no answer while there is no leader
-		try, end := context.WithTimeout(ctx, 3*time.Second)
-		store, err = OpenStore(try, atStore, testNames, testMaxBody, 3, kycbridge.DefaultRetention())
-		end()
-	}
+	store, err := OpenStore(ctx, atStore, testNames, testMaxBody, 3, kycbridge.DefaultRetention())
 	if err != nil {
 		t.Fatal(err)
 	}

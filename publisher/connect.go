@@ -322,12 +322,26 @@ func unanswered(err error) bool {
 		errors.Is(err, nats.ErrNoResponders)
 }
 
+// startingCluster are the error codes of a server in a cluster of which some nodes are not there yet, or not yet again. The
+// client library has no names for them.
+var startingCluster = []jetstream.ErrorCode{
+	10005, // no suitable peers: fewer nodes are connected than a stream has replicas
+	10006, // not in clustered mode: the server has not joined yet
+	10007, // the server is not yet assigned to the stream
+	10009, // the server is not the leader
+	10041, // the group of replicas is not running yet
+	10118, // the stream is offline
+	10119, // the consumer is offline
+}
+
 // leaderless reports whether an error means that a cluster has no leader, too few nodes or not all streams
 // yet: a stream that another process is creating is not found for a moment.
 func leaderless(err error) bool {
-	api, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && api.Code == http.StatusServiceUnavailable || unanswered(err) ||
-		errors.Is(err, jetstream.ErrStreamNotFound)
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok &&
+		(api.Code == http.StatusServiceUnavailable || slices.Contains(startingCluster, api.ErrorCode)) {
+		return true
+	}
+	return unanswered(err) || errors.Is(err, jetstream.ErrStreamNotFound)
 }
 
 // reader opens a stream for reads that must see every previously acknowledged write. If a stream has
