@@ -322,8 +322,8 @@ func unanswered(err error) bool {
 		errors.Is(err, nats.ErrNoResponders)
 }
 
-// startingCluster are the error codes of a server in a cluster of which some nodes are not there yet, or not yet again. The
-// client library has no names for them.
+// startingCluster are the error codes of a server in a cluster of which some nodes are not there, or not yet again.
+// The client library has no names for them.
 var startingCluster = []jetstream.ErrorCode{
 	10005, // no suitable peers: fewer nodes are connected than a stream has replicas
 	10006, // not in clustered mode: the server has not joined yet
