@@ -71,9 +71,9 @@ type Intake struct {
 	Quarantine Quarantine
 	Refusals   Refusals
 	Documents  *Documents // for the Normalizer of this process; nil: it decodes every body again
-	// Pace delays authentic callbacks while event processing lags, and returns ErrBusy after too long;
-	// nil: they are never delayed.
-	Pace func(context.Context) error
+	// Pace delays authentic callbacks, of so many bytes, while event processing lags, and returns ErrBusy after too
+	// long; nil: they are never delayed.
+	Pace func(ctx context.Context, size int) error
 }
 
 // Receive processes a callback: it authenticates the request over its raw bytes, then ingests the body. It
@@ -103,7 +103,7 @@ func (in *Intake) Receive(ctx context.Context, a *Account, r Request) (Receipt, 
 		return Receipt{}, fmt.Errorf("unpack callback: %w", ErrTooLarge)
 	}
 	if in.Pace != nil {
-		if err := in.Pace(ctx); err != nil {
+		if err := in.Pace(ctx, len(p.Body)); err != nil {
 			return Receipt{Placement: placement}, err
 		}
 	}
@@ -161,7 +161,7 @@ func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, e
 	in.Documents.put(p, doc)
 	receipt, err := in.store(ctx, p)
 	if err != nil || receipt.Status != ReceiptAccepted {
-		in.Documents.take(p) // it may never be processed
+		in.Documents.drop(p) // it may never be processed
 	}
 	return receipt, err
 }

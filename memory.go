@@ -144,6 +144,9 @@ func (m *Memory) Encode() string {
 	if err != nil {
 		return "{}" // cannot fail for these types
 	}
+	if isPlain(raw) {
+		return string(raw)
+	}
 	var text strings.Builder
 	for _, r := range string(raw) {
 		if r <= '~' {
@@ -155,6 +158,11 @@ func (m *Memory) Encode() string {
 		}
 	}
 	return text.String()
+}
+
+// isPlain reports whether text consists of printable ASCII characters, as almost always.
+func isPlain(text []byte) bool {
+	return !slices.ContainsFunc(text, func(b byte) bool { return b > '~' })
 }
 
 // Recall decodes the memory of e. An event of an earlier version has none: it is derived from the event

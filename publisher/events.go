@@ -38,6 +38,7 @@ type Bus struct {
 	evictFails rateLimitedWarning
 	events     *committer
 	last       *lastEvents
+	recent     recentIDs
 	stream     jetstream.Stream
 	end        end
 	sign       func(body []byte) string // nil: events are not signed
@@ -210,6 +211,7 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 		b.waitForgotten(ctx, ack.Sequence)
 		return kycbridge.ErrConflict
 	}
+	b.recent.add(ack.Sequence, idsOf(&e.Data))
 	b.last.put(k, kycbridge.State{Data: revision, Seq: ack.Sequence}, len(body))
 	return nil
 }

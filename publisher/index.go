@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash"
 	"slices"
 	"strings"
 
@@ -68,19 +69,26 @@ const (
 	digestLonger = 8 // and of the first 16
 )
 
-// digestOf makes the digests of an id, ignoring case.
-func digestOf(key segments.Secret, id string) (d digest) {
+// digester makes the digests of ids with one key. It is for one goroutine at a time.
+type digester struct{ mac hash.Hash }
+
+func newDigester(key segments.Secret) *digester { return &digester{hmac.New(sha256.New, key[:])} }
+
+// of makes the digests of an id, ignoring case.
+func (g *digester) of(id string) (d digest) {
 	id = strings.ToLower(id)
 	id = id[:min(len(id), indexLongest)]
-	put := func(to []byte, piece, text string) {
-		mac := hmac.New(sha256.New, key[:])
-		mac.Write([]byte(piece + "\x00" + text))
-		copy(to, mac.Sum(nil))
-	}
-	put(d[:digestBegin], "begin", id[:min(len(id), indexBeginning)])
-	put(d[digestBegin:digestLonger], "longer", id[:min(len(id), indexLonger)])
-	put(d[digestLonger:], "whole", id)
+	g.put(d[:digestBegin], "begin", id[:min(len(id), indexBeginning)])
+	g.put(d[digestBegin:digestLonger], "longer", id[:min(len(id), indexLonger)])
+	g.put(d[digestLonger:], "whole", id)
 	return d
+}
+
+func (g *digester) put(to []byte, piece, text string) {
+	var sum [sha256.Size]byte
+	g.mac.Reset()
+	g.mac.Write([]byte(piece + "\x00" + text))
+	copy(to, g.mac.Sum(sum[:0]))
 }
 
 // idKey is the key of the entry by which an id is found.
@@ -181,7 +189,7 @@ func (s *Store) Indexed(ctx context.Context, text string, beginning bool) (found
 
 // searched are the ranges of the entries of an id, or of the ids that begin with it.
 func searched(key segments.Secret, text string, beginning bool) (ranges []segments.Range) {
-	d := digestOf(key, text)
+	d := newDigester(key).of(text)
 	if !beginning {
 		return []segments.Range{segments.Beginning(append([]byte{byID}, d[:]...)...)}
 	}

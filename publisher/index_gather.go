@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,9 +18,10 @@ import (
 // gathering collects the entries of one batch.
 type gathering struct {
 	*Indexer
-	key     segments.Secret
+	digests *digester
 	today   uint16
 	entries []segments.Entry
+	room    int // for so many entries
 	new     map[segments.Key]bool
 }
 
@@ -30,12 +29,15 @@ type gathering struct {
 func (x *Indexer) gather(
 	ctx context.Context, key segments.Secret, at *segments.Position, end segments.Position,
 ) ([]segments.Entry, error) {
-	g := &gathering{Indexer: x, key: key, today: segments.Day(time.Now()), new: map[segments.Key]bool{}}
+	g := &gathering{Indexer: x, digests: newDigester(key), today: segments.Day(time.Now()), new: map[segments.Key]bool{}}
+	// Events take half of the room at most, so that payloads are found as soon as their events under load too.
+	g.room = x.store.index.sizes.Segment
 	if at.Events < end.Events {
 		if err := g.events(ctx, &at.Events, end.Events); err != nil {
 			return nil, err
 		}
 	}
+	g.room = 2 * x.store.index.sizes.Segment
 	if at.Payloads < end.Payloads {
 		if err := g.payloads(ctx, kycbridge.ShelfPayloads, &at.Payloads, end.Payloads); err != nil {
 			return nil, err
@@ -49,8 +51,8 @@ func (x *Indexer) gather(
 	return g.entries, nil
 }
 
-// full reports whether the entries fill two segments.
-func (g *gathering) full() bool { return len(g.entries) >= 2*g.store.index.sizes.Segment }
+// full reports whether the entries fill the room.
+func (g *gathering) full() bool { return len(g.entries) >= g.room }
 
 // add adds an entry of an owner, and the entry by which its id is found, unless they are known to exist. With passing
 // they expire when payloads do.
@@ -87,6 +89,9 @@ type eventIDs struct {
 
 // events adds the ids in events. Foreign messages have none.
 func (g *gathering) events(ctx context.Context, at *uint64, end uint64) error {
+	if g.remembered(&g.bus.recent, at, end) {
+		return nil
+	}
 	read := 0
 	// All subjects: the size of a page is then counted without a lookup of each subject.
 	err := g.bus.stored(ctx, g.bus.stream, ">", *at+1, func(raw *jetstream.RawStreamMsg) error {
@@ -94,7 +99,8 @@ func (g *gathering) events(ctx context.Context, at *uint64, end uint64) error {
 		if isEvent(raw.Header) && json.Unmarshal(raw.Data, &ids) == nil &&
 			strings.HasSuffix(raw.Subject, "."+ids.Data.VerificationID) {
 			g.open(&ids)
-			g.event(ids)
+			g.verification(indexedIDs{verification: ids.Data.VerificationID, external: ids.Data.ExternalReference,
+				references: referencesOf(ids.Data.Provider.References)})
 		}
 		*at = raw.Sequence
 		if read++; read >= indexRead || g.full() || raw.Sequence >= end {
@@ -112,6 +118,21 @@ func (g *gathering) events(ctx context.Context, at *uint64, end uint64) error {
 	return nil
 }
 
+// remembered adds the ids of the messages after a position that this process remembers, up to the first one that it
+// does not, and reports whether there were any.
+func (g *gathering) remembered(recent *recentIDs, at *uint64, end uint64) (any bool) {
+	for *at < end && !g.full() {
+		ids, ok := recent.at(*at + 1)
+		if !ok {
+			return any
+		}
+		g.verification(ids)
+		any = true
+		*at++
+	}
+	return any
+}
+
 // open adds the id that an encrypted event contains in its personal members. Without the key this id of the event is
 // not indexed until the index is built again.
 func (g *gathering) open(ids *eventIDs) {
@@ -121,25 +142,29 @@ func (g *gathering) open(ids *eventIDs) {
 	}
 }
 
-func (g *gathering) event(ids eventIDs) {
-	o, ok := ownerOf(ids.Data.VerificationID)
+// verification adds the ids by which a verification is found.
+func (g *gathering) verification(ids indexedIDs) {
+	o, ok := ownerOf(ids.verification)
 	if !ok {
 		return
 	}
 	g.add(ofVerification, o, kindOurs, digest{}, false)
-	if external := ids.Data.ExternalReference; external != "" {
-		g.add(ofVerification, o, kindExternal, digestOf(g.key, external), false)
+	if ids.external != "" {
+		g.add(ofVerification, o, kindExternal, g.digests.of(ids.external), false)
 	}
-	names := slices.Sorted(maps.Keys(ids.Data.Provider.References))
-	for _, name := range names[:min(len(names), indexReferences)] {
-		if reference := ids.Data.Provider.References[name]; reference != "" {
-			g.add(ofVerification, o, kindReference, digestOf(g.key, reference), false)
-		}
+	if ids.payload != "" {
+		g.add(ofVerification, o, kindPayload, g.digests.of(ids.payload), true)
+	}
+	for _, reference := range ids.references {
+		g.add(ofVerification, o, kindReference, g.digests.of(reference), false)
 	}
 }
 
 // payloads adds the ids of payloads of the log or of quarantine.
 func (g *gathering) payloads(ctx context.Context, shelf kycbridge.Shelf, at *uint64, end uint64) error {
+	if shelf == kycbridge.ShelfPayloads && g.remembered(&g.store.recent, at, end) {
+		return nil
+	}
 	stream, err := g.store.shelf(shelf)
 	if err != nil {
 		return err
@@ -166,21 +191,18 @@ func (g *gathering) payloads(ctx context.Context, shelf kycbridge.Shelf, at *uin
 	return nil
 }
 
+// payload adds the ids of a payload. One in quarantine is found by its position too, whether it has a verification or
+// not.
 func (g *gathering) payload(k kycbridge.Kept) {
-	o, ok := ownerOf(k.VerificationID)
-	if id := digestOf(g.key, kycbridge.LocalPayloadID(k.Payload)); k.Shelf == kycbridge.ShelfQuarantine {
-		g.add(ofPlace, placeOf(k.Seq), kindQuarantined, id, true)
-		if ok {
-			g.add(ofVerification, o, kindPlace, atPlace(k.Seq), true)
-		}
-	} else if ok {
-		g.add(ofVerification, o, kindPayload, id, true)
-	}
-	if !ok {
+	ids := payloadIDs(k.Payload)
+	if k.Shelf != kycbridge.ShelfQuarantine {
+		g.verification(ids)
 		return
 	}
-	g.add(ofVerification, o, kindOurs, digest{}, false)
-	if k.Reference != "" {
-		g.add(ofVerification, o, kindReference, digestOf(g.key, k.Reference), false)
+	g.add(ofPlace, placeOf(k.Seq), kindQuarantined, g.digests.of(ids.payload), true)
+	if o, ok := ownerOf(ids.verification); ok {
+		g.add(ofVerification, o, kindPlace, atPlace(k.Seq), true)
 	}
+	ids.payload = ""
+	g.verification(ids)
 }

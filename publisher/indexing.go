@@ -50,6 +50,11 @@ var errIndexedElsewhere = errors.New("another process writes the index")
 
 // Run indexes until ctx ends.
 func (x *Indexer) Run(ctx context.Context, log *zap.Logger) {
+	// Only the process of an embedded server knows that no other one has replaced the messages of a stream.
+	if x.store.sharesFlush && x.bus.sharesFlush {
+		x.store.recent.remember()
+		x.bus.recent.remember()
+	}
 	var warning rateLimitedWarning
 	failed := 0 // in a row
 	for ctx.Err() == nil {
@@ -172,6 +177,9 @@ func (x *Indexer) round(ctx context.Context) (more bool, err error) {
 func (x *Indexer) write(ctx context.Context, m *manifest, tombstones uint64, erased bool) (more bool, err error) {
 	if m.seq == 0 || m.seq != x.wrote { // another process has written, or the index was emptied
 		x.known.Purge()
+		// It may have dropped the entries of erased verifications whose ids are still remembered here.
+		x.store.recent.clear()
+		x.bus.recent.clear()
 	}
 	end, err := x.end(ctx) // after the manifest is read: the streams contain all messages up to its positions by then
 	if err != nil {
@@ -195,7 +203,9 @@ func (x *Indexer) write(ctx context.Context, m *manifest, tombstones uint64, era
 		return false, err
 	}
 	for _, e := range entries {
-		x.known.Add(e.Key, struct{}{})
+		if e.Key[0] != byID { // only entries of owners are looked up
+			x.known.Add(e.Key, struct{}{})
+		}
 	}
 	if !m.known { // the segments of a lost or damaged manifest are still stored
 		if err := x.store.removeGarbage(ctx); err != nil {
@@ -231,7 +241,11 @@ func (x *Indexer) dropErased(ctx context.Context) (end uint64, erased bool, err 
 		o.from = 1 // the stream has become shorter
 	}
 	var owners []owner
+	ids := map[string]bool{}
 	drop := func() error {
+		s.recent.forget(ids)
+		x.bus.recent.forget(ids)
+		clear(ids)
 		_, err := s.unindex(ctx, owners)
 		owners, erased = owners[:0], true
 		return err
@@ -240,6 +254,7 @@ func (x *Indexer) dropErased(ctx context.Context) (end uint64, erased bool, err 
 		t, ok := s.tombstoneOf(m.Subject(), m.Data())
 		if o, is := ownerOf(t.VerificationID); ok && is {
 			owners = append(owners, o)
+			ids[t.VerificationID] = true
 		}
 		if len(owners) < unindexAtOnce {
 			return nil

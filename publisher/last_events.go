@@ -62,3 +62,9 @@ func (l *lastEvents) put(k kycbridge.Key, s kycbridge.State, size int) {
 func (l *lastEvents) remove(k kycbridge.Key) { l.cache.Remove(k) }
 
 func (l *lastEvents) clear() { l.cache.Purge() }
+
+// forgetCached forgets the events that this process has published or read: the stream has changed.
+func (b *Bus) forgetCached() {
+	b.last.clear()
+	b.recent.clear()
+}

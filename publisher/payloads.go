@@ -79,6 +79,7 @@ type Store struct {
 	quarantine *committer
 	refusals   *committer
 	index      index
+	recent     recentIDs // of the log
 	access     accessLog
 	sealer     *sealer
 	ledger     jetstream.Stream // the tamper-evident log
@@ -165,6 +166,7 @@ func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stor
 			return kycbridge.Stored{}, err
 		}
 		if !ack.Duplicate {
+			s.recent.add(ack.Sequence, payloadIDs(p))
 			return kycbridge.Stored{Digest: p.Digest}, nil
 		}
 		kept, err := s.at(ctx, ack.Sequence)

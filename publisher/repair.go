@@ -146,7 +146,11 @@ func (c *Connection) maintain(
 func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
-	if m.Streams, err = s.createMissing(ctx, s.wanted); err != nil {
+	m.Streams, err = s.createMissing(ctx, s.wanted)
+	if len(m.Streams) > 0 {
+		s.recent.clear()
+	}
+	if err != nil {
 		return m, err
 	}
 	if err := s.sealer.keep(ctx); err != nil {
@@ -189,7 +193,7 @@ func (b *Bus) Repair(ctx context.Context) (m Repaired, err error) {
 	defer cancel()
 	m.Streams, err = b.createMissing(ctx, b.wanted)
 	if len(m.Streams) > 0 {
-		b.last.clear() // cached events are no longer in the stream
+		b.forgetCached() // cached events are no longer in the stream
 	}
 	if err == nil {
 		m.Shorter, err = b.repairEnd(ctx)

@@ -110,7 +110,7 @@ func (b *Bus) checkEnd(ctx context.Context) error {
 		return nil
 	}
 	b.end.setResult(life, &found)
-	b.last.clear() // cached events are no longer in the stream
+	b.forgetCached() // cached events are no longer in the stream
 	return nil
 }
 
@@ -228,7 +228,7 @@ func (b *Bus) markRestored(ctx context.Context, at string) error {
 	if _, err := b.js.UpdateStream(ctx, config); err != nil {
 		return fmt.Errorf("write down that stream %s was restored: %w", b.names.events(), err)
 	}
-	b.last.clear()
+	b.forgetCached()
 	b.end.at(at)
 	return nil
 }

@@ -128,6 +128,10 @@ func (a *App) startStore(ctx context.Context) error {
 	}
 	a.intake = &kycbridge.Intake{MaxBody: int(a.config.Receive.MaxBody), Log: a.store,
 		Quarantine: countedQuarantine{a.store, a.metrics}, Refusals: a.store, Documents: a.documents, Pace: a.pace.wait}
+	if a.embedded != nil && a.config.Store.IsEmbedded() {
+		// This process alone processes what it stores.
+		a.pace.documents = a.documents
+	}
 	a.poller = a.newPoller()
 	return nil
 }

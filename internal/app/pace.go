@@ -56,10 +56,14 @@ type pace struct {
 	mu      sync.Mutex
 	samples []progress
 	limit   *rate.Limiter // nil: callbacks are not slowed down
+	// documents are those that wait for the normalizer of this process. A callback waits a moment for room among them,
+	// so that events are a fraction of a second behind. nil: other processes normalize too, or this one does not.
+	documents *kycbridge.Documents
 }
 
-// wait returns when a callback may be stored. It returns ErrBusy if that takes too long.
-func (p *pace) wait(ctx context.Context) error {
+// wait returns when a callback of so many bytes may be stored. It returns ErrBusy if that takes too long.
+func (p *pace) wait(ctx context.Context, size int) error {
+	p.documents.WaitForRoom(ctx, size)
 	p.mu.Lock()
 	limit := p.limit
 	p.mu.Unlock()

@@ -76,13 +76,13 @@ func TestPaceWaits(t *testing.T) {
 			own: uint64(100 * i)})
 	}
 	for range 10 { // the burst
-		if err := p.wait(t.Context()); err != nil {
+		if err := p.wait(t.Context(), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
 	began := time.Now()
 	for range 40 {
-		if err := p.wait(t.Context()); err != nil {
+		if err := p.wait(t.Context(), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -91,11 +91,11 @@ func TestPaceWaits(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if err := p.wait(ctx); !errors.Is(err, kycbridge.ErrBusy) {
+	if err := p.wait(ctx, 0); !errors.Is(err, kycbridge.ErrBusy) {
 		t.Errorf("out of time: %v", err)
 	}
 	p.forget()
-	if err := p.wait(t.Context()); err != nil || p.slows() {
+	if err := p.wait(t.Context(), 0); err != nil || p.slows() {
 		t.Errorf("after NATS is away: %v", err)
 	}
 }

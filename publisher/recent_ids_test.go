@@ -1,0 +1,108 @@
+package publisher
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"kycbridge"
+)
+
+// remembering is an indexer whose store and bus remember what they store, as in the process of an embedded server.
+func remembering(t testing.TB, store *Store, bus *Bus) *Indexer {
+	t.Helper()
+	store.recent.remember()
+	bus.recent.remember()
+	return NewIndexer(store, bus)
+}
+
+// TestIndexOfRememberedIDs: the index is the same whether the ids are remembered or read back from the streams, also
+// with gaps in what is remembered.
+func TestIndexOfRememberedIDs(t *testing.T) {
+	_, store, bus := start(t, t.TempDir())
+	x := remembering(t, store, bus)
+	must(t, x.CatchUp(t.Context(), nil))
+	var keys []kycbridge.Key
+	for n := range 30 {
+		keys = append(keys, indexed(t, store, bus, n, fmt.Sprintf("case-%08d", n)))
+	}
+	bus.recent.forget(map[string]bool{keys[7].VerificationID: true, keys[8].VerificationID: true})
+	store.recent.forget(map[string]bool{keys[20].VerificationID: true})
+	must(t, x.CatchUp(t.Context(), nil))
+	answers := func() (all []string) {
+		for n := range keys {
+			for _, id := range []string{fmt.Sprintf("case-%08d", n), fmt.Sprintf("idv-%08d-abcdefgh", n),
+				fmt.Sprintf("event-%08d-0123456789", n), keys[n].VerificationID} {
+				all = append(all, id+": "+strings.Join(standingFor(t, store, id, false), ", "))
+			}
+		}
+		return all
+	}
+	remembered := answers()
+	store.recent.clear()
+	bus.recent.clear()
+	must(t, x.Rebuild(t.Context(), nil))
+	for i, read := range answers() {
+		if remembered[i] != read || !strings.Contains(read, keys[i/4].VerificationID) {
+			t.Errorf("remembered: %s; read back: %s", remembered[i], read)
+		}
+	}
+}
+
+// TestRememberedIDsAreErased: a verification that another process erases between two rounds of the indexer is not
+// indexed from what is remembered of it.
+func TestRememberedIDsAreErased(t *testing.T) {
+	for _, other := range []bool{false, true} {
+		t.Run(fmt.Sprint("the other process indexes: ", other), func(t *testing.T) {
+			_, store, bus := start(t, t.TempDir())
+			x := remembering(t, store, bus)
+			must(t, x.CatchUp(t.Context(), nil))
+			k := indexed(t, store, bus, 1, "case-one")
+			eraseAll(t, store, bus, k)
+			if other {
+				_ = indexed(t, store, bus, 2, "case-two")
+				bystander := NewIndexer(store, bus)
+				must(t, bystander.CatchUp(t.Context(), nil))
+				_ = indexed(t, store, bus, 3, "case-three")
+			}
+			must(t, x.CatchUp(t.Context(), nil))
+			for _, id := range []string{"case-one", "idv-00000001-abcdefgh", k.VerificationID} {
+				if got := standingFor(t, store, id, false); len(got) > 0 {
+					t.Errorf("%s: %v", id, got)
+				}
+			}
+			if known, ok := bus.recent.at(1); ok {
+				t.Errorf("still remembered: %+v", known)
+			}
+		})
+	}
+}
+
+// TestLongIDsAreNotRemembered: ids come from providers, and must not fill the memory.
+func TestLongIDsAreNotRemembered(t *testing.T) {
+	var r recentIDs
+	r.add(1, indexedIDs{verification: "a"})
+	if _, ok := r.at(1); ok {
+		t.Error("remembered without an indexer")
+	}
+	r.remember()
+	r.add(1, indexedIDs{verification: "a", external: "short"})
+	r.add(1+recentMessages, indexedIDs{verification: "b", external: strings.Repeat("long", recentLength)})
+	for _, seq := range []uint64{1, 1 + recentMessages} {
+		if ids, ok := r.at(seq); ok {
+			t.Errorf("%d: %+v", seq, ids)
+		}
+	}
+}
+
+// eraseAll erases a verification as the archive does, without the erasure of its index entries.
+func eraseAll(t *testing.T, store *Store, bus *Bus, k kycbridge.Key) {
+	t.Helper()
+	must(t, store.WriteTombstone(t.Context(), kycbridge.Tombstone{Provider: k.Provider, Account: k.Account,
+		VerificationID: k.VerificationID, At: time.Now()}))
+	if n, err := bus.EraseEvents(t.Context(), k); n != 1 || err != nil {
+		t.Errorf("%d events erased: %v", n, err)
+	}
+	must(t, store.Erase(t.Context(), kycbridge.ShelfPayloads, 1, false))
+}
