@@ -34,6 +34,13 @@ func start(t testing.TB, dir string) (*Embedded, *Store, *Bus) {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
+	store, bus := openStreams(t, server)
+	return server, store, bus
+}
+
+// openStreams opens store and bus of a server, as one of its processes.
+func openStreams(t testing.TB, server *Embedded) (*Store, *Bus) {
+	t.Helper()
 	store, err := OpenStore(t.Context(), connect(t, server, "store"), testNames, testMaxBody, 1,
 		kycbridge.DefaultRetention())
 	if err != nil {
@@ -45,7 +52,7 @@ func start(t testing.TB, dir string) (*Embedded, *Store, *Bus) {
 		t.Fatal(err)
 	}
 	t.Cleanup(bus.Close)
-	return server, store, bus
+	return store, bus
 }
 
 func connect(t testing.TB, server *Embedded, name string) *Connection {

@@ -55,16 +55,21 @@ func TestIndexOfRememberedIDs(t *testing.T) {
 func TestRememberedIDsAreErased(t *testing.T) {
 	for _, other := range []bool{false, true} {
 		t.Run(fmt.Sprint("the other process indexes: ", other), func(t *testing.T) {
-			_, store, bus := start(t, t.TempDir())
+			server, store, bus := start(t, t.TempDir())
 			x := remembering(t, store, bus)
 			must(t, x.CatchUp(t.Context(), nil))
 			k := indexed(t, store, bus, 1, "case-one")
-			eraseAll(t, store, bus, k)
+			otherStore, otherBus := openStreams(t, server)
+			eraseAll(t, otherStore, otherBus, k)
 			if other {
-				_ = indexed(t, store, bus, 2, "case-two")
-				bystander := NewIndexer(store, bus)
-				must(t, bystander.CatchUp(t.Context(), nil))
-				_ = indexed(t, store, bus, 3, "case-three")
+				// It has indexed nothing yet but the erasure.
+				m, err := otherStore.readManifest(t.Context())
+				must(t, err)
+				c := otherStore.changeIndex(t.Context(), m, nil)
+				c.At.Tombstones, err = otherStore.newest(t.Context(), testNames.tombstones())
+				must(t, err)
+				_, err = otherStore.commitIndex(t.Context(), m, c, false)
+				must(t, err)
 			}
 			must(t, x.CatchUp(t.Context(), nil))
 			for _, id := range []string{"case-one", "idv-00000001-abcdefgh", k.VerificationID} {
