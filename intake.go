@@ -142,11 +142,7 @@ func (in *Intake) maxBody() int {
 // After; the rest is filled in. A body of another verification than the requested one is quarantined.
 func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, error) {
 	p = withIdentity(p, a)
-	doc, faults := a.Provider.Document(p)
-	if len(faults) > 0 {
-		return in.quarantine(ctx, p, QuarantineMalformed, faults)
-	}
-	id, reason, faults := a.examine(doc, p)
+	doc, id, reason, faults := a.decode(p)
 	p.Event = id.Event
 	if id.Reference != "" {
 		p.VerificationID = event.VerificationID(p.Provider, p.Account, id.Reference)
@@ -169,11 +165,24 @@ func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, e
 // Examine identifies a body and checks it against the current schema. A reason states why it would be
 // quarantined.
 func (in *Intake) Examine(a *Account, p Payload) (id Identity, reason string, faults []FieldError) {
-	doc, faults := a.Provider.Document(p)
+	_, id, reason, faults = a.decode(p)
+	return id, reason, faults
+}
+
+// Decode is the decoded body of a payload, with the reason for which it would be quarantined; "" if it would not.
+func (in *Intake) Decode(a *Account, p Payload) (doc document.Object, reason string) {
+	doc, _, reason, _ = a.decode(p)
+	return doc, reason
+}
+
+// decode decodes a body, identifies it and checks it against the current schema.
+func (a *Account) decode(p Payload) (doc document.Object, id Identity, reason string, faults []FieldError) {
+	doc, faults = a.Provider.Document(p)
 	if len(faults) > 0 {
-		return Identity{}, QuarantineMalformed, faults
+		return nil, Identity{}, QuarantineMalformed, faults
 	}
-	return a.examine(doc, p)
+	id, reason, faults = a.examine(doc, p)
+	return doc, id, reason, faults
 }
 
 // examine is Examine of a decoded body.

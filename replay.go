@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"kycbridge/document"
 	"kycbridge/event"
 )
 
@@ -24,13 +25,18 @@ type Recomputed struct {
 	Why     string // of Blocked
 	NoEvent string // of a preview: why the payload leads to no event; "" if it leads to one
 
-	seq    uint64  // of Before
-	newest Payload // of those that were read
+	seq     uint64  // of Before
+	newest  Payload // of those that were read
+	differs bool    // After is another state than Before
 }
 
 // Differs reports whether a replay publishes a revision.
-func (r Recomputed) Differs() bool {
-	return r.Blocked == "" && r.After != nil && (r.Before == nil || !same(r.Before, r.After))
+func (r Recomputed) Differs() bool { return r.differs }
+
+// finish sets the result.
+func (r *Recomputed) finish(after *Revision, events []*event.Event) {
+	r.After, r.Events = after, events
+	r.differs = after != nil && (r.Before == nil || !same(r.Before, after))
 }
 
 // Differences are those between the published state and the new one, without personal values.
@@ -42,8 +48,8 @@ func (r Recomputed) Differences() []event.Difference {
 // Normalizer, in the order in which they were stored, on an initially empty history.
 type Replayer struct {
 	Normalizer *Normalizer
-	// Examine states why the current schema refuses a payload; "" if it does not.
-	Examine func(a *Account, p Payload) (reason string)
+	// Examine decodes the body of a payload, and states why the current schema refuses it; "" if it does not.
+	Examine func(a *Account, p Payload) (doc document.Object, reason string)
 	// Unmapped reports whether a payload could not be mapped when it was received, so that it is in no
 	// published state.
 	Unmapped func(payloadID string) bool
@@ -97,13 +103,18 @@ func (r *Replayer) recompute(
 	}
 	n := *r.Normalizer
 	n.Events, n.Log, n.Triggers, n.inMemory = inMemoryHistory, inMemoryHistory, nil, true
+	n.Documents = &Documents{} // so that no body is decoded again for its mapping
 	for _, p := range inMemoryHistory.payloads {
-		if reason := r.refused(account, p); reason != "" {
+		doc, reason := r.examine(account, p)
+		if reason != "" {
 			if !r.Unmapped(p.ID) {
 				out.Blocked, out.Why = p.ID, reason
 				return out, nil
 			}
 			continue
+		}
+		if doc != nil {
+			n.Documents.put(p, doc)
 		}
 		if _, err := n.Process(ctx, p); errors.Is(err, ErrUnmappable) && !r.Unmapped(p.ID) {
 			out.Blocked, out.Why = p.ID, QuarantineUnmapped
@@ -112,7 +123,7 @@ func (r *Replayer) recompute(
 			return out, err
 		}
 	}
-	out.After, out.Events = inMemoryHistory.state.Data, inMemoryHistory.events
+	out.finish(inMemoryHistory.state.Data, inMemoryHistory.events)
 	return out, nil
 }
 
@@ -144,13 +155,14 @@ func (r *Replayer) Preview(ctx context.Context, k Key, p Payload) (Recomputed, e
 	case err != nil:
 		return out, err
 	}
-	out.NoEvent, out.After, out.Events = done.NoEvent, inMemoryHistory.state.Data, inMemoryHistory.events
+	out.NoEvent = done.NoEvent
+	out.finish(inMemoryHistory.state.Data, inMemoryHistory.events)
 	return out, nil
 }
 
-func (r *Replayer) refused(a *Account, p Payload) (reason string) {
+func (r *Replayer) examine(a *Account, p Payload) (doc document.Object, reason string) {
 	if p.Notice {
-		return "" // a notice
+		return nil, "" // a notice
 	}
 	return r.Examine(a, p)
 }

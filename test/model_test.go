@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"kycbridge"
+	"kycbridge/document"
 	"kycbridge/event"
 	"kycbridge/internal/app"
 	"kycbridge/test/model"
@@ -200,7 +201,7 @@ func (c *productPath) replay() error {
 	}
 	r := kycbridge.Replayer{
 		Normalizer: &c.normalizer,
-		Examine:    func(*kycbridge.Account, kycbridge.Payload) string { return "" },
+		Examine:    func(*kycbridge.Account, kycbridge.Payload) (document.Object, string) { return nil, "" },
 		Unmapped:   func(string) bool { return false },
 		Base: func(context.Context, kycbridge.Key, []kycbridge.Payload) (*kycbridge.Revision, error) {
 			return nil, nil

@@ -71,11 +71,8 @@ func replayed(t *testing.T, c fixture.Case, old []byte) []string {
 	k.normalizer.Events, k.normalizer.Log = k, k
 	r := kycbridge.Replayer{
 		Normalizer: &k.normalizer,
-		Examine: func(a *kycbridge.Account, p kycbridge.Payload) string {
-			_, reason, _ := k.intake.Examine(a, p)
-			return reason
-		},
-		Unmapped: func(string) bool { return false },
+		Examine:    k.intake.Decode,
+		Unmapped:   func(string) bool { return false },
 		Base: func(context.Context, kycbridge.Key, []kycbridge.Payload) (*kycbridge.Revision, error) {
 			return nil, nil
 		},

@@ -41,11 +41,8 @@ func (s *system) newArchive(intake *kycbridge.Intake) *archive.Archive {
 		Intake:   intake,
 		Replayer: &kycbridge.Replayer{
 			Normalizer: s.newNormalizer(bus, accounts),
-			Examine: func(a *kycbridge.Account, p kycbridge.Payload) string {
-				_, reason, _ := intake.Examine(a, p)
-				return reason
-			},
-			Unmapped: func(string) bool { return false },
+			Examine:    intake.Decode,
+			Unmapped:   func(string) bool { return false },
 		},
 		Shelves:        store,
 		ShelfWriter:    store,
