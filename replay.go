@@ -63,48 +63,66 @@ type Replayer struct {
 
 // Recompute reads the stored payloads of a verification and publishes nothing.
 func (r *Replayer) Recompute(ctx context.Context, k Key) (Recomputed, error) {
+	stored, err := r.read(ctx, k)
+	if err != nil {
+		return Recomputed{Key: k}, err
+	}
+	var onNothing Recomputed
 	if r.Whole {
-		out, err := r.recompute(ctx, k, nil)
-		if err != nil || !out.Differs() {
-			return out, err
+		if onNothing, err = r.recompute(ctx, stored, nil); err != nil || !onNothing.Differs() {
+			return onNothing, err
 		}
 	}
-	return r.recompute(ctx, k, r.Base)
+	var base *Revision
+	if r.Base != nil {
+		if base, err = r.Base(ctx, k, stored.payloads); err != nil {
+			return Recomputed{Key: k}, fmt.Errorf("read earlier events: %w", err)
+		}
+	}
+	if r.Whole && base == nil {
+		return onNothing, nil
+	}
+	return r.recompute(ctx, stored, base)
 }
 
-// recompute is Recompute on a base; nil: on an empty history.
-func (r *Replayer) recompute(
-	ctx context.Context, k Key, base func(context.Context, Key, []Payload) (*Revision, error),
-) (Recomputed, error) {
-	out := Recomputed{Key: k}
-	account, err := r.Normalizer.Accounts.Find(k.Provider, k.Account)
+// storedState is what is stored of a verification.
+type storedState struct {
+	key      Key
+	last     State
+	payloads []Payload
+}
+
+// read reads the last event first: a payload that is stored afterwards leads to a conflict, not to a loss.
+func (r *Replayer) read(ctx context.Context, k Key) (stored storedState, err error) {
+	stored.key = k
+	if stored.last, err = r.Normalizer.Events.Last(ctx, k, true); err != nil {
+		return stored, fmt.Errorf("read last event: %w", err)
+	}
+	err = r.Normalizer.Log.History(ctx, k, func(p Payload) error {
+		stored.payloads = append(stored.payloads, p)
+		return nil
+	})
+	if err != nil {
+		return stored, fmt.Errorf("read stored payloads: %w", err)
+	}
+	return stored, nil
+}
+
+// recompute processes stored payloads on a base; nil: on an empty history.
+func (r *Replayer) recompute(ctx context.Context, stored storedState, base *Revision) (Recomputed, error) {
+	out := Recomputed{Key: stored.key, Before: stored.last.Data, seq: stored.last.Seq, Payloads: len(stored.payloads)}
+	account, err := r.Normalizer.Accounts.Find(stored.key.Provider, stored.key.Account)
 	if err != nil {
 		return out, fmt.Errorf("account of the payloads is not configured here: %w", err)
 	}
-	last, err := r.Normalizer.Events.Last(ctx, k, true)
-	if err != nil {
-		return out, fmt.Errorf("read last event: %w", err)
+	if out.Payloads > 0 {
+		out.newest = stored.payloads[out.Payloads-1]
 	}
-	out.Before, out.seq = last.Data, last.Seq
-	inMemoryHistory := &inMemoryHistory{}
-	if err := r.Normalizer.Log.History(ctx, k, func(p Payload) error {
-		inMemoryHistory.payloads = append(inMemoryHistory.payloads, p)
-		return nil
-	}); err != nil {
-		return out, fmt.Errorf("read stored payloads: %w", err)
-	}
-	if out.Payloads = len(inMemoryHistory.payloads); out.Payloads > 0 {
-		out.newest = inMemoryHistory.payloads[out.Payloads-1]
-	}
-	if base != nil {
-		if inMemoryHistory.state.Data, err = base(ctx, k, inMemoryHistory.payloads); err != nil {
-			return out, fmt.Errorf("read earlier events: %w", err)
-		}
-	}
+	history := &inMemoryHistory{state: State{Data: base}, payloads: stored.payloads}
 	n := *r.Normalizer
-	n.Events, n.Log, n.Triggers, n.inMemory = inMemoryHistory, inMemoryHistory, nil, true
+	n.Events, n.Log, n.Triggers, n.inMemory = history, history, nil, true
 	n.Documents = &Documents{} // so that no body is decoded again for its mapping
-	for _, p := range inMemoryHistory.payloads {
+	for _, p := range stored.payloads {
 		doc, reason := r.examine(account, p)
 		if reason != "" {
 			if !r.Unmapped(p.ID) {
@@ -123,7 +141,7 @@ func (r *Replayer) recompute(
 			return out, err
 		}
 	}
-	out.finish(inMemoryHistory.state.Data, inMemoryHistory.events)
+	out.finish(history.state.Data, history.events)
 	return out, nil
 }
 

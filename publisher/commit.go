@@ -36,9 +36,9 @@ const (
 )
 
 // committer publishes to one stream with group commit: one flush serves all messages that wait at the same
-// moment. To a server in this process each message is sent at once, and the messages share a flush (disk). To any
-// other server they are sent as one atomic batch, which it flushes once. If the server refuses a batch (one
-// member is a duplicate, or fails its compare-and-set), its members are published one by one.
+// moment. To an embedded server, of this process or of another one, each message is sent at once, and the messages
+// share a flush (disk). To any other server they are sent as one atomic batch, which it flushes once. If the server
+// refuses a batch (one member is a duplicate, or fails its compare-and-set), its members are published one by one.
 type committer struct {
 	conn       *Connection
 	in         chan *pending

@@ -41,6 +41,7 @@ type Connection struct {
 
 	disk        disk
 	sharesFlush bool // messages that are sent at the same moment share one flush
+	ownServer   bool // the server is part of this process
 
 	mu sync.Mutex
 	up context.Context // ends when the connection is lost; replaced when it is restored
@@ -94,9 +95,9 @@ func Connect(ctx context.Context, d Dial, maxMessage int, log *zap.Logger) (*Con
 	c.nc, c.js, c.disk = nc, flushingJetStream{js, c}, flushedByServer{}
 	switch {
 	case d.Server != nil:
-		c.disk, c.sharesFlush = d.Server.disk, true
+		c.disk, c.ownServer, c.sharesFlush = d.Server.disk, true, true
 	case nc.ConnectedServerName() == embeddedName:
-		c.disk = &remoteDisk{nc: nc}
+		c.disk, c.sharesFlush = &remoteDisk{nc: nc}, true
 	}
 	return c, nil
 }

@@ -305,14 +305,14 @@ func (e *Embedded) flushFor(ctx context.Context, stream string) error {
 type remoteDisk struct {
 	nc *nats.Conn
 
-	mu     sync.Mutex
-	serves bool // the other process has answered once, so a missing answer means that it could not flush
+	mu       sync.Mutex
+	serves   bool // the other process has answered once, so a missing answer means that it could not flush
+	byStream map[string]*flusher
 }
 
-// flush waits one second longer than the other process waits for its disk. Afterwards no answer is expected:
-// that process may have ended.
+// flush requests a flush from the other process, one for all callers that wait at the same moment.
 func (r *remoteDisk) flush(ctx context.Context, stream string) error {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout+time.Second)
+	ctx, cancel := context.WithTimeout(ctx, remoteFlushTimeout)
 	defer cancel()
 	switch serves, err := r.flushes(ctx); {
 	case err != nil:
@@ -320,7 +320,25 @@ func (r *remoteDisk) flush(ctx context.Context, stream string) error {
 	case !serves:
 		return nil
 	}
-	answer, err := r.nc.RequestWithContext(ctx, flushSubject+stream, nil)
+	r.mu.Lock()
+	one, ok := r.byStream[stream]
+	if !ok {
+		one = &flusher{sync: func() error { return r.request(stream) }}
+		if r.byStream == nil {
+			r.byStream = map[string]*flusher{}
+		}
+		r.byStream[stream] = one
+	}
+	r.mu.Unlock()
+	return one.wait(ctx)
+}
+
+// remoteFlushTimeout is one second longer than the other process waits for its disk. Afterwards no answer is expected:
+// that process may have ended.
+const remoteFlushTimeout = publishTimeout + time.Second
+
+func (r *remoteDisk) request(stream string) error {
+	answer, err := r.nc.Request(flushSubject+stream, nil, remoteFlushTimeout)
 	switch {
 	case err != nil:
 		return fmt.Errorf("flush messages: %w", err)

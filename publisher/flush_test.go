@@ -140,7 +140,7 @@ func TestOtherProcessesFlush(t *testing.T) {
 	c, err := Connect(t.Context(), Dial{Name: "tool", Options: server.Dial()}, testMaxBody, zap.NewNop())
 	must(t, err)
 	defer c.Close()
-	if _, remote := c.disk.(*remoteDisk); !remote || c.sharesFlush {
+	if _, remote := c.disk.(*remoteDisk); !remote || !c.sharesFlush {
 		t.Fatalf("it flushes by %T", c.disk)
 	}
 	must(t, c.disk.flush(t.Context(), testNames.events()))

@@ -44,7 +44,7 @@ func TestAHangingCommitIsAFailure(t *testing.T) {
 	server, _, _ := start(t, t.TempDir())
 	connection := connect(t, server, "another")
 	defer connection.Close()
-	connection.sharesFlush = false                                               // as for a server in another process
+	connection.sharesFlush = false                                               // as for an external server
 	c := &committer{conn: connection, in: make(chan *pending), ctx: t.Context()} // nothing reads from it
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

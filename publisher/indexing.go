@@ -51,7 +51,7 @@ var errIndexedElsewhere = errors.New("another process writes the index")
 // Run indexes until ctx ends.
 func (x *Indexer) Run(ctx context.Context, log *zap.Logger) {
 	// Only the process of an embedded server knows that no other one has replaced the messages of a stream.
-	if x.store.sharesFlush && x.bus.sharesFlush {
+	if x.store.ownServer && x.bus.ownServer {
 		x.store.recent.remember()
 		x.bus.recent.remember()
 	}
