@@ -160,7 +160,7 @@ func benchPath(b *testing.B, body body.Body, rate int, more string) {
 }
 
 // blast sends every request, fails on any answer other than 200 and returns how long each answer took.
-func blast(b *testing.B, addr string, requests [][]byte, connections, rate int) []time.Duration {
+func blast(b testing.TB, addr string, requests [][]byte, connections, rate int) []time.Duration {
 	took := make([]time.Duration, len(requests))
 	start := time.Now()
 	var next atomic.Int64
