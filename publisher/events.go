@@ -194,6 +194,7 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 	if newestID != "" {
 		m.Header[headerUntilID] = []string{plain(newestID)}
 	}
+	forgotten := b.recent.forgotten()
 	ack, err := b.events.Publish(ctx, m)
 	var refused *jetstream.APIError
 	switch {
@@ -211,7 +212,7 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 		b.waitForgotten(ctx, ack.Sequence)
 		return kycbridge.ErrConflict
 	}
-	b.recent.add(ack.Sequence, idsOf(&e.Data))
+	b.recent.add(forgotten, ack.Sequence, idsOf(&e.Data))
 	b.last.put(k, kycbridge.State{Data: revision, Seq: ack.Sequence}, len(body))
 	return nil
 }

@@ -161,12 +161,13 @@ func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stor
 	}
 	s.barred(m, k)
 	for {
+		forgotten := s.recent.forgotten()
 		ack, err := s.appendOnce(ctx, m)
 		if err != nil {
 			return kycbridge.Stored{}, err
 		}
 		if !ack.Duplicate {
-			s.recent.add(ack.Sequence, payloadIDs(p))
+			s.recent.add(forgotten, ack.Sequence, payloadIDs(p))
 			return kycbridge.Stored{Digest: p.Digest}, nil
 		}
 		kept, err := s.at(ctx, ack.Sequence)

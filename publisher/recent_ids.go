@@ -32,6 +32,7 @@ type indexedIDs struct {
 type recentIDs struct {
 	mu    sync.Mutex
 	slots []recentID // the message at sequence n is in slot n modulo the length; empty: nothing is remembered
+	times uint64     // how often something was forgotten
 }
 
 type recentID struct {
@@ -48,11 +49,19 @@ func (r *recentIDs) remember() {
 	}
 }
 
-// add remembers the message at a sequence, unless its ids are very long.
-func (r *recentIDs) add(seq uint64, ids indexedIDs) {
+// forgotten is how often something was forgotten so far. It is asked for before a message is sent, for add.
+func (r *recentIDs) forgotten() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.slots) == 0 {
+	return r.times
+}
+
+// add remembers the message at a sequence, unless its ids are very long. If something was forgotten since the message
+// was sent, its verification may have been erased meanwhile, and it is not remembered.
+func (r *recentIDs) add(forgotten, seq uint64, ids indexedIDs) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.slots) == 0 || r.times != forgotten {
 		return
 	}
 	length := len(ids.external) + len(ids.payload)
@@ -81,6 +90,7 @@ func (r *recentIDs) at(seq uint64) (ids indexedIDs, ok bool) {
 func (r *recentIDs) forget(verifications map[string]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.times++
 	for i := range r.slots {
 		if verifications[r.slots[i].ids.verification] {
 			r.slots[i] = recentID{}
@@ -92,6 +102,7 @@ func (r *recentIDs) forget(verifications map[string]bool) {
 func (r *recentIDs) clear() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.times++
 	clear(r.slots)
 }
 

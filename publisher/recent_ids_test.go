@@ -84,16 +84,32 @@ func TestRememberedIDsAreErased(t *testing.T) {
 	}
 }
 
+// TestSentBeforeAnErasure: a message whose acknowledgement arrives after an erasure may be of the erased verification.
+func TestSentBeforeAnErasure(t *testing.T) {
+	var r recentIDs
+	r.remember()
+	sent := r.forgotten()
+	r.forget(map[string]bool{"a": true})
+	r.add(sent, 1, indexedIDs{verification: "a"})
+	r.add(r.forgotten(), 2, indexedIDs{verification: "b"})
+	if _, ok := r.at(1); ok {
+		t.Error("remembered after the erasure")
+	}
+	if _, ok := r.at(2); !ok {
+		t.Error("nothing is remembered any more")
+	}
+}
+
 // TestLongIDsAreNotRemembered: ids come from providers, and must not fill the memory.
 func TestLongIDsAreNotRemembered(t *testing.T) {
 	var r recentIDs
-	r.add(1, indexedIDs{verification: "a"})
+	r.add(0, 1, indexedIDs{verification: "a"})
 	if _, ok := r.at(1); ok {
 		t.Error("remembered without an indexer")
 	}
 	r.remember()
-	r.add(1, indexedIDs{verification: "a", external: "short"})
-	r.add(1+recentMessages, indexedIDs{verification: "b", external: strings.Repeat("long", recentLength)})
+	r.add(0, 1, indexedIDs{verification: "a", external: "short"})
+	r.add(0, 1+recentMessages, indexedIDs{verification: "b", external: strings.Repeat("long", recentLength)})
 	for _, seq := range []uint64{1, 1 + recentMessages} {
 		if ids, ok := r.at(seq); ok {
 			t.Errorf("%d: %+v", seq, ids)

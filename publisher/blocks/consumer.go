@@ -48,8 +48,8 @@ func consistent(raw []byte) bool {
 			return false
 		}
 	}
-	rereadDelay := n.next()
-	for range min(rereadDelay, uint64(len(raw))) {
+	redelivered := n.next()
+	for range min(redelivered, uint64(len(raw))) {
 		n.next()
 		n.next()
 	}
