@@ -81,7 +81,7 @@ func (s *Store) Consume(ctx context.Context, o ConsumeOptions) error {
 func (s *Store) begin(ctx context.Context, o ConsumeOptions) error {
 	d := s.normalizer()
 	s.durables.add(d)
-	if _, err := s.make(ctx, d); err != nil {
+	if _, err := s.makeNormalizer(ctx); err != nil {
 		return err
 	}
 	moved, err := s.realign(ctx, d, 0)
@@ -108,6 +108,21 @@ func (s *Store) normalizer() durable {
 		MaxDeliver:    -1,
 		MaxAckPending: inFlight,
 	}}
+}
+
+// makeNormalizer creates the consumer of the payload log if it is missing, or updates it. A new one starts at the
+// beginning: an earlier one may have delivered every payload that is stored now.
+func (s *Store) makeNormalizer(ctx context.Context) (jetstream.Consumer, error) {
+	d := s.normalizer()
+	_, err := s.js.Consumer(ctx, d.stream, d.config.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		last, err := s.newest(ctx, d.stream)
+		if err != nil {
+			return nil, err
+		}
+		s.tried.Store(max(s.tried.Load(), last))
+	}
+	return s.make(ctx, d)
 }
 
 // takeOver restarts deliveries after the last payload up to which all payloads are acknowledged. The server then counts
@@ -182,7 +197,7 @@ func (s *Store) pull(ctx context.Context, pass func(delivery)) error {
 
 // messages starts pulling. The consumer is created again if it was deleted.
 func (s *Store) messages(ctx context.Context) (jetstream.MessagesContext, error) {
-	consumer, err := s.make(ctx, s.normalizer())
+	consumer, err := s.makeNormalizer(ctx)
 	if err != nil {
 		return nil, err
 	}

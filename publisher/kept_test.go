@@ -547,6 +547,8 @@ func TestDeliveredAgain(t *testing.T) {
 			}}))
 		return again
 	}
+	_, err := store.makeNormalizer(t.Context())
+	must(t, err)
 	put("idv-1")
 	if again := consume(1, false); !slices.Equal(again, []bool{false}) {
 		t.Errorf("at first: %v", again)
@@ -554,5 +556,13 @@ func TestDeliveredAgain(t *testing.T) {
 	put("idv-2")
 	if again := consume(2, true); !slices.Equal(again, []bool{true, false}) {
 		t.Errorf("in the next process: %v", again)
+	}
+	must(t, store.js.DeleteConsumer(t.Context(), testNames.payloads(), Consumer))
+	if again := consume(2, true); !slices.Equal(again, []bool{true, true}) {
+		t.Errorf("after the consumer was deleted: %v", again)
+	}
+	put("idv-3")
+	if again := consume(1, true); !slices.Equal(again, []bool{false}) {
+		t.Errorf("a new payload after that: %v", again)
 	}
 }
