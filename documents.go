@@ -96,7 +96,7 @@ func (d *Documents) queue(size int) chan struct{} {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.full(size) || time.Since(d.taken) > roomIdle {
+	if len(d.byID) == 0 || !d.full(size) || time.Since(d.taken) > roomIdle {
 		return nil
 	}
 	turn := make(chan struct{})

@@ -138,6 +138,11 @@ func TestCallbacksDoNotWaitInVain(t *testing.T) {
 		if got := waited(t.Context(), &Documents{taken: time.Now()}); got > 0 {
 			t.Errorf("with room: %s", got)
 		}
+		began := time.Now()
+		(&Documents{taken: began}).WaitForRoom(t.Context(), 2*maxDocuments)
+		if got := time.Since(began); got > 0 {
+			t.Errorf("a body that never has room, while nothing waits: %s", got)
+		}
 	})
 }
 
