@@ -33,7 +33,14 @@ type contender struct {
 	start   func(ctx context.Context, p programs, slow time.Duration, dir string) (*service, error)
 }
 
-func contenders() []contender {
+// contenders are the two that are compared.
+func contenders(o options) []contender {
+	if o.scale {
+		return []contender{
+			{"two processes", []string{"KYC_PAYLOADS", "KYC_EVENTS"}, startCluster(2)},
+			{"one process", []string{"KYC_PAYLOADS", "KYC_EVENTS"}, startCluster(1)},
+		}
+	}
 	return []contender{
 		{"kycbridge", []string{"KYC_PAYLOADS", "KYC_EVENTS"}, startKycbridge},
 		{"peer", []string{"PEER_EVENTS"}, startPeer},
@@ -42,7 +49,7 @@ func contenders() []contender {
 
 // service is a running contender.
 type service struct {
-	callbacks string // address
+	callbacks []string // addresses
 	processes []*process
 	nats      *nats.Conn
 	streams   jetstream.JetStream
@@ -65,16 +72,12 @@ func startKycbridge(ctx context.Context, p programs, slow time.Duration, dir str
 		return nil, err
 	}
 	data, file := filepath.Join(dir, "data"), filepath.Join(dir, "kycbridge.yaml")
-	text := fmt.Sprintf("listen: %q\nadmin: {listen: %q}\nembedded: {listen: %q}\ndata_dir: %q\nlog: {level: warn}\n"+
-		"accounts:\n", ports[0], ports[1], ports[2], data)
-	for _, provider := range []string{"ondato", "signzy"} {
-		text += fmt.Sprintf("  - {name: acme, provider: %s, environment: test, confirm: false, auth: {bearer: [%s]}}\n",
-			provider, token)
-	}
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	text := fmt.Sprintf("listen: %q\nadmin: {listen: %q}\nembedded: {listen: %q}\ndata_dir: %q\n", ports[0], ports[1],
+		ports[2], data)
+	if err := os.WriteFile(file, []byte(text+accounts()), 0o600); err != nil {
 		return nil, err
 	}
-	s := &service{callbacks: ports[0]}
+	s := &service{callbacks: ports[:1]}
 	process, err := startProcess(ctx, dir, slow, p.kycbridge, "serve", "--config", file)
 	if err != nil {
 		return nil, err
@@ -90,6 +93,16 @@ func startKycbridge(ctx context.Context, p programs, slow time.Duration, dir str
 	return s, s.connect(ports[2], nats.UserInfo(user, password))
 }
 
+// accounts are the log level and the accounts of a configuration.
+func accounts() string {
+	text := "log: {level: warn}\naccounts:\n"
+	for _, provider := range []string{"ondato", "signzy"} {
+		text += fmt.Sprintf("  - {name: acme, provider: %s, environment: test, confirm: false, auth: {bearer: [%s]}}\n",
+			provider, token)
+	}
+	return text
+}
+
 // startPeer starts nats-server, which flushes every message before it acknowledges it, and the peer.
 func startPeer(ctx context.Context, p programs, slow time.Duration, dir string) (*service, error) {
 	ports, err := freePorts(ctx, 2)
@@ -102,7 +115,7 @@ func startPeer(ctx context.Context, p programs, slow time.Duration, dir string) 
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	s := &service{callbacks: ports[0]}
+	s := &service{callbacks: ports[:1]}
 	server, err := startProcess(ctx, dir, slow, p.nats, "--config", file)
 	if err != nil {
 		return nil, err
@@ -157,12 +170,12 @@ func startProcess(ctx context.Context, dir string, slow time.Duration, program s
 			"-e", "trace=" + flushes, "-e", "inject=" + flushes + ":delay_exit=" + delay}, command...)
 	}
 	p := &process{name: filepath.Base(program), ended: make(chan struct{})}
-	p.log = filepath.Join(dir, p.name+".log")
-	log, err := os.Create(p.log)
+	log, err := os.CreateTemp(dir, p.name+"-*.log")
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
+	p.log = log.Name()
 	p.cmd = exec.CommandContext(ctx, command[0], command[1:]...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, log, log
 	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KYCBRIDGE_") })

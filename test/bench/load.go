@@ -21,7 +21,7 @@ const answerTimeout = 30 * time.Second
 // load sends callbacks, the next on each connection after the answer to the previous one. It shares the processors
 // with the measured service, so it is cheap: the bytes of requests are prepared, and only ids change.
 type load struct {
-	addr        string
+	addrs       []string // one after the other for each connection
 	body        body.Body
 	connections int
 	sent        atomic.Int64 // numbers the payloads, so that each has its own verification
@@ -42,7 +42,7 @@ func (l *load) send(ctx context.Context, more func(n int64) bool) sending {
 	var work sync.WaitGroup
 	for i := range each {
 		work.Go(func() {
-			if err := l.sendOne(ctx, &each[i], more); err != nil {
+			if err := l.sendOne(ctx, l.addrs[i%len(l.addrs)], &each[i], more); err != nil {
 				each[i].fault(err.Error())
 			}
 		})
@@ -69,8 +69,8 @@ func (s *sending) fault(what string) {
 }
 
 // sendOne sends over one connection.
-func (l *load) sendOne(ctx context.Context, s *sending, more func(n int64) bool) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", l.addr)
+func (l *load) sendOne(ctx context.Context, addr string, s *sending, more func(n int64) bool) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return err
 	}

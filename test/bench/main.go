@@ -1,6 +1,7 @@
 // Command bench compares kycbridge with a typical alternative, the peer in test/bench/peer: a Watermill service in
 // front of nats-server. Both get the same callbacks, one after the other, and both answer after an fsync. It prints
-// a table, and fails if anything but exactly one event was stored for each answer 200.
+// a table, and fails if anything but exactly one event was stored for each answer 200. With -scale it compares two
+// processes of kycbridge with one, at a cluster of three NATS servers.
 package main
 
 import (
@@ -38,6 +39,7 @@ type options struct {
 	connections int
 	bodies      []body.Body
 	slow        time.Duration
+	scale       bool
 	json        bool
 }
 
@@ -48,6 +50,7 @@ func readOptions(args []string) (o options, err error) {
 	flags.IntVar(&o.connections, "connections", 64, "connections, each with one callback at a time")
 	names := flags.String("bodies", "ondato,signzy", "bodies, separated by commas")
 	flags.DurationVar(&o.slow, "slow", 0, "how much longer a flush takes, as on a slower disk; needs strace")
+	flags.BoolVar(&o.scale, "scale", false, "compare two processes with one, at three NATS servers that keep three copies")
 	flags.BoolVar(&o.json, "json", false, "print every measurement as JSON instead of the table")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -117,7 +120,7 @@ func measureAll(ctx context.Context, o options, p programs, dir string) ([]sampl
 	var samples []sample
 	for rep := range o.reps {
 		for _, b := range o.bodies {
-			turn := contenders()
+			turn := contenders(o)
 			if rep%2 == 1 {
 				slices.Reverse(turn)
 			}

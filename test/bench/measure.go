@@ -47,7 +47,7 @@ func visit(ctx context.Context, c contender, b body.Body, o options, p programs,
 	if err != nil {
 		return sample{}, err
 	}
-	l := &load{addr: s.callbacks, body: b, connections: o.connections}
+	l := &load{addrs: s.callbacks, body: b, connections: o.connections}
 	warm := l.send(ctx, func(n int64) bool { return n <= warmUp })
 	events := c.streams[len(c.streams)-1]
 	if _, err := s.waitFor(ctx, events, l.answered); err != nil {

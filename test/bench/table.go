@@ -83,10 +83,11 @@ func measures(o options) []measure {
 		{"answer, median, ms", 1, func(s sample) float64 { return s.P50 }},
 		{"answer, 99 %, ms", 1, func(s sample) float64 { return s.P99 }},
 		{"processor time a payload with its event, ms", 3, func(s sample) float64 { return s.Processor }},
+		{"processors in use", 2, func(s sample) float64 { return s.Processor * s.EventRate / 1000 }},
 		{"resident memory at the end, MiB", 0, func(s sample) float64 { return s.Memory }},
 	}
 	if o.slow > 0 { // the processor time would be that of strace too
-		rows = slices.Delete(rows, 5, 6)
+		rows = slices.Delete(rows, 5, 7)
 	}
 	return rows
 }
@@ -101,14 +102,15 @@ func printTables(w io.Writer, m machine, o options, samples []sample) error {
 		fmt.Fprintf(&out, "; every flush takes %s longer", o.slow)
 	}
 	fmt.Fprintln(&out)
+	compared := contenders(o)
 	for _, b := range o.bodies {
-		fmt.Fprintf(&out, "\n| %s, %.1f kB | kycbridge | peer | kycbridge / peer |\n|---|---|---|---|\n", b.Provider,
-			float64(b.Size())/1000)
+		fmt.Fprintf(&out, "\n| %s, %.1f kB | %s | %s | %[3]s / %[4]s |\n|---|---|---|---|\n", b.Provider,
+			float64(b.Size())/1000, compared[0].name, compared[1].name)
 		for _, row := range measures(o) {
 			median := func(contender string) float64 {
 				return medianOf(samples, func(s sample) bool { return s.Contender == contender && s.Body == b.Provider }, row.of)
 			}
-			ours, theirs := median("kycbridge"), median("peer")
+			ours, theirs := median(compared[0].name), median(compared[1].name)
 			ratio := "-"
 			if theirs > 0 {
 				ratio = fmt.Sprintf("%.2f", ours/theirs)
