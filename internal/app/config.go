@@ -286,7 +286,7 @@ func defaults() Config {
 		Store:     Server{URL: embeddedURL},
 		Bus:       Server{URL: embeddedURL},
 		Receive:   Receive{MaxBody: 1 << 20, Concurrency: 512, Timeout: 10 * time.Second, Drain: 15 * time.Second},
-		Normalize: Normalize{Workers: 64, MaxAttempts: 5},
+		Normalize: Normalize{Workers: 128, MaxAttempts: 5},
 		Integrity: Integrity{Scrub: 24 * time.Hour},
 		Retention: defaultRetention(),
 		Names:     Names{SubjectPrefix: "kyc", StreamPrefix: "KYC", TypePrefix: "io.kycbridge", SourcePrefix: "/kycbridge"},
