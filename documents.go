@@ -22,7 +22,7 @@ const (
 
 	// roomWait is how long a callback waits at most until a document is taken.
 	roomWait = 200 * time.Millisecond
-	// roomIdle is how long after the last processed payload callbacks still wait for room.
+	// roomIdle is how long after a document was taken callbacks still wait for room.
 	roomIdle = time.Second
 )
 
@@ -35,7 +35,7 @@ type Documents struct {
 	bytes int
 	since time.Time // when byID was empty
 
-	taken   time.Time       // when the Normalizer last asked for a document
+	taken   time.Time       // when the Normalizer last took a document
 	waiting []chan struct{} // callbacks that wait for room, in the order of their arrival
 }
 
@@ -132,8 +132,11 @@ func (d *Documents) take(p Payload) document.Object {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.taken = time.Now()
-	return d.remove(p)
+	doc := d.remove(p)
+	if doc != nil { // a payload that is tried again in vain has none
+		d.taken = time.Now()
+	}
+	return doc
 }
 
 // drop removes the document of a payload that was not stored.

@@ -103,10 +103,10 @@ func (c cost) String() string {
 func (b *bridge) measured(t *testing.T, send func(), payloads int) cost {
 	t.Helper()
 	b.rest(payloads)
-	began, before := time.Now(), processorOf(t, b.process.cmd.Process.Pid)
+	began, before := time.Now(), processorOf(t, b.cmd.Process.Pid)
 	send()
 	took := time.Since(began)
-	used := processorOf(t, b.process.cmd.Process.Pid) - before
+	used := processorOf(t, b.cmd.Process.Pid) - before
 	b.rest(payloads)
 	c := b.used(t)
 	if payloads >= 20_000 {
@@ -134,7 +134,7 @@ func (b *bridge) used(t *testing.T) (c cost) {
 	if !ok {
 		t.Fatal("no metric of the garbage collection")
 	}
-	c.heap, c.resident = int(next/(1+percent/100)), status(b.process.cmd.Process.Pid, "VmRSS")
+	c.heap, c.resident = int(next/(1+percent/100)), status(b.cmd.Process.Pid, "VmRSS")
 	err := filepath.WalkDir(b.dir, func(_ string, entry fs.DirEntry, err error) error {
 		if info, infoErr := entry.Info(); err == nil && infoErr == nil && !entry.IsDir() {
 			c.disk += int(info.Size())

@@ -50,7 +50,7 @@ func startCluster(processes int) func(context.Context, programs, time.Duration, 
 }
 
 // startNodes starts the NATS servers and returns their addresses.
-func (s *service) startNodes(ctx context.Context, p programs, slow time.Duration, dir string) (nodes []string, err error) {
+func (s *service) startNodes(ctx context.Context, p programs, slow time.Duration, dir string) ([]string, error) {
 	ports, err := freePorts(ctx, 2*clusterNodes)
 	if err != nil {
 		return nil, err
