@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -98,6 +100,22 @@ func topCommandScript(ts *testscript.TestScript, s *stored) {
 			ts.Fatalf("q does not end it")
 		}
 		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// TestLateAnswerKeepsTheFault: a report that takes longer than a search does not remove the answer to the search.
+func TestLateAnswerKeepsTheFault(t *testing.T) {
+	m := tea.Model(newTop(screen{}, topSource{}))
+	send := func(msg tea.Msg) { m, _ = m.Update(msg) }
+	send(tea.KeyPressMsg{Text: "5", Code: '5'})
+	send(topFault{errors.New("no verification or payload has the id")})
+	send(topText{title: "report"})
+	if m.(top).fault == "" {
+		t.Error("the late report has removed it")
+	}
+	send(tea.KeyPressMsg{Text: "r", Code: 'r'})
+	if fault := m.(top).fault; fault != "" {
+		t.Errorf("after the next request: %s", fault)
 	}
 }
 

@@ -45,7 +45,9 @@ type top struct {
 	report archive.Report
 	text   topText // of the report view
 	open   *topText
-	fault  string
+	// fault is what the last request has failed with. The next request clears it, not its answer: the answer to an
+	// earlier request may arrive after the fault of a later one.
+	fault string
 
 	searching bool
 	typed     string
@@ -68,11 +70,11 @@ func (m top) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case topFault:
 		m.fault = msg.Error()
 	case topList:
-		m.kept, m.fault = msg, ""
+		m.kept = msg
 	case topAccounts:
-		m.report, m.fault = archive.Report(msg), ""
+		m.report = archive.Report(msg)
 	case topText:
-		if m.fault = ""; msg.title == "report" && m.view == viewReport {
+		if msg.title == "report" && m.view == viewReport {
 			m.text = msg
 		} else {
 			m.open, m.first = &msg, 0
@@ -112,6 +114,7 @@ func (m top) typing(k tea.KeyPressMsg) (tea.Model, tea.Cmd) {
 	case "enter":
 		m.searching = false
 		if id := strings.TrimSpace(m.typed); id != "" {
+			m.fault = ""
 			return m, m.find(m.screen, id)
 		}
 	case "esc", "ctrl+c":
@@ -144,8 +147,10 @@ func (m top) key(k string) (tea.Model, tea.Cmd) {
 	case "/":
 		m.searching, m.typed = true, ""
 	case "r":
+		m.fault = ""
 		return m, m.reload()
 	case "enter":
+		m.fault = ""
 		return m, m.opened()
 	case "down", "j":
 		m.move(1)
