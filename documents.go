@@ -22,6 +22,9 @@ const (
 
 	// roomWait is how long a callback waits at most until a document is taken.
 	roomWait = 200 * time.Millisecond
+	// mostDelayed limits the callbacks that wait for room: those that wait count against receive.concurrency, and a burst
+	// must not be refused because of them.
+	mostDelayed = 128
 	// roomIdle is how long after a document was taken callbacks still wait for room.
 	roomIdle = time.Second
 )
@@ -58,6 +61,7 @@ func (d *Documents) put(p Payload, doc document.Object) {
 	}
 	if len(d.byID) == 0 || d.full(len(p.Body)) && time.Since(d.since) > documentAge {
 		d.byID, d.bytes, d.since = map[string]decoded{}, 0, time.Now()
+		d.admit()
 	}
 	if d.full(len(p.Body)) {
 		return
@@ -73,7 +77,8 @@ func (d *Documents) full(size int) bool {
 
 // WaitForRoom delays a callback of so many bytes while the documents that wait leave no room for its own, by roomWait
 // at most: events would fall behind by seconds before a provider noticed anything, and each body would be decoded a
-// second time. It does not wait while nothing is processed, because the bus is unavailable for example.
+// second time. It does not wait while nothing is processed, because the bus is unavailable for example, nor while
+// mostDelayed others do.
 func (d *Documents) WaitForRoom(ctx context.Context, size int) {
 	turn := d.queue(size)
 	if turn == nil {
@@ -96,7 +101,7 @@ func (d *Documents) queue(size int) chan struct{} {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.byID) == 0 || !d.full(size) || time.Since(d.taken) > roomIdle {
+	if len(d.byID) == 0 || !d.full(size) || time.Since(d.taken) > roomIdle || len(d.waiting) >= mostDelayed {
 		return nil
 	}
 	turn := make(chan struct{})

@@ -147,6 +147,28 @@ func TestCallbacksDoNotWaitInVain(t *testing.T) {
 	})
 }
 
+// TestABurstDoesNotWait: callbacks that wait take places of receive.concurrency, so only some of a burst do.
+func TestABurstDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := full(t)
+		for range mostDelayed {
+			go d.WaitForRoom(t.Context(), 1)
+		}
+		synctest.Wait()
+		began := time.Now()
+		d.WaitForRoom(t.Context(), 1)
+		if got := time.Since(began); got > 0 {
+			t.Errorf("one more waited %s", got)
+		}
+		d.since = time.Now().Add(-2 * documentAge) // nobody has taken these documents
+		d.put(Payload{ID: "later"}, document.Object{})
+		synctest.Wait()
+		if len(d.waiting) > 0 {
+			t.Errorf("%d wait for the documents that were dropped", len(d.waiting))
+		}
+	})
+}
+
 // TestAllAreAdmittedWhenPlacesAreFree: callbacks that were admitted and not stored leave their places free.
 func TestAllAreAdmittedWhenPlacesAreFree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

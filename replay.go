@@ -67,10 +67,10 @@ func (r *Replayer) Recompute(ctx context.Context, k Key) (Recomputed, error) {
 	if err != nil {
 		return Recomputed{Key: k}, err
 	}
-	var onNothing Recomputed
+	var onEmpty Recomputed
 	if r.Whole {
-		if onNothing, err = r.recompute(ctx, stored, nil); err != nil || !onNothing.Differs() {
-			return onNothing, err
+		if onEmpty, err = r.recompute(ctx, stored, nil); err != nil || !onEmpty.Differs() {
+			return onEmpty, err
 		}
 	}
 	var base *Revision
@@ -80,7 +80,7 @@ func (r *Replayer) Recompute(ctx context.Context, k Key) (Recomputed, error) {
 		}
 	}
 	if r.Whole && base == nil {
-		return onNothing, nil
+		return onEmpty, nil
 	}
 	return r.recompute(ctx, stored, base)
 }

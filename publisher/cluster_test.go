@@ -134,14 +134,9 @@ func TestStartBeforeTheLastNode(t *testing.T) {
 	if !leaderless(refused) {
 		t.Errorf("two of three nodes say %v, which counts as permanent", refused)
 	}
-	last := make(chan struct{})
-	go func() {
-		defer close(last)
-		time.Sleep(2 * time.Second)
-		newNode(t, nodes[2])
-	}()
-	store, _ := join(t, first.ClientURL())
-	<-last
+	last := prepareNode(t, nodes[2])
+	time.AfterFunc(2*time.Second, last.Start)
+	store, _ := join(t, first.ClientURL()) // no stream of three replicas can be made before that
 	if _, err := store.Append(t.Context(), payload("idv-1", "e1", `{"n":1}`)); err != nil {
 		t.Error(err)
 	}
@@ -206,13 +201,19 @@ func startNode(t *testing.T, o *server.Options) string {
 // newNode starts a server that runs until the end of the test at most.
 func newNode(t *testing.T, o *server.Options) *server.Server {
 	t.Helper()
+	s := prepareNode(t, o)
+	s.Start()
+	return s
+}
+
+// prepareNode makes a server that is not started yet.
+func prepareNode(t *testing.T, o *server.Options) *server.Server {
+	t.Helper()
 	s, err := server.NewServer(o)
 	if err != nil {
-		t.Error(err)
-		return nil
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	s.Start()
 	return s
 }
 

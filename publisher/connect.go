@@ -304,7 +304,8 @@ func retryUntilReady(ctx context.Context, ask func(context.Context) error) error
 	defer cancel()
 	err := retryRequest(patience, retryPause, leaderless, ask)
 	if err != nil && patience.Err() != nil && ctx.Err() == nil {
-		return fmt.Errorf("%w: has the cluster a leader, is JetStream enabled, is there room for the streams?", err)
+		return fmt.Errorf("%w: has the cluster a leader and as many servers as replicas, is JetStream enabled, "+
+			"is there room for the streams?", err)
 	}
 	return err
 }

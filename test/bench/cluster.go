@@ -31,8 +31,9 @@ func startCluster(processes int) func(context.Context, programs, time.Duration, 
 		for i := range processes {
 			callbacks, admin := ports[2*i], ports[2*i+1]
 			file := filepath.Join(dir, fmt.Sprintf("kycbridge-%d.yaml", i))
+			data := filepath.Join(dir, fmt.Sprint("data-", i))
 			text := fmt.Sprintf("listen: %q\nadmin: {listen: %q}\ndata_dir: %q\nstore: {url: %q, replicas: %[5]d}\n"+
-				"bus: {url: %[4]q, replicas: %[5]d}\n", callbacks, admin, filepath.Join(dir, fmt.Sprint("data-", i)), url, clusterNodes)
+				"bus: {url: %[4]q, replicas: %[5]d}\n", callbacks, admin, data, url, clusterNodes)
 			if err := os.WriteFile(file, []byte(text+accounts()), 0o600); err != nil {
 				return s, err
 			}
