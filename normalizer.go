@@ -15,7 +15,7 @@ import (
 type State struct {
 	Data *Revision // nil: nothing was published
 	Seq  uint64    // sequence of the last event; 0: none
-	Read bool      // read from the log just now, not cached
+	Read bool      // read from the log just now, not cached or assumed
 	At   time.Time // when that event was published; zero if it is cached
 }
 
@@ -30,8 +30,8 @@ type Sealed struct {
 // Key identifies a verification within the streams.
 type Key struct{ Provider, Account, VerificationID string }
 
-// EventLog is the canonical history. Last may answer from a cache unless fresh is set. Publish appends e
-// if the last event of its verification is still the one at sequence after; otherwise it returns
+// EventLog is the canonical history. Last may answer from a cache, or assume that there is no event, unless fresh is
+// set. Publish appends e if the last event of its verification is still the one at sequence after; otherwise it returns
 // ErrConflict and clears its cache.
 type EventLog interface {
 	Last(ctx context.Context, k Key, fresh bool) (State, error)
@@ -39,11 +39,16 @@ type EventLog interface {
 }
 
 // History reads the stored payloads of one verification in the order in which they were stored. WasErased
-// reports whether there is proof that a payload was erased; a payload that is only missing was not.
+// reports whether there is proof that a payload was erased; a payload that is only missing was not. It may be
+// ErasureDelay late.
 type History interface {
 	History(ctx context.Context, k Key, each func(Payload) error) error
 	WasErased(ctx context.Context, p Payload) (bool, error)
 }
+
+// ErasureDelay is how long after the record of an erasure a worker may still take the payload for not erased. A purge
+// waits longer before it erases events.
+const ErasureDelay = 50 * time.Millisecond
 
 // Normalizer turns stored payloads into published events.
 type Normalizer struct {

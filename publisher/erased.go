@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -91,8 +93,62 @@ func (s *Store) recordErased(ctx context.Context, stream string, gone ...kycbrid
 		if err != nil {
 			return fmt.Errorf("write down an erasure: %w", err)
 		}
+		s.erasures.forget()
 		return nil
 	}
+}
+
+// erasures is the record of erased sequences that was read last. The workers of a process ask for the same one, each
+// before it publishes an event, so one of them reads it for all.
+type erasures struct {
+	mu      sync.Mutex
+	subject string
+	ranges  erasedRanges
+	began   time.Time // of reading it
+	reading bool      // a caller is reading it again
+}
+
+// get returns the record of a subject if it is recent. When it is half as old as it may be, one caller is told to read
+// it again, while the others still use it.
+func (e *erasures) get(subject string) (ranges erasedRanges, recent bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	age := time.Since(e.began)
+	if subject != e.subject || age >= kycbridge.ErasureDelay {
+		return erasedRanges{}, false
+	}
+	if age >= kycbridge.ErasureDelay/2 && !e.reading {
+		e.reading = true
+		return erasedRanges{}, false
+	}
+	return e.ranges, true
+}
+
+// put holds a record that was read without an error since began.
+func (e *erasures) put(subject string, ranges erasedRanges, began time.Time, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.reading = false; err == nil && began.After(e.began) {
+		e.subject, e.ranges, e.began = subject, ranges, began
+	}
+}
+
+// forget makes the next caller read the record, and drops what is being read.
+func (e *erasures) forget() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.subject, e.began = "", time.Now()
+}
+
+// recentlyErased reads one message like readErased; the result may be kycbridge.ErasureDelay old.
+func (s *Store) recentlyErased(ctx context.Context, subject string) (erasedRanges, error) {
+	if known, recent := s.erasures.get(subject); recent {
+		return known, nil
+	}
+	began := time.Now()
+	known, _, err := s.readErased(ctx, subject)
+	s.erasures.put(subject, known, began, err)
+	return known, err
 }
 
 // readErased reads one message; the zero value and 0 if it does not exist.

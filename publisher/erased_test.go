@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap/zaptest"
@@ -38,5 +39,72 @@ func TestShutdownDuringStartIsNoError(t *testing.T) {
 		if err := consume(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestErasuresAreKnownInTime: an erasure by this process is known at once, one by another process after
+// kycbridge.ErasureDelay at most, although a process reads the record of erasures once for all of its workers.
+func TestErasuresAreKnownInTime(t *testing.T) {
+	server, store, _ := start(t, t.TempDir())
+	other, _ := openStreams(t, server)
+	put := func(id string) kycbridge.Payload {
+		t.Helper()
+		p := payload("idv-"+id, id, "{}")
+		_, err := store.Append(t.Context(), p)
+		must(t, err)
+		p.Seq, err = store.newest(t.Context(), testNames.payloads())
+		must(t, err)
+		return p
+	}
+	erased := func(p kycbridge.Payload) bool {
+		t.Helper()
+		was, err := store.WasErased(t.Context(), p)
+		must(t, err)
+		return was
+	}
+	own, foreign := put("own"), put("foreign")
+	if erased(own) || erased(foreign) {
+		t.Fatal("a stored payload counts as erased")
+	}
+	must(t, store.Erase(t.Context(), "", own.Seq, true))
+	if !erased(own) {
+		t.Error("an erasure by this process is not known at once")
+	}
+	must(t, other.Erase(t.Context(), "", foreign.Seq, true))
+	time.Sleep(kycbridge.ErasureDelay)
+	if !erased(foreign) {
+		t.Error("an erasure by another process is not known after the delay")
+	}
+}
+
+// TestErasuresAreReadOnce: while a record is recent nobody reads it; once it is half as old as it may be one caller
+// does, and after its whole age all do.
+func TestErasuresAreReadOnce(t *testing.T) {
+	const subject = "a"
+	for name, c := range map[string]struct {
+		age    time.Duration
+		recent []bool // for one caller after the other
+	}{
+		"new":      {0, []bool{true, true, true}},
+		"half":     {kycbridge.ErasureDelay / 2, []bool{false, true, true}},
+		"outdated": {kycbridge.ErasureDelay, []bool{false, false, false}},
+	} {
+		var e erasures
+		e.put(subject, erasedRanges{}, time.Now().Add(-c.age), nil)
+		for i, want := range c.recent {
+			if _, got := e.get(subject); got != want {
+				t.Errorf("%s: caller %d may use the record: %t, want %t", name, i, got, want)
+			}
+		}
+		if _, got := e.get("b"); got {
+			t.Errorf("%s: the record of another subject is used", name)
+		}
+	}
+	var e erasures
+	began := time.Now()
+	e.forget()
+	e.put(subject, erasedRanges{}, began, nil)
+	if _, got := e.get(subject); got {
+		t.Error("a record that was read while an erasure was recorded is used")
 	}
 }

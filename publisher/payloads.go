@@ -73,6 +73,7 @@ type Store struct {
 	polls      jetstream.Stream // timers and due watches
 	starts     jetstream.Stream // idempotency keys
 	tombstones jetstream.Stream // erased verifications
+	erasures   erasures         // the record of erasures that was read last
 	legalHolds jetstream.Stream // verifications that must not be erased
 	shelves    map[kycbridge.Shelf]jetstream.Stream
 	payloads   *committer
@@ -400,7 +401,7 @@ func (s *Store) putRefused(ctx context.Context, r refusedPayload) (jetstream.Pub
 // file may have lost the message. So the erasure must be recorded as well.
 func (s *Store) WasErased(ctx context.Context, p kycbridge.Payload) (bool, error) {
 	// The record first: it is written before the payload is removed, and it is shorter than the payload.
-	noted, _, err := s.readErased(ctx, s.names.erasedIn(s.names.payloads(), p.Seq))
+	noted, err := s.recentlyErased(ctx, s.names.erasedIn(s.names.payloads(), p.Seq))
 	if err != nil || !noted.has(kycbridge.Range{p.Seq, p.Seq}) {
 		return false, err
 	}

@@ -126,7 +126,9 @@ func benchPath(b *testing.B, body body.Body, rate int, more string) (perSecond f
 		b.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	a, err := app.Start(b.Context(), benchConfig(b, dir, "bench-key-bench-key", more), app.AllRoles(), zap.NewNop())
+	config := benchConfig(b, dir, "bench-key-bench-key", more)
+	app.TuneProcessors(config)
+	a, err := app.Start(b.Context(), config, app.AllRoles(), zap.NewNop())
 	if err != nil {
 		b.Fatal(err)
 	}

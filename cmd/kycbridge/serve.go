@@ -63,6 +63,7 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 		log.Warn(warning)
 	}
 	app.TuneMemory()
+	app.TuneProcessors(config)
 	options = append(options, app.WithVersion(programVersion()), app.WithLogLevel(setLevel))
 	a, err := app.Start(ctx, config, roles, log, options...)
 	if err != nil {

@@ -86,7 +86,7 @@ func (s *system) newArchive(intake *kycbridge.Intake) *archive.Archive {
 func (s *system) newNormalizer(bus *publisher.Bus, accounts kycbridge.AccountFinder) *kycbridge.Normalizer {
 	return &kycbridge.Normalizer{
 		Accounts:     accounts,
-		Events:       bus,
+		Events:       publisher.NewPredicting(bus),
 		Log:          s.store,
 		Quarantine:   s.store,
 		Triggers:     s.store,
