@@ -4,6 +4,7 @@
 #                       NATS server, built from its Go module, and the proxy, under the names of the
 #                       official images. Nothing is pulled.
 #   make kycbridge-image
+#   make profile        measures where the processor time of payloads goes, for the compiler
 #   make clean
 
 IMAGE   ?= kycbridge
@@ -21,7 +22,7 @@ export GOOS := linux
 
 # It says what it makes, not how: make --trace tells the rest.
 .SILENT:
-.PHONY: image kycbridge-image nats-image caddy-image certificates clean
+.PHONY: image kycbridge-image nats-image caddy-image certificates profile clean
 
 image: kycbridge-image nats-image caddy-image
 
@@ -54,6 +55,15 @@ caddy-image: certificates
 	      go build -tags nobadger,nomysql,nopgx -trimpath -ldflags '-s -w' -o root/usr/bin/caddy github.com/caddyserver/caddy/v2/cmd/caddy; }; } && \
 	  cp '$(CERTIFICATES)' ca-certificates.crt && \
 	  docker build --quiet --tag caddy:2 --file $(CURDIR)/deploy/image/caddy.Dockerfile .; }
+
+# The compiler optimizes what this profile shows to be hot. It is measured at a fixed place, because its name is in the
+# profile.
+profile: PLACE := /tmp/kycbridge-profile
+profile:
+	mkdir -p $(PLACE)
+	go test -c -trimpath -o $(PLACE)/path.test ./test
+	cd test && $(PLACE)/path.test -test.run '^$$' -test.bench '^BenchmarkPath$$' -test.benchtime 50000x -test.cpuprofile $(PLACE)/cpu
+	go tool pprof -proto -output cmd/kycbridge/default.pgo $(PLACE)/path.test $(PLACE)/cpu
 
 certificates:
 	test -n '$(CERTIFICATES)' || { echo 'no CA certificates found on this machine; write make image CERTIFICATES=<PEM file>' >&2; exit 1; }

@@ -35,17 +35,13 @@ type numberMasker struct{ writing, found bool }
 // the word.
 func (h *numberMasker) texts(all ...*string) {
 	for _, s := range all {
-		if mayHoldNumber(*s) {
-			h.set(s, HideAadhaar(*s))
-		}
+		h.set(s, HideAadhaar(*s))
 	}
 }
 
 func (h *numberMasker) words(all ...*string) {
 	for _, s := range all {
-		if mayHoldNumber(*s) {
-			h.set(s, hideInWord(*s))
-		}
+		h.set(s, hideInWord(*s))
 	}
 }
 

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -322,11 +323,19 @@ func (c *committer) request(ctx context.Context, m *nats.Msg) (*jetstream.PubAck
 	if err != nil {
 		return nil, fmt.Errorf("publish: %w", err)
 	}
+	return answerOf(reply.Data)
+}
+
+// answerOf reads the stream's answer to a message.
+func answerOf(data []byte) (*jetstream.PubAck, error) {
+	if stream, seq, ok := plainAck(data); ok {
+		return &jetstream.PubAck{Stream: stream, Sequence: seq}, nil
+	}
 	var answer struct {
 		jetstream.PubAck
 		Error *jetstream.APIError `json:"error"`
 	}
-	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+	if err := json.Unmarshal(data, &answer); err != nil {
 		return nil, fmt.Errorf("publish: the answer is not an acknowledgement: %w", err)
 	}
 	if answer.Error != nil {
@@ -336,6 +345,25 @@ func (c *committer) request(ctx context.Context, m *nats.Msg) (*jetstream.PubAck
 		return nil, errors.New("publish: the answer names no stream")
 	}
 	return &answer.PubAck, nil
+}
+
+// plainAck reads an acknowledgement that consists of stream and sequence only, as the server writes it for nearly
+// every message: the JSON decoder would take 3 µs for it. Anything else is left to the decoder.
+func plainAck(data []byte) (stream string, seq uint64, ok bool) {
+	rest, ok := bytes.CutPrefix(data, []byte(`{"stream":"`))
+	if !ok {
+		return "", 0, false
+	}
+	name, rest, ok := bytes.Cut(rest, []byte(`","seq":`))
+	if !ok || bytes.ContainsAny(name, `"\\`) {
+		return "", 0, false
+	}
+	digits, ok := bytes.CutSuffix(rest, []byte("}"))
+	if !ok {
+		return "", 0, false
+	}
+	seq, err := strconv.ParseUint(string(digits), 10, 64)
+	return string(name), seq, err == nil && len(name) > 0
 }
 
 func copyOf(m *nats.Msg) *nats.Msg {

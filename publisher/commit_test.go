@@ -91,3 +91,26 @@ func TestPublishingGivesUp(t *testing.T) {
 		t.Errorf("%v after %s", err, time.Since(began))
 	}
 }
+
+// TestAnswerOf: the short way to read an acknowledgement takes only what the decoder would read the same.
+func TestAnswerOf(t *testing.T) {
+	for answer, want := range map[string]*jetstream.PubAck{
+		`{"stream":"KYC_EVENTS","seq":7}`:                     {Stream: "KYC_EVENTS", Sequence: 7},
+		`{"stream":"KYC_EVENTS", "seq":7}`:                    {Stream: "KYC_EVENTS", Sequence: 7},
+		`{"stream":"KYC_EVENTS","seq":7,"duplicate":true}`:    {Stream: "KYC_EVENTS", Sequence: 7, Duplicate: true},
+		`{"stream":"KYC_EVENTS","domain":"hub","seq":7}`:      {Stream: "KYC_EVENTS", Sequence: 7, Domain: "hub"},
+		`{"stream":"KYC\u005fEVENTS","seq":7}`:                {Stream: "KYC_EVENTS", Sequence: 7},
+		`{"seq":7,"stream":"KYC_EVENTS"}`:                     {Stream: "KYC_EVENTS", Sequence: 7},
+		`{"stream":"","seq":7}`:                               nil,
+		`{"stream":"KYC_EVENTS","seq":-7}`:                    nil,
+		`{"stream":"KYC_EVENTS","seq":7`:                      nil,
+		`{"stream":"KYC_EVENTS","seq":7}}`:                    nil,
+		`{"error":{"code":400,"err_code":10071},"stream":""}`: nil,
+		``: nil,
+	} {
+		got, err := answerOf([]byte(answer))
+		if want == nil && err == nil || want != nil && (err != nil || *got != *want) {
+			t.Errorf("%s: %+v, %v; want %+v", answer, got, err, want)
+		}
+	}
+}

@@ -106,12 +106,19 @@ func (r *recentIDs) clear() {
 	clear(r.slots)
 }
 
-// clone copies the ids: they are parts of a body that should not stay in memory for them.
+// clone copies the ids: they are parts of a body that should not stay in memory for them. The copies are parts of one
+// text, so that a garbage collection visits two objects for each message.
 func (d indexedIDs) clone() indexedIDs {
-	copied := indexedIDs{verification: strings.Clone(d.verification), external: strings.Clone(d.external),
-		payload: strings.Clone(d.payload), references: slices.Clone(d.references)}
+	text := strings.Join(append([]string{d.verification, d.external, d.payload}, d.references...), "")
+	next := func(id string) string {
+		var copied string
+		copied, text = text[:len(id)], text[len(id):]
+		return copied
+	}
+	copied := indexedIDs{verification: next(d.verification), external: next(d.external), payload: next(d.payload),
+		references: slices.Clone(d.references)}
 	for i, reference := range copied.references {
-		copied.references[i] = strings.Clone(reference)
+		copied.references[i] = next(reference)
 	}
 	return copied
 }

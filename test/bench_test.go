@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -121,6 +122,7 @@ func processorTime(b *testing.B) time.Duration {
 // per second until the last event.
 func benchPath(b *testing.B, body body.Body, rate int, more string) (perSecond float64) {
 	app.TuneMemory()
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0)) // which TuneProcessors changes
 	dir, err := os.MkdirTemp("", "kycbridge-bench-")
 	if err != nil {
 		b.Fatal(err)

@@ -49,7 +49,7 @@ func TestProviderIsRemoved(t *testing.T) {
 	}
 	c.removeLines(t, fifthTable, "\t\"kycbridge/normalize/"+removedProvider+"\"\n", "\t\t"+removedProvider+".Entry(),\n")
 
-	c.run(t, "go", "build", "./...")
+	c.run(t, "go", "build", "-pgo=off", "./...")
 	for _, test := range removedTests {
 		out := c.run(t, "go", "test", "-vet=off", "-count=1", "-v", "-run", test.tests, test.dir)
 		if !strings.Contains(out, test.shows) || strings.Contains(out, "/"+removedProvider+"/") {
@@ -72,7 +72,7 @@ const removedConfig = `accounts:
 func (c checkout) checksOthers(t *testing.T) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "kycbridge")
-	c.run(t, "go", "build", "-o", binary, "./cmd/kycbridge")
+	c.run(t, "go", "build", "-pgo=off", "-o", binary, "./cmd/kycbridge")
 	file := filepath.Join(t.TempDir(), "kycbridge.yaml")
 	writeSample(t, file, removedConfig)
 	c.run(t, binary, "config", "check", "--config", file)

@@ -53,6 +53,7 @@ func kycbridge(t *testing.T) string {
 			"go",
 			"build",
 			"-trimpath",
+			"-pgo=off",
 			"-o",
 			filepath.Join(program.dir, "kycbridge"),
 			"kycbridge/cmd/kycbridge",

@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 
 // build builds a program of a module's folder.
 func build(folder, out, pkg string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-o", out, pkg)
+	cmd := exec.Command("go", "build", "-trimpath", "-pgo=off", "-o", out, pkg)
 	cmd.Dir = folder
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if said, err := cmd.CombinedOutput(); err != nil {
