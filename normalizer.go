@@ -25,6 +25,10 @@ type Sealed struct {
 	Kind   event.Kind
 	Body   []byte // as published, before encryption; nil: it is not encoded
 	Memory Memory // stored beside the body
+	// NotErased returns ErrConflict if the payload was erased meanwhile. It is called again before the event is sent, if
+	// that is later than ErasureDelay after Checked, when it was called last. nil: it cannot be erased.
+	NotErased func(context.Context) error
+	Checked   time.Time
 }
 
 // Key identifies a verification within the streams.
@@ -46,8 +50,8 @@ type History interface {
 	WasErased(ctx context.Context, p Payload) (bool, error)
 }
 
-// ErasureDelay is how long after the record of an erasure a worker may still take the payload for not erased. A purge
-// waits longer before it erases events.
+// ErasureDelay is how long after the record of an erasure a worker may still take the payload for not erased, and how
+// long the result counts when its event is sent. A purge waits longer before it looks for events again.
 const ErasureDelay = 50 * time.Millisecond
 
 // Normalizer turns stored payloads into published events.
@@ -304,7 +308,11 @@ func (n *Normalizer) try(
 		return Processed{NoEvent: noEvent}, late, nil
 	}
 	e := n.seal(next, kind, f)
-	if faults := checked(e.Event).Check(); len(faults) > 0 {
+	faults := checked(e.Event).Check()
+	if len(faults) > 0 && !last.Read {
+		return Processed{}, late, ErrConflict // the fault may come from an outdated state: judge by the log
+	}
+	if len(faults) > 0 {
 		return Processed{}, late, fmt.Errorf("event breaks its schema at %q: %s: %w", faults[0].Path, faults[0].Message,
 			ErrUnmappable)
 	}
@@ -314,13 +322,29 @@ func (n *Normalizer) try(
 		}
 	}
 	// This check is the last one: a purge erases payloads first, and events only after running operations have ended.
+	e.Checked = time.Now()
 	if erased, err := n.Log.WasErased(ctx, p); err != nil || erased {
 		return Processed{NoEvent: NoEventErased}, late, err
 	}
-	if err := n.Events.Publish(ctx, k, e, last.Seq); err != nil {
+	e.NotErased = notErased(n.Log, p)
+	switch err := n.Events.Publish(ctx, k, e, last.Seq); {
+	case errors.Is(err, ErrUnmappable) && !last.Read:
+		return Processed{}, late, ErrConflict
+	case err != nil:
 		return Processed{}, late, fmt.Errorf("publish event: %w", err)
 	}
 	return Processed{Event: e.Event, Kind: kind}, late, nil
+}
+
+// notErased is Sealed.NotErased of the event of a payload.
+func notErased(log History, p Payload) func(context.Context) error {
+	return func(ctx context.Context) error {
+		erased, err := log.WasErased(ctx, p)
+		if err == nil && erased {
+			err = ErrConflict
+		}
+		return err
+	}
 }
 
 // checked is e as Check expects it before encryption: the profile encrypted counts as full.

@@ -197,9 +197,11 @@ func (r *Replayer) Replay(ctx context.Context, k Key) (Recomputed, *event.Event,
 		if e.Body, err = json.Marshal(e.Event); err != nil {
 			return out, nil, fmt.Errorf("write event: %w", ErrUnmappable)
 		}
+		e.Checked = time.Now()
 		if erased, err := r.wasErased(ctx, out.newest); err != nil || erased {
 			return out, nil, err
 		}
+		e.NotErased = notErased(r.Normalizer.Log, out.newest)
 		err = r.Normalizer.Events.Publish(ctx, k, e, out.seq)
 		if errors.Is(err, ErrConflict) && tries < maxConflicts && ctx.Err() == nil {
 			time.Sleep(conflictPause(tries))

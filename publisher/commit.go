@@ -13,6 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
+
+	"kycbridge"
 )
 
 const (
@@ -74,7 +76,30 @@ type pending struct {
 	msg *nats.Msg
 	ctx context.Context
 	ack chan ack // buffered: the committer never waits for a caller that has returned
+	condition
 }
+
+// condition is what must hold when a message is sent: its caller established it at a time, and it is established again
+// if that is too long ago, because the message waited for a batch or is sent once more.
+type condition struct {
+	established time.Time
+	again       func(context.Context) error // nil: there is no condition
+}
+
+func (c *condition) check(ctx context.Context) error {
+	if c.again == nil || time.Since(c.established) < kycbridge.ErasureDelay {
+		return nil
+	}
+	began := time.Now()
+	err := c.again(ctx)
+	if err == nil {
+		c.established = began
+	}
+	return err
+}
+
+// errOutdated means that the condition of a member of a batch does not hold, or could not be established.
+var errOutdated = errors.New("a message of the batch must not be sent")
 
 type ack struct {
 	pub jetstream.PubAck
@@ -94,14 +119,20 @@ func newCommitter(connection *Connection) *committer {
 // Publish returns when the message is durable or known not to be acknowledged. After an error it is not known
 // whether the message was stored.
 func (c *committer) Publish(ctx context.Context, msg *nats.Msg) (jetstream.PubAck, error) {
+	return c.PublishIf(ctx, msg, condition{})
+}
+
+// PublishIf is Publish under a condition. If it does not hold when the message would be sent, its error is returned.
+func (c *committer) PublishIf(ctx context.Context, msg *nats.Msg, holds condition) (jetstream.PubAck, error) {
 	if !c.conn.nc.IsConnected() {
 		return jetstream.PubAck{}, nats.ErrDisconnected
 	}
+	p := &pending{msg: msg, ctx: ctx, condition: holds}
 	if c.conn.sharesFlush {
-		return c.publishNow(ctx, msg)
+		return c.publishNow(p)
 	}
 	began := time.Now()
-	p := &pending{msg: msg, ctx: ctx, ack: make(chan ack, 1)}
+	p.ack = make(chan ack, 1)
 	select {
 	case c.in <- p:
 	case <-ctx.Done():
@@ -123,10 +154,10 @@ func (c *committer) Publish(ctx context.Context, msg *nats.Msg) (jetstream.PubAc
 
 // publishNow publishes one message at once. It shares its flush with all messages that wait for one, so a
 // batch would save nothing.
-func (c *committer) publishNow(ctx context.Context, msg *nats.Msg) (jetstream.PubAck, error) {
+func (c *committer) publishNow(p *pending) (jetstream.PubAck, error) {
 	before := c.order.sent()
-	pub, err := c.publishWithRetry(ctx,
-		func(ctx context.Context) (*jetstream.PubAck, error) { return c.publishDecided(ctx, msg) })
+	pub, err := c.publishWithRetry(p.ctx,
+		func(ctx context.Context) (*jetstream.PubAck, error) { return c.publishDecided(ctx, p) })
 	if err != nil {
 		return jetstream.PubAck{}, err
 	}
@@ -216,8 +247,8 @@ func (c *committer) commit(batch []*pending) {
 			c.note(pub, before)
 			p.ack <- ack{pub: pub}
 		}
-	case errors.As(err, &refused):
-		c.each(batch) // the server stored no member of the batch; published one by one, each gets its own answer
+	case errors.As(err, &refused), errors.Is(err, errOutdated):
+		c.each(batch) // published one by one, each gets its own answer; of a refused batch the server stored no member
 	default:
 		for _, p := range batch {
 			p.ack <- ack{err: err}
@@ -228,6 +259,11 @@ func (c *committer) commit(batch []*pending) {
 // atomic sends the batch; the answer to its last message is the acknowledgement of all.
 func (c *committer) atomic(batch []*pending) (*jetstream.PubAck, error) {
 	return c.publishWithRetry(c.longest(batch), func(ctx context.Context) (*jetstream.PubAck, error) {
+		for _, p := range batch {
+			if p.check(ctx) != nil {
+				return nil, errOutdated
+			}
+		}
 		id := nuid.Next()
 		for i, p := range batch {
 			m := copyOf(p.msg)
@@ -269,7 +305,7 @@ func (c *committer) each(batch []*pending) {
 }
 
 func (c *committer) single(p *pending) {
-	pub, err := c.publishNow(p.ctx, p.msg)
+	pub, err := c.publishNow(p)
 	p.ack <- ack{pub, err}
 }
 
@@ -302,10 +338,13 @@ func (c *committer) publishWithRetry(
 }
 
 // publishDecided publishes one message. While another one with its id is in process in a cluster, it
-// retries: only afterwards does the stream know whether m is stored or a duplicate.
-func (c *committer) publishDecided(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
+// retries: only afterwards does the stream know whether it is stored or a duplicate.
+func (c *committer) publishDecided(ctx context.Context, p *pending) (*jetstream.PubAck, error) {
 	for {
-		pub, err := c.request(ctx, m)
+		if err := p.check(ctx); err != nil {
+			return nil, err
+		}
+		pub, err := c.request(ctx, p.msg)
 		if refused, ok := errors.AsType[*jetstream.APIError](err); !ok || refused.ErrorCode != idInProcess ||
 			ctx.Err() != nil {
 			return pub, err

@@ -8,10 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"kycbridge/test/wait"
-
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+	"kycbridge/test/wait"
 )
 
 // TestPublishingRetries simulates a cluster whose leader fails: the first message that reaches it is never
@@ -58,6 +59,55 @@ func TestPublishingRetries(t *testing.T) {
 			}
 			if committer.health.failed() {
 				t.Error("a message that was acknowledged in the end counts as failed")
+			}
+		})
+	}
+}
+
+// TestConditionIsChecked: a message that was not answered is sent again only if its condition still holds. The others
+// of its batch are.
+func TestConditionIsChecked(t *testing.T) {
+	for name, batch := range map[string]int{"one by one": 1, "as a batch": batchWorth} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, _, _ := start(t, t.TempDir())
+			c := connect(t, server, "store")
+			c.disk, c.sharesFlush = flushedByServer{}, false // as for a cluster
+			var received, checked atomic.Int32
+			const subject = "leader.silent"
+			_, err := c.nc.Subscribe(subject, func(m *nats.Msg) {
+				received.Add(1)
+				if m.Header.Get("Nats-Batch-Id") == "" && received.Load() > 1 { // each of a batch that is sent again
+					_ = m.Respond([]byte(`{"stream":"SILENT","seq":1}`))
+				}
+			})
+			must(t, err)
+			committer := newCommitter(c)
+			defer committer.Close()
+			members := make([]*pending, batch)
+			for i := range members {
+				members[i] = &pending{msg: &nats.Msg{Subject: subject, Header: nats.Header{nats.MsgIdHdr: {fmt.Sprint(i)}}},
+					ctx: t.Context(), ack: make(chan ack, 1)}
+			}
+			members[0].condition = condition{time.Now(), func(context.Context) error {
+				checked.Add(1)
+				return kycbridge.ErrConflict
+			}}
+			committer.commit(members)
+			if got := <-members[0].ack; !errors.Is(got.err, kycbridge.ErrConflict) {
+				t.Errorf("a message whose condition no longer holds: %+v", got)
+			}
+			for _, p := range members[1:] {
+				if got := <-p.ack; got.err != nil {
+					t.Errorf("another one of its batch: %v", got.err)
+				}
+			}
+			if want := 2*batch - 1; int(received.Load()) != want || checked.Load() == 0 {
+				t.Errorf("%d messages sent and the condition checked %d times, want %d messages", received.Load(), checked.Load(),
+					want)
+			}
+			if committer.health.failed() {
+				t.Error("a condition that does not hold counts as a failed write")
 			}
 		})
 	}

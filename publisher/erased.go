@@ -110,11 +110,12 @@ type erasures struct {
 
 // get returns the record of a subject if it is recent. When it is half as old as it may be, one caller is told to read
 // it again, while the others still use it.
-func (e *erasures) get(subject string) (ranges erasedRanges, recent bool) {
+func (e *erasures) get(subject string, now time.Time) (ranges erasedRanges, recent bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	age := time.Since(e.began)
-	if subject != e.subject || age >= kycbridge.ErasureDelay {
+	age := now.Sub(e.began)
+	wall := now.Round(0).Sub(e.began.Round(0)) // which continues while the machine is suspended
+	if subject != e.subject || max(age, wall) >= kycbridge.ErasureDelay || wall < 0 {
 		return erasedRanges{}, false
 	}
 	if age >= kycbridge.ErasureDelay/2 && !e.reading {
@@ -142,10 +143,10 @@ func (e *erasures) forget() {
 
 // recentlyErased reads one message like readErased; the result may be kycbridge.ErasureDelay old.
 func (s *Store) recentlyErased(ctx context.Context, subject string) (erasedRanges, error) {
-	if known, recent := s.erasures.get(subject); recent {
+	began := time.Now()
+	if known, recent := s.erasures.get(subject, began); recent {
 		return known, nil
 	}
-	began := time.Now()
 	known, _, err := s.readErased(ctx, subject)
 	s.erasures.put(subject, known, began, err)
 	return known, err

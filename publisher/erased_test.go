@@ -78,33 +78,35 @@ func TestErasuresAreKnownInTime(t *testing.T) {
 }
 
 // TestErasuresAreReadOnce: while a record is recent nobody reads it; once it is half as old as it may be one caller
-// does, and after its whole age all do.
+// does, and after its whole age all do. The age is that of the wall clock, which a suspended machine does not stop.
 func TestErasuresAreReadOnce(t *testing.T) {
 	const subject = "a"
+	began := time.Now()
 	for name, c := range map[string]struct {
-		age    time.Duration
+		now    time.Time
 		recent []bool // for one caller after the other
 	}{
-		"new":      {0, []bool{true, true, true}},
-		"half":     {kycbridge.ErasureDelay / 2, []bool{false, true, true}},
-		"outdated": {kycbridge.ErasureDelay, []bool{false, false, false}},
+		"new":       {began, []bool{true, true, true}},
+		"half":      {began.Add(kycbridge.ErasureDelay / 2), []bool{false, true, true}},
+		"outdated":  {began.Add(kycbridge.ErasureDelay), []bool{false, false, false}},
+		"suspended": {began.Round(0).Add(kycbridge.ErasureDelay), []bool{false, false, false}},
+		"set back":  {began.Round(0).Add(-time.Second), []bool{false, false, false}},
 	} {
 		var e erasures
-		e.put(subject, erasedRanges{}, time.Now().Add(-c.age), nil)
+		e.put(subject, erasedRanges{}, began, nil)
 		for i, want := range c.recent {
-			if _, got := e.get(subject); got != want {
+			if _, got := e.get(subject, c.now); got != want {
 				t.Errorf("%s: caller %d may use the record: %t, want %t", name, i, got, want)
 			}
 		}
-		if _, got := e.get("b"); got {
+		if _, got := e.get("b", c.now); got {
 			t.Errorf("%s: the record of another subject is used", name)
 		}
 	}
 	var e erasures
-	began := time.Now()
 	e.forget()
 	e.put(subject, erasedRanges{}, began, nil)
-	if _, got := e.get(subject); got {
+	if _, got := e.get(subject, began); got {
 		t.Error("a record that was read while an erasure was recorded is used")
 	}
 }

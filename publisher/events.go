@@ -195,10 +195,10 @@ func (b *Bus) Publish(ctx context.Context, k kycbridge.Key, e kycbridge.Sealed, 
 		m.Header[headerUntilID] = []string{plain(newestID)}
 	}
 	forgotten := b.recent.forgotten()
-	ack, err := b.events.Publish(ctx, m)
+	ack, err := b.events.PublishIf(ctx, m, condition{e.Checked, e.NotErased})
 	var refused *jetstream.APIError
 	switch {
-	case errors.As(err, &refused) && wrongLast(refused):
+	case errors.As(err, &refused) && wrongLast(refused), errors.Is(err, kycbridge.ErrConflict):
 		b.last.remove(k)
 		return kycbridge.ErrConflict
 	case errors.Is(err, nats.ErrMaxPayload) || errors.As(err, &refused) && refused.ErrorCode == messageTooLarge:

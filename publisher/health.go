@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
 )
 
 // How long a failed write counts against readiness. The time is limited, because without traffic no later write would
@@ -25,8 +27,8 @@ type health struct {
 }
 
 // note records the outcome of a write that started at a time. It ignores outcomes that prove nothing about the disk:
-// answers from the server's memory (a known id, a failed compare-and-set, a message that is too large), and a
-// cancelled context.
+// answers from the server's memory (a known id, a failed compare-and-set, a message that is too large), a message that
+// was not sent because its condition no longer holds, and a cancelled context.
 func (h *health) note(began time.Time, pub *jetstream.PubAck, err error) {
 	var refused *jetstream.APIError
 	h.mu.Lock()
@@ -35,7 +37,7 @@ func (h *health) note(began time.Time, pub *jetstream.PubAck, err error) {
 	case err == nil && (pub == nil || !pub.Duplicate):
 		h.first, h.last = time.Time{}, time.Time{}
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, nats.ErrMaxPayload), errors.As(err, &refused) &&
-		refused.Code < 500:
+		refused.Code < 500, errors.Is(err, kycbridge.ErrConflict), errors.Is(err, errOutdated):
 	default:
 		h.last, h.counts = time.Now(), recent
 		if unanswered(err) {

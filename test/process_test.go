@@ -28,6 +28,7 @@ import (
 
 var (
 	seedFlag = flag.Uint64("seed", 0, "source of all random moments of the fault tests; 0: a new one, which is printed")
+	pgoFlag  = flag.String("pgo-binary", "off", "how kycbridge is built, as -pgo of go build; auto: as it is shipped")
 	raceFlag = flag.Bool("race-binary", false, "build the kycbridge that is started with the race detector; slower")
 )
 
@@ -55,7 +56,7 @@ func tool(t *testing.T, name string) string {
 		if tools.dir, tools.err = os.MkdirTemp("", "kycbridge-test-"); tools.err != nil {
 			return
 		}
-		bridge := []string{"build", "-pgo=off", "-o", filepath.Join(tools.dir, "kycbridge"), "kycbridge/cmd/kycbridge"}
+		bridge := []string{"build", "-pgo=" + *pgoFlag, "-o", filepath.Join(tools.dir, "kycbridge"), "kycbridge/cmd/kycbridge"}
 		if *raceFlag {
 			bridge = slices.Insert(bridge, 1, "-race")
 		}

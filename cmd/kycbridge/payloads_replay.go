@@ -48,39 +48,14 @@ to a file, for a consumer that rebuilds, and publishes nothing.`,
   kycbridge payloads replay --status quarantined --reason schema --yes
   kycbridge payloads replay --to ./events.ndjson`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			filter, err := f.check(time.Now())
-			if err == nil && f.reveal {
-				err = o.needReason("--reveal prints values about persons")
-			}
-			if err != nil {
-				return usage(cmd, err.Error())
-			}
-			// A file changes nothing in the stores.
-			silent := f.to != "" && !archive.IsSubject(f.to)
-			if err := requireTerminal(cmd, f.yes || silent, f.dryRun, "a replay changes what consumers see"); err != nil {
-				return err
-			}
-			app.TuneMemory()
-			return o.with(cmd, func(ctx context.Context, s store) error {
-				if f.to != "" && !silent {
-					if err := app.ForeignSubject(s.config, f.to); err != nil {
-						return usage(cmd, "--to "+printable(f.to)+": "+err.Error())
-					}
-				}
-				if err := s.resolve(ctx, &filter); err != nil {
-					return err
-				}
-				r := replay{replayFlags: f, cmd: cmd, store: s, filter: filter}
-				if !f.yes && !f.dryRun && !silent {
-					if startMore, err := r.ask(ctx); err != nil || !startMore {
-						return err
-					}
-				}
-				return r.run(ctx)
-			})
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd, o) },
 	}
+	f.addTo(cmd, o)
+	return cmd
+}
+
+// addTo adds the flags to the command.
+func (f *replayFlags) addTo(cmd *cobra.Command, o *payloadFlags) {
 	g := cmd.Flags()
 	f.add(g, append(selecting, "limit")...)
 	g.Uint64Var(&f.From, "from", 0, "first `sequence`, to continue after an interruption")
@@ -93,7 +68,40 @@ to a file, for a consumer that rebuilds, and publishes nothing.`,
 	g.BoolVar(&f.reveal, "reveal", false, "print differences in personal values unmasked")
 	g.BoolVar(&f.yes, "yes", false, "do not ask")
 	g.BoolVar(&f.asJSON, "json", false, "print each result as a JSON object, one per line, and the summary last")
-	return cmd
+}
+
+// run checks the flags, asks if anything would change, and replays.
+func (f *replayFlags) run(cmd *cobra.Command, o *payloadFlags) error {
+	filter, err := f.check(time.Now())
+	if err == nil && f.reveal {
+		err = o.needReason("--reveal prints values about persons")
+	}
+	if err != nil {
+		return usage(cmd, err.Error())
+	}
+	// A file changes nothing in the stores.
+	silent := f.to != "" && !archive.IsSubject(f.to)
+	if err := requireTerminal(cmd, f.yes || silent, f.dryRun, "a replay changes what consumers see"); err != nil {
+		return err
+	}
+	app.TuneMemory()
+	return o.with(cmd, func(ctx context.Context, s store) error {
+		if f.to != "" && !silent {
+			if err := app.ForeignSubject(s.config, f.to); err != nil {
+				return usage(cmd, "--to "+printable(f.to)+": "+err.Error())
+			}
+		}
+		if err := s.resolve(ctx, &filter); err != nil {
+			return err
+		}
+		r := replay{replayFlags: *f, cmd: cmd, store: s, filter: filter}
+		if !f.yes && !f.dryRun && !silent {
+			if startMore, err := r.ask(ctx); err != nil || !startMore {
+				return err
+			}
+		}
+		return r.run(ctx)
+	})
 }
 
 // check is the filter of the flags, or their fault.

@@ -16,16 +16,14 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"kycbridge/internal/app"
 	"kycbridge/internal/simulate"
 )
 
 func simulateCommand() *cobra.Command {
-	o := simulate.Options{}
-	var secretFile string
-	var files tlsFlags
-	var errorShare float64
+	var f simulateFlags
 	cmd := &cobra.Command{
 		Use:   "simulate PROVIDER",
 		Short: "Run a simulated provider: its API, its callbacks, its faults",
@@ -41,46 +39,61 @@ Providers: ` + strings.Join(providerNames(), ", ") + `
 People:    ` + strings.Join(simulate.People(), ", "),
 		Example: `  kycbridge simulate ondato --listen 127.0.0.1:9090 --callback-url http://127.0.0.1:8080/webhooks/ondato/acme
   kycbridge simulate kwikid --speed 60 --limit 200 --errors 0.01`,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			provider, err := simulatedProvider(cmd, args)
-			if err != nil {
-				return err
-			}
-			if err := simulateFaults(cmd, &o, errorShare); err != nil {
-				return err
-			}
-			if o.Credentials.Callback, err = readSecret(secretFile); err != nil {
-				return err
-			}
-			if err := simulateOAuth2(cmd, provider, &o); err != nil {
-				return err
-			}
-			if o.Client, err = files.client(); err != nil {
-				return usage(cmd, err.Error())
-			}
-			return runSimulated(cmd.Context(), provider, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
-		},
+		RunE: f.run,
 	}
-	f := cmd.Flags()
-	f.SortFlags = false
-	f.StringVar(&o.Listen, "listen", "127.0.0.1:9090", "`address` of its API")
-	f.StringVar(&o.CallbackURL, "callback-url", "", "`URL` for callbacks; none: no callbacks, unless a start contains a URL")
-	f.StringVar(&secretFile, "callback-secret-file", "",
-		"`file` with the credential for callbacks; none: a synthetic one, which is printed")
-	f.StringVar(&o.Credentials.OAuth2.ClientID, "callback-client", "",
-		"client `id`: callbacks present an OAuth 2 access token, fetched with the secret from the host of --callback-url")
-	files.add(f, "callback-")
-	f.Float64Var(&o.Speed, "speed", 1, "speed of the simulated people, as a multiple of real time")
-	f.StringVar(&o.Person, "person", simulate.Approve, "`person` for a verification whose external reference names none")
-	f.IntVar(&o.Limit, "limit", 0, "calls answered in one second before it answers 429; 0: no limit")
-	f.DurationVar(&o.TokenLife, "token-life", time.Hour, "lifetime of a token")
-	f.Float64Var(&errorShare, "errors", 0,
-		"share of calls that fail: its documented 500, HTML, 429 and incomplete answers in turn")
-	f.Float64Var(&o.Callbacks.Duplicates, "duplicates", 0, "share of callbacks that are sent twice")
-	f.Float64Var(&o.Callbacks.Late, "late", 0, "share of callbacks that are sent a minute late")
-	f.BoolVar(&o.Callbacks.Shuffle, "shuffle", false, "callbacks may overtake each other")
-	f.Uint64Var(&o.Seed, "seed", 0, "seed of the random numbers")
+	f.addTo(cmd.Flags())
 	return cmd
+}
+
+// simulateFlags are the flags of simulate.
+type simulateFlags struct {
+	simulate.Options
+	secretFile string
+	files      tlsFlags
+	errorShare float64
+}
+
+func (f *simulateFlags) addTo(g *pflag.FlagSet) {
+	g.SortFlags = false
+	g.StringVar(&f.Listen, "listen", "127.0.0.1:9090", "`address` of its API")
+	g.StringVar(&f.CallbackURL, "callback-url", "", "`URL` for callbacks; none: no callbacks, unless a start contains a URL")
+	g.StringVar(&f.secretFile, "callback-secret-file", "",
+		"`file` with the credential for callbacks; none: a synthetic one, which is printed")
+	g.StringVar(&f.Credentials.OAuth2.ClientID, "callback-client", "",
+		"client `id`: callbacks present an OAuth 2 access token, fetched with the secret from the host of --callback-url")
+	f.files.add(g, "callback-")
+	g.Float64Var(&f.Speed, "speed", 1, "speed of the simulated people, as a multiple of real time")
+	g.StringVar(&f.Person, "person", simulate.Approve, "`person` for a verification whose external reference names none")
+	g.IntVar(&f.Limit, "limit", 0, "calls answered in one second before it answers 429; 0: no limit")
+	g.DurationVar(&f.TokenLife, "token-life", time.Hour, "lifetime of a token")
+	g.Float64Var(&f.errorShare, "errors", 0,
+		"share of calls that fail: its documented 500, HTML, 429 and incomplete answers in turn")
+	g.Float64Var(&f.Callbacks.Duplicates, "duplicates", 0, "share of callbacks that are sent twice")
+	g.Float64Var(&f.Callbacks.Late, "late", 0, "share of callbacks that are sent a minute late")
+	g.BoolVar(&f.Callbacks.Shuffle, "shuffle", false, "callbacks may overtake each other")
+	g.Uint64Var(&f.Seed, "seed", 0, "seed of the random numbers")
+}
+
+// run checks the flags and runs the simulated provider.
+func (f *simulateFlags) run(cmd *cobra.Command, args []string) error {
+	provider, err := simulatedProvider(cmd, args)
+	if err != nil {
+		return err
+	}
+	o := f.Options
+	if err := simulateFaults(cmd, &o, f.errorShare); err != nil {
+		return err
+	}
+	if o.Credentials.Callback, err = readSecret(f.secretFile); err != nil {
+		return err
+	}
+	if err := simulateOAuth2(cmd, provider, &o); err != nil {
+		return err
+	}
+	if o.Client, err = f.files.client(); err != nil {
+		return usage(cmd, err.Error())
+	}
+	return runSimulated(cmd.Context(), provider, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 }
 
 func providerNames() []string {

@@ -30,7 +30,7 @@ func (e Erasure) all() int {
 const (
 	// settleTime is how long a purge waits for operations that were in progress when it erased the
 	// payloads: an event being published, a payload being quarantined.
-	settleTime = 500*time.Millisecond + kycbridge.ErasureDelay
+	settleTime = 500*time.Millisecond + 2*kycbridge.ErasureDelay
 	// maxRounds limits the number of rounds, each of which may find more messages.
 	maxRounds = 20
 )
