@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge"
@@ -228,4 +229,32 @@ func BenchmarkExpire(b *testing.B) {
 		}
 	}
 	b.ReportMetric(many*float64(b.N)/b.Elapsed().Seconds(), "removed/s")
+}
+
+// TestNothingIsSearchedWhileNothingIsOld: the retention creates no consumer with a filter while the oldest message is
+// too young, because the server visits all subjects for one.
+func TestNothingIsSearchedWhileNothingIsOld(t *testing.T) {
+	_, store, _ := start(t, t.TempDir())
+	_, err := store.Append(t.Context(), payload("ref", "event", `{}`))
+	must(t, err)
+	created := make(chan *nats.Msg, 16)
+	_, err = store.nc.ChanSubscribe("$JS.EVENT.ADVISORY.CONSUMER.CREATED."+testNames.payloads()+".*", created)
+	must(t, err)
+	must(t, store.nc.Flush())
+	search := func(before time.Time) (passed, consumers int) {
+		t.Helper()
+		must(t, store.Aged(t.Context(), kycbridge.ShelfPayloads, expiredAccount, before, 1, func(kycbridge.Aged) error {
+			passed++
+			return nil
+		}))
+		must(t, store.nc.Flush())
+		time.Sleep(50 * time.Millisecond)
+		return passed, len(created)
+	}
+	if passed, consumers := search(time.Now().Add(-time.Hour)); passed != 0 || consumers != 0 {
+		t.Errorf("nothing is an hour old: %d messages, %d consumers", passed, consumers)
+	}
+	if passed, consumers := search(time.Now().Add(time.Hour)); passed != 1 || consumers == 0 {
+		t.Errorf("everything is old enough: %d messages, %d consumers", passed, consumers)
+	}
 }

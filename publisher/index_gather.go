@@ -31,13 +31,13 @@ func (x *Indexer) gather(
 ) ([]segments.Entry, error) {
 	g := &gathering{Indexer: x, digests: newDigester(key), today: segments.Day(time.Now()), new: map[segments.Key]bool{}}
 	// Events take half of the room at most, so that payloads are found as soon as their events under load too.
-	g.room = x.store.index.sizes.Segment
+	g.room = indexRoom / 2 * x.store.index.sizes.Segment
 	if at.Events < end.Events {
 		if err := g.events(ctx, &at.Events, end.Events); err != nil {
 			return nil, err
 		}
 	}
-	g.room = 2 * x.store.index.sizes.Segment
+	g.room = indexRoom * x.store.index.sizes.Segment
 	if at.Payloads < end.Payloads {
 		if err := g.payloads(ctx, kycbridge.ShelfPayloads, &at.Payloads, end.Payloads); err != nil {
 			return nil, err

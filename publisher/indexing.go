@@ -19,7 +19,10 @@ const (
 	indexApart = 5 * time.Second        // before this process checks again while another one writes the index
 	// indexShare limits indexing in favor of payload processing: it pauses for this multiple of its
 	// working time.
-	indexShare      = 2
+	indexShare = 2
+	// indexRoom is how many segments of new entries a round writes at most, 2 MiB. It has to take what is stored until
+	// the next round: a message that is read back costs several times as much as one whose ids are remembered.
+	indexRoom       = 16
 	indexKnown      = 1 << 14 // cached keys of entries that exist
 	indexReferences = 32      // references of one event that are indexed
 	// indexTidy is how often the stream is searched for messages that are not part of the index.
@@ -37,6 +40,7 @@ type Indexer struct {
 	known  *lru.Cache[segments.Key, struct{}] // valid while the manifest is the one that this process wrote
 	wrote  uint64                             // sequence of that manifest
 	tidied time.Time                          // when tidy last searched the stream
+	left   uint64                             // events that the last round has left
 }
 
 // NewIndexer creates an indexer of a store and a bus.
@@ -60,7 +64,11 @@ func (x *Indexer) Run(ctx context.Context, log *zap.Logger) {
 	for ctx.Err() == nil {
 		began := time.Now()
 		more, err := x.round(ctx)
-		switch rest := indexShare * time.Since(began); {
+		rest := indexShare * time.Since(began)
+		if x.left > recentMessages/4 && x.left < recentMessages {
+			rest = 0 // soon they would be pushed out of those whose ids are remembered
+		}
+		switch {
 		case errors.Is(err, errIndexedElsewhere):
 			pause(ctx, indexApart)
 		case errors.Is(err, errIndexRestarted):
@@ -198,6 +206,7 @@ func (x *Indexer) write(ctx context.Context, m *manifest, tombstones uint64, era
 	if err != nil || c.At == m.At && m.known && !erased && !c.Changed(&m.Manifest) {
 		return false, err
 	}
+	x.left = max(end.Events, c.At.Events) - c.At.Events
 	c.At.Tombstones = tombstones
 	if x.wrote, err = x.store.commitIndex(ctx, m, c, false); err != nil {
 		return false, err

@@ -126,6 +126,15 @@ func (c *Connection) newest(ctx context.Context, stream string) (uint64, error) 
 	return now.CachedInfo().State.LastSeq, nil
 }
 
+// firstStored is the time when the oldest message of a stream was stored.
+func (c *Connection) firstStored(ctx context.Context, stream string) (time.Time, error) {
+	now, err := c.js.Stream(ctx, stream)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look up stream %s: %w", stream, err)
+	}
+	return now.CachedInfo().State.FirstTime, nil
+}
+
 // scanAll scans up to the message that is the last one when the scan starts. It does not treat a slow or
 // unavailable server as the end of the stream, and deletes the consumers that it created.
 func (c *Connection) scanAll(
@@ -391,6 +400,11 @@ func (b *Bus) eventsOf(ctx context.Context, k kycbridge.Key) (found []*jetstream
 	}
 	slices.SortFunc(found, func(x, y *jetstream.RawStreamMsg) int { return cmp.Compare(x.Sequence, y.Sequence) })
 	return found, nil
+}
+
+// OldestEvent is the time when the oldest event of the stream was stored.
+func (b *Bus) OldestEvent(ctx context.Context) (time.Time, error) {
+	return b.firstStored(ctx, b.names.events())
 }
 
 // Published reads the events published since a time, without bodies. Empty provider or account match all.

@@ -3,6 +3,7 @@ package publisher
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -126,4 +127,25 @@ func eraseAll(t *testing.T, store *Store, bus *Bus, k kycbridge.Key) {
 		t.Errorf("%d events erased: %v", n, err)
 	}
 	must(t, store.Erase(t.Context(), kycbridge.ShelfPayloads, 1, false))
+}
+
+// TestIndexKeepsUp: a round of the indexer takes half a second of a full load, so that it does not fall behind until
+// it has to read messages back.
+func TestIndexKeepsUp(t *testing.T) {
+	_, store, bus := start(t, t.TempDir())
+	x := remembering(t, store, bus)
+	must(t, x.CatchUp(t.Context(), nil))
+	const stored, callers = 3072, 64
+	var all sync.WaitGroup
+	for caller := range callers {
+		all.Go(func() {
+			for n := caller; n < stored; n += callers {
+				indexed(t, store, bus, n, fmt.Sprintf("case-%08d", n))
+			}
+		})
+	}
+	all.Wait()
+	if _, err := x.round(t.Context()); err != nil || x.left > 0 {
+		t.Errorf("after a round %d of %d events are left, %v", x.left, stored, err)
+	}
 }

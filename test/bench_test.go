@@ -165,6 +165,9 @@ func benchPath(b *testing.B, body body.Body, rate int, more string) (perSecond f
 			b.Fatal(err)
 		}
 	}
+	if lag, err := a.Archive().Indexing.Lag(context.Background()); err == nil {
+		b.ReportMetric(float64(lag.Events), "unindexed-events")
+	}
 	slices.Sort(took)
 	b.ReportMetric(float64((processorTime(b)-used).Microseconds())/float64(b.N), "cpu-us/payload")
 	b.ReportMetric(float64(b.N)/sent.Seconds(), "payloads/s")

@@ -76,6 +76,7 @@ type Events interface {
 	CountRevisions(ctx context.Context, k kycbridge.Key) (int, error)
 	Revisions(ctx context.Context, k kycbridge.Key, each func(kycbridge.State) error) error
 	Published(ctx context.Context, provider, account string, since time.Time, each func(kycbridge.EventMeta) error) error
+	OldestEvent(ctx context.Context) (time.Time, error)
 }
 
 // Bus erases events, and sends events to other subjects.

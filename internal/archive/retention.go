@@ -232,6 +232,9 @@ func (a *Archive) retainEvents(ctx context.Context, account kycbridge.AccountKey
 	}
 	out = Aging{Class: kycbridge.ClassEvents, Provider: account.Provider, Account: account.Account,
 		Age: a.Retention.Of(kycbridge.ClassEvents, account).String()}
+	if oldest, err := a.Events.OldestEvent(ctx); err != nil || !oldest.Before(limit) {
+		return out, err // all events of the account would be read in vain
+	}
 	last := map[kycbridge.Key]kycbridge.EventMeta{}
 	err = a.Events.Published(ctx, account.Provider, account.Account, time.Time{}, func(e kycbridge.EventMeta) error {
 		last[e.Key] = e

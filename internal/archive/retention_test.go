@@ -107,6 +107,8 @@ func (s *shelfOfTime) Expire(
 	return nil
 }
 
+func (s *shelfOfTime) OldestEvent(context.Context) (time.Time, error) { return time.Time{}, nil }
+
 func (s *shelfOfTime) OwnAges(context.Context) ([]string, error)                  { return nil, nil }
 func (s *shelfOfTime) Expired(context.Context, kycbridge.Shelf) (int, error)      { return 0, nil }
 func (s *shelfOfTime) TidyErasures(context.Context, kycbridge.Shelf) error        { return nil }
