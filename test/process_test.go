@@ -56,7 +56,8 @@ func tool(t *testing.T, name string) string {
 		if tools.dir, tools.err = os.MkdirTemp("", "kycbridge-test-"); tools.err != nil {
 			return
 		}
-		bridge := []string{"build", "-pgo=" + *pgoFlag, "-o", filepath.Join(tools.dir, "kycbridge"), "kycbridge/cmd/kycbridge"}
+		bridge := []string{"build", "-pgo=" + *pgoFlag, "-o", filepath.Join(tools.dir, "kycbridge"),
+			"kycbridge/cmd/kycbridge"}
 		if *raceFlag {
 			bridge = slices.Insert(bridge, 1, "-race")
 		}
