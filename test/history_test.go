@@ -27,8 +27,8 @@ var historyAt = []int{10_000, 1_000_000, 5_000_000}
 // for the next collection of garbage, which comes after two minutes at the latest.
 const subjectsExpire = 260 * time.Second
 
-// costHeap is the most that a stored verification may take in the heap at rest, bytes (docs/capacity.md). Below costFrom
-// verifications the rest of the heap is larger than that.
+// costHeap is the most that a stored verification may take in the heap at rest, bytes (docs/capacity.md). Below
+// costFrom verifications the rest of the heap is larger than that.
 const (
 	costHeap = 420
 	costFrom = 1_000_000
