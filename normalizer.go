@@ -25,10 +25,10 @@ type Sealed struct {
 	Kind   event.Kind
 	Body   []byte // as published, before encryption; nil: it is not encoded
 	Memory Memory // stored beside the body
-	// NotErased returns ErrConflict if the payload was erased meanwhile. It is called again before the event is sent, if
-	// that is later than ErasureDelay after Checked, when it was called last. nil: it cannot be erased.
-	NotErased func(context.Context) error
+	// Checked is when the payload was last known not to be erased. If the event is sent more than ErasureDelay after it,
+	// NotErased is called first, and its error prevents sending: ErrConflict if the payload is erased. nil: it cannot be.
 	Checked   time.Time
+	NotErased func(context.Context) error
 }
 
 // Key identifies a verification within the streams.
@@ -307,33 +307,34 @@ func (n *Normalizer) try(
 	case noEvent != "":
 		return Processed{NoEvent: noEvent}, late, nil
 	}
-	e := n.seal(next, kind, f)
-	faults := checked(e.Event).Check()
-	if len(faults) > 0 && !last.Read {
-		return Processed{}, late, ErrConflict // the fault may come from an outdated state: judge by the log
+	done, err = n.publish(ctx, k, p, n.seal(next, kind, f), last.Seq)
+	if errors.Is(err, ErrUnmappable) && !last.Read {
+		err = ErrConflict // the reason may be an outdated or assumed state: judge by the log
 	}
-	if len(faults) > 0 {
-		return Processed{}, late, fmt.Errorf("event breaks its schema at %q: %s: %w", faults[0].Path, faults[0].Message,
+	return done, late, err
+}
+
+// publish checks an event and publishes it after the one at a sequence, unless its payload was erased meanwhile.
+func (n *Normalizer) publish(ctx context.Context, k Key, p Payload, e Sealed, after uint64) (done Processed, err error) {
+	if faults := checked(e.Event).Check(); len(faults) > 0 {
+		return Processed{}, fmt.Errorf("event breaks its schema at %q: %s: %w", faults[0].Path, faults[0].Message,
 			ErrUnmappable)
 	}
 	if !n.inMemory {
 		if e.Body, err = json.Marshal(e.Event); err != nil {
-			return Processed{}, late, fmt.Errorf("write event: %w", ErrUnmappable)
+			return Processed{}, fmt.Errorf("write event: %w", ErrUnmappable)
 		}
 	}
 	// This check is the last one: a purge erases payloads first, and events only after running operations have ended.
 	e.Checked = time.Now()
 	if erased, err := n.Log.WasErased(ctx, p); err != nil || erased {
-		return Processed{NoEvent: NoEventErased}, late, err
+		return Processed{NoEvent: NoEventErased}, err
 	}
 	e.NotErased = notErased(n.Log, p)
-	switch err := n.Events.Publish(ctx, k, e, last.Seq); {
-	case errors.Is(err, ErrUnmappable) && !last.Read:
-		return Processed{}, late, ErrConflict
-	case err != nil:
-		return Processed{}, late, fmt.Errorf("publish event: %w", err)
+	if err := n.Events.Publish(ctx, k, e, after); err != nil {
+		return Processed{}, fmt.Errorf("publish event: %w", err)
 	}
-	return Processed{Event: e.Event, Kind: kind}, late, nil
+	return Processed{Event: e.Event, Kind: e.Kind}, nil
 }
 
 // notErased is Sealed.NotErased of the event of a payload.

@@ -86,6 +86,7 @@ type condition struct {
 	again       func(context.Context) error // nil: there is no condition
 }
 
+// check establishes the condition again if that is necessary, and returns its error if it does not hold.
 func (c *condition) check(ctx context.Context) error {
 	if c.again == nil || time.Since(c.established) < kycbridge.ErasureDelay {
 		return nil

@@ -42,11 +42,7 @@ func TestPublishingRetries(t *testing.T) {
 			defer answering.Stop()
 			committer := newCommitter(c)
 			defer committer.Close()
-			members := make([]*pending, batch)
-			for i := range members {
-				members[i] = &pending{msg: &nats.Msg{Subject: subject, Header: nats.Header{nats.MsgIdHdr: {fmt.Sprint(i)}}},
-					ctx: t.Context(), ack: make(chan ack, 1)}
-			}
+			members := pendingTo(t, subject, batch)
 			began := time.Now()
 			committer.commit(members)
 			for i, p := range members {
@@ -62,6 +58,16 @@ func TestPublishingRetries(t *testing.T) {
 			}
 		})
 	}
+}
+
+// pendingTo are messages that wait for a batch.
+func pendingTo(t *testing.T, subject string, n int) []*pending {
+	members := make([]*pending, n)
+	for i := range members {
+		members[i] = &pending{msg: &nats.Msg{Subject: subject, Header: nats.Header{nats.MsgIdHdr: {fmt.Sprint(i)}}},
+			ctx: t.Context(), ack: make(chan ack, 1)}
+	}
+	return members
 }
 
 // TestConditionIsChecked: a message that was not answered is sent again only if its condition still holds. The others
@@ -84,11 +90,7 @@ func TestConditionIsChecked(t *testing.T) {
 			must(t, err)
 			committer := newCommitter(c)
 			defer committer.Close()
-			members := make([]*pending, batch)
-			for i := range members {
-				members[i] = &pending{msg: &nats.Msg{Subject: subject, Header: nats.Header{nats.MsgIdHdr: {fmt.Sprint(i)}}},
-					ctx: t.Context(), ack: make(chan ack, 1)}
-			}
+			members := pendingTo(t, subject, batch)
 			members[0].condition = condition{time.Now(), func(context.Context) error {
 				checked.Add(1)
 				return kycbridge.ErrConflict

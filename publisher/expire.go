@@ -38,11 +38,14 @@ func (s *Store) Aged(
 	if err != nil {
 		return fmt.Errorf("read aged payloads: %w", err)
 	}
-	// The filter of a scan makes the server visit every subject of the stream, and nothing is stored meanwhile: with
-	// millions of verifications that takes seconds, so it is avoided while nothing is old enough.
+	// The filter of a scan makes the server visit every subject of the account, and nothing is stored meanwhile: some
+	// tenths of a second with a million verifications. So it is avoided while nothing is old enough.
 	oldest, err := s.firstStored(ctx, stream)
-	if err != nil || !oldest.Before(before) {
-		return err
+	if err != nil {
+		return fmt.Errorf("read aged payloads: %w", err)
+	}
+	if !oldest.Before(before) {
+		return nil
 	}
 	o := scanOptions{subjects: []string{s.shelfFilter(shelf, a)}, headers: true, from: from}
 	err = s.scanAll(ctx, stream, o, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {

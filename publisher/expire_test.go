@@ -5,10 +5,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"kycbridge"
@@ -237,24 +237,32 @@ func TestNothingIsSearchedWhileNothingIsOld(t *testing.T) {
 	_, store, _ := start(t, t.TempDir())
 	_, err := store.Append(t.Context(), payload("ref", "event", `{}`))
 	must(t, err)
-	created := make(chan *nats.Msg, 16)
-	_, err = store.nc.ChanSubscribe("$JS.EVENT.ADVISORY.CONSUMER.CREATED."+testNames.payloads()+".*", created)
+	created, err := store.nc.SubscribeSync("$JS.EVENT.ADVISORY.CONSUMER.CREATED." + testNames.payloads() + ".*")
 	must(t, err)
 	must(t, store.nc.Flush())
-	search := func(before time.Time) (passed, consumers int) {
+	search := func(before time.Time) (passed int) {
 		t.Helper()
 		must(t, store.Aged(t.Context(), kycbridge.ShelfPayloads, expiredAccount, before, 1, func(kycbridge.Aged) error {
 			passed++
 			return nil
 		}))
-		must(t, store.nc.Flush())
-		time.Sleep(50 * time.Millisecond)
-		return passed, len(created)
+		return passed
 	}
-	if passed, consumers := search(time.Now().Add(-time.Hour)); passed != 0 || consumers != 0 {
-		t.Errorf("nothing is an hour old: %d messages, %d consumers", passed, consumers)
+	if passed := search(time.Now().Add(-time.Hour)); passed != 0 {
+		t.Errorf("nothing is an hour old, and %d messages are passed", passed)
 	}
-	if passed, consumers := search(time.Now().Add(time.Hour)); passed != 1 || consumers == 0 {
-		t.Errorf("everything is old enough: %d messages, %d consumers", passed, consumers)
+	_, err = store.js.CreateOrUpdateConsumer(t.Context(), testNames.payloads(), jetstream.ConsumerConfig{Durable: "marker"})
+	must(t, err)
+	switch first, err := created.NextMsg(10 * time.Second); {
+	case err != nil:
+		t.Errorf("no message about the consumer of this test: %v", err)
+	case !strings.HasSuffix(first.Subject, ".marker"):
+		t.Errorf("the search for old messages created a consumer: %s", first.Subject)
+	}
+	if passed := search(time.Now().Add(time.Hour)); passed != 1 {
+		t.Errorf("everything is old enough, and %d messages are passed", passed)
+	}
+	if _, err := created.NextMsg(10 * time.Second); err != nil {
+		t.Errorf("a search without a consumer: %v", err)
 	}
 }

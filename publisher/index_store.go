@@ -29,7 +29,7 @@ import (
 // them unreadable: it replaces the key of the manifest, and overwrites the old key.
 const (
 	indexEntries = 4096 // of one segment: 128 KiB
-	indexSteps   = 16   // segments that are merged at once, at most
+	indexSteps   = 32   // segments that are merged at once, at most
 	indexCached  = 128  // segments that searches keep in memory: those of all but the largest runs
 	indexReads   = 20   // attempts to read the index between two changes
 	// indexMissing is how often a segment must be missing before it counts as lost: a new leader of a cluster may be

@@ -65,7 +65,7 @@ func (x *Indexer) Run(ctx context.Context, log *zap.Logger) {
 		began := time.Now()
 		more, err := x.round(ctx)
 		rest := indexShare * time.Since(began)
-		if x.left > recentMessages/4 && x.left < recentMessages {
+		if x.bus.recent.remembers() && x.left > recentMessages/4 && x.left < recentMessages {
 			rest = 0 // soon they would be pushed out of those whose ids are remembered
 		}
 		switch {
@@ -199,6 +199,7 @@ func (x *Indexer) write(ctx context.Context, m *manifest, tombstones uint64, era
 	if err != nil {
 		return false, err
 	}
+	x.left = max(end.Events, c.At.Events) - c.At.Events
 	c.Add(entries)
 	if more, err = c.Merge(); err == nil && !more {
 		more, err = c.Sweep()
@@ -206,7 +207,6 @@ func (x *Indexer) write(ctx context.Context, m *manifest, tombstones uint64, era
 	if err != nil || c.At == m.At && m.known && !erased && !c.Changed(&m.Manifest) {
 		return false, err
 	}
-	x.left = max(end.Events, c.At.Events) - c.At.Events
 	c.At.Tombstones = tombstones
 	if x.wrote, err = x.store.commitIndex(ctx, m, c, false); err != nil {
 		return false, err

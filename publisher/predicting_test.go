@@ -29,12 +29,12 @@ func TestPredicting(t *testing.T) {
 		return state
 	}
 
-	unheard := payload("idv-new", "", "{}")
-	if state := last(unheard, false); state.Data != nil || state.Read {
+	first := payload("idv-new", "", "{}")
+	if state := last(first, false); state.Data != nil || state.Read {
 		t.Errorf("a verification without an event: %+v, want an assumption", state)
 	}
-	must(t, publish(log, unheard, 1, 0))
-	if state := last(unheard, false); state.Data == nil || state.Data.Revision != 1 {
+	must(t, publish(log, first, 1, 0))
+	if state := last(first, false); state.Data == nil || state.Data.Revision != 1 {
 		t.Errorf("after its first event: %+v, want revision 1 from the cache", state)
 	}
 
@@ -67,7 +67,7 @@ func TestPredicting(t *testing.T) {
 func TestWrongAssumptionsAreRare(t *testing.T) {
 	const verifications, workers = 100_000, 128
 	random := rand.New(rand.NewPCG(1, 2))
-	for _, new := range []float64{0, 0.1, 0.5, 0.9, 1} {
+	for _, share := range []float64{0, 0.1, 0.5, 0.9, 1} {
 		p := NewPredicting(nil)
 		p.learn(kycbridge.Key{}, false) // after a wrong one
 		type outcome struct {
@@ -77,7 +77,7 @@ func TestWrongAssumptionsAreRare(t *testing.T) {
 		var working []outcome
 		wrong, read := 0, 0
 		for i := range verifications {
-			k, right := kycbridge.Key{VerificationID: fmt.Sprint(i)}, random.Float64() < new
+			k, right := kycbridge.Key{VerificationID: fmt.Sprint(i)}, random.Float64() < share
 			switch assumed := p.assumes(k); {
 			case !assumed:
 				read++
@@ -97,11 +97,11 @@ func TestWrongAssumptionsAreRare(t *testing.T) {
 				working = working[:0]
 			}
 		}
-		t.Logf("%3.0f %% new: %d of %d read, %d assumptions wrong", 100*new, read, verifications, wrong)
+		t.Logf("%3.0f %% new: %d of %d read, %d assumptions wrong", 100*share, read, verifications, wrong)
 		if limit := verifications / 33; wrong > limit {
-			t.Errorf("%3.0f %% new: %d assumptions wrong, want %d at most", 100*new, wrong, limit)
+			t.Errorf("%3.0f %% new: %d assumptions wrong, want %d at most", 100*share, wrong, limit)
 		}
-		if new == 1 && read > 16*fewestReads {
+		if share == 1 && read > 16*fewestReads {
 			t.Errorf("all new, and %d were read", read)
 		}
 	}

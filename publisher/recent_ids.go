@@ -49,6 +49,13 @@ func (r *recentIDs) remember() {
 	}
 }
 
+// remembers reports whether r remembers messages.
+func (r *recentIDs) remembers() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.slots != nil
+}
+
 // forgotten is how often something was forgotten so far. It is asked for before a message is sent, for add.
 func (r *recentIDs) forgotten() uint64 {
 	r.mu.Lock()

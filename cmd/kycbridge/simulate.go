@@ -56,7 +56,8 @@ type simulateFlags struct {
 func (f *simulateFlags) addTo(g *pflag.FlagSet) {
 	g.SortFlags = false
 	g.StringVar(&f.Listen, "listen", "127.0.0.1:9090", "`address` of its API")
-	g.StringVar(&f.CallbackURL, "callback-url", "", "`URL` for callbacks; none: no callbacks, unless a start contains a URL")
+	g.StringVar(&f.CallbackURL, "callback-url", "",
+		"`URL` for callbacks; none: no callbacks, unless a start contains a URL")
 	g.StringVar(&f.secretFile, "callback-secret-file", "",
 		"`file` with the credential for callbacks; none: a synthetic one, which is printed")
 	g.StringVar(&f.Credentials.OAuth2.ClientID, "callback-client", "",

@@ -29,7 +29,8 @@ func (e Erasure) all() int {
 
 const (
 	// settleTime is how long a purge waits for operations that were in progress when it erased the
-	// payloads: an event being published, a payload being quarantined.
+	// payloads: an event being published, a payload being quarantined. A worker may know of an erasure ErasureDelay late,
+	// and send its event ErasureDelay after that.
 	settleTime = 500*time.Millisecond + 2*kycbridge.ErasureDelay
 	// maxRounds limits the number of rounds, each of which may find more messages.
 	maxRounds = 20

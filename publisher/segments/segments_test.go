@@ -167,18 +167,25 @@ func checkAbsent(t *rapid.T, m Manifest, s shelf, keys []Key) {
 	}
 }
 
-// TestMergesKeepUp: however long entries are added, few runs are searched, no step is large, and each entry is
-// written again a few times only.
+// TestMergesKeepUp: however long entries are added, a segment in each round or as many as a round may write under load,
+// few runs are searched, no step is large, and each entry is written again a few times only.
 func TestMergesKeepUp(t *testing.T) {
-	sizes := Sizes{Segment: 32, Step: 8 * 32}
+	for name, c := range map[string]struct{ new, step, rounds int }{
+		"a segment a round": {new: 1, step: 8, rounds: 1024},
+		"full rounds":       {new: 16, step: 32, rounds: 96},
+	} {
+		t.Run(name, func(t *testing.T) { mergesKeepUp(t, Sizes{Segment: 32, Step: c.step * 32}, c.new*32, c.rounds) })
+	}
+}
+
+func mergesKeepUp(t *testing.T, sizes Sizes, added, rounds int) {
 	var m Manifest
 	stored, rewritten, runs := shelf{}, 0, 0
-	const rounds = 1024
-	for n := range uint32(rounds) {
+	for n := range rounds {
 		var entries []Entry
-		for i := range uint32(sizes.Segment) {
+		for i := range added {
 			k := Key{}
-			x := (n*uint32(sizes.Segment) + i) * 2654435761 // in no order
+			x := uint32(n*added+i) * 2654435761 // in no order
 			copy(k[:], []byte{byte(x >> 24), byte(x >> 16), byte(x >> 8), byte(x)})
 			entries = append(entries, Entry{Key: k})
 		}
@@ -199,12 +206,12 @@ func TestMergesKeepUp(t *testing.T) {
 		runs = max(runs, len(m.Runs))
 	}
 	all, err := m.Search(Beginning(), 100, 0, nil, stored.load)
-	if err != nil || len(all) != rounds*sizes.Segment {
+	if err != nil || len(all) != rounds*added {
 		t.Fatalf("found %d entries, %v", len(all), err)
 	}
 	t.Logf("%d entries: each written %.1f times, %d runs at most, %d at the end, %d segments", len(all),
 		float64(rewritten)/float64(len(all)), runs, len(m.Runs), len(m.Named()))
-	if runs > 40 || rewritten > 8*len(all) {
+	if runs > 20 || rewritten > 6*len(all) {
 		t.Errorf("%d runs, %d entries written", runs, rewritten)
 	}
 }
