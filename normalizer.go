@@ -315,7 +315,9 @@ func (n *Normalizer) try(
 }
 
 // publish checks an event and publishes it after the one at a sequence, unless its payload was erased meanwhile.
-func (n *Normalizer) publish(ctx context.Context, k Key, p Payload, e Sealed, after uint64) (done Processed, err error) {
+func (n *Normalizer) publish(
+	ctx context.Context, k Key, p Payload, e Sealed, after uint64,
+) (done Processed, err error) {
 	if faults := checked(e.Event).Check(); len(faults) > 0 {
 		return Processed{}, fmt.Errorf("event breaks its schema at %q: %s: %w", faults[0].Path, faults[0].Message,
 			ErrUnmappable)

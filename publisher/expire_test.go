@@ -251,7 +251,8 @@ func TestNothingIsSearchedWhileNothingIsOld(t *testing.T) {
 	if passed := search(time.Now().Add(-time.Hour)); passed != 0 {
 		t.Errorf("nothing is an hour old, and %d messages are passed", passed)
 	}
-	_, err = store.js.CreateOrUpdateConsumer(t.Context(), testNames.payloads(), jetstream.ConsumerConfig{Durable: "marker"})
+	_, err = store.js.CreateOrUpdateConsumer(t.Context(), testNames.payloads(),
+		jetstream.ConsumerConfig{Durable: "marker"})
 	must(t, err)
 	switch first, err := created.NextMsg(10 * time.Second); {
 	case err != nil:
