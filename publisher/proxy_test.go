@@ -57,7 +57,7 @@ func (h *readersFixture) fill(n, size int) {
 		e, body := eventOf(p, 1)
 		e.ID = event.ID(p.VerificationID, 1)
 		body = append(body[:len(body)-1], fmt.Sprintf(`,"fill":"%s"}`, strings.Repeat("x", size))...)
-		must(h.T, h.bus.Publish(h.Context(), key(p), sealed(event.KindUpdated, e, body), 0))
+		h.publishFirst(key(p), sealed(event.KindUpdated, e, body))
 	}
 }
 
