@@ -114,6 +114,20 @@ func TestSlowReaders(t *testing.T) {
 	t.Logf("%d MB waited for them at most, %d of %d were cut off", most>>20, cut, len(slow))
 }
 
+// publishAndRead publishes n events, reads each from a consumer before the next, and returns how long all of them and
+// the slowest took.
+func (h *readersFixture) publishAndRead(c jetstream.Consumer, n int) (all, slowest time.Duration) {
+	h.Helper()
+	for range n {
+		began := time.Now()
+		h.publish(1)
+		h.next(c, 1)
+		took := time.Since(began)
+		all, slowest = all+took, max(slowest, took)
+	}
+	return all, slowest
+}
+
 // TestFloods: unlimited requests of one reader delay neither the bus nor another reader.
 func TestFloods(t *testing.T) {
 	const create = `{"stream_name":"KYC_EVENTS","config":{"name":"flood","durable_name":"flood","ack_policy":"explicit"}}`
@@ -131,6 +145,11 @@ func TestFloods(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newReadersFixture(t, t.TempDir(), testUsers...)
 			h.fill(50, 2<<10)
+			_, js := h.client("bi")
+			honest, err := js.CreateConsumer(t.Context(), "KYC_EVENTS",
+				jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckExplicitPolicy})
+			must(t, err)
+			allBefore, slowestBefore := h.publishAndRead(honest, 20)
 			var flooding sync.WaitGroup
 			var floods []*rawClient
 			for range 4 {
@@ -158,25 +177,13 @@ func TestFloods(t *testing.T) {
 					c.Close()
 				}
 			}()
-			_, js := h.client("bi")
-			honest, err := js.CreateConsumer(t.Context(), "KYC_EVENTS",
-				jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckExplicitPolicy})
-			must(t, err)
-			var took []time.Duration
-			for range 20 {
-				began := time.Now()
-				h.publish(1)
-				h.next(honest, 1)
-				took = append(took, time.Since(began))
+			all, slowest := h.publishAndRead(honest, 20)
+			// Where even an undisturbed event takes long, because other tests use the machine, so does one of these.
+			if slowest > max(2*time.Second*wait.Slowdown, 20*slowestBefore) || all > max(5*time.Second*wait.Slowdown, 20*allBefore) {
+				t.Errorf("20 events took %s, one of them %s; before the flood %s and %s", all, slowest, allBefore, slowestBefore)
 			}
-			slowest, all := time.Duration(0), time.Duration(0)
-			for _, d := range took {
-				slowest, all = max(slowest, d), all+d
-			}
-			if slowest > 2*time.Second*wait.Slowdown || all > 5*time.Second*wait.Slowdown {
-				t.Errorf("20 events took %s, one of them %s", all, slowest)
-			}
-			t.Logf("20 events, published and read by another, took %s, the slowest %s", all, slowest)
+			t.Logf("20 events, published and read by another, took %s, the slowest %s; before the flood %s and %s",
+				all, slowest, allBefore, slowestBefore)
 		})
 	}
 }
