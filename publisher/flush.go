@@ -74,9 +74,14 @@ func (f *flushers) syncFileSystem() error {
 	return nil
 }
 
-// flushesApart is the minimum time between the beginnings of two flushes of a stream, so that more messages
-// share one flush. A single message does not wait.
-const flushesApart = 2 * time.Millisecond
+// The minimum time between the beginnings of two flushes of a stream, so that more messages share one flush: a flush
+// costs 0.1 to 0.2 ms of processor time however many do. It is longer after a flush with more callers than fewCallers:
+// then others are on their way, and the processors have more to do. A single message does not wait.
+const (
+	flushesApart       = 2 * time.Millisecond
+	sharedFlushesApart = 4 * time.Millisecond
+	fewCallers         = 2
+)
 
 // flusher runs one flush at a time. Callers that arrive while a flush runs share the next one.
 type flusher struct {
@@ -90,8 +95,17 @@ type flusher struct {
 
 // flush is one flush with all its callers.
 type flush struct {
-	done chan struct{}
-	err  error // once done is closed
+	done    chan struct{}
+	callers int   // guarded by flusher.mu
+	err     error // once done is closed
+}
+
+// apart is the minimum time between the beginnings of f and of the next flush.
+func (f *flush) apart() time.Duration {
+	if f.callers > fewCallers {
+		return sharedFlushesApart
+	}
+	return flushesApart
 }
 
 // wait returns when a flush that begins after the call has ended, or with ctx.
@@ -105,6 +119,7 @@ func (f *flusher) wait(ctx context.Context) error {
 		f.next = &flush{done: make(chan struct{})}
 	}
 	mine := f.next
+	mine.callers++
 	if !f.running {
 		f.running = true
 		go f.run() // a disk that hangs must not block the callers
@@ -136,7 +151,7 @@ func (f *flusher) run() {
 			f.mu.Unlock()
 		}
 		close(current.done)
-		time.Sleep(flushesApart - time.Since(began))
+		time.Sleep(current.apart() - time.Since(began))
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"kycbridge/test/wait"
 )
 
 // TestFlushesAreShared: callers that arrive while a flush runs share the next one, which begins after
@@ -58,6 +60,36 @@ func TestFlushesAreShared(t *testing.T) {
 	later.Wait()
 	if n := flushes.Load(); n > 4 {
 		t.Errorf("%d flushes for 51 callers", n)
+	}
+}
+
+// TestFlushesApart: a single caller is served at once, also after a pause; callers that come one after another wait for
+// less time between two flushes than callers that share them.
+func TestFlushesApart(t *testing.T) {
+	flushes := func(workers, each int) (n int, took time.Duration) {
+		f := &flusher{sync: func() error { n++; return nil }}
+		began := time.Now()
+		var working sync.WaitGroup
+		for range workers {
+			working.Go(func() {
+				for range each {
+					must(t, f.wait(t.Context()))
+				}
+			})
+		}
+		working.Wait()
+		return n, time.Since(began)
+	}
+	if _, took := flushes(1, 1); took >= flushesApart*wait.Slowdown {
+		t.Errorf("a single caller waited %s", took)
+	}
+	for workers, apart := range map[int]time.Duration{1: flushesApart, 16: sharedFlushesApart} {
+		n, took := flushes(workers, 50)
+		t.Logf("%d workers: %d flushes in %s", workers, n, took)
+		// The first flush may have had a single caller, and the next ones too if the other workers had not begun.
+		if least := apart * time.Duration(n-4); n < 50 || n > 110 || took < least {
+			t.Errorf("%d workers: %d flushes in %s", workers, n, took)
+		}
 	}
 }
 
