@@ -95,17 +95,19 @@ func BenchmarkSealedPath(b *testing.B) {
 	}
 }
 
-// BenchmarkPaced measures the rate of payloads with their events, sends payloads at 60 % of it, and reports how long
+// BenchmarkPaced measures the rate of payloads with their events, sends payloads at shares of it, and reports how long
 // the answers took, and after what time from its receipt an event was at a live subscriber.
 func BenchmarkPaced(b *testing.B) {
 	for _, body := range benchBodies(b) {
 		rate := 0.0
 		b.Run(body.Provider+"/as_fast_as_possible", func(b *testing.B) { rate = benchPath(b, body, 0, "") })
-		b.Run(body.Provider+"/at_60_percent", func(b *testing.B) {
-			if rate > 0 {
-				benchPath(b, body, int(0.6*rate), "")
-			}
-		})
+		for _, percent := range []float64{60, 30, 10} {
+			b.Run(fmt.Sprintf("%s/at_%.0f_percent", body.Provider, percent), func(b *testing.B) {
+				if rate > 0 {
+					benchPath(b, body, int(rate*percent/100), "")
+				}
+			})
+		}
 	}
 }
 
