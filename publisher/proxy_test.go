@@ -179,7 +179,8 @@ func TestFloods(t *testing.T) {
 			}()
 			all, slowest := h.publishAndRead(honest, 20)
 			// Where even an undisturbed event takes long, because other tests use the machine, so does one of these.
-			if slowest > max(2*time.Second*wait.Slowdown, 20*slowestBefore) || all > max(5*time.Second*wait.Slowdown, 20*allBefore) {
+			if slowest > max(2*time.Second*wait.Slowdown, 20*slowestBefore) ||
+				all > max(5*time.Second*wait.Slowdown, 20*allBefore) {
 				t.Errorf("20 events took %s, one of them %s; before the flood %s and %s", all, slowest, allBefore, slowestBefore)
 			}
 			t.Logf("20 events, published and read by another, took %s, the slowest %s; before the flood %s and %s",
