@@ -184,7 +184,7 @@ func TestSentTellsWhetherItMayHaveArrived(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := quick()
-			o.Timeout = 300 * time.Millisecond
+			o.Timeout = wait.Reach
 			_, err := New(o).Do(t.Context(), Call{Name: "ask", Method: http.MethodPost, URL: tt.url})
 			if e := asError(t, err); e.Kind != kycbridge.ProviderUnreachable || e.Sent != tt.sent {
 				t.Errorf("got %+v", e)

@@ -22,6 +22,10 @@ func slowdown() time.Duration {
 	return 1
 }
 
+// Reach is a time limit of a request to a server of the same process that expires after the request has reached the
+// server, for tests of servers that do not answer.
+var Reach = 400 * time.Millisecond * Slowdown
+
 // tick is how often a condition is checked.
 const tick = 10 * time.Millisecond
 

@@ -26,6 +26,7 @@ import (
 	"kycbridge/internal/rest"
 	"kycbridge/internal/simulate"
 	"kycbridge/normalize/idwise/simulated"
+	"kycbridge/test/wait"
 )
 
 const (
@@ -668,7 +669,7 @@ func TestWritesAreSentOnce(t *testing.T) {
 			s := serve(t, simulate.Options{Faults: f})
 			for _, call := range once {
 				o := wide()
-				o.Timeout = 100 * time.Millisecond
+				o.Timeout = wait.Reach
 				err := calls(NewClient(config(s.URL()), o))[call](context.Background())
 				if e := problem(t, err); !e.Sent {
 					t.Errorf("%s: %+v", call, e)

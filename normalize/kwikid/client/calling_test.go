@@ -20,6 +20,7 @@ import (
 	"kycbridge/internal/rest"
 	"kycbridge/internal/simulate"
 	kwikid "kycbridge/normalize/kwikid/client"
+	"kycbridge/test/wait"
 )
 
 // token is an answer of generate_token whose JWT has these claims.
@@ -154,7 +155,7 @@ func TestSendLinkIsSentOnce(t *testing.T) {
 	t.Run("timeout", func(t *testing.T) {
 		slow := simulate.Faults{Slow: 1, SlowBy: 20 * time.Second}
 		r := newRig(t, simulate.Options{Faults: slow},
-			rest.Options{Timeout: 300 * time.Millisecond, RequestsPerSecond: 1000, Concurrency: 4})
+			rest.Options{Timeout: wait.Reach, RequestsPerSecond: 1000, Concurrency: 4})
 		_, err := r.api.Start(bg(t), linkStart())
 		var e *kycbridge.ProviderError
 		if !errors.As(err, &e) || e.Kind != kycbridge.ProviderUnreachable || !e.Sent || len(r.wire.of(pathSendLink)) != 1 {

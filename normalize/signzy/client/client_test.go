@@ -23,6 +23,7 @@ import (
 	"kycbridge/internal/rest"
 	"kycbridge/internal/simulate"
 	"kycbridge/normalize/signzy/simulated"
+	"kycbridge/test/wait"
 )
 
 const (
@@ -740,7 +741,7 @@ func TestCreateThatTimesOutIsNotSentAgain(t *testing.T) {
 	defer s.Close()
 	defer close(done)
 	o := quick(nil)
-	o.Timeout = 100 * time.Millisecond
+	o.Timeout = wait.Reach
 	_, err := New(config(s.URL), o).Start(t.Context(), kycbridge.StartRequest{})
 	if e := providerError(t, err); e.Kind != kycbridge.ProviderUnreachable || !e.Sent || calls.Load() != 1 {
 		t.Errorf("got %+v after %d calls", e, calls.Load())
