@@ -74,9 +74,9 @@ func (f *flushers) syncFileSystem() error {
 	return nil
 }
 
-// The minimum time between the beginnings of two flushes of a stream, so that more messages share one flush: a flush
-// costs 0.1 to 0.2 ms of processor time however many do. It is longer after a flush with more callers than fewCallers:
-// then others are on their way, and the processors have more to do. A single message does not wait.
+// The minimum time between the beginnings of two flushes of a stream, so that more messages share one flush: each costs
+// processor time, however many share it. It is longer after a flush with more callers than fewCallers: then more of them
+// are on their way. A message that comes later than this after the last flush began does not wait.
 const (
 	flushesApart       = 2 * time.Millisecond
 	sharedFlushesApart = 4 * time.Millisecond
