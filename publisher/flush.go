@@ -74,8 +74,8 @@ func (f *flushers) syncFileSystem() error {
 	return nil
 }
 
-// The minimum time between the beginnings of two flushes of a stream, so that more messages share one flush: each costs
-// processor time, however many share it. It is longer after a flush with more callers than fewCallers: then more of them
+// The minimum time between the beginnings of two flushes of a stream, so that more messages share one flush: each
+// costs processor time, however many share it. It is longer after a flush with more callers than fewCallers: then more
 // are on their way. A message that comes later than this after the last flush began does not wait.
 const (
 	flushesApart       = 2 * time.Millisecond
