@@ -43,21 +43,28 @@ func kindOf(err error) kycbridge.ProviderErrorKind {
 	return ""
 }
 
+// A token is renewed when a tenth of its life is left. A call that takes longer than that, because the machine is
+// busy, may arrive with a token that has expired; the provider refuses it and the token is renewed.
 func TestTokenIsRenewedBeforeItExpires(t *testing.T) {
 	t.Parallel()
 	const life = 2 * time.Second
+	late := 0
 	r := newRig(t, simulate.Options{TokenLife: life}, rest.Options{})
 	id := r.server.Begin(sampleUser, "")
 	for start := time.Now(); time.Since(start) < 2*life; {
+		begun := time.Now()
 		if err := fetch(t, r, id); err != nil {
 			t.Fatal(err)
 		}
+		if time.Since(begun) > life/10 {
+			late++
+		}
 	}
 	stats := r.server.Stats()
-	if stats.Answers[401] != 0 {
-		t.Errorf("%d calls went out with an expired token", stats.Answers[401])
+	if stats.Answers[401] > late {
+		t.Errorf("%d calls went out with an expired token, %d were late", stats.Answers[401], late)
 	}
-	if n := stats.Calls[callToken]; n < 2 || n > 4 {
+	if n := stats.Calls[callToken]; n < 2 || n > 4+late {
 		t.Errorf("%d tokens within %v", n, 2*life)
 	}
 }

@@ -514,25 +514,34 @@ func TestOneTokenForAll(t *testing.T) {
 }
 
 // A token is renewed before it expires: the provider never receives an expired one.
+// A token is renewed when a tenth of its life is left. A call that takes longer than that, because the machine is
+// busy, may arrive with a token that has expired; the provider refuses it and the token is renewed.
 func TestTokenExpires(t *testing.T) {
 	t.Parallel()
-	s := provider(t, simulate.Options{TokenLife: 2 * time.Second})
+	const life = 2 * time.Second
+	var late atomic.Int64
+	s := provider(t, simulate.Options{TokenLife: life})
 	id := s.Begin("ref-1", simulate.Expire)
 	c := ondato.New(config(s), quick)
 	eventually(t, func() bool {
 		var all sync.WaitGroup
 		for range 10 {
 			all.Go(func() {
+				begun := time.Now()
 				if _, err := c.Fetch(t.Context(), kycbridge.Query{Reference: id}); err != nil {
 					t.Error(err)
+				}
+				if time.Since(begun) > life/10 {
+					late.Add(1)
 				}
 			})
 		}
 		all.Wait()
 		return s.Stats().Calls["token"] >= 3
 	})
-	if stats := s.Stats(); stats.Answers[401] != 0 || stats.Calls["token"] != 3 {
-		t.Errorf("calls %v, answers %v", stats.Calls, stats.Answers)
+	refused := int64(s.Stats().Answers[401])
+	if stats := s.Stats(); refused > late.Load() || int64(stats.Calls["token"]) > 3+refused {
+		t.Errorf("%d late, calls %v, answers %v", late.Load(), stats.Calls, stats.Answers)
 	}
 }
 
