@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"maps"
@@ -43,7 +44,12 @@ func Differences(before, after *Data) []Difference {
 			c.provider = d.Provider.Name
 		}
 	}
-	c.compare("", "", tree(before), tree(after))
+	a, b := members(before), members(after)
+	for name := range union(a, b) {
+		if !bytes.Equal(a[name], b[name]) { // most are equal, and are not decoded
+			c.compare("/"+escape(name), "/"+escape(shownName(name)), value(a[name]), value(b[name]))
+		}
+	}
 	slices.SortFunc(c.found, func(a, b Difference) int { return cmp.Compare(a.Path, b.Path) })
 	return c.found
 }
@@ -54,18 +60,30 @@ func Masked(d *Data) any {
 	if d != nil {
 		c.provider = d.Provider.Name
 	}
-	return c.mask("", tree(d))
+	all := map[string]any{}
+	for name, text := range members(d) {
+		all[name] = value(text)
+	}
+	return c.mask("", all)
 }
 
-// tree is d as decoded JSON; nil is an empty object.
-func tree(d *Data) any {
+// members are the members of d as JSON; nil has none.
+func members(d *Data) map[string]json.RawMessage {
+	out := map[string]json.RawMessage{}
 	if d == nil {
-		return map[string]any{}
+		return out
 	}
 	raw, err := json.Marshal(d)
-	var v any
-	if err != nil || json.Unmarshal(raw, &v) != nil {
-		return map[string]any{}
+	if err != nil || json.Unmarshal(raw, &out) != nil {
+		return map[string]json.RawMessage{}
+	}
+	return out
+}
+
+// value decodes JSON; a missing member is nil.
+func value(text json.RawMessage) (v any) {
+	if json.Unmarshal(text, &v) != nil {
+		return nil
 	}
 	return v
 }
@@ -175,7 +193,7 @@ func shownName(key string) string {
 	return key
 }
 
-func union(a, b map[string]any) map[string]bool {
+func union[V any](a, b map[string]V) map[string]bool {
 	keys := map[string]bool{}
 	for key := range maps.Keys(a) {
 		keys[key] = true

@@ -63,7 +63,7 @@ func (f *replayFlags) addTo(cmd *cobra.Command, o *payloadFlags) {
 	g.StringVar(&f.to, "to", "", "send the events to this `subject` or file instead of the event stream; a file contains "+
 		"a / or ends in .ndjson, - is standard output")
 	g.Float64Var(&f.rate, "rate", 0, "at most this `many` payloads a second; 0 is no limit")
-	g.IntVar(&f.workers, "workers", 16, "how `many` verifications are processed concurrently")
+	g.IntVar(&f.workers, "workers", archive.DefaultWorkers, "how `many` verifications are processed concurrently")
 	o.addWhy(cmd, "--reveal")
 	g.BoolVar(&f.reveal, "reveal", false, "print differences in personal values unmasked")
 	g.BoolVar(&f.yes, "yes", false, "do not ask")
@@ -112,8 +112,8 @@ func (f *replayFlags) check(now time.Time) (archive.Filter, error) {
 		return filter, err
 	case f.rate < 0 || math.IsNaN(f.rate) || math.IsInf(f.rate, 0):
 		return filter, errors.New("--rate is a number of payloads a second, or 0")
-	case f.workers < 1 || f.workers > 64:
-		return filter, errors.New("--workers is a number from 1 to 64")
+	case f.workers < 1 || f.workers > 256:
+		return filter, errors.New("--workers is a number from 1 to 256")
 	}
 	filter = app.Replayable(filter)
 	if kept := filter.Status == archive.StatusQuarantined || filter.Status == archive.StatusRefused; kept && f.to != "" {

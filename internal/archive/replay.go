@@ -13,6 +13,10 @@ import (
 	"kycbridge/event"
 )
 
+// DefaultWorkers is how many verifications a replay processes concurrently. Most of the time they wait for a flush,
+// and those that wait together share it.
+const DefaultWorkers = 64
+
 // ReplayOptions configure a replay.
 type ReplayOptions struct {
 	Filter
@@ -20,7 +24,7 @@ type ReplayOptions struct {
 	// To, if set, receives every event of the recomputed histories instead of the event stream.
 	To        func(ctx context.Context, e *event.Event) error
 	PerSecond float64 // payloads; 0: no limit
-	Workers   int     // 0: 16
+	Workers   int     // 0: DefaultWorkers
 	// Progress receives the number of examined payloads, and the sequence up to which all are done.
 	Progress func(done int, through uint64)
 }
@@ -161,7 +165,7 @@ func (r *replay) recompute(ctx context.Context) error {
 	replayer.Base, replayer.Whole = r.base, position.Whole
 	workers := r.o.Workers
 	if workers <= 0 {
-		workers = 16
+		workers = DefaultWorkers
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
