@@ -324,7 +324,7 @@ func (c *committer) publishWithRetry(
 	defer cancelTimeout()
 	stop := context.AfterFunc(c.ctx, cancelTimeout)
 	defer stop()
-	err = retryRequest(ctx, republishDelay, unanswered, func(ctx context.Context) (err error) {
+	err = retryRequest(ctx, republishDelay, 1, unanswered, func(ctx context.Context) (err error) {
 		pub, err = publish(ctx)
 		return err
 	})

@@ -283,12 +283,13 @@ const (
 )
 
 // retryRequest repeats a request until there is an answer, a permanent error, or ctx ends: a cluster that
-// was just started, or has lost a node, elects a leader within seconds.
+// was just started, or has lost a node, elects a leader within seconds. Each attempt may take growth times as long as
+// the one before.
 func retryRequest(
-	ctx context.Context, wait time.Duration, passes func(error) bool, ask func(context.Context) error,
+	ctx context.Context, wait time.Duration, growth int, passes func(error) bool, ask func(context.Context) error,
 ) error {
-	for {
-		attempt, cancel := context.WithTimeout(ctx, answerTimeout)
+	for timeout := answerTimeout; ; timeout *= time.Duration(growth) {
+		attempt, cancel := context.WithTimeout(ctx, timeout)
 		err := ask(attempt)
 		cancel()
 		if err == nil || ctx.Err() != nil || !passes(err) {
@@ -302,7 +303,8 @@ func retryRequest(
 func retryUntilReady(ctx context.Context, ask func(context.Context) error) error {
 	patience, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	err := retryRequest(patience, retryPause, leaderless, ask)
+	// Without growth, a server so busy that it never answers within the first timeout would never be available.
+	err := retryRequest(patience, retryPause, 2, leaderless, ask)
 	if err != nil && patience.Err() != nil && ctx.Err() == nil {
 		return fmt.Errorf("%w: has the cluster a leader and as many servers as replicas, is JetStream enabled, "+
 			"is there room for the streams?", err)

@@ -102,7 +102,8 @@ func TestSlowReaders(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		var err error
-		honest, err = js.CreateConsumer(ctx, "KYC_EVENTS", jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
+		honest, err = js.CreateConsumer(ctx, "KYC_EVENTS", jetstream.ConsumerConfig{
+			AckPolicy: jetstream.AckExplicitPolicy, InactiveThreshold: time.Minute})
 		return err == nil
 	})
 	began := time.Now()
@@ -147,7 +148,8 @@ func TestFloods(t *testing.T) {
 			h.fill(50, 2<<10)
 			_, js := h.client("bi")
 			honest, err := js.CreateConsumer(t.Context(), "KYC_EVENTS",
-				jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckExplicitPolicy})
+				jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy, AckPolicy: jetstream.AckExplicitPolicy,
+					InactiveThreshold: time.Minute})
 			must(t, err)
 			allBefore, slowestBefore := h.publishAndRead(honest, 20)
 			var flooding sync.WaitGroup
@@ -343,7 +345,8 @@ func TestReaderThatStopsReading(t *testing.T) {
 	h := newReadersFixture(t, t.TempDir(), testUsers...)
 	_, js := h.client("bi")
 	honest, err := js.CreateConsumer(t.Context(), "KYC_EVENTS",
-		jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
+		jetstream.ConsumerConfig{
+			AckPolicy: jetstream.AckExplicitPolicy, InactiveThreshold: time.Minute})
 	must(t, err)
 	var stopped []*rawClient
 	for range 4 {

@@ -109,7 +109,7 @@ func (h *readersFixture) events() int {
 func (h *readersFixture) next(c jetstream.Consumer, n int) (seqs []uint64) {
 	h.Helper()
 	for range n {
-		m, err := c.Next(jetstream.FetchMaxWait(5 * time.Second))
+		m, err := c.Next(jetstream.FetchMaxWait(30 * time.Second)) // far more than it takes
 		must(h.T, err)
 		meta, err := m.Metadata()
 		must(h.T, err)
@@ -461,7 +461,8 @@ func TestReadersOfSomeEvents(t *testing.T) {
 	if info := stream.CachedInfo(); info.State.Msgs != 0 || !slices.Equal(info.Config.Subjects, limited.Subscribe) {
 		t.Errorf("it sees %d messages on %v", info.State.Msgs, info.Config.Subjects)
 	}
-	c, err := stream.CreateConsumer(t.Context(), jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy})
+	c, err := stream.CreateConsumer(t.Context(), jetstream.ConsumerConfig{
+		AckPolicy: jetstream.AckExplicitPolicy, InactiveThreshold: time.Minute})
 	must(t, err)
 	if diff := cmp.Diff([]uint64{2}, h.next(c, 1)); diff != "" {
 		t.Error(diff)
@@ -621,7 +622,7 @@ func TestReadersWithConfiguredPrefixes(t *testing.T) {
 	must(t, err)
 	c, err := js.CreateConsumer(t.Context(), "ID-1_EVENTS", jetstream.ConsumerConfig{Durable: "onboarding"})
 	must(t, err)
-	read, err := c.Next(jetstream.FetchMaxWait(5 * time.Second))
+	read, err := c.Next(jetstream.FetchMaxWait(30 * time.Second)) // far more than it takes
 	must(t, err)
 	if read.Subject() != m.Subject || string(read.Data()) != string(m.Data) {
 		t.Errorf("read %s, received %s", read.Subject(), m.Subject)
