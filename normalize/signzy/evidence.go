@@ -152,7 +152,7 @@ func (e *evidence) unknownParts(j document.Object) {
 // (observed); a policy may require it.
 func (e *evidence) consent(j document.Object) {
 	captured := j.Object("capturedData")
-	if captured != nil && !answerAt(captured, "consent").sent() {
+	if !answerAt(captured, "consent").sent() {
 		e.unexplained("", "consent")
 	}
 	for _, member := range values.Sorted(captured) {

@@ -22,7 +22,7 @@ func mapBody(t *testing.T, body string, s kycbridge.Settings) kycbridge.Observat
 }
 
 // goodJourney is a completed journey in which all evidence is in favor of the person.
-const goodJourney = `{"journeyId":"AB12","currentStatus":"COMPLETED","step":"COMPLETE","completedAt":1772442319271,
+const goodJourney = `{"journeyId":"AB12","currentStatus":"COMPLETED","step":"COMPLETE","completedAt":1772442319271,"capturedData":{"consent":true},
 	"documentIntelligence":{"completeStatus":{"overallStatus":"True","detailsOptical":{"docType":"True","expiry":"True","security":"True"}},
 		"idExpired":"False","extractedFieldErrors":[]},
 	"selfieAnalysis":{"passiveLiveliness":{"status":"200","liveness":true,"score":0.99},

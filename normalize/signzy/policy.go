@@ -76,8 +76,9 @@ func decide(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridg
 		ActorType: event.ActorSystem,
 		DecidedAt: event.Instant(j.Time("completedAt")),
 	}
-	expired(o.Documents, e, later(o.OccurredAt, j.Time("completedAt")))
-	lacking(j, e)
+	at := later(o.OccurredAt, j.Time("completedAt"))
+	expired(o.Documents, e, at)
+	lacking(j, e, o.Documents, at)
 	unmet(j, e, own(s).Policy)
 	left := e.left(own(s).Overlook)
 	switch {
@@ -130,16 +131,18 @@ func refuted(j document.Object) bool {
 
 // lacking adds an objection for each item that an approval needs and the body does not contain: the document
 // as a whole, that it has not expired, liveness, the face match, and a journey at its end. A failed item also
-// has the objection of its check.
-func lacking(j document.Object, e *evidence) {
+// has the objection of its check. That the document has not expired needs the provider's answer or a date that was
+// read: idExpired is "False" even if nothing was read (observed).
+func lacking(j document.Object, e *evidence, documents []event.Document, at time.Time) {
 	first := j.Object("documentIntelligence")
 	overall := answerAt(first.Object("completeStatus"), "overallStatus")
+	optical := answerAt(first.Object("completeStatus", "detailsOptical"), "expiry")
 	for _, need := range [...]struct {
 		met         bool
 		kind, check string
 	}{
 		{overall.passed(), event.CheckDocumentAuthenticity, "complete_status"},
-		{answerAt(first, "idExpired").failed(), event.CheckDocumentExpiry, "expiry"},
+		{optical.passed() || len(first.Object("extractedFields")) > 0 && unexpired(documents, at), event.CheckDocumentExpiry, "expiry"},
 		{liveAnswer(j).passed(), event.CheckLiveness, "liveness"},
 		{faceAnswer(j).passed(), event.CheckFaceMatch, "face_match"},
 	} {
@@ -167,6 +170,11 @@ func unmet(j document.Object, e *evidence, policy map[string]float64) {
 			e.object("", event.Reason{Code: m.code, CheckID: m.check})
 		}
 	}
+}
+
+// unexpired reports whether the first document that was read has a date of expiry that had not passed when the journey ended.
+func unexpired(documents []event.Document, at time.Time) bool {
+	return len(documents) > 0 && !at.IsZero() && documents[0].DateOfExpiry >= at.UTC().Format(time.DateOnly)
 }
 
 // expired adds an objection for each document that had expired when the journey ended, whatever the provider
