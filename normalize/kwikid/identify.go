@@ -69,15 +69,20 @@ const (
 	labelDepth  = 3
 )
 
-// sessionID returns the first UUID under a key that means session id, in any spelling (session_id, sessionId).
+// sessionID returns the UUID under a key that means session id, in any spelling (session_id, sessionId). "" if there is
+// none, or if such keys have different values: it is not known which session the rest of the body describes.
 func sessionID(body document.Object) string {
-	found := ""
+	found, count := "", 0
 	search(map[string]any(body), searchDepth, func(key, value string) bool {
-		if values.Fold(key) == "sessionid" && isUUID(value) {
-			found = strings.ToLower(value)
+		if value = strings.ToLower(strings.TrimSpace(value)); values.Fold(key) == "sessionid" && value != "" && value != found {
+			found = value
+			count++
 		}
-		return found == ""
+		return count < 2
 	})
+	if count != 1 || !isUUID(found) {
+		return ""
+	}
 	return found
 }
 

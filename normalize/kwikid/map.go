@@ -1,6 +1,7 @@
 package kwikid
 
 import (
+	"strings"
 	"time"
 
 	"kycbridge"
@@ -80,12 +81,24 @@ func (d session) observe(received time.Time, s kycbridge.Settings) kycbridge.Obs
 		o.Submission = status == statusScheduled || known.detail == "agent_assigned" || known.detail == "call_in_progress"
 	case status == statusApproved, status == statusRejected:
 		d.judge(&o, s)
+	case unreadable(d.Value("session_status")), strings.HasPrefix(values.Fold(status), "kycresult"):
+		values.Doubt(&o, status, event.StageMaker, event.ActorHuman) // a result, in a word that is not known
 	default:
 		values.Unmapped(&o, status)
+	}
+	if d.audit().outcome == event.OutcomeRejected && endsWithoutVerdict(o) {
+		values.Contradiction(&o, status+" 0", event.StageChecker, event.ActorHuman)
 	}
 	o.Checks = append(append(o.Checks, d.checks(o.Documents)...), unsure...)
 	o.Checks = dates.Unread.AddTo(values.Distinct(o.Checks))
 	return o
+}
+
+// endsWithoutVerdict reports whether a session has ended without a maker's verdict, or has a status that is not known.
+// Beside a checker's rejection that is not believed: an approval that stands would remain.
+func endsWithoutVerdict(o kycbridge.Observation) bool {
+	return len(o.Decisions) == 0 && (o.Effect == kycbridge.EffectEnd || o.Status == event.StatusUnknown) &&
+		o.Effect != kycbridge.EffectDoubt
 }
 
 func (r row) apply(o *kycbridge.Observation) {
@@ -115,7 +128,8 @@ func decide(o *kycbridge.Observation, step event.DecisionStep, s kycbridge.Setti
 // addChecker adds the checker's verdict from a webhook to the session that was fetched because of that
 // webhook. If the session contains a checker's verdict too, the two must agree, or neither is accepted. If it
 // contains none, the webhook's verdict is added to the maker's verdict. A checker's approval is accepted only
-// after a maker's approval, because the vendor does not describe a checker who overrules a maker's rejection.
+// after a maker's approval, because the vendor does not describe a checker who overrules a maker's rejection. A
+// checker's rejection of a session that ended without a verdict is a doubt, so that no approval remains.
 func addChecker(o *kycbridge.Observation, l label, at time.Time) {
 	if l.stage != event.StageChecker {
 		return
@@ -123,6 +137,9 @@ func addChecker(o *kycbridge.Observation, l label, at time.Time) {
 	o.Cross.Callback = l.outcome
 	switch {
 	case o.Cross.API != "" && o.Cross.API != l.outcome:
+		values.Contradiction(o, l.name, event.StageChecker, event.ActorHuman)
+		return
+	case l.outcome == event.OutcomeRejected && endsWithoutVerdict(*o):
 		values.Contradiction(o, l.name, event.StageChecker, event.ActorHuman)
 		return
 	case o.Cross.API != "" || len(o.Decisions) != 1 || o.Status == event.StatusRequiresInput:

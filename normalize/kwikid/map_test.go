@@ -137,6 +137,9 @@ func TestWebhookForms(t *testing.T) {
 		`{"event":"Maker Approved","data":{"session_status":"kyc_rejected"}}`:    makers,
 		`{"event":"Maker Approved","data":[{"feedback":{"type":"Reject"}}]}`:     makers,
 		`{"event":"Checker Approved","a":{"session_data":{"audit_result":"0"}}}`: checkers,
+		`{"event":"Checker Approved","auditor_feedback":"Rejected"}`:             checkers,
+		`{"event":"Maker Approved","status":"kyc_result_rejected"}`:              makers,
+		`{"event":"Maker Approved","data":{"result":"KYC_RESULT_REJECTED"}}`:     makers,
 		`{"event":"Maker Approved","extras":{"session_status":"kyc_rejected"}}`:  approved, // not the session's status
 		// This key does not name an event.
 		`{"status":"Maker Approved"}`:                                            none,
@@ -253,8 +256,12 @@ func TestIdentity(t *testing.T) {
 	for body, want := range map[string]string{
 		deep:                 found,
 		`{"a":` + deep + `}`: "", // one level too deep
-		`{"session_id":"not-a-uuid","z":{"session_id":"5e551000-0000-4000-8000-00000000000a"}}`:                                 found,
-		`{"b":{"session_id":"5e551000-0000-4000-8000-00000000000b"},"a":{"session_id":"5e551000-0000-4000-8000-00000000000a"}}`: found,
+		// Two sessions: it is not known which of them the body describes.
+		`{"session_id":"not-a-uuid","z":{"session_id":"5e551000-0000-4000-8000-00000000000a"}}`:                                 "",
+		`{"b":{"session_id":"5e551000-0000-4000-8000-00000000000b"},"a":{"session_id":"5e551000-0000-4000-8000-00000000000a"}}`: "",
+		`{"session_id":"5e551000-0000-4000-8000-00000000000b","sessionId":"5e551000-0000-4000-8000-00000000000a"}`:              "",
+		`{"b":{"session_id":"5E551000-0000-4000-8000-00000000000A"},"a":{"sessionId":"5e551000-0000-4000-8000-00000000000a"}}`:  found,
+		`{"session_id":"","a":{"session_id":"5e551000-0000-4000-8000-00000000000a"}}`:                                           found,
 		`{"session_id":5}`: "", `{"session_id":"5e551000-0000-4000-8000-00000000000g"}`: "",
 		`{"session_id":"5e5510000-000-4000-8000-00000000000a"}`: "",
 		`{}`: "",
@@ -297,6 +304,9 @@ func TestChecker(t *testing.T) {
 		revisit      = "reopen in_review awaiting_second_review [maker approved human]"
 		doubt        = "doubt unknown none checker human system.unmapped_status"
 		contradicted = "doubt unknown none maker human system.contradiction"
+		makerDoubt   = "doubt unknown none maker human system.unmapped_status"
+
+		checkerContradicted = "doubt unknown none checker human system.contradiction"
 	)
 	for members, want := range map[string]string{
 		approved + `,"audit_result":"1"`:                                    bothApproved,
@@ -325,7 +335,31 @@ func TestChecker(t *testing.T) {
 		approved + `,"audit_lock":0,"audit_result":null`: "verdict completed approved maker human " +
 			"final [maker approved human]",
 		`"session_status":"waiting","audit_result":"1"`:            "progress created link_sent",
-		`"session_status":"kyc_result_pending","audit_result":"1"`: "progress unknown system.unmapped_status",
+		`"session_status":"kyc_result_pending","audit_result":"1"`: makerDoubt,
+
+		// The auditor's words beside the result, or without one beside the maker's verdict.
+		approved + `,"audit_result":"1","auditor_feedback":"Rejected"`:                             checkerContradicted,
+		approved + `,"audit_result":"0","auditor_feedback":"Approved"`:                             checkerContradicted,
+		approved + `,"auditor_feedback":"Rejected: not audible"`:                                   checkerContradicted,
+		approved + `,"audit_lock":false,"auditor_fdbk":[{"a":{"type":"REJECT"}}]`:                  checkerContradicted,
+		approved + `,"audit_result":"0","auditor_feedback":"Rejected"`:                             refused,
+		approved + `,"audit_result":"1","auditor_feedback":"Approved"`:                             bothApproved,
+		approved + `,"audit_result":"1","auditor_feedback":"no reason to reject"`:                  bothApproved,
+		approved + `,"audit_result":"1","auditor_feedback":[{"type":"REVISIT"}]`:                   revisit,
+		approved + `,"audit_lock":true,"auditor_feedback":"Rejected"`:                              locked,
+		`"session_status":"kyc_rejected","audit_result":"0"`:                                       checkerContradicted,
+		`"session_status":"session_expired","audit_result":0`:                                      checkerContradicted,
+		`"session_status":"call_dropped","audit_result":"0"`:                                       checkerContradicted,
+		`"session_status":"kyc_rejected","audit_result":"1"`:                                       "end canceled session.superseded",
+		`"session_status":"vkyc_requested","audit_result":"0"`:                                     "progress in_progress call_scheduled",
+		`"session_status":"KYC_RESULT_REJECTED"`:                                                   makerDoubt,
+		`"session_status":"kyc_result_revoked"`:                                                    makerDoubt,
+		`"session_status":["kyc_result_rejected"]`:                                                 makerDoubt,
+		`"session_status":"kyc_result_approved","feedback":["Reject"]`:                             contradicted,
+		`"session_status":"kyc_result_approved","feedback":["{\"type\":\"Reject\"}"]`:              contradicted,
+		`"session_status":"kyc_result_approved","feedback":"\"Reject\""`:                           contradicted,
+		`"session_status":"kyc_result_approved","feedback":"\"{\\\"type\\\":\\\"Reject\\\"}\""`:    contradicted,
+		`"session_status":"kyc_result_approved","feedback":[{"type":"Reject"},{"type":"Approve"}]`: "doubt unknown none maker human system.unmapped_status",
 
 		`"session_status":"kyc_result_approved","feedback":{"type":"Hold"}`:                       "doubt unknown none maker human system.unmapped_status",
 		`"session_status":"kyc_result_approved","feedback":{"type":["Approve"]}`:                  "doubt unknown none maker human system.unmapped_status",
@@ -348,6 +382,25 @@ func TestChecker(t *testing.T) {
 			if got != want {
 				t.Errorf("%s, checker %t:\n got %s\nwant %s", members, own(s).Checker, got, want)
 			}
+		}
+	}
+}
+
+// TestCheckerRejectsAnEndedSession: an approval does not remain if a checker rejects and the session that is fetched
+// then has no verdict.
+func TestCheckerRejectsAnEndedSession(t *testing.T) {
+	const doubt = "doubt unknown none checker human system.contradiction"
+	for members, want := range map[string]string{
+		`"session_status":"kyc_rejected"`:              doubt,
+		`"session_status":"session_expired"`:           doubt,
+		`"session_status":"call_dropped"`:              doubt,
+		`"session_status":"kyc_result_partial_update"`: "doubt unknown none maker human system.unmapped_status",
+		`"session_status":"kyc_request_accepted"`:      "progress in_progress call_in_progress",
+	} {
+		o, err := mapPayload(kycbridge.Payload{Via: event.ViaFetch, Trigger: "Checker Rejected",
+			Body: []byte(polled(members))}, kycbridge.Settings{})
+		if got := normalizetest.Brief(o); err != nil || got != want {
+			t.Errorf("%s:\n got %s %v\nwant %s", members, got, err, want)
 		}
 	}
 }
@@ -446,7 +499,7 @@ func TestDecoy(t *testing.T) {
 	}
 	o = mapKwikID(t, event.ViaPoll, `{"status":200,"session_data":{"session_status":"KYC_RESULT_APPROVED"}}`,
 		kycbridge.Settings{})
-	if got := normalizetest.Brief(o); got != "progress unknown system.unmapped_status" {
+	if got := normalizetest.Brief(o); got != "doubt unknown none maker human system.unmapped_status" {
 		t.Errorf("another spelling: %s", got)
 	}
 	o = mapKwikID(t, event.ViaPoll, `{"status":200,"session_data":{"session_status":null}}`, kycbridge.Settings{})

@@ -1,8 +1,6 @@
 package kwikid
 
 import (
-	"maps"
-	"slices"
 	"strings"
 
 	"kycbridge"
@@ -16,27 +14,71 @@ import (
 type feedback struct {
 	given bool   // it is not empty
 	kind  string // its type, folded
-	odd   bool   // it has a type, and the type is not known
+	odd   bool   // it has a type that is not known, or several
 }
 
 func (d session) feedback() feedback {
-	object := d.Object.Object("feedback")
-	if several := d.Objects("feedback"); len(several) > 0 {
-		object = several[len(several)-1] // the latest feedback
-	}
-	text := strings.TrimSpace(d.Text("feedback"))
-	word := object.Text("type")
-	if plain := (feedback{kind: values.Fold(text)}); object == nil &&
-		(plain.approves() || plain.rejects() || plain.repeats()) {
-		word = text // the text is only the type
-	}
-	f := feedback{given: text != "" && text != "null" || len(d.List("feedback")) > 0, kind: values.Fold(word)}
-	for _, word := range object {
-		f.given = f.given || strings.TrimSpace(document.Text(word)) != ""
-	}
-	f.odd = !f.approves() && !f.rejects() && !f.repeats() && (f.kind != "" || unreadable(object["type"]))
+	f := feedback{}
+	f.read(d.Value("feedback"), feedbackDepth)
 	return f
 }
+
+// feedbackDepth limits how often feedback may be nested, in lists or as JSON inside a text.
+const feedbackDepth = 4
+
+// read adds what one value says. The order of several is not documented: if their types differ, none is believed.
+func (f *feedback) read(v any, depth int) {
+	switch v := v.(type) {
+	case nil:
+	case map[string]any:
+		for _, member := range v {
+			f.given = f.given || strings.TrimSpace(document.Text(member)) != ""
+		}
+		f.is(values.Fold(document.Text(v["type"])))
+		f.odd = f.odd || unreadable(v["type"])
+	case []any:
+		f.given = f.given || len(v) > 0
+		f.odd = f.odd || len(v) > 0 && depth == 0
+		for _, item := range v {
+			if depth > 0 {
+				f.read(item, depth-1)
+			}
+		}
+	default:
+		f.readText(strings.TrimSpace(document.Text(v)), depth)
+	}
+}
+
+// readText adds what a text says: JSON, the type alone, or a comment.
+func (f *feedback) readText(text string, depth int) {
+	if text == "" || text == "null" {
+		return
+	}
+	f.given = true
+	if strings.ContainsRune(`{["`, rune(text[0])) {
+		if inner, faults := document.Decode([]byte(`{"feedback":` + text + `}`)); len(faults) > 0 || depth == 0 {
+			f.odd = true
+		} else {
+			f.read(inner["feedback"], depth-1)
+		}
+		return
+	}
+	if plain := (feedback{kind: values.Fold(text)}); plain.known() {
+		f.is(plain.kind)
+	}
+}
+
+// is adds a type.
+func (f *feedback) is(kind string) {
+	if kind == "" {
+		return
+	}
+	f.odd = f.odd || f.kind != "" && f.kind != kind || !(feedback{kind: kind}).known()
+	f.kind = kind
+}
+
+// known reports whether the type is one of those below.
+func (f feedback) known() bool { return f.approves() || f.rejects() || f.repeats() }
 
 // unreadable reports whether v is present but is not a text or another scalar.
 func unreadable(v any) bool {
@@ -56,6 +98,7 @@ type audit struct {
 	outcome event.Outcome // "" if the result is missing or not known
 	raw     string        // the result, unchanged
 	unknown bool          // a result is present, and its value is not known
+	word    event.Outcome // what the auditor's feedback begins with; "" if that is no decision
 	locked  bool          // the session is locked for the checker
 	revisit bool          // the checker requests another review
 }
@@ -80,17 +123,48 @@ func (d session) audit() audit {
 		a.locked = true
 	}
 	for _, name := range [...]string{"auditor_feedback", "auditor_fdbk"} {
-		a.revisit = a.revisit || mentions(d.Value(name), "revisit")
+		for _, text := range texts(d.Value(name), searchDepth) {
+			text = strings.ToLower(strings.TrimSpace(text))
+			a.revisit = a.revisit || strings.Contains(text, "revisit")
+			switch {
+			case strings.HasPrefix(text, "reject"):
+				a.word = event.OutcomeRejected
+			case strings.HasPrefix(text, "approve") && a.word == "":
+				a.word = event.OutcomeApproved
+			}
+		}
 	}
 	return a
 }
 
-// mentions reports whether a text, or one within a small object or list, contains a word in any case.
-func mentions(v any, word string) bool {
-	says := func(v any) bool { return strings.Contains(strings.ToLower(document.Text(v)), word) }
-	object, _ := v.(map[string]any)
-	list, _ := v.([]any)
-	return says(v) || slices.ContainsFunc(list, says) || slices.ContainsFunc(slices.Collect(maps.Values(object)), says)
+// texts are the scalars of a value, at any place in it.
+func texts(v any, depth int) (found []string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, name := range values.Sorted(v) {
+			if depth > 0 {
+				found = append(found, texts(v[name], depth-1)...)
+			}
+		}
+		return found
+	case []any:
+		for _, item := range v {
+			if depth > 0 {
+				found = append(found, texts(item, depth-1)...)
+			}
+		}
+		return found
+	}
+	return []string{document.Text(v)}
+}
+
+// disagrees reports whether the auditor's words contradict the audit result, or without one the maker's verdict. While
+// the session is locked for the checker they may be those of an earlier round.
+func (a audit) disagrees(maker event.Outcome) bool {
+	if a.outcome != "" {
+		maker = a.outcome
+	}
+	return a.word != "" && a.word != maker && (a.outcome != "" || !a.locked)
 }
 
 // judge maps a session that has a result: the maker's verdict first, then the checker's.
@@ -110,6 +184,10 @@ func (d session) judge(o *kycbridge.Observation, s kycbridge.Settings) {
 		return
 	case checker.unknown:
 		values.Doubt(o, checker.raw, event.StageChecker, event.ActorHuman)
+		return
+	case !checker.revisit && checker.disagrees(maker.Outcome):
+		values.Contradiction(o, status+" "+checker.raw+" "+string(checker.word), event.StageChecker, event.ActorHuman)
+		o.Cross.API = ""
 		return
 	case checker.revisit:
 		o.Cross.API = ""

@@ -73,7 +73,11 @@ func opposed(body document.Object) (found label, ok bool) {
 // webhook maps a webhook. With s.Confirm it is only a trigger; without it, the label is the verdict.
 func webhook(body document.Object, s kycbridge.Settings) kycbridge.Observation {
 	o := kycbridge.Observation{EventName: schemaWebhook, References: map[string]string{}, ProviderStatus: map[string]any{}}
-	values.Set(o.References, "session_id", sessionID(body))
+	id := sessionID(body)
+	if isDetails(body) {
+		id = LowerUUID(values.Clip(body.Text("session_data", "session_id"), values.MaxID)) // as Identify reads it
+	}
+	values.Set(o.References, "session_id", id)
 	search(map[string]any(body), labelDepth, func(key, value string) bool {
 		if values.Fold(key) == "userid" {
 			o.ExternalReference = values.ExternalReference(value)
@@ -100,7 +104,8 @@ func webhook(body document.Object, s kycbridge.Settings) kycbridge.Observation {
 		values.Contradiction(&o, other.name, other.stage, event.ActorHuman)
 	default:
 		decideUnconfirmed(&o, l, s)
-		if o.Decision.Outcome == event.OutcomeApproved && disputed(map[string]any(body), labelDepth) {
+		if o.Decision.Outcome == event.OutcomeApproved &&
+			(disputed(map[string]any(body), labelDepth) || rejects(body)) {
 			values.Contradiction(&o, l.name, l.stage, event.ActorHuman)
 			o.Cross.Callback = ""
 		}
@@ -128,6 +133,13 @@ func disputed(doc any, depth int) bool {
 	return false
 }
 
+// rejects reports whether the status of a rejection stands anywhere near the top, under any key.
+func rejects(body document.Object) bool {
+	return !search(map[string]any(body), labelDepth, func(_, value string) bool {
+		return values.Fold(value) != values.Fold(statusRejected)
+	})
+}
+
 // disputes reports whether a session contradicts an approval: it has ended in another way, or its feedback or
 // its audit result is not an approval.
 func (d session) disputes() bool {
@@ -136,7 +148,8 @@ func (d session) disputes() bool {
 	said, checker := d.feedback(), d.audit()
 	return unreadable(d.Value("session_status")) || status != "" && status != statusApproved && !underWay ||
 		said.rejects() || said.repeats() || said.odd ||
-		checker.unknown || checker.revisit || checker.outcome == event.OutcomeRejected
+		checker.unknown || checker.revisit || checker.outcome == event.OutcomeRejected ||
+		checker.word == event.OutcomeRejected
 }
 
 // decideUnconfirmed uses the label of a webhook as the verdict, because the account does not confirm verdicts
