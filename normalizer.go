@@ -110,6 +110,11 @@ func (n *Normalizer) Work(
 		return done, 0, nil
 	}
 	if errors.Is(err, ErrUnmappable) && attempt >= n.MaxAttempts {
+		if erased, err := n.Log.WasErased(ctx, p); err != nil {
+			return done, backoff(attempt), err
+		} else if erased {
+			return Processed{NoEvent: NoEventErased}, 0, nil
+		}
 		if qerr := n.Quarantine.Quarantine(ctx, p, QuarantineUnmapped, []FieldError{{Message: err.Error()}}); qerr == nil {
 			done.New = n.newValues(p, doc)
 			return done, 0, err
@@ -169,6 +174,9 @@ func (n *Normalizer) process(ctx context.Context, p Payload, doc document.Object
 		return Processed{}, err
 	}
 	if fact.Effect == EffectFetch && n.Triggers != nil && account.API.Fetch != nil {
+		if erased, err := n.Log.WasErased(ctx, p); err != nil || erased {
+			return Processed{NoEvent: NoEventErased}, err
+		}
 		if err := n.trigger(ctx, p, fact); err != nil {
 			return Processed{}, fmt.Errorf("request the result: %w", err)
 		}
@@ -177,6 +185,7 @@ func (n *Normalizer) process(ctx context.Context, p Payload, doc document.Object
 	for tries := 0; ; tries++ {
 		done, late, err := n.try(ctx, k, p, fact, tries > 0)
 		if errors.Is(err, ErrConflict) && tries < maxConflicts && ctx.Err() == nil {
+			again = again || errors.Is(err, errRefused) // the event may be stored, and only its answer lost
 			time.Sleep(conflictPause(tries))
 			continue
 		}
@@ -314,6 +323,9 @@ func (n *Normalizer) try(
 	return done, late, err
 }
 
+// errRefused: an event was sent, and the log refused it or knows it already.
+var errRefused = errors.New("the event log refuses the event")
+
 // publish checks an event and publishes it after the one at a sequence, unless its payload was erased meanwhile.
 func (n *Normalizer) publish(
 	ctx context.Context, k Key, p Payload, e Sealed, after uint64,
@@ -333,7 +345,9 @@ func (n *Normalizer) publish(
 		return Processed{NoEvent: NoEventErased}, err
 	}
 	e.NotErased = notErased(n.Log, p)
-	if err := n.Events.Publish(ctx, k, e, after); err != nil {
+	if err := n.Events.Publish(ctx, k, e, after); errors.Is(err, ErrConflict) {
+		return Processed{}, fmt.Errorf("publish event: %w: %w", errRefused, err)
+	} else if err != nil {
 		return Processed{}, fmt.Errorf("publish event: %w", err)
 	}
 	return Processed{Event: e.Event, Kind: e.Kind}, nil

@@ -201,7 +201,9 @@ func (s *Store) claim(ctx context.Context, k kycbridge.Key, check func(context.C
 	var running sync.WaitGroup
 	running.Go(func() {
 		for pause(renewing, claimAgain); renewing.Err() == nil; pause(renewing, claimAgain) {
-			_, _ = s.js.PublishMsg(renewing, m) // renewed long before it expires
+			// Renewed long before it expires; a message of its own, because publishing m has added its condition to it.
+			_, _ = s.js.PublishMsg(renewing, &nats.Msg{Subject: m.Subject, Header: nats.Header{
+				jetstream.MsgTTLHeader: {claimTTL.String()}}})
 		}
 	})
 	return func() {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"kycbridge/test/wait"
+
 	"kycbridge"
 )
 
@@ -96,4 +98,18 @@ func TestAHoldWaitsForAClaim(t *testing.T) {
 	if got, err := store.Hold(t.Context(), k); err != nil || got == nil || !got.Holds(time.Now()) {
 		t.Errorf("%+v, %v", got, err)
 	}
+}
+
+// TestClaimIsRenewed: the claim of an erasure that takes longer than the claim lives is renewed, so that no hold is
+// placed meanwhile.
+func TestClaimIsRenewed(t *testing.T) {
+	t.Parallel()
+	_, store, _ := start(t, t.TempDir())
+	end, err := store.ClaimOne(t.Context(), key(payload("idv-1", "e1", "{}")), time.Now())
+	must(t, err)
+	defer end()
+	wait.For(t, 3*claimAgain, "the claim is renewed", func() bool {
+		info, err := store.legalHolds.Info(t.Context())
+		return err == nil && info.State.LastSeq >= 2
+	})
 }

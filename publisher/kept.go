@@ -177,6 +177,12 @@ func (c *Connection) scanAll(
 		if errors.Is(err, errNoMore) {
 			return nil
 		}
+		if errors.Is(err, errSilent) && at == 0 {
+			return fmt.Errorf("read stream %s: %w", stream, err)
+		}
+		if errors.Is(err, errSilent) {
+			err = nil
+		}
 		if err != nil || ended || at == 0 || at >= end {
 			return err
 		}

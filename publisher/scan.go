@@ -31,6 +31,9 @@ const (
 // errScanned ends a scan early without an error.
 var errScanned = kycbridge.ErrEnough
 
+// errSilent means that a server has more messages, and has not delivered the next one in time.
+var errSilent = fmt.Errorf("the server does not deliver: %w", nats.ErrTimeout)
+
 // errNoMore means that a server has nothing left to deliver.
 var errNoMore = errors.New("no more messages")
 
@@ -66,7 +69,7 @@ func (c *Connection) scan(ctx context.Context, stream string, o scanOptions, eac
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, nats.ErrTimeout):
-			return nil // the server is slow or unavailable
+			return errSilent // the server is slow or unavailable
 		case errors.Is(err, errNoMore):
 			return err // some were erased meanwhile, or cannot be read
 		case err != nil:
