@@ -237,6 +237,8 @@ func (s *Store) Quarantine(
 	return err
 }
 
+// putQuarantined stores p unless it is there already. The server remembers an id for longer than its message, which may
+// have been removed or readmitted since: then p is stored once more, unless it was erased with its verification.
 func (s *Store) putQuarantined(
 	ctx context.Context, p kycbridge.Payload, reason string, faults []kycbridge.FieldError,
 ) (jetstream.PubAck, error) {
@@ -244,7 +246,23 @@ func (s *Store) putQuarantined(
 	if err := s.seal(ctx, kycbridge.ShelfQuarantine, m, p); err != nil {
 		return jetstream.PubAck{}, err
 	}
-	return s.quarantine.Publish(ctx, m)
+	for id := m.Header.Get(nats.MsgIdHdr); ; {
+		ack, err := s.quarantine.Publish(ctx, m)
+		if err != nil || !ack.Duplicate {
+			return ack, err
+		}
+		there, err := s.KeptAt(ctx, kycbridge.ShelfQuarantine, ack.Sequence)
+		if err == nil && there.ID == p.ID || err != nil && !errors.Is(err, kycbridge.ErrNotFound) {
+			return ack, err
+		}
+		k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
+		if p.VerificationID != "" {
+			if erased, err := s.erasedBefore(ctx, k, p); erased || err != nil {
+				return ack, err
+			}
+		}
+		m.Header[nats.MsgIdHdr] = []string{id + after + strconv.FormatUint(ack.Sequence, 10)}
+	}
 }
 
 // quarantined is the message of a payload in quarantine.
