@@ -17,6 +17,9 @@ func (r *replay) readmit(ctx context.Context) error {
 			return err
 		}
 		out, err := r.readmitOne(ctx, k)
+		if errors.Is(err, kycbridge.ErrNotFound) {
+			return nil
+		}
 		if err != nil {
 			return fmt.Errorf("payload %s: %w", k.ID, err)
 		}
@@ -31,7 +34,8 @@ func (r *replay) readmit(ctx context.Context) error {
 	})
 }
 
-// readmitOne admits one payload again. It is removed from its shelf only after it is durable in the log.
+// readmitOne admits one payload again. It is removed from its shelf only after it is durable in the log. If it is no
+// longer on its shelf, because it was purged since it was read, it returns kycbridge.ErrNotFound.
 func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, error) {
 	out := Replayed{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, PayloadID: k.ID,
 		Result: ResultStill + string(k.Shelf), Reason: k.Reason}
@@ -72,6 +76,9 @@ func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, er
 		if there {
 			out.Result = ResultDuplicate
 		}
+		return out, err
+	}
+	if _, err := r.Shelves.KeptAt(ctx, k.Shelf, k.Seq); err != nil {
 		return out, err
 	}
 	receipt, err := r.Intake.Ingest(ctx, account, p)
