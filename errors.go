@@ -21,6 +21,8 @@ var (
 	ErrTooLarge = errors.New("body over the limit")
 	// ErrConflict: another worker has published a revision since the last event was read.
 	ErrConflict = errors.New("superseded by another revision")
+	// ErrErased: the verification was erased after the request whose answer is to be stored.
+	ErrErased = errors.New("the verification was erased meanwhile")
 	// ErrUnmappable: a payload that cannot become an event, however often it is retried.
 	ErrUnmappable = errors.New("cannot be mapped")
 )

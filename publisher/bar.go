@@ -71,9 +71,11 @@ func (s *Store) barred(m *nats.Msg, k kycbridge.Key) {
 	m.Header[jetstream.ExpectedLastSubjSeqSubjHeader] = []string{s.names.bar(k)}
 }
 
-// appendOnce publishes a payload. While a bar blocks it, appendOnce waits until the bar is removed, for
-// publishTimeout at most.
-func (s *Store) appendOnce(ctx context.Context, m *nats.Msg) (jetstream.PubAck, error) {
+// appendOnce publishes p as m. While a bar blocks it, appendOnce waits until the bar is removed, for publishTimeout at
+// most. If p was requested before the erasure, it returns kycbridge.ErrErased.
+func (s *Store) appendOnce(
+	ctx context.Context, m *nats.Msg, k kycbridge.Key, p kycbridge.Payload,
+) (jetstream.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
 	for {
@@ -87,6 +89,14 @@ func (s *Store) appendOnce(ctx context.Context, m *nats.Msg) (jetstream.PubAck, 
 		}
 		if ctx.Err() != nil {
 			return ack, fmt.Errorf("the verification is being erased: %w", ctx.Err())
+		}
+		if !p.Via.Asked() {
+			continue
+		}
+		if t, err := s.Tombstone(ctx, k); err != nil {
+			return ack, err
+		} else if t != nil && t.At.After(p.ReceivedAt) {
+			return ack, kycbridge.ErrErased
 		}
 	}
 }

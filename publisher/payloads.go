@@ -163,7 +163,7 @@ func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stor
 	s.barred(m, k)
 	for {
 		forgotten := s.recent.forgotten()
-		ack, err := s.appendOnce(ctx, m)
+		ack, err := s.appendOnce(ctx, m, k, p)
 		if err != nil {
 			return kycbridge.Stored{}, err
 		}

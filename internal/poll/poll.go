@@ -76,7 +76,12 @@ const pollTimeout = 3 * time.Minute
 // Work polls one session and sets its next timer, or none if it has ended. It returns an error only if
 // that could not be stored; the watch then stays due. again reports that the watch was due before and was
 // not acknowledged.
-func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) error {
+func (p *Poller) Work(ctx context.Context, w kycbridge.Watch, again bool) (err error) {
+	defer func() {
+		if errors.Is(err, kycbridge.ErrErased) {
+			err = nil // the answer is obsolete, and there is nothing more to poll
+		}
+	}()
 	a, err := p.Accounts.Find(w.Provider, w.Account)
 	if err != nil || a.API.Fetch == nil {
 		return fmt.Errorf("account of the watch cannot be asked here: %w", errors.Join(err, kycbridge.ErrUnsupported))

@@ -1,0 +1,120 @@
+package publisher
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge"
+	"kycbridge/document"
+	"kycbridge/event"
+	"kycbridge/internal/archive"
+	"kycbridge/internal/poll"
+	"kycbridge/test/wait"
+)
+
+// purgeTool is the tool over a store, with an account whose bodies name their verification and whose provider answers
+// with such a body.
+func purgeTool(t *testing.T, store *Store, bus *Bus) *archive.Archive {
+	t.Helper()
+	bus.RecordErasures(store)
+	account := &kycbridge.Account{Name: "acme", Environment: event.EnvironmentTest, Profile: event.ProfileFull}
+	account.Provider = kycbridge.Provider{Name: "ondato", Read: document.Decode,
+		Identify: func(doc document.Object, _ event.Via) kycbridge.Identity {
+			return kycbridge.Identity{Reference: doc.Text("ref")}
+		},
+		Validate: func(string, document.Object) []kycbridge.FieldError { return nil },
+		Map: func(document.Object, kycbridge.Payload, kycbridge.Settings) (kycbridge.Observation, error) {
+			return kycbridge.Observation{Effect: kycbridge.EffectNone}, nil
+		}}
+	account.API.Fetch = func(_ context.Context, q kycbridge.Query) ([]kycbridge.Fetched, error) {
+		return []kycbridge.Fetched{{Part: "kyc", Body: fmt.Appendf(nil, `{"ref":%q}`, q.Reference)}}, nil
+	}
+	return &archive.Archive{Accounts: kycbridge.Accounts{{Provider: "ondato", Account: "acme"}: account},
+		Intake:  &kycbridge.Intake{Log: store, Quarantine: store, Refusals: store},
+		Shelves: store, ShelfWriter: store, Watches: store, DispositionLog: store, Tombstones: store, Holds: store,
+		Claims: store, Barrier: store, Events: bus, Bus: bus, Unindex: store, Now: time.Now}
+}
+
+// TestReadmitBesidePurge: a replay of the quarantine reads many payloads at once and admits them at a limited rate. One
+// that is purged meanwhile is not stored again from its memory.
+func TestReadmitBesidePurge(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	tool := purgeTool(t, store, bus)
+	var victim kycbridge.Payload
+	for i := range 4 {
+		ref := fmt.Sprint("person-", i)
+		victim = payload(ref, "", fmt.Sprintf(`{"ref":%q}`, ref))
+		must(t, store.Quarantine(t.Context(), victim, kycbridge.QuarantineSchema, nil)) // the schema has been corrected since
+	}
+	var purge sync.Once
+	_, err := tool.Replay(t.Context(), archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusQuarantined}},
+		func(archive.Replayed) error {
+			purge.Do(func() {
+				_, err := tool.Purge(t.Context(), victim.VerificationID, false)
+				must(t, err)
+			})
+			return nil
+		})
+	must(t, err)
+	for _, k := range kept(t, store, kycbridge.KeptQuery{VerificationID: victim.VerificationID}) {
+		t.Errorf("stored again after it was purged: %s", k.Body)
+	}
+	if n := len(kept(t, store, kycbridge.KeptQuery{})); n != 3 {
+		t.Errorf("%d admitted, want 3", n)
+	}
+}
+
+// tombstoneThen calls then after a tombstone is read.
+type tombstoneThen struct {
+	*Store
+	then func()
+}
+
+func (s tombstoneThen) Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error) {
+	found, err := s.Store.Tombstone(ctx, k)
+	s.then()
+	return found, err
+}
+
+// TestFetchedBesidePurge: a body that was requested before a purge, and is to be stored while the purge keeps payloads out
+// of the log, is dropped: it is not stored afterwards, and nothing is polled again.
+func TestFetchedBesidePurge(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	tool := purgeTool(t, store, bus)
+	victim := payload("victim", "", `{"ref":"victim"}`)
+	_, err := store.Append(t.Context(), victim)
+	must(t, err)
+	purged := make(chan error, 1)
+	begin := func() {
+		go func() {
+			_, err := tool.Purge(context.Background(), victim.VerificationID, false)
+			purged <- err
+		}()
+		wait.For(t, 10*time.Second, "payloads are kept out", func() bool {
+			_, err := store.log.GetLastMsgForSubject(t.Context(), testNames.bar(key(victim)))
+			return err == nil
+		})
+	}
+	poller := &poll.Poller{Accounts: tool.Accounts, Intake: tool.Intake, Timers: store, History: store, Now: time.Now,
+		Policy:     func(kycbridge.AccountKey) poll.Policy { return poll.Policy{Interval: time.Hour, Deadline: time.Hour} },
+		Tombstones: tombstoneThen{store, sync.OnceFunc(begin)}, Log: zap.NewNop(),
+		State:   func(context.Context, kycbridge.Key) *event.Data { return nil },
+		Observe: func(kycbridge.AccountKey, string) {}}
+	must(t, poller.Work(t.Context(), kycbridge.Watch{Provider: "ondato", Account: "acme", Reference: "victim",
+		Since: time.Now(), Deadline: time.Now().Add(time.Hour), Asked: true}, false))
+	must(t, <-purged)
+	for _, k := range kept(t, store, kycbridge.KeptQuery{VerificationID: victim.VerificationID}) {
+		t.Errorf("stored after the purge: %s %s", k.Via, k.Body)
+	}
+	must(t, store.Watches(t.Context(), func(w kycbridge.Watch, _ bool) error {
+		t.Errorf("a timer of %s", w.Reference)
+		return nil
+	}))
+}
