@@ -82,8 +82,8 @@ func (s tombstoneThen) Tombstone(ctx context.Context, k kycbridge.Key) (*kycbrid
 	return found, err
 }
 
-// TestFetchedBesidePurge: a body that was requested before a purge, and is to be stored while the purge keeps payloads out
-// of the log, is dropped: it is not stored afterwards, and nothing is polled again.
+// TestFetchedBesidePurge: a body that was requested before a purge, and is to be stored while the purge keeps payloads
+// out of the log, is dropped: it is not stored afterwards, and nothing is polled again.
 func TestFetchedBesidePurge(t *testing.T) {
 	t.Parallel()
 	_, store, bus := start(t, t.TempDir())

@@ -28,10 +28,10 @@ func purgedInQueue(t *testing.T, victimEvent string) *Store {
 		},
 		Validate: func(string, document.Object) []kycbridge.FieldError { return nil },
 		Map: func(_ document.Object, p kycbridge.Payload, _ kycbridge.Settings) (kycbridge.Observation, error) {
-			switch {
-			case p.Event == "trigger":
+			switch p.Event {
+			case "trigger":
 				return kycbridge.Observation{Effect: kycbridge.EffectFetch, EventName: "trigger"}, nil
-			case p.Event == "unmappable":
+			case "unmappable":
 				panic("no")
 			}
 			return kycbridge.Observation{Effect: kycbridge.EffectNone, EventName: "nothing"}, nil
@@ -41,8 +41,9 @@ func purgedInQueue(t *testing.T, victimEvent string) *Store {
 	}
 	accounts := kycbridge.Accounts{{Provider: "ondato", Account: "acme"}: account}
 	intake := &kycbridge.Intake{Log: store, Quarantine: store, Refusals: store}
-	n := &kycbridge.Normalizer{Accounts: accounts, Events: NewPredicting(bus), Log: store, Quarantine: store, Triggers: store,
-		Mapping: "1", TypePrefix: "io.kycbridge", SourcePrefix: "/kycbridge", MaxAttempts: 1, RevisionOf: bus.RevisionOf, Now: time.Now}
+	n := &kycbridge.Normalizer{Accounts: accounts, Events: NewPredicting(bus), Log: store, Quarantine: store,
+		Triggers: store, Mapping: "1", TypePrefix: "io.kycbridge", SourcePrefix: "/kycbridge", MaxAttempts: 1,
+		RevisionOf: bus.RevisionOf, Now: time.Now}
 	tool := &archive.Archive{Accounts: accounts, Intake: intake, Shelves: store, ShelfWriter: store, Watches: store,
 		Tombstones: store, Holds: store, Claims: store, Barrier: store, Events: bus, Bus: bus, Unindex: store, Now: time.Now}
 
@@ -58,7 +59,8 @@ func purgedInQueue(t *testing.T, victimEvent string) *Store {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
-		_ = store.Consume(ctx, ConsumeOptions{Workers: 1, Exclusive: true, Hold: func() bool { return true }, Log: zap.NewNop(),
+		_ = store.Consume(ctx, ConsumeOptions{Workers: 1, Exclusive: true, Hold: func() bool { return true },
+			Log: zap.NewNop(),
 			Work: func(ctx context.Context, p kycbridge.Payload, attempt int) (kycbridge.Disposition, time.Duration) {
 				if p.Event == "blocker" && down.Load() { // the bus is away: the worker holds it
 					tried.Store(true)
@@ -80,7 +82,10 @@ func purgedInQueue(t *testing.T, victimEvent string) *Store {
 	if left := kept(t, store, kycbridge.KeptQuery{VerificationID: victim.VerificationID}); len(left) != 0 {
 		t.Fatal("not purged")
 	}
-	wait.For(t, 20*time.Second, "the backlog", func() bool { b, err := store.Backlog(t.Context()); return err == nil && b == 0 })
+	wait.For(t, 20*time.Second, "the backlog", func() bool {
+		backlog, err := store.Backlog(t.Context())
+		return err == nil && backlog == 0
+	})
 	return store
 }
 

@@ -39,15 +39,15 @@ func (l forgettingServer) InProcessConn() (net.Conn, error) {
 	return forgetting{c, l.lose}, err
 }
 
-// TestSilentServer: a scan for which the server delivers nothing, although it has messages, is an error. If it ended as if
-// the stream were empty, a purge would report success and leave a body behind.
+// TestSilentServer: a scan for which the server delivers nothing, although it has messages, is an error. If it ended as
+// if the stream were empty, a purge would report success and leave a body behind.
 func TestSilentServer(t *testing.T) {
 	t.Parallel()
 	server, _, _ := start(t, t.TempDir())
 	var lose atomic.Int32
 	c, err := Connect(t.Context(), Dial{Name: "store", Options: []nats.Option{
-		nats.InProcessServer(forgettingServer{server.server, &lose}), nats.UserInfo(operator, server.password)}, Server: server},
-		testMaxBody, zap.NewNop())
+		nats.InProcessServer(forgettingServer{server.server, &lose}), nats.UserInfo(operator, server.password)},
+		Server: server}, testMaxBody, zap.NewNop())
 	must(t, err)
 	store, err := OpenStore(t.Context(), c, testNames, testMaxBody, 1, kycbridge.DefaultRetention())
 	must(t, err)

@@ -74,7 +74,8 @@ const (
 func sessionID(body document.Object) string {
 	found, count := "", 0
 	search(map[string]any(body), searchDepth, func(key, value string) bool {
-		if value = strings.ToLower(strings.TrimSpace(value)); values.Fold(key) == "sessionid" && value != "" && value != found {
+		value = strings.ToLower(strings.TrimSpace(value))
+		if values.Fold(key) == "sessionid" && value != "" && value != found {
 			found = value
 			count++
 		}

@@ -172,7 +172,8 @@ func unmet(j document.Object, e *evidence, policy map[string]float64) {
 	}
 }
 
-// unexpired reports whether the first document that was read has a date of expiry that had not passed when the journey ended.
+// unexpired reports whether the first document that was read has a date of expiry that had not passed when the journey
+// ended.
 func unexpired(documents []event.Document, at time.Time) bool {
 	return len(documents) > 0 && !at.IsZero() && documents[0].DateOfExpiry >= at.UTC().Format(time.DateOnly)
 }
