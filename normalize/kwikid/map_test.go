@@ -355,6 +355,8 @@ func TestChecker(t *testing.T) {
 		`"session_status":"KYC_RESULT_REJECTED"`:                                                   makerDoubt,
 		`"session_status":"kyc_result_revoked"`:                                                    makerDoubt,
 		`"session_status":["kyc_result_rejected"]`:                                                 makerDoubt,
+		`"session_status":"kyc_result_approved","feedback":"[all documents seen]"`:                 "verdict completed approved maker human final [maker approved human]",
+		`"session_status":"kyc_result_approved","feedback":"{\"type\": \"Rej"`:                     "doubt unknown none maker human system.unmapped_status",
 		`"session_status":"kyc_result_approved","feedback":["Reject"]`:                             contradicted,
 		`"session_status":"kyc_result_approved","feedback":["{\"type\":\"Reject\"}"]`:              contradicted,
 		`"session_status":"kyc_result_approved","feedback":"\"Reject\""`:                           contradicted,

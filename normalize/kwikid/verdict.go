@@ -56,10 +56,11 @@ func (f *feedback) readText(text string, depth int) {
 	}
 	f.given = true
 	if strings.ContainsRune(`{["`, rune(text[0])) {
-		if inner, faults := document.Decode([]byte(`{"feedback":` + text + `}`)); len(faults) > 0 || depth == 0 {
-			f.odd = true
-		} else {
+		switch inner, faults := document.Decode([]byte(`{"feedback":` + text + `}`)); {
+		case len(faults) == 0 && depth > 0:
 			f.read(inner["feedback"], depth-1)
+		case text[0] == '{' || depth == 0:
+			f.odd = true // an object that cannot be read; else a comment in quotes or brackets
 		}
 		return
 	}
