@@ -92,7 +92,7 @@ func (d *Revision) startAttempt(f Fact) {
 	}
 	m := &d.Memory
 	m.Attempt, m.Cross = keyOf(a.ID), Cross{}
-	m.Verdict, m.Reopened, m.Answered, m.Overruled = nil, nil, nil, nil
+	m.Verdict, m.Reopened, m.Answered, m.Overruled, m.Revoked = nil, nil, nil, nil, nil
 	m.Doubt, m.End, m.Denied, m.Before = nil, nil, nil, nil
 	m.BegunAt = f.ReceivedAt
 }

@@ -10,7 +10,7 @@ import (
 func (d *Revision) decide(f Fact, stale bool) (noEvent string) {
 	o := f.Observation
 	switch {
-	case d.yieldsToHigherStage(f) && stale:
+	case d.repeatsRevoked(f), d.yieldsToHigherStage(f) && stale:
 		return NoEventOld
 	case d.yieldsToHigherStage(f):
 		if f.Effect == EffectVerdict {
@@ -29,6 +29,9 @@ func (d *Revision) decide(f Fact, stale bool) (noEvent string) {
 	case f.isOutdated(d) || stale && f.repeatsVerdict(d) || !o.Status.Terminal() && d.endedAfter(f) || d.answeredSince(f),
 		d.endedInDoubt(f):
 		return NoEventOld
+	}
+	if f.Effect == EffectReopen {
+		d.Memory.Revoked = d.revokedBy(o)
 	}
 	known := d.Reasons
 	confirmed := f.Via.Asked() && o.StatusDetail != event.DetailUnconfirmed || d.Payload.Confirmed && carriesVerdict(d, o)

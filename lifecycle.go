@@ -53,6 +53,7 @@ type Known struct {
 	Outranked bool    // one of them is a verdict that outranks the fact
 	Denied    *Moment // the newest note with another outcome than an approval
 	Doubt     *Doubt  // a doubt that the fact does not settle; nil: none
+	Answered  *Moment // when the applicant last submitted a step
 }
 
 // Next applies f to the last published state of its verification (nil: none yet) and returns the next

@@ -47,6 +47,8 @@ type Memory struct {
 	// than a machine's has followed.
 	Reopened *Moment `json:"reopened,omitempty"`
 	Answered *Moment `json:"answered,omitempty"`
+	// Revoked is the approval that the newest reopening has revoked; nil: none is known.
+	Revoked *Revoked `json:"revoked,omitempty"`
 	// Overruled is the newest verdict of a machine or maker that is not current, because a person or
 	// checker has decided. A verdict that is older than it, and of no higher stage, is old.
 	Overruled *Moment `json:"overruled,omitempty"`
@@ -258,8 +260,13 @@ func (m *Memory) recordVerdict(f Fact) {
 	if m.Reopened == nil || !at.below(*m.Reopened) {
 		m.Answered = nil
 	}
-	if f.Effect == EffectReopen {
+	switch {
+	case f.Effect == EffectReopen:
 		m.Cross, m.Reopened = f.Cross, &at
+	case m.Revoked != nil && m.Revoked.Again == nil && f.Decision.Outcome == event.OutcomeApproved:
+		again := *m.Revoked
+		again.Again = &at
+		m.Revoked = &again
 	}
 }
 

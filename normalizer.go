@@ -298,10 +298,12 @@ func (n *Normalizer) try(
 		return Processed{}, false, fmt.Errorf("read last event: %w", err)
 	}
 	next, kind, noEvent := Next(last.Data, f)
-	mayCount := noEvent == "" || noEvent == NoEventOld && last.Data.Memory.Overruled != nil
+	// An older verdict may count after all if another one overruled it, or if the applicant has answered since.
+	mayCount := noEvent == "" ||
+		noEvent == NoEventOld && (last.Data.Memory.Overruled != nil || last.Data.repeatsRevoked(f))
 	if mayCount && Late(last.Data, f) {
 		late = true
-		stored, err := n.readStored(ctx, k, p, f)
+		stored, err := n.readStored(ctx, k, p, f, last.Data)
 		if err != nil {
 			return Processed{}, false, fmt.Errorf("read stored payloads: %w", err)
 		}

@@ -71,6 +71,9 @@ type Observation struct {
 	Mentions event.Outcome
 	// Cross holds the two sources of one decision that must agree.
 	Cross Cross
+	// Repeats: the body states the current decision and not when it was made, and it was sent or fetched for
+	// any reason. After a reopening its verdict may be the one that the reopening has revoked.
+	Repeats bool
 	// Test: the body itself marks this as not live traffic.
 	Test bool
 

@@ -16,7 +16,9 @@ type storedFacts struct {
 
 // readStored reads the payloads of the verification of f that were stored before p. Payloads after p are
 // processed after it: whether they are already stored must not affect the events.
-func (n *Normalizer) readStored(ctx context.Context, k Key, p Payload, f Fact) (t storedFacts, err error) {
+func (n *Normalizer) readStored(
+	ctx context.Context, k Key, p Payload, f Fact, last *Revision,
+) (t storedFacts, err error) {
 	var words []Fact // those that concern the verdict
 	err = n.Log.History(ctx, k, func(other Payload) error {
 		if other.ID == p.ID || other.isStoredAfter(p) {
@@ -27,6 +29,12 @@ func (n *Normalizer) readStored(ctx context.Context, k Key, p Payload, f Fact) (
 			return nil // an unmappable payload has no event of its own either
 		}
 		at := g.moment()
+		if g.Submission && !g.Via.Asked() && (t.Answered == nil || at.after(*t.Answered)) {
+			t.Answered = &at // a fetched body states that the steps are complete, not since when
+		}
+		if g.Known.Answered = t.Answered; last.repeatsRevoked(g) {
+			return nil
+		}
 		if g.denies() && (t.Denied == nil || at.after(*t.Denied)) {
 			t.Denied = &at
 		}

@@ -474,6 +474,8 @@ var idwiseWords = map[string][4]string{
 	"manual_rejected":   {"Manually Reviewed", "Refer", "Rejected", "Rejected"},
 	"manual_but":        {"Manually Reviewed", "Refer", "Approved", "Rejected"},
 	"update_required":   {"Verification Update Required", "Refer", "Resubmission Requested", "Refer"},
+	"renewal_overdue":   {"KYC Renewal Deadline Exceeded"},
+	"monitor":           {"AML Monitor Update", "Complete"},
 	"result_complete":   {"result", "Complete", "", "Complete"},
 	"result_refer":      {"result", "Refer"},
 	"result_rejected":   {"result", "Rejected"},

@@ -626,3 +626,20 @@ func TestTimesWithoutZone(t *testing.T) {
 		}
 	}
 }
+
+// TestRepeats: a result repeats the current decision, as do webhooks that are sent for any change of the journey.
+func TestRepeats(t *testing.T) {
+	hook := func(event, members string) string { return `{"event":"` + event + `","body":{` + members + `}}` }
+	decided := `"systemDecision":"Complete"`
+	for body, want := range map[string]bool{
+		`{"journey_id":"j","system_decision":"Complete"}`:                 true,
+		hook("AML Monitor Update", decided):                               true,
+		hook("Updated Journey", decided):                                  true,
+		hook("Finished Journey", decided):                                 false,
+		hook("Manually Reviewed", decided+`,"manualDecision":"Approved"`): false,
+	} {
+		if got := mapBody(t, body, kycbridge.Settings{}).Repeats; got != want {
+			t.Errorf("%s: %t", body, got)
+		}
+	}
+}

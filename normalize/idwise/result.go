@@ -33,6 +33,7 @@ func (r result) observe(received time.Time) kycbridge.Observation {
 	setID(o.References, "journey_id", r.Object["journey_id"])
 	setID(o.References, "applicant_id", r.Value("applicant", "applicant_id"))
 	d.decide(&o)
+	o.Repeats = true
 	cards := r.cards(received)
 	if o.Effect == kycbridge.EffectReopen {
 		o.RequiredActions = r.actions(cards)

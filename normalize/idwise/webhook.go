@@ -44,6 +44,12 @@ var events = map[string]func(hook, kycbridge.Settings, *kycbridge.Observation){
 	"KYC Renewal Deadline Exceeded": hook.renewalOverdue,
 }
 
+// announced are the webhooks that are sent because of a decision. The others about decisions are sent for any change
+// of the journey, and repeat the current decision.
+var announced = map[string]bool{
+	"Finished Journey": true, manuallyReviewed: true, "Finished Spot Check": true, "Finished Ongoing Check": true,
+}
+
 // The name of one webhook, and values of the canonical events that webhooks lead to.
 const (
 	manuallyReviewed = "Manually Reviewed"
@@ -139,6 +145,7 @@ func (w hook) decided(s kycbridge.Settings, o *kycbridge.Observation) {
 		return
 	}
 	w.decide(o)
+	o.Repeats = !announced[w.exact]
 	if w.exact == manuallyReviewed && !w.manual.given && o.Effect != kycbridge.EffectDoubt {
 		// A reviewer decided, and the body does not contain the decision: the system's does not replace it.
 		values.Doubt(o, w.event, event.StageManualReview, event.ActorHuman)

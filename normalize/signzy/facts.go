@@ -1,6 +1,7 @@
 package signzy
 
 import (
+	"slices"
 	"time"
 
 	"kycbridge"
@@ -16,7 +17,6 @@ func facts(j document.Object, reports []report, dates *values.Dates) kycbridge.O
 	o := kycbridge.Observation{
 		FlowID:         values.Clip(j.Text("flow", "flowId"), values.MaxID),
 		FlowVersion:    values.Clip(j.Text("flow", "version"), values.MaxID),
-		Test:           isTest(j.Object("flow")) || isTest(j),
 		References:     map[string]string{},
 		ProviderStatus: values.StatusFrom(j, "currentStatus", "step", "message"),
 		Decision:       event.Decision{Outcome: event.OutcomeNone},
@@ -34,6 +34,14 @@ func facts(j document.Object, reports []report, dates *values.Dates) kycbridge.O
 	values.Set(o.References, "client_id", values.Clip(j.Text("clientId"), values.MaxID))
 	addDocuments(&o, j, reports, dates)
 	return o
+}
+
+// isOfTest reports whether a body marks its journey as a test, in the journey or around it.
+func isOfTest(doc document.Object) bool {
+	return slices.ContainsFunc(places[:], func(path []string) bool {
+		part := doc.Object(path...)
+		return isTest(part) || isTest(part.Object("flow"))
+	})
 }
 
 // isTest reports whether a flow is marked as a test. A mark that cannot be read counts as a test, so that

@@ -48,17 +48,26 @@ func Identify(doc document.Object, _ event.Via) kycbridge.Identity {
 	}
 }
 
-// find returns the journey of a body and the JSON pointer to it; nil if the body has none.
+// places are where a journey may be in a body.
+var places = [...][]string{{}, {"result"}, {"data"}, {"result", "data"}, {"data", "result"}}
+
+// find returns the journey of a body and the JSON pointer to it. It is nil if the body has none, or names two: it is
+// not known then which of them the rest of the body describes.
 func find(doc document.Object) (j document.Object, at string) {
-	for _, path := range [...][]string{{}, {"result"}, {"data"}, {"result", "data"}, {"data", "result"}} {
-		if j := doc.Object(path...); reference(j) != "" {
+	for _, path := range places {
+		found := doc.Object(path...)
+		switch id := reference(found); {
+		case id == "":
+		case j == nil:
+			j = found
 			if len(path) > 0 {
 				at = "/" + strings.Join(path, "/")
 			}
-			return j, at
+		case id != reference(j):
+			return nil, ""
 		}
 	}
-	return nil, ""
+	return j, at
 }
 
 // reference returns the id of a journey. The documentation shows an id that is all digits, so a JSON number

@@ -24,6 +24,7 @@ func Map(doc document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbri
 	}
 	reports, dates := reportsOf(j), values.NewDates(p.ReceivedAt)
 	o := facts(j, reports, dates)
+	o.Test = isOfTest(doc)
 	o.EventName = callback
 	if p.Via.Asked() {
 		o.EventName = getJourney

@@ -13,8 +13,12 @@ func IDWise(event, system, manual, final string) Fact {
 	case "Verification Update Required":
 		return Fact{Word: Resubmit, Status: "requires_input", Outcome: "resubmit", Actions: true,
 			Stage: "manual_review", Rank: 2}
+	case "KYC Renewal Deadline Exceeded":
+		return Fact{Word: Reopen, Status: "expired", Outcome: "none", Actions: true, Rank: 1}
 	}
-	return idwiseDecision(system, manual, final)
+	f := idwiseDecision(system, manual, final)
+	f.Repeats = event == "result" || event == "AML Monitor Update"
+	return f
 }
 
 // idwiseDecision maps the reviewer's decision, or the system's if there is no reviewer's. The final decision is

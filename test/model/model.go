@@ -42,6 +42,7 @@ type Fact struct {
 	Attempt  int    // 0: the session as a whole
 	Person   string // the person of the document in the body; "" is none
 	Actions  bool   // the applicant must do something
+	Repeats  bool   // the message states the current decision, whenever it was made
 	Cross    Cross  // the checker's verdict, if it comes from two sources
 	Seq      int    // number of the payload
 }
@@ -91,6 +92,7 @@ type Machine struct {
 	memory            // of the facts that led to events
 	earlier  memory   // before the last fact
 	kept     []Fact   // facts on the verdict whose payloads are stored, events or not
+	answers  []Fact   // stored submissions
 	gap      []string // persons of late facts of the attempt
 	ended    Fact     // the provider's end that closed the session
 	before   *State   // the state before an end set by kycbridge
@@ -110,7 +112,11 @@ type memory struct {
 	doubts   []Fact // the doubts that no verdict has settled
 	denied   *Fact  // the newest update that mentions another outcome than an approval
 	cross    Cross  // the last verdict of each source
+	revoked  *approval
 }
+
+// approval is one that the newest request or reopening revoked, and when the provider approved again; 0: it did not.
+type approval struct{ rank, again int }
 
 // Step processes the next fact.
 func (m *Machine) Step(f Fact) {
@@ -127,6 +133,10 @@ func (m *Machine) Step(f Fact) {
 	first := !m.received
 	m.received = true
 	m.begun = true
+	if m.repeatsRevoked(f) {
+		m.repeats = true
+		return
+	}
 	m.remember(f)
 	if m.attempt(f) == stale {
 		return
@@ -205,6 +215,7 @@ func (m *Machine) Done(published bool) {
 func (m *Machine) Forget(seq int) {
 	gone := func(f Fact) bool { return f.Seq == seq }
 	m.kept, m.seen = slices.DeleteFunc(m.kept, gone), slices.DeleteFunc(m.seen, gone)
+	m.answers = slices.DeleteFunc(m.answers, gone)
 }
 
 // own applies a notice of kycbridge. A notice begins a verification or ends an open one, and does not change the
@@ -325,7 +336,7 @@ func (m *Machine) decide(f Fact) {
 	}
 	waiting := m.waiting(f)
 	m.apply(f)
-	if waiting != nil {
+	if waiting != nil && !m.repeatsRevoked(*waiting) {
 		m.settle(f)
 		m.caught, f = waiting, *waiting
 		m.apply(f)
@@ -527,10 +538,14 @@ func (m *Machine) review() {
 
 // apply makes f the current verdict.
 func (m *Machine) apply(f Fact) {
-	m.verdict = &f
-	if f.Word == Resubmit || f.Word == Reopen {
+	switch {
+	case f.Word == Resubmit || f.Word == Reopen:
+		m.revoke(f)
 		m.reopened, m.askedBy = f.At, f.Rank
+	case m.revoked != nil && m.revoked.again == 0 && f.Outcome == "approved":
+		m.revoked = &approval{rank: m.revoked.rank, again: f.At}
 	}
+	m.verdict = &f
 	if f.Rank > 0 {
 		m.answered = 0 // there is a newer request, or a person has decided
 	}
@@ -631,6 +646,34 @@ func (m *Machine) remember(f Fact) {
 	}
 	if f.Person != "" {
 		m.seen = append(m.seen, f)
+	}
+	if f.Word == Submit {
+		m.answers = append(m.answers, f)
+	}
+}
+
+// repeatsRevoked reports whether f is an approval that a request or a reopening has revoked and that the provider
+// states again. It counts if it is of a higher stage, or if the applicant has submitted something since.
+func (m *Machine) repeatsRevoked(f Fact) bool {
+	if !f.Repeats || f.Word != Verdict || f.Outcome != "approved" || m.revoked == nil || f.At <= m.reopened {
+		return false
+	}
+	isAnswered := m.answered > 0 || slices.ContainsFunc(m.answers, func(s Fact) bool { return s.At > m.reopened })
+	isAgain := m.revoked.again > 0 && f.At >= m.revoked.again
+	return !isAnswered && !isAgain && !below(Fact{Rank: m.revoked.rank}, f)
+}
+
+// revoke records the approval that f revokes, before it is applied.
+//
+// Reading: a renewal that is overdue revokes an approval, received or not.
+func (m *Machine) revoke(f Fact) {
+	switch {
+	case m.Outcome == "approved" || m.inDoubt() && m.verdict != nil:
+		m.revoked = &approval{rank: m.verdict.Rank}
+	case m.Outcome == "rejected" || m.Outcome == "review":
+		m.revoked = nil
+	case m.revoked == nil && over(f.Status):
+		m.revoked = &approval{rank: 2}
 	}
 }
 

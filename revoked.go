@@ -1,0 +1,54 @@
+package kycbridge
+
+import "kycbridge/event"
+
+// Revoked is an approval that a reopening has revoked. Some providers state it again whenever they are asked,
+// until there is another verdict.
+type Revoked struct {
+	Stage event.Stage     `json:"stage,omitempty"` // that gave it
+	Actor event.ActorType `json:"actor,omitempty"`
+	Again *Moment         `json:"again,omitempty"` // when the provider approved again
+}
+
+// revokedBy is the approval of d that the reopening o revokes; nil: there is none. A renewal that is overdue revokes
+// one even if kycbridge never received it: anybody may have given it.
+func (d *Revision) revokedBy(o Observation) *Revoked {
+	m := &d.Memory
+	switch {
+	case d.Decision.Outcome == event.OutcomeApproved:
+		return &Revoked{Stage: d.Decision.Stage, Actor: d.Decision.ActorType}
+	case d.inDoubt() && m.Verdict != nil:
+		return &Revoked{Stage: m.Verdict.Stage, Actor: m.Verdict.Actor}
+	case d.Decision.Outcome != event.OutcomeNone && d.Decision.Outcome != event.OutcomeResubmit:
+		return nil
+	case m.Revoked == nil && o.Status.Closed():
+		return &Revoked{Stage: event.StageManualReview, Actor: event.ActorHuman}
+	}
+	return m.Revoked // by an earlier reopening
+}
+
+// repeatsRevoked reports whether f states the approval that a reopening has revoked, and nothing shows that it was
+// given again: it is not of a higher stage, the session has not ended since, and the applicant has submitted nothing.
+func (d *Revision) repeatsRevoked(f Fact) bool {
+	m, at := &d.Memory, f.moment()
+	switch {
+	case !f.Repeats || f.Effect != EffectVerdict || f.Decision.Outcome != event.OutcomeApproved:
+		return false
+	case m.Revoked == nil || m.Reopened == nil || !at.after(*m.Reopened):
+		return false
+	case Moment{Stage: m.Revoked.Stage, Actor: m.Revoked.Actor}.below(at):
+		return false
+	case m.Revoked.Again != nil && !m.Revoked.Again.after(at):
+		return false
+	}
+	isAnswered := m.Answered != nil || f.Known.Answered != nil && f.Known.Answered.after(*m.Reopened)
+	return !isAnswered && !d.endedSince(f)
+}
+
+// endedSince reports whether the session ended again after the newest reopening, as f states it.
+func (d *Revision) endedSince(f Fact) bool {
+	if f.Session == nil || d.Session != nil && d.Session.EndedAt == f.Session.EndedAt {
+		return false
+	}
+	return event.ParseInstant(f.Session.EndedAt).After(d.Memory.Reopened.At)
+}
