@@ -24,13 +24,31 @@ func Protect(d *Data, p Profile) {
 		d.Documents = mapDocuments(d.Documents, func(doc Document) string { return maskNumber(doc.DocumentNumber) })
 		d.Media = closeMedia(d.Media)
 		d.VerifiedClaims = maskVerified(d.VerifiedClaims)
+		d.Decisions = hideAddresses(d.Decisions, maskEmail)
 	default:
 		d.PII = PII{Profile: ProfileNone}
 		d.ExtractedClaims = nil
 		d.Documents = mapDocuments(d.Documents, func(Document) string { return "" })
 		d.Media = closeMedia(d.Media)
 		d.VerifiedClaims = nil
+		d.Decisions = hideAddresses(d.Decisions, func(string) string { return "" })
 	}
+}
+
+// hideAddresses returns steps with each reference to a reviewer that is an e-mail address replaced by the result of
+// hide. It copies them on a change.
+func hideAddresses(steps []DecisionStep, hide func(address string) string) []DecisionStep {
+	copied := false
+	for i, step := range steps {
+		if !strings.Contains(step.ActorRef, "@") {
+			continue
+		}
+		if !copied {
+			steps, copied = slices.Clone(steps), true
+		}
+		steps[i].ActorRef = hide(step.ActorRef)
+	}
+	return steps
 }
 
 // mapDocuments returns docs with each number replaced by the result of number. It copies them on a change.

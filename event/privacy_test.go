@@ -3,6 +3,7 @@ package event
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -286,6 +287,11 @@ func protectCases() map[string]func() Data {
 			Document{Type: aadhaarType}, Document{Type: aadhaarType, DocumentNumber: "unreadable"}),
 		"pan":          claims(nil, Document{Type: "in_pan", DocumentNumber: "ABCDE1234F"}),
 		"short number": claims(nil, Document{Type: "passport", DocumentNumber: "AB12", Issuer: are}),
+		"reviewers": func() Data {
+			return Data{Decisions: []DecisionStep{
+				{ActorRef: "reviewer@example.com"}, {ActorRef: "agent-01"}, {ActorRef: "@nobody"},
+			}}
+		},
 		"media": func() Data {
 			return Data{Media: []Media{
 				{Kind: "face", ProviderRef: "https://cdn.example.com/a?sig=1", Field: "images.selfie"},
@@ -391,6 +397,24 @@ func TestProtectMedia(t *testing.T) {
 	}
 	if got := refs(ProfileFull); len(got) != 4 || got[1] != "https://cdn.example.com/b" {
 		t.Errorf("full: %v", got)
+	}
+}
+
+// TestProtectReviewers: a reviewer's e-mail address is masked, another id of one is not.
+func TestProtectReviewers(t *testing.T) {
+	for p, want := range map[Profile][]string{
+		ProfileFull:   {"reviewer@example.com", "agent-01", "@nobody"},
+		ProfileMasked: {"r***@example.com", "agent-01", ""}, ProfileNone: {"", "agent-01", ""},
+	} {
+		d := protectCases()["reviewers"]()
+		Protect(&d, p)
+		var got []string
+		for _, step := range d.Decisions {
+			got = append(got, step.ActorRef)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q", p, got)
+		}
 	}
 }
 

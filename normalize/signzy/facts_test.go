@@ -74,8 +74,12 @@ func TestTestFlow(t *testing.T) {
 		`"flow":{"test":false}`: false, `"flow":{"test":"False"}`: false, `"flow":{"test":null}`: false,
 		`"flow":{"test":0}`: false, `"flow":{}`: false, `"flow":"test"`: false,
 	} {
-		if o := mapBody(t, `{"journeyId":"A","currentStatus":"COMPLETED",`+flow+`}`, kycbridge.Settings{}); o.Test != want {
-			t.Errorf("%s: %v", flow, o.Test)
+		body := `{"journeyId":"A","currentStatus":"COMPLETED",` + flow + `}`
+		wrapped := `{"data":{"journeyId":"A","currentStatus":"COMPLETED"},` + flow + `}`
+		for _, body := range []string{body, wrapped} {
+			if o := mapBody(t, body, kycbridge.Settings{}); o.Test != want {
+				t.Errorf("%s: %v", body, o.Test)
+			}
 		}
 	}
 }
