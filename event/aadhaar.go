@@ -38,6 +38,11 @@ func hideNumbersIn(text, mask string, anyNumber bool) string {
 	if !mayHoldNumber(text) {
 		return text
 	}
+	return searchNumbers(text, mask, anyNumber)
+}
+
+// searchNumbers is hideNumbersIn for a text that may hold a number.
+func searchNumbers(text, mask string, anyNumber bool) string {
 	var out strings.Builder
 	done := 0           // how much of text is in out
 	before := separator // kind of the character before i
@@ -74,20 +79,21 @@ func hideNumbersIn(text, mask string, anyNumber bool) string {
 	return out.String()
 }
 
-// mayHoldNumber reports whether text has as many possible digits as the shortest number. It is called for
-// every string of every event.
+// mayHoldNumber reports whether text has as many possible digits as the shortest number, without a letter between
+// them that is not part of an escape. It is called for every string of every event.
 func mayHoldNumber(text string) bool {
 	if len(text) < aadhaarDigits {
 		return false
 	}
 	n := 0
 	for i := range len(text) {
-		// A byte from 0xC0 on begins a character of several bytes, which may be a digit of another script.
-		if c := text[i]; c-'0' > 9 && c < 0xC0 {
-			continue
-		}
-		if n++; n == aadhaarDigits {
-			return true
+		switch c := text[i]; {
+		case c-'0' <= 9, c >= 0xC0: // the first byte of a character that may be a digit of another script
+			if n++; n == aadhaarDigits {
+				return true
+			}
+		case asciiLetter(c) && !(i > 0 && text[i-1] == '%' || i > 1 && text[i-2] == '%'):
+			n = 0
 		}
 	}
 	return false

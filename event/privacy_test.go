@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"regexp"
 	"slices"
 	"strings"
@@ -590,4 +591,35 @@ func asJSON(t *testing.T, v any) string {
 		t.Fatal(err)
 	}
 	return string(body)
+}
+
+// TestOnlyHarmlessTextIsNotSearched: a text that is not searched, because it has too few digits without a letter
+// between them, contains no number.
+func TestOnlyHarmlessTextIsNotSearched(t *testing.T) {
+	parts := []string{
+		someAadhaar, someVID, someAadhaar[:6], someAadhaar[6:], "२३४१२३४१२३४६", "91", "7", "0", "x", "F", "é", "-", " ", "%20",
+		"%2F", "%aB", "%", "%4", "2026-03-02T09:03:00.454774", "5e551000-0000-4000-8000-000000000005", "/",
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	searched, found := 0, 0
+	for range 200_000 {
+		var b strings.Builder
+		for range 1 + random.IntN(6) {
+			b.WriteString(parts[random.IntN(len(parts))])
+		}
+		text, anyNumber := b.String(), random.IntN(4) == 0
+		want := searchNumbers(text, aadhaarMask, anyNumber)
+		if got := hideNumbersIn(text, aadhaarMask, anyNumber); got != want {
+			t.Fatalf("%q, any number %t: %q, want %q", text, anyNumber, got, want)
+		}
+		if mayHoldNumber(text) {
+			searched++
+		}
+		if want != text {
+			found++
+		}
+	}
+	if searched < 1000 || found < 1000 || searched > 190_000 {
+		t.Errorf("searched %d texts, %d with a number", searched, found)
+	}
 }

@@ -24,6 +24,7 @@ func TestDispositionsAsStored(t *testing.T) {
 		`[7,0,"old",[["/a"]]]`: {seq: 7, why: "old", fresh: []newValue{field}},
 		`[7,2,"",[["/a","object","type"]]]`: {seq: 7, revision: 2,
 			fresh: []newValue{{kycbridge.NewType, "/a", "object"}}},
+		`[7,0,"\"\u003cé\\"]`: {seq: 7, why: "\"<é\\"},
 		`[7,2,"",null,1772442000,17,"00000000-0000-5000"]`: {seq: 7, revision: 2, storedAt: 1772442000, mark: 17,
 			verification: "00000000-0000-5000"},
 	} {
@@ -34,15 +35,19 @@ func TestDispositionsAsStored(t *testing.T) {
 		if diff := cmp.Diff(want, got, all); diff != "" {
 			t.Errorf("%s: %s", text, diff)
 		}
-		written, err := json.Marshal(got)
-		if err != nil || string(written) != text {
-			t.Errorf("%s is written as %s, %v", text, written, err)
+		body, err := json.Marshal(got)
+		if err != nil || string(body) != text {
+			t.Errorf("%s is written as %s, %v", text, body, err)
+		}
+		batch, err := written([]disposition{got, got})
+		if err != nil || string(batch) != "["+text+","+text+"]" {
+			t.Errorf("two of %s are written as %s, %v", text, batch, err)
 		}
 		var seq uint64
 		var revision int
 		var why string
 		earlier := []any{&seq, &revision, &why}
-		if err := json.Unmarshal(written, &earlier); err != nil || seq != want.seq || revision != want.revision ||
+		if err := json.Unmarshal(body, &earlier); err != nil || seq != want.seq || revision != want.revision ||
 			why != want.why {
 			t.Errorf("an earlier version reads %s as %d %d %q, %v", text, seq, revision, why, err)
 		}
@@ -73,7 +78,7 @@ func TestDispositionsFitAMessage(t *testing.T) {
 			large, large}, 13},
 	} {
 		got := fitting(test.waiting)
-		body, err := json.Marshal(test.waiting[:got])
+		body, err := written(test.waiting[:got])
 		if got != test.want || err != nil || len(body) > 2*dispositionsBytes {
 			t.Errorf("%s: %d in %d bytes, want %d; %v", name, got, len(body), test.want, err)
 		}

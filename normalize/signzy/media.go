@@ -1,8 +1,8 @@
 package signzy
 
 import (
-	"fmt"
 	"path"
+	"strconv"
 	"strings"
 
 	"kycbridge/document"
@@ -62,7 +62,7 @@ func (r report) graphics() []event.Media {
 		for k, item := range items {
 			field, _ := item.(map[string]any)
 			if kind := graphicKind(field); kind != "" && picture(field["value"]) {
-				place := fmt.Sprintf("%s.graphicFields.fieldList.%d.%d.value", r.member, i, k)
+				place := r.member + ".graphicFields.fieldList." + strconv.Itoa(i) + "." + strconv.Itoa(k) + ".value"
 				found = append(found, medium(kind, document.Object(field).Text("value"), place))
 			}
 		}
