@@ -701,3 +701,15 @@ func TestTimes(t *testing.T) {
 		}
 	}
 }
+
+// TestFreeTextIsNoType: an agent's own text in the place of a type makes the approval doubtful and is not published.
+func TestFreeTextIsNoType(t *testing.T) {
+	const text = "Applicant Sample was impatient and left early"
+	body := `{"status":200,"session_data":{"session_id":"5e551000-0000-4000-8000-000000000001",` +
+		`"session_status":"kyc_result_approved","feedback":{"type":"` + text + `"}}}`
+	o := mapKwikID(t, event.ViaPoll, body, kycbridge.Settings{})
+	said, err := json.Marshal(o)
+	if err != nil || o.Effect != kycbridge.EffectDoubt || strings.Contains(strings.ToLower(string(said)), "impatient") {
+		t.Errorf("%s, %v", said, err)
+	}
+}

@@ -69,9 +69,16 @@ func (f *feedback) readText(text string, depth int) {
 	}
 }
 
+// longestKind is how long a folded type may be. Longer ones are an agent's own text, and not kept.
+const longestKind = 24
+
 // is adds a type.
 func (f *feedback) is(kind string) {
-	if kind == "" {
+	switch {
+	case kind == "":
+		return
+	case len(kind) > longestKind:
+		f.odd = true
 		return
 	}
 	f.odd = f.odd || f.kind != "" && f.kind != kind || !(feedback{kind: kind}).known()
