@@ -15,7 +15,7 @@ import (
 //go:embed schemas/*.json
 var schemas embed.FS
 
-// Event is the event that is published for a callback.
+// Event is the event that is published for a callback. It contains the body as received, because nothing else keeps it.
 type Event struct {
 	ID           string   `json:"id"`
 	Provider     string   `json:"provider"`
@@ -26,6 +26,8 @@ type Event struct {
 	OccurredAt   string   `json:"occurred_at"`
 	Document     Document `json:"document"`
 	Checks       []Check  `json:"checks"`
+
+	Raw json.RawMessage `json:"raw"`
 }
 
 // Document is the identity document that was shown.
@@ -60,7 +62,12 @@ func providers() ([]provider, error) {
 		if err != nil {
 			return nil, err
 		}
-		if all[i].schema, err = jsonschema.CompileString(p.name+".json", string(raw)); err != nil {
+		compiler := jsonschema.NewCompiler()
+		compiler.AssertFormat = true
+		if err := compiler.AddResource(p.name+".json", bytes.NewReader(raw)); err != nil {
+			return nil, fmt.Errorf("schema of %s: %w", p.name, err)
+		}
+		if all[i].schema, err = compiler.Compile(p.name + ".json"); err != nil {
 			return nil, fmt.Errorf("schema of %s: %w", p.name, err)
 		}
 	}
@@ -82,7 +89,7 @@ func (p provider) event(account string, body []byte) (Event, error) {
 		return Event{}, err
 	}
 	e := p.read(decoded.(map[string]any)) // the schemas accept objects only
-	e.ID, e.Provider, e.Account = p.name+":"+account+":"+e.ID, p.name, account
+	e.ID, e.Provider, e.Account, e.Raw = p.name+":"+account+":"+e.ID, p.name, account, body
 	return e, nil
 }
 
