@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -158,6 +160,7 @@ type operation struct {
 	name      string
 	right     kycbridge.Right
 	demanding bool // it needs a reason, and is recorded before it is done
+	query     bool // it reads the parameters of the query; else there may be none
 	// unsure is the member of a problem that states that a failed request may have been processed; "" if it
 	// can be repeated safely.
 	unsure string
@@ -173,6 +176,9 @@ func (s *api) handle(o operation, w work) echo.HandlerFunc {
 		t := &requestLog{operation: o}
 		c.Response().Header().Set("Cache-Control", "no-store")
 		err := s.admit(c, t)
+		if err == nil {
+			err = o.checkQuery(c.Request().URL.RawQuery)
+		}
 		if err == nil {
 			err = t.run(func() error { return w(c, t) })
 		}
@@ -193,6 +199,20 @@ func (s *api) handle(o operation, w work) echo.HandlerFunc {
 		s.note(t, err)
 		return nil
 	}
+}
+
+// checkQuery refuses a query that cannot be read, and one that the operation would ignore: without it the operation
+// would be about more than the caller has selected.
+func (o operation) checkQuery(raw string) error {
+	q, err := url.ParseQuery(raw)
+	if err != nil {
+		return InvalidRequest("", "the query of the URL cannot be read: write & between parameters, and encode other "+
+			"characters with %")
+	}
+	if o.query || len(q) == 0 {
+		return nil
+	}
+	return InvalidRequest("/"+slices.Min(slices.Collect(maps.Keys(q))), "is not a known parameter: this request takes none")
 }
 
 // log writes the line of a request, with the name of the token or certificate and the stated reason.

@@ -1009,6 +1009,9 @@ func TestEveryAnswer(t *testing.T) {
 	b.ask(t, "GET", "/v1/openapi.json", "/v1/openapi.json", "", nil)
 	const diff = "/v1/config/diff"
 	b.ask(t, "GET", diff, diff, "", nil)
+	const state = "/v1/verifications/ondato/acme/r?provider=kwikid" // a parameter that would be ignored
+	wantProblem(t, b.ask(t, "GET", statePath, state, "", nil), 422, "invalid_request")
+	wantProblem(t, b.ask(t, "GET", diff, diff+"?a=1", "", nil), 422, "invalid_request")
 	b.ask(t, "GET", diff, diff, "", func(r *http.Request) { r.Header.Del("Authorization") })
 	b.ask(t, "GET", diff, diff, "", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+rightless) })
 	closed := newAPIFixture(t, func(o *APIOptions) { o.Holders = nil })

@@ -81,7 +81,10 @@ var demanding = []string{PayloadsExport, PayloadsHold, PayloadsRelease}
 func AddPayloads(e *echo.Echo, o APIOptions, tool PayloadTool) {
 	s := &payloads{tool: tool, api: newAPI(o)}
 	add := func(method, path string, right kycbridge.Right, name, mediaType string, read readPayloads) {
-		o := operation{name: name + "_payloads", right: right, demanding: slices.Contains(demanding, name)}
+		o := operation{
+			name: name + "_payloads", right: right, demanding: slices.Contains(demanding, name),
+			query: method == http.MethodGet || name == PayloadsImport,
+		}
 		switch name {
 		case PayloadsAccess:
 			o.name = "list_access"
@@ -149,7 +152,7 @@ func (s *payloads) work(c echo.Context, t *requestLog, r PayloadRequest, mediaTy
 	case errors.Is(err, kycbridge.ErrNotFound) && out.n == 0 && r.Operation == PayloadsRelease:
 		return errNotHeld
 	case errors.Is(err, kycbridge.ErrNotFound) && out.n == 0 && slices.Contains(ofOne, r.Operation):
-		return errNoVerification
+		return errNothingKept
 	case errors.Is(err, kycbridge.ErrNotFound):
 		return fmt.Errorf("%w: %w", errFault, err)
 	case err != nil:
@@ -289,7 +292,7 @@ func (s *payloads) search(c echo.Context, t *requestLog, r *PayloadRequest) erro
 // importBody streams the body of an import.
 func (s *payloads) importBody(c echo.Context, t *requestLog, r *PayloadRequest) error {
 	if known, _, err := mime.ParseMediaType(c.Request().Header.Get("Content-Type")); err != nil || known != ndjson {
-		return errMediaType
+		return errLinesType
 	}
 	doc, err := s.parameters(c.QueryParams(), []string{"dry_run"})
 	if err != nil {

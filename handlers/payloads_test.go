@@ -389,3 +389,30 @@ func TestPayloadBodyBreaks(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
+
+// TestQueries: a query that cannot be read, or that the operation would ignore, does not reach the tool: without it the
+// operation would be about more than the caller has selected, or not a dry run.
+func TestQueries(t *testing.T) {
+	for _, o := range payloadOperations() {
+		for _, query := range []string{"dry_run=true;", "provider=a%zz", "colour=red", "colour=red&x=%z"} {
+			p := newPayloadFixture(t, nil)
+			path, _, _ := strings.Cut(o.path, "?")
+			o := o
+			o.path = path + "?" + query
+			wantProblem(t, p.send(t, o, nil), 422, "invalid_request")
+			if p.asked.Operation != "" {
+				t.Errorf("%s %s reached the tool", o.method, o.path)
+			}
+		}
+	}
+	p := newPayloadFixture(t, nil)
+	wantProblem(t, p.ask(t, "POST", "/v1/payloads/purge", "/v1/payloads/purge?provider=kwikid", `{"older_than":"1h"}`, nil),
+		422, "invalid_request")
+	got := p.ask(t, "POST", "/v1/payloads/import", "/v1/payloads/import", exportedLine+"\n", func(r *http.Request) {
+		r.Header.Set("Content-Type", "application/json")
+	})
+	wantProblem(t, got, 415, "media_type")
+	if !strings.Contains(got.body, ndjson) {
+		t.Error(got.body)
+	}
+}

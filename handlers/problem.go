@@ -20,6 +20,8 @@ var (
 	errMethod      = errors.New("method not allowed")
 	errAddress     = errors.New("source address not allowed")
 	errMediaType   = errors.New("media type not JSON")
+	errLinesType   = errors.New("media type not lines of JSON")
+	errNothingKept = errors.New("nothing is stored about the verification")
 	errTooLarge    = kycbridge.ErrTooLarge
 	errEncoding    = errors.New("content encoding not known")
 	errToken       = errors.New("no admin token")
@@ -163,6 +165,8 @@ var problems = [...]problem{
 		title: "Source address not allowed", detail: "Send from an address that the operator has allowed for this account."},
 	{kind: errMediaType, name: "media_type", status: http.StatusUnsupportedMediaType,
 		title: "Not a JSON media type", detail: "Send the body as application/json."},
+	{kind: errLinesType, name: "media_type", status: http.StatusUnsupportedMediaType,
+		title: "Not lines of JSON", detail: "Send the exported payloads as " + ndjson + "."},
 	{kind: errEncoding, name: "encoding", status: http.StatusUnsupportedMediaType,
 		title: "Content-Encoding not known", detail: "Send the body as it is, or compressed with gzip or deflate."},
 	{kind: errTooLarge, name: "too_large", status: http.StatusRequestEntityTooLarge, close: true,
@@ -177,8 +181,8 @@ var problems = [...]problem{
 		title: "Right missing", detail: "The token or certificate lacks the right that missing_right names. Ask the " +
 			"operator to grant it in admin.tokens or admin.client_certs, or send another token."},
 	{kind: errReason, name: "missing_reason", status: http.StatusBadRequest,
-		title: "Reason missing", detail: "Say why this is needed, in 1 to 500 characters, in the header X-Reason, " +
-			"percent-encoded if it is not ASCII; kycbridge commands take --why. The access log records it."},
+		title: "Reason missing or unreadable", detail: "Say why this is needed, in 1 to 500 characters, in the header X-Reason, " +
+			"percent-encoded if it is not ASCII; kycbridge commands take --why. Send it once. The access log records it."},
 	{kind: errPlainHTTP, name: "plain_http", status: http.StatusBadRequest, close: true,
 		title: "TLS is needed here", detail: "Send the request again to an https address."},
 
@@ -192,10 +196,10 @@ var problems = [...]problem{
 		detail: "Send a form with grant_type once, and the client id and secret either in it or as HTTP Basic."},
 
 	{kind: errMalformed, name: "malformed", status: http.StatusBadRequest,
-		title:  "Payload is not JSON",
+		title:  "Payload cannot be read",
 		detail: "The payload was put into quarantine. Correct what errors names and send it again."},
 	{kind: errInvalid, name: "invalid", status: http.StatusUnprocessableEntity,
-		title:  "Payload does not match its schema",
+		title:  "Payload not as expected",
 		detail: "The payload was put into quarantine. Correct what errors names and send it again."},
 
 	{kind: errBadRequest, name: "malformed_request", status: http.StatusBadRequest,
@@ -214,6 +218,8 @@ var problems = [...]problem{
 	{kind: errNoVerification, name: "unknown_verification", status: http.StatusNotFound, title: "No such verification",
 		detail: "No verification with this reference is stored. Ask for a watch with POST /v1/watches if it was " +
 			"started elsewhere."},
+	{kind: errNothingKept, name: "unknown_verification", status: http.StatusNotFound, title: "No such verification",
+		detail: "Nothing is stored about a verification with this id. GET /v1/verifications?q= finds one by any of its ids."},
 	{kind: errNoMedia, name: "unknown_media", status: http.StatusNotFound,
 		title: "No such image or video", detail: "The state of this verification names no media with this provider_ref."},
 	{kind: errNoPayload, name: "unknown_payload", status: http.StatusNotFound,

@@ -60,13 +60,13 @@ func TestReceiptAnswers(t *testing.T) {
 		{"quarantined without errors", kycbridge.Receipt{Status: "quarantined", Reason: "unidentified"}, false,
 			200, `{"status":"quarantined","reason":"unidentified","errors":[]}`},
 		{"schema, rejected", quarantined("schema"), true,
-			422, `{"type":"urn:kycbridge:problem:invalid","title":"Payload does not match its schema","status":422,` + rejected +
+			422, `{"type":"urn:kycbridge:problem:invalid","title":"Payload not as expected","status":422,` + rejected +
 				`"schema"` + list},
 		{"unidentified, rejected", quarantined("unidentified"), true,
-			422, `{"type":"urn:kycbridge:problem:invalid","title":"Payload does not match its schema","status":422,` + rejected +
+			422, `{"type":"urn:kycbridge:problem:invalid","title":"Payload not as expected","status":422,` + rejected +
 				`"unidentified"` + list},
 		{"malformed, rejected", quarantined("malformed"), true,
-			400, `{"type":"urn:kycbridge:problem:malformed","title":"Payload is not JSON","status":400,` + rejected +
+			400, `{"type":"urn:kycbridge:problem:malformed","title":"Payload cannot be read","status":400,` + rejected +
 				`"malformed"` + list},
 		{"unmapped is never rejected", quarantined("unmapped"), true, 200,
 			`{"status":"quarantined","payload_id":"ondato.acme.1","reason":"unmapped"` + list},

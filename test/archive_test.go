@@ -228,7 +228,7 @@ func TestReplayOfQuarantine(t *testing.T) {
 		t.Fatalf("report before %+v", r.Total)
 	}
 	quarantined := archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusQuarantined}}
-	if _, sum := s.replay(quarantined); sum.Results["still quarantine"] != 4*verifications {
+	if _, sum := s.replay(quarantined); sum.Results["still quarantined"] != 4*verifications {
 		t.Fatalf("with the strict schema: %+v", sum)
 	}
 	s.account.Provider.Validate = validate

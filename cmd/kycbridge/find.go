@@ -44,7 +44,10 @@ Ids are looked up in an index of digests, which is updated within a second or tw
 			if o.rebuild && len(args) == 0 || !o.rebuild && len(args) == 1 {
 				return nil
 			}
-			return usage(cmd, fmt.Sprintf("find takes one ID, not %d; --rebuild takes none", len(args)))
+			if o.rebuild {
+				return usage(cmd, "find --rebuild builds the index of all ids, so it takes no ID")
+			}
+			return usage(cmd, fmt.Sprintf("find takes one ID, not %d", len(args)))
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.rebuild {

@@ -104,7 +104,7 @@ func (o *initFlags) ask(cmd *cobra.Command) error {
 	for _, taken := range []string{o.file, filepath.Join(filepath.Dir(o.file), "secrets")} {
 		if _, err := os.Lstat(taken); err == nil {
 			return fmt.Errorf(
-				"%s exists already: nothing is overwritten, so name another file with --output, or another folder", taken)
+				"%s exists already, and nothing is overwritten: name a file in another folder with --output", taken)
 		}
 	}
 	reader := bufio.NewReader(interruptible(cmd.Context(), cmd.InOrStdin()))

@@ -105,6 +105,10 @@ type store struct {
 
 // with opens the archive, uses it and closes it.
 func (o *payloadFlags) with(cmd *cobra.Command, work func(ctx context.Context, s store) error) error {
+	if o.remote() {
+		return usage(cmd, cmd.Name()+" opens the store itself, and not the API of a running process: omit --api, "+
+			"--token-file and their flags, and write --config, or --store")
+	}
 	config, err := o.config(cmd)
 	if err != nil {
 		return err
@@ -116,7 +120,7 @@ func (o *payloadFlags) with(cmd *cobra.Command, work func(ctx context.Context, s
 	// Connection failures are reported by the error of the command.
 	a, closeStore, err := app.OpenArchive(cmd.Context(), config, o.access, zap.NewNop())
 	if err != nil {
-		return ended(cmd.Context(), err)
+		return o.withoutConfig(ended(cmd.Context(), err))
 	}
 	defer closeStore()
 	u := newUse(cmd, a.AccessLog, o.why)
@@ -137,6 +141,14 @@ func (o *payloadFlags) withKeys(cmd *cobra.Command, work func(context.Context, *
 	}
 	defer closeStore()
 	return ended(cmd.Context(), work(cmd.Context(), k))
+}
+
+// withoutConfig adds to an error of the store that no configuration was named, which is the usual reason.
+func (o *payloadFlags) withoutConfig(err error) error {
+	if err == nil || o.file != "" || o.access.URL != "" || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w (without --config FILE the defaults are used)", err)
 }
 
 // config checks the flags of a store and reads the configuration.

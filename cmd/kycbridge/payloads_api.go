@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"kycbridge/event"
@@ -22,23 +23,25 @@ var idPrefix = regexp.MustCompile(`^[0-9a-f][0-9a-f-]{3,34}$`)
 // isBeginning reports whether a text can be the prefix of an internal id, and is not a complete one.
 func isBeginning(id string) bool { return idPrefix.MatchString(id) }
 
-// only is the single match, if it is a verification.
+// only is the single verification whose own id begins with text. A search also finds verifications by their other
+// ids, which are not meant here: what is selected may be erased.
 func only(found []archive.Found, text string) (string, error) {
 	ids := map[string]bool{}
 	id := ""
 	for _, f := range found {
-		if f.VerificationID != "" {
+		if strings.HasPrefix(f.VerificationID, text) {
 			id = f.VerificationID
 			ids[id] = true
 		}
 	}
 	switch len(ids) {
 	case 0:
-		return "", fmt.Errorf("no verification has an id that begins with %s", printable(text))
+		return "", fmt.Errorf("no verification has an id that begins with %s; kycbridge find finds it by any other id",
+			printable(text))
 	case 1:
 		return id, nil
 	}
-	return "", fmt.Errorf("%s begins with %s: write more of the id", plural(len(ids), "id of a verification"),
+	return "", fmt.Errorf("%s begin with %s: write more of the id", plural(len(ids), "id of a verification"),
 		printable(text))
 }
 

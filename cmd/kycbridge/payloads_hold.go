@@ -50,6 +50,7 @@ Replays and imports are not affected.`,
 	}
 	f.addTo(cmd, "hold the verification with this `id`")
 	cmd.Flags().StringVar(&o.why, "reason", "", "`why` it is held, such as a case number; the access log records it")
+	cmd.Flags().StringVar(&o.why, "why", "", "the same as --reason")
 	cmd.Flags().StringVar(&f.until, "until", "",
 		"the hold ends by itself at this `time`: RFC 3339, or a date such as 2027-03-02")
 	return cmd
@@ -198,7 +199,10 @@ func holdsCommand(o *payloadFlags) *cobra.Command {
 					all = append(all, h)
 					return nil
 				})
-				return errors.Join(err, printHolds(cmd.OutOrStdout(), all, asJSON))
+				if err != nil {
+					return err
+				}
+				return printHolds(cmd.OutOrStdout(), all, asJSON)
 			}, func(ctx context.Context, s store) error {
 				all, err := s.ListHolds(ctx)
 				if err != nil {

@@ -91,6 +91,10 @@ func (f *purgeFlags) check(cmd *cobra.Command, now time.Time) (archive.Filter, t
 	case before.After(now):
 		return filter, before, fmt.Errorf("--older-than %s is in the future", f.older)
 	}
+	if f.yes && isBeginning(f.Verification) {
+		return filter, before, errors.New("--yes erases without asking, so write the whole id of the verification, as " +
+			"--json shows it")
+	}
 	if f.Verification != "" {
 		for _, name := range []string{"provider", "account", "id", "via", "status", "reason", "event"} {
 			if cmd.Flags().Changed(name) {

@@ -292,8 +292,8 @@ func summary(s archive.Summary, dryRun bool) string {
 		text += ": " + strings.Join(counts, ", ")
 	}
 	switch {
-	case s.Results[archive.ResultSent] > 0 && dryRun:
-		return text + "; " + plural(s.Events, "event") + " would be sent"
+	case s.Results[archive.ResultWouldSend] > 0:
+		return text + "; " + plural(s.Events, "event") + " in all"
 	case s.Results[archive.ResultSent] > 0:
 		return text + "; " + plural(s.Events, "event") + " sent"
 	case dryRun:

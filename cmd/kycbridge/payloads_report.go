@@ -16,6 +16,7 @@ import (
 
 	"kycbridge/internal/app"
 	"kycbridge/internal/archive"
+	"kycbridge/internal/ledger"
 )
 
 // errIncompleteReport ends a report with losses.
@@ -107,6 +108,9 @@ func readCheckpoints(files []string) (out [][]byte, err error) {
 		signed, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("read the checkpoint: %w", err)
+		}
+		if !ledger.IsSigned(signed) {
+			return nil, fmt.Errorf("--checkpoint %s: the file contains no checkpoint; kycbridge log checkpoint prints one", file)
 		}
 		out = append(out, signed)
 	}

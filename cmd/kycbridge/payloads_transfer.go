@@ -83,17 +83,35 @@ func export(ctx context.Context, cmd *cobra.Command, s store, f archive.Filter, 
 	return err
 }
 
-// wholeFile writes a file that appears only when it is complete.
+// wholeFile writes a new file that appears only when it is complete.
 func wholeFile(name string, write func(io.Writer) error) error {
+	if _, err := os.Lstat(name); err == nil {
+		return existing(name)
+	}
 	part, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
-		return err
+		var failed *os.PathError
+		if errors.As(err, &failed) {
+			err = failed.Err // the path is that of the incomplete file
+		}
+		return fmt.Errorf("write %s: %w", name, err)
 	}
 	defer os.RemoveAll(part.Name()) // already removed on success
 	if err := errors.Join(write(part), part.Sync(), part.Close()); err != nil {
 		return err
 	}
-	return os.Rename(part.Name(), name)
+	err = os.Link(part.Name(), name) // unlike a renaming it never replaces a file
+	switch {
+	case errors.Is(err, os.ErrExist):
+		return existing(name)
+	case err != nil: // a file system without links
+		return os.Rename(part.Name(), name)
+	}
+	return nil
+}
+
+func existing(name string) error {
+	return fmt.Errorf("%s exists already, and nothing is overwritten: name another file", name)
 }
 
 func importCommand(o *payloadFlags) *cobra.Command {
@@ -209,7 +227,7 @@ func printImported(w io.Writer, done archive.Imported, n int, dryRun, asJSON boo
 	}
 	if dryRun {
 		text = fmt.Sprintf("%s read: %d would be stored, %d are stored already", plural(n, "payload"),
-			n-done.Duplicate-done.Skipped, done.Duplicate)
+			done.Stored, done.Duplicate)
 		if done.Skipped > 0 {
 			text += fmt.Sprintf(", %d would be left out: refused ones, or of somebody who was erased", done.Skipped)
 		}

@@ -152,7 +152,11 @@ func (s *system) reach(ctx context.Context, access StoreAccess) error {
 	if !c.Store.IsEmbedded() && !c.Bus.IsEmbedded() {
 		return s.unreachable(s.openStore(ctx))
 	}
-	if _, err := os.Stat(filepath.Join(c.DataDir, "jetstream")); err != nil {
+	switch _, err := os.Stat(filepath.Join(c.DataDir, "jetstream")); {
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("this user may not read data_dir %s: run the command as the user that runs serve, or use its API "+
+			"with --api", c.DataDir)
+	case err != nil:
 		return fmt.Errorf("there is no store in data_dir %s: name the directory that serve uses", c.DataDir)
 	}
 	// A command needs no client port.

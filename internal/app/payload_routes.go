@@ -115,6 +115,9 @@ func (p payloadTool) replay(ctx context.Context, a *archive.Archive, r handlers.
 	}
 	o := archive.ReplayOptions{Filter: Replayable(q.Filter), DryRun: q.DryRun, PerSecond: q.PerSecond, Workers: q.Workers}
 	if q.To != "" {
+		if !archive.IsSubject(q.To) {
+			return handlers.InvalidRequest("/to", "must be a subject: a file is written by kycbridge payloads replay only")
+		}
 		if err := ForeignSubject(p.config, q.To); err != nil {
 			return handlers.InvalidRequest("/to", "is "+err.Error())
 		}

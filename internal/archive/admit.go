@@ -51,7 +51,7 @@ func (a *Archive) Preview(ctx context.Context, k kycbridge.Kept) (Admission, err
 		return out, fmt.Errorf("payload %s: %w", k.ID, err)
 	}
 	if again.Blocked != "" {
-		out.Result, out.Reason = ResultStill+string(kycbridge.ShelfQuarantine), again.Why
+		out.Result, out.Reason = ResultStillQuarantined, again.Why
 		return out, nil
 	}
 	out.Differences, out.NoEvent, out.Mapped = again.Differences(), again.NoEvent, again.After.Published()

@@ -38,7 +38,7 @@ func (r *replay) readmit(ctx context.Context) error {
 // longer on its shelf, because it was purged since it was read, it returns kycbridge.ErrNotFound.
 func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, error) {
 	out := Replayed{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, PayloadID: k.ID,
-		Result: ResultStill + string(k.Shelf), Reason: k.Reason}
+		Result: still(k.Shelf), Reason: k.Reason}
 	if k.Provider == kycbridge.UnknownAccount {
 		k.Provider, k.Account = k.Addressed.Provider, k.Addressed.Account // it may be configured by now
 	}
@@ -108,7 +108,7 @@ func (r *replay) admittedBefore(
 // remap maps a payload of the log that could not be mapped before.
 func (r *replay) remap(ctx context.Context, a *kycbridge.Account, k kycbridge.Kept, out Replayed) (Replayed, error) {
 	if _, err := a.Observe(k.Payload); errors.Is(err, kycbridge.ErrUnmappable) {
-		out.Result, out.Reason = ResultStill+string(k.Shelf), kycbridge.QuarantineUnmapped
+		out.Result, out.Reason = still(k.Shelf), kycbridge.QuarantineUnmapped
 		return out, nil
 	}
 	if r.o.DryRun {

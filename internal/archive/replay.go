@@ -44,14 +44,24 @@ type Replayed struct {
 
 // Results of a replay.
 const (
-	ResultChanged   = "changed"
-	ResultUnchanged = "unchanged"
-	ResultBlocked   = "blocked" // a payload no longer fits the current schema or mapping
-	ResultAdmitted  = "admitted"
-	ResultDuplicate = "stored before" // the provider has sent it again meanwhile, and it was accepted
-	ResultStill     = "still "        // followed by the shelf
-	ResultSent      = "sent"
+	ResultChanged          = "changed"
+	ResultUnchanged        = "unchanged"
+	ResultBlocked          = "blocked" // a payload no longer fits the current schema or mapping
+	ResultAdmitted         = "admitted"
+	ResultDuplicate        = "stored before" // the provider has sent it again meanwhile, and it was accepted
+	ResultStillQuarantined = "still quarantined"
+	ResultStillRefused     = "still refused"
+	ResultSent             = "sent"
+	ResultWouldSend        = "would be sent" // by a dry run
 )
+
+// still is the result of a payload that stays where it is.
+func still(s kycbridge.Shelf) string {
+	if s == kycbridge.ShelfRefused {
+		return ResultStillRefused
+	}
+	return ResultStillQuarantined
+}
 
 // Summary counts the results of a replay.
 type Summary struct {
@@ -250,8 +260,9 @@ func (r *replay) recomputeOne(ctx context.Context, replayer *kycbridge.Replayer,
 	case again.Blocked != "":
 		out.Result, out.PayloadID, out.Reason = ResultBlocked, again.Blocked, again.Why
 	case r.o.To != nil:
-		out.Result = ResultSent
+		out.Result = ResultWouldSend
 		if events = len(again.Events); !r.o.DryRun {
+			out.Result = ResultSent
 			for _, e := range again.Events {
 				if err := r.o.To(ctx, e); err != nil {
 					return fmt.Errorf("send event: %w", err)

@@ -344,6 +344,9 @@ func (r Report) Verdict() string {
 		}
 		return fmt.Sprintf("Nothing is lost: %d payloads were accepted, and what became of each is known.", r.Total.Accepted)
 	case r.MissingAll == 0 && r.LostAll == 0 && r.Log != nil && r.Log.FaultsAll > 0:
+		if r.Log.FaultsAll == 1 {
+			return "The tamper-evident log and the store differ in one place: stored messages were altered."
+		}
 		return fmt.Sprintf("The tamper-evident log and the store differ in %d places: stored messages were altered.",
 			r.Log.FaultsAll)
 	case r.MissingAll == 0:

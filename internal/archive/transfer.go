@@ -75,7 +75,7 @@ func exported(k kycbridge.Kept) ExportedPayload {
 
 // Imported counts the results of an import.
 type Imported struct {
-	Stored    int `json:"stored"`
+	Stored    int `json:"stored"`    // of a dry run: would be stored
 	Duplicate int `json:"duplicate"` // stored before
 	// refused ones, whose credentials were not exported, and those of an erased verification
 	Skipped int `json:"skipped"`
@@ -99,14 +99,11 @@ func (a *Archive) Import(
 		if err != nil {
 			return out, fmt.Errorf("line %d: %w", n, err)
 		}
-		if _, err := a.Accounts.Find(k.Provider, k.Account); err != nil {
-			return out, fmt.Errorf("line %d: account %s of %s is not configured here", n, k.Account, k.Provider)
-		}
-		why, err := a.skipped(ctx, k)
+		left, err := a.leftOut(ctx, k)
 		if err != nil {
 			return out, fmt.Errorf("line %d: %w", n, err)
 		}
-		if why {
+		if left {
 			out.Skipped++
 		} else if err := a.put(ctx, k, dryRun, &out); err != nil {
 			return out, fmt.Errorf("line %d: %w", n, err)
@@ -125,10 +122,15 @@ func (a *Archive) Import(
 func (a *Archive) put(ctx context.Context, k kycbridge.Kept, dryRun bool, out *Imported) error {
 	if dryRun {
 		there, err := a.holds(ctx, k)
-		if there {
+		switch {
+		case err != nil:
+			return err
+		case there:
 			out.Duplicate++
+		default:
+			out.Stored++
 		}
-		return err
+		return nil
 	}
 	stored, err := a.ShelfWriter.Put(ctx, k)
 	switch {
@@ -157,11 +159,14 @@ func (a *Archive) holds(ctx context.Context, k kycbridge.Kept) (there bool, err 
 	return there, err
 }
 
-// skipped reports whether a payload must not be imported: the credentials of a refused payload were not exported,
-// and an erased verification stays erased.
-func (a *Archive) skipped(ctx context.Context, k kycbridge.Kept) (bool, error) {
+// leftOut reports whether a payload must not be imported: the credentials of a refused payload were not exported,
+// its account may be unknown, and an erased verification stays erased.
+func (a *Archive) leftOut(ctx context.Context, k kycbridge.Kept) (bool, error) {
 	if k.Shelf == kycbridge.ShelfRefused {
 		return true, nil
+	}
+	if _, err := a.Accounts.Find(k.Provider, k.Account); err != nil {
+		return false, fmt.Errorf("account %s of %s is not configured here", k.Account, k.Provider)
 	}
 	id := a.verificationOf(k)
 	if id == "" {
@@ -185,6 +190,8 @@ func unpack(line []byte) (kycbridge.Kept, error) {
 		Part: p.Part, Trigger: p.Trigger, Notice: p.Notice, Header: p.Header, Body: p.Body,
 	}}
 	switch {
+	case p.Digest == "":
+		return k, errors.New("is no exported payload")
 	case p.Digest != kycbridge.Digest(p.Body):
 		return k, errors.New("its body was altered: the digest does not fit")
 	case p.ID == "" || p.Provider == "" || p.Account == "":

@@ -143,6 +143,13 @@ func (v *Verifiers) OpenText(signed []byte) (string, error) {
 	return n.Text, nil
 }
 
+// IsSigned reports whether a text has the form of a signed checkpoint; its signature is not checked.
+func IsSigned(text []byte) bool {
+	_, err := note.Open(text, note.VerifierList())
+	_, ok := errors.AsType[*note.UnverifiedNoteError](err)
+	return ok
+}
+
 // Open returns a signed checkpoint.
 func (v *Verifiers) Open(signed []byte) (Checkpoint, error) {
 	text, err := v.OpenText(signed)
