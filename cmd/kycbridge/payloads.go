@@ -38,6 +38,9 @@ func newPayloadFlags(environ []string) payloadFlags {
 func (o *payloadFlags) add(f *pflag.FlagSet) {
 	o.addStore(f)
 	o.api.addTo(f)
+	f.Lookup("api").Usage = "`address` of the admin API of a running process, to use that instead of the store"
+	f.Lookup("token-file").Usage = "`file` with an admin token in its first line, to use the API (" + apiVariable + " or " +
+		apiDefault + ") instead of the store"
 }
 
 // addStore adds the flags of a store.
@@ -82,8 +85,9 @@ func payloadsCommand(environ []string) *cobra.Command {
 
 The configuration names the accounts and the store. For an embedded store the commands
 connect to the running process, or, if there is none, open the data directory. --store
-names another server instead. With --api or --token-file they use the admin API of a
-running process and need no configuration and no permission to read its files.`,
+names another server instead. With --api or --token-file list, show, report, hold, release
+and holds use the admin API of a running process and need no configuration and no permission
+to read its files; the others always open the store.`,
 		Example: `  kycbridge payloads list --config kyc.yaml --status quarantined --since 24h
   kycbridge payloads replay --config kyc.yaml --dry-run
   kycbridge payloads report --config kyc.yaml`,
