@@ -92,11 +92,16 @@ func mayHoldNumber(text string) bool {
 			if n++; n == aadhaarDigits {
 				return true
 			}
-		case asciiLetter(c) && !(i > 0 && text[i-1] == '%' || i > 1 && text[i-2] == '%'):
+		case asciiLetter(c) && !followsPercent(text, i):
 			n = 0
 		}
 	}
 	return false
+}
+
+// followsPercent reports whether the character at i may belong to an escape such as %2F.
+func followsPercent(text string, i int) bool {
+	return i > 0 && text[i-1] == '%' || i > 1 && text[i-2] == '%'
 }
 
 // kind is the role of a character in or around a number.

@@ -597,7 +597,8 @@ func asJSON(t *testing.T, v any) string {
 // between them, contains no number.
 func TestOnlyHarmlessTextIsNotSearched(t *testing.T) {
 	parts := []string{
-		someAadhaar, someVID, someAadhaar[:6], someAadhaar[6:], "२३४१२३४१२३४६", "91", "7", "0", "x", "F", "é", "-", " ", "%20",
+		someAadhaar, someVID, someAadhaar[:6], someAadhaar[6:], "२३४१२३४१२३४६", "91", "7", "0", "x", "F", "é", "-", " ",
+		"%20",
 		"%2F", "%aB", "%", "%4", "2026-03-02T09:03:00.454774", "5e551000-0000-4000-8000-000000000005", "/",
 	}
 	random := rand.New(rand.NewPCG(1, 2))

@@ -212,7 +212,8 @@ func (o operation) checkQuery(raw string) error {
 	if o.query || len(q) == 0 {
 		return nil
 	}
-	return InvalidRequest("/"+slices.Min(slices.Collect(maps.Keys(q))), "is not a known parameter: this request takes none")
+	first := slices.Min(slices.Collect(maps.Keys(q)))
+	return InvalidRequest("/"+first, "is not a known parameter: this request takes none")
 }
 
 // log writes the line of a request, with the name of the token or certificate and the stated reason.

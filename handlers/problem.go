@@ -181,8 +181,8 @@ var problems = [...]problem{
 		title: "Right missing", detail: "The token or certificate lacks the right that missing_right names. Ask the " +
 			"operator to grant it in admin.tokens or admin.client_certs, or send another token."},
 	{kind: errReason, name: "missing_reason", status: http.StatusBadRequest,
-		title: "Reason missing or unreadable", detail: "Say why this is needed, in 1 to 500 characters, in the header X-Reason, " +
-			"percent-encoded if it is not ASCII; kycbridge commands take --why. Send it once. The access log records it."},
+		title: "Reason missing or unreadable", detail: "Say why this is needed, in 1 to 500 characters, in the header " +
+			"X-Reason, percent-encoded if it is not ASCII; kycbridge commands take --why. Send it once. The access log records it."},
 	{kind: errPlainHTTP, name: "plain_http", status: http.StatusBadRequest, close: true,
 		title: "TLS is needed here", detail: "Send the request again to an https address."},
 

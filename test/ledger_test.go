@@ -79,6 +79,12 @@ func TestLedger(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	writeFile(t, checkpoint, stdout)
+	writeFile(t, checkpoint+".none", "a token")
+	code, stdout, stderr = run(t, "kycbridge", "payloads", "report", "--config", b.config,
+		"--checkpoint", checkpoint+".none")
+	if code != 1 || stdout != "" || !strings.Contains(stderr, "contains no checkpoint") {
+		t.Errorf("a file that is no checkpoint: %d, %s%s", code, stdout, stderr)
+	}
 	if code, _, stderr := run(t, "kycbridge", "payloads", "purge", "--config", b.config, "--verification", one, "--yes",
 		"--why", "request"); code != 0 {
 		t.Fatalf("purge: %s", stderr)
