@@ -45,10 +45,15 @@ func (d *Revision) repeatsRevoked(f Fact) bool {
 	return !isAnswered && !d.endedSince(f)
 }
 
-// endedSince reports whether the session ended again after the newest reopening, as f states it.
+// endedSince reports whether the session, as f states it, ended later than the one that was approved. If it is not known
+// when that one ended, it must have ended after the newest reopening.
 func (d *Revision) endedSince(f Fact) bool {
-	if f.Session == nil || d.Session != nil && d.Session.EndedAt == f.Session.EndedAt {
+	if f.Session == nil {
 		return false
 	}
-	return event.ParseInstant(f.Session.EndedAt).After(d.Memory.Reopened.At)
+	end := event.ParseInstant(f.Session.EndedAt)
+	if d.Session != nil && d.Session.EndedAt != "" {
+		return end.After(event.ParseInstant(d.Session.EndedAt))
+	}
+	return end.After(d.Memory.Reopened.At)
 }

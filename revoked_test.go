@@ -77,6 +77,14 @@ func TestRevokedApproval(t *testing.T) {
 			[]Fact{looked(3, ending(2, approved())), callbackAt(10, overdue()), looked(20, ending(19, approved()))},
 			"completed closed completed", back,
 		},
+		"the session ended again shortly before the deadline": {
+			[]Fact{looked(3, ending(2, approved())), callbackAt(10, overdue()), looked(20, ending(9, approved()))},
+			"completed closed completed", back,
+		},
+		"one that was never received, ended before the deadline": {
+			[]Fact{callbackAt(10, overdue()), looked(20, ending(9, approved()))},
+			"closed old", gone,
+		},
 		"a person approves what only a machine had approved": {
 			[]Fact{looked(3, ending(2, approved())), callbackAt(10, overdue()), looked(20, ending(2, byPerson))},
 			"completed closed completed", back,

@@ -363,7 +363,7 @@ func (t *demoProcess) order(ctx context.Context) error {
 func (t *demoProcess) noPersonalData(ctx context.Context) error {
 	const people = 100
 	if err := t.printStory(
-		"4. Nothing personal leaks. a search for the names of %d people, some of whose callbacks are refused or damaged.",
+		"4. Nothing personal leaks. A search for the names of %d people, some of whose callbacks are refused or damaged.",
 		people); err != nil {
 		return err
 	}

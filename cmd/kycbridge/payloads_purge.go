@@ -64,7 +64,7 @@ unprocessed payloads are kept.`,
 	g.StringVar(&f.older, "older-than", "",
 		"erase payloads received before this `time`: an age such as 8760h, or RFC 3339")
 	f.add(g, "provider", "account", "id", "via", "status", "reason", "event")
-	o.addWhy(cmd, "all but --dry-run")
+	o.addWhy(cmd, "all but --dry-run, as soon as a token or certificate has a name")
 	g.BoolVar(&f.dryRun, "dry-run", false, "count and erase nothing")
 	g.BoolVar(&f.yes, "yes", false, "do not ask")
 	g.BoolVar(&f.asJSON, "json", false, "print the result as JSON")

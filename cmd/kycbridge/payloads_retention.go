@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +51,7 @@ any more are included, with the retention of the top level.`,
 			})
 		},
 	}
-	o.addWhy(cmd, "all but --dry-run")
+	o.addWhy(cmd, "all but --dry-run, as soon as a token or certificate has a name")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "count and erase nothing")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print each account and class as a JSON object, one per line")
@@ -78,7 +79,16 @@ func printAges(w io.Writer, all []archive.Aging, dryRun, asJSON bool) error {
 		if provider == "" {
 			provider, account = "(others)", "-"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\n", a.Class, provider, account, a.Age, a.Due, a.Held, a.Pending)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\n", a.Class, provider, account, inDays(a.Age), a.Due, a.Held, a.Pending)
 	}
 	return t.Flush()
+}
+
+// inDays is a duration in days, as the configuration has it, if it is a number of whole days.
+func inDays(duration string) string {
+	d, err := time.ParseDuration(duration)
+	if err != nil || d == 0 || d%(24*time.Hour) != 0 {
+		return duration
+	}
+	return fmt.Sprintf("%dd", d/(24*time.Hour))
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -80,6 +81,11 @@ func dialReader(o ReadOptions, refuse context.CancelCauseFunc) (*nats.Conn, erro
 		}),
 	}
 	if o.CredentialsFile != "" {
+		if raw, err := readFile(o.CredentialsFile); err != nil {
+			return nil, fmt.Errorf("read credentials file: %w", err)
+		} else if !bytes.Contains(raw, []byte("-----BEGIN ")) {
+			return nil, fmt.Errorf("%s contains no NATS credentials (a JWT and a seed)", o.CredentialsFile)
+		}
 		options = append(options, nats.UserCredentials(o.CredentialsFile))
 	}
 	if o.User != "" {
