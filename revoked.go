@@ -45,8 +45,8 @@ func (d *Revision) repeatsRevoked(f Fact) bool {
 	return !isAnswered && !d.endedSince(f)
 }
 
-// endedSince reports whether the session, as f states it, ended later than the one that was approved. If it is not known
-// when that one ended, it must have ended after the newest reopening.
+// endedSince reports whether the session, as f states it, ended later than the one that was approved. If it is not
+// known when that one ended, it must have ended after the newest reopening.
 func (d *Revision) endedSince(f Fact) bool {
 	if f.Session == nil {
 		return false
