@@ -204,9 +204,11 @@ func importFile(
 			bar.set(int64(n))
 		}
 	})
-	if stopped := broken(ctx, err,
-		fmt.Sprintf("%s stored; run it again, what is stored is left alone",
-			plural(done.Stored, "payload"))); stopped != nil {
+	next := fmt.Sprintf("%s stored; run it again, what is stored is left alone", plural(done.Stored, "payload"))
+	if dryRun {
+		next = "nothing was stored"
+	}
+	if stopped := broken(ctx, err, next); stopped != nil {
 		err = stopped
 	}
 	return done, n, err
