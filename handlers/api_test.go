@@ -27,6 +27,7 @@ import (
 	"kycbridge/document"
 	"kycbridge/event"
 	"kycbridge/schemas"
+	"kycbridge/test/wait"
 )
 
 const (
@@ -294,7 +295,7 @@ func (b *apiFixture) at(tree any, members ...string) any {
 // lines waits for n log lines, which follow the responses, and expects no more.
 func (b *apiFixture) lines(t testing.TB, n int) []string {
 	t.Helper()
-	deadline := time.Now().Add(2 * time.Second)
+	deadline := time.Now().Add(2 * time.Second * wait.Slowdown)
 	for strings.Count(b.log.String(), "\n") < n && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
 	}

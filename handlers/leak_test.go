@@ -20,6 +20,7 @@ import (
 	"kycbridge/normalize/kwikid"
 	"kycbridge/normalize/ondato"
 	"kycbridge/normalize/signzy"
+	"kycbridge/test/wait"
 )
 
 // sink is a log that can be read while it is written.
@@ -159,7 +160,7 @@ func TestPayloadLogLine(t *testing.T) {
 	base := serve(t, NewCallbacks(CallbackOptions{Accounts: account("ondato", "acme", nil),
 		Receiver: answerWith(receipt, nil), Logger: all.logger()}))
 	post(t, base+acme, "{  }", nil)
-	deadline := time.Now().Add(2 * time.Second)
+	deadline := time.Now().Add(2 * time.Second * wait.Slowdown)
 	for all.String() == "" && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond) // the line is written after the response
 	}

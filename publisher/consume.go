@@ -164,17 +164,37 @@ func (s *Store) dispatch(ctx context.Context, lanes []chan delivery, log *zap.Lo
 // delivery is a message with the epoch in which it was pulled.
 type delivery struct {
 	jetstream.Msg
-	epoch uint64
+	received
+
+	deliveries uint64 // of this message, so far
+	epoch      uint64
 }
 
-// pull forwards messages until ctx ends, an error or a renewal.
+// delivery describes a message that was pulled through a connection. ok is false if it does not come from JetStream.
+func (s *Store) delivery(m jetstream.Msg, life int, epoch uint64) (d delivery, ok bool) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return delivery{}, false
+	}
+	d = delivery{m, received{meta.Sequence.Stream, meta.Timestamp, life, time.Now()}, meta.NumDelivered, epoch}
+	if s.delivered.note(d.received) {
+		s.requestCheck()
+	}
+	return d, true
+}
+
+// pull forwards messages until ctx ends, an error, a renewal or the end of the connection. Messages that were pulled
+// before the connection was lost are forwarded too, and no others.
 func (s *Store) pull(ctx context.Context, pass func(delivery)) error {
+	s.awaitConnection(ctx)
 	s.turn.Lock()
 	s.pulling.Lock()
 	defer s.pulling.Unlock()
 	lasting, done := s.pulls.untilRenewal(ctx)
 	defer done()
-	epoch := s.epoch.Load()
+	lasting, ended := s.whileUp(lasting)
+	defer ended()
+	epoch, life := s.epoch.Load(), s.life()
 	s.turn.Unlock()
 	messages, err := s.messages(ctx)
 	if err != nil {
@@ -188,7 +208,11 @@ func (s *Store) pull(ctx context.Context, pass func(delivery)) error {
 		}
 		messages.Drain()
 	})()
-	err = forward(messages, s.requestCheck, func(m jetstream.Msg) { pass(delivery{m, epoch}) })
+	err = forward(messages, s.requestCheck, func(m jetstream.Msg) {
+		if d, ok := s.delivery(m, life, epoch); ok {
+			pass(d)
+		}
+	})
 	if lasting.Err() == nil {
 		return err
 	}
@@ -223,13 +247,13 @@ func forward(messages jetstream.MessagesContext, silent func(), pass func(jetstr
 // workOne processes a message until it is done, or returns it for redelivery when ctx ends. A lost acknowledgement
 // causes only a redelivery.
 func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, records *recorder) {
-	meta, err := m.Metadata()
-	if err != nil {
-		return // not a JetStream delivery
+	if !s.isThere(ctx, m) {
+		putBack(ctx, m)
+		return
 	}
 	if isBar(m.Subject()) {
 		// The process that wrote the bar has recorded this erasure, unless it was killed meanwhile.
-		if s.recordErasing(ctx, s.names.payloads(), meta.Sequence.Stream) == nil {
+		if s.recordErasing(ctx, s.names.payloads(), m.seq) == nil {
 			_ = m.Ack()
 		}
 		return
@@ -241,32 +265,29 @@ func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, recor
 		_ = m.NakWithDelay(keyPause)
 		return
 	}
-	if p.Body == nil && len(m.Data()) > 0 && meta.NumDelivered <= keyTries {
+	if p.Body == nil && len(m.Data()) > 0 && m.deliveries <= keyTries {
 		_ = m.NakWithDelay(keyPause) // its key was destroyed: the payload is probably being erased
 		return
 	}
 	if !ours(m.Headers()) {
 		s.countForeign(s.names.payloads())
-		records.add(passedOver(p, meta, kycbridge.DispositionForeign), func() { _ = m.Term() })
+		records.add(passedOver(p, m, kycbridge.DispositionForeign), func() { s.settle(m, m.Term) })
 		return
 	}
 	if !whole(p) {
 		o.Log.Error("a message in the payload log was altered; it is skipped",
-			zap.String("provider", p.Provider), zap.String("account", p.Account), zap.Uint64("sequence", meta.Sequence.Stream))
-		records.add(passedOver(p, meta, kycbridge.DispositionDamaged), func() { _ = m.Term() })
+			zap.String("provider", p.Provider), zap.String("account", p.Account), zap.Uint64("sequence", m.seq))
+		records.add(passedOver(p, m, kycbridge.DispositionDamaged), func() { s.settle(m, m.Term) })
 		return
 	}
-	p.Seq = meta.Sequence.Stream
-	p.Again = meta.NumDelivered > 1 || p.Seq <= s.tried.Load()
-	for attempt := int(meta.NumDelivered); ctx.Err() == nil; attempt++ {
-		if s.epoch.Load() != m.epoch {
-			return // deliveries were restarted, and this message is delivered again
-		}
+	p.Seq = m.seq
+	p.Again = m.deliveries > 1 || p.Seq <= s.tried.Load()
+	for attempt := int(m.deliveries); s.isThere(ctx, m); attempt++ {
 		done, retryIn := o.Work(ctx, p, attempt)
 		if retryIn == 0 {
-			done.Seq, done.StoredAt = meta.Sequence.Stream, meta.Timestamp
+			done.Seq, done.StoredAt = m.seq, m.stored
 			done.Mark, done.Verification = kycbridge.PayloadMark(p.ID), kycbridge.VerificationMark(p.VerificationID)
-			records.add(done, func() { _ = m.Ack() })
+			records.add(done, func() { s.settle(m, m.Ack) })
 			return
 		}
 		if ctx.Err() == nil && !o.Hold() {
@@ -275,12 +296,41 @@ func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, recor
 		}
 		keepHeld(ctx, m, min(retryIn, heartbeat))
 	}
-	_ = m.Nak()
+	putBack(ctx, m)
+}
+
+// putBack makes a message available to other processes when this one ends.
+func putBack(ctx context.Context, m delivery) {
+	if ctx.Err() != nil {
+		_ = m.Nak()
+	}
+}
+
+// isThere reports whether a message must be processed: not if ctx has ended, if deliveries were restarted, which
+// deliver it again, or if the log has lost it. While the server does not answer, it waits.
+func (s *Store) isThere(ctx context.Context, m delivery) bool {
+	for ctx.Err() == nil && s.epoch.Load() == m.epoch {
+		isReplaced, err := s.payloadReplaced(ctx, m.received)
+		if err == nil {
+			return !isReplaced
+		}
+		keepHeld(ctx, m, retryPause)
+	}
+	return false
+}
+
+// settle answers the server that a message is done, unless the log has lost it meanwhile.
+func (s *Store) settle(m delivery, answer func() error) {
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+	defer cancel()
+	if isReplaced, err := s.payloadReplaced(ctx, m.received); err == nil && !isReplaced {
+		_ = answer()
+	}
 }
 
 // passedOver is the disposition of a message that is not processed.
-func passedOver(p kycbridge.Payload, meta *jetstream.MsgMetadata, why string) kycbridge.Disposition {
-	return kycbridge.Disposition{Seq: meta.Sequence.Stream, StoredAt: meta.Timestamp, Mark: kycbridge.PayloadMark(p.ID),
+func passedOver(p kycbridge.Payload, m delivery, why string) kycbridge.Disposition {
+	return kycbridge.Disposition{Seq: m.seq, StoredAt: m.stored, Mark: kycbridge.PayloadMark(p.ID),
 		Why:          why,
 		Verification: kycbridge.VerificationMark(p.VerificationID)}
 }

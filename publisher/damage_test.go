@@ -99,7 +99,7 @@ func closeAt(e *Embedded, store *Store, bus *Bus) {
 // work processes the log until n payloads are processed and none is left.
 func work(t testing.TB, store *Store, n int) {
 	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second*wait.Slowdown)
 	defer stop()
 	worked := make(chan struct{}, 4096)
 	done := make(chan error, 1)

@@ -532,7 +532,7 @@ func TestDeliveredAgain(t *testing.T) {
 		must(t, err)
 	}
 	consume := func(n int, done bool) (again []bool) {
-		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second*wait.Slowdown)
 		defer stop()
 		must(t, store.Consume(ctx, ConsumeOptions{Workers: 1, Exclusive: true, Log: zap.NewNop(),
 			Hold: func() bool { return true },

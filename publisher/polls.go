@@ -232,11 +232,12 @@ func (s *Store) workPolls(ctx context.Context, d durable, work func(context.Cont
 	}
 	for ctx.Err() == nil {
 		lasting, done := s.pulls.untilRenewal(ctx)
+		life := s.life()
 		pull, cancel := context.WithTimeout(lasting, duePull)
 		batch, err := consumer.Fetch(1, jetstream.FetchContext(pull))
 		if err == nil {
 			for m := range batch.Messages() {
-				s.workPoll(ctx, m, work)
+				s.workPoll(ctx, m, life, work)
 			}
 			err = batch.Error()
 		}
@@ -251,7 +252,14 @@ func (s *Store) workPolls(ctx context.Context, d durable, work func(context.Cont
 }
 
 // workPoll processes one message. Meanwhile it reports to the server that the message is still in progress.
-func (s *Store) workPoll(ctx context.Context, m jetstream.Msg, work func(context.Context, jetstream.Msg) error) {
+func (s *Store) workPoll(
+	ctx context.Context, m jetstream.Msg, life int, work func(context.Context, jetstream.Msg) error,
+) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return // not a JetStream delivery
+	}
+	this := received{meta.Sequence.Stream, meta.Timestamp, life, time.Now()}
 	held, release := context.WithCancel(ctx)
 	var holding sync.WaitGroup
 	holding.Go(func() {
@@ -263,7 +271,7 @@ func (s *Store) workPoll(ctx context.Context, m jetstream.Msg, work func(context
 			_ = m.InProgress()
 		}
 	})
-	err := work(ctx, m)
+	err = work(ctx, m)
 	release()
 	holding.Wait()
 	if err != nil {
@@ -271,11 +279,12 @@ func (s *Store) workPoll(ctx context.Context, m jetstream.Msg, work func(context
 		return
 	}
 	// Delete before the acknowledgement: a message that is acknowledged and not deleted would never be redelivered.
-	if meta, err := m.Metadata(); err == nil {
-		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
-		_ = s.polls.DeleteMsg(clean, meta.Sequence.Stream)
-		cancel()
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+	defer cancel()
+	if isReplaced, err := s.isReplaced(clean, s.polls, this); err != nil || isReplaced {
+		return
 	}
+	_ = s.polls.DeleteMsg(clean, this.seq)
 	_ = m.Ack()
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
+	"kycbridge/test/wait"
 )
 
 var testNames = Names{Subject: "kyc", Stream: "KYC"}
@@ -320,7 +321,7 @@ func TestQuarantineAndRefusals(t *testing.T) {
 	store.Refuse(t.Context(), p, kycbridge.Request{Header: map[string][]string{"Authorization": {"Basic abc"}}},
 		"no credential was sent")
 	refused, _ := store.js.Stream(t.Context(), "KYC_REFUSED")
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(10 * time.Second * wait.Slowdown)
 	for {
 		m, err = refused.GetLastMsgForSubject(t.Context(), "kyc.refused.ondato.acme")
 		if err == nil || time.Now().After(deadline) {

@@ -156,7 +156,15 @@ func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 	if err := s.sealer.keep(ctx); err != nil {
 		return m, err
 	}
-	again := s.payloads.order.reused()
+	reused := s.payloads.order.reused()
+	lost, last, err := s.firstLost(ctx)
+	if err != nil {
+		return m, err
+	}
+	again := reused
+	if lost.seq > 0 && (again == 0 || lost.seq < again) {
+		again = lost.seq
+	}
 	if m.Shorter, err = s.checkLogEnd(ctx); err != nil {
 		return m, err
 	}
@@ -183,7 +191,10 @@ func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 			m.Consumers = append(m.Consumers, *moved)
 		}
 	}
-	s.payloads.order.resolve(again)
+	s.payloads.order.resolve(reused)
+	if lost.seq > 0 {
+		s.delivered.forget(lost, last)
+	}
 	return m, nil
 }
 

@@ -152,7 +152,7 @@ func (r *sampleRun) said() []string { return strings.Split(strings.TrimSpace(r.s
 // until waits for this number of lines.
 func (r *sampleRun) until(t *testing.T, lines int) []string {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(20 * time.Second * wait.Slowdown)
 	for strings.Count(r.stdout.String(), "\n") < lines {
 		select {
 		case <-r.ended:

@@ -670,7 +670,8 @@ func TestCallerHangsUp(t *testing.T) {
 				_, err := w.send(ctx, goodStart(provider, "case-1"), "key-1", nil)
 				gone <- err
 			}()
-			for deadline := time.Now().Add(20 * time.Second); w.creates(provider) == 0 && time.Now().Before(deadline); {
+			deadline := time.Now().Add(20 * time.Second * wait.Slowdown)
+			for w.creates(provider) == 0 && time.Now().Before(deadline) {
 				time.Sleep(time.Millisecond) // wait.For would end the test in a goroutine that is not the test's
 			}
 			hangUp()

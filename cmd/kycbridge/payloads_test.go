@@ -22,6 +22,7 @@ import (
 	"kycbridge/internal/archive"
 	"kycbridge/test/fixture"
 	"kycbridge/test/freeport"
+	"kycbridge/test/wait"
 )
 
 // scriptConfig is the configuration of the scripts. $DATA and $PORT are replaced.
@@ -213,7 +214,7 @@ func (s *stored) post(provider, password string, body []byte, want int) error {
 
 // settle waits until every payload is processed and every refused one is stored.
 func (s *stored) settle() error {
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(20 * time.Second * wait.Slowdown)
 	for time.Now().Before(deadline) {
 		backlog, _, err := s.app.Progress(s.env.T().(testing.TB).Context())
 		if err != nil {

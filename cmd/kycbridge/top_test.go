@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"kycbridge/test/wait"
+
 	tea "charm.land/bubbletea/v2"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -33,7 +35,7 @@ func (p pane) tmux(args ...string) string {
 
 // shows waits until all words are on the screen.
 func (p pane) shows(words ...string) {
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(30 * time.Second * wait.Slowdown)
 	for {
 		picture, missing := p.tmux("capture-pane", "-p", "-t", "top"), ""
 		for _, w := range words {
@@ -94,7 +96,7 @@ func topCommandScript(ts *testscript.TestScript, s *stored) {
 	p.find("nobody-has-this")
 	p.shows("no verification or payload has the id nobody-has-this")
 	p.keys("q")
-	for deadline := time.Now().Add(10 * time.Second); exec.Command("tmux", "-S", p.socket, "has-session", "-t",
+	for deadline := time.Now().Add(10 * time.Second * wait.Slowdown); exec.Command("tmux", "-S", p.socket, "has-session", "-t",
 		"top").Run() == nil; {
 		if time.Now().After(deadline) {
 			ts.Fatalf("q does not end it")

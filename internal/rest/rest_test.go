@@ -61,7 +61,7 @@ func (s *scripted) times() []time.Time {
 }
 
 func quick() Options {
-	return Options{RequestsPerSecond: 1000, Concurrency: 8, Timeout: 2 * time.Second}
+	return Options{RequestsPerSecond: 1000, Concurrency: 8, Timeout: 2 * time.Second * wait.Slowdown}
 }
 
 func asError(t *testing.T, err error) *kycbridge.ProviderError {

@@ -60,7 +60,9 @@ func config(url string) Config {
 // client creates a client with limits that no test reaches by accident.
 func client(url string) *Client { return NewClient(config(url), wide()) }
 
-func wide() rest.Options { return rest.Options{RequestsPerSecond: 1000, Concurrency: 50} }
+func wide() rest.Options {
+	return rest.Options{RequestsPerSecond: 1000, Concurrency: 50, Timeout: 15 * time.Second * wait.Slowdown}
+}
 
 func example(t *testing.T, name string) []byte {
 	t.Helper()
@@ -410,7 +412,7 @@ func TestFetch(t *testing.T) {
 		}
 		return names, err
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(10 * time.Second * wait.Slowdown)
 	for {
 		got, err := parts(kycbridge.Query{Reference: finished})
 		if err != nil || time.Now().After(deadline) {
@@ -493,7 +495,7 @@ func TestSummaryWithoutTimeToWait(t *testing.T) {
 	c := config(s.URL())
 	c.SummaryInterval = time.Hour
 	idwise := NewClient(c, wide())
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute*wait.Slowdown)
 	defer cancel()
 	if _, err := idwise.Summary(ctx, first); err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"kycbridge/document"
 	"kycbridge/internal/simulate"
 	"kycbridge/schemas"
+	"kycbridge/test/wait"
 )
 
 // stage is a simulated IDWise under test, and the receiver of its callbacks.
@@ -89,7 +90,7 @@ func (g *stage) came() []told {
 // eventually waits until good returns true, for at most ten seconds.
 func (g *stage) eventually(what string, good func() bool) {
 	g.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !good(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second * wait.Slowdown); !good(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			g.t.Fatalf("never: %s; callbacks %v", what, g.came())
 		}

@@ -21,6 +21,7 @@ import (
 	"kycbridge/internal/simulate"
 	kwikid "kycbridge/normalize/kwikid/client"
 	"kycbridge/normalize/kwikid/simulated"
+	"kycbridge/test/wait"
 )
 
 const (
@@ -108,6 +109,9 @@ func newRig(t *testing.T, o simulate.Options, limits rest.Options) rig {
 	if limits.RequestsPerSecond == 0 {
 		limits.RequestsPerSecond, limits.Concurrency = 10000, 100
 	}
+	if limits.Timeout == 0 {
+		limits.Timeout = 15 * time.Second * wait.Slowdown
+	}
 	limits.Transport = wire
 	config := kwikid.Config{BaseURL: server.URL(), Username: simulated.User, Password: simulated.Password}
 	client := kwikid.NewClient(config, limits)
@@ -134,7 +138,7 @@ func canned(t *testing.T, status int, name string) simulate.Canned {
 
 func bg(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second*wait.Slowdown)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -20,7 +20,7 @@ var steps = map[string][]string{
 var (
 	anything = regexp.MustCompile(`\S`)
 	date     = day{}
-	doc      = regexp.MustCompile(`^(https?://[^\s]+|[A-Za-z0-9+/]+={0,2})$`)
+	doc      = document{}
 )
 
 // rule reports whether a value has the form of its field.
@@ -34,6 +34,20 @@ func (day) MatchString(value string) bool {
 	day, err := time.Parse("02-Jan-2006", value)
 	return err == nil && strings.ToUpper(day.Format("02-Jan-2006")) == value
 }
+
+// document is the rule of a file: its URL, or its content in base64.
+type document struct{}
+
+// MatchString reports whether value is one of both. A regular expression would take some 40 ms for a photo.
+func (document) MatchString(value string) bool {
+	if address, ok := strings.CutPrefix(strings.Replace(value, "https://", "http://", 1), "http://"); ok {
+		return address != "" && !strings.ContainsAny(address, " \t\r\n\f")
+	}
+	content := strings.TrimSuffix(strings.TrimSuffix(value, "="), "=")
+	return content != "" && strings.Trim(content, base64Digits) == ""
+}
+
+const base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 func oneOf(pattern string) *regexp.Regexp { return regexp.MustCompile("^(" + pattern + ")$") }
 

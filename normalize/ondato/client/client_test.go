@@ -39,7 +39,7 @@ const (
 const secret = "ondato-secret-0001"
 
 // quick are options with limits that do not slow a test down.
-var quick = rest.Options{RequestsPerSecond: 1000, Concurrency: 16, Timeout: 5 * time.Second}
+var quick = rest.Options{RequestsPerSecond: 1000, Concurrency: 16, Timeout: 5 * time.Second * wait.Slowdown}
 
 func provider(t *testing.T, o simulate.Options) *simulate.Server {
 	t.Helper()

@@ -71,7 +71,7 @@ func (r *recorder) methods() string {
 }
 
 func quick(r *recorder) rest.Options {
-	o := rest.Options{RequestsPerSecond: 1000, Concurrency: 8, Timeout: 5 * time.Second}
+	o := rest.Options{RequestsPerSecond: 1000, Concurrency: 8, Timeout: 5 * time.Second * wait.Slowdown}
 	if r != nil {
 		o.Transport = r
 	}

@@ -16,6 +16,7 @@ import (
 	"kycbridge/internal/simulate"
 	"kycbridge/normalize/signzy/simulated"
 	"kycbridge/schemas"
+	"kycbridge/test/wait"
 )
 
 const base = "/api/v3/otk-service/"
@@ -105,7 +106,7 @@ func (s running) read(raw []byte) journeyBody {
 // until polls for a condition.
 func until(t *testing.T, met func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !met(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second * wait.Slowdown); !met(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it never came to pass")
 		}
