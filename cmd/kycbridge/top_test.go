@@ -96,8 +96,8 @@ func topCommandScript(ts *testscript.TestScript, s *stored) {
 	p.find("nobody-has-this")
 	p.shows("no verification or payload has the id nobody-has-this")
 	p.keys("q")
-	for deadline := time.Now().Add(10 * time.Second * wait.Slowdown); exec.Command("tmux", "-S", p.socket, "has-session", "-t",
-		"top").Run() == nil; {
+	deadline := time.Now().Add(10 * time.Second * wait.Slowdown)
+	for exec.Command("tmux", "-S", p.socket, "has-session", "-t", "top").Run() == nil {
 		if time.Now().After(deadline) {
 			ts.Fatalf("q does not end it")
 		}
