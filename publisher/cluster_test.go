@@ -253,7 +253,8 @@ func TestOnlyTheLeaderIsRead(t *testing.T) {
 	must(t, err)
 	must(t, store.nc.Flush())
 	k := indexed(t, store, bus, 1, "case-one")
-	eventually(t, "the index has caught up", func() bool { return NewIndexer(store, bus).CatchUp(t.Context(), nil) == nil })
+	eventually(t, "the index has caught up",
+		func() bool { return NewIndexer(store, bus).CatchUp(t.Context(), nil) == nil })
 	for range 2 {
 		h := kycbridge.Hold{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID, Since: time.Now()}
 		must(t, store.PutHold(t.Context(), h))
