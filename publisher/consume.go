@@ -161,7 +161,7 @@ func (s *Store) dispatch(ctx context.Context, lanes []chan delivery, log *zap.Lo
 	}
 }
 
-// delivery is a message with the epoch in which it was pulled.
+// delivery is a payload that was pulled, with the epoch of the pull.
 type delivery struct {
 	jetstream.Msg
 	received
@@ -183,8 +183,8 @@ func (s *Store) delivery(m jetstream.Msg, life int, epoch uint64) (d delivery, o
 	return d, true
 }
 
-// pull forwards messages until ctx ends, an error, a renewal or the end of the connection. Messages that were pulled
-// before the connection was lost are forwarded too, and no others.
+// pull forwards messages until ctx ends, an error, a renewal or the loss of the connection. Those that were pulled
+// before the loss are still forwarded.
 func (s *Store) pull(ctx context.Context, pass func(delivery)) error {
 	s.awaitConnection(ctx)
 	s.turn.Lock()
@@ -254,7 +254,7 @@ func (s *Store) workOne(ctx context.Context, m delivery, o ConsumeOptions, recor
 	if isBar(m.Subject()) {
 		// The process that wrote the bar has recorded this erasure, unless it was killed meanwhile.
 		if s.recordErasing(ctx, s.names.payloads(), m.seq) == nil {
-			_ = m.Ack()
+			s.settle(m, m.Ack)
 		}
 		return
 	}

@@ -64,10 +64,10 @@ type deliveries struct {
 	recent  [remembered]received // by sequence
 	newest  received
 	suspect received // may be lost; seq 0: there is none
-	sure    received // the newest when it was last looked up and found, with the time of that as at
+	sure    received // the newest one when it was last found in the log; at is when that was
 }
 
-// note records a delivery. It reports whether the sequence was that of another message before.
+// note records a delivery. again reports whether the sequence was that of another message before.
 func (d *deliveries) note(m received) (again bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -147,14 +147,14 @@ func (d *deliveries) found(m received, at time.Time) {
 // payloadReplaced is isReplaced for the payload log. While payloads wait in this process, one look per second serves
 // for all of them, because a stream loses its newest messages.
 func (s *Store) payloadReplaced(ctx context.Context, m received) (bool, error) {
-	if s.life() != m.life {
+	_, newest := s.delivered.witnesses()
+	if s.life() != m.life || newest.life != m.life || newest.seq < m.seq {
 		return s.isReplaced(ctx, s.log, m)
 	}
 	if time.Since(m.at) < heldLong || s.delivered.isSure(m) {
 		return false, nil
 	}
 	began := time.Now()
-	_, newest := s.delivered.witnesses()
 	ctx, cancel := s.whileUp(ctx)
 	defer cancel()
 	lost, err := s.isLost(ctx, s.log, newest.seq, newest.stored)

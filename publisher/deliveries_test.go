@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
@@ -90,6 +91,15 @@ func (f *forgetful) reconnected(s *Store, life int) {
 	eventually(f.t, "the connection is back", func() bool { return s.life() > life && s.Connected() })
 }
 
+// position is what the server says about the consumer of the payload log; zero if it does not answer.
+func (f *forgetful) position(s *Store) jetstream.ConsumerInfo {
+	c, err := s.js.Consumer(f.t.Context(), testNames.payloads(), Consumer)
+	if err != nil {
+		return jetstream.ConsumerInfo{}
+	}
+	return *c.CachedInfo()
+}
+
 // append stores payload number n; each belongs to another verification.
 func (f *forgetful) append(s *Store, numbers ...int) {
 	f.t.Helper()
@@ -145,7 +155,10 @@ func always(kycbridge.Payload, int) time.Duration { return 0 }
 func TestAcknowledgementOfALostPayload(t *testing.T) {
 	t.Parallel()
 	f := newForgetful(t)
-	f.append(f.open(), 1)
+	before := f.open()
+	f.append(before, 1)
+	_, err := before.makeNormalizer(t.Context())
+	must(t, err)
 	old := f.copy()
 	s, another := f.open(), f.open()
 	f.append(another, 2)
@@ -158,7 +171,7 @@ func TestAcknowledgementOfALostPayload(t *testing.T) {
 			close(held)
 			<-release
 		case p.ID == payload("", "e3", "{}").ID && attempt == 1:
-			time.Sleep(500 * time.Millisecond) // the first payload is acknowledged meanwhile
+			s.awaitDisposition(t, payload("", "e2", "{}").ID) // it is acknowledged with that
 			return 50 * time.Millisecond
 		}
 		return 0
@@ -169,12 +182,21 @@ func TestAcknowledgementOfALostPayload(t *testing.T) {
 	f.lose(old, testNames.payloads(), "msgs", "obs")
 	f.reconnected(s, life)
 	f.append(s, 3)
-	eventually(t, "the payload after the loss is delivered", func() bool {
-		c, err := s.js.Consumer(t.Context(), testNames.payloads(), Consumer)
-		return err == nil && c.CachedInfo().Delivered.Stream == 2
-	})
+	eventually(t, "the payload after the loss is delivered", func() bool { return f.position(s).Delivered.Stream == 2 })
 	letGo()
 	eventually(t, "it is processed", func() bool { return w.count(3) == 2 })
+}
+
+// awaitDisposition returns when the disposition of a payload is recorded, and the next request was answered.
+func (s *Store) awaitDisposition(t *testing.T, id string) {
+	mark := kycbridge.PayloadMark(id)
+	for isRecorded := false; !isRecorded && t.Context().Err() == nil; {
+		_ = s.Dispositions(t.Context(), time.Time{}, func(d kycbridge.Disposition) error {
+			isRecorded = isRecorded || d.Mark == mark
+			return nil
+		})
+	}
+	_, _ = s.newest(t.Context(), s.names.payloads())
 }
 
 // TestConsumerPastALoss: the log has lost payloads that were processed, and has grown beyond them before anybody looks.
@@ -188,10 +210,7 @@ func TestConsumerPastALoss(t *testing.T) {
 	var w worked
 	w.consume(t, s, always)
 	f.append(another, 2, 3)
-	eventually(t, "they are processed", func() bool {
-		c, err := s.js.Consumer(t.Context(), testNames.payloads(), Consumer)
-		return err == nil && w.count(3) == 1 && c.CachedInfo().AckFloor.Stream == 3
-	})
+	eventually(t, "they are processed", func() bool { return w.count(3) == 1 && f.position(s).AckFloor.Stream == 3 })
 	life := s.life()
 	f.lose(old, testNames.payloads(), "msgs")
 	f.reconnected(s, life)
@@ -240,7 +259,7 @@ func TestLostWatch(t *testing.T) {
 	s := f.open()
 	must(t, s.Trigger(t.Context(), watch("lost")))
 	held, release, done := make(chan struct{}), make(chan struct{}), make(chan string, 10)
-	consumeDue(t, s, func(_ context.Context, w kycbridge.Watch) error {
+	stop := consumeDue(t, s, func(_ context.Context, w kycbridge.Watch) error {
 		if w.Reference == "lost" {
 			close(held)
 			<-release
@@ -254,13 +273,13 @@ func TestLostWatch(t *testing.T) {
 	f.lose(old, testNames.polls(), "msgs", "obs")
 	f.reconnected(s, life)
 	must(t, s.Trigger(t.Context(), watch("next")))
-	close(release)
 	select {
 	case <-done:
-	case <-time.After(20 * time.Second * wait.Slowdown):
+	case <-time.After(40 * time.Second * wait.Slowdown):
 		t.Error("the next watch is not due")
 	}
-	<-time.After(300 * time.Millisecond)
+	close(release)
+	stop() // it returns when all workers have ended
 	if n, err := s.Watched(t.Context()); err != nil || n != 1 {
 		t.Errorf("%d watches, %v", n, err)
 	}
@@ -287,6 +306,16 @@ func TestDeliveriesAreLookedUpSeldom(t *testing.T) {
 	if err != nil || isReplaced {
 		t.Fatal(isReplaced, err)
 	}
+	if isReplaced, err = s.payloadReplaced(t.Context(), received{seq: 4, life: m.life, at: long}); err != nil ||
+		!isReplaced {
+		t.Errorf("a message beyond the newest delivery: %v, %v", isReplaced, err)
+	}
+	s.delivered.forget(m, m)
+	if isReplaced, err = s.payloadReplaced(t.Context(), m); err != nil || isReplaced {
+		t.Errorf("with no delivery remembered: %v, %v", isReplaced, err)
+	}
+	s.delivered.note(m)
+	s.delivered.found(m, time.Now())
 	if !s.delivered.isSure(m) || s.delivered.isSure(received{seq: 3, life: m.life + 1}) ||
 		s.delivered.isSure(received{seq: 4, life: m.life}) {
 		t.Error("the look does not serve for the others, or for too many")

@@ -65,9 +65,9 @@ type Store struct {
 	wanted     []stream // required configuration
 	durables   registry // consumers of this process
 	pulls      pulls
-	turn       sync.Mutex // held by the goroutine that starts the next pull or restarts deliveries
-	pulling    sync.Mutex // held while payloads are pulled
-	delivered  deliveries
+	turn       sync.Mutex       // held by the goroutine that starts the next pull or restarts deliveries
+	pulling    sync.Mutex       // held while payloads are pulled
+	delivered  deliveries       // to this process, lately
 	epoch      atomic.Uint64    // incremented when deliveries restart; earlier pulls are dropped
 	tried      atomic.Uint64    // sequence up to which payloads were delivered before deliveries were restarted
 	log        jetstream.Stream // the payload log

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"kycbridge/test/wait"
-
 	tea "charm.land/bubbletea/v2"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"kycbridge/test/wait"
 )
 
 // pane is a tmux terminal with a running command.
