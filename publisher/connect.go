@@ -209,22 +209,6 @@ func (c *Connection) end() {
 	c.down()
 }
 
-// awaitConnection returns when the connection is established, or ctx has ended.
-func (c *Connection) awaitConnection(ctx context.Context) {
-	for ctx.Err() == nil {
-		c.mu.Lock()
-		up := c.up != nil && c.up.Err() == nil
-		c.mu.Unlock()
-		if up {
-			return
-		}
-		pause(ctx, awaitPause)
-	}
-}
-
-// awaitPause is how often awaitConnection looks.
-const awaitPause = 20 * time.Millisecond
-
 // whileUp is ctx, which also ends when the connection is lost: a request in flight at that moment is never
 // answered.
 func (c *Connection) whileUp(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -177,23 +177,21 @@ func (s *Store) delivery(m jetstream.Msg, life int, epoch uint64) (d delivery, o
 		return delivery{}, false
 	}
 	d = delivery{m, received{meta.Sequence.Stream, meta.Timestamp, life, time.Now()}, meta.NumDelivered, epoch}
-	if s.delivered.note(d.received) {
+	if s.delivered.note(d.received, s.life()) {
 		s.requestCheck()
 	}
 	return d, true
 }
 
-// pull forwards messages until ctx ends, an error, a renewal or the loss of the connection. Those that were pulled
-// before the loss are still forwarded.
+// pull forwards messages until ctx ends, an error or a renewal. They count as received through the connection with
+// which the pull began, also after it was lost and established again: until the renewal that follows, it is not known
+// which of them were received before.
 func (s *Store) pull(ctx context.Context, pass func(delivery)) error {
-	s.awaitConnection(ctx)
 	s.turn.Lock()
 	s.pulling.Lock()
 	defer s.pulling.Unlock()
 	lasting, done := s.pulls.untilRenewal(ctx)
 	defer done()
-	lasting, ended := s.whileUp(lasting)
-	defer ended()
 	epoch, life := s.epoch.Load(), s.life()
 	s.turn.Unlock()
 	messages, err := s.messages(ctx)

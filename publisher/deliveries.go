@@ -63,12 +63,14 @@ type deliveries struct {
 	mu      sync.Mutex
 	recent  [remembered]received // by sequence
 	newest  received
+	life    int      // of the connection when the newest one was noted
 	suspect received // may be lost; seq 0: there is none
 	sure    received // the newest one when it was last found in the log; at is when that was
 }
 
-// note records a delivery. again reports whether the sequence was that of another message before.
-func (d *deliveries) note(m received) (again bool) {
+// note records a delivery, and the connection that exists now. again reports whether the sequence was that of another
+// message before.
+func (d *deliveries) note(m received, life int) (again bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	place := &d.recent[m.seq%remembered]
@@ -76,10 +78,10 @@ func (d *deliveries) note(m received) (again bool) {
 	switch {
 	case again && (d.suspect.seq == 0 || place.seq < d.suspect.seq):
 		d.suspect = *place
-	case d.newest.life != m.life && d.suspect.seq == 0:
-		d.suspect = d.newest // of the lost connection; later deliveries would hide that it is missing
+	case d.life != life && d.suspect.seq == 0:
+		d.suspect = d.newest // before the connection was lost; later deliveries would hide that it is missing
 	}
-	*place = m
+	*place, d.life = m, life
 	if again || m.seq > d.newest.seq {
 		d.newest = m
 	}

@@ -298,7 +298,7 @@ func TestDeliveriesAreLookedUpSeldom(t *testing.T) {
 	raw, err := s.log.GetMsg(t.Context(), 3)
 	must(t, err)
 	m.stored = raw.Time
-	s.delivered.note(m)
+	s.delivered.note(m, m.life)
 	if s.delivered.isSure(received{seq: 1, life: m.life}) {
 		t.Fatal("nobody has looked yet")
 	}
@@ -314,7 +314,7 @@ func TestDeliveriesAreLookedUpSeldom(t *testing.T) {
 	if isReplaced, err = s.payloadReplaced(t.Context(), m); err != nil || isReplaced {
 		t.Errorf("with no delivery remembered: %v, %v", isReplaced, err)
 	}
-	s.delivered.note(m)
+	s.delivered.note(m, m.life)
 	s.delivered.found(m, time.Now())
 	if !s.delivered.isSure(m) || s.delivered.isSure(received{seq: 3, life: m.life + 1}) ||
 		s.delivered.isSure(received{seq: 4, life: m.life}) {

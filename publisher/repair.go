@@ -96,7 +96,10 @@ const (
 // Maintain repairs streams and consumers of the store on request and every few seconds, until ctx ends.
 // then is called when the connection was restored, or a defect was found.
 func (s *Store) Maintain(ctx context.Context, log *zap.Logger, then func()) {
-	s.maintain(ctx, s.Repair, log, then)
+	s.maintain(ctx, s.Repair, log, func() {
+		s.pulls.renew() // what is received from now on comes through this connection
+		then()
+	})
 }
 
 // Maintain repairs the event stream in the same way.
@@ -185,6 +188,7 @@ func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 			s.pulls.renew()
 		}
 		if moved != nil && d.same(s.normalizer()) {
+			moved.Reached = max(moved.Reached, last.seq)
 			s.tried.Store(moved.Reached)
 		}
 		if moved != nil && !slices.Contains(m.Streams, moved.Stream) {
