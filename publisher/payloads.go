@@ -239,7 +239,9 @@ func (s *Store) Quarantine(
 }
 
 // putQuarantined stores p unless it is there already. The server remembers an id for longer than its message, which may
-// have been removed or readmitted since: then p is stored once more, unless it was erased with its verification.
+// have been removed or readmitted since: then p is stored once more, unless it was erased with its verification. It is
+// also stored once more, in place of the earlier message, if it is not certain that the earlier one is durable (see
+// confirm).
 func (s *Store) putQuarantined(
 	ctx context.Context, p kycbridge.Payload, reason string, faults []kycbridge.FieldError,
 ) (jetstream.PubAck, error) {
@@ -247,17 +249,27 @@ func (s *Store) putQuarantined(
 	if err := s.seal(ctx, kycbridge.ShelfQuarantine, m, p); err != nil {
 		return jetstream.PubAck{}, err
 	}
+	unconfirmed := uint64(0)
 	for id := m.Header.Get(nats.MsgIdHdr); ; {
 		ack, err := s.quarantine.Publish(ctx, m)
 		if err != nil || !ack.Duplicate {
+			if err == nil && unconfirmed > 0 {
+				ack.Duplicate = true
+				_ = s.Erase(ctx, kycbridge.ShelfQuarantine, unconfirmed, false) // else it is listed twice
+			}
 			return ack, err
 		}
 		there, err := s.KeptAt(ctx, kycbridge.ShelfQuarantine, ack.Sequence)
-		if err == nil && there.ID == p.ID || err != nil && !errors.Is(err, kycbridge.ErrNotFound) {
+		switch {
+		case err == nil && there.ID == p.ID:
+			if s.quarantine.order.flushed(ack.Sequence) {
+				return ack, nil
+			}
+			unconfirmed = ack.Sequence
+		case err != nil && !errors.Is(err, kycbridge.ErrNotFound):
 			return ack, err
-		}
-		k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
-		if p.VerificationID != "" {
+		case p.VerificationID != "":
+			k := kycbridge.Key{Provider: p.Provider, Account: p.Account, VerificationID: p.VerificationID}
 			if erased, err := s.erasedBefore(ctx, k, p); erased || err != nil {
 				return ack, err
 			}

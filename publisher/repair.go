@@ -48,6 +48,12 @@ type Repaired struct {
 // Empty reports whether there was no defect.
 func (m Repaired) Empty() bool { return len(m.Streams)+len(m.Consumers)+len(m.Shorter) == 0 }
 
+// and is what two attempts at one repair have repaired.
+func (m Repaired) and(later Repaired) Repaired {
+	return Repaired{slices.Concat(m.Streams, later.Streams), slices.Concat(m.Consumers, later.Consumers),
+		slices.Concat(m.Shorter, later.Shorter)}
+}
+
 // Log writes one line for all streams and one for each consumer.
 func (m Repaired) Log(log *zap.Logger) {
 	if len(m.Streams) > 0 {
@@ -111,7 +117,11 @@ func (c *Connection) maintain(
 	ctx context.Context, repair func(context.Context) (Repaired, error), log *zap.Logger, then func(),
 ) {
 	var warning rateLimitedWarning
-	life := c.life()
+	// What an attempt repaired before it failed is logged together with the rest of the repair, so that each loss is
+	// reported once, or after the next attempt, if that one fails too.
+	var unlogged Repaired
+	defer func() { unlogged.Log(log) }()
+	changed, failed, life := false, false, c.life()
 	tick := time.NewTicker(repairInterval)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -128,11 +138,16 @@ func (c *Connection) maintain(
 		attempt, cancel := context.WithTimeout(ctx, openTimeout)
 		repaired, err := repair(attempt)
 		cancel()
-		repaired.Log(log)
+		unlogged, changed = unlogged.and(repaired), changed || !repaired.Empty()
+		if err == nil || failed {
+			unlogged.Log(log)
+			unlogged = Repaired{}
+		}
+		failed = err != nil
 		if err == nil {
 			warning.reset()
-			if now := c.life(); now != life || !repaired.Empty() {
-				life = now
+			if now := c.life(); now != life || changed {
+				life, changed = now, false
 				then()
 			}
 			continue

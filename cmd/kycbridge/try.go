@@ -44,7 +44,8 @@ it makes as the first payload of its verification, and the members of the body t
 value of the event comes from. FILE may be a case contained in the program, or - for
 standard input.
 
-Personal values are masked unless --reveal is written.`,
+Personal values are masked unless --reveal is written. The exit code is 1 if the body would
+be refused or quarantined.`,
 		Example: `  kycbridge try ondato body.json
   kycbridge try signzy body.json --config kyc.yaml --header 'Authorization: the-key'`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -82,7 +83,7 @@ Personal values are masked unless --reveal is written.`,
 type attempt struct {
 	Authentic string                 `json:"authentic,omitempty"` // the placement, or why it is not authentic
 	Refused   bool                   `json:"refused,omitempty"`
-	Fits      bool                   `json:"fits"`
+	Accepted  bool                   `json:"accepted"` // not quarantined
 	Reason    string                 `json:"quarantined,omitempty"`
 	Errors    []kycbridge.FieldError `json:"errors,omitempty"`
 	PayloadID string                 `json:"payload_id,omitempty"`
@@ -132,9 +133,25 @@ func (o *tryFlags) run(cmd *cobra.Command, provider string, body []byte) error {
 		return err
 	}
 	if o.asJSON {
-		return line(cmd.OutOrStdout(), a)
+		err = line(cmd.OutOrStdout(), a)
+	} else {
+		err = printAttempt(screenOf(cmd.OutOrStdout(), o.environ), a)
 	}
-	return printAttempt(screenOf(cmd.OutOrStdout(), o.environ), a)
+	if err != nil {
+		return err
+	}
+	return a.failure()
+}
+
+// failure is an error if the body would make no event because something is wrong with it or its credential.
+func (a attempt) failure() error {
+	switch {
+	case a.Refused:
+		return errors.New("the body would be refused: its credential is wrong")
+	case !a.Accepted:
+		return fmt.Errorf("the body would be quarantined: %s", a.Reason)
+	}
+	return nil
 }
 
 // authenticate checks the given headers.
@@ -165,11 +182,11 @@ func (o *tryFlags) authenticate(a *attempt, account *kycbridge.Account, body []b
 func (o *tryFlags) try(ctx context.Context, a *attempt, trial archive.Trial) error {
 	tried, err := trial.Try(ctx)
 	if err != nil {
-		a.Fits, a.Reason, a.Errors = true, kycbridge.QuarantineUnmapped, []kycbridge.FieldError{{Message: err.Error()}}
+		a.Reason, a.Errors = kycbridge.QuarantineUnmapped, []kycbridge.FieldError{{Message: err.Error()}}
 		return nil
 	}
-	a.Reason, a.Errors, a.NoEvent, a.Fits = tried.Reason, tried.Errors, tried.NoEvent, tried.Reason == ""
-	if !a.Fits {
+	a.Reason, a.Errors, a.NoEvent, a.Accepted = tried.Reason, tried.Errors, tried.NoEvent, tried.Reason == ""
+	if !a.Accepted {
 		return nil
 	}
 	a.PayloadID = tried.Payload.ID
@@ -201,9 +218,9 @@ func printAttempt(s screen, a attempt) error {
 	}
 	switch {
 	case a.Reason != "":
-		pairs = append(pairs, "fits", "no, quarantined: "+a.Reason)
+		pairs = append(pairs, "accepted", "no, quarantined: "+a.Reason)
 	default:
-		pairs = append(pairs, "fits", "yes", "payload", a.PayloadID, "reference", a.Reference)
+		pairs = append(pairs, "accepted", "yes", "payload", a.PayloadID, "reference", a.Reference)
 	}
 	for _, e := range a.Errors {
 		pairs = append(pairs, "error", strings.TrimSpace(e.Path+" "+e.Message))

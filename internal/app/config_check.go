@@ -90,7 +90,7 @@ func (c checker) atLeast(key string, value, least float64) {
 // positive checks a duration; zero is permitted if it means the default.
 func (c checker) positive(key string, d time.Duration, zero bool) {
 	if d < 0 || d == 0 && !zero {
-		c.fault(key, "is no time span that can pass", "write a positive duration such as 30s")
+		c.fault(key, "is not longer than zero", "write a positive duration such as 30s")
 	}
 }
 

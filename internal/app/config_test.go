@@ -165,7 +165,7 @@ func TestFaults(t *testing.T) {
 		{"duration", "receive: {timeout: 10}",
 			"kyc.yaml:1: receive.timeout: is not a duration; write one such as 30s, 5m or 25h"},
 		{"negative duration", "receive: {timeout: -10s}",
-			"kyc.yaml:1: receive.timeout: is no time span that can pass; write a positive duration such as 30s"},
+			"kyc.yaml:1: receive.timeout: is not longer than zero; write a positive duration such as 30s"},
 		{"too small", "normalize: {workers: 0}", "kyc.yaml:1: normalize.workers: is too small; write 1 or more"},
 		{"too large", "receive: {max_body: 999999999}",
 			"kyc.yaml:1: receive.max_body: is more than a message can hold; write 67108864 (64 MiB) or less"},
@@ -261,7 +261,7 @@ func TestFaults(t *testing.T) {
 			"kyc.yaml:2: accounts[0].auth.hmac.secrets: is missing beside header or tolerance; write secrets or secrets_file"},
 		{"tolerance", "accounts:\n  - {name: a, provider: ondato, environment: test, auth: {hmac: {secrets: " +
 			"[long-enough], tolerance: -1h}}}",
-			"kyc.yaml:2: accounts[0].auth.hmac.tolerance: is no time span that can pass; write a positive duration such as 30s"},
+			"kyc.yaml:2: accounts[0].auth.hmac.tolerance: is not longer than zero; write a positive duration such as 30s"},
 		{"encrypted", account("pii: encrypted"),
 			"kyc.yaml:6: accounts[0].pii: is encrypted, and encryption.event_key is missing: kycbridge could not read its " +
 				"events back; name a file with a private key in encryption.event_key_file; " + sealed.Advice},
@@ -280,7 +280,7 @@ func TestFaults(t *testing.T) {
 			"kyc.yaml:2: accounts[0].auth: has no credential, so every callback would be refused; write one of basic, " +
 				"bearer, headers, url_tokens, hmac"},
 		{"recheck", account("poll: {rechecks: [5s, 0s]}"),
-			"kyc.yaml:6: accounts[0].poll.rechecks[1]: is no time span that can pass; write a positive duration such as 30s"},
+			"kyc.yaml:6: accounts[0].poll.rechecks[1]: is not longer than zero; write a positive duration such as 30s"},
 		{"api key", account("api: {client_secrt: hunter2-secret}"),
 			"kyc.yaml:6: accounts[0].api.client_secrt: unknown key; did you mean client_secret?"},
 		{"api key of another provider", account("api: {base_url: 'https://h'}"),
@@ -296,7 +296,7 @@ func TestFaults(t *testing.T) {
 		{"empty api secret", account("api: {client_secret: ''}"),
 			"kyc.yaml:6: accounts[0].api.client_secret: is an empty secret; write the secret or remove it"},
 		{"poll", account("poll: {intervals: {waiting: 0s}}"),
-			"kyc.yaml:6: accounts[0].poll.intervals.waiting: is no time span that can pass; write a positive duration such " +
+			"kyc.yaml:6: accounts[0].poll.intervals.waiting: is not longer than zero; write a positive duration such " +
 				"as 30s"},
 		{"jitter", account("poll: {jitter: 2}"),
 			"kyc.yaml:6: accounts[0].poll.jitter: is out of 0 to 1; write a share such as 0.2"},
