@@ -2,14 +2,29 @@ package app
 
 import "testing"
 
-// TestGarbageFollowsTheHeap: a small heap has room for garbage, a large one at most doubles.
+// TestGarbageFollowsTheHeap: under load a small heap has room for garbage, and a large one at most doubles. While
+// little is allocated, a heap grows less.
 func TestGarbageFollowsTheHeap(t *testing.T) {
-	for live, want := range map[uint64]int{
-		0: mostPercent, 4 << 20: mostPercent, 16 << 20: mostPercent,
-		32 << 20: 200, 48 << 20: 130, 64 << 20: 100, 4 << 30: 100,
+	const mib = 1 << 20
+	for _, c := range []struct {
+		live, allocated uint64
+		want            int
+	}{
+		{0, 300 * mib, mostPercent},
+		{16 * mib, 300 * mib, mostPercent},
+		{32 * mib, 300 * mib, 200},
+		{48 * mib, 300 * mib, 130},
+		{64 * mib, 300 * mib, busyPercent},
+		{4 << 30, 300 * mib, busyPercent},
+		{16 * mib, 100 * mib, 200},
+		{200 * mib, 30 * mib, 60},
+		{200 * mib, mib, idlePercent},
+		{40 * mib, mib, 40},
+		{8 * mib, 0, 200},
+		{0, 0, mostPercent},
 	} {
-		if got := garbagePercent(live); got != want {
-			t.Errorf("%d MiB live: %d percent, want %d", live>>20, got, want)
+		if got := garbagePercent(c.live, c.allocated); got != c.want {
+			t.Errorf("%d MiB live, %d MiB a second: %d percent, want %d", c.live/mib, c.allocated/mib, got, c.want)
 		}
 	}
 }

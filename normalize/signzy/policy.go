@@ -129,6 +129,13 @@ func refuted(j document.Object) bool {
 		liveAnswer(j).failed() || faceAnswer(j).failed() && (!measured || score > 0)
 }
 
+// otherEnds are parts of words in the text for the step (message) that name another end than a completed journey. The
+// texts are not documented, and those of completed journeys differ (observed), so only these are objections.
+var otherEnds = [...]string{
+	"reject", "declin", "denied", "fail", "terminat", "expir", "cancel", "abort", "abandon", "unsuccess", "incomplete",
+	"notcomplete", "exceed",
+}
+
 // lacking adds an objection for each item that an approval needs and the body does not contain: the document
 // as a whole, that it has not expired, liveness, the face match, and a journey at its end. A failed item also
 // has the objection of its check. That the document has not expired needs the provider's answer or a date that was
@@ -152,6 +159,11 @@ func lacking(j document.Object, e *evidence, documents []event.Document, at time
 	}
 	if values.Fold(j.Text("step")) != complete {
 		e.unexplained("", "step")
+	}
+	if text := values.Fold(j.Text("message")); slices.ContainsFunc(otherEnds[:], func(word string) bool {
+		return strings.Contains(text, word)
+	}) {
+		e.unexplained("", "message")
 	}
 }
 

@@ -77,6 +77,10 @@ func TestPolicy(t *testing.T) {
 			changed(t, `"verified":true`, `"verified":false`, `"97.50%"`, `"0.00%"`), on, "review"},
 		{"step null", changed(t, `"step":"COMPLETE"`, `"step":null`), on, "review"},
 		{"step left out", changed(t, `"step":"COMPLETE",`, ``), on, "review"},
+		{"a text for the step that names another end", changed(t, `"step":"COMPLETE",`, `"step":"COMPLETE","message":"Journey Rejected",`), on,
+			"review"},
+		{"an unknown text for the step", changed(t, `"step":"COMPLETE",`, `"step":"COMPLETE","message":"ok",`), on,
+			"approved"},
 		{"nothing at all", `{"journeyId":"AB12","currentStatus":"COMPLETED"}`, on, "review"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
