@@ -28,3 +28,24 @@ func TestGarbageFollowsTheHeap(t *testing.T) {
 		}
 	}
 }
+
+// TestMemoryIsReturnedAfterALoad: once, when the load has ended for a while.
+func TestMemoryIsReturnedAfterALoad(t *testing.T) {
+	var idle idleTime
+	for load := range 2 {
+		for range 3 {
+			if idle.returns(100 << 20) {
+				t.Fatal("memory is returned under load")
+			}
+		}
+		returned := 0
+		for range 4 * restFor {
+			if idle.returns(1 << 20) {
+				returned++
+			}
+		}
+		if returned != 1 {
+			t.Errorf("after load %d memory is returned %d times", load, returned)
+		}
+	}
+}
