@@ -98,13 +98,14 @@ type cost struct {
 	processor            time.Duration // of a payload with its event
 	perSecond            float64       // payloads until the last event
 	heap, resident, disk int           // bytes; heap: in use after the last collection
-	heapLater            int           // when the server has dropped the subjects of old blocks; 0: not measured
+	// When the server has dropped the subjects of old blocks; 0: not measured.
+	heapLater, residentLater int
 }
 
 func (c cost) String() string {
 	text := fmt.Sprintf("heap %d MiB, resident %d MiB, disk %d MiB", c.heap>>20, c.resident>>20, c.disk>>20)
 	if c.heapLater > 0 {
-		text += fmt.Sprintf(", heap later %d MiB", c.heapLater>>20)
+		text += fmt.Sprintf("; later heap %d MiB, resident %d MiB", c.heapLater>>20, c.residentLater>>20)
 	}
 	if c.processor > 0 {
 		text += fmt.Sprintf("; the next payload %s of processor time, %.0f a second", c.processor, c.perSecond)
@@ -125,17 +126,18 @@ func (b *bridge) measured(t *testing.T, send func(), payloads int) cost {
 	if payloads >= 20_000 {
 		time.Sleep(subjectsExpire)
 		settled := b.used(t)
-		c.heapLater = settled.heap
+		c.heapLater, c.residentLater = settled.heap, settled.resident
 	}
 	c.processor = used / time.Duration(payloads)
 	c.perSecond = float64(payloads) / took.Seconds()
 	return c
 }
 
-// rest waits until the server has dropped the message blocks that it keeps in memory for some seconds after their use.
+// rest waits until the server has dropped the message blocks that it keeps in memory for some seconds after their use,
+// and the process has returned their memory to the system.
 func (b *bridge) rest(payloads int) {
 	if payloads >= 20_000 {
-		time.Sleep(15 * time.Second)
+		time.Sleep(16 * time.Second)
 	}
 }
 

@@ -26,7 +26,7 @@ const (
 	percentOfRate = 2
 	// restFor is for how many intervals a process must have allocated little, before it returns the memory of an earlier
 	// load to the system. The server keeps what it has written for ten seconds.
-	restFor = 15
+	restFor = 12
 	// tuneEvery is how often the percentage is adapted.
 	tuneEvery = time.Second
 )
