@@ -16,7 +16,7 @@ func (d *Revision) decide(f Fact, stale bool) (noEvent string) {
 		if f.Effect == EffectVerdict {
 			d.Memory.recordOverruled(f.moment())
 		}
-		d.merge(o, false)
+		d.mergeOutranked(o)
 		return ""
 	case d.saysUntimed() && d.untimedVerdictAfter(f), d.verdictAfterReceipt(f):
 		return NoEventOld

@@ -3,10 +3,23 @@ package kycbridge
 import "kycbridge/event"
 
 // merge merges the facts of o into d, group by group: a group of o replaces the known one as a whole. A
-// stale o only fills empty groups. The evidence and the person of an end also only fill empty groups while
-// an approval is current: the approval applies to the person that it was given for.
+// stale o only fills empty groups. The evidence and the person of progress and of an end also only fill empty groups
+// while an approval is current: the approval applies to the person that it was given for.
 func (d *Revision) merge(o Observation, stale bool) {
-	fills := stale || d.Decision.Outcome == event.OutcomeApproved && o.Effect == EffectEnd
+	approved := d.Decision.Outcome == event.OutcomeApproved
+	d.mergeGroups(o, stale, stale || approved && (o.Effect == EffectEnd || o.Effect == EffectProgress))
+}
+
+// mergeOutranked merges the facts of a verdict that does not count, because one of a higher stage is current. While
+// that is an approval and o is not, its evidence and its person only fill empty groups.
+func (d *Revision) mergeOutranked(o Observation) {
+	approved := event.OutcomeApproved
+	d.mergeGroups(o, false, d.Decision.Outcome == approved && o.Decision.Outcome != approved)
+}
+
+// mergeGroups is merge, with stale for the facts of the session. fills: the evidence and the person only fill empty
+// groups.
+func (d *Revision) mergeGroups(o Observation, stale, fills bool) {
 	mergeString(&d.ExternalReference, o.ExternalReference, stale)
 	mergeString(&d.Provider.Product, o.Product, stale)
 	mergeString(&d.Provider.FlowID, o.FlowID, stale)

@@ -1,6 +1,7 @@
 package kycbridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -144,8 +145,8 @@ func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, e
 	p = withIdentity(p, a)
 	doc, id, reason, faults := a.decode(p)
 	p.Event = id.Event
-	if id.Reference != "" {
-		p.VerificationID = event.VerificationID(p.Provider, p.Account, id.Reference)
+	if reference := cmp.Or(id.Reference, p.Reference); reference != "" { // else of the verification that was asked about
+		p.VerificationID = event.VerificationID(p.Provider, p.Account, reference)
 	}
 	if reason != "" {
 		return in.quarantine(ctx, p, reason, faults)

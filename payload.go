@@ -33,6 +33,9 @@ type Payload struct {
 	Body        []byte            // unchanged
 	Seq         uint64            // in the payload log; 0: not known
 	Again       bool              // it may have been processed before
+	// ReadAt is when a payload that was stored before was read, in order to store it again; zero: it has just been
+	// received. It is not stored again if its verification has been erased since then.
+	ReadAt time.Time
 }
 
 // Traceparent is the W3C trace context of the callback, or "".

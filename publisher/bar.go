@@ -72,7 +72,8 @@ func (s *Store) barred(m *nats.Msg, k kycbridge.Key) {
 }
 
 // appendOnce publishes p as m. While a bar blocks it, appendOnce waits until the bar is removed, for publishTimeout at
-// most. If p was requested before the erasure, it returns kycbridge.ErrErased.
+// most. If p was requested, or read from where it was kept, before the end of the erasure, it returns
+// kycbridge.ErrErased.
 func (s *Store) appendOnce(
 	ctx context.Context, m *nats.Msg, k kycbridge.Key, p kycbridge.Payload,
 ) (jetstream.PubAck, error) {
@@ -90,12 +91,16 @@ func (s *Store) appendOnce(
 		if ctx.Err() != nil {
 			return ack, fmt.Errorf("the verification is being erased: %w", ctx.Err())
 		}
-		if !p.Via.Asked() {
+		since := p.ReadAt
+		if p.Via.Asked() {
+			since = p.ReceivedAt
+		}
+		if since.IsZero() {
 			continue
 		}
 		if t, err := s.Tombstone(ctx, k); err != nil {
 			return ack, err
-		} else if t != nil && t.At.After(p.ReceivedAt) {
+		} else if t != nil && t.At.After(since) {
 			return ack, kycbridge.ErrErased
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -381,12 +382,16 @@ func (r leaderReads) Info(ctx context.Context, opts ...jetstream.StreamInfoOpt) 
 	return stream.Info(ctx, opts...)
 }
 
-// Redacted is a NATS address without user, password or token.
-func Redacted(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "[unreadable address]"
+// Redacted is a NATS address, or a list of them with commas, without user, password or token.
+func Redacted(addresses string) string {
+	var all []string
+	for address := range strings.SplitSeq(addresses, ",") {
+		u, err := url.Parse(strings.TrimSpace(address))
+		if err != nil {
+			return "[unreadable address]"
+		}
+		u.User = nil
+		all = append(all, u.String())
 	}
-	u.User = nil
-	return u.String()
+	return strings.Join(all, ",")
 }

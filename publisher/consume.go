@@ -18,14 +18,17 @@ import (
 const Consumer = "normalizer"
 
 const (
-	ackWait    = 15 * time.Second // a worker that has not answered by then is considered failed
-	heartbeat  = 5 * time.Second  // how often a waiting worker reports that it is alive
-	inFlight   = 1024             // unacknowledged payloads over all replicas
-	pulled     = 256              // payloads that this process has requested and not taken from the client library
-	perWorker  = 8                // payloads that may wait for one worker
-	retryPause = 250 * time.Millisecond
-	keyPause   = 5 * time.Second // before the retry of a payload whose key is not available
-	keyTries   = 3               // of a payload whose key was destroyed; if it then still exists, it counts as damaged
+	ackWait   = 15 * time.Second // a worker that has not answered by then is considered failed
+	heartbeat = 5 * time.Second  // how often a waiting worker reports that it is alive
+	inFlight  = 1024             // unacknowledged messages of a consumer of the poll stream, over all replicas
+	// unprocessed limits the unacknowledged payloads over all replicas. It includes those that were returned for a later
+	// delivery, for example of an account that is not configured: beyond the limit they stop all others.
+	unprocessed = 1 << 15
+	pulled      = 256 // payloads that this process has requested and not taken from the client library
+	perWorker   = 8   // payloads that may wait for one worker
+	retryPause  = 250 * time.Millisecond
+	keyPause    = 5 * time.Second // before the retry of a payload whose key is not available
+	keyTries    = 3               // of a payload whose key was destroyed; if it then still exists, it counts as damaged
 )
 
 // Work processes one payload and returns its disposition. The payload is done when retryIn is zero, else
@@ -106,7 +109,7 @@ func (s *Store) normalizer() durable {
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       ackWait,
 		MaxDeliver:    -1,
-		MaxAckPending: inFlight,
+		MaxAckPending: unprocessed,
 	}}
 }
 

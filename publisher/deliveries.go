@@ -56,7 +56,7 @@ func (c *Connection) isLost(ctx context.Context, stream jetstream.Stream, seq ui
 }
 
 // remembered is the number of deliveries that are remembered: more than can be unacknowledged.
-const remembered = 2 * inFlight
+const remembered = 2 * unprocessed
 
 // deliveries are the newest deliveries of the payload log to this process.
 type deliveries struct {

@@ -179,13 +179,13 @@ func (s *Store) Append(ctx context.Context, p kycbridge.Payload) (kycbridge.Stor
 				return kycbridge.Stored{}, fmt.Errorf("confirm the payload stored before: %w", err)
 			}
 			return kycbridge.Stored{Duplicate: true, Digest: kept.Digest}, nil
-		case err != nil && (unanswered(err) || errors.Is(err, ErrNoKey)):
-			return kycbridge.Stored{}, fmt.Errorf("read the payload stored before: %w", err)
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 			erased, err := s.erasedBefore(ctx, k, p)
 			if err != nil || erased {
 				return kycbridge.Stored{Duplicate: erased, Digest: p.Digest}, err
 			}
+		case err != nil:
+			return kycbridge.Stored{}, fmt.Errorf("read the payload stored before: %w", err)
 		}
 		// The stored payload was erased, is damaged, or its sequence was assigned again: the server remembers an
 		// id for longer than its message.
@@ -261,7 +261,7 @@ func (s *Store) putQuarantined(
 		}
 		there, err := s.KeptAt(ctx, kycbridge.ShelfQuarantine, ack.Sequence)
 		switch {
-		case err == nil && there.ID == p.ID:
+		case err == nil && there.ID == p.ID && whole(there.Payload):
 			if s.quarantine.order.flushed(ack.Sequence) {
 				return ack, nil
 			}

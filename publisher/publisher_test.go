@@ -603,9 +603,10 @@ func TestUnsafeStreamSettingsAreRefused(t *testing.T) {
 
 func TestRedacted(t *testing.T) {
 	for in, want := range map[string]string{
-		"nats://user:pass@host:4222": "nats://host:4222",
-		"nats://token@host:4222":     "nats://host:4222",
-		"nats://host:4222":           "nats://host:4222",
+		"nats://user:pass@host:4222":             "nats://host:4222",
+		"nats://token@host:4222":                 "nats://host:4222",
+		"nats://host:4222":                       "nats://host:4222",
+		"nats://u:p@a:4222, nats://u2:p2@b:4222": "nats://a:4222,nats://b:4222",
 	} {
 		if got := Redacted(in); got != want {
 			t.Errorf("Redacted(%q) = %q, want %q", in, got, want)

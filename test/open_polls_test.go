@@ -15,7 +15,7 @@ var openPolls = flag.Int("open-polls", 500, "open KwikID sessions of TestOpenPol
 
 // openPollsMost is the most resident memory, bytes, of a process with openPollsOf sessions that wait for their next poll.
 const (
-	openPollsMost = 300 << 20
+	openPollsMost = 350 << 20
 	openPollsOf   = 100_000
 )
 

@@ -22,7 +22,11 @@ func (a Admission) Admits() bool { return a.Result == ResultAdmitted }
 // Readmit admits one quarantined or refused payload again, as Replay does with all payloads that its filter
 // selects.
 func (a *Archive) Readmit(ctx context.Context, k kycbridge.Kept, dryRun bool) (Replayed, error) {
-	r := &replay{Archive: a, o: ReplayOptions{DryRun: dryRun}}
+	f := Filter{Provider: k.Provider, Account: k.Account}
+	if k.Provider == kycbridge.UnknownAccount {
+		f = Filter{}
+	}
+	r := &replay{Archive: a, o: ReplayOptions{Filter: f, DryRun: dryRun}}
 	out, err := r.readmitOne(ctx, k)
 	if err != nil {
 		return out, fmt.Errorf("payload %s: %w", k.ID, err)
@@ -63,9 +67,12 @@ func (a *Archive) recomputed(
 	ctx context.Context, k kycbridge.Kept, out Admission, id kycbridge.Identity,
 ) (kycbridge.Recomputed, error) {
 	key := kycbridge.Key{Provider: out.Provider, Account: out.Account, VerificationID: out.VerificationID}
-	replayer := *a.Replayer
 	if k.Reason == kycbridge.QuarantineUnmapped { // it is in the log, and has been skipped so far
-		replayer.Unmapped = func(string) bool { return true }
+		r := &replay{Archive: a, o: ReplayOptions{Filter: Filter{Provider: out.Provider, Account: out.Account}}}
+		replayer, err := r.remapping(ctx)
+		if err != nil {
+			return kycbridge.Recomputed{}, err
+		}
 		return replayer.Recompute(ctx, key)
 	}
 	p := k.Payload
@@ -74,5 +81,5 @@ func (a *Archive) recomputed(
 	if p.Via == "" {
 		p.Via = event.ViaCallback
 	}
-	return replayer.Preview(ctx, key, p)
+	return a.Replayer.Preview(ctx, key, p)
 }

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,7 +131,22 @@ func (p *purge) run(ctx context.Context) error {
 	if p.out.Empty() && p.out.Before != nil {
 		return nil
 	}
-	return p.writeTombstone(ctx)
+	if err := p.writeTombstone(ctx); err != nil {
+		return err
+	}
+	return p.eraseLateWatches(ctx)
+}
+
+// eraseLateWatches erases the timer of a poll that was in progress during the last round. A poll that ends now finds
+// the tombstone, and sets none.
+func (p *purge) eraseLateWatches(ctx context.Context) error {
+	if err := wait(ctx, 2*kycbridge.ErasureDelay); err != nil {
+		return err
+	}
+	if _, err := p.Watches.EraseWatches(ctx, p.key); err != nil {
+		return fmt.Errorf("erase timers: %w", err)
+	}
+	return nil
 }
 
 // round erases the current messages. Timers first, so that nothing is fetched again; events last, so that
@@ -156,15 +172,15 @@ func (p *purge) round(ctx context.Context) error {
 	return nil
 }
 
-// erase erases the payloads of the verification on a shelf. Those of the log are recorded in the tombstone first,
-// so that repeated deliveries are recognized from then on.
+// erase erases the payloads of the verification on a shelf. Authentic ones are recorded in the tombstone first, so that
+// repeated deliveries are recognized from then on.
 func (p *purge) erase(ctx context.Context, shelf kycbridge.Shelf) (n int, err error) {
 	var found []kycbridge.Kept
 	if err := p.find(ctx, shelf, p.seen[shelf],
 		func(k kycbridge.Kept) error { found = append(found, k); return nil }); err != nil {
 		return 0, err
 	}
-	if shelf == kycbridge.ShelfPayloads && len(found) > 0 {
+	if shelf != kycbridge.ShelfRefused && len(found) > 0 {
 		for _, k := range found {
 			p.marks = p.marks.Add(k.Payload)
 		}
@@ -201,9 +217,24 @@ func (p *purge) find(ctx context.Context, shelf kycbridge.Shelf, from uint64, ea
 	if isLog {
 		q.VerificationID, q.HeadersOnly, q.From = p.key.VerificationID, true, 0
 	}
+	queries := []kycbridge.KeptQuery{q}
+	if shelf == kycbridge.ShelfRefused { // callbacks that came before their account was configured
+		q.Provider, q.Account = kycbridge.UnknownAccount, kycbridge.UnknownAccount
+		queries = append(queries, q)
+	}
+	for _, q := range queries {
+		if err := p.findBy(ctx, q, each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findBy is find for one query.
+func (p *purge) findBy(ctx context.Context, q kycbridge.KeptQuery, each func(kycbridge.Kept) error) error {
 	return p.Shelves.Kept(ctx, q, func(k kycbridge.Kept) error {
-		if !isLog && p.seen != nil {
-			p.seen[shelf] = k.Seq + 1
+		if q.Shelf != kycbridge.ShelfPayloads && p.seen != nil {
+			p.seen[q.Shelf] = max(p.seen[q.Shelf], k.Seq+1)
 		}
 		if p.verificationOf(k) != p.key.VerificationID {
 			return nil
@@ -272,7 +303,8 @@ func (a *Archive) findOnOtherShelves(ctx context.Context, verificationID string)
 			if a.verificationOf(k) != verificationID {
 				return nil
 			}
-			found = kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: verificationID}
+			owner := ownerOf(k)
+			found = kycbridge.Key{Provider: owner.Provider, Account: owner.Account, VerificationID: verificationID}
 			return kycbridge.ErrEnough
 		})
 		if err != nil || found.VerificationID != "" {
@@ -288,12 +320,23 @@ func (a *Archive) verificationOf(k kycbridge.Kept) string {
 	if k.VerificationID != "" {
 		return k.VerificationID
 	}
-	account, err := a.Accounts.Find(k.Provider, k.Account)
+	owner := ownerOf(k)
+	account, err := a.Accounts.Find(owner.Provider, owner.Account)
 	if err != nil {
 		return ""
 	}
-	if id, _, _ := a.Intake.Examine(account, k.Payload); id.Reference != "" {
-		return event.VerificationID(k.Provider, k.Account, id.Reference)
+	id, _, _ := a.Intake.Examine(account, k.Payload)
+	reference := cmp.Or(id.Reference, k.Reference) // else of the verification that was asked about
+	if reference == "" {
+		return ""
 	}
-	return ""
+	return event.VerificationID(owner.Provider, owner.Account, reference)
+}
+
+// ownerOf is the account of a payload; of a callback to an account that was unknown, the one in its address.
+func ownerOf(k kycbridge.Kept) kycbridge.AccountKey {
+	if k.Provider == kycbridge.UnknownAccount {
+		return k.Addressed
+	}
+	return kycbridge.AccountKey{Provider: k.Provider, Account: k.Account}
 }

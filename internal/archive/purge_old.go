@@ -87,7 +87,11 @@ func (p *oldPurge) sweep(ctx context.Context, holds []kycbridge.Hold) error {
 func (p *oldPurge) each(ctx context.Context, waiting []kycbridge.Kept, holds []kycbridge.Hold) error {
 	held := activeHolds(holds, p.Now())
 	for _, k := range waiting {
-		if held[kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: k.VerificationID}] {
+		if err := p.identify(ctx, &k, held); err != nil {
+			return err
+		}
+		owner := ownerOf(k)
+		if held[kycbridge.Key{Provider: owner.Provider, Account: owner.Account, VerificationID: k.VerificationID}] {
 			p.counts[countHeld]++
 			continue
 		}
@@ -100,6 +104,29 @@ func (p *oldPurge) each(ctx context.Context, waiting []kycbridge.Kept, holds []k
 		if p.done++; p.progress != nil {
 			p.progress(p.done)
 		}
+	}
+	return nil
+}
+
+// identify finds the verification of a payload that does not name one, if its account has holds: they may have been
+// placed since it was read.
+func (p *oldPurge) identify(ctx context.Context, k *kycbridge.Kept, held map[kycbridge.Key]bool) error {
+	if k.VerificationID != "" {
+		return nil
+	}
+	owner := ownerOf(*k)
+	for h := range held {
+		if h.Provider != owner.Provider || h.Account != owner.Account {
+			continue
+		}
+		kept, err := p.Shelves.KeptAt(ctx, k.Shelf, k.Seq)
+		if errors.Is(err, kycbridge.ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			k.VerificationID = p.verificationOf(kept)
+		}
+		return err
 	}
 	return nil
 }

@@ -78,10 +78,14 @@ func (r *replay) readmitOne(ctx context.Context, k kycbridge.Kept) (Replayed, er
 		}
 		return out, err
 	}
+	p.ReadAt = r.Now()
 	if _, err := r.Shelves.KeptAt(ctx, k.Shelf, k.Seq); err != nil {
 		return out, err
 	}
 	receipt, err := r.Intake.Ingest(ctx, account, p)
+	if errors.Is(err, kycbridge.ErrErased) {
+		return out, kycbridge.ErrNotFound
+	}
 	if err != nil {
 		return out, err
 	}
@@ -111,18 +115,42 @@ func (r *replay) remap(ctx context.Context, a *kycbridge.Account, k kycbridge.Ke
 		out.Result, out.Reason = still(k.Shelf), kycbridge.QuarantineUnmapped
 		return out, nil
 	}
-	if r.o.DryRun {
-		return out, nil
-	}
-	replayer := *r.Replayer
-	replayer.Unmapped, replayer.Base = func(string) bool { return true }, r.base
-	_, e, err := replayer.Replay(ctx,
-		kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: out.VerificationID})
+	replayer, err := r.remapping(ctx)
 	if err != nil {
 		return out, err
 	}
-	if e != nil {
+	key := kycbridge.Key{Provider: k.Provider, Account: k.Account, VerificationID: out.VerificationID}
+	var again kycbridge.Recomputed
+	var e *event.Event
+	if r.o.DryRun {
+		again, err = replayer.Recompute(ctx, key)
+	} else {
+		again, e, err = replayer.Replay(ctx, key)
+	}
+	switch {
+	case err != nil:
+		return out, err
+	case again.Blocked != "":
+		out.Result, out.Reason = still(k.Shelf), again.Why
+		return out, nil
+	case r.o.DryRun:
+		return out, nil
+	case e != nil:
 		out.Revision = e.Data.Revision
 	}
 	return out, r.ShelfWriter.Erase(ctx, k.Shelf, k.Seq, false)
+}
+
+// remapping recomputes verifications with payloads that could not be mapped before. Only those may be left out: another
+// payload that cannot be read any more may be a rejection.
+func (r *replay) remapping(ctx context.Context) (*kycbridge.Replayer, error) {
+	if r.notMapped == nil {
+		var err error
+		if r.notMapped, err = r.unmapped(ctx); err != nil {
+			return nil, err
+		}
+	}
+	replayer := *r.Replayer
+	replayer.Unmapped, replayer.Base = func(id string) bool { return r.notMapped[id] }, r.base
+	return &replayer, nil
 }

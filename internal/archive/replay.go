@@ -109,6 +109,7 @@ type replay struct {
 	sum        Summary
 	held       map[uint64]bool // sequences whose verification is in progress
 	newestSeen uint64          // the sequence of the newest examined payload
+	notMapped  map[string]bool // unmapped, once it was read
 }
 
 // report counts a result and passes it on.

@@ -99,6 +99,7 @@ func (a *Archive) Import(
 		if err != nil {
 			return out, fmt.Errorf("line %d: %w", n, err)
 		}
+		k.ReadAt = a.Now()
 		left, err := a.leftOut(ctx, k)
 		if err != nil {
 			return out, fmt.Errorf("line %d: %w", n, err)
@@ -134,6 +135,8 @@ func (a *Archive) put(ctx context.Context, k kycbridge.Kept, dryRun bool, out *I
 	}
 	stored, err := a.ShelfWriter.Put(ctx, k)
 	switch {
+	case errors.Is(err, kycbridge.ErrErased):
+		out.Skipped++
 	case err != nil:
 		return err
 	case stored.Duplicate:

@@ -1,0 +1,289 @@
+package publisher
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"kycbridge"
+	"kycbridge/event"
+	"kycbridge/internal/archive"
+	"kycbridge/internal/poll"
+	"kycbridge/test/wait"
+)
+
+// watchesThen calls then before the n-th EraseWatches.
+type watchesThen struct {
+	*Store
+	n    int
+	then func()
+}
+
+func (s *watchesThen) EraseWatches(ctx context.Context, k kycbridge.Key) (int, error) {
+	if s.n--; s.n == 0 {
+		s.then()
+	}
+	return s.Store.EraseWatches(ctx, k)
+}
+
+// TestReadmitAtTheBar: a replay of the quarantine reads a payload while a purge has its bar up and has not erased the
+// payload yet. It does not store the payload again when the bar is lifted.
+func TestReadmitAtTheBar(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	tool := purgeTool(t, store, bus)
+	victim := payload("victim", "", `{"ref":"victim"}`)
+	must(t, store.Quarantine(t.Context(), victim, kycbridge.QuarantineSchema, nil))
+	readmitted := make(chan error, 1)
+	purger := *tool
+	purger.Watches = &watchesThen{store, 1, func() {
+		go func() {
+			_, err := tool.Replay(context.Background(),
+				archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusQuarantined}},
+				func(r archive.Replayed) error { t.Logf("replay: %+v", r); return nil })
+			readmitted <- err
+		}()
+		time.Sleep(300 * time.Millisecond)
+	}}
+	out, err := purger.Purge(t.Context(), victim.VerificationID, false)
+	must(t, err)
+	t.Logf("purged: %+v", out)
+	t.Log("replay ended:", <-readmitted)
+	for _, k := range kept(t, store, kycbridge.KeptQuery{VerificationID: victim.VerificationID}) {
+		t.Errorf("stored again after it was purged: %s", k.Body)
+	}
+}
+
+func exportLine(p kycbridge.Payload) []byte {
+	line, _ := json.Marshal(map[string]any{"shelf": "payloads", "id": p.ID, "provider": p.Provider, "account": p.Account,
+		"verification_id": p.VerificationID, "reference": p.Reference, "via": p.Via, "received_at": p.ReceivedAt,
+		"digest": p.Digest, "body": base64.StdEncoding.EncodeToString(p.Body)})
+	return append(line, '\n')
+}
+
+// TestImportAtTheBar: an import reads a payload while a purge runs that has not written its tombstone yet.
+func TestImportAtTheBar(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	tool := purgeTool(t, store, bus)
+	victim := payload("victim", "", `{"ref":"victim"}`)
+	victim.Reference = "victim"
+	e, body := eventOf(victim, 1)
+	must(t, bus.Publish(t.Context(), key(victim), sealed(event.KindUpdated, e, body), 0)) // its payload has expired
+	imported := make(chan error, 1)
+	purger := *tool
+	purger.Watches = &watchesThen{store, 1, func() {
+		go func() {
+			out, err := tool.Import(context.Background(), bytes.NewReader(exportLine(victim)), false, nil)
+			t.Logf("import: %+v", out)
+			imported <- err
+		}()
+		time.Sleep(300 * time.Millisecond)
+	}}
+	out, err := purger.Purge(t.Context(), victim.VerificationID, false)
+	must(t, err)
+	t.Logf("purged: %+v", out)
+	t.Log("import ended:", <-imported)
+	for _, k := range kept(t, store, kycbridge.KeptQuery{VerificationID: victim.VerificationID}) {
+		t.Errorf("imported after it was purged: %s", k.Body)
+	}
+}
+
+// TestErasedQuarantinedIsRepeated: a quarantined payload that was erased with its verification is repeated.
+func TestErasedQuarantinedIsRepeated(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	tool := purgeTool(t, store, bus)
+	victim := payload("victim", "", `{"ref":"victim"}`)
+	must(t, store.Quarantine(t.Context(), victim, kycbridge.QuarantineSchema, nil))
+	_, err := tool.Purge(t.Context(), victim.VerificationID, false)
+	must(t, err)
+	must(t, store.Quarantine(t.Context(), victim, kycbridge.QuarantineSchema, nil))
+	for _, k := range kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine}) {
+		t.Errorf("quarantined again after it was purged: %s", k.Body)
+	}
+}
+
+// TestFetchedWithoutReferenceIsPurged: a fetched body that names no verification belongs to the one that was asked
+// about.
+func TestFetchedWithoutReferenceIsPurged(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	tool := purgeTool(t, store, bus)
+	victim := payload("victim", "", `{"ref":"victim"}`)
+	_, err := store.Append(t.Context(), victim)
+	must(t, err)
+	account := tool.Accounts[kycbridge.AccountKey{Provider: "ondato", Account: "acme"}]
+	for _, body := range []string{`{"name":"Victim Person"}`, `{"name":"Victim Person"`} {
+		r, err := tool.Intake.Ingest(t.Context(), account, kycbridge.Payload{Via: event.ViaFetch, Reference: "victim",
+			ReceivedAt: time.Now(), Part: "kyc", Body: []byte(body)})
+		must(t, err)
+		t.Logf("%+v", r)
+	}
+	_, err = tool.Purge(t.Context(), victim.VerificationID, false)
+	must(t, err)
+	for _, k := range kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine}) {
+		t.Errorf("after the purge of its verification: reference %q body %s", k.Reference, k.Body)
+	}
+}
+
+// TestHoldDuringPurgeOld: a hold that is placed while payloads of an age are erased.
+func TestHoldDuringPurgeOld(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	tool := purgeTool(t, store, bus)
+	tool.Ageing, tool.Retention = store, kycbridge.Retention{Quarantine: time.Nanosecond}
+	ref := "victim"
+	id := event.VerificationID("ondato", "acme", ref)
+	for i := range 20 {
+		p := payload("x", "", fmt.Sprintf(`{"ref":%q,"n":%d}`, ref, i))
+		p.VerificationID, p.Reference, p.ReceivedAt = "", "", time.Now()
+		must(t, store.Quarantine(t.Context(), p, kycbridge.QuarantineUnidentified, nil))
+	}
+	var once sync.Once
+	left := 0
+	counts, err := tool.PurgeOld(t.Context(), archive.Filter{Status: archive.StatusQuarantined},
+		time.Now().Add(time.Hour), false,
+		func(done int) {
+			if done == 16 {
+				once.Do(func() {
+					go func() {
+						h, err := tool.Hold(context.Background(), id, "court", "me", time.Time{})
+						t.Logf("hold: active %v %v", h.Active, err)
+						left = len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine}))
+					}()
+				})
+			}
+		})
+	must(t, err)
+	t.Logf("%v", counts)
+	wait.For(t, 10*time.Second, "hold", func() bool { return left > 0 })
+	if n := len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine})); n != left {
+		t.Errorf("%d were left when the hold was in effect, now %d", left, n)
+	}
+}
+
+// TestHoldBeforePurgeOld: the same with a hold that was placed before.
+func TestHoldBeforePurgeOld(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	tool := purgeTool(t, store, bus)
+	tool.Ageing = store
+	p := payload("x", "", `{"ref":"victim"}`)
+	p.VerificationID, p.Reference, p.ReceivedAt = "", "", time.Now()
+	must(t, store.Quarantine(t.Context(), p, kycbridge.QuarantineUnidentified, nil))
+	_, err := tool.Hold(t.Context(), event.VerificationID("ondato", "acme", "victim"), "court", "me", time.Time{})
+	must(t, err)
+	counts, err := tool.PurgeOld(t.Context(), archive.Filter{Status: archive.StatusQuarantined},
+		time.Now().Add(time.Hour), false, nil)
+	must(t, err)
+	t.Logf("%v", counts)
+	if n := len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine})); n != 1 {
+		t.Errorf("%d left", n)
+	}
+}
+
+// TestHoldOfFetchedWithoutReference: a hold keeps fetched bodies that name no verification.
+func TestHoldOfFetchedWithoutReference(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	tool := purgeTool(t, store, bus)
+	tool.Ageing, tool.Retention = store, kycbridge.Retention{Quarantine: time.Nanosecond}
+	victim := payload("victim", "", `{"ref":"victim"}`)
+	_, err := store.Append(t.Context(), victim)
+	must(t, err)
+	account := tool.Accounts[kycbridge.AccountKey{Provider: "ondato", Account: "acme"}]
+	_, err = tool.Intake.Ingest(t.Context(), account, kycbridge.Payload{Via: event.ViaFetch, Reference: "victim",
+		ReceivedAt: time.Now(), Part: "kyc", Body: []byte(`{"name":"Victim Person"}`)})
+	must(t, err)
+	_, err = tool.Hold(t.Context(), victim.VerificationID, "court", "me", time.Time{})
+	must(t, err)
+	all, err := tool.Retain(t.Context(), false, false)
+	must(t, err)
+	t.Logf("%+v", all)
+	if n := len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine})); n != 1 {
+		t.Errorf("%d of 1 quarantined answer about the held verification are left", n)
+	}
+}
+
+// TestUnknownAccountIsPurged: a purge erases callbacks that came before their account was configured.
+func TestUnknownAccountIsPurged(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	tool := purgeTool(t, store, bus)
+	account := tool.Accounts[kycbridge.AccountKey{Provider: "ondato", Account: "acme"}]
+	account.Provider.Verify = func(kycbridge.Credentials, kycbridge.Request) (string, error) { return "test", nil }
+	victim := payload("victim", "", `{"ref":"victim","name":"Victim Person"}`)
+	tool.Intake.KeepUnknownAccount(t.Context(), "ondato", "acme", kycbridge.Request{Body: victim.Body,
+		ReceivedAt: time.Now()})
+	wait.For(t, 10*time.Second, "refused", func() bool {
+		return len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused})) == 1
+	})
+	other := payload("victim", "", `{"ref":"victim"}`)
+	_, err := store.Append(t.Context(), other)
+	must(t, err)
+	_, err = tool.Purge(t.Context(), victim.VerificationID, false)
+	must(t, err)
+	for _, k := range kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfRefused}) {
+		t.Errorf("after the purge: addressed to %v: %s", k.Addressed, k.Body)
+	}
+	_, err = tool.Replay(t.Context(), archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusRefused}},
+		func(r archive.Replayed) error { t.Logf("%+v", r); return nil })
+	must(t, err)
+	for _, k := range kept(t, store, kycbridge.KeptQuery{VerificationID: victim.VerificationID}) {
+		t.Errorf("admitted after the purge: %s", k.Body)
+	}
+}
+
+type unindexThen struct {
+	*Store
+	then func()
+}
+
+func (s unindexThen) Unindex(ctx context.Context, k kycbridge.Key) (int, error) {
+	s.then()
+	return s.Store.Unindex(ctx, k)
+}
+
+// TestPollInProgressIsPurged: a poll that ends during a purge leaves no timer.
+func TestPollInProgressIsPurged(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	tool := purgeTool(t, store, bus)
+	victim := payload("victim", "", `{"ref":"victim"}`)
+	e, body := eventOf(victim, 1)
+	must(t, bus.Publish(t.Context(), key(victim), sealed(event.KindUpdated, e, body), 0)) // its payloads have expired
+	account := tool.Accounts[kycbridge.AccountKey{Provider: "ondato", Account: "acme"}]
+	asked, answer, polled := make(chan bool), make(chan bool), make(chan error, 1)
+	account.API.Fetch = func(_ context.Context, q kycbridge.Query) ([]kycbridge.Fetched, error) {
+		close(asked)
+		<-answer
+		return []kycbridge.Fetched{{Part: "kyc", Body: []byte(`{"ref":"victim"}`)}}, nil
+	}
+	poller := &poll.Poller{Accounts: tool.Accounts, Intake: tool.Intake, Timers: store, History: store, Now: time.Now,
+		Policy:     func(kycbridge.AccountKey) poll.Policy { return poll.Policy{Interval: time.Hour, Deadline: time.Hour} },
+		Tombstones: store, Log: zap.NewNop(),
+		State:   func(context.Context, kycbridge.Key) *event.Data { return nil },
+		Observe: func(kycbridge.AccountKey, string) {}}
+	go func() {
+		polled <- poller.Work(context.Background(), kycbridge.Watch{Provider: "ondato", Account: "acme", Reference: "victim",
+			Since: time.Now(), Deadline: time.Now().Add(time.Hour), Asked: true,
+			Seen: map[string]kycbridge.Seen{"kyc": {PayloadID: "x",
+				Digest: kycbridge.Digest([]byte(`{"ref":"victim"}`))}}}, false)
+	}()
+	<-asked
+	tool.Unindex = unindexThen{store, func() { close(answer); t.Log("polled:", <-polled) }}
+	_, err := tool.Purge(t.Context(), victim.VerificationID, false)
+	must(t, err)
+	must(t, store.Watches(t.Context(), func(w kycbridge.Watch, _ bool) error {
+		t.Errorf("after the purge there is a timer of %s", w.Reference)
+		return nil
+	}))
+}
