@@ -1,7 +1,6 @@
 package kycbridge
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,7 +144,11 @@ func (in *Intake) Ingest(ctx context.Context, a *Account, p Payload) (Receipt, e
 	p = withIdentity(p, a)
 	doc, id, reason, faults := a.decode(p)
 	p.Event = id.Event
-	if reference := cmp.Or(id.Reference, p.Reference); reference != "" { // else of the verification that was asked about
+	reference := id.Reference
+	if reference == "" {
+		reference = p.Reference // of the verification that was asked about
+	}
+	if reference != "" {
 		p.VerificationID = event.VerificationID(p.Provider, p.Account, reference)
 	}
 	if reason != "" {

@@ -82,10 +82,12 @@ func closeMedia(media []Media) []Media {
 	return out
 }
 
-// openAddress reports whether ref is an address rather than an id; a data URL is the image itself.
+// openAddress reports whether ref is an address rather than an id; a data URL is the image itself. An address may have
+// no scheme: then it begins with a host, or has a query, which may contain a signature.
 func openAddress(ref string) bool {
-	return strings.Contains(ref, "://") || strings.HasPrefix(ref, "//") ||
-		len(ref) >= 5 && strings.EqualFold(ref[:5], "data:")
+	host, _, path := strings.Cut(ref, "/")
+	return strings.Contains(ref, "://") || strings.HasPrefix(ref, "//") || strings.Contains(ref, "?") ||
+		path && strings.Contains(host, ".") || len(ref) >= 5 && strings.EqualFold(ref[:5], "data:")
 }
 
 // maskVerified masks the claims like the extracted ones, and the numbers in the evidence.

@@ -299,6 +299,9 @@ func protectCases() map[string]func() Data {
 				{Kind: "front", ProviderRef: "https://cdn.example.com/b"},
 				{Kind: "back", ProviderRef: "file-17"},
 				{Kind: "odd", ProviderRef: "DATA:image/png;base64,AA", Field: "https://example.com"},
+				{Kind: "host", ProviderRef: "cdn.example.com/c", Field: "images.host"},
+				{Kind: "query", ProviderRef: "c/d?X-Amz-Signature=1", Field: "images.query"},
+				{Kind: "path", ProviderRef: "c/d.jpg"},
 			}}
 		},
 		"verified": func() Data {
@@ -392,11 +395,12 @@ func TestProtectMedia(t *testing.T) {
 		return out
 	}
 	for _, p := range []Profile{ProfileMasked, ProfileNone} {
-		if diff := cmp.Diff([]string{"images.selfie", "file-17"}, refs(p)); diff != "" {
+		want := []string{"images.selfie", "file-17", "images.host", "images.query", "c/d.jpg"}
+		if diff := cmp.Diff(want, refs(p)); diff != "" {
 			t.Errorf("%s: %s", p, diff)
 		}
 	}
-	if got := refs(ProfileFull); len(got) != 4 || got[1] != "https://cdn.example.com/b" {
+	if got := refs(ProfileFull); len(got) != 7 || got[1] != "https://cdn.example.com/b" {
 		t.Errorf("full: %v", got)
 	}
 }

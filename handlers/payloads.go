@@ -248,15 +248,19 @@ func (s *payloads) body(component string) readPayloads {
 }
 
 // weigh records what a request selects, checks the right to what it reveals, and decides whether it demands
-// a reason: to export, to reveal values about a person, and to erase.
+// a reason: to export, to reveal values about a person, to send events elsewhere, and to erase.
 func (s *payloads) weigh(t *requestLog, r *PayloadRequest, doc map[string]any) error {
 	s.selected(t, doc)
 	if doc["reveal"] == true {
 		t.use.demanding = true
 		return holder{rights: t.use.rights}.need(kycbridge.RightReveal)
 	}
-	if r.Operation == PayloadsPurge {
+	switch r.Operation {
+	case PayloadsPurge:
 		t.use.demanding = doc["confirm"] == true && doc["dry_run"] != true
+	case PayloadsReplay:
+		to, _ := doc["to"].(string)
+		t.use.demanding = to != "" && doc["dry_run"] != true
 	}
 	return nil
 }

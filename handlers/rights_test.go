@@ -132,7 +132,8 @@ func demandingCases(p *payloadFixture) (all []sampleRequest) {
 		}
 	}
 	return append(all, sampleRequest{PayloadsPurge, "POST", "/v1/payloads/purge", "/v1/payloads/purge",
-		`{"verification":"` + shownKey.VerificationID + `","confirm":true}`})
+		`{"verification":"` + shownKey.VerificationID + `","confirm":true}`},
+		sampleRequest{PayloadsReplay, "POST", "/v1/payloads/replay", "/v1/payloads/replay", `{"to":"rebuild.kyc"}`})
 }
 
 // TestReasons: what reveals or erases is refused without a reason, recorded with it before it is done, and

@@ -13,7 +13,7 @@ import (
 
 var openPolls = flag.Int("open-polls", 500, "open KwikID sessions of TestOpenPolls; 100000 take some minutes")
 
-// openPollsMost is the most resident memory, bytes, of a process with openPollsOf sessions that wait for their next poll.
+// openPollsMost is the most resident memory, bytes, of a process with openPollsOf sessions that wait for a poll.
 const (
 	openPollsMost = 350 << 20
 	openPollsOf   = 100_000

@@ -290,7 +290,7 @@ func (p *apiProblem) Error() string {
 	if said := p.said(); said != "" {
 		b += " (" + said + ")"
 	}
-	if p.Detail != "" && len(p.Errors) == 0 {
+	if p.Detail != "" && len(p.Errors) == 0 && p.MissingRight == "" {
 		b += ": " + strings.TrimSuffix(p.Detail, ".")
 	}
 	if p.retryAfter != "" {

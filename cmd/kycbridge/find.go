@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -94,7 +95,7 @@ func (o *findFlags) find(cmd *cobra.Command, text string) error {
 // show prints the matches.
 func (o *findFlags) show(cmd *cobra.Command, r archive.SearchResult, text string, behind int) error {
 	if len(r.Found) == 0 {
-		err := fmt.Errorf("no verification or payload has the id %s, or one that begins with it", printable(text))
+		err := nothingHas(text)
 		if behind > 0 {
 			err = fmt.Errorf("%w; %s are not in the index yet: try again, or write --rebuild", err,
 				plural(behind, "stored message"))
@@ -277,4 +278,16 @@ func rebuild(ctx context.Context, cmd *cobra.Command, s store) error {
 	}
 	_, err = io.WriteString(cmd.OutOrStdout(), "the index of ids is rebuilt\n")
 	return err
+}
+
+// shortestBeginning is the shortest searched beginning of a verification id, characters.
+const shortestBeginning = 4
+
+// nothingHas is the error of a search without a result.
+func nothingHas(text string) error {
+	if utf8.RuneCountInString(text) < shortestBeginning {
+		return fmt.Errorf("nothing has exactly the id %s; to search by a beginning, write at least %d characters of a "+
+			"verification id, or 8 of another id", printable(text), shortestBeginning)
+	}
+	return fmt.Errorf("no verification or payload has the id %s, or one that begins with it", printable(text))
 }

@@ -61,10 +61,10 @@ func (f *replayFlags) addTo(cmd *cobra.Command, o *payloadFlags) {
 	g.Uint64Var(&f.From, "from", 0, "first `sequence`, to continue after an interruption")
 	g.BoolVar(&f.dryRun, "dry-run", false, "print what would differ and change nothing")
 	g.StringVar(&f.to, "to", "", "send the events to this `subject` or file instead of the event stream; a file contains "+
-		"a / or ends in .ndjson, - is standard output")
+		"a / or ends in .ndjson or .json, - is standard output")
 	g.Float64Var(&f.rate, "rate", 0, "at most this `many` payloads a second; 0 is no limit")
 	g.IntVar(&f.workers, "workers", archive.DefaultWorkers, "how `many` verifications are processed concurrently")
-	o.addWhy(cmd, "--reveal")
+	o.addWhy(cmd, "--reveal and --to")
 	g.BoolVar(&f.reveal, "reveal", false, "print differences in personal values unmasked")
 	g.BoolVar(&f.yes, "yes", false, "do not ask")
 	g.BoolVar(&f.asJSON, "json", false, "print each result as a JSON object, one per line, and the summary last")
@@ -73,8 +73,12 @@ func (f *replayFlags) addTo(cmd *cobra.Command, o *payloadFlags) {
 // run checks the flags, asks if anything would change, and replays.
 func (f *replayFlags) run(cmd *cobra.Command, o *payloadFlags) error {
 	filter, err := f.check(time.Now())
-	if err == nil && f.reveal {
+	switch {
+	case err != nil:
+	case f.reveal:
 		err = o.needReason("--reveal prints values about persons")
+	case f.to != "" && !f.dryRun:
+		err = o.needReason("--to sends whole events, with values about persons")
 	}
 	if err != nil {
 		return usage(cmd, err.Error())

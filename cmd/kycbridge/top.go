@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -181,7 +180,7 @@ func (s topSource) find(look screen, id string) tea.Cmd {
 			return nil, err
 		}
 		if len(r.Found) == 0 {
-			return nil, fmt.Errorf("no verification or payload has the id %s, or one that begins with it", printable(id))
+			return nil, nothingHas(id)
 		}
 		var b strings.Builder
 		look.w = &b

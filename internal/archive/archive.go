@@ -184,7 +184,8 @@ func (f Filter) Check() error {
 		}
 	}
 	if f.Verification != "" && len(f.Verification) != len("00000000-0000-5000-8000-000000000000") {
-		return fmt.Errorf("verification %q is no whole id of ours: it has 36 characters, as --json shows it", f.Verification)
+		return fmt.Errorf("verification %q is no id of ours, or too short: write all of its 36 characters, or at "+
+			"least the first 4 for a command that only reads", f.Verification)
 	}
 	if known := Reasons(); f.Reason != "" && !slices.Contains(known, f.Reason) {
 		return fmt.Errorf("there is no reason %q; write one of %s", f.Reason, strings.Join(known, ", "))

@@ -324,6 +324,6 @@ func (a *Archive) ToSubject(subject string) func(context.Context, *event.Event) 
 
 // IsSubject reports whether a target is a subject and not a file.
 func IsSubject(target string) bool {
-	return target != "-" && !strings.ContainsAny(target, "/\\ *>") && !strings.HasSuffix(target, ".ndjson") &&
+	return target != "-" && !strings.ContainsAny(target, `/\`) && !strings.HasSuffix(target, ".ndjson") &&
 		!strings.HasSuffix(target, ".json")
 }

@@ -102,6 +102,42 @@ func TestReviewWithoutAWord(t *testing.T) {
 	}
 }
 
+// TestUpdateByAReviewWithoutAWord: the same for an updated journey whose action is a review. The reviewer's decision
+// may have another name, or be a final decision that is not the system's.
+func TestUpdateByAReviewWithoutAWord(t *testing.T) {
+	const doubt, verdict = kycbridge.EffectDoubt, kycbridge.EffectVerdict
+	for words, want := range map[string]kycbridge.Effect{
+		`"action":"Manual Review"`: doubt,
+		`"action":"manual_review","manualDecision":null,"finalDecision":"Complete"`:  doubt,
+		`"action":"Manual Review","manualDecision":null,"manualReviewDecision":null`: doubt,
+		`"action":"Manual Review","manualReviewDecision":"Escalated"`:                doubt,
+		`"action":"Manual Review","manualReviewDecision":"Approved"`:                 verdict,
+		`"action":"Manual Review","manualDecision":"Approved"`:                       verdict,
+		`"action":"Manual Review","manualDecision":null,"finalDecision":"Approved"`:  verdict,
+		`"action":"Step Update","manualDecision":null,"finalDecision":"Complete"`:    verdict,
+	} {
+		body := `{"event":"Updated Journey","body":{"journeyId":"j","systemDecision":"Complete",` + words + `}}`
+		o := mapBody(t, body, kycbridge.Settings{})
+		if o.Effect != want || want == doubt && (o.Decision.Stage != event.StageManualReview || len(o.Decisions) > 0) {
+			t.Errorf("%s: %s", words, normalizetest.Brief(o))
+		}
+	}
+}
+
+// TestOverdueOfARejection: an account that keeps approvals after the deadline keeps none whose notice says Rejected.
+func TestOverdueOfARejection(t *testing.T) {
+	for words, want := range map[string]string{
+		`"manualDecision":"Rejected","finalDecision":"Rejected"`: "doubt unknown unconfirmed",
+		`"systemDecision":"Complete"`:                            "note requires_input renewal_overdue",
+	} {
+		body := `{"event":"KYC Renewal Deadline Exceeded","body":{"journeyId":"j",` + words + `}}`
+		o := mapBody(t, body, kycbridge.Settings{Own: Settings{RenewalOverdue: renewalKeep}})
+		if got := normalizetest.Brief(o); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s, want %s", words, got, want)
+		}
+	}
+}
+
 // TestReviewBesideTheDecision: the reviewer's decision under its assumed name counts against a decision
 // only if its value is known.
 func TestReviewBesideTheDecision(t *testing.T) {
@@ -122,13 +158,17 @@ func TestReviewBesideTheDecision(t *testing.T) {
 // other.
 func TestWordsOfARequest(t *testing.T) {
 	for words, want := range map[string]string{
-		`"trigger":"KYC Renewal","systemDecision":"Complete","manualDecision":null,"finalDecision":"Complete"`: "note requires_input renewal_due",
-		`"trigger":"KYC Renewal","systemDecision":"Complete","manualDecision":null,"finalDecision":"Rejected"`: "doubt unknown unconfirmed",
-		`"trigger":"KYC Renewal","systemDecision":"Reassess"`:                                                  "doubt unknown unconfirmed",
-		`"systemDecision":"Complete","manualDecision":"Approved","finalDecision":"Rejected"`:                   "doubt unknown unconfirmed",
-		`"systemDecision":"Refer","manualDecision":null,"finalDecision":"Resubmission Requested"`:              "reopen requires_input resubmit",
-		`"systemDecision":"Refer","manualDecision":"Resubmit"`:                                                 "reopen requires_input resubmit",
-		`"systemDecision":"Complete","manualDecision":"Approved","finalDecision":"Approved"`:                   "reopen requires_input resubmit",
+		`"trigger":"KYC Renewal","systemDecision":"Complete","manualDecision":null,"finalDecision":"Complete"`:       "note requires_input renewal_due",
+		`"trigger":"KYC Renewal","systemDecision":"Complete","manualDecision":null,"finalDecision":"Rejected"`:       "doubt unknown unconfirmed",
+		`"trigger":"KYC Renewal","systemDecision":"Complete","manualDecision":"Rejected","finalDecision":"Rejected"`: "doubt unknown unconfirmed",
+		`"trigger":"KYC Renewal","systemDecision":"Complete","manualDecision":"Rejected"`:                            "doubt unknown unconfirmed",
+		`"trigger":"KYC Renewal","systemDecision":"Rejected"`:                                                        "doubt unknown unconfirmed",
+		`"trigger":"KYC Renewal","systemDecision":"Refer","manualDecision":"Approved"`:                               "note requires_input renewal_due",
+		`"trigger":"KYC Renewal","systemDecision":"Reassess"`:                                                        "doubt unknown unconfirmed",
+		`"systemDecision":"Complete","manualDecision":"Approved","finalDecision":"Rejected"`:                         "doubt unknown unconfirmed",
+		`"systemDecision":"Refer","manualDecision":null,"finalDecision":"Resubmission Requested"`:                    "reopen requires_input resubmit",
+		`"systemDecision":"Refer","manualDecision":"Resubmit"`:                                                       "reopen requires_input resubmit",
+		`"systemDecision":"Complete","manualDecision":"Approved","finalDecision":"Approved"`:                         "reopen requires_input resubmit",
 	} {
 		body := `{"event":"Verification Update Required","body":{"journeyId":"j",` + words + `}}`
 		if got := normalizetest.Brief(mapBody(t, body, kycbridge.Settings{})); !strings.HasPrefix(got, want) {

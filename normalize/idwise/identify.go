@@ -62,7 +62,7 @@ func kindOf(body document.Object, via event.Via) string {
 	switch {
 	case named && !via.Asked():
 		return schemaWebhook
-	case has("step_summaries"), has("is_completed") && !decided:
+	case (has("step_summaries") || has("is_completed")) && !decided:
 		return schemaSummary
 	case decided, has("journey_id") && (has("model_version", "documents") || via.Asked()):
 		return schemaResult

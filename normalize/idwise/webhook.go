@@ -61,10 +61,12 @@ const (
 	actionResubmit   = "resubmit_other"
 )
 
-// triggerRenewal is the only trigger whose value the vendor published, folded; renewalKeep is the setting that
-// keeps an approval after its renewal date.
+// triggerRenewal is the only trigger whose value the vendor published, folded; actionReview is the action of an
+// updated journey that a reviewer has decided, folded; renewalKeep is the setting that keeps an approval after its
+// renewal date.
 const (
 	triggerRenewal = "kycrenewal"
+	actionReview   = "manualreview"
 	renewalKeep    = "keep"
 )
 
@@ -146,7 +148,7 @@ func (w hook) decided(s kycbridge.Settings, o *kycbridge.Observation) {
 	}
 	w.decide(o)
 	o.Repeats = !announced[w.exact]
-	if w.exact == manuallyReviewed && !w.manual.given && o.Effect != kycbridge.EffectDoubt {
+	if w.unsaid() && o.Effect != kycbridge.EffectDoubt {
 		// A reviewer decided, and the body does not contain the decision: the system's does not replace it.
 		values.Doubt(o, w.event, event.StageManualReview, event.ActorHuman)
 	}
@@ -154,6 +156,20 @@ func (w hook) decided(s kycbridge.Settings, o *kycbridge.Observation) {
 		w.resubmit(o)
 	}
 	unfetched(o, s)
+}
+
+// unsaid reports whether a body is about a reviewer's decision and does not contain it. In an updated journey the
+// decision may have its assumed name, or in older wording be a final decision of its own, such as Approved.
+func (w hook) unsaid() bool {
+	switch {
+	case w.manual.given:
+		return false
+	case w.exact == manuallyReviewed:
+		return true
+	}
+	_, reviewed := manualRows[w.review.folded]
+	isOwn := w.final.given && w.final.folded != w.system.folded
+	return values.Fold(w.Text("action")) == actionReview && !reviewed && !isOwn
 }
 
 // updateRequired handles an event whose content no result contains, so it counts whether or not results are
@@ -166,7 +182,7 @@ func (w hook) updateRequired(s kycbridge.Settings, o *kycbridge.Observation) {
 		w.final = word{} // it repeats the meaning of the event
 	}
 	switch {
-	case isRenewal && w.doubt(o), w.contradict(o):
+	case isRenewal && (w.doubt(o) || w.rejects(o)), w.contradict(o):
 		unfetched(o, s)
 	case isRenewal:
 		o.Effect, o.Status, o.StatusDetail = kycbridge.EffectNote, event.StatusRequiresInput, event.DetailRenewalDue
@@ -182,12 +198,27 @@ func (w hook) updateRequired(s kycbridge.Settings, o *kycbridge.Observation) {
 	}
 }
 
+// rejects makes o a doubt if the decisions reject the person, and reports whether it did: a notice about the renewal of
+// an approval contradicts them.
+func (w hook) rejects(o *kycbridge.Observation) bool {
+	d, rows, by := w.effective()
+	if rows[d.folded].outcome != event.OutcomeRejected {
+		return false
+	}
+	values.Contradiction(o, w.event+"/"+d.raw, by.Stage, by.ActorType)
+	return true
+}
+
 // renewalOverdue handles a renewal date that has passed
 // (https://docs.idwise.com/docs/kyc-renewal-deadline-exceeded-webhook). The operator configures whether the
 // approval then ends; by default it ends.
 func (w hook) renewalOverdue(s kycbridge.Settings, o *kycbridge.Observation) {
 	o.Effect, o.Status = kycbridge.EffectReopen, event.StatusExpired
 	if own(s).RenewalOverdue == renewalKeep {
+		if w.doubt(o) || w.rejects(o) {
+			unfetched(o, s)
+			return
+		}
 		o.Effect, o.Status = kycbridge.EffectNote, event.StatusRequiresInput
 	}
 	o.StatusDetail = event.DetailRenewalOverdue

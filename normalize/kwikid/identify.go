@@ -87,8 +87,8 @@ func sessionID(body document.Object) string {
 	return found
 }
 
-// search calls see with every text member of doc until see returns false. It goes depth-first, with the keys
-// in order and the text members of an object before its nested values.
+// search calls see with every text in doc until see returns false; a text in a list has no key. It goes depth-first,
+// with the keys in order and the text members of an object before its nested values.
 func search(doc any, depth int, see func(key, value string) bool) bool {
 	if depth == 0 {
 		return true
@@ -108,7 +108,7 @@ func search(doc any, depth int, see func(key, value string) bool) bool {
 		}
 	case []any:
 		for _, item := range doc {
-			if !search(item, depth-1, see) {
+			if text, ok := item.(string); ok && !see("", text) || !search(item, depth-1, see) {
 				return false
 			}
 		}

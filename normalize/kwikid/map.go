@@ -146,8 +146,9 @@ func addChecker(o *kycbridge.Observation, l label, at time.Time) {
 		return
 	case l.outcome == event.OutcomeApproved && o.Decisions[0].Outcome != event.OutcomeApproved:
 		return
-	case l.outcome == event.OutcomeApproved && o.Decision.Outcome == event.OutcomeNone:
-		return // the session is still locked for the checker
+	case l.outcome == event.OutcomeApproved && o.Decision.Outcome == event.OutcomeNone,
+		l.outcome == event.OutcomeApproved && o.Effect == kycbridge.EffectReopen:
+		return // the session is still locked for the checker, or is to be visited again
 	}
 	step := event.DecisionStep{Stage: l.stage, Outcome: l.outcome, ActorType: event.ActorHuman, ProviderValue: l.name}
 	o.Effect, o.Status, o.StatusDetail = kycbridge.EffectVerdict, event.StatusCompleted, event.DetailUnconfirmed

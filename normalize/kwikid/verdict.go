@@ -15,6 +15,7 @@ type feedback struct {
 	given bool   // it is not empty
 	kind  string // its type, folded
 	odd   bool   // it has a type that is not known, or several
+	aside bool   // what is being read is a member that is not feedback: only a known type counts there
 }
 
 func (d session) feedback() feedback {
@@ -31,11 +32,14 @@ func (f *feedback) read(v any, depth int) {
 	switch v := v.(type) {
 	case nil:
 	case map[string]any:
-		for _, member := range v {
-			f.given = f.given || strings.TrimSpace(document.Text(member)) != ""
-		}
 		f.is(values.Fold(document.Text(v["type"])))
-		f.odd = f.odd || unreadable(v["type"])
+		f.odd = f.odd || unreadable(v["type"]) && !f.aside
+		for _, name := range values.Sorted(v) { // in order, because the last type that differs remains
+			f.given = f.given || strings.TrimSpace(document.Text(v[name])) != ""
+			if name != "type" && unreadable(v[name]) {
+				f.within(name, v[name], depth)
+			}
+		}
 	case []any:
 		f.given = f.given || len(v) > 0
 		f.odd = f.odd || len(v) > 0 && depth == 0
@@ -49,24 +53,51 @@ func (f *feedback) read(v any, depth int) {
 	}
 }
 
+// within adds what an object or a list in feedback says. It may describe something else, unless it is feedback again.
+func (f *feedback) within(name string, v any, depth int) {
+	if depth == 0 {
+		f.odd = true
+		return
+	}
+	before := f.aside
+	f.aside = before || values.Fold(name) != "feedback"
+	f.read(v, depth-1)
+	f.aside = before
+}
+
 // readText adds what a text says: JSON, the type alone, or a comment.
 func (f *feedback) readText(text string, depth int) {
 	if text == "" || text == "null" {
 		return
 	}
 	f.given = true
-	if strings.ContainsRune(`{["`, rune(text[0])) {
-		switch inner, faults := document.Decode([]byte(`{"feedback":` + text + `}`)); {
-		case len(faults) == 0 && depth > 0:
-			f.read(inner["feedback"], depth-1)
-		case text[0] == '{' || depth == 0:
-			f.odd = true // an object that cannot be read; else a comment in quotes or brackets
+	if mayBeJSON(text) {
+		inner, ok := embedded(text)
+		if ok && depth > 0 {
+			f.read(inner, depth-1)
+			return
 		}
-		return
+		// An object that cannot be read; else a type or a comment in quotes or brackets.
+		f.odd = f.odd || holdsObject(text) || depth == 0
 	}
-	if plain := (feedback{kind: values.Fold(text)}); plain.known() {
+	if plain := (feedback{kind: values.Fold(strings.Trim(text, `[]"`))}); plain.known() {
 		f.is(plain.kind)
 	}
+}
+
+// mayBeJSON reports whether a text begins like JSON inside a text. It may also be a comment.
+func mayBeJSON(text string) bool { return text != "" && strings.ContainsRune(`{["`, rune(text[0])) }
+
+// holdsObject reports whether a text begins like an object, also in lists or quotes: that is no comment, even if it
+// cannot be read.
+func holdsObject(text string) bool {
+	return strings.HasPrefix(strings.TrimLeft(text, "[\"\\ \t\r\n"), "{")
+}
+
+// embedded decodes JSON inside a text.
+func embedded(text string) (v any, ok bool) {
+	inner, faults := document.Decode([]byte(`{"feedback":` + text + `}`))
+	return inner["feedback"], len(faults) == 0
 }
 
 // longestKind is how long a folded type may be. Longer ones are an agent's own text, and not kept.
@@ -76,6 +107,8 @@ const longestKind = 24
 func (f *feedback) is(kind string) {
 	switch {
 	case kind == "":
+		return
+	case f.aside && !(feedback{kind: kind}).known():
 		return
 	case len(kind) > longestKind:
 		f.odd = true
@@ -107,6 +140,7 @@ type audit struct {
 	raw     string        // the result, unchanged
 	unknown bool          // a result is present, and its value is not known
 	word    event.Outcome // what the auditor's feedback begins with; "" if that is no decision
+	odd     bool          // the auditor's feedback contains an object that cannot be read
 	locked  bool          // the session is locked for the checker
 	revisit bool          // the checker requests another review
 }
@@ -132,8 +166,9 @@ func (d session) audit() audit {
 	}
 	for _, name := range [...]string{"auditor_feedback", "auditor_fdbk"} {
 		for _, text := range texts(d.Value(name), searchDepth) {
-			text = strings.ToLower(strings.TrimSpace(text))
+			text = strings.ToLower(strings.TrimLeft(text, "[\" \t\r\n"))
 			a.revisit = a.revisit || strings.Contains(text, "revisit")
+			a.odd = a.odd || holdsObject(text)
 			switch {
 			case strings.HasPrefix(text, "reject"):
 				a.word = event.OutcomeRejected
@@ -145,7 +180,7 @@ func (d session) audit() audit {
 	return a
 }
 
-// texts are the scalars of a value, at any place in it.
+// texts are the scalars of a value, at any place in it, JSON inside a text included.
 func texts(v any, depth int) (found []string) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -163,16 +198,24 @@ func texts(v any, depth int) (found []string) {
 		}
 		return found
 	}
-	return []string{document.Text(v)}
+	text := strings.TrimSpace(document.Text(v))
+	if mayBeJSON(text) && depth > 0 {
+		if inner, ok := embedded(text); ok {
+			return texts(inner, depth-1)
+		}
+	}
+	return []string{text}
 }
 
-// disagrees reports whether the auditor's words contradict the audit result, or without one the maker's verdict. While
-// the session is locked for the checker they may be those of an earlier round.
+// disagrees reports whether the auditor's words contradict the audit result, or without one the maker's verdict. Words
+// that cannot be read may contradict an approval. While the session is locked for the checker they may be those of an
+// earlier round.
 func (a audit) disagrees(maker event.Outcome) bool {
 	if a.outcome != "" {
 		maker = a.outcome
 	}
-	return a.word != "" && a.word != maker && (a.outcome != "" || !a.locked)
+	differs := a.word != "" && a.word != maker || a.odd && maker == event.OutcomeApproved
+	return differs && (a.outcome != "" || !a.locked)
 }
 
 // judge maps a session that has a result: the maker's verdict first, then the checker's.

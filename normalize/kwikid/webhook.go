@@ -86,6 +86,9 @@ func webhook(body document.Object, s kycbridge.Settings) kycbridge.Observation {
 	})
 	l, known := labelOf(body)
 	other, contradicted := opposed(body)
+	if !contradicted && l.outcome == event.OutcomeApproved && rejects(body) {
+		other, contradicted = l, true
+	}
 	if known {
 		o.EventName = l.name
 		o.ProviderStatus["event"] = l.name
@@ -104,8 +107,7 @@ func webhook(body document.Object, s kycbridge.Settings) kycbridge.Observation {
 		values.Contradiction(&o, other.name, other.stage, event.ActorHuman)
 	default:
 		decideUnconfirmed(&o, l, s)
-		if o.Decision.Outcome == event.OutcomeApproved &&
-			(disputed(map[string]any(body), labelDepth) || rejects(body)) {
+		if o.Decision.Outcome == event.OutcomeApproved && disputed(map[string]any(body), labelDepth) {
 			values.Contradiction(&o, l.name, l.stage, event.ActorHuman)
 			o.Cross.Callback = ""
 		}
@@ -133,10 +135,12 @@ func disputed(doc any, depth int) bool {
 	return false
 }
 
-// rejects reports whether the status of a rejection stands anywhere near the top, under any key.
+// rejects reports whether a word for a rejection, of any stage, stands anywhere near the top, under any key.
 func rejects(body document.Object) bool {
 	return !search(map[string]any(body), labelDepth, func(_, value string) bool {
-		return values.Fold(value) != values.Fold(statusRejected)
+		said := feedback{kind: values.Fold(value)}
+		return !said.rejects() && said.kind != values.Fold(statusRejected) &&
+			labels[said.kind].outcome != event.OutcomeRejected
 	})
 }
 
@@ -149,7 +153,7 @@ func (d session) disputes() bool {
 	return unreadable(d.Value("session_status")) || status != "" && status != statusApproved && !underWay ||
 		said.rejects() || said.repeats() || said.odd ||
 		checker.unknown || checker.revisit || checker.outcome == event.OutcomeRejected ||
-		checker.word == event.OutcomeRejected
+		checker.word == event.OutcomeRejected || checker.odd
 }
 
 // decideUnconfirmed uses the label of a webhook as the verdict, because the account does not confirm verdicts

@@ -4,6 +4,7 @@
 package ondato
 
 import (
+	"cmp"
 	"strings"
 
 	"kycbridge"
@@ -40,12 +41,40 @@ func Identify(body document.Object, via event.Via) kycbridge.Identity {
 // isEnvelope distinguishes a webhook from a bare resource of the API.
 func isEnvelope(body document.Object) bool { return word(body, "type") != "" || body.Has("payload") }
 
-// application returns the customer application of a webhook: from its envelope, else from the resource in it.
+// Values of the application of a webhook that no configured id equals.
+const (
+	betweenIDs   = "\n"   // separates the ids of a webhook that has two
+	unreadableID = "\x00" // stands for an id that is not text
+)
+
+// application returns the customer application of a webhook, which is in its envelope and in the resource in it; both,
+// if they differ.
 func application(body document.Object) string {
-	if own := idOf(body, "applicationId"); own != "" {
-		return own
+	envelope, resource := applicationAt(body, "applicationId"), applicationAt(body, "payload", "applicationId")
+	if envelope != "" && resource != "" && envelope != resource {
+		return envelope + betweenIDs + resource
 	}
-	return idOf(body, "payload", "applicationId")
+	return cmp.Or(envelope, resource)
+}
+
+// applicationAt reads the id of an application at one place; "" if there is none.
+func applicationAt(body document.Object, path ...string) string {
+	if id := idOf(body, path...); id != "" {
+		return id
+	}
+	switch v := body.Value(path...).(type) {
+	case nil, string:
+		return ""
+	case map[string]any:
+		if len(v) == 0 {
+			return ""
+		}
+	case []any:
+		if len(v) == 0 {
+			return ""
+		}
+	}
+	return unreadableID
 }
 
 func envelope(body document.Object) kycbridge.Identity {

@@ -48,8 +48,8 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
-// TestApplication: the application of a webhook is the one in its envelope, or else in its payload; for a
-// body fetched with the account's own credentials it is not read.
+// TestApplication: the application of a webhook is the one in its envelope and in its payload; for a body fetched with
+// the account's own credentials it is not read.
 func TestApplication(t *testing.T) {
 	const envelope = `{"id":"E","type":"Form.Created",%s"payload":{"id":"1","identityVerificationId":"2","status":"x"%s}}`
 	for name, c := range map[string]struct {
@@ -58,8 +58,10 @@ func TestApplication(t *testing.T) {
 		want string
 	}{
 		"envelope": {fmt.Sprintf(envelope, `"applicationId":"A1",`, ``), event.ViaCallback, "a1"},
-		"envelope before payload": {fmt.Sprintf(envelope, `"applicationId":"A1",`, `,"applicationId":"A2"`),
+		"twice": {fmt.Sprintf(envelope, `"applicationId":"A1",`, `,"applicationId":"a1"`),
 			event.ViaCallback, "a1"},
+		"two": {fmt.Sprintf(envelope, `"applicationId":"A1",`, `,"applicationId":"A2"`),
+			event.ViaCallback, "a1\na2"},
 		"payload alone": {fmt.Sprintf(envelope, ``, `,"applicationId":"A2"`), event.ViaCallback, "a2"},
 		"odd in the envelope": {fmt.Sprintf(envelope, `"applicationId":{},`, `,"applicationId":"A2"`), event.ViaCallback,
 			"a2"},
@@ -70,6 +72,38 @@ func TestApplication(t *testing.T) {
 	} {
 		if got := Identify(decode(t, []byte(c.body)), c.via).Application; got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// TestForeign: an account with application ids accepts a webhook only if each id in it is text and one of them.
+func TestForeign(t *testing.T) {
+	const hook = `{"id":"E","type":"Form.Created","applicationId":%s,"payload":{"id":"1","applicationId":%s}}`
+	for _, c := range []struct {
+		envelope, payload string
+		want              bool
+	}{
+		{`"own"`, `"OWN"`, false},
+		{`"own"`, `"also"`, false},
+		{`"own"`, `null`, false},
+		{`""`, `{}`, false},
+		{`[]`, `"own"`, false},
+		{`"own"`, `"foreign"`, true},
+		{`"foreign"`, `"own"`, true},
+		{`null`, `"foreign"`, true},
+		{`["foreign"]`, `"own"`, true},
+		{`{"id":"foreign"}`, `null`, true},
+		{`"own"`, `["own"]`, true},
+		{`false`, `null`, true},
+	} {
+		body := fmt.Sprintf(hook, c.envelope, c.payload)
+		application := Identify(decode(t, []byte(body)), event.ViaCallback).Application
+		ours := Settings{ApplicationIDs: []string{"own", "Also"}}
+		if got := application != "" && foreign(ours, application); got != c.want {
+			t.Errorf("%s: foreign %t", body, got)
+		}
+		if foreign(Settings{}, application) {
+			t.Errorf("%s: foreign to an account without application ids", body)
 		}
 	}
 }

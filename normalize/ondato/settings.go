@@ -33,9 +33,13 @@ func own(s kycbridge.Settings) Settings {
 	return o
 }
 
-// foreign reports whether an envelope is from an application whose envelopes the account does not accept.
+// foreign reports whether an envelope is from an application whose envelopes the account does not accept. All ids of an
+// envelope must be accepted.
 func foreign(own any, application string) bool {
 	settings, _ := own.(Settings)
 	ours := settings.ApplicationIDs
-	return len(ours) > 0 && !slices.ContainsFunc(ours, func(id string) bool { return strings.EqualFold(id, application) })
+	other := func(id string) bool {
+		return !slices.ContainsFunc(ours, func(our string) bool { return strings.EqualFold(our, id) })
+	}
+	return len(ours) > 0 && slices.ContainsFunc(strings.Split(application, betweenIDs), other)
 }

@@ -1,6 +1,7 @@
 package signzy
 
 import (
+	"slices"
 	"strings"
 
 	"kycbridge/document"
@@ -74,25 +75,31 @@ func relied(status, a answer) answer {
 }
 
 // judges reports whether v contains a yes or a no at any depth.
-func judges(v any) bool {
-	switch v := v.(type) {
-	case map[string]any:
-		for _, inner := range v {
-			if judges(inner) {
-				return true
-			}
-		}
-	case []any:
-		for _, inner := range v {
-			if judges(inner) {
-				return true
-			}
-		}
+func judges(v any) bool { return some(v, isYesOrNo) }
+
+func isYesOrNo(v any) bool {
+	switch v.(type) {
 	case string, bool:
 		result, _ := values.TriState(document.Text(v))
 		return result == event.ResultPassed || result == event.ResultFailed
 	}
 	return false
+}
+
+// some reports whether a condition holds for v, or for a value within it at any depth, that is no object or list.
+func some(v any, holds func(any) bool) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, inner := range v {
+			if some(inner, holds) {
+				return true
+			}
+		}
+		return false
+	case []any:
+		return slices.ContainsFunc(v, func(inner any) bool { return some(inner, holds) })
+	}
+	return holds(v)
 }
 
 // blank reports whether a text means that there is no value: "", "NA" and the like.

@@ -58,13 +58,15 @@ func isTest(flow document.Object) bool {
 	}
 }
 
+// earliestYear is the first plausible year of a journey.
+const earliestYear = 2000
+
 // occurred sets when a journey reached its current state. The provider writes updatedAt just before the last
 // save and completedAt during it (observed); a later change moves updatedAt. If an ended journey has no
 // readable completedAt, or an implausibly early one, the time is left empty.
 func occurred(o *kycbridge.Observation, j document.Object, ended bool) {
-	const earliest = 2000
 	updated, over := j.Time("updatedAt"), j.Time("completedAt")
-	if !ended || over.Year() >= earliest {
+	if !ended || over.Year() >= earliestYear {
 		o.OccurredAt = later(updated, over)
 	}
 	o.Untimed = o.OccurredAt.IsZero()

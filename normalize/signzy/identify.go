@@ -70,6 +70,25 @@ func find(doc document.Object) (j document.Object, at string) {
 	return j, at
 }
 
+// contrary returns two values of currentStatus that disagree: those of two copies of the journey, or of a copy and the
+// wrapper around it. It is not known which of them is right. The result is "" if all agree; a place without a value
+// agrees with any.
+func contrary(doc document.Object) string {
+	first, given := "", false
+	for _, path := range places {
+		v := doc.Object(path...)["currentStatus"]
+		raw := document.Text(v)
+		switch {
+		case v == nil || v == "":
+		case !given:
+			first, given = raw, true
+		case values.Fold(raw) != values.Fold(first):
+			return first + "/" + raw
+		}
+	}
+	return ""
+}
+
 // reference returns the id of a journey. The documentation shows an id that is all digits, so a JSON number
 // that consists of digits only is accepted as an id.
 func reference(j document.Object) string {

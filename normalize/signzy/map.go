@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"kycbridge"
 	"kycbridge/document"
@@ -38,7 +39,10 @@ func Map(doc document.Object, p kycbridge.Payload, s kycbridge.Settings) (kycbri
 	if o.Checks == nil && examined(j) {
 		o.Checks = []event.Check{}
 	}
-	apply(&o, j, e, s)
+	apply(&o, j, e, s, p.ReceivedAt)
+	if raw := contrary(doc); raw != "" {
+		values.Contradiction(&o, raw, event.StageSystem, event.ActorSystem)
+	}
 	values.Confirm(&o, p, s)
 	return o, nil
 }
@@ -78,7 +82,7 @@ func ended(s string) bool { return s == complete || s == "journeycompleted" }
 // meaning. Status, step and the text for the step all describe the same end: if they name different ends, the
 // result is a contradiction; COMPLETED with an unknown step is a doubt. An unknown status is a doubt if the
 // journey has ended, else it counts as progress.
-func apply(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridge.Settings) {
+func apply(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridge.Settings, received time.Time) {
 	raw, step := j.Text("currentStatus"), values.Fold(j.Text("step"))
 	status, byOperator := operatorStatus(raw, own(s).FlowStatuses)
 	word, said := values.Fold(raw), []string{step, values.Fold(j.Text("message"))}
@@ -96,7 +100,7 @@ func apply(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridge
 			o.StatusDetail = event.DetailNoProviderVerdict
 			return
 		}
-		decide(o, j, e, s)
+		decide(o, j, e, s, received)
 	case word == terminated:
 		o.Effect, o.Status = kycbridge.EffectEnd, event.StatusFailed
 		o.Reasons = append([]event.Reason{termination(j.Text("step"))}, e.reasons...)

@@ -88,6 +88,18 @@ func TestStatuses(t *testing.T) {
 			kycbridge.Settings{}, doubt, "unknown", "", "system.contradiction"},
 		{"terminated, text of the other end", status(`"TERMINATED"`, `"RETRIES_EXCEEDED","message":"Journey Completed"`),
 			kycbridge.Settings{}, doubt, "unknown", "", "system.contradiction"},
+		{"two copies that disagree", `{"data":` + status(`"TERMINATED"`, `"RETRIES_EXCEEDED"`) + `,"result":` +
+			status(`"COMPLETED"`, `"COMPLETE"`) + `}`, kycbridge.Settings{}, doubt, "unknown", "", "system.contradiction"},
+		{"two copies that disagree, policy", `{"data":` + status(`"TERMINATED"`, `""`) + `,"result":` + goodJourney + `}`,
+			kycbridge.Settings{Own: Settings{Policy: map[string]float64{"min_face_match": 0}}}, doubt, "unknown", "",
+			"system.contradiction"},
+		{"a wrapper that disagrees", `{"currentStatus":"TERMINATED","result":` + status(`"COMPLETED"`, `"COMPLETE"`) + `}`,
+			kycbridge.Settings{}, doubt, "unknown", "", "system.contradiction"},
+		{"a wrapper with an object", `{"currentStatus":{"a":1},"result":` + status(`"COMPLETED"`, `"COMPLETE"`) + `}`,
+			kycbridge.Settings{}, doubt, "unknown", "", "system.contradiction"},
+		{"two copies that agree", `{"currentStatus":"completed","data":` + status(`"COMPLETED"`, `"COMPLETE"`) +
+			`,"result":{"currentStatus":null,"data":` + status(`"COMPLETED"`, `"COMPLETE"`) + `}}`,
+			kycbridge.Settings{}, verdict, "completed", "no_provider_verdict", ""},
 		{"unseen", status(`"LINK_EXPIRED"`, `"LINK_EXPIRED"`), kycbridge.Settings{}, doubt, "unknown", "",
 			"system.unmapped_status"},
 		{"unseen, open", `{"journeyId":"AB12","currentStatus":"LINK_OPENED","completedAt":null}`, kycbridge.Settings{},

@@ -31,6 +31,12 @@ var flags = []struct {
 	{"mobile", "mobile", "", false},
 }
 
+// addressParts are the members of an IP address (observed): the flags, and what contains no judgement.
+var addressParts = []string{
+	"proxy", "vpn", "tor", "isCrawler", "recentAbuse", "botStatus", "mobile", "asn", "isp", "countryCode", "region",
+	"city", "organization", "latitude", "longitude", "timezone", "host", "fraudScore", "address", "message",
+}
+
 // addresses adds one check for all IP addresses; the addresses themselves are not part of it. If the account
 // has not bought the check, the provider sends only a message that says so (observed).
 func (e *evidence) addresses(j document.Object) {
@@ -44,6 +50,7 @@ func (e *evidence) addresses(j document.Object) {
 		if !v.read(told) && told.Text("message") == "" {
 			v.unsure = true
 		}
+		e.others(told, "ipAddresses", addressParts...)
 	}
 	c := event.Check{CheckID: "ip_risk", Type: event.CheckIPRisk, Result: v.result(), ProviderCheck: "ipAddresses"}
 	if len(v.countries) == 1 {
@@ -112,11 +119,30 @@ func (v *addressVerdict) result() event.Result {
 func fraudScore(j document.Object) (worst float64, found bool) {
 	addresses := j.Object("ipAddresses")
 	for address := range addresses {
-		if f, ok := addresses.Number(address, "fraudScore"); ok && f >= 0 && f <= 100 {
-			worst, found = max(worst, f/100), true
+		if score, ok := scoreOf(addresses.Object(address)); ok {
+			worst, found = max(worst, score), true
 		}
 	}
 	return worst, found
+}
+
+// scoreOf returns the fraud score of one address, from 0 to 1.
+func scoreOf(address document.Object) (float64, bool) {
+	f, ok := address.Number("fraudScore")
+	return f / 100, ok && f >= 0 && f <= 100
+}
+
+// everyFraudScore returns the same, unless an address has a score that cannot be read: that one may be the worst.
+func everyFraudScore(j document.Object) (worst float64, measured bool) {
+	addresses := j.Object("ipAddresses")
+	for address := range addresses {
+		told := addresses.Object(address)
+		_, sent := told["fraudScore"]
+		if _, ok := scoreOf(told); sent && !ok {
+			return 0, false
+		}
+	}
+	return fraudScore(j)
 }
 
 // location records that the browser sent its position. The provider does not judge the position, and the event

@@ -31,7 +31,7 @@ var measures = map[string]measure{
 	"min_date_of_birth_match":   compares("dateOfBirthMatch"),
 	"min_document_number_match": compares("documentNumberMatch"),
 	"min_address_match":         compares("addressMatch"),
-	"max_fraud_score":           {fraudScore, "ip_risk", manualReview},
+	"max_fraud_score":           {everyFraudScore, "ip_risk", manualReview},
 	"min_liveness_consent":      {livenessConsent, "", "session.consent_declined"},
 }
 
@@ -69,14 +69,14 @@ func Overlookable() []string {
 // decide turns the evidence into the account's own verdict. It approves only if the body contains no
 // objection, everything that an approval needs is present, and every threshold is met. Evidence that refutes
 // the person leads to a rejection; everything else goes to a human for review.
-func decide(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridge.Settings) {
+func decide(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridge.Settings, received time.Time) {
 	d := event.Decision{
 		Outcome:   event.OutcomeReview,
 		Stage:     event.StagePolicy,
 		ActorType: event.ActorSystem,
 		DecidedAt: event.Instant(j.Time("completedAt")),
 	}
-	at := later(o.OccurredAt, j.Time("completedAt"))
+	at := endOf(o, j, received)
 	expired(o.Documents, e, at)
 	lacking(j, e, o.Documents, at)
 	unmet(j, e, own(s).Policy)
@@ -95,6 +95,15 @@ func decide(o *kycbridge.Observation, j document.Object, e *evidence, s kycbridg
 		Stage: d.Stage, Outcome: d.Outcome, ActorType: d.ActorType,
 		ProviderValue: values.Clip(j.Text("currentStatus"), values.MaxCode), DecidedAt: d.DecidedAt,
 	}}
+}
+
+// endOf returns when a journey ended, to compare it with dates of expiry. Without a plausible time it is when the body
+// was received, which is not earlier.
+func endOf(o *kycbridge.Observation, j document.Object, received time.Time) time.Time {
+	if at := later(o.OccurredAt, j.Time("completedAt")); at.Year() >= earliestYear {
+		return at
+	}
+	return received
 }
 
 // left returns the reasons of the objections that the operator has not configured to be overlooked.
@@ -160,11 +169,15 @@ func lacking(j document.Object, e *evidence, documents []event.Document, at time
 	if values.Fold(j.Text("step")) != complete {
 		e.unexplained("", "step")
 	}
-	if text := values.Fold(j.Text("message")); slices.ContainsFunc(otherEnds[:], func(word string) bool {
-		return strings.Contains(text, word)
-	}) {
+	if some(j["message"], namesOtherEnd) {
 		e.unexplained("", "message")
 	}
+}
+
+// namesOtherEnd reports whether a value is a text that contains one of otherEnds.
+func namesOtherEnd(v any) bool {
+	text := values.Fold(document.Text(v))
+	return slices.ContainsFunc(otherEnds[:], func(word string) bool { return strings.Contains(text, word) })
 }
 
 // unmet adds an objection for every threshold that is not met. An unknown key, a threshold outside 0 to 1 and
@@ -191,11 +204,15 @@ func unexpired(documents []event.Document, at time.Time) bool {
 }
 
 // expired adds an objection for each document that had expired when the journey ended, whatever the provider
-// reported about it.
+// reported about it, and for each one with which no time can be compared.
 func expired(documents []event.Document, e *evidence, at time.Time) {
 	day := at.UTC().Format(time.DateOnly)
 	for _, doc := range documents {
-		if doc.DateOfExpiry != "" && !at.IsZero() && doc.DateOfExpiry < day {
+		switch {
+		case doc.DateOfExpiry == "":
+		case at.IsZero():
+			e.unexplained(event.CheckDocumentExpiry, "completedAt")
+		case doc.DateOfExpiry < day:
 			e.object(event.CheckDocumentExpiry, event.Reason{Code: "document.expired", ProviderCode: "extractedFields"})
 		}
 	}

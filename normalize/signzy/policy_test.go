@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"kycbridge"
 	"kycbridge/event"
@@ -33,6 +34,12 @@ func TestPolicy(t *testing.T) {
 		{"address not compared", goodJourney, map[string]float64{"min_address_match": 0}, "review"},
 		{"fraud above", goodJourney, map[string]float64{"max_fraud_score": 0.19}, "review"},
 		{"fraud not measured", changed(t, `"fraudScore":"20"`, `"x":1`), map[string]float64{"max_fraud_score": 1}, "review"},
+		{"fraud not readable for one address", changed(t, `"ipAddresses":{`, `"ipAddresses":{"198.51.100.1":
+			{"proxy":"false","vpn":"false","tor":"false","fraudScore":"high"},`), map[string]float64{"max_fraud_score": 1}, "review"},
+		{"fraud out of range for one address", changed(t, `"ipAddresses":{`, `"ipAddresses":{"198.51.100.1":
+			{"proxy":"false","vpn":"false","tor":"false","fraudScore":"150"},`), map[string]float64{"max_fraud_score": 1}, "review"},
+		{"fraud not sent for one address", changed(t, `"ipAddresses":{`, `"ipAddresses":{"198.51.100.1":
+			{"proxy":"false","vpn":"false","tor":"false"},`), map[string]float64{"max_fraud_score": 1}, "approved"},
 		{"unknown key", goodJourney, map[string]float64{"min_face_match": 0.5, "min_luck": 0}, "review"},
 		{"threshold below the range", goodJourney, map[string]float64{"min_face_match": -1}, "review"},
 		{"threshold above the range", goodJourney, map[string]float64{"max_fraud_score": 100}, "review"},
@@ -79,6 +86,10 @@ func TestPolicy(t *testing.T) {
 		{"step left out", changed(t, `"step":"COMPLETE",`, ``), on, "review"},
 		{"a text for the step that names another end", changed(t, `"step":"COMPLETE",`, `"step":"COMPLETE","message":"Journey Rejected",`), on,
 			"review"},
+		{"texts for the step that name another end", changed(t, `"step":"COMPLETE",`,
+			`"step":"COMPLETE","message":["ok",{"en":"Journey Rejected"}],`), on, "review"},
+		{"unknown texts for the step", changed(t, `"step":"COMPLETE",`, `"step":"COMPLETE","message":[{"en":"ok"}],`), on,
+			"approved"},
 		{"an unknown text for the step", changed(t, `"step":"COMPLETE",`, `"step":"COMPLETE","message":"ok",`), on,
 			"approved"},
 		{"nothing at all", `{"journeyId":"AB12","currentStatus":"COMPLETED"}`, on, "review"},
@@ -108,5 +119,28 @@ func TestPolicy(t *testing.T) {
 		"min_face_match", "min_liveness", "min_liveness_consent", "min_name_match"}
 	if got := PolicyKeys(); !reflect.DeepEqual(got, want) {
 		t.Errorf("keys %v", got)
+	}
+}
+
+// TestExpiredWithoutATime: if a journey has no plausible time, its documents must not have expired when the body was
+// received; if that is not known either, a date of expiry is an objection.
+func TestExpiredWithoutATime(t *testing.T) {
+	received := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	for _, end := range []string{``, `"completedAt":"soon",`, `"completedAt":1772442319271000,`, `"completedAt":31536000000,`} {
+		for _, c := range []struct {
+			expiry   string
+			received time.Time
+			outcome  event.Outcome
+		}{
+			{"31/12/2020", received, "review"}, {"31/12/2020", time.Time{}, "review"},
+			{"31/12/2035", received, "approved"}, {"31/12/2035", time.Time{}, "review"},
+		} {
+			body := changed(t, `"completedAt":1772442319271,`, end, `"idExpired":"False"`,
+				`"idExpired":"False","extractedFields":{"Date Of Expiry":"`+c.expiry+`"}`)
+			o, err := mapPayload(kycbridge.Payload{Body: []byte(body), Via: event.ViaCallback, ReceivedAt: c.received}, strict)
+			if err != nil || o.Decision.Outcome != c.outcome {
+				t.Errorf("%s expiry %s, received %v: %s %v", end, c.expiry, c.received, normalizetest.Brief(o), err)
+			}
+		}
 	}
 }

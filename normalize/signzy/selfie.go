@@ -92,11 +92,13 @@ func (e *evidence) faceChecks(analysis document.Object) {
 	}
 }
 
-// hidden reads one of these checks. A hidden face is an objection whatever the status is.
+// hidden reads one of these checks. A hidden face is an objection whatever the status is, and wherever in the check the
+// flag is.
 func (e *evidence) hidden(checks document.Object, member, flag, code string) {
 	check := checks.Object(member)
 	found := answerAt(check.Object("result"), flag)
-	if found.passed() {
+	e.others(check, member, "status", "result", flag)
+	if found.passed() || answerAt(check, flag).passed() {
 		occluded := event.Reason{Code: "face.occluded", ProviderCode: code}
 		e.because(occluded)
 		e.object("", occluded)

@@ -76,6 +76,7 @@ func Letters(s string) string {
 // Snake converts a label of a provider (DocumentHasFace, "Date of Birth") to lower snake case of ASCII letters
 // and digits, at most MaxLabel bytes; "" if no character is left.
 func Snake(label string) string {
+	label = event.HideAadhaar(label) // before it is cut, as in Clip
 	var b strings.Builder
 	gap, lower := false, false
 	for i := 0; i < len(label) && b.Len() < MaxLabel-1; i++ {

@@ -54,9 +54,13 @@ func Set(m map[string]string, k, v string) {
 	}
 }
 
-// Clip cuts s to at most n bytes without splitting a character.
+// Clip cuts s to at most n bytes without splitting a character. It hides Aadhaar numbers before it cuts: the first
+// digits of one that is cut could not be recognized afterwards.
 func Clip(s string, n int) string {
 	if len(s) <= n {
+		return s
+	}
+	if s = event.HideAadhaar(s); len(s) <= n {
 		return s
 	}
 	n = max(n, 0)
