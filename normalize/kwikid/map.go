@@ -86,7 +86,7 @@ func (d session) observe(received time.Time, s kycbridge.Settings) kycbridge.Obs
 	default:
 		values.Unmapped(&o, status)
 	}
-	if d.audit().outcome == event.OutcomeRejected && endsWithoutVerdict(o) {
+	if a := d.audit(); (a.outcome == event.OutcomeRejected || a.word == event.OutcomeRejected) && endsWithoutVerdict(o) {
 		values.Contradiction(&o, status+" 0", event.StageChecker, event.ActorHuman)
 	}
 	o.Checks = append(append(o.Checks, d.checks(o.Documents)...), unsure...)

@@ -362,6 +362,7 @@ func TestChecker(t *testing.T) {
 		approved + `,"audit_result":"1","auditor_feedback":"{\"type\":\"Approve\"}"`:                      bothApproved,
 		rejected + `,"audit_result":"0","auditor_feedback":"{\"type\":NaN}"`:                              bothRejected,
 		`"session_status":"kyc_rejected","audit_result":"0"`:                                              checkerContradicted,
+		`"session_status":"session_expired","auditor_feedback":"Rejected: not the same person"`:           checkerContradicted,
 		`"session_status":"session_expired","audit_result":0`:                                             checkerContradicted,
 		`"session_status":"call_dropped","audit_result":"0"`:                                              checkerContradicted,
 		`"session_status":"kyc_rejected","audit_result":"1"`:                                              "end canceled session.superseded",
