@@ -37,8 +37,11 @@ func (d *Revision) attemptOrder(f Fact) attemptOrder {
 		d.adopt(f.Observation, seen)
 	}
 	at := slices.IndexFunc(m.Attempts, func(s SeenAttempt) bool { return s.Key == seen.Key })
-	if at < 0 {
+	switch {
+	case at < 0:
 		at = m.insert(seen)
+	case m.Attempts[at].CreatedAt.IsZero():
+		m.Attempts[at].CreatedAt = seen.CreatedAt // an earlier fact did not state it
 	}
 	current := slices.IndexFunc(m.Attempts, func(s SeenAttempt) bool { return s.Key == m.Attempt })
 	switch {
@@ -71,8 +74,12 @@ func (m *Memory) insert(s SeenAttempt) int {
 		m.Attempts = slices.Delete(m.Attempts, oldest, oldest+1)
 	}
 	at := len(m.Attempts)
-	for at > 0 && !s.CreatedAt.IsZero() && m.Attempts[at-1].CreatedAt.After(s.CreatedAt) {
-		at--
+	if !s.CreatedAt.IsZero() {
+		// Of attempts whose time is not known, only the first occurrence is known.
+		isLater := func(known SeenAttempt) bool { return known.CreatedAt.After(s.CreatedAt) }
+		if first := slices.IndexFunc(m.Attempts, isLater); first >= 0 {
+			at = first
+		}
 	}
 	m.Attempts = slices.Insert(m.Attempts, at, s)
 	return at

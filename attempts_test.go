@@ -170,3 +170,24 @@ func TestAttemptsOfAnEarlierVersion(t *testing.T) {
 		t.Errorf("a newer one: %s, %v", ends(&newer), newer.Documents)
 	}
 }
+
+// TestAttemptsWithoutATime: an older attempt is older than one whose time was not known at first, and than one before
+// an attempt whose time is not known.
+func TestAttemptsWithoutATime(t *testing.T) {
+	older, newer := at(1, approved()).OccurredAt, at(10, approved()).OccurredAt
+	m := Memory{Attempts: []SeenAttempt{{Key: "a", CreatedAt: newer}, {Key: "b"}}, Attempt: "b"}
+	if at := m.insert(SeenAttempt{Key: "c", CreatedAt: older}); at != 0 {
+		t.Errorf("an older attempt is number %d, after a newer one", at)
+	}
+	d := Revision{Memory: Memory{Attempts: []SeenAttempt{{Key: keyOf("a")}}, Attempt: keyOf("a")}}
+	f := at(20, of("a", approved()))
+	f.Attempt.CreatedAt = newer
+	if order := d.attemptOrder(f); order != sameAttempt {
+		t.Fatalf("the same attempt is %d", order)
+	}
+	f = at(21, of("c", approved()))
+	f.Attempt.CreatedAt = older
+	if order := d.attemptOrder(f); order != olderAttempt {
+		t.Errorf("an older attempt is %d", order)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -148,7 +149,7 @@ func TestHoldDuringPurgeOld(t *testing.T) {
 		must(t, store.Quarantine(t.Context(), p, kycbridge.QuarantineUnidentified, nil))
 	}
 	var once sync.Once
-	left := 0
+	var left atomic.Int64
 	counts, err := tool.PurgeOld(t.Context(), archive.Filter{Status: archive.StatusQuarantined},
 		time.Now().Add(time.Hour), false,
 		func(done int) {
@@ -157,16 +158,16 @@ func TestHoldDuringPurgeOld(t *testing.T) {
 					go func() {
 						h, err := tool.Hold(context.Background(), id, "court", "me", time.Time{})
 						t.Logf("hold: active %v %v", h.Active, err)
-						left = len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine}))
+						left.Store(int64(len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine}))))
 					}()
 				})
 			}
 		})
 	must(t, err)
 	t.Logf("%v", counts)
-	wait.For(t, 10*time.Second, "hold", func() bool { return left > 0 })
-	if n := len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine})); n != left {
-		t.Errorf("%d were left when the hold was in effect, now %d", left, n)
+	wait.For(t, 10*time.Second, "hold", func() bool { return left.Load() > 0 })
+	if n := len(kept(t, store, kycbridge.KeptQuery{Shelf: kycbridge.ShelfQuarantine})); int64(n) != left.Load() {
+		t.Errorf("%d were left when the hold was in effect, now %d", left.Load(), n)
 	}
 }
 

@@ -343,9 +343,12 @@ func (r *reader) run(lane chan request, work func(request)) {
 	}
 }
 
-// ack passes on an acknowledgement.
+// ack passes on an acknowledgement. One that also pulls is limited like a pull.
 func (r *reader) ack(q request) {
 	if r.acking.Wait(r.ctx) != nil {
+		return
+	}
+	if next, ok := bytes.CutPrefix(q.body, []byte("+NXT")); ok && !r.mayPull(next) {
 		return
 	}
 	if subject, ok := r.ackSubject(q.rest); ok {
@@ -355,9 +358,14 @@ func (r *reader) ack(q request) {
 	r.refuse(q, "")
 }
 
+// mayPull waits until the events that a pull requests may be sent; false: the reader has gone.
+func (r *reader) mayPull(body []byte) bool {
+	return r.o.sendBudget.wait(r.ctx) == nil && r.pulling.WaitN(r.ctx, pulledBy(body)) == nil
+}
+
 // pull passes on a pull.
 func (r *reader) pull(q request) {
-	if r.o.sendBudget.wait(r.ctx) != nil || r.pulling.WaitN(r.ctx, pulledBy(q.body)) != nil {
+	if !r.mayPull(q.body) {
 		return
 	}
 	if subject, ok := r.nextSubject(q); ok {

@@ -215,6 +215,9 @@ func (o *sendFlags) answered(w io.Writer, status int, raw []byte) error {
 		if status == http.StatusUnauthorized {
 			next = "; the running kycbridge may have another configuration: kycbridge payloads list --status refused says why"
 		}
+		if status == http.StatusNotFound {
+			next = "; does the running kycbridge have this account, and is --url its listen address?"
+		}
 		return fmt.Errorf("answered %d: %w%s", status, &p, next)
 	}
 	if err := json.Unmarshal(raw, &a); err != nil || a.Status == "" {
