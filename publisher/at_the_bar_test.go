@@ -34,6 +34,25 @@ func (s *watchesThen) EraseWatches(ctx context.Context, k kycbridge.Key) (int, e
 	return s.Store.EraseWatches(ctx, k)
 }
 
+// readsThen closes read when a payload has been read to be stored again, or the record of an erasure looked for.
+type readsThen struct {
+	*Store
+	once sync.Once
+	read chan struct{}
+}
+
+func (s *readsThen) KeptAt(ctx context.Context, shelf kycbridge.Shelf, seq uint64) (kycbridge.Kept, error) {
+	k, err := s.Store.KeptAt(ctx, shelf, seq)
+	s.once.Do(func() { close(s.read) })
+	return k, err
+}
+
+func (s *readsThen) Tombstone(ctx context.Context, k kycbridge.Key) (*kycbridge.Tombstone, error) {
+	t, err := s.Store.Tombstone(ctx, k)
+	s.once.Do(func() { close(s.read) })
+	return t, err
+}
+
 // TestReadmitAtTheBar: a replay of the quarantine reads a payload while a purge has its bar up and has not erased the
 // payload yet. It does not store the payload again when the bar is lifted.
 func TestReadmitAtTheBar(t *testing.T) {
@@ -43,15 +62,16 @@ func TestReadmitAtTheBar(t *testing.T) {
 	victim := payload("victim", "", `{"ref":"victim"}`)
 	must(t, store.Quarantine(t.Context(), victim, kycbridge.QuarantineSchema, nil))
 	readmitted := make(chan error, 1)
-	purger := *tool
+	purger, reader, reads := *tool, *tool, &readsThen{Store: store, read: make(chan struct{})}
+	reader.Shelves = reads
 	purger.Watches = &watchesThen{store, 1, func() {
 		go func() {
-			_, err := tool.Replay(context.Background(),
+			_, err := reader.Replay(context.Background(),
 				archive.ReplayOptions{Filter: archive.Filter{Status: archive.StatusQuarantined}},
 				func(r archive.Replayed) error { t.Logf("replay: %+v", r); return nil })
 			readmitted <- err
 		}()
-		time.Sleep(300 * time.Millisecond)
+		<-reads.read
 	}}
 	out, err := purger.Purge(t.Context(), victim.VerificationID, false)
 	must(t, err)
@@ -79,14 +99,15 @@ func TestImportAtTheBar(t *testing.T) {
 	e, body := eventOf(victim, 1)
 	must(t, bus.Publish(t.Context(), key(victim), sealed(event.KindUpdated, e, body), 0)) // its payload has expired
 	imported := make(chan error, 1)
-	purger := *tool
+	purger, reader, reads := *tool, *tool, &readsThen{Store: store, read: make(chan struct{})}
+	reader.Tombstones = reads
 	purger.Watches = &watchesThen{store, 1, func() {
 		go func() {
-			out, err := tool.Import(context.Background(), bytes.NewReader(exportLine(victim)), false, nil)
+			out, err := reader.Import(context.Background(), bytes.NewReader(exportLine(victim)), false, nil)
 			t.Logf("import: %+v", out)
 			imported <- err
 		}()
-		time.Sleep(300 * time.Millisecond)
+		<-reads.read
 	}}
 	out, err := purger.Purge(t.Context(), victim.VerificationID, false)
 	must(t, err)

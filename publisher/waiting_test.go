@@ -13,6 +13,7 @@ import (
 
 	"kycbridge"
 	"kycbridge/event"
+	"kycbridge/test/wait"
 )
 
 // TestWaitingPayloadsStopNoOther: more than a thousand payloads that cannot be processed at present (of an account that
@@ -55,7 +56,7 @@ func TestWaitingPayloadsStopNoOther(t *testing.T) {
 		close(ended)
 	}()
 	defer func() { stop(); <-ended }()
-	time.Sleep(3 * time.Second)
+	wait.For(t, 20*time.Second, "a thousand payloads wait", func() bool { return tried.Load() >= 1024 })
 	digest := kycbridge.Digest([]byte(`{}`))
 	good := kycbridge.Payload{ID: kycbridge.PayloadID("ondato", "good", "e", digest), Provider: "ondato", Account: "good",
 		VerificationID: event.VerificationID("ondato", "good", "x"), Via: event.ViaCallback, ReceivedAt: time.Now(),

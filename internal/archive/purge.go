@@ -333,6 +333,18 @@ func (a *Archive) verificationOf(k kycbridge.Kept) string {
 	return event.VerificationID(owner.Provider, owner.Account, reference)
 }
 
+// verificationAt is verificationOf the payload at a sequence of a shelf; "" if it is no longer there.
+func (a *Archive) verificationAt(ctx context.Context, shelf kycbridge.Shelf, seq uint64) (string, error) {
+	k, err := a.Shelves.KeptAt(ctx, shelf, seq)
+	if errors.Is(err, kycbridge.ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return a.verificationOf(k), nil
+}
+
 // ownerOf is the account of a payload; of a callback to an account that was unknown, the one in its address.
 func ownerOf(k kycbridge.Kept) kycbridge.AccountKey {
 	if k.Provider == kycbridge.UnknownAccount {

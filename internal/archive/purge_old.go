@@ -119,13 +119,8 @@ func (p *oldPurge) identify(ctx context.Context, k *kycbridge.Kept, held map[kyc
 		if h.Provider != owner.Provider || h.Account != owner.Account {
 			continue
 		}
-		kept, err := p.Shelves.KeptAt(ctx, k.Shelf, k.Seq)
-		if errors.Is(err, kycbridge.ErrNotFound) {
-			return nil
-		}
-		if err == nil {
-			k.VerificationID = p.verificationOf(kept)
-		}
+		id, err := p.verificationAt(ctx, k.Shelf, k.Seq)
+		k.VerificationID = id
 		return err
 	}
 	return nil

@@ -211,13 +211,8 @@ func (r *retaining) identify(ctx context.Context, m *kycbridge.Aged, active map[
 		if k.Provider != m.Provider || k.Account != m.Account {
 			continue
 		}
-		kept, err := r.Shelves.KeptAt(ctx, r.shelf, m.Seq)
-		if errors.Is(err, kycbridge.ErrNotFound) {
-			return nil
-		}
-		if err == nil {
-			m.VerificationID = r.verificationOf(kept)
-		}
+		id, err := r.verificationAt(ctx, r.shelf, m.Seq)
+		m.VerificationID = id
 		return err
 	}
 	return nil

@@ -87,7 +87,7 @@ func (d session) observe(received time.Time, s kycbridge.Settings) kycbridge.Obs
 		values.Unmapped(&o, status)
 	}
 	if a := d.audit(); (a.outcome == event.OutcomeRejected || a.word == event.OutcomeRejected) && endsWithoutVerdict(o) {
-		values.Contradiction(&o, status+" 0", event.StageChecker, event.ActorHuman)
+		values.Contradiction(&o, strings.TrimSpace(status+" "+a.raw), event.StageChecker, event.ActorHuman)
 	}
 	o.Checks = append(append(o.Checks, d.checks(o.Documents)...), unsure...)
 	o.Checks = dates.Unread.AddTo(values.Distinct(o.Checks))
