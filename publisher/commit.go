@@ -167,7 +167,7 @@ func (c *committer) publishNow(p *pending) (jetstream.PubAck, error) {
 }
 
 // note records an acknowledgement, and requests a check of the stream if it has become shorter.
-func (c *committer) note(pub jetstream.PubAck, before uint64) {
+func (c *committer) note(pub jetstream.PubAck, before sentAt) {
 	if c.order.note(pub, before) {
 		c.conn.requestCheck()
 	}

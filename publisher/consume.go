@@ -352,31 +352,3 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	}
 }
-
-// Backlog is the number of stored payloads that are not processed yet, waiting or in progress.
-func (s *Store) Backlog(ctx context.Context) (int, error) {
-	backlog, _, err := s.Progress(ctx)
-	return backlog, err
-}
-
-// Progress is the backlog, and the total number of processed payloads. The total may restart at a lower number when
-// deliveries restart.
-func (s *Store) Progress(ctx context.Context) (backlog int, processed uint64, err error) {
-	c, err := s.js.Consumer(ctx, s.names.payloads(), Consumer)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) { // no normalizer has run yet
-		stream, err := s.js.Stream(ctx, s.names.payloads())
-		if err != nil {
-			return 0, 0, err
-		}
-		return int(stream.CachedInfo().State.Msgs), 0, nil
-	}
-	if err != nil {
-		return 0, 0, err
-	}
-	info, err := c.Info(ctx)
-	if err != nil {
-		return 0, 0, err
-	}
-	delivered, waiting := info.Delivered.Stream, uint64(info.NumAckPending)
-	return int(info.NumPending) + info.NumAckPending, delivered - min(delivered, waiting), nil
-}

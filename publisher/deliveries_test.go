@@ -123,8 +123,10 @@ func (w *worked) count(n int) int {
 	return w.attempts[payload("", fmt.Sprint("e", n), "{}").ID]
 }
 
-// consume processes payloads with one worker until the test ends. then decides about an attempt.
-func (w *worked) consume(t *testing.T, s *Store, then func(p kycbridge.Payload, attempt int) (retryIn time.Duration)) {
+// consume processes payloads with one worker until stop is called, or the test ends. then decides about an attempt.
+func (w *worked) consume(
+	t *testing.T, s *Store, then func(p kycbridge.Payload, attempt int) (retryIn time.Duration),
+) (stop func()) {
 	t.Helper()
 	w.attempts = map[string]int{}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -139,12 +141,14 @@ func (w *worked) consume(t *testing.T, s *Store, then func(p kycbridge.Payload, 
 				return kycbridge.Disposition{Revision: 1}, then(p, attempt)
 			}})
 	}()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(stop)
+	return stop
 }
 
 func always(kycbridge.Payload, int) time.Duration { return 0 }
@@ -225,6 +229,46 @@ func TestConsumerPastALoss(t *testing.T) {
 	if m, err = s.Repair(t.Context()); err != nil || !m.Empty() {
 		t.Errorf("repaired again: %+v, %v", m, err)
 	}
+}
+
+// TestInterruptedRepair: a repair fails after it has noted a loss, in a process that does not consume. The next one
+// completes it.
+func TestInterruptedRepair(t *testing.T) {
+	t.Parallel()
+	f := newForgetful(t)
+	f.append(f.open(), 1)
+	old := f.copy()
+	s := f.open()
+	var before, after worked
+	stop := before.consume(t, f.open(), always)
+	f.append(s, 2, 3)
+	eventually(t, "they are processed", func() bool { return before.count(3) == 1 && f.position(s).AckFloor.Stream == 3 })
+	stop()
+	life := s.life()
+	f.lose(old, testNames.payloads(), "msgs")
+	f.reconnected(s, life)
+	f.append(s, 12, 13, 14, 15)
+	c, err := s.js.Consumer(t.Context(), testNames.payloads(), Consumer)
+	must(t, err)
+	for range 3 { // the acknowledgements of lost ones, which another process still held
+		m, err := c.Next()
+		must(t, err)
+		must(t, m.DoubleAck(t.Context()))
+	}
+	s.durables.add(durable{stream: "NO_SUCH_STREAM", config: jetstream.ConsumerConfig{Durable: "a"}})
+	if m, err := s.Repair(t.Context()); err == nil || len(m.Shorter) != 1 {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	delete(s.durables.known, "a")
+	if m, err := s.Repair(t.Context()); err != nil || len(m.Consumers) != 1 || m.Consumers[0].From != 2 {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if m, err := s.Repair(t.Context()); err != nil || !m.Empty() {
+		t.Errorf("repaired again: %+v, %v", m, err)
+	}
+	after.consume(t, f.open(), always)
+	eventually(t, "the payloads at the sequences of lost ones are processed",
+		func() bool { return after.count(12) > 0 && after.count(13) > 0 && after.count(15) > 0 })
 }
 
 // TestErasedPayloadIsNotLost: erasures are no losses, and an erased payload blocks nothing.

@@ -50,7 +50,7 @@ func (f *flushers) flush(ctx context.Context, stream string) error {
 	f.mu.Lock()
 	one, ok := f.byStream[stream]
 	if !ok {
-		blocks := &blockFiles{folder: filepath.Join(f.dir, "jetstream", ownAccount, "streams", stream, "msgs")}
+		blocks := newBlockFiles(filepath.Join(f.dir, "jetstream", ownAccount, "streams", stream, "msgs"))
 		one = &flusher{sync: blocks.sync}
 		f.byStream[stream] = one
 	}
@@ -155,12 +155,19 @@ func (f *flusher) run() {
 	}
 }
 
-// blockFiles are the files of a stream, 1.blk, 2.blk and so on. The server appends to the last one only.
+// blockFiles are the files of a stream, 1.blk, 2.blk and so on. The server appends to the last one only, and removes
+// files whose messages are all deleted.
 type blockFiles struct {
-	folder string
-	last   uint64   // number of the last file at the latest flush; 0: none was flushed yet
-	file   *os.File // the file last; while it is open, no other file can get its inode number
-	inode  uint64   // of the file last: a rewritten file has another one
+	folder   string
+	datasync func(*os.File) error // flushes a file
+	last     uint64               // number of the last file at the latest flush; 0: none was flushed yet
+	file     *os.File             // the file last; while it is open, no other file can get its inode number
+	inode    uint64               // of the file last: a rewritten file has another one
+	changed  time.Time            // when an entry of the folder had changed at the latest flush
+}
+
+func newBlockFiles(folder string) *blockFiles {
+	return &blockFiles{folder: folder, datasync: func(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }}
 }
 
 // sync flushes the files that the server has appended to since the last call: the last one of that time
@@ -170,26 +177,78 @@ func (b *blockFiles) sync() error {
 	if err == nil && !found {
 		return b.syncEach() // the first flush, or the server has removed the file
 	}
-	for err == nil && found {
-		found, err = b.syncFile(b.last + 1)
+	for err == nil {
+		next, err := b.next()
+		if err != nil || next == 0 {
+			return err
+		}
+		// Once the next file exists, the last one does not grow any more. Its flush may have begun before its newest
+		// messages were appended, and no later flush covers it.
+		if _, err := b.syncFile(b.last); err != nil {
+			return err
+		}
+		if _, err := b.syncFile(next); err != nil {
+			return err
+		}
 	}
 	return err
 }
 
-// syncEach flushes every file, the last one last.
-func (b *blockFiles) syncEach() error {
+// clockTick is longer than the steps in which the kernel counts the times of changes.
+const clockTick = 20 * time.Millisecond
+
+// next is the number of the first file after the last one; 0 if there is none. Files in between may have been removed:
+// the folder has changed then.
+func (b *blockFiles) next() (uint64, error) {
+	if _, err := os.Stat(b.path(b.last + 1)); err == nil {
+		return b.last + 1, nil
+	}
+	info, err := os.Stat(b.folder)
+	if err != nil {
+		return 0, fmt.Errorf("flush messages: %w", withoutPath(err))
+	}
+	if b.changed.Equal(info.ModTime()) {
+		return 0, nil
+	}
+	numbers, err := b.numbers()
+	if err != nil {
+		return 0, err
+	}
+	if i, _ := slices.BinarySearch(numbers, b.last+1); i < len(numbers) {
+		return numbers[i], nil
+	}
+	if time.Since(info.ModTime()) > clockTick { // a later change has another time
+		b.changed = info.ModTime()
+	}
+	return 0, nil
+}
+
+func (b *blockFiles) path(n uint64) string {
+	return filepath.Join(b.folder, strconv.FormatUint(n, 10)+".blk")
+}
+
+// numbers are those of all files, ascending.
+func (b *blockFiles) numbers() (all []uint64, err error) {
 	entries, err := os.ReadDir(b.folder)
 	if err != nil {
-		return fmt.Errorf("flush messages: %w", withoutPath(err))
+		return nil, fmt.Errorf("flush messages: %w", withoutPath(err))
 	}
-	var numbers []uint64
 	for _, e := range entries {
 		n, err := strconv.ParseUint(strings.TrimSuffix(e.Name(), ".blk"), 10, 64)
 		if err == nil && filepath.Ext(e.Name()) == ".blk" {
-			numbers = append(numbers, n)
+			all = append(all, n)
 		}
 	}
-	slices.Sort(numbers)
+	slices.Sort(all)
+	return all, nil
+}
+
+// syncEach flushes every file, the last one last.
+func (b *blockFiles) syncEach() error {
+	numbers, err := b.numbers()
+	if err != nil {
+		return err
+	}
 	any := false
 	for _, n := range numbers {
 		found, err := b.syncFile(n)
@@ -213,25 +272,24 @@ var errNoBlocks = errors.New("flush messages: the embedded server has no file of
 // syncFile flushes a file; found is false if it does not exist. A file that is new, or was replaced, is
 // flushed with its entry in the folder.
 func (b *blockFiles) syncFile(n uint64) (found bool, err error) {
-	path := filepath.Join(b.folder, strconv.FormatUint(n, 10)+".blk")
 	var info unix.Stat_t
-	switch err := unix.Stat(path, &info); {
+	switch err := unix.Stat(b.path(n), &info); {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("flush messages: %w", err)
 	case n == b.last && info.Ino == b.inode && b.file != nil:
-		if err := unix.Fdatasync(int(b.file.Fd())); err != nil {
+		if err := b.datasync(b.file); err != nil {
 			return false, fmt.Errorf("%w: %w", errNotFlushed, err)
 		}
 		return true, nil
 	}
-	return b.syncNew(n, path)
+	return b.syncNew(n)
 }
 
 // syncNew flushes a file that no flush has covered yet, with its entry in the folder, and keeps it open.
-func (b *blockFiles) syncNew(n uint64, path string) (found bool, err error) {
-	file, err := os.Open(path)
+func (b *blockFiles) syncNew(n uint64) (found bool, err error) {
+	file, err := os.Open(b.path(n))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -243,7 +301,7 @@ func (b *blockFiles) syncNew(n uint64, path string) (found bool, err error) {
 		file.Close()
 		return false, fmt.Errorf("flush messages: %w", withoutPath(err))
 	}
-	if err = file.Sync(); err == nil {
+	if err = b.datasync(file); err == nil {
 		err = syncFolder(b.folder)
 	}
 	if err != nil {

@@ -3,10 +3,14 @@ package publisher
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -144,7 +148,7 @@ func TestAFailedFlushIsFinal(t *testing.T) {
 
 // TestFlushes flushes a folder in which files appear, are replaced and are removed.
 func TestFlushes(t *testing.T) {
-	b := &blockFiles{folder: t.TempDir()}
+	b := newBlockFiles(t.TempDir())
 	block := func(n int) string { return filepath.Join(b.folder, strconv.Itoa(n)+".blk") }
 	write := func(numbers ...int) {
 		for _, n := range numbers {
@@ -185,6 +189,81 @@ func TestFlushes(t *testing.T) {
 			t.Errorf("%s: flushed up to %d.blk, want %d.blk", step.name, b.last, step.last)
 		}
 	}
+}
+
+// TestFlushesCoverWhatWasThere: while a flush runs, the server appends to the last file, begins new files and removes
+// others. A flush covers everything that was appended before it began.
+func TestFlushesCoverWhatWasThere(t *testing.T) {
+	for seed := range uint64(20) {
+		source := rand.New(rand.NewPCG(seed, 1))
+		s := &appendingServer{T: t, Rand: source, folder: t.TempDir(), durable: map[uint64]int64{}}
+		s.grow()
+		b := newBlockFiles(s.folder)
+		b.datasync = s.datasync
+		for range 10 {
+			s.act()
+			there := maps.Clone(s.sizes)
+			must(t, b.sync())
+			for n, size := range there {
+				if _, isThere := s.sizes[n]; isThere && s.durable[n] < size {
+					t.Fatalf("seed %d: %d of %d bytes of %d.blk are flushed", seed, s.durable[n], size, n)
+				}
+			}
+		}
+	}
+}
+
+// appendingServer writes files as the embedded server does, also while one of them is flushed.
+type appendingServer struct {
+	*testing.T
+	*rand.Rand
+
+	folder  string
+	last    uint64
+	sizes   map[uint64]int64
+	durable map[uint64]int64 // flushed bytes
+}
+
+// grow appends a message to the last file, or begins the next one with it.
+func (s *appendingServer) grow() {
+	s.Helper()
+	if s.last == 0 || s.IntN(3) == 0 {
+		s.last++
+	}
+	f, err := os.OpenFile(filepath.Join(s.folder, fmt.Sprint(s.last, ".blk")), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	must(s.T, err)
+	_, err = f.WriteString("message")
+	must(s.T, errors.Join(err, f.Close()))
+	if s.sizes == nil {
+		s.sizes = map[uint64]int64{}
+	}
+	s.sizes[s.last] += int64(len("message"))
+}
+
+// act appends some messages, and removes a file that is not the last one.
+func (s *appendingServer) act() {
+	s.Helper()
+	for range s.IntN(4) {
+		s.grow()
+	}
+	if n := s.Uint64N(s.last) + 1; n < s.last && s.IntN(4) == 0 {
+		if err := os.Remove(filepath.Join(s.folder, fmt.Sprint(n, ".blk"))); err != nil && !errors.Is(err, os.ErrNotExist) {
+			s.Fatal(err)
+		}
+		delete(s.sizes, n)
+	}
+}
+
+// datasync flushes what a file contains when the flush begins.
+func (s *appendingServer) datasync(f *os.File) error {
+	s.Helper()
+	info, err := f.Stat()
+	must(s.T, err)
+	n, err := strconv.ParseUint(strings.TrimSuffix(filepath.Base(f.Name()), ".blk"), 10, 64)
+	must(s.T, err)
+	s.durable[n] = info.Size()
+	s.act()
+	return nil
 }
 
 // TestOtherProcessesFlush: if a command reaches the store through the port of the process that runs it,

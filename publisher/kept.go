@@ -294,34 +294,6 @@ func checkPlacement(k kycbridge.Kept) error {
 	return nil
 }
 
-// Position is the progress of the Normalizer. Without its consumer everything is pending.
-func (s *Store) Position(ctx context.Context) (kycbridge.Position, error) {
-	ctx, cancel := s.whileUp(ctx)
-	defer cancel()
-	// The stream first: the consumer's position is then at least as recent.
-	stream, err := s.js.Stream(ctx, s.names.payloads())
-	if err != nil {
-		return kycbridge.Position{}, fmt.Errorf("look up the payload log: %w", err)
-	}
-	state := stream.CachedInfo().State
-	isWhole := state.FirstSeq <= 1 && state.NumDeleted == 0
-	consumer, err := s.js.Consumer(ctx, s.names.payloads(), Consumer)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return kycbridge.Position{Last: state.LastSeq, Pending: int(state.Msgs), Whole: isWhole}, nil
-	}
-	if err != nil {
-		return kycbridge.Position{}, fmt.Errorf("look up consumer %s: %w", Consumer, err)
-	}
-	info := consumer.CachedInfo()
-	p := kycbridge.Position{Floor: info.AckFloor.Stream, Last: state.LastSeq, Pending: int(info.NumPending) +
-		info.NumAckPending, Whole: isWhole}
-	p.Last = max(p.Last, p.Floor)
-	if p.Pending == 0 {
-		p.Floor = p.Last // the newest messages may have been erased, and are then never acknowledged
-	}
-	return p, nil
-}
-
 // Watches reads all open sessions, oldest first: timers, and watches that are due. A session with both is
 // returned twice. Foreign messages are skipped.
 func (s *Store) Watches(ctx context.Context, each func(w kycbridge.Watch, due bool) error) error {

@@ -69,6 +69,7 @@ type Store struct {
 	pulling    sync.Mutex       // held while payloads are pulled
 	delivered  deliveries       // to this process, lately
 	epoch      atomic.Uint64    // incremented when deliveries restart; earlier pulls are dropped
+	unaligned  lowest           // sequence at which payloads were lost, and consumers must continue
 	tried      atomic.Uint64    // sequence up to which payloads were delivered before deliveries were restarted
 	log        jetstream.Stream // the payload log
 	polls      jetstream.Stream // timers and due watches

@@ -299,18 +299,6 @@ func (s *Store) Watched(ctx context.Context) (int, error) {
 	return int(stream.CachedInfo().State.Msgs), nil
 }
 
-// Due is the number of due watches of an account that are not processed yet.
-func (s *Store) Due(ctx context.Context, a kycbridge.AccountKey) (int, error) {
-	ctx, cancel := s.whileUp(ctx)
-	defer cancel()
-	consumer, err := s.js.Consumer(ctx, s.names.polls(), pollerName(a))
-	if err != nil {
-		return 0, err
-	}
-	info := consumer.CachedInfo()
-	return int(info.NumPending) + info.NumAckPending, nil
-}
-
 // pollerName is the name of the consumer of an account's due watches. No token contains the equals sign, so
 // no two accounts share a name.
 func pollerName(a kycbridge.AccountKey) string { return "poller-" + a.Provider + "=" + a.Account }

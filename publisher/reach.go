@@ -126,7 +126,8 @@ func (s *Store) checkLogEnd(ctx context.Context) ([]Shorter, error) {
 	if err := s.setReach(ctx, log, info.State.LastSeq); err != nil {
 		return nil, err
 	}
-	s.payloads.order.endsAt(info.State.LastSeq)
+	s.unaligned.lower(end.Last + 1)
+	s.payloads.order.endsAt(info.State.LastSeq, end.Last+1)
 	return []Shorter{end}, nil
 }
 

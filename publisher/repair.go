@@ -179,13 +179,12 @@ func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 	if err != nil {
 		return m, err
 	}
-	again := reused
-	if lost.seq > 0 && (again == 0 || lost.seq < again) {
-		again = lost.seq
-	}
+	s.unaligned.lower(reused)
+	s.unaligned.lower(lost.seq)
 	if m.Shorter, err = s.checkLogEnd(ctx); err != nil {
 		return m, err
 	}
+	again := s.unaligned.load()
 	durables := s.durables.all()
 	if n := s.normalizer(); again > 0 && !slices.ContainsFunc(durables, n.same) {
 		durables = append(durables, n) // other processes use the log, and may not have detected the loss
@@ -210,7 +209,10 @@ func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 			m.Consumers = append(m.Consumers, *moved)
 		}
 	}
-	s.payloads.order.resolve(reused)
+	s.unaligned.clear(again)
+	if reused > 0 {
+		s.payloads.order.resolve(reused)
+	}
 	if lost.seq > 0 {
 		s.delivered.forget(lost, last)
 	}

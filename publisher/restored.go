@@ -144,7 +144,7 @@ func (b *Bus) repairEnd(ctx context.Context) ([]Shorter, error) {
 	if err := b.end.store.setReach(ctx, b.names.events(), last); err != nil {
 		return nil, err
 	}
-	b.events.order.endsAt(last)
+	b.events.order.endsAt(last, lost.Last+1)
 	b.end.setResult(b.life(), nil)
 	return []Shorter{*lost}, nil
 }

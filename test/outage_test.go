@@ -55,7 +55,7 @@ func TestOutage(t *testing.T) {
 	waited := b.settled(t, 100*time.Second)
 	all := traffic.Histories(t, server.url())
 	events := traffic.Sound(t, all).Events
-	l.Ledger.Judge(t, all)
+	b.judge(t, l.Ledger, all)
 	t.Logf("%d events; the last payload was worked %s after the load ended", events, round(waited))
 }
 

@@ -88,7 +88,7 @@ func powerCuts(t *testing.T, b *bridge, disk *powercut.Disk, bus string, kill, s
 	l.Wait()
 	b.settled(t, 75*time.Second)
 	all := traffic.Histories(t, bus)
-	l.Ledger.Judge(t, all)
+	b.judge(t, l.Ledger, all)
 	t.Logf("8 power cuts lost %d sectors of the device; %d payloads answered 200, %d events", lost,
 		l.Ledger.Accepted.Load(), traffic.Sound(t, all).Events)
 }

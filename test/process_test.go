@@ -361,6 +361,19 @@ func (b *bridge) send(req *http.Request) (traffic.Reply, error) {
 	return traffic.ReplyOf(res)
 }
 
+// judge compares promised payloads with the published events, and prints what kycbridge itself knows of a verification
+// that has lost some.
+func (b *bridge) judge(t *testing.T, promised *traffic.Ledger, all map[string][]traffic.Record) {
+	t.Helper()
+	for _, vid := range promised.Judge(t, all).Without {
+		code, timeline, message := run(t, "kycbridge", "find", vid, "--json", "--config", b.config)
+		t.Logf("find %s: %d %s\n%s", vid, code, message, timeline)
+		for _, r := range all[vid] {
+			t.Logf("event %+v", r)
+		}
+	}
+}
+
 func writeFile(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

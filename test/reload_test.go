@@ -67,9 +67,15 @@ func (r *reloading) used(t *testing.T) {
 		t.Fatal(err)
 	}
 	info := fmt.Sprintf("kycbridge_config_info{version=%q}", config.Version())
+	is := false
+	defer func() {
+		if !is {
+			t.Logf("the end of the log:\n%s", r.stderr.tail())
+		}
+	}()
 	wait.For(t, 20*time.Second, "version "+config.Version()+" in use", func() bool {
-		_, ok := r.metric(info)
-		return ok
+		_, is = r.metric(info)
+		return is
 	})
 }
 
@@ -341,6 +347,31 @@ func TestConfigDiff(t *testing.T) {
 	}
 	if code, out, log = run(t, "kycbridge", append(live, "--json")...); code == 0 || strings.Contains(out+log, "tiger") {
 		t.Errorf("a faulty file, JSON: %d %s%s", code, out, log)
+	}
+}
+
+// TestHangupDuringAStart: a process that is still starting when its configuration changes does not end, and uses the
+// change.
+func TestHangupDuringAStart(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, "")
+	r := &reloading{bridge: b, listeners: fmt.Sprintf("listen: %s\nembedded: {listen: %q, users: []}\ndata_dir: %s\n",
+		freeport.Local(b.callbacks), freeport.Local(b.events), b.dir)}
+	r.write(t, "ops-token-2e77a1", "")
+	r.launch(t)
+	wait.For(t, 20*time.Second, "its data directory", func() bool {
+		_, err := os.Stat(r.dir)
+		return err == nil
+	})
+	if r.readyz() != 0 {
+		t.Log("it has started already")
+	}
+	r.write(t, "ops-token-2e77a1", accountsWith("first-secret"))
+	r.hangup(t)
+	r.waitReady(t)
+	r.used(t)
+	if code := r.terminate(t); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
 

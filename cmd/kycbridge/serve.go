@@ -55,6 +55,9 @@ providers. The API for operators is available in every role.`,
 
 // serve runs an app until ctx ends or a part of it fails.
 func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.Writer, options ...app.Option) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // during a long start it must not end the process
+	defer signal.Stop(hangup)
 	log, setLevel, err := newLogger(config.Log, stderr)
 	if err != nil {
 		return err
@@ -90,9 +93,6 @@ func serve(ctx context.Context, config *app.Config, roles app.Roles, stderr io.W
 		log.Warn("no account is configured, so every callback is answered 404: " +
 			"write a file with an accounts list (see docs/configure.md) and start with --config FILE")
 	}
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	for {
 		select {
 		case <-hangup:

@@ -1,0 +1,103 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"kycbridge"
+)
+
+// backlogOf is the number of messages on the subjects of a consumer that it has not acknowledged. It can be too low,
+// but is zero only if there is none: the server tells the publisher of a message that it is stored before it counts the
+// message for consumers.
+func backlogOf(ctx context.Context, stream jetstream.Stream, info *jetstream.ConsumerInfo) (int, error) {
+	if n := int(info.NumPending) + info.NumAckPending; n > 0 {
+		return n, nil
+	}
+	subject := info.Config.FilterSubject
+	if subject == "" {
+		subject = ">"
+	}
+	_, err := stream.GetMsg(ctx, info.Delivered.Stream+1, jetstream.WithGetMsgSubject(subject))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look for messages after those of consumer %s: %w", info.Name, err)
+	}
+	return 1, nil
+}
+
+// Backlog is the number of stored payloads that are not processed yet, waiting or in progress.
+func (s *Store) Backlog(ctx context.Context) (int, error) {
+	backlog, _, err := s.Progress(ctx)
+	return backlog, err
+}
+
+// Progress is the backlog, and the total number of processed payloads. The total may restart at a lower number when
+// deliveries restart.
+func (s *Store) Progress(ctx context.Context) (backlog int, processed uint64, err error) {
+	c, err := s.js.Consumer(ctx, s.names.payloads(), Consumer)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) { // no normalizer has run yet
+		stream, err := s.js.Stream(ctx, s.names.payloads())
+		if err != nil {
+			return 0, 0, err
+		}
+		return int(stream.CachedInfo().State.Msgs), 0, nil
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	info, err := c.Info(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	delivered, waiting := info.Delivered.Stream, uint64(info.NumAckPending)
+	backlog, err = backlogOf(ctx, s.log, info)
+	return backlog, delivered - min(delivered, waiting), err
+}
+
+// Position is the progress of the Normalizer. Without its consumer everything is pending.
+func (s *Store) Position(ctx context.Context) (kycbridge.Position, error) {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	// The stream first: the consumer's position is then at least as recent.
+	stream, err := s.js.Stream(ctx, s.names.payloads())
+	if err != nil {
+		return kycbridge.Position{}, fmt.Errorf("look up the payload log: %w", err)
+	}
+	state := stream.CachedInfo().State
+	isWhole := state.FirstSeq <= 1 && state.NumDeleted == 0
+	consumer, err := s.js.Consumer(ctx, s.names.payloads(), Consumer)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return kycbridge.Position{Last: state.LastSeq, Pending: int(state.Msgs), Whole: isWhole}, nil
+	}
+	if err != nil {
+		return kycbridge.Position{}, fmt.Errorf("look up consumer %s: %w", Consumer, err)
+	}
+	info := consumer.CachedInfo()
+	pending, err := backlogOf(ctx, s.log, info)
+	if err != nil {
+		return kycbridge.Position{}, err
+	}
+	p := kycbridge.Position{Floor: info.AckFloor.Stream, Last: max(state.LastSeq, info.AckFloor.Stream),
+		Pending: pending, Whole: isWhole}
+	if p.Pending == 0 {
+		p.Floor = p.Last // the newest messages may have been erased, and are then never acknowledged
+	}
+	return p, nil
+}
+
+// Due is the number of due watches of an account that are not processed yet.
+func (s *Store) Due(ctx context.Context, a kycbridge.AccountKey) (int, error) {
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	consumer, err := s.js.Consumer(ctx, s.names.polls(), pollerName(a))
+	if err != nil {
+		return 0, err
+	}
+	return backlogOf(ctx, s.polls, consumer.CachedInfo())
+}
