@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -22,18 +23,17 @@ func TestPowerCuts(t *testing.T) {
 	long(t, "a minute")
 	t.Run("embedded store", func(t *testing.T) {
 		t.Parallel()
-		disk := forgetfulDisk(t)
-		b := newBridge(t, oneAccount)
-		data := filepath.Join(disk.Path(), "data")
-		if err := os.Mkdir(data, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Symlink(data, b.dir); err != nil {
-			t.Fatal(err)
-		}
-		b.start(t)
-		powerCuts(t, b, disk, b.eventsURL(), func() { b.kill() }, func() { b.start(t) })
-		b.stop(t) // the disk is removed next
+		embeddedPowerCuts(t, rate.NewLimiter(400, 24), func(source *rand.Rand, _ *bridge) {
+			<-time.After(time.Duration(source.Int64N(int64(time.Second))))
+		})
+	})
+	t.Run("embedded store, as a file begins", func(t *testing.T) {
+		t.Parallel()
+		embeddedPowerCuts(t, rate.NewLimiter(rate.Inf, 0), func(source *rand.Rand, b *bridge) {
+			before := len(messageFiles(t, b.dir))
+			wait.For(t, 30*time.Second, "the next file of a stream", func() bool { return len(messageFiles(t, b.dir)) > before })
+			<-time.After(time.Duration(source.Int64N(int64(50 * time.Millisecond))))
+		})
 	})
 	t.Run("external NATS", func(t *testing.T) {
 		t.Parallel()
@@ -41,10 +41,40 @@ func TestPowerCuts(t *testing.T) {
 		server := newNATSIn(t, filepath.Join(disk.Path(), "store"))
 		b := newBridge(t, "store: {url: \""+server.url()+"\"}\nbus: {url: \""+server.url()+"\"}\n"+oneAccount)
 		b.start(t)
-		powerCuts(t, b, disk, server.url(), func() { server.kill() }, func() { server.start(t); server.ready(t) })
+		powerCuts(t, b, disk, &cuts{bus: server.url(), pace: rate.NewLimiter(400, 24),
+			moment: func(source *rand.Rand) { <-time.After(time.Duration(source.Int64N(int64(time.Second)))) },
+			kill:   func() { server.kill() }, start: func() { server.start(t); server.ready(t) }})
 		b.stop(t)
 		server.kill()
 	})
+}
+
+// embeddedPowerCuts cuts the power of the disk of an embedded store. moment returns when the next cut is due.
+func embeddedPowerCuts(t *testing.T, pace *rate.Limiter, moment func(*rand.Rand, *bridge)) {
+	t.Helper()
+	disk := forgetfulDisk(t)
+	b := newBridge(t, oneAccount)
+	data := filepath.Join(disk.Path(), "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(data, b.dir); err != nil {
+		t.Fatal(err)
+	}
+	b.start(t)
+	powerCuts(t, b, disk, &cuts{bus: b.eventsURL(), pace: pace, moment: func(r *rand.Rand) { moment(r, b) },
+		kill: func() { b.kill() }, start: func() { b.start(t) }})
+	b.stop(t) // the disk is removed next
+}
+
+// messageFiles are the files of messages below a data directory.
+func messageFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "*", "msgs", "*.blk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 // forgetfulDisk is a disk whose power can be cut; the test is skipped if the machine cannot provide one.
@@ -58,13 +88,20 @@ func forgetfulDisk(t *testing.T) *powercut.Disk {
 	return disk
 }
 
-// powerCuts cuts the power of disk eight times under load, and checks the events at a NATS server against the
-// answers. The program whose data is on the disk is killed and started again.
-func powerCuts(t *testing.T, b *bridge, disk *powercut.Disk, bus string, kill, start func()) {
+// cuts describes how the power of a disk is cut.
+type cuts struct {
+	bus         string // address of the NATS server with the events
+	pace        *rate.Limiter
+	moment      func(*rand.Rand) // returns when the next cut is due
+	kill, start func()           // of the program whose data is on the disk
+}
+
+// powerCuts cuts the power of disk eight times under load, and checks the events against the answers.
+func powerCuts(t *testing.T, b *bridge, disk *powercut.Disk, c *cuts) {
 	t.Helper()
 	source := random(t)
 	l := &traffic.Load{Post: b.post, Ledger: traffic.NewLedger(), Run: source.Uint32(), Seed: source.Uint64(),
-		Pace: rate.NewLimiter(400, 24)}
+		Pace: c.pace}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(func() { cancel(); l.Wait() })
 	l.Start(ctx, 24)
@@ -73,21 +110,21 @@ func powerCuts(t *testing.T, b *bridge, disk *powercut.Disk, bus string, kill, s
 		before := l.Ledger.Accepted.Load()
 		wait.For(t, 30*time.Second, "payloads accepted in this round",
 			func() bool { return l.Ledger.Accepted.Load() > before+50 })
-		<-time.After(time.Duration(source.Int64N(int64(time.Second))))
+		c.moment(source)
 		disk.Cut()
 		<-time.After(time.Duration(source.Int64N(int64(300 * time.Millisecond)))) // from now on nothing may be answered 200
-		kill()
+		c.kill()
 		n, err := disk.Restore(source)
 		if err != nil {
 			t.Fatal(err)
 		}
 		lost += n
-		start()
+		c.start()
 	}
 	cancel()
 	l.Wait()
 	b.settled(t, 75*time.Second)
-	all := traffic.Histories(t, bus)
+	all := traffic.Histories(t, c.bus)
 	b.judge(t, l.Ledger, all)
 	t.Logf("8 power cuts lost %d sectors of the device; %d payloads answered 200, %d events", lost,
 		l.Ledger.Accepted.Load(), traffic.Sound(t, all).Events)
