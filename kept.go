@@ -57,6 +57,17 @@ func (d Disposition) Of(id string, receivedAt time.Time) bool {
 	return !d.At.Before(receivedAt.Add(-time.Minute))
 }
 
+// OfStored reports whether d is about the payload that was stored at its sequence at this time.
+func (d Disposition) OfStored(at time.Time) bool {
+	switch {
+	case d.Mark == MarkUnknown:
+		return false
+	case d.StoredAt.IsZero():
+		return !d.At.Before(at.Add(-time.Minute))
+	}
+	return d.StoredAt.Unix() == at.Unix()
+}
+
 // PayloadMark is a number that replaces a payload id where ids are not allowed.
 func PayloadMark(id string) uint64 {
 	sum := sha256.Sum256([]byte(id))

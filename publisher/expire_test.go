@@ -144,9 +144,9 @@ func TestAgeLimitsMoveToTheService(t *testing.T) {
 		want      time.Duration
 		records   time.Duration
 	}{
-		"of an earlier version": {payloadAge, kycbridge.DefaultRetention(), 0, payloadAge},
+		"of an earlier version": {payloadAge, kycbridge.DefaultRetention(), 0, payloadAge + recordsLonger},
 		"the operator's":        {own, kycbridge.DefaultRetention(), own, own},
-		"configured":            {own, longer, 0, 60 * 24 * time.Hour},
+		"configured":            {own, longer, 0, 60*24*time.Hour + recordsLonger},
 		"unlimited":             {0, kycbridge.DefaultRetention(), 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,6 +21,10 @@ const (
 	// duplicateWindow is twice the longest period in which a provider retries (24 h).
 	duplicateWindow = 48 * time.Hour
 
+	// recordsLonger is how much longer than the payloads their dispositions are kept. Without one the retention cannot
+	// know that a payload was processed while an earlier one still waits.
+	recordsLonger = 24 * time.Hour
+
 	// payloadAge was the age limit of payloads in earlier versions. Now the service removes them itself.
 	payloadAge = 30 * 24 * time.Hour
 
@@ -94,7 +98,7 @@ func storeStreams(n Names, maxBody int, replicas int, retention kycbridge.Retent
 	longest := retention.Longest(kycbridge.ClassPayloads)
 	dispositions := keep(n.dispositions(), "disposition", "What became of stored payloads, many in a message", longest)
 	if longest > 0 {
-		dispositions.config.MaxAge = max(longest, duplicateWindow)
+		dispositions.config.MaxAge = max(longest+recordsLonger, duplicateWindow)
 	}
 	dispositions.aged, dispositions.chosen = usual.Payloads, longest != usual.Payloads
 	dispositions.config.Duplicates = 2 * time.Minute

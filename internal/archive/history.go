@@ -164,14 +164,13 @@ func (a *Archive) addOutcomes(ctx context.Context, all []*HistoryPayload) error 
 			sorted(open),
 			func(x, y *HistoryPayload) int { return x.Kept.ReceivedAt.Compare(y.Kept.ReceivedAt) },
 		)
-		if first.Pending = first.Kept.Seq > position.Floor; first.Pending {
-			delete(open, first.Kept.Seq)
-			continue
-		}
 		if err := a.readOutcomes(ctx, first.Kept.ReceivedAt, open); err != nil {
 			return err
 		}
-		delete(open, first.Kept.Seq)
+		if _, isOpen := open[first.Kept.Seq]; isOpen {
+			first.Pending = first.Kept.Seq > position.Floor
+			delete(open, first.Kept.Seq)
+		}
 	}
 	return nil
 }

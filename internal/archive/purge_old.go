@@ -24,6 +24,8 @@ type oldPurge struct {
 	done     int
 	dryRun   bool
 	waiting  []kycbridge.Kept
+	holds    []kycbridge.Hold // when it began
+	open     []keptPayload    // payloads after the Normalizer's position
 }
 
 // PurgeOld erases payloads that were received before a time: accepted ones only after the Normalizer has
@@ -45,34 +47,62 @@ func (a *Archive) PurgeOld(
 	if err != nil {
 		return nil, err
 	}
-	p := &oldPurge{Archive: a, counts: map[string]int{}, progress: progress, dryRun: dryRun}
+	p := &oldPurge{Archive: a, counts: map[string]int{}, progress: progress, dryRun: dryRun, holds: holds}
 	headersOnly := len(activeHolds(holds, a.Now())) == 0 // otherwise bodies are needed to identify quarantined payloads
 	err = a.find(ctx, f, headersOnly, func(k kycbridge.Kept) error {
-		if k.Shelf == kycbridge.ShelfPayloads && k.Seq > position.Floor {
-			p.counts[countPending]++
-			return nil
-		}
 		if k.VerificationID == "" && !headersOnly {
 			k.VerificationID = a.verificationOf(k)
 		}
 		k.Body = nil
-		if p.waiting = append(p.waiting, k); len(p.waiting) < sweepAtOnce {
+		if k.Shelf != kycbridge.ShelfPayloads || k.Seq <= position.Floor {
+			return p.add(ctx, k)
+		}
+		if p.open = append(p.open, keptPayload(k)); len(p.open) < purgedBeyondFloor {
 			return nil
 		}
-		return p.sweep(ctx, holds)
+		return p.addProcessed(ctx)
 	})
-	return p.counts, errors.Join(err, p.sweep(ctx, holds))
+	if err == nil {
+		err = p.addProcessed(ctx)
+	}
+	return p.counts, errors.Join(err, p.sweep(ctx))
+}
+
+// addProcessed adds those of the open payloads that are processed, and counts the others.
+func (p *oldPurge) addProcessed(ctx context.Context) error {
+	done, err := processed(ctx, p.DispositionLog, p.open)
+	if err != nil {
+		return err
+	}
+	if n := len(p.open) - len(done); n > 0 {
+		p.counts[countPending] += n
+	}
+	p.open = p.open[:0]
+	for _, k := range done {
+		if err := p.add(ctx, kycbridge.Kept(k)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add adds a payload to the waiting ones.
+func (p *oldPurge) add(ctx context.Context, k kycbridge.Kept) error {
+	if p.waiting = append(p.waiting, k); len(p.waiting) < sweepAtOnce {
+		return nil
+	}
+	return p.sweep(ctx)
 }
 
 // sweep erases or counts the waiting payloads.
-func (p *oldPurge) sweep(ctx context.Context, holds []kycbridge.Hold) error {
+func (p *oldPurge) sweep(ctx context.Context) error {
 	waiting := p.waiting
 	p.waiting = p.waiting[:0]
 	if len(waiting) == 0 || ctx.Err() != nil {
 		return nil
 	}
 	if p.dryRun {
-		return p.each(ctx, waiting, holds)
+		return p.each(ctx, waiting, p.holds)
 	}
 	holds, end, err := p.Claims.ClaimAny(ctx)
 	if err != nil {

@@ -55,11 +55,12 @@ type retaining struct {
 	Aging
 	shelf   kycbridge.Shelf
 	account kycbridge.AccountKey
-	floor   uint64 // payloads after it are not processed yet
+	floor   uint64 // payloads up to it are processed
 	dryRun  bool
 	now     time.Time
 	waiting []kycbridge.Aged
-	kept    bool // an older message of the account was kept
+	open    []agedPayload // payloads after the floor
+	kept    bool          // an older message of the account was kept
 }
 
 // Retain removes what is older than its retention and not held: accepted payloads only after the Normalizer has
@@ -114,32 +115,52 @@ func (r *retaining) run(ctx context.Context) error {
 		return nil
 	}
 	for from, more := uint64(1), true; more; {
-		more, r.waiting = false, r.waiting[:0]
+		more, r.waiting, r.open = false, r.waiting[:0], r.open[:0]
 		err := r.Ageing.Aged(ctx, r.shelf, r.account, limit, from, func(m kycbridge.Aged) error {
 			from = m.Seq + 1
-			if r.others(m) {
+			switch {
+			case r.others(m):
 				return nil
+			case r.Class == kycbridge.ClassPayloads && m.Seq > r.floor:
+				r.open = append(r.open, agedPayload(m))
+			default:
+				r.waiting = append(r.waiting, m)
 			}
-			if r.Class == kycbridge.ClassPayloads && m.Seq > r.floor {
-				r.Pending++
-				return nil
+			if more = len(r.waiting) == retainAtOnce || len(r.open) == beyondFloor; more {
+				return kycbridge.ErrEnough
 			}
-			if r.waiting = append(r.waiting, m); len(r.waiting) < retainAtOnce {
-				return nil
-			}
-			more = true
-			return kycbridge.ErrEnough
+			return nil
 		})
 		if err == nil {
-			err = r.portion(ctx)
+			err = r.portions(ctx)
 		}
 		if err != nil {
 			return err
 		}
-		if len(r.waiting) > 0 && !r.dryRun {
-			if err := wait(ctx, cmp.Or(r.gap, claimGap)); err != nil {
-				return err
-			}
+	}
+	return nil
+}
+
+// portions removes or counts the waiting messages, and the open ones that are processed.
+func (r *retaining) portions(ctx context.Context) error {
+	if err := r.portion(ctx); err != nil {
+		return err
+	}
+	done, err := processed(ctx, r.DispositionLog, r.open)
+	if err != nil {
+		return err
+	}
+	if len(done) < len(r.open) {
+		r.Pending += len(r.open) - len(done)
+		r.kept = true
+	}
+	for some := range slices.Chunk(done, retainAtOnce) {
+		r.waiting = r.waiting[:0]
+		for _, m := range some {
+			r.waiting = append(r.waiting, kycbridge.Aged(m))
+		}
+		if err := r.portion(ctx); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -151,11 +172,19 @@ func (r *retaining) others(m kycbridge.Aged) bool {
 	return r.account == (kycbridge.AccountKey{}) && configured
 }
 
-// portion removes or counts the waiting messages.
+// portion removes or counts the waiting messages, and lets waiting holds take effect.
 func (r *retaining) portion(ctx context.Context) error {
 	if len(r.waiting) == 0 {
 		return nil
 	}
+	if err := r.claimed(ctx); err != nil || r.dryRun {
+		return err
+	}
+	return wait(ctx, cmp.Or(r.gap, claimGap))
+}
+
+// claimed removes or counts the waiting messages while no hold is placed.
+func (r *retaining) claimed(ctx context.Context) error {
 	holds, end, err := r.holds(ctx)
 	if err != nil {
 		return err

@@ -24,14 +24,39 @@ type shelfOfTime struct {
 	events  []kycbridge.EventMeta
 	gone    map[kycbridge.Key]time.Time // when events were erased
 	claimed int
+	stored  []storedPayload
 	t       *testing.T
 }
 
+// storedPayload is a payload in the order of the log, and when it is processed.
+type storedPayload struct {
+	kycbridge.Aged
+	processed time.Time
+}
+
+// Position is before the first payload that is not processed.
 func (s *shelfOfTime) Position(context.Context) (kycbridge.Position, error) {
+	for _, p := range s.stored {
+		if p.processed.After(s.now) {
+			return kycbridge.Position{Floor: p.Seq - 1}, nil
+		}
+	}
 	return kycbridge.Position{Floor: 1 << 60}, nil
 }
 
-func (s *shelfOfTime) Dispositions(context.Context, time.Time, func(kycbridge.Disposition) error) error {
+func (s *shelfOfTime) Dispositions(_ context.Context, since time.Time, each func(kycbridge.Disposition) error) error {
+	for _, p := range s.stored {
+		if p.processed.After(s.now) || p.processed.Before(since) {
+			continue
+		}
+		d := kycbridge.Disposition{Seq: p.Seq, StoredAt: p.At, At: p.processed}
+		if p.Seq%5 == 0 { // of an early version
+			d.StoredAt = time.Time{}
+		}
+		if err := each(d); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -172,11 +197,11 @@ func (m *model) release(k kycbridge.Key, at time.Time) {
 	}
 }
 
-// removal is when a message is removed; zero: never.
-func (m *model) removal(k kycbridge.Key, stored time.Time, age time.Duration) time.Time {
+// removal is when a message is removed that is processed at a time; zero: never.
+func (m *model) removal(k kycbridge.Key, stored, processed time.Time, age time.Duration) time.Time {
 	for _, round := range m.rounds {
 		held := slices.ContainsFunc(m.spans[k], func(s span) bool { return !round.Before(s.from) && round.Before(s.to) })
-		if age != 0 && round.Sub(stored) > age && !held {
+		if age != 0 && round.Sub(stored) > age && !round.Before(processed) && !held {
 			return round
 		}
 	}
@@ -228,6 +253,7 @@ func retentionRun(t *testing.T, random *rand.Rand) {
 	all := map[kycbridge.Shelf][]kycbridge.Aged{}
 	keys := map[kycbridge.Key]bool{}
 	lastEvent := map[kycbridge.Key]kycbridge.EventMeta{}
+	processedAt := map[uint64]time.Time{} // by sequence; zero: a quarantined payload
 	seq := uint64(0)
 	for s.now.Before(start.AddDate(5, 0, 0)) {
 		s.now = s.now.Add(time.Duration(1 + random.Int64N(int64(12*time.Hour))))
@@ -270,6 +296,13 @@ func retentionRun(t *testing.T, random *rand.Rand) {
 			seq++
 			shelf := []kycbridge.Shelf{kycbridge.ShelfPayloads, kycbridge.ShelfQuarantine}[random.IntN(2)]
 			one := kycbridge.Aged{Key: k, Seq: seq, At: s.now}
+			if shelf == kycbridge.ShelfPayloads {
+				p := storedPayload{one, s.now}
+				if random.IntN(40) == 0 {
+					p.processed = s.now.Add(time.Duration(random.Int64N(int64(200 * virtualDay))))
+				}
+				s.stored, processedAt[seq] = append(s.stored, p), p.processed
+			}
 			s.aged[shelf], all[shelf] = append(s.aged[shelf], one), append(all[shelf], one)
 		}
 	}
@@ -279,14 +312,15 @@ func retentionRun(t *testing.T, random *rand.Rand) {
 			if shelf == kycbridge.ShelfPayloads {
 				retained = payloadAges[one.Account]
 			}
-			if want, got := m.removal(one.Key, one.At, retained), s.removed[shelf][one.Seq]; !want.Equal(got) {
+			want := m.removal(one.Key, one.At, processedAt[one.Seq], retained)
+			if got := s.removed[shelf][one.Seq]; !want.Equal(got) {
 				t.Errorf("%s of %s, stored %s, kept for %s, held %v: removed %s, not %s", shelf, one.Account, one.At, retained,
 					m.spans[one.Key], got, want)
 			}
 		}
 	}
 	for k, e := range lastEvent {
-		want := m.removal(k, e.At, eventAges[k.Account])
+		want := m.removal(k, e.At, time.Time{}, eventAges[k.Account])
 		if e.Kind == event.KindUpdated || k.Account == "former" {
 			want = time.Time{} // it has not ended, or no retention is configured for it
 		}
