@@ -6,11 +6,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
 	"kycbridge"
@@ -272,6 +274,38 @@ type unindexThen struct {
 func (s unindexThen) Unindex(ctx context.Context, k kycbridge.Key) (int, error) {
 	s.then()
 	return s.Store.Unindex(ctx, k)
+}
+
+// TestRequestToWatchIsPurged: a request to watch a verification waits, because no process polls, while the verification
+// is purged. It would fetch the erased data again. A request for another one remains.
+func TestRequestToWatchIsPurged(t *testing.T) {
+	t.Parallel()
+	_, store, bus := start(t, t.TempDir())
+	tool := purgeTool(t, store, bus)
+	victim := payload("victim", "", `{"ref":"victim"}`)
+	_, err := store.Append(t.Context(), victim)
+	must(t, err)
+	request := func(body string) {
+		t.Helper()
+		_, err := store.js.Publish(t.Context(), testNames.Subject+".watch.ondato.acme", []byte(body))
+		must(t, err)
+	}
+	request(`{"reference": "victim"}`)
+	request(`{"reference": "another"}`)
+	request(`no JSON`)
+	erasure, err := tool.Purge(t.Context(), victim.VerificationID, false)
+	must(t, err)
+	left := 0
+	must(t, store.stored(t.Context(), store.polls, testNames.watches(), 1, func(m *jetstream.RawStreamMsg) error {
+		left++
+		if strings.Contains(string(m.Data), "victim") {
+			t.Errorf("left: %s", m.Data)
+		}
+		return nil
+	}))
+	if left != 2 || erasure.Watches != 1 {
+		t.Errorf("%d requests are left, %d erased", left, erasure.Watches)
+	}
 }
 
 // TestPollInProgressIsPurged: a poll that ends during a purge leaves no timer.

@@ -118,6 +118,16 @@ func (s *Store) EraseWatches(ctx context.Context, k kycbridge.Key) (int, error) 
 	return erased + n, err
 }
 
+// EraseRequests erases those requests to watch a verification of an account that no process has handled yet and that of
+// selects by their bodies, and returns how many there were.
+func (s *Store) EraseRequests(ctx context.Context, a kycbridge.AccountKey, of func(body []byte) bool) (int, error) {
+	n, err := s.eraseAll(ctx, s.polls, s.names.watch(a), func(m *jetstream.RawStreamMsg) bool { return of(m.Data) })
+	if err != nil {
+		return n, fmt.Errorf("erase requests to watch: %w", err)
+	}
+	return n, nil
+}
+
 // eraseStarts erases the receipts that name a verification. They are stored under their idempotency keys,
 // so all receipts of the account are read: those of one day.
 func (s *Store) eraseStarts(ctx context.Context, k kycbridge.Key) (int, error) {

@@ -106,7 +106,9 @@ func (n Names) timer(k kycbridge.Key) string {
 }
 
 // watches matches external requests to watch.
-func (n Names) watches() string { return n.join("watch.*.*") }
+func (n Names) watches() string { return n.watch(kycbridge.AccountKey{Provider: "*", Account: "*"}) }
+
+func (n Names) watch(a kycbridge.AccountKey) string { return n.join("watch", a.Provider, a.Account) }
 
 func (n Names) join(tokens ...string) string {
 	return n.Subject + "." + strings.Join(tokens, ".")

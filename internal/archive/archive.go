@@ -39,6 +39,8 @@ type DispositionLog interface {
 type Watches interface {
 	Watches(ctx context.Context, each func(w kycbridge.Watch, due bool) error) error
 	EraseWatches(ctx context.Context, k kycbridge.Key) (int, error)
+	// EraseRequests erases requests to watch a verification of an account that are not handled yet.
+	EraseRequests(ctx context.Context, a kycbridge.AccountKey, of func(body []byte) bool) (int, error)
 }
 
 // Tombstones record erasures.

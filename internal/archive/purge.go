@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kycbridge"
+	"kycbridge/document"
 	"kycbridge/event"
 )
 
@@ -143,19 +144,38 @@ func (p *purge) eraseLateWatches(ctx context.Context) error {
 	if err := wait(ctx, 2*kycbridge.ErasureDelay); err != nil {
 		return err
 	}
-	if _, err := p.Watches.EraseWatches(ctx, p.key); err != nil {
-		return fmt.Errorf("erase timers: %w", err)
+	_, err := p.eraseWatches(ctx)
+	return err
+}
+
+// eraseWatches erases the timer of the verification, and requests to watch it that nobody has handled yet.
+func (p *purge) eraseWatches(ctx context.Context) (n int, err error) {
+	n, err = p.Watches.EraseWatches(ctx, p.key)
+	if err != nil {
+		return n, fmt.Errorf("erase timers: %w", err)
 	}
-	return nil
+	requests, err := p.Watches.EraseRequests(ctx,
+		kycbridge.AccountKey{Provider: p.key.Provider, Account: p.key.Account}, p.isRequested)
+	return n + requests, err
+}
+
+// isRequested reports whether a request to watch names the verification.
+func (p *purge) isRequested(body []byte) bool {
+	request, _ := document.Decode(body)
+	reference := request.Text("reference")
+	if account, err := p.Accounts.Find(p.key.Provider, p.key.Account); err == nil {
+		reference = account.Provider.Canonical(reference)
+	}
+	return event.VerificationID(p.key.Provider, p.key.Account, reference) == p.key.VerificationID
 }
 
 // round erases the current messages. Timers first, so that nothing is fetched again; events last, so that
 // an interrupted purge still finds the verification.
 func (p *purge) round(ctx context.Context) error {
-	watches, err := p.Watches.EraseWatches(ctx, p.key)
+	watches, err := p.eraseWatches(ctx)
 	p.out.Watches += watches
 	if err != nil {
-		return fmt.Errorf("erase timers: %w", err)
+		return err
 	}
 	for shelf, count := range p.shelves() {
 		n, err := p.erase(ctx, shelf)
