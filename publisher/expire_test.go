@@ -129,6 +129,12 @@ func TestErasuresAreTidied(t *testing.T) {
 	record(20001, 24575)
 	record(25000, 30000)
 	check(3, kycbridge.Range{1, 24575}, kycbridge.Range{25000, 30000})
+	held := payload("idv-1", "e1", "{}") // a worker has held it for long
+	held.Seq, held.ReceivedAt = 5000, time.Now().Add(-time.Hour)
+	must(t, store.log.Purge(t.Context(), jetstream.WithPurgeSequence(30001))) // as if so many had been stored
+	if erased, err := store.WasErased(t.Context(), held); !erased || err != nil {
+		t.Errorf("erased %v, %v", erased, err)
+	}
 }
 
 // TestAgeLimitsMoveToTheService: the age limit of an earlier version is removed, and messages that expired

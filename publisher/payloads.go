@@ -433,8 +433,7 @@ func (s *Store) putRefused(ctx context.Context, r refusedPayload) (jetstream.Pub
 // file may have lost the message. So the erasure must be recorded as well.
 func (s *Store) WasErased(ctx context.Context, p kycbridge.Payload) (bool, error) {
 	// The record first: it is written before the payload is removed, and it is shorter than the payload.
-	noted, err := s.recentlyErased(ctx, s.names.erasedIn(s.names.payloads(), p.Seq))
-	if err != nil || !noted.has(kycbridge.Range{p.Seq, p.Seq}) {
+	if noted, err := s.isErasureRecorded(ctx, p); !noted || err != nil {
 		return false, err
 	}
 	if there, err := s.holds(ctx, p); there || err != nil {
@@ -447,6 +446,22 @@ func (s *Store) WasErased(ctx context.Context, p kycbridge.Payload) (bool, error
 	}
 	there, err := s.holds(ctx, p)
 	return !there && err == nil, err
+}
+
+// tidiedAfter is less than the age at which the record of an erasure can be replaced by the front (TidyErasures): it
+// covers thousands of payloads, and all of them must be erased.
+const tidiedAfter = time.Minute
+
+// isErasureRecorded reports whether there is a record that the sequence of p was erased.
+func (s *Store) isErasureRecorded(ctx context.Context, p kycbridge.Payload) (bool, error) {
+	noted, err := s.recentlyErased(ctx, s.names.erasedIn(s.names.payloads(), p.Seq))
+	if err != nil || noted.has(kycbridge.Range{p.Seq, p.Seq}) || time.Since(p.ReceivedAt) < tidiedAfter {
+		return noted.has(kycbridge.Range{p.Seq, p.Seq}), err
+	}
+	ctx, cancel := s.whileUp(ctx)
+	defer cancel()
+	front, err := s.front(ctx, s.names.payloads())
+	return p.Seq <= front, err
 }
 
 // holds reports whether the leader finds p in the payload log.
