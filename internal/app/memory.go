@@ -25,8 +25,10 @@ const (
 	// some 1 MiB of the live heap in a millisecond, so that collections take a twentieth of a processor.
 	percentOfRate = 2
 	// restFor is for how many intervals a process must have allocated little, before it returns the memory of an earlier
-	// load to the system. The server keeps what it has written for ten seconds.
-	restFor = 12
+	// load to the system. The server keeps what it has written for ten seconds. It keeps the subjects of what it has read
+	// for two minutes, so memory is returned again after restAgain further intervals, each time.
+	restFor   = 12
+	restAgain = 150
 	// tuneEvery is how often the percentage is adapted.
 	tuneEvery = time.Second
 )
@@ -67,15 +69,14 @@ func TuneMemory() {
 // idleTime is for how many intervals the process has allocated little.
 type idleTime int
 
-// returns adds an interval with its allocated bytes, and reports whether the process returns memory now: once after
-// each load.
+// returns adds an interval with its allocated bytes, and reports whether the process returns memory now.
 func (t *idleTime) returns(allocated uint64) bool {
 	if percentOfRate*allocated>>20 >= idlePercent {
 		*t = 0
 		return false
 	}
 	*t++
-	return *t == restFor
+	return *t >= restFor && (*t-restFor)%restAgain == 0
 }
 
 // garbagePercent is how much garbage may accumulate, in percent of the live heap, in a process that has allocated so
