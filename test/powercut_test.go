@@ -2,9 +2,15 @@ package test
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,15 +31,16 @@ func TestPowerCuts(t *testing.T) {
 		t.Parallel()
 		embeddedPowerCuts(t, rate.NewLimiter(400, 24), func(source *rand.Rand, _ *bridge) {
 			<-time.After(time.Duration(source.Int64N(int64(time.Second))))
-		})
+		}, nil)
 	})
 	t.Run("embedded store, as a file begins", func(t *testing.T) {
 		t.Parallel()
-		embeddedPowerCuts(t, rate.NewLimiter(rate.Inf, 0), func(source *rand.Rand, b *bridge) {
-			before := len(messageFiles(t, b.dir))
-			wait.For(t, 30*time.Second, "the next file of a stream", func() bool { return len(messageFiles(t, b.dir)) > before })
-			<-time.After(time.Duration(source.Int64N(int64(50 * time.Millisecond))))
-		})
+		embeddedPowerCuts(t, rate.NewLimiter(rate.Inf, 0), cutAsAFileBegins(t), nil)
+	})
+	// A separate one: erasures flush the whole file system.
+	t.Run("embedded store, beside erasures", func(t *testing.T) {
+		t.Parallel()
+		embeddedPowerCuts(t, rate.NewLimiter(rate.Inf, 0), cutAsAFileBegins(t), erasures)
 	})
 	t.Run("external NATS", func(t *testing.T) {
 		t.Parallel()
@@ -49,8 +56,79 @@ func TestPowerCuts(t *testing.T) {
 	})
 }
 
-// embeddedPowerCuts cuts the power of the disk of an embedded store. moment returns when the next cut is due.
-func embeddedPowerCuts(t *testing.T, pace *rate.Limiter, moment func(*rand.Rand, *bridge)) {
+// cutAsAFileBegins waits for the next file of messages, and a moment more.
+func cutAsAFileBegins(t *testing.T) func(*rand.Rand, *bridge) {
+	return func(source *rand.Rand, b *bridge) {
+		highest := newestFiles(t, b.dir)
+		wait.For(t, 30*time.Second, "the next file of a stream", func() bool {
+			for stream, n := range newestFiles(t, b.dir) {
+				if n > highest[stream] {
+					return true
+				}
+			}
+			return false
+		})
+		<-time.After(time.Duration(source.Int64N(int64(50 * time.Millisecond))))
+	}
+}
+
+// erasures erases verifications until ctx ends, several at the same time. Afterwards check reports those that were
+// erased and have an event.
+func erasures(
+	ctx context.Context, t *testing.T, b *bridge, of *traffic.Ledger,
+) (check func(map[string][]traffic.Record)) {
+	var erasing sync.WaitGroup
+	var mu sync.Mutex
+	erased := map[string]bool{}
+	for range 8 {
+		erasing.Go(func() {
+			for ctx.Err() == nil {
+				vid := of.Release()
+				if vid == "" || !b.erased(ctx, vid) { // the power is off
+					<-time.After(100 * time.Millisecond)
+					continue
+				}
+				mu.Lock()
+				erased[vid] = true
+				mu.Unlock()
+			}
+		})
+	}
+	return func(all map[string][]traffic.Record) {
+		erasing.Wait()
+		for vid := range erased {
+			if n := len(all[vid]); n > 0 {
+				t.Errorf("verification %s was erased, and has %d events", vid, n)
+			}
+		}
+		t.Logf("%d verifications were erased", len(erased))
+	}
+}
+
+// erased reports whether the erasure of a verification was confirmed.
+func (b *bridge) erased(ctx context.Context, verificationID string) bool {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, b.adminURL("/v1/payloads/purge"),
+		strings.NewReader(fmt.Sprintf(`{"verification":%q,"confirm":true}`, verificationID)))
+	if err != nil {
+		return false
+	}
+	r.Header.Set("Authorization", "Bearer ops-token-2e77a1")
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Reason", "a test")
+	res, err := b.client.Do(r)
+	if err != nil {
+		return false
+	}
+	defer res.Body.Close()
+	_, err = io.Copy(io.Discard, res.Body)
+	return err == nil && res.StatusCode == http.StatusOK
+}
+
+// embeddedPowerCuts cuts the power of the disk of an embedded store. moment returns when the next cut is due; beside
+// begins what happens meanwhile.
+func embeddedPowerCuts(t *testing.T, pace *rate.Limiter, moment func(*rand.Rand, *bridge),
+	beside func(context.Context, *testing.T, *bridge, *traffic.Ledger) func(map[string][]traffic.Record),
+) {
 	t.Helper()
 	disk := forgetfulDisk(t)
 	b := newBridge(t, oneAccount)
@@ -63,18 +141,24 @@ func embeddedPowerCuts(t *testing.T, pace *rate.Limiter, moment func(*rand.Rand,
 	}
 	b.start(t)
 	powerCuts(t, b, disk, &cuts{bus: b.eventsURL(), pace: pace, moment: func(r *rand.Rand) { moment(r, b) },
-		kill: func() { b.kill() }, start: func() { b.start(t) }})
+		beside: beside, kill: func() { b.kill() }, start: func() { b.start(t) }})
 	b.stop(t) // the disk is removed next
 }
 
-// messageFiles are the files of messages below a data directory.
-func messageFiles(t *testing.T, dir string) []string {
+// newestFiles are the highest numbers of the files of messages below a data directory, by folder.
+func newestFiles(t *testing.T, dir string) map[string]int {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, "jetstream", "*", "streams", "*", "msgs", "*.blk"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found
+	newest := map[string]int{}
+	for _, path := range found {
+		if n, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(path), ".blk")); err == nil {
+			newest[filepath.Dir(path)] = max(newest[filepath.Dir(path)], n)
+		}
+	}
+	return newest
 }
 
 // forgetfulDisk is a disk whose power can be cut; the test is skipped if the machine cannot provide one.
@@ -94,6 +178,8 @@ type cuts struct {
 	pace        *rate.Limiter
 	moment      func(*rand.Rand) // returns when the next cut is due
 	kill, start func()           // of the program whose data is on the disk
+	// beside begins other work, which ends with a context, and returns a check of the events; nil: nothing
+	beside func(context.Context, *testing.T, *bridge, *traffic.Ledger) func(map[string][]traffic.Record)
 }
 
 // powerCuts cuts the power of disk eight times under load, and checks the events against the answers.
@@ -105,6 +191,10 @@ func powerCuts(t *testing.T, b *bridge, disk *powercut.Disk, c *cuts) {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(func() { cancel(); l.Wait() })
 	l.Start(ctx, 24)
+	check := func(map[string][]traffic.Record) {}
+	if c.beside != nil {
+		check = c.beside(ctx, t, b, l.Ledger)
+	}
 	lost := 0
 	for range 8 {
 		before := l.Ledger.Accepted.Load()
@@ -126,6 +216,7 @@ func powerCuts(t *testing.T, b *bridge, disk *powercut.Disk, c *cuts) {
 	b.settled(t, 75*time.Second)
 	all := traffic.Histories(t, c.bus)
 	b.judge(t, l.Ledger, all)
+	check(all)
 	t.Logf("8 power cuts lost %d sectors of the device; %d payloads answered 200, %d events", lost,
 		l.Ledger.Accepted.Load(), traffic.Sound(t, all).Events)
 }

@@ -67,6 +67,20 @@ func (l *Ledger) alone(one *Life) {
 	l.single[one.VerificationID()] = true
 }
 
+// Release returns a verification of one payload that was answered 200, and forgets it; "" if there is none. The caller
+// erases it.
+func (l *Ledger) Release() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for vid := range l.promised {
+		if l.single[vid] {
+			delete(l.promised, vid)
+			return vid
+		}
+	}
+	return ""
+}
+
 // note records an answer and reports whether it was 200.
 func (l *Ledger) note(vid string, w Webhook, r Reply, err error) bool {
 	l.mu.Lock()
