@@ -117,13 +117,13 @@ func (d *deliveries) cleared(suspect received) {
 	}
 }
 
-// forget removes the lost deliveries.
-func (d *deliveries) forget(first, last received) {
+// forget removes the lost deliveries: those from a sequence on that were stored no later than the last of them.
+func (d *deliveries) forget(first uint64, last received) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.newest, d.suspect, d.sure = received{}, received{}, received{}
 	for i, m := range d.recent {
-		if m.seq >= first.seq && !m.stored.After(last.stored) {
+		if m.seq >= first && !m.stored.After(last.stored) {
 			d.recent[i] = received{}
 		} else if m.seq > d.newest.seq {
 			d.newest = m

@@ -231,6 +231,31 @@ func TestConsumerPastALoss(t *testing.T) {
 	}
 }
 
+// TestLossIsRepairedOnce: a repair before the next payloads covers all lost deliveries, so that none of the payloads at
+// their sequences causes another one.
+func TestLossIsRepairedOnce(t *testing.T) {
+	t.Parallel()
+	f := newForgetful(t)
+	f.append(f.open(), 1)
+	old := f.copy()
+	s := f.open()
+	var w worked
+	w.consume(t, s, always)
+	f.append(s, 2, 3, 4)
+	eventually(t, "they are processed", func() bool { return w.count(4) == 1 })
+	life := s.life()
+	f.lose(old, testNames.payloads(), "msgs", "obs")
+	f.reconnected(s, life)
+	if m, err := s.Repair(t.Context()); err != nil || len(m.Shorter) != 1 {
+		t.Errorf("%+v, %v", m, err)
+	}
+	f.append(s, 12, 13, 14, 15)
+	eventually(t, "the consumer delivers", func() bool { return w.count(15) > 0 })
+	if m, err := s.Repair(t.Context()); err != nil || !m.Empty() {
+		t.Errorf("repaired again: %+v, %v", m, err)
+	}
+}
+
 // TestInterruptedRepair: a repair fails after it has noted a loss, in a process that does not consume. The next one
 // completes it.
 func TestInterruptedRepair(t *testing.T) {
@@ -354,7 +379,7 @@ func TestDeliveriesAreLookedUpSeldom(t *testing.T) {
 		!isReplaced {
 		t.Errorf("a message beyond the newest delivery: %v, %v", isReplaced, err)
 	}
-	s.delivered.forget(m, m)
+	s.delivered.forget(m.seq, m)
 	if isReplaced, err = s.payloadReplaced(t.Context(), m); err != nil || isReplaced {
 		t.Errorf("with no delivery remembered: %v, %v", isReplaced, err)
 	}

@@ -96,6 +96,7 @@ func (c *Connection) requestCheck() {
 const (
 	repairDelay    = retryPause      // a deletion in progress ends within this time
 	repairRetry    = time.Second     // before a failed repair is retried
+	repairPatience = 5               // failed attempts until what they have repaired is logged without the rest
 	repairInterval = 5 * time.Second // a server may lose messages while it runs, without an error
 )
 
@@ -118,10 +119,10 @@ func (c *Connection) maintain(
 ) {
 	var warning rateLimitedWarning
 	// What an attempt repaired before it failed is logged together with the rest of the repair, so that each loss is
-	// reported once, or after the next attempt, if that one fails too.
+	// reported once; or earlier, if several attempts fail.
 	var unlogged Repaired
 	defer func() { unlogged.Log(log) }()
-	changed, failed, life := false, false, c.life()
+	changed, failures, life := false, 0, c.life()
 	tick := time.NewTicker(repairInterval)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -139,11 +140,13 @@ func (c *Connection) maintain(
 		repaired, err := repair(attempt)
 		cancel()
 		unlogged, changed = unlogged.and(repaired), changed || !repaired.Empty()
-		if err == nil || failed {
-			unlogged.Log(log)
-			unlogged = Repaired{}
+		if !unlogged.Empty() {
+			failures++
 		}
-		failed = err != nil
+		if err == nil || failures > repairPatience {
+			unlogged.Log(log)
+			unlogged, failures = Repaired{}, 0
+		}
 		if err == nil {
 			warning.reset()
 			if now := c.life(); now != life || changed {
@@ -214,7 +217,7 @@ func (s *Store) Repair(ctx context.Context) (m Repaired, err error) {
 		s.payloads.order.resolve(reused)
 	}
 	if lost.seq > 0 {
-		s.delivered.forget(lost, last)
+		s.delivered.forget(again, last)
 	}
 	return m, nil
 }

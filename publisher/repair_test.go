@@ -53,9 +53,13 @@ func TestAFailingRepairIsLogged(t *testing.T) {
 		switch attempts++; attempts {
 		case 1:
 			return Repaired{Streams: []string{"KYC_INDEX"}}, errors.New("halfway")
-		case 3:
+		case repairPatience + 1:
+			if logged.Len() != 0 {
+				t.Error("it is reported before the repair is complete")
+			}
+		case repairPatience + 2:
 			if logged.FilterMessageSnippet("streams were missing").Len() != 1 {
-				t.Error("it is not reported after the next attempt has failed")
+				t.Error("it is not reported after several attempts have failed")
 			}
 			cancel()
 			return Repaired{Streams: []string{"KYC_LOG"}}, ctx.Err()
